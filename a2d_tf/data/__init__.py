@@ -1,0 +1,1 @@
+"""From an A2D release on disk to batches of clips."""

@@ -1,0 +1,1 @@
+"""The benchmark's protocol and the paper's tables."""

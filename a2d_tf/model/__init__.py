@@ -1,0 +1,1 @@
+"""The network: clip in; boxes, actors, actions and masks out."""

@@ -1,0 +1,61 @@
+"""Label spaces: A2D's pairs and colours, and users' own JSON."""
+
+import json
+
+import numpy as np
+import pytest
+
+from a2d_tf.errors import InputError
+from a2d_tf.labels import A2D, LabelSpace
+
+
+def test_a2d_has_its_43_pairs_and_colours():
+    assert len(A2D.codes) == 43 and A2D.base == 10
+    assert A2D.valid.sum(axis=1).tolist() == [8, 5, 4, 7, 5, 7, 7]
+    assert A2D.name(43) == "bird-eating" and A2D.name(0) == "background"
+    assert A2D.palette[11].tolist() == [52, 1, 1] and A2D.palette[79].tolist() == [255, 205, 235]
+    assert len(np.unique(A2D.palette[11:], axis=0)) == 64  # 63 pairs, and black at x0
+
+
+def test_codes_and_indices_are_inverse():
+    actor, action = A2D.split(np.array([0, 11, 79]))
+    assert actor.tolist() == [0, 1, 7] and action.tolist() == [0, 1, 9]
+    assert A2D.encode(6, 8) == 79
+    assert [A2D.encode(x, y) for x, y in A2D.pairs] == list(A2D.codes)
+
+
+def test_own_label_space_round_trips_through_json(tmp_path):
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps({
+        "actors": ["fork", "truck"],
+        "actions": [f"act{i}" for i in range(12)],
+        "pairs": [["truck", "act11"], ["fork", "act0"]],
+        "colours": {"14": [1, 2, 3]},
+    }))  # fmt: skip
+    space = LabelSpace.from_json(path)
+    assert space.base == 13 and space.codes == (14, 38)
+    assert space.palette[14].tolist() == [1, 2, 3] and space.palette[38].any()
+    copy = tmp_path / "copy.json"
+    copy.write_text(space.to_json())
+    assert LabelSpace.from_json(copy) == space
+
+
+def test_sixteen_bit_codes_where_eight_are_too_few():
+    many = LabelSpace(tuple(f"x{i}" for i in range(30)), ("a", "b"), (11, 302))
+    assert many.code_dtype == np.uint16 and A2D.code_dtype == np.uint8
+
+
+@pytest.mark.parametrize("text, word", [
+    ("[]", "object"),
+    ("{", "readable"),
+    ('{"actors": ["a"]}', "actions"),
+    ('{"actors": ["a"], "actions": ["b"], "pairs": [["a", "c"]]}', "malformed"),
+    ('{"actors": ["a"], "actions": ["b"], "codes": [99]}', "99"),
+    ('{"actors": ["a", "a"], "actions": ["b"]}', "actors"),
+    ('{"actors": ["a"], "actions": ["b"], "colour": {}}', "colour"),
+])  # fmt: skip
+def test_bad_label_space_names_file_and_field(tmp_path, text, word):
+    path = tmp_path / "labels.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=word):
+        LabelSpace.from_json(path)
