@@ -9,6 +9,19 @@ class InputError(ValueError):
     """Input that cannot be used. The message names the file, the field and the remedy."""
 
 
+def require(argv, **values):
+    """Check a command line: no stray words, and a value for each flag named.
+
+    Raises:
+      InputError: names the word, or the flag that is missing.
+    """
+    if len(argv) > 1:
+        raise InputError(f"unexpected word '{argv[1]}'; flags are written --name=value")
+    for name, value in values.items():
+        if not value:
+            raise InputError(f"--{name} is missing; --help shows the flags")
+
+
 def run(main):
     """Run `main(argv)` under absl; an InputError becomes one line on stderr and exit status 1."""
 

@@ -1,0 +1,253 @@
+"""Every setting of a run: frozen dataclasses, each field an absl flag of the same name.
+
+The defaults are the paper's. A run folder keeps its resolved settings in `flags.txt`, which
+`Config.read` reads back and `--flagfile` accepts.
+"""
+
+import dataclasses
+import os
+
+from absl import flags
+
+from a2d_tf.errors import InputError
+
+
+def _setting(default, help_text, choices=None, low=None, high=None):
+    metadata = {"help": help_text, "choices": choices, "low": low, "high": high}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """The network's structure. Two runs exchange weights where these agree."""
+
+    image_height: int = _setting(256, "canvas height, pixels, a multiple of 32", low=32)
+    image_width: int = _setting(256, "canvas width, pixels, a multiple of 32", low=32)
+    backbone: str = _setting(
+        "resnet101", "of both streams", ["resnet14", "resnet26", "resnet50", "resnet101", "resnet152"]
+    )
+    width_multiplier: float = _setting(1.0, "factor on the backbone's channels", low=0.125)
+    norm: str = _setting(
+        "frozen_bn", "normalisation of backbone, actor and mask head",
+        ["frozen_bn", "bn", "group_norm", "none"],
+    )  # fmt: skip
+    flow_norm: str = _setting(
+        "same", "normalisation of the flow backbone; 'same' follows --norm",
+        ["same", "frozen_bn", "bn", "group_norm", "none"],
+    )  # fmt: skip
+    stride_in_1x1: bool = _setting(True, "stages stride in their first 1x1, not in their 3x3")
+    pixel_scale: float = _setting(1.0, "factor on the mean-free RGB values", low=0)
+    flow_scale: float = _setting(1.0, "factor on the flow in pixels", low=0)
+    fpn_channels: int = _setting(256, "channels of the pyramids", low=8)
+    rpn_channels: int = _setting(512, "channels of the proposal head", low=8)
+    head_units: int = _setting(1024, "units of the actor and action heads", low=8)
+    mask_channels: int = _setting(256, "channels of the mask head", low=8)
+    mask_layers: int = _setting(4, "3x3 convolutions of the mask head", low=0)
+    anchor_sizes: str = _setting("16,32,64,128,256", "anchor side at P2..P6, pixels")
+    use_flow: bool = _setting(True, "the flow stream (section 3.2)")
+    temporal_layers: int = _setting(1, "L, 3x1x1 convolutions over time; 0 is one frame", low=0)
+    temporal_init: str = _setting("random", "start of these layers", ["random", "identity"])
+    fusion: str = _setting("mid", "where RGB and flow meet (section 3.2)", ["mid", "late"])
+    action_topdown: str = _setting(
+        "shared", "the action branch's RGB top-down: the actor's or its own", ["shared", "separate"]
+    )
+    use_mask: bool = _setting(True, "the mask head; without it boxes are painted")
+    label_mode: str = _setting(
+        "decoupled", "p(actor) p(action), one softmax over pairs, or p(actor) p(action | actor)",
+        ["decoupled", "cartesian", "hierarchical"],
+    )  # fmt: skip
+    roi_align: str = _setting("aligned", "RoIAlign flavour", ["aligned", "legacy"])
+
+    @property
+    def frames(self):
+        """The temporal field, 2L + 1 frames."""
+        return 2 * self.temporal_layers + 1
+
+    @property
+    def anchors(self):
+        return tuple(float(size) for size in self.anchor_sizes.split(","))
+
+
+@dataclasses.dataclass(frozen=True)
+class InferenceConfig:
+    """From the network's outputs to instances and label maps; free to change after training."""
+
+    test_proposals: int = _setting(300, "RoIs a frame at inference", low=1)
+    proposals_before_nms: int = _setting(2000, "anchors that enter the proposals' NMS", low=1)
+    score_threshold: float = _setting(
+        -1.0, "p(actor) from which a RoI is an instance; -1: the run's own, chosen on validation",
+        low=-1, high=1,
+    )  # fmt: skip
+    nms_threshold: float = _setting(0.3, "IoU of the per-actor NMS of instances", low=0, high=1)
+    max_detections: int = _setting(100, "instances a frame", low=1)
+    paint: str = _setting(
+        "instance", "a pixel goes to the best instance by score, or by score x mask",
+        ["instance", "pixel"],
+    )  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class LearningConfig:
+    """How the network is fitted (paper, sections 3.3 and 4)."""
+
+    seed: int = _setting(0, "of initial weights, data order, augmentation and sampling", low=0)
+    batch_size: int = _setting(8, "clips a step", low=1)
+    steps: int = _setting(20000, "training steps", low=1)
+    learning_rate: float = _setting(2e-4, "peak learning rate", low=0)
+    schedule: str = _setting("constant", "of the rate, after the warm-up", ["constant", "cosine"])
+    warmup_steps: int = _setting(500, "linear warm-up", low=0)
+    optimizer: str = _setting("sgd", "sgd has momentum; both decay the weights decoupled",
+                              ["sgd", "adam"])  # fmt: skip
+    momentum: float = _setting(0.9, "of SGD", low=0, high=1)
+    weight_decay: float = _setting(1e-4, "decoupled, times the rate; not on norms, biases", low=0)
+    clip_norm: float = _setting(5.0, "global gradient norm", low=0)
+    lambda_roi_cls: float = _setting(1.0, "lambda 1, proposal objectness", low=0)
+    lambda_box_reg: float = _setting(1.0, "lambda 2, boxes of proposals and of actors", low=0)
+    lambda_actor_cls: float = _setting(1.0, "lambda 3, actor class", low=0)
+    lambda_action_cls: float = _setting(1.0, "lambda 4, action class", low=0)
+    lambda_mask: float = _setting(1.0, "lambda 5, mask", low=0)
+    zero_shot_actor: str = _setting("", "actor whose action labels are withheld (section 4.4)")
+    train_phase: str = _setting(
+        "joint", "all; the actor branch; or flow tower, temporal layers and action head alone",
+        ["joint", "actor", "action"],
+    )  # fmt: skip
+    init_run: str = _setting("", "run folder whose weights a new run starts from")
+    rpn_samples: int = _setting(256, "anchors a frame in the proposal loss", low=2)
+    train_proposals: int = _setting(1000, "proposals a frame before sampling", low=1)
+    roi_samples: int = _setting(64, "RoIs a frame", low=2)
+    positive_fraction: float = _setting(1 / 3, "most positives among the RoIs", low=0, high=1)
+    add_truth_rois: bool = _setting(True, "ground-truth boxes join the proposals")
+    max_instances: int = _setting(25, "instances a frame, largest first", low=1)
+    val_fraction: float = _setting(0.1, "part of the training videos held out", low=0, high=1)
+    flip: bool = _setting(True, "mirror half of the clips")
+    scale_jitter: float = _setting(0.2, "zoom by up to this fraction either way, with a shift", low=0,
+                                   high=0.9)  # fmt: skip
+    colour_jitter: float = _setting(0.1, "brightness and contrast jitter", low=0, high=1)
+    shuffle_buffer: int = _setting(1000, "records in the shuffle buffer", low=1)
+    log_every: int = _setting(20, "steps between TensorBoard points", low=1)
+    validate_every: int = _setting(1000, "steps between validations", low=1)
+    checkpoint_every: int = _setting(500, "steps between checkpoints", low=1)
+    keep_checkpoints: int = _setting(3, "newest checkpoints kept", low=1)
+    deterministic: bool = _setting(True, "exact, repeatable kernels on the CPU")
+
+
+_SECTIONS = {"model": ModelConfig, "inference": InferenceConfig, "learning": LearningConfig}
+
+
+def _define(section, flag_values):
+    for field in dataclasses.fields(section):
+        help_text, options = field.metadata["help"], {"flag_values": flag_values}
+        if field.metadata["choices"]:
+            flags.DEFINE_enum(
+                field.name, field.default, field.metadata["choices"], help_text, **options
+            )
+        elif field.type is bool:
+            flags.DEFINE_bool(field.name, field.default, help_text, **options)
+        elif field.type is str:
+            flags.DEFINE_string(field.name, field.default, help_text, **options)
+        else:
+            define = flags.DEFINE_integer if field.type is int else flags.DEFINE_float
+            options.update(
+                lower_bound=field.metadata["low"], upper_bound=field.metadata["high"]
+            )
+            define(field.name, field.default, help_text, **options)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """All settings of a run."""
+
+    model: ModelConfig = ModelConfig()
+    inference: InferenceConfig = InferenceConfig()
+    learning: LearningConfig = LearningConfig()
+
+    @staticmethod
+    def define_flags(sections=tuple(_SECTIONS), flag_values=flags.FLAGS):
+        """Define a flag for every field of the named sections."""
+        for section in sections:
+            _define(_SECTIONS[section], flag_values)
+
+    @classmethod
+    def from_flags(cls, flag_values=flags.FLAGS):
+        """The settings that the parsed flags give.
+
+        Raises:
+          InputError: settings that contradict each other.
+        """
+        sections = {
+            name: section(**{f.name: flag_values[f.name].value for f in dataclasses.fields(section)})
+            for name, section in _SECTIONS.items()
+        }
+        return cls(**sections).checked()
+
+    @classmethod
+    def read(cls, path):
+        """The settings of a `flags.txt`.
+
+        Raises:
+          InputError: no such file, or a line that is no flag of ours.
+        """
+        if not os.path.isfile(path):
+            raise InputError(f"{path}: no such file; is the folder one that a2d_tf.train made?")
+        flag_values = flags.FlagValues()
+        cls.define_flags(flag_values=flag_values)
+        flags.DEFINE_string("flagfile", "", "", flag_values=flag_values)
+        try:
+            flag_values(["", f"--flagfile={path}"])
+        except flags.Error as error:
+            raise InputError(f"{path}: {error}") from error
+        return cls.from_flags(flag_values)
+
+    def write(self, path):
+        """Write the settings as a flagfile, whole or not at all."""
+        lines = []
+        for name, section in _SECTIONS.items():
+            values = getattr(self, name)
+            lines += [f"# {name}"]
+            for field in dataclasses.fields(section):
+                value = getattr(values, field.name)
+                lines.append(f"--{field.name}={str(value).lower() if field.type is bool else value}")
+        with open(f"{path}.partial", "w", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+        os.replace(f"{path}.partial", path)
+
+    def override(self, flag_values=flags.FLAGS):
+        """These settings, with the inference flags that were given on the command line."""
+        given = {
+            field.name: flag_values[field.name].value
+            for field in dataclasses.fields(InferenceConfig)
+            if flag_values[field.name].present
+        }
+        return dataclasses.replace(self, inference=dataclasses.replace(self.inference, **given))
+
+    def with_threshold(self, threshold):
+        """These settings with another score_threshold."""
+        inference = dataclasses.replace(self.inference, score_threshold=threshold)
+        return dataclasses.replace(self, inference=inference)
+
+    def checked(self):
+        """Itself, if its settings agree with each other; else InputError."""
+        model, learning = self.model, self.learning
+        for name in ("image_height", "image_width"):
+            if getattr(model, name) % 32:
+                raise InputError(f"--{name}={getattr(model, name)} must be a multiple of 32")
+        try:
+            sizes = model.anchors
+        except ValueError:
+            sizes = ()
+        if len(sizes) != 5 or min(sizes, default=0) <= 0:
+            raise InputError(
+                f"--anchor_sizes={model.anchor_sizes}: five positive sizes are needed, for P2..P6"
+            )
+        if model.fusion == "late" and not model.use_flow:
+            raise InputError("--fusion=late joins two streams; it needs --use_flow")
+        if learning.zero_shot_actor and model.label_mode != "decoupled":
+            raise InputError(
+                "--zero_shot_actor withholds action labels, which only --label_mode=decoupled can "
+                f"share between actors; got --label_mode={model.label_mode}"
+            )
+        if learning.train_phase == "action" and not learning.init_run:
+            raise InputError("--train_phase=action freezes the actor branch: give --init_run")
+        if learning.train_phase == "action" and model.label_mode == "cartesian":
+            raise InputError("--train_phase=action: cartesian labels have no action head")
+        return self

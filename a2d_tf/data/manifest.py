@@ -1,0 +1,158 @@
+"""The manifest of a folder of records: what is in the shards, and how they were made.
+
+It needs no TensorFlow, so that the converter's main process starts at once.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+
+from a2d_tf.errors import InputError
+from a2d_tf.labels import LabelSpace
+
+SCHEMA = 1  # of the records; raise it when a reader of the old ones would go wrong
+NAME = "manifest.json"
+SPLITS = ("train", "test")
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """`manifest.json`, field by field.
+
+    Attributes:
+      schema: version of the record format.
+      flow_method: how the flow was computed.
+      image_height, image_width: the limits that the stored frames were fitted into.
+      clip_frames: T, frames per clip.
+      clip_stride: source frames from one clip frame to the next.
+      counts: {split: {'videos', 'records', 'instances', 'pairs': {code: instances}}}.
+      sizes: {'<height>x<width>': records}, the sizes of the stored frames.
+      files: the shards, a list of {'name', 'split', 'records', 'bytes', 'sha256'}.
+      skipped: list of {'item', 'reason'}: what --on_error skip left out, by path in the release.
+      labels: the fields of the label space, as its JSON file has them.
+      source: hash of the settings and of every file of the release that was read.
+      directory: where it was loaded from; not part of the file.
+    """
+
+    schema: int
+    flow_method: str
+    image_height: int
+    image_width: int
+    clip_frames: int
+    clip_stride: int
+    counts: dict
+    sizes: dict
+    files: list
+    skipped: list
+    labels: dict
+    source: str
+    directory: str = ""
+
+    @classmethod
+    def load(cls, records_dir):
+        """Read the manifest of a folder of records and look whether its shards are all there.
+
+        Raises:
+          InputError: no such folder, no manifest or a damaged one, no shards, a shard missing or
+            of another size than when it was written.
+        """
+        folder = pathlib.Path(records_dir)
+        path = folder / NAME
+        if not folder.is_dir():
+            raise InputError(
+                f"{folder}: no such folder; --records names what build_records.py made"
+            )
+        if not path.is_file():
+            raise InputError(
+                f"{path}: no such file: the folder holds no finished records; run "
+                "tools/build_records.py (again, if it was interrupted)"
+            )
+        try:
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            if fields["schema"] != SCHEMA:
+                raise InputError(
+                    f"{path}: schema {fields['schema']}, but this version reads {SCHEMA}; build "
+                    "the records again into a new folder"
+                )
+            manifest = cls(**fields, directory=str(folder))
+            sizes = {folder / shard["name"]: shard["bytes"] for shard in manifest.files}
+            for split in SPLITS:
+                int(manifest.counts[split]["records"])
+            _ = manifest.label_space
+        except InputError:
+            raise
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(
+                f"{path}: damaged manifest ({error!r}); build the records again"
+            ) from error
+        if not sizes:
+            raise InputError(f"{path}: lists no shards; build the records again")
+        for shard, size in sizes.items():
+            if not shard.is_file():
+                raise InputError(f"{shard}: shard missing; build the records again")
+            if shard.stat().st_size != size:
+                raise InputError(
+                    f"{shard}: {shard.stat().st_size} bytes instead of {size}, damaged; build the "
+                    "records again"
+                )
+        return manifest
+
+    def save(self, records_dir):
+        """Write `manifest.json` atomically; the folder counts as complete from then on."""
+        fields = dataclasses.asdict(self)
+        del fields["directory"]
+        write_json(os.path.join(records_dir, NAME), fields)
+
+    @property
+    def label_space(self):
+        """The `LabelSpace` of the codes."""
+        labels = self.labels
+        return LabelSpace(
+            tuple(labels["actors"]),
+            tuple(labels["actions"]),
+            tuple(labels["codes"]),
+            labels["none_action"],
+            tuple((int(code), tuple(colour)) for code, colour in labels["colours"].items()),
+        )
+
+    @property
+    def splits(self):
+        """The splits that have records."""
+        return tuple(split for split in SPLITS if self.counts[split]["records"])
+
+    def shards(self, split):
+        """Paths of the shards of a split, in order.
+
+        Raises:
+          InputError: the split has no records.
+        """
+        if split not in self.splits:
+            raise InputError(
+                f"{self.directory}: no records of split '{split}'; 'usage' in videoset.csv says "
+                f"which videos are in it, and the splits here are {self.splits}"
+            )
+        return [
+            os.path.join(self.directory, shard["name"])
+            for shard in self.files
+            if shard["split"] == split
+        ]
+
+
+def write_json(path, value):
+    """Write JSON atomically."""
+    temporary = f"{path}.{os.getpid()}.tmp"
+    with open(temporary, "w", encoding="utf-8") as file:
+        json.dump(value, file, indent=1)
+        file.write("\n")
+    os.replace(temporary, path)
+
+
+def file_digest(path):
+    """SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,331 @@
+"""The one record format: clips as tf.train.Examples, written and parsed here.
+
+A record is one annotated *key frame* and the clip of T frames centred on it. Frames and flow are
+stored at the training size, the truth also at the native one, for scoring is done there.
+
+| feature | form |
+|---|---|
+| `video`, `split` | strings |
+| `frame` | 1-based number of the key frame |
+| `native_height`, `native_width`, `height`, `width` | sizes of the video and of the stored frames |
+| `clip_frames` | T source frames, 1-based |
+| `rgb` | T JPEGs |
+| `flow`, `flow_scale` | T PNGs, u over v [2 * height, width], and the range of each, in pixels |
+| `boxes` | N * 4 float, y1, x1, y2, x2, native pixels, 0-based half-open |
+| `codes` | N |
+| `masks` | one PNG of the N masks one above another [N * height, width], 0 or 255; empty if N = 0 |
+| `label_map` | PNG of codes, 8 or 16 bits, native size |
+| `mask_rle` | N compressed COCO RLEs, native size: the exact truth |
+
+Flow is quantised to 8 bits over each frame's own range, pixel = round(127 + 127 * value / range):
+the error is at most range / 254, and zero stays zero. Its magnitude is computed, never stored.
+"""
+
+import contextlib
+import dataclasses
+
+import cv2
+import numpy as np
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+from pycocotools import mask as rle_tools
+
+from a2d_tf.data.flow import resize_frame
+from a2d_tf.data.manifest import Manifest as Manifest
+from a2d_tf.errors import InputError
+
+JPEG_QUALITY = 95
+MAX_FLOW = 64.0  # pixels; faster motion is cut, lest one outlier coarsens the whole frame
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipRecord:
+    """What one record is made of.
+
+    Attributes:
+      video: the VID.
+      frame: 1-based number of the key frame.
+      split: 'train' or 'test'.
+      clip_frames: T source frames, 1-based.
+      rgb: uint8 [T, h, w, 3], at the stored size.
+      flow: float32 [T, h, w, 2], (u, v), pixels of the stored frames, from the previous source
+        frame.
+      annotation: the key frame's `release.Annotation`, at the native size.
+    """
+
+    video: str
+    frame: int
+    split: str
+    clip_frames: tuple
+    rgb: np.ndarray
+    flow: np.ndarray
+    annotation: object
+
+
+@dataclasses.dataclass(frozen=True)
+class Truth:
+    """What scoring needs of a record, at the native size.
+
+    Attributes:
+      video: the VID.
+      frame: 1-based number of the key frame.
+      split: 'train' or 'test'.
+      clip_frames: int [T], source frames, 1-based.
+      native_size: (height, width) of the video.
+      size: (height, width) of the stored frames.
+      boxes: float32 [N, 4], y1, x1, y2, x2, native pixels.
+      codes: int32 [N].
+      rles: N COCO RLEs, {'size': [height, width], 'counts': bytes}.
+      label_map: codes [height, width], uint8 or uint16.
+    """
+
+    video: str
+    frame: int
+    split: str
+    clip_frames: np.ndarray
+    native_size: tuple
+    size: tuple
+    boxes: np.ndarray
+    codes: np.ndarray
+    rles: list
+    label_map: np.ndarray
+
+
+def encode(record):
+    """Serialise a `ClipRecord`: bytes of a tf.train.Example."""
+    annotation = record.annotation
+    native_height, native_width = annotation.label_map.shape
+    height, width = record.rgb.shape[1:3]
+    flow, scales = zip(*map(_encode_flow, record.flow))
+    columns = np.asfortranarray(annotation.masks.transpose(1, 2, 0).astype(np.uint8))
+    features = {
+        "video": _bytes(record.video.encode()),
+        "split": _bytes(record.split.encode()),
+        "frame": _ints([record.frame]),
+        "native_height": _ints([native_height]),
+        "native_width": _ints([native_width]),
+        "height": _ints([height]),
+        "width": _ints([width]),
+        "clip_frames": _ints(record.clip_frames),
+        "rgb": _bytes(*map(_encode_rgb, record.rgb)),
+        "flow": _bytes(*flow),
+        "flow_scale": _floats(scales),
+        "boxes": _floats(annotation.boxes.ravel()),
+        "codes": _ints(annotation.codes),
+        "masks": _bytes(_encode_masks(annotation.masks, height, width)),
+        "label_map": _bytes(_png(annotation.label_map)),
+        "mask_rle": _bytes(*(rle["counts"] for rle in rle_tools.encode(columns))),
+    }
+    example = tf.train.Example(features=tf.train.Features(feature=features))
+    # Maps have no order of their own; without this flag equal records could differ in their bytes.
+    return example.SerializeToString(deterministic=True)
+
+
+def parse_video(serialized):
+    """The VID of a record, a string tensor, without decoding anything else."""
+    return tf.io.parse_single_example(serialized, {"video": tf.io.FixedLenFeature((), tf.string)})[
+        "video"
+    ]
+
+
+def parse(serialized, frames=None):
+    """Decode a record for training, inside a TensorFlow graph.
+
+    Args:
+      serialized: string scalar tensor, one record.
+      frames: how many clip frames to decode, those in the middle; all where None.
+
+    Returns:
+      Dict of tensors: `rgb` uint8 [T, h, w, 3]; `flow` float32 [T, h, w, 2], (u, v) in pixels;
+      `boxes` float32 [N, 4], y1, x1, y2, x2 in pixels *of the stored frames*; `codes` int32 [N];
+      `masks` uint8 0/1 [N, h, w]; `video` string; `frame` int32, 1-based; `native_size` int32 [2],
+      height and width of the video. T, h, w and N are dynamic, and N may be 0.
+    """
+
+    def many(dtype, shape=()):
+        return tf.io.FixedLenSequenceFeature(shape, dtype, allow_missing=True)
+
+    def one(dtype):
+        return tf.io.FixedLenFeature((), dtype)
+
+    fields = tf.io.parse_single_example(
+        serialized,
+        {
+            "video": one(tf.string),
+            "frame": one(tf.int64),
+            "native_height": one(tf.int64),
+            "native_width": one(tf.int64),
+            "height": one(tf.int64),
+            "width": one(tf.int64),
+            "rgb": many(tf.string),
+            "flow": many(tf.string),
+            "flow_scale": many(tf.float32),
+            "boxes": many(tf.float32, (4,)),
+            "codes": many(tf.int64),
+            "masks": one(tf.string),
+        },
+    )
+    if frames is not None:
+        first = tf.shape(fields["rgb"])[0] // 2 - frames // 2
+        for name in ("rgb", "flow", "flow_scale"):
+            fields[name] = fields[name][first : first + frames]
+    count = tf.shape(fields["codes"])[0]
+    size = tf.cast(tf.stack([fields["height"], fields["width"]]), tf.int32)
+    native_size = tf.cast(tf.stack([fields["native_height"], fields["native_width"]]), tf.int32)
+
+    rgb = tf.map_fn(
+        lambda jpeg: tf.io.decode_jpeg(jpeg, channels=3),
+        fields["rgb"],
+        fn_output_signature=tf.TensorSpec([None, None, 3], tf.uint8),
+    )
+    flow = tf.map_fn(
+        lambda png: tf.io.decode_png(png, channels=1),
+        fields["flow"],
+        fn_output_signature=tf.TensorSpec([None, None, 1], tf.uint8),
+    )
+    flow = tf.reshape(flow, [-1, 2, size[0], size[1]])
+    flow = tf.cast(tf.transpose(flow, [0, 2, 3, 1]), tf.float32) - 127.0
+    flow *= fields["flow_scale"][:, None, None, None] / 127.0
+
+    masks = tf.cond(
+        count > 0,
+        lambda: tf.io.decode_png(fields["masks"], channels=1) // 255,
+        lambda: tf.zeros([0, 0, 1], tf.uint8),
+    )
+    scale = tf.cast(size, tf.float32) / tf.cast(native_size, tf.float32)
+    return {
+        "rgb": tf.ensure_shape(rgb, [None, None, None, 3]),
+        "flow": tf.ensure_shape(flow, [None, None, None, 2]),
+        "boxes": fields["boxes"] * tf.tile(scale, [2]),
+        "codes": tf.cast(fields["codes"], tf.int32),
+        "masks": tf.reshape(masks, [count, size[0], size[1]]),
+        "video": fields["video"],
+        "frame": tf.cast(fields["frame"], tf.int32),
+        "native_size": native_size,
+    }
+
+
+def read_truth(serialized):
+    """The `Truth` of a record, exactly as annotated.
+
+    Raises:
+      InputError: the bytes are no record, or a field is missing or does not fit the others.
+    """
+    try:
+        feature = tf.train.Example.FromString(serialized).features.feature
+        height, width, stored_height, stored_width, frame = (
+            feature[name].int64_list.value[0]
+            for name in ("native_height", "native_width", "height", "width", "frame")
+        )
+        video, split, png = (
+            feature[name].bytes_list.value[0] for name in ("video", "split", "label_map")
+        )
+        video, split = video.decode(), split.decode()
+        boxes = np.array(feature["boxes"].float_list.value, np.float32).reshape(-1, 4)
+    except (DecodeError, IndexError, ValueError) as error:
+        raise InputError("no record of a clip, or one with a field missing") from error
+    codes = np.array(feature["codes"].int64_list.value, np.int32)
+    counts = feature["mask_rle"].bytes_list.value
+    label_map = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+    if not len(boxes) == len(codes) == len(counts):
+        raise InputError(f"{len(boxes)} boxes, {len(codes)} codes and {len(counts)} masks")
+    if label_map is None or label_map.shape != (height, width):
+        raise InputError(f"'label_map' is no image of {height}x{width}")
+    return Truth(
+        video=video,
+        frame=frame,
+        split=split,
+        clip_frames=np.array(feature["clip_frames"].int64_list.value),
+        native_size=(height, width),
+        size=(stored_height, stored_width),
+        boxes=boxes,
+        codes=codes,
+        rles=[{"size": [height, width], "counts": rle} for rle in counts],
+        label_map=label_map,
+    )
+
+
+def decode_rles(rles, height, width):
+    """COCO RLEs -> masks bool [N, height, width]."""
+    if not rles:
+        return np.zeros((0, height, width), bool)
+    return rle_tools.decode(rles).transpose(2, 0, 1).astype(bool)
+
+
+def read_shard(path):
+    """Yield the serialised records of one shard.
+
+    Raises:
+      InputError: the shard is missing, truncated or corrupt.
+    """
+    with naming(path):
+        yield from tf.data.TFRecordDataset(path).as_numpy_iterator()
+
+
+@contextlib.contextmanager
+def naming(path):
+    """Turn what goes wrong with a shard's records into an InputError that names the shard."""
+    try:
+        yield
+    except (InputError, tf.errors.OpError) as error:
+        problem = str(error).splitlines()[0]
+        raise InputError(f"{path}: damaged records ({problem}); build them again") from error
+
+
+def write_shard(path, records):
+    """Write serialised records to a TFRecord file.
+
+    Raises:
+      InputError: the file cannot be written.
+    """
+    try:
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for record in records:
+                writer.write(record)
+    except tf.errors.OpError as error:
+        raise InputError(f"{path}: cannot be written ({error.message})") from error
+
+
+def resize_mask(mask, height, width):
+    """A binary mask bool [H, W] at another size: where at least half of a pixel is covered.
+
+    A mask too thin for that keeps its best-covered pixel, so that no instance vanishes.
+    """
+    cover = resize_frame(mask.astype(np.float32), height, width)
+    return (cover >= min(0.5, cover.max())) & (cover > 0)
+
+
+def _encode_rgb(frame):
+    frame = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+
+
+def _encode_flow(flow):
+    """PNG of one frame's flow, and its range."""
+    scale = np.float32(min(np.abs(flow).max(), MAX_FLOW))
+    unit = np.clip(flow / scale, -1, 1) if scale else np.zeros_like(flow)
+    pixels = np.round(127 + 127 * unit).astype(np.uint8)
+    return _png(np.concatenate([pixels[..., 0], pixels[..., 1]])), scale
+
+
+def _encode_masks(masks, height, width):
+    if not len(masks):
+        return b""
+    small = [resize_mask(mask, height, width) for mask in masks]
+    return _png(np.concatenate(small).astype(np.uint8) * 255)
+
+
+def _png(image):
+    return cv2.imencode(".png", image)[1].tobytes()
+
+
+def _bytes(*values):
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+
+
+def _ints(values):
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+
+
+def _floats(values):
+    return tf.train.Feature(float_list=tf.train.FloatList(value=values))

@@ -1,0 +1,39 @@
+"""Score a run: python -m a2d_tf.evaluate --workdir=RUN --records=RECORDS --split=test."""
+
+import os
+
+from absl import flags
+
+from a2d_tf import errors
+from a2d_tf.config import Config
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
+_RECORDS = flags.DEFINE_string("records", None, "folder that tools/build_records.py made")
+_SPLIT = flags.DEFINE_enum("split", "test", ["train", "val", "test"], "what to score")
+Config.define_flags(["inference"])
+
+
+def main(argv):
+    errors.require(argv, workdir=_WORKDIR.value, records=_RECORDS.value)
+    from a2d_tf import runs
+    from a2d_tf.data.manifest import Manifest
+    from a2d_tf.evaluation import report
+    from a2d_tf.evaluation.runner import Evaluator
+
+    workdir = os.path.normpath(_WORKDIR.value)
+    manifest = Manifest.load(_RECORDS.value)
+    runs.prepare_devices()
+    run = runs.load(workdir)
+    run.check_records(manifest)
+    output = os.path.join(workdir, "evaluation", _SPLIT.value)
+    metrics = Evaluator(run.network, run.config, manifest).evaluate(
+        _SPLIT.value, run.config.inference.score_threshold, output
+    )
+    print(f"{run.checkpoint} on {_SPLIT.value}, "
+          f"p(actor) >= {run.config.inference.score_threshold:g}")  # fmt: skip
+    print(report.table(metrics))
+    print(f"written to {output}")
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -1,0 +1,497 @@
+"""Detection metrics of Table 2: VOC2007 average precision of actors, actions and pairs.
+
+Each class is scored alone: within a frame its boxes go through NMS in score order, each
+ground-truth box takes the first of them that overlaps it enough, and precision and recall run over
+the detections of the whole set. Areas are (x2 - x1) * (y2 - y1): boxes are half-open.
+"""
+
+import dataclasses
+import json
+import os
+import zipfile
+import zlib
+from typing import Optional
+
+import numpy as np
+
+from a2d_tf.errors import InputError
+from a2d_tf.evaluation.report import write_file, write_json
+
+NMS_IOU = 3, 10  # the fraction 3/10, see _compatible
+MATCH_IOU = 0.5
+
+
+@dataclasses.dataclass
+class Detections:
+    """The arrays of `detections.npz`. Checked and converted when made; every RoI is kept.
+
+    Attributes:
+      frames: [F] distinct names `<VID>/<%05d>`.
+      roi_frame: int64 [R], index into frames.
+      boxes: float32 [R, |X|, 4], x1, y1, x2, y2 in native pixels, the box regressed for each actor.
+      actor_scores: float [R, |X|], p(actor).
+      action_scores: float [R, |Y|], p(action), in code order.
+      joint_scores: optional float [R, |X|, |Y|], where the score of a pair is no product.
+      joint_boxes: optional float32 [R, |X|, |Y|, 4], where boxes are per pair.
+      source: what messages call these detections.
+    """
+
+    frames: np.ndarray
+    roi_frame: np.ndarray
+    boxes: np.ndarray
+    actor_scores: np.ndarray
+    action_scores: np.ndarray
+    joint_scores: Optional[np.ndarray] = None
+    joint_boxes: Optional[np.ndarray] = None
+    source: str = "detections"
+
+    def __post_init__(self):
+        self.frames = _frame_names(self.frames, self.source)
+        self.roi_frame = _integers(self.roi_frame, "roi_frame", self.source)
+        rois = len(self.roi_frame)
+        if rois and not 0 <= self.roi_frame.min() <= self.roi_frame.max() < len(self.frames):
+            raise InputError(
+                f"{self.source}: field 'roi_frame' must index the {len(self.frames)} frames"
+            )
+        self.actor_scores = _floats(self.actor_scores, "actor_scores", self.source, (rois, None))
+        self.action_scores = _floats(self.action_scores, "action_scores", self.source, (rois, None))
+        pair = (rois, self.actor_scores.shape[1], self.action_scores.shape[1])
+        self.boxes = _boxes(self.boxes, "boxes", self.source, (*pair[:2], 4))
+        if self.joint_scores is not None:
+            self.joint_scores = _floats(self.joint_scores, "joint_scores", self.source, pair)
+        if self.joint_boxes is not None:
+            self.joint_boxes = _boxes(self.joint_boxes, "joint_boxes", self.source, (*pair, 4))
+
+    def save(self, path):
+        """Write `detections.npz`, in one step and without pickles."""
+        arrays = {name: getattr(self, name) for name in _FIELDS if getattr(self, name) is not None}
+        write_file(path, lambda file: np.savez_compressed(file, **arrays))
+
+    @classmethod
+    def load(cls, path):
+        """Read `detections.npz`.
+
+        Raises:
+          InputError: the file is missing or damaged, or a field is missing or malformed.
+        """
+        path = os.fspath(path)
+        try:
+            archive = np.load(path, allow_pickle=False)
+        except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+            raise InputError(f"{path}: not a readable .npz archive ({error})") from error
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise InputError(f"{path}: not an .npz archive of arrays")
+        with archive:
+            for name in _FIELDS[:5]:
+                if name not in archive.files:
+                    raise InputError(f"{path}: field '{name}' is missing")
+            arrays = {name: _read(archive, name, path) for name in _FIELDS if name in archive.files}
+        return cls(**arrays, source=path)
+
+    def joint(self, rois, actor, actions):
+        """Scores float64 [n, len(actions)] of RoIs for pairs of one actor (0-based indices)."""
+        if self.joint_scores is not None:
+            return self.joint_scores[rois, actor][:, actions].astype(np.float64)
+        action_scores = self.action_scores[rois][:, actions].astype(np.float64)
+        return self.actor_scores[rois, actor, None] * action_scores
+
+
+_FIELDS = tuple(field.name for field in dataclasses.fields(Detections))[:-1]
+
+
+@dataclasses.dataclass
+class Truth:
+    """Ground-truth boxes. Made from arrays or lists.
+
+    Attributes:
+      frames: [F] distinct names `<VID>/<%05d>`, those without boxes among them.
+      box_frame: int64 [G], index into frames.
+      boxes: float32 [G, 4], x1, y1, x2, y2 in native pixels.
+      codes: int64 [G], the pair codes.
+      source: what messages call this truth.
+    """
+
+    frames: np.ndarray
+    box_frame: np.ndarray
+    boxes: np.ndarray
+    codes: np.ndarray
+    source: str = "truth"
+
+    def __post_init__(self):
+        self.frames = _frame_names(self.frames, self.source)
+        self.box_frame = _integers(self.box_frame, "box_frame", self.source)
+        count = len(self.box_frame)
+        if count and not 0 <= self.box_frame.min() <= self.box_frame.max() < len(self.frames):
+            raise InputError(
+                f"{self.source}: field 'box_frame' must index the {len(self.frames)} frames"
+            )
+        boxes = np.asarray(self.boxes, np.float32).reshape(-1, 4)
+        self.boxes = _boxes(boxes, "boxes", self.source, (count, 4))
+        self.codes = _integers(self.codes, "codes", self.source)
+        if len(self.codes) != count:
+            raise InputError(f"{self.source}: field 'codes' must have one code a box")
+
+    @classmethod
+    def load(cls, path, label_space):
+        """Read COCO JSON: `file_name` = `<VID>/<%05d>.png`, `category_id` = pair code.
+
+        Raises:
+          InputError: the file is missing or no such JSON; a frame is listed twice; an annotation
+            lacks its image, has a code that is no valid pair, a malformed box, or is a crowd.
+        """
+        path = os.fspath(path)
+        try:
+            with open(path, encoding="utf-8") as file:
+                coco = json.load(file)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: not readable COCO JSON ({error})") from error
+        for field in ("images", "annotations"):
+            if not isinstance(coco, dict) or not isinstance(coco.get(field), list):
+                raise InputError(f"{path}: COCO JSON needs a list '{field}'")
+        index, frames = {}, []
+        for i, image in enumerate(coco["images"]):
+            try:
+                identity, name = image["id"], image["file_name"]
+                fresh = identity not in index
+            except (KeyError, TypeError) as error:
+                raise InputError(f"{path}: images[{i}] needs 'id' and 'file_name'") from error
+            if not isinstance(name, str) or "/" not in name or not name.endswith(".png"):
+                raise InputError(f"{path}: images[{i}].file_name must be <VID>/<frame>.png")
+            if not fresh:
+                raise InputError(f"{path}: images[{i}].id {identity!r} is used twice")
+            index[identity] = len(frames)
+            frames.append(name[: -len(".png")])
+        codes, box_frame, boxes = [], [], []
+        valid = set(label_space.codes)
+        for i, annotation in enumerate(coco["annotations"]):
+            where = f"{path}: annotations[{i}]"
+            try:
+                frame, code = index.get(annotation["image_id"]), annotation["category_id"]
+                x, y, width, height = (float(value) for value in annotation["bbox"])
+                crowd, known = annotation.get("iscrowd"), code in valid
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                raise InputError(
+                    f"{where} needs 'image_id', 'category_id' and 'bbox' [x, y, width, height]"
+                ) from error
+            if frame is None:
+                raise InputError(f"{where}.image_id {annotation['image_id']!r} is no image")
+            if not known:
+                raise InputError(
+                    f"{where}.category_id {code!r} is no valid pair of the label space"
+                )
+            if not (np.isfinite([x, y, width, height]).all() and width >= 0 and height >= 0):
+                raise InputError(f"{where}.bbox must be finite, width and height not negative")
+            if crowd:
+                raise InputError(f"{where} is a crowd; crowds cannot be scored")
+            box_frame.append(frame)
+            codes.append(code)
+            boxes.append((x, y, x + width, y + height))
+        return cls(frames, box_frame, boxes, codes, source=path)
+
+    def save(self, path, label_space):
+        """Write COCO JSON, the form `load` reads, in one step."""
+        corners = self.boxes.astype(np.float64)
+        sizes = corners[:, 2:] - corners[:, :2]
+        write_json(
+            {
+                "images": [
+                    {"id": i + 1, "file_name": f"{frame}.png"}
+                    for i, frame in enumerate(self.frames.tolist())
+                ],
+                "annotations": [
+                    {
+                        "id": i + 1,
+                        "image_id": int(self.box_frame[i]) + 1,
+                        "category_id": int(self.codes[i]),
+                        "bbox": [*corners[i, :2].tolist(), *sizes[i].tolist()],
+                        "area": float(sizes[i].prod()),
+                        "iscrowd": 0,
+                    }
+                    for i in range(len(self.codes))
+                ],
+                "categories": [
+                    {"id": code, "name": label_space.name(code)} for code in label_space.codes
+                ],
+            },
+            path,
+        )
+
+
+def _read(archive, name, path):
+    # The index of the archive is whole, what it points at need not be.
+    try:
+        return archive[name]
+    except (
+        OSError, EOFError, MemoryError, ValueError, zipfile.BadZipFile, zlib.error,
+    ) as error:  # fmt: skip
+        raise InputError(f"{path}: field '{name}' is unreadable ({error})") from error
+
+
+def _frame_names(frames, source):
+    frames = np.asarray(frames)
+    if frames.size == 0:
+        frames = frames.astype(str)
+    if frames.ndim != 1 or frames.dtype.kind != "U":
+        raise InputError(f"{source}: field 'frames' must be a list of strings <VID>/<frame>")
+    names, counts = np.unique(frames, return_counts=True)
+    if (counts > 1).any():
+        raise InputError(f"{source}: field 'frames' lists {names[counts > 1][0]} twice")
+    return frames
+
+
+def _integers(values, name, source):
+    values = np.asarray(values)
+    if values.ndim != 1 or (values.size and values.dtype.kind not in "iu"):
+        raise InputError(f"{source}: field '{name}' must be a list of integers")
+    return values.astype(np.int64, copy=False)
+
+
+def _floats(values, name, source, shape):
+    values = np.asarray(values)
+    fits = len(shape) == values.ndim and all(
+        wanted in (None, size) for wanted, size in zip(shape, values.shape)
+    )
+    if not fits:
+        wanted = ", ".join("any" if size is None else str(size) for size in shape)
+        raise InputError(
+            f"{source}: field '{name}' must have the shape [{wanted}], not {list(values.shape)}"
+        )
+    if values.dtype.kind not in "fiu":
+        raise InputError(f"{source}: field '{name}' must hold numbers, not {values.dtype}")
+    if not np.isfinite(values).all():
+        raise InputError(f"{source}: field '{name}' holds NaN or infinity")
+    return values.astype(np.result_type(values.dtype, np.float32), copy=False)
+
+
+def _boxes(values, name, source, shape):
+    boxes = _floats(values, name, source, shape).astype(np.float32, copy=False)
+    if (boxes[..., 2:] < boxes[..., :2]).any():
+        raise InputError(
+            f"{source}: field '{name}' must hold x1, y1, x2, y2 with x1 <= x2 and y1 <= y2"
+        )
+    return boxes
+
+
+def iou(boxes, others):
+    """Intersection over union [N, M] of boxes [N, 4] and [M, 4]; 0 where both are empty."""
+    boxes, others = np.asarray(boxes, float), np.asarray(others, float)
+    low = np.maximum(boxes[:, None, :2], others[:, :2])
+    high = np.minimum(boxes[:, None, 2:], others[:, 2:])
+    overlap = np.prod(np.maximum(high - low, 0), axis=2)
+    area, other = ((b[:, 2:] - b[:, :2]).prod(axis=1) for b in (boxes, others))
+    union = area[:, None] + other - overlap
+    return np.divide(overlap, union, out=np.zeros_like(union), where=union > 0)
+
+
+def _compatible(boxes):
+    """Which boxes NMS lets stand beside each box, IoU <= NMS_IOU: a bit set (int) for each of N.
+
+    IoU <= p/q is (p + q) * overlap <= p * (sum of the two areas): without a division it is exact
+    for whole pixels, and holds for empty boxes.
+    """
+    numerator, denominator = NMS_IOU
+    count = len(boxes)
+    x1, y1, x2, y2 = np.ascontiguousarray(boxes.T)
+    area = numerator * (x2 - x1) * (y2 - y1)
+    result = np.empty((count, count), bool)
+    # Some rows at a time, so that the intermediate results stay in the processor's cache, and of
+    # the symmetric matrix one half.
+    step = max(1, 16384 // max(1, count))
+    for start in range(0, count, step):
+        rows, others = slice(start, start + step), slice(start, None)
+        overlap = np.minimum.outer(x2[rows], x2[others])
+        overlap -= np.maximum.outer(x1[rows], x1[others])
+        # One factor cut off at 0 is enough: no negative overlap exceeds a sum of areas.
+        np.maximum(overlap, 0, out=overlap)
+        height = np.minimum.outer(y2[rows], y2[others])
+        height -= np.maximum.outer(y1[rows], y1[others])
+        overlap *= height
+        overlap *= numerator + denominator
+        result[rows, others] = overlap <= np.add.outer(area[rows], area[others])
+        result[others, rows] = result[rows, others].T
+    width = (count + 7) // 8
+    packed = np.packbits(result, axis=1, bitorder="little").tobytes()
+    return [
+        int.from_bytes(packed[start : start + width], "little")
+        for start in range(0, count * width, width)
+    ]
+
+
+def _suppress(order, compatible):
+    """Greedy NMS: the indices kept, in the given order, int64 [K]."""
+    alive, kept = -1, []  # a bit set of all boxes
+    for index in order.tolist():
+        if alive >> index & 1:
+            kept.append(index)
+            alive &= compatible[index]
+    return np.array(kept, np.int64)
+
+
+def average_precision(scores, hits, positives):
+    """VOC2007 11-point average precision, in [0, 1].
+
+    The recall levels are the exact tenths: recall 3/10 reaches level 0.3.
+
+    Args:
+      scores: [N], sorted here, stably.
+      hits: bool [N], which detections are true.
+      positives: number of ground-truth boxes; 0 gives 0.
+    """
+    if not positives or not len(scores):
+        return 0.0
+    true = np.cumsum(hits[np.argsort(-scores, kind="stable")])
+    precision = true / np.arange(1, len(true) + 1)
+    best_from = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
+    levels = np.arange(11) / 10
+    return float(best_from[np.searchsorted(true / positives, levels)].mean())
+
+
+def check(detections, truth, label_space):
+    """Check that detections, truth and label space belong together.
+
+    Raises:
+      InputError: the numbers of actors or actions differ, the truth has a code that is no valid
+        pair, or there are detections on a frame outside the truth.
+    """
+    for field, names in (("actor", label_space.actors), ("action", label_space.actions)):
+        columns = getattr(detections, f"{field}_scores").shape[1]
+        if columns != len(names):
+            raise InputError(
+                f"{detections.source}: field '{field}_scores' has {columns} columns, the label "
+                f"space {len(names)} {field}s; give the label space of these detections"
+            )
+    wrong = truth.codes[~np.isin(truth.codes, label_space.codes)]
+    if len(wrong):
+        raise InputError(f"{truth.source}: code {wrong[0]} is no valid pair of the label space")
+    used = detections.frames[np.unique(detections.roi_frame)]
+    outside = used[~np.isin(used, truth.frames)]
+    if len(outside):
+        raise InputError(
+            f"{detections.source}: field 'frames': {outside[0]} ({len(outside)} in all) has "
+            f"detections and is not in {truth.source}"
+        )
+
+
+def average_precisions(detections, truth, boxes_of, scores_of, targets):
+    """Average precisions of classes that share their boxes, in percent [C].
+
+    Args:
+      detections, truth: a pair that `check` accepts.
+      boxes_of: RoI indices [n] -> float32 [n, 4].
+      scores_of: RoI indices [n] -> float [n, C].
+      targets: bool [G, C], which classes each ground-truth box counts for.
+    """
+    positives = targets.sum(axis=0)
+    classes = np.flatnonzero(positives)
+    scores, hits = ([[np.empty(0, kind)] for _ in positives] for kind in (float, bool))
+    for rois, gts in _frames(detections, truth):
+        boxes, roi_scores = boxes_of(rois), np.asarray(scores_of(rois), float)
+        compatible = _compatible(boxes)
+        overlaps = iou(boxes, truth.boxes[gts]) >= MATCH_IOU
+        orders = np.argsort(-roi_scores, axis=0, kind="stable")
+        for c in classes:
+            kept = _suppress(orders[:, c], compatible)
+            matches = overlaps[:, targets[gts, c]][kept]
+            hit = np.zeros(len(kept), bool)
+            hit[matches.argmax(axis=0)[matches.any(axis=0)]] = True
+            scores[c].append(roi_scores[kept, c])
+            hits[c].append(hit)
+    return [
+        100 * average_precision(np.concatenate(scores[c]), np.concatenate(hits[c]), positives[c])
+        for c in range(len(positives))
+    ]
+
+
+def _frames(detections, truth):
+    """(RoI indices, ground-truth indices) of each frame with detections, in frame order."""
+    order = np.argsort(detections.roi_frame, kind="stable")
+    rois = np.split(order, np.cumsum(np.bincount(detections.roi_frame))[:-1])
+    gts = {}
+    for i, frame in enumerate(truth.box_frame.tolist()):
+        gts.setdefault(truth.frames[frame], []).append(i)
+    for frame, indices in zip(detections.frames, rois):
+        if len(indices):
+            yield indices, np.array(gts.get(frame, []), np.int64)
+
+
+def evaluate(detections, truth, label_space):
+    """Score detections by the protocol of Table 2.
+
+    A pair's score is p(actor) * p(action), its box the actor's. An actor's ground truth is the
+    union over its actions. An action's box is that of the RoI's most probable actor.
+
+    Returns:
+      {"detection": {"actor", "action", "joint"}, "per_pair_ap": {code: AP}, "per_actor_ap",
+      "per_action_ap": {1-based digit: AP}}, in percent, keys strings. Joint mAP is the mean over
+      all valid pairs, those without ground truth counting 0; action mAP leaves out `none_action`.
+
+    Raises:
+      InputError: see `check`.
+    """
+    check(detections, truth, label_space)
+    gt_actor, gt_action = label_space.split(truth.codes)
+    pair_ap, actor_ap = {}, {}
+    for actor in range(len(label_space.actors)):
+        actions = np.flatnonzero(label_space.valid[actor])
+        codes = label_space.encode(actor, actions)
+        ap, *pair_aps = _actor_aps(detections, truth, label_space, actor, actions)
+        actor_ap[str(actor + 1)] = ap
+        pair_ap.update(zip(map(str, codes), pair_aps))
+    best = detections.actor_scores.argmax(axis=1)
+    digits = range(1, len(label_space.actions) + 1)
+    action_aps = average_precisions(
+        detections,
+        truth,
+        lambda rois: detections.boxes[rois, best[rois]],
+        lambda rois: detections.action_scores[rois],
+        gt_action[:, None] == np.array(digits),
+    )
+    real = [
+        ap for name, ap in zip(label_space.actions, action_aps) if name != label_space.none_action
+    ]
+    return {
+        "detection": {
+            "actor": _mean(actor_ap.values()),
+            "action": _mean(real),
+            "joint": _mean(pair_ap.values()),
+        },
+        "per_pair_ap": pair_ap,
+        "per_actor_ap": actor_ap,
+        "per_action_ap": {str(digit): ap for digit, ap in zip(digits, action_aps)},
+    }
+
+
+def _actor_aps(detections, truth, label_space, actor, actions):
+    """The AP of an actor, then those of its pairs with the actions (0-based)."""
+    of_actor = truth.codes // label_space.base == actor + 1
+    of_pairs = truth.codes[:, None] == label_space.encode(actor, actions)
+
+    def boxes_of(rois):
+        return detections.boxes[rois, actor]
+
+    def actor_score(rois):
+        return detections.actor_scores[rois, actor, None]
+
+    if detections.joint_boxes is None:
+        return average_precisions(
+            detections,
+            truth,
+            boxes_of,
+            lambda rois: np.hstack([actor_score(rois), detections.joint(rois, actor, actions)]),
+            np.column_stack([of_actor, of_pairs]),
+        )
+    aps = average_precisions(detections, truth, boxes_of, actor_score, of_actor[:, None])
+    for i, action in enumerate(actions):
+        aps += average_precisions(
+            detections,
+            truth,
+            lambda rois, action=action: detections.joint_boxes[rois, actor, action],
+            lambda rois, action=action: detections.joint(rois, actor, [action]),
+            of_pairs[:, i : i + 1],
+        )
+    return aps
+
+
+def _mean(values):
+    values = list(values)
+    return sum(values) / len(values) if values else 0.0

@@ -1,0 +1,248 @@
+"""Run a network over a split of the records and score it, at the videos' native size."""
+
+import dataclasses
+import os
+import shutil
+
+import cv2
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from a2d_tf import visualize
+from a2d_tf.data import pipeline, records
+from a2d_tf.errors import InputError
+from a2d_tf.evaluation import detection, report, segmentation, zero_shot
+from a2d_tf.ops import masks as mask_ops
+
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+# Instances below this are no candidate for any threshold; more of them would cost mask rows.
+FLOOR = 0.05
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """The network's answer on one key frame, all boxes in native pixels (y1, x1, y2, x2).
+
+    Attributes:
+      truth: the record's `records.Truth`.
+      table: arrays of `inference.score_rois` over the valid RoIs, [R, ...].
+      instances: arrays of `inference.select` over the detections, [N, ...], masks [N, m, m].
+      rgb: uint8 [h, w, 3], the key frame as the network saw it, without padding.
+      flow: float32 [h, w, 2].
+    """
+
+    truth: records.Truth
+    table: dict
+    instances: dict
+    rgb: np.ndarray
+    flow: np.ndarray
+
+
+class Evaluator:
+    """Scores a network, whose weights may change between calls.
+
+    Args:
+      network: a Network.
+      config: a Config.
+      manifest: of the records.
+    """
+
+    def __init__(self, network, config, manifest):
+        self.network, self.config, self.manifest = network, config, manifest
+        self.labels = network.labels
+        settings = dataclasses.replace(config.inference, score_threshold=FLOOR)
+        self.run = tf.function(network.inference(settings), reduce_retracing=True)
+
+    def frames(self, split, limit=None):
+        """Yield a `Frame` for each key frame of a split, in the records' order."""
+        learning = self.config.learning
+        batches = pipeline.evaluation(
+            self.manifest, split, self.network.image_size, self.config.model.frames,
+            learning.batch_size, learning.max_instances, learning.val_fraction,
+        )  # fmt: skip
+        truths = self._truths(split)
+        names = ["rgb", "size"] + ["flow"] * self.config.model.use_flow
+        seen = 0
+        for batch in batches:
+            outputs = self.run({name: batch[name] for name in names})
+            outputs = tf.nest.map_structure(lambda x: x.numpy(), outputs)
+            for i in range(len(batch["video"])):
+                yield self._frame(next(truths), batch, outputs, i)
+                seen += 1
+                if seen == limit:
+                    return
+
+    def _truths(self, split):
+        """The truth of the records that `pipeline.evaluation` yields, in the same order."""
+        keep = pipeline.split_filter(split, self.config.learning.val_fraction)
+        for path in self.manifest.shards("test" if split == "test" else "train"):
+            with records.naming(path):
+                for serialized in records.read_shard(path):
+                    truth = records.read_truth(serialized)
+                    if bool(keep(tf.constant(truth.video))):
+                        yield truth
+
+    def _frame(self, truth, batch, outputs, i):
+        size = batch["size"][i].numpy()
+        ratio = np.tile(np.array(truth.native_size, np.float32) / size, 2)
+        valid = outputs["valid"][i]
+        number = outputs["detections"]["num_detections"][i]
+        table = {k: v[i][valid] for k, v in outputs["table"].items()}
+        instances = {k: v[i][:number] for k, v in outputs["detections"].items() if v[i].ndim}
+        for values in (table, instances):
+            for name in values:
+                if name.endswith("boxes"):
+                    values[name] = values[name] * ratio
+        middle = batch["rgb"].shape[1] // 2
+        rgb = batch["rgb"][i, middle].numpy()[: size[0], : size[1]]
+        flow = batch["flow"][i, middle].numpy()[: size[0], : size[1]]
+        return Frame(truth, table, instances, rgb, flow)
+
+    def label_map(self, frame, threshold):
+        """The painted map of a frame at its native size, codes in the label space's dtype."""
+        chosen = frame.instances["class_score"] >= threshold
+        height, width = frame.truth.native_size
+        if not chosen.any():
+            return np.zeros((height, width), self.labels.code_dtype)
+        parts = [frame.instances[name][chosen][None] for name in ("masks", "boxes", "score", "code")]
+        painted = _paint(*parts, height, width, self.config.inference.paint == "pixel")
+        return painted.numpy()[0].astype(self.labels.code_dtype)
+
+    def choose_threshold(self, split="val"):
+        """The p(actor) threshold of best joint mIoU, and that split's metrics with it.
+
+        Returns:
+          (threshold, {"segmentation": ...}); (None, {}) where the split is empty.
+        """
+        confusions = {t: segmentation.Confusion(self.labels) for t in THRESHOLDS}
+        count = 0
+        for frame in self.frames(split):
+            count += 1
+            for threshold, confusion in confusions.items():
+                confusion.update(frame.truth.label_map, self.label_map(frame, threshold))
+        if not count:
+            return None, {}
+        scores = {t: c.metrics()["joint"]["miou"] for t, c in confusions.items()}
+        best = max(scores, key=scores.get)
+        return best, {"segmentation": confusions[best].metrics()}
+
+    def evaluate(self, split, threshold, output):
+        """Score a split and write everything that the score is made of.
+
+        Args:
+          split: 'train' (without the validation videos), 'val' or 'test'.
+          threshold: on p(actor), for the label maps.
+          output: folder, replaced as a whole: `metrics.json`, `detections.npz`, `truth.json`,
+            `label_maps/<VID>/<%05d>.png`, `label_truth/...`.
+
+        Returns:
+          the metrics, as in `metrics.json`.
+
+        Raises:
+          InputError: the split is empty.
+        """
+        partial = f"{output}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        os.makedirs(partial)
+        confusion = segmentation.Confusion(self.labels)
+        names, tables, truths = [], [], []
+        for frame in tqdm(self.frames(split), desc=split, unit="frame", total=self._total(split)):
+            truth = frame.truth
+            name = f"{truth.video}/{truth.frame:05d}"
+            predicted = self.label_map(frame, threshold)
+            confusion.update(truth.label_map, predicted)
+            for folder, image in (("label_maps", predicted), ("label_truth", truth.label_map)):
+                write_png(os.path.join(partial, folder, f"{name}.png"), image)
+            names.append(name)
+            tables.append(frame.table)
+            truths.append(truth)
+        if not names:
+            raise InputError(
+                f"{self.manifest.directory}: no record in split '{split}' "
+                f"(--val_fraction={self.config.learning.val_fraction})"
+            )
+        found = self._detections(names, tables)
+        truth = self._truth(names, truths)
+        found.save(os.path.join(partial, "detections.npz"))
+        truth.save(os.path.join(partial, "truth.json"), self.labels)
+        metrics = {"segmentation": confusion.metrics()}
+        metrics.update(detection.evaluate(found, truth, self.labels))
+        metrics["zero_shot_actor_ap"] = zero_shot.actor_aps(metrics["per_pair_ap"], self.labels)
+        report.write_metrics(metrics, os.path.join(partial, "metrics.json"))
+        shutil.rmtree(output, ignore_errors=True)
+        os.replace(partial, output)
+        return metrics
+
+    def _total(self, split):
+        fraction = self.config.learning.val_fraction
+        if split == "test" or (split == "train" and not fraction):
+            return self.manifest.counts[split]["records"]
+        return None
+
+    def _detections(self, names, tables):
+        def gather(key):
+            values = np.concatenate([table[key] for table in tables])
+            return values[..., [1, 0, 3, 2]] if key.endswith("boxes") else values
+
+        rows = [len(table["boxes"]) for table in tables]
+        extra = {}
+        if self.config.model.label_mode != "decoupled":
+            extra["joint_scores"] = gather("joint_scores")
+        if self.config.model.label_mode == "cartesian":
+            extra["joint_boxes"] = gather("joint_boxes")
+        return detection.Detections(
+            names, np.repeat(np.arange(len(names)), rows), gather("boxes"), gather("actor_scores"),
+            gather("action_scores"), **extra,
+        )  # fmt: skip
+
+    def _truth(self, names, truths):
+        counts = [len(truth.codes) for truth in truths]
+        boxes = np.concatenate([truth.boxes for truth in truths])[:, [1, 0, 3, 2]]
+        codes = np.concatenate([truth.codes for truth in truths])
+        return detection.Truth(names, np.repeat(np.arange(len(names)), counts), boxes, codes)
+
+    def pictures(self, split, threshold, limit):
+        """Truth | prediction | flow of the split's first frames: {tag: uint8 [1, H, W, 3]}."""
+        images = {}
+        for frame in self.frames(split, limit):
+            truth = frame.truth
+            tag = f"{split}/{truth.video}/{truth.frame:05d}"
+            images[tag] = self.picture(frame, threshold)[None]
+        return images
+
+    def picture(self, frame, threshold):
+        """One frame's truth, prediction and flow side by side: uint8 [H, 3 W, 3], native size."""
+        truth, instances = frame.truth, frame.instances
+        height, width = truth.native_size
+        rgb = cv2.resize(frame.rgb, (width, height))
+        masks = records.decode_rles(truth.rles, height, width)
+        left = visualize.draw_instances(rgb, truth.boxes, truth.codes, masks, self.labels)
+        chosen = instances["class_score"] >= threshold
+        boxes, codes = instances["boxes"][chosen], instances["code"][chosen]
+        pasted = np.zeros((len(boxes), height, width), bool)
+        if len(boxes):
+            pasted = mask_ops.paste(instances["masks"][chosen], boxes, height, width).numpy() >= 0.5
+        middle = visualize.draw_instances(
+            rgb, boxes, codes, pasted, self.labels, instances["score"][chosen]
+        )
+        flow = cv2.resize(visualize.flow_to_rgb(frame.flow), (width, height))
+        return np.concatenate([left, middle, flow], axis=1)
+
+
+@tf.function(
+    input_signature=[
+        tf.TensorSpec([1, None, 28, 28]), tf.TensorSpec([1, None, 4]),
+        tf.TensorSpec([1, None]), tf.TensorSpec([1, None], tf.int32),
+        tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.bool),
+    ]
+)  # fmt: skip
+def _paint(masks, boxes, scores, codes, height, width, per_pixel):
+    return mask_ops.paint(masks, boxes, scores, codes, height, width, per_pixel)
+
+
+def write_png(path, image):
+    """Write an image, and the folders it lies in."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    if not cv2.imwrite(path, image):
+        raise InputError(f"{path}: cannot be written; is the disk full?")

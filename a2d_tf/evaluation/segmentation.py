@@ -1,0 +1,238 @@
+"""Segmentation metrics of Tables 1 and 3: one confusion matrix over the whole set of frames.
+
+Background is a class for actors, actions and pairs alike. The actor and the action of a pixel are
+the digits of its code, so a predicted pair that does not exist is a miss as a pair and still
+counts for its actor and its action.
+"""
+
+import os
+import struct
+import zlib
+
+import cv2
+import numpy as np
+
+from a2d_tf.errors import InputError
+
+MAX_PIXELS = 100_000_000
+
+_CODES = 65536  # of a 16-bit label map
+
+
+class Confusion:
+    """Pixel counts of (true code, predicted code), added up over frames."""
+
+    def __init__(self, label_space):
+        self.label_space = label_space
+        self._classes = np.array((0, *label_space.codes))
+        self._row = np.full(_CODES, -1, np.int32)
+        self._row[self._classes] = np.arange(len(self._classes))
+        # A code above the last actor's is no class, yet its last digit is an action: it goes to
+        # the column of that digit behind the actors.
+        base, codes = label_space.base, np.arange(_CODES)
+        beyond = base * (len(label_space.actors) + 1)
+        self._column = np.where(codes < beyond, codes, beyond + codes % base)
+        self._counts = np.zeros((len(self._classes), beyond + base), np.int64)
+
+    def update(self, truth, predicted):
+        """Add one frame.
+
+        Args:
+          truth: integer codes [H, W], valid pairs or 0.
+          predicted: integer codes [H, W], any.
+
+        Raises:
+          InputError: a map is no [H, W] array of 16-bit codes, the shapes differ, or the truth
+            holds a code that is no valid pair.
+        """
+        truth, predicted = _codes(truth, "truth"), _codes(predicted, "prediction")
+        if truth.shape != predicted.shape:
+            raise InputError(
+                f"label maps differ in size: truth is {truth.shape[0]}x{truth.shape[1]}, "
+                f"prediction is {predicted.shape[0]}x{predicted.shape[1]} (height x width); "
+                "both must be in native pixels"
+            )
+        rows = self._row[truth]
+        if (rows < 0).any():
+            code = truth[rows < 0][0]
+            raise InputError(f"truth label map: code {code} is no valid pair of the label space")
+        width = self._counts.shape[1]
+        index = rows * np.int64(width) + self._column[predicted]
+        counts = np.bincount(index.ravel(), minlength=self._counts.size)
+        self._counts += counts.reshape(self._counts.shape)
+
+    def merge(self, other):
+        """Add another confusion's counts; InputError where its label space is another one."""
+        if other.label_space != self.label_space:
+            raise InputError("confusions of different label spaces cannot be merged")
+        self._counts += other._counts
+
+    def matrix(self, kind):
+        """Pixel counts int64 [C, C + 1]: rows truth, columns prediction, background first.
+
+        The classes are in code order. The last column counts predictions that are no class: pairs
+        that do not exist, actors or actions beyond the last one.
+
+        Args:
+          kind: "actor", "action" or "joint".
+        """
+        row_actor, row_action = self.label_space.split(self._classes)
+        actor, action = self.label_space.split(np.arange(self._counts.shape[1]))
+        if kind == "joint":
+            rows, size = np.arange(len(self._classes)), len(self._classes)
+            columns = self._row[: self._counts.shape[1]]
+        elif kind == "actor":
+            rows, columns, size = row_actor, actor, len(self.label_space.actors) + 1
+        elif kind == "action":
+            rows, columns, size = row_action, action, len(self.label_space.actions) + 1
+        else:
+            raise ValueError(f"kind must be actor, action or joint, not {kind!r}")
+        columns = np.where((columns < 0) | (columns >= size), size, columns)
+        matrix = np.zeros((size, size + 1), np.int64)
+        np.add.at(matrix, (rows[:, None], columns[None]), self._counts)
+        return matrix
+
+    def metrics(self):
+        """{"actor" | "action" | "joint": {"ave", "glo", "miou"}} in percent.
+
+        ave is the mean over classes of correct / ground-truth pixels, glo correct / all pixels,
+        mIoU the mean over classes of TP / (row + column - TP); both means run over the classes,
+        background among them, that have ground-truth pixels.
+
+        Raises:
+          InputError: no pixel was counted.
+        """
+        if not self._counts.any():
+            raise InputError("segmentation: no frame to score")
+        return {kind: _metrics(self.matrix(kind)) for kind in ("actor", "action", "joint")}
+
+
+def _codes(label_map, what):
+    label_map = np.asarray(label_map)
+    if label_map.ndim != 2 or label_map.dtype.kind not in "iu":
+        raise InputError(f"{what} label map must be integer codes [height, width]")
+    if label_map.dtype.itemsize > 2 or label_map.dtype.kind == "i":
+        if label_map.size and not 0 <= label_map.min() <= label_map.max() < _CODES:
+            raise InputError(f"{what} label map: codes must lie in 0..{_CODES - 1}")
+    return label_map
+
+
+def _metrics(matrix):
+    correct = np.diagonal(matrix)
+    truth, predicted = matrix.sum(axis=1), matrix.sum(axis=0)[:-1]
+    present = truth > 0
+    accuracy = correct[present] / truth[present]
+    iou = correct[present] / (truth + predicted - correct)[present]
+    return {
+        "ave": 100 * float(accuracy.mean()),
+        "glo": 100 * float(correct.sum() / truth.sum()),
+        "miou": 100 * float(iou.mean()),
+    }
+
+
+def read_label_map(path, label_space):
+    """Read a label map from a PNG.
+
+    Single-channel images hold codes, RGB images the label space's colours. A paletted image counts
+    as RGB if all its pixels have known colours, and else its indices are the codes.
+
+    Returns:
+      Codes uint8 or uint16 [H, W].
+
+    Raises:
+      InputError: the file is missing, no whole PNG, larger than MAX_PIXELS, or has a colour that
+        the label space does not know.
+    """
+    path = os.fspath(path)
+    try:
+        with open(path, "rb") as file:
+            header = file.read(33)
+            if header[:8] != b"\x89PNG\r\n\x1a\n" or len(header) < 33:
+                raise InputError(f"{path}: not a PNG; label maps are PNG files")
+            # From the header, before memory is taken for what it promises.
+            width, height, depth, colour_type = struct.unpack(">IIBB", header[16:26])
+            if width * height > MAX_PIXELS:
+                raise InputError(f"{path}: {width}x{height} pixels are more than {MAX_PIXELS}")
+            data = header + file.read()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    image = _decode(data, path)
+    if colour_type in (0, 4):  # greyscale, the second with alpha
+        return _grey_levels(image, depth)
+    if image.dtype != np.uint8:
+        raise InputError(f"{path}: colours must have 8 bits a channel")
+    codes, unknown = _from_colours(image, label_space, path)
+    if unknown is None:
+        return codes
+    if colour_type == 3:
+        return _grey_levels(_decode(_as_greyscale(data), path), depth)
+    raise InputError(f"{path}: colour (R, G, B) = {unknown} is not in the label space")
+
+
+def _decode(data, path):
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise InputError(f"{path}: damaged PNG; write the file again")
+    return image
+
+
+def _grey_levels(image, depth):
+    if image.ndim == 3:
+        image = image[..., 0]
+    if depth < 8:  # OpenCV stretches 1, 2 and 4 bits to 0..255
+        image = image // (255 // (2**depth - 1))
+    return image
+
+
+def _from_colours(image, label_space, path):
+    """Codes [H, W] of BGR(A) uint8 [H, W, 3 | 4], and the first unknown (R, G, B) or None."""
+    channels = image.astype(np.uint32)
+    keys = channels[..., 2] << 16 | channels[..., 1] << 8 | channels[..., 0]
+    used, inverse = np.unique(keys.ravel(), return_inverse=True)
+    known, shared = _palette_keys(label_space)
+    codes = np.zeros(len(used), label_space.code_dtype)
+    for i, key in enumerate(used.tolist()):
+        colour = (key >> 16, key >> 8 & 255, key & 255)
+        if key in shared:
+            raise InputError(f"{path}: colour (R, G, B) = {colour} belongs to two codes")
+        if key not in known:
+            return None, colour
+        codes[i] = known[key]
+    return codes[inverse].reshape(keys.shape), None
+
+
+def _palette_keys(label_space):
+    """{24-bit RGB: code} of all pairs, and the set of colours that two valid codes share."""
+    known, shared, valid = {}, set(), {0, *label_space.codes}
+    actors, actions = np.indices((len(label_space.actors), len(label_space.actions)))
+    for code in (0, *label_space.encode(actors, actions).ravel().tolist()):
+        red, green, blue = label_space.palette[code].tolist()
+        key = red << 16 | green << 8 | blue
+        if known.get(key) in valid and code in valid:
+            shared.add(key)
+        if known.get(key) not in valid:
+            known[key] = code
+    return known, shared
+
+
+def _as_greyscale(data):
+    """The bytes of a paletted PNG as a greyscale one, which decodes to the palette's indices.
+
+    OpenCV resolves the palette and gives colours only. The pixel data of the two kinds are alike:
+    what differs is the colour type in the header and the chunks beside the pixels.
+    """
+    chunks, position = [data[:8]], 8
+    while position + 12 <= len(data):
+        (length,) = struct.unpack(">I", data[position : position + 4])
+        kind = data[position + 4 : position + 8]
+        body = data[position + 8 : position + 8 + length]
+        if kind == b"IHDR":
+            body = body[:9] + b"\0" + body[10:]
+        if kind in (b"IHDR", b"IDAT", b"IEND"):
+            checksum = struct.pack(">I", zlib.crc32(kind + body))
+            chunks.append(struct.pack(">I", length) + kind + body + checksum)
+        position += 12 + length
+    return b"".join(chunks)

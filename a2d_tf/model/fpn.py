@@ -1,0 +1,92 @@
+"""The feature pyramid network (Lin et al. 2017) and the region proposal network on it (paper, 3.1)."""
+
+import tensorflow as tf
+
+from a2d_tf.model.resnet import OUTPUT_STDDEV, ConvNorm
+from a2d_tf.ops import boxes as box_ops
+
+
+def _upsample(x):
+    """Nearest neighbour, twice, by broadcasting: unlike resize it compiles and is deterministic."""
+    height, width, channels = x.shape[1:]
+    x = tf.broadcast_to(
+        x[:, :, None, :, None], tf.stack([tf.shape(x)[0], height, 2, width, 2, channels])
+    )
+    return tf.reshape(x, [-1, 2 * height, 2 * width, channels])
+
+
+def fpn(maps, channels, name="fpn"):
+    """Pyramid P2..P5 from C2..C5: lateral 1x1, top-down sum, 3x3 at each level.
+
+    Args:
+      maps: list of [N, H_l, W_l, C_l], each half the size of the one before.
+
+    Returns:
+      list of [N, H_l, W_l, channels], finest first.
+    """
+    laterals = [
+        ConvNorm(channels, 1, relu=False, name=f"{name}_c{level + 2}p{level + 2}")(x)
+        for level, x in enumerate(maps)
+    ]
+    tops = [laterals[-1]]
+    for lateral in reversed(laterals[:-1]):
+        tops.insert(0, lateral + _upsample(tops[0]))
+    return [
+        ConvNorm(channels, 3, relu=False, name=f"{name}_p{level + 2}")(x)
+        for level, x in enumerate(tops)
+    ]
+
+
+def coarsest(p5):
+    """P6, which the proposal network alone uses: every second cell of P5."""
+    return p5[:, ::2, ::2, :]
+
+
+def rpn(pyramid, channels, anchors_per_cell, name="rpn"):
+    """Objectness and box deltas of every anchor, by one head shared over the levels P2..P6.
+
+    Returns:
+      (logits [B, A], deltas [B, A, 4]), float32, in the order of `anchors.generate`.
+    """
+    shared = ConvNorm(channels, 3, name=f"{name}_conv")
+    objectness = ConvNorm(anchors_per_cell, 1, relu=False, stddev=OUTPUT_STDDEV, name=f"{name}_logits")
+    regression = ConvNorm(4 * anchors_per_cell, 1, relu=False, stddev=OUTPUT_STDDEV, name=f"{name}_deltas")
+    logits, deltas = [], []
+    for level in pyramid:
+        hidden = shared(level)
+        cells = level.shape[1] * level.shape[2] * anchors_per_cell
+        logits.append(tf.reshape(objectness(hidden), [-1, cells]))
+        deltas.append(tf.reshape(regression(hidden), [-1, cells, 4]))
+    return (
+        tf.cast(tf.concat(logits, axis=1), tf.float32),
+        tf.cast(tf.concat(deltas, axis=1), tf.float32),
+    )
+
+
+def propose(logits, deltas, anchors, size, weights, before_nms, after_nms, iou_threshold=0.7):
+    """Regions of interest from the proposal network's output: decode, top-k, one NMS a batch.
+
+    Args:
+      logits: [B, A]; deltas: [B, A, 4]; anchors: [A, 4].
+      size: int [B, 2], height and width of each frame inside its padded canvas.
+      weights: of the box coder.
+      before_nms, after_nms: how many of the best to keep before and after the suppression.
+
+    Returns:
+      (rois float32 [B, after_nms, 4] clipped to the frame, best first; valid bool [B, after_nms]).
+      Rows that are not valid are zero. No gradient passes.
+    """
+    before_nms = min(before_nms, anchors.shape[0])
+    scores, best = tf.math.top_k(tf.stop_gradient(logits), before_nms)
+    boxes = box_ops.decode(
+        tf.gather(tf.stop_gradient(deltas), best, batch_dims=1), tf.gather(anchors, best), weights
+    )
+    boxes = box_ops.clip(boxes, size)
+    # A box that lies in the padding is clipped to nothing; it must not take a place.
+    sides = boxes[..., 2:] - boxes[..., :2]
+    scores = tf.where(tf.reduce_min(sides, axis=-1) >= 1.0, tf.sigmoid(scores), -1.0)
+    rois, _, _, count = tf.image.combined_non_max_suppression(
+        boxes[:, :, None, :], scores[:, :, None], after_nms, after_nms, iou_threshold,
+        score_threshold=0.0, clip_boxes=False,
+    )  # fmt: skip
+    return rois, tf.sequence_mask(count, after_nms)

@@ -1,0 +1,152 @@
+"""From the heads' outputs to instances: scores of every pair, suppression, the best valid action.
+
+Classes are what the actor head tells apart: the actors, or with cartesian labels the valid pairs.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from a2d_tf.ops import boxes as box_ops
+
+HEAD_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
+
+
+def class_of_pair(labels, label_mode):
+    """Class index of each valid pair: int32 [P]."""
+    return np.arange(len(labels.codes)) if label_mode == "cartesian" else labels.pairs[:, 0]
+
+
+def num_classes(labels, label_mode):
+    return len(labels.codes) if label_mode == "cartesian" else len(labels.actors)
+
+
+def score_rois(outputs, rois, valid, size, labels, label_mode):
+    """Probabilities and boxes of every RoI, for every class, actor, action and pair.
+
+    The joint score is p(actor) p(action), or p(actor) p(action | actor), or the pair's own
+    probability; invalid pairs score 0 and nothing is renormalised (paper, section 4).
+
+    Args:
+      outputs: dict of class_logits [B, R, C + 1], deltas [B, R, C, 4] and, but for cartesian
+        labels, action_logits [B, R, |Y|] or [B, R, |X| |Y|].
+      rois: [B, R, 4]; valid: bool [B, R]; size: int [B, 2] of the frames in the canvas.
+
+    Returns:
+      dict of class_scores [B, R, C], class_boxes [B, R, C, 4], boxes [B, R, |X|, 4],
+      actor_scores [B, R, |X|], action_scores [B, R, |Y|], joint_scores [B, R, |X|, |Y|] and, with
+      cartesian labels, joint_boxes [B, R, |X|, |Y|, 4]. Scores of rows that are not valid are 0.
+    """
+    num_actors, num_actions = len(labels.actors), len(labels.actions)
+    count = rois.shape[1] or tf.shape(rois)[1]
+    row = tf.cast(valid, tf.float32)[..., None]
+    class_scores = tf.nn.softmax(outputs["class_logits"])[..., :-1] * row
+    class_boxes = box_ops.decode(outputs["deltas"], rois[:, :, None], HEAD_WEIGHTS)
+    class_boxes = box_ops.clip(class_boxes, size)
+    table = {"class_scores": class_scores, "class_boxes": class_boxes}
+    if label_mode == "cartesian":
+        # Pairs that do not exist read the row of zeros that is padded behind the last class.
+        source = np.full(num_actors * num_actions, len(labels.codes))
+        cells = labels.pairs[:, 0] * num_actions + labels.pairs[:, 1]
+        source[cells] = np.arange(len(labels.codes))
+        scores = tf.gather(tf.pad(class_scores, [[0, 0], [0, 0], [0, 1]]), source, axis=2)
+        pair_boxes = tf.gather(
+            tf.pad(class_boxes, [[0, 0], [0, 0], [0, 1], [0, 0]]), source, axis=2
+        )
+        joint = tf.reshape(scores, [-1, count, num_actors, num_actions])
+        pair_boxes = tf.reshape(pair_boxes, [-1, count, num_actors, num_actions, 4])
+        table.update(
+            actor_scores=tf.reduce_sum(joint, axis=3),
+            action_scores=tf.reduce_sum(joint, axis=2),
+            joint_scores=joint,
+            joint_boxes=pair_boxes,
+            boxes=tf.gather(pair_boxes, tf.argmax(joint, axis=3), batch_dims=3),
+        )
+        return table
+    if label_mode == "hierarchical":
+        logits = tf.reshape(outputs["action_logits"], [-1, count, num_actors, num_actions])
+        joint = class_scores[..., None] * tf.nn.softmax(logits)
+        actions = tf.reduce_sum(joint, axis=2)
+    else:
+        actions = tf.nn.softmax(outputs["action_logits"]) * row
+        joint = class_scores[..., None] * actions[:, :, None, :]
+    table.update(
+        actor_scores=class_scores,
+        action_scores=actions,
+        joint_scores=joint * tf.constant(labels.valid, tf.float32),
+        boxes=class_boxes,
+    )
+    return table
+
+
+def select(table, labels, label_mode, score_threshold, nms_threshold, max_detections):
+    """Instances: the (RoI, class) with p(class) >= threshold that survive a per-class NMS.
+
+    An instance's action is the best valid one of its actor; there is no action threshold.
+
+    Args:
+      table: what `score_rois` returned.
+
+    Returns:
+      dict of boxes [B, N, 4], class [B, N] int32, class_score [B, N], actor, action, code (int32
+      [B, N], the code's 1-based digits, 0 in unused rows), score [B, N] (joint), actor_scores
+      [B, N, |X|], action_scores [B, N, |Y|], num_detections int32 [B]. Best first by class score.
+    """
+    scores, boxes = table["class_scores"], table["class_boxes"]
+    count, classes = scores.shape[1], scores.shape[2]
+    kept = min(count * classes, 10 * max_detections)
+    flat, index = tf.math.top_k(tf.reshape(scores, [-1, count * classes]), kept)
+    boxes = tf.gather(tf.reshape(boxes, [-1, count * classes, 4]), index, batch_dims=1)
+    roi, which = index // classes, index % classes
+    # Classes are moved apart, so that one suppression serves them all.
+    apart = tf.cast(which, tf.float32)[..., None] * (tf.reduce_max(boxes) + 1.0)
+
+    def suppress(arguments):
+        return tuple(tf.raw_ops.NonMaxSuppressionV4(
+            boxes=arguments[0], scores=arguments[1], max_output_size=max_detections,
+            iou_threshold=nms_threshold, score_threshold=score_threshold,
+            pad_to_max_output_size=True,
+        ))  # fmt: skip
+
+    chosen, number = tf.map_fn(
+        suppress, (boxes + apart, flat), fn_output_signature=(tf.int32, tf.int32)
+    )
+    chosen = tf.ensure_shape(chosen, [None, max_detections])
+    used = tf.sequence_mask(number, max_detections)
+
+    def pick(values):
+        picked = tf.gather(values, chosen, batch_dims=1)
+        mask = tf.reshape(used, [-1, max_detections] + [1] * (picked.shape.rank - 2))
+        return tf.where(mask, picked, tf.zeros_like(picked))
+
+    roi, which = pick(roi), pick(which)
+    detections = {
+        "boxes": pick(boxes), "class": which, "class_score": pick(flat), "num_detections": number,
+    }  # fmt: skip
+    for name in ("actor_scores", "action_scores"):
+        rows = tf.gather(table[name], roi, batch_dims=1)
+        detections[name] = tf.where(used[..., None], rows, 0.0)
+    joint = tf.gather(table["joint_scores"], roi, batch_dims=1)
+    if label_mode == "cartesian":
+        actor = tf.gather(tf.constant(labels.pairs[:, 0], tf.int32), which)
+        action = tf.gather(tf.constant(labels.pairs[:, 1], tf.int32), which)
+        score = detections["class_score"]
+    else:
+        actor = which
+        own = tf.gather(joint, actor, batch_dims=2)
+        # Underflow may leave every action at 0: an invalid one must still lose.
+        valid = tf.gather(tf.constant(labels.valid, tf.float32), actor)
+        action = tf.argmax(own + valid * 1e-30, axis=2, output_type=tf.int32)
+        score = tf.reduce_max(own, axis=2)
+    detections.update(
+        actor=tf.where(used, actor + 1, 0),
+        action=tf.where(used, action + 1, 0),
+        code=tf.where(used, labels.encode(actor, action), 0),
+        score=tf.where(used, score, 0.0),
+    )
+    return detections
+
+
+def own_masks(logits, classes):
+    """The mask of each instance's own class: [B, N, m, m, C], [B, N] -> probabilities [B, N, m, m]."""
+    logits = tf.gather(tf.transpose(logits, [0, 1, 4, 2, 3]), classes, batch_dims=2)
+    return tf.sigmoid(logits)

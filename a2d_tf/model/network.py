@@ -1,0 +1,303 @@
+"""The network: submodels that learning runs one by one, and the one model that joins them.
+
+    towers    a frame's RGB and flow to pyramids          (paper, 3.1 and 3.2, backbones)
+    context   2L + 1 frames' pyramids to the fused one     (3.2, temporal aggregation, fusion)
+    rpn       the key frame's RGB pyramid to proposals     (3.1)
+    features  a clip through the three of them
+    roi_heads RoIAlign-AR and actor head, RoIAlign-AN and action head
+    mask_head RoIAlign-AR and mask head
+
+RoI sampling lies between features and heads in training, so these are models of their own;
+`inference` composes the same ones, with the same variables, into one functional model.
+"""
+
+import tensorflow as tf
+
+from a2d_tf.errors import InputError
+from a2d_tf.model import fpn, heads, inference, resnet, two_stream
+from a2d_tf.ops import anchors as anchor_ops
+from a2d_tf.ops import roi_align
+
+STRIDES = (4, 8, 16, 32, 64)
+RPN_WEIGHTS = (1.0, 1.0, 1.0, 1.0)
+RGB_MEAN = (123.7, 116.8, 103.9)
+
+
+class RoIAlign(tf.keras.layers.Layer):
+    """`roi_align.roi_align` as a layer, so that the model's summary shows it by name."""
+
+    def __init__(self, size, flavour, image_size, **kwargs):
+        super().__init__(**kwargs)
+        self.size, self.flavour, self.image_size = size, flavour, image_size
+
+    def call(self, inputs):
+        *pyramid, rois = inputs
+        return roi_align.roi_align(pyramid, rois, self.size, self.flavour, self.image_size)
+
+
+class Propose(tf.keras.layers.Layer):
+    """`fpn.propose` as a layer."""
+
+    def __init__(self, anchors, before_nms, after_nms, **kwargs):
+        super().__init__(**kwargs)
+        self.anchors, self.before_nms, self.after_nms = anchors, before_nms, after_nms
+
+    def call(self, inputs):
+        logits, deltas, size = inputs
+        return fpn.propose(
+            logits, deltas, self.anchors, size, RPN_WEIGHTS, self.before_nms, self.after_nms
+        )
+
+
+class Instances(tf.keras.layers.Layer):
+    """`inference.score_rois` and `inference.select` as a layer."""
+
+    def __init__(self, labels, label_mode, settings, **kwargs):
+        super().__init__(**kwargs)
+        self.labels, self.label_mode, self.settings = labels, label_mode, settings
+
+    def call(self, inputs):
+        outputs, rois, valid, size = inputs
+        table = inference.score_rois(outputs, rois, valid, size, self.labels, self.label_mode)
+        threshold = max(self.settings.score_threshold, 0.0)
+        detections = inference.select(
+            table, self.labels, self.label_mode, threshold,
+            self.settings.nms_threshold, self.settings.max_detections,
+        )  # fmt: skip
+        return table, detections
+
+
+class Network(tf.Module):
+    """The submodels over one set of variables.
+
+    Args:
+      config: a ModelConfig.
+      labels: the LabelSpace.
+
+    Attributes:
+      towers: {rgb [N, H, W, 3] uint8, flow [N, H, W, 2]} -> {actor, rgb, flow: lists P2..P5};
+        `rgb` is the action branch's RGB pyramid, the actor's own unless the top-down is separate.
+      context: {rgb, flow: lists of [B, 2L + 1, h, w, C]} -> list of the action branch's pyramids.
+      features: {rgb [B, T, H, W, 3], flow [B, T, H, W, 2]} -> {actor, action, rpn_logits,
+        rpn_deltas}; T >= 2L + 1 odd, of which the middle 2L + 1 are looked at.
+      roi_heads: {actor, action, rois [B, R, 4]} -> {class_logits, deltas, action_logits}.
+      mask_head: {actor, rois} -> logits [B, R, 28, 28, C]; None without masks.
+      anchors: float32 [A, 4].
+    """
+
+    def __init__(self, config, labels):
+        super().__init__(name="network")
+        self.config, self.labels = config, labels
+        self.image_size = (config.image_height, config.image_width)
+        self.num_classes = inference.num_classes(labels, config.label_mode)
+        shapes = [[-(-side // stride) for side in self.image_size] for stride in STRIDES]
+        self.anchors = anchor_ops.generate(shapes, STRIDES, config.anchors)
+        self.towers = self._towers()
+        self.context = self._context()
+        self.rpn = self._rpn()
+        self.features = self._features()
+        self.roi_heads = self._roi_heads()
+        self.mask_head = self._mask_head() if config.use_mask else None
+
+    def _pyramid(self, channels=None, frames=None):
+        """Symbolic P2..P5."""
+        lead = [] if frames is None else [frames]
+        return [
+            tf.keras.Input([*lead, self.image_size[0] // s, self.image_size[1] // s,
+                            channels or self.config.fpn_channels])
+            for s in STRIDES[:4]
+        ]  # fmt: skip
+
+    def _backbone(self, x, name, norm):
+        c = self.config
+        # A normalised flow stem would erase the speed, which is what flow is there to tell.
+        stem = "none" if name == "flow" and norm == "group_norm" else None
+        return resnet.resnet(x, c.backbone, c.width_multiplier, norm, c.stride_in_1x1,
+                             stem_norm=stem, name=f"{name}_resnet")  # fmt: skip
+
+    def _towers(self):
+        c = self.config
+        rgb = tf.keras.Input([*self.image_size, 3], dtype=tf.uint8, name="rgb")
+        inputs = {"rgb": rgb}
+        x = (tf.cast(rgb, tf.float32) - tf.constant(RGB_MEAN)) * c.pixel_scale
+        maps = self._backbone(x, "rgb", c.norm)
+        outputs = {"actor": fpn.fpn(maps, c.fpn_channels, "rgb_fpn")}
+        outputs["rgb"] = outputs["actor"]
+        if c.action_topdown == "separate":
+            outputs["rgb"] = fpn.fpn(maps, c.fpn_channels, "action_fpn")
+        if c.use_flow:
+            flow = inputs["flow"] = tf.keras.Input([*self.image_size, 2], name="flow")
+            x = tf.concat([flow, tf.norm(flow, axis=-1, keepdims=True)], axis=-1) * c.flow_scale
+            norm = c.norm if c.flow_norm == "same" else c.flow_norm
+            outputs["flow"] = fpn.fpn(self._backbone(x, "flow", norm), c.fpn_channels, "flow_fpn")
+        return tf.keras.Model(inputs, outputs, name="towers")
+
+    def _context(self):
+        c = self.config
+        inputs = {"rgb": self._pyramid(frames=c.frames)}
+        streams = [two_stream.aggregate(inputs["rgb"], c.temporal_layers, c.temporal_init, "rgb")]
+        if c.use_flow:
+            inputs["flow"] = self._pyramid(frames=c.frames)
+            streams.append(
+                two_stream.aggregate(inputs["flow"], c.temporal_layers, c.temporal_init, "flow")
+            )
+        fused = two_stream.fuse(*streams) if c.use_flow else streams[0]
+        return tf.keras.Model(inputs, fused, name="context")
+
+    def _rpn(self):
+        pyramid = self._pyramid()
+        outputs = fpn.rpn([*pyramid, fpn.coarsest(pyramid[-1])], self.config.rpn_channels, 3)
+        return tf.keras.Model(pyramid, outputs, name="rpn")
+
+    def _features(self):
+        c = self.config
+        inputs = {"rgb": tf.keras.Input([None, *self.image_size, 3], dtype=tf.uint8, name="rgb")}
+        if c.use_flow:
+            inputs["flow"] = tf.keras.Input([None, *self.image_size, 2], name="flow")
+        frames = {}
+        for name, clip in inputs.items():
+            # Only the temporal field is looked at; time is folded into the batch.
+            first = tf.shape(clip)[1] // 2 - c.temporal_layers
+            field = clip[:, first : first + c.frames]
+            frames[name] = tf.reshape(field, [-1, *self.image_size, clip.shape[-1]])
+        pyramids = {
+            name: [tf.reshape(x, [-1, c.frames, *x.shape[1:]]) for x in levels]
+            for name, levels in self.towers(frames).items()
+        }
+        key = [x[:, c.temporal_layers] for x in pyramids.pop("actor")]
+        logits, deltas = self.rpn(key)
+        outputs = {
+            "actor": key, "action": self.context(pyramids),
+            "rpn_logits": logits, "rpn_deltas": deltas,
+        }  # fmt: skip
+        return tf.keras.Model(inputs, outputs, name="features")
+
+    def _roi_heads(self):
+        c = self.config
+        fused = c.fpn_channels * (2 if c.use_flow else 1)
+        actor, action = self._pyramid(), self._pyramid(fused)
+        rois = tf.keras.Input([None, 4], name="rois")
+        options = (7, c.roi_align, self.image_size)
+        appearance = RoIAlign(*options, name="roi_align_ar")([*actor, rois])
+        outputs = {}
+        if c.label_mode == "cartesian":
+            # One softmax over the pairs: it reads what both heads read, as far as it is there.
+            if c.use_flow or c.temporal_layers:
+                appearance = RoIAlign(*options, name="roi_align_an")([*action, rois])
+        else:
+            motion = RoIAlign(*options, name="roi_align_an")([*action, rois])
+            count = len(self.labels.actions)
+            if c.label_mode == "hierarchical":
+                count *= len(self.labels.actors)
+            if c.fusion == "late":
+                # Each stream has a head of its own; their logits are averaged.
+                streams = zip(("action_rgb", "action_flow"), tf.split(motion, 2, axis=-1))
+                logits = [heads.action_head(x, count, c.head_units, name) for name, x in streams]
+                outputs["action_logits"] = 0.5 * (logits[0] + logits[1])
+            else:
+                outputs["action_logits"] = heads.action_head(motion, count, c.head_units)
+        outputs["class_logits"], outputs["deltas"] = heads.actor_head(
+            appearance, self.num_classes, c.head_units, c.norm
+        )
+        inputs = {"actor": actor, "action": action, "rois": rois}
+        return tf.keras.Model(inputs, outputs, name="roi_heads")
+
+    def _mask_head(self):
+        c = self.config
+        pyramid, rois = self._pyramid(), tf.keras.Input([None, 4], name="rois")
+        cells = RoIAlign(14, c.roi_align, self.image_size, name="roi_align_mask")([*pyramid, rois])
+        logits = heads.mask_head(cells, self.num_classes, c.mask_channels, c.mask_layers, c.norm)
+        return tf.keras.Model({"actor": pyramid, "rois": rois}, logits, name="mask_head")
+
+    def inference(self, settings):
+        """The functional model from a clip on the canvas to every RoI's scores and the instances.
+
+        Args:
+          settings: an InferenceConfig; a negative score_threshold counts as 0.
+
+        Returns:
+          a Keras model {rgb uint8 [B, T, H, W, 3], flow [B, T, H, W, 2], size int32 [B, 2]} ->
+          {rois [B, R, 4], valid [B, R], table (see `inference.score_rois`), detections (see
+          `inference.select`, with masks [B, N, 28, 28])}. `size` is the frames' height and width
+          inside the canvas; all boxes are in its pixels.
+        """
+        c = self.config
+        inputs = {
+            "rgb": tf.keras.Input([None, *self.image_size, 3], dtype=tf.uint8, name="rgb"),
+            "size": tf.keras.Input([2], dtype=tf.int32, name="size"),
+        }
+        if c.use_flow:
+            inputs["flow"] = tf.keras.Input([None, *self.image_size, 2], name="flow")
+        features = self.features({k: v for k, v in inputs.items() if k != "size"})
+        return tf.keras.Model(
+            inputs, self._instances(features, inputs["size"], settings), name="a2d_tf"
+        )
+
+    def _instances(self, features, size, settings):
+        before = min(settings.proposals_before_nms, len(self.anchors))
+        rois, valid = Propose(
+            self.anchors, before, settings.test_proposals, name="proposals"
+        )([features["rpn_logits"], features["rpn_deltas"], size])
+        outputs = self.roi_heads(
+            {"actor": features["actor"], "action": features["action"], "rois": rois}
+        )
+        table, detections = Instances(
+            self.labels, self.config.label_mode, settings, name="instances"
+        )([outputs, rois, valid, size])
+        if self.mask_head is not None:
+            logits = self.mask_head({"actor": features["actor"], "rois": detections["boxes"]})
+            detections["masks"] = inference.own_masks(logits, detections["class"])
+        else:
+            shape = tf.stack([tf.shape(rois)[0], settings.max_detections, 28, 28])
+            detections["masks"] = tf.ones(shape)
+        return {"rois": rois, "valid": valid, "table": table, "detections": detections}
+
+    def set_phase(self, phase):
+        """Choose what learns: 'joint' everything, 'actor' the actor branch, 'action' the rest.
+
+        The action branch is the flow tower, the temporal layers, the action head and, where it is
+        separate, the action branch's RGB top-down; all else is the actor branch (section 4.3,
+        "Ours w/o Joint Learning").
+        """
+        for part_name, part in self.parts().items():
+            for layer in part.layers:
+                action = part_name == "context" or layer.name.startswith(("flow", "action"))
+                layer.trainable = phase == "joint" or (phase == "action") == action
+
+    @property
+    def trainable_weights(self):
+        """The variables that the phase leaves free, in a fixed order."""
+        return [v for part in self.parts().values() for v in part.trainable_variables]
+
+    def parts(self):
+        """Name -> submodel that owns variables, each variable in exactly one of them."""
+        parts = {"towers": self.towers, "context": self.context, "rpn": self.rpn,
+                 "roi_heads": self.roi_heads}  # fmt: skip
+        if self.mask_head is not None:
+            parts["mask_head"] = self.mask_head
+        return parts
+
+
+def restore(network, run):
+    """Load the weights of a run folder's best or newest checkpoint into the network.
+
+    Args:
+      network: a Network of the run's own ModelConfig and label space.
+      run: the run folder.
+
+    Returns:
+      the checkpoint's path.
+
+    Raises:
+      InputError: no checkpoint there, or one of another network.
+    """
+    path = tf.train.latest_checkpoint(f"{run}/checkpoints")
+    if path is None:
+        raise InputError(f"{run}/checkpoints: no checkpoint; train first, with --workdir={run}")
+    try:
+        status = tf.train.Checkpoint(network=network).restore(path)
+        status.assert_existing_objects_matched().expect_partial()
+    except (AssertionError, ValueError, tf.errors.OpError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: a checkpoint of another network ({reason})") from error
+    return path

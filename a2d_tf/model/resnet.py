@@ -1,0 +1,150 @@
+"""Bottleneck ResNets (He et al. 2016), the backbone of both streams (paper, sections 3.1 and 3.2).
+
+One builder serves every layout of public weights: the stride may sit on the first 1x1 convolution
+(the original, matterport, keras.applications, detectron2) or on the 3x3 (torchvision).
+"""
+
+import tensorflow as tf
+
+BLOCKS = {
+    "resnet14": (1, 1, 1, 1),
+    "resnet26": (2, 2, 2, 2),
+    "resnet50": (3, 4, 6, 3),
+    "resnet101": (3, 4, 23, 3),
+    "resnet152": (3, 8, 36, 3),
+}
+NORMS = ("frozen_bn", "bn", "group_norm", "none")
+_GROUP_CHANNELS = 8
+
+
+# Of output layers: they start near zero, so the first losses are those of an undecided network.
+OUTPUT_STDDEV = 0.01
+
+
+class GroupNorm(tf.keras.layers.Layer):
+    """Group normalisation (Wu and He 2018) over groups of eight neighbouring channels."""
+
+    def __init__(self, epsilon=1e-5, **kwargs):
+        super().__init__(**kwargs)
+        self.epsilon = epsilon
+
+    def build(self, shape):
+        channels = shape[-1]
+        self.groups = max(1, channels // _GROUP_CHANNELS)
+        if channels % self.groups:
+            raise ValueError(f"{self.name}: {channels} channels do not divide into groups of 8")
+        self.gamma = self.add_weight("gamma", [channels], initializer="ones")
+        self.beta = self.add_weight("beta", [channels], initializer="zeros")
+
+    def call(self, x):
+        channels = x.shape[-1]
+        # Per-channel sums first: they reduce contiguous memory, and the groups are tiny after it.
+        wide = tf.cast(x, tf.float32)
+        mean = tf.reduce_mean(wide, axis=[1, 2])
+        square = tf.reduce_mean(tf.square(wide), axis=[1, 2])
+        grouped = [-1, self.groups, channels // self.groups]
+        mean = tf.reduce_mean(tf.reshape(mean, grouped), axis=2)
+        square = tf.reduce_mean(tf.reshape(square, grouped), axis=2)
+        scale = tf.math.rsqrt(tf.maximum(square - tf.square(mean), 0.0) + self.epsilon)
+        scale = tf.repeat(scale, channels // self.groups, axis=1) * self.gamma
+        shift = self.beta - tf.repeat(mean, channels // self.groups, axis=1) * scale
+        return x * tf.cast(scale, x.dtype)[:, None, None] + tf.cast(shift, x.dtype)[:, None, None]
+
+
+class ConvNorm(tf.keras.layers.Layer):
+    """Convolution, normalisation, optional ReLU.
+
+    `frozen_bn` holds gamma, beta, mean and variance as constants and applies them to the kernel
+    in the graph, W * gamma / sqrt(variance + epsilon), at each step: the gradient reaches W
+    exactly, and the map costs no pass over the activations. `none` has a bias instead. Kernels
+    start from He's normal law, or from a normal law of the `stddev` given.
+    """
+
+    def __init__(self, filters, size, strides=1, norm="none", relu=True, epsilon=1e-5,
+                 padding="same", stddev=None, **kwargs):  # fmt: skip
+        super().__init__(**kwargs)
+        if norm not in NORMS:
+            raise ValueError(f"norm is one of {NORMS}, got {norm}")
+        self.filters, self.size, self.strides, self.norm = filters, size, strides, norm
+        self.relu, self.epsilon, self.padding = relu, epsilon, padding.upper()
+        self.stddev = stddev
+
+    def build(self, shape):
+        kernel = [self.size, self.size, shape[-1], self.filters]
+        init = tf.keras.initializers.RandomNormal(stddev=self.stddev) if self.stddev else "he_normal"
+        self.kernel = self.add_weight("kernel", kernel, initializer=init)
+        if self.norm == "frozen_bn":
+            for name, value in (("gamma", 1), ("beta", 0), ("mean", 0), ("variance", 1)):
+                weight = self.add_weight(
+                    name, [self.filters], trainable=False,
+                    initializer=tf.keras.initializers.Constant(value),
+                )  # fmt: skip
+                setattr(self, name, weight)
+        elif self.norm == "bn":
+            self.normalise = tf.keras.layers.BatchNormalization(epsilon=self.epsilon, name="bn")
+        elif self.norm == "group_norm":
+            self.normalise = GroupNorm(self.epsilon, name="gn")
+        else:
+            self.bias = self.add_weight("bias", [self.filters], initializer="zeros")
+
+    def call(self, x, training=None):
+        kernel, bias = self.kernel, None
+        if self.norm == "frozen_bn":
+            scale = self.gamma * tf.math.rsqrt(self.variance + self.epsilon)
+            kernel, bias = kernel * scale, self.beta - self.mean * scale
+        elif self.norm == "none":
+            bias = self.bias
+        x = tf.nn.conv2d(x, kernel, self.strides, self.padding)
+        if bias is not None:
+            x = tf.nn.bias_add(x, bias)
+        elif self.norm == "bn":
+            x = self.normalise(x, training=training)
+        else:
+            x = self.normalise(x)
+        return tf.nn.relu(x) if self.relu else x
+
+
+def _bottleneck(x, width, strides, norm, epsilon, stride_in_1x1, name):
+    """1x1, 3x3, 1x1 with a shortcut; projected where the shape changes."""
+    first, second = (strides, 1) if stride_in_1x1 else (1, strides)
+    y = ConvNorm(width, 1, first, norm, epsilon=epsilon, name=f"{name}_conv1")(x)
+    y = ConvNorm(width, 3, second, norm, epsilon=epsilon, name=f"{name}_conv2")(y)
+    y = ConvNorm(4 * width, 1, 1, norm, relu=False, epsilon=epsilon, name=f"{name}_conv3")(y)
+    if strides != 1 or x.shape[-1] != 4 * width:
+        x = ConvNorm(4 * width, 1, strides, norm, relu=False, epsilon=epsilon,
+                     name=f"{name}_shortcut")(x)  # fmt: skip
+    return tf.keras.layers.ReLU(name=f"{name}_out")(x + y)
+
+
+def resnet(x, backbone, width_multiplier=1.0, norm="frozen_bn", stride_in_1x1=True, epsilon=1e-5,
+           stem_norm=None, name="resnet"):  # fmt: skip
+    """Feature maps C2..C5 of an image batch.
+
+    Args:
+      x: float [N, H, W, 3], preprocessed.
+      backbone: a key of BLOCKS.
+      width_multiplier: factor on all channels (64 in the stem at 1).
+      norm: one of NORMS.
+      stride_in_1x1: whether a stage strides in its first 1x1 or in its 3x3 convolution.
+      epsilon: of the normalisation; part of the weights.
+      stem_norm: another norm for the stem, where given.
+
+    Returns:
+      list of [N, H/4, W/4, 4w], [N, H/8, W/8, 8w], [N, H/16, W/16, 16w], [N, H/32, W/32, 32w] with
+      w = 64 * width_multiplier.
+    """
+    if backbone not in BLOCKS:
+        raise ValueError(f"backbone is one of {sorted(BLOCKS)}, got {backbone}")
+    width = int(round(64 * width_multiplier))
+    x = tf.pad(x, [[0, 0], [3, 3], [3, 3], [0, 0]])
+    x = ConvNorm(width, 7, 2, stem_norm or norm, epsilon=epsilon, padding="valid",
+                 name=f"{name}_stem")(x)  # fmt: skip
+    x = tf.keras.layers.MaxPooling2D(3, 2, padding="same", name=f"{name}_pool")(x)
+    maps = []
+    for stage, blocks in enumerate(BLOCKS[backbone]):
+        for block in range(blocks):
+            strides = 2 if block == 0 and stage > 0 else 1
+            x = _bottleneck(x, width * 2**stage, strides, norm, epsilon, stride_in_1x1,
+                            f"{name}_c{stage + 2}_b{block}")  # fmt: skip
+        maps.append(x)
+    return maps

@@ -1,0 +1,73 @@
+"""Boxes: float32 [..., 4] as (y1, x1, y2, x2), pixels, 0-based, half-open.
+
+Areas are (y2 - y1) * (x2 - x1), with no +1 anywhere. The coder is the one of Faster R-CNN
+(Ren et al. 2015), with deltas in the order (dy, dx, dh, dw).
+"""
+
+import math
+
+import tensorflow as tf
+
+# exp(dh) beyond this would turn one wild prediction into an infinite box.
+MAX_LOG_SCALE = math.log(1000.0 / 16)
+
+
+def area(boxes):
+    """Areas of boxes [..., 4] -> [...]; an inverted box has area 0."""
+    height, width = boxes[..., 2] - boxes[..., 0], boxes[..., 3] - boxes[..., 1]
+    return tf.maximum(height, 0.0) * tf.maximum(width, 0.0)
+
+
+def intersection(a, b):
+    """Pairwise intersection areas of [..., N, 4] and [..., M, 4] -> [..., N, M]."""
+    a, b = a[..., :, None, :], b[..., None, :, :]
+    top_left = tf.maximum(a[..., :2], b[..., :2])
+    bottom_right = tf.minimum(a[..., 2:], b[..., 2:])
+    sides = tf.maximum(bottom_right - top_left, 0.0)
+    return sides[..., 0] * sides[..., 1]
+
+
+def iou(a, b):
+    """Pairwise intersection over union of [..., N, 4] and [..., M, 4] -> [..., N, M]; 0 if empty."""
+    inner = intersection(a, b)
+    union = area(a)[..., :, None] + area(b)[..., None, :] - inner
+    return tf.math.divide_no_nan(inner, union)
+
+
+def _centre_size(boxes):
+    size = boxes[..., 2:] - boxes[..., :2]
+    return boxes[..., :2] + 0.5 * size, size
+
+
+def encode(boxes, anchors, weights):
+    """Deltas [..., 4] that carry anchors [..., 4] to boxes [..., 4].
+
+    (dy, dx) = (centre - anchor centre) / anchor size * weights[:2] and
+    (dh, dw) = log(size / anchor size) * weights[2:], sizes floored at one hundredth of a pixel.
+    """
+    centre, size = _centre_size(boxes)
+    anchor_centre, anchor_size = _centre_size(anchors)
+    size, anchor_size = tf.maximum(size, 0.01), tf.maximum(anchor_size, 0.01)
+    shift = (centre - anchor_centre) / anchor_size
+    scale = tf.math.log(size / anchor_size)
+    return tf.concat([shift, scale], axis=-1) * tf.constant(weights, tf.float32)
+
+
+def decode(deltas, anchors, weights):
+    """Boxes [..., 4] from deltas [..., 4] on anchors [..., 4]: the inverse of `encode`.
+
+    Log scales are clamped at log(1000 / 16), so that the result stays finite.
+    """
+    deltas = deltas / tf.constant(weights, tf.float32)
+    anchor_centre, anchor_size = _centre_size(anchors)
+    centre = anchor_centre + deltas[..., :2] * anchor_size
+    half = 0.5 * anchor_size * tf.exp(tf.minimum(deltas[..., 2:], MAX_LOG_SCALE))
+    return tf.concat([centre - half, centre + half], axis=-1)
+
+
+def clip(boxes, size):
+    """Clip boxes [B, ..., 4] to the frames' sizes [B, 2] (height, width)."""
+    size = tf.cast(size, boxes.dtype)
+    limit = tf.concat([size, size], axis=-1)
+    limit = tf.reshape(limit, [-1] + [1] * (boxes.shape.rank - 2) + [4])
+    return tf.clip_by_value(boxes, 0.0, limit)

@@ -1,0 +1,50 @@
+"""Frames on the network's canvas: scaled to fit, kept in aspect, padded with zeros below and right.
+
+Flow vectors scale with the frame. The same function serves the records' pipeline and the exported
+model, so that a clip is seen alike in training and in use.
+"""
+
+import tensorflow as tf
+
+
+def fitted_size(size, canvas):
+    """The largest size inside the canvas that keeps the aspect, at least one pixel a side.
+
+    Args:
+      size: int32 [2] height, width; canvas: (height, width).
+
+    Returns:
+      int32 [2].
+    """
+    ratio = tf.cast(canvas, tf.float64) / tf.cast(size, tf.float64)
+    fitted = tf.round(tf.cast(size, tf.float64) * tf.reduce_min(ratio))
+    return tf.cast(tf.clip_by_value(fitted, 1, tf.cast(canvas, tf.float64)), tf.int32)
+
+
+def place(rgb, flow, canvas):
+    """Scale and pad frames onto the canvas.
+
+    Args:
+      rgb: uint8 [N, h, w, 3].
+      flow: float32 [N, h, w, 2], (u, v) in pixels.
+      canvas: (height, width).
+
+    Returns:
+      (rgb uint8 [N, H, W, 3], flow float32 [N, H, W, 2], size int32 [2] of the frame inside).
+    """
+    old = tf.shape(rgb)[1:3]
+    new = fitted_size(old, canvas)
+
+    def resample():
+        # Antialiased: a video is often several times larger than the canvas.
+        frames = tf.image.resize(rgb, new, antialias=True)
+        ratio = tf.cast(new, tf.float32) / tf.cast(old, tf.float32)
+        vectors = tf.image.resize(flow, new, antialias=True) * ratio[::-1]
+        return tf.cast(tf.round(frames), tf.uint8), vectors
+
+    rgb, flow = tf.cond(tf.reduce_all(old == new), lambda: (rgb, flow), resample)
+    padding = [[0, 0], [0, canvas[0] - new[0]], [0, canvas[1] - new[1]], [0, 0]]
+    rgb, flow = tf.pad(rgb, padding), tf.pad(flow, padding)
+    rgb.set_shape([None, *canvas, 3])
+    flow.set_shape([None, *canvas, 2])
+    return rgb, flow, new

@@ -1,0 +1,98 @@
+"""Instance masks: targets cut from ground truth, and label maps painted from predictions."""
+
+import tensorflow as tf
+
+from a2d_tf.ops import roi_align
+
+
+def crop_targets(masks, rois, matches, size):
+    """What the mask head should say: the matched instance's mask inside each RoI.
+
+    Args:
+      masks: 0/1 [B, N, H, W] over the image.
+      rois: float32 [B, R, 4] in image pixels.
+      matches: int32 [B, R], the instance of each RoI, in 0..N-1.
+      size: cells a side.
+
+    Returns:
+      float32 0/1 [B, R, size, size]: bilinear samples at the cells' centres, cut at 1/2.
+    """
+    shape = tf.shape(masks)
+    maps = tf.reshape(masks, [shape[0] * shape[1], shape[2], shape[3], 1])
+    owners = (tf.range(shape[0])[:, None] * shape[1] + matches)
+    cells = roi_align.crop(maps, tf.reshape(rois, [-1, 4]), tf.reshape(owners, [-1]), size)
+    cells = tf.reshape(cells, [shape[0], rois.shape[1] or tf.shape(rois)[1], size, size])
+    return tf.cast(cells >= 0.5, tf.float32)
+
+
+def _interpolation(first, last, length, size):
+    """Rows that resample `size` cells spread over [first, last) at the `length` pixel centres.
+
+    Bilinear between cell centres, constant outside them, zero outside the span.
+
+    Args:
+      first, last: float32 [B], in pixels.
+
+    Returns:
+      float32 [B, length, size].
+    """
+    centres = tf.range(length, dtype=tf.float32) + 0.5
+    first, last = first[:, None], last[:, None]
+    position = (centres - first) / tf.maximum(last - first, 1e-6) * tf.cast(size, tf.float32) - 0.5
+    inside = (centres >= first) & (centres < last)
+    position = tf.clip_by_value(position, 0.0, tf.cast(size - 1, tf.float32))
+    cells = tf.range(size, dtype=tf.float32)
+    weights = tf.maximum(0.0, 1.0 - tf.abs(position[..., None] - cells))
+    return tf.where(inside[..., None], weights, 0.0)
+
+
+def paste(masks, boxes, height, width):
+    """Masks [B, m, m] resampled into their boxes [B, 4] on an image -> float32 [B, height, width]."""
+    size = masks.shape[-1]
+    rows = _interpolation(boxes[:, 0], boxes[:, 2], height, size)
+    columns = _interpolation(boxes[:, 1], boxes[:, 3], width, size)
+    return tf.einsum("bhi,bij,bwj->bhw", rows, masks, columns, optimize="optimal")
+
+
+def paint(masks, boxes, scores, codes, height, width, per_pixel=False):
+    """A label map from instances: each pixel goes to the best instance whose mask there is >= 1/2.
+
+    Best is the highest score, or with `per_pixel` the highest score times mask. Instances are
+    painted one after the other, so that memory does not grow with their number.
+
+    Args:
+      masks: float32 [B, N, m, m], probabilities.
+      boxes: float32 [B, N, 4] in pixels of the map.
+      scores: float32 [B, N]; an instance with score <= 0 is not painted.
+      codes: int32 [B, N].
+      height, width: size of the map.
+      per_pixel: bool, or a bool tensor.
+
+    Returns:
+      int32 [B, height, width], 0 where there is no instance.
+    """
+    batch = tf.shape(masks)[0]
+
+    def add(index, best, labels):
+        mask = paste(masks[:, index], boxes[:, index], height, width)
+        value = tf.where(mask >= 0.5, scores[:, index, None, None], 0.0)
+        value *= tf.where(per_pixel, mask, 1.0)
+        better = value > best
+        labels = tf.where(better, codes[:, index, None, None], labels)
+        return index + 1, tf.where(better, value, best), labels
+
+    best = tf.zeros([batch, height, width])
+    labels = tf.zeros([batch, height, width], tf.int32)
+    # Rows at the end are padding: stop after the last instance of the fullest image.
+    count = tf.reduce_max(
+        tf.where(scores > 0, tf.range(1, tf.shape(scores)[1] + 1), 0), keepdims=False
+    )
+    _, _, labels = tf.while_loop(
+        lambda index, *_: index < count,
+        add,
+        (0, best, labels),
+        shape_invariants=(
+            tf.TensorShape([]), tf.TensorShape([None] * 3), tf.TensorShape([None] * 3)
+        ),
+    )  # fmt: skip
+    return labels

@@ -1,0 +1,149 @@
+"""The run folder: what a trained network needs to be used again.
+
+    flags.txt             the resolved settings, reusable as --flagfile
+    labels.json           the label space
+    records.json          how the records it learned from were made: flow method and sizes
+    checkpoints/          the newest weights with the optimizer's state
+    score_threshold.json  p(actor) from which a RoI is an instance, chosen on validation
+    tensorboard/          events
+    evaluation/<split>/   metrics, detections and label maps
+"""
+
+import dataclasses
+import json
+import os
+
+import tensorflow as tf
+
+from a2d_tf.config import Config
+from a2d_tf.data.manifest import write_json
+from a2d_tf.errors import InputError
+from a2d_tf.labels import LabelSpace
+from a2d_tf.model.network import Network, restore
+
+# The authors' choice of p(actor), for a run that had no validation split to choose by.
+DEFAULT_THRESHOLD = 0.7
+RECORD_FIELDS = ("flow_method", "image_height", "image_width", "clip_stride")
+
+
+def prepare_devices(deterministic=True):
+    """Make TensorFlow repeatable on a CPU, and let it take GPU memory only as it needs it.
+
+    Without op determinism the image gradient of crop_and_resize loses updates on a CPU with
+    several threads; on a GPU that op has no deterministic kernel, so there it stays off.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    if deterministic and not gpus:
+        tf.config.experimental.enable_op_determinism()
+
+
+def create(workdir, config, manifest):
+    """Make the run folder, or check that an existing one belongs to the same network.
+
+    Raises:
+      InputError: the folder holds a run of another network or of other records.
+    """
+    path = os.path.join(workdir, "flags.txt")
+    if os.path.exists(path):
+        old = Config.read(path)
+        for field in dataclasses.fields(config.model):
+            before, now = getattr(old.model, field.name), getattr(config.model, field.name)
+            if before != now:
+                raise InputError(
+                    f"{path}: the run there has --{field.name}={before}, not {now}; give another "
+                    "--workdir, or the run's own flags"
+                )
+        if _record_facts(workdir) != {name: getattr(manifest, name) for name in RECORD_FIELDS}:
+            raise InputError(
+                f"{workdir}/records.json: the run there learns from records made otherwise than "
+                f"those in {manifest.directory}; give another --workdir"
+            )
+        if LabelSpace.from_json(os.path.join(workdir, "labels.json")) != manifest.label_space:
+            raise InputError(
+                f"{workdir}/labels.json: the run there has other actors or actions than the "
+                f"records in {manifest.directory}; give another --workdir"
+            )
+    os.makedirs(workdir, exist_ok=True)
+    with open(os.path.join(workdir, "labels.json"), "w", encoding="utf-8") as file:
+        file.write(manifest.label_space.to_json())
+    facts = {name: getattr(manifest, name) for name in RECORD_FIELDS}
+    write_json(os.path.join(workdir, "records.json"), facts)
+    config.write(path)
+
+
+def _record_facts(workdir):
+    path = os.path.join(workdir, "records.json")
+    try:
+        with open(path, encoding="utf-8") as file:
+            facts = json.load(file)
+        return {name: facts[name] for name in RECORD_FIELDS}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: missing or damaged ({error}); is this a run folder?") from error
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run folder, loaded.
+
+    Attributes:
+      config: its Config, with the inference flags of the command line over it and the resolved
+        score_threshold.
+      network: with the newest checkpoint's weights.
+      records: {'flow_method', 'image_height', 'image_width', 'clip_stride'} of its records.
+      checkpoint: the checkpoint's path.
+    """
+
+    config: Config
+    network: Network
+    records: dict
+    checkpoint: str
+
+    def check_records(self, manifest):
+        """InputError unless the records are of the kind that the network learned from."""
+        for name, value in self.records.items():
+            if getattr(manifest, name) != value:
+                raise InputError(
+                    f"{manifest.directory}: records with {name} {getattr(manifest, name)}, but the "
+                    f"network learned from {name} {value}; build the records again with that"
+                )
+        if manifest.label_space != self.network.labels:
+            raise InputError(
+                f"{manifest.directory}: the records have other actors or actions than the network"
+            )
+
+
+def load(workdir):
+    """Load a run folder; the command line's inference flags, where given, go over its own.
+
+    Raises:
+      InputError: no run there, or a damaged one.
+    """
+    if not os.path.isdir(workdir):
+        raise InputError(f"{workdir}: no such run folder; --workdir names what a2d_tf.train made")
+    config = Config.read(os.path.join(workdir, "flags.txt")).override()
+    labels = LabelSpace.from_json(os.path.join(workdir, "labels.json"))
+    if config.inference.score_threshold < 0:
+        config = config.with_threshold(_threshold(workdir))
+    network = Network(config.model, labels)
+    return Run(config, network, _record_facts(workdir), restore(network, workdir))
+
+
+def save_threshold(workdir, threshold, metrics):
+    """Keep the threshold chosen on validation, with that split's metrics."""
+    write_json(
+        os.path.join(workdir, "score_threshold.json"),
+        {"score_threshold": threshold, "validation": metrics},
+    )
+
+
+def _threshold(workdir):
+    path = os.path.join(workdir, "score_threshold.json")
+    try:
+        with open(path, encoding="utf-8") as file:
+            return float(json.load(file)["score_threshold"])
+    except FileNotFoundError:
+        return DEFAULT_THRESHOLD
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: no threshold in it; delete it or give --score_threshold") from error

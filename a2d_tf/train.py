@@ -1,0 +1,55 @@
+"""Train the network: python -m a2d_tf.train --flagfile=F --records=RECORDS --workdir=RUN."""
+
+import os
+
+from absl import flags
+
+from a2d_tf import errors
+from a2d_tf.config import Config
+
+_RECORDS = flags.DEFINE_string("records", None, "folder that tools/build_records.py made")
+_WORKDIR = flags.DEFINE_string("workdir", None, "run folder; an interrupted run there goes on")
+_PICTURES = flags.DEFINE_integer("pictures", 8, "validation clips drawn for TensorBoard", 0)
+Config.define_flags()
+
+
+def main(argv):
+    config = Config.from_flags()
+    errors.require(argv, records=_RECORDS.value, workdir=_WORKDIR.value)
+    # Below, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
+    import tensorflow as tf
+
+    from a2d_tf import runs
+    from a2d_tf.data.manifest import Manifest
+    from a2d_tf.evaluation.runner import Evaluator
+    from a2d_tf.learning import trainer
+    from a2d_tf.model.network import Network
+
+    manifest = Manifest.load(_RECORDS.value)
+    workdir = os.path.normpath(_WORKDIR.value)
+    runs.prepare_devices(config.learning.deterministic)
+    tf.keras.utils.set_random_seed(config.learning.seed)
+    network = Network(config.model, manifest.label_space)
+    runs.create(workdir, config, manifest)
+    evaluator = Evaluator(network, config, manifest)
+
+    def evaluate(last):
+        """Choose the threshold and score with it; pictures of the same clips every time."""
+        threshold, metrics = evaluator.choose_threshold()
+        split = "val"
+        if threshold is None:
+            threshold, split = runs.DEFAULT_THRESHOLD, "train"
+        elif last:
+            runs.save_threshold(workdir, threshold, metrics)
+        scalars = {
+            f"segmentation/{kind}_{name}": value
+            for kind, values in metrics.get("segmentation", {}).items()
+            for name, value in values.items()
+        }
+        return scalars, evaluator.pictures(split, threshold, _PICTURES.value)
+
+    trainer.train_and_evaluate(network, manifest, config, workdir, evaluate)
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -1,0 +1,469 @@
+"""Detection metrics: corner cases by hand, a slow independent oracle, and files."""
+
+import json
+
+import numpy as np
+import pytest
+
+from a2d_tf.errors import InputError
+from a2d_tf.evaluation.detection import Detections, Truth, average_precision, evaluate, iou
+from a2d_tf.labels import A2D, LabelSpace
+
+SMALL = LabelSpace(("man", "dog"), ("run", "eat", "none"), (11, 13, 21, 22), none_action="none")
+MANY = LabelSpace(("man",), tuple(f"y{i}" for i in range(12)), (14, 25))
+
+
+# ---- the oracle: one class at a time, plain loops
+
+
+def slow_iou(a, b):
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
+
+
+def slow_ap(frames, detections, truth):
+    """detections: {frame: [(score, box)]}, truth: {frame: [box]} -> percent."""
+    everything = []
+    for frame in frames:
+        kept = []
+        for score, box in sorted(detections.get(frame, []), key=lambda item: -item[0]):
+            if all(slow_iou(box, other) <= 0.3 for _, other in kept):
+                kept.append((score, box))
+        true = set()
+        for target in truth.get(frame, []):
+            for i, (_, box) in enumerate(kept):
+                if slow_iou(box, target) >= 0.5:
+                    true.add(i)
+                    break
+        everything += [(score, i in true) for i, (score, _) in enumerate(kept)]
+    everything.sort(key=lambda item: -item[0])
+    positives = sum(map(len, truth.values()))
+    if not positives:
+        return 0.0
+    curve, found = [], 0
+    for rank, (_, true) in enumerate(everything, 1):
+        found += true
+        curve.append((found, found / rank))
+    total = 0.0
+    for level in range(11):
+        total += max([p for found, p in curve if 10 * found >= level * positives], default=0.0)
+    return 100 * total / 11
+
+
+def slow_evaluate(d, t, space):
+    frames = d.frames.tolist()
+
+    def ap(wanted, score, box):
+        truth, found = {}, {}
+        for g, code in enumerate(t.codes.tolist()):
+            if wanted(code):
+                name = t.frames.tolist()[t.box_frame[g]]
+                truth.setdefault(name, []).append(t.boxes[g].tolist())
+        for r, frame in enumerate(d.roi_frame.tolist()):
+            found.setdefault(frames[frame], []).append((score(r), box(r).tolist()))
+        return slow_ap(frames, found, truth)
+
+    def pair_score(r, x, y):
+        if d.joint_scores is not None:
+            return float(d.joint_scores[r, x, y])
+        return float(d.actor_scores[r, x]) * float(d.action_scores[r, y])
+
+    def pair_box(r, x, y):
+        return d.boxes[r, x] if d.joint_boxes is None else d.joint_boxes[r, x, y]
+
+    pairs, actors, actions = {}, {}, {}
+    for code in space.codes:
+        x, y = code // space.base - 1, code % space.base - 1
+        pairs[str(code)] = ap(
+            lambda c, code=code: c == code,
+            lambda r, x=x, y=y: pair_score(r, x, y),
+            lambda r, x=x, y=y: pair_box(r, x, y),
+        )
+    for x in range(len(space.actors)):
+        actors[str(x + 1)] = ap(
+            lambda c, x=x: c // space.base == x + 1,
+            lambda r, x=x: float(d.actor_scores[r, x]),
+            lambda r, x=x: d.boxes[r, x],
+        )
+    for y in range(len(space.actions)):
+        actions[str(y + 1)] = ap(
+            lambda c, y=y: c % space.base == y + 1,
+            lambda r, y=y: float(d.action_scores[r, y]),
+            lambda r: d.boxes[r, int(np.argmax(d.actor_scores[r]))],
+        )
+    real = [
+        value for key, value in actions.items() if space.actions[int(key) - 1] != space.none_action
+    ]
+    return {
+        "detection": {
+            "actor": sum(actors.values()) / len(actors),
+            "action": sum(real) / len(real),
+            "joint": sum(pairs.values()) / len(pairs),
+        },
+        "per_pair_ap": pairs,
+        "per_actor_ap": actors,
+        "per_action_ap": actions,
+    }
+
+
+def random_case(space, seed, overrides=()):
+    """Boxes on a coarse grid around the truth: many overlaps, some at the very thresholds."""
+    rng = np.random.default_rng(seed)
+    frames = [f"-v{i}/{i + 1:05d}" for i in range(6)]
+    size = (len(space.actors), len(space.actions))
+
+    def draw(*shape):
+        corner = rng.integers(0, 12, (*shape, 2))
+        return np.concatenate([corner, corner + rng.integers(0, 11, (*shape, 2))], -1)
+
+    truth = Truth(frames, rng.integers(0, 6, 12), draw(12), rng.choice(space.codes, 12))
+    rois = 60
+    order = rng.permutation(5)  # another order than the truth's, and one frame without RoIs
+    boxes = draw(rois, size[0])
+    near = rng.random(rois) < 0.5
+    boxes[near] = truth.boxes[rng.integers(0, 12, near.sum()), None]
+    return (
+        Detections(
+            [frames[i] for i in order],
+            rng.integers(0, 5, rois),
+            boxes,
+            rng.dirichlet(np.ones(size[0]), rois).astype(np.float32),
+            rng.dirichlet(np.ones(size[1]), rois).astype(np.float32),
+            rng.random((rois, *size)) if "joint_scores" in overrides else None,
+            draw(rois, *size) if "joint_boxes" in overrides else None,
+        ),
+        truth,
+    )
+
+
+def flatten(metrics):
+    return {(part, key): value for part, d in metrics.items() for key, value in d.items()}
+
+
+@pytest.mark.parametrize("space", [SMALL, MANY, A2D], ids=["small", "many", "a2d"])
+@pytest.mark.parametrize("overrides", [
+    (), ("joint_scores",), ("joint_boxes",), ("joint_scores", "joint_boxes"),
+], ids=lambda names: "+".join(names) or "plain")  # fmt: skip
+def test_agrees_with_slow_loops(space, overrides):
+    for seed in range(3):
+        detections, truth = random_case(space, seed, overrides)
+        ours, slow = evaluate(detections, truth, space), slow_evaluate(detections, truth, space)
+        assert flatten(ours) == pytest.approx(flatten(slow))
+        assert 0 < ours["detection"]["actor"] < 100
+
+
+# ---- by hand
+
+
+def one_actor(boxes, scores, targets, frames=None, target_frames=None):
+    """Actor AP of boxes of 'man' in one frame or in those given."""
+    frames = np.zeros(len(scores), int) if frames is None else np.array(frames)
+    target_frames = np.zeros(len(targets), int) if target_frames is None else target_frames
+    names = [f"v/{i:05d}" for i in range(1, 4)]
+    rois = np.zeros((len(scores), 2, 4))
+    rois[:, 0] = np.array(boxes).reshape(-1, 4)
+    actor_scores = np.zeros((len(scores), 2))
+    actor_scores[:, 0] = scores
+    detections = Detections(names, frames, rois, actor_scores, np.ones((len(scores), 3)))
+    truth = Truth(names, target_frames, targets, [11] * len(targets))
+    return evaluate(detections, truth, SMALL)["per_actor_ap"]["1"]
+
+
+GT = [0, 0, 10, 10]
+FAR = [50, 50, 60, 60]
+
+
+def test_match_begins_at_half():
+    assert one_actor([[0, 0, 10, 5]], [0.9], [GT]) == pytest.approx(100)  # IoU 1/2
+    assert one_actor([[0, 0, 10, 4.5]], [0.9], [GT]) == 0
+
+
+def test_nms_begins_above_three_tenths():
+    target = [0, 0, 65, 10]
+    at, above = [35, 0, 100, 10], [34, 0, 99, 10]  # IoU 30/100 and 31/99
+    assert one_actor([at, target], [0.9, 0.8], [target]) == pytest.approx(50)
+    assert one_actor([above, target], [0.9, 0.8], [target]) == 0
+
+
+def test_a_suppressed_box_suppresses_nothing():
+    # a suppresses b; b would suppress c, but is gone.
+    a, b, c = [0, 0, 10, 10], [4, 0, 14, 10], [8, 0, 18, 10]
+    assert one_actor([a, b, c], [0.9, 0.8, 0.7], [a, c]) == pytest.approx(100)
+    assert one_actor([b, a, c], [0.9, 0.8, 0.7], [a, c]) == 0
+
+
+def test_one_detection_on_two_boxes_counts_once():
+    # Both targets overlap the box by half or more: one of two found, precision 1.
+    ap = one_actor([[0, 0, 10, 10]], [0.9], [[0, 0, 10, 8], [0, 2, 10, 10]])
+    assert ap == pytest.approx(100 * 6 / 11)
+
+
+def test_only_the_first_match_of_a_box_is_true():
+    # Both match the target (IoU 1/2), their own IoU is 0: the second is false.
+    halves = [[0, 0, 10, 5], [0, 5, 10, 10]]
+    assert one_actor([*halves, FAR], [0.9, 0.8, 0.7], [GT, FAR]) == pytest.approx(
+        100 * (6 * 1 + 5 * 2 / 3) / 11
+    )
+
+
+def test_detections_of_all_frames_are_ranked_together():
+    # In the order of scores: false (frame 3), true (frame 1), true (frame 2).
+    ap = one_actor(
+        [GT, GT, FAR], [0.7, 0.6, 0.9], [GT, GT, GT], frames=[0, 1, 2], target_frames=[0, 1, 2]
+    )
+    assert ap == pytest.approx(100 * 7 * (2 / 3) / 11)
+
+
+def test_boxes_without_area_match_and_suppress_nothing():
+    point = [3, 3, 3, 3]
+    assert one_actor([point, point, GT], [0.9, 0.8, 0.7], [GT]) == pytest.approx(100 / 3)
+    assert one_actor([point], [0.9], [point]) == 0
+
+
+def test_nothing_detected_and_nothing_to_detect():
+    assert one_actor([], [], [GT]) == 0
+    assert one_actor([GT], [0.9], []) == 0
+    assert one_actor([], [], []) == 0
+
+
+def test_iou():
+    assert iou([[0, 0, 2, 2]], [[1, 1, 3, 3], [0, 0, 2, 2], [5, 5, 5, 5]]).tolist() == [
+        [1 / 7, 1, 0]
+    ]
+    assert iou(np.zeros((0, 4)), np.ones((2, 4))).shape == (0, 2)
+
+
+def test_average_precision_literals():
+    hits = np.array([True, False, True])
+    assert average_precision(np.array([3, 2, 1]), hits, 2) == pytest.approx((6 + 5 * 2 / 3) / 11)
+    assert average_precision(np.array([1, 2, 3]), hits, 4) == pytest.approx((3 + 3 * 2 / 3) / 11)
+    # Equal scores keep their order.
+    assert average_precision(np.ones(3), hits[::-1], 2) == average_precision(
+        np.array([3, 2, 1]), hits[::-1], 2
+    )
+    # Recall 3 / 10 reaches the level 0.3, and so on.
+    for found in range(11):
+        ap = average_precision(np.zeros(found), np.ones(found, bool), 10)
+        assert ap == pytest.approx((found + 1) / 11 if found else 0)
+    assert average_precision(np.zeros(0), np.zeros(0, bool), 0) == 0
+
+
+def test_means_and_what_they_leave_out():
+    # A perfect dog-run and man-none; man-run and dog-eat have no truth.
+    names = ["v/00001", "v/00002"]
+    boxes = np.tile(np.array(GT, float), (2, 2, 1))
+    detections = Detections(
+        names, [0, 1], boxes, np.array([[0.1, 0.9], [0.8, 0.2]]), np.eye(3)[[0, 2]]
+    )
+    metrics = evaluate(detections, Truth(names, [0, 1], [GT, GT], [21, 13]), SMALL)
+    assert flatten(metrics) == pytest.approx({
+        ("per_pair_ap", "11"): 0, ("per_pair_ap", "13"): 100,
+        ("per_pair_ap", "21"): 100, ("per_pair_ap", "22"): 0,
+        ("per_actor_ap", "1"): 100, ("per_actor_ap", "2"): 100,
+        ("per_action_ap", "1"): 100, ("per_action_ap", "2"): 0, ("per_action_ap", "3"): 100,
+        ("detection", "actor"): 100, ("detection", "action"): 50, ("detection", "joint"): 50,
+    })  # fmt: skip
+
+
+def test_an_actions_box_is_that_of_the_most_probable_actor():
+    boxes = np.array([[FAR, GT]], float)
+    for scores, ap in (([0.4, 0.6], 100), ([0.6, 0.4], 0)):
+        detections = Detections(["v/1"], [0], boxes, [scores], np.ones((1, 3)))
+        metrics = evaluate(detections, Truth(["v/1"], [0], [GT], [11]), SMALL)
+        assert metrics["per_action_ap"]["1"] == pytest.approx(ap)
+
+
+def test_perfect_a2d_detections_score_100():
+    count = len(A2D.codes)
+    names = [f"v{i}/00001" for i in range(count)]
+    boxes = np.tile(np.array(GT, float), (count, 7, 1))
+    detections = Detections(
+        names, np.arange(count), boxes, np.eye(7)[A2D.pairs[:, 0]], np.eye(9)[A2D.pairs[:, 1]]
+    )
+    truth = Truth(names, np.arange(count), [GT] * count, A2D.codes)
+    metrics = evaluate(detections, truth, A2D)
+    assert metrics["detection"] == pytest.approx({"actor": 100, "action": 100, "joint": 100})
+    assert len(metrics["per_pair_ap"]) == 43
+
+
+# ---- what belongs together
+
+
+def test_frames_outside_the_truth_and_other_label_spaces_are_refused():
+    detections, truth = random_case(SMALL, 0)
+    fewer = Truth(truth.frames[:1], [0], [GT], [11])
+    with pytest.raises(InputError, match="in all"):
+        evaluate(detections, fewer, SMALL)
+    with pytest.raises(InputError, match="'actor_scores' has 2 columns, the label space 7"):
+        evaluate(detections, truth, A2D)
+    with pytest.raises(InputError, match="code 12 is no valid pair"):
+        evaluate(detections, Truth(truth.frames, [0], [GT], [12]), SMALL)
+
+
+def test_a_listed_frame_without_rois_may_lie_outside_the_truth():
+    detections = Detections(["v/1", "w/1"], [0], [[GT, GT]], [[1.0, 0]], np.ones((1, 3)))
+    metrics = evaluate(detections, Truth(["v/1"], [0], [GT], [11]), SMALL)
+    assert metrics["per_actor_ap"]["1"] == pytest.approx(100)
+
+
+# ---- files
+
+
+@pytest.mark.parametrize("overrides", [(), ("joint_scores", "joint_boxes")])
+def test_detections_survive_a_file(tmp_path, overrides):
+    detections, truth = random_case(SMALL, 1, overrides)
+    path = tmp_path / "detections.npz"
+    detections.save(path)
+    loaded = Detections.load(path)
+    assert [p.name for p in tmp_path.iterdir()] == ["detections.npz"]
+    assert loaded.frames.tolist() == detections.frames.tolist()
+    for name in ("roi_frame", "boxes", "actor_scores", "action_scores", *overrides):
+        assert np.array_equal(getattr(loaded, name), getattr(detections, name)), name
+    assert (loaded.joint_scores is None) == (not overrides)
+    assert evaluate(loaded, truth, SMALL) == evaluate(detections, truth, SMALL)
+
+
+def test_an_empty_set_of_detections_survives_a_file(tmp_path):
+    path = tmp_path / "detections.npz"
+    Detections([], [], np.zeros((0, 2, 4)), np.zeros((0, 2)), np.zeros((0, 3))).save(path)
+    metrics = evaluate(Detections.load(path), Truth(["v/1"], [0], [GT], [11]), SMALL)
+    assert metrics["detection"] == {"actor": 0, "action": 0, "joint": 0}
+
+
+def arrays():
+    return {
+        "frames": np.array(["v/00001"]),
+        "roi_frame": np.array([0]),
+        "boxes": np.zeros((1, 2, 4)),
+        "actor_scores": np.zeros((1, 2)),
+        "action_scores": np.zeros((1, 3)),
+    }
+
+
+@pytest.mark.parametrize("field, value", [
+    ("frames", np.array(["v/00001", "v/00001"])),
+    ("frames", np.array([1])),
+    ("frames", np.array(["v/00001"], object)),
+    ("roi_frame", np.array([1])),
+    ("roi_frame", np.array([-1])),
+    ("roi_frame", np.array([0.0])),
+    ("boxes", np.zeros((1, 3, 4))),
+    ("boxes", np.zeros((2, 2, 4))),
+    ("boxes", np.array([[[0, 0, 1, np.nan]] * 2])),
+    ("boxes", np.array([[[5, 0, 1, 1]] * 2])),
+    ("actor_scores", np.zeros(1)),
+    ("actor_scores", np.array([[0, np.inf]])),
+    ("action_scores", np.array([["a", "b", "c"]])),
+    ("joint_scores", np.zeros((1, 2, 2))),
+    ("joint_boxes", np.zeros((1, 2, 3))),
+])  # fmt: skip
+def test_malformed_fields_are_named(tmp_path, field, value):
+    path = tmp_path / "bad.npz"
+    np.savez(path, **{**arrays(), field: value})
+    with pytest.raises(InputError, match=rf"bad\.npz.*'{field}'"):
+        Detections.load(path)
+
+
+def test_missing_field_and_unreadable_files(tmp_path):
+    path = tmp_path / "bad.npz"
+    with pytest.raises(InputError, match=r"bad\.npz: not a readable"):
+        Detections.load(path)
+    fields = arrays()
+    del fields["action_scores"]
+    np.savez(path, **fields)
+    with pytest.raises(InputError, match=r"bad\.npz: field 'action_scores' is missing"):
+        Detections.load(path)
+    for content in (b"", b"nonsense", path.read_bytes()[:300]):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"bad\.npz: not a readable"):
+            Detections.load(path)
+    with open(path, "wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(InputError, match="not an .npz archive"):
+        Detections.load(path)
+    with pytest.raises(InputError, match="cannot be written"):
+        Detections(**arrays()).save(tmp_path / "bad.npz" / "below.npz")
+
+
+def test_damaged_data_behind_a_whole_index(tmp_path):
+    path = tmp_path / "bad.npz"
+    np.savez_compressed(path, **arrays())
+    data = bytearray(path.read_bytes())
+    start = data.index(b"boxes.npy") + 60
+    data[start : start + 20] = b"\xff" * 20
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="field 'boxes' is unreadable"):
+        Detections.load(path)
+
+
+def coco(**changes):
+    value = {
+        "images": [
+            {"id": 7, "file_name": "--abcdefghi/00030.png"},
+            {"id": "b", "file_name": "v/00001.png"},
+        ],
+        "annotations": [{"image_id": 7, "category_id": 22, "bbox": [1, 2, 3.5, 4], "iscrowd": 0}],
+    }
+    return {**value, **changes}
+
+
+def test_truth_from_coco(tmp_path):
+    path = tmp_path / "truth.json"
+    path.write_text(json.dumps(coco()))
+    truth = Truth.load(path, SMALL)
+    assert truth.frames.tolist() == ["--abcdefghi/00030", "v/00001"]
+    assert truth.box_frame.tolist() == [0] and truth.codes.tolist() == [22]
+    assert truth.boxes.tolist() == [[1, 2, 4.5, 6]]
+
+
+def test_truth_survives_a_file(tmp_path):
+    path = tmp_path / "truth.json"
+    _, truth = random_case(A2D, 2)
+    truth.save(path, A2D)
+    loaded = Truth.load(path, A2D)
+    for name in ("frames", "box_frame", "boxes", "codes"):
+        assert np.array_equal(getattr(loaded, name), getattr(truth, name)), name
+    categories = {c["id"]: c["name"] for c in json.loads(path.read_text())["categories"]}
+    assert len(categories) == 43 and categories[43] == "bird-eating"
+
+
+IMAGE = {"id": 7, "file_name": "v/00001.png"}
+BOX = {"image_id": 7, "category_id": 22, "bbox": [1, 2, 3, 4]}
+
+
+@pytest.mark.parametrize("value, message", [
+    ([], "'images'"),
+    ({"images": []}, "'annotations'"),
+    (coco(images=[{"id": 7}]), r"images\[0\] needs"),
+    (coco(images=["v"]), r"images\[0\] needs"),
+    (coco(images=[{**IMAGE, "id": []}]), r"images\[0\] needs"),
+    (coco(images=[{**IMAGE, "file_name": "v.jpg"}]), r"images\[0\].file_name"),
+    (coco(images=[IMAGE, {**IMAGE, "file_name": "w/1.png"}]), "used twice"),
+    (coco(images=[IMAGE, {**IMAGE, "id": 8}]), "lists v/00001 twice"),
+    (coco(annotations=[{}]), r"annotations\[0\] needs"),
+    (coco(annotations=[3]), r"annotations\[0\] needs"),
+    (coco(annotations=[{**BOX, "bbox": [1, 2, 3]}]), r"annotations\[0\] needs"),
+    (coco(annotations=[{**BOX, "image_id": 9}]), r"image_id 9 is no image"),
+    (coco(annotations=[{**BOX, "category_id": 12}]), "category_id 12 is no valid pair"),
+    (coco(annotations=[{**BOX, "bbox": [1, 2, -3, 4]}]), "bbox must be"),
+    (coco(annotations=[{**BOX, "bbox": [1, 2, float("nan"), 4]}]), "bbox must be"),
+    (coco(annotations=[{**BOX, "iscrowd": 1}]), "crowd"),
+])  # fmt: skip
+def test_malformed_truth_is_named(tmp_path, value, message):
+    path = tmp_path / "truth.json"
+    path.write_text(json.dumps(value))
+    with pytest.raises(InputError, match=rf"truth\.json.*{message}"):
+        Truth.load(path, SMALL)
+
+
+def test_unreadable_truth(tmp_path):
+    path = tmp_path / "truth.json"
+    with pytest.raises(InputError, match="not readable COCO JSON"):
+        Truth.load(path, SMALL)
+    path.write_text("{")
+    with pytest.raises(InputError, match="not readable COCO JSON"):
+        Truth.load(path, SMALL)

@@ -1,0 +1,223 @@
+"""The record format: what is written is what is read, on and off the graph."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+from a2d_files import mask, moving_frames
+from pycocotools import mask as rle_tools
+
+from a2d_tf.data import records
+from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.release import Annotation
+from a2d_tf.errors import InputError
+from a2d_tf.labels import A2D
+
+NATIVE, STORED = (40, 60), (20, 30)
+
+
+def clip(masks=None, codes=(11, 57), boxes=((2, 4, 12, 24), (10, 20, 40, 60)), frames=3, flow=None):
+    """A record of `frames` frames; by default with two overlapping instances."""
+    if masks is None:
+        masks = [mask(*NATIVE, 2, 4, 12, 24), mask(*NATIVE, 10, 20, 40, 60)]
+    masks = np.array(masks, bool).reshape(-1, *NATIVE)
+    label_map = np.zeros(NATIVE, np.uint8)
+    for code, inside in zip(codes, masks):
+        label_map[inside] = code
+    if flow is None:
+        flow = np.random.default_rng(0).normal(0, 3, (frames, *STORED, 2)).astype(np.float32)
+        flow[:, :4] = 0
+    return records.ClipRecord(
+        video="--x",
+        frame=7,
+        split="train",
+        clip_frames=tuple(range(7 - frames // 2, 8 + frames // 2)),
+        rgb=np.array(moving_frames(frames, *STORED, step=2)),
+        flow=flow,
+        annotation=Annotation(
+            label_map,
+            masks,
+            np.array(codes, np.int32),
+            np.array(boxes, np.float32).reshape(-1, 4),
+        ),
+    )
+
+
+def test_truth_comes_back_exactly():
+    record = clip()
+    truth = records.read_truth(records.encode(record))
+    assert (truth.video, truth.frame, truth.split) == ("--x", 7, "train")
+    assert truth.native_size == NATIVE and truth.size == STORED
+    assert truth.clip_frames.tolist() == [6, 7, 8]
+    assert truth.codes.tolist() == [11, 57] and truth.codes.dtype == np.int32
+    np.testing.assert_array_equal(truth.boxes, record.annotation.boxes)
+    np.testing.assert_array_equal(truth.label_map, record.annotation.label_map)
+    assert truth.label_map.dtype == np.uint8
+    for rle, inside in zip(truth.rles, record.annotation.masks):
+        np.testing.assert_array_equal(rle_tools.decode(rle), inside)
+
+
+def test_sixteen_bit_label_maps_come_back_exactly():
+    record = clip()
+    wide = Annotation(
+        record.annotation.label_map.astype(np.uint16) * 700,
+        record.annotation.masks,
+        record.annotation.codes * 700,
+        record.annotation.boxes,
+    )
+    truth = records.read_truth(
+        records.encode(records.ClipRecord(**{**vars(record), "annotation": wide}))
+    )
+    np.testing.assert_array_equal(truth.label_map, wide.label_map)
+    assert truth.label_map.dtype == np.uint16 and truth.codes.tolist() == [7700, 39900]
+
+
+def test_parse_gives_the_clip_at_the_stored_size():
+    record = clip()
+    fields = records.parse(tf.constant(records.encode(record)))
+    assert fields["rgb"].shape == (3, *STORED, 3) and fields["rgb"].dtype == tf.uint8
+    difference = np.abs(fields["rgb"].numpy().astype(int) - record.rgb)
+    assert difference.mean() < 2.5 and difference.max() < 16  # JPEG of quality 95
+    # Boxes move with the frame: half the height, half the width.
+    assert fields["boxes"].numpy().tolist() == [[1, 2, 6, 12], [5, 10, 20, 30]]
+    assert fields["codes"].numpy().tolist() == [11, 57] and fields["codes"].dtype == tf.int32
+    expected = [mask(*STORED, 1, 2, 6, 12), mask(*STORED, 5, 10, 20, 30)]
+    np.testing.assert_array_equal(fields["masks"], expected)
+    assert fields["masks"].dtype == tf.uint8
+    assert fields["video"].numpy() == b"--x" and fields["frame"].numpy() == 7
+    assert fields["native_size"].numpy().tolist() == [40, 60]
+
+
+def test_flow_is_within_its_quantum_and_zero_stays_zero():
+    record = clip(frames=5)
+    flow = records.parse(records.encode(record))["flow"].numpy()
+    assert flow.shape == (5, *STORED, 2) and flow.dtype == np.float32
+    for got, wanted in zip(flow, record.flow):
+        assert np.abs(got - wanted).max() <= np.abs(wanted).max() / 254 * 1.0001
+        assert not got[:4].any()
+
+
+def test_flow_components_do_not_mix_and_fast_ones_are_cut():
+    flow = np.zeros((3, *STORED, 2), np.float32)
+    flow[1] = 5.0, -2.5
+    flow[2, 3, 4] = 640.0, -0.1
+    got = records.parse(records.encode(clip(flow=flow)))["flow"].numpy()
+    assert not got[0].any()
+    np.testing.assert_allclose(got[1], np.broadcast_to([5.0, -2.5], (*STORED, 2)), atol=0.02)
+    np.testing.assert_allclose(got[2, 3, 4], [64.0, 0.0], atol=1e-5)
+    assert np.count_nonzero(got[2]) == 1
+
+
+def test_frames_without_instances_and_dynamic_lengths_in_one_data_set():
+    none = clip(masks=[], codes=(), boxes=(), frames=5)
+    serialized = [records.encode(none), records.encode(clip()), records.encode(clip(frames=1))]
+    data = tf.data.Dataset.from_tensor_slices(serialized).map(records.parse)
+    assert data.element_spec["rgb"].shape.as_list() == [None, None, None, 3]
+    assert data.element_spec["boxes"].shape.as_list() == [None, 4]
+    first, second, third = data.as_numpy_iterator()
+    assert (
+        first["rgb"].shape[0] == 5 and second["rgb"].shape[0] == 3 and third["flow"].shape[0] == 1
+    )
+    assert first["masks"].shape == (0, *STORED) and first["boxes"].shape == (0, 4)
+    assert first["codes"].shape == (0,)
+    truth = records.read_truth(serialized[0])
+    assert truth.rles == [] and truth.boxes.shape == (0, 4) and not truth.label_map.any()
+
+
+def test_a_mask_is_where_half_a_pixel_is_covered_and_never_vanishes():
+    half = np.zeros((4, 8), bool)
+    half[:, 1:5] = True  # covers half of column 0, all of 1, half of 2 at half the width
+    assert records.resize_mask(half, 2, 4).tolist() == [[True, True, True, False]] * 2
+    speck = np.zeros((8, 8), bool)
+    speck[5, 6] = True
+    assert np.argwhere(records.resize_mask(speck, 2, 2)).tolist() == [[1, 1]]
+    assert not records.resize_mask(np.zeros((8, 8), bool), 2, 2).any()
+
+
+def test_equal_records_have_equal_bytes():
+    assert records.encode(clip()) == records.encode(clip())
+
+
+@pytest.mark.parametrize("serialized", [b"", b"\xff\x00nonsense" * 4])
+def test_bytes_that_are_no_record(serialized):
+    with pytest.raises(InputError, match="no record of a clip"):
+        records.read_truth(serialized)
+
+
+def test_fields_that_do_not_fit():
+    example = tf.train.Example.FromString(records.encode(clip()))
+    del example.features.feature["codes"].int64_list.value[0]
+    with pytest.raises(InputError, match="2 boxes, 1 codes and 2 masks"):
+        records.read_truth(example.SerializeToString())
+    example = tf.train.Example.FromString(records.encode(clip()))
+    png = cv2.imencode(".png", np.zeros((3, 3), np.uint8))[1].tobytes()
+    example.features.feature["label_map"].bytes_list.value[0] = png
+    with pytest.raises(InputError, match="'label_map' is no image of 40x60"):
+        records.read_truth(example.SerializeToString())
+
+
+def test_shards_are_read_back_and_damage_names_the_shard(tmp_path):
+    path = tmp_path / "train-00000-of-00001.tfrecord"
+    serialized = [records.encode(clip()), records.encode(clip(frames=1))]
+    records.write_shard(path, iter(serialized))
+    assert list(records.read_shard(str(path))) == serialized
+    content = path.read_bytes()
+    damaged = bytearray(content)
+    damaged[len(content) // 2] ^= 1
+    for broken in (content[:-7], bytes(damaged), b"nonsense that is long enough to be read"):
+        path.write_bytes(broken)
+        with pytest.raises(InputError, match="train-00000-of-00001.tfrecord: damaged"):
+            list(records.read_shard(str(path)))
+    with pytest.raises(InputError, match="absent.tfrecord"):
+        list(records.read_shard(str(tmp_path / "absent.tfrecord")))
+    with pytest.raises(InputError, match="x.tfrecord: cannot be written"):
+        records.write_shard(tmp_path / "absent" / "x.tfrecord", [])
+
+
+def manifest_of(folder, **changes):
+    """Save and load a manifest of one train shard of 3 bytes."""
+    folder.mkdir(exist_ok=True)
+    (folder / "t.tfrecord").write_bytes(b"abc")
+    empty = {"videos": 0, "records": 0, "instances": 0, "pairs": {}}
+    fields = dict(
+        schema=1, flow_method="dis", image_height=256, image_width=256, clip_frames=5,
+        clip_stride=1, counts={"train": {**empty, "records": 1}, "test": empty}, sizes={},
+        files=[{"name": "t.tfrecord", "split": "train", "records": 1, "bytes": 3, "sha256": ""}],
+        skipped=[], labels=json.loads(A2D.to_json()), source="",
+    )  # fmt: skip
+    Manifest(**{**fields, **changes}).save(folder)
+    return Manifest.load(folder)
+
+
+def test_manifest_round_trip(tmp_path):
+    manifest = manifest_of(tmp_path)
+    assert manifest.label_space == A2D and manifest.splits == ("train",)
+    assert manifest.shards("train") == [str(tmp_path / "t.tfrecord")]
+    with pytest.raises(InputError, match="no records of split 'test'"):
+        manifest.shards("test")
+
+
+def test_unusable_folders_of_records(tmp_path):
+    with pytest.raises(InputError, match="absent: no such folder; --records"):
+        Manifest.load(tmp_path / "absent")
+    with pytest.raises(InputError, match="manifest.json: no such file: .*build_records.py"):
+        Manifest.load(tmp_path)
+    with pytest.raises(InputError, match="lists no shards"):
+        manifest_of(tmp_path, files=[])
+    with pytest.raises(InputError, match="schema 99, but this version reads 1"):
+        manifest_of(tmp_path, schema=99)
+    with pytest.raises(InputError, match="damaged manifest"):
+        manifest_of(tmp_path, counts=[])
+    manifest_of(tmp_path)
+    (tmp_path / "t.tfrecord").write_bytes(b"ab")
+    with pytest.raises(InputError, match="t.tfrecord: 2 bytes instead of 3"):
+        Manifest.load(tmp_path)
+    (tmp_path / "t.tfrecord").unlink()
+    with pytest.raises(InputError, match="t.tfrecord: shard missing"):
+        Manifest.load(tmp_path)
+    for text in ("{", "[]", '{"schema": 1}'):
+        (tmp_path / "manifest.json").write_text(text)
+        with pytest.raises(InputError, match="damaged manifest"):
+            Manifest.load(tmp_path)

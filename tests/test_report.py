@@ -1,0 +1,78 @@
+"""Metrics files and tables."""
+
+import json
+
+import pytest
+
+from a2d_tf.errors import InputError
+from a2d_tf.evaluation.report import KINDS, table, write_file, write_metrics
+
+METRICS = {
+    "segmentation": {
+        kind: {"ave": 10.0 * i + 0.11, "glo": 10.0 * i + 0.22, "miou": 10.0 * i + 0.33}
+        for i, kind in enumerate(KINDS, 1)
+    },
+    "detection": {"joint": 3.0, "actor": 1.0, "action": 2.0},
+}
+
+
+def row(text, label, nth=0):
+    return [line for line in text.splitlines() if line.startswith(label)][nth][22:].split()
+
+
+def test_published_rows_and_ours():
+    text = table(METRICS)
+    assert row(text, "Ji et al., full") == "79.1 94.5 66.4 62.9 92.6 46.3 51.4 92.5 36.9".split()
+    assert row(text, "Trilayer") == "45.7 74.6 - 47.0 74.6 - 25.4 76.2 -".split()
+    assert row(text, "ours") == "10.1 10.2 10.3 20.1 20.2 20.3 30.1 30.2 30.3".split()
+    assert "own test split" in text
+
+
+def test_detection_rows():
+    lines = table(METRICS, name="mini run").split("Table 2")[1].splitlines()
+    assert lines[1].split() == list(KINDS)
+    assert [line.split()[-3:] for line in lines[2:7]] == [
+        ["67.2", "60.2", "49.2"],
+        ["67.9", "59.6", "49.6"],
+        ["68.3", "60.0", "48.9"],
+        ["77.2", "62.4", "55.5"],
+        ["1.0", "2.0", "3.0"],
+    ]
+    assert lines[6].startswith("mini run")
+
+
+def test_absent_parts_are_dashes():
+    text = table({"detection": METRICS["detection"]})
+    assert row(text, "ours") == ["-"] * 9
+    assert table({}).count(" -") == table(METRICS).count(" -") + 12
+
+
+def test_metrics_file_is_sorted_json_and_replaced_whole(tmp_path):
+    path = tmp_path / "new" / "metrics.json"
+    write_metrics({"b": 1.0}, path)
+    write_metrics(METRICS, path)
+    assert json.loads(path.read_text()) == METRICS
+    assert list(json.loads(path.read_text())["detection"]) == ["action", "actor", "joint"]
+    assert [p.name for p in path.parent.iterdir()] == ["metrics.json"]
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
+    path = tmp_path / "metrics.json"
+    path.write_text("old")
+
+    def fail(file):
+        file.write(b"half")
+        raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError):
+        write_file(path, fail)
+    assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+    with pytest.raises(ValueError):
+        write_metrics({"ave": float("nan")}, path)
+    assert path.read_text() == "old"
+
+
+def test_a_place_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        write_metrics({}, tmp_path / "file" / "metrics.json")

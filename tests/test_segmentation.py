@@ -1,0 +1,237 @@
+"""Segmentation metrics: literals, a pixel-by-pixel oracle, and label maps as files."""
+
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+
+from a2d_tf.errors import InputError
+from a2d_tf.evaluation.segmentation import Confusion, read_label_map
+from a2d_tf.labels import A2D, LabelSpace
+
+WIDE = LabelSpace(
+    tuple(f"x{i}" for i in range(30)), tuple(f"y{i}" for i in range(12)), (14, 25, 391)
+)
+
+
+def score(truth, predicted, label_space=A2D):
+    confusion = Confusion(label_space)
+    confusion.update(np.asarray(truth), np.asarray(predicted))
+    return confusion.metrics()
+
+
+def slow_metrics(truth, predicted, key):
+    """One kind's metrics by sets of pixels; `key` maps a code to a class."""
+    pairs = [(key(int(t)), key(int(p))) for t, p in zip(truth.ravel(), predicted.ravel())]
+    recalls, ious = [], []
+    for c in {t for t, _ in pairs}:
+        both = sum(t == c and p == c for t, p in pairs)
+        recalls.append(both / sum(t == c for t, _ in pairs))
+        ious.append(both / sum(t == c or p == c for t, p in pairs))
+    return {
+        "ave": 100 * sum(recalls) / len(recalls),
+        "glo": 100 * sum(t == p for t, p in pairs) / len(pairs),
+        "miou": 100 * sum(ious) / len(ious),
+    }
+
+
+@pytest.mark.parametrize("space", [A2D, WIDE])
+def test_agrees_with_counting_pixel_by_pixel(space):
+    rng = np.random.default_rng(3)
+    truth = rng.choice([0, *space.codes[:6]], (20, 30)).astype(space.code_dtype)
+    predicted = rng.integers(0, space.max_code + 15, (20, 30)).astype(space.code_dtype)
+    predicted = np.where(rng.random((20, 30)) < 0.6, truth, predicted)
+    keys = {"joint": int, "actor": lambda c: c // space.base, "action": lambda c: c % space.base}
+    metrics = score(truth, predicted, space)
+    for kind, key in keys.items():
+        assert metrics[kind] == pytest.approx(slow_metrics(truth, predicted, key)), kind
+
+
+def test_small_literal():
+    # Background 2 of 3 right, adult-climbing 1 of 2, baby-climbing (21) taken for adult (11).
+    metrics = score([[0, 0, 0], [11, 11, 21]], [[0, 0, 11], [11, 0, 11]])
+    assert metrics["joint"] == pytest.approx({
+        "ave": 100 * (2 / 3 + 1 / 2 + 0) / 3,
+        "glo": 50.0,
+        "miou": 100 * (2 / 4 + 1 / 4 + 0) / 3,
+    })  # fmt: skip
+    assert metrics["actor"] == pytest.approx(metrics["joint"])
+    assert metrics["action"] == pytest.approx({
+        "ave": 100 * (2 / 3 + 2 / 3) / 2,
+        "glo": 100 * 4 / 6,
+        "miou": 50.0,
+    })  # fmt: skip
+
+
+def test_perfect_and_all_background_predictions_of_every_class():
+    truth = np.array([[0, *A2D.codes]], np.uint8)
+    perfect, blank = score(truth, truth), score(truth, np.zeros_like(truth))
+    for kind, classes in (("joint", 44), ("actor", 8), ("action", 10)):
+        assert perfect[kind] == {"ave": 100.0, "glo": 100.0, "miou": 100.0}
+        assert blank[kind]["ave"] == pytest.approx(100 / classes)
+        assert blank[kind]["glo"] == pytest.approx(100 / 44)
+        assert blank[kind]["miou"] == pytest.approx(100 / 44 / classes)
+
+
+def test_a_predicted_pair_that_does_not_exist_misses_as_a_pair_only():
+    # 14 (adult-flying), 10 (adult, no action) and 91 (no actor) are no pairs.
+    metrics = score([[11, 12, 11]], [[14, 10, 91]])
+    assert metrics["joint"]["glo"] == 0 and metrics["joint"]["miou"] == 0
+    assert metrics["actor"]["glo"] == pytest.approx(200 / 3)
+    assert metrics["action"]["glo"] == pytest.approx(100 / 3)
+    confusion = Confusion(A2D)
+    confusion.update(np.array([[11, 12, 11]]), np.array([[14, 10, 91]]))
+    joint = confusion.matrix("joint")
+    assert joint.shape == (44, 45) and joint.sum() == 3
+    assert joint[1, 44] == 2 and joint[2, 44] == 1
+    assert confusion.matrix("actor")[1].tolist() == [0, 2, 0, 0, 0, 0, 0, 0, 1]
+    assert confusion.matrix("action")[2, 0] == 1
+
+
+def test_classes_without_truth_do_not_count():
+    assert score([[0, 0]], [[0, 75]])["joint"] == {"ave": 50.0, "glo": 50.0, "miou": 50.0}
+
+
+def test_merging_is_adding_frames():
+    frames = np.random.default_rng(0).choice([0, 11, 56], (2, 2, 4, 5))
+    whole, first, second = (Confusion(A2D) for _ in range(3))
+    for frame, part in zip(frames, (first, second)):
+        whole.update(*frame)
+        part.update(*frame)
+    first.merge(second)
+    assert first.metrics() == whole.metrics()
+    with pytest.raises(InputError, match="different label spaces"):
+        first.merge(Confusion(WIDE))
+
+
+@pytest.mark.parametrize("truth, predicted, message", [
+    (np.zeros((2, 3), int), np.zeros((3, 2), int), "truth is 2x3, prediction is 3x2"),
+    (np.full((2, 2), 14), np.zeros((2, 2), int), "code 14 is no valid pair"),
+    (np.full((2, 2), 255, np.uint8), np.zeros((2, 2), int), "code 255"),
+    (np.zeros((2, 2), int), np.full((2, 2), -1), "prediction label map: codes must lie"),
+    (np.zeros((2, 2), int), np.full((2, 2), 70000), "65535"),
+    (np.zeros((2, 2)), np.zeros((2, 2), int), "integer codes"),
+    (np.zeros((2, 2, 3), int), np.zeros((2, 2), int), "truth label map must be"),
+])  # fmt: skip
+def test_unusable_maps(truth, predicted, message):
+    with pytest.raises(InputError, match=message):
+        Confusion(A2D).update(truth, predicted)
+
+
+def test_nothing_to_score():
+    with pytest.raises(InputError, match="no frame"):
+        Confusion(A2D).metrics()
+
+
+# ---- label maps as files
+
+
+def write_png(path, colour_type, depth, rows, palette=None):
+    """A PNG of packed rows, without an image library."""
+
+    def chunk(kind, body):
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour_type]
+    width = len(rows[0]) * 8 // (depth * channels)
+    header = struct.pack(">IIBBBBB", width, len(rows), depth, colour_type, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
+    if palette is not None:
+        data += chunk(b"PLTE", np.asarray(palette, np.uint8).tobytes())
+    data += chunk(b"IDAT", zlib.compress(b"".join(b"\0" + bytes(row) for row in rows)))
+    path.write_bytes(data + chunk(b"IEND", b""))
+
+
+MAP = np.array([[0, 11, 43], [79, 14, 0]], np.uint8)
+
+
+def test_codes_of_8_and_16_bits(tmp_path):
+    path = tmp_path / "map.png"
+    cv2.imwrite(str(path), MAP)
+    assert np.array_equal(read_label_map(path, A2D), MAP)
+    wide = np.array([[0, 14], [391, 25]], np.uint16)
+    cv2.imwrite(str(path), wide)
+    read = read_label_map(path, WIDE)
+    assert read.dtype == np.uint16 and np.array_equal(read, wide)
+
+
+@pytest.mark.parametrize("space, codes", [(A2D, MAP), (WIDE, np.array([[0, 14], [391, 25]]))])
+def test_colours_of_the_label_space(tmp_path, space, codes):
+    path = tmp_path / "map.png"
+    image = space.palette[codes][..., ::-1]
+    for channels in (image, np.dstack([image, np.full(codes.shape, 255, np.uint8)])):
+        cv2.imwrite(str(path), channels)
+        read = read_label_map(path, space)
+        assert read.dtype == space.code_dtype and np.array_equal(read, codes)
+
+
+def test_unknown_colour_is_named(tmp_path):
+    path = tmp_path / "map.png"
+    cv2.imwrite(str(path), np.full((2, 2, 3), (3, 2, 1), np.uint8))
+    with pytest.raises(InputError, match=r"map\.png: colour \(R, G, B\) = \(1, 2, 3\)"):
+        read_label_map(path, A2D)
+
+
+def test_colour_of_two_codes_is_refused_where_it_occurs(tmp_path):
+    path = tmp_path / "map.png"
+    space = LabelSpace(("a",), ("b", "c", "d"), (11, 12), None,
+                       ((11, (9, 9, 9)), (12, (9, 9, 9)), (13, (0, 0, 0))))  # fmt: skip
+    cv2.imwrite(str(path), np.zeros((2, 2, 3), np.uint8))
+    assert not read_label_map(path, space).any()
+    cv2.imwrite(str(path), np.full((2, 2, 3), 9, np.uint8))
+    with pytest.raises(InputError, match="two codes"):
+        read_label_map(path, space)
+
+
+def test_palette_in_the_label_colours_is_read_as_colours(tmp_path):
+    path = tmp_path / "map.png"
+    write_png(path, 3, 8, [[2, 1, 0]], [A2D.palette[43], A2D.palette[11], (0, 0, 0)])
+    assert read_label_map(path, A2D).tolist() == [[0, 11, 43]]
+
+
+def test_palette_in_other_colours_is_read_as_indices(tmp_path):
+    path = tmp_path / "map.png"
+    palette = np.stack([np.arange(80), np.arange(80) * 2, np.arange(80) * 3], axis=1)
+    write_png(path, 3, 8, MAP.tolist(), palette)
+    assert np.array_equal(read_label_map(path, A2D), MAP)
+
+
+def test_fewer_bits_and_alpha_leave_codes_alone(tmp_path):
+    path = tmp_path / "map.png"
+    write_png(path, 0, 4, [[0x0B, 0xE1]])
+    assert read_label_map(path, A2D).tolist() == [[0, 11, 14, 1]]
+    write_png(path, 3, 4, [[0x0B, 0xE1]], [(i, 200, i) for i in range(16)])
+    assert read_label_map(path, A2D).tolist() == [[0, 11, 14, 1]]
+    write_png(path, 4, 8, [[43, 255, 11, 0]])
+    assert read_label_map(path, A2D).tolist() == [[43, 11]]
+
+
+def test_files_that_are_no_label_map(tmp_path):
+    path = tmp_path / "map.png"
+    with pytest.raises(InputError, match=r"map\.png: cannot be read"):
+        read_label_map(path, A2D)
+    path.write_bytes(b"\xff\xd8\xff\xe0 not a png at all, and long enough")
+    with pytest.raises(InputError, match="not a PNG"):
+        read_label_map(path, A2D)
+    write_png(path, 2, 16, [[0] * 12])
+    with pytest.raises(InputError, match="8 bits"):
+        read_label_map(path, A2D)
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64)).astype(np.uint8)
+    cv2.imwrite(str(path), noise)
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(InputError, match="damaged PNG"):
+        read_label_map(path, A2D)
+
+
+def test_size_is_checked_before_decoding(tmp_path):
+    path = tmp_path / "map.png"
+    write_png(path, 0, 8, [[0]])
+    data = bytearray(path.read_bytes())
+    data[16:24] = struct.pack(">II", 20000, 20000)
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="20000x20000 pixels"):
+        read_label_map(path, A2D)

@@ -1,0 +1,327 @@
+"""The mini A2D: its layout byte by byte, its splits, its drawings and its motion programmes."""
+
+import collections
+import csv
+import filecmp
+import pathlib
+import subprocess
+import sys
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+
+from a2d_tf.data import figures, synthetic
+from a2d_tf.errors import InputError
+from a2d_tf.labels import A2D
+
+VIDEOS, SEED = 6, 3
+TOOL = pathlib.Path(__file__).resolve().parents[1] / "tools" / "make_mini_a2d.py"
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory):
+    return synthetic.make_release(tmp_path_factory.mktemp("mini"), VIDEOS, SEED, workers=1)
+
+
+def _rows(release):
+    with open(release / "videoset.csv", newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))
+
+
+# Layout
+
+
+def test_videoset_has_nine_columns_and_no_header(release):
+    rows, plans = _rows(release), synthetic.plan(VIDEOS, SEED)
+    assert len(rows) == VIDEOS
+    for row, video in zip(rows, plans):
+        assert row == [
+            video.vid, str(video.codes[0]), "00:00:00", "00:00:02", "320", "400",
+            str(video.frames), str(video.annotated), str(video.usage),
+        ]  # fmt: skip
+        assert len(row[0]) == 11
+
+
+def test_clips_decode_to_their_length_and_size(release):
+    for row in _rows(release):
+        capture = cv2.VideoCapture(str(release / "clips320H" / f"{row[0]}.mp4"))
+        assert capture.get(cv2.CAP_PROP_FPS) == 25
+        count = 0
+        while True:
+            more, frame = capture.read()
+            if not more:
+                break
+            assert frame.shape == (320, 400, 3)
+            count += 1
+        assert count == int(row[6])
+
+
+def test_annotated_frames_are_sixths_of_the_clip(release):
+    for row in _rows(release):
+        sixth = int(row[6]) // 6
+        for kind, suffix in (("mat", "mat"), ("col", "png")):
+            names = sorted(p.name for p in (release / "Annotations" / kind / row[0]).iterdir())
+            expected = [f"{k * sixth:05d}.{suffix}" for k in range(1, int(row[7]) + 1)]
+            assert names == expected
+
+
+def test_annotations_read_back_as_drawn(release):
+    for video in synthetic.plan(VIDEOS, SEED):
+        scene = synthetic.Scene(video)
+        for key in video.keys:
+            codes, masks = scene.annotation(key - 1)
+            assert codes[0] == video.codes[0]  # the clip's label is always in sight
+            assert masks.sum(axis=0).max() == 1 and masks.sum(axis=(1, 2)).min() >= 40
+            path = release / "Annotations" / "mat" / video.vid / f"{key:05d}.mat"
+            with h5py.File(path, "r") as file:
+                stored = file["reMask"][()]
+                if len(codes) == 1:
+                    assert stored.shape == (400, 320)
+                    stored = stored[None]
+                assert np.array_equal(stored.transpose(0, 2, 1), masks)
+                assert file["id"].dtype == np.float64 and file["id"][()].tolist() == [codes]
+                label_map = np.zeros((320, 400), np.uint8)
+                for code, mask in zip(codes, masks):
+                    label_map[mask] = code
+                assert np.array_equal(file["reS_id"][()].T, label_map)
+                boxes = file["reBBox"][()]
+                assert boxes.shape == (4, len(codes))
+                for (x1, y1, x2, y2), mask in zip(boxes.T.astype(int), masks):
+                    assert mask[y1 - 1 : y2, x1 - 1 : x2].sum() == mask.sum()
+                    for edge in (mask[y1 - 1], mask[y2 - 1], mask[:, x1 - 1], mask[:, x2 - 1]):
+                        assert edge.any()
+            image = release / "Annotations" / "col" / video.vid / f"{key:05d}.png"
+            assert np.array_equal(cv2.imread(str(image))[..., ::-1], A2D.palette[label_map])
+
+
+def test_mat_is_matlab_73_with_a_cell_of_names(tmp_path):
+    masks = np.zeros((2, 4, 6), bool)
+    masks[0, 1:3, 2:5] = masks[1, 3, 0] = True
+    path = tmp_path / "frame.mat"
+    synthetic.write_mat(path, [36, 78], masks)
+    head = path.read_bytes()[:520]
+    assert head.startswith(b"MATLAB 7.3 MAT-file") and head[124:128] == b"\x00\x02IM"
+    assert head[128:512] == bytes(384) and head[512:520] == b"\x89HDF\r\n\x1a\n"
+    with h5py.File(path, "r") as file:
+        assert file.userblock_size == 512
+        assert file["reBBox"][()].tolist() == [[3, 1], [2, 4], [5, 1], [3, 4]]
+        assert file["reMask"].shape == (2, 6, 4) and file["reS_id"].shape == (6, 4)
+        assert file["reS_id"][2:5, 1:3].tolist() == [[36, 36]] * 3
+        assert file["reS_id"][0, 3] == 78
+        names = file["class"]
+        assert names.shape == (1, 2) and h5py.check_ref_dtype(names.dtype) is h5py.Reference
+        texts = [file[reference] for reference in names[0]]
+        assert all(text.dtype == np.uint16 for text in texts)
+        assert ["".join(map(chr, text[:, 0])) for text in texts] == ["ball-rolling", "dog-walking"]
+
+
+# Making it
+
+
+def test_workers_do_not_change_a_byte(release, tmp_path):
+    other = synthetic.make_release(tmp_path, VIDEOS, SEED, workers=2)
+    files = sorted(p.relative_to(release) for p in release.rglob("*") if p.is_file())
+    assert files == sorted(p.relative_to(other) for p in other.rglob("*") if p.is_file())
+    assert filecmp.cmpfiles(release, other, files, shallow=False)[0] == files
+    assert [p.name for p in tmp_path.iterdir()] == ["Release"]
+
+
+def test_seed_changes_the_clips():
+    assert synthetic.plan(8, 0) == synthetic.plan(8, 0)
+    assert {v.vid for v in synthetic.plan(8, 0)}.isdisjoint(v.vid for v in synthetic.plan(8, 1))
+
+
+def test_same_arguments_reuse_other_arguments_refuse(release):
+    marker = release / "videoset.csv"
+    before = marker.stat().st_mtime_ns
+    assert synthetic.make_release(release.parent, VIDEOS, SEED, workers=1) == release
+    assert marker.stat().st_mtime_ns == before
+    with pytest.raises(InputError, match="--output"):
+        synthetic.make_release(release.parent, VIDEOS, SEED + 1, workers=1)
+
+
+def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
+    def full_disk(path, codes, masks):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(synthetic, "write_mat", full_disk)
+    with pytest.raises(InputError, match="No space left"):
+        synthetic.make_release(tmp_path, 2, 0, workers=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_command_line_shows_one_clear_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    command = [sys.executable, str(TOOL), f"--output={tmp_path / 'file'}", "--videos=2"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: --output=") and done.stderr.count("\n") == 1
+
+
+# The plan
+
+
+@pytest.mark.parametrize("videos", [4, 5, 7, 40, 400])
+def test_splits(videos):
+    plans = synthetic.plan(videos, 0)
+    tests = sum(video.usage for video in plans)
+    assert len(plans) == videos and 0.3 * videos <= tests < 0.3 * videos + 1
+    assert {video.usage for video in plans} == {0, 1}
+
+
+def test_every_pair_leads_clips_of_both_splits():
+    leads = collections.Counter((v.usage, v.codes[0]) for v in synthetic.plan(400, 0))
+    for usage, videos in ((0, 280), (1, 120)):
+        counts = [leads[usage, code] for code in A2D.codes]
+        assert sum(counts) == videos and max(counts) - min(counts) <= 1 and min(counts) >= 2
+
+
+def test_vids_are_distinct_and_some_look_like_options():
+    vids = [video.vid for video in synthetic.plan(400, 0)]
+    assert len(set(vids)) == 400 and all(len(vid) == 11 for vid in vids)
+    assert sum(vid.startswith("--") for vid in vids) >= 20
+    assert sum(vid.startswith("-") and not vid.startswith("--") for vid in vids) >= 20
+    assert any(vid.startswith("--") for vid in [v.vid for v in synthetic.plan(4, 0)])
+
+
+def test_one_clip_cannot_fill_two_splits():
+    with pytest.raises(InputError, match="--videos=1"):
+        synthetic.plan(1, 0)
+
+
+# Motion
+
+
+def _windows(action, clips=400):
+    """The four steps that join frames t-2..t+2, around every key of many clips: [W, 4]."""
+    windows = []
+    for seed in range(clips):
+        rng = np.random.default_rng(seed)
+        frames = int(rng.integers(36, 43))
+        keys = tuple(k * (frames // 6) for k in range(1, 6))
+        _, steps = synthetic.programme(action, frames, keys, rng)
+        assert steps.shape == (frames,) and steps[0] == 0
+        windows += [steps[key - 2 : key + 2] for key in keys]  # into t-1, t, t+1, t+2
+    return np.array(windows)
+
+
+def _is_high(steps):
+    """Low steps are 3 px, high ones 8 px, both up to 15 % off."""
+    high = np.abs(steps) > 5
+    size = np.abs(steps) / np.where(high, 8, 3)
+    assert size.min() >= 0.85 and size.max() <= 1.15
+    return high
+
+
+@pytest.mark.parametrize("action, axis, change", [
+    ("walking", "horizontal", "steady"),
+    ("running", "horizontal", "level"),
+    ("crawling", "horizontal", "sign"),
+    ("climbing", "vertical", "steady"),
+    ("flying", "vertical", "level"),
+    ("jumping", "vertical", "sign"),
+    ("rolling", "rotation", "steady"),
+    ("eating", "rotation", "sign"),
+])  # fmt: skip
+def test_programmes_differ_only_in_their_change(action, axis, change):
+    rng = np.random.default_rng(0)
+    assert synthetic.programme(action, 36, (6, 12, 18), rng)[0] == axis
+    steps = _windows(action)
+    high, right = _is_high(steps), steps > 0
+    assert np.all((high[:, 1:] != high[:, :-1]) == (change == "level"))
+    assert np.all((right[:, 1:] != right[:, :-1]) == (change == "sign"))
+    # One step is low or high, left or right, equally often and independently: the same law for all.
+    for place in range(4):
+        for share in (high[:, place].mean(), right[:, place].mean(),
+                      (high ^ right)[:, place].mean()):  # fmt: skip
+            assert abs(share - 0.5) < 0.08
+    assert abs(np.abs(steps[high]).mean() - 8) < 0.1
+    assert abs(np.abs(steps[~high]).mean() - 3) < 0.05
+
+
+def test_no_action_stays_with_the_scene():
+    axis, steps = synthetic.programme("none", 36, (6, 12, 18), np.random.default_rng(0))
+    assert axis is None and not steps.any()
+
+
+@pytest.mark.parametrize("action", ["walking", "flying", "rolling", "jumping"])
+@pytest.mark.parametrize("frames", [36, 42])
+def test_figures_are_near_their_place_at_every_key(action, frames):
+    keys = tuple(k * (frames // 6) for k in range(1, 6))
+    for seed in range(50):
+        _, steps = synthetic.programme(action, frames, keys, np.random.default_rng(seed))
+        places = np.cumsum(steps)[np.array(keys) - 1]
+        assert np.ptp(places) < 30  # of up to 240 px travelled in between
+
+
+def test_turns_move_small_and_large_figures_as_far_as_steps():
+    assert synthetic.turn_per_step(np.array([3.0, -8.0]), 25.0) == pytest.approx(
+        np.degrees([3 / 25, -8 / 25])
+    )
+    assert synthetic.turn_per_step(np.array([3.0, -8.0]), 10.0) == pytest.approx([17.188734, -20])
+    assert synthetic.turn_per_step(np.array([3.0, -8.0]), 80.0) == pytest.approx([5, -5.7295780])
+
+
+# What is drawn
+
+
+@pytest.mark.parametrize("actor", A2D.actors)
+def test_figures_have_their_height_and_keep_it_while_swinging(actor):
+    figure = figures.Figure(actor, 100, np.random.default_rng(0))
+    for swing in (-1, 0, 1):
+        sprite = figure.sprite(swing)
+        rows = np.nonzero((sprite[..., 3] >= 128).any(axis=1))[0]
+        assert 80 <= rows[-1] - rows[0] <= 115
+        border = (sprite[0], sprite[-1], sprite[:, 0], sprite[:, -1])
+        assert not any(edge[..., 3].any() for edge in border)  # nothing is cut off
+        assert np.all(sprite[..., :3] <= sprite[..., 3:])  # premultiplied
+
+
+def test_masks_follow_the_pixels():
+    """A frame drawn without its actors differs exactly where they are."""
+    video = synthetic.plan(8, 0)[0]
+    scene, empty = synthetic.Scene(video), synthetic.Scene(video)
+    empty._layers = []
+    key = video.keys[1] - 1
+    changed = np.any(scene.image(key) != empty.image(key), axis=2)
+    covered = scene.owners(key) > 0
+    assert (covered & ~changed).sum() <= 0.03 * covered.sum()  # chance equality of colours
+    halo = cv2.dilate(covered.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    occluded = len(scene._layers) > len(video.codes)
+    assert not occluded and not (changed & ~halo).any()
+
+
+def test_figures_move_by_programme_relative_to_the_scene():
+    """Optical flow at the network's scale, inside masks less outside, has the programme's sign."""
+    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    videos = [v for v in synthetic.plan(60, 0) if len(v.codes) == 1]
+    seen = {}
+    for video in videos:
+        action = A2D.name(video.codes[0]).split("-")[1]
+        axis = synthetic.PROGRAMMES[action][0]
+        if axis == "rotation" or action in seen:
+            continue
+        scene, key = synthetic.Scene(video), video.keys[1] - 1
+        grey = [cv2.cvtColor(cv2.resize(scene.image(t), (160, 128), interpolation=cv2.INTER_AREA),
+                             cv2.COLOR_BGR2GRAY) for t in range(key - 2, key + 2)]  # fmt: skip
+        mask = cv2.resize(scene.owners(key), (160, 128), interpolation=cv2.INTER_NEAREST) == 1
+        if mask.sum() < 200:
+            continue
+        flows = [dis.calc(a, b, None) for a, b in zip(grey, grey[1:])]
+        seen[action] = np.array(
+            [np.median(f[mask], axis=0) - np.median(f[~mask], axis=0) for f in flows]
+        )
+    assert {"walking", "running", "crawling", "climbing", "flying", "jumping", "none"} <= set(seen)
+    for action, motion in seen.items():
+        axis, change = synthetic.PROGRAMMES[action]
+        if axis is None:
+            assert np.abs(motion).max() < 0.3
+            continue
+        along = motion[:, int(axis == "vertical")]
+        flips = np.sign(along[1:]) != np.sign(along[:-1])
+        assert flips.tolist() == [change == "to-and-fro"] * 2
+        before, middle, after = np.abs(along)
+        stands_out = middle > 1.5 * max(before, after) or 1.5 * middle < min(before, after)
+        assert stands_out == (change == "stop-and-go")

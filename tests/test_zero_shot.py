@@ -1,0 +1,90 @@
+"""Zero-shot figures: actor APs, the ratio, and the level of chance."""
+
+import numpy as np
+import pytest
+
+from a2d_tf.errors import InputError
+from a2d_tf.evaluation import zero_shot
+from a2d_tf.evaluation.detection import Detections, Truth, evaluate
+from a2d_tf.labels import A2D, LabelSpace
+
+SPACE = LabelSpace(("man", "dog"), ("run", "eat"), (11, 12, 21, 22))
+
+
+def test_actor_ap_is_the_mean_over_its_valid_pairs():
+    aps = zero_shot.actor_aps({str(code): float(code) for code in A2D.codes}, A2D)
+    assert list(aps) == ["1", "2", "3", "4", "5", "6", "7"]
+    assert aps["3"] == (34 + 35 + 36 + 39) / 4
+    assert aps["2"] == (21 + 22 + 26 + 28 + 29) / 5
+
+
+def test_an_actor_without_pairs_is_left_out():
+    space = LabelSpace(("man", "dog"), ("run",), (21,))
+    assert zero_shot.actor_aps({"21": 5.0}, space) == {"2": 5.0}
+
+
+def test_ratio():
+    assert zero_shot.ratio(10.0, 40.0) == 0.25
+    assert zero_shot.ratio(0.0, 0.0) is None
+
+
+def case(count, seed=0):
+    """One perfect RoI a frame; frames of 'man' alternate between run and eat, the last is a dog."""
+    names = [f"v/{i:05d}" for i in range(count + 1)]
+    boxes = np.tile([0.0, 0, 10, 10], (count + 1, 1))
+    action = np.append(np.arange(count) % 2, 0)
+    actor = np.append(np.zeros(count, int), 1)
+    truth = Truth(names, np.arange(count + 1), boxes, 10 * (actor + 1) + action + 1)
+    detections = Detections(
+        names,
+        np.arange(count + 1),
+        np.repeat(boxes[:, None], 2, axis=1),
+        np.where(np.eye(2)[actor] > 0, 0.9, 0.1),
+        np.where(np.eye(2)[action] > 0, 0.8, 0.2),
+    )
+    return detections, truth
+
+
+def test_chance_lies_below_good_actions_and_repeats_by_seed():
+    detections, truth = case(60)
+    full = zero_shot.actor_aps(evaluate(detections, truth, SPACE)["per_pair_ap"], SPACE)["1"]
+    assert full == pytest.approx(100)
+    chance = zero_shot.chance(detections, truth, SPACE, 0, seed=1)
+    assert 40 < chance < 70  # half of the frames are of either action
+    assert chance == zero_shot.chance(detections, truth, SPACE, 0, seed=1)
+    assert chance != zero_shot.chance(detections, truth, SPACE, 0, seed=2)
+
+
+def test_one_shuffle_is_the_ap_of_detections_with_shuffled_scores():
+    detections, truth = case(8)
+    movable = np.arange(8)
+    shuffled = detections.action_scores.copy()
+    shuffled[movable] = shuffled[np.random.default_rng(5).permutation(movable)]
+    assert not np.array_equal(shuffled, detections.action_scores)
+    by_hand = Detections(
+        detections.frames, detections.roi_frame, detections.boxes, detections.actor_scores, shuffled
+    )
+    expected = zero_shot.actor_aps(evaluate(by_hand, truth, SPACE)["per_pair_ap"], SPACE)["1"]
+    assert zero_shot.chance(detections, truth, SPACE, 0, 5, shuffles=1) == pytest.approx(expected)
+
+
+def test_scores_stay_among_the_rois_of_the_actor():
+    # The only RoI of 'dog' has nobody to swap with.
+    detections, truth = case(8)
+    aps = zero_shot.actor_aps(evaluate(detections, truth, SPACE)["per_pair_ap"], SPACE)
+    assert aps["2"] == pytest.approx(50)  # dog-running found; dog-eating has no truth
+    assert zero_shot.chance(detections, truth, SPACE, 1, seed=0) == pytest.approx(aps["2"])
+
+
+def test_what_cannot_be_shuffled():
+    detections, truth = case(2)
+    detections.joint_scores = np.zeros((3, 2, 2))
+    with pytest.raises(InputError, match="decoupled"):
+        zero_shot.chance(detections, truth, SPACE, 0, seed=0)
+    detections, truth = case(2)
+    single = LabelSpace(("man", "dog"), ("run", "eat"), (11, 12))
+    dogless = Truth(truth.frames[:2], [0, 1], truth.boxes[:2], truth.codes[:2])
+    seen = Detections(detections.frames[:2], [0], detections.boxes[:1],
+                      detections.actor_scores[:1], detections.action_scores[:1])  # fmt: skip
+    with pytest.raises(InputError, match="'dog' has no valid action"):
+        zero_shot.chance(seen, dogless, single, 1, seed=0)

@@ -1,0 +1,32 @@
+"""Make a mini A2D: a drawn benchmark in the exact layout of the real release.
+
+    python tools/make_mini_a2d.py --output DIR [--videos 400] [--seed 0] [--workers 2]
+"""
+
+import pathlib
+import sys
+
+from absl import flags
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from a2d_tf import errors
+from a2d_tf.data import synthetic
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("output", None, "Folder to make Release in.", required=True)
+flags.DEFINE_integer("videos", 400, "Number of clips.", lower_bound=2)
+flags.DEFINE_integer("seed", 0, "Seed of everything random.", lower_bound=0)
+flags.DEFINE_integer("workers", 2, "Processes that draw; the result does not depend on them.",
+                     lower_bound=1)  # fmt: skip
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise errors.InputError(f"unknown argument '{argv[1]}'; see --help")
+    release = synthetic.make_release(FLAGS.output, FLAGS.videos, FLAGS.seed, FLAGS.workers)
+    print(f"{release} is ready")
+
+
+if __name__ == "__main__":
+    errors.run(main)
