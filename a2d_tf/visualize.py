@@ -73,7 +73,7 @@ def draw_boxes_with_names(rgb, boxes, codes, label_space, scores=None):
         (text_width, text_height), descent = cv2.getTextSize(text, font, scale, 1)
         # Above the box where there is room, else inside it; never over the right edge.
         left = max(0, min(x1, width - text_width))
-        base = y1 - descent if y1 >= text_height + descent else y1 + text_height + 1
+        base = y1 - descent - 1 if y1 > text_height + descent else y1 + text_height + 1
         cv2.rectangle(
             image, (left, base - text_height), (left + text_width, base + descent), colour, -1
         )

@@ -108,8 +108,7 @@ def test_flow_spans_one_source_frame_and_missing_neighbours_have_none(release, b
             # The texture moves 4 native pixels a frame to the right, 2 stored ones.
             assert abs(np.median(fields["flow"][i][..., 0]) - 2) < 0.2
         for i in still:
-            nearest = 2 if key == 1 else 2
-            np.testing.assert_array_equal(fields["rgb"][i], fields["rgb"][nearest])
+            np.testing.assert_array_equal(fields["rgb"][i], fields["rgb"][2])
 
 
 def test_a_stride_spreads_the_clip_but_not_its_flow(release, tmp_path):
@@ -258,10 +257,9 @@ def test_broken_items_are_skipped_and_reported(broken, tmp_path):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_broken_item_ends_it_with_nothing_published(broken, tmp_path, workers):
-    shutil.rmtree(broken / "Annotations/mat/-b")
-    small_release(tmp_path / "again")
-    shutil.copytree(tmp_path / "again/Annotations/mat/-b", broken / "Annotations/mat/-b")
+def test_a_broken_item_ends_it_with_nothing_published(release, broken, tmp_path, workers):
+    mended = "Annotations/mat/-b/00008.mat"
+    shutil.copy(release / mended, broken / mended)
     done = run("--release", broken, "--output", tmp_path / "out", f"--workers={workers}")
     assert done.returncode == 1
     assert "error: " in done.stderr and "Traceback" not in done.stderr
@@ -290,8 +288,6 @@ def test_a_mended_release_goes_on(release, broken, built, tmp_path):
     (["--output=/dev/null/x"], "/dev/null/x: cannot be written"),
 ])  # fmt: skip
 def test_wrong_flags_end_with_one_clear_line(release, tmp_path, arguments, words):
-    if arguments == ["--flow_method=tvl1"] and hasattr(cv2, "optflow"):
-        pytest.skip("TV-L1 is installed here")
     done = run("--release", release, "--output", tmp_path / "out", *arguments, cwd=tmp_path)
     assert done.returncode == 1 and words in done.stderr and "Traceback" not in done.stderr
 
@@ -328,14 +324,12 @@ def test_inspection_lists_every_instance(built, tmp_path):
 
 
 def test_inspection_of_one_split_up_to_a_limit(built, tmp_path):
-    out = tmp_path / "list.json"
-    for arguments, wanted in (
-        (["--split=test"], [("c", 4)]),
-        (["--limit=2"], [("-b", 1), ("-b", 8)]),
-    ):
-        done = run("--records", built, "--json", out, *arguments, tool="inspect_records")
-        assert done.returncode == 0, done.stderr
-        assert [(r["video"], r["frame"]) for r in json.loads(out.read_text())] == wanted
+    out = tmp_path / "new" / "list.json"
+    done = run("--records", built, "--json", out, "--split=train", "--limit=2",
+               tool="inspect_records")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(out.read_text())
+    assert [(r["video"], r["frame"]) for r in rows] == [("-b", 1), ("-b", 8)]
 
 
 def test_inspection_names_a_damaged_shard(built, tmp_path):

@@ -245,6 +245,8 @@ def _clips(release, settings, video, skip):
     except InputError as error:
         skip(release.annotation_folder(video.vid), error)
         return
+    if not clips:
+        return
     # The frames whose flow is wanted; the first frame of a video has no previous one.
     moving = {
         source

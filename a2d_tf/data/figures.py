@@ -224,7 +224,7 @@ def _ball(board, swing, pose, colours):
             board.limb(*(middle + seam), 0.04, 0.04, 0.25 * second, outline=0)
         for side in (-1, 1):
             turn = np.linspace(-1, 1, 9)
-            bow = middle + np.stack([side * (0.2 + 0.17 * turn**2), 0.44 * turn], axis=1)
+            bow = middle + np.stack([side * (0.18 + 0.1 * turn**2), 0.38 * turn], axis=1)
             for start, end in zip(bow, bow[1:]):
                 board.limb(start, end, 0.04, 0.04, 0.25 * second, outline=0)
 

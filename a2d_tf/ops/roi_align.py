@@ -112,5 +112,5 @@ def roi_align(pyramid, rois, size, flavour="aligned", image_size=None):
     if flavour == "aligned":
         cells = tf.nn.avg_pool2d(cells, 2, 2, "VALID")
     channels = pyramid[0].shape[-1]
-    static = rois.shape[1] if rois.shape[1] is not None else -1
-    return tf.reshape(cells, [-1 if static != -1 else batch, static, size, size, channels])
+    cells = tf.reshape(cells, [batch, count, size, size, channels])
+    return tf.ensure_shape(cells, [rois.shape[0], rois.shape[1], size, size, channels])

@@ -1,0 +1,55 @@
+"""Pictures: known colours in known places, and inputs left as they were."""
+
+import numpy as np
+from a2d_files import mask
+
+from a2d_tf.labels import A2D
+from a2d_tf.visualize import draw_instances, flow_to_rgb, label_map_to_rgb, overlay_masks
+
+
+def test_flow_colours_by_direction_and_speed():
+    flow = np.zeros((1, 5, 2), np.float32)
+    flow[0, 1:] = [[4, 0], [0, 4], [-4, 0], [2, 0]]
+    assert flow_to_rgb(flow)[0].tolist() == [
+        [255, 255, 255],
+        [255, 0, 0],
+        [127, 255, 0],
+        [0, 255, 255],
+        [255, 128, 128],
+    ]
+    assert flow_to_rgb(flow, max_flow=2.0)[0, 4].tolist() == [255, 0, 0]
+    assert (flow_to_rgb(flow * 0) == 255).all()
+
+
+def test_label_maps_have_the_release_colours():
+    label_map = np.array([[0, 11], [43, 79]], np.uint8)
+    expected = [[[0, 0, 0], [52, 1, 1]], [[1, 154, 108], [255, 205, 235]]]
+    assert label_map_to_rgb(label_map, A2D).tolist() == expected
+
+
+def test_masks_tint_their_own_pixels_only():
+    grey = np.full((6, 8, 3), 100, np.uint8)
+    image = overlay_masks(grey, [15], [mask(6, 8, 1, 2, 3, 5)], A2D)
+    assert image[1, 2].tolist() == [178, 50, 50]  # half of 100 and half of (255, 1, 1)
+    changed = (image != grey).any(axis=2)
+    np.testing.assert_array_equal(changed, mask(6, 8, 1, 2, 3, 5))
+    assert (grey == 100).all()
+
+
+def test_boxes_are_half_open_and_named():
+    black = np.zeros((80, 120, 3), np.uint8)
+    inside = mask(80, 120, 40, 10, 60, 50)
+    plain = draw_instances(black, [[40, 10, 60, 50]], [15], [inside & False], A2D)
+    drawn = (plain != 0).any(axis=2)
+    assert drawn[40:60, 10].all() and drawn[40:60, 49].all() and drawn[59, 10:50].all()
+    assert not drawn[40:, 50:].any() and not drawn[60:].any() and not drawn[41:59, 11:49].any()
+    assert drawn[:40].any()  # the name, above the box
+    scored = draw_instances(black, [[40, 10, 60, 50]], [15], [inside], A2D, scores=[0.873])
+    assert (scored[:40] != plain[:40]).any()
+    assert not black.any()
+
+
+def test_no_instances_leave_the_frame_as_it_is():
+    frame = np.arange(6 * 8 * 3, dtype=np.uint8).reshape(6, 8, 3)
+    empty = draw_instances(frame, np.zeros((0, 4)), [], np.zeros((0, 6, 8)), A2D)
+    np.testing.assert_array_equal(empty, frame)
