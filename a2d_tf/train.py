@@ -23,13 +23,15 @@ def main(argv):
     from a2d_tf.data.manifest import Manifest
     from a2d_tf.evaluation.runner import Evaluator
     from a2d_tf.learning import trainer
-    from a2d_tf.model.network import Network
+    from a2d_tf.model.network import Network, restore
 
     manifest = Manifest.load(_RECORDS.value)
     workdir = os.path.normpath(_WORKDIR.value)
     runs.prepare_devices(config.learning.deterministic)
     tf.keras.utils.set_random_seed(config.learning.seed)
     network = Network(config.model, manifest.label_space)
+    if config.learning.init_run:
+        restore(network, config.learning.init_run)
     runs.create(workdir, config, manifest)
     evaluator = Evaluator(network, config, manifest)
 

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# A new machine to a trained, evaluated and exported model and an overlay video, in ./work/demo:
+#   tools/demo.sh           about 20 minutes on two cores
+#   tools/demo.sh --quick   the same path, smaller, under 5 minutes
+# Run again, it goes on where it stopped; delete work/demo to start anew.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+out=work/demo videos=400 train=()
+case "${1:-}" in
+  "") ;;
+  --quick) out=work/demo_quick videos=60 train=(--steps=120 --warmup_steps=20) ;;
+  *) echo "usage: tools/demo.sh [--quick]" >&2; exit 2 ;;
+esac
+
+source tools/setup.sh
+started=$SECONDS
+step() { printf '\n== %s (%d:%02d)\n' "$1" $(((SECONDS - started) / 60)) $(((SECONDS - started) % 60)); }
+
+step "1/6 mini A2D: $videos synthetic clips in A2D's layout"
+python tools/make_mini_a2d.py --output="$out/mini_a2d" --videos="$videos"
+
+step "2/6 records"
+python tools/build_records.py --release="$out/mini_a2d/Release" --output="$out/records" \
+  --image_height=128 --image_width=160 --clip_frames=3
+
+step "3/6 training; watch it: tensorboard --logdir $out/run/tensorboard"
+python -m a2d_tf.train --flagfile=configs/mini.flags --records="$out/records" --workdir="$out/run" \
+  ${train[@]+"${train[@]}"}
+
+step "4/6 evaluation on the test split"
+python -m a2d_tf.evaluate --workdir="$out/run" --records="$out/records" --split=test
+
+step "5/6 SavedModel"
+python -m a2d_tf.export --workdir="$out/run" --output="$out/saved_model"
+
+step "6/6 prediction on a test video"
+video=$(awk -F, '$9 == 1 { print $1; exit }' "$out/mini_a2d/Release/videoset.csv")
+python -m a2d_tf.predict --saved_model="$out/saved_model" \
+  --video="$out/mini_a2d/Release/clips320H/$video.mp4" --output="$out/prediction"
+
+step "done"
+echo "metrics:  $out/run/evaluation/test/metrics.json"
+echo "model:    $out/saved_model"
+echo "overlay:  $out/prediction/overlay.mp4"

@@ -1,0 +1,37 @@
+# Sourced by demo.sh and test.sh, from the repository's root: makes .venv with the pinned
+# requirements and puts it in front of PATH. A second run finds it ready.
+
+find_python() {
+  local candidate
+  for candidate in "${PYTHON:-}" python3.11 python3.10 python3.9 python3 python; do
+    [ -n "$candidate" ] || continue
+    if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 11))' \
+      2>/dev/null; then
+      echo "$candidate"
+      return
+    fi
+  done
+  cat >&2 <<'MESSAGE'
+error: no Python 3.9, 3.10 or 3.11 with venv found; TensorFlow 2.15 and tensorflow-addons need one.
+  Debian, Ubuntu:   apt-get install python3.11 python3.11-venv
+  pyenv:            pyenv install 3.11 && PYTHON=$(pyenv prefix 3.11)/bin/python tools/demo.sh
+  uv:               uv python install 3.11 && PYTHON=$(uv python find 3.11) tools/demo.sh
+  conda:            conda create -n a2d python=3.11 && conda activate a2d
+Or name one: PYTHON=/path/to/python3.11 tools/demo.sh
+MESSAGE
+  return 1
+}
+
+wanted=$(cksum <requirements.txt)
+if [ ! -x .venv/bin/python ] || [ "$(cat .venv/installed 2>/dev/null)" != "$wanted" ]; then
+  python=$(find_python)
+  echo "== making .venv with $("$python" --version), installing requirements.txt (about a minute)"
+  "$python" -m venv --clear .venv
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+  if ! .venv/bin/python -c 'import cv2' 2>/dev/null; then
+    echo "error: OpenCV lacks a system library; Debian, Ubuntu: apt-get install libgl1 libglib2.0-0" >&2
+    exit 1
+  fi
+  echo "$wanted" >.venv/installed
+fi
+export PATH="$PWD/.venv/bin:$PATH" PYTHONPATH="$PWD" TF_CPP_MIN_LOG_LEVEL=2
