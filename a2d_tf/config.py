@@ -185,7 +185,7 @@ class Config:
         """The settings of a `flags.txt`.
 
         Raises:
-          InputError: no such file, or a line that is no flag of ours.
+          InputError: no such file, a line that is no flag of ours, or contradicting settings.
         """
         if not os.path.isfile(path):
             raise InputError(f"{path}: no such file; is the folder one that a2d_tf.train made?")
@@ -193,10 +193,12 @@ class Config:
         cls.define_flags(flag_values=flag_values)
         flags.DEFINE_string("flagfile", "", "", flag_values=flag_values)
         try:
-            flag_values(["", f"--flagfile={path}"])
-        except flags.Error as error:
+            stray = flag_values(["", f"--flagfile={path}"])[1:]
+            if stray:
+                raise InputError(f"'{stray[0]}' is no flag; flags are written --name=value")
+            return cls.from_flags(flag_values)
+        except (flags.Error, InputError) as error:
             raise InputError(f"{path}: {error}") from error
-        return cls.from_flags(flag_values)
 
     def write(self, path):
         """Write the settings as a flagfile, whole or not at all."""

@@ -50,9 +50,12 @@ def overlay_masks(rgb, codes, masks, label_space, alpha=0.5):
 def draw_boxes_with_names(rgb, boxes, codes, label_space, scores=None):
     """Draw boxes, each with the name of its code and its score.
 
+    Names go above their box where there is room, else inside it or below it, and not over another
+    name where that can be helped.
+
     Args:
       rgb: uint8 [H, W, 3].
-      boxes: [N, 4], y1, x1, y2, x2, pixels, half-open.
+      boxes: [N, 4], y1, x1, y2, x2, pixels, half-open; later ones lie over earlier ones.
       codes: int [N].
       label_space: gives names and colours.
       scores: [N], 0..1, or None.
@@ -61,25 +64,50 @@ def draw_boxes_with_names(rgb, boxes, codes, label_space, scores=None):
       uint8 [H, W, 3], a new image.
     """
     image = np.ascontiguousarray(rgb).copy()
-    height, width = image.shape[:2]
-    font, scale = cv2.FONT_HERSHEY_SIMPLEX, max(0.35, height / 900)
-    for i, (box, code) in enumerate(zip(boxes, codes)):
-        colour = [int(c) for c in _bright(label_space.palette[code])]
-        y1, x1, y2, x2 = (int(round(float(edge))) for edge in box)
-        cv2.rectangle(image, (x1, y1), (x2 - 1, y2 - 1), colour, max(1, height // 300))
-        text = label_space.name(code)
-        if scores is not None:
-            text += f" {100 * float(scores[i]):.0f}%"
-        (text_width, text_height), descent = cv2.getTextSize(text, font, scale, 1)
-        # Above the box where there is room, else inside it; never over the right edge.
-        left = max(0, min(x1, width - text_width))
-        base = y1 - descent - 1 if y1 > text_height + descent else y1 + text_height + 1
-        cv2.rectangle(
-            image, (left, base - text_height), (left + text_width, base + descent), colour, -1
-        )
-        ink = (0, 0, 0) if np.dot(colour, (0.299, 0.587, 0.114)) > 128 else (255, 255, 255)
-        cv2.putText(image, text, (left, base), font, scale, ink, 1, cv2.LINE_AA)
+    edges = np.round(np.asarray(boxes, np.float64).reshape(-1, 4)).astype(int).tolist()
+    colours = [[int(c) for c in _bright(label_space.palette[code])] for code in codes]
+    thickness = max(1, round(image.shape[0] / 320))
+    for (y1, x1, y2, x2), colour in zip(edges, colours):
+        cv2.rectangle(image, (x1, y1), (x2 - 1, y2 - 1), colour, thickness)
+    texts = [label_space.name(code) for code in codes]
+    if scores is not None:
+        texts = [f"{text} {100 * float(score):.0f}%" for text, score in zip(texts, scores)]
+    taken = []
+    # The last box lies on top, so its name chooses its place first.
+    for text, edge, colour in list(zip(texts, edges, colours))[::-1]:
+        taken.append(_draw_name(image, text, edge, colour, taken))
     return image
+
+
+def _draw_name(image, text, box, colour, taken):
+    """Write a name at its box and off the `taken` rectangles; returns its own (x1, y1, x2, y2)."""
+    height, width = image.shape[:2]
+    font, scale = cv2.FONT_HERSHEY_SIMPLEX, max(0.42, height / 800)
+    thickness = max(1, round(2 * scale))
+    (across, tall), descent = cv2.getTextSize(text, font, scale, thickness)
+    tall += descent + 2
+    y1, x1, y2, _ = box
+    left = max(0, min(x1, width - across - 2))
+    places = [
+        (left, top, left + across + 2, top + tall)
+        for top in (y1 - tall, y1, y2 - tall, y2, y1 + tall)
+        if 0 <= top <= height - tall
+    ] or [(left, 0, left + across + 2, tall)]
+
+    def covered(place):
+        return sum(
+            max(0, min(place[2], other[2]) - max(place[0], other[0]))
+            * max(0, min(place[3], other[3]) - max(place[1], other[1]))
+            for other in taken
+        )
+
+    place = min(places, key=covered)
+    # OpenCV's lower right corner is inclusive.
+    cv2.rectangle(image, place[:2], (place[2] - 1, place[3] - 1), colour, -1)
+    ink = (0, 0, 0) if np.dot(colour, (0.299, 0.587, 0.114)) > 128 else (255, 255, 255)
+    base = (place[0] + 1, place[3] - descent - 1)
+    cv2.putText(image, text, base, font, scale, ink, thickness, cv2.LINE_AA)
+    return place
 
 
 def draw_instances(rgb, boxes, codes, masks, label_space, scores=None):

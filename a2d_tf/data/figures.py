@@ -1,8 +1,8 @@
 """Drawings for the mini A2D: textures, and the seven actors as textured, articulated figures.
 
 Every figure is drawn in units of its own height, x to the right (where it looks) and y up from the
-ground, then cut to a sprite whose pivot is the centroid of its mask. Actors differ by shape; their
-colours, textures and contrast are random and say nothing.
+ground, then cut to a sprite whose pivot is the centroid of its mask. Actors differ by shape. As in
+life, most of them also wear the colours and the coat of their kind, and some do not.
 """
 
 import math
@@ -40,7 +40,7 @@ def stripes(height, width, period, rng):
 
 def background(height, width, rng):
     """A cluttered scene: uint8 [height, width, 3] of noise, stripes and blobs in random colours."""
-    palette = _colours(4, rng)
+    palette = _colours([_ANY] * 4, rng)
     field = noise(height, width, [7, 20, 60, 160], rng)
     share = np.clip(0.5 + 0.35 * field, 0, 1)[..., None]
     image = palette[0] * share + palette[1] * (1 - share)
@@ -76,23 +76,22 @@ def occluder(rng):
             x, y = (0.5 + reach * math.cos(angle)) * width, (0.5 + reach * math.sin(angle)) * height
             radius = int(rng.uniform(0.1, 0.19) * min(height, width))
             cv2.circle(alpha, (int(x), int(y)), radius, 255, -1)
-    return _paint(_colours(1, rng)[0] * np.ones((height, width, 3)), alpha, 0.35, rng)
+    return _paint(_colours([_ANY], rng)[0] * np.ones((height, width, 3)), alpha, 0.35, None, rng)
 
 
-def _colours(count, rng):
-    """Random colours: float32 [count, 3], BGR, any hue, neither black nor white."""
-    hsv = np.stack([rng.uniform(0, 180, count), rng.uniform(10, 220, count),
-                    rng.uniform(60, 240, count)], axis=1)  # fmt: skip
+def _colours(ranges, rng):
+    """One random colour in each (hue, saturation, value) range: float32 [N, 3], BGR."""
+    hsv = np.array([[rng.uniform(*side) for side in part] for part in ranges])
     return cv2.cvtColor(hsv.astype(np.uint8)[None], cv2.COLOR_HSV2BGR)[0].astype(np.float32)
 
 
-def _paint(image, alpha, contrast, rng):
+def _paint(image, alpha, contrast, period, rng):
     """Texture an image [h, w, 3] and premultiply it: BGRA uint8 [h, w, 4]."""
     height, width = alpha.shape
     size = rng.uniform(4, 9)
     field = noise(height, width, [size, 2 * size], rng)
-    if rng.random() < 0.4:
-        field = 0.5 * field + stripes(height, width, rng.uniform(8, 18), rng)
+    if period:
+        field = 0.5 * field + stripes(height, width, rng.uniform(0.8, 1.3) * period, rng)
     colour = np.clip(image * (1 + contrast * field[..., None]), 0, 255)
     opacity = alpha[..., None].astype(np.float32)
     return np.concatenate([colour * opacity / 255, opacity], axis=2).round().astype(np.uint8)
@@ -330,6 +329,26 @@ _DRAWINGS = {
     "adult": _adult, "baby": _baby, "ball": _ball, "bird": _bird, "car": _car, "cat": _cat,
     "dog": _dog,
 }  # fmt: skip
+# Typical colours of each actor's four parts, as (hue, saturation, value) ranges in OpenCV's units.
+_ANY = ((0, 180), (10, 220), (60, 240))
+_SKIN, _DARK = ((5, 18), (60, 150), (130, 245)), ((0, 180), (0, 120), (25, 80))
+_COATS = {
+    "adult": (_SKIN, ((0, 180), (120, 220), (90, 240)), ((100, 125), (60, 200), (50, 150)), _DARK),
+    "baby": (((5, 15), (40, 110), (200, 250)), ((0, 180), (40, 100), (210, 250)), _ANY, _SKIN),
+    "ball": (((0, 180), (190, 250), (210, 255)), ((0, 180), (0, 40), (215, 255)), _ANY, _ANY),
+    "bird": (((85, 110), (90, 200), (120, 220)), ((95, 130), (120, 230), (90, 200)),
+             ((12, 24), (190, 250), (200, 255)), ((0, 10), (180, 240), (170, 230))),
+    "car": (((0, 180), (130, 250), (110, 220)), ((90, 120), (10, 60), (60, 140)), _DARK,
+            ((20, 32), (120, 200), (220, 255))),
+    "cat": (((8, 18), (110, 200), (150, 235)), ((8, 18), (120, 200), (60, 110)), _ANY, _ANY),
+    "dog": (((10, 22), (20, 80), (170, 245)), ((5, 15), (90, 180), (50, 100)), _ANY, _ANY),
+}  # fmt: skip
+_ODD = 0.15  # the part of the figures that wear any colours
+# Contrast and stripe period of each actor's coat, in pixels; no stripes where None.
+_TEXTURES = {
+    "adult": (0.2, None), "baby": (0.08, None), "ball": (0.08, None), "bird": (0.22, 6.0),
+    "car": (0.06, None), "cat": (0.3, 10.0), "dog": (0.35, None),
+}  # fmt: skip
 WIDTHS = {
     "adult": 0.5, "baby": 0.8, "ball": 1.0, "bird": 1.5, "car": 2.2, "cat": 1.3, "dog": 1.5,
 }  # fmt: skip
@@ -350,9 +369,11 @@ class Figure:
         self._draw = _DRAWINGS[actor]
         self._height = height
         self._pose = rng.uniform(-1, 1, size=6)
-        self._colours = _colours(4, rng)
+        odd = rng.random() < _ODD
+        self._colours = _colours([_ANY] * 4 if odd else _COATS[actor], rng)
         self._mirrored = rng.random() < 0.5
-        self._contrast = rng.uniform(0.12, 0.3)
+        contrast, self._period = _TEXTURES[actor]
+        self._contrast = contrast * rng.uniform(0.7, 1.3)
         self._texture_seed = int(rng.integers(2**32))
         self._sprites = {}
         y, x = np.nonzero(self.sprite(0.0)[..., 3] >= 128)
@@ -375,4 +396,4 @@ class Figure:
         alpha = image[..., 3]
         colour = image[..., :3] * 255 / np.maximum(alpha, 1)[..., None]
         rng = np.random.default_rng(self._texture_seed)  # the same texture at every swing
-        return _paint(colour, alpha, self._contrast, rng)
+        return _paint(colour, alpha, self._contrast, self._period, rng)

@@ -146,9 +146,10 @@ def roi_targets(rows, truth, classes, actors, actions, num_classes, weights):
         return tf.gather(values, rows["match"], batch_dims=1)
 
     deltas = box_ops.encode(matched(truth), rows["rois"], weights)
+    # A frame without instances can only match padding, whose -1 no lookup and no loss can bear.
     return {
         "class_index": tf.where(rows["positive"], matched(classes), num_classes),
-        "actor": matched(actors),
-        "action": matched(actions),
+        "actor": tf.maximum(matched(actors), 0),
+        "action": tf.maximum(matched(actions), 0),
         "deltas": tf.where(rows["positive"][..., None], deltas, 0.0),
     }

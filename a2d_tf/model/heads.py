@@ -29,6 +29,9 @@ def actor_head(cells, num_classes, units, norm, name="actor"):
     Returns:
       (logits [B, R, num_classes + 1], background last; deltas [B, R, num_classes, 4]), float32.
     """
+    # A fully connected unit has no extent for group statistics: groups of eight numbers would lose
+    # what they say.
+    norm = "none" if norm == "group_norm" else norm
     x = _hidden(_fold(cells), units, norm, name)
     logits = ConvNorm(num_classes + 1, 1, relu=False, stddev=OUTPUT_STDDEV, name=f"{name}_logits")(x)
     deltas = ConvNorm(4 * num_classes, 1, relu=False, stddev=OUTPUT_STDDEV, name=f"{name}_deltas")(x)

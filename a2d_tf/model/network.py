@@ -295,8 +295,9 @@ def restore(network, run):
     if path is None:
         raise InputError(f"{run}/checkpoints: no checkpoint; train first, with --workdir={run}")
     try:
-        status = tf.train.Checkpoint(network=network).restore(path)
-        status.assert_existing_objects_matched().expect_partial()
+        # Partial, for the optimizer's state is not wanted; said first, lest a mismatch be told twice.
+        status = tf.train.Checkpoint(network=network).restore(path).expect_partial()
+        status.assert_existing_objects_matched()
     except (AssertionError, ValueError, tf.errors.OpError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path}: a checkpoint of another network ({reason})") from error

@@ -1,0 +1,49 @@
+"""Export a run as a SavedModel: python -m a2d_tf.export --workdir=RUN --output=DIR."""
+
+import os
+
+from absl import flags, logging
+
+from a2d_tf import errors
+from a2d_tf.config import Config
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
+_OUTPUT = flags.DEFINE_string("output", None, "folder of the SavedModel; replaces an older one")
+Config.define_flags(["inference"])
+
+_EXAMPLE = """load it with TensorFlow alone:
+  import tensorflow as tf
+  model = tf.saved_model.load("{output}")
+  outputs = model.signatures["{signature}"](rgb=rgb, flow=flow)
+{facts} says what the codes mean and how the flow is made"""
+
+
+def main(argv):
+    errors.require(argv, workdir=_WORKDIR.value, output=_OUTPUT.value)
+    # Below, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
+    from a2d_tf import runs, serving
+
+    # TensorFlow's notes speak of the folder before it is put in place.
+    logging.set_verbosity(logging.WARNING)
+    output = os.path.normpath(_OUTPUT.value)
+    serving.check_output(output)
+    runs.prepare_devices()
+    run = runs.load(os.path.normpath(_WORKDIR.value))
+    function = serving.export(run, output)
+    print(f"{run.checkpoint}, p(actor) >= {run.config.inference.score_threshold:g} -> {output}")
+    inputs = function.structured_input_signature[0]
+    for title, specs in (
+        ("takes", {spec.name: spec for spec in inputs}), ("gives", function.structured_outputs),
+    ):  # fmt: skip
+        for name, spec in specs.items():
+            shape = [side or "?" for side in spec.shape]
+            print(f"  {title} {name:14s} {spec.dtype.name} {shape}".replace("'", ""))
+    print(
+        _EXAMPLE.format(
+            output=output, signature=serving.SIGNATURE, facts=os.path.join(output, serving.FACTS)
+        )
+    )
+
+
+if __name__ == "__main__":
+    errors.run(main)

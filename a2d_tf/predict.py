@@ -1,0 +1,72 @@
+"""Segment a video: python -m a2d_tf.predict --saved_model=DIR --video=FILE --output=DIR.
+
+`--workdir=RUN` instead of `--saved_model` takes a run that is not exported.
+"""
+
+import dataclasses
+import os
+import sys
+
+from absl import flags
+
+from a2d_tf import errors, streaming, video
+from a2d_tf.config import Config, InferenceConfig
+from a2d_tf.errors import InputError
+
+_SAVED_MODEL = flags.DEFINE_string("saved_model", None, "folder of a2d_tf.export")
+_WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
+_VIDEO = flags.DEFINE_string("video", None, "video file, or folder of images")
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "folder of overlay.mp4, label_maps/ and detections.json"
+)
+Config.define_flags(["inference"])
+
+
+def _load():
+    """The predictor that the command line asks for."""
+    # Here, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
+    from a2d_tf import runs, serving
+
+    runs.prepare_devices()
+    if _WORKDIR.value:
+        return serving.Predictor.from_run(runs.load(os.path.normpath(_WORKDIR.value)))
+    return serving.Predictor.from_saved_model(os.path.normpath(_SAVED_MODEL.value))
+
+
+def _check_flags(argv):
+    errors.require(argv, video=_VIDEO.value, output=_OUTPUT.value)
+    if bool(_SAVED_MODEL.value) == bool(_WORKDIR.value):
+        raise InputError("give one of --saved_model and --workdir")
+    given = [f.name for f in dataclasses.fields(InferenceConfig) if flags.FLAGS[f.name].present]
+    if _SAVED_MODEL.value and given:
+        raise InputError(
+            f"--{given[0]} is fixed in a SavedModel; give it to a2d_tf.export, or use --workdir"
+        )
+    source, output = os.path.realpath(_VIDEO.value), os.path.realpath(_OUTPUT.value)
+    if source in [os.path.join(output, name) for name in streaming.RESULTS]:
+        raise InputError(f"{_VIDEO.value}: would be overwritten; give another --output")
+    folder = _SAVED_MODEL.value or _WORKDIR.value
+    if not os.path.isdir(folder):
+        name = "saved_model" if _SAVED_MODEL.value else "workdir"
+        raise InputError(f"--{name}={folder}: no such folder")
+
+
+def main(argv):
+    _check_flags(argv)
+    reader = video.Reader(_VIDEO.value)
+    output = os.path.normpath(_OUTPUT.value)
+    predictor, count, stopped = streaming.predict(_load, reader, output)
+    facts = predictor.facts
+    print(f"{facts['checkpoint']}, p(actor) >= {facts['score_threshold']:g}: {count} frames -> "
+          f"{output}/{{{','.join(streaming.RESULTS)}}}")  # fmt: skip
+    if stopped:
+        raise KeyboardInterrupt
+    if reader.count and count < reader.count:
+        print(
+            f"note: {_VIDEO.value} claims {reader.count} frames, {count} could be decoded",
+            file=sys.stderr,
+        )
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -1,0 +1,110 @@
+"""Reading and writing video with OpenCV: frames in, frames out, RGB on this side."""
+
+import math
+import os
+import pathlib
+
+# OpenCV's own complaints would bury the one clear message; FFmpeg reads this at its first use.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+
+import cv2
+
+from a2d_tf.errors import InputError
+
+IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+DEFAULT_FPS = 25.0
+
+
+class Reader:
+    """The frames of a video file or of a folder of images (in the order of their names).
+
+    Iterate once: RGB uint8 [H, W, 3], all of one size.
+
+    Attributes:
+      size: (height, width).
+      fps: frames a second; 25 where the source does not say.
+      count: how many frames the source claims to have, or None.
+
+    Raises:
+      InputError: no such file, not one frame in it, or an image that is unreadable or of another
+        size.
+    """
+
+    def __init__(self, path):
+        self._path = pathlib.Path(path)
+        if not self._path.exists():
+            raise InputError(f"{path}: no such video; --video names a file or a folder of images")
+        self.fps, self.count = DEFAULT_FPS, None
+        self._frames = self._images() if self._path.is_dir() else self._decoded()
+        self._first = next(self._frames, None)
+        if self._first is None:
+            raise InputError(
+                f"{path}: not one frame can be decoded (truncated, or no video); re-encode it"
+            )
+        self.size = self._first.shape[:2]
+
+    def __iter__(self):
+        yield self._first
+        yield from self._frames
+
+    def _decoded(self):
+        capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
+        try:
+            fps, count = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
+            # Streams of variable rate claim 0 or the tick of their clock.
+            self.fps = fps if math.isfinite(fps) and 1 <= fps <= 240 else DEFAULT_FPS
+            self.count = int(count) if math.isfinite(count) and count >= 1 else None
+            while True:
+                read, frame = capture.read()
+                if not read:
+                    return
+                yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+        finally:
+            capture.release()
+
+    def _images(self):
+        paths = sorted(p for p in self._path.iterdir() if p.suffix.lower() in IMAGES)
+        if not paths:
+            raise InputError(f"{self._path}: no image in this folder ({', '.join(IMAGES)})")
+        self.count, size = len(paths), None
+        for path in paths:
+            frame = cv2.imread(str(path), cv2.IMREAD_COLOR)
+            if frame is None:
+                raise InputError(f"{path}: not a readable image; remove or replace it")
+            size = size or frame.shape[:2]
+            if frame.shape[:2] != size:
+                raise InputError(
+                    f"{path}: {frame.shape[0]}x{frame.shape[1]} pixels, but the images before it "
+                    f"{size[0]}x{size[1]}; the frames of a video are of one size"
+                )
+            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+
+
+class Writer:
+    """Writes VP9 in mp4, which browsers play; the file is playable once `close` was called.
+
+    VP9 takes even sides only: an odd frame gets its last row or column twice.
+
+    Raises:
+      InputError: OpenCV cannot write there.
+    """
+
+    def __init__(self, path, fps, size):
+        height, width = size
+        self._more = (height % 2, width % 2)
+        even = (width + self._more[1], height + self._more[0])
+        self._writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"vp09"), fps, even)
+        if not self._writer.isOpened():
+            raise InputError(f"{path}: OpenCV cannot write VP9 video; install opencv-python by pip")
+
+    def write(self, frame):
+        """Append an RGB frame, uint8 [height, width, 3]."""
+        frame = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
+        if any(self._more):
+            rows, columns = self._more
+            frame = cv2.copyMakeBorder(frame, 0, rows, 0, columns, cv2.BORDER_REPLICATE)
+        self._writer.write(frame)
+
+    def close(self):
+        self._writer.release()

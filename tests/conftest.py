@@ -1,0 +1,82 @@
+"""Fixtures that several test modules share."""
+
+import json
+import os
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@pytest.fixture(scope="session")
+def mini_records(tmp_path_factory):
+    """Records of a mini A2D, loaded: 12 training clips of 4 videos, 6 test clips of 2 videos.
+
+    Frames are 64x80, made for a 64x96 canvas, so that every clip has padding; 5 frames a clip.
+    """
+    from a2d_tf.data import convert, synthetic
+    from a2d_tf.data.manifest import Manifest
+
+    folder = tmp_path_factory.mktemp("mini")
+    release = synthetic.make_release(folder, videos=6, seed=0, workers=1)
+    settings = convert.Settings(image_height=64, image_width=96, clip_frames=5, shard_videos=2)
+    convert.convert(release, folder / "records", settings, workers=1)
+    return Manifest.load(folder / "records")
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory):
+    """A run folder of the smallest network, one checkpoint, threshold .3; fits `mini_records`.
+
+    The weights are random, the output layers' enlarged so that scores, boxes and masks differ.
+    """
+    import tensorflow as tf
+    import tiny_network
+
+    from a2d_tf import runs
+    from a2d_tf.config import Config, InferenceConfig
+    from a2d_tf.data.manifest import Manifest
+
+    folder = tmp_path_factory.mktemp("tiny_run")
+    inference = InferenceConfig(test_proposals=30, proposals_before_nms=200, max_detections=8)
+    sizes = {"anchor_sizes": "24,32,48,56,64"}
+    config = Config(tiny_network.config(**sizes), inference)
+    network = tiny_network.make(**sizes)
+    factors = {"actor_logits": 20.0, "action_logits": 2.0, "mask_logits": 30.0}
+    for weight in network.roi_heads.weights + network.mask_head.weights:
+        for name, factor in factors.items():
+            if name in weight.name and "kernel" in weight.name:
+                weight.assign(weight * factor)
+    labels = json.loads(network.labels.to_json())
+    facts = dict(flow_method="dis", image_height=64, image_width=96, clip_frames=5, clip_stride=1)
+    runs.create(folder, config, Manifest(
+        schema=1, counts={}, sizes={}, files=[], skipped=[], labels=labels, source="", **facts
+    ))  # fmt: skip
+    runs.save_threshold(folder, 0.3, {})
+    checkpoint = tf.train.Checkpoint(network=network)
+    tf.train.CheckpointManager(checkpoint, str(folder / "checkpoints"), 1).save(7)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def loaded_run(tiny_run):
+    """`tiny_run` as a `runs.Run`; not by `runs.load`, which asks the command line too."""
+    from a2d_tf import runs
+    from a2d_tf.config import Config
+    from a2d_tf.labels import A2D
+    from a2d_tf.model.network import Network, restore
+
+    config = Config.read(tiny_run / "flags.txt").with_threshold(0.3)
+    network = Network(config.model, A2D)
+    facts = json.loads((tiny_run / "records.json").read_text())
+    return runs.Run(config, network, facts, restore(network, str(tiny_run)))
+
+
+@pytest.fixture(scope="session")
+def saved_model(loaded_run, tmp_path_factory):
+    """`tiny_run` exported."""
+    from a2d_tf import serving
+
+    folder = tmp_path_factory.mktemp("export") / "model"
+    serving.export(loaded_run, str(folder))
+    return folder

@@ -1,0 +1,144 @@
+"""Settings: flags, the run folder's file, contradictions."""
+
+import dataclasses
+import re
+
+import pytest
+from absl import flags
+
+from a2d_tf.config import Config, InferenceConfig, LearningConfig, ModelConfig
+from a2d_tf.errors import InputError
+
+
+def parsed(*words, sections=("model", "inference", "learning")):
+    values = flags.FlagValues()
+    Config.define_flags(sections, values)
+    flags.DEFINE_string("flagfile", "", "", flag_values=values)
+    values(["program", *words])
+    return values
+
+
+def from_words(*words):
+    return Config.from_flags(parsed(*words))
+
+
+def test_defaults_are_the_papers():
+    config = from_words()
+    assert config == Config()
+    model, learning = config.model, config.learning
+    assert (model.backbone, model.image_height, model.image_width) == ("resnet101", 256, 256)
+    assert (model.temporal_layers, model.frames, model.fusion) == (1, 3, "mid")
+    assert (learning.learning_rate, learning.momentum, learning.clip_norm) == (2e-4, 0.9, 5.0)
+    assert (learning.roi_samples, learning.rpn_samples) == (64, 256)
+    lambdas = {getattr(learning, f.name) for f in dataclasses.fields(learning)
+               if f.name.startswith("lambda_")}  # fmt: skip
+    assert lambdas == {1.0}
+    assert model.anchors == (16.0, 32.0, 64.0, 128.0, 256.0)
+
+
+def test_every_field_is_a_flag():
+    values = parsed()
+    for section in (ModelConfig, InferenceConfig, LearningConfig):
+        for field in dataclasses.fields(section):
+            assert values[field.name].value == field.default
+            assert values[field.name].help
+
+
+CHANGED = Config(
+    ModelConfig(image_width=320, backbone="resnet14", width_multiplier=0.3, norm="group_norm",
+                stride_in_1x1=False, pixel_scale=1 / 64, anchor_sizes="8,16,24.5,32,48",
+                temporal_layers=2, label_mode="hierarchical", use_mask=False),
+    InferenceConfig(score_threshold=0.45, paint="pixel"),
+    LearningConfig(seed=7, learning_rate=1e-7, positive_fraction=0.1 + 0.2, init_run="runs/a b=c",
+                   train_phase="actor", flip=False, zero_shot_actor=""),
+)  # fmt: skip
+
+
+def test_written_and_read_back(tmp_path):
+    path = tmp_path / "flags.txt"
+    CHANGED.write(path)
+    assert Config.read(path) == CHANGED
+    assert from_words(f"--flagfile={path}") == CHANGED
+    assert [p.name for p in tmp_path.iterdir()] == ["flags.txt"]
+    Config().write(path)
+    assert Config.read(path) == Config()
+
+
+def test_a_later_flag_wins_over_the_file(tmp_path):
+    path = tmp_path / "flags.txt"
+    CHANGED.write(path)
+    assert from_words(f"--flagfile={path}", "--seed=9").learning.seed == 9
+
+
+@pytest.mark.parametrize(
+    "line, complaint",
+    [
+        ("--batch_sise=4", "batch_sise"),
+        ("--steps=many", "steps"),
+        ("--steps=0", "steps"),
+        ("--norm=layer", "norm"),
+        ("batch_size=4", "batch_size=4"),
+        ("--image_height=100", "image_height"),
+    ],
+)
+def test_a_bad_line_is_named_with_its_file(tmp_path, line, complaint):
+    path = tmp_path / "flags.txt"
+    path.write_text(f"--seed=3\n{line}\n--steps=10\n")
+    with pytest.raises(InputError) as error:
+        Config.read(path)
+    assert complaint in str(error.value) and str(path) in str(error.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match="flags.txt: no such file"):
+        Config.read(tmp_path / "flags.txt")
+
+
+@pytest.mark.parametrize(
+    "words, complaint",
+    [
+        (["--image_height=100"], "--image_height=100 must be a multiple of 32"),
+        (["--image_width=250"], "--image_width=250"),
+        (["--anchor_sizes=16,32"], "--anchor_sizes=16,32"),
+        (["--anchor_sizes=16,32,a,64,128"], "--anchor_sizes"),
+        (["--anchor_sizes=16,32,0,64,128"], "--anchor_sizes"),
+        (["--fusion=late", "--nouse_flow"], "--use_flow"),
+        (["--zero_shot_actor=cat", "--label_mode=cartesian"], "--zero_shot_actor"),
+        (["--zero_shot_actor=cat", "--label_mode=hierarchical"], "--zero_shot_actor"),
+        (["--train_phase=action"], "--init_run"),
+        (["--train_phase=action", "--init_run=r", "--label_mode=cartesian"], "no action head"),
+    ],
+)
+def test_contradictions(words, complaint):
+    with pytest.raises(InputError, match=re.escape(complaint)):
+        from_words(*words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--zero_shot_actor=cat"],
+        ["--fusion=late"],
+        ["--train_phase=action", "--init_run=r", "--label_mode=hierarchical"],
+        ["--train_phase=actor", "--label_mode=cartesian"],
+    ],
+)
+def test_what_agrees_is_accepted(words):
+    config = from_words(*words)
+    assert config.checked() is config and config != Config()
+
+
+def test_the_command_line_overrides_inference_settings_it_names_alone():
+    values = parsed("--nms_threshold=0.6", "--paint=instance", sections=["inference"])
+    made = CHANGED.override(values)
+    assert made.inference == dataclasses.replace(CHANGED.inference, nms_threshold=0.6,
+                                                 paint="instance")  # fmt: skip
+    assert made.inference.score_threshold == 0.45
+    assert (made.model, made.learning) == (CHANGED.model, CHANGED.learning)
+    assert CHANGED.override(parsed(sections=["inference"])) == CHANGED
+
+
+def test_with_threshold():
+    made = CHANGED.with_threshold(0.8)
+    assert made.inference.score_threshold == 0.8
+    assert made.with_threshold(0.45) == CHANGED

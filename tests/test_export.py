@@ -1,0 +1,222 @@
+"""The SavedModel: its signature, its agreement with the network, and that it needs no a2d_tf."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tiny_network
+
+from a2d_tf import serving
+from a2d_tf.config import InferenceConfig
+from a2d_tf.errors import InputError
+from a2d_tf.labels import LabelSpace
+from a2d_tf.model.network import Network
+from a2d_tf.ops import canvas, masks
+
+NAMES = {
+    "boxes", "actor", "action", "code", "score", "actor_scores", "action_scores", "masks",
+    "num_detections", "label_map",
+}  # fmt: skip
+
+
+def clip(batch, frames, height, width, seed=0):
+    """Blocks of colour that differ between frames, and smooth flow."""
+    rng = np.random.default_rng(seed)
+    blocks = rng.integers(0, 256, (batch, frames, -(-height // 8), -(-width // 8), 3), np.uint8)
+    rgb = blocks.repeat(8, axis=2).repeat(8, axis=3)[:, :, :height, :width]
+    flow = np.broadcast_to(
+        rng.normal(0, 3, (batch, frames, 1, 1, 2)), (batch, frames, height, width, 2)
+    )
+    return rgb, flow.astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def signature(saved_model):
+    loaded = tf.saved_model.load(str(saved_model))
+
+    def call(rgb, flow):
+        outputs = loaded.signatures["serving_default"](rgb=tf.constant(rgb), flow=tf.constant(flow))
+        return {name: value.numpy() for name, value in outputs.items()}
+
+    return call
+
+
+def test_signature_has_the_names_types_and_shapes_of_the_contract(saved_model):
+    function = tf.saved_model.load(str(saved_model)).signatures["serving_default"]
+    specs = function.structured_input_signature[1]
+    inputs = {name: (spec.dtype.name, list(spec.shape)) for name, spec in specs.items()}
+    assert inputs == {
+        "rgb": ("uint8", [None, None, None, None, 3]),
+        "flow": ("float32", [None, None, None, None, 2]),
+    }
+    specs = function.structured_outputs
+    outputs = {name: (spec.dtype.name, list(spec.shape)) for name, spec in specs.items()}
+    assert outputs == {
+        "boxes": ("float32", [None, 8, 4]),
+        "actor": ("int32", [None, 8]),
+        "action": ("int32", [None, 8]),
+        "code": ("int32", [None, 8]),
+        "score": ("float32", [None, 8]),
+        "actor_scores": ("float32", [None, 8, 7]),
+        "action_scores": ("float32", [None, 8, 9]),
+        "masks": ("float32", [None, 8, 28, 28]),
+        "num_detections": ("int32", [None]),
+        "label_map": ("uint8", [None, None, None]),
+    }
+
+
+def test_export_agrees_with_the_network_in_pixels_of_the_input(signature, loaded_run):
+    height, width = 90, 200
+    rgb, flow = clip(2, 3, height, width)
+    small, vectors, size = canvas.place(rgb.reshape(6, height, width, 3),
+                                        flow.reshape(6, height, width, 2), (64, 96))  # fmt: skip
+    model = loaded_run.network.inference(loaded_run.config.inference)
+    expected = model({
+        "rgb": tf.reshape(small, [2, 3, 64, 96, 3]),
+        "flow": tf.reshape(vectors, [2, 3, 64, 96, 2]),
+        "size": tf.constant([[43, 96]] * 2),
+    })["detections"]  # fmt: skip
+    assert size.numpy().tolist() == [43, 96]
+    outputs = signature(rgb, flow)
+    assert outputs["num_detections"].min() > 0
+    for name in NAMES - {"boxes", "label_map"}:
+        np.testing.assert_allclose(outputs[name], expected[name], rtol=1e-4, atol=1e-4)
+    scale = np.array([90 / 43, 200 / 96, 90 / 43, 200 / 96])
+    np.testing.assert_allclose(outputs["boxes"], expected["boxes"] * scale, rtol=1e-4, atol=1e-3)
+
+
+def test_unused_rows_are_zero_and_digits_make_the_code(signature):
+    outputs = signature(*clip(2, 3, 64, 96))
+    used = np.arange(8) < outputs["num_detections"][:, None]
+    assert (outputs["code"] == 10 * outputs["actor"] + outputs["action"]).all()
+    assert (outputs["actor"][used] >= 1).all() and (outputs["action"][used] >= 1).all()
+    for name in NAMES - {"masks", "label_map", "num_detections"}:
+        assert not outputs[name][~used].any(), name
+    assert outputs["actor_scores"][used].max(axis=-1).min() >= 0.3
+
+
+@pytest.mark.parametrize("frames", [4, 5, 8])
+def test_the_middle_frames_alone_decide(signature, frames):
+    rgb, flow = clip(1, frames, 70, 50)
+    middle = slice(frames // 2 - 1, frames // 2 + 2)
+    whole, short = signature(rgb, flow), signature(rgb[:, middle], flow[:, middle])
+    for name in NAMES:
+        np.testing.assert_array_equal(whole[name], short[name], err_msg=name)
+
+
+def test_a_batch_is_its_clips_one_by_one(signature):
+    rgb, flow = clip(2, 3, 61, 83)
+    both = signature(rgb, flow)
+    for i in range(2):
+        one = signature(rgb[i : i + 1], flow[i : i + 1])
+        np.testing.assert_array_equal(both["code"][i], one["code"][0])
+        np.testing.assert_allclose(both["boxes"][i], one["boxes"][0], atol=1e-3)
+        np.testing.assert_array_equal(both["label_map"][i], one["label_map"][0])
+
+
+def test_label_map_is_the_instances_painted(signature):
+    height, width = 100, 150
+    outputs = signature(*clip(1, 3, height, width, seed=3))
+    best, painted = np.zeros((height, width)), np.zeros((height, width), np.uint8)
+    rows = zip(*(outputs[name][0] for name in ("boxes", "code", "score", "masks")))
+    for box, code, score, mask in rows:
+        pasted = masks.paste(mask[None], box[None], height, width).numpy()[0]
+        better = (pasted >= 0.5) & (score > best)
+        painted[better], best[better] = code, score
+    assert len(np.unique(painted)) > 1
+    np.testing.assert_array_equal(outputs["label_map"][0], painted)
+
+
+def test_a_short_clip_and_foreign_flow_fail_clearly(signature):
+    rgb, flow = clip(1, 3, 40, 60)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at least 3 frames"):
+        signature(rgb[:, :2], flow[:, :2])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="must agree"):
+        signature(rgb, flow[:, :, :20])
+
+
+ALONE = """
+import sys, numpy as np, tensorflow as tf
+model = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+given = np.load(sys.argv[2])
+outputs = model(rgb=tf.constant(given["rgb"]), flow=tf.constant(given["flow"]))
+assert not any(name.split(".")[0] == "a2d_tf" for name in sys.modules)
+np.savez(sys.argv[3], **{name: value.numpy() for name, value in outputs.items()})
+"""
+
+
+def test_tensorflow_alone_is_enough(saved_model, signature, tmp_path):
+    rgb, flow = clip(1, 5, 72, 108)
+    np.savez(tmp_path / "in.npz", rgb=rgb, flow=flow)
+    subprocess.run(
+        [sys.executable, "-I", "-c", ALONE, saved_model, tmp_path / "in.npz", tmp_path / "out.npz"],
+        cwd=tmp_path, check=True, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    alone, here = np.load(tmp_path / "out.npz"), signature(rgb, flow)
+    for name in NAMES:
+        np.testing.assert_allclose(alone[name], here[name], atol=1e-4, err_msg=name)
+
+
+def test_facts_beside_the_graph(saved_model):
+    facts = json.loads((saved_model / "a2d_tf.json").read_text())
+    assert facts["labels"]["actors"][6] == "dog" and facts["base"] == 10
+    assert len(facts["labels"]["codes"]) == 43
+    expected = {
+        "flow_method": "dis", "image_height": 64, "image_width": 96, "clip_stride": 1, "frames": 3,
+        "use_flow": True, "canvas": [64, 96], "score_threshold": 0.3, "paint": "instance",
+        "checkpoint": "ckpt-7",
+    }  # fmt: skip
+    assert {name: facts[name] for name in expected} == expected
+    assert set(facts["inputs"]) == {"rgb", "flow"} and set(facts["outputs"]) == NAMES
+
+
+def test_export_replaces_its_own_folder_only(loaded_run, saved_model, tmp_path):
+    output = tmp_path / "model"
+    output.mkdir()
+    (output / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match="is no export; delete it or give another"):
+        serving.export(loaded_run, str(output))
+    assert [path.name for path in tmp_path.rglob("*")] == ["model", "thesis.txt"]
+    (output / "thesis.txt").unlink()
+    output.rmdir()
+    shutil.copytree(saved_model, output)
+    (output / "older").touch()
+    serving.export(loaded_run, str(output))
+    serving.check_folder(str(output))
+    assert not (output / "older").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_one_frame_without_flow_or_masks_and_codes_beyond_a_byte():
+    labels = LabelSpace(
+        tuple(f"x{i}" for i in range(30)), tuple(f"y{i}" for i in range(12)),
+        tuple(13 * x + y for x in range(1, 31) for y in range(1, 13)),
+    )  # fmt: skip
+    tf.keras.utils.set_random_seed(0)
+    network = Network(
+        tiny_network.config(use_flow=False, use_mask=False, temporal_layers=0), labels
+    )
+    (bias,) = (w for w in network.roi_heads.weights if w.name == "actor_logits/bias:0")
+    bias.assign(10.0 * tf.one_hot(29, 31))
+    settings = InferenceConfig(test_proposals=20, max_detections=4, score_threshold=0.5)
+    rgb, flow = clip(1, 1, 48, 60)
+    outputs = serving.ServedNetwork(network, settings).serve(rgb, flow)
+    codes, label_map = outputs["code"].numpy(), outputs["label_map"].numpy()
+    assert label_map.dtype == np.uint16 and label_map.shape == (1, 48, 60)
+    painted = set(np.unique(label_map)) - {0}
+    assert painted and painted <= set(codes[0]) <= set(range(391, 403)) | {0}
+
+
+def test_what_is_no_export_is_refused(saved_model, tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        serving.Predictor.from_saved_model(str(tmp_path / "nowhere"))
+    (tmp_path / "saved_model.pb").write_bytes(b"damaged")
+    with pytest.raises(InputError, match="no a2d_tf.json there"):
+        serving.Predictor.from_saved_model(str(tmp_path))
+    (tmp_path / "a2d_tf.json").write_text((saved_model / "a2d_tf.json").read_text())
+    with pytest.raises(InputError, match="damaged .* export the run again"):
+        serving.Predictor.from_saved_model(str(tmp_path))

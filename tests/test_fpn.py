@@ -1,0 +1,134 @@
+"""The pyramid, the proposal head's order, and proposals against a plain suppression."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from a2d_tf.model import fpn
+from a2d_tf.ops import anchors as anchor_ops
+
+SHAPES = [(16, 24), (8, 12), (4, 6), (2, 3)]
+UNIT = (1.0, 1.0, 1.0, 1.0)
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def test_upsample_repeats():
+    x = normal(2, 3, 4, 5)
+    made = fpn._upsample(tf.constant(x)).numpy()
+    assert (made == x.repeat(2, axis=1).repeat(2, axis=2)).all()
+
+
+def test_pyramid_against_a_plain_composition():
+    tf.keras.utils.set_random_seed(0)
+    inputs = [tf.keras.Input([*shape, 4 * 2**i]) for i, shape in enumerate(SHAPES)]
+    model = tf.keras.Model(inputs, fpn.fpn(inputs, 8, "net"))
+    maps = [normal(2, *x.shape[1:], seed=i) for i, x in enumerate(inputs)]
+    made = model(maps)
+    assert [tuple(p.shape) for p in made] == [(2, *shape, 8) for shape in SHAPES]
+    top = 0.0
+    for level in (3, 2, 1, 0):
+        lateral, output = (model.get_layer(f"net_{name}{level + 2}") for name in
+                           (f"c{level + 2}p", "p"))  # fmt: skip
+        top = top + np.einsum("bhwi,io->bhwo", maps[level], lateral.kernel[0, 0])
+        expected = tf.nn.conv2d(tf.constant(top, tf.float32), output.kernel, 1, "SAME")
+        np.testing.assert_allclose(made[level], expected, atol=2e-4)
+        top = top.repeat(2, axis=1).repeat(2, axis=2)
+
+
+def test_coarsest_is_every_second_cell():
+    p5 = normal(1, 3, 4, 2)
+    made = fpn.coarsest(tf.constant(p5)).numpy()
+    assert made.shape == (1, 2, 2, 2) and (made == p5[:, [0, 2]][:, :, [0, 2]]).all()
+
+
+def test_proposal_head_is_in_the_order_of_the_anchors():
+    tf.keras.utils.set_random_seed(0)
+    shapes = [(3, 4), (2, 2)]
+    inputs = [tf.keras.Input([*shape, 6]) for shape in shapes]
+    model = tf.keras.Model(inputs, fpn.rpn(inputs, 8, 3))
+    maps = [normal(2, *shape, 6, seed=i) for i, shape in enumerate(shapes)]
+    logits, deltas = model(maps)
+    assert logits.shape == (2, 48) and deltas.shape == (2, 48, 4)
+    anchors = anchor_ops.generate(shapes, (4, 8), (16, 32))
+    centres = (anchors[:, :2] + anchors[:, 2:]) / 2
+    sides = anchors[:, 2:] - anchors[:, :2]
+    for level, (x, stride, size) in enumerate(zip(maps, (4, 8), (16, 32))):
+        hidden = model.get_layer("rpn_conv")(tf.constant(x))
+        one, four = (model.get_layer(f"rpn_{name}")(hidden).numpy() for name in ("logits", "deltas"))
+        for row, column in np.ndindex(*shapes[level]):
+            for ratio in range(3):
+                # The anchor of that level, cell and shape is at the place where its output is.
+                wanted = np.float32([size / np.sqrt((0.5, 1, 2)[ratio]), 0])
+                wanted[1] = size**2 / wanted[0]
+                near = np.abs(centres - [row * stride, column * stride]).max(1) < 1e-3
+                near &= np.abs(sides - wanted).max(1) < 1e-3
+                index = int(np.flatnonzero(near)[0])
+                np.testing.assert_allclose(logits[:, index], one[:, row, column, ratio], atol=1e-6)
+                np.testing.assert_allclose(
+                    deltas[:, index], four[:, row, column, 4 * ratio : 4 * ratio + 4], atol=1e-6
+                )
+
+
+def plain_proposals(logits, deltas, anchors, size, before, after, threshold):
+    """Faster R-CNN's proposals of one frame in numpy, box by box."""
+    kept = []
+    for index in np.argsort(-logits, kind="stable")[:before]:
+        y1, x1, y2, x2 = anchors[index]
+        dy, dx, dh, dw = deltas[index]
+        cy, cx = (y1 + y2) / 2 + dy * (y2 - y1), (x1 + x2) / 2 + dx * (x2 - x1)
+        h, w = (y2 - y1) * np.exp(dh), (x2 - x1) * np.exp(dw)
+        y1, x1, y2, x2 = cy - h / 2, cx - w / 2, cy + h / 2, cx + w / 2
+        y1, y2 = np.clip([y1, y2], 0, size[0])
+        x1, x2 = np.clip([x1, x2], 0, size[1])
+        if y2 - y1 < 1 or x2 - x1 < 1:
+            continue
+        for a, b, c, d in kept:
+            inner = max(0, min(y2, c) - max(y1, a)) * max(0, min(x2, d) - max(x1, b))
+            if inner / ((y2 - y1) * (x2 - x1) + (c - a) * (d - b) - inner) > threshold:
+                break
+        else:
+            kept.append((y1, x1, y2, x2))
+    return kept[:after]
+
+
+@pytest.mark.parametrize("before, after", [(400, 30), (25, 30), (400, 400)])
+def test_proposals_against_a_plain_suppression(before, after):
+    rng = np.random.default_rng(1)
+    corners = rng.uniform(0, 80, (400, 2))
+    anchors = np.concatenate([corners, corners + rng.uniform(8, 40, (400, 2))], 1).astype("f")
+    logits, deltas = normal(2, 400), 0.2 * normal(2, 400, 4, seed=2)
+    size = np.int32([[90, 100], [60, 50]])
+    rois, valid = fpn.propose(
+        tf.constant(logits), tf.constant(deltas), tf.constant(anchors), tf.constant(size), UNIT,
+        before, after, 0.6,
+    )  # fmt: skip
+    assert rois.shape == (2, after, 4) and valid.shape == (2, after)
+    for b in range(2):
+        expected = plain_proposals(logits[b], deltas[b], anchors, size[b], before, after, 0.6)
+        assert 5 < len(expected)
+        assert valid[b].numpy().tolist() == [i < len(expected) for i in range(after)]
+        np.testing.assert_allclose(rois[b, : len(expected)], expected, atol=1e-3)
+        assert not rois[b, len(expected) :].numpy().any()
+        assert (rois[b].numpy() <= np.tile(size[b], 2)).all() and (rois[b].numpy() >= 0).all()
+
+
+def test_boxes_in_the_padding_take_no_place():
+    anchors = tf.constant([[40.0, 0, 60, 20], [0.0, 40, 20, 60], [0.0, 0, 20, 20]])
+    logits = tf.constant([[9.0, 8, -3]])
+    rois, valid = fpn.propose(logits, tf.zeros([1, 3, 4]), anchors, tf.constant([[40, 40]]), UNIT,
+                              10, 2)  # fmt: skip
+    assert valid.numpy().tolist() == [[True, False]]
+    assert rois.numpy().tolist() == [[[0, 0, 20, 20], [0, 0, 0, 0]]]
+
+
+def test_no_gradient_passes_the_proposals():
+    logits, deltas = tf.constant(normal(1, 6)), tf.constant(normal(1, 6, 4))
+    anchors = tf.constant([[0.0, 0, 9, 9]] * 6)
+    with tf.GradientTape() as tape:
+        tape.watch([logits, deltas])
+        rois, _ = fpn.propose(logits, deltas, anchors, tf.constant([[40, 40]]), UNIT, 6, 3)
+        total = tf.reduce_sum(rois)
+    assert tape.gradient(total, [logits, deltas]) == [None, None]

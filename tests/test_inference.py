@@ -1,0 +1,237 @@
+"""Score tables and the choice of instances, against numpy."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from a2d_tf.labels import A2D, LabelSpace
+from a2d_tf.model import inference
+
+SMALL = LabelSpace(("x", "y"), ("a", "b", "c"), (11, 12, 23))
+"""Two actors and three actions, of which x does a or b, and y does c."""
+
+PAIRS = [(0, 0), (0, 1), (1, 2)]
+
+
+def softmax(x):
+    e = np.exp(x.astype(np.float64) - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def heads(mode, batch=2, rois=6, seed=0):
+    """Random head outputs for SMALL, RoIs, and which of them are valid."""
+    rng = np.random.default_rng(seed)
+    classes = inference.num_classes(SMALL, mode)
+    outputs = {
+        "class_logits": rng.normal(0, 2, (batch, rois, classes + 1)),
+        "deltas": rng.normal(0, 2, (batch, rois, classes, 4)),
+    }
+    if mode != "cartesian":
+        count = 3 if mode == "decoupled" else 6
+        outputs["action_logits"] = rng.normal(0, 2, (batch, rois, count))
+    corner = rng.uniform(0, 60, (batch, rois, 2))
+    boxes = np.concatenate([corner, corner + rng.uniform(10, 40, (batch, rois, 2))], -1)
+    valid = np.ones((batch, rois), bool)
+    valid[:, -1] = False
+    return {k: v.astype("f") for k, v in outputs.items()}, boxes.astype("f"), valid
+
+
+SIZE = np.int32([[80, 70], [60, 90]])
+
+
+def score(mode, seed=0):
+    outputs, rois, valid = heads(mode, seed=seed)
+    table = inference.score_rois(
+        {k: tf.constant(v) for k, v in outputs.items()}, tf.constant(rois), tf.constant(valid),
+        tf.constant(SIZE), SMALL, mode,
+    )  # fmt: skip
+    return outputs, rois, valid, {name: value.numpy() for name, value in table.items()}
+
+
+def decoded(deltas, rois):
+    """Boxes of each class, clipped: [B, R, C, 4], by the formula."""
+    out = np.zeros(deltas.shape)
+    for b, r, c in np.ndindex(*deltas.shape[:3]):
+        y1, x1, y2, x2 = rois[b, r]
+        dy, dx, dh, dw = deltas[b, r, c] / [10, 10, 5, 5]
+        cy, cx = (y1 + y2) / 2 + dy * (y2 - y1), (x1 + x2) / 2 + dx * (x2 - x1)
+        h, w = (y2 - y1) * np.exp(dh), (x2 - x1) * np.exp(dw)
+        box = [cy - h / 2, cx - w / 2, cy + h / 2, cx + w / 2]
+        out[b, r, c] = np.clip(box, 0, np.tile(SIZE[b], 2))
+    return out
+
+
+@pytest.mark.parametrize("mode", ["decoupled", "hierarchical", "cartesian"])
+def test_score_tables(mode):
+    outputs, rois, valid, table = score(mode)
+    p = softmax(outputs["class_logits"])[..., :-1] * valid[..., None]
+    boxes = decoded(outputs["deltas"], rois)
+    joint = np.zeros((2, 6, 2, 3))
+    for b, r in np.ndindex(2, 6):
+        for index, (x, y) in enumerate(PAIRS):
+            if mode == "cartesian":
+                joint[b, r, x, y] = p[b, r, index]
+            elif mode == "decoupled":
+                joint[b, r, x, y] = p[b, r, x] * softmax(outputs["action_logits"][b, r])[y]
+            else:
+                given = softmax(outputs["action_logits"][b, r, 3 * x : 3 * x + 3])
+                joint[b, r, x, y] = p[b, r, x] * given[y]
+    np.testing.assert_allclose(table["joint_scores"], joint, atol=1e-6)
+    assert not table["joint_scores"][:, :, ~SMALL.valid].any()
+    np.testing.assert_allclose(table["class_scores"], p, atol=1e-6)
+    np.testing.assert_allclose(table["class_boxes"], boxes, atol=1e-3)
+    if mode == "cartesian":
+        np.testing.assert_allclose(table["actor_scores"], joint.sum(3), atol=1e-6)
+        np.testing.assert_allclose(table["action_scores"], joint.sum(2), atol=1e-6)
+        for index, (x, y) in enumerate(PAIRS):
+            np.testing.assert_allclose(table["joint_boxes"][:, :, x, y], boxes[:, :, index],
+                                       atol=1e-3)  # fmt: skip
+        # An actor's box is that of its best pair.
+        best = np.where(p[..., :1] >= p[..., 1:2], boxes[:, :, 0], boxes[:, :, 1])[:, :5]
+        np.testing.assert_allclose(table["boxes"][:, :5, 0], best, atol=1e-3)
+        np.testing.assert_allclose(table["boxes"][:, :5, 1], boxes[:, :5, 2], atol=1e-3)
+    else:
+        np.testing.assert_allclose(table["actor_scores"], p, atol=1e-6)
+        np.testing.assert_allclose(table["boxes"], boxes, atol=1e-3)
+        if mode == "decoupled":
+            actions = softmax(outputs["action_logits"]) * valid[..., None]
+        else:
+            given = softmax(outputs["action_logits"].reshape(2, 6, 2, 3))
+            actions = (p[..., None] * given).sum(axis=2)
+        np.testing.assert_allclose(table["action_scores"], actions, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["decoupled", "hierarchical", "cartesian"])
+def test_rows_that_are_not_valid_score_zero(mode):
+    *_, table = score(mode)
+    for name in ("class_scores", "actor_scores", "action_scores", "joint_scores"):
+        assert not table[name][:, -1].any() and table[name][:, :-1].any(), name
+
+
+def test_classes_of_pairs():
+    assert inference.num_classes(A2D, "decoupled") == 7
+    assert inference.num_classes(A2D, "cartesian") == 43
+    assert inference.class_of_pair(SMALL, "decoupled").tolist() == [0, 0, 1]
+    assert inference.class_of_pair(SMALL, "cartesian").tolist() == [0, 1, 2]
+
+
+def plain_iou(a, b):
+    inner = max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(0, min(a[3], b[3]) - max(a[1], b[1]))
+    total = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inner
+    return inner / total if total > 0 else 0
+
+
+def plain_selection(scores, boxes, threshold, overlap):
+    """Per-class suppression of one frame: [(score, roi, class)], best first."""
+    kept = []
+    for c in range(scores.shape[1]):
+        own = []
+        for r in np.argsort(-scores[:, c], kind="stable"):
+            if scores[r, c] < threshold or scores[r, c] == 0:
+                continue
+            if all(plain_iou(boxes[r, c], boxes[k, c]) <= overlap for k in own):
+                own.append(r)
+        kept += [(scores[r, c], r, c) for r in own]
+    return sorted(kept, reverse=True)
+
+
+def table_of(rois=40, seed=0):
+    """A table of SMALL with many overlaps, decoupled."""
+    rng = np.random.default_rng(seed)
+    corner = rng.uniform(0, 40, (2, rois, 2, 2))
+    boxes = np.concatenate([corner, corner + rng.uniform(10, 30, (2, rois, 2, 2))], -1)
+    actors = rng.uniform(0, 0.5, (2, rois, 2))
+    actions = softmax(rng.normal(0, 2, (2, rois, 3)))
+    joint = actors[..., None] * actions[:, :, None] * SMALL.valid
+    made = {"class_scores": actors, "class_boxes": boxes, "boxes": boxes, "actor_scores": actors,
+            "action_scores": actions, "joint_scores": joint}  # fmt: skip
+    return {name: value.astype(np.float32) for name, value in made.items()}
+
+
+def select(table, mode="decoupled", threshold=0.1, overlap=0.3, most=20, labels=SMALL):
+    made = inference.select({k: tf.constant(v) for k, v in table.items()}, labels, mode, threshold,
+                            overlap, most)  # fmt: skip
+    return {name: value.numpy() for name, value in made.items()}
+
+
+@pytest.mark.parametrize("threshold, overlap, most", [(0.1, 0.3, 40), (0.3, 0.5, 40), (0.0, 0.3, 8)])
+def test_selection_is_a_suppression_per_class(threshold, overlap, most):
+    table = table_of()
+    made = select(table, threshold=threshold, overlap=overlap, most=most)
+    for b in range(2):
+        expected = plain_selection(table["class_scores"][b], table["class_boxes"][b], threshold,
+                                   overlap)[:most]  # fmt: skip
+        count = made["num_detections"][b]
+        assert count == len(expected) and 4 < count
+        scores, rois, classes = map(list, zip(*expected))
+        assert made["class_score"][b, :count].tolist() == scores
+        assert made["class"][b, :count].tolist() == classes
+        assert (made["actor"][b, :count] == np.add(classes, 1)).all()
+        assert (made["boxes"][b, :count] == table["boxes"][b, rois, classes]).all()
+        assert (made["action_scores"][b, :count] == table["action_scores"][b, rois]).all()
+        assert (made["actor_scores"][b, :count] == table["actor_scores"][b, rois]).all()
+        own = table["joint_scores"][b, rois, classes]
+        assert (made["score"][b, :count] == own.max(1)).all()
+        assert (made["action"][b, :count] == own.argmax(1) + 1).all()
+        assert (made["code"][b] == 10 * made["actor"][b] + made["action"][b]).all()
+        assert set(made["code"][b, :count]) <= set(SMALL.codes)
+        for name, value in made.items():
+            if name != "num_detections":
+                assert not value[b, count:].any(), name
+
+
+def one(actor, action, mode="decoupled", labels=SMALL):
+    """The instance chosen from one RoI with these scores."""
+    actor, action = np.float32(actor), np.float32(action)
+    boxes = np.tile(np.float32([0, 0, 9, 9]), (1, 1, len(actor), 1))
+    joint = actor[:, None] * action[None] * labels.valid
+    table = {"class_scores": actor[None, None], "class_boxes": boxes, "boxes": boxes,
+             "actor_scores": actor[None, None], "action_scores": action[None, None],
+             "joint_scores": np.float32(joint)[None, None]}  # fmt: skip
+    return select(table, mode, labels=labels, most=1)
+
+
+def test_an_invalid_pair_is_never_chosen():
+    made = one([0.8, 0.05], [0.2, 0.1, 0.7])
+    assert made["code"].tolist() == [[11]]
+    assert made["score"][0, 0] == pytest.approx(0.16)
+    assert one([0.05, 0.8], [0.6, 0.3, 0.1])["code"].tolist() == [[23]]
+
+
+def test_an_invalid_pair_is_not_chosen_even_where_the_valid_ones_underflow():
+    made = one([0.05, 0.8], [1.0, 0.0, 0.0])
+    assert made["code"].tolist() == [[23]] and made["score"].tolist() == [[0]]
+
+
+def test_there_is_no_action_threshold():
+    actions = [0.001] * 8 + [0.992]  # adults do not fly, babies neither: 'none' is valid for both
+    made = one([0.9] + [0.0] * 6, actions, labels=A2D)
+    assert made["code"].tolist() == [[19]]
+    made = one([0.0] * 2 + [0.9] + [0.0] * 4, [0.5, 0.49, 0, 0.01, 0, 0, 0, 0, 0], labels=A2D)
+    assert made["code"].tolist() == [[34]]
+
+
+def test_cartesian_classes_are_pairs():
+    table = table_of(1)
+    scores = np.float32([[[0.2, 0.5, 0.15]]])
+    boxes = np.float32([[[[0, 0, 9, 9], [0, 0, 8, 8], [30, 30, 40, 40]]]])
+    table = {name: value[:1] for name, value in table.items()}
+    table.update(class_scores=scores, class_boxes=boxes)
+    made = select(table, "cartesian", most=4)
+    assert made["code"].tolist() == [[12, 11, 23, 0]]
+    assert made["actor"].tolist() == [[1, 1, 2, 0]] and made["action"].tolist() == [[2, 1, 3, 0]]
+    np.testing.assert_allclose(made["score"], [[0.5, 0.2, 0.15, 0]])
+    assert made["boxes"][0, 0].tolist() == [0, 0, 8, 8]
+
+
+def test_nothing_above_the_threshold():
+    made = select(table_of(), threshold=0.9)
+    assert made["num_detections"].tolist() == [0, 0]
+    assert not any(value.any() for value in made.values())
+
+
+def test_own_masks():
+    logits = np.random.default_rng(0).normal(size=(1, 2, 3, 3, 4)).astype(np.float32)
+    made = inference.own_masks(tf.constant(logits), tf.constant([[3, 1]])).numpy()
+    for n, c in ((0, 3), (1, 1)):
+        np.testing.assert_allclose(made[0, n], 1 / (1 + np.exp(-logits[0, n, :, :, c])), atol=1e-6)

@@ -1,0 +1,218 @@
+"""The five terms against numpy, their normalisers, the held-out actor, empty batches."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from a2d_tf.learning import losses
+
+RNG = np.random.default_rng(0)
+
+
+def normal(*shape):
+    return RNG.normal(0, 2, shape).astype(np.float32)
+
+
+def log_softmax(x):
+    x = x.astype(np.float64)
+    return x - np.log(np.exp(x - x.max(-1, keepdims=True)).sum(-1, keepdims=True)) - x.max(
+        -1, keepdims=True
+    )
+
+
+def cross_entropy(logits, label):
+    """Binary, from logits, in float64."""
+    p = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    return -(label * np.log(p) + (1 - label) * np.log(1 - p))
+
+
+def huber(error, beta):
+    error = np.abs(error.astype(np.float64))
+    return np.where(error < beta, error**2 / (2 * beta), error - beta / 2).sum(-1)
+
+
+def quotient(pair):
+    return float(tf.math.divide_no_nan(*pair))
+
+
+def tensors(**values):
+    return {name: tf.constant(value) for name, value in values.items()}
+
+
+def test_smooth_l1_literals():
+    errors = tf.constant([[0.5, -0.5, 0, 0], [2.0, 0, 0, -3]])
+    assert losses.smooth_l1(errors, 1.0).numpy().tolist() == [0.25, 4.0]
+    np.testing.assert_allclose(losses.smooth_l1(tf.constant([[0.1, 1.0]]), 1 / 9),
+                               [0.5 * 0.01 * 9 + 1 - 1 / 18], atol=1e-6)  # fmt: skip
+
+
+# Proposals: two frames, five anchors, a sample of four rows.
+
+INDEX = np.int32([[4, 0, 2, 1], [3, 3, 0, 0]])
+OBJECTNESS = np.float32([[1, 0, 0, 0], [1, 0, 0, 0]])
+COUNTED = np.array([[True, True, True, False], [True, False, True, False]])
+POSITIVE = OBJECTNESS > 0
+
+
+def test_objectness_is_averaged_over_the_sample():
+    logits = normal(2, 5)
+    made = losses.objectness(tf.constant(logits), tensors(index=INDEX, objectness=OBJECTNESS,
+                                                          counted=COUNTED))  # fmt: skip
+    taken = np.take_along_axis(logits, INDEX, 1)
+    values = cross_entropy(taken, OBJECTNESS)[COUNTED]
+    assert float(made[1]) == 5
+    assert quotient(made) == pytest.approx(values.sum() / 5, abs=1e-6)
+
+
+def test_proposal_boxes_are_divided_by_the_sample_not_by_the_positives():
+    deltas, wanted = normal(2, 5, 4), normal(2, 4, 4)
+    made = losses.proposal_boxes(tf.constant(deltas), tensors(index=INDEX, deltas=wanted,
+                                 positive=POSITIVE, counted=COUNTED))  # fmt: skip
+    expected = huber(deltas[0, 4] - wanted[0, 0], 1 / 9) + huber(deltas[1, 3] - wanted[1, 0], 1 / 9)
+    assert float(made[1]) == 5
+    assert quotient(made) == pytest.approx(expected / 5, abs=1e-5)
+
+
+# RoIs: two frames of four, three actors, five actions.
+
+ROWS = dict(
+    positive=np.array([[True, True, False, False], [True, False, False, False]]),
+    counted=np.array([[True, True, True, False], [True, True, False, False]]),
+)
+CLASS = np.int32([[2, 0, 3, 3], [1, 3, 3, 3]])
+ACTOR = np.int32([[2, 0, 1, 1], [1, 0, 0, 0]])
+ACTION = np.int32([[4, 1, 0, 0], [3, 0, 0, 0]])
+
+
+def test_actor_class_is_averaged_over_the_rois_that_count():
+    logits = normal(2, 4, 4)
+    made = losses.actor_class(tf.constant(logits), tensors(class_index=CLASS), tensors(**ROWS))
+    values = -np.take_along_axis(log_softmax(logits), CLASS[..., None], 2)[..., 0]
+    assert float(made[1]) == 5
+    assert quotient(made) == pytest.approx(values[ROWS["counted"]].sum() / 5, abs=1e-6)
+
+
+def test_actor_boxes_read_the_true_class_and_are_divided_by_all_rois():
+    deltas, wanted = normal(2, 4, 3, 4), normal(2, 4, 4)
+    made = losses.actor_boxes(tf.constant(deltas), tensors(class_index=CLASS, deltas=wanted),
+                              tensors(**ROWS))  # fmt: skip
+    places = [(0, 0, 2), (0, 1, 0), (1, 0, 1)]
+    expected = sum(huber(deltas[b, r, c] - wanted[b, r], 1.0) for b, r, c in places)
+    assert float(made[1]) == 5
+    assert quotient(made) == pytest.approx(expected / 5, abs=1e-6)
+
+
+def action_values(logits):
+    places = [(0, 0, 4), (0, 1, 1), (1, 0, 3)]
+    return np.array([-log_softmax(logits)[place] for place in places])
+
+
+def action(logits, held_out=-1, rows=ROWS):
+    return losses.action_class(tf.constant(logits), tensors(actor=ACTOR, action=ACTION),
+                               tensors(**rows), 5, held_out)  # fmt: skip
+
+
+def test_action_class_is_averaged_over_the_positives():
+    logits = normal(2, 4, 5)
+    made = action(logits)
+    assert float(made[1]) == 3
+    assert quotient(made) == pytest.approx(action_values(logits).sum() / 3, abs=1e-6)
+
+
+def test_a_held_out_actor_leaves_the_sum_but_not_the_count():
+    logits = normal(2, 4, 5)
+    made = action(logits, held_out=2)
+    assert float(made[1]) == 3
+    assert quotient(made) == pytest.approx(action_values(logits)[1:].sum() / 3, abs=1e-6)
+
+
+@pytest.mark.parametrize("held_out, row", [(2, (0, 0)), (0, (0, 1)), (1, (1, 0))])
+def test_gradient_is_exactly_zero_for_the_held_out_actor_alone(held_out, row):
+    logits = tf.constant(normal(2, 4, 5))
+    targets = tensors(actor=ACTOR, action=ACTION)
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        total, count = losses.action_class(logits, targets, tensors(**ROWS), 5, held_out)
+        loss = total / count
+    moved = np.abs(tape.gradient(loss, logits).numpy()).max(axis=2) > 0
+    expected = ROWS["positive"].copy()
+    expected[row] = False
+    assert (moved == expected).all()
+
+
+def test_hierarchical_logits_are_read_at_the_true_actors_row():
+    logits = normal(2, 4, 3 * 5)
+    own = np.take_along_axis(logits.reshape(2, 4, 3, 5), ACTOR[..., None, None], 2)[:, :, 0]
+    made = action(logits)
+    assert quotient(made) == pytest.approx(action_values(own).sum() / 3, abs=1e-6)
+    changed = logits.reshape(2, 4, 3, 5).copy()
+    changed[0, 0, :2] += 5
+    changed[0, 1, 1:] -= 5
+    assert quotient(action(changed.reshape(2, 4, 15))) == quotient(made)
+
+
+def test_mask_reads_the_true_class_alone_and_is_averaged_over_pixels_and_positives():
+    logits, truth = normal(2, 4, 2, 2, 3), RNG.integers(0, 2, (2, 4, 2, 2)).astype(np.float32)
+    variable = tf.constant(logits)
+    with tf.GradientTape() as tape:
+        tape.watch(variable)
+        made = losses.mask(variable, tf.constant(truth), tf.constant(CLASS),
+                           tf.constant(ROWS["positive"]))  # fmt: skip
+    places = [(0, 0, 2), (0, 1, 0), (1, 0, 1)]
+    expected = [cross_entropy(logits[b, r, :, :, c], truth[b, r]).mean() for b, r, c in places]
+    assert float(made[1]) == 3
+    assert quotient(made) == pytest.approx(np.sum(expected) / 3, abs=1e-6)
+    gradient = tape.gradient(made[0], variable).numpy()
+    assert {tuple(place) for place in np.argwhere(np.abs(gradient).max(axis=(2, 3)) > 0)} == set(
+        places
+    )
+
+
+# Rows that do not count.
+
+
+def all_terms(rows, anchors_counted, anchors_positive):
+    """Every term with large values wherever nothing counts, and its gradients."""
+    watched = [tf.constant(normal(*shape)) for shape in
+               ((2, 5), (2, 5, 4), (2, 4, 4), (2, 4, 3, 4), (2, 4, 5), (2, 4, 2, 2, 3))]  # fmt: skip
+    rows = tensors(**rows)
+    anchors = tensors(index=INDEX, objectness=np.float32(anchors_positive), deltas=normal(2, 4, 4),
+                      positive=anchors_positive, counted=anchors_counted)  # fmt: skip
+    wanted = tensors(class_index=CLASS, deltas=normal(2, 4, 4), actor=ACTOR, action=ACTION)
+    with tf.GradientTape() as tape:
+        tape.watch(watched)
+        pairs = [
+            losses.objectness(watched[0], anchors),
+            losses.proposal_boxes(watched[1], anchors),
+            losses.actor_class(watched[2], wanted, rows),
+            losses.actor_boxes(watched[3], wanted, rows),
+            losses.action_class(watched[4], wanted, rows, 5),
+            losses.mask(watched[5], tf.ones([2, 4, 2, 2]), wanted["class_index"],
+                        rows["positive"]),
+        ]  # fmt: skip
+        values = [tf.math.divide_no_nan(*pair) for pair in pairs]
+        total = tf.add_n(values)
+    return [float(v) for v in values], [g.numpy() for g in tape.gradient(total, watched)]
+
+
+def test_nothing_to_learn_from_is_zero_and_not_nan():
+    none = np.zeros((2, 4), bool)
+    values, gradients = all_terms(dict(positive=none, counted=none), none, none)
+    assert values == [0.0] * 6
+    assert not any(gradient.any() for gradient in gradients)
+
+
+def test_background_alone_feeds_the_classes_alone():
+    none, every = np.zeros((2, 4), bool), np.ones((2, 4), bool)
+    values, gradients = all_terms(dict(positive=none, counted=every), every, none)
+    assert [value > 0 for value in values] == [True, False, True, False, False, False]
+    assert [bool(g.any()) for g in gradients] == [True, False, True, False, False, False]
+    assert np.isfinite(values).all()
+
+
+def test_an_empty_frame_beside_a_full_one_adds_nothing():
+    half = np.array([[True] * 4, [False] * 4])
+    positive = np.array([[True, True, False, False], [False] * 4])
+    _, gradients = all_terms(dict(positive=positive, counted=half), half, positive)
+    for gradient in gradients:
+        assert gradient[0].any() and not gradient[1].any() and np.isfinite(gradient).all()

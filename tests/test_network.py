@@ -1,0 +1,285 @@
+"""The whole network: its variants, what it looks at, what learns in each phase."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tiny_network
+
+from a2d_tf.config import InferenceConfig, LearningConfig
+from a2d_tf.errors import InputError
+from a2d_tf.labels import A2D
+from a2d_tf.learning import trainer
+from a2d_tf.model.network import restore
+
+SETTINGS = InferenceConfig(test_proposals=12, proposals_before_nms=100, max_detections=5,
+                           score_threshold=0.0)  # fmt: skip
+LEARNING = LearningConfig(roi_samples=16, train_proposals=20, rpn_samples=32)
+SIZE = tf.constant([[64, 80], [48, 96]])
+
+VARIANTS = [
+    dict(label_mode=mode, use_flow=use_flow, fusion=fusion, use_mask=mask, action_topdown=topdown,
+         temporal_layers=layers, norm=norm, roi_align=align)
+    for mode, use_flow, fusion, mask, topdown, layers, norm, align in [
+        ("decoupled", True, "mid", True, "shared", 1, "frozen_bn", "aligned"),
+        ("decoupled", True, "late", False, "separate", 0, "none", "legacy"),
+        ("decoupled", False, "mid", True, "separate", 2, "group_norm", "aligned"),
+        ("hierarchical", True, "mid", False, "separate", 2, "bn", "aligned"),
+        ("hierarchical", True, "late", True, "shared", 1, "group_norm", "aligned"),
+        ("hierarchical", False, "mid", False, "shared", 0, "frozen_bn", "legacy"),
+        ("cartesian", True, "mid", True, "separate", 1, "none", "aligned"),
+        ("cartesian", False, "mid", True, "shared", 0, "bn", "aligned"),
+        ("cartesian", False, "mid", True, "separate", 1, "frozen_bn", "aligned"),
+    ]
+]  # fmt: skip
+NAMES = ["-".join(str(value) for value in variant.values()) for variant in VARIANTS]
+
+
+def randomise(network, seed=0):
+    """Louder output layers, so that boxes and classes differ from RoI to RoI."""
+    rng = np.random.default_rng(seed)
+    for part in network.parts().values():
+        for v in part.trainable_variables:
+            if "logits" in v.name or "deltas" in v.name:
+                spread = 0.3 if "logits" in v.name else 0.05
+                v.assign(rng.normal(0, spread, v.shape))
+    return network
+
+
+@pytest.fixture(scope="module")
+def network():
+    return randomise(tiny_network.make(norm="group_norm"))
+
+
+@pytest.fixture(scope="module")
+def model(network):
+    return network.inference(SETTINGS)
+
+
+def flat(outputs):
+    return [x.numpy() for x in tf.nest.flatten(outputs)]
+
+
+def variable_names(variables):
+    return sorted(v.name for v in variables)
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=NAMES)
+def test_variant_builds_runs_and_learns(variant):
+    network = tiny_network.make(**variant)
+    classes = 43 if variant["label_mode"] == "cartesian" else 7
+
+    # It runs on two frames of different sizes.
+    inputs = dict(tiny_network.clip(2, network.config.frames), size=SIZE)
+    if not variant["use_flow"]:
+        del inputs["flow"]
+    made = network.inference(SETTINGS)(inputs)
+    shapes = {name: tuple(x.shape) for name, x in made["detections"].items()}
+    assert shapes == {
+        "boxes": (2, 5, 4), "class": (2, 5), "class_score": (2, 5), "num_detections": (2,),
+        "actor_scores": (2, 5, 7), "action_scores": (2, 5, 9), "actor": (2, 5), "action": (2, 5),
+        "code": (2, 5), "score": (2, 5), "masks": (2, 5, 28, 28),
+    }  # fmt: skip
+    table = made["table"]
+    assert table["class_scores"].shape == (2, 12, classes)
+    assert table["boxes"].shape == (2, 12, 7, 4) and table["joint_scores"].shape == (2, 12, 7, 9)
+    assert ("joint_boxes" in table) == (variant["label_mode"] == "cartesian")
+    assert not table["joint_scores"].numpy()[:, :, ~A2D.valid].any()
+    assert made["valid"].numpy()[:, 0].all()
+    limit = np.tile(SIZE.numpy(), 2)[:, None]
+    assert (made["rois"].numpy() <= limit).all() and (made["rois"].numpy() >= 0).all()
+    assert set(made["detections"]["code"].numpy().ravel()) <= {0, *A2D.codes}
+    if not variant["use_mask"]:
+        assert network.mask_head is None and (made["detections"]["masks"].numpy() == 1).all()
+
+    # Each variable is in exactly one part, and each that can learn does.
+    parts = network.parts()
+    assert set(parts) == {"towers", "context", "rpn", "roi_heads"} | (
+        {"mask_head"} if variant["use_mask"] else set()
+    )
+    refs = [v.ref() for part in parts.values() for v in part.variables]
+    assert len(refs) == len(set(refs)) == len(network.variables)
+    weights = network.trainable_weights
+    assert {v.ref() for v in weights} == {v.ref() for v in network.trainable_variables}
+    batch = tiny_network.labelled(2, network.config.frames)
+    with tf.GradientTape() as tape:
+        terms, _ = trainer.forward(network, batch, tf.constant([0, 0]), LEARNING, training=True)
+        total = trainer.weighted(terms, LEARNING)["total"]
+    still = [v.name for v, g in zip(weights, tape.gradient(total, weights)) if g is None]
+    assert still == []
+    assert set(terms) == {"roi_cls", "box_reg", "actor_cls"} | (
+        {"mask"} if variant["use_mask"] else set()
+    ) | (set() if variant["label_mode"] == "cartesian" else {"action_cls"})  # fmt: skip
+    assert np.isfinite(float(total))
+
+
+@pytest.mark.parametrize("layers", [0, 1, 2])
+def test_the_temporal_field_is_all_it_looks_at(layers):
+    network = tiny_network.make(temporal_layers=layers, norm="group_norm")
+    clip = tiny_network.clip(1, 7)
+    key, first, last = 3, 3 - layers, 3 + layers
+    # One trace for all lengths: the same arithmetic, so equality may be exact.
+    features = tf.function(
+        lambda rgb, flow: network.features({"rgb": rgb, "flow": flow}),
+        input_signature=[tf.TensorSpec([1, None, *tiny_network.CANVAS, 3], tf.uint8),
+                         tf.TensorSpec([1, None, *tiny_network.CANVAS, 2])],
+    )  # fmt: skip
+
+    def run(clip):
+        return flat(features(clip["rgb"], clip["flow"]))
+
+    whole = run(clip)
+    field = run({name: value[:, first : last + 1] for name, value in clip.items()})
+    for a, b in zip(whole, field):
+        assert (a == b).all()
+    # An even number of frames: the key frame is number T // 2, counted from 0.
+    even = run({name: value[:, : last + 1][:, -(2 * layers + 2) :] for name, value in clip.items()})
+    for a, b in zip(whole, even):
+        assert (a == b).all()
+    for frame in range(7):
+        for name in clip:
+            other = {n: value.copy() for n, value in clip.items()}
+            other[name][:, frame] = other[name][:, frame, ::-1]
+            changed = [(a != b).any() for a, b in zip(whole, run(other))]
+            assert any(changed) == (first <= frame <= last), (frame, name)
+            if frame != key:
+                # Neighbours reach the action pyramid only: proposals and actors see the key frame.
+                outputs = tf.nest.pack_sequence_as(network.features.output, changed)
+                assert not any(outputs["actor"]) and not outputs["rpn_logits"]
+                assert all(outputs["action"]) == (first <= frame <= last)
+            elif name == "flow":
+                outputs = tf.nest.pack_sequence_as(network.features.output, changed)
+                assert not any(outputs["actor"]) and all(outputs["action"])
+
+
+def test_frames_of_a_batch_do_not_meet(network, model):
+    clip = dict(tiny_network.clip(2, 3), size=SIZE)
+    both = flat(model({name: tf.constant(value) for name, value in clip.items()}))
+    rows = [flat(model({n: tf.constant(v[i : i + 1]) for n, v in clip.items()})) for i in (0, 1)]
+    for whole, *alone in zip(both, *rows):
+        np.testing.assert_allclose(whole, np.concatenate(alone), atol=2e-4)
+
+
+def test_the_model_is_the_submodels_one_by_one(network, model):
+    clip = {name: tf.constant(value) for name, value in tiny_network.clip(2, 3).items()}
+    made = model(dict(clip, size=SIZE))
+    frames = {name: tf.reshape(x, [-1, *x.shape[2:]]) for name, x in clip.items()}
+    pyramids = network.towers(frames)
+    levels = {name: [tf.reshape(x, [2, 3, *x.shape[1:]]) for x in pyramids[name]]
+              for name in ("rgb", "flow")}  # fmt: skip
+    action = network.context(levels)
+    actor = [x[:, 1] for x in levels["rgb"]]
+    assert [tuple(x.shape) for x in actor] == [
+        (2, 16, 24, 16), (2, 8, 12, 16), (2, 4, 6, 16), (2, 2, 3, 16),
+    ]  # fmt: skip
+    assert [x.shape[-1] for x in action] == [32] * 4
+    outputs = network.roi_heads({"actor": actor, "action": action, "rois": made["rois"]})
+    scores = tf.nn.softmax(outputs["class_logits"])[..., :-1]
+    scores *= tf.cast(made["valid"], tf.float32)[..., None]
+    np.testing.assert_allclose(made["table"]["class_scores"], scores, atol=1e-5)
+    logits, deltas = network.rpn(actor)
+    assert logits.shape == (2, len(network.anchors)) and deltas.shape == (2, *network.anchors.shape)
+    found = made["detections"]
+    masks = tf.sigmoid(network.mask_head({"actor": actor, "rois": found["boxes"]})).numpy()
+    own = np.take_along_axis(masks, found["class"].numpy()[..., None, None, None], -1)[..., 0]
+    np.testing.assert_allclose(found["masks"], own, atol=1e-5)
+    assert found["num_detections"].numpy().min() >= 2
+
+
+def test_model_shows_its_parts_by_name(model):
+    lines = []
+    model.summary(print_fn=lambda line, **_: lines.append(line))
+    text = "\n".join(lines)
+    for name in ("features", "proposals", "roi_heads", "instances", "mask_head"):
+        assert name in text
+
+
+# Phases.
+
+
+def moved(network, phase):
+    """Names of what the phase leaves free, by part."""
+    network.set_phase(phase)
+    return {name: variable_names(part.trainable_variables) for name, part in network.parts().items()}
+
+
+def is_actor(name):
+    return name.startswith(("rgb_resnet", "rgb_fpn", "rpn_", "actor_", "mask_"))
+
+
+@pytest.mark.parametrize("variant", [
+    dict(norm="bn"),
+    dict(norm="group_norm", action_topdown="separate", fusion="late"),
+])  # fmt: skip
+def test_phases_move_exactly_their_own_variables(variant):
+    network = tiny_network.make(**variant)
+    joint, actor, action = (moved(network, phase) for phase in ("joint", "actor", "action"))
+    assert joint == moved(network, "joint")
+    for part, names in joint.items():
+        free = [n for n in names if is_actor(n) and part != "context"]
+        assert actor[part] == free
+        assert action[part] == [n for n in names if n not in free]
+    assert actor["context"] == [] and action["context"] == joint["context"] != []
+    assert action["rpn"] == action["mask_head"] == [] and actor["rpn"] and actor["mask_head"]
+    heads = {name.split("_")[0] for name in action["towers"]}
+    assert heads == ({"flow", "action"} if "fusion" in variant else {"flow"})
+    assert {name.split("_")[0] for name in action["roi_heads"]} == {"action"}
+    assert {name.split("_")[0] for name in actor["roi_heads"]} == {"actor"}
+    network.set_phase("action")
+    assert variable_names(network.trainable_weights) == sorted(sum(action.values(), []))
+
+
+@pytest.fixture
+def eagerly():
+    """A single step costs less than its trace."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.mark.parametrize("phase", ["actor", "action"])
+def test_a_step_of_a_phase_leaves_the_rest_bit_for_bit(phase, eagerly):
+    network = tiny_network.make(norm="bn")
+    learning = dataclasses.replace(LEARNING, train_phase=phase)
+    network.set_phase(phase)
+    before = {v.ref(): v.numpy() for v in network.variables}
+    opt = trainer.optimizer.make_optimizer(
+        "sgd", trainer.optimizer.Schedule(0.1, 10), 0.9, 0.01
+    )
+    step = trainer.make_train_step(network, opt, learning)
+    values = step(tiny_network.labelled(2), tf.constant(0, tf.int64))
+    terms = {"roi_cls", "box_reg", "actor_cls", "mask"} if phase == "actor" else {"action_cls"}
+    assert set(values) == terms | {"total", "gradient_norm", "proposal_recall", "positives"}
+    changed = {v.ref() for v in network.variables if (v.numpy() != before[v.ref()]).any()}
+    own = {v.ref() for v in network.trainable_weights}
+    frozen = [
+        v.name for name, part in network.parts().items() for v in part.variables
+        if v.ref() in changed and (is_actor(v.name) and name != "context") != (phase == "actor")
+    ]  # fmt: skip
+    assert frozen == []
+    assert changed >= {ref for ref in own if "kernel" in ref.deref().name}
+
+
+# Checkpoints.
+
+
+def test_restore(tmp_path, network):
+    saved = tf.train.Checkpoint(network=network)
+    tf.train.CheckpointManager(saved, str(tmp_path / "checkpoints"), 1).save(7)
+    other = tiny_network.make(seed=1, norm="group_norm")
+    pairs = list(zip(network.variables, other.variables))
+    assert any((a.numpy() != b.numpy()).any() for a, b in pairs)
+    assert restore(other, tmp_path).endswith("ckpt-7")
+    assert all((a.numpy() == b.numpy()).all() for a, b in pairs)
+
+
+def test_restore_refuses_another_network(tmp_path, network):
+    with pytest.raises(InputError, match="no checkpoint"):
+        restore(network, tmp_path)
+    tf.train.CheckpointManager(
+        tf.train.Checkpoint(network=network), str(tmp_path / "checkpoints"), 1
+    ).save(7)
+    for override in (dict(norm="frozen_bn"), dict(norm="group_norm", fpn_channels=24)):
+        with pytest.raises(InputError, match="a checkpoint of another network"):
+            restore(tiny_network.make(**override), tmp_path)

@@ -1,0 +1,119 @@
+"""The schedule at literal steps; one step of each optimizer against numpy."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from a2d_tf.learning import optimizer
+
+
+@pytest.mark.parametrize(
+    "kind, step, rate",
+    [
+        ("constant", 0, 0.02), ("constant", 4, 0.1), ("constant", 5, 0.1), ("constant", 999, 0.1),
+        ("cosine", 0, 0.02), ("cosine", 5, 0.1), ("cosine", 55, 0.05), ("cosine", 105, 0.0),
+        ("cosine", 30, 0.0853553), ("cosine", 200, 0.0),
+    ],
+)  # fmt: skip
+def test_schedule(kind, step, rate):
+    schedule = optimizer.Schedule(0.1, 105, 5, kind)
+    assert float(schedule(step)) == pytest.approx(rate, abs=1e-6)
+    again = optimizer.Schedule(**schedule.get_config())
+    assert float(again(step)) == float(schedule(step))
+
+
+def test_no_warm_up_starts_at_the_peak():
+    assert float(optimizer.Schedule(0.1, 10)(0)) == pytest.approx(0.1)
+
+
+def variables():
+    """Two kernels that share a name, and two biases that share another."""
+    return [
+        tf.Variable([[1.0, -2.0]], name="kernel"), tf.Variable([[3.0, 4.0]], name="kernel"),
+        tf.Variable([5.0], name="bias"), tf.Variable([-6.0], name="bias"),
+    ]  # fmt: skip
+
+
+GRADIENTS = [[[0.5, 1.0]], [[-1.0, 2.0]], [3.0], [4.0]]
+
+
+def run(kind, steps, graph, schedule, momentum=0.9, weight_decay=0.01):
+    """Values of `variables` after steps with GRADIENTS times the step's number."""
+    held = variables()
+    opt = optimizer.make_optimizer(kind, schedule, momentum, weight_decay)
+
+    def apply(factor):
+        gradients = [tf.constant(g) * factor for g in GRADIENTS]
+        opt.apply_gradients(zip(gradients, held), decay_var_list=optimizer.decaying(held))
+
+    apply = tf.function(apply) if graph else apply
+    for step in range(steps):
+        apply(tf.constant(float(step + 1)))
+    return [variable.numpy() for variable in held]
+
+
+def rates(schedule, steps):
+    return [float(schedule(step)) for step in range(steps)]
+
+
+@pytest.mark.parametrize("graph", [False, True])
+def test_sgd_with_momentum_and_decoupled_decay(graph):
+    schedule = optimizer.Schedule(0.1, 100, 4)  # .025, .05, .075
+    made = run("sgd", 3, graph, schedule)
+    for value, start, gradient in zip(made, variables(), GRADIENTS):
+        w, v = start.numpy().astype(np.float64), 0.0
+        decay = 0.01 if w.ndim > 1 else 0.0
+        for step, rate in enumerate(rates(schedule, 3)):
+            v = 0.9 * v - rate * np.array(gradient) * (step + 1)
+            w = w * (1 - rate * decay) + v
+        np.testing.assert_allclose(value, w, rtol=1e-6)
+
+
+def test_one_step_in_figures():
+    made = run("sgd", 1, False, optimizer.Schedule(0.1, 100))
+    np.testing.assert_allclose(made[0], [[1 * 0.999 - 0.05, -2 * 0.999 - 0.1]], rtol=1e-6)
+    np.testing.assert_allclose(made[1], [[3 * 0.999 + 0.1, 4 * 0.999 - 0.2]], rtol=1e-6)
+    np.testing.assert_allclose(made[2], [5 - 0.3], rtol=1e-6)
+    np.testing.assert_allclose(made[3], [-6 - 0.4], rtol=1e-6)
+
+
+@pytest.mark.parametrize("graph", [False, True])
+def test_adam_with_decoupled_decay(graph):
+    schedule = optimizer.Schedule(0.1, 100, 4)
+    made = run("adam", 3, graph, schedule)
+    for value, start, gradient in zip(made, variables(), GRADIENTS):
+        w, m, v = start.numpy().astype(np.float64), 0.0, 0.0
+        decay = 0.01 if w.ndim > 1 else 0.0
+        for step, rate in enumerate(rates(schedule, 3)):
+            g = np.array(gradient) * (step + 1)
+            m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+            unbiased = m / (1 - 0.9 ** (step + 1)), v / (1 - 0.999 ** (step + 1))
+            w = w * (1 - rate * decay) - rate * unbiased[0] / (np.sqrt(unbiased[1]) + 1e-7)
+        np.testing.assert_allclose(value, w, rtol=1e-5)
+
+
+def test_momentum_survives_a_checkpoint(tmp_path):
+    schedule = optimizer.Schedule(0.1, 100)
+
+    def step(held, opt):
+        opt.apply_gradients(zip(map(tf.constant, GRADIENTS), held),
+                            decay_var_list=optimizer.decaying(held))  # fmt: skip
+
+    def fresh():
+        held, opt = variables(), optimizer.make_optimizer("sgd", schedule, 0.9, 0.01)
+        return held, opt, tf.train.Checkpoint(held=held, opt=opt)
+
+    held, opt, checkpoint = fresh()
+    step(held, opt)
+    path = checkpoint.save(str(tmp_path / "ckpt"))
+    step(held, opt)
+    other, other_opt, checkpoint = fresh()
+    checkpoint.restore(path)
+    step(other, other_opt)
+    for a, b in zip(held, other):
+        assert (a.numpy() == b.numpy()).all()
+
+
+def test_only_kernels_decay():
+    held = [tf.Variable(tf.ones(shape)) for shape in ([3, 3, 2, 4], [4], [2, 5], [])]
+    assert [v.shape.rank for v in optimizer.decaying(held)] == [4, 2]

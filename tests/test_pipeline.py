@@ -1,0 +1,417 @@
+"""The pipeline: one map for all parts of a clip, padding, splits, order, resume."""
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from a2d_tf.data import pipeline, records
+from a2d_tf.errors import InputError
+
+CANVAS = (64, 96)
+
+
+def scene(height=32, width=48, frames=3):
+    """A black clip with a white rectangle at [8, 12, 20, 30], whose flow is (2, -1)."""
+    rgb = np.zeros((frames, height, width, 3), np.uint8)
+    flow = np.zeros((frames, height, width, 2), np.float32)
+    masks = np.zeros((1, height, width), np.uint8)
+    rgb[:, 8:20, 12:30] = 255
+    flow[:, 8:20, 12:30] = [2, -1]
+    masks[:, 8:20, 12:30] = 1
+    return rgb, flow, np.float32([[8, 12, 20, 30]]), masks
+
+
+def example(**override):
+    rgb, flow, boxes, masks = scene()
+    fields = dict(rgb=rgb, flow=flow, boxes=boxes, masks=masks, codes=np.int32([43]), video="v",
+                  frame=7, native_size=np.int32([320, 480]))  # fmt: skip
+    return {name: tf.constant(value) for name, value in {**fields, **override}.items()}
+
+
+def warp(parts, window, flip):
+    made = pipeline.warp(*map(tf.constant, parts), tf.constant(window, tf.float32), flip)
+    return [part.numpy() for part in made]
+
+
+def extent(image):
+    rows, columns = np.nonzero(image)
+    return [rows.min(), columns.min(), rows.max() + 1, columns.max() + 1]
+
+
+def texture(height, width, seed):
+    noise = np.random.default_rng(seed).uniform(0, 255, (height, width)).astype(np.float32)
+    smooth = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 3), None, 0, 255, cv2.NORM_MINMAX)
+    return smooth.astype(np.uint8)
+
+
+def photometric_error(rgb, flow):
+    """Mean |frame 1 (p) - frame 0 (p - flow(p))| over the middle third, by OpenCV."""
+    height, width = rgb.shape[1:3]
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    x, y = x - flow[1, ..., 0], y - flow[1, ..., 1]
+    moved = cv2.remap(rgb[0].astype(np.float32), x, y, cv2.INTER_LINEAR)
+    error = np.abs(moved - rgb[1])
+    return error[height // 3 : -height // 3, width // 3 : -width // 3].mean()
+
+
+def panning():
+    """Two frames of one texture that moves by (u, v) = (6, -4), with exact flow."""
+    wide = 10 + texture(120, 160, 3) // 2
+    rgb = np.stack([wide[20:84, 30:126], wide[24:88, 24:120]])
+    flow = np.zeros((2, 64, 96, 2), np.float32)
+    flow[1] = [6, -4]
+    return np.repeat(rgb[..., None], 3, axis=3), flow
+
+
+# One map for all parts.
+
+
+def test_the_whole_frame_is_the_identity():
+    rng = np.random.default_rng(0)
+    parts = (
+        rng.integers(0, 256, (3, 20, 31, 3), np.uint8),
+        rng.normal(0, 5, (3, 20, 31, 2)).astype(np.float32),
+        np.float32([[1, 2, 7.5, 9]]),
+        rng.integers(0, 2, (1, 20, 31), np.uint8),
+    )
+    for made, part in zip(warp(parts, [0, 0, 20, 31], False), parts):
+        np.testing.assert_allclose(made, part, atol=2e-5)
+        assert made.dtype == part.dtype
+
+
+def test_a_mirror_moves_all_parts_and_negates_u():
+    rgb, flow, boxes, masks = scene()
+    made = warp((rgb, flow, boxes, masks), [0, 0, 32, 48], True)
+    assert (made[0] == rgb[:, :, ::-1]).all()
+    np.testing.assert_allclose(made[1][..., 0], -flow[:, :, ::-1, 0], atol=1e-5)
+    np.testing.assert_allclose(made[1][..., 1], flow[:, :, ::-1, 1], atol=1e-5)
+    assert made[2].tolist() == [[8, 18, 20, 36]]
+    assert (made[3] == masks[:, :, ::-1]).all()
+
+
+@pytest.mark.parametrize("flip, box", [(False, [8, 8, 32, 44]), (True, [8, 4, 32, 40])])
+def test_a_window_of_half_the_size_doubles_all_parts(flip, box):
+    made = warp(scene(), [4, 8, 16, 24], flip)
+    np.testing.assert_allclose(made[2], [box], atol=1e-4)
+    assert extent(made[3][0]) == box
+    assert extent(made[0][1, ..., 0] > 127) == box
+    middle = made[1][1, 20, 24]
+    np.testing.assert_allclose(middle, [-4 if flip else 4, -2], atol=1e-4)
+
+
+def test_each_component_scales_with_its_own_side():
+    made = warp(scene(), [8, 12, 8, 24], False)  # 4 times taller, twice as wide
+    np.testing.assert_allclose(made[1][0, 10, 10], [2 * 2, 4 * -1], atol=1e-4)
+
+
+def test_outside_the_frame_is_zero():
+    rgb, flow, boxes, masks = scene()
+    made = warp((np.full_like(rgb, 200), flow + 1, boxes, np.ones_like(masks)),
+                [-16, -24, 64, 96], False)  # fmt: skip
+    assert made[0].shape == rgb.shape
+    for part in (made[0][0, ..., 0] > 127, np.abs(made[1][0, ..., 0]) > 0.1, made[3][0]):
+        assert extent(part) == [8, 12, 24, 36]
+    np.testing.assert_allclose(made[2], [[12, 18, 18, 27]], atol=1e-4)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("window", [[3, 2, 26, 39], [-4, -6, 40, 60], [0, 9, 24, 36]])
+def test_image_box_and_mask_agree_after_any_window(window, flip):
+    rgb, flow, boxes, masks = warp(scene(), window, flip)
+    np.testing.assert_allclose(extent(masks[0]), boxes[0], atol=0.75)
+    assert (extent(rgb[0, ..., 0] > 127)) == extent(masks[0])
+    moving = np.abs(flow[0, ..., 0]) > 0.5 * np.abs(flow[0, ..., 0]).max()
+    assert extent(moving) == extent(masks[0])
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("window", [[0, 0, 64, 96], [10, 20, 40, 60], [-8, -12, 80, 120]])
+def test_flow_still_explains_the_motion(window, flip):
+    rgb, flow = panning()
+    assert photometric_error(rgb, flow) < 0.01
+    made = warp((rgb, flow, np.zeros((0, 4), "f"), np.zeros((0, 64, 96), "u1")), window, flip)
+    assert photometric_error(made[0], made[1]) < 0.6
+    # The measure tells a wrong sign or scale of either component.
+    for wrong in ([-1, 1], [1, -1], [0.8, 0.8], [1.25, 1.25]):
+        assert photometric_error(made[0], made[1] * np.float32(wrong)) > 4
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_augmentation_keeps_flow_and_boxes_right(seed):
+    rgb, flow = panning()
+    masks = np.zeros((1, 64, 96), np.uint8)
+    masks[:, 20:44, 32:64] = 1
+    given = example(rgb=rgb, flow=flow, boxes=np.float32([[20, 32, 44, 64]]), masks=masks)
+    made = pipeline.augment(given, tf.constant([seed, 5], tf.int64), True, 0.3, 0.1)
+    assert not np.allclose(made["flow"][1, 32, 48], [6, -4], atol=0.05)
+    assert photometric_error(made["rgb"].numpy(), made["flow"].numpy()) < 0.6
+    np.testing.assert_allclose(extent(made["masks"][0].numpy()), made["boxes"][0], atol=0.75)
+
+
+def test_augmentation_mirrors_half_of_the_clips():
+    given = example()
+    draws = [
+        float(pipeline.augment(given, tf.constant([1, i], tf.int64), True, 0.0, 0.0)["boxes"][0, 1])
+        for i in range(60)
+    ]
+    assert set(draws) == {12.0, 18.0}
+    assert 18 <= draws.count(12.0) <= 42
+
+
+def test_augmentation_without_any_jitter_is_the_identity():
+    given = example()
+    made = pipeline.augment(given, tf.constant([0, 0], tf.int64), False, 0.0, 0.0)
+    assert made.keys() == given.keys()
+    for name, value in given.items():
+        if value.dtype == tf.string:
+            assert made[name] == value
+        else:
+            np.testing.assert_allclose(made[name], value, atol=1e-5, err_msg=name)
+
+
+def test_windows_keep_the_aspect_and_nest_in_the_frame():
+    scales = []
+    for i in range(60):
+        y, x, height, width = pipeline._random_window([64, 96], 0.4, tf.constant([7, i])).numpy()
+        assert height / 64 == pytest.approx(width / 96, rel=1e-5)
+        low, high = sorted([0.0, 64 - height])
+        assert low - 1e-3 <= y <= high + 1e-3
+        low, high = sorted([0.0, 96 - width])
+        assert low - 1e-3 <= x <= high + 1e-3
+        scales.append(height / 64)
+    assert 0.6 <= min(scales) < 0.7 and 1.3 < max(scales) <= 1.4
+
+
+def test_instances_cut_away_are_dropped_with_all_their_parts(monkeypatch):
+    window = tf.constant([0.0, 0, 16, 24])
+    monkeypatch.setattr(pipeline, "_random_window", lambda *_: window)
+    boxes = np.float32([
+        [2, 2, 10, 10],    # whole
+        [20, 30, 30, 40],  # outside
+        [15, 4, 31, 20],   # one sixteenth is left, too little
+        [12, 4, 32, 20],   # a fifth is left
+        [4, 23.5, 8, 24.5],  # half is left, but one pixel wide after the zoom
+    ])  # fmt: skip
+    masks = np.zeros((5, 32, 48), np.uint8)
+    for mask, (y1, x1, y2, x2) in zip(masks, np.round(boxes).astype(int)):
+        mask[y1:y2, x1:x2] = 1
+    given = example(boxes=boxes, masks=masks, codes=np.int32([11, 21, 34, 43, 54]))
+    made = pipeline.augment(given, tf.constant([0, 0], tf.int64), False, 0.5, 0.0)
+    assert made["codes"].numpy().tolist() == [11, 43]
+    np.testing.assert_allclose(made["boxes"], [[4, 4, 20, 20], [24, 8, 32, 40]], atol=1e-4)
+    assert [extent(mask) for mask in made["masks"].numpy()] == [[4, 4, 20, 20], [24, 8, 32, 40]]
+
+
+def test_colour_jitter_tints_all_frames_alike_and_leaves_the_rest():
+    given = example(rgb=np.full((3, 32, 48, 3), 100, np.uint8))
+    tints = set()
+    for i in range(8):
+        made = pipeline.augment(given, tf.constant([0, i], tf.int64), False, 0.0, 0.2)
+        values = np.unique(made["rgb"])
+        assert len(values) == 1 and 100 - 46 <= values[0] <= 100 + 46
+        tints.add(int(values[0]))
+        np.testing.assert_allclose(made["flow"], given["flow"], atol=1e-5)
+    assert len(tints) > 4
+
+
+# Fitting and padding.
+
+
+def test_fit_scales_all_parts_to_the_canvas():
+    made = pipeline._fit(example(), (16, 40))
+    assert made["rgb"].shape == (3, 16, 24, 3)
+    assert made["boxes"].numpy().tolist() == [[4, 6, 10, 15]]
+    assert extent(made["masks"][0].numpy()) == [4, 6, 10, 15]
+    np.testing.assert_allclose(made["flow"][0, 7, 10], [1, -0.5], atol=1e-5)
+    assert extent(made["rgb"][0, ..., 0].numpy() > 127) == [4, 6, 10, 15]
+
+
+def test_pad_keeps_the_largest_first():
+    boxes = np.float32([[0, 0, 4, 4], [0, 0, 10, 10], [0, 0, 6, 6]])
+    masks = np.stack([np.full((32, 48), i, np.uint8) for i in (1, 2, 3)])
+    given = example(boxes=boxes, masks=masks, codes=np.int32([11, 43, 79]))
+    made = pipeline._pad(given, (40, 50), 3, 2, 10)
+    assert made["boxes"].numpy().tolist() == [[0, 0, 10, 10], [0, 0, 6, 6]]
+    assert made["actors"].numpy().tolist() == [3, 6]
+    assert made["actions"].numpy().tolist() == [2, 8]
+    assert made["masks"][:, 0, 0].numpy().tolist() == [2, 3]
+    assert made["present"].numpy().tolist() == [True, True]
+    assert made["annotated"].numpy()
+    assert made["rgb"].shape == (3, 40, 50, 3) and made["flow"].shape == (3, 40, 50, 2)
+    assert made["size"].numpy().tolist() == [32, 48]
+    assert made["native_size"].numpy().tolist() == [320, 480]
+
+
+def test_pad_fills_up_with_absent_rows():
+    made = pipeline._pad(example(), (32, 48), 3, 3, 10)
+    assert made["present"].numpy().tolist() == [True, False, False]
+    assert made["boxes"].numpy().tolist() == [[8, 12, 20, 30], [0, 0, 0, 0], [0, 0, 0, 0]]
+    assert made["masks"].shape == (3, 32, 48) and not made["masks"][1:].numpy().any()
+
+
+def test_a_frame_without_instances_is_not_annotated():
+    nothing = example(boxes=np.zeros((0, 4), "f"), masks=np.zeros((0, 32, 48), "u1"),
+                      codes=np.zeros(0, np.int32))  # fmt: skip
+    made = pipeline._pad(nothing, (32, 48), 3, 2, 10)
+    assert not made["annotated"].numpy() and not made["present"].numpy().any()
+    assert made["boxes"].shape == (2, 4) and made["masks"].shape == (2, 32, 48)
+
+
+# Splits.
+
+
+@pytest.mark.parametrize(
+    "video, bucket",
+    [("KVOXdI4vSDE", 367), ("5kMTHwjy6Z8", 39), ("EadxBPmQvtg", 162), ("I0MlLHTWCro", 621)],
+)
+def test_the_hash_of_a_video_never_changes(video, bucket):
+    assert not pipeline.is_validation(video, bucket / 1000)
+    assert pipeline.is_validation(video, (bucket + 1) / 1000)
+
+
+def stored(manifest, split):
+    """(video, frame) of every record, in order."""
+    return [
+        (truth.video, truth.frame)
+        for path in manifest.shards(split)
+        for truth in map(records.read_truth, records.read_shard(path))
+    ]
+
+
+def keys(batch):
+    return [(v.decode(), int(f)) for v, f in zip(batch["video"].numpy(), batch["frame"].numpy())]
+
+
+def evaluated(manifest, split, fraction, batch_size=5):
+    batches = pipeline.evaluation(manifest, split, CANVAS, 3, batch_size, 4, fraction)
+    return [key for batch in batches for key in keys(batch)]
+
+
+def test_evaluation_goes_through_the_records_in_order(mini_records):
+    assert evaluated(mini_records, "train", 0.0) == stored(mini_records, "train")
+    assert evaluated(mini_records, "test", 0.7) == stored(mini_records, "test")
+    assert len(stored(mini_records, "test")) == 6
+
+
+def test_validation_takes_whole_videos_out_of_training(mini_records):
+    val, train = (evaluated(mini_records, split, 0.7) for split in ("val", "train"))
+    held, rest = ({video for video, _ in part} for part in (val, train))
+    assert len(held) == 2 and len(rest) == 2 and not held & rest
+    assert sorted(val + train) == sorted(stored(mini_records, "train"))
+    smaller = {video for video, _ in evaluated(mini_records, "val", 0.6)}
+    assert len(smaller) == 1 and smaller < held
+    seen = {key for batch in training(mini_records, 3, val_fraction=0.7) for key in keys(batch)}
+    assert seen == set(train)
+
+
+# Training batches.
+
+
+def training(manifest, batches, batch_size=4, seed=0, start_step=0, val_fraction=0.0, frames=3,
+             buffer=100):  # fmt: skip
+    dataset = pipeline.training(
+        manifest, CANVAS, frames, batch_size, seed, 4, val_fraction, buffer, True, 0.2, 0.1,
+        start_step,
+    )  # fmt: skip
+    return list(dataset.take(batches))
+
+
+def equal(a, b):
+    return all((a[name].numpy() == b[name].numpy()).all() for name in a)
+
+
+def test_batches_have_the_promised_form(mini_records):
+    batch = training(mini_records, 1)[0]
+    found = {name: (value.dtype.name, value.shape.as_list()) for name, value in batch.items()}
+    assert found == {
+        "rgb": ("uint8", [4, 3, 64, 96, 3]),
+        "flow": ("float32", [4, 3, 64, 96, 2]),
+        "size": ("int32", [4, 2]),
+        "boxes": ("float32", [4, 4, 4]),
+        "masks": ("uint8", [4, 4, 64, 96]),
+        "actors": ("int32", [4, 4]),
+        "actions": ("int32", [4, 4]),
+        "present": ("bool", [4, 4]),
+        "annotated": ("bool", [4]),
+        "native_size": ("int32", [4, 2]),
+        "video": ("string", [4]),
+        "frame": ("int32", [4]),
+    }
+    assert batch["size"].numpy().tolist() == [[64, 80]] * 4
+    assert batch["native_size"].numpy().tolist() == [[320, 400]] * 4
+    assert not batch["rgb"][:, :, :, 80:].numpy().any()
+    assert not batch["flow"][:, :, :, 80:].numpy().any()
+    assert batch["rgb"][:, :, :, :80].numpy().any()
+
+
+def test_elements_are_the_records_own(mini_records):
+    batch = next(iter(pipeline.evaluation(mini_records, "train", CANVAS, 3, 12, 4, 0.0)))
+    shards = mini_records.shards("train")
+    serialized = [record for path in shards for record in records.read_shard(path)]
+    for row, record in enumerate(serialized):
+        whole = records.parse(record)
+        count = len(whole["codes"])
+        assert whole["rgb"].shape[0] == 5
+        # Three of the five frames, about the same key frame.
+        assert (batch["rgb"][row, :, :, :80] == whole["rgb"][1:4]).numpy().all()
+        assert (batch["flow"][row, :, :, :80] == whole["flow"][1:4]).numpy().all()
+        codes = 10 * (batch["actors"][row] + 1) + batch["actions"][row] + 1
+        assert sorted(codes[:count].numpy()) == sorted(whole["codes"].numpy())
+        assert (codes[count:].numpy() == 0).all()
+        for code, box in zip(codes[:count], batch["boxes"][row]):
+            own = whole["boxes"][whole["codes"] == code]
+            assert (own == box).numpy().all(axis=1).any()
+
+
+def test_the_same_seed_gives_the_same_batches(mini_records):
+    first, again, other = (training(mini_records, 4, seed=seed) for seed in (3, 3, 4))
+    assert all(map(equal, first, again))
+    assert not any(map(equal, first, other))
+
+
+@pytest.mark.parametrize("step", [1, 3, 7])
+def test_a_resumed_stream_is_the_undisturbed_one(mini_records, step):
+    # Batches of 5 from 12 records: epochs end within batches.
+    whole = training(mini_records, 9, batch_size=5)
+    resumed = training(mini_records, 9 - step, batch_size=5, start_step=step)
+    assert all(map(equal, whole[step:], resumed))
+
+
+def test_each_epoch_has_every_record_once_in_an_order_of_its_own(mini_records):
+    stream = [key for batch in training(mini_records, 9, batch_size=4) for key in keys(batch)]
+    epochs = [stream[i : i + 12] for i in (0, 12, 24)]
+    in_order = stored(mini_records, "train")
+    for epoch in epochs:
+        assert sorted(epoch) == sorted(in_order)
+    assert len({tuple(epoch) for epoch in [*epochs, in_order]}) == 4
+
+
+def test_augmentation_changes_from_epoch_to_epoch(mini_records):
+    views = {}
+    for batch in training(mini_records, 6, batch_size=4):
+        for row, key in enumerate(keys(batch)):
+            views.setdefault(key, []).append(batch["rgb"][row].numpy())
+    assert len(views) == 12
+    for first, second in views.values():
+        assert (first != second).any()
+
+
+def test_a_small_buffer_still_gives_every_record_once(mini_records):
+    stream = training(mini_records, 3, batch_size=4, buffer=5)
+    assert sorted(key for batch in stream for key in keys(batch)) == sorted(
+        stored(mini_records, "train")
+    )
+
+
+def test_clips_shorter_than_the_network_looks_are_refused(mini_records):
+    with pytest.raises(InputError, match="--clip_frames=7"):
+        training(mini_records, 1, frames=7)
+    with pytest.raises(InputError, match="--clip_frames=7"):
+        pipeline.evaluation(mini_records, "test", CANVAS, 7, 1, 4, 0.0)
+    assert training(mini_records, 1, frames=5)[0]["rgb"].shape[1] == 5
+
+
+def test_no_training_record_is_an_error(mini_records):
+    with pytest.raises(InputError, match="--val_fraction=1.0"):
+        training(mini_records, 1, val_fraction=1.0)

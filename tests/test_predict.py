@@ -1,0 +1,318 @@
+"""Prediction on video: the clips it makes, the files it writes, and how it ends."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+from a2d_files import grey_frames, moving_frames, write_video
+from pycocotools import mask as rle_tools
+
+from a2d_tf import serving, streaming, video, visualize
+from a2d_tf.data import convert
+from a2d_tf.data.flow import Flow
+from a2d_tf.data.release import Release
+from a2d_tf.errors import InputError
+from a2d_tf.labels import A2D
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+FACTS = {
+    "frames": 3, "clip_stride": 1, "flow_method": "dis", "image_height": 64, "image_width": 96,
+    "use_flow": True,
+}  # fmt: skip
+
+
+def run(*words, **options):
+    """`python -m a2d_tf.predict` in a process of its own; (exit status, stderr)."""
+    process = subprocess.run(
+        [sys.executable, "-m", "a2d_tf.predict", *words],
+        cwd=ROOT, capture_output=True, text=True, **options,
+    )  # fmt: skip
+    return process.returncode, process.stderr
+
+
+def scene(count, height=96, width=144):
+    """A texture that moves, in colour."""
+    frames = np.stack(moving_frames(count, height, width, 3))
+    return list(np.stack([frames[..., 0], 255 - frames[..., 0], frames[..., 0] // 2], axis=-1))
+
+
+def read_back(path):
+    capture = cv2.VideoCapture(str(path))
+    frames = []
+    while capture.grab():
+        frames.append(capture.retrieve()[1])
+    return frames, capture.get(cv2.CAP_PROP_FPS), int(capture.get(cv2.CAP_PROP_FOURCC))
+
+
+@pytest.fixture(scope="module")
+def predictor(saved_model):
+    return serving.Predictor.from_saved_model(str(saved_model))
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    return write_video(tmp_path_factory.mktemp("film") / "film.mp4", scene(7))
+
+
+@pytest.fixture(scope="module")
+def predicted(predictor, film, tmp_path_factory):
+    """The folder of a finished prediction of `film`."""
+    folder = tmp_path_factory.mktemp("predicted")
+    assert streaming.predict(lambda: predictor, video.Reader(film), str(folder)) == (
+        predictor, 7, False
+    )  # fmt: skip
+    return folder
+
+
+@pytest.mark.parametrize(
+    "length, stride, count, sources",
+    [
+        (3, 1, 4, [[1, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 4]]),
+        (3, 2, 4, [[1, 1, 3], [1, 2, 4], [1, 3, 4], [2, 4, 4]]),
+        (5, 1, 2, [[1, 1, 1, 2, 2], [1, 1, 2, 2, 2]]),
+        (1, 1, 3, [[1], [2], [3]]),
+        (3, 1, 1, [[1, 1, 1]]),
+    ],
+)
+def test_clips_hold_the_neighbours_that_records_hold(length, stride, count, sources):
+    frames = grey_frames(count, 64, 96)
+    made = list(streaming.clips(frames, dict(FACTS, frames=length, clip_stride=stride)))
+    assert [(rgb[:, 0, 0, 0] // 10).tolist() for _, rgb, _ in made] == sources
+    assert [native[0, 0, 0] // 10 for native, _, _ in made] == list(range(1, count + 1))
+
+
+def test_flow_spans_one_source_frame_and_is_zero_where_a_neighbour_is_missing():
+    frames = moving_frames(4, 64, 96, 3)
+    made = list(streaming.clips(frames, dict(FACTS, clip_stride=2)))
+    between = Flow("dis")
+    second, fourth = between(frames[0], frames[1]), between(frames[2], frames[3])
+    assert np.median(second[..., 0]) > 2
+    assert not made[0][2][:2].any()  # no neighbour, and the first frame itself
+    flow = made[1][2]  # frames 0 (missing), 2 and 4
+    np.testing.assert_array_equal(flow, [np.zeros_like(second), second, fourth])
+    assert not made[3][2][2].any() and made[3][2][1].any()
+
+
+def test_frames_are_resized_before_their_flow():
+    (_, rgb, flow), *_ = streaming.clips(moving_frames(3, 128, 160, 4), FACTS)
+    assert rgb.shape == (3, 64, 80, 3) and flow.shape == (3, 64, 80, 2)
+    assert np.median(flow[2, ..., 0]) == pytest.approx(2, abs=0.3)
+
+
+def test_network_without_flow_is_spared_its_cost(monkeypatch):
+    monkeypatch.setattr(streaming, "Flow", None)
+    made = list(streaming.clips(grey_frames(3, 64, 96), dict(FACTS, use_flow=False)))
+    assert len(made) == 3 and not any(flow.any() for _, _, flow in made)
+
+
+def test_clips_are_those_of_the_records(mini_records):
+    release = Release(pathlib.Path(mini_records.directory).parent / "Release")
+    settings = convert.Settings(image_height=64, image_width=96, clip_frames=5, shard_videos=2)
+    shown = release.videos[0]
+    source = video.Reader(release.video_path(shown.vid))
+    clips = list(streaming.clips(source, dict(FACTS, frames=5)))
+    assert len(clips) == shown.frames
+    records = list(convert._clips(release, settings, shown, None))
+    assert len(records) >= 3
+    for record in records:
+        _, rgb, flow = clips[record.frame - 1]
+        np.testing.assert_array_equal(rgb, record.rgb)
+        np.testing.assert_array_equal(flow, record.flow)
+
+
+def test_memory_stays_flat():
+    made = 0
+
+    def endless():
+        nonlocal made
+        while True:
+            made += 1
+            yield np.zeros((64, 96, 3), np.uint8)
+
+    clips = streaming.clips(endless(), dict(FACTS, clip_stride=2))
+    for _ in range(50):
+        next(clips)
+    assert made == 52  # two frames ahead of the key frame, no more
+    assert len(clips.gi_frame.f_locals["kept"]) == 5
+
+
+def test_overlay_plays_with_the_frames_size_and_rate_of_the_film(predicted, film):
+    frames, fps, fourcc = read_back(predicted / "overlay.mp4")
+    assert len(frames) == 7 and frames[0].shape == (96, 144, 3) and fps == 24
+    assert fourcc.to_bytes(4, "little").lower() in (b"vp09", b"vp90")
+    results = json.loads((predicted / "detections.json").read_text())
+    for number, frame in enumerate(read_back(film)[0], 1):
+        own = sorted((r for r in results if r["image_id"] == number), key=lambda r: r["score"])
+        boxes = [[y, x, y + h, x + w] for x, y, w, h in (r["bbox"] for r in own)]
+        drawn = visualize.draw_instances(
+            frame[..., ::-1], boxes, [r["category_id"] for r in own],
+            [rle_tools.decode(r["segmentation"]) for r in own], A2D, [r["score"] for r in own],
+        )  # fmt: skip
+        loss = np.abs(np.int32(frames[number - 1][..., ::-1]) - drawn).mean()
+        assert loss < 12  # of the codec
+
+
+def test_label_maps_are_the_detections_painted_at_native_size(predicted):
+    maps = sorted((predicted / "label_maps").iterdir())
+    assert [path.name for path in maps] == [f"{i:05d}.png" for i in range(1, 8)]
+    results = json.loads((predicted / "detections.json").read_text())
+    assert results and {r["image_id"] for r in results} <= set(range(1, 8))
+    painted_pixels = 0
+    for number, path in enumerate(maps, 1):
+        label_map = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        assert label_map.shape == (96, 144) and label_map.dtype == np.uint8
+        expected = np.zeros_like(label_map)
+        own = [r for r in results if r["image_id"] == number]
+        for result in sorted(own, key=lambda r: r["score"]):
+            expected[rle_tools.decode(result["segmentation"]) == 1] = result["category_id"]
+        np.testing.assert_array_equal(label_map, expected)
+        painted_pixels += (label_map > 0).sum()
+    assert painted_pixels
+
+
+def test_detections_are_coco_results(predicted):
+    for result in json.loads((predicted / "detections.json").read_text()):
+        assert set(result) == {"image_id", "category_id", "bbox", "score", "segmentation"}
+        assert result["category_id"] in A2D.codes and 0 <= result["score"] <= 1
+        x, y, width, height = result["bbox"]
+        assert x >= 0 and y >= 0 and x + width <= 144.01 and y + height <= 96.01
+        inner = rle_tools.toBbox(result["segmentation"])
+        if inner[2] > 0:
+            assert inner[0] >= x - 1 and inner[0] + inner[2] <= x + width + 1
+            assert inner[1] >= y - 1 and inner[1] + inner[3] <= y + height + 1
+
+
+def test_run_and_export_agree(loaded_run, predictor, film):
+    own = serving.Predictor.from_run(loaded_run)
+    assert own.facts == predictor.facts
+    found = 0
+    for frame, rgb, flow in streaming.clips(video.Reader(film), own.facts):
+        a, b = own(rgb, flow, frame.shape[:2]), predictor(rgb, flow, frame.shape[:2])
+        np.testing.assert_allclose(a.boxes, b.boxes, atol=1e-4)
+        np.testing.assert_allclose(a.scores, b.scores, atol=1e-4)
+        np.testing.assert_array_equal(a.codes, b.codes)
+        np.testing.assert_array_equal(a.label_map, b.label_map)
+        found += len(a.codes)
+    assert found
+
+
+def test_command_line_on_a_folder_of_images_repeats(saved_model, film, predicted, tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    for i, frame in enumerate(read_back(film)[0]):
+        cv2.imwrite(str(images / f"{i:02d}.png"), frame)
+    (images / "notes.txt").write_text("no frame")
+    output = tmp_path / "new" / "output"
+    status, message = run(
+        f"--saved_model={saved_model}", f"--video={images}", f"--output={output}"
+    )
+    assert status == 0, message
+    assert sorted(p.name for p in output.iterdir()) == sorted(streaming.RESULTS)
+    for name in ("detections.json", *(f"label_maps/{i:05d}.png" for i in range(1, 8))):
+        assert (output / name).read_bytes() == (predicted / name).read_bytes(), name
+    assert read_back(output / "overlay.mp4")[1] == 25
+
+
+def test_new_results_replace_older_ones_whole(predictor, tmp_path):
+    for count in (5, 2):
+        film = write_video(tmp_path / f"{count}.mp4", scene(count))
+        streaming.predict(lambda: predictor, video.Reader(film), str(tmp_path / "out"))
+    assert len(list((tmp_path / "out/label_maps").iterdir())) == 2
+    assert len(read_back(tmp_path / "out/overlay.mp4")[0]) == 2
+
+
+def test_odd_sizes_gain_a_line_in_the_overlay_only(predictor, tmp_path):
+    for i, frame in enumerate(scene(2, 77, 101)):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), frame)
+    streaming.predict(lambda: predictor, video.Reader(tmp_path), str(tmp_path / "out"))
+    assert read_back(tmp_path / "out/overlay.mp4")[0][0].shape == (78, 102, 3)
+    assert cv2.imread(str(tmp_path / "out/label_maps/00001.png"), -1).shape == (77, 101)
+
+
+def test_a_failure_publishes_nothing_and_keeps_the_older_results(predictor, film, tmp_path):
+    streaming.predict(lambda: predictor, video.Reader(film), str(tmp_path))
+    older = (tmp_path / "detections.json").read_bytes()
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for i, frame in enumerate([*scene(3), *scene(1, 48, 48)]):
+        cv2.imwrite(str(frames / f"{i}.png"), frame)
+    with pytest.raises(InputError, match="3.png: 48x48 pixels, but the images before it 96x144"):
+        streaming.predict(lambda: predictor, video.Reader(frames), str(tmp_path))
+    assert (tmp_path / "detections.json").read_bytes() == older
+    assert not (tmp_path / ".partial").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_whole_files_of_the_frames_so_far(predictor, film, tmp_path, number):
+    def interrupted(rgb, flow, size):
+        interrupted.calls += 1
+        if interrupted.calls == 3:
+            os.kill(os.getpid(), number)
+        return predictor(rgb, flow, size)
+
+    interrupted.calls, interrupted.facts, interrupted.labels = 0, predictor.facts, A2D
+    handler = signal.getsignal(number)
+    _, count, stopped = streaming.predict(lambda: interrupted, video.Reader(film), str(tmp_path))
+    assert (count, stopped) == (3, True)
+    assert signal.getsignal(number) is handler
+    assert len(read_back(tmp_path / "overlay.mp4")[0]) == 3
+    assert len(list((tmp_path / "label_maps").iterdir())) == 3
+    results = json.loads((tmp_path / "detections.json").read_text())
+    assert {result["image_id"] for result in results} <= {1, 2, 3}
+
+
+def test_interrupted_command_line(tiny_run, tmp_path):
+    film = write_video(tmp_path / "long.mp4", scene(60) * 20)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "a2d_tf.predict", f"--workdir={tiny_run}", f"--video={film}",
+         f"--output={tmp_path / 'out'}"],
+        cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while not (tmp_path / "out/.partial/label_maps/00002.png").exists():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert "interrupted" in process.communicate()[1] and process.returncode == 130
+    count = len(list((tmp_path / "out/label_maps").iterdir()))
+    assert 2 <= count < 1200
+    assert len(read_back(tmp_path / "out/overlay.mp4")[0]) == count
+    json.loads((tmp_path / "out/detections.json").read_text())
+
+
+def test_bad_command_lines_end_with_one_clear_line(tmp_path, film):
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "file").write_text("")
+    model, output = f"--saved_model={tmp_path / 'model'}", f"--output={tmp_path / 'out'}"
+    cases = [
+        ([f"--video={film}", output], "give one of --saved_model and --workdir"),
+        ([model, f"--workdir={tmp_path}", f"--video={film}", output], "give one of"),
+        ([f"--video={film}", model], "--output is missing"),
+        ([model, output], "--video is missing"),
+        ([model, f"--video={film}", output, "--paint=pixel"], "--paint is fixed in a SavedModel"),
+        (["--saved_model=nowhere", f"--video={film}", output], "nowhere: no such folder"),
+        (["--workdir=nowhere", f"--video={film}", output], "nowhere: no such folder"),
+        ([model, "--video=nothing.mp4", output], "nothing.mp4: no such video"),
+        ([model, f"--video={tmp_path / 'empty.mp4'}", output], "not one frame can be decoded"),
+        ([model, f"--video={tmp_path / 'model'}", output], "no image in this folder"),
+        ([model, f"--video={film}", f"--output={tmp_path / 'file'}"], "cannot be written"),
+        ([model, f"--video={film}", output], "no saved_model.pb there"),
+    ]
+    for words, message in cases:
+        status, shown = run(*words)
+        assert status == 1 and message in shown and "Traceback" not in shown, shown
+        assert sum(line.startswith("error: ") for line in shown.splitlines()) == 1
+
+
+def test_a_folder_of_other_label_maps_is_left_alone(predictor, film, tmp_path):
+    (tmp_path / "label_maps" / "VID").mkdir(parents=True)
+    with pytest.raises(InputError, match="holds VID, which is no prediction"):
+        streaming.predict(lambda: predictor, video.Reader(film), str(tmp_path))
+    assert (tmp_path / "label_maps" / "VID").is_dir()

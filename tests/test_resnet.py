@@ -1,0 +1,188 @@
+"""ResNet: shapes, strides, wiring against a plain composition, normalisations."""
+
+import collections
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from a2d_tf.model import resnet
+from a2d_tf.model.resnet import ConvNorm, GroupNorm
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def build(height=64, width=96, backbone="resnet14", multiplier=0.125, **options):
+    tf.keras.utils.set_random_seed(0)
+    image = tf.keras.Input([height, width, 3])
+    return tf.keras.Model(image, resnet.resnet(image, backbone, multiplier, **options))
+
+
+@pytest.mark.parametrize("stride_in_1x1", [True, False])
+def test_strides_and_channels(stride_in_1x1):
+    model = build(stride_in_1x1=stride_in_1x1)
+    assert [m.shape for m in model.outputs] == [
+        (None, 16, 24, 32), (None, 8, 12, 64), (None, 4, 6, 128), (None, 2, 3, 256),
+    ]  # fmt: skip
+    strides = [model.get_layer(f"resnet_c3_b0_conv{i}").strides for i in (1, 2, 3)]
+    assert strides == ([2, 1, 1] if stride_in_1x1 else [1, 2, 1])
+    assert model.get_layer("resnet_c3_b0_shortcut").strides == 2
+    assert model.get_layer("resnet_c2_b0_shortcut").strides == 1
+
+
+def test_kernels_are_those_of_the_published_resnet50():
+    ours = build(64, 64, "resnet50", 1.0)
+    reference = tf.keras.applications.ResNet50(weights=None, include_top=False)
+
+    def kernels(model):
+        return collections.Counter(
+            tuple(v.shape) for v in model.variables if v.shape.rank == 4
+        )
+
+    assert kernels(ours) == kernels(reference)
+    assert ours.outputs[-1].shape[-1] == 2048
+
+
+@pytest.mark.parametrize("backbone, convolutions", [("resnet101", 104), ("resnet152", 155)])
+def test_depth(backbone, convolutions):
+    model = build(64, 64, backbone, 0.125)
+    assert sum(isinstance(layer, ConvNorm) for layer in model.layers) == convolutions
+
+
+def randomise(model):
+    """Random weights; positive variances and scales."""
+    for seed, v in enumerate(model.variables):
+        value = normal(*v.shape, seed=seed) * (0.2 if v.shape.rank == 4 else 1)
+        v.assign(np.abs(value) + 0.5 if "variance" in v.name or "gamma" in v.name else value)
+
+
+def plain(model, x, stride_in_1x1, epsilon=1e-5):
+    """The same network written out: convolution, batch normalisation, ReLU, shortcut."""
+
+    def conv(x, name, strides=1, relu=True, padding="SAME"):
+        layer = model.get_layer(name)
+        x = tf.nn.conv2d(x, layer.kernel, strides, padding)
+        x = tf.nn.batch_normalization(
+            x, layer.mean, layer.variance, layer.beta, layer.gamma, epsilon
+        )
+        return tf.nn.relu(x) if relu else x
+
+    x = tf.pad(x, [[0, 0], [3, 3], [3, 3], [0, 0]])
+    x = conv(x, "resnet_stem", 2, padding="VALID")
+    x = tf.nn.max_pool2d(x, 3, 2, "SAME")
+    maps = []
+    for stage in range(2, 6):
+        name, strides = f"resnet_c{stage}_b0", 1 if stage == 2 else 2
+        y = conv(x, f"{name}_conv1", strides if stride_in_1x1 else 1)
+        y = conv(y, f"{name}_conv2", 1 if stride_in_1x1 else strides)
+        y = conv(y, f"{name}_conv3", relu=False)
+        x = tf.nn.relu(y + conv(x, f"{name}_shortcut", strides, relu=False))
+        maps.append(x)
+    return maps
+
+
+@pytest.mark.parametrize("stride_in_1x1", [True, False])
+def test_wiring_against_a_plain_composition(stride_in_1x1):
+    model = build(stride_in_1x1=stride_in_1x1, norm="frozen_bn")
+    randomise(model)
+    x = tf.constant(normal(2, 64, 96, 3))
+    for made, expected in zip(model(x), plain(model, x, stride_in_1x1)):
+        scale = float(tf.reduce_max(tf.abs(expected)))
+        np.testing.assert_allclose(made / scale, expected / scale, atol=2e-5)
+
+
+def test_a_second_block_adds_its_input():
+    model = build(backbone="resnet26", norm="none")
+    last = model.get_layer("resnet_c2_b1_conv3")
+    last.kernel.assign(tf.zeros_like(last.kernel))
+    x = tf.constant(normal(1, 64, 96, 3))
+    first = tf.keras.Model(model.input, model.get_layer("resnet_c2_b0_out").output)
+    np.testing.assert_allclose(model(x)[0], first(x), atol=1e-6)
+    assert "resnet_c2_b1_shortcut" not in [layer.name for layer in model.layers]
+
+
+@pytest.mark.parametrize("relu", [True, False])
+def test_frozen_batch_norm_is_the_formula_and_so_is_its_gradient(relu):
+    layer = ConvNorm(5, 3, 2, "frozen_bn", relu=relu, epsilon=1e-3)
+    x = tf.constant(normal(2, 9, 8, 4))
+    layer(x)
+    layer.gamma.assign([0.5, 1, 2, -1, 3])
+    layer.beta.assign([0, 1, -1, 2, 0.5])
+    layer.mean.assign([1, 0, -2, 0.3, 4])
+    layer.variance.assign([1, 0.2, 4, 9, 0])
+    assert [v.name.split(":")[0].split("/")[-1] for v in layer.trainable_variables] == ["kernel"]
+    weight = tf.constant(normal(2, 5, 4, 5, seed=1))
+    with tf.GradientTape(persistent=True) as tape:
+        made = layer(x, training=True)
+        y = tf.nn.conv2d(x, layer.kernel, 2, "SAME")
+        expected = (y - layer.mean) / tf.sqrt(layer.variance + 1e-3) * layer.gamma + layer.beta
+        expected = tf.nn.relu(expected) if relu else expected
+        ours, plain = tf.reduce_sum(made * weight), tf.reduce_sum(expected * weight)
+    scale = float(tf.reduce_max(tf.abs(expected)))
+    np.testing.assert_allclose(made / scale, expected / scale, atol=1e-5)
+    gradient = tape.gradient(plain, layer.kernel)
+    scale = float(tf.reduce_max(tf.abs(gradient)))
+    np.testing.assert_allclose(
+        tape.gradient(ours, layer.kernel) / scale, gradient / scale, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("channels, groups", [(4, 1), (8, 1), (16, 2), (32, 4)])
+def test_group_norm_against_keras(channels, groups):
+    ours, reference = GroupNorm(), tf.keras.layers.GroupNormalization(groups, epsilon=1e-5)
+    x = tf.constant(3 * normal(2, 5, 7, channels) + 1)
+    ours(x), reference(x)
+    for layer in (ours, reference):
+        layer.gamma.assign(normal(channels, seed=1))
+        layer.beta.assign(normal(channels, seed=2))
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        made, expected = ours(x), reference(x)
+        sums = [tf.reduce_sum(y**3) for y in (made, expected)]
+    np.testing.assert_allclose(made, expected, atol=2e-5)
+    scale = float(tf.reduce_max(tf.abs(tape.gradient(sums[1], x))))
+    np.testing.assert_allclose(
+        tape.gradient(sums[0], x) / scale, tape.gradient(sums[1], x) / scale, atol=1e-5
+    )
+
+
+def test_group_norm_of_a_constant_map_is_its_offset():
+    layer = GroupNorm()
+    assert not layer(tf.fill([1, 4, 4, 8], 300.0)).numpy().any()
+
+
+def test_batch_norm_uses_the_batch_only_in_training():
+    layer = ConvNorm(3, 1, norm="bn", relu=False)
+    x = tf.constant(normal(4, 6, 6, 2))
+    np.testing.assert_allclose(tf.reduce_mean(layer(x, training=True), [0, 1, 2]), [0] * 3, atol=1e-5)
+    layer.normalise.moving_mean.assign([1.0, 2, 3])
+    layer.normalise.moving_variance.assign([4.0, 4, 4])
+    plain = tf.nn.conv2d(x, layer.kernel, 1, "SAME")
+    expected = (plain - [1.0, 2, 3]) / np.sqrt(4 + 1e-5)
+    np.testing.assert_allclose(layer(x, training=False), expected, atol=1e-5)
+    layer.trainable = False  # frozen, it keeps its statistics even in training
+    np.testing.assert_allclose(layer(x, training=True), expected, atol=1e-5)
+    assert layer.normalise.moving_mean.numpy().tolist() == [1, 2, 3]
+
+
+def test_no_norm_has_a_bias():
+    layer = ConvNorm(2, 1, norm="none")
+    layer(tf.zeros([1, 3, 3, 2]))
+    layer.bias.assign([2.0, -1.0])
+    assert layer(tf.zeros([1, 3, 3, 2])).numpy()[0, 1, 1].tolist() == [2, 0]
+
+
+def test_output_layers_start_near_zero():
+    tf.keras.utils.set_random_seed(0)
+    layer = ConvNorm(64, 3, stddev=resnet.OUTPUT_STDDEV)
+    layer.build([None, 8, 8, 64])
+    assert np.std(layer.kernel) == pytest.approx(0.01, rel=0.05)
+
+
+def test_names_are_checked():
+    with pytest.raises(ValueError, match="resnet101"):
+        build(backbone="resnet18")
+    with pytest.raises(ValueError, match="group_norm"):
+        ConvNorm(8, 1, norm="layer_norm")

@@ -1,0 +1,255 @@
+"""Targets: which anchors and RoIs count, and what they should have said."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from a2d_tf.learning import targets
+
+UNIT = (1.0, 1.0, 1.0, 1.0)
+SEED = tf.constant([0, 1])
+
+
+def anchor_labels(anchors, truth, present, size=(100, 100), annotated=True, samples=256, seed=SEED):
+    """Per anchor 1, 0 or None as it was sampled, and the dict itself, of a batch of one."""
+    made = targets.anchor_targets(
+        np.float32(anchors), tf.constant([truth], tf.float32), tf.constant([present]),
+        tf.constant([size]), tf.constant([annotated]), samples, UNIT, seed,
+    )  # fmt: skip
+    made = {name: value.numpy()[0] for name, value in made.items()}
+    labels = [None] * len(anchors)
+    for index, objectness, counted in zip(made["index"], made["objectness"], made["counted"]):
+        if counted:
+            assert labels[index] is None, "sampled twice"
+            labels[index] = int(objectness)
+    return labels, made
+
+
+def test_thresholds():
+    # IoU with the truth: 1, .8, .7, .6, .3, .2, 0
+    anchors = [[0, 0, 10, width] for width in (10, 8, 7, 6, 3, 2)] + [[50, 50, 60, 60]]
+    labels, _ = anchor_labels(anchors, [[0, 0, 10, 10]], [True])
+    assert labels == [1, 1, 1, None, None, 0, 0]
+
+
+def test_best_anchor_of_each_instance_is_positive_ties_included():
+    truth = [[0, 0, 10, 10], [40, 40, 50, 50]]
+    # The first instance has an anchor of IoU .4 at best, twice; the second one of .5.
+    anchors = [[0, 0, 10, 4], [0, 6, 10, 10], [0, 0, 10, 3.5], [40, 40, 50, 45], [80, 80, 90, 90]]
+    labels, made = anchor_labels(anchors, truth, [True, True])
+    assert labels == [1, 1, None, 1, 0]
+    # Each is sent to its own instance: here to the box whose width is 2.5 or 2 times larger.
+    by_anchor = dict(zip(made["index"][made["positive"]], made["deltas"][made["positive"]]))
+    np.testing.assert_allclose(by_anchor[0], [0, 0.75, 0, math.log(2.5)], atol=1e-6)
+    np.testing.assert_allclose(by_anchor[1], [0, -0.75, 0, math.log(2.5)], atol=1e-6)
+    np.testing.assert_allclose(by_anchor[3], [0, 0.5, 0, math.log(2)], atol=1e-6)
+
+
+def test_an_instance_that_no_anchor_touches_makes_no_positive():
+    labels, _ = anchor_labels([[0, 0, 10, 10], [20, 20, 30, 30]], [[60, 60, 70, 70]], [True])
+    assert labels == [0, 0]
+
+
+def test_padded_instances_match_nothing():
+    truth = [[0, 0, 10, 10], [20, 20, 30, 30]]
+    labels, _ = anchor_labels(truth, truth, [True, False])
+    assert labels == [1, 0]
+
+
+def test_anchors_in_the_padding_are_neither():
+    anchors = [[0, 0, 10, 10], [0, 35, 10, 45], [0, 34, 10, 44], [55, 0, 65, 10]]
+    labels, _ = anchor_labels(anchors, [[0, 0, 10, 10]], [True], size=(60, 40))
+    assert labels == [1, None, 0, None]
+    # Nor is one there the best of an instance at the border: the best one inside is.
+    anchors = [[0, 34, 10, 52], [0, 30, 10, 36]]
+    labels, _ = anchor_labels(anchors, [[0, 34, 10, 40]], [True], size=(60, 40))
+    assert labels == [None, 1]
+
+
+def test_a_frame_without_annotation_counts_nothing():
+    labels, made = anchor_labels([[0, 0, 10, 10], [50, 50, 60, 60]], [[0, 0, 10, 10]], [True],
+                                 annotated=False)  # fmt: skip
+    assert labels == [None, None] and not made["positive"].any() and not made["deltas"].any()
+
+
+@pytest.mark.parametrize(
+    "positives, negatives, expected",
+    [(300, 300, (128, 128)), (3, 400, (3, 253)), (200, 10, (128, 10)), (5, 6, (5, 6))],
+)
+def test_quotas(positives, negatives, expected):
+    anchors = [[0, 0, 10, 10]] * positives + [[50, 50, 60, 60]] * negatives
+    labels, made = anchor_labels(anchors, [[0, 0, 10, 10]], [True])
+    assert (labels.count(1), labels.count(0)) == expected
+    assert made["positive"].sum() == expected[0] and made["counted"].sum() == sum(expected)
+
+
+def test_the_sample_comes_from_the_seed_and_is_spread():
+    anchors = [[0, 0, 10, 10]] * 300 + [[50, 50, 60, 60]] * 300
+
+    def run(seed):
+        return anchor_labels(anchors, [[0, 0, 10, 10]], [True], seed=tf.constant([3, seed]))[0]
+
+    assert run(1) == run(1) != run(2)
+    chosen = np.sum([[label is not None for label in run(seed)] for seed in range(20)], axis=0)
+    assert chosen.min() >= 1 and chosen.max() <= 19  # of 20; each is as likely as any other
+
+
+def test_frames_of_a_batch_have_their_own_targets():
+    anchors = np.float32([[0, 0, 10, 10], [20, 20, 30, 30], [50, 50, 60, 60]])
+    made = targets.anchor_targets(
+        anchors, tf.constant(anchors[:2, None]), tf.constant([[True], [True]]),
+        tf.constant([[100, 100], [40, 100]]), tf.constant([True, True]), 256, UNIT, SEED,
+    )  # fmt: skip
+    found = [
+        sorted(zip(index[counted].tolist(), objectness[counted].tolist()))
+        for index, objectness, counted in zip(
+            made["index"].numpy(), made["objectness"].numpy(), made["counted"].numpy()
+        )
+    ]
+    assert found == [[(0, 1), (1, 0), (2, 0)], [(0, 0), (1, 1)]]
+
+
+# RoIs.
+
+
+def rois(proposals, valid, truth=((0, 0, 10, 10),), present=(True,), annotated=True, samples=64,
+         fraction=1 / 3, seed=SEED, **options):  # fmt: skip
+    made = targets.sample_rois(
+        tf.constant([proposals], tf.float32), tf.constant([valid]),
+        tf.constant([truth], tf.float32), tf.constant([present]), tf.constant([annotated]),
+        samples, fraction, seed, **options,
+    )  # fmt: skip
+    return {name: value.numpy()[0] for name, value in made.items()}
+
+
+NEAR, FAR = [0.0, 0, 10, 9], [50.0, 50, 60, 60]
+
+
+def test_at_most_a_third_is_positive_and_positives_come_first():
+    made = rois([NEAR] * 100 + [FAR] * 100, [True] * 200)
+    assert made["positive"].tolist() == [True] * 22 + [False] * 42
+    assert made["counted"].all()
+    assert (made["rois"][22:] == FAR).all()
+    assert all(roi.tolist() in (NEAR, [0, 0, 10, 10]) for roi in made["rois"][:22])
+
+
+@pytest.mark.parametrize(
+    "samples, fraction, most", [(64, 1 / 3, 22), (64, 0.25, 16), (64, 0.5, 32), (2, 0.1, 1)]
+)
+def test_most_positives(samples, fraction, most):
+    assert targets.most_positives(samples, fraction) == most
+    made = rois([NEAR] * 100 + [FAR] * 100, [True] * 200, samples=samples, fraction=fraction)
+    assert made["positive"].sum() == most and made["counted"].sum() == samples
+
+
+def test_fewer_candidates_than_rows():
+    made = rois([NEAR, FAR, FAR, FAR], [True, True, True, False], samples=8)
+    # One proposal and the ground truth itself are positive, two are background, four are padding.
+    assert made["positive"].tolist() == [True] * 2 + [False] * 6
+    assert made["counted"].tolist() == [True] * 4 + [False] * 4
+    assert sorted(made["rois"][:2].tolist()) == [NEAR, [0, 0, 10, 10]]
+    assert made["rois"][2:4].tolist() == [FAR, FAR]
+    assert made["rois"][4:].tolist() == [[0, 0, 16, 16]] * 4
+    assert made["match"].shape == (8,)
+
+
+def test_more_rows_than_proposals_and_instances():
+    made = rois([FAR], [True], samples=64)
+    assert {name: value.shape for name, value in made.items()} == {
+        "rois": (64, 4), "match": (64,), "positive": (64,), "counted": (64,),
+    }  # fmt: skip
+    assert made["counted"].sum() == 2 and made["positive"].sum() == 1
+
+
+def test_few_positives_leave_their_places_to_background():
+    made = rois([NEAR] * 3 + [FAR] * 200, [True] * 203, add_truth=False)
+    assert made["positive"].sum() == 3 and made["counted"].sum() == 64
+
+
+def test_without_enough_background_rows_stay_empty():
+    made = rois([NEAR] * 100 + [FAR] * 5, [True] * 105)
+    assert made["positive"].sum() == 22 and made["counted"].sum() == 27
+
+
+def test_ground_truth_joins_only_if_asked():
+    made = rois([FAR] * 3, [True] * 3, samples=4)
+    assert made["rois"][0].tolist() == [0, 0, 10, 10] and made["positive"].sum() == 1
+    made = rois([FAR] * 3, [True] * 3, samples=4, add_truth=False)
+    assert made["positive"].sum() == 0 and made["counted"].sum() == 3
+
+
+def test_absent_instances_neither_join_nor_match():
+    made = rois([FAR, NEAR], [True, True], truth=[[0, 0, 10, 10], FAR], present=[False, False])
+    assert made["positive"].sum() == 0 and made["counted"].sum() == 2
+
+
+def test_a_frame_without_annotation_has_no_roi_that_counts():
+    made = rois([NEAR] * 50 + [FAR] * 50, [True] * 100, annotated=False)
+    assert not made["counted"].any() and not made["positive"].any()
+    assert (made["rois"] == [0, 0, 16, 16]).all()
+
+
+def test_positive_from_half_an_overlap_on():
+    made = rois([[0, 0, 10, 5], [0, 0, 10, 4.9]], [True, True], samples=4, add_truth=False)
+    assert made["rois"][:2].tolist() == [[0, 0, 10, 5], [0, 0, 10, np.float32(4.9)]]
+    assert made["positive"].tolist() == [True, False, False, False]
+
+
+def test_each_roi_knows_its_instance():
+    truth = [[0, 0, 10, 10], [20, 20, 40, 40], [20, 20, 40, 42]]
+    proposals = [[20, 20, 40, 40], [0, 0, 10, 8], [20, 20, 40, 42], FAR]
+    made = rois(proposals, [True] * 4, truth, [True] * 3, samples=30, add_truth=False)
+    matches = {tuple(roi): match for roi, match in zip(made["rois"][:3], made["match"][:3])}
+    assert matches == {(20, 20, 40, 40): 1, (0, 0, 10, 8): 0, (20, 20, 40, 42): 2}
+
+
+def test_rois_come_from_the_seed():
+    spread = [[0, 0, 10, 6 + i / 100] for i in range(100)]
+    spread += [[50, 50, 60, 60 + i] for i in range(100)]
+
+    def run(seed):
+        return rois(spread, [True] * 200, seed=tf.constant([0, seed]))["rois"].tolist()
+
+    assert run(5) == run(5) != run(6)
+
+
+def test_no_gradient_passes_the_sample():
+    proposals = tf.constant([[NEAR, FAR]])
+    with tf.GradientTape() as tape:
+        tape.watch(proposals)
+        made = targets.sample_rois(
+            proposals, tf.constant([[True, True]]), tf.constant([[[0.0, 0, 10, 10]]]),
+            tf.constant([[True]]), tf.constant([True]), 4, 0.5, SEED,
+        )  # fmt: skip
+        total = tf.reduce_sum(made["rois"])
+    assert tape.gradient(total, proposals) is None
+
+
+def test_roi_targets():
+    rows = {
+        "rois": tf.constant([[[0.0, 0, 10, 20], [0.0, 0, 10, 20], [50.0, 50, 60, 60]]]),
+        "match": tf.constant([[1, 0, 1]]),
+        "positive": tf.constant([[True, True, False]]),
+    }
+    truth = tf.constant([[[0.0, 0, 10, 20], [5.0, 5, 25, 15]]])
+    made = targets.roi_targets(
+        rows, truth, tf.constant([[40, 41]]), tf.constant([[3, 5]]), tf.constant([[2, 8]]), 43,
+        (10.0, 10.0, 5.0, 5.0),
+    )  # fmt: skip
+    assert made["class_index"].numpy().tolist() == [[41, 40, 43]]
+    assert made["actor"].numpy().tolist() == [[5, 3, 5]]
+    assert made["action"].numpy().tolist() == [[8, 2, 8]]
+    expected = [[10, 0, 5 * math.log(2), -5 * math.log(2)], [0] * 4, [0] * 4]
+    np.testing.assert_allclose(made["deltas"][0], expected, atol=1e-5)
+
+
+def test_targets_of_a_frame_without_instances_are_usable_indices():
+    rows = {"rois": tf.constant([[[0.0, 0, 16, 16]]]), "match": tf.constant([[0]]),
+            "positive": tf.constant([[False]])}  # fmt: skip
+    absent = tf.constant([[-1, -1]])
+    made = targets.roi_targets(rows, tf.zeros([1, 2, 4]), absent, absent, absent, 7, UNIT)
+    assert made["class_index"].numpy().tolist() == [[7]]
+    assert made["actor"].numpy().tolist() == made["action"].numpy().tolist() == [[0]]
+    assert made["deltas"].numpy().tolist() == [[[0, 0, 0, 0]]]

@@ -1,0 +1,262 @@
+"""The training loop: it learns, it resumes exactly, it stops at what is no number."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tiny_network
+
+from a2d_tf import runs
+from a2d_tf.config import Config, LearningConfig
+from a2d_tf.errors import InputError
+from a2d_tf.learning import losses, optimizer, trainer
+
+LEARNING = LearningConfig(
+    batch_size=2, steps=6, learning_rate=0.02, warmup_steps=2, schedule="cosine", roi_samples=16,
+    train_proposals=30, rpn_samples=32, max_instances=4, val_fraction=0.6, checkpoint_every=3,
+    log_every=2, validate_every=100,
+)  # fmt: skip
+
+ONE_STREAM = dict(use_flow=False, temporal_layers=0)
+"""The loop is the same for every network, and this one is traced in a few seconds."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def deterministic():
+    runs.prepare_devices()
+
+
+class Killed(BaseException):
+    pass
+
+
+def train(records, workdir, kill_after=None, steps=6, **learning):
+    """Train in the folder; returns the network and every step's values."""
+    config = Config(model=tiny_network.config(**ONE_STREAM),
+                    learning=dataclasses.replace(LEARNING, steps=steps, **learning))  # fmt: skip
+    network = tiny_network.make(seed=config.learning.seed, **ONE_STREAM)
+    log, calls = [], []
+    check = trainer.check_finite
+
+    def watch(values, step):
+        check(values, step)
+        log.append(values)
+        if step == kill_after:
+            raise Killed
+
+    def evaluate(last):
+        calls.append(last)
+        return {"segmentation/joint_miou": 12.5}, {"clip": tf.zeros([1, 4, 4, 3], tf.uint8)}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "check_finite", watch)
+        if kill_after:
+            with pytest.raises(Killed):
+                trainer.train_and_evaluate(network, records, config, str(workdir), evaluate)
+        else:
+            trainer.train_and_evaluate(network, records, config, str(workdir), evaluate)
+            assert calls == [True]
+    return network, log
+
+
+@pytest.fixture(scope="module")
+def undisturbed(mini_records, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("run")
+    return (*train(mini_records, workdir), workdir)
+
+
+def test_every_step_has_its_five_finite_terms(undisturbed):
+    _, log, _ = undisturbed
+    assert len(log) == 6
+    for values in log:
+        assert set(values) == {*losses.TERMS, "total", "gradient_norm", "proposal_recall",
+                               "positives"}  # fmt: skip
+        assert all(math.isfinite(value) for value in values.values())
+        total = sum(values[name] for name in losses.TERMS)
+        assert values["total"] == pytest.approx(total, rel=1e-5)
+        assert values["positives"] >= 1 and 0 <= values["proposal_recall"] <= 1
+
+
+def test_what_a_run_leaves(undisturbed):
+    _, log, workdir = undisturbed
+    names = {path.name for path in (workdir / "checkpoints").glob("*.index")}
+    assert names == {"ckpt-3.index", "ckpt-6.index"}
+
+    def scalars(writer):
+        (path,) = (workdir / "tensorboard" / writer).iterdir()
+        return {
+            (event.step, value.tag): tf.make_ndarray(value.tensor)
+            for event in tf.compat.v1.train.summary_iterator(str(path))
+            for value in event.summary.value
+        }
+
+    train_events, validation = scalars("train"), scalars("validation")
+    assert {step for step, _ in train_events} == {2, 4, 6}
+    mean = (log[2]["mask"] + log[3]["mask"]) / 2
+    assert train_events[4, "loss/mask"] == pytest.approx(mean, rel=1e-5)
+    assert (4, "loss/total") in train_events and (4, "run/gradient_norm") in train_events
+    assert {step for step, _ in validation} == {6}
+    assert math.isfinite(validation[6, "loss/action_cls"])
+    assert validation[6, "segmentation/joint_miou"] == 12.5 and (6, "clip") in validation
+
+
+def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(
+    mini_records, undisturbed, tmp_path, capsys
+):
+    network, log, _ = undisturbed
+    _, before = train(mini_records, tmp_path, kill_after=5)
+    assert before == log[:5]  # the same seed gives the same run
+    other, after = train(mini_records, tmp_path)
+    assert "resuming at step 3 of 6" in capsys.readouterr().out
+    assert after == log[3:]
+    for a, b in zip(network.variables, other.variables):
+        assert (a.numpy() == b.numpy()).all(), a.name
+
+
+def test_a_loss_that_is_no_number_is_named():
+    with pytest.raises(InputError, match="step 7: the loss term 'mask' is nan"):
+        trainer.check_finite({"roi_cls": 0.5, "mask": math.nan}, 7)
+    with pytest.raises(InputError, match="'total' is inf"):
+        trainer.check_finite({"total": math.inf}, 1)
+    trainer.check_finite({"total": 1e30}, 1)
+
+
+def test_such_a_loss_ends_the_run_before_its_weights_are_kept(mini_records, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        trainer, "make_train_step",
+        lambda *_: lambda batch, step: {"box_reg": tf.constant(math.nan if step == 1 else 1.0)},
+    )  # fmt: skip
+    with pytest.raises(InputError, match="step 2: the loss term 'box_reg'.*--learning_rate"):
+        train(mini_records, tmp_path, checkpoint_every=1)
+    assert [p.name for p in (tmp_path / "checkpoints").glob("*.index")] == ["ckpt-1.index"]
+
+
+def test_a_checkpoint_of_another_network_is_refused(mini_records, tmp_path):
+    other = tiny_network.make(norm="bn")
+    tf.train.CheckpointManager(
+        tf.train.Checkpoint(network=other), str(tmp_path / "checkpoints"), 1
+    ).save(4)
+    with pytest.raises(InputError, match="a checkpoint of another network"):
+        train(mini_records, tmp_path)
+
+
+# The terms themselves.
+
+ALL = dataclasses.replace(LEARNING, roi_samples=120, positive_fraction=1.0, rpn_samples=10000)
+"""So large a sample takes every candidate: no draw decides."""
+
+
+@pytest.fixture(scope="module")
+def network():
+    return tiny_network.make(norm="group_norm")
+
+
+def terms_of(network, batch, learning=ALL, seed=(0, 0)):
+    terms, _ = trainer.forward(network, batch, tf.constant(seed), learning, training=True)
+    return {name: float(x) for name, x in trainer.weighted(terms, learning).items()}
+
+
+def test_first_losses_are_those_of_an_undecided_network(network):
+    first = terms_of(network, tiny_network.labelled(2))
+    assert first["roi_cls"] == pytest.approx(math.log(2), abs=0.1)
+    assert first["actor_cls"] == pytest.approx(math.log(8), abs=0.2)
+    assert first["action_cls"] == pytest.approx(math.log(9), abs=0.2)
+    assert first["mask"] == pytest.approx(math.log(2), abs=0.1)
+
+
+def test_a_frame_without_annotation_adds_nothing(network):
+    both = tiny_network.labelled(2)
+    alone = {name: value[:1] for name, value in both.items()}
+    keep = tf.constant([True, False])
+    nothing = dict(
+        both,
+        annotated=keep,
+        present=both["present"] & keep[:, None],
+        boxes=both["boxes"] * tf.constant([[[1.0]], [[0.0]]]),
+        masks=both["masks"] * tf.constant([1, 0], tf.uint8)[:, None, None, None],
+        actors=tf.where(keep[:, None], both["actors"], -1),
+        actions=tf.where(keep[:, None], both["actions"], -1),
+    )
+    expected = terms_of(network, alone)
+    for name, value in terms_of(network, nothing).items():
+        assert value == pytest.approx(expected[name], rel=2e-5), name
+    differs = terms_of(network, both)
+    assert any(abs(differs[name] - expected[name]) > 1e-3 for name in expected)
+
+
+def test_a_batch_without_any_annotation_is_zero_and_so_are_its_gradients(network):
+    batch = tiny_network.labelled(2)
+    absent = tf.fill([2, 4], -1)
+    batch = dict(batch, annotated=tf.constant([False] * 2), present=tf.fill([2, 4], False),
+                 actors=absent, actions=absent)  # fmt: skip
+    variables = network.trainable_weights
+    with tf.GradientTape() as tape:
+        terms, _ = trainer.forward(network, batch, tf.constant([0, 0]), ALL, training=True)
+        values = trainer.weighted(terms, ALL)
+    assert {float(value) for value in values.values()} == {0.0}
+    gradients = tape.gradient(values["total"], variables)
+    assert not any(np.any(g) for g in gradients if g is not None)
+
+
+def test_rows_of_padding_do_not_count(network):
+    batch = tiny_network.labelled(2)
+    shorter = {name: value[:, :2] if name in ("boxes", "masks", "actors", "actions", "present")
+               else value for name, value in batch.items()}  # fmt: skip
+    expected = terms_of(network, shorter)
+    for name, value in terms_of(network, batch).items():
+        assert value == pytest.approx(expected[name], rel=2e-5), name
+
+
+@pytest.mark.parametrize("name", losses.TERMS)
+def test_each_lambda_weighs_its_own_term(name):
+    terms = {term: [(tf.constant(float(i + 2)), tf.constant(2.0))]
+             for i, term in enumerate(losses.TERMS)}  # fmt: skip
+    terms["box_reg"].append((tf.constant(5.0), tf.constant(0.0)))
+    base = {term: (i + 2) / 2 for i, term in enumerate(losses.TERMS)}
+    made = trainer.weighted(terms, dataclasses.replace(LEARNING, **{f"lambda_{name}": 3.0}))
+    expected = dict(base, **{name: 3 * base[name]})
+    expected["total"] = sum(expected.values())
+    assert {k: float(v) for k, v in made.items()} == expected
+
+
+def test_a_held_out_actor_loses_its_action_term_alone(network):
+    batch = tiny_network.labelled(2)  # in each frame a bird and a cat
+    full = terms_of(network, batch)
+    parts = {
+        actor: terms_of(network, batch, dataclasses.replace(ALL, zero_shot_actor=actor))
+        for actor in ("bird", "cat", "dog")
+    }
+    for actor, values in parts.items():
+        for name in losses.TERMS:
+            if name != "action_cls" or actor == "dog":
+                assert values[name] == full[name], (actor, name)
+    # Each RoI belongs to one of the two, and the count stays: the rests add up to the whole.
+    rest = parts["bird"]["action_cls"] + parts["cat"]["action_cls"]
+    assert 0 < parts["bird"]["action_cls"] < full["action_cls"]
+    assert rest == pytest.approx(full["action_cls"], rel=1e-5)
+
+
+def test_the_seed_decides_the_sample(network):
+    learning = dataclasses.replace(LEARNING, roi_samples=8, rpn_samples=16)
+    batch = tiny_network.labelled(2)
+    seeds = ((0, 1), (0, 1), (0, 2), (1, 1))
+    first, again, later, other = (terms_of(network, batch, learning, seed) for seed in seeds)
+    assert first == again and first != later and first != other
+
+
+def test_every_term_falls_on_one_batch(monkeypatch):
+    """Within forty steps, with proposals that stay, lest the boxes' task grows while they learn."""
+    batch = tiny_network.labelled(2)
+    shift = tf.random.stateless_uniform([2, 20, 4], [0, 1], -8.0, 8.0)
+    background = tf.tile(tf.constant([[[10.0, 60, 30, 90]]]), [2, 10, 1])
+    proposals = tf.concat([tf.repeat(batch["boxes"][:, :2], 5, axis=1), background], 1) + shift
+    monkeypatch.setattr(trainer.fpn, "propose", lambda *_: (proposals, tf.fill([2, 20], True)))
+    network = tiny_network.make(norm="frozen_bn")
+    opt = optimizer.make_optimizer("sgd", optimizer.Schedule(0.02, 100, 5), 0.9, 1e-4)
+    step = trainer.make_train_step(network, opt, LEARNING)
+    log = [{k: float(v) for k, v in step(batch, tf.constant(0, tf.int64)).items()}
+           for _ in range(40)]  # fmt: skip
+    for name in losses.TERMS:
+        assert log[-1][name] < 0.6 * log[0][name], (name, log[0][name], log[-1][name])

@@ -1,0 +1,75 @@
+"""Temporal layers against the three-dimensional convolution; aggregation and fusion."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from a2d_tf.model import two_stream
+from a2d_tf.model.two_stream import TemporalConv
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def conv3d(x, kernel, bias):
+    return tf.nn.conv3d(x, kernel[:, None, None], [1] * 5, "VALID") + bias
+
+
+@pytest.mark.parametrize("frames", [3, 5, 6])
+@pytest.mark.parametrize("relu", [False, True])
+def test_it_is_a_convolution_over_time(frames, relu):
+    x = tf.constant(normal(2, frames, 4, 5, 6))
+    layer = TemporalConv(relu)
+    layer(x)
+    layer.kernel.assign(normal(3, 6, 6, seed=1))
+    layer.bias.assign(normal(6, seed=2))
+    expected = conv3d(x, layer.kernel, layer.bias)
+    expected = tf.nn.relu(expected) if relu else expected
+    assert layer(x).shape == (2, frames - 2, 4, 5, 6)
+    np.testing.assert_allclose(layer(x), expected, atol=1e-5)
+
+
+def test_identity_passes_the_middle_frame():
+    x = tf.constant(normal(2, 5, 3, 4, 6))
+    made = TemporalConv(init="identity")(x)
+    assert (made.numpy() == x[:, 1:4].numpy()).all()
+
+
+def aggregated(pyramid, layers, init="random"):
+    tf.keras.utils.set_random_seed(0)
+    inputs = [tf.keras.Input(x.shape[1:]) for x in pyramid]
+    model = tf.keras.Model(inputs, two_stream.aggregate(inputs, layers, init, "s"))
+    return model, model(pyramid)
+
+
+@pytest.mark.parametrize("layers", [0, 1, 2])
+def test_aggregation_leaves_the_key_frame(layers):
+    pyramid = [normal(2, 2 * layers + 1, 4, 6, 5), normal(2, 2 * layers + 1, 2, 3, 5, seed=1)]
+    model, made = aggregated(pyramid, layers)
+    assert len(model.trainable_variables) == 2 * 2 * layers
+    for level, x in enumerate(pyramid):
+        for layer in range(layers):
+            part = model.get_layer(f"s_p{level + 2}_t{layer}")
+            x = conv3d(x, part.kernel, part.bias)
+            if layer + 1 < layers:  # between two layers, not after the last
+                x = tf.nn.relu(x)
+        assert made[level].shape == x[:, 0].shape
+        np.testing.assert_allclose(made[level], x[:, 0], atol=1e-5)
+
+
+def test_identity_aggregation_is_the_key_frame_where_it_is_positive():
+    x = normal(1, 5, 4, 6, 5)
+    _, made = aggregated([x], 2, "identity")
+    np.testing.assert_allclose(made, np.maximum(x[:, 2], 0), atol=1e-6)
+
+
+def test_fusion_puts_rgb_before_flow_at_each_level():
+    rgb, flow = [normal(1, 4, 4, 2), normal(1, 2, 2, 2)], [normal(1, 4, 4, 3), normal(1, 2, 2, 3)]
+    for made, a, b in zip(two_stream.fuse(rgb, flow), rgb, flow):
+        assert (made.numpy() == np.concatenate([a, b], axis=-1)).all()
+
+
+def test_unknown_start_is_refused():
+    with pytest.raises(ValueError, match="identity"):
+        TemporalConv(init="zeros")

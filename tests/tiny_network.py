@@ -1,0 +1,60 @@
+"""A network small enough to build in a second, and clips for it."""
+
+import numpy as np
+import tensorflow as tf
+
+from a2d_tf.config import ModelConfig
+from a2d_tf.labels import A2D
+from a2d_tf.model.network import Network
+
+CANVAS = (64, 96)
+
+
+def config(**override):
+    """A ModelConfig of the smallest size; fields given override it."""
+    fields = dict(
+        image_height=CANVAS[0], image_width=CANVAS[1], backbone="resnet14", width_multiplier=0.125,
+        norm="none", stride_in_1x1=False, pixel_scale=1 / 64, flow_scale=0.5, fpn_channels=16,
+        rpn_channels=16, head_units=32, mask_channels=16, mask_layers=1,
+        anchor_sizes="8,16,24,32,48",
+    )  # fmt: skip
+    return ModelConfig(**{**fields, **override})
+
+
+def make(seed=0, **override):
+    """A Network on A2D's labels whose weights come from the seed."""
+    tf.keras.utils.set_random_seed(seed)
+    return Network(config(**override), A2D)
+
+
+def clip(batch, frames, seed=0):
+    """Random rgb uint8 [B, T, H, W, 3] and flow float32 [B, T, H, W, 2]."""
+    rng = np.random.default_rng(seed)
+    return {
+        "rgb": rng.integers(0, 256, (batch, frames, *CANVAS, 3), np.uint8),
+        "flow": rng.normal(0, 3, (batch, frames, *CANVAS, 2)).astype(np.float32),
+    }
+
+
+def labelled(batch, frames=3, seed=0):
+    """Random clips, each with two instances, in the form of `pipeline.training`.
+
+    Instance 0 is a bird that flies, at [8, 8, 40, 56]; instance 1 a cat that runs, at
+    [20, 40, 60, 88]; the last two rows are padding. Masks are the boxes.
+    """
+    boxes = np.zeros((batch, 4, 4), np.float32)
+    boxes[:, 0], boxes[:, 1] = [8, 8, 40, 56], [20, 40, 60, 88]
+    masks = np.zeros((batch, 4, *CANVAS), np.uint8)
+    masks[:, 0, 8:40, 8:56] = 1
+    masks[:, 1, 20:60, 40:88] = 1
+    made = dict(
+        clip(batch, frames, seed),
+        size=np.tile(np.int32(CANVAS), (batch, 1)),
+        boxes=boxes,
+        masks=masks,
+        actors=np.tile(np.int32([3, 5, -1, -1]), (batch, 1)),
+        actions=np.tile(np.int32([3, 6, -1, -1]), (batch, 1)),
+        present=np.tile([True, True, False, False], (batch, 1)),
+        annotated=np.ones(batch, bool),
+    )
+    return {name: tf.constant(value) for name, value in made.items()}
