@@ -57,7 +57,8 @@ def test_proposal_head_is_in_the_order_of_the_anchors():
     sides = anchors[:, 2:] - anchors[:, :2]
     for level, (x, stride, size) in enumerate(zip(maps, (4, 8), (16, 32))):
         hidden = model.get_layer("rpn_conv")(tf.constant(x))
-        one, four = (model.get_layer(f"rpn_{name}")(hidden).numpy() for name in ("logits", "deltas"))
+        one = model.get_layer("rpn_logits")(hidden).numpy()
+        four = model.get_layer("rpn_deltas")(hidden).numpy()
         for row, column in np.ndindex(*shapes[level]):
             for ratio in range(3):
                 # The anchor of that level, cell and shape is at the place where its output is.

@@ -154,7 +154,9 @@ def select(table, mode="decoupled", threshold=0.1, overlap=0.3, most=20, labels=
     return {name: value.numpy() for name, value in made.items()}
 
 
-@pytest.mark.parametrize("threshold, overlap, most", [(0.1, 0.3, 40), (0.3, 0.5, 40), (0.0, 0.3, 8)])
+@pytest.mark.parametrize(
+    "threshold, overlap, most", [(0.1, 0.3, 40), (0.3, 0.5, 40), (0.0, 0.3, 8)]
+)
 def test_selection_is_a_suppression_per_class(threshold, overlap, most):
     table = table_of()
     made = select(table, threshold=threshold, overlap=overlap, most=most)

@@ -173,8 +173,8 @@ def test_mask_reads_the_true_class_alone_and_is_averaged_over_pixels_and_positiv
 
 def all_terms(rows, anchors_counted, anchors_positive):
     """Every term with large values wherever nothing counts, and its gradients."""
-    watched = [tf.constant(normal(*shape)) for shape in
-               ((2, 5), (2, 5, 4), (2, 4, 4), (2, 4, 3, 4), (2, 4, 5), (2, 4, 2, 2, 3))]  # fmt: skip
+    shapes = ((2, 5), (2, 5, 4), (2, 4, 4), (2, 4, 3, 4), (2, 4, 5), (2, 4, 2, 2, 3))
+    watched = [tf.constant(normal(*shape)) for shape in shapes]
     rows = tensors(**rows)
     anchors = tensors(index=INDEX, objectness=np.float32(anchors_positive), deltas=normal(2, 4, 4),
                       positive=anchors_positive, counted=anchors_counted)  # fmt: skip

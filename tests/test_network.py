@@ -49,7 +49,7 @@ def randomise(network, seed=0):
 
 @pytest.fixture(scope="module")
 def network():
-    return randomise(tiny_network.make(norm="group_norm"))
+    return randomise(tiny_network.make())
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_variant_builds_runs_and_learns(variant):
 
 @pytest.mark.parametrize("layers", [0, 1, 2])
 def test_the_temporal_field_is_all_it_looks_at(layers):
-    network = tiny_network.make(temporal_layers=layers, norm="group_norm")
+    network = tiny_network.make(temporal_layers=layers)
     clip = tiny_network.clip(1, 7)
     key, first, last = 3, 3 - layers, 3 + layers
     # One trace for all lengths: the same arithmetic, so equality may be exact.
@@ -201,7 +201,8 @@ def test_model_shows_its_parts_by_name(model):
 def moved(network, phase):
     """Names of what the phase leaves free, by part."""
     network.set_phase(phase)
-    return {name: variable_names(part.trainable_variables) for name, part in network.parts().items()}
+    parts = network.parts().items()
+    return {name: variable_names(part.trainable_variables) for name, part in parts}
 
 
 def is_actor(name):
@@ -267,7 +268,7 @@ def test_a_step_of_a_phase_leaves_the_rest_bit_for_bit(phase, eagerly):
 def test_restore(tmp_path, network):
     saved = tf.train.Checkpoint(network=network)
     tf.train.CheckpointManager(saved, str(tmp_path / "checkpoints"), 1).save(7)
-    other = tiny_network.make(seed=1, norm="group_norm")
+    other = tiny_network.make(seed=1)
     pairs = list(zip(network.variables, other.variables))
     assert any((a.numpy() != b.numpy()).any() for a, b in pairs)
     assert restore(other, tmp_path).endswith("ckpt-7")
@@ -280,6 +281,6 @@ def test_restore_refuses_another_network(tmp_path, network):
     tf.train.CheckpointManager(
         tf.train.Checkpoint(network=network), str(tmp_path / "checkpoints"), 1
     ).save(7)
-    for override in (dict(norm="frozen_bn"), dict(norm="group_norm", fpn_channels=24)):
+    for override in (dict(norm="frozen_bn"), dict(fpn_channels=24)):
         with pytest.raises(InputError, match="a checkpoint of another network"):
             restore(tiny_network.make(**override), tmp_path)

@@ -53,3 +53,30 @@ def test_no_instances_leave_the_frame_as_it_is():
     frame = np.arange(6 * 8 * 3, dtype=np.uint8).reshape(6, 8, 3)
     empty = draw_instances(frame, np.zeros((0, 4)), [], np.zeros((0, 6, 8)), A2D)
     np.testing.assert_array_equal(empty, frame)
+
+
+def area(image, code):
+    """Pixels in exactly the colour of a code's boxes and name plates."""
+    colour = np.round(A2D.palette[code] * (255 / A2D.palette[code].max()))
+    return (image == colour).all(axis=2).sum()
+
+
+def test_names_of_boxes_at_one_place_do_not_hide_each_other():
+    black = np.zeros((320, 400, 3), np.uint8)
+    box = [100, 100, 200, 220]
+    empty = np.zeros((320, 400), bool)
+
+    both = draw_instances(black, [box, box], [15, 45], [empty] * 2, A2D, [0.5, 0.9])
+    for code in (15, 45):
+        alone = draw_instances(black, [box], [code], [empty], A2D, [0.5 if code == 15 else 0.9])
+        outline = 2 * (100 + 120) - 4
+        assert area(both, code) >= area(alone, code) - outline > 1000
+
+
+def test_names_at_the_edges_stay_inside_whole():
+    black = np.zeros((320, 400, 3), np.uint8)
+    empty = np.zeros((320, 400), bool)
+    whole = draw_instances(black, [[100, 100, 120, 120]], [15], [empty], A2D)
+    for box in ([0, 390, 20, 400], [300, 0, 320, 10], [300, 390, 320, 400], [0, 0, 320, 400]):
+        drawn = draw_instances(black, [box], [15], [empty], A2D)
+        assert area(drawn, 15) >= area(whole, 15) - 76 > 500  # 76: the outline of 20 x 20

@@ -43,12 +43,13 @@ class GroupNorm(tf.keras.layers.Layer):
         mean = tf.reduce_mean(wide, axis=[1, 2])
         square = tf.reduce_mean(tf.square(wide), axis=[1, 2])
         grouped = [-1, self.groups, channels // self.groups]
-        mean = tf.reduce_mean(tf.reshape(mean, grouped), axis=2)
-        square = tf.reduce_mean(tf.reshape(square, grouped), axis=2)
+        mean = tf.reduce_mean(tf.reshape(mean, grouped), axis=2, keepdims=True)
+        square = tf.reduce_mean(tf.reshape(square, grouped), axis=2, keepdims=True)
         scale = tf.math.rsqrt(tf.maximum(square - tf.square(mean), 0.0) + self.epsilon)
-        scale = tf.repeat(scale, channels // self.groups, axis=1) * self.gamma
-        shift = self.beta - tf.repeat(mean, channels // self.groups, axis=1) * scale
-        return x * tf.cast(scale, x.dtype)[:, None, None] + tf.cast(shift, x.dtype)[:, None, None]
+        scale *= tf.reshape(self.gamma, grouped)
+        shift = tf.reshape(self.beta, grouped) - mean * scale
+        scale, shift = (tf.reshape(y, [-1, 1, 1, channels]) for y in (scale, shift))
+        return x * tf.cast(scale, x.dtype) + tf.cast(shift, x.dtype)
 
 
 class ConvNorm(tf.keras.layers.Layer):
@@ -57,7 +58,8 @@ class ConvNorm(tf.keras.layers.Layer):
     `frozen_bn` holds gamma, beta, mean and variance as constants and applies them to the kernel
     in the graph, W * gamma / sqrt(variance + epsilon), at each step: the gradient reaches W
     exactly, and the map costs no pass over the activations. `none` has a bias instead. Kernels
-    start from He's normal law, or from a normal law of the `stddev` given.
+    start from the law that keeps the variance, He's with a ReLU and LeCun's without, or from a
+    normal law of the `stddev` given.
     """
 
     def __init__(self, filters, size, strides=1, norm="none", relu=True, epsilon=1e-5,
@@ -71,7 +73,9 @@ class ConvNorm(tf.keras.layers.Layer):
 
     def build(self, shape):
         kernel = [self.size, self.size, shape[-1], self.filters]
-        init = tf.keras.initializers.RandomNormal(stddev=self.stddev) if self.stddev else "he_normal"
+        init = "he_normal" if self.relu else "lecun_normal"
+        if self.stddev:
+            init = tf.keras.initializers.RandomNormal(stddev=self.stddev)
         self.kernel = self.add_weight("kernel", kernel, initializer=init)
         if self.norm == "frozen_bn":
             for name, value in (("gamma", 1), ("beta", 0), ("mean", 0), ("variance", 1)):
