@@ -10,6 +10,7 @@ import os
 from absl import flags
 
 from a2d_tf.errors import InputError
+from a2d_tf.files import write_text
 
 
 def _setting(default, help_text, choices=None, low=None, high=None):
@@ -24,7 +25,9 @@ class ModelConfig:
     image_height: int = _setting(256, "canvas height, pixels, a multiple of 32", low=32)
     image_width: int = _setting(256, "canvas width, pixels, a multiple of 32", low=32)
     backbone: str = _setting(
-        "resnet101", "of both streams", ["resnet14", "resnet26", "resnet50", "resnet101", "resnet152"]
+        "resnet101",
+        "of both streams",
+        ["resnet14", "resnet26", "resnet50", "resnet101", "resnet152"],
     )
     width_multiplier: float = _setting(1.0, "factor on the backbone's channels", low=0.125)
     norm: str = _setting(
@@ -120,8 +123,9 @@ class LearningConfig:
     max_instances: int = _setting(25, "instances a frame, largest first", low=1)
     val_fraction: float = _setting(0.1, "part of the training videos held out", low=0, high=1)
     flip: bool = _setting(True, "mirror half of the clips")
-    scale_jitter: float = _setting(0.2, "zoom by up to this fraction either way, with a shift", low=0,
-                                   high=0.9)  # fmt: skip
+    scale_jitter: float = _setting(
+        0.2, "zoom by up to this part either way, and shift", low=0, high=0.9
+    )
     colour_jitter: float = _setting(0.1, "brightness and contrast jitter", low=0, high=1)
     shuffle_buffer: int = _setting(1000, "records in the shuffle buffer", low=1)
     log_every: int = _setting(20, "steps between TensorBoard points", low=1)
@@ -147,9 +151,7 @@ def _define(section, flag_values):
             flags.DEFINE_string(field.name, field.default, help_text, **options)
         else:
             define = flags.DEFINE_integer if field.type is int else flags.DEFINE_float
-            options.update(
-                lower_bound=field.metadata["low"], upper_bound=field.metadata["high"]
-            )
+            options.update(lower_bound=field.metadata["low"], upper_bound=field.metadata["high"])
             define(field.name, field.default, help_text, **options)
 
 
@@ -175,7 +177,9 @@ class Config:
           InputError: settings that contradict each other.
         """
         sections = {
-            name: section(**{f.name: flag_values[f.name].value for f in dataclasses.fields(section)})
+            name: section(
+                **{f.name: flag_values[f.name].value for f in dataclasses.fields(section)}
+            )
             for name, section in _SECTIONS.items()
         }
         return cls(**sections).checked()
@@ -208,10 +212,10 @@ class Config:
             lines += [f"# {name}"]
             for field in dataclasses.fields(section):
                 value = getattr(values, field.name)
-                lines.append(f"--{field.name}={str(value).lower() if field.type is bool else value}")
-        with open(f"{path}.partial", "w", encoding="utf-8") as file:
-            file.write("\n".join(lines) + "\n")
-        os.replace(f"{path}.partial", path)
+                lines.append(
+                    f"--{field.name}={str(value).lower() if field.type is bool else value}"
+                )
+        write_text(path, "\n".join(lines) + "\n")
 
     def override(self, flag_values=flags.FLAGS):
         """These settings, with the inference flags that were given on the command line."""
@@ -243,6 +247,8 @@ class Config:
             )
         if model.fusion == "late" and not model.use_flow:
             raise InputError("--fusion=late joins two streams; it needs --use_flow")
+        if model.fusion == "late" and model.label_mode == "cartesian":
+            raise InputError("--fusion=late joins action heads; --label_mode=cartesian has none")
         if learning.zero_shot_actor and model.label_mode != "decoupled":
             raise InputError(
                 "--zero_shot_actor withholds action labels, which only --label_mode=decoupled can "

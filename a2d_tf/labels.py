@@ -114,6 +114,38 @@ class LabelSpace:
         return json.dumps(fields, indent=1)
 
     @classmethod
+    def from_fields(cls, fields):
+        """The label space of a JSON object's fields; see `from_json`.
+
+        Raises:
+          InputError: a field is missing, unknown or malformed.
+        """
+        if not isinstance(fields, dict):
+            raise InputError("a label space is a JSON object with actors and actions")
+        unknown = set(fields) - {"actors", "actions", "codes", "pairs", "none_action", "colours"}
+        if unknown:
+            raise InputError(f"unknown field '{sorted(unknown)[0]}' in a label space")
+        try:
+            actors, actions = tuple(fields["actors"]), tuple(fields["actions"])
+            base = max(10, len(actions) + 1)
+            if fields.get("codes"):
+                codes = tuple(sorted(int(code) for code in fields["codes"]))
+            else:
+                pairs = fields.get("pairs") or [(x, y) for x in actors for y in actions]
+                codes = tuple(
+                    sorted(base * (actors.index(x) + 1) + actions.index(y) + 1 for x, y in pairs)
+                )
+            colours = sorted(
+                (int(code), tuple(int(c) for c in colour))
+                for code, colour in fields.get("colours", {}).items()
+            )
+            return cls(actors, actions, codes, fields.get("none_action"), tuple(colours))
+        except InputError:
+            raise
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise InputError(f"label space: field missing or malformed: {error}") from error
+
+    @classmethod
     def from_json(cls, path):
         """Read a label space.
 
@@ -129,28 +161,10 @@ class LabelSpace:
                 fields = json.load(file)
         except (OSError, ValueError) as error:
             raise InputError(f"{path}: not a readable label space ({error})") from error
-        if not isinstance(fields, dict):
-            raise InputError(f"{path}: a label space is a JSON object with actors and actions")
-        unknown = set(fields) - {"actors", "actions", "codes", "pairs", "none_action", "colours"}
-        if unknown:
-            raise InputError(f"{path}: unknown field '{sorted(unknown)[0]}'")
         try:
-            actors, actions = tuple(fields["actors"]), tuple(fields["actions"])
-            base = max(10, len(actions) + 1)
-            if fields.get("codes"):
-                codes = tuple(sorted(int(code) for code in fields["codes"]))
-            else:
-                pairs = fields.get("pairs") or [(x, y) for x in actors for y in actions]
-                codes = tuple(
-                    sorted(base * (actors.index(x) + 1) + actions.index(y) + 1 for x, y in pairs)
-                )
-            colours = tuple(
-                (int(code), tuple(int(c) for c in colour))
-                for code, colour in sorted(fields.get("colours", {}).items())
-            )
-            return cls(actors, actions, codes, fields.get("none_action"), colours)
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{path}: field missing or malformed: {error}") from error
+            return cls.from_fields(fields)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
 
 
 def _a2d():

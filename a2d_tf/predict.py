@@ -25,15 +25,9 @@ Config.define_flags(["inference"])
 def _load():
     """The predictor that the command line asks for."""
     # Here, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
-    import tensorflow as tf
-
     from a2d_tf import runs, serving
 
     runs.prepare_devices()
-    if not tf.config.list_physical_devices("GPU"):
-        # On a CPU the graph rewriter gains nothing here, doubles the wait for the first frame, and
-        # its cost model complains at length about crop_and_resize.
-        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     if _WORKDIR.value:
         return serving.Predictor.from_run(runs.load(os.path.normpath(_WORKDIR.value)))
     return serving.Predictor.from_saved_model(os.path.normpath(_SAVED_MODEL.value))

@@ -14,8 +14,8 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.data.manifest import write_json
 from a2d_tf.errors import InputError
+from a2d_tf.files import write_json
 from a2d_tf.labels import LabelSpace
 from a2d_tf.ops import canvas as canvas_ops
 from a2d_tf.ops import masks as mask_ops
@@ -132,13 +132,8 @@ class Predictor:
     """
 
     def __init__(self, serve, facts):
-        labels = facts["labels"]
         self._serve, self.facts = serve, facts
-        self.labels = LabelSpace(
-            tuple(labels["actors"]), tuple(labels["actions"]), tuple(labels["codes"]),
-            labels["none_action"],
-            tuple((int(code), tuple(colour)) for code, colour in labels["colours"].items()),
-        )  # fmt: skip
+        self.labels = LabelSpace.from_fields(facts["labels"])
 
     @classmethod
     def from_run(cls, run):
@@ -191,10 +186,9 @@ class Predictor:
         masks = [
             _paste(small[i : i + 1], boxes[i : i + 1], height, width).numpy() for i in range(number)
         ]
-        painted = _paint(
-            small[None], boxes[None], scores[None], codes[None], height, width,
-            self.facts["paint"] == "pixel",
-        )  # fmt: skip
+        painted = mask_ops.paint_one(
+            small, boxes, scores, codes, height, width, self.facts["paint"] == "pixel"
+        )
         label_map = painted.numpy().astype(self.labels.code_dtype)
         return Instances(boxes, codes, scores, masks, label_map)
 
@@ -207,16 +201,6 @@ _SIDE = tf.TensorSpec([], tf.int32)
 )  # fmt: skip
 def _paste(mask, box, height, width):
     return mask_ops.paste(mask, box, height, width)[0] >= 0.5
-
-
-@tf.function(
-    input_signature=[
-        tf.TensorSpec([1, None, 28, 28]), tf.TensorSpec([1, None, 4]), tf.TensorSpec([1, None]),
-        tf.TensorSpec([1, None], tf.int32), _SIDE, _SIDE, tf.TensorSpec([], tf.bool),
-    ]
-)  # fmt: skip
-def _paint(masks, boxes, scores, codes, height, width, per_pixel):
-    return mask_ops.paint(masks, boxes, scores, codes, height, width, per_pixel)[0]
 
 
 def facts(run):

@@ -245,9 +245,7 @@ def test_a_step_of_a_phase_leaves_the_rest_bit_for_bit(phase, eagerly):
     learning = dataclasses.replace(LEARNING, train_phase=phase)
     network.set_phase(phase)
     before = {v.ref(): v.numpy() for v in network.variables}
-    opt = trainer.optimizer.make_optimizer(
-        "sgd", trainer.optimizer.Schedule(0.1, 10), 0.9, 0.01
-    )
+    opt = trainer.optimizer.make_optimizer("sgd", trainer.optimizer.Schedule(0.1, 10), 0.9, 0.01)
     step = trainer.make_train_step(network, opt, learning)
     values = step(tiny_network.labelled(2), tf.constant(0, tf.int64))
     terms = {"roi_cls", "box_reg", "actor_cls", "mask"} if phase == "actor" else {"action_cls"}

@@ -211,9 +211,7 @@ def test_command_line_on_a_folder_of_images_repeats(saved_model, film, predicted
         cv2.imwrite(str(images / f"{i:02d}.png"), frame)
     (images / "notes.txt").write_text("no frame")
     output = tmp_path / "new" / "output"
-    status, message = run(
-        f"--saved_model={saved_model}", f"--video={images}", f"--output={output}"
-    )
+    status, message = run(f"--saved_model={saved_model}", f"--video={images}", f"--output={output}")
     assert status == 0, message
     assert sorted(p.name for p in output.iterdir()) == sorted(streaming.RESULTS)
     for name in ("detections.json", *(f"label_maps/{i:05d}.png" for i in range(1, 8))):

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from a2d_tf.errors import InputError
-from a2d_tf.evaluation.report import KINDS, table, write_file, write_metrics
+from a2d_tf.evaluation.report import KINDS, table, write_metrics
+from a2d_tf.files import write_file
 
 METRICS = {
     "segmentation": {

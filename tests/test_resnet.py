@@ -37,9 +37,7 @@ def test_kernels_are_those_of_the_published_resnet50():
     reference = tf.keras.applications.ResNet50(weights=None, include_top=False)
 
     def kernels(model):
-        return collections.Counter(
-            tuple(v.shape) for v in model.variables if v.shape.rank == 4
-        )
+        return collections.Counter(tuple(v.shape) for v in model.variables if v.shape.rank == 4)
 
     assert kernels(ours) == kernels(reference)
     assert ours.outputs[-1].shape[-1] == 2048

@@ -79,7 +79,9 @@ def test_gradient_is_exact_where_rois_coincide():
     rois = tf.tile(tf.constant([[[8.0, 8, 40, 40]]]), [1, 200, 1])
     with tf.GradientTape() as tape:
         total = tf.reduce_sum(roi_align.roi_align([feature], rois, 7))
-    np.testing.assert_allclose(tf.reduce_sum(tape.gradient(total, feature)), 200 * 49 * 4, rtol=1e-5)
+    np.testing.assert_allclose(
+        tf.reduce_sum(tape.gradient(total, feature)), 200 * 49 * 4, rtol=1e-5
+    )
 
 
 def test_legacy_samples_corners_and_rounds_levels():

@@ -16,8 +16,9 @@ from absl import flags
 
 from a2d_tf import errors, visualize
 from a2d_tf.data.flow import resize_frame
-from a2d_tf.data.manifest import SPLITS, Manifest, write_json
+from a2d_tf.data.manifest import SPLITS, Manifest
 from a2d_tf.errors import InputError
+from a2d_tf.files import write_json
 
 _RECORDS = flags.DEFINE_string("records", None, "Folder of build_records.py.", required=True)
 _JSON = flags.DEFINE_string("json", None, "File for the list of records.", required=True)

@@ -1,6 +1,6 @@
 """Make a mini A2D: a drawn benchmark in the exact layout of the real release.
 
-    python tools/make_mini_a2d.py --output DIR [--videos 400] [--seed 0] [--workers 2]
+python tools/make_mini_a2d.py --output DIR [--videos 400] [--seed 0] [--workers 2]
 """
 
 import pathlib

@@ -32,6 +32,7 @@ from a2d_tf.data.flow import METHODS, Flow, fit, resize_frame
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.release import Release
 from a2d_tf.errors import InputError
+from a2d_tf.files import write_json
 from a2d_tf.labels import A2D, LabelSpace
 
 ON_ERROR = ("fail", "skip")
@@ -212,7 +213,7 @@ def build_shard(release, output, settings, shard, on_error, advance):
         "sizes": dict(sizes),
         "skipped": skipped,
     }
-    manifests.write_json(_sidecar_path(output, shard), sidecar)
+    write_json(_sidecar_path(output, shard), sidecar)
     return sidecar
 
 

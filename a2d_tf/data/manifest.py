@@ -10,6 +10,7 @@ import os
 import pathlib
 
 from a2d_tf.errors import InputError
+from a2d_tf.files import write_json
 from a2d_tf.labels import LabelSpace
 
 SCHEMA = 1  # of the records; raise it when a reader of the old ones would go wrong
@@ -108,14 +109,7 @@ class Manifest:
     @property
     def label_space(self):
         """The `LabelSpace` of the codes."""
-        labels = self.labels
-        return LabelSpace(
-            tuple(labels["actors"]),
-            tuple(labels["actions"]),
-            tuple(labels["codes"]),
-            labels["none_action"],
-            tuple((int(code), tuple(colour)) for code, colour in labels["colours"].items()),
-        )
+        return LabelSpace.from_fields(self.labels)
 
     @property
     def splits(self):
@@ -138,15 +132,6 @@ class Manifest:
             for shard in self.files
             if shard["split"] == split
         ]
-
-
-def write_json(path, value):
-    """Write JSON atomically."""
-    temporary = f"{path}.{os.getpid()}.tmp"
-    with open(temporary, "w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1)
-        file.write("\n")
-    os.replace(temporary, path)
 
 
 def file_digest(path):

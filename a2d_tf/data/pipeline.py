@@ -164,8 +164,8 @@ def count(paths, keep):
     return int(_serialized(paths, keep).reduce(0, lambda total, _: total + 1))
 
 
-def training(manifest, canvas, frames, batch_size, seed, max_instances, val_fraction, shuffle_buffer,
-             flip, scale_jitter, colour_jitter, start_step=0):  # fmt: skip
+def training(manifest, canvas, frames, batch_size, seed, max_instances, val_fraction,
+             shuffle_buffer, flip, scale_jitter, colour_jitter, start_step=0):  # fmt: skip
     """Endless batches of augmented training clips, from `start_step` on.
 
     Args:
@@ -197,7 +197,9 @@ def training(manifest, canvas, frames, batch_size, seed, max_instances, val_frac
     base = manifest.label_space.base
 
     def epoch(number):
-        draw = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0x5EED], tf.int64), number)
+        draw = tf.random.experimental.stateless_fold_in(
+            tf.constant([seed, 0x5EED], tf.int64), number
+        )
         order = tf.argsort(tf.random.stateless_uniform([len(paths)], draw))
 
         # Block by block, since Dataset.shuffle takes no seed that is a tensor, such as an epoch's.
@@ -212,7 +214,11 @@ def training(manifest, canvas, frames, batch_size, seed, max_instances, val_frac
     def load(place, serialized):
         example = _fit(records.parse(serialized, frames), canvas)
         example = augment(
-            example, tf.stack([tf.constant(seed, tf.int64), place]), flip, scale_jitter, colour_jitter
+            example,
+            tf.stack([tf.constant(seed, tf.int64), place]),
+            flip,
+            scale_jitter,
+            colour_jitter,
         )
         return _pad(example, canvas, frames, max_instances, base)
 

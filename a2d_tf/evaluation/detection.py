@@ -15,7 +15,7 @@ from typing import Optional
 import numpy as np
 
 from a2d_tf.errors import InputError
-from a2d_tf.evaluation.report import write_file, write_json
+from a2d_tf.files import write_file, write_json
 
 NMS_IOU = 3, 10  # the fraction 3/10, see _compatible
 MATCH_IOU = 0.5
@@ -193,6 +193,7 @@ class Truth:
         corners = self.boxes.astype(np.float64)
         sizes = corners[:, 2:] - corners[:, :2]
         write_json(
+            path,
             {
                 "images": [
                     {"id": i + 1, "file_name": f"{frame}.png"}
@@ -213,7 +214,7 @@ class Truth:
                     {"id": code, "name": label_space.name(code)} for code in label_space.codes
                 ],
             },
-            path,
+            sort_keys=True,
         )
 
 

@@ -3,10 +3,7 @@
 Published numbers: Ji et al., ECCV 2018, Tables 1 to 3, all on A2D's own test split.
 """
 
-import json
-import os
-
-from a2d_tf.errors import InputError
+from a2d_tf.files import write_json
 
 KINDS = ("actor", "action", "joint")
 
@@ -34,38 +31,9 @@ DETECTION_ROWS = (
 NOTE = "Published rows are for A2D's own test split: compare only figures of that split."
 
 
-def write_file(path, write):
-    """Create or replace a file in one step: `write(file)` fills a temporary binary file beside it.
-
-    Missing parent folders are made.
-
-    Raises:
-      InputError: the file cannot be written.
-    """
-    path = os.fspath(path)
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        try:
-            with open(temporary, "wb") as file:
-                write(file)
-            os.replace(temporary, path)
-        finally:
-            if os.path.exists(temporary):
-                os.remove(temporary)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
-
-
-def write_json(value, path):
-    """Write a value as sorted, indented JSON, in one step; InputError where it cannot be."""
-    text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
-    write_file(path, lambda file: file.write(text.encode()))
-
-
 def write_metrics(metrics, path):
     """Write a metrics dictionary (percent throughout) as `metrics.json`."""
-    write_json(metrics, path)
+    write_json(path, metrics, sort_keys=True)
 
 
 def table(metrics, name="ours"):

@@ -105,9 +105,9 @@ class Evaluator:
         height, width = frame.truth.native_size
         if not chosen.any():
             return np.zeros((height, width), self.labels.code_dtype)
-        parts = [frame.instances[name][chosen][None] for name in ("masks", "boxes", "score", "code")]
-        painted = _paint(*parts, height, width, self.config.inference.paint == "pixel")
-        return painted.numpy()[0].astype(self.labels.code_dtype)
+        parts = [frame.instances[name][chosen] for name in ("masks", "boxes", "score", "code")]
+        painted = mask_ops.paint_one(*parts, height, width, self.config.inference.paint == "pixel")
+        return painted.numpy().astype(self.labels.code_dtype)
 
     def choose_threshold(self, split="val"):
         """The p(actor) threshold of best joint mIoU, and that split's metrics with it.
@@ -228,17 +228,6 @@ class Evaluator:
         )
         flow = cv2.resize(visualize.flow_to_rgb(frame.flow), (width, height))
         return np.concatenate([left, middle, flow], axis=1)
-
-
-@tf.function(
-    input_signature=[
-        tf.TensorSpec([1, None, 28, 28]), tf.TensorSpec([1, None, 4]),
-        tf.TensorSpec([1, None]), tf.TensorSpec([1, None], tf.int32),
-        tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.bool),
-    ]
-)  # fmt: skip
-def _paint(masks, boxes, scores, codes, height, width, per_pixel):
-    return mask_ops.paint(masks, boxes, scores, codes, height, width, per_pixel)
 
 
 def write_png(path, image):

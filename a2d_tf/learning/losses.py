@@ -89,7 +89,8 @@ def mask(logits, truth, classes, positive):
     """Binary cross-entropy on the true class's mask alone, averaged over its pixels (section 3.3).
 
     Args:
-      logits: [B, R, m, m, C]; truth: 0/1 [B, R, m, m]; classes: int32 [B, R]; positive: bool [B, R].
+      logits: [B, R, m, m, C]; truth: 0/1 [B, R, m, m].
+      classes: int32 [B, R]; positive: bool [B, R].
     """
     classes = tf.minimum(classes, logits.shape[-1] - 1)
     logits = tf.gather(tf.transpose(logits, [0, 1, 4, 2, 3]), classes, batch_dims=2)

@@ -1,4 +1,4 @@
-"""The optimizer: SGD with momentum (paper, section 4) or Adam, decoupled weight decay, a schedule."""
+"""The optimizer: SGD with momentum (paper, section 4) or Adam, decoupled decay, a schedule."""
 
 import math
 import warnings

@@ -23,7 +23,7 @@ def _sample(candidates, most, seed):
 
 
 def _match(boxes, truth, present):
-    """Each box's best instance: [.., A, 4], [B, N, 4], bool [B, N] -> (iou [B, A], index [B, A])."""
+    """Best instance of each box: its IoU [B, A], its index [B, A], and all IoUs [B, A, N]."""
     overlaps = box_ops.iou(boxes, truth)
     overlaps = tf.where(present[:, None, :], overlaps, -1.0)
     return tf.reduce_max(overlaps, 2), tf.argmax(overlaps, 2, output_type=tf.int32), overlaps

@@ -1,8 +1,8 @@
 """The training loop: clip in, five losses, one step (paper, section 3.3).
 
-    forward             features -> proposals -> sampled RoIs -> heads -> loss terms
-    make_train_step     gradients of the sum, clipped, applied
-    train_and_evaluate  the loop around it: data, checkpoints, TensorBoard, validation
+forward             features -> proposals -> sampled RoIs -> heads -> loss terms
+make_train_step     gradients of the sum, clipped, applied
+train_and_evaluate  the loop around it: data, checkpoints, TensorBoard, validation
 """
 
 import math
@@ -149,9 +149,7 @@ def make_train_step(network, opt, config):
             values["total"], variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
         gradients, norm = tf.clip_by_global_norm(gradients, config.clip_norm)
-        opt.apply_gradients(
-            zip(gradients, variables), decay_var_list=optimizer.decaying(variables)
-        )
+        opt.apply_gradients(zip(gradients, variables), decay_var_list=optimizer.decaying(variables))
         values["gradient_norm"] = norm
         values.update({k: tf.math.divide_no_nan(*pair) for k, pair in health.items()})
         return values

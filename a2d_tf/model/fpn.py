@@ -1,4 +1,4 @@
-"""The feature pyramid network (Lin et al. 2017) and the region proposal network on it (paper, 3.1)."""
+"""Feature pyramid network (Lin et al. 2017) and region proposal network on it (paper, 3.1)."""
 
 import tensorflow as tf
 
@@ -49,8 +49,12 @@ def rpn(pyramid, channels, anchors_per_cell, name="rpn"):
       (logits [B, A], deltas [B, A, 4]), float32, in the order of `anchors.generate`.
     """
     shared = ConvNorm(channels, 3, name=f"{name}_conv")
-    objectness = ConvNorm(anchors_per_cell, 1, relu=False, stddev=OUTPUT_STDDEV, name=f"{name}_logits")
-    regression = ConvNorm(4 * anchors_per_cell, 1, relu=False, stddev=OUTPUT_STDDEV, name=f"{name}_deltas")
+    objectness = ConvNorm(
+        anchors_per_cell, 1, relu=False, stddev=OUTPUT_STDDEV, name=f"{name}_logits"
+    )
+    regression = ConvNorm(
+        4 * anchors_per_cell, 1, relu=False, stddev=OUTPUT_STDDEV, name=f"{name}_deltas"
+    )
     logits, deltas = [], []
     for level in pyramid:
         hidden = shared(level)

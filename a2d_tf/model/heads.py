@@ -33,8 +33,12 @@ def actor_head(cells, num_classes, units, norm, name="actor"):
     # what they say.
     norm = "none" if norm == "group_norm" else norm
     x = _hidden(_fold(cells), units, norm, name)
-    logits = ConvNorm(num_classes + 1, 1, relu=False, stddev=OUTPUT_STDDEV, name=f"{name}_logits")(x)
-    deltas = ConvNorm(4 * num_classes, 1, relu=False, stddev=OUTPUT_STDDEV, name=f"{name}_deltas")(x)
+    logits = ConvNorm(num_classes + 1, 1, relu=False, stddev=OUTPUT_STDDEV, name=f"{name}_logits")(
+        x
+    )
+    deltas = ConvNorm(4 * num_classes, 1, relu=False, stddev=OUTPUT_STDDEV, name=f"{name}_deltas")(
+        x
+    )
     return (
         _unfold(logits, cells, num_classes + 1),
         _unfold(deltas, cells, num_classes, 4),
@@ -44,7 +48,11 @@ def actor_head(cells, num_classes, units, norm, name="actor"):
 def action_head(cells, num_outputs, units, name="action"):
     """Action logits float32 [B, R, num_outputs], without normalisation."""
     x = _hidden(_fold(cells), units, "none", name)
-    return _unfold(ConvNorm(num_outputs, 1, relu=False, stddev=OUTPUT_STDDEV, name=f"{name}_logits")(x), cells, num_outputs)
+    return _unfold(
+        ConvNorm(num_outputs, 1, relu=False, stddev=OUTPUT_STDDEV, name=f"{name}_logits")(x),
+        cells,
+        num_outputs,
+    )
 
 
 def mask_head(cells, num_classes, channels, layers, norm, name="mask"):

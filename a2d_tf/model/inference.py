@@ -147,6 +147,6 @@ def select(table, labels, label_mode, score_threshold, nms_threshold, max_detect
 
 
 def own_masks(logits, classes):
-    """The mask of each instance's own class: [B, N, m, m, C], [B, N] -> probabilities [B, N, m, m]."""
+    """Each instance's mask, of its own class: [B, N, m, m, C], [B, N] -> sigmoid [B, N, m, m]."""
     logits = tf.gather(tf.transpose(logits, [0, 1, 4, 2, 3]), classes, batch_dims=2)
     return tf.sigmoid(logits)

@@ -164,7 +164,7 @@ class Network(tf.Module):
             name: [tf.reshape(x, [-1, c.frames, *x.shape[1:]]) for x in levels]
             for name, levels in self.towers(frames).items()
         }
-        key = [x[:, c.temporal_layers] for x in pyramids.pop("actor")]
+        key = [tf.unstack(x, axis=1)[c.temporal_layers] for x in pyramids.pop("actor")]
         logits, deltas = self.rpn(key)
         outputs = {
             "actor": key, "action": self.context(pyramids),
@@ -235,9 +235,9 @@ class Network(tf.Module):
 
     def _instances(self, features, size, settings):
         before = min(settings.proposals_before_nms, len(self.anchors))
-        rois, valid = Propose(
-            self.anchors, before, settings.test_proposals, name="proposals"
-        )([features["rpn_logits"], features["rpn_deltas"], size])
+        rois, valid = Propose(self.anchors, before, settings.test_proposals, name="proposals")(
+            [features["rpn_logits"], features["rpn_deltas"], size]
+        )
         outputs = self.roi_heads(
             {"actor": features["actor"], "action": features["action"], "rois": rois}
         )
@@ -295,7 +295,7 @@ def restore(network, run):
     if path is None:
         raise InputError(f"{run}/checkpoints: no checkpoint; train first, with --workdir={run}")
     try:
-        # Partial, for the optimizer's state is not wanted; said first, lest a mismatch be told twice.
+        # Partial: the optimizer's state is not wanted. First, lest a mismatch be told twice.
         status = tf.train.Checkpoint(network=network).restore(path).expect_partial()
         status.assert_existing_objects_matched()
     except (AssertionError, ValueError, tf.errors.OpError) as error:

@@ -37,13 +37,15 @@ class TemporalConv(tf.keras.layers.Layer):
         self.bias = self.add_weight("bias", [channels], initializer="zeros")
 
     def call(self, x):
-        frames, height, width, channels = x.shape[1:]
-        windows = tf.concat([x[:, t : frames - 2 + t] for t in range(3)], axis=-1)
-        windows = tf.reshape(windows, [-1, height, width, 3 * channels])
+        height, width, channels = x.shape[2:]
+        # Unstacked, not sliced: the gradient of a slice fills a whole clip with zeros.
+        frames = tf.unstack(x, axis=1)
+        windows = [tf.concat(frames[t : t + 3], axis=-1) for t in range(len(frames) - 2)]
+        windows = tf.reshape(tf.stack(windows, axis=1), [-1, height, width, 3 * channels])
         kernel = tf.reshape(self.kernel, [1, 1, 3 * channels, channels])
         x = tf.nn.bias_add(tf.nn.conv2d(windows, kernel, 1, "VALID"), self.bias)
         x = tf.nn.relu(x) if self.relu else x
-        return tf.reshape(x, [-1, frames - 2, height, width, channels])
+        return tf.reshape(x, [-1, len(frames) - 2, height, width, channels])
 
 
 def aggregate(pyramid, layers, init, name):
@@ -60,7 +62,7 @@ def aggregate(pyramid, layers, init, name):
     for level, x in enumerate(pyramid):
         for layer in range(layers):
             x = TemporalConv(layer + 1 < layers, init, name=f"{name}_p{level + 2}_t{layer}")(x)
-        out.append(x[:, 0])
+        out.append(tf.squeeze(x, axis=1))
     return out
 
 

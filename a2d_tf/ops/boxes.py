@@ -28,7 +28,7 @@ def intersection(a, b):
 
 
 def iou(a, b):
-    """Pairwise intersection over union of [..., N, 4] and [..., M, 4] -> [..., N, M]; 0 if empty."""
+    """Pairwise overlap of [..., N, 4] and [..., M, 4] -> [..., N, M]; 0 if both are empty."""
     inner = intersection(a, b)
     union = area(a)[..., :, None] + area(b)[..., None, :] - inner
     return tf.math.divide_no_nan(inner, union)

@@ -19,7 +19,7 @@ def crop_targets(masks, rois, matches, size):
     """
     shape = tf.shape(masks)
     maps = tf.reshape(masks, [shape[0] * shape[1], shape[2], shape[3], 1])
-    owners = (tf.range(shape[0])[:, None] * shape[1] + matches)
+    owners = tf.range(shape[0])[:, None] * shape[1] + matches
     cells = roi_align.crop(maps, tf.reshape(rois, [-1, 4]), tf.reshape(owners, [-1]), size)
     cells = tf.reshape(cells, [shape[0], rois.shape[1] or tf.shape(rois)[1], size, size])
     return tf.cast(cells >= 0.5, tf.float32)
@@ -47,7 +47,7 @@ def _interpolation(first, last, length, size):
 
 
 def paste(masks, boxes, height, width):
-    """Masks [B, m, m] resampled into their boxes [B, 4] on an image -> float32 [B, height, width]."""
+    """Masks [B, m, m] resampled into boxes [B, 4] on an image -> float32 [B, height, width]."""
     size = masks.shape[-1]
     rows = _interpolation(boxes[:, 0], boxes[:, 2], height, size)
     columns = _interpolation(boxes[:, 1], boxes[:, 3], width, size)
@@ -96,3 +96,16 @@ def paint(masks, boxes, scores, codes, height, width, per_pixel=False):
         ),
     )  # fmt: skip
     return labels
+
+
+@tf.function(
+    input_signature=[
+        tf.TensorSpec([None, 28, 28]), tf.TensorSpec([None, 4]), tf.TensorSpec([None]),
+        tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.int32),
+        tf.TensorSpec([], tf.bool),
+    ]
+)  # fmt: skip
+def paint_one(masks, boxes, scores, codes, height, width, per_pixel):
+    """`paint` for one image of any size, compiled once: all but height and width without B."""
+    parts = (x[None] for x in (masks, boxes, scores, codes))
+    return paint(*parts, height, width, per_pixel)[0]

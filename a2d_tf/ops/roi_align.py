@@ -108,7 +108,9 @@ def roi_align(pyramid, rois, size, flavour="aligned", image_size=None):
             cells = crop(features, boxes / 4.0 / 2.0**level, box_indices, 2 * size)
         crops.append(cells)
         order.append(tf.cast(here, tf.int32))
-    cells = tf.gather(tf.concat(crops, axis=0), tf.math.invert_permutation(tf.concat(order, axis=0)))
+    cells = tf.gather(
+        tf.concat(crops, axis=0), tf.math.invert_permutation(tf.concat(order, axis=0))
+    )
     if flavour == "aligned":
         cells = tf.nn.avg_pool2d(cells, 2, 2, "VALID")
     channels = pyramid[0].shape[-1]
