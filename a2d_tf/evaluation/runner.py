@@ -85,7 +85,7 @@ class Evaluator:
 
     def _frame(self, truth, batch, outputs, i):
         size = batch["size"][i].numpy()
-        ratio = np.tile(np.array(truth.native_size, np.float32) / size, 2)
+        ratio = np.tile(np.array(truth.native_size) / size, 2).astype(np.float32)
         valid = outputs["valid"][i]
         number = outputs["detections"]["num_detections"][i]
         table = {k: v[i][valid] for k, v in outputs["table"].items()}
