@@ -103,7 +103,7 @@ class LearningConfig:
                               ["sgd", "adam"])  # fmt: skip
     momentum: float = _setting(0.9, "of SGD", low=0, high=1)
     weight_decay: float = _setting(1e-4, "decoupled, times the rate; not on norms, biases", low=0)
-    clip_norm: float = _setting(5.0, "global gradient norm", low=0)
+    clip_norm: float = _setting(5.0, "global gradient norm; 0 clips nothing", low=0)
     lambda_roi_cls: float = _setting(1.0, "lambda 1, proposal objectness", low=0)
     lambda_box_reg: float = _setting(1.0, "lambda 2, boxes of proposals and of actors", low=0)
     lambda_actor_cls: float = _setting(1.0, "lambda 3, actor class", low=0)
@@ -217,19 +217,15 @@ class Config:
                 )
         write_text(path, "\n".join(lines) + "\n")
 
-    def override(self, flag_values=flags.FLAGS):
-        """These settings, with the inference flags that were given on the command line."""
-        given = {
-            field.name: flag_values[field.name].value
-            for field in dataclasses.fields(InferenceConfig)
-            if flag_values[field.name].present
-        }
-        return dataclasses.replace(self, inference=dataclasses.replace(self.inference, **given))
+    @staticmethod
+    def given_inference(flag_values=flags.FLAGS):
+        """The inference flags that were given on the command line: {name: value}."""
+        names = [field.name for field in dataclasses.fields(InferenceConfig)]
+        return {name: flag_values[name].value for name in names if flag_values[name].present}
 
-    def with_threshold(self, threshold):
-        """These settings with another score_threshold."""
-        inference = dataclasses.replace(self.inference, score_threshold=threshold)
-        return dataclasses.replace(self, inference=inference)
+    def with_inference(self, **settings):
+        """These settings with some inference settings replaced."""
+        return dataclasses.replace(self, inference=dataclasses.replace(self.inference, **settings))
 
     def checked(self):
         """Itself, if its settings agree with each other; else InputError."""

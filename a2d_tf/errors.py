@@ -1,8 +1,13 @@
 """Errors a user can act on, and how a command line shows them: one clear line, exit status 1."""
 
+import os
 import sys
 
 from absl import app
+
+# TensorFlow reads it when it loads, which no module does before this one: its notes on devices and
+# end of sequences would bury the one line that matters.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 class InputError(ValueError):

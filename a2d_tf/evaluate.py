@@ -23,7 +23,7 @@ def main(argv):
     workdir = os.path.normpath(_WORKDIR.value)
     manifest = Manifest.load(_RECORDS.value)
     runs.prepare_devices()
-    run = runs.load(workdir)
+    run = runs.load(workdir, Config.given_inference())
     run.check_records(manifest)
     output = os.path.join(workdir, "evaluation", _SPLIT.value)
     metrics = Evaluator(run.network, run.config, manifest).evaluate(

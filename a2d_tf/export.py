@@ -28,7 +28,7 @@ def main(argv):
     output = os.path.normpath(_OUTPUT.value)
     serving.check_output(output)
     runs.prepare_devices()
-    run = runs.load(os.path.normpath(_WORKDIR.value))
+    run = runs.load(os.path.normpath(_WORKDIR.value), Config.given_inference())
     function = serving.export(run, output)
     print(f"{run.checkpoint}, p(actor) >= {run.config.inference.score_threshold:g} -> {output}")
     inputs = function.structured_input_signature[0]

@@ -3,14 +3,13 @@
 `--workdir=RUN` instead of `--saved_model` takes a run that is not exported.
 """
 
-import dataclasses
 import os
 import sys
 
 from absl import flags
 
 from a2d_tf import errors, streaming, video
-from a2d_tf.config import Config, InferenceConfig
+from a2d_tf.config import Config
 from a2d_tf.errors import InputError
 
 _SAVED_MODEL = flags.DEFINE_string("saved_model", None, "folder of a2d_tf.export")
@@ -29,7 +28,9 @@ def _load():
 
     runs.prepare_devices()
     if _WORKDIR.value:
-        return serving.Predictor.from_run(runs.load(os.path.normpath(_WORKDIR.value)))
+        return serving.Predictor.from_run(
+            runs.load(os.path.normpath(_WORKDIR.value), Config.given_inference())
+        )
     return serving.Predictor.from_saved_model(os.path.normpath(_SAVED_MODEL.value))
 
 
@@ -37,7 +38,7 @@ def _check_flags(argv):
     errors.require(argv, video=_VIDEO.value, output=_OUTPUT.value)
     if bool(_SAVED_MODEL.value) == bool(_WORKDIR.value):
         raise InputError("give one of --saved_model and --workdir")
-    given = [f.name for f in dataclasses.fields(InferenceConfig) if flags.FLAGS[f.name].present]
+    given = list(Config.given_inference())
     if _SAVED_MODEL.value and given:
         raise InputError(
             f"--{given[0]} is fixed in a SavedModel; give it to a2d_tf.export, or use --workdir"

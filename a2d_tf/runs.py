@@ -51,14 +51,9 @@ def create(workdir, config, manifest):
     """
     path = os.path.join(workdir, "flags.txt")
     if os.path.exists(path):
-        old = Config.read(path)
-        for field in dataclasses.fields(config.model):
-            before, now = getattr(old.model, field.name), getattr(config.model, field.name)
-            if before != now:
-                raise InputError(
-                    f"{path}: the run there has --{field.name}={before}, not {now}; give another "
-                    "--workdir, or the run's own flags"
-                )
+        check_same(path, config, [f.name for f in dataclasses.fields(config.model)], "model")
+        # What the weights have seen already cannot be taken back.
+        check_same(path, config, ["seed", "val_fraction", "zero_shot_actor", "train_phase"])
         if _record_facts(workdir) != {name: getattr(manifest, name) for name in RECORD_FIELDS}:
             raise InputError(
                 f"{workdir}/records.json: the run there learns from records made otherwise than "
@@ -73,6 +68,31 @@ def create(workdir, config, manifest):
     facts = {name: getattr(manifest, name) for name in RECORD_FIELDS}
     write_json(os.path.join(workdir, "records.json"), facts)
     config.write(path)
+
+
+def check_same(path, config, fields, section="learning"):
+    """InputError where a run's flags.txt has another value in one of a section's fields."""
+    old, new = (getattr(c, section) for c in (Config.read(path), config))
+    for name in fields:
+        if getattr(old, name) != getattr(new, name):
+            raise InputError(
+                f"{path}: the run there has --{name}={getattr(old, name)}, not "
+                f"{getattr(new, name)}; give that, or another run folder"
+            )
+
+
+def start_from(network, config, run):
+    """Give a new run's network the weights of another run, which must be of the same network.
+
+    Raises:
+      InputError: no run there, or one of another network or label space.
+    """
+    path = os.path.join(run, "flags.txt")
+    check_same(path, config, [f.name for f in dataclasses.fields(config.model)], "model")
+    labels = os.path.join(run, "labels.json")
+    if LabelSpace.from_json(labels) != network.labels:
+        raise InputError(f"{labels}: the run has other actors or actions than the records")
+    restore(network, run)
 
 
 def _record_facts(workdir):
@@ -116,18 +136,22 @@ class Run:
             )
 
 
-def load(workdir):
-    """Load a run folder; the command line's inference flags, where given, go over its own.
+def load(workdir, given=None):
+    """Load a run folder.
+
+    Args:
+      workdir: the folder.
+      given: {inference setting: value}, over the run's own.
 
     Raises:
       InputError: no run there, or a damaged one.
     """
     if not os.path.isdir(workdir):
         raise InputError(f"{workdir}: no such run folder; --workdir names what a2d_tf.train made")
-    config = Config.read(os.path.join(workdir, "flags.txt")).override()
+    config = Config.read(os.path.join(workdir, "flags.txt")).with_inference(**(given or {}))
     labels = LabelSpace.from_json(os.path.join(workdir, "labels.json"))
     if config.inference.score_threshold < 0:
-        config = config.with_threshold(_threshold(workdir))
+        config = config.with_inference(score_threshold=_threshold(workdir))
     network = Network(config.model, labels)
     return Run(config, network, _record_facts(workdir), restore(network, workdir))
 
@@ -146,6 +170,7 @@ def _threshold(workdir):
         with open(path, encoding="utf-8") as file:
             return float(json.load(file)["score_threshold"])
     except FileNotFoundError:
+        print(f"{path} is not there: no validation chose a threshold; using {DEFAULT_THRESHOLD}")
         return DEFAULT_THRESHOLD
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(

@@ -20,28 +20,33 @@ def main(argv):
     import tensorflow as tf
 
     from a2d_tf import runs
+    from a2d_tf.data import pipeline
     from a2d_tf.data.manifest import Manifest
     from a2d_tf.evaluation.runner import Evaluator
     from a2d_tf.learning import trainer
-    from a2d_tf.model.network import Network, restore
+    from a2d_tf.model.network import Network
 
     manifest = Manifest.load(_RECORDS.value)
+    pipeline.check_manifest(manifest, config.model.frames)
+    held_out, actors = config.learning.zero_shot_actor, manifest.label_space.actors
+    if held_out and held_out not in actors:
+        raise errors.InputError(f"--zero_shot_actor={held_out} is none of {', '.join(actors)}")
     workdir = os.path.normpath(_WORKDIR.value)
     runs.prepare_devices(config.learning.deterministic)
     tf.keras.utils.set_random_seed(config.learning.seed)
     network = Network(config.model, manifest.label_space)
-    if config.learning.init_run:
-        restore(network, config.learning.init_run)
+    if config.learning.init_run and not tf.train.latest_checkpoint(f"{workdir}/checkpoints"):
+        runs.start_from(network, config, config.learning.init_run)
     runs.create(workdir, config, manifest)
     evaluator = Evaluator(network, config, manifest)
 
-    def evaluate(last):
+    def evaluate():
         """Choose the threshold and score with it; pictures of the same clips every time."""
         threshold, metrics = evaluator.choose_threshold()
         split = "val"
         if threshold is None:
             threshold, split = runs.DEFAULT_THRESHOLD, "train"
-        elif last:
+        else:
             runs.save_threshold(workdir, threshold, metrics)
         scalars = {
             f"segmentation/{kind}_{name}": value

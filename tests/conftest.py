@@ -60,13 +60,13 @@ def tiny_run(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def loaded_run(tiny_run):
-    """`tiny_run` as a `runs.Run`; not by `runs.load`, which asks the command line too."""
+    """`tiny_run` as a `runs.Run`."""
     from a2d_tf import runs
     from a2d_tf.config import Config
     from a2d_tf.labels import A2D
     from a2d_tf.model.network import Network, restore
 
-    config = Config.read(tiny_run / "flags.txt").with_threshold(0.3)
+    config = Config.read(tiny_run / "flags.txt").with_inference(score_threshold=0.3)
     network = Network(config.model, A2D)
     facts = json.loads((tiny_run / "records.json").read_text())
     return runs.Run(config, network, facts, restore(network, str(tiny_run)))

@@ -130,15 +130,15 @@ def test_what_agrees_is_accepted(words):
 
 def test_the_command_line_overrides_inference_settings_it_names_alone():
     values = parsed("--nms_threshold=0.6", "--paint=instance", sections=["inference"])
-    made = CHANGED.override(values)
+    made = CHANGED.with_inference(**Config.given_inference(values))
     assert made.inference == dataclasses.replace(CHANGED.inference, nms_threshold=0.6,
                                                  paint="instance")  # fmt: skip
     assert made.inference.score_threshold == 0.45
     assert (made.model, made.learning) == (CHANGED.model, CHANGED.learning)
-    assert CHANGED.override(parsed(sections=["inference"])) == CHANGED
+    assert Config.given_inference(parsed(sections=["inference"])) == {}
 
 
-def test_with_threshold():
-    made = CHANGED.with_threshold(0.8)
+def test_with_inference():
+    made = CHANGED.with_inference(score_threshold=0.8)
     assert made.inference.score_threshold == 0.8
-    assert made.with_threshold(0.45) == CHANGED
+    assert made.with_inference(score_threshold=0.45) == CHANGED

@@ -291,22 +291,22 @@ def test_balls_are_round(seed):
 
 def test_masks_follow_the_pixels():
     """A frame drawn without its actors differs exactly where they are."""
-    video = synthetic.plan(8, 0)[0]
-    scene, empty = synthetic.Scene(video), synthetic.Scene(video)
+    scenes = [(video, synthetic.Scene(video)) for video in synthetic.plan(8, 0)]
+    unoccluded = [(v, scene) for v, scene in scenes if len(scene._layers) == len(v.codes)]
+    (video, scene), empty = unoccluded[0], synthetic.Scene(unoccluded[0][0])
     empty._layers = []
     key = video.keys[1] - 1
     changed = np.any(scene.image(key) != empty.image(key), axis=2)
     covered = scene.owners(key) > 0
     assert (covered & ~changed).sum() <= 0.03 * covered.sum()  # chance equality of colours
     halo = cv2.dilate(covered.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    occluded = len(scene._layers) > len(video.codes)
-    assert not occluded and not (changed & ~halo).any()
+    assert not (changed & ~halo).any()
 
 
 def test_figures_move_by_programme_relative_to_the_scene():
     """Optical flow at the network's scale, inside masks less outside, has the programme's sign."""
     dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    videos = [v for v in synthetic.plan(60, 0) if len(v.codes) == 1]
+    videos = [v for v in synthetic.plan(400, 0) if len(v.codes) == 1]
     seen = {}
     for video in videos:
         action = A2D.name(video.codes[0]).split("-")[1]

@@ -21,9 +21,9 @@ from a2d_tf.data.flow import METHODS
 from a2d_tf.labels import A2D, LabelSpace
 
 _RELEASE = flags.DEFINE_string(
-    "release", None, "Folder with videoset.csv, clips320H and Annotations.", required=True
+    "release", None, "Folder with videoset.csv, clips320H and Annotations."
 )
-_OUTPUT = flags.DEFINE_string("output", None, "Folder for the records.", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "Folder for the records.")
 _FLOW = flags.DEFINE_enum("flow_method", "dis", METHODS, "Optical flow; the paper's is tvl1.")
 _WORKERS = flags.DEFINE_integer("workers", 2, "Processes that build shards.")
 _ON_ERROR = flags.DEFINE_enum(
@@ -38,7 +38,7 @@ _SHARD = flags.DEFINE_integer("shard_videos", 32, "Videos per shard.")
 
 
 def main(argv):
-    del argv
+    errors.require(argv, release=_RELEASE.value, output=_OUTPUT.value)
     settings = convert.Settings(
         flow_method=_FLOW.value,
         image_height=_HEIGHT.value,

@@ -20,15 +20,15 @@ from a2d_tf.data.manifest import SPLITS, Manifest
 from a2d_tf.errors import InputError
 from a2d_tf.files import write_json
 
-_RECORDS = flags.DEFINE_string("records", None, "Folder of build_records.py.", required=True)
-_JSON = flags.DEFINE_string("json", None, "File for the list of records.", required=True)
+_RECORDS = flags.DEFINE_string("records", None, "Folder of build_records.py.")
+_JSON = flags.DEFINE_string("json", None, "File for the list of records.")
 _DRAW = flags.DEFINE_string("draw", None, "Folder for one picture per record.")
 _LIMIT = flags.DEFINE_integer("limit", None, "At most so many records.", lower_bound=0)
 _SPLIT = flags.DEFINE_enum("split", "all", [*SPLITS, "all"], "Which records.")
 
 
 def main(argv):
-    del argv
+    errors.require(argv, records=_RECORDS.value, json=_JSON.value)
     manifest = Manifest.load(_RECORDS.value)
     splits = manifest.splits if _SPLIT.value == "all" else [_SPLIT.value]
     shards = [shard for split in splits for shard in manifest.shards(split)]

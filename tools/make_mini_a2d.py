@@ -14,7 +14,7 @@ from a2d_tf import errors
 from a2d_tf.data import synthetic
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("output", None, "Folder to make Release in.", required=True)
+flags.DEFINE_string("output", None, "Folder to make Release in.")
 flags.DEFINE_integer("videos", 400, "Number of clips.", lower_bound=2)
 flags.DEFINE_integer("seed", 0, "Seed of everything random.", lower_bound=0)
 flags.DEFINE_integer("workers", 2, "Processes that draw; the result does not depend on them.",
@@ -22,8 +22,7 @@ flags.DEFINE_integer("workers", 2, "Processes that draw; the result does not dep
 
 
 def main(argv):
-    if len(argv) > 1:
-        raise errors.InputError(f"unknown argument '{argv[1]}'; see --help")
+    errors.require(argv, output=FLAGS.output)
     release = synthetic.make_release(FLAGS.output, FLAGS.videos, FLAGS.seed, FLAGS.workers)
     print(f"{release} is ready")
 

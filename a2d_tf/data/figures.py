@@ -155,21 +155,21 @@ def _adult(board, swing, pose, colours):
         angle = side * spread + 7 * swing
         knee = _reach(hip, angle, 0.24)
         foot = _reach(knee, angle - 6, 0.23)
-        board.limb(knee, foot, 0.075, 0.055, trousers * (0.8 if side < 0 else 1))
-        board.limb(hip, knee, 0.1, 0.075, trousers * (0.8 if side < 0 else 1))
-        board.limb(foot, (foot[0] + 0.07, foot[1] - 0.005), 0.05, 0.035, hair)
+        board.limb(knee, foot, 0.1, 0.075, trousers * (0.8 if side < 0 else 1))
+        board.limb(hip, knee, 0.13, 0.1, trousers * (0.8 if side < 0 else 1))
+        board.limb(foot, (foot[0] + 0.07, foot[1] - 0.005), 0.06, 0.045, hair)
     for side in (-1, 1):
-        shoulder = (0.11 * side, 0.78)
+        shoulder = (0.13 * side, 0.78)
         angle = side * (30 + 14 * pose[1 if side < 0 else 2]) - 7 * swing
         elbow = _reach(shoulder, angle, 0.17)
         hand = _reach(elbow, angle + 22, 0.16)
-        board.limb(elbow, hand, 0.05, 0.045, skin)
-        board.limb(shoulder, elbow, 0.07, 0.055, shirt * 0.85)
-    board.limb((0, 0.8), (0.01, 0.88), 0.06, 0.06, skin)
-    board.polygon([(-0.13, 0.8), (-0.05, 0.84), (0.05, 0.84), (0.13, 0.8), (0.1, 0.47),
-                   (-0.1, 0.47)], shirt)  # fmt: skip
-    board.ellipse((0.01, 0.925), (0.062, 0.078), skin)
-    cap = _ellipse((0.0, 0.935), (0.07, 0.078))
+        board.limb(elbow, hand, 0.07, 0.06, skin)
+        board.limb(shoulder, elbow, 0.095, 0.075, shirt * 0.85)
+    board.limb((0, 0.8), (0.01, 0.88), 0.07, 0.07, skin)
+    board.polygon([(-0.16, 0.8), (-0.05, 0.84), (0.05, 0.84), (0.16, 0.8), (0.13, 0.47),
+                   (-0.13, 0.47)], shirt)  # fmt: skip
+    board.ellipse((0.01, 0.915), (0.075, 0.09), skin)
+    cap = _ellipse((0.0, 0.925), (0.083, 0.09))
     board.polygon(cap[cap[:, 1] > 0.945 - 0.4 * cap[:, 0]], hair, outline=0)
     board.eye((0.035, 0.925), 0.014)
 
@@ -343,7 +343,7 @@ _COATS = {
     "cat": (((8, 18), (110, 200), (150, 235)), ((8, 18), (120, 200), (60, 110)), _ANY, _ANY),
     "dog": (((10, 22), (20, 80), (170, 245)), ((5, 15), (90, 180), (50, 100)), _ANY, _ANY),
 }  # fmt: skip
-_ODD = 0.15  # the part of the figures that wear any colours
+_ODD = 0.1  # the part of the figures that wear any colours
 # Contrast and stripe period of each actor's coat, in pixels; no stripes where None.
 _TEXTURES = {
     "adult": (0.2, None), "baby": (0.08, None), "ball": (0.08, None), "bird": (0.22, 6.0),

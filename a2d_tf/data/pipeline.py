@@ -37,12 +37,14 @@ def warp(rgb, flow, boxes, masks, window, flip):
     """
     size = tf.cast(tf.shape(rgb)[1:3], tf.float32)
     origin, step = window[:2], window[2:] / size
-    # crop_and_resize is corner-aligned; this makes it sample at the new pixels' centres.
-    first = (origin + 0.5 * step - 0.5) / (size - 1.0)
-    box = tf.concat([first, first + step], axis=0)[None]
+    # crop_and_resize is corner-aligned and reads zeros outside; this makes it sample at the new
+    # pixels' centres, on frames padded by their own edge (cf. ops/roi_align).
+    first = (origin + 0.5 * step + 0.5) / (size + 1.0)
+    box = tf.concat([first, first + step * (size - 1.0) / (size + 1.0)], axis=0)[None]
 
     def resample(images):
         images = tf.cast(images, tf.float32)
+        images = tf.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]], "SYMMETRIC")
         count = tf.shape(images)[0]
         images = tf.image.crop_and_resize(
             images, tf.tile(box, [count, 1]), tf.range(count), tf.shape(rgb)[1:3]
@@ -70,7 +72,8 @@ def _random_window(size, jitter, seed):
 def augment(example, seed, flip, scale_jitter, colour_jitter):
     """Random mirror, zoom with shift, and brightness and contrast, the same for all frames.
 
-    An instance of which the window leaves less than a tenth, or less than two pixels, is dropped.
+    An instance of which the window leaves less than a tenth of its box, less than two pixels or no
+    mask is dropped.
     """
     seeds = tf.random.experimental.stateless_split(seed, 3)
     size = tf.shape(example["rgb"])[1:3]
@@ -83,6 +86,7 @@ def augment(example, seed, flip, scale_jitter, colour_jitter):
     clipped = tf.clip_by_value(boxes, 0.0, limit)
     old, new = boxes[:, 2:] - boxes[:, :2], clipped[:, 2:] - clipped[:, :2]
     seen = (tf.reduce_min(new, 1) >= 2.0) & (tf.reduce_prod(new, 1) >= 0.1 * tf.reduce_prod(old, 1))
+    seen &= tf.reduce_any(masks > 0, axis=[1, 2])
     draw = tf.random.stateless_uniform([2], seeds[2], -colour_jitter, colour_jitter)
     tinted = tf.cast(rgb, tf.float32) * (1.0 + draw[0]) + 128.0 * draw[1]
     return dict(
@@ -169,7 +173,7 @@ def training(manifest, canvas, frames, batch_size, seed, max_instances, val_frac
     """Endless batches of augmented training clips, from `start_step` on.
 
     Args:
-      manifest: a records.Manifest.
+      manifest: a manifest.Manifest.
       canvas: (height, width); frames: 2L + 1.
 
     Returns:

@@ -31,7 +31,6 @@ from google.protobuf.message import DecodeError
 from pycocotools import mask as rle_tools
 
 from a2d_tf.data.flow import resize_frame
-from a2d_tf.data.manifest import Manifest as Manifest
 from a2d_tf.errors import InputError
 
 JPEG_QUALITY = 95

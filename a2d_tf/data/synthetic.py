@@ -1,6 +1,6 @@
 """A mini A2D: drawn clips in the exact layout of the real release, with exact masks.
 
-Actors differ by shape alone and actions by motion alone. An action is a motion programme relative
+Actors differ by shape and coat, actions by motion alone. An action is a motion programme relative
 to the scene, the same for every actor: an axis (horizontal, vertical or in-plane rotation) and how
 the motion changes from frame to frame. A step is low or high, left or right, equally often in
 every programme of an axis, and place, tilt and limbs follow one law for all actions; so neither one
@@ -102,7 +102,7 @@ def plan(videos, seed):
     plans, vids = [], set()
     for index in range(videos):
         usage = int(index in tests)
-        count = rng.choice([1, 2, 3], p=[0.4, 0.4, 0.2])
+        count = rng.choice([1, 2, 3], p=[0.3, 0.4, 0.3])
         codes = [next(leads[usage])] + [next(companions[usage]) for _ in range(count - 1)]
         vid = _vid(index, rng)
         while vid in vids:
@@ -448,7 +448,7 @@ def _start_worker():
 
 _README = """Mini A2D: drawn clips in the layout of the Actor-Action Dataset (A2D).
 
-Made by tools/make_mini_a2d.py --videos={videos} --seed={seed}
+Made by tools/make_mini_a2d.py --videos={videos} --seed={seed}, drawing 3
 
 videoset.csv                          vid,label,start,end,height,width,frames,annotated,usage
                                       (usage 0 train, 1 test)
@@ -456,5 +456,5 @@ clips320H/<VID>.mp4                   clips
 Annotations/mat/<VID>/<frame>.mat     reS_id, reMask, reBBox, id, class (MATLAB v7.3)
 Annotations/col/<VID>/<frame>.png     label maps in A2D's colours
 
-Frames are numbered from 1. Actors are told by their shape, actions by their motion alone.
+Frames are numbered from 1. Actors are told by shape and coat, actions by their motion alone.
 """

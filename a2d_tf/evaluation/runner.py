@@ -15,7 +15,7 @@ from a2d_tf.errors import InputError
 from a2d_tf.evaluation import detection, report, segmentation, zero_shot
 from a2d_tf.ops import masks as mask_ops
 
-THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 # Instances below this are no candidate for any threshold; more of them would cost mask rows.
 FLOOR = 0.05
 
@@ -51,7 +51,9 @@ class Evaluator:
     def __init__(self, network, config, manifest):
         self.network, self.config, self.manifest = network, config, manifest
         self.labels = network.labels
-        settings = dataclasses.replace(config.inference, score_threshold=FLOOR)
+        given = config.inference.score_threshold
+        floor = min(FLOOR, given) if given >= 0 else FLOOR
+        settings = dataclasses.replace(config.inference, score_threshold=floor)
         self.run = tf.function(network.inference(settings), reduce_retracing=True)
 
     def frames(self, split, limit=None):
@@ -64,7 +66,12 @@ class Evaluator:
         truths = self._truths(split)
         names = ["rgb", "size"] + ["flow"] * self.config.model.use_flow
         seen = 0
-        for batch in batches:
+        batches = iter(batches)
+        while True:
+            with records.naming(self.manifest.directory):
+                batch = next(batches, None)
+            if batch is None:
+                return
             outputs = self.run({name: batch[name] for name in names})
             outputs = tf.nest.map_structure(lambda x: x.numpy(), outputs)
             for i in range(len(batch["video"])):
@@ -117,7 +124,7 @@ class Evaluator:
         """
         confusions = {t: segmentation.Confusion(self.labels) for t in THRESHOLDS}
         count = 0
-        for frame in self.frames(split):
+        for frame in tqdm(self.frames(split), desc=split, unit="frame", leave=False):
             count += 1
             for threshold, confusion in confusions.items():
                 confusion.update(frame.truth.label_map, self.label_map(frame, threshold))
@@ -143,8 +150,19 @@ class Evaluator:
           InputError: the split is empty.
         """
         partial = f"{output}.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        os.makedirs(partial)
+        try:
+            shutil.rmtree(partial, ignore_errors=True)
+            metrics = self._evaluate(split, threshold, partial)
+            shutil.rmtree(output, ignore_errors=True)
+            os.replace(partial, output)
+        except OSError as error:
+            raise InputError(f"{output}: cannot be written ({error.strerror})") from error
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        return metrics
+
+    def _evaluate(self, split, threshold, partial):
+        """`evaluate`, into a folder beside the place of the result."""
         confusion = segmentation.Confusion(self.labels)
         names, tables, truths = [], [], []
         for frame in tqdm(self.frames(split), desc=split, unit="frame", total=self._total(split)):
@@ -170,8 +188,6 @@ class Evaluator:
         metrics.update(detection.evaluate(found, truth, self.labels))
         metrics["zero_shot_actor_ap"] = zero_shot.actor_aps(metrics["per_pair_ap"], self.labels)
         report.write_metrics(metrics, os.path.join(partial, "metrics.json"))
-        shutil.rmtree(output, ignore_errors=True)
-        os.replace(partial, output)
         return metrics
 
     def _total(self, split):

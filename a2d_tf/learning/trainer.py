@@ -12,7 +12,7 @@ import time
 import tensorflow as tf
 from tqdm import tqdm
 
-from a2d_tf.data import pipeline
+from a2d_tf.data import pipeline, records
 from a2d_tf.errors import InputError
 from a2d_tf.learning import losses, optimizer, targets
 from a2d_tf.model import fpn, inference
@@ -148,7 +148,9 @@ def make_train_step(network, opt, config):
         gradients = tape.gradient(
             values["total"], variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
-        gradients, norm = tf.clip_by_global_norm(gradients, config.clip_norm)
+        norm = tf.linalg.global_norm(gradients)
+        if config.clip_norm:
+            gradients, _ = tf.clip_by_global_norm(gradients, config.clip_norm, norm)
         opt.apply_gradients(zip(gradients, variables), decay_var_list=optimizer.decaying(variables))
         values["gradient_norm"] = norm
         values.update({k: tf.math.divide_no_nan(*pair) for k, pair in health.items()})
@@ -193,8 +195,8 @@ def train_and_evaluate(network, manifest, config, workdir, evaluate):
       manifest: of the records.
       config: a Config.
       workdir: gets `checkpoints/` and `tensorboard/`.
-      evaluate: callable(last) -> ({tag: scalar}, {tag: uint8 image [1, H, W, 3]}), run at every
-        validation; `last` says that the training is over.
+      evaluate: callable() -> ({tag: scalar}, {tag: uint8 image [1, H, W, 3]}), run at every
+        validation.
 
     Raises:
       InputError: unusable records or checkpoint, or a loss that is not finite.
@@ -236,9 +238,9 @@ def train_and_evaluate(network, manifest, config, workdir, evaluate):
         for name in ("train", "validation")
     }
 
-    def validate(last=False):
+    def validate():
         values = _mean_losses(validation_step, manifest, config, canvas)
-        scalars, images = evaluate(last)
+        scalars, images = evaluate()
         with writers["validation"].as_default(int(step)):
             for name, value in {**values, **scalars}.items():
                 tf.summary.scalar(name, value)
@@ -254,7 +256,8 @@ def train_and_evaluate(network, manifest, config, workdir, evaluate):
     stream = iter(batches)
     while int(step) < learning.steps:
         before = time.monotonic()
-        batch = next(stream)
+        with records.naming(manifest.directory):
+            batch = next(stream)
         waited += time.monotonic() - before
         values = train_step(batch, step.value())
         step.assign_add(1)
@@ -282,7 +285,7 @@ def train_and_evaluate(network, manifest, config, workdir, evaluate):
             validate()
             began, waited = time.monotonic(), 0.0
     bar.close()
-    validate(last=True)
+    validate()
 
 
 def _tag(name):

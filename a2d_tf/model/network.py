@@ -108,19 +108,20 @@ class Network(tf.Module):
             for s in STRIDES[:4]
         ]  # fmt: skip
 
-    def _backbone(self, x, name, norm):
+    def _backbone(self, x, name, norm, deviation):
         c = self.config
         # A normalised flow stem would erase the speed, which is what flow is there to tell.
         stem = "none" if name == "flow" and norm == "group_norm" else None
         return resnet.resnet(x, c.backbone, c.width_multiplier, norm, c.stride_in_1x1,
-                             stem_norm=stem, name=f"{name}_resnet")  # fmt: skip
+                             stem_norm=stem, deviation=deviation,
+                             name=f"{name}_resnet")  # fmt: skip
 
     def _towers(self):
         c = self.config
         rgb = tf.keras.Input([*self.image_size, 3], dtype=tf.uint8, name="rgb")
         inputs = {"rgb": rgb}
         x = (tf.cast(rgb, tf.float32) - tf.constant(RGB_MEAN)) * c.pixel_scale
-        maps = self._backbone(x, "rgb", c.norm)
+        maps = self._backbone(x, "rgb", c.norm, 64.0 * c.pixel_scale)
         outputs = {"actor": fpn.fpn(maps, c.fpn_channels, "rgb_fpn")}
         outputs["rgb"] = outputs["actor"]
         if c.action_topdown == "separate":
@@ -129,7 +130,9 @@ class Network(tf.Module):
             flow = inputs["flow"] = tf.keras.Input([*self.image_size, 2], name="flow")
             x = tf.concat([flow, tf.norm(flow, axis=-1, keepdims=True)], axis=-1) * c.flow_scale
             norm = c.norm if c.flow_norm == "same" else c.flow_norm
-            outputs["flow"] = fpn.fpn(self._backbone(x, "flow", norm), c.fpn_channels, "flow_fpn")
+            outputs["flow"] = fpn.fpn(
+                self._backbone(x, "flow", norm, c.flow_scale), c.fpn_channels, "flow_fpn"
+            )
         return tf.keras.Model(inputs, outputs, name="towers")
 
     def _context(self):
@@ -279,7 +282,7 @@ class Network(tf.Module):
 
 
 def restore(network, run):
-    """Load the weights of a run folder's best or newest checkpoint into the network.
+    """Load the weights of a run folder's newest checkpoint into the network.
 
     Args:
       network: a Network of the run's own ModelConfig and label space.

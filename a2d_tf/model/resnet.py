@@ -4,6 +4,8 @@ One builder serves every layout of public weights: the stride may sit on the fir
 (the original, matterport, keras.applications, detectron2) or on the 3x3 (torchvision).
 """
 
+import math
+
 import tensorflow as tf
 
 BLOCKS = {
@@ -22,7 +24,10 @@ OUTPUT_STDDEV = 0.01
 
 
 class GroupNorm(tf.keras.layers.Layer):
-    """Group normalisation (Wu and He 2018) over groups of eight neighbouring channels."""
+    """Group normalisation (Wu and He 2018) over groups of eight neighbouring channels.
+
+    Fewer where eight does not divide the channels.
+    """
 
     def __init__(self, epsilon=1e-5, **kwargs):
         super().__init__(**kwargs)
@@ -30,9 +35,7 @@ class GroupNorm(tf.keras.layers.Layer):
 
     def build(self, shape):
         channels = shape[-1]
-        self.groups = max(1, channels // _GROUP_CHANNELS)
-        if channels % self.groups:
-            raise ValueError(f"{self.name}: {channels} channels do not divide into groups of 8")
+        self.groups = channels // math.gcd(channels, _GROUP_CHANNELS)
         self.gamma = self.add_weight("gamma", [channels], initializer="ones")
         self.beta = self.add_weight("beta", [channels], initializer="zeros")
 
@@ -59,17 +62,17 @@ class ConvNorm(tf.keras.layers.Layer):
     in the graph, W * gamma / sqrt(variance + epsilon), at each step: the gradient reaches W
     exactly, and the map costs no pass over the activations. `none` has a bias instead. Kernels
     start from the law that keeps the variance, He's with a ReLU and LeCun's without, or from a
-    normal law of the `stddev` given.
+    normal law of the `stddev` given. `gain` is gamma's start under `frozen_bn`.
     """
 
     def __init__(self, filters, size, strides=1, norm="none", relu=True, epsilon=1e-5,
-                 padding="same", stddev=None, **kwargs):  # fmt: skip
+                 padding="same", stddev=None, gain=1.0, **kwargs):  # fmt: skip
         super().__init__(**kwargs)
         if norm not in NORMS:
             raise ValueError(f"norm is one of {NORMS}, got {norm}")
         self.filters, self.size, self.strides, self.norm = filters, size, strides, norm
         self.relu, self.epsilon, self.padding = relu, epsilon, padding.upper()
-        self.stddev = stddev
+        self.stddev, self.gain = stddev, gain
 
     def build(self, shape):
         kernel = [self.size, self.size, shape[-1], self.filters]
@@ -78,7 +81,8 @@ class ConvNorm(tf.keras.layers.Layer):
             init = tf.keras.initializers.RandomNormal(stddev=self.stddev)
         self.kernel = self.add_weight("kernel", kernel, initializer=init)
         if self.norm == "frozen_bn":
-            for name, value in (("gamma", 1), ("beta", 0), ("mean", 0), ("variance", 1)):
+            start = (("gamma", self.gain), ("beta", 0), ("mean", 0), ("variance", 1))
+            for name, value in start:
                 weight = self.add_weight(
                     name, [self.filters], trainable=False,
                     initializer=tf.keras.initializers.Constant(value),
@@ -108,12 +112,13 @@ class ConvNorm(tf.keras.layers.Layer):
         return tf.nn.relu(x) if self.relu else x
 
 
-def _bottleneck(x, width, strides, norm, epsilon, stride_in_1x1, name):
+def _bottleneck(x, width, strides, norm, epsilon, stride_in_1x1, gain, name):
     """1x1, 3x3, 1x1 with a shortcut; projected where the shape changes."""
     first, second = (strides, 1) if stride_in_1x1 else (1, strides)
     y = ConvNorm(width, 1, first, norm, epsilon=epsilon, name=f"{name}_conv1")(x)
     y = ConvNorm(width, 3, second, norm, epsilon=epsilon, name=f"{name}_conv2")(y)
-    y = ConvNorm(4 * width, 1, 1, norm, relu=False, epsilon=epsilon, name=f"{name}_conv3")(y)
+    y = ConvNorm(4 * width, 1, 1, norm, relu=False, epsilon=epsilon, gain=gain,
+                 name=f"{name}_conv3")(y)  # fmt: skip
     if strides != 1 or x.shape[-1] != 4 * width:
         x = ConvNorm(4 * width, 1, strides, norm, relu=False, epsilon=epsilon,
                      name=f"{name}_shortcut")(x)  # fmt: skip
@@ -121,7 +126,7 @@ def _bottleneck(x, width, strides, norm, epsilon, stride_in_1x1, name):
 
 
 def resnet(x, backbone, width_multiplier=1.0, norm="frozen_bn", stride_in_1x1=True, epsilon=1e-5,
-           stem_norm=None, name="resnet"):  # fmt: skip
+           stem_norm=None, deviation=1.0, name="resnet"):  # fmt: skip
     """Feature maps C2..C5 of an image batch.
 
     Args:
@@ -132,6 +137,9 @@ def resnet(x, backbone, width_multiplier=1.0, norm="frozen_bn", stride_in_1x1=Tr
       stride_in_1x1: whether a stage strides in its first 1x1 or in its 3x3 convolution.
       epsilon: of the normalisation; part of the weights.
       stem_norm: another norm for the stem, where given.
+      deviation: typical size of the input's values. A frozen norm normalises nothing, so its start
+        must see to it that activations begin near one: it divides by the deviation in the stem,
+        and by the root of a stage's blocks where they add up.
 
     Returns:
       list of [N, H/4, W/4, 4w], [N, H/8, W/8, 8w], [N, H/16, W/16, 16w], [N, H/32, W/32, 32w] with
@@ -142,13 +150,13 @@ def resnet(x, backbone, width_multiplier=1.0, norm="frozen_bn", stride_in_1x1=Tr
     width = int(round(64 * width_multiplier))
     x = tf.pad(x, [[0, 0], [3, 3], [3, 3], [0, 0]])
     x = ConvNorm(width, 7, 2, stem_norm or norm, epsilon=epsilon, padding="valid",
-                 name=f"{name}_stem")(x)  # fmt: skip
+                 gain=1 / deviation, name=f"{name}_stem")(x)  # fmt: skip
     x = tf.keras.layers.MaxPooling2D(3, 2, padding="same", name=f"{name}_pool")(x)
     maps = []
     for stage, blocks in enumerate(BLOCKS[backbone]):
         for block in range(blocks):
             strides = 2 if block == 0 and stage > 0 else 1
             x = _bottleneck(x, width * 2**stage, strides, norm, epsilon, stride_in_1x1,
-                            f"{name}_c{stage + 2}_b{block}")  # fmt: skip
+                            blocks**-0.5, f"{name}_c{stage + 2}_b{block}")  # fmt: skip
         maps.append(x)
     return maps

@@ -20,8 +20,6 @@ import tensorflow as tf
 
 from a2d_tf.ops import boxes as box_ops
 
-FLAVOURS = ("aligned", "legacy")
-
 
 def assign_levels(boxes, num_levels, flavour="aligned", image_size=None):
     """Pyramid level of each box, as an index into levels of stride 4, 8, 16, ...

@@ -1,0 +1,76 @@
+"""The command lines: what a user's mistakes print, and one run from flags to metrics."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+TINY = (
+    "--image_height=64 --image_width=96 --backbone=resnet14 --width_multiplier=0.125 --norm=none "
+    "--stride_in_1x1=false --fpn_channels=16 --rpn_channels=16 --head_units=32 --mask_channels=16 "
+    "--mask_layers=1 --test_proposals=20 --train_proposals=50 --max_detections=5 --roi_samples=16 "
+    "--max_instances=4 --batch_size=2 --learning_rate=0.001"
+).split()
+
+
+def run(module, *arguments):
+    environment = dict(os.environ, PYTHONPATH=str(ROOT), TF_CPP_MIN_LOG_LEVEL="3")
+    return subprocess.run(
+        [sys.executable, "-m", f"a2d_tf.{module}", *map(str, arguments)],
+        capture_output=True, text=True, env=environment, cwd=ROOT,
+    )  # fmt: skip
+
+
+def complaint(result):
+    """The one line of a run that ended with an error."""
+    assert result.returncode == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    return [line for line in result.stderr.splitlines() if line.startswith("error: ")][-1]
+
+
+@pytest.fixture(scope="module")
+def trained(mini_records, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    result = run("train", *TINY, f"--records={mini_records.directory}", f"--workdir={folder}",
+                 "--steps=2", "--val_fraction=0.6", "--pictures=1")  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def test_train_then_evaluate(trained, mini_records):
+    assert json.loads((trained / "score_threshold.json").read_text())["score_threshold"] > 0
+    records = f"--records={mini_records.directory}"
+    result = run("evaluate", f"--workdir={trained}", records, "--split=test")
+    assert result.returncode == 0, result.stderr
+    metrics = json.loads((trained / "evaluation" / "test" / "metrics.json").read_text())
+    assert set(metrics["segmentation"]) == set(metrics["detection"]) == {"actor", "action", "joint"}
+    assert len(metrics["per_pair_ap"]) == 43 and len(metrics["zero_shot_actor_ap"]) == 7
+    assert "Table 1" in result.stdout
+
+
+def test_a_run_folder_of_another_network_is_refused(trained, mini_records):
+    result = run("train", *TINY, "--head_units=64", f"--records={mini_records.directory}",
+                 f"--workdir={trained}")  # fmt: skip
+    assert "--head_units=32, not 64" in complaint(result)
+
+
+def test_mistakes_in_training(tmp_path, mini_records):
+    records, workdir = f"--records={mini_records.directory}", f"--workdir={tmp_path / 'run'}"
+    assert "--records is missing" in complaint(run("train", workdir))
+    assert "multiple of 32" in complaint(run("train", records, workdir, "--image_height=50"))
+    (tmp_path / "empty").mkdir()
+    empty = f"--records={tmp_path / 'empty'}"
+    assert "build_records.py" in complaint(run("train", empty, workdir))
+    long = run("train", *TINY, records, workdir, "--temporal_layers=3")
+    assert "clips of 5 frames" in complaint(long) and "--clip_frames=7" in complaint(long)
+    assert not (tmp_path / "run").exists()
+
+
+def test_mistakes_in_evaluation(tmp_path, mini_records):
+    records = f"--records={mini_records.directory}"
+    assert "no such run folder" in complaint(run("evaluate", records, f"--workdir={tmp_path}/no"))
+    assert "flags.txt" in complaint(run("evaluate", records, f"--workdir={tmp_path}"))
