@@ -1,6 +1,7 @@
 """Settings: flags, the run folder's file, contradictions."""
 
 import dataclasses
+import pathlib
 import re
 
 import pytest
@@ -8,6 +9,7 @@ from absl import flags
 
 from a2d_tf.config import Config, InferenceConfig, LearningConfig, ModelConfig
 from a2d_tf.errors import InputError
+from a2d_tf.labels import A2D
 
 
 def parsed(*words, sections=("model", "inference", "learning")):
@@ -142,3 +144,47 @@ def test_with_inference():
     made = CHANGED.with_inference(score_threshold=0.8)
     assert made.inference.score_threshold == 0.8
     assert made.with_inference(score_threshold=0.45) == CHANGED
+
+
+CONFIGS = pathlib.Path(__file__).resolve().parents[1] / "configs"
+EXPECTED = {
+    "no_flow": {"use_flow": False},
+    "no_temporal": {"temporal_layers": 0},
+    "no_mask": {"use_mask": False},
+    "mask_rcnn_baseline": {"label_mode": "cartesian", "use_flow": False, "temporal_layers": 0},
+    "cartesian": {"label_mode": "cartesian"},
+    "hierarchical": {"label_mode": "hierarchical"},
+    "late_fusion": {"fusion": "late"},
+    "no_joint_actor": {"train_phase": "actor"},
+    "no_joint_action": {"train_phase": "action", "init_run": "actor_run"},
+    **{f"zero_shot_{actor}": {"zero_shot_actor": actor} for actor in A2D.actors},
+}
+
+
+def test_every_ablation_has_its_expectation():
+    assert {path.stem for path in (CONFIGS / "ablations").glob("*.flags")} == set(EXPECTED)
+
+
+@pytest.mark.parametrize("base", ["a2d", "mini"])
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_flagfiles_compose(base, name):
+    """An ablation over a base changes what it says and nothing else."""
+    start = [f"--flagfile={CONFIGS}/{base}.flags"]
+    init = ["--init_run=actor_run"] if name == "no_joint_action" else []
+    plain = from_words(*start)
+    made = from_words(*start, f"--flagfile={CONFIGS}/ablations/{name}.flags", *init)
+    changed = {
+        field.name: getattr(getattr(made, section), field.name)
+        for section in ("model", "inference", "learning")
+        for field in dataclasses.fields(getattr(made, section))
+        if getattr(getattr(made, section), field.name)
+        != getattr(getattr(plain, section), field.name)
+    }
+    assert changed == EXPECTED[name]
+
+
+def test_the_paper_is_the_a2d_flagfile():
+    config = from_words(f"--flagfile={CONFIGS}/a2d.flags")
+    model, learning = config.model, config.learning
+    assert (model.backbone, model.image_height, model.image_width) == ("resnet101", 256, 256)
+    assert (learning.roi_samples, learning.learning_rate, learning.optimizer) == (64, 2e-4, "sgd")

@@ -34,4 +34,4 @@ if [ ! -x .venv/bin/python ] || [ "$(cat .venv/installed 2>/dev/null)" != "$want
   fi
   echo "$wanted" >.venv/installed
 fi
-export PATH="$PWD/.venv/bin:$PATH" PYTHONPATH="$PWD" TF_CPP_MIN_LOG_LEVEL=2
+export PATH="$PWD/.venv/bin:$PATH" PYTHONPATH="$PWD"

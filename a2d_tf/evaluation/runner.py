@@ -56,7 +56,7 @@ class Evaluator:
         settings = dataclasses.replace(config.inference, score_threshold=floor)
         self.run = tf.function(network.inference(settings), reduce_retracing=True)
 
-    def frames(self, split, limit=None):
+    def frames(self, split):
         """Yield a `Frame` for each key frame of a split, in the records' order."""
         learning = self.config.learning
         batches = pipeline.evaluation(
@@ -65,7 +65,6 @@ class Evaluator:
         )  # fmt: skip
         truths = self._truths(split)
         names = ["rgb", "size"] + ["flow"] * self.config.model.use_flow
-        seen = 0
         batches = iter(batches)
         while True:
             with records.naming(self.manifest.directory):
@@ -76,9 +75,6 @@ class Evaluator:
             outputs = tf.nest.map_structure(lambda x: x.numpy(), outputs)
             for i in range(len(batch["video"])):
                 yield self._frame(next(truths), batch, outputs, i)
-                seen += 1
-                if seen == limit:
-                    return
 
     def _truths(self, split):
         """The truth of the records that `pipeline.evaluation` yields, in the same order."""
@@ -219,12 +215,23 @@ class Evaluator:
         return detection.Truth(names, np.repeat(np.arange(len(names)), counts), boxes, codes)
 
     def pictures(self, split, threshold, limit):
-        """Truth | prediction | flow of the split's first frames: {tag: uint8 [1, H, W, 3]}."""
-        images = {}
-        for frame in self.frames(split, limit):
+        """Truth | prediction | flow of the first frame of so many videos of the split.
+
+        Returns:
+          {tag: uint8 [1, H, 3 W, 3]}.
+        """
+        images, seen = {}, set()
+        frames = self.frames(split) if limit else ()
+        for frame in frames:
             truth = frame.truth
-            tag = f"{split}/{truth.video}/{truth.frame:05d}"
-            images[tag] = self.picture(frame, threshold)[None]
+            if truth.video in seen:
+                continue
+            seen.add(truth.video)
+            images[f"{split}/{truth.video}/{truth.frame:05d}"] = self.picture(frame, threshold)[
+                None
+            ]
+            if len(seen) == limit:
+                break
         return images
 
     def picture(self, frame, threshold):
