@@ -46,8 +46,8 @@ def train(records, workdir, kill_after=None, steps=6, **learning):
         if step == kill_after:
             raise Killed
 
-    def evaluate(last):
-        calls.append(last)
+    def evaluate():
+        calls.append(True)
         return {"segmentation/joint_miou": 12.5}, {"clip": tf.zeros([1, 4, 4, 3], tf.uint8)}
 
     with pytest.MonkeyPatch.context() as patch:

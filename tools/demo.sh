@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 out=work/demo videos=400 train=()
 case "${1:-}" in
   "") ;;
-  --quick) out=work/demo_quick videos=60 train=(--steps=120 --warmup_steps=20) ;;
+  --quick) out=work/demo_quick videos=60 train=(--steps=250 --warmup_steps=20) ;;
   *) echo "usage: tools/demo.sh [--quick]" >&2; exit 2 ;;
 esac
 
