@@ -44,7 +44,7 @@ def test_matches_the_oracle_border_boxes_included(n):
     boxes[:, 2] = [height - 0.4, 0, height, 0.3]
     made = roi_align.roi_align([feature], tf.constant(4 * boxes, tf.float32), n)
     expected = [[separable(f, box, n) for box in rows] for f, rows in zip(feature, boxes)]
-    np.testing.assert_allclose(made, expected, atol=2e-5)
+    np.testing.assert_allclose(made, expected, atol=1e-5)
 
 
 def test_resize_invariance():
