@@ -50,22 +50,17 @@ def create(workdir, config, manifest):
       InputError: the folder holds a run of another network or of other records.
     """
     path = os.path.join(workdir, "flags.txt")
+    facts = {name: getattr(manifest, name) for name in RECORD_FIELDS}
     if os.path.exists(path):
-        check_same(path, config, [f.name for f in dataclasses.fields(config.model)], "model")
+        _check_network(workdir, config, manifest.label_space)
         # What the weights have seen already cannot be taken back.
         check_same(path, config, ["seed", "val_fraction", "zero_shot_actor", "train_phase"])
-        if _record_facts(workdir) != {name: getattr(manifest, name) for name in RECORD_FIELDS}:
+        if _record_facts(workdir) != facts:
             raise InputError(
                 f"{workdir}/records.json: the run there learns from records made otherwise than "
                 f"those in {manifest.directory}; give another --workdir"
             )
-        if LabelSpace.from_json(os.path.join(workdir, "labels.json")) != manifest.label_space:
-            raise InputError(
-                f"{workdir}/labels.json: the run there has other actors or actions than the "
-                f"records in {manifest.directory}; give another --workdir"
-            )
     write_text(os.path.join(workdir, "labels.json"), manifest.label_space.to_json())
-    facts = {name: getattr(manifest, name) for name in RECORD_FIELDS}
     write_json(os.path.join(workdir, "records.json"), facts)
     config.write(path)
 
@@ -87,12 +82,20 @@ def start_from(network, config, run):
     Raises:
       InputError: no run there, or one of another network or label space.
     """
-    path = os.path.join(run, "flags.txt")
-    check_same(path, config, [f.name for f in dataclasses.fields(config.model)], "model")
-    labels = os.path.join(run, "labels.json")
-    if LabelSpace.from_json(labels) != network.labels:
-        raise InputError(f"{labels}: the run has other actors or actions than the records")
+    _check_network(run, config, network.labels)
     restore(network, run)
+
+
+def _check_network(workdir, config, labels):
+    """InputError unless the run's network has these settings and this label space."""
+    path = os.path.join(workdir, "flags.txt")
+    check_same(path, config, [f.name for f in dataclasses.fields(config.model)], "model")
+    path = os.path.join(workdir, "labels.json")
+    if LabelSpace.from_json(path) != labels:
+        raise InputError(
+            f"{path}: the run there has other actors or actions than the records; give another "
+            "run folder"
+        )
 
 
 def _record_facts(workdir):

@@ -186,11 +186,7 @@ def training(manifest, canvas, frames, batch_size, seed, max_instances, val_frac
       InputError: too short clips, or no record in the split.
     """
     check_manifest(manifest, frames)
-    paths = manifest.shards("train")
-
-    def keep(video):
-        return ~is_validation(video, val_fraction)
-
+    paths, keep = split_shards(manifest, "train"), split_filter("train", val_fraction)
     total = count(paths, keep)
     if total == 0:
         raise InputError(
@@ -243,7 +239,7 @@ def evaluation(manifest, split, canvas, frames, batch_size, max_instances, val_f
     and errors see `training`.
     """
     check_manifest(manifest, frames)
-    paths = manifest.shards("test" if split == "test" else "train")
+    paths = split_shards(manifest, split)
 
     def load(serialized):
         example = _fit(records.parse(serialized, frames), canvas)
@@ -251,6 +247,11 @@ def evaluation(manifest, split, canvas, frames, batch_size, max_instances, val_f
 
     dataset = _serialized(paths, split_filter(split, val_fraction))
     return dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size).prefetch(2)
+
+
+def split_shards(manifest, split):
+    """The shards that hold a split; those of 'train' and 'val' are the same."""
+    return manifest.shards("test" if split == "test" else "train")
 
 
 def split_filter(split, val_fraction):

@@ -79,7 +79,7 @@ class Evaluator:
     def _truths(self, split):
         """The truth of the records that `pipeline.evaluation` yields, in the same order."""
         keep = pipeline.split_filter(split, self.config.learning.val_fraction)
-        for path in self.manifest.shards("test" if split == "test" else "train"):
+        for path in pipeline.split_shards(self.manifest, split):
             with records.naming(path):
                 for serialized in records.read_shard(path):
                     truth = records.read_truth(serialized)

@@ -9,6 +9,7 @@ import math
 import os
 import time
 
+import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
@@ -52,11 +53,7 @@ def forward(network, batch, seed, config, training):
         proposals, valid, batch["boxes"], present, annotated, config.roi_samples,
         config.positive_fraction, seeds[0], config.add_truth_rois,
     )  # fmt: skip
-    classes = batch["actors"]
-    if mode == "cartesian":
-        lookup = tf.constant(_pair_index(labels), tf.int32)
-        cells = batch["actors"] * len(labels.actions) + batch["actions"]
-        classes = tf.gather(lookup, tf.maximum(cells, 0))
+    classes = _classes(batch["actors"], batch["actions"], labels, mode)
     wanted = targets.roi_targets(
         rows, batch["boxes"], classes, batch["actors"], batch["actions"], network.num_classes,
         inference.HEAD_WEIGHTS,
@@ -92,12 +89,12 @@ def forward(network, batch, seed, config, training):
     return terms, _health(proposals, batch, rows)
 
 
-def _pair_index(labels):
-    """Class of each of the |X| |Y| pairs under cartesian labels; 0 where the pair is invalid."""
-    index = [0] * (len(labels.actors) * len(labels.actions))
-    for pair, (actor, action) in enumerate(labels.pairs):
-        index[actor * len(labels.actions) + action] = pair
-    return index
+def _classes(actors, actions, labels, label_mode):
+    """What the actor head should call instances: int32 of the shape of the 0-based labels given."""
+    lookup = np.zeros(labels.valid.shape, np.int32)
+    lookup[labels.valid] = inference.class_of_pair(labels, label_mode)
+    # Padding is -1; no loss reads its class, but the lookup must bear it.
+    return tf.gather_nd(lookup, tf.maximum(tf.stack([actors, actions], axis=-1), 0))
 
 
 def _mask_term(network, features, batch, rows, wanted, config, training):
@@ -134,6 +131,12 @@ def weighted(terms, config):
     return dict(values, total=tf.add_n(list(values.values())))
 
 
+def _scalars(terms, health, config):
+    """What a step reports: the weighted terms, their total, and the health figures."""
+    ratios = {name: tf.math.divide_no_nan(*pair) for name, pair in health.items()}
+    return {**weighted(terms, config), **ratios}
+
+
 def make_train_step(network, opt, config):
     """The compiled step: (batch, step int64 scalar) -> dict of scalar losses and health."""
 
@@ -143,8 +146,7 @@ def make_train_step(network, opt, config):
         variables = network.trainable_weights
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
-            terms, health = forward(network, batch, seed, config, training=True)
-            values = weighted(terms, config)
+            values = _scalars(*forward(network, batch, seed, config, training=True), config)
         gradients = tape.gradient(
             values["total"], variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
@@ -152,9 +154,7 @@ def make_train_step(network, opt, config):
         if config.clip_norm:
             gradients, _ = tf.clip_by_global_norm(gradients, config.clip_norm, norm)
         opt.apply_gradients(zip(gradients, variables), decay_var_list=optimizer.decaying(variables))
-        values["gradient_norm"] = norm
-        values.update({k: tf.math.divide_no_nan(*pair) for k, pair in health.items()})
-        return values
+        return dict(values, gradient_norm=norm)
 
     return train_step
 
@@ -165,10 +165,7 @@ def make_validation_step(network, config):
     @tf.function(reduce_retracing=True)
     def validation_step(batch):
         seed = tf.constant(VALIDATION_SEED, tf.int64)
-        terms, health = forward(network, batch, seed, config, training=False)
-        values = weighted(terms, config)
-        values.update({k: tf.math.divide_no_nan(*pair) for k, pair in health.items()})
-        return values
+        return _scalars(*forward(network, batch, seed, config, training=False), config)
 
     return validation_step
 

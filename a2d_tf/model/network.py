@@ -237,10 +237,9 @@ class Network(tf.Module):
         )
 
     def _instances(self, features, size, settings):
-        before = min(settings.proposals_before_nms, len(self.anchors))
-        rois, valid = Propose(self.anchors, before, settings.test_proposals, name="proposals")(
-            [features["rpn_logits"], features["rpn_deltas"], size]
-        )
+        rois, valid = Propose(
+            self.anchors, settings.proposals_before_nms, settings.test_proposals, name="proposals"
+        )([features["rpn_logits"], features["rpn_deltas"], size])
         outputs = self.roi_heads(
             {"actor": features["actor"], "action": features["action"], "rois": rois}
         )
