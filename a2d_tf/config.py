@@ -55,6 +55,9 @@ class ModelConfig:
         "shared", "the action branch's RGB top-down: the actor's or its own", ["shared", "separate"]
     )
     use_mask: bool = _setting(True, "the mask head; without it boxes are painted")
+    use_refiner: bool = _setting(False, "a segmenter of boxes in place of the mask head (4.3)")
+    refiner_size: int = _setting(128, "side of its patches, pixels, a multiple of 32", low=32)
+    refiner_channels: int = _setting(64, "channels of its refinement modules", low=4)
     label_mode: str = _setting(
         "decoupled", "p(actor) p(action), one softmax over pairs, or p(actor) p(action | actor)",
         ["decoupled", "cartesian", "hierarchical"],
@@ -111,8 +114,9 @@ class LearningConfig:
     lambda_mask: float = _setting(1.0, "lambda 5, mask", low=0)
     zero_shot_actor: str = _setting("", "actor whose action labels are withheld (section 4.4)")
     train_phase: str = _setting(
-        "joint", "all; the actor branch; or flow tower, temporal layers and action head alone",
-        ["joint", "actor", "action"],
+        "joint", "all but the refiner; the actor branch; flow tower, temporal layers and action "
+        "head; or the refiner alone",
+        ["joint", "actor", "action", "refiner"],
     )  # fmt: skip
     init_run: str = _setting("", "run folder whose weights a new run starts from")
     rpn_samples: int = _setting(256, "anchors a frame in the proposal loss", low=2)
@@ -230,7 +234,7 @@ class Config:
     def checked(self):
         """Itself, if its settings agree with each other; else InputError."""
         model, learning = self.model, self.learning
-        for name in ("image_height", "image_width"):
+        for name in ("image_height", "image_width", "refiner_size"):
             if getattr(model, name) % 32:
                 raise InputError(f"--{name}={getattr(model, name)} must be a multiple of 32")
         try:
@@ -250,8 +254,14 @@ class Config:
                 "--zero_shot_actor withholds action labels, which only --label_mode=decoupled can "
                 f"share between actors; got --label_mode={model.label_mode}"
             )
-        if learning.train_phase == "action" and not learning.init_run:
-            raise InputError("--train_phase=action freezes the actor branch: give --init_run")
+        if model.use_refiner and model.use_mask:
+            raise InputError("--use_refiner stands in for the mask head; it needs --use_mask=false")
+        if learning.train_phase == "refiner" and not model.use_refiner:
+            raise InputError("--train_phase=refiner trains the refiner; it needs --use_refiner")
+        if learning.train_phase in ("action", "refiner") and not learning.init_run:
+            raise InputError(
+                f"--train_phase={learning.train_phase} freezes the actor branch: give --init_run"
+            )
         if learning.train_phase == "action" and model.label_mode == "cartesian":
             raise InputError("--train_phase=action: cartesian labels have no action head")
         return self

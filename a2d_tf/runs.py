@@ -6,6 +6,7 @@ records.json          how the records it learned from were made: flow method and
 checkpoints/          the newest weights with the optimizer's state
 score_threshold.json  p(actor) from which a RoI is an instance, chosen on validation
 tensorboard/          events
+finished.json         the step of the end, once the last validation is done
 evaluation/<split>/   metrics, detections and label maps
 """
 

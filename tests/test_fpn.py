@@ -17,7 +17,7 @@ def normal(*shape, seed=0):
 
 def test_upsample_repeats():
     x = normal(2, 3, 4, 5)
-    made = fpn._upsample(tf.constant(x)).numpy()
+    made = fpn.upsample(tf.constant(x)).numpy()
     assert (made == x.repeat(2, axis=1).repeat(2, axis=2)).all()
 
 

@@ -15,7 +15,8 @@ from tqdm import tqdm
 
 from a2d_tf.data import pipeline, records
 from a2d_tf.errors import InputError
-from a2d_tf.learning import losses, optimizer, targets
+from a2d_tf.files import write_json
+from a2d_tf.learning import losses, optimizer, refinement, targets
 from a2d_tf.model import fpn, inference
 from a2d_tf.model.network import RPN_WEIGHTS
 from a2d_tf.ops import boxes as box_ops
@@ -131,8 +132,10 @@ def weighted(terms, config):
     return dict(values, total=tf.add_n(list(values.values())))
 
 
-def _scalars(terms, health, config):
+def _scalars(network, batch, seed, config, training):
     """What a step reports: the weighted terms, their total, and the health figures."""
+    run = refinement.forward if config.train_phase == "refiner" else forward
+    terms, health = run(network, batch, seed, config, training)
     ratios = {name: tf.math.divide_no_nan(*pair) for name, pair in health.items()}
     return {**weighted(terms, config), **ratios}
 
@@ -146,7 +149,7 @@ def make_train_step(network, opt, config):
         variables = network.trainable_weights
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
-            values = _scalars(*forward(network, batch, seed, config, training=True), config)
+            values = _scalars(network, batch, seed, config, training=True)
         gradients = tape.gradient(
             values["total"], variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
@@ -165,7 +168,7 @@ def make_validation_step(network, config):
     @tf.function(reduce_retracing=True)
     def validation_step(batch):
         seed = tf.constant(VALIDATION_SEED, tf.int64)
-        return _scalars(*forward(network, batch, seed, config, training=False), config)
+        return _scalars(network, batch, seed, config, training=False)
 
     return validation_step
 
@@ -187,11 +190,13 @@ def check_finite(values, step):
 def train_and_evaluate(network, manifest, config, workdir, evaluate):
     """Fit the network and keep its checkpoints; a run that was stopped goes on from its last one.
 
+    A run that is done already is left as it is.
+
     Args:
       network: a Network.
       manifest: of the records.
       config: a Config.
-      workdir: gets `checkpoints/` and `tensorboard/`.
+      workdir: gets `checkpoints/`, `tensorboard/` and, at the end, `finished.json`.
       evaluate: callable() -> ({tag: scalar}, {tag: uint8 image [1, H, W, 3]}), run at every
         validation.
 
@@ -221,6 +226,9 @@ def train_and_evaluate(network, manifest, config, workdir, evaluate):
                 f"{manager.latest_checkpoint}: a checkpoint of another network "
                 f"({str(error).splitlines()[0]}); give another --workdir"
             ) from error
+        if int(step) >= learning.steps and os.path.exists(_finished(workdir)):
+            print(f"{workdir}: trained to step {int(step)} already", flush=True)
+            return
         print(f"resuming at step {int(step)} of {learning.steps}", flush=True)
     canvas = network.image_size
     batches = pipeline.training(
@@ -283,6 +291,11 @@ def train_and_evaluate(network, manifest, config, workdir, evaluate):
             began, waited = time.monotonic(), 0.0
     bar.close()
     validate()
+    write_json(_finished(workdir), {"steps": int(step)})
+
+
+def _finished(workdir):
+    return os.path.join(workdir, "finished.json")
 
 
 def _tag(name):

@@ -6,7 +6,7 @@ from a2d_tf.model.resnet import OUTPUT_STDDEV, ConvNorm
 from a2d_tf.ops import boxes as box_ops
 
 
-def _upsample(x):
+def upsample(x):
     """Nearest neighbour, twice, by broadcasting: unlike resize it compiles and is deterministic."""
     height, width, channels = x.shape[1:]
     x = tf.broadcast_to(
@@ -30,7 +30,7 @@ def fpn(maps, channels, name="fpn"):
     ]
     tops = [laterals[-1]]
     for lateral in reversed(laterals[:-1]):
-        tops.insert(0, lateral + _upsample(tops[0]))
+        tops.insert(0, lateral + upsample(tops[0]))
     return [
         ConvNorm(channels, 3, relu=False, name=f"{name}_p{level + 2}")(x)
         for level, x in enumerate(tops)

@@ -6,6 +6,7 @@
     features  a clip through the three of them
     roi_heads RoIAlign-AR and actor head, RoIAlign-AN and action head
     mask_head RoIAlign-AR and mask head
+    refiner   in its place, RGB and boxes to masks         (4.3, "w/o Mask + SM")
 
 RoI sampling lies between features and heads in training, so these are models of their own;
 `inference` composes the same ones, with the same variables, into one functional model.
@@ -14,13 +15,14 @@ RoI sampling lies between features and heads in training, so these are models of
 import tensorflow as tf
 
 from a2d_tf.errors import InputError
-from a2d_tf.model import fpn, heads, inference, resnet, two_stream
+from a2d_tf.model import fpn, heads, inference, refiner, resnet, two_stream
 from a2d_tf.ops import anchors as anchor_ops
 from a2d_tf.ops import roi_align
 
 STRIDES = (4, 8, 16, 32, 64)
 RPN_WEIGHTS = (1.0, 1.0, 1.0, 1.0)
 RGB_MEAN = (123.7, 116.8, 103.9)
+MASK_SIZE = 28
 
 
 class RoIAlign(tf.keras.layers.Layer):
@@ -82,6 +84,8 @@ class Network(tf.Module):
         rpn_deltas}; T >= 2L + 1 odd, of which the middle 2L + 1 are looked at.
       roi_heads: {actor, action, rois [B, R, 4]} -> {class_logits, deltas, action_logits}.
       mask_head: {actor, rois} -> logits [B, R, 28, 28, C]; None without masks.
+      refiner: {rgb uint8 [B, H, W, 3], rois} -> logits [B, R, m, m] over the windows of
+        `refiner.windows`; None without a refiner.
       anchors: float32 [A, 4].
     """
 
@@ -98,6 +102,7 @@ class Network(tf.Module):
         self.features = self._features()
         self.roi_heads = self._roi_heads()
         self.mask_head = self._mask_head() if config.use_mask else None
+        self.refiner = self._refiner() if config.use_refiner else None
 
     def _pyramid(self, channels=None, frames=None):
         """Symbolic P2..P5."""
@@ -116,12 +121,15 @@ class Network(tf.Module):
                              stem_norm=stem, deviation=deviation,
                              name=f"{name}_resnet")  # fmt: skip
 
+    def _preprocess(self, rgb):
+        """uint8 RGB to what a backbone of appearance reads."""
+        return (tf.cast(rgb, tf.float32) - tf.constant(RGB_MEAN)) * self.config.pixel_scale
+
     def _towers(self):
         c = self.config
         rgb = tf.keras.Input([*self.image_size, 3], dtype=tf.uint8, name="rgb")
         inputs = {"rgb": rgb}
-        x = (tf.cast(rgb, tf.float32) - tf.constant(RGB_MEAN)) * c.pixel_scale
-        maps = self._backbone(x, "rgb", c.norm, 64.0 * c.pixel_scale)
+        maps = self._backbone(self._preprocess(rgb), "rgb", c.norm, 64.0 * c.pixel_scale)
         outputs = {"actor": fpn.fpn(maps, c.fpn_channels, "rgb_fpn")}
         outputs["rgb"] = outputs["actor"]
         if c.action_topdown == "separate":
@@ -212,6 +220,16 @@ class Network(tf.Module):
         logits = heads.mask_head(cells, self.num_classes, c.mask_channels, c.mask_layers, c.norm)
         return tf.keras.Model({"actor": pyramid, "rois": rois}, logits, name="mask_head")
 
+    def _refiner(self):
+        c = self.config
+        rgb = tf.keras.Input([*self.image_size, 3], dtype=tf.uint8, name="rgb")
+        rois = tf.keras.Input([None, 4], name="rois")
+        patches = refiner.patches(self._preprocess(rgb), rois, c.refiner_size)
+        maps = self._backbone(patches, "refiner", c.norm, 64.0 * c.pixel_scale)
+        logits = refiner.segment(maps, c.refiner_channels)
+        logits = tf.reshape(logits, [-1, tf.shape(rois)[1], *logits.shape[1:]])
+        return tf.keras.Model({"rgb": rgb, "rois": rois}, logits, name="refiner")
+
     def inference(self, settings):
         """The functional model from a clip on the canvas to every RoI's scores and the instances.
 
@@ -232,9 +250,9 @@ class Network(tf.Module):
         if c.use_flow:
             inputs["flow"] = tf.keras.Input([None, *self.image_size, 2], name="flow")
         features = self.features({k: v for k, v in inputs.items() if k != "size"})
-        return tf.keras.Model(
-            inputs, self._instances(features, inputs["size"], settings), name="a2d_tf"
-        )
+        outputs = self._instances(features, inputs["size"], settings)
+        outputs["detections"]["masks"] = self._masks(inputs["rgb"], features, outputs["detections"])
+        return tf.keras.Model(inputs, outputs, name="a2d_tf")
 
     def _instances(self, features, size, settings):
         rois, valid = Propose(
@@ -246,25 +264,36 @@ class Network(tf.Module):
         table, detections = Instances(
             self.labels, self.config.label_mode, settings, name="instances"
         )([outputs, rois, valid, size])
-        if self.mask_head is not None:
-            logits = self.mask_head({"actor": features["actor"], "rois": detections["boxes"]})
-            detections["masks"] = inference.own_masks(logits, detections["class"])
-        else:
-            shape = tf.stack([tf.shape(rois)[0], settings.max_detections, 28, 28])
-            detections["masks"] = tf.ones(shape)
         return {"rois": rois, "valid": valid, "table": table, "detections": detections}
 
+    def _masks(self, rgb, features, detections):
+        """The detections' masks [B, N, 28, 28]: of the mask head, of the refiner, or full boxes."""
+        boxes = detections["boxes"]
+        if self.mask_head is not None:
+            logits = self.mask_head({"actor": features["actor"], "rois": boxes})
+            return inference.own_masks(logits, detections["class"])
+        shape = [-1, boxes.shape[1], MASK_SIZE, MASK_SIZE]
+        if self.refiner is not None:
+            logits = self.refiner({"rgb": rgb[:, tf.shape(rgb)[1] // 2], "rois": boxes})
+            flat = tf.reshape(logits, [-1, *logits.shape[2:]])
+            return tf.reshape(refiner.inside_box(flat, MASK_SIZE), shape)
+        return tf.ones_like(tf.tile(boxes[..., :1, None], [1, 1, *shape[2:]]))
+
     def set_phase(self, phase):
-        """Choose what learns: 'joint' everything, 'actor' the actor branch, 'action' the rest.
+        """Choose what learns: 'joint' both branches, 'actor' or 'action' one of them, or 'refiner'.
 
         The action branch is the flow tower, the temporal layers, the action head and, where it is
         separate, the action branch's RGB top-down; all else is the actor branch (section 4.3,
-        "Ours w/o Joint Learning").
+        "Ours w/o Joint Learning"). The refiner learns by itself, in a phase of its own.
         """
         for part_name, part in self.parts().items():
             for layer in part.layers:
-                action = part_name == "context" or layer.name.startswith(("flow", "action"))
-                layer.trainable = phase == "joint" or (phase == "action") == action
+                branch = "actor"
+                if part_name == "context" or layer.name.startswith(("flow", "action")):
+                    branch = "action"
+                elif part_name == "refiner":
+                    branch = "refiner"
+                layer.trainable = phase == branch or (phase == "joint" and branch != "refiner")
 
     @property
     def trainable_weights(self):
@@ -277,6 +306,8 @@ class Network(tf.Module):
                  "roi_heads": self.roi_heads}  # fmt: skip
         if self.mask_head is not None:
             parts["mask_head"] = self.mask_head
+        if self.refiner is not None:
+            parts["refiner"] = self.refiner
         return parts
 
 

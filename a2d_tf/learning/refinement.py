@@ -1,0 +1,44 @@
+"""What the refiner learns from: instance masks inside jittered boxes (paper, 4.3, w/o Mask + SM).
+
+It knows nothing of the detector, whose boxes will not be exact; the jitter makes up for that.
+"""
+
+import tensorflow as tf
+
+from a2d_tf.learning import losses, targets
+from a2d_tf.model import refiner
+from a2d_tf.ops import masks as mask_ops
+
+# Of SharpMask's training: shifts up to 16 of the object's 128 pixels, scales within 2^(1/4).
+_SHIFT = 16 / 128
+_LOG2_SCALE = 0.25
+
+
+def jitter(boxes, seed):
+    """Boxes [B, R, 4] shifted by up to 1/8 of their sides and scaled by up to 2^(1/4), per axis."""
+    size = boxes[..., 2:] - boxes[..., :2]
+    shape = tf.concat([tf.shape(size), [2]], axis=0)
+    draw = tf.random.stateless_uniform(shape, seed, -1.0, 1.0)
+    centre = boxes[..., :2] + size * (0.5 + _SHIFT * draw[..., 0])
+    half = 0.5 * size * tf.pow(2.0, _LOG2_SCALE * draw[..., 1])
+    return tf.concat([centre - half, centre + half], axis=-1)
+
+
+def forward(network, batch, seed, config, training):
+    """The mask term of a batch; arguments and returns as those of `trainer.forward`.
+
+    As many rows a frame as the mask head has in training, each an instance drawn with replacement.
+    """
+    seeds = tf.random.experimental.stateless_split(seed, 2)
+    count = tf.reduce_sum(tf.cast(batch["present"], tf.int32), axis=1, keepdims=True)
+    rows = targets.most_positives(config.roi_samples, config.positive_fraction)
+    draw = tf.random.stateless_uniform([tf.shape(count)[0], rows], seeds[0])
+    # Instances that are present come first.
+    match = tf.cast(draw * tf.cast(count, tf.float32), tf.int32)
+    boxes = jitter(tf.gather(batch["boxes"], match, batch_dims=1), seeds[1])
+    rgb = batch["rgb"][:, batch["rgb"].shape[1] // 2]
+    logits = network.refiner({"rgb": rgb, "rois": boxes}, training=training)
+    truth = mask_ops.crop_targets(batch["masks"], refiner.windows(boxes), match, logits.shape[2])
+    valid = tf.repeat(batch["annotated"][:, None], rows, axis=1)
+    class_index = tf.zeros_like(match)
+    return {"mask": [losses.mask(logits[..., None], truth, class_index, valid)]}, {}

@@ -1,0 +1,71 @@
+"""A class-agnostic segmenter of boxes in the manner of SharpMask (Pinheiro et al., ECCV 2016).
+
+Table 3's row "Ours w/o Mask + SM" has no mask head: its detections are refined by this network,
+which is trained by itself. A bottom-up trunk, a ResNet, reads the RGB inside a window around the
+box and gives, through two fully connected layers that see the whole window, a coarse mask;
+refinement modules then merge it with each finer map of the trunk on the way back up.
+"""
+
+import tensorflow as tf
+
+from a2d_tf.model.fpn import upsample
+from a2d_tf.model.resnet import OUTPUT_STDDEV, ConvNorm
+from a2d_tf.ops import roi_align
+
+# SharpMask looks at patches of 160 pixels that hold objects of 128.
+MARGIN = 160 / 128
+_COARSE_UNITS = 512
+
+
+def windows(boxes):
+    """What the segmenter looks at: boxes [..., 4] grown by MARGIN about their centres."""
+    half = 0.5 * (boxes[..., 2:] - boxes[..., :2])
+    centre = boxes[..., :2] + half
+    return tf.concat([centre - MARGIN * half, centre + MARGIN * half], axis=-1)
+
+
+def patches(images, boxes, size):
+    """The images inside the windows of boxes, `size` x `size`; zero outside of the image.
+
+    Args:
+      images: float [B, H, W, 3], preprocessed.
+      boxes: float32 [B, R, 4] in pixels.
+
+    Returns:
+      float32 [B * R, size, size, 3].
+    """
+    owners = tf.repeat(tf.range(tf.shape(boxes)[0]), tf.shape(boxes)[1])
+    cells = roi_align.crop(images, tf.reshape(windows(boxes), [-1, 4]), owners, 2 * size)
+    return tf.nn.avg_pool2d(cells, 2, 2, "VALID")
+
+
+def segment(maps, channels):
+    """Mask logits of patches, from the maps C2..C5 of the trunk.
+
+    Args:
+      maps: list of [N, size / 4, size / 4, C2] … [N, size / 32, size / 32, C5].
+      channels: of the refinement modules.
+
+    Returns:
+      float32 [N, size / 2, size / 2] over the window.
+    """
+    side = maps[-1].shape[1]
+    x = ConvNorm(channels, 1, name="refiner_reduce")(maps[-1])
+    x = ConvNorm(_COARSE_UNITS, side, padding="valid", name="refiner_fc1")(x)
+    x = ConvNorm(side * side * channels, 1, name="refiner_fc2")(x)
+    mask = tf.reshape(x, [-1, side, side, channels])
+    for level in reversed(range(len(maps))):
+        skip = ConvNorm(channels, 3, name=f"refiner_skip{level + 2}")(maps[level])
+        merged = tf.concat([mask, skip], axis=-1)
+        mask = upsample(ConvNorm(channels, 3, name=f"refiner_merge{level + 2}")(merged))
+    logits = ConvNorm(1, 3, relu=False, stddev=OUTPUT_STDDEV, name="refiner_logits")(mask)
+    return tf.cast(logits[..., 0], tf.float32)
+
+
+def inside_box(logits, size):
+    """The part of window masks that lies in the box: [N, m, m] -> probabilities [N, size, size]."""
+    count, side = tf.shape(logits)[0], logits.shape[1]
+    border = 0.5 * side * (1.0 - 1.0 / MARGIN)
+    box = tf.constant([border, border, side - border, side - border], tf.float32)
+    boxes = tf.tile(box[None], [count, 1])
+    return roi_align.crop(tf.sigmoid(logits)[..., None], boxes, tf.range(count), size)[..., 0]

@@ -1,0 +1,137 @@
+"""The segmenter of boxes: where it looks, what it is taught, that it learns."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tiny_network
+
+from a2d_tf.config import InferenceConfig, LearningConfig
+from a2d_tf.learning import optimizer, refinement, trainer
+from a2d_tf.model import refiner
+
+VARIANT = dict(use_mask=False, use_refiner=True, refiner_size=64, refiner_channels=8)
+
+
+def test_window_is_the_box_grown_by_a_quarter_about_its_centre():
+    windows = refiner.windows(tf.constant([[8.0, 16, 16, 32], [0, 0, 0, 4]]))
+    np.testing.assert_allclose(windows, [[7, 14, 17, 34], [0, -0.5, 0, 4.5]])
+
+
+def test_patch_samples_the_window_of_its_own_image():
+    y, x = np.mgrid[:40, :60] + 0.5
+    ramp = np.stack([y, x, np.ones_like(x)], axis=-1)
+    images = tf.constant(np.stack([ramp, 100 + ramp]), tf.float32)
+    boxes = tf.constant([[[8.0, 16, 16, 32]], [[12, 20, 28, 28]]])
+    patches = refiner.patches(images, boxes, 32).numpy()
+    assert patches.shape == (2, 32, 32, 3)
+    for patch, offset, (y1, x1, y2, x2) in zip(
+        patches, (0, 100), ((7, 14, 17, 34), (10, 19, 30, 29))
+    ):
+        cells = (np.arange(32) + 0.5) / 32
+        np.testing.assert_allclose(patch[:, 5, 0], offset + y1 + cells * (y2 - y1), atol=1e-4)
+        np.testing.assert_allclose(patch[5, :, 1], offset + x1 + cells * (x2 - x1), atol=1e-4)
+
+
+def test_outside_of_the_image_a_patch_is_zero():
+    patch = refiner.patches(tf.ones([1, 40, 40, 3]), tf.constant([[[0.0, 0, 40, 40]]]), 32)[0]
+    # Four of 50 pixels on each side of the window are outside, save the half that the edge fills.
+    assert not patch[:3].numpy().any() and not patch[:, -3:].numpy().any()
+    np.testing.assert_allclose(patch[4:-4, 4:-4], 1.0)
+
+
+def test_a_mask_of_the_window_is_cut_to_the_box():
+    logits = np.full([2, 40, 40], -50, np.float32)
+    logits[0, 4:36, 4:36] = 50  # the box, which is 4/5 of the window
+    logits[1, :, :20] = 50  # its left half
+    masks = refiner.inside_box(tf.constant(logits), 28).numpy()
+    assert masks.shape == (2, 28, 28)
+    np.testing.assert_allclose(masks[0], 1.0, atol=1e-6)
+    np.testing.assert_allclose(masks[1][:, :14], 1.0, atol=1e-6)
+    np.testing.assert_allclose(masks[1][:, 14:], 0.0, atol=1e-6)
+
+
+def test_jitter_stays_in_its_bounds_and_follows_the_seed():
+    boxes = tf.tile(tf.constant([[[8.0, 16, 40, 144]]]), [1, 500, 1])
+    made = refinement.jitter(boxes, [1, 2]).numpy()[0]
+    np.testing.assert_array_equal(made, refinement.jitter(boxes, [1, 2])[0])
+    assert (made != refinement.jitter(boxes, [1, 3])[0].numpy()).all()
+    sizes, centres = made[:, 2:] - made[:, :2], (made[:, 2:] + made[:, :2]) / 2
+    shift, scale = (centres - [24, 80]) / [32, 128], np.log2(sizes / [32, 128])
+    for values, most in ((shift, 0.125), (scale, 0.25)):
+        assert np.abs(values).max() <= most + 1e-5
+        assert (np.abs(values).max(axis=0) > 0.95 * most).all()
+
+
+def halved(batch):
+    """The labelled clips, each instance being the upper half of its box."""
+    masks = np.zeros(batch["masks"].shape, np.uint8)
+    masks[:, 0, 8:24, 8:56], masks[:, 1, 20:40, 40:88] = 1, 1
+    rgb = np.full(batch["rgb"].shape, 60, np.uint8)
+    rgb[:, :, masks[0].any(axis=0)] = 200
+    return dict(batch, masks=tf.constant(masks), rgb=tf.constant(rgb))
+
+
+def test_target_is_the_drawn_instance_inside_its_window(monkeypatch):
+    network = tiny_network.make(**VARIANT)
+    batch = halved(tiny_network.labelled(2))
+    batch["annotated"] = tf.constant([True, False])
+    monkeypatch.setattr(refinement, "jitter", lambda boxes, seed: boxes)
+    seen = {}
+    monkeypatch.setattr(
+        refinement.losses, "mask",
+        lambda logits, truth, classes, valid: seen.update(truth=truth, valid=valid) or (1.0, 1.0),
+    )  # fmt: skip
+    config = LearningConfig(roi_samples=30)
+    refinement.forward(network, batch, tf.constant([0, 0]), config, training=False)
+    truth, valid = seen["truth"].numpy(), seen["valid"].numpy()
+    assert truth.shape == (2, 10, 32, 32) and valid.tolist() == [[True] * 10, [False] * 10]
+    # The box fills 4/5 of its window, so its upper half covers rows 3.2 to 16 of 32.
+    expected = np.zeros([32, 32])
+    expected[3:16, 3:29] = 1
+    for mask in truth[0]:
+        np.testing.assert_array_equal(mask, expected)
+
+
+def test_it_learns_alone_and_its_masks_reach_the_detections():
+    network = tiny_network.make(norm="bn", **VARIANT)
+    network.set_phase("joint")
+    joint = {v.ref() for v in network.trainable_weights}
+    network.set_phase("refiner")
+    own = {v.ref() for v in network.trainable_weights}
+    assert own == {v.ref() for v in network.refiner.trainable_variables} and not own & joint
+    before = {v.ref(): v.numpy() for v in network.variables}
+
+    config = LearningConfig(train_phase="refiner", roi_samples=12)
+    opt = optimizer.make_optimizer("adam", optimizer.Schedule(3e-3, 40, 5), 0.9, 0.0)
+    step = trainer.make_train_step(network, opt, config)
+    batch = halved(tiny_network.labelled(2))
+    losses = [float(step(batch, tf.constant(i, tf.int64))["mask"]) for i in range(40)]
+    assert np.mean(losses[-5:]) < 0.4 * np.mean(losses[:3])
+    changed = {v.ref() for v in network.variables if (v.numpy() != before[v.ref()]).any()}
+    assert changed <= {v.ref() for v in network.refiner.variables} and changed >= own
+
+    boxes = tf.tile(batch["boxes"][:1, :1], [1, 3, 1])
+    rgb = batch["rgb"][:1]
+    masks = network._masks(rgb, None, {"boxes": boxes}).numpy()
+    assert masks.shape == (1, 3, 28, 28)
+    truth = np.zeros([28, 28], bool)
+    truth[:14] = True
+    found = masks[0, 0] >= 0.5
+    assert (found & truth).sum() / (found | truth).sum() > 0.8
+
+
+def test_the_inference_model_holds_it():
+    network = tiny_network.make(**VARIANT)
+    settings = InferenceConfig(test_proposals=12, max_detections=5, score_threshold=0.0)
+    model = network.inference(settings)
+    assert "refiner" in [layer.name for layer in model.layers]
+    made = model(dict(tiny_network.clip(2, 3), size=tf.constant([[64, 96], [48, 80]])))
+    masks = made["detections"]["masks"].numpy()
+    assert masks.shape == (2, 5, 28, 28) and 0 < masks.min() < masks.max() < 1
+
+
+@pytest.mark.parametrize("size", [32, 96])
+def test_any_patch_size_in_steps_of_32(size):
+    network = tiny_network.make(**dict(VARIANT, refiner_size=size))
+    rgb, rois = tf.zeros([2, *tiny_network.CANVAS, 3], tf.uint8), tf.ones([2, 4, 4])
+    assert network.refiner({"rgb": rgb, "rois": rois}).shape == (2, 4, size // 2, size // 2)
