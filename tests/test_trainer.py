@@ -238,6 +238,36 @@ def test_a_held_out_actor_loses_its_action_term_alone(network):
     assert rest == pytest.approx(full["action_cls"], rel=1e-5)
 
 
+def test_a_held_out_actor_alone_gives_no_gradient_to_the_action_branch(network):
+    """Withheld labels reach nothing that learns the action, and all else as before, by name."""
+    batch = tiny_network.labelled(2)
+    birds = dict(batch, actors=tf.where(batch["present"], 3, -1),
+                 actions=tf.where(batch["present"], 3, -1))  # fmt: skip
+
+    def gradients(learning):
+        variables = network.trainable_weights
+        with tf.GradientTape() as tape:
+            terms, _ = trainer.forward(network, birds, tf.constant([0, 0]), learning, training=True)
+            total = trainer.weighted(terms, learning)["total"]
+        found = tape.gradient(total, variables, unconnected_gradients="zero")
+        return {v.name: g.numpy() for v, g in zip(variables, found)}
+
+    full = gradients(ALL)
+    withheld = gradients(dataclasses.replace(ALL, zero_shot_actor="bird"))
+    # Of the action branch: the action head, the flow tower, the temporal layers of both streams.
+    context = {v.name for v in network.context.variables}
+    removed = {n for n in full if n.startswith(("action_", "flow_")) or n in context}
+    assert {name.split("_")[0] for name in removed} == {"action", "flow", "rgb"}
+    assert {name for name in full if full[name].any() and not withheld[name].any()} == {
+        name for name in removed if full[name].any()
+    }
+    own = ("rpn_", "actor_", "mask_")
+    for name in full:
+        if name.startswith(own):
+            np.testing.assert_array_equal(withheld[name], full[name], err_msg=name)
+            assert full[name].any(), name
+
+
 def test_the_seed_decides_the_sample(network):
     learning = dataclasses.replace(LEARNING, roi_samples=8, rpn_samples=16)
     batch = tiny_network.labelled(2)

@@ -1,0 +1,70 @@
+"""A row of the tables by one command: its phases in order, once each, and what users see."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+from test_mains import TINY
+
+from a2d_tf.config import Config
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+def run(*arguments):
+    environment = dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3")
+    return subprocess.run(
+        [sys.executable, ROOT / "tools" / "run_experiment.py", *map(str, arguments)],
+        capture_output=True, text=True, env=environment,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def arguments(mini_records, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("experiment")
+    base = folder / "tiny.flags"
+    base.write_text("\n".join(TINY))
+    return [f"--base={base}", f"--records={mini_records.directory}", f"--workdir={folder}"]
+
+
+def test_two_phases_and_their_score(arguments):
+    workdir = pathlib.Path(arguments[-1].split("=")[1])
+    words = ["no_joint", *arguments, "--", "--steps=2", "--seed=3", "--pictures=0"]
+    result = run(*words)
+    assert result.returncode == 0, result.stderr
+    first, second = workdir / "no_joint_actor", workdir / "no_joint_action"
+    for folder, phase in ((first, "actor"), (second, "action")):
+        learning = Config.read(folder / "flags.txt").learning
+        assert (learning.train_phase, learning.steps, learning.seed) == (phase, 2, 3)
+    assert learning.init_run == str(first)
+    metrics = second / "evaluation" / "test" / "metrics.json"
+    assert json.loads(metrics.read_text())["segmentation"]
+    assert not (first / "evaluation").exists()
+
+    # Again: nothing is left to do.
+    paths = [metrics, *second.glob("checkpoints/*"), *first.glob("checkpoints/*")]
+    before = {path: path.stat().st_mtime_ns for path in paths}
+    result = run(*words)
+    assert result.returncode == 0 and result.stdout.count("trained to step 2 already") == 2
+    assert {path: path.stat().st_mtime_ns for path in paths} == before
+
+
+@pytest.mark.parametrize("words, complaint", [
+    (["no_such"], "'no_such' is no experiment; there are cartesian, full, hierarchical"),
+    ([], "the first word must name an experiment"),
+    (["full", "--records="], "--records is missing"),
+    (["full", "no_flow"], "unexpected word 'no_flow'"),
+])  # fmt: skip
+def test_mistakes(arguments, words, complaint):
+    result = run(*words[:1], *arguments, *words[1:])
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    assert complaint in result.stderr.splitlines()[-1]
+
+
+def test_a_phase_that_fails_ends_it(arguments):
+    result = run("full", *arguments, "--", "--steps=0")
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    assert "a2d_tf.train ended with status" in result.stderr.splitlines()[-1]
