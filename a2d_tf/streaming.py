@@ -12,13 +12,13 @@ import signal
 
 import cv2
 import numpy as np
-from pycocotools import mask as rle_tools
 from tqdm import tqdm
 
 from a2d_tf import video, visualize
 from a2d_tf.data.convert import clip_sources
 from a2d_tf.data.flow import Flow, fit, resize_frame
 from a2d_tf.errors import InputError
+from a2d_tf.evaluation import coco_results
 
 RESULTS = ("overlay.mp4", "label_maps", "detections.json")
 
@@ -112,7 +112,9 @@ class Outputs:
         png = cv2.imencode(".png", found.label_map)[1]
         with open(self._path("label_maps", f"{self.frames:05d}.png"), "wb") as file:
             file.write(png.tobytes())
-        for result in coco_results(self.frames, found):
+        for result in coco_results.entries(
+            self.frames, found.boxes, found.codes, found.scores, found.masks
+        ):
             self._json.write(("\n" if self._empty else ",\n") + json.dumps(result))
             self._empty = False
 
@@ -130,30 +132,6 @@ class Outputs:
                     shutil.rmtree(place)
                 os.replace(self._path(name), place)
         shutil.rmtree(self.partial, ignore_errors=True)
-
-
-def coco_results(number, found):
-    """A frame's entries in COCO's results format.
-
-    Args:
-      number: 1-based frame number, the `image_id`.
-      found: `serving.Instances`.
-
-    Returns:
-      list of dict; `category_id` is the code, `bbox` [x, y, w, h], `segmentation` a compressed RLE.
-    """
-    results = []
-    for box, code, score, mask in zip(found.boxes, found.codes, found.scores, found.masks):
-        y1, x1, y2, x2 = (round(float(edge), 2) for edge in box)
-        rle = rle_tools.encode(np.asfortranarray(mask, np.uint8))
-        results.append({
-            "image_id": number,
-            "category_id": int(code),
-            "bbox": [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)],
-            "score": round(float(score), 6),
-            "segmentation": {"size": list(mask.shape), "counts": rle["counts"].decode()},
-        })  # fmt: skip
-    return results
 
 
 @contextlib.contextmanager

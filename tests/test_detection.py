@@ -1,12 +1,22 @@
 """Detection metrics: corner cases by hand, a slow independent oracle, and files."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
 from a2d_tf.errors import InputError
-from a2d_tf.evaluation.detection import Detections, Truth, average_precision, evaluate, iou
+from a2d_tf.evaluation import detection, zero_shot
+from a2d_tf.evaluation.coco_results import Results, encode_mask
+from a2d_tf.evaluation.detection import (
+    Detections,
+    Truth,
+    average_precision,
+    evaluate,
+    evaluate_results,
+    iou,
+)
 from a2d_tf.labels import A2D, LabelSpace
 
 SMALL = LabelSpace(("man", "dog"), ("run", "eat", "none"), (11, 13, 21, 22), none_action="none")
@@ -47,10 +57,10 @@ def slow_ap(frames, detections, truth):
     curve, found = [], 0
     for rank, (_, true) in enumerate(everything, 1):
         found += true
-        curve.append((found, found / rank))
+        curve.append((found / positives, found / rank))
     total = 0.0
-    for level in range(11):
-        total += max([p for found, p in curve if 10 * found >= level * positives], default=0.0)
+    for level in np.arange(0, 1.1, 0.1):
+        total += max([p for recall, p in curve if recall >= level], default=0.0)
     return 100 * total / 11
 
 
@@ -110,8 +120,11 @@ def slow_evaluate(d, t, space):
     }
 
 
-def random_case(space, seed, overrides=()):
-    """Boxes on a coarse grid around the truth: many overlaps, some at the very thresholds."""
+def random_case(space, seed, overrides=(), rois=60, digits=None):
+    """Boxes on a coarse grid around the truth: many overlaps, some at the very thresholds.
+
+    With `digits`, scores are rounded to so many: many ties.
+    """
     rng = np.random.default_rng(seed)
     frames = [f"-v{i}/{i + 1:05d}" for i in range(6)]
     size = (len(space.actors), len(space.actions))
@@ -121,20 +134,28 @@ def random_case(space, seed, overrides=()):
         return np.concatenate([corner, corner + rng.integers(0, 11, (*shape, 2))], -1)
 
     truth = Truth(frames, rng.integers(0, 6, 12), draw(12), rng.choice(space.codes, 12))
-    rois = 60
     order = rng.permutation(5)  # another order than the truth's, and one frame without RoIs
     boxes = draw(rois, size[0])
+    joint_boxes = draw(rois, *size) if "joint_boxes" in overrides else None
     near = rng.random(rois) < 0.5
     boxes[near] = truth.boxes[rng.integers(0, 12, near.sum()), None]
+    if joint_boxes is not None:
+        joint_boxes[near] = boxes[near, 0][:, None, None]
+    roi_frame = rng.integers(0, 5, rois)
+    scores = (
+        rng.dirichlet(np.ones(size[0]), rois).astype(np.float32),
+        rng.dirichlet(np.ones(size[1]), rois).astype(np.float32),
+        rng.random((rois, *size)) if "joint_scores" in overrides else None,
+    )
+    if digits:
+        scores = tuple(None if score is None else score.round(digits) for score in scores)
     return (
         Detections(
             [frames[i] for i in order],
-            rng.integers(0, 5, rois),
+            roi_frame,
             boxes,
-            rng.dirichlet(np.ones(size[0]), rois).astype(np.float32),
-            rng.dirichlet(np.ones(size[1]), rois).astype(np.float32),
-            rng.random((rois, *size)) if "joint_scores" in overrides else None,
-            draw(rois, *size) if "joint_boxes" in overrides else None,
+            *scores,
+            joint_boxes,
         ),
         truth,
     )
@@ -154,6 +175,58 @@ def test_agrees_with_slow_loops(space, overrides):
         ours, slow = evaluate(detections, truth, space), slow_evaluate(detections, truth, space)
         assert flatten(ours) == pytest.approx(flatten(slow))
         assert 0 < ours["detection"]["actor"] < 100
+        pairs = slow["per_pair_ap"]
+        for actor, ap in zero_shot.actor_aps(ours["per_pair_ap"], space).items():
+            own = [pairs[str(code)] for code in space.codes if code // space.base == int(actor)]
+            assert ap == pytest.approx(sum(own) / len(own))
+
+
+OVERRIDES = ("joint_scores", "joint_boxes")
+
+
+@pytest.mark.parametrize("overrides, digits", [((), None), ((), 1), (OVERRIDES, 1)])
+def test_agrees_with_slow_loops_where_frames_are_crowded_and_scores_tie(
+    overrides, digits, monkeypatch
+):
+    # More RoIs a frame than are compared at a time, frames of unequal length, and a part of them
+    # at a time, by several threads.
+    monkeypatch.setattr(detection, "_CELLS", 150)
+    monkeypatch.setattr(detection, "_THREADS", 3)
+    detections, truth = random_case(SMALL, 7, overrides, rois=400, digits=digits)
+    counts = np.bincount(detections.roi_frame)
+    assert counts.min() > 2 * detection._HEAD and len(set(counts)) > 1
+    ours, slow = evaluate(detections, truth, SMALL), slow_evaluate(detections, truth, SMALL)
+    assert flatten(ours) == pytest.approx(flatten(slow))
+    assert 0 < ours["detection"]["joint"] < 100
+
+
+def random_results(seed):
+    """Instances around a random truth, with ties among their scores, and that truth."""
+    rng = np.random.default_rng(seed)
+    detections, truth = random_case(A2D, seed, rois=300)
+    source = rng.integers(0, 12, 300)
+    codes, frame = truth.codes[source], truth.box_frame[source]
+    boxes, lost = truth.boxes[source], rng.random(300) < 0.7
+    boxes[lost] = detections.boxes[lost, 0]
+    codes[:20] = 12  # no valid pair
+    return Results(truth.frames, frame, boxes, codes, rng.random(300).round(2), None), truth
+
+
+def test_instances_agree_with_slow_loops():
+    results, truth = random_results(3)
+    metrics = evaluate_results(results, truth, A2D)
+    names, expected = truth.frames.tolist(), {}
+    for code in A2D.codes:
+        found, wanted = {}, {}
+        for i in np.flatnonzero(results.codes == code):
+            place = found.setdefault(names[results.roi_frame[i]], [])
+            place.append((results.scores[i], results.boxes[i].tolist()))
+        for i in np.flatnonzero(truth.codes == code):
+            wanted.setdefault(names[truth.box_frame[i]], []).append(truth.boxes[i].tolist())
+        expected[str(code)] = slow_ap(names, found, wanted)
+    assert metrics["per_pair_ap"] == pytest.approx(expected)
+    assert metrics["detection"] == {"joint": pytest.approx(sum(expected.values()) / 43)}
+    assert 0 < metrics["detection"]["joint"] < 100
 
 
 # ---- by hand
@@ -231,10 +304,10 @@ def test_nothing_detected_and_nothing_to_detect():
 
 
 def test_iou():
-    assert iou([[0, 0, 2, 2]], [[1, 1, 3, 3], [0, 0, 2, 2], [5, 5, 5, 5]]).tolist() == [
-        [1 / 7, 1, 0]
-    ]
-    assert iou(np.zeros((0, 4)), np.ones((2, 4))).shape == (0, 2)
+    others = [[1, 1, 3, 3], [0, 0, 2, 2], [5, 5, 5, 5]]
+    assert iou([0, 0, 2, 2], others).tolist() == [1 / 7, 1, 0]
+    assert iou(np.ones((2, 1, 4)), np.ones((3, 4))).tolist() == [[0, 0, 0]] * 2
+    assert iou(np.zeros((0, 1, 4)), np.ones((2, 4))).shape == (0, 2)
 
 
 def test_average_precision_literals():
@@ -245,11 +318,24 @@ def test_average_precision_literals():
     assert average_precision(np.ones(3), hits[::-1], 2) == average_precision(
         np.array([3, 2, 1]), hits[::-1], 2
     )
-    # Recall 3 / 10 reaches the level 0.3, and so on.
-    for found in range(11):
+    # The levels .3, .6 and .7 are a rounding above the tenths, so that 3 of 10 reach 0, .1, .2.
+    for found, levels in enumerate([0, 2, 3, 3, 5, 6, 6, 7, 9, 10, 11]):
         ap = average_precision(np.zeros(found), np.ones(found, bool), 10)
-        assert ap == pytest.approx((found + 1) / 11 if found else 0)
+        assert ap == pytest.approx(levels / 11)
     assert average_precision(np.zeros(0), np.zeros(0, bool), 0) == 0
+
+
+def test_average_precision_agrees_with_the_published_loop():
+    rng = np.random.default_rng(0)
+    for positives in (1, 3, 10, 30, 97):
+        hits = rng.random(150) < positives / 200
+        scores = rng.random(150)
+        true = np.cumsum(hits[np.argsort(-scores)])
+        recall, precision = true / positives, true / np.arange(1, 151)
+        expected = sum(
+            max(precision[recall >= level], default=0) / 11 for level in np.arange(0, 1.1, 0.1)
+        )
+        assert average_precision(scores, hits, positives) == pytest.approx(expected, abs=1e-14)
 
 
 def test_means_and_what_they_leave_out():
@@ -288,6 +374,25 @@ def test_perfect_a2d_detections_score_100():
     metrics = evaluate(detections, truth, A2D)
     assert metrics["detection"] == pytest.approx({"actor": 100, "action": 100, "joint": 100})
     assert len(metrics["per_pair_ap"]) == 43
+
+
+def test_truth_as_its_own_detector():
+    # Of two boxes of one pair that overlap by more than .3, NMS leaves one; of two pairs, both.
+    apart, near = [40, 0, 50, 10], [0, 0, 10, 5]  # IoU of the second with GT 1/2
+    truth = Truth(["v/1", "v/2"], [0, 0, 1, 1], [GT, near, GT, apart], [11, 21, 13, 13])
+    for codes, joint in (
+        ([11, 21, 13, 13], [100, 100, 100]),
+        ([11, 11, 13, 13], [100 * 6 / 11, 0, 100]),
+    ):
+        truth = dataclasses.replace(truth, codes=np.array(codes))
+        actor, action = SMALL.split(truth.codes)
+        rois = np.repeat(truth.boxes[:, None], 2, axis=1)
+        scores = np.eye(2)[actor - 1], np.eye(3)[action - 1]
+        detections = Detections(truth.frames, truth.box_frame, rois, *scores)
+        metrics = evaluate(detections, truth, SMALL)
+        assert [metrics["per_pair_ap"][code] for code in ("11", "21", "13")] == pytest.approx(joint)
+        results = Results(truth.frames, truth.box_frame, truth.boxes, truth.codes, np.ones(4), None)
+        assert evaluate_results(results, truth, SMALL)["per_pair_ap"] == metrics["per_pair_ap"]
 
 
 # ---- what belongs together
@@ -431,6 +536,42 @@ def test_truth_survives_a_file(tmp_path):
     assert len(categories) == 43 and categories[43] == "bird-eating"
 
 
+def test_masks_of_the_truth_survive_a_file(tmp_path):
+    path = tmp_path / "truth.json"
+    mask = np.zeros((6, 9), bool)
+    mask[1:3, 2:7] = True
+    truth = Truth(["v/1", "w/1"], [1], [[2, 1, 7, 3]], [21], sizes=[(5, 5), (6, 9)],
+                  masks=[encode_mask(mask)], image_ids=["a", 7])  # fmt: skip
+    truth.save(path, A2D)
+    loaded = Truth.load(path, A2D, with_masks=True)
+    assert (loaded.sizes, loaded.masks) == (truth.sizes, truth.masks)
+    assert loaded.image_ids == ["a", 7]
+    written = json.loads(path.read_text())
+    assert written["images"][1] == {"id": 7, "file_name": "w/1.png", "height": 6, "width": 9}
+    assert written["annotations"][0]["area"] == 10
+    assert Truth.load(path, A2D).masks is None
+
+
+def test_masks_of_the_truth_are_read_where_all_are_there(tmp_path):
+    path = tmp_path / "truth.json"
+    square = {"image_id": 7, "category_id": 22, "bbox": [1, 1, 2, 2]}
+    polygon = {"segmentation": [[1, 1, 3, 1, 3, 3, 1, 3]]}
+    sized = {"id": 7, "file_name": "v/00001.png", "height": 4, "width": 5}
+    for image, annotations, count in (
+        (sized, [{**square, **polygon}], 1),
+        (sized, [{**square, **polygon}, square], None),
+        (sized, [{**square, "segmentation": []}], None),
+        ({**sized, "height": None}, [{**square, **polygon}], None),
+    ):
+        path.write_text(json.dumps({"images": [image], "annotations": annotations}))
+        masks = Truth.load(path, SMALL, with_masks=True).masks
+        assert (masks and len(masks)) == count
+    broken = {**square, "segmentation": {"size": [4, 5], "counts": [3]}}
+    path.write_text(json.dumps({"images": [sized], "annotations": [broken]}))
+    with pytest.raises(InputError, match=r"truth\.json: annotations\[0\]\.segmentation: .*add up"):
+        Truth.load(path, SMALL, with_masks=True)
+
+
 IMAGE = {"id": 7, "file_name": "v/00001.png"}
 BOX = {"image_id": 7, "category_id": 22, "bbox": [1, 2, 3, 4]}
 
@@ -447,6 +588,7 @@ BOX = {"image_id": 7, "category_id": 22, "bbox": [1, 2, 3, 4]}
     (coco(annotations=[{}]), r"annotations\[0\] needs"),
     (coco(annotations=[3]), r"annotations\[0\] needs"),
     (coco(annotations=[{**BOX, "bbox": [1, 2, 3]}]), r"annotations\[0\] needs"),
+    (coco(annotations=[{**BOX, "bbox": [1, 2, 3, 10**400]}]), r"annotations\[0\] needs"),
     (coco(annotations=[{**BOX, "image_id": 9}]), r"image_id 9 is no image"),
     (coco(annotations=[{**BOX, "category_id": 12}]), "category_id 12 is no valid pair"),
     (coco(annotations=[{**BOX, "bbox": [1, 2, -3, 4]}]), "bbox must be"),

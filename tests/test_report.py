@@ -48,6 +48,28 @@ def test_absent_parts_are_dashes():
     assert table({}).count(" -") == table(METRICS).count(" -") + 12
 
 
+def test_zero_shot_figures_follow_where_there_are_any():
+    assert "zero-shot" not in table(METRICS)
+    figures = {"actor": "cat", "ap": 12.34, "chance": 5.0}
+    lines = table({"zero_shot": figures}).split("Figure 4")[1].splitlines()
+    assert "'cat'" in lines[0]
+    assert lines[1].split() == ["AP", "chance", "full", "model", "r_zs"]
+    assert lines[2].split() == ["ours", "12.3", "5.0", "-", "-"]
+    figures.update(full_ap=24.68, ratio=0.5)
+    assert "24.7         50.0" in table({"zero_shot": figures})
+    assert "0.0            -" in table({"zero_shot": {**figures, "full_ap": 0, "ratio": None}})
+
+
+def test_coco_figures_follow_where_there_are_any():
+    box, mask = ({"ap": i + 0.1, "ap50": i + 0.2, "ap75": i + 0.3} for i in (1, 2))
+    assert "COCO" not in table({**METRICS, "coco": {}})
+    lines = table({"coco": {"box": box, "mask": mask}}).split("COCO's")[1].splitlines()
+    heads = "box AP  box AP50  box AP75  mask AP  mask AP50  mask AP75"
+    assert lines[1].split() == heads.split()
+    assert lines[2].split() == "ours 1.1 1.2 1.3 2.1 2.2 2.3".split()
+    assert "mask AP" not in table({"coco": {"box": box}})
+
+
 def test_metrics_file_is_sorted_json_and_replaced_whole(tmp_path):
     path = tmp_path / "new" / "metrics.json"
     write_metrics({"b": 1.0}, path)

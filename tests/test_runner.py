@@ -1,5 +1,6 @@
 """Running a network over a split: native pixels, files that score.py repeats, the threshold."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -8,9 +9,10 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from pycocotools import mask as rle_tools
 
 from a2d_tf.errors import InputError
-from a2d_tf.evaluation import runner
+from a2d_tf.evaluation import coco_results, detection, runner
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +56,7 @@ def test_score_py_repeats_the_figures(evaluated, tmp_path):
     for command, truth, predicted in (
         ("segmentation", "label_truth", "label_maps"),
         ("detection", "truth.json", "detections.npz"),
+        ("detection", "truth.json", "instances.json"),
     ):
         target = tmp_path / f"{command}.json"
         subprocess.run(
@@ -61,8 +64,75 @@ def test_score_py_repeats_the_figures(evaluated, tmp_path):
              f"--predicted={output / predicted}", f"--output={target}"],
             check=True, capture_output=True,
         )  # fmt: skip
-        for name, value in json.loads(target.read_text()).items():
+        scored = json.loads(target.read_text())
+        if predicted == "instances.json":  # fewer than all RoIs, which the other figures are of
+            assert set(scored["coco"]) == {"box", "mask"}
+            scored = {"coco": scored["coco"]}
+        for name, value in scored.items():
             assert flat(value) == pytest.approx(flat(metrics[name]), abs=1e-4), name
+
+
+def test_instances_are_what_is_painted(evaluated, evaluator):
+    _, output = evaluated
+    truth = detection.Truth.load(output / "truth.json", evaluator.labels, with_masks=True)
+    results = coco_results.Results.load(output / "instances.json", truth, evaluator.labels)
+    frames = list(evaluator.frames("test"))
+    assert len(results.codes) == sum(len(frame.instances["code"]) for frame in frames) > 0
+    for i, frame in enumerate(frames):
+        own = np.flatnonzero(results.roi_frame == i)
+        best = own[np.argsort(results.scores[own], kind="stable")]
+        painted = np.zeros(frame.truth.native_size, np.uint8)
+        for index in best:  # the best one last, on top
+            painted[rle_tools.decode(results.masks[index]) > 0] = results.codes[index]
+        np.testing.assert_array_equal(painted, evaluator.label_map(frame, runner.FLOOR))
+        boxes = frame.instances["boxes"][:, [1, 0, 3, 2]]
+        np.testing.assert_allclose(results.boxes[own], boxes, atol=0.02)
+
+
+def test_the_truth_keeps_its_masks(evaluated, evaluator):
+    _, output = evaluated
+    truth = detection.Truth.load(output / "truth.json", evaluator.labels, with_masks=True)
+    for i, frame in enumerate(evaluator.frames("test")):
+        assert truth.frames[i] == f"{frame.truth.video}/{frame.truth.frame:05d}"
+        assert truth.sizes[i] == frame.truth.native_size
+        own = [truth.masks[index] for index in np.flatnonzero(truth.box_frame == i)]
+        np.testing.assert_array_equal(rle_tools.decode(own), rle_tools.decode(frame.truth.rles))
+
+
+def test_a_zero_shot_run_has_its_figures(evaluated, evaluator, monkeypatch, tmp_path):
+    metrics, _ = evaluated
+    assert "zero_shot" not in metrics
+    learning = dataclasses.replace(evaluator.config.learning, zero_shot_actor="ball")
+    config = dataclasses.replace(evaluator.config, learning=learning)
+    monkeypatch.setattr(evaluator, "config", config)
+    ours = evaluator.evaluate("test", 0.3, str(tmp_path / "test"))
+    figures = ours.pop("zero_shot")
+    assert ours == metrics
+    assert figures["actor"] == "ball" and 0 <= figures["chance"] <= 100
+    assert figures["ap"] == metrics["zero_shot_actor_ap"]["3"]
+
+
+@pytest.mark.parametrize("mode, joint", [
+    ("decoupled", ()), ("hierarchical", ("joint_scores",)),
+    ("cartesian", ("joint_scores", "joint_boxes")),
+])  # fmt: skip
+def test_detections_carry_joint_arrays_where_labels_are_joint(evaluator, monkeypatch, mode, joint):
+    model = dataclasses.replace(evaluator.config.model, label_mode=mode)
+    config = dataclasses.replace(evaluator.config, model=model)
+    monkeypatch.setattr(evaluator, "config", config)
+    boxes = np.array([1.0, 2, 3, 4])  # y1, x1, y2, x2
+    tables = [{
+        "boxes": np.tile(boxes, (rois, 7, 1)), "actor_scores": np.full((rois, 7), 0.1),
+        "action_scores": np.full((rois, 9), 0.2), "joint_scores": np.full((rois, 7, 9), 0.3),
+        "joint_boxes": np.tile(boxes, (rois, 7, 9, 1)),
+    } for rois in (2, 0, 1)]  # fmt: skip
+    found = evaluator._detections(["v/1", "v/2", "w/1"], tables)
+    assert found.roi_frame.tolist() == [0, 0, 2]
+    assert found.boxes[2, 6].tolist() == [2, 1, 4, 3]
+    assert [name for name in ("joint_scores", "joint_boxes") if getattr(found, name) is not None] \
+        == list(joint)  # fmt: skip
+    if mode == "cartesian":
+        assert found.joint_boxes[2, 6, 8].tolist() == [2, 1, 4, 3]
 
 
 def test_label_maps_are_codes_at_native_size(evaluated, evaluator):

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from a2d_tf.evaluation import coco_results
 from a2d_tf.evaluation.detection import Detections, Truth
 from a2d_tf.labels import A2D, LabelSpace
 
@@ -81,6 +82,70 @@ def test_detection_with_the_metrics_of_the_contract(tmp_path):
     assert metrics["zero_shot_actor_ap"]["1"] == pytest.approx(100 / 8)
     assert metrics["zero_shot_actor_ap"]["3"] == 0 and len(metrics["zero_shot_actor_ap"]) == 7
     assert "Table 2" in result.stdout
+
+
+def write_detections(folder):
+    """truth.json, detections.npz and results.json: two cats, one with the right action."""
+    mask = np.zeros((20, 30), bool)
+    mask[0:9, 0:9] = True
+    rle = coco_results.encode_mask(mask)
+    box = [0, 0, 9, 9]
+    Truth(NAMES, [0, 1], [box] * 2, [61, 63], sizes=[mask.shape] * 2, masks=[rle] * 2).save(
+        folder / "truth.json", A2D
+    )
+    scores = np.eye(7)[[5, 5]], np.eye(9)[[0, 3]]
+    Detections(NAMES, [0, 1], np.tile(np.array(box, float), (2, 7, 1)), *scores).save(
+        folder / "detections.npz"
+    )
+    entries = [
+        entry
+        for frame, code in ((1, 61), (2, 64))
+        for entry in coco_results.entries(frame, [box], [code], [1.0], [mask])
+    ]
+    coco_results.write(folder / "results.json", entries)
+    return ("detection", "--truth=truth.json", "--output=metrics.json")
+
+
+def test_coco_results_by_the_same_protocol_and_by_cocos(tmp_path):
+    words = write_detections(tmp_path)
+    metrics = json.loads(run_metrics(tmp_path, *words, "--predicted=results.json"))
+    assert set(metrics) == {"detection", "per_pair_ap", "zero_shot_actor_ap", "coco"}
+    assert metrics["detection"] == {"joint": pytest.approx(100 / 43)}
+    assert metrics["per_pair_ap"] == {
+        str(code): pytest.approx(100 * (code == 61)) for code in A2D.codes
+    }
+    assert metrics["zero_shot_actor_ap"]["6"] == pytest.approx(100 / 7)
+    half = pytest.approx({"ap": 50, "ap50": 50, "ap75": 50})  # of the two pairs with truth
+    assert metrics["coco"] == {"box": half, "mask": half}
+
+
+def run_metrics(folder, *words):
+    result = run(folder, *words)
+    assert result.returncode == 0, result.stderr
+    return (folder / "metrics.json").read_text()
+
+
+def test_zero_shot_figures(tmp_path):
+    words = write_detections(tmp_path)
+    words += ("--predicted=detections.npz", "--zero_shot_actor=cat")
+    metrics = json.loads(run_metrics(tmp_path, *words, "--full=detections.npz", "--seed=3"))
+    figures = metrics["zero_shot"]
+    assert figures["actor"] == "cat" and figures["ratio"] == 1
+    assert figures["ap"] == figures["full_ap"] == metrics["zero_shot_actor_ap"]["6"]
+    assert 0 < figures["chance"] < figures["ap"]
+    other = json.loads(run_metrics(tmp_path, *words, "--seed=4"))["zero_shot"]
+    assert set(other) == {"actor", "ap", "chance"} and other["chance"] != figures["chance"]
+
+
+def test_zero_shot_mistakes(tmp_path):
+    words = write_detections(tmp_path)
+    npz, results = "--predicted=detections.npz", "--predicted=results.json"
+    assert "'cow' is none of adult" in fails(tmp_path, *words, npz, "--zero_shot_actor=cow")
+    assert "--full needs --zero_shot_actor" in fails(tmp_path, *words, npz, "--full=full.npz")
+    message = fails(tmp_path, *words, npz, "--zero_shot_actor=cat", "--full=full.npz")
+    assert "full.npz: not a readable" in message
+    assert "no action scores" in fails(tmp_path, *words, results, "--zero_shot_actor=cat")
+    assert not (tmp_path / "metrics.json").exists()
 
 
 def test_own_label_space_with_16_bit_codes(tmp_path):

@@ -94,6 +94,12 @@ def test_classes_without_truth_do_not_count():
     assert score([[0, 0]], [[0, 75]])["joint"] == {"ave": 50.0, "glo": 50.0, "miou": 50.0}
 
 
+def test_codes_of_16_bits_far_beyond_the_label_space_are_misses():
+    metrics = score([[391, 391, 14, 0]], [[391, 65535, 14, 60000]], WIDE)
+    assert metrics["joint"]["glo"] == metrics["actor"]["glo"] == 50
+    assert metrics["joint"]["ave"] == pytest.approx(100 * (0.5 + 1 + 0) / 3)
+
+
 def test_merging_is_adding_frames():
     frames = np.random.default_rng(0).choice([0, 11, 56], (2, 2, 4, 5))
     whole, first, second = (Confusion(A2D) for _ in range(3))
@@ -167,6 +173,14 @@ def test_colours_of_the_label_space(tmp_path, space, codes):
         cv2.imwrite(str(path), channels)
         read = read_label_map(path, space)
         assert read.dtype == space.code_dtype and np.array_equal(read, codes)
+
+
+def test_every_colour_of_a2d_is_its_code(tmp_path):
+    codes = np.array([[0, *A2D.codes]], np.uint8)
+    cv2.imwrite(str(tmp_path / "codes.png"), codes)
+    cv2.imwrite(str(tmp_path / "colours.png"), A2D.palette[codes][..., ::-1])
+    for name in ("codes", "colours"):
+        assert np.array_equal(read_label_map(tmp_path / f"{name}.png", A2D), codes)
 
 
 def test_unknown_colour_is_named(tmp_path):

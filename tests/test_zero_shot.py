@@ -1,5 +1,7 @@
 """Zero-shot figures: actor APs, the ratio, and the level of chance."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -74,6 +76,39 @@ def test_scores_stay_among_the_rois_of_the_actor():
     aps = zero_shot.actor_aps(evaluate(detections, truth, SPACE)["per_pair_ap"], SPACE)
     assert aps["2"] == pytest.approx(50)  # dog-running found; dog-eating has no truth
     assert zero_shot.chance(detections, truth, SPACE, 1, seed=0) == pytest.approx(aps["2"])
+
+
+def test_figures_of_an_actor_with_and_without_the_full_model():
+    full, truth = case(60)
+    # The zero-shot model has the right action first in every third frame of 'man' only.
+    wrong = (np.arange(61) % 3 > 0) & (np.arange(61) < 60)
+    scores = np.where(wrong[:, None], full.action_scores[:, ::-1], full.action_scores)
+    ours = dataclasses.replace(full, action_scores=scores)
+    per_pair = evaluate(ours, truth, SPACE)["per_pair_ap"]
+    figures = zero_shot.figures(ours, truth, SPACE, 0, per_pair, seed=1)
+    assert figures == {
+        "actor": "man",
+        "ap": (per_pair["11"] + per_pair["12"]) / 2,
+        "chance": zero_shot.chance(ours, truth, SPACE, 0, seed=1),
+    }
+    compared = zero_shot.figures(ours, truth, SPACE, 0, per_pair, seed=1, full=full)
+    assert compared.pop("full_ap") == pytest.approx(100)
+    assert compared.pop("ratio") == pytest.approx(figures["ap"] / 100)
+    assert compared == figures and 0 < figures["ap"] < 100
+
+
+def test_the_full_model_must_belong_to_the_same_truth():
+    detections, truth = case(4)
+    other = dataclasses.replace(detections, frames=[f"w/{i}" for i in range(5)])
+    per_pair = {str(code): 0.0 for code in SPACE.codes}
+    with pytest.raises(InputError, match="detections: field 'frames': w/0"):
+        zero_shot.figures(detections, truth, SPACE, 0, per_pair, 0, full=other)
+
+
+def test_actors_by_name():
+    assert zero_shot.find_actor("dog", SPACE) == 1
+    with pytest.raises(InputError, match="'cow' is none of man, dog"):
+        zero_shot.find_actor("cow", SPACE)
 
 
 def test_what_cannot_be_shuffled():

@@ -3,10 +3,13 @@
 Each class is scored alone: within a frame its boxes go through NMS in score order, each
 ground-truth box takes the first of them that overlaps it enough, and precision and recall run over
 the detections of the whole set. Areas are (x2 - x1) * (y2 - y1): boxes are half-open.
+
+Every RoI counts, for every class: hundreds of thousands of suppressions. They run for many frames
+at a time, as array operations that leave Python's lock to other threads.
 """
 
+import concurrent.futures
 import dataclasses
-import json
 import os
 import zipfile
 import zlib
@@ -15,10 +18,17 @@ from typing import Optional
 import numpy as np
 
 from a2d_tf.errors import InputError
+from a2d_tf.evaluation import coco_results
+from a2d_tf.evaluation.segmentation import MAX_PIXELS
 from a2d_tf.files import write_file, write_json
 
-NMS_IOU = 3, 10  # the fraction 3/10, see _compatible
+NMS_IOU = 3, 10  # the fraction 3/10, see _apart
 MATCH_IOU = 0.5
+RECALL_LEVELS = np.linspace(0, 1, 11)  # not the exact tenths, see average_precision
+
+_CELLS = 1 << 15  # RoIs that are suppressed together, padding included
+_HEAD = 24  # boxes of a frame that are compared with all below them at a time
+_THREADS = min(8, os.cpu_count() or 1)
 
 
 @dataclasses.dataclass
@@ -77,7 +87,7 @@ class Detections:
         path = os.fspath(path)
         try:
             archive = np.load(path, allow_pickle=False)
-        except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
             raise InputError(f"{path}: not a readable .npz archive ({error})") from error
         if not isinstance(archive, np.lib.npyio.NpzFile):
             raise InputError(f"{path}: not an .npz archive of arrays")
@@ -109,6 +119,9 @@ class Truth:
       boxes: float32 [G, 4], x1, y1, x2, y2 in native pixels.
       codes: int64 [G], the pair codes.
       source: what messages call this truth.
+      sizes: optional [F] (height, width), where there are masks.
+      masks: optional [G] RLEs as `coco_results.encode_mask` makes them.
+      image_ids: [F] ids of the frames in COCO files, 1, 2, ... by default.
     """
 
     frames: np.ndarray
@@ -116,6 +129,9 @@ class Truth:
     boxes: np.ndarray
     codes: np.ndarray
     source: str = "truth"
+    sizes: Optional[list] = None
+    masks: Optional[list] = None
+    image_ids: Optional[list] = None
 
     def __post_init__(self):
         self.frames = _frame_names(self.frames, self.source)
@@ -130,21 +146,26 @@ class Truth:
         self.codes = _integers(self.codes, "codes", self.source)
         if len(self.codes) != count:
             raise InputError(f"{self.source}: field 'codes' must have one code a box")
+        if self.image_ids is None:
+            self.image_ids = list(range(1, len(self.frames) + 1))
 
     @classmethod
-    def load(cls, path, label_space):
+    def load(cls, path, label_space, with_masks=False):
         """Read COCO JSON: `file_name` = `<VID>/<%05d>.png`, `category_id` = pair code.
+
+        Args:
+          path: the file.
+          label_space: whose pairs the codes are.
+          with_masks: read `masks` and `sizes` too. They stay None where an image lacks `width` or
+            `height`, or an annotation its `segmentation` (RLE or polygons).
 
         Raises:
           InputError: the file is missing or no such JSON; a frame is listed twice; an annotation
-            lacks its image, has a code that is no valid pair, a malformed box, or is a crowd.
+            lacks its image, has a code that is no valid pair, a malformed box or segmentation, or
+            is a crowd.
         """
         path = os.fspath(path)
-        try:
-            with open(path, encoding="utf-8") as file:
-                coco = json.load(file)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: not readable COCO JSON ({error})") from error
+        coco = coco_results.read_json(path)
         for field in ("images", "annotations"):
             if not isinstance(coco, dict) or not isinstance(coco.get(field), list):
                 raise InputError(f"{path}: COCO JSON needs a list '{field}'")
@@ -169,7 +190,7 @@ class Truth:
                 frame, code = index.get(annotation["image_id"]), annotation["category_id"]
                 x, y, width, height = (float(value) for value in annotation["bbox"])
                 crowd, known = annotation.get("iscrowd"), code in valid
-            except (AttributeError, KeyError, TypeError, ValueError) as error:
+            except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
                 raise InputError(
                     f"{where} needs 'image_id', 'category_id' and 'bbox' [x, y, width, height]"
                 ) from error
@@ -186,30 +207,59 @@ class Truth:
             box_frame.append(frame)
             codes.append(code)
             boxes.append((x, y, x + width, y + height))
-        return cls(frames, box_frame, boxes, codes, source=path)
+        truth = cls(frames, box_frame, boxes, codes, source=path, image_ids=list(index))
+        if with_masks:
+            truth._read_masks(coco)
+        return truth
+
+    def _read_masks(self, coco):
+        sizes = [(image.get("height"), image.get("width")) for image in coco["images"]]
+        segmentations = [annotation.get("segmentation") for annotation in coco["annotations"]]
+        whole = all(type(side) is int and side > 0 for size in sizes for side in size)
+        if whole and all(segmentations):
+            for i, (height, width) in enumerate(sizes):
+                if height * width > MAX_PIXELS:
+                    raise InputError(
+                        f"{self.source}: images[{i}] has {height}x{width} pixels, more than "
+                        f"{MAX_PIXELS}; correct 'height' and 'width'"
+                    )
+            self.sizes = sizes
+            self.masks = [
+                coco_results.read_mask(
+                    segmentation, *sizes[frame], f"{self.source}: annotations[{i}]"
+                )
+                for i, (segmentation, frame) in enumerate(zip(segmentations, self.box_frame))
+            ]
 
     def save(self, path, label_space):
         """Write COCO JSON, the form `load` reads, in one step."""
         corners = self.boxes.astype(np.float64)
-        sizes = corners[:, 2:] - corners[:, :2]
+        extents = corners[:, 2:] - corners[:, :2]
+        images = [
+            {"id": identity, "file_name": f"{frame}.png"}
+            for identity, frame in zip(self.image_ids, self.frames.tolist())
+        ]
+        annotations = [
+            {
+                "id": i + 1,
+                "image_id": self.image_ids[self.box_frame[i]],
+                "category_id": int(self.codes[i]),
+                "bbox": [*corners[i, :2].tolist(), *extents[i].tolist()],
+                "area": float(extents[i].prod()),
+                "iscrowd": 0,
+            }
+            for i in range(len(self.codes))
+        ]
+        if self.masks is not None:
+            for image, (height, width) in zip(images, self.sizes):
+                image.update(height=int(height), width=int(width))
+            for annotation, mask in zip(annotations, self.masks):
+                annotation.update(segmentation=mask, area=coco_results.area(mask))
         write_json(
             path,
             {
-                "images": [
-                    {"id": i + 1, "file_name": f"{frame}.png"}
-                    for i, frame in enumerate(self.frames.tolist())
-                ],
-                "annotations": [
-                    {
-                        "id": i + 1,
-                        "image_id": int(self.box_frame[i]) + 1,
-                        "category_id": int(self.codes[i]),
-                        "bbox": [*corners[i, :2].tolist(), *sizes[i].tolist()],
-                        "area": float(sizes[i].prod()),
-                        "iscrowd": 0,
-                    }
-                    for i in range(len(self.codes))
-                ],
+                "images": images,
+                "annotations": annotations,
                 "categories": [
                     {"id": code, "name": label_space.name(code)} for code in label_space.codes
                 ],
@@ -223,7 +273,7 @@ def _read(archive, name, path):
     try:
         return archive[name]
     except (
-        OSError, EOFError, MemoryError, ValueError, zipfile.BadZipFile, zlib.error,
+        OSError, EOFError, MemoryError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error,
     ) as error:  # fmt: skip
         raise InputError(f"{path}: field '{name}' is unreadable ({error})") from error
 
@@ -265,7 +315,9 @@ def _floats(values, name, source, shape):
 
 
 def _boxes(values, name, source, shape):
-    boxes = _floats(values, name, source, shape).astype(np.float32, copy=False)
+    boxes = _floats(values, name, source, shape)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinity, and is refused
+        boxes = _floats(boxes.astype(np.float32, copy=False), name, source, shape)
     if (boxes[..., 2:] < boxes[..., :2]).any():
         raise InputError(
             f"{source}: field '{name}' must hold x1, y1, x2, y2 with x1 <= x2 and y1 <= y2"
@@ -274,64 +326,85 @@ def _boxes(values, name, source, shape):
 
 
 def iou(boxes, others):
-    """Intersection over union [N, M] of boxes [N, 4] and [M, 4]; 0 where both are empty."""
+    """Intersection over union [...] of boxes [..., 4] by pairs; 0 where both are empty."""
     boxes, others = np.asarray(boxes, float), np.asarray(others, float)
-    low = np.maximum(boxes[:, None, :2], others[:, :2])
-    high = np.minimum(boxes[:, None, 2:], others[:, 2:])
-    overlap = np.prod(np.maximum(high - low, 0), axis=2)
-    area, other = ((b[:, 2:] - b[:, :2]).prod(axis=1) for b in (boxes, others))
-    union = area[:, None] + other - overlap
+    low = np.maximum(boxes[..., :2], others[..., :2])
+    high = np.minimum(boxes[..., 2:], others[..., 2:])
+    overlap = np.prod(np.maximum(high - low, 0), axis=-1)
+    area, other = ((b[..., 2:] - b[..., :2]).prod(axis=-1) for b in (boxes, others))
+    union = area + other - overlap
     return np.divide(overlap, union, out=np.zeros_like(union), where=union > 0)
 
 
-def _compatible(boxes):
-    """Which boxes NMS lets stand beside each box, IoU <= NMS_IOU: a bit set (int) for each of N.
+def _apart(edges, rows):
+    """Which boxes NMS lets stand beside the first ones of their frame, IoU <= NMS_IOU.
 
     IoU <= p/q is (p + q) * overlap <= p * (sum of the two areas): without a division it is exact
     for whole pixels, and holds for empty boxes.
+
+    Args:
+      edges: float32 [4, F, N], x1, y1, x2, y2.
+      rows: how many of the N are compared with all.
+
+    Returns:
+      bool [F, rows, N].
     """
     numerator, denominator = NMS_IOU
-    count = len(boxes)
-    x1, y1, x2, y2 = np.ascontiguousarray(boxes.T)
-    area = numerator * (x2 - x1) * (y2 - y1)
-    result = np.empty((count, count), bool)
-    # Some rows at a time, so that the intermediate results stay in the processor's cache, and of
-    # the symmetric matrix one half.
-    step = max(1, 16384 // max(1, count))
-    for start in range(0, count, step):
-        rows, others = slice(start, start + step), slice(start, None)
-        overlap = np.minimum.outer(x2[rows], x2[others])
-        overlap -= np.maximum.outer(x1[rows], x1[others])
+    _, frames, count = edges.shape
+    result = np.empty((frames, rows, count), bool)
+    # Some frames at a time, so that the intermediate results stay in the processor's cache.
+    step = max(1, (1 << 16) // (rows * count))
+    for start in range(0, frames, step):
+        part = edges[:, start : start + step]
+        x1, y1, x2, y2 = part[:, :, None]
+        u1, v1, u2, v2 = part[:, :, :rows, None]
+        overlap = np.minimum(x2, u2)
+        overlap -= np.maximum(x1, u1)
         # One factor cut off at 0 is enough: no negative overlap exceeds a sum of areas.
         np.maximum(overlap, 0, out=overlap)
-        height = np.minimum.outer(y2[rows], y2[others])
-        height -= np.maximum.outer(y1[rows], y1[others])
+        height = np.minimum(y2, v2)
+        height -= np.maximum(y1, v1)
         overlap *= height
         overlap *= numerator + denominator
-        result[rows, others] = overlap <= np.add.outer(area[rows], area[others])
-        result[others, rows] = result[rows, others].T
-    width = (count + 7) // 8
-    packed = np.packbits(result, axis=1, bitorder="little").tobytes()
-    return [
-        int.from_bytes(packed[start : start + width], "little")
-        for start in range(0, count * width, width)
-    ]
+        areas = np.add(numerator * (x2 - x1) * (y2 - y1), numerator * (u2 - u1) * (v2 - v1),
+                       out=height)  # fmt: skip
+        np.less_equal(overlap, areas, out=result[start : start + step])
+    return result
 
 
-def _suppress(order, compatible):
-    """Greedy NMS: the indices kept, in the given order, int64 [K]."""
-    alive, kept = -1, []  # a bit set of all boxes
-    for index in order.tolist():
-        if alive >> index & 1:
-            kept.append(index)
-            alive &= compatible[index]
-    return np.array(kept, np.int64)
+def _suppress(boxes, alive):
+    """Greedy NMS, of many frames at once: which boxes are kept, bool [F, N].
+
+    Args:
+      boxes: float32 [F, N, 4], each frame's in the order of their scores.
+      alive: bool [F, N], False where a frame has fewer than N.
+    """
+    kept = np.zeros(alive.shape, bool)
+    column = np.broadcast_to(np.arange(alive.shape[1]), alive.shape)
+    edges = np.ascontiguousarray(np.moveaxis(boxes, 2, 0))
+    while alive.any():
+        most = alive.sum(axis=1).max()
+        if most <= 0.7 * alive.shape[1]:  # the living move up, the rest is cut off
+            living = np.argsort(~alive, axis=1, kind="stable")[:, :most]
+            alive, column = (np.take_along_axis(x, living, axis=1) for x in (alive, column))
+            edges = np.take_along_axis(edges, living[None], axis=2)
+        rows = min(_HEAD, alive.shape[1])
+        apart, head = _apart(edges, rows), alive[:, :rows].copy()
+        for i in range(rows - 1):
+            head[:, i + 1 :] &= apart[:, i, i + 1 : rows] | ~head[:, i : i + 1]
+        np.put_along_axis(kept, column[:, :rows], head, axis=1)
+        below = apart[:, :, rows:] | ~head[:, :, None]
+        alive = alive[:, rows:] & below.all(axis=1)
+        column, edges = column[:, rows:], edges[:, :, rows:]
+    return kept
 
 
 def average_precision(scores, hits, positives):
     """VOC2007 11-point average precision, in [0, 1].
 
-    The recall levels are the exact tenths: recall 3/10 reaches level 0.3.
+    The recall levels are those that scripts compute as np.arange(0, 1.1, 0.1), so that figures
+    agree with theirs to the last digit: 0.3, 0.6 and 0.7 come out a rounding above the tenths, and
+    a recall of exactly 3/10 does not reach level 0.3.
 
     Args:
       scores: [N], sorted here, stably.
@@ -343,8 +416,7 @@ def average_precision(scores, hits, positives):
     true = np.cumsum(hits[np.argsort(-scores, kind="stable")])
     precision = true / np.arange(1, len(true) + 1)
     best_from = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
-    levels = np.arange(11) / 10
-    return float(best_from[np.searchsorted(true / positives, levels)].mean())
+    return float(best_from[np.searchsorted(true / positives, RECALL_LEVELS)].mean())
 
 
 def check(detections, truth, label_space):
@@ -377,42 +449,76 @@ def average_precisions(detections, truth, boxes_of, scores_of, targets):
     """Average precisions of classes that share their boxes, in percent [C].
 
     Args:
-      detections, truth: a pair that `check` accepts.
+      detections, truth: a pair that `check` accepts; of the detections, `frames` and `roi_frame`.
       boxes_of: RoI indices [n] -> float32 [n, 4].
       scores_of: RoI indices [n] -> float [n, C].
       targets: bool [G, C], which classes each ground-truth box counts for.
     """
     positives = targets.sum(axis=0)
     classes = np.flatnonzero(positives)
-    scores, hits = ([[np.empty(0, kind)] for _ in positives] for kind in (float, bool))
-    for rois, gts in _frames(detections, truth):
-        boxes, roi_scores = boxes_of(rois), np.asarray(scores_of(rois), float)
-        compatible = _compatible(boxes)
-        overlaps = iou(boxes, truth.boxes[gts]) >= MATCH_IOU
-        orders = np.argsort(-roi_scores, axis=0, kind="stable")
+
+    def kept_of(chunk):
+        """[(scores, which are true)] of what each class keeps in some frames."""
+        rois, gts, gt_row = chunk
+        used = rois >= 0
+        boxes, scores = boxes_of(rois[used]), np.asarray(scores_of(rois[used]), float)
+        place = np.cumsum(used).reshape(rois.shape) - 1
+        results = []
         for c in classes:
-            kept = _suppress(orders[:, c], compatible)
-            matches = overlaps[:, targets[gts, c]][kept]
-            hit = np.zeros(len(kept), bool)
-            hit[matches.argmax(axis=0)[matches.any(axis=0)]] = True
-            scores[c].append(roi_scores[kept, c])
-            hits[c].append(hit)
-    return [
-        100 * average_precision(np.concatenate(scores[c]), np.concatenate(hits[c]), positives[c])
-        for c in range(len(positives))
-    ]
+            order = np.argsort(np.where(used, -scores[place, c], np.inf), axis=1, kind="stable")
+            order = np.take_along_axis(place, order, axis=1)
+            ordered = boxes[order]
+            kept, hit = _suppress(ordered, used), np.zeros(used.shape, bool)
+            own = targets[gts, c]
+            row, targeted = gt_row[own], truth.boxes[gts[own], None]
+            matches = (iou(ordered[row], targeted) >= MATCH_IOU) & kept[row]
+            found = matches.any(axis=1)
+            hit[row[found], matches[found].argmax(axis=1)] = True
+            results.append((scores[order[kept], c], hit[kept]))
+        return results
+
+    aps = [0.0] * len(positives)
+    with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
+        chunks = list(pool.map(kept_of, _chunks(detections, truth)))
+    if chunks:
+        for c, parts in zip(classes, zip(*chunks)):
+            scores, hits = map(np.concatenate, zip(*parts))
+            aps[c] = 100 * average_precision(scores, hits, positives[c])
+    return aps
 
 
-def _frames(detections, truth):
-    """(RoI indices, ground-truth indices) of each frame with detections, in frame order."""
+def _chunks(detections, truth):
+    """The frames with detections, in order, some at a time.
+
+    Yields:
+      (RoI indices [F, N], -1 behind the last of a frame; ground-truth indices [G]; the row among
+      the F of each of those [G]).
+    """
     order = np.argsort(detections.roi_frame, kind="stable")
     rois = np.split(order, np.cumsum(np.bincount(detections.roi_frame))[:-1])
     gts = {}
     for i, frame in enumerate(truth.box_frame.tolist()):
         gts.setdefault(truth.frames[frame], []).append(i)
+
+    def pack(group):
+        padded = np.full((len(group), max(len(indices) for _, indices in group)), -1)
+        for row, (_, indices) in zip(padded, group):
+            row[: len(indices)] = indices
+        own = [gts.get(frame, []) for frame, _ in group]
+        rows = np.repeat(np.arange(len(group)), [len(indices) for indices in own])
+        return padded, np.array(sum(own, []), np.int64), rows
+
+    group, longest = [], 0
     for frame, indices in zip(detections.frames, rois):
-        if len(indices):
-            yield indices, np.array(gts.get(frame, []), np.int64)
+        if not len(indices):
+            continue
+        longest = max(longest, len(indices))
+        if group and (len(group) + 1) * longest > _CELLS:
+            yield pack(group)
+            group, longest = [], len(indices)
+        group.append((frame, indices))
+    if group:
+        yield pack(group)
 
 
 def evaluate(detections, truth, label_space):
@@ -430,14 +536,11 @@ def evaluate(detections, truth, label_space):
       InputError: see `check`.
     """
     check(detections, truth, label_space)
-    gt_actor, gt_action = label_space.split(truth.codes)
+    _, gt_action = label_space.split(truth.codes)
     pair_ap, actor_ap = {}, {}
     for actor in range(len(label_space.actors)):
-        actions = np.flatnonzero(label_space.valid[actor])
-        codes = label_space.encode(actor, actions)
-        ap, *pair_aps = _actor_aps(detections, truth, label_space, actor, actions)
-        actor_ap[str(actor + 1)] = ap
-        pair_ap.update(zip(map(str, codes), pair_aps))
+        actor_ap[str(actor + 1)], of_pairs = actor_aps(detections, truth, label_space, actor)
+        pair_ap.update(of_pairs)
     best = detections.actor_scores.argmax(axis=1)
     digits = range(1, len(label_space.actions) + 1)
     action_aps = average_precisions(
@@ -462,10 +565,12 @@ def evaluate(detections, truth, label_space):
     }
 
 
-def _actor_aps(detections, truth, label_space, actor, actions):
-    """The AP of an actor, then those of its pairs with the actions (0-based)."""
+def actor_aps(detections, truth, label_space, actor):
+    """The AP of an actor (0-based), and of its valid pairs {code, a string: AP}, in percent."""
+    actions = np.flatnonzero(label_space.valid[actor])
+    codes = label_space.encode(actor, actions)
     of_actor = truth.codes // label_space.base == actor + 1
-    of_pairs = truth.codes[:, None] == label_space.encode(actor, actions)
+    of_pairs = truth.codes[:, None] == codes
 
     def boxes_of(rois):
         return detections.boxes[rois, actor]
@@ -474,23 +579,48 @@ def _actor_aps(detections, truth, label_space, actor, actions):
         return detections.actor_scores[rois, actor, None]
 
     if detections.joint_boxes is None:
-        return average_precisions(
+        ap, *pair_aps = average_precisions(
             detections,
             truth,
             boxes_of,
             lambda rois: np.hstack([actor_score(rois), detections.joint(rois, actor, actions)]),
             np.column_stack([of_actor, of_pairs]),
         )
-    aps = average_precisions(detections, truth, boxes_of, actor_score, of_actor[:, None])
-    for i, action in enumerate(actions):
-        aps += average_precisions(
-            detections,
+    else:
+        (ap,) = average_precisions(detections, truth, boxes_of, actor_score, of_actor[:, None])
+        pair_aps = []
+        for i, action in enumerate(actions):
+            pair_aps += average_precisions(
+                detections,
+                truth,
+                lambda rois, action=action: detections.joint_boxes[rois, actor, action],
+                lambda rois, action=action: detections.joint(rois, actor, [action]),
+                of_pairs[:, i : i + 1],
+            )
+    return ap, dict(zip(map(str, codes), pair_aps))
+
+
+def evaluate_results(results, truth, label_space):
+    """Score instances, each of one pair, by the same protocol.
+
+    Args:
+      results: a `coco_results.Results` of this truth's frames.
+
+    Returns:
+      {"detection": {"joint"}, "per_pair_ap": {code: AP}} in percent, keys strings: actors and
+      actions have no scores of their own.
+    """
+    pair_ap = {}
+    for code in label_space.codes:
+        own = results.select(results.codes == code)
+        (pair_ap[str(code)],) = average_precisions(
+            own,
             truth,
-            lambda rois, action=action: detections.joint_boxes[rois, actor, action],
-            lambda rois, action=action: detections.joint(rois, actor, [action]),
-            of_pairs[:, i : i + 1],
+            lambda rois, own=own: own.boxes[rois],
+            lambda rois, own=own: own.scores[rois, None],
+            truth.codes[:, None] == code,
         )
-    return aps
+    return {"detection": {"joint": _mean(pair_ap.values())}, "per_pair_ap": pair_ap}
 
 
 def _mean(values):

@@ -39,8 +39,11 @@ def write_metrics(metrics, path):
 def table(metrics, name="ours"):
     """Text of Tables 1 and 2: the published rows, then ours; `-` where a part is absent.
 
+    Zero-shot figures and COCO's APs follow where there are any.
+
     Args:
-      metrics: {"segmentation": …, "detection": …} in percent, either part optional.
+      metrics: {"segmentation": …, "detection": …, "zero_shot": …, "coco": …} in percent, every part
+        optional.
       name: what our row is called.
     """
     segmentation = metrics.get("segmentation", {})
@@ -51,15 +54,33 @@ def table(metrics, name="ours"):
     ]
     detection = [metrics.get("detection", {}).get(kind) for kind in KINDS]
     heads = [f"{kind} {measure}" for kind in KINDS for measure in ("ave", "glo", "mIoU")]
-    return "\n".join([
+    lines = [
         "Table 1: segmentation, percent",
         *_rows(heads, [*SEGMENTATION_ROWS, (name, ours)]),
         "",
         "Table 2: detection, mAP at IoU 0.5, percent",
         *_rows(KINDS, [*DETECTION_ROWS, (name, detection)]),
         "",
-        NOTE,
-    ])  # fmt: skip
+    ]
+    zero_shot, coco = metrics.get("zero_shot"), metrics.get("coco")
+    if zero_shot:
+        ratio = zero_shot.get("ratio")
+        values = [zero_shot.get(figure) for figure in ("ap", "chance", "full_ap")]
+        values.append(None if ratio is None else 100 * ratio)
+        lines += [
+            f"Figure 4: zero-shot actions of '{zero_shot['actor']}', AP and r_zs in percent",
+            *_rows(("AP", "chance", "full model", "r_zs"), [(name, values)]),
+            "",
+        ]
+    if coco:
+        measures = [(kind, ap) for kind in coco for ap in ("ap", "ap50", "ap75")]
+        lines += [
+            "COCO's AP of the pairs, percent",
+            *_rows([f"{kind} {ap.upper()}" for kind, ap in measures],
+                   [(name, [coco[kind][ap] for kind, ap in measures])]),
+            "",
+        ]  # fmt: skip
+    return "\n".join([*lines, NOTE])
 
 
 def _rows(heads, rows):

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from a2d_tf import visualize
 from a2d_tf.data import pipeline, records
 from a2d_tf.errors import InputError
-from a2d_tf.evaluation import detection, report, segmentation, zero_shot
+from a2d_tf.evaluation import coco_eval, coco_results, detection, report, segmentation, zero_shot
 from a2d_tf.ops import masks as mask_ops
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -112,6 +112,22 @@ class Evaluator:
         painted = mask_ops.paint_one(*parts, height, width, self.config.inference.paint == "pixel")
         return painted.numpy().astype(self.labels.code_dtype)
 
+    def masks(self, frame, chosen):
+        """Masks of some of a frame's instances at its native size.
+
+        Args:
+          frame: a Frame.
+          chosen: which of its N instances, an index for NumPy.
+
+        Returns:
+          bool [n, h, w].
+        """
+        height, width = frame.truth.native_size
+        masks, boxes = (frame.instances[name][chosen] for name in ("masks", "boxes"))
+        if not len(boxes):
+            return np.zeros((0, height, width), bool)
+        return mask_ops.paste(masks, boxes, height, width).numpy() >= 0.5
+
     def choose_threshold(self, split="val"):
         """The p(actor) threshold of best joint mIoU, and that split's metrics with it.
 
@@ -136,8 +152,9 @@ class Evaluator:
         Args:
           split: 'train' (without the validation videos), 'val' or 'test'.
           threshold: on p(actor), for the label maps.
-          output: folder, replaced as a whole: `metrics.json`, `detections.npz`, `truth.json`,
-            `label_maps/<VID>/<%05d>.png`, `label_truth/...`.
+          output: folder, replaced as a whole: `metrics.json`; `detections.npz`, every RoI;
+            `instances.json`, COCO results of the instances with p(actor) >= FLOOR; `truth.json`;
+            `label_maps/<VID>/<%05d>.png` and `label_truth/...`.
 
         Returns:
           the metrics, as in `metrics.json`.
@@ -160,7 +177,7 @@ class Evaluator:
     def _evaluate(self, split, threshold, partial):
         """`evaluate`, into a folder beside the place of the result."""
         confusion = segmentation.Confusion(self.labels)
-        names, tables, truths = [], [], []
+        names, tables, truths, instances = [], [], [], []
         for frame in tqdm(self.frames(split), desc=split, unit="frame", total=self._total(split)):
             truth = frame.truth
             name = f"{truth.video}/{truth.frame:05d}"
@@ -169,8 +186,13 @@ class Evaluator:
             for folder, image in (("label_maps", predicted), ("label_truth", truth.label_map)):
                 write_png(os.path.join(partial, folder, f"{name}.png"), image)
             names.append(name)
-            tables.append(frame.table)
-            truths.append(truth)
+            # Only what the score needs: the rest of a whole split would fill the memory.
+            tables.append({field: frame.table[field] for field in self._fields()})
+            truths.append(dataclasses.replace(truth, label_map=None))
+            instances += coco_results.entries(
+                len(names), *(frame.instances[name] for name in ("boxes", "code", "score")),
+                self.masks(frame, slice(None)),
+            )  # fmt: skip
         if not names:
             raise InputError(
                 f"{self.manifest.directory}: no record in split '{split}' "
@@ -180,9 +202,21 @@ class Evaluator:
         truth = self._truth(names, truths)
         found.save(os.path.join(partial, "detections.npz"))
         truth.save(os.path.join(partial, "truth.json"), self.labels)
-        metrics = {"segmentation": confusion.metrics()}
-        metrics.update(detection.evaluate(found, truth, self.labels))
+        place = os.path.join(partial, "instances.json")
+        coco_results.write(place, instances)
+        results = coco_results.Results.load(place, truth, self.labels)
+        metrics = {
+            "segmentation": confusion.metrics(),
+            **detection.evaluate(found, truth, self.labels),
+            "coco": coco_eval.evaluate(results, truth),
+        }
         metrics["zero_shot_actor_ap"] = zero_shot.actor_aps(metrics["per_pair_ap"], self.labels)
+        learning = self.config.learning
+        if learning.zero_shot_actor:
+            actor = zero_shot.find_actor(learning.zero_shot_actor, self.labels)
+            metrics["zero_shot"] = zero_shot.figures(
+                found, truth, self.labels, actor, metrics["per_pair_ap"], learning.seed
+            )
         report.write_metrics(metrics, os.path.join(partial, "metrics.json"))
         return metrics
 
@@ -192,27 +226,33 @@ class Evaluator:
             return self.manifest.counts[split]["records"]
         return None
 
+    def _fields(self):
+        """What of a frame's table `detection.Detections` takes."""
+        mode = self.config.model.label_mode
+        fields = ["boxes", "actor_scores", "action_scores"]
+        fields += ["joint_scores"] * (mode != "decoupled") + ["joint_boxes"] * (mode == "cartesian")
+        return fields
+
     def _detections(self, names, tables):
         def gather(key):
             values = np.concatenate([table[key] for table in tables])
             return values[..., [1, 0, 3, 2]] if key.endswith("boxes") else values
 
         rows = [len(table["boxes"]) for table in tables]
-        extra = {}
-        if self.config.model.label_mode != "decoupled":
-            extra["joint_scores"] = gather("joint_scores")
-        if self.config.model.label_mode == "cartesian":
-            extra["joint_boxes"] = gather("joint_boxes")
-        return detection.Detections(
-            names, np.repeat(np.arange(len(names)), rows), gather("boxes"), gather("actor_scores"),
-            gather("action_scores"), **extra,
-        )  # fmt: skip
+        arrays = {field: gather(field) for field in self._fields()}
+        return detection.Detections(names, np.repeat(np.arange(len(names)), rows), **arrays)
 
     def _truth(self, names, truths):
         counts = [len(truth.codes) for truth in truths]
         boxes = np.concatenate([truth.boxes for truth in truths])[:, [1, 0, 3, 2]]
         codes = np.concatenate([truth.codes for truth in truths])
-        return detection.Truth(names, np.repeat(np.arange(len(names)), counts), boxes, codes)
+        masks = [
+            {**rle, "counts": rle["counts"].decode()} for truth in truths for rle in truth.rles
+        ]
+        return detection.Truth(
+            names, np.repeat(np.arange(len(names)), counts), boxes, codes,
+            sizes=[truth.native_size for truth in truths], masks=masks,
+        )  # fmt: skip
 
     def pictures(self, split, threshold, limit):
         """Truth | prediction | flow of the first frame of so many videos of the split.
@@ -243,11 +283,8 @@ class Evaluator:
         left = visualize.draw_instances(rgb, truth.boxes, truth.codes, masks, self.labels)
         chosen = instances["class_score"] >= threshold
         boxes, codes = instances["boxes"][chosen], instances["code"][chosen]
-        pasted = np.zeros((len(boxes), height, width), bool)
-        if len(boxes):
-            pasted = mask_ops.paste(instances["masks"][chosen], boxes, height, width).numpy() >= 0.5
         middle = visualize.draw_instances(
-            rgb, boxes, codes, pasted, self.labels, instances["score"][chosen]
+            rgb, boxes, codes, self.masks(frame, chosen), self.labels, instances["score"][chosen]
         )
         flow = cv2.resize(visualize.flow_to_rgb(frame.flow), (width, height))
         return np.concatenate([left, middle, flow], axis=1)

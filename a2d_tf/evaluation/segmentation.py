@@ -5,6 +5,7 @@ the digits of its code, so a predicted pair that does not exist is a miss as a p
 counts for its actor and its action.
 """
 
+import functools
 import os
 import struct
 import zlib
@@ -52,14 +53,12 @@ class Confusion:
                 f"prediction is {predicted.shape[0]}x{predicted.shape[1]} (height x width); "
                 "both must be in native pixels"
             )
+        truth, predicted, pixels = _pairs(truth, predicted)
         rows = self._row[truth]
         if (rows < 0).any():
             code = truth[rows < 0][0]
             raise InputError(f"truth label map: code {code} is no valid pair of the label space")
-        width = self._counts.shape[1]
-        index = rows * np.int64(width) + self._column[predicted]
-        counts = np.bincount(index.ravel(), minlength=self._counts.size)
-        self._counts += counts.reshape(self._counts.shape)
+        np.add.at(self._counts, (rows, self._column[predicted]), pixels)
 
     def merge(self, other):
         """Add another confusion's counts; InputError where its label space is another one."""
@@ -115,6 +114,19 @@ def _codes(label_map, what):
         if label_map.size and not 0 <= label_map.min() <= label_map.max() < _CODES:
             raise InputError(f"{what} label map: codes must lie in 0..{_CODES - 1}")
     return label_map
+
+
+def _pairs(truth, predicted):
+    """The (true, predicted) codes that occur together, and in how many pixels: three int64 [n]."""
+    width = int(predicted.max(initial=0)) + 1
+    index = (truth.astype(np.int64) * width + predicted).ravel()
+    if (int(truth.max(initial=0)) + 1) * width <= 1 << 20:
+        pixels = np.bincount(index)
+        used = np.flatnonzero(pixels)
+        pixels = pixels[used]
+    else:
+        used, pixels = np.unique(index, return_counts=True)
+    return used // width, used % width, pixels
 
 
 def _metrics(matrix):
@@ -188,20 +200,31 @@ def _grey_levels(image, depth):
 
 
 def _from_colours(image, label_space, path):
-    """Codes [H, W] of BGR(A) uint8 [H, W, 3 | 4], and the first unknown (R, G, B) or None."""
-    channels = image.astype(np.uint32)
-    keys = channels[..., 2] << 16 | channels[..., 1] << 8 | channels[..., 0]
-    used, inverse = np.unique(keys.ravel(), return_inverse=True)
+    """Codes [H, W] of BGR(A) uint8 [H, W, 3 | 4], and None; or None and an unknown (R, G, B)."""
+    if image.shape[2] == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA)
+    keys = image.view("<u4")[..., 0] & 0xFFFFFF
+    table, codes = _colour_table(label_space)
+    found = table[keys]
+    special = found < 2
+    if not special.any():
+        return codes[found], None
+    key = int(keys[special][0])
+    colour = (key >> 16, key >> 8 & 255, key & 255)
+    if table[key] == 1:
+        raise InputError(f"{path}: colour (R, G, B) = {colour} belongs to two codes")
+    return None, colour
+
+
+@functools.lru_cache(maxsize=1)
+def _colour_table(label_space):
+    """What every 24-bit RGB means: uint16 [2^24], 0 unknown, 1 of two codes, else an index into the
+    codes that are returned with it."""
     known, shared = _palette_keys(label_space)
-    codes = np.zeros(len(used), label_space.code_dtype)
-    for i, key in enumerate(used.tolist()):
-        colour = (key >> 16, key >> 8 & 255, key & 255)
-        if key in shared:
-            raise InputError(f"{path}: colour (R, G, B) = {colour} belongs to two codes")
-        if key not in known:
-            return None, colour
-        codes[i] = known[key]
-    return codes[inverse].reshape(keys.shape), None
+    table = np.zeros(1 << 24, np.uint16)
+    table[list(known)] = np.arange(2, len(known) + 2)
+    table[np.array(list(shared), int)] = 1
+    return table, np.array([0, 0, *known.values()], label_space.code_dtype)
 
 
 def _palette_keys(label_space):

@@ -23,6 +23,42 @@ def actor_aps(per_pair_ap, label_space):
     return aps
 
 
+def find_actor(name, label_space):
+    """The 0-based index of an actor; InputError where the label space has none of this name."""
+    if name not in label_space.actors:
+        raise InputError(f"zero-shot actor '{name}' is none of {', '.join(label_space.actors)}")
+    return label_space.actors.index(name)
+
+
+def figures(detections, truth, label_space, actor, per_pair_ap, seed, full=None):
+    """The figures of Fig. 4 for the actor whose action labels were withheld.
+
+    Args:
+      detections, truth, label_space: as `chance` takes them.
+      actor: 0-based index.
+      per_pair_ap: of these detections, {code: percent}.
+      seed: of the shuffles.
+      full: optional `Detections` of the full model on the same truth.
+
+    Returns:
+      {"actor", "ap", "chance"} in percent, with `full` also {"full_ap", "ratio"}.
+
+    Raises:
+      InputError: see `chance` and `detection.check`.
+    """
+    result = {
+        "actor": label_space.actors[actor],
+        "chance": chance(detections, truth, label_space, actor, seed),
+        "ap": actor_aps(per_pair_ap, label_space)[str(actor + 1)],
+    }
+    if full is not None:
+        detection.check(full, truth, label_space)
+        _, of_pairs = detection.actor_aps(full, truth, label_space, actor)
+        result["full_ap"] = sum(of_pairs.values()) / len(of_pairs)
+        result["ratio"] = ratio(result["ap"], result["full_ap"])
+    return result
+
+
 def ratio(zero_shot, full):
     """r_zs = AP of the zero-shot model / AP of the full one (Eq. 3); None where the latter is 0."""
     return zero_shot / full if full else None

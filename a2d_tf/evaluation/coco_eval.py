@@ -1,0 +1,81 @@
+"""COCO's own average precision of instances, by pycocotools: beside the paper's, not instead.
+
+Categories are the pairs; those without ground truth do not count. Of a pair's instances in a frame
+the best 100 do.
+"""
+
+import contextlib
+import io
+
+import numpy as np
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+_MATCHES = {"ap": slice(None), "ap50": 0, "ap75": 5}  # of the IoUs .5, .55, ..., .95
+
+
+def evaluate(results, truth):
+    """AP at IoU .5:.95, .5 and .75 of boxes and, where both sides have them, of masks.
+
+    Args:
+      results: a `coco_results.Results` of this truth's frames.
+      truth: a `detection.Truth`.
+
+    Returns:
+      {"box": {"ap", "ap50", "ap75"}, "mask": {...}} in percent; empty where nothing is to be found.
+    """
+    if not len(truth.codes):
+        return {}
+    kinds = {"box": "bbox"}
+    if truth.masks is not None and results.masks is not None:
+        kinds["mask"] = "segm"
+    true = _coco(truth, truth, truth.box_frame)
+    found = _coco(truth, results, results.roi_frame, results.scores)
+    return {kind: _precisions(true, found, name) for kind, name in kinds.items()}
+
+
+def _precisions(true, found, kind):
+    evaluation = COCOeval(true, found, kind)
+    evaluation.params.maxDets = [100]
+    evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation.evaluate()
+        evaluation.accumulate()
+    precision = evaluation.eval["precision"]  # [IoU, ...], -1 for a class without truth
+    return {
+        name: 100 * float(precision[match][precision[match] > -1].mean())
+        for name, match in _MATCHES.items()
+    }
+
+
+def _coco(truth, items, frames, scores=None):
+    """Boxes, codes and masks of a Truth or Results as a COCO object."""
+    corners = items.boxes.astype(np.float64)
+    extents = corners[:, 2:] - corners[:, :2]
+    annotations = [
+        {
+            "id": i + 1,
+            "image_id": int(frame),
+            "category_id": int(items.codes[i]),
+            "bbox": [*corners[i, :2], *extents[i]],
+            "area": extents[i].prod(),
+            "iscrowd": 0,
+        }
+        for i, frame in enumerate(frames)
+    ]
+    for name, values in (("segmentation", items.masks), ("score", scores)):
+        if values is not None:
+            for annotation, value in zip(annotations, values):
+                annotation[name] = value
+    images = [{"id": i} for i in range(len(truth.frames))]
+    for image, (height, width) in zip(images, truth.sizes or ()):
+        image.update(height=height, width=width)
+    coco = COCO()
+    coco.dataset = {
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": code} for code in np.unique(truth.codes).tolist()],
+    }
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco.createIndex()
+    return coco

@@ -1,0 +1,210 @@
+"""Instances in COCO's results format, written and read: a JSON list of
+
+  {"image_id": …, "category_id": code of a pair, "score": …, "bbox": [x, y, width, height],
+   "segmentation": RLE}
+
+Of the last two one is enough to be read; a segmentation may also be a list of polygons.
+"""
+
+import dataclasses
+import json
+import os
+from typing import Optional
+
+import numpy as np
+from pycocotools import mask as rle_tools
+
+from a2d_tf.data.coco import decode_mask
+from a2d_tf.errors import InputError
+from a2d_tf.files import write_text
+
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """Instances of the frames of a truth, in native pixels.
+
+    Attributes:
+      frames: [F] names, those of the truth.
+      roi_frame: int64 [R], index into frames.
+      boxes: float32 [R, 4], x1, y1, x2, y2.
+      codes: int64 [R], actors and actions of the label space, but maybe no valid pair.
+      scores: float64 [R].
+      masks: [R] RLEs as `encode_mask` makes them, or None where one is missing.
+    """
+
+    frames: np.ndarray
+    roi_frame: np.ndarray
+    boxes: np.ndarray
+    codes: np.ndarray
+    scores: np.ndarray
+    masks: Optional[list]
+
+    @classmethod
+    def load(cls, path, truth, label_space):
+        """Read the results on the frames of a `detection.Truth`.
+
+        Sizes for the masks come from the truth; where that has none, segmentations are left alone.
+
+        Raises:
+          InputError: the file is missing or no such JSON, or names the entry and its field that is
+            missing or malformed.
+        """
+        path = os.fspath(path)
+        listed = read_json(path)
+        if not isinstance(listed, list):
+            raise InputError(f"{path}: COCO results are a list of instances")
+        index = {identity: frame for frame, identity in enumerate(truth.image_ids)}
+        rows, masks = [], []
+        for i, entry in enumerate(listed):
+            where = f"{path}: [{i}]"
+            if not isinstance(entry, dict):
+                raise InputError(f"{where} is no object with 'image_id', 'category_id', 'score'")
+            frame = _frame(entry, index, truth.source, where)
+            mask = _mask(entry, truth.sizes and truth.sizes[frame], where)
+            masks.append(mask)
+            rows.append((
+                frame, _code(entry, label_space, where), _number(entry, "score", where),
+                _corners(entry, mask, where),
+            ))  # fmt: skip
+        frames, codes, scores, boxes = zip(*rows) if rows else ((), (), (), ())
+        return cls(
+            truth.frames,
+            np.array(frames, np.int64),
+            np.array(boxes, np.float32).reshape(-1, 4),
+            np.array(codes, np.int64),
+            np.array(scores, np.float64),
+            None if None in masks else masks,
+        )
+
+    def select(self, chosen):
+        """Those of the instances where `chosen`, bool [R], is True; without their masks."""
+        return dataclasses.replace(
+            self,
+            roi_frame=self.roi_frame[chosen],
+            boxes=self.boxes[chosen],
+            codes=self.codes[chosen],
+            scores=self.scores[chosen],
+            masks=None,
+        )
+
+
+def entries(image_id, boxes, codes, scores, masks):
+    """The instances of one frame in COCO's results format.
+
+    Args:
+      image_id: of the frame.
+      boxes: float [N, 4], y1, x1, y2, x2.
+      codes, scores: [N].
+      masks: N bool [H, W].
+
+    Returns:
+      list of N dict, ready for JSON.
+    """
+    results = []
+    for box, code, score, mask in zip(boxes, codes, scores, masks):
+        y1, x1, y2, x2 = (round(float(edge), 2) for edge in box)
+        results.append({
+            "image_id": image_id,
+            "category_id": int(code),
+            "bbox": [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)],
+            "score": round(float(score), 6),
+            "segmentation": encode_mask(mask),
+        })  # fmt: skip
+    return results
+
+
+def write(path, results):
+    """Write entries as a JSON list, one a line, in one step."""
+    write_text(path, "[\n" + ",\n".join(map(json.dumps, results)) + "\n]\n")
+
+
+def encode_mask(mask):
+    """A mask bool [H, W] as COCO's compressed RLE: {"size": [H, W], "counts": text}."""
+    rle = rle_tools.encode(np.asfortranarray(mask, np.uint8))
+    return {"size": list(mask.shape), "counts": rle["counts"].decode()}
+
+
+def area(rle):
+    """Pixels of a mask as `encode_mask` makes it."""
+    return int(rle_tools.area(rle))
+
+
+def read_mask(segmentation, height, width, where):
+    """A COCO segmentation, polygons or RLE, as `encode_mask` would make it.
+
+    Raises:
+      InputError: malformed, or of another size; begins with `where`.
+    """
+    empty = encode_mask(np.zeros((height, width), bool))
+    if segmentation in ([], empty):
+        return empty
+    try:
+        return encode_mask(decode_mask(segmentation, height, width))
+    except InputError as error:
+        raise InputError(f"{where}.segmentation: {error}") from error
+
+
+def read_json(path):
+    """The contents of a JSON file; InputError where it is missing or none."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not readable COCO JSON ({error})") from error
+
+
+def _frame(entry, index, source, where):
+    identity = entry.get("image_id")
+    if type(identity) not in (int, str) or identity not in index:
+        raise InputError(f"{where}.image_id {identity!r} is no image of {source}")
+    return index[identity]
+
+
+def _code(entry, label_space, where):
+    code = entry.get("category_id")
+    known = False
+    if type(code) is int:
+        actor, action = label_space.split(code)
+        known = 1 <= actor <= len(label_space.actors) and 1 <= action <= len(label_space.actions)
+    if not known:
+        raise InputError(f"{where}.category_id {code!r} is no code of the label space")
+    return code
+
+
+def _number(entry, field, where):
+    value = entry.get(field)
+    if not _is_finite(value):
+        raise InputError(f"{where}.{field} {value!r} is no finite number")
+    return value
+
+
+def _is_finite(value):
+    return type(value) in (int, float) and abs(value) <= _LARGEST
+
+
+def _mask(entry, size, where):
+    segmentation = entry.get("segmentation")
+    if segmentation is None or size is None:
+        return None
+    return read_mask(segmentation, *size, where)
+
+
+def _corners(entry, mask, where):
+    """x1, y1, x2, y2 of an entry's `bbox`, or of its mask where that is absent."""
+    bbox = entry.get("bbox")
+    if bbox is None and mask is not None:
+        bbox = rle_tools.toBbox(mask).tolist()
+    elif bbox is None:
+        raise InputError(
+            f"{where}.bbox is missing, and no 'segmentation' stands in for it: that also needs "
+            "'width' and 'height' of the images of the truth"
+        )
+    four = isinstance(bbox, list) and len(bbox) == 4 and all(map(_is_finite, bbox))
+    if not four or min(bbox[2:]) < 0:
+        raise InputError(
+            f"{where}.bbox {bbox!r} is not [x, y, width, height], finite and not negative in size"
+        )
+    x, y, width, height = bbox
+    return x, y, x + width, y + height

@@ -1,0 +1,217 @@
+"""COCO results: what is written, every form that is read, and COCO's own AP by its own program."""
+
+import json
+
+import numpy as np
+import pytest
+from pycocotools import mask as rle_tools
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from a2d_tf.errors import InputError
+from a2d_tf.evaluation import coco_eval, coco_results
+from a2d_tf.evaluation.coco_results import Results
+from a2d_tf.evaluation.detection import Truth
+from a2d_tf.labels import A2D, LabelSpace
+
+SIZE = (8, 12)
+SQUARE = [[2, 1, 6, 1, 6, 5, 2, 5]]  # x 2..6, y 1..5
+
+
+def truth_of(**changes):
+    fields = {"sizes": [SIZE, SIZE], "image_ids": [5, "b"], "source": "truth.json"}
+    return Truth(["v/1", "w/1"], [0], [[2, 1, 6, 5]], [11], **{**fields, **changes})
+
+
+def read(folder, entries, truth=None):
+    path = folder / "results.json"
+    path.write_text(json.dumps(entries))
+    return Results.load(path, truth or truth_of(), A2D)
+
+
+def square():
+    mask = np.zeros(SIZE, bool)
+    mask[1:5, 2:6] = True
+    return mask
+
+
+def test_entries_are_read_as_they_were_written(tmp_path):
+    masks = np.stack([square(), np.zeros(SIZE, bool), ~square()])
+    boxes = np.array([[1, 2, 5, 6], [0, 0, 3.25, 4], [0, 0, 8, 12]])
+    entries = coco_results.entries("b", boxes, [11, 78, 39], [0.5, 0.25, 1 / 3], masks)
+    assert entries[0]["bbox"] == [2, 1, 4, 4] and entries[0]["image_id"] == "b"
+    path = tmp_path / "results.json"
+    coco_results.write(path, entries)
+    assert len(path.read_text().splitlines()) == 5
+    results = Results.load(path, truth_of(), A2D)
+    assert results.frames.tolist() == ["v/1", "w/1"] and results.roi_frame.tolist() == [1] * 3
+    assert np.array_equal(results.boxes, boxes[:, [1, 0, 3, 2]])
+    assert results.codes.tolist() == [11, 78, 39]
+    assert results.scores.tolist() == [0.5, 0.25, 0.333333]
+    assert np.array_equal(rle_tools.decode(results.masks).transpose(2, 0, 1), masks)
+    assert [coco_results.area(mask) for mask in results.masks] == [16, 0, 80]
+
+
+def test_no_entries(tmp_path):
+    path = tmp_path / "results.json"
+    coco_results.write(path, [])
+    results = Results.load(path, truth_of(), A2D)
+    assert results.boxes.shape == (0, 4) and results.masks == []
+
+
+ENTRY = {"image_id": 5, "category_id": 11, "score": 1}
+
+
+def test_masks_in_every_form_give_the_same_box(tmp_path):
+    runs = np.diff(np.flatnonzero(np.diff(square().T.ravel(), prepend=False)), prepend=0).tolist()
+    runs.append(SIZE[0] * SIZE[1] - sum(runs))
+    forms = [
+        SQUARE,
+        coco_results.encode_mask(square()),
+        {"size": list(SIZE), "counts": runs},
+    ]
+    results = read(tmp_path, [{**ENTRY, "segmentation": form} for form in forms])
+    assert results.boxes.tolist() == [[2, 1, 6, 5]] * 3
+    assert [mask == coco_results.encode_mask(square()) for mask in results.masks] == [True] * 3
+
+
+def test_a_box_needs_no_mask_and_stands_over_it(tmp_path):
+    box = {**ENTRY, "bbox": [1, 2, 3.5, 4]}
+    results = read(tmp_path, [box, {**box, "segmentation": SQUARE}])
+    assert results.boxes.tolist() == [[1, 2, 4.5, 6]] * 2
+    assert results.masks is None
+    assert read(tmp_path, [{**box, "segmentation": []}]).masks is not None  # empty, yet a mask
+    # A truth without sizes has no masks to compare with.
+    unsized = truth_of(sizes=None)
+    assert read(tmp_path, [{**box, "segmentation": SQUARE}], unsized).masks is None
+
+
+@pytest.mark.parametrize("entries, message", [
+    ({}, "are a list of instances"),
+    ([3], r"\[0\] is no object"),
+    ([{**ENTRY, "bbox": [0, 0, 1, 1]}, {}], r"\[1\]\.image_id None is no image of truth\.json"),
+    ([{**ENTRY, "image_id": "5"}], r"\[0\]\.image_id '5'"),
+    ([{**ENTRY, "image_id": []}], r"\[0\]\.image_id \[\]"),
+    ([{**ENTRY, "category_id": 81}], r"\[0\]\.category_id 81 is no code"),
+    ([{**ENTRY, "category_id": 10}], r"\[0\]\.category_id 10 is no code"),
+    ([{**ENTRY, "category_id": "11"}], r"\[0\]\.category_id '11'"),
+    ([{"image_id": 5, "category_id": 11, "bbox": [0, 0, 1, 1]}], r"\[0\]\.score None"),
+    ([{**ENTRY, "score": float("nan")}], r"\[0\]\.score nan"),
+    ([{**ENTRY, "score": True}], r"\[0\]\.score True"),
+    ([ENTRY], r"\[0\]\.bbox is missing"),
+    ([{**ENTRY, "bbox": [0, 0, 1]}], r"\[0\]\.bbox \[0, 0, 1\]"),
+    ([{**ENTRY, "bbox": [0, 0, -1, 1]}], r"\[0\]\.bbox \[0, 0, -1, 1\]"),
+    ([{**ENTRY, "bbox": [0, 0, float("inf"), 1]}], r"\[0\]\.bbox"),
+    ([{**ENTRY, "bbox": "box"}], r"\[0\]\.bbox 'box'"),
+    ([{**ENTRY, "score": 10**400}], r"\[0\]\.score"),
+    ([{**ENTRY, "bbox": [0, 0, 10**400, 1]}], r"\[0\]\.bbox"),
+    ([{**ENTRY, "segmentation": {"size": [12, 8], "counts": [96]}}], r"\.segmentation: .*size"),
+    ([{**ENTRY, "segmentation": {"size": [8, 12], "counts": "21"}}], r"\.segmentation: .*add up"),
+    ([{**ENTRY, "segmentation": {"size": [8, 12], "counts": "~o"}}], r"\.segmentation: .*damaged"),
+    ([{**ENTRY, "segmentation": "mask"}], r"\[0\]\.segmentation: neither polygons"),
+    ([{**ENTRY, "segmentation": [[0, 0, 1, 1]]}], r"\[0\]\.segmentation: a polygon"),
+])  # fmt: skip
+def test_malformed_entries_are_named(tmp_path, entries, message):
+    with pytest.raises(InputError, match=rf"results\.json.*{message}"):
+        read(tmp_path, entries)
+
+
+def test_a_segmentation_without_sizes_is_no_box(tmp_path):
+    with pytest.raises(InputError, match=r"\[0\]\.bbox is missing.*'width' and 'height'"):
+        read(tmp_path, [{**ENTRY, "segmentation": SQUARE}], truth_of(sizes=None))
+
+
+def test_unreadable_file(tmp_path):
+    path = tmp_path / "results.json"
+    for content in (None, "[", "[" * 100000):
+        if content:
+            path.write_text(content)
+        with pytest.raises(InputError, match=r"results\.json: not readable COCO JSON"):
+            Results.load(path, truth_of(), A2D)
+
+
+# ---- COCO's own AP
+
+SPACE = LabelSpace(("man", "dog"), ("run", "eat"), (11, 12, 21, 22))
+
+
+def ellipse(rng, height, width):
+    centre, radius = rng.uniform(8, 32, 2), rng.uniform(3, 14, 2)
+    y, x = np.ogrid[:height, :width]
+    return ((y - centre[0]) / radius[0]) ** 2 + ((x - centre[1]) / radius[1]) ** 2 <= 1
+
+
+def random_files(folder, seed):
+    """Paths of a truth and of results around it, with masks, in three sizes of frames."""
+    rng = np.random.default_rng(seed)
+    sizes = [(40, 40), (40, 56), (44, 40)]
+    images = [
+        {"id": 10 + i, "file_name": f"v/{i:05d}.png", "height": height, "width": width}
+        for i, (height, width) in enumerate(sizes)
+    ]
+    annotations, results = [], []
+    for i in range(18):
+        image = images[i % 3]
+        mask = ellipse(rng, image["height"], image["width"])
+        common = {"image_id": image["id"], "category_id": int(rng.choice([11, 12, 21]))}
+
+        def shape(mask):
+            rle = coco_results.encode_mask(mask)
+            return {"segmentation": rle, "bbox": rle_tools.toBbox(rle).tolist()}
+
+        area = int(mask.sum())
+        annotations.append({**common, **shape(mask), "id": i + 1, "iscrowd": 0, "area": area})
+        for shift in (0, 1, 4):
+            moved = np.roll(mask, shift, axis=(0, 1))
+            code = int(rng.choice([common["category_id"], 22]))
+            score = round(float(rng.random()), 1)
+            results.append({**common, **shape(moved), "category_id": code, "score": score})
+    categories = [{"id": code, "name": str(code)} for code in SPACE.codes]
+    truth = {"images": images, "annotations": annotations, "categories": categories}
+    for name, value in (("truth", truth), ("results", results)):
+        (folder / f"{name}.json").write_text(json.dumps(value))
+    return folder / "truth.json", folder / "results.json"
+
+
+def test_agrees_with_pycocotools_on_the_files(tmp_path, capsys):
+    truth_path, results_path = random_files(tmp_path, 0)
+    truth = Truth.load(truth_path, SPACE, with_masks=True)
+    ours = coco_eval.evaluate(Results.load(results_path, truth, SPACE), truth)
+    assert capsys.readouterr().out == ""
+    true = COCO(str(truth_path))
+    found = true.loadRes(str(results_path))
+    for kind, name in (("box", "bbox"), ("mask", "segm")):
+        evaluation = COCOeval(true, found, name)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+        ap, ap50, ap75 = evaluation.stats[:3]
+        assert 0 < ap < ap50 < 1 and 0 < ap75 < ap50
+        assert ours[kind] == pytest.approx({"ap": 100 * ap, "ap50": 100 * ap50, "ap75": 100 * ap75})
+
+
+def test_without_masks_on_both_sides_there_are_only_boxes(tmp_path):
+    truth_path, results_path = random_files(tmp_path, 1)
+    truth = Truth.load(truth_path, SPACE)
+    boxes = coco_eval.evaluate(Results.load(results_path, truth, SPACE), truth)
+    assert list(boxes) == ["box"]
+    truth = Truth.load(truth_path, SPACE, with_masks=True)
+    results = Results.load(results_path, truth, SPACE)
+    assert coco_eval.evaluate(results, truth)["box"] == boxes["box"]
+    chosen = results.select(np.ones(len(results.codes), bool))
+    assert coco_eval.evaluate(chosen, truth) == boxes
+
+
+def test_nothing_found_and_nothing_to_find():
+    def results(count):
+        boxes, codes = np.tile([2.0, 1, 6, 5], (count, 1)), np.full(count, 11)
+        masks = [coco_results.encode_mask(square())] * count
+        return Results(["v/1", "w/1"], np.zeros(count, int), boxes, codes, np.ones(count), masks)
+
+    truth = truth_of(masks=[coco_results.encode_mask(square())])
+    for count, ap in ((1, 100), (0, 0)):
+        figures = coco_eval.evaluate(results(count), truth)
+        assert list(figures) == ["box", "mask"]
+        for kind in figures.values():
+            assert kind == pytest.approx({"ap": ap, "ap50": ap, "ap75": ap})
+    assert coco_eval.evaluate(results(1), Truth(["v/1", "w/1"], [], [], [])) == {}
