@@ -1,12 +1,7 @@
 """Reading and writing video with OpenCV: frames in, frames out, RGB on this side."""
 
 import math
-import os
 import pathlib
-
-# OpenCV's own complaints would bury the one clear message; FFmpeg reads this at its first use.
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 import cv2
 

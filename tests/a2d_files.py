@@ -55,6 +55,23 @@ def write_mat(path, label_map, masks, codes, boxes, drop=(), **override):
     return path
 
 
+def write_h5(path, label_map, masks, codes, boxes, instances, drop=(), **override):
+    """One annotation of `a2d_annotation_with_instances`; see `write_mat`."""
+    boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+    fields = {"instance": np.asarray(instances, np.float64)}
+    if len(boxes) == 1:
+        fields["reBBox"] = boxes[0]
+    return write_mat(path, label_map, masks, codes, boxes, drop, **{**fields, **override})
+
+
+def write_images(folder, frames, suffix=".png"):
+    """A folder of RGB frames, 00001.png and so on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, frame in enumerate(frames, 1):
+        assert cv2.imwrite(str(folder / f"{number:05d}{suffix}"), frame[..., ::-1])
+    return folder
+
+
 def write_video(path, frames):
     """An mp4 of RGB frames uint8 [n, H, W, 3]."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -16,11 +16,12 @@ def mini_records(tmp_path_factory):
     """
     from a2d_tf.data import convert, synthetic
     from a2d_tf.data.manifest import Manifest
+    from a2d_tf.data.release import Release
 
     folder = tmp_path_factory.mktemp("mini")
     release = synthetic.make_release(folder, videos=6, seed=0, workers=1)
     settings = convert.Settings(image_height=64, image_width=96, clip_frames=5, shard_videos=2)
-    convert.convert(release, folder / "records", settings, workers=1)
+    convert.convert(Release(release), folder / "records", settings, workers=1)
     return Manifest.load(folder / "records")
 
 
@@ -36,6 +37,7 @@ def tiny_run(tmp_path_factory):
     from a2d_tf import runs
     from a2d_tf.config import Config, InferenceConfig
     from a2d_tf.data.manifest import Manifest
+    from a2d_tf.data.release import Release
 
     folder = tmp_path_factory.mktemp("tiny_run")
     inference = InferenceConfig(test_proposals=30, proposals_before_nms=200, max_detections=8)
@@ -50,7 +52,8 @@ def tiny_run(tmp_path_factory):
     labels = json.loads(network.labels.to_json())
     facts = dict(flow_method="dis", image_height=64, image_width=96, clip_frames=5, clip_stride=1)
     runs.create(folder, config, Manifest(
-        schema=1, counts={}, sizes={}, files=[], skipped=[], labels=labels, source="", **facts
+        schema=2, counts={}, sizes={}, native_sizes={}, durations={}, flow_quality={}, files=[],
+        skipped=[], mended=[], labels=labels, source="", **facts,
     ))  # fmt: skip
     runs.save_threshold(folder, 0.3, {})
     checkpoint = tf.train.Checkpoint(network=network)

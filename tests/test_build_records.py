@@ -1,5 +1,6 @@
 """From a release to records and their report: contents, interruption, and what users see."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -12,14 +13,24 @@ import time
 import cv2
 import numpy as np
 import pytest
-from a2d_files import mask, moving_frames, real, row, small_release, write_mat, write_video
+from a2d_files import (
+    mask,
+    moving_frames,
+    real,
+    row,
+    small_release,
+    write_mat,
+    write_release,
+    write_video,
+)  # fmt: skip
 from pycocotools import mask as rle_tools
 
 from a2d_tf.data import convert, records
-from a2d_tf.data.flow import Flow
+from a2d_tf.data.flow import Flow, resize_frame
 from a2d_tf.data.manifest import Manifest, file_digest
 from a2d_tf.data.release import Release
 from a2d_tf.errors import InputError
+from a2d_tf.labels import A2D, LabelSpace
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SETTINGS = convert.Settings(image_height=48, image_width=48, shard_videos=1)
@@ -34,7 +45,7 @@ def release(tmp_path_factory):
 def built(release, tmp_path_factory):
     """The records of the small release, built undisturbed."""
     output = tmp_path_factory.mktemp("records") / "out"
-    convert.convert(release, output, SETTINGS, workers=1)
+    convert.convert(Release(release), output, SETTINGS, workers=1)
     return output
 
 
@@ -115,7 +126,7 @@ def test_a_stride_spreads_the_clip_but_not_its_flow(release, tmp_path):
     settings = convert.Settings(
         image_height=48, image_width=48, clip_frames=3, clip_stride=3, flow_method="farneback"
     )
-    convert.convert(release, tmp_path / "out", settings, workers=1)
+    convert.convert(Release(release), tmp_path / "out", settings, workers=1)
     fields, truth = clips(tmp_path / "out")["c", 4]
     assert truth.clip_frames.tolist() == [1, 4, 6] and fields["rgb"].shape[0] == 3
     assert not fields["flow"][0].any() and not fields["flow"][2].any()
@@ -128,7 +139,9 @@ def test_the_manifest_counts_and_checks(built):
         "train": {"videos": 2, "records": 3, "instances": 3, "pairs": {"16": 2, "34": 1}},
         "test": {"videos": 1, "records": 1, "instances": 1, "pairs": {"34": 1}},
     }
-    assert manifest.sizes == {"32x48": 4} and manifest.skipped == []
+    assert manifest.sizes == {"32x48": 4} and manifest.native_sizes == {"64x96": 3}
+    assert manifest.durations == {"6": 2, "8": 1}
+    assert manifest.skipped == [] and manifest.mended == []
     assert [shard["name"] for shard in manifest.files] == [
         "train-00000-of-00002.tfrecord",
         "train-00001-of-00002.tfrecord",
@@ -143,7 +156,7 @@ def test_the_manifest_counts_and_checks(built):
 
 
 def test_the_number_of_workers_does_not_matter(release, built, tmp_path):
-    convert.convert(release, tmp_path / "out", SETTINGS, workers=2)
+    convert.convert(Release(release), tmp_path / "out", SETTINGS, workers=2)
     assert contents(tmp_path / "out") == contents(built)
 
 
@@ -161,7 +174,7 @@ def test_an_interrupted_run_goes_on_from_its_finished_shards(release, built, tmp
     inode = finished.stat().st_ino
     (finished.parent / "train-00000-of-00002.tfrecord.99.tmp").write_bytes(b"half a sha")
     (finished.parent / "train-00000-of-00002.tfrecord").write_bytes(b"no sidecar yet")
-    _, new = convert.convert(release, tmp_path / "out", SETTINGS, workers=1)
+    _, new = convert.convert(Release(release), tmp_path / "out", SETTINGS, workers=1)
     assert new and contents(tmp_path / "out") == contents(built)
     assert (tmp_path / "out" / finished.name).stat().st_ino == inode  # moved, not built again
 
@@ -170,7 +183,7 @@ def test_a_run_interrupted_while_it_published(release, built, tmp_path):
     finished = build_one(release, tmp_path / "out", 0)
     inode = finished.stat().st_ino
     finished.rename(tmp_path / "out" / finished.name)
-    convert.convert(release, tmp_path / "out", SETTINGS, workers=1)
+    convert.convert(Release(release), tmp_path / "out", SETTINGS, workers=1)
     assert contents(tmp_path / "out") == contents(built)
     assert (tmp_path / "out" / finished.name).stat().st_ino == inode
 
@@ -183,31 +196,117 @@ def test_damaged_or_different_leftovers_are_built_anew(release, built, tmp_path)
     finished.write_bytes(finished.read_bytes()[:-1])
     coarse = convert.Settings(image_height=24, image_width=24, shard_videos=2)
     build_one(release, output, 0, coarse).rename(output / "train-00000-of-00001.tfrecord")
-    convert.convert(release, output, SETTINGS, workers=1)
+    convert.convert(Release(release), output, SETTINGS, workers=1)
     assert contents(output) == contents(built)
 
 
-def test_killed_and_run_again(release, built, tmp_path):
-    """A real SIGKILL, after the first shard is finished."""
-    output = tmp_path / "out"
+DIES = """
+import os, pathlib, signal, sys
+from a2d_tf.data import convert
+from a2d_tf.data.release import Release
+
+release, output, folder, left = *map(pathlib.Path, sys.argv[1:4]), int(sys.argv[4])
+replace = os.replace
+
+def dies(source, target):
+    global left
+    left -= pathlib.Path(target).parent == folder
+    if left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(source, target)
+
+os.replace = dies
+settings = convert.Settings(image_height=48, image_width=48, shard_videos=1)
+convert.convert(Release(release), output, settings, workers=1)
+"""
+
+
+def test_killed_three_times_and_run_again(release, built, tmp_path):
+    """SIGKILL: from outside at some moment, then while it builds, then while it publishes."""
+    output, rng = tmp_path / "out", np.random.default_rng()
     arguments = ["--release", release, "--output", output, "--image_height=48", "--image_width=48",
                  "--shard_videos=1", "--workers=2"]  # fmt: skip
     command = [sys.executable, str(ROOT / "tools" / "build_records.py"), *map(str, arguments)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while process.poll() is None and not list((output / ".partial").glob("*.json")):
+    while process.poll() is None and not list((output / ".partial").glob("*.tmp")):
         time.sleep(0.005)
+    time.sleep(rng.uniform(0, 0.1))
     process.send_signal(signal.SIGKILL)
     process.wait()
-    done = run(*arguments)
-    assert done.returncode == 0, done.stderr
+    # Its orphaned workers end within a second, and may finish a shard before; so the first shard
+    # is taken away, lest there is nothing left to build.
+    time.sleep(1.5)
+    for path in output.rglob("train-00000-*"):
+        path.unlink()
+    for folder, moment in ((output / ".partial", rng.integers(2)), (output, rng.integers(4))):
+        words = [sys.executable, "-c", DIES, *map(str, (release, output, folder, moment))]
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, timeout=300)
+        assert done.returncode == -signal.SIGKILL and not (output / "manifest.json").exists()
+    convert.convert(Release(release), output, SETTINGS, workers=1)
     assert contents(output) == contents(built)
+
+
+class Deadly(Release):
+    """A release whose second video kills the process that reads it."""
+
+    def read_frames(self, vid, numbers):
+        if vid == "--a":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().read_frames(vid, numbers)
+
+
+def test_a_killed_worker_ends_it_with_nothing_published(release, built, tmp_path):
+    output = tmp_path / "out"
+    with pytest.raises(InputError, match="worker process was killed.*fewer --workers"):
+        convert.convert(Deadly(release), output, SETTINGS, workers=2)
+    assert [path.name for path in output.iterdir()] == [".partial"]
+    convert.convert(Release(release), output, SETTINGS, workers=1)
+    assert contents(output) == contents(built)
+
+
+FULL = """
+import resource, runpy, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_a_full_disk_ends_it_and_the_next_run_goes_on(release, built, tmp_path):
+    """A limit on the size of files stands for the disk: a write fails in the midst of a shard."""
+    output = tmp_path / "out"
+    words = [ROOT / "tools" / "build_records.py", "--release", release, "--output", output,
+             "--image_height=48", "--image_width=48", "--shard_videos=1",
+             "--workers=1"]  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", FULL, *map(str, words)], cwd=ROOT,
+                          capture_output=True, text=True, timeout=300)  # fmt: skip
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert f"error: {output}" in done.stderr and "cannot be written" in done.stderr
+    assert contents(output) == {}
+    convert.convert(Release(release), output, SETTINGS, workers=1)
+    assert contents(output) == contents(built)
+
+
+@pytest.mark.parametrize("damage", [
+    lambda text: "",
+    lambda text: text[: len(text) // 2],
+    lambda text: "[]",
+    lambda text: text.replace('"records": 2', '"records": 9'),
+])  # fmt: skip
+def test_a_damaged_sidecar_is_not_believed(release, built, tmp_path, damage):
+    finished = build_one(release, tmp_path / "out", 0)
+    sidecar = finished.with_name(f"{finished.name}.json")
+    assert '"records": 2' in sidecar.read_text()
+    sidecar.write_text(damage(sidecar.read_text()))
+    convert.convert(Release(release), tmp_path / "out", SETTINGS, workers=1)
+    assert contents(tmp_path / "out") == contents(built)
 
 
 def test_complete_records_are_left_alone(release, built, tmp_path):
     output = tmp_path / "out"
     shutil.copytree(built, output)
     before = {path: path.stat().st_mtime_ns for path in output.iterdir()}
-    _, new = convert.convert(release, output, SETTINGS, workers=1)
+    _, new = convert.convert(Release(release), output, SETTINGS, workers=1)
     assert not new and {path: path.stat().st_mtime_ns for path in output.iterdir()} == before
     for changed, words in (
         ({"flow_method": "farneback"}, "--flow_method dis, not farneback; choose another"),
@@ -216,7 +315,7 @@ def test_complete_records_are_left_alone(release, built, tmp_path):
     ):
         fields = {**vars(SETTINGS), **changed}
         with pytest.raises(InputError, match=words):
-            convert.convert(release, output, convert.Settings(**fields), workers=1)
+            convert.convert(Release(release), output, convert.Settings(**fields), workers=1)
     changed = tmp_path / "Release"
     shutil.copytree(release, changed)
     write_mat(
@@ -224,16 +323,18 @@ def test_complete_records_are_left_alone(release, built, tmp_path):
         np.zeros((64, 96)), [mask(64, 96, 8, 16, 40, 48)], [34], [[17, 9, 48, 40]],
     )  # fmt: skip
     with pytest.raises(InputError, match="another release"):
-        convert.convert(changed, output, SETTINGS, workers=1)
+        convert.convert(Release(changed), output, SETTINGS, workers=1)
 
 
 @pytest.fixture
 def broken(release, tmp_path):
-    """The small release with a broken annotation, a truncated video and a lost folder."""
+    """The small release with a broken annotation, a truncated video and an empty folder."""
     root = tmp_path / "Broken"
     shutil.copytree(release, root)
     (root / "Annotations/mat/-b/00008.mat").write_bytes(b"text")
     write_video(root / "clips320H/--a.mp4", moving_frames(3, 64, 96, step=2))
+    shutil.copy(root / "clips320H/c.mp4", root / "clips320H/d.mp4")
+    (root / "Annotations/mat/d").mkdir()
     with open(root / "videoset.csv", "a") as file:
         file.write(",".join(map(str, row("d", 64, 96, 6, 1, 0))) + "\n")
     return root
@@ -253,7 +354,7 @@ def test_broken_items_are_skipped_and_reported(broken, tmp_path):
         assert words in item["reason"] and item["item"] in done.stdout
     assert set(clips(output)) == {("-b", 1), ("c", 4)}
     with pytest.raises(InputError, match="3 broken items that were skipped.*--on_error skip"):
-        convert.convert(broken, output, convert.Settings(), workers=1)
+        convert.convert(Release(broken), output, convert.Settings(), workers=1)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -267,14 +368,168 @@ def test_a_broken_item_ends_it_with_nothing_published(release, broken, tmp_path,
     assert [path.name for path in (tmp_path / "out").iterdir()] == [".partial"]
 
 
+@pytest.fixture
+def partial_download(release, tmp_path):
+    """The small release without two of its videos and one folder of annotations."""
+    root = tmp_path / "Download"
+    shutil.copytree(release, root)
+    for name in ("-b", "--a"):
+        (root / "clips320H" / f"{name}.mp4").unlink()
+    shutil.rmtree(root / "Annotations/mat/-b")
+    return root
+
+
+def test_missing_files_are_told_before_any_work(partial_download, tmp_path, capsys):
+    source, output = Release(partial_download), tmp_path / "out"
+    problem = f"{partial_download}: 2 of 3 videos lack files: "
+    lost = [partial_download / "clips320H/-b.mp4", partial_download / "Annotations/mat/-b",
+            partial_download / "clips320H/--a.mp4"]  # fmt: skip
+    with pytest.raises(InputError) as caught:
+        convert.convert(source, output, SETTINGS, workers=1)
+    assert str(caught.value) == (
+        f"{problem}{', '.join(map(str, lost))}; restore them, name the videos that you have by "
+        "--videos LIST, or pass --on_error skip to leave these out"
+    )
+    assert not output.exists()
+    manifest, _ = convert.convert(source, output, SETTINGS, workers=1, on_error="skip")
+    assert capsys.readouterr().out == f"{problem}{', '.join(map(str, lost))}; they are left out\n"
+    assert [item["item"] for item in manifest.skipped] == [
+        "Annotations/mat/-b",
+        "clips320H/--a.mp4",
+    ]
+    assert set(clips(output)) == {("c", 4)}
+    assert manifest.durations == {"6": 1} and manifest.native_sizes == {"64x96": 1}
+
+
+def test_only_the_first_missing_files_are_named(release, tmp_path):
+    root = tmp_path / "Empty"
+    root.mkdir()
+    shutil.copy(release / "videoset.csv", root)
+    with pytest.raises(InputError, match="3 of 3 videos lack files: .* and 3 more; restore"):
+        convert.convert(Release(root), tmp_path / "out", SETTINGS, workers=1)
+
+
+class Mending(Release):
+    """A release with a rule for one of its annotations."""
+
+    def read_annotation(self, vid, frame, size=None):
+        annotation = super().read_annotation(vid, frame, size)
+        note = "two became one" if frame == 8 else ""
+        return dataclasses.replace(annotation, note=note)
+
+
+def test_mended_annotations_are_listed(release, built, tmp_path):
+    manifest, _ = convert.convert(Mending(release), tmp_path / "out", SETTINGS, workers=1)
+    assert manifest.mended == [{"item": "Annotations/mat/-b/00008.mat", "note": "two became one"}]
+    assert manifest.files == Manifest.load(built).files
+
+
+def test_the_manifest_tells_how_well_the_flow_explains_the_frames(release, built):
+    """By an independent warp: whole pixels, for the textures move 2 and 1 stored pixels a frame."""
+    quality = Manifest.load(built).flow_quality
+    source, still, warped = Release(release), [], []
+    for vid, key, shift in (("-b", 8, 2), ("--a", 3, 1), ("c", 4, 2)):
+        before, after = (
+            cv2.cvtColor(cv2.resize(frame, (48, 32), interpolation=cv2.INTER_AREA), 7).astype(float)
+            for _, frame in source.read_frames(vid, [key - 1, key])
+        )
+        still.append(np.abs(after - before).mean())
+        warped.append(np.abs(after[:, shift:] - before[:, :-shift]).mean())
+    assert quality["frames"] == 3
+    assert quality["error_still"] == pytest.approx(np.mean(still), abs=1e-4)
+    assert quality["error_warped"] == pytest.approx(np.mean(warped), abs=1.0)
+    assert quality["gain_percent"] == pytest.approx(
+        100 * (1 - quality["error_warped"] / quality["error_still"]), abs=0.01
+    )
+    assert quality["gain_percent"] > 50
+
+
+def test_videos_that_stand_still_have_no_gain(release, tmp_path):
+    root = tmp_path / "Still"
+    shutil.copytree(release, root)
+    for name in ("-b", "--a", "c"):
+        write_video(root / f"clips320H/{name}.mp4", [np.full((64, 96, 3), 90, np.uint8)] * 8)
+    manifest, _ = convert.convert(Release(root), tmp_path / "out", SETTINGS, workers=1)
+    assert manifest.flow_quality == {
+        "frames": 3, "error_still": 0.0, "error_warped": 0.0, "gain_percent": None
+    }  # fmt: skip
+
+
+def random_release(root, rng):
+    """Videos of random sizes and lengths, with random annotations; {(vid, frame): truth}."""
+    rows, truths = [], {}
+    for vid in ("-1", "--2", "x3"):
+        height, width = (int(2 * n) for n in rng.integers(16, 41, 2))
+        count = int(rng.integers(3, 9))
+        frames = moving_frames(count, height, width, step=int(rng.integers(1, 4)), seed=len(rows))
+        write_video(root / "clips320H" / f"{vid}.mp4", frames)
+        keys = rng.choice(count, int(rng.integers(1, 4)), replace=False) + 1
+        rows.append(row(vid, height, width, count, len(keys), int(vid == "x3")))
+        for key in map(int, keys):
+            instances = int(rng.integers(5))
+            masks = rng.random((instances, height, width)) < rng.uniform(0.01, 0.6)
+            masks[:, 0, 0] = True  # none is empty, and they overlap
+            codes = rng.choice(A2D.codes, instances)
+            label_map = rng.choice([0, *A2D.codes], (height, width))
+            boxes = np.empty((instances, 4), int)
+            for first, last, limit in ((0, 2, width), (1, 3, height)):
+                ends = np.sort(rng.integers(1, limit + 1, (instances, 2)), axis=1)
+                boxes[:, [first, last]] = np.where(
+                    rng.random((instances, 1)) < 0.3, [1, limit], ends
+                )
+            path = root / "Annotations/mat" / vid / f"{key:05d}.mat"
+            write_mat(path, label_map, masks, codes, boxes)
+            truths[vid, key] = codes, boxes, masks, label_map
+    return write_release(root, rows), truths
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_what_goes_in_comes_out(seed, tmp_path):
+    rng = np.random.default_rng(seed)
+    root, truths = random_release(tmp_path / "Release", rng)
+    settings = convert.Settings(
+        flow_method=str(rng.choice(["dis", "farneback"])), image_height=48, image_width=64,
+        clip_frames=int(rng.choice([1, 3, 5])), clip_stride=int(rng.integers(1, 3)),
+    )  # fmt: skip
+    source = Release(root)
+    convert.convert(source, tmp_path / "out", settings, workers=1)
+    found = clips(tmp_path / "out")
+    assert set(found) == set(truths)
+    for (vid, key), (codes, boxes, masks, label_map) in truths.items():
+        fields, truth = found[vid, key]
+        np.testing.assert_array_equal(truth.codes, codes)
+        np.testing.assert_array_equal(fields["codes"], codes)
+        np.testing.assert_array_equal(truth.boxes, boxes[:, [1, 0, 3, 2]] - [1, 1, 0, 0])
+        np.testing.assert_array_equal(truth.label_map, label_map)
+        np.testing.assert_array_equal(records.decode_rles(truth.rles, *label_map.shape), masks)
+        (height, width), (small_height, small_width) = label_map.shape, truth.size
+        scale = np.array([small_height / height, small_width / width] * 2)
+        np.testing.assert_allclose(fields["boxes"], truth.boxes * scale, rtol=1e-5)
+        assert fields["masks"].shape == (len(codes), *truth.size)
+        assert fields["masks"].any(axis=(1, 2)).all()
+        frames = {
+            number: resize_frame(frame, *truth.size)
+            for number, frame in source.read_frames(vid, range(1, source.length(vid) + 1))
+        }
+        middle = settings.clip_frames // 2
+        for i, number in enumerate(truth.clip_frames):
+            wanted = np.zeros((*truth.size, 2))
+            if number > 1 and number == key + (i - middle) * settings.clip_stride:
+                wanted = Flow(settings.flow_method)(frames[number - 1], frames[number])
+            most = min(np.abs(wanted).max(), records.MAX_FLOW)
+            error = np.abs(fields["flow"][i] - np.clip(wanted, -most, most)).max()
+            assert error <= most / 254 * 1.0001 + 1e-6
+            assert np.abs(fields["rgb"][i].astype(int) - frames[number]).mean() < 2.5
+
+
 def test_a_mended_release_goes_on(release, broken, built, tmp_path):
     """What `fail` stopped at is mended; the result is that of a release that was always whole."""
     output = tmp_path / "out"
     with pytest.raises(InputError, match="00008.mat"):
-        convert.convert(broken, output, SETTINGS, workers=1)
+        convert.convert(Release(broken), output, SETTINGS, workers=1)
     shutil.rmtree(broken)
     shutil.copytree(release, broken)
-    convert.convert(broken, output, SETTINGS, workers=1)
+    convert.convert(Release(broken), output, SETTINGS, workers=1)
     assert contents(output) == contents(built)
 
 
@@ -296,8 +551,8 @@ def test_own_label_spaces_go_into_the_records(release, tmp_path):
     labels = tmp_path / "labels.json"
     names = [f"a{i}" for i in range(9)]
     labels.write_text(json.dumps({"actors": ["x", "y", "z"], "actions": names}))
-    space = convert.LabelSpace.from_json(labels)
-    convert.convert(release, tmp_path / "out", convert.Settings(label_space=space), workers=1)
+    space = LabelSpace.from_json(labels)
+    convert.convert(Release(release, space), tmp_path / "out", SETTINGS, workers=1)
     assert Manifest.load(tmp_path / "out").label_space == space
 
 
@@ -347,7 +602,8 @@ def test_inspection_names_a_damaged_shard(built, tmp_path):
 
 def test_real_clips(tmp_path):
     settings = convert.Settings(clip_frames=3)
-    manifest, _ = convert.convert(real("real_clips/Release"), tmp_path, settings, workers=1)
+    release = Release(real("real_clips/Release"))
+    manifest, _ = convert.convert(release, tmp_path, settings, workers=1)
     assert manifest.sizes == {"144x256": 50}
     assert [manifest.counts[s]["records"] for s in ("train", "test")] == [30, 20]
     for fields, truth in clips(tmp_path).values():

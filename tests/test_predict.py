@@ -116,7 +116,7 @@ def test_clips_are_those_of_the_records(mini_records):
     release = Release(pathlib.Path(mini_records.directory).parent / "Release")
     settings = convert.Settings(image_height=64, image_width=96, clip_frames=5, shard_videos=2)
     shown = release.videos[0]
-    source = video.Reader(release.video_path(shown.vid))
+    source = video.Reader(release.frames_path(shown.vid))
     clips = list(streaming.clips(source, dict(FACTS, frames=5)))
     assert len(clips) == shown.frames
     records = list(convert._clips(release, settings, shown, None))

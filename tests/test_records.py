@@ -10,8 +10,8 @@ from a2d_files import mask, moving_frames
 from pycocotools import mask as rle_tools
 
 from a2d_tf.data import records
+from a2d_tf.data.annotations import Annotation
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.data.release import Annotation
 from a2d_tf.errors import InputError
 from a2d_tf.labels import A2D
 
@@ -182,10 +182,11 @@ def manifest_of(folder, **changes):
     (folder / "t.tfrecord").write_bytes(b"abc")
     empty = {"videos": 0, "records": 0, "instances": 0, "pairs": {}}
     fields = dict(
-        schema=1, flow_method="dis", image_height=256, image_width=256, clip_frames=5,
+        schema=2, flow_method="dis", image_height=256, image_width=256, clip_frames=5,
         clip_stride=1, counts={"train": {**empty, "records": 1}, "test": empty}, sizes={},
+        native_sizes={}, durations={}, flow_quality={},
         files=[{"name": "t.tfrecord", "split": "train", "records": 1, "bytes": 3, "sha256": ""}],
-        skipped=[], labels=json.loads(A2D.to_json()), source="",
+        skipped=[], mended=[], labels=json.loads(A2D.to_json()), source="",
     )  # fmt: skip
     Manifest(**{**fields, **changes}).save(folder)
     return Manifest.load(folder)
@@ -206,8 +207,9 @@ def test_unusable_folders_of_records(tmp_path):
         Manifest.load(tmp_path)
     with pytest.raises(InputError, match="lists no shards"):
         manifest_of(tmp_path, files=[])
-    with pytest.raises(InputError, match="schema 99, but this version reads 1"):
-        manifest_of(tmp_path, schema=99)
+    for schema in (1, 99):
+        with pytest.raises(InputError, match=f"schema {schema}, but this version reads 2; build"):
+            manifest_of(tmp_path, schema=schema)
     with pytest.raises(InputError, match="damaged manifest"):
         manifest_of(tmp_path, counts=[])
     manifest_of(tmp_path)
@@ -217,7 +219,7 @@ def test_unusable_folders_of_records(tmp_path):
     (tmp_path / "t.tfrecord").unlink()
     with pytest.raises(InputError, match="t.tfrecord: shard missing"):
         Manifest.load(tmp_path)
-    for text in ("{", "[]", '{"schema": 1}'):
+    for text in ("{", "[]", '{"schema": 2}'):
         (tmp_path / "manifest.json").write_text(text)
         with pytest.raises(InputError, match="damaged manifest"):
             Manifest.load(tmp_path)

@@ -1,6 +1,8 @@
-"""Turn an A2D release into TFRecords of clips.
+"""Turn A2D, or videos of one's own, into TFRecords of clips.
 
+  python tools/build_records.py --release A2D/Release --check
   python tools/build_records.py --release A2D/Release --output records
+  python tools/build_records.py --coco annotations.json --videos videos --output records
 
 Interrupted and run again, it goes on from there. Records hold frames, flow and truth; their form
 is in a2d_tf/data/records.py.
@@ -16,29 +18,93 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # inherited by the workers
 from absl import flags
 
 from a2d_tf import errors
-from a2d_tf.data import convert
+from a2d_tf.data import check, convert
 from a2d_tf.data.flow import METHODS
+from a2d_tf.data.release import Release
 from a2d_tf.labels import A2D, LabelSpace
 
 _RELEASE = flags.DEFINE_string(
-    "release", None, "Folder with videoset.csv, clips320H and Annotations."
+    "release",
+    None,
+    "Folder with videoset.csv, the frames (clips320H/VID.mp4, or pngs320H/VID/00001.png) and the "
+    "annotations (Annotations/mat/VID/00001.mat, or a2d_annotation_with_instances/VID/00001.h5).",
+)
+_ANNOTATIONS = flags.DEFINE_string(
+    "annotations",
+    None,
+    "With --release: folder of a folder of .mat or .h5 files per video, if it is somewhere else or "
+    "there are two.",
+)
+_COCO = flags.DEFINE_string(
+    "coco", None, "In place of --release: COCO-style JSON of annotations, see docs/own_data.md."
+)
+_VIDEOS = flags.DEFINE_string(
+    "videos",
+    None,
+    "With --release: text file of VIDs, one a line, to use these videos alone, such as those "
+    "downloaded. With --coco: folder of the videos.",
+)
+_CHECK = flags.DEFINE_bool(
+    "check", False, "Read everything and report what is missing or broken; build nothing."
 )
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the records.")
 _FLOW = flags.DEFINE_enum("flow_method", "dis", METHODS, "Optical flow; the paper's is tvl1.")
-_WORKERS = flags.DEFINE_integer("workers", 2, "Processes that build shards.")
+_WORKERS = flags.DEFINE_integer("workers", 2, "Processes that build shards or check.")
 _ON_ERROR = flags.DEFINE_enum(
-    "on_error", "fail", convert.ON_ERROR, "End at a broken item, or skip and report it."
+    "on_error",
+    "fail",
+    convert.ON_ERROR,
+    "End at a broken item, or skip and report it. With --check: the exit status is 1, or 0.",
 )
 _HEIGHT = flags.DEFINE_integer("image_height", 256, "Frames are fitted into this height ...")
 _WIDTH = flags.DEFINE_integer("image_width", 256, "... and this width, up or down, aspect kept.")
 _FRAMES = flags.DEFINE_integer("clip_frames", 5, "Frames per clip, odd: the middle is the key.")
 _STRIDE = flags.DEFINE_integer("clip_stride", 1, "Source frames from one clip frame to the next.")
-_LABELS = flags.DEFINE_string("labels", None, "JSON of the label space, if it is not A2D's.")
+_LABELS = flags.DEFINE_string(
+    "labels",
+    None,
+    "JSON of the label space, if it is not A2D's; with --coco, if it is not just what the "
+    "annotations name.",
+)
 _SHARD = flags.DEFINE_integer("shard_videos", 32, "Videos per shard.")
 
 
+def flow_report(quality):
+    """One line on how well the flow explains the frames; a warning where it does not."""
+    if quality["gain_percent"] is None:
+        return "flow: not checked, for no key frame differs from the frame before it"
+    still, warped, gain = (quality[f] for f in ("error_still", "error_warped", "gain_percent"))
+    line = (
+        f"flow: over {quality['frames']} key frames, moving the frame before by the flow brings it "
+        f"from {still:.2f} to {warped:.2f} grey levels of the key frame ({gain:+.0f} % gain)"
+    )
+    if gain <= 0:
+        line += "; warning: the flow explains nothing, look at the frames or try --flow_method"
+    return line
+
+
+def open_source():
+    """The annotated videos that the flags name."""
+    labels = LabelSpace.from_json(_LABELS.value) if _LABELS.value else None
+    if not _COCO.value:
+        return Release(_RELEASE.value, labels or A2D, _VIDEOS.value, _ANNOTATIONS.value)
+    from a2d_tf.data.coco import CocoVideos
+
+    return CocoVideos(_COCO.value, _VIDEOS.value, labels)
+
+
 def main(argv):
-    errors.require(argv, release=_RELEASE.value, output=_OUTPUT.value)
+    if _COCO.value:
+        errors.require(argv, videos=_VIDEOS.value)
+        if _RELEASE.value or _ANNOTATIONS.value:
+            raise errors.InputError("--coco replaces --release and --annotations; leave out either")
+    else:
+        errors.require(argv, release=_RELEASE.value)
+    if _CHECK.value:
+        report = check.check(open_source(), _WORKERS.value)
+        print(report.text())
+        return 1 if report.problems and _ON_ERROR.value == "fail" else 0
+    errors.require(argv, output=_OUTPUT.value)
     settings = convert.Settings(
         flow_method=_FLOW.value,
         image_height=_HEIGHT.value,
@@ -46,13 +112,14 @@ def main(argv):
         clip_frames=_FRAMES.value,
         clip_stride=_STRIDE.value,
         shard_videos=_SHARD.value,
-        label_space=LabelSpace.from_json(_LABELS.value) if _LABELS.value else A2D,
     )
     manifest, built = convert.convert(
-        _RELEASE.value, _OUTPUT.value, settings, _WORKERS.value, _ON_ERROR.value
+        open_source(), _OUTPUT.value, settings, _WORKERS.value, _ON_ERROR.value
     )
     for item in manifest.skipped:
         print(f"skipped {item['item']}: {item['reason']}")
+    for item in manifest.mended:
+        print(f"mended {item['item']}: {item['note']}")
     for split, counts in manifest.counts.items():
         print(
             f"{split}: {counts['videos']} videos, {counts['records']} clips, "
@@ -63,8 +130,10 @@ def main(argv):
     print(
         f"{total / 1e6:.1f} MB, {total / clips / 1e3:.1f} kB per clip; stored as {manifest.sizes}"
     )
+    print(flow_report(manifest.flow_quality))
     state = "complete" if built else "already complete, nothing to do"
     print(f"{_OUTPUT.value}: {state}, {len(manifest.skipped)} items skipped")
+    return 0
 
 
 if __name__ == "__main__":

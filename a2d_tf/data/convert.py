@@ -1,4 +1,6 @@
-"""Turns a release into records: shards built side by side, each a fixed slice of one split.
+"""Turns annotated videos into records: shards built side by side, each a slice of one split.
+
+Where the videos come from is a *source*: a `release.Release`, a `coco.CocoVideos`.
 
 A finished shard is renamed into `OUTPUT/.partial` with a JSON *sidecar* that holds its counts and
 a fingerprint of the settings and of every file that went into it. A run that was interrupted goes
@@ -18,25 +20,21 @@ import os
 import pathlib
 import re
 import shutil
-import signal
-import threading
-import time
 from concurrent.futures.process import BrokenProcessPool
 
-import cv2
 import numpy as np
 import tqdm
 
 from a2d_tf.data import manifest as manifests
+from a2d_tf.data import workers as processes
 from a2d_tf.data.flow import METHODS, Flow, fit, resize_frame
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.data.release import Release
 from a2d_tf.errors import InputError
 from a2d_tf.files import write_json
-from a2d_tf.labels import A2D, LabelSpace
 
 ON_ERROR = ("fail", "skip")
 PARTIAL = ".partial"
+_QUALITY = ("frames", "error_still", "error_warped")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +47,6 @@ class Settings:
       clip_frames: T, odd.
       clip_stride: source frames from one clip frame to the next; flow always spans one.
       shard_videos: videos per shard.
-      label_space: what the codes mean.
     """
 
     flow_method: str = "dis"
@@ -58,7 +55,6 @@ class Settings:
     clip_frames: int = 5
     clip_stride: int = 1
     shard_videos: int = 32
-    label_space: LabelSpace = A2D
 
     def __post_init__(self):
         if self.flow_method not in METHODS:
@@ -82,11 +78,11 @@ class Shard:
     videos: tuple
 
 
-def convert(release_dir, output, settings, workers=2, on_error="fail"):
-    """Build the records of a release in `output`, or finish building them.
+def convert(source, output, settings, workers=2, on_error="fail"):
+    """Build the records of a source in `output`, or finish building them.
 
     Args:
-      release_dir: the release.
+      source: the annotated videos.
       output: folder of the records; made if missing.
       settings: `Settings`.
       workers: processes.
@@ -97,35 +93,36 @@ def convert(release_dir, output, settings, workers=2, on_error="fail"):
       (`Manifest`, whether anything was built).
 
     Raises:
-      InputError: a broken item (with 'fail'), or an `output` that holds other records.
+      InputError: a missing or broken item (with 'fail'), an `output` that holds other records or
+        cannot be written.
     """
     if workers < 1:
         raise InputError(f"--workers must be at least 1, got {workers}")
     if on_error not in ON_ERROR:
         raise InputError(f"--on_error '{on_error}' is not one of {ON_ERROR}")
     Flow(settings.flow_method)  # so that a method that is not installed is known at once
-    release = Release(release_dir, settings.label_space)
+    _check_missing(source, on_error)
     output = pathlib.Path(output)
-    shards = plan(release, settings)
+    shards = plan(source, settings)
     if (output / manifests.NAME).exists():
-        return _check_complete(release, output, settings, shards, on_error), False
+        return _check_complete(source, output, settings, shards, on_error), False
 
     try:
         (output / PARTIAL).mkdir(parents=True, exist_ok=True)
         _tidy(output / PARTIAL, shards)
-        sidecars = _build_all(release, output, settings, shards, workers, on_error)
-        return _publish(output, settings, shards, sidecars), True
-    except OSError as error:  # those of the release are InputErrors already
+        sidecars = _build_all(source, output, settings, shards, workers, on_error)
+        return _publish(source, output, settings, shards, sidecars), True
+    except OSError as error:  # those of the source are InputErrors already
         raise InputError(
             f"{output}: cannot be written ({error}); mend that and run again"
         ) from error
 
 
-def plan(release, settings):
-    """The shards of a release: tuple of `Shard`, train first, in the order of videoset.csv."""
+def plan(source, settings):
+    """The shards of a source: tuple of `Shard`, train first, the videos in the source's order."""
     shards = []
     for split in manifests.SPLITS:
-        videos = [video for video in release.videos if release.split(video) == split]
+        videos = [video for video in source.videos if source.split(video) == split]
         slices = [
             tuple(videos[start : start + settings.shard_videos])
             for start in range(0, len(videos), settings.shard_videos)
@@ -155,46 +152,41 @@ def clip_sources(key, count, stride, length):
     return sources, tuple(frame != source for frame, source in zip(wanted, sources))
 
 
-def build_shard(release, output, settings, shard, on_error, advance):
+def build_shard(source, output, settings, shard, on_error, advance):
     """Build one shard in `output/.partial`, unless it is there already.
 
     Args:
-      release, settings, shard, on_error: what to build, and how.
+      source, settings, shard, on_error: what to build, and how.
       output: folder of the records.
       advance: called after each video; may raise to give up.
 
     Returns:
       The sidecar: dict of `fingerprint`, `records`, `bytes`, `sha256`, `videos`, `instances`,
-      `pairs`, `sizes`, `skipped`.
+      `pairs`, `sizes`, `native_sizes`, `durations`, `flow_quality` (sums), `skipped`, `mended`.
     """
     # TensorFlow takes seconds to import and only the workers need it.
     from a2d_tf.data import records
+    from a2d_tf.data.flow_quality import photometric_errors
 
-    mark = fingerprint(release, settings, shard)
+    mark = fingerprint(source, settings, shard)
     sidecar = _finished(output, shard, mark, on_error)
     if sidecar is not None:
         for _ in shard.videos:
             advance()
         return sidecar
 
-    counts = {"videos": 0, "records": 0, "instances": 0}
-    pairs, sizes, skipped = collections.Counter(), collections.Counter(), []
+    tally, skipped = _Tally(source, photometric_errors), []
 
-    def skip(item, error):
+    def skip(path, error):
         if on_error == "fail":
             raise error
-        skipped.append({"item": item.relative_to(release.root).as_posix(), "reason": str(error)})
+        skipped.append({"item": _item(source, path), "reason": str(error)})
 
     def serialised():
         for video in shard.videos:
-            before = counts["records"]
-            for clip in _clips(release, settings, video, skip):
-                counts["records"] += 1
-                counts["instances"] += len(clip.annotation.codes)
-                pairs.update(str(code) for code in clip.annotation.codes)
-                sizes[f"{clip.rgb.shape[1]}x{clip.rgb.shape[2]}"] += 1
+            for clip in _clips(source, settings, video, skip):
+                tally.add(clip)
                 yield records.encode(clip)
-            counts["videos"] += counts["records"] > before
             advance()
 
     path = output / PARTIAL / shard.name
@@ -206,26 +198,60 @@ def build_shard(release, output, settings, shard, on_error, advance):
         temporary.unlink(missing_ok=True)
     sidecar = {
         "fingerprint": mark,
-        **counts,
         "bytes": path.stat().st_size,
         "sha256": manifests.file_digest(path),
-        "pairs": dict(pairs),
-        "sizes": dict(sizes),
+        **tally.counts,
+        "flow_quality": tally.flow_quality,
         "skipped": skipped,
+        "mended": tally.mended,
     }
-    write_json(_sidecar_path(output, shard), sidecar)
+    write_json(_sidecar_path(output, shard), {**sidecar, "checksum": _checksum(sidecar)})
     return sidecar
 
 
-def fingerprint(release, settings, shard):
-    """Hash of the settings and of the contents of every file that goes into a shard."""
+class _Tally:
+    """What a sidecar tells of the clips of its shard; those of a video come one after another."""
+
+    def __init__(self, source, photometric_errors):
+        self._source, self._photometric_errors = source, photometric_errors
+        self._video, self._measured = None, False
+        self.counts = {"videos": 0, "records": 0, "instances": 0}
+        for name in ("pairs", "sizes", "native_sizes", "durations"):
+            self.counts[name] = collections.Counter()
+        self.flow_quality = dict.fromkeys(_QUALITY, 0)
+        self.mended = []
+
+    def add(self, clip):
+        annotation, counts = clip.annotation, self.counts
+        if clip.video != self._video:
+            self._video, self._measured = clip.video, False
+            counts["videos"] += 1
+            counts["native_sizes"]["{}x{}".format(*annotation.label_map.shape)] += 1
+            counts["durations"][str(self._source.length(clip.video))] += 1
+        counts["records"] += 1
+        counts["instances"] += len(annotation.codes)
+        counts["pairs"].update(map(str, annotation.codes))
+        counts["sizes"]["{}x{}".format(*clip.rgb[0].shape)] += 1
+        if annotation.note:
+            path = self._source.annotation_path(clip.video, clip.frame)
+            self.mended.append({"item": _item(self._source, path), "note": annotation.note})
+        # A warp needs two rows and two columns.
+        if not self._measured and clip.previous is not None and min(clip.previous.shape[:2]) > 1:
+            self._measured, key = True, len(clip.rgb) // 2
+            errors = self._photometric_errors(clip.previous, clip.rgb[key], clip.flow[key])
+            for name, value in zip(_QUALITY, (1, *errors)):
+                self.flow_quality[name] += value
+
+
+def fingerprint(source, settings, shard):
+    """Hash of the settings and of all that goes into a shard, file contents included."""
     digest = hashlib.sha256()
     fields = dataclasses.asdict(settings)
-    fields["label_space"] = settings.label_space.to_json()
+    fields["label_space"] = source.label_space.to_json()
     digest.update(repr([manifests.SCHEMA, fields, shard]).encode())
     for video in shard.videos:
-        folder = release.annotation_folder(video.vid)
-        for path in [release.video_path(video.vid), *sorted(folder.glob("*.mat"))]:
+        digest.update(f"{video.vid} {source.facts(video.vid)}\n".encode())
+        for path in source.files(video.vid):
             try:
                 content = manifests.file_digest(path)
             except OSError:
@@ -234,59 +260,67 @@ def fingerprint(release, settings, shard):
     return digest.hexdigest()
 
 
-def _clips(release, settings, video, skip):
+def _clips(source, settings, video, skip):
     """Yield the ClipRecords of a video; it is decoded once, and only what clips need is kept."""
     from a2d_tf.data.records import ClipRecord
 
     try:
-        clips = {
-            key: clip_sources(key, settings.clip_frames, settings.clip_stride, video.frames)
-            for key in release.annotated_frames(video.vid)
-        }
+        keys = source.annotated_frames(video.vid)
     except InputError as error:
-        skip(release.annotation_folder(video.vid), error)
+        skip(source.annotation_folder(video.vid), error)
         return
-    if not clips:
+    if not keys:
         return
-    # The frames whose flow is wanted; the first frame of a video has no previous one.
-    moving = {
-        source
-        for sources, clamped in clips.values()
-        for source, missing in zip(sources, clamped)
-        if source > 1 and not missing
-    }
-    wanted = {source for sources, _ in clips.values() for source in sources}
     frames, flows, flow, native = {}, {}, Flow(settings.flow_method), None
     try:
-        for number, frame in release.read_frames(video.vid, wanted | {f - 1 for f in moving}):
+        length = source.length(video.vid)
+        clips = {
+            key: clip_sources(key, settings.clip_frames, settings.clip_stride, length)
+            for key in keys
+        }
+        # The frames whose flow is wanted; the first frame of a video has no previous one.
+        moving = {
+            number
+            for sources, clamped in clips.values()
+            for number, missing in zip(sources, clamped)
+            if number > 1 and not missing
+        }
+        wanted = {number for sources, _ in clips.values() for number in sources}
+        for number, frame in source.read_frames(video.vid, wanted | {f - 1 for f in moving}):
             native = frame.shape[:2]
             size = fit(*native, settings.image_height, settings.image_width)
             frames[number] = resize_frame(frame, *size)
             if number in moving:
                 flows[number] = flow(frames[number - 1], frames[number])
     except InputError as error:
-        skip(release.video_path(video.vid), error)
+        skip(source.frames_path(video.vid), error)
         return
 
     for key, (sources, clamped) in clips.items():
         try:
-            annotation = release.read_annotation(video.vid, key, native)
+            annotation = source.read_annotation(video.vid, key, native)
         except InputError as error:
-            skip(release.annotation_path(video.vid, key), error)
+            skip(source.annotation_path(video.vid, key), error)
             continue
         still = np.zeros((*frames[key].shape[:2], 2), np.float32)
         yield ClipRecord(
             video=video.vid,
             frame=key,
-            split=release.split(video),
+            split=source.split(video),
             clip_frames=sources,
-            rgb=np.stack([frames[source] for source in sources]),
-            flow=np.stack([
-                still if missing else flows.get(source, still)
-                for source, missing in zip(sources, clamped)
-            ]),
+            rgb=[frames[number] for number in sources],
+            flow=[
+                still if missing else flows.get(number, still)
+                for number, missing in zip(sources, clamped)
+            ],
             annotation=annotation,
-        )  # fmt: skip
+            previous=frames[key - 1] if key in moving else None,
+        )
+
+
+def _item(source, path):
+    """How reports name a file: by its path in the source's folder."""
+    return pathlib.Path(os.path.relpath(path, source.root)).as_posix()
 
 
 def _sidecar_path(output, shard):
@@ -297,15 +331,21 @@ def _finished(output, shard, mark, on_error):
     """The sidecar of a shard that is there already and still right, or None."""
     try:
         sidecar = json.loads(_sidecar_path(output, shard).read_text(encoding="utf-8"))
-        if sidecar["fingerprint"] != mark or (sidecar["skipped"] and on_error == "fail"):
+        if sidecar.pop("checksum") != _checksum(sidecar) or sidecar["fingerprint"] != mark:
+            return None
+        if sidecar["skipped"] and on_error == "fail":
             return None
         # It is in OUTPUT itself if the run was interrupted while it published.
         for path in (output / PARTIAL / shard.name, output / shard.name):
             if path.is_file() and manifests.file_digest(path) == sidecar["sha256"]:
                 return sidecar
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass  # no sidecar, or one that is not ours: the shard is built
     return None
+
+
+def _checksum(sidecar):
+    return hashlib.sha256(json.dumps(sidecar, sort_keys=True).encode()).hexdigest()
 
 
 def _tidy(partial, shards):
@@ -316,7 +356,24 @@ def _tidy(partial, shards):
             path.unlink()
 
 
-def _check_complete(release, output, settings, shards, on_error):
+def _check_missing(source, on_error):
+    """Say at once what is not on disk: with 'fail' as an InputError, else in a printed line."""
+    missing = source.missing()
+    if not missing:
+        return
+    first = ", ".join(str(path) for _, path in missing[:3])
+    more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+    videos = len({vid for vid, _ in missing})
+    problem = f"{source.root}: {videos} of {len(source.videos)} videos lack files: {first}{more}"
+    if on_error == "fail":
+        raise InputError(
+            f"{problem}; restore them, name the videos that you have by --videos LIST, or pass "
+            "--on_error skip to leave these out"
+        )
+    print(f"{problem}; they are left out", flush=True)
+
+
+def _check_complete(source, output, settings, shards, on_error):
     """The manifest of records that are complete already, if they are the ones asked for."""
     manifest = Manifest.load(output)
     remedy = "choose another --output, or delete this one to build it again"
@@ -325,8 +382,8 @@ def _check_complete(release, output, settings, shards, on_error):
         if built != asked:
             raise InputError(f"{output}: holds records of --{field} {built}, not {asked}; {remedy}")
     marks = [
-        fingerprint(release, settings, shard)
-        for shard in tqdm.tqdm(shards, "Comparing with the release", unit="shard")
+        fingerprint(source, settings, shard)
+        for shard in tqdm.tqdm(shards, "Comparing with the source", unit="shard")
     ]
     if manifest.source != _source(marks):
         raise InputError(
@@ -342,9 +399,9 @@ def _check_complete(release, output, settings, shards, on_error):
     return manifest
 
 
-def _build_all(release, output, settings, shards, workers, on_error):
+def _build_all(source, output, settings, shards, workers, on_error):
     """Build the shards by `workers` processes; returns their sidecars, in order."""
-    build = functools.partial(build_shard, release, output, settings, on_error=on_error)
+    build = functools.partial(build_shard, source, output, settings, on_error=on_error)
     total = sum(len(shard.videos) for shard in shards)
     with tqdm.tqdm(total=total, desc="Building records", unit="video") as bar:
         if workers == 1:
@@ -383,16 +440,11 @@ _build = _done = _stop = None  # of a worker process
 def _start_worker(build, done, stop, parent):
     global _build, _done, _stop
     _build, _done, _stop = build, done, stop
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process stops its workers itself
-    cv2.setNumThreads(1)  # the workers share the cores by being many
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    processes.prepare(parent)
+    import tensorflow as tf
 
-
-def _end_with(parent):
-    """End this process when its parent was killed, lest it works on beside the next run."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 def _build_in_worker(shard):
@@ -406,17 +458,16 @@ def _advance():
         raise concurrent.futures.CancelledError
 
 
-def _publish(output, settings, shards, sidecars):
+def _publish(source, output, settings, shards, sidecars):
     """Move the shards into OUTPUT, then write the manifest; returns it."""
-    counts, sizes = {}, collections.Counter()
+    counts = {}
     for split in manifests.SPLITS:
         own = [s for shard, s in zip(shards, sidecars) if shard.split == split]
-        pairs = sum((collections.Counter(s["pairs"]) for s in own), collections.Counter())
         counts[split] = {
             **{field: sum(s[field] for s in own) for field in ("videos", "records", "instances")},
-            "pairs": {code: pairs[code] for code in sorted(pairs, key=int)},
+            "pairs": _total(own, "pairs", key=int),
         }
-        sizes.update(sum((collections.Counter(s["sizes"]) for s in own), collections.Counter()))
+    sizes = _total(sidecars, "sizes")
     if not sizes:
         raise InputError(f"{output}: not one annotated frame of the release could be used")
 
@@ -424,6 +475,8 @@ def _publish(output, settings, shards, sidecars):
     for path in output.glob("*.tfrecord"):
         if path.name not in names and re.fullmatch(r"(train|test)-\d+-of-\d+\.tfrecord", path.name):
             path.unlink()  # published by an interrupted run with other settings
+    for path in output.glob(f"{manifests.NAME}.*.tmp"):
+        path.unlink()  # of a run that was killed while it wrote the manifest
     for shard in shards:
         if (output / PARTIAL / shard.name).exists():
             os.replace(output / PARTIAL / shard.name, output / shard.name)
@@ -435,18 +488,39 @@ def _publish(output, settings, shards, sidecars):
         clip_frames=settings.clip_frames,
         clip_stride=settings.clip_stride,
         counts=counts,
-        sizes={size: sizes[size] for size in sorted(sizes)},
+        sizes=sizes,
+        native_sizes=_total(sidecars, "native_sizes"),
+        durations=_total(sidecars, "durations", key=int),
+        flow_quality=_flow_quality(sidecars),
         files=[
             {"name": shard.name, "split": shard.split}
             | {field: sidecar[field] for field in ("records", "bytes", "sha256")}
             for shard, sidecar in zip(shards, sidecars)
         ],
         skipped=[item for sidecar in sidecars for item in sidecar["skipped"]],
-        labels=json.loads(settings.label_space.to_json()),
+        mended=[item for sidecar in sidecars for item in sidecar["mended"]],
+        labels=json.loads(source.label_space.to_json()),
         source=_source(sidecar["fingerprint"] for sidecar in sidecars),
     ).save(output)
     shutil.rmtree(output / PARTIAL)
     return Manifest.load(output)
+
+
+def _total(sidecars, tally, key=None):
+    """The sum of a tally over shards, as a dict in the order of its keys."""
+    total = sum((collections.Counter(s[tally]) for s in sidecars), collections.Counter())
+    return {name: total[name] for name in sorted(total, key=key)}
+
+
+def _flow_quality(sidecars):
+    """The manifest's `flow_quality`: means over frames of what the shards have summed."""
+    frames, still, warped = (sum(s["flow_quality"][name] for s in sidecars) for name in _QUALITY)
+    return {
+        "frames": frames,
+        "error_still": round(still / max(frames, 1), 4),
+        "error_warped": round(warped / max(frames, 1), 4),
+        "gain_percent": round(100 * (1 - warped / still), 2) if still else None,
+    }
 
 
 def _source(marks):

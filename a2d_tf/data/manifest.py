@@ -13,7 +13,7 @@ from a2d_tf.errors import InputError
 from a2d_tf.files import write_json
 from a2d_tf.labels import LabelSpace
 
-SCHEMA = 1  # of the records; raise it when a reader of the old ones would go wrong
+SCHEMA = 2  # of the records; raise it when a reader of the old ones would go wrong
 NAME = "manifest.json"
 SPLITS = ("train", "test")
 
@@ -30,8 +30,15 @@ class Manifest:
       clip_stride: source frames from one clip frame to the next.
       counts: {split: {'videos', 'records', 'instances', 'pairs': {code: instances}}}.
       sizes: {'<height>x<width>': records}, the sizes of the stored frames.
+      native_sizes: {'<height>x<width>': videos}, the sizes of the videos that have records.
+      durations: {number of frames: videos} of the same videos; the number is a string.
+      flow_quality: {'frames', 'error_still', 'error_warped', 'gain_percent'}: over that many key
+        frames, one a video, the mean absolute grey error of the previous frame against the key
+        frame, as it is and warped by the stored flow (levels of 255), and by how much the second
+        is below the first; None where there is no error to lower.
       files: the shards, a list of {'name', 'split', 'records', 'bytes', 'sha256'}.
       skipped: list of {'item', 'reason'}: what --on_error skip left out, by path in the release.
+      mended: list of {'item', 'note'}: annotations that were read by a rule for known quirks.
       labels: the fields of the label space, as its JSON file has them.
       source: hash of the settings and of every file of the release that was read.
       directory: where it was loaded from; not part of the file.
@@ -45,8 +52,12 @@ class Manifest:
     clip_stride: int
     counts: dict
     sizes: dict
+    native_sizes: dict
+    durations: dict
+    flow_quality: dict
     files: list
     skipped: list
+    mended: list
     labels: dict
     source: str
     directory: str = ""
@@ -72,24 +83,20 @@ class Manifest:
             )
         try:
             fields = json.loads(path.read_text(encoding="utf-8"))
-            if fields["schema"] != SCHEMA:
-                raise InputError(
-                    f"{path}: schema {fields['schema']}, but this version reads {SCHEMA}; build "
-                    "the records again into a new folder"
-                )
-            manifest = cls(**fields, directory=str(folder))
-            sizes = {folder / shard["name"]: shard["bytes"] for shard in manifest.files}
-            for split in SPLITS:
-                int(manifest.counts[split]["records"])
-            _ = manifest.label_space
-        except InputError:
-            raise
+            known = fields["schema"] == SCHEMA
+            manifest = cls(**fields, directory=str(folder)) if known else None
+            if known:
+                manifest._check()
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise InputError(
                 f"{path}: damaged manifest ({error!r}); build the records again"
             ) from error
-        if not sizes:
-            raise InputError(f"{path}: lists no shards; build the records again")
+        if not known:
+            raise InputError(
+                f"{path}: schema {fields['schema']!r}, but this version reads {SCHEMA}; build the "
+                "records again into a new folder"
+            )
+        sizes = {folder / shard["name"]: shard["bytes"] for shard in manifest.files}
         for shard, size in sizes.items():
             if not shard.is_file():
                 raise InputError(f"{shard}: shard missing; build the records again")
@@ -99,6 +106,32 @@ class Manifest:
                     "records again"
                 )
         return manifest
+
+    def _check(self):
+        """Whether every field has its form; ValueError, TypeError or KeyError where one has not."""
+        for name in ("image_height", "image_width", "clip_frames", "clip_stride"):
+            _whole(getattr(self, name), 1)
+        for sizes in (self.sizes, self.native_sizes, self.durations):
+            for count in sizes.values():
+                _whole(count)
+        for frames in self.durations:
+            _whole(int(frames), 1)
+        if not self.files:
+            raise ValueError("it lists no shards")
+        for shard in self.files:
+            if shard["split"] not in SPLITS or not isinstance(shard["name"], str):
+                raise ValueError(f"shard {shard}")
+            _whole(shard["bytes"])
+            _whole(shard["records"])
+        for split in SPLITS:
+            for name in ("videos", "records", "instances"):
+                _whole(self.counts[split][name])
+            total = sum(shard["records"] for shard in self.files if shard["split"] == split)
+            if total != self.counts[split]["records"]:
+                raise ValueError(f"the shards hold {total} records of split '{split}'")
+        for item in (*self.skipped, *self.mended):
+            _ = item["item"]
+        _ = self.label_space
 
     def save(self, records_dir):
         """Write `manifest.json` atomically; the folder counts as complete from then on."""
@@ -132,6 +165,11 @@ class Manifest:
             for shard in self.files
             if shard["split"] == split
         ]
+
+
+def _whole(number, least=0):
+    if type(number) is not int or number < least:
+        raise ValueError(f"{number!r} is no whole number from {least} on")
 
 
 def file_digest(path):

@@ -23,6 +23,9 @@ the error is at most range / 254, and zero stays zero. Its magnitude is computed
 
 import contextlib
 import dataclasses
+import re
+from collections.abc import Sequence
+from typing import Optional
 
 import cv2
 import numpy as np
@@ -46,19 +49,22 @@ class ClipRecord:
       frame: 1-based number of the key frame.
       split: 'train' or 'test'.
       clip_frames: T source frames, 1-based.
-      rgb: uint8 [T, h, w, 3], at the stored size.
-      flow: float32 [T, h, w, 2], (u, v), pixels of the stored frames, from the previous source
+      rgb: T frames uint8 [h, w, 3], at the stored size.
+      flow: T times float32 [h, w, 2], (u, v), pixels of the stored frames, from the previous source
         frame.
-      annotation: the key frame's `release.Annotation`, at the native size.
+      annotation: the key frame's `annotations.Annotation`, at the native size.
+      previous: uint8 [h, w, 3], the source frame before the key frame, or None where the flow there
+        is zero for want of it; not stored, but the flow is measured by it.
     """
 
     video: str
     frame: int
     split: str
     clip_frames: tuple
-    rgb: np.ndarray
-    flow: np.ndarray
+    rgb: Sequence[np.ndarray]
+    flow: Sequence[np.ndarray]
     annotation: object
+    previous: Optional[np.ndarray] = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +100,7 @@ def encode(record):
     """Serialise a `ClipRecord`: bytes of a tf.train.Example."""
     annotation = record.annotation
     native_height, native_width = annotation.label_map.shape
-    height, width = record.rgb.shape[1:3]
+    height, width = record.rgb[0].shape[:2]
     flow, scales = zip(*map(_encode_flow, record.flow))
     columns = np.asfortranarray(annotation.masks.transpose(1, 2, 0).astype(np.uint8))
     features = {
@@ -118,6 +124,25 @@ def encode(record):
     example = tf.train.Example(features=tf.train.Features(feature=features))
     # Maps have no order of their own; without this flag equal records could differ in their bytes.
     return example.SerializeToString(deterministic=True)
+
+
+def quantise(flow):
+    """Flow float32 [h, w, 2] in 8 bits: (uint8 [2 * h, w], u over v; its range, a float32)."""
+    largest = cv2.norm(flow, cv2.NORM_INF)
+    scale = np.float32(min(largest, MAX_FLOW))
+    if largest > MAX_FLOW:
+        flow = np.clip(flow, -MAX_FLOW, MAX_FLOW)
+    # One pass, seven times as fast as in NumPy. The sum is never negative, and the quotient finite.
+    pixels = cv2.convertScaleAbs(flow, alpha=127 / scale if scale > 1e-30 else 0, beta=127)
+    return np.concatenate(cv2.split(pixels)), scale
+
+
+def dequantise(pixels, scale):
+    """The flow float32 [T, h, w, 2] of `quantise`d frames, tensors uint8 [T, 2 * h, w] and [T]."""
+    count, rows, width = tf.unstack(tf.shape(pixels))
+    flow = tf.reshape(pixels, [count, 2, rows // 2, width])
+    flow = tf.cast(tf.transpose(flow, [0, 2, 3, 1]), tf.float32) - 127.0
+    return flow * (scale[:, None, None, None] / 127.0)
 
 
 def parse_video(serialized):
@@ -182,9 +207,7 @@ def parse(serialized, frames=None):
         fields["flow"],
         fn_output_signature=tf.TensorSpec([None, None, 1], tf.uint8),
     )
-    flow = tf.reshape(flow, [-1, 2, size[0], size[1]])
-    flow = tf.cast(tf.transpose(flow, [0, 2, 3, 1]), tf.float32) - 127.0
-    flow *= fields["flow_scale"][:, None, None, None] / 127.0
+    flow = dequantise(tf.reshape(flow, [-1, 2 * size[0], size[1]]), fields["flow_scale"])
 
     masks = tf.cond(
         count > 0,
@@ -267,7 +290,8 @@ def naming(path):
     try:
         yield
     except (InputError, tf.errors.OpError) as error:
-        problem = str(error).splitlines()[0]
+        # TensorFlow's messages begin and end with names of its own.
+        problem = re.sub(r"^\{\{.*?\}\} | \[Op:.*", "", str(error).splitlines()[0])
         raise InputError(f"{path}: damaged records ({problem}); build them again") from error
 
 
@@ -301,10 +325,8 @@ def _encode_rgb(frame):
 
 def _encode_flow(flow):
     """PNG of one frame's flow, and its range."""
-    scale = np.float32(min(np.abs(flow).max(), MAX_FLOW))
-    unit = np.clip(flow / scale, -1, 1) if scale else np.zeros_like(flow)
-    pixels = np.round(127 + 127 * unit).astype(np.uint8)
-    return _png(np.concatenate([pixels[..., 0], pixels[..., 1]])), scale
+    pixels, scale = quantise(flow)
+    return _png(pixels), scale
 
 
 def _encode_masks(masks, height, width):

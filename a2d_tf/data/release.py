@@ -1,30 +1,27 @@
 """An A2D release on disk: the list of videos, the frames, the annotations.
 
 The layout is that of the published data set (Xu et al., CVPR 2015), and of users' data that follow
-it: `videoset.csv`, `clips320H/<VID>.mp4`, `Annotations/mat/<VID>/<%05d>.mat`. Frame numbers are
-1-based everywhere: `00030.mat` belongs to the 30th decoded frame.
+it: `videoset.csv`, `clips320H/<VID>.mp4`, `Annotations/mat/<VID>/<%05d>.mat`. Frames may be images,
+`pngs320H/<VID>/<%05d>.png`, and annotations those with instance numbers (Gavrilyuk et al.,
+CVPR 2018), `a2d_annotation_with_instances/<VID>/<%05d>.h5`, in the release, in its `Annotations`,
+beside it, or in `text_annotations` beside it. Frame numbers are 1-based everywhere: `00030.mat`
+belongs to the 30th decoded frame.
 """
 
 import csv
 import dataclasses
-import os
 import pathlib
 import re
 
-# OpenCV's own complaints would bury the one clear message; it reads these when it is imported.
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-
-import cv2
-import h5py
-import numpy as np
-
+from a2d_tf.data import frames
+from a2d_tf.data.annotations import read_hdf5
 from a2d_tf.errors import InputError
 from a2d_tf.labels import A2D
 
 _COLUMNS = ("vid", "label", "start", "end", "height", "width", "frames", "annotated", "usage")
 _NUMBERS = ("label", "height", "width", "frames", "annotated", "usage")
-_MAX_INSTANCES = 1000  # A2D's most is 19; a larger claim is a damaged file, not worth the memory
+_SUFFIXES = (".mat", ".h5")
+_INSTANCES, _SENTENCES = "a2d_annotation_with_instances", "text_annotations"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,23 +39,6 @@ class Video:
     usage: int
 
 
-@dataclasses.dataclass(frozen=True)
-class Annotation:
-    """The truth of one frame, at the size of the video.
-
-    Attributes:
-      label_map: codes [H, W], in the label space's `code_dtype`; 0 is background.
-      masks: bool [N, H, W], one mask per instance; they may overlap.
-      codes: int32 [N].
-      boxes: float32 [N, 4], y1, x1, y2, x2, pixels, 0-based half-open, inside the frame.
-    """
-
-    label_map: np.ndarray
-    masks: np.ndarray
-    codes: np.ndarray
-    boxes: np.ndarray
-
-
 class Release:
     """Reads a release; whatever is broken raises an InputError that names file and field.
 
@@ -66,52 +46,108 @@ class Release:
       root: the folder that holds `videoset.csv`.
       label_space: what the codes of the annotations mean.
       videos: tuple of `Video`, in the order of `videoset.csv`.
+      listing: how reports name the list of the videos.
     """
 
-    def __init__(self, root, label_space=A2D):
+    def __init__(self, root, label_space=A2D, videos=None, annotations=None):
+        """Read `videoset.csv`.
+
+        Args:
+          root: the folder that holds it.
+          label_space: what the codes of the annotations mean.
+          videos: text file of VIDs, one a line: only these videos; by default all.
+          annotations: folder of the annotations, of a folder per video; by default one of those
+            named above.
+
+        Raises:
+          InputError: a list or folder is missing or malformed.
+        """
         self.root = pathlib.Path(root)
         self.label_space = label_space
-        self.videos = _read_videoset(self.root / "videoset.csv")
+        self.videos, header = _read_videoset(self.root / "videoset.csv")
+        self.listing = f"videoset.csv {'with' if header else 'without'} a header line"
+        if videos is not None:
+            self.videos = _only(pathlib.Path(videos), self.videos, self.root / "videoset.csv")
         self._videos = {video.vid: video for video in self.videos}
+        if annotations is None:
+            beside = self.root.absolute().parent
+            self._annotations = [self.root / "Annotations" / "mat"] + [
+                folder / _INSTANCES
+                for folder in (self.root, self.root / "Annotations", beside, beside / _SENTENCES)
+            ]
+        elif pathlib.Path(annotations).is_dir():
+            self._annotations = [pathlib.Path(annotations)]
+        else:
+            raise InputError(
+                f"{annotations}: no such folder; --annotations names the one that holds a folder "
+                "of .mat or .h5 files per video"
+            )
 
-    def video_path(self, vid):
-        return self.root / "clips320H" / f"{vid}.mp4"
+    def frames_path(self, vid):
+        """The video's file, or the folder of its frames; the file where both are there."""
+        clips = self.root / "clips320H"
+        found = frames.find(clips, vid) or frames.find(self.root / "pngs320H", vid)
+        return found or clips / f"{vid}.mp4"
 
     def annotation_folder(self, vid):
-        return self.root / "Annotations" / "mat" / vid
+        found = (folder / vid for folder in self._annotations if (folder / vid).is_dir())
+        return next(found, self._annotations[0] / vid)
 
     def annotation_path(self, vid, frame):
-        return self.annotation_folder(vid) / f"{frame:05d}.mat"
+        """The `.mat` of a frame, or its `.h5` where there is no `.mat`."""
+        mat, h5 = (self.annotation_folder(vid) / f"{frame:05d}{suffix}" for suffix in _SUFFIXES)
+        return h5 if h5.is_file() and not mat.is_file() else mat
+
+    def files(self, vid):
+        """Every file whose contents decide what the video gives: tuple of paths."""
+        return (*frames.files(self.frames_path(vid)), *self._annotation_files(vid))
+
+    def facts(self, vid):
+        """What else decides it, as text: nothing."""
+        return ""
+
+    def missing(self):
+        """What is not there, by existence only: list of (vid, path)."""
+        lost = []
+        for video in self.videos:
+            wanted = [self.frames_path(video.vid)]
+            if video.annotated:
+                wanted.append(self.annotation_folder(video.vid))
+            lost += [(video.vid, path) for path in wanted if not path.exists()]
+        return lost
 
     def split(self, video):
         """'train' or 'test'."""
         return "test" if video.usage else "train"
 
+    def length(self, vid):
+        """The number of frames of a video, as `videoset.csv` gives it."""
+        return self._videos[vid].frames
+
     def annotated_frames(self, vid):
         """The annotated frames of a video: ascending tuple of 1-based frame numbers."""
-        folder = self.annotation_folder(vid)
-        names = [path.name for path in folder.glob("*.mat") if not path.name.startswith(".")]
-        for name in names:
-            if not re.fullmatch(r"\d{5}\.mat", name) or name == "00000.mat":
+        paths = self._annotation_files(vid)
+        for path in paths:
+            if not re.fullmatch(r"[0-9]{5}", path.stem) or path.stem == "00000":
                 raise InputError(
-                    f"{folder / name}: annotations are named by their 1-based frame, such as "
-                    "00001.mat; rename or remove it"
+                    f"{path}: annotations are named by their 1-based frame, such as "
+                    f"00001{path.suffix}; rename or remove it"
                 )
-        if not names and self._videos[vid].annotated:
+        if not paths and self._videos[vid].annotated:
             raise InputError(
-                f"{folder}: no annotation here, yet videoset.csv says "
+                f"{self.annotation_folder(vid)}: no annotation here, yet videoset.csv says "
                 f"{self._videos[vid].annotated}; restore the folder or set 'annotated' to 0"
             )
-        frames = tuple(sorted(int(name[:5]) for name in names))
-        if frames and frames[-1] > self._videos[vid].frames:
+        numbers = tuple(sorted({int(path.stem) for path in paths}))
+        if numbers and numbers[-1] > self.length(vid):
             raise InputError(
-                f"{self.annotation_path(vid, frames[-1])}: annotates frame {frames[-1]}, but "
-                f"videoset.csv gives the video {self._videos[vid].frames}; correct 'frames' there"
+                f"{self.annotation_path(vid, numbers[-1])}: annotates frame {numbers[-1]}, but "
+                f"videoset.csv gives the video {self.length(vid)}; correct 'frames' there"
             )
-        return frames
+        return numbers
 
     def read_annotation(self, vid, frame, size=None):
-        """Read one `.mat` (MATLAB v7.3, that is HDF5, where every array is transposed).
+        """Read the truth of one frame.
 
         Args:
           vid: the video.
@@ -119,63 +155,82 @@ class Release:
           size: (height, width) of the decoded frames; by default what `videoset.csv` says.
 
         Returns:
-          An `Annotation`.
+          An `annotations.Annotation`.
         """
         video = self._videos[vid]
         path = self.annotation_path(vid, frame)
-        if not path.is_file():
-            raise InputError(f"{path}: no such file; restore it from the release")
-        try:
-            with h5py.File(path, "r") as file:
-                mat = _Mat(path, file, size or (video.height, video.width))
-                return mat.annotation(self.label_space)
-        except (OSError, RuntimeError, KeyError) as error:
-            raise InputError(
-                f"{path}: not a readable HDF5 file; save it again from MATLAB with -v7.3, or "
-                f"restore it from the release ({error})"
-            ) from error
+        return read_hdf5(path, size or (video.height, video.width), self.label_space)
 
-    def read_frames(self, vid, frames):
+    def read_frames(self, vid, numbers):
         """Decode the wanted frames in one pass that stops after the last of them.
 
         Args:
           vid: the video.
-          frames: 1-based frame numbers, in any order.
+          numbers: 1-based frame numbers, in any order; None for all there are.
 
         Yields:
           (frame number, RGB uint8 [H, W, 3]), ascending.
         """
-        wanted = sorted(set(frames))
-        path = self.video_path(vid)
-        if not path.is_file():
-            raise InputError(f"{path}: no such video; restore it, or remove it from videoset.csv")
-        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-        try:
-            if not capture.isOpened():
-                raise InputError(
-                    f"{path}: cannot be decoded (truncated, or no video); restore it from the "
-                    "release or re-encode it"
-                )
-            position = 0
-            for frame in wanted:
-                picture = None
-                while position < frame and capture.grab():
-                    position += 1
-                if position == frame:
-                    _, picture = capture.retrieve()
-                if picture is None:
-                    raise InputError(
-                        f"{path}: decoding ends after {position} frames, but frame {frame} is "
-                        f"wanted (videoset.csv says {self._videos[vid].frames}); the file is "
-                        "truncated or 'frames' is wrong: restore it"
-                    )
-                yield frame, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-        finally:
-            capture.release()
+        path = self.frames_path(vid)
+        if not path.exists():
+            raise InputError(
+                f"{path}: no such video, nor a folder of its frames in {self.root / 'pngs320H'}; "
+                "restore it, remove it from videoset.csv, or name those that you have by --videos"
+            )
+        remedy = (
+            f"restore it from the release, or correct 'frames' (now {self.length(vid)}) in "
+            "videoset.csv"
+        )
+        yield from frames.read(path, numbers, remedy)
+
+    def _annotation_files(self, vid):
+        # macOS leaves files with a leading dot beside copied ones.
+        return [
+            path
+            for path in sorted(self.annotation_folder(vid).glob("*"))
+            if path.suffix in _SUFFIXES and not path.name.startswith(".")
+        ]
+
+
+def is_file_name(name):
+    """Whether a video may be named so: the name becomes part of paths, here and in every output."""
+    # Longer ones do not fit the 255 bytes of most file systems once a suffix is added.
+    return (
+        name not in ("", ".", "..")
+        and not re.search(r"[/\\\x00-\x1f\x7f]", name)
+        and len(name.encode()) <= 200
+    )
+
+
+def _only(path, videos, videoset):
+    """The videos that the text file `path` lists, in the order of `videos`."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path}: not a readable list of videos ({error}); --videos names a text file of VIDs, "
+            "one a line"
+        ) from error
+    known, seen = {video.vid for video in videos}, {}
+    for number, vid in enumerate(map(str.strip, lines), 1):
+        if not vid:
+            continue
+        if vid not in known:
+            raise InputError(
+                f"{path}, line {number}: '{vid}' is not in {videoset}; correct or remove the line"
+            )
+        if vid in seen:
+            raise InputError(
+                f"{path}, line {number}: '{vid}' is also on line {seen[vid]}; remove one of them"
+            )
+        seen[vid] = number
+    if not seen:
+        raise InputError(f"{path}: lists no video; write VIDs of videoset.csv, one a line")
+    return tuple(video for video in videos if video.vid in seen)
 
 
 def _read_videoset(path):
-    """The rows of videoset.csv as a tuple of Video."""
+    """(The rows of videoset.csv as a tuple of Video, whether a header line is above them.)"""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             rows = [(number, row) for number, row in enumerate(csv.reader(file), 1) if any(row)]
@@ -187,8 +242,8 @@ def _read_videoset(path):
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: not a readable CSV file ({error})") from error
     # The published list has no header line; some copies of it do.
-    if rows and not any(re.fullmatch(r"\s*-?\d+\s*", cell) for cell in rows[0][1][4:]):
-        rows = rows[1:]
+    header = bool(rows) and not any(re.fullmatch(r"\s*-?\d+\s*", c) for c in rows[0][1][4:])
+    rows = rows[header:]
     if not rows:
         raise InputError(f"{path}: lists no video; restore it from the release")
     videos, seen = [], {}
@@ -201,7 +256,7 @@ def _read_videoset(path):
             )
         seen[video.vid] = number
         videos.append(video)
-    return tuple(videos)
+    return tuple(videos), header
 
 
 def _parse_row(where, row):
@@ -212,8 +267,7 @@ def _parse_row(where, row):
         )
     fields = {column: cell.strip() for column, cell in zip(_COLUMNS, row)}
     vid = fields["vid"]
-    # The VID becomes part of paths, here and in every output folder.
-    if not vid or vid in (".", "..") or re.search(r"[/\\\x00-\x1f]", vid):
+    if not is_file_name(vid):
         raise InputError(f"{where}: vid {vid!r} cannot be a file name; rename the video")
     for column in _NUMBERS:
         if not re.fullmatch(r"\d{1,9}", fields[column]):
@@ -225,90 +279,3 @@ def _parse_row(where, row):
     if fields["usage"] not in (0, 1):
         raise InputError(f"{where}: usage {fields['usage']} is neither 0 (train) nor 1 (test)")
     return Video(**fields)
-
-
-class _Mat:
-    """An open annotation file, of a frame of `size` (height, width)."""
-
-    def __init__(self, path, file, size):
-        self._path, self._file, self._size = path, file, size
-
-    def annotation(self, label_space):
-        """The file's `Annotation`."""
-        height, width = self._size
-        count = int(np.prod(self._shape("id")))
-        if count > _MAX_INSTANCES:
-            raise self._error("id", f"claims {count} instances, more than {_MAX_INSTANCES}")
-        codes = self._read("id", count, (1, count), (count, 1), (count,)).reshape(count)
-        self._check_codes("id", codes, label_space.codes)
-
-        label_map = self._read("reS_id", count, (width, height)).T
-        self._check_codes("reS_id", label_map, (0, *label_space.codes))
-
-        # MATLAB drops a last dimension of one, so a single mask comes without its N axis.
-        squeezed = [(width, height)] if count == 1 else []
-        masks = self._read("reMask", count, (count, width, height), *squeezed)
-        masks = masks.reshape(count, width, height).transpose(0, 2, 1) != 0
-        for i in np.flatnonzero(~masks.any(axis=(1, 2))):
-            raise self._error("reMask", f"the mask of instance {i + 1} is empty")
-
-        corners = self._read("reBBox", count, (4, count)).T
-        return Annotation(
-            np.ascontiguousarray(label_map, label_space.code_dtype),
-            np.ascontiguousarray(masks),
-            codes.astype(np.int32),
-            self._boxes(corners),
-        )
-
-    def _error(self, field, problem):
-        return InputError(
-            f"{self._path}: '{field}': {problem}; mend the file or restore it from the release"
-        )
-
-    def _shape(self, field):
-        data = self._file.get(field)
-        if data is None:
-            raise self._error(field, "field missing")
-        if not isinstance(data, h5py.Dataset) or data.dtype.kind not in "buif":
-            raise self._error(field, "not an array of numbers")
-        # MATLAB writes an empty array as the list of its dimensions, marked by this attribute.
-        return (0,) if data.attrs.get("MATLAB_empty", 0) else data.shape
-
-    def _read(self, field, count, *shapes):
-        """The array, only if its claimed shape is one of `shapes`; the first is the usual one."""
-        shape = self._shape(field)
-        if 0 in shapes[0] and 0 in shape:
-            return np.zeros(shapes[0])
-        if shape not in shapes:
-            raise self._error(
-                field,
-                f"has HDF5 shape {shape}, not {shapes[0]} as {count} instances ('id') in a frame "
-                f"of width {self._size[1]} and height {self._size[0]} need",
-            )
-        try:
-            return self._file[field][()]
-        except (OSError, RuntimeError) as error:
-            raise self._error(field, f"cannot be read ({error})") from error
-
-    def _check_codes(self, field, codes, known):
-        unknown = codes[~np.isin(codes, known)]
-        if unknown.size:
-            raise self._error(
-                field, f"code {unknown.flat[0]:g} is not in the label space (see --labels)"
-            )
-
-    def _boxes(self, corners):
-        """Half-open boxes, cut to the frame, from 1-based inclusive x1, y1, x2, y2."""
-        height, width = self._size
-        if not np.isfinite(corners).all():
-            raise self._error("reBBox", "a corner is not finite")
-        x1, y1, x2, y2 = corners.astype(np.float64).T
-        boxes = np.stack([y1 - 1, x1 - 1, y2, x2], axis=1)
-        boxes = np.clip(boxes, 0, [height, width, height, width]).astype(np.float32)
-        for i in np.flatnonzero((boxes[:, 2:] <= boxes[:, :2]).any(axis=1)):
-            raise self._error(
-                "reBBox",
-                f"box {corners[i].tolist()} (x1, y1, x2, y2) of instance {i + 1} leaves nothing "
-                f"inside the frame of width {width} and height {height}",
-            )
-        return boxes

@@ -7,16 +7,12 @@ every programme of an axis, and place, tilt and limbs follow one law for all act
 frame nor one step of flow tells walking from running, only how steps follow each other.
 """
 
-import concurrent.futures
-import concurrent.futures.process
 import dataclasses
 import functools
 import math
-import multiprocessing
 import os
 import pathlib
 import shutil
-import signal
 import tempfile
 
 import cv2
@@ -25,6 +21,7 @@ import numpy as np
 import tqdm
 
 from a2d_tf.data import figures
+from a2d_tf.data.workers import imap
 from a2d_tf.errors import InputError
 from a2d_tf.labels import A2D
 
@@ -407,7 +404,7 @@ def make_release(output, videos, seed, workers):
     try:
         (partial / "clips320H").mkdir()
         bar = functools.partial(tqdm.tqdm, total=len(plans), desc="mini A2D", unit="clip")
-        for _ in bar(_map(functools.partial(write_video, partial), plans, workers)):
+        for _ in bar(imap(functools.partial(write_video, partial), plans, workers)):
             pass
         (partial / "videoset.csv").write_text("".join(map(_csv_line, plans)), encoding="utf-8")
         (partial / "README").write_text(readme, encoding="utf-8")
@@ -415,10 +412,6 @@ def make_release(output, videos, seed, workers):
         os.rename(partial, release)
     except OSError as error:
         raise InputError(f"{release}: cannot be written ({error})") from error
-    except concurrent.futures.process.BrokenProcessPool as error:
-        raise InputError(
-            f"{release}: a drawing process was killed, often for want of memory; try --workers=1"
-        ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return release
@@ -429,21 +422,6 @@ def _csv_line(video):
     fields = (video.vid, video.codes[0], "00:00:00", end, HEIGHT, WIDTH, video.frames,
               video.annotated, video.usage)  # fmt: skip
     return ",".join(map(str, fields)) + "\n"
-
-
-def _map(function, items, workers):
-    """map() in `workers` processes, in order."""
-    if workers <= 1:
-        yield from map(function, items)
-        return
-    context = multiprocessing.get_context("spawn")  # a fork would copy OpenCV's threads half-way
-    with concurrent.futures.ProcessPoolExecutor(workers, context, _start_worker) as pool:
-        yield from pool.map(function, items)
-
-
-def _start_worker():
-    cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the workers
 
 
 _README = """Mini A2D: drawn clips in the layout of the Actor-Action Dataset (A2D).

@@ -1,0 +1,196 @@
+"""The HDF5 files of A2D: both forms, each known fault, and each way a file can be broken."""
+
+import h5py
+import numpy as np
+import pytest
+from a2d_files import mask, write_h5, write_mat
+
+from a2d_tf.data.annotations import paint, read_hdf5
+from a2d_tf.errors import InputError
+from a2d_tf.labels import A2D, LabelSpace
+
+SIZE = (20, 32)
+A, B = mask(*SIZE, 2, 3, 9, 8), mask(*SIZE, 5, 6, 20, 32)
+FIELDS = {
+    "label_map": np.where(B, 57, np.where(A, 11, 0)),
+    "masks": [A, B],
+    "codes": [11, 57],
+    "boxes": [[4, 3, 8, 9], [7, 6, 32, 20]],
+}
+
+
+def mat(tmp_path, space=A2D, **kwargs):
+    path = write_mat(tmp_path / "v" / "00003.mat", **{**FIELDS, **kwargs})
+    return read_hdf5(path, SIZE, space)
+
+
+def h5(tmp_path, **kwargs):
+    path = write_h5(tmp_path / "v" / "00003.h5", **{**FIELDS, "instances": [0, 1], **kwargs})
+    return read_hdf5(path, SIZE, A2D)
+
+
+@pytest.mark.parametrize("read", [mat, h5])
+def test_two_instances(tmp_path, read):
+    annotation = read(tmp_path)
+    assert annotation.label_map.shape == SIZE and annotation.label_map.dtype == np.uint8
+    assert annotation.label_map[2, 3] == 11 and annotation.label_map[19, 31] == 57
+    assert annotation.label_map[9, 3] == 0 and annotation.label_map[8, 7] == 57
+    np.testing.assert_array_equal(annotation.masks, [A, B])
+    assert annotation.masks.dtype == bool
+    assert annotation.codes.tolist() == [11, 57] and annotation.codes.dtype == np.int32
+    # x1..x2 of 4..8, counted from 1 and inclusive, are the columns 3..7: half-open 3, 8.
+    assert annotation.boxes.tolist() == [[2, 3, 9, 8], [5, 6, 20, 32]]
+    assert annotation.boxes.dtype == np.float32 and annotation.note == ""
+
+
+@pytest.mark.parametrize("read, suffix, box", [(mat, "mat", (4, 1)), (h5, "h5", (4,))])
+def test_a_single_instance_comes_squeezed(tmp_path, read, suffix, box):
+    one = dict(masks=[A], codes=[11], boxes=[[4, 3, 8, 9]])
+    annotation = read(tmp_path, **one, **({"instances": [0]} if read is h5 else {}))
+    with h5py.File(tmp_path / "v" / f"00003.{suffix}") as file:
+        assert file["reMask"].shape == (32, 20) and file["reBBox"].shape == box
+    np.testing.assert_array_equal(annotation.masks, [A])
+    assert annotation.boxes.tolist() == [[2, 3, 9, 8]] and annotation.note == ""
+
+
+@pytest.mark.parametrize("matlab", [True, False])
+def test_a_frame_without_instances(tmp_path, matlab):
+    none = dict(label_map=np.zeros(SIZE), masks=np.zeros((0, *SIZE)), codes=[], boxes=[])
+    annotation = mat(tmp_path, **none)
+    if not matlab:  # as other writers leave empty arrays
+        with h5py.File(tmp_path / "v/00003.mat", "r+") as file:
+            for name, shape in (("id", (1, 0)), ("reBBox", (4, 0)), ("reMask", (0, 32, 20))):
+                del file[name]
+                file[name] = np.zeros(shape)
+        annotation = read_hdf5(tmp_path / "v/00003.mat", SIZE, A2D)
+    assert annotation.masks.shape == (0, *SIZE) and annotation.boxes.shape == (0, 4)
+    assert annotation.codes.shape == (0,) and not annotation.label_map.any()
+
+
+def test_masks_boxes_and_ids_beyond_the_numbered_instances_are_dropped(tmp_path):
+    """As in 95Nq6fQoP2o/32, I0MlLHTWCro/20 and IRrbHQjE4LQ/16 of the published files."""
+    boxes = [*FIELDS["boxes"], [1, 1, 2, 2], [40, 40, 50, 50]]
+    annotation = h5(tmp_path, masks=[A, B, A, B & False], codes=[11, 57, 99], boxes=boxes)
+    np.testing.assert_array_equal(annotation.masks, [A, B])
+    assert annotation.codes.tolist() == [11, 57]
+    assert annotation.boxes.tolist() == [[2, 3, 9, 8], [5, 6, 20, 32]]
+    assert annotation.note == (
+        "'id' holds 3 instances, 'instance' numbers 2: the surplus is dropped; "
+        "'reMask' holds 4 instances, 'instance' numbers 2: the surplus is dropped; "
+        "'reBBox' holds 4 instances, 'instance' numbers 2: the surplus is dropped"
+    )
+    one = dict(instances=[0], boxes=FIELDS["boxes"][:1], codes=[11])
+    np.testing.assert_array_equal(h5(tmp_path, **one).masks, [A])
+
+
+def test_a_repeated_instance_number_drops_the_later_one(tmp_path):
+    """As in EadxBPmQvtg/25, whose instances are 0 to 9 and again 1."""
+    annotation = h5(
+        tmp_path,
+        masks=[A, B, A | B],
+        codes=[11, 57, 13],
+        boxes=[*FIELDS["boxes"], [4, 3, 32, 20]],
+        instances=[4, 1, 4],
+    )
+    np.testing.assert_array_equal(annotation.masks, [A, B])
+    assert annotation.codes.tolist() == [11, 57]
+    assert annotation.boxes.tolist() == [[2, 3, 9, 8], [5, 6, 20, 32]]
+    assert annotation.note == "'instance' has number 4 again: its later instance is dropped"
+
+
+def test_a_missing_label_map_is_painted_where_instances_are_numbered(tmp_path):
+    annotation = h5(tmp_path, drop=["reS_id"])
+    np.testing.assert_array_equal(annotation.label_map, np.where(A, 11, np.where(B, 57, 0)))
+    assert annotation.label_map.dtype == np.uint8
+    assert annotation.note == "'reS_id' is missing: painted from the masks, smaller over larger"
+    with pytest.raises(InputError, match="00003.mat: 'reS_id': field missing"):
+        mat(tmp_path, drop=["reS_id"])
+
+
+def test_paint():
+    masks = np.array([[[1, 0, 0, 0]], [[1, 1, 1, 0]], [[0, 1, 1, 0]]], bool)
+    painted = paint(masks, [402, 11, 12], np.uint16)
+    assert painted.dtype == np.uint16 and painted.tolist() == [[402, 12, 12, 0]]
+    assert paint(np.zeros((0, 1, 2), bool), [], np.uint8).tolist() == [[0, 0]]
+
+
+def test_boxes_are_cut_to_the_frame(tmp_path):
+    boxes = [[-3, 0, 8, 9], [7, 6, 33, 99]]
+    assert mat(tmp_path, boxes=boxes).boxes.tolist() == [[0, 0, 9, 8], [5, 6, 20, 32]]
+
+
+def test_label_spaces_beyond_eight_bits(tmp_path):
+    space = LabelSpace(tuple(f"x{i}" for i in range(40)), ("a", "b"), (11, 52, 402))
+    annotation = mat(tmp_path, space, codes=[402, 52], label_map=np.where(A, 402, 0))
+    assert annotation.label_map.dtype == np.uint16 and annotation.label_map.max() == 402
+
+
+@pytest.mark.parametrize("broken, words", [
+    (dict(drop=["reMask"]), "'reMask': field missing"),
+    (dict(drop=["id"]), "'id': field missing"),
+    (dict(codes=[11, 57, 57]), "'reMask': has HDF5 shape \\(2, 32, 20\\), not \\(3, 32, 20\\)"),
+    (dict(masks=[A], codes=[11, 57]), "'reMask': has HDF5 shape \\(32, 20\\)"),
+    (dict(masks=[A, B, A]), "'reMask': has HDF5 shape \\(3, 32, 20\\), not \\(2, 32, 20\\)"),
+    (dict(reBBox=np.ones((4, 3))), "'reBBox': has HDF5 shape \\(4, 3\\), not \\(4, 2\\)"),
+    (dict(reBBox=np.full((4, 2), np.nan)), "'reBBox': a corner is not finite"),
+    (dict(boxes=[[4, 3, 8, 9], [40, 6, 50, 20]]), "'reBBox': box .* of instance 2 leaves nothing"),
+    (dict(boxes=[[8, 3, 4, 9], [7, 6, 32, 20]]), "'reBBox': box .* of instance 1 leaves nothing"),
+    (dict(label_map=np.zeros((32, 20))), "'reS_id': has HDF5 shape \\(20, 32\\), not \\(32, 20\\)"),
+    (dict(masks=[A, B & False]), "'reMask': the mask of instance 2 is empty"),
+    (dict(codes=[11, 14]), "'id': code 14 is not in the label space"),
+    (dict(codes=[0, 57]), "'id': code 0 is not"),
+    (dict(codes=[11.5, 57]), "'id': code 11.5 is not"),
+    (dict(label_map=np.where(A, 99, 0)), "'reS_id': code 99 is not"),
+    (dict(id=np.array([[b"a", b"b"]])), "'id': not an array of numbers"),
+])  # fmt: skip
+def test_a_broken_annotation_names_file_and_field(tmp_path, broken, words):
+    with pytest.raises(InputError, match="v/00003.mat: " + words):
+        mat(tmp_path, **broken)
+
+
+@pytest.mark.parametrize("broken, words", [
+    (dict(codes=[11]), "'id': has HDF5 shape \\(1, 1\\), not \\(1, 2\\) as 2 .*'instance'"),
+    (dict(masks=[A]), "'reMask': has HDF5 shape \\(32, 20\\), not \\(2, 32, 20\\)"),
+    (dict(reBBox=np.ones((4, 1))), "'reBBox': has HDF5 shape \\(4, 1\\), not \\(4, 2\\)"),
+    (dict(instances=np.zeros(1001)), "'instance': claims 1001 instances, more than 1000"),
+    (dict(instance=np.array([b"a"])), "'instance': not an array of numbers"),
+])  # fmt: skip
+def test_numbered_instances_need_each_their_arrays(tmp_path, broken, words):
+    with pytest.raises(InputError, match="v/00003.h5: " + words):
+        h5(tmp_path, **broken)
+
+
+@pytest.mark.parametrize("field, shape", [
+    ("reMask", (2, 10**6, 10**6)), ("reS_id", (10**6, 10**7)), ("reBBox", (4, 10**12)),
+    ("id", (1, 10**12)), ("instance", (10**12,)), ("reMask", (10**6, 32, 20)),
+])  # fmt: skip
+def test_a_huge_claim_is_refused_before_it_is_read(tmp_path, field, shape):
+    h5(tmp_path)
+    path = tmp_path / "v/00003.h5"
+    with h5py.File(path, "r+") as file:
+        del file[field]
+        file.create_dataset(field, shape, np.uint8, chunks=(1,) * len(shape))
+    with pytest.raises(InputError, match=f"'{field}'"):
+        read_hdf5(path, SIZE, A2D)
+
+
+@pytest.mark.parametrize("content", [
+    b"MATLAB 5.0 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x01IM" + bytes(300),
+    b"not a mat file\n",
+    b"",
+], ids=["v5", "text", "empty"])  # fmt: skip
+def test_files_that_are_not_hdf5(tmp_path, content):
+    path = tmp_path / "00003.mat"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="00003.mat: not a readable HDF5 file; .*-v7.3"):
+        read_hdf5(path, SIZE, A2D)
+
+
+def test_missing_and_truncated_files(tmp_path):
+    path = tmp_path / "v/00003.mat"
+    with pytest.raises(InputError, match="00003.mat: no such file; restore it"):
+        read_hdf5(path, SIZE, A2D)
+    mat(tmp_path)
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(InputError, match="00003.mat"):
+        read_hdf5(path, SIZE, A2D)

@@ -1,0 +1,189 @@
+"""The check of a source: its table, its problems and notes, and its command line."""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from a2d_files import (
+    mask,
+    moving_frames,
+    real,
+    row,
+    small_release,
+    write_h5,
+    write_images,
+    write_mat,
+    write_video,
+)
+
+from a2d_tf.data.check import PUBLISHED, check
+from a2d_tf.data.release import Release
+from a2d_tf.errors import InputError
+from a2d_tf.labels import A2D, LabelSpace
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+SIZE = (64, 96)
+
+
+@pytest.fixture
+def release(tmp_path):
+    return small_release(tmp_path / "Release")
+
+
+def run(*arguments):
+    command = [sys.executable, str(ROOT / "tools/build_records.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+def test_a_whole_release(release):
+    report = check(Release(release), workers=1)
+    assert report.problems == () and report.notes == ()
+    assert report.counts == {
+        "videos": {"listed": 3, "found": 3, "whole": 3},
+        "train": {"listed": 2, "found": 2, "whole": 2},
+        "test": {"listed": 1, "found": 1, "whole": 1},
+        "frames": {"listed": 20, "found": 20},
+        "annotated frames": {"listed": 4, "found": 4, "whole": 4},
+        "instances": {"found": 4},
+    }
+    lines = report.text().splitlines()
+    assert lines[0] == f"{release}: videoset.csv without a header line"
+    assert lines[1] == "3 videos as mp4, 4 annotations as mat"
+    assert lines[3].split() == ["listed", "found", "whole"]
+    assert lines[8].split() == ["annotated", "frames", "4", "4", "4"]
+    assert lines[-1] == "problems: 0, notes: 0"
+
+
+def test_every_problem_is_found(release):
+    """Also what the converter would not come to, such as the end of a video."""
+    write_video(release / "clips320H/-b.mp4", moving_frames(7, *SIZE, step=4))
+    (release / "Annotations/mat/-b/00001.mat").write_text("two\nlines")
+    (release / "Annotations/mat/--a/00003.mat").unlink()
+    (release / "clips320H/c.mp4").unlink()
+    images = write_images(release / "pngs320H/c", moving_frames(6, *SIZE, step=4, seed=2))
+    (images / "00005.png").write_bytes(b"")
+    with open(release / "videoset.csv", "a") as file:
+        for cells in (row("d", *SIZE, 6, 1, 1), row("e", *SIZE, 6, 2, 1)):
+            file.write(",".join(map(str, cells)) + "\n")
+    write_video(release / "clips320H/e.mp4", moving_frames(6, *SIZE, step=2))
+    shutil.copytree(release / "Annotations/mat/c", release / "Annotations/mat/e")
+
+    reports = [check(Release(release), workers=n) for n in (1, 2)]
+    assert reports[0] == reports[1]
+    expected = (
+        ("clips320H/-b.mp4: decoding ends after 7 frames", "'frames' in videoset.csv is 8"),
+        ("Annotations/mat/-b/00001.mat: not a readable HDF5", "restore"),
+        ("Annotations/mat/--a: no annotation here", "says 1"),
+        ("pngs320H/c/00005.png: not a readable PNG or JPEG", "restore"),
+        ("clips320H/d.mp4: no such video", "--videos"),
+        ("Annotations/mat/d: no annotation here", "says 1"),
+        ("Annotations/mat/e: annotates 1 frames", "'annotated' in videoset.csv is 2"),
+    )
+    problems = reports[0].problems
+    assert len(problems) == len(expected)
+    for problem, (start, words) in zip(problems, expected):
+        assert problem.startswith(f"{release}/{start}") and words in problem
+        assert "\n" not in problem
+    assert reports[0].notes == ()
+    assert reports[0].counts == {
+        "videos": {"listed": 5, "found": 4, "whole": 0},
+        "train": {"listed": 2, "found": 2, "whole": 0},
+        "test": {"listed": 3, "found": 2, "whole": 0},
+        "frames": {"listed": 32, "found": 23},
+        "annotated frames": {"listed": 7, "found": 4, "whole": 3},
+        "instances": {"found": 3},
+    }
+    assert reports[0].forms == "3 videos as mp4, 1 videos as images, 4 annotations as mat"
+    assert reports[0].text().splitlines()[-1] == "problems: 7, notes: 0"
+
+
+def test_what_was_mended_and_what_does_no_harm_are_notes(release):
+    write_video(release / "clips320H/c.mp4", moving_frames(7, *SIZE, step=4))
+    shutil.rmtree(release / "Annotations/mat/c")
+    inside = mask(*SIZE, 8, 16, 40, 48)
+    path = release / "a2d_annotation_with_instances/c/00004.h5"
+    write_h5(path, np.where(inside, 34, 0), [inside] * 2, [34], [[17, 9, 48, 40]], instances=[0])
+    report = check(Release(release), workers=1)
+    assert report.problems == () and report.counts["videos"]["whole"] == 3
+    longer, mended = report.notes
+    assert longer.startswith(f"{release}/clips320H/c.mp4: 7 frames decode, but 'frames'")
+    assert (
+        mended
+        == f"{path}: 'reMask' holds 2 instances, 'instance' numbers 1: the surplus is dropped"
+    )
+    assert report.forms == "3 videos as mp4, 3 annotations as mat, 1 annotations as h5"
+    assert f"note: {mended}" in report.text()
+
+
+def test_an_annotation_must_fit_the_frames_and_not_the_list(release):
+    listing = release / "videoset.csv"
+    listing.write_text(listing.read_text().replace(",64,96,", ",60,90,"))
+    assert check(Release(release), workers=1).problems == ()
+    write_mat(
+        release / "Annotations/mat/c/00004.mat", np.zeros((60, 90)), np.zeros((0, 60, 90)), [], []
+    )
+    (problem,) = check(Release(release), workers=1).problems
+    assert "c/00004.mat: 'reS_id': has HDF5 shape (90, 60), not (96, 64)" in problem
+
+
+def test_the_published_numbers_stand_beside_the_published_list(tmp_path):
+    shutil.copy(real("a2d_videoset.csv"), tmp_path / "videoset.csv")
+    report = check(Release(tmp_path), workers=1)
+    assert report.counts["videos"] == {"listed": 3782, "found": 0, "whole": 0, "published": 3782}
+    assert report.counts["train"]["published"] == report.counts["train"]["listed"] == 3036
+    assert report.counts["test"]["published"] == report.counts["test"]["listed"] == 746
+    annotated = report.counts["annotated frames"]
+    assert annotated["published"] == annotated["listed"] == 11926
+    assert report.text().splitlines()[3].split() == ["listed", "found", "whole", "published"]
+    assert len(report.problems) == 2 * 3782
+
+
+def test_other_label_spaces_have_no_published_numbers(release, monkeypatch):
+    monkeypatch.setitem(PUBLISHED, "videos", 3)
+    assert check(Release(release), workers=1).counts["videos"]["published"] == 3
+    own = LabelSpace(A2D.actors, A2D.actions, A2D.codes[1:])
+    assert "published" not in check(Release(release, own), workers=1).counts["videos"]
+
+
+def test_the_real_clips_are_whole():
+    report = check(Release(real("real_clips/Release")), workers=1)
+    assert report.problems == () and report.counts["annotated frames"]["whole"] == 50
+
+
+def test_no_process_is_no_check(release):
+    with pytest.raises(InputError, match="--workers must be at least 1"):
+        check(Release(release), workers=0)
+
+
+def test_the_command_line(release, tmp_path):
+    done = run("--release", release, "--check")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("problems: 0, notes: 0\n")
+    (release / "clips320H/c.mp4").write_bytes(b"none")
+    done = run("--release", release, "--check", "--workers=1")
+    assert done.returncode == 1 and "Traceback" not in done.stderr and "WARN" not in done.stderr
+    assert f"problem: {release}/clips320H/c.mp4: cannot be decoded" in done.stdout
+    assert run("--release", release, "--check", "--workers=1", "--on_error=skip").returncode == 0
+    chosen = tmp_path / "have.txt"
+    chosen.write_text("-b\n--a\n")
+    done = run("--release", release, "--check", "--workers=1", f"--videos={chosen}")
+    assert done.returncode == 0 and "2 videos as mp4, 3 annotations as mat" in done.stdout
+    chosen.write_text("-b\n--a\nd\n")
+    done = run("--release", release, "--check", f"--videos={chosen}")
+    assert done.returncode == 1 and "have.txt, line 3: 'd' is not in" in done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"Release", "have.txt"}
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["--check"], "--release is missing"),
+    (["--release=r", "--coco=c", "--videos=v"], "--coco replaces --release and --annotations"),
+    (["--coco=c", "--annotations=a", "--videos=v"], "--coco replaces --release and --annotations"),
+    (["--coco=c", "--check"], "--videos is missing"),
+    (["--release=r"], "--output is missing"),
+])  # fmt: skip
+def test_flags_that_do_not_fit(arguments, words):
+    done = run(*arguments)
+    assert done.returncode == 1 and words in done.stderr and "Traceback" not in done.stderr

@@ -1,0 +1,364 @@
+"""Own videos with COCO-style annotations: what comes out, and each way a file can be broken."""
+
+import copy
+import json
+import pickle
+
+import cv2
+import numpy as np
+import pytest
+from a2d_files import grey_frames, mask, moving_frames, write_video
+from pycocotools import mask as rle_tools
+
+from a2d_tf.data import check, convert, records
+from a2d_tf.data.coco import CocoVideos, decode_mask, derive_label_space, split_by_name
+from a2d_tf.data.manifest import Manifest
+from a2d_tf.errors import InputError
+from a2d_tf.labels import A2D, LabelSpace
+
+SIZE = (48, 64)
+LARGE, SMALL = mask(*SIZE, 4, 6, 40, 50), mask(*SIZE, 30, 40, 44, 60)
+FORKLIFTS = LabelSpace(("forklift", "truck"), ("drive", "lift", "none"), (11, 12, 21, 23), "none")
+
+
+def rle(inside, compressed=True):
+    """The RLE of a mask as JSON has it, from pycocotools; or its runs, counted here."""
+    if compressed:
+        encoded = rle_tools.encode(np.asfortranarray(inside, np.uint8))
+        return {"size": list(inside.shape), "counts": encoded["counts"].decode()}
+    pixels = np.concatenate([[0], inside.T.ravel(), [2]])  # runs begin with background
+    edges = np.flatnonzero(np.diff(pixels.astype(int)))
+    counts = np.diff([0, *edges]).tolist()
+    return {"size": list(inside.shape), "counts": counts}
+
+
+def image(identity, name, **fields):
+    return {"id": identity, "file_name": name, "height": SIZE[0], "width": SIZE[1], **fields}
+
+
+def instance(image_id, actor, action, inside, **fields):
+    names = {"actor": actor, "action": action}
+    return {"image_id": image_id, **names, "segmentation": rle(inside), **fields}
+
+
+CONTENT = {
+    "images": [
+        image(7, "yard/00005.png", split="train"),
+        image("seven", "yard/00002", split="train"),
+        image(9, "gate-1/3.jpg", split="test"),
+    ],
+    "annotations": [
+        instance(7, "truck", "drive", SMALL),
+        instance(7, "forklift", "lift", LARGE, bbox=[6.5, 4, 100, 36], iscrowd=0),
+        instance(9, "truck", "none", SMALL, bbox=None),
+    ],
+}
+
+
+def write(folder, content=CONTENT):
+    """`own.json` and `videos`: yard.mp4 of 6 frames, and a folder gate-1 of 4 images."""
+    videos = folder / "videos"
+    if not videos.exists():
+        write_video(videos / "yard.mp4", moving_frames(6, *SIZE, step=3))
+        (videos / "gate-1").mkdir()
+        for number, frame in enumerate(grey_frames(4, *SIZE), 1):
+            cv2.imwrite(str(videos / "gate-1" / f"{number:05d}.png"), frame)
+    path = folder / "own.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path, videos
+
+
+def changed(*path, **fields):
+    """CONTENT with the fields of one of its entries changed, or removed where they are `...`."""
+    content = copy.deepcopy(CONTENT)
+    entry = content
+    for key in path:
+        entry = entry[key]
+    for name, value in fields.items():
+        if value is ...:
+            del entry[name]
+        else:
+            entry[name] = value
+    return content
+
+
+def test_the_annotations_of_a_frame(tmp_path):
+    source = CocoVideos(*write(tmp_path), FORKLIFTS)
+    annotation = source.read_annotation("yard", 5, SIZE)
+    np.testing.assert_array_equal(annotation.masks, [SMALL, LARGE])
+    assert annotation.masks.dtype == bool
+    assert annotation.codes.tolist() == [21, 12] and annotation.codes.dtype == np.int32
+    # The first from its mask; the second from its bbox, cut to the 64 columns.
+    assert annotation.boxes.tolist() == [[30, 40, 44, 60], [4, 6.5, 40, 64]]
+    assert annotation.boxes.dtype == np.float32
+    expected = np.where(SMALL, 21, np.where(LARGE, 12, 0))  # the smaller lies on top
+    np.testing.assert_array_equal(annotation.label_map, expected)
+    assert annotation.label_map.dtype == np.uint8 and annotation.note == ""
+
+
+def test_a_frame_without_instances(tmp_path):
+    annotation = CocoVideos(*write(tmp_path), FORKLIFTS).read_annotation("yard", 2)
+    assert annotation.masks.shape == (0, *SIZE) and annotation.boxes.shape == (0, 4)
+    assert annotation.codes.shape == (0,) and not annotation.label_map.any()
+
+
+def test_the_videos_and_their_frames(tmp_path):
+    path, videos = write(tmp_path)
+    source = CocoVideos(path, videos, FORKLIFTS)
+    assert [(v.vid, v.height, v.width, v.annotated) for v in source.videos] == [
+        ("yard", 48, 64, 2), ("gate-1", 48, 64, 1),
+    ]  # fmt: skip
+    assert [source.split(video) for video in source.videos] == ["train", "test"]
+    assert source.annotated_frames("yard") == (2, 5) and source.annotated_frames("gate-1") == (3,)
+    assert source.length("yard") == 6 and source.length("gate-1") == 4
+    found = dict(source.read_frames("gate-1", [4, 2]))
+    assert list(found) == [2, 4] and (found[4] == 40).all()
+    assert [number for number, _ in source.read_frames("yard", [6, 1])] == [1, 6]
+    assert source.files("yard") == (videos / "yard.mp4",)
+    assert [file.name for file in source.files("gate-1")] == [f"0000{i}.png" for i in (1, 2, 3, 4)]
+    assert source.root == tmp_path and source.missing() == []
+    assert source.listing == f"own.json, videos in {videos}"
+    assert source.annotation_path("yard", 5) == source.annotation_folder("yard") == path
+
+
+def test_videos_that_are_not_there(tmp_path):
+    path, videos = write(tmp_path)
+    (videos / "yard.mp4").unlink()
+    source = CocoVideos(path, videos, FORKLIFTS)
+    assert source.missing() == [("yard", videos / "yard.mp4")]
+    with pytest.raises(InputError, match="videos: neither a video yard.mp4 .*own.json"):
+        source.annotated_frames("yard")
+    with pytest.raises(InputError, match="nowhere: no such folder; --videos"):
+        CocoVideos(path, tmp_path / "nowhere", FORKLIFTS)
+
+
+def test_workers_get_no_masks(tmp_path):
+    source = CocoVideos(*write(tmp_path))
+    sent = pickle.dumps(source)
+    assert len(sent) < 1000 and b"counts" not in sent
+    other = pickle.loads(sent)
+    assert other.label_space == source.label_space and other.videos == source.videos
+    np.testing.assert_array_equal(
+        other.read_annotation("yard", 5).label_map, source.read_annotation("yard", 5).label_map
+    )
+
+
+def test_facts_follow_the_content_alone(tmp_path):
+    source = CocoVideos(*write(tmp_path), FORKLIFTS)
+    facts = {vid: source.facts(vid) for vid in ("yard", "gate-1")}
+    again = {key: CONTENT[key][::-1] if key == "images" else CONTENT[key] for key in CONTENT}
+    same = CocoVideos(*write(tmp_path, json.dumps(again, indent=3, sort_keys=True)), FORKLIFTS)
+    assert {vid: same.facts(vid) for vid in facts} == facts
+    other = changed("annotations", 2, action="drive")
+    other = CocoVideos(*write(tmp_path, other), FORKLIFTS)
+    assert other.facts("yard") == facts["yard"] and other.facts("gate-1") != facts["gate-1"]
+
+
+def test_rles_agree_with_pycocotools():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        height, width = rng.integers(1, 40, 2).tolist()
+        inside = rng.random((height, width)) < rng.random()
+        inside[-1, -1] = True
+        for compressed in (True, False):
+            decoded = decode_mask(rle(inside, compressed), height, width)
+            np.testing.assert_array_equal(decoded, inside)
+    long = np.zeros((700, 900), bool)
+    long[300:, 200:] = True  # runs of several digits
+    np.testing.assert_array_equal(decode_mask(rle(long), 700, 900), long)
+
+
+def test_polygons_agree_with_pycocotools():
+    assert (
+        decode_mask([[2, 1, 7, 1, 7, 5, 2, 5]], 9, 11).tolist() == mask(9, 11, 1, 2, 5, 7).tolist()
+    )
+    polygons = [[3.5, 2, 40.2, 7, 20, 30.7], [50, 40, 90, 40, 90, 60, 50, 60]]
+    parts = [rle_tools.decode(rle_tools.frPyObjects([p], *SIZE))[..., 0] for p in polygons]
+    np.testing.assert_array_equal(decode_mask(polygons, *SIZE), parts[0] | parts[1])
+
+
+@pytest.mark.parametrize("segmentation, words", [
+    ([], "neither polygons"),
+    ("text", "neither polygons"),
+    ([[1, 2, 3, 4]], "three points"),
+    ([[1, 2, 3, 4, 5, 6, 7]], "three points"),
+    ([[1, 2, 3, 4, 5, "6"]], "three points"),
+    ([[1, 2, 3, 4, 5, float("nan")]], "three points"),
+    ([[1, 2, 3, 4, 5, 10**400]], "three points"),
+    ([{"x": 1}], "three points"),
+    ([[0, 0, 1e9, 0, 1e9, 1e9]], "leaves the frame of 64x48"),
+    ([[0, 0, 64, 48, 0, 48] * 400], "outline is longer"),
+    ([[60, 60, 70, 60, 70, 70]], "the mask is empty"),
+    (rle(np.zeros(SIZE)), "the mask is empty"),
+    (rle(LARGE.T), r"size \[64, 48\] is not .* \[48, 64\]"),
+    ({"counts": rle(LARGE)["counts"]}, "size None"),
+    ({"size": [48, 64]}, "'counts' are damaged"),
+    ({"size": [48, 64], "counts": "0"}, "add up to 0 pixels"),
+    ({"size": [48, 64], "counts": "PPPP\x7f"}, "'counts' are damaged"),
+    ({"size": [48, 64], "counts": "o" * 99}, "'counts' are damaged"),
+    ({"size": [48, 64], "counts": [1, -1, 3072]}, "'counts' are damaged"),
+    ({"size": [48, 64], "counts": [1, 2.5]}, "'counts' are damaged"),
+    ({"size": [48, 64], "counts": [0, 10**12]}, "add up to 1000000000000 pixels instead of 3072"),
+])  # fmt: skip
+def test_broken_masks_are_named_when_they_are_read(tmp_path, segmentation, words):
+    content = changed("annotations", 1, segmentation=segmentation)
+    source = CocoVideos(*write(tmp_path, content), FORKLIFTS)
+    with pytest.raises(InputError, match=rf"own.json: annotations\[1\].segmentation: .*{words}"):
+        source.read_annotation("yard", 5)
+    assert source.read_annotation("gate-1", 3).codes.tolist() == [23]
+
+
+@pytest.mark.parametrize("bbox", [
+    [1, 2, 3], [1, 2, 3, "4"], "box", [], [1, 2, 0, 4], [1, 2, 3, -4], [64, 2, 5, 5],
+    [1, 2, 3, float("inf")],
+])  # fmt: skip
+def test_broken_boxes_are_named_when_they_are_read(tmp_path, bbox):
+    source = CocoVideos(*write(tmp_path, changed("annotations", 0, bbox=bbox)), FORKLIFTS)
+    with pytest.raises(InputError, match=r"own.json: annotations\[0\].bbox: .*leave it out"):
+        source.read_annotation("yard", 5)
+
+
+def test_frames_of_another_size_and_frames_beyond_the_end(tmp_path):
+    source = CocoVideos(*write(tmp_path), FORKLIFTS)
+    with pytest.raises(InputError, match=r"images\[0\]: .*64x48, but .*yard.mp4 are 32x24"):
+        source.read_annotation("yard", 5, (24, 32))
+    late = changed("images", 0, file_name="yard/00007.png")
+    source = CocoVideos(*write(tmp_path, late), FORKLIFTS)
+    with pytest.raises(
+        InputError, match=r"images\[0\].file_name: .* frame 7, but .*mp4 has 6 in a row"
+    ):
+        source.annotated_frames("yard")
+
+
+@pytest.mark.parametrize("path, fields, words", [
+    (("images", 1), {"id": ...}, r"images\[1\].id: None"),
+    (("images", 1), {"id": [1]}, r"images\[1\].id: \[1\]"),
+    (("images", 1), {"id": 7}, r"images\[1\].id: 7 is also that of images\[0\]"),
+    (("images", 1), {"width": ...}, r"images\[1\].width: None is no size"),
+    (("images", 1), {"height": 0}, r"images\[1\].height: 0 is no size"),
+    (("images", 1), {"height": 8193}, r"images\[1\].height: 8193 is no size"),
+    (("images", 1), {"height": 50}, r"images\[1\].height: 50, but images\[0\] .* 48"),
+    (("images", 1), {"file_name": ...}, r"images\[1\].file_name: None is not <video>/<frame>"),
+    (("images", 1), {"file_name": "00002.png"}, r"images\[1\].file_name: .*<video>/<frame>"),
+    (("images", 1), {"file_name": "yard/two.png"}, r"images\[1\].file_name: .*<video>/<frame>"),
+    (("images", 1), {"file_name": "yard/00000.png"}, r"images\[1\].file_name: .* is 00001"),
+    (("images", 1), {"file_name": "yard/5"}, r"images\[1\].file_name: frame 5 of 'yard' is also"),
+    (("images", 1), {"file_name": "../1"}, r"images\[1\].file_name: video '..' cannot be a file"),
+    (("images", 1), {"file_name": "/etc/1"}, r"images\[1\].file_name: video '/etc' cannot"),
+    (("images", 1), {"file_name": "a/b/1"}, r"images\[1\].file_name: video 'a/b' cannot"),
+    (("images", 1), {"file_name": "a\\b/1"}, r"images\[1\].file_name: video .* cannot"),
+    (("images", 1), {"file_name": "a\nb/1"}, r"images\[1\].file_name: video .* cannot"),
+    (("images", 1), {"file_name": "a\ud800/1"}, r"images\[1\].file_name: video .* cannot"),
+    (("images", 1), {"file_name": "a" * 300 + "/1"}, r"images\[1\].file_name: video .* cannot"),
+    (("images", 1), {"split": ...}, r"images\[1\].split: None is neither 'train' nor 'test'"),
+    (("images", 1), {"split": "val"}, r"images\[1\].split: 'val' is neither"),
+    (("images", 1), {"split": "test"}, r"images\[1\].split: 'test', but images\[0\] of 'yard'"),
+    (("annotations", 2), {"image_id": ...}, r"annotations\[2\].image_id: None is the id of no"),
+    (("annotations", 2), {"image_id": 8}, r"annotations\[2\].image_id: 8 is the id of no image"),
+    (("annotations", 2), {"image_id": {}}, r"annotations\[2\].image_id: {} is the id of no image"),
+    (("annotations", 2), {"actor": ...}, r"annotations\[2\].actor: None is no name"),
+    (("annotations", 2), {"action": 3}, r"annotations\[2\].action: 3 is no name"),
+    (("annotations", 2), {"action": "a\nb"}, r"annotations\[2\].action: 'a.*' is no name"),
+    (("annotations", 2), {"actor": "lorry"}, r"annotations\[2\].actor: 'lorry' is not in .*labels"),
+    (("annotations", 2), {"action": "fly"}, r"annotations\[2\].action: 'fly' is not in .*labels"),
+    (("annotations", 2), {"action": "lift"}, r"annotations\[2\].action: .* no 'lift' of 'truck'"),
+    (("annotations", 2), {"segmentation": ...}, r"annotations\[2\].segmentation: missing"),
+    (("annotations", 2), {"iscrowd": 1}, r"annotations\[2\].iscrowd: .*each instance"),
+    ((), {"images": []}, "images: empty"),
+    ((), {"images": ...}, "images: missing, or not a list"),
+    ((), {"annotations": {}}, "annotations: missing, or not a list"),
+    ((), {"annotations": [3]}, r"annotations\[0\]: not an object"),
+])  # fmt: skip
+def test_a_broken_file_is_refused_at_once(tmp_path, path, fields, words):
+    with pytest.raises(InputError, match="own.json: " + words):
+        CocoVideos(*write(tmp_path, changed(*path, **fields)), FORKLIFTS)
+
+
+@pytest.mark.parametrize("text, words", [
+    ("[1, 2]", "own.json: images: missing"),
+    ("{", "own.json: not a readable JSON"),
+    ("[" * 100000, "own.json: not a readable JSON"),
+], ids=["list", "torn", "deep"])  # fmt: skip
+def test_what_is_no_such_json(tmp_path, text, words):
+    with pytest.raises(InputError, match=words):
+        CocoVideos(*write(tmp_path, text))
+    (tmp_path / "own.json").unlink()
+    with pytest.raises(InputError, match="own.json: no such file; --coco"):
+        CocoVideos(tmp_path / "own.json", tmp_path / "videos")
+
+
+def test_the_label_space_follows_from_the_names(tmp_path):
+    assert derive_label_space([("adult", "running"), ("ball", "none")]) is A2D
+    # No ball runs in A2D, so these names are of another label space.
+    derived = derive_label_space([("ball", "none"), ("ball", "running"), ("adult", "running")])
+    assert derived == LabelSpace(("adult", "ball"), ("running", "none"), (11, 21, 22), "none")
+    own = LabelSpace(FORKLIFTS.actors, FORKLIFTS.actions, (12, 21, 23), "none")
+    assert CocoVideos(*write(tmp_path)).label_space == own
+    assert derive_label_space([("truck", "drive")]).none_action is None
+
+
+def test_the_split_by_name():
+    names = [f"clip{i}" for i in range(23)]
+    splits = split_by_name(names)
+    assert splits == split_by_name(names[::-1])
+    for count, tests in ((1, 0), (2, 1), (3, 1), (5, 1), (10, 2), (23, 5)):
+        assert list(split_by_name(names[:count]).values()).count("test") == tests
+    # Fixed for ever: a name must not change sides between versions.
+    first = split_by_name(names[:10])
+    assert sorted(name for name in first if first[name] == "test") == ["clip3", "clip6"]
+
+
+def test_without_splits_the_names_decide(tmp_path):
+    content = copy.deepcopy(CONTENT)
+    for entry in content["images"]:
+        del entry["split"]
+    source = CocoVideos(*write(tmp_path, content), FORKLIFTS)
+    assert {v.vid: source.split(v) for v in source.videos} == split_by_name(["yard", "gate-1"])
+
+
+def test_the_records_hold_what_went_in(tmp_path):
+    source = CocoVideos(*write(tmp_path), FORKLIFTS)
+    settings = convert.Settings(image_height=24, image_width=32, clip_frames=3)
+    manifest, _ = convert.convert(source, tmp_path / "records", settings, workers=1)
+    assert manifest.label_space == FORKLIFTS and manifest.skipped == []
+    truths = {}
+    for split in manifest.splits:
+        for shard in Manifest.load(tmp_path / "records").shards(split):
+            for serialized in records.read_shard(shard):
+                truth = records.read_truth(serialized)
+                truths[truth.split, truth.video, truth.frame] = truth
+    assert set(truths) == {("train", "yard", 2), ("train", "yard", 5), ("test", "gate-1", 3)}
+    for (_, vid, frame), truth in truths.items():
+        annotation = source.read_annotation(vid, frame)
+        assert truth.native_size == SIZE and truth.size == (24, 32)
+        np.testing.assert_array_equal(truth.codes, annotation.codes)
+        np.testing.assert_array_equal(truth.boxes, annotation.boxes)
+        np.testing.assert_array_equal(truth.label_map, annotation.label_map)
+        masks = records.decode_rles(truth.rles, *SIZE)
+        np.testing.assert_array_equal(masks, annotation.masks)
+
+
+def test_broken_frames_can_be_skipped(tmp_path):
+    content = changed("annotations", 0, segmentation=rle(LARGE.T))
+    source = CocoVideos(*write(tmp_path, content), FORKLIFTS)
+    settings = convert.Settings(image_height=24, image_width=32, clip_frames=3)
+    with pytest.raises(InputError, match=r"annotations\[0\].segmentation"):
+        convert.convert(source, tmp_path / "records", settings, workers=1)
+    manifest, _ = convert.convert(
+        source, tmp_path / "records", settings, workers=1, on_error="skip"
+    )
+    assert manifest.counts["train"]["records"] == 1 and manifest.counts["test"]["records"] == 1
+    (skipped,) = manifest.skipped
+    assert skipped["item"] == "own.json" and "yard/00005.png" in skipped["reason"]
+
+
+def test_a_check_reads_all_of_it(tmp_path):
+    report = check.check(CocoVideos(*write(tmp_path), FORKLIFTS), workers=1)
+    assert report.problems == () and report.counts["frames"]["found"] == 10
+    assert report.counts["instances"]["found"] == 3
+    broken = changed("annotations", 0, segmentation=[])
+    (tmp_path / "videos/gate-1/00003.png").write_bytes(b"no image")
+    report = check.check(CocoVideos(*write(tmp_path, broken), FORKLIFTS), workers=1)
+    assert len(report.problems) == 2 and report.counts["videos"]["whole"] == 0
+    assert "annotations[0].segmentation" in report.problems[0]
+    assert "00003.png" in report.problems[1]

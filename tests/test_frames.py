@@ -1,0 +1,131 @@
+"""Frames of video files and of folders of images, whole and broken."""
+
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from a2d_files import grey_frames, write_images, write_video
+
+from a2d_tf.data import frames
+from a2d_tf.errors import InputError
+
+SIZE = (32, 48)
+
+
+@pytest.fixture(params=["mp4", ".png", ".jpg"])
+def video(request, tmp_path):
+    """Nine frames whose grey level is ten times their number."""
+    if request.param == "mp4":
+        return write_video(tmp_path / "v.mp4", grey_frames(9, *SIZE))
+    return write_images(tmp_path / "v", grey_frames(9, *SIZE), request.param)
+
+
+def test_frame_numbers_count_from_one(video):
+    found = dict(frames.read(video, [4, 1, 9, 4]))
+    assert list(found) == [1, 4, 9]
+    for number, frame in found.items():
+        assert frame.shape == (*SIZE, 3) and frame.dtype == np.uint8
+        assert abs(frame.mean() - 10 * number) < 3
+    assert [number for number, _ in frames.read(video)] == list(range(1, 10))
+    assert frames.count(video) == 9 and frames.size(video) == SIZE
+
+
+@pytest.mark.parametrize("form", ["mp4", "images"])
+def test_frames_are_rgb(tmp_path, form):
+    red = np.zeros((*SIZE, 3), np.uint8)
+    red[..., 0] = 220
+    write = write_video if form == "mp4" else write_images
+    ((_, frame),) = frames.read(write(tmp_path / "v.mp4", [red] * 3), [2])
+    assert frame[..., 0].mean() > 200 and frame[..., 1:].max() < 30
+
+
+def test_a_video_file_is_found_before_a_folder_of_its_frames(tmp_path):
+    assert frames.find(tmp_path, "-v") is None
+    write_images(tmp_path / "-v", grey_frames(1, *SIZE))
+    assert frames.find(tmp_path, "-v") == tmp_path / "-v"
+    for suffix in (".webm", ".mp4"):  # the later is looked for earlier
+        (tmp_path / f"-v{suffix}").touch()
+        assert frames.find(tmp_path, "-v") == tmp_path / f"-v{suffix}"
+
+
+def test_the_remedy_ends_each_message(tmp_path):
+    with pytest.raises(InputError, match="v.mp4: no such video; dig it out$"):
+        list(frames.read(tmp_path / "v.mp4", [1], "dig it out"))
+
+
+def test_a_video_that_is_truncated_or_none(tmp_path):
+    path = write_video(tmp_path / "v.mp4", grey_frames(9, *SIZE))
+    with pytest.raises(InputError, match="v.mp4: decoding ends after 9 frames, but frame 12 is"):
+        list(frames.read(path, [2, 12]))
+    content = path.read_bytes()
+    for damaged in (content[: len(content) // 2], b"not a video", b""):
+        path.write_bytes(damaged)
+        for use in (lambda: list(frames.read(path, [1])), lambda: frames.count(path)):
+            with pytest.raises(InputError, match="v.mp4: cannot be decoded"):
+                use()
+
+
+def test_a_folder_with_a_gap(tmp_path):
+    folder = write_images(tmp_path / "v", grey_frames(5, *SIZE))
+    (folder / "00003.png").unlink()
+    assert frames.count(folder) == 2
+    assert [number for number, _ in frames.read(folder, [2, 4, 5])] == [2, 4, 5]
+    for numbers in ([2, 3], None):
+        with pytest.raises(InputError, match=r"v: frame 3 \(00003.png\) is missing, .* here is 5"):
+            list(frames.read(folder, numbers))
+
+
+def test_images_of_different_sizes(tmp_path):
+    folder = write_images(tmp_path / "v", [*grey_frames(2, *SIZE), *grey_frames(1, 32, 40)])
+    with pytest.raises(InputError, match="00003.png: frame 3 has 32x40 .* before it 32x48; "):
+        list(frames.read(folder))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_an_image_that_is_truncated_or_none(tmp_path, suffix):
+    noise = np.random.default_rng(0).integers(0, 255, (*SIZE, 3), np.uint8)
+    path = write_images(tmp_path / "v", [noise] * 2, suffix) / f"00002{suffix}"
+    whole = path.read_bytes()
+    for damaged in (b"", b"text", whole[:20], whole[: len(whole) // 2]):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match=f"00002{suffix}: not a readable PNG or JPEG image"):
+            list(frames.read(tmp_path / "v"))
+
+
+def test_a_claim_of_many_pixels_is_refused_before_they_are_decoded(tmp_path, monkeypatch):
+    header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
+    png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + header
+    png += struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    # Padding bytes and a segment of 3 bytes come before the start of frame.
+    jpeg = b"\xff\xd8\xff\xff\xe0\x00\x05abc\xff\xc2\x00\x0b\x08" + struct.pack(">HH", 50000, 60000)
+    (tmp_path / "v").mkdir()
+    monkeypatch.setattr(cv2, "imdecode", None)
+    for name, data, size in (("00001.png", png, "60000x60000"), ("00001.jpg", jpeg, "50000x60000")):
+        (tmp_path / "v" / name).write_bytes(data + bytes(9))
+        with pytest.raises(InputError, match=f"{name}: claims {size} pixels"):
+            list(frames.read(tmp_path / "v", [1]))
+        (tmp_path / "v" / name).unlink()
+
+
+@pytest.mark.parametrize("name, words", [
+    ("00000.png", "00000.png: frames are named by their number from 1 on"),
+    ("frame1.jpg", "frame1.jpg: frames are named by their number from 1 on"),
+    ("00001.JPEG", "00001.png: 00001.JPEG is frame 1 too"),
+    ("1.jpg", "1.jpg: 00001.png is frame 1 too"),
+])  # fmt: skip
+def test_names_of_images(tmp_path, name, words):
+    folder = write_images(tmp_path / "v", grey_frames(2, *SIZE))
+    for other in ("Thumbs.db", "._00001.png"):  # not frames, and left alone
+        (folder / other).touch()
+    assert frames.count(folder) == 2
+    assert [path.name for path in frames.files(folder)] == ["00001.png", "00002.png"]
+    (folder / name).touch()
+    with pytest.raises(InputError, match=words):
+        frames.count(folder)
+
+
+def test_a_folder_without_images(tmp_path):
+    with pytest.raises(InputError, match="no image .*.png, .jpg, .jpeg.* in this folder; restore"):
+        list(frames.read(tmp_path, [1]))
