@@ -9,6 +9,7 @@ import colorsys
 import dataclasses
 import functools
 import json
+import operator
 from typing import Optional
 
 import numpy as np
@@ -37,7 +38,8 @@ class LabelSpace:
     def __post_init__(self):
         for field in ("actors", "actions"):
             names = getattr(self, field)
-            if not names or len(set(names)) != len(names):
+            named = all(isinstance(name, str) and name for name in names)
+            if not names or not named or len(set(names)) != len(names):
                 raise InputError(f"label space: '{field}' must be distinct names, got {names}")
         if not self.codes or tuple(sorted(set(self.codes))) != tuple(self.codes):
             raise InputError("label space: 'codes' must be ascending, distinct and not empty")
@@ -49,6 +51,13 @@ class LabelSpace:
             raise InputError(f"label space: none_action '{self.none_action}' is not an action")
         if self.max_code > 65535:
             raise InputError("label space: codes do not fit 16 bits")
+        for code, colour in self.colours:
+            levels = len(colour) == 3 and all(0 <= level <= 255 for level in colour)
+            if not levels or not 0 <= code <= self.max_code:
+                raise InputError(
+                    f"label space: colour {list(colour)} of code {code}: a colour is [r, g, b], "
+                    f"each 0..255, of a code up to {self.max_code}"
+                )
 
     @property
     def base(self):
@@ -126,17 +135,20 @@ class LabelSpace:
         if unknown:
             raise InputError(f"unknown field '{sorted(unknown)[0]}' in a label space")
         try:
+            for field in ("actors", "actions"):
+                if not isinstance(fields[field], (list, tuple)):
+                    raise InputError(f"label space: '{field}' must be a list of names")
             actors, actions = tuple(fields["actors"]), tuple(fields["actions"])
             base = max(10, len(actions) + 1)
             if fields.get("codes"):
-                codes = tuple(sorted(int(code) for code in fields["codes"]))
+                codes = tuple(sorted(operator.index(code) for code in fields["codes"]))
             else:
                 pairs = fields.get("pairs") or [(x, y) for x in actors for y in actions]
                 codes = tuple(
                     sorted(base * (actors.index(x) + 1) + actions.index(y) + 1 for x, y in pairs)
                 )
             colours = sorted(
-                (int(code), tuple(int(c) for c in colour))
+                (int(code), tuple(map(operator.index, colour)))
                 for code, colour in fields.get("colours", {}).items()
             )
             return cls(actors, actions, codes, fields.get("none_action"), tuple(colours))

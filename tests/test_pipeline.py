@@ -1,4 +1,10 @@
-"""The pipeline: one map for all parts of a clip, padding, splits, order, resume."""
+"""The pipeline: one map for all parts of a clip, padding, splits, order, resume, workers."""
+
+import dataclasses
+import os
+import pathlib
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -215,6 +221,22 @@ def test_colour_jitter_tints_all_frames_alike_and_leaves_the_rest():
     assert len(tints) > 4
 
 
+def test_colour_jitter_leaves_what_lies_outside_the_frame(monkeypatch):
+    window = tf.constant([-16.0, -24, 64, 96])
+    monkeypatch.setattr(pipeline, "_random_window", lambda *_: window)
+    given = example(rgb=np.full((3, 32, 48, 3), 100, np.uint8))
+    inside = np.zeros((32, 48), bool)
+    inside[8:24, 12:36] = True
+    tints = set()
+    for i in range(8):
+        made = pipeline.augment(given, tf.constant([0, i], tf.int64), False, 0.5, 0.2)
+        rgb = made["rgb"].numpy()
+        assert not rgb[:, ~inside].any()
+        tints.add(int(rgb[0, 16, 24, 0]))
+        assert (rgb[:, inside] == rgb[0, 16, 24, 0]).all()
+    assert len(tints) > 4
+
+
 # Fitting and padding.
 
 
@@ -283,8 +305,8 @@ def keys(batch):
     return [(v.decode(), int(f)) for v, f in zip(batch["video"].numpy(), batch["frame"].numpy())]
 
 
-def evaluated(manifest, split, fraction, batch_size=5):
-    batches = pipeline.evaluation(manifest, split, CANVAS, 3, batch_size, 4, fraction)
+def evaluated(manifest, split, fraction, batch_size=5, context=None):
+    batches = pipeline.evaluation(manifest, split, CANVAS, 3, batch_size, 4, fraction, context)
     return [key for batch in batches for key in keys(batch)]
 
 
@@ -309,10 +331,10 @@ def test_validation_takes_whole_videos_out_of_training(mini_records):
 
 
 def training(manifest, batches, batch_size=4, seed=0, start_step=0, val_fraction=0.0, frames=3,
-             buffer=100):  # fmt: skip
+             buffer=100, context=None):  # fmt: skip
     dataset = pipeline.training(
         manifest, CANVAS, frames, batch_size, seed, 4, val_fraction, buffer, True, 0.2, 0.1,
-        start_step,
+        start_step, context,
     )  # fmt: skip
     return list(dataset.take(batches))
 
@@ -370,12 +392,31 @@ def test_the_same_seed_gives_the_same_batches(mini_records):
     assert not any(map(equal, first, other))
 
 
-@pytest.mark.parametrize("step", [1, 3, 7])
-def test_a_resumed_stream_is_the_undisturbed_one(mini_records, step):
-    # Batches of 5 from 12 records: epochs end within batches.
-    whole = training(mini_records, 9, batch_size=5)
-    resumed = training(mini_records, 9 - step, batch_size=5, start_step=step)
-    assert all(map(equal, whole[step:], resumed))
+@pytest.mark.parametrize("shards, steps", [(2, [1, 3, 7]), (1, [3]), (5, [4])])
+def test_a_resumed_stream_is_the_undisturbed_one(mini_records, tmp_path, shards, steps):
+    serialized = [r for path in mini_records.shards("train") for r in records.read_shard(path)]
+    names = [f"{i}.tfrecord" for i in range(shards)]
+    for i, name in enumerate(names):
+        records.write_shard(tmp_path / name, serialized[i::shards])
+    files = [{"name": name, "split": "train"} for name in names]
+    manifest = dataclasses.replace(mini_records, directory=str(tmp_path), files=files)
+    # Batches of 5 from 12 records: epochs end within batches; blocks of 4: so do blocks.
+    whole = training(manifest, 9, batch_size=5, buffer=4)
+    for step in steps:
+        resumed = training(manifest, 9 - step, batch_size=5, buffer=4, start_step=step)
+        assert all(map(equal, whole[step:], resumed))
+
+
+def test_the_order_of_an_epoch_does_not_depend_on_batches(mini_records):
+    streams = [
+        [
+            key
+            for batch in training(mini_records, 24 // size, batch_size=size)
+            for key in keys(batch)
+        ]
+        for size in (3, 8)
+    ]
+    assert streams[0] == streams[1]
 
 
 def test_each_epoch_has_every_record_once_in_an_order_of_its_own(mini_records):
@@ -415,3 +456,77 @@ def test_clips_shorter_than_the_network_looks_are_refused(mini_records):
 def test_no_training_record_is_an_error(mini_records):
     with pytest.raises(InputError, match="--val_fraction=1.0"):
         training(mini_records, 1, val_fraction=1.0)
+
+
+# Several workers.
+
+
+def worker(index, count):
+    return tf.distribute.InputContext(count, index, num_replicas_in_sync=count)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_workers_see_together_what_one_sees_alone(mini_records, count):
+    # Steps 1 to 3 of batches of 6 from 12 records: an epoch ends among them.
+    alone = training(mini_records, 3, batch_size=6, start_step=1)
+    parts = [
+        training(mini_records, 3, batch_size=6, start_step=1, context=worker(i, count))
+        for i in range(count)
+    ]
+    for whole, *shares in zip(alone, *parts):
+        for name, value in whole.items():
+            assert all(share[name].shape[0] == 6 // count for share in shares)
+            together = np.empty_like(value)
+            for i, share in enumerate(shares):
+                together[i::count] = share[name]
+            np.testing.assert_array_equal(together, value, err_msg=name)
+
+
+def test_a_batch_that_workers_cannot_share_is_refused(mini_records):
+    with pytest.raises(InputError, match="--batch_size=5 cannot be shared evenly by 2 replicas"):
+        training(mini_records, 1, batch_size=5, context=worker(0, 2))
+
+
+def test_workers_evaluate_every_record_once(mini_records):
+    parts = [evaluated(mini_records, "train", 0.0, context=worker(i, 5)) for i in range(5)]
+    assert [len(part) for part in parts] == [3, 3, 2, 2, 2]
+    assert [parts[i % 5][i // 5] for i in range(12)] == stored(mini_records, "train")
+
+
+MIRRORED = """
+import sys
+import numpy as np
+import tensorflow as tf
+from a2d_tf.data import pipeline
+from a2d_tf.data.manifest import Manifest
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+assert strategy.num_replicas_in_sync == 2
+manifest = Manifest.load(sys.argv[1])
+settings = manifest, (64, 96), 3, 6, 0, 4, 0.0, 100, True, 0.2, 0.1, 1
+shared = strategy.distribute_datasets_from_function(
+    lambda context: pipeline.training(*settings, input_context=context)
+)
+alone = pipeline.training(*settings)
+for step, (parts, whole) in enumerate(zip(shared, alone.take(3))):
+    for name, value in whole.items():
+        values = strategy.experimental_local_results(parts[name])
+        assert [len(part) for part in values] == [3, 3]
+        np.testing.assert_array_equal(np.concatenate(values), value, err_msg=name)
+    print("step", step)
+"""
+
+
+def test_a_mirrored_strategy_shares_the_batches(mini_records):
+    # In a process of its own: logical devices must be made before TensorFlow starts.
+    done = subprocess.run(
+        [sys.executable, "-c", MIRRORED, mini_records.directory],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).resolve().parents[1])},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["step", "0", "step", "1", "step", "2"]

@@ -1,5 +1,6 @@
-"""Show what records hold: a JSON list of clips and instances, and pictures of them.
+"""Show what records hold: in a few lines, a chart, a JSON list, and a picture of each.
 
+python tools/inspect_records.py --records records --chart records.png
 python tools/inspect_records.py --records records --json records.json --draw sheets --limit 20
 """
 
@@ -15,58 +16,78 @@ import numpy as np
 from absl import flags
 
 from a2d_tf import errors, visualize
+from a2d_tf.data import summary
 from a2d_tf.data.flow import resize_frame
 from a2d_tf.data.manifest import SPLITS, Manifest
 from a2d_tf.errors import InputError
-from a2d_tf.files import write_json
+from a2d_tf.files import write_file, write_json
 
 _RECORDS = flags.DEFINE_string("records", None, "Folder of build_records.py.")
 _JSON = flags.DEFINE_string("json", None, "File for the list of records.")
+_CHART = flags.DEFINE_string("chart", None, "PNG file for a chart of the records, one page.")
 _DRAW = flags.DEFINE_string("draw", None, "Folder for one picture per record.")
 _LIMIT = flags.DEFINE_integer("limit", None, "At most so many records.", lower_bound=0)
 _SPLIT = flags.DEFINE_enum("split", "all", [*SPLITS, "all"], "Which records.")
 
 
 def main(argv):
-    errors.require(argv, records=_RECORDS.value, json=_JSON.value)
+    errors.require(argv, records=_RECORDS.value)
     manifest = Manifest.load(_RECORDS.value)
+    label_space = manifest.label_space
     splits = manifest.splits if _SPLIT.value == "all" else [_SPLIT.value]
-    shards = [shard for split in splits for shard in manifest.shards(split)]
+    shards = [(split, shard) for split in splits for shard in manifest.shards(split)]
+    decode = bool(_JSON.value or _DRAW.value)
+    rows, summaries = [], {split: summary.Summary() for split in splits}
     try:
-        for folder in (os.path.dirname(_JSON.value), _DRAW.value):
+        for folder in (
+            *map(os.path.dirname, filter(None, (_JSON.value, _CHART.value))),
+            _DRAW.value,
+        ):
             if folder:
                 os.makedirs(folder, exist_ok=True)
-        rows = []
-        for fields, truth in _records(shards, _LIMIT.value):
-            rows.append(describe(fields, truth, manifest.label_space))
+        for split, fields, truth in _records(shards, _LIMIT.value, decode):
+            summaries[split].add(truth)
+            if decode:
+                rows.append(describe(fields, truth, label_space))
             if _DRAW.value:
-                picture = sheet(fields, truth, manifest.label_space)
+                picture = sheet(fields, truth, label_space)
                 path = os.path.join(_DRAW.value, f"{truth.video}_{truth.frame:05d}.png")
                 if not cv2.imwrite(path, picture[..., ::-1]):
                     raise InputError(f"{path}: cannot be written; see --draw")
-        write_json(_JSON.value, rows)
     except OSError as error:
-        raise InputError(f"cannot write: {error}; see --json and --draw") from error
-    print(f"{len(rows)} records, {sum(len(row['instances']) for row in rows)} instances")
+        raise InputError(f"cannot write: {error}; see --json, --chart and --draw") from error
+    if _JSON.value:
+        write_json(_JSON.value, rows)
+    if _CHART.value:
+        title = f"Records in {os.path.basename(os.path.abspath(_RECORDS.value))}"
+        if _LIMIT.value is not None:
+            title += f", the first {_LIMIT.value}"
+        picture = summary.chart(summaries, manifest.durations, label_space, title)
+        write_file(_CHART.value, lambda file: file.write(picture))
+    print("\n".join(summary.text(summaries, manifest.durations, label_space)))
 
 
-def _records(shards, limit):
-    """Yield (`records.parse` as arrays, `Truth`) of at most `limit` records."""
+def _records(shards, limit, decode):
+    """Yield (split, `records.parse` as arrays, `Truth`) of at most `limit` records.
+
+    Without `decode` there are no arrays, and only the truth is read.
+    """
     import tensorflow as tf  # late, so that a wrong folder is reported at once
 
     from a2d_tf.data import records
 
     parse = tf.function(records.parse, input_signature=[tf.TensorSpec([], tf.string)])
     count = 0
-    for shard in shards:
+    for split, shard in shards:
         for serialized in records.read_shard(shard):
             if count == limit:
                 return
             count += 1
             with records.naming(shard):
-                fields = {name: tensor.numpy() for name, tensor in parse(serialized).items()}
                 truth = records.read_truth(serialized)
-            yield fields, truth
+                fields = parse(serialized) if decode else {}
+                fields = {name: tensor.numpy() for name, tensor in fields.items()}
+            yield split, fields, truth
 
 
 def describe(fields, truth, label_space):
@@ -97,7 +118,7 @@ def describe(fields, truth, label_space):
 
 
 def sheet(fields, truth, label_space, height=320):
-    """Key frame with instances | flow | label map, side by side: RGB uint8 [height, W, 3]."""
+    """Key frame with instances | flow | label map, with captions: RGB uint8 [height, W, 3]."""
     key = len(fields["rgb"]) // 2
     rgb = fields["rgb"][key]
     scale = height / rgb.shape[0]
@@ -114,7 +135,24 @@ def sheet(fields, truth, label_space, height=320):
             interpolation=cv2.INTER_NEAREST,
         ),
     ]
+    fastest = np.linalg.norm(fields["flow"][key], axis=-1).max()
+    captions = (
+        f"{truth.video} {truth.frame} ({truth.split})",
+        f"flow, up to {fastest:.1f} px",
+        "label map",
+    )
+    for panel, caption in zip(panels, captions):
+        _caption(panel, caption)
     return np.concatenate(panels, axis=1)
+
+
+def _caption(image, text):
+    """Write into the lower left corner, in place: white with a dark rim, for any ground."""
+    place = (6, image.shape[0] - 8)
+    for ink, thickness in ((0, 3), (255, 1)):
+        cv2.putText(
+            image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, (ink,) * 3, thickness, cv2.LINE_AA
+        )
 
 
 if __name__ == "__main__":

@@ -91,6 +91,7 @@ class _Hdf5:
 
     def __init__(self, path, file, size):
         self._path, self._file, self._size = path, file, size
+        self._fields = {}
         self._counter = "instance" if "instance" in file else "id"
         self._count = self._claimed(self._counter)
         self._notes = []
@@ -133,18 +134,21 @@ class _Hdf5:
             f"{self._path}: '{field}': {problem}; mend the file or restore it from the release"
         )
 
-    def _shape(self, field):
-        data = self._file.get(field)
-        if data is None:
-            raise self._error(field, "field missing")
-        if not isinstance(data, h5py.Dataset) or data.dtype.kind not in "buif":
-            raise self._error(field, "not an array of numbers")
-        # MATLAB writes an empty array as the list of its dimensions, marked by this attribute.
-        return (0,) if data.attrs.get("MATLAB_empty", 0) else data.shape
+    def _field(self, field):
+        """(data set, shape) of an array of numbers; looked up once, for h5py takes its time."""
+        if field not in self._fields:
+            data = self._file.get(field)
+            if data is None:
+                raise self._error(field, "field missing")
+            if not isinstance(data, h5py.Dataset) or data.dtype.kind not in "buif":
+                raise self._error(field, "not an array of numbers")
+            # MATLAB writes an empty array as the list of its dimensions, marked by this attribute.
+            self._fields[field] = data, (0,) if data.attrs.get("MATLAB_empty", 0) else data.shape
+        return self._fields[field]
 
     def _claimed(self, field):
         """Of how many instances the array claims to be; at N = 1 their axis may be gone."""
-        shape = self._shape(field)
+        _, shape = self._field(field)
         if 0 in shape:
             return 0
         if field in ("reMask", "reBBox"):
@@ -184,7 +188,7 @@ class _Hdf5:
 
     def _read(self, field, *shapes):
         """The array, only if its claimed shape is one of `shapes`; the first is the usual one."""
-        shape = self._shape(field)
+        data, shape = self._field(field)
         if 0 in shapes[0] and 0 in shape:
             return np.zeros(shapes[0])
         if shape not in shapes:
@@ -195,12 +199,16 @@ class _Hdf5:
                 f"{self._size[0]} need",
             )
         try:
-            return self._file[field][()]
+            return data[()]
         except (OSError, RuntimeError) as error:
             raise self._error(field, f"cannot be read ({error})") from error
 
     def _check_codes(self, field, codes, known):
-        unknown = codes[~np.isin(codes, known)]
+        is_known = np.zeros(1 << 16, bool)  # a table, for isin takes as long as reading the file
+        is_known[list(known)] = True
+        with np.errstate(invalid="ignore"):
+            whole = codes.astype(np.uint16)
+        unknown = codes[(whole != codes) | ~is_known[whole]]
         if unknown.size:
             raise self._error(
                 field, f"code {unknown.flat[0]:g} is not in the label space (see --labels)"

@@ -199,7 +199,9 @@ class _Capture:
     def __init__(self, path, remedy):
         if not path.is_file():
             raise InputError(f"{path}: no such video; {remedy}")
-        self._capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+        # FFmpeg would take every core, in each of many worker processes.
+        threads = [cv2.CAP_PROP_N_THREADS, cv2.getNumThreads()]
+        self._capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, threads)
         if not self._capture.isOpened():
             raise InputError(f"{path}: cannot be decoded (truncated, or no video); {remedy}")
         height, width = cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH

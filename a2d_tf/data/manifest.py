@@ -139,6 +139,23 @@ class Manifest:
         del fields["directory"]
         write_json(os.path.join(records_dir, NAME), fields)
 
+    def flow_report(self):
+        """One line on how well the flow explains the frames; a warning where it does not."""
+        names = ("frames", "error_still", "error_warped", "gain_percent")
+        frames, still, warped, gain = (self.flow_quality[name] for name in names)
+        if gain is None:
+            return "flow: not checked, for no key frame differs from the frame before it"
+        line = (
+            f"flow: moves {frames} frames onto the next from {still:.2f} to {warped:.2f} grey "
+            f"levels, {gain:+.0f} % gain"
+        )
+        if gain <= 0:
+            line += (
+                "; WARNING: it explains nothing of the motion: do the frames follow each other, is "
+                "--flow_method the right one?"
+            )
+        return line
+
     @property
     def label_space(self):
         """The `LabelSpace` of the codes."""

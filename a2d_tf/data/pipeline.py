@@ -1,8 +1,16 @@
 """tf.data: records to batches of clips with static shapes.
 
-Randomness is stateless: the order of an epoch comes from (seed, epoch) and the augmentation of a
-clip from (seed, its place in the whole stream), so that a run that resumes at any step sees what it
-would have seen. A resume skips serialized records, which costs no decoding.
+What is random in training, and what it comes from:
+
+| what | from |
+|---|---|
+| which clips a batch samples: shards, then blocks of records, are permuted | (seed, epoch) |
+| mirror; zoom and shift of the window; brightness and contrast | (seed, place in the stream) |
+
+A sampled clip's context is not random: it is the frames about its key frame, as far as the network
+looks. All of this is stateless, so that a run that resumes at any step sees what it would have
+seen, and several workers together what one would see. A resume skips serialized records, which
+costs no decoding.
 """
 
 import tensorflow as tf
@@ -28,12 +36,12 @@ def warp(rgb, flow, boxes, masks, window, flip):
     mirror. Outside of the frame is zero.
 
     Args:
-      rgb: uint8 [T, H, W, 3]; flow: float32 [T, H, W, 2]; boxes: [N, 4]; masks: 0/1 [N, H, W].
+      rgb: [T, H, W, 3], 0..255; flow: float32 [T, H, W, 2]; boxes: [N, 4]; masks: 0/1 [N, H, W].
       window: float32 [4] y0, x0, height, width in pixels, inside the frame or around it.
       flip: bool scalar.
 
     Returns:
-      the four, of the same shapes and types; boxes are not clipped.
+      the four, of the same shapes, RGB and masks uint8; boxes are not clipped.
     """
     size = tf.cast(tf.shape(rgb)[1:3], tf.float32)
     origin, step = window[:2], window[2:] / size
@@ -72,14 +80,17 @@ def _random_window(size, jitter, seed):
 def augment(example, seed, flip, scale_jitter, colour_jitter):
     """Random mirror, zoom with shift, and brightness and contrast, the same for all frames.
 
-    An instance of which the window leaves less than a tenth of its box, less than two pixels or no
-    mask is dropped.
+    What a window shows of the outside of the frame is zero, as padding is. An instance of which it
+    leaves less than a tenth of its box, less than two pixels or no mask is dropped.
     """
     seeds = tf.random.experimental.stateless_split(seed, 3)
     size = tf.shape(example["rgb"])[1:3]
     mirrored = tf.random.stateless_uniform([], seeds[0]) < (0.5 if flip else 0.0)
+    draw = tf.random.stateless_uniform([2], seeds[2], -colour_jitter, colour_jitter)
+    # Before the warp, which puts zeros outside of the frame: they are no part of the picture.
+    rgb = tf.cast(example["rgb"], tf.float32) * (1.0 + draw[0]) + 128.0 * draw[1]
     rgb, flow, boxes, masks = warp(
-        example["rgb"], example["flow"], example["boxes"], example["masks"],
+        tf.clip_by_value(rgb, 0.0, 255.0), example["flow"], example["boxes"], example["masks"],
         _random_window(size, scale_jitter, seeds[1]), mirrored,
     )  # fmt: skip
     limit = tf.cast(tf.tile(size, [2]), tf.float32)
@@ -87,11 +98,9 @@ def augment(example, seed, flip, scale_jitter, colour_jitter):
     old, new = boxes[:, 2:] - boxes[:, :2], clipped[:, 2:] - clipped[:, :2]
     seen = (tf.reduce_min(new, 1) >= 2.0) & (tf.reduce_prod(new, 1) >= 0.1 * tf.reduce_prod(old, 1))
     seen &= tf.reduce_any(masks > 0, axis=[1, 2])
-    draw = tf.random.stateless_uniform([2], seeds[2], -colour_jitter, colour_jitter)
-    tinted = tf.cast(rgb, tf.float32) * (1.0 + draw[0]) + 128.0 * draw[1]
     return dict(
         example,
-        rgb=tf.cast(tf.clip_by_value(tf.round(tinted), 0.0, 255.0), tf.uint8),
+        rgb=rgb,
         flow=flow,
         boxes=tf.boolean_mask(clipped, seen),
         masks=tf.boolean_mask(masks, seen),
@@ -169,12 +178,17 @@ def count(paths, keep):
 
 
 def training(manifest, canvas, frames, batch_size, seed, max_instances, val_fraction,
-             shuffle_buffer, flip, scale_jitter, colour_jitter, start_step=0):  # fmt: skip
+             shuffle_buffer, flip, scale_jitter, colour_jitter, start_step=0,
+             input_context=None):  # fmt: skip
     """Endless batches of augmented training clips, from `start_step` on.
 
     Args:
       manifest: a manifest.Manifest.
       canvas: (height, width); frames: 2L + 1.
+      batch_size: of a step, all workers together.
+      input_context: a tf.distribute.InputContext, where `distribute_datasets_from_function` calls
+        this once per worker: its elements hold a replica's equal part of a batch. What the replicas
+        see together at a step is what one would see alone, to the bit.
 
     Returns:
       a dataset of dicts: rgb uint8 [B, T, H, W, 3], flow float32 [B, T, H, W, 2], size int32 [B, 2]
@@ -183,9 +197,16 @@ def training(manifest, canvas, frames, batch_size, seed, max_instances, val_frac
       video string [B], frame int [B].
 
     Raises:
-      InputError: too short clips, or no record in the split.
+      InputError: too short clips, no record in the split, or a batch that the replicas cannot
+        share evenly.
     """
     check_manifest(manifest, frames)
+    context = input_context or tf.distribute.InputContext()
+    replicas = max(context.num_replicas_in_sync, context.num_input_pipelines)
+    if batch_size % replicas:
+        raise InputError(
+            f"--batch_size={batch_size} cannot be shared evenly by {replicas} replicas"
+        )
     paths, keep = split_shards(manifest, "train"), split_filter("train", val_fraction)
     total = count(paths, keep)
     if total == 0:
@@ -226,19 +247,23 @@ def training(manifest, canvas, frames, batch_size, seed, max_instances, val_frac
     return (
         epochs.skip(start % total)
         .enumerate(start)
+        .shard(context.num_input_pipelines, context.input_pipeline_id)
         .map(load, num_parallel_calls=tf.data.AUTOTUNE)
-        .batch(batch_size, drop_remainder=True)
+        .batch(batch_size // replicas, drop_remainder=True)
         .prefetch(4)
     )
 
 
-def evaluation(manifest, split, canvas, frames, batch_size, max_instances, val_fraction):
+def evaluation(manifest, split, canvas, frames, batch_size, max_instances, val_fraction,
+               input_context=None):  # fmt: skip
     """The clips of a split in the records' order, once, unaugmented, the last batch maybe short.
 
-    `split` is 'train' (without the held-out videos), 'val' (those alone) or 'test'. For elements
-    and errors see `training`.
+    `split` is 'train' (without the held-out videos), 'val' (those alone) or 'test'. With an
+    `input_context` each worker gets every so many-th clip; `batch_size` is that of one replica. For
+    elements and errors see `training`.
     """
     check_manifest(manifest, frames)
+    context = input_context or tf.distribute.InputContext()
     paths = split_shards(manifest, split)
 
     def load(serialized):
@@ -246,6 +271,7 @@ def evaluation(manifest, split, canvas, frames, batch_size, max_instances, val_f
         return _pad(example, canvas, frames, max_instances, manifest.label_space.base)
 
     dataset = _serialized(paths, split_filter(split, val_fraction))
+    dataset = dataset.shard(context.num_input_pipelines, context.input_pipeline_id)
     return dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size).prefetch(2)
 
 
