@@ -37,7 +37,6 @@ def tiny_run(tmp_path_factory):
     from a2d_tf import runs
     from a2d_tf.config import Config, InferenceConfig
     from a2d_tf.data.manifest import Manifest
-    from a2d_tf.data.release import Release
 
     folder = tmp_path_factory.mktemp("tiny_run")
     inference = InferenceConfig(test_proposals=30, proposals_before_nms=200, max_detections=8)

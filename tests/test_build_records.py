@@ -227,17 +227,15 @@ def test_killed_three_times_and_run_again(release, built, tmp_path):
     arguments = ["--release", release, "--output", output, "--image_height=48", "--image_width=48",
                  "--shard_videos=1", "--workers=2"]  # fmt: skip
     command = [sys.executable, str(ROOT / "tools" / "build_records.py"), *map(str, arguments)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                               start_new_session=True)  # fmt: skip
     while process.poll() is None and not list((output / ".partial").glob("*.tmp")):
         time.sleep(0.005)
     time.sleep(rng.uniform(0, 0.1))
-    process.send_signal(signal.SIGKILL)
+    os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    # Its orphaned workers end within a second, and may finish a shard before; so the first shard
-    # is taken away, lest there is nothing left to build.
-    time.sleep(1.5)
     for path in output.rglob("train-00000-*"):
-        path.unlink()
+        path.unlink()  # lest there is nothing left to build
     for folder, moment in ((output / ".partial", rng.integers(2)), (output, rng.integers(4))):
         words = [sys.executable, "-c", DIES, *map(str, (release, output, folder, moment))]
         done = subprocess.run(words, cwd=ROOT, capture_output=True, timeout=300)
@@ -345,6 +343,7 @@ def test_broken_items_are_skipped_and_reported(broken, tmp_path):
     done = run("--release", broken, "--output", output, "--on_error=skip", "--workers=1")
     assert done.returncode == 0, done.stderr
     manifest = Manifest.load(output)
+    assert manifest.flow_report() in done.stdout
     assert [item["item"] for item in manifest.skipped] == [
         "Annotations/mat/-b/00008.mat",
         "clips320H/--a.mp4",

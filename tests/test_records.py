@@ -200,6 +200,22 @@ def test_manifest_round_trip(tmp_path):
         manifest.shards("test")
 
 
+def test_the_report_of_the_flow_warns_where_it_explains_nothing(tmp_path):
+    def report(**figures):
+        quality = {"frames": 3, "error_still": 8.0, "error_warped": 2.0, "gain_percent": 75.0}
+        return manifest_of(tmp_path, flow_quality={**quality, **figures}).flow_report()
+
+    assert report() == (
+        "flow: a frame moved by it differs from the next by 2.00 grey levels, unmoved by 8.00: "
+        "+75 % gain, over 3 frames"
+    )
+    for gain in (0.0, -12.5):
+        assert f"{gain:+.0f} % gain, over 3 frames; WARNING: it explains nothing" in report(
+            gain_percent=gain
+        )
+    assert "not checked" in report(frames=0, error_still=0.0, gain_percent=None)
+
+
 def test_unusable_folders_of_records(tmp_path):
     with pytest.raises(InputError, match="absent: no such folder; --records"):
         Manifest.load(tmp_path / "absent")

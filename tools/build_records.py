@@ -69,20 +69,6 @@ _LABELS = flags.DEFINE_string(
 _SHARD = flags.DEFINE_integer("shard_videos", 32, "Videos per shard.")
 
 
-def flow_report(quality):
-    """One line on how well the flow explains the frames; a warning where it does not."""
-    if quality["gain_percent"] is None:
-        return "flow: not checked, for no key frame differs from the frame before it"
-    still, warped, gain = (quality[f] for f in ("error_still", "error_warped", "gain_percent"))
-    line = (
-        f"flow: over {quality['frames']} key frames, moving the frame before by the flow brings it "
-        f"from {still:.2f} to {warped:.2f} grey levels of the key frame ({gain:+.0f} % gain)"
-    )
-    if gain <= 0:
-        line += "; warning: the flow explains nothing, look at the frames or try --flow_method"
-    return line
-
-
 def open_source():
     """The annotated videos that the flags name."""
     labels = LabelSpace.from_json(_LABELS.value) if _LABELS.value else None
@@ -130,7 +116,7 @@ def main(argv):
     print(
         f"{total / 1e6:.1f} MB, {total / clips / 1e3:.1f} kB per clip; stored as {manifest.sizes}"
     )
-    print(flow_report(manifest.flow_quality))
+    print(manifest.flow_report())
     state = "complete" if built else "already complete, nothing to do"
     print(f"{_OUTPUT.value}: {state}, {len(manifest.skipped)} items skipped")
     return 0

@@ -146,8 +146,8 @@ class Manifest:
         if gain is None:
             return "flow: not checked, for no key frame differs from the frame before it"
         line = (
-            f"flow: moves {frames} frames onto the next from {still:.2f} to {warped:.2f} grey "
-            f"levels, {gain:+.0f} % gain"
+            f"flow: a frame moved by it differs from the next by {warped:.2f} grey levels, unmoved "
+            f"by {still:.2f}: {gain:+.0f} % gain, over {frames} frames"
         )
         if gain <= 0:
             line += (

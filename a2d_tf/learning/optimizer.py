@@ -1,14 +1,10 @@
 """The optimizer: SGD with momentum (paper, section 4) or Adam, decoupled decay, a schedule."""
 
 import math
-import warnings
 
 import tensorflow as tf
 
-with warnings.catch_warnings():
-    # tensorflow-addons announces its end of life at every import; the pin is deliberate.
-    warnings.simplefilter("ignore")
-    import tensorflow_addons as tfa
+from a2d_tf.addons import tfa
 
 
 class Schedule(tf.keras.optimizers.schedules.LearningRateSchedule):

@@ -1,0 +1,38 @@
+"""The run folder refuses records that were made otherwise than those it learned from."""
+
+import json
+import types
+
+import pytest
+import tiny_network
+
+from a2d_tf import runs
+from a2d_tf.config import Config, InferenceConfig
+from a2d_tf.data.manifest import SCHEMA, Manifest
+from a2d_tf.errors import InputError
+from a2d_tf.labels import A2D
+
+
+def manifest(**changes):
+    facts = dict(flow_method="dis", image_height=64, image_width=96, clip_frames=3, clip_stride=1)
+    return Manifest(**{
+        **facts, "schema": SCHEMA, "counts": {}, "sizes": {}, "native_sizes": {}, "durations": {},
+        "flow_quality": {}, "files": [], "skipped": [], "mended": [], "source": "",
+        "labels": json.loads(A2D.to_json()), "directory": "RECORDS", **changes,
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize("field, value", [
+    ("flow_method", "farneback"), ("image_height", 32), ("image_width", 32), ("clip_stride", 2)
+])  # fmt: skip
+def test_records_made_otherwise_are_refused(field, value, tmp_path):
+    config, other = Config(tiny_network.config(), InferenceConfig()), manifest(**{field: value})
+    runs.create(tmp_path, config, manifest())
+    runs.create(tmp_path, config, manifest(clip_frames=5))  # longer clips serve as well
+    with pytest.raises(InputError, match="records.json: the run there learns from records made"):
+        runs.create(tmp_path, config, other)
+    facts = {name: getattr(manifest(), name) for name in runs.RECORD_FIELDS}
+    run = runs.Run(config, types.SimpleNamespace(labels=A2D), facts, "")
+    run.check_records(manifest())
+    with pytest.raises(InputError, match=f"RECORDS: records with {field} {value}, but the network"):
+        run.check_records(other)

@@ -1,0 +1,61 @@
+"""Measure this code against its peers and limits, in one run.
+
+  python tools/benchmark.py --suite data --output data.json
+
+A table of figures and ratios; the same in the JSON file. Competing things run in turn, round by
+round, and what is given is the median, for machines drift. Leave the machine alone meanwhile.
+"""
+
+import os
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # inherited by the workers
+
+from absl import flags
+
+from a2d_tf import errors
+from a2d_tf.files import write_json
+
+
+# Imported when they run: a mistyped flag should not wait for TensorFlow.
+def _data(options):
+    from tools.benchmarks import data
+
+    return data.run(options)
+
+
+SUITES = {"data": _data}
+"""Name -> function(options: {flag: value}) -> (rows of `measure.row`, dict of further figures)."""
+
+_SUITE = flags.DEFINE_enum("suite", None, sorted(SUITES), "What to measure.")
+_OUTPUT = flags.DEFINE_string("output", None, "JSON file for the figures.")
+_OPTIONS = (
+    flags.DEFINE_integer("rounds", 3, "Rounds, of whose figures the median counts.", 1),
+    flags.DEFINE_integer("workers", os.cpu_count(), "data: processes that convert.", 1),
+    flags.DEFINE_integer("videos", 48, "data: videos of the mini A2D made for it.", 2),
+    flags.DEFINE_integer("clips", 64, "data: clips per round and part, beside conversion.", 1),
+    flags.DEFINE_string("release", None, "data: a release to take instead."),
+    flags.DEFINE_float(
+        "step_clips_per_second",
+        None,
+        "data: clips a second that training takes; by default that of configs/mini.flags is timed.",
+        0,
+    ),
+)
+
+
+def main(argv):
+    errors.require(argv, suite=_SUITE.value, output=_OUTPUT.value)
+    rows, details = SUITES[_SUITE.value]({flag.name: flag.value for flag in _OPTIONS})
+    from tools.benchmarks import measure
+
+    report = {"suite": _SUITE.value, "machine": measure.machine(), "rows": rows, "details": details}
+    print(measure.table(rows))
+    write_json(_OUTPUT.value, report)
+    print(f"{_OUTPUT.value}: written")
+
+
+if __name__ == "__main__":
+    errors.run(main)
