@@ -74,3 +74,12 @@ def test_mistakes_in_evaluation(tmp_path, mini_records):
     records = f"--records={mini_records.directory}"
     assert "no such run folder" in complaint(run("evaluate", records, f"--workdir={tmp_path}/no"))
     assert "flags.txt" in complaint(run("evaluate", records, f"--workdir={tmp_path}"))
+
+
+def test_a_reader_that_goes_away_is_no_traceback():
+    code = "from a2d_tf import errors; errors.run(lambda _: [print('x' * 99) for _ in range(9999)])"
+    result = subprocess.run(
+        ["bash", "-c", '"$0" -c "$1" | head -c 1', sys.executable, code],
+        capture_output=True, text=True, cwd=ROOT, env=dict(os.environ, PYTHONPATH=str(ROOT)),
+    )  # fmt: skip
+    assert result.stdout == "x" and "Error" not in result.stderr
