@@ -62,7 +62,7 @@ def text(summaries, durations, label_space):
         if not summary.areas:
             continue
         for word, sign in (("most", -1), ("fewest", 1)):
-            ranked = sorted(summary.pairs, key=lambda code: (sign * summary.pairs[code], code))
+            ranked = sorted(label_space.codes, key=lambda code: sign * summary.pairs[code])
             named = ", ".join(f"{label_space.name(c)} {summary.pairs[c]}" for c in ranked[:4])
             lines.append(f"  {word} instances: {named}")
         per_clip = summary.per_clip
