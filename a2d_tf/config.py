@@ -12,6 +12,9 @@ from absl import flags
 from a2d_tf.errors import InputError
 from a2d_tf.files import write_text
 
+# What they mean is in model/flavours.py.
+FLAVOURS = ["own", "matterport", "keras", "detectron2", "torchvision", "efficientnet_lite0"]
+
 
 def _setting(default, help_text, choices=None, low=None, high=None):
     metadata = {"help": help_text, "choices": choices, "low": low, "high": high}
@@ -27,7 +30,7 @@ class ModelConfig:
     backbone: str = _setting(
         "resnet101",
         "of both streams",
-        ["resnet14", "resnet26", "resnet50", "resnet101", "resnet152"],
+        ["resnet14", "resnet26", "resnet50", "resnet101", "resnet152", "efficientnet_lite0"],
     )
     width_multiplier: float = _setting(1.0, "factor on the backbone's channels", low=0.125)
     norm: str = _setting(
@@ -38,8 +41,16 @@ class ModelConfig:
         "same", "normalisation of the flow backbone; 'same' follows --norm",
         ["same", "frozen_bn", "bn", "group_norm", "none"],
     )  # fmt: skip
-    stride_in_1x1: bool = _setting(True, "stages stride in their first 1x1, not in their 3x3")
-    pixel_scale: float = _setting(1.0, "factor on the mean-free RGB values", low=0)
+    rgb_flavour: str = _setting(
+        "own", "what the appearance branch's weights want; --init_rgb sets it", FLAVOURS
+    )
+    flow_flavour: str = _setting(
+        "own", "what the motion backbone's weights want; --init_flow sets it", FLAVOURS
+    )
+    stride_in_1x1: bool = _setting(
+        True, "stages stride in their first 1x1, not in their 3x3 (flavour 'own')"
+    )
+    pixel_scale: float = _setting(1.0, "factor on the mean-free RGB values (flavour 'own')", low=0)
     flow_scale: float = _setting(1.0, "factor on the flow in pixels", low=0)
     fpn_channels: int = _setting(256, "channels of the pyramids", low=8)
     rpn_channels: int = _setting(512, "channels of the proposal head", low=8)
@@ -62,7 +73,9 @@ class ModelConfig:
         "decoupled", "p(actor) p(action), one softmax over pairs, or p(actor) p(action | actor)",
         ["decoupled", "cartesian", "hierarchical"],
     )  # fmt: skip
-    roi_align: str = _setting("aligned", "RoIAlign flavour", ["aligned", "legacy"])
+    roi_align: str = _setting(
+        "aligned", "crops and coordinates of boxes (flavour 'own')", ["aligned", "legacy"]
+    )
 
     @property
     def frames(self):
@@ -118,7 +131,14 @@ class LearningConfig:
         "head; or the refiner alone",
         ["joint", "actor", "action", "refiner"],
     )  # fmt: skip
-    init_run: str = _setting("", "run folder whose weights a new run starts from")
+    init_run: str = _setting("", "run folder of the same network that a new run starts from")
+    init_checkpoint: str = _setting(
+        "", "run folder, also of other labels or another variant, to start from as far as it fits"
+    )
+    init_rgb: str = _setting(
+        "", "imported weights (tools/import_weights.py) of the appearance branch to start from"
+    )
+    init_flow: str = _setting("", "imported weights of the motion backbone to start from")
     rpn_samples: int = _setting(256, "anchors a frame in the proposal loss", low=2)
     train_proposals: int = _setting(1000, "proposals a frame before sampling", low=1)
     roi_samples: int = _setting(64, "RoIs a frame", low=2)
@@ -157,6 +177,11 @@ def _define(section, flag_values):
             define = flags.DEFINE_integer if field.type is int else flags.DEFINE_float
             options.update(lower_bound=field.metadata["low"], upper_bound=field.metadata["high"])
             define(field.name, field.default, help_text, **options)
+
+
+def _given(section, flag_values):
+    names = [field.name for field in dataclasses.fields(section)]
+    return {name: flag_values[name].value for name in names if flag_values[name].present}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,8 +249,12 @@ class Config:
     @staticmethod
     def given_inference(flag_values=flags.FLAGS):
         """The inference flags that were given on the command line: {name: value}."""
-        names = [field.name for field in dataclasses.fields(InferenceConfig)]
-        return {name: flag_values[name].value for name in names if flag_values[name].present}
+        return _given(InferenceConfig, flag_values)
+
+    @staticmethod
+    def given_model(flag_values=flags.FLAGS):
+        """The model flags that were given, on the command line or in a flagfile: {name: value}."""
+        return _given(ModelConfig, flag_values)
 
     def with_inference(self, **settings):
         """These settings with some inference settings replaced."""
@@ -258,6 +287,14 @@ class Config:
             raise InputError("--use_refiner stands in for the mask head; it needs --use_mask=false")
         if learning.train_phase == "refiner" and not model.use_refiner:
             raise InputError("--train_phase=refiner trains the refiner; it needs --use_refiner")
+        files = learning.init_rgb or learning.init_flow
+        if sum(map(bool, (learning.init_run, learning.init_checkpoint, files))) > 1:
+            raise InputError(
+                "a run starts from --init_run, from --init_checkpoint, or from --init_rgb and "
+                "--init_flow; give one of these"
+            )
+        if learning.init_flow and not model.use_flow:
+            raise InputError("--init_flow starts the flow stream; it needs --use_flow")
         if learning.train_phase in ("action", "refiner") and not learning.init_run:
             raise InputError(
                 f"--train_phase={learning.train_phase} freezes the actor branch: give --init_run"

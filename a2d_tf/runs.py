@@ -4,6 +4,7 @@ flags.txt             the resolved settings, reusable as --flagfile
 labels.json           the label space
 records.json          how the records it learned from were made: flow method and sizes
 checkpoints/          the newest weights with the optimizer's state
+weights.txt           what became of the weights that it started from, by name
 score_threshold.json  p(actor) from which a RoI is an instance, chosen on validation
 tensorboard/          events
 finished.json         the step of the end, once the last validation is done
@@ -16,10 +17,11 @@ import os
 
 import tensorflow as tf
 
-from a2d_tf.config import Config
+from a2d_tf.config import Config, InferenceConfig, ModelConfig
 from a2d_tf.errors import InputError
 from a2d_tf.files import write_json, write_text
-from a2d_tf.labels import LabelSpace
+from a2d_tf.labels import A2D, LabelSpace
+from a2d_tf.model import coco, flavours, weights
 from a2d_tf.model.network import Network, restore
 
 # The authors' choice of p(actor), for a run that had no validation split to choose by.
@@ -85,6 +87,71 @@ def start_from(network, config, run):
     """
     _check_network(run, config, network.labels)
     restore(network, run)
+
+
+def settle(config, given):
+    """The settings with the flavours of what the run starts from, files or another run.
+
+    Args:
+      config: a Config.
+      given: names of the flags that were given.
+
+    Raises:
+      InputError: an unusable file, or a given flag that contradicts it.
+    """
+    learning, model, origin = config.learning, {}, ""
+    for stream in ("rgb", "flow"):
+        path = getattr(learning, f"init_{stream}")
+        if path:
+            model[f"{stream}_flavour"], origin = weights.Weights.read(path).flavour, path
+    run = learning.init_run or learning.init_checkpoint
+    if run:
+        origin = os.path.join(run, "flags.txt")
+        there = Config.read(origin).model
+        model.update(rgb_flavour=there.rgb_flavour, flow_flavour=there.flow_flavour)
+    flavour = model.get("rgb_flavour", config.model.rgb_flavour)
+    model.update(flavours.own_flags(flavour))
+    for name, value in model.items():
+        mine = getattr(config.model, name)
+        if name in given and mine != value:
+            raise InputError(
+                f"--{name}={mine} contradicts {origin or flavour}, which wants {value}; give that, "
+                "or leave it out"
+            )
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, **model))
+
+
+def initialise(network, config):
+    """Give a new run's network the weights that its settings name.
+
+    Returns:
+      a `weights.Report`; None where they are random, or those of --init_run, which fit to the last.
+
+    Raises:
+      InputError: they are not there, or for another network, or nothing of them fits.
+    """
+    learning, report = config.learning, None
+    if learning.init_run:
+        start_from(network, config, learning.init_run)
+    elif learning.init_checkpoint:
+        report = _warm_start(network, config, learning.init_checkpoint)
+    for stream in ("rgb", "flow"):
+        path = getattr(learning, f"init_{stream}")
+        if path:
+            loaded = weights.load(network, weights.Weights.read(path), stream)
+            report = report.then(loaded) if report else loaded
+    return report
+
+
+def _warm_start(network, config, run):
+    path = os.path.join(run, "flags.txt")
+    there = Config.read(path)
+    fields = ["backbone", "norm", "rgb_flavour", "stride_in_1x1", "pixel_scale", "roi_align"]
+    if config.model.use_flow and there.model.use_flow:
+        fields += ["flow_norm", "flow_flavour", "flow_scale"]
+    check_same(path, config, fields, "model")
+    other = Network(there.model, LabelSpace.from_json(os.path.join(run, "labels.json")))
+    return weights.copy(network, other, restore(other, run))
 
 
 def _check_network(workdir, config, labels):
@@ -158,6 +225,34 @@ def load(workdir, given=None):
         config = config.with_inference(score_threshold=_threshold(workdir))
     network = Network(config.model, labels)
     return Run(config, network, _record_facts(workdir), restore(network, workdir))
+
+
+def untrained(path, given=None):
+    """A network on A2D's actors that has only seen COCO, and knows no actions.
+
+    Args:
+      path: of a detector's imported weights.
+      given: {inference setting: value}.
+
+    Returns:
+      a Run. Where COCO has one class for two actors (adult and baby), it is called the first.
+
+    Raises:
+      InputError: no such file, or not a detector's.
+    """
+    imported = weights.Weights.read(path)
+    if not imported.classes:
+        raise InputError(
+            f"{path}: {imported.source} weights are a backbone's, which finds no actors; predict "
+            "needs a detector's"
+        )
+    model = ModelConfig(use_flow=False, temporal_layers=0, **imported.model_fields())
+    inference = InferenceConfig(**{"score_threshold": DEFAULT_THRESHOLD, **(given or {})})
+    network = Network(model, coco.label_space(A2D.actors, "untrained"))
+    print(weights.load(network, imported).summary())
+    weights.silence_twins(network)
+    facts = dict(zip(RECORD_FIELDS, ("dis", model.image_height, model.image_width, 1)))
+    return Run(Config(model, inference), network, facts, path)
 
 
 def save_threshold(workdir, threshold, metrics):

@@ -1,8 +1,11 @@
-"""The network as it is served: a SavedModel that takes clips of any size, and its reader.
+"""The network as it is served: a SavedModel that takes frames of any size, and its reader.
+
+It answers on clips, or on the frames of a video one by one: `frame` sends a frame through the
+backbones, `key_frame` answers from what it made of 2L + 1 of them. A clip is answered by the two in
+one graph, so that the ways cannot differ; nor can a run and its export, by the same `tf.Module`.
 
 The folder is a SavedModel with `a2d_tf.json` beside `saved_model.pb`: what is not in the graph,
-that is the label space, how flow is made and how far clip frames lie apart. A run and its export
-answer through the same `tf.Module`, so that they cannot differ.
+that is the label space, how flow is made and how far clip frames lie apart.
 """
 
 import dataclasses
@@ -39,6 +42,13 @@ OUTPUTS = {
     "num_detections": "int32 [B], rows in use, the first ones",
     "label_map": "codes [B, H, W], uint8, or uint16 where codes need it; 0 is background",
 }
+STREAM = {
+    "frame": "rgb [B, H, W, 3] and flow [B, H, W, 2] of one frame of B videos -> what key_frame "
+    "needs of it: flow_p2 ... flow_p5 are of the flow, all else is of the image",
+    "key_frame": "the outputs of frame for the 2L + 1 frames of a clip, each stacked on axis 1, "
+    "and size, int32 [2], the height and width in whose pixels to answer -> the outputs; for a "
+    "missing neighbour take the nearest frame, with the flow_p* of a frame whose flow is zero",
+}
 
 
 class ServedNetwork(tf.Module):
@@ -51,53 +61,84 @@ class ServedNetwork(tf.Module):
     Attributes:
       serve: tf.function (rgb, flow) -> dict; see INPUTS and OUTPUTS. Fails with a clear message on
         a clip of fewer than 2L + 1 frames, or flow of another shape than the frames.
+      frame: tf.function (rgb, flow) -> dict of [B, ...]; see STREAM.
+      key_frame: tf.function (dict of [B, 2L + 1, ...], size) -> the OUTPUTS; see STREAM.
     """
 
     def __init__(self, network, settings):
         super().__init__(name="a2d_tf")
-        model = network.inference(settings)
-        labels, canvas = network.labels, network.image_size
-        frames, use_flow = network.config.frames, network.config.use_flow
+        towers, model = network.towers, network.key_frame(settings)
+        labels, canvas, field = network.labels, network.image_size, network.config.frames
+        names = [name for name in ("actor", "rgb", "flow") if name in model.input]
 
-        def serve(rgb, flow):
-            batch, length, height, width = tf.unstack(tf.shape(rgb)[:4])
-            needed = f"a clip needs at least {frames} frames, the network's temporal field"
-            same = "rgb [B, T, H, W, 3] and flow [B, T, H, W, 2] must agree in B, T, H and W"
-            checks = [
-                tf.debugging.assert_greater_equal(length, frames, needed),
-                tf.debugging.assert_equal(tf.shape(rgb)[:4], tf.shape(flow)[:4], same),
-            ]
-            first = length // 2 - frames // 2
-            with tf.control_dependencies(checks):
-                field = [clip[:, first : first + frames] for clip in (rgb, flow)]
-            folded = [tf.reshape(x, [-1, height, width, x.shape[-1]]) for x in field]
-            placed, vectors, size = canvas_ops.place(*folded, canvas)
-            inputs = {
-                "rgb": tf.reshape(placed, [-1, frames, *canvas, 3]),
-                "size": tf.tile(size[None], [batch, 1]),
-            }
-            if use_flow:
-                inputs["flow"] = tf.reshape(vectors, [-1, frames, *canvas, 2])
+        def flat(pyramids):
+            return {f"{n}_p{level}": x for n in names for level, x in enumerate(pyramids[n], 2)}
+
+        def agree(rgb, flow):
+            same = "rgb [..., H, W, 3] and flow [..., H, W, 2] must agree in all but the last axis"
+            check = tf.debugging.assert_equal(tf.shape(rgb)[:-1], tf.shape(flow)[:-1], same)
+            return tf.control_dependencies([check])
+
+        def frame(rgb, flow):
+            with agree(rgb, flow):
+                placed, vectors, inside = canvas_ops.place(rgb, flow, canvas)
+            inputs = {"rgb": placed, "flow": vectors}
+            made = towers({name: inputs[name] for name in towers.input}, training=False)
+            outputs = {**flat(made), "inside": tf.tile(inside[None], [tf.shape(rgb)[0], 1])}
+            if "image" in model.input:
+                outputs["image"] = placed
+            return outputs
+
+        def key_frame(frames, size):
+            inputs = {n: [frames[f"{n}_p{level}"] for level in range(2, 6)] for n in names}
+            inputs["size"] = frames["inside"][:, field // 2]
+            if "image" in model.input:
+                inputs["image"] = frames["image"]
             found = model(inputs, training=False)["detections"]
-            ratio = tf.cast(tf.stack([height, width]), tf.float32) / tf.cast(size, tf.float32)
+            ratio = tf.cast(size, tf.float32) / tf.cast(inputs["size"], tf.float32)
             outputs = {name: found[name] for name in OUTPUTS if name in found}
-            outputs["boxes"] = found["boxes"] * tf.tile(ratio, [2])
+            outputs["boxes"] = found["boxes"] * tf.tile(ratio, [1, 2])[:, None]
             painted = mask_ops.paint(
-                found["masks"], outputs["boxes"], found["score"], found["code"], height, width,
+                found["masks"], outputs["boxes"], found["score"], found["code"], size[0], size[1],
                 settings.paint == "pixel",
             )  # fmt: skip
             outputs["label_map"] = tf.cast(painted, tf.as_dtype(labels.code_dtype))
             return outputs
 
+        def serve(rgb, flow):
+            length, height, width = tf.unstack(tf.shape(rgb)[1:4])
+            needed = f"a clip needs at least {field} frames, the network's temporal field"
+            enough = tf.debugging.assert_greater_equal(length, field, needed)
+            first = length // 2 - field // 2
+            with tf.control_dependencies([enough]), agree(rgb, flow):
+                clip = [x[:, first : first + field] for x in (rgb, flow)]
+            # Time is folded into the batch.
+            folded = [tf.reshape(x, [-1, height, width, x.shape[-1]]) for x in clip]
+            frames = {
+                name: tf.reshape(x, [-1, field, *x.shape[1:]])
+                for name, x in self.frame(*folded).items()
+            }
+            return self.key_frame(frames, tf.stack([height, width]))
+
+        def spec(name, *shape, dtype=tf.float32):
+            return tf.TensorSpec([None, *shape], dtype, name)
+
+        pixels = spec("rgb", None, None, 3, dtype=tf.uint8), spec("flow", None, None, 2)
+        clips = spec("rgb", None, None, None, 3, dtype=tf.uint8), spec("flow", *[None] * 3, 2)
+        frames = {key: spec(key, *x.shape[1:]) for key, x in flat(model.input).items()}
+        frames["inside"] = spec("inside", field, 2, dtype=tf.int32)
+        if "image" in model.input:
+            frames["image"] = spec("image", field, *canvas, 3, dtype=tf.uint8)
         # The weights alone, not the Keras models: those would be saved a second time, as layers.
-        self.weights = model.variables
-        self.serve = tf.function(
-            serve,
-            input_signature=[
-                tf.TensorSpec([None, None, None, None, 3], tf.uint8, "rgb"),
-                tf.TensorSpec([None, None, None, None, 2], tf.float32, "flow"),
-            ],
-        )
+        self.weights = network.variables
+        self.frame = tf.function(frame, pixels)
+        self.key_frame = tf.function(key_frame, [frames, tf.TensorSpec([2], tf.int32, "size")])
+        self.serve = tf.function(serve, clips)
+
+    def signatures(self):
+        """Name in the SavedModel -> concrete function."""
+        functions = {SIGNATURE: self.serve, "frame": self.frame, "key_frame": self.key_frame}
+        return {name: function.get_concrete_function() for name, function in functions.items()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,10 +161,10 @@ class Instances:
 
 
 class Predictor:
-    """Answers on one clip at a time.
+    """Answers on the frames of a video, one at a time.
 
     Args:
-      serve: callable (rgb, flow) -> the OUTPUTS.
+      frame, key_frame: callables by keyword; see STREAM.
       facts: the contents of `a2d_tf.json`.
 
     Attributes:
@@ -131,66 +172,74 @@ class Predictor:
       facts: as given.
     """
 
-    def __init__(self, serve, facts):
-        self._serve, self.facts = serve, facts
+    def __init__(self, frame, key_frame, facts):
+        self._frame, self._key_frame, self.facts = frame, key_frame, facts
         self.labels = LabelSpace.from_fields(facts["labels"])
 
     @classmethod
     def from_run(cls, run):
         """The predictor of a `runs.Run`."""
         served = ServedNetwork(run.network, run.config.inference)
-        predictor = cls(lambda rgb, flow: served.serve(rgb=rgb, flow=flow), facts(run))
-        return predictor
+        return cls(served.frame, lambda size, **frames: served.key_frame(frames, size), facts(run))
 
     @classmethod
     def from_saved_model(cls, folder):
         """The predictor of an exported folder.
 
         Raises:
-          InputError: no such folder, one that a2d_tf.export did not make, or a damaged one.
+          InputError: no such folder, one that a2d_tf.export did not make, one from before it knew
+            streaming, or a damaged one.
         """
         check_folder(folder)
         try:
             with open(os.path.join(folder, FACTS), encoding="utf-8") as file:
                 known = json.load(file)
             loaded = tf.saved_model.load(folder)
-            signature = loaded.signatures[SIGNATURE]
-
-            def serve(rgb, flow):
-                # A signature does not keep its variables alive; the loaded object does.
-                assert loaded is not None
-                return signature(rgb=tf.constant(rgb), flow=tf.constant(flow))
-
-            return cls(serve, known)
+            predictor = cls(*(loaded.signatures.get(name) for name in STREAM), known)
         except (OSError, KeyError, TypeError, ValueError, tf.errors.OpError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"{folder}: damaged ({reason}); export the run again") from error
+        for name in STREAM:
+            if name not in loaded.signatures:
+                raise InputError(
+                    f"{folder}: no signature '{name}', so from an older a2d_tf.export; export the "
+                    "run again"
+                )
+        # A signature does not keep its variables alive; the loaded object does.
+        predictor._alive = loaded
+        return predictor
 
-    def __call__(self, rgb, flow, size):
-        """Find the instances of a clip's key frame.
+    def frame(self, rgb, flow):
+        """What `key_frame` needs of a frame; this is where the backbones run.
 
         Args:
-          rgb: uint8 [T, h, w, 3]; flow: float32 [T, h, w, 2], at the records' size.
+          rgb: uint8 [h, w, 3]; flow: float32 [h, w, 2] from the previous frame to this one.
+
+        Returns:
+          dict of tensors; those of the flow are named `flow_*`.
+        """
+        return self._frame(rgb=tf.constant(rgb[None]), flow=tf.constant(flow[None]))
+
+    def key_frame(self, frames, size):
+        """Find the instances of a key frame.
+
+        Args:
+          frames: what `frame` returned of the 2L + 1 frames around it.
           size: (height, width) of the native frame.
 
         Returns:
           `Instances`, in native pixels, best first by p(actor).
         """
-        found = {name: x.numpy()[0] for name, x in self._serve(rgb[None], flow[None]).items()}
-        height, width = size
-        ratio = np.array([height, width], np.float32) / np.array(rgb.shape[1:3], np.float32)
+        stacked = {name: tf.stack([f[name] for f in frames], axis=1) for name in frames[0]}
+        found = self._key_frame(size=tf.constant(size, tf.int32), **stacked)
+        found = {name: x.numpy()[0] for name, x in found.items()}
         number = found["num_detections"]
-        boxes = found["boxes"][:number] * np.tile(ratio, 2)
-        scores, codes, small = (found[name][:number] for name in ("score", "code", "masks"))
-        # One by one: the masks of a full frame in float32 would be the largest thing in memory.
-        masks = [
-            _paste(small[i : i + 1], boxes[i : i + 1], height, width).numpy() for i in range(number)
-        ]
-        painted = mask_ops.paint_one(
-            small, boxes, scores, codes, height, width, self.facts["paint"] == "pixel"
+        boxes, scores, codes, small = (
+            found[name][:number] for name in ("boxes", "score", "code", "masks")
         )
-        label_map = painted.numpy().astype(self.labels.code_dtype)
-        return Instances(boxes, codes, scores, masks, label_map)
+        # One by one: the masks of a full frame in float32 would be the largest thing in memory.
+        masks = [_paste(small[i : i + 1], boxes[i : i + 1], *size).numpy() for i in range(number)]
+        return Instances(boxes, codes, scores, masks, found["label_map"])
 
 
 _SIDE = tf.TensorSpec([], tf.int32)
@@ -218,6 +267,7 @@ def facts(run):
         "checkpoint": os.path.basename(run.checkpoint),
         "inputs": INPUTS,
         "outputs": OUTPUTS,
+        "stream": STREAM,
     }
 
 
@@ -251,7 +301,7 @@ def export(run, output):
       output: the folder.
 
     Returns:
-      the concrete function that was saved as the signature.
+      the concrete function that was saved as the signature for clips.
 
     Raises:
       InputError: something else is there, or the folder cannot be written.
@@ -259,13 +309,13 @@ def export(run, output):
     check_output(output)
     parent = os.path.dirname(os.path.abspath(output))
     served = ServedNetwork(run.network, run.config.inference)
-    function = served.serve.get_concrete_function()
+    signatures = served.signatures()
     try:
         os.makedirs(parent, exist_ok=True)
         partial = tempfile.mkdtemp(prefix=".partial-", dir=parent)
         try:
             new, old = os.path.join(partial, "new"), os.path.join(partial, "old")
-            tf.saved_model.save(served, new, signatures={SIGNATURE: function})
+            tf.saved_model.save(served, new, signatures=signatures)
             write_json(os.path.join(new, FACTS), facts(run))
             if os.path.isdir(output):
                 os.replace(output, old)
@@ -274,4 +324,4 @@ def export(run, output):
             shutil.rmtree(partial, ignore_errors=True)
     except (OSError, tf.errors.OpError) as error:
         raise InputError(f"{output}: cannot be written ({error})") from error
-    return function
+    return signatures[SIGNATURE]

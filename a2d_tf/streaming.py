@@ -1,21 +1,23 @@
 """From the frames of a video to overlay, label maps and detections, in memory that stays flat.
 
-The clip of a frame is made as the records make it; only the frames that clips still need are kept.
+Each frame passes the backbones once. What they make of it is kept as long as a frame's answer still
+needs it, and is the same as in the clip that the records would hold of that frame.
 """
 
+import collections
 import contextlib
 import json
 import os
 import re
 import shutil
 import signal
+from concurrent import futures
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
 from a2d_tf import video, visualize
-from a2d_tf.data.convert import clip_sources
 from a2d_tf.data.flow import Flow, fit, resize_frame
 from a2d_tf.errors import InputError
 from a2d_tf.evaluation import coco_results
@@ -23,45 +25,94 @@ from a2d_tf.evaluation import coco_results
 RESULTS = ("overlay.mp4", "label_maps", "detections.json")
 
 
-def clips(frames, facts):
-    """The clip of every frame of a video, made exactly as `data.convert` makes records.
+class Ring:
+    """What `serving.Predictor.frame` made of a video's last 2 L stride + 1 frames, and of no more.
 
-    Flow is computed once a frame, between neighbours of the video at the stored size. A missing
-    neighbour is the nearest frame, with zero flow.
+    A missing neighbour is the nearest frame with zero flow, as in the records. The first frame has
+    no flow: it is its own neighbour as it stands, and lends the last one what a still flow gives.
 
     Args:
+      length: 2L + 1; stride: frames from one of a clip to the next.
+    """
+
+    def __init__(self, length, stride):
+        self._stride, self._reach = stride, length // 2 * stride
+        self._frames = collections.deque(maxlen=2 * self._reach + 1)
+        self._still, self._count = {}, 0
+
+    def push(self, frame):
+        """Add the video's next frame: a dict of tensors, those of the flow named `flow_*`.
+
+        Returns:
+          the 2L + 1 frames around the key frame L stride before it; None if there is none yet.
+        """
+        if not self._count:
+            self._still = {name: x for name, x in frame.items() if name.startswith("flow_")}
+            self._frames.extend([frame] * 2 * self._reach)
+        self._frames.append(frame)
+        self._count += 1
+        return list(self._frames)[:: self._stride] if self._count > self._reach else None
+
+    def finish(self):
+        """The video is over: yield what `push` would return of the key frames that are left."""
+        last = {**self._frames[-1], **self._still}
+        for _ in range(self._reach):
+            frames = self.push(last)
+            if frames:
+                yield frames
+
+
+def _moving(frames, facts):
+    """Yield (native, stored, its flow) of each frame, as `data.convert` makes them."""
+    flow = Flow(facts["flow_method"]) if facts["use_flow"] else None
+    previous = None
+    for native in frames:
+        size = fit(*native.shape[:2], facts["image_height"], facts["image_width"])
+        stored = resize_frame(native, *size)
+        motion = np.zeros((*size, 2), np.float32)
+        if flow and previous is not None:
+            motion = flow(previous, stored)
+        yield native, stored, motion
+        previous = stored
+
+
+def _ahead(items):
+    """The items of an iterator; a thread makes the next one while this one is in use."""
+    with futures.ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, items, None)
+        while True:
+            item = coming.result()
+            if item is None:
+                return
+            coming = pool.submit(next, items, None)
+            yield item
+
+
+def answers(predictor, frames):
+    """What is found in every frame of a video; each passes the backbones once.
+
+    Flow is computed between neighbours of the video, at the size of the records, while the network
+    works on the frame before. Memory does not grow with the video.
+
+    Args:
+      predictor: a `serving.Predictor`.
       frames: iterable of native frames, RGB uint8 [H, W, 3].
-      facts: of the network: `frames` (2L + 1), `clip_stride`, `flow_method`, `image_height`,
-        `image_width`, `use_flow`.
 
     Yields:
-      (native frame, rgb uint8 [2L + 1, h, w, 3], flow float32 [2L + 1, h, w, 2]).
+      (native frame, its `serving.Instances`).
     """
-    length, stride = facts["frames"], facts["clip_stride"]
-    reach = length // 2 * stride
-    flow = Flow(facts["flow_method"]) if facts["use_flow"] else None
-    kept, number = {}, 0  # number, 1-based -> (native, stored, flow)
+    ring = Ring(predictor.facts["frames"], predictor.facts["clip_stride"])
+    waiting = collections.deque()
 
-    def clip(key):
-        sources, missing = clip_sources(key, length, stride, number)
-        rgb = np.stack([kept[source][1] for source in sources])
-        moved = np.stack([kept[source][2] for source in sources])
-        moved[list(missing)] = 0
-        return kept[key][0], rgb, moved
+    def windows():
+        for native, stored, flow in _ahead(_moving(frames, predictor.facts)):
+            waiting.append(native)
+            yield ring.push(predictor.frame(stored, flow))
+        yield from ring.finish()
 
-    for number, native in enumerate(frames, 1):
-        stored = resize_frame(native, *fit(*native.shape[:2], facts["image_height"],
-                                           facts["image_width"]))  # fmt: skip
-        motion = np.zeros((*stored.shape[:2], 2), np.float32)
-        if flow and number > 1:
-            motion = flow(kept[number - 1][1], stored)
-        kept[number] = native, stored, motion
-        if number > reach:
-            yield clip(number - reach)
-            # The last frame stays, for the flow of the next one.
-            kept.pop(number - max(2 * reach, 1), None)
-    for key in range(max(number - reach, 0) + 1, number + 1):
-        yield clip(key)
+    for window in filter(None, windows()):
+        native = waiting.popleft()
+        yield native, predictor.key_frame(window, native.shape[:2])
 
 
 class Outputs:
@@ -172,8 +223,8 @@ def predict(load, reader, output):
         with _stop_on_signal() as stops, Outputs(output, reader.fps, reader.size) as outputs:
             predictor = load()
             with tqdm(desc="predict", unit="frame", total=reader.count) as bar:
-                for frame, rgb, flow in clips(reader, predictor.facts):
-                    outputs.add(frame, predictor(rgb, flow, reader.size), predictor.labels)
+                for frame, found in answers(predictor, reader):
+                    outputs.add(frame, found, predictor.labels)
                     bar.update()
                     if stops:
                         break

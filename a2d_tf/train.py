@@ -32,12 +32,16 @@ def main(argv):
     if held_out and held_out not in actors:
         raise errors.InputError(f"--zero_shot_actor={held_out} is none of {', '.join(actors)}")
     workdir = os.path.normpath(_WORKDIR.value)
+    config = runs.settle(config, Config.given_model())
     runs.prepare_devices(config.learning.deterministic)
     tf.keras.utils.set_random_seed(config.learning.seed)
     network = Network(config.model, manifest.label_space)
-    if config.learning.init_run and not tf.train.latest_checkpoint(f"{workdir}/checkpoints"):
-        runs.start_from(network, config, config.learning.init_run)
+    report = None
+    if not tf.train.latest_checkpoint(f"{workdir}/checkpoints"):
+        report = runs.initialise(network, config)
     runs.create(workdir, config, manifest)
+    if report:
+        report.publish(workdir)
     evaluator = Evaluator(network, config, manifest)
 
     def evaluate():

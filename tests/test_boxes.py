@@ -7,8 +7,9 @@ import pytest
 import tensorflow as tf
 
 from a2d_tf.ops import boxes
+from a2d_tf.ops.boxes import BoxCoder
 
-HEAD = (10.0, 10.0, 5.0, 5.0)
+HEAD = BoxCoder((10.0, 10.0, 5.0, 5.0))
 
 
 def test_iou_of_half_open_boxes():
@@ -26,20 +27,22 @@ def test_coder_literals():
     anchor, box = tf.constant([[0.0, 0, 10, 20]]), tf.constant([[5.0, 5, 25, 15]])
     # Centres (5, 10) -> (15, 10); sizes (10, 20) -> (20, 10).
     expected = [[10 * 1.0, 0.0, 5 * math.log(2), -5 * math.log(2)]]
-    np.testing.assert_allclose(boxes.encode(box, anchor, HEAD), expected, atol=1e-6)
+    np.testing.assert_allclose(HEAD.encode(box, anchor), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("weights", [HEAD, (1.0, 1.0, 1.0, 1.0)])
-def test_decode_inverts_encode(weights):
+@pytest.mark.parametrize(
+    "coder", [HEAD, BoxCoder((1.0, 1.0, 1.0, 1.0)), BoxCoder((1.0, 2.0, 3.0, 4.0), inclusive=True)]
+)
+def test_decode_inverts_encode(coder):
     rng = np.random.default_rng(0)
     corner = rng.uniform(0, 200, (2, 50, 2))
-    made = np.concatenate([corner, corner + rng.uniform(1, 100, (2, 50, 2))], -1).astype("f")
-    back = boxes.decode(boxes.encode(made[0], made[1], weights), made[1], weights)
+    made = np.concatenate([corner, corner + rng.uniform(2, 100, (2, 50, 2))], -1).astype("f")
+    back = coder.decode(coder.encode(made[0], made[1]), made[1])
     np.testing.assert_allclose(back, made[0], atol=2e-3)
 
 
 def test_decode_clamps_the_scale():
-    wild = boxes.decode(tf.constant([[0.0, 0, 1e9, 1e9]]), tf.constant([[0.0, 0, 16, 16]]), HEAD)
+    wild = HEAD.decode(tf.constant([[0.0, 0, 1e9, 1e9]]), tf.constant([[0.0, 0, 16, 16]]))
     np.testing.assert_allclose(wild, [[-492, -492, 508, 508]], rtol=1e-5)
 
 
@@ -47,3 +50,23 @@ def test_clip_to_each_frame():
     batch = tf.constant([[[-5.0, -5, 50, 50]], [[1.0, 2, 3, 4]]])
     clipped = boxes.clip(batch, tf.constant([[20, 30], [20, 30]]))
     assert clipped.numpy().tolist() == [[[0, 0, 20, 30]], [[1, 2, 3, 4]]]
+
+
+def test_inclusive_coder_literals():
+    """Inclusive sides are 9 and 19, centres (4.5, 9.5); the box's are 19, 9 and (14.5, 9.5)."""
+    coder = BoxCoder((10.0, 10.0, 5.0, 5.0), inclusive=True)
+    anchor, box = tf.constant([[0.0, 0, 10, 20]]), tf.constant([[5.0, 5, 25, 15]])
+    expected = [[10 * 10 / 9, 0.0, 5 * math.log(19 / 9), 5 * math.log(9 / 19)]]
+    np.testing.assert_allclose(coder.encode(box, anchor), expected, atol=1e-6)
+
+
+def test_without_a_clamp_the_scale_is_free():
+    coder = BoxCoder((1.0, 1.0, 1.0, 1.0), max_log_scale=math.inf)
+    wild = coder.decode(tf.constant([[0.0, 0, 8, 0]]), tf.constant([[0.0, 0, 2, 2]]))
+    np.testing.assert_allclose(wild, [[1 - math.exp(8), 0, 1 + math.exp(8), 2]], rtol=1e-6)
+
+
+def test_inclusive_clip_keeps_the_last_pixel():
+    batch = tf.constant([[[-5.0, -5, 50, 50], [25, 40, 30, 45], [-9, 1, -4, 3]]])
+    clipped = boxes.clip(batch, tf.constant([[20, 30]]), inclusive=True)
+    assert clipped.numpy().tolist() == [[[0, 0, 20, 30], [19, 29, 20, 30], [0, 1, 1, 3]]]

@@ -150,15 +150,18 @@ CONFIGS = pathlib.Path(__file__).resolve().parents[1] / "configs"
 EXPECTED = {
     "no_flow": {"use_flow": False},
     "no_temporal": {"temporal_layers": 0},
-    "no_mask": {"use_mask": False},
+    "no_mask": {"use_mask": False, "use_refiner": True},
+    "no_mask_refiner": {
+        "use_mask": False, "use_refiner": True, "train_phase": "refiner", "init_run": "first_run",
+    },
     "mask_rcnn_baseline": {"label_mode": "cartesian", "use_flow": False, "temporal_layers": 0},
     "cartesian": {"label_mode": "cartesian"},
     "hierarchical": {"label_mode": "hierarchical"},
     "late_fusion": {"fusion": "late"},
     "no_joint_actor": {"train_phase": "actor"},
-    "no_joint_action": {"train_phase": "action", "init_run": "actor_run"},
+    "no_joint_action": {"train_phase": "action", "init_run": "first_run"},
     **{f"zero_shot_{actor}": {"zero_shot_actor": actor} for actor in A2D.actors},
-}
+}  # fmt: skip
 
 
 def test_every_ablation_has_its_expectation():
@@ -167,10 +170,11 @@ def test_every_ablation_has_its_expectation():
 
 @pytest.mark.parametrize("base", ["a2d", "mini"])
 @pytest.mark.parametrize("name", sorted(EXPECTED))
-def test_flagfiles_compose(base, name):
+def test_flagfiles_compose(base, name, monkeypatch):
     """An ablation over a base changes what it says and nothing else."""
+    monkeypatch.chdir(CONFIGS.parent)  # flagfiles name others from there
     start = [f"--flagfile={CONFIGS}/{base}.flags"]
-    init = ["--init_run=actor_run"] if name == "no_joint_action" else []
+    init = ["--init_run=first_run"] if "init_run" in EXPECTED[name] else []
     plain = from_words(*start)
     made = from_words(*start, f"--flagfile={CONFIGS}/ablations/{name}.flags", *init)
     changed = {

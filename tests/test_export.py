@@ -69,6 +69,51 @@ def test_signature_has_the_names_types_and_shapes_of_the_contract(saved_model):
     }
 
 
+def test_signatures_for_streaming_pass_on_what_a_frame_gave(saved_model):
+    model = tf.saved_model.load(str(saved_model)).signatures
+    assert set(model) == {"serving_default", "frame", "key_frame"}
+    given = {name: (s.dtype.name, list(s.shape)) for name, s in _inputs(model["frame"]).items()}
+    assert given == {
+        "rgb": ("uint8", [None, None, None, 3]), "flow": ("float32", [None, None, None, 2]),
+    }  # fmt: skip
+    made = model["frame"].structured_outputs
+    sides = [(16, 24), (8, 12), (4, 6), (2, 3)]
+    assert {name: list(spec.shape) for name, spec in made.items()} == {
+        f"{name}_p{level}": [None, *side, 16]
+        for name in ("actor", "flow")
+        for level, side in enumerate(sides, 2)
+    } | {"inside": [None, 2]}
+    taken = _inputs(model["key_frame"])
+    assert taken.pop("size").shape == [2]
+    assert {name: list(spec.shape) for name, spec in taken.items()} == {
+        name: [None, 3, *spec.shape[1:]] for name, spec in made.items()
+    }
+    assert model["key_frame"].structured_outputs == model["serving_default"].structured_outputs
+
+
+def _inputs(signature):
+    return signature.structured_input_signature[1]
+
+
+def test_the_weights_are_stored_once(saved_model, loaded_run):
+    stored = (saved_model / "variables" / "variables.data-00000-of-00001").stat().st_size
+    needed = sum(v.numpy().nbytes for v in loaded_run.network.variables)
+    assert needed <= stored < 1.1 * needed + 10_000
+
+
+def test_an_export_from_before_streaming_is_to_be_made_again(saved_model, tmp_path):
+    class Older(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([1])])
+        def serve(self, rgb):
+            return {"boxes": rgb}
+
+    older = Older()
+    tf.saved_model.save(older, str(tmp_path), signatures=older.serve)
+    (tmp_path / "a2d_tf.json").write_text((saved_model / "a2d_tf.json").read_text())
+    with pytest.raises(InputError, match="no signature 'frame', .* export the run again"):
+        serving.Predictor.from_saved_model(str(tmp_path))
+
+
 def test_export_agrees_with_the_network_in_pixels_of_the_input(signature, loaded_run):
     height, width = 90, 200
     rgb, flow = clip(2, 3, height, width)
@@ -172,6 +217,7 @@ def test_facts_beside_the_graph(saved_model):
     }  # fmt: skip
     assert {name: facts[name] for name in expected} == expected
     assert set(facts["inputs"]) == {"rgb", "flow"} and set(facts["outputs"]) == NAMES
+    assert set(facts["stream"]) == {"frame", "key_frame"}
 
 
 def test_export_replaces_its_own_folder_only(loaded_run, saved_model, tmp_path):

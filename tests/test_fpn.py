@@ -1,14 +1,17 @@
 """The pyramid, the proposal head's order, and proposals against a plain suppression."""
 
+import matterport_network
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from a2d_tf.model import fpn
 from a2d_tf.ops import anchors as anchor_ops
+from a2d_tf.ops import roi_align
+from a2d_tf.ops.boxes import BoxCoder
 
 SHAPES = [(16, 24), (8, 12), (4, 6), (2, 3)]
-UNIT = (1.0, 1.0, 1.0, 1.0)
+UNIT = BoxCoder((1.0, 1.0, 1.0, 1.0))
 
 
 def normal(*shape, seed=0):
@@ -133,3 +136,18 @@ def test_no_gradient_passes_the_proposals():
         rois, _ = fpn.propose(logits, deltas, anchors, tf.constant([[40, 40]]), UNIT, 6, 3)
         total = tf.reduce_sum(rois)
     assert tape.gradient(total, [logits, deltas]) == [None, None]
+
+
+def test_inclusive_proposals_are_matterports():
+    """Anchors, coder, clipping and overlaps in its coordinates of 0..1, as its own network does."""
+    sides = (16, 32, 64, 128, 256)
+    shapes = [(128 // stride, 128 // stride) for stride in (4, 8, 16, 32, 64)]
+    anchors = anchor_ops.generate(shapes, (4, 8, 16, 32, 64), sides)
+    logits = normal(1, len(anchors), 2)
+    deltas = normal(1, len(anchors), 4, seed=1)
+    expected = matterport_network.propose(logits[0], deltas[0], 128, sides, 80)
+    coder = BoxCoder((10.0, 10.0, 5.0, 5.0), inclusive=True)
+    rois, valid = fpn.propose(logits[..., 1] - logits[..., 0], deltas, tf.constant(anchors),
+                              tf.constant([[128, 128]]), coder, 6000, 80)  # fmt: skip
+    assert valid.numpy().all()
+    np.testing.assert_allclose(roi_align.legacy_normalise(rois, (128, 128))[0], expected, atol=1e-5)

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from a2d_tf.labels import A2D, LabelSpace
 from a2d_tf.model import inference
+from a2d_tf.ops.boxes import BoxCoder
 
 SMALL = LabelSpace(("x", "y"), ("a", "b", "c"), (11, 12, 23))
 """Two actors and three actions, of which x does a or b, and y does c."""
@@ -43,7 +44,7 @@ def score(mode, seed=0):
     outputs, rois, valid = heads(mode, seed=seed)
     table = inference.score_rois(
         {k: tf.constant(v) for k, v in outputs.items()}, tf.constant(rois), tf.constant(valid),
-        tf.constant(SIZE), SMALL, mode,
+        tf.constant(SIZE), SMALL, mode, BoxCoder((10.0, 10.0, 5.0, 5.0)),
     )  # fmt: skip
     return outputs, rois, valid, {name: value.numpy() for name, value in table.items()}
 

@@ -1,4 +1,4 @@
-"""Prediction on video: the clips it makes, the files it writes, and how it ends."""
+"""Prediction on video: the files it writes, and how it ends."""
 
 import json
 import os
@@ -11,21 +11,14 @@ import time
 import cv2
 import numpy as np
 import pytest
-from a2d_files import grey_frames, moving_frames, write_video
+from a2d_files import moving_frames, write_video
 from pycocotools import mask as rle_tools
 
 from a2d_tf import serving, streaming, video, visualize
-from a2d_tf.data import convert
-from a2d_tf.data.flow import Flow
-from a2d_tf.data.release import Release
 from a2d_tf.errors import InputError
 from a2d_tf.labels import A2D
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-FACTS = {
-    "frames": 3, "clip_stride": 1, "flow_method": "dis", "image_height": 64, "image_width": 96,
-    "use_flow": True,
-}  # fmt: skip
 
 
 def run(*words, **options):
@@ -69,78 +62,6 @@ def predicted(predictor, film, tmp_path_factory):
         predictor, 7, False
     )  # fmt: skip
     return folder
-
-
-@pytest.mark.parametrize(
-    "length, stride, count, sources",
-    [
-        (3, 1, 4, [[1, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 4]]),
-        (3, 2, 4, [[1, 1, 3], [1, 2, 4], [1, 3, 4], [2, 4, 4]]),
-        (5, 1, 2, [[1, 1, 1, 2, 2], [1, 1, 2, 2, 2]]),
-        (1, 1, 3, [[1], [2], [3]]),
-        (3, 1, 1, [[1, 1, 1]]),
-    ],
-)
-def test_clips_hold_the_neighbours_that_records_hold(length, stride, count, sources):
-    frames = grey_frames(count, 64, 96)
-    made = list(streaming.clips(frames, dict(FACTS, frames=length, clip_stride=stride)))
-    assert [(rgb[:, 0, 0, 0] // 10).tolist() for _, rgb, _ in made] == sources
-    assert [native[0, 0, 0] // 10 for native, _, _ in made] == list(range(1, count + 1))
-
-
-def test_flow_spans_one_source_frame_and_is_zero_where_a_neighbour_is_missing():
-    frames = moving_frames(4, 64, 96, 3)
-    made = list(streaming.clips(frames, dict(FACTS, clip_stride=2)))
-    between = Flow("dis")
-    second, fourth = between(frames[0], frames[1]), between(frames[2], frames[3])
-    assert np.median(second[..., 0]) > 2
-    assert not made[0][2][:2].any()  # no neighbour, and the first frame itself
-    flow = made[1][2]  # frames 0 (missing), 2 and 4
-    np.testing.assert_array_equal(flow, [np.zeros_like(second), second, fourth])
-    assert not made[3][2][2].any() and made[3][2][1].any()
-
-
-def test_frames_are_resized_before_their_flow():
-    (_, rgb, flow), *_ = streaming.clips(moving_frames(3, 128, 160, 4), FACTS)
-    assert rgb.shape == (3, 64, 80, 3) and flow.shape == (3, 64, 80, 2)
-    assert np.median(flow[2, ..., 0]) == pytest.approx(2, abs=0.3)
-
-
-def test_network_without_flow_is_spared_its_cost(monkeypatch):
-    monkeypatch.setattr(streaming, "Flow", None)
-    made = list(streaming.clips(grey_frames(3, 64, 96), dict(FACTS, use_flow=False)))
-    assert len(made) == 3 and not any(flow.any() for _, _, flow in made)
-
-
-def test_clips_are_those_of_the_records(mini_records):
-    release = Release(pathlib.Path(mini_records.directory).parent / "Release")
-    settings = convert.Settings(image_height=64, image_width=96, clip_frames=5, shard_videos=2)
-    shown = release.videos[0]
-    source = video.Reader(release.frames_path(shown.vid))
-    clips = list(streaming.clips(source, dict(FACTS, frames=5)))
-    assert len(clips) == shown.frames
-    records = list(convert._clips(release, settings, shown, None))
-    assert len(records) >= 3
-    for record in records:
-        _, rgb, flow = clips[record.frame - 1]
-        np.testing.assert_array_equal(rgb, record.rgb)
-        np.testing.assert_array_equal(flow, record.flow)
-
-
-def test_memory_stays_flat():
-    made = 0
-
-    def endless():
-        nonlocal made
-        while True:
-            made += 1
-            yield np.zeros((64, 96, 3), np.uint8)
-
-    clips = streaming.clips(endless(), dict(FACTS, clip_stride=2))
-    for _ in range(50):
-        next(clips)
-    assert made == 52  # two frames ahead of the key frame, no more
-    assert len(clips.gi_frame.f_locals["kept"]) == 5
 
 
 def test_overlay_plays_with_the_frames_size_and_rate_of_the_film(predicted, film):
@@ -194,8 +115,8 @@ def test_run_and_export_agree(loaded_run, predictor, film):
     own = serving.Predictor.from_run(loaded_run)
     assert own.facts == predictor.facts
     found = 0
-    for frame, rgb, flow in streaming.clips(video.Reader(film), own.facts):
-        a, b = own(rgb, flow, frame.shape[:2]), predictor(rgb, flow, frame.shape[:2])
+    pairs = zip(*(streaming.answers(p, video.Reader(film)) for p in (own, predictor)))
+    for (_, a), (_, b) in pairs:
         np.testing.assert_allclose(a.boxes, b.boxes, atol=1e-4)
         np.testing.assert_allclose(a.scores, b.scores, atol=1e-4)
         np.testing.assert_array_equal(a.codes, b.codes)
@@ -250,15 +171,17 @@ def test_a_failure_publishes_nothing_and_keeps_the_older_results(predictor, film
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_whole_files_of_the_frames_so_far(predictor, film, tmp_path, number):
-    def interrupted(rgb, flow, size):
-        interrupted.calls += 1
-        if interrupted.calls == 3:
-            os.kill(os.getpid(), number)
-        return predictor(rgb, flow, size)
+    class Interrupted:
+        facts, labels, frame, calls = predictor.facts, A2D, predictor.frame, 0
 
-    interrupted.calls, interrupted.facts, interrupted.labels = 0, predictor.facts, A2D
+        def key_frame(self, frames, size):
+            self.calls += 1
+            if self.calls == 3:
+                os.kill(os.getpid(), number)
+            return predictor.key_frame(frames, size)
+
     handler = signal.getsignal(number)
-    _, count, stopped = streaming.predict(lambda: interrupted, video.Reader(film), str(tmp_path))
+    _, count, stopped = streaming.predict(Interrupted, video.Reader(film), str(tmp_path))
     assert (count, stopped) == (3, True)
     assert signal.getsignal(number) is handler
     assert len(read_back(tmp_path / "overlay.mp4")[0]) == 3
@@ -291,13 +214,14 @@ def test_bad_command_lines_end_with_one_clear_line(tmp_path, film):
     (tmp_path / "file").write_text("")
     model, output = f"--saved_model={tmp_path / 'model'}", f"--output={tmp_path / 'out'}"
     cases = [
-        ([f"--video={film}", output], "give one of --saved_model and --workdir"),
+        ([f"--video={film}", output], "give one of --saved_model, --workdir and --init_rgb"),
         ([model, f"--workdir={tmp_path}", f"--video={film}", output], "give one of"),
         ([f"--video={film}", model], "--output is missing"),
         ([model, output], "--video is missing"),
         ([model, f"--video={film}", output, "--paint=pixel"], "--paint is fixed in a SavedModel"),
         (["--saved_model=nowhere", f"--video={film}", output], "nowhere: no such folder"),
         (["--workdir=nowhere", f"--video={film}", output], "nowhere: no such folder"),
+        (["--init_rgb=nothing.h5", f"--video={film}", output], "nothing.h5: no such file"),
         ([model, "--video=nothing.mp4", output], "nothing.mp4: no such video"),
         ([model, f"--video={tmp_path / 'empty.mp4'}", output], "not one frame can be decoded"),
         ([model, f"--video={tmp_path / 'model'}", output], "no image in this folder"),

@@ -91,6 +91,26 @@ def test_wiring_against_a_plain_composition(stride_in_1x1):
         np.testing.assert_allclose(made / scale, expected / scale, atol=2e-5)
 
 
+def shifted(x, size):
+    """Windows of `size` at stride 2, one pixel of zeros around: [N, H/2, W/2, size, size, C]."""
+    x = np.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)])
+    view = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))
+    return view[:, ::2, ::2].transpose(0, 1, 2, 4, 5, 3)
+
+
+def test_symmetric_padding_of_strided_windows():
+    """PyTorch's: one pixel on either side, for the pooling and for a 3x3 with stride 2."""
+    model = build(stride_in_1x1=False, padding="symmetric", norm="none")
+    stem, pool = model.get_layer("resnet_stem"), model.get_layer("resnet_pool")
+    conv = model.get_layer("resnet_c3_b0_conv2")
+    before = model.get_layer("resnet_c3_b0_conv1").output
+    probe = tf.keras.Model(model.input, [stem.output, pool.output, before, conv.output])
+    full, pooled, hidden, strided = (x.numpy() for x in probe(normal(2, 64, 96, 3)))
+    np.testing.assert_allclose(pooled, shifted(full, 3).max((3, 4)), atol=1e-6)
+    expected = np.einsum("nhwijc,ijcd->nhwd", shifted(hidden, 3), conv.kernel.numpy())
+    np.testing.assert_allclose(strided, np.maximum(expected, 0), atol=1e-4)
+
+
 def test_a_second_block_adds_its_input():
     model = build(backbone="resnet26", norm="none")
     last = model.get_layer("resnet_c2_b1_conv3")

@@ -94,6 +94,22 @@ def test_legacy_samples_corners_and_rounds_levels():
     assert roi_align.assign_levels(sides, 4, "legacy", (256, 256)).numpy().tolist() == [2, 1, 0]
 
 
+def test_legacy_normalises_to_the_last_pixel():
+    boxes = tf.constant([[0.0, 0, 101, 201], [10, 20, 61, 121], [0, 0, 1, 1]])
+    made = roi_align.legacy_normalise(boxes, (101, 201))
+    np.testing.assert_allclose(made, [[0, 0, 1, 1], [0.1, 0.1, 0.6, 0.6], [0, 0, 0, 0]], atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "octaves, level", [(-3, 0), (-1.49, 1), (-0.51, 1), (-0.49, 2), (0.49, 2), (0.51, 3), (3, 3)]
+)
+def test_legacy_levels_round_the_octaves_of_the_inclusive_side(octaves, level):
+    # The side by which matterport judges is that of the inclusive box, over H - 1, times H.
+    side = 224 * 2**octaves * 255 / 256 + 1
+    box = tf.constant([[0.0, 0, side, side]])
+    assert roi_align.assign_levels(box, 4, "legacy", (256, 256)).numpy() == [level]
+
+
 def test_no_rois():
     cells = roi_align.roi_align([tf.ones([2, 8, 8, 3])] * 4, tf.zeros([2, 0, 4]), 7)
     assert cells.shape == (2, 0, 7, 7, 3)

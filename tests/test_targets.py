@@ -7,8 +7,9 @@ import pytest
 import tensorflow as tf
 
 from a2d_tf.learning import targets
+from a2d_tf.ops.boxes import BoxCoder
 
-UNIT = (1.0, 1.0, 1.0, 1.0)
+UNIT = BoxCoder((1.0, 1.0, 1.0, 1.0))
 SEED = tf.constant([0, 1])
 
 
@@ -236,7 +237,7 @@ def test_roi_targets():
     truth = tf.constant([[[0.0, 0, 10, 20], [5.0, 5, 25, 15]]])
     made = targets.roi_targets(
         rows, truth, tf.constant([[40, 41]]), tf.constant([[3, 5]]), tf.constant([[2, 8]]), 43,
-        (10.0, 10.0, 5.0, 5.0),
+        BoxCoder((10.0, 10.0, 5.0, 5.0)),
     )  # fmt: skip
     assert made["class_index"].numpy().tolist() == [[41, 40, 43]]
     assert made["actor"].numpy().tolist() == [[5, 3, 5]]

@@ -29,7 +29,7 @@ def _match(boxes, truth, present):
     return tf.reduce_max(overlaps, 2), tf.argmax(overlaps, 2, output_type=tf.int32), overlaps
 
 
-def anchor_targets(anchors, truth, present, size, annotated, samples, weights, seed,
+def anchor_targets(anchors, truth, present, size, annotated, samples, coder, seed,
                    positive_iou=0.7, negative_iou=0.3):  # fmt: skip
     """Sampled anchors with objectness and box targets (Ren et al. 2015).
 
@@ -39,7 +39,7 @@ def anchor_targets(anchors, truth, present, size, annotated, samples, weights, s
     Args:
       anchors: [A, 4]; truth: [B, N, 4]; present: bool [B, N].
       size: int [B, 2], the frames inside the canvas; annotated: bool [B].
-      samples: how many anchors a frame; weights: of the box coder; seed: int32 [2].
+      samples: how many anchors a frame; coder: a `boxes.BoxCoder`; seed: int32 [2].
 
     Returns:
       dict of index int32 [B, S], objectness float32 0/1 [B, S], deltas [B, S, 4],
@@ -65,7 +65,7 @@ def anchor_targets(anchors, truth, present, size, annotated, samples, weights, s
     positive = tf.concat([is_positive, tf.zeros_like(is_negative)], axis=1)
     # The instance of a peak anchor may not be its own best one; its best one is a fair target too.
     matched = tf.gather(truth, tf.gather(match, index, batch_dims=1), batch_dims=1)
-    deltas = box_ops.encode(matched, tf.gather(anchors, index), weights)
+    deltas = coder.encode(matched, tf.gather(anchors, index))
     return {
         "index": index,
         "objectness": tf.cast(positive, tf.float32),
@@ -129,13 +129,13 @@ def most_positives(samples, positive_fraction):
     return max(1, -int(-samples * positive_fraction // 1))
 
 
-def roi_targets(rows, truth, classes, actors, actions, num_classes, weights):
+def roi_targets(rows, truth, classes, actors, actions, num_classes, coder):
     """Class, box and action targets of sampled RoIs.
 
     Args:
       rows: what `sample_rois` returned.
       truth: [B, N, 4]; classes, actors, actions: int32 [B, N], 0-based.
-      num_classes: index of the background class.
+      num_classes: index of the background class; coder: a `boxes.BoxCoder`.
 
     Returns:
       dict of class_index [B, R] (num_classes for background), actor, action int32 [B, R],
@@ -145,7 +145,7 @@ def roi_targets(rows, truth, classes, actors, actions, num_classes, weights):
     def matched(values):
         return tf.gather(values, rows["match"], batch_dims=1)
 
-    deltas = box_ops.encode(matched(truth), rows["rois"], weights)
+    deltas = coder.encode(matched(truth), rows["rois"])
     # A frame without instances can only match padding, whose -1 no lookup and no loss can bear.
     return {
         "class_index": tf.where(rows["positive"], matched(classes), num_classes),

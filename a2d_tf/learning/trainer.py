@@ -18,7 +18,6 @@ from a2d_tf.errors import InputError
 from a2d_tf.files import write_json
 from a2d_tf.learning import losses, optimizer, refinement, targets
 from a2d_tf.model import fpn, inference
-from a2d_tf.model.network import RPN_WEIGHTS
 from a2d_tf.ops import boxes as box_ops
 from a2d_tf.ops import masks as mask_ops
 
@@ -48,7 +47,7 @@ def forward(network, batch, seed, config, training):
 
     proposals, valid = fpn.propose(
         features["rpn_logits"], features["rpn_deltas"], network.anchors, batch["size"],
-        RPN_WEIGHTS, 2 * config.train_proposals, config.train_proposals,
+        network.rpn_coder, 2 * config.train_proposals, config.train_proposals,
     )  # fmt: skip
     rows = targets.sample_rois(
         proposals, valid, batch["boxes"], present, annotated, config.roi_samples,
@@ -57,7 +56,7 @@ def forward(network, batch, seed, config, training):
     classes = _classes(batch["actors"], batch["actions"], labels, mode)
     wanted = targets.roi_targets(
         rows, batch["boxes"], classes, batch["actors"], batch["actions"], network.num_classes,
-        inference.HEAD_WEIGHTS,
+        network.head_coder,
     )  # fmt: skip
     outputs = network.roi_heads(
         {"actor": features["actor"], "action": features["action"], "rois": rows["rois"]},
@@ -68,7 +67,7 @@ def forward(network, batch, seed, config, training):
     if config.train_phase != "action":
         anchors = targets.anchor_targets(
             network.anchors, batch["boxes"], present, batch["size"], annotated,
-            config.rpn_samples, RPN_WEIGHTS, seeds[1],
+            config.rpn_samples, network.rpn_coder, seeds[1],
         )  # fmt: skip
         terms["roi_cls"] = [losses.objectness(features["rpn_logits"], anchors)]
         terms["box_reg"] = [

@@ -67,25 +67,25 @@ def rpn(pyramid, channels, anchors_per_cell, name="rpn"):
     )
 
 
-def propose(logits, deltas, anchors, size, weights, before_nms, after_nms, iou_threshold=0.7):
+def propose(logits, deltas, anchors, size, coder, before_nms, after_nms, iou_threshold=0.7):
     """Regions of interest from the proposal network's output: decode, top-k, one NMS a batch.
 
     Args:
       logits: [B, A]; deltas: [B, A, 4]; anchors: [A, 4].
       size: int [B, 2], height and width of each frame inside its padded canvas.
-      weights: of the box coder.
+      coder: a `boxes.BoxCoder`; an inclusive one has clipping and overlaps inclusive too.
       before_nms, after_nms: how many of the best to keep before and after the suppression.
 
     Returns:
       (rois float32 [B, after_nms, 4] clipped to the frame, best first; valid bool [B, after_nms]).
-      Rows that are not valid are zero. No gradient passes.
+      Rows that are not valid are zero (to an inclusive coder). No gradient passes.
     """
     before_nms = min(before_nms, anchors.shape[0])
     scores, best = tf.math.top_k(tf.stop_gradient(logits), before_nms)
-    boxes = box_ops.decode(
-        tf.gather(tf.stop_gradient(deltas), best, batch_dims=1), tf.gather(anchors, best), weights
+    boxes = coder.decode(
+        tf.gather(tf.stop_gradient(deltas), best, batch_dims=1), tf.gather(anchors, best)
     )
-    boxes = box_ops.clip(boxes, size)
+    boxes = coder.from_half_open(box_ops.clip(boxes, size, coder.inclusive))
     # A box that lies in the padding is clipped to nothing; it must not take a place.
     sides = boxes[..., 2:] - boxes[..., :2]
     scores = tf.where(tf.reduce_min(sides, axis=-1) >= 1.0, tf.sigmoid(scores), -1.0)
@@ -93,4 +93,4 @@ def propose(logits, deltas, anchors, size, weights, before_nms, after_nms, iou_t
         boxes[:, :, None, :], scores[:, :, None], after_nms, after_nms, iou_threshold,
         score_threshold=0.0, clip_boxes=False,
     )  # fmt: skip
-    return rois, tf.sequence_mask(count, after_nms)
+    return coder.to_half_open(rois), tf.sequence_mask(count, after_nms)

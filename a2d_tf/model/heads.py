@@ -17,13 +17,14 @@ def _unfold(x, rois, *shape):
     return tf.cast(x, tf.float32)
 
 
-def _hidden(x, units, norm, name):
+def _hidden(x, units, norm, name, epsilon=1e-5):
     """The two fully connected layers of a Fast R-CNN head, as convolutions: n x n, then 1x1."""
-    x = ConvNorm(units, x.shape[1], norm=norm, padding="valid", name=f"{name}_fc1")(x)
-    return ConvNorm(units, 1, norm=norm, name=f"{name}_fc2")(x)
+    x = ConvNorm(units, x.shape[1], norm=norm, epsilon=epsilon, padding="valid",
+                 name=f"{name}_fc1")(x)  # fmt: skip
+    return ConvNorm(units, 1, norm=norm, epsilon=epsilon, name=f"{name}_fc2")(x)
 
 
-def actor_head(cells, num_classes, units, norm, name="actor"):
+def actor_head(cells, num_classes, units, norm, epsilon=1e-5, name="actor"):
     """Class logits and one box per class.
 
     Returns:
@@ -32,7 +33,7 @@ def actor_head(cells, num_classes, units, norm, name="actor"):
     # A fully connected unit has no extent for group statistics: groups of eight numbers would lose
     # what they say.
     norm = "none" if norm == "group_norm" else norm
-    x = _hidden(_fold(cells), units, norm, name)
+    x = _hidden(_fold(cells), units, norm, name, epsilon)
     logits = ConvNorm(num_classes + 1, 1, relu=False, stddev=OUTPUT_STDDEV, name=f"{name}_logits")(
         x
     )
@@ -55,7 +56,7 @@ def action_head(cells, num_outputs, units, name="action"):
     )
 
 
-def mask_head(cells, num_classes, channels, layers, norm, name="mask"):
+def mask_head(cells, num_classes, channels, layers, norm, epsilon=1e-5, name="mask"):
     """One mask per class: convolutions, a transposed one that doubles the size, 1x1.
 
     Returns:
@@ -64,7 +65,7 @@ def mask_head(cells, num_classes, channels, layers, norm, name="mask"):
     x = _fold(cells)
     size = 2 * x.shape[1]
     for layer in range(layers):
-        x = ConvNorm(channels, 3, norm=norm, name=f"{name}_conv{layer + 1}")(x)
+        x = ConvNorm(channels, 3, norm=norm, epsilon=epsilon, name=f"{name}_conv{layer + 1}")(x)
     x = tf.keras.layers.Conv2DTranspose(
         channels, 2, strides=2, activation="relu", kernel_initializer="he_normal",
         name=f"{name}_deconv",

@@ -8,8 +8,6 @@ import tensorflow as tf
 
 from a2d_tf.ops import boxes as box_ops
 
-HEAD_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
-
 
 def class_of_pair(labels, label_mode):
     """Class index of each valid pair: int32 [P]."""
@@ -20,7 +18,7 @@ def num_classes(labels, label_mode):
     return len(labels.codes) if label_mode == "cartesian" else len(labels.actors)
 
 
-def score_rois(outputs, rois, valid, size, labels, label_mode):
+def score_rois(outputs, rois, valid, size, labels, label_mode, coder):
     """Probabilities and boxes of every RoI, for every class, actor, action and pair.
 
     The joint score is p(actor) p(action), or p(actor) p(action | actor), or the pair's own
@@ -30,6 +28,7 @@ def score_rois(outputs, rois, valid, size, labels, label_mode):
       outputs: dict of class_logits [B, R, C + 1], deltas [B, R, C, 4] and, but for cartesian
         labels, action_logits [B, R, |Y|] or [B, R, |X| |Y|].
       rois: [B, R, 4]; valid: bool [B, R]; size: int [B, 2] of the frames in the canvas.
+      coder: a `boxes.BoxCoder`.
 
     Returns:
       dict of class_scores [B, R, C], class_boxes [B, R, C, 4], boxes [B, R, |X|, 4],
@@ -40,7 +39,7 @@ def score_rois(outputs, rois, valid, size, labels, label_mode):
     count = rois.shape[1] or tf.shape(rois)[1]
     row = tf.cast(valid, tf.float32)[..., None]
     class_scores = tf.nn.softmax(outputs["class_logits"])[..., :-1] * row
-    class_boxes = box_ops.decode(outputs["deltas"], rois[:, :, None], HEAD_WEIGHTS)
+    class_boxes = coder.decode(outputs["deltas"], rois[:, :, None])
     class_boxes = box_ops.clip(class_boxes, size)
     table = {"class_scores": class_scores, "class_boxes": class_boxes}
     if label_mode == "cartesian":

@@ -15,13 +15,11 @@ RoI sampling lies between features and heads in training, so these are models of
 import tensorflow as tf
 
 from a2d_tf.errors import InputError
-from a2d_tf.model import fpn, heads, inference, refiner, resnet, two_stream
+from a2d_tf.model import efficientnet, flavours, fpn, heads, inference, refiner, resnet, two_stream
 from a2d_tf.ops import anchors as anchor_ops
 from a2d_tf.ops import roi_align
 
 STRIDES = (4, 8, 16, 32, 64)
-RPN_WEIGHTS = (1.0, 1.0, 1.0, 1.0)
-RGB_MEAN = (123.7, 116.8, 103.9)
 MASK_SIZE = 28
 
 
@@ -40,27 +38,31 @@ class RoIAlign(tf.keras.layers.Layer):
 class Propose(tf.keras.layers.Layer):
     """`fpn.propose` as a layer."""
 
-    def __init__(self, anchors, before_nms, after_nms, **kwargs):
+    def __init__(self, anchors, coder, before_nms, after_nms, **kwargs):
         super().__init__(**kwargs)
-        self.anchors, self.before_nms, self.after_nms = anchors, before_nms, after_nms
+        self.anchors, self.coder = anchors, coder
+        self.before_nms, self.after_nms = before_nms, after_nms
 
     def call(self, inputs):
         logits, deltas, size = inputs
         return fpn.propose(
-            logits, deltas, self.anchors, size, RPN_WEIGHTS, self.before_nms, self.after_nms
+            logits, deltas, self.anchors, size, self.coder, self.before_nms, self.after_nms
         )
 
 
 class Instances(tf.keras.layers.Layer):
     """`inference.score_rois` and `inference.select` as a layer."""
 
-    def __init__(self, labels, label_mode, settings, **kwargs):
+    def __init__(self, labels, label_mode, coder, settings, **kwargs):
         super().__init__(**kwargs)
-        self.labels, self.label_mode, self.settings = labels, label_mode, settings
+        self.labels, self.label_mode, self.coder = labels, label_mode, coder
+        self.settings = settings
 
     def call(self, inputs):
         outputs, rois, valid, size = inputs
-        table = inference.score_rois(outputs, rois, valid, size, self.labels, self.label_mode)
+        table = inference.score_rois(
+            outputs, rois, valid, size, self.labels, self.label_mode, self.coder
+        )
         threshold = max(self.settings.score_threshold, 0.0)
         detections = inference.select(
             table, self.labels, self.label_mode, threshold,
@@ -87,6 +89,7 @@ class Network(tf.Module):
       refiner: {rgb uint8 [B, H, W, 3], rois} -> logits [B, R, m, m] over the windows of
         `refiner.windows`; None without a refiner.
       anchors: float32 [A, 4].
+      rpn_coder, head_coder: the `boxes.BoxCoder` of proposals and of actors' boxes.
     """
 
     def __init__(self, config, labels):
@@ -94,6 +97,8 @@ class Network(tf.Module):
         self.config, self.labels = config, labels
         self.image_size = (config.image_height, config.image_width)
         self.num_classes = inference.num_classes(labels, config.label_mode)
+        self._flavour = flavours.of(config, "rgb")
+        self.rpn_coder, self.head_coder = self._flavour.rpn_coder, self._flavour.head_coder
         shapes = [[-(-side // stride) for side in self.image_size] for stride in STRIDES]
         self.anchors = anchor_ops.generate(shapes, STRIDES, config.anchors)
         self.towers = self._towers()
@@ -117,19 +122,26 @@ class Network(tf.Module):
         c = self.config
         # A normalised flow stem would erase the speed, which is what flow is there to tell.
         stem = "none" if name == "flow" and norm == "group_norm" else None
-        return resnet.resnet(x, c.backbone, c.width_multiplier, norm, c.stride_in_1x1,
-                             stem_norm=stem, deviation=deviation,
-                             name=f"{name}_resnet")  # fmt: skip
+        flavour = flavours.of(c, "flow") if name == "flow" else self._flavour
+        if c.backbone == efficientnet.NAME:
+            return efficientnet.efficientnet_lite0(
+                x, c.width_multiplier, norm, flavour.epsilon, stem, deviation,
+                name=f"{name}_efficientnet",
+            )  # fmt: skip
+        return resnet.resnet(
+            x, c.backbone, c.width_multiplier, norm, flavour.stride_in_1x1, flavour.epsilon,
+            flavour.padding, stem, deviation, name=f"{name}_resnet",
+        )  # fmt: skip
 
     def _preprocess(self, rgb):
         """uint8 RGB to what a backbone of appearance reads."""
-        return (tf.cast(rgb, tf.float32) - tf.constant(RGB_MEAN)) * self.config.pixel_scale
+        return self._flavour.preprocess(tf.cast(rgb, tf.float32))
 
     def _towers(self):
         c = self.config
         rgb = tf.keras.Input([*self.image_size, 3], dtype=tf.uint8, name="rgb")
         inputs = {"rgb": rgb}
-        maps = self._backbone(self._preprocess(rgb), "rgb", c.norm, 64.0 * c.pixel_scale)
+        maps = self._backbone(self._preprocess(rgb), "rgb", c.norm, 64 / self._flavour.std[0])
         outputs = {"actor": fpn.fpn(maps, c.fpn_channels, "rgb_fpn")}
         outputs["rgb"] = outputs["actor"]
         if c.action_topdown == "separate":
@@ -175,20 +187,24 @@ class Network(tf.Module):
             name: [tf.reshape(x, [-1, c.frames, *x.shape[1:]]) for x in levels]
             for name, levels in self.towers(frames).items()
         }
-        key = [tf.unstack(x, axis=1)[c.temporal_layers] for x in pyramids.pop("actor")]
+        return tf.keras.Model(inputs, self._look(pyramids), name="features")
+
+    def _look(self, pyramids):
+        """The outputs of `features` from what `towers` made of each frame of the field."""
+        key = [tf.unstack(x, axis=1)[self.config.temporal_layers] for x in pyramids["actor"]]
         logits, deltas = self.rpn(key)
-        outputs = {
-            "actor": key, "action": self.context(pyramids),
+        around = {name: levels for name, levels in pyramids.items() if name != "actor"}
+        return {
+            "actor": key, "action": self.context(around),
             "rpn_logits": logits, "rpn_deltas": deltas,
         }  # fmt: skip
-        return tf.keras.Model(inputs, outputs, name="features")
 
     def _roi_heads(self):
         c = self.config
         fused = c.fpn_channels * (2 if c.use_flow else 1)
         actor, action = self._pyramid(), self._pyramid(fused)
         rois = tf.keras.Input([None, 4], name="rois")
-        options = (7, c.roi_align, self.image_size)
+        options = (7, self._flavour.roi_align, self.image_size)
         appearance = RoIAlign(*options, name="roi_align_ar")([*actor, rois])
         outputs = {}
         if c.label_mode == "cartesian":
@@ -208,16 +224,21 @@ class Network(tf.Module):
             else:
                 outputs["action_logits"] = heads.action_head(motion, count, c.head_units)
         outputs["class_logits"], outputs["deltas"] = heads.actor_head(
-            appearance, self.num_classes, c.head_units, c.norm
-        )
+            appearance, self.num_classes, c.head_units, self._flavour.head_norm or c.norm,
+            self._flavour.epsilon,
+        )  # fmt: skip
         inputs = {"actor": actor, "action": action, "rois": rois}
         return tf.keras.Model(inputs, outputs, name="roi_heads")
 
     def _mask_head(self):
         c = self.config
         pyramid, rois = self._pyramid(), tf.keras.Input([None, 4], name="rois")
-        cells = RoIAlign(14, c.roi_align, self.image_size, name="roi_align_mask")([*pyramid, rois])
-        logits = heads.mask_head(cells, self.num_classes, c.mask_channels, c.mask_layers, c.norm)
+        options = (14, self._flavour.roi_align, self.image_size)
+        cells = RoIAlign(*options, name="roi_align_mask")([*pyramid, rois])
+        logits = heads.mask_head(
+            cells, self.num_classes, c.mask_channels, c.mask_layers,
+            self._flavour.head_norm or c.norm, self._flavour.epsilon,
+        )  # fmt: skip
         return tf.keras.Model({"actor": pyramid, "rois": rois}, logits, name="mask_head")
 
     def _refiner(self):
@@ -225,7 +246,7 @@ class Network(tf.Module):
         rgb = tf.keras.Input([*self.image_size, 3], dtype=tf.uint8, name="rgb")
         rois = tf.keras.Input([None, 4], name="rois")
         patches = refiner.patches(self._preprocess(rgb), rois, c.refiner_size)
-        maps = self._backbone(patches, "refiner", c.norm, 64.0 * c.pixel_scale)
+        maps = self._backbone(patches, "refiner", c.norm, 64 / self._flavour.std[0])
         logits = refiner.segment(maps, c.refiner_channels)
         logits = tf.reshape(logits, [-1, tf.shape(rois)[1], *logits.shape[1:]])
         return tf.keras.Model({"rgb": rgb, "rois": rois}, logits, name="refiner")
@@ -250,20 +271,54 @@ class Network(tf.Module):
         if c.use_flow:
             inputs["flow"] = tf.keras.Input([None, *self.image_size, 2], name="flow")
         features = self.features({k: v for k, v in inputs.items() if k != "size"})
-        outputs = self._instances(features, inputs["size"], settings)
-        outputs["detections"]["masks"] = self._masks(inputs["rgb"], features, outputs["detections"])
+        outputs = self._instances(inputs["rgb"], features, inputs["size"], settings)
         return tf.keras.Model(inputs, outputs, name="a2d_tf")
 
-    def _instances(self, features, size, settings):
+    def key_frame(self, settings):
+        """`inference` from where the towers end: a video's frames pass them once, not 2L + 1 times.
+
+        Args:
+          settings: an InferenceConfig, as for `inference`.
+
+        Returns:
+          a Keras model {actor, rgb, flow: lists P2..P5 of [B, 2L + 1, h, w, C], size int32 [B, 2],
+          image uint8 [B, 2L + 1, H, W, 3]} -> the outputs of `inference`. `rgb` is there with an
+          action branch's own top-down, `flow` with the flow stream, `image` with the refiner.
+        """
+        c = self.config
+        names = {"actor": True, "rgb": c.action_topdown == "separate", "flow": c.use_flow}
+        pyramids = {name: self._pyramid(frames=c.frames) for name, there in names.items() if there}
+        size = tf.keras.Input([2], dtype=tf.int32, name="size")
+        inputs = {**pyramids, "size": size}
+        if self.refiner is not None:
+            inputs["image"] = tf.keras.Input([c.frames, *self.image_size, 3], dtype=tf.uint8)
+        features = self._look({"rgb": pyramids["actor"], **pyramids})
+        outputs = self._instances(inputs.get("image"), features, size, settings)
+        return tf.keras.Model(inputs, outputs, name="key_frame")
+
+    def _instances(self, rgb, features, size, settings):
+        """From `features` to the outputs of `inference`; `rgb` is the clip, for the refiner."""
         rois, valid = Propose(
-            self.anchors, settings.proposals_before_nms, settings.test_proposals, name="proposals"
+            self.anchors,
+            self.rpn_coder,
+            settings.proposals_before_nms,
+            settings.test_proposals,
+            name="proposals",
         )([features["rpn_logits"], features["rpn_deltas"], size])
         outputs = self.roi_heads(
             {"actor": features["actor"], "action": features["action"], "rois": rois}
         )
         table, detections = Instances(
-            self.labels, self.config.label_mode, settings, name="instances"
+            self.labels, self.config.label_mode, self.head_coder, settings, name="instances"
         )([outputs, rois, valid, size])
+        # The mask head is the dearest: it sees the rows that are in use, yet never an empty batch.
+        used = tf.maximum(tf.reduce_max(detections["num_detections"]), 1)
+        rows = {name: detections[name][:, :used] for name in ("boxes", "class")}
+        masks = self._masks(rgb, features, rows)
+        masks = tf.pad(masks, [[0, 0], [0, settings.max_detections - used], [0, 0], [0, 0]])
+        detections["masks"] = tf.ensure_shape(
+            masks, [None, settings.max_detections, MASK_SIZE, MASK_SIZE]
+        )
         return {"rois": rois, "valid": valid, "table": table, "detections": detections}
 
     def _masks(self, rgb, features, detections):
@@ -272,7 +327,7 @@ class Network(tf.Module):
         if self.mask_head is not None:
             logits = self.mask_head({"actor": features["actor"], "rois": boxes})
             return inference.own_masks(logits, detections["class"])
-        shape = [-1, boxes.shape[1], MASK_SIZE, MASK_SIZE]
+        shape = [-1, tf.shape(boxes)[1], MASK_SIZE, MASK_SIZE]
         if self.refiner is not None:
             logits = self.refiner({"rgb": rgb[:, tf.shape(rgb)[1] // 2], "rois": boxes})
             flat = tf.reshape(logits, [-1, *logits.shape[2:]])

@@ -1,7 +1,8 @@
 """Bottleneck ResNets (He et al. 2016), the backbone of both streams (paper, sections 3.1 and 3.2).
 
 One builder serves every layout of public weights: the stride may sit on the first 1x1 convolution
-(the original, matterport, keras.applications, detectron2) or on the 3x3 (torchvision).
+(the original, matterport, keras.applications, detectron2) or on the 3x3 (torchvision), and strided
+windows may be padded TensorFlow's way (matterport) or PyTorch's (the others).
 """
 
 import math
@@ -65,6 +66,8 @@ class ConvNorm(tf.keras.layers.Layer):
     normal law of the `stddev` given. `gain` is gamma's start under `frozen_bn`.
     """
 
+    rectify = staticmethod(tf.nn.relu)
+
     def __init__(self, filters, size, strides=1, norm="none", relu=True, epsilon=1e-5,
                  padding="same", stddev=None, gain=1.0, **kwargs):  # fmt: skip
         super().__init__(**kwargs)
@@ -102,21 +105,33 @@ class ConvNorm(tf.keras.layers.Layer):
             kernel, bias = kernel * scale, self.beta - self.mean * scale
         elif self.norm == "none":
             bias = self.bias
-        x = tf.nn.conv2d(x, kernel, self.strides, self.padding)
+        x = self.convolve(x, kernel)
         if bias is not None:
             x = tf.nn.bias_add(x, bias)
         elif self.norm == "bn":
             x = self.normalise(x, training=training)
         else:
             x = self.normalise(x)
-        return tf.nn.relu(x) if self.relu else x
+        return self.rectify(x) if self.relu else x
+
+    def convolve(self, x, kernel):
+        return tf.nn.conv2d(x, kernel, self.strides, self.padding)
 
 
-def _bottleneck(x, width, strides, norm, epsilon, stride_in_1x1, gain, name):
+def _pad(x, padding):
+    """The map before a strided 3x3 window, and the padding that is then left to the window."""
+    if padding == "symmetric":
+        return tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), "valid"
+    return x, padding
+
+
+def _bottleneck(x, width, strides, norm, epsilon, stride_in_1x1, padding, gain, name):
     """1x1, 3x3, 1x1 with a shortcut; projected where the shape changes."""
     first, second = (strides, 1) if stride_in_1x1 else (1, strides)
     y = ConvNorm(width, 1, first, norm, epsilon=epsilon, name=f"{name}_conv1")(x)
-    y = ConvNorm(width, 3, second, norm, epsilon=epsilon, name=f"{name}_conv2")(y)
+    y, padding = (y, "same") if second == 1 else _pad(y, padding)
+    y = ConvNorm(width, 3, second, norm, epsilon=epsilon, padding=padding,
+                 name=f"{name}_conv2")(y)  # fmt: skip
     y = ConvNorm(4 * width, 1, 1, norm, relu=False, epsilon=epsilon, gain=gain,
                  name=f"{name}_conv3")(y)  # fmt: skip
     if strides != 1 or x.shape[-1] != 4 * width:
@@ -126,7 +141,7 @@ def _bottleneck(x, width, strides, norm, epsilon, stride_in_1x1, gain, name):
 
 
 def resnet(x, backbone, width_multiplier=1.0, norm="frozen_bn", stride_in_1x1=True, epsilon=1e-5,
-           stem_norm=None, deviation=1.0, name="resnet"):  # fmt: skip
+           padding="same", stem_norm=None, deviation=1.0, name="resnet"):  # fmt: skip
     """Feature maps C2..C5 of an image batch.
 
     Args:
@@ -136,6 +151,8 @@ def resnet(x, backbone, width_multiplier=1.0, norm="frozen_bn", stride_in_1x1=Tr
       norm: one of NORMS.
       stride_in_1x1: whether a stage strides in its first 1x1 or in its 3x3 convolution.
       epsilon: of the normalisation; part of the weights.
+      padding: of strided 3x3 windows, the stem's pooling among them: 'same' or 'symmetric'; part of
+        the weights. (TensorFlow's 'same' puts nothing before an even side and one pixel after it.)
       stem_norm: another norm for the stem, where given.
       deviation: typical size of the input's values. A frozen norm normalises nothing, so its start
         must see to it that activations begin near one: it divides by the deviation in the stem,
@@ -151,12 +168,14 @@ def resnet(x, backbone, width_multiplier=1.0, norm="frozen_bn", stride_in_1x1=Tr
     x = tf.pad(x, [[0, 0], [3, 3], [3, 3], [0, 0]])
     x = ConvNorm(width, 7, 2, stem_norm or norm, epsilon=epsilon, padding="valid",
                  gain=1 / deviation, name=f"{name}_stem")(x)  # fmt: skip
-    x = tf.keras.layers.MaxPooling2D(3, 2, padding="same", name=f"{name}_pool")(x)
+    # After the ReLU, where a padding of zeros is as good as none.
+    x, pooling = _pad(x, padding)
+    x = tf.keras.layers.MaxPooling2D(3, 2, padding=pooling, name=f"{name}_pool")(x)
     maps = []
     for stage, blocks in enumerate(BLOCKS[backbone]):
         for block in range(blocks):
             strides = 2 if block == 0 and stage > 0 else 1
-            x = _bottleneck(x, width * 2**stage, strides, norm, epsilon, stride_in_1x1,
+            x = _bottleneck(x, width * 2**stage, strides, norm, epsilon, stride_in_1x1, padding,
                             blocks**-0.5, f"{name}_c{stage + 2}_b{block}")  # fmt: skip
         maps.append(x)
     return maps

@@ -2,8 +2,13 @@
 
 Areas are (y2 - y1) * (x2 - x1), with no +1 anywhere. The coder is the one of Faster R-CNN
 (Ren et al. 2015), with deltas in the order (dy, dx, dh, dw).
+
+matterport's weights were trained on *inclusive* boxes, whose (y2, x2) are the last pixel inside:
+it divides (y1, x1, y2 - 1, x2 - 1) by (H - 1, W - 1). Its coder, clipping to 0..1 and overlaps
+scale with the axes, so they need the shift by one pixel, but no division.
 """
 
+import dataclasses
 import math
 
 import tensorflow as tf
@@ -34,40 +39,73 @@ def iou(a, b):
     return tf.math.divide_no_nan(inner, union)
 
 
-def _centre_size(boxes):
-    size = boxes[..., 2:] - boxes[..., :2]
-    return boxes[..., :2] + 0.5 * size, size
+def to_inclusive(boxes):
+    """Half-open boxes [..., 4] as boxes that end at their last pixel."""
+    return boxes - tf.constant([0.0, 0.0, 1.0, 1.0])
 
 
-def encode(boxes, anchors, weights):
-    """Deltas [..., 4] that carry anchors [..., 4] to boxes [..., 4].
+def from_inclusive(boxes):
+    """The inverse of `to_inclusive`."""
+    return boxes + tf.constant([0.0, 0.0, 1.0, 1.0])
 
-    (dy, dx) = (centre - anchor centre) / anchor size * weights[:2] and
-    (dh, dw) = log(size / anchor size) * weights[2:], sizes floored at one hundredth of a pixel.
+
+@dataclasses.dataclass(frozen=True)
+class BoxCoder:
+    """Boxes as deltas (dy, dx, dh, dw) on anchors; boxes and anchors are half-open on either side.
+
+    Attributes:
+      weights: factors on the deltas.
+      inclusive: whether centres and sizes are those of inclusive boxes.
+      max_log_scale: dh and dw are clamped there in decoding, so that boxes stay finite.
     """
-    centre, size = _centre_size(boxes)
-    anchor_centre, anchor_size = _centre_size(anchors)
-    size, anchor_size = tf.maximum(size, 0.01), tf.maximum(anchor_size, 0.01)
-    shift = (centre - anchor_centre) / anchor_size
-    scale = tf.math.log(size / anchor_size)
-    return tf.concat([shift, scale], axis=-1) * tf.constant(weights, tf.float32)
+
+    weights: tuple
+    inclusive: bool = False
+    max_log_scale: float = MAX_LOG_SCALE
+
+    def encode(self, boxes, anchors):
+        """Deltas [..., 4] that carry anchors [..., 4] to boxes [..., 4].
+
+        (dy, dx) = (centre - anchor centre) / anchor size * weights[:2] and
+        (dh, dw) = log(size / anchor size) * weights[2:], sizes floored at a hundredth of a pixel.
+        """
+        centre, size = self._centre_size(boxes)
+        anchor_centre, anchor_size = self._centre_size(anchors)
+        size, anchor_size = tf.maximum(size, 0.01), tf.maximum(anchor_size, 0.01)
+        shift = (centre - anchor_centre) / anchor_size
+        scale = tf.math.log(size / anchor_size)
+        return tf.concat([shift, scale], axis=-1) * tf.constant(self.weights, tf.float32)
+
+    def decode(self, deltas, anchors):
+        """Boxes [..., 4] from deltas [..., 4] on anchors [..., 4]: the inverse of `encode`."""
+        deltas = deltas / tf.constant(self.weights, tf.float32)
+        anchor_centre, anchor_size = self._centre_size(anchors)
+        centre = anchor_centre + deltas[..., :2] * anchor_size
+        half = 0.5 * anchor_size * tf.exp(tf.minimum(deltas[..., 2:], self.max_log_scale))
+        return self.to_half_open(tf.concat([centre - half, centre + half], axis=-1))
+
+    def from_half_open(self, boxes):
+        """Half-open boxes as this coder sees boxes."""
+        return to_inclusive(boxes) if self.inclusive else boxes
+
+    def to_half_open(self, boxes):
+        """The inverse of `from_half_open`."""
+        return from_inclusive(boxes) if self.inclusive else boxes
+
+    def _centre_size(self, boxes):
+        boxes = self.from_half_open(boxes)
+        size = boxes[..., 2:] - boxes[..., :2]
+        return boxes[..., :2] + 0.5 * size, size
 
 
-def decode(deltas, anchors, weights):
-    """Boxes [..., 4] from deltas [..., 4] on anchors [..., 4]: the inverse of `encode`.
+def clip(boxes, size, inclusive=False):
+    """Clip boxes [B, ..., 4] to the frames' sizes [B, 2] (height, width).
 
-    Log scales are clamped at log(1000 / 16), so that the result stays finite.
+    A box outside becomes empty; with `inclusive` it keeps the frame's last pixel, or its first.
     """
-    deltas = deltas / tf.constant(weights, tf.float32)
-    anchor_centre, anchor_size = _centre_size(anchors)
-    centre = anchor_centre + deltas[..., :2] * anchor_size
-    half = 0.5 * anchor_size * tf.exp(tf.minimum(deltas[..., 2:], MAX_LOG_SCALE))
-    return tf.concat([centre - half, centre + half], axis=-1)
-
-
-def clip(boxes, size):
-    """Clip boxes [B, ..., 4] to the frames' sizes [B, 2] (height, width)."""
     size = tf.cast(size, boxes.dtype)
     limit = tf.concat([size, size], axis=-1)
     limit = tf.reshape(limit, [-1] + [1] * (boxes.shape.rank - 2) + [4])
+    if inclusive:
+        return from_inclusive(tf.clip_by_value(to_inclusive(boxes), 0.0, limit - 1.0))
     return tf.clip_by_value(boxes, 0.0, limit)

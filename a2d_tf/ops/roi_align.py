@@ -13,7 +13,7 @@ So the map is first padded by its own edge, by one, and boxes move by one with i
 ROIAlign "v2, aligned" with sampling ratio 2; average pooling 2x2 gives the n x n cells.
 
 `legacy` is matterport's flavour, which its published weights want: one corner-aligned sample a
-cell, boxes normalised as (y1, x1, y2 - 1, x2 - 1) / (H - 1, W - 1), levels rounded.
+cell, boxes normalised as (y1, x1, y2 - 1, x2 - 1) / (H - 1, W - 1) of the image, levels rounded.
 """
 
 import tensorflow as tf
@@ -41,17 +41,17 @@ def assign_levels(boxes, num_levels, flavour="aligned", image_size=None):
     else:
         scale = 224.0
     side = tf.sqrt(tf.maximum(box_ops.area(boxes), 1e-12))
+    octaves = tf.math.log(side / scale) / tf.math.log(2.0)
     # The small addend keeps a side of exactly 224 / 2**k on its own level in float32.
-    level = 4.0 + tf.math.log(side / scale) / tf.math.log(2.0)
-    level = tf.round(level) if flavour == "legacy" else tf.floor(level + 1e-6)
-    return tf.cast(tf.clip_by_value(level - 2.0, 0.0, num_levels - 1.0), tf.int32)
+    octaves = tf.round(octaves) if flavour == "legacy" else tf.floor(octaves + 1e-6)
+    return tf.cast(tf.clip_by_value(octaves + 2.0, 0.0, num_levels - 1.0), tf.int32)
 
 
 def legacy_normalise(boxes, image_size):
     """Half-open pixel boxes [..., 4] in matterport 2.1's coordinates of 0..1."""
     height, width = image_size
     scale = tf.constant([height - 1, width - 1, height - 1, width - 1], tf.float32)
-    return (boxes - tf.constant([0.0, 0.0, 1.0, 1.0])) / scale
+    return box_ops.to_inclusive(boxes) / scale
 
 
 def crop(features, boxes, box_indices, samples):

@@ -1,0 +1,217 @@
+"""An oracle: matterport's Mask R-CNN written out in plain Keras and numpy, to save and compare.
+
+Layers carry matterport's names, so that Keras itself lays the file out as matterport's is.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+KL = tf.keras.layers
+MEAN = np.float32([123.7, 116.8, 103.9])
+ANCHORS = 3
+
+
+def _norm(name):
+    return KL.BatchNormalization(epsilon=1e-3, name=name)
+
+
+def _block(x, filters, stage, letter, strides, project):
+    def conv(x, filters, size, branch, strides=1):
+        x = KL.Conv2D(
+            filters, size, strides, padding="same", name=f"res{stage}{letter}_branch{branch}"
+        )(x)
+        return _norm(f"bn{stage}{letter}_branch{branch}")(x)
+
+    y = KL.ReLU()(conv(x, filters, 1, "2a", strides))
+    y = KL.ReLU()(conv(y, filters, 3, "2b"))
+    y = conv(y, 4 * filters, 1, "2c")
+    if project:
+        x = conv(x, 4 * filters, 1, "1", strides)
+    return KL.ReLU()(KL.Add()([y, x]))
+
+
+def rpn_model(sizes):
+    x = tf.keras.Input([None, None, sizes.pyramid])
+    hidden = KL.Conv2D(
+        sizes.proposals, 3, padding="same", activation="relu", name="rpn_conv_shared"
+    )(x)
+    logits = KL.Conv2D(2 * ANCHORS, 1, name="rpn_class_raw")(hidden)
+    deltas = KL.Conv2D(4 * ANCHORS, 1, name="rpn_bbox_pred")(hidden)
+    return tf.keras.Model(
+        x, [KL.Reshape([-1, 2])(logits), KL.Reshape([-1, 4])(deltas)], name="rpn_model"
+    )
+
+
+def build(sizes, blocks):
+    """One Keras model of everything that learns: (image, cells 7x7, cells 14x14) -> dict."""
+    image = tf.keras.Input([None, None, 3])
+    x = KL.ZeroPadding2D(3)(image)
+    x = KL.ReLU()(_norm("bn_conv1")(KL.Conv2D(sizes.width, 7, 2, name="conv1")(x)))
+    x = KL.MaxPooling2D(3, 2, padding="same")(x)
+    maps = []
+    for stage, count in enumerate(blocks, 2):
+        for block in range(count):
+            strides = 2 if block == 0 and stage > 2 else 1
+            x = _block(
+                x, sizes.width * 2 ** (stage - 2), stage, chr(97 + block), strides, block == 0
+            )
+        maps.append(x)
+    top, pyramid = None, []
+    for level in (5, 4, 3, 2):
+        lateral = KL.Conv2D(sizes.pyramid, 1, name=f"fpn_c{level}p{level}")(maps[level - 2])
+        top = lateral if top is None else KL.Add()([KL.UpSampling2D(2)(top), lateral])
+        pyramid.insert(0, KL.Conv2D(sizes.pyramid, 3, padding="same", name=f"fpn_p{level}")(top))
+    pyramid.append(KL.MaxPooling2D(1, 2)(pyramid[-1]))
+    rpn = rpn_model(sizes)
+    pairs = [rpn(level) for level in pyramid]
+    logits, deltas = (KL.Concatenate(axis=1)(list(x)) for x in zip(*pairs))
+
+    classes, each = sizes.classes + 1, KL.TimeDistributed
+    cells = tf.keras.Input([None, 7, 7, sizes.pyramid])
+    x = each(KL.Conv2D(sizes.head, 7), name="mrcnn_class_conv1")(cells)
+    x = KL.ReLU()(each(_norm(None), name="mrcnn_class_bn1")(x))
+    x = each(KL.Conv2D(sizes.head, 1), name="mrcnn_class_conv2")(x)
+    x = KL.ReLU()(each(_norm(None), name="mrcnn_class_bn2")(x))
+    x = KL.Reshape([-1, sizes.head])(x)
+    scores = each(KL.Dense(classes), name="mrcnn_class_logits")(x)
+    boxes = each(KL.Dense(4 * classes), name="mrcnn_bbox_fc")(x)
+
+    large = tf.keras.Input([None, 14, 14, sizes.pyramid])
+    x = large
+    for number in range(1, 5):
+        x = each(KL.Conv2D(sizes.mask, 3, padding="same"), name=f"mrcnn_mask_conv{number}")(x)
+        x = KL.ReLU()(each(_norm(None), name=f"mrcnn_mask_bn{number}")(x))
+    x = each(KL.Conv2DTranspose(sizes.mask, 2, 2, activation="relu"), name="mrcnn_mask_deconv")(x)
+    masks = each(KL.Conv2D(classes, 1, activation="sigmoid"), name="mrcnn_mask")(x)
+    return tf.keras.Model(
+        [image, cells, large],
+        {"pyramid": pyramid, "rpn_logits": logits, "rpn_deltas": deltas,
+         "class_probabilities": tf.nn.softmax(scores), "box_deltas": boxes, "masks": masks},
+    )  # fmt: skip
+
+
+def randomise(model, seed=0):
+    """Random weights and statistics, of a size that keeps activations near one."""
+    rng = np.random.default_rng(seed)
+    for v in model.weights:
+        name, shape = v.name.split("/")[-1], v.shape
+        if "kernel" in name:
+            fan = np.prod(shape[:-1]) if len(shape) > 2 else shape[0]
+            value = rng.normal(0, fan**-0.5, shape) / (64 if v.name.startswith("conv1/") else 1)
+        elif "variance" in name or "gamma" in name:
+            value = rng.uniform(0.5, 1.5, shape)
+        else:
+            value = rng.normal(0, 0.2, shape)
+        v.assign(value)
+
+
+def anchors(size, sides):
+    """Anchors in coordinates of 0..1: [A, 4]."""
+    made = []
+    for side, stride in zip(sides, (4, 8, 16, 32, 64)):
+        for y in range(0, size, stride):
+            for x in range(0, size, stride):
+                for ratio in (0.5, 1, 2):
+                    h, w = side / ratio**0.5, side * ratio**0.5
+                    made.append([y - h / 2, x - w / 2, y + h / 2, x + w / 2])
+    return normalised(np.array(made), size)
+
+
+def normalised(boxes, size):
+    return (boxes - [0, 0, 1, 1]) / (size - 1)
+
+
+def apply(boxes, deltas):
+    """Deltas (already times .1, .1, .2, .2) on boxes of 0..1."""
+    h, w = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    y = boxes[:, 0] + h / 2 + deltas[:, 0] * h
+    x = boxes[:, 1] + w / 2 + deltas[:, 1] * w
+    h, w = h * np.exp(deltas[:, 2]), w * np.exp(deltas[:, 3])
+    return np.stack([y - h / 2, x - w / 2, y + h / 2, x + w / 2], axis=1)
+
+
+def suppress(boxes, scores, most, threshold):
+    """Indices that a greedy suppression keeps, best first."""
+    kept = []
+    for i in np.argsort(-scores, kind="stable"):
+        for j in kept:
+            y1, x1 = np.maximum(boxes[i, :2], boxes[j, :2])
+            y2, x2 = np.minimum(boxes[i, 2:], boxes[j, 2:])
+            inner = max(y2 - y1, 0) * max(x2 - x1, 0)
+            areas = [(b[2] - b[0]) * (b[3] - b[1]) for b in (boxes[i], boxes[j])]
+            if min(areas) > 0 and inner / (sum(areas) - inner) > threshold:
+                break
+        else:
+            kept.append(i)
+        if len(kept) == most:
+            break
+    return kept
+
+
+def propose(logits, deltas, size, sides, count):
+    """Proposals [count, 4] of 0..1, zeros behind the last."""
+    scores = (np.exp(logits) / np.exp(logits).sum(-1, keepdims=True))[:, 1]
+    boxes = apply(anchors(size, sides), deltas * [0.1, 0.1, 0.2, 0.2])
+    best = np.argsort(-scores, kind="stable")[:6000]
+    boxes = np.clip(boxes[best], 0, 1)
+    kept = suppress(boxes, scores[best], count, 0.7)
+    return np.pad(boxes[kept], [(0, count - len(kept)), (0, 0)])
+
+
+def crop(pyramid, boxes, cells, size):
+    """One corner-aligned bilinear sample a cell, zeros outside: [N, cells, cells, C]."""
+    made = []
+    for box in boxes:
+        side = np.sqrt((box[2] - box[0]) * (box[3] - box[1]))
+        octave = np.log2(max(side, 1e-9) / (224 / size))
+        level = int(np.clip(4 + np.round(octave), 2, 5))
+        feature = pyramid[level - 2][0]
+        height, width, _ = feature.shape
+
+        def weights(first, last, length):
+            places = (first + (last - first) * np.arange(cells) / (cells - 1)) * (length - 1)
+            near = np.maximum(0, 1 - np.abs(places[:, None] - np.arange(length)))
+            return near * ((places >= 0) & (places <= length - 1))[:, None]
+
+        rows, columns = weights(box[0], box[2], height), weights(box[1], box[3], width)
+        made.append(np.einsum("ih,hwc,jw->ijc", rows, feature, columns))
+    return np.array(made, np.float32)
+
+
+def run(model, canvas, window, sides, count, least_score):
+    """Every stage of the network on a canvas uint8 [S, S, 3]: the arrays of check.npz."""
+    size = canvas.shape[0]
+    channels, classes = model.inputs[1].shape[-1], model.output["masks"].shape[-1]
+
+    def stage(cells, large):
+        inputs = [(canvas - MEAN)[None], cells[None], large[None]]
+        return {name: [y.numpy() for y in x] if isinstance(x, list) else x.numpy()
+                for name, x in model(inputs, training=False).items()}  # fmt: skip
+
+    none = np.zeros([1, 7, 7, channels], "f"), np.zeros([1, 14, 14, channels], "f")
+    first = stage(*none)
+    pyramid = first["pyramid"]
+    made = {f"P{level}": x for level, x in enumerate(pyramid, 2)}
+    made.update(rpn_logits=first["rpn_logits"], rpn_deltas=first["rpn_deltas"])
+    rois = propose(first["rpn_logits"][0], first["rpn_deltas"][0], size, sides, count)
+    made["proposals"] = rois[None]
+    heads = stage(crop(pyramid, rois, 7, size), none[1])
+    made["class_probabilities"] = heads["class_probabilities"]
+    made["box_deltas"] = heads["box_deltas"].reshape(1, count, classes, 4)
+
+    probabilities, deltas = made["class_probabilities"][0], made["box_deltas"][0]
+    best, rows = probabilities.argmax(1), np.arange(count)
+    boxes = apply(rois, deltas[rows, best] * [0.1, 0.1, 0.2, 0.2])
+    low, high = normalised(np.array(window), size).reshape(2, 2)
+    boxes = np.clip(boxes, np.tile(low, 2), np.tile(high, 2))
+    scores = probabilities.max(1)
+    kept = []
+    for number in range(1, classes):
+        mine = np.flatnonzero((best == number) & (scores >= least_score))
+        kept += list(mine[suppress(boxes[mine], scores[mine], 100, 0.3)])
+    kept = sorted(kept, key=lambda i: (-scores[i], i))[:100]
+    found = np.zeros([100, 6])
+    found[: len(kept)] = np.column_stack([boxes[kept], best[kept], scores[kept]])
+    made["detections"] = found[None]
+    made["masks"] = stage(none[0], crop(pyramid, found[:, :4], 14, size))["masks"]
+    return made

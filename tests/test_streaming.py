@@ -1,0 +1,342 @@
+"""Streaming: the answers of the sliding clip, from backbones that see each frame once."""
+
+import functools
+import json
+import pathlib
+import subprocess
+import sys
+import threading
+import weakref
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tiny_network
+from a2d_files import grey_frames, moving_frames
+
+from a2d_tf import serving, streaming, video
+from a2d_tf.config import InferenceConfig
+from a2d_tf.data import convert
+from a2d_tf.data.flow import Flow, fit, resize_frame
+from a2d_tf.data.release import Release
+from a2d_tf.labels import A2D
+
+SETTINGS = InferenceConfig(
+    test_proposals=30, proposals_before_nms=200, max_detections=8, score_threshold=0.2
+)
+SEPARATE = (("action_topdown", "separate"), ("use_mask", False), ("use_refiner", True),
+            ("refiner_size", 32), ("refiner_channels", 8))  # fmt: skip
+LEGACY = (("roi_align", "legacy"), ("label_mode", "cartesian"))
+
+
+@functools.cache
+def served(layers, use_flow, *more):
+    """A ServedNetwork whose instances differ from frame to frame."""
+    network = tiny_network.make(
+        temporal_layers=layers, use_flow=use_flow, anchor_sizes="24,32,48,56,64", **dict(more)
+    )
+    factors = {"actor_logits": 20.0, "action_logits": 4.0, "mask_logits": 30.0}
+    for weight in network.variables:
+        for name, factor in factors.items():
+            if name in weight.name and "kernel" in weight.name:
+                weight.assign(weight * factor)
+    return network, serving.ServedNetwork(network, SETTINGS)
+
+
+def facts(network, stride=1):
+    return {
+        "frames": network.config.frames, "use_flow": network.config.use_flow,
+        "clip_stride": stride, "flow_method": "dis", "image_height": 64, "image_width": 96,
+        "labels": json.loads(A2D.to_json()),
+    }  # fmt: skip
+
+
+def scene(count, height=64, width=90):
+    """A texture that moves, with one block that changes with every frame."""
+    frames = np.stack(moving_frames(count, height, width, 3))
+    colours = np.random.default_rng(1).integers(0, 256, (count, 3), np.uint8)
+    frames[:, 20:50, 30:70] = frames[:, 20:50, 30:70] // 2 + colours[:, None, None] // 2
+    return list(frames)
+
+
+class Recorder:
+    """A predictor that keeps what the network itself says."""
+
+    def __init__(self, frame, key_frame, known):
+        self.facts, self.calls, self.said = known, 0, []
+        self._predictor = serving.Predictor(frame, self._keep, known)
+        self._key_frame = key_frame
+
+    def _keep(self, **inputs):
+        outputs = self._key_frame(**inputs)
+        self.said.append({name: x.numpy() for name, x in outputs.items()})
+        return outputs
+
+    def frame(self, rgb, flow):
+        self.calls += 1
+        return self._predictor.frame(rgb, flow)
+
+    def key_frame(self, frames, size):
+        return self._predictor.key_frame(frames, size)
+
+
+def stream(model, frames, known):
+    """(what the network says of every frame, the recorder)."""
+    recorder = Recorder(
+        model.frame, lambda size, **window: model.key_frame(window, size), known
+    )  # fmt: skip
+    shown = [native for native, _ in streaming.answers(recorder, iter(frames))]
+    assert len(shown) == len(frames) and all(a is b for a, b in zip(shown, frames))
+    return recorder.said, recorder
+
+
+def slide(model, frames, known):
+    """The answers of the clip of every frame, made as records are."""
+    between, count = Flow("dis"), len(frames)
+    flows = [np.zeros((*frames[0].shape[:2], 2), np.float32)]
+    flows += [between(*pair) for pair in zip(frames, frames[1:])]
+    for key in range(1, count + 1):
+        sources, missing = convert.clip_sources(key, known["frames"], known["clip_stride"], count)
+        rgb = np.stack([frames[source - 1] for source in sources])
+        flow = np.stack([flows[s - 1] * (not lost) for s, lost in zip(sources, missing)])
+        yield {name: x.numpy() for name, x in model.serve(rgb[None], flow[None]).items()}
+
+
+def assert_equal(said, expected):
+    assert set(said) == set(expected)
+    number = int(expected["num_detections"][0])
+    for name, value in expected.items():
+        if np.issubdtype(value.dtype, np.integer):
+            np.testing.assert_array_equal(said[name], value, err_msg=name)
+        else:
+            np.testing.assert_allclose(said[name], value, rtol=1e-6, atol=1e-5, err_msg=name)
+    return number
+
+
+@pytest.mark.parametrize(
+    "layers, stride, use_flow, more",
+    [
+        (0, 1, True, ()), (1, 1, True, ()), (1, 2, True, ()), (2, 1, True, ()), (2, 2, True, ()),
+        (0, 1, False, ()), (1, 1, False, ()), (1, 1, True, SEPARATE), (1, 2, False, LEGACY),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("count", [7, 2, 1])
+def test_every_frame_has_the_answer_of_its_clip(layers, stride, use_flow, more, count):
+    network, model = served(layers, use_flow, *more)
+    frames, known = scene(count), facts(network, stride)
+    said, recorder = stream(model, frames, known)
+    expected = list(slide(model, frames, known))
+    assert len(said) == len(expected) == count == recorder.calls
+    assert sum(assert_equal(*pair) for pair in zip(said, expected)) > 0
+    assert any(outputs["label_map"].any() for outputs in expected)
+
+
+def test_the_answer_depends_on_neighbours_and_flow():
+    network, model = served(1, True)
+    frames = scene(5)
+    said, _ = stream(model, frames, facts(network))
+    for part, third in ((frames[:3], 2), (frames[2:], 0)):  # without its future, or its past
+        alone = stream(model, part, facts(network))[0][third]
+        assert np.abs(alone["action_scores"] - said[2]["action_scores"]).max() > 1e-4
+        np.testing.assert_allclose(alone["actor_scores"], said[2]["actor_scores"], atol=1e-5)
+
+
+def test_key_frames_know_no_backbone_and_nothing_is_traced_twice():
+    network, model = served(1, True)
+    for height, width in ((64, 90), (64, 90), (100, 130)):
+        frames = [resize_frame(f, *fit(height, width, 64, 96)) for f in scene(3, height, width)]
+        stream(model, frames, facts(network))
+    assert model.frame.experimental_get_tracing_count() == 1
+    assert model.key_frame.experimental_get_tracing_count() == 1
+    used = {v.ref() for v in model.key_frame.get_concrete_function().graph.variables}
+    towers = {v.ref() for v in network.towers.variables}
+    assert used and towers and not used & towers
+
+
+def test_the_same_video_has_the_same_answers():
+    network, model = served(1, True)
+    first, second = (stream(model, scene(4), facts(network))[0] for _ in range(2))
+    for a, b in zip(first, second):
+        for name in a:
+            np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+def test_answers_are_those_of_the_records_clips(mini_records):
+    network, model = served(2, True)
+    release = Release(pathlib.Path(mini_records.directory).parent / "Release")
+    settings = convert.Settings(image_height=64, image_width=96, clip_frames=5, shard_videos=2)
+    shown = release.videos[0]
+    frames = list(video.Reader(release.frames_path(shown.vid)))
+    recorder = Recorder(
+        model.frame, lambda size, **window: model.key_frame(window, tf.constant([64, 80])),
+        facts(network),
+    )  # fmt: skip
+    assert len(list(streaming.answers(recorder, frames))) == shown.frames
+    records = list(convert._clips(release, settings, shown, None))
+    assert len(records) >= 3
+    for record in records:
+        clip = np.stack(record.rgb)[None], np.stack(record.flow)[None]
+        expected = {name: x.numpy() for name, x in model.serve(*clip).items()}
+        assert_equal(recorder.said[record.frame - 1], expected)
+
+
+class Fake:
+    """A predictor of grey levels and flow, with a field of 2L + 1 frames."""
+
+    def __init__(self, length=3, stride=1, **more):
+        self.facts = dict(frames=length, clip_stride=stride, flow_method="dis", use_flow=True,
+                          image_height=64, image_width=96)  # fmt: skip
+        self.facts.update(more)
+
+    def frame(self, rgb, flow):
+        return {"actor_p2": rgb, "flow_p2": flow}
+
+    def key_frame(self, frames, size):
+        return frames
+
+
+@pytest.mark.parametrize(
+    "length, stride, count, sources",
+    [
+        (3, 1, 4, [[1, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 4]]),
+        (3, 2, 4, [[1, 1, 3], [1, 2, 4], [1, 3, 4], [2, 4, 4]]),
+        (5, 1, 2, [[1, 1, 1, 2, 2], [1, 1, 2, 2, 2]]),
+        (1, 3, 3, [[1], [2], [3]]),
+        (3, 1, 1, [[1, 1, 1]]),
+    ],
+)
+def test_frames_meet_the_neighbours_that_records_hold(length, stride, count, sources):
+    made = list(streaming.answers(Fake(length, stride), grey_frames(count, 64, 96)))
+    assert [[f["actor_p2"][0, 0, 0] // 10 for f in found] for _, found in made] == sources
+    assert [native[0, 0, 0] // 10 for native, _ in made] == list(range(1, count + 1))
+
+
+def test_flow_spans_one_source_frame_and_is_zero_where_a_neighbour_is_missing():
+    frames = moving_frames(4, 64, 96, 3)
+    made = [
+        np.stack([f["flow_p2"] for f in found])
+        for _, found in streaming.answers(Fake(stride=2), frames)
+    ]
+    between = Flow("dis")
+    second, fourth = between(frames[0], frames[1]), between(frames[2], frames[3])
+    assert np.median(second[..., 0]) > 2
+    assert not made[0][:2].any()  # no neighbour, and the first frame itself
+    np.testing.assert_array_equal(made[1], [np.zeros_like(second), second, fourth])
+    assert not made[3][2].any() and made[3][1].any()
+
+
+def test_frames_are_resized_before_their_flow():
+    (_, found), *_ = streaming.answers(Fake(), moving_frames(3, 128, 160, 4))
+    assert found[2]["actor_p2"].shape == (64, 80, 3) and found[2]["flow_p2"].shape == (64, 80, 2)
+    assert np.median(found[2]["flow_p2"][..., 0]) == pytest.approx(2, abs=0.3)
+
+
+def test_network_without_flow_is_spared_its_cost(monkeypatch):
+    monkeypatch.setattr(streaming, "Flow", None)
+    made = list(streaming.answers(Fake(use_flow=False), grey_frames(3, 64, 96)))
+    assert len(made) == 3 and not any(f["flow_p2"].any() for _, found in made for f in found)
+
+
+@pytest.mark.parametrize("length, stride, most", [(1, 1, 1), (3, 1, 3), (3, 2, 5), (5, 2, 9)])
+def test_the_ring_keeps_what_answers_need_and_no_more(length, stride, most):
+    class Pyramids(dict):
+        """A dict that a weak reference can point to."""
+
+    ring, pushed = streaming.Ring(length, stride), []
+    for _ in range(40):
+        made = Pyramids()
+        pushed.append(weakref.ref(made))
+        ring.push(made)
+    del made
+    assert [i for i, made in enumerate(pushed) if made()] == list(range(40 - most, 40))
+
+
+def test_an_endless_video_is_read_two_frames_ahead_of_the_field():
+    made = 0
+
+    def endless():
+        nonlocal made
+        while True:
+            made += 1
+            yield np.zeros((64, 96, 3), np.uint8)
+
+    answers = streaming.answers(Fake(stride=2, use_flow=False), endless())
+    for _ in range(50):
+        next(answers)
+    answers.close()
+    assert made in (52, 53)  # two for the field, and one that the thread prepares
+
+
+def test_the_next_flow_is_computed_while_the_network_works():
+    asked = [threading.Event() for _ in range(5)]
+
+    def frames():
+        for event in asked:
+            event.set()
+            yield np.zeros((64, 96, 3), np.uint8)
+
+    class Waiting(Fake):
+        seen = 0
+
+        def frame(self, rgb, flow):
+            self.seen += 1
+            if self.seen < len(asked):
+                assert asked[self.seen].wait(20), "the next frame comes after this one's network"
+            return super().frame(rgb, flow)
+
+    assert len(list(streaming.answers(Waiting(), frames()))) == 5
+
+
+CLIENT = """
+import collections, sys
+import numpy as np, tensorflow as tf
+given = np.load(sys.argv[2])
+model = tf.saved_model.load(sys.argv[1])
+frame, key_frame = model.signatures["frame"], model.signatures["key_frame"]
+size, results = tf.constant(given["rgb"].shape[1:3]), []
+ring = collections.deque(maxlen=3)
+
+def push(made):
+    ring.append(made)
+    if len(ring) == 3:
+        stacked = {name: tf.stack([f[name] for f in ring], axis=1) for name in made}
+        results.append(key_frame(size=size, **stacked))
+
+for rgb, flow in zip(given["rgb"], given["flow"]):
+    made = frame(rgb=tf.constant(rgb[None]), flow=tf.constant(flow[None]))
+    if not ring:  # the first frame, without flow, is its own neighbour
+        still = {name: x for name, x in made.items() if name.startswith("flow_")}
+        push(made)
+    push(made)
+push({**made, **still})
+assert not any(name.split(".")[0] == "a2d_tf" for name in sys.modules)
+np.savez(sys.argv[3], **{name: np.stack([r[name] for r in results]) for name in results[0]})
+"""
+
+
+def test_tensorflow_alone_streams_an_export_as_it_answers_clips(saved_model, loaded_run, tmp_path):
+    frames, known = scene(4), serving.facts(loaded_run)
+    between = Flow("dis")
+    flows = [np.zeros((64, 90, 2), np.float32)]
+    flows += [between(*pair) for pair in zip(frames, frames[1:])]
+    np.savez(tmp_path / "in.npz", rgb=np.stack(frames), flow=np.stack(flows))
+    subprocess.run(
+        [sys.executable, "-I", "-c", CLIENT, saved_model, tmp_path / "in.npz",
+         tmp_path / "out.npz"],
+        cwd=tmp_path, check=True, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    alone = np.load(tmp_path / "out.npz")
+    clips = tf.saved_model.load(str(saved_model)).signatures[serving.SIGNATURE]
+
+    class Loaded:
+        @staticmethod
+        def serve(rgb, flow):
+            return clips(rgb=tf.constant(rgb), flow=tf.constant(flow))
+
+    own, _ = stream(serving.ServedNetwork(loaded_run.network, loaded_run.config.inference),
+                    frames, known)  # fmt: skip
+    found = 0
+    for i, expected in enumerate(slide(Loaded, frames, known)):
+        found += assert_equal({name: alone[name][i] for name in alone}, expected)
+        assert_equal(own[i], expected)
+    assert found

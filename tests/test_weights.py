@@ -1,0 +1,355 @@
+"""Loading weights: what arrives where, what does not and why, and the runs that start from them."""
+
+import dataclasses
+import functools
+
+import h5py
+import numpy as np
+import pytest
+import tensorflow as tf
+import tiny_network
+
+from a2d_tf import runs, serving
+from a2d_tf.config import Config, LearningConfig, ModelConfig
+from a2d_tf.errors import InputError
+from a2d_tf.labels import A2D, LabelSpace
+from a2d_tf.model import coco, weights
+from a2d_tf.model.network import Network
+from a2d_tf.model.weights import Weights
+
+TINY = dict(norm="frozen_bn", rgb_flavour="matterport", use_flow=False, temporal_layers=0)
+
+
+def random(shape, seed):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+@functools.lru_cache(None)
+def shapes():
+    """{role: shape} of what a file may hold for the tiny network."""
+    network = tiny_network.make(**TINY)
+    named = weights.variables(network).items()
+    return {weights._role(name, "rgb"): list(v.shape) for name, v in named
+            if weights._role(name, "rgb")}  # fmt: skip
+
+
+def imported(parts=("backbone", "fpn", "rpn", "actor", "mask"), flavour="matterport",
+             classes=coco.CLASSES):  # fmt: skip
+    """Weights of a detector with the sizes of tiny_network, every number random."""
+    counts = {"actor/logits": len(classes) + 1, "actor/deltas": 4 * len(classes),
+              "mask/logits": len(classes)}  # fmt: skip
+    tensors = {}
+    for number, (role, shape) in enumerate(shapes().items()):
+        if role.split("/")[0] in parts:
+            last = counts.get(role.rsplit("/", 1)[0], shape[-1])
+            tensors[role] = random([*shape[:-1], last], number)
+    tensors["rpn/background/bias"] = random(3, 0)
+    return Weights(tensors, "matterport", flavour, "resnet14", classes, "abc", "FILE.h5")
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return imported()
+
+
+@pytest.fixture(scope="module")
+def network():
+    return tiny_network.make(**TINY)
+
+
+@pytest.fixture(scope="module")
+def two_streams():
+    return tiny_network.make(norm="frozen_bn", rgb_flavour="matterport", flow_flavour="keras")
+
+
+def values(network):
+    return {name: v.numpy() for name, v in weights.variables(network).items()}
+
+
+def test_every_variable_and_every_tensor_is_accounted_for(detector):
+    network = tiny_network.make(**{**TINY, "use_flow": True, "temporal_layers": 1},
+                                action_topdown="separate", flow_norm="none")  # fmt: skip
+    before = values(network)
+    report = weights.load(network, detector)
+    after = values(network)
+    for name in after:
+        assert (name in report.loaded) != (name in report.initialised)
+    used = {text.split(" ")[0] for text in report.loaded.values()}
+    assert used.isdisjoint(report.skipped) and used | set(report.skipped) == set(detector.tensors)
+    assert report.skipped == {"rpn/background/bias": "the network has no use for it"}
+    for name, role in report.loaded.items():
+        if "(" not in role:
+            np.testing.assert_array_equal(after[name], detector.tensors[role], err_msg=name)
+    for name in set(report.initialised) & set(after):
+        np.testing.assert_array_equal(after[name], before[name], err_msg=name)
+    # All three pyramids start from the one.
+    for pyramid in ("rgb_fpn", "action_fpn", "flow_fpn"):
+        assert report.loaded[f"{pyramid}_c5p5/kernel"] == "fpn/c5p5/kernel"
+    assert report.initialised["flow_resnet_stem/kernel"] == "not of the rgb stream"
+    assert report.initialised["rgb_p2_t0/kernel"] == "no pretrained weights exist for it"
+    assert report.initialised["action_logits/bias"] == "no pretrained weights exist for it"
+
+
+def test_coco_rows_go_to_the_actors(detector, network):
+    report = weights.load(network, detector)
+    after = values(network)
+    # adult, baby, ball, bird, car, cat, dog; detection.md's rows less the background before them
+    rows = [0, 0, 32, 14, 2, 15, 16]
+    for name, width in (("actor_deltas", 4), ("mask_logits", 1), ("actor_logits", 1)):
+        for weight in ("kernel", "bias"):
+            source = detector.tensors[f"{name.replace('_', '/')}/{weight}"]
+            wanted = rows + ([80] if name == "actor_logits" else [])
+            source = source.reshape(*source.shape[:-1], -1, width)[..., wanted, :]
+            made = after[f"{name}/{weight}"]
+            np.testing.assert_array_equal(made, source.reshape(made.shape))
+    assert report.loaded["mask_logits/bias"] == (
+        "mask/logits/bias (adult <- person, baby <- person, ball <- sports ball, bird, car, cat, "
+        "dog)"
+    )
+
+
+def test_an_actor_that_coco_does_not_have_is_initialised_and_listed(detector):
+    labels = LabelSpace(("truck", "robot"), ("moving",), (11, 21))
+    network = Network(tiny_network.config(**TINY), labels)
+    before = values(network)["actor_deltas/kernel"].reshape(-1, 2, 4)
+    report = weights.load(network, detector)
+    after = values(network)["actor_deltas/kernel"].reshape(-1, 2, 4)
+    assert report.initialised["actor_deltas/kernel[robot]"] == "no class of that name"
+    np.testing.assert_array_equal(after[:, 1], before[:, 1])
+    truck = detector.tensors["actor/deltas/kernel"].reshape(-1, 80, 4)[:, 7]
+    np.testing.assert_array_equal(after[:, 0], truck)
+
+
+def test_labels_that_share_no_name_share_no_row(detector):
+    labels = LabelSpace(("robot",), ("moving",), (11,))
+    report = weights.load(Network(tiny_network.config(**TINY), labels), detector)
+    reason = "no class has a name that is known there"
+    assert report.initialised["mask_logits/bias"] == reason
+    assert report.skipped["mask/logits/bias"] == reason
+    assert report.loaded["actor_logits/bias"] == "actor/logits/bias (background)"
+
+
+def test_pairs_take_their_actors_rows(detector):
+    network = tiny_network.make(**TINY, label_mode="cartesian")
+    weights.load(network, detector)
+    bias = values(network)["mask_logits/bias"]
+    assert bias[A2D.codes.index(34)] == detector.tensors["mask/logits/bias"][32]
+    assert bias[A2D.codes.index(79)] == detector.tensors["mask/logits/bias"][16]
+
+
+def test_a_backbone_starts_the_flow_stream(two_streams):
+    report = weights.load(two_streams, imported(["backbone"], "keras", ()), "flow")
+    assert report.loaded["flow_resnet_c5_b0_conv3/gamma"] == "backbone/c5_b0_conv3/gamma"
+    assert report.initialised["flow_fpn_p2/kernel"] == "matterport weights have no fpn"
+    assert report.initialised["rgb_resnet_stem/kernel"] == "not of the flow stream"
+
+
+def test_reports_of_both_streams_join(detector, two_streams):
+    first = weights.load(two_streams, detector)
+    both = first.then(weights.load(two_streams, imported(["backbone"], "keras", ()), "flow"))
+    names = set(weights.variables(two_streams))
+    assert set(both.loaded) | set(both.initialised) == names
+    assert set(both.loaded).isdisjoint(both.initialised)
+    assert {name.split("_")[0] for name in both.initialised} == {"action", "rgb", "flow"}
+    assert not any("resnet" in name or "fpn" in name for name in both.initialised)
+
+
+@pytest.mark.parametrize(
+    "tensors, fields, message",
+    [
+        ({"fpn/p3/bias": None}, {}, "FILE.h5: no tensor fpn/p3/bias, which fills rgb_fpn_p3/bias"),
+        ({"fpn/p3/bias": random(15, 0)}, {}, r"fpn/p3/bias has shape \(15,\), not \(16,\)"),
+        ({"actor/logits/bias": random(80, 0)}, {}, "actor/logits/bias has shape"),
+        ({"rpn/conv/bias": random(8, 0)}, {}, "rpn/conv/bias has shape .*--rpn_channels"),
+        ({}, {"flavour": "keras"}, "weights of --rgb_flavour=keras, but .* has matterport"),
+        ({}, {"backbone": "resnet26"}, "weights of --backbone=resnet26, but .* has resnet14"),
+    ],
+)
+def test_what_does_not_fit_is_named(detector, network, tensors, fields, message):
+    tensors = {**detector.tensors, **tensors}
+    tensors = {role: value for role, value in tensors.items() if value is not None}
+    with pytest.raises(InputError, match=message):
+        weights.load(network, dataclasses.replace(detector, tensors=tensors, **fields))
+
+
+@pytest.mark.parametrize("norm", ["group_norm", "none"])
+def test_batch_norms_need_batch_norms(detector, network, monkeypatch, norm):
+    monkeypatch.setattr(network, "config", dataclasses.replace(network.config, norm=norm))
+    with pytest.raises(InputError, match=f"has --norm={norm}; give --norm=frozen_bn"):
+        weights.load(network, detector)
+
+
+def test_weights_of_which_nothing_fits_stop_the_run(two_streams):
+    with pytest.raises(InputError, match="nothing in it fits"):
+        weights.load(two_streams, imported(["mask"], "keras", ()), "flow")
+
+
+def test_files_that_are_no_imported_weights(detector, tmp_path):
+    path = str(tmp_path / "w.h5")
+    with pytest.raises(InputError, match="no such file; tools/import_weights.py makes one"):
+        Weights.read(path)
+    (tmp_path / "w.h5").write_bytes(b"no weights")
+    with pytest.raises(InputError, match="no file of imported weights"):
+        Weights.read(path)
+    with h5py.File(path, "w") as file:
+        file["conv1/conv1/kernel:0"] = np.ones(3)
+    with pytest.raises(InputError, match="no file of imported weights"):
+        Weights.read(path)
+    detector.write(path)
+    with h5py.File(path, "a") as file:
+        file.attrs["format"] = "2"
+    with pytest.raises(InputError, match="another version"):
+        Weights.read(path)
+    detector.write(path)
+    with h5py.File(path, "a") as file:
+        file.attrs["flavour"] = '"keras"'
+    with pytest.raises(InputError, match="import them again"):
+        Weights.read(path)
+
+
+def learning(**options):
+    return LearningConfig(**options)
+
+
+def test_the_flavour_comes_from_the_file(detector, tmp_path):
+    path = str(tmp_path / "w.h5")
+    detector.write(path)
+    config = Config(learning=learning(init_rgb=path))
+    made = runs.settle(config, {}).model
+    assert (made.rgb_flavour, made.flow_flavour, made.roi_align) == ("matterport", "own", "legacy")
+    given = {"stride_in_1x1": True, "rgb_flavour": "matterport"}
+    same = dataclasses.replace(config, model=ModelConfig(rgb_flavour="matterport"))
+    assert runs.settle(same, given).model == made
+    for name, value in (("rgb_flavour", "keras"), ("roi_align", "aligned"), ("pixel_scale", 0.5),
+                        ("stride_in_1x1", False)):  # fmt: skip
+        other = dataclasses.replace(config, model=ModelConfig(**{name: value}))
+        with pytest.raises(InputError, match=f"--{name}={value} contradicts {path}"):
+            runs.settle(other, {name: value})
+        if name != "rgb_flavour":
+            assert runs.settle(other, {}).model == made
+
+
+def test_own_weights_need_nothing_settled():
+    config = Config(ModelConfig(stride_in_1x1=False, pixel_scale=0.5))
+    assert runs.settle(config, {}) == config
+
+
+LABELS = LabelSpace(("dog", "truck", "cat"), ("running", "none"), (11, 12, 21, 31))
+
+
+@pytest.fixture(scope="module")
+def other_run(tmp_path_factory):
+    """A run of other labels, without temporal layers, of matterport's flavour: (folder, values)."""
+    folder = tmp_path_factory.mktemp("run")
+    options = dict(norm="frozen_bn", rgb_flavour="matterport", temporal_layers=0)
+    config = Config(tiny_network.config(**options))
+    tf.keras.utils.set_random_seed(5)
+    network = Network(config.model, LABELS)
+    config.write(folder / "flags.txt")
+    (folder / "labels.json").write_text(LABELS.to_json())
+    checkpoint = tf.train.Checkpoint(network=network)
+    tf.train.CheckpointManager(checkpoint, str(folder / "checkpoints"), 1).save(1)
+    return str(folder), values(network)
+
+
+def warm(run, **options):
+    """A network on A2D before and after it starts from a run, and the report."""
+    options = {"norm": "frozen_bn", "rgb_flavour": "matterport", "temporal_layers": 0, **options}
+    config = Config(tiny_network.config(**options), learning=learning(init_checkpoint=run))
+    tf.keras.utils.set_random_seed(6)
+    network = Network(config.model, A2D)
+    before = values(network)
+    report = runs.initialise(network, config)
+    return before, values(network), report
+
+
+def test_a_run_starts_another_of_other_labels_and_another_variant(other_run):
+    run, there = other_run
+    before, after, report = warm(run, use_mask=False, head_units=24, temporal_layers=1)
+    np.testing.assert_array_equal(
+        after["flow_resnet_stem/kernel"], there["flow_resnet_stem/kernel"]
+    )
+    assert report.initialised["rgb_p2_t0/kernel"] == "not there"
+    np.testing.assert_array_equal(after["rgb_p2_t0/kernel"], before["rgb_p2_t0/kernel"])
+    reason = "has shape (1, 1, 32, 32), not (1, 1, 24, 24)"
+    assert report.initialised["actor_fc2/kernel"] == f"actor_fc2/kernel {reason}"
+    assert report.skipped["actor_fc2/kernel"] == reason
+    assert report.skipped["mask_logits/bias"] == "the network has no use for it"
+    # The biases of classes know no head size: dog and cat are found, and so is background.
+    assert report.loaded["actor_logits/bias"] == "actor_logits/bias (cat, dog, background)"
+    assert report.loaded["action_logits/bias"] == "action_logits/bias (running, none)"
+    assert report.initialised["actor_logits/bias[adult]"] == "no class of that name"
+    for name in after:
+        assert (name in report.loaded) != (name in report.initialised)
+
+
+def test_rows_of_a_run_are_mapped_by_name(other_run):
+    run, there = other_run
+    _, after, _ = warm(run, label_mode="hierarchical")
+    made = after["actor_deltas/kernel"].reshape(-1, 7, 4)
+    wanted = there["actor_deltas/kernel"].reshape(-1, 3, 4)
+    np.testing.assert_array_equal(made[:, [6, 5]], wanted[:, [0, 2]])
+    made = after["action_logits/kernel"].reshape(-1, 7, 9)
+    wanted = there["action_logits/kernel"].reshape(-1, 2)
+    for actor in range(7):
+        np.testing.assert_array_equal(made[:, actor, [6, 8]], wanted)
+
+
+def test_the_flavour_comes_from_the_run(other_run):
+    run, _ = other_run
+    config = Config(tiny_network.config(norm="none"), learning=learning(init_checkpoint=run))
+    settled = runs.settle(config, {})
+    assert settled.model.rgb_flavour == "matterport" and settled.model.roi_align == "legacy"
+    with pytest.raises(InputError, match="--rgb_flavour=own contradicts .*flags.txt"):
+        runs.settle(config, {"rgb_flavour": "own"})
+    with pytest.raises(InputError, match="--norm=frozen_bn, not none"):
+        runs.initialise(None, settled)
+
+
+def test_the_report_is_printed_written_and_shown(detector, network, tmp_path, capsys):
+    report = weights.load(network, detector)
+    report.publish(str(tmp_path))
+    assert "FILE.h5: matterport, resnet14, sha256 abc" in capsys.readouterr().out
+    text = (tmp_path / "weights.txt").read_text()
+    assert "  rgb_resnet_stem/gamma <- backbone/stem/gamma\n" in text
+    assert "  rpn/background/bias: the network has no use for it\n" in text
+    events = list((tmp_path / "tensorboard" / "train").iterdir())
+    shown = [
+        value.tensor.string_val[0].decode()
+        for event in tf.compat.v1.train.summary_iterator(str(events[0]))
+        for value in event.summary.value
+    ]
+    assert len(shown) == 1 and text in shown[0]
+
+
+def test_twins_are_found_once_before_training(detector, network):
+    weights.load(network, detector)
+    weights.silence_twins(network)
+    bias, source = values(network)["actor_logits/bias"], detector.tensors["actor/logits/bias"]
+    assert bias[0] == source[0] and tf.nn.softmax(bias)[1] == 0
+    np.testing.assert_array_equal(bias[2:], source[[32, 14, 2, 15, 16, 80]])
+
+
+def test_coco_weights_predict_before_any_training(detector, tmp_path, capsys):
+    """Boxes and masks of actors in native pixels; what they do is called untrained."""
+    path = str(tmp_path / "coco.h5")
+    tamed = {role: np.abs(value) / 10 + 0.5 if "variance" in role else value / 10
+             for role, value in detector.tensors.items()}  # fmt: skip
+    tamed["actor/logits/bias"] = np.where(np.arange(81) == 0, 9, 0).astype("f")  # all are persons
+    dataclasses.replace(detector, tensors=tamed).write(path)
+    predictor = serving.Predictor.from_run(runs.untrained(path, {"max_detections": 5}))
+    assert "6 initialised (action_fc1, action_fc2, action_logits)" in capsys.readouterr().out
+    assert not predictor.facts["use_flow"] and predictor.facts["score_threshold"] == 0.7
+    rgb = np.random.default_rng(0).integers(0, 256, (192, 256, 3), np.uint8)
+    frame = predictor.frame(rgb, np.zeros((192, 256, 2), np.float32))
+    found = predictor.key_frame([frame], (96, 128))
+    assert {predictor.labels.name(code) for code in found.codes} == {"adult-untrained"}
+    assert 0 < len(found.boxes) <= 5 and found.scores.min() > 0.7
+    assert found.boxes.max() <= 128 and found.masks[0].shape == (96, 128)
+
+
+def test_a_backbone_alone_predicts_nothing(tmp_path):
+    path = str(tmp_path / "backbone.h5")
+    imported(["backbone"], "keras", ()).write(path)
+    with pytest.raises(InputError, match="a backbone's, which finds no actors"):
+        runs.untrained(path)
