@@ -386,8 +386,8 @@ def test_missing_files_are_told_before_any_work(partial_download, tmp_path, caps
     with pytest.raises(InputError) as caught:
         convert.convert(source, output, SETTINGS, workers=1)
     assert str(caught.value) == (
-        f"{problem}{', '.join(map(str, lost))}; restore them, name the videos that you have by "
-        "--videos LIST, or pass --on_error skip to leave these out"
+        f"{problem}{', '.join(map(str, lost))}; restore them, pass --on_error skip to leave "
+        "them out, or, of a release, name the videos that you have by --videos LIST"
     )
     assert not output.exists()
     manifest, _ = convert.convert(source, output, SETTINGS, workers=1, on_error="skip")

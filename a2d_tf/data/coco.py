@@ -156,10 +156,7 @@ class CocoVideos:
 
     def files(self, vid):
         """The video file, or the frames in its folder: tuple of paths."""
-        path = self.frames_path(vid)
-        if not path.is_dir():
-            return (path,)
-        return tuple(sorted(p for p in path.iterdir() if p.suffix.lower() in frames.IMAGES))
+        return frames.files(self.frames_path(vid))
 
     def facts(self, vid):
         """What the JSON says of the video, as text that does not depend on the file's layout."""

@@ -367,8 +367,8 @@ def _check_missing(source, on_error):
     problem = f"{source.root}: {videos} of {len(source.videos)} videos lack files: {first}{more}"
     if on_error == "fail":
         raise InputError(
-            f"{problem}; restore them, name the videos that you have by --videos LIST, or pass "
-            "--on_error skip to leave these out"
+            f"{problem}; restore them, pass --on_error skip to leave them out, or, of a release, "
+            "name the videos that you have by --videos LIST"
         )
     print(f"{problem}; they are left out", flush=True)
 

@@ -174,8 +174,8 @@ class Manifest:
         """
         if split not in self.splits:
             raise InputError(
-                f"{self.directory}: no records of split '{split}'; 'usage' in videoset.csv says "
-                f"which videos are in it, and the splits here are {self.splits}"
+                f"{self.directory}: no records of split '{split}', only of {self.splits}; "
+                "'usage' in videoset.csv, or 'split' in the COCO file, says which videos are in it"
             )
         return [
             os.path.join(self.directory, shard["name"])
