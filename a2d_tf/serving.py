@@ -67,9 +67,11 @@ class ServedNetwork(tf.Module):
 
     def __init__(self, network, settings):
         super().__init__(name="a2d_tf")
-        towers, model = network.towers, network.key_frame(settings)
-        labels, canvas, field = network.labels, network.image_size, network.config.frames
-        names = [name for name in ("actor", "rgb", "flow") if name in model.input]
+        towers, config = network.towers, network.config
+        labels, canvas, field = network.labels, network.image_size, config.frames
+        # The action branch's appearance is the actor's, unless its top-down is its own.
+        shared = ["rgb"] if config.action_topdown == "shared" else []
+        names = sorted(set(towers.output) - set(shared))
 
         def flat(pyramids):
             return {f"{n}_p{level}": x for n in names for level, x in enumerate(pyramids[n], 2)}
@@ -85,17 +87,15 @@ class ServedNetwork(tf.Module):
             inputs = {"rgb": placed, "flow": vectors}
             made = towers({name: inputs[name] for name in towers.input}, training=False)
             outputs = {**flat(made), "inside": tf.tile(inside[None], [tf.shape(rgb)[0], 1])}
-            if "image" in model.input:
+            if config.use_refiner:
                 outputs["image"] = placed
             return outputs
 
         def key_frame(frames, size):
-            inputs = {n: [frames[f"{n}_p{level}"] for level in range(2, 6)] for n in names}
-            inputs["size"] = frames["inside"][:, field // 2]
-            if "image" in model.input:
-                inputs["image"] = frames["image"]
-            found = model(inputs, training=False)["detections"]
-            ratio = tf.cast(size, tf.float32) / tf.cast(inputs["size"], tf.float32)
+            pyramids = {n: [frames[f"{n}_p{level}"] for level in range(2, 6)] for n in names}
+            inside = frames["inside"][:, field // 2]
+            found = network.key_frame(pyramids, inside, settings, frames.get("image"))
+            ratio = tf.cast(size, tf.float32) / tf.cast(inside, tf.float32)
             outputs = {name: found[name] for name in OUTPUTS if name in found}
             outputs["boxes"] = found["boxes"] * tf.tile(ratio, [1, 2])[:, None]
             painted = mask_ops.paint(
@@ -125,9 +125,9 @@ class ServedNetwork(tf.Module):
 
         pixels = spec("rgb", None, None, 3, dtype=tf.uint8), spec("flow", None, None, 2)
         clips = spec("rgb", None, None, None, 3, dtype=tf.uint8), spec("flow", *[None] * 3, 2)
-        frames = {key: spec(key, *x.shape[1:]) for key, x in flat(model.input).items()}
+        frames = {key: spec(key, field, *x.shape[1:]) for key, x in flat(towers.output).items()}
         frames["inside"] = spec("inside", field, 2, dtype=tf.int32)
-        if "image" in model.input:
+        if config.use_refiner:
             frames["image"] = spec("image", field, *canvas, 3, dtype=tf.uint8)
         # The weights alone, not the Keras models: those would be saved a second time, as layers.
         self.weights = network.variables

@@ -18,6 +18,13 @@ def num_classes(labels, label_mode):
     return len(labels.codes) if label_mode == "cartesian" else len(labels.actors)
 
 
+def score_classes(outputs, rois, valid, size, coder):
+    """`class_scores` and `class_boxes` of `score_rois`, by the actor head alone."""
+    row = tf.cast(valid, tf.float32)[..., None]
+    scores = tf.nn.softmax(outputs["class_logits"])[..., :-1] * row
+    return scores, box_ops.clip(coder.decode(outputs["deltas"], rois[:, :, None]), size)
+
+
 def score_rois(outputs, rois, valid, size, labels, label_mode, coder):
     """Probabilities and boxes of every RoI, for every class, actor, action and pair.
 
@@ -37,10 +44,7 @@ def score_rois(outputs, rois, valid, size, labels, label_mode, coder):
     """
     num_actors, num_actions = len(labels.actors), len(labels.actions)
     count = rois.shape[1] or tf.shape(rois)[1]
-    row = tf.cast(valid, tf.float32)[..., None]
-    class_scores = tf.nn.softmax(outputs["class_logits"])[..., :-1] * row
-    class_boxes = coder.decode(outputs["deltas"], rois[:, :, None])
-    class_boxes = box_ops.clip(class_boxes, size)
+    class_scores, class_boxes = score_classes(outputs, rois, valid, size, coder)
     table = {"class_scores": class_scores, "class_boxes": class_boxes}
     if label_mode == "cartesian":
         # Pairs that do not exist read the row of zeros that is padded behind the last class.
@@ -66,6 +70,7 @@ def score_rois(outputs, rois, valid, size, labels, label_mode, coder):
         joint = class_scores[..., None] * tf.nn.softmax(logits)
         actions = tf.reduce_sum(joint, axis=2)
     else:
+        row = tf.cast(valid, tf.float32)[..., None]
         actions = tf.nn.softmax(outputs["action_logits"]) * row
         joint = class_scores[..., None] * actions[:, :, None, :]
     table.update(
@@ -90,7 +95,23 @@ def select(table, labels, label_mode, score_threshold, nms_threshold, max_detect
       [B, N], the code's 1-based digits, 0 in unused rows), score [B, N] (joint), actor_scores
       [B, N, |X|], action_scores [B, N, |Y|], num_detections int32 [B]. Best first by class score.
     """
-    scores, boxes = table["class_scores"], table["class_boxes"]
+    kept, roi = suppress(
+        table["class_scores"], table["class_boxes"], score_threshold, nms_threshold, max_detections
+    )
+    names = ("actor_scores", "action_scores", "joint_scores")
+    rows = {name: tf.gather(table[name], roi, batch_dims=1) for name in names}
+    return describe(kept, rows, labels, label_mode)
+
+
+def suppress(scores, boxes, score_threshold, nms_threshold, max_detections):
+    """The first half of `select`, which needs no action.
+
+    Args:
+      scores, boxes: what `score_classes` returned.
+
+    Returns:
+      (dict of its boxes, class, class_score and num_detections, the RoI of each int32 [B, N]).
+    """
     count, classes = scores.shape[1], scores.shape[2]
     kept = min(count * classes, 10 * max_detections)
     flat, index = tf.math.top_k(tf.reshape(scores, [-1, count * classes]), kept)
@@ -117,21 +138,31 @@ def select(table, labels, label_mode, score_threshold, nms_threshold, max_detect
         mask = tf.reshape(used, [-1, max_detections] + [1] * (picked.shape.rank - 2))
         return tf.where(mask, picked, tf.zeros_like(picked))
 
-    roi, which = pick(roi), pick(which)
-    detections = {
-        "boxes": pick(boxes), "class": which, "class_score": pick(flat), "num_detections": number,
+    kept = {
+        "boxes": pick(boxes), "class": pick(which), "class_score": pick(flat),
+        "num_detections": number,
     }  # fmt: skip
+    return kept, pick(roi)
+
+
+def describe(kept, rows, labels, label_mode):
+    """The second half of `select`: who the instances are, and what they do.
+
+    Args:
+      kept: what `suppress` returned.
+      rows: dict of the instances' own actor_scores, action_scores and joint_scores.
+    """
+    detections, which = dict(kept), kept["class"]
+    used = tf.sequence_mask(kept["num_detections"], which.shape[1])
     for name in ("actor_scores", "action_scores"):
-        rows = tf.gather(table[name], roi, batch_dims=1)
-        detections[name] = tf.where(used[..., None], rows, 0.0)
-    joint = tf.gather(table["joint_scores"], roi, batch_dims=1)
+        detections[name] = tf.where(used[..., None], rows[name], 0.0)
     if label_mode == "cartesian":
         actor = tf.gather(tf.constant(labels.pairs[:, 0], tf.int32), which)
         action = tf.gather(tf.constant(labels.pairs[:, 1], tf.int32), which)
         score = detections["class_score"]
     else:
         actor = which
-        own = tf.gather(joint, actor, batch_dims=2)
+        own = tf.gather(rows["joint_scores"], actor, batch_dims=2)
         # Underflow may leave every action at 0: an invalid one must still lose.
         valid = tf.gather(tf.constant(labels.valid, tf.float32), actor)
         action = tf.argmax(own + valid * 1e-30, axis=2, output_type=tf.int32)
@@ -149,3 +180,21 @@ def own_masks(logits, classes):
     """Each instance's mask, of its own class: [B, N, m, m, C], [B, N] -> sigmoid [B, N, m, m]."""
     logits = tf.gather(tf.transpose(logits, [0, 1, 4, 2, 3]), classes, batch_dims=2)
     return tf.sigmoid(logits)
+
+
+def of_instances(function, number, *rows):
+    """A function of the rows that are in use, yet never of none; zero in the others.
+
+    Args:
+      function: of tensors [B, n, ...]; returns [B, n, ...].
+      number: int32 [B], rows in use, the first ones.
+      rows: [B, N, ...] each.
+
+    Returns:
+      [B, N, ...]; rows that only other frames of the batch use are not zero.
+    """
+    most, count = rows[0].shape[1], tf.maximum(tf.reduce_max(number), 1)
+    values = function(*(x[:, :count] for x in rows))
+    shape = values.shape[2:]
+    values = tf.pad(values, [[0, 0], [0, most - count]] + [[0, 0]] * len(shape))
+    return tf.ensure_shape(values, [None, most, *shape])

@@ -274,27 +274,50 @@ class Network(tf.Module):
         outputs = self._instances(inputs["rgb"], features, inputs["size"], settings)
         return tf.keras.Model(inputs, outputs, name="a2d_tf")
 
-    def key_frame(self, settings):
-        """`inference` from where the towers end: a video's frames pass them once, not 2L + 1 times.
+    def key_frame(self, pyramids, size, settings, rgb=None):
+        """The instances of a key frame, from where the towers end: `inference` in less time.
+
+        A video's frames pass the towers once, not 2L + 1 times; and actions are read of the
+        instances alone, not of every RoI. In a tf.function, what is not needed is not computed.
 
         Args:
-          settings: an InferenceConfig, as for `inference`.
+          pyramids: {actor, rgb, flow: lists P2..P5 of [B, 2L + 1, h, w, C]}, of `towers`; without
+            `rgb` it is the actor's.
+          size: int32 [B, 2], as for `inference`.
+          settings: an InferenceConfig.
+          rgb: uint8 [B, 2L + 1, H, W, 3], which the refiner alone looks at.
 
         Returns:
-          a Keras model {actor, rgb, flow: lists P2..P5 of [B, 2L + 1, h, w, C], size int32 [B, 2],
-          image uint8 [B, 2L + 1, H, W, 3]} -> the outputs of `inference`. `rgb` is there with an
-          action branch's own top-down, `flow` with the flow stream, `image` with the refiner.
+          the `detections` of `inference`.
         """
-        c = self.config
-        names = {"actor": True, "rgb": c.action_topdown == "separate", "flow": c.use_flow}
-        pyramids = {name: self._pyramid(frames=c.frames) for name, there in names.items() if there}
-        size = tf.keras.Input([2], dtype=tf.int32, name="size")
-        inputs = {**pyramids, "size": size}
-        if self.refiner is not None:
-            inputs["image"] = tf.keras.Input([c.frames, *self.image_size, 3], dtype=tf.uint8)
+        mode, most = self.config.label_mode, settings.max_detections
         features = self._look({"rgb": pyramids["actor"], **pyramids})
-        outputs = self._instances(inputs.get("image"), features, size, settings)
-        return tf.keras.Model(inputs, outputs, name="key_frame")
+        rois, valid = fpn.propose(
+            features["rpn_logits"], features["rpn_deltas"], self.anchors, size, self.rpn_coder,
+            settings.proposals_before_nms, settings.test_proposals,
+        )  # fmt: skip
+
+        def heads(rois):
+            return self.roi_heads({**{n: features[n] for n in ("actor", "action")}, "rois": rois})
+
+        outputs = heads(rois)
+        outputs = {name: outputs[name] for name in ("class_logits", "deltas")}
+        kept, roi = inference.suppress(
+            *inference.score_classes(outputs, rois, valid, size, self.head_coder),
+            max(settings.score_threshold, 0.0), settings.nms_threshold, most,
+        )  # fmt: skip
+        number = kept["num_detections"]
+        rois = tf.gather(rois, roi, batch_dims=1)
+        own = {name: tf.gather(x, roi, batch_dims=1) for name, x in outputs.items()}
+        if mode != "cartesian":
+            own["action_logits"] = inference.of_instances(
+                lambda rois: heads(rois)["action_logits"], number, rois
+            )
+        rows = inference.score_rois(
+            own, rois, tf.sequence_mask(number, most), size, self.labels, mode, self.head_coder
+        )
+        detections = inference.describe(kept, rows, self.labels, mode)
+        return self._with_masks(detections, rgb, features)
 
     def _instances(self, rgb, features, size, settings):
         """From `features` to the outputs of `inference`; `rgb` is the clip, for the refiner."""
@@ -311,15 +334,17 @@ class Network(tf.Module):
         table, detections = Instances(
             self.labels, self.config.label_mode, self.head_coder, settings, name="instances"
         )([outputs, rois, valid, size])
-        # The mask head is the dearest: it sees the rows that are in use, yet never an empty batch.
-        used = tf.maximum(tf.reduce_max(detections["num_detections"]), 1)
-        rows = {name: detections[name][:, :used] for name in ("boxes", "class")}
-        masks = self._masks(rgb, features, rows)
-        masks = tf.pad(masks, [[0, 0], [0, settings.max_detections - used], [0, 0], [0, 0]])
-        detections["masks"] = tf.ensure_shape(
-            masks, [None, settings.max_detections, MASK_SIZE, MASK_SIZE]
-        )
+        detections = self._with_masks(detections, rgb, features)
         return {"rois": rois, "valid": valid, "table": table, "detections": detections}
+
+    def _with_masks(self, detections, rgb, features):
+        """The detections and their masks; those heads are dear, so they see no unused rows."""
+
+        def masks(boxes, classes):
+            return self._masks(rgb, features, {"boxes": boxes, "class": classes})
+
+        rows = (detections[name] for name in ("num_detections", "boxes", "class"))
+        return {**detections, "masks": inference.of_instances(masks, *rows)}
 
     def _masks(self, rgb, features, detections):
         """The detections' masks [B, N, 28, 28]: of the mask head, of the refiner, or full boxes."""
