@@ -4,7 +4,8 @@
 
 NAME is `full`, `no_joint` or a flagfile of configs/ablations, such as `no_flow` or `zero_shot_cat`.
 Each phase is a run folder in --workdir; what is done there already is not done again, and an
-interrupted run goes on. Flags after `--` go to every training: -- --steps=20 --seed=1
+interrupted run goes on. Flags after `--` go to every training: -- --steps=20 --seed=1; those of
+initial weights, --init_rgb and --init_flow, to the first phase alone, as far as it has the stream.
 """
 
 import os
@@ -40,6 +41,11 @@ def names():
     return sorted({path.stem for path in ABLATIONS.glob("*.flags")} - parts | set(PHASES))
 
 
+def phases(name):
+    """The phases of an experiment, in order; each has a run folder of its name."""
+    return PHASES.get(name, (name,))
+
+
 def run(name, base, records, workdir, extra=()):
     """Train and score an experiment.
 
@@ -59,14 +65,18 @@ def run(name, base, records, workdir, extra=()):
     if name not in names():
         raise InputError(f"'{name}' is no experiment; there are {', '.join(names())}")
     folder = None
-    for phase in PHASES.get(name, (name,)):
+    for phase in phases(name):
         command = ["train", f"--flagfile={os.path.abspath(base)}"]
         if phase != "full":
             command.append(f"--flagfile={ABLATIONS / phase}.flags")
+        own = extra
         if folder:
             command.append(f"--init_run={folder}")
+            own = [flag for flag in extra if not flag.startswith(("--init_rgb", "--init_flow"))]
+        elif phase != "full" and not _uses_flow(phase):
+            own = [flag for flag in extra if not flag.startswith("--init_flow")]
         folder = pathlib.Path(workdir, phase).absolute()
-        _call([*command, f"--records={os.path.abspath(records)}", f"--workdir={folder}", *extra])
+        _call([*command, f"--records={os.path.abspath(records)}", f"--workdir={folder}", *own])
     metrics, finished = folder / "evaluation" / SPLIT / "metrics.json", folder / "finished.json"
     if not metrics.exists() or metrics.stat().st_mtime < finished.stat().st_mtime:
         _call(["evaluate", f"--records={os.path.abspath(records)}", f"--workdir={folder}",
@@ -74,15 +84,35 @@ def run(name, base, records, workdir, extra=()):
     return folder
 
 
+def _uses_flow(phase):
+    return "--use_flow=false" not in (ABLATIONS / f"{phase}.flags").read_text().split()
+
+
 def _call(command):
     """Run a main of a2d_tf from the repository's root, where the flagfiles' own paths begin."""
     print("python -m a2d_tf." + " ".join(command), flush=True)
-    status = subprocess.run([sys.executable, "-m", f"a2d_tf.{command[0]}", *command[1:]], cwd=ROOT)
-    if status.returncode:
+    with subprocess.Popen(
+        [sys.executable, "-m", f"a2d_tf.{command[0]}", *command[1:]],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+    ) as process:
+        tail = b""
+        while chunk := process.stderr.read1():
+            sys.stderr.buffer.write(chunk)
+            sys.stderr.flush()
+            tail = (tail + chunk)[-4096:]
+    if process.returncode:
         raise InputError(
-            f"a2d_tf.{command[0]} ended with status {status.returncode}; mend what it names and "
-            "run again, it goes on from there"
+            f"a2d_tf.{command[0]} ended with status {process.returncode} ({_reason(tail)}); mend "
+            "that and run again, it goes on from there"
         )
+
+
+def _reason(tail):
+    """The complaint among the last lines of a main's stderr."""
+    lines = tail.decode(errors="replace").replace("\r", "\n").splitlines()
+    lines = [line for line in lines if line.strip() and not line.startswith("Pass --help")]
+    return lines[-1].removeprefix("error: ") if lines else "it said nothing"
 
 
 def main(argv):

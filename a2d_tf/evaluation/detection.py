@@ -399,7 +399,7 @@ def _suppress(boxes, alive):
     return kept
 
 
-def average_precision(scores, hits, positives):
+def average_precision(scores, hits, positives, weights=None):
     """VOC2007 11-point average precision, in [0, 1].
 
     The recall levels are those that scripts compute as np.arange(0, 1.1, 0.1), so that figures
@@ -410,11 +410,14 @@ def average_precision(scores, hits, positives):
       scores: [N], sorted here, stably.
       hits: bool [N], which detections are true.
       positives: number of ground-truth boxes; 0 gives 0.
+      weights: int [N], how often each detection counts; by default once.
     """
     if not positives or not len(scores):
         return 0.0
-    true = np.cumsum(hits[np.argsort(-scores, kind="stable")])
-    precision = true / np.arange(1, len(true) + 1)
+    order = np.argsort(-scores, kind="stable")
+    weights = np.ones(len(order), np.int64) if weights is None else weights[order]
+    true, all_ = np.cumsum(hits[order] * weights), np.cumsum(weights)
+    precision = true / np.maximum(all_, 1)
     best_from = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
     return float(best_from[np.searchsorted(true / positives, RECALL_LEVELS)].mean())
 
@@ -445,20 +448,22 @@ def check(detections, truth, label_space):
         )
 
 
-def average_precisions(detections, truth, boxes_of, scores_of, targets):
-    """Average precisions of classes that share their boxes, in percent [C].
+def average_precisions(detections, truth, boxes_of, scores_of, targets, weights=None):
+    """Average precisions of classes that share their boxes, in percent: a list of C.
 
     Args:
       detections, truth: a pair that `check` accepts; of the detections, `frames` and `roi_frame`.
       boxes_of: RoI indices [n] -> float32 [n, 4].
       scores_of: RoI indices [n] -> float [n, C].
       targets: bool [G, C], which classes each ground-truth box counts for.
+      weights: int [S, F], how often each frame of the truth counts in each of S samples; the
+        average precisions are then arrays [S].
     """
     positives = targets.sum(axis=0)
     classes = np.flatnonzero(positives)
 
     def kept_of(chunk):
-        """[(scores, which are true)] of what each class keeps in some frames."""
+        """[(scores, which are true, their RoIs)] of what each class keeps in some frames."""
         rois, gts, gt_row = chunk
         used = rois >= 0
         boxes, scores = boxes_of(rois[used]), np.asarray(scores_of(rois[used]), float)
@@ -474,16 +479,27 @@ def average_precisions(detections, truth, boxes_of, scores_of, targets):
             matches = (iou(ordered[row], targeted) >= MATCH_IOU) & kept[row]
             found = matches.any(axis=1)
             hit[row[found], matches[found].argmax(axis=1)] = True
-            results.append((scores[order[kept], c], hit[kept]))
+            results.append((scores[order[kept], c], hit[kept], rois[used][order[kept]]))
         return results
 
-    aps = [0.0] * len(positives)
+    aps = [0.0 if weights is None else np.zeros(len(weights)) for _ in positives]
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
         chunks = list(pool.map(kept_of, _chunks(detections, truth)))
     if chunks:
         for c, parts in zip(classes, zip(*chunks)):
-            scores, hits = map(np.concatenate, zip(*parts))
-            aps[c] = 100 * average_precision(scores, hits, positives[c])
+            scores, hits, rois = map(np.concatenate, zip(*parts))
+            if weights is None:
+                aps[c] = 100 * average_precision(scores, hits, positives[c])
+                continue
+            order = np.argsort(-scores, kind="stable")  # once; it is quick on what is sorted
+            of_frame = {name: i for i, name in enumerate(truth.frames.tolist())}
+            place = np.array([of_frame.get(name, -1) for name in detections.frames.tolist()])
+            place = place[detections.roi_frame[rois[order]]]
+            boxes = weights[:, truth.box_frame[targets[:, c]]].sum(axis=1)
+            aps[c] = 100 * np.array([
+                average_precision(scores[order], hits[order], count, own[place])
+                for count, own in zip(boxes, weights)
+            ])  # fmt: skip
     return aps
 
 
@@ -521,11 +537,15 @@ def _chunks(detections, truth):
         yield pack(group)
 
 
-def evaluate(detections, truth, label_space):
+def evaluate(detections, truth, label_space, weights=None):
     """Score detections by the protocol of Table 2.
 
     A pair's score is p(actor) * p(action), its box the actor's. An actor's ground truth is the
     union over its actions. An action's box is that of the RoI's most probable actor.
+
+    Args:
+      weights: int [S, F], how often each frame of the truth counts in each of S samples of them;
+        every figure is then an array [S].
 
     Returns:
       {"detection": {"actor", "action", "joint"}, "per_pair_ap": {code: AP}, "per_actor_ap",
@@ -539,7 +559,8 @@ def evaluate(detections, truth, label_space):
     _, gt_action = label_space.split(truth.codes)
     pair_ap, actor_ap = {}, {}
     for actor in range(len(label_space.actors)):
-        actor_ap[str(actor + 1)], of_pairs = actor_aps(detections, truth, label_space, actor)
+        own = actor_aps(detections, truth, label_space, actor, weights)
+        actor_ap[str(actor + 1)], of_pairs = own
         pair_ap.update(of_pairs)
     best = detections.actor_scores.argmax(axis=1)
     digits = range(1, len(label_space.actions) + 1)
@@ -549,6 +570,7 @@ def evaluate(detections, truth, label_space):
         lambda rois: detections.boxes[rois, best[rois]],
         lambda rois: detections.action_scores[rois],
         gt_action[:, None] == np.array(digits),
+        weights,
     )
     real = [
         ap for name, ap in zip(label_space.actions, action_aps) if name != label_space.none_action
@@ -565,7 +587,7 @@ def evaluate(detections, truth, label_space):
     }
 
 
-def actor_aps(detections, truth, label_space, actor):
+def actor_aps(detections, truth, label_space, actor, weights=None):
     """The AP of an actor (0-based), and of its valid pairs {code, a string: AP}, in percent."""
     actions = np.flatnonzero(label_space.valid[actor])
     codes = label_space.encode(actor, actions)
@@ -585,9 +607,12 @@ def actor_aps(detections, truth, label_space, actor):
             boxes_of,
             lambda rois: np.hstack([actor_score(rois), detections.joint(rois, actor, actions)]),
             np.column_stack([of_actor, of_pairs]),
+            weights,
         )
     else:
-        (ap,) = average_precisions(detections, truth, boxes_of, actor_score, of_actor[:, None])
+        (ap,) = average_precisions(
+            detections, truth, boxes_of, actor_score, of_actor[:, None], weights
+        )
         pair_aps = []
         for i, action in enumerate(actions):
             pair_aps += average_precisions(
@@ -596,6 +621,7 @@ def actor_aps(detections, truth, label_space, actor):
                 lambda rois, action=action: detections.joint_boxes[rois, actor, action],
                 lambda rois, action=action: detections.joint(rois, actor, [action]),
                 of_pairs[:, i : i + 1],
+                weights,
             )
     return ap, dict(zip(map(str, codes), pair_aps))
 

@@ -103,7 +103,10 @@ class Confusion:
         """
         if not self._counts.any():
             raise InputError("segmentation: no frame to score")
-        return {kind: _metrics(self.matrix(kind)) for kind in ("actor", "action", "joint")}
+        return {
+            kind: {name: float(value) for name, value in metrics_of(self.matrix(kind)).items()}
+            for kind in ("actor", "action", "joint")
+        }
 
 
 def _codes(label_map, what):
@@ -129,16 +132,20 @@ def _pairs(truth, predicted):
     return used // width, used % width, pixels
 
 
-def _metrics(matrix):
-    correct = np.diagonal(matrix)
-    truth, predicted = matrix.sum(axis=1), matrix.sum(axis=0)[:-1]
+def metrics_of(matrix):
+    """{"ave", "glo", "miou"} in percent, [...] each, of matrices [..., C, C + 1] as of `matrix`."""
+    correct = np.diagonal(matrix, axis1=-2, axis2=-1)
+    truth, predicted = matrix.sum(axis=-1), matrix.sum(axis=-2)[..., :-1]
     present = truth > 0
-    accuracy = correct[present] / truth[present]
-    iou = correct[present] / (truth + predicted - correct)[present]
+
+    def mean(parts, wholes):
+        ratios = np.divide(parts, wholes, out=np.zeros(parts.shape), where=present)
+        return 100 * ratios.sum(axis=-1) / present.sum(axis=-1)
+
     return {
-        "ave": 100 * float(accuracy.mean()),
-        "glo": 100 * float(correct.sum() / truth.sum()),
-        "miou": 100 * float(iou.mean()),
+        "ave": mean(correct, truth),
+        "glo": 100 * correct.sum(axis=-1) / truth.sum(axis=-1),
+        "miou": mean(correct, truth + predicted - correct),
     }
 
 
