@@ -9,8 +9,8 @@ import sys
 import pytest
 from test_mains import TINY
 
+from a2d_tf import experiments
 from a2d_tf.config import Config
-from tools import run_experiment
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -76,15 +76,15 @@ def test_initial_weights_go_to_the_first_phase_and_to_the_streams_that_it_has(
     monkeypatch, tmp_path
 ):
     calls = []
-    monkeypatch.setattr(run_experiment, "_call", calls.append)
+    monkeypatch.setattr(experiments, "_call", calls.append)
     weights, other = ["--init_rgb=coco.h5", "--init_flow=imagenet.h5"], "--seed=1"
     for name in ("no_joint", "no_flow", "mask_rcnn_baseline", "full"):
-        for phase in run_experiment.phases(name):  # so that nothing is left to be scored
+        for phase in experiments.phases(name):  # so that nothing is left to be scored
             place = tmp_path / phase / "evaluation" / "test"
             place.mkdir(parents=True)
             (tmp_path / phase / "finished.json").write_text("{}")
             (place / "metrics.json").write_text("{}")
-        run_experiment.run(name, "base.flags", "records", tmp_path, [*weights, other])
+        experiments.run(name, "base.flags", "records", tmp_path, [*weights, other])
     assert all(call[0] == "train" and other in call for call in calls)
     assert [[flag for flag in call if flag in weights] for call in calls] == [
         weights, [], weights[:1], weights[:1], weights,

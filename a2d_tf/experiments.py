@@ -1,0 +1,106 @@
+"""The rows of the paper's tables as experiments: flagfiles, and their phases one after the other.
+
+An experiment is `full`, a flagfile of configs/ablations, or one of PHASES. Its trainings and its
+scoring are processes of their own, as a user would start them.
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+from a2d_tf.errors import InputError
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+ABLATIONS = ROOT / "configs" / "ablations"
+# Rows with more than one phase: each starts from the weights of the one before.
+PHASES = {
+    "full": ("full",),
+    "no_joint": ("no_joint_actor", "no_joint_action"),
+    "no_mask": ("no_mask", "no_mask_refiner"),
+}
+SPLIT = "test"
+
+
+def names():
+    """The experiments there are, in alphabetical order."""
+    parts = {phase for phases in PHASES.values() for phase in phases}
+    return sorted({path.stem for path in ABLATIONS.glob("*.flags")} - parts | set(PHASES))
+
+
+def phases(name):
+    """The phases of an experiment, in order; each has a run folder of its name."""
+    return PHASES.get(name, (name,))
+
+
+def run(name, base, records, workdir, extra=()):
+    """Train and score an experiment.
+
+    Args:
+      name: one of `names()`.
+      base: flagfile of the network.
+      records: folder of the records.
+      workdir: folder of the run folders.
+      extra: further flags of every training.
+
+    Returns:
+      Path of the scored run folder.
+
+    Raises:
+      InputError: no such experiment, or a phase that failed.
+    """
+    if name not in names():
+        raise InputError(f"'{name}' is no experiment; there are {', '.join(names())}")
+    folder = None
+    for phase in phases(name):
+        command = ["train", f"--flagfile={os.path.abspath(base)}"]
+        if phase != "full":
+            command.append(f"--flagfile={ABLATIONS / phase}.flags")
+        own = extra
+        if folder:
+            command.append(f"--init_run={folder}")
+            own = [flag for flag in extra if not flag.startswith(("--init_rgb", "--init_flow"))]
+        elif phase != "full" and not _uses_flow(phase):
+            own = [flag for flag in extra if not flag.startswith("--init_flow")]
+        folder = pathlib.Path(workdir, phase).absolute()
+        _call([*command, f"--records={os.path.abspath(records)}", f"--workdir={folder}", *own])
+    metrics, finished = folder / "evaluation" / SPLIT / "metrics.json", folder / "finished.json"
+    if not metrics.exists() or metrics.stat().st_mtime < finished.stat().st_mtime:
+        _call(["evaluate", f"--records={os.path.abspath(records)}", f"--workdir={folder}",
+               f"--split={SPLIT}"])  # fmt: skip
+    return folder
+
+
+def _uses_flow(phase):
+    return "--use_flow=false" not in (ABLATIONS / f"{phase}.flags").read_text().split()
+
+
+def _call(command):
+    """Run a main of a2d_tf from the repository's root, where the flagfiles' own paths begin."""
+    print("python -m a2d_tf." + " ".join(command), flush=True)
+    with subprocess.Popen(
+        [sys.executable, "-m", f"a2d_tf.{command[0]}", *command[1:]],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+    ) as process:
+        tail = b""
+        try:
+            while chunk := process.stderr.read1():
+                sys.stderr.buffer.write(chunk)
+                sys.stderr.flush()
+                tail = (tail + chunk)[-4096:]
+        except KeyboardInterrupt:
+            process.terminate()
+            raise
+    if process.returncode:
+        raise InputError(
+            f"a2d_tf.{command[0]} ended with status {process.returncode} ({_reason(tail)}); mend "
+            "that and run again, it goes on from there"
+        )
+
+
+def _reason(tail):
+    """The complaint among the last lines of a main's stderr."""
+    lines = tail.decode(errors="replace").replace("\r", "\n").splitlines()
+    lines = [line for line in lines if line.strip() and not line.startswith("Pass --help")]
+    return lines[-1].removeprefix("error: ") if lines else "it said nothing"

@@ -1,0 +1,123 @@
+"""One command for all runs: what it does in which order, what it keeps, and one run of it."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+from test_mains import TINY
+
+from a2d_tf import experiments
+from a2d_tf.config import Config
+from a2d_tf.errors import InputError
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def reproduce():
+    """The tool as a module, without its flags: those of the mains share one register."""
+    from absl import flags
+
+    before = set(flags.FLAGS)
+    from tools import reproduce
+
+    for name in set(flags.FLAGS) - before:
+        delattr(flags.FLAGS, name)
+    return reproduce
+
+
+def run(*arguments):
+    environment = dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3")
+    return subprocess.run(
+        [sys.executable, ROOT / "tools" / "reproduce.py", *map(str, arguments)],
+        capture_output=True, text=True, env=environment,
+    )  # fmt: skip
+
+
+def test_order(reproduce):
+    order = reproduce.order()
+    assert order[0] == "full" and len(order) == 16
+    assert [name for name in order if name.startswith("zero_shot_")] == order[-7:]
+
+
+class Runs:
+    """Stands in for `experiments.run`."""
+
+    def __init__(self, failing=()):
+        self.calls, self.failing = [], failing
+
+    def __call__(self, name, base, records, place, extra):
+        self.calls.append((os.path.basename(place), name, tuple(extra)))
+        if name in self.failing:
+            raise self.failing[name]
+        return pathlib.Path(place) / experiments.phases(name)[-1]
+
+
+def test_failed_and_interrupted_runs_are_taken_up_again(reproduce, monkeypatch, tmp_path):
+    names = ["full", "no_flow", "no_joint"]
+    first = Runs({"no_flow": InputError("disk full"), "no_joint": KeyboardInterrupt()})
+    monkeypatch.setattr(experiments, "run", first)
+    with pytest.raises(KeyboardInterrupt):
+        reproduce.run_all(tmp_path, "b", "r", [0], names, ["--steps=3"])
+    assert first.calls[0] == ("seed0", "full", ("--steps=3", "--seed=0"))
+
+    second = Runs()
+    monkeypatch.setattr(experiments, "run", second)
+    found = reproduce.run_all(tmp_path, "b", "r", [0, 1], names[:2], [])
+    assert [call[:2] for call in second.calls] == [
+        ("seed0", "no_flow"), ("seed1", "full"), ("seed1", "no_flow"),
+    ]  # fmt: skip
+    # What is not asked for this time is kept, and said to be unfinished.
+    assert found[0, "no_joint"]["folder"] is None and found[0, "no_joint"]["sittings"] == 1
+    assert found[0, "no_flow"]["folder"] == "seed0/no_flow" and found[0, "no_flow"]["error"] == ""
+    assert found[0, "no_flow"]["sittings"] == 2 and found[0, "full"]["sittings"] == 1
+    assert found[0, "full"]["versions"]["tensorflow"].startswith("2.")
+    kept = json.loads((tmp_path / "seed0" / "status.json").read_text())
+    assert kept["no_flow"] == found[0, "no_flow"]
+
+
+@pytest.mark.parametrize("words, complaint", [
+    ([], "--workdir is missing"),
+    (["--workdir=w", "--runs=full,no_such"], "'no_such' is no run; there are full"),
+    (["--workdir=w", "--seeds=a"], "--seeds=a: whole numbers"),
+    (["--workdir={old}"], "settings.json: the runs there have --base 'other', not "),
+])  # fmt: skip
+def test_mistakes(words, complaint, tmp_path):
+    (tmp_path / "settings.json").write_text('{"base": "other"}')
+    result = run(*(word.format(old=tmp_path) for word in words))
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    assert complaint in result.stderr.splitlines()[-1]
+
+
+def test_flagfiles_are_whole(reproduce):
+    """Each names a base that is there, and flags that trainings know."""
+    for name in ("mini", "a2d"):
+        lines = (ROOT / "configs" / f"reproduce_{name}.flags").read_text().splitlines()
+        flags = [line for line in lines if line.startswith("--")]
+        assert f"--base=configs/{name}.flags" in flags
+        assert Config.read(ROOT / "configs" / f"{name}.flags").learning.steps > 0
+        for flag in flags:
+            if flag.startswith("--train="):
+                assert flag[len("--train=--") :].split("=")[0] in dir(Config().learning)
+
+
+def test_from_nothing_to_a_report_and_again(tmp_path):
+    base, workdir = tmp_path / "tiny.flags", tmp_path / "out"
+    base.write_text("\n".join(TINY))
+    words = [f"--base={base}", f"--workdir={workdir}", "--mini_videos=6", "--runs=full",
+             "--train=--steps=2", "--train=--pictures=0"]  # fmt: skip
+    result = run(*words)
+    assert result.returncode == 0, result.stderr
+    text = (workdir / "report.md").read_text()
+    assert "Made on the mini A2D: 6 drawn videos" in text and "| **ours, full** |" in text
+    assert (workdir / "report.html").stat().st_size > 50_000
+    trained = workdir / "seed0" / "full" / "checkpoints"
+    before = {path: path.stat().st_mtime_ns for path in trained.iterdir()}
+    result = run(*words)
+    assert result.returncode == 0, result.stderr
+    assert "a2d_tf.train" not in result.stdout  # nothing is left to be done
+    assert {path: path.stat().st_mtime_ns for path in trained.iterdir()} == before
+    assert (workdir / "report.md").read_text() == text

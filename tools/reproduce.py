@@ -1,0 +1,241 @@
+"""Every run of the paper's Tables 1 to 3 and Fig. 4, one after the other, and the report of them.
+
+  python tools/reproduce.py --flagfile=configs/reproduce_mini.flags --workdir=runs/mini
+  python tools/reproduce.py --flagfile=configs/reproduce_a2d.flags --workdir=runs/a2d
+
+Makes the records, trains and scores what is not done yet, then writes WORKDIR/report.md and
+report.html. Interrupted and run again, it goes on from there; a run that fails is reported and the
+others go on. With further --seeds the report tells how far seeds move the figures.
+"""
+
+import contextlib
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from absl import flags
+
+from a2d_tf import errors, experiments
+from a2d_tf.config import Config
+from a2d_tf.data.flow import METHODS
+from a2d_tf.data.manifest import Manifest
+from a2d_tf.errors import InputError
+from a2d_tf.files import write_json
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the records, the runs and the report.")
+_BASE = flags.DEFINE_string("base", "configs/mini.flags", "Flagfile of the network.")
+_RELEASE = flags.DEFINE_string(
+    "release", None, "A2D's folder Release; by default a mini A2D is drawn in its place."
+)
+_VIDEOS = flags.DEFINE_integer("mini_videos", 400, "Clips of the mini A2D.", 6)
+_FLOW = flags.DEFINE_enum("flow_method", "dis", METHODS, "Optical flow of the records.")
+_WORKERS = flags.DEFINE_integer("workers", 2, "Processes that make the records.", 1)
+_TRAIN = flags.DEFINE_multi_string("train", [], "A flag of every training, as --train=--steps=900.")
+_SEEDS = flags.DEFINE_list("seeds", "0", "Seeds of the trainings, one after the other.")
+_RUNS = flags.DEFINE_list("runs", None, "Only these runs; by default all.")
+
+_TOOLS = experiments.ROOT / "tools"
+_PACKAGES = ("tensorflow", "tensorflow-addons", "numpy", "opencv-python")
+
+
+def order():
+    """All experiments: the full model first, for others are compared with it; zero-shot last."""
+    return sorted(experiments.names(), key=lambda name: (name != "full", "zero_shot" in name, name))
+
+
+class Status:
+    """`WORKDIR/seed<S>/status.json`: what became of each run.
+
+    {run: {"folder", "seconds", "sittings", "error", "versions"}}; `folder`, relative to WORKDIR, is
+    null until the run is scored.
+    """
+
+    def __init__(self, workdir, seed):
+        self._path = pathlib.Path(workdir) / f"seed{seed}" / "status.json"
+        try:
+            self.runs = json.loads(self._path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            self.runs = {}
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{self._path}: damaged ({error}); delete it: what is trained is not lost"
+            ) from error
+
+    def done(self, name):
+        return bool(self.runs.get(name, {}).get("folder"))
+
+    @contextlib.contextmanager
+    def sitting(self, name):
+        """Times a sitting and keeps it, however it ends; yields the run's dict to be filled."""
+        run = self.runs.setdefault(
+            name, {"folder": None, "seconds": 0.0, "sittings": 0, "error": "", "versions": {}}
+        )
+        run.update(error="", sittings=run["sittings"] + 1, versions=_versions())
+        began = time.monotonic()
+        try:
+            yield run
+        finally:
+            run["seconds"] += time.monotonic() - began
+            write_json(self._path, self.runs)
+
+
+def _versions():
+    found = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return {**found, "python": platform.python_version(), "machine": platform.machine(),
+            "cores": os.cpu_count()}  # fmt: skip
+
+
+def make_records(workdir, base, release, videos, flow_method, workers):
+    """Records of the size that the network wants, or those that are there already.
+
+    Returns:
+      their folder.
+    """
+    model = Config.read(base).model
+    if release is None:
+        mini = os.path.join(workdir, "mini_a2d")
+        _call("make_mini_a2d.py", f"--output={mini}", f"--videos={videos}", f"--workers={workers}")
+        release = os.path.join(mini, "Release")
+    folder = os.path.join(workdir, "records")
+    _call(
+        "build_records.py", f"--release={release}", f"--output={folder}",
+        f"--image_height={model.image_height}", f"--image_width={model.image_width}",
+        f"--clip_frames={model.frames}", f"--flow_method={flow_method}", f"--workers={workers}",
+    )  # fmt: skip
+    return folder
+
+
+def _call(tool, *arguments):
+    status = subprocess.run([sys.executable, _TOOLS / tool, *arguments]).returncode
+    if status:
+        raise InputError(f"tools/{tool} ended with status {status}; mend what it names, run again")
+
+
+def run_all(workdir, base, records, seeds, names, train):
+    """Train and score what is not done yet.
+
+    Args:
+      workdir, base, records: folders and a flagfile.
+      seeds: ints; names: experiments; train: flags of every training.
+
+    Returns:
+      {(seed, name): the run's dict of `Status`}, of these seeds and of those run before.
+    """
+    left = [(seed, name) for seed in seeds for name in names]
+    states = {seed: Status(workdir, seed) for seed in sorted({*seeds, *_seeds_there(workdir)})}
+    left = [(seed, name) for seed, name in left if not states[seed].done(name)]
+    count, began, done = len(left), time.monotonic(), 0
+    for i, (seed, name) in enumerate(left):
+        elapsed = time.monotonic() - began
+        todo = sum(len(experiments.phases(other)) for _, other in left[i:])
+        rest = f", about {elapsed / done * todo / 60:.0f} min left" if done else ""
+        print(f"\n== {i + 1}/{count} {name}, seed {seed}: {elapsed / 60:.0f} min so far{rest}",
+              flush=True)  # fmt: skip
+        place = os.path.join(workdir, f"seed{seed}")
+        with states[seed].sitting(name) as run:
+            try:
+                folder = experiments.run(name, base, records, place, [*train, f"--seed={seed}"])
+                run["folder"] = os.path.relpath(folder, workdir)
+            except InputError as error:
+                run["error"] = str(error)
+                print(f"failed: {error}", file=sys.stderr, flush=True)
+        done += len(experiments.phases(name))
+    return {(seed, name): run for seed, state in states.items() for name, run in state.runs.items()}
+
+
+def _seeds_there(workdir):
+    names = [path.parent.name for path in pathlib.Path(workdir).glob("seed*/status.json")]
+    return [int(name[4:]) for name in names if name[4:].isdigit()]
+
+
+def _settle(workdir, settings):
+    """InputError where the folder holds a reproduction with other settings."""
+    path = os.path.join(workdir, "settings.json")
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            old = json.load(file)
+        for name, value in settings.items():
+            if old.get(name) != value:
+                raise InputError(
+                    f"{path}: the runs there have --{name} {old.get(name)!r}, not {value!r}; give "
+                    "that, or another --workdir"
+                )
+    write_json(path, settings)
+
+
+def origin(manifest, release, base, train):
+    """The report's first lines: the data, and what figures on it do and do not show."""
+    counts = {split: counts["records"] for split, counts in manifest.counts.items()}
+    size = f"{counts['train']} training and {counts['test']} test clips"
+    network = f"Network: {base}, with {' '.join(train) or 'its own flags'}."
+    if release is None:
+        videos = sum(counts["videos"] for counts in manifest.counts.values())
+        return (
+            f"Made on the mini A2D: {videos} drawn videos, {size}. {network} It shows that "
+            "training, protocol and every variant work, and what each part of the network is worth "
+            "where an action cannot be read off one frame. It shows nothing about A2D: no network "
+            "here has seen a real video, and its figures are no match for the published ones, "
+            "which stand beside them for their order and their differences."
+        )
+    return (
+        f"Made on {release}: {size}, flow by {manifest.flow_method}. {network} Published rows are "
+        "for A2D's own test split: figures can be compared if this is that split, in whole "
+        f"(2365 clips), and it has {counts['test']}."
+    )
+
+
+def main(argv):
+    errors.require(argv, workdir=_WORKDIR.value, base=_BASE.value)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a sitting is kept
+    known, names = order(), _RUNS.value
+    for name in names or ():
+        if name not in known:
+            raise InputError(f"--runs: '{name}' is no run; there are {', '.join(known)}")
+    names = [name for name in known if not names or name in names]
+    try:
+        seeds = [int(seed) for seed in _SEEDS.value]
+    except ValueError as error:
+        raise InputError(f"--seeds={','.join(_SEEDS.value)}: whole numbers, as 0,1,2") from error
+    workdir = os.path.abspath(_WORKDIR.value)
+    _settle(workdir, {
+        "base": _BASE.value, "release": _RELEASE.value, "train": _TRAIN.value,
+        "mini_videos": None if _RELEASE.value else _VIDEOS.value, "flow_method": _FLOW.value,
+    })  # fmt: skip
+    records = make_records(
+        workdir, _BASE.value, _RELEASE.value, _VIDEOS.value, _FLOW.value, _WORKERS.value
+    )
+    runs = run_all(workdir, _BASE.value, records, seeds, names, _TRAIN.value)
+
+    # Late: the runs need their memory.
+    from a2d_tf.evaluation import pages, reproduction
+
+    print("\n== report", flush=True)
+    manifest = Manifest.load(records)
+    places = {name: i for i, name in enumerate(known)}
+    results = [
+        reproduction.Result(
+            name, seed, os.path.join(workdir, run["folder"] or ""), run["seconds"],
+            run["sittings"], run["error"] or ("" if run["folder"] else "interrupted"),
+            run["versions"],
+        )
+        for (seed, name), run in sorted(runs.items(), key=lambda x: (x[0][0], places[x[0][1]]))
+    ]  # fmt: skip
+    text = origin(manifest, _RELEASE.value, _BASE.value, _TRAIN.value)
+    pages.write(workdir, "The paper's tables, reproduced",
+                reproduction.build(results, manifest, text))  # fmt: skip
+    failed = [f"{r.name}, seed {r.seed}" for r in results if r.error]
+    print(f"{workdir}/report.html")
+    if failed:
+        raise InputError(f"{len(failed)} runs are missing: {'; '.join(failed)}; run again")
+
+
+if __name__ == "__main__":
+    errors.run(main)
