@@ -326,13 +326,14 @@ def test_complete_records_are_left_alone(release, built, tmp_path):
 
 @pytest.fixture
 def broken(release, tmp_path):
-    """The small release with a broken annotation, a truncated video and an empty folder."""
+    """The small release with a broken annotation, a truncated video and a strange name."""
     root = tmp_path / "Broken"
     shutil.copytree(release, root)
     (root / "Annotations/mat/-b/00008.mat").write_bytes(b"text")
     write_video(root / "clips320H/--a.mp4", moving_frames(3, 64, 96, step=2))
     shutil.copy(root / "clips320H/c.mp4", root / "clips320H/d.mp4")
     (root / "Annotations/mat/d").mkdir()
+    (root / "Annotations/mat/d/4.mat").write_bytes(b"")
     with open(root / "videoset.csv", "a") as file:
         file.write(",".join(map(str, row("d", 64, 96, 6, 1, 0))) + "\n")
     return root
@@ -349,7 +350,7 @@ def test_broken_items_are_skipped_and_reported(broken, tmp_path):
         "clips320H/--a.mp4",
         "Annotations/mat/d",
     ]
-    for item, words in zip(manifest.skipped, ("HDF5", "ends after 3 frames", "no annotation")):
+    for item, words in zip(manifest.skipped, ("HDF5", "ends after 3 frames", "such as 00001.mat")):
         assert words in item["reason"] and item["item"] in done.stdout
     assert set(clips(output)) == {("-b", 1), ("c", 4)}
     with pytest.raises(InputError, match="3 broken items that were skipped.*--on_error skip"):
@@ -398,6 +399,20 @@ def test_missing_files_are_told_before_any_work(partial_download, tmp_path, caps
     ]
     assert set(clips(output)) == {("c", 4)}
     assert manifest.durations == {"6": 1} and manifest.native_sizes == {"64x96": 1}
+
+
+def test_a_lost_annotation_is_told(release, built, tmp_path, capsys):
+    """Its video's other annotations are used; no record disappears without a word."""
+    root = tmp_path / "Lost"
+    shutil.copytree(release, root)
+    (root / "Annotations/mat/-b/00001.mat").unlink()
+    with pytest.raises(InputError, match=r"1 of 3 .*mat/-b \(1 of 2 annotations\); restore them"):
+        convert.convert(Release(root), tmp_path / "out", SETTINGS, workers=1)
+    manifest, _ = convert.convert(Release(root), tmp_path / "out", SETTINGS, 1, on_error="skip")
+    (skipped,) = manifest.skipped
+    assert skipped["item"] == "Annotations/mat/-b"
+    assert "annotates 1 frames, but 'annotated' in videoset.csv is 2" in skipped["reason"]
+    assert set(clips(tmp_path / "out")) == set(clips(built)) - {("-b", 1)}
 
 
 def test_only_the_first_missing_files_are_named(release, tmp_path):

@@ -180,6 +180,10 @@ def test_what_is_missing_is_known_by_existence(tmp_path):
     root = small_release(tmp_path / "Release")
     assert Release(root).missing() == []
     (root / "clips320H/c.mp4").write_bytes(b"broken, but there")
+    (root / "Annotations/mat/-b/00008.mat").unlink()
+    assert Release(root).missing() == [
+        ("-b", f"{root / 'Annotations/mat/-b'} (1 of 2 annotations)")
+    ]
     (root / "clips320H/--a.mp4").unlink()
     shutil.rmtree(root / "Annotations/mat/--a")
     shutil.rmtree(root / "Annotations/mat/-b")

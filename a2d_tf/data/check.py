@@ -10,6 +10,7 @@ import functools
 import tqdm
 
 from a2d_tf.data import workers as processes
+from a2d_tf.data.release import check_number
 from a2d_tf.errors import InputError
 from a2d_tf.labels import A2D
 
@@ -157,15 +158,9 @@ def _examine_annotations(source, video, size, finding):
     counts, keys = finding.counts, ()
     try:
         keys = source.annotated_frames(video.vid)
+        check_number(source, video, keys)
     except InputError as error:
         finding.problem(error)
-    else:
-        if len(keys) < video.annotated:
-            finding.problem(
-                f"{source.annotation_folder(video.vid)}: annotates {len(keys)} frames, but "
-                f"'annotated' in videoset.csv is {video.annotated}; restore the others, or "
-                "correct 'annotated'"
-            )
     counts["annotated frames", "listed"] = video.annotated
     counts["annotated frames", "found"] = len(keys)
     for key in keys:

@@ -29,6 +29,7 @@ from a2d_tf.data import manifest as manifests
 from a2d_tf.data import workers as processes
 from a2d_tf.data.flow import METHODS, Flow, fit, resize_frame
 from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.release import check_number
 from a2d_tf.errors import InputError
 from a2d_tf.files import write_json
 
@@ -264,11 +265,12 @@ def _clips(source, settings, video, skip):
     """Yield the ClipRecords of a video; it is decoded once, and only what clips need is kept."""
     from a2d_tf.data.records import ClipRecord
 
+    keys = ()
     try:
         keys = source.annotated_frames(video.vid)
+        check_number(source, video, keys)  # what is there is used, what is lost is told
     except InputError as error:
         skip(source.annotation_folder(video.vid), error)
-        return
     if not keys:
         return
     frames, flows, flow, native = {}, {}, Flow(settings.flow_method), None

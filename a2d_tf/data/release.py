@@ -107,13 +107,20 @@ class Release:
         return ""
 
     def missing(self):
-        """What is not there, by existence only: list of (vid, path)."""
+        """What is not there, by existence only: list of (vid, path).
+
+        Of a folder that lacks some of its annotations the path is followed by their number, in
+        words.
+        """
         lost = []
         for video in self.videos:
-            wanted = [self.frames_path(video.vid)]
-            if video.annotated:
-                wanted.append(self.annotation_folder(video.vid))
-            lost += [(video.vid, path) for path in wanted if not path.exists()]
+            vid = video.vid
+            if not self.frames_path(vid).exists():
+                lost.append((vid, self.frames_path(vid)))
+            found, folder = len(self._annotation_files(vid)), self.annotation_folder(vid)
+            if found < video.annotated:
+                number = f"{folder} ({found} of {video.annotated} annotations)"
+                lost.append((vid, number if found else folder))
         return lost
 
     def split(self, video):
@@ -190,6 +197,16 @@ class Release:
             for path in sorted(self.annotation_folder(vid).glob("*"))
             if path.suffix in _SUFFIXES and not path.name.startswith(".")
         ]
+
+
+def check_number(source, video, keys):
+    """InputError where fewer frames of a video are annotated, `keys`, than its list says."""
+    if len(keys) < video.annotated:
+        raise InputError(
+            f"{source.annotation_folder(video.vid)}: annotates {len(keys)} frames, but "
+            f"'annotated' in videoset.csv is {video.annotated}; restore the others, or correct "
+            "'annotated'"
+        )
 
 
 def is_file_name(name):
