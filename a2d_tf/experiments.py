@@ -19,6 +19,7 @@ PHASES = {
     "no_joint": ("no_joint_actor", "no_joint_action"),
     "no_mask": ("no_mask", "no_mask_refiner"),
 }
+NOTHING = ("--init_rgb=", "--init_flow=", "--init_checkpoint=")
 SPLIT = "test"
 
 
@@ -56,14 +57,15 @@ def run(name, base, records, workdir, extra=()):
         command = ["train", f"--flagfile={os.path.abspath(base)}"]
         if phase != "full":
             command.append(f"--flagfile={ABLATIONS / phase}.flags")
-        own = extra
+        start = []
         if folder:
-            command.append(f"--init_run={folder}")
-            own = [flag for flag in extra if not flag.startswith(("--init_rgb", "--init_flow"))]
+            # What `extra` or the base start from, the phases before have started from already.
+            start = [f"--init_run={folder}", *NOTHING]
         elif phase != "full" and not _uses_flow(phase):
-            own = [flag for flag in extra if not flag.startswith("--init_flow")]
+            start = ["--init_flow="]
         folder = pathlib.Path(workdir, phase).absolute()
-        _call([*command, f"--records={os.path.abspath(records)}", f"--workdir={folder}", *own])
+        _call([*command, f"--records={os.path.abspath(records)}", f"--workdir={folder}", *extra,
+               *start])  # fmt: skip
     metrics, finished = folder / "evaluation" / SPLIT / "metrics.json", folder / "finished.json"
     if not metrics.exists() or metrics.stat().st_mtime < finished.stat().st_mtime:
         _call(["evaluate", f"--records={os.path.abspath(records)}", f"--workdir={folder}",

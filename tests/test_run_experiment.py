@@ -15,11 +15,11 @@ from a2d_tf.config import Config
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
-def run(*arguments):
+def run(*arguments, cwd=None):
     environment = dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3")
     return subprocess.run(
         [sys.executable, ROOT / "tools" / "run_experiment.py", *map(str, arguments)],
-        capture_output=True, text=True, env=environment,
+        capture_output=True, text=True, env=environment, cwd=cwd,
     )  # fmt: skip
 
 
@@ -31,16 +31,28 @@ def arguments(mini_records, tmp_path_factory):
     return [f"--base={base}", f"--records={mini_records.directory}", f"--workdir={folder}"]
 
 
-def test_two_phases_and_their_score(arguments):
+def test_two_phases_and_their_score(arguments, tiny_run):
     workdir = pathlib.Path(arguments[-1].split("=")[1])
-    words = ["no_joint", *arguments, "--", "--steps=2", "--seed=3", "--pictures=0"]
+    words = [
+        "no_joint",
+        *arguments,
+        "--",
+        "--steps=2",
+        "--seed=3",
+        "--pictures=0",
+        f"--init_checkpoint={tiny_run}",
+        "--pixel_scale=0.015625",
+        "--flow_scale=0.5",
+    ]
     result = run(*words)
     assert result.returncode == 0, result.stderr
     first, second = workdir / "no_joint_actor", workdir / "no_joint_action"
     for folder, phase in ((first, "actor"), (second, "action")):
         learning = Config.read(folder / "flags.txt").learning
         assert (learning.train_phase, learning.steps, learning.seed) == (phase, 2, 3)
-    assert learning.init_run == str(first)
+    # Pretrained weights start the first phase; they must not stand in the way of the second.
+    assert Config.read(first / "flags.txt").learning.init_checkpoint == str(tiny_run)
+    assert (learning.init_run, learning.init_checkpoint) == (str(first), "")
     metrics = second / "evaluation" / "test" / "metrics.json"
     assert json.loads(metrics.read_text())["segmentation"]
     assert not (first / "evaluation").exists()
@@ -65,6 +77,12 @@ def test_mistakes(arguments, words, complaint):
     assert complaint in result.stderr.splitlines()[-1]
 
 
+def test_from_any_folder(arguments, tmp_path):
+    """The default base is found: what is refused is the number of steps."""
+    result = run("full", *arguments[1:], "--", "--steps=0", cwd=tmp_path)
+    assert "--steps" in result.stderr and "flagfile" not in result.stderr
+
+
 def test_a_phase_that_fails_ends_it(arguments):
     result = run("full", *arguments, "--", "--backbone=resnet15")
     assert result.returncode == 1 and "Traceback" not in result.stderr
@@ -86,6 +104,8 @@ def test_initial_weights_go_to_the_first_phase_and_to_the_streams_that_it_has(
             (place / "metrics.json").write_text("{}")
         experiments.run(name, "base.flags", "records", tmp_path, [*weights, other])
     assert all(call[0] == "train" and other in call for call in calls)
-    assert [[flag for flag in call if flag in weights] for call in calls] == [
-        weights, [], weights[:1], weights[:1], weights,
-    ]  # fmt: skip
+    # The last of a flag counts.
+    last = [dict(flag.split("=", 1) for flag in call if "=" in flag) for call in calls]
+    coco, imagenet = ([call[name] for call in last] for name in ("--init_rgb", "--init_flow"))
+    assert coco == ["coco.h5", "", "coco.h5", "coco.h5", "coco.h5"]
+    assert imagenet == ["imagenet.h5", "", "", "", "imagenet.h5"]

@@ -4,8 +4,10 @@
 
 NAME is `full`, `no_joint` or a flagfile of configs/ablations, such as `no_flow` or `zero_shot_cat`.
 Each phase is a run folder in --workdir; what is done there already is not done again, and an
-interrupted run goes on. Flags after `--` go to every training: -- --steps=20 --seed=1; those of
-initial weights, --init_rgb and --init_flow, to the first phase alone, as far as it has the stream.
+interrupted run goes on. Flags after `--` go to every training: -- --steps=20 --seed=1. Pretrained
+weights (-- --init_rgb=coco.h5 --init_flow=imagenet.h5) start the first phase, as far as it has the
+stream; each later one starts from the one before. Paths in flags and flagfiles begin in the
+repository's folder.
 """
 
 import pathlib
@@ -18,7 +20,9 @@ from absl import flags
 from a2d_tf import errors, experiments
 from a2d_tf.errors import InputError
 
-flags.DEFINE_string("base", "configs/mini.flags", "Flagfile of the network: mini or a2d.")
+flags.DEFINE_string(
+    "base", f"{experiments.ROOT}/configs/mini.flags", "Flagfile of the network: mini or a2d."
+)
 flags.DEFINE_string("records", None, "Folder of build_records.py.")
 flags.DEFINE_string("workdir", None, "Folder of the run folders, one a phase.")
 
