@@ -401,7 +401,7 @@ def test_missing_files_are_told_before_any_work(partial_download, tmp_path, caps
     assert manifest.durations == {"6": 1} and manifest.native_sizes == {"64x96": 1}
 
 
-def test_a_lost_annotation_is_told(release, built, tmp_path, capsys):
+def test_a_lost_annotation_is_told(release, built, tmp_path):
     """Its video's other annotations are used; no record disappears without a word."""
     root = tmp_path / "Lost"
     shutil.copytree(release, root)
@@ -413,6 +413,12 @@ def test_a_lost_annotation_is_told(release, built, tmp_path, capsys):
     assert skipped["item"] == "Annotations/mat/-b"
     assert "annotates 1 frames, but 'annotated' in videoset.csv is 2" in skipped["reason"]
     assert set(clips(tmp_path / "out")) == set(clips(built)) - {("-b", 1)}
+
+
+def test_a_video_too_small_for_the_flow_is_named(release, tmp_path):
+    small = convert.Settings(image_height=4, image_width=6)
+    with pytest.raises(InputError, match=r"clips320H/-b.mp4: flow method 'dis' cannot work on"):
+        convert.convert(Release(release), tmp_path / "out", small, workers=1)
 
 
 def test_only_the_first_missing_files_are_named(release, tmp_path):

@@ -293,7 +293,10 @@ def _clips(source, settings, video, skip):
             size = fit(*native, settings.image_height, settings.image_width)
             frames[number] = resize_frame(frame, *size)
             if number in moving:
-                flows[number] = flow(frames[number - 1], frames[number])
+                try:
+                    flows[number] = flow(frames[number - 1], frames[number])
+                except InputError as error:
+                    raise InputError(f"{source.frames_path(video.vid)}: {error}") from error
     except InputError as error:
         skip(source.frames_path(video.vid), error)
         return
