@@ -13,7 +13,7 @@ from a2d_tf import runs, serving
 from a2d_tf.config import Config, LearningConfig, ModelConfig
 from a2d_tf.errors import InputError
 from a2d_tf.labels import A2D, LabelSpace
-from a2d_tf.model import coco, weights
+from a2d_tf.model import coco, tensor_files, weights
 from a2d_tf.model.network import Network
 from a2d_tf.model.weights import Weights
 
@@ -196,6 +196,8 @@ def test_files_that_are_no_imported_weights(detector, tmp_path):
     with pytest.raises(InputError, match="no file of imported weights"):
         Weights.read(path)
     detector.write(path)
+    with pytest.raises(InputError, match="imported already; it is what --init_rgb"):
+        tensor_files.read(path)
     with h5py.File(path, "a") as file:
         file.attrs["format"] = "2"
     with pytest.raises(InputError, match="another version"):

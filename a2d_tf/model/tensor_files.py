@@ -83,6 +83,8 @@ def read(path):
 
 def _read_h5(path):
     file = h5py.File(path, "r")
+    if "flavour" in file.attrs:
+        raise InputError(f"{path}: imported already; it is what --init_rgb and --init_flow take")
     root = file["model_weights"] if "model_weights" in file else file
     tensors = {}
 
