@@ -14,7 +14,6 @@ runs the network that the file came from on a photo: check/check.png shows what 
 check/check.npz holds what every stage of it says.
 """
 
-import hashlib
 import pathlib
 import sys
 
@@ -23,6 +22,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from absl import flags
 
 from a2d_tf import errors
+from a2d_tf.data.manifest import file_digest
 from a2d_tf.errors import InputError
 
 _SOURCE = flags.DEFINE_enum(
@@ -40,14 +40,6 @@ _ANCHORS = flags.DEFINE_string(
     "check_anchor_sizes", "16,32,64,128,256", "Anchor sides of the check at P2..P6, pixels."
 )
 _SCORE = flags.DEFINE_float("check_score", 0.7, "Score from which the check draws.", 0, 1)
-
-
-def _sha256(path):
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _network(weights):
@@ -73,7 +65,7 @@ def main(argv):
 
     tensors = tensor_files.read(_INPUT.value)
     weights, used, skipped = layouts.convert(
-        _SOURCE.value, tensors, _INPUT.value, _sha256(_INPUT.value)
+        _SOURCE.value, tensors, _INPUT.value, file_digest(_INPUT.value)
     )
     if _OUTPUT.value:
         weights.write(_OUTPUT.value)
