@@ -4,8 +4,10 @@
 
 A table of figures and ratios; the same in the JSON file. Competing things run in turn, round by
 round, and what is given is the median, for machines drift. Leave the machine alone meanwhile.
+Peers are there where requirements-bench.txt is installed.
 """
 
+import importlib
 import os
 import pathlib
 import sys
@@ -18,21 +20,23 @@ from absl import flags
 from a2d_tf import errors
 from a2d_tf.files import write_json
 
+SUITES = {
+    "backbone": "ResNet-101 with FPN, forward and training, against the peak and torch",
+    "data": "conversion, the input pipeline, how flow is stored and computed",
+    "nms": "from the proposal network's output to regions of interest",
+    "rcnn": "the detector, inference and training, against torchvision's Mask R-CNN",
+    "roi_align": "crops and their gradients, against torchvision's",
+}
+"""Name -> what it measures, by `tools.benchmarks.<name>.run`: {flag: value} -> (rows of
+`measure.row`, dict of further figures)."""
 
-# Imported when they run: a mistyped flag should not wait for TensorFlow.
-def _data(options):
-    from tools.benchmarks import data
-
-    return data.run(options)
-
-
-SUITES = {"data": _data}
-"""Name -> function(options: {flag: value}) -> (rows of `measure.row`, dict of further figures)."""
-
-_SUITE = flags.DEFINE_enum("suite", None, sorted(SUITES), "What to measure.")
+_SUITE = flags.DEFINE_enum(
+    "suite", None, sorted(SUITES), "; ".join(f"{name}: {what}" for name, what in SUITES.items())
+)
 _OUTPUT = flags.DEFINE_string("output", None, "JSON file for the figures.")
 _OPTIONS = (
     flags.DEFINE_integer("rounds", 3, "Rounds, of whose figures the median counts.", 1),
+    flags.DEFINE_bool("small", False, "All but data: sizes that show only that a suite works."),
     flags.DEFINE_integer("workers", os.cpu_count(), "data: processes that convert.", 1),
     flags.DEFINE_integer("videos", 48, "data: videos of the mini A2D made for it.", 2),
     flags.DEFINE_integer("clips", 64, "data: clips per round and part, beside conversion.", 1),
@@ -48,7 +52,9 @@ _OPTIONS = (
 
 def main(argv):
     errors.require(argv, suite=_SUITE.value, output=_OUTPUT.value)
-    rows, details = SUITES[_SUITE.value]({flag.name: flag.value for flag in _OPTIONS})
+    # Imported now: a mistyped flag should not wait for TensorFlow.
+    suite = importlib.import_module(f"tools.benchmarks.{_SUITE.value}")
+    rows, details = suite.run({flag.name: flag.value for flag in _OPTIONS})
     from tools.benchmarks import measure
 
     report = {"suite": _SUITE.value, "machine": measure.machine(), "rows": rows, "details": details}

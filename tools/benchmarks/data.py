@@ -16,19 +16,23 @@ import tensorflow as tf
 from pycocotools import mask as mask_tools
 
 from a2d_tf import runs
-from a2d_tf.config import Config
-from a2d_tf.data import convert, flow_quality, pipeline, records, synthetic
+from a2d_tf.data import convert, flow_quality, records, synthetic
 from a2d_tf.data.flow import METHODS, Flow, fit, resize_frame
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.release import Release
 from a2d_tf.errors import InputError
-from a2d_tf.learning import optimizer, trainer
 from a2d_tf.model.network import Network
-from tools.benchmarks import measure
+from a2d_tf.ops import canvas as canvas_ops
+from tools.benchmarks import learning, measure
 
 PAPER = convert.Settings(shard_videos=4)
 MINI = convert.Settings(image_height=128, image_width=160, clip_frames=3, shard_videos=4)
-_MINI_FLAGS = pathlib.Path(__file__).resolve().parents[2] / "configs" / "mini.flags"
+FEED = convert.Settings(image_height=256, image_width=320, clip_frames=9, shard_videos=4)
+_FEED_CANVAS = (192, 256)
+_FEED_GOALS = {
+    "decoded": 150.0,
+    "decoded, resized in the graph": 60.0,
+}  # clips of 8 frames a second
 _LIMIT = 20.0  # pixels: the fixed range of the other ways to store flow
 _STEPS = 20  # timed, of training
 
@@ -36,7 +40,7 @@ _STEPS = 20  # timed, of training
 def run(options):
     """All parts, on a mini A2D made for it or on `options['release']`."""
     cv2.setNumThreads(1)  # one core's work is what the workers' is compared with
-    config = Config.read(_MINI_FLAGS)
+    config = learning.read("mini")
     runs.prepare_devices(config.learning.deterministic)
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
@@ -51,6 +55,8 @@ def run(options):
         details["flow_methods"] = flow_methods(clips)
         mini = convert.convert(source, folder / "mini", MINI, options["workers"])[0]
         rows += pipelines(mini, paper, config, options)
+        feed = convert.convert(source, folder / "feed", FEED, options["workers"])[0]
+        rows += feeding(feed, options)
     for part, size in details["bytes_per_clip"].items():
         rows.append(measure.row(f"record: {part}", "bytes per clip", size))
     ways = details["flow_storage"]
@@ -330,7 +336,10 @@ def pipelines(mini, paper, config, options):
         stages = {
             "read": (serialized, 1),
             "decoded": (serialized.map(records.parse, tf.data.AUTOTUNE), 1),
-            "training batches": (_training(manifest, canvas, manifest.clip_frames, config), batch),
+            "training batches": (
+                learning.batches(manifest, canvas, manifest.clip_frames, config.learning),
+                batch,
+            ),
         }
         rates = measure.alternate(rounds, {
             stage: lambda data=data, size=size: _rate(data, size, options["clips"])
@@ -347,12 +356,26 @@ def pipelines(mini, paper, config, options):
     return rows
 
 
-def _training(manifest, canvas, frames, config):
-    learning = config.learning
-    return pipeline.training(
-        manifest, canvas, frames, learning.batch_size, learning.seed, learning.max_instances, 0.0,
-        learning.shuffle_buffer, learning.flip, learning.scale_jitter, learning.colour_jitter,
-    )  # fmt: skip
+def feeding(manifest, options):
+    """Rows of clips a second, counted as if they had 8 frames, against what should be."""
+    decoded = tf.data.TFRecordDataset(manifest.shards("train")).repeat()
+    decoded = decoded.map(records.parse, tf.data.AUTOTUNE)
+    resized = decoded.map(
+        lambda clip: canvas_ops.place(clip["rgb"], clip["flow"], _FEED_CANVAS), tf.data.AUTOTUNE
+    )
+    eighths = manifest.clip_frames / 8
+    rates = measure.alternate(options["rounds"], {
+        stage: lambda data=data: eighths * _rate(data, 1, options["clips"])
+        for stage, data in zip(_FEED_GOALS, (decoded, resized))
+    })  # fmt: skip
+    size = f"{FEED.image_height}x{FEED.image_width}"
+    return [
+        measure.row(
+            f"clips of 8 frames ({size}): {stage}", "clips/s", rate,
+            [_FEED_GOALS[stage]] * len(rate), goal=1.0,
+        )
+        for stage, rate in rates.items()
+    ]  # fmt: skip
 
 
 def _rate(dataset, size, clips):
@@ -369,20 +392,13 @@ def _rate(dataset, size, clips):
 def _step_rate(manifest, config):
     """Clips a second that the training step of configs/mini.flags takes."""
     network = Network(config.model, manifest.label_space)
-    learning = config.learning
-    schedule = optimizer.Schedule(
-        learning.learning_rate, learning.steps, learning.warmup_steps, learning.schedule
-    )
-    opt = optimizer.make_optimizer(
-        learning.optimizer, schedule, learning.momentum, learning.weight_decay
-    )
-    step = trainer.make_train_step(network, opt, learning)
+    step = learning.make_step(network, config.learning)[1]
     canvas = config.model.image_height, config.model.image_width
-    stream = iter(_training(manifest, canvas, config.model.frames, config))
+    stream = iter(learning.batches(manifest, canvas, config.model.frames, config.learning))
     seconds = []
     for number in range(2 + _STEPS):
         batch = next(stream)
         began = time.perf_counter()
         float(step(batch, tf.constant(number, tf.int64))["total"])
         seconds.append(time.perf_counter() - began)
-    return learning.batch_size / statistics.median(seconds[2:])  # the first two trace
+    return config.learning.batch_size / statistics.median(seconds[2:])  # the first two trace

@@ -1,10 +1,20 @@
-"""What all suites share: rounds in turn, medians, rows of figures and their table."""
+"""What all suites share: rounds in turn, medians, the peak, rows of figures and their table."""
 
+import concurrent.futures
+import math
+import multiprocessing
 import os
+import pathlib
 import platform
+import re
 import statistics
+import time
 
+import numpy as np
 import tensorflow as tf
+
+# It takes the functions of one network after another for needless retracing of the same.
+tf.get_logger().setLevel("ERROR")
 
 
 def alternate(rounds, candidates):
@@ -22,6 +32,72 @@ def alternate(rounds, candidates):
         for name, function in candidates.items():
             results[name].append(function())
     return results
+
+
+def stopwatch(function, calls=1):
+    """A candidate for `alternate`: the median seconds of a function's calls, warm.
+
+    Args:
+      function: without arguments; what it does on a GPU is waited for.
+      calls: how many a round; more for what takes milliseconds.
+    """
+
+    def once():
+        began = time.perf_counter()
+        function()
+        tf.test.experimental.sync_devices()
+        return time.perf_counter() - began
+
+    once()  # traces, and fills what is filled once
+    return lambda: statistics.median(once() for _ in range(calls))
+
+
+def peak(small=False):
+    """A candidate: GFLOP/s of a large 3x3 convolution, the limit of what a network can reach."""
+    shape = [1, 16, 16, 8] if small else [4, 80, 144, 256]
+    x = tf.random.stateless_normal(shape, (0, 0))
+    kernel = tf.random.stateless_normal([3, 3, shape[-1], shape[-1]], (0, 1))
+    seconds = stopwatch(tf.function(lambda: tf.nn.conv2d(x, kernel, 1, "SAME")))
+    work = 2e-9 * math.prod(kernel.shape) * math.prod(shape[:-1])
+    return lambda: work / seconds()
+
+
+def apart(function, *arguments):
+    """What a function returns in a process of its own, whose memory nothing else has used.
+
+    Args:
+      function: of a module, not of another function; so are its arguments and its result.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, spawn) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def memory(most=True):
+    """Gigabytes that this process held at most so far, or holds now (Linux)."""
+    status = pathlib.Path("/proc/self/status").read_text()
+    field = "VmHWM" if most else "VmRSS"
+    return int(re.search(rf"{field}:\s*(\d+) kB", status)[1]) / 2**20
+
+
+def gflop(model, prefix=""):
+    """Work of a Keras model's own layers for one row of its input, in GFLOP.
+
+    Those alone whose name begins with `prefix`.
+
+    Counted are convolutions and fully connected layers, multiplication and addition as two; no
+    biases, norms, crops or pooling, which come to some percent. The gradients take twice as much
+    again. Layers inside a nested model do not count; those that are called often count so often.
+    """
+    total = 0
+    for layer in model.layers:
+        kernel = getattr(layer, "kernel", None) if layer.name.startswith(prefix) else None
+        for node in range(0 if kernel is None else len(layer.inbound_nodes)):
+            # A transposed convolution spreads each cell that it reads.
+            spreads = isinstance(layer, tf.keras.layers.Conv2DTranspose)
+            shape = (layer.get_input_shape_at if spreads else layer.get_output_shape_at)(node)
+            total += 2 * math.prod(kernel.shape) * math.prod(shape[1:-1])
+    return 1e-9 * total
 
 
 def row(name, unit, ours, peer=None, higher_is_better=True, goal=None):
@@ -53,16 +129,48 @@ def row(name, unit, ours, peer=None, higher_is_better=True, goal=None):
     }
 
 
+def time_row(name, seconds, peer=None, goal=None):
+    """A row of milliseconds, of which fewer are better; see `row`.
+
+    Args:
+      seconds: one per round; peer: likewise, or one limit for all rounds, or None.
+    """
+    if isinstance(peer, float):
+        peer = [peer] * len(seconds)
+    ours, peer = (x and [1e3 * s for s in x] for x in (seconds, peer))
+    return row(name, "ms", ours, peer, higher_is_better=False, goal=goal)
+
+
+def peak_row(name, work, seconds, peaks, goal=None):
+    """A row of GFLOP/s against the peak of the same round.
+
+    Args:
+      work: GFLOP of a call; seconds, peaks: one per round.
+    """
+    return row(f"{name}, of the peak", "GFLOP/s", [work / s for s in seconds], peaks, goal=goal)
+
+
+def limit_row(name, unit, ours, limit):
+    """A row of what may not exceed a limit; the ratio is limit / ours, the goal one.
+
+    Args:
+      ours: figure, or list of one per round.
+    """
+    ours = [max(x, 1e-9) for x in (ours if isinstance(ours, list) else [ours])]
+    return row(name, unit, ours, [limit] * len(ours), higher_is_better=False, goal=1.0)
+
+
 def table(rows):
     """The rows as text, one a line."""
-    lines = [f"{'':58s} {'ours':>10s} {'peer':>10s} {'ratio':>7s} {'goal':>6s}"]
-    for r in rows:
+    labels = [f"{r['name']}, {r['unit']}" for r in rows]
+    width = max(map(len, labels))
+    lines = [f"{'':{width}s} {'ours':>10s} {'peer':>10s} {'ratio':>7s} {'goal':>6s}"]
+    for label, r in zip(labels, rows):
         verdict = ""
         if r["ratio"] is not None and r["goal"] is not None:
             verdict = "  reached" if r["ratio"] >= r["goal"] else "  MISSED"
         figures = (_short(r["ours"], 10), _short(r["peer"], 10), _short(r["ratio"], 7))
-        label = f"{r['name']}, {r['unit']}"
-        lines.append(f"{label:58s} {' '.join(figures)} {_short(r['goal'], 6)}{verdict}")
+        lines.append(f"{label:{width}s} {' '.join(figures)} {_short(r['goal'], 6)}{verdict}")
     return "\n".join(lines)
 
 
@@ -75,7 +183,9 @@ def machine():
     return {
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
+        "load": os.getloadavg(),
         "gpus": [gpu.name for gpu in tf.config.list_physical_devices("GPU")],
         "python": platform.python_version(),
         "tensorflow": tf.__version__,
+        "numpy": np.__version__,
     }

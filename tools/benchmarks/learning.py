@@ -1,0 +1,53 @@
+"""What the suites that train share: configurations, the step, its data, its work."""
+
+import dataclasses
+import pathlib
+
+from a2d_tf.config import Config
+from a2d_tf.data import pipeline
+from a2d_tf.learning import optimizer, trainer
+from tools.benchmarks import measure
+
+_CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
+_SMALLEST = dict(
+    image_height=64, image_width=96, backbone="resnet14", width_multiplier=0.125, fpn_channels=16,
+    rpn_channels=16, head_units=16, mask_channels=16,
+)  # fmt: skip
+
+
+def smallest(model):
+    """A ModelConfig with the same parts, of the smallest size: for runs that show it works."""
+    return dataclasses.replace(model, **_SMALLEST)
+
+
+def read(name, small=False):
+    """The Config of configs/<name>.flags, or its smallest likeness."""
+    config = Config.read(_CONFIGS / f"{name}.flags")
+    return dataclasses.replace(config, model=smallest(config.model)) if small else config
+
+
+def make_step(network, config):
+    """(optimizer, compiled training step) of a LearningConfig."""
+    schedule = optimizer.Schedule(
+        config.learning_rate, config.steps, config.warmup_steps, config.schedule
+    )
+    opt = optimizer.make_optimizer(config.optimizer, schedule, config.momentum, config.weight_decay)
+    return opt, trainer.make_train_step(network, opt, config)
+
+
+def batches(manifest, canvas, frames, config):
+    """Training batches of a LearningConfig, no video held out."""
+    return pipeline.training(
+        manifest, canvas, frames, config.batch_size, config.seed, config.max_instances, 0.0,
+        config.shuffle_buffer, config.flip, config.scale_jitter, config.colour_jitter,
+    )  # fmt: skip
+
+
+def gflop(network, rois, masks):
+    """{part: GFLOP} of a clip's forward pass, by how many RoIs and masks pass the heads."""
+    parts = {name: measure.gflop(part) for name, part in network.parts().items()}
+    parts["towers"] *= network.config.frames
+    parts["roi_heads"] *= rois
+    if "mask_head" in parts:
+        parts["mask_head"] *= masks
+    return parts
