@@ -26,6 +26,8 @@ SUITES = {
     "nms": "from the proposal network's output to regions of interest",
     "rcnn": "the detector, inference and training, against torchvision's Mask R-CNN",
     "roi_align": "crops and their gradients, against torchvision's",
+    "step": "a training step of configs/mini.flags and of configs/a2d.flags, and its parts",
+    "stream": "a video's frames one by one: two streams, one, and clips",
 }
 """Name -> what it measures, by `tools.benchmarks.<name>.run`: {flag: value} -> (rows of
 `measure.row`, dict of further figures)."""
@@ -37,7 +39,7 @@ _OUTPUT = flags.DEFINE_string("output", None, "JSON file for the figures.")
 _OPTIONS = (
     flags.DEFINE_integer("rounds", 3, "Rounds, of whose figures the median counts.", 1),
     flags.DEFINE_bool("small", False, "All but data: sizes that show only that a suite works."),
-    flags.DEFINE_integer("workers", os.cpu_count(), "data: processes that convert.", 1),
+    flags.DEFINE_integer("workers", os.cpu_count(), "data, step: processes that convert.", 1),
     flags.DEFINE_integer("videos", 48, "data: videos of the mini A2D made for it.", 2),
     flags.DEFINE_integer("clips", 64, "data: clips per round and part, beside conversion.", 1),
     flags.DEFINE_string("release", None, "data: a release to take instead."),
