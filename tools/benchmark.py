@@ -23,9 +23,11 @@ from a2d_tf.files import write_json
 SUITES = {
     "backbone": "ResNet-101 with FPN, forward and training, against the peak and torch",
     "data": "conversion, the input pipeline, how flow is stored and computed",
+    "evaluation": "2000 frames scored",
     "nms": "from the proposal network's output to regions of interest",
     "rcnn": "the detector, inference and training, against torchvision's Mask R-CNN",
     "roi_align": "crops and their gradients, against torchvision's",
+    "scaling": "time and memory against frames, instances, image area and video length",
     "step": "a training step of configs/mini.flags and of configs/a2d.flags, and its parts",
     "stream": "a video's frames one by one: two streams, one, and clips",
 }
@@ -39,6 +41,7 @@ _OUTPUT = flags.DEFINE_string("output", None, "JSON file for the figures.")
 _OPTIONS = (
     flags.DEFINE_integer("rounds", 3, "Rounds, of whose figures the median counts.", 1),
     flags.DEFINE_bool("small", False, "All but data: sizes that show only that a suite works."),
+    flags.DEFINE_string("charts", None, "scaling: folder for a chart of each sweep."),
     flags.DEFINE_integer("workers", os.cpu_count(), "data, step: processes that convert.", 1),
     flags.DEFINE_integer("videos", 48, "data: videos of the mini A2D made for it.", 2),
     flags.DEFINE_integer("clips", 64, "data: clips per round and part, beside conversion.", 1),
