@@ -1,10 +1,12 @@
 """The benchmark runs and its file has the promised form; its figures are not judged here."""
 
+import importlib.util
 import json
 import pathlib
 import subprocess
 import sys
 
+import cv2
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -13,6 +15,97 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 def run(*arguments):
     command = [sys.executable, str(ROOT / "tools" / "benchmark.py"), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=600)
+
+
+TORCH = all(importlib.util.find_spec(name) for name in ("torch", "torchvision"))
+LIMITS = {
+    "backbone": {
+        "forward, 1 frame, of the peak": 0.8,
+        "forward, 8 frames, of the peak": 0.9,
+        "forward, 8 frames, norm folded for good, of the peak": 0.9,
+        "training, 1 frame, of the peak": 0.78,
+        "training, memory of a further frame": 1,
+    },
+    "evaluation": {
+        "20 frames: label maps": 1,
+        "20 frames: label maps, memory beyond reading": 1,
+        "20 frames: label maps, loop": None,
+        "4 frames: boxes of 30 RoIs each, naive loop": None,
+        "20 frames: 20 instances each, pycocotools": None,
+    },
+    "nms": {
+        "a frame, of the peak": None,
+        "top-k and NMS of 50 boxes, 1 % of a frame": 1,
+        "top-k and NMS of 50 boxes, tf.image.non_max_suppression": None,
+    },
+    "rcnn": {
+        "inference, 10 detections, of the peak": None,
+        "training, 8 RoIs, 2 masks, of the peak": None,
+    },
+    "roi_align": {
+        "forward, copy of its data": None,
+        "forward + backward, copy of its data": None,
+        "gradient, runs with the same result": 1,
+    },
+    "scaling": {
+        "label maps scored, frames: seconds": 1,
+        "label maps scored, frames: megabytes": 1,
+        "boxes scored, frames: seconds": 1,
+        "boxes scored, frames: megabytes": 1,
+    },
+    "step": {
+        "mini (4 clips): step, of the peak": None,
+        "mini (4 clips): towers, of the peak": None,
+        "mini (4 clips): step, its parts added up": None,
+        "mini (4 clips): input wait": 1,
+    },
+    "stream": {
+        "mini: a frame, of the peak": None,
+        "mini: two streams": 1,
+        "mini: a frame, sliding": 2.1,
+        "mini: a frame, sliding with every RoI's action": 2.1,
+        "mini: a clip of 9 frames": 1,
+    },
+}
+"""Suite -> {row that has a ratio on any machine: goal}."""
+
+PEERS = {
+    "backbone": {"forward, 1 frame": 1, "forward, 8 frames": 1.2, "training, 1 frame": 1},
+    "evaluation": {"4 frames: boxes of 30 RoIs each, torchvision loop": None},
+    "nms": {"top-k and NMS of 50 boxes, torchvision": None},
+    "rcnn": {"inference, 10 detections": 1.35, "training, 8 RoIs, 2 masks": 1.3},
+    "roi_align": {"forward": 5, "forward + backward": 10},
+}
+"""Suite -> {row that has a ratio where torch is installed: goal}."""
+
+
+@pytest.mark.parametrize("suite", LIMITS)
+def test_small_suite(suite, tmp_path):
+    output, charts = tmp_path / "report.json", tmp_path / "charts"
+    done = run("--suite", suite, "--output", output, "--small", "--rounds=1", "--charts", charts)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(output.read_text())
+    assert set(report) == {"suite", "machine", "rows", "details"} and report["suite"] == suite
+    rows = {row["name"]: row for row in report["rows"]}
+    assert len(rows) == len(report["rows"])
+    for row in rows.values():
+        assert set(row) == {"name", "unit", "ours", "peer", "ratio", "goal"}
+        assert f"{row['name']}, {row['unit']} " in done.stdout
+        assert (row["peer"] is None) == (row["ratio"] is None)
+        if row["peer"] is not None:
+            quotients = [row["ours"] / row["peer"], row["peer"] / row["ours"]]
+            assert row["ratio"] in [pytest.approx(quotient) for quotient in quotients]
+    for name, goal in LIMITS[suite].items():
+        assert rows[name]["ratio"] > 0 and rows[name]["goal"] == goal
+    for name, goal in PEERS.get(suite, {}).items():
+        if TORCH:
+            assert rows[name]["ratio"] > 0 and rows[name]["goal"] == goal
+        else:
+            assert name not in rows or rows[name]["peer"] is None
+    made = sorted(path.name for path in charts.glob("*"))
+    drawn = ["boxes_scored_frames.png", "label_maps_scored_frames.png"]
+    assert made == (drawn if suite == "scaling" else [])
+    assert all(cv2.imread(str(charts / name)).shape == (400, 900, 3) for name in made)
 
 
 def test_suite_data(tmp_path):
@@ -35,6 +128,9 @@ def test_suite_data(tmp_path):
         assert cost["goal"] == 0.9 and cost["ratio"] == pytest.approx(cost["peer"] / cost["ours"])
     fed = rows["mini pipeline (128x160, T=3): training batches"]
     assert fed["peer"] == 20 and fed["ratio"] == pytest.approx(fed["ours"] / 20)
+    for stage, goal in (("decoded", 150), ("decoded, resized in the graph", 60)):
+        feed = rows[f"clips of 8 frames (256x320): {stage}"]
+        assert feed["peer"] == goal and feed["ratio"] == pytest.approx(feed["ours"] / goal)
     parts = report["details"]["bytes_per_clip"]
     assert sum(parts.values()) < 2 * parts["all"] < 2.1 * (sum(parts.values()) - parts["all"])
     ways = report["details"]["flow_storage"]
