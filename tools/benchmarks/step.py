@@ -9,6 +9,7 @@ import pathlib
 import tempfile
 import time
 
+import numpy as np
 import tensorflow as tf
 
 from a2d_tf import runs
@@ -23,7 +24,7 @@ from tools.benchmarks import inputs, learning, measure
 _STEPS = {"mini": 20, "a2d": 6}  # fed by the pipeline, per round
 _VIDEOS = 6
 _WAIT = 2.0  # percent of the step
-_ZERO = tf.constant(0, tf.int64)
+_ZERO = np.zeros([], np.int64)  # no tensor: devices are prepared first
 
 
 def run(options):
@@ -99,7 +100,7 @@ def _work(network, config):
 
 def _parts(network, opt, config, batch):
     """{part: compiled call}; the first is part of the second, the others add up to a step."""
-    frames, fold = config.model.frames, network.config.temporal_layers
+    frames, middle = config.model.frames, config.model.temporal_layers
     clip = {
         name: tf.reshape(batch[name], [-1, *batch[name].shape[2:]]) for name in network.towers.input
     }
@@ -107,7 +108,7 @@ def _parts(network, opt, config, batch):
         name: [tf.reshape(x, [-1, frames, *x.shape[1:]]) for x in levels]
         for name, levels in network.towers(clip).items()
     }
-    key = [x[:, fold] for x in pyramids["actor"]]
+    key = [x[:, middle] for x in pyramids["actor"]]
     around = {name: levels for name, levels in pyramids.items() if name != "actor"}
     given = dict(zip(("rpn_logits", "rpn_deltas"), network.rpn(key)))
     given.update(actor=key, action=network.context(around))
