@@ -22,6 +22,7 @@ from a2d_tf.model.network import Network
 from tools.benchmarks import inputs, learning, measure
 
 _STEPS = {"mini": 20, "a2d": 6}  # fed by the pipeline, per round
+_CALLS = {"mini": 5, "a2d": 1}  # of a part, per round
 _VIDEOS = 6
 _WAIT = 2.0  # percent of the step
 _ZERO = np.zeros([], np.int64)  # no tensor: devices are prepared first
@@ -42,9 +43,10 @@ def run(options):
             config = _config(name, small)
             network, opt, step = _build(config)
             batch = _batch(config, config.learning.batch_size)
-            candidates[name, "step"] = measure.stopwatch(lambda s=step, b=batch: s(b, _ZERO))
-            for part, call in _parts(network, opt, config, batch).items():
-                candidates[name, part] = measure.stopwatch(call)
+            calls = {"step": lambda step=step, batch=batch: step(batch, _ZERO)}
+            calls.update(_parts(network, opt, config, batch))
+            for part, call in calls.items():
+                candidates[name, part] = measure.stopwatch(call, _CALLS[name])
             candidates[name, "fed"] = _fed(
                 step, _records(release, f"{folder}/{name}", config), config, batch,
                 2 if small else _STEPS[name],
