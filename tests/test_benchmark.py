@@ -87,6 +87,7 @@ def test_small_suite(suite, tmp_path):
     assert done.returncode == 0, done.stderr
     report = json.loads(output.read_text())
     assert set(report) == {"suite", "machine", "rows", "details"} and report["suite"] == suite
+    assert report["machine"]["peak_gflops"] > 0
     rows = {row["name"]: row for row in report["rows"]}
     assert len(rows) == len(report["rows"])
     for row in rows.values():

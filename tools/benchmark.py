@@ -59,10 +59,12 @@ def main(argv):
     errors.require(argv, suite=_SUITE.value, output=_OUTPUT.value)
     # Imported now: a mistyped flag should not wait for TensorFlow.
     suite = importlib.import_module(f"tools.benchmarks.{_SUITE.value}")
-    rows, details = suite.run({flag.name: flag.value for flag in _OPTIONS})
+    options = {flag.name: flag.value for flag in _OPTIONS}
+    rows, details = suite.run(options)
     from tools.benchmarks import measure
 
-    report = {"suite": _SUITE.value, "machine": measure.machine(), "rows": rows, "details": details}
+    machine = {**measure.machine(), "peak_gflops": measure.peak(options["small"])()}
+    report = {"suite": _SUITE.value, "machine": machine, "rows": rows, "details": details}
     print(measure.table(rows))
     write_json(_OUTPUT.value, report)
     print(f"{_OUTPUT.value}: written")
