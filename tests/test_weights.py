@@ -144,6 +144,18 @@ def test_a_backbone_starts_the_flow_stream(two_streams):
     assert report.initialised["rgb_resnet_stem/kernel"] == "not of the flow stream"
 
 
+def test_the_refiners_trunk_starts_like_the_appearance_backbone(detector):
+    network = tiny_network.make(**TINY, use_mask=False, use_refiner=True, refiner_size=32)
+    report = weights.load(network, detector)
+    now = values(network)
+    trunk = [name for name in now if name.startswith("refiner_resnet_")]
+    assert len(trunk) == sum(name.startswith("rgb_resnet_") for name in now) > 0
+    for name in trunk:
+        assert (now[name] == now[name.replace("refiner", "rgb")]).all()
+        assert report.loaded[name] == name.replace("refiner_resnet_", "backbone/")
+    assert report.initialised["refiner_fc1/kernel"] == "no pretrained weights exist for it"
+
+
 def test_reports_of_both_streams_join(detector, two_streams):
     first = weights.load(two_streams, detector)
     both = first.then(weights.load(two_streams, imported(["backbone"], "keras", ()), "flow"))

@@ -27,7 +27,9 @@ _FIELDS = ("source", "flavour", "backbone", "classes", "sha256")
 _PYRAMIDS = {"rgb_fpn_": "fpn/", "action_fpn_": "fpn/", "flow_fpn_": "fpn/"}
 _ROLES = {
     "rgb": {
-        "rgb_resnet_": "backbone/", "rgb_efficientnet_": "backbone/", **_PYRAMIDS,
+        "rgb_resnet_": "backbone/", "rgb_efficientnet_": "backbone/",
+        # SharpMask's trunk starts from a classifier too.
+        "refiner_resnet_": "backbone/", "refiner_efficientnet_": "backbone/", **_PYRAMIDS,
         "rpn_": "rpn/", "actor_": "actor/", "mask_": "mask/",
     },
     "flow": {"flow_resnet_": "backbone/", "flow_efficientnet_": "backbone/", "flow_fpn_": "fpn/"},
@@ -295,9 +297,9 @@ def load(network, weights, stream="rgb"):
     Args:
       network: a Network; its ModelConfig names the weights' flavour (see `runs.settle`).
       weights: a Weights.
-      stream: 'rgb' fills the appearance backbone, every pyramid, the proposal network and the
-        heads of actors and masks; 'flow' fills the motion backbone, and its pyramid where the file
-        has one.
+      stream: 'rgb' fills the appearance backbone, the refiner's trunk, every pyramid, the proposal
+        network and the heads of actors and masks; 'flow' fills the motion backbone, and its pyramid
+        where the file has one.
 
     Returns:
       a Report.
