@@ -16,14 +16,17 @@ from a2d_tf.files import write_text
 FLAVOURS = ["own", "matterport", "keras", "detectron2", "torchvision", "efficientnet_lite0"]
 
 
-def _setting(default, help_text, choices=None, low=None, high=None):
-    metadata = {"help": help_text, "choices": choices, "low": low, "high": high}
+def _setting(default, help_text, choices=None, low=None, high=None, structure=True):
+    metadata = dict(help=help_text, choices=choices, low=low, high=high, structure=structure)
     return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """The network's structure. Two runs exchange weights where these agree."""
+    """The network: its structure, and ways to compute the same.
+
+    Two runs exchange weights where they agree in the structure.
+    """
 
     image_height: int = _setting(256, "canvas height, pixels, a multiple of 32", low=32)
     image_width: int = _setting(256, "canvas width, pixels, a multiple of 32", low=32)
@@ -76,6 +79,15 @@ class ModelConfig:
     roi_align: str = _setting(
         "aligned", "crops and coordinates of boxes (flavour 'own')", ["aligned", "legacy"]
     )
+    roi_align_impl: str = _setting(
+        "auto", "kernels of RoIAlign; auto: sparse on a CPU, crop_and_resize on a GPU",
+        ["auto", "sparse", "crop_and_resize", "einsum"], structure=False,
+    )  # fmt: skip
+
+    @classmethod
+    def structure(cls):
+        """Names of the fields in which runs that exchange weights agree."""
+        return [field.name for field in dataclasses.fields(cls) if field.metadata["structure"]]
 
     @property
     def frames(self):
@@ -156,7 +168,7 @@ class LearningConfig:
     validate_every: int = _setting(1000, "steps between validations", low=1)
     checkpoint_every: int = _setting(500, "steps between checkpoints", low=1)
     keep_checkpoints: int = _setting(3, "newest checkpoints kept", low=1)
-    deterministic: bool = _setting(True, "exact, repeatable kernels on the CPU")
+    deterministic: bool = _setting(True, "repeatable: deterministic kernels alone")
 
 
 _SECTIONS = {"model": ModelConfig, "inference": InferenceConfig, "learning": LearningConfig}

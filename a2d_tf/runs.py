@@ -30,10 +30,9 @@ RECORD_FIELDS = ("flow_method", "image_height", "image_width", "clip_stride")
 
 
 def prepare_devices(deterministic=True):
-    """Make TensorFlow repeatable on a CPU, and let it take GPU memory only as it needs it.
+    """Make TensorFlow repeatable, and let it take GPU memory only as it needs it.
 
-    Without op determinism the image gradient of crop_and_resize loses updates on a CPU with
-    several threads; on a GPU that op has no deterministic kernel, so there it stays off.
+    Where it is repeatable, an op without a deterministic kernel fails rather than run.
     """
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
@@ -42,8 +41,8 @@ def prepare_devices(deterministic=True):
         # On a CPU graph rewriting gains nothing here (step time within 5 %), it doubles the time
         # of the first call, and it complains at length about crops of unknown number.
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-        if deterministic:
-            tf.config.experimental.enable_op_determinism()
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
 
 
 def create(workdir, config, manifest):
@@ -157,7 +156,7 @@ def _warm_start(network, config, run):
 def _check_network(workdir, config, labels):
     """InputError unless the run's network has these settings and this label space."""
     path = os.path.join(workdir, "flags.txt")
-    check_same(path, config, [f.name for f in dataclasses.fields(config.model)], "model")
+    check_same(path, config, ModelConfig.structure(), "model")
     path = os.path.join(workdir, "labels.json")
     if LabelSpace.from_json(path) != labels:
         raise InputError(

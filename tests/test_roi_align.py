@@ -1,27 +1,68 @@
-"""RoIAlign: literals, an independent separable oracle, levels, the gradient, the legacy flavour."""
+"""RoIAlign: literals, an independent separable oracle, levels, the legacy flavour, gradients."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework import config as tf_config
 
-from a2d_tf.ops import roi_align
+from a2d_tf.ops import roi_align, sampling
+
+IMPLEMENTATIONS = ("sparse", "crop_and_resize", "einsum")
+
+
+@pytest.fixture(params=[True, False], ids=["deterministic", "free"])
+def determinism(request):
+    """With op determinism and without, under which kernels of a CPU with threads are racy."""
+    before = tf_config.is_op_determinism_enabled()
+    switch = (tf_config.disable_op_determinism, tf_config.enable_op_determinism)
+    switch[request.param]()
+    yield request.param
+    switch[before]()
+
+
+def matrix(first, last, length, n, samples):
+    """One-dimensional interpolation, clamped to the map: float64 [n, length].
+
+    Of n x samples points from index `first` to index `last`, `samples` of which make a cell.
+    """
+    points = np.clip(np.linspace(first, last, n * samples), 0, length - 1)
+    low = np.minimum(np.floor(points).astype(int), max(length - 2, 0))
+    weights, k = np.zeros((n * samples, length)), np.arange(n * samples)
+    weights[k, low] += 1 - (points - low)
+    weights[k, np.minimum(low + 1, length - 1)] += points - low
+    return weights.reshape(n, samples, length).mean(axis=1)
+
+
+def matrices(box, shape, n):
+    """Rows and columns of ROIAlign v2, sampling ratio 2, of a box in pixels of the map."""
+    steps = (box[2:] - box[:2]) / (2 * n)
+    ends = zip(box[:2] + steps / 2 - 0.5, box[2:] - steps / 2 - 0.5, shape)
+    return [matrix(*axis, n, 2) for axis in ends]
+
+
+def legacy_matrices(box, shape, n, image_size):
+    """Rows and columns of matterport's: a point a cell, from the first pixel's to the last's."""
+    ends = zip(box[:2], box[2:] - 1, image_size, shape)
+    return [
+        matrix(*(np.array([a, b]) * (length - 1) / (side - 1)), length, n, 1)
+        for a, b, side, length in ends
+    ]
 
 
 def separable(feature, box, n):
-    """ROIAlign v2 in numpy: clamped one-dimensional interpolation matrices, sampling ratio 2."""
-
-    def matrix(first, last, length):
-        samples = first + (np.arange(2 * n) + 0.5) * (last - first) / (2 * n) - 0.5
-        samples = np.clip(samples, 0, length - 1)
-        low = np.minimum(np.floor(samples).astype(int), max(length - 2, 0))
-        weights = np.zeros((2 * n, length))
-        weights[np.arange(2 * n), low] += 1 - (samples - low)
-        weights[np.arange(2 * n), np.minimum(low + 1, length - 1)] += samples - low
-        return weights.reshape(n, 2, length).mean(axis=1)
-
-    height, width, _ = feature.shape
-    rows, columns = matrix(box[0], box[2], height), matrix(box[1], box[3], width)
+    rows, columns = matrices(box, feature.shape[:2], n)
     return np.einsum("ih,hwc,jw->ijc", rows, feature, columns)
+
+
+def boxes_inside(height, width, shape, seed=0):
+    """Boxes of all sizes, three of them at the borders: float32 [*shape, 4]."""
+    rng = np.random.default_rng(seed)
+    corners = rng.uniform(0, 1, (*shape, 2, 2)) ** 1.5 * [height, width]
+    boxes = np.sort(corners, axis=-2).reshape(*shape, 4)
+    boxes[..., 0, :] = [0, 0, height, width]
+    boxes[..., 1, :] = [0, width - 8, 12, width]
+    boxes[..., 2, :] = [height - 1.6, 0, height, 1.2]
+    return boxes.astype(np.float32)
 
 
 def test_detectron2_literal():
@@ -72,16 +113,150 @@ def test_levels_floor(side, level):
     assert roi_align.assign_levels(box, 4).numpy() == [level]
 
 
-def test_gradient_is_exact_where_rois_coincide():
-    """Sum of the map's gradient = number of cells, however many RoIs lie on each other."""
-    tf.config.experimental.enable_op_determinism()
-    feature = tf.Variable(tf.ones([1, 16, 16, 4]))
-    rois = tf.tile(tf.constant([[[8.0, 8, 40, 40]]]), [1, 200, 1])
+@pytest.mark.parametrize("implementation", [*IMPLEMENTATIONS, "auto"])
+def test_gradient_is_exact_where_rois_coincide(implementation, determinism):
+    """However the threads run: no update of a pixel that many RoIs share is lost."""
+    rng = np.random.default_rng(0)
+    shape, n, count, box = (2, 16, 16), 7, 300, np.array([2.0, 2, 10.3, 9])
+    feature = tf.zeros([*shape, 8])
+    rois = tf.tile(tf.constant(4 * box, tf.float32)[None, None], [2, count, 1])
+    into = rng.normal(size=(2, count, n, n, 8)).astype(np.float32)
+
+    def gradient():
+        with tf.GradientTape() as tape:
+            tape.watch(feature)
+            cells = roi_align.roi_align([feature], rois, n, implementation=implementation)
+        return tape.gradient(cells, feature, tf.constant(into)).numpy()
+
+    rows, columns = matrices(box, shape[1:], n)
+    expected = np.einsum("ih,brijc,jw->bhwc", rows, into.astype(np.float64), columns)
+    made = gradient()
+    np.testing.assert_allclose(made, expected, atol=1e-5 * np.abs(expected).max())
+    np.testing.assert_array_equal(made, gradient())
+
+
+SIZE = (256, 320)
+
+
+def both_ways(function, pyramid, into):
     with tf.GradientTape() as tape:
-        total = tf.reduce_sum(roi_align.roi_align([feature], rois, 7))
-    np.testing.assert_allclose(
-        tf.reduce_sum(tape.gradient(total, feature)), 200 * 49 * 4, rtol=1e-5
+        tape.watch(pyramid)
+        cells = function(pyramid)
+    return [x.numpy() for x in (cells, *tape.gradient(cells, pyramid, into))]
+
+
+@pytest.mark.parametrize("flavour", ["aligned", "legacy"])
+@pytest.mark.parametrize(
+    "implementation, chunk",
+    [*((name, 2**24) for name in IMPLEMENTATIONS), ("einsum", 3 * 7 * 40 * 5)],  # 1, 3 and 6 boxes
+)
+@pytest.mark.parametrize("empty", [False, True])
+def test_implementations_are_the_same_map(implementation, flavour, chunk, empty, monkeypatch):
+    """On all levels, also one that no RoI wants; forth and back, against float64."""
+    monkeypatch.setattr(sampling, "_CHUNK", chunk)
+    rng = np.random.default_rng(1)
+    levels = 5 if empty else 3  # the boxes are too small for the last two of five
+    shapes = [(-(-SIZE[0] // s), -(-SIZE[1] // s)) for s in (4, 8, 16, 32, 64)[:levels]]
+    pyramid = [rng.normal(size=(3, *shape, 5)).astype(np.float32) for shape in shapes]
+    rois = boxes_inside(*SIZE, (3, 30))
+    rois[1, 3:] = [4, 4, 30, 30]  # one frame has but a few on the other levels
+    n = 7
+    own = roi_align.assign_levels(tf.constant(rois), levels, flavour, SIZE).numpy()
+    assert set(own.ravel()) == {0, 1, 2}
+    into = rng.normal(size=(3, 30, n, n, 5)).astype(np.float32)
+
+    expected = [np.zeros((3, 30, n, n, 5)), *(np.zeros(x.shape) for x in pyramid)]
+    for b, r in np.ndindex(3, 30):
+        level = own[b, r]
+        if flavour == "legacy":
+            rows, columns = legacy_matrices(rois[b, r], shapes[level], n, SIZE)
+        else:
+            rows, columns = matrices(rois[b, r] / 4 / 2**level, shapes[level], n)
+        expected[0][b, r] = np.einsum(
+            "ih,hwc,jw->ijc", rows, pyramid[level][b], columns, optimize=True
+        )
+        expected[1 + level][b] += np.einsum(
+            "ih,ijc,jw->hwc", rows, into[b, r], columns, optimize=True
+        )
+
+    def align(pyramid):
+        return roi_align.roi_align(pyramid, tf.constant(rois), n, flavour, SIZE, implementation)
+
+    made = both_ways(align, [tf.constant(x) for x in pyramid], tf.constant(into))
+    np.testing.assert_allclose(made[0], expected[0], atol=2e-4)
+    for own, wanted in zip(made[1:], expected[1:]):
+        np.testing.assert_allclose(own, wanted, atol=1e-4 * max(np.abs(wanted).max(), 1e-6))
+
+
+def test_the_gradient_of_the_crops_themselves_is_the_same():
+    """What a GPU without determinism uses."""
+    tf_config.enable_op_determinism()
+    rng = np.random.default_rng(2)
+    first = rng.uniform(-0.5, 5, (6, 2)).astype(np.float32)
+    grid = sampling.Grid(
+        tf.constant(first), tf.constant(first + 4.0), tf.constant([0, 0, 0, 1, 1, 1]), 3, 2
     )
+    maps = [tf.constant(rng.normal(size=(2, 10, 10, 4)).astype(np.float32))]
+    into = tf.constant(rng.normal(size=(6, 3, 3, 4)).astype(np.float32))
+    made = both_ways(lambda x: sampling.Crop(maps[0].shape, grid).cells(x[0]), maps, into)
+    sparse = sampling.Sparse(maps[0].shape, grid)
+    for own, wanted in zip(made, (sparse.cells(maps[0]), sparse.gradient(into))):
+        np.testing.assert_allclose(own, wanted, atol=1e-5)
+
+
+def test_who_computes_what():
+    cpu, gpu, repeatable = ((on_gpu, fixed) for on_gpu, fixed in ((0, 0), (1, 0), (1, 1)))
+    table = {
+        "auto": [("sparse", "sparse"), ("crop_and_resize", None), ("crop_and_resize", "einsum")],
+        "crop_and_resize": [("crop_and_resize", "sparse"), ("crop_and_resize", None),
+                            ("crop_and_resize", "einsum")],
+        "sparse": [("sparse", "sparse")] * 3,
+        "einsum": [("einsum", "einsum")] * 3,
+    }  # fmt: skip
+    for name, expected in table.items():
+        assert [roi_align.choose(name, *there) for there in (cpu, gpu, repeatable)] == expected
+    assert roi_align.choose("auto", False, True) == ("sparse", "sparse")
+    with pytest.raises(ValueError, match="auto, sparse, crop_and_resize, einsum, not as gather"):
+        roi_align.choose("gather", False, True)
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_saved_and_loaded(implementation, tmp_path):
+    """With any number of frames and RoIs."""
+
+    class Aligned(tf.Module):
+        @tf.function(
+            input_signature=[tf.TensorSpec([None, 16, 16, 3]), tf.TensorSpec([None, None, 4])]
+        )
+        def __call__(self, features, rois):
+            return roi_align.roi_align([features], rois, 3, implementation=implementation)
+
+    tf.saved_model.save(Aligned(), str(tmp_path))
+    loaded = tf.saved_model.load(str(tmp_path))
+    for batch, count in ((1, 4), (2, 9)):
+        features = tf.random.stateless_normal([batch, 16, 16, 3], [0, batch])
+        rois = boxes_inside(64, 64, (batch, count))
+        expected = roi_align.roi_align([features], tf.constant(rois), 3)
+        np.testing.assert_allclose(loaded(features, rois), expected, atol=1e-5)
+
+
+def test_crops_of_images_pass_no_gradient():
+    image = tf.ones([1, 8, 8, 3])
+    with tf.GradientTape() as tape:
+        tape.watch(image)
+        cells = roi_align.crop(image, tf.constant([[1.0, 1, 5, 5]]), tf.constant([0]), 4)
+    assert tape.gradient(cells, image) is None
+
+
+@pytest.mark.parametrize("size", [(256, 256), (128, 160), (320, 576)])
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_legacy_boxes_that_end_at_the_border_read_no_zeros(size, implementation):
+    """Rounded past the last pixel by a hair, a sample used to read zero: a fifth of such RoIs."""
+    pyramid = [tf.ones([1, size[0] // s, size[1] // s, 1]) for s in (4, 8, 16, 32)]
+    rois = boxes_inside(*size, (1, 200))
+    rois[..., 2:] = size
+    cells = roi_align.roi_align(pyramid, rois, 7, "legacy", size, implementation)
+    np.testing.assert_allclose(cells, np.ones((1, 200, 7, 7, 1)), atol=1e-5)
 
 
 def test_legacy_samples_corners_and_rounds_levels():
@@ -110,6 +285,11 @@ def test_legacy_levels_round_the_octaves_of_the_inclusive_side(octaves, level):
     assert roi_align.assign_levels(box, 4, "legacy", (256, 256)).numpy() == [level]
 
 
-def test_no_rois():
-    cells = roi_align.roi_align([tf.ones([2, 8, 8, 3])] * 4, tf.zeros([2, 0, 4]), 7)
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_no_rois(implementation):
+    pyramid = [tf.ones([2, 8, 8, 3])] * 4
+    with tf.GradientTape() as tape:
+        tape.watch(pyramid)
+        cells = roi_align.roi_align(pyramid, tf.zeros([2, 0, 4]), 7, implementation=implementation)
     assert cells.shape == (2, 0, 7, 7, 3)
+    assert not any(x.numpy().any() for x in tape.gradient(cells, pyramid))

@@ -26,13 +26,13 @@ MASK_SIZE = 28
 class RoIAlign(tf.keras.layers.Layer):
     """`roi_align.roi_align` as a layer, so that the model's summary shows it by name."""
 
-    def __init__(self, size, flavour, image_size, **kwargs):
+    def __init__(self, size, flavour, image_size, implementation, **kwargs):
         super().__init__(**kwargs)
-        self.size, self.flavour, self.image_size = size, flavour, image_size
+        self.options = size, flavour, image_size, implementation
 
     def call(self, inputs):
         *pyramid, rois = inputs
-        return roi_align.roi_align(pyramid, rois, self.size, self.flavour, self.image_size)
+        return roi_align.roi_align(pyramid, rois, *self.options)
 
 
 class Propose(tf.keras.layers.Layer):
@@ -204,7 +204,7 @@ class Network(tf.Module):
         fused = c.fpn_channels * (2 if c.use_flow else 1)
         actor, action = self._pyramid(), self._pyramid(fused)
         rois = tf.keras.Input([None, 4], name="rois")
-        options = (7, self._flavour.roi_align, self.image_size)
+        options = (7, self._flavour.roi_align, self.image_size, c.roi_align_impl)
         appearance = RoIAlign(*options, name="roi_align_ar")([*actor, rois])
         outputs = {}
         if c.label_mode == "cartesian":
@@ -233,7 +233,7 @@ class Network(tf.Module):
     def _mask_head(self):
         c = self.config
         pyramid, rois = self._pyramid(), tf.keras.Input([None, 4], name="rois")
-        options = (14, self._flavour.roi_align, self.image_size)
+        options = (14, self._flavour.roi_align, self.image_size, c.roi_align_impl)
         cells = RoIAlign(*options, name="roi_align_mask")([*pyramid, rois])
         logits = heads.mask_head(
             cells, self.num_classes, c.mask_channels, c.mask_layers,
