@@ -120,6 +120,8 @@ def suppress(scores, boxes, score_threshold, nms_threshold, max_detections):
     # Classes are moved apart, so that one suppression serves them all.
     apart = tf.cast(which, tf.float32)[..., None] * (tf.reduce_max(boxes) + 1.0)
 
+    # A frame at a time: the op that takes a batch, combined_non_max_suppression, does not say which
+    # boxes it kept, and has no GPU kernel.
     def suppress(arguments):
         return tuple(tf.raw_ops.NonMaxSuppressionV4(
             boxes=arguments[0], scores=arguments[1], max_output_size=max_detections,

@@ -1,0 +1,220 @@
+"""Ready for a GPU, told without one: the kernels that the graphs need are registered for it.
+
+The pip wheel of TensorFlow for Linux holds the GPU kernels and their registry on machines without a
+GPU too; a build that does not is skipped. Graphs are traced as they would be with a GPU, and every
+op of theirs, those of nested functions included, must have a kernel for its types there, or be
+named below with the reason why it stays on the host.
+"""
+
+import collections
+import functools
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tiny_network
+from tensorflow.python.framework import config as tf_config
+from tensorflow.python.framework import kernels
+
+from a2d_tf import serving
+from a2d_tf.config import Config
+from a2d_tf.labels import A2D
+from a2d_tf.learning import optimizer, trainer
+from a2d_tf.model.network import Network
+from a2d_tf.ops import roi_align
+
+HOST = {
+    # Proposals, once a batch. Beside its one kernel, on the CPU, the boxes that pass are few: their
+    # transfer costs less than the NonMaxSuppressionV4 of each frame, which has a kernel on a GPU.
+    ("CombinedNonMaxSuppression", ""),
+    # Antialiased resizing of frames of any size to the canvas, in the exported model: its input
+    # comes from the host.
+    ("ScaleAndTranslate", "uint8"),
+    ("ScaleAndTranslate", "float32"),
+    # What assertions say. Nothing waits for it.
+    ("Const", "string"),
+}
+"""(op, type): no kernel on a GPU. TensorFlow places these on the CPU and copies."""
+
+TRAINING = {("CombinedNonMaxSuppression", "")}
+FRAME = HOST - TRAINING
+
+NOT_DETERMINISTIC = {
+    "AdjustContrast", "AdjustContrastv2", "Bincount", "CropAndResizeGradBoxes",
+    "CropAndResizeGradImage", "DebugNumericSummaryV2", "DenseBincount", "Dilation2DBackpropFilter",
+    "Dilation2DBackpropInput", "FakeQuantWithMinMaxVarsGradient",
+    "FakeQuantWithMinMaxVarsPerChannelGradient", "MaxPoolGradWithArgmax",
+    "ResizeNearestNeighborGrad", "ScatterAdd", "ScatterSub", "ScatterUpdate",
+    "SoftmaxCrossEntropyWithLogits", "SparseSoftmaxCrossEntropyWithLogits",
+    "SparseTensorDenseMatMul", "Svd",
+}  # fmt: skip
+"""Ops that fail on a GPU under op determinism, by the messages in TensorFlow 2.15's library
+("A deterministic GPU implementation of ... is not currently available", "Determinism is not yet
+supported in GPU implementation of ..."). Beside them FusedBatchNormGradV3 where it is not training.
+Of UnsortedSegmentSum, which gathers have for a gradient, it has a deterministic kernel; the message
+is for Windows."""
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+SMALL = (
+    "--image_height=64 --image_width=96 --width_multiplier=0.125 --fpn_channels=16 "
+    "--rpn_channels=16 --head_units=32 --mask_channels=16 --mask_layers=1 "
+    "--anchor_sizes=8,16,24,32,48 --test_proposals=20 --train_proposals=50 --max_detections=5 "
+    "--roi_samples=12 --rpn_samples=32 --max_instances=4 --batch_size=2"
+).split()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def knows_gpu_kernels():
+    if not on_gpu("Conv2D", T=[tf.float32]):
+        pytest.skip("this build of TensorFlow knows no GPU kernels")
+
+
+@pytest.fixture
+def determinism(request):
+    """Op determinism as the test asks for it, and as it was thereafter."""
+    before = tf_config.is_op_determinism_enabled()
+    switch = (tf_config.disable_op_determinism, tf_config.enable_op_determinism)
+    switch[request.param]()
+    yield request.param
+    switch[before]()
+
+
+@pytest.fixture
+def with_gpu(monkeypatch):
+    """RoIAlign as on a GPU. All else is the same graph on every device."""
+    choose = roi_align.choose
+    monkeypatch.setattr(
+        roi_align, "choose", lambda name, _, deterministic: choose(name, True, deterministic)
+    )
+
+
+def on_gpu(op, **types):
+    """Whether a GPU has a kernel of this op for these types, {attribute: DTypes}."""
+
+    def fits(kernel):
+        return kernel.device_type in ("GPU", "DEFAULT") and all(
+            set(types.get(rule.name, ()))
+            <= {tf.as_dtype(kind) for kind in rule.allowed_values.list.type}
+            for rule in kernel.constraint
+        )
+
+    return any(map(fits, registered(op)))
+
+
+@functools.cache
+def registered(op):
+    return kernels.get_registered_kernels_for_op(op).kernel
+
+
+def types_of(node):
+    return {
+        name: tuple(tf.as_dtype(kind) for kind in value.list.type or [value.type])
+        for name, value in node.attr.items()
+        if value.type or value.list.type
+    }
+
+
+def nodes(function):
+    """The nodes of a concrete function and of all functions in it."""
+    graph = function.graph.as_graph_def()
+    return [*graph.node, *(node for part in graph.library.function for node in part.node_def)]
+
+
+def without_kernel(function):
+    """{(op, name of its types)} of the nodes that a GPU cannot run."""
+    uses = {(node.op, *sorted(types_of(node).items())) for node in nodes(function)}
+    return {
+        (op, " ".join(sorted({kind.name for _, kinds in types for kind in kinds})))
+        for op, *types in uses
+        if not on_gpu(op, **dict(types))
+    }
+
+
+def ops(function):
+    return collections.Counter(node.op for node in nodes(function))
+
+
+def settings(folder, *files, flags=()):
+    """A flagfile's settings, small."""
+    path = folder / "composed.flags"
+    lines = [f"--flagfile={ROOT / 'configs' / file}.flags" for file in files]
+    path.write_text("\n".join([*lines, *SMALL, *flags]))
+    return Config.read(path)
+
+
+def training_step(config):
+    learning, network = config.learning, Network(config.model, A2D)
+    schedule = optimizer.Schedule(learning.learning_rate, learning.steps, learning.warmup_steps)
+    opt = optimizer.make_optimizer(
+        learning.optimizer, schedule, learning.momentum, learning.weight_decay
+    )
+    step = trainer.make_train_step(network, opt, learning)
+    batch = tiny_network.labelled(2, config.model.frames)
+    return step.get_concrete_function(batch, tf.constant(0, tf.int64))
+
+
+@pytest.mark.parametrize("op, types, expected", [
+    ("Conv2D", dict(T=[tf.float32]), True),
+    ("Conv2D", dict(T=[tf.string]), False),
+    ("CropAndResize", dict(T=[tf.float32]), True),
+    ("InvertPermutation", dict(T=[tf.int32]), True),
+    ("ScaleAndTranslate", dict(T=[tf.float32]), False),
+    ("CombinedNonMaxSuppression", {}, False),
+    ("NonMaxSuppressionV4", dict(T=[tf.float32], T_threshold=[tf.float32]), True),
+])  # fmt: skip
+def test_the_registry_tells_what_is_there_from_what_is_not(op, types, expected):
+    assert on_gpu(op, **types) == expected
+
+
+@pytest.mark.parametrize(
+    "files, flags, determinism",
+    [
+        (("mini",), ("--use_flow=false",), True),
+        (("a2d",), ("--backbone=resnet14",), True),
+        (("a2d",), ("--backbone=resnet14", "--use_flow=false"), False),
+        (("mini", "efficientnet"), ("--norm=bn", "--use_flow=false"), True),
+    ],
+    indirect=["determinism"],
+)
+def test_a_training_step_runs_on_a_gpu(files, flags, determinism, with_gpu, tmp_path):
+    step = training_step(settings(tmp_path, *files, flags=flags))
+    assert without_kernel(step) == TRAINING
+    found = ops(step)
+    assert found["Conv2DBackpropFilter"] > 30 and found["CropAndResize"]
+    assert not [op for op in found if op.startswith("Resize")]  # has no gradient in XLA
+    if determinism:
+        assert not NOT_DETERMINISTIC & set(found)
+        modes = {n.attr["is_training"].b for n in nodes(step) if n.op == "FusedBatchNormGradV3"}
+        assert modes <= {True}
+    else:
+        assert found["CropAndResizeGradImage"] and not found["SparseTensorDenseMatMul"]
+
+
+@pytest.mark.parametrize("determinism", [True], indirect=True)
+def test_an_export_runs_on_a_gpu(determinism, with_gpu, tmp_path):
+    config = settings(tmp_path, "mini")
+    served = serving.ServedNetwork(Network(config.model, A2D), config.inference)
+    signatures = served.signatures()
+    made = {name: without_kernel(f) for name, f in signatures.items()}
+    assert made == {"serving_default": HOST, "frame": FRAME, "key_frame": TRAINING}
+    for name, function in signatures.items():
+        assert not NOT_DETERMINISTIC & set(ops(function)), name
+
+
+@pytest.mark.parametrize("determinism", [False], indirect=True)
+def test_towers_compile(determinism):
+    """XLA, forward and gradient. (Under op determinism it refuses the gradient of max pooling.)"""
+    network = tiny_network.make(norm="frozen_bn")
+    frames = {name: tf.constant(x[:, 0]) for name, x in tiny_network.clip(2, 1).items()}
+    variables = network.towers.trainable_variables
+
+    def step():
+        with tf.GradientTape() as tape:
+            outputs = tf.nest.flatten(network.towers(frames))
+            loss = tf.add_n([tf.reduce_mean(tf.square(x)) for x in outputs])
+        return [*outputs, *tape.gradient(loss, variables)]
+
+    plain, compiled = (tf.function(step, jit_compile=jit)() for jit in (False, True))
+    for a, b in zip(plain, compiled):
+        np.testing.assert_allclose(a, b, atol=1e-4 * np.abs(a).max())
