@@ -14,6 +14,7 @@ from a2d_tf.files import write_text
 
 # What they mean is in model/flavours.py.
 FLAVOURS = ["own", "matterport", "keras", "detectron2", "torchvision", "efficientnet_lite0"]
+PRECISIONS = ["float32", "mixed_bfloat16", "mixed_float16"]
 
 
 def _setting(default, help_text, choices=None, low=None, high=None, structure=True):
@@ -171,7 +172,20 @@ class LearningConfig:
     deterministic: bool = _setting(True, "repeatable: deterministic kernels alone")
 
 
-_SECTIONS = {"model": ModelConfig, "inference": InferenceConfig, "learning": LearningConfig}
+@dataclasses.dataclass(frozen=True)
+class ComputeConfig:
+    """How the network is computed; no weight depends on it, so runs that differ exchange theirs."""
+
+    precision: str = _setting(
+        "float32", "of the activations; weights, boxes, scores and losses are float32 in any case",
+        PRECISIONS,
+    )  # fmt: skip
+
+
+_SECTIONS = {
+    "model": ModelConfig, "inference": InferenceConfig, "learning": LearningConfig,
+    "compute": ComputeConfig,
+}  # fmt: skip
 
 
 def _define(section, flag_values):
@@ -203,6 +217,7 @@ class Config:
     model: ModelConfig = ModelConfig()
     inference: InferenceConfig = InferenceConfig()
     learning: LearningConfig = LearningConfig()
+    compute: ComputeConfig = ComputeConfig()
 
     @staticmethod
     def define_flags(sections=tuple(_SECTIONS), flag_values=flags.FLAGS):
@@ -260,8 +275,8 @@ class Config:
 
     @staticmethod
     def given_inference(flag_values=flags.FLAGS):
-        """The inference flags that were given on the command line: {name: value}."""
-        return _given(InferenceConfig, flag_values)
+        """The flags given that may differ from those of training: {name: value}."""
+        return {**_given(InferenceConfig, flag_values), **_given(ComputeConfig, flag_values)}
 
     @staticmethod
     def given_model(flag_values=flags.FLAGS):
@@ -269,8 +284,14 @@ class Config:
         return _given(ModelConfig, flag_values)
 
     def with_inference(self, **settings):
-        """These settings with some inference settings replaced."""
-        return dataclasses.replace(self, inference=dataclasses.replace(self.inference, **settings))
+        """These settings with some of inference and of computing replaced."""
+        names = [field.name for field in dataclasses.fields(ComputeConfig)]
+        compute = {name: settings.pop(name) for name in names if name in settings}
+        return dataclasses.replace(
+            self,
+            inference=dataclasses.replace(self.inference, **settings),
+            compute=dataclasses.replace(self.compute, **compute),
+        )
 
     def checked(self):
         """Itself, if its settings agree with each other; else InputError."""

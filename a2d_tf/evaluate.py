@@ -10,7 +10,7 @@ from a2d_tf.config import Config
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
 _RECORDS = flags.DEFINE_string("records", None, "folder that tools/build_records.py made")
 _SPLIT = flags.DEFINE_enum("split", "test", ["train", "val", "test"], "what to score")
-Config.define_flags(["inference"])
+Config.define_flags(["inference", "compute"])
 
 
 def main(argv):

@@ -9,7 +9,7 @@ from a2d_tf.config import Config
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
 _OUTPUT = flags.DEFINE_string("output", None, "folder of the SavedModel; replaces an older one")
-Config.define_flags(["inference"])
+Config.define_flags(["inference", "compute"])
 
 _EXAMPLE = """load it with TensorFlow alone:
   import tensorflow as tf

@@ -21,7 +21,7 @@ _VIDEO = flags.DEFINE_string("video", None, "video file, or folder of images")
 _OUTPUT = flags.DEFINE_string(
     "output", None, "folder of overlay.mp4, label_maps/ and detections.json"
 )
-Config.define_flags(["inference"])
+Config.define_flags(["inference", "compute"])
 
 
 def _load():

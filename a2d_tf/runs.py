@@ -211,7 +211,7 @@ def load(workdir, given=None):
 
     Args:
       workdir: the folder.
-      given: {inference setting: value}, over the run's own.
+      given: {setting of inference or computing: value}, over the run's own.
 
     Raises:
       InputError: no run there, or a damaged one.
@@ -222,7 +222,7 @@ def load(workdir, given=None):
     labels = LabelSpace.from_json(os.path.join(workdir, "labels.json"))
     if config.inference.score_threshold < 0:
         config = config.with_inference(score_threshold=_threshold(workdir))
-    network = Network(config.model, labels)
+    network = Network(config.model, labels, config.compute.precision)
     return Run(config, network, _record_facts(workdir), restore(network, workdir))
 
 
@@ -231,7 +231,7 @@ def untrained(path, given=None):
 
     Args:
       path: of a detector's imported weights.
-      given: {inference setting: value}.
+      given: {setting of inference or computing: value}.
 
     Returns:
       a Run. Where COCO has one class for two actors (adult and baby), it is called the first.
@@ -246,12 +246,14 @@ def untrained(path, given=None):
             "needs a detector's"
         )
     model = ModelConfig(use_flow=False, temporal_layers=0, **imported.model_fields())
-    inference = InferenceConfig(**{"score_threshold": DEFAULT_THRESHOLD, **(given or {})})
-    network = Network(model, coco.label_space(A2D.actors, "untrained"))
+    config = Config(model, InferenceConfig(score_threshold=DEFAULT_THRESHOLD))
+    config = config.with_inference(**(given or {}))
+    labels = coco.label_space(A2D.actors, "untrained")
+    network = Network(model, labels, config.compute.precision)
     print(weights.load(network, imported).summary())
     weights.silence_twins(network)
     facts = dict(zip(RECORD_FIELDS, ("dis", model.image_height, model.image_width, 1)))
-    return Run(Config(model, inference), network, facts, path)
+    return Run(config, network, facts, path)
 
 
 def save_threshold(workdir, threshold, metrics):

@@ -125,7 +125,10 @@ class ServedNetwork(tf.Module):
 
         pixels = spec("rgb", None, None, 3, dtype=tf.uint8), spec("flow", None, None, 2)
         clips = spec("rgb", None, None, None, 3, dtype=tf.uint8), spec("flow", *[None] * 3, 2)
-        frames = {key: spec(key, field, *x.shape[1:]) for key, x in flat(towers.output).items()}
+        frames = {
+            key: spec(key, field, *x.shape[1:], dtype=x.dtype)
+            for key, x in flat(towers.output).items()
+        }
         frames["inside"] = spec("inside", field, 2, dtype=tf.int32)
         if config.use_refiner:
             frames["image"] = spec("image", field, *canvas, 3, dtype=tf.uint8)

@@ -7,12 +7,12 @@ import re
 import pytest
 from absl import flags
 
-from a2d_tf.config import Config, InferenceConfig, LearningConfig, ModelConfig
+from a2d_tf.config import ComputeConfig, Config, InferenceConfig, LearningConfig, ModelConfig
 from a2d_tf.errors import InputError
 from a2d_tf.labels import A2D
 
 
-def parsed(*words, sections=("model", "inference", "learning")):
+def parsed(*words, sections=("model", "inference", "learning", "compute")):
     values = flags.FlagValues()
     Config.define_flags(sections, values)
     flags.DEFINE_string("flagfile", "", "", flag_values=values)
@@ -40,7 +40,7 @@ def test_defaults_are_the_papers():
 
 def test_every_field_is_a_flag():
     values = parsed()
-    for section in (ModelConfig, InferenceConfig, LearningConfig):
+    for section in (ModelConfig, InferenceConfig, LearningConfig, ComputeConfig):
         for field in dataclasses.fields(section):
             assert values[field.name].value == field.default
             assert values[field.name].help
@@ -53,6 +53,7 @@ CHANGED = Config(
     InferenceConfig(score_threshold=0.45, paint="pixel"),
     LearningConfig(seed=7, learning_rate=1e-7, positive_fraction=0.1 + 0.2, init_run="runs/a b=c",
                    train_phase="actor", flip=False, zero_shot_actor=""),
+    ComputeConfig("mixed_bfloat16"),
 )  # fmt: skip
 
 
@@ -130,14 +131,17 @@ def test_what_agrees_is_accepted(words):
     assert config.checked() is config and config != Config()
 
 
-def test_the_command_line_overrides_inference_settings_it_names_alone():
-    values = parsed("--nms_threshold=0.6", "--paint=instance", sections=["inference"])
+def test_the_command_line_overrides_settings_of_inference_that_it_names_alone():
+    sections = ["inference", "compute"]
+    values = parsed("--nms_threshold=0.6", "--paint=instance", sections=sections)
     made = CHANGED.with_inference(**Config.given_inference(values))
     assert made.inference == dataclasses.replace(CHANGED.inference, nms_threshold=0.6,
                                                  paint="instance")  # fmt: skip
     assert made.inference.score_threshold == 0.45
-    assert (made.model, made.learning) == (CHANGED.model, CHANGED.learning)
-    assert Config.given_inference(parsed(sections=["inference"])) == {}
+    assert dataclasses.replace(made, inference=CHANGED.inference) == CHANGED
+    assert Config.given_inference(parsed(sections=sections)) == {}
+    given = Config.given_inference(parsed("--precision=float32", sections=sections))
+    assert CHANGED.with_inference(**given) == dataclasses.replace(CHANGED, compute=ComputeConfig())
 
 
 def test_with_inference():

@@ -117,3 +117,17 @@ def test_momentum_survives_a_checkpoint(tmp_path):
 def test_only_kernels_decay():
     held = [tf.Variable(tf.ones(shape)) for shape in ([3, 3, 2, 4], [4], [2, 5], [])]
     assert [v.shape.rank for v in optimizer.decaying(held)] == [4, 2]
+
+
+def test_the_loss_scale_falls_at_once_and_rises_by_patience():
+    scale, seen = optimizer.LossScale(start=4.0, patience=3), []
+    for finite in (True, True, False, True, True, True, True, False, False, False, False):
+        scale.update(tf.constant(finite))
+        seen.append((float(scale.value), int(scale.steps)))
+    assert seen == [
+        (4, 1), (4, 2), (2, 0), (2, 1), (2, 2), (4, 0), (4, 1), (2, 0), (1, 0), (1, 0), (1, 0),
+    ]  # fmt: skip
+    scale.value.assign(2.0**24)
+    for _ in range(3):
+        scale.update(tf.constant(True))
+    assert float(scale.value) == 2.0**24

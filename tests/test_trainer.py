@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -9,9 +10,11 @@ import tensorflow as tf
 import tiny_network
 
 from a2d_tf import runs
-from a2d_tf.config import Config, LearningConfig
+from a2d_tf.config import ComputeConfig, Config, LearningConfig
 from a2d_tf.errors import InputError
+from a2d_tf.labels import A2D
 from a2d_tf.learning import losses, optimizer, trainer
+from a2d_tf.model.network import Network
 
 LEARNING = LearningConfig(
     batch_size=2, steps=6, learning_rate=0.02, warmup_steps=2, schedule="cosine", roi_samples=16,
@@ -32,11 +35,12 @@ class Killed(BaseException):
     pass
 
 
-def train(records, workdir, kill_after=None, steps=6, **learning):
+def train(records, workdir, kill_after=None, steps=6, precision="float32", **learning):
     """Train in the folder; returns the network and every step's values."""
-    config = Config(model=tiny_network.config(**ONE_STREAM),
+    config = Config(tiny_network.config(**ONE_STREAM), compute=ComputeConfig(precision),
                     learning=dataclasses.replace(LEARNING, steps=steps, **learning))  # fmt: skip
-    network = tiny_network.make(seed=config.learning.seed, **ONE_STREAM)
+    tf.keras.utils.set_random_seed(config.learning.seed)
+    network = Network(config.model, A2D, precision)
     log, calls = [], []
     check = trainer.check_finite
 
@@ -113,6 +117,27 @@ def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(
     assert after == log[3:]
     for a, b in zip(network.variables, other.variables):
         assert (a.numpy() == b.numpy()).all(), a.name
+
+
+def test_another_precision_goes_on_and_float16_resumes_its_loss_scale(
+    mini_records, undisturbed, tmp_path
+):
+    _, _, done = undisturbed
+    half = {"precision": "mixed_float16", "steps": 9, "checkpoint_every": 1}
+    for name in ("whole", "killed"):
+        shutil.copytree(done, tmp_path / name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(optimizer.LossScale.__init__, "__defaults__", (2.0**60, 1))
+        network, log = train(mini_records, tmp_path / "whole", **half)
+        _, before = train(mini_records, tmp_path / "killed", kill_after=8, **half)
+        other, after = train(mini_records, tmp_path / "killed", **half)
+    assert len(log) == 3 and before == log[:2] and after == log[1:]
+    assert log[0]["loss_scale"] == 2.0**60 and log[0]["gradient_norm"] == 0
+    assert log[1]["loss_scale"] == after[0]["loss_scale"] == 2.0**24
+    for a, b in zip(network.variables, other.variables):
+        assert (a.numpy() == b.numpy()).all(), a.name
+    _, log = train(mini_records, tmp_path / "whole", steps=10)
+    assert len(log) == 1 and "loss_scale" not in log[0]
 
 
 def test_a_loss_that_is_no_number_is_named():

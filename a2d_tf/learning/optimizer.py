@@ -1,4 +1,7 @@
-"""The optimizer: SGD with momentum (paper, section 4) or Adam, decoupled decay, a schedule."""
+"""The optimizer: SGD with momentum (paper, section 4) or Adam, decoupled decay, a schedule.
+
+And the loss scale of float16, whose smallest numbers many gradients would not reach.
+"""
 
 import math
 
@@ -49,3 +52,27 @@ def make_optimizer(kind, schedule, momentum, weight_decay):
     if kind == "adam":
         return tfa.optimizers.AdamW(learning_rate=schedule, weight_decay=decay)
     return tfa.optimizers.SGDW(learning_rate=schedule, weight_decay=decay, momentum=momentum)
+
+
+class LossScale(tf.Module):
+    """A power of two that the loss is multiplied by, and the gradients are divided by.
+
+    As large as it can be: it halves where gradients overflow, and doubles after `patience` steps in
+    which none did.
+    """
+
+    LARGEST = 2.0**24
+
+    def __init__(self, start=2.0**15, patience=2000):
+        super().__init__(name="loss_scale")
+        self.patience = patience
+        self.value = tf.Variable(start, trainable=False)
+        self.steps = tf.Variable(0, trainable=False)
+
+    def update(self, finite):
+        """Adapt to whether a step's gradients were finite, a bool scalar."""
+        steps = tf.where(finite, self.steps + 1, 0)
+        due = steps >= self.patience
+        factor = tf.where(finite, tf.where(due, 2.0, 1.0), 0.5)
+        self.value.assign(tf.clip_by_value(self.value * factor, 1.0, self.LARGEST))
+        self.steps.assign(tf.where(due, 0, steps))

@@ -139,8 +139,12 @@ def _scalars(network, batch, seed, config, training):
     return {**weighted(terms, config), **ratios}
 
 
-def make_train_step(network, opt, config):
-    """The compiled step: (batch, step int64 scalar) -> dict of scalar losses and health."""
+def make_train_step(network, opt, config, loss_scale=None):
+    """The compiled step: (batch, step int64 scalar) -> dict of scalar losses and health.
+
+    With an `optimizer.LossScale`, a step whose gradients overflow changes nothing but the scale,
+    and reports a gradient norm of 0; unless the scale is at its least.
+    """
 
     @tf.function(reduce_retracing=True)
     def train_step(batch, step):
@@ -149,14 +153,30 @@ def make_train_step(network, opt, config):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             values = _scalars(network, batch, seed, config, training=True)
+            loss = values["total"] * loss_scale.value if loss_scale else values["total"]
         gradients = tape.gradient(
-            values["total"], variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
+            loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
+        if loss_scale:
+            gradients = [gradient / loss_scale.value for gradient in gradients]
         norm = tf.linalg.global_norm(gradients)
         if config.clip_norm:
             gradients, _ = tf.clip_by_global_norm(gradients, config.clip_norm, norm)
-        opt.apply_gradients(zip(gradients, variables), decay_var_list=optimizer.decaying(variables))
-        return dict(values, gradient_norm=norm)
+
+        def apply():
+            opt.apply_gradients(
+                zip(gradients, variables), decay_var_list=optimizer.decaying(variables)
+            )
+            return norm
+
+        if not loss_scale:
+            return dict(values, gradient_norm=apply())
+        values["loss_scale"] = loss_scale.value.read_value()
+        finite = tf.math.is_finite(norm)
+        skipped = tf.where(values["loss_scale"] > 1.0, 0.0, norm)
+        values["gradient_norm"] = tf.cond(finite, apply, lambda: skipped)
+        loss_scale.update(finite)
+        return values
 
     return train_step
 
@@ -211,15 +231,20 @@ def train_and_evaluate(network, manifest, config, workdir, evaluate):
         learning.optimizer, schedule, learning.momentum, learning.weight_decay
     )
     step = tf.Variable(0, dtype=tf.int64, trainable=False)
-    checkpoint = tf.train.Checkpoint(network=network, optimizer=opt, step=step)
+    kept, scale = {"network": network, "optimizer": opt, "step": step}, {}
+    if config.compute.precision == "mixed_float16":
+        scale = {"loss_scale": optimizer.LossScale()}
     manager = tf.train.CheckpointManager(
-        checkpoint, os.path.join(workdir, "checkpoints"), learning.keep_checkpoints
-    )
+        tf.train.Checkpoint(**kept, **scale), os.path.join(workdir, "checkpoints"),
+        learning.keep_checkpoints,
+    )  # fmt: skip
     if manager.latest_checkpoint:
         try:
             # Partial only lest TensorFlow tells of a mismatch in a line per variable.
-            status = checkpoint.restore(manager.latest_checkpoint).expect_partial()
-            status.assert_existing_objects_matched()
+            status = tf.train.Checkpoint(**kept).restore(manager.latest_checkpoint)
+            status.expect_partial().assert_existing_objects_matched()
+            # It is not there after steps in another precision.
+            tf.train.Checkpoint(**scale).restore(manager.latest_checkpoint).expect_partial()
         except (AssertionError, ValueError, tf.errors.OpError) as error:
             raise InputError(
                 f"{manager.latest_checkpoint}: a checkpoint of another network "
@@ -235,7 +260,7 @@ def train_and_evaluate(network, manifest, config, workdir, evaluate):
         learning.val_fraction, learning.shuffle_buffer, learning.flip, learning.scale_jitter,
         learning.colour_jitter, int(step),
     )  # fmt: skip
-    train_step = make_train_step(network, opt, learning)
+    train_step = make_train_step(network, opt, learning, **scale)
     validation_step = make_validation_step(network, learning)
     writers = {
         name: tf.summary.create_file_writer(os.path.join(workdir, "tensorboard", name))

@@ -10,7 +10,13 @@
 
 RoI sampling lies between features and heads in training, so these are models of their own;
 `inference` composes the same ones, with the same variables, into one functional model.
+
+In a mixed precision the layers compute in 16 bits: towers, context, rpn and the heads behind their
+RoIAlign. What goes into the towers, RoIAlign, and what the heads answer are float32, as are all
+variables.
 """
+
+import contextlib
 
 import tensorflow as tf
 
@@ -24,10 +30,10 @@ MASK_SIZE = 28
 
 
 class RoIAlign(tf.keras.layers.Layer):
-    """`roi_align.roi_align` as a layer, so that the model's summary shows it by name."""
+    """`roi_align.roi_align` as a layer, so that the summary shows it by name; always float32."""
 
     def __init__(self, size, flavour, image_size, implementation, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(dtype="float32", **kwargs)
         self.options = size, flavour, image_size, implementation
 
     def call(self, inputs):
@@ -71,12 +77,24 @@ class Instances(tf.keras.layers.Layer):
         return table, detections
 
 
+@contextlib.contextmanager
+def _precision(policy):
+    """Layers that are made inside compute in this precision."""
+    before = tf.keras.mixed_precision.global_policy()
+    tf.keras.mixed_precision.set_global_policy(policy)
+    try:
+        yield
+    finally:
+        tf.keras.mixed_precision.set_global_policy(before)
+
+
 class Network(tf.Module):
     """The submodels over one set of variables.
 
     Args:
       config: a ModelConfig.
       labels: the LabelSpace.
+      precision: a Keras mixed precision policy, one of `config.PRECISIONS`.
 
     Attributes:
       towers: {rgb [N, H, W, 3] uint8, flow [N, H, W, 2]} -> {actor, rgb, flow: lists P2..P5};
@@ -92,7 +110,7 @@ class Network(tf.Module):
       rpn_coder, head_coder: the `boxes.BoxCoder` of proposals and of actors' boxes.
     """
 
-    def __init__(self, config, labels):
+    def __init__(self, config, labels, precision="float32"):
         super().__init__(name="network")
         self.config, self.labels = config, labels
         self.image_size = (config.image_height, config.image_width)
@@ -101,20 +119,22 @@ class Network(tf.Module):
         self.rpn_coder, self.head_coder = self._flavour.rpn_coder, self._flavour.head_coder
         shapes = [[-(-side // stride) for side in self.image_size] for stride in STRIDES]
         self.anchors = anchor_ops.generate(shapes, STRIDES, config.anchors)
-        self.towers = self._towers()
-        self.context = self._context()
-        self.rpn = self._rpn()
-        self.features = self._features()
-        self.roi_heads = self._roi_heads()
-        self.mask_head = self._mask_head() if config.use_mask else None
-        self.refiner = self._refiner() if config.use_refiner else None
+        with _precision(precision):
+            self.towers = self._towers()
+            self.context = self._context()
+            self.rpn = self._rpn()
+            self.features = self._features()
+            self.roi_heads = self._roi_heads()
+            self.mask_head = self._mask_head() if config.use_mask else None
+            self.refiner = self._refiner() if config.use_refiner else None
 
     def _pyramid(self, channels=None, frames=None):
         """Symbolic P2..P5."""
         lead = [] if frames is None else [frames]
+        dtype = tf.keras.mixed_precision.global_policy().compute_dtype
         return [
             tf.keras.Input([*lead, self.image_size[0] // s, self.image_size[1] // s,
-                            channels or self.config.fpn_channels])
+                            channels or self.config.fpn_channels], dtype=dtype)
             for s in STRIDES[:4]
         ]  # fmt: skip
 

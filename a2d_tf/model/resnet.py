@@ -37,8 +37,10 @@ class GroupNorm(tf.keras.layers.Layer):
     def build(self, shape):
         channels = shape[-1]
         self.groups = channels // math.gcd(channels, _GROUP_CHANNELS)
-        self.gamma = self.add_weight("gamma", [channels], initializer="ones")
-        self.beta = self.add_weight("beta", [channels], initializer="zeros")
+        # Statistics and what is made of them are float32 in any precision.
+        options = {"shape": [channels], "experimental_autocast": False}
+        self.gamma = self.add_weight("gamma", initializer="ones", **options)
+        self.beta = self.add_weight("beta", initializer="zeros", **options)
 
     def call(self, x):
         channels = x.shape[-1]
@@ -64,6 +66,9 @@ class ConvNorm(tf.keras.layers.Layer):
     exactly, and the map costs no pass over the activations. `none` has a bias instead. Kernels
     start from the law that keeps the variance, He's with a ReLU and LeCun's without, or from a
     normal law of the `stddev` given. `gain` is gamma's start under `frozen_bn`.
+
+    Under a mixed precision policy the product is made in float32, and then rounded for the
+    convolution.
     """
 
     rectify = staticmethod(tf.nn.relu)
@@ -82,21 +87,26 @@ class ConvNorm(tf.keras.layers.Layer):
         init = "he_normal" if self.relu else "lecun_normal"
         if self.stddev:
             init = tf.keras.initializers.RandomNormal(stddev=self.stddev)
-        self.kernel = self.add_weight("kernel", kernel, initializer=init)
+        self.kernel = self._weight("kernel", kernel, initializer=init)
         if self.norm == "frozen_bn":
             start = (("gamma", self.gain), ("beta", 0), ("mean", 0), ("variance", 1))
             for name, value in start:
-                weight = self.add_weight(
+                weight = self._weight(
                     name, [self.filters], trainable=False,
                     initializer=tf.keras.initializers.Constant(value),
                 )  # fmt: skip
                 setattr(self, name, weight)
         elif self.norm == "bn":
-            self.normalise = tf.keras.layers.BatchNormalization(epsilon=self.epsilon, name="bn")
+            self.normalise = tf.keras.layers.BatchNormalization(
+                epsilon=self.epsilon, name="bn", dtype=self.dtype_policy
+            )
         elif self.norm == "group_norm":
-            self.normalise = GroupNorm(self.epsilon, name="gn")
+            self.normalise = GroupNorm(self.epsilon, name="gn", dtype=self.dtype_policy)
         else:
-            self.bias = self.add_weight("bias", [self.filters], initializer="zeros")
+            self.bias = self._weight("bias", [self.filters], initializer="zeros")
+
+    def _weight(self, name, shape, **options):
+        return self.add_weight(name, shape, experimental_autocast=False, **options)
 
     def call(self, x, training=None):
         kernel, bias = self.kernel, None
@@ -105,9 +115,9 @@ class ConvNorm(tf.keras.layers.Layer):
             kernel, bias = kernel * scale, self.beta - self.mean * scale
         elif self.norm == "none":
             bias = self.bias
-        x = self.convolve(x, kernel)
+        x = self.convolve(x, tf.cast(kernel, x.dtype))
         if bias is not None:
-            x = tf.nn.bias_add(x, bias)
+            x = tf.nn.bias_add(x, tf.cast(bias, x.dtype))
         elif self.norm == "bn":
             x = self.normalise(x, training=training)
         else:

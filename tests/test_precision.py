@@ -1,0 +1,155 @@
+"""Mixed precision: what computes in 16 bits, how near it comes, and that weights are exchanged."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tiny_network
+
+from a2d_tf import runs, serving
+from a2d_tf.config import LearningConfig
+from a2d_tf.errors import InputError
+from a2d_tf.labels import A2D
+from a2d_tf.learning import optimizer, trainer
+from a2d_tf.model.network import Network
+
+LEARNING = LearningConfig(roi_samples=16, train_proposals=20, rpn_samples=32)
+HALVES = ["mixed_bfloat16", "mixed_float16"]
+# With every kind of layer: norms that differ between the streams, temporal layers, the refiner.
+VARIANTS = [
+    dict(norm="frozen_bn", flow_norm="group_norm"),
+    dict(norm="group_norm", flow_norm="bn", backbone="efficientnet_lite0", fusion="late"),
+]
+
+
+def make(precision, **override):
+    tf.keras.utils.set_random_seed(0)
+    network = Network(tiny_network.config(**override), A2D, precision)
+    network.set_phase("joint")
+    return network
+
+
+@pytest.fixture(scope="module", autouse=True)
+def eagerly():
+    """A single step costs less than its trace."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+def gradients(network):
+    """The total loss of one batch, and its gradient as one vector."""
+    variables = network.trainable_weights
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(variables)
+        terms, _ = trainer.forward(
+            network, tiny_network.labelled(2), tf.constant([0, 0]), LEARNING, training=False
+        )
+        total = trainer.weighted(terms, LEARNING)["total"]
+    parts = tape.gradient(total, variables, unconnected_gradients="zero")
+    assert {part.dtype for part in parts} == {tf.float32}
+    return float(total), np.concatenate([part.numpy().ravel() for part in parts])
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_losses_and_gradients_are_near_those_of_float32(variant):
+    loss, exact = gradients(make("float32", **variant))
+    for precision in HALVES:
+        network = make(precision, **variant)
+        assert {v.dtype for v in network.variables} == {tf.float32}
+        near, rounded = gradients(network)
+        assert near == pytest.approx(loss, rel=0.02) and near != loss
+        cosine = rounded @ exact / np.linalg.norm(rounded) / np.linalg.norm(exact)
+        assert cosine > 0.99, precision
+
+
+@pytest.mark.parametrize("precision", HALVES)
+def test_16_bits_inside_and_float32_outside(precision):
+    network = make(precision, use_mask=False, use_refiner=True, refiner_size=32)
+    inside = precision[len("mixed_") :]
+    features = network.features.output
+    pyramids = [*network.towers.output["flow"], *features["actor"], *features["action"]]
+    assert {x.dtype.name for x in pyramids} == {inside}
+    parts = network.parts().values()
+    convolutions = [x for part in parts for x in part.layers if hasattr(x, "kernel")]
+    assert {layer.compute_dtype for layer in convolutions} == {inside}
+    aligned = [x for part in parts for x in part.layers if x.name.startswith("roi_align")]
+    outputs = [features["rpn_logits"], features["rpn_deltas"], network.refiner.output,
+               *network.roi_heads.output.values(), *(x.output for x in aligned)]  # fmt: skip
+    assert len(aligned) == 2 and {x.dtype.name for x in outputs} == {"float32"}
+    assert tf.keras.mixed_precision.global_policy().name == "float32"
+
+
+def test_frozen_statistics_are_not_rounded():
+    """A mean and a variance that bfloat16 cannot hold: 1000 + 1 and 1 / 1000."""
+    tf.keras.utils.set_random_seed(0)
+    layer = trainer.fpn.ConvNorm(1, 1, norm="frozen_bn", relu=False, dtype="mixed_bfloat16")
+    layer(tf.zeros([1, 1, 1, 1]))
+    layer.kernel.assign([[[[1.0]]]])
+    layer.mean.assign([1001.0])
+    layer.beta.assign([1001.0])
+    layer.gamma.assign([1.0])
+    layer.variance.assign([1.0 - 1e-5])
+    made = layer(tf.fill([1, 1, 1, 1], 0.5))
+    assert made.dtype == tf.bfloat16 and float(made[0, 0, 0, 0]) == 0.5
+
+
+def test_a_power_of_two_as_loss_scale_changes_nothing():
+    weights = []
+    for scale in (None, optimizer.LossScale(start=2.0**10)):
+        network = make("float32", use_flow=False, temporal_layers=0)
+        opt = optimizer.make_optimizer("sgd", optimizer.Schedule(0.1, 10), 0.9, 0.01)
+        step = trainer.make_train_step(network, opt, LEARNING, scale)
+        step(tiny_network.labelled(1), tf.constant(0, tf.int64))
+        weights.append([v.numpy() for v in network.trainable_weights])
+    for a, b in zip(*weights):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("start, norm", [(2.0**100, 0.0), (1.0, np.inf)])
+def test_a_step_that_overflows_changes_the_scale_alone(start, norm, monkeypatch):
+    """But at the scale's least the norm stays, which ends the run."""
+    network = make("mixed_float16", use_flow=False, temporal_layers=0)
+    before = [v.numpy() for v in network.variables]
+    opt = optimizer.make_optimizer("adam", optimizer.Schedule(0.1, 10), 0.9, 0.01)
+    scale = optimizer.LossScale(start)
+    monkeypatch.setattr(tf.linalg, "global_norm", lambda _: tf.constant(np.inf))
+    step = trainer.make_train_step(network, opt, LEARNING, scale)
+    values = step(tiny_network.labelled(1), tf.constant(0, tf.int64))
+    assert values["loss_scale"] == start and values["gradient_norm"] == norm
+    assert np.isfinite(values["total"]) and int(opt.iterations) == 0
+    assert float(scale.value) == (1.0 if start == 1 else 2.0**24)
+    for a, b in zip(before, network.variables):
+        assert (a == b.numpy()).all()
+
+
+@pytest.mark.parametrize("precision", HALVES)
+def test_a_run_in_float32_answers_in_16_bits(tiny_run, loaded_run, precision, tmp_path):
+    run = runs.load(str(tiny_run), {"precision": precision, "max_detections": 3})
+    assert run.config.compute.precision == precision and run.config.inference.max_detections == 3
+    for a, b in zip(loaded_run.network.variables, run.network.variables):
+        assert (a.numpy() == b.numpy()).all()
+    clip = {name: tf.constant(x) for name, x in tiny_network.clip(1, 3).items()}
+    exact, rounded = (r.network.features(clip)["rpn_deltas"].numpy() for r in (loaded_run, run))
+    assert 0 < np.abs(exact - rounded).max() < 0.03 * np.abs(exact).max()
+
+
+def test_the_export_answers_in_float32(tiny_run, tmp_path):
+    run = runs.load(str(tiny_run), {"precision": "mixed_bfloat16"})
+    serving.export(run, str(tmp_path / "model"))
+    model = tf.saved_model.load(str(tmp_path / "model")).signatures
+    made = model["frame"].structured_outputs
+    assert {x.dtype.name for n, x in made.items() if n != "inside"} == {"bfloat16"}
+    outputs = model["serving_default"].structured_outputs
+    assert {x.dtype.name for x in outputs.values()} == {"float32", "int32", "uint8"}
+    predictor = serving.Predictor.from_saved_model(str(tmp_path / "model"))
+    clip = tiny_network.clip(1, 3)
+    frames = [predictor.frame(rgb, flow) for rgb, flow in zip(clip["rgb"][0], clip["flow"][0])]
+    found = predictor.key_frame(frames, tiny_network.CANVAS)
+    assert found.label_map.shape == tiny_network.CANVAS and np.isfinite(found.scores).all()
+
+
+def test_other_names_are_refused(tiny_run, tmp_path):
+    path = tmp_path / "flags.txt"
+    path.write_text((tiny_run / "flags.txt").read_text() + "--precision=bfloat16\n")
+    with pytest.raises(InputError, match="flags.txt: .*precision"):
+        runs.Config.read(path)
