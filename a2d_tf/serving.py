@@ -20,6 +20,7 @@ import tensorflow as tf
 from a2d_tf.errors import InputError
 from a2d_tf.files import write_json
 from a2d_tf.labels import LabelSpace
+from a2d_tf.model.folding import folded
 from a2d_tf.ops import canvas as canvas_ops
 from a2d_tf.ops import masks as mask_ops
 
@@ -54,8 +55,10 @@ STREAM = {
 class ServedNetwork(tf.Module):
     """The network behind resizing and padding, in and out in pixels of the input.
 
+    Its batch norms are folded (see `model.folding`).
+
     Args:
-      network: a Network.
+      network: a Network; what becomes of its weights later does not matter here.
       settings: an InferenceConfig with its score_threshold resolved.
 
     Attributes:
@@ -67,6 +70,7 @@ class ServedNetwork(tf.Module):
 
     def __init__(self, network, settings):
         super().__init__(name="a2d_tf")
+        network = folded(network)
         towers, config = network.towers, network.config
         labels, canvas, field = network.labels, network.image_size, config.frames
         # The action branch's appearance is the actor's, unless its top-down is its own.

@@ -112,7 +112,7 @@ class Network(tf.Module):
 
     def __init__(self, config, labels, precision="float32"):
         super().__init__(name="network")
-        self.config, self.labels = config, labels
+        self.config, self.labels, self.precision = config, labels, precision
         self.image_size = (config.image_height, config.image_width)
         self.num_classes = inference.num_classes(labels, config.label_mode)
         self._flavour = flavours.of(config, "rgb")

@@ -16,7 +16,8 @@ BLOCKS = {
     "resnet101": (3, 4, 23, 3),
     "resnet152": (3, 8, 36, 3),
 }
-NORMS = ("frozen_bn", "bn", "group_norm", "none")
+BATCH_NORMS = ("frozen_bn", "bn")
+NORMS = (*BATCH_NORMS, "group_norm", "none")
 _GROUP_CHANNELS = 8
 
 
@@ -38,7 +39,7 @@ class GroupNorm(tf.keras.layers.Layer):
         channels = shape[-1]
         self.groups = channels // math.gcd(channels, _GROUP_CHANNELS)
         # Statistics and what is made of them are float32 in any precision.
-        options = {"shape": [channels], "experimental_autocast": False}
+        options = {"shape": [channels], "dtype": tf.float32, "experimental_autocast": False}
         self.gamma = self.add_weight("gamma", initializer="ones", **options)
         self.beta = self.add_weight("beta", initializer="zeros", **options)
 
@@ -110,11 +111,8 @@ class ConvNorm(tf.keras.layers.Layer):
 
     def call(self, x, training=None):
         kernel, bias = self.kernel, None
-        if self.norm == "frozen_bn":
-            scale = self.gamma * tf.math.rsqrt(self.variance + self.epsilon)
-            kernel, bias = kernel * scale, self.beta - self.mean * scale
-        elif self.norm == "none":
-            bias = self.bias
+        if self.norm in ("frozen_bn", "none"):
+            kernel, bias = self.folded()
         x = self.convolve(x, tf.cast(kernel, x.dtype))
         if bias is not None:
             x = tf.nn.bias_add(x, tf.cast(bias, x.dtype))
@@ -123,6 +121,20 @@ class ConvNorm(tf.keras.layers.Layer):
         else:
             x = self.normalise(x)
         return self.rectify(x) if self.relu else x
+
+    def folded(self):
+        """(kernel, bias) of the same map at inference, without a batch norm."""
+        if self.norm == "none":
+            return self.kernel, self.bias
+        gamma, beta, mean, variance = self._statistics()
+        scale = gamma * tf.math.rsqrt(variance + self.epsilon)
+        return self.kernel * scale, beta - mean * scale
+
+    def _statistics(self):
+        if self.norm == "frozen_bn":
+            return self.gamma, self.beta, self.mean, self.variance
+        bn = self.normalise
+        return bn.gamma, bn.beta, bn.moving_mean, bn.moving_variance
 
     def convolve(self, x, kernel):
         return tf.nn.conv2d(x, kernel, self.strides, self.padding)

@@ -1,0 +1,113 @@
+"""Folded batch norms: the same function, by the formula and by comparison."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tiny_network
+
+from a2d_tf import serving
+from a2d_tf.config import InferenceConfig
+from a2d_tf.labels import A2D
+from a2d_tf.model.folding import folded
+from a2d_tf.model.network import Network
+from a2d_tf.model.resnet import ConvNorm
+
+SETTINGS = InferenceConfig(test_proposals=20, proposals_before_nms=100, max_detections=4,
+                           score_threshold=0.0)  # fmt: skip
+VARIANTS = [
+    dict(norm="frozen_bn"),
+    dict(norm="bn", use_mask=False, use_refiner=True, refiner_size=32),
+    dict(norm="frozen_bn", flow_norm="group_norm", rgb_flavour="detectron2"),
+    dict(norm="group_norm", flow_norm="bn", action_topdown="separate", fusion="late"),
+    dict(norm="frozen_bn", backbone="efficientnet_lite0", flow_flavour="efficientnet_lite0"),
+]
+
+
+def make(precision="float32", **variant):
+    """A network whose statistics are like those of a trained one."""
+    tf.keras.utils.set_random_seed(0)
+    network = Network(tiny_network.config(**variant), A2D, precision)
+    rng = np.random.default_rng(0)
+    for variable in network.variables:
+        if variable.name.split("/")[-1].startswith(("gamma", "variance", "moving_variance")):
+            variable.assign(rng.uniform(0.5, 1.5, variable.shape))
+        elif variable.shape.rank == 1:
+            variable.assign(rng.normal(0, 0.2, variable.shape))
+    return network
+
+
+def outputs(network):
+    """Of every part, on one clip."""
+    clip = {name: tf.constant(x) for name, x in tiny_network.clip(1, 3).items()}
+    features = network.features({name: clip[name] for name in network.features.input_names})
+    rois = tf.constant([[[4.0, 5, 40, 50], [10, 20, 60, 90]]])
+    made = dict(network.roi_heads(
+        {"actor": features["actor"], "action": features["action"], "rois": rois}
+    ))  # fmt: skip
+    if network.mask_head is not None:
+        made["masks"] = network.mask_head({"actor": features["actor"], "rois": rois})
+    if network.refiner is not None:
+        made["masks"] = network.refiner({"rgb": clip["rgb"][:, 1], "rois": rois})
+    return tf.nest.flatten({**features, **made})
+
+
+@pytest.mark.parametrize("norm", ["frozen_bn", "bn"])
+def test_the_fold_in_figures(norm):
+    layer = ConvNorm(1, 1, norm=norm, relu=False, epsilon=0.5)
+    layer(tf.zeros([1, 1, 1, 1]))
+    source = layer if norm == "frozen_bn" else layer.normalise
+    mean, variance = (
+        (layer.mean, layer.variance) if norm == "frozen_bn"
+        else (source.moving_mean, source.moving_variance)
+    )  # fmt: skip
+    for variable, value in ((layer.kernel, 2.0), (source.gamma, 3.0), (source.beta, 1.0),
+                            (mean, 5.0), (variance, 3.5)):  # fmt: skip
+        variable.assign(tf.fill(variable.shape, value))
+    kernel, bias = layer.folded()
+    assert float(kernel[0, 0, 0, 0]) == 3.0 and float(bias[0]) == -6.5
+    assert float(layer(tf.fill([1, 1, 1, 1], 4.0), training=False)[0, 0, 0, 0]) == 5.5
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_folded_network_computes_the_same(variant):
+    network = make(**variant)
+    made = folded(network)
+    left = {layer.norm for part in made.parts().values() for layer in part.layers
+            if isinstance(layer, ConvNorm)}  # fmt: skip
+    assert left <= {"none", "group_norm"}
+    assert ("group_norm" in left) == ("group_norm" in variant.values())
+    assert len(made.variables) < len(network.variables)
+    for ours, expected in zip(outputs(made), outputs(network)):
+        assert ours.shape == expected.shape
+        scale = np.abs(expected).max()
+        np.testing.assert_allclose(ours / scale, expected / scale, atol=1e-5)
+
+
+def test_what_has_no_batch_norm_is_left_alone():
+    network = tiny_network.make(norm="none", flow_norm="group_norm")
+    assert folded(network) is network
+
+
+def test_16_bits_are_rounded_once():
+    network = make("mixed_bfloat16", norm="frozen_bn", flow_norm="group_norm")
+    made = folded(network)
+    kernels = {v.dtype for v in made.variables if v.shape.rank > 1}
+    scales = {v.dtype for v in made.variables if "gamma" in v.name}
+    assert kernels == {tf.bfloat16} and scales == {tf.float32}
+    for ours, expected in zip(outputs(made), outputs(network)):
+        np.testing.assert_array_equal(ours, expected)
+
+
+def test_what_is_served_has_no_batch_norm_left():
+    network = make(norm="frozen_bn", use_flow=False, temporal_layers=0)
+    served = serving.ServedNetwork(network, SETTINGS)
+    operations = {op.type for op in served.frame.get_concrete_function().graph.get_operations()}
+    assert "Conv2D" in operations and "Rsqrt" not in operations
+    assert not [v.name for v in served.variables if "gamma" in v.name or "variance" in v.name]
+    clip = tiny_network.clip(1, 1)
+    expected = network.inference(SETTINGS)(
+        {"rgb": tf.constant(clip["rgb"]), "size": tf.constant([tiny_network.CANVAS])}
+    )["detections"]  # fmt: skip
+    made = served.serve(tf.constant(clip["rgb"]), tf.constant(clip["flow"]))
+    for name in ("boxes", "score", "code", "masks", "num_detections"):
+        np.testing.assert_allclose(made[name], expected[name], rtol=1e-4, atol=1e-4, err_msg=name)
