@@ -45,19 +45,21 @@ def forward(network, batch, seed, config, training):
     inputs = {name: batch[name] for name in network.features.input_names}
     features = network.features(inputs, training=training)
 
-    proposals, valid = fpn.propose(
-        features["rpn_logits"], features["rpn_deltas"], network.anchors, batch["size"],
-        network.rpn_coder, 2 * config.train_proposals, config.train_proposals,
-    )  # fmt: skip
-    rows = targets.sample_rois(
-        proposals, valid, batch["boxes"], present, annotated, config.roi_samples,
-        config.positive_fraction, seeds[0], config.add_truth_rois,
-    )  # fmt: skip
-    classes = _classes(batch["actors"], batch["actions"], labels, mode)
-    wanted = targets.roi_targets(
-        rows, batch["boxes"], classes, batch["actors"], batch["actions"], network.num_classes,
-        network.head_coder,
-    )  # fmt: skip
+    with tf.name_scope("proposals"):
+        proposals, valid = fpn.propose(
+            features["rpn_logits"], features["rpn_deltas"], network.anchors, batch["size"],
+            network.rpn_coder, 2 * config.train_proposals, config.train_proposals,
+        )  # fmt: skip
+    with tf.name_scope("targets"):
+        rows = targets.sample_rois(
+            proposals, valid, batch["boxes"], present, annotated, config.roi_samples,
+            config.positive_fraction, seeds[0], config.add_truth_rois,
+        )  # fmt: skip
+        classes = _classes(batch["actors"], batch["actions"], labels, mode)
+        wanted = targets.roi_targets(
+            rows, batch["boxes"], classes, batch["actors"], batch["actions"], network.num_classes,
+            network.head_coder,
+        )  # fmt: skip
     outputs = network.roi_heads(
         {"actor": features["actor"], "action": features["action"], "rois": rows["rois"]},
         training=training,
@@ -65,10 +67,11 @@ def forward(network, batch, seed, config, training):
 
     terms = {}
     if config.train_phase != "action":
-        anchors = targets.anchor_targets(
-            network.anchors, batch["boxes"], present, batch["size"], annotated,
-            config.rpn_samples, network.rpn_coder, seeds[1],
-        )  # fmt: skip
+        with tf.name_scope("targets"):
+            anchors = targets.anchor_targets(
+                network.anchors, batch["boxes"], present, batch["size"], annotated,
+                config.rpn_samples, network.rpn_coder, seeds[1],
+            )  # fmt: skip
         terms["roi_cls"] = [losses.objectness(features["rpn_logits"], anchors)]
         terms["box_reg"] = [
             losses.proposal_boxes(features["rpn_deltas"], anchors),
@@ -105,7 +108,8 @@ def _mask_term(network, features, batch, rows, wanted, config, training):
     most = targets.most_positives(config.roi_samples, config.positive_fraction)
     rois, match, positive = (rows[name][:, :most] for name in ("rois", "match", "positive"))
     logits = network.mask_head({"actor": features["actor"], "rois": rois}, training=training)
-    truth = mask_ops.crop_targets(batch["masks"], rois, match, logits.shape[2])
+    with tf.name_scope("targets"):
+        truth = mask_ops.crop_targets(batch["masks"], rois, match, logits.shape[2])
     return losses.mask(logits, truth, wanted["class_index"][:, :most], positive)
 
 
@@ -134,9 +138,11 @@ def weighted(terms, config):
 def _scalars(network, batch, seed, config, training):
     """What a step reports: the weighted terms, their total, and the health figures."""
     run = refinement.forward if config.train_phase == "refiner" else forward
-    terms, health = run(network, batch, seed, config, training)
-    ratios = {name: tf.math.divide_no_nan(*pair) for name, pair in health.items()}
-    return {**weighted(terms, config), **ratios}
+    # What is no part of the network has a scope of its own, for profiles and TensorBoard's graph.
+    with tf.name_scope("losses"):
+        terms, health = run(network, batch, seed, config, training)
+        ratios = {name: tf.math.divide_no_nan(*pair) for name, pair in health.items()}
+        return {**weighted(terms, config), **ratios}
 
 
 def make_train_step(network, opt, config, loss_scale=None):
@@ -157,6 +163,10 @@ def make_train_step(network, opt, config, loss_scale=None):
         gradients = tape.gradient(
             loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
+        with tf.name_scope("optimizer"):
+            return {**values, **_apply(gradients, variables)}
+
+    def _apply(gradients, variables):
         if loss_scale:
             gradients = [gradient / loss_scale.value for gradient in gradients]
         norm = tf.linalg.global_norm(gradients)
@@ -170,15 +180,39 @@ def make_train_step(network, opt, config, loss_scale=None):
             return norm
 
         if not loss_scale:
-            return dict(values, gradient_norm=apply())
-        values["loss_scale"] = loss_scale.value.read_value()
-        finite = tf.math.is_finite(norm)
-        skipped = tf.where(values["loss_scale"] > 1.0, 0.0, norm)
-        values["gradient_norm"] = tf.cond(finite, apply, lambda: skipped)
+            return {"gradient_norm": apply()}
+        scale, finite = loss_scale.value.read_value(), tf.math.is_finite(norm)
+        skipped = tf.where(scale > 1.0, 0.0, norm)
+        applied = tf.cond(finite, apply, lambda: skipped)
         loss_scale.update(finite)
-        return values
+        return {"gradient_norm": applied, "loss_scale": scale}
 
     return train_step
+
+
+def learner(config):
+    """(schedule, optimizer) of a LearningConfig."""
+    schedule = optimizer.Schedule(
+        config.learning_rate, config.steps, config.warmup_steps, config.schedule
+    )
+    return schedule, optimizer.make_optimizer(
+        config.optimizer, schedule, config.momentum, config.weight_decay
+    )
+
+
+def make_loss_scale(config):
+    """The `optimizer.LossScale` of a Config whose precision needs one, else None."""
+    return optimizer.LossScale() if config.compute.precision == "mixed_float16" else None
+
+
+def batches(manifest, config, step=0):
+    """The endless dataset of a run, from a step on; `config` is a Config."""
+    model, learning = config.model, config.learning
+    return pipeline.training(
+        manifest, (model.image_height, model.image_width), model.frames, learning.batch_size,
+        learning.seed, learning.max_instances, learning.val_fraction, learning.shuffle_buffer,
+        learning.flip, learning.scale_jitter, learning.colour_jitter, step,
+    )  # fmt: skip
 
 
 def make_validation_step(network, config):
@@ -222,20 +256,15 @@ def train_and_evaluate(network, manifest, config, workdir, evaluate):
     Raises:
       InputError: unusable records or checkpoint, or a loss that is not finite.
     """
-    learning, model = config.learning, config.model
+    learning = config.learning
     network.set_phase(learning.train_phase)
-    schedule = optimizer.Schedule(
-        learning.learning_rate, learning.steps, learning.warmup_steps, learning.schedule
-    )
-    opt = optimizer.make_optimizer(
-        learning.optimizer, schedule, learning.momentum, learning.weight_decay
-    )
+    schedule, opt = learner(learning)
     step = tf.Variable(0, dtype=tf.int64, trainable=False)
-    kept, scale = {"network": network, "optimizer": opt, "step": step}, {}
-    if config.compute.precision == "mixed_float16":
-        scale = {"loss_scale": optimizer.LossScale()}
+    scale = make_loss_scale(config)
+    kept = {"network": network, "optimizer": opt, "step": step}
+    extra = {"loss_scale": scale} if scale else {}
     manager = tf.train.CheckpointManager(
-        tf.train.Checkpoint(**kept, **scale), os.path.join(workdir, "checkpoints"),
+        tf.train.Checkpoint(**kept, **extra), os.path.join(workdir, "checkpoints"),
         learning.keep_checkpoints,
     )  # fmt: skip
     if manager.latest_checkpoint:
@@ -244,7 +273,7 @@ def train_and_evaluate(network, manifest, config, workdir, evaluate):
             status = tf.train.Checkpoint(**kept).restore(manager.latest_checkpoint)
             status.expect_partial().assert_existing_objects_matched()
             # It is not there after steps in another precision.
-            tf.train.Checkpoint(**scale).restore(manager.latest_checkpoint).expect_partial()
+            tf.train.Checkpoint(**extra).restore(manager.latest_checkpoint).expect_partial()
         except (AssertionError, ValueError, tf.errors.OpError) as error:
             raise InputError(
                 f"{manager.latest_checkpoint}: a checkpoint of another network "
@@ -254,13 +283,7 @@ def train_and_evaluate(network, manifest, config, workdir, evaluate):
             print(f"{workdir}: trained to step {int(step)} already", flush=True)
             return
         print(f"resuming at step {int(step)} of {learning.steps}", flush=True)
-    canvas = network.image_size
-    batches = pipeline.training(
-        manifest, canvas, model.frames, learning.batch_size, learning.seed, learning.max_instances,
-        learning.val_fraction, learning.shuffle_buffer, learning.flip, learning.scale_jitter,
-        learning.colour_jitter, int(step),
-    )  # fmt: skip
-    train_step = make_train_step(network, opt, learning, **scale)
+    train_step = make_train_step(network, opt, learning, scale)
     validation_step = make_validation_step(network, learning)
     writers = {
         name: tf.summary.create_file_writer(os.path.join(workdir, "tensorboard", name))
@@ -268,7 +291,7 @@ def train_and_evaluate(network, manifest, config, workdir, evaluate):
     }
 
     def validate():
-        values = _mean_losses(validation_step, manifest, config, canvas)
+        values = _mean_losses(validation_step, manifest, config, network.image_size)
         scalars, images = evaluate()
         with writers["validation"].as_default(int(step)):
             for name, value in {**values, **scalars}.items():
@@ -282,7 +305,7 @@ def train_and_evaluate(network, manifest, config, workdir, evaluate):
     )
     window, began = [], time.monotonic()
     waited = 0.0
-    stream = iter(batches)
+    stream = iter(batches(manifest, config, int(step)))
     while int(step) < learning.steps:
         before = time.monotonic()
         with records.naming(manifest.directory):

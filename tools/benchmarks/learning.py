@@ -5,7 +5,7 @@ import pathlib
 
 from a2d_tf.config import Config
 from a2d_tf.data import pipeline
-from a2d_tf.learning import optimizer, trainer
+from a2d_tf.learning import trainer
 from tools.benchmarks import measure
 
 _CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
@@ -28,10 +28,7 @@ def read(name, small=False):
 
 def make_step(network, config):
     """(optimizer, compiled training step) of a LearningConfig."""
-    schedule = optimizer.Schedule(
-        config.learning_rate, config.steps, config.warmup_steps, config.schedule
-    )
-    opt = optimizer.make_optimizer(config.optimizer, schedule, config.momentum, config.weight_decay)
+    _, opt = trainer.learner(config)
     return opt, trainer.make_train_step(network, opt, config)
 
 
