@@ -17,17 +17,14 @@ FLAVOURS = ["own", "matterport", "keras", "detectron2", "torchvision", "efficien
 PRECISIONS = ["float32", "mixed_bfloat16", "mixed_float16"]
 
 
-def _setting(default, help_text, choices=None, low=None, high=None, structure=True):
-    metadata = dict(help=help_text, choices=choices, low=low, high=high, structure=structure)
+def _setting(default, help_text, choices=None, low=None, high=None):
+    metadata = {"help": help_text, "choices": choices, "low": low, "high": high}
     return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """The network: its structure, and ways to compute the same.
-
-    Two runs exchange weights where they agree in the structure.
-    """
+    """The network's structure. Two runs exchange weights where these agree."""
 
     image_height: int = _setting(256, "canvas height, pixels, a multiple of 32", low=32)
     image_width: int = _setting(256, "canvas width, pixels, a multiple of 32", low=32)
@@ -80,15 +77,6 @@ class ModelConfig:
     roi_align: str = _setting(
         "aligned", "crops and coordinates of boxes (flavour 'own')", ["aligned", "legacy"]
     )
-    roi_align_impl: str = _setting(
-        "auto", "kernels of RoIAlign; auto: sparse on a CPU, crop_and_resize on a GPU",
-        ["auto", "sparse", "crop_and_resize", "einsum"], structure=False,
-    )  # fmt: skip
-
-    @classmethod
-    def structure(cls):
-        """Names of the fields in which runs that exchange weights agree."""
-        return [field.name for field in dataclasses.fields(cls) if field.metadata["structure"]]
 
     @property
     def frames(self):
@@ -169,6 +157,9 @@ class LearningConfig:
     validate_every: int = _setting(1000, "steps between validations", low=1)
     checkpoint_every: int = _setting(500, "steps between checkpoints", low=1)
     keep_checkpoints: int = _setting(3, "newest checkpoints kept", low=1)
+    recompute: bool = _setting(
+        False, "compute activations inside of the backbones' stages twice: less memory, more time"
+    )
     deterministic: bool = _setting(True, "repeatable: deterministic kernels alone")
 
 
@@ -179,6 +170,10 @@ class ComputeConfig:
     precision: str = _setting(
         "float32", "of the activations; weights, boxes, scores and losses are float32 in any case",
         PRECISIONS,
+    )  # fmt: skip
+    roi_align_impl: str = _setting(
+        "crop_and_resize", "kernels of RoIAlign; auto: sparse on a CPU, crop_and_resize on a GPU",
+        ["auto", "sparse", "crop_and_resize", "einsum"],
     )  # fmt: skip
 
 
@@ -320,6 +315,11 @@ class Config:
             raise InputError("--use_refiner stands in for the mask head; it needs --use_mask=false")
         if learning.train_phase == "refiner" and not model.use_refiner:
             raise InputError("--train_phase=refiner trains the refiner; it needs --use_refiner")
+        if learning.recompute and "bn" in (model.norm, model.flow_norm):
+            raise InputError(
+                "--recompute would count every batch twice in the running means of --norm=bn; use "
+                "frozen_bn or group_norm"
+            )
         files = learning.init_rgb or learning.init_flow
         if sum(map(bool, (learning.init_run, learning.init_checkpoint, files))) > 1:
             raise InputError(

@@ -156,7 +156,7 @@ def _warm_start(network, config, run):
 def _check_network(workdir, config, labels):
     """InputError unless the run's network has these settings and this label space."""
     path = os.path.join(workdir, "flags.txt")
-    check_same(path, config, ModelConfig.structure(), "model")
+    check_same(path, config, [f.name for f in dataclasses.fields(config.model)], "model")
     path = os.path.join(workdir, "labels.json")
     if LabelSpace.from_json(path) != labels:
         raise InputError(
@@ -222,7 +222,7 @@ def load(workdir, given=None):
     labels = LabelSpace.from_json(os.path.join(workdir, "labels.json"))
     if config.inference.score_threshold < 0:
         config = config.with_inference(score_threshold=_threshold(workdir))
-    network = Network(config.model, labels, config.compute.precision)
+    network = Network(config.model, labels, config.compute)
     return Run(config, network, _record_facts(workdir), restore(network, workdir))
 
 
@@ -249,7 +249,7 @@ def untrained(path, given=None):
     config = Config(model, InferenceConfig(score_threshold=DEFAULT_THRESHOLD))
     config = config.with_inference(**(given or {}))
     labels = coco.label_space(A2D.actors, "untrained")
-    network = Network(model, labels, config.compute.precision)
+    network = Network(model, labels, config.compute)
     print(weights.load(network, imported).summary())
     weights.silence_twins(network)
     facts = dict(zip(RECORD_FIELDS, ("dis", model.image_height, model.image_width, 1)))

@@ -271,6 +271,7 @@ def facts(run):
         "canvas": list(run.network.image_size),
         "score_threshold": inference.score_threshold,
         "paint": inference.paint,
+        "precision": run.config.compute.precision,
         "checkpoint": os.path.basename(run.checkpoint),
         "inputs": INPUTS,
         "outputs": OUTPUTS,

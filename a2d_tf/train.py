@@ -35,7 +35,7 @@ def main(argv):
     config = runs.settle(config, Config.given_model())
     runs.prepare_devices(config.learning.deterministic)
     tf.keras.utils.set_random_seed(config.learning.seed)
-    network = Network(config.model, manifest.label_space, config.compute.precision)
+    network = Network(config.model, manifest.label_space, config.compute, config.learning.recompute)
     report = None
     if not tf.train.latest_checkpoint(f"{workdir}/checkpoints"):
         report = runs.initialise(network, config)

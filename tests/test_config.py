@@ -108,6 +108,8 @@ def test_a_missing_file_is_named(tmp_path):
         (["--fusion=late", "--nouse_flow"], "--use_flow"),
         (["--zero_shot_actor=cat", "--label_mode=cartesian"], "--zero_shot_actor"),
         (["--zero_shot_actor=cat", "--label_mode=hierarchical"], "--zero_shot_actor"),
+        (["--recompute", "--norm=bn"], "--recompute"),
+        (["--recompute", "--norm=frozen_bn", "--flow_norm=bn"], "--norm=bn"),
         (["--train_phase=action"], "--init_run"),
         (["--train_phase=action", "--init_run=r", "--label_mode=cartesian"], "no action head"),
     ],
@@ -122,6 +124,7 @@ def test_contradictions(words, complaint):
     [
         ["--zero_shot_actor=cat"],
         ["--fusion=late"],
+        ["--recompute", "--flow_norm=group_norm", "--precision=mixed_float16"],
         ["--train_phase=action", "--init_run=r", "--label_mode=hierarchical"],
         ["--train_phase=actor", "--label_mode=cartesian"],
     ],

@@ -213,6 +213,7 @@ def test_facts_beside_the_graph(saved_model):
     expected = {
         "flow_method": "dis", "image_height": 64, "image_width": 96, "clip_stride": 1, "frames": 3,
         "use_flow": True, "canvas": [64, 96], "score_threshold": 0.3, "paint": "instance",
+        "precision": "float32",
         "checkpoint": "ckpt-7",
     }  # fmt: skip
     assert {name: facts[name] for name in expected} == expected

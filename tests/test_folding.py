@@ -6,7 +6,7 @@ import tensorflow as tf
 import tiny_network
 
 from a2d_tf import serving
-from a2d_tf.config import InferenceConfig
+from a2d_tf.config import ComputeConfig, InferenceConfig
 from a2d_tf.labels import A2D
 from a2d_tf.model.folding import folded
 from a2d_tf.model.network import Network
@@ -26,7 +26,7 @@ VARIANTS = [
 def make(precision="float32", **variant):
     """A network whose statistics are like those of a trained one."""
     tf.keras.utils.set_random_seed(0)
-    network = Network(tiny_network.config(**variant), A2D, precision)
+    network = Network(tiny_network.config(**variant), A2D, ComputeConfig(precision))
     rng = np.random.default_rng(0)
     for variable in network.variables:
         if variable.name.split("/")[-1].startswith(("gamma", "variance", "moving_variance")):

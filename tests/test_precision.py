@@ -6,7 +6,7 @@ import tensorflow as tf
 import tiny_network
 
 from a2d_tf import runs, serving
-from a2d_tf.config import LearningConfig
+from a2d_tf.config import ComputeConfig, LearningConfig
 from a2d_tf.errors import InputError
 from a2d_tf.labels import A2D
 from a2d_tf.learning import optimizer, trainer
@@ -23,7 +23,7 @@ VARIANTS = [
 
 def make(precision, **override):
     tf.keras.utils.set_random_seed(0)
-    network = Network(tiny_network.config(**override), A2D, precision)
+    network = Network(tiny_network.config(**override), A2D, ComputeConfig(precision))
     network.set_phase("joint")
     return network
 

@@ -1,6 +1,5 @@
 """The run folder: what may differ between two uses of it, and what is refused."""
 
-import dataclasses
 import json
 import types
 
@@ -8,7 +7,7 @@ import pytest
 import tiny_network
 
 from a2d_tf import runs
-from a2d_tf.config import Config, InferenceConfig, ModelConfig
+from a2d_tf.config import ComputeConfig, Config, InferenceConfig
 from a2d_tf.data.manifest import SCHEMA, Manifest
 from a2d_tf.errors import InputError
 from a2d_tf.labels import A2D
@@ -40,16 +39,12 @@ def test_records_made_otherwise_are_refused(field, value, tmp_path):
 
 
 def test_runs_that_compute_the_same_otherwise_are_of_one_network(tmp_path):
-    """Of all model settings the kernels of RoIAlign alone may differ, also from an older run's."""
-    ways = [field.name for field in dataclasses.fields(ModelConfig)
-            if field.name not in ModelConfig.structure()]  # fmt: skip
-    assert ways == ["roi_align_impl"]
+    """Also an older run, whose flags do not know the ways to compute yet."""
     runs.create(tmp_path, Config(tiny_network.config()), manifest())
     path = tmp_path / "flags.txt"
-    older = [line for line in path.read_text().splitlines() if "roi_align_impl" not in line]
-    path.write_text("\n".join(older))
+    path.write_text(path.read_text().split("# compute")[0])
     assert Config.read(path) == Config(tiny_network.config())
-    other = Config(tiny_network.config(roi_align_impl="einsum"))
+    other = Config(tiny_network.config(), compute=ComputeConfig("mixed_bfloat16", "einsum"))
     runs.create(tmp_path, other, manifest())
     assert Config.read(path) == other
     with pytest.raises(InputError, match="--roi_align=aligned, not legacy"):

@@ -40,7 +40,7 @@ def train(records, workdir, kill_after=None, steps=6, precision="float32", **lea
     config = Config(tiny_network.config(**ONE_STREAM), compute=ComputeConfig(precision),
                     learning=dataclasses.replace(LEARNING, steps=steps, **learning))  # fmt: skip
     tf.keras.utils.set_random_seed(config.learning.seed)
-    network = Network(config.model, A2D, precision)
+    network = Network(config.model, A2D, config.compute)
     log, calls = [], []
     check = trainer.check_finite
 

@@ -55,7 +55,7 @@ def profile(config, records, output, steps):
     manifest = Manifest.load(records)
     runs.prepare_devices(config.learning.deterministic)
     tf.keras.utils.set_random_seed(config.learning.seed)
-    network = Network(config.model, manifest.label_space, config.compute.precision)
+    network = Network(config.model, manifest.label_space, config.compute, config.learning.recompute)
     network.set_phase(config.learning.train_phase)
     _, opt = trainer.learner(config.learning)
     train_step = trainer.make_train_step(

@@ -23,10 +23,11 @@ def folded(network):
     """
     config = network.config
     norms = {name: "none" for name in ("norm", "flow_norm") if getattr(config, name) in BATCH_NORMS}
-    precision = network.precision.replace("mixed_", "")
+    precision = network.compute.precision.replace("mixed_", "")
     if not norms and precision == "float32":
         return network
-    made = Network(dataclasses.replace(config, **norms), network.labels, precision)
+    compute = dataclasses.replace(network.compute, precision=precision)
+    made = Network(dataclasses.replace(config, **norms), network.labels, compute)
     for old_part, new_part in zip(network.parts().values(), made.parts().values()):
         for new in new_part.layers:
             if not new.weights:

@@ -20,13 +20,16 @@ import contextlib
 
 import tensorflow as tf
 
+from a2d_tf.config import ComputeConfig
 from a2d_tf.errors import InputError
 from a2d_tf.model import efficientnet, flavours, fpn, heads, inference, refiner, resnet, two_stream
+from a2d_tf.model.recompute import Forgetful
 from a2d_tf.ops import anchors as anchor_ops
 from a2d_tf.ops import roi_align
 
 STRIDES = (4, 8, 16, 32, 64)
 MASK_SIZE = 28
+DEFAULT = ComputeConfig()
 
 
 class RoIAlign(tf.keras.layers.Layer):
@@ -94,7 +97,9 @@ class Network(tf.Module):
     Args:
       config: a ModelConfig.
       labels: the LabelSpace.
-      precision: a Keras mixed precision policy, one of `config.PRECISIONS`.
+      compute: a ComputeConfig; its precision is a Keras mixed precision policy.
+      recompute: whether training computes what is inside of the towers' stages twice, not to keep
+        it until the gradient is due; not with norm 'bn'.
 
     Attributes:
       towers: {rgb [N, H, W, 3] uint8, flow [N, H, W, 2]} -> {actor, rgb, flow: lists P2..P5};
@@ -110,17 +115,17 @@ class Network(tf.Module):
       rpn_coder, head_coder: the `boxes.BoxCoder` of proposals and of actors' boxes.
     """
 
-    def __init__(self, config, labels, precision="float32"):
+    def __init__(self, config, labels, compute=DEFAULT, recompute=False):
         super().__init__(name="network")
-        self.config, self.labels, self.precision = config, labels, precision
+        self.config, self.labels, self.compute = config, labels, compute
         self.image_size = (config.image_height, config.image_width)
         self.num_classes = inference.num_classes(labels, config.label_mode)
         self._flavour = flavours.of(config, "rgb")
         self.rpn_coder, self.head_coder = self._flavour.rpn_coder, self._flavour.head_coder
         shapes = [[-(-side // stride) for side in self.image_size] for stride in STRIDES]
         self.anchors = anchor_ops.generate(shapes, STRIDES, config.anchors)
-        with _precision(precision):
-            self.towers = self._towers()
+        with _precision(compute.precision):
+            self.towers = self._towers(recompute)
             self.context = self._context()
             self.rpn = self._rpn()
             self.features = self._features()
@@ -157,11 +162,13 @@ class Network(tf.Module):
         """uint8 RGB to what a backbone of appearance reads."""
         return self._flavour.preprocess(tf.cast(rgb, tf.float32))
 
-    def _towers(self):
+    def _towers(self, recompute):
         c = self.config
         rgb = tf.keras.Input([*self.image_size, 3], dtype=tf.uint8, name="rgb")
         inputs = {"rgb": rgb}
-        maps = self._backbone(self._preprocess(rgb), "rgb", c.norm, 64 / self._flavour.std[0])
+        x = self._preprocess(rgb)
+        maps = self._backbone(x, "rgb", c.norm, 64 / self._flavour.std[0])
+        chains = [[x, *maps]]
         outputs = {"actor": fpn.fpn(maps, c.fpn_channels, "rgb_fpn")}
         outputs["rgb"] = outputs["actor"]
         if c.action_topdown == "separate":
@@ -170,9 +177,11 @@ class Network(tf.Module):
             flow = inputs["flow"] = tf.keras.Input([*self.image_size, 2], name="flow")
             x = tf.concat([flow, tf.norm(flow, axis=-1, keepdims=True)], axis=-1) * c.flow_scale
             norm = c.norm if c.flow_norm == "same" else c.flow_norm
-            outputs["flow"] = fpn.fpn(
-                self._backbone(x, "flow", norm, c.flow_scale), c.fpn_channels, "flow_fpn"
-            )
+            maps = self._backbone(x, "flow", norm, c.flow_scale)
+            chains.append([x, *maps])
+            outputs["flow"] = fpn.fpn(maps, c.fpn_channels, "flow_fpn")
+        if recompute:
+            return Forgetful(inputs, outputs, chains, name="towers")
         return tf.keras.Model(inputs, outputs, name="towers")
 
     def _context(self):
@@ -224,7 +233,7 @@ class Network(tf.Module):
         fused = c.fpn_channels * (2 if c.use_flow else 1)
         actor, action = self._pyramid(), self._pyramid(fused)
         rois = tf.keras.Input([None, 4], name="rois")
-        options = (7, self._flavour.roi_align, self.image_size, c.roi_align_impl)
+        options = (7, self._flavour.roi_align, self.image_size, self.compute.roi_align_impl)
         appearance = RoIAlign(*options, name="roi_align_ar")([*actor, rois])
         outputs = {}
         if c.label_mode == "cartesian":
@@ -253,7 +262,7 @@ class Network(tf.Module):
     def _mask_head(self):
         c = self.config
         pyramid, rois = self._pyramid(), tf.keras.Input([None, 4], name="rois")
-        options = (14, self._flavour.roi_align, self.image_size, c.roi_align_impl)
+        options = (14, self._flavour.roi_align, self.image_size, self.compute.roi_align_impl)
         cells = RoIAlign(*options, name="roi_align_mask")([*pyramid, rois])
         logits = heads.mask_head(
             cells, self.num_classes, c.mask_channels, c.mask_layers,

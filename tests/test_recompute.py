@@ -1,0 +1,121 @@
+"""Recomputed stages: the same losses, gradients and checkpoints, and no activations kept."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tiny_network
+
+from a2d_tf.config import ComputeConfig, LearningConfig
+from a2d_tf.labels import A2D
+from a2d_tf.learning import trainer
+from a2d_tf.model.network import Network, restore
+
+LEARNING = LearningConfig(roi_samples=16, train_proposals=20, rpn_samples=32)
+
+
+def make(recompute, precision="float32", **variant):
+    tf.keras.utils.set_random_seed(0)
+    network = Network(tiny_network.config(**variant), A2D, ComputeConfig(precision), recompute)
+    network.set_phase("joint")
+    return network
+
+
+def step(network, training=True):
+    """(losses, gradients) of one batch, compiled; and the graph."""
+    variables = network.trainable_weights
+
+    @tf.function
+    def run(batch):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            terms, _ = trainer.forward(network, batch, tf.constant([0, 0]), LEARNING, training)
+            values = trainer.weighted(terms, LEARNING)
+        return values, tape.gradient(values["total"], variables, unconnected_gradients="zero")
+
+    batch = tiny_network.labelled(1)
+    return (*run(batch), run.get_concrete_function(batch).graph)
+
+
+def convolutions(graph):
+    return [op for op in graph.get_operations() if op.type in ("Conv2D", "DepthwiseConv2dNative")]
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        dict(norm="frozen_bn", action_topdown="separate"),
+        dict(norm="group_norm", backbone="efficientnet_lite0", use_flow=False, temporal_layers=0),
+    ],
+)
+def test_losses_and_gradients_are_those_of_the_plain_network(variant, tmp_path):
+    plain, forgetful = make(False, **variant), make(True, **variant)
+    names = [v.name for v in plain.trainable_weights]
+    assert [v.name for v in forgetful.trainable_weights] == names
+    saved = tf.train.Checkpoint(network=plain)
+    tf.train.CheckpointManager(saved, str(tmp_path / "checkpoints"), 1).save(1)
+    restore(forgetful, tmp_path)
+    expected, wanted, graph = step(plain)
+    values, gradients, other = step(forgetful)
+    for name in expected:
+        assert float(values[name]) == pytest.approx(float(expected[name]), rel=1e-5), name
+    for name, ours, exact in zip(names, gradients, wanted):
+        scale = max(np.abs(exact).max(), 1e-12)
+        np.testing.assert_allclose(ours / scale, exact / scale, atol=1e-5, err_msg=name)
+    assert any(np.any(gradient) for gradient in gradients)
+    # Every convolution of the backbones is there twice, and no other.
+    inside = [
+        op for op in convolutions(graph) if "_resnet_" in op.name or "_efficientnet" in op.name
+    ]
+    inside = [op for op in inside if "gradient_tape" not in op.name]
+    assert len(convolutions(other)) == len(convolutions(graph)) + len(inside) > len(inside)
+
+
+def test_checkpoints_go_both_ways_and_evaluation_computes_once(tmp_path):
+    plain, forgetful = make(False, norm="frozen_bn"), make(True, norm="frozen_bn")
+    for variable in forgetful.variables:
+        variable.assign(variable + 0.01)
+    saved = tf.train.Checkpoint(network=forgetful)
+    tf.train.CheckpointManager(saved, str(tmp_path / "checkpoints"), 1).save(1)
+    restore(plain, tmp_path)
+    for a, b in zip(plain.variables, forgetful.variables):
+        assert (a.numpy() == b.numpy()).all(), a.name
+    paths = [
+        [name for name, _ in tf.train.list_variables(tf.train.Checkpoint(network=n).write(path))]
+        for n, path in ((plain, str(tmp_path / "a")), (forgetful, str(tmp_path / "b")))
+    ]
+    assert paths[0] == paths[1]
+    clip = {name: tf.constant(x) for name, x in tiny_network.clip(1, 3).items()}
+    graphs = [tf.function(n.features).get_concrete_function(clip).graph for n in (plain, forgetful)]
+    assert len(convolutions(graphs[0])) == len(convolutions(graphs[1]))
+
+
+def kept(network):
+    """Layers of the backbone whose ReLU in the forward pass is read after it."""
+    graph = step(network)[2]
+    forward, waiting = set(), [graph.structured_outputs[0]["total"].op]
+    while waiting:
+        op = waiting.pop()
+        if op not in forward:
+            forward.add(op)
+            waiting += [x.op for x in op.inputs]
+    return {
+        op.name.split("/")[-2] for op in forward
+        if op.type == "Relu" and "/rgb_resnet_c" in op.name
+        and not forward.issuperset(op.outputs[0].consumers())
+    }  # fmt: skip
+
+
+def test_inside_of_a_stage_nothing_is_kept_for_the_gradient():
+    variant = dict(norm="frozen_bn", use_flow=False, temporal_layers=0)
+    ends = {f"rgb_resnet_c{stage}_b0_out" for stage in (2, 3, 4, 5)}
+    inside = {f"rgb_resnet_c{stage}_b0_conv{i}" for stage in (2, 3, 4, 5) for i in (1, 2)}
+    assert kept(make(False, **variant)) == ends | inside
+    assert kept(make(True, **variant)) == ends
+
+
+def test_in_16_bits():
+    network = make(True, "mixed_bfloat16", norm="frozen_bn", use_flow=False, temporal_layers=0)
+    values, gradients, _ = step(network)
+    assert np.isfinite(float(values["total"]))
+    assert {g.dtype for g in gradients} == {tf.float32}
+    assert all(np.isfinite(g).all() for g in gradients)
