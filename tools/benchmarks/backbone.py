@@ -3,14 +3,13 @@
 Training is forward and gradients, of all weights, of the mean square of the pyramid.
 """
 
-import dataclasses
-
 import numpy as np
 import tensorflow as tf
 
 from a2d_tf import runs
-from a2d_tf.config import ModelConfig
+from a2d_tf.config import ComputeConfig, ModelConfig
 from a2d_tf.labels import A2D
+from a2d_tf.model.folding import folded
 from a2d_tf.model.network import Network
 from tools.benchmarks import inputs, learning, measure, peers
 
@@ -22,10 +21,8 @@ _GOALS = {  # part -> (of the peak, against torch)
     "training, 1 frame": (0.78, 1.0),
 }
 _GIGABYTE = 0.5  # of a further training frame
-
-
-_VARIANTS = {"": {}, ", norm folded for good": {"norm": "none"}}
-"""Suffix of a part's name -> how the network differs; there is no training of folded norms."""
+_HALF = 1.6  # times faster in bfloat16
+_FOLDED = ", norm folded for good"
 
 
 def run(options):
@@ -34,20 +31,22 @@ def run(options):
     small = options["small"]
     config = SMALL if small else ONE_STREAM
     size = config.image_height, config.image_width
-    memory = measure.apart(_memory_per_frame, config)
-    towers = Network(config, A2D).towers
-    work = measure.gflop(towers)
+    memory = [measure.apart(_memory_per_frame, config, twice) for twice in (False, True)]
+    network = Network(config, A2D)
+    half = Network(config, A2D, ComputeConfig("mixed_bfloat16"))
+    work = measure.gflop(network.towers)
 
     candidates = {"peak": measure.peak(small)}
-    for suffix, changes in _VARIANTS.items():
-        model = Network(dataclasses.replace(config, **changes), A2D).towers
-        if changes.get("norm") == "none":
-            fold(towers, model)
-        else:
-            call = training(model, tf.constant(inputs.frames(1, *size)))
-            candidates[f"training, 1 frame{suffix}"] = measure.stopwatch(call)
+    for suffix, model in (
+        ("", network), (", bfloat16", half), (", recomputed", Network(config, A2D, recompute=True)),
+    ):  # fmt: skip
+        call = training(model.towers, tf.constant(inputs.frames(1, *size)))
+        candidates[f"training, 1 frame{suffix}"] = measure.stopwatch(call)
+    for suffix, model in (
+        ("", network), (_FOLDED, folded(network)), (", bfloat16", folded(half)),
+    ):  # fmt: skip
         for count in (1, 8):
-            call = forward(model, tf.constant(inputs.frames(count, *size)))
+            call = forward(model.towers, tf.constant(inputs.frames(count, *size)))
             candidates[f"forward, {_frames(count)}{suffix}"] = measure.stopwatch(call)
     if peers.available():
         candidates.update(_peers(size, small))
@@ -56,31 +55,23 @@ def run(options):
     rows, peaks = [], results["peak"]
     for part, (of_peak, against_peer) in _GOALS.items():
         times = 3 if part.startswith("training") else int(part.split()[1])
-        for label in (part + suffix for suffix in _VARIANTS if part + suffix in results):
+        for label in (part + suffix for suffix in ("", _FOLDED) if part + suffix in results):
             seconds, peer = results[label], results.get(("torch", part))
             rows.append(measure.peak_row(label, times * work, seconds, peaks, of_peak))
             rows.append(measure.time_row(label, seconds, peer, against_peer))
-    rows.append(measure.limit_row("training, memory of a further frame", "GB", memory, _GIGABYTE))
+        label = f"{part}, bfloat16"
+        rows.append(measure.time_row(f"{label}, by float32", results[label], results[part], _HALF))
+    part = "training, 1 frame"
+    seconds = results[f"{part}, recomputed"]
+    rows.append(measure.time_row(f"{part}, recomputed, by kept", seconds, results[part]))
+    for suffix, used in zip(("", ", recomputed"), memory):
+        label = f"training, memory of a further frame{suffix}"
+        rows.append(measure.limit_row(label, "GB", used, _GIGABYTE))
     return rows, {"gflop_per_frame": work, "peak": peaks, **peers.versions()}
 
 
 def _frames(count):
     return f"{count} frame{'s' if count > 1 else ''}"
-
-
-def fold(source, target):
-    """Give a model without norms the weights of its twin with frozen ones, applied to the kernels.
-
-    Args:
-      source, target: the same Keras model with `norm` 'frozen_bn' and 'none'.
-    """
-    for old, new in zip(source.layers, target.layers):
-        if hasattr(old, "gamma"):
-            scale = old.gamma * tf.math.rsqrt(old.variance + old.epsilon)
-            new.kernel.assign(old.kernel * scale)
-            new.bias.assign(old.beta - old.mean * scale)
-        else:
-            new.set_weights(old.get_weights())
 
 
 def forward(towers, rgb):
@@ -103,10 +94,10 @@ def training(towers, rgb):
     return step
 
 
-def _memory_per_frame(config):
+def _memory_per_frame(config, recompute):
     """Gigabytes by which a process that trains grows for each further frame."""
     runs.prepare_devices()
-    towers, sizes = Network(config, A2D).towers, []
+    towers, sizes = Network(config, A2D, recompute=recompute).towers, []
     for count in (1, 3):
         frames = inputs.frames(count, config.image_height, config.image_width)
         training(towers, tf.constant(frames))()

@@ -391,7 +391,7 @@ def _rate(dataset, size, clips):
 
 def _step_rate(manifest, config):
     """Clips a second that the training step of configs/mini.flags takes."""
-    network = Network(config.model, manifest.label_space)
+    network = Network(config.model, manifest.label_space, config.compute)
     step = learning.make_step(network, config.learning)[1]
     canvas = config.model.image_height, config.model.image_width
     stream = iter(learning.batches(manifest, canvas, config.model.frames, config.learning))

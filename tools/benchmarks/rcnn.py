@@ -11,9 +11,10 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf import runs
-from a2d_tf.config import InferenceConfig, LearningConfig, ModelConfig
+from a2d_tf.config import ComputeConfig, InferenceConfig, LearningConfig, ModelConfig
 from a2d_tf.labels import A2D
 from a2d_tf.model import coco
+from a2d_tf.model.folding import folded
 from a2d_tf.model.network import Network
 from tools.benchmarks import inputs, learning, measure, peers
 
@@ -29,6 +30,8 @@ _PER_LEVEL = 1000  # best anchors of each level that torchvision suppresses
 _DETECTIONS = {100: 1.35, 10: 1.35}  # how many -> goal
 _SAMPLES = {64: 22, 512: 128}  # RoIs a frame -> positives: the paper's, torchvision's
 _TRAINING_GOAL = 1.3
+_HALF = ", bfloat16"
+_HALF_GOAL = 2.2
 _NMS = 0.5
 
 
@@ -47,7 +50,11 @@ def run(options):
     small = options["small"]
     config = _SMALL if small else _FULL
     counts = _Counts(30, (10,), ((8, 2),)) if small else _Counts(1000)
-    network = Network(config, coco.label_space(A2D.actors, "one"))
+    labels = coco.label_space(A2D.actors, "one")
+    networks = {
+        suffix: Network(config, labels, ComputeConfig(precision, "auto"))
+        for suffix, precision in (("", "float32"), (_HALF, "mixed_bfloat16"))
+    }
     # As many instances as there shall be positive RoIs: random weights propose none.
     batches = {
         positives: inputs.labelled(1, 1, config.image_height, config.image_width, positives)
@@ -55,12 +62,14 @@ def run(options):
     }
 
     candidates = {"peak": measure.peak(small)}
-    candidates.update(_ours(network, batches, counts))
+    for suffix, network in networks.items():
+        candidates.update(_ours(network, suffix, batches, counts))
     if peers.available():
         candidates.update(_peers(config, batches, counts, small))
     results = measure.alternate(options["rounds"], candidates)
 
     rows, done, peaks = [], {}, results["peak"]
+    network = networks[""]
     for number in counts.detections:
         done[f"inference, {number} detections"] = (
             _gflop(network, counts.proposals, number), _DETECTIONS[number]
@@ -71,7 +80,9 @@ def run(options):
     for name, (gflop, goal) in done.items():
         seconds = results["ours", name]
         rows.append(measure.peak_row(name, gflop, seconds, peaks))
-        rows.append(measure.time_row(name, seconds, results.get(("torchvision", name)), goal))
+        peer = results.get(("torchvision", name))
+        rows.append(measure.time_row(name, seconds, peer, goal))
+        rows.append(measure.time_row(name + _HALF, results["ours", name + _HALF], peer, _HALF_GOAL))
     details = {name: gflop for name, (gflop, _) in done.items()}
     return rows, {"gflop": details, "peak": peaks, **peers.versions()}
 
@@ -85,8 +96,8 @@ def _require(what, found, wanted):
         raise RuntimeError(f"{what}: {found} instead of {wanted}, so that no ratio would mean much")
 
 
-def _ours(network, batches, counts):
-    candidates = {}
+def _ours(network, suffix, batches, counts):
+    candidates, used = {}, folded(network)
     batch = next(iter(batches.values()))
     frame = {"rgb": batch["rgb"], "size": batch["size"]}
     for number in counts.detections:
@@ -94,12 +105,12 @@ def _ours(network, batches, counts):
             test_proposals=counts.proposals, proposals_before_nms=4 * counts.proposals,
             score_threshold=0, nms_threshold=_NMS, max_detections=number,
         )  # fmt: skip
-        call = tf.function(network.inference(settings))
+        call = tf.function(used.inference(settings))
         outputs = call(frame)
         _require("proposals", int(tf.reduce_sum(tf.cast(outputs["valid"], tf.int32))),
                  counts.proposals)  # fmt: skip
         _require("detections", int(outputs["detections"]["num_detections"][0]), number)
-        candidates["ours", f"inference, {number} detections"] = measure.stopwatch(
+        candidates["ours", f"inference, {number} detections{suffix}"] = measure.stopwatch(
             lambda call=call: call(frame)
         )
     for number, positives in counts.samples:
@@ -111,7 +122,8 @@ def _ours(network, batches, counts):
         step = learning.make_step(network, config)[1]
         batch, zero = batches[positives], tf.constant(0, tf.int64)
         _require("positive RoIs", round(float(step(batch, zero)["positives"])), positives)
-        candidates["ours", f"training, {number} RoIs, {positives} masks"] = measure.stopwatch(
+        name = f"training, {number} RoIs, {positives} masks{suffix}"
+        candidates["ours", name] = measure.stopwatch(
             lambda step=step, batch=batch, zero=zero: step(batch, zero)
         )
     return candidates

@@ -84,7 +84,7 @@ def _step():
     config = learning.read("mini")
     model = config.model
     step = learning.make_step(
-        Network(model, A2D), dataclasses.replace(config.learning, learning_rate=0.0)
+        Network(model, A2D, config.compute), dataclasses.replace(config.learning, learning_rate=0.0)
     )[1]
 
     def of(clips, instances):
@@ -115,7 +115,7 @@ def _served(side=None, detections=_DETECTIONS):
     model = config.model
     facts = dict(flow_method="dis", image_height=model.image_height,
                  image_width=model.image_width, clip_stride=1)  # fmt: skip
-    return runs.Run(config, Network(model, A2D), facts, "random")
+    return runs.Run(config, Network(model, A2D, config.compute), facts, "random")
 
 
 def _answer(run):

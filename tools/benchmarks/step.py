@@ -25,6 +25,10 @@ _STEPS = {"mini": 20, "a2d": 6}  # fed by the pipeline, per round
 _CALLS = {"mini": 5, "a2d": 1}  # of a part, per round
 _VIDEOS = 6
 _WAIT = 2.0  # percent of the step
+_OTHERWISE = {
+    "step in bfloat16": {"precision": "mixed_bfloat16"}, "step, recomputed": {"recompute": True},
+}  # fmt: skip
+_HALF = 1.6  # times faster in bfloat16
 _ZERO = np.zeros([], np.int64)  # no tensor: devices are prepared first
 
 
@@ -33,7 +37,9 @@ def run(options):
     runs.prepare_devices()
     small, rows = options["small"], []
     names = ["mini"] if small else list(_STEPS)
-    memories = {} if small else {name: measure.apart(_memory, name) for name in names}
+    memories = {} if small else {
+        name: [measure.apart(_memory, name, twice) for twice in (False, True)] for name in names
+    }  # fmt: skip
     candidates, work = {"peak": measure.peak(small)}, {}
     with tempfile.TemporaryDirectory() as folder:
         release = synthetic.make_release(
@@ -45,6 +51,9 @@ def run(options):
             batch = _batch(config, config.learning.batch_size)
             calls = {"step": lambda step=step, batch=batch: step(batch, _ZERO)}
             calls.update(_parts(network, opt, config, batch))
+            for label, changes in _OTHERWISE.items():
+                changed = _build(config, **changes)[2]
+                calls[label] = lambda step=changed, batch=batch: step(batch, _ZERO)
             for part, call in calls.items():
                 candidates[name, part] = measure.stopwatch(call, _CALLS[name])
             candidates[name, "fed"] = _fed(
@@ -69,8 +78,9 @@ def _config(name, small):
     return dataclasses.replace(config, learning=changed)
 
 
-def _build(config):
-    network = Network(config.model, A2D)
+def _build(config, precision="float32", recompute=False):
+    compute = dataclasses.replace(config.compute, precision=precision)
+    network = Network(config.model, A2D, compute, recompute)
     return (network, *learning.make_step(network, config.learning))
 
 
@@ -81,11 +91,11 @@ def _batch(config, clips):
     )
 
 
-def _memory(name):
+def _memory(name, recompute):
     """Gigabytes of a process that trains, on a batch and on one twice as large."""
     runs.prepare_devices()
     config, peaks = _config(name, small=False), []
-    step = _build(config)[2]
+    step = _build(config, recompute=recompute)[2]
     for factor in (1, 2):
         step(_batch(config, factor * config.learning.batch_size), _ZERO)
         peaks.append(measure.memory())
@@ -232,12 +242,15 @@ def _rows(name, config, times, work, peaks, memory):
     rows += [
         measure.time_row(f"{label}: {part}, of the step", seconds, step)
         for part, seconds in times.items()
-        if part not in ("step", "fed")
+        if part not in ("step", "fed", *_OTHERWISE)
     ]
-    if memory:
-        further = (memory[1] - memory[0]) / (clips * frames)
+    for part, seconds in ((part, times[part]) for part in _OTHERWISE):
+        goal = _HALF if "bfloat16" in part else None
+        rows.append(measure.time_row(f"{label}: {part}, by step", seconds, step, goal))
+    for suffix, (one, two) in zip(("", ", recomputed"), memory or ()):
+        further = (two - one) / (clips * frames)
         rows.append(
-            measure.row(f"{label}: memory of a further frame of each stream", "GB", further)
+            measure.row(f"{label}: memory of a further frame of each stream{suffix}", "GB", further)
         )
     return rows + [
         measure.time_row(f"{label}: step fed by the pipeline, by one batch", fed, step),

@@ -36,7 +36,7 @@ def run(options):
         settings = dataclasses.replace(
             config.inference, score_threshold=0.0, max_detections=_DETECTIONS
         )
-        network = Network(base, A2D)
+        network = Network(base, A2D, config.compute)
         served = serving.ServedNetwork(network, settings)
         calls = {"streaming": _streaming(network, served), **_sliding(network, served)}
         model = tf.function(network.inference(settings))
@@ -46,7 +46,7 @@ def run(options):
             ("one stream", {"use_flow": False}),
             ("longer field", {"temporal_layers": base.temporal_layers + 1}),
         ):
-            other = Network(dataclasses.replace(base, **changes), A2D)
+            other = Network(dataclasses.replace(base, **changes), A2D, config.compute)
             calls[part] = _streaming(other, serving.ServedNetwork(other, settings))
         for part, call in calls.items():
             found = int(call()["num_detections"][0])
