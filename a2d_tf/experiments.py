@@ -66,11 +66,20 @@ def run(name, base, records, workdir, extra=()):
         folder = pathlib.Path(workdir, phase).absolute()
         _call([*command, f"--records={os.path.abspath(records)}", f"--workdir={folder}", *extra,
                *start])  # fmt: skip
-    metrics, finished = folder / "evaluation" / SPLIT / "metrics.json", folder / "finished.json"
+    metrics, finished = _metrics(folder), folder / "finished.json"
     if not metrics.exists() or metrics.stat().st_mtime < finished.stat().st_mtime:
         _call(["evaluate", f"--records={os.path.abspath(records)}", f"--workdir={folder}",
                f"--split={SPLIT}"])  # fmt: skip
     return folder
+
+
+def scored(folder):
+    """Whether a run folder holds the figures of the test split."""
+    return _metrics(folder).exists()
+
+
+def _metrics(folder):
+    return pathlib.Path(folder, "evaluation", SPLIT, "metrics.json")
 
 
 def _uses_flow(phase):

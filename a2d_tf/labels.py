@@ -73,6 +73,12 @@ class LabelSpace:
         """The smallest unsigned dtype of a label map: uint8, or uint16 where codes need it."""
         return np.uint8 if self.max_code <= 255 else np.uint16
 
+    def actor_index(self, name):
+        """The 0-based index of an actor; InputError where there is none of this name."""
+        if name not in self.actors:
+            raise InputError(f"actor '{name}' is none of {', '.join(self.actors)}")
+        return self.actors.index(name)
+
     @functools.cached_property
     def pairs(self):
         """Valid (actor, action) index pairs, 0-based, in code order: int32 [P, 2]."""

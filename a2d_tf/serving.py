@@ -327,7 +327,12 @@ def export(run, output):
             write_json(os.path.join(new, FACTS), facts(run))
             if os.path.isdir(output):
                 os.replace(output, old)
-            os.replace(new, output)
+            try:
+                os.replace(new, output)
+            except OSError:
+                if os.path.isdir(old):
+                    os.replace(old, output)
+                raise
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     except (OSError, tf.errors.OpError) as error:

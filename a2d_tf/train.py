@@ -28,9 +28,8 @@ def main(argv):
 
     manifest = Manifest.load(_RECORDS.value)
     pipeline.check_manifest(manifest, config.model.frames)
-    held_out, actors = config.learning.zero_shot_actor, manifest.label_space.actors
-    if held_out and held_out not in actors:
-        raise errors.InputError(f"--zero_shot_actor={held_out} is none of {', '.join(actors)}")
+    if config.learning.zero_shot_actor:
+        manifest.label_space.actor_index(config.learning.zero_shot_actor)
     workdir = os.path.normpath(_WORKDIR.value)
     config = runs.settle(config, Config.given_model())
     runs.prepare_devices(config.learning.deterministic)

@@ -1,6 +1,7 @@
 """The SavedModel: its signature, its agreement with the network, and that it needs no a2d_tf."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -221,7 +222,7 @@ def test_facts_beside_the_graph(saved_model):
     assert set(facts["stream"]) == {"frame", "key_frame"}
 
 
-def test_export_replaces_its_own_folder_only(loaded_run, saved_model, tmp_path):
+def test_export_replaces_its_own_folder_only(loaded_run, saved_model, tmp_path, monkeypatch):
     output = tmp_path / "model"
     output.mkdir()
     (output / "thesis.txt").write_text("mine")
@@ -232,6 +233,19 @@ def test_export_replaces_its_own_folder_only(loaded_run, saved_model, tmp_path):
     output.rmdir()
     shutil.copytree(saved_model, output)
     (output / "older").touch()
+    replace = os.replace
+
+    def the_new_one_fails(source, target):
+        if target == str(output) and source.endswith("new"):
+            raise OSError("disk full")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", the_new_one_fails)
+    with pytest.raises(InputError, match="disk full"):
+        serving.export(loaded_run, str(output))
+    assert (output / "older").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    monkeypatch.undo()
     serving.export(loaded_run, str(output))
     serving.check_folder(str(output))
     assert not (output / "older").exists()

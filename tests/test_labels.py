@@ -40,6 +40,12 @@ def test_own_label_space_round_trips_through_json(tmp_path):
     assert LabelSpace.from_json(copy) == space
 
 
+def test_actors_by_name():
+    assert A2D.actor_index("cat") == 5
+    with pytest.raises(InputError, match="'cow' is none of adult, baby"):
+        A2D.actor_index("cow")
+
+
 def test_sixteen_bit_codes_where_eight_are_too_few():
     many = LabelSpace(tuple(f"x{i}" for i in range(30)), ("a", "b"), (11, 302))
     assert many.code_dtype == np.uint16 and A2D.code_dtype == np.uint8

@@ -9,6 +9,7 @@ from a2d_tf.config import ComputeConfig, LearningConfig
 from a2d_tf.labels import A2D
 from a2d_tf.learning import trainer
 from a2d_tf.model.network import Network, restore
+from tools.benchmarks import trace
 
 LEARNING = LearningConfig(roi_samples=16, train_proposals=20, rpn_samples=32)
 
@@ -111,6 +112,12 @@ def test_inside_of_a_stage_nothing_is_kept_for_the_gradient():
     inside = {f"rgb_resnet_c{stage}_b0_conv{i}" for stage in (2, 3, 4, 5) for i in (1, 2)}
     assert kept(make(False, **variant)) == ends | inside
     assert kept(make(True, **variant)) == ends
+
+
+def test_a_profile_has_what_is_computed_twice_among_the_towers():
+    variant = dict(norm="frozen_bn", use_flow=False, temporal_layers=0)
+    inside = [op for op in convolutions(step(make(True, **variant))[2]) if "resnet" in op.name]
+    assert {trace.part_of(op.name)[0] for op in inside} == {"towers"}
 
 
 def test_in_16_bits():

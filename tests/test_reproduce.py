@@ -53,7 +53,11 @@ class Runs:
         self.calls.append((os.path.basename(place), name, tuple(extra)))
         if name in self.failing:
             raise self.failing[name]
-        return pathlib.Path(place) / experiments.phases(name)[-1]
+        folder = pathlib.Path(place) / experiments.phases(name)[-1]
+        metrics = folder / "evaluation" / "test" / "metrics.json"
+        metrics.parent.mkdir(parents=True, exist_ok=True)
+        metrics.write_text("{}")
+        return folder
 
 
 def test_failed_and_interrupted_runs_are_taken_up_again(reproduce, monkeypatch, tmp_path):
@@ -78,6 +82,11 @@ def test_failed_and_interrupted_runs_are_taken_up_again(reproduce, monkeypatch, 
     kept = json.loads((tmp_path / "seed0" / "status.json").read_text())
     assert kept["no_flow"] == found[0, "no_flow"]
 
+    # A run whose figures are deleted is scored again.
+    (tmp_path / "seed0" / "full" / "evaluation" / "test" / "metrics.json").unlink()
+    reproduce.run_all(tmp_path, "b", "r", [0], names[:2], [])
+    assert second.calls[3:] == [("seed0", "full", ("--seed=0",))]
+
 
 @pytest.mark.parametrize("words, complaint", [
     ([], "--workdir is missing"),
@@ -87,9 +96,17 @@ def test_failed_and_interrupted_runs_are_taken_up_again(reproduce, monkeypatch, 
 ])  # fmt: skip
 def test_mistakes(words, complaint, tmp_path):
     (tmp_path / "settings.json").write_text('{"base": "other"}')
+    (tmp_path / "seed0" / "full").mkdir(parents=True)
+    (tmp_path / "seed0" / "full" / "flags.txt").touch()
     result = run(*(word.format(old=tmp_path) for word in words))
     assert result.returncode == 1 and "Traceback" not in result.stderr
     assert complaint in result.stderr.splitlines()[-1]
+
+
+def test_settings_bind_only_once_there_are_runs(tmp_path):
+    for base in ("a.flags", "b.flags"):
+        result = run(f"--workdir={tmp_path}", f"--base={tmp_path}/{base}")
+        assert f"{base}: no such file" in result.stderr.splitlines()[-1], result.stderr
 
 
 def test_flagfiles_are_whole(reproduce):

@@ -99,6 +99,21 @@ def test_seeds_are_summed_up(results, mini_records):
     assert table.rows[0][:3] == ["full", "2", f"{miou:.1f} ({miou:.1f} to {miou:.1f})"]
 
 
+def test_the_seed_with_the_most_runs_is_shown(results, mini_records):
+    more = [dataclasses.replace(result, seed=1) for result in results[:3]]
+    few = [dataclasses.replace(results[0], seed=0)]
+    texts = [
+        b.text for b in reproduction.build(few + more, mini_records, "x") if hasattr(b, "text")
+    ]
+    assert texts[1] == "All but the section Seeds shows seed 1."
+    assert "w/o flow" in str(reproduction.build(few + more, mini_records, "x"))
+
+
+def test_a_bar_in_a_cell_parts_no_row(tmp_path):
+    pages.write(tmp_path, "t", [pages.Table(("a", "b"), [["x", "3%| | 1/9"]])])
+    assert "| x | 3%\\| \\| 1/9 |" in (tmp_path / "report.md").read_text()
+
+
 def test_a_damaged_result_is_named(results, mini_records, tmp_path):
     damaged = dataclasses.replace(results[0], folder=str(tmp_path))
     with pytest.raises(InputError, match="metrics.json: unreadable"):

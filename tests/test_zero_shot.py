@@ -105,12 +105,6 @@ def test_the_full_model_must_belong_to_the_same_truth():
         zero_shot.figures(detections, truth, SPACE, 0, per_pair, 0, full=other)
 
 
-def test_actors_by_name():
-    assert zero_shot.find_actor("dog", SPACE) == 1
-    with pytest.raises(InputError, match="'cow' is none of man, dog"):
-        zero_shot.find_actor("cow", SPACE)
-
-
 def test_what_cannot_be_shuffled():
     detections, truth = case(2)
     detections.joint_scores = np.zeros((3, 2, 2))

@@ -53,6 +53,7 @@ def profile(config, records, output, steps):
     from tools.benchmarks import trace
 
     manifest = Manifest.load(records)
+    config = runs.settle(config, Config.given_model())
     runs.prepare_devices(config.learning.deterministic)
     tf.keras.utils.set_random_seed(config.learning.seed)
     network = Network(config.model, manifest.label_space, config.compute, config.learning.recompute)

@@ -70,7 +70,8 @@ class Status:
             ) from error
 
     def done(self, name):
-        return bool(self.runs.get(name, {}).get("folder"))
+        folder = self.runs.get(name, {}).get("folder")
+        return bool(folder) and experiments.scored(self._path.parents[1] / folder)
 
     @contextlib.contextmanager
     def sitting(self, name):
@@ -156,19 +157,20 @@ def _seeds_there(workdir):
     return [int(name[4:]) for name in names if name[4:].isdigit()]
 
 
-def _settle(workdir, settings):
-    """InputError where the folder holds a reproduction with other settings."""
-    path = os.path.join(workdir, "settings.json")
-    if os.path.exists(path):
-        with open(path, encoding="utf-8") as file:
-            old = json.load(file)
+def _check_settings(path, settings):
+    """InputError where there are runs beside the file, with other settings."""
+    if os.path.exists(path) and any(pathlib.Path(path).parent.glob("seed*/*/flags.txt")):
+        try:
+            with open(path, encoding="utf-8") as file:
+                old = json.load(file)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: damaged ({error}); delete it") from error
         for name, value in settings.items():
             if old.get(name) != value:
                 raise InputError(
                     f"{path}: the runs there have --{name} {old.get(name)!r}, not {value!r}; give "
                     "that, or another --workdir"
                 )
-    write_json(path, settings)
 
 
 def origin(manifest, release, base, train):
@@ -205,13 +207,15 @@ def main(argv):
     except ValueError as error:
         raise InputError(f"--seeds={','.join(_SEEDS.value)}: whole numbers, as 0,1,2") from error
     workdir = os.path.abspath(_WORKDIR.value)
-    _settle(workdir, {
+    path, settings = os.path.join(workdir, "settings.json"), {
         "base": _BASE.value, "release": _RELEASE.value, "train": _TRAIN.value,
         "mini_videos": None if _RELEASE.value else _VIDEOS.value, "flow_method": _FLOW.value,
-    })  # fmt: skip
+    }  # fmt: skip
+    _check_settings(path, settings)
     records = make_records(
         workdir, _BASE.value, _RELEASE.value, _VIDEOS.value, _FLOW.value, _WORKERS.value
     )
+    write_json(path, settings)
     runs = run_all(workdir, _BASE.value, records, seeds, names, _TRAIN.value)
 
     # Late: the runs need their memory.

@@ -94,7 +94,7 @@ def score_detection(truth, predicted, label_space, zero_shot_actor=None, full=No
         metrics = detection.evaluate_results(results, truth, label_space)
         metrics["coco"] = coco_eval.evaluate(results, truth)
     else:
-        actor = zero_shot.find_actor(zero_shot_actor, label_space) if zero_shot_actor else None
+        actor = label_space.actor_index(zero_shot_actor) if zero_shot_actor else None
         truth = detection.Truth.load(truth, label_space)
         detections = detection.Detections.load(predicted)
         other = detection.Detections.load(full) if full else None

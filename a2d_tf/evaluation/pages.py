@@ -94,6 +94,7 @@ def _markdown(block):
         return block.text
     lines = [block.heads, ["---", *["---:"] * (len(block.heads) - 1)]]
     for i, row in enumerate(block.rows):
+        row = [cell.replace("|", "\\|") for cell in row]
         lines.append([f"**{cell}**" if cell else "" for cell in row] if i in block.ours else row)
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 

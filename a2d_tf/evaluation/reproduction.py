@@ -1,5 +1,6 @@
 """The report of a reproduction: the paper's tables and figures, the published rows beside ours."""
 
+import collections
 import dataclasses
 import json
 import logging
@@ -73,7 +74,7 @@ class Result:
         try:
             return json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise InputError(f"{path}: unreadable ({error}); delete {self.folder}") from error
+            raise InputError(f"{path}: unreadable ({error}); delete it, run again") from error
 
 
 def build(results, manifest, origin):
@@ -91,14 +92,19 @@ def build(results, manifest, origin):
     blocks = [Text(origin), *_failures(results)]
     if not done:
         return blocks
-    first = min(result.seed for result in done)
+    seeds = collections.Counter(result.seed for result in done)
+    first = min(seeds, key=lambda seed: (-seeds[seed], seed))
     own = {result.name: result for result in done if result.seed == first}
+    if len(seeds) > 1:
+        blocks.append(Text(f"All but the section Seeds shows seed {first}."))
     metrics = {name: result.metrics() for name, result in own.items()}
     space = manifest.label_space
     rows = {name: metrics[name] for name in ROWS if name in metrics}
     draws = {}
     if "full" in rows and len(rows) > 1:
-        draws = {name: bootstrap.figures(own[name].test, space) for name in rows}
+        for name in rows:
+            print(f"bootstrap of {name}", flush=True)
+            draws[name] = bootstrap.figures(own[name].test, space)
     blocks += _segmentation(rows) + _detection(rows) + _differences(rows, draws)
     blocks += _zero_shot(metrics, space) + _seeds(done)
     blocks += _frames(own, manifest) + _classes(own, rows, space)

@@ -213,7 +213,7 @@ class Evaluator:
         metrics["zero_shot_actor_ap"] = zero_shot.actor_aps(metrics["per_pair_ap"], self.labels)
         learning = self.config.learning
         if learning.zero_shot_actor:
-            actor = zero_shot.find_actor(learning.zero_shot_actor, self.labels)
+            actor = self.labels.actor_index(learning.zero_shot_actor)
             metrics["zero_shot"] = zero_shot.figures(
                 found, truth, self.labels, actor, metrics["per_pair_ap"], learning.seed
             )

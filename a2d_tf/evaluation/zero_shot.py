@@ -23,13 +23,6 @@ def actor_aps(per_pair_ap, label_space):
     return aps
 
 
-def find_actor(name, label_space):
-    """The 0-based index of an actor; InputError where the label space has none of this name."""
-    if name not in label_space.actors:
-        raise InputError(f"zero-shot actor '{name}' is none of {', '.join(label_space.actors)}")
-    return label_space.actors.index(name)
-
-
 def figures(detections, truth, label_space, actor, per_pair_ap, seed, full=None):
     """The figures of Fig. 4 for the actor whose action labels were withheld.
 

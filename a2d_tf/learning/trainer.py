@@ -83,7 +83,7 @@ def forward(network, batch, seed, config, training):
     if config.train_phase != "actor" and "action_logits" in outputs:
         held_out = -1
         if config.zero_shot_actor:
-            held_out = labels.actors.index(config.zero_shot_actor)
+            held_out = labels.actor_index(config.zero_shot_actor)
         terms["action_cls"] = [
             losses.action_class(
                 outputs["action_logits"], wanted, rows, len(labels.actions), held_out

@@ -19,7 +19,11 @@ class Forgetful(tf.keras.Model):
     def __init__(self, inputs, outputs, chains, **kwargs):
         super().__init__(inputs, outputs, **kwargs)
         before = tf.keras.Model(inputs, [chain[0] for chain in chains])
-        stages = [[tf.keras.Model(*cuts) for cuts in zip(chain, chain[1:])] for chain in chains]
+        # By the name of the whole: the gradient's operations have no other scope.
+        stages = [
+            [tf.keras.Model(*cuts, name=self.name) for cuts in zip(chain, chain[1:])]
+            for chain in chains
+        ]
         # Keras cannot take apart a model that gives a tensor twice.
         unique = {id(x): x for x in tf.nest.flatten(outputs)}
         after = tf.keras.Model([x for chain in chains for x in chain[1:]], list(unique.values()))

@@ -161,9 +161,10 @@ def roi_align(pyramid, rois, size, flavour="aligned", image_size=None, implement
     def exactly_sampled(*pyramid):
         def gradient(cells):
             own = samplers
-            if backward != forward:
-                own = [IMPLEMENTATIONS[backward](*level) for level in zip(shapes, grids)]
-            return [s.gradient(tf.gather(cells, here)) for s, here in zip(own, places)]
+            with tf.name_scope("gradient_tape/roi_align"):  # for profiles; it would have none
+                if backward != forward:
+                    own = [IMPLEMENTATIONS[backward](*level) for level in zip(shapes, grids)]
+                return [s.gradient(tf.gather(cells, here)) for s, here in zip(own, places)]
 
         return sampled(*pyramid), gradient
 

@@ -6,6 +6,7 @@ import re
 # Scopes of operations, the inner ones first, and what the tables call them.
 PARTS = {
     "roi_align_ar": "RoIAlign", "roi_align_an": "RoIAlign", "roi_align_mask": "RoIAlign",
+    "roi_align": "RoIAlign",
     "towers": "towers", "context": "context", "rpn": "rpn", "roi_heads": "heads",
     "mask_head": "mask head", "refiner": "refiner", "proposals": "proposals",
     "targets": "sampling, targets", "optimizer": "optimizer", "losses": "losses",
