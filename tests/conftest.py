@@ -8,6 +8,21 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
+@pytest.fixture
+def determinism(request):
+    """Op determinism as the test asks for it, and as it was thereafter.
+
+    Without it kernels of a CPU with threads are racy.
+    """
+    from tensorflow.python.framework import config
+
+    before = config.is_op_determinism_enabled()
+    switch = (config.disable_op_determinism, config.enable_op_determinism)
+    switch[request.param]()
+    yield request.param
+    switch[before]()
+
+
 @pytest.fixture(scope="session")
 def mini_records(tmp_path_factory):
     """Records of a mini A2D, loaded: 12 training clips of 4 videos, 6 test clips of 2 videos.

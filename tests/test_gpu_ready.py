@@ -14,13 +14,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_network
-from tensorflow.python.framework import config as tf_config
 from tensorflow.python.framework import kernels
 
 from a2d_tf import serving
 from a2d_tf.config import Config
 from a2d_tf.labels import A2D
-from a2d_tf.learning import optimizer, trainer
+from a2d_tf.learning import trainer
 from a2d_tf.model.network import Network
 from a2d_tf.ops import roi_align
 
@@ -68,16 +67,6 @@ SMALL = (
 def knows_gpu_kernels():
     if not on_gpu("Conv2D", T=[tf.float32]):
         pytest.skip("this build of TensorFlow knows no GPU kernels")
-
-
-@pytest.fixture
-def determinism(request):
-    """Op determinism as the test asks for it, and as it was thereafter."""
-    before = tf_config.is_op_determinism_enabled()
-    switch = (tf_config.disable_op_determinism, tf_config.enable_op_determinism)
-    switch[request.param]()
-    yield request.param
-    switch[before]()
 
 
 @pytest.fixture
@@ -145,10 +134,7 @@ def settings(folder, *files, flags=()):
 
 def training_step(config):
     learning, network = config.learning, Network(config.model, A2D)
-    schedule = optimizer.Schedule(learning.learning_rate, learning.steps, learning.warmup_steps)
-    opt = optimizer.make_optimizer(
-        learning.optimizer, schedule, learning.momentum, learning.weight_decay
-    )
+    _, opt = trainer.learner(learning)
     step = trainer.make_train_step(network, opt, learning)
     batch = tiny_network.labelled(2, config.model.frames)
     return step.get_concrete_function(batch, tf.constant(0, tf.int64))

@@ -10,16 +10,6 @@ from a2d_tf.ops import roi_align, sampling
 IMPLEMENTATIONS = ("sparse", "crop_and_resize", "einsum")
 
 
-@pytest.fixture(params=[True, False], ids=["deterministic", "free"])
-def determinism(request):
-    """With op determinism and without, under which kernels of a CPU with threads are racy."""
-    before = tf_config.is_op_determinism_enabled()
-    switch = (tf_config.disable_op_determinism, tf_config.enable_op_determinism)
-    switch[request.param]()
-    yield request.param
-    switch[before]()
-
-
 def matrix(first, last, length, n, samples):
     """One-dimensional interpolation, clamped to the map: float64 [n, length].
 
@@ -114,6 +104,7 @@ def test_levels_floor(side, level):
 
 
 @pytest.mark.parametrize("implementation", [*IMPLEMENTATIONS, "auto"])
+@pytest.mark.parametrize("determinism", [True, False], ids=["deterministic", "free"], indirect=True)
 def test_gradient_is_exact_where_rois_coincide(implementation, determinism):
     """However the threads run: no update of a pixel that many RoIs share is lost."""
     rng = np.random.default_rng(0)

@@ -66,7 +66,8 @@ def profile(config, records, output, steps):
     def step(batch, number):
         return float(train_step(batch, tf.constant(number, tf.int64))["total"])
 
-    stream, kept, waits, walls = iter(trainer.batches(manifest, config)), [], [], []
+    canvas, frames, kept, waits, walls = network.image_size, config.model.frames, [], [], []
+    stream = iter(trainer.batches(manifest, canvas, frames, config.learning))
     for number in range(_WARM_UP + steps):
         began = time.perf_counter()
         kept.append(next(stream))

@@ -205,13 +205,12 @@ def make_loss_scale(config):
     return optimizer.LossScale() if config.compute.precision == "mixed_float16" else None
 
 
-def batches(manifest, config, step=0):
-    """The endless dataset of a run, from a step on; `config` is a Config."""
-    model, learning = config.model, config.learning
+def batches(manifest, canvas, frames, config, step=0):
+    """The endless `pipeline.training` of a LearningConfig, from a step on."""
     return pipeline.training(
-        manifest, (model.image_height, model.image_width), model.frames, learning.batch_size,
-        learning.seed, learning.max_instances, learning.val_fraction, learning.shuffle_buffer,
-        learning.flip, learning.scale_jitter, learning.colour_jitter, step,
+        manifest, canvas, frames, config.batch_size, config.seed, config.max_instances,
+        config.val_fraction, config.shuffle_buffer, config.flip, config.scale_jitter,
+        config.colour_jitter, step,
     )  # fmt: skip
 
 
@@ -305,7 +304,7 @@ def train_and_evaluate(network, manifest, config, workdir, evaluate):
     )
     window, began = [], time.monotonic()
     waited = 0.0
-    stream = iter(batches(manifest, config, int(step)))
+    stream = iter(batches(manifest, network.image_size, config.model.frames, learning, int(step)))
     while int(step) < learning.steps:
         before = time.monotonic()
         with records.naming(manifest.directory):

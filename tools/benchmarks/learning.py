@@ -4,7 +4,6 @@ import dataclasses
 import pathlib
 
 from a2d_tf.config import Config
-from a2d_tf.data import pipeline
 from a2d_tf.learning import trainer
 from tools.benchmarks import measure
 
@@ -34,10 +33,7 @@ def make_step(network, config):
 
 def batches(manifest, canvas, frames, config):
     """Training batches of a LearningConfig, no video held out."""
-    return pipeline.training(
-        manifest, canvas, frames, config.batch_size, config.seed, config.max_instances, 0.0,
-        config.shuffle_buffer, config.flip, config.scale_jitter, config.colour_jitter,
-    )  # fmt: skip
+    return trainer.batches(manifest, canvas, frames, dataclasses.replace(config, val_fraction=0.0))
 
 
 def gflop(network, rois, masks):
