@@ -121,6 +121,10 @@ class LearningConfig:
     momentum: float = _setting(0.9, "of SGD", low=0, high=1)
     weight_decay: float = _setting(1e-4, "decoupled, times the rate; not on norms, biases", low=0)
     clip_norm: float = _setting(5.0, "global gradient norm; 0 clips nothing", low=0)
+    average_decay: float = _setting(
+        0.0, "of a running mean of the weights, which is then validated and kept; 0 has none",
+        low=0, high=0.99999,
+    )  # fmt: skip
     lambda_roi_cls: float = _setting(1.0, "lambda 1, proposal objectness", low=0)
     lambda_box_reg: float = _setting(1.0, "lambda 2, boxes of proposals and of actors", low=0)
     lambda_actor_cls: float = _setting(1.0, "lambda 3, actor class", low=0)
@@ -161,6 +165,14 @@ class LearningConfig:
         False, "compute activations inside of the backbones' stages twice: less memory, more time"
     )
     deterministic: bool = _setting(True, "repeatable: deterministic kernels alone")
+    strategy: str = _setting(
+        "none", "one device, those of this machine, or those of the workers in TF_CONFIG",
+        ["none", "mirrored", "multi_worker"],
+    )  # fmt: skip
+    replicas: int = _setting(
+        0, "of --strategy=mirrored: GPUs, or parts of the CPU where there is none; 0: all GPUs",
+        low=0,
+    )  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -320,6 +332,8 @@ class Config:
                 "--recompute would count every batch twice in the running means of --norm=bn; use "
                 "frozen_bn or group_norm"
             )
+        if learning.replicas and learning.strategy != "mirrored":
+            raise InputError("--replicas counts those of --strategy=mirrored")
         files = learning.init_rgb or learning.init_flow
         if sum(map(bool, (learning.init_run, learning.init_checkpoint, files))) > 1:
             raise InputError(

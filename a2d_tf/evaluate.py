@@ -10,6 +10,9 @@ from a2d_tf.config import Config
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
 _RECORDS = flags.DEFINE_string("records", None, "folder that tools/build_records.py made")
 _SPLIT = flags.DEFINE_enum("split", "test", ["train", "val", "test"], "what to score")
+_CHECKPOINT = flags.DEFINE_enum(
+    "checkpoint", "last", ["last", "best"], "which weights: the newest, or of the best validation"
+)
 Config.define_flags(["inference", "compute"])
 
 
@@ -23,7 +26,7 @@ def main(argv):
     workdir = os.path.normpath(_WORKDIR.value)
     manifest = Manifest.load(_RECORDS.value)
     runs.prepare_devices()
-    run = runs.load(workdir, Config.given_inference())
+    run = runs.load(workdir, Config.given_inference(), _CHECKPOINT.value)
     run.check_records(manifest)
     output = os.path.join(workdir, "evaluation", _SPLIT.value)
     metrics = Evaluator(run.network, run.config, manifest).evaluate(

@@ -9,6 +9,9 @@ from a2d_tf.config import Config
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
 _OUTPUT = flags.DEFINE_string("output", None, "folder of the SavedModel; replaces an older one")
+_CHECKPOINT = flags.DEFINE_enum(
+    "checkpoint", "last", ["last", "best"], "which weights: the newest, or of the best validation"
+)
 Config.define_flags(["inference", "compute"])
 
 _EXAMPLE = """load it with TensorFlow alone:
@@ -28,7 +31,7 @@ def main(argv):
     output = os.path.normpath(_OUTPUT.value)
     serving.check_output(output)
     runs.prepare_devices()
-    run = runs.load(os.path.normpath(_WORKDIR.value), Config.given_inference())
+    run = runs.load(os.path.normpath(_WORKDIR.value), Config.given_inference(), _CHECKPOINT.value)
     function = serving.export(run, output)
     print(f"{run.checkpoint}, p(actor) >= {run.config.inference.score_threshold:g} -> {output}")
     inputs = function.structured_input_signature[0]

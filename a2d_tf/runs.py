@@ -4,6 +4,8 @@ flags.txt             the resolved settings, reusable as --flagfile
 labels.json           the label space
 records.json          how the records it learned from were made: flow method and sizes
 checkpoints/          the newest weights with the optimizer's state
+best/                 the weights of the best validation, by joint mIoU, and its threshold
+diverged/             the batch of a step whose loss was no number, and the weights before it
 weights.txt           what became of the weights that it started from, by name
 score_threshold.json  p(actor) from which a RoI is an instance, chosen on validation
 tensorboard/          events
@@ -21,8 +23,9 @@ from a2d_tf.config import Config, InferenceConfig, ModelConfig
 from a2d_tf.errors import InputError
 from a2d_tf.files import write_json, write_text
 from a2d_tf.labels import A2D, LabelSpace
-from a2d_tf.model import coco, flavours, weights
-from a2d_tf.model.network import Network, restore
+from a2d_tf.model import checkpoints, coco, flavours, weights
+from a2d_tf.model.checkpoints import restore
+from a2d_tf.model.network import Network
 
 # The authors' choice of p(actor), for a run that had no validation split to choose by.
 DEFAULT_THRESHOLD = 0.7
@@ -56,7 +59,8 @@ def create(workdir, config, manifest):
     if os.path.exists(path):
         _check_network(workdir, config, manifest.label_space)
         # What the weights have seen already cannot be taken back.
-        check_same(path, config, ["seed", "val_fraction", "zero_shot_actor", "train_phase"])
+        fixed = ["seed", "val_fraction", "zero_shot_actor", "train_phase", "average_decay"]
+        check_same(path, config, fixed)
         if _record_facts(workdir) != facts:
             raise InputError(
                 f"{workdir}/records.json: the run there learns from records made otherwise than "
@@ -206,12 +210,13 @@ class Run:
             )
 
 
-def load(workdir, given=None):
+def load(workdir, given=None, kind="last"):
     """Load a run folder.
 
     Args:
       workdir: the folder.
       given: {setting of inference or computing: value}, over the run's own.
+      kind: which of its checkpoints, of `checkpoints.KINDS`.
 
     Raises:
       InputError: no run there, or a damaged one.
@@ -221,9 +226,9 @@ def load(workdir, given=None):
     config = Config.read(os.path.join(workdir, "flags.txt")).with_inference(**(given or {}))
     labels = LabelSpace.from_json(os.path.join(workdir, "labels.json"))
     if config.inference.score_threshold < 0:
-        config = config.with_inference(score_threshold=_threshold(workdir))
+        config = config.with_inference(score_threshold=_threshold(workdir, kind))
     network = Network(config.model, labels, config.compute)
-    return Run(config, network, _record_facts(workdir), restore(network, workdir))
+    return Run(config, network, _record_facts(workdir), restore(network, workdir, kind))
 
 
 def untrained(path, given=None):
@@ -264,8 +269,10 @@ def save_threshold(workdir, threshold, metrics):
     )
 
 
-def _threshold(workdir):
+def _threshold(workdir, kind):
     path = os.path.join(workdir, "score_threshold.json")
+    if kind == "best":
+        path = os.path.join(workdir, checkpoints.KINDS[kind], checkpoints.BEST)
     try:
         with open(path, encoding="utf-8") as file:
             return float(json.load(file)["score_threshold"])

@@ -22,21 +22,30 @@ def main(argv):
     from a2d_tf import runs
     from a2d_tf.data import pipeline
     from a2d_tf.data.manifest import Manifest
-    from a2d_tf.evaluation.runner import Evaluator
-    from a2d_tf.learning import trainer
-    from a2d_tf.model.network import Network
+    from a2d_tf.learning import replicas
 
     manifest = Manifest.load(_RECORDS.value)
     pipeline.check_manifest(manifest, config.model.frames)
     if config.learning.zero_shot_actor:
         manifest.label_space.actor_index(config.learning.zero_shot_actor)
-    workdir = os.path.normpath(_WORKDIR.value)
     config = runs.settle(config, Config.given_model())
     runs.prepare_devices(config.learning.deterministic)
     tf.keras.utils.set_random_seed(config.learning.seed)
+    with replicas.make(config.learning.strategy, config.learning.replicas).scope():
+        _train(config, manifest, os.path.normpath(_WORKDIR.value))
+
+
+def _train(config, manifest, workdir):
+    """Make or take up the run in `workdir`, in the scope of its strategy."""
+    from a2d_tf import runs
+    from a2d_tf.evaluation.runner import Evaluator
+    from a2d_tf.learning import trainer
+    from a2d_tf.model import checkpoints
+    from a2d_tf.model.network import Network
+
     network = Network(config.model, manifest.label_space, config.compute, config.learning.recompute)
     report = None
-    if not tf.train.latest_checkpoint(f"{workdir}/checkpoints"):
+    if not checkpoints.newest(os.path.join(workdir, checkpoints.KINDS["last"])):
         report = runs.initialise(network, config)
     runs.create(workdir, config, manifest)
     if report:
@@ -56,6 +65,7 @@ def main(argv):
             for kind, values in metrics.get("segmentation", {}).items()
             for name, value in values.items()
         }
+        scalars["segmentation/threshold"] = threshold
         return scalars, evaluator.pictures(split, threshold, _PICTURES.value)
 
     trainer.train_and_evaluate(network, manifest, config, workdir, evaluate)

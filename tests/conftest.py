@@ -81,7 +81,8 @@ def loaded_run(tiny_run):
     from a2d_tf import runs
     from a2d_tf.config import Config
     from a2d_tf.labels import A2D
-    from a2d_tf.model.network import Network, restore
+    from a2d_tf.model.checkpoints import restore
+    from a2d_tf.model.network import Network
 
     config = Config.read(tiny_run / "flags.txt").with_inference(score_threshold=0.3)
     network = Network(config.model, A2D)

@@ -11,7 +11,7 @@ from a2d_tf.config import InferenceConfig, LearningConfig
 from a2d_tf.errors import InputError
 from a2d_tf.labels import A2D
 from a2d_tf.learning import trainer
-from a2d_tf.model.network import restore
+from a2d_tf.model.checkpoints import restore
 
 SETTINGS = InferenceConfig(test_proposals=12, proposals_before_nms=100, max_detections=5,
                            score_threshold=0.0)  # fmt: skip

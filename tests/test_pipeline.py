@@ -359,7 +359,9 @@ def test_batches_have_the_promised_form(mini_records):
         "native_size": ("int32", [4, 2]),
         "video": ("string", [4]),
         "frame": ("int32", [4]),
+        "row": ("int32", [4]),
     }
+    assert batch["row"].numpy().tolist() == [0, 1, 2, 3]
     assert batch["size"].numpy().tolist() == [[64, 80]] * 4
     assert batch["native_size"].numpy().tolist() == [[320, 400]] * 4
     assert not batch["rgb"][:, :, :, 80:].numpy().any()

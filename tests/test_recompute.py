@@ -8,7 +8,8 @@ import tiny_network
 from a2d_tf.config import ComputeConfig, LearningConfig
 from a2d_tf.labels import A2D
 from a2d_tf.learning import trainer
-from a2d_tf.model.network import Network, restore
+from a2d_tf.model.checkpoints import restore
+from a2d_tf.model.network import Network
 from tools.benchmarks import trace
 
 LEARNING = LearningConfig(roi_samples=16, train_proposals=20, rpn_samples=32)

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tiny_network
 
 from a2d_tf.config import InferenceConfig, LearningConfig
-from a2d_tf.learning import optimizer, refinement, trainer
+from a2d_tf.learning import optimizer, refinement, targets, trainer
 from a2d_tf.model import refiner
 
 VARIANT = dict(use_mask=False, use_refiner=True, refiner_size=64, refiner_channels=8)
@@ -52,9 +52,9 @@ def test_a_mask_of_the_window_is_cut_to_the_box():
 
 def test_jitter_stays_in_its_bounds_and_follows_the_seed():
     boxes = tf.tile(tf.constant([[[8.0, 16, 40, 144]]]), [1, 500, 1])
-    made = refinement.jitter(boxes, [1, 2]).numpy()[0]
-    np.testing.assert_array_equal(made, refinement.jitter(boxes, [1, 2])[0])
-    assert (made != refinement.jitter(boxes, [1, 3])[0].numpy()).all()
+    made = refinement.jitter(boxes, targets.Draws([1, 2], [0], 1)).numpy()[0]
+    np.testing.assert_array_equal(made, refinement.jitter(boxes, targets.Draws([1, 2], [0], 1))[0])
+    assert (made != refinement.jitter(boxes, targets.Draws([1, 3], [0], 1))[0].numpy()).all()
     sizes, centres = made[:, 2:] - made[:, :2], (made[:, 2:] + made[:, :2]) / 2
     shift, scale = (centres - [24, 80]) / [32, 128], np.log2(sizes / [32, 128])
     for values, most in ((shift, 0.125), (scale, 0.25)):

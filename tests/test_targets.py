@@ -13,11 +13,22 @@ UNIT = BoxCoder((1.0, 1.0, 1.0, 1.0))
 SEED = tf.constant([0, 1])
 
 
+def test_a_clip_draws_the_same_whatever_is_beside_it():
+    whole = targets.Draws(SEED, [0, 1, 2, 3], 4).uniform([5])
+    assert whole.shape == (4, 5) and len(np.unique(whole)) == 20
+    parts = [targets.Draws(SEED, rows, 4).uniform([5]) for rows in ([0, 2], [3, 1])]
+    np.testing.assert_array_equal(tf.gather(whole, [0, 2, 3, 1]), tf.concat(parts, 0))
+    first, second = targets.Draws(SEED, [0, 1, 2, 3], 4).split(2)
+    assert not np.intersect1d(first.uniform([5]), second.uniform([5])).size
+    shifted = targets.Draws(SEED, [0], 1).uniform([1000], -1.0, 3.0).numpy()
+    assert -1 <= shifted.min() < -0.9 and 2.9 < shifted.max() < 3
+
+
 def anchor_labels(anchors, truth, present, size=(100, 100), annotated=True, samples=256, seed=SEED):
     """Per anchor 1, 0 or None as it was sampled, and the dict itself, of a batch of one."""
     made = targets.anchor_targets(
         np.float32(anchors), tf.constant([truth], tf.float32), tf.constant([present]),
-        tf.constant([size]), tf.constant([annotated]), samples, UNIT, seed,
+        tf.constant([size]), tf.constant([annotated]), samples, UNIT, targets.Draws(seed, [0], 1),
     )  # fmt: skip
     made = {name: value.numpy()[0] for name, value in made.items()}
     labels = [None] * len(anchors)
@@ -101,7 +112,8 @@ def test_frames_of_a_batch_have_their_own_targets():
     anchors = np.float32([[0, 0, 10, 10], [20, 20, 30, 30], [50, 50, 60, 60]])
     made = targets.anchor_targets(
         anchors, tf.constant(anchors[:2, None]), tf.constant([[True], [True]]),
-        tf.constant([[100, 100], [40, 100]]), tf.constant([True, True]), 256, UNIT, SEED,
+        tf.constant([[100, 100], [40, 100]]), tf.constant([True, True]), 256, UNIT,
+        targets.Draws(SEED, [0, 1], 2),
     )  # fmt: skip
     found = [
         sorted(zip(index[counted].tolist(), objectness[counted].tolist()))
@@ -120,7 +132,7 @@ def rois(proposals, valid, truth=((0, 0, 10, 10),), present=(True,), annotated=T
     made = targets.sample_rois(
         tf.constant([proposals], tf.float32), tf.constant([valid]),
         tf.constant([truth], tf.float32), tf.constant([present]), tf.constant([annotated]),
-        samples, fraction, seed, **options,
+        samples, fraction, targets.Draws(seed, [0], 1), **options,
     )  # fmt: skip
     return {name: value.numpy()[0] for name, value in made.items()}
 
@@ -222,7 +234,7 @@ def test_no_gradient_passes_the_sample():
         tape.watch(proposals)
         made = targets.sample_rois(
             proposals, tf.constant([[True, True]]), tf.constant([[[0.0, 0, 10, 10]]]),
-            tf.constant([[True]]), tf.constant([True]), 4, 0.5, SEED,
+            tf.constant([[True]]), tf.constant([True]), 4, 0.5, targets.Draws(SEED, [0], 1),
         )  # fmt: skip
         total = tf.reduce_sum(made["rois"])
     assert tape.gradient(total, proposals) is None

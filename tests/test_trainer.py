@@ -52,7 +52,8 @@ def train(records, workdir, kill_after=None, steps=6, precision="float32", **lea
 
     def evaluate():
         calls.append(True)
-        return {"segmentation/joint_miou": 12.5}, {"clip": tf.zeros([1, 4, 4, 3], tf.uint8)}
+        scores = {"segmentation/joint_miou": 12.5, "segmentation/threshold": 0.3}
+        return scores, {"clip": tf.zeros([1, 4, 4, 3], tf.uint8)}
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainer, "check_finite", watch)

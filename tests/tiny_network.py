@@ -56,5 +56,6 @@ def labelled(batch, frames=3, seed=0):
         actions=np.tile(np.int32([3, 6, -1, -1]), (batch, 1)),
         present=np.tile([True, True, False, False], (batch, 1)),
         annotated=np.ones(batch, bool),
+        row=np.arange(batch, dtype=np.int32),
     )
     return {name: tf.constant(value) for name, value in made.items()}

@@ -194,7 +194,7 @@ def training(manifest, canvas, frames, batch_size, seed, max_instances, val_frac
       a dataset of dicts: rgb uint8 [B, T, H, W, 3], flow float32 [B, T, H, W, 2], size int32 [B, 2]
       (the frame inside the canvas), boxes [B, N, 4], masks uint8 [B, N, H, W], actors and actions
       int32 [B, N] (0-based), present bool [B, N], annotated bool [B], native_size int32 [B, 2],
-      video string [B], frame int [B].
+      video string [B], frame int [B], row int32 [B] (the clip's place in the step's whole batch).
 
     Raises:
       InputError: too short clips, no record in the split, or a batch that the replicas cannot
@@ -241,7 +241,8 @@ def training(manifest, canvas, frames, batch_size, seed, max_instances, val_frac
             scale_jitter,
             colour_jitter,
         )
-        return _pad(example, canvas, frames, max_instances, base)
+        row = tf.cast(place % batch_size, tf.int32)
+        return dict(_pad(example, canvas, frames, max_instances, base), row=row)
 
     epochs = tf.data.Dataset.range(start // total, tf.int64.max).flat_map(epoch)
     return (
@@ -266,11 +267,14 @@ def evaluation(manifest, split, canvas, frames, batch_size, max_instances, val_f
     context = input_context or tf.distribute.InputContext()
     paths = split_shards(manifest, split)
 
-    def load(serialized):
+    def load(place, serialized):
         example = _fit(records.parse(serialized, frames), canvas)
-        return _pad(example, canvas, frames, max_instances, manifest.label_space.base)
+        row = tf.cast(place % batch_size, tf.int32)
+        return dict(
+            _pad(example, canvas, frames, max_instances, manifest.label_space.base), row=row
+        )
 
-    dataset = _serialized(paths, split_filter(split, val_fraction))
+    dataset = _serialized(paths, split_filter(split, val_fraction)).enumerate()
     dataset = dataset.shard(context.num_input_pipelines, context.input_pipeline_id)
     return dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size).prefetch(2)
 

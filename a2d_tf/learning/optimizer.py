@@ -37,8 +37,12 @@ def decaying(variables):
 
     To be passed as `apply_gradients(..., decay_var_list=decaying(variables))`: tensorflow-addons
     can also exclude by name, but two variables may share one.
+    On several replicas each has a part of its own of a variable, and it is this that the optimizer
+    sees.
     """
-    return [variable for variable in variables if variable.shape.rank > 1]
+    parts = tf.distribute.get_strategy().experimental_local_results
+    kernels = [variable for variable in variables if variable.shape.rank > 1]
+    return [part for variable in kernels for part in parts(variable)]
 
 
 def make_optimizer(kind, schedule, momentum, weight_decay):

@@ -14,11 +14,10 @@ _SHIFT = 16 / 128
 _LOG2_SCALE = 0.25
 
 
-def jitter(boxes, seed):
+def jitter(boxes, draws):
     """Boxes [B, R, 4] shifted by up to 1/8 of their sides and scaled by up to 2^(1/4), per axis."""
     size = boxes[..., 2:] - boxes[..., :2]
-    shape = tf.concat([tf.shape(size), [2]], axis=0)
-    draw = tf.random.stateless_uniform(shape, seed, -1.0, 1.0)
+    draw = draws.uniform([*size.shape[1:], 2], -1.0, 1.0)
     centre = boxes[..., :2] + size * (0.5 + _SHIFT * draw[..., 0])
     half = 0.5 * size * tf.pow(2.0, _LOG2_SCALE * draw[..., 1])
     return tf.concat([centre - half, centre + half], axis=-1)
@@ -29,13 +28,12 @@ def forward(network, batch, seed, config, training):
 
     As many rows a frame as the mask head has in training, each an instance drawn with replacement.
     """
-    seeds = tf.random.experimental.stateless_split(seed, 2)
+    draws = targets.Draws(seed, batch["row"], config.batch_size).split(2)
     count = tf.reduce_sum(tf.cast(batch["present"], tf.int32), axis=1, keepdims=True)
     rows = targets.most_positives(config.roi_samples, config.positive_fraction)
-    draw = tf.random.stateless_uniform([tf.shape(count)[0], rows], seeds[0])
     # Instances that are present come first.
-    match = tf.cast(draw * tf.cast(count, tf.float32), tf.int32)
-    boxes = jitter(tf.gather(batch["boxes"], match, batch_dims=1), seeds[1])
+    match = tf.cast(draws[0].uniform([rows]) * tf.cast(count, tf.float32), tf.int32)
+    boxes = jitter(tf.gather(batch["boxes"], match, batch_dims=1), draws[1])
     rgb = batch["rgb"][:, batch["rgb"].shape[1] // 2]
     logits = network.refiner({"rgb": rgb, "rois": boxes}, training=training)
     truth = mask_ops.crop_targets(batch["masks"], refiner.windows(boxes), match, logits.shape[2])

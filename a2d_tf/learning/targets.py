@@ -9,13 +9,38 @@ import tensorflow as tf
 from a2d_tf.ops import boxes as box_ops
 
 
-def _sample(candidates, most, seed):
+class Draws:
+    """Random numbers of the clips of a batch: each has its own, whatever clips are beside it.
+
+    So replicas that share a step's batch draw together what one would draw alone.
+
+    Args:
+      seed: int [2].
+      rows: int32 [B], the clips' places in the step's whole batch.
+      total: clips of that batch.
+    """
+
+    def __init__(self, seed, rows, total):
+        self._seed, self._rows, self._total = seed, rows, total
+
+    def split(self, number):
+        """So many independent ones."""
+        seeds = tf.random.experimental.stateless_split(self._seed, number)
+        return [Draws(seeds[i], self._rows, self._total) for i in range(number)]
+
+    def uniform(self, shape, low=0.0, high=1.0):
+        """float32 [B, *shape]; the static `shape` is one clip's."""
+        every = tf.random.stateless_uniform([self._total, *shape], self._seed, low, high)
+        return tf.gather(every, self._rows)
+
+
+def _sample(candidates, most, draws):
     """A uniform random choice of at most `most` of the candidates: bool [B, A] -> (index, chosen).
 
     Returns:
       (int32 [B, k] indices, bool [B, k] which of them are candidates), k = min(most, A).
     """
-    keys = tf.random.stateless_uniform(tf.shape(candidates), seed)
+    keys = draws.uniform(candidates.shape[1:])
     keys = tf.where(candidates, keys + 1.0, 0.0)
     most = min(most, candidates.shape[1])
     values, indices = tf.math.top_k(keys, most)
@@ -29,7 +54,7 @@ def _match(boxes, truth, present):
     return tf.reduce_max(overlaps, 2), tf.argmax(overlaps, 2, output_type=tf.int32), overlaps
 
 
-def anchor_targets(anchors, truth, present, size, annotated, samples, coder, seed,
+def anchor_targets(anchors, truth, present, size, annotated, samples, coder, draws,
                    positive_iou=0.7, negative_iou=0.3):  # fmt: skip
     """Sampled anchors with objectness and box targets (Ren et al. 2015).
 
@@ -39,7 +64,7 @@ def anchor_targets(anchors, truth, present, size, annotated, samples, coder, see
     Args:
       anchors: [A, 4]; truth: [B, N, 4]; present: bool [B, N].
       size: int [B, 2], the frames inside the canvas; annotated: bool [B].
-      samples: how many anchors a frame; coder: a `boxes.BoxCoder`; seed: int32 [2].
+      samples: how many anchors a frame; coder: a `boxes.BoxCoder`; draws: a Draws.
 
     Returns:
       dict of index int32 [B, S], objectness float32 0/1 [B, S], deltas [B, S, 4],
@@ -56,9 +81,9 @@ def anchor_targets(anchors, truth, present, size, annotated, samples, coder, see
     is_peak = (overlaps == peak) & (peak > 0.0)
     positive = inside & ((best >= positive_iou) | tf.reduce_any(is_peak, axis=2))
     negative = inside & (best < negative_iou) & ~positive
-    seeds = tf.random.experimental.stateless_split(seed, 2)
-    positive_index, is_positive = _sample(positive, samples // 2, seeds[0])
-    negative_index, is_negative = _sample(negative, samples, seeds[1])
+    draws = draws.split(2)
+    positive_index, is_positive = _sample(positive, samples // 2, draws[0])
+    negative_index, is_negative = _sample(negative, samples, draws[1])
     quota = samples - tf.reduce_sum(tf.cast(is_positive, tf.int32), axis=1)
     is_negative &= tf.sequence_mask(quota, is_negative.shape[1])
     index = tf.concat([positive_index, negative_index], axis=1)
@@ -75,13 +100,13 @@ def anchor_targets(anchors, truth, present, size, annotated, samples, coder, see
     }
 
 
-def sample_rois(proposals, valid, truth, present, annotated, samples, positive_fraction, seed,
+def sample_rois(proposals, valid, truth, present, annotated, samples, positive_fraction, draws,
                 add_truth=True, positive_iou=0.5):  # fmt: skip
     """RoIs for the heads: at most `positive_fraction` positive, the rest background.
 
     Args:
       proposals: [B, R, 4]; valid: bool [B, R]; truth: [B, N, 4]; present: bool [B, N].
-      annotated: bool [B]; seed: int32 [2].
+      annotated: bool [B]; draws: a Draws.
       add_truth: whether ground-truth boxes join the proposals.
 
     Returns:
@@ -95,10 +120,9 @@ def sample_rois(proposals, valid, truth, present, annotated, samples, positive_f
     valid &= annotated[:, None]
     best, match, _ = _match(proposals, truth, present)
     positive, negative = valid & (best >= positive_iou), valid & (best < positive_iou)
-    seeds = tf.random.experimental.stateless_split(seed, 2)
-    most = most_positives(samples, positive_fraction)
-    positive_index, is_positive = _sample(positive, most, seeds[0])
-    negative_index, is_negative = _sample(negative, samples, seeds[1])
+    draws, most = draws.split(2), most_positives(samples, positive_fraction)
+    positive_index, is_positive = _sample(positive, most, draws[0])
+    negative_index, is_negative = _sample(negative, samples, draws[1])
     index = tf.concat([positive_index, negative_index], axis=1)
     counted = tf.concat([is_positive, is_negative], axis=1)
     # Stable: rows that count move to the front and keep their order, positives before background.

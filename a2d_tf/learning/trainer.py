@@ -5,6 +5,7 @@ make_train_step     gradients of the sum, clipped, applied
 train_and_evaluate  the loop around it: data, checkpoints, TensorBoard, validation
 """
 
+import contextlib
 import math
 import os
 import time
@@ -14,12 +15,22 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from a2d_tf.data import pipeline, records
-from a2d_tf.errors import InputError
 from a2d_tf.files import write_json
-from a2d_tf.learning import losses, optimizer, refinement, targets
+from a2d_tf.learning import (
+    averaging,
+    divergence,
+    losses,
+    optimizer,
+    refinement,
+    replicas,
+    targets,
+)
+from a2d_tf.learning.events import Events
+from a2d_tf.learning.keeper import Keeper
 from a2d_tf.model import fpn, inference
 from a2d_tf.ops import boxes as box_ops
 from a2d_tf.ops import masks as mask_ops
+from a2d_tf.stopping import stop_at_once, stop_on_signal
 
 VALIDATION_SEED = (0, 0)
 
@@ -41,7 +52,7 @@ def forward(network, batch, seed, config, training):
     """
     labels, mode = network.labels, network.config.label_mode
     present, annotated = batch["present"], batch["annotated"]
-    seeds = tf.random.experimental.stateless_split(seed, 2)
+    draws = targets.Draws(seed, batch["row"], config.batch_size).split(2)
     inputs = {name: batch[name] for name in network.features.input_names}
     features = network.features(inputs, training=training)
 
@@ -53,7 +64,7 @@ def forward(network, batch, seed, config, training):
     with tf.name_scope("targets"):
         rows = targets.sample_rois(
             proposals, valid, batch["boxes"], present, annotated, config.roi_samples,
-            config.positive_fraction, seeds[0], config.add_truth_rois,
+            config.positive_fraction, draws[0], config.add_truth_rois,
         )  # fmt: skip
         classes = _classes(batch["actors"], batch["actions"], labels, mode)
         wanted = targets.roi_targets(
@@ -70,7 +81,7 @@ def forward(network, batch, seed, config, training):
         with tf.name_scope("targets"):
             anchors = targets.anchor_targets(
                 network.anchors, batch["boxes"], present, batch["size"], annotated,
-                config.rpn_samples, network.rpn_coder, seeds[1],
+                config.rpn_samples, network.rpn_coder, draws[1],
             )  # fmt: skip
         terms["roi_cls"] = [losses.objectness(features["rpn_logits"], anchors)]
         terms["box_reg"] = [
@@ -136,58 +147,104 @@ def weighted(terms, config):
 
 
 def _scalars(network, batch, seed, config, training):
-    """What a step reports: the weighted terms, their total, and the health figures."""
+    """What a step reports: the weighted terms, their total, and the health figures.
+
+    In a replica the sums are its own and the counts those of all: added up over the replicas they
+    are the figures of the whole batch.
+    """
     run = refinement.forward if config.train_phase == "refiner" else forward
     # What is no part of the network has a scope of its own, for profiles and TensorBoard's graph.
     with tf.name_scope("losses"):
         terms, health = run(network, batch, seed, config, training)
-        ratios = {name: tf.math.divide_no_nan(*pair) for name, pair in health.items()}
-        return {**weighted(terms, config), **ratios}
+        pairs = {"terms": terms, "health": health}
+        flat = tf.nest.flatten(pairs)
+        flat[1::2] = replicas.total(flat[1::2])
+        pairs = tf.nest.pack_sequence_as(pairs, flat)
+        ratios = {name: tf.math.divide_no_nan(*pair) for name, pair in pairs["health"].items()}
+        return {**weighted(pairs["terms"], config), **ratios}
 
 
-def make_train_step(network, opt, config, loss_scale=None):
+def _gradients(network, batch, seed, config, scale=1.0):
+    """What a step reports, its gradient norm last, and the clipped gradients; in a replica.
+
+    Args:
+      scale: factor on the loss while gradients are computed.
+    """
+    variables = network.trainable_weights
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(variables)
+        values = _scalars(network, batch, seed, config, training=True)
+        loss = values["total"] * scale
+    gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    values, gradients = replicas.total((values, gradients))
+    with tf.name_scope("optimizer"):
+        gradients = [gradient / scale for gradient in gradients]
+        norm = tf.linalg.global_norm(gradients)
+        if config.clip_norm:
+            gradients, _ = tf.clip_by_global_norm(gradients, config.clip_norm, norm)
+    return {**values, "gradient_norm": norm}, gradients
+
+
+def make_train_step(network, opt, config, loss_scale=None, averages=None):
     """The compiled step: (batch, step int64 scalar) -> dict of scalar losses and health.
 
-    With an `optimizer.LossScale`, a step whose gradients overflow changes nothing but the scale,
-    and reports a gradient norm of 0; unless the scale is at its least.
+    It runs on every replica of the strategy in whose scope it is made; a batch is then what
+    `pipeline.training` distributes.
+
+    A step whose gradients are no numbers changes no weight. With an `optimizer.LossScale` such a
+    step lowers the scale, and reports a gradient norm of 0 unless the scale is at its least. With
+    `averaging.Averages` these take part in the step.
     """
+    strategy = tf.distribute.get_strategy()
+
+    def gradients(batch, seed, scale):
+        return _gradients(network, batch, seed, config, scale)
+
+    def apply(found):
+        variables = network.trainable_weights
+        opt.apply_gradients(
+            zip(found, variables), decay_var_list=optimizer.decaying(variables),
+            experimental_aggregate_gradients=False,
+        )  # fmt: skip
 
     @tf.function(reduce_retracing=True)
     def train_step(batch, step):
         seed = tf.stack([tf.constant(config.seed, tf.int64), step])
-        variables = network.trainable_weights
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(variables)
-            values = _scalars(network, batch, seed, config, training=True)
-            loss = values["total"] * loss_scale.value if loss_scale else values["total"]
-        gradients = tape.gradient(
-            loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
-        )
-        with tf.name_scope("optimizer"):
-            return {**values, **_apply(gradients, variables)}
+        scale = loss_scale.value.read_value() if loss_scale else 1.0
+        values, found = strategy.run(gradients, (batch, seed, scale))
+        values = replicas.first(values)
+        finite = tf.math.is_finite(values["gradient_norm"])
+        finite &= tf.math.is_finite(values["total"])
 
-    def _apply(gradients, variables):
+        def update():
+            with tf.name_scope("optimizer"):
+                strategy.run(apply, (found,))
+                if averages:
+                    averages.update(step)
+            return True
+
+        tf.cond(finite, update, lambda: False)
         if loss_scale:
-            gradients = [gradient / loss_scale.value for gradient in gradients]
-        norm = tf.linalg.global_norm(gradients)
-        if config.clip_norm:
-            gradients, _ = tf.clip_by_global_norm(gradients, config.clip_norm, norm)
-
-        def apply():
-            opt.apply_gradients(
-                zip(gradients, variables), decay_var_list=optimizer.decaying(variables)
-            )
-            return norm
-
-        if not loss_scale:
-            return {"gradient_norm": apply()}
-        scale, finite = loss_scale.value.read_value(), tf.math.is_finite(norm)
-        skipped = tf.where(scale > 1.0, 0.0, norm)
-        applied = tf.cond(finite, apply, lambda: skipped)
-        loss_scale.update(finite)
-        return {"gradient_norm": applied, "loss_scale": scale}
+            norm = tf.where(finite | (scale <= 1.0), values["gradient_norm"], 0.0)
+            values = {**values, "gradient_norm": norm, "loss_scale": scale}
+            loss_scale.update(finite)
+        return values
 
     return train_step
+
+
+def make_probe(network, config):
+    """What a step reports of clips as it would without an update: (batch, step) -> dict.
+
+    A batch may be some rows of a step's: they draw what they drew in it.
+    """
+
+    @tf.function(reduce_retracing=True)
+    def probe(batch, step):
+        seed = tf.stack([tf.constant(config.seed, tf.int64), step])
+        return _gradients(network, batch, seed, config)[0]
+
+    return probe
 
 
 def learner(config):
@@ -205,13 +262,24 @@ def make_loss_scale(config):
     return optimizer.LossScale() if config.compute.precision == "mixed_float16" else None
 
 
-def batches(manifest, canvas, frames, config, step=0):
+def batches(manifest, canvas, frames, config, step=0, input_context=None):
     """The endless `pipeline.training` of a LearningConfig, from a step on."""
     return pipeline.training(
         manifest, canvas, frames, config.batch_size, config.seed, config.max_instances,
         config.val_fraction, config.shuffle_buffer, config.flip, config.scale_jitter,
-        config.colour_jitter, step,
+        config.colour_jitter, step, input_context,
     )  # fmt: skip
+
+
+def _distributed(manifest, canvas, frames, config, step):
+    """An iterator over `batches`, each replica's part on its device."""
+
+    def part(context):
+        every = batches(manifest, canvas, frames, config, step, context)
+        # Names are of no use to a step, and strings have no place on a GPU.
+        return every.map(lambda x: {k: v for k, v in x.items() if v.dtype != tf.string})
+
+    return iter(tf.distribute.get_strategy().distribute_datasets_from_function(part))
 
 
 def make_validation_step(network, config):
@@ -229,115 +297,140 @@ def check_finite(values, step):
     """Stop at a loss that is no number, and say which.
 
     Raises:
-      InputError: names the term.
+      Diverged: names the term.
     """
     for name, value in values.items():
         if not math.isfinite(value):
-            raise InputError(
-                f"step {step}: the loss term '{name}' is {value}; lower --learning_rate, lengthen "
-                "--warmup_steps or lower --clip_norm, and start again from the last checkpoint"
-            )
+            raise divergence.Diverged(f"step {step}: the loss term '{name}' is {value}")
 
 
 def train_and_evaluate(network, manifest, config, workdir, evaluate):
     """Fit the network and keep its checkpoints; a run that was stopped goes on from its last one.
 
-    A run that is done already is left as it is.
+    Called in the scope of the strategy in which the network was made. A run that is done already
+    is left as it is. SIGTERM or Ctrl-C end it after the step in hand, which is kept.
 
     Args:
       network: a Network.
       manifest: of the records.
       config: a Config.
-      workdir: gets `checkpoints/`, `tensorboard/` and, at the end, `finished.json`.
+      workdir: gets `checkpoints/`, `best/`, `tensorboard/` and, at the end, `finished.json`.
       evaluate: callable() -> ({tag: scalar}, {tag: uint8 image [1, H, W, 3]}), run at every
         validation.
 
     Raises:
       InputError: unusable records or checkpoint, or a loss that is not finite.
+      KeyboardInterrupt: a signal ended it.
     """
-    learning = config.learning
+    learning, chief = config.learning, replicas.is_chief()
     network.set_phase(learning.train_phase)
     schedule, opt = learner(learning)
     step = tf.Variable(0, dtype=tf.int64, trainable=False)
-    scale = make_loss_scale(config)
-    kept = {"network": network, "optimizer": opt, "step": step}
-    extra = {"loss_scale": scale} if scale else {}
-    manager = tf.train.CheckpointManager(
-        tf.train.Checkpoint(**kept, **extra), os.path.join(workdir, "checkpoints"),
-        learning.keep_checkpoints,
-    )  # fmt: skip
-    if manager.latest_checkpoint:
-        try:
-            # Partial only lest TensorFlow tells of a mismatch in a line per variable.
-            status = tf.train.Checkpoint(**kept).restore(manager.latest_checkpoint)
-            status.expect_partial().assert_existing_objects_matched()
-            # It is not there after steps in another precision.
-            tf.train.Checkpoint(**extra).restore(manager.latest_checkpoint).expect_partial()
-        except (AssertionError, ValueError, tf.errors.OpError) as error:
-            raise InputError(
-                f"{manager.latest_checkpoint}: a checkpoint of another network "
-                f"({str(error).splitlines()[0]}); give another --workdir"
-            ) from error
+    scale, averages = make_loss_scale(config), None
+    if learning.average_decay:
+        averages = averaging.Averages(network.variables, learning.average_decay)
+    keeper = Keeper(workdir, network, opt, step, learning.keep_checkpoints, averages, scale, chief)
+    log = Events(workdir, chief)
+    resumed = keeper.resume()
+    # Its validation may have been cut off.
+    due = int(step) % learning.validate_every == 0 or int(step) >= learning.steps
+    if resumed:
         if int(step) >= learning.steps and os.path.exists(_finished(workdir)):
             print(f"{workdir}: trained to step {int(step)} already", flush=True)
             return
         print(f"resuming at step {int(step)} of {learning.steps}", flush=True)
-    train_step = make_train_step(network, opt, learning, scale)
+        # What the run said between its last checkpoint and its end, it will say again.
+        log.trim("train", int(step))
+        log.trim("validation", int(step) - due)
+    train_step = make_train_step(network, opt, learning, scale, averages)
     validation_step = make_validation_step(network, learning)
-    writers = {
-        name: tf.summary.create_file_writer(os.path.join(workdir, "tensorboard", name))
-        for name in ("train", "validation")
-    }
 
     def validate():
-        values = _mean_losses(validation_step, manifest, config, network.image_size)
-        scalars, images = evaluate()
-        with writers["validation"].as_default(int(step)):
-            for name, value in {**values, **scalars}.items():
-                tf.summary.scalar(name, value)
-            for name, image in images.items():
-                tf.summary.image(name, image)
-        writers["validation"].flush()
+        # It can be repeated, for its step is kept.
+        with stop_at_once():
+            _validate()
 
+    def _validate():
+        with averages.in_place() if averages else contextlib.nullcontext():
+            values = _mean_losses(validation_step, manifest, config, network.image_size)
+            scalars, images = evaluate()
+        log.write("validation", int(step), {**values, **scalars}, images)
+        if "segmentation/joint_miou" in scalars:
+            keeper.save_best(scalars["segmentation/joint_miou"], scalars["segmentation/threshold"])
+
+    if resumed and due and int(step) < learning.steps:
+        validate()
     bar = tqdm(
-        total=learning.steps, initial=int(step), unit="step", dynamic_ncols=True, smoothing=0.1
-    )
-    window, began = [], time.monotonic()
-    waited = 0.0
-    stream = iter(batches(manifest, network.image_size, config.model.frames, learning, int(step)))
-    while int(step) < learning.steps:
-        before = time.monotonic()
-        with records.naming(manifest.directory):
-            batch = next(stream)
-        waited += time.monotonic() - before
-        values = train_step(batch, step.value())
-        step.assign_add(1)
-        now = int(step)
-        values = {name: float(value) for name, value in values.items()}
-        check_finite(values, now)
-        window.append(values)
-        bar.update()
-        bar.set_postfix({k: f"{values[k]:.3f}" for k in losses.TERMS if k in values}, refresh=False)
-        if now % learning.log_every == 0 or now == learning.steps:
-            elapsed = time.monotonic() - began
-            with writers["train"].as_default(now):
-                for name in window[0]:
-                    tf.summary.scalar(_tag(name), sum(v[name] for v in window) / len(window))
-                tf.summary.scalar("run/learning_rate", schedule(now))
-                tf.summary.scalar(
-                    "run/clips_per_second", len(window) * learning.batch_size / elapsed
-                )
-                tf.summary.scalar("run/input_wait_percent", 100 * waited / elapsed)
-            writers["train"].flush()
-            window, began, waited = [], time.monotonic(), 0.0
-        if now % learning.checkpoint_every == 0 or now == learning.steps:
-            manager.save(now)
-        if now % learning.validate_every == 0 and now < learning.steps:
-            validate()
-            began, waited = time.monotonic(), 0.0
+        total=learning.steps, initial=int(step), unit="step", dynamic_ncols=True, smoothing=0.1,
+        disable=not chief,
+    )  # fmt: skip
+    window, timed, began, waited = keeper.window.values, 0, time.monotonic(), 0.0
+    stream = _distributed(manifest, network.image_size, config.model.frames, learning, int(step))
+    stop_anywhere = replicas.make_any()
+    with stop_on_signal() as stops:
+        while int(step) < learning.steps:
+            before = time.monotonic()
+            with records.naming(manifest.directory):
+                batch = next(stream)
+            waited += time.monotonic() - before
+            values = train_step(batch, step.read_value())
+            values = {name: float(value) for name, value in values.items()}
+            try:
+                check_finite(values, int(step) + 1)
+            except divergence.Diverged as error:
+                _explain(error, network, manifest, config, workdir, int(step))
+            step.assign_add(1)
+            now = int(step)
+            window.append(values)
+            timed += 1
+            bar.update()
+            terms = {name: f"{values[name]:.3f}" for name in losses.TERMS if name in values}
+            bar.set_postfix(terms, refresh=False)
+            if now % learning.log_every == 0 or now == learning.steps:
+                elapsed = time.monotonic() - began
+                log.write("train", now, {
+                    **{_tag(k): sum(v[k] for v in window) / len(window) for k in window[0]},
+                    "run/learning_rate": schedule(now),
+                    "run/clips_per_second": timed * learning.batch_size / elapsed,
+                    "run/input_wait_percent": 100 * waited / elapsed,
+                })  # fmt: skip
+                window.clear()
+                timed, began, waited = 0, time.monotonic(), 0.0
+            stopping = stop_anywhere(bool(stops))
+            validating = now % learning.validate_every == 0 or now == learning.steps
+            if stopping or validating or now % learning.checkpoint_every == 0:
+                keeper.save()
+            if stopping and now < learning.steps:
+                bar.close()
+                print(f"stopped at step {now}, which is kept; the same command goes on from there",
+                      flush=True)  # fmt: skip
+                raise KeyboardInterrupt
+            if validating and now < learning.steps:
+                validate()
+                timed, began, waited = 0, time.monotonic(), 0.0
     bar.close()
     validate()
-    write_json(_finished(workdir), {"steps": int(step)})
+    if chief:
+        write_json(_finished(workdir), {"steps": int(step)})
+
+
+def _explain(error, network, manifest, config, workdir, step):
+    """Keep the batch of a step that diverged, find its clips, and raise an error that names them.
+
+    The weights are still those before the step.
+    """
+    batch = next(iter(batches(manifest, network.image_size, config.model.frames, config.learning,
+                              step)))  # fmt: skip
+    kept = ""
+    if replicas.is_chief():
+        divergence.keep(network, batch, step, workdir)
+        kept = f"; tools/replay_batch.py --workdir={workdir} shows more of it"
+    clips = divergence.probe_clips(batch, step, make_probe(network, config.learning))
+    found = ", ".join(divergence.culprits(batch, clips)) or "no clip alone"
+    raise divergence.Diverged(
+        f"{error}, from {found}{kept}. Mend the clip, or lower --learning_rate, lengthen "
+        "--warmup_steps or lower --clip_norm; the same command goes on from the last checkpoint"
+    ) from error
 
 
 def _finished(workdir):

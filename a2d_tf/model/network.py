@@ -21,7 +21,6 @@ import contextlib
 import tensorflow as tf
 
 from a2d_tf.config import ComputeConfig
-from a2d_tf.errors import InputError
 from a2d_tf.model import efficientnet, flavours, fpn, heads, inference, refiner, resnet, two_stream
 from a2d_tf.model.recompute import Forgetful
 from a2d_tf.ops import anchors as anchor_ops
@@ -418,29 +417,3 @@ class Network(tf.Module):
         if self.refiner is not None:
             parts["refiner"] = self.refiner
         return parts
-
-
-def restore(network, run):
-    """Load the weights of a run folder's newest checkpoint into the network.
-
-    Args:
-      network: a Network of the run's own ModelConfig and label space.
-      run: the run folder.
-
-    Returns:
-      the checkpoint's path.
-
-    Raises:
-      InputError: no checkpoint there, or one of another network.
-    """
-    path = tf.train.latest_checkpoint(f"{run}/checkpoints")
-    if path is None:
-        raise InputError(f"{run}/checkpoints: no checkpoint; train first, with --workdir={run}")
-    try:
-        # Partial: the optimizer's state is not wanted. First, lest a mismatch be told twice.
-        status = tf.train.Checkpoint(network=network).restore(path).expect_partial()
-        status.assert_existing_objects_matched()
-    except (AssertionError, ValueError, tf.errors.OpError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: a checkpoint of another network ({reason})") from error
-    return path

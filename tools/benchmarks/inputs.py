@@ -39,5 +39,6 @@ def labelled(batch, length, height, width, instances, seed=0):
         "actions": np.zeros((batch, instances), np.int32),
         "present": np.ones((batch, instances), bool),
         "annotated": np.ones(batch, bool),
+        "row": np.arange(batch, dtype=np.int32),
     }
     return {name: tf.constant(value) for name, value in made.items()}

@@ -1,0 +1,94 @@
+"""A step whose loss is no number: what is kept of it, so that it can be looked at again.
+
+`RUN/diverged/` gets the weights before the step, `batch.npz` and `step.json`; tools/replay_batch.py
+reads them.
+"""
+
+import json
+import math
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from a2d_tf.errors import InputError
+from a2d_tf.files import write_file, write_json
+from a2d_tf.model import checkpoints
+
+BATCH, STEP = "batch.npz", "step.json"
+
+
+class Diverged(InputError):
+    """A loss term or the gradient norm is no number."""
+
+
+def row(batch, i):
+    """One clip of a batch, still a batch."""
+    return {name: value[i : i + 1] for name, value in batch.items()}
+
+
+def names(batch):
+    """VID/frame of each clip of a batch, as A2D names frames."""
+    pairs = zip(batch["video"].numpy(), batch["frame"].numpy())
+    return [f"{video.decode()}/{frame:05d}" for video, frame in pairs]
+
+
+def probe_clips(batch, step, probe):
+    """What the step reports of each clip of its batch alone.
+
+    Args:
+      batch: whole, as one device would see it; step: its number, from 0.
+      probe: of `trainer.make_probe`.
+
+    Returns:
+      [{name: float}].
+    """
+    inputs = {name: value for name, value in batch.items() if value.dtype != tf.string}
+    number = tf.constant(step, tf.int64)
+    found = [probe(row(inputs, i), number) for i in range(len(batch["row"]))]
+    return [{name: float(value) for name, value in values.items()} for values in found]
+
+
+def culprits(batch, clips):
+    """Names of the clips that give no number."""
+    return [
+        name for name, values in zip(names(batch), clips)
+        if not all(map(math.isfinite, values.values()))
+    ]  # fmt: skip
+
+
+def keep(network, batch, step, workdir):
+    """Write a step's batch and the weights before it into RUN/diverged/, in place of older ones.
+
+    Args:
+      network: a Network; batch: whole; step: its number, from 0; workdir: the run folder.
+    """
+    folder = os.path.join(workdir, checkpoints.KINDS["diverged"])
+    try:
+        tf.train.CheckpointManager(tf.train.Checkpoint(network=network), folder, 1).save(step)
+    except tf.errors.OpError as error:
+        raise InputError(f"{folder}: cannot be written ({error.message})") from error
+    arrays = {name: value.numpy() for name, value in batch.items()}
+    arrays["video"] = np.char.decode(arrays["video"].astype(bytes))  # no pickle
+    write_file(os.path.join(folder, BATCH), lambda file: np.savez_compressed(file, **arrays))
+    write_json(os.path.join(folder, STEP), {"step": step})
+
+
+def load(workdir):
+    """(batch, step) that `keep` wrote.
+
+    Raises:
+      InputError: nothing there, or damaged.
+    """
+    folder = os.path.join(workdir, checkpoints.KINDS["diverged"])
+    path = os.path.join(folder, BATCH)
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            batch = {name: tf.constant(arrays[name]) for name in arrays.files}
+        path = os.path.join(folder, STEP)
+        with open(path, encoding="utf-8") as file:
+            return batch, int(json.load(file)["step"])
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: not there; no step of this run has diverged") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: damaged ({error})") from error

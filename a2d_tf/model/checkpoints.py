@@ -1,0 +1,95 @@
+"""The checkpoints of a run folder: which one counts, and the network's weights out of it.
+
+`checkpoints/` has the newest ones, `best/` that of the best validation, `diverged/` the weights
+before a step whose loss was no number.
+"""
+
+import os
+import re
+import sys
+
+import tensorflow as tf
+
+from a2d_tf.errors import InputError
+
+KINDS = {"last": "checkpoints", "best": "best", "diverged": "diverged"}
+BEST = "validation.json"
+"""In `best/`: {"step", "joint_miou", "score_threshold"} of that validation."""
+
+
+def newest(folder):
+    """Path of a folder's newest whole checkpoint; None where it has none at all.
+
+    A damaged one, as a full disk or a power failure may leave it, is named on stderr and left
+    aside: every tensor is read, and its checksum compared.
+
+    Raises:
+      InputError: all that are there are damaged.
+    """
+    numbers = [re.fullmatch(r"ckpt-(\d+)\.index", name) for name in _names(folder)]
+    numbers = sorted((int(match[1]) for match in numbers if match), reverse=True)
+    for number in numbers:
+        path = os.path.join(folder, f"ckpt-{number}")
+        try:
+            reader = tf.train.load_checkpoint(path)
+            for name in reader.get_variable_to_shape_map():
+                reader.get_tensor(name)
+            return path
+        except (tf.errors.OpError, ValueError, RuntimeError, LookupError) as error:
+            reason = str(error).splitlines()[0]
+            print(f"warning: {path}: damaged, left aside ({reason})", file=sys.stderr, flush=True)
+    if numbers:
+        raise InputError(f"{folder}: every checkpoint in it is damaged; delete it to start anew")
+    return None
+
+
+def _names(folder):
+    return os.listdir(folder) if os.path.isdir(folder) else []
+
+
+def restore(network, run, kind="last"):
+    """Load the weights of a run folder's checkpoint into the network.
+
+    Args:
+      network: a Network of the run's own ModelConfig and label space.
+      run: the run folder; kind: of KINDS.
+
+    Returns:
+      the checkpoint's path.
+
+    Raises:
+      InputError: no checkpoint there, or one of another network.
+    """
+    folder = os.path.join(run, KINDS[kind])
+    path = newest(folder)
+    if path is None:
+        raise InputError(f"{folder}: no checkpoint; train first, with --workdir={run}")
+    # Partial: the optimizer's state is not wanted.
+    load(path, {"network": network})
+    return path
+
+
+def load(path, parts):
+    """Load trackables out of a checkpoint, which may hold more than these.
+
+    Args:
+      path: of `newest`; parts: {name: trackable}, each of which must be there to the last variable.
+
+    Raises:
+      InputError: a checkpoint of another network.
+    """
+    try:
+        # Partial only lest TensorFlow tells of a mismatch in a line per variable.
+        status = tf.train.Checkpoint(**parts).restore(path).expect_partial()
+        status.assert_existing_objects_matched()
+    except (AssertionError, ValueError, tf.errors.OpError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{path}: a checkpoint of another network ({reason}); give another --workdir"
+        ) from error
+
+
+def holds(path, name):
+    """Whether a checkpoint has a part of this name."""
+    names = tf.train.load_checkpoint(path).get_variable_to_shape_map()
+    return any(key.split("/")[0] == name for key in names)

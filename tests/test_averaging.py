@@ -1,0 +1,40 @@
+"""Averaged weights: a mean in figures, and its place in a checkpoint."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from a2d_tf.learning.averaging import Averages
+
+
+def test_the_mean_in_figures():
+    variable = tf.Variable([1.0, -2.0])
+    averages = Averages([variable], 0.25)
+    expected = np.array([1.0, -2.0])
+    # The decay is (1 + n) / (10 + n) until that is .25, at n = 2.
+    for step, decay in enumerate([0.1, 2 / 11, 0.25, 0.25]):
+        variable.assign_add([1.0, 3.0])
+        averages.update(tf.constant(step, tf.int64))
+        expected = decay * expected + (1 - decay) * variable.numpy()
+        np.testing.assert_allclose(averages.values[0], expected, rtol=1e-6)
+    assert variable.numpy().tolist() == [5.0, 10.0]
+
+
+def test_what_never_changes_stays_to_the_bit():
+    values = np.random.default_rng(0).normal(size=100).astype(np.float32)
+    variable = tf.Variable(values)
+    averages = Averages([variable], 0.999)
+    for step in range(5):
+        averages.update(tf.constant(step, tf.int64))
+    np.testing.assert_array_equal(averages.values[0], values)
+
+
+def test_they_change_places_and_back_even_after_an_error():
+    variable = tf.Variable(1.0)
+    averages = Averages([variable], 0.5)
+    variable.assign(3.0)
+    with averages.in_place():
+        assert (float(variable), float(averages.values[0])) == (1.0, 3.0)
+    with pytest.raises(KeyError), averages.in_place():
+        raise KeyError
+    assert (float(variable), float(averages.values[0])) == (3.0, 1.0)

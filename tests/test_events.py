@@ -1,0 +1,50 @@
+"""Event files: what a killed run said of steps that will come again is dropped, and no more."""
+
+import tensorflow as tf
+
+from a2d_tf.learning.events import Events
+
+
+def read(folder):
+    """[(step, tag)] of all files of a writer."""
+    return sorted(
+        (event.step, value.tag)
+        for path in folder.iterdir()
+        for event in tf.compat.v1.train.summary_iterator(str(path))
+        for value in event.summary.value
+    )
+
+
+def test_later_steps_are_dropped_and_said_again(tmp_path):
+    log = Events(tmp_path)
+    for step in (0, 2, 4, 6):
+        log.write("train", step, {"loss/total": 1.0 * step}, texts={"note": "x"})
+    log.write("validation", 4, {}, {"clip": tf.zeros([1, 2, 2, 3], tf.uint8)})
+    again = Events(tmp_path)
+    again.trim("train", 3)
+    again.trim("validation", 4)
+    again.trim("test", 0)
+    again.write("train", 4, {"loss/total": 7.0})
+    train = tmp_path / "tensorboard" / "train"
+    assert read(train) == [
+        (0, "loss/total"), (0, "note"), (2, "loss/total"), (2, "note"), (4, "loss/total"),
+    ]  # fmt: skip
+    assert read(tmp_path / "tensorboard" / "validation") == [(4, "clip")]
+    assert all(path.name.startswith("events.out.tfevents.") for path in train.iterdir())
+
+
+def test_a_file_that_was_cut_off_keeps_its_whole_records(tmp_path):
+    log = Events(tmp_path)
+    for step in (1, 2, 3):
+        log.write("train", step, {"loss/total": 1.0 * step})
+    (path,) = (tmp_path / "tensorboard" / "train").iterdir()
+    path.write_bytes(path.read_bytes()[:-3])
+    Events(tmp_path).trim("train", 1)
+    assert read(path.parent) == [(1, "loss/total")]
+
+
+def test_only_the_chief_writes(tmp_path):
+    log = Events(tmp_path, chief=False)
+    log.write("train", 1, {"loss/total": 1.0})
+    log.trim("train", 0)
+    assert not list(tmp_path.iterdir())

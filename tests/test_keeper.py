@@ -1,0 +1,150 @@
+"""A run's checkpoints: whole ones only, the old one until the new one is there, the best apart."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import tensorflow as tf
+
+from a2d_tf.errors import InputError
+from a2d_tf.learning.averaging import Averages
+from a2d_tf.learning.keeper import Keeper
+from a2d_tf.model import checkpoints
+
+
+class Toy(tf.Module):
+    """A network of one weight."""
+
+    def __init__(self, size=3):
+        super().__init__()
+        self.weight = tf.Variable(tf.zeros([size]))
+
+
+def keeper(workdir, number=2, averages=False, size=3):
+    network, step = Toy(size), tf.Variable(0, dtype=tf.int64)
+    means = Averages([network.weight], 0.5) if averages else None
+    made = Keeper(str(workdir), network, tf.Module(), step, number, means)
+    return made, network, step, means
+
+
+def save(made, network, step, number):
+    step.assign(number)
+    network.weight.assign([float(number)] * 3)
+    made.save()
+
+
+def names(folder):
+    return sorted(path.stem for path in folder.glob("*.index"))
+
+
+def test_the_newest_stay_and_are_taken_up(tmp_path):
+    made, network, step, _ = keeper(tmp_path)
+    assert made.resume() is False
+    for number in (2, 4, 6):
+        save(made, network, step, number)
+    made.window.values = [{"total": 0.1 + 0.2}]
+    save(made, network, step, 8)
+    assert names(tmp_path / "checkpoints") == ["ckpt-6", "ckpt-8"]
+    other, network, step, _ = keeper(tmp_path)
+    assert other.resume() is True
+    assert int(step) == 8 and network.weight.numpy().tolist() == [8, 8, 8]
+    assert other.window.values == [{"total": 0.1 + 0.2}]
+
+
+@pytest.mark.parametrize("suffix, damage", [
+    ("data-00000-of-00001", lambda data: data[:-1]),
+    ("data-00000-of-00001", lambda data: b""),
+    ("data-00000-of-00001", lambda data: bytes([data[0] ^ 1]) + data[1:]),
+    ("data-00000-of-00001", None),
+    ("index", lambda data: data[: len(data) // 2]),
+    ("index", lambda data: b""),
+])  # fmt: skip
+def test_a_damaged_newest_is_left_aside_with_a_warning(suffix, damage, tmp_path, capsys):
+    made, network, step, _ = keeper(tmp_path)
+    for number in (2, 4):
+        save(made, network, step, number)
+    folder = tmp_path / "checkpoints"
+    path = folder / f"ckpt-4.{suffix}"
+    if damage:
+        path.write_bytes(damage(path.read_bytes()))
+    else:
+        path.unlink()
+    (folder / "ckpt-6.data-00000-of-00001.tempstate123").write_bytes(b"part")
+    other, network, step, _ = keeper(tmp_path)
+    assert other.resume() and int(step) == 2
+    assert "ckpt-4: damaged, left aside" in capsys.readouterr().err
+    assert not list(folder.glob("*tempstate*"))
+    # It goes on, and writes over the damaged one.
+    save(other, network, step, 4)
+    assert checkpoints.newest(str(folder)).endswith("ckpt-4")
+    path = folder / "ckpt-2.index"
+    path.write_bytes(b"")
+    (folder / "ckpt-4.index").write_bytes(b"")
+    with pytest.raises(InputError, match="every checkpoint in it is damaged"):
+        other.resume()
+
+
+def test_a_full_disk_leaves_the_old_one(tmp_path):
+    """In a process whose files may grow no larger than what it is to save."""
+    made, network, step, _ = keeper(tmp_path)
+    save(made, network, step, 2)
+    script = (
+        "import sys; sys.path[:0] = ['.', 'tests']\n"
+        "import resource, signal\n"
+        "from test_keeper import keeper\n"
+        "from a2d_tf.errors import InputError\n"
+        f"made, network, step, _ = keeper({str(tmp_path)!r}, number=1)\n"
+        "made.resume(); step.assign(4); made.window.values = [{'x' * 100000: 1.0}]\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
+        "try:\n    made.save()\nexcept InputError as error:\n    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert "checkpoints: step 4 cannot be kept" in done.stdout, done.stdout + done.stderr
+    assert "make room" in done.stdout
+    assert names(tmp_path / "checkpoints") == ["ckpt-2"]
+    other, network, step, _ = keeper(tmp_path)
+    assert other.resume() and int(step) == 2
+
+
+def test_the_best_is_kept_apart(tmp_path):
+    made, network, step, _ = keeper(tmp_path, number=1)
+    kept = []
+    for number, score in ((2, 10.0), (4, 30.0), (6, 20.0), (8, 30.0)):
+        save(made, network, step, number)
+        kept.append(made.save_best(score, 0.1 * number))
+    assert kept == [True, True, False, False]
+    best = json.loads((tmp_path / "best" / "validation.json").read_text())
+    assert best == {"step": 4, "joint_miou": 30.0, "score_threshold": 0.4}
+    other = Toy()
+    assert checkpoints.restore(other, str(tmp_path), "best").endswith("best/ckpt-4")
+    assert other.weight.numpy().tolist() == [4, 4, 4]
+    # A run that goes back to step 2 repeats what it was killed in, with the same end.
+    for number, score in ((2, 10.0), (4, 30.0), (6, 20.0)):
+        save(made, network, step, number)
+        made.save_best(score, 0.1 * number)
+    assert json.loads((tmp_path / "best" / "validation.json").read_text()) == best
+
+
+def test_averages_are_what_a_reader_gets_and_a_run_goes_on_with_its_own(tmp_path):
+    made, network, step, means = keeper(tmp_path, averages=True)
+    network.weight.assign([2.0, 2, 2])
+    means.update(tf.constant(100, tf.int64))
+    made.save()
+    assert network.weight.numpy().tolist() == [2, 2, 2]
+    reader = Toy()
+    checkpoints.restore(reader, str(tmp_path))
+    assert reader.weight.numpy().tolist() == [1, 1, 1]
+    other, network, step, means = keeper(tmp_path, averages=True)
+    assert other.resume()
+    assert network.weight.numpy().tolist() == [2, 2, 2]
+    assert means.values[0].numpy().tolist() == [1, 1, 1]
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path):
+    made, network, step, _ = keeper(tmp_path)
+    save(made, network, step, 2)
+    other, *_ = keeper(tmp_path, size=4)
+    with pytest.raises(InputError, match="a checkpoint of another network"):
+        other.resume()

@@ -1,0 +1,180 @@
+"""Replicas that share a step's batch do what one device does on the whole of it.
+
+Devices are settled once a process, so each training is one of its own: this file as a script.
+"""
+
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from a2d_tf import runs
+from a2d_tf.config import ComputeConfig, Config, LearningConfig
+from a2d_tf.errors import InputError
+from a2d_tf.learning import replicas
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+STEPS = 4
+LEARNING = dict(
+    batch_size=4, steps=STEPS, optimizer="sgd", learning_rate=0.02, warmup_steps=0,
+    weight_decay=0.1, clip_norm=1.0, roi_samples=8, train_proposals=30, rpn_samples=16,
+    max_instances=4, val_fraction=0.0, checkpoint_every=2, log_every=1, validate_every=100,
+    average_decay=0.9, shuffle_buffer=4,
+)  # fmt: skip
+
+
+def train(records, workdir, kind, number, precision, steps):
+    """The script: a run of the tiny network on so many replicas, by a2d_tf.train's own path."""
+    import tensorflow as tf
+    import tiny_network
+
+    from a2d_tf import train as main
+    from a2d_tf.data.manifest import Manifest
+
+    manifest = Manifest.load(records)
+    config = Config(
+        tiny_network.config(norm="group_norm", use_flow=False, temporal_layers=0),
+        compute=ComputeConfig(precision, "sparse"),
+        learning=LearningConfig(**{**LEARNING, "steps": int(steps)}),
+    )
+    runs.prepare_devices()
+    with replicas.make(kind, int(number)).scope():
+        tf.keras.utils.set_random_seed(0)
+        main.flags.FLAGS(["train", "--pictures=0"])
+        main._train(config, manifest, workdir)
+
+
+def start(records, workdir, kind="none", number=0, precision="float32", steps=STEPS, worker=None):
+    """A process that trains; `worker` is (index, ports) of a cluster on the loopback."""
+    environment = dict(os.environ, PYTHONPATH=f"{ROOT}{os.pathsep}{ROOT / 'tests'}")
+    if worker:
+        cluster = {"worker": [f"127.0.0.1:{port}" for port in worker[1]]}
+        task = {"type": "worker", "index": worker[0]}
+        environment["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": task})
+    command = [sys.executable, __file__, records, workdir, kind, number, precision, steps]
+    return subprocess.Popen(
+        list(map(str, command)), env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def finish(process):
+    output = process.communicate(timeout=300)[0]
+    assert process.returncode == 0, output
+    return output
+
+
+def free_ports(number):
+    sockets = [socket.socket() for _ in range(number)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def weights(workdir, step=STEPS):
+    """{name: array} of a run's checkpoint, without counters."""
+    import tensorflow as tf
+
+    reader = tf.train.load_checkpoint(str(workdir / "checkpoints" / f"ckpt-{step}"))
+    names = reader.get_variable_to_shape_map()
+    return {
+        name: reader.get_tensor(name) for name in names
+        if name.startswith(("network", "averages", "optimizer")) and "VARIABLE_VALUE" in name
+    }  # fmt: skip
+
+
+def losses(workdir):
+    import tensorflow as tf
+
+    found = {}
+    for path in (workdir / "tensorboard" / "train").iterdir():
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            for value in event.summary.value:
+                if not value.tag.endswith(("second", "percent")):
+                    key = value.tag, event.step
+                    assert key not in found, f"{key} twice"
+                    found[key] = float(tf.make_ndarray(value.tensor))
+    return found
+
+
+def assert_same(one, other, step=STEPS):
+    expected, found = losses(one), losses(other)
+    assert found.keys() == expected.keys() and len(expected) >= 8 * STEPS
+    for key, value in expected.items():
+        assert found[key] == pytest.approx(value, rel=1e-5, abs=1e-7), key
+    expected, found = weights(one, step), weights(other, step)
+    assert found.keys() == expected.keys()
+    assert {name.split("/")[0] for name in expected} == {"network", "averages", "optimizer"}
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=2e-6, err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def one(mini_records, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("one")
+    finish(start(mini_records.directory, workdir))
+    return workdir
+
+
+def test_two_logical_devices_do_what_one_does(mini_records, one, tmp_path):
+    """Losses, clipping, decay, slots and averaged weights."""
+    finish(start(mini_records.directory, tmp_path, "mirrored", 2))
+    assert_same(one, tmp_path)
+
+
+def test_two_workers_do_what_one_does_and_go_on_when_one_was_killed(mini_records, one, tmp_path):
+    def both(steps=STEPS):
+        ports = free_ports(2)
+        return [
+            start(mini_records.directory, tmp_path, "multi_worker", steps=steps, worker=(i, ports))
+            for i in range(2)
+        ]
+
+    # Long enough to be killed in; then the same folder for the few steps that are compared.
+    workers = both()
+    for worker in workers:
+        finish(worker)
+    assert_same(one, tmp_path)
+    workers = both(steps=100000)
+    path, deadline = tmp_path / "checkpoints" / "ckpt-6.index", time.monotonic() + 200
+    while not path.exists() and time.monotonic() < deadline:
+        assert all(worker.poll() is None for worker in workers), workers[0].communicate()[0]
+        time.sleep(0.1)
+    workers[1].send_signal(signal.SIGKILL)
+    assert workers[0].wait(timeout=120) not in (0, None)
+    workers = both(steps=100000)
+    time.sleep(1)
+    later = f"ckpt-{max(int(p.stem[5:]) for p in path.parent.glob('*.index')) + 4}.index"
+    while not (path.parent / later).exists() and time.monotonic() < deadline:
+        assert all(worker.poll() is None for worker in workers), workers[0].communicate()[0]
+        time.sleep(0.1)
+    # One is asked to stop: all keep the step in hand and end.
+    workers[1].send_signal(signal.SIGTERM)
+    outputs = [worker.communicate(timeout=120)[0] for worker in workers]
+    assert [worker.returncode for worker in workers] == [130, 130], outputs
+    assert "stopped at step" in outputs[0]
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"cluster": {}}', '{"cluster": {"worker": ["a:1"]}}'])
+def test_a_cluster_that_is_none_is_refused(text, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(InputError, match="the environment variable TF_CONFIG is .*in every worker"):
+        replicas.make("multi_worker")
+
+
+if __name__ == "__main__":
+    try:
+        train(*sys.argv[1:])
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,82 @@
+"""Look again at the step that stopped a run because a loss was no number.
+
+  python tools/replay_batch.py --workdir=RUN
+
+RUN/diverged/ holds the weights before the step and its batch. Prints what every clip gives alone,
+then the first operation of the worst clip's step whose output is no number.
+"""
+
+import math
+import os
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from absl import flags
+
+from a2d_tf import errors
+from a2d_tf.config import Config
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "Run folder of a2d_tf.train.")
+Config.define_flags(["compute"])
+
+
+def table(names, clips):
+    """Lines of a table: a row a clip, a column a value; what is no number has a star."""
+    columns = list(clips[0])
+    width = max(map(len, names))
+    lines = [" " * width + "".join(f"{column:>18}" for column in columns)]
+    for name, values in zip(names, clips):
+        cells = [f"{'' if math.isfinite(values[c]) else '*'}{values[c]:.4g}" for c in columns]
+        lines.append(f"{name:{width}}" + "".join(f"{cell:>18}" for cell in cells))
+    return lines
+
+
+def first_failure(probe, clip, step):
+    """Name and place of the first operation that gives no number; "" if none does.
+
+    Args:
+      probe: of `trainer.make_probe`, not traced yet; clip: a batch of one; step: int64 scalar.
+    """
+    import tensorflow as tf
+
+    tf.debugging.enable_check_numerics()
+    try:
+        probe(clip, step)
+    except tf.errors.InvalidArgumentError as error:
+        return str(error.message)
+    finally:
+        tf.debugging.disable_check_numerics()
+    return ""
+
+
+def main(argv):
+    errors.require(argv, workdir=_WORKDIR.value)
+    import tensorflow as tf
+
+    from a2d_tf import runs
+    from a2d_tf.learning import divergence, trainer
+
+    workdir = os.path.normpath(_WORKDIR.value)
+    batch, step = divergence.load(workdir)
+    runs.prepare_devices()
+    given = {"score_threshold": runs.DEFAULT_THRESHOLD, **Config.given_inference()}
+    run = runs.load(workdir, given, "diverged")
+    learning = run.config.learning
+    run.network.set_phase(learning.train_phase)
+    clips = divergence.probe_clips(batch, step, trainer.make_probe(run.network, learning))
+    print(f"{run.checkpoint}, step {step + 1}, precision {run.config.compute.precision}")
+    print("\n".join(table(divergence.names(batch), clips)))
+    bad = [not all(map(math.isfinite, values.values())) for values in clips]
+    if not any(bad):
+        print("every clip alone is finite; a smaller --learning_rate or --clip_norm may do")
+        return
+    clip = divergence.row(batch, bad.index(True))
+    clip = {name: value for name, value in clip.items() if value.dtype != tf.string}
+    print(first_failure(trainer.make_probe(run.network, learning), clip,
+                        tf.constant(step, tf.int64)))  # fmt: skip
+
+
+if __name__ == "__main__":
+    errors.run(main)
