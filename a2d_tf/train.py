@@ -38,35 +38,31 @@ def main(argv):
 def _train(config, manifest, workdir):
     """Make or take up the run in `workdir`, in the scope of its strategy."""
     from a2d_tf import runs
+    from a2d_tf.evaluation import dashboard
     from a2d_tf.evaluation.runner import Evaluator
-    from a2d_tf.learning import trainer
+    from a2d_tf.learning import replicas, trainer
     from a2d_tf.model import checkpoints
     from a2d_tf.model.network import Network
 
     network = Network(config.model, manifest.label_space, config.compute, config.learning.recompute)
-    report = None
+    new, report = not os.path.exists(os.path.join(workdir, "flags.txt")), None
     if not checkpoints.newest(os.path.join(workdir, checkpoints.KINDS["last"])):
         report = runs.initialise(network, config)
     runs.create(workdir, config, manifest)
+    if new and replicas.is_chief():
+        dashboard.describe(workdir, config)
     if report:
         report.publish(workdir)
     evaluator = Evaluator(network, config, manifest)
 
     def evaluate():
         """Choose the threshold and score with it; pictures of the same clips every time."""
-        threshold, metrics = evaluator.choose_threshold()
-        split = "val"
-        if threshold is None:
-            threshold, split = runs.DEFAULT_THRESHOLD, "train"
-        else:
-            runs.save_threshold(workdir, threshold, metrics)
-        scalars = {
-            f"segmentation/{kind}_{name}": value
-            for kind, values in metrics.get("segmentation", {}).items()
-            for name, value in values.items()
-        }
-        scalars["segmentation/threshold"] = threshold
-        return scalars, evaluator.pictures(split, threshold, _PICTURES.value)
+        found = evaluator.validate("val", _PICTURES.value)
+        if found is None:
+            shown = evaluator.pictures("train", runs.DEFAULT_THRESHOLD, _PICTURES.value)
+            return {}, {tag: image[None] for tag, image in shown.items()}
+        runs.save_threshold(workdir, found.threshold, found.metrics)
+        return dashboard.scalars(found), dashboard.images(found, network.labels)
 
     trainer.train_and_evaluate(network, manifest, config, workdir, evaluate)
 

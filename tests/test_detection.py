@@ -325,6 +325,14 @@ def test_average_precision_literals():
     assert average_precision(np.zeros(0), np.zeros(0, bool), 0) == 0
 
 
+def test_precision_and_recall_from_the_best_score_down():
+    scores, hits = np.array([0.2, 0.9, 0.5, 0.5]), np.array([True, True, False, True])
+    recall, precision = detection.precision_recall(scores, hits, 4)
+    assert recall.tolist() == [0.25, 0.25, 0.5, 0.75]
+    assert precision == pytest.approx([1, 1 / 2, 2 / 3, 3 / 4])
+    assert all(len(part) == 0 for part in detection.precision_recall(scores[:0], hits[:0], 0))
+
+
 def test_average_precision_agrees_with_the_published_loop():
     rng = np.random.default_rng(0)
     for positives in (1, 3, 10, 30, 97):

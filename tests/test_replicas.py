@@ -101,7 +101,7 @@ def losses(workdir):
     for path in (workdir / "tensorboard" / "train").iterdir():
         for event in tf.compat.v1.train.summary_iterator(str(path)):
             for value in event.summary.value:
-                if not value.tag.endswith(("second", "percent")):
+                if not value.tag.endswith(("second", "_ms")):
                     key = value.tag, event.step
                     assert key not in found, f"{key} twice"
                     found[key] = float(tf.make_ndarray(value.tensor))

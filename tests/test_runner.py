@@ -153,7 +153,8 @@ def test_a_higher_threshold_paints_no_more(evaluator):
 
 
 def test_threshold_is_the_best_of_the_grid(evaluator):
-    threshold, metrics = evaluator.choose_threshold("test")
+    found = evaluator.validate("test", 2)
+    threshold, metrics = found.threshold, found.metrics
     scores = {}
     for candidate in runner.THRESHOLDS:
         confusion = runner.segmentation.Confusion(evaluator.labels)
@@ -163,15 +164,28 @@ def test_threshold_is_the_best_of_the_grid(evaluator):
     assert scores[threshold] == max(scores.values()) == metrics["segmentation"]["joint"]["miou"]
 
 
+def test_validation_scores_as_evaluation_does(evaluator, evaluated):
+    metrics, _ = evaluated
+    found = evaluator.validate("test", 1)
+    for name in ("detection", "per_pair_ap", "per_actor_ap", "per_action_ap"):
+        assert found.metrics[name] == metrics[name]
+    assert found.confusion.metrics() == found.metrics["segmentation"]
+
+
 def test_pictures_are_three_native_frames_wide(evaluator):
     images = evaluator.pictures("test", 0.3, 2)
     assert len(images) == 2
     for image in images.values():
-        assert image.shape == (1, 320, 3 * 400, 3) and image.dtype == np.uint8
+        assert image.shape == (320, 3 * 400, 3) and image.dtype == np.uint8
+    found = evaluator.validate("test", 2)
+    assert found.pictures.keys() == images.keys()
+    again = evaluator.pictures("test", found.threshold, 2)
+    for tag, image in found.pictures.items():
+        np.testing.assert_array_equal(image, again[tag])
 
 
 def test_an_empty_split_is_one_clear_error(evaluator, monkeypatch, tmp_path):
     monkeypatch.setattr(evaluator, "frames", lambda split: iter(()))
     with pytest.raises(InputError, match="no record in split 'val'"):
         evaluator.evaluate("val", 0.3, str(tmp_path / "val"))
-    assert evaluator.choose_threshold() == (None, {})
+    assert evaluator.validate() is None

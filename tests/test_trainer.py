@@ -2,7 +2,14 @@
 
 import dataclasses
 import math
+import os
+import pathlib
+import re
 import shutil
+import signal
+import subprocess
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -13,7 +20,8 @@ from a2d_tf import runs
 from a2d_tf.config import ComputeConfig, Config, LearningConfig
 from a2d_tf.errors import InputError
 from a2d_tf.labels import A2D
-from a2d_tf.learning import losses, optimizer, trainer
+from a2d_tf.learning import divergence, losses, optimizer, trainer
+from a2d_tf.model import checkpoints
 from a2d_tf.model.network import Network
 
 LEARNING = LearningConfig(
@@ -35,9 +43,10 @@ class Killed(BaseException):
     pass
 
 
-def train(records, workdir, kill_after=None, steps=6, precision="float32", **learning):
+def train(records, workdir, kill_after=None, stop_after=None, steps=6, precision="float32",
+          model=ONE_STREAM, **learning):  # fmt: skip
     """Train in the folder; returns the network and every step's values."""
-    config = Config(tiny_network.config(**ONE_STREAM), compute=ComputeConfig(precision),
+    config = Config(tiny_network.config(**model), compute=ComputeConfig(precision),
                     learning=dataclasses.replace(LEARNING, steps=steps, **learning))  # fmt: skip
     tf.keras.utils.set_random_seed(config.learning.seed)
     network = Network(config.model, A2D, config.compute)
@@ -49,6 +58,8 @@ def train(records, workdir, kill_after=None, steps=6, precision="float32", **lea
         log.append(values)
         if step == kill_after:
             raise Killed
+        if step == stop_after:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def evaluate():
         calls.append(True)
@@ -57,8 +68,8 @@ def train(records, workdir, kill_after=None, steps=6, precision="float32", **lea
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainer, "check_finite", watch)
-        if kill_after:
-            with pytest.raises(Killed):
+        if kill_after or stop_after:
+            with pytest.raises((Killed, KeyboardInterrupt)):
                 trainer.train_and_evaluate(network, records, config, str(workdir), evaluate)
         else:
             trainer.train_and_evaluate(network, records, config, str(workdir), evaluate)
@@ -120,6 +131,32 @@ def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(
         assert (a.numpy() == b.numpy()).all(), a.name
 
 
+def points(workdir):
+    """{(step, tag): value} of the training's TensorBoard points but for those of a clock."""
+    found = {}
+    for path in (workdir / "tensorboard" / "train").iterdir():
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            for value in event.summary.value:
+                if not value.tag.endswith(("second", "_ms")):
+                    assert (event.step, value.tag) not in found, "a point came twice"
+                    found[event.step, value.tag] = float(tf.make_ndarray(value.tensor))
+    return found
+
+
+def test_a_signal_ends_the_run_after_the_step_in_hand_and_no_point_comes_twice(
+    mini_records, undisturbed, tmp_path, capsys
+):
+    network, log, whole = undisturbed
+    _, before = train(mini_records, tmp_path, kill_after=5)  # past the points of steps 2 and 4
+    _, between = train(mini_records, tmp_path, stop_after=5)
+    assert "stopped at step 5, which is kept" in capsys.readouterr().out
+    other, after = train(mini_records, tmp_path)
+    assert between == log[3:5] and after == log[5:]
+    assert points(tmp_path) == points(whole) and len(points(whole)) >= 3 * 10
+    for a, b in zip(network.variables, other.variables):
+        assert (a.numpy() == b.numpy()).all(), a.name
+
+
 def test_another_precision_goes_on_and_float16_resumes_its_loss_scale(
     mini_records, undisturbed, tmp_path
 ):
@@ -150,13 +187,51 @@ def test_a_loss_that_is_no_number_is_named():
 
 
 def test_such_a_loss_ends_the_run_before_its_weights_are_kept(mini_records, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        trainer, "make_train_step",
-        lambda *_: lambda batch, step: {"box_reg": tf.constant(math.nan if step == 1 else 1.0)},
+    """A clip whose flow is no number: named, kept with the weights before it, and played again."""
+    parse, calls = trainer.records.parse, []
+
+    def spoilt(serialized, frames):
+        example = parse(serialized, frames)
+        bad = example["video"] == mini_records_videos[1]
+        calls.append(True)
+        flow = tf.where(bad, example["flow"] * math.nan, example["flow"])
+        return dict(example, flow=flow)
+
+    mini_records_videos = sorted(
+        {v.decode() for b in trainer.batches(mini_records, (64, 96), 1, LEARNING).take(20)
+         for v in b["video"].numpy()}
     )  # fmt: skip
-    with pytest.raises(InputError, match="step 2: the loss term 'box_reg'.*--learning_rate"):
-        train(mini_records, tmp_path, checkpoint_every=1)
-    assert [p.name for p in (tmp_path / "checkpoints").glob("*.index")] == ["ckpt-1.index"]
+    assert len(mini_records_videos) >= 2
+    monkeypatch.setattr(trainer.records, "parse", spoilt)
+    model = dict(use_flow=True, temporal_layers=0)
+    with pytest.raises(divergence.Diverged) as raised:
+        train(mini_records, tmp_path, checkpoint_every=1, steps=50, model=model)
+    text = str(raised.value)
+    assert f"'action_cls' is nan, from {mini_records_videos[1]}/" in text and "roi_cls" not in text
+    assert f"tools/replay_batch.py --workdir={tmp_path}" in text and calls
+    step = int(re.match(r"step (\d+):", text)[1])
+    batch, kept = divergence.load(str(tmp_path))
+    assert kept == step - 1 and len(divergence.names(batch)) == LEARNING.batch_size
+    # What is kept are the weights before the step, which are those of the last checkpoint.
+    before, diverged = tiny_network.make(**model), tiny_network.make(seed=1, **model)
+    checkpoints.restore(diverged, str(tmp_path), "diverged")
+    if step > 1:
+        checkpoints.restore(before, str(tmp_path))
+    assert all(np.isfinite(v.numpy()).all() for v in diverged.variables)
+    for a, b in zip(before.variables, diverged.variables):
+        assert step == 1 or (a.numpy() == b.numpy()).all(), a.name
+
+    config = Config(tiny_network.config(**model), learning=LEARNING)
+    facts = types.SimpleNamespace(
+        label_space=A2D, flow_method="dis", image_height=64, image_width=96, clip_stride=1
+    )
+    runs.create(tmp_path, config, facts)
+    tool = pathlib.Path(__file__).resolve().parents[1] / "tools" / "replay_batch.py"
+    done = subprocess.run([sys.executable, tool, f"--workdir={tmp_path}"], text=True,
+                          capture_output=True)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (line,) = [x for x in done.stdout.splitlines() if x.startswith(mini_records_videos[1])][:1]
+    assert "*nan" in line and "NaN" in done.stdout.split(line)[1]
 
 
 def test_a_checkpoint_of_another_network_is_refused(mini_records, tmp_path):
@@ -300,6 +375,44 @@ def test_the_seed_decides_the_sample(network):
     seeds = ((0, 1), (0, 1), (0, 2), (1, 1))
     first, again, later, other = (terms_of(network, batch, learning, seed) for seed in seeds)
     assert first == again and first != later and first != other
+
+
+@pytest.mark.parametrize("spoil", [
+    lambda batch: dict(batch, flow=0 * batch["flow"]),
+    lambda batch: dict(batch, rgb=0 * batch["rgb"]),
+    lambda batch: dict(batch, boxes=tf.where(batch["present"][..., None], [20.0, 30, 21, 31], 0.0)),
+    lambda batch: dict(
+        batch, boxes=tf.where(batch["present"][..., None], [0.0, 0, 64, 96], 0.0),
+        masks=tf.ones_like(batch["masks"]),
+    ),
+    lambda batch: dict(batch, masks=0 * batch["masks"]),
+    lambda batch: dict(batch, flow=1e6 * batch["flow"]),
+], ids=["zero flow", "black", "pixel", "filling", "no masks", "huge flow"])  # fmt: skip
+def test_extreme_clips_train_without_a_nan(spoil, network):
+    batch = spoil(tiny_network.labelled(2))
+    variables = network.trainable_weights
+    with tf.GradientTape() as tape:
+        terms, _ = trainer.forward(network, batch, tf.constant([0, 0]), LEARNING, training=True)
+        values = trainer.weighted(terms, LEARNING)
+    gradients = tape.gradient(values["total"], variables, unconnected_gradients="zero")
+    assert all(math.isfinite(float(value)) for value in values.values())
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
+
+
+def test_a_frame_full_of_instances_trains_without_a_nan(network):
+    """25 of them, the most that a frame may have, many alike."""
+    batch = tiny_network.labelled(2)
+    rng = np.random.default_rng(0)
+    corners = rng.integers(0, [40, 60], (2, 25, 2))
+    boxes = np.concatenate([corners, corners + rng.integers(1, 24, (2, 25, 2))], -1)
+    boxes[:, 20:] = boxes[:, :1]
+    masks = np.ones((2, 25, *tiny_network.CANVAS), np.uint8)
+    batch.update(
+        boxes=tf.constant(boxes, tf.float32), masks=tf.constant(masks),
+        actors=tf.fill([2, 25], 3), actions=tf.fill([2, 25], 3), present=tf.fill([2, 25], True),
+    )  # fmt: skip
+    values = terms_of(network, batch, LEARNING)
+    assert all(math.isfinite(value) and value > 0 for value in values.values())
 
 
 def test_every_term_falls_on_one_batch(monkeypatch):

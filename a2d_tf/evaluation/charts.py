@@ -54,12 +54,14 @@ def bars(groups, names, title, up, colours=None):
     return _png(figure)
 
 
-def confusion(matrices):
+def confusion(found, kinds, space):
     """Confusion matrices side by side, rows in percent of the true pixels.
 
     Args:
-      matrices: {title: (int [C, C + 1] as of `segmentation.Confusion.matrix`, C names)}.
+      found: a `segmentation.Confusion`; kinds: of actor, action, joint; space: its LabelSpace.
     """
+    names = {"actor": space.actors, "action": space.actions, "joint": map(space.name, space.codes)}
+    matrices = {kind: (found.matrix(kind), ["background", *names[kind]]) for kind in kinds}
     wide = sum(3 + 0.12 * len(names) for _, names in matrices.values())
     tall = 2 + max(0.13 * len(names) for _, names in matrices.values())
     figure = _figure(wide, max(tall, 3.5))
@@ -87,15 +89,15 @@ def confusion(matrices):
     return _png(figure)
 
 
-def curves(panels):
-    """Learning curves.
+def curves(panels, across="step", up=""):
+    """Learning curves, or others.
 
     Args:
-      panels: {title: {label: (steps, values)}}.
+      panels: {title: {label: (steps, values)}}; across, up: what the axes show.
     """
     figure = _figure(11, 3.8)
     for axes, (title, lines) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels.items()):
-        _tidy(axes, title, "step")
+        _tidy(axes, title, across, up)
         for label, (steps, values) in lines.items():
             axes.plot(steps, values, label=label, linewidth=1.3, marker="." * (len(steps) < 30))
         if len(lines) > 1:

@@ -448,7 +448,16 @@ def check(detections, truth, label_space):
         )
 
 
-def average_precisions(detections, truth, boxes_of, scores_of, targets, weights=None):
+def precision_recall(scores, hits, positives):
+    """The curve that `average_precision` reads: (recall [N], precision [N]), from high score down.
+
+    Arguments as there, without weights.
+    """
+    true = np.cumsum(hits[np.argsort(-scores, kind="stable")])
+    return true / max(positives, 1), true / np.arange(1, len(true) + 1)
+
+
+def average_precisions(detections, truth, boxes_of, scores_of, targets, weights=None, curves=None):
     """Average precisions of classes that share their boxes, in percent: a list of C.
 
     Args:
@@ -458,6 +467,7 @@ def average_precisions(detections, truth, boxes_of, scores_of, targets, weights=
       targets: bool [G, C], which classes each ground-truth box counts for.
       weights: int [S, F], how often each frame of the truth counts in each of S samples; the
         average precisions are then arrays [S].
+      curves: a list, which gets the `precision_recall` of each class; without `weights`.
     """
     positives = targets.sum(axis=0)
     classes = np.flatnonzero(positives)
@@ -488,6 +498,8 @@ def average_precisions(detections, truth, boxes_of, scores_of, targets, weights=
     if chunks:
         for c, parts in zip(classes, zip(*chunks)):
             scores, hits, rois = map(np.concatenate, zip(*parts))
+            if curves is not None:
+                curves.append(precision_recall(scores, hits, positives[c]))
             if weights is None:
                 aps[c] = 100 * average_precision(scores, hits, positives[c])
                 continue

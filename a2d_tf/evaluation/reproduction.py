@@ -335,14 +335,8 @@ def _classes(own, rows, space):
         for path in sorted((folder / "label_truth").glob("*/*.png")):
             other = folder / "label_maps" / path.relative_to(folder / "label_truth")
             confusion.update(*(segmentation.read_label_map(p, space) for p in (path, other)))
-        names = {
-            "actor": ["background", *space.actors],
-            "action": ["background", *space.actions],
-            "joint": ["background", *map(space.name, space.codes)],
-        }
         for kinds in (("actor", "action"), ("joint",)):
-            matrices = {kind: (confusion.matrix(kind), names[kind]) for kind in kinds}
-            png = charts.confusion(matrices)
+            png = charts.confusion(confusion, kinds, space)
             caption = f"Confusion of {' and of '.join(kinds)} pixels, full model, percent of rows."
             blocks.append(Picture(f"confusion_{kinds[0]}", png, caption))
     return blocks

@@ -39,6 +39,26 @@ class Frame:
     flow: np.ndarray
 
 
+@dataclasses.dataclass(frozen=True)
+class Validation:
+    """What the videos held out say of a network.
+
+    Attributes:
+      threshold: on p(actor), of best joint mIoU.
+      metrics: as in `metrics.json`: segmentation with that threshold, detection, APs of classes.
+      confusion: a `segmentation.Confusion`, with that threshold.
+      detections, truth: as of `detection.evaluate`.
+      pictures: {split/VID/frame: uint8 [H, 3 W, 3]}, truth | prediction | flow.
+    """
+
+    threshold: float
+    metrics: dict
+    confusion: segmentation.Confusion
+    detections: detection.Detections
+    truth: detection.Truth
+    pictures: dict
+
+
 class Evaluator:
     """Scores a network, whose weights may change between calls.
 
@@ -128,23 +148,46 @@ class Evaluator:
             return np.zeros((0, height, width), bool)
         return mask_ops.paste(masks, boxes, height, width).numpy() >= 0.5
 
-    def choose_threshold(self, split="val"):
-        """The p(actor) threshold of best joint mIoU, and that split's metrics with it.
+    def validate(self, split="val", pictures=0):
+        """Choose the p(actor) threshold of best joint mIoU, and score a split with it.
+
+        Args:
+          split: as of `frames`; pictures: of how many videos to draw the first key frame.
 
         Returns:
-          (threshold, {"segmentation": ...}); (None, {}) where the split is empty.
+          a Validation; None where the split is empty.
         """
         confusions = {t: segmentation.Confusion(self.labels) for t in THRESHOLDS}
-        count = 0
+        names, tables, truths, shown = [], [], [], {}
         for frame in tqdm(self.frames(split), desc=split, unit="frame", leave=False):
-            count += 1
+            truth = frame.truth
             for threshold, confusion in confusions.items():
-                confusion.update(frame.truth.label_map, self.label_map(frame, threshold))
-        if not count:
-            return None, {}
+                confusion.update(truth.label_map, self.label_map(frame, threshold))
+            names.append(f"{truth.video}/{truth.frame:05d}")
+            tables.append({field: frame.table[field] for field in self._fields()})
+            truths.append(dataclasses.replace(truth, label_map=None))
+            if len(shown) < pictures:
+                shown.setdefault(truth.video, frame)
+        if not names:
+            return None
         scores = {t: c.metrics()["joint"]["miou"] for t, c in confusions.items()}
         best = max(scores, key=scores.get)
-        return best, {"segmentation": confusions[best].metrics()}
+        found, truth = self._detections(names, tables), self._truth(names, truths)
+        return Validation(
+            best,
+            {
+                "segmentation": confusions[best].metrics(),
+                **detection.evaluate(found, truth, self.labels),
+            },
+            confusions[best],
+            found,
+            truth,
+            {self._tag(split, frame): self.picture(frame, best) for frame in shown.values()},
+        )
+
+    @staticmethod
+    def _tag(split, frame):
+        return f"{split}/{frame.truth.video}/{frame.truth.frame:05d}"
 
     def evaluate(self, split, threshold, output):
         """Score a split and write everything that the score is made of.
@@ -256,21 +299,16 @@ class Evaluator:
         )  # fmt: skip
 
     def pictures(self, split, threshold, limit):
-        """Truth | prediction | flow of the first frame of so many videos of the split.
+        """Truth | prediction | flow of the first key frame of so many videos of the split.
 
         Returns:
-          {tag: uint8 [1, H, 3 W, 3]}.
+          {split/VID/frame: uint8 [H, 3 W, 3]}.
         """
         images, seen = {}, set()
-        frames = self.frames(split) if limit else ()
-        for frame in frames:
-            truth = frame.truth
-            if truth.video in seen:
-                continue
-            seen.add(truth.video)
-            images[f"{split}/{truth.video}/{truth.frame:05d}"] = self.picture(frame, threshold)[
-                None
-            ]
+        for frame in self.frames(split) if limit else ():
+            if frame.truth.video not in seen:
+                seen.add(frame.truth.video)
+                images[self._tag(split, frame)] = self.picture(frame, threshold)
             if len(seen) == limit:
                 break
         return images

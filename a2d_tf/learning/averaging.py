@@ -16,15 +16,17 @@ class Averages(tf.Module):
 
     def __init__(self, variables, decay):
         super().__init__(name="averages")
-        self._decay, self._variables = decay, list(variables)
-        self.values = [tf.Variable(v.read_value(), trainable=False) for v in self._variables]
+        variables = list(variables)
+        # Behind a function, lest a checkpoint takes them for parts of this object.
+        self._decay, self._variables = decay, lambda: variables
+        self.values = [tf.Variable(v.read_value(), trainable=False) for v in variables]
 
     def update(self, step):
         """Take a step's weights into the mean; outside of the replicas."""
         step = tf.cast(step, tf.float32)
         part = 1.0 - tf.minimum(self._decay, (1.0 + step) / (10.0 + step))
         extended = tf.distribute.get_strategy().extended
-        for mean, variable in zip(self.values, self._variables):
+        for mean, variable in zip(self.values, self._variables()):
             extended.update(mean, _approach, args=(variable, part))
 
     @contextlib.contextmanager
@@ -38,7 +40,7 @@ class Averages(tf.Module):
 
     def exchange(self):
         """Let the variables and their means change places."""
-        for mean, variable in zip(self.values, self._variables):
+        for mean, variable in zip(self.values, self._variables()):
             kept = tf.identity(variable.read_value())
             variable.assign(mean.read_value())
             mean.assign(kept)

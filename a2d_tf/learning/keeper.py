@@ -101,7 +101,7 @@ class Keeper:
         Returns:
           whether it is.
         """
-        step, path = int(self._step), os.path.join(self._folder("best"), checkpoints.BEST)
+        step, path = int(self._step.numpy()), os.path.join(self._folder("best"), checkpoints.BEST)
         try:
             with open(path, encoding="utf-8") as file:
                 best = json.load(file)
@@ -120,7 +120,7 @@ class Keeper:
         return os.path.join(self._workdir, checkpoints.KINDS[kind])
 
     def _write(self, kind, parts, number):
-        step, folder = int(self._step), self._folder(kind)
+        step, folder = int(self._step.numpy()), self._folder(kind)
         checkpoint = tf.train.Checkpoint(**parts)
         with self._in_place():
             try:

@@ -332,16 +332,17 @@ def train_and_evaluate(network, manifest, config, workdir, evaluate):
     keeper = Keeper(workdir, network, opt, step, learning.keep_checkpoints, averages, scale, chief)
     log = Events(workdir, chief)
     resumed = keeper.resume()
+    now = int(step.numpy())
     # Its validation may have been cut off.
-    due = int(step) % learning.validate_every == 0 or int(step) >= learning.steps
+    due = now % learning.validate_every == 0 or now >= learning.steps
     if resumed:
-        if int(step) >= learning.steps and os.path.exists(_finished(workdir)):
-            print(f"{workdir}: trained to step {int(step)} already", flush=True)
+        if now >= learning.steps and os.path.exists(_finished(workdir)):
+            print(f"{workdir}: trained to step {now} already", flush=True)
             return
-        print(f"resuming at step {int(step)} of {learning.steps}", flush=True)
+        print(f"resuming at step {now} of {learning.steps}", flush=True)
         # What the run said between its last checkpoint and its end, it will say again.
-        log.trim("train", int(step))
-        log.trim("validation", int(step) - due)
+        log.trim("train", now)
+        log.trim("validation", now - due)
     train_step = make_train_step(network, opt, learning, scale, averages)
     validation_step = make_validation_step(network, learning)
 
@@ -354,33 +355,33 @@ def train_and_evaluate(network, manifest, config, workdir, evaluate):
         with averages.in_place() if averages else contextlib.nullcontext():
             values = _mean_losses(validation_step, manifest, config, network.image_size)
             scalars, images = evaluate()
-        log.write("validation", int(step), {**values, **scalars}, images)
+        log.write("validation", now, {**values, **scalars}, images)
         if "segmentation/joint_miou" in scalars:
             keeper.save_best(scalars["segmentation/joint_miou"], scalars["segmentation/threshold"])
 
-    if resumed and due and int(step) < learning.steps:
+    if resumed and due and now < learning.steps:
         validate()
     bar = tqdm(
-        total=learning.steps, initial=int(step), unit="step", dynamic_ncols=True, smoothing=0.1,
+        total=learning.steps, initial=now, unit="step", dynamic_ncols=True, smoothing=0.1,
         disable=not chief,
     )  # fmt: skip
     window, timed, began, waited = keeper.window.values, 0, time.monotonic(), 0.0
-    stream = _distributed(manifest, network.image_size, config.model.frames, learning, int(step))
+    stream = _distributed(manifest, network.image_size, config.model.frames, learning, now)
     stop_anywhere = replicas.make_any()
     with stop_on_signal() as stops:
-        while int(step) < learning.steps:
+        while now < learning.steps:
             before = time.monotonic()
             with records.naming(manifest.directory):
                 batch = next(stream)
             waited += time.monotonic() - before
-            values = train_step(batch, step.read_value())
+            values = train_step(batch, tf.constant(now, tf.int64))
             values = {name: float(value) for name, value in values.items()}
             try:
-                check_finite(values, int(step) + 1)
+                check_finite(values, now + 1)
             except divergence.Diverged as error:
-                _explain(error, network, manifest, config, workdir, int(step))
-            step.assign_add(1)
-            now = int(step)
+                _explain(error, network, manifest, config, workdir, now)
+            now += 1
+            step.assign(now)
             window.append(values)
             timed += 1
             bar.update()
@@ -392,7 +393,8 @@ def train_and_evaluate(network, manifest, config, workdir, evaluate):
                     **{_tag(k): sum(v[k] for v in window) / len(window) for k in window[0]},
                     "run/learning_rate": schedule(now),
                     "run/clips_per_second": timed * learning.batch_size / elapsed,
-                    "run/input_wait_percent": 100 * waited / elapsed,
+                    "run/step_ms": 1e3 * elapsed / timed,
+                    "run/wait_ms": 1e3 * waited / timed,
                 })  # fmt: skip
                 window.clear()
                 timed, began, waited = 0, time.monotonic(), 0.0
@@ -411,7 +413,7 @@ def train_and_evaluate(network, manifest, config, workdir, evaluate):
     bar.close()
     validate()
     if chief:
-        write_json(_finished(workdir), {"steps": int(step)})
+        write_json(_finished(workdir), {"steps": now})
 
 
 def _explain(error, network, manifest, config, workdir, step):

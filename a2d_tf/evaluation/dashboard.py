@@ -1,0 +1,127 @@
+"""What TensorBoard shows of a run beside its losses: how it was set up, and its validations.
+
+The events go into `RUN/tensorboard` itself (flags, layout, hyperparameters) and its `validation`.
+"""
+
+import os
+
+import cv2
+import numpy as np
+import tensorflow as tf
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.custom_scalar import summary as custom_scalar
+from tensorboard.plugins.hparams import api as hparams
+
+from a2d_tf.evaluation import charts, detection
+from a2d_tf.learning.losses import TERMS
+
+MAIN = "segmentation/joint_miou"
+# What tells runs of a folder apart: the rows of the paper's tables, and how they were fitted.
+_HYPERPARAMETERS = {
+    "model": ("backbone", "use_flow", "temporal_layers", "use_mask", "label_mode", "fusion"),
+    "learning": ("train_phase", "zero_shot_actor", "seed", "steps", "batch_size", "learning_rate",
+                 "optimizer"),
+    "compute": ("precision",),
+}  # fmt: skip
+_LAYOUT = {
+    "How good": {
+        "joint mIoU, and of actors and actions": r"segmentation/(joint|actor|action)_miou",
+        "mAP": r"detection/(joint|actor|action)_map",
+        "proposals that find an instance": "run/proposal_recall",
+    },
+    "Losses, training and validation": {
+        "sum": "loss/total", **{name: f"loss/{name}" for name in TERMS},
+    },
+    "The run": {
+        "learning rate": "run/learning_rate",
+        "gradient norm, before clipping": "run/gradient_norm",
+        "clips a second": "run/clips_per_second",
+        "milliseconds of a step, and of waiting for its data": "run/(step|wait)_ms",
+    },
+}  # fmt: skip
+
+
+def describe(workdir, config):
+    """Write a new run's flags, its hyperparameters, and the layout of the custom scalars' page."""
+    writer = tf.summary.create_file_writer(os.path.join(workdir, "tensorboard"))
+    with open(os.path.join(workdir, "flags.txt"), encoding="utf-8") as file:
+        flags = file.read()
+    lines = layout_pb2.MultilineChartContent
+    layout = layout_pb2.Layout(category=[
+        layout_pb2.Category(title=category, chart=[
+            layout_pb2.Chart(title=title, multiline=lines(tag=[f"^{tag}$"]))
+            for title, tag in panels.items()
+        ])
+        for category, panels in _LAYOUT.items()
+    ])  # fmt: skip
+    values = {
+        name: getattr(getattr(config, section), name)
+        for section, names in _HYPERPARAMETERS.items() for name in names
+    }  # fmt: skip
+    with writer.as_default(0):
+        tf.summary.text("flags", f"```\n{flags}```")
+        tf.summary.experimental.write_raw_pb(custom_scalar.pb(layout).SerializeToString())
+        hparams.hparams_config(
+            [hparams.HParam(name) for name in values],
+            [hparams.Metric(tag, "validation", display_name=tag.split("/")[1])
+             for tag in (MAIN, "detection/joint_map")],
+        )  # fmt: skip
+        hparams.hparams(values, trial_id=os.path.basename(os.path.abspath(workdir)))
+    writer.close()
+
+
+def scalars(found):
+    """{tag: value} of a `runner.Validation`."""
+    metrics = found.metrics
+    return {
+        **{f"segmentation/{kind}_{name}": value
+           for kind, values in metrics["segmentation"].items() for name, value in values.items()},
+        **{f"detection/{kind}_map": value for kind, value in metrics["detection"].items()},
+        "segmentation/threshold": found.threshold,
+    }  # fmt: skip
+
+
+def images(found, space):
+    """{tag: uint8 [1, H, W, 3]} of a `runner.Validation`: its pictures, and charts of classes."""
+    metrics = found.metrics
+    pairs = [metrics["per_pair_ap"][str(code)] for code in space.codes]
+    return {
+        **{tag: picture[None] for tag, picture in found.pictures.items()},
+        "classes/actor_ap": _bars(metrics["per_actor_ap"], space.actors, "AP of actors"),
+        "classes/action_ap": _bars(metrics["per_action_ap"], space.actions, "AP of actions"),
+        "classes/pair_ap": _image(
+            charts.bars({"": pairs}, [space.name(code) for code in space.codes], "AP of pairs", "%")
+        ),
+        "classes/confusion": _image(
+            charts.confusion(found.confusion, ("actor", "action"), space)
+        ),
+        "classes/precision_recall": _image(charts.curves(
+            {"precision against recall, actors": _curves(found, space)}, "recall", "precision"
+        )),
+    }  # fmt: skip
+
+
+def _bars(aps, names, title):
+    values = [aps[str(i + 1)] for i in range(len(names))]
+    return _image(charts.bars({"": values}, list(names), title, "%"))
+
+
+def _curves(found, space):
+    """{actor: (recall, precision)} of the actors that the split shows."""
+    of_actor, _ = space.split(found.truth.codes)
+    lines = {}
+    for actor, name in enumerate(space.actors):
+        curves = []
+        detection.average_precisions(
+            found.detections, found.truth,
+            lambda rois, actor=actor: found.detections.boxes[rois, actor],
+            lambda rois, actor=actor: found.detections.actor_scores[rois, actor, None],
+            of_actor[:, None] == actor + 1, curves=curves,
+        )  # fmt: skip
+        if curves:
+            lines[name] = curves[0]
+    return lines
+
+
+def _image(png):
+    return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)[None, ..., ::-1]

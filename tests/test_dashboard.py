@@ -1,0 +1,65 @@
+"""TensorBoard's page of a run: what its plugins read back out of the event files."""
+
+import re
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.hparams import plugin_data_pb2
+
+from a2d_tf.evaluation import dashboard, runner
+from a2d_tf.labels import A2D
+from a2d_tf.learning import losses
+from a2d_tf.learning.events import Events
+
+
+@pytest.fixture(scope="module")
+def validation(loaded_run, mini_records):
+    return runner.Evaluator(loaded_run.network, loaded_run.config, mini_records).validate("test", 2)
+
+
+def read(folder):
+    accumulator = EventAccumulator(str(folder), size_guidance={"tensors": 0})
+    accumulator.Reload()
+    return accumulator
+
+
+def test_how_a_run_is_set_up(loaded_run, tmp_path):
+    loaded_run.config.write(tmp_path / "flags.txt")
+    dashboard.describe(str(tmp_path), loaded_run.config)
+    found = read(tmp_path / "tensorboard")
+    (text,) = found.Tensors("flags")
+    assert b"--width_multiplier=0.125" in text.tensor_proto.string_val[0]
+    (layout,) = found.Tensors("custom_scalars__config__")
+    layout = layout_pb2.Layout.FromString(layout.tensor_proto.string_val[0])
+    assert [category.title for category in layout.category][0] == "How good"
+    plugin = found.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    values = plugin_data_pb2.HParamsPluginData.FromString(plugin).session_start_info.hparams
+    assert values["backbone"].string_value == "resnet14" and values["use_flow"].bool_value
+
+
+def test_what_a_validation_shows(validation, tmp_path):
+    scalars, images = dashboard.scalars(validation), dashboard.images(validation, A2D)
+    assert scalars[dashboard.MAIN] == validation.metrics["segmentation"]["joint"]["miou"]
+    assert scalars["detection/joint_map"] == validation.metrics["detection"]["joint"]
+    assert len(scalars) == 9 + 3 + 1
+    charts = {tag for tag in images if tag.startswith("classes/")}
+    assert len(charts) == 5 and len(images) == 5 + 2
+    for image in images.values():
+        assert image.dtype == "uint8" and image.ndim == 4 and image.std() > 1
+    Events(tmp_path).write("validation", 5, scalars, images)
+    tags = read(tmp_path / "tensorboard" / "validation").Tags()["tensors"]
+    assert set(tags) == {*scalars, *images}
+
+
+def test_every_chart_of_the_layout_finds_its_tags():
+    """The tags that a run writes, by trainer and dashboard, and the layout's patterns."""
+    written = [f"loss/{name}" for name in (*losses.TERMS, "total")]
+    written += [f"segmentation/{kind}_miou" for kind in ("actor", "action", "joint")]
+    written += [f"detection/{kind}_map" for kind in ("actor", "action", "joint")]
+    written += [f"run/{name}" for name in ("proposal_recall", "learning_rate", "gradient_norm",
+                                           "clips_per_second", "step_ms", "wait_ms")]  # fmt: skip
+    patterns = [tag for panels in dashboard._LAYOUT.values() for tag in panels.values()]
+    for pattern in patterns:
+        assert any(re.fullmatch(pattern, tag) for tag in written), pattern
+    assert all(any(re.fullmatch(p, tag) for p in patterns) for tag in written)

@@ -1,0 +1,220 @@
+"""Kill conversion, training, evaluation and reproduction again and again: they must end the same.
+
+  python tools/soak.py --workdir=work/soak
+
+Each runs once undisturbed and once killed by SIGKILL, with its children, at random moments and
+started again. Then what both left is compared: bytes of records and of results, weights to the bit,
+TensorBoard's points, of which none may come twice. Ends with status 1 where anything differs.
+"""
+
+import hashlib
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from absl import flags
+
+from a2d_tf import errors
+from a2d_tf.errors import InputError
+from a2d_tf.files import write_json, write_text
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder that everything goes to; is emptied.")
+_SEED = flags.DEFINE_integer("seed", 0, "Of the moments.", 0)
+_KILLS = flags.DEFINE_list(
+    "kills", "20,20,5,5", "How often to kill conversion, training, evaluation and reproduction."
+)
+_VIDEOS = flags.DEFINE_integer("videos", 24, "Clips of the mini A2D.", 6)
+_STEPS = flags.DEFINE_integer("steps", 400, "Training steps.", 1)
+
+_ROOT = pathlib.Path(__file__).resolve().parents[1]
+_TINY = """--image_height=64
+--image_width=96
+--backbone=resnet14
+--width_multiplier=0.125
+--norm=group_norm
+--fpn_channels=16
+--rpn_channels=16
+--head_units=16
+--mask_channels=16
+--mask_layers=1
+--anchor_sizes=8,16,24,32,48
+--test_proposals=30
+--proposals_before_nms=100
+--roi_samples=16
+--rpn_samples=32
+--train_proposals=50
+--batch_size=2
+--val_fraction=0.3
+--optimizer=adam
+--average_decay=0.9
+--log_every=7
+--checkpoint_every=5
+--validate_every=100
+--roi_align_impl=auto
+"""
+_OF_TIME = ("run/clips_per_second", "run/step_ms", "run/wait_ms")
+
+
+def survive(command, kills, longest, moments):
+    """Run a command to its end, after so many SIGKILLs of it and its children.
+
+    Args:
+      command: words; kills: how many; longest: seconds that it may run before one.
+      moments: a random.Random.
+
+    Returns:
+      how many kills found it at work.
+
+    Raises:
+      InputError: it failed by itself.
+    """
+    met = 0
+    for _ in range(kills):
+        process = _start(command)
+        try:
+            process.wait(timeout=moments.uniform(0.5, longest))
+        except subprocess.TimeoutExpired:
+            met += 1
+        os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
+        process.wait()
+    process = _start(command)
+    output = process.communicate()[0]
+    if process.returncode:
+        raise InputError(f"{' '.join(command)}: status {process.returncode}\n{output[-3000:]}")
+    return met
+
+
+def _start(command):
+    return subprocess.Popen(
+        [sys.executable, *command], cwd=_ROOT, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def files(folder, but=()):
+    """{name: digest} of the files below a folder, but for some names."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(pathlib.Path(folder).rglob("*"))
+        if path.is_file() and path.name not in but
+    }
+
+
+def weights(run):
+    """{tensor of the newest and of the best checkpoint: its bytes}."""
+    import numpy as np
+    import tensorflow as tf
+
+    found = {}
+    for kind in ("checkpoints", "best"):
+        reader = tf.train.load_checkpoint(str(pathlib.Path(run, kind)))
+        for name in reader.get_variable_to_shape_map():
+            if "save_counter" not in name and "OBJECT_GRAPH" not in name:
+                value = np.asarray(reader.get_tensor(name))
+                found[f"{kind}/{name}"] = value.item() if value.dtype == object else value.tobytes()
+    return found
+
+
+def points(run):
+    """{(writer, tag, step): value} of what TensorBoard shows, but for what a clock says.
+
+    Raises:
+      InputError: a point that is there twice.
+    """
+    import tensorflow as tf
+
+    found = {}
+    for path in sorted(pathlib.Path(run, "tensorboard").rglob("events.out.tfevents.*")):
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            for value in event.summary.value:
+                key = path.parent.name, value.tag, event.step
+                if value.tag in _OF_TIME or value.tag.startswith("_hparams_"):
+                    continue
+                if key in found:
+                    raise InputError(f"{path}: {key} is there twice")
+                found[key] = value.tensor.SerializeToString()
+    return found
+
+
+def figures(workdir):
+    """{run: its metrics} of a reproduction."""
+    found = sorted(pathlib.Path(workdir).glob("seed*/*/evaluation/test/metrics.json"))
+    return {str(path.relative_to(workdir)): path.read_text() for path in found}
+
+
+def parts(workdir, videos, steps):
+    """[(name, command with {} for its folder, folder -> what must be the same)], in order."""
+    base = os.path.join(workdir, "tiny.flags")
+    write_text(base, _TINY)
+    release = os.path.join(workdir, "mini", "Release")
+    records = os.path.join(workdir, "conversion", "undisturbed")
+    trained = os.path.join(workdir, "training", "undisturbed")
+    return [
+        (
+            "conversion",
+            ["tools/build_records.py", f"--release={release}", "--output={}", "--image_height=64",
+             "--image_width=96", "--clip_frames=3", "--workers=2", "--shard_videos=2"],
+            files,
+        ),
+        (
+            "training",
+            ["-m", "a2d_tf.train", f"--flagfile={base}", f"--records={records}", "--workdir={}",
+             f"--steps={steps}", "--pictures=1"],
+            lambda run: {**weights(run), **points(run)},
+        ),
+        (
+            "evaluation",
+            ["-m", "a2d_tf.evaluate", f"--workdir={trained}", f"--records={records}"],
+            lambda _: files(os.path.join(trained, "evaluation")),
+        ),
+        (
+            "reproduction",
+            ["tools/reproduce.py", f"--base={base}", "--workdir={}", "--mini_videos=12",
+             "--runs=full,no_flow", f"--train=--steps={steps // 8}", "--train=--pictures=0"],
+            figures,
+        ),
+    ]  # fmt: skip
+
+
+def main(argv):
+    errors.require(argv, workdir=_WORKDIR.value)
+    try:
+        kills = [int(number) for number in _KILLS.value]
+    except ValueError:
+        kills = []
+    if len(kills) != 4:
+        raise InputError(f"--kills={','.join(_KILLS.value)}: four whole numbers are needed")
+    workdir, moments = os.path.abspath(_WORKDIR.value), random.Random(_SEED.value)
+    shutil.rmtree(workdir, ignore_errors=True)
+    mini = ["tools/make_mini_a2d.py", f"--output={workdir}/mini", f"--videos={_VIDEOS.value}"]
+    survive(mini, 0, 0, moments)
+    report, differ = {}, []
+    for (name, command, result), number in zip(parts(workdir, _VIDEOS.value, _STEPS.value), kills):
+        ends, seconds = [], 0.0
+        for way, count in (("undisturbed", 0), ("killed", number)):
+            folder = os.path.join(workdir, name, way)
+            began = time.monotonic()
+            met = survive([word.format(folder) for word in command], count, seconds, moments)
+            seconds = time.monotonic() - began
+            ends.append(result(folder))
+        same = ends[0] == ends[1] and bool(ends[0])
+        if not same:
+            differ.append(name)
+        keys = [key for key in {**ends[0], **ends[1]} if ends[0].get(key) != ends[1].get(key)]
+        report[name] = {"kills": met, "compared": len(ends[0]), "differ": sorted(map(str, keys))}
+        print(f"{name}: killed {met} times at work, {len(ends[0])} results compared, "
+              f"{len(keys)} differ", flush=True)  # fmt: skip
+    write_json(os.path.join(workdir, "soak.json"), report)
+    if differ:
+        raise InputError(f"{', '.join(differ)}: not the same after kills; see {workdir}/soak.json")
+
+
+if __name__ == "__main__":
+    errors.run(main)
