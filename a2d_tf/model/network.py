@@ -17,11 +17,15 @@ variables.
 """
 
 import contextlib
+import glob
+import math
+import os
 
 import tensorflow as tf
 
 from a2d_tf.config import ComputeConfig
 from a2d_tf.errors import InputError
+from a2d_tf.files import check_inside
 from a2d_tf.model import efficientnet, flavours, fpn, heads, inference, refiner, resnet, two_stream
 from a2d_tf.model.recompute import Forgetful
 from a2d_tf.ops import anchors as anchor_ops
@@ -436,7 +440,9 @@ def restore(network, run):
     path = tf.train.latest_checkpoint(f"{run}/checkpoints")
     if path is None:
         raise InputError(f"{run}/checkpoints: no checkpoint; train first, with --workdir={run}")
+    check_inside(f"{path}.index", run, "the file 'checkpoint' there names one of another run")
     try:
+        _check_claims(path)
         # Partial: the optimizer's state is not wanted. First, lest a mismatch be told twice.
         status = tf.train.Checkpoint(network=network).restore(path).expect_partial()
         status.assert_existing_objects_matched()
@@ -444,3 +450,16 @@ def restore(network, run):
         reason = str(error).splitlines()[0]
         raise InputError(f"{path}: a checkpoint of another network ({reason})") from error
     return path
+
+
+def _check_claims(path):
+    """ValueError where a checkpoint claims more than its files hold: TensorFlow takes its word."""
+    reader = tf.train.load_checkpoint(path)
+    types = reader.get_variable_to_dtype_map()
+    claimed = sum(
+        types[name].size * math.prod(shape)
+        for name, shape in reader.get_variable_to_shape_map().items()
+    )
+    stored = sum(map(os.path.getsize, glob.glob(f"{glob.escape(path)}.data-*")))
+    if claimed > stored:
+        raise ValueError(f"it claims {claimed} bytes of {stored}")
