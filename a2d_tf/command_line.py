@@ -15,6 +15,7 @@ from absl import flags
 SETTINGS = "settings, "  # begins the module names under which config.py defines its sections
 _HELP = ("help", "helpshort", "h", "?")
 _MAX_FLAGFILE = 1 << 20  # bytes; the longest flags.txt has 4 kB
+_MAX_NAME = 80  # characters of a flag's name
 _WIDTH = 100
 
 
@@ -33,11 +34,17 @@ def parse(words, flag_values=flags.FLAGS):
         unreadable flagfile; in one line, which begins with the flagfile and its line.
     """
     placed = _expanded(words[1:])
+    for word, where in placed:
+        name = word.partition("=")[0]
+        if name == "--":
+            break
+        if name.startswith("-") and len(name) > _MAX_NAME:  # absl would compare it with each flag's
+            raise flags.Error(f"{where}there is no flag {name[:40]}...; --help shows the flags")
     try:
         return flag_values([words[0], *(word for word, _ in placed)])
     except flags.UnrecognizedFlagError as error:
         name, near = error.flagname, _nearest(error.flagname, flag_values)
-        problem = f"there is no flag --{name[:80]}"
+        problem = f"there is no flag --{name}"
         problem += (
             f"; did you mean --{' or --'.join(near)}?" if near else "; --help shows the flags"
         )
@@ -45,7 +52,7 @@ def parse(words, flag_values=flags.FLAGS):
     except (flags.Error, ValueError) as error:  # a ValueError where --noflag has a value
         problem = " ".join(str(error).split())
         problem = re.sub(r"\('Non-boolean argument.*", "neither true nor false", problem)
-        named = re.match(r"(?:flag )?-*(\w+)(?:=(.*?):|)\s", problem + " ")
+        named = re.search(r"--(\w+)(?:=(.*?)[:\s]|\s|$)", problem)
         raise flags.Error((_where(placed, *named.groups()) if named else "") + problem) from error
 
 
@@ -161,6 +168,5 @@ def _nearest(name, flag_values):
     """Up to three known flags that a mistyped name may have meant, the likeliest first."""
     known = [flag for flag in flag_values if len(flag) > 1]
     known += [f"no{flag}" for flag in known if flag_values[flag].boolean]
-    name = name[:80]
     found = difflib.get_close_matches(name, known, 3, 0.75)
     return found[:1] or sorted(flag for flag in known if len(name) > 2 and name in flag)[:3]

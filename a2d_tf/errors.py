@@ -97,5 +97,5 @@ def _happened(error):
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     # TensorFlow's go on for many lines.
-    first = (str(error).strip().splitlines() or [""])[0]
-    return f"unexpected {type(error).__name__}: {first}"
+    lines = str(error).strip().splitlines()
+    return f"unexpected {type(error).__name__}" + (f": {lines[0][:1000]}" if lines else "")
