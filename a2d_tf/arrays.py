@@ -7,10 +7,12 @@ checked before memory is taken or another file is opened.
 
 import math
 import zipfile
+import zlib
 
 import h5py
 import numpy as np
 
+from a2d_tf.errors import InputError
 from a2d_tf.limits import MAX_ARRAY_BYTES, MAX_EXPANSION
 
 _SMALL = 1 << 20  # bytes that are not worth a question
@@ -51,9 +53,8 @@ def check_dataset(data):
     stored = data.id.get_storage_size() * (MAX_EXPANSION if data.chunks else 1)
     _check(data.name, claimed, stored)
     # A chunk is unpacked as a whole, however little of it belongs to the array.
-    _check(
-        f"a chunk of {data.name}", math.prod(data.chunks or (0,)) * size, max(stored, 16 * _SMALL)
-    )
+    chunk = math.prod(data.chunks or (0,)) * size
+    _check(f"a chunk of {data.name}", chunk, max(claimed, 16 * _SMALL))
     return data
 
 
@@ -93,6 +94,21 @@ def npz_entries(archive):
         for info in archive.infolist()
         if info.filename.endswith(".npy")
     }
+
+
+def numbers(array, where):
+    """The numpy.ndarray of an array that is read when asked for.
+
+    Raises:
+      InputError: it cannot be read; begins with `where`.
+    """
+    try:
+        return np.asarray(array)
+    except (
+        EOFError, LookupError, MemoryError, NotImplementedError, OSError, RuntimeError, TypeError,
+        ValueError, zipfile.BadZipFile, zlib.error,
+    ) as error:  # fmt: skip
+        raise InputError(f"{where} is unreadable ({error})") from error
 
 
 def _check(name, claimed, there, small=_SMALL):

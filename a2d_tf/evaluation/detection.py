@@ -271,13 +271,15 @@ class Truth:
 
 def _read(archive, name, path):
     # The index of the archive is whole, what it points at need not be.
+    where = f"{path}: field '{name}'"
     try:
-        return np.asarray(arrays.NpzEntry(archive, archive.getinfo(f"{name}.npy")))
+        entry = arrays.NpzEntry(archive, archive.getinfo(f"{name}.npy"))
     except (
-        EOFError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError,
+        EOFError, LookupError, NotImplementedError, OSError, RuntimeError, TypeError, ValueError,
         zipfile.BadZipFile, zlib.error,
     ) as error:  # fmt: skip
-        raise InputError(f"{path}: field '{name}' is unreadable ({error})") from error
+        raise InputError(f"{where} is unreadable ({error})") from error
+    return arrays.numbers(entry, where)
 
 
 def _frame_names(frames, source):

@@ -437,7 +437,10 @@ def restore(network, run):
     Raises:
       InputError: no checkpoint there, or one of another network.
     """
-    path = tf.train.latest_checkpoint(f"{run}/checkpoints")
+    try:
+        path = tf.train.latest_checkpoint(f"{run}/checkpoints")
+    except (ValueError, tf.errors.OpError):
+        path = None
     if path is None:
         raise InputError(f"{run}/checkpoints: no checkpoint; train first, with --workdir={run}")
     check_inside(f"{path}.index", run, "the file 'checkpoint' there names one of another run")

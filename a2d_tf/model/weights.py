@@ -13,7 +13,6 @@ import os
 import re
 
 import h5py
-import numpy as np
 import tensorflow as tf
 
 from a2d_tf import arrays
@@ -285,7 +284,7 @@ def _fill(network, tensors, find, rows, strict, origin):
             initialised[name] = f"{key} {reason}"
             skipped[key] = reason
             continue
-        value = np.asarray(tensor)
+        value = arrays.numbers(tensor, f"{origin}: {key}")
         if layer not in rows:
             variable.assign(value)
             loaded[name] = key
