@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from a2d_tf import visualize
 from a2d_tf.config import ModelConfig
+from a2d_tf.data import frames
 from a2d_tf.errors import InputError
 from a2d_tf.files import write_file
 from a2d_tf.model import coco, fpn
@@ -245,9 +246,7 @@ def run(weights, photo, output, settings):
     Raises:
       InputError: no readable photo, weights of another source, or a folder that cannot be written.
     """
-    image = cv2.imread(photo, cv2.IMREAD_COLOR)
-    if image is None:
-        raise InputError(f"--check_image={photo}: no such file, or no picture that can be read")
+    image = frames.read_image(photo, "give another --check_image")
     image = np.ascontiguousarray(image[..., ::-1])
     detector = Detector(weights, settings)
     print(detector.report.summary(), flush=True)

@@ -5,12 +5,15 @@ The defaults are the paper's. A run folder keeps its resolved settings in `flags
 """
 
 import dataclasses
+import math
 import os
 
 from absl import flags
 
+from a2d_tf import command_line
 from a2d_tf.errors import InputError
 from a2d_tf.files import write_text
+from a2d_tf.limits import MAX_SIDE
 
 # What they mean is in model/flavours.py.
 FLAVOURS = ["own", "matterport", "keras", "detectron2", "torchvision", "efficientnet_lite0"]
@@ -26,14 +29,18 @@ def _setting(default, help_text, choices=None, low=None, high=None):
 class ModelConfig:
     """The network's structure. Two runs exchange weights where these agree."""
 
-    image_height: int = _setting(256, "canvas height, pixels, a multiple of 32", low=32)
-    image_width: int = _setting(256, "canvas width, pixels, a multiple of 32", low=32)
+    image_height: int = _setting(
+        256, "canvas height, pixels, a multiple of 32", low=32, high=MAX_SIDE
+    )
+    image_width: int = _setting(
+        256, "canvas width, pixels, a multiple of 32", low=32, high=MAX_SIDE
+    )
     backbone: str = _setting(
         "resnet101",
         "of both streams",
         ["resnet14", "resnet26", "resnet50", "resnet101", "resnet152", "efficientnet_lite0"],
     )
-    width_multiplier: float = _setting(1.0, "factor on the backbone's channels", low=0.125)
+    width_multiplier: float = _setting(1.0, "factor on the backbone's channels", low=0.125, high=4)
     norm: str = _setting(
         "frozen_bn", "normalisation of backbone, actor and mask head",
         ["frozen_bn", "bn", "group_norm", "none"],
@@ -51,16 +58,20 @@ class ModelConfig:
     stride_in_1x1: bool = _setting(
         True, "stages stride in their first 1x1, not in their 3x3 (flavour 'own')"
     )
-    pixel_scale: float = _setting(1.0, "factor on the mean-free RGB values (flavour 'own')", low=0)
-    flow_scale: float = _setting(1.0, "factor on the flow in pixels", low=0)
-    fpn_channels: int = _setting(256, "channels of the pyramids", low=8)
-    rpn_channels: int = _setting(512, "channels of the proposal head", low=8)
-    head_units: int = _setting(1024, "units of the actor and action heads", low=8)
-    mask_channels: int = _setting(256, "channels of the mask head", low=8)
-    mask_layers: int = _setting(4, "3x3 convolutions of the mask head", low=0)
+    pixel_scale: float = _setting(
+        1.0, "factor on the mean-free RGB values (flavour 'own')", low=0, high=1000
+    )
+    flow_scale: float = _setting(1.0, "factor on the flow in pixels", low=0, high=1000)
+    fpn_channels: int = _setting(256, "channels of the pyramids", low=8, high=2048)
+    rpn_channels: int = _setting(512, "channels of the proposal head", low=8, high=2048)
+    head_units: int = _setting(1024, "units of the actor and action heads", low=8, high=8192)
+    mask_channels: int = _setting(256, "channels of the mask head", low=8, high=2048)
+    mask_layers: int = _setting(4, "3x3 convolutions of the mask head", low=0, high=32)
     anchor_sizes: str = _setting("16,32,64,128,256", "anchor side at P2..P6, pixels")
     use_flow: bool = _setting(True, "the flow stream (section 3.2)")
-    temporal_layers: int = _setting(1, "L, 3x1x1 convolutions over time; 0 is one frame", low=0)
+    temporal_layers: int = _setting(
+        1, "L, 3x1x1 convolutions over time; 0 is one frame", low=0, high=64
+    )
     temporal_init: str = _setting("random", "start of these layers", ["random", "identity"])
     fusion: str = _setting("mid", "where RGB and flow meet (section 3.2)", ["mid", "late"])
     action_topdown: str = _setting(
@@ -68,8 +79,10 @@ class ModelConfig:
     )
     use_mask: bool = _setting(True, "the mask head; without it boxes are painted")
     use_refiner: bool = _setting(False, "a segmenter of boxes in place of the mask head (4.3)")
-    refiner_size: int = _setting(128, "side of its patches, pixels, a multiple of 32", low=32)
-    refiner_channels: int = _setting(64, "channels of its refinement modules", low=4)
+    refiner_size: int = _setting(
+        128, "side of its patches, pixels, a multiple of 32", low=32, high=1024
+    )
+    refiner_channels: int = _setting(64, "channels of its refinement modules", low=4, high=1024)
     label_mode: str = _setting(
         "decoupled", "p(actor) p(action), one softmax over pairs, or p(actor) p(action | actor)",
         ["decoupled", "cartesian", "hierarchical"],
@@ -92,14 +105,16 @@ class ModelConfig:
 class InferenceConfig:
     """From the network's outputs to instances and label maps; free to change after training."""
 
-    test_proposals: int = _setting(300, "RoIs a frame at inference", low=1)
-    proposals_before_nms: int = _setting(2000, "anchors that enter the proposals' NMS", low=1)
+    test_proposals: int = _setting(300, "RoIs a frame at inference", low=1, high=100000)
+    proposals_before_nms: int = _setting(
+        2000, "anchors that enter the proposals' NMS", low=1, high=1000000
+    )
     score_threshold: float = _setting(
         -1.0, "p(actor) from which a RoI is an instance; -1: the run's own, chosen on validation",
         low=-1, high=1,
     )  # fmt: skip
     nms_threshold: float = _setting(0.3, "IoU of the per-actor NMS of instances", low=0, high=1)
-    max_detections: int = _setting(100, "instances a frame", low=1)
+    max_detections: int = _setting(100, "instances a frame", low=1, high=10000)
     paint: str = _setting(
         "instance", "a pixel goes to the best instance by score, or by score x mask",
         ["instance", "pixel"],
@@ -110,9 +125,11 @@ class InferenceConfig:
 class LearningConfig:
     """How the network is fitted (paper, sections 3.3 and 4)."""
 
-    seed: int = _setting(0, "of initial weights, data order, augmentation and sampling", low=0)
-    batch_size: int = _setting(8, "clips a step", low=1)
-    steps: int = _setting(20000, "training steps", low=1)
+    seed: int = _setting(
+        0, "of initial weights, data order, augmentation and sampling", low=0, high=2**32 - 1
+    )
+    batch_size: int = _setting(8, "clips a step", low=1, high=65536)
+    steps: int = _setting(20000, "training steps", low=1, high=10**9)
     learning_rate: float = _setting(2e-4, "peak learning rate", low=0)
     schedule: str = _setting("constant", "of the rate, after the warm-up", ["constant", "cosine"])
     warmup_steps: int = _setting(500, "linear warm-up", low=0)
@@ -144,19 +161,19 @@ class LearningConfig:
         "", "imported weights (tools/import_weights.py) of the appearance branch to start from"
     )
     init_flow: str = _setting("", "imported weights of the motion backbone to start from")
-    rpn_samples: int = _setting(256, "anchors a frame in the proposal loss", low=2)
-    train_proposals: int = _setting(1000, "proposals a frame before sampling", low=1)
-    roi_samples: int = _setting(64, "RoIs a frame", low=2)
+    rpn_samples: int = _setting(256, "anchors a frame in the proposal loss", low=2, high=1000000)
+    train_proposals: int = _setting(1000, "proposals a frame before sampling", low=1, high=100000)
+    roi_samples: int = _setting(64, "RoIs a frame", low=2, high=100000)
     positive_fraction: float = _setting(1 / 3, "most positives among the RoIs", low=0, high=1)
     add_truth_rois: bool = _setting(True, "ground-truth boxes join the proposals")
-    max_instances: int = _setting(25, "instances a frame, largest first", low=1)
+    max_instances: int = _setting(25, "instances a frame, largest first", low=1, high=10000)
     val_fraction: float = _setting(0.1, "part of the training videos held out", low=0, high=1)
     flip: bool = _setting(True, "mirror half of the clips")
     scale_jitter: float = _setting(
         0.2, "zoom by up to this part either way, and shift", low=0, high=0.9
     )
     colour_jitter: float = _setting(0.1, "brightness and contrast jitter", low=0, high=1)
-    shuffle_buffer: int = _setting(1000, "records in the shuffle buffer", low=1)
+    shuffle_buffer: int = _setting(1000, "records in the shuffle buffer", low=1, high=1000000)
     log_every: int = _setting(20, "steps between TensorBoard points", low=1)
     validate_every: int = _setting(1000, "steps between validations", low=1)
     checkpoint_every: int = _setting(500, "steps between checkpoints", low=1)
@@ -189,15 +206,17 @@ class ComputeConfig:
     )  # fmt: skip
 
 
-_SECTIONS = {
+SECTIONS = {
     "model": ModelConfig, "inference": InferenceConfig, "learning": LearningConfig,
     "compute": ComputeConfig,
 }  # fmt: skip
 
 
-def _define(section, flag_values):
-    for field in dataclasses.fields(section):
-        help_text, options = field.metadata["help"], {"flag_values": flag_values}
+def _define(name, flag_values):
+    for field in dataclasses.fields(SECTIONS[name]):
+        help_text = field.metadata["help"]
+        # By the name of their module help puts them in groups.
+        options = {"flag_values": flag_values, "module_name": command_line.SETTINGS + name}
         if field.metadata["choices"]:
             flags.DEFINE_enum(
                 field.name, field.default, field.metadata["choices"], help_text, **options
@@ -210,6 +229,14 @@ def _define(section, flag_values):
             define = flags.DEFINE_integer if field.type is int else flags.DEFINE_float
             options.update(lower_bound=field.metadata["low"], upper_bound=field.metadata["high"])
             define(field.name, field.default, help_text, **options)
+
+
+def _check_range(field, value):
+    low, high = field.metadata["low"], field.metadata["high"]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"--{field.name}={value} is no finite number")
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise InputError(f"--{field.name}={value} is not in the range {low} to {high or 'any'}")
 
 
 def _given(section, flag_values):
@@ -227,10 +254,10 @@ class Config:
     compute: ComputeConfig = ComputeConfig()
 
     @staticmethod
-    def define_flags(sections=tuple(_SECTIONS), flag_values=flags.FLAGS):
+    def define_flags(sections=tuple(SECTIONS), flag_values=flags.FLAGS):
         """Define a flag for every field of the named sections."""
         for section in sections:
-            _define(_SECTIONS[section], flag_values)
+            _define(section, flag_values)
 
     @classmethod
     def from_flags(cls, flag_values=flags.FLAGS):
@@ -243,7 +270,7 @@ class Config:
             name: section(
                 **{f.name: flag_values[f.name].value for f in dataclasses.fields(section)}
             )
-            for name, section in _SECTIONS.items()
+            for name, section in SECTIONS.items()
         }
         return cls(**sections).checked()
 
@@ -260,17 +287,19 @@ class Config:
         cls.define_flags(flag_values=flag_values)
         flags.DEFINE_string("flagfile", "", "", flag_values=flag_values)
         try:
-            stray = flag_values(["", f"--flagfile={path}"])[1:]
+            stray = command_line.parse(["", f"--flagfile={path}"], flag_values)[1:]
             if stray:
                 raise InputError(f"'{stray[0]}' is no flag; flags are written --name=value")
             return cls.from_flags(flag_values)
-        except (flags.Error, InputError) as error:
+        except flags.Error as error:  # names the file, or the one that it names
+            raise InputError(str(error)) from error
+        except InputError as error:
             raise InputError(f"{path}: {error}") from error
 
     def write(self, path):
         """Write the settings as a flagfile, whole or not at all."""
         lines = []
-        for name, section in _SECTIONS.items():
+        for name, section in SECTIONS.items():
             values = getattr(self, name)
             lines += [f"# {name}"]
             for field in dataclasses.fields(section):
@@ -301,7 +330,13 @@ class Config:
         )
 
     def checked(self):
-        """Itself, if its settings agree with each other; else InputError."""
+        """Itself, if each setting is in its range and they agree with each other; else InputError.
+
+        Flags have been checked for their ranges; settings can also be of a file of weights.
+        """
+        for section in (self.model, self.inference, self.learning, self.compute):
+            for field in dataclasses.fields(section):
+                _check_range(field, getattr(section, field.name))
         model, learning = self.model, self.learning
         for name in ("image_height", "image_width", "refiner_size"):
             if getattr(model, name) % 32:
@@ -310,7 +345,7 @@ class Config:
             sizes = model.anchors
         except ValueError:
             sizes = ()
-        if len(sizes) != 5 or min(sizes, default=0) <= 0:
+        if len(sizes) != 5 or not all(0 < size <= MAX_SIDE for size in sizes):
             raise InputError(
                 f"--anchor_sizes={model.anchor_sizes}: five positive sizes are needed, for P2..P6"
             )

@@ -113,5 +113,5 @@ def _call(command):
 def _reason(tail):
     """The complaint among the last lines of a main's stderr."""
     lines = tail.decode(errors="replace").replace("\r", "\n").splitlines()
-    lines = [line for line in lines if line.strip() and not line.startswith("Pass --help")]
+    lines = [line for line in lines if line.strip()]
     return lines[-1].removeprefix("error: ") if lines else "it said nothing"

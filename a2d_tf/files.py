@@ -1,9 +1,67 @@
-"""Files written in one step: a reader finds the old one or the new one, never a part."""
+"""Files: read no further than is sound, written in one step.
+
+A reader finds the old file or the new one, never a part. What is read is a regular file (a pipe or
+a device would never end) of a limited size, and lies where it says that it lies.
+"""
 
 import json
 import os
+import re
+import stat
 
 from a2d_tf.errors import InputError
+from a2d_tf.limits import MAX_NAME, MAX_TEXT_BYTES
+
+
+def read_bytes(path, limit):
+    """The contents of a regular file.
+
+    Raises:
+      OSError: no such file, or it cannot be read.
+      ValueError: no regular file, or one of more than `limit` bytes.
+    """
+    about = os.stat(path)
+    if not stat.S_ISREG(about.st_mode):
+        raise ValueError("a folder, a pipe or a device, no file")
+    if about.st_size > limit:
+        raise ValueError(f"{about.st_size} bytes, more than {limit}")
+    with open(path, "rb") as file:
+        return file.read(limit)
+
+
+def read_text(path, limit=MAX_TEXT_BYTES):
+    """The contents of a UTF-8 text file, without a byte order mark; errors as of `read_bytes`."""
+    return read_bytes(path, limit).decode("utf-8-sig")
+
+
+def read_json(path, limit=MAX_TEXT_BYTES):
+    """The contents of a JSON file; errors as of `read_bytes`, ValueError where it is no JSON."""
+    try:
+        return json.loads(read_text(path, limit))
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
+def is_file_name(name):
+    """Whether a video may be named so: the name becomes part of paths, here and in every output."""
+    return (
+        name not in ("", ".", "..")
+        and not re.search(r"[/\\\x00-\x1f\x7f\ud800-\udfff]", name)
+        and len(name.encode()) <= MAX_NAME
+    )
+
+
+def is_frame_name(name):
+    """Whether it is `<video>/<frame>`, as frames are named in files of truth and detections."""
+    video, _, frame = name.rpartition("/")
+    return is_file_name(video) and is_file_name(frame)
+
+
+def check_inside(path, folder, remedy):
+    """InputError, which ends with the remedy, where a link leads a path out of the folder."""
+    real, root = os.path.realpath(path), os.path.realpath(folder)
+    if os.path.commonpath([real, root]) != root:
+        raise InputError(f"{path}: a link that leads out of {folder}; {remedy}")
 
 
 def write_file(path, write):

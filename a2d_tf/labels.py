@@ -10,11 +10,22 @@ import dataclasses
 import functools
 import json
 import operator
+import re
 from typing import Optional
 
 import numpy as np
 
-from a2d_tf.errors import InputError
+from a2d_tf.errors import InputError, shown
+from a2d_tf.files import read_json
+from a2d_tf.limits import MAX_NAME
+
+_MAX_CODE = 65535  # of a 16-bit label map
+
+
+def is_name(name):
+    """Whether an actor or an action may be called so: it is printed, drawn and written."""
+    controls = r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"  # JSON can hold halves of characters
+    return isinstance(name, str) and 0 < len(name) <= MAX_NAME and not re.search(controls, name)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,9 +49,12 @@ class LabelSpace:
     def __post_init__(self):
         for field in ("actors", "actions"):
             names = getattr(self, field)
-            named = all(isinstance(name, str) and name for name in names)
-            if not names or not named or len(set(names)) != len(names):
-                raise InputError(f"label space: '{field}' must be distinct names, got {names}")
+            if not names or not all(map(is_name, names)) or len(set(names)) != len(names):
+                raise InputError(
+                    f"label space: '{field}' must be distinct names, got {shown(names)}"
+                )
+        if self.max_code > _MAX_CODE:
+            raise InputError("label space: codes do not fit 16 bits")
         if not self.codes or tuple(sorted(set(self.codes))) != tuple(self.codes):
             raise InputError("label space: 'codes' must be ascending, distinct and not empty")
         for code in self.codes:
@@ -48,15 +62,13 @@ class LabelSpace:
             if not (1 <= actor <= len(self.actors) and 1 <= action <= len(self.actions)):
                 raise InputError(f"label space: code {code} names no actor and action")
         if self.none_action is not None and self.none_action not in self.actions:
-            raise InputError(f"label space: none_action '{self.none_action}' is not an action")
-        if self.max_code > 65535:
-            raise InputError("label space: codes do not fit 16 bits")
+            raise InputError(f"label space: none_action {shown(self.none_action)} is not an action")
         for code, colour in self.colours:
             levels = len(colour) == 3 and all(0 <= level <= 255 for level in colour)
             if not levels or not 0 <= code <= self.max_code:
                 raise InputError(
-                    f"label space: colour {list(colour)} of code {code}: a colour is [r, g, b], "
-                    f"each 0..255, of a code up to {self.max_code}"
+                    f"label space: colour {shown(list(colour))} of code {code}: a colour is "
+                    f"[r, g, b], each 0..255, of a code up to {self.max_code}"
                 )
 
     @property
@@ -139,13 +151,15 @@ class LabelSpace:
             raise InputError("a label space is a JSON object with actors and actions")
         unknown = set(fields) - {"actors", "actions", "codes", "pairs", "none_action", "colours"}
         if unknown:
-            raise InputError(f"unknown field '{sorted(unknown)[0]}' in a label space")
+            raise InputError(f"unknown field {shown(sorted(unknown)[0])} in a label space")
         try:
             for field in ("actors", "actions"):
                 if not isinstance(fields[field], (list, tuple)):
                     raise InputError(f"label space: '{field}' must be a list of names")
             actors, actions = tuple(fields["actors"]), tuple(fields["actions"])
             base = max(10, len(actions) + 1)
+            if base * len(actors) + len(actions) > _MAX_CODE:  # before all pairs are made
+                raise InputError("label space: codes do not fit 16 bits")
             if fields.get("codes"):
                 codes = tuple(sorted(operator.index(code) for code in fields["codes"]))
             else:
@@ -175,8 +189,7 @@ class LabelSpace:
           InputError: the file is missing, is no such JSON, or names an unknown actor or action.
         """
         try:
-            with open(path, encoding="utf-8") as file:
-                fields = json.load(file)
+            fields = read_json(path)
         except (OSError, ValueError) as error:
             raise InputError(f"{path}: not a readable label space ({error})") from error
         try:

@@ -14,14 +14,14 @@ evaluation/<split>/   metrics, detections and label maps
 """
 
 import dataclasses
-import json
 import os
 
 import tensorflow as tf
 
 from a2d_tf.config import Config, InferenceConfig, ModelConfig
+from a2d_tf.data.manifest import RECORD_FIELDS, check_facts
 from a2d_tf.errors import InputError
-from a2d_tf.files import write_json, write_text
+from a2d_tf.files import read_json, write_json, write_text
 from a2d_tf.labels import A2D, LabelSpace
 from a2d_tf.model import checkpoints, coco, flavours, weights
 from a2d_tf.model.checkpoints import restore
@@ -29,7 +29,6 @@ from a2d_tf.model.network import Network
 
 # The authors' choice of p(actor), for a run that had no validation split to choose by.
 DEFAULT_THRESHOLD = 0.7
-RECORD_FIELDS = ("flow_method", "image_height", "image_width", "clip_stride")
 
 
 def prepare_devices(deterministic=True):
@@ -172,9 +171,7 @@ def _check_network(workdir, config, labels):
 def _record_facts(workdir):
     path = os.path.join(workdir, "records.json")
     try:
-        with open(path, encoding="utf-8") as file:
-            facts = json.load(file)
-        return {name: facts[name] for name in RECORD_FIELDS}
+        return check_facts(read_json(path))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: missing or damaged ({error}); is this a run folder?") from error
 
@@ -252,7 +249,7 @@ def untrained(path, given=None):
         )
     model = ModelConfig(use_flow=False, temporal_layers=0, **imported.model_fields())
     config = Config(model, InferenceConfig(score_threshold=DEFAULT_THRESHOLD))
-    config = config.with_inference(**(given or {}))
+    config = config.with_inference(**(given or {})).checked()
     labels = coco.label_space(A2D.actors, "untrained")
     network = Network(model, labels, config.compute)
     print(weights.load(network, imported).summary())
@@ -274,12 +271,14 @@ def _threshold(workdir, kind):
     if kind == "best":
         path = os.path.join(workdir, checkpoints.KINDS[kind], checkpoints.BEST)
     try:
-        with open(path, encoding="utf-8") as file:
-            return float(json.load(file)["score_threshold"])
+        threshold = float(read_json(path)["score_threshold"])
+        if not 0 <= threshold <= 1:
+            raise ValueError
+        return threshold
     except FileNotFoundError:
         print(f"{path} is not there: no validation chose a threshold; using {DEFAULT_THRESHOLD}")
         return DEFAULT_THRESHOLD
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, OverflowError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path}: no threshold in it; delete it or give --score_threshold"
         ) from error

@@ -17,9 +17,11 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.errors import InputError
-from a2d_tf.files import write_json
+from a2d_tf.data.manifest import check_facts
+from a2d_tf.errors import InputError, shown
+from a2d_tf.files import read_json, write_json
 from a2d_tf.labels import LabelSpace
+from a2d_tf.limits import MAX_FLOW, MAX_FRAMES, MAX_PIXELS
 from a2d_tf.model.folding import folded
 from a2d_tf.ops import canvas as canvas_ops
 from a2d_tf.ops import masks as mask_ops
@@ -80,13 +82,21 @@ class ServedNetwork(tf.Module):
         def flat(pyramids):
             return {f"{n}_p{level}": x for n in names for level, x in enumerate(pyramids[n], 2)}
 
+        def sound(height, width):
+            sides = "a frame needs at least one pixel, and at most so many: "
+            pixels = tf.cast(height, tf.int64) * tf.cast(width, tf.int64)
+            allowed = (height > 0) & (width > 0) & (pixels <= MAX_PIXELS)
+            return tf.debugging.Assert(allowed, [sides, tf.constant(MAX_PIXELS)])
+
         def agree(rgb, flow):
             same = "rgb [..., H, W, 3] and flow [..., H, W, 2] must agree in all but the last axis"
             check = tf.debugging.assert_equal(tf.shape(rgb)[:-1], tf.shape(flow)[:-1], same)
-            return tf.control_dependencies([check])
+            return tf.control_dependencies([check, sound(*tf.unstack(tf.shape(rgb)[-3:-1]))])
 
         def frame(rgb, flow):
-            with agree(rgb, flow):
+            finite = tf.debugging.assert_all_finite(flow, "flow must be finite")
+            with agree(rgb, flow), tf.control_dependencies([finite]):
+                flow = tf.clip_by_value(flow, -MAX_FLOW, MAX_FLOW)
                 placed, vectors, inside = canvas_ops.place(rgb, flow, canvas)
             inputs = {"rgb": placed, "flow": vectors}
             made = towers({name: inputs[name] for name in towers.input}, training=False)
@@ -99,7 +109,8 @@ class ServedNetwork(tf.Module):
             pyramids = {n: [frames[f"{n}_p{level}"] for level in range(2, 6)] for n in names}
             inside = frames["inside"][:, field // 2]
             found = network.key_frame(pyramids, inside, settings, frames.get("image"))
-            ratio = tf.cast(size, tf.float32) / tf.cast(inside, tf.float32)
+            with tf.control_dependencies([sound(size[0], size[1])]):
+                ratio = tf.cast(size, tf.float32) / tf.cast(inside, tf.float32)
             outputs = {name: found[name] for name in OUTPUTS if name in found}
             outputs["boxes"] = found["boxes"] * tf.tile(ratio, [1, 2])[:, None]
             painted = mask_ops.paint(
@@ -199,8 +210,11 @@ class Predictor:
         """
         check_folder(folder)
         try:
-            with open(os.path.join(folder, FACTS), encoding="utf-8") as file:
-                known = json.load(file)
+            known = read_json(os.path.join(folder, FACTS))
+            check_facts(known)
+            if type(known["frames"]) is not int or not 1 <= known["frames"] <= MAX_FRAMES:
+                raise ValueError(f"frames {shown(known['frames'])}")
+            _ = known["use_flow"], known["checkpoint"], float(known["score_threshold"])
             loaded = tf.saved_model.load(folder)
             predictor = cls(*(loaded.signatures.get(name) for name in STREAM), known)
         except (OSError, KeyError, TypeError, ValueError, tf.errors.OpError) as error:

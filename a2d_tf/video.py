@@ -5,9 +5,11 @@ import pathlib
 
 import cv2
 
+from a2d_tf.data import frames
 from a2d_tf.errors import InputError
 
 IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+_REMEDY = "re-encode it"
 DEFAULT_FPS = 25.0
 
 
@@ -22,8 +24,8 @@ class Reader:
       count: how many frames the source claims to have, or None.
 
     Raises:
-      InputError: no such file, not one frame in it, or an image that is unreadable or of another
-        size.
+      InputError: no such file, not one frame in it, a frame that is too large or of another size
+        than the first, or an unreadable image.
     """
 
     def __init__(self, path):
@@ -44,19 +46,23 @@ class Reader:
         yield from self._frames
 
     def _decoded(self):
-        capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
-        try:
+        with frames.Capture(self._path, _REMEDY) as capture:
             fps, count = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
             # Streams of variable rate claim 0 or the tick of their clock.
             self.fps = fps if math.isfinite(fps) and 1 <= fps <= 240 else DEFAULT_FPS
             self.count = int(count) if math.isfinite(count) and count >= 1 else None
-            while True:
-                read, frame = capture.read()
-                if not read:
+            size = None
+            while capture.grab():
+                frame = capture.retrieve()
+                if frame is None:
                     return
+                size = size or frame.shape[:2]
+                if frame.shape[:2] != size:
+                    raise InputError(
+                        f"{self._path}: its size changes to {frame.shape[0]}x{frame.shape[1]} "
+                        f"pixels; {_REMEDY}"
+                    )
                 yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-        finally:
-            capture.release()
 
     def _images(self):
         paths = sorted(p for p in self._path.iterdir() if p.suffix.lower() in IMAGES)
@@ -64,9 +70,7 @@ class Reader:
             raise InputError(f"{self._path}: no image in this folder ({', '.join(IMAGES)})")
         self.count, size = len(paths), None
         for path in paths:
-            frame = cv2.imread(str(path), cv2.IMREAD_COLOR)
-            if frame is None:
-                raise InputError(f"{path}: not a readable image; remove or replace it")
+            frame = frames.read_image(path, "remove or replace it")
             size = size or frame.shape[:2]
             if frame.shape[:2] != size:
                 raise InputError(

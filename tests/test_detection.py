@@ -496,7 +496,7 @@ def test_missing_field_and_unreadable_files(tmp_path):
             Detections.load(path)
     with open(path, "wb") as file:
         np.save(file, np.zeros(3))
-    with pytest.raises(InputError, match="not an .npz archive"):
+    with pytest.raises(InputError, match="not a readable .npz archive"):
         Detections.load(path)
     with pytest.raises(InputError, match="cannot be written"):
         Detections(**arrays()).save(tmp_path / "bad.npz" / "below.npz")

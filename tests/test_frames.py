@@ -90,7 +90,7 @@ def test_an_image_that_is_truncated_or_none(tmp_path, suffix):
     whole = path.read_bytes()
     for damaged in (b"", b"text", whole[:20], whole[: len(whole) // 2]):
         path.write_bytes(damaged)
-        with pytest.raises(InputError, match=f"00002{suffix}: not a readable PNG or JPEG image"):
+        with pytest.raises(InputError, match=f"00002{suffix}: not a readable image"):
             list(frames.read(tmp_path / "v"))
 
 

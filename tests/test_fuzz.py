@@ -1,16 +1,20 @@
 """Damaged files of every kind end in one clear error, a reported skip or a sound result.
 
-200 seeded cases and ten through the command line. C libraries read most of these files, and a crash
-of theirs would end pytest: each kind has a process of its own (this file as a script), which says
-at every case what it is about, so that the one that died or hung is known.
+More than 300 seeded cases, and two dozen through the command line, each in bounded time and
+memory. C libraries read most of these files, and a crash of theirs would end pytest: each kind has
+a process of its own (this file as a script), which says at every case what it is about, so that the
+one that died or hung is known. What a file may claim exactly is in test_hostile.py.
 """
 
 import concurrent.futures
 import copy
+import functools
 import io
 import json
 import os
 import pathlib
+import pickle
+import resource
 import shutil
 import signal
 import subprocess
@@ -19,8 +23,10 @@ import traceback
 import zlib
 
 import cv2
+import h5py
 import numpy as np
 import pytest
+import torch_files
 from a2d_files import (
     mask,
     moving_frames,
@@ -33,8 +39,12 @@ from a2d_files import (
     write_video,
 )
 
+from a2d_tf import arrays, limits
+from a2d_tf import video as videos
+from a2d_tf.config import Config, ModelConfig
 from a2d_tf.data import convert, summary
 from a2d_tf.data.annotations import Annotation
+from a2d_tf.data.coco import CocoVideos
 from a2d_tf.data.manifest import SPLITS, Manifest
 from a2d_tf.data.release import Release
 from a2d_tf.errors import InputError
@@ -45,15 +55,17 @@ from a2d_tf.labels import A2D, LabelSpace
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SIZE = (24, 32)
 SECONDS = 30  # one case may take so long; all of them take milliseconds
+MORE = 256  # MiB that all cases of a kind may take beyond what a whole file takes
+PEAK = 1500  # MiB of a command, TensorFlow included
 
 
 # The damage.
 
 
 def spoil(data, rng):
-    """Bytes with some flipped, the end cut off, a part zeroed, or a part copied to elsewhere."""
+    """Bytes with some flipped, the end cut off, a part zeroed, raised or copied to elsewhere."""
     data = bytearray(data)
-    way, at = rng.integers(4), int(rng.integers(len(data)))
+    way, at = rng.integers(5), int(rng.integers(len(data)))
     length = int(rng.integers(1, 65))
     if way == 0:
         for place in rng.integers(len(data), size=rng.integers(1, 5)):
@@ -62,6 +74,10 @@ def spoil(data, rng):
         del data[at:]
     elif way == 2:
         data[at : at + length] = bytes(len(data[at : at + length]))
+    elif way == 3:  # a size, may be, of 2, 4 or 8 bytes
+        huge = [b"\xff\xff", b"\xff\xff\xff\x7f", b"\x7f\xff\xff\xff", b"\0\0\0\0\0\1\0\0"]
+        huge = huge[rng.integers(len(huge))][: len(data) - at]
+        data[at : at + len(huge)] = huge
     else:
         source = int(rng.integers(len(data)))
         replaced = length if rng.random() < 0.5 else 0
@@ -69,7 +85,9 @@ def spoil(data, rng):
     return bytes(data)
 
 
-ODD = (None, True, -1, 0, 2.5, 1e300, 10**30, float("nan"), "", "../x", "\0", "\ud800", [], {})
+DEEP = functools.reduce(lambda inner, _: [inner], range(200), 0)
+ODD = (None, True, -1, 0, 2.5, 2**31, 10**12, 1e300, 10**30, float("nan"), "", "../x", "\0",
+       "\ud800", "x" * 100_000, [], {}, DEEP)  # fmt: skip
 
 
 def spoil_json(data, rng):
@@ -100,15 +118,27 @@ def spoil_arrays(data, rng):
     """The bytes of an .npz spoilt, or with one of the arrays replaced."""
     if rng.random() < 0.5:
         return spoil(data, rng)
-    arrays = dict(np.load(io.BytesIO(data)))
-    name = sorted(arrays)[rng.integers(len(arrays))]
-    array = arrays[name]
+    fields = dict(np.load(io.BytesIO(data)))
+    name = sorted(fields)[rng.integers(len(fields))]
+    array = fields[name]
     odd = [array[:-1], array[None], array.astype(str), array.astype("S"), np.float32(3)]
-    odd += [np.zeros(0), *(np.full(array.shape, value) for value in (-1, np.nan, 1e300, 1j))]
-    arrays[name] = odd[rng.integers(len(odd))]
+    odd += [np.zeros(0), np.array([{}]), np.zeros((1 << 22, 4))]
+    odd += [np.full(array.shape, value) for value in (-1, np.nan, 1e300, 1j)]
+    fields[name] = odd[rng.integers(len(odd))]
     file = io.BytesIO()
-    np.savez_compressed(file, **arrays)
+    np.savez_compressed(file, **fields)
     return file.getvalue()
+
+
+def spoil_flags(data, rng):
+    """The bytes of a flagfile spoilt, or one of its values replaced."""
+    if rng.random() < 0.3:
+        return spoil(data, rng)
+    lines = data.decode().splitlines()
+    odd = ("nan", "inf", "-1", "0", "1e300", "9" * 5000, "", "x", "\x1b[2J", "2147483648")
+    at = rng.integers(len(lines))
+    lines[at] = f"{lines[at].partition('=')[0]}={odd[rng.integers(len(odd))]}"
+    return "\n".join(lines).encode()
 
 
 # The kinds: each makes a whole file in a folder, and reads a damaged one. What cannot be told from
@@ -178,9 +208,9 @@ def make_csv(folder):
 
 
 def read_csv(path):
-    videos = Release(path.parent).videos
-    assert 0 < len({video.vid for video in videos}) == len(videos)
-    for video in videos:
+    listed = Release(path.parent).videos
+    assert 0 < len({video.vid for video in listed}) == len(listed)
+    for video in listed:
         assert path.parent / video.vid == (path.parent / video.vid / "x").parent
         assert video.usage in (0, 1) and min(video.height, video.width, video.frames) > 0
 
@@ -328,32 +358,174 @@ def read_truth(path):
     assert len(made.box_frame) == len(made.codes)
 
 
+def make_coco(folder):
+    write_images(folder / "videos/v", moving_frames(4, *SIZE, step=2))
+    coco = json.loads(make_truth(folder).read_text())
+    for annotation, names in zip(coco["annotations"], (("adult", "rolling"), ("ball", "flying"))):
+        annotation.update(zip(("actor", "action"), names))
+    (folder / "coco.json").write_text(json.dumps(coco))
+    return folder / "coco.json"
+
+
+def read_coco(path):
+    source = CocoVideos(path, path.parent / "videos")
+    for video in source.videos:
+        assert path.parent / video.vid == (path.parent / video.vid / "x").parent
+        for frame in source.annotated_frames(video.vid):
+            made = source.read_annotation(video.vid, frame)
+            assert made.label_map.shape == (video.height, video.width)
+            assert made.masks.any(axis=(1, 2)).all() and np.isfinite(made.boxes).all()
+
+
+def make_flags(folder):
+    Config().write(folder / "flags.txt")
+    return folder / "flags.txt"
+
+
+def read_flags(path):
+    Config.read(path).checked()
+
+
+PICTURES = (".bmp", ".jpg", ".png", ".tif", ".webp")
+
+
+def make_pictures(folder):
+    frame = moving_frames(1, *SIZE, step=2)
+    return [write_images(folder / suffix[1:], frame, suffix) / f"00001{suffix}"
+            for suffix in PICTURES]  # fmt: skip
+
+
+def read_pictures(path):
+    for frame in videos.Reader(path.parent):
+        assert frame.dtype == np.uint8 and frame.shape[2] == 3
+        assert frame.shape[0] * frame.shape[1] <= limits.MAX_PIXELS
+
+
+TENSORS = {"a.weight": np.arange(12, dtype=np.float32).reshape(3, 4),
+           "b": np.arange(5, dtype=np.int64)}  # fmt: skip
+
+
+def make_tensors(folder):
+    """Weights of others, in every form."""
+    torch_files.write(folder / "zip.pth", TENSORS)
+    torch_files.write(folder / "legacy.pth", TENSORS, legacy=True)
+    (folder / "w.pkl").write_bytes(pickle.dumps({"model": TENSORS}, 2))
+    np.savez(folder / "w.npz", **TENSORS)
+    np.savez_compressed(folder / "packed.npz", **TENSORS)
+    with h5py.File(folder / "w.h5", "w") as file:
+        file.create_dataset("conv/conv/kernel:0", data=TENSORS["a.weight"])
+        file.create_dataset("conv/conv/bias:0", data=TENSORS["b"], compression="gzip")
+    return [folder / name for name in
+            ("zip.pth", "legacy.pth", "w.pkl", "w.npz", "packed.npz", "w.h5")]  # fmt: skip
+
+
+def read_tensors(path):
+    from a2d_tf.model import tensor_files
+
+    for name, tensor in tensor_files.read(str(path)).items():
+        made = arrays.numbers(tensor, f"{path}: {name}")
+        assert isinstance(name, str) and made.nbytes < 1 << 20
+
+
+def make_weights(folder):
+    from a2d_tf.model.weights import Weights
+
+    tensors = {"backbone/stem/kernel": np.zeros((7, 7, 3, 64), np.float32),
+               "actor/fc2/kernel": np.zeros((1, 1, 8, 8), np.float32)}  # fmt: skip
+    Weights(tensors, "matterport", "matterport", "resnet14", ("cat",), "0", "").write(
+        folder / "w.h5"
+    )
+    return folder / "w.h5"
+
+
+def read_weights(path):
+    from a2d_tf.model.weights import Weights
+
+    made = Weights.read(str(path))
+    for name, tensor in made.tensors.items():
+        arrays.numbers(tensor, f"{path}: {name}")
+    try:
+        Config(ModelConfig(**made.model_fields())).checked()
+    except InputError:
+        pass  # names the flag: a file of other sizes
+
+
+@functools.cache
+def network():
+    import tiny_network
+
+    made = tiny_network.make()
+    return made, [variable.numpy() for variable in made.towers.weights]
+
+
+def make_checkpoint(folder):
+    import tensorflow as tf
+
+    checkpoint = tf.train.Checkpoint(network=network()[0])
+    tf.train.CheckpointManager(checkpoint, str(folder / "checkpoints"), 1).save(7)
+    return sorted((folder / "checkpoints").iterdir())
+
+
+def read_checkpoint(path):
+    from a2d_tf.model.checkpoints import restore
+
+    made, whole = network()
+    restore(made, str(path.parents[1]))
+    # Tensors have checksums.
+    for variable, values in zip(made.towers.weights, whole):
+        np.testing.assert_array_equal(variable.numpy(), values)
+
+
 KINDS = {  # name: (cases, make, spoil, read)
+    "checkpoint": (15, make_checkpoint, spoil, read_checkpoint),
     "mat": (30, make_mat, spoil, read_annotation),
-    "h5": (10, make_h5, spoil, read_annotation),
+    "h5": (15, make_h5, spoil, read_annotation),
     "mp4": (25, make_mp4, spoil, read_mp4),
     "frame": (10, make_frame, spoil, read_frame),
+    "pictures": (20, make_pictures, spoil, read_pictures),
     "csv": (20, make_csv, spoil, read_csv),
     "shard": (15, make_shard, spoil, read_shard),
-    "record": (15, make_record, spoil, read_record),
+    "record": (20, make_record, spoil, read_record),
+    "weights": (15, make_weights, spoil, read_weights),
+    "tensors": (30, make_tensors, spoil, read_tensors),
     "manifest": (20, make_manifest, spoil_json, read_manifest),
     "labels": (15, make_labels, spoil_json, read_labels),
+    "flags": (15, make_flags, spoil_flags, read_flags),
     "png": (10, make_png, spoil, read_png),
-    "detections": (15, make_detections, spoil_arrays, read_detections),
+    "detections": (20, make_detections, spoil_arrays, read_detections),
     "truth": (15, make_truth, spoil_json, read_truth),
+    "coco": (15, make_coco, spoil_json, read_coco),
 }
+assert sum(kind[0] for kind in KINDS.values()) >= 300
+
+
+def limit_memory():
+    """Let this process take MORE than it has; returns its peak so far, in MiB."""
+    with open("/proc/self/statm") as file:
+        taken = int(file.read().split()[0]) * resource.getpagesize()
+    # Twice, for threads reserve what they never touch.
+    resource.setrlimit(resource.RLIMIT_AS, (taken + 2 * MORE * 2**20, -1))
+    return peak()
+
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def work(kind, folder, cases=None, first=0):
     """All cases of a kind, each told before and after it; returns how many went wrong."""
     number, make, spoil_it, read = KINDS[kind]
     folder.mkdir()
-    path, wrong = make(folder), 0
-    whole = path.read_bytes()
-    read(path)
+    made, wrong = make(folder), 0
+    files = made if isinstance(made, list) else [made]
+    whole = {path: path.read_bytes() for path in files}
+    for path in files:
+        read(path)
+    before = limit_memory() if os.path.exists("/proc/self/statm") else peak()
     for case in range(first, first + (cases or number)):
         rng = np.random.default_rng([zlib.crc32(kind.encode()), case])
-        path.write_bytes(spoil_it(whole, rng))
+        path = files[case % len(files)]
+        path.write_bytes(spoil_it(whole[path], rng))
         print(f"{kind} {case}:", end=" ", flush=True)
         signal.alarm(SECONDS)  # its default is to end the process
         try:
@@ -369,7 +541,9 @@ def work(kind, folder, cases=None, first=0):
             print("wrong", flush=True)
             wrong += 1
         signal.alarm(0)
-    return wrong
+        path.write_bytes(whole[path])
+    print(f"{peak() - before:.0f} MiB more")
+    return wrong + (peak() - before > MORE)
 
 
 # The tests. The processes run two at a time, beside each other.
@@ -483,18 +657,57 @@ def test_numbers_of_a_type_that_no_computer_has(tmp_path):
         read_annotation(path)
 
 
-COMMANDS = (  # tool, its arguments, the damaged file
+COMMANDS = (  # tool or main, its arguments, the damaged file
     ("build_records", "--on_error=fail", "Release/Annotations/mat/-b/00008.mat"),
     ("build_records", "--on_error=skip", "Release/Annotations/mat/-b/00008.mat"),
     ("build_records", "--on_error=fail", "Release/clips320H/c.mp4"),
     ("build_records", "--on_error=skip", "Release/clips320H/c.mp4"),
+    ("build_records", "--check", "Release/Annotations/mat/-b/00008.mat"),
     ("build_records", "--on_error=fail", "Release/videoset.csv"),
+    ("build_records", "--labels=labels.json", "labels.json"),
+    ("build_records", "--flagfile=flags.txt", "flags.txt"),
     ("inspect_records", "--json=list.json", "records/train-00000-of-00002.tfrecord"),
+    ("inspect_records", "--draw=sheets", "records/train-00001-of-00002.tfrecord"),
     ("inspect_records", "--chart=chart.png", "records/manifest.json"),
     ("score", "segmentation", "predicted/v/00004.png"),
+    ("score", "segmentation", "true/v/00004.png"),
+    ("score", "segmentation", "labels.json"),
     ("score", "detection", "detections.npz"),
     ("score", "detection", "truth.json"),
+    ("score", "results", "results.json"),
+    ("score", "results", "truth.json"),
+    ("train", "--records=absent", "flags.txt"),
+    ("evaluate", "--records=records", "flags.txt"),
+    ("export", "--output=model", "flags.txt"),
+    ("predict", "--video=Release/clips320H/c.mp4", "Release/clips320H/c.mp4"),
+    ("predict", "--video=images", "images/00001.png"),
+    ("import_weights", "--source=torchvision", "w.pkl"),
 )
+MAINS = ("train", "evaluate", "export", "predict")
+# Passes the peak memory of what it starts on.
+LAUNCH = """import resource, subprocess, sys
+status = subprocess.call(sys.argv[1:])
+print("peak", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024, file=sys.stderr)
+sys.exit(status)"""
+
+
+def arguments_of(tool, argument):
+    if tool == "build_records":
+        return ["--release=Release", "--output=out", "--workers=1", argument]
+    if tool == "inspect_records":
+        return ["--records=records", argument]
+    if tool == "predict":
+        return ["--saved_model=images", "--output=out", argument]
+    if tool in MAINS:
+        return ["--workdir=absent", argument, "--flagfile=flags.txt"]
+    if tool == "import_weights":
+        return ["--input=w.pkl", "--output=w.h5", argument]
+    kind = "detection" if argument == "results" else argument
+    pairs = {"segmentation": ("true", "predicted"), "detection": ("truth.json", "detections.npz"),
+             "results": ("truth.json", "results.json")}  # fmt: skip
+    truth, predicted = pairs[argument]
+    return [kind, f"--truth={truth}", f"--predicted={predicted}", "--output=metrics.json",
+            "--labels=labels.json"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -505,23 +718,20 @@ def commands(pool, small, tmp_path_factory):
         folder = tmp_path_factory.mktemp("command")
         for part in ("Release", "records"):
             shutil.copytree(small / part, folder / part)
-        make_detections(folder), make_truth(folder)
+        make_detections(folder), make_truth(folder), make_labels(folder)
+        (folder / "flags.txt").write_text("--flow_method=dis\n" if tool == "build_records" else
+                                          "--precision=float32\n")  # fmt: skip
+        write_images(folder / "images", moving_frames(2, *SIZE, step=2))
+        (folder / "w.pkl").write_bytes(pickle.dumps({"model": TENSORS}, 2))
+        result = {"image_id": 1, "category_id": 16, "score": 0.5, "bbox": [3, 2, 9, 12]}
+        (folder / "results.json").write_text(json.dumps([result]))
         for maps in ("true", "predicted"):
             (folder / maps).mkdir()
             make_png(folder / maps)
-        rng = np.random.default_rng([2, i])
         path = folder / name
-        path.write_bytes(spoil(path.read_bytes(), rng))
-        arguments = {
-            "build_records": ["--release=Release", "--output=out", "--workers=1", argument],
-            "inspect_records": ["--records=records", argument],
-            "score": [argument, "--output=metrics.json"],
-        }[tool]
-        if argument == "segmentation":
-            arguments += ["--truth=true", "--predicted=predicted"]
-        if argument == "detection":
-            arguments += ["--truth=truth.json", "--predicted=detections.npz"]
-        command = (ROOT / "tools" / f"{tool}.py", *arguments)
+        path.write_bytes(spoil(path.read_bytes(), np.random.default_rng([2, i])))
+        program = ["-m", f"a2d_tf.{tool}"] if tool in MAINS else [ROOT / "tools" / f"{tool}.py"]
+        command = ("-c", LAUNCH, sys.executable, *program, *arguments_of(tool, argument))
         started.append((path, folder, start(pool, *command, cwd=folder)))
     return started
 
@@ -532,9 +742,15 @@ def test_commands_end_in_one_clear_line_or_do_their_work(commands, i):
     done = process.result()
     said = done.stdout + done.stderr
     assert "Traceback" not in said and done.returncode in (0, 1), said
-    if done.returncode == 1:
+    assert int(done.stderr.split()[-1]) < PEAK
+    if COMMANDS[i][1] == "--check":
+        assert (path.name if done.returncode else "problems: 0") in done.stdout, said
+    elif done.returncode == 1:
         (line,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
-        assert path.name in line, said
+        # A main whose damaged file is sound stops at what is not there.
+        missing = COMMANDS[i][0] in MAINS and ("absent" in line or "no saved_model.pb" in line)
+        assert path.name in line or missing, said
+        assert "--debug shows where" not in line, said
         assert not (folder / "out/manifest.json").exists()
     elif COMMANDS[i][1] == "--on_error=skip":
         manifest = json.loads((folder / "out/manifest.json").read_text())

@@ -223,7 +223,7 @@ def test_bad_command_lines_end_with_one_clear_line(tmp_path, film):
         (["--workdir=nowhere", f"--video={film}", output], "nowhere: no such folder"),
         (["--init_rgb=nothing.h5", f"--video={film}", output], "nothing.h5: no such file"),
         ([model, "--video=nothing.mp4", output], "nothing.mp4: no such video"),
-        ([model, f"--video={tmp_path / 'empty.mp4'}", output], "not one frame can be decoded"),
+        ([model, f"--video={tmp_path / 'empty.mp4'}", output], "cannot be decoded"),
         ([model, f"--video={tmp_path / 'model'}", output], "no image in this folder"),
         ([model, f"--video={film}", f"--output={tmp_path / 'file'}"], "cannot be written"),
         ([model, f"--video={film}", output], "no saved_model.pb there"),

@@ -177,15 +177,15 @@ def test_shards_are_read_back_and_damage_names_the_shard(tmp_path):
 
 
 def manifest_of(folder, **changes):
-    """Save and load a manifest of one train shard of 3 bytes."""
+    """Save and load a manifest of one train shard, of one empty record."""
     folder.mkdir(exist_ok=True)
-    (folder / "t.tfrecord").write_bytes(b"abc")
+    (folder / "t.tfrecord").write_bytes(bytes(16))
     empty = {"videos": 0, "records": 0, "instances": 0, "pairs": {}}
     fields = dict(
         schema=2, flow_method="dis", image_height=256, image_width=256, clip_frames=5,
         clip_stride=1, counts={"train": {**empty, "records": 1}, "test": empty}, sizes={},
         native_sizes={}, durations={}, flow_quality={},
-        files=[{"name": "t.tfrecord", "split": "train", "records": 1, "bytes": 3, "sha256": ""}],
+        files=[{"name": "t.tfrecord", "split": "train", "records": 1, "bytes": 16, "sha256": ""}],
         skipped=[], mended=[], labels=json.loads(A2D.to_json()), source="",
     )  # fmt: skip
     Manifest(**{**fields, **changes}).save(folder)
@@ -230,7 +230,7 @@ def test_unusable_folders_of_records(tmp_path):
         manifest_of(tmp_path, counts=[])
     manifest_of(tmp_path)
     (tmp_path / "t.tfrecord").write_bytes(b"ab")
-    with pytest.raises(InputError, match="t.tfrecord: 2 bytes instead of 3"):
+    with pytest.raises(InputError, match="t.tfrecord: 2 bytes instead of 16"):
         Manifest.load(tmp_path)
     (tmp_path / "t.tfrecord").unlink()
     with pytest.raises(InputError, match="t.tfrecord: shard missing"):

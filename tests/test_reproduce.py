@@ -89,7 +89,7 @@ def test_failed_and_interrupted_runs_are_taken_up_again(reproduce, monkeypatch, 
 
 
 @pytest.mark.parametrize("words, complaint", [
-    ([], "--workdir is missing"),
+    (["--seeds=0"], "--workdir is missing"),
     (["--workdir=w", "--runs=full,no_such"], "'no_such' is no run; there are full"),
     (["--workdir=w", "--seeds=a"], "--seeds=a: whole numbers"),
     (["--workdir={old}"], "settings.json: the runs there have --base 'other', not "),

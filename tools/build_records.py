@@ -66,6 +66,9 @@ _LABELS = flags.DEFINE_string(
     "JSON of the label space, if it is not A2D's; with --coco, if it is not just what the "
     "annotations name.",
 )
+_FOLLOW = flags.DEFINE_bool(
+    "follow_links", False, "Read files that links lead to out of these folders; only for your own."
+)
 _SHARD = flags.DEFINE_integer("shard_videos", 32, "Videos per shard.")
 
 
@@ -73,10 +76,12 @@ def open_source():
     """The annotated videos that the flags name."""
     labels = LabelSpace.from_json(_LABELS.value) if _LABELS.value else None
     if not _COCO.value:
-        return Release(_RELEASE.value, labels or A2D, _VIDEOS.value, _ANNOTATIONS.value)
+        return Release(
+            _RELEASE.value, labels or A2D, _VIDEOS.value, _ANNOTATIONS.value, _FOLLOW.value
+        )
     from a2d_tf.data.coco import CocoVideos
 
-    return CocoVideos(_COCO.value, _VIDEOS.value, labels)
+    return CocoVideos(_COCO.value, _VIDEOS.value, labels, _FOLLOW.value)
 
 
 def main(argv):

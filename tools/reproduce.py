@@ -10,7 +10,6 @@ others go on. With further --seeds the report tells how far seeds move the figur
 
 import contextlib
 import importlib.metadata
-import json
 import os
 import pathlib
 import platform
@@ -28,7 +27,7 @@ from a2d_tf.config import Config
 from a2d_tf.data.flow import METHODS
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.errors import InputError
-from a2d_tf.files import write_json
+from a2d_tf.files import read_json, write_json
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the records, the runs and the report.")
 _BASE = flags.DEFINE_string("base", "configs/mini.flags", "Flagfile of the network.")
@@ -61,10 +60,14 @@ class Status:
     def __init__(self, workdir, seed):
         self._path = pathlib.Path(workdir) / f"seed{seed}" / "status.json"
         try:
-            self.runs = json.loads(self._path.read_text(encoding="utf-8"))
+            self.runs = read_json(self._path)
+            for run in self.runs.values():
+                folder = pathlib.PurePath(run["folder"] or "")
+                if folder.is_absolute() or ".." in folder.parts:
+                    raise ValueError(f"folder {folder}")
         except FileNotFoundError:
             self.runs = {}
-        except (OSError, ValueError) as error:
+        except (AttributeError, OSError, KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{self._path}: damaged ({error}); delete it: what is trained is not lost"
             ) from error
@@ -161,9 +164,8 @@ def _check_settings(path, settings):
     """InputError where there are runs beside the file, with other settings."""
     if os.path.exists(path) and any(pathlib.Path(path).parent.glob("seed*/*/flags.txt")):
         try:
-            with open(path, encoding="utf-8") as file:
-                old = json.load(file)
-        except (OSError, ValueError) as error:
+            old = dict(read_json(path))
+        except (OSError, TypeError, ValueError) as error:
             raise InputError(f"{path}: damaged ({error}); delete it") from error
         for name, value in settings.items():
             if old.get(name) != value:

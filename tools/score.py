@@ -25,6 +25,7 @@ from absl import flags
 from a2d_tf import errors
 from a2d_tf.errors import InputError
 from a2d_tf.evaluation import coco_eval, coco_results, detection, report, segmentation, zero_shot
+from a2d_tf.files import check_inside
 from a2d_tf.labels import A2D, LabelSpace
 
 flags.DEFINE_string("truth", None, "Folder of true label maps, or COCO JSON of true boxes.")
@@ -57,6 +58,9 @@ def score_segmentation(truth, predicted, label_space):
             f"{predicted / missing[0]}: missing; {len(missing)} of the {len(names)} frames of the "
             "truth have no prediction"
         )
+    for folder in (truth, predicted):
+        for name in names:  # a prediction that is a link to the truth would be a perfect one
+            check_inside(folder / name, folder, "put the label map there")
     confusion = segmentation.Confusion(label_space)
     for name in names:
         maps = [segmentation.read_label_map(folder / name, label_space)

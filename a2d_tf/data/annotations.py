@@ -17,9 +17,9 @@ import math
 import h5py
 import numpy as np
 
+from a2d_tf import arrays
 from a2d_tf.errors import InputError
-
-_MAX_INSTANCES = 1000  # A2D's most is 19; a larger claim is a damaged file, not worth the memory
+from a2d_tf.limits import MAX_INSTANCES, MAX_MASK_PIXELS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +62,7 @@ def read_hdf5(path, size, label_space):
             return _Hdf5(path, file, size).annotation(label_space)
     except InputError:
         raise
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:  # h5py's
+    except (MemoryError, OSError, RuntimeError, KeyError, TypeError, ValueError) as error:  # h5py's
         raise InputError(
             f"{path}: not a readable HDF5 file; save it again from MATLAB with -v7.3, or restore "
             f"it from the release ({error})"
@@ -137,10 +137,13 @@ class _Hdf5:
     def _field(self, field):
         """(data set, shape) of an array of numbers; looked up once, for h5py takes its time."""
         if field not in self._fields:
-            data = self._file.get(field)
+            try:
+                data = arrays.dataset(self._file, field)
+            except arrays.ClaimError as error:
+                raise self._error(field, str(error)) from error
             if data is None:
                 raise self._error(field, "field missing")
-            if not isinstance(data, h5py.Dataset) or data.dtype.kind not in "buif":
+            if data.dtype.kind not in "buif":
                 raise self._error(field, "not an array of numbers")
             # MATLAB writes an empty array as the list of its dimensions, marked by this attribute.
             self._fields[field] = data, (0,) if data.attrs.get("MATLAB_empty", 0) else data.shape
@@ -156,8 +159,14 @@ class _Hdf5:
             number = shape[axis] if len(shape) == dimensions else 1
         else:
             number = math.prod(shape)
-        if number > _MAX_INSTANCES:
-            raise self._error(field, f"claims {number} instances, more than {_MAX_INSTANCES}")
+        if number > MAX_INSTANCES:
+            raise self._error(field, f"claims {number} instances, more than {MAX_INSTANCES}")
+        if number * math.prod(self._size) > MAX_MASK_PIXELS:
+            raise self._error(
+                field,
+                f"claims {number} instances, whose masks would have more than {MAX_MASK_PIXELS} "
+                f"pixels in a frame of width {self._size[1]} and height {self._size[0]}",
+            )
         return number
 
     def _stored(self, field):

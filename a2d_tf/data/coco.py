@@ -24,13 +24,14 @@ from pycocotools import mask as rle_tools
 from a2d_tf.data import frames
 from a2d_tf.data.annotations import Annotation, paint
 from a2d_tf.data.manifest import SPLITS
-from a2d_tf.data.release import Video, is_file_name
-from a2d_tf.errors import InputError
-from a2d_tf.labels import A2D, LabelSpace
+from a2d_tf.data.release import FOLLOW, Video
+from a2d_tf.data.rle import decode_rle
+from a2d_tf.errors import InputError, shown
+from a2d_tf.files import check_inside, is_file_name, read_json
+from a2d_tf.labels import A2D, LabelSpace, is_name
+from a2d_tf.limits import MAX_COCO_BYTES, MAX_INSTANCES, MAX_MASK_PIXELS, MAX_OUTLINE, MAX_SIDE
 
 _REMEDY = "restore it, or re-encode it"
-_MAX_SIDE = 8192  # 8K video has 7680
-_UNPRINTABLE = r"[\x00-\x1f\x7f\ud800-\udfff]"  # JSON can hold halves of characters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,8 +57,9 @@ class CocoVideos:
       listing: how reports name the two.
     """
 
-    def __init__(self, annotations_json, videos_dir, label_space=None):
+    def __init__(self, annotations_json, videos_dir, label_space=None, follow_links=False):
         self.path, self.folder = pathlib.Path(annotations_json), pathlib.Path(videos_dir)
+        self._follow_links = follow_links
         if not self.folder.is_dir():
             raise InputError(f"{self.folder}: no such folder; --videos names that of the videos")
         self.root = self.path.parent
@@ -78,7 +80,7 @@ class CocoVideos:
 
     def __reduce__(self):
         # Worker processes read the file again: that is less than all its masks through a pipe.
-        return type(self), (self.path, self.folder, self.label_space)
+        return type(self), (self.path, self.folder, self.label_space, self._follow_links)
 
     def split(self, video):
         """'train' or 'test'."""
@@ -179,16 +181,18 @@ class CocoVideos:
                 f"{self.folder}: neither a video {vid}.mp4 (.avi, .mov, .mkv, .webm) nor a folder "
                 f"{vid} of frames; add it, or remove the video from {self.path}"
             )
+        if not self._follow_links:
+            for file in frames.files(path):
+                check_inside(file, self.folder, FOLLOW)
         return path
 
     def _load(self):
         """The lists `images` and `annotations`, of objects."""
         try:
-            with open(self.path, encoding="utf-8") as file:
-                coco = json.load(file)
+            coco = read_json(self.path, MAX_COCO_BYTES)
         except FileNotFoundError as error:
             raise InputError(f"{self.path}: no such file; --coco names the annotations") from error
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError) as error:
             raise InputError(f"{self.path}: not a readable JSON file ({error})") from error
         for field in ("images", "annotations"):
             entries = coco.get(field) if isinstance(coco, dict) else None
@@ -208,17 +212,21 @@ class CocoVideos:
             where = f"images[{i}]"
             identity = image.get("id")
             if type(identity) not in (int, str):
-                raise self._error(f"{where}.id", f"{identity!r} is no number or text; give one")
+                raise self._error(
+                    f"{where}.id", f"{shown(identity)} is no number or text; give one"
+                )
             if identity in by_id:
                 raise self._error(
                     f"{where}.id",
-                    f"{identity!r} is also that of images[{by_id[identity].index}]; ids are unique",
+                    f"{shown(identity)} is also that of images[{by_id[identity].index}]; ids are "
+                    "unique",
                 )
             for field in ("width", "height"):
-                if type(image.get(field)) is not int or not 0 < image[field] <= _MAX_SIDE:
+                if type(image.get(field)) is not int or not 0 < image[field] <= MAX_SIDE:
                     raise self._error(
                         f"{where}.{field}",
-                        f"{image.get(field)!r} is no size; give it in pixels, up to {_MAX_SIDE}",
+                        f"{shown(image.get(field))} is no size; give it in pixels, up to "
+                        f"{MAX_SIDE}",
                     )
             vid, number = self._parse_name(f"{where}.file_name", image.get("file_name"))
             numbered = self._videos.setdefault(vid, {})
@@ -245,10 +253,11 @@ class CocoVideos:
         frame = re.fullmatch(r"([0-9]{1,9})(\.(png|jpe?g))?", frame, re.IGNORECASE)
         if not vid or not frame:
             raise self._error(
-                where, f"{name!r} is not <video>/<frame>, such as yard/00030 or yard/00030.png"
+                where,
+                f"{shown(name)} is not <video>/<frame>, such as yard/00030 or yard/00030.png",
             )
-        if re.search(_UNPRINTABLE, vid) or not is_file_name(vid):
-            raise self._error(where, f"video {vid!r} cannot be a file name; rename the video")
+        if not is_file_name(vid):
+            raise self._error(where, f"video {shown(vid)} cannot be a file name; rename the video")
         if int(frame[1]) == 0:
             raise self._error(where, f"{name!r}: the first frame of a video is 00001")
         return vid, int(frame[1])
@@ -259,18 +268,26 @@ class CocoVideos:
         for i, annotation in enumerate(annotations):
             where, identity = f"annotations[{i}]", annotation.get("image_id")
             if type(identity) not in (int, str) or identity not in by_id:
-                raise self._error(f"{where}.image_id", f"{identity!r} is the id of no image")
+                raise self._error(f"{where}.image_id", f"{shown(identity)} is the id of no image")
             for field in ("actor", "action"):
                 name = annotation.get(field)
-                if not isinstance(name, str) or not name or re.search(_UNPRINTABLE, name):
-                    raise self._error(f"{where}.{field}", f"{name!r} is no name; write one")
+                if not is_name(name):
+                    raise self._error(f"{where}.{field}", f"{shown(name)} is no name; write one")
             if annotation.get("segmentation") is None:
                 raise self._error(f"{where}.segmentation", "missing; draw the mask")
             if annotation.get("iscrowd"):
                 raise self._error(
                     f"{where}.iscrowd", "crowds have no single action; annotate each instance"
                 )
-            by_id[identity].instances[i] = annotation
+            frame = by_id[identity]
+            frame.instances[i] = annotation
+            most = MAX_MASK_PIXELS // (frame.image["width"] * frame.image["height"])
+            if len(frame.instances) > min(most, MAX_INSTANCES):
+                raise self._error(
+                    where,
+                    f"more instances on images[{frame.index}] than {min(most, MAX_INSTANCES)}, the "
+                    "most in a frame of its size",
+                )
             pairs.setdefault((annotation["actor"], annotation["action"]), i)
         return pairs
 
@@ -305,7 +322,7 @@ class CocoVideos:
                 split, where = entry.image.get("split"), f"images[{entry.index}].split"
                 if split not in SPLITS:
                     raise self._error(
-                        where, f"{split!r} is neither 'train' nor 'test'; give all images one"
+                        where, f"{shown(split)} is neither 'train' nor 'test'; give all images one"
                     )
                 if split != first.image["split"]:
                     raise self._error(
@@ -375,10 +392,9 @@ def decode_mask(segmentation, height, width):
       InputError: malformed, of another size, or empty. Names no file.
     """
     if isinstance(segmentation, dict):
-        mask = _decode_rle(segmentation, height, width)
+        mask = decode_rle(segmentation, height, width)
     elif isinstance(segmentation, list) and segmentation:
-        for polygon in segmentation:
-            _check_polygon(polygon, height, width)
+        _check_polygons(segmentation, height, width)
         parts = rle_tools.frPyObjects(segmentation, height, width)
         mask = rle_tools.decode(rle_tools.merge(parts)).astype(bool)
     else:
@@ -388,61 +404,23 @@ def decode_mask(segmentation, height, width):
     return mask
 
 
-def _check_polygon(polygon, height, width):
-    points = _numbers(polygon)
-    if points is None or len(points) < 6 or len(points) % 2:
-        raise InputError("a polygon is a list x1, y1, x2, y2, ... of three points or more")
-    points = points.reshape(-1, 2)
-    limits = np.array([width, height])
-    # Drawn a little over the edge it is cut; far outside, the coordinates are of something else,
-    # and the outline is traced pixel by pixel, so that its length costs memory.
-    if (points < -limits).any() or (points > 2 * limits).any():
-        raise InputError(
-            f"a polygon leaves the frame of {width}x{height} by more than its size; give pixels"
-        )
-    if np.hypot(*(points - np.roll(points, 1, axis=0)).T).sum() > 4 * height * width + 64:
-        raise InputError("a polygon's outline is longer than all pixels' edges; simplify it")
-
-
-def _decode_rle(rle, height, width):
-    # Decoded here: pycocotools trusts the lengths.
-    if rle.get("size") != [height, width]:
-        raise InputError(
-            f"the RLE's size {rle.get('size')!r} is not the image's [height, width] "
-            f"[{height}, {width}]; encode the mask at the frame's size"
-        )
-    runs = rle.get("counts")
-    runs = _parse_runs(runs) if isinstance(runs, str) else runs
-    if not isinstance(runs, list) or not all(type(run) is int and run >= 0 for run in runs):
-        raise InputError("the RLE's 'counts' are damaged; encode the mask again")
-    if sum(runs) != height * width:
-        raise InputError(
-            f"the RLE's 'counts' add up to {sum(runs)} pixels instead of {height * width}; encode "
-            "the mask again"
-        )
-    inside = np.arange(len(runs)) % 2 == 1
-    return np.repeat(inside, runs).reshape(width, height).T
-
-
-def _parse_runs(text):
-    """Run lengths of COCO's compressed RLE, or None.
-
-    Base-32 digits from the lowest on, each a character from '0' on whose bit 32 says that more
-    follow; bit 16 of the last is the sign. From the fourth run on it is the difference to the run
-    two before.
-    """
-    runs, value, shift = [], 0, 0
-    for character in text:
-        digit = ord(character) - ord("0")
-        if not 0 <= digit < 64 or shift > 35:
-            return None
-        value |= (digit & 31) << shift
-        shift += 5
-        if not digit & 32:
-            value -= (digit & 16) << (shift - 4)
-            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-            value = shift = 0
-    return runs if shift == 0 else None
+def _check_polygons(polygons, height, width):
+    length, limits = 0, np.array([width, height])
+    for polygon in polygons:
+        points = _numbers(polygon)
+        if points is None or len(points) < 6 or len(points) % 2:
+            raise InputError("a polygon is a list x1, y1, x2, y2, ... of three points or more")
+        points = points.reshape(-1, 2)
+        # Drawn a little over the edge it is cut; far outside, the coordinates are of something
+        # else.
+        if (points < -limits).any() or (points > 2 * limits).any():
+            raise InputError(
+                f"a polygon leaves the frame of {width}x{height} by more than its size; give pixels"
+            )
+        length += np.hypot(*(points - np.roll(points, 1, axis=0)).T).sum()
+    # An outline is traced pixel by pixel, so that its length costs memory.
+    if length > min(4 * height * width + 64, MAX_OUTLINE):
+        raise InputError("the polygons' outline is longer than all pixels' edges; simplify it")
 
 
 def _box(bbox, mask):

@@ -31,7 +31,7 @@ from a2d_tf.data.flow import METHODS, Flow, fit, resize_frame
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.release import check_number
 from a2d_tf.errors import InputError
-from a2d_tf.files import write_json
+from a2d_tf.files import read_json, write_json
 
 ON_ERROR = ("fail", "skip")
 PARTIAL = ".partial"
@@ -108,6 +108,8 @@ def convert(source, output, settings, workers=2, on_error="fail"):
     if (output / manifests.NAME).exists():
         return _check_complete(source, output, settings, shards, on_error), False
 
+    if (output / PARTIAL).is_symlink():  # what is not known in it would be removed
+        raise InputError(f"{output / PARTIAL}: a link; remove it, or choose another --output")
     try:
         (output / PARTIAL).mkdir(parents=True, exist_ok=True)
         _tidy(output / PARTIAL, shards)
@@ -335,7 +337,7 @@ def _sidecar_path(output, shard):
 def _finished(output, shard, mark, on_error):
     """The sidecar of a shard that is there already and still right, or None."""
     try:
-        sidecar = json.loads(_sidecar_path(output, shard).read_text(encoding="utf-8"))
+        sidecar = read_json(_sidecar_path(output, shard))
         if sidecar.pop("checksum") != _checksum(sidecar) or sidecar["fingerprint"] != mark:
             return None
         if sidecar["skipped"] and on_error == "fail":

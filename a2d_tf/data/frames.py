@@ -14,10 +14,19 @@ import cv2
 import numpy as np
 
 from a2d_tf.errors import InputError
+from a2d_tf.files import read_bytes
+from a2d_tf.limits import MAX_IMAGE_BYTES, MAX_PIXELS
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 IMAGES = (".png", ".jpg", ".jpeg")
-_MAX_PIXELS = 8192 * 8192  # four times 8K; a larger claim is a damaged file
+# Of FFmpeg's formats those that hold frames. Others are playlists, which name further files and
+# addresses to be opened, whatever a file is called.
+os.environ.setdefault(
+    "OPENCV_FFMPEG_CAPTURE_OPTIONS",
+    "format_whitelist;asf,avi,dv,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,"
+    "mxf,nut,ogg,rm,webm,yuv4mpegpipe",
+)
+_PNG = b"\x89PNG\r\n\x1a\n"
 _REMEDY = "restore it from the release"
 
 
@@ -79,7 +88,7 @@ def count(path, remedy=_REMEDY):
     path = pathlib.Path(path)
     if path.is_dir():
         return sum(number == i for i, number in enumerate(images(path, remedy), 1))
-    with _Capture(path, remedy) as capture:
+    with Capture(path, remedy) as capture:
         number = 0
         while capture.grab():
             number += 1
@@ -136,38 +145,64 @@ def _decode_images(folder, wanted, remedy):
                 f"{folder}: frame {number} ({number:05d}{IMAGES[0]}) is missing, the last one here "
                 f"is {last}; {remedy}"
             )
-        yield number, _decode_image(found[number], remedy), found[number]
+        yield number, read_image(found[number], remedy), found[number]
 
 
-def _decode_image(path, remedy):
+def read_image(path, remedy):
+    """Decode a PNG, JPEG, BMP, TIFF or WebP: BGR uint8 [H, W, 3].
+
+    Raises:
+      InputError: unreadable, truncated or too large; ends with the remedy.
+    """
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
-    claimed = _claimed_size(data)
+        data = read_bytes(path, MAX_IMAGE_BYTES)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", error)
+        raise InputError(f"{path}: cannot be read ({reason}); {remedy}") from error
+    claimed, frame = claimed_size(data), None
     if claimed:
-        _check_size(path, *claimed, remedy)
-    # One that breaks off may decode, to grey where the rest is missing. A PNG ends with IEND, a
-    # JPEG with a marker that comes after its last scan's.
-    jpeg_ends = data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
-    torn = not jpeg_ends if data[:2] == b"\xff\xd8" else b"IEND" not in data
-    frame = None
-    if claimed and not torn:
+        check_size(path, *claimed, remedy)
+    if claimed and not _torn(data):
         try:
             frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
         except cv2.error:
             pass  # reported below, like what it could not decode
     if frame is None:
-        raise InputError(f"{path}: not a readable PNG or JPEG image, or truncated; {remedy}")
+        raise InputError(f"{path}: not a readable image, or truncated; {remedy}")
     return frame
 
 
-def _claimed_size(data):
-    """(height, width) that the header of a PNG or JPEG claims; None where there is no header."""
-    if data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) >= 24:
-        return struct.unpack(">II", data[16:24])[::-1]
+def _torn(data):
+    """Whether a PNG or a JPEG breaks off: it may decode, to grey where the rest is missing."""
+    if data[:8] == _PNG:
+        return b"IEND" not in data
+    # A JPEG ends with a marker that comes after its last scan's.
+    return data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+
+
+def claimed_size(data):
+    """(height, width) that the header of an image claims; None where there is no known header."""
+    try:
+        if data[:8] == _PNG:
+            return struct.unpack(">II", data[16:24])[::-1]
+        if data[:2] == b"\xff\xd8":
+            return _jpeg_size(data)
+        if data[:2] == b"BM":
+            old = struct.unpack("<I", data[14:18])[0] == 12
+            width, height = struct.unpack("<HH" if old else "<ii", data[18 : 22 if old else 26])
+            return abs(height), width
+        if data[:4] in (b"II*\0", b"MM\0*"):
+            return _tiff_size(data, "<" if data[:1] == b"I" else ">")
+        if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+            return _webp_size(data)
+    except (struct.error, IndexError, KeyError):
+        pass
+    return None
+
+
+def _jpeg_size(data):
     at = 2
-    while data[:2] == b"\xff\xd8" and at + 9 <= len(data) and data[at] == 0xFF:
+    while at + 9 <= len(data) and data[at] == 0xFF:
         marker, length = struct.unpack(">BH", data[at + 1 : at + 4])
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # a start of frame
             return struct.unpack(">HH", data[at + 5 : at + 9])
@@ -175,17 +210,42 @@ def _claimed_size(data):
     return None
 
 
+def _tiff_size(data, order):
+    """From the first directory: of entries of 12 bytes, tag, type, count and value."""
+    start = struct.unpack(order + "I", data[4:8])[0]
+    values = {}
+    for i in range(struct.unpack(order + "H", data[start : start + 2])[0]):
+        at = start + 2 + 12 * i
+        tag, kind = struct.unpack(order + "HH", data[at : at + 4])
+        if tag in (256, 257):  # width and length, as 16 or 32 bits
+            form, size = ("H", 2) if kind == 3 else ("I", 4)
+            values[tag] = struct.unpack(order + form, data[at + 8 : at + 8 + size])[0]
+    return values[257], values[256]
+
+
+def _webp_size(data):
+    form = data[12:16]
+    if form == b"VP8X":
+        width, height = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (24, 27))
+    elif form == b"VP8L":
+        bits = struct.unpack("<I", data[21:25])[0]
+        width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    else:
+        width, height = (side & 0x3FFF for side in struct.unpack("<HH", data[26:30]))
+    return height, width
+
+
 def _decode_video(path, wanted, remedy):
     """Yield (number, BGR frame, the file)."""
-    with _Capture(path, remedy) as capture:
+    with Capture(path, remedy) as capture:
         position = 0
         for number in itertools.count(1) if wanted is None else wanted:
             while position < number and capture.grab():
                 position += 1
             if position < number and wanted is None:
                 return
-            decoded, frame = capture.retrieve() if position == number else (False, None)
-            if not decoded:
+            frame = capture.retrieve() if position == number else None
+            if frame is None:
                 raise InputError(
                     f"{path}: decoding ends after {position} frames, but frame {number} is wanted; "
                     f"{remedy}"
@@ -193,30 +253,61 @@ def _decode_video(path, wanted, remedy):
             yield number, frame, path
 
 
-class _Capture:
-    """A video file that OpenCV could open, as a context that closes it."""
+class Capture:
+    """A video file that OpenCV could open, as a context that closes it.
+
+    Raises:
+      InputError: no such file, one that cannot be decoded, or one that claims frames beyond
+        `limits.MAX_PIXELS`, at its start or further on; ends with the remedy.
+    """
 
     def __init__(self, path, remedy):
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise InputError(f"{path}: no such video; {remedy}")
-        # FFmpeg would take every core, in each of many worker processes.
+        self._path, self._remedy = path, remedy
+        # FFmpeg would take every core, in each of many worker processes; and the start of a
+        # relative path, such as http:, for a protocol.
         threads = [cv2.CAP_PROP_N_THREADS, cv2.getNumThreads()]
-        self._capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, threads)
+        self._capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG, threads)
         if not self._capture.isOpened():
             raise InputError(f"{path}: cannot be decoded (truncated, or no video); {remedy}")
-        height, width = cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH
-        _check_size(path, int(self._capture.get(height)), int(self._capture.get(width)), remedy)
+        self._check()
 
     def __enter__(self):
-        return self._capture
+        return self
 
     def __exit__(self, *_):
         self._capture.release()
 
+    def get(self, name):
+        """A property of cv2.VideoCapture."""
+        return self._capture.get(name)
 
-def _check_size(path, height, width, remedy):
-    if not 0 < height * width <= _MAX_PIXELS:
+    def grab(self):
+        """Go to the next frame; False where there is none."""
+        grabbed = self._capture.grab()
+        if grabbed:
+            self._check()
+        return grabbed
+
+    def retrieve(self):
+        """The frame, BGR uint8 [H, W, 3]; None where it cannot be decoded."""
+        try:
+            decoded, frame = self._capture.retrieve()
+        except cv2.error:
+            return None
+        return frame if decoded else None
+
+    def _check(self):
+        height, width = (int(self._capture.get(name)) for name in
+                         (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH))  # fmt: skip
+        check_size(self._path, height, width, self._remedy)
+
+
+def check_size(path, height, width, remedy):
+    """InputError where an image claims no pixels, or more than there may be."""
+    if height < 1 or width < 1 or height * width > MAX_PIXELS:
         raise InputError(
             f"{path}: claims {height}x{width} pixels (height x width), which is none or more than "
-            f"{_MAX_PIXELS}; {remedy}"
+            f"{MAX_PIXELS}; {remedy}"
         )

@@ -5,17 +5,20 @@ It needs no TensorFlow, so that the converter's main process starts at once.
 
 import dataclasses
 import hashlib
-import json
 import os
 import pathlib
+import struct
 
-from a2d_tf.errors import InputError
-from a2d_tf.files import write_json
+from a2d_tf.errors import InputError, shown
+from a2d_tf.files import check_inside, is_file_name, read_json, write_json
 from a2d_tf.labels import LabelSpace
+from a2d_tf.limits import MAX_SIDE
 
 SCHEMA = 2  # of the records; raise it when a reader of the old ones would go wrong
 NAME = "manifest.json"
 SPLITS = ("train", "test")
+# What a network must know of the records that it learned from, to be fed with the like of them.
+RECORD_FIELDS = ("flow_method", "image_height", "image_width", "clip_stride")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,8 +70,8 @@ class Manifest:
         """Read the manifest of a folder of records and look whether its shards are all there.
 
         Raises:
-          InputError: no such folder, no manifest or a damaged one, no shards, a shard missing or
-            of another size than when it was written.
+          InputError: no such folder, no manifest or a damaged one, no shards, a shard missing, of
+            another size than when it was written, or not made of as many records.
         """
         folder = pathlib.Path(records_dir)
         path = folder / NAME
@@ -82,35 +85,44 @@ class Manifest:
                 "tools/build_records.py (again, if it was interrupted)"
             )
         try:
-            fields = json.loads(path.read_text(encoding="utf-8"))
+            fields = read_json(path)
             known = fields["schema"] == SCHEMA
             manifest = cls(**fields, directory=str(folder)) if known else None
             if known:
                 manifest._check()
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (
+            AttributeError, KeyError, OSError, OverflowError, TypeError, ValueError,
+        ) as error:  # fmt: skip
             raise InputError(
                 f"{path}: damaged manifest ({error!r}); build the records again"
             ) from error
         if not known:
             raise InputError(
-                f"{path}: schema {fields['schema']!r}, but this version reads {SCHEMA}; build the "
-                "records again into a new folder"
+                f"{path}: schema {shown(fields['schema'])}, but this version reads {SCHEMA}; build "
+                "the records again into a new folder"
             )
-        sizes = {folder / shard["name"]: shard["bytes"] for shard in manifest.files}
-        for shard, size in sizes.items():
-            if not shard.is_file():
-                raise InputError(f"{shard}: shard missing; build the records again")
-            if shard.stat().st_size != size:
+        for shard in manifest.files:
+            path, size = folder / shard["name"], shard["bytes"]
+            if not path.is_file():
+                raise InputError(f"{path}: shard missing; build the records again")
+            check_inside(path, folder, "put the shard there")
+            if path.stat().st_size != size:
                 raise InputError(
-                    f"{shard}: {shard.stat().st_size} bytes instead of {size}, damaged; build the "
+                    f"{path}: {path.stat().st_size} bytes instead of {size}, damaged; build the "
+                    "records again"
+                )
+            found = count_records(path)
+            if found != shard["records"]:
+                raise InputError(
+                    f"{path}: {found} records instead of {shard['records']}, damaged; build the "
                     "records again"
                 )
         return manifest
 
     def _check(self):
         """Whether every field has its form; ValueError, TypeError or KeyError where one has not."""
-        for name in ("image_height", "image_width", "clip_frames", "clip_stride"):
-            _whole(getattr(self, name), 1)
+        check_facts({name: getattr(self, name) for name in RECORD_FIELDS})
+        _whole(self.clip_frames, 1)
         for sizes in (self.sizes, self.native_sizes, self.durations):
             for count in sizes.values():
                 _whole(count)
@@ -119,8 +131,8 @@ class Manifest:
         if not self.files:
             raise ValueError("it lists no shards")
         for shard in self.files:
-            if shard["split"] not in SPLITS or not isinstance(shard["name"], str):
-                raise ValueError(f"shard {shard}")
+            if shard["split"] not in SPLITS or not is_file_name(shard["name"]):
+                raise ValueError(f"shard {shown(shard)}")
             _whole(shard["bytes"])
             _whole(shard["records"])
         for split in SPLITS:
@@ -184,9 +196,46 @@ class Manifest:
         ]
 
 
-def _whole(number, least=0):
-    if type(number) is not int or number < least:
-        raise ValueError(f"{number!r} is no whole number from {least} on")
+def check_facts(facts):
+    """{name of RECORD_FIELDS: value}, if each is in its range; else ValueError or KeyError.
+
+    Sizes and the stride decide how much memory a video takes.
+    """
+    if not isinstance(facts["flow_method"], str):
+        raise ValueError(f"flow_method {shown(facts['flow_method'])}")
+    for name in ("image_height", "image_width"):
+        _whole(facts[name], 1, MAX_SIDE)
+    _whole(facts["clip_stride"], 1, 1000)
+    return {name: facts[name] for name in RECORD_FIELDS}
+
+
+def _whole(number, least=0, most=2**53):
+    if type(number) is not int or not least <= number <= most:
+        raise ValueError(f"{shown(number)} is no whole number from {least} to {most}")
+
+
+def count_records(path):
+    """How many records a TFRecord file is made of.
+
+    TensorFlow takes the memory that a record's length names before it reads the record, and dies
+    where there is not so much; here a length is believed only where the bytes are there.
+
+    Raises:
+      InputError: a record is longer than the rest of the file.
+    """
+    left, count = os.stat(path).st_size, 0
+    with open(path, "rb") as file:
+        while left:
+            header = file.read(12)  # the length, its checksum; then the record and its checksum
+            length = struct.unpack("<Q", header[:8])[0] + 16 if len(header) == 12 else left + 1
+            if length > left:
+                raise InputError(
+                    f"{path}: damaged records (record {count + 1} is longer than the file); build "
+                    "them again"
+                )
+            file.seek(length - 12, os.SEEK_CUR)
+            left, count = left - length, count + 1
+    return count
 
 
 def file_digest(path):

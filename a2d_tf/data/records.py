@@ -23,6 +23,7 @@ the error is at most range / 254, and zero stays zero. Its magnitude is computed
 
 import contextlib
 import dataclasses
+import os
 import re
 from collections.abc import Sequence
 from typing import Optional
@@ -34,7 +35,12 @@ from google.protobuf.message import DecodeError
 from pycocotools import mask as rle_tools
 
 from a2d_tf.data.flow import resize_frame
-from a2d_tf.errors import InputError
+from a2d_tf.data.frames import check_size, claimed_size
+from a2d_tf.data.manifest import SPLITS, count_records
+from a2d_tf.data.rle import runs_of
+from a2d_tf.errors import InputError, shown
+from a2d_tf.files import is_file_name
+from a2d_tf.limits import MAX_MASK_PIXELS, MAX_PIXELS
 
 JPEG_QUALITY = 95
 MAX_FLOW = 64.0  # pixels; faster motion is cut, lest one outlier coarsens the whole frame
@@ -194,16 +200,18 @@ def parse(serialized, frames=None):
         for name in ("rgb", "flow", "flow_scale"):
             fields[name] = fields[name][first : first + frames]
     count = tf.shape(fields["codes"])[0]
-    size = tf.cast(tf.stack([fields["height"], fields["width"]]), tf.int32)
+    size = tf.stack([fields["height"], fields["width"]])
+    size = _checked(size, tf.size(fields["codes"], tf.int64))
+    rows, columns = tf.unstack(size)
     native_size = tf.cast(tf.stack([fields["native_height"], fields["native_width"]]), tf.int32)
 
     rgb = tf.map_fn(
-        lambda jpeg: tf.io.decode_jpeg(jpeg, channels=3),
+        lambda jpeg: _decode_jpeg(jpeg, rows, columns),
         fields["rgb"],
         fn_output_signature=tf.TensorSpec([None, None, 3], tf.uint8),
     )
     flow = tf.map_fn(
-        lambda png: tf.io.decode_png(png, channels=1),
+        lambda png: _decode_png(png, 2 * rows, columns),
         fields["flow"],
         fn_output_signature=tf.TensorSpec([None, None, 1], tf.uint8),
     )
@@ -211,7 +219,7 @@ def parse(serialized, frames=None):
 
     masks = tf.cond(
         count > 0,
-        lambda: tf.io.decode_png(fields["masks"], channels=1) // 255,
+        lambda: _decode_png(fields["masks"], count * rows, columns) // 255,
         lambda: tf.zeros([0, 0, 1], tf.uint8),
     )
     scale = tf.cast(size, tf.float32) / tf.cast(native_size, tf.float32)
@@ -225,6 +233,30 @@ def parse(serialized, frames=None):
         "frame": tf.cast(fields["frame"], tf.int32),
         "native_size": native_size,
     }
+
+
+def _checked(size, count):
+    """The size of a record's frames as int32 [2], if it and `count` masks of it are allowed."""
+    pixels = tf.reduce_prod(size)
+    # Each factor first: a product of two huge ones can be anything.
+    allowed = tf.reduce_all((size > 0) & (size <= MAX_PIXELS)) & (pixels <= MAX_PIXELS)
+    allowed &= pixels * count <= MAX_MASK_PIXELS
+    with tf.control_dependencies([tf.debugging.Assert(allowed, ["frames too large", size, count])]):
+        return tf.cast(size, tf.int32)
+
+
+def _decode_jpeg(data, height, width):
+    """uint8 [height, width, 3]; a picture that claims another size fails before it is decoded."""
+    claimed = tf.io.extract_jpeg_shape(data)[:2]
+    with tf.control_dependencies([tf.debugging.assert_equal(claimed, [height, width])]):
+        return tf.io.decode_jpeg(data, channels=3)
+
+
+def _decode_png(data, height, width):
+    """uint8 [height, width, 1]; as `_decode_jpeg`."""
+    claimed = tf.io.decode_raw(tf.strings.substr(data, 16, 8), tf.int32, little_endian=False)
+    with tf.control_dependencies([tf.debugging.assert_equal(claimed, [width, height])]):
+        return tf.io.decode_png(data, channels=1)
 
 
 def read_truth(serialized):
@@ -244,15 +276,27 @@ def read_truth(serialized):
         )
         video, split = video.decode(), split.decode()
         boxes = np.array(feature["boxes"].float_list.value, np.float32).reshape(-1, 4)
+        codes = np.array(feature["codes"].int64_list.value, np.int64)
+        rles = [{"size": [height, width], "counts": rle} for rle in
+                feature["mask_rle"].bytes_list.value]  # fmt: skip
+        texts = [rle["counts"].decode("ascii") for rle in rles]
     except (DecodeError, IndexError, ValueError) as error:
         raise InputError("no record of a clip, or one with a field missing") from error
-    codes = np.array(feature["codes"].int64_list.value, np.int32)
-    counts = feature["mask_rle"].bytes_list.value
-    label_map = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
-    if not len(boxes) == len(codes) == len(counts):
-        raise InputError(f"{len(boxes)} boxes, {len(codes)} codes and {len(counts)} masks")
+    if not is_file_name(video) or split not in SPLITS or frame < 1:
+        raise InputError(f"'video' {shown(video)}, 'split' {shown(split)} and 'frame' {frame}")
+    if not len(boxes) == len(codes) == len(rles):
+        raise InputError(f"{len(boxes)} boxes, {len(codes)} codes and {len(rles)} masks")
+    if not np.isfinite(boxes).all() or ((codes < 1) | (codes > 65535)).any():
+        raise InputError("a box that is not finite, or a code that is none")
+    check_size("'native_height', 'native_width'", height, width, "damaged")
+    check_size("'height', 'width'", stored_height, stored_width, "damaged")
+    label_map = None
+    if claimed_size(png) == (height, width):
+        label_map = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
     if label_map is None or label_map.shape != (height, width):
         raise InputError(f"'label_map' is no image of {height}x{width}")
+    for text in texts:
+        runs_of(text, height * width)
     return Truth(
         video=video,
         frame=frame,
@@ -261,8 +305,8 @@ def read_truth(serialized):
         native_size=(height, width),
         size=(stored_height, stored_width),
         boxes=boxes,
-        codes=codes,
-        rles=[{"size": [height, width], "counts": rle} for rle in counts],
+        codes=codes.astype(np.int32),
+        rles=rles,
         label_map=label_map,
     )
 
@@ -280,6 +324,8 @@ def read_shard(path):
     Raises:
       InputError: the shard is missing, truncated or corrupt.
     """
+    if os.path.isfile(path):
+        count_records(path)
     with naming(path):
         yield from tf.data.TFRecordDataset(path).as_numpy_iterator()
 

@@ -10,13 +10,18 @@ belongs to the 30th decoded frame.
 
 import csv
 import dataclasses
+import io
 import pathlib
 import re
 
 from a2d_tf.data import frames
 from a2d_tf.data.annotations import read_hdf5
-from a2d_tf.errors import InputError
+from a2d_tf.errors import InputError, shown
+from a2d_tf.files import check_inside, is_file_name, read_text
 from a2d_tf.labels import A2D
+from a2d_tf.limits import MAX_SIDE
+
+FOLLOW = "put the file there, or pass --follow_links if the link is your own"
 
 _COLUMNS = ("vid", "label", "start", "end", "height", "width", "frames", "annotated", "usage")
 _NUMBERS = ("label", "height", "width", "frames", "annotated", "usage")
@@ -49,7 +54,7 @@ class Release:
       listing: how reports name the list of the videos.
     """
 
-    def __init__(self, root, label_space=A2D, videos=None, annotations=None):
+    def __init__(self, root, label_space=A2D, videos=None, annotations=None, follow_links=False):
         """Read `videoset.csv`.
 
         Args:
@@ -58,12 +63,14 @@ class Release:
           videos: text file of VIDs, one a line: only these videos; by default all.
           annotations: folder of the annotations, of a folder per video; by default one of those
             named above.
+          follow_links: read files that links lead to, out of these folders.
 
         Raises:
           InputError: a list or folder is missing or malformed.
         """
         self.root = pathlib.Path(root)
         self.label_space = label_space
+        self._follow_links = follow_links
         self.videos, header = _read_videoset(self.root / "videoset.csv")
         self.listing = f"videoset.csv {'with' if header else 'without'} a header line"
         if videos is not None:
@@ -166,6 +173,10 @@ class Release:
         """
         video = self._videos[vid]
         path = self.annotation_path(vid, frame)
+        if not self._follow_links and path.is_file():
+            inside = (folder for folder in (self.root, *self._annotations)
+                      if folder in path.parents)  # fmt: skip
+            check_inside(path, next(inside), FOLLOW)
         return read_hdf5(path, size or (video.height, video.width), self.label_space)
 
     def read_frames(self, vid, numbers):
@@ -188,6 +199,9 @@ class Release:
             f"restore it from the release, or correct 'frames' (now {self.length(vid)}) in "
             "videoset.csv"
         )
+        if not self._follow_links:
+            for file in frames.files(path):
+                check_inside(file, self.root, FOLLOW)
         yield from frames.read(path, numbers, remedy)
 
     def _annotation_files(self, vid):
@@ -209,21 +223,11 @@ def check_number(source, video, keys):
         )
 
 
-def is_file_name(name):
-    """Whether a video may be named so: the name becomes part of paths, here and in every output."""
-    # Longer ones do not fit the 255 bytes of most file systems once a suffix is added.
-    return (
-        name not in ("", ".", "..")
-        and not re.search(r"[/\\\x00-\x1f\x7f]", name)
-        and len(name.encode()) <= 200
-    )
-
-
 def _only(path, videos, videoset):
     """The videos that the text file `path` lists, in the order of `videos`."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_text(path).splitlines()
+    except (OSError, ValueError) as error:
         raise InputError(
             f"{path}: not a readable list of videos ({error}); --videos names a text file of VIDs, "
             "one a line"
@@ -234,7 +238,8 @@ def _only(path, videos, videoset):
             continue
         if vid not in known:
             raise InputError(
-                f"{path}, line {number}: '{vid}' is not in {videoset}; correct or remove the line"
+                f"{path}, line {number}: {shown(vid)} is not in {videoset}; correct or remove the "
+                "line"
             )
         if vid in seen:
             raise InputError(
@@ -249,14 +254,14 @@ def _only(path, videos, videoset):
 def _read_videoset(path):
     """(The rows of videoset.csv as a tuple of Video, whether a header line is above them.)"""
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = [(number, row) for number, row in enumerate(csv.reader(file), 1) if any(row)]
+        file = io.StringIO(read_text(path), newline="")
+        rows = [(number, row) for number, row in enumerate(csv.reader(file), 1) if any(row)]
     except FileNotFoundError as error:
         raise InputError(
             f"{path}: no such file; --release must name the folder with videoset.csv, clips320H "
             "and Annotations"
         ) from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{path}: not a readable CSV file ({error})") from error
     # The published list has no header line; some copies of it do.
     header = bool(rows) and not any(re.fullmatch(r"\s*-?\d+\s*", c) for c in rows[0][1][4:])
@@ -285,14 +290,18 @@ def _parse_row(where, row):
     fields = {column: cell.strip() for column, cell in zip(_COLUMNS, row)}
     vid = fields["vid"]
     if not is_file_name(vid):
-        raise InputError(f"{where}: vid {vid!r} cannot be a file name; rename the video")
+        raise InputError(f"{where}: vid {shown(vid)} cannot be a file name; rename the video")
     for column in _NUMBERS:
         if not re.fullmatch(r"\d{1,9}", fields[column]):
-            raise InputError(f"{where}: {column} '{fields[column]}' is not a whole number")
+            raise InputError(f"{where}: {column} {shown(fields[column])} is not a whole number")
         fields[column] = int(fields[column])
     for column in ("height", "width", "frames"):
         if fields[column] == 0:
             raise InputError(f"{where}: {column} is 0; give the video's own")
+        if column != "frames" and fields[column] > MAX_SIDE:
+            raise InputError(
+                f"{where}: {column} {fields[column]} is more than {MAX_SIDE}; give the video's own"
+            )
     if fields["usage"] not in (0, 1):
         raise InputError(f"{where}: usage {fields['usage']} is neither 0 (train) nor 1 (test)")
     return Video(**fields)

@@ -14,9 +14,10 @@ from typing import Optional
 import numpy as np
 from pycocotools import mask as rle_tools
 
+from a2d_tf import files
 from a2d_tf.data.coco import decode_mask
-from a2d_tf.errors import InputError
-from a2d_tf.files import write_text
+from a2d_tf.errors import InputError, shown
+from a2d_tf.limits import MAX_COCO_BYTES
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -117,7 +118,7 @@ def entries(image_id, boxes, codes, scores, masks):
 
 def write(path, results):
     """Write entries as a JSON list, one a line, in one step."""
-    write_text(path, "[\n" + ",\n".join(map(json.dumps, results)) + "\n]\n")
+    files.write_text(path, "[\n" + ",\n".join(map(json.dumps, results)) + "\n]\n")
 
 
 def encode_mask(mask):
@@ -149,16 +150,15 @@ def read_mask(segmentation, height, width, where):
 def read_json(path):
     """The contents of a JSON file; InputError where it is missing or none."""
     try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
-    except (OSError, ValueError, RecursionError) as error:
+        return files.read_json(path, MAX_COCO_BYTES)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: not readable COCO JSON ({error})") from error
 
 
 def _frame(entry, index, source, where):
     identity = entry.get("image_id")
     if type(identity) not in (int, str) or identity not in index:
-        raise InputError(f"{where}.image_id {identity!r} is no image of {source}")
+        raise InputError(f"{where}.image_id {shown(identity)} is no image of {source}")
     return index[identity]
 
 
@@ -169,14 +169,14 @@ def _code(entry, label_space, where):
         actor, action = label_space.split(code)
         known = 1 <= actor <= len(label_space.actors) and 1 <= action <= len(label_space.actions)
     if not known:
-        raise InputError(f"{where}.category_id {code!r} is no code of the label space")
+        raise InputError(f"{where}.category_id {shown(code)} is no code of the label space")
     return code
 
 
 def _number(entry, field, where):
     value = entry.get(field)
     if not _is_finite(value):
-        raise InputError(f"{where}.{field} {value!r} is no finite number")
+        raise InputError(f"{where}.{field} {shown(value)} is no finite number")
     return value
 
 
@@ -204,7 +204,8 @@ def _corners(entry, mask, where):
     four = isinstance(bbox, list) and len(bbox) == 4 and all(map(_is_finite, bbox))
     if not four or min(bbox[2:]) < 0:
         raise InputError(
-            f"{where}.bbox {bbox!r} is not [x, y, width, height], finite and not negative in size"
+            f"{where}.bbox {shown(bbox)} is not [x, y, width, height], finite and not negative in "
+            "size"
         )
     x, y, width, height = bbox
     return x, y, x + width, y + height

@@ -17,10 +17,11 @@ from typing import Optional
 
 import numpy as np
 
-from a2d_tf.errors import InputError
+from a2d_tf import arrays
+from a2d_tf.errors import InputError, shown
 from a2d_tf.evaluation import coco_results
-from a2d_tf.evaluation.segmentation import MAX_PIXELS
-from a2d_tf.files import write_file, write_json
+from a2d_tf.files import is_frame_name, write_file, write_json
+from a2d_tf.limits import MAX_PIXELS
 
 NMS_IOU = 3, 10  # the fraction 3/10, see _apart
 MATCH_IOU = 0.5
@@ -86,17 +87,16 @@ class Detections:
         """
         path = os.fspath(path)
         try:
-            archive = np.load(path, allow_pickle=False)
-        except (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
+            archive = zipfile.ZipFile(path)
+        except (OSError, NotImplementedError, ValueError, zipfile.BadZipFile) as error:
             raise InputError(f"{path}: not a readable .npz archive ({error})") from error
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise InputError(f"{path}: not an .npz archive of arrays")
         with archive:
+            names = [name for name in _FIELDS if f"{name}.npy" in archive.namelist()]
             for name in _FIELDS[:5]:
-                if name not in archive.files:
+                if name not in names:
                     raise InputError(f"{path}: field '{name}' is missing")
-            arrays = {name: _read(archive, name, path) for name in _FIELDS if name in archive.files}
-        return cls(**arrays, source=path)
+            fields = {name: _read(archive, name, path) for name in names}
+        return cls(**fields, source=path)
 
     def joint(self, rois, actor, actions):
         """Scores float64 [n, len(actions)] of RoIs for pairs of one actor (0-based indices)."""
@@ -176,10 +176,11 @@ class Truth:
                 fresh = identity not in index
             except (KeyError, TypeError) as error:
                 raise InputError(f"{path}: images[{i}] needs 'id' and 'file_name'") from error
-            if not isinstance(name, str) or "/" not in name or not name.endswith(".png"):
+            named = isinstance(name, str) and name.endswith(".png")
+            if not named or not is_frame_name(name[: -len(".png")]):
                 raise InputError(f"{path}: images[{i}].file_name must be <VID>/<frame>.png")
             if not fresh:
-                raise InputError(f"{path}: images[{i}].id {identity!r} is used twice")
+                raise InputError(f"{path}: images[{i}].id {shown(identity)} is used twice")
             index[identity] = len(frames)
             frames.append(name[: -len(".png")])
         codes, box_frame, boxes = [], [], []
@@ -195,10 +196,10 @@ class Truth:
                     f"{where} needs 'image_id', 'category_id' and 'bbox' [x, y, width, height]"
                 ) from error
             if frame is None:
-                raise InputError(f"{where}.image_id {annotation['image_id']!r} is no image")
+                raise InputError(f"{where}.image_id {shown(annotation['image_id'])} is no image")
             if not known:
                 raise InputError(
-                    f"{where}.category_id {code!r} is no valid pair of the label space"
+                    f"{where}.category_id {shown(code)} is no valid pair of the label space"
                 )
             if not (np.isfinite([x, y, width, height]).all() and width >= 0 and height >= 0):
                 raise InputError(f"{where}.bbox must be finite, width and height not negative")
@@ -270,12 +271,15 @@ class Truth:
 
 def _read(archive, name, path):
     # The index of the archive is whole, what it points at need not be.
+    where = f"{path}: field '{name}'"
     try:
-        return archive[name]
+        entry = arrays.NpzEntry(archive, archive.getinfo(f"{name}.npy"))
     except (
-        OSError, EOFError, MemoryError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error,
+        EOFError, LookupError, NotImplementedError, OSError, RuntimeError, TypeError, ValueError,
+        zipfile.BadZipFile, zlib.error,
     ) as error:  # fmt: skip
-        raise InputError(f"{path}: field '{name}' is unreadable ({error})") from error
+        raise InputError(f"{where} is unreadable ({error})") from error
+    return arrays.numbers(entry, where)
 
 
 def _frame_names(frames, source):
@@ -284,6 +288,9 @@ def _frame_names(frames, source):
         frames = frames.astype(str)
     if frames.ndim != 1 or frames.dtype.kind != "U":
         raise InputError(f"{source}: field 'frames' must be a list of strings <VID>/<frame>")
+    for name in frames.tolist():
+        if not is_frame_name(name):
+            raise InputError(f"{source}: field 'frames': {shown(name)} is not <VID>/<frame>")
     names, counts = np.unique(frames, return_counts=True)
     if (counts > 1).any():
         raise InputError(f"{source}: field 'frames' lists {names[counts > 1][0]} twice")

@@ -17,6 +17,7 @@ from a2d_tf.data import pipeline, records
 from a2d_tf.errors import InputError
 from a2d_tf.evaluation import bootstrap, charts, report, segmentation, zero_shot
 from a2d_tf.evaluation.pages import Details, Heading, Picture, Table, Text
+from a2d_tf.files import read_json
 
 # Experiment -> what our row is called, and the published rows beside it in Tables 1 or 3, and 2.
 ROWS = {
@@ -72,7 +73,7 @@ class Result:
         """
         path = self.test / "metrics.json"
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
+            return read_json(path)
         except (OSError, ValueError) as error:
             raise InputError(f"{path}: unreadable ({error}); delete it, run again") from error
 

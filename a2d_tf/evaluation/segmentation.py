@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 
 from a2d_tf.errors import InputError
-
-MAX_PIXELS = 100_000_000
+from a2d_tf.files import read_bytes
+from a2d_tf.limits import MAX_IMAGE_BYTES, MAX_PIXELS
 
 _CODES = 65536  # of a 16-bit label map
 
@@ -164,22 +164,20 @@ def read_label_map(path, label_space):
     """
     path = os.fspath(path)
     try:
-        with open(path, "rb") as file:
-            header = file.read(33)
-            if header[:8] != b"\x89PNG\r\n\x1a\n" or len(header) < 33:
-                raise InputError(f"{path}: not a PNG; label maps are PNG files")
-            # From the header, before memory is taken for what it promises.
-            width, height, depth, colour_type = struct.unpack(">IIBB", header[16:26])
-            if width * height > MAX_PIXELS:
-                raise InputError(f"{path}: {width}x{height} pixels are more than {MAX_PIXELS}")
-            data = header + file.read()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+        data = read_bytes(path, MAX_IMAGE_BYTES)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', error)})") from error
+    if data[:8] != b"\x89PNG\r\n\x1a\n" or len(data) < 33:
+        raise InputError(f"{path}: not a PNG; label maps are PNG files")
+    # From the header, before memory is taken for what it promises.
+    width, height, depth, colour_type = struct.unpack(">IIBB", data[16:26])
+    if width * height > MAX_PIXELS:
+        raise InputError(f"{path}: {width}x{height} pixels are more than {MAX_PIXELS}")
+    if depth > 8 and colour_type not in (0, 4):
+        raise InputError(f"{path}: colours must have 8 bits a channel")
     image = _decode(data, path)
     if colour_type in (0, 4):  # greyscale, the second with alpha
         return _grey_levels(image, depth)
-    if image.dtype != np.uint8:
-        raise InputError(f"{path}: colours must have 8 bits a channel")
     codes, unknown = _from_colours(image, label_space, path)
     if unknown is None:
         return codes

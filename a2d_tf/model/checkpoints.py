@@ -4,6 +4,8 @@
 before a step whose loss was no number.
 """
 
+import glob
+import math
 import os
 import re
 import sys
@@ -11,6 +13,7 @@ import sys
 import tensorflow as tf
 
 from a2d_tf.errors import InputError
+from a2d_tf.files import check_inside
 
 KINDS = {"last": "checkpoints", "best": "best", "diverged": "diverged"}
 BEST = "validation.json"
@@ -24,23 +27,49 @@ def newest(folder):
     aside: every tensor is read, and its checksum compared.
 
     Raises:
-      InputError: all that are there are damaged.
+      InputError: all that are there are damaged, or a link leads out of the folder.
     """
+    _check_state(folder)
     numbers = [re.fullmatch(r"ckpt-(\d+)\.index", name) for name in _names(folder)]
     numbers = sorted((int(match[1]) for match in numbers if match), reverse=True)
     for number in numbers:
         path = os.path.join(folder, f"ckpt-{number}")
+        for part in glob.glob(f"{glob.escape(path)}.*"):
+            check_inside(part, folder, "copy the checkpoint in its place")
         try:
-            reader = tf.train.load_checkpoint(path)
-            for name in reader.get_variable_to_shape_map():
-                reader.get_tensor(name)
+            _read(path)
             return path
         except (tf.errors.OpError, ValueError, RuntimeError, LookupError) as error:
             reason = str(error).splitlines()[0]
             print(f"warning: {path}: damaged, left aside ({reason})", file=sys.stderr, flush=True)
     if numbers:
-        raise InputError(f"{folder}: every checkpoint in it is damaged; delete it to start anew")
+        raise InputError(
+            f"{path}: damaged ({reason}), as every checkpoint there is; delete {folder} to start anew"
+        )
     return None
+
+
+def _check_state(folder):
+    """TensorFlow removes the old checkpoints that the file `checkpoint` names: none but ours."""
+    try:
+        state = tf.train.get_checkpoint_state(folder)
+    except (ValueError, tf.errors.OpError):
+        return  # as if it were not there
+    for path in state.all_model_checkpoint_paths if state else ():
+        remedy = "the file 'checkpoint' there names it; delete that file"
+        check_inside(f"{path}.index", folder, remedy)
+
+
+def _read(path):
+    """Read a whole checkpoint, after a look at what it claims: TensorFlow takes its word."""
+    reader = tf.train.load_checkpoint(path)
+    shapes, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+    claimed = sum(types[name].size * math.prod(shape) for name, shape in shapes.items())
+    stored = sum(map(os.path.getsize, glob.glob(f"{glob.escape(path)}.data-*")))
+    if claimed > stored:
+        raise ValueError(f"it claims {claimed} bytes of {stored}")
+    for name in shapes:
+        reader.get_tensor(name)
 
 
 def _names(folder):

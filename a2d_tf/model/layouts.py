@@ -25,6 +25,7 @@ import re
 
 import numpy as np
 
+from a2d_tf import arrays
 from a2d_tf.errors import InputError
 from a2d_tf.model import coco, efficientnet
 from a2d_tf.model.resnet import BLOCKS
@@ -63,7 +64,7 @@ class _Source:
             raise InputError(
                 f"{self.path}: {name} has shape {tuple(tensor.shape)}, and should have {shape}"
             )
-        value = np.asarray(tensor)
+        value = arrays.numbers(tensor, f"{self.path}: {name}")
         if value.dtype.kind != "f" or not np.isfinite(value).all():
             raise InputError(f"{self.path}: {name} holds values that are no finite numbers")
         self.taken.append(name)

@@ -17,10 +17,12 @@ import math
 import mmap
 import pickle
 import zipfile
+import zlib
 
 import h5py
 import numpy as np
 
+from a2d_tf import arrays
 from a2d_tf.errors import InputError
 
 _DTYPES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
@@ -33,7 +35,7 @@ _TORCH_MAGIC = 0x1950A86A20F9469CFC6C
 _DAMAGED = (
     ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError,
     NotImplementedError, OSError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError,
-    zipfile.BadZipFile,
+    zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 
 
@@ -85,7 +87,9 @@ def _read_h5(path):
     file = h5py.File(path, "r")
     if "flavour" in file.attrs:
         raise InputError(f"{path}: imported already; it is what --init_rgb and --init_flow take")
-    root = file["model_weights"] if "model_weights" in file else file
+    root = file
+    if isinstance(file.get("model_weights", getlink=True), h5py.HardLink):
+        root = file["model_weights"]
     tensors = {}
 
     def visit(name, item):
@@ -93,7 +97,7 @@ def _read_h5(path):
             name = _keras_name(name)
             if name in tensors:
                 raise InputError(f"{path}: two tensors are called {name}")
-            tensors[name] = item
+            tensors[name] = arrays.check_dataset(item)
 
     root.visititems(visit)
     if any(name.startswith(("layers/", "_layer_checkpoint")) for name in tensors):
@@ -118,33 +122,11 @@ def _keras_name(path):
 # Archives: numpy's and PyTorch's
 
 
-class _Npy:
-    """An array of an .npz: its header now, its numbers when asked for."""
-
-    def __init__(self, archive, info):
-        self._archive, self._info = archive, info
-        with archive.open(info) as file:
-            version = np.lib.format.read_magic(file)
-            header = {
-                (1, 0): np.lib.format.read_array_header_1_0,
-                (2, 0): np.lib.format.read_array_header_2_0,
-            }[version]
-            self.shape, _, self.dtype = header(file)
-
-    def __array__(self, dtype=None, copy=None):
-        with self._archive.open(self._info) as file:
-            return np.asarray(np.lib.format.read_array(file, allow_pickle=False), dtype)
-
-
 def _read_zip(archive):
     names = {info.filename: info for info in archive.infolist()}
     programs = [name for name in names if name.split("/")[-1] == "data.pkl"]
     if not programs:
-        return {
-            name[: -len(".npy")]: _Npy(archive, info)
-            for name, info in names.items()
-            if name.endswith(".npy")
-        }
+        return arrays.npz_entries(archive)
 
     def stored(name):
         # Only what is stored as it is: a compressed entry can be far larger than the file.
@@ -248,7 +230,9 @@ class _TorchTensor:
         last = sum((n - 1) * step for n, step in zip(self.size, self.stride))
         if len(self.size) != len(self.stride) or min((self.offset, *self.size, *self.stride)) < 0:
             raise ValueError("a tensor with a negative size")
-        if math.prod(self.size) and self.offset + last >= len(storage):
+        # A stride of zero makes any number of elements of one.
+        count = math.prod(self.size)
+        if count and max(self.offset + last, count - 1) >= len(storage):
             raise ValueError("a tensor that reaches beyond its storage")
         strides = [step * storage.itemsize for step in self.stride]
         return np.lib.stride_tricks.as_strided(
@@ -263,8 +247,20 @@ def _latin1(text, encoding):
     return text.encode("latin1")
 
 
+def _key(key):
+    """A key of a dictionary: the hash of nested tuples can take longer than anyone waits."""
+    if not isinstance(key, (str, bytes, int)):
+        raise ValueError("a dictionary whose keys are no names")
+    return key
+
+
+def _ordered(items=()):
+    """Stands for collections.OrderedDict."""
+    return collections.OrderedDict((_key(key), value) for key, value in items)
+
+
 _KNOWN = {
-    ("collections", "OrderedDict"): collections.OrderedDict,
+    ("collections", "OrderedDict"): _ordered,
     ("_codecs", "encode"): _latin1,
     ("numpy", "ndarray"): "ndarray",
     ("numpy", "dtype"): _DType,
@@ -299,5 +295,29 @@ class _Unpickler(pickle._Unpickler):
         kind, dtype, key, _, count, *view = pid
         if kind != "storage" or any(view) or count < 0:
             raise ValueError("a storage of an unknown kind")
-        self.storages[key] = dtype, count
+        self.storages[_key(key)] = dtype, count
         return key
+
+    def load_setitem(self):
+        _key(self.stack[-2])
+        super().load_setitem()
+
+    def load_setitems(self):
+        for key in self.stack[::2]:
+            _key(key)
+        super().load_setitems()
+
+    def load_dict(self):
+        for key in self.stack[::2]:
+            _key(key)
+        super().load_dict()
+
+    def _refuse(self):
+        raise ValueError("a set, which holds no tensors")
+
+    # The unpickler finds its methods here, by the opcode.
+    dispatch = {
+        **pickle._Unpickler.dispatch,
+        pickle.SETITEM[0]: load_setitem, pickle.SETITEMS[0]: load_setitems,
+        pickle.DICT[0]: load_dict, pickle.ADDITEMS[0]: _refuse, pickle.FROZENSET[0]: _refuse,
+    }  # fmt: skip

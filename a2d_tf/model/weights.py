@@ -13,9 +13,9 @@ import os
 import re
 
 import h5py
-import numpy as np
 import tensorflow as tf
 
+from a2d_tf import arrays
 from a2d_tf.errors import InputError
 from a2d_tf.files import write_file, write_text
 from a2d_tf.model import coco, efficientnet, flavours
@@ -105,19 +105,29 @@ class Weights:
         """
         if not os.path.isfile(path):
             raise InputError(f"{path}: no such file; tools/import_weights.py makes one")
+        tensors = {}
+
+        def visit(name, item):
+            if isinstance(item, h5py.Dataset):
+                tensors[name] = arrays.check_dataset(item)
+
         try:
             file = h5py.File(path, "r")
             facts = {name: json.loads(value) for name, value in file.attrs.items()}
-            format_version, fields = facts.pop("format"), facts.pop("fields")
+            format_version, fields = facts.pop("format"), dict(facts.pop("fields"))
             facts["classes"] = tuple(facts["classes"])
-            tensors = {}
-            file.visititems(
-                lambda name, item: tensors.update(
-                    {name: item} if isinstance(item, h5py.Dataset) else {}
-                )
-            )
+            texts = [*facts["classes"], *(facts[name] for name in facts if name != "classes")]
+            if not all(isinstance(text, str) for text in texts):
+                raise ValueError("a fact that is no text")
+            file.visititems(visit)
+            if not all(tensor.shape for tensor in tensors.values()):
+                raise ValueError("a tensor that is one number")
+            if "backbone/stem/kernel" not in tensors:
+                raise ValueError("no tensor backbone/stem/kernel")
             weights = cls(tensors=tensors, path=path, **facts)
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except (
+            LookupError, MemoryError, OSError, RecursionError, RuntimeError, TypeError, ValueError,
+        ) as error:  # fmt: skip
             raise InputError(
                 f"{path}: no file of imported weights, or a damaged one ({error}); make one with "
                 "tools/import_weights.py"
@@ -274,7 +284,7 @@ def _fill(network, tensors, find, rows, strict, origin):
             initialised[name] = f"{key} {reason}"
             skipped[key] = reason
             continue
-        value = np.asarray(tensor)
+        value = arrays.numbers(tensor, f"{origin}: {key}")
         if layer not in rows:
             variable.assign(value)
             loaded[name] = key

@@ -1,0 +1,66 @@
+"""Write docs/flags.md, the tables of every setting, from their definitions in a2d_tf/config.py.
+
+python tools/document_flags.py --output=docs/flags.md
+"""
+
+import dataclasses
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from absl import flags
+
+from a2d_tf import errors
+from a2d_tf.command_line import written
+from a2d_tf.config import SECTIONS
+from a2d_tf.files import write_text
+
+_INTRODUCTION = """# Flags
+
+Every setting of a run, a table a section: `a2d_tf.train` takes all of them, `a2d_tf.evaluate`,
+`a2d_tf.export` and `a2d_tf.predict` those of inference and of computing, over the run's own. The
+defaults are the paper's. What is true or false is written `--flip` and `--noflip`, or
+`--flip=false`. The flags of a program itself, such as `--records`, are in its `--helpshort`.
+
+This page is made by `tools/document_flags.py` from `a2d_tf/config.py`.
+"""
+
+
+def text():
+    """The page, as Markdown."""
+    parts = [_INTRODUCTION]
+    for name, section in SECTIONS.items():
+        parts.append(f"\n## {name.capitalize()}\n\n{section.__doc__.strip()}\n")
+        parts.append("\n| flag | default | meaning | values |\n|---|---|---|---|\n")
+        parts += map(_row, dataclasses.fields(section))
+    return "".join(parts)
+
+
+def _row(field):
+    default = written(field.default)
+    default = f"`{default}`" if default else ""
+    meaning = field.metadata["help"].replace("|", "\\|")
+    return f"| `--{field.name}` | {default} | {meaning} | {_values(field)} |\n"
+
+
+def _values(field):
+    low, high = field.metadata["low"], field.metadata["high"]
+    if field.metadata["choices"]:
+        return ", ".join(f"`{choice}`" for choice in field.metadata["choices"])
+    if field.type is bool:
+        return "true, false"
+    if high is not None:
+        return f"{low} to {high}"
+    return "" if low is None else f"{low} or more"
+
+
+if __name__ == "__main__":
+    _OUTPUT = flags.DEFINE_string("output", None, "File to write.")
+
+    def main(argv):
+        errors.require(argv, output=_OUTPUT.value)
+        write_text(_OUTPUT.value, text())
+        print(f"{_OUTPUT.value}: written")
+
+    errors.run(main)
