@@ -1,4 +1,7 @@
-"""Export a run as a SavedModel: python -m a2d_tf.export --workdir=RUN --output=DIR."""
+"""Export a run as a SavedModel: python -m a2d_tf.export --workdir=RUN --output=DIR.
+
+With `--version=N` it becomes `DIR/N`, with requests to warm up by, as TensorFlow Serving wants it.
+"""
 
 import os
 
@@ -12,13 +15,18 @@ _OUTPUT = flags.DEFINE_string("output", None, "folder of the SavedModel; replace
 _CHECKPOINT = flags.DEFINE_enum(
     "checkpoint", "last", ["last", "best"], "which weights: the newest, or of the best validation"
 )
+_VERSION = flags.DEFINE_integer(
+    "version", None, "write DIR/<version> for TensorFlow Serving, which takes the highest",
+    lower_bound=1,
+)  # fmt: skip
 Config.define_flags(["inference", "compute"])
 
 _EXAMPLE = """load it with TensorFlow alone:
   import tensorflow as tf
   model = tf.saved_model.load("{output}")
   outputs = model.signatures["{signature}"](rgb=rgb, flow=flow)
-{facts} says what the codes mean and how the flow is made"""
+{facts} says what the codes mean and how the flow is made, and tells of the other signatures:
+  {others}"""
 
 
 def main(argv):
@@ -29,11 +37,15 @@ def main(argv):
     # TensorFlow's notes speak of the folder before it is put in place.
     logging.set_verbosity(logging.WARNING)
     output = os.path.normpath(_OUTPUT.value)
+    if _VERSION.value:
+        serving.check_versions(output)
+        output = os.path.join(output, str(_VERSION.value))
     serving.check_output(output)
     runs.prepare_devices()
     run = runs.load(os.path.normpath(_WORKDIR.value), Config.given_inference(), _CHECKPOINT.value)
-    function = serving.export(run, output)
+    signatures = serving.export(run, output, warm_up=bool(_VERSION.value))
     print(f"{run.checkpoint}, p(actor) >= {run.config.inference.score_threshold:g} -> {output}")
+    function = signatures[serving.SIGNATURE]
     inputs = function.structured_input_signature[0]
     for title, specs in (
         ("takes", {spec.name: spec for spec in inputs}), ("gives", function.structured_outputs),
@@ -41,11 +53,13 @@ def main(argv):
         for name, spec in specs.items():
             shape = [side or "?" for side in spec.shape]
             print(f"  {title} {name:14s} {spec.dtype.name} {shape}".replace("'", ""))
+    others = ", ".join(name for name in signatures if name != serving.SIGNATURE)
     print(
         _EXAMPLE.format(
-            output=output, signature=serving.SIGNATURE, facts=os.path.join(output, serving.FACTS)
+            output=output, signature=serving.SIGNATURE, others=others,
+            facts=os.path.join(output, serving.FACTS),
         )
-    )
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """The network as it is served: a SavedModel that takes frames of any size, and its reader.
 
-It answers on clips, or on the frames of a video one by one: `frame` sends a frame through the
-backbones, `key_frame` answers from what it made of 2L + 1 of them. A clip is answered by the two in
-one graph, so that the ways cannot differ; nor can a run and its export, by the same `tf.Module`.
+It answers on clips, of pixels or of encoded images, or on the frames of a video one by one: `frame`
+sends a frame through the backbones, `key_frame` answers from what it made of 2L + 1 of them, and
+`stream` does both and hands the caller what it must remember. All are the first two in other
+wrappings, so that the ways cannot differ; nor can a run and its export, by the same `tf.Module`.
 
 The folder is a SavedModel with `a2d_tf.json` beside `saved_model.pb`: what is not in the graph,
 that is the label space, how flow is made and how far clip frames lie apart.
@@ -17,6 +18,7 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
+from a2d_tf import warmup
 from a2d_tf.data.manifest import check_facts
 from a2d_tf.errors import InputError, shown
 from a2d_tf.files import read_json, write_json
@@ -45,7 +47,16 @@ OUTPUTS = {
     "num_detections": "int32 [B], rows in use, the first ones",
     "label_map": "codes [B, H, W], uint8, or uint16 where codes need it; 0 is background",
 }
-STREAM = {
+SIGNATURES = {
+    SIGNATURE: "rgb and flow of a clip -> the outputs",
+    "encoded": "images, string [B, T], JPEG or PNG, decoded without regard to EXIF, and flow as "
+    "above or, one vector for a whole frame, [B, T, 1, 1, 2]; where flow cannot be had send zeros: "
+    "actors, boxes and masks do not depend on it, actions are then those of a still scene",
+    "stream": "rgb [B, H, W, 3] and flow [B, H, W, 2] of the next frame of B videos, size as for "
+    "key_frame, and every state_* of the answer before (zeros to begin a video) -> state_* for the "
+    "next call, the outputs, and number, int32 [B]: of which frame they are, from 1 on; below 1 "
+    "they are zeros. It lags by L * clip_stride frames: after the last frame of a video repeat it "
+    "so often with a flow of zeros",
     "frame": "rgb [B, H, W, 3] and flow [B, H, W, 2] of one frame of B videos -> what key_frame "
     "needs of it: flow_p2 ... flow_p5 are of the flow, all else is of the image",
     "key_frame": "the outputs of frame for the 2L + 1 frames of a clip, each stacked on axis 1, "
@@ -62,19 +73,21 @@ class ServedNetwork(tf.Module):
     Args:
       network: a Network; what becomes of its weights later does not matter here.
       settings: an InferenceConfig with its score_threshold resolved.
+      stride: frames from one of a clip to the next, for `stream`.
 
     Attributes:
       serve: tf.function (rgb, flow) -> dict; see INPUTS and OUTPUTS. Fails with a clear message on
         a clip of fewer than 2L + 1 frames, or flow of another shape than the frames.
-      frame: tf.function (rgb, flow) -> dict of [B, ...]; see STREAM.
-      key_frame: tf.function (dict of [B, 2L + 1, ...], size) -> the OUTPUTS; see STREAM.
+      encoded, stream, frame, key_frame: tf.functions; see SIGNATURES. Tensors of `stream`'s state
+        are [B, 2 L stride, ...], those of `key_frame`'s frames [B, 2L + 1, ...].
     """
 
-    def __init__(self, network, settings):
+    def __init__(self, network, settings, stride=1):
         super().__init__(name="a2d_tf")
         network = folded(network)
         towers, config = network.towers, network.config
         labels, canvas, field = network.labels, network.image_size, config.frames
+        reach = field // 2 * stride
         # The action branch's appearance is the actor's, unless its top-down is its own.
         shared = ["rgb"] if config.action_topdown == "shared" else []
         names = sorted(set(towers.output) - set(shared))
@@ -135,27 +148,69 @@ class ServedNetwork(tf.Module):
             }
             return self.key_frame(frames, tf.stack([height, width]))
 
+        def encoded(images, flow):
+            same = "images and flow must agree in their first two axes, [B, T]"
+            check = tf.debugging.assert_equal(tf.shape(images), tf.shape(flow)[:2], same)
+            length = tf.shape(images)[1]
+            # No more than the frames that `serve` looks at; a clip too short stays so.
+            first = tf.maximum(length // 2 - field // 2, 0)
+            with tf.control_dependencies([check]):
+                images, flow = (x[:, first : first + field] for x in (images, flow))
+            # The decoder of OpenCV and of the records; it knows a PNG when it sees one.
+            rgb = tf.map_fn(
+                lambda x: tf.io.decode_jpeg(x, channels=3, dct_method="INTEGER_ACCURATE"),
+                tf.reshape(images, [-1]),
+                fn_output_signature=tf.TensorSpec([None, None, 3], tf.uint8),
+            )
+            rgb = tf.reshape(rgb, tf.concat([tf.shape(images), tf.shape(rgb)[1:]], axis=0))
+            whole = tf.reduce_all(tf.shape(flow)[2:4] == 1)
+            times = tf.where(whole, tf.shape(rgb)[2:4], 1)
+            return self.serve(rgb, tf.tile(flow, tf.concat([[1, 1], times, [1]], axis=0)))
+
+        def stream(rgb, flow, size, state):
+            count, ring = state["state_count"], {}
+            for name, x in self.frame(rgb, flow).items():
+                # The first frame of a video is its own neighbour.
+                begins = tf.reshape(count == 0, [-1] + [1] * len(x.shape))
+                before = tf.where(begins, x[:, None], state[f"state_{name}"])
+                ring[name] = tf.concat([before, x[:, None]], axis=1)
+            found = self.key_frame({name: x[:, ::stride] for name, x in ring.items()}, size)
+            number = count + 1 - reach
+            for name, x in found.items():
+                there = tf.reshape(number >= 1, [-1] + [1] * (len(x.shape) - 1))
+                found[name] = tf.where(there, x, tf.zeros([], x.dtype))
+            state = {f"state_{name}": x[:, 1:] for name, x in ring.items()}
+            return {**found, "number": number, **state, "state_count": count + 1}
+
         def spec(name, *shape, dtype=tf.float32):
             return tf.TensorSpec([None, *shape], dtype, name)
 
         pixels = spec("rgb", None, None, 3, dtype=tf.uint8), spec("flow", None, None, 2)
         clips = spec("rgb", None, None, None, 3, dtype=tf.uint8), spec("flow", *[None] * 3, 2)
-        frames = {
-            key: spec(key, field, *x.shape[1:], dtype=x.dtype)
-            for key, x in flat(towers.output).items()
-        }
-        frames["inside"] = spec("inside", field, 2, dtype=tf.int32)
+        images = spec("images", None, dtype=tf.string), clips[1]
+        made = {key: (x.shape[1:], x.dtype) for key, x in flat(towers.output).items()}
+        made["inside"] = [2], tf.int32
         if config.use_refiner:
-            frames["image"] = spec("image", field, *canvas, 3, dtype=tf.uint8)
+            made["image"] = [*canvas, 3], tf.uint8
+        frames = {k: spec(k, field, *shape, dtype=dtype) for k, (shape, dtype) in made.items()}
+        state = {
+            f"state_{k}": spec(f"state_{k}", 2 * reach, *shape, dtype=dtype)
+            for k, (shape, dtype) in made.items()
+        }
+        state["state_count"] = spec("state_count", dtype=tf.int32)
+        size = tf.TensorSpec([2], tf.int32, "size")
         # The weights alone, not the Keras models: those would be saved a second time, as layers.
         self.weights = network.variables
         self.frame = tf.function(frame, pixels)
-        self.key_frame = tf.function(key_frame, [frames, tf.TensorSpec([2], tf.int32, "size")])
+        self.key_frame = tf.function(key_frame, [frames, size])
         self.serve = tf.function(serve, clips)
+        self.encoded = tf.function(encoded, images)
+        self.stream = tf.function(stream, [*pixels, size, state])
 
     def signatures(self):
         """Name in the SavedModel -> concrete function."""
-        functions = {SIGNATURE: self.serve, "frame": self.frame, "key_frame": self.key_frame}
+        functions = {SIGNATURE: self.serve}
+        functions = {name: functions.get(name) or getattr(self, name) for name in SIGNATURES}
         return {name: function.get_concrete_function() for name, function in functions.items()}
 
 
@@ -182,13 +237,15 @@ class Predictor:
     """Answers on the frames of a video, one at a time.
 
     Args:
-      frame, key_frame: callables by keyword; see STREAM.
+      frame, key_frame: callables by keyword; see SIGNATURES.
       facts: the contents of `a2d_tf.json`.
 
     Attributes:
       labels: the LabelSpace.
       facts: as given.
     """
+
+    NEEDS = ("frame", "key_frame")
 
     def __init__(self, frame, key_frame, facts):
         self._frame, self._key_frame, self.facts = frame, key_frame, facts
@@ -216,11 +273,11 @@ class Predictor:
                 raise ValueError(f"frames {shown(known['frames'])}")
             _ = known["use_flow"], known["checkpoint"], float(known["score_threshold"])
             loaded = tf.saved_model.load(folder)
-            predictor = cls(*(loaded.signatures.get(name) for name in STREAM), known)
+            predictor = cls(*(loaded.signatures.get(name) for name in cls.NEEDS), known)
         except (OSError, KeyError, TypeError, ValueError, tf.errors.OpError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"{folder}: damaged ({reason}); export the run again") from error
-        for name in STREAM:
+        for name in cls.NEEDS:
             if name not in loaded.signatures:
                 raise InputError(
                     f"{folder}: no signature '{name}', so from an older a2d_tf.export; export the "
@@ -289,7 +346,7 @@ def facts(run):
         "checkpoint": os.path.basename(run.checkpoint),
         "inputs": INPUTS,
         "outputs": OUTPUTS,
-        "stream": STREAM,
+        "signatures": SIGNATURES,
     }
 
 
@@ -300,6 +357,15 @@ def check_folder(folder):
     for name in ("saved_model.pb", FACTS):
         if not os.path.isfile(os.path.join(folder, name)):
             raise InputError(f"{folder}: no {name} there, so not a SavedModel of a2d_tf.export")
+
+
+def check_versions(folder):
+    """InputError unless a folder can hold the versions of a model, each in one of its own."""
+    if os.path.isfile(os.path.join(folder, "saved_model.pb")):
+        raise InputError(
+            f"{folder}: is a SavedModel itself; for --version give another --output, of which "
+            "each version is a subfolder"
+        )
 
 
 def check_output(output):
@@ -315,22 +381,23 @@ def check_output(output):
             ) from error
 
 
-def export(run, output):
+def export(run, output, warm_up=False):
     """Write a run as a SavedModel folder, whole or not at all; an older export is replaced.
 
     Args:
       run: a `runs.Run`.
       output: the folder.
+      warm_up: whether to add `assets.extra/tf_serving_warmup_requests`; see `warmup`.
 
     Returns:
-      the concrete function that was saved as the signature for clips.
+      {name: concrete function} of the signatures.
 
     Raises:
       InputError: something else is there, or the folder cannot be written.
     """
     check_output(output)
     parent = os.path.dirname(os.path.abspath(output))
-    served = ServedNetwork(run.network, run.config.inference)
+    served = ServedNetwork(run.network, run.config.inference, run.records["clip_stride"])
     signatures = served.signatures()
     try:
         os.makedirs(parent, exist_ok=True)
@@ -339,6 +406,9 @@ def export(run, output):
             new, old = os.path.join(partial, "new"), os.path.join(partial, "old")
             tf.saved_model.save(served, new, signatures=signatures)
             write_json(os.path.join(new, FACTS), facts(run))
+            if warm_up:
+                size = run.records["image_height"], run.records["image_width"]
+                warmup.write(new, signatures, run.config.model.frames, size)
             if os.path.isdir(output):
                 os.replace(output, old)
             try:
@@ -351,4 +421,4 @@ def export(run, output):
             shutil.rmtree(partial, ignore_errors=True)
     except (OSError, tf.errors.OpError) as error:
         raise InputError(f"{output}: cannot be written ({error})") from error
-    return signatures[SIGNATURE]
+    return signatures

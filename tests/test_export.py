@@ -70,9 +70,12 @@ def test_signature_has_the_names_types_and_shapes_of_the_contract(saved_model):
     }
 
 
+SIGNATURES = {"serving_default", "encoded", "stream", "frame", "key_frame"}
+
+
 def test_signatures_for_streaming_pass_on_what_a_frame_gave(saved_model):
     model = tf.saved_model.load(str(saved_model)).signatures
-    assert set(model) == {"serving_default", "frame", "key_frame"}
+    assert set(model) == SIGNATURES
     given = {name: (s.dtype.name, list(s.shape)) for name, s in _inputs(model["frame"]).items()}
     assert given == {
         "rgb": ("uint8", [None, None, None, 3]), "flow": ("float32", [None, None, None, 2]),
@@ -100,6 +103,7 @@ def test_the_weights_are_stored_once(saved_model, loaded_run):
     stored = (saved_model / "variables" / "variables.data-00000-of-00001").stat().st_size
     needed = sum(v.numpy().nbytes for v in loaded_run.network.variables)
     assert needed <= stored < 1.1 * needed + 10_000
+    assert not (saved_model / "assets.extra").exists()
 
 
 def test_an_export_from_before_streaming_is_to_be_made_again(saved_model, tmp_path):
@@ -219,7 +223,7 @@ def test_facts_beside_the_graph(saved_model):
     }  # fmt: skip
     assert {name: facts[name] for name in expected} == expected
     assert set(facts["inputs"]) == {"rgb", "flow"} and set(facts["outputs"]) == NAMES
-    assert set(facts["stream"]) == {"frame", "key_frame"}
+    assert set(facts["signatures"]) == SIGNATURES
 
 
 def test_export_replaces_its_own_folder_only(loaded_run, saved_model, tmp_path, monkeypatch):

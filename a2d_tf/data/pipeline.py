@@ -279,6 +279,16 @@ def evaluation(manifest, split, canvas, frames, batch_size, max_instances, val_f
     return dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size).prefetch(2)
 
 
+def key_frames(manifest, split, names):
+    """Yield (`<VID>/<%05d>`, RGB uint8 [h, w, 3]), as stored, of a split's records so named."""
+    for path in split_shards(manifest, split):
+        for serialized in records.read_shard(path):
+            truth = records.read_truth(serialized)
+            name = f"{truth.video}/{truth.frame:05d}"
+            if name in names:
+                yield name, records.parse(serialized, 1)["rgb"][0].numpy()
+
+
 def split_shards(manifest, split):
     """The shards that hold a split; those of 'train' and 'val' are the same."""
     return manifest.shards("test" if split == "test" else "train")

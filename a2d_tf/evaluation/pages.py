@@ -44,6 +44,13 @@ class Details:
     text: str
 
 
+@dataclasses.dataclass(frozen=True)
+class Html:
+    """HTML as it stands; for `document` alone."""
+
+    text: str
+
+
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1c2733; max-width: 1080px; margin: 2em auto;
        padding: 0 1em; }
@@ -73,13 +80,22 @@ def write(folder, title, blocks):
             write_file(path, lambda file, png=block.png: file.write(png))
     parts = [f"# {title}", *map(_markdown, blocks)]
     write_text(os.path.join(folder, "report.md"), "\n\n".join(parts) + "\n")
-    body = "\n".join(map(_html, blocks))
-    name = html.escape(title)
-    write_text(
-        os.path.join(folder, "report.html"),
+    write_text(os.path.join(folder, "report.html"), document(title, blocks))
+
+
+def document(title, blocks, head=""):
+    """The text of one HTML file that needs no other.
+
+    Args:
+      title: plain text.
+      blocks: as above.
+      head: HTML for the head, such as a style of the page's own.
+    """
+    body, name = "\n".join(map(_html, blocks)), html.escape(title)
+    return (
         f'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{name}</title>\n'
-        f'<meta name="viewport" content="width=device-width">\n<style>{_STYLE}</style>\n'
-        f"<h1>{name}</h1>\n{body}\n</html>\n",
+        f'<meta name="viewport" content="width=device-width">\n<style>{_STYLE}</style>\n{head}'
+        f"<h1>{name}</h1>\n{body}\n</html>\n"
     )
 
 
@@ -114,6 +130,8 @@ def _html(block):
             f"<details><summary>{html.escape(block.title)}</summary>"
             f"<pre>{html.escape(block.text)}</pre></details>"
         )
+    if isinstance(block, Html):
+        return block.text
     if isinstance(block, Text):
         return f"<p>{html.escape(block.text)}</p>"
     lines = [_html_row("th", block.heads)]

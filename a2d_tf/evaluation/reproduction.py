@@ -13,7 +13,7 @@ import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from a2d_tf import visualize
-from a2d_tf.data import pipeline, records
+from a2d_tf.data import pipeline
 from a2d_tf.errors import InputError
 from a2d_tf.evaluation import bootstrap, charts, report, segmentation, zero_shot
 from a2d_tf.evaluation.pages import Details, Heading, Picture, Table, Text
@@ -285,7 +285,7 @@ def _frames(own, manifest):
     of_video = {name.parent: name for name in names}
     spread = np.linspace(0, len(of_video) - 1, min(_FRAMES, len(of_video))).astype(int)
     chosen = [sorted(of_video.values())[i] for i in spread]
-    inputs = _key_frames(manifest, {str(name) for name in chosen})
+    inputs = dict(pipeline.key_frames(manifest, "test", {str(name) for name in chosen}))
 
     def painted(folder, name, image):
         codes = segmentation.read_label_map(folder / f"{name}.png", space)
@@ -307,18 +307,6 @@ def _frames(own, manifest):
         Picture("frames", charts.grid(rows, heads),
                 "Key frame, truth and what each variant paints; a colour is a pair."),
     ]  # fmt: skip
-
-
-def _key_frames(manifest, names):
-    """{`<VID>/<%05d>`: RGB uint8 [h, w, 3]} of test records, as they are stored."""
-    found = {}
-    for path in pipeline.split_shards(manifest, "test"):
-        for serialized in records.read_shard(path):
-            truth = records.read_truth(serialized)
-            name = f"{truth.video}/{truth.frame:05d}"
-            if name in names:
-                found[name] = records.parse(serialized, 1)["rgb"][0].numpy()
-    return found
 
 
 def _classes(own, rows, space):

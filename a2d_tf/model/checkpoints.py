@@ -44,7 +44,8 @@ def newest(folder):
             print(f"warning: {path}: damaged, left aside ({reason})", file=sys.stderr, flush=True)
     if numbers:
         raise InputError(
-            f"{path}: damaged ({reason}), as every checkpoint there is; delete {folder} to start anew"
+            f"{path}: damaged ({reason}), as every checkpoint there is; delete {folder} to "
+            "start anew"
         )
     return None
 
