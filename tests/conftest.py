@@ -5,6 +5,8 @@ import os
 
 import pytest
 
+import a2d_tf  # noqa: F401  before TensorFlow, whose environment it sets
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 

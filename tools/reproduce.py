@@ -42,7 +42,7 @@ _SEEDS = flags.DEFINE_list("seeds", "0", "Seeds of the trainings, one after the 
 _RUNS = flags.DEFINE_list("runs", None, "Only these runs; by default all.")
 
 _TOOLS = experiments.ROOT / "tools"
-_PACKAGES = ("tensorflow", "tensorflow-addons", "numpy", "opencv-python")
+_PACKAGES = ("tensorflow", "tensorflow-addons", "tf-keras", "numpy", "opencv-python")
 
 
 def order():
@@ -92,7 +92,10 @@ class Status:
 
 
 def _versions():
-    found = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    found = {}
+    for name in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
     return {**found, "python": platform.python_version(), "machine": platform.machine(),
             "cores": os.cpu_count()}  # fmt: skip
 

@@ -1,18 +1,20 @@
 # Sourced by demo.sh and test.sh, from the repository's root: makes .venv with the pinned
-# requirements and puts it in front of PATH. A second run finds it ready.
+# requirements and puts it in front of PATH. A second run finds it ready. Python 3.9 to 3.11 gets
+# TensorFlow 2.15 (requirements.txt); 3.12 or 3.13, if PYTHON names it or there is no older one, the
+# newest (requirements-latest.txt).
 
 find_python() {
   local candidate
-  for candidate in "${PYTHON:-}" python3.11 python3.10 python3.9 python3 python; do
+  for candidate in "${PYTHON:-}" python3.11 python3.10 python3.9 python3 python python3.12 python3.13; do
     [ -n "$candidate" ] || continue
-    if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 11))' \
+    if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 13))' \
       2>/dev/null; then
       echo "$candidate"
       return
     fi
   done
   cat >&2 <<'MESSAGE'
-error: no Python 3.9, 3.10 or 3.11 with venv found; TensorFlow 2.15 and tensorflow-addons need one.
+error: no Python 3.9 to 3.13 with venv found; TensorFlow needs one.
   Debian, Ubuntu:   apt-get install python3.11 python3.11-venv
   pyenv:            pyenv install 3.11 && PYTHON=$(pyenv prefix 3.11)/bin/python tools/demo.sh
   uv:               uv python install 3.11 && PYTHON=$(uv python find 3.11) tools/demo.sh
@@ -22,12 +24,13 @@ MESSAGE
   return 1
 }
 
-wanted=$(cksum <requirements.txt)
+requirements=(-r requirements.txt -r requirements-latest.txt)
+wanted=$(cat requirements.txt requirements-latest.txt | cksum)
 if [ ! -x .venv/bin/python ] || [ "$(cat .venv/installed 2>/dev/null)" != "$wanted" ]; then
   python=$(find_python)
-  echo "== making .venv with $("$python" --version), installing requirements.txt (about a minute)"
+  echo "== making .venv with $("$python" --version), installing the requirements (about a minute)"
   "$python" -m venv --clear .venv
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check "${requirements[@]}"
   if ! .venv/bin/python -c 'import cv2' 2>/dev/null; then
     echo "error: OpenCV lacks a system library; Debian, Ubuntu: apt-get install libgl1 libglib2.0-0" >&2
     exit 1

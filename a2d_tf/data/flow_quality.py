@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.addons import tfa
+from a2d_tf import addons
 from a2d_tf.data import records
 
 
@@ -46,4 +46,4 @@ def _warp(grey, pixels, scale):
     flow = records.dequantise(pixels[None], scale[None])
     grey = tf.cast(grey[None, ..., None], tf.float32)
     # dense_image_warp reads image[p - flow(p)], and its flow is (v, u).
-    return tfa.image.dense_image_warp(grey, flow[..., ::-1])[0, ..., 0]
+    return addons.dense_image_warp(grey, flow[..., ::-1])[0, ..., 0]

@@ -7,7 +7,7 @@ import math
 
 import tensorflow as tf
 
-from a2d_tf.addons import tfa
+from a2d_tf import addons
 
 
 class Schedule(tf.keras.optimizers.schedules.LearningRateSchedule):
@@ -54,8 +54,8 @@ def make_optimizer(kind, schedule, momentum, weight_decay):
         schedule.peak * weight_decay, schedule.steps, schedule.warmup_steps, schedule.kind
     )
     if kind == "adam":
-        return tfa.optimizers.AdamW(learning_rate=schedule, weight_decay=decay)
-    return tfa.optimizers.SGDW(learning_rate=schedule, weight_decay=decay, momentum=momentum)
+        return addons.AdamW(learning_rate=schedule, weight_decay=decay)
+    return addons.SGDW(learning_rate=schedule, weight_decay=decay, momentum=momentum)
 
 
 class LossScale(tf.Module):
