@@ -7,6 +7,7 @@ sees no further back than the last sight of an actor. Memory does not grow with 
 
 import collections
 import dataclasses
+from typing import Optional
 
 import numpy as np
 from pycocotools import mask as rle_tools
@@ -15,6 +16,7 @@ PATIENCE = 8  # answered frames in a row that an actor may be missing and still 
 MIN_IOU = 0.3  # of an actor's mask with its last one
 MIN_IOU_OTHER = 0.5  # the same, where the network now takes it for another kind of actor
 WINDOW = 9
+LEAD = 1.5  # how many times the evidence for another label must be that for the one so far
 
 
 @dataclasses.dataclass
@@ -26,6 +28,7 @@ class Track:
       seen: index of the answered frame where it was last seen.
       box: [y1, x1, y2, x2]; mask: RLE; both as last seen.
       sights: deque of (index, code, score, p(actor) [|X|], p(action) [|Y|]), the newest last.
+      label: code that it was last called, which may be of an earlier frame; None before that.
     """
 
     id: int
@@ -33,6 +36,7 @@ class Track:
     box: np.ndarray
     mask: dict
     sights: collections.deque
+    label: Optional[int] = None
 
 
 class Tracker:
@@ -108,37 +112,47 @@ def _iou(found, tracks):
     )
 
 
-def _actor(sights, labels):
+def _actor(sights, labels, before=None):
     """What several sights of an actor take it for, by p(actor): a 0-based index."""
     votes = np.zeros(len(labels.actors))
     for _, code, _, actors, _ in sights:
         actor = labels.split(code)[0] - 1
         votes[actor] += max(actors[actor], 1e-30)
-    return int(np.argmax(votes))
+    return _best(votes, before)
 
 
-def read_label(sights, labels):
+def _best(evidence, before):
+    """Index of the best evidence; the one before as long as none has LEAD times its evidence."""
+    best = int(np.argmax(evidence))
+    hold = before is not None and 0 < evidence[best] <= LEAD * evidence[before]
+    return before if hold else best
+
+
+def read_label(sights, labels, before=None):
     """What an actor is and does, of several sights of it.
 
     It is the kind of actor that it was taken for with the highest sum of p(actor). Its action is
     the valid one with the highest sum of p(action); where p(action) does not sum to 1, as with
-    cartesian and hierarchical labels, each sight counts as if it did. One sight alone keeps the
-    network's own answer.
+    cartesian and hierarchical labels, each sight counts as if it did. What it was called before
+    holds until another has LEAD times its sum.
 
     Args:
       sights: as in a Track, at least one.
       labels: the LabelSpace.
+      before: code of the frame before. Without it, one sight alone keeps the network's own answer.
 
     Returns:
-      (code, score): the mean over the sights of p(actor) p(action).
+      (code, score): the score is the mean over the sights of p(actor) p(action).
     """
-    if len(sights) == 1:
+    if before is None and len(sights) == 1:
         return sights[0][1:3]
-    actor = _actor(sights, labels)
+    old_actor, old_action = (None, None) if before is None else np.array(labels.split(before)) - 1
+    actor = _actor(sights, labels, old_actor)
     actions = np.stack([np.float64(actions) for *_, actions in sights])
     actions /= np.maximum(actions.sum(axis=1, keepdims=True), 1e-30)
     # Underflow may leave every action at 0: an invalid one must still lose.
-    action = int(np.argmax(np.where(labels.valid[actor], actions.sum(axis=0), -1)))
+    evidence = np.where(labels.valid[actor], actions.sum(axis=0), -1)
+    action = _best(evidence, old_action if actor == old_actor else None)
     scores = [actors[actor] for *_, actors, _ in sights] * actions[:, action]
     return labels.encode(actor, action), float(scores.mean())
 
@@ -164,13 +178,12 @@ def follow(answers, labels, window=WINDOW):
     def settle():
         index, thing, found, tracks = waiting.popleft()
         first, last = index + ahead - window + 1, index + ahead
-        read = [
-            read_label([sight for sight in track.sights if first <= sight[0] <= last], labels)
-            for track in tracks
-        ]
-        codes, scores = zip(*read) if read else ((), ())
-        ids = np.array([track.id for track in tracks], np.int64)
-        return thing, found, ids, np.array(codes, np.int64), np.array(scores, np.float64)
+        codes, scores = np.zeros(len(tracks), np.int64), np.zeros(len(tracks))
+        for i, track in enumerate(tracks):
+            sights = [sight for sight in track.sights if first <= sight[0] <= last]
+            codes[i], scores[i] = read_label(sights, labels, track.label)
+            track.label = int(codes[i]) if window > 1 else None
+        return thing, found, np.array([track.id for track in tracks], np.int64), codes, scores
 
     for index, (thing, found) in enumerate(answers):
         waiting.append((index, thing, found, tracker.add(found)))
