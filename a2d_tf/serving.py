@@ -171,6 +171,18 @@ class Instances:
     action_scores: np.ndarray
     probabilities: np.ndarray
 
+    def relabelled(self, codes, scores, paint):
+        """The same with other codes [N] and scores [N], and a label map that is painted of them.
+
+        `paint` is that of the facts.
+        """
+        label_map = mask_ops.paint_one(
+            self.probabilities, self.boxes, np.float32(scores), np.int32(codes),
+            *self.label_map.shape, paint == "pixel",
+        ).numpy()  # fmt: skip
+        label_map = label_map.astype(self.label_map.dtype)
+        return dataclasses.replace(self, codes=codes, scores=scores, label_map=label_map)
+
 
 class Predictor:
     """Answers on the frames of a video, one at a time.

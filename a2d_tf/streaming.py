@@ -20,7 +20,6 @@ from a2d_tf import tracking
 from a2d_tf.data.flow import Flow, fit, resize_frame
 from a2d_tf.errors import InputError
 from a2d_tf.evaluation import coco_results
-from a2d_tf.ops import masks as mask_ops
 from a2d_tf.outputs import Outputs
 
 
@@ -198,16 +197,6 @@ def answers(predictor, frames, span=EVERY_FRAME):
             yield native, predictor.key_frame(window, native.shape[:2])
 
 
-def _repainted(found, codes, scores, facts):
-    """`serving.Instances` with other codes and scores, and a label map that shows them."""
-    label_map = mask_ops.paint_one(
-        found.probabilities, found.boxes, np.float32(scores), np.int32(codes),
-        *found.label_map.shape, facts["paint"] == "pixel",
-    )  # fmt: skip
-    label_map = label_map.numpy().astype(found.label_map.dtype)
-    return dataclasses.replace(found, codes=codes, scores=scores, label_map=label_map)
-
-
 def _sure(found, threshold, facts, labels):
     """Those of the `serving.Instances` with p(actor) >= threshold, as the graph would have it."""
     sure = found.scores
@@ -220,7 +209,7 @@ def _sure(found, threshold, facts, labels):
     names = ("boxes", "actor_scores", "action_scores", "probabilities")
     rest = {name: getattr(found, name)[keep] for name in names}
     found = dataclasses.replace(found, masks=[found.masks[i] for i in keep], **rest)
-    return _repainted(found, found.codes[keep], found.scores[keep], facts)
+    return found.relabelled(found.codes[keep], found.scores[keep], facts["paint"])
 
 
 def followed(predictor, answered, window=tracking.WINDOW, threshold=0.0):
@@ -246,7 +235,7 @@ def followed(predictor, answered, window=tracking.WINDOW, threshold=0.0):
 
     for native, found, ids, codes, scores in tracking.follow(light(), labels, window):
         if window > 1:
-            found = _repainted(found, codes, scores, facts)
+            found = found.relabelled(codes, scores, facts["paint"])
         yield native, found, ids
 
 
