@@ -34,7 +34,8 @@ def label_map_to_rgb(label_map, label_space):
 def track_colours(ids):
     """Colours of tracks: uint8 [N, 3], RGB; an id keeps its own, unlike those of its neighbours."""
     hues = [((i - 1) * _GOLDEN) % 1 for i in np.asarray(ids).tolist()]
-    return np.uint8([np.round(255 * np.array(colorsys.hsv_to_rgb(h, 0.8, 1))) for h in hues])
+    colours = [np.round(255 * np.array(colorsys.hsv_to_rgb(hue, 0.8, 1))) for hue in hues]
+    return np.array(colours, np.uint8).reshape(-1, 3)
 
 
 def overlay_masks(rgb, codes, masks, label_space, alpha=0.5, colours=None):
@@ -86,7 +87,7 @@ def draw_boxes_with_names(rgb, boxes, codes, label_space, scores=None, ids=None,
         cv2.rectangle(image, (x1, y1), (x2 - 1, y2 - 1), colour, thickness)
     texts = [label_space.name(code) for code in codes]
     if ids is not None:
-        texts = [f"{number} {text}" for number, text in zip(ids, texts)]
+        texts = [f"#{number} {text}" for number, text in zip(ids, texts)]
     ends = [""] * len(texts)
     if scores is not None:
         ends = [f" {100 * float(score):.0f}%" for score in scores]
@@ -113,11 +114,12 @@ def _draw_name(image, text, end, box, colour, taken):
     across, tall, descent, thickness = extent(text)
     y1, x1, y2, _ = box
     left = max(0, min(x1, width - across - 2))
+    elsewhere = sorted(range(0, max(1, height - tall + 1), tall), key=lambda top: abs(top - y1))
     places = [
         (left, top, left + across + 2, top + tall)
-        for top in (y1 - tall, y1, y2 - tall, y2, y1 + tall)
-        if 0 <= top <= height - tall
-    ] or [(left, 0, left + across + 2, tall)]
+        for top in (y1 - tall, y1, y2 - tall, y2, y1 + tall, *elsewhere)
+        if 0 <= top <= max(0, height - tall)
+    ]
 
     def covered(place):
         return sum(
