@@ -3,6 +3,11 @@
 `--workdir=RUN` instead of `--saved_model` takes a run that is not exported. `--init_rgb=FILE`
 takes a detector's weights as tools/import_weights.py made them, before any training: it finds
 actors, and says "untrained" for what they do.
+
+Every answered frame is named by its number in the video, 1 for the first: in `label_maps/`, as
+`image_id` in `detections.json`, and in `tracks.json` and `summary.csv`. `--every=N` answers one of
+N frames and leaves out those between, also in the overlay, which plays as fast as the video; clips
+and flow are still made of neighbouring frames.
 """
 
 import os
@@ -10,18 +15,27 @@ import sys
 
 from absl import flags
 
-from a2d_tf import errors, streaming, video
+from a2d_tf import errors, outputs, streaming, tracking, video
 from a2d_tf.config import Config
 from a2d_tf.errors import InputError
 
 _SAVED_MODEL = flags.DEFINE_string("saved_model", None, "folder of a2d_tf.export")
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
 _INIT_RGB = flags.DEFINE_string("init_rgb", None, "file of imported COCO weights")
-_VIDEO = flags.DEFINE_string("video", None, "video file, or folder of images")
-_OUTPUT = flags.DEFINE_string(
-    "output", None, "folder of overlay.mp4, label_maps/ and detections.json"
+_VIDEO = flags.DEFINE_string(
+    "video", None, "video file, folder of images, or index of a camera, which runs until Ctrl-C"
 )
+_OUTPUT = flags.DEFINE_string("output", None, f"folder of {', '.join(outputs.RESULTS)}")
+_EVERY = flags.DEFINE_integer("every", 1, "answer each Nth frame alone", lower_bound=1)
+_START = flags.DEFINE_float("start", 0.0, "where to begin, seconds", lower_bound=0)
+_END = flags.DEFINE_float("end", None, "where to end, seconds; by default where the video does")
+_WINDOW = flags.DEFINE_integer(
+    "window", tracking.WINDOW,
+    "answered frames around each of which a track's label is read; 1 is the network's own answer",
+    lower_bound=1,
+)  # fmt: skip
 Config.define_flags(["inference", "compute"])
+flags.DEFINE_alias("threshold", "score_threshold")
 
 
 def _load():
@@ -38,7 +52,19 @@ def _load():
         return serving.Predictor.from_run(
             runs.untrained(os.path.normpath(_INIT_RGB.value), Config.given_inference())
         )
-    return serving.Predictor.from_saved_model(os.path.normpath(_SAVED_MODEL.value))
+    predictor = serving.Predictor.from_saved_model(os.path.normpath(_SAVED_MODEL.value))
+    own, given = predictor.facts["score_threshold"], _threshold()
+    if 0 <= given < own:
+        raise InputError(
+            f"--threshold={given:g} is below {own:g}, which is fixed in {_SAVED_MODEL.value}; "
+            f"export again with --score_threshold={given:g}, or use --workdir"
+        )
+    return predictor
+
+
+def _threshold():
+    """--threshold over a SavedModel's own; -1 where that holds, or the network has it already."""
+    return flags.FLAGS.score_threshold if _SAVED_MODEL.value else -1.0
 
 
 def _check_flags(argv):
@@ -51,14 +77,16 @@ def _check_flags(argv):
     }  # fmt: skip
     if len(sources) != 1:
         raise InputError("give one of --saved_model, --workdir and --init_rgb")
-    given = list(Config.given_inference())
+    given = [name for name in Config.given_inference() if name != "score_threshold"]
     if _SAVED_MODEL.value and given:
         raise InputError(
             f"--{given[0]} is fixed in a SavedModel; give it to a2d_tf.export, or use --workdir"
         )
     source, output = os.path.realpath(_VIDEO.value), os.path.realpath(_OUTPUT.value)
-    if source in [os.path.join(output, name) for name in streaming.RESULTS]:
+    if source in [os.path.join(output, name) for name in outputs.RESULTS]:
         raise InputError(f"{_VIDEO.value}: would be overwritten; give another --output")
+    if _END.value is not None and _END.value <= _START.value:
+        raise InputError(f"--end={_END.value:g} must be beyond --start={_START.value:g}")
     for name, place in sources.items():
         if name != "init_rgb" and not os.path.isdir(place):
             raise InputError(f"--{name}={place}: no such folder")
@@ -68,15 +96,20 @@ def main(argv):
     _check_flags(argv)
     reader = video.Reader(_VIDEO.value)
     output = os.path.normpath(_OUTPUT.value)
-    predictor, count, stopped = streaming.predict(_load, reader, output)
-    facts = predictor.facts
-    print(f"{facts['checkpoint']}, p(actor) >= {facts['score_threshold']:g}: {count} frames -> "
-          f"{output}/{{{','.join(streaming.RESULTS)}}}")  # fmt: skip
+    span = streaming.Span.of_seconds(reader.fps, _START.value, _END.value, _EVERY.value)
+    predictor, count, stopped = streaming.predict(
+        _load, reader, output, span, _WINDOW.value, _threshold()
+    )
+    facts, expected = predictor.facts, span.count(reader.count)
+    threshold = max(facts["score_threshold"], _threshold())
+    print(f"{facts['checkpoint']}, p(actor) >= {threshold:g}: {count} frames -> "
+          f"{output}/{{{','.join(outputs.RESULTS)}}}")  # fmt: skip
     if stopped:
         raise KeyboardInterrupt
-    if reader.count and count < reader.count:
+    if expected and count < expected:
         print(
-            f"note: {_VIDEO.value} claims {reader.count} frames, {count} could be decoded",
+            f"note: {_VIDEO.value} claims {reader.count} frames, of which {expected} were to be "
+            f"answered; {count} could be decoded",
             file=sys.stderr,
         )
 

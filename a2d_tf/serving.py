@@ -222,8 +222,10 @@ class Instances:
       boxes: float32 [N, 4], y1, x1, y2, x2.
       codes: int32 [N].
       scores: float32 [N], of the pair.
-      masks: N bool [H, W].
+      masks: N bool [H, W], or as RLEs (see `coco_results.encode_mask`).
       label_map: codes [H, W], in the label space's dtype.
+      actor_scores: float32 [N, |X|]; action_scores: float32 [N, |Y|].
+      probabilities: float32 [N, 28, 28], the masks inside their boxes.
     """
 
     boxes: np.ndarray
@@ -231,6 +233,21 @@ class Instances:
     scores: np.ndarray
     masks: list
     label_map: np.ndarray
+    actor_scores: np.ndarray
+    action_scores: np.ndarray
+    probabilities: np.ndarray
+
+    def relabelled(self, codes, scores, paint):
+        """The same with other codes [N] and scores [N], and a label map that is painted of them.
+
+        `paint` is that of the facts.
+        """
+        label_map = mask_ops.paint_one(
+            self.probabilities, self.boxes, np.float32(scores), np.int32(codes),
+            *self.label_map.shape, paint == "pixel",
+        ).numpy()  # fmt: skip
+        label_map = label_map.astype(self.label_map.dtype)
+        return dataclasses.replace(self, codes=codes, scores=scores, label_map=label_map)
 
 
 class Predictor:
@@ -312,12 +329,13 @@ class Predictor:
         found = self._key_frame(size=tf.constant(size, tf.int32), **stacked)
         found = {name: x.numpy()[0] for name, x in found.items()}
         number = found["num_detections"]
-        boxes, scores, codes, small = (
-            found[name][:number] for name in ("boxes", "score", "code", "masks")
+        boxes, scores, codes, small, actors, actions = (
+            found[name][:number]
+            for name in ("boxes", "score", "code", "masks", "actor_scores", "action_scores")
         )
         # One by one: the masks of a full frame in float32 would be the largest thing in memory.
         masks = [_paste(small[i : i + 1], boxes[i : i + 1], *size).numpy() for i in range(number)]
-        return Instances(boxes, codes, scores, masks, found["label_map"])
+        return Instances(boxes, codes, scores, masks, found["label_map"], actors, actions, small)
 
 
 _SIDE = tf.TensorSpec([], tf.int32)
@@ -339,6 +357,7 @@ def facts(run):
         **run.records,
         "frames": model.frames,
         "use_flow": model.use_flow,
+        "label_mode": model.label_mode,
         "canvas": list(run.network.image_size),
         "score_threshold": inference.score_threshold,
         "paint": inference.paint,

@@ -1,28 +1,74 @@
-"""From the frames of a video to overlay, label maps and detections, in memory that stays flat.
+"""From the frames of a video to what is found in them, in memory that stays flat.
 
 Each frame passes the backbones once. What they make of it is kept as long as a frame's answer still
 needs it, and is the same as in the clip that the records would hold of that frame.
 """
 
 import collections
-import contextlib
-import json
-import os
-import re
-import shutil
-import signal
+import dataclasses
+import itertools
+import math
 from concurrent import futures
+from typing import Optional
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
-from a2d_tf import video, visualize
+from a2d_tf import tracking
 from a2d_tf.data.flow import Flow, fit, resize_frame
 from a2d_tf.errors import InputError
 from a2d_tf.evaluation import coco_results
+from a2d_tf.outputs import Outputs
+from a2d_tf.stopping import stop_on_signal
 
-RESULTS = ("overlay.mp4", "label_maps", "detections.json")
+
+@dataclasses.dataclass(frozen=True)
+class Span:
+    """Which frames of a video are answered, by 0-based index.
+
+    Attributes:
+      first: the first one.
+      last: the one behind the last, or None for all.
+      every: 1 for each frame, N for each Nth from the first.
+    """
+
+    first: int = 0
+    last: Optional[int] = None
+    every: int = 1
+
+    @classmethod
+    def of_seconds(cls, fps, start=0.0, end=None, every=1):
+        """The frames that begin in [start, end), seconds; frame i begins at i / fps."""
+        # 0.4 s of 30 frames a second is frame 12, whatever 0.4 * 30 comes to.
+        indices = (None if s is None else math.ceil(s * fps - 1e-6) for s in (start, end))
+        return cls(*indices, every)
+
+    def __contains__(self, index):
+        beyond = self.last is not None and index >= self.last
+        return not beyond and index >= self.first and (index - self.first) % self.every == 0
+
+    def any(self, low, high):
+        """Whether a frame in [low, high] is answered."""
+        steps = max(0, -(-(low - self.first) // self.every))
+        index = self.first + steps * self.every
+        return index <= high and index in self
+
+    def numbers(self):
+        """The 1-based numbers of these frames, without end."""
+        return itertools.count(self.first + 1, self.every)
+
+    def count(self, frames):
+        """How many frames of a video of `frames` are answered; None where neither end is known."""
+        ends = [end for end in (frames, self.last) if end is not None]
+        return len(range(self.first, min(ends), self.every)) if ends else None
+
+
+EVERY_FRAME = Span()
+
+
+def reach(facts):
+    """How many frames before and after a key frame its answer looks."""
+    return facts["frames"] // 2 * facts["clip_stride"]
 
 
 class Ring:
@@ -38,40 +84,61 @@ class Ring:
     def __init__(self, length, stride):
         self._stride, self._reach = stride, length // 2 * stride
         self._frames = collections.deque(maxlen=2 * self._reach + 1)
-        self._still, self._count = {}, 0
+        self._still, self._count = None, 0
 
     def push(self, frame):
         """Add the video's next frame: a dict of tensors, those of the flow named `flow_*`.
+
+        A frame that no answer needs may be None.
 
         Returns:
           the 2L + 1 frames around the key frame L stride before it; None if there is none yet.
         """
         if not self._count:
-            self._still = {name: x for name, x in frame.items() if name.startswith("flow_")}
+            if frame is not None:
+                self._still = {name: x for name, x in frame.items() if name.startswith("flow_")}
             self._frames.extend([frame] * 2 * self._reach)
         self._frames.append(frame)
         self._count += 1
         return list(self._frames)[:: self._stride] if self._count > self._reach else None
 
-    def finish(self):
-        """The video is over: yield what `push` would return of the key frames that are left."""
-        last = {**self._frames[-1], **self._still}
+    def finish(self, still_last):
+        """The video is over: yield what `push` would return of the key frames that are left.
+
+        Args:
+          still_last: callable -> what the last frame and a flow of zero make, where it must be made
+            for this.
+        """
+        last = self._frames[-1]
+        if last is None or self._still is None:
+            last = still_last()
+        else:
+            last = {**last, **self._still}
         for _ in range(self._reach):
             frames = self.push(last)
             if frames:
                 yield frames
 
 
-def _moving(frames, facts):
-    """Yield (native, stored, its flow) of each frame, as `data.convert` makes them."""
+def _moving(frames, facts, span):
+    """Yield (native, stored, its flow) of each frame, as `data.convert` makes them.
+
+    Stored is None where no answer looks, flow where no answer needs what the backbones make of it.
+    """
     flow = Flow(facts["flow_method"]) if facts["use_flow"] else None
+    far, stride = reach(facts), facts["clip_stride"]
     previous = None
-    for native in frames:
-        size = fit(*native.shape[:2], facts["image_height"], facts["image_width"])
-        stored = resize_frame(native, *size)
-        motion = np.zeros((*size, 2), np.float32)
-        if flow and previous is not None:
-            motion = flow(previous, stored)
+    for index, native in enumerate(frames):
+        stored = motion = None
+        if span.any(index - far, index + far + 1):
+            size = fit(*native.shape[:2], facts["image_height"], facts["image_width"])
+            stored = resize_frame(native, *size)
+            steps = range(-far, far + 1, stride)
+            # The first frame also stands in for those before it.
+            if any(index + k in span for k in steps) or (index == 0 and span.any(0, far)):
+                motion = np.zeros((*size, 2), np.float32)
+                if flow and previous is not None:
+                    motion = flow(previous, stored)
         yield native, stored, motion
         previous = stored
 
@@ -88,146 +155,138 @@ def _ahead(items):
             yield item
 
 
-def answers(predictor, frames):
-    """What is found in every frame of a video; each passes the backbones once.
+def answers(predictor, frames, span=EVERY_FRAME):
+    """What is found in the frames of a video; each passes the backbones once, or not at all.
 
     Flow is computed between neighbours of the video, at the size of the records, while the network
     works on the frame before. Memory does not grow with the video.
 
     Args:
       predictor: a `serving.Predictor`.
-      frames: iterable of native frames, RGB uint8 [H, W, 3].
+      frames: iterable of all native frames, RGB uint8 [H, W, 3]; anything, as None, where no frame
+        within `reach`, or one before that, is answered.
+      span: the `Span` of the frames to answer.
 
     Yields:
-      (native frame, its `serving.Instances`).
+      (native frame, its `serving.Instances`) of the frames of `span`.
     """
-    ring = Ring(predictor.facts["frames"], predictor.facts["clip_stride"])
+    facts = predictor.facts
+    far = reach(facts)
+    ring = Ring(facts["frames"], facts["clip_stride"])
     waiting = collections.deque()
 
     def windows():
-        for native, stored, flow in _ahead(_moving(frames, predictor.facts)):
-            waiting.append(native)
-            yield ring.push(predictor.frame(stored, flow))
-        yield from ring.finish()
+        """(index of the key frame, the frames around it)."""
+        index, last = -1, None
+        for index, (native, stored, flow) in enumerate(_ahead(_moving(frames, facts, span))):
+            if index in span:
+                waiting.append(native)
+            yield index - far, ring.push(None if flow is None else predictor.frame(stored, flow))
+            if span.last is not None and index - far >= span.last - 1:
+                return
+            last = stored
+        if span.any(max(0, index + 1 - far), index):
+            still = np.zeros((*last.shape[:2], 2), np.float32)
+            left = ring.finish(lambda: predictor.frame(last, still))
+            yield from enumerate(left, max(0, index + 1 - far))
 
-    for window in filter(None, windows()):
-        native = waiting.popleft()
-        yield native, predictor.key_frame(window, native.shape[:2])
+    for key, window in windows():
+        if window and key in span:
+            native = waiting.popleft()
+            yield native, predictor.key_frame(window, native.shape[:2])
 
 
-class Outputs:
-    """The files of a prediction, written frame by frame into a hidden folder beside their places.
+def _sure(found, threshold, facts, labels):
+    """Those of the `serving.Instances` with p(actor) >= threshold, as the graph would have it."""
+    sure = found.scores
+    if facts.get("label_mode") != "cartesian":
+        actors = labels.split(found.codes)[0] - 1
+        sure = np.take_along_axis(found.actor_scores, actors[:, None], axis=1)[:, 0]
+    keep = np.flatnonzero(sure >= threshold)
+    if len(keep) == len(sure):
+        return found
+    names = ("boxes", "actor_scores", "action_scores", "probabilities")
+    rest = {name: getattr(found, name)[keep] for name in names}
+    found = dataclasses.replace(found, masks=[found.masks[i] for i in keep], **rest)
+    return found.relabelled(found.codes[keep], found.scores[keep], facts["paint"])
 
-    As a context manager it publishes whole files at the end, and nothing after an exception.
+
+def followed(predictor, answered, window=tracking.WINDOW, threshold=0.0):
+    """What `answers` yields, with tracks and steady labels; see `tracking.follow`.
 
     Args:
-      folder: made if missing; results of an earlier prediction there are replaced.
-      fps: of the overlay.
-      size: (height, width) of the frames.
+      predictor: whose answers they are.
+      window: answered frames of which a label is read; 1 is the network's own answer.
+      threshold: on p(actor), where it is above the predictor's own.
 
-    Raises:
-      InputError: the folder cannot be written, or holds a `label_maps` of something else.
+    Yields:
+      (native frame, its `serving.Instances`, ids int [N]); codes, scores and label map are those of
+      the tracks, masks are RLEs.
     """
+    facts, labels = predictor.facts, predictor.labels
 
-    def __init__(self, folder, fps, size):
-        self.folder, self.partial = folder, os.path.join(folder, ".partial")
-        self.frames, self._empty = 0, True
-        try:
-            older = os.path.join(folder, "label_maps")
-            for name in os.listdir(older) if os.path.isdir(older) else ():
-                if not re.fullmatch(r"\d{5,}\.png", name):
-                    raise InputError(
-                        f"{older}: holds {name}, which is no prediction; give another --output"
-                    )
-            shutil.rmtree(self.partial, ignore_errors=True)
-            os.makedirs(os.path.join(self.partial, "label_maps"))
-            self._json = open(self._path("detections.json"), "w", encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"--output={folder}: cannot be written ({error.strerror})") from error
-        self._json.write("[")
-        self._video = video.Writer(self._path("overlay.mp4"), fps, size)
+    def light():
+        for native, found in answered:
+            found = _sure(found, threshold, facts, labels)
+            # Frames wait for those that their labels are read of: masks must be small.
+            masks = [coco_results.encode_mask(mask) for mask in found.masks]
+            yield native, dataclasses.replace(found, masks=masks)
 
-    def _path(self, *names):
-        return os.path.join(self.partial, *names)
-
-    def add(self, frame, found, labels):
-        """Append a frame: RGB uint8 [H, W, 3] and its `serving.Instances`."""
-        self.frames += 1
-        order = np.argsort(found.scores, kind="stable")  # the best one is drawn last, on top
-        masks = [found.masks[i] for i in order]
-        self._video.write(
-            visualize.draw_instances(
-                frame, found.boxes[order], found.codes[order], masks, labels, found.scores[order]
-            )
-        )
-        png = cv2.imencode(".png", found.label_map)[1]
-        with open(self._path("label_maps", f"{self.frames:05d}.png"), "wb") as file:
-            file.write(png.tobytes())
-        for result in coco_results.entries(
-            self.frames, found.boxes, found.codes, found.scores, found.masks
-        ):
-            self._json.write(("\n" if self._empty else ",\n") + json.dumps(result))
-            self._empty = False
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, error, trace):
-        self._video.close()
-        with self._json:
-            self._json.write("\n]\n")
-        if kind is None and self.frames:
-            for name in RESULTS:
-                place = os.path.join(self.folder, name)
-                if os.path.isdir(place):
-                    shutil.rmtree(place)
-                os.replace(self._path(name), place)
-        shutil.rmtree(self.partial, ignore_errors=True)
+    for native, found, ids, codes, scores in tracking.follow(light(), labels, window):
+        if window > 1:
+            found = found.relabelled(codes, scores, facts["paint"])
+        yield native, found, ids
 
 
-@contextlib.contextmanager
-def _stop_on_signal():
-    """Yields a list that is no longer empty once Ctrl-C or SIGTERM came; a second one is final."""
-    stops, old = [], {}
-
-    def stop(number, _):
-        stops.append(number)
-        signal.signal(number, old[number])
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        old[number] = signal.signal(number, stop)
-    try:
-        yield stops
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
+def _until(items, stops):
+    """The items up to the one in hand when `stops` is no longer empty."""
+    for item in items:
+        yield item
+        if stops:
+            return
 
 
-def predict(load, reader, output):
-    """Predict every frame of a video and write the results.
+def predict(load, reader, output, span=EVERY_FRAME, window=tracking.WINDOW, threshold=0.0):
+    """Predict the frames of a video and write the results.
 
     Ctrl-C or SIGTERM ends it after the frame in hand, with whole files of the frames so far.
 
     Args:
       load: callable -> a `serving.Predictor`; called when `output` is known to be writable.
       reader: a `video.Reader`.
-      output: folder of the RESULTS.
+      output: folder of the `outputs.RESULTS`.
+      span: the `Span` of the frames to answer.
+      window, threshold: as for `followed`.
 
     Returns:
       (the predictor, frames written, whether a signal ended it).
 
     Raises:
-      InputError: `output` cannot be written, or what `load` and `reader` raise.
+      InputError: `output` cannot be written, the video ends before the span begins, or what `load`
+        and `reader` raise.
     """
+    total = span.count(reader.count)
     try:
-        with _stop_on_signal() as stops, Outputs(output, reader.fps, reader.size) as outputs:
+        files = Outputs(output, reader.fps, reader.size, span.every)
+        with stop_on_signal() as stops, files as outputs:
             predictor = load()
-            with tqdm(desc="predict", unit="frame", total=reader.count) as bar:
-                for frame, found in answers(predictor, reader):
-                    outputs.add(frame, found, predictor.labels)
+            far = reach(predictor.facts)
+
+            def frames():
+                near = reader.frames(lambda index: span.any(index - far, index + far + 1))
+                for index, frame in enumerate(near):
+                    if stops and index < span.first - far:
+                        return
+                    yield frame
+
+            answered = _until(answers(predictor, frames(), span), stops)
+            shown = followed(predictor, answered, window, threshold)
+            with tqdm(desc="predict", unit="frame", total=total) as bar:
+                for number, (frame, found, ids) in zip(span.numbers(), shown):
+                    outputs.add(number, frame, found, ids, predictor.labels)
                     bar.update()
-                    if stops:
-                        break
+            if not outputs.frames and not stops:
+                raise InputError("no frame of the video lies between --start and --end")
     except OSError as error:
         raise InputError(f"--output={output}: cannot be written ({error})") from error
     return predictor, outputs.frames, bool(stops)

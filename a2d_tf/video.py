@@ -1,5 +1,6 @@
 """Reading and writing video with OpenCV: frames in, frames out, RGB on this side."""
 
+import itertools
 import math
 import pathlib
 
@@ -9,14 +10,18 @@ from a2d_tf.data import frames
 from a2d_tf.errors import InputError
 
 IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-_REMEDY = "re-encode it"
 DEFAULT_FPS = 25.0
 
 
 class Reader:
-    """The frames of a video file or of a folder of images (in the order of their names).
+    """The frames of a video file, of a folder of images (in the order of their names), or a camera.
 
-    Iterate once: RGB uint8 [H, W, 3], all of one size.
+    Iterate once: RGB uint8 [H, W, 3], all of one size; a video's that change it are resized to that
+    of the first.
+
+    Args:
+      path: file or folder; or digits that name no file, the index of a camera, which ends only
+        when it is unplugged.
 
     Attributes:
       size: (height, width).
@@ -24,44 +29,62 @@ class Reader:
       count: how many frames the source claims to have, or None.
 
     Raises:
-      InputError: no such file, not one frame in it, a frame that is too large or of another size
-        than the first, or an unreadable image.
+      InputError: no such file or camera, not one frame in it, a frame that is too large, or an
+        image that is unreadable or of another size.
     """
 
     def __init__(self, path):
         self._path = pathlib.Path(path)
-        if not self._path.exists():
-            raise InputError(f"{path}: no such video; --video names a file or a folder of images")
         self.fps, self.count = DEFAULT_FPS, None
-        self._frames = self._images() if self._path.is_dir() else self._decoded()
+        self._wanted, remedy = _all, "re-encode it"
+        if self._path.is_dir():
+            self._frames = self._images()
+        elif self._path.exists():
+            self._frames = self._decoded(self._path, remedy)
+        elif str(path).isdigit():
+            remedy = "give the index of a camera that works and is not in use, or a file"
+            self._frames = self._decoded(int(path), remedy)
+        else:
+            raise InputError(
+                f"{path}: no such video; --video names a file, a folder of images or a camera (0)"
+            )
         self._first = next(self._frames, None)
         if self._first is None:
-            raise InputError(
-                f"{path}: not one frame can be decoded (truncated, or no video); re-encode it"
-            )
+            raise InputError(f"{path}: not one frame can be decoded; {remedy}")
         self.size = self._first.shape[:2]
 
     def __iter__(self):
-        yield self._first
+        return self.frames()
+
+    def frames(self, wanted=None):
+        """Iterate, with None in place of the frames that are not wanted, which costs less.
+
+        Args:
+          wanted: callable, 0-based index of a frame -> bool; by default all are.
+        """
+        self._wanted = wanted or _all
+        yield self._first if self._wanted(0) else None
         yield from self._frames
 
-    def _decoded(self):
-        with frames.Capture(self._path, _REMEDY) as capture:
+    def _decoded(self, source, remedy):
+        with frames.Capture(source, remedy) as capture:
             fps, count = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
             # Streams of variable rate claim 0 or the tick of their clock.
             self.fps = fps if math.isfinite(fps) and 1 <= fps <= 240 else DEFAULT_FPS
             self.count = int(count) if math.isfinite(count) and count >= 1 else None
             size = None
-            while capture.grab():
+            for index in itertools.count():
+                if not capture.grab():
+                    return
+                if not self._wanted(index):
+                    yield None
+                    continue
                 frame = capture.retrieve()
                 if frame is None:
                     return
-                size = size or frame.shape[:2]
-                if frame.shape[:2] != size:
-                    raise InputError(
-                        f"{self._path}: its size changes to {frame.shape[0]}x{frame.shape[1]} "
-                        f"pixels; {_REMEDY}"
-                    )
+                size = size or frame.shape[1::-1]
+                if frame.shape[1::-1] != size:
+                    frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
                 yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
     def _images(self):
@@ -69,7 +92,10 @@ class Reader:
         if not paths:
             raise InputError(f"{self._path}: no image in this folder ({', '.join(IMAGES)})")
         self.count, size = len(paths), None
-        for path in paths:
+        for index, path in enumerate(paths):
+            if not self._wanted(index):
+                yield None
+                continue
             frame = frames.read_image(path, "remove or replace it")
             size = size or frame.shape[:2]
             if frame.shape[:2] != size:
@@ -78,6 +104,10 @@ class Reader:
                     f"{size[0]}x{size[1]}; the frames of a video are of one size"
                 )
             yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+
+
+def _all(index):
+    return True
 
 
 class Writer:

@@ -1,7 +1,12 @@
 """Pictures of labels, detections and flow: pure functions from arrays to RGB uint8 images."""
 
+import colorsys
+
 import cv2
 import numpy as np
+
+_SMALLEST = 0.32  # scale of letters that are still legible
+_GOLDEN = (5**0.5 - 1) / 2  # of a turn: steps of it come nowhere near each other for long
 
 
 def flow_to_rgb(flow, max_flow=None):
@@ -26,32 +31,41 @@ def label_map_to_rgb(label_map, label_space):
     return label_space.palette[label_map]
 
 
-def overlay_masks(rgb, codes, masks, label_space, alpha=0.5):
-    """Tint instance masks in the colours of their codes.
+def track_colours(ids):
+    """Colours of tracks: uint8 [N, 3], RGB; an id keeps its own, unlike those of its neighbours."""
+    hues = [((i - 1) * _GOLDEN) % 1 for i in np.asarray(ids).tolist()]
+    colours = [np.round(255 * np.array(colorsys.hsv_to_rgb(hue, 0.8, 1))) for hue in hues]
+    return np.array(colours, np.uint8).reshape(-1, 3)
+
+
+def overlay_masks(rgb, codes, masks, label_space, alpha=0.5, colours=None):
+    """Tint instance masks.
 
     Args:
       rgb: uint8 [H, W, 3].
       codes: int [N].
       masks: [N, H, W], true or nonzero inside; later ones lie over earlier ones.
-      label_space: gives the colours.
+      label_space: gives the colours of the codes.
       alpha: opacity of the tint.
+      colours: [N, 3], RGB, others than those of the codes, or None.
 
     Returns:
       uint8 [H, W, 3], a new image.
     """
     image = rgb.copy()
-    for code, mask in zip(codes, masks):
+    for colour, mask in zip(_colours(codes, label_space, colours), masks):
         inside = np.asarray(mask) != 0
-        tint = (1 - alpha) * image[inside] + alpha * _bright(label_space.palette[code])
+        tint = (1 - alpha) * image[inside] + alpha * colour
         image[inside] = np.round(tint).astype(np.uint8)
     return image
 
 
-def draw_boxes_with_names(rgb, boxes, codes, label_space, scores=None):
+def draw_boxes_with_names(rgb, boxes, codes, label_space, scores=None, ids=None, colours=None):
     """Draw boxes, each with the name of its code and its score.
 
     Names go above their box where there is room, else inside it or below it, and not over another
-    name where that can be helped.
+    name where that can be helped. Where the picture is too narrow for one, it is written smaller,
+    and if need be without its score.
 
     Args:
       rgb: uint8 [H, W, 3].
@@ -59,40 +73,53 @@ def draw_boxes_with_names(rgb, boxes, codes, label_space, scores=None):
       codes: int [N].
       label_space: gives names and colours.
       scores: [N], 0..1, or None.
+      ids: [N], numbers to put before the names, or None.
+      colours: [N, 3], RGB, others than those of the codes, or None.
 
     Returns:
       uint8 [H, W, 3], a new image.
     """
     image = np.ascontiguousarray(rgb).copy()
     edges = np.round(np.asarray(boxes, np.float64).reshape(-1, 4)).astype(int).tolist()
-    colours = [[int(c) for c in _bright(label_space.palette[code])] for code in codes]
+    colours = [[int(c) for c in rgb] for rgb in _colours(codes, label_space, colours)]
     thickness = max(1, round(image.shape[0] / 320))
     for (y1, x1, y2, x2), colour in zip(edges, colours):
         cv2.rectangle(image, (x1, y1), (x2 - 1, y2 - 1), colour, thickness)
     texts = [label_space.name(code) for code in codes]
+    if ids is not None:
+        texts = [f"#{number} {text}" for number, text in zip(ids, texts)]
+    ends = [""] * len(texts)
     if scores is not None:
-        texts = [f"{text} {100 * float(score):.0f}%" for text, score in zip(texts, scores)]
+        ends = [f" {100 * float(score):.0f}%" for score in scores]
     taken = []
     # The last box lies on top, so its name chooses its place first.
-    for text, edge, colour in list(zip(texts, edges, colours))[::-1]:
-        taken.append(_draw_name(image, text, edge, colour, taken))
+    for text, end, edge, colour in list(zip(texts, ends, edges, colours))[::-1]:
+        taken.append(_draw_name(image, text, end, edge, colour, taken))
     return image
 
 
-def _draw_name(image, text, box, colour, taken):
+def _draw_name(image, text, end, box, colour, taken):
     """Write a name at its box and off the `taken` rectangles; returns its own (x1, y1, x2, y2)."""
     height, width = image.shape[:2]
     font, scale = cv2.FONT_HERSHEY_SIMPLEX, max(0.42, height / 800)
-    thickness = max(1, round(2 * scale))
-    (across, tall), descent = cv2.getTextSize(text, font, scale, thickness)
-    tall += descent + 2
+
+    def extent(text):
+        thickness = max(1, round(2 * scale))
+        (across, tall), descent = cv2.getTextSize(text, font, scale, thickness)
+        return across, tall + descent + 2, descent, thickness
+
+    if extent(text + end)[0] * _SMALLEST <= (width - 2) * scale:
+        text += end
+    scale *= min(1, (width - 2) / extent(text)[0])
+    across, tall, descent, thickness = extent(text)
     y1, x1, y2, _ = box
     left = max(0, min(x1, width - across - 2))
+    elsewhere = sorted(range(0, max(1, height - tall + 1), tall), key=lambda top: abs(top - y1))
     places = [
         (left, top, left + across + 2, top + tall)
-        for top in (y1 - tall, y1, y2 - tall, y2, y1 + tall)
-        if 0 <= top <= height - tall
-    ] or [(left, 0, left + across + 2, tall)]
+        for top in (y1 - tall, y1, y2 - tall, y2, y1 + tall, *elsewhere)
+        if 0 <= top <= max(0, height - tall)
+    ]
 
     def covered(place):
         return sum(
@@ -110,10 +137,21 @@ def _draw_name(image, text, box, colour, taken):
     return place
 
 
-def draw_instances(rgb, boxes, codes, masks, label_space, scores=None):
-    """Masks, boxes and names over a frame; the arguments are those of the two functions above."""
-    image = overlay_masks(rgb, codes, masks, label_space)
-    return draw_boxes_with_names(image, boxes, codes, label_space, scores)
+def draw_instances(rgb, boxes, codes, masks, label_space, scores=None, ids=None):
+    """Masks, boxes and names over a frame; the arguments are those of the two functions above.
+
+    With `ids`, of tracks, the colours are theirs: an actor keeps its colour whatever it does.
+    """
+    colours = None if ids is None else track_colours(ids)
+    image = overlay_masks(rgb, codes, masks, label_space, colours=colours)
+    return draw_boxes_with_names(image, boxes, codes, label_space, scores, ids, colours)
+
+
+def _colours(codes, label_space, colours):
+    """A bright colour for each instance: the one given, or its code's."""
+    if colours is not None:
+        return list(colours)
+    return [_bright(label_space.palette[code]) for code in codes]
 
 
 def _bright(colour):

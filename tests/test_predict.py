@@ -1,5 +1,8 @@
 """Prediction on video: the files it writes, and how it ends."""
 
+import collections
+import csv
+import dataclasses
 import json
 import os
 import pathlib
@@ -11,10 +14,11 @@ import time
 import cv2
 import numpy as np
 import pytest
-from a2d_files import moving_frames, write_video
+from a2d_files import moving_frames, real, write_video
 from pycocotools import mask as rle_tools
 
-from a2d_tf import serving, streaming, video, visualize
+from a2d_tf import outputs, serving, streaming, video, visualize
+from a2d_tf.data.release import Release
 from a2d_tf.errors import InputError
 from a2d_tf.labels import A2D
 
@@ -75,33 +79,61 @@ def test_overlay_plays_with_the_frames_size_and_rate_of_the_film(predicted, film
         drawn = visualize.draw_instances(
             frame[..., ::-1], boxes, [r["category_id"] for r in own],
             [rle_tools.decode(r["segmentation"]) for r in own], A2D, [r["score"] for r in own],
+            [r["track_id"] for r in own],
         )  # fmt: skip
         shown = np.int32(frames[number - 1])
         loss = np.abs(shown - drawn[..., ::-1]).mean()  # of the codec
         assert own and 3 * loss < np.abs(shown - frame).mean()
 
 
-def test_label_maps_are_the_detections_painted_at_native_size(predicted):
-    maps = sorted((predicted / "label_maps").iterdir())
-    assert [path.name for path in maps] == [f"{i:05d}.png" for i in range(1, 8)]
-    results = json.loads((predicted / "detections.json").read_text())
-    assert results and {r["image_id"] for r in results} <= set(range(1, 8))
-    painted_pixels = 0
-    for number, path in enumerate(maps, 1):
+def check_agreement(folder, numbers, size):
+    """All files say the same of the frames of these numbers; how many instances there are."""
+    maps = sorted((folder / "label_maps").iterdir())
+    assert [path.name for path in maps] == [f"{i:05d}.png" for i in numbers]
+    assert len(read_back(folder / "overlay.mp4")[0]) == len(maps)
+    results = json.loads((folder / "detections.json").read_text())
+    assert {r["image_id"] for r in results} <= set(numbers)
+    for number, path in zip(numbers, maps):
         label_map = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        assert label_map.shape == (96, 144) and label_map.dtype == np.uint8
+        assert label_map.shape == size and label_map.dtype == np.uint8
         expected = np.zeros_like(label_map)
         own = [r for r in results if r["image_id"] == number]
         for result in sorted(own, key=lambda r: r["score"]):
             expected[rle_tools.decode(result["segmentation"]) == 1] = result["category_id"]
         np.testing.assert_array_equal(label_map, expected)
-        painted_pixels += (label_map > 0).sum()
-    assert painted_pixels
+    frames = collections.defaultdict(list)
+    for result in results:
+        fields = {name: result[name] for name in ("category_id", "score", "bbox")}
+        frames[result["track_id"]].append({"frame": result["image_id"], **fields})
+    tracks = json.loads((folder / "tracks.json").read_text())
+    assert {track["track_id"]: track["frames"] for track in tracks} == frames
+    with open(folder / "summary.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for track in tracks:
+        own = [row for row in rows if int(row["track_id"]) == track["track_id"]]
+        assert own == [
+            {"track_id": str(track["track_id"])}
+            | {name: str(action[name]) for name in outputs.COLUMNS[1:]}
+            for action in track["actions"]
+        ]
+        for row in track["frames"]:
+            (action,) = (a for a in track["actions"]
+                         if a["start_frame"] <= row["frame"] <= a["end_frame"])  # fmt: skip
+            assert action["category_id"] == row["category_id"]
+            assert A2D.name(row["category_id"]) == f"{action['actor']}-{action['action']}"
+    assert len(rows) == sum(len(track["actions"]) for track in tracks)
+    return len(results)
+
+
+def test_label_maps_are_the_detections_painted_at_native_size_and_tracks_agree(predicted):
+    assert check_agreement(predicted, range(1, 8), (96, 144)) > 0
 
 
 def test_detections_are_coco_results(predicted):
     for result in json.loads((predicted / "detections.json").read_text()):
-        assert set(result) == {"image_id", "category_id", "bbox", "score", "segmentation"}
+        assert set(result) == {
+            "image_id", "category_id", "bbox", "score", "segmentation", "track_id",
+        }  # fmt: skip
         assert result["category_id"] in A2D.codes and 0 <= result["score"] <= 1
         x, y, width, height = result["bbox"]
         assert x >= 0 and y >= 0 and x + width <= 144.01 and y + height <= 96.01
@@ -109,6 +141,131 @@ def test_detections_are_coco_results(predicted):
         if inner[2] > 0:
             assert inner[0] >= x - 1 and inner[0] + inner[2] <= x + width + 1
             assert inner[1] >= y - 1 and inner[1] + inner[3] <= y + height + 1
+
+
+def predict(predictor, reader, folder, *options):
+    """(frames written, the COCO results)."""
+    _, count, stopped = streaming.predict(lambda: predictor, reader, str(folder), *options)
+    assert not stopped
+    return count, json.loads((folder / "detections.json").read_text())
+
+
+def test_a_window_of_one_is_the_networks_own_answer(predictor, film, tmp_path):
+    own = list(streaming.answers(predictor, video.Reader(film)))
+    _, results = predict(predictor, video.Reader(film), tmp_path, streaming.EVERY_FRAME, 1)
+    assert check_agreement(tmp_path, range(1, 8), (96, 144)) == sum(len(f.codes) for _, f in own)
+    assert [r["category_id"] for r in results] == [code for _, f in own for code in f.codes]
+    scores = [float(score) for _, f in own for score in f.scores]
+    np.testing.assert_allclose([r["score"] for r in results], scores, atol=1e-6)
+    for number, (_, found) in enumerate(own, 1):
+        label_map = cv2.imread(str(tmp_path / f"label_maps/{number:05d}.png"), -1)
+        np.testing.assert_array_equal(label_map, found.label_map)
+
+
+def test_a_window_leaves_boxes_and_masks_and_steadies_labels(predictor, film, predicted, tmp_path):
+    _, raw = predict(predictor, video.Reader(film), tmp_path, streaming.EVERY_FRAME, 1)
+    steady = json.loads((predicted / "detections.json").read_text())
+    for a, b in zip(raw, steady):
+        assert all(a[n] == b[n] for n in ("image_id", "bbox", "segmentation", "track_id"))
+
+    def changes(results):
+        tracks = collections.defaultdict(list)
+        for result in results:
+            tracks[result["track_id"]].append(result["category_id"])
+        return sum(x != y for codes in tracks.values() for x, y in zip(codes, codes[1:]))
+
+    assert len(raw) == len(steady) and changes(steady) < changes(raw)
+    assert {r["category_id"] for r in steady} <= set(A2D.codes)
+
+
+def test_part_of_a_video(predictor, film, tmp_path):
+    span = streaming.Span(1, 6, 2)
+    everything = predict(predictor, video.Reader(film), tmp_path / "all", streaming.EVERY_FRAME, 1)
+    count, results = predict(predictor, video.Reader(film), tmp_path / "part", span, 1)
+    assert count == 3 and check_agreement(tmp_path / "part", (2, 4, 6), (96, 144)) == len(results)
+    assert read_back(tmp_path / "part/overlay.mp4")[1] == 12
+    for result in [*results, *everything[1]]:
+        del result["track_id"]
+    assert results == [r for r in everything[1] if r["image_id"] in (2, 4, 6)]
+    with pytest.raises(InputError, match="no frame of the video lies between --start and --end"):
+        predict(predictor, video.Reader(film), tmp_path / "none", streaming.Span(7, 9))
+    assert not os.listdir(tmp_path / "none")
+
+
+@pytest.mark.parametrize("paint", ["instance", "pixel"])
+def test_a_raised_threshold_is_that_of_the_graph(loaded_run, film, tmp_path, paint):
+    def of(threshold):
+        settings = dict(score_threshold=threshold, paint=paint)
+        config = loaded_run.config.with_inference(**settings)
+        return serving.Predictor.from_run(dataclasses.replace(loaded_run, config=config))
+
+    low = of(0.3)
+    sure = sorted(f.actor_scores[i, A2D.split(code)[0] - 1]
+                  for _, f in streaming.answers(low, video.Reader(film))
+                  for i, code in enumerate(f.codes))  # fmt: skip
+    threshold = float(sure[len(sure) // 2] + sure[len(sure) // 2 + 1]) / 2
+    options = (streaming.EVERY_FRAME, 9, threshold)
+    _, raised = predict(low, video.Reader(film), tmp_path / "raised", *options)
+    _, exact = predict(of(threshold), video.Reader(film), tmp_path / "exact")
+    assert 0 < len(raised) < len(sure) and raised == exact
+    for number in range(1, 8):
+        name = f"label_maps/{number:05d}.png"
+        assert (tmp_path / "raised" / name).read_bytes() == (tmp_path / "exact" / name).read_bytes()
+
+
+def test_a_camera_runs_until_a_signal(predictor, tmp_path, monkeypatch):
+    class Camera:
+        """Sees the scene again and again; somebody presses Ctrl-C at the 12th frame."""
+
+        frames, number = scene(6), 0
+
+        def __init__(self, source, *_):
+            assert source == 3
+
+        def get(self, what):
+            return 30.0 if what == cv2.CAP_PROP_FPS else -1.0
+
+        def grab(self):
+            self.number += 1
+            if self.number == 12:
+                os.kill(os.getpid(), signal.SIGINT)
+            return True
+
+        def retrieve(self):
+            return True, self.frames[self.number % 6]
+
+        def release(self):
+            pass
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(video.cv2, "VideoCapture", Camera)
+    reader = video.Reader("3")
+    _, count, stopped = streaming.predict(lambda: predictor, reader, str(tmp_path / "out"))
+    monkeypatch.undo()
+    assert stopped and 8 <= count <= 12
+    assert check_agreement(tmp_path / "out", range(1, count + 1), (96, 144)) > 0
+    assert read_back(tmp_path / "out/overlay.mp4")[1] == 30
+
+
+def test_a_video_of_the_mini_a2d(predictor, mini_records, tmp_path):
+    release = Release(pathlib.Path(mini_records.directory).parent / "Release")
+    path = release.frames_path(release.videos[0].vid)
+    reader = video.Reader(path)
+    span = streaming.Span.of_seconds(reader.fps, 0.2, 1.0, 3)
+    predict(predictor, reader, tmp_path, span)
+    assert check_agreement(tmp_path, range(6, 26, 3), (320, 400)) > 0
+
+
+def test_a_real_video(predictor, tmp_path):
+    path = real("real_clips") / "Release/clips320H/dvs-libby01.mp4"
+    reader = video.Reader(path)
+    predict(predictor, reader, tmp_path, streaming.Span(0, 20, 4))
+    assert check_agreement(tmp_path, (1, 5, 9, 13, 17), reader.size) > 0
+    native, film = read_back(path)[0], read_back(tmp_path / "overlay.mp4")[0]
+    label_map = cv2.imread(str(tmp_path / "label_maps/00009.png"), -1)
+    height, width = label_map.shape
+    inside = cv2.resize(film[2], (width, height))[label_map > 0]
+    assert np.abs(inside.astype(int) - native[8][label_map > 0]).mean() > 10  # it is tinted
 
 
 def test_run_and_export_agree(loaded_run, predictor, film):
@@ -134,10 +291,22 @@ def test_command_line_on_a_folder_of_images_repeats(saved_model, film, predicted
     output = tmp_path / "new" / "output"
     status, message = run(f"--saved_model={saved_model}", f"--video={images}", f"--output={output}")
     assert status == 0, message
-    assert sorted(p.name for p in output.iterdir()) == sorted(streaming.RESULTS)
+    assert sorted(p.name for p in output.iterdir()) == sorted(outputs.RESULTS)
     for name in ("detections.json", *(f"label_maps/{i:05d}.png" for i in range(1, 8))):
         assert (output / name).read_bytes() == (predicted / name).read_bytes(), name
     assert read_back(output / "overlay.mp4")[1] == 25
+
+
+def test_command_line_of_part_of_a_video(saved_model, predictor, film, tmp_path):
+    """24 frames a second: frames 3 to 6 begin between 0.08 and 0.25 s."""
+    options = ["--start=0.08", "--end=0.25", "--every=2", "--window=3", "--threshold=0.5"]
+    status, message = run(f"--saved_model={saved_model}", f"--video={film}",
+                          f"--output={tmp_path / 'out'}", *options)  # fmt: skip
+    assert status == 0, message
+    check_agreement(tmp_path / "out", (3, 5), (96, 144))
+    predict(predictor, video.Reader(film), tmp_path / "own", streaming.Span(2, 6, 2), 3, 0.5)
+    for name in ("detections.json", "tracks.json", "summary.csv"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "own" / name).read_bytes()
 
 
 def test_new_results_replace_older_ones_whole(predictor, tmp_path):
@@ -208,7 +377,7 @@ def test_interrupted_command_line(tiny_run, tmp_path):
     json.loads((tmp_path / "out/detections.json").read_text())
 
 
-def test_bad_command_lines_end_with_one_clear_line(tmp_path, film):
+def test_bad_command_lines_end_with_one_clear_line(tmp_path, film, saved_model):
     (tmp_path / "empty.mp4").write_bytes(b"")
     (tmp_path / "model").mkdir()
     (tmp_path / "file").write_text("")
@@ -219,6 +388,11 @@ def test_bad_command_lines_end_with_one_clear_line(tmp_path, film):
         ([f"--video={film}", model], "--output is missing"),
         ([model, output], "--video is missing"),
         ([model, f"--video={film}", output, "--paint=pixel"], "--paint is fixed in a SavedModel"),
+        ([model, f"--video={film}", output, "--start=2", "--end=2"], "--end=2 must be beyond"),
+        (
+            [f"--saved_model={saved_model}", f"--video={film}", output, "--threshold=0.2"],
+            "--threshold=0.2 is below 0.3, which is fixed in",
+        ),
         (["--saved_model=nowhere", f"--video={film}", output], "nowhere: no such folder"),
         (["--workdir=nowhere", f"--video={film}", output], "nowhere: no such folder"),
         (["--init_rgb=nothing.h5", f"--video={film}", output], "nothing.h5: no such file"),

@@ -81,13 +81,14 @@ class Recorder:
         return self._predictor.key_frame(frames, size)
 
 
-def stream(model, frames, known):
-    """(what the network says of every frame, the recorder)."""
+def stream(model, frames, known, span=streaming.EVERY_FRAME):
+    """(what the network says of the frames of a span, the recorder)."""
     recorder = Recorder(
         model.frame, lambda size, **window: model.key_frame(window, size), known
     )  # fmt: skip
-    shown = [native for native, _ in streaming.answers(recorder, iter(frames))]
-    assert len(shown) == len(frames) and all(a is b for a, b in zip(shown, frames))
+    shown = [native for native, _ in streaming.answers(recorder, iter(frames), span)]
+    asked = [frame for index, frame in enumerate(frames) if index in span]
+    assert len(shown) == len(asked) and all(a is b for a, b in zip(shown, asked))
     return recorder.said, recorder
 
 
@@ -130,6 +131,69 @@ def test_every_frame_has_the_answer_of_its_clip(layers, stride, use_flow, more, 
     assert len(said) == len(expected) == count == recorder.calls
     assert sum(assert_equal(*pair) for pair in zip(said, expected)) > 0
     assert any(outputs["label_map"].any() for outputs in expected)
+
+
+@pytest.mark.parametrize(
+    "stride, count, span, passes",
+    [
+        (1, 12, (0, None, 1), 12),
+        (1, 12, (0, None, 5), 8),  # 0, 1; 4, 5, 6; 9, 10, 11
+        (1, 12, (0, None, 11), 4),  # 0, 1; 10, 11, with the flow of 0 behind it
+        (1, 12, (4, 7, 2), 5),  # 4 and 6 with 3, 5, 7
+        (1, 12, (1, None, 20), 3),
+        (2, 12, (1, None, 9), 6),  # 0, 1, 3; 8, 10, and 11, which stands in for 12
+        (2, 6, (5, None, 1), 4),  # 3, 5, and 4 lest there be a 6; 5 again without flow
+        (2, 3, (0, 9, 4), 2),
+        (2, 12, (12, None, 1), 2),  # 10 and 11, and the video is over
+    ],
+)
+def test_part_of_the_frames_have_the_answers_of_all(stride, count, span, passes):
+    network, model = served(1, True)
+    frames, known, span = scene(count), facts(network, stride), streaming.Span(*span)
+    everything, _ = stream(model, frames, known)
+    said, recorder = stream(model, frames, known, span)
+    asked = [answer for index, answer in enumerate(everything) if index in span]
+    assert len(said) == len(asked) and recorder.calls == passes
+    for pair in zip(said, asked):
+        assert_equal(*pair)
+
+
+def test_frames_that_no_answer_needs_need_not_be_there():
+    network, model = served(1, True)
+    frames, known, span = scene(12), facts(network, 2), streaming.Span(1, 11, 7)
+    expected, _ = stream(model, frames, known, span)
+    needed = {0, 1, 2, 3, 5, 6, 7, 8, 9, 10}  # two on either side, and one for the flow
+    left = [frame if index in needed else None for index, frame in enumerate(frames)]
+    said, _ = stream(model, left, known, span)
+    assert len(said) == 2
+    for pair in zip(said, expected):
+        assert_equal(*pair)
+    near = [i for i in range(12) if span.any(i - 2, i + 3)]
+    assert set(near) == needed
+
+
+@pytest.mark.parametrize("first, last, every", [(0, None, 1), (3, 9, 2), (2, None, 5), (4, 5, 7)])
+def test_spans_know_what_they_hold(first, last, every):
+    span, held = streaming.Span(first, last, every), range(first, last or 40, every)
+    assert [i for i in range(40) if i in span] == list(held)
+    for low in range(-5, 30):
+        for high in range(low, 35):
+            assert span.any(low, high) == any(low <= i <= high for i in held)
+    assert span.count(7) == sum(i < 7 for i in held)
+    assert span.count(None) == (len(held) if last else None)
+    assert next(span.numbers()) == first + 1
+
+
+@pytest.mark.parametrize(
+    "fps, start, end, expected",
+    [
+        (25, 0, None, (0, None)), (25, 2, 3, (50, 75)), (30, 0.4, 0.7, (12, 21)),
+        (10, 0.25, 0.31, (3, 4)), (29.97, 60, None, (1799, None)),
+    ],
+)  # fmt: skip
+def test_frames_of_a_stretch_of_time(fps, start, end, expected):
+    span = streaming.Span.of_seconds(fps, start, end, 3)
+    assert (span.first, span.last, span.every) == (*expected, 3)
 
 
 @pytest.mark.parametrize("more", [(), SEPARATE, CARTESIAN, HIERARCHICAL, (("use_mask", False),)])

@@ -4,7 +4,14 @@ import numpy as np
 from a2d_files import mask
 
 from a2d_tf.labels import A2D
-from a2d_tf.visualize import draw_instances, flow_to_rgb, label_map_to_rgb, overlay_masks
+from a2d_tf.visualize import (
+    draw_boxes_with_names,
+    draw_instances,
+    flow_to_rgb,
+    label_map_to_rgb,
+    overlay_masks,
+    track_colours,
+)
 
 
 def test_flow_colours_by_direction_and_speed():
@@ -80,3 +87,48 @@ def test_names_at_the_edges_stay_inside_whole():
     for box in ([0, 390, 20, 400], [300, 0, 320, 10], [300, 390, 320, 400], [0, 0, 320, 400]):
         drawn = draw_instances(black, [box], [15], [empty], A2D)
         assert area(drawn, 15) >= area(whole, 15) - 76 > 500  # 76: the outline of 20 x 20
+
+
+def test_a_track_has_its_own_colour_and_its_number():
+    black = np.zeros((80, 160, 3), np.uint8)
+    inside = mask(80, 160, 40, 10, 60, 50)
+    one, two, three = (
+        draw_instances(black, [[40, 10, 60, 50]], [code], [inside], A2D, [0.5], [track])
+        for code, track in ((15, 4), (45, 4), (15, 5))
+    )
+    colours = track_colours([4, 5])
+    assert (one[41:59, 11:49] == np.round(colours[0] / 2)).all()  # over black
+    assert (one[40:60, 10:50] == two[40:60, 10:50]).all()
+    assert (three[41:59, 11:49] == np.round(colours[1] / 2)).all()
+    assert (one[:40] != two[:40]).any()  # the names differ
+
+
+def test_colours_of_tracks_are_bright_and_tell_neighbours_apart():
+    colours = track_colours(np.arange(1, 200)).astype(int)
+    assert track_colours([1, 2]).tolist() == [[255, 51, 51], [51, 111, 255]]
+    for apart in (1, 2, 3, 4):
+        assert np.abs(colours[apart:] - colours[:-apart]).sum(axis=1).min() > 100
+    assert colours.max(axis=1).min() == 255
+    assert track_colours([]).shape == (0, 3)
+
+
+def test_long_names_stay_in_narrow_pictures_and_lose_their_score_only_when_they_must():
+    def name(width, code, scores=(0.87,)):
+        black = np.zeros((64, width, 3), np.uint8)
+        return draw_boxes_with_names(black, [[40, 0, 60, 20]], [code], A2D, scores, [123])
+
+    for width in (64, 96, 150, 160, 400):
+        drawn = name(width, 12)  # adult-crawling
+        assert (drawn[:, -1] != 0).any() == (width <= 160)  # its plate ends at the edge, or before
+        scored = (drawn != name(width, 12, None)).any()
+        assert scored == (width >= 150)
+
+
+def test_names_find_a_free_line_where_there_is_one():
+    black = np.zeros((120, 160, 3), np.uint8)
+    ids, box, empty = [1, 2, 3, 4, 5, 6], [50, 20, 70, 40], np.zeros((120, 160), bool)
+    drawn = draw_instances(black, [box] * 6, [12] * 6, [empty] * 6, A2D, [0.5] * 6, ids)
+    for number, colour in zip(ids, track_colours(ids)):
+        alone = draw_instances(black, [box], [12], [empty], A2D, [0.5], [number])
+        plate = (alone == colour).all(axis=2).sum() - 76  # 76: the outline of 20 x 20
+        assert (drawn == colour).all(axis=2).sum() >= plate > 500

@@ -254,7 +254,7 @@ def _decode_video(path, wanted, remedy):
 
 
 class Capture:
-    """A video file that OpenCV could open, as a context that closes it.
+    """A video file that OpenCV could open, or a camera by its index, as a context that closes it.
 
     Raises:
       InputError: no such file, one that cannot be decoded, or one that claims frames beyond
@@ -262,16 +262,22 @@ class Capture:
     """
 
     def __init__(self, path, remedy):
-        if not os.path.isfile(path):
-            raise InputError(f"{path}: no such video; {remedy}")
         self._path, self._remedy = path, remedy
-        # FFmpeg would take every core, in each of many worker processes; and the start of a
-        # relative path, such as http:, for a protocol.
-        threads = [cv2.CAP_PROP_N_THREADS, cv2.getNumThreads()]
-        self._capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG, threads)
+        if isinstance(path, int):
+            self._capture = cv2.VideoCapture(path)
+        else:
+            self._capture = self._file(path)
         if not self._capture.isOpened():
             raise InputError(f"{path}: cannot be decoded (truncated, or no video); {remedy}")
         self._check()
+
+    def _file(self, path):
+        if not os.path.isfile(path):
+            raise InputError(f"{path}: no such video; {self._remedy}")
+        # FFmpeg would take every core, in each of many worker processes; and the start of a
+        # relative path, such as http:, for a protocol.
+        threads = [cv2.CAP_PROP_N_THREADS, cv2.getNumThreads()]
+        return cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG, threads)
 
     def __enter__(self):
         return self

@@ -98,7 +98,7 @@ def entries(image_id, boxes, codes, scores, masks):
       image_id: of the frame.
       boxes: float [N, 4], y1, x1, y2, x2.
       codes, scores: [N].
-      masks: N bool [H, W].
+      masks: N bool [H, W], or RLEs as `encode_mask` makes them.
 
     Returns:
       list of N dict, ready for JSON.
@@ -111,7 +111,7 @@ def entries(image_id, boxes, codes, scores, masks):
             "category_id": int(code),
             "bbox": [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)],
             "score": round(float(score), 6),
-            "segmentation": encode_mask(mask),
+            "segmentation": mask if isinstance(mask, dict) else encode_mask(mask),
         })  # fmt: skip
     return results
 

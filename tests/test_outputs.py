@@ -1,0 +1,159 @@
+"""The files of a prediction: what they say of known instances, and that they need no memory."""
+
+import csv
+import json
+import types
+
+import cv2
+import numpy as np
+import pytest
+from a2d_files import mask
+
+from a2d_tf import outputs, tracking, visualize
+from a2d_tf.evaluation.coco_results import encode_mask
+from a2d_tf.labels import A2D
+
+SIZE = (48, 64)
+BOX, OTHER = [4, 8, 24, 40], [30, 2, 44, 12]
+
+
+def found(*instances):
+    """(Instances, ids) of (id, code, score, box)."""
+    ids, codes, scores, boxes = zip(*instances) if instances else [()] * 4
+    masks = [mask(*SIZE, *box) for box in boxes]
+    label_map = np.zeros(SIZE, np.uint8)
+    for code, inside in zip(codes, masks):
+        label_map[inside] = code
+    instances = types.SimpleNamespace(
+        boxes=np.array(boxes, np.float32).reshape(-1, 4), codes=np.array(codes, np.int64),
+        scores=np.array(scores), masks=[encode_mask(inside) for inside in masks],
+        label_map=label_map,
+    )  # fmt: skip
+    return instances, np.array(ids, np.int64)
+
+
+def write(folder, frames, fps=10, every=1):
+    """Outputs of frames {number: instances}."""
+    with outputs.Outputs(str(folder), fps, SIZE, every) as files:
+        for number, instances in frames.items():
+            picture = np.full((*SIZE, 3), 90, np.uint8)
+            files.add(number, picture, *found(*instances), A2D)
+    return files
+
+
+FILM = {
+    1: [(1, 17, 0.5, BOX)],
+    2: [(2, 34, 0.25, OTHER), (1, 17, 0.75, BOX)],
+    3: [(1, 18, 0.9, BOX)],
+    4: [],
+    5: [(1, 18, 0.7, BOX)],
+    6: [(1, 17, 0.4, BOX)],
+}
+SUMMARY = [
+    "track_id,actor,action,start_second,end_second,start_frame,end_frame,mean_score",
+    "1,adult,running,0.0,0.2,1,2,0.625",
+    "1,adult,walking,0.2,0.5,3,5,0.8",
+    "1,adult,running,0.5,0.6,6,6,0.4",
+    "2,ball,flying,0.1,0.2,2,2,0.25",
+]
+
+
+def test_the_summary_says_who_did_what_from_when_to_when(tmp_path):
+    write(tmp_path, FILM)
+    assert (tmp_path / "summary.csv").read_text().splitlines() == SUMMARY
+
+
+def test_tracks_hold_the_same_and_every_frame(tmp_path):
+    write(tmp_path, FILM)
+    first, second = json.loads((tmp_path / "tracks.json").read_text())
+    assert second == {
+        "track_id": 2, "actor": "ball", "start_second": 0.1, "end_second": 0.2, "start_frame": 2,
+        "end_frame": 2, "mean_score": 0.25,
+        "actions": [{"category_id": 34, "actor": "ball", "action": "flying", "start_second": 0.1,
+                     "end_second": 0.2, "start_frame": 2, "end_frame": 2, "mean_score": 0.25}],
+        "frames": [{"frame": 2, "category_id": 34, "score": 0.25, "bbox": [2, 30, 10, 14]}],
+    }  # fmt: skip
+    assert first["track_id"] == 1 and (first["start_second"], first["end_second"]) == (0, 0.6)
+    assert first["mean_score"] == pytest.approx((0.5 + 0.75 + 0.9 + 0.7 + 0.4) / 5)
+    rows = list(csv.DictReader(SUMMARY))[:3]
+    for action, row in zip(first["actions"], rows):
+        assert {name: str(action[name]) for name in list(row)[1:]} == dict(list(row.items())[1:])
+    assert [row["frame"] for row in first["frames"]] == [1, 2, 3, 5, 6]
+
+
+def test_a_track_is_called_what_it_was_in_most_frames(tmp_path):
+    write(tmp_path, {1: [(1, 66, 0.5, BOX)], 2: [(1, 76, 0.5, BOX)], 3: [(1, 77, 0.5, BOX)]})
+    (track,) = json.loads((tmp_path / "tracks.json").read_text())
+    assert track["actor"] == "dog"
+    assert [action["actor"] for action in track["actions"]] == ["cat", "dog", "dog"]
+
+
+def test_detections_and_label_maps_are_named_by_the_frames_of_the_video(tmp_path):
+    write(tmp_path, {11: FILM[1], 14: FILM[2]}, every=3)
+    results = json.loads((tmp_path / "detections.json").read_text())
+    assert [(r["image_id"], r["track_id"], r["category_id"], r["score"]) for r in results] == [
+        (11, 1, 17, 0.5), (14, 2, 34, 0.25), (14, 1, 17, 0.75),
+    ]  # fmt: skip
+    assert results[0]["bbox"] == [8, 4, 32, 20]
+    assert results[0]["segmentation"] == encode_mask(mask(*SIZE, *BOX))
+    maps = sorted(path.name for path in (tmp_path / "label_maps").iterdir())
+    assert maps == ["00011.png", "00014.png"]
+    codes = cv2.imread(str(tmp_path / "label_maps" / "00014.png"), cv2.IMREAD_UNCHANGED)
+    assert (codes[10, 20], codes[35, 5], codes[0, 0]) == (17, 34, 0)
+    assert (
+        (tmp_path / "summary.csv")
+        .read_text()
+        .splitlines()[1]
+        .startswith("1,adult,running,1.0,1.4,11,14")
+    )
+
+
+@pytest.mark.parametrize("every, fps", [(1, 10), (4, 2.5), (100, 0.1)])
+def test_the_overlay_plays_as_fast_as_the_video(tmp_path, every, fps):
+    write(tmp_path, {number * every + 1: FILM[1] for number in range(5)}, every=every)
+    capture = cv2.VideoCapture(str(tmp_path / "overlay.mp4"))
+    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(fps, rel=1e-3)
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 5
+
+
+def test_an_actor_keeps_its_colour_whatever_it_does(tmp_path):
+    write(tmp_path, {n: [(3, code, 0.9, BOX)] for n, code in enumerate((17, 18, 11), 1)})
+    capture = cv2.VideoCapture(str(tmp_path / "overlay.mp4"))
+    expected = visualize.track_colours([3])[0] / 2 + 45  # over grey 90
+    for _ in range(3):
+        picture = capture.read()[1][..., ::-1]
+        np.testing.assert_allclose(picture[18:22, 12:36].mean(axis=(0, 1)), expected, atol=12)
+        assert (np.abs(picture[30:, 45:].astype(int) - 90) < 12).all()
+
+
+def test_what_a_long_track_holds_is_on_disk_and_the_same(tmp_path, monkeypatch):
+    film = {n: [(1, 17 if n // 5 % 2 else 18, n / 1000, BOX)] for n in range(1, 200)}
+    write(tmp_path / "memory", film)
+    monkeypatch.setattr(outputs, "_IN_MEMORY", 300)
+    with outputs.Outputs(str(tmp_path / "disk"), 10, SIZE) as files:
+        for number, instances in film.items():
+            files.add(number, np.zeros((*SIZE, 3), np.uint8), *found(*instances), A2D)
+        track = files._tracks[1]
+        assert track._frames._rolled and track._actions._rolled
+    for name in ("tracks.json", "summary.csv", "detections.json"):
+        assert (tmp_path / "disk" / name).read_bytes() == (tmp_path / "memory" / name).read_bytes()
+    (track,) = json.loads((tmp_path / "disk" / "tracks.json").read_text())
+    assert len(track["frames"]) == 199 and len(track["actions"]) == 40
+
+
+def test_tracks_are_let_go_when_they_cannot_come_back(tmp_path):
+    with outputs.Outputs(str(tmp_path), 10, SIZE) as files:
+        for number in range(1, 61):
+            instances = [(number // 3 + 1, 17, 0.5, BOX)]  # somebody else every third frame
+            files.add(number, np.zeros((*SIZE, 3), np.uint8), *found(*instances), A2D)
+            assert len(files._tracks) <= 1 + (tracking.PATIENCE + 1) // 3 + 1
+    tracks = json.loads((tmp_path / "tracks.json").read_text())
+    assert [track["track_id"] for track in tracks] == list(range(1, 22))
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(outputs.RESULTS)
+
+
+def test_a_video_without_anybody_has_whole_files(tmp_path):
+    write(tmp_path, {1: [], 2: []})
+    assert json.loads((tmp_path / "tracks.json").read_text()) == []
+    assert json.loads((tmp_path / "detections.json").read_text()) == []
+    assert (tmp_path / "summary.csv").read_text().splitlines() == SUMMARY[:1]

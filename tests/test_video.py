@@ -1,0 +1,98 @@
+"""Where frames come from: files, folders, cameras."""
+
+import cv2
+import numpy as np
+import pytest
+from a2d_files import grey_frames, write_images, write_video
+
+from a2d_tf import video
+from a2d_tf.errors import InputError
+
+
+class Camera:
+    """A stand-in for cv2.VideoCapture: a camera that is unplugged after six frames."""
+
+    opened, released, retrieved = None, 0, []
+    frames = grey_frames(6, 48, 64)
+
+    def __init__(self, source, *_):
+        Camera.opened, Camera.retrieved, self._number = source, [], 0
+
+    def isOpened(self):
+        return bool(self.frames)
+
+    def get(self, what):
+        return {cv2.CAP_PROP_FPS: 30.0, cv2.CAP_PROP_FRAME_COUNT: -1.0,
+                cv2.CAP_PROP_FRAME_HEIGHT: 48.0, cv2.CAP_PROP_FRAME_WIDTH: 64.0}[what]  # fmt: skip
+
+    def grab(self):
+        self._number += 1
+        return self._number <= len(self.frames)
+
+    def retrieve(self):
+        Camera.retrieved.append(self._number - 1)
+        return True, self.frames[self._number - 1]
+
+    def release(self):
+        Camera.released += 1
+
+
+@pytest.fixture
+def camera(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(video.cv2, "VideoCapture", Camera)
+    return Camera
+
+
+def levels(frames):
+    return [None if frame is None else int(frame[0, 0, 0]) for frame in frames]
+
+
+def test_a_camera_by_its_index(camera):
+    reader = video.Reader("1")
+    assert (camera.opened, reader.size, reader.fps, reader.count) == (1, (48, 64), 30, None)
+    assert levels(reader) == [10, 20, 30, 40, 50, 60]
+    assert camera.released == 1
+
+
+def test_a_camera_that_is_not_there(camera, monkeypatch):
+    monkeypatch.setattr(camera, "frames", [])
+    with pytest.raises(InputError, match="^7: cannot be decoded .*give the index of a camera"):
+        video.Reader("7")
+
+
+def test_a_file_or_folder_of_that_name_comes_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_images(tmp_path / "0", grey_frames(2, 48, 64))
+    assert levels(video.Reader("0")) == [10, 20]
+
+
+@pytest.mark.parametrize("kind", ["camera", "folder", "file"])
+def test_unwanted_frames_are_counted_and_not_read(kind, camera, tmp_path, monkeypatch):
+    source = "0"
+    if kind != "camera":
+        monkeypatch.undo()
+        frames = grey_frames(6, 48, 64)
+        source = tmp_path / "film.mp4"
+        if kind == "file":
+            write_video(source, frames)
+        else:
+            source = write_images(tmp_path / "images", frames)
+            (source / "00003.png").write_bytes(b"broken, and never opened")
+    frames = levels(video.Reader(source).frames(lambda index: index in (1, 4)))
+    assert [frame is None for frame in frames] == [True, False, True, True, False, True]
+    assert frames[1] == pytest.approx(20, abs=4.5) and frames[4] == pytest.approx(50, abs=4.5)
+    if kind == "camera":
+        assert camera.retrieved == [0, 1, 4]  # the first one tells the size
+
+
+def test_frames_that_change_their_size_are_given_that_of_the_first(camera, monkeypatch):
+    monkeypatch.setattr(camera, "frames", [*grey_frames(2, 48, 64), np.full((96, 80, 3), 200)
+                                           .astype(np.uint8)])  # fmt: skip
+    frames = list(video.Reader("0"))
+    assert [frame.shape for frame in frames] == [(48, 64, 3)] * 3 and levels(frames)[2] == 200
+
+
+def test_what_is_no_video(tmp_path):
+    with pytest.raises(InputError, match="no such video; --video names a file, a folder of images"):
+        video.Reader(tmp_path / "nothing.mp4")
