@@ -15,6 +15,8 @@ import numpy as np
 from a2d_tf.errors import InputError
 from a2d_tf.limits import MAX_ARRAY_BYTES, MAX_EXPANSION
 
+# Deflate, shuffle, checksums, LZF. HDF5's others are hardly used, and have been overrun by files.
+_FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, 32000)
 _SMALL = 1 << 20  # bytes that are not worth a question
 _NPY_HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0,
@@ -42,13 +44,17 @@ def check_dataset(data):
     """The h5py.Dataset, if it can be read.
 
     Raises:
-      ClaimError: no data set, its numbers are in other files, or it claims more of them than are
-        stored.
+      ClaimError: no data set, its numbers are in other files or packed in an unusual way, or it
+        claims more of them than are stored.
     """
     if not isinstance(data, h5py.Dataset):
         raise ClaimError("not an array")
     if data.external or data.is_virtual:
         raise ClaimError(f"'{data.name}' keeps its numbers in other files")
+    made = data.id.get_create_plist()
+    for i in range(made.get_nfilters()):
+        if made.get_filter(i)[0] not in _FILTERS:
+            raise ClaimError(f"'{data.name}' is packed by filter {made.get_filter(i)[0]}, not gzip")
     size, claimed = data.dtype.itemsize, math.prod(data.shape or (0,)) * data.dtype.itemsize
     stored = data.id.get_storage_size() * (MAX_EXPANSION if data.chunks else 1)
     _check(data.name, claimed, stored)

@@ -253,6 +253,7 @@ def linked(file):
     (replace("reMask", shape=(10**5, 10**5), dtype="u1"), "'/reMask' claims 10000000000 bytes"),
     (replace("reS_id", shape=SIZE[::-1], maxshape=(None, None), chunks=(2048, 2048), dtype="f8",
              compression="gzip", data=np.zeros(SIZE[::-1])), "a chunk of /reS_id' claims 33554432"),
+    (replace("reS_id", data=np.zeros(SIZE[::-1], int), scaleoffset=4), "is packed by filter 6"),
     (external, "'reS_id': '/reS_id' keeps its numbers in other files"),
     (virtual, "'reS_id': '/reS_id' keeps its numbers in other files"),
     (linked, "'reS_id': 'reS_id' is a link to another file"),
@@ -691,10 +692,14 @@ def clip(height, width, rgb=0, flow=0.0):
 
 class TestSavedModel:
     @pytest.fixture(scope="class")
-    def model(self, saved_model):
-        import tensorflow as tf
+    def predictor(self, saved_model):
+        from a2d_tf import serving
 
-        return tf.saved_model.load(str(saved_model))
+        return serving.Predictor.from_saved_model(str(saved_model))
+
+    @pytest.fixture(scope="class")
+    def model(self, predictor):
+        return predictor._alive  # the loaded SavedModel
 
     @pytest.fixture(autouse=True)
     def little(self, model):
@@ -735,10 +740,9 @@ class TestSavedModel:
                 model.signatures["key_frame"](size=tf.constant(size, tf.int32), **stacked)
 
     @pytest.mark.parametrize("height, width", [(1, 1), (2, 3), (40, 40)])
-    def test_tiny_and_black_videos(self, saved_model, height, width):
-        from a2d_tf import serving, streaming
+    def test_tiny_and_black_videos(self, predictor, height, width):
+        from a2d_tf import streaming
 
-        predictor = serving.Predictor.from_saved_model(str(saved_model))
         black = [np.zeros((height, width, 3), np.uint8)] * 3
         found = [instances for _, instances in streaming.answers(predictor, iter(black))]
         assert len(found) == 3
