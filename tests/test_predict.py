@@ -192,10 +192,9 @@ def test_part_of_a_video(predictor, film, tmp_path):
     assert not os.listdir(tmp_path / "none")
 
 
-@pytest.mark.parametrize("paint", ["instance", "pixel"])
-def test_a_raised_threshold_is_that_of_the_graph(loaded_run, film, tmp_path, paint):
+def test_a_raised_threshold_is_that_of_the_graph(loaded_run, film, tmp_path):
     def of(threshold):
-        settings = dict(score_threshold=threshold, paint=paint)
+        settings = dict(score_threshold=threshold, paint="pixel")
         config = loaded_run.config.with_inference(**settings)
         return serving.Predictor.from_run(dataclasses.replace(loaded_run, config=config))
 

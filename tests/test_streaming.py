@@ -1,5 +1,6 @@
 """Streaming: the answers of the sliding clip, from backbones that see each frame once."""
 
+import dataclasses
 import functools
 import json
 import pathlib
@@ -156,6 +157,32 @@ def test_part_of_the_frames_have_the_answers_of_all(stride, count, span, passes)
     assert len(said) == len(asked) and recorder.calls == passes
     for pair in zip(said, asked):
         assert_equal(*pair)
+
+
+@pytest.mark.parametrize("more", [(), CARTESIAN, HIERARCHICAL])
+def test_surer_instances_are_those_of_a_graph_with_that_threshold(more):
+    network, model = served(1, True, *more)
+    frames, mode = scene(2), network.config.label_mode
+    known = {**facts(network), "label_mode": mode, "paint": "instance"}
+
+    def found(model):
+        predictor = serving.Predictor(
+            model.frame, lambda size, **window: model.key_frame(window, size), known
+        )
+        return [found for _, found in streaming.answers(predictor, frames)]
+
+    own = found(model)
+    sure = sorted(
+        own[0].scores if mode == "cartesian" else
+        own[0].actor_scores[range(len(own[0].codes)), own[0].codes // 10 - 1]
+    )  # fmt: skip
+    threshold = float(sure[len(sure) // 2 - 1] + sure[len(sure) // 2]) / 2
+    settings = dataclasses.replace(SETTINGS, score_threshold=threshold)
+    kept = [streaming._sure(f, threshold, known, A2D) for f in own]
+    for one, other in zip(kept, found(serving.ServedNetwork(network, settings))):
+        for name in ("boxes", "codes", "scores", "masks", "label_map"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+    assert 0 < len(kept[0].codes) < len(own[0].codes)
 
 
 def test_frames_that_no_answer_needs_need_not_be_there():
