@@ -25,11 +25,13 @@ _IN_MEMORY = 1 << 14  # bytes of a track's rows; more of them go to disk
 class Outputs:
     """The files of a prediction, written into a hidden folder beside their places.
 
-    overlay.mp4         the answered frames, one after the other
     label_maps/         %05d.png of codes, named by the 1-based frame number of the video
     detections.json     COCO results with `track_id`; `image_id` is that number
+    overlay.mp4         the answered frames, one after the other
     tracks.json         a track: what it did when, and where it was in each frame
     summary.csv         the same without the frames: an action of a track a row
+
+    The first two hold the network's own answer to each frame, the others the tracks' steady labels.
 
     Tracks and rows of the summary are in the order in which they ended. As a context manager it
     publishes whole files at the end, and nothing after an exception.
@@ -69,27 +71,27 @@ class Outputs:
     def _path(self, *names):
         return os.path.join(self.partial, *names)
 
-    def add(self, number, frame, found, ids, labels):
+    def add(self, number, frame, found, ids, codes, scores, labels):
         """Append a frame.
 
         Args:
           number: 1-based frame number of the video.
           frame: RGB uint8 [H, W, 3].
           found: its `serving.Instances`, with masks as RLEs.
-          ids: int [N], the track of each instance.
+          ids, codes, scores: [N], the track of each instance, and its steady label and score.
           labels: the LabelSpace.
         """
         self.frames += 1
-        order = np.argsort(found.scores, kind="stable")  # the best one is drawn last, on top
+        order = np.argsort(scores, kind="stable")  # the best one is drawn last, on top
         masks = [rle_tools.decode(found.masks[i]) for i in order]
         self._video.write(
             visualize.draw_instances(
                 frame,
                 found.boxes[order],
-                found.codes[order],
+                codes[order],
                 masks,
                 labels,
-                found.scores[order],
+                scores[order],
                 ids[order],
             )
         )
@@ -97,11 +99,12 @@ class Outputs:
         with open(self._path("label_maps", f"{number:05d}.png"), "wb") as file:
             file.write(png.tobytes())
         results = coco_results.entries(number, found.boxes, found.codes, found.scores, found.masks)
-        for identity, result in zip(ids.tolist(), results):
+        for identity, code, score, result in zip(ids.tolist(), codes, scores, results):
             self._detections.write({**result, "track_id": identity})
+            steady = {"category_id": int(code), "score": float(score), "bbox": result["bbox"]}
             if identity not in self._tracks:
                 self._tracks[identity] = _Track(identity, labels, self._fps, self.partial)
-            row = self._tracks[identity].add(self.frames, number, result)
+            row = self._tracks[identity].add(self.frames, number, steady)
             if row:
                 self._rows.writerow(row)
         self._end(self.frames - tracking.PATIENCE - 1)
@@ -171,7 +174,7 @@ class _Track:
         )
 
     def add(self, index, number, result):
-        """Append an instance: its COCO result in frame `number`, the answered one `index`.
+        """Append an instance: its label, score and box in frame `number`, the answered one `index`.
 
         Returns:
           the row of the summary of an action that is over, or None.
@@ -187,8 +190,7 @@ class _Track:
         self._actors[self._labels.split(code)[0]] += 1
         self._scores += score
         self._last, self.seen = number, index
-        fields = {"frame": number, **{n: result[n] for n in ("category_id", "score", "bbox")}}
-        _append(self._frames, fields)
+        _append(self._frames, {"frame": number, **result})
         return row
 
     def end(self):

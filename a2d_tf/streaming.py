@@ -220,8 +220,8 @@ def followed(predictor, answered, window=tracking.WINDOW, threshold=0.0):
       threshold: on p(actor), where it is above the predictor's own.
 
     Yields:
-      (native frame, its `serving.Instances`, ids int [N]); codes, scores and label map are those of
-      the tracks, masks are RLEs.
+      (native frame, its `serving.Instances` with masks as RLEs, ids int [N], codes int [N], scores
+      float [N]): the track of each instance, its steady label and score.
     """
     facts, labels = predictor.facts, predictor.labels
 
@@ -232,10 +232,7 @@ def followed(predictor, answered, window=tracking.WINDOW, threshold=0.0):
             masks = [coco_results.encode_mask(mask) for mask in found.masks]
             yield native, dataclasses.replace(found, masks=masks)
 
-    for native, found, ids, codes, scores in tracking.follow(light(), labels, window):
-        if window > 1:
-            found = found.relabelled(codes, scores, facts["paint"])
-        yield native, found, ids
+    yield from tracking.follow(light(), labels, window)
 
 
 def _until(items, stops):
@@ -282,8 +279,8 @@ def predict(load, reader, output, span=EVERY_FRAME, window=tracking.WINDOW, thre
             answered = _until(answers(predictor, frames(), span), stops)
             shown = followed(predictor, answered, window, threshold)
             with tqdm(desc="predict", unit="frame", total=total) as bar:
-                for number, (frame, found, ids) in zip(span.numbers(), shown):
-                    outputs.add(number, frame, found, ids, predictor.labels)
+                for number, answer in zip(span.numbers(), shown):
+                    outputs.add(number, *answer, predictor.labels)
                     bar.update()
             if not outputs.frames and not stops:
                 raise InputError("no frame of the video lies between --start and --end")

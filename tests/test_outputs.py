@@ -18,7 +18,7 @@ BOX, OTHER = [4, 8, 24, 40], [30, 2, 44, 12]
 
 
 def found(*instances):
-    """(Instances, ids) of (id, code, score, box)."""
+    """(Instances, ids, codes, scores) of (id, code, score, box)."""
     ids, codes, scores, boxes = zip(*instances) if instances else [()] * 4
     masks = [mask(*SIZE, *box) for box in boxes]
     label_map = np.zeros(SIZE, np.uint8)
@@ -29,7 +29,7 @@ def found(*instances):
         scores=np.array(scores), masks=[encode_mask(inside) for inside in masks],
         label_map=label_map,
     )  # fmt: skip
-    return instances, np.array(ids, np.int64)
+    return instances, np.array(ids, np.int64), instances.codes, instances.scores
 
 
 def write(folder, frames, fps=10, every=1):
@@ -157,3 +157,16 @@ def test_a_video_without_anybody_has_whole_files(tmp_path):
     assert json.loads((tmp_path / "tracks.json").read_text()) == []
     assert json.loads((tmp_path / "detections.json").read_text()) == []
     assert (tmp_path / "summary.csv").read_text().splitlines() == SUMMARY[:1]
+
+
+def test_maps_and_detections_are_the_networks_own_answer_and_the_rest_is_steady(tmp_path):
+    with outputs.Outputs(str(tmp_path), 10, SIZE) as files:
+        own, ids, _, _ = found((1, 17, 0.5, BOX))
+        steady = np.array([18]), np.array([0.75])
+        files.add(1, np.zeros((*SIZE, 3), np.uint8), own, ids, *steady, A2D)
+    (result,) = json.loads((tmp_path / "detections.json").read_text())
+    assert (result["category_id"], result["score"], result["track_id"]) == (17, 0.5, 1)
+    assert cv2.imread(str(tmp_path / "label_maps/00001.png"), -1).max() == 17
+    (track,) = json.loads((tmp_path / "tracks.json").read_text())
+    assert (track["frames"][0]["category_id"], track["mean_score"]) == (18, 0.75)
+    assert ",running," in (tmp_path / "summary.csv").read_text()
