@@ -59,6 +59,10 @@ class Keeper:
         # Not in every checkpoint: after steps in another precision, or of an older run.
         self._maybe = {"window": self.window, **({"loss_scale": loss_scale} if loss_scale else {})}
         self._number = number
+        self._checkpoints = {
+            "last": tf.train.Checkpoint(**self._parts, **self._maybe),
+            "best": tf.train.Checkpoint(network=network),
+        }
 
     def resume(self):
         """Take up the newest whole checkpoint.
@@ -90,7 +94,7 @@ class Keeper:
         Raises:
           InputError: it cannot be written; the older checkpoints stay.
         """
-        self._write("last", {**self._parts, **self._maybe}, self._number)
+        self._write("last", self._number)
 
     def save_best(self, score, threshold):
         """Keep this step apart, if its validation is the run's best.
@@ -110,7 +114,7 @@ class Keeper:
                 return False
         except (OSError, ValueError, KeyError, TypeError):
             pass
-        self._write("best", {"network": self._parts["network"]}, 1)
+        self._write("best", 1)
         if self._chief:
             best = {"step": step, "joint_miou": score, "score_threshold": threshold}
             write_json(path, best)
@@ -119,16 +123,15 @@ class Keeper:
     def _folder(self, kind):
         return os.path.join(self._workdir, checkpoints.KINDS[kind])
 
-    def _write(self, kind, parts, number):
+    def _write(self, kind, number):
         step, folder = int(self._step.numpy()), self._folder(kind)
-        checkpoint = tf.train.Checkpoint(**parts)
-        with self._in_place():
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._in_place())
+            place = folder
+            if not self._chief:
+                place = stack.enter_context(tempfile.TemporaryDirectory())
             try:
-                if self._chief:
-                    tf.train.CheckpointManager(checkpoint, folder, number).save(step)
-                else:
-                    with tempfile.TemporaryDirectory() as elsewhere:
-                        checkpoint.write(os.path.join(elsewhere, "ckpt"))
+                tf.train.CheckpointManager(self._checkpoints[kind], place, number).save(step)
             except (tf.errors.OpError, OSError) as error:
                 reason = str(error).splitlines()[0]
                 raise InputError(
