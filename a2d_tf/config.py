@@ -241,7 +241,8 @@ def _check_range(field, value):
 
 def _given(section, flag_values):
     names = [field.name for field in dataclasses.fields(section)]
-    return {name: flag_values[name].value for name in names if flag_values[name].present}
+    names = [name for name in names if name in flag_values and flag_values[name].present]
+    return {name: flag_values[name].value for name in names}
 
 
 @dataclasses.dataclass(frozen=True)
