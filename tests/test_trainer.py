@@ -230,8 +230,27 @@ def test_such_a_loss_ends_the_run_before_its_weights_are_kept(mini_records, tmp_
     done = subprocess.run([sys.executable, tool, f"--workdir={tmp_path}"], text=True,
                           capture_output=True)  # fmt: skip
     assert done.returncode == 0, done.stderr
-    (line,) = [x for x in done.stdout.splitlines() if x.startswith(mini_records_videos[1])][:1]
-    assert "*nan" in line and "NaN" in done.stdout.split(line)[1]
+    own = [x for x in done.stdout.splitlines() if x.startswith(f"{mini_records_videos[1]}/")]
+    assert "*nan" in own[0] and "its flow holds what is no number" in done.stdout
+
+
+def test_a_replay_finds_the_first_operation_that_gives_no_number():
+    from absl import flags
+
+    before = set(flags.FLAGS)
+    from tools import replay_batch
+
+    for name in set(flags.FLAGS) - before:
+        delattr(flags.FLAGS, name)
+
+    @tf.function
+    def probe(clip, step):
+        with tf.name_scope("losses"):
+            return tf.math.log(clip["x"], name="bad") + tf.math.exp(clip["x"], name="good")
+
+    step = tf.constant(0, tf.int64)
+    assert replay_batch.first_failure(probe, {"x": tf.constant([-1.0])}, step) == "losses/bad"
+    assert replay_batch.first_failure(probe, {"x": tf.constant([2.0])}, step) == ""
 
 
 def test_a_checkpoint_of_another_network_is_refused(mini_records, tmp_path):

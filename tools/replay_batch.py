@@ -2,18 +2,19 @@
 
   python tools/replay_batch.py --workdir=RUN
 
-RUN/diverged/ holds the weights before the step and its batch. Prints what every clip gives alone,
-then the first operation of the worst clip's step whose output is no number.
+RUN/diverged/ holds the weights before the step and its batch. Prints what every clip gives alone;
+then, of the first clip that gives no number, the inputs or the operation where that begins.
 """
 
 import math
 import os
 import pathlib
+import re
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from absl import flags
+from absl import flags, logging
 
 from a2d_tf import errors
 from a2d_tf.config import Config
@@ -34,18 +35,19 @@ def table(names, clips):
 
 
 def first_failure(probe, clip, step):
-    """Name and place of the first operation that gives no number; "" if none does.
+    """Name of the first operation that gives no number, by TensorFlow's own check; "" if none does.
 
     Args:
       probe: of `trainer.make_probe`, not traced yet; clip: a batch of one; step: int64 scalar.
     """
     import tensorflow as tf
 
+    logging.set_verbosity(logging.WARNING)  # the check tells that it is on and off
     tf.debugging.enable_check_numerics()
     try:
         probe(clip, step)
     except tf.errors.InvalidArgumentError as error:
-        return str(error.message)
+        return re.search(r'graph op "(\S+)"', error.message)[1]
     finally:
         tf.debugging.disable_check_numerics()
     return ""
@@ -72,10 +74,18 @@ def main(argv):
     if not any(bad):
         print("every clip alone is finite; a smaller --learning_rate or --clip_norm may do")
         return
-    clip = divergence.row(batch, bad.index(True))
-    clip = {name: value for name, value in clip.items() if value.dtype != tf.string}
-    print(first_failure(trainer.make_probe(run.network, learning), clip,
-                        tf.constant(step, tf.int64)))  # fmt: skip
+    worst = bad.index(True)
+    inputs = {k: v for k, v in batch.items() if v.dtype != tf.string}
+    clip = divergence.row(inputs, worst)
+    print(f"{divergence.names(batch)[worst]}:")
+    floats = {name: value for name, value in clip.items() if value.dtype.is_floating}
+    bad = [name for name, x in floats.items() if not bool(tf.reduce_all(tf.math.is_finite(x)))]
+    if bad:
+        print(f"  its {', '.join(bad)} holds what is no number; mend its record")
+        return
+    number = tf.constant(step, tf.int64)
+    place = first_failure(trainer.make_probe(run.network, learning), clip, number)
+    print(f"  first operation that gives no number: {place or 'none; run it again'}")
 
 
 if __name__ == "__main__":
