@@ -47,7 +47,8 @@ def first_failure(probe, clip, step):
     try:
         probe(clip, step)
     except tf.errors.InvalidArgumentError as error:
-        return re.search(r'graph op "(\S+)"', error.message)[1]
+        found = re.search(r"node (\S+)/CheckNumerics", error.message)
+        return (found or re.search(r'graph op "(\S+)"', error.message))[1]
     finally:
         tf.debugging.disable_check_numerics()
     return ""
