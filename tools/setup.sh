@@ -19,6 +19,7 @@ error: no Python 3.9 to 3.13 with venv found; TensorFlow needs one.
   pyenv:            pyenv install 3.11 && PYTHON=$(pyenv prefix 3.11)/bin/python tools/demo.sh
   uv:               uv python install 3.11 && PYTHON=$(uv python find 3.11) tools/demo.sh
   conda:            conda create -n a2d python=3.11 && conda activate a2d
+  Docker:           docker build -t a2d_tf .
 Or name one: PYTHON=/path/to/python3.11 tools/demo.sh
 MESSAGE
   return 1
