@@ -101,7 +101,8 @@ class Outputs:
         results = coco_results.entries(number, found.boxes, found.codes, found.scores, found.masks)
         for identity, code, score, result in zip(ids.tolist(), codes, scores, results):
             self._detections.write({**result, "track_id": identity})
-            steady = {"category_id": int(code), "score": float(score), "bbox": result["bbox"]}
+            score, box = round(float(score), 6), result["bbox"]
+            steady = {"category_id": int(code), "score": score, "bbox": box}
             if identity not in self._tracks:
                 self._tracks[identity] = _Track(identity, labels, self._fps, self.partial)
             row = self._tracks[identity].add(self.frames, number, steady)

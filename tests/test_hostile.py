@@ -393,7 +393,9 @@ def test_a_checkpoint_that_claims_more_than_its_file(tmp_path):
     shutil.move(tmp_path / "run/checkpoints", tmp_path / "other")
     os.makedirs(tmp_path / "run/checkpoints")
     for place in (str(tmp_path / "other/ckpt-1"), "../../other/ckpt-1"):
-        state.write_text(f'model_checkpoint_path: "{place}"\n')
+        state.write_text(
+            f'model_checkpoint_path: "{place}"\nall_model_checkpoint_paths: "{place}"\n'
+        )
         with refused("ckpt-1.index: a link that leads out of .*checkpoints"):
             restore(None, str(tmp_path / "run"))
 

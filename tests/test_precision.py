@@ -151,5 +151,5 @@ def test_the_export_answers_in_float32(tiny_run, tmp_path):
 def test_other_names_are_refused(tiny_run, tmp_path):
     path = tmp_path / "flags.txt"
     path.write_text((tiny_run / "flags.txt").read_text() + "--precision=bfloat16\n")
-    with pytest.raises(InputError, match="flags.txt: .*precision"):
+    with pytest.raises(InputError, match="flags.txt, line .*precision"):
         runs.Config.read(path)

@@ -234,8 +234,12 @@ def test_a_camera_runs_until_a_signal(predictor, tmp_path, monkeypatch):
         def __init__(self, source, *_):
             assert source == 3
 
+        def isOpened(self):
+            return True
+
         def get(self, what):
-            return 30.0 if what == cv2.CAP_PROP_FPS else -1.0
+            sizes = {cv2.CAP_PROP_FRAME_HEIGHT: 96.0, cv2.CAP_PROP_FRAME_WIDTH: 144.0}
+            return 30.0 if what == cv2.CAP_PROP_FPS else sizes.get(what, -1.0)
 
         def grab(self):
             self.number += 1

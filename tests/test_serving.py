@@ -138,7 +138,7 @@ def by_ring(served, rgb, flow, size, length, stride):
     def windows():
         for pair in zip(rgb, flow):
             yield ring.push(served.frame(*(x[None] for x in pair)))
-        yield from ring.finish()
+        yield from ring.finish(lambda: served.frame(rgb[-1][None], 0 * flow[-1][None]))
 
     for frames in filter(None, windows()):
         stacked = {name: tf.stack([f[name] for f in frames], axis=1) for name in frames[0]}
