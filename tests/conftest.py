@@ -1,13 +1,29 @@
 """Fixtures that several test modules share."""
 
+import gc
 import json
 import os
+import sys
 
 import pytest
 
 import a2d_tf  # noqa: F401  before TensorFlow, whose environment it sets
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@pytest.fixture(autouse=True)
+def forgotten_gradients():
+    """What a test traced is let go after it.
+
+    TensorFlow keeps every `tf.custom_gradient` of a graph in a register of its own, and so the whole
+    graph, a few hundred megabytes of a training step.
+    """
+    yield
+    ops = sys.modules.get("tensorflow.python.framework.ops")
+    register = ops.gradient_registry._registry if ops else {}
+    for name in [name for name in register if name.startswith("CustomGradient")]:
+        del register[name]
 
 
 @pytest.fixture
