@@ -16,14 +16,17 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 def forgotten_gradients():
     """What a test traced is let go after it.
 
-    TensorFlow keeps every `tf.custom_gradient` of a graph in a register of its own, and so the whole
-    graph, a few hundred megabytes of a training step.
+    TensorFlow keeps every `tf.custom_gradient` of a graph in a register of its own, and so the
+    whole graph: a few hundred megabytes of a training step.
     """
     yield
     ops = sys.modules.get("tensorflow.python.framework.ops")
     register = ops.gradient_registry._registry if ops else {}
-    for name in [name for name in register if name.startswith("CustomGradient")]:
+    names = [name for name in register if name.startswith("CustomGradient")]
+    for name in names:
         del register[name]
+    if names:
+        gc.collect()
 
 
 @pytest.fixture
