@@ -28,7 +28,8 @@ def main(argv):
     runs.prepare_devices()
     run = runs.load(workdir, Config.given_inference(), _CHECKPOINT.value)
     run.check_records(manifest)
-    output = os.path.join(workdir, "evaluation", _SPLIT.value)
+    best = "_best" if _CHECKPOINT.value == "best" else ""
+    output = os.path.join(workdir, "evaluation", _SPLIT.value + best)
     metrics = Evaluator(run.network, run.config, manifest).evaluate(
         _SPLIT.value, run.config.inference.score_threshold, output
     )

@@ -102,6 +102,9 @@ def _call(command):
                 tail = (tail + chunk)[-4096:]
         except KeyboardInterrupt:
             process.terminate()
+            # It keeps the step in hand, and would fail at a closed pipe.
+            sys.stderr.buffer.write(process.stderr.read())
+            process.wait()
             raise
     if process.returncode:
         raise InputError(

@@ -7,6 +7,7 @@ a device would never end) of a limited size, and lies where it says that it lies
 import json
 import os
 import re
+import secrets
 import stat
 
 from a2d_tf.errors import InputError
@@ -73,7 +74,8 @@ def write_file(path, write):
       InputError: the file cannot be written.
     """
     path = os.fspath(path)
-    temporary = f"{path}.{os.getpid()}.tmp"
+    # Process numbers alone may be the same on two machines that share a disk.
+    temporary = f"{path}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
     try:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         try:

@@ -222,6 +222,8 @@ def load(workdir, given=None, kind="last"):
         raise InputError(f"{workdir}: no such run folder; --workdir names what a2d_tf.train made")
     config = Config.read(os.path.join(workdir, "flags.txt")).with_inference(**(given or {}))
     labels = LabelSpace.from_json(os.path.join(workdir, "labels.json"))
+    if kind == "best":
+        _best(workdir)
     if config.inference.score_threshold < 0:
         config = config.with_inference(score_threshold=_threshold(workdir, kind))
     network = Network(config.model, labels, config.compute)
@@ -269,7 +271,7 @@ def save_threshold(workdir, threshold, metrics):
 def _threshold(workdir, kind):
     path = os.path.join(workdir, "score_threshold.json")
     if kind == "best":
-        path = os.path.join(workdir, checkpoints.KINDS[kind], checkpoints.BEST)
+        return _best(workdir)["score_threshold"]
     try:
         threshold = float(read_json(path)["score_threshold"])
         if not 0 <= threshold <= 1:
@@ -282,3 +284,33 @@ def _threshold(workdir, kind):
         raise InputError(
             f"{path}: no threshold in it; delete it or give --score_threshold"
         ) from error
+
+
+def _best(workdir):
+    """{'step', 'joint_miou', 'score_threshold'} of a run's best validation.
+
+    Raises:
+      InputError: no validation has chosen one, or the run was killed while it kept it.
+    """
+    folder = os.path.join(workdir, checkpoints.KINDS["best"])
+    path = os.path.join(folder, checkpoints.BEST)
+    try:
+        best = read_json(path)
+        if not 0 <= float(best["score_threshold"]) <= 1:
+            raise ValueError("no threshold in it")
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{path} is not there: no validation has chosen a best checkpoint; --checkpoint=last "
+            "takes the newest"
+        ) from error
+    except (OSError, OverflowError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: damaged ({error}); --checkpoint=last takes the newest"
+        ) from error
+    found = checkpoints.newest(folder)
+    if found != os.path.join(folder, f"ckpt-{best['step']}"):
+        raise InputError(
+            f"{path}: of step {best['step']}, but beside it is {found}: the run was killed there; "
+            "give its command again, or --checkpoint=last"
+        )
+    return best

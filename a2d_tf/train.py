@@ -45,14 +45,14 @@ def _train(config, manifest, workdir):
     from a2d_tf.model.network import Network
 
     network = Network(config.model, manifest.label_space, config.compute, config.learning.recompute)
-    new, report = not os.path.exists(os.path.join(workdir, "flags.txt")), None
+    new, report = not os.path.isdir(os.path.join(workdir, "tensorboard")), None
     if not checkpoints.newest(os.path.join(workdir, checkpoints.KINDS["last"])):
         report = runs.initialise(network, config)
     runs.create(workdir, config, manifest)
     if new and replicas.is_chief():
         dashboard.describe(workdir, config)
-    if report:
-        report.publish(workdir)
+        if report:
+            report.publish(workdir)
     evaluator = Evaluator(network, config, manifest)
 
     def evaluate():

@@ -71,10 +71,14 @@ def test_a_damaged_newest_is_left_aside_with_a_warning(suffix, damage, tmp_path,
     else:
         path.unlink()
     (folder / "ckpt-6.data-00000-of-00001.tempstate123").write_bytes(b"part")
+    (folder / "ckpt-6_temp").mkdir()
+    (folder / "ckpt-6_temp" / "part-00000-of-00001.index").write_bytes(b"part")
+    if suffix == "index":
+        (folder / "checkpoint").write_bytes(b"")
     other, network, step, _ = keeper(tmp_path)
     assert other.resume() and int(step) == 2
     assert "ckpt-4: damaged, left aside" in capsys.readouterr().err
-    assert not list(folder.glob("*tempstate*"))
+    assert not list(folder.glob("*temp*"))
     # It goes on, and writes over the damaged one.
     save(other, network, step, 4)
     assert checkpoints.newest(str(folder)).endswith("ckpt-4")

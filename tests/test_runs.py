@@ -1,6 +1,7 @@
 """The run folder: what may differ between two uses of it, and what is refused."""
 
 import json
+import shutil
 import types
 
 import pytest
@@ -49,3 +50,19 @@ def test_runs_that_compute_the_same_otherwise_are_of_one_network(tmp_path):
     assert Config.read(path) == other
     with pytest.raises(InputError, match="--roi_align=aligned, not legacy"):
         runs.create(tmp_path, Config(tiny_network.config(roi_align="legacy")), manifest())
+
+
+def test_the_best_checkpoint_has_its_own_threshold(tiny_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    with pytest.raises(InputError, match="validation.json is not there.*--checkpoint=last"):
+        runs.load(str(run), kind="best")
+    shutil.copytree(run / "checkpoints", run / "best")
+    best = {"step": 7, "joint_miou": 1.0, "score_threshold": 0.25}
+    (run / "best" / "validation.json").write_text(json.dumps(best))
+    loaded = runs.load(str(run), kind="best")
+    assert loaded.config.inference.score_threshold == 0.25
+    assert loaded.checkpoint == str(run / "best" / "ckpt-7")
+    (run / "best" / "validation.json").write_text(json.dumps({**best, "step": 5}))
+    with pytest.raises(InputError, match="of step 5, but beside it is .*ckpt-7"):
+        runs.load(str(run), kind="best")

@@ -11,6 +11,7 @@ repository's folder.
 """
 
 import pathlib
+import signal
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
@@ -29,6 +30,7 @@ flags.DEFINE_string("workdir", None, "Folder of the run folders, one a phase.")
 
 def main(argv):
     args = flags.FLAGS
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a training keeps its step
     if len(argv) < 2:
         raise InputError(
             f"the first word must name an experiment: {', '.join(experiments.names())}"

@@ -28,13 +28,14 @@ MESSAGE
 requirements=(-r requirements.txt -r requirements-latest.txt)
 wanted=$(cat requirements.txt requirements-latest.txt | cksum)
 if [ ! -x .venv/bin/python ] || [ "$(cat .venv/installed 2>/dev/null)" != "$wanted" ]; then
-  python=$(find_python)
+  python=$(find_python) || return 1
   echo "== making .venv with $("$python" --version), installing the requirements (about a minute)"
-  "$python" -m venv --clear .venv
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check "${requirements[@]}"
+  "$python" -m venv --clear .venv || return 1
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check "${requirements[@]}" ||
+    return 1
   if ! .venv/bin/python -c 'import cv2' 2>/dev/null; then
     echo "error: OpenCV lacks a system library; Debian, Ubuntu: apt-get install libgl1 libglib2.0-0" >&2
-    exit 1
+    return 1
   fi
   echo "$wanted" >.venv/installed
 fi

@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
@@ -54,7 +55,7 @@ _TINY = """--image_height=64
 --val_fraction=0.3
 --optimizer=adam
 --average_decay=0.9
---log_every=7
+--log_every=3
 --checkpoint_every=5
 --validate_every=100
 --roi_align_impl=auto
@@ -82,20 +83,21 @@ def survive(command, kills, longest, moments):
             process.wait(timeout=moments.uniform(0.5, longest))
         except subprocess.TimeoutExpired:
             met += 1
-        os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
-        process.wait()
-    process = _start(command)
-    output = process.communicate()[0]
-    if process.returncode:
-        raise InputError(f"{' '.join(command)}: status {process.returncode}\n{output[-3000:]}")
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    with tempfile.TemporaryFile() as log:
+        process = _start(command, log)
+        if process.wait():
+            log.seek(0)
+            said = log.read()[-3000:].decode(errors="replace")
+            raise InputError(f"{' '.join(command)}: status {process.returncode}\n{said}")
     return met
 
 
-def _start(command):
+def _start(command, log=subprocess.DEVNULL):
     return subprocess.Popen(
-        [sys.executable, *command], cwd=_ROOT, text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+        [sys.executable, *command], cwd=_ROOT, start_new_session=True, stdout=log, stderr=log
+    )
 
 
 def files(folder, but=()):

@@ -57,17 +57,17 @@ def culprits(batch, clips):
     ]  # fmt: skip
 
 
-def keep(network, batch, step, workdir):
+def keep(network, batch, step, workdir, chief=True):
     """Write a step's batch and the weights before it into RUN/diverged/, in place of older ones.
 
     Args:
       network: a Network; batch: whole; step: its number, from 0; workdir: the run folder.
+      chief: whether this process writes there. Of several workers all have to call.
     """
     folder = os.path.join(workdir, checkpoints.KINDS["diverged"])
-    try:
-        tf.train.CheckpointManager(tf.train.Checkpoint(network=network), folder, 1).save(step)
-    except tf.errors.OpError as error:
-        raise InputError(f"{folder}: cannot be written ({error.message})") from error
+    checkpoints.save(tf.train.Checkpoint(network=network), folder, 1, step, chief)
+    if not chief:
+        return
     arrays = {name: value.numpy() for name, value in batch.items()}
     arrays["video"] = np.char.decode(arrays["video"].astype(bytes))  # no pickle
     write_file(os.path.join(folder, BATCH), lambda file: np.savez_compressed(file, **arrays))

@@ -42,8 +42,8 @@ class Events:
                 else:
                     dropped = True
             if dropped:
-                # Hidden meanwhile, lest TensorBoard takes it for one more file of the run.
-                partial = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.tmp")
+                # TensorBoard takes every name with `tfevents` for one more file of the run.
+                partial = os.path.join(os.path.dirname(path), ".trim.tmp")
                 with tf.io.TFRecordWriter(partial) as writer:
                     for serialized in kept:
                         writer.write(serialized)

@@ -6,14 +6,11 @@ until the new one is whole.
 """
 
 import contextlib
-import glob
 import json
 import os
-import tempfile
 
 import tensorflow as tf
 
-from a2d_tf.errors import InputError
 from a2d_tf.files import write_json
 from a2d_tf.model import checkpoints
 
@@ -76,8 +73,8 @@ class Keeper:
         folder = self._folder("last")
         path = checkpoints.newest(folder)
         if self._chief:
-            for left in glob.glob(os.path.join(glob.escape(folder), "*.tempstate*")):
-                os.remove(left)
+            for kind in ("last", "best"):
+                checkpoints.sweep(self._folder(kind))
         if path is None:
             return False
         checkpoints.load(path, self._parts)
@@ -125,19 +122,8 @@ class Keeper:
 
     def _write(self, kind, number):
         step, folder = int(self._step.numpy()), self._folder(kind)
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(self._in_place())
-            place = folder
-            if not self._chief:
-                place = stack.enter_context(tempfile.TemporaryDirectory())
-            try:
-                tf.train.CheckpointManager(self._checkpoints[kind], place, number).save(step)
-            except (tf.errors.OpError, OSError) as error:
-                reason = str(error).splitlines()[0]
-                raise InputError(
-                    f"{folder}: step {step} cannot be kept ({reason}); make room, then give the "
-                    "same command again: it goes on from the last checkpoint"
-                ) from error
+        with self._in_place():
+            checkpoints.save(self._checkpoints[kind], folder, number, step, self._chief)
 
     def _in_place(self):
         return self._averages.in_place() if self._averages else contextlib.nullcontext()

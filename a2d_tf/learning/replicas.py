@@ -74,11 +74,31 @@ def total(values):
     return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
 
 
+def is_alone():
+    """Whether this process is the only one of its run."""
+    strategy = tf.distribute.get_strategy()
+    return not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+
+def agree(number):
+    """Whether all workers give the same number. All call it at once."""
+    if is_alone():
+        return True
+    strategy = tf.distribute.get_strategy()
+
+    @tf.function
+    def spread(x):
+        return first(strategy.run(lambda x: total((x * x, x)), (x,)))
+
+    squares, values = (float(x) for x in spread(tf.constant(float(number), tf.float64)))
+    return squares * strategy.num_replicas_in_sync == values**2
+
+
 def make_any():
     """A function bool -> bool: whether any worker says so. All call it at the same step."""
-    strategy = tf.distribute.get_strategy()
-    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+    if is_alone():
         return bool
+    strategy = tf.distribute.get_strategy()
 
     @tf.function
     def count(flag):

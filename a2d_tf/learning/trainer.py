@@ -15,7 +15,8 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from a2d_tf.data import pipeline, records
-from a2d_tf.files import write_json
+from a2d_tf.errors import InputError
+from a2d_tf.files import read_json, write_json
 from a2d_tf.learning import (
     averaging,
     divergence,
@@ -236,13 +237,16 @@ def make_train_step(network, opt, config, loss_scale=None, averages=None):
 def make_probe(network, config):
     """What a step reports of clips as it would without an update: (batch, step) -> dict.
 
-    A batch may be some rows of a step's: they draw what they drew in it.
+    A batch may be some rows of a step's: they draw what they drew in it. Every replica gets all of
+    it.
     """
+    strategy = tf.distribute.get_strategy()
 
     @tf.function(reduce_retracing=True)
     def probe(batch, step):
         seed = tf.stack([tf.constant(config.seed, tf.int64), step])
-        return _gradients(network, batch, seed, config)[0]
+        values, _ = strategy.run(_gradients, (network, batch, seed, config))
+        return replicas.first(values)
 
     return probe
 
@@ -333,16 +337,21 @@ def train_and_evaluate(network, manifest, config, workdir, evaluate):
     log = Events(workdir, chief)
     resumed = keeper.resume()
     now = int(step.numpy())
+    if not replicas.agree(now):
+        raise InputError(
+            f"{workdir}: the workers find different checkpoints there (this one step {now}); all "
+            "of them must see the same folder"
+        )
     # Its validation may have been cut off.
     due = now % learning.validate_every == 0 or now >= learning.steps
     if resumed:
-        if now >= learning.steps and os.path.exists(_finished(workdir)):
+        if _is_finished(workdir, max(now, learning.steps)):
             print(f"{workdir}: trained to step {now} already", flush=True)
             return
         print(f"resuming at step {now} of {learning.steps}", flush=True)
-        # What the run said between its last checkpoint and its end, it will say again.
-        log.trim("train", now)
-        log.trim("validation", now - due)
+    # What the run said between its last checkpoint and its end, it will say again.
+    log.trim("train", now)
+    log.trim("validation", now - due)
     train_step = make_train_step(network, opt, learning, scale, averages)
     validation_step = make_validation_step(network, learning)
 
@@ -367,7 +376,7 @@ def train_and_evaluate(network, manifest, config, workdir, evaluate):
     )  # fmt: skip
     window, timed, began, waited = keeper.window.values, 0, time.monotonic(), 0.0
     stream = _distributed(manifest, network.image_size, config.model.frames, learning, now)
-    stop_anywhere = replicas.make_any()
+    stop_anywhere, alone = replicas.make_any(), replicas.is_alone()
     with stop_on_signal() as stops:
         while now < learning.steps:
             before = time.monotonic()
@@ -402,7 +411,8 @@ def train_and_evaluate(network, manifest, config, workdir, evaluate):
             validating = now % learning.validate_every == 0 or now == learning.steps
             if stopping or validating or now % learning.checkpoint_every == 0:
                 keeper.save()
-            if stopping and now < learning.steps:
+                stopping = stopping or (alone and bool(stops))
+            if stopping:
                 bar.close()
                 print(f"stopped at step {now}, which is kept; the same command goes on from there",
                       flush=True)  # fmt: skip
@@ -421,22 +431,29 @@ def _explain(error, network, manifest, config, workdir, step):
 
     The weights are still those before the step.
     """
-    batch = next(iter(batches(manifest, network.image_size, config.model.frames, config.learning,
-                              step)))  # fmt: skip
-    kept = ""
-    if replicas.is_chief():
-        divergence.keep(network, batch, step, workdir)
-        kept = f"; tools/replay_batch.py --workdir={workdir} shows more of it"
+    canvas, frames = network.image_size, config.model.frames
+    with records.naming(manifest.directory):
+        batch = next(iter(batches(manifest, canvas, frames, config.learning, step)))
+    divergence.keep(network, batch, step, workdir, replicas.is_chief())
     clips = divergence.probe_clips(batch, step, make_probe(network, config.learning))
     found = ", ".join(divergence.culprits(batch, clips)) or "no clip alone"
     raise divergence.Diverged(
-        f"{error}, from {found}{kept}. Mend the clip, or lower --learning_rate, lengthen "
-        "--warmup_steps or lower --clip_norm; the same command goes on from the last checkpoint"
+        f"{error}, from {found}; tools/replay_batch.py --workdir={workdir} shows more of it. Mend "
+        "the clip, or lower --learning_rate, lengthen --warmup_steps or lower --clip_norm; the same "
+        "command goes on from the last checkpoint"
     ) from error
 
 
 def _finished(workdir):
     return os.path.join(workdir, "finished.json")
+
+
+def _is_finished(workdir, steps):
+    """Whether a run is through with its last validation, after so many steps."""
+    try:
+        return read_json(_finished(workdir)) == {"steps": steps}
+    except (OSError, ValueError):
+        return False
 
 
 def _tag(name):
@@ -451,8 +468,12 @@ def _mean_losses(validation_step, manifest, config, canvas):
         learning.max_instances, learning.val_fraction,
     )  # fmt: skip
     sums, count = {}, 0
-    for batch in batches:
+    batches = iter(batches)
+    while True:
+        with records.naming(manifest.directory):
+            batch = next(batches, None)
+        if batch is None:
+            return {_tag(name): total / count for name, total in sums.items()}
         for name, value in validation_step(batch).items():
             sums[name] = sums.get(name, 0.0) + float(value)
         count += 1
-    return {_tag(name): total / count for name, total in sums.items()}

@@ -4,11 +4,14 @@
 before a step whose loss was no number.
 """
 
+import contextlib
 import glob
 import math
 import os
 import re
+import shutil
 import sys
+import tempfile
 
 import tensorflow as tf
 
@@ -48,6 +51,43 @@ def newest(folder):
             "start anew"
         )
     return None
+
+
+def save(checkpoint, folder, number, step, chief=True):
+    """Write `ckpt-<step>`, and remove all but the newest `number` of the folder.
+
+    Args:
+      checkpoint: a tf.train.Checkpoint, the same one at every call.
+      chief: whether this process writes there. Of several workers all have to call, since some
+        variables are gathered from all; the others write elsewhere, and that is thrown away.
+
+    Raises:
+      InputError: it cannot be written; the older ones stay.
+    """
+    with contextlib.ExitStack() as stack:
+        place = folder if chief else stack.enter_context(tempfile.TemporaryDirectory())
+        try:
+            tf.train.CheckpointManager(checkpoint, place, number).save(step)
+        except (tf.errors.OpError, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(
+                f"{folder}: step {step} cannot be kept ({reason}); make room, then give the same "
+                "command again: it goes on from the last checkpoint"
+            ) from error
+
+
+def sweep(folder):
+    """Remove what a run that was killed while it saved left in a folder of checkpoints."""
+    for name in _names(folder):
+        path = os.path.join(folder, name)
+        if re.fullmatch(r"ckpt-\d+_temp", name):
+            shutil.rmtree(path)
+        elif ".tempstate" in name:
+            os.remove(path)
+    try:
+        tf.train.get_checkpoint_state(folder)
+    except ValueError:  # empty, as a power failure may leave it; TensorFlow would save no more
+        os.remove(os.path.join(folder, "checkpoint"))
 
 
 def _check_state(folder):
