@@ -439,8 +439,8 @@ def _explain(error, network, manifest, config, workdir, step):
     found = ", ".join(divergence.culprits(batch, clips)) or "no clip alone"
     raise divergence.Diverged(
         f"{error}, from {found}; tools/replay_batch.py --workdir={workdir} shows more of it. Mend "
-        "the clip, or lower --learning_rate, lengthen --warmup_steps or lower --clip_norm; the same "
-        "command goes on from the last checkpoint"
+        "the clip, or lower --learning_rate, lengthen --warmup_steps or lower --clip_norm; the "
+        "same command goes on from the last checkpoint"
     ) from error
 
 
