@@ -88,7 +88,8 @@ def agree(number):
 
     @tf.function
     def spread(x):
-        return first(strategy.run(lambda x: total((x * x, x)), (x,)))
+        # Tensors of their own: an argument is on no device.
+        return first(strategy.run(lambda x: total((x * x, tf.identity(x))), (x,)))
 
     squares, values = (float(x) for x in spread(tf.constant(float(number), tf.float64)))
     return squares * strategy.num_replicas_in_sync == values**2
@@ -102,7 +103,6 @@ def make_any():
 
     @tf.function
     def count(flag):
-        # A tensor of its own: an argument is on no device.
         return first(strategy.run(lambda x: total(tf.identity(x)), (flag,)))
 
     return lambda flag: bool(count(tf.constant(float(flag))) > 0)
