@@ -63,35 +63,34 @@ _TINY = """--image_height=64
 _OF_TIME = ("run/clips_per_second", "run/step_ms", "run/wait_ms")
 
 
-def survive(command, kills, longest, moments):
+def survive(command, folder, kills, longest, moments):
     """Run a command to its end, after so many SIGKILLs of it and its children.
 
     Args:
-      command: words; kills: how many; longest: seconds that it may run before one.
-      moments: a random.Random.
-
-    Returns:
-      how many kills found it at work.
+      command: words, among them {} for the folder; one that ends before its SIGKILL came begins
+        anew, without the folder.
+      kills: how many; longest: seconds that it may run before one; moments: a random.Random.
 
     Raises:
       InputError: it failed by itself.
     """
-    met = 0
-    for _ in range(kills):
-        process = _start(command)
+    words = [word.format(folder) for word in command]
+    while kills:
+        process = _start(words)
         try:
             process.wait(timeout=moments.uniform(0.5, longest))
+            if words != command:
+                shutil.rmtree(folder, ignore_errors=True)
         except subprocess.TimeoutExpired:
-            met += 1
+            kills -= 1
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
     with tempfile.TemporaryFile() as log:
-        process = _start(command, log)
+        process = _start(words, log)
         if process.wait():
             log.seek(0)
             said = log.read()[-3000:].decode(errors="replace")
-            raise InputError(f"{' '.join(command)}: status {process.returncode}\n{said}")
-    return met
+            raise InputError(f"{' '.join(words)}: status {process.returncode}\n{said}")
 
 
 def _start(command, log=subprocess.DEVNULL):
@@ -196,22 +195,22 @@ def main(argv):
     workdir, moments = os.path.abspath(_WORKDIR.value), random.Random(_SEED.value)
     shutil.rmtree(workdir, ignore_errors=True)
     mini = ["tools/make_mini_a2d.py", f"--output={workdir}/mini", f"--videos={_VIDEOS.value}"]
-    survive(mini, 0, 0, moments)
+    survive(mini, workdir, 0, 0, moments)
     report, differ = {}, []
     for (name, command, result), number in zip(parts(workdir, _VIDEOS.value, _STEPS.value), kills):
         ends, seconds = [], 0.0
         for way, count in (("undisturbed", 0), ("killed", number)):
             folder = os.path.join(workdir, name, way)
             began = time.monotonic()
-            met = survive([word.format(folder) for word in command], count, seconds, moments)
+            survive(command, folder, count, seconds, moments)
             seconds = time.monotonic() - began
             ends.append(result(folder))
         same = ends[0] == ends[1] and bool(ends[0])
         if not same:
             differ.append(name)
         keys = [key for key in {**ends[0], **ends[1]} if ends[0].get(key) != ends[1].get(key)]
-        report[name] = {"kills": met, "compared": len(ends[0]), "differ": sorted(map(str, keys))}
-        print(f"{name}: killed {met} times at work, {len(ends[0])} results compared, "
+        report[name] = {"kills": number, "compared": len(ends[0]), "differ": sorted(map(str, keys))}
+        print(f"{name}: killed {number} times at work, {len(ends[0])} results compared, "
               f"{len(keys)} differ", flush=True)  # fmt: skip
     write_json(os.path.join(workdir, "soak.json"), report)
     if differ:
