@@ -237,17 +237,22 @@ class Instances:
     action_scores: np.ndarray
     probabilities: np.ndarray
 
-    def relabelled(self, codes, scores, paint):
-        """The same with other codes [N] and scores [N], and a label map that is painted of them.
+    def only(self, keep, paint):
+        """Those of indices `keep`, and a label map that is painted of them.
 
         `paint` is that of the facts.
         """
+        names = ("boxes", "codes", "scores", "actor_scores", "action_scores", "probabilities")
+        rest = {name: getattr(self, name)[keep] for name in names}
         label_map = mask_ops.paint_one(
-            self.probabilities, self.boxes, np.float32(scores), np.int32(codes),
-            *self.label_map.shape, paint == "pixel",
+            rest["probabilities"], rest["boxes"], np.float32(rest["scores"]),
+            np.int32(rest["codes"]), *self.label_map.shape, paint == "pixel",
         ).numpy()  # fmt: skip
-        label_map = label_map.astype(self.label_map.dtype)
-        return dataclasses.replace(self, codes=codes, scores=scores, label_map=label_map)
+        return Instances(
+            masks=[self.masks[i] for i in keep],
+            label_map=label_map.astype(self.label_map.dtype),
+            **rest,
+        )
 
 
 class Predictor:

@@ -203,12 +203,7 @@ def _sure(found, threshold, facts, labels):
         actors = labels.split(found.codes)[0] - 1
         sure = np.take_along_axis(found.actor_scores, actors[:, None], axis=1)[:, 0]
     keep = np.flatnonzero(sure >= threshold)
-    if len(keep) == len(sure):
-        return found
-    names = ("boxes", "actor_scores", "action_scores", "probabilities")
-    rest = {name: getattr(found, name)[keep] for name in names}
-    found = dataclasses.replace(found, masks=[found.masks[i] for i in keep], **rest)
-    return found.relabelled(found.codes[keep], found.scores[keep], facts["paint"])
+    return found if len(keep) == len(sure) else found.only(keep, facts["paint"])
 
 
 def followed(predictor, answered, window=tracking.WINDOW, threshold=0.0):

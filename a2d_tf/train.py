@@ -46,7 +46,7 @@ def _train(config, manifest, workdir):
 
     network = Network(config.model, manifest.label_space, config.compute, config.learning.recompute)
     new, report = not os.path.isdir(os.path.join(workdir, "tensorboard")), None
-    if not checkpoints.newest(os.path.join(workdir, checkpoints.KINDS["last"])):
+    if not checkpoints.any_in(os.path.join(workdir, checkpoints.KINDS["last"])):
         report = runs.initialise(network, config)
     runs.create(workdir, config, manifest)
     if new and replicas.is_chief():

@@ -1,6 +1,7 @@
 """Fixtures that several test modules share."""
 
 import gc
+import importlib
 import json
 import os
 import sys
@@ -27,6 +28,21 @@ def forgotten_gradients():
         del register[name]
     if names:
         gc.collect()
+
+
+@pytest.fixture(scope="session")
+def tool():
+    """Name -> a tool as a module, without its flags: those of the mains share one register."""
+    from absl import flags
+
+    def load(name):
+        before = set(flags.FLAGS)
+        module = importlib.import_module(f"tools.{name}")
+        for flag in set(flags.FLAGS) - before:
+            delattr(flags.FLAGS, flag)
+        return module
+
+    return load
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Event files: what a killed run said of steps that will come again is dropped, and no more."""
 
+import event_files
 import tensorflow as tf
 
 from a2d_tf.learning.events import Events
@@ -7,12 +8,7 @@ from a2d_tf.learning.events import Events
 
 def read(folder):
     """[(step, tag)] of all files of a writer."""
-    return sorted(
-        (event.step, value.tag)
-        for path in folder.iterdir()
-        for event in tf.compat.v1.train.summary_iterator(str(path))
-        for value in event.summary.value
-    )
+    return sorted((step, tag) for step, tag, _ in event_files.values(folder))
 
 
 def test_later_steps_are_dropped_and_said_again(tmp_path):

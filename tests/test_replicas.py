@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 
+import event_files
 import numpy as np
 import pytest
 
@@ -95,18 +96,8 @@ def weights(workdir, step=STEPS):
 
 
 def losses(workdir):
-    import tensorflow as tf
-
-    found = {}
-    for path in (workdir / "tensorboard" / "train").iterdir():
-        for event in tf.compat.v1.train.summary_iterator(str(path)):
-            for value in event.summary.value:
-                if not value.tag.endswith(("second", "_ms")):
-                    key = value.tag, event.step
-                    assert key not in found, f"{key} twice"
-                    if event.step <= STEPS:
-                        found[key] = float(tf.make_ndarray(value.tensor))
-    return found
+    found = event_files.points(workdir / "tensorboard" / "train")
+    return {key: value for key, value in found.items() if key[0] <= STEPS}
 
 
 def assert_same(one, other, step=STEPS):

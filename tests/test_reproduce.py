@@ -17,16 +17,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
-def reproduce():
-    """The tool as a module, without its flags: those of the mains share one register."""
-    from absl import flags
-
-    before = set(flags.FLAGS)
-    from tools import reproduce
-
-    for name in set(flags.FLAGS) - before:
-        delattr(flags.FLAGS, name)
-    return reproduce
+def reproduce(tool):
+    return tool("reproduce")
 
 
 def run(*arguments):

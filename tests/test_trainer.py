@@ -11,6 +11,7 @@ import subprocess
 import sys
 import types
 
+import event_files
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -101,12 +102,9 @@ def test_what_a_run_leaves(undisturbed):
     assert names == {"ckpt-3.index", "ckpt-6.index"}
 
     def scalars(writer):
-        (path,) = (workdir / "tensorboard" / writer).iterdir()
-        return {
-            (event.step, value.tag): tf.make_ndarray(value.tensor)
-            for event in tf.compat.v1.train.summary_iterator(str(path))
-            for value in event.summary.value
-        }
+        folder = workdir / "tensorboard" / writer
+        assert len(list(folder.iterdir())) == 1
+        return {(step, tag): tf.make_ndarray(x) for step, tag, x in event_files.values(folder)}
 
     train_events, validation = scalars("train"), scalars("validation")
     assert {step for step, _ in train_events} == {2, 4, 6}
@@ -131,18 +129,6 @@ def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(
         assert (a.numpy() == b.numpy()).all(), a.name
 
 
-def points(workdir):
-    """{(step, tag): value} of the training's TensorBoard points but for those of a clock."""
-    found = {}
-    for path in (workdir / "tensorboard" / "train").iterdir():
-        for event in tf.compat.v1.train.summary_iterator(str(path)):
-            for value in event.summary.value:
-                if not value.tag.endswith(("second", "_ms")):
-                    assert (event.step, value.tag) not in found, "a point came twice"
-                    found[event.step, value.tag] = float(tf.make_ndarray(value.tensor))
-    return found
-
-
 def test_a_signal_ends_the_run_after_the_step_in_hand_and_no_point_comes_twice(
     mini_records, undisturbed, tmp_path, capsys
 ):
@@ -152,7 +138,8 @@ def test_a_signal_ends_the_run_after_the_step_in_hand_and_no_point_comes_twice(
     assert "stopped at step 5, which is kept" in capsys.readouterr().out
     other, after = train(mini_records, tmp_path)
     assert between == log[3:5] and after == log[5:]
-    assert points(tmp_path) == points(whole) and len(points(whole)) >= 3 * 10
+    points = [event_files.points(run / "tensorboard" / "train") for run in (tmp_path, whole)]
+    assert points[0] == points[1] and len(points[1]) >= 3 * 10
     for a, b in zip(network.variables, other.variables):
         assert (a.numpy() == b.numpy()).all(), a.name
 
@@ -234,14 +221,8 @@ def test_such_a_loss_ends_the_run_before_its_weights_are_kept(mini_records, tmp_
     assert "*nan" in own[0] and "its flow holds what is no number" in done.stdout
 
 
-def test_a_replay_finds_the_first_operation_that_gives_no_number():
-    from absl import flags
-
-    before = set(flags.FLAGS)
-    from tools import replay_batch
-
-    for name in set(flags.FLAGS) - before:
-        delattr(flags.FLAGS, name)
+def test_a_replay_finds_the_first_operation_that_gives_no_number(tool):
+    replay_batch = tool("replay_batch")
 
     @tf.function
     def probe(clip, step):

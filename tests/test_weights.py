@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 
+import event_files
 import h5py
 import numpy as np
 import pytest
@@ -327,12 +328,8 @@ def test_the_report_is_printed_written_and_shown(detector, network, tmp_path, ca
     text = (tmp_path / "weights.txt").read_text()
     assert "  rgb_resnet_stem/gamma <- backbone/stem/gamma\n" in text
     assert "  rpn/background/bias: the network has no use for it\n" in text
-    events = list((tmp_path / "tensorboard" / "train").iterdir())
-    shown = [
-        value.tensor.string_val[0].decode()
-        for event in tf.compat.v1.train.summary_iterator(str(events[0]))
-        for value in event.summary.value
-    ]
+    events = event_files.values(tmp_path / "tensorboard" / "train")
+    shown = [tensor.string_val[0].decode() for _, _, tensor in events]
     assert len(shown) == 1 and text in shown[0]
 
 

@@ -96,8 +96,10 @@ def _versions():
     for name in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
+    # Those that this process may use; other systems than Linux do not tell.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {**found, "python": platform.python_version(), "machine": platform.machine(),
-            "cores": os.cpu_count()}  # fmt: skip
+            "cores": cores}  # fmt: skip
 
 
 def make_records(workdir, base, release, videos, flow_method, workers):

@@ -4,15 +4,17 @@
 reads them.
 """
 
-import json
 import math
 import os
+import zipfile
+import zlib
 
 import numpy as np
 import tensorflow as tf
 
+from a2d_tf import arrays
 from a2d_tf.errors import InputError
-from a2d_tf.files import write_file, write_json
+from a2d_tf.files import read_json, write_file, write_json
 from a2d_tf.model import checkpoints
 
 BATCH, STEP = "batch.npz", "step.json"
@@ -68,9 +70,9 @@ def keep(network, batch, step, workdir, chief=True):
     checkpoints.save(tf.train.Checkpoint(network=network), folder, 1, step, chief)
     if not chief:
         return
-    arrays = {name: value.numpy() for name, value in batch.items()}
-    arrays["video"] = np.char.decode(arrays["video"].astype(bytes))  # no pickle
-    write_file(os.path.join(folder, BATCH), lambda file: np.savez_compressed(file, **arrays))
+    values = {name: value.numpy() for name, value in batch.items()}
+    values["video"] = np.char.decode(values["video"].astype(bytes))  # no pickle
+    write_file(os.path.join(folder, BATCH), lambda file: np.savez_compressed(file, **values))
     write_json(os.path.join(folder, STEP), {"step": step})
 
 
@@ -83,12 +85,18 @@ def load(workdir):
     folder = os.path.join(workdir, checkpoints.KINDS["diverged"])
     path = os.path.join(folder, BATCH)
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            batch = {name: tf.constant(arrays[name]) for name in arrays.files}
+        with zipfile.ZipFile(path) as archive:
+            entries = arrays.npz_entries(archive)
+            batch = {
+                name: tf.constant(arrays.numbers(entry, f"'{name}'"))
+                for name, entry in entries.items()
+            }
         path = os.path.join(folder, STEP)
-        with open(path, encoding="utf-8") as file:
-            return batch, int(json.load(file)["step"])
+        return batch, int(read_json(path)["step"])
     except FileNotFoundError as error:
         raise InputError(f"{path}: not there; no step of this run has diverged") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (
+        EOFError, LookupError, NotImplementedError, OSError, RuntimeError, TypeError, ValueError,
+        zipfile.BadZipFile, zlib.error,
+    ) as error:  # fmt: skip
         raise InputError(f"{path}: damaged ({error})") from error

@@ -11,7 +11,7 @@ import os
 
 import tensorflow as tf
 
-from a2d_tf.files import write_json
+from a2d_tf.files import read_json, write_json
 from a2d_tf.model import checkpoints
 
 
@@ -104,8 +104,7 @@ class Keeper:
         """
         step, path = int(self._step.numpy()), os.path.join(self._folder("best"), checkpoints.BEST)
         try:
-            with open(path, encoding="utf-8") as file:
-                best = json.load(file)
+            best = read_json(path)
             # Of a step that a killed run is about to repeat, it is no rival.
             if best["step"] < step and best["joint_miou"] >= score:
                 return False

@@ -90,6 +90,11 @@ def sweep(folder):
         os.remove(os.path.join(folder, "checkpoint"))
 
 
+def any_in(folder):
+    """Whether there is a checkpoint in a folder, whole or not; a look at names alone."""
+    return any(re.fullmatch(r"ckpt-\d+\.index", name) for name in _names(folder))
+
+
 def _check_state(folder):
     """TensorFlow removes the old checkpoints that the file `checkpoint` names: none but ours."""
     try:
