@@ -14,7 +14,7 @@ from typing import Optional
 import numpy as np
 from tqdm import tqdm
 
-from a2d_tf import tracking
+from a2d_tf import tracking, video
 from a2d_tf.data.flow import Flow, fit, resize_frame
 from a2d_tf.errors import InputError
 from a2d_tf.evaluation import coco_results
@@ -227,7 +227,7 @@ def followed(predictor, answered, window=tracking.WINDOW, threshold=0.0):
             masks = [coco_results.encode_mask(mask) for mask in found.masks]
             yield native, dataclasses.replace(found, masks=masks)
 
-    yield from tracking.follow(light(), labels, window)
+    yield from tracking.follow(light(), labels, window, video.is_cut)
 
 
 def _until(items, stops):

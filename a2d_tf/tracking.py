@@ -80,6 +80,10 @@ class Tracker:
             ))  # fmt: skip
         return owners
 
+    def cut(self):
+        """The film was cut: no one in the next frame is one of those so far."""
+        self._tracks = []
+
     def _match(self, found):
         owners, tracks = [None] * len(found.boxes), self._tracks
         actors = self._labels.split(np.asarray(found.codes))[0]
@@ -157,7 +161,7 @@ def read_label(sights, labels, before=None):
     return labels.encode(actor, action), float(scores.mean())
 
 
-def follow(answers, labels, window=WINDOW):
+def follow(answers, labels, window=WINDOW, is_cut=None):
     """Give the instances of every answered frame their tracks and steady labels.
 
     The label of an instance in a frame is read of the track's sights in the `window` frames around
@@ -165,28 +169,33 @@ def follow(answers, labels, window=WINDOW):
     Answers wait as long, and the last ones for no more.
 
     Args:
-      answers: iterable of (anything, found as for `Tracker.add`).
+      answers: iterable of (frame, found as for `Tracker.add`); the frame may be anything.
       labels: the LabelSpace.
       window: answered frames; 1 is the network's own answer.
+      is_cut: callable (frame, the next one) -> whether the film was cut between them, where all
+        tracks end; None for a film of one shot.
 
     Yields:
-      (anything, found, ids int [N], codes int [N], scores float [N]) in the same order.
+      (frame, found, ids int [N], codes int [N], scores float [N]) in the same order.
     """
     tracker, waiting = Tracker(labels, window), collections.deque()
-    ahead = window // 2
+    ahead, before = window // 2, None
 
     def settle():
-        index, thing, found, tracks = waiting.popleft()
+        index, frame, found, tracks = waiting.popleft()
         first, last = index + ahead - window + 1, index + ahead
         codes, scores = np.zeros(len(tracks), np.int64), np.zeros(len(tracks))
         for i, track in enumerate(tracks):
             sights = [sight for sight in track.sights if first <= sight[0] <= last]
             codes[i], scores[i] = read_label(sights, labels, track.label)
             track.label = int(codes[i]) if window > 1 else None
-        return thing, found, np.array([track.id for track in tracks], np.int64), codes, scores
+        return frame, found, np.array([track.id for track in tracks], np.int64), codes, scores
 
-    for index, (thing, found) in enumerate(answers):
-        waiting.append((index, thing, found, tracker.add(found)))
+    for index, (frame, found) in enumerate(answers):
+        if is_cut and index and is_cut(before, frame):
+            tracker.cut()
+        before = frame
+        waiting.append((index, frame, found, tracker.add(found)))
         if len(waiting) > ahead:
             yield settle()
     while waiting:

@@ -11,6 +11,10 @@ from a2d_tf.errors import InputError
 
 IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 DEFAULT_FPS = 25.0
+# Distance of colour histograms between two frames that speaks for a cut. In ten clips of A2D those
+# of neighbours are within 0.12 and those 15 frames apart within 0.38; of frames of
+# different clips 99 % lie beyond 0.39, 90 % beyond 0.45.
+CUT = 0.4
 
 
 class Reader:
@@ -108,6 +112,21 @@ class Reader:
 
 def _all(index):
     return True
+
+
+def is_cut(before, after):
+    """Whether a film was cut between two frames, RGB uint8 [H, W, 3], by what colours they have.
+
+    Motion hardly changes them, so the frames need not be neighbours; a cut between two views of one
+    place may go unseen.
+    """
+    return cv2.compareHist(_colours(before), _colours(after), cv2.HISTCMP_BHATTACHARYYA) > CUT
+
+
+def _colours(frame):
+    """Histogram of a frame's colours, 8 levels a channel."""
+    small = cv2.resize(frame, (64, 64), interpolation=cv2.INTER_AREA)
+    return cv2.calcHist([small], [0, 1, 2], None, [8] * 3, [0, 256] * 3)
 
 
 class Writer:

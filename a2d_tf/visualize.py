@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 _SMALLEST = 0.32  # scale of letters that are still legible
+_HIDDEN = 1 / 3  # of a picture, that names may hide; further ones are shorter
 _GOLDEN = (5**0.5 - 1) / 2  # of a turn: steps of it come nowhere near each other for long
 
 
@@ -60,12 +61,15 @@ def overlay_masks(rgb, codes, masks, label_space, alpha=0.5, colours=None):
     return image
 
 
-def draw_boxes_with_names(rgb, boxes, codes, label_space, scores=None, ids=None, colours=None):
+def draw_boxes_with_names(
+    rgb, boxes, codes, label_space, scores=None, ids=None, colours=None, stamp=""
+):
     """Draw boxes, each with the name of its code and its score.
 
     Names go above their box where there is room, else inside it or below it, and not over another
     name where that can be helped. Where the picture is too narrow for one, it is written smaller,
-    and if need be without its score.
+    and if need be without its score. Those that would lie over another name, or hide too much of
+    the picture, go without their score, or with `ids` are the number alone.
 
     Args:
       rgb: uint8 [H, W, 3].
@@ -75,6 +79,8 @@ def draw_boxes_with_names(rgb, boxes, codes, label_space, scores=None, ids=None,
       scores: [N], 0..1, or None.
       ids: [N], numbers to put before the names, or None.
       colours: [N, 3], RGB, others than those of the codes, or None.
+      stamp: what to write in the lower right corner, such as a time; left out where it is wider
+        than half the picture.
 
     Returns:
       uint8 [H, W, 3], a new image.
@@ -85,66 +91,104 @@ def draw_boxes_with_names(rgb, boxes, codes, label_space, scores=None, ids=None,
     thickness = max(1, round(image.shape[0] / 320))
     for (y1, x1, y2, x2), colour in zip(edges, colours):
         cv2.rectangle(image, (x1, y1), (x2 - 1, y2 - 1), colour, thickness)
-    texts = [label_space.name(code) for code in codes]
-    if ids is not None:
-        texts = [f"#{number} {text}" for number, text in zip(ids, texts)]
-    ends = [""] * len(texts)
-    if scores is not None:
-        ends = [f" {100 * float(score):.0f}%" for score in scores]
-    taken = []
+    plates = _Plates(image)
+    if stamp:
+        plates.stamp(stamp)
     # The last box lies on top, so its name chooses its place first.
-    for text, end, edge, colour in list(zip(texts, ends, edges, colours))[::-1]:
-        taken.append(_draw_name(image, text, end, edge, colour, taken))
+    for i in reversed(range(len(edges))):
+        name, score = label_space.name(codes[i]), ""
+        if scores is not None:
+            score = f" {100 * float(scores[i]):.0f}%"
+        if ids is None:
+            plates.name([name + score, name], edges[i], colours[i])
+        else:
+            number = f"#{ids[i]}"
+            texts = [f"{number} {name}{score}", f"{number} {name}", number]
+            plates.name(texts, edges[i], colours[i])
     return image
 
 
-def _draw_name(image, text, end, box, colour, taken):
-    """Write a name at its box and off the `taken` rectangles; returns its own (x1, y1, x2, y2)."""
-    height, width = image.shape[:2]
-    font, scale = cv2.FONT_HERSHEY_SIMPLEX, max(0.42, height / 800)
+class _Plates:
+    """Writes texts on plates into a picture, off each other where there is room."""
 
-    def extent(text):
+    _FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+    def __init__(self, image):
+        self._image = image
+        self._height, self._width = image.shape[:2]
+        self._scale = max(0.42, self._height / 800)
+        self._stamps, self._names = [], []  # (x1, y1, x2, y2) each
+
+    def stamp(self, text):
+        """Write in the lower right corner."""
+        across, tall, *_ = self._extent(text, self._scale)
+        if across <= self._width / 2 and tall <= self._height / 4:
+            left, top = self._width - across - 2, self._height - tall
+            place = left, top, self._width, self._height
+            self._write(text, place, self._scale, (40, 40, 40))
+            self._stamps.append(place)
+
+    def name(self, texts, box, colour):
+        """Write the first of the texts for which there is room, at its box y1, x1, y2, x2."""
+        if self._extent(texts[0], 1)[0] * _SMALLEST > self._width - 2:
+            texts = texts[1:]
+        for text in texts:
+            scale = self._scale * min(1, (self._width - 2) / self._extent(text, self._scale)[0])
+            place = min(self._places(text, scale, box), key=self._covered)
+            alone = not self._names
+            if not self._covered(place) and (alone or self._hidden(place) <= _HIDDEN):
+                break
+        self._write(text, place, scale, colour)
+        self._names.append(place)
+
+    def _extent(self, text, scale):
+        """(width, height, descent, thickness) of a text."""
         thickness = max(1, round(2 * scale))
-        (across, tall), descent = cv2.getTextSize(text, font, scale, thickness)
+        (across, tall), descent = cv2.getTextSize(text, self._FONT, scale, thickness)
         return across, tall + descent + 2, descent, thickness
 
-    if extent(text + end)[0] * _SMALLEST <= (width - 2) * scale:
-        text += end
-    scale *= min(1, (width - 2) / extent(text)[0])
-    across, tall, descent, thickness = extent(text)
-    y1, x1, y2, _ = box
-    left = max(0, min(x1, width - across - 2))
-    elsewhere = sorted(range(0, max(1, height - tall + 1), tall), key=lambda top: abs(top - y1))
-    places = [
-        (left, top, left + across + 2, top + tall)
-        for top in (y1 - tall, y1, y2 - tall, y2, y1 + tall, *elsewhere)
-        if 0 <= top <= max(0, height - tall)
-    ]
+    def _places(self, text, scale, box):
+        across, tall, *_ = self._extent(text, scale)
+        y1, x1, y2, _ = box
+        left = max(0, min(x1, self._width - across - 2))
+        lines = range(0, max(1, self._height - tall + 1), tall)
+        elsewhere = sorted(lines, key=lambda top: abs(top - y1))
+        return [
+            (left, top, left + across + 2, top + tall)
+            for top in (y1 - tall, y1, y2 - tall, y2, y1 + tall, *elsewhere)
+            if 0 <= top <= max(0, self._height - tall)
+        ]
 
-    def covered(place):
+    def _covered(self, place):
+        """Pixels of other plates under it."""
         return sum(
             max(0, min(place[2], other[2]) - max(place[0], other[0]))
             * max(0, min(place[3], other[3]) - max(place[1], other[1]))
-            for other in taken
+            for other in self._stamps + self._names
         )
 
-    place = min(places, key=covered)
-    # OpenCV's lower right corner is inclusive.
-    cv2.rectangle(image, place[:2], (place[2] - 1, place[3] - 1), colour, -1)
-    ink = (0, 0, 0) if np.dot(colour, (0.299, 0.587, 0.114)) > 128 else (255, 255, 255)
-    base = (place[0] + 1, place[3] - descent - 1)
-    cv2.putText(image, text, base, font, scale, ink, thickness, cv2.LINE_AA)
-    return place
+    def _hidden(self, place):
+        """Share of the picture under names, with one at this place."""
+        areas = [(x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in (*self._names, place)]
+        return sum(areas) / (self._height * self._width)
+
+    def _write(self, text, place, scale, colour):
+        _, _, descent, thickness = self._extent(text, scale)
+        # OpenCV's lower right corner is inclusive.
+        cv2.rectangle(self._image, place[:2], (place[2] - 1, place[3] - 1), colour, -1)
+        ink = (0, 0, 0) if np.dot(colour, (0.299, 0.587, 0.114)) > 128 else (255, 255, 255)
+        base = (place[0] + 1, place[3] - descent - 1)
+        cv2.putText(self._image, text, base, self._FONT, scale, ink, thickness, cv2.LINE_AA)
 
 
-def draw_instances(rgb, boxes, codes, masks, label_space, scores=None, ids=None):
+def draw_instances(rgb, boxes, codes, masks, label_space, scores=None, ids=None, stamp=""):
     """Masks, boxes and names over a frame; the arguments are those of the two functions above.
 
     With `ids`, of tracks, the colours are theirs: an actor keeps its colour whatever it does.
     """
     colours = None if ids is None else track_colours(ids)
     image = overlay_masks(rgb, codes, masks, label_space, colours=colours)
-    return draw_boxes_with_names(image, boxes, codes, label_space, scores, ids, colours)
+    return draw_boxes_with_names(image, boxes, codes, label_space, scores, ids, colours, stamp)
 
 
 def _colours(codes, label_space, colours):

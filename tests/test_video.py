@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from a2d_files import grey_frames, write_images, write_video
+from a2d_files import grey_frames, real, write_images, write_video
 
 from a2d_tf import video
 from a2d_tf.errors import InputError
@@ -91,6 +91,24 @@ def test_frames_that_change_their_size_are_given_that_of_the_first(camera, monke
                                            .astype(np.uint8)])  # fmt: skip
     frames = list(video.Reader("0"))
     assert [frame.shape for frame in frames] == [(48, 64, 3)] * 3 and levels(frames)[2] == 200
+
+
+def test_motion_is_no_cut_and_other_colours_are():
+    rng = np.random.default_rng(0)
+    scene = rng.integers(0, 256, (6, 8, 3)).astype(np.uint8).repeat(20, 0).repeat(20, 1)
+    moved = np.roll(scene, (7, 30), (0, 1))
+    other = rng.integers(0, 256, (6, 8, 3)).astype(np.uint8).repeat(20, 0).repeat(20, 1)
+    assert not video.is_cut(scene, scene) and not video.is_cut(scene, moved)
+    assert video.is_cut(scene, other) and video.is_cut(moved, np.zeros_like(moved))
+
+
+def test_real_clips_are_cut_where_they_are_joined():
+    paths = sorted((real("real_clips") / "Release/clips320H").glob("*.mp4"))
+    clips = [list(video.Reader(path)) for path in paths]
+    inside = [pair for clip in clips for pair in zip(clip, clip[5:])]
+    assert len(inside) > 500 and not any(video.is_cut(*pair) for pair in inside)
+    joints = [video.is_cut(a[-1], b[0]) for a in clips for b in clips if a is not b]
+    assert np.mean(joints) > 0.95
 
 
 def test_what_is_no_video(tmp_path):

@@ -124,11 +124,40 @@ def test_long_names_stay_in_narrow_pictures_and_lose_their_score_only_when_they_
         assert scored == (width >= 150)
 
 
+def plates(drawn, ids):
+    """Pixels in each track's colour: its plate, and what is to be seen of its outline."""
+    return [(drawn == colour).all(axis=2).sum() for colour in track_colours(ids)]
+
+
 def test_names_find_a_free_line_where_there_is_one():
-    black = np.zeros((120, 160, 3), np.uint8)
-    ids, box, empty = [1, 2, 3, 4, 5, 6], [50, 20, 70, 40], np.zeros((120, 160), bool)
+    black = np.zeros((240, 400, 3), np.uint8)
+    ids, box, empty = [1, 2, 3, 4, 5, 6], [110, 200, 130, 220], np.zeros((240, 400), bool)
     drawn = draw_instances(black, [box] * 6, [12] * 6, [empty] * 6, A2D, [0.5] * 6, ids)
-    for number, colour in zip(ids, track_colours(ids)):
+    for number, plate in zip(ids, plates(drawn, ids)):
         alone = draw_instances(black, [box], [12], [empty], A2D, [0.5], [number])
-        plate = (alone == colour).all(axis=2).sum() - 76  # 76: the outline of 20 x 20
-        assert (drawn == colour).all(axis=2).sum() >= plate > 500
+        assert plate >= plates(alone, [number])[0] - 76 > 500  # 76: the outline of 20 x 20
+
+
+def test_in_a_crowded_picture_the_surest_are_named_and_the_others_numbered():
+    black, empty = np.zeros((120, 160, 3), np.uint8), np.zeros((120, 160), bool)
+    ids, boxes = [1, 2, 3, 4, 5, 6], [[50, 20 * i, 70, 20 * i + 20] for i in range(6)]
+    drawn = draw_instances(black, boxes, [12] * 6, [empty] * 6, A2D, [0.5] * 6, ids)
+    sizes = plates(drawn, ids)
+    assert all(size > 1000 for size in sizes[4:])  # later ones are surer
+    assert all(80 < size < 400 for size in sizes[:4])
+    one = draw_instances(black[:40], [[20, 0, 40, 20]], [12], [empty[:40]], A2D, [0.5], [1])
+    assert plates(one, [1])[0] > 1000  # it hides more than a third, but is the only one
+
+
+def test_a_stamp_stands_in_its_corner_unless_the_picture_is_too_small():
+    def stamped(height, width, stamp):
+        black = np.zeros((height, width, 3), np.uint8)
+        empty = np.zeros((1, height, width), bool)
+        box = [[height - 30, width - 60, height, width]]
+        return draw_instances(black, box, [12], empty, A2D, [0.5], [1], stamp)
+
+    plain, drawn = stamped(120, 160, ""), stamped(120, 160, "12.4 s")
+    changed = (drawn != plain).any(axis=2)
+    assert changed[108:, 112:].any() and (drawn[-1, -1] == 40).all()
+    assert abs(plates(drawn, [1])[0] - plates(plain, [1])[0]) < 100  # its name is elsewhere
+    assert (stamped(40, 60, "12.4 s") == stamped(40, 60, "")).all()
