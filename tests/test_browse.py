@@ -66,7 +66,8 @@ def write_evaluation(folder, truths, hows, labels=A2D):
     ).save(folder / "truth.json", labels)  # fmt: skip
     row = {"ave": 12.345, "glo": 50.0, "miou": 25.0}
     kinds = ("actor", "action", "joint")
-    metrics = {"segmentation": {k: row for k in kinds}, "detection": {k: 3.0 for k in kinds}}
+    metrics = {"segmentation": {k: row for k in kinds}, "detection": {k: 3.0 for k in kinds},
+               "score_threshold": 0.35}  # fmt: skip
     (folder / "metrics.json").write_text(json.dumps(metrics))
     return names
 
@@ -195,7 +196,7 @@ def test_the_page_needs_nothing_else_and_escapes_names(run, written):
     assert page.sources and all(source.startswith("data:image/") for source in page.sources)
     assert not page.tags & {"link", "iframe", "object"} and "http://" not in text
     assert "<title>run &lt;1&gt;: frames of split test</title>" in text and "<1>" not in text
-    assert "default-src 'none'" in text
+    assert "default-src 'none'" in text and "p(actor) of 0.35 or more" in text
     assert "<td>joint</td><td>12.3</td><td>50.0</td><td>25.0</td><td>3.0</td>" in text
     assert f">{A2D.name(int(page.cards[0]['data-truth'].split()[0]))}</b>" in text
     assert written.stat().st_size < 1_000_000
@@ -250,6 +251,37 @@ def test_what_is_missing_is_said(run, truths, mini_records, tmp_path):
         browse.score(folder, A2D)
 
 
+def test_figures_in_a_browser_are_those_of_the_classes_chosen(written, truths, run, opened):
+    """Against numpy on the label maps; without a choice they are Python's."""
+    of_name = {f"{t.video}/{t.frame:05d}": t for t in truths}
+    kinds = ("miou", "error", "missed", "extra", "who", "what")
+    for plain, shown in zip(Cards(written.read_text()).cards, opened("")):
+        assert [float(plain[f"data-{kind}"]) for kind in kinds] == pytest.approx(
+            [float(shown[f"data-{kind}"]) for kind in kinds], abs=1e-3
+        )
+    # Frames where an adult who eats was made up have others in truth.
+    for side in ("either", "truth", "prediction"):
+        for card in opened(f"actor=adult&side={side}&sort=extra"):
+            truth = of_name[card["data-name"]].label_map
+            predicted = spoilt(of_name[card["data-name"]], run[1][card["data-name"]])[0]
+            of = {"truth": truth // 10 == 1, "prediction": predicted // 10 == 1}
+            of["either"] = of["truth"] | of["prediction"]
+            wrong = (truth != predicted) & of[side]
+            expected = {
+                "error": wrong, "missed": wrong & (predicted == 0), "extra": wrong & (truth == 0),
+                "what": wrong & (truth // 10 == predicted // 10),
+            }  # fmt: skip
+            for kind, pixels in expected.items():
+                assert float(card[f"data-{kind}"]) == pytest.approx(100 * pixels.mean(), abs=1e-3)
+            ious = [
+                ((truth == code) & (predicted == code)).sum()
+                / ((truth == code) | (predicted == code)).sum()
+                for code in np.unique(truth[truth // 10 == 1])
+            ]
+            miou = 100 * np.mean(ious) if ious else 0
+            assert float(card["data-miou"]) == pytest.approx(miou, abs=1e-3)
+
+
 @pytest.fixture(scope="module")
 def browser():
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -299,9 +331,11 @@ def test_a_browser_sorts_and_filters_as_the_address_says(run, written, opened):
     assert names(by_error) != names(cards)
     assert names(opened("sort=error")) == names(by_error)
     seen = opened(f"sort=error&actor={actor_name}")
-    assert names(seen) == names(
-        c for c in by_error if has(c, "truth", actor) or has(c, "prediction", actor)
+    assert set(names(seen)) == set(
+        names(c for c in cards if has(c, "truth", actor) or has(c, "prediction", actor))
     )
+    assert names(seen) == names(sorted(seen, key=lambda c: (-float(c["data-error"]),
+                                                            c["data-name"])))  # fmt: skip
     seen = opened(f"sort=name&order=best&actor={actor_name}&action={action_name}&side=prediction")
     expected = [c for c in cards if has(c, "prediction", actor, action)]
     assert names(seen) == sorted(names(expected), reverse=True)

@@ -1,7 +1,8 @@
 """A scored split as one HTML page: truth, prediction and errors of its frames, the worst first.
 
 The page sorts and filters by itself, and its address keeps what was chosen, such as
-`browse.html#sort=error&actor=dog`. It loads nothing from elsewhere.
+`browse.html#sort=error&actor=dog`; with an actor or an action chosen, its figures count the pixels
+of these alone. It loads nothing from elsewhere.
 """
 
 import base64
@@ -38,11 +39,13 @@ class Scored:
       name: `<VID>/<%05d>`.
       miou: joint mIoU of this frame alone, percent.
       shares: {key of ERRORS: percent of its pixels}.
+      pixels: ((code in truth, code predicted, pixels), ...) of all pairs of codes there are.
     """
 
     name: str
     miou: float
     shares: dict
+    pixels: tuple
 
     @property
     def wrong(self):
@@ -76,7 +79,9 @@ def score(folder, labels):
         except InputError as error:
             raise InputError(f"{truths / name}.png: {error}") from error
         shares = {key: 100 * float((errors == i).mean()) for i, key in enumerate(ERRORS, 1)}
-        scored.append(Scored(str(name), confusion.metrics()["joint"]["miou"], shares))
+        pairs, counts = np.unique(np.stack([m.ravel() for m in maps]), axis=1, return_counts=True)
+        pixels = tuple(zip(*pairs.tolist(), counts.tolist()))
+        scored.append(Scored(str(name), confusion.metrics()["joint"]["miou"], shares, pixels))
     return sorted(scored, key=lambda frame: (frame.miou, frame.name))
 
 
@@ -123,11 +128,12 @@ def page(title, folder, labels, manifest, split, limit):
     if len(shown) == len(scored):
         count = f"All {len(scored)} frames"
     text = (
-        f"{count}. A frame's mIoU is the mean over the pairs in it, background among them. A box "
-        "is an instance that is to be seen in the label map. Point at a picture to see the frame."
+        f"{count}. A frame's mIoU is the mean over the pairs in it, background among them; with an "
+        "actor or an action chosen, figures are of the pairs chosen alone. A box is an instance "
+        "that is to be seen in the label map. Point at a picture to see the frame."
     )
     blocks = [
-        pages.Text(text), _metrics(folder / "metrics.json"), pages.Html(_form(labels)),
+        pages.Text(text), *_metrics(folder / "metrics.json"), pages.Html(_form(labels)),
         pages.Html(f'<main data-base="{labels.base}">\n' + "\n".join(cards) + "\n</main>"),
         pages.Html(f"<script>{_SCRIPT}</script>"),
     ]  # fmt: skip
@@ -152,7 +158,7 @@ def _errors(truth, predicted, labels):
 
 
 def _metrics(path):
-    """The table of the whole split."""
+    """The table of the whole split, and from which p(actor) on instances are painted."""
     metrics = coco_results.read_json(path)
     try:
         rows = [
@@ -162,7 +168,11 @@ def _metrics(path):
         ]  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: no metrics of a split; evaluate it again") from error
-    return pages.Table(("whole split, percent", *_MEASURES.values(), "mAP of boxes"), rows)
+    blocks = [pages.Table(("whole split, percent", *_MEASURES.values(), "mAP of boxes"), rows)]
+    if "score_threshold" in metrics:
+        least = f"Painted are instances with p(actor) of {metrics['score_threshold']:g} or more."
+        blocks.append(pages.Text(least))
+    return blocks
 
 
 def _palette(labels):
@@ -226,12 +236,16 @@ def _card(frame, folder, labels, palette, picture, truth, results):
             # Dark names are for bright colours.
             colour = palette[of.codes[i]]
             ink = "#000" if colour @ (0.299, 0.587, 0.114) > 128 else "#fff"
-            # A name is written inwards from the nearer edge, lest it is cut off.
-            turned = ' class="left"' if x1 + x2 > width else ""
+            left, top, wide, tall = (
+                100 * v for v in (x1 / width, y1 / height, (x2 - x1) / width, (y2 - y1) / height)
+            )
+            # A name is as far along its picture as its box is, and so never leaves it.
+            along = 100 * left / (100 - wide) if wide < 100 else 0
+            paint = f"--c:rgb({','.join(map(str, colour))});--k:{ink}"
             yield (
-                f'<i{turned} style="left:{100 * x1 / width:.1f}%;top:{100 * y1 / height:.1f}%;'
-                f"width:{100 * (x2 - x1) / width:.1f}%;height:{100 * (y2 - y1) / height:.1f}%;"
-                f'--c:rgb({",".join(map(str, colour))});--k:{ink}"><b>{html.escape(name)}</b></i>'
+                f'<i style="left:{left:.1f}%;top:{top:.1f}%;width:{wide:.1f}%;height:{tall:.1f}%;'
+                f'{paint}"></i><b style="--x:{along:.1f}%;--y:{top:.1f}%;{paint}">'
+                f"{html.escape(name)}</b>"
             )
 
     found = _painted(np.flatnonzero(results.roi_frame == place), results, maps[1])
@@ -258,11 +272,13 @@ def _card(frame, folder, labels, palette, picture, truth, results):
         "name": frame.name, "miou": f"{frame.miou:.3f}", "error": f"{frame.wrong:.3f}",
         **{key: f"{share:.3f}" for key, share in frame.shares.items()},
         "truth": " ".join(map(str, codes[0])), "prediction": " ".join(map(str, codes[1])),
+        "pixels": " ".join(",".join(map(str, row)) for row in frame.pixels),
     }  # fmt: skip
     data = " ".join(f'data-{key}="{html.escape(value)}"' for key, value in fields.items())
     return (
         f'<article {data} style="{view}"><h2>{html.escape(frame.name)}</h2>'
-        f"<p>mIoU <b>{frame.miou:.1f}</b>, wrong pixels <b>{frame.wrong:.1f} %</b></p>"
+        f'<p>mIoU <b class="miou">{frame.miou:.1f}</b>, wrong pixels '
+        f'<b class="error">{frame.wrong:.1f} %</b><span class="key"></span></p>'
         f"{''.join(figures)}</article>"
     )
 
@@ -334,10 +350,11 @@ figure img {{ position: absolute; inset: 0; width: 100%; height: 100%;
              opacity: var(--masks, .55); }}
 .errors img {{ opacity: .85; }}
 figure i {{ position: absolute; box-sizing: border-box; border: 2px solid var(--c); }}
-figure i b {{ position: absolute; left: -2px; top: -2px; padding: 0 3px; background: var(--c);
-             color: var(--k); font: 600 11px/1.4 system-ui, sans-serif; white-space: nowrap; }}
-figure i.left b {{ left: auto; right: -2px; }}
-figure div:hover img, figure div:hover i {{ visibility: hidden; }}
+figure div b {{ position: absolute; left: var(--x); top: var(--y); padding: 0 3px;
+              transform: translate(calc(-1 * var(--x)), calc(-1 * var(--y)));
+              background: var(--c); color: var(--k); white-space: nowrap;
+              font: 600 10px/1.3 system-ui, sans-serif; }}
+figure div:hover img, figure div:hover i, figure div:hover b {{ visibility: hidden; }}
 .legend span {{ margin-right: 1em; font-size: 13px; }}
 .missed::before, .extra::before, .who::before, .what::before {{ content: ""; width: .75em;
   height: .75em; display: inline-block; margin-right: .3em; border-radius: 2px; }}
@@ -347,19 +364,61 @@ figure div:hover img, figure div:hover i {{ visibility: hidden; }}
 _SCRIPT = """
 const form = document.forms[0], fields = form.elements, main = document.querySelector("main");
 const cards = [...main.children], base = Number(main.dataset.base), usual = new FormData(form);
+const kinds = ["missed", "extra", "who", "what"];
+
+for (const card of cards) {
+  card.pixels = card.dataset.pixels.split(" ").map(row => row.split(",").map(Number));
+}
+
+/* The frame's mIoU and shares of errors, percent, where the code in truth or the one predicted, as
+   the sides say, is a wanted one. As in Python, a code that is in truth nowhere has no IoU. */
+function measure(card, wanted, sides) {
+  const found = {error: 0}, ious = {};
+  let all = 0;
+  for (const kind of kinds) found[kind] = 0;
+  for (const [truth, predicted, count] of card.pixels) {
+    all += count;
+    for (const code of truth === predicted ? [truth] : [truth, predicted]) {
+      ious[code] ??= {hit: 0, union: 0, truth: false};
+      ious[code].union += count;
+    }
+    ious[truth].truth = true;
+    if (truth === predicted) { ious[truth].hit += count; continue; }
+    if (!(sides.includes("truth") && wanted(truth))
+        && !(sides.includes("prediction") && wanted(predicted))) continue;
+    const same = Math.floor(truth / base) === Math.floor(predicted / base);
+    found[!predicted ? "missed" : !truth ? "extra" : same ? "what" : "who"] += count;
+  }
+  for (const kind of kinds) {
+    found.error += found[kind];
+    found[kind] *= 100 / all;
+  }
+  found.error *= 100 / all;
+  const own = Object.entries(ious).filter(([code, iou]) => iou.truth && wanted(Number(code)));
+  const sum = own.reduce((sum, [, iou]) => sum + iou.hit / iou.union, 0);
+  found.miou = own.length ? 100 * sum / own.length : 0;
+  return found;
+}
 
 function apply() {
   const actor = fields.actor.selectedIndex, action = fields.action.selectedIndex;
   const sides = fields.side.value === "either" ? ["truth", "prediction"] : [fields.side.value];
-  const wanted = code => (!actor || Math.floor(code / base) === actor)
+  const every = !actor && !action, chosen = every ? ["truth", "prediction"] : sides;
+  const wanted = code => every || code > 0 && (!actor || Math.floor(code / base) === actor)
     && (!action || code % base === action);
+  const key = fields.sort.value, up = key === "miou" ? 1 : -1;
   let shown = 0;
   for (const card of cards) {
     const codes = sides.flatMap(side => card.dataset[side].split(" ").map(Number));
-    card.hidden = Boolean(actor || action) && !codes.some(wanted);
+    card.hidden = !every && !codes.some(wanted);
     shown += !card.hidden;
+    const found = measure(card, wanted, chosen);
+    for (const name in found) card.dataset[name] = found[name].toFixed(3);
+    card.querySelector(".miou").textContent = found.miou.toFixed(1);
+    card.querySelector(".error").textContent = found.error.toFixed(1) + " %";
+    card.querySelector(".key").textContent = kinds.includes(key)
+      ? `, ${fields.sort.selectedOptions[0].text} ${found[key].toFixed(1)} %` : "";
   }
-  const key = fields.sort.value, up = key === "miou" ? 1 : -1;
   const sign = fields.order.value === "best" ? -1 : 1;
   const byName = (a, b) => a.dataset.name < b.dataset.name ? -1 : 1;
   const byError = (a, b) => up * (a.dataset[key] - b.dataset[key]) || sign * byName(a, b);

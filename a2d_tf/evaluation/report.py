@@ -32,7 +32,7 @@ NOTE = "Published rows are for A2D's own test split: compare only figures of tha
 
 
 def write_metrics(metrics, path):
-    """Write a metrics dictionary (percent throughout) as `metrics.json`."""
+    """Write a metrics dictionary, percent but for thresholds, as `metrics.json`."""
     write_json(path, metrics, sort_keys=True)
 
 

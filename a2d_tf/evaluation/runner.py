@@ -252,6 +252,7 @@ class Evaluator:
             "segmentation": confusion.metrics(),
             **detection.evaluate(found, truth, self.labels),
             "coco": coco_eval.evaluate(results, truth),
+            "score_threshold": float(threshold),
         }
         metrics["zero_shot_actor_ap"] = zero_shot.actor_aps(metrics["per_pair_ap"], self.labels)
         learning = self.config.learning
