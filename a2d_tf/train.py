@@ -9,7 +9,9 @@ from a2d_tf.config import Config
 
 _RECORDS = flags.DEFINE_string("records", None, "folder that tools/build_records.py made")
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder; an interrupted run there goes on")
-_PICTURES = flags.DEFINE_integer("pictures", 8, "validation clips drawn for TensorBoard", 0)
+_PICTURES = flags.DEFINE_integer(
+    "pictures", 8, "clips drawn for TensorBoard: of validation, without that of training", 0
+)
 Config.define_flags()
 
 

@@ -7,7 +7,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
 
-from a2d_tf.evaluation import dashboard, runner
+from a2d_tf.evaluation import charts, dashboard, runner
 from a2d_tf.labels import A2D
 from a2d_tf.learning import losses
 from a2d_tf.learning.events import Events
@@ -50,6 +50,20 @@ def test_what_a_validation_shows(validation, tmp_path):
     Events(tmp_path).write("validation", 5, scalars, images)
     tags = read(tmp_path / "tensorboard" / "validation").Tags()["tensors"]
     assert set(tags) == {*scalars, *images}
+
+
+def test_charts_without_figures_say_so_and_axes_begin_at_0(monkeypatch):
+    monkeypatch.setattr(charts, "_png", lambda figure: figure.axes[0])
+
+    def said(axes):
+        assert axes.get_ylim()[0] == 0
+        return [text.get_text() for text in axes.texts]
+
+    bars = {x: charts.bars({"": [x, x]}, ["a", "b"], "AP", "%") for x in (50.0, 0.0, None)}
+    assert [said(axes) for axes in bars.values()] == [[], ["all are 0"], ["no figures"]]
+    assert said(charts.curves({"a": {}})) == ["no figures"]
+    curves = charts.curves({"a": {"x": ([2, 3], [0.5, 0.75])}}, end=1)
+    assert said(curves) == [] and curves.get_xlim() == (0, 1) and curves.get_ylim()[1] >= 1
 
 
 def test_every_chart_of_the_layout_finds_its_tags():

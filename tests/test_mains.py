@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 import sys
 
+import event_files
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -50,6 +51,16 @@ def test_train_then_evaluate(trained, mini_records):
     assert set(metrics["segmentation"]) == set(metrics["detection"]) == {"actor", "action", "joint"}
     assert len(metrics["per_pair_ap"]) == 43 and len(metrics["zero_shot_actor_ap"]) == 7
     assert "Table 1" in result.stdout
+
+
+def test_without_a_validation_split_pictures_are_those_of_training(mini_records, tmp_path):
+    result = run("train", *TINY, f"--records={mini_records.directory}", f"--workdir={tmp_path}",
+                 "--steps=1", "--val_fraction=0", "--pictures=1")  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    folder = tmp_path / "tensorboard"
+    assert sorted(p.name for p in folder.iterdir() if p.is_dir()) == ["train", "training_clips"]
+    ((step, tag, _),) = event_files.values(folder / "training_clips")
+    assert step == 1 and tag.startswith("train/")
 
 
 def test_a_run_folder_of_another_network_is_refused(trained, mini_records):

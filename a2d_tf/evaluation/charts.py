@@ -27,6 +27,11 @@ def _tidy(axes, title="", across="", up=""):
     return axes
 
 
+def _say(axes, text):
+    """What an empty chart means."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", color="#5f6b73", fontsize=9)
+
+
 def bars(groups, names, title, up, colours=None):
     """Standing bars side by side.
 
@@ -48,6 +53,10 @@ def bars(groups, names, title, up, colours=None):
         parse_math=False,
     )  # fmt: skip
     axes.margins(x=0.01)
+    if not any(value for values in groups.values() for value in values):
+        axes.set_ylim(0, 1)
+        known = any(value is not None for values in groups.values() for value in values)
+        _say(axes, "all are 0" if known else "no figures")
     axes.axhline(0, color="black", linewidth=0.8)
     if len(groups) > 1:
         axes.legend(fontsize=8, frameon=False, ncols=len(groups), loc="upper right")
@@ -89,17 +98,22 @@ def confusion(found, kinds, space):
     return _png(figure)
 
 
-def curves(panels, across="step", up=""):
-    """Learning curves, or others.
+def curves(panels, across="step", up="", end=None):
+    """Learning curves, or others of what is never below 0.
 
     Args:
       panels: {title: {label: (steps, values)}}; across, up: what the axes show.
+      end: of both axes, by default that of the figures.
     """
     figure = _figure(11, 3.8)
     for axes, (title, lines) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels.items()):
         _tidy(axes, title, across, up)
         for label, (steps, values) in lines.items():
             axes.plot(steps, values, label=label, linewidth=1.3, marker="." * (len(steps) < 30))
+        if not lines:
+            _say(axes, "no figures")
+        axes.set_xlim(0, end)
+        axes.set_ylim(0, end and 1.02 * end)
         if len(lines) > 1:
             axes.legend(fontsize=7, frameon=False)
     return _png(figure)

@@ -96,7 +96,7 @@ def images(found, space):
             charts.confusion(found.confusion, ("actor", "action"), space)
         ),
         "classes/precision_recall": _image(charts.curves(
-            {"precision against recall, actors": _curves(found, space)}, "recall", "precision"
+            {"precision against recall, actors": _curves(found, space)}, "recall", "precision", 1
         )),
     }  # fmt: skip
 

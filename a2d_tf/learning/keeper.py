@@ -12,6 +12,7 @@ import os
 import tensorflow as tf
 
 from a2d_tf.files import read_json, write_json
+from a2d_tf.learning import replicas
 from a2d_tf.model import checkpoints
 
 
@@ -96,6 +97,9 @@ class Keeper:
     def save_best(self, score, threshold):
         """Keep this step apart, if its validation is the run's best.
 
+        Of several workers all call it, and the first one's score decides: unlike devices may score
+        unlike, but only together can they save.
+
         Args:
           score: joint mIoU; threshold: on p(actor), with which it was reached.
 
@@ -103,13 +107,13 @@ class Keeper:
           whether it is.
         """
         step, path = int(self._step.numpy()), os.path.join(self._folder("best"), checkpoints.BEST)
-        try:
+        better = True
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             best = read_json(path)
             # Of a step that a killed run is about to repeat, it is no rival.
-            if best["step"] < step and best["joint_miou"] >= score:
-                return False
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
+            better = best["step"] >= step or best["joint_miou"] < score
+        if not replicas.make_any()(self._chief and better):
+            return False
         self._write("best", 1)
         if self._chief:
             best = {"step": step, "joint_miou": score, "score_threshold": threshold}

@@ -351,7 +351,8 @@ def train_and_evaluate(network, manifest, config, workdir, evaluate):
         print(f"resuming at step {now} of {learning.steps}", flush=True)
     # What the run said between its last checkpoint and its end, it will say again.
     log.trim("train", now)
-    log.trim("validation", now - due)
+    for name in ("validation", "training_clips"):
+        log.trim(name, now - due)
     train_step = make_train_step(network, opt, learning, scale, averages)
     validation_step = make_validation_step(network, learning)
 
@@ -364,7 +365,9 @@ def train_and_evaluate(network, manifest, config, workdir, evaluate):
         with averages.in_place() if averages else contextlib.nullcontext():
             values = _mean_losses(validation_step, manifest, config, network.image_size)
             scalars, images = evaluate()
-        log.write("validation", now, {**values, **scalars}, images)
+        values = {**values, **scalars}
+        # Without a validation split there are only pictures, of clips it has trained on.
+        log.write("validation" if values else "training_clips", now, values, images)
         if "segmentation/joint_miou" in scalars:
             keeper.save_best(scalars["segmentation/joint_miou"], scalars["segmentation/threshold"])
 
@@ -464,8 +467,9 @@ def _mean_losses(validation_step, manifest, config, canvas):
     """Losses over the validation split, each batch weighing alike; empty without such a split."""
     learning = config.learning
     batches = pipeline.evaluation(
-        manifest, "val", canvas, config.model.frames, learning.batch_size,
-        learning.max_instances, learning.val_fraction,
+        manifest, "val", canvas, config.model.frames,
+        min(learning.batch_size, pipeline.EVALUATION_BATCH), learning.max_instances,
+        learning.val_fraction,
     )  # fmt: skip
     sums, count = {}, 0
     batches = iter(batches)
