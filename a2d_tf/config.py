@@ -260,6 +260,14 @@ class Config:
         for section in sections:
             _define(section, flag_values)
 
+    @staticmethod
+    def define_checkpoint():
+        """Define the flag of those who read a run; returns its holder."""
+        return flags.DEFINE_enum(
+            "checkpoint", "last", ["last", "best"],
+            "which weights of a run: the newest, or of the best validation",
+        )  # fmt: skip
+
     @classmethod
     def from_flags(cls, flag_values=flags.FLAGS):
         """The settings that the parsed flags give.

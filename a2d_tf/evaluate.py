@@ -10,9 +10,7 @@ from a2d_tf.config import Config
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
 _RECORDS = flags.DEFINE_string("records", None, "folder that tools/build_records.py made")
 _SPLIT = flags.DEFINE_enum("split", "test", ["train", "val", "test"], "what to score")
-_CHECKPOINT = flags.DEFINE_enum(
-    "checkpoint", "last", ["last", "best"], "which weights: the newest, or of the best validation"
-)
+_CHECKPOINT = Config.define_checkpoint()
 Config.define_flags(["inference", "compute"])
 
 

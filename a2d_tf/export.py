@@ -12,9 +12,7 @@ from a2d_tf.config import Config
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
 _OUTPUT = flags.DEFINE_string("output", None, "folder of the SavedModel; replaces an older one")
-_CHECKPOINT = flags.DEFINE_enum(
-    "checkpoint", "last", ["last", "best"], "which weights: the newest, or of the best validation"
-)
+_CHECKPOINT = Config.define_checkpoint()
 _VERSION = flags.DEFINE_integer(
     "version", None, "write DIR/<version> for TensorFlow Serving, which takes the highest",
     lower_bound=1,

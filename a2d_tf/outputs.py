@@ -93,7 +93,7 @@ class Outputs:
                 labels,
                 scores[order],
                 ids[order],
-                f"{(number - 1) / self._fps:.1f} s",
+                f"{(number - 1) / self._fps:.2f} s",
             )
         )
         png = cv2.imencode(".png", found.label_map)[1]

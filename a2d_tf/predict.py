@@ -21,6 +21,7 @@ from a2d_tf.errors import InputError
 
 _SAVED_MODEL = flags.DEFINE_string("saved_model", None, "folder of a2d_tf.export")
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
+_CHECKPOINT = Config.define_checkpoint()
 _INIT_RGB = flags.DEFINE_string("init_rgb", None, "file of imported COCO weights")
 _VIDEO = flags.DEFINE_string(
     "video", None, "video file, folder of images, or index of a camera, which runs until Ctrl-C"
@@ -46,7 +47,7 @@ def _load():
     runs.prepare_devices()
     if _WORKDIR.value:
         return serving.Predictor.from_run(
-            runs.load(os.path.normpath(_WORKDIR.value), Config.given_inference())
+            runs.load(os.path.normpath(_WORKDIR.value), Config.given_inference(), _CHECKPOINT.value)
         )
     if _INIT_RGB.value:
         return serving.Predictor.from_run(
@@ -78,6 +79,8 @@ def _check_flags(argv):
     if len(sources) != 1:
         raise InputError("give one of --saved_model, --workdir and --init_rgb")
     given = [name for name in Config.given_inference() if name != "score_threshold"]
+    if flags.FLAGS["checkpoint"].present and not _WORKDIR.value:
+        raise InputError("--checkpoint chooses among a run's weights; it needs --workdir")
     if _SAVED_MODEL.value and given:
         raise InputError(
             f"--{given[0]} is fixed in a SavedModel; give it to a2d_tf.export, or use --workdir"

@@ -82,7 +82,7 @@ def test_overlay_plays_with_the_frames_size_and_rate_of_the_film(predicted, film
         drawn = visualize.draw_instances(
             frame[..., ::-1], boxes, [r["category_id"] for r in own],
             [rle_tools.decode(r["segmentation"]) for r in own], A2D, [r["score"] for r in own],
-            [r["track_id"] for r in own],
+            [r["track_id"] for r in own], f"{(number - 1) / 24:.2f} s",
         )  # fmt: skip
         shown = np.int32(frames[number - 1])
         loss = np.abs(shown - drawn[..., ::-1]).mean()  # of the codec
@@ -422,6 +422,7 @@ def test_bad_command_lines_end_with_one_clear_line(tmp_path, film, saved_model):
     cases = [
         ([f"--video={film}", output], "give one of --saved_model, --workdir and --init_rgb"),
         ([model, f"--workdir={tmp_path}", f"--video={film}", output], "give one of"),
+        ([model, "--checkpoint=best", f"--video={film}", output], "it needs --workdir"),
         ([f"--video={film}", model], "--output is missing"),
         ([model, output], "--video is missing"),
         ([model, f"--video={film}", output, "--paint=pixel"], "--paint is fixed in a SavedModel"),

@@ -32,7 +32,7 @@ def answers(folder, path):
             yield {name: x[0].numpy() for name, x in found.items() if name not in state}
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and (len(sys.argv) == 3 or sys.exit(__doc__)):
     names = json.load(open(f"{sys.argv[1]}/a2d_tf.json"))["labels"]
     for found in answers(*sys.argv[1:]):
         for i in range(found["num_detections"]):

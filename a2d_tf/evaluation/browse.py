@@ -129,8 +129,9 @@ def page(title, folder, labels, manifest, split, limit):
         count = f"All {len(scored)} frames"
     text = (
         f"{count}. A frame's mIoU is the mean over the pairs in it, background among them; with an "
-        "actor or an action chosen, figures are of the pairs chosen alone. A box is an instance "
-        "that is to be seen in the label map. Point at a picture to see the frame."
+        "actor or an action chosen, the figures above the pictures are of these pairs alone. A box "
+        "is an instance of which a tenth or more is to be seen in the label map, its score "
+        "p(actor) p(action). Point at a picture to see the frame."
     )
     blocks = [
         pages.Text(text), *_metrics(folder / "metrics.json"), pages.Html(_form(labels)),
@@ -261,10 +262,10 @@ def _card(frame, folder, labels, palette, picture, truth, results):
     colours = np.array([(0, 0, 0), *(colour for _, colour in ERRORS.values())], np.uint8)
     kinds = [
         f'<span class="{key}">{ERRORS[key][0]} {share:.1f} %</span>'
-        for key, share in frame.shares.items() if share
+        for key, share in frame.shares.items() if share >= 0.05
     ]  # fmt: skip
     errors = _overlay(_errors(*maps, labels), colours)
-    figures.append(_figure("errors", errors, ", ".join(kinds) or "none"))
+    figures.append(_figure("errors", errors, "whole frame: " + (", ".join(kinds) or "none")))
     view = f"--ratio:{width}/{height}"
     if picture:
         view += f";--frame:url({picture})"
@@ -277,7 +278,7 @@ def _card(frame, folder, labels, palette, picture, truth, results):
     data = " ".join(f'data-{key}="{html.escape(value)}"' for key, value in fields.items())
     return (
         f'<article {data} style="{view}"><h2>{html.escape(frame.name)}</h2>'
-        f'<p>mIoU <b class="miou">{frame.miou:.1f}</b>, wrong pixels '
+        f'<p><span class="of"></span>mIoU <b class="miou">{frame.miou:.1f}</b>, wrong pixels '
         f'<b class="error">{frame.wrong:.1f} %</b><span class="key"></span></p>'
         f"{''.join(figures)}</article>"
     )
@@ -328,7 +329,7 @@ _HEAD = f"""<meta http-equiv="Content-Security-Policy" content="default-src 'non
  img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
 <style>
 body {{ max-width: 1500px; }}
-form {{ position: sticky; top: 0; z-index: 1; background: #fff; padding: .6em 0; display: flex;
+form {{ position: sticky; top: 0; z-index: 2; background: #fff; padding: .6em 0; display: flex;
        flex-wrap: wrap; gap: .4em 1.1em; align-items: center; border-bottom: 2px solid #5f6b73; }}
 form label {{ white-space: nowrap; }} select {{ font: inherit; }}
 input {{ width: 6em; vertical-align: middle; }}
@@ -351,7 +352,7 @@ figure img {{ position: absolute; inset: 0; width: 100%; height: 100%;
 .errors img {{ opacity: .85; }}
 figure i {{ position: absolute; box-sizing: border-box; border: 2px solid var(--c); }}
 figure div b {{ position: absolute; left: var(--x); top: var(--y); padding: 0 3px;
-              transform: translate(calc(-1 * var(--x)), calc(-1 * var(--y)));
+              z-index: 1; transform: translate(calc(-1 * var(--x)), calc(-1 * var(--y)));
               background: var(--c); color: var(--k); white-space: nowrap;
               font: 600 10px/1.3 system-ui, sans-serif; }}
 figure div:hover img, figure div:hover i, figure div:hover b {{ visibility: hidden; }}
@@ -407,6 +408,7 @@ function apply() {
   const wanted = code => every || code > 0 && (!actor || Math.floor(code / base) === actor)
     && (!action || code % base === action);
   const key = fields.sort.value, up = key === "miou" ? 1 : -1;
+  const names = [actor && fields.actor.value, action && fields.action.value].filter(Boolean);
   let shown = 0;
   for (const card of cards) {
     const codes = sides.flatMap(side => card.dataset[side].split(" ").map(Number));
@@ -414,6 +416,7 @@ function apply() {
     shown += !card.hidden;
     const found = measure(card, wanted, chosen);
     for (const name in found) card.dataset[name] = found[name].toFixed(3);
+    card.querySelector(".of").textContent = every ? "" : `${names.join("-")}: `;
     card.querySelector(".miou").textContent = found.miou.toFixed(1);
     card.querySelector(".error").textContent = found.error.toFixed(1) + " %";
     card.querySelector(".key").textContent = kinds.includes(key)
