@@ -167,13 +167,13 @@ def _metrics(path):
              f"{metrics['detection'][kind]:.1f}"]
             for kind in report.KINDS
         ]  # fmt: skip
+        blocks = [pages.Table(("whole split, percent", *_MEASURES.values(), "mAP of boxes"), rows)]
+        if "score_threshold" in metrics:
+            least = f"{metrics['score_threshold']:g}"
+            blocks.append(pages.Text(f"Painted are instances with p(actor) of {least} or more."))
+        return blocks
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: no metrics of a split; evaluate it again") from error
-    blocks = [pages.Table(("whole split, percent", *_MEASURES.values(), "mAP of boxes"), rows)]
-    if "score_threshold" in metrics:
-        least = f"Painted are instances with p(actor) of {metrics['score_threshold']:g} or more."
-        blocks.append(pages.Text(least))
-    return blocks
 
 
 def _palette(labels):
