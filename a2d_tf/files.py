@@ -27,7 +27,7 @@ def read_bytes(path, limit):
     if about.st_size > limit:
         raise ValueError(f"{about.st_size} bytes, more than {limit}")
     with open(path, "rb") as file:
-        return file.read(limit)
+        return file.read(about.st_size)  # Python takes memory for as many bytes as it is told
 
 
 def read_text(path, limit=MAX_TEXT_BYTES):

@@ -42,7 +42,8 @@ FRAME = HOST - TRAINING
 ENCODED = HOST | {
     ("DecodeJpeg", ""), ("Reshape", "int32 string"), ("Shape", "int32 string"),
     ("StridedSlice", "int32 string"), ("TensorListFromTensor", "int32 string"),
-    ("TensorListGetItem", "string"), ("TensorListSetItem", "uint8"), ("TensorListStack", "uint8"),
+    ("TensorListGetItem", "string"), ("TensorListGetItem", "int32 string"),  # newer TensorFlow
+    ("TensorListSetItem", "uint8"), ("TensorListStack", "uint8"),
 }  # fmt: skip
 
 NOT_DETERMINISTIC = {
@@ -189,8 +190,10 @@ def test_an_export_runs_on_a_gpu(determinism, with_gpu, tmp_path):
     served = serving.ServedNetwork(Network(config.model, A2D), config.inference)
     signatures = served.signatures()
     made = {name: without_kernel(f) for name, f in signatures.items()}
+    encoded = made.pop("encoded")
+    assert ("DecodeJpeg", "") in encoded and encoded <= ENCODED
     assert made == {
-        "serving_default": HOST, "encoded": ENCODED, "stream": HOST, "frame": FRAME,
+        "serving_default": HOST, "stream": HOST, "frame": FRAME,
         "key_frame": TRAINING | {("Const", "string")},
     }  # fmt: skip
     for name, function in signatures.items():
