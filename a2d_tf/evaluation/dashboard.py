@@ -25,8 +25,9 @@ _HYPERPARAMETERS = {
 }  # fmt: skip
 _LAYOUT = {
     "How good": {
-        "joint mIoU, and of actors and actions": r"segmentation/(joint|actor|action)_miou",
-        "mAP": r"detection/(joint|actor|action)_map",
+        # A chart each: lines of one run have one colour.
+        **{f"mIoU, {kind}": f"segmentation/{kind}_miou" for kind in ("joint", "actor", "action")},
+        **{f"mAP, {kind}": f"detection/{kind}_map" for kind in ("joint", "actor", "action")},
         "proposals that find an instance": "run/proposal_recall",
     },
     "Losses, training and validation": {
