@@ -77,7 +77,8 @@ def help_text(short, flag_values=flags.FLAGS):
     by_module = flag_values.flags_by_module_dict()
     doc = (sys.modules["__main__"].__doc__ or "").strip()
     lines = [doc.split("\n\n")[0] if short and "python" in doc.split("\n\n")[0] else doc, ""]
-    own = [*by_module.get(sys.argv[0], ()), *by_module.get("a2d_tf.errors", ())]
+    modules = (sys.argv[0], "a2d_tf.config", "a2d_tf.errors")
+    own = [flag for module in modules for flag in by_module.get(module, ())]
     lines += [_line(flag.name, _described(flag)) for flag in own]
     lines += [
         _line("flagfile", "file of flags, one a line, such as configs/a2d.flags; later flags win"),

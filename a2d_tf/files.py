@@ -21,13 +21,14 @@ def read_bytes(path, limit):
       OSError: no such file, or it cannot be read.
       ValueError: no regular file, or one of more than `limit` bytes.
     """
-    about = os.stat(path)
-    if not stat.S_ISREG(about.st_mode):
+    # Before it is opened: to open a pipe may take for ever.
+    if not stat.S_ISREG(os.stat(path).st_mode):
         raise ValueError("a folder, a pipe or a device, no file")
-    if about.st_size > limit:
-        raise ValueError(f"{about.st_size} bytes, more than {limit}")
     with open(path, "rb") as file:
-        return file.read(about.st_size)  # Python takes memory for as many bytes as it is told
+        size = os.fstat(file.fileno()).st_size
+        if size > limit:
+            raise ValueError(f"{size} bytes, more than {limit}")
+        return file.read(size)  # Python takes memory for as many bytes as it is told
 
 
 def read_text(path, limit=MAX_TEXT_BYTES):

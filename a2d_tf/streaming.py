@@ -206,13 +206,14 @@ def _sure(found, threshold, facts, labels):
     return found if len(keep) == len(sure) else found.only(keep, facts["paint"])
 
 
-def followed(predictor, answered, window=tracking.WINDOW, threshold=0.0):
+def followed(predictor, answered, window=tracking.WINDOW, threshold=0.0, every=1):
     """What `answers` yields, with tracks and steady labels; see `tracking.follow`.
 
     Args:
       predictor: whose answers they are.
       window: answered frames of which a label is read; 1 is the network's own answer.
       threshold: on p(actor), where it is above the predictor's own.
+      every: of so many frames one is answered; of too many, cuts of the film are not looked for.
 
     Yields:
       (native frame, its `serving.Instances` with masks as RLEs, ids int [N], codes int [N], scores
@@ -227,7 +228,8 @@ def followed(predictor, answered, window=tracking.WINDOW, threshold=0.0):
             masks = [coco_results.encode_mask(mask) for mask in found.masks]
             yield native, dataclasses.replace(found, masks=masks)
 
-    yield from tracking.follow(light(), labels, window, video.is_cut)
+    is_cut = video.is_cut if every <= video.CUT_REACH else None
+    yield from tracking.follow(light(), labels, window, is_cut)
 
 
 def _until(items, stops):
@@ -272,7 +274,7 @@ def predict(load, reader, output, span=EVERY_FRAME, window=tracking.WINDOW, thre
                     yield frame
 
             answered = _until(answers(predictor, frames(), span), stops)
-            shown = followed(predictor, answered, window, threshold)
+            shown = followed(predictor, answered, window, threshold, span.every)
             with tqdm(desc="predict", unit="frame", total=total) as bar:
                 for number, answer in zip(span.numbers(), shown):
                     outputs.add(number, *answer, predictor.labels)

@@ -63,7 +63,8 @@ def _train(config, manifest, workdir):
         if found is None:
             shown = evaluator.pictures("train", runs.DEFAULT_THRESHOLD, _PICTURES.value)
             return {}, {tag: image[None] for tag, image in shown.items()}
-        runs.save_threshold(workdir, found.threshold, found.metrics)
+        if replicas.is_chief():
+            runs.save_threshold(workdir, found.threshold, found.metrics)
         return dashboard.scalars(found), dashboard.images(found, network.labels)
 
     trainer.train_and_evaluate(network, manifest, config, workdir, evaluate)

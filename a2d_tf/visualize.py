@@ -118,6 +118,7 @@ class _Plates:
         self._height, self._width = image.shape[:2]
         self._scale = max(0.42, self._height / 800)
         self._stamps, self._names = [], []  # (x1, y1, x2, y2) each
+        self._hidden = 0  # pixels under names
 
     def stamp(self, text):
         """Write in the lower right corner."""
@@ -134,12 +135,19 @@ class _Plates:
             texts = texts[1:]
         for text in texts:
             scale = self._scale * min(1, (self._width - 2) / self._extent(text, self._scale)[0])
-            place = min(self._places(text, scale, box), key=self._covered)
-            alone = not self._names
-            if not self._covered(place) and (alone or self._hidden(place) <= _HIDDEN):
-                break
+            across, tall, *_ = self._extent(text, scale)
+            area, last = (across + 2) * tall, text is texts[-1]
+            # The first name may be as large as it must.
+            most = _HIDDEN * self._height * self._width if self._names else area
+            if last or self._hidden + area <= most:
+                places = self._places(across, tall, box)
+                place = next((place for place in places if not self._covered(place)), None)
+                if place or last:
+                    break
+        place = place or min(places, key=self._covered)
         self._write(text, place, scale, colour)
         self._names.append(place)
+        self._hidden += area
 
     def _extent(self, text, scale):
         """(width, height, descent, thickness) of a text."""
@@ -147,8 +155,8 @@ class _Plates:
         (across, tall), descent = cv2.getTextSize(text, self._FONT, scale, thickness)
         return across, tall + descent + 2, descent, thickness
 
-    def _places(self, text, scale, box):
-        across, tall, *_ = self._extent(text, scale)
+    def _places(self, across, tall, box):
+        """Where a plate of this size may be put, the best place first."""
         y1, x1, y2, _ = box
         left = max(0, min(x1, self._width - across - 2))
         lines = range(0, max(1, self._height - tall + 1), tall)
@@ -166,11 +174,6 @@ class _Plates:
             * max(0, min(place[3], other[3]) - max(place[1], other[1]))
             for other in self._stamps + self._names
         )
-
-    def _hidden(self, place):
-        """Share of the picture under names, with one at this place."""
-        areas = [(x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in (*self._names, place)]
-        return sum(areas) / (self._height * self._width)
 
     def _write(self, text, place, scale, colour):
         _, _, descent, thickness = self._extent(text, scale)

@@ -270,6 +270,7 @@ def test_figures_in_a_browser_are_those_of_the_classes_chosen(written, truths, r
             expected = {
                 "error": wrong, "missed": wrong & (predicted == 0), "extra": wrong & (truth == 0),
                 "what": wrong & (truth // 10 == predicted // 10),
+                "who": wrong & (truth > 0) & (predicted > 0) & (truth // 10 != predicted // 10),
             }  # fmt: skip
             for kind, pixels in expected.items():
                 assert float(card[f"data-{kind}"]) == pytest.approx(100 * pixels.mean(), abs=1e-3)

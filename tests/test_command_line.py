@@ -176,6 +176,7 @@ def test_short_help_fits_a_screen(module):
     assert len(lines) <= 45 and max(map(len, lines)) <= 100
     text = (ROOT / "a2d_tf" / f"{module}.py").read_text()
     own = re.findall(r'flags\.DEFINE_\w+\(\s*"(\w+)"', text)
+    own += ["checkpoint"] * (module != "train")
     for name in (*own, "debug", "flagfile"):
         assert sum(line.startswith(f"  --{name} ") for line in lines) == 1
     for title in SECTIONS if module == "train" else ("inference", "compute"):

@@ -21,10 +21,10 @@ class Toy(tf.Module):
         self.weight = tf.Variable(tf.zeros([size]))
 
 
-def keeper(workdir, number=2, averages=False, size=3):
+def keeper(workdir, number=2, averages=False, size=3, chief=True):
     network, step = Toy(size), tf.Variable(0, dtype=tf.int64)
     means = Averages([network.weight], 0.5) if averages else None
-    made = Keeper(str(workdir), network, tf.Module(), step, number, means)
+    made = Keeper(str(workdir), network, tf.Module(), step, number, means, chief=chief)
     return made, network, step, means
 
 

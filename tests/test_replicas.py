@@ -31,7 +31,7 @@ LEARNING = dict(
 )  # fmt: skip
 
 
-def train(records, workdir, kind, number, precision, steps):
+def train(records, workdir, kind="none", number=0, steps=STEPS):
     """The script: a run of the tiny network on so many replicas, by a2d_tf.train's own path."""
     import tensorflow as tf
     import tiny_network
@@ -42,7 +42,7 @@ def train(records, workdir, kind, number, precision, steps):
     manifest = Manifest.load(records)
     config = Config(
         tiny_network.config(norm="group_norm", use_flow=False, temporal_layers=0),
-        compute=ComputeConfig(precision, "sparse"),
+        compute=ComputeConfig(roi_align_impl="sparse"),
         learning=LearningConfig(**{**LEARNING, "steps": int(steps)}),
     )
     runs.prepare_devices()
@@ -52,16 +52,26 @@ def train(records, workdir, kind, number, precision, steps):
         main._train(config, manifest, workdir)
 
 
-def start(records, workdir, kind="none", number=0, precision="float32", steps=STEPS, worker=None):
-    """A process that trains; `worker` is (index, ports) of a cluster on the loopback."""
+def keep_best(workdir, *scores):
+    """The script of a worker that validates: joint mIoU after step 2, 4, ..."""
+    from test_keeper import keeper, save
+
+    with replicas.make("multi_worker").scope():
+        made, network, step, _ = keeper(workdir, chief=replicas.is_chief())
+        for number, score in enumerate(map(float, scores), 1):
+            save(made, network, step, 2 * number)
+            print(made.save_best(score, score / 100), flush=True)
+
+
+def start(*words, worker=None):
+    """A process with this script; `worker` is (index, ports) of a cluster on the loopback."""
     environment = dict(os.environ, PYTHONPATH=f"{ROOT}{os.pathsep}{ROOT / 'tests'}")
     if worker:
         cluster = {"worker": [f"127.0.0.1:{port}" for port in worker[1]]}
         task = {"type": "worker", "index": worker[0]}
         environment["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": task})
-    command = [sys.executable, __file__, records, workdir, kind, number, precision, steps]
     return subprocess.Popen(
-        list(map(str, command)), env=environment, text=True,
+        [sys.executable, __file__, *map(str, words)], env=environment, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 
@@ -115,23 +125,20 @@ def assert_same(one, other, step=STEPS):
 @pytest.fixture(scope="module")
 def one(mini_records, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("one")
-    finish(start(mini_records.directory, workdir))
+    finish(start("train", mini_records.directory, workdir))
     return workdir
 
 
 def test_two_logical_devices_do_what_one_does(mini_records, one, tmp_path):
     """Losses, clipping, decay, slots and averaged weights."""
-    finish(start(mini_records.directory, tmp_path, "mirrored", 2))
+    finish(start("train", mini_records.directory, tmp_path, "mirrored", 2))
     assert_same(one, tmp_path)
 
 
 def test_two_workers_do_what_one_does_and_go_on_when_one_was_killed(mini_records, one, tmp_path):
     def both(steps=STEPS):
-        ports = free_ports(2)
-        return [
-            start(mini_records.directory, tmp_path, "multi_worker", steps=steps, worker=(i, ports))
-            for i in range(2)
-        ]
+        ports, words = free_ports(2), (mini_records.directory, tmp_path, "multi_worker", 0)
+        return [start("train", *words, steps, worker=(i, ports)) for i in range(2)]
 
     workers = both(steps=100000)
     path, deadline = tmp_path / "checkpoints" / "ckpt-6.index", time.monotonic() + 400
@@ -153,6 +160,19 @@ def test_two_workers_do_what_one_does_and_go_on_when_one_was_killed(mini_records
     assert "stopped at step" in outputs[0]
 
 
+def test_the_first_worker_decides_what_is_best(tmp_path):
+    ports = free_ports(2)
+    scores = [(10, 30, 20, 40), (30, 20, 90, 10)]
+    outputs = [finish(worker) for worker in [
+        start("keep_best", tmp_path, *own, worker=(i, ports)) for i, own in enumerate(scores)
+    ]]  # fmt: skip
+    for output in outputs:
+        said = [line for line in output.splitlines() if line in ("True", "False")]
+        assert said == ["True", "True", "False", "True"], output
+    best = json.loads((tmp_path / "best" / "validation.json").read_text())
+    assert best == {"step": 8, "joint_miou": 40.0, "score_threshold": 0.4}
+
+
 @pytest.mark.parametrize("text", ["", "{", '{"cluster": {}}', '{"cluster": {"worker": ["a:1"]}}'])
 def test_a_cluster_that_is_none_is_refused(text, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", text)
@@ -162,6 +182,6 @@ def test_a_cluster_that_is_none_is_refused(text, monkeypatch):
 
 if __name__ == "__main__":
     try:
-        train(*sys.argv[1:])
+        {"train": train, "keep_best": keep_best}[sys.argv[1]](*sys.argv[2:])
     except KeyboardInterrupt:
         sys.exit(130)

@@ -79,8 +79,7 @@ def score(folder, labels):
         except InputError as error:
             raise InputError(f"{truths / name}.png: {error}") from error
         shares = {key: 100 * float((errors == i).mean()) for i, key in enumerate(ERRORS, 1)}
-        pairs, counts = np.unique(np.stack([m.ravel() for m in maps]), axis=1, return_counts=True)
-        pixels = tuple(zip(*pairs.tolist(), counts.tolist()))
+        pixels = tuple(zip(*(column.tolist() for column in segmentation.pairs(*maps))))
         scored.append(Scored(str(name), confusion.metrics()["joint"]["miou"], shares, pixels))
     return sorted(scored, key=lambda frame: (frame.miou, frame.name))
 

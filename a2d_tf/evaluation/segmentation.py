@@ -53,7 +53,7 @@ class Confusion:
                 f"prediction is {predicted.shape[0]}x{predicted.shape[1]} (height x width); "
                 "both must be in native pixels"
             )
-        truth, predicted, pixels = _pairs(truth, predicted)
+        truth, predicted, pixels = pairs(truth, predicted)
         rows = self._row[truth]
         if (rows < 0).any():
             code = truth[rows < 0][0]
@@ -119,7 +119,7 @@ def _codes(label_map, what):
     return label_map
 
 
-def _pairs(truth, predicted):
+def pairs(truth, predicted):
     """The (true, predicted) codes that occur together, and in how many pixels: three int64 [n]."""
     width = int(predicted.max(initial=0)) + 1
     index = (truth.astype(np.int64) * width + predicted).ravel()

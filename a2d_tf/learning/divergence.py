@@ -96,7 +96,7 @@ def load(workdir):
     except FileNotFoundError as error:
         raise InputError(f"{path}: not there; no step of this run has diverged") from error
     except (
-        EOFError, LookupError, NotImplementedError, OSError, RuntimeError, TypeError, ValueError,
-        zipfile.BadZipFile, zlib.error,
+        ArithmeticError, EOFError, LookupError, NotImplementedError, OSError, RuntimeError,
+        TypeError, ValueError, zipfile.BadZipFile, zlib.error,
     ) as error:  # fmt: skip
         raise InputError(f"{path}: damaged ({error})") from error

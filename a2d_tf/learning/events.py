@@ -8,7 +8,9 @@ from tensorflow.core.util import event_pb2
 
 
 class Events:
-    """The writers `train` and `validation` of a run folder; they are lazy, and both may stay empty.
+    """The writers of a run folder: `train`, and `validation` or, without that, `training_clips`.
+
+    They are lazy, and may stay empty.
 
     Args:
       workdir: the run folder; chief: whether this process writes it.
