@@ -26,6 +26,15 @@ def evaluated(evaluator, tmp_path_factory):
     return evaluator.evaluate("test", 0.3, str(output)), output
 
 
+def test_a_device_takes_so_many_clips_at_once(evaluator, monkeypatch):
+    seen, run = [], evaluator.run
+    monkeypatch.setattr(runner.pipeline, "EVALUATION_BATCH", 1)
+    monkeypatch.setattr(evaluator, "run", lambda x: seen.append(len(x["rgb"])) or run(x))
+    assert evaluator.config.learning.batch_size > 1
+    next(evaluator.frames("test"))
+    assert seen == [1]
+
+
 def test_frames_come_in_the_records_order_and_native_pixels(evaluator, mini_records):
     frames = list(evaluator.frames("test"))
     assert len(frames) == mini_records.counts["test"]["records"]
