@@ -18,6 +18,11 @@ from a2d_tf.limits import MAX_ARRAY_BYTES, MAX_EXPANSION
 # Deflate, shuffle, checksums, LZF. HDF5's others are hardly used, and have been overrun by files.
 _FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, 32000)
 _SMALL = 1 << 20  # bytes that are not worth a question
+# What reading a damaged .npz or HDF5 file may raise.
+UNREADABLE = (
+    EOFError, LookupError, NotImplementedError, OSError, RuntimeError, TypeError, ValueError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 _NPY_HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0,
 }  # fmt: skip
@@ -92,8 +97,7 @@ def npz_entries(archive):
     """{name: NpzEntry} of an open zipfile.ZipFile.
 
     Raises:
-      ValueError, LookupError, OSError, RuntimeError, NotImplementedError, EOFError, zlib.error,
-      zipfile.BadZipFile: a damaged archive, or one that claims more than it holds.
+      one of UNREADABLE: a damaged archive, or one that claims more than it holds.
     """
     return {
         info.filename[: -len(".npy")]: NpzEntry(archive, info)
@@ -110,10 +114,7 @@ def numbers(array, where):
     """
     try:
         return np.asarray(array)
-    except (
-        EOFError, LookupError, MemoryError, NotImplementedError, OSError, RuntimeError, TypeError,
-        ValueError, zipfile.BadZipFile, zlib.error,
-    ) as error:  # fmt: skip
+    except (MemoryError, *UNREADABLE) as error:
         raise InputError(f"{where} is unreadable ({error})") from error
 
 

@@ -18,6 +18,7 @@ from a2d_tf.limits import MAX_SIDE
 # What they mean is in model/flavours.py.
 FLAVOURS = ["own", "matterport", "keras", "detectron2", "torchvision", "efficientnet_lite0"]
 PRECISIONS = ["float32", "mixed_bfloat16", "mixed_float16"]
+EVALUATION_BATCH = 8
 
 
 def _setting(default, help_text, choices=None, low=None, high=None):
@@ -190,6 +191,11 @@ class LearningConfig:
         0, "of --strategy=mirrored: GPUs, or parts of the CPU where there is none; 0: all GPUs",
         low=0,
     )  # fmt: skip
+
+    @property
+    def evaluation_batch(self):
+        """Clips that a device takes at once in evaluation: `batch_size` may be of many devices."""
+        return min(self.batch_size, EVALUATION_BATCH)
 
 
 @dataclasses.dataclass(frozen=True)

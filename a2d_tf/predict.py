@@ -78,9 +78,9 @@ def _check_flags(argv):
     }  # fmt: skip
     if len(sources) != 1:
         raise InputError("give one of --saved_model, --workdir and --init_rgb")
-    given = [name for name in Config.given_inference() if name != "score_threshold"]
     if flags.FLAGS["checkpoint"].present and not _WORKDIR.value:
         raise InputError("--checkpoint chooses among a run's weights; it needs --workdir")
+    given = [name for name in Config.given_inference() if name != "score_threshold"]
     if _SAVED_MODEL.value and given:
         raise InputError(
             f"--{given[0]} is fixed in a SavedModel; give it to a2d_tf.export, or use --workdir"

@@ -117,7 +117,7 @@ class _Plates:
         self._image = image
         self._height, self._width = image.shape[:2]
         self._scale = max(0.42, self._height / 800)
-        self._stamps, self._names = [], []  # (x1, y1, x2, y2) each
+        self._taken = []  # (x1, y1, x2, y2) of each plate
         self._hidden = 0  # pixels under names
 
     def stamp(self, text):
@@ -127,7 +127,6 @@ class _Plates:
             left, top = self._width - across - 2, self._height - tall
             place = left, top, self._width, self._height
             self._write(text, place, self._scale, (40, 40, 40))
-            self._stamps.append(place)
 
     def name(self, texts, box, colour):
         """Write the first of the texts for which there is room, at its box y1, x1, y2, x2."""
@@ -136,9 +135,9 @@ class _Plates:
         for text in texts:
             scale = self._scale * min(1, (self._width - 2) / self._extent(text, self._scale)[0])
             across, tall, *_ = self._extent(text, scale)
-            area, last = (across + 2) * tall, text is texts[-1]
+            area, last = (across + 2) * tall, text == texts[-1]
             # The first name may be as large as it must.
-            most = _HIDDEN * self._height * self._width if self._names else area
+            most = _HIDDEN * self._height * self._width if self._hidden else area
             if last or self._hidden + area <= most:
                 places = self._places(across, tall, box)
                 place = next((place for place in places if not self._covered(place)), None)
@@ -146,7 +145,6 @@ class _Plates:
                     break
         place = place or min(places, key=self._covered)
         self._write(text, place, scale, colour)
-        self._names.append(place)
         self._hidden += area
 
     def _extent(self, text, scale):
@@ -172,7 +170,7 @@ class _Plates:
         return sum(
             max(0, min(place[2], other[2]) - max(place[0], other[0]))
             * max(0, min(place[3], other[3]) - max(place[1], other[1]))
-            for other in self._stamps + self._names
+            for other in self._taken
         )
 
     def _write(self, text, place, scale, colour):
@@ -182,6 +180,7 @@ class _Plates:
         ink = (0, 0, 0) if np.dot(colour, (0.299, 0.587, 0.114)) > 128 else (255, 255, 255)
         base = (place[0] + 1, place[3] - descent - 1)
         cv2.putText(self._image, text, base, self._FONT, scale, ink, thickness, cv2.LINE_AA)
+        self._taken.append(place)
 
 
 def draw_instances(rgb, boxes, codes, masks, label_space, scores=None, ids=None, stamp=""):

@@ -28,7 +28,7 @@ def evaluated(evaluator, tmp_path_factory):
 
 def test_a_device_takes_so_many_clips_at_once(evaluator, monkeypatch):
     seen, run = [], evaluator.run
-    monkeypatch.setattr(runner.pipeline, "EVALUATION_BATCH", 1)
+    monkeypatch.setattr("a2d_tf.config.EVALUATION_BATCH", 1)
     monkeypatch.setattr(evaluator, "run", lambda x: seen.append(len(x["rgb"])) or run(x))
     assert evaluator.config.learning.batch_size > 1
     next(evaluator.frames("test"))

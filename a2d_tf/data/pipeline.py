@@ -255,10 +255,6 @@ def training(manifest, canvas, frames, batch_size, seed, max_instances, val_frac
     )
 
 
-# Clips that a device takes at once in evaluation; --batch_size may be that of many devices.
-EVALUATION_BATCH = 8
-
-
 def evaluation(manifest, split, canvas, frames, batch_size, max_instances, val_fraction,
                input_context=None):  # fmt: skip
     """The clips of a split in the records' order, once, unaugmented, the last batch maybe short.

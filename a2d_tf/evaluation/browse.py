@@ -73,13 +73,18 @@ def score(folder, labels):
     scored = []
     for name in tqdm(names, desc="score", unit="frame", leave=False):
         maps = _maps(folder, name, labels)
-        confusion, errors = segmentation.Confusion(labels), _errors(*maps, labels)
+        confusion = segmentation.Confusion(labels)
         try:
             confusion.update(*maps)
         except InputError as error:
             raise InputError(f"{truths / name}.png: {error}") from error
-        shares = {key: 100 * float((errors == i).mean()) for i, key in enumerate(ERRORS, 1)}
-        pixels = tuple(zip(*(column.tolist() for column in segmentation.pairs(*maps))))
+        truth, predicted, counts = segmentation.pairs(*maps)
+        errors = _errors(truth, predicted, labels)
+        shares = {
+            key: 100 * float(counts[errors == i].sum() / counts.sum())
+            for i, key in enumerate(ERRORS, 1)
+        }
+        pixels = tuple(zip(truth.tolist(), predicted.tolist(), counts.tolist()))
         scored.append(Scored(str(name), confusion.metrics()["joint"]["miou"], shares, pixels))
     return sorted(scored, key=lambda frame: (frame.miou, frame.name))
 
@@ -149,9 +154,7 @@ def _maps(folder, name, labels):
 
 
 def _errors(truth, predicted, labels):
-    """What is wrong with each pixel: uint8 [H, W], 0 nothing, else the place in ERRORS from 1."""
-    if truth.shape != predicted.shape:
-        return np.zeros((1, 1), np.uint8)  # `segmentation.Confusion` has the words for it
+    """What is wrong with each of some codes: uint8, 0 nothing, else the place in ERRORS from 1."""
     same = labels.split(truth)[0] == labels.split(predicted)[0]
     cases = [truth == predicted, predicted == 0, truth == 0, ~same]
     return np.select(cases, [0, 1, 2, 3], 4).astype(np.uint8)
@@ -403,7 +406,7 @@ function measure(card, wanted, sides) {
 function apply() {
   const actor = fields.actor.selectedIndex, action = fields.action.selectedIndex;
   const sides = fields.side.value === "either" ? ["truth", "prediction"] : [fields.side.value];
-  const every = !actor && !action, chosen = every ? ["truth", "prediction"] : sides;
+  const every = !actor && !action;
   const wanted = code => every || code > 0 && (!actor || Math.floor(code / base) === actor)
     && (!action || code % base === action);
   const key = fields.sort.value, up = key === "miou" ? 1 : -1;
@@ -413,7 +416,7 @@ function apply() {
     const codes = sides.flatMap(side => card.dataset[side].split(" ").map(Number));
     card.hidden = !every && !codes.some(wanted);
     shown += !card.hidden;
-    const found = measure(card, wanted, chosen);
+    const found = measure(card, wanted, sides);
     for (const name in found) card.dataset[name] = found[name].toFixed(3);
     card.querySelector(".of").textContent = every ? "" : `${names.join("-")}: `;
     card.querySelector(".miou").textContent = found.miou.toFixed(1);

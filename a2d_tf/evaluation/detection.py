@@ -12,7 +12,6 @@ import concurrent.futures
 import dataclasses
 import os
 import zipfile
-import zlib
 from typing import Optional
 
 import numpy as np
@@ -274,10 +273,7 @@ def _read(archive, name, path):
     where = f"{path}: field '{name}'"
     try:
         entry = arrays.NpzEntry(archive, archive.getinfo(f"{name}.npy"))
-    except (
-        EOFError, LookupError, NotImplementedError, OSError, RuntimeError, TypeError, ValueError,
-        zipfile.BadZipFile, zlib.error,
-    ) as error:  # fmt: skip
+    except arrays.UNREADABLE as error:
         raise InputError(f"{where} is unreadable ({error})") from error
     return arrays.numbers(entry, where)
 

@@ -81,8 +81,7 @@ class Evaluator:
         learning = self.config.learning
         batches = pipeline.evaluation(
             self.manifest, split, self.network.image_size, self.config.model.frames,
-            min(learning.batch_size, pipeline.EVALUATION_BATCH), learning.max_instances,
-            learning.val_fraction,
+            learning.evaluation_batch, learning.max_instances, learning.val_fraction,
         )  # fmt: skip
         truths = self._truths(split)
         names = ["rgb", "size"] + ["flow"] * self.config.model.use_flow

@@ -7,7 +7,6 @@ reads them.
 import math
 import os
 import zipfile
-import zlib
 
 import numpy as np
 import tensorflow as tf
@@ -95,8 +94,5 @@ def load(workdir):
         return batch, int(read_json(path)["step"])
     except FileNotFoundError as error:
         raise InputError(f"{path}: not there; no step of this run has diverged") from error
-    except (
-        ArithmeticError, EOFError, LookupError, NotImplementedError, OSError, RuntimeError,
-        TypeError, ValueError, zipfile.BadZipFile, zlib.error,
-    ) as error:  # fmt: skip
+    except (ArithmeticError, *arrays.UNREADABLE) as error:
         raise InputError(f"{path}: damaged ({error})") from error

@@ -467,9 +467,8 @@ def _mean_losses(validation_step, manifest, config, canvas):
     """Losses over the validation split, each batch weighing alike; empty without such a split."""
     learning = config.learning
     batches = pipeline.evaluation(
-        manifest, "val", canvas, config.model.frames,
-        min(learning.batch_size, pipeline.EVALUATION_BATCH), learning.max_instances,
-        learning.val_fraction,
+        manifest, "val", canvas, config.model.frames, learning.evaluation_batch,
+        learning.max_instances, learning.val_fraction,
     )  # fmt: skip
     sums, count = {}, 0
     batches = iter(batches)

@@ -33,8 +33,7 @@ def newest(folder):
       InputError: all that are there are damaged, or a link leads out of the folder.
     """
     _check_state(folder)
-    numbers = [re.fullmatch(r"ckpt-(\d+)\.index", name) for name in _names(folder)]
-    numbers = sorted((int(match[1]) for match in numbers if match), reverse=True)
+    numbers = sorted(_numbers(folder), reverse=True)
     for number in numbers:
         path = os.path.join(folder, f"ckpt-{number}")
         for part in glob.glob(f"{glob.escape(path)}.*"):
@@ -92,7 +91,13 @@ def sweep(folder):
 
 def any_in(folder):
     """Whether there is a checkpoint in a folder, whole or not; a look at names alone."""
-    return any(re.fullmatch(r"ckpt-\d+\.index", name) for name in _names(folder))
+    return bool(_numbers(folder))
+
+
+def _numbers(folder):
+    """The steps of the checkpoints in a folder, by their names."""
+    names = [re.fullmatch(r"ckpt-(\d+)\.index", name) for name in _names(folder)]
+    return [int(match[1]) for match in names if match]
 
 
 def _check_state(folder):
