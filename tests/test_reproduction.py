@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 
 import pytest
 
@@ -94,9 +95,29 @@ def test_html_needs_nothing_else_and_markdown_its_pictures(report):
 def test_seeds_are_summed_up(results, mini_records):
     again = [dataclasses.replace(result, seed=4) for result in results[:2]]
     blocks = reproduction.build(results + again, mini_records, "")
-    (table,) = (b for b in blocks if isinstance(b, pages.Table) and b.heads[1] == "seeds")
-    miou = results[0].metrics()["segmentation"]["actor"]["miou"]
+    table, differences = (b for b in blocks if isinstance(b, pages.Table) and b.heads[1] == "seeds")
+    miou, other = (r.metrics()["segmentation"]["actor"]["miou"] for r in results[:2])
     assert table.rows[0][:3] == ["full", "2", f"{miou:.1f} ({miou:.1f} to {miou:.1f})"]
+    (row,) = differences.rows
+    off = f"{other - miou:+.1f}"
+    assert row[:3] == ["w/o flow", "2", f"{off} ({off} to {off})"]
+
+
+def test_seeds_of_one_run_each_have_no_spread(results, mini_records):
+    other = dataclasses.replace(results[1], seed=4)
+    blocks = reproduction.build([results[0], other], mini_records, "")
+    assert "Seeds" not in [getattr(block, "text", "") for block in blocks]
+
+
+def test_rows_in_phases_are_said_to_train_longer(results, mini_records, tmp_path):
+    folder = tmp_path / "seed0" / "no_joint_action"
+    shutil.copytree(results[1].folder, folder)
+    (folder / "flags.txt").write_text(f"--init_run={tmp_path}/seed0/no_joint_actor\n")
+    phased = dataclasses.replace(results[1], name="no_joint", folder=str(folder))
+    texts = [block.text for block in reproduction.build([results[0], phased], mini_records, "")
+             if hasattr(block, "text")]  # fmt: skip
+    assert any("The phases of w/o joint each train" in text for text in texts)
+    assert "--init_run=no_joint_actor" in texts and str(tmp_path) not in "".join(texts)
 
 
 def test_the_seed_with_the_most_runs_is_shown(results, mini_records):

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from a2d_tf import visualize
+from a2d_tf import experiments, visualize
 from a2d_tf.data import pipeline
 from a2d_tf.errors import InputError
 from a2d_tf.evaluation import bootstrap, charts, report, segmentation, zero_shot
@@ -36,6 +36,8 @@ TABLE_3 = ("full", "mask_rcnn_baseline", "no_mask", "no_temporal", "no_flow", "n
 ZERO_SHOT = "zero_shot_"
 _MEASURES = [(kind, measure) for kind in report.KINDS for measure in ("ave", "glo", "miou")]
 _HEADS = ("", *(f"{kind} {'mIoU' if m == 'miou' else m}" for kind, m in _MEASURES))
+_COMPARED = (*(("segmentation", kind, "miou") for kind in report.KINDS), ("detection", "joint"))
+_COMPARED_HEADS = ("actor mIoU", "action mIoU", "joint mIoU", "joint mAP")
 _PICTURED = ("full", "mask_rcnn_baseline", "no_mask", "no_temporal", "no_flow", "no_joint")
 _FRAMES = 6  # drawn
 
@@ -177,7 +179,9 @@ def _detection(rows):
         Text(
             "Mean average precision at IoU 0.5, percent. TSCT, TSHR and TSMT differ in the label "
             "space of one two-stream detector; ours differ in it inside this network, whose full "
-            "form is multitask."
+            "form is multitask. An action's AP ranks regions by p(action) alone. The decoupled "
+            "action head learns nothing from background, and what it takes background to do counts "
+            "against it."
         ),
         Table(("", *report.KINDS), lines, frozenset(ours)),
     ]
@@ -188,8 +192,6 @@ def _differences(rows, draws):
         return []
     published = dict(report.SEGMENTATION_ROWS)
     full = published["Ji et al., full"]
-    parts = [("segmentation", kind, "miou") for kind in report.KINDS]
-    parts.append(("detection", "joint"))
     lines = []
     for name in rows:
         if name == "full":
@@ -197,7 +199,7 @@ def _differences(rows, draws):
         beside = ROWS[name][1]
         paper = published[beside][-1] - full[-1] if beside else None
         cells = [ROWS[name][0], _signed(paper)]
-        for part in parts:
+        for part in _COMPARED:
             mine, other = (_at(rows[n], part) for n in (name, "full"))
             low, high = bootstrap.interval(_at(draws[name], part), _at(draws["full"], part))
             cells.append(f"{mine - other:+.1f} [{low:+.1f}, {high:+.1f}]")
@@ -207,13 +209,20 @@ def _differences(rows, draws):
         Text(
             f"Points, with {bootstrap.LEVEL} % intervals of a paired bootstrap over the test "
             f"videos ({bootstrap.SAMPLES} draws). It tells how far the test set decides; other "
-            "seeds of training move the figures too."
+            "seeds of training move the figures too." + _phases(rows)
         ),
-        Table(
-            ("", "joint mIoU, published", "actor mIoU", "action mIoU", "joint mIoU", "joint mAP"),
-            lines,
-        ),
+        Table(("", "joint mIoU, published", *_COMPARED_HEADS), lines),
     ]
+
+
+def _phases(rows):
+    names = [name for name in rows if len(experiments.phases(name)) > 1]
+    if not names:
+        return ""
+    return (
+        f" The phases of {' and of '.join(ROWS[name][0] for name in names)} each train for as many "
+        "steps as the full model, as the paper trains each to convergence."
+    )
 
 
 def _at(figures, path):
@@ -255,24 +264,39 @@ def _zero_shot(metrics, space):
 
 
 def _seeds(done):
-    if len({result.seed for result in done}) < 2:
+    runs = collections.defaultdict(dict)
+    for result in done:
+        if result.name in ROWS:
+            runs[result.name][result.seed] = result.metrics()
+    lines, differences = [], []
+    for name in (name for name in ROWS if len(runs[name]) > 1):
+        found = runs[name].values()
+        cells = (_spread([_at(m, part) for m in found], ".1f") for part in _COMPARED)
+        lines.append([ROWS[name][0], str(len(found)), *cells])
+        both = sorted(runs[name].keys() & runs["full"].keys())
+        if name != "full" and len(both) > 1:
+            pairs = [(runs[name][seed], runs["full"][seed]) for seed in both]
+            cells = (
+                _spread([_at(mine, part) - _at(full, part) for mine, full in pairs], "+.1f")
+                for part in _COMPARED
+            )
+            differences.append([ROWS[name][0], str(len(both)), *cells])
+    if not lines:
         return []
-    paths = [("segmentation", kind, "miou") for kind in report.KINDS] + [("detection", "joint")]
-    lines = []
-    for name in ROWS:
-        found = [result.metrics() for result in done if result.name == name]
-        if len(found) < 2:
-            continue
-        cells = [ROWS[name][0], str(len(found))]
-        for path in paths:
-            values = [_at(metrics, path) for metrics in found]
-            cells.append(f"{statistics.mean(values):.1f} ({min(values):.1f} to {max(values):.1f})")
-        lines.append(cells)
-    return [
+    heads = ("", "seeds", *_COMPARED_HEADS)
+    blocks = [
         Heading("Seeds"),
         Text("Mean of the seeds, and the lowest and highest of them; percent."),
-        Table(("", "seeds", "actor mIoU", "action mIoU", "joint mIoU", "joint mAP"), lines),
+        Table(heads, lines),
     ]
+    if differences:
+        text = "Difference to the full model of the same seed, in points: mean, lowest and highest."
+        blocks += [Text(text), Table(heads, differences)]
+    return blocks
+
+
+def _spread(values, form):
+    return f"{statistics.mean(values):{form}} ({min(values):{form}} to {max(values):{form}})"
 
 
 def _frames(own, manifest):
@@ -384,6 +408,8 @@ def _runs(results):
         path = os.path.join(result.folder, "flags.txt")
         if os.path.exists(path):
             with open(path, encoding="utf-8") as file:
-                title = f"Flags of {result.name}, seed {result.seed}"
-                blocks.append(Details(title, file.read().strip()))
+                text = file.read().strip()
+            # A first phase lies beside its second; where both lie is of no interest.
+            text = text.replace(os.path.dirname(result.folder) + os.sep, "")
+            blocks.append(Details(f"Flags of {result.name}, seed {result.seed}", text))
     return blocks
