@@ -71,13 +71,40 @@ def test_failed_and_interrupted_runs_are_taken_up_again(reproduce, monkeypatch, 
     assert found[0, "no_flow"]["folder"] == "seed0/no_flow" and found[0, "no_flow"]["error"] == ""
     assert found[0, "no_flow"]["sittings"] == 2 and found[0, "full"]["sittings"] == 1
     assert found[0, "full"]["versions"]["tensorflow"].startswith("2.")
-    kept = json.loads((tmp_path / "seed0" / "status.json").read_text())
-    assert kept["no_flow"] == found[0, "no_flow"]
+    kept = json.loads((tmp_path / "seed0" / "status" / "no_flow.json").read_text())
+    assert kept == found[0, "no_flow"]
 
     # A run whose figures are deleted is scored again.
     (tmp_path / "seed0" / "full" / "evaluation" / "test" / "metrics.json").unlink()
     reproduce.run_all(tmp_path, "b", "r", [0], names[:2], [])
     assert second.calls[3:] == [("seed0", "full", ("--seed=0",))]
+
+
+def test_processes_share_the_runs(reproduce, monkeypatch, tmp_path):
+    """While one is at its first run, another does the rest; the first then finds nothing to do."""
+    names, first, second, shared = ["full", "no_flow", "no_joint"], Runs(), Runs(), []
+
+    def share(*arguments):
+        monkeypatch.setattr(experiments, "run", second)
+        shared.append(reproduce.run_all(tmp_path, "b", "r", [0], names, []))
+        return first(*arguments)
+
+    monkeypatch.setattr(experiments, "run", share)
+    found = reproduce.run_all(tmp_path, "b", "r", [0], names, [])
+    assert [call[1] for call in first.calls] == ["full"]
+    assert [call[1] for call in second.calls] == ["no_flow", "no_joint"]
+    assert sorted(shared[0]) == [(0, "no_flow"), (0, "no_joint")]
+    assert {key: run["sittings"] for key, run in found.items()} == {(0, n): 1 for n in names}
+    assert found[0, "no_joint"]["folder"] == "seed0/no_joint_action"
+
+
+def test_a_damaged_status_is_named(reproduce, tmp_path):
+    path = tmp_path / "seed0" / "status" / "full.json"
+    path.parent.mkdir(parents=True)
+    for text in ("{", "[]", '{"folder": "/etc"}', '{"folder": "../x"}', '{"folder": 3}'):
+        path.write_text(text)
+        with pytest.raises(InputError, match="full.json: damaged .*delete it"):
+            reproduce.Status(tmp_path, 0, "full").read()
 
 
 @pytest.mark.parametrize("words, complaint", [

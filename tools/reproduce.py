@@ -5,10 +5,12 @@
 
 Makes the records, trains and scores what is not done yet, then writes WORKDIR/report.md and
 report.html. Interrupted and run again, it goes on from there; a run that fails is reported and the
-others go on. With further --seeds the report tells how far seeds move the figures.
+others go on. With further --seeds the report tells how far seeds move the figures. Started several
+times, on a GPU each, the processes share the runs, and the last to end writes the whole report.
 """
 
 import contextlib
+import fcntl
 import importlib.metadata
 import os
 import pathlib
@@ -50,45 +52,75 @@ def order():
     return sorted(experiments.names(), key=lambda name: (name != "full", "zero_shot" in name, name))
 
 
-class Status:
-    """`WORKDIR/seed<S>/status.json`: what became of each run.
+@contextlib.contextmanager
+def _lock(path, wait):
+    """Yields whether a file's lock is held by this process, and lets go of it afterwards.
 
-    {run: {"folder", "seconds", "sittings", "error", "versions"}}; `folder`, relative to WORKDIR, is
-    null until the run is scored.
+    The system lets go of it when the process ends, however it ends.
+    """
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w") as file:
+        held = True
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            held = False
+        yield held
+
+
+class Status:
+    """`WORKDIR/seed<S>/status/<run>.json`: what became of a run.
+
+    {"folder", "seconds", "sittings", "error", "versions"}; `folder`, relative to WORKDIR, is null
+    until the run is scored.
     """
 
-    def __init__(self, workdir, seed):
-        self._path = pathlib.Path(workdir) / f"seed{seed}" / "status.json"
+    def __init__(self, workdir, seed, name):
+        self._workdir = pathlib.Path(workdir)
+        self._path = self._workdir / f"seed{seed}" / "status" / f"{name}.json"
+
+    def read(self):
+        """The file's contents; those of a run that was never begun, where there is none.
+
+        Raises:
+          InputError: damaged.
+        """
+        run = {"folder": None, "seconds": 0.0, "sittings": 0, "error": "", "versions": {}}
         try:
-            self.runs = read_json(self._path)
-            for run in self.runs.values():
-                folder = pathlib.PurePath(run["folder"] or "")
-                if folder.is_absolute() or ".." in folder.parts:
-                    raise ValueError(f"folder {folder}")
+            run = {**run, **read_json(self._path)}
+            folder = pathlib.PurePath(run["folder"] or "")
+            if folder.is_absolute() or ".." in folder.parts:
+                raise ValueError(f"folder {folder}")
         except FileNotFoundError:
-            self.runs = {}
-        except (AttributeError, OSError, KeyError, TypeError, ValueError) as error:
+            pass
+        except (OSError, TypeError, ValueError) as error:
             raise InputError(
                 f"{self._path}: damaged ({error}); delete it: what is trained is not lost"
             ) from error
+        return run
 
-    def done(self, name):
-        folder = self.runs.get(name, {}).get("folder")
-        return bool(folder) and experiments.scored(self._path.parents[1] / folder)
+    def done(self):
+        folder = self.read()["folder"]
+        return bool(folder) and experiments.scored(self._workdir / folder)
 
     @contextlib.contextmanager
-    def sitting(self, name):
-        """Times a sitting and keeps it, however it ends; yields the run's dict to be filled."""
-        run = self.runs.setdefault(
-            name, {"folder": None, "seconds": 0.0, "sittings": 0, "error": "", "versions": {}}
-        )
-        run.update(error="", sittings=run["sittings"] + 1, versions=_versions())
-        began = time.monotonic()
-        try:
-            yield run
-        finally:
-            run["seconds"] += time.monotonic() - began
-            write_json(self._path, self.runs)
+    def sitting(self):
+        """Times a sitting and keeps it, however it ends; yields the run's dict to be filled.
+
+        None, and nothing is kept, where another process is at this run.
+        """
+        with _lock(self._path.with_suffix(".lock"), wait=False) as held:
+            if not held:
+                yield None
+                return
+            run = self.read()
+            run.update(error="", sittings=run["sittings"] + 1, versions=_versions())
+            began = time.monotonic()
+            try:
+                yield run
+            finally:
+                run["seconds"] += time.monotonic() - began
+                write_json(self._path, run)
 
 
 def _versions():
@@ -136,20 +168,27 @@ def run_all(workdir, base, records, seeds, names, train):
       seeds: ints; names: experiments; train: flags of every training.
 
     Returns:
-      {(seed, name): the run's dict of `Status`}, of these seeds and of those run before.
+      {(seed, name): the run's dict of `Status`}, of these and of those run before, but for those
+      that other processes are at.
     """
-    left = [(seed, name) for seed in seeds for name in names]
-    states = {seed: Status(workdir, seed) for seed in sorted({*seeds, *_seeds_there(workdir)})}
-    left = [(seed, name) for seed, name in left if not states[seed].done(name)]
-    count, began, done = len(left), time.monotonic(), 0
+    wanted = {(seed, name): Status(workdir, seed, name) for seed in seeds for name in names}
+    left = [key for key, status in wanted.items() if not status.done()]
+    count, began, done, elsewhere = len(left), time.monotonic(), 0, set()
     for i, (seed, name) in enumerate(left):
+        # Others may have done some of them since.
+        todo = sum(len(experiments.phases(key[1])) for key in left[i:] if not wanted[key].done())
+        if wanted[seed, name].done():
+            continue
         elapsed = time.monotonic() - began
-        todo = sum(len(experiments.phases(other)) for _, other in left[i:])
         rest = f", about {elapsed / done * todo / 60:.0f} min left" if done else ""
         print(f"\n== {i + 1}/{count} {name}, seed {seed}: {elapsed / 60:.0f} min so far{rest}",
               flush=True)  # fmt: skip
         place = os.path.join(workdir, f"seed{seed}")
-        with states[seed].sitting(name) as run:
+        with wanted[seed, name].sitting() as run:
+            if run is None:
+                print("another process is at it", flush=True)
+                elsewhere.add((seed, name))
+                continue
             try:
                 folder = experiments.run(name, base, records, place, [*train, f"--seed={seed}"])
                 run["folder"] = os.path.relpath(folder, workdir)
@@ -157,12 +196,9 @@ def run_all(workdir, base, records, seeds, names, train):
                 run["error"] = str(error)
                 print(f"failed: {error}", file=sys.stderr, flush=True)
         done += len(experiments.phases(name))
-    return {(seed, name): run for seed, state in states.items() for name, run in state.runs.items()}
-
-
-def _seeds_there(workdir):
-    names = [path.parent.name for path in pathlib.Path(workdir).glob("seed*/status.json")]
-    return [int(name[4:]) for name in names if name[4:].isdigit()]
+    before = pathlib.Path(workdir).glob("seed*/status/*.json")
+    keys = {(int(path.parts[-3][4:]), path.stem) for path in before if path.parts[-3][4:].isdigit()}
+    return {key: Status(workdir, *key).read() for key in {*keys, *wanted} - elsewhere}
 
 
 def _check_settings(path, settings):
@@ -219,9 +255,10 @@ def main(argv):
         "mini_videos": None if _RELEASE.value else _VIDEOS.value, "flow_method": _FLOW.value,
     }  # fmt: skip
     _check_settings(path, settings)
-    records = make_records(
-        workdir, _BASE.value, _RELEASE.value, _VIDEOS.value, _FLOW.value, _WORKERS.value
-    )
+    with _lock(os.path.join(workdir, "records.lock"), wait=True):
+        records = make_records(
+            workdir, _BASE.value, _RELEASE.value, _VIDEOS.value, _FLOW.value, _WORKERS.value
+        )
     write_json(path, settings)
     runs = run_all(workdir, _BASE.value, records, seeds, names, _TRAIN.value)
 
@@ -234,7 +271,7 @@ def main(argv):
     results = [
         reproduction.Result(
             name, seed, os.path.join(workdir, run["folder"] or ""), run["seconds"],
-            run["sittings"], run["error"] or ("" if run["folder"] else "interrupted"),
+            run["sittings"], run["error"] or ("" if run["folder"] else "not ended"),
             run["versions"],
         )
         for (seed, name), run in sorted(runs.items(), key=lambda x: (x[0][0], places[x[0][1]]))
