@@ -316,6 +316,13 @@ def test_evaluation_goes_through_the_records_in_order(mini_records):
     assert len(stored(mini_records, "test")) == 6
 
 
+def test_nothing_sleeps_in_the_way_of_an_iterator_that_ends(mini_records):
+    """With the tuner, the end of a run would wait for up to a minute."""
+    endless = pipeline.training(mini_records, CANVAS, 3, 4, 0, 4, 0.0, 100, True, 0.2, 0.1)
+    for dataset in (endless, pipeline.evaluation(mini_records, "test", CANVAS, 3, 5, 4, 0.0)):
+        assert dataset.options().autotune.enabled is False
+
+
 def test_validation_takes_whole_videos_out_of_training(mini_records):
     val, train = (evaluated(mini_records, split, 0.7) for split in ("val", "train"))
     held, rest = ({video for video, _ in part} for part in (val, train))

@@ -13,6 +13,8 @@ seen, and several workers together what one would see. A resume skips serialized
 costs no decoding.
 """
 
+import os
+
 import tensorflow as tf
 
 from a2d_tf.data import records
@@ -245,13 +247,13 @@ def training(manifest, canvas, frames, batch_size, seed, max_instances, val_frac
         return dict(_pad(example, canvas, frames, max_instances, base), row=row)
 
     epochs = tf.data.Dataset.range(start // total, tf.int64.max).flat_map(epoch)
-    return (
+    return _ahead(
         epochs.skip(start % total)
         .enumerate(start)
         .shard(context.num_input_pipelines, context.input_pipeline_id)
-        .map(load, num_parallel_calls=tf.data.AUTOTUNE)
-        .batch(batch_size // replicas, drop_remainder=True)
-        .prefetch(4)
+        .map(load, num_parallel_calls=os.cpu_count())
+        .batch(batch_size // replicas, drop_remainder=True),
+        4,
     )
 
 
@@ -276,7 +278,16 @@ def evaluation(manifest, split, canvas, frames, batch_size, max_instances, val_f
 
     dataset = _serialized(paths, split_filter(split, val_fraction)).enumerate()
     dataset = dataset.shard(context.num_input_pipelines, context.input_pipeline_id)
-    return dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size).prefetch(2)
+    return _ahead(dataset.map(load, num_parallel_calls=os.cpu_count()).batch(batch_size), 2)
+
+
+def _ahead(dataset, batches):
+    """Prefetched, and not tuned: the tuner sleeps for up to a minute, and the iterator's end waits
+    for it.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.prefetch(batches).with_options(options)
 
 
 def key_frames(manifest, split, names):
