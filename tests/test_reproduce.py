@@ -107,7 +107,17 @@ def test_a_damaged_status_is_named(reproduce, tmp_path):
             reproduce.Status(tmp_path, 0, "full").read()
 
 
+def test_flags_of_one_row_follow_those_of_all(reproduce):
+    train = ["no_joint:--steps=450", "--steps=900", "no_flow:--batch_size=2", "--schedule=cosine"]
+    assert reproduce.train_flags(train, "no_joint") == [
+        "--steps=900", "--schedule=cosine", "--steps=450",
+    ]  # fmt: skip
+    assert reproduce.train_flags(train, "full") == ["--steps=900", "--schedule=cosine"]
+
+
 @pytest.mark.parametrize("words, complaint", [
+    (["--workdir=w", "--train=no_such:--steps=3"], "--train=no_such:--steps=3: a flag, as --steps"),
+    (["--workdir=w", "--train=steps=3"], "--train=steps=3: a flag, as --steps=900, or"),
     (["--seeds=0"], "--workdir is missing"),
     (["--workdir=w", "--runs=full,no_such"], "'no_such' is no run; there are full"),
     (["--workdir=w", "--seeds=a"], "--seeds=a: whole numbers"),
@@ -137,7 +147,10 @@ def test_flagfiles_are_whole(reproduce):
         assert Config.read(ROOT / "configs" / f"{name}.flags").learning.steps > 0
         for flag in flags:
             if flag.startswith("--train="):
-                assert flag[len("--train=--") :].split("=")[0] in dir(Config().learning)
+                name = flag[len("--train=") :].partition("--")[2].split("=")[0]
+                assert name in dir(Config().learning)
+        train = [flag[len("--train=") :] for flag in flags if flag.startswith("--train=")]
+        assert reproduce.train_flags(train, "full")
 
 
 def test_from_nothing_to_a_report_and_again(tmp_path):

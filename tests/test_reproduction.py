@@ -109,15 +109,24 @@ def test_seeds_of_one_run_each_have_no_spread(results, mini_records):
     assert "Seeds" not in [getattr(block, "text", "") for block in blocks]
 
 
-def test_rows_in_phases_are_said_to_train_longer(results, mini_records, tmp_path):
-    folder = tmp_path / "seed0" / "no_joint_action"
-    shutil.copytree(results[1].folder, folder)
-    (folder / "flags.txt").write_text(f"--init_run={tmp_path}/seed0/no_joint_actor\n")
-    phased = dataclasses.replace(results[1], name="no_joint", folder=str(folder))
-    texts = [block.text for block in reproduction.build([results[0], phased], mini_records, "")
-             if hasattr(block, "text")]  # fmt: skip
-    assert any("The phases of w/o joint each train" in text for text in texts)
-    assert "--init_run=no_joint_actor" in texts and str(tmp_path) not in "".join(texts)
+def test_the_steps_of_phases_are_told(results, mini_records, tmp_path):
+    for name, result, text in (
+        ("full", results[0], "--steps=9\n"),
+        ("no_joint_actor", results[1], "--steps=4\n"),
+        ("no_joint_action", results[1], f"--init_run={tmp_path}/no_joint_actor\n--steps=5\n"),
+    ):
+        shutil.copytree(result.folder, tmp_path / name)
+        (tmp_path / name / "flags.txt").write_text(text)
+    full, phased = (
+        dataclasses.replace(results[i], name=name, folder=str(tmp_path / folder))
+        for i, name, folder in ((0, "full", "full"), (1, "no_joint", "no_joint_action"))
+    )
+    blocks = reproduction.build([full, phased], mini_records, "")
+    texts = [block.text for block in blocks if hasattr(block, "text")]
+    assert any("Steps of training: w/o joint for 4 + 5, full for 9." in text for text in texts)
+    assert "--init_run=no_joint_actor\n--steps=5" in texts and str(tmp_path) not in "".join(texts)
+    (runs,) = (b for b in blocks if isinstance(b, pages.Table) and b.heads[0] == "run")
+    assert [row[:3] for row in runs.rows] == [["full", "0", "9"], ["no_joint", "0", "4 + 5"]]
 
 
 def test_the_seed_with_the_most_runs_is_shown(results, mini_records):

@@ -39,7 +39,10 @@ _RELEASE = flags.DEFINE_string(
 _VIDEOS = flags.DEFINE_integer("mini_videos", 400, "Clips of the mini A2D.", 6)
 _FLOW = flags.DEFINE_enum("flow_method", "dis", METHODS, "Optical flow of the records.")
 _WORKERS = flags.DEFINE_integer("workers", 2, "Processes that make the records.", 1)
-_TRAIN = flags.DEFINE_multi_string("train", [], "A flag of every training, as --train=--steps=900.")
+_TRAIN = flags.DEFINE_multi_string(
+    "train", [], "A flag of every training, as --train=--steps=900, or of one row's, as "
+    "--train=no_joint:--steps=450.",
+)  # fmt: skip
 _SEEDS = flags.DEFINE_list("seeds", "0", "Seeds of the trainings, one after the other.")
 _RUNS = flags.DEFINE_list("runs", None, "Only these runs; by default all.")
 
@@ -165,7 +168,7 @@ def run_all(workdir, base, records, seeds, names, train):
 
     Args:
       workdir, base, records: folders and a flagfile.
-      seeds: ints; names: experiments; train: flags of every training.
+      seeds: ints; names: experiments; train: flags of every training, or `<name>:<flag>`.
 
     Returns:
       {(seed, name): the run's dict of `Status`}, of these and of those run before, but for those
@@ -190,7 +193,8 @@ def run_all(workdir, base, records, seeds, names, train):
                 elsewhere.add((seed, name))
                 continue
             try:
-                folder = experiments.run(name, base, records, place, [*train, f"--seed={seed}"])
+                extra = [*train_flags(train, name), f"--seed={seed}"]
+                folder = experiments.run(name, base, records, place, extra)
                 run["folder"] = os.path.relpath(folder, workdir)
             except InputError as error:
                 run["error"] = str(error)
@@ -199,6 +203,27 @@ def run_all(workdir, base, records, seeds, names, train):
     before = pathlib.Path(workdir).glob("seed*/status/*.json")
     keys = {(int(path.parts[-3][4:]), path.stem) for path in before if path.parts[-3][4:].isdigit()}
     return {key: Status(workdir, *key).read() for key in {*keys, *wanted} - elsewhere}
+
+
+def train_flags(train, name):
+    """The flags of --train that are an experiment's: of every training, then its own.
+
+    Raises:
+      InputError: a flag of no experiment.
+    """
+    every, own = [], []
+    for flag in train:
+        row, colon, rest = flag.partition(":--")
+        if flag.startswith("--"):
+            every.append(flag)
+        elif not colon or row not in experiments.names():
+            raise InputError(
+                f"--train={flag}: a flag, as --steps=900, or a run and its flag, as "
+                f"no_joint:--steps=450, of the runs {', '.join(order())}"
+            )
+        elif row == name:
+            own.append(f"--{rest}")
+    return every + own
 
 
 def _check_settings(path, settings):
@@ -245,6 +270,7 @@ def main(argv):
         if name not in known:
             raise InputError(f"--runs: '{name}' is no run; there are {', '.join(known)}")
     names = [name for name in known if not names or name in names]
+    train_flags(_TRAIN.value, "")
     try:
         seeds = [int(seed) for seed in _SEEDS.value]
     except ValueError as error:

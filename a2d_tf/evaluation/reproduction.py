@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import pathlib
+import re
 import statistics
 
 import cv2
@@ -108,7 +109,7 @@ def build(results, manifest, origin):
         for name in rows:
             print(f"bootstrap of {name}", flush=True)
             draws[name] = bootstrap.figures(own[name].test, space)
-    blocks += _segmentation(rows) + _detection(rows) + _differences(rows, draws)
+    blocks += _segmentation(rows) + _detection(rows) + _differences(rows, draws, own)
     blocks += _zero_shot(metrics, space) + _seeds(done)
     blocks += _frames(own, manifest) + _classes(own, rows, space)
     return blocks + _curves(own) + _runs(results)
@@ -187,7 +188,7 @@ def _detection(rows):
     ]
 
 
-def _differences(rows, draws):
+def _differences(rows, draws, own):
     if not draws:
         return []
     published = dict(report.SEGMENTATION_ROWS)
@@ -204,25 +205,18 @@ def _differences(rows, draws):
             low, high = bootstrap.interval(_at(draws[name], part), _at(draws["full"], part))
             cells.append(f"{mine - other:+.1f} [{low:+.1f}, {high:+.1f}]")
         lines.append(cells)
+    phased = [name for name in rows if len(experiments.phases(name)) > 1]
+    steps = [f"{ROWS[name][0]} for {_steps(own[name])}" for name in [*phased, "full"]]
     return [
         Heading("Difference to the full model"),
         Text(
             f"Points, with {bootstrap.LEVEL} % intervals of a paired bootstrap over the test "
             f"videos ({bootstrap.SAMPLES} draws). It tells how far the test set decides; other "
-            "seeds of training move the figures too." + _phases(rows)
+            "seeds of training move the figures too."
+            + (f" Steps of training: {', '.join(steps)}." if phased else "")
         ),
         Table(("", "joint mIoU, published", *_COMPARED_HEADS), lines),
     ]
-
-
-def _phases(rows):
-    names = [name for name in rows if len(experiments.phases(name)) > 1]
-    if not names:
-        return ""
-    return (
-        f" The phases of {' and of '.join(ROWS[name][0] for name in names)} each train for as many "
-        "steps as the full model, as the paper trains each to convergence."
-    )
 
 
 def _at(figures, path):
@@ -391,15 +385,27 @@ def _scalars(folder, tag):
     }
 
 
+def _steps(result):
+    """Of each phase, as text: '600 + 600'."""
+    found = []
+    for phase in experiments.phases(result.name):
+        path = pathlib.Path(result.folder).parent / phase / "flags.txt"
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        steps = re.search(r"^--steps=(\d+)$", text, re.MULTILINE)
+        found.append(steps[1] if steps else "?")
+    return " + ".join(found)
+
+
 def _runs(results):
     lines = [
-        [r.name, str(r.seed), f"{r.seconds / 60:.1f}", str(r.sittings), r.error or "done"]
+        [r.name, str(r.seed), _steps(r), f"{r.seconds / 60:.1f}", str(r.sittings),
+         r.error or "done"]
         for r in results
-    ]
+    ]  # fmt: skip
     blocks = [
         Heading("Runs"),
         Text(f"{sum(r.seconds for r in results) / 3600:.1f} hours in all."),
-        Table(("run", "seed", "minutes", "sittings", "state"), lines),
+        Table(("run", "seed", "steps", "minutes", "sittings", "state"), lines),
     ]
     versions = {json.dumps(r.versions, sort_keys=True) for r in results if r.versions}
     for text in sorted(versions):
