@@ -98,6 +98,24 @@ def test_processes_share_the_runs(reproduce, monkeypatch, tmp_path):
     assert found[0, "no_joint"]["folder"] == "seed0/no_joint_action"
 
 
+def test_what_another_process_has_ended_meanwhile_is_reported(reproduce, monkeypatch, tmp_path):
+    runs, other = Runs(), reproduce.Status(tmp_path, 0, "full")
+
+    def run(*arguments):
+        folder = runs("full", *arguments[1:])
+        taken.update(folder=os.path.relpath(folder, tmp_path))
+        sitting.__exit__(None, None, None)
+        return runs(*arguments)
+
+    sitting = other.sitting()
+    taken = sitting.__enter__()
+    monkeypatch.setattr(experiments, "run", run)
+    found = reproduce.run_all(tmp_path, "b", "r", [0], ["full", "no_flow"], [])
+    assert {key: run["folder"] for key, run in found.items()} == {
+        (0, "full"): "seed0/full", (0, "no_flow"): "seed0/no_flow",
+    }  # fmt: skip
+
+
 def test_a_damaged_status_is_named(reproduce, tmp_path):
     path = tmp_path / "seed0" / "status" / "full.json"
     path.parent.mkdir(parents=True)

@@ -172,7 +172,7 @@ def run_all(workdir, base, records, seeds, names, train):
 
     Returns:
       {(seed, name): the run's dict of `Status`}, of these and of those run before, but for those
-      that other processes are at.
+      that other processes are still at.
     """
     wanted = {(seed, name): Status(workdir, seed, name) for seed in seeds for name in names}
     left = [key for key, status in wanted.items() if not status.done()]
@@ -202,7 +202,8 @@ def run_all(workdir, base, records, seeds, names, train):
         done += len(experiments.phases(name))
     before = pathlib.Path(workdir).glob("seed*/status/*.json")
     keys = {(int(path.parts[-3][4:]), path.stem) for path in before if path.parts[-3][4:].isdigit()}
-    return {key: Status(workdir, *key).read() for key in {*keys, *wanted} - elsewhere}
+    running = {key for key in elsewhere if not wanted[key].done()}
+    return {key: Status(workdir, *key).read() for key in {*keys, *wanted} - running}
 
 
 def train_flags(train, name):
