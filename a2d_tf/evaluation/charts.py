@@ -59,7 +59,10 @@ def bars(groups, names, title, up, colours=None):
         _say(axes, "all are 0" if known else "no figures")
     axes.axhline(0, color="black", linewidth=0.8)
     if len(groups) > 1:
-        axes.legend(fontsize=8, frameon=False, ncols=len(groups), loc="upper right")
+        # Above the bars, whatever their heights, beside the title.
+        axes.legend(
+            fontsize=8, frameon=False, ncols=len(groups), loc="lower right", bbox_to_anchor=(1, 1)
+        )
     return _png(figure)
 
 
