@@ -178,10 +178,11 @@ def run_all(workdir, base, records, seeds, names, train):
     left = [key for key, status in wanted.items() if not status.done()]
     count, began, done, elsewhere = len(left), time.monotonic(), 0, set()
     for i, (seed, name) in enumerate(left):
-        # Others may have done some of them since.
-        todo = sum(len(experiments.phases(key[1])) for key in left[i:] if not wanted[key].done())
-        if wanted[seed, name].done():
+        # Other processes may have done some of them since.
+        undone = [key for key in left[i:] if not wanted[key].done()]
+        if (seed, name) not in undone:
             continue
+        todo = sum(len(experiments.phases(other)) for _, other in undone)
         elapsed = time.monotonic() - began
         rest = f", about {elapsed / done * todo / 60:.0f} min left" if done else ""
         print(f"\n== {i + 1}/{count} {name}, seed {seed}: {elapsed / 60:.0f} min so far{rest}",
@@ -271,7 +272,7 @@ def main(argv):
         if name not in known:
             raise InputError(f"--runs: '{name}' is no run; there are {', '.join(known)}")
     names = [name for name in known if not names or name in names]
-    train_flags(_TRAIN.value, "")
+    train_flags(_TRAIN.value, "")  # a mistake is told before the records are made
     try:
         seeds = [int(seed) for seed in _SEEDS.value]
     except ValueError as error:
