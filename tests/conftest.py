@@ -88,7 +88,7 @@ def tiny_run(tmp_path_factory):
 
     from a2d_tf import runs
     from a2d_tf.config import Config, InferenceConfig
-    from a2d_tf.data.manifest import Manifest
+    from a2d_tf.data.manifest import SCHEMA, Manifest
 
     folder = tmp_path_factory.mktemp("tiny_run")
     inference = InferenceConfig(test_proposals=30, proposals_before_nms=200, max_detections=8)
@@ -103,8 +103,8 @@ def tiny_run(tmp_path_factory):
     labels = json.loads(network.labels.to_json())
     facts = dict(flow_method="dis", image_height=64, image_width=96, clip_frames=5, clip_stride=1)
     runs.create(folder, config, Manifest(
-        schema=2, counts={}, sizes={}, native_sizes={}, durations={}, flow_quality={}, files=[],
-        skipped=[], mended=[], labels=labels, source="", **facts,
+        schema=SCHEMA, counts={}, sizes={}, native_sizes={}, durations={}, flow_quality={},
+        files=[], skipped=[], mended=[], labels=labels, source="", **facts,
     ))  # fmt: skip
     runs.save_threshold(folder, 0.3, {})
     checkpoint = tf.train.Checkpoint(network=network)

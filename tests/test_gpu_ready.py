@@ -27,10 +27,11 @@ HOST = {
     # Proposals, once a batch. Beside its one kernel, on the CPU, the boxes that pass are few: their
     # transfer costs less than the NonMaxSuppressionV4 of each frame, which has a kernel on a GPU.
     ("CombinedNonMaxSuppression", ""),
-    # Antialiased resizing of frames of any size to the canvas, in the exported model: its input
-    # comes from the host.
-    ("ScaleAndTranslate", "uint8"),
-    ("ScaleAndTranslate", "float32"),
+    # Resizing of frames of any size to the canvas, by area where it shrinks them, in the exported
+    # model: its input comes from the host.
+    ("ResizeArea", "uint8"),
+    ("ResizeArea", "float32"),
+    ("ResizeBilinear", "uint8"),
     # What assertions say. Nothing waits for it.
     ("Const", "string"),
 }
@@ -152,7 +153,7 @@ def training_step(config):
     ("Conv2D", dict(T=[tf.string]), False),
     ("CropAndResize", dict(T=[tf.float32]), True),
     ("InvertPermutation", dict(T=[tf.int32]), True),
-    ("ScaleAndTranslate", dict(T=[tf.float32]), False),
+    ("ResizeArea", dict(T=[tf.float32]), False),
     ("CombinedNonMaxSuppression", {}, False),
     ("NonMaxSuppressionV4", dict(T=[tf.float32], T_threshold=[tf.float32]), True),
 ])  # fmt: skip

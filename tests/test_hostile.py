@@ -33,7 +33,7 @@ from a2d_tf import arrays, limits, video
 from a2d_tf.config import Config, ModelConfig
 from a2d_tf.data import frames
 from a2d_tf.data.coco import CocoVideos
-from a2d_tf.data.manifest import Manifest, check_facts, count_records
+from a2d_tf.data.manifest import SCHEMA, Manifest, check_facts, count_records
 from a2d_tf.data.release import Release
 from a2d_tf.data.rle import decode_rle
 from a2d_tf.errors import InputError
@@ -598,7 +598,7 @@ def test_records_whose_truth_claims_too_much(fields, message):
 
 
 @pytest.mark.parametrize("fields", [
-    {"rgb": [jpeg(65_500, 65_500)] * 3}, {"flow": [png(20_000, 20_000)] * 3},
+    {"rgb": [jpeg(65_500, 65_500)] * 3}, {"flow": [jpeg(65_500, 65_500)] * 3},
     {"masks": [png(20_000, 20_000)]}, {"height": [2**40], "width": [2**40]},
     {"height": [10**9]}, {"codes": [16] * 1000}, {"height": [8192], "width": [8192]},
     {"masks": [b""]}, {"rgb": [b""] * 3},
@@ -622,9 +622,10 @@ def records_folder(tmp_path):
     records.write_shard(shard, [clip_record()] * 2)
     none = {"videos": 0, "records": 0, "instances": 0, "pairs": {}}
     Manifest(
-        schema=2, flow_method="dis", image_height=32, image_width=32, clip_frames=3, clip_stride=1,
-        counts={"train": {**none, "records": 2}, "test": none}, sizes={}, native_sizes={},
-        durations={}, flow_quality={}, skipped=[], mended=[], labels=json.loads(A2D.to_json()),
+        schema=SCHEMA, flow_method="dis", image_height=32, image_width=32, clip_frames=3,
+        clip_stride=1, counts={"train": {**none, "records": 2}, "test": none}, sizes={},
+        native_sizes={}, durations={}, flow_quality={}, skipped=[], mended=[],
+        labels=json.loads(A2D.to_json()),
         files=[{"name": shard.name, "split": "train", "records": 2, "sha256": "",
                 "bytes": shard.stat().st_size}], source="",
     ).save(folder)  # fmt: skip

@@ -11,7 +11,7 @@ from pycocotools import mask as rle_tools
 
 from a2d_tf.data import records
 from a2d_tf.data.annotations import Annotation
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.manifest import SCHEMA, Manifest
 from a2d_tf.errors import InputError
 from a2d_tf.labels import A2D
 
@@ -92,11 +92,16 @@ def test_parse_gives_the_clip_at_the_stored_size():
 
 def test_flow_is_within_its_quantum_and_zero_stays_zero():
     record = clip(frames=5)
+    record.flow[2] = 0
     flow = records.parse(records.encode(record))["flow"].numpy()
     assert flow.shape == (5, *STORED, 2) and flow.dtype == np.float32
     for got, wanted in zip(flow, record.flow):
-        assert np.abs(got - wanted).max() <= np.abs(wanted).max() / 254 * 1.0001
-        assert not got[:4].any()
+        quantum = np.abs(wanted).max() / 127
+        # Half of one by rounding, and one by JPEG, of which noise is the worst case.
+        assert np.abs(got - wanted).max() <= 1.5001 * quantum
+        assert np.abs(got - wanted).mean() <= 0.3 * quantum
+        assert abs((got - wanted).mean()) <= 0.05 * quantum
+    assert not flow[2].any()
 
 
 def test_flow_components_do_not_mix_and_fast_ones_are_cut():
@@ -105,9 +110,11 @@ def test_flow_components_do_not_mix_and_fast_ones_are_cut():
     flow[2, 3, 4] = 640.0, -0.1
     got = records.parse(records.encode(clip(flow=flow)))["flow"].numpy()
     assert not got[0].any()
-    np.testing.assert_allclose(got[1], np.broadcast_to([5.0, -2.5], (*STORED, 2)), atol=0.02)
-    np.testing.assert_allclose(got[2, 3, 4], [64.0, 0.0], atol=1e-5)
-    assert np.count_nonzero(got[2]) == 1
+    np.testing.assert_allclose(got[1], np.broadcast_to([5.0, -2.5], (*STORED, 2)), atol=0.06)
+    np.testing.assert_allclose(got[2, 3, 4], [64.0, 0.0], atol=0.6)
+    still = np.ones(STORED, bool)
+    still[:8, :8] = False  # the block of the fast pixel
+    assert not got[2, ..., 0][still].any()
 
 
 def test_frames_without_instances_and_dynamic_lengths_in_one_data_set():
@@ -182,7 +189,7 @@ def manifest_of(folder, **changes):
     (folder / "t.tfrecord").write_bytes(bytes(16))
     empty = {"videos": 0, "records": 0, "instances": 0, "pairs": {}}
     fields = dict(
-        schema=2, flow_method="dis", image_height=256, image_width=256, clip_frames=5,
+        schema=SCHEMA, flow_method="dis", image_height=256, image_width=256, clip_frames=5,
         clip_stride=1, counts={"train": {**empty, "records": 1}, "test": empty}, sizes={},
         native_sizes={}, durations={}, flow_quality={},
         files=[{"name": "t.tfrecord", "split": "train", "records": 1, "bytes": 16, "sha256": ""}],
@@ -224,7 +231,8 @@ def test_unusable_folders_of_records(tmp_path):
     with pytest.raises(InputError, match="lists no shards"):
         manifest_of(tmp_path, files=[])
     for schema in (1, 99):
-        with pytest.raises(InputError, match=f"schema {schema}, but this version reads 2; build"):
+        match = f"schema {schema}, but this version reads {SCHEMA}; build"
+        with pytest.raises(InputError, match=match):
             manifest_of(tmp_path, schema=schema)
     with pytest.raises(InputError, match="damaged manifest"):
         manifest_of(tmp_path, counts=[])
@@ -235,7 +243,7 @@ def test_unusable_folders_of_records(tmp_path):
     (tmp_path / "t.tfrecord").unlink()
     with pytest.raises(InputError, match="t.tfrecord: shard missing"):
         Manifest.load(tmp_path)
-    for text in ("{", "[]", '{"schema": 2}'):
+    for text in ("{", "[]", f'{{"schema": {SCHEMA}}}'):
         (tmp_path / "manifest.json").write_text(text)
         with pytest.raises(InputError, match="damaged manifest"):
             Manifest.load(tmp_path)

@@ -14,7 +14,7 @@ from a2d_tf.files import check_inside, is_file_name, read_json, write_json
 from a2d_tf.labels import LabelSpace
 from a2d_tf.limits import MAX_SIDE
 
-SCHEMA = 2  # of the records; raise it when a reader of the old ones would go wrong
+SCHEMA = 3  # of the records; raise it when a reader of the old ones would go wrong
 NAME = "manifest.json"
 SPLITS = ("train", "test")
 # What a network must know of the records that it learned from, to be fed with the like of them.

@@ -50,16 +50,18 @@ def warp(rgb, flow, boxes, masks, window, flip):
     # crop_and_resize is corner-aligned and reads zeros outside; this makes it sample at the new
     # pixels' centres, on frames padded by their own edge (cf. ops/roi_align).
     first = (origin + 0.5 * step + 0.5) / (size + 1.0)
-    box = tf.concat([first, first + step * (size - 1.0) / (size + 1.0)], axis=0)[None]
+    last = first + step * (size - 1.0) / (size + 1.0)
+    # Read from right to left where mirrored: to turn it round afterwards would take twice as long.
+    left, right = tf.where(flip, last[1], first[1]), tf.where(flip, first[1], last[1])
+    box = tf.stack([first[0], left, last[0], right])[None]
 
     def resample(images):
         images = tf.cast(images, tf.float32)
         images = tf.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]], "SYMMETRIC")
         count = tf.shape(images)[0]
-        images = tf.image.crop_and_resize(
+        return tf.image.crop_and_resize(
             images, tf.tile(box, [count, 1]), tf.range(count), tf.shape(rgb)[1:3]
         )
-        return tf.where(flip, images[:, :, ::-1], images)
 
     sign = tf.stack([tf.where(flip, -1.0, 1.0), 1.0])
     rgb = tf.cast(tf.clip_by_value(tf.round(resample(rgb)), 0.0, 255.0), tf.uint8)
@@ -116,7 +118,7 @@ def _fit(example, canvas):
     old = tf.shape(example["rgb"])[1:3]
 
     def resample():
-        masks = tf.image.resize(example["masks"][..., None], size, antialias=True)[..., 0]
+        masks = canvas_ops.resize(example["masks"][..., None], size)[..., 0]
         return tf.cast(masks >= 0.5, tf.uint8)
 
     ratio = tf.tile(tf.cast(size, tf.float32) / tf.cast(old, tf.float32), [2])

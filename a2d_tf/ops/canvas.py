@@ -21,6 +21,22 @@ def fitted_size(size, canvas):
     return tf.cast(tf.clip_by_value(fitted, 1, tf.cast(canvas, tf.float64)), tf.int32)
 
 
+def resize(images, size):
+    """Resize as the records' frames are: by area where that shrinks them, else bilinearly.
+
+    Args:
+      images: uint8 or float32 [N, h, w, C]; size: int32 [2] height, width.
+
+    Returns:
+      float32 [N, *size, C].
+    """
+    return tf.cond(
+        tf.reduce_prod(size) < tf.reduce_prod(tf.shape(images)[1:3]),
+        lambda: tf.image.resize(images, size, "area"),
+        lambda: tf.image.resize(images, size, "bilinear"),
+    )
+
+
 def place(rgb, flow, canvas):
     """Scale and pad frames onto the canvas.
 
@@ -36,11 +52,8 @@ def place(rgb, flow, canvas):
     new = fitted_size(old, canvas)
 
     def resample():
-        # Antialiased: a video is often several times larger than the canvas.
-        frames = tf.image.resize(rgb, new, antialias=True)
         ratio = tf.cast(new, tf.float32) / tf.cast(old, tf.float32)
-        vectors = tf.image.resize(flow, new, antialias=True) * ratio[::-1]
-        return tf.cast(tf.round(frames), tf.uint8), vectors
+        return tf.cast(tf.round(resize(rgb, new)), tf.uint8), resize(flow, new) * ratio[::-1]
 
     rgb, flow = tf.cond(tf.reduce_all(old == new), lambda: (rgb, flow), resample)
     padding = [[0, 0], [0, canvas[0] - new[0]], [0, canvas[1] - new[1]], [0, 0]]

@@ -174,18 +174,18 @@ def _bare_work(source, settings, truth):
                 flows[number] = flow(frames[number - 1], frames[number])
         for key, (numbers, _) in clips.items():
             for number in numbers:
-                _jpeg(frames[number])
+                bgr = cv2.cvtColor(frames[number], cv2.COLOR_RGB2BGR)
+                _jpeg(bgr, records.JPEG_QUALITY)
                 if number in flows:
-                    cv2.imencode(".png", records.quantise(flows[number])[0])
+                    _jpeg(records.quantise(flows[number])[0], records.FLOW_QUALITY)
             encoded += len(numbers)
             if truth:
                 _encode_truth(source.read_annotation(video.vid, key, native), size)
     return encoded
 
 
-def _jpeg(frame):
-    bgr = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
-    cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, records.JPEG_QUALITY])
+def _jpeg(image, quality):
+    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
 
 
 def _encode_truth(annotation, size):
@@ -247,9 +247,18 @@ def _fixed(suffix, *flags):
     return encode, lambda data, shape: (_unstacked(_image(data)) - 127.5) * (_LIMIT / 127.5)
 
 
-def _own(flow):
-    pixels, scale = records.quantise(flow)
-    return cv2.imencode(".png", pixels)[1].tobytes() + scale.tobytes()
+def _own(encode):
+    """Eight bits over the frame's own range, as an image and four bytes."""
+
+    def encoded(flow):
+        pixels, scale = records.quantise(flow)
+        return encode(pixels) + scale.tobytes()
+
+    def restored(data, _):
+        (scale,) = np.frombuffer(data[-4:], np.float32)
+        return (_unstacked(_image(data[:-4])) - 127) * (scale / 127)
+
+    return encoded, restored
 
 
 def _deep(flow):
@@ -258,11 +267,8 @@ def _deep(flow):
 
 
 STORAGE = {
-    "ours": (
-        _own,
-        lambda data, shape: (_unstacked(_image(data[:-4])) - 127)
-        * (np.frombuffer(data[-4:], np.float32) / 127),
-    ),
+    "ours": _own(lambda pixels: _jpeg(pixels, records.FLOW_QUALITY)),
+    "PNG 8 bit": _own(lambda pixels: cv2.imencode(".png", pixels)[1].tobytes()),
     "PNG 8 bit +-20": _fixed(".png"),
     "JPEG q95 +-20": _fixed(".jpg", cv2.IMWRITE_JPEG_QUALITY, 95),
     "PNG 16 bit x64": (_deep, lambda data, shape: (_unstacked(_image(data)) - 32768) / 64),
@@ -335,7 +341,7 @@ def pipelines(mini, paper, config, options):
         serialized = tf.data.TFRecordDataset(manifest.shards("train")).repeat()
         stages = {
             "read": (serialized, 1),
-            "decoded": (serialized.map(records.parse, tf.data.AUTOTUNE), 1),
+            "decoded": (serialized.map(records.parse, os.cpu_count()), 1),
             "training batches": (
                 learning.batches(manifest, canvas, manifest.clip_frames, config.learning),
                 batch,
@@ -359,9 +365,9 @@ def pipelines(mini, paper, config, options):
 def feeding(manifest, options):
     """Rows of clips a second, counted as if they had 8 frames, against what should be."""
     decoded = tf.data.TFRecordDataset(manifest.shards("train")).repeat()
-    decoded = decoded.map(records.parse, tf.data.AUTOTUNE)
+    decoded = decoded.map(records.parse, os.cpu_count())
     resized = decoded.map(
-        lambda clip: canvas_ops.place(clip["rgb"], clip["flow"], _FEED_CANVAS), tf.data.AUTOTUNE
+        lambda clip: canvas_ops.place(clip["rgb"], clip["flow"], _FEED_CANVAS), os.cpu_count()
     )
     eighths = manifest.clip_frames / 8
     rates = measure.alternate(options["rounds"], {

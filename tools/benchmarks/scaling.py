@@ -29,7 +29,7 @@ _ROIS = 100
 
 
 def run(options):
-    """Rows and details; `small`: the two smallest sizes of two sweeps."""
+    """Rows and details; `small`: the two smallest sizes of three sweeps."""
     rows, details = [], {}
     small = options["small"]
     for name in _QUICK if small else SWEEPS:
@@ -79,13 +79,12 @@ def _chart(name, found, folder):
     pyplot.close(figure)
 
 
-def _step():
-    """(a function of clips and instances -> call of a training step)."""
+def _step(most):
+    """(a function of clips, so many at most, and instances -> call of a training step)."""
     config = learning.read("mini")
     model = config.model
-    step = learning.make_step(
-        Network(model, A2D, config.compute), dataclasses.replace(config.learning, learning_rate=0.0)
-    )[1]
+    still = dataclasses.replace(config.learning, learning_rate=0.0, batch_size=most)
+    step = learning.make_step(Network(model, A2D, config.compute), still)[1]
 
     def of(clips, instances):
         batch = inputs.labelled(
@@ -97,12 +96,12 @@ def _step():
 
 
 def _clips(sizes):
-    step = _step()
+    step = _step(max(sizes))
     return (step(size, 8) for size in sizes)
 
 
 def _instances(sizes):
-    step = _step()
+    step = _step(1)
     return (step(1, size) for size in sizes)
 
 
@@ -180,4 +179,4 @@ SWEEPS = {
 }
 """Name -> (function: sizes -> iterable of calls, sizes); the name ends with what is swept."""
 
-_QUICK = ("label maps scored, frames", "boxes scored, frames")
+_QUICK = ("training step, clips", "label maps scored, frames", "boxes scored, frames")
