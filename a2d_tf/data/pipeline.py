@@ -63,9 +63,9 @@ def warp(rgb, flow, boxes, masks, window, flip):
             images, tf.tile(box, [count, 1]), tf.range(count), tf.shape(rgb)[1:3]
         )
 
-    sign = tf.stack([tf.where(flip, -1.0, 1.0), 1.0])
+    factor = tf.stack([tf.where(flip, -1.0, 1.0), 1.0]) / step[::-1]
     rgb = tf.cast(tf.clip_by_value(tf.round(resample(rgb)), 0.0, 255.0), tf.uint8)
-    flow = resample(flow) / step[::-1] * sign
+    flow = canvas_ops.scale_vectors(resample(flow), factor)
     masks = tf.cast(resample(masks[..., None])[..., 0] >= 0.5, tf.uint8)
     boxes = (boxes - tf.tile(origin, [2])) / tf.tile(step, [2])
     y1, x1, y2, x2 = tf.unstack(boxes, axis=1)

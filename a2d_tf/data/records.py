@@ -150,9 +150,9 @@ def quantise(flow):
 def dequantise(pixels, scale):
     """The flow float32 [T, h, w, 2] of `quantise`d frames, tensors uint8 [T, 2 * h, w] and [T]."""
     count, rows, width = tf.unstack(tf.shape(pixels))
-    flow = tf.reshape(pixels, [count, 2, rows // 2, width])
-    flow = tf.cast(tf.transpose(flow, [0, 2, 3, 1]), tf.float32) - 127.0
-    return flow * (scale[:, None, None, None] / 127.0)
+    # TensorFlow transposes floats twenty times as fast as bytes.
+    flow = tf.cast(tf.reshape(pixels, [count, 2, rows // 2, width]), tf.float32)
+    return tf.transpose((flow - 127.0) * (scale[:, None, None, None] / 127.0), [0, 2, 3, 1])
 
 
 def parse_video(serialized):
@@ -223,7 +223,7 @@ def parse(serialized, frames=None):
 
     masks = tf.cond(
         count > 0,
-        lambda: _decode_png(fields["masks"], count * rows, columns) // 255,
+        lambda: tf.cast(_decode_png(fields["masks"], count * rows, columns) > 127, tf.uint8),
         lambda: tf.zeros([0, 0, 1], tf.uint8),
     )
     scale = tf.cast(size, tf.float32) / tf.cast(native_size, tf.float32)

