@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from a2d_tf.data.flow import resize_frame
 from a2d_tf.ops import canvas
 
 
@@ -49,6 +50,21 @@ def test_flow_scales_with_each_side():
     assert size.numpy().tolist() == [10, 16]
     np.testing.assert_allclose(vectors[0, :10, :, 0], np.full((10, 16), 0.64), atol=1e-6)
     np.testing.assert_allclose(vectors[0, :10, :, 1], np.full((10, 16), 1.0), atol=1e-6)
+
+
+@pytest.mark.parametrize("size, canvas_size", [((45, 70), (16, 24)), ((96, 64), (48, 32)),
+                                               ((9, 14), (32, 48))])  # fmt: skip
+def test_frames_are_resized_as_the_records_are(size, canvas_size):
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 256, (2, *size, 3), np.uint8)
+    flow = rng.normal(size=(2, *size, 2)).astype(np.float32)
+    placed, vectors, inside = canvas.place(tf.constant(rgb), tf.constant(flow), canvas_size)
+    height, width = inside.numpy()
+    for made, frame in zip(placed[:, :height, :width].numpy(), rgb):
+        assert np.abs(made.astype(int) - resize_frame(frame, height, width)).max() <= 1
+    for made, field in zip(vectors[:, :height, :width].numpy(), flow):
+        expected = resize_frame(field, height, width) * [width / size[1], height / size[0]]
+        np.testing.assert_allclose(made, expected, atol=2e-3)
 
 
 def test_contents_stay_in_their_place():

@@ -24,6 +24,15 @@ def test_upsample_repeats():
     assert (made == x.repeat(2, axis=1).repeat(2, axis=2)).all()
 
 
+def test_upsample_gathers_the_gradient_of_its_four_copies():
+    x, weight = tf.constant(normal(2, 3, 4, 5)), normal(2, 6, 8, 5, seed=1)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        total = tf.reduce_sum(fpn.upsample(x) * weight)
+    expected = weight.reshape(2, 3, 2, 4, 2, 5).sum(axis=(2, 4))
+    np.testing.assert_allclose(tape.gradient(total, x), expected, rtol=1e-5, atol=1e-5)
+
+
 def test_pyramid_against_a_plain_composition():
     tf.keras.utils.set_random_seed(0)
     inputs = [tf.keras.Input([*shape, 4 * 2**i]) for i, shape in enumerate(SHAPES)]
