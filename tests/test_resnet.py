@@ -49,6 +49,22 @@ def test_depth(backbone, convolutions):
     assert sum(isinstance(layer, ConvNorm) for layer in model.layers) == convolutions
 
 
+@pytest.mark.parametrize("size, side, padding", [(7, 7, "valid"), (1, 1, "same"), (3, 3, "same")])
+def test_one_window_is_a_matrix_product_of_the_same_values(size, side, padding):
+    layer = ConvNorm(5, size, norm="frozen_bn", padding=padding)
+    x = normal(3, side, side, 4)
+    layer.build(x.shape)
+    layer.gamma.assign(normal(5, seed=1))
+    layer.beta.assign(normal(5, seed=2))
+    made = tf.function(layer).get_concrete_function(tf.TensorSpec(x.shape))
+    found = "MatMul" in {op.type for op in made.graph.get_operations()}
+    assert found == (size == 1 or padding == "valid")
+    kernel, bias = layer.folded()
+    expected = tf.nn.relu(tf.nn.conv2d(x, kernel, 1, padding.upper()) + bias)
+    assert made(tf.constant(x)).shape == expected.shape
+    np.testing.assert_allclose(made(tf.constant(x)), expected, rtol=1e-5, atol=1e-5)
+
+
 def randomise(model):
     """Random weights; positive variances and scales."""
     for seed, v in enumerate(model.variables):
