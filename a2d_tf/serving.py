@@ -156,9 +156,9 @@ class ServedNetwork(tf.Module):
             first = tf.maximum(length // 2 - field // 2, 0)
             with tf.control_dependencies([check]):
                 images, flow = (x[:, first : first + field] for x in (images, flow))
-            # The decoder of OpenCV and of the records; it knows a PNG when it sees one.
+            # It knows a PNG when it sees one.
             rgb = tf.map_fn(
-                lambda x: tf.io.decode_jpeg(x, channels=3, dct_method="INTEGER_ACCURATE"),
+                lambda x: tf.io.decode_jpeg(x, 3, dct_method=canvas_ops.DCT_METHOD),
                 tf.reshape(images, [-1]),
                 fn_output_signature=tf.TensorSpec([None, None, 3], tf.uint8),
             )

@@ -115,7 +115,7 @@ def test_flow_spans_one_source_frame_and_missing_neighbours_have_none(release, b
                 assert not fields["flow"][i].any()
                 continue
             wanted = Flow("dis")(frames[number - 1], frames[number])
-            assert np.abs(fields["flow"][i] - wanted).max() <= np.abs(wanted).max() / 127 * 1.5001
+            assert np.abs(fields["flow"][i] - wanted).max() <= np.abs(wanted).max() / 127 * 2.5001
             # The texture moves 4 native pixels a frame to the right, 2 stored ones.
             assert abs(np.median(fields["flow"][i][..., 0]) - 2) < 0.2
         for i in still:
@@ -538,7 +538,7 @@ def test_what_goes_in_comes_out(seed, tmp_path):
                 wanted = Flow(settings.flow_method)(frames[number - 1], frames[number])
             most = min(np.abs(wanted).max(), records.MAX_FLOW)
             error = np.abs(fields["flow"][i] - np.clip(wanted, -most, most)).max()
-            assert error <= most / 127 * 1.5001 + 1e-6
+            assert error <= most / 127 * 2.5001 + 1e-6
             assert np.abs(fields["rgb"][i].astype(int) - frames[number]).mean() < 2.5
 
 

@@ -30,8 +30,9 @@ def test_the_flags_offer_every_flavour():
     ],
 )  # fmt: skip
 def test_preprocessing_of_red_green_blue(name, expected):
-    made = FLAVOURS[name].preprocess(np.array([[10.0, 20, 30]]))
-    np.testing.assert_allclose(made, [expected], rtol=1e-6)
+    made = FLAVOURS[name].preprocess(np.array([[10.0, 20, 30], [10.0, 20, 30], [30.0, 20, 10]]))
+    np.testing.assert_allclose(made[:2], [expected] * 2, rtol=1e-6)
+    assert not np.allclose(made[2], expected)
 
 
 def test_coders():

@@ -37,6 +37,21 @@ def variables():
 GRADIENTS = [[[0.5, 1.0]], [[-1.0, 2.0]], [3.0], [4.0]]
 
 
+@pytest.mark.parametrize("scale", [1.0, 8.0])
+@pytest.mark.parametrize("clip_norm, factor", [(0.0, 1.0), (1.0, 0.1788854), (100.0, 1.0)])
+def test_clipping_is_of_all_together_and_undoes_the_scale(clip_norm, factor, scale):
+    scaled = [scale * tf.constant(gradient) for gradient in GRADIENTS]
+    clipped, norm = optimizer.clipped(scaled, clip_norm, scale)
+    assert float(norm) == pytest.approx(5.590170, rel=1e-6)  # before it
+    for made, gradient in zip(clipped, GRADIENTS):
+        np.testing.assert_allclose(made, np.multiply(factor, gradient), rtol=1e-6)
+
+
+def test_gradients_that_are_no_numbers_have_no_norm():
+    for value in (np.inf, np.nan):
+        assert not np.isfinite(optimizer.clipped([tf.constant([1.0, value])], 1.0, 2.0)[1])
+
+
 def run(kind, steps, graph, schedule, momentum=0.9, weight_decay=0.01):
     """Values of `variables` after steps with GRADIENTS times the step's number."""
     held = variables()

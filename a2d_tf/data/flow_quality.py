@@ -19,7 +19,7 @@ def photometric_errors(previous, current, flow):
     Args:
       previous, current: RGB uint8 [H, W, 3], H and W at least 2.
       flow: float32 [H, W, 2], (u, v) in pixels, from the previous frame to the current one; what
-        is measured is what a record keeps of it, after quantisation.
+        is measured is what a record keeps of it, after quantisation and before the JPEG.
 
     Returns:
       (error without warping, error of the previous frame warped by the flow), two floats.
@@ -42,7 +42,7 @@ def photometric_errors(previous, current, flow):
     ]
 )
 def _warp(grey, pixels, scale):
-    """The frame [H, W] moved along stored flow (`records.quantise`): float32 [H, W]."""
+    """The frame [H, W] moved along `records.quantise`d flow: float32 [H, W]."""
     flow = records.dequantise(pixels[None], scale[None])
     grey = tf.cast(grey[None, ..., None], tf.float32)
     # dense_image_warp reads image[p - flow(p)], and its flow is (v, u).

@@ -37,7 +37,7 @@ class Manifest:
       durations: {number of frames: videos} of the same videos; the number is a string.
       flow_quality: {'frames', 'error_still', 'error_warped', 'gain_percent'}: over that many key
         frames, one a video, the mean absolute grey error of the previous frame against the key
-        frame, as it is and warped by the stored flow (levels of 255), and by how much the second
+        frame, as it is and warped by the quantised flow (levels of 255), and by how much the second
         is below the first; None where there is no error to lower.
       files: the shards, a list of {'name', 'split', 'records', 'bytes', 'sha256'}.
       skipped: list of {'item', 'reason'}: what --on_error skip left out, by path in the release.

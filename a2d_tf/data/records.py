@@ -18,9 +18,9 @@ stored at the training size, the truth also at the native one, for scoring is do
 | `mask_rle` | N compressed COCO RLEs, native size: the exact truth |
 
 Flow is quantised to 8 bits over each frame's own range, pixel = round(127 + 127 * value / range):
-the error of that is at most range / 254, and still frames stay so. JPEG's is never more than one
-step, a twentieth of it in the mean, and takes a third of the time of a PNG to decode. The magnitude
-is computed, never stored.
+the error of that is at most range / 254. The JPEG changes few pixels by a step, in noise one in a
+million by two, and still blocks of 8x8 not at all; it takes a third of the time of a PNG to decode.
+The magnitude is computed, never stored.
 """
 
 import contextlib
@@ -43,10 +43,10 @@ from a2d_tf.data.rle import runs_of
 from a2d_tf.errors import InputError, shown
 from a2d_tf.files import is_file_name
 from a2d_tf.limits import MAX_MASK_PIXELS, MAX_PIXELS
+from a2d_tf.ops import canvas as canvas_ops
 
 JPEG_QUALITY = 95
-ACCURATE = "INTEGER_ACCURATE"  # TensorFlow's own choice is as slow, and off by up to nine
-FLOW_QUALITY = 100  # no pixel is then off by more than one
+FLOW_QUALITY = 100
 MAX_FLOW = 64.0  # pixels; faster motion is cut, lest one outlier coarsens the whole frame
 
 
@@ -253,7 +253,7 @@ def _decode_jpeg(data, height, width, channels):
     """uint8 [height, width, channels]; what claims another size fails before it is decoded."""
     claimed = tf.io.extract_jpeg_shape(data)[:2]
     with tf.control_dependencies([tf.debugging.assert_equal(claimed, [height, width])]):
-        return tf.io.decode_jpeg(data, channels, dct_method=ACCURATE)
+        return tf.io.decode_jpeg(data, channels, dct_method=canvas_ops.DCT_METHOD)
 
 
 def _decode_png(data, height, width):

@@ -58,6 +58,22 @@ def make_optimizer(kind, schedule, momentum, weight_decay):
     return addons.SGDW(learning_rate=schedule, weight_decay=decay, momentum=momentum)
 
 
+def clipped(gradients, clip_norm, scale=1.0):
+    """Gradients of a loss that was multiplied by `scale`, scaled back and clipped, in one pass.
+
+    Args:
+      clip_norm: the most that the norm of all together may be; 0 clips nothing.
+
+    Returns:
+      (the gradients, their norm before they were clipped).
+    """
+    norm = tf.linalg.global_norm(gradients) / scale
+    factor = 1.0 / scale
+    if clip_norm:
+        factor *= clip_norm / tf.maximum(norm, clip_norm)
+    return [factor * gradient for gradient in gradients], norm
+
+
 class LossScale(tf.Module):
     """A power of two that the loss is multiplied by, and the gradients are divided by.
 

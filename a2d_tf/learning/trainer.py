@@ -179,11 +179,7 @@ def _gradients(network, batch, seed, config, scale=1.0):
     gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     values, gradients = replicas.total((values, gradients))
     with tf.name_scope("optimizer"):
-        norm = tf.linalg.global_norm(gradients) / scale
-        factor = 1.0 / scale
-        if config.clip_norm:
-            factor *= config.clip_norm / tf.maximum(norm, config.clip_norm)
-        gradients = [factor * gradient for gradient in gradients]
+        gradients, norm = optimizer.clipped(gradients, config.clip_norm, scale)
     return {**values, "gradient_norm": norm}, gradients
 
 

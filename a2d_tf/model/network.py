@@ -228,7 +228,9 @@ class Network(tf.Module):
         }  # fmt: skip
 
     def _key_frame(self, x):
-        """[B, T, ...] -> [B, ...]: unstacked, for a slice's gradient takes many times as long."""
+        """[B, T, ...] -> [B, ...]. The gradient of a slice takes many times as long as that of what
+        is unstacked, and to unstack one frame many times as long as to reshape it.
+        """
         if self.config.frames == 1:
             return tf.squeeze(x, axis=1)
         return tf.unstack(x, axis=1)[self.config.temporal_layers]

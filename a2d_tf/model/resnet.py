@@ -138,7 +138,8 @@ class ConvNorm(tf.keras.layers.Layer):
 
     def convolve(self, x, kernel):
         once = self.size == 1 or self.padding == "VALID"
-        if once and x.shape[1:3] == kernel.shape[:2]:
+        # In float16 a product adds up in 16 bits on a CPU, a convolution does not.
+        if once and x.shape[1:3] == kernel.shape[:2] and x.dtype != tf.float16:
             # A fully connected layer. The convolution would bring the whole kernel into an order of
             # its own first: at a head's 64 RoIs it takes twice as long, with gradients.
             flat = tf.reshape(x, [-1, math.prod(kernel.shape[:3])])

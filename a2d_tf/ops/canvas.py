@@ -6,6 +6,9 @@ model, so that a clip is seen alike in training and in use.
 
 import tensorflow as tf
 
+DCT_METHOD = "INTEGER_ACCURATE"
+"""Of JPEGs, everywhere: OpenCV's. TensorFlow's own is off by several levels, and no faster."""
+
 
 def fitted_size(size, canvas):
     """The largest size inside the canvas that keeps the aspect, at least one pixel a side.

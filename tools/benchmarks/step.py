@@ -150,7 +150,7 @@ def _parts(network, opt, config, batch):
 
     def update():
         weights = network.trainable_weights
-        clipped, _ = tf.clip_by_global_norm(gradients, config.learning.clip_norm)
+        clipped, _ = optimizer.clipped(gradients, config.learning.clip_norm)
         pairs = zip(clipped, weights)
         opt.apply_gradients(pairs, decay_var_list=optimizer.decaying(weights))
 
