@@ -33,15 +33,13 @@ _ZERO = np.zeros([], np.int64)  # no tensor: devices are prepared first
 
 
 def run(options):
-    """Rows and details; `small`: configs/mini.flags alone, at the smallest size."""
+    """Rows and details; `small`: configs/mini.flags alone, at the smallest size, no memory."""
     runs.prepare_devices()
     small, rows = options["small"], []
     names = ["mini"] if small else list(_STEPS)
-    recomputed = (False,) if small else (False, True)
-    memories = {
-        name: [measure.apart(_memory, name, small, twice) for twice in recomputed]
-        for name in names
-    }
+    memories = {} if small else {
+        name: [measure.apart(_memory, name, twice) for twice in (False, True)] for name in names
+    }  # fmt: skip
     candidates, work = {"peak": measure.peak(small)}, {}
     with tempfile.TemporaryDirectory() as folder:
         release = synthetic.make_release(
@@ -67,7 +65,7 @@ def run(options):
     for name in names:
         times = {key[1]: result for key, result in results.items() if key[0] == name}
         rows += _rows(
-            name, _config(name, small), times, work[name], results["peak"], memories[name]
+            name, _config(name, small), times, work[name], results["peak"], memories.get(name)
         )
     return rows, {"gflop": work, "memory_gb": memories, "peak": results["peak"]}
 
@@ -93,10 +91,10 @@ def _batch(config, clips):
     )
 
 
-def _memory(name, small, recompute):
+def _memory(name, recompute):
     """Gigabytes of a process that trains, on a batch and on one twice as large."""
     runs.prepare_devices()
-    config, peaks = _config(name, small), []
+    config, peaks = _config(name, small=False), []
     clips = config.learning.batch_size
     most = dataclasses.replace(config.learning, batch_size=2 * clips)
     step = _build(dataclasses.replace(config, learning=most), recompute=recompute)[2]
@@ -251,7 +249,7 @@ def _rows(name, config, times, work, peaks, memory):
     for part, seconds in ((part, times[part]) for part in _OTHERWISE):
         goal = _HALF if "bfloat16" in part else None
         rows.append(measure.time_row(f"{label}: {part}, by step", seconds, step, goal))
-    for suffix, (one, two) in zip(("", ", recomputed"), memory):
+    for suffix, (one, two) in zip(("", ", recomputed"), memory or ()):
         further = (two - one) / (clips * frames)
         rows.append(
             measure.row(f"{label}: memory of a further frame of each stream{suffix}", "GB", further)
