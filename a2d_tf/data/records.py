@@ -111,7 +111,7 @@ def encode(record):
     annotation = record.annotation
     native_height, native_width = annotation.label_map.shape
     height, width = record.rgb[0].shape[:2]
-    flow, scales = zip(*map(_encode_flow, record.flow))
+    flow, scales = zip(*map(encode_flow, record.flow))
     columns = np.asfortranarray(annotation.masks.transpose(1, 2, 0).astype(np.uint8))
     features = {
         "video": _bytes(record.video.encode()),
@@ -122,7 +122,7 @@ def encode(record):
         "height": _ints([height]),
         "width": _ints([width]),
         "clip_frames": _ints(record.clip_frames),
-        "rgb": _bytes(*map(_encode_rgb, record.rgb)),
+        "rgb": _bytes(*map(encode_rgb, record.rgb)),
         "flow": _bytes(*flow),
         "flow_scale": _floats(scales),
         "boxes": _floats(annotation.boxes.ravel()),
@@ -368,13 +368,14 @@ def resize_mask(mask, height, width):
     return (cover >= min(0.5, cover.max())) & (cover > 0)
 
 
-def _encode_rgb(frame):
+def encode_rgb(frame):
+    """JPEG of one frame, RGB uint8 [h, w, 3]."""
     frame = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
     return _jpeg(frame, JPEG_QUALITY)
 
 
-def _encode_flow(flow):
-    """JPEG of one frame's flow, and its range."""
+def encode_flow(flow):
+    """JPEG of one frame's flow float32 [h, w, 2], and its range, as of `quantise`."""
     pixels, scale = quantise(flow)
     return _jpeg(pixels, FLOW_QUALITY), scale
 

@@ -174,18 +174,13 @@ def _bare_work(source, settings, truth):
                 flows[number] = flow(frames[number - 1], frames[number])
         for key, (numbers, _) in clips.items():
             for number in numbers:
-                bgr = cv2.cvtColor(frames[number], cv2.COLOR_RGB2BGR)
-                _jpeg(bgr, records.JPEG_QUALITY)
+                records.encode_rgb(frames[number])
                 if number in flows:
-                    _jpeg(records.quantise(flows[number])[0], records.FLOW_QUALITY)
+                    records.encode_flow(flows[number])
             encoded += len(numbers)
             if truth:
                 _encode_truth(source.read_annotation(video.vid, key, native), size)
     return encoded
-
-
-def _jpeg(image, quality):
-    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
 
 
 def _encode_truth(annotation, size):
@@ -248,11 +243,11 @@ def _fixed(suffix, *flags):
 
 
 def _own(encode):
-    """Eight bits over the frame's own range, as an image and four bytes."""
+    """Eight bits over the frame's own range: what encodes it to (image, range), as one string."""
 
     def encoded(flow):
-        pixels, scale = records.quantise(flow)
-        return encode(pixels) + scale.tobytes()
+        image, scale = encode(flow)
+        return image + scale.tobytes()
 
     def restored(data, _):
         (scale,) = np.frombuffer(data[-4:], np.float32)
@@ -261,14 +256,19 @@ def _own(encode):
     return encoded, restored
 
 
+def _lossless(flow):
+    pixels, scale = records.quantise(flow)
+    return cv2.imencode(".png", pixels)[1].tobytes(), scale
+
+
 def _deep(flow):
     pixels = np.clip(np.round(_stacked(flow) * 64) + 32768, 0, 65535).astype(np.uint16)
     return cv2.imencode(".png", pixels)[1].tobytes()
 
 
 STORAGE = {
-    "ours": _own(lambda pixels: _jpeg(pixels, records.FLOW_QUALITY)),
-    "PNG 8 bit": _own(lambda pixels: cv2.imencode(".png", pixels)[1].tobytes()),
+    "ours": _own(records.encode_flow),
+    "PNG 8 bit": _own(_lossless),
     "PNG 8 bit +-20": _fixed(".png"),
     "JPEG q95 +-20": _fixed(".jpg", cv2.IMWRITE_JPEG_QUALITY, 95),
     "PNG 16 bit x64": (_deep, lambda data, shape: (_unstacked(_image(data)) - 32768) / 64),
