@@ -149,8 +149,11 @@ def figures(workdir):
     return {str(path.relative_to(workdir)): path.read_text() for path in found}
 
 
-def parts(workdir, videos, steps):
-    """[(name, command with {} for its folder, folder -> what must be the same)], in order."""
+def parts(workdir, steps):
+    """[(name, command with {} for its folder, folder -> what must be the same)], in order.
+
+    An evaluation writes into the run; what it leaves is moved out, so that the next finds nothing.
+    """
     base = os.path.join(workdir, "tiny.flags")
     write_text(base, _TINY)
     release = os.path.join(workdir, "mini", "Release")
@@ -172,7 +175,7 @@ def parts(workdir, videos, steps):
         (
             "evaluation",
             ["-m", "a2d_tf.evaluate", f"--workdir={trained}", f"--records={records}"],
-            lambda _: files(os.path.join(trained, "evaluation")),
+            lambda folder: files(shutil.move(os.path.join(trained, "evaluation"), folder)),
         ),
         (
             "reproduction",
@@ -196,10 +199,11 @@ def main(argv):
     mini = ["tools/make_mini_a2d.py", f"--output={workdir}/mini", f"--videos={_VIDEOS.value}"]
     survive(mini, f"{workdir}/mini", 0, 0, moments)
     report, differ = {}, []
-    for (name, command, result), number in zip(parts(workdir, _VIDEOS.value, _STEPS.value), kills):
+    for (name, command, result), number in zip(parts(workdir, _STEPS.value), kills):
         ends, seconds = [], 0.0
         for way, count in (("undisturbed", 0), ("killed", number)):
             folder = os.path.join(workdir, name, way)
+            os.makedirs(os.path.dirname(folder), exist_ok=True)
             began = time.monotonic()
             survive(command, folder, count, seconds, moments)
             seconds = time.monotonic() - began
