@@ -36,13 +36,23 @@ def dataset(group, name):
     """A data set of an HDF5 file, by its name; None where there is none.
 
     Raises:
-      ClaimError: a link to another file, no data set, or see `check_dataset`.
+      ClaimError: a link, which may lead to another file, no data set, or see `check_dataset`.
     """
-    if group.get(name, getlink=True) is None:
+    *folders, last = name.split("/")
+    for part in folders:
+        group = _member(group, part)
+    data = _member(group, last)
+    return None if data is None else check_dataset(data)
+
+
+def _member(group, name):
+    """What a group holds itself under a name, None where nothing."""
+    link = group.get(name, getlink=True) if isinstance(group, h5py.Group) else None
+    if link is None:
         return None
-    if isinstance(group.get(name, getlink=True), h5py.ExternalLink):
-        raise ClaimError(f"'{name}' is a link to another file")
-    return check_dataset(group[name])
+    if not isinstance(link, h5py.HardLink):
+        raise ClaimError(f"'{name}' is a link to another file, or may be")
+    return group[name]
 
 
 def check_dataset(data):

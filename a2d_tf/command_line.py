@@ -7,6 +7,7 @@ can say in which file and line the word stands; and help is of this program, not
 import difflib
 import os
 import re
+import stat
 import sys
 import textwrap
 
@@ -15,16 +16,18 @@ from absl import flags
 SETTINGS = "settings, "  # begins the module names under which config.py defines its sections
 _HELP = ("help", "helpshort", "h", "?")
 _MAX_FLAGFILE = 1 << 20  # bytes; the longest flags.txt has 4 kB
+_MAX_FLAGFILES = 100  # read for one command line, which may name those that name others
 _MAX_NAME = 80  # characters of a flag's name
 _WIDTH = 100
 
 
-def parse(words, flag_values=flags.FLAGS):
+def parse(words, flag_values=flags.FLAGS, nested=True):
     """Parse a command line.
 
     Args:
       words: the program's name, then flags and other words.
       flag_values: where the flags are defined.
+      nested: whether flagfiles may name others.
 
     Returns:
       The words that are no flags, the program's name first.
@@ -33,7 +36,7 @@ def parse(words, flag_values=flags.FLAGS):
       flags.Error: an unknown flag (names the nearest known), a value that it cannot have, an
         unreadable flagfile; in one line, which begins with the flagfile and its line.
     """
-    placed = _expanded(words[1:])
+    placed = _expanded(words[1:], [_MAX_FLAGFILES] if nested else None)
     for word, where in placed:
         name = word.partition("=")[0]
         if name == "--":
@@ -115,10 +118,11 @@ def _line(name, text):
     return textwrap.fill(text, _WIDTH, initial_indent=f"  --{name:23} ", subsequent_indent=" " * 28)
 
 
-def _expanded(words, of=()):
+def _expanded(words, left, of=()):
     """[(word, 'file, line n: ' or '')], flagfiles replaced by what they hold.
 
     Args:
+      left: [how many flagfiles may still be read]; None where they may not name others.
       of: the flagfiles that the words are in, the outermost first.
     """
     placed, words = [], iter(words)
@@ -130,15 +134,23 @@ def _expanded(words, of=()):
             placed.append((word, ""))
             continue
         path = path if "=" in word else next(words, "")
-        placed += _flagfile(path.strip(), of) if path.strip() else []
+        placed += _flagfile(path.strip(), left, of) if path.strip() else []
     return placed
 
 
-def _flagfile(path, of):
+def _flagfile(path, left, of):
     path = os.path.expanduser(path)
     if path in of:
         raise flags.Error(f"{of[-1]}: --flagfile={path} is the file that it is in, or one around")
+    if left is None and of:
+        raise flags.Error(f"{of[-1]}: --flagfile={path}: no other file is read from here")
+    if left == [0]:
+        raise flags.Error(f"--flagfile={path}: more than {_MAX_FLAGFILES} flagfiles")
+    if left:
+        left[0] -= 1
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # to open a pipe may take for ever
+            raise ValueError("a folder, a pipe or a device")
         with open(path, encoding="utf-8") as file:
             text = file.read(_MAX_FLAGFILE + 1)
     except (OSError, ValueError) as error:
@@ -150,7 +162,7 @@ def _flagfile(path, of):
     for number, line in enumerate(text.splitlines(), 1):
         line = line.strip()
         if line and not line.startswith(("#", "//")):
-            for word, where in _expanded([line], (*of, path)):
+            for word, where in _expanded([line], left, (*of, path)):
                 placed.append((word, where or f"{path}, line {number}: "))
     return placed
 

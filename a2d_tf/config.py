@@ -290,8 +290,11 @@ class Config:
         return cls(**sections).checked()
 
     @classmethod
-    def read(cls, path):
-        """The settings of a `flags.txt`.
+    def read(cls, path, nested=False):
+        """The settings of a flagfile, such as a run's `flags.txt`.
+
+        Args:
+          path: the file; nested: whether it may name other flagfiles, which no `flags.txt` does.
 
         Raises:
           InputError: no such file, a line that is no flag of ours, or contradicting settings.
@@ -302,7 +305,7 @@ class Config:
         cls.define_flags(flag_values=flag_values)
         flags.DEFINE_string("flagfile", "", "", flag_values=flag_values)
         try:
-            stray = command_line.parse(["", f"--flagfile={path}"], flag_values)[1:]
+            stray = command_line.parse(["", f"--flagfile={path}"], flag_values, nested)[1:]
             if stray:
                 raise InputError(f"'{stray[0]}' is no flag; flags are written --name=value")
             return cls.from_flags(flag_values)

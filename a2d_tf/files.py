@@ -14,6 +14,15 @@ from a2d_tf.errors import InputError
 from a2d_tf.limits import MAX_NAME, MAX_TEXT_BYTES
 
 
+def check_regular(path):
+    """ValueError where a path is not of a regular file, OSError where nothing is there.
+
+    To be asked before the file is opened: to open a pipe may take for ever.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise ValueError("a folder, a pipe or a device, no file")
+
+
 def read_bytes(path, limit):
     """The contents of a regular file.
 
@@ -21,9 +30,7 @@ def read_bytes(path, limit):
       OSError: no such file, or it cannot be read.
       ValueError: no regular file, or one of more than `limit` bytes.
     """
-    # Before it is opened: to open a pipe may take for ever.
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        raise ValueError("a folder, a pipe or a device, no file")
+    check_regular(path)
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size > limit:
@@ -66,15 +73,32 @@ def check_inside(path, folder, remedy):
         raise InputError(f"{path}: a link that leads out of {folder}; {remedy}")
 
 
+def check_tree(folder):
+    """Refuse a folder from somebody else that has more in it than files and folders of its own.
+
+    Raises:
+      InputError: a link there leads out of the folder, or something is neither file nor folder.
+    """
+    for parent, folders, files in os.walk(folder):
+        for name in folders + files:
+            path = os.path.join(parent, name)
+            if os.path.islink(path):
+                check_inside(path, folder, "put what it leads to in its place")
+            if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+                raise InputError(f"{path}: a pipe or a device, no file; remove it")
+
+
 def write_file(path, write):
     """Create or replace a file: `write(file)` fills a temporary binary file beside it.
 
     Missing parent folders are made.
 
     Raises:
-      InputError: the file cannot be written.
+      InputError: the file cannot be written, or the path is of a folder, a pipe or a device.
     """
     path = os.fspath(path)
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise InputError(f"{path}: a folder, a pipe or a device is there; name a file")
     # Process numbers alone may be the same on two machines that share a disk.
     temporary = f"{path}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
     try:

@@ -21,7 +21,7 @@ import tensorflow as tf
 from a2d_tf.config import Config, InferenceConfig, ModelConfig
 from a2d_tf.data.manifest import RECORD_FIELDS, check_facts
 from a2d_tf.errors import InputError
-from a2d_tf.files import read_json, write_json, write_text
+from a2d_tf.files import check_tree, read_json, write_json, write_text
 from a2d_tf.labels import A2D, LabelSpace
 from a2d_tf.model import checkpoints, coco, flavours, weights
 from a2d_tf.model.checkpoints import restore
@@ -51,7 +51,7 @@ def create(workdir, config, manifest):
     """Make the run folder, or check that an existing one belongs to the same network.
 
     Raises:
-      InputError: the folder holds a run of another network or of other records.
+      InputError: the folder holds a run of another network or of other records, or leads elsewhere.
     """
     path = os.path.join(workdir, "flags.txt")
     facts = {name: getattr(manifest, name) for name in RECORD_FIELDS}
@@ -87,6 +87,7 @@ def start_from(network, config, run):
     Raises:
       InputError: no run there, or one of another network or label space.
     """
+    check_tree(run)
     _check_network(run, config, network.labels)
     restore(network, run)
 
@@ -146,6 +147,7 @@ def initialise(network, config):
 
 
 def _warm_start(network, config, run):
+    check_tree(run)
     path = os.path.join(run, "flags.txt")
     there = Config.read(path)
     fields = ["backbone", "norm", "rgb_flavour", "stride_in_1x1", "pixel_scale", "roi_align"]
@@ -220,6 +222,7 @@ def load(workdir, given=None, kind="last"):
     """
     if not os.path.isdir(workdir):
         raise InputError(f"{workdir}: no such run folder; --workdir names what a2d_tf.train made")
+    check_tree(workdir)
     config = Config.read(os.path.join(workdir, "flags.txt")).with_inference(**(given or {}))
     labels = LabelSpace.from_json(os.path.join(workdir, "labels.json"))
     if kind == "best":

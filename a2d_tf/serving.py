@@ -156,9 +156,14 @@ class ServedNetwork(tf.Module):
             first = tf.maximum(length // 2 - field // 2, 0)
             with tf.control_dependencies([check]):
                 images, flow = (x[:, first : first + field] for x in (images, flow))
-            # It knows a PNG when it sees one.
+
+            def decode(image):
+                with tf.control_dependencies([sound(*tf.unstack(_claimed_size(image)))]):
+                    # It knows a PNG when it sees one.
+                    return tf.io.decode_jpeg(image, 3, dct_method=canvas_ops.DCT_METHOD)
+
             rgb = tf.map_fn(
-                lambda x: tf.io.decode_jpeg(x, 3, dct_method=canvas_ops.DCT_METHOD),
+                decode,
                 tf.reshape(images, [-1]),
                 fn_output_signature=tf.TensorSpec([None, None, 3], tf.uint8),
             )
@@ -341,6 +346,21 @@ class Predictor:
         # One by one: the masks of a full frame in float32 would be the largest thing in memory.
         masks = [_paste(small[i : i + 1], boxes[i : i + 1], *size).numpy() for i in range(number)]
         return Instances(boxes, codes, scores, masks, found["label_map"], actors, actions, small)
+
+
+def _claimed_size(image):
+    """int32 [2], height and width, that the header of a JPEG or PNG claims; of a string scalar."""
+
+    def png():
+        sides = tf.strings.substr(image, 16, 8)
+        return tf.io.decode_raw(sides, tf.int32, little_endian=False)[::-1]
+
+    is_png, is_jpeg = (
+        tf.strings.substr(image, 0, len(begin)) == begin for begin in (b"\x89PNG", b"\xff\xd8\xff")
+    )
+    with tf.control_dependencies([tf.debugging.Assert(is_png | is_jpeg, ["unknown image format"])]):
+        size = tf.cond(is_png, png, lambda: tf.io.extract_jpeg_shape(image)[:2])
+    return tf.ensure_shape(size, [2])
 
 
 _SIDE = tf.TensorSpec([], tf.int32)

@@ -39,13 +39,20 @@ def main(argv):
 
 def _train(config, manifest, workdir):
     """Make or take up the run in `workdir`, in the scope of its strategy."""
+    import tensorflow as tf
+
     from a2d_tf import runs
+    from a2d_tf.data import pipeline
     from a2d_tf.evaluation import dashboard
     from a2d_tf.evaluation.runner import Evaluator
+    from a2d_tf.files import check_tree
     from a2d_tf.learning import replicas, trainer
     from a2d_tf.model import checkpoints
     from a2d_tf.model.network import Network
 
+    check_tree(workdir)
+    sharing = tf.distribute.get_strategy().num_replicas_in_sync
+    pipeline.check_batch(config.learning.batch_size, sharing)
     network = Network(config.model, manifest.label_space, config.compute, config.learning.recompute)
     new, report = not os.path.isdir(os.path.join(workdir, "tensorboard")), None
     if not checkpoints.any_in(os.path.join(workdir, checkpoints.KINDS["last"])):

@@ -84,6 +84,16 @@ def test_flagfiles_that_cannot_be_used(parse, tmp_path):
     path.write_text(f"--flagfile={path}\n")
     assert "f.flags is the file that it is in" in complaint(parse, f"--flagfile={path}")
     assert "not a readable file" in complaint(parse, f"--flagfile={tmp_path}")
+    os.mkfifo(tmp_path / "pipe")
+    assert "a folder, a pipe or a device" in complaint(parse, f"--flagfile={tmp_path}/pipe")
+    for number in range(2000):  # one in another, and ten of each in another
+        (tmp_path / f"{number}").write_text(f"--flagfile={tmp_path}/{number + 1}\n")
+    assert "more than 100 flagfiles" in complaint(parse, f"--flagfile={tmp_path}/0")
+    for number in range(12):
+        (tmp_path / f"{number}").write_text(f"--flagfile={tmp_path}/{number + 1}\n" * 10)
+    (tmp_path / "12").write_text("--steps=5\n")
+    assert "more than 100 flagfiles" in complaint(parse, f"--flagfile={tmp_path}/0")
+    assert parse(f"--flagfile={tmp_path}/11")
 
 
 def test_words_pass_in_their_order(parse, tmp_path):

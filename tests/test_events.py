@@ -1,8 +1,10 @@
 """Event files: what a killed run said of steps that will come again is dropped, and no more."""
 
 import event_files
+import pytest
 import tensorflow as tf
 
+from a2d_tf.errors import InputError
 from a2d_tf.learning.events import Events
 
 
@@ -37,6 +39,27 @@ def test_a_file_that_was_cut_off_keeps_its_whole_records(tmp_path):
     path.write_bytes(path.read_bytes()[:-3])
     Events(tmp_path).trim("train", 1)
     assert read(path.parent) == [(1, "loss/total")]
+
+
+def test_what_is_no_file_of_events(tmp_path):
+    """A record that claims more than all memory, and one that is text."""
+    log = Events(tmp_path)
+    log.write("train", 1, {"loss/total": 1.0})
+    (path,) = (tmp_path / "tensorboard" / "train").iterdir()
+    claim = bytes([0, 0, 0, 0, 0, 1, 0, 0])  # 2^40
+    path.write_bytes(path.read_bytes() + claim + bytes(4))
+    Events(tmp_path).trim("train", 0)
+    assert read(path.parent) == []
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        writer.write(b"\xff\xfe no event")
+    with pytest.raises(InputError, match=f"{path.name}: no events of TensorBoard; delete it"):
+        Events(tmp_path).trim("train", 0)
+
+
+def test_points_that_cannot_be_written(tmp_path):
+    (tmp_path / "tensorboard").write_text("in the way")
+    with pytest.raises(InputError, match="tensorboard: the points of step 1 cannot be kept"):
+        Events(tmp_path).write("train", 1, {"loss/total": 1.0})
 
 
 def test_only_the_chief_writes(tmp_path):

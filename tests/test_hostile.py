@@ -29,7 +29,7 @@ from a2d_files import (
     write_video,
 )
 
-from a2d_tf import arrays, limits, video
+from a2d_tf import arrays, files, limits, video
 from a2d_tf.config import Config, ModelConfig
 from a2d_tf.data import frames
 from a2d_tf.data.coco import CocoVideos
@@ -40,6 +40,7 @@ from a2d_tf.errors import InputError
 from a2d_tf.evaluation.detection import Detections, Truth
 from a2d_tf.evaluation.segmentation import read_label_map
 from a2d_tf.labels import A2D, LabelSpace
+from a2d_tf.model import tensor_files
 from tools import score
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -154,6 +155,38 @@ def test_what_is_no_file_of_a_sound_size(tmp_path):
         shutil.move(tmp_path / name, tmp_path / "b.png")
 
 
+def test_what_is_read_or_written_is_a_file(tmp_path):
+    path = str(tmp_path / "pipe")
+    os.mkfifo(path)
+    for read in (tensor_files.read, Detections.load):
+        with refused("pipe: .*a folder, a pipe or a device"):
+            read(path)
+    with refused("pipe: a folder, a pipe or a device is there"):
+        files.write_text(path, "x")
+
+
+def test_a_run_folder_is_of_its_own_files(tmp_path):
+    from a2d_tf import runs
+
+    run, other = tmp_path / "run", tmp_path / "other"
+    other.mkdir()
+    (run / "tensorboard").mkdir(parents=True)
+    for name in ("checkpoints", "evaluation", "tensorboard/train", "flags.txt"):
+        (run / name).symlink_to(other)
+        with refused(f"run/{name}: a link that leads out of .*run; put what it leads to in"):
+            runs.load(str(run))
+        (run / name).unlink()
+    (run / "best").symlink_to("tensorboard")  # inside
+    os.mkfifo(run / "tensorboard" / "events.out.tfevents.1")
+    with refused("events.out.tfevents.1: a pipe or a device, no file"):
+        runs.load(str(run))
+    (run / "tensorboard" / "events.out.tfevents.1").unlink()
+    (other / "x.flags").write_text("--image_height=64\n")
+    (run / "flags.txt").write_text(f"--flagfile={other}/x.flags\n")
+    with refused("flags.txt: --flagfile=.*x.flags: no other file is read from here"):
+        runs.load(str(run))
+
+
 # Videos.
 
 
@@ -247,6 +280,15 @@ def linked(file):
     file["reS_id"] = h5py.ExternalLink(other, "x")
 
 
+def linked_by_way_of_its_own(file):
+    other = pathlib.Path(file.filename).with_name("secret.h5")
+    with h5py.File(other, "w") as secret:
+        secret["x"] = np.zeros(SIZE[::-1])
+    del file["reS_id"]
+    file["other"] = h5py.ExternalLink(other, "/")
+    file["reS_id"] = h5py.SoftLink("/other/x")
+
+
 @pytest.mark.parametrize("spoil, message", [
     (replace("id", shape=(1, 10**9), dtype="f8"), "'id': '/id' claims 8000000000 bytes, more than"),
     (replace("id", shape=(1, 10**8), dtype="u1"), "'id': '/id' claims 100000000 bytes, but has"),
@@ -257,6 +299,7 @@ def linked(file):
     (external, "'reS_id': '/reS_id' keeps its numbers in other files"),
     (virtual, "'reS_id': '/reS_id' keeps its numbers in other files"),
     (linked, "'reS_id': 'reS_id' is a link to another file"),
+    (linked_by_way_of_its_own, "'reS_id': 'reS_id' is a link to another file"),
 ])  # fmt: skip
 def test_annotations_that_claim_or_borrow_numbers(tmp_path, spoil, message):
     release = release_with(tmp_path, spoil)
@@ -601,7 +644,9 @@ def test_records_whose_truth_claims_too_much(fields, message):
     {"rgb": [jpeg(65_500, 65_500)] * 3}, {"flow": [jpeg(65_500, 65_500)] * 3},
     {"masks": [png(20_000, 20_000)]}, {"height": [2**40], "width": [2**40]},
     {"height": [10**9]}, {"codes": [16] * 1000}, {"height": [8192], "width": [8192]},
-    {"masks": [b""]}, {"rgb": [b""] * 3},
+    {"masks": [b""]}, {"rgb": [b""] * 3}, {"boxes": [np.nan, 2, 14, 12]}, {"codes": [-7]},
+    {"codes": [60_000_000]}, {"native_height": [0]}, {"native_width": [2**40]}, {"boxes": []},
+    {"flow_scale": [np.inf] * 3},
 ])  # fmt: skip
 def test_records_whose_pictures_claim_too_much(fields):
     from a2d_tf.data import records

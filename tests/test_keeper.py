@@ -52,6 +52,29 @@ def test_the_newest_stay_and_are_taken_up(tmp_path):
     assert other.window.values == [{"total": 0.1 + 0.2}]
 
 
+def test_no_more_stay_than_asked_for_whatever_the_state_file_says(tmp_path):
+    made, network, step, _ = keeper(tmp_path)
+    for number in (2, 4, 6):
+        save(made, network, step, number)
+    folder = tmp_path / "checkpoints"
+    (folder / "checkpoint").write_bytes(b"")
+    (folder / "ckpt-99.index").write_bytes(b"damaged")
+    other, network, step, _ = keeper(tmp_path)
+    assert other.resume() and int(step) == 6
+    save(other, network, step, 8)
+    assert names(folder) == ["ckpt-6", "ckpt-8", "ckpt-99"]
+    assert checkpoints.newest(str(folder)).endswith("ckpt-8")
+
+
+@pytest.mark.parametrize("score", ["NaN", "1e9", '"x"'])
+def test_a_best_without_a_sound_score_is_no_rival(score, tmp_path):
+    made, network, step, _ = keeper(tmp_path)
+    (tmp_path / "best").mkdir()
+    (tmp_path / "best" / checkpoints.BEST).write_text(f'{{"step": 1, "joint_miou": {score}}}')
+    step.assign(4)
+    assert made.save_best(30.0, 0.5) is True
+
+
 @pytest.mark.parametrize("suffix, damage", [
     ("data-00000-of-00001", lambda data: data[:-1]),
     ("data-00000-of-00001", lambda data: b""),
@@ -108,6 +131,7 @@ def test_a_full_disk_leaves_the_old_one(tmp_path):
     assert "checkpoints: step 4 cannot be kept" in done.stdout, done.stdout + done.stderr
     assert "make room" in done.stdout
     assert names(tmp_path / "checkpoints") == ["ckpt-2"]
+    assert not list((tmp_path / "checkpoints").glob("*temp*"))  # nor takes room any longer
     other, network, step, _ = keeper(tmp_path)
     assert other.resume() and int(step) == 2
 

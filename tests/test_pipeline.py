@@ -395,6 +395,25 @@ def test_elements_are_the_records_own(mini_records):
             assert (own == box).numpy().all(axis=1).any()
 
 
+def test_a_code_of_no_pair_is_named_with_its_frame(mini_records):
+    (path, *_) = mini_records.shards("train")
+    serialized = next(records.read_shard(path))
+    example = tf.train.Example.FromString(serialized)
+    video = example.features.feature["video"].bytes_list.value[0]
+    labels = mini_records.label_space
+    assert 14 not in labels.codes
+    example.features.feature["codes"].int64_list.value[0] = 14
+
+    def parsed(data):
+        found = tf.data.Dataset.from_tensors(data).map(lambda x: pipeline._parse(x, 3, labels))
+        with records.naming("some.tfrecord"):
+            return next(iter(found))
+
+    assert parsed(serialized)["video"] == video
+    with pytest.raises(InputError, match=f"some.tfrecord: .*no valid pair.*14.*{video.decode()}"):
+        parsed(example.SerializeToString())
+
+
 def test_the_same_seed_gives_the_same_batches(mini_records):
     first, again, other = (training(mini_records, 4, seed=seed) for seed in (3, 3, 4))
     assert all(map(equal, first, again))

@@ -173,7 +173,14 @@ def test_the_first_worker_decides_what_is_best(tmp_path):
     assert best == {"step": 8, "joint_miou": 40.0, "score_threshold": 0.4}
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"cluster": {}}', '{"cluster": {"worker": ["a:1"]}}'])
+def cluster(workers, index):
+    return json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}})
+
+
+@pytest.mark.parametrize("text", [
+    "", "{", "[]", '{"cluster": {}}', '{"cluster": {"worker": ["a:1"]}}', cluster(["a:1"], 1),
+    cluster(["nonsense"], 0), cluster("a:1", 0), cluster(["a:1", "b:1"], True), cluster([], 0),
+])  # fmt: skip
 def test_a_cluster_that_is_none_is_refused(text, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(InputError, match="the environment variable TF_CONFIG is .*in every worker"):

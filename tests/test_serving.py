@@ -99,6 +99,10 @@ def test_only_the_middle_of_a_long_clip_is_decoded(model):
     assert_equal(call(model, "encoded", images=[damaged], flow=flow), expected, rtol=0, atol=0)
     with pytest.raises(tf.errors.InvalidArgumentError, match="[Uu]nknown image|Expected image"):
         call(model, "encoded", images=[images[:3] + [b"none"] + images[4:]], flow=flow)
+    # The header alone: it is not decoded first.
+    huge = images[3][:16] + (60_000).to_bytes(4, "big") * 2 + images[3][24:]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="and at most so many"):
+        call(model, "encoded", images=[images[:3] + [huge] + images[4:]], flow=flow)
     with pytest.raises(tf.errors.InvalidArgumentError, match="at least 3 frames"):
         call(model, "encoded", images=[images[:2]], flow=flow[:, :2])
     with pytest.raises(tf.errors.InvalidArgumentError, match="first two axes"):

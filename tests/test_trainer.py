@@ -165,6 +165,12 @@ def test_another_precision_goes_on_and_float16_resumes_its_loss_scale(
     assert len(log) == 1 and "loss_scale" not in log[0]
 
 
+def test_a_point_is_of_the_steps_that_have_its_value():
+    """The first of two steps was of float16, before a resume."""
+    window = [{"total": 1.0, "loss_scale": 8.0}, {"total": 3.0, "mask": 0.5}]
+    assert trainer._means(window, window[1]) == {"loss/total": 2.0, "loss/mask": 0.5}
+
+
 def test_a_loss_that_is_no_number_is_named():
     with pytest.raises(InputError, match="step 7: the loss term 'mask' is nan"):
         trainer.check_finite({"roi_cls": 0.5, "mask": math.nan}, 7)
@@ -219,6 +225,14 @@ def test_such_a_loss_ends_the_run_before_its_weights_are_kept(mini_records, tmp_
     assert done.returncode == 0, done.stderr
     own = [x for x in done.stdout.splitlines() if x.startswith(f"{mini_records_videos[1]}/")]
     assert "*nan" in own[0] and "its flow holds what is no number" in done.stdout
+    path = tmp_path / "diverged" / divergence.BATCH
+    with np.load(path) as kept:
+        parts = dict(kept)
+    for name, value in (("rgb", None), ("video", np.arange(2)), ("flow", parts["flow"][:1])):
+        spoilt = {**parts, name: value}
+        np.savez(path, **{name: value for name, value in spoilt.items() if value is not None})
+        with pytest.raises(InputError, match=f"batch.npz: damaged .*{name}"):
+            divergence.load(str(tmp_path))
 
 
 def test_a_replay_finds_the_first_operation_that_gives_no_number(tool):

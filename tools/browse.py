@@ -16,7 +16,7 @@ from absl import flags
 
 from a2d_tf import errors
 from a2d_tf.errors import InputError
-from a2d_tf.files import write_text
+from a2d_tf.files import check_tree, write_text
 from a2d_tf.labels import LabelSpace
 
 _RUN = flags.DEFINE_string("run", None, "run folder of a2d_tf.train")
@@ -35,6 +35,7 @@ _LIMIT = flags.DEFINE_integer(
 def main(argv):
     errors.require(argv, run=_RUN.value)
     run, split = pathlib.Path(_RUN.value), _SPLIT.value.removesuffix("_best")
+    check_tree(run)
     folder = run / "evaluation" / _SPLIT.value
     if not folder.is_dir():
         raise InputError(

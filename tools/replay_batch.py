@@ -59,16 +59,24 @@ def main(argv):
     import tensorflow as tf
 
     from a2d_tf import runs
+    from a2d_tf.files import check_tree
     from a2d_tf.learning import divergence, trainer
 
     workdir = os.path.normpath(_WORKDIR.value)
+    check_tree(workdir)
     batch, step = divergence.load(workdir)
     runs.prepare_devices()
     given = {"score_threshold": runs.DEFAULT_THRESHOLD, **Config.given_inference()}
     run = runs.load(workdir, given, "diverged")
     learning = run.config.learning
     run.network.set_phase(learning.train_phase)
-    clips = divergence.probe_clips(batch, step, trainer.make_probe(run.network, learning))
+    try:
+        clips = divergence.probe_clips(batch, step, trainer.make_probe(run.network, learning))
+    except (TypeError, ValueError, tf.errors.OpError) as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise errors.InputError(
+            f"{workdir}/diverged/{divergence.BATCH}: no batch of this network ({reason})"
+        ) from error
     print(f"{run.checkpoint}, step {step + 1}, precision {run.config.compute.precision}")
     print("\n".join(table(divergence.names(batch), clips)))
     bad = [not all(map(math.isfinite, values.values())) for values in clips]

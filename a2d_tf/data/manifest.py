@@ -143,7 +143,7 @@ class Manifest:
                 raise ValueError(f"the shards hold {total} records of split '{split}'")
         for item in (*self.skipped, *self.mended):
             _ = item["item"]
-        _ = self.label_space
+        _ = self.label_space, self.flow_quality == {} or self.flow_report()
 
     def save(self, records_dir):
         """Write `manifest.json` atomically; the folder counts as complete from then on."""
@@ -217,11 +217,23 @@ def _whole(number, least=0, most=2**53):
 def count_records(path):
     """How many records a TFRecord file is made of.
 
-    TensorFlow takes the memory that a record's length names before it reads the record, and dies
-    where there is not so much; here a length is believed only where the bytes are there.
-
     Raises:
       InputError: a record is longer than the rest of the file.
+    """
+    count, left = whole_records(path)
+    if left:
+        raise InputError(
+            f"{path}: damaged records (record {count + 1} is longer than the file); build them "
+            "again"
+        )
+    return count
+
+
+def whole_records(path):
+    """(how many whole records a TFRecord file begins with, how many bytes are left after them).
+
+    TensorFlow takes the memory that a record's length names before it reads the record, and dies
+    where there is not so much; here a length is believed only where the bytes are there.
     """
     left, count = os.stat(path).st_size, 0
     with open(path, "rb") as file:
@@ -229,13 +241,10 @@ def count_records(path):
             header = file.read(12)  # the length, its checksum; then the record and its checksum
             length = struct.unpack("<Q", header[:8])[0] + 16 if len(header) == 12 else left + 1
             if length > left:
-                raise InputError(
-                    f"{path}: damaged records (record {count + 1} is longer than the file); build "
-                    "them again"
-                )
+                break
             file.seek(length - 12, os.SEEK_CUR)
             left, count = left - length, count + 1
-    return count
+    return count, left
 
 
 def file_digest(path):

@@ -131,6 +131,16 @@ def _fit(example, canvas):
     )
 
 
+def _parse(serialized, frames, labels):
+    """`records.parse`, which fails where a code is no valid pair of the label space."""
+    example = records.parse(serialized, frames)
+    codes, known = example["codes"], tf.constant(labels.codes, tf.int32)
+    valid = tf.reduce_all(tf.reduce_any(codes[:, None] == known, axis=1))
+    what = ["codes of no valid pair", codes, example["video"], example["frame"]]
+    with tf.control_dependencies([tf.debugging.Assert(valid, what)]):
+        return {**example, "codes": tf.identity(codes)}
+
+
 def _pad(example, canvas, frames, max_instances, base):
     """Pad frames to the canvas and instances to `max_instances`, the largest first."""
     size = tf.shape(example["rgb"])[1:3]
@@ -172,6 +182,14 @@ def check_manifest(manifest, frames):
         )
 
 
+def check_batch(batch_size, replicas):
+    """Refuse a batch that so many replicas cannot share evenly."""
+    if batch_size % replicas:
+        raise InputError(
+            f"--batch_size={batch_size} cannot be shared evenly by {replicas} replicas"
+        )
+
+
 def _serialized(paths, keep):
     return tf.data.TFRecordDataset(paths).filter(lambda x: keep(records.parse_video(x)))
 
@@ -207,10 +225,7 @@ def training(manifest, canvas, frames, batch_size, seed, max_instances, val_frac
     check_manifest(manifest, frames)
     context = input_context or tf.distribute.InputContext()
     replicas = max(context.num_replicas_in_sync, context.num_input_pipelines)
-    if batch_size % replicas:
-        raise InputError(
-            f"--batch_size={batch_size} cannot be shared evenly by {replicas} replicas"
-        )
+    check_batch(batch_size, replicas)
     paths, keep = split_shards(manifest, "train"), split_filter("train", val_fraction)
     total = count(paths, keep)
     if total == 0:
@@ -219,7 +234,7 @@ def training(manifest, canvas, frames, batch_size, seed, max_instances, val_frac
             f"them held out by --val_fraction={val_fraction}"
         )
     start = start_step * batch_size
-    base = manifest.label_space.base
+    labels = manifest.label_space
 
     def epoch(number):
         draw = tf.random.experimental.stateless_fold_in(
@@ -237,7 +252,7 @@ def training(manifest, canvas, frames, batch_size, seed, max_instances, val_frac
         return blocks.enumerate().map(permute).unbatch()
 
     def load(place, serialized):
-        example = _fit(records.parse(serialized, frames), canvas)
+        example = _fit(_parse(serialized, frames, labels), canvas)
         example = augment(
             example,
             tf.stack([tf.constant(seed, tf.int64), place]),
@@ -246,7 +261,7 @@ def training(manifest, canvas, frames, batch_size, seed, max_instances, val_frac
             colour_jitter,
         )
         row = tf.cast(place % batch_size, tf.int32)
-        return dict(_pad(example, canvas, frames, max_instances, base), row=row)
+        return dict(_pad(example, canvas, frames, max_instances, labels.base), row=row)
 
     epochs = tf.data.Dataset.range(start // total, tf.int64.max).flat_map(epoch)
     return _ahead(
@@ -269,14 +284,12 @@ def evaluation(manifest, split, canvas, frames, batch_size, max_instances, val_f
     """
     check_manifest(manifest, frames)
     context = input_context or tf.distribute.InputContext()
-    paths = split_shards(manifest, split)
+    paths, labels = split_shards(manifest, split), manifest.label_space
 
     def load(place, serialized):
-        example = _fit(records.parse(serialized, frames), canvas)
+        example = _fit(_parse(serialized, frames, labels), canvas)
         row = tf.cast(place % batch_size, tf.int32)
-        return dict(
-            _pad(example, canvas, frames, max_instances, manifest.label_space.base), row=row
-        )
+        return dict(_pad(example, canvas, frames, max_instances, labels.base), row=row)
 
     dataset = _serialized(paths, split_filter(split, val_fraction)).enumerate()
     dataset = dataset.shard(context.num_input_pipelines, context.input_pipeline_id)

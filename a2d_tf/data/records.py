@@ -204,10 +204,12 @@ def parse(serialized, frames=None):
         for name in ("rgb", "flow", "flow_scale"):
             fields[name] = fields[name][first : first + frames]
     count = tf.shape(fields["codes"])[0]
-    size = tf.stack([fields["height"], fields["width"]])
-    size = _checked(size, tf.size(fields["codes"], tf.int64))
+    size, native_size = (
+        tf.stack([fields[f"{kind}height"], fields[f"{kind}width"]]) for kind in ("", "native_")
+    )
+    with tf.control_dependencies(_checks(fields, size, native_size)):
+        size, native_size = tf.cast(size, tf.int32), tf.cast(native_size, tf.int32)
     rows, columns = tf.unstack(size)
-    native_size = tf.cast(tf.stack([fields["native_height"], fields["native_width"]]), tf.int32)
 
     rgb = tf.map_fn(
         lambda jpeg: _decode_jpeg(jpeg, rows, columns, channels=3),
@@ -239,14 +241,31 @@ def parse(serialized, frames=None):
     }
 
 
-def _checked(size, count):
-    """The size of a record's frames as int32 [2], if it and `count` masks of it are allowed."""
-    pixels = tf.reduce_prod(size)
-    # Each factor first: a product of two huge ones can be anything.
-    allowed = tf.reduce_all((size > 0) & (size <= MAX_PIXELS)) & (pixels <= MAX_PIXELS)
-    allowed &= pixels * count <= MAX_MASK_PIXELS
-    with tf.control_dependencies([tf.debugging.Assert(allowed, ["frames too large", size, count])]):
-        return tf.cast(size, tf.int32)
+def _checks(fields, size, native_size):
+    """Assertions on a record's fields; sizes are int64 [2], and a record without any is none."""
+
+    def small(sides):
+        # Each factor first: a product of two huge ones can be anything.
+        return tf.reduce_all((sides > 0) & (sides <= MAX_PIXELS)) & (
+            tf.reduce_prod(sides) <= MAX_PIXELS
+        )
+
+    codes, boxes, scales = fields["codes"], fields["boxes"], fields["flow_scale"]
+    count = tf.size(codes, tf.int64)
+    allowed = small(size) & (tf.reduce_prod(size) * count <= MAX_MASK_PIXELS)
+    numbers = tf.reduce_all(tf.math.is_finite(boxes)) & tf.reduce_all(tf.math.is_finite(scales))
+    where = [fields["video"], fields["frame"]]
+    return [
+        tf.debugging.Assert(allowed, ["frames too large", size, count, *where]),
+        tf.debugging.Assert(small(native_size), ["no size of a video", native_size, *where]),
+        tf.debugging.Assert(numbers, ["a box or flow scale is not finite", *where]),
+        tf.debugging.Assert(
+            tf.reduce_all((codes > 0) & (codes < 2**16)), ["codes that are none", codes, *where]
+        ),
+        tf.debugging.Assert(
+            tf.shape(boxes, tf.int64)[0] == count, ["not a box an instance", count, *where]
+        ),
+    ]
 
 
 def _decode_jpeg(data, height, width, channels):

@@ -19,7 +19,7 @@ import numpy as np
 from a2d_tf import arrays
 from a2d_tf.errors import InputError, shown
 from a2d_tf.evaluation import coco_results
-from a2d_tf.files import is_frame_name, write_file, write_json
+from a2d_tf.files import check_regular, is_frame_name, write_file, write_json
 from a2d_tf.limits import MAX_PIXELS
 
 NMS_IOU = 3, 10  # the fraction 3/10, see _apart
@@ -86,6 +86,7 @@ class Detections:
         """
         path = os.fspath(path)
         try:
+            check_regular(path)
             archive = zipfile.ZipFile(path)
         except (OSError, NotImplementedError, ValueError, zipfile.BadZipFile) as error:
             raise InputError(f"{path}: not a readable .npz archive ({error})") from error

@@ -12,11 +12,16 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf import arrays
-from a2d_tf.errors import InputError
+from a2d_tf.errors import InputError, shown
 from a2d_tf.files import read_json, write_file, write_json
 from a2d_tf.model import checkpoints
 
 BATCH, STEP = "batch.npz", "step.json"
+# The axes of each part of a batch.
+_AXES = {
+    "rgb": 5, "flow": 5, "size": 2, "boxes": 3, "masks": 4, "actors": 2, "actions": 2, "present": 2,
+    "annotated": 1, "native_size": 2, "video": 1, "frame": 1, "row": 1,
+}  # fmt: skip
 
 
 class Diverged(InputError):
@@ -90,8 +95,16 @@ def load(workdir):
                 name: tf.constant(arrays.numbers(entry, f"'{name}'"))
                 for name, entry in entries.items()
             }
+        for name, axes in _AXES.items():
+            if len(batch[name].shape) != axes or not len(batch[name]) == len(batch["row"]) > 0:
+                raise ValueError(f"'{name}' is of shape {batch[name].shape}")
+        if batch["video"].dtype != tf.string or not batch["frame"].dtype.is_integer:
+            raise ValueError("'video' and 'frame' are no names and numbers")
         path = os.path.join(folder, STEP)
-        return batch, int(read_json(path)["step"])
+        step = read_json(path)["step"]
+        if type(step) is not int or not 0 <= step < 2**62:
+            raise ValueError(f"step {shown(step)}")
+        return batch, step
     except FileNotFoundError as error:
         raise InputError(f"{path}: not there; no step of this run has diverged") from error
     except (ArithmeticError, *arrays.UNREADABLE) as error:

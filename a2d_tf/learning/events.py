@@ -4,7 +4,11 @@ import glob
 import os
 
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 from tensorflow.core.util import event_pb2
+
+from a2d_tf.data.manifest import whole_records
+from a2d_tf.errors import InputError
 
 
 class Events:
@@ -20,26 +24,44 @@ class Events:
         self._folder, self._chief, self._writers = os.path.join(workdir, "tensorboard"), chief, {}
 
     def write(self, name, step, scalars=(), images=(), texts=()):
-        """Write {tag: value} of scalars, images uint8 [1, H, W, 3] and texts, and flush."""
+        """Write {tag: value} of scalars, images uint8 [1, H, W, 3] and texts, and flush.
+
+        Raises:
+          InputError: they cannot be written.
+        """
         if not self._chief:
             return
+        try:
+            self._write(name, step, {"scalar": scalars, "image": images, "text": texts})
+        except tf.errors.OpError as error:
+            reason = error.message.splitlines()[0]
+            raise InputError(
+                f"{self._folder}: the points of step {step} cannot be kept ({reason}); make room, "
+                "then give the same command again: it goes on from the last checkpoint"
+            ) from error
+
+    def _write(self, name, step, kinds):
         if name not in self._writers:
             path = os.path.join(self._folder, name)
             self._writers[name] = tf.summary.create_file_writer(path)
         with self._writers[name].as_default(step):
-            for kind, values in (("scalar", scalars), ("image", images), ("text", texts)):
+            for kind, values in kinds.items():
                 for tag, value in dict(values).items():
                     getattr(tf.summary, kind)(tag, value)
         self._writers[name].flush()
 
     def trim(self, name, last):
-        """Drop what a writer's older files say of steps after `last`: they will come again."""
+        """Drop what a writer's older files say of steps after `last`: they will come again.
+
+        Raises:
+          InputError: what is there is no file of events.
+        """
         if not self._chief:
             return
         for path in glob.glob(os.path.join(self._folder, name, "events.out.tfevents.*")):
             kept, dropped = [], False
-            for serialized in _records(path):
-                if event_pb2.Event.FromString(serialized).step <= last:
+            for serialized, event in _events(path):
+                if event.step <= last:
                     kept.append(serialized)
                 else:
                     dropped = True
@@ -52,10 +74,14 @@ class Events:
                 os.replace(partial, path)
 
 
-def _records(path):
-    """The whole records of an event file; a killed run may leave part of one at its end."""
+def _events(path):
+    """(bytes, Event) of a file's whole records; a killed run may leave part of one at its end."""
+    count, _ = whole_records(path)
     try:
-        for serialized in tf.data.TFRecordDataset(path):
-            yield serialized.numpy()
+        for serialized in tf.data.TFRecordDataset(path).take(count):
+            serialized = serialized.numpy()
+            yield serialized, event_pb2.Event.FromString(serialized)
     except tf.errors.DataLossError:
         return
+    except DecodeError as error:
+        raise InputError(f"{path}: no events of TensorBoard; delete it") from error

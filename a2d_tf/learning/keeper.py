@@ -111,7 +111,8 @@ class Keeper:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             best = read_json(path)
             # Of a step that a killed run is about to repeat, it is no rival.
-            better = best["step"] >= step or best["joint_miou"] < score
+            before = best["joint_miou"]
+            better = best["step"] >= step or before < score or not 0 <= before <= 100
         if not replicas.make_any()(self._chief and better):
             return False
         self._write("best", 1)

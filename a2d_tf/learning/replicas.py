@@ -7,6 +7,7 @@ the whole batch.
 
 import json
 import os
+import re
 
 import tensorflow as tf
 
@@ -45,9 +46,13 @@ def _check_cluster():
     example = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", '
     try:
         value = json.loads(text)
-        if value["cluster"]["worker"] and value["task"]["type"] and value["task"]["index"] >= 0:
+        hosts, index = value["cluster"][value["task"]["type"]], value["task"]["index"]
+        every = [host for kind in value["cluster"].values() for host in kind]
+        well_formed = all(re.fullmatch(r"[^\s:]\S*:\d+", host) for host in every)
+        if well_formed and value["cluster"]["worker"] and type(index) is int and index >= 0:
+            _ = hosts[index]
             return
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, LookupError, AttributeError, TypeError):
         pass
     raise InputError(
         f"--strategy=multi_worker: the environment variable TF_CONFIG is {text!r}; in every worker "

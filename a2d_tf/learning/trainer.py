@@ -370,14 +370,14 @@ def train_and_evaluate(network, manifest, config, workdir, evaluate):
 
     if resumed and due and now < learning.steps:
         validate()
-    bar = tqdm(
+    progress = tqdm(
         total=learning.steps, initial=now, unit="step", dynamic_ncols=True, smoothing=0.1,
         disable=not chief,
     )  # fmt: skip
     window, timed, began, waited = keeper.window.values, 0, time.monotonic(), 0.0
     stream = _distributed(manifest, network.image_size, config.model.frames, learning, now)
     stop_anywhere, alone = replicas.make_any(), replicas.is_alone()
-    with stop_on_signal() as stops:
+    with progress as bar, stop_on_signal() as stops:
         while now < learning.steps:
             before = time.monotonic()
             with records.naming(manifest.directory):
@@ -399,7 +399,7 @@ def train_and_evaluate(network, manifest, config, workdir, evaluate):
             if now % learning.log_every == 0 or now == learning.steps:
                 elapsed = time.monotonic() - began
                 log.write("train", now, {
-                    **{_tag(k): sum(v[k] for v in window) / len(window) for k in window[0]},
+                    **_means(window, values),
                     "run/learning_rate": schedule(now),
                     "run/clips_per_second": timed * learning.batch_size / elapsed,
                     "run/step_ms": 1e3 * elapsed / timed,
@@ -420,7 +420,6 @@ def train_and_evaluate(network, manifest, config, workdir, evaluate):
             if validating and now < learning.steps:
                 validate()
                 timed, began, waited = 0, time.monotonic(), 0.0
-    bar.close()
     validate()
     if chief:
         write_json(_finished(workdir), {"steps": now})
@@ -440,7 +439,8 @@ def _explain(error, network, manifest, config, workdir, step):
     raise divergence.Diverged(
         f"{error}, from {found}; tools/replay_batch.py --workdir={workdir} shows more of it. Mend "
         "the clip, or lower --learning_rate, lengthen --warmup_steps or lower --clip_norm; the "
-        "same command goes on from the last checkpoint"
+        "same command goes on from the last checkpoint. Where the same comes at once, its weights "
+        f"are spoilt: delete the newest of {workdir}/checkpoints"
     ) from error
 
 
@@ -454,6 +454,12 @@ def _is_finished(workdir, steps):
         return read_json(_finished(workdir)) == {"steps": steps}
     except (OSError, ValueError):
         return False
+
+
+def _means(window, names):
+    """{tag: mean over the steps that have it}; those of another precision may lack some."""
+    found = {name: [values[name] for values in window if name in values] for name in names}
+    return {_tag(name): sum(values) / len(values) for name, values in found.items()}
 
 
 def _tag(name):

@@ -6,7 +6,6 @@ before a step whose loss was no number.
 
 import contextlib
 import glob
-import math
 import os
 import re
 import shutil
@@ -16,7 +15,8 @@ import tempfile
 import tensorflow as tf
 
 from a2d_tf.errors import InputError
-from a2d_tf.files import check_inside
+from a2d_tf.files import check_inside, check_tree
+from a2d_tf.model import bundles
 
 KINDS = {"last": "checkpoints", "best": "best", "diverged": "diverged"}
 BEST = "validation.json"
@@ -32,16 +32,15 @@ def newest(folder):
     Raises:
       InputError: all that are there are damaged, or a link leads out of the folder.
     """
+    check_tree(folder)
     _check_state(folder)
     numbers = sorted(_numbers(folder), reverse=True)
     for number in numbers:
         path = os.path.join(folder, f"ckpt-{number}")
-        for part in glob.glob(f"{glob.escape(path)}.*"):
-            check_inside(part, folder, "copy the checkpoint in its place")
         try:
             _read(path)
             return path
-        except (tf.errors.OpError, ValueError, RuntimeError, LookupError) as error:
+        except (tf.errors.OpError, OSError, ValueError, RuntimeError, LookupError) as error:
             reason = str(error).splitlines()[0]
             print(f"warning: {path}: damaged, left aside ({reason})", file=sys.stderr, flush=True)
     if numbers:
@@ -68,11 +67,17 @@ def save(checkpoint, folder, number, step, chief=True):
         try:
             tf.train.CheckpointManager(checkpoint, place, number).save(step)
         except (tf.errors.OpError, OSError) as error:
+            sweep(place)
             reason = str(error).splitlines()[0]
             raise InputError(
                 f"{folder}: step {step} cannot be kept ({reason}); make room, then give the same "
                 "command again: it goes on from the last checkpoint"
             ) from error
+    if chief:
+        # Those that the file `checkpoint` does not know of: a run was killed before it was written.
+        for old in sorted(n for n in _numbers(folder) if n <= step)[:-number]:
+            for part in glob.glob(f"{glob.escape(os.path.join(folder, f'ckpt-{old}'))}.*"):
+                os.remove(part)
 
 
 def sweep(folder):
@@ -113,13 +118,9 @@ def _check_state(folder):
 
 def _read(path):
     """Read a whole checkpoint, after a look at what it claims: TensorFlow takes its word."""
+    bundles.check(path)
     reader = tf.train.load_checkpoint(path)
-    shapes, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
-    claimed = sum(types[name].size * math.prod(shape) for name, shape in shapes.items())
-    stored = sum(map(os.path.getsize, glob.glob(f"{glob.escape(path)}.data-*")))
-    if claimed > stored:
-        raise ValueError(f"it claims {claimed} bytes of {stored}")
-    for name in shapes:
+    for name in reader.get_variable_to_shape_map():
         reader.get_tensor(name)
 
 

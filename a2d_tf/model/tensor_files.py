@@ -24,6 +24,7 @@ import numpy as np
 
 from a2d_tf import arrays
 from a2d_tf.errors import InputError
+from a2d_tf.files import check_regular
 
 _DTYPES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
 _TORCH_STORAGES = {
@@ -58,6 +59,7 @@ def read(path):
         run something, which is named.
     """
     try:
+        check_regular(path)
         with open(path, "rb") as file:
             start = file.read(8)
             if start == b"\x89HDF\r\n\x1a\n":
