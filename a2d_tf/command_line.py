@@ -149,7 +149,8 @@ def _flagfile(path, left, of):
     if left:
         left[0] -= 1
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # to open a pipe may take for ever
+        # To open a pipe may take for ever. Who names one on the command line knows what it is.
+        if (of or left is None) and not stat.S_ISREG(os.stat(path).st_mode):
             raise ValueError("a folder, a pipe or a device")
         with open(path, encoding="utf-8") as file:
             text = file.read(_MAX_FLAGFILE + 1)

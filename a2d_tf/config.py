@@ -290,11 +290,12 @@ class Config:
         return cls(**sections).checked()
 
     @classmethod
-    def read(cls, path, nested=False):
+    def read(cls, path, nested=True):
         """The settings of a flagfile, such as a run's `flags.txt`.
 
         Args:
-          path: the file; nested: whether it may name other flagfiles, which no `flags.txt` does.
+          path: the file.
+          nested: whether it may name other flagfiles. No `flags.txt` does.
 
         Raises:
           InputError: no such file, a line that is no flag of ours, or contradicting settings.

@@ -4,6 +4,7 @@ A reader finds the old file or the new one, never a part. What is read is a regu
 a device would never end) of a limited size, and lies where it says that it lies.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -77,14 +78,24 @@ def check_tree(folder):
     """Refuse a folder from somebody else that has more in it than files and folders of its own.
 
     Raises:
-      InputError: a link there leads out of the folder, or something is neither file nor folder.
+      InputError: a link there leads out of the folder, something is neither file nor folder, or
+        a folder cannot be listed.
     """
-    for parent, folders, files in os.walk(folder):
+
+    def unlisted(error):
+        if not isinstance(error, FileNotFoundError):
+            raise InputError(f"{error.filename}: cannot be listed ({error.strerror})") from error
+
+    for parent, folders, files in os.walk(folder, onerror=unlisted):
         for name in folders + files:
             path = os.path.join(parent, name)
             if os.path.islink(path):
                 check_inside(path, folder, "put what it leads to in its place")
-            if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+            try:
+                mode = os.stat(path).st_mode
+            except FileNotFoundError:  # a run that is at work renames and removes
+                continue
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
                 raise InputError(f"{path}: a pipe or a device, no file; remove it")
 
 
@@ -97,8 +108,9 @@ def write_file(path, write):
       InputError: the file cannot be written, or the path is of a folder, a pipe or a device.
     """
     path = os.fspath(path)
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise InputError(f"{path}: a folder, a pipe or a device is there; name a file")
+    with contextlib.suppress(OSError):
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise InputError(f"{path}: a folder, a pipe or a device is there; name a file")
     # Process numbers alone may be the same on two machines that share a disk.
     temporary = f"{path}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
     try:

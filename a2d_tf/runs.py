@@ -51,7 +51,7 @@ def create(workdir, config, manifest):
     """Make the run folder, or check that an existing one belongs to the same network.
 
     Raises:
-      InputError: the folder holds a run of another network or of other records, or leads elsewhere.
+      InputError: the folder holds a run of another network or of other records.
     """
     path = os.path.join(workdir, "flags.txt")
     facts = {name: getattr(manifest, name) for name in RECORD_FIELDS}
@@ -70,9 +70,14 @@ def create(workdir, config, manifest):
     config.write(path)
 
 
+def _settings(path):
+    """The Config of a run's flags.txt, which may be anyone's: it names no other file."""
+    return Config.read(path, nested=False)
+
+
 def check_same(path, config, fields, section="learning"):
     """InputError where a run's flags.txt has another value in one of a section's fields."""
-    old, new = (getattr(c, section) for c in (Config.read(path), config))
+    old, new = (getattr(c, section) for c in (_settings(path), config))
     for name in fields:
         if getattr(old, name) != getattr(new, name):
             raise InputError(
@@ -87,7 +92,6 @@ def start_from(network, config, run):
     Raises:
       InputError: no run there, or one of another network or label space.
     """
-    check_tree(run)
     _check_network(run, config, network.labels)
     restore(network, run)
 
@@ -109,8 +113,9 @@ def settle(config, given):
             model[f"{stream}_flavour"], origin = weights.Weights.read(path).flavour, path
     run = learning.init_run or learning.init_checkpoint
     if run:
+        check_tree(run)
         origin = os.path.join(run, "flags.txt")
-        there = Config.read(origin).model
+        there = _settings(origin).model
         model.update(rgb_flavour=there.rgb_flavour, flow_flavour=there.flow_flavour)
     flavour = model.get("rgb_flavour", config.model.rgb_flavour)
     model.update(flavours.own_flags(flavour))
@@ -147,9 +152,8 @@ def initialise(network, config):
 
 
 def _warm_start(network, config, run):
-    check_tree(run)
     path = os.path.join(run, "flags.txt")
-    there = Config.read(path)
+    there = _settings(path)
     fields = ["backbone", "norm", "rgb_flavour", "stride_in_1x1", "pixel_scale", "roi_align"]
     if config.model.use_flow and there.model.use_flow:
         fields += ["flow_norm", "flow_flavour", "flow_scale"]
@@ -223,7 +227,7 @@ def load(workdir, given=None, kind="last"):
     if not os.path.isdir(workdir):
         raise InputError(f"{workdir}: no such run folder; --workdir names what a2d_tf.train made")
     check_tree(workdir)
-    config = Config.read(os.path.join(workdir, "flags.txt")).with_inference(**(given or {}))
+    config = _settings(os.path.join(workdir, "flags.txt")).with_inference(**(given or {}))
     labels = LabelSpace.from_json(os.path.join(workdir, "labels.json"))
     if kind == "best":
         _best(workdir)

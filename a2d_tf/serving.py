@@ -350,16 +350,12 @@ class Predictor:
 
 def _claimed_size(image):
     """int32 [2], height and width, that the header of a JPEG or PNG claims; of a string scalar."""
-
-    def png():
-        sides = tf.strings.substr(image, 16, 8)
-        return tf.io.decode_raw(sides, tf.int32, little_endian=False)[::-1]
-
-    is_png, is_jpeg = (
-        tf.strings.substr(image, 0, len(begin)) == begin for begin in (b"\x89PNG", b"\xff\xd8\xff")
+    is_jpeg = tf.strings.substr(image, 0, 3) == b"\xff\xd8\xff"
+    size = tf.cond(
+        is_jpeg,
+        lambda: tf.io.extract_jpeg_shape(image)[:2],
+        lambda: canvas_ops.claimed_png_size(image),
     )
-    with tf.control_dependencies([tf.debugging.Assert(is_png | is_jpeg, ["unknown image format"])]):
-        size = tf.cond(is_png, png, lambda: tf.io.extract_jpeg_shape(image)[:2])
     return tf.ensure_shape(size, [2])
 
 

@@ -38,7 +38,14 @@ class Span:
 
     @classmethod
     def of_seconds(cls, fps, start=0.0, end=None, every=1):
-        """The frames that begin in [start, end), seconds; frame i begins at i / fps."""
+        """The frames that begin in [start, end), seconds; frame i begins at i / fps.
+
+        Raises:
+          InputError: a time that is no number.
+        """
+        for name, seconds in (("start", start), ("end", end)):
+            if seconds is not None and not math.isfinite(seconds * fps):
+                raise InputError(f"--{name}={seconds:g}: no time in a video; give seconds")
         # 0.4 s of 30 frames a second is frame 12, whatever 0.4 * 30 comes to.
         indices = (None if s is None else math.ceil(s * fps - 1e-6) for s in (start, end))
         return cls(*indices, every)

@@ -76,8 +76,8 @@ class Reader:
     def _decoded(self, source, remedy):
         with frames.Capture(source, remedy) as capture:
             fps, count = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
-            # Streams of variable rate claim 0 or the tick of their clock.
-            self.fps = fps if math.isfinite(fps) and 1 <= fps <= 240 else DEFAULT_FPS
+            # Streams of variable rate claim 0 or the tick of their clock, 600 or more a second.
+            self.fps = fps if 0.01 <= fps < 600 else DEFAULT_FPS
             self.count = int(count) if math.isfinite(count) and count >= 1 else None
             size = None
             for index in itertools.count():
@@ -95,7 +95,11 @@ class Reader:
                 yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
     def _images(self):
-        paths = sorted(p for p in self._path.iterdir() if p.suffix.lower() in IMAGES)
+        # Copies made on a Mac have a ._NAME beside NAME.
+        paths = sorted(
+            path for path in self._path.iterdir()
+            if path.suffix.lower() in IMAGES and not path.name.startswith(".")
+        )  # fmt: skip
         if not paths:
             raise InputError(f"{self._path}: no image in this folder ({', '.join(IMAGES)})")
         self.count, size = len(paths), None
@@ -138,7 +142,8 @@ def is_cut(before, after):
 class Writer:
     """Writes VP9 in mp4, which browsers play; the file is playable once `close` was called.
 
-    VP9 takes even sides only: an odd frame gets its last row or column twice.
+    VP9 takes even sides only: an odd frame gets its last row or column twice. Slower than a frame
+    in ten seconds it does not play, since OpenCV keeps thousandths of a frame a second.
 
     Raises:
       InputError: OpenCV cannot write there.
@@ -148,7 +153,8 @@ class Writer:
         height, width = size
         self._more = (height % 2, width % 2)
         even = (width + self._more[1], height + self._more[0])
-        self._writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"vp09"), fps, even)
+        codec = cv2.VideoWriter_fourcc(*"vp09")
+        self._writer = cv2.VideoWriter(str(path), codec, max(fps, 0.1), even)
         if not self._writer.isOpened():
             raise InputError(f"{path}: OpenCV cannot write VP9 video; install opencv-python by pip")
 

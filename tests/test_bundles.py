@@ -16,19 +16,22 @@ def varint(number):
     return bytes([low | 128]) + varint(rest) if rest else bytes([low])
 
 
-def table(entries):
+def stored(key, value, shared=0):
+    return varint(shared) + varint(len(key)) + varint(len(value)) + key + value
+
+
+def table(pairs, restarts=(0,), packed=b"\0", more=b""):
     """A table of one block; its checksums are zeros, for they are not looked at."""
     blocks, handles = b"", []
 
-    def put(pairs):
+    def put(pairs, restarts=(0,), packed=b"\0", more=b""):
         nonlocal blocks
-        block = b"".join(
-            varint(0) + varint(len(key)) + varint(len(value)) + key + value for key, value in pairs
-        ) + struct.pack("<II", 0, 1)
+        block = b"".join(stored(*pair) for pair in pairs) + more
+        block += struct.pack(f"<{len(restarts) + 1}I", *restarts, len(restarts))
         handles.append(varint(len(blocks)) + varint(len(block)))
-        blocks += block + bytes(5)
+        blocks += block + packed + bytes(4)
 
-    put(sorted(entries.items()))
+    put(pairs, restarts, packed, more)
     put([])
     put([(b"\xff", handles[0])])
     footer = (handles[1] + handles[2]).ljust(40, b"\0")
@@ -44,7 +47,7 @@ def entry(shape=(2,), **fields):
 
 def write(folder, made, data=bytes(64), shards=1):
     header = tensor_bundle_pb2.BundleHeaderProto(num_shards=shards)
-    index = table({b"": header.SerializeToString(), b"x": made.SerializeToString()})
+    index = table([(b"", header.SerializeToString()), (b"x", made.SerializeToString())])
     (folder / "ckpt-1.index").write_bytes(index)
     (folder / "ckpt-1.data-00000-of-00001").write_bytes(data)
     return str(folder / "ckpt-1")
@@ -102,6 +105,29 @@ def test_strings_as_long_as_their_lengths_say(tmp_path):
     for lengths, rest in (([2**45], 50), ([3, 200], 202), ([3], 4)):
         with pytest.raises(ValueError, match=f"strings of {sum(lengths)} bytes in"):
             bundles.check(strings(lengths, rest))
+
+
+X = (b"x", entry().SerializeToString())
+
+
+@pytest.mark.parametrize("index, problem", [
+    (table([X]), "no index"),
+    (table([(b"", b""), X, X]), "the names in its index are in no order"),
+    (table([X, (b"", b"")]), "the names in its index are in no order"),
+    (table([(b"", b""), X], restarts=(1,)), "the entries of its index are in no order"),
+    (table([(b"", b""), X], restarts=()), "the entries of its index are in no order"),
+    (table([(b"", b""), (*X, 1)]), "an entry of its index is longer than its block"),
+    (table([(b"", b"")], more=b"\0\1\x7fx"), "an entry of its index is longer than its block"),
+    (table([(b"", b""), X], packed=b"\1"), "not where it should be, or packed"),
+    (table([(b"", b""), (b"\xff\xff", b"")]), "the blocks of its index are in no order"),
+    # A long name, and ten thousand that share it.
+    (table([(bytes(10**5), b""), *((b"", b"", 10**5) for _ in range(10**4))]), "longer than its"),
+])  # fmt: skip
+def test_an_index_that_two_readers_could_read_differently(index, problem, tmp_path):
+    path = write(tmp_path, entry())
+    (tmp_path / "ckpt-1.index").write_bytes(index)
+    with pytest.raises(ValueError, match=problem):
+        bundles.check(path)
 
 
 def test_files_that_are_no_checkpoint(tmp_path):

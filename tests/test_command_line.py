@@ -85,7 +85,8 @@ def test_flagfiles_that_cannot_be_used(parse, tmp_path):
     assert "f.flags is the file that it is in" in complaint(parse, f"--flagfile={path}")
     assert "not a readable file" in complaint(parse, f"--flagfile={tmp_path}")
     os.mkfifo(tmp_path / "pipe")
-    assert "a folder, a pipe or a device" in complaint(parse, f"--flagfile={tmp_path}/pipe")
+    path.write_text(f"--flagfile={tmp_path}/pipe\n")
+    assert "a folder, a pipe or a device" in complaint(parse, f"--flagfile={path}")
     for number in range(2000):  # one in another, and ten of each in another
         (tmp_path / f"{number}").write_text(f"--flagfile={tmp_path}/{number + 1}\n")
     assert "more than 100 flagfiles" in complaint(parse, f"--flagfile={tmp_path}/0")

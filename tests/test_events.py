@@ -46,8 +46,16 @@ def test_what_is_no_file_of_events(tmp_path):
     log = Events(tmp_path)
     log.write("train", 1, {"loss/total": 1.0})
     (path,) = (tmp_path / "tensorboard" / "train").iterdir()
-    claim = bytes([0, 0, 0, 0, 0, 1, 0, 0])  # 2^40
-    path.write_bytes(path.read_bytes() + claim + bytes(4))
+    claim = (2**40).to_bytes(8, "little")
+    checksum = 0xFFFFFFFF  # CRC-32C, and TensorFlow's mask over it
+    for byte in claim:
+        checksum ^= byte
+        for _ in range(8):
+            checksum = checksum >> 1 ^ (0x82F63B78 if checksum & 1 else 0)
+    checksum ^= 0xFFFFFFFF
+    checksum = ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    whole = path.read_bytes()
+    path.write_bytes(whole + claim + checksum.to_bytes(4, "little"))
     Events(tmp_path).trim("train", 0)
     assert read(path.parent) == []
     with tf.io.TFRecordWriter(str(path)) as writer:

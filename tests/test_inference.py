@@ -227,6 +227,15 @@ def test_cartesian_classes_are_pairs():
     assert made["boxes"][0, 0].tolist() == [0, 0, 8, 8]
 
 
+def test_a_score_that_is_the_threshold_is_enough():
+    table = table_of()
+    scores = np.unique(table["class_scores"])
+    for threshold in map(float, scores[scores > 0][-3:]):
+        made = select(table, threshold=threshold, overlap=1.0)
+        assert (made["class_score"] == threshold).any()
+        assert made["num_detections"].sum() == (table["class_scores"] >= threshold).sum()
+
+
 def test_nothing_above_the_threshold():
     made = select(table_of(), threshold=0.9)
     assert made["num_detections"].tolist() == [0, 0]

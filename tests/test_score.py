@@ -52,6 +52,8 @@ def test_segmentation_of_codes_against_colours(tmp_path):
     predicted[1, 0] = 14  # no pair; four of the 24 background pixels
     write_maps(tmp_path / "truth", truth)
     write_maps(tmp_path / "predicted", A2D.palette[predicted][..., ::-1])
+    # What copies made on a Mac have.
+    (tmp_path / "truth" / NAMES[0]).with_name("._00001.png").write_bytes(b"Mac OS X")
     result = run(tmp_path, "segmentation", *FLAGS)
     assert result.returncode == 0, result.stderr
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())

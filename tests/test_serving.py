@@ -2,8 +2,10 @@
 
 import functools
 import importlib.util
+import json
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -103,6 +105,11 @@ def test_only_the_middle_of_a_long_clip_is_decoded(model):
     huge = images[3][:16] + (60_000).to_bytes(4, "big") * 2 + images[3][24:]
     with pytest.raises(tf.errors.InvalidArgumentError, match="and at most so many"):
         call(model, "encoded", images=[images[:3] + [huge] + images[4:]], flow=flow)
+    chunk = (64).to_bytes(4, "big") * 2
+    hidden = huge[:8] + (8).to_bytes(4, "big") + b"abCd" + chunk + bytes(4) + huge[8:]
+    for other in (b"\x89PNG", b"\xff\xd8\xff", hidden):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="[Uu]nknown image|JPEG"):
+            call(model, "encoded", images=[images[:3] + [other] + images[4:]], flow=flow)
     with pytest.raises(tf.errors.InvalidArgumentError, match="at least 3 frames"):
         call(model, "encoded", images=[images[:2]], flow=flow[:, :2])
     with pytest.raises(tf.errors.InvalidArgumentError, match="first two axes"):
@@ -224,6 +231,11 @@ def test_the_client_says_what_predict_says(versioned, mini_records, tmp_path):
             who_what = predictor.labels.name(code).replace("-", " ")
             lines.append(f"{number}: {who_what} {score:.4f}")
     assert len(lines) > 5
+    shutil.copytree(folder, tmp_path / "other")
+    facts = json.loads((tmp_path / "other" / serving.FACTS).read_text())
+    (tmp_path / "other" / serving.FACTS).write_text(json.dumps({**facts, "flow_method": "tvl1"}))
+    with pytest.raises(KeyError, match="tvl1"):
+        next(client.answers(str(tmp_path / "other"), shown))
     done = subprocess.run(
         [sys.executable, "-I", "-c", ALONE, str(path), folder, shown],
         cwd=tmp_path, capture_output=True, text=True,

@@ -1,5 +1,7 @@
 """Where frames come from: files, folders, cameras."""
 
+import math
+
 import cv2
 import numpy as np
 import pytest
@@ -59,6 +61,33 @@ def test_a_camera_that_is_not_there(camera, monkeypatch):
     monkeypatch.setattr(camera, "frames", [])
     with pytest.raises(InputError, match="^7: cannot be decoded .*give the index of a camera"):
         video.Reader("7")
+
+
+@pytest.mark.parametrize("claimed, fps", [
+    (0.5, 0.5), (300, 300), (0, 25), (90000, 25), (1000, 25), (math.nan, 25), (math.inf, 25),
+])  # fmt: skip
+def test_the_rate_is_the_stated_one(claimed, fps, camera, monkeypatch):
+    get = camera.get
+    monkeypatch.setattr(
+        camera, "get", lambda self, what: claimed if what == cv2.CAP_PROP_FPS else get(self, what)
+    )
+    assert video.Reader("0").fps == fps
+
+
+def test_what_a_mac_leaves_beside_an_image_is_none(tmp_path):
+    write_images(tmp_path / "a", grey_frames(2, 48, 64))
+    (tmp_path / "a" / "._00001.png").write_bytes(b"Mac OS X")
+    assert levels(video.Reader(tmp_path / "a")) == [10, 20]
+
+
+def test_a_frame_in_a_day_can_be_written(tmp_path):
+    writer = video.Writer(tmp_path / "a.mp4", 25 / 2_000_000, (48, 64))
+    for frame in grey_frames(2, 48, 64):
+        writer.write(frame)
+    writer.close()
+    capture = cv2.VideoCapture(str(tmp_path / "a.mp4"))
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 2
+    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(0.1)
 
 
 def test_a_file_or_folder_of_that_name_comes_first(tmp_path, monkeypatch):

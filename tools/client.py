@@ -10,12 +10,12 @@ import tensorflow as tf
 
 def answers(folder, path):
     """Yield {name: what the model says} of every frame, in its pixels; a2d_tf.json explains it."""
-    facts, model = json.load(open(f"{folder}/a2d_tf.json")), tf.saved_model.load(folder)
-    stream, limits = model.signatures["stream"], (facts["image_height"], facts["image_width"])
+    info, model = json.load(open(f"{folder}/a2d_tf.json")), tf.saved_model.load(folder)
+    stream, limits = model.signatures["stream"], (info["image_height"], info["image_width"])
     specs = stream.structured_input_signature[1].items()
     state = {k: tf.zeros([1, *s.shape[1:]], s.dtype) for k, s in specs if k.startswith("state_")}
-    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    video, grey, lag = cv2.VideoCapture(path), None, facts["frames"] // 2 * facts["clip_stride"]
+    dis = {"dis": cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)}[info["flow_method"]]
+    video, grey, lag = cv2.VideoCapture(path), None, info["frames"] // 2 * info["clip_stride"]
     while (frame := video.read()[1]) is not None or (grey is not None and (lag := lag - 1) >= 0):
         before = None if frame is None else grey  # at its end a video stands still
         if frame is not None:  # at the size of the records, where the flow is made too

@@ -72,8 +72,10 @@ def main(argv):
     run.network.set_phase(learning.train_phase)
     try:
         clips = divergence.probe_clips(batch, step, trainer.make_probe(run.network, learning))
-    except (TypeError, ValueError, tf.errors.OpError) as error:
-        reason = str(error).strip().splitlines()[-1]
+    except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
+        # TensorFlow's cause comes after a trace, and before the names of its operations.
+        lines = [line for line in str(error).splitlines() if not line.lstrip().startswith("[[")]
+        reason = lines[-1].strip() if lines else type(error).__name__
         raise errors.InputError(
             f"{workdir}/diverged/{divergence.BATCH}: no batch of this network ({reason})"
         ) from error

@@ -143,7 +143,7 @@ def make_records(workdir, base, release, videos, flow_method, workers):
     Returns:
       their folder.
     """
-    model = Config.read(base, nested=True).model
+    model = Config.read(base).model
     if release is None:
         mini = os.path.join(workdir, "mini_a2d")
         _call("make_mini_a2d.py", f"--output={mini}", f"--videos={videos}", f"--workers={workers}")

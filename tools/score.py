@@ -49,7 +49,8 @@ def score_segmentation(truth, predicted, label_space):
     for flag, folder in (("truth", truth), ("predicted", predicted)):
         if not folder.is_dir():
             raise InputError(f"--{flag}: {folder} is not a folder")
-    names = sorted(path.relative_to(truth) for path in truth.glob("*/*.png"))
+    # Copies made on a Mac have a ._NAME beside NAME.
+    names = sorted(path.relative_to(truth) for path in truth.glob("*/[!.]*.png"))
     if not names:
         raise InputError(f"--truth: {truth} holds no label maps <VID>/<frame>.png")
     missing = [name for name in names if not (predicted / name).is_file()]

@@ -63,18 +63,17 @@ _TINY = """--image_height=64
 _OF_TIME = ("run/clips_per_second", "run/step_ms", "run/wait_ms")
 
 
-def survive(command, folder, kills, longest, moments):
+def survive(words, folder, kills, longest, moments):
     """Run a command to its end, after so many SIGKILLs of it and its children.
 
     Args:
-      command: words, among them {} for the folder; one that ends before its SIGKILL came begins
-        anew, without the folder.
+      words: the command.
+      folder: what it makes; one that ends before its SIGKILL came begins anew, without that.
       kills: how many; longest: seconds that it may run before one; moments: a random.Random.
 
     Raises:
       InputError: it failed by itself.
     """
-    words = [word.format(folder) for word in command]
     while kills:
         process = _start(words)
         try:
@@ -150,9 +149,8 @@ def figures(workdir):
 
 
 def parts(workdir, steps):
-    """[(name, command with {} for its folder, folder -> what must be the same)], in order.
-
-    An evaluation writes into the run; what it leaves is moved out, so that the next finds nothing.
+    """[(name, command with {} for a folder of its own, what it makes, that -> what must be the same
+    of it)], in order.
     """
     base = os.path.join(workdir, "tiny.flags")
     write_text(base, _TINY)
@@ -164,23 +162,27 @@ def parts(workdir, steps):
             "conversion",
             ["tools/build_records.py", f"--release={release}", "--output={}", "--image_height=64",
              "--image_width=96", "--clip_frames=3", "--workers=2", "--shard_videos=2"],
+            "{}",
             files,
         ),
         (
             "training",
             ["-m", "a2d_tf.train", f"--flagfile={base}", f"--records={records}", "--workdir={}",
              f"--steps={steps}", "--pictures=1"],
+            "{}",
             lambda run: {**weights(run), **points(run)},
         ),
         (
             "evaluation",
             ["-m", "a2d_tf.evaluate", f"--workdir={trained}", f"--records={records}"],
-            lambda folder: files(shutil.move(os.path.join(trained, "evaluation"), folder)),
+            os.path.join(trained, "evaluation"),
+            files,
         ),
         (
             "reproduction",
             ["tools/reproduce.py", f"--base={base}", "--workdir={}", "--mini_videos=12",
              "--runs=full,no_flow", f"--train=--steps={steps // 8}", "--train=--pictures=0"],
+            "{}",
             figures,
         ),
     ]  # fmt: skip
@@ -199,15 +201,16 @@ def main(argv):
     mini = ["tools/make_mini_a2d.py", f"--output={workdir}/mini", f"--videos={_VIDEOS.value}"]
     survive(mini, f"{workdir}/mini", 0, 0, moments)
     report, differ = {}, []
-    for (name, command, result), number in zip(parts(workdir, _STEPS.value), kills):
+    for (name, command, makes, result), number in zip(parts(workdir, _STEPS.value), kills):
         ends, seconds = [], 0.0
         for way, count in (("undisturbed", 0), ("killed", number)):
             folder = os.path.join(workdir, name, way)
-            os.makedirs(os.path.dirname(folder), exist_ok=True)
+            words, made = [word.format(folder) for word in command], makes.format(folder)
+            shutil.rmtree(made, ignore_errors=True)
             began = time.monotonic()
-            survive(command, folder, count, seconds, moments)
+            survive(words, made, count, seconds, moments)
             seconds = time.monotonic() - began
-            ends.append(result(folder))
+            ends.append(result(made))
         same = ends[0] == ends[1] and bool(ends[0])
         if not same:
             differ.append(name)

@@ -12,6 +12,9 @@ import numpy as np
 from a2d_tf.errors import InputError
 
 METHODS = ("dis", "farneback", "tvl1")
+# OpenCV's DIS builds its pyramid by the columns: from so many on it has a level on which fewer rows
+# than these are less than a patch. It reads beyond its arrays there, or gives NaN.
+_DIS_COLUMNS, _DIS_ROWS = 40, 16
 
 
 class Flow:
@@ -48,6 +51,9 @@ class Flow:
             )
         grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (previous, current)]
         try:
+            rows, columns = grey[0].shape
+            if self.method == "dis" and rows < _DIS_ROWS and columns >= _DIS_COLUMNS:
+                raise cv2.error("it would not complain")
             return self._calculate(grey[0], grey[1], None).astype(np.float32, copy=False)
         except cv2.error as error:
             raise InputError(

@@ -26,7 +26,7 @@ os.environ.setdefault(
     "format_whitelist;asf,avi,dv,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,"
     "mxf,nut,ogg,rm,webm,yuv4mpegpipe",
 )
-_PNG = b"\x89PNG\r\n\x1a\n"
+_PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"  # libpng would also find a header further on
 _REMEDY = "restore it from the release"
 
 
@@ -174,7 +174,7 @@ def read_image(path, remedy):
 
 def _torn(data):
     """Whether a PNG or a JPEG breaks off: it may decode, to grey where the rest is missing."""
-    if data[:8] == _PNG:
+    if data[:8] == _PNG[:8]:
         return b"IEND" not in data
     # A JPEG ends with a marker that comes after its last scan's.
     return data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
@@ -183,7 +183,7 @@ def _torn(data):
 def claimed_size(data):
     """(height, width) that the header of an image claims; None where there is no known header."""
     try:
-        if data[:8] == _PNG:
+        if data[:16] == _PNG:
             return struct.unpack(">II", data[16:24])[::-1]
         if data[:2] == b"\xff\xd8":
             return _jpeg_size(data)

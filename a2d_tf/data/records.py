@@ -277,8 +277,8 @@ def _decode_jpeg(data, height, width, channels):
 
 def _decode_png(data, height, width):
     """uint8 [height, width, 1]; as `_decode_jpeg`."""
-    claimed = tf.io.decode_raw(tf.strings.substr(data, 16, 8), tf.int32, little_endian=False)
-    with tf.control_dependencies([tf.debugging.assert_equal(claimed, [width, height])]):
+    claimed = canvas_ops.claimed_png_size(data)
+    with tf.control_dependencies([tf.debugging.assert_equal(claimed, [height, width])]):
         return tf.io.decode_png(data, channels=1)
 
 

@@ -54,10 +54,19 @@ class Events:
         """Drop what a writer's older files say of steps after `last`: they will come again.
 
         Raises:
-          InputError: what is there is no file of events.
+          InputError: what is there is no file of events, or cannot be written anew.
         """
         if not self._chief:
             return
+        try:
+            self._trim(name, last)
+        except (OSError, tf.errors.OpError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(
+                f"{self._folder}: the events of '{name}' cannot be taken up ({reason})"
+            ) from error
+
+    def _trim(self, name, last):
         for path in glob.glob(os.path.join(self._folder, name, "events.out.tfevents.*")):
             kept, dropped = [], False
             for serialized, event in _events(path):

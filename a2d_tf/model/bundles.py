@@ -109,32 +109,54 @@ def _entries(table):
     place = len(table) - _FOOTER
     for _ in range(2):  # the handle of a block that is always empty here
         _, place = _varint(table, place)
-    found, handle = {}, table[place : len(table) - 8]
-    for block in _block(table, handle).values():
-        found.update(_block(table, block))
-    return found
+    found, last, end, names = [], b"", 0, 0
+    for least, handle in _block(table, table[place : len(table) - 8])[0]:
+        pairs, begin, after = _block(table, handle)
+        if begin < end or not pairs or pairs[0][0] < last or pairs[-1][0] > least:
+            raise ValueError("the blocks of its index are in no order")
+        found += pairs
+        last, end, names = least, after, names + sum(len(key) for key, _ in pairs)
+        if names > MAX_TEXT_BYTES:
+            raise ValueError("names without end in its index")
+    if any(a >= b for (a, _), (b, _) in zip(found, found[1:])):
+        raise ValueError("the names in its index are in no order")
+    return dict(found)
 
 
 def _block(table, handle):
-    """{key: value} of the block at a handle: varints of where it begins and of its length."""
+    """[(key, value)] of the block at a handle, where it begins and where it ends.
+
+    A handle is two varints: the beginning, and the length.
+    """
     begin, place = _varint(handle, 0)
     length, _ = _varint(handle, place)
     # After the block a byte says how it is packed, and four are its checksum.
     if begin + length + 5 > len(table) or table[begin + length] != 0 or length < 4:
         raise ValueError("a block of its index is not where it should be, or packed")
     block = table[begin : begin + length]
-    restarts = struct.unpack_from("<I", block, length - 4)[0]
-    found, key, place, end = {}, b"", 0, length - 4 * (restarts + 1)
+    count = struct.unpack_from("<I", block, length - 4)[0]
+    found, key, place, end, whole = [], b"", 0, length - 4 * (count + 1), set()
+    names = 0
+    if end < 0:
+        raise ValueError("a block of its index is shorter than it says")
     while place < end:
+        where = place
         shared, place = _varint(block, place)
         more, place = _varint(block, place)
         size, place = _varint(block, place)
-        if shared > len(key) or place + more + size > end:
+        names += shared + more
+        if shared > len(key) or place + more + size > end or names > MAX_TEXT_BYTES:
             raise ValueError("an entry of its index is longer than its block")
+        if not shared:
+            whole.add(where)
         key = key[:shared] + block[place : place + more]
-        found[key] = block[place + more : place + more + size]
+        found.append((key, block[place + more : place + more + size]))
         place += more + size
-    return found
+    # TensorFlow looks names up by these: where an entry begins that shares nothing.
+    restarts = struct.unpack_from(f"<{count}I", block, end)
+    if found and (not restarts or restarts[0] or not whole.issuperset(restarts)):
+        raise ValueError("the entries of its index are in no order")
+    return found, begin, begin + length + 5
 
 
 def _varint(data, place):

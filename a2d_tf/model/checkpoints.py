@@ -67,7 +67,8 @@ def save(checkpoint, folder, number, step, chief=True):
         try:
             tf.train.CheckpointManager(checkpoint, place, number).save(step)
         except (tf.errors.OpError, OSError) as error:
-            sweep(place)
+            with contextlib.suppress(OSError, tf.errors.OpError):
+                sweep(place)
             reason = str(error).splitlines()[0]
             raise InputError(
                 f"{folder}: step {step} cannot be kept ({reason}); make room, then give the same "
@@ -77,7 +78,8 @@ def save(checkpoint, folder, number, step, chief=True):
         # Those that the file `checkpoint` does not know of: a run was killed before it was written.
         for old in sorted(n for n in _numbers(folder) if n <= step)[:-number]:
             for part in glob.glob(f"{glob.escape(os.path.join(folder, f'ckpt-{old}'))}.*"):
-                os.remove(part)
+                with contextlib.suppress(OSError):
+                    os.remove(part)
 
 
 def sweep(folder):

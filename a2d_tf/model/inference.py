@@ -118,6 +118,8 @@ def suppress(scores, boxes, score_threshold, nms_threshold, max_detections):
     boxes = tf.gather(tf.reshape(boxes, [-1, count * classes, 4]), index, batch_dims=1)
     roi, which = index // classes, index % classes
     # Classes are moved apart, so that one suppression serves them all.
+    # The op wants more than a threshold, here it is enough to reach it. A score of 0 is none.
+    below = float(np.nextafter(np.float32(score_threshold), np.float32(0)))
     apart = tf.cast(which, tf.float32)[..., None] * (tf.reduce_max(boxes) + 1.0)
 
     # A frame at a time: the op that takes a batch, combined_non_max_suppression, does not say which
@@ -125,7 +127,7 @@ def suppress(scores, boxes, score_threshold, nms_threshold, max_detections):
     def suppress(arguments):
         return tuple(tf.raw_ops.NonMaxSuppressionV4(
             boxes=arguments[0], scores=arguments[1], max_output_size=max_detections,
-            iou_threshold=nms_threshold, score_threshold=score_threshold,
+            iou_threshold=nms_threshold, score_threshold=below,
             pad_to_max_output_size=True,
         ))  # fmt: skip
 
