@@ -143,7 +143,9 @@ class Manifest:
                 raise ValueError(f"the shards hold {total} records of split '{split}'")
         for item in (*self.skipped, *self.mended):
             _ = item["item"]
-        _ = self.label_space, self.flow_quality == {} or self.flow_report()
+        _ = self.label_space
+        if self.flow_quality != {}:
+            self.flow_report()
 
     def save(self, records_dir):
         """Write `manifest.json` atomically; the folder counts as complete from then on."""

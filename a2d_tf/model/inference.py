@@ -117,9 +117,9 @@ def suppress(scores, boxes, score_threshold, nms_threshold, max_detections):
     flat, index = tf.math.top_k(tf.reshape(scores, [-1, count * classes]), kept)
     boxes = tf.gather(tf.reshape(boxes, [-1, count * classes, 4]), index, batch_dims=1)
     roi, which = index // classes, index % classes
-    # Classes are moved apart, so that one suppression serves them all.
     # The op wants more than a threshold, here it is enough to reach it. A score of 0 is none.
     below = float(np.nextafter(np.float32(score_threshold), np.float32(0)))
+    # Classes are moved apart, so that one suppression serves them all.
     apart = tf.cast(which, tf.float32)[..., None] * (tf.reduce_max(boxes) + 1.0)
 
     # A frame at a time: the op that takes a batch, combined_non_max_suppression, does not say which
