@@ -39,9 +39,10 @@ HOST = {
 
 TRAINING = {("CombinedNonMaxSuppression", "")}
 FRAME = HOST - TRAINING
-# Images are decoded on the host, one by one, and gathered there.
+# Images are looked at and decoded on the host, one by one, and gathered there.
 ENCODED = HOST | {
-    ("DecodeJpeg", ""), ("Reshape", "int32 string"), ("Shape", "int32 string"),
+    ("Equal", "string"), ("StringLength", ""), ("Substr", "int32"), ("DecodeRaw", "int32"),
+    ("ExtractJpegShape", "int32"), ("DecodeJpeg", ""), ("Reshape", "int32 string"), ("Shape", "int32 string"),
     ("StridedSlice", "int32 string"), ("TensorListFromTensor", "int32 string"),
     ("TensorListGetItem", "string"), ("TensorListGetItem", "int32 string"),  # newer TensorFlow
     ("TensorListSetItem", "uint8"), ("TensorListStack", "uint8"),
