@@ -42,7 +42,8 @@ FRAME = HOST - TRAINING
 # Images are looked at and decoded on the host, one by one, and gathered there.
 ENCODED = HOST | {
     ("Equal", "string"), ("StringLength", ""), ("Substr", "int32"), ("DecodeRaw", "int32"),
-    ("ExtractJpegShape", "int32"), ("DecodeJpeg", ""), ("Reshape", "int32 string"), ("Shape", "int32 string"),
+    ("ExtractJpegShape", "int32"), ("DecodeJpeg", ""),
+    ("Reshape", "int32 string"), ("Shape", "int32 string"),
     ("StridedSlice", "int32 string"), ("TensorListFromTensor", "int32 string"),
     ("TensorListGetItem", "string"), ("TensorListGetItem", "int32 string"),  # newer TensorFlow
     ("TensorListSetItem", "uint8"), ("TensorListStack", "uint8"),
