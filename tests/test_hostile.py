@@ -262,10 +262,16 @@ def external(file):
     file.create_dataset("reS_id", SIZE[::-1], "f8", external=[(str(other), 0, h5py.h5f.UNLIMITED)])
 
 
-def virtual(file):
+def secret_beside(file):
+    """A file that nobody named; its path."""
     other = pathlib.Path(file.filename).with_name("secret.h5")
     with h5py.File(other, "w") as secret:
         secret["x"] = np.zeros(SIZE[::-1])
+    return other
+
+
+def virtual(file):
+    other = secret_beside(file)
     layout = h5py.VirtualLayout(SIZE[::-1], "f8")
     layout[:] = h5py.VirtualSource(other, "x", SIZE[::-1])
     del file["reS_id"]
@@ -273,17 +279,13 @@ def virtual(file):
 
 
 def linked(file):
-    other = pathlib.Path(file.filename).with_name("secret.h5")
-    with h5py.File(other, "w") as secret:
-        secret["x"] = np.zeros(SIZE[::-1])
+    other = secret_beside(file)
     del file["reS_id"]
     file["reS_id"] = h5py.ExternalLink(other, "x")
 
 
 def linked_by_way_of_its_own(file):
-    other = pathlib.Path(file.filename).with_name("secret.h5")
-    with h5py.File(other, "w") as secret:
-        secret["x"] = np.zeros(SIZE[::-1])
+    other = secret_beside(file)
     del file["reS_id"]
     file["other"] = h5py.ExternalLink(other, "/")
     file["reS_id"] = h5py.SoftLink("/other/x")
