@@ -108,9 +108,11 @@ def write_file(path, write):
       InputError: the file cannot be written, or the path is of a folder, a pipe or a device.
     """
     path = os.fspath(path)
-    with contextlib.suppress(OSError):
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise InputError(f"{path}: a folder, a pipe or a device is there; name a file")
+    try:
+        with contextlib.suppress(OSError):  # nothing there, or what is wrong shows below
+            check_regular(path)
+    except ValueError as error:
+        raise InputError(f"{path}: a folder, a pipe or a device is there; name a file") from error
     # Process numbers alone may be the same on two machines that share a disk.
     temporary = f"{path}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
     try:

@@ -33,16 +33,15 @@ def main(argv):
     config = runs.settle(config, Config.given_model())
     runs.prepare_devices(config.learning.deterministic)
     tf.keras.utils.set_random_seed(config.learning.seed)
-    with replicas.make(config.learning.strategy, config.learning.replicas).scope():
+    strategy = replicas.make(config.learning.strategy, config.learning.replicas)
+    pipeline.check_batch(config.learning.batch_size, strategy.num_replicas_in_sync)
+    with strategy.scope():
         _train(config, manifest, os.path.normpath(_WORKDIR.value))
 
 
 def _train(config, manifest, workdir):
     """Make or take up the run in `workdir`, in the scope of its strategy."""
-    import tensorflow as tf
-
     from a2d_tf import runs
-    from a2d_tf.data import pipeline
     from a2d_tf.evaluation import dashboard
     from a2d_tf.evaluation.runner import Evaluator
     from a2d_tf.files import check_tree
@@ -51,8 +50,6 @@ def _train(config, manifest, workdir):
     from a2d_tf.model.network import Network
 
     check_tree(workdir)
-    sharing = tf.distribute.get_strategy().num_replicas_in_sync
-    pipeline.check_batch(config.learning.batch_size, sharing)
     network = Network(config.model, manifest.label_space, config.compute, config.learning.recompute)
     new, report = not os.path.isdir(os.path.join(workdir, "tensorboard")), None
     if not checkpoints.any_in(os.path.join(workdir, checkpoints.KINDS["last"])):

@@ -95,11 +95,7 @@ class Reader:
                 yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
     def _images(self):
-        # Copies made on a Mac have a ._NAME beside NAME.
-        paths = sorted(
-            path for path in self._path.iterdir()
-            if path.suffix.lower() in IMAGES and not path.name.startswith(".")
-        )  # fmt: skip
+        paths = frames.files(self._path, IMAGES)
         if not paths:
             raise InputError(f"{self._path}: no image in this folder ({', '.join(IMAGES)})")
         self.count, size = len(paths), None

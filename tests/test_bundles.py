@@ -20,7 +20,7 @@ def stored(key, value, shared=0):
     return varint(shared) + varint(len(key)) + varint(len(value)) + key + value
 
 
-def table(pairs, restarts=(0,), packed=b"\0", more=b""):
+def table(pairs, **form):
     """A table of one block; its checksums are zeros, for they are not looked at."""
     blocks, handles = b"", []
 
@@ -31,7 +31,7 @@ def table(pairs, restarts=(0,), packed=b"\0", more=b""):
         handles.append(varint(len(blocks)) + varint(len(block)))
         blocks += block + packed + bytes(4)
 
-    put(pairs, restarts, packed, more)
+    put(pairs, **form)
     put([])
     put([(b"\xff", handles[0])])
     footer = (handles[1] + handles[2]).ljust(40, b"\0")

@@ -101,14 +101,14 @@ def size(path, remedy=_REMEDY):
     return frame.shape[:2]
 
 
-def files(path):
+def files(path, suffixes=IMAGES):
     """The files that hold the frames: tuple of paths, of the video file itself or of the images."""
     path = pathlib.Path(path)
     if not path.is_dir():
         return (path,)
     # macOS leaves files with a leading dot beside copied ones.
     names = sorted(name for name in os.listdir(path) if not name.startswith("."))
-    return tuple(path / name for name in names if name.lower().endswith(IMAGES))
+    return tuple(path / name for name in names if name.lower().endswith(suffixes))
 
 
 def images(folder, remedy=_REMEDY):

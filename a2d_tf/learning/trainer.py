@@ -370,14 +370,14 @@ def train_and_evaluate(network, manifest, config, workdir, evaluate):
 
     if resumed and due and now < learning.steps:
         validate()
-    progress = tqdm(
+    bar = tqdm(
         total=learning.steps, initial=now, unit="step", dynamic_ncols=True, smoothing=0.1,
         disable=not chief,
     )  # fmt: skip
     window, timed, began, waited = keeper.window.values, 0, time.monotonic(), 0.0
     stream = _distributed(manifest, network.image_size, config.model.frames, learning, now)
     stop_anywhere, alone = replicas.make_any(), replicas.is_alone()
-    with progress as bar, stop_on_signal() as stops:
+    with bar, stop_on_signal() as stops:
         while now < learning.steps:
             before = time.monotonic()
             with records.naming(manifest.directory):

@@ -52,31 +52,28 @@ def check(path):
     shards = sorted(glob.glob(f"{glob.escape(path)}.data-?????-of-{header.num_shards:05d}"))
     if len(shards) != header.num_shards:
         raise ValueError(f"{len(shards)} of {header.num_shards} data files are there")
-    sizes = [os.path.getsize(shard) for shard in shards]
-    claims = {}
+    sizes, claims = [os.path.getsize(shard) for shard in shards], {}
     for name, entry in tensors.items():
-        where = name.decode(errors="replace")
         try:
             claims[name] = _claimed(entry)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{where!r}: {error}") from error
+            raise ValueError(f"{name!r}: {error}") from error
     # The parts of a tensor have names that begin so; the whole is claimed, too.
-    claimed = sum(bytes_ for name, bytes_ in claims.items() if not name.startswith(b"\0"))
+    claimed = sum(claim for name, claim in claims.items() if not name.startswith(b"\0"))
     if claimed > sum(sizes):
         raise ValueError(f"it claims {claimed} bytes of {sum(sizes)}")
     for name, entry in tensors.items():
-        where = name.decode(errors="replace")
         if entry.slices or not (
             0 <= entry.shard_id < len(sizes)
             and 0 <= entry.offset <= entry.offset + entry.size <= sizes[entry.shard_id]
         ):
-            raise ValueError(f"{where!r}: not where it should be in its data file")
+            raise ValueError(f"{name!r}: not where it should be in its data file")
         if entry.dtype == tf.string.as_datatype_enum:
             with open(shards[entry.shard_id], "rb") as file:
                 file.seek(entry.offset)
                 _check_strings(file.read(min(entry.size, MAX_TEXT_BYTES + 1)), claims[name])
         elif not claims[name] == entry.size <= MAX_ARRAY_BYTES:
-            raise ValueError(f"{where!r}: claims {claims[name]} bytes, has {entry.size}")
+            raise ValueError(f"{name!r}: claims {claims[name]} bytes, has {entry.size}")
 
 
 def _claimed(entry):
