@@ -21,8 +21,9 @@ PRECISIONS = ["float32", "mixed_bfloat16", "mixed_float16"]
 EVALUATION_BATCH = 8
 
 
-def _setting(default, help_text, choices=None, low=None, high=None):
-    metadata = {"help": help_text, "choices": choices, "low": low, "high": high}
+def _setting(default, help_text, choices=None, low=None, high=None, before=None):
+    """A field; `before` is what a run has that is older than the setting, where not the default."""
+    metadata = {"help": help_text, "choices": choices, "low": low, "high": high, "before": before}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -88,6 +89,10 @@ class ModelConfig:
         "decoupled", "p(actor) p(action), one softmax over pairs, or p(actor) p(action | actor)",
         ["decoupled", "cartesian", "hierarchical"],
     )  # fmt: skip
+    action_background: bool = _setting(
+        True, "background is a class of the action head, trained on every RoI (label_mode "
+        "decoupled); without, the head learns from positive RoIs alone", before=False,
+    )  # fmt: skip
     roi_align: str = _setting(
         "aligned", "crops and coordinates of boxes (flavour 'own')", ["aligned", "legacy"]
     )
@@ -96,6 +101,13 @@ class ModelConfig:
     def frames(self):
         """The temporal field, 2L + 1 frames."""
         return 2 * self.temporal_layers + 1
+
+    @property
+    def has_action_background(self):
+        """Whether background is a class of the action head; other label spaces have no use for it,
+        since their p(action) carries the actor's background.
+        """
+        return self.action_background and self.label_mode == "decoupled"
 
     @property
     def anchors(self):
@@ -217,6 +229,14 @@ SECTIONS = {
     "compute": ComputeConfig,
 }  # fmt: skip
 
+PREDATED = {
+    field.name: field.metadata["before"]
+    for section in SECTIONS.values()
+    for field in dataclasses.fields(section)
+    if field.metadata["before"] is not None
+}
+"""Settings that were built in once, with another value than today's default: {name: value}."""
+
 
 def _define(name, flag_values):
     for field in dataclasses.fields(SECTIONS[name]):
@@ -290,12 +310,13 @@ class Config:
         return cls(**sections).checked()
 
     @classmethod
-    def read(cls, path, nested=True):
-        """The settings of a flagfile, such as a run's `flags.txt`.
+    def read(cls, path, of_run=False):
+        """The settings of a flagfile.
 
         Args:
           path: the file.
-          nested: whether it may name other flagfiles. No `flags.txt` does.
+          of_run: whether it is a run's `flags.txt`, which names no other flagfile; settings that it
+            does not name are younger than the run, and have the value that was built in before.
 
         Raises:
           InputError: no such file, a line that is no flag of ours, or contradicting settings.
@@ -306,9 +327,13 @@ class Config:
         cls.define_flags(flag_values=flag_values)
         flags.DEFINE_string("flagfile", "", "", flag_values=flag_values)
         try:
-            stray = command_line.parse(["", f"--flagfile={path}"], flag_values, nested)[1:]
+            stray = command_line.parse(["", f"--flagfile={path}"], flag_values, not of_run)[1:]
             if stray:
                 raise InputError(f"'{stray[0]}' is no flag; flags are written --name=value")
+            if of_run:
+                for name, value in PREDATED.items():
+                    if not flag_values[name].present:
+                        flag_values[name].value = value
             return cls.from_flags(flag_values)
         except flags.Error as error:  # names the file, or the one that it names
             raise InputError(str(error)) from error

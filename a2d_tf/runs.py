@@ -18,7 +18,7 @@ import os
 
 import tensorflow as tf
 
-from a2d_tf.config import Config, InferenceConfig, ModelConfig
+from a2d_tf.config import PREDATED, Config, InferenceConfig, ModelConfig
 from a2d_tf.data.manifest import RECORD_FIELDS, check_facts
 from a2d_tf.errors import InputError
 from a2d_tf.files import check_tree, read_json, write_json, write_text
@@ -72,7 +72,7 @@ def create(workdir, config, manifest):
 
 def _settings(path):
     """The Config of a run's flags.txt, which may be anyone's: it names no other file."""
-    return Config.read(path, nested=False)
+    return Config.read(path, of_run=True)
 
 
 def check_same(path, config, fields, section="learning"):
@@ -96,12 +96,16 @@ def start_from(network, config, run):
     restore(network, run)
 
 
-def settle(config, given):
+def settle(config, given, workdir=None):
     """The settings with the flavours of what the run starts from, files or another run.
+
+    A run that goes on, or starts from one of the same network, keeps the form of a network that is
+    older than some of the settings, unless their flags are given.
 
     Args:
       config: a Config.
       given: names of the flags that were given.
+      workdir: the run folder, which may hold a run already.
 
     Raises:
       InputError: an unusable file, or a given flag that contradicts it.
@@ -117,6 +121,12 @@ def settle(config, given):
         origin = os.path.join(run, "flags.txt")
         there = _settings(origin).model
         model.update(rgb_flavour=there.rgb_flavour, flow_flavour=there.flow_flavour)
+    for same in filter(None, (learning.init_run, workdir)):
+        path = os.path.join(same, "flags.txt")
+        if os.path.exists(path):
+            there = dataclasses.asdict(_settings(path).model)
+            old = {name: there[name] for name in PREDATED if name in there and name not in given}
+            config = dataclasses.replace(config, model=dataclasses.replace(config.model, **old))
     flavour = model.get("rgb_flavour", config.model.rgb_flavour)
     model.update(flavours.own_flags(flavour))
     for name, value in model.items():
@@ -256,7 +266,10 @@ def untrained(path, given=None):
             f"{path}: {imported.source} weights are a backbone's, which finds no actors; predict "
             "needs a detector's"
         )
-    model = ModelConfig(use_flow=False, temporal_layers=0, **imported.model_fields())
+    # Its one action is no guess: nothing may take a share of its probability.
+    model = ModelConfig(
+        use_flow=False, temporal_layers=0, action_background=False, **imported.model_fields()
+    )  # fmt: skip
     config = Config(model, InferenceConfig(score_threshold=DEFAULT_THRESHOLD))
     config = config.with_inference(**(given or {})).checked()
     labels = coco.label_space(A2D.actors, "untrained")

@@ -30,7 +30,7 @@ def main(argv):
     pipeline.check_manifest(manifest, config.model.frames)
     if config.learning.zero_shot_actor:
         manifest.label_space.actor_index(config.learning.zero_shot_actor)
-    config = runs.settle(config, Config.given_model())
+    config = runs.settle(config, Config.given_model(), _WORKDIR.value)
     runs.prepare_devices(config.learning.deterministic)
     tf.keras.utils.set_random_seed(config.learning.seed)
     strategy = replicas.make(config.learning.strategy, config.learning.replicas)

@@ -12,6 +12,7 @@ SMALL = LabelSpace(("x", "y"), ("a", "b", "c"), (11, 12, 23))
 """Two actors and three actions, of which x does a or b, and y does c."""
 
 PAIRS = [(0, 0), (0, 1), (1, 2)]
+CODER = BoxCoder((10.0, 10.0, 5.0, 5.0))
 
 
 def softmax(x):
@@ -19,7 +20,7 @@ def softmax(x):
     return e / e.sum(-1, keepdims=True)
 
 
-def heads(mode, batch=2, rois=6, seed=0):
+def heads(mode, batch=2, rois=6, seed=0, background=False):
     """Random head outputs for SMALL, RoIs, and which of them are valid."""
     rng = np.random.default_rng(seed)
     classes = inference.num_classes(SMALL, mode)
@@ -28,7 +29,7 @@ def heads(mode, batch=2, rois=6, seed=0):
         "deltas": rng.normal(0, 2, (batch, rois, classes, 4)),
     }
     if mode != "cartesian":
-        count = 3 if mode == "decoupled" else 6
+        count = inference.num_action_classes(SMALL, mode, background)
         outputs["action_logits"] = rng.normal(0, 2, (batch, rois, count))
     corner = rng.uniform(0, 60, (batch, rois, 2))
     boxes = np.concatenate([corner, corner + rng.uniform(10, 40, (batch, rois, 2))], -1)
@@ -44,7 +45,7 @@ def score(mode, seed=0):
     outputs, rois, valid = heads(mode, seed=seed)
     table = inference.score_rois(
         {k: tf.constant(v) for k, v in outputs.items()}, tf.constant(rois), tf.constant(valid),
-        tf.constant(SIZE), SMALL, mode, BoxCoder((10.0, 10.0, 5.0, 5.0)),
+        tf.constant(SIZE), SMALL, mode, CODER,
     )  # fmt: skip
     return outputs, rois, valid, {name: value.numpy() for name, value in table.items()}
 
@@ -100,6 +101,19 @@ def test_score_tables(mode):
             given = softmax(outputs["action_logits"].reshape(2, 6, 2, 3))
             actions = (p[..., None] * given).sum(axis=2)
         np.testing.assert_allclose(table["action_scores"], actions, atol=1e-6)
+
+
+def test_background_among_the_actions_takes_its_share_of_their_probability():
+    outputs, rois, valid = heads("decoupled", background=True)
+    assert outputs["action_logits"].shape == (2, 6, 4)
+    outputs["action_logits"][0, 0] = np.log([1, 2, 3, 4])
+    outputs["class_logits"][0, 0] = np.log([1, 2, 1])
+    table = inference.score_rois(outputs, rois, valid, SIZE, SMALL, "decoupled", CODER)
+    np.testing.assert_allclose(table["action_scores"][0, 0], [0.1, 0.2, 0.3], atol=1e-6)
+    joint = np.outer([0.25, 0.5], [0.1, 0.2, 0.3]) * SMALL.valid
+    np.testing.assert_allclose(table["joint_scores"][0, 0], joint, atol=1e-6)
+    left = 1 - softmax(outputs["action_logits"])[..., 3]
+    np.testing.assert_allclose(np.sum(table["action_scores"], 2), left * valid, atol=1e-6)
 
 
 @pytest.mark.parametrize("mode", ["decoupled", "hierarchical", "cartesian"])

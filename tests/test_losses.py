@@ -109,9 +109,9 @@ def action_values(logits):
     return np.array([-log_softmax(logits)[place] for place in places])
 
 
-def action(logits, held_out=-1, rows=ROWS):
+def action(logits, held_out=-1, background=False):
     return losses.action_class(tf.constant(logits), tensors(actor=ACTOR, action=ACTION),
-                               tensors(**rows), 5, held_out)  # fmt: skip
+                               tensors(**ROWS), 5, background, held_out)  # fmt: skip
 
 
 def test_action_class_is_averaged_over_the_positives():
@@ -119,6 +119,34 @@ def test_action_class_is_averaged_over_the_positives():
     made = action(logits)
     assert float(made[1]) == 3
     assert quotient(made) == pytest.approx(action_values(logits).sum() / 3, abs=1e-6)
+
+
+# With background, class 5: the RoIs that count, two of them background.
+WITH_BACKGROUND = {(0, 0): 4, (0, 1): 1, (0, 2): 5, (1, 0): 3, (1, 1): 5}
+
+
+def test_action_class_with_background_is_averaged_over_the_rois_that_count():
+    logits = normal(2, 4, 6)
+    made = action(logits, background=True)
+    values = [-log_softmax(logits)[(*place, y)] for place, y in WITH_BACKGROUND.items()]
+    assert float(made[1]) == 5
+    assert quotient(made) == pytest.approx(sum(values) / 5, abs=1e-6)
+
+
+def test_with_background_a_held_out_actor_silences_its_positives_alone():
+    logits = tf.constant(normal(2, 4, 6))
+    targets = tensors(actor=ACTOR, action=ACTION)
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        total, count = losses.action_class(logits, targets, tensors(**ROWS), 5, True, held_out=0)
+        loss = total / count
+    # (1, 1) is background whose nearest instance is of the held-out actor: it stays.
+    left = {place: y for place, y in WITH_BACKGROUND.items() if place != (0, 1)}
+    values = [-log_softmax(logits.numpy())[(*place, y)] for place, y in left.items()]
+    assert float(count) == 5
+    assert float(loss) == pytest.approx(sum(values) / 5, abs=1e-6)
+    moved = np.argwhere(np.abs(tape.gradient(loss, logits).numpy()).max(axis=2) > 0)
+    assert {tuple(place) for place in moved} == set(left)
 
 
 def test_a_held_out_actor_leaves_the_sum_but_not_the_count():
@@ -134,7 +162,7 @@ def test_gradient_is_exactly_zero_for_the_held_out_actor_alone(held_out, row):
     targets = tensors(actor=ACTOR, action=ACTION)
     with tf.GradientTape() as tape:
         tape.watch(logits)
-        total, count = losses.action_class(logits, targets, tensors(**ROWS), 5, held_out)
+        total, count = losses.action_class(logits, targets, tensors(**ROWS), 5, False, held_out)
         loss = total / count
     moved = np.abs(tape.gradient(loss, logits).numpy()).max(axis=2) > 0
     expected = ROWS["positive"].copy()
@@ -175,7 +203,7 @@ def test_mask_reads_the_true_class_alone_and_is_averaged_over_pixels_and_positiv
 
 def all_terms(rows, anchors_counted, anchors_positive):
     """Every term with large values wherever nothing counts, and its gradients."""
-    shapes = ((2, 5), (2, 5, 4), (2, 4, 4), (2, 4, 3, 4), (2, 4, 5), (2, 4, 2, 2, 3))
+    shapes = ((2, 5), (2, 5, 4), (2, 4, 4), (2, 4, 3, 4), (2, 4, 6), (2, 4, 2, 2, 3))
     watched = [tf.constant(normal(*shape)) for shape in shapes]
     rows = tensors(**rows)
     anchors = tensors(index=INDEX, objectness=np.float32(anchors_positive), deltas=normal(2, 4, 4),
@@ -188,7 +216,7 @@ def all_terms(rows, anchors_counted, anchors_positive):
             losses.proposal_boxes(watched[1], anchors),
             losses.actor_class(watched[2], wanted, rows),
             losses.actor_boxes(watched[3], wanted, rows),
-            losses.action_class(watched[4], wanted, rows, 5),
+            losses.action_class(watched[4], wanted, rows, 5, True),
             losses.mask(watched[5], tf.ones([2, 4, 2, 2]), wanted["class_index"],
                         rows["positive"]),
         ]  # fmt: skip
@@ -207,8 +235,8 @@ def test_nothing_to_learn_from_is_zero_and_not_nan():
 def test_background_alone_feeds_the_classes_alone():
     none, every = np.zeros((2, 4), bool), np.ones((2, 4), bool)
     values, gradients = all_terms(dict(positive=none, counted=every), every, none)
-    assert [value > 0 for value in values] == [True, False, True, False, False, False]
-    assert [bool(g.any()) for g in gradients] == [True, False, True, False, False, False]
+    assert [value > 0 for value in values] == [True, False, True, False, True, False]
+    assert [bool(g.any()) for g in gradients] == [True, False, True, False, True, False]
     assert np.isfinite(values).all()
 
 

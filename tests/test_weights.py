@@ -292,7 +292,7 @@ def test_a_run_starts_another_of_other_labels_and_another_variant(other_run):
     assert report.skipped["mask_logits/bias"] == "the network has no use for it"
     # The biases of classes know no head size: dog and cat are found, and so is background.
     assert report.loaded["actor_logits/bias"] == "actor_logits/bias (cat, dog, background)"
-    assert report.loaded["action_logits/bias"] == "action_logits/bias (running, none)"
+    assert report.loaded["action_logits/bias"] == "action_logits/bias (running, none, background)"
     assert report.initialised["actor_logits/bias[adult]"] == "no class of that name"
     for name in after:
         assert (name in report.loaded) != (name in report.initialised)
@@ -305,9 +305,9 @@ def test_rows_of_a_run_are_mapped_by_name(other_run):
     wanted = there["actor_deltas/kernel"].reshape(-1, 3, 4)
     np.testing.assert_array_equal(made[:, [6, 5]], wanted[:, [0, 2]])
     made = after["action_logits/kernel"].reshape(-1, 7, 9)
-    wanted = there["action_logits/kernel"].reshape(-1, 2)
+    wanted = there["action_logits/kernel"].reshape(-1, 3)
     for actor in range(7):
-        np.testing.assert_array_equal(made[:, actor, [6, 8]], wanted)
+        np.testing.assert_array_equal(made[:, actor, [6, 8]], wanted[:, :2])
 
 
 def test_the_flavour_comes_from_the_run(other_run):

@@ -65,24 +65,32 @@ def actor_boxes(deltas, targets, rows):
     return total, tf.reduce_sum(tf.cast(rows["counted"], tf.float32))
 
 
-def action_class(logits, targets, rows, num_actions, held_out=-1):
+def action_class(logits, targets, rows, num_actions, background, held_out=-1):
     """-log p(y) (Eq. 2), or -1{x' != x} log p(y) with a held-out actor x' (section 4.4).
 
-    The count is that of the positives before the held-out ones are masked, as the paper's formula
-    has it: withholding labels must not raise the weight of the others. No pair is masked: labels
-    are valid by construction.
+    With background among the classes the mean is over the RoIs that count, as that of
+    `actor_class`; without, over the positives. The count is taken before the positives of the
+    held-out actor are masked, as in the paper's formula: withholding labels must not raise the
+    weight of the others. No pair is masked: labels are valid by construction.
 
     Args:
-      logits: [B, R, |Y|], or [B, R, |X| |Y|] for p(y | x), read at the true actor's row.
+      logits: [B, R, |Y| + 1] with background, which is last; else [B, R, |Y|], or [B, R, |X| |Y|]
+        for p(y | x), read at the true actor's row.
+      targets: of `targets.roi_targets`; rows: of `targets.sample_rois`.
+      num_actions: |Y|.
+      background: whether background is a class.
       held_out: 0-based index of x', or -1.
     """
-    actors = targets["actor"]
-    if logits.shape[-1] != num_actions:
+    actors, actions, counted = targets["actor"], targets["action"], rows["positive"]
+    if background:
+        actions, counted = tf.where(counted, actions, num_actions), rows["counted"]
+    elif logits.shape[-1] != num_actions:
         shape = [-1, logits.shape[1], logits.shape[2] // num_actions, num_actions]
         logits = tf.gather(tf.reshape(logits, shape), actors, batch_dims=2)
-    values = tf.nn.sparse_softmax_cross_entropy_with_logits(targets["action"], logits)
-    total, _ = _masked(values, rows["positive"] & (actors != held_out))
-    return total, tf.reduce_sum(tf.cast(rows["positive"], tf.float32))
+    values = tf.nn.sparse_softmax_cross_entropy_with_logits(actions, logits)
+    withheld = rows["positive"] & (actors == held_out)
+    total, _ = _masked(values, counted & ~withheld)
+    return total, tf.reduce_sum(tf.cast(counted, tf.float32))
 
 
 def mask(logits, truth, classes, positive):

@@ -18,6 +18,12 @@ def num_classes(labels, label_mode):
     return len(labels.codes) if label_mode == "cartesian" else len(labels.actors)
 
 
+def num_action_classes(labels, label_mode, background):
+    """Outputs of the action head: |Y| + 1 with background, else |Y|, or |X| |Y| for p(y | x)."""
+    count = len(labels.actions)
+    return count * len(labels.actors) if label_mode == "hierarchical" else count + background
+
+
 def score_classes(outputs, rois, valid, size, coder):
     """`class_scores` and `class_boxes` of `score_rois`, by the actor head alone."""
     row = tf.cast(valid, tf.float32)[..., None]
@@ -33,7 +39,8 @@ def score_rois(outputs, rois, valid, size, labels, label_mode, coder):
 
     Args:
       outputs: dict of class_logits [B, R, C + 1], deltas [B, R, C, 4] and, but for cartesian
-        labels, action_logits [B, R, |Y|] or [B, R, |X| |Y|].
+        labels, action_logits: [B, R, |Y| + 1], the last one background's, or without background
+        [B, R, |Y|]; with hierarchical labels [B, R, |X| |Y|].
       rois: [B, R, 4]; valid: bool [B, R]; size: int [B, 2] of the frames in the canvas.
       coder: a `boxes.BoxCoder`.
 
@@ -41,6 +48,7 @@ def score_rois(outputs, rois, valid, size, labels, label_mode, coder):
       dict of class_scores [B, R, C], class_boxes [B, R, C, 4], boxes [B, R, |X|, 4],
       actor_scores [B, R, |X|], action_scores [B, R, |Y|], joint_scores [B, R, |X|, |Y|] and, with
       cartesian labels, joint_boxes [B, R, |X|, |Y|, 4]. Scores of rows that are not valid are 0.
+      With background among the actions action_scores add up to 1 - p(background).
     """
     num_actors, num_actions = len(labels.actors), len(labels.actions)
     count = rois.shape[1] or tf.shape(rois)[1]
@@ -71,7 +79,9 @@ def score_rois(outputs, rois, valid, size, labels, label_mode, coder):
         actions = tf.reduce_sum(joint, axis=2)
     else:
         row = tf.cast(valid, tf.float32)[..., None]
-        actions = tf.nn.softmax(outputs["action_logits"]) * row
+        # Background takes its share of the probability: without it, RoIs on background, which
+        # training never showed the actions, would win the ranking by p(action).
+        actions = tf.nn.softmax(outputs["action_logits"])[..., :num_actions] * row
         joint = class_scores[..., None] * actions[:, :, None, :]
     table.update(
         actor_scores=class_scores,

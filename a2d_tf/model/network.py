@@ -106,7 +106,8 @@ class Network(tf.Module):
       context: {rgb, flow: lists of [B, 2L + 1, h, w, C]} -> list of the action branch's pyramids.
       features: {rgb [B, T, H, W, 3], flow [B, T, H, W, 2]} -> {actor, action, rpn_logits,
         rpn_deltas}; T >= 2L + 1 odd, of which the middle 2L + 1 are looked at.
-      roi_heads: {actor, action, rois [B, R, 4]} -> {class_logits, deltas, action_logits}.
+      roi_heads: {actor, action, rois [B, R, 4]} -> {class_logits, deltas, action_logits}, as
+        `inference.score_rois` takes them.
       mask_head: {actor, rois} -> logits [B, R, 28, 28, C]; None without masks.
       refiner: {rgb uint8 [B, H, W, 3], rois} -> logits [B, R, m, m] over the windows of
         `refiner.windows`; None without a refiner.
@@ -249,9 +250,9 @@ class Network(tf.Module):
                 appearance = RoIAlign(*options, name="roi_align_an")([*action, rois])
         else:
             motion = RoIAlign(*options, name="roi_align_an")([*action, rois])
-            count = len(self.labels.actions)
-            if c.label_mode == "hierarchical":
-                count *= len(self.labels.actors)
+            count = inference.num_action_classes(
+                self.labels, c.label_mode, c.has_action_background
+            )
             if c.fusion == "late":
                 # Each stream has a head of its own; their logits are averaged.
                 streams = zip(("action_rgb", "action_flow"), tf.split(motion, 2, axis=-1))

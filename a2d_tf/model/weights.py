@@ -208,6 +208,8 @@ def _class_names(network):
     labels, mode = network.labels, network.config.label_mode
     actors = [(actor, coco.ALIASES.get(actor, actor)) for actor in labels.actors]
     classes, actions = actors, [(action,) for action in labels.actions]
+    if network.config.has_action_background:
+        actions.append((_BACKGROUND,))
     if mode == "cartesian":
         classes = [
             (labels.name(code), *actors[i]) for code, i in zip(labels.codes, labels.pairs[:, 0])
