@@ -98,8 +98,12 @@ def forward(network, batch, seed, config, training):
             held_out = labels.actor_index(config.zero_shot_actor)
         terms["action_cls"] = [
             losses.action_class(
-                outputs["action_logits"], wanted, rows, len(labels.actions),
-                network.config.has_action_background, held_out,
+                outputs["action_logits"],
+                wanted,
+                rows,
+                len(labels.actions),
+                network.config.has_action_background,
+                held_out,
             )  # fmt: skip
         ]
     return terms, _health(proposals, batch, rows)

@@ -250,9 +250,7 @@ class Network(tf.Module):
                 appearance = RoIAlign(*options, name="roi_align_an")([*action, rois])
         else:
             motion = RoIAlign(*options, name="roi_align_an")([*action, rois])
-            count = inference.num_action_classes(
-                self.labels, c.label_mode, c.has_action_background
-            )
+            count = inference.num_action_classes(self.labels, c.label_mode, c.has_action_background)
             if c.fusion == "late":
                 # Each stream has a head of its own; their logits are averaged.
                 streams = zip(("action_rgb", "action_flow"), tf.split(motion, 2, axis=-1))
