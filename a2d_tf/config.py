@@ -44,12 +44,13 @@ class ModelConfig:
     )
     width_multiplier: float = _setting(1.0, "factor on the backbone's channels", low=0.125, high=4)
     norm: str = _setting(
-        "frozen_bn", "normalisation of backbone, actor and mask head",
-        ["frozen_bn", "bn", "group_norm", "none"],
+        "frozen_bn", "normalisation of backbone, actor and mask head: batch norm frozen whole, with "
+        "frozen statistics alone (scale and offset learn), or live; group norm; none",
+        ["frozen_bn", "frozen_stats", "bn", "group_norm", "none"],
     )  # fmt: skip
     flow_norm: str = _setting(
         "same", "normalisation of the flow backbone; 'same' follows --norm",
-        ["same", "frozen_bn", "bn", "group_norm", "none"],
+        ["same", "frozen_bn", "frozen_stats", "bn", "group_norm", "none"],
     )  # fmt: skip
     rgb_flavour: str = _setting(
         "own", "what the appearance branch's weights want; --init_rgb sets it", FLAVOURS

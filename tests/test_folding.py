@@ -51,13 +51,13 @@ def outputs(network):
     return tf.nest.flatten({**features, **made})
 
 
-@pytest.mark.parametrize("norm", ["frozen_bn", "bn"])
+@pytest.mark.parametrize("norm", ["frozen_bn", "frozen_stats", "bn"])
 def test_the_fold_in_figures(norm):
     layer = ConvNorm(1, 1, norm=norm, relu=False, epsilon=0.5)
     layer(tf.zeros([1, 1, 1, 1]))
-    source = layer if norm == "frozen_bn" else layer.normalise
+    source = layer.normalise if norm == "bn" else layer
     mean, variance = (
-        (layer.mean, layer.variance) if norm == "frozen_bn"
+        (layer.mean, layer.variance) if norm != "bn"
         else (source.moving_mean, source.moving_variance)
     )  # fmt: skip
     for variable, value in ((layer.kernel, 2.0), (source.gamma, 3.0), (source.beta, 1.0),

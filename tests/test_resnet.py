@@ -65,6 +65,28 @@ def test_one_window_is_a_matrix_product_of_the_same_values(size, side, padding):
     np.testing.assert_allclose(made(tf.constant(x)), expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("norm, learn", [("frozen_bn", 1), ("frozen_stats", 3)])
+def test_a_frozen_norm_learns_its_kernel_and_where_told_its_scale_and_offset(norm, learn):
+    """The gradients are those of the normalisation written out."""
+    layer = ConvNorm(5, 3, norm=norm, epsilon=1e-3)
+    x = normal(2, 6, 6, 4)
+    layer.build(x.shape)
+    for seed, variable in enumerate(layer.variables):
+        variable.assign(np.abs(normal(*variable.shape, seed=seed)) + 0.1)
+    weights = [layer.kernel, layer.gamma, layer.beta]
+    with tf.GradientTape(persistent=True) as tape:
+        made = tf.reduce_sum(tf.square(layer(x)))
+        y = tf.nn.conv2d(x, layer.kernel, 1, "SAME")
+        y = tf.nn.batch_normalization(y, layer.mean, layer.variance, layer.beta, layer.gamma, 1e-3)
+        expected = tf.reduce_sum(tf.square(tf.nn.relu(y)))
+    assert [v is w for v, w in zip(layer.trainable_variables, weights)] == [True] * learn
+    assert len(layer.trainable_variables) == learn and len(layer.variables) == 5
+    for mine, theirs in zip(
+        tape.gradient(made, weights[:learn]), tape.gradient(expected, weights[:learn])
+    ):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4)
+
+
 def randomise(model):
     """Random weights; positive variances and scales."""
     for seed, v in enumerate(model.variables):

@@ -16,7 +16,8 @@ BLOCKS = {
     "resnet101": (3, 4, 23, 3),
     "resnet152": (3, 8, 36, 3),
 }
-BATCH_NORMS = ("frozen_bn", "bn")
+FROZEN = ("frozen_bn", "frozen_stats")
+BATCH_NORMS = (*FROZEN, "bn")
 NORMS = (*BATCH_NORMS, "group_norm", "none")
 _GROUP_CHANNELS = 8
 
@@ -64,9 +65,10 @@ class ConvNorm(tf.keras.layers.Layer):
 
     `frozen_bn` holds gamma, beta, mean and variance as constants and applies them to the kernel
     in the graph, W * gamma / sqrt(variance + epsilon), at each step: the gradient reaches W
-    exactly, and the map costs no pass over the activations. `none` has a bias instead. Kernels
-    start from the law that keeps the variance, He's with a ReLU and LeCun's without, or from a
-    normal law of the `stddev` given. `gain` is gamma's start under `frozen_bn`.
+    exactly, and the map costs no pass over the activations. `frozen_stats` is the same map, but
+    gamma and beta learn, as in matterport's and the authors' code. `none` has a bias instead.
+    Kernels start from the law that keeps the variance, He's with a ReLU and LeCun's without, or
+    from a normal law of the `stddev` given. `gain` is gamma's start under a frozen norm.
 
     Under a mixed precision policy the product is made in float32, and then rounded for the
     convolution.
@@ -89,11 +91,12 @@ class ConvNorm(tf.keras.layers.Layer):
         if self.stddev:
             init = tf.keras.initializers.RandomNormal(stddev=self.stddev)
         self.kernel = self._weight("kernel", kernel, initializer=init)
-        if self.norm == "frozen_bn":
+        if self.norm in FROZEN:
             start = (("gamma", self.gain), ("beta", 0), ("mean", 0), ("variance", 1))
             for name, value in start:
+                learns = self.norm == "frozen_stats" and name in ("gamma", "beta")
                 weight = self._weight(
-                    name, [self.filters], trainable=False,
+                    name, [self.filters], trainable=learns,
                     initializer=tf.keras.initializers.Constant(value),
                 )  # fmt: skip
                 setattr(self, name, weight)
@@ -111,7 +114,7 @@ class ConvNorm(tf.keras.layers.Layer):
 
     def call(self, x, training=None):
         kernel, bias = self.kernel, None
-        if self.norm in ("frozen_bn", "none"):
+        if self.norm in (*FROZEN, "none"):
             kernel, bias = self.folded()
         x = self.convolve(x, tf.cast(kernel, x.dtype))
         if bias is not None:
@@ -131,7 +134,7 @@ class ConvNorm(tf.keras.layers.Layer):
         return self.kernel * scale, beta - mean * scale
 
     def _statistics(self):
-        if self.norm == "frozen_bn":
+        if self.norm in FROZEN:
             return self.gamma, self.beta, self.mean, self.variance
         bn = self.normalise
         return bn.gamma, bn.beta, bn.moving_mean, bn.moving_variance

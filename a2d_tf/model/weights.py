@@ -19,6 +19,7 @@ from a2d_tf import arrays
 from a2d_tf.errors import InputError
 from a2d_tf.files import write_file, write_text
 from a2d_tf.model import coco, efficientnet, flavours
+from a2d_tf.model.resnet import BATCH_NORMS
 
 _FORMAT = 1
 _FIELDS = ("source", "flavour", "backbone", "classes", "sha256")
@@ -358,7 +359,7 @@ def _check(config, weights, stream):
                 f"{getattr(config, name)}; give that flag"
             )
     flag = "flow_norm" if stream == "flow" and config.flow_norm != "same" else "norm"
-    if getattr(config, flag) not in ("frozen_bn", "bn"):
+    if getattr(config, flag) not in BATCH_NORMS:
         raise InputError(
             f"{weights.path}: weights with batch norms, but the network has "
             f"--{flag}={getattr(config, flag)}; give --{flag}=frozen_bn"
