@@ -1,7 +1,7 @@
 """Every setting of a run: frozen dataclasses, each field an absl flag of the same name.
 
-The defaults are the paper's. A run folder keeps its resolved settings in `flags.txt`, which
-`Config.read` reads back and `--flagfile` accepts.
+The defaults are the paper's as far as it goes (docs/paper.md). A run folder keeps its resolved
+settings in `flags.txt`, which `Config.read` reads back and `--flagfile` accepts.
 """
 
 import dataclasses
