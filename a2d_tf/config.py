@@ -1,7 +1,7 @@
 """Every setting of a run: frozen dataclasses, each field an absl flag of the same name.
 
-The defaults are the paper's. A run folder keeps its resolved settings in `flags.txt`, which
-`Config.read` reads back and `--flagfile` accepts.
+The defaults are the paper's as far as it goes (docs/paper.md). A run folder keeps its resolved
+settings in `flags.txt`, which `Config.read` reads back and `--flagfile` accepts.
 """
 
 import dataclasses
@@ -129,6 +129,9 @@ class InferenceConfig:
     )  # fmt: skip
     nms_threshold: float = _setting(0.3, "IoU of the per-actor NMS of instances", low=0, high=1)
     max_detections: int = _setting(100, "instances a frame", low=1, high=10000)
+    action_threshold: float = _setting(
+        0.0, "p(action) below which an instance is dropped; 0 drops none", low=0, high=1
+    )
     paint: str = _setting(
         "instance", "a pixel goes to the best instance by score, or by score x mask",
         ["instance", "pixel"],
@@ -176,12 +179,29 @@ class LearningConfig:
     )
     init_flow: str = _setting("", "imported weights of the motion backbone to start from")
     rpn_samples: int = _setting(256, "anchors a frame in the proposal loss", low=2, high=1000000)
+    rpn_beta: float = _setting(
+        0.0, "beta of the proposals' smooth L1; 0: the flavour's, 1 for matterport, else 1/9",
+        low=0, high=100,
+    )  # fmt: skip
+    box_normaliser: str = _setting(
+        "samples", "what box terms are divided by: the anchors or RoIs that count, or four times "
+        "the positives among them",
+        ["samples", "positives"],
+    )  # fmt: skip
     train_proposals: int = _setting(1000, "proposals a frame before sampling", low=1, high=100000)
+    train_proposals_before_nms: int = _setting(
+        0, "anchors that enter the NMS of training's proposals; 0: twice --train_proposals",
+        low=0, high=1000000,
+    )  # fmt: skip
     roi_samples: int = _setting(64, "RoIs a frame", low=2, high=100000)
     positive_fraction: float = _setting(1 / 3, "most positives among the RoIs", low=0, high=1)
     add_truth_rois: bool = _setting(True, "ground-truth boxes join the proposals")
     max_instances: int = _setting(25, "instances a frame, largest first", low=1, high=10000)
     val_fraction: float = _setting(0.1, "part of the training videos held out", low=0, high=1)
+    threshold_from: str = _setting(
+        "", "with --val_fraction=0: run folder of the same network, whose held-out videos chose "
+        "the score threshold"
+    )  # fmt: skip
     flip: bool = _setting(True, "mirror half of the clips")
     scale_jitter: float = _setting(
         0.2, "zoom by up to this part either way, and shift", low=0, high=0.9
@@ -204,6 +224,11 @@ class LearningConfig:
         0, "of --strategy=mirrored: GPUs, or parts of the CPU where there is none; 0: all GPUs",
         low=0,
     )  # fmt: skip
+
+    @property
+    def before_nms(self):
+        """Anchors that enter the NMS of training's proposals."""
+        return self.train_proposals_before_nms or 2 * self.train_proposals
 
     @property
     def evaluation_batch(self):
@@ -411,6 +436,16 @@ class Config:
             raise InputError(
                 "--recompute would count every batch twice in the running means of --norm=bn; use "
                 "frozen_bn or group_norm"
+            )
+        if learning.threshold_from and learning.val_fraction:
+            raise InputError(
+                f"--threshold_from={learning.threshold_from} is for a run that holds no videos out "
+                "to choose a threshold by; it needs --val_fraction=0"
+            )
+        if 0 < learning.train_proposals_before_nms < learning.train_proposals:
+            raise InputError(
+                f"--train_proposals_before_nms={learning.train_proposals_before_nms} leaves fewer "
+                f"than --train_proposals={learning.train_proposals}"
             )
         if learning.replicas and learning.strategy != "mirrored":
             raise InputError("--replicas counts those of --strategy=mirrored")

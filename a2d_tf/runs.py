@@ -7,7 +7,8 @@ checkpoints/          the newest weights with the optimizer's state
 best/                 the weights of the best validation, by joint mIoU, and its threshold
 diverged/             the batch of a step whose loss was no number, and the weights before it
 weights.txt           what became of the weights that it started from, by name
-score_threshold.json  p(actor) from which a RoI is an instance, chosen on validation
+score_threshold.json  p(actor) from which a RoI is an instance, chosen on validation, here or in the
+                      run of --threshold_from
 tensorboard/          events
 finished.json         the step of the end, once the last validation is done
 evaluation/<split>/   metrics, detections and label maps
@@ -54,19 +55,14 @@ def create(workdir, config, manifest):
       InputError: the folder holds a run of another network or of other records.
     """
     path = os.path.join(workdir, "flags.txt")
-    facts = {name: getattr(manifest, name) for name in RECORD_FIELDS}
     if os.path.exists(path):
         _check_network(workdir, config, manifest.label_space)
         # What the weights have seen already cannot be taken back.
         fixed = ["seed", "val_fraction", "zero_shot_actor", "train_phase", "average_decay"]
         check_same(path, config, fixed)
-        if _record_facts(workdir) != facts:
-            raise InputError(
-                f"{workdir}/records.json: the run there learns from records made otherwise than "
-                f"those in {manifest.directory}; give another --workdir"
-            )
+        _check_records(workdir, manifest)
     write_text(os.path.join(workdir, "labels.json"), manifest.label_space.to_json())
-    write_json(os.path.join(workdir, "records.json"), facts)
+    write_json(os.path.join(workdir, "records.json"), _facts(manifest))
     config.write(path)
 
 
@@ -184,6 +180,19 @@ def _check_network(workdir, config, labels):
         )
 
 
+def _facts(manifest):
+    return {name: getattr(manifest, name) for name in RECORD_FIELDS}
+
+
+def _check_records(workdir, manifest):
+    """InputError unless the run learns from records of the same kind."""
+    if _record_facts(workdir) != _facts(manifest):
+        raise InputError(
+            f"{workdir}/records.json: the run there learns from records made otherwise than "
+            f"those in {manifest.directory}; give another run folder"
+        )
+
+
 def _record_facts(workdir):
     path = os.path.join(workdir, "records.json")
     try:
@@ -280,12 +289,64 @@ def untrained(path, given=None):
     return Run(config, network, facts, path)
 
 
-def save_threshold(workdir, threshold, metrics):
-    """Keep the threshold chosen on validation, with that split's metrics."""
-    write_json(
-        os.path.join(workdir, "score_threshold.json"),
-        {"score_threshold": threshold, "validation": metrics},
-    )
+def save_threshold(workdir, threshold, metrics, origin=None):
+    """Keep the threshold chosen on validation, with that split's metrics.
+
+    Args:
+      origin: the run whose validation it was, where that is another.
+    """
+    kept = {"score_threshold": threshold, "validation": metrics}
+    if origin:
+        kept["origin"] = origin
+    write_json(os.path.join(workdir, "score_threshold.json"), kept)
+
+
+def inherited_threshold(config, manifest):
+    """What another run's validation chose, for a run that holds no videos out to choose by.
+
+    Args:
+      config: a Config, whose --threshold_from is the other run.
+      manifest: of the records.
+
+    Returns:
+      arguments of `save_threshold`; None where no other run is named.
+
+    Raises:
+      InputError: no finished run there, one of another network, label space or kind of records,
+        or one that has not chosen its threshold itself.
+    """
+    origin = config.learning.threshold_from
+    if not origin:
+        return None
+    if not os.path.isdir(origin):
+        raise InputError(f"--threshold_from={origin}: no such run folder")
+    check_tree(origin)
+    _check_network(origin, config, manifest.label_space)
+    _check_records(origin, manifest)
+    path = os.path.join(origin, "score_threshold.json")
+    try:
+        read_json(os.path.join(origin, "finished.json"))
+        chosen = read_json(path)
+        if "origin" in chosen:
+            raise ValueError(f"it is that of {chosen['origin']}")
+        return {
+            "threshold": _probability(chosen["score_threshold"]),
+            "metrics": chosen["validation"],
+            "origin": origin,
+        }
+    except (OSError, OverflowError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: no threshold that a finished run has chosen ({error}); train that run to its "
+            "end, with --val_fraction above 0"
+        ) from error
+
+
+def _probability(value):
+    """A value of a file as a float; ValueError unless it is a probability."""
+    value = float(value)
+    if not 0 <= value <= 1:
+        raise ValueError(f"{value} is no probability")
+    return value
 
 
 def _threshold(workdir, kind):
@@ -293,10 +354,7 @@ def _threshold(workdir, kind):
     if kind == "best":
         return _best(workdir)["score_threshold"]
     try:
-        threshold = float(read_json(path)["score_threshold"])
-        if not 0 <= threshold <= 1:
-            raise ValueError
-        return threshold
+        return _probability(read_json(path)["score_threshold"])
     except FileNotFoundError:
         print(f"{path} is not there: no validation chose a threshold; using {DEFAULT_THRESHOLD}")
         return DEFAULT_THRESHOLD
@@ -316,8 +374,7 @@ def _best(workdir):
     path = os.path.join(folder, checkpoints.BEST)
     try:
         best = read_json(path)
-        if not 0 <= float(best["score_threshold"]) <= 1:
-            raise ValueError("no threshold in it")
+        _probability(best["score_threshold"])
     except FileNotFoundError as error:
         raise InputError(
             f"{path} is not there: no validation has chosen a best checkpoint; --checkpoint=last "

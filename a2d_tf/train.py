@@ -50,6 +50,7 @@ def _train(config, manifest, workdir):
     from a2d_tf.model.network import Network
 
     check_tree(workdir)
+    inherited = runs.inherited_threshold(config, manifest)
     network = Network(config.model, manifest.label_space, config.compute, config.learning.recompute)
     new, report = not os.path.isdir(os.path.join(workdir, "tensorboard")), None
     if not checkpoints.any_in(os.path.join(workdir, checkpoints.KINDS["last"])):
@@ -59,13 +60,16 @@ def _train(config, manifest, workdir):
         dashboard.describe(workdir, config)
         if report:
             report.publish(workdir)
+    if inherited and replicas.is_chief():
+        runs.save_threshold(workdir, **inherited)
+    threshold = inherited["threshold"] if inherited else runs.DEFAULT_THRESHOLD
     evaluator = Evaluator(network, config, manifest)
 
     def evaluate():
         """Choose the threshold and score with it; pictures of the same clips every time."""
         found = evaluator.validate("val", _PICTURES.value)
         if found is None:
-            shown = evaluator.pictures("train", runs.DEFAULT_THRESHOLD, _PICTURES.value)
+            shown = evaluator.pictures("train", threshold, _PICTURES.value)
             return {}, {tag: image[None] for tag, image in shown.items()}
         if replicas.is_chief():
             runs.save_threshold(workdir, found.threshold, found.metrics)

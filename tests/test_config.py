@@ -110,6 +110,8 @@ def test_a_missing_file_is_named(tmp_path):
         (["--zero_shot_actor=cat", "--label_mode=hierarchical"], "--zero_shot_actor"),
         (["--recompute", "--norm=bn"], "--recompute"),
         (["--recompute", "--norm=frozen_bn", "--flow_norm=bn"], "--norm=bn"),
+        (["--threshold_from=r"], "it needs --val_fraction=0"),
+        (["--train_proposals_before_nms=999"], "fewer than --train_proposals=1000"),
         (["--train_phase=action"], "--init_run"),
         (["--train_phase=action", "--init_run=r", "--label_mode=cartesian"], "no action head"),
     ],
@@ -124,6 +126,7 @@ def test_contradictions(words, complaint):
     [
         ["--zero_shot_actor=cat"],
         ["--fusion=late"],
+        ["--threshold_from=r", "--val_fraction=0", "--train_proposals_before_nms=1000"],
         ["--recompute", "--flow_norm=group_norm", "--precision=mixed_float16"],
         ["--train_phase=action", "--init_run=r", "--label_mode=hierarchical"],
         ["--train_phase=actor", "--label_mode=cartesian"],
@@ -192,6 +195,23 @@ def test_flagfiles_compose(base, name, monkeypatch):
         != getattr(getattr(plain, section), field.name)
     }
     assert changed == EXPECTED[name]
+
+
+def test_the_authors_flagfile_says_what_differs_and_no_more(tmp_path, monkeypatch):
+    """Each of its lines changes what configs/a2d.flags has, once."""
+    monkeypatch.chdir(CONFIGS.parent)
+    path, both = CONFIGS / "authors.flags", tmp_path / "both.flags"
+    both.write_text(f"--flagfile=configs/a2d.flags\n--flagfile={path}\n")
+    base, made = (dataclasses.asdict(Config.read(p)) for p in (CONFIGS / "a2d.flags", both))
+    changed = {
+        name: value
+        for section, values in made.items()
+        for name, value in values.items()
+        if base[section][name] != value
+    }
+    assert sorted(changed) == sorted(re.findall(r"^--(\w+)=", path.read_text(), re.MULTILINE))
+    assert (changed["score_threshold"], changed["action_threshold"]) == (0.7, 0.3)
+    assert made["learning"]["learning_rate"] == 2e-4
 
 
 def test_the_paper_is_the_a2d_flagfile():

@@ -43,6 +43,14 @@ def test_coders():
     assert torch.head_coder.max_log_scale == pytest.approx(math.log(62.5))
 
 
+def test_the_proposals_loss_turns_linear_at_about_the_same_error_in_every_flavour():
+    betas = {name: flavour.rpn_beta for name, flavour in FLAVOURS.items()}
+    assert betas.pop("matterport") == 1
+    assert set(betas.values()) == {1 / 9}
+    for flavour in FLAVOURS.values():  # in anchors' sizes
+        assert 0.1 <= flavour.rpn_beta / flavour.rpn_weights[0] < 0.112
+
+
 def test_flags_speak_for_our_own_flavour_only():
     options = dict(stride_in_1x1=False, pixel_scale=0.25, roi_align="legacy")
     own = flavours.of(ModelConfig(**options), "rgb")

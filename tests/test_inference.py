@@ -163,9 +163,10 @@ def table_of(rois=40, seed=0):
     return {name: value.astype(np.float32) for name, value in made.items()}
 
 
-def select(table, mode="decoupled", threshold=0.1, overlap=0.3, most=20, labels=SMALL):
+def select(table, mode="decoupled", threshold=0.1, overlap=0.3, most=20, labels=SMALL,
+           action_threshold=0.0):  # fmt: skip
     made = inference.select({k: tf.constant(v) for k, v in table.items()}, labels, mode, threshold,
-                            overlap, most)  # fmt: skip
+                            overlap, most, action_threshold)  # fmt: skip
     return {name: value.numpy() for name, value in made.items()}
 
 
@@ -226,6 +227,24 @@ def test_there_is_no_action_threshold():
     assert made["code"].tolist() == [[19]]
     made = one([0.0] * 2 + [0.9] + [0.0] * 4, [0.5, 0.49, 0, 0.01, 0, 0, 0, 0, 0], labels=A2D)
     assert made["code"].tolist() == [[34]]
+
+
+@pytest.mark.parametrize("mode, pairs", [("decoupled", 2), ("cartesian", 3)])
+def test_an_action_threshold_drops_instances_and_leaves_no_gaps(mode, pairs):
+    table = table_of()
+    rng = np.random.default_rng(1)
+    table["class_scores"] = rng.uniform(0, 0.5, (2, 40, pairs)).astype(np.float32)
+    table["class_boxes"] = np.tile(table["boxes"][:, :, :1], (1, 1, pairs, 1))
+    every, made = select(table, mode, most=40), select(table, mode, most=40, action_threshold=0.4)
+    for b in range(2):
+        action = every["action"][b, : every["num_detections"][b]] - 1
+        own = every["action_scores"][b, range(len(action)), action]
+        rows = np.flatnonzero(own >= 0.4)
+        assert 2 < len(rows) < len(own) and rows[-1] > len(rows)
+        assert made["num_detections"][b] == len(rows)
+        for name in set(made) - {"num_detections"}:
+            assert (made[name][b, : len(rows)] == every[name][b, rows]).all(), name
+            assert not made[name][b, len(rows) :].any(), name
 
 
 def test_cartesian_classes_are_pairs():

@@ -75,6 +75,15 @@ def test_proposal_boxes_are_divided_by_the_sample_not_by_the_positives():
     assert quotient(made) == pytest.approx(expected / 5, abs=1e-5)
 
 
+def test_proposal_boxes_as_matterport_has_them():
+    """Its mean over the four deltas of each positive anchor, beta 1."""
+    deltas, wanted = normal(2, 5, 4), normal(2, 4, 4)
+    made = losses.proposal_boxes(tf.constant(deltas), tensors(index=INDEX, deltas=wanted,
+                                 positive=POSITIVE, counted=COUNTED), 1.0, "positives")  # fmt: skip
+    error = np.stack([deltas[0, 4] - wanted[0, 0], deltas[1, 3] - wanted[1, 0]])
+    assert quotient(made) == pytest.approx(huber(error[..., None], 1.0).mean(), abs=1e-6)
+
+
 # RoIs: two frames of four, three actors, five actions.
 
 ROWS = dict(
@@ -102,6 +111,14 @@ def test_actor_boxes_read_the_true_class_and_are_divided_by_all_rois():
     expected = sum(huber(deltas[b, r, c] - wanted[b, r], 1.0) for b, r, c in places)
     assert float(made[1]) == 5
     assert quotient(made) == pytest.approx(expected / 5, abs=1e-6)
+
+
+def test_actor_boxes_divided_by_the_positives_are_a_mean_over_their_deltas():
+    deltas, wanted = normal(2, 4, 3, 4), normal(2, 4, 4)
+    made = losses.actor_boxes(tf.constant(deltas), tensors(class_index=CLASS, deltas=wanted),
+                              tensors(**ROWS), "positives")  # fmt: skip
+    error = [deltas[b, r, c] - wanted[b, r] for b, r, c in [(0, 0, 2), (0, 1, 0), (1, 0, 1)]]
+    assert quotient(made) == pytest.approx(huber(np.stack(error)[..., None], 1.0).mean(), abs=1e-6)
 
 
 def action_values(logits):

@@ -9,6 +9,8 @@ import sys
 import event_files
 import pytest
 
+from a2d_tf import runs
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 TINY = (
     "--image_height=64 --image_width=96 --backbone=resnet14 --width_multiplier=0.125 --norm=none "
@@ -53,10 +55,20 @@ def test_train_then_evaluate(trained, mini_records):
     assert "Table 1" in result.stdout
 
 
-def test_without_a_validation_split_pictures_are_those_of_training(mini_records, tmp_path):
-    result = run("train", *TINY, f"--records={mini_records.directory}", f"--workdir={tmp_path}",
-                 "--steps=1", "--val_fraction=0", "--pictures=1")  # fmt: skip
+def test_a_final_run_takes_the_threshold_of_one_that_held_videos_out(
+    trained, mini_records, tmp_path
+):
+    """It has no validation split; its pictures are those of training."""
+    records = f"--records={mini_records.directory}"
+    result = run("train", *TINY, records, f"--workdir={tmp_path}", "--steps=1", "--val_fraction=0",
+                 f"--threshold_from={trained}", "--pictures=1")  # fmt: skip
     assert result.returncode == 0, result.stderr
+    chosen = json.loads((trained / "score_threshold.json").read_text())
+    assert json.loads((tmp_path / "score_threshold.json").read_text()) == {
+        **chosen, "origin": str(trained)
+    }  # fmt: skip
+    loaded = runs.load(str(tmp_path), {"max_detections": 3})
+    assert loaded.config.inference.score_threshold == chosen["score_threshold"]
     folder = tmp_path / "tensorboard"
     assert sorted(p.name for p in folder.iterdir() if p.is_dir()) == ["train", "training_clips"]
     ((step, tag, _),) = event_files.values(folder / "training_clips")

@@ -1,5 +1,6 @@
 """The run folder: what may differ between two uses of it, and what is refused."""
 
+import dataclasses
 import json
 import shutil
 import types
@@ -8,10 +9,10 @@ import pytest
 import tiny_network
 
 from a2d_tf import runs
-from a2d_tf.config import ComputeConfig, Config, InferenceConfig
+from a2d_tf.config import ComputeConfig, Config, InferenceConfig, LearningConfig
 from a2d_tf.data.manifest import SCHEMA, Manifest
 from a2d_tf.errors import InputError
-from a2d_tf.labels import A2D
+from a2d_tf.labels import A2D, LabelSpace
 
 
 def manifest(**changes):
@@ -50,6 +51,51 @@ def test_runs_that_compute_the_same_otherwise_are_of_one_network(tmp_path):
     assert Config.read(path) == other
     with pytest.raises(InputError, match="--roi_align=aligned, not legacy"):
         runs.create(tmp_path, Config(tiny_network.config(roi_align="legacy")), manifest())
+
+
+def chooser(folder, **model):
+    """A finished run whose validation has chosen .4, and a Config of one that asks for it."""
+    runs.create(folder, Config(tiny_network.config()), manifest())
+    runs.save_threshold(folder, 0.4, {"segmentation": 1})
+    (folder / "finished.json").write_text('{"steps": 3}')
+    learning = LearningConfig(val_fraction=0.0, threshold_from=str(folder))
+    return Config(tiny_network.config(**model), learning=learning)
+
+
+def test_a_threshold_is_taken_from_another_run_with_its_origin(tmp_path):
+    config = chooser(tmp_path / "held_out")
+    inherited = runs.inherited_threshold(config, manifest())
+    assert runs.inherited_threshold(Config(), manifest()) is None
+    final = tmp_path / "final"
+    runs.create(final, config, manifest())
+    runs.save_threshold(final, **inherited)
+    origin = str(tmp_path / "held_out")
+    kept = {"score_threshold": 0.4, "validation": {"segmentation": 1}, "origin": origin}
+    assert json.loads((final / "score_threshold.json").read_text()) == kept
+    (final / "finished.json").write_text("{}")
+    learning = dataclasses.replace(config.learning, threshold_from=str(final))
+    with pytest.raises(InputError, match=f"no threshold .*it is that of {origin}"):
+        runs.inherited_threshold(dataclasses.replace(config, learning=learning), manifest())
+
+
+OTHER_LABELS = json.loads(LabelSpace(("x",), ("a",), (11,)).to_json())
+
+
+@pytest.mark.parametrize("spoil, records, model, complaint", [
+    ("", {}, {"head_units": 64}, "flags.txt: the run there has --head_units=32, not 64"),
+    ("", {"labels": OTHER_LABELS}, {}, "labels.json: the run there has other actors or actions"),
+    ("", {"flow_method": "tvl1"}, {}, "records.json: the run there learns from records made other"),
+    ("finished.json", {}, {}, "score_threshold.json: no threshold that a finished run has chosen"),
+    ("score_threshold.json", {}, {}, "train that run to its end, with --val_fraction above 0"),
+])  # fmt: skip
+def test_no_threshold_of_another_network_or_of_an_unfinished_run(
+    spoil, records, model, complaint, tmp_path
+):
+    config = chooser(tmp_path / "held_out", **model)
+    if spoil:
+        (tmp_path / "held_out" / spoil).unlink()
+    with pytest.raises(InputError, match=complaint):
+        runs.inherited_threshold(config, manifest(**records))
 
 
 def test_the_best_checkpoint_has_its_own_threshold(tiny_run, tmp_path):

@@ -281,6 +281,28 @@ def test_first_losses_are_those_of_an_undecided_network(network):
     assert first["mask"] == pytest.approx(math.log(2), abs=0.1)
 
 
+def test_settings_of_boxes_and_proposals_reach_the_terms(network, monkeypatch):
+    batch, counts, propose = tiny_network.labelled(2), [], trainer.fpn.propose
+
+    def watched(*arguments):
+        counts.append(arguments[-2:])
+        return propose(*arguments)
+
+    monkeypatch.setattr(trainer.fpn, "propose", watched)
+
+    def boxes(**settings):
+        learning = dataclasses.replace(ALL, **settings)
+        terms, health = trainer.forward(network, batch, tf.constant([0, 0]), learning, True)
+        return np.array(terms["box_reg"]), float(health["positives"][0])
+
+    (plain, _), (round_, _) = boxes(), boxes(rpn_beta=1.0, train_proposals_before_nms=500)
+    assert counts == [(60, 30), (500, 30)]
+    assert 0 < round_[0, 0] < plain[0, 0]
+    divided, positives = boxes(rpn_beta=1 / 9, box_normaliser="positives")
+    np.testing.assert_allclose(divided[:, 0], plain[:, 0], rtol=1e-6)
+    assert divided[1, 1] == 4 * positives and divided[0, 1] < plain[0, 1]
+
+
 def test_a_frame_without_annotation_adds_nothing(network):
     both = tiny_network.labelled(2)
     alone = {name: value[:1] for name, value in both.items()}

@@ -48,7 +48,7 @@ _CHECK = flags.DEFINE_bool(
     "check", False, "Read everything and report what is missing or broken; build nothing."
 )
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the records.")
-_FLOW = flags.DEFINE_enum("flow_method", "dis", METHODS, "Optical flow; the paper's is tvl1.")
+_FLOW = flags.DEFINE_enum("flow_method", "dis", METHODS, "Optical flow; the authors' is tvl1.")
 _WORKERS = flags.DEFINE_integer("workers", 2, "Processes that build shards or check.")
 _ON_ERROR = flags.DEFINE_enum(
     "on_error",

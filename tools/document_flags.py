@@ -21,8 +21,8 @@ _INTRODUCTION = """# Flags
 Every setting of a run, a table a section: `a2d_tf.train` takes all of them, `a2d_tf.evaluate`,
 `a2d_tf.export` and `a2d_tf.predict` those of inference and of computing, over the run's own. The
 paper's settings are `configs/a2d.flags`; what the paper does not say, such as the number of steps,
-is chosen there. What is true or false is written `--flip` and `--noflip`, or `--flip=false`.
-The flags of a program itself, such as `--records`, are in its `--helpshort`.
+is chosen there ([paper.md](paper.md)). What is true or false is written `--flip` and `--noflip`, or
+`--flip=false`. The flags of a program itself, such as `--records`, are in its `--helpshort`.
 
 This page is made by `tools/document_flags.py` from `a2d_tf/config.py`.
 """

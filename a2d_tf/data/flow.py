@@ -72,7 +72,7 @@ def _farneback(previous, current, flow):
 def fit(height, width, max_height, max_width):
     """The largest size within the limits that keeps the aspect, as (height, width) integers.
 
-    Small frames grow: the paper scales the longest side *to* 256.
+    Small frames grow: the authors' code scales the longest side *to* 256.
     """
     scale = min(max_height / height, max_width / width)
     return (

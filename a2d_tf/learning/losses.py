@@ -33,15 +33,27 @@ def objectness(logits, targets):
     return _masked(values, targets["counted"])
 
 
-def proposal_boxes(deltas, targets):
-    """Smooth L1 (beta 1/9) over the positive anchors, divided by the whole sample.
+def _box_count(rows, normaliser):
+    """What a box term is divided by: rows that count, or positive ones times four deltas."""
+    if normaliser == "positives":
+        return 4.0 * tf.reduce_sum(tf.cast(rows["positive"], tf.float32))
+    return tf.reduce_sum(tf.cast(rows["counted"], tf.float32))
+
+
+def proposal_boxes(deltas, targets, beta=1.0 / 9, normaliser="samples"):
+    """Smooth L1 over the positive anchors, divided by the whole sample.
 
     The sample's size, not the number of positives: a frame with one small actor must not weigh as
     much as a frame full of them.
+
+    Args:
+      deltas: [B, A, 4]; targets: of `targets.anchor_targets`.
+      beta: of the smooth L1.
+      normaliser: 'samples', or 'positives' for the mean over the positives and their four deltas.
     """
     deltas = tf.gather(deltas, targets["index"], batch_dims=1)
-    total, _ = _masked(smooth_l1(deltas - targets["deltas"], 1.0 / 9), targets["positive"])
-    return total, tf.reduce_sum(tf.cast(targets["counted"], tf.float32))
+    total, _ = _masked(smooth_l1(deltas - targets["deltas"], beta), targets["positive"])
+    return total, _box_count(targets, normaliser)
 
 
 def actor_class(logits, targets, rows):
@@ -54,15 +66,16 @@ def actor_class(logits, targets, rows):
     return _masked(values, rows["counted"])
 
 
-def actor_boxes(deltas, targets, rows):
+def actor_boxes(deltas, targets, rows, normaliser="samples"):
     """Smooth L1 (beta 1) on the true class's box over the positives, divided by all RoIs.
 
-    All RoIs, as the class term is: both then weigh a positive alike (Girshick 2015).
+    All RoIs, as the class term is: both then weigh a positive alike (Girshick 2015). For the
+    `normaliser` see `proposal_boxes`.
     """
     classes = tf.minimum(targets["class_index"], deltas.shape[2] - 1)
     deltas = tf.gather(deltas, classes, batch_dims=2)
     total, _ = _masked(smooth_l1(deltas - targets["deltas"], 1.0), rows["positive"])
-    return total, tf.reduce_sum(tf.cast(rows["counted"], tf.float32))
+    return total, _box_count(rows, normaliser)
 
 
 def action_class(logits, targets, rows, num_actions, background, held_out=-1):

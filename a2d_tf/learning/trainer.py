@@ -60,7 +60,7 @@ def forward(network, batch, seed, config, training):
     with tf.name_scope("proposals"):
         proposals, valid = fpn.propose(
             features["rpn_logits"], features["rpn_deltas"], network.anchors, batch["size"],
-            network.rpn_coder, 2 * config.train_proposals, config.train_proposals,
+            network.rpn_coder, config.before_nms, config.train_proposals,
         )  # fmt: skip
     with tf.name_scope("targets"):
         rows = targets.sample_rois(
@@ -86,9 +86,12 @@ def forward(network, batch, seed, config, training):
             )  # fmt: skip
         terms["roi_cls"] = [losses.objectness(features["rpn_logits"], anchors)]
         terms["box_reg"] = [
-            losses.proposal_boxes(features["rpn_deltas"], anchors),
-            losses.actor_boxes(outputs["deltas"], wanted, rows),
-        ]
+            losses.proposal_boxes(
+                features["rpn_deltas"], anchors, config.rpn_beta or network.rpn_beta,
+                config.box_normaliser,
+            ),
+            losses.actor_boxes(outputs["deltas"], wanted, rows, config.box_normaliser),
+        ]  # fmt: skip
         terms["actor_cls"] = [losses.actor_class(outputs["class_logits"], wanted, rows)]
         if network.mask_head is not None:
             terms["mask"] = [_mask_term(network, features, batch, rows, wanted, config, training)]

@@ -63,6 +63,15 @@ class Flavour:
         return BoxCoder(self.rpn_weights, self.roi_align == "legacy", self.max_log_scale)
 
     @property
+    def rpn_beta(self):
+        """Where the proposals' smooth L1 turns from square to linear, in units of the deltas.
+
+        In plain deltas 1/9 (Ren et al. 2015). matterport's are ten times as large: there 1 is about
+        the same, and 1/9 would be an L1.
+        """
+        return 1.0 if max(self.rpn_weights) > 1.0 else 1.0 / 9
+
+    @property
     def head_coder(self):
         return BoxCoder(self.head_weights, self.roi_align == "legacy", self.max_log_scale)
 

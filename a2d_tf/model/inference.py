@@ -92,10 +92,12 @@ def score_rois(outputs, rois, valid, size, labels, label_mode, coder):
     return table
 
 
-def select(table, labels, label_mode, score_threshold, nms_threshold, max_detections):
+def select(table, labels, label_mode, score_threshold, nms_threshold, max_detections,
+           action_threshold=0.0):  # fmt: skip
     """Instances: the (RoI, class) with p(class) >= threshold that survive a per-class NMS.
 
-    An instance's action is the best valid one of its actor; there is no action threshold.
+    An instance's action is the best valid one of its actor; those of which its p(action) is below
+    the action threshold are then dropped.
 
     Args:
       table: what `score_rois` returned.
@@ -110,7 +112,7 @@ def select(table, labels, label_mode, score_threshold, nms_threshold, max_detect
     )
     names = ("actor_scores", "action_scores", "joint_scores")
     rows = {name: tf.gather(table[name], roi, batch_dims=1) for name in names}
-    return describe(kept, rows, labels, label_mode)
+    return describe(kept, rows, labels, label_mode, action_threshold)
 
 
 def suppress(scores, boxes, score_threshold, nms_threshold, max_detections):
@@ -159,7 +161,7 @@ def suppress(scores, boxes, score_threshold, nms_threshold, max_detections):
     return kept, pick(roi)
 
 
-def describe(kept, rows, labels, label_mode):
+def describe(kept, rows, labels, label_mode, action_threshold=0.0):
     """The second half of `select`: who the instances are, and what they do.
 
     Args:
@@ -187,7 +189,25 @@ def describe(kept, rows, labels, label_mode):
         code=tf.where(used, labels.encode(actor, action), 0),
         score=tf.where(used, score, 0.0),
     )
+    if action_threshold:
+        own = tf.gather(detections["action_scores"], action, batch_dims=2)
+        return _only(used & (own >= action_threshold), detections)
     return detections
+
+
+def _only(wanted, detections):
+    """The rows wanted, bool [B, N], in the same order and moved to the front; the others are 0."""
+    order = tf.argsort(tf.cast(~wanted, tf.int32), axis=1, stable=True)
+    number = tf.reduce_sum(tf.cast(wanted, tf.int32), axis=1)
+    used = tf.sequence_mask(number, wanted.shape[1])
+
+    def move(values):
+        values = tf.gather(values, order, batch_dims=1)
+        mask = tf.reshape(used, [-1, wanted.shape[1]] + [1] * (values.shape.rank - 2))
+        return tf.where(mask, values, tf.zeros_like(values))
+
+    rows = {name: move(x) for name, x in detections.items() if name != "num_detections"}
+    return {**rows, "num_detections": number}
 
 
 def own_masks(logits, classes):

@@ -73,8 +73,8 @@ class Instances(tf.keras.layers.Layer):
         )
         threshold = max(self.settings.score_threshold, 0.0)
         detections = inference.select(
-            table, self.labels, self.label_mode, threshold,
-            self.settings.nms_threshold, self.settings.max_detections,
+            table, self.labels, self.label_mode, threshold, self.settings.nms_threshold,
+            self.settings.max_detections, self.settings.action_threshold,
         )  # fmt: skip
         return table, detections
 
@@ -113,6 +113,7 @@ class Network(tf.Module):
         `refiner.windows`; None without a refiner.
       anchors: float32 [A, 4].
       rpn_coder, head_coder: the `boxes.BoxCoder` of proposals and of actors' boxes.
+      rpn_beta: of the smooth L1 that goes with the proposals' coder.
     """
 
     def __init__(self, config, labels, compute=DEFAULT, recompute=False):
@@ -122,6 +123,7 @@ class Network(tf.Module):
         self.num_classes = inference.num_classes(labels, config.label_mode)
         self._flavour = flavours.of(config, "rgb")
         self.rpn_coder, self.head_coder = self._flavour.rpn_coder, self._flavour.head_coder
+        self.rpn_beta = self._flavour.rpn_beta
         shapes = [[-(-side // stride) for side in self.image_size] for stride in STRIDES]
         self.anchors = anchor_ops.generate(shapes, STRIDES, config.anchors)
         with _precision(compute.precision):
@@ -351,7 +353,7 @@ class Network(tf.Module):
         rows = inference.score_rois(
             own, rois, tf.sequence_mask(number, most), size, self.labels, mode, self.head_coder
         )
-        detections = inference.describe(kept, rows, self.labels, mode)
+        detections = inference.describe(kept, rows, self.labels, mode, settings.action_threshold)
         return self._with_masks(detections, rgb, features)
 
     def _instances(self, rgb, features, size, settings):

@@ -131,10 +131,10 @@ def _parts(network, opt, config, batch):
         return network.rpn(key), network.context(around)
 
     def propose():
-        most = config.learning.train_proposals
+        learning = config.learning
         return fpn.propose(
             given["rpn_logits"], given["rpn_deltas"], network.anchors, batch["size"],
-            network.rpn_coder, 2 * most, most,
+            network.rpn_coder, learning.before_nms, learning.train_proposals,
         )  # fmt: skip
 
     def losses():
