@@ -134,6 +134,8 @@ def test_labels_that_share_no_name_share_no_row(detector):
 def test_smaller_anchors_start_from_the_next_size_that_is_there(detector, network):
     """From a file, of one size a level; into a run that has one, and from it."""
     two = tiny_network.make(**TINY, anchor_sizes="6+8,16,24,32,48")
+    assert [tuple(x.shape[1:]) for x in two.rpn.outputs] == [(1536 + 1152,), (1536 + 1152, 4)]
+    assert len(two.anchors) == 1536 + 1152
     report = weights.load(two, detector)
     for layer, width in (("logits", 1), ("deltas", 4)):
         role = f"rpn/{layer}/kernel"
