@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf import visualize
-from a2d_tf.config import ModelConfig
+from a2d_tf.config import ModelConfig, parse_anchors
 from a2d_tf.data import frames
 from a2d_tf.errors import InputError
 from a2d_tf.files import write_file
@@ -91,6 +91,12 @@ class Detector:
         if settings.size % 64:
             raise InputError(f"--check_size={settings.size} must be a multiple of 64")
         self.weights, self.settings = weights, settings
+        sizes = parse_anchors(settings.anchor_sizes, "check_anchor_sizes")
+        if any(len(level) > 1 for level in sizes):
+            raise InputError(
+                f"--check_anchor_sizes={settings.anchor_sizes}: matterport's network has one size "
+                "a level"
+            )
         config = ModelConfig(
             image_height=settings.size, image_width=settings.size, use_flow=False,
             temporal_layers=0, anchor_sizes=settings.anchor_sizes, **weights.model_fields(),

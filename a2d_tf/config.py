@@ -19,6 +19,7 @@ from a2d_tf.limits import MAX_SIDE
 FLAVOURS = ["own", "matterport", "keras", "detectron2", "torchvision", "efficientnet_lite0"]
 PRECISIONS = ["float32", "mixed_bfloat16", "mixed_float16"]
 EVALUATION_BATCH = 8
+_ANCHOR_SIZES = 8  # of a level
 
 
 def _setting(default, help_text, choices=None, low=None, high=None, before=None):
@@ -44,8 +45,8 @@ class ModelConfig:
     )
     width_multiplier: float = _setting(1.0, "factor on the backbone's channels", low=0.125, high=4)
     norm: str = _setting(
-        "frozen_bn", "normalisation of backbone, actor and mask head: batch norm frozen whole, with "
-        "frozen statistics alone (scale and offset learn), or live; group norm; none",
+        "frozen_bn", "normalisation of backbone, actor and mask head: batch norm frozen whole, or "
+        "its statistics alone (scale and offset learn), or live; group norm; none",
         ["frozen_bn", "frozen_stats", "bn", "group_norm", "none"],
     )  # fmt: skip
     flow_norm: str = _setting(
@@ -70,7 +71,9 @@ class ModelConfig:
     head_units: int = _setting(1024, "units of the actor and action heads", low=8, high=8192)
     mask_channels: int = _setting(256, "channels of the mask head", low=8, high=2048)
     mask_layers: int = _setting(4, "3x3 convolutions of the mask head", low=0, high=32)
-    anchor_sizes: str = _setting("16,32,64,128,256", "anchor side at P2..P6, pixels")
+    anchor_sizes: str = _setting(
+        "16,32,64,128,256", "anchor side at P2..P6, pixels; 8+16,32,… has two sizes at P2"
+    )
     use_flow: bool = _setting(True, "the flow stream (section 3.2)")
     temporal_layers: int = _setting(
         1, "L, 3x1x1 convolutions over time; 0 is one frame", low=0, high=64
@@ -112,7 +115,8 @@ class ModelConfig:
 
     @property
     def anchors(self):
-        return tuple(float(size) for size in self.anchor_sizes.split(","))
+        """Sizes of the anchors, a tuple of each level P2..P6; see `parse_anchors`."""
+        return parse_anchors(self.anchor_sizes, "anchor_sizes")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -283,6 +287,35 @@ def _define(name, flag_values):
             define(field.name, field.default, help_text, **options)
 
 
+def parse_anchors(text, flag):
+    """Sizes of the anchors at each level, from what a flag says.
+
+    Args:
+      text: a side for each of P2..P6 in pixels, as `16,32,64,128,256`; `8+16` for several.
+      flag: its name, for messages.
+
+    Returns:
+      tuple of five tuples of floats, each ascending.
+
+    Raises:
+      InputError: there are not five levels, or one has too many sizes, or a size is no positive
+        number or not above the one before it.
+    """
+    try:
+        levels = tuple(tuple(map(float, sizes.split("+"))) for sizes in text.split(","))
+    except ValueError:
+        levels = ()
+    # Ascending, because levels share the weights of their largest anchors.
+    ascending = all(a < b for sizes in levels for a, b in zip((0.0, *sizes), sizes))
+    within = all(len(sizes) <= _ANCHOR_SIZES and sizes[-1] <= MAX_SIDE for sizes in levels)
+    if len(levels) != 5 or not ascending or not within:
+        raise InputError(
+            f"--{flag}={text}: five positive sizes are needed, for P2..P6; a level may have up to "
+            f"{_ANCHOR_SIZES} in ascending order, as 8+16"
+        )
+    return levels
+
+
 def _check_range(field, value):
     low, high = field.metadata["low"], field.metadata["high"]
     if isinstance(value, float) and not math.isfinite(value):
@@ -411,14 +444,7 @@ class Config:
         for name in ("image_height", "image_width", "refiner_size"):
             if getattr(model, name) % 32:
                 raise InputError(f"--{name}={getattr(model, name)} must be a multiple of 32")
-        try:
-            sizes = model.anchors
-        except ValueError:
-            sizes = ()
-        if len(sizes) != 5 or not all(0 < size <= MAX_SIDE for size in sizes):
-            raise InputError(
-                f"--anchor_sizes={model.anchor_sizes}: five positive sizes are needed, for P2..P6"
-            )
+        parse_anchors(model.anchor_sizes, "anchor_sizes")
         if model.fusion == "late" and not model.use_flow:
             raise InputError("--fusion=late joins two streams; it needs --use_flow")
         if model.fusion == "late" and model.label_mode == "cartesian":

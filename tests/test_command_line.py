@@ -60,7 +60,7 @@ def test_a_part_of_a_name_and_no_name_at_all(parse):
     ("--steps=many", "flag --steps=many: invalid literal for int() with base 10: 'many'"),
     ("--steps=0", "flag --steps=0: 0 is not an integer in the range [1, 1000000000]"),
     ("--image_height=9999999", "in the range [32, 8192]"),
-    ("--norm=layer", "flag --norm=layer: value should be one of <frozen_bn|frozen_stats|bn|group_norm|none>"),
+    ("--flow_norm=layer", "should be one of <same|frozen_bn|frozen_stats|bn|group_norm|none>"),
     ("--flip=maybe", "flag --flip=maybe: neither true nor false"),
     ("--noflip=1", "--noflip=1 does not take an argument"),
     ("--batch_sise=1", "there is no flag --batch_sise; did you mean --batch_size?"),

@@ -35,7 +35,13 @@ def test_defaults_are_the_papers():
     lambdas = {getattr(learning, f.name) for f in dataclasses.fields(learning)
                if f.name.startswith("lambda_")}  # fmt: skip
     assert lambdas == {1.0}
-    assert model.anchors == (16.0, 32.0, 64.0, 128.0, 256.0)
+    assert model.anchors == ((16.0,), (32.0,), (64.0,), (128.0,), (256.0,))
+
+
+def test_a_level_may_have_several_anchor_sizes():
+    assert from_words("--anchor_sizes=8+16,32,64+90.5,128,256").model.anchors == (
+        (8.0, 16.0), (32.0,), (64.0, 90.5), (128.0,), (256.0,)
+    )  # fmt: skip
 
 
 def test_every_field_is_a_flag():
@@ -105,6 +111,11 @@ def test_a_missing_file_is_named(tmp_path):
         (["--anchor_sizes=16,32"], "--anchor_sizes=16,32"),
         (["--anchor_sizes=16,32,a,64,128"], "--anchor_sizes"),
         (["--anchor_sizes=16,32,0,64,128"], "--anchor_sizes"),
+        (["--anchor_sizes=16+8,32,64,128,256"], "--anchor_sizes=16+8,32,64,128,256"),
+        (["--anchor_sizes=8+8,32,64,128,256"], "in ascending order"),
+        (["--anchor_sizes=8+,32,64,128,256"], "--anchor_sizes"),
+        (["--anchor_sizes=1+2+3+4+5+6+7+8+9,32,64,128,256"], "up to 8"),
+        (["--anchor_sizes=nan,32,64,128,256"], "--anchor_sizes"),
         (["--fusion=late", "--nouse_flow"], "--use_flow"),
         (["--zero_shot_actor=cat", "--label_mode=cartesian"], "--zero_shot_actor"),
         (["--zero_shot_actor=cat", "--label_mode=hierarchical"], "--zero_shot_actor"),

@@ -60,7 +60,7 @@ def test_proposal_head_is_in_the_order_of_the_anchors():
     tf.keras.utils.set_random_seed(0)
     shapes = [(3, 4), (2, 2)]
     inputs = [tf.keras.Input([*shape, 6]) for shape in shapes]
-    model = tf.keras.Model(inputs, fpn.rpn(inputs, 8, 3))
+    model = tf.keras.Model(inputs, fpn.rpn(inputs, 8, [3, 3]))
     maps = [normal(2, *shape, 6, seed=i) for i, shape in enumerate(shapes)]
     logits, deltas = model(maps)
     assert logits.shape == (2, 48) and deltas.shape == (2, 48, 4)
@@ -83,6 +83,24 @@ def test_proposal_head_is_in_the_order_of_the_anchors():
                 np.testing.assert_allclose(
                     deltas[:, index], four[:, row, column, 4 * ratio : 4 * ratio + 4], atol=1e-6
                 )
+
+
+def test_levels_of_fewer_anchors_share_the_weights_of_the_largest():
+    tf.keras.utils.set_random_seed(0)
+    shapes, sizes = [(3, 4), (2, 2)], [(8, 16), 32]
+    inputs = [tf.keras.Input([*shape, 6]) for shape in shapes]
+    model = tf.keras.Model(inputs, fpn.rpn(inputs, 8, [6, 3]))
+    maps = [normal(2, *shape, 6, seed=i) for i, shape in enumerate(shapes)]
+    logits, deltas = model(maps)
+    assert len(anchor_ops.generate(shapes, (4, 8), sizes)) == 12 * 6 + 4 * 3 == logits.shape[1]
+    hidden = [model.get_layer("rpn_conv")(tf.constant(x)) for x in maps]
+    one, four = ([model.get_layer(name)(x).numpy() for x in hidden]
+                 for name in ("rpn_logits", "rpn_deltas"))  # fmt: skip
+    # Square anchors: sizes 8 and 16 of the fine level's cell (1, 2), 32 of the coarse one's (1, 0).
+    for place, level, y, x, channel in ((37, 0, 1, 2, 1), (40, 0, 1, 2, 4), (79, 1, 1, 0, 4)):
+        own = slice(4 * channel, 4 * channel + 4)
+        np.testing.assert_allclose(logits[:, place], one[level][:, y, x, channel], atol=1e-6)
+        np.testing.assert_allclose(deltas[:, place], four[level][:, y, x, own], atol=1e-6)
 
 
 def plain_proposals(logits, deltas, anchors, size, before, after, threshold):

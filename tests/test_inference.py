@@ -98,8 +98,7 @@ def test_score_tables(mode):
         if mode == "decoupled":
             actions = softmax(outputs["action_logits"]) * valid[..., None]
         else:
-            given = softmax(outputs["action_logits"].reshape(2, 6, 2, 3))
-            actions = (p[..., None] * given).sum(axis=2)
+            actions = joint.sum(axis=2)  # of the valid pairs
         np.testing.assert_allclose(table["action_scores"], actions, atol=1e-6)
 
 
@@ -114,6 +113,32 @@ def test_background_among_the_actions_takes_its_share_of_their_probability():
     np.testing.assert_allclose(table["joint_scores"][0, 0], joint, atol=1e-6)
     left = 1 - softmax(outputs["action_logits"])[..., 3]
     np.testing.assert_allclose(np.sum(table["action_scores"], 2), left * valid, atol=1e-6)
+
+
+def test_a_sure_car_does_not_eat():
+    """Of hierarchical labels: the actions that it can do share what the softmax leaves them."""
+    logits = np.full((1, 1, 8), -50, "f")
+    logits[0, 0, A2D.actor_index("car")] = 50
+    table = inference.score_rois(
+        {"class_logits": tf.constant(logits), "deltas": tf.zeros([1, 1, 7, 4]),
+         "action_logits": tf.zeros([1, 1, 63])},
+        tf.constant([[[0.0, 0, 9, 9]]]), tf.constant([[True]]), tf.constant([[20, 20]]), A2D,
+        "hierarchical", CODER,
+    )  # fmt: skip
+    scores = dict(zip(A2D.actions, table["action_scores"].numpy()[0, 0]))
+    assert scores["eating"] == pytest.approx(0, abs=1e-9)
+    assert scores["flying"] == pytest.approx(1 / 9)
+
+
+def test_the_box_of_an_actor_is_that_of_a_valid_pair_even_where_all_score_zero():
+    outputs, rois, valid = heads("cartesian")
+    outputs["class_logits"][0, 0] = [0, 0, -1000, 0]  # the last pair, y's only one, underflows
+    table = inference.score_rois(
+        {k: tf.constant(v) for k, v in outputs.items()}, tf.constant(rois), tf.constant(valid),
+        tf.constant(SIZE), SMALL, "cartesian", CODER,
+    )  # fmt: skip
+    assert table["actor_scores"][0, 0, 1] == 0 and tf.reduce_any(table["boxes"][0, 0, 1] > 0)
+    np.testing.assert_array_equal(table["boxes"][0, 0, 1], table["joint_boxes"][0, 0, 1, 2])
 
 
 @pytest.mark.parametrize("mode", ["decoupled", "hierarchical", "cartesian"])

@@ -33,14 +33,18 @@ def inspect(*arguments):
 
 def test_a_chart_and_its_text(built, tmp_path):
     out = tmp_path / "new" / "chart.png"
-    done = inspect("--records", built, "--chart", out)
+    anchors = "--anchors=8+16,32,64,128,256", "--anchors=24,32,64,128,256"
+    done = inspect("--records", built, "--chart", out, *anchors)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "train: 2 videos, 3 clips, 3 instances, 2 of 43 pairs"
     assert lines[1] == "  frames, height x width (videos): 64x96 (2)"
     assert lines[2].startswith("  most instances: adult-rolling 2, ball-flying 1, ")
     assert "test: 1 videos, 1 clips, 1 instances, 1 of 43 pairs" in lines
-    assert lines[-1] == "all videos: 6 to 8 frames, median 6"
+    assert "all videos: 6 to 8 frames, median 6" in lines
+    assert [line for line in lines if line.startswith("anchors")] == [
+        "anchors 8+16,32,64,128,256: 1014 on 48x48", "anchors 24,32,64,128,256: 582 on 48x48",
+    ]  # fmt: skip
     assert cv2.imread(str(out)).shape[0] > 900
     assert [path.name for path in out.parent.iterdir()] == ["chart.png"]
 

@@ -70,7 +70,7 @@ def test_a_frozen_norm_learns_its_kernel_and_where_told_its_scale_and_offset(nor
     """The gradients are those of the normalisation written out."""
     layer = ConvNorm(5, 3, norm=norm, epsilon=1e-3)
     x = normal(2, 6, 6, 4)
-    layer.build(x.shape)
+    layer(x)
     for seed, variable in enumerate(layer.variables):
         variable.assign(np.abs(normal(*variable.shape, seed=seed)) + 0.1)
     weights = [layer.kernel, layer.gamma, layer.beta]
@@ -79,7 +79,7 @@ def test_a_frozen_norm_learns_its_kernel_and_where_told_its_scale_and_offset(nor
         y = tf.nn.conv2d(x, layer.kernel, 1, "SAME")
         y = tf.nn.batch_normalization(y, layer.mean, layer.variance, layer.beta, layer.gamma, 1e-3)
         expected = tf.reduce_sum(tf.square(tf.nn.relu(y)))
-    assert [v is w for v, w in zip(layer.trainable_variables, weights)] == [True] * learn
+    assert all(v is w for v, w in zip(layer.trainable_variables, weights))
     assert len(layer.trainable_variables) == learn and len(layer.variables) == 5
     for mine, theirs in zip(
         tape.gradient(made, weights[:learn]), tape.gradient(expected, weights[:learn])

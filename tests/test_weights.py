@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import types
 
 import event_files
 import h5py
@@ -128,6 +129,35 @@ def test_labels_that_share_no_name_share_no_row(detector):
     assert report.initialised["mask_logits/bias"] == reason
     assert report.skipped["mask/logits/bias"] == reason
     assert report.loaded["actor_logits/bias"] == "actor/logits/bias (background)"
+
+
+def test_smaller_anchors_start_from_the_next_size_that_is_there(detector, network):
+    """From a file, of one size a level; into a run that has one, and from it."""
+    two = tiny_network.make(**TINY, anchor_sizes="6+8,16,24,32,48")
+    assert [tuple(x.shape[1:]) for x in two.rpn.outputs] == [(1536 + 1152,), (1536 + 1152, 4)]
+    assert len(two.anchors) == 1536 + 1152
+    report = weights.load(two, detector)
+    for layer, width in (("logits", 1), ("deltas", 4)):
+        role = f"rpn/{layer}/kernel"
+        both = values(two)[f"rpn_{layer}/kernel"].reshape(16, 2, 3 * width)
+        one = detector.tensors[role].reshape(16, 1, 3 * width)
+        np.testing.assert_array_equal(both, np.repeat(one, 2, axis=1))
+        assert report.loaded[f"rpn_{layer}/kernel"] == f"{role} (size 2 <- size 1, size 1)"
+    variable = weights.variables(two)["rpn_logits/kernel"]
+    variable.assign(random(variable.shape, 1))
+    weights.copy(network, two, "RUN")
+    kept = values(network)["rpn_logits/kernel"]
+    np.testing.assert_array_equal(kept, variable.numpy()[..., 3:])
+    weights.copy(two, network, "RUN")
+    np.testing.assert_array_equal(variable, np.tile(kept, 2))
+
+
+def test_sizes_of_anchors_count_from_the_largest_of_a_level():
+    config = tiny_network.config(anchor_sizes="8,16,24+28+32,40,48")
+    names = weights._class_names(types.SimpleNamespace(labels=A2D, config=config))
+    assert names["rpn_logits"] == names["rpn_deltas"] == [
+        ("size 3", "size 2", "size 1"), ("size 2", "size 1"), ("size 1",)
+    ]  # fmt: skip
 
 
 def test_pairs_take_their_actors_rows(detector):

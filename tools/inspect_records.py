@@ -2,6 +2,7 @@
 
 python tools/inspect_records.py --records records --chart records.png
 python tools/inspect_records.py --records records --json records.json --draw sheets --limit 20
+python tools/inspect_records.py --records records --anchors 16,32,64,128,256
 """
 
 import os
@@ -16,7 +17,8 @@ import numpy as np
 from absl import flags
 
 from a2d_tf import errors, visualize
-from a2d_tf.data import summary
+from a2d_tf.config import parse_anchors
+from a2d_tf.data import anchor_recall, summary
 from a2d_tf.data.flow import resize_frame
 from a2d_tf.data.manifest import SPLITS, Manifest
 from a2d_tf.errors import InputError
@@ -28,16 +30,22 @@ _CHART = flags.DEFINE_string("chart", None, "PNG file for a chart of the records
 _DRAW = flags.DEFINE_string("draw", None, "Folder for one picture per record.")
 _LIMIT = flags.DEFINE_integer("limit", None, "At most so many records.", lower_bound=0)
 _SPLIT = flags.DEFINE_enum("split", "all", [*SPLITS, "all"], "Which records.")
+_ANCHORS = flags.DEFINE_multi_string(
+    "anchors", [], "Print how many instances these anchors cover, by size; as --anchor_sizes, and "
+    "again for others."
+)  # fmt: skip
 
 
 def main(argv):
     errors.require(argv, records=_RECORDS.value)
+    variants = {text: parse_anchors(text, "anchors") for text in _ANCHORS.value}
     manifest = Manifest.load(_RECORDS.value)
     label_space = manifest.label_space
     splits = manifest.splits if _SPLIT.value == "all" else [_SPLIT.value]
     shards = [(split, shard) for split in splits for shard in manifest.shards(split)]
     decode = bool(_JSON.value or _DRAW.value)
     rows, summaries = [], {split: summary.Summary() for split in splits}
+    boxes = anchor_recall.Boxes((manifest.image_height, manifest.image_width))
     try:
         for folder in (
             *map(os.path.dirname, filter(None, (_JSON.value, _CHART.value))),
@@ -47,6 +55,7 @@ def main(argv):
                 os.makedirs(folder, exist_ok=True)
         for split, fields, truth in _records(shards, _LIMIT.value, decode):
             summaries[split].add(truth)
+            boxes.add(truth)
             if decode:
                 rows.append(describe(fields, truth, label_space))
             if _DRAW.value:
@@ -64,7 +73,8 @@ def main(argv):
             title += f", the first {_LIMIT.value}"
         picture = summary.chart(summaries, manifest.durations, label_space, title)
         write_file(_CHART.value, lambda file: file.write(picture))
-    print("\n".join(summary.text(summaries, manifest.durations, label_space)))
+    lines = summary.text(summaries, manifest.durations, label_space)
+    print("\n".join(lines + anchor_recall.text(boxes, variants)))
 
 
 def _records(shards, limit, decode):

@@ -497,6 +497,8 @@ def average_precisions(detections, truth, boxes_of, scores_of, targets, weights=
         return results
 
     aps = [0.0 if weights is None else np.zeros(len(weights)) for _ in positives]
+    if not len(classes):
+        return aps
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
         chunks = list(pool.map(kept_of, _chunks(detections, truth)))
     if chunks:
@@ -556,8 +558,10 @@ def _chunks(detections, truth):
 def evaluate(detections, truth, label_space, weights=None):
     """Score detections by the protocol of Table 2.
 
-    A pair's score is p(actor) * p(action), its box the actor's. An actor's ground truth is the
-    union over its actions. An action's box is that of the RoI's most probable actor.
+    A pair's score is p(actor) * p(action) and its box the actor's, unless the detections have
+    joint scores or boxes. An actor's ground truth is the union over its actions, its box the one
+    in `boxes`. An action's box is that of the RoI's most probable actor; with joint scores, where
+    the actor depends on the action, that of the RoI's best valid pair with this action.
 
     Args:
       weights: int [S, F], how often each frame of the truth counts in each of S samples of them;
@@ -572,22 +576,12 @@ def evaluate(detections, truth, label_space, weights=None):
       InputError: see `check`.
     """
     check(detections, truth, label_space)
-    _, gt_action = label_space.split(truth.codes)
     pair_ap, actor_ap = {}, {}
     for actor in range(len(label_space.actors)):
         own = actor_aps(detections, truth, label_space, actor, weights)
         actor_ap[str(actor + 1)], of_pairs = own
         pair_ap.update(of_pairs)
-    best = detections.actor_scores.argmax(axis=1)
-    digits = range(1, len(label_space.actions) + 1)
-    action_aps = average_precisions(
-        detections,
-        truth,
-        lambda rois: detections.boxes[rois, best[rois]],
-        lambda rois: detections.action_scores[rois],
-        gt_action[:, None] == np.array(digits),
-        weights,
-    )
+    action_aps = _action_aps(detections, truth, label_space, weights)
     real = [
         ap for name, ap in zip(label_space.actions, action_aps) if name != label_space.none_action
     ]
@@ -599,7 +593,7 @@ def evaluate(detections, truth, label_space, weights=None):
         },
         "per_pair_ap": pair_ap,
         "per_actor_ap": actor_ap,
-        "per_action_ap": {str(digit): ap for digit, ap in zip(digits, action_aps)},
+        "per_action_ap": {str(i + 1): ap for i, ap in enumerate(action_aps)},
     }
 
 
@@ -640,6 +634,41 @@ def actor_aps(detections, truth, label_space, actor, weights=None):
                 weights,
             )
     return ap, dict(zip(map(str, codes), pair_aps))
+
+
+def _action_aps(detections, truth, label_space, weights):
+    """The AP of each action, in percent."""
+    _, gt_action = label_space.split(truth.codes)
+    targets = gt_action[:, None] == np.arange(1, len(label_space.actions) + 1)
+    if detections.joint_scores is None:
+        best = detections.actor_scores.argmax(axis=1)
+        return average_precisions(
+            detections,
+            truth,
+            lambda rois: detections.boxes[rois, best[rois]],
+            lambda rois: detections.action_scores[rois],
+            targets,
+            weights,
+        )
+
+    def box_of(rois, action):
+        actors = np.flatnonzero(label_space.valid[:, action])
+        best = actors[detections.joint_scores[rois[:, None], actors, action].argmax(axis=1)]
+        if detections.joint_boxes is None:
+            return detections.boxes[rois, best]
+        return detections.joint_boxes[rois, best, action]
+
+    aps = []
+    for action in range(len(label_space.actions)):
+        aps += average_precisions(
+            detections,
+            truth,
+            lambda rois, action=action: box_of(rois, action),
+            lambda rois, action=action: detections.action_scores[rois, action, None],
+            targets[:, action : action + 1],
+            weights,
+        )
+    return aps
 
 
 def evaluate_results(results, truth, label_space):

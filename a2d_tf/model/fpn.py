@@ -48,26 +48,35 @@ def coarsest(p5):
 def rpn(pyramid, channels, anchors_per_cell, name="rpn"):
     """Objectness and box deltas of every anchor, by one head shared over the levels P2..P6.
 
+    Where levels differ in their anchors, the head speaks for as many as any has, and the others
+    read the last of them: with ascending sizes a level's largest anchors share their weights.
+
+    Args:
+      pyramid: list of [B, H_l, W_l, C].
+      anchors_per_cell: of each level.
+
     Returns:
       (logits [B, A], deltas [B, A, 4]), float32, in the order of `anchors.generate`.
     """
+    most = max(anchors_per_cell)
     shared = ConvNorm(channels, 3, name=f"{name}_conv")
-    objectness = ConvNorm(
-        anchors_per_cell, 1, relu=False, stddev=OUTPUT_STDDEV, name=f"{name}_logits"
-    )
-    regression = ConvNorm(
-        4 * anchors_per_cell, 1, relu=False, stddev=OUTPUT_STDDEV, name=f"{name}_deltas"
-    )
+    objectness = ConvNorm(most, 1, relu=False, stddev=OUTPUT_STDDEV, name=f"{name}_logits")
+    regression = ConvNorm(4 * most, 1, relu=False, stddev=OUTPUT_STDDEV, name=f"{name}_deltas")
     logits, deltas = [], []
-    for level in pyramid:
+    for level, count in zip(pyramid, anchors_per_cell):
         hidden = shared(level)
-        cells = level.shape[1] * level.shape[2] * anchors_per_cell
-        logits.append(tf.reshape(objectness(hidden), [-1, cells]))
-        deltas.append(tf.reshape(regression(hidden), [-1, cells, 4]))
+        cells = level.shape[1] * level.shape[2] * count
+        logits.append(tf.reshape(_last(objectness(hidden), count), [-1, cells]))
+        deltas.append(tf.reshape(_last(regression(hidden), 4 * count), [-1, cells, 4]))
     return (
         tf.cast(tf.concat(logits, axis=1), tf.float32),
         tf.cast(tf.concat(deltas, axis=1), tf.float32),
     )
+
+
+def _last(x, channels):
+    # All of them without an operation: the layers of a model number its checkpoints.
+    return x if x.shape[-1] == channels else x[..., -channels:]
 
 
 def propose(logits, deltas, anchors, size, coder, before_nms, after_nms, iou_threshold=0.7):

@@ -65,18 +65,21 @@ def score_rois(outputs, rois, valid, size, labels, label_mode, coder):
         )
         joint = tf.reshape(scores, [-1, count, num_actors, num_actions])
         pair_boxes = tf.reshape(pair_boxes, [-1, count, num_actors, num_actions, 4])
+        # An actor's box is that of its best pair, a valid one even where all of them score 0.
+        best = tf.argmax(joint + tf.constant(labels.valid, tf.float32) * 1e-30, axis=3)
         table.update(
             actor_scores=tf.reduce_sum(joint, axis=3),
             action_scores=tf.reduce_sum(joint, axis=2),
             joint_scores=joint,
             joint_boxes=pair_boxes,
-            boxes=tf.gather(pair_boxes, tf.argmax(joint, axis=3), batch_dims=3),
+            boxes=tf.gather(pair_boxes, best, batch_dims=3),
         )
         return table
     if label_mode == "hierarchical":
         logits = tf.reshape(outputs["action_logits"], [-1, count, num_actors, num_actions])
         joint = class_scores[..., None] * tf.nn.softmax(logits)
-        actions = tf.reduce_sum(joint, axis=2)
+        # Of valid pairs alone: an actor adds nothing to what it cannot do.
+        actions = tf.reduce_sum(joint * tf.constant(labels.valid, tf.float32), axis=2)
     else:
         row = tf.cast(valid, tf.float32)[..., None]
         # Background takes its share of the probability: without it, RoIs on background, which

@@ -26,7 +26,6 @@ from a2d_tf.model.recompute import Forgetful
 from a2d_tf.ops import anchors as anchor_ops
 from a2d_tf.ops import roi_align
 
-STRIDES = (4, 8, 16, 32, 64)
 MASK_SIZE = 28
 DEFAULT = ComputeConfig()
 
@@ -124,8 +123,9 @@ class Network(tf.Module):
         self._flavour = flavours.of(config, "rgb")
         self.rpn_coder, self.head_coder = self._flavour.rpn_coder, self._flavour.head_coder
         self.rpn_beta = self._flavour.rpn_beta
-        shapes = [[-(-side // stride) for side in self.image_size] for stride in STRIDES]
-        self.anchors = anchor_ops.generate(shapes, STRIDES, config.anchors)
+        strides = anchor_ops.STRIDES
+        shapes = [[-(-side // stride) for side in self.image_size] for stride in strides]
+        self.anchors = anchor_ops.generate(shapes, strides, config.anchors)
         with _precision(compute.precision):
             self.towers = self._towers(recompute)
             self.context = self._context()
@@ -142,7 +142,7 @@ class Network(tf.Module):
         return [
             tf.keras.Input([*lead, self.image_size[0] // s, self.image_size[1] // s,
                             channels or self.config.fpn_channels], dtype=dtype)
-            for s in STRIDES[:4]
+            for s in anchor_ops.STRIDES[:4]
         ]  # fmt: skip
 
     def _backbone(self, x, name, norm, deviation):
@@ -200,7 +200,9 @@ class Network(tf.Module):
 
     def _rpn(self):
         pyramid = self._pyramid()
-        outputs = fpn.rpn([*pyramid, fpn.coarsest(pyramid[-1])], self.config.rpn_channels, 3)
+        levels = [*pyramid, fpn.coarsest(pyramid[-1])]
+        per_cell = [len(sizes) * len(anchor_ops.RATIOS) for sizes in self.config.anchors]
+        outputs = fpn.rpn(levels, self.config.rpn_channels, per_cell)
         return tf.keras.Model(pyramid, outputs, name="rpn")
 
     def _features(self):

@@ -39,6 +39,7 @@ _SIZES = {"fpn_channels": "fpn/p2", "rpn_channels": "rpn/conv", "head_units": "a
           "mask_channels": "mask/deconv"}  # fmt: skip
 _STATISTICS = {"moving_mean": "mean", "moving_variance": "variance"}
 _BACKGROUND = "background"
+_ONE_SIZE = ("size 1",)  # of anchors at each level, in every published file
 _SILENT = -1e4  # a logit whose probability is 0
 _NEW = "no pretrained weights exist for it"
 
@@ -205,7 +206,10 @@ def variables(network):
 
 
 def _class_names(network):
-    """{layer: its classes}, each as the names that it may go by elsewhere, its own first."""
+    """{layer: its classes}, each as the names that it may go by elsewhere, its own first.
+
+    Of the proposal head they are the sizes of its anchors, "size 1" the largest of a level.
+    """
     labels, mode = network.labels, network.config.label_mode
     actors = [(actor, coco.ALIASES.get(actor, actor)) for actor in labels.actors]
     classes, actions = actors, [(action,) for action in labels.actions]
@@ -217,7 +221,12 @@ def _class_names(network):
         ]
     if mode == "hierarchical":
         actions = [(f"{x}-{y}", y) for x in labels.actors for y in labels.actions]
+    # A level's largest anchors come last; smaller ones start from the next size that is there.
+    most = max(map(len, network.config.anchors))
+    sizes = [tuple(f"size {i}" for i in range(rank, 0, -1)) for rank in range(most, 0, -1)]
     return {
+        "rpn_logits": sizes,
+        "rpn_deltas": sizes,
         "actor_logits": [*classes, (_BACKGROUND,)],
         "actor_deltas": classes,
         "mask_logits": classes,
@@ -288,7 +297,7 @@ def _fill(network, tensors, find, rows, strict, origin):
             skipped[key] = reason
             continue
         value = arrays.numbers(tensor, f"{origin}: {key}")
-        if layer not in rows:
+        if layer not in rows or (here == [_ONE_SIZE] and tuple(there) == _ONE_SIZE):
             variable.assign(value)
             loaded[name] = key
         else:
@@ -337,7 +346,8 @@ def load(network, weights, stream="rgb"):
         return role, None
 
     rows = {"actor_logits": (*weights.classes, _BACKGROUND), "actor_deltas": weights.classes,
-            "mask_logits": weights.classes}  # fmt: skip
+            "mask_logits": weights.classes, "rpn_logits": _ONE_SIZE,
+            "rpn_deltas": _ONE_SIZE}  # fmt: skip
     origin = f"{path}: {weights.source}, {weights.backbone}, sha256 {weights.sha256}, for {stream}"
     return _fill(network, weights.tensors, find, rows, True, origin)
 

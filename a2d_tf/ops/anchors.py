@@ -1,29 +1,67 @@
-"""Anchors of the region proposal network, one size per pyramid level (Lin et al. 2017)."""
+"""Anchors of the region proposal network (Lin et al. 2017), and how well they cover boxes."""
 
 import numpy as np
 
+STRIDES = (4, 8, 16, 32, 64)
+"""Image pixels per cell of P2..P6."""
+RATIOS = (0.5, 1.0, 2.0)
+"""Width / height, so 0.5 is tall (matterport's sense)."""
 
-def generate(shapes, strides, sizes, ratios=(0.5, 1.0, 2.0)):
+
+def generate(shapes, strides, sizes, ratios=RATIOS):
     """Anchors over all pyramid levels.
 
-    A ratio is width / height, so 0.5 is tall (matterport's sense); the area is size**2 for each.
     Centres lie at (i * stride, j * stride).
 
     Args:
       shapes: per level, (height, width) of the feature map.
       strides: per level, image pixels per cell.
-      sizes: per level, the square root of the anchors' area in pixels.
+      sizes: per level, one or several; a size is the square root of the anchors' area in pixels,
+        the same for each ratio.
       ratios: width / height of the anchors at each cell.
 
     Returns:
-      float32 [A, 4] (y1, x1, y2, x2), ordered by level, row, column, ratio.
+      float32 [A, 4] (y1, x1, y2, x2), ordered by level, row, column, size, ratio.
     """
-    ratios = np.sqrt(np.asarray(ratios, np.float64))
     levels = []
     for (rows, columns), stride, size in zip(shapes, strides, sizes):
         y, x = np.meshgrid(np.arange(rows) * stride, np.arange(columns) * stride, indexing="ij")
         centres = np.stack([y, x], axis=-1)[:, :, None, :]
-        halves = 0.5 * size * np.stack([1 / ratios, ratios], axis=-1)
+        halves = 0.5 * _sides(size, ratios)
         corners = np.concatenate([centres - halves, centres + halves], axis=-1)
         levels.append(corners.reshape(-1, 4))
     return np.concatenate(levels).astype(np.float32)
+
+
+def _sides(sizes, ratios):
+    """(height, width) of the anchors at a cell: [sizes * ratios, 2]."""
+    ratios = np.sqrt(np.asarray(ratios, np.float64))
+    sides = np.stack([1 / ratios, ratios], axis=-1)
+    return (np.reshape(sizes, (-1, 1, 1)) * sides).reshape(-1, 2)
+
+
+def best_overlaps(boxes, frames, strides, sizes, ratios=RATIOS):
+    """IoU of each box with the anchor that covers it best, of those centred in its frame.
+
+    Args:
+      boxes: [N, 4] (y1, x1, y2, x2), pixels of the canvas, each with an area.
+      frames: [N, 2] height and width of each box's frame, which begins at (0, 0).
+      strides, sizes, ratios: as `generate` takes them.
+
+    Returns:
+      float64 [N].
+    """
+    boxes, frames = np.asarray(boxes, np.float64), np.asarray(frames)
+    area, best = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1), np.zeros(len(boxes))
+    for stride, size in zip(strides, sizes):
+        centres = stride * np.arange(-(-int(frames.max(initial=0)) // stride))
+        for sides in _sides(size, ratios):
+            # Anchors of one shape are a grid: the overlap is greatest where it is along both axes.
+            inner = np.ones(len(boxes))
+            for axis, side in enumerate(sides):
+                low = np.maximum(boxes[:, axis, None], centres - side / 2)
+                high = np.minimum(boxes[:, axis + 2, None], centres + side / 2)
+                shared = np.where(centres < frames[:, axis, None], high - low, 0)
+                inner *= shared.max(axis=1, initial=0)
+            best = np.maximum(best, inner / (area + sides.prod() - inner))
+    return best

@@ -1,0 +1,73 @@
+"""How well the proposal network's anchors cover the instances of records, by their size."""
+
+import numpy as np
+
+from a2d_tf.ops import anchors
+
+IOUS = (0.5, 0.7)
+"""Where a RoI counts as positive, and where an anchor does."""
+_BOUNDS = (8, 16, 32, 64, 128)  # pixels, the square root of a box's area
+
+
+class Boxes:
+    """Ground-truth boxes on the network's canvas.
+
+    Args:
+      canvas: (height, width) that frames are scaled to fit into.
+    """
+
+    def __init__(self, canvas):
+        self.canvas = canvas
+        self._boxes, self._frames = [], []
+
+    def add(self, truth):
+        """Add those of one record, a `records.Truth`."""
+        scale = np.divide(self.canvas, truth.native_size).min()
+        frame = np.maximum(np.round(np.multiply(truth.native_size, scale)), 1)
+        self._boxes += list(truth.boxes * np.tile(frame / truth.native_size, 2))
+        self._frames += [frame] * len(truth.boxes)
+
+    def sides(self):
+        """The square root of each box's area: [N]."""
+        boxes = np.reshape(self._boxes, (-1, 4))
+        return np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
+
+    def overlaps(self, sizes):
+        """IoU of each box with its best anchor: [N].
+
+        Args:
+          sizes: of the anchors, as `anchors.generate` takes them.
+        """
+        boxes, frames = np.reshape(self._boxes, (-1, 4)), np.reshape(self._frames, (-1, 2))
+        return anchors.best_overlaps(boxes, frames, anchors.STRIDES, sizes)
+
+
+def text(boxes, variants):
+    """Lines with the recall of each choice of anchors, over all boxes and by their size.
+
+    Args:
+      boxes: a Boxes.
+      variants: {name: sizes of the anchors}.
+    """
+    height, width = boxes.canvas
+    sides, lines = boxes.sides(), []
+    edges = (0, *_BOUNDS, np.inf)
+    groups = {"all": np.ones(len(sides), bool)}
+    for low, high in zip(edges, edges[1:]):
+        name = f"{low:g} to {high:g}" if high < np.inf else f"{low:g} and more"
+        groups[name] = (sides >= low) & (sides < high)
+    for variant, sizes in variants.items():
+        best = boxes.overlaps(sizes)
+        count = sum(
+            len(own) * len(anchors.RATIOS) * -(-height // stride) * -(-width // stride)
+            for own, stride in zip(sizes, anchors.STRIDES)
+        )
+        lines += [
+            f"anchors {variant}: {count} on {height}x{width}",
+            "  side, pixels      boxes" + "".join(f"   IoU >= {iou:g}" for iou in IOUS),
+        ]
+        for name, group in groups.items():
+            if group.any():
+                recall = "".join(f"{100 * (best[group] >= iou).mean():11.1f} %" for iou in IOUS)
+                lines.append(f"  {name:<14}{group.sum():>9}{recall}")
+    return lines
