@@ -1,10 +1,11 @@
 """Runs, records and exports of an older version load as they were.
 
-`made_before_background.tar.xz` holds records of two clips' videos, a run of three steps with its
+`made_before_background.tar.xz` holds records of two clips' videos, a run of two steps with its
 evaluation, and its export, all by commit 98e27d7, in which background was no class of the action
 head. (Weights and momentum are rounded to 16 bits, so that they pack well.)
 """
 
+import dataclasses
 import pathlib
 import tarfile
 
@@ -20,6 +21,7 @@ from a2d_tf.errors import InputError
 from a2d_tf.evaluation.detection import Detections
 from a2d_tf.evaluation.runner import Evaluator
 from a2d_tf.files import read_json
+from a2d_tf.labels import LabelSpace
 from a2d_tf.learning import trainer
 from a2d_tf.learning.keeper import Keeper
 from a2d_tf.model.network import Network
@@ -45,7 +47,7 @@ def test_a_run_is_evaluated_as_it_was(run, older, tmp_path):
     run.check_records(manifest)
     assert run.network.config.action_background is False
     threshold = run.config.inference.score_threshold
-    assert threshold == 0.1
+    assert threshold == 0.05
     made = Evaluator(run.network, run.config, manifest).evaluate("test", threshold, tmp_path)
     before = older / "run" / "evaluation" / "test"
     ours, theirs = (Detections.load(folder / "detections.npz") for folder in (tmp_path, before))
@@ -55,14 +57,14 @@ def test_a_run_is_evaluated_as_it_was(run, older, tmp_path):
     for name in ("boxes", "actor_scores", "action_scores"):
         np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), atol=1e-4)
     np.testing.assert_allclose(theirs.action_scores.sum(axis=1), 1, atol=1e-5)
-    assert made["segmentation"] == read_json(before / "metrics.json")["segmentation"]
+    for kind, metrics in read_json(before / "metrics.json")["segmentation"].items():
+        assert made["segmentation"][kind] == pytest.approx(metrics, abs=0.01), kind
 
 
 def test_an_export_answers_as_its_run(run, older):
     served = serving.Predictor.from_saved_model(str(older / "export"))
     ours = serving.Predictor.from_run(run)
     clip = tiny_network.clip(1, 3, seed=3)
-    print(served.facts["score_threshold"])
     found = []
     for predictor in (served, ours):
         frames = [predictor.frame(*pair) for pair in zip(clip["rgb"][0], clip["flow"][0])]
@@ -77,19 +79,17 @@ def test_a_run_goes_on_by_the_command_that_it_was_started_with(older):
     folder = str(older / "run")
     flags = Config.read(older / "run" / "flags.txt", of_run=True)
     # As the same flags are read today, before anything knows of the run.
-    config = Config(tiny_network.config(), learning=flags.learning)
-    config = Config(
-        type(flags.model)(**{**vars(flags.model), "action_background": True}),
-        learning=flags.learning,
-    )
+    model = dataclasses.replace(flags.model, action_background=True)
+    config = Config(model, learning=flags.learning)
     settled = runs.settle(config, {}, folder)
     assert settled.model == flags.model and settled.model.action_background is False
     runs.create(folder, settled, Manifest.load(str(older / "records")))
     assert "--action_background=false\n" in (older / "run" / "flags.txt").read_text()
-    network = Network(settled.model, runs.LabelSpace.from_json(older / "run" / "labels.json"))
+    labels = LabelSpace.from_json(older / "run" / "labels.json")
+    network = Network(settled.model, labels)
     step = tf.Variable(0, dtype=tf.int64, trainable=False)
     opt = trainer.learner(settled.learning)[1]
-    assert Keeper(folder, network, opt, step, 1).resume() and int(step) == 3
+    assert Keeper(folder, network, opt, step, 1).resume() and int(step) == 2
     # One that starts from it is of its form, too; the other form must be asked for, and is refused.
     start = Config(config.model, learning=LearningConfig(init_run=folder))
     assert runs.settle(start, {}).model == flags.model
