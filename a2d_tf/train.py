@@ -63,7 +63,8 @@ def _train(config, manifest, workdir):
     if inherited and replicas.is_chief():
         runs.save_threshold(workdir, **inherited)
     threshold = inherited["threshold"] if inherited else runs.DEFAULT_THRESHOLD
-    evaluator = Evaluator(network, config, manifest)
+    measure = trainer.make_measure(network, config.learning)
+    evaluator = Evaluator(network, config, manifest, measure)
 
     def evaluate():
         """Choose the threshold and score with it; pictures of the same clips every time."""
@@ -73,7 +74,8 @@ def _train(config, manifest, workdir):
             return {}, {tag: image[None] for tag, image in shown.items()}
         if replicas.is_chief():
             runs.save_threshold(workdir, found.threshold, found.metrics)
-        return dashboard.scalars(found), dashboard.images(found, network.labels)
+        scalars = {**trainer.tagged(found.losses), **dashboard.scalars(found)}
+        return scalars, dashboard.images(found, network.labels)
 
     trainer.train_and_evaluate(network, manifest, config, workdir, evaluate)
 

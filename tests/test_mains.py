@@ -10,6 +10,7 @@ import event_files
 import pytest
 
 from a2d_tf import runs
+from a2d_tf.learning import losses
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 TINY = (
@@ -46,6 +47,10 @@ def trained(mini_records, tmp_path_factory):
 
 def test_train_then_evaluate(trained, mini_records):
     assert json.loads((trained / "score_threshold.json").read_text())["score_threshold"] > 0
+    events = event_files.values(trained / "tensorboard" / "validation")
+    tags = {tag for step, tag, _ in events if step == 2}
+    assert {f"loss/{name}" for name in (*losses.TERMS, "total")} < tags
+    assert {"run/positives", "run/proposal_recall", "segmentation/joint_miou"} < tags
     records = f"--records={mini_records.directory}"
     result = run("evaluate", f"--workdir={trained}", records, "--split=test")
     assert result.returncode == 0, result.stderr

@@ -9,6 +9,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
+import tensorflow as tf
 from pycocotools import mask as rle_tools
 
 from a2d_tf.errors import InputError
@@ -194,7 +195,25 @@ def test_pictures_are_three_native_frames_wide(evaluator):
 
 
 def test_an_empty_split_is_one_clear_error(evaluator, monkeypatch, tmp_path):
-    monkeypatch.setattr(evaluator, "frames", lambda split: iter(()))
+    monkeypatch.setattr(evaluator, "frames", lambda *_: iter(()))
     with pytest.raises(InputError, match="no record in split 'val'"):
         evaluator.evaluate("val", 0.3, str(tmp_path / "val"))
     assert evaluator.validate() is None
+
+
+def test_validation_measures_in_the_pass_that_scores(evaluator):
+    seen = []
+
+    def measure(batch, features):
+        seen.append(sorted(features))
+        return {"clips": tf.shape(batch["boxes"])[0], "level": tf.reduce_mean(features["actor"][0])}
+
+    parts = evaluator.network, evaluator.config, evaluator.manifest
+    measuring = runner.Evaluator(*parts, measure)
+    found, plain = measuring.validate("test"), evaluator.validate("test")
+    assert found.metrics == plain.metrics and not plain.losses
+    # Six clips in batches of the evaluation's size, each batch weighing alike.
+    size = evaluator.config.learning.evaluation_batch
+    batches = [min(size, 6 - first) for first in range(0, 6, size)]
+    assert found.losses["clips"] == np.mean(batches) and np.isfinite(found.losses["level"])
+    assert seen[0] == ["action", "actor", "rpn_deltas", "rpn_logits"]

@@ -1,6 +1,7 @@
 """Run a network over a split of the records and score it, at the videos' native size."""
 
 import dataclasses
+import itertools
 import os
 import shutil
 
@@ -47,6 +48,7 @@ class Validation:
       threshold: on p(actor), of best joint mIoU.
       metrics: as in `metrics.json`: segmentation with that threshold, detection, APs of classes.
       confusion: a `segmentation.Confusion`, with that threshold.
+      losses: {name: mean over the batches} of what the Evaluator's `measure` says.
       detections, truth: as of `detection.evaluate`.
       pictures: {split/VID/frame: uint8 [H, 3 W, 3]}, truth | prediction | flow.
     """
@@ -54,6 +56,7 @@ class Validation:
     threshold: float
     metrics: dict
     confusion: segmentation.Confusion
+    losses: dict
     detections: detection.Detections
     truth: detection.Truth
     pictures: dict
@@ -66,9 +69,11 @@ class Evaluator:
       network: a Network.
       config: a Config.
       manifest: of the records.
+      measure: callable in a graph, (batch, its `Network.features`) -> {name: scalar}, that
+        `validate` averages over the batches; or None.
     """
 
-    def __init__(self, network, config, manifest):
+    def __init__(self, network, config, manifest, measure=None):
         self.network, self.config, self.manifest = network, config, manifest
         self.labels = network.labels
         given = config.inference.score_threshold
@@ -76,8 +81,22 @@ class Evaluator:
         settings = dataclasses.replace(config.inference, score_threshold=floor)
         self.run = tf.function(network.inference(settings), reduce_retracing=True)
 
-    def frames(self, split):
-        """Yield a `Frame` for each key frame of a split, in the records' order."""
+        @tf.function(reduce_retracing=True)
+        def run_and_measure(batch):
+            inputs = {name: batch[name] for name in network.features.input_names}
+            features = network.features(inputs)
+            outputs = network.instances(batch["rgb"], features, batch["size"], settings)
+            return outputs, measure(batch, features)
+
+        self._run_and_measure = run_and_measure if measure else None
+
+    def frames(self, split, measured=None):
+        """Yield a `Frame` for each key frame of a split, in the records' order.
+
+        Args:
+          split: 'train' (without the validation videos), 'val' or 'test'.
+          measured: a list that gets what `measure` says of each batch, {name: float}.
+        """
         learning = self.config.learning
         batches = pipeline.evaluation(
             self.manifest, split, self.network.image_size, self.config.model.frames,
@@ -91,7 +110,11 @@ class Evaluator:
                 batch = next(batches, None)
             if batch is None:
                 return
-            outputs = self.run({name: batch[name] for name in names})
+            if measured is None:
+                outputs = self.run({name: batch[name] for name in names})
+            else:
+                outputs, values = self._run_and_measure(batch)
+                measured.append({name: float(value) for name, value in values.items()})
             outputs = tf.nest.map_structure(lambda x: x.numpy(), outputs)
             for i in range(len(batch["video"])):
                 yield self._frame(next(truths), batch, outputs, i)
@@ -132,6 +155,16 @@ class Evaluator:
         painted = mask_ops.paint_one(*parts, height, width, self.config.inference.paint == "pixel")
         return painted.numpy().astype(self.labels.code_dtype)
 
+    def _label_maps(self, frame):
+        """Yield (thresholds of the grid, the label map that all of them give).
+
+        Most of them choose the same instances as the one below, and painting is dear.
+        """
+        scores = frame.instances["class_score"]
+        for _, same in itertools.groupby(THRESHOLDS, lambda t: np.count_nonzero(scores >= t)):
+            thresholds = list(same)
+            yield thresholds, self.label_map(frame, thresholds[0])
+
     def masks(self, frame, chosen):
         """Masks of some of a frame's instances at its native size.
 
@@ -159,10 +192,15 @@ class Evaluator:
         """
         confusions = {t: segmentation.Confusion(self.labels) for t in THRESHOLDS}
         names, tables, truths, shown = [], [], [], {}
-        for frame in tqdm(self.frames(split), desc=split, unit="frame", leave=False):
+        measured = [] if self._run_and_measure else None
+        frames = self.frames(split, measured)
+        for frame in tqdm(frames, desc=split, unit="frame", leave=False):
             truth = frame.truth
-            for threshold, confusion in confusions.items():
-                confusion.update(truth.label_map, self.label_map(frame, threshold))
+            for thresholds, label_map in self._label_maps(frame):
+                seen = segmentation.Confusion(self.labels)
+                seen.update(truth.label_map, label_map)
+                for threshold in thresholds:
+                    confusions[threshold].merge(seen)
             names.append(f"{truth.video}/{truth.frame:05d}")
             tables.append({field: frame.table[field] for field in self._fields()})
             truths.append(dataclasses.replace(truth, label_map=None))
@@ -180,6 +218,7 @@ class Evaluator:
                 **detection.evaluate(found, truth, self.labels),
             },
             confusions[best],
+            {name: float(np.mean([v[name] for v in measured])) for name in (measured or [{}])[0]},
             found,
             truth,
             {self._tag(split, frame): self.picture(frame, best) for frame in shown.values()},

@@ -36,7 +36,7 @@ from a2d_tf.stopping import stop_at_once, stop_on_signal
 VALIDATION_SEED = (0, 0)
 
 
-def forward(network, batch, seed, config, training):
+def forward(network, batch, seed, config, training, features=None):
     """Loss terms of a batch.
 
     Args:
@@ -45,6 +45,7 @@ def forward(network, batch, seed, config, training):
       seed: int32 [2], of the sampling.
       config: a LearningConfig.
       training: whether batch normalisation, where there is one, uses the batch.
+      features: what `network.features` makes of the batch, where that is known.
 
     Returns:
       (terms, health): terms maps each of losses.TERMS that the phase has to a list of (sum, count)
@@ -54,8 +55,9 @@ def forward(network, batch, seed, config, training):
     labels, mode = network.labels, network.config.label_mode
     present, annotated = batch["present"], batch["annotated"]
     draws = targets.Draws(seed, batch["row"], config.batch_size).split(2)
-    inputs = {name: batch[name] for name in network.features.input_names}
-    features = network.features(inputs, training=training)
+    if features is None:
+        inputs = {name: batch[name] for name in network.features.input_names}
+        features = network.features(inputs, training=training)
 
     with tf.name_scope("proposals"):
         proposals, valid = fpn.propose(
@@ -155,16 +157,18 @@ def weighted(terms, config):
     return dict(values, total=tf.add_n(list(values.values())))
 
 
-def _scalars(network, batch, seed, config, training):
+def _scalars(network, batch, seed, config, training, features=None):
     """What a step reports: the weighted terms, their total, and the health figures.
 
     In a replica the sums are its own and the counts those of all: added up over the replicas they
     are the figures of the whole batch.
     """
-    run = refinement.forward if config.train_phase == "refiner" else forward
     # What is no part of the network has a scope of its own, for profiles and TensorBoard's graph.
     with tf.name_scope("losses"):
-        terms, health = run(network, batch, seed, config, training)
+        if config.train_phase == "refiner":
+            terms, health = refinement.forward(network, batch, seed, config, training)
+        else:
+            terms, health = forward(network, batch, seed, config, training, features)
         pairs = {"terms": terms, "health": health}
         flat = tf.nest.flatten(pairs)
         flat[1::2] = replicas.total(flat[1::2])
@@ -291,15 +295,17 @@ def _distributed(manifest, canvas, frames, config, step):
     return iter(tf.distribute.get_strategy().distribute_datasets_from_function(part))
 
 
-def make_validation_step(network, config):
-    """The compiled step without an update: batch -> dict of scalar losses and health."""
+def make_measure(network, config):
+    """The losses of validation: (batch, its features) -> dict of scalar losses and health.
 
-    @tf.function(reduce_retracing=True)
-    def validation_step(batch):
+    For `runner.Evaluator`, whose pass through the videos held out it shares.
+    """
+
+    def measure(batch, features):
         seed = tf.constant(VALIDATION_SEED, tf.int64)
-        return _scalars(network, batch, seed, config, training=False)
+        return _scalars(network, batch, seed, config, training=False, features=features)
 
-    return validation_step
+    return measure
 
 
 def check_finite(values, step):
@@ -359,7 +365,6 @@ def train_and_evaluate(network, manifest, config, workdir, evaluate):
     for name in ("validation", "training_clips"):
         log.trim(name, now - due)
     train_step = make_train_step(network, opt, learning, scale, averages)
-    validation_step = make_validation_step(network, learning)
 
     def validate():
         # It can be repeated, for its step is kept.
@@ -368,11 +373,9 @@ def train_and_evaluate(network, manifest, config, workdir, evaluate):
 
     def _validate():
         with averages.in_place() if averages else contextlib.nullcontext():
-            values = _mean_losses(validation_step, manifest, config, network.image_size)
             scalars, images = evaluate()
-        values = {**values, **scalars}
         # Without a validation split there are only pictures, of clips it has trained on.
-        log.write("validation" if values else "training_clips", now, values, images)
+        log.write("validation" if scalars else "training_clips", now, scalars, images)
         if "segmentation/joint_miou" in scalars:
             keeper.save_best(scalars["segmentation/joint_miou"], scalars["segmentation/threshold"])
 
@@ -467,27 +470,10 @@ def _is_finished(workdir, steps):
 def _means(window, names):
     """{tag: mean over the steps that have it}; those of another precision may lack some."""
     found = {name: [values[name] for values in window if name in values] for name in names}
-    return {_tag(name): sum(values) / len(values) for name, values in found.items()}
+    return tagged({name: sum(values) / len(values) for name, values in found.items()})
 
 
-def _tag(name):
-    return f"loss/{name}" if name in losses.TERMS or name == "total" else f"run/{name}"
-
-
-def _mean_losses(validation_step, manifest, config, canvas):
-    """Losses over the validation split, each batch weighing alike; empty without such a split."""
-    learning = config.learning
-    batches = pipeline.evaluation(
-        manifest, "val", canvas, config.model.frames, learning.evaluation_batch,
-        learning.max_instances, learning.val_fraction,
-    )  # fmt: skip
-    sums, count = {}, 0
-    batches = iter(batches)
-    while True:
-        with records.naming(manifest.directory):
-            batch = next(batches, None)
-        if batch is None:
-            return {_tag(name): total / count for name, total in sums.items()}
-        for name, value in validation_step(batch).items():
-            sums[name] = sums.get(name, 0.0) + float(value)
-        count += 1
+def tagged(values):
+    """{name: loss or health figure} by their names in TensorBoard."""
+    groups = {name: "loss" for name in (*losses.TERMS, "total")}
+    return {f"{groups.get(name, 'run')}/{name}": value for name, value in values.items()}

@@ -310,7 +310,7 @@ class Network(tf.Module):
         if c.use_flow:
             inputs["flow"] = tf.keras.Input([None, *self.image_size, 2], name="flow")
         features = self.features({k: v for k, v in inputs.items() if k != "size"})
-        outputs = self._instances(inputs["rgb"], features, inputs["size"], settings)
+        outputs = self.instances(inputs["rgb"], features, inputs["size"], settings)
         return tf.keras.Model(inputs, outputs, name="a2d_tf")
 
     def key_frame(self, pyramids, size, settings, rgb=None):
@@ -358,7 +358,7 @@ class Network(tf.Module):
         detections = inference.describe(kept, rows, self.labels, mode, settings.action_threshold)
         return self._with_masks(detections, rgb, features)
 
-    def _instances(self, rgb, features, size, settings):
+    def instances(self, rgb, features, size, settings):
         """From `features` to the outputs of `inference`; `rgb` is the clip, for the refiner."""
         rois, valid = Propose(
             self.anchors,

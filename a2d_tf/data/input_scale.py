@@ -1,0 +1,47 @@
+"""How large flow is beside appearance in records, and the --flow_scale that makes it as large.
+
+A motion backbone that starts from ImageNet has filters, and frozen norms, for photographs. Flow in
+pixels is many times smaller than mean-free RGB: left so, its features hardly differ between clips.
+"""
+
+import numpy as np
+
+
+class InputScale:
+    """Running moments of RGB and flow over the key frames of records."""
+
+    def __init__(self):
+        self._moments = {name: np.zeros((3, size)) for name, size in (("rgb", 3), ("flow", 2))}
+
+    def add(self, rgb, flow):
+        """Count a key frame: RGB 0..255 [h, w, 3] and flow (u, v), pixels, [h, w, 2]."""
+        for name, image in (("rgb", rgb), ("flow", flow)):
+            values = np.reshape(image, (-1, image.shape[-1])).astype(np.float64)
+            self._moments[name] += [
+                np.full(values.shape[1], len(values)), values.sum(axis=0),
+                np.square(values).sum(axis=0),
+            ]  # fmt: skip
+
+    def deviation(self, name):
+        """Standard deviation of 'rgb' or 'flow', over pixels, the channels' variances averaged."""
+        count, total, squares = self._moments[name]
+        return float(np.sqrt(np.mean(squares / count - np.square(total / count))))
+
+    def ratio(self, flow_scale=1.0, rgb_std=1.0):
+        """r = std(flow * flow_scale) / std(mean-free RGB / rgb_std).
+
+        Args:
+          flow_scale: the network's --flow_scale.
+          rgb_std: what the flavour of the weights divides RGB by; see `model.flavours`.
+        """
+        return flow_scale * self.deviation("flow") / (self.deviation("rgb") / rgb_std)
+
+    def text(self):
+        """A line for people, or none without a key frame that moves."""
+        if not self._moments["flow"][0].any() or not self.ratio():
+            return []
+        return [
+            f"inputs: standard deviation of RGB {self.deviation('rgb'):.1f}, of flow "
+            f"{self.deviation('flow'):.2f} px: --flow_scale=1 has flow at {self.ratio():.3f} of "
+            f"RGB's size, --flow_scale={0.25 / self.ratio():.2g} at .25 (docs/training.md)"
+        ]
