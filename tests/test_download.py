@@ -1,10 +1,7 @@
 """Downloads from a server on loopback that breaks off, lies and redirects."""
 
-import contextlib
 import hashlib
-import http.server
-import re
-import threading
+import socket
 
 import numpy as np
 import pytest
@@ -14,44 +11,6 @@ from a2d_tf.pretrained.catalogue import HDF5
 
 DATA = HDF5 + np.random.default_rng(0).bytes(300_000)
 SIZE, MD5 = len(DATA), hashlib.md5(DATA).hexdigest()
-
-
-class Server(http.server.ThreadingHTTPServer):
-    """Answers `/<name>` with what the test has put in `answers[name]`, one callable a request.
-
-    `asked` are the (path, Range header or '') of the requests, in order.
-    """
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.answers, self.asked, self.ended = {}, [], threading.Event()
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
-
-    def handle_error(self, request, client_address):
-        """Say nothing: clients that go away are what the tests are about."""
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        asked = self.headers.get("Range", "")
-        self.server.asked.append((self.path, asked))
-        answers = self.server.answers[self.path[1:]]
-        answer = answers.pop(0) if len(answers) > 1 else answers[0]
-        answer(self, int(re.fullmatch(r"bytes=(\d+)-", asked)[1]) if asked else 0)
-        self.close_connection = True
-
-    def send(self, status, headers, body=b""):
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        with contextlib.suppress(OSError):
-            self.wfile.write(body)
-
-    def log_message(self, *args):
-        pass
 
 
 def part(start, data=DATA, until=None, total=None):
@@ -83,19 +42,6 @@ def no_range(handler, start, until=None):
 def status(code, **headers):
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return lambda handler, start: handler.send(code, {"Content-Length": 0, **named})
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    server = Server()
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    yield server
-    server.ended.set()
-    server.shutdown()
-    server.server_close()
-    thread.join()
 
 
 @pytest.fixture
@@ -311,11 +257,14 @@ def test_certificates_are_verified(server, tmp_path):
         download.fetch(f"{server.url.replace('http:', 'https:')}/file", tmp_path / "file", SIZE)
 
 
-def test_without_a_network_there_is_one_attempt(server, tmp_path, monkeypatch):
+def test_without_a_network_there_is_one_attempt(tmp_path, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(download.time, "sleep", lambda _: pytest.fail("waited"))
-    server.server_close()
-    with pytest.raises(download.DownloadError, match="cannot be reached .*refused"):
-        download.fetch(f"{server.url}/file", tmp_path / "file", SIZE)
+    with socket.socket() as bound:  # and nobody listens there
+        bound.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}/file"
+        with pytest.raises(download.DownloadError, match="cannot be reached .*refused"):
+            download.fetch(url, tmp_path / "file", SIZE)
 
 
 def test_ctrl_c_keeps_the_part(fetch, server, monkeypatch):
