@@ -27,7 +27,11 @@ from a2d_tf.limits import MAX_TEXT_BYTES
 
 VIDEOSET = "videoset.csv"
 _DAMAGED = (EOFError, OSError, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, zlib.error)
-_COMPRESSED = {b"BZh": bz2.BZ2File, b"\x1f\x8b": gzip.GzipFile, b"\xfd7zXZ": lzma.LZMAFile}
+_COMPRESSED = {
+    b"BZh": bz2.BZ2File,
+    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
+    b"\xfd7zXZ": lzma.LZMAFile,
+}
 _MAT, _COL = "Annotations/mat", "Annotations/col"
 # The end of a file's path, with the parts that matter: its kind, VID, frame, suffix.
 _CLIP = re.compile(rf"(?:^|/)clips320H/([^/]+)({'|'.join(map(re.escape, frames.VIDEOS))})$")
@@ -328,7 +332,7 @@ def _scan_zip(path, contents):
 
 
 def _scan_tar(path, start, contents):
-    """Read a tar archive once, from its start to where it ends."""
+    """Read a tar archive once, from its start to where it ends, moving forwards only."""
     kind = next((kind for magic, kind in _COMPRESSED.items() if start.startswith(magic)), None)
     last = None
     with open(path, "rb") as raw:
@@ -336,7 +340,7 @@ def _scan_tar(path, start, contents):
         with tqdm.tqdm.wrapattr(raw, "read", **bar) as counted:
             plain = kind(counted) if kind else counted
             try:
-                with tarfile.open(fileobj=plain, mode="r|") as archive:
+                with tarfile.open(fileobj=plain, mode="r:") as archive:
                     for member in archive:
                         if member.isfile():
                             last = member.name
