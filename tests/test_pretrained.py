@@ -166,6 +166,13 @@ def test_the_settings_of_a_run_keep_the_name(world, tmp_path):
     assert runs.settle(Config.read(tmp_path / "flags.txt"), {}) == settled
 
 
+def test_before_any_training_only_a_detector_is_of_use(world):
+    with pytest.raises(
+        InputError, match="weights/imagenet.h5: keras_resnet101 weights are a backb"
+    ):
+        runs.untrained("imagenet")
+
+
 def test_a_mistyped_name_tells_the_names(world):
     config = Config(learning=LearningConfig(init_rgb="cocoo"))
     with pytest.raises(InputError, match="cocoo: no such file; give coco or imagenet, or a file"):
