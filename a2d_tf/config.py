@@ -179,9 +179,10 @@ class LearningConfig:
         "", "run folder, also of other labels or another variant, to start from as far as it fits"
     )
     init_rgb: str = _setting(
-        "", "imported weights (tools/import_weights.py) of the appearance branch to start from"
-    )
-    init_flow: str = _setting("", "imported weights of the motion backbone to start from")
+        "", "weights that the appearance branch starts from: coco or imagenet, fetched once "
+        "(tools/get_weights.py), or a file of tools/import_weights.py",
+    )  # fmt: skip
+    init_flow: str = _setting("", "weights that the motion backbone starts from, likewise")
     rpn_samples: int = _setting(256, "anchors a frame in the proposal loss", low=2, high=1000000)
     rpn_beta: float = _setting(
         0.0, "beta of the proposals' smooth L1; 0: the flavour's, 1 for matterport, else 1/9",

@@ -1,7 +1,7 @@
 """Segment a video: python -m a2d_tf.predict --saved_model=DIR --video=FILE --output=DIR.
 
-`--workdir=RUN` instead of `--saved_model` takes a run that is not exported. `--init_rgb=FILE`
-takes a detector's weights as tools/import_weights.py made them, before any training: it finds
+`--workdir=RUN` instead of `--saved_model` takes a run that is not exported. `--init_rgb=coco`,
+or a file of tools/import_weights.py, takes a detector's weights before any training: it finds
 actors, and says "untrained" for what they do.
 
 Every answered frame is named by its number in the video, 1 for the first: in `label_maps/`, as
@@ -22,7 +22,9 @@ from a2d_tf.errors import InputError
 _SAVED_MODEL = flags.DEFINE_string("saved_model", None, "folder of a2d_tf.export")
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
 _CHECKPOINT = Config.define_checkpoint()
-_INIT_RGB = flags.DEFINE_string("init_rgb", None, "file of imported COCO weights")
+_INIT_RGB = flags.DEFINE_string(
+    "init_rgb", None, "imported COCO weights: coco, which is fetched once, or a file"
+)
 _VIDEO = flags.DEFINE_string(
     "video", None, "video file, folder of images, or index of a camera, which runs until Ctrl-C"
 )
@@ -50,9 +52,7 @@ def _load():
             runs.load(os.path.normpath(_WORKDIR.value), Config.given_inference(), _CHECKPOINT.value)
         )
     if _INIT_RGB.value:
-        return serving.Predictor.from_run(
-            runs.untrained(os.path.normpath(_INIT_RGB.value), Config.given_inference())
-        )
+        return serving.Predictor.from_run(runs.untrained(_INIT_RGB.value, Config.given_inference()))
     predictor = serving.Predictor.from_saved_model(os.path.normpath(_SAVED_MODEL.value))
     own, given = predictor.facts["score_threshold"], _threshold()
     if 0 <= given < own:

@@ -27,6 +27,7 @@ from a2d_tf.labels import A2D, LabelSpace
 from a2d_tf.model import checkpoints, coco, flavours, weights
 from a2d_tf.model.checkpoints import restore
 from a2d_tf.model.network import Network
+from a2d_tf.pretrained import cache
 
 # The authors' choice of p(actor), for a run that had no validation split to choose by.
 DEFAULT_THRESHOLD = 0.7
@@ -96,7 +97,8 @@ def settle(config, given, workdir=None):
     """The settings with the flavours of what the run starts from, files or another run.
 
     A run that goes on, or starts from one of the same network, keeps the form of a network that is
-    older than some of the settings, unless their flags are given.
+    older than some of the settings, unless their flags are given. Files that go by a name are
+    fetched here, where they are not in the cache; the settings keep the name.
 
     Args:
       config: a Config.
@@ -108,7 +110,7 @@ def settle(config, given, workdir=None):
     """
     learning, model, origin = config.learning, {}, ""
     for stream in ("rgb", "flow"):
-        path = getattr(learning, f"init_{stream}")
+        path = cache.resolve(getattr(learning, f"init_{stream}"))
         if path:
             model[f"{stream}_flavour"], origin = weights.Weights.read(path).flavour, path
     run = learning.init_run or learning.init_checkpoint
@@ -150,7 +152,7 @@ def initialise(network, config):
     elif learning.init_checkpoint:
         report = _warm_start(network, config, learning.init_checkpoint)
     for stream in ("rgb", "flow"):
-        path = getattr(learning, f"init_{stream}")
+        path = cache.resolve(getattr(learning, f"init_{stream}"))
         if path:
             loaded = weights.load(network, weights.Weights.read(path), stream)
             report = report.then(loaded) if report else loaded
@@ -260,7 +262,7 @@ def untrained(path, given=None):
     """A network on A2D's actors that has only seen COCO, and knows no actions.
 
     Args:
-      path: of a detector's imported weights.
+      path: of a detector's imported weights, or a name of `pretrained`.
       given: {setting of inference or computing: value}.
 
     Returns:
@@ -269,6 +271,7 @@ def untrained(path, given=None):
     Raises:
       InputError: no such file, or not a detector's.
     """
+    path = cache.resolve(path)
     imported = weights.Weights.read(path)
     if not imported.classes:
         raise InputError(

@@ -46,6 +46,16 @@ def tool():
 
 
 @pytest.fixture
+def server(monkeypatch):
+    """A `loopback.Server`, reached past any proxy."""
+    import loopback
+
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with loopback.running() as server:
+        yield server
+
+
+@pytest.fixture
 def determinism(request):
     """Op determinism as the test asks for it, and as it was thereafter.
 

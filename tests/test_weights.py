@@ -229,7 +229,7 @@ def test_weights_of_which_nothing_fits_stop_the_run(two_streams):
 
 def test_files_that_are_no_imported_weights(detector, tmp_path):
     path = str(tmp_path / "w.h5")
-    with pytest.raises(InputError, match="no such file; tools/import_weights.py makes one"):
+    with pytest.raises(InputError, match="no such file; give coco or imagenet, or a file of"):
         Weights.read(path)
     (tmp_path / "w.h5").write_bytes(b"no weights")
     with pytest.raises(InputError, match="no file of imported weights"):

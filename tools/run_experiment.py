@@ -5,7 +5,7 @@
 NAME is `full`, `no_joint` or a flagfile of configs/ablations, such as `no_flow` or `zero_shot_cat`.
 Each phase is a run folder in --workdir; what is done there already is not done again, and an
 interrupted run goes on. Flags after `--` go to every training: -- --steps=20 --seed=1. Pretrained
-weights (-- --init_rgb=coco.h5 --init_flow=imagenet.h5) start the first phase, as far as it has the
+weights (-- --init_rgb=coco --init_flow=imagenet) start the first phase, as far as it has the
 stream; each later one starts from the one before. Paths in flags and flagfiles begin in the
 repository's folder.
 """

@@ -48,15 +48,20 @@ class Report:
 
     def text(self):
         """The report as lines for a terminal: a table, the problems, the notes, their number."""
-        columns = [c for c in _COLUMNS if any(c in row for row in self.counts.values())]
-        lines = [self.title, self.forms, ""]
-        lines.append(f"{'':20}" + "".join(f"{column:>11}" for column in columns))
-        for name, row in self.counts.items():
-            lines.append(f"{name:20}" + "".join(f"{row.get(column, ''):>11}" for column in columns))
+        lines = [self.title, self.forms, "", *table(self.counts)]
         lines += ["", *(f"problem: {line}" for line in self.problems)]
         lines += [f"note: {line}" for line in self.notes]
         lines.append(f"problems: {len(self.problems)}, notes: {len(self.notes)}")
         return "\n".join(lines)
+
+
+def table(counts):
+    """The lines of a table of counts, {row: {column: number}}."""
+    columns = [c for c in _COLUMNS if any(c in row for row in counts.values())]
+    lines = [f"{'':20}" + "".join(f"{column:>11}" for column in columns)]
+    for name, row in counts.items():
+        lines.append(f"{name:20}" + "".join(f"{row.get(column, ''):>11}" for column in columns))
+    return lines
 
 
 def check(source, workers=2):

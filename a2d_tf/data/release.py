@@ -26,7 +26,7 @@ FOLLOW = "put the file there, or pass --follow_links if the link is your own"
 _COLUMNS = ("vid", "label", "start", "end", "height", "width", "frames", "annotated", "usage")
 _NUMBERS = ("label", "height", "width", "frames", "annotated", "usage")
 _SUFFIXES = (".mat", ".h5")
-_INSTANCES, _SENTENCES = "a2d_annotation_with_instances", "text_annotations"
+INSTANCES, _SENTENCES = "a2d_annotation_with_instances", "text_annotations"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Release:
         if annotations is None:
             beside = self.root.absolute().parent
             self._annotations = [self.root / "Annotations" / "mat"] + [
-                folder / _INSTANCES
+                folder / INSTANCES
                 for folder in (self.root, self.root / "Annotations", beside, beside / _SENTENCES)
             ]
         elif pathlib.Path(annotations).is_dir():
@@ -254,14 +254,34 @@ def _only(path, videos, videoset):
 def _read_videoset(path):
     """(The rows of videoset.csv as a tuple of Video, whether a header line is above them.)"""
     try:
-        file = io.StringIO(read_text(path), newline="")
-        rows = [(number, row) for number, row in enumerate(csv.reader(file), 1) if any(row)]
+        text = read_text(path)
     except FileNotFoundError as error:
         raise InputError(
             f"{path}: no such file; --release must name the folder with videoset.csv, clips320H "
             "and Annotations"
         ) from error
-    except (OSError, ValueError, csv.Error) as error:
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a readable CSV file ({error})") from error
+    return parse_videoset(text, path)
+
+
+def parse_videoset(text, path):
+    """Parse the text of a videoset.csv.
+
+    Args:
+      text: its contents.
+      path: where it is, for messages.
+
+    Returns:
+      (its rows as a tuple of `Video`, whether a header line is above them).
+
+    Raises:
+      InputError: names the line and the column.
+    """
+    try:
+        file = io.StringIO(text, newline="")
+        rows = [(number, row) for number, row in enumerate(csv.reader(file), 1) if any(row)]
+    except csv.Error as error:
         raise InputError(f"{path}: not a readable CSV file ({error})") from error
     # The published list has no header line; some copies of it do.
     header = bool(rows) and not any(re.fullmatch(r"\s*-?\d+\s*", c) for c in rows[0][1][4:])

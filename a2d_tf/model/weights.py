@@ -106,7 +106,9 @@ class Weights:
             another version.
         """
         if not os.path.isfile(path):
-            raise InputError(f"{path}: no such file; tools/import_weights.py makes one")
+            raise InputError(
+                f"{path}: no such file; give coco or imagenet, or a file of tools/import_weights.py"
+            )
         tensors = {}
 
         def visit(name, item):

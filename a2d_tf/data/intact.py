@@ -1,0 +1,70 @@
+"""Whether a file is there to its end, by a look at its header: nothing is decoded."""
+
+import struct
+
+EMPTY = "is empty"
+_SUPERBLOCKS = (
+    0,
+    512,
+    1024,
+    2048,
+)  # where HDF5 looks for its header; MATLAB's files have it at 512
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+# Of a superblock, by its version: where the width of an offset stands, and where the addresses
+# begin; the end of the file is the third of these.
+_OFFSETS = {0: (13, 24), 1: (13, 28), 2: (9, 12), 3: (9, 12)}
+
+
+def flaw(file, size, suffix):
+    """What is wrong with a file, in words that follow its name; '' where nothing shows.
+
+    Args:
+      file: binary, at its start; it is moved forwards only, so that it may be a part of a stream.
+      size: bytes.
+      suffix: '.mp4' and '.mov' are followed box by box, '.mat' and '.h5' are asked for their end;
+        of other files it is only known whether they are empty.
+    """
+    if size == 0:
+        return EMPTY
+    if suffix in (".mp4", ".mov"):
+        return _mp4(file, size)
+    if suffix in (".mat", ".h5"):
+        return _hdf5(file, size)
+    return ""
+
+
+def _mp4(file, size):
+    """Follow the boxes at the top until both the frames (mdat) and their index (moov) are whole."""
+    wanted, position = {b"moov", b"mdat"}, 0
+    while wanted and position < size:
+        file.seek(position)
+        header = file.read(16)
+        if len(header) < 8:
+            break
+        length, kind = struct.unpack(">I4s", header[:8])
+        if length == 1 and len(header) == 16:  # the length is too large for its field
+            (length,) = struct.unpack(">Q", header[8:])
+        elif length == 0:
+            length = size - position
+        if position == 0 and kind not in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+            return "is no MP4 file"
+        if length < 8 or position + length > size:
+            break
+        wanted.discard(kind)
+        position += length
+    return f"is cut off after {size} bytes" if wanted else ""
+
+
+def _hdf5(file, size):
+    head = file.read(_SUPERBLOCKS[-1] + 64)
+    start = next((s for s in _SUPERBLOCKS if head[s : s + 8] == _SIGNATURE), None)
+    if start is None:
+        return "is no HDF5 file"
+    block = head[start:]
+    if len(block) < 64 or block[8] not in _OFFSETS:
+        return f"is cut off after {size} bytes"
+    width_at, addresses = _OFFSETS[block[8]]
+    width = block[width_at]
+    at = addresses + 2 * width
+    end = int.from_bytes(block[at : at + width], "little")
+    return f"is cut off after {size} of {end} bytes" if size < end else ""

@@ -1,0 +1,239 @@
+"""Resumable, checked downloads.
+
+A download fills `<path>.part`, which outlives a broken connection and Ctrl-C: the next attempt asks
+for the rest of it (HTTP Range). It becomes `<path>` once its size and its hash are the published
+ones. The way is HTTPS with verified certificates throughout; only a server on this machine's
+loopback may be asked by plain HTTP.
+"""
+
+import contextlib
+import hashlib
+import http.client
+import os
+import re
+import ssl
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+from tqdm import tqdm
+
+from a2d_tf.errors import InputError, shown
+
+ATTEMPTS = 5  # in a row that bring next to nothing
+_NEXT_TO_NOTHING = 0.02  # part of the file; so there are no more than 50 * ATTEMPTS attempts
+_TIMEOUT = 30.0  # seconds without a byte
+_PATIENCE = 1.0  # seconds before the second attempt, doubled for each further one
+_LONGEST_WAIT = 30.0
+_BLOCK = 1 << 16  # bytes
+_PASSING = (408, 425, 429, 500, 502, 503, 504)  # status codes that another attempt may not meet
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+class DownloadError(InputError):
+    """A file that cannot be had from its address, now or at all."""
+
+
+class _Broken(Exception):
+    """An attempt that failed in a way that the next one may not."""
+
+
+def fetch(url, path, size, md5=None, magic=b"", timeout=_TIMEOUT, patience=_PATIENCE):
+    """Download a file, or what is missing of it.
+
+    Args:
+      url: its address: HTTPS, or HTTP on loopback.
+      path: where to put it; its folder is made.
+      size: bytes; no more than these are ever written.
+      md5: hexadecimal, where one is published.
+      magic: what it must start with.
+      timeout: seconds without a byte after which a connection counts as broken.
+      patience: seconds of the first wait between two attempts.
+
+    Raises:
+      DownloadError: the server cannot be reached or refuses, sends another file, or breaks off
+        `ATTEMPTS` times in a row. What was received stays in `<path>.part`, unless it is wrong.
+    """
+    _check_address(url, url)
+    path, opener = os.fspath(path), urllib.request.build_opener(_Redirects(url))
+    part, failures, best, reached = f"{path}.part", 0, 0, False
+    try:
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        if _length(part) > size:
+            os.remove(part)
+        with tqdm(desc=os.path.basename(path), total=size, unit="B", unit_scale=True) as bar:
+            while _length(part) < size:
+                try:
+                    _attempt(opener, url, part, size, magic, timeout, bar)
+                except urllib.error.URLError as error:  # no connection
+                    if not reached or isinstance(error.reason, ssl.SSLCertVerificationError):
+                        raise DownloadError(f"{url}: cannot be reached ({error.reason})") from error
+                    reason = error.reason
+                except _Broken as error:
+                    reached, reason = True, error
+                else:
+                    break
+                have = _length(part)
+                failures = failures + 1 if have < best + _NEXT_TO_NOTHING * size else 1
+                best = max(best, have)
+                if failures == ATTEMPTS:
+                    raise DownloadError(
+                        f"{url}: given up after {ATTEMPTS} attempts in a row ({reason}); run again "
+                        f"to go on from the {have} of {size} bytes in {part}"
+                    )
+                time.sleep(min(patience * 2 ** (failures - 1), _LONGEST_WAIT))
+        wrong = difference(part, size, md5)
+        if wrong:
+            os.remove(part)
+            raise DownloadError(f"{url}: what was received {wrong}; it was removed, run again")
+        os.replace(part, path)
+    except OSError as error:
+        raise DownloadError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def difference(path, size, md5=None):
+    """How a file differs from the published one, in words that follow its name; '' if it does not.
+
+    Args:
+      path: the file.
+      size: bytes, as published.
+      md5: hexadecimal, as published; None where none is.
+    """
+    if os.path.getsize(path) != size:
+        return f"has {os.path.getsize(path)} bytes, not the {size} of the published file"
+    if md5 is None:
+        return ""
+    digest = hashlib.md5(usedforsecurity=False)
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    if digest.hexdigest() != md5:
+        return f"has md5 {digest.hexdigest()}, not the published {md5}"
+    return ""
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects to HTTPS only; from a server on loopback also to one on loopback."""
+
+    def __init__(self, url):
+        self._url = url
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        _check_address(newurl, self._url)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _check_address(url, start):
+    """DownloadError unless `url` is HTTPS, or it and the way's `start` are HTTP on loopback."""
+    if urllib.parse.urlsplit(url).scheme == "https":
+        return
+    for parts in map(urllib.parse.urlsplit, (url, start)):
+        if parts.scheme != "http" or parts.hostname not in _LOOPBACK:
+            led = "" if url == start else f" leads to {shown(url)}, which"
+            raise DownloadError(
+                f"{start}:{led} is no HTTPS address; nothing was fetched from there"
+            )
+
+
+def _attempt(opener, url, part, size, magic, timeout, bar):
+    """Append to the part what one connection brings.
+
+    Raises:
+      _Broken: the connection broke, or the server was busy.
+      URLError: there was no connection.
+      DownloadError: the server will not give this file.
+    """
+    have = _length(part)
+    headers = {"User-Agent": "a2d_tf", "Accept-Encoding": "identity"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
+    try:
+        response = opener.open(urllib.request.Request(url, headers=headers), timeout=timeout)
+    except urllib.error.HTTPError as error:
+        _refused(error, url, part)
+    except urllib.error.URLError:
+        raise
+    except (OSError, http.client.HTTPException) as error:
+        raise _Broken(f"no answer: {error!r}") from error
+    with response:
+        position = _begin(response, url, part, have, size)
+        bar.reset(size)
+        bar.update(position)
+        _receive(response, url, part, position, size, magic, bar)
+
+
+def _begin(response, url, part, have, size):
+    """The position in the file at which the answer's bytes begin; 0 where it is whole.
+
+    Raises:
+      DownloadError: the file there has another size.
+      _Broken: the answer is of another part of it than was asked for.
+    """
+    length = response.headers.get("Content-Length", "")
+    if response.status != 206:
+        total = int(length) if length.isdecimal() else size
+        start = 0
+    else:
+        span = re.fullmatch(
+            r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", response.headers.get("Content-Range", "")
+        )
+        start = int(span[1]) if span else -1
+        total = int(span[2]) if span and span[2] != "*" else size
+        if start != have:
+            _forget(part)
+            raise _Broken(f"asked for the bytes from {have}, the server sends others")
+    if total != size:
+        kind = response.headers.get_content_type()
+        raise DownloadError(f"{url}: {total} bytes of {kind} there, not the {size} published")
+    return start
+
+
+def _receive(response, url, part, position, size, magic, bar):
+    """Write the answer's bytes from `position` on, and no more than belong to the file."""
+    with open(part, "r+b" if os.path.exists(part) else "wb") as file:
+        start = position
+        while position < size:
+            first = magic if position == 0 else b""
+            try:
+                # read1 gives what is there: nothing is lost when the connection breaks.
+                block = response.read(len(first)) if first else response.read1(_BLOCK)
+            except (OSError, http.client.HTTPException) as error:
+                raise _Broken(f"the connection broke after {position} bytes: {error!r}") from error
+            if not block:
+                raise _Broken(f"the connection ended after {position} of {size} bytes")
+            if first and block != first[: len(block)]:
+                kind = response.headers.get_content_type()
+                raise DownloadError(
+                    f"{url}: not the published file, but {kind} that starts with {shown(block)}; "
+                    "is there a login page between?"
+                )
+            if position == start:  # what is there already is given up for nothing less
+                file.truncate(start)
+                file.seek(start)
+            file.write(block[: size - position])
+            position = min(position + len(block), size)
+            bar.update(len(block))
+
+
+def _refused(error, url, part):
+    """Raise what an answer other than 200 and 206 means."""
+    error.close()
+    reason = " ".join(f"{error.code} {error.reason}".split())
+    if error.code == 416:
+        _forget(part)  # the server knows no file that goes on after it
+    if error.code == 416 or error.code in _PASSING:
+        raise _Broken(f"the server answers {reason}") from error
+    raise DownloadError(f"{url}: the server answers {reason}") from error
+
+
+def _length(part):
+    try:
+        return os.path.getsize(part)
+    except FileNotFoundError:
+        return 0
+
+
+def _forget(part):
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(part)

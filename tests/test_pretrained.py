@@ -1,0 +1,198 @@
+"""Weights by name: fetched once, kept in a cache, the same wherever a run's flags are read."""
+
+import dataclasses
+import functools
+import hashlib
+import threading
+
+import h5py
+import numpy as np
+import pytest
+from test_import_weights import SIZES, keras_tensors
+
+from a2d_tf import runs
+from a2d_tf.config import Config, LearningConfig
+from a2d_tf.errors import InputError
+from a2d_tf.model import layouts
+from a2d_tf.model.weights import Weights
+from a2d_tf.pretrained import cache
+from a2d_tf.pretrained.catalogue import HDF5, PUBLISHED
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """A small file in the layout of Keras' ImageNet weights, as bytes."""
+    path = tmp_path_factory.mktemp("published") / "notop.h5"
+    with h5py.File(path, "w") as file:
+        for name, value in keras_tensors().items():
+            layer = name.split("/")[0]
+            file[f"{layer}/{name}:0"] = value
+    return path.read_bytes()
+
+
+@pytest.fixture
+def world(server, published, tmp_path, monkeypatch):
+    """The cache's folder; `imagenet` is published on loopback, and small."""
+    entry = dataclasses.replace(
+        PUBLISHED["imagenet"], url=f"{server.url}/notop.h5", size=len(published),
+        md5=hashlib.md5(published).hexdigest(),
+    )  # fmt: skip
+    monkeypatch.setitem(PUBLISHED, "imagenet", entry)
+    convert = functools.partial(layouts.convert, sizes=SIZES)
+    monkeypatch.setattr(cache.layouts, "convert", convert)
+    server.answers["notop.h5"] = [
+        lambda handler, _: handler.send(200, {"Content-Length": len(published)}, published)
+    ]
+    monkeypatch.setenv("A2D_TF_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def check(path):
+    weights = Weights.read(str(path))
+    assert (weights.source, weights.flavour) == ("keras_resnet101", "keras")
+    np.testing.assert_array_equal(
+        weights.tensors["backbone/stem/kernel"], keras_tensors()["conv1_conv/kernel"]
+    )
+
+
+def test_the_catalogue():
+    for name, published in PUBLISHED.items():
+        assert published.url.startswith("https://") and published.file.endswith(".h5"), name
+        assert published.source in layouts.SOURCES and published.magic == HDF5
+        assert published.size > 10**8 and len(bytes.fromhex(published.md5)) == 16
+
+
+def test_keras_publishes_what_the_catalogue_says():
+    """Of the installed Keras, whose own downloads are checked with this hash."""
+    resnet = pytest.importorskip("keras.src.applications.resnet")
+    imagenet = PUBLISHED["imagenet"]
+    assert imagenet.url == (
+        f"{resnet.BASE_WEIGHTS_PATH}resnet101_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    )
+    assert imagenet.md5 == resnet.WEIGHTS_HASHES["resnet101"][1]
+
+
+def test_a_name_is_fetched_and_imported_once(world, server, published):
+    path = cache.get("imagenet")
+    assert path == world / "weights/imagenet.h5"
+    check(path)
+    assert (world / "weights/notop.h5").read_bytes() == published
+    before = path.stat().st_mtime_ns
+    assert cache.get("imagenet") == path and path.stat().st_mtime_ns == before
+    assert len(server.asked) == 1
+
+
+def test_a_damaged_import_is_made_again(world, server):
+    path = cache.get("imagenet")
+    path.write_bytes(path.read_bytes()[:-100])
+    check(cache.get("imagenet"))
+    assert len(server.asked) == 1
+
+
+def test_a_file_put_in_the_cache_by_hand_is_taken(world, server, published):
+    (world / "weights").mkdir(parents=True)
+    (world / "weights/notop.h5").write_bytes(published)
+    check(cache.get("imagenet"))
+    assert server.asked == []
+
+
+def test_a_file_in_another_folder_is_taken(world, server, published, tmp_path):
+    with pytest.raises(InputError, match="notop.h5: no such file; --from names the folder of"):
+        cache.get("imagenet", by_hand=tmp_path)
+    (tmp_path / "notop.h5").write_bytes(published)
+    check(cache.get("imagenet", tmp_path / "other", tmp_path))
+    made = {path.name for path in (tmp_path / "other/weights").iterdir()}
+    assert made == {"imagenet.h5", "imagenet.lock"} and server.asked == []
+
+
+def test_another_file_put_there_is_named_and_left_alone(world, published):
+    path = world / "weights/notop.h5"
+    path.parent.mkdir(parents=True)
+    for other, words in ((published + b"x", "bytes, not the"), (published[:-1] + b"x", "has md5")):
+        path.write_bytes(other)
+        with pytest.raises(InputError, match=rf"notop.h5: .*{words}.*; remove it, and get http"):
+            cache.get("imagenet")
+        assert path.read_bytes() == other
+
+
+def test_without_a_network_it_says_what_to_put_where(world, server):
+    server.answers["notop.h5"] = [lambda handler, _: handler.send(404, {"Content-Length": 0})]
+    entry = PUBLISHED["imagenet"]
+    with pytest.raises(InputError) as error:
+        cache.get("imagenet")
+    by_hand = (
+        f"By hand: get {entry.url} ({entry.size} bytes, md5 {entry.md5}), put it at "
+        f"{world}/weights/notop.h5, and run this again"
+    )
+    assert by_hand in str(error.value) and "tools/get_weights.py imagenet --from=DIR" in str(
+        error.value
+    )
+
+
+def test_where_the_cache_is(monkeypatch, tmp_path):
+    for name in ("A2D_TF_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache.folder() == tmp_path / ".cache/a2d_tf"
+    monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
+    assert str(cache.folder()) == "/xdg/a2d_tf"
+    monkeypatch.setenv("A2D_TF_CACHE", "~/mine")
+    assert cache.folder() == tmp_path / "mine"
+    assert str(cache.folder("/given")) == "/given"
+
+
+def test_a_cache_that_cannot_be_written_is_named(world):
+    world.write_text("a file")
+    with pytest.raises(InputError, match="cannot be written .*; name another cache by --cache"):
+        cache.get("imagenet")
+
+
+def test_a_name_is_a_name_and_the_rest_are_paths(world, monkeypatch, tmp_path):
+    """Whatever the working folder holds: flags mean the same everywhere."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "imagenet").mkdir()
+    assert cache.resolve("imagenet") == str(world / "weights/imagenet.h5")
+    for path in ("", "./imagenet", "imagenet.h5", "/data/coco", "IMAGENET"):
+        assert cache.resolve(path) == path
+
+
+def test_the_settings_of_a_run_keep_the_name(world, tmp_path):
+    """So that its flags.txt starts the same run on another machine."""
+    config = Config(learning=LearningConfig(init_flow="imagenet"))
+    settled = runs.settle(config, {})
+    assert settled.model.flow_flavour == "keras" and settled.learning.init_flow == "imagenet"
+    settled.write(tmp_path / "flags.txt")
+    assert "--init_flow=imagenet\n" in (tmp_path / "flags.txt").read_text()
+    assert runs.settle(Config.read(tmp_path / "flags.txt"), {}) == settled
+
+
+def test_before_any_training_only_a_detector_is_of_use(world):
+    with pytest.raises(
+        InputError, match="weights/imagenet.h5: keras_resnet101 weights are a backb"
+    ):
+        runs.untrained("imagenet")
+
+
+def test_a_mistyped_name_tells_the_names(world):
+    config = Config(learning=LearningConfig(init_rgb="cocoo"))
+    with pytest.raises(InputError, match="cocoo: no such file; give coco or imagenet, or a file"):
+        runs.settle(config, {})
+
+
+def test_of_two_processes_one_fetches(world, server, capsys):
+    answer, asked = server.answers["notop.h5"][0], threading.Event()
+
+    def slow(handler, start):
+        asked.set()
+        server.ended.wait(0.3)
+        answer(handler, start)
+
+    server.answers["notop.h5"] = [slow]
+    # The lock is of an open file, so that threads stand for processes.
+    other = threading.Thread(target=cache.get, args=("imagenet",))
+    other.start()
+    assert asked.wait(20)
+    check(cache.get("imagenet"))
+    other.join(20)
+    assert len(server.asked) == 1
+    assert "another process is fetching imagenet; waiting" in capsys.readouterr().out
