@@ -21,7 +21,9 @@ SMALL_FLAGS = (
     "--refiner_channels=8"
 ).split()
 # The groups of layers that no file fills, as the report's summary names them.
-RGB_TIME, FLOW_TIME = ({f"{stream}_p{level}" for level in range(2, 6)} for stream in ("rgb", "flow"))
+RGB_TIME, FLOW_TIME = (
+    {f"{stream}_p{level}" for level in range(2, 6)} for stream in ("rgb", "flow")
+)
 ACTION = {"action_fc1", "action_fc2", "action_logits"}
 FULL = RGB_TIME | FLOW_TIME | ACTION
 REFINER = {f"refiner_{part}{level}" for part in ("skip", "merge") for level in range(2, 6)}
@@ -52,9 +54,7 @@ def files(request, tmp_path_factory, tool):
     for stream, source in (("rgb", "matterport"), ("flow", "keras_resnet101")):
         public, imported = str(folder / f"{source}.h5"), str(folder / f"{stream}.h5")
         tool("make_random_weights").write(public, layouts.shapes(source, sizes))
-        made, _, skipped = layouts.convert(
-            source, tensor_files.read(public), public, sizes=sizes
-        )
+        made, _, skipped = layouts.convert(source, tensor_files.read(public), public, sizes=sizes)
         assert not skipped
         made.write(imported)
         flagged.append(f"--init_{stream}={imported}")
