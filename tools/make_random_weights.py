@@ -47,6 +47,14 @@ def random_tensor(name, shape, rng):
     return 0.1 * rng.standard_normal(shape, np.float32)
 
 
+def dataset(name):
+    """Where Keras puts a tensor called layer/weight in its file."""
+    layer, weight = name.split("/")
+    # Matterport's proposal network is a model of its own, which Keras keeps in one group.
+    group = "rpn_model" if layer.startswith("rpn_") else layer
+    return f"{group}/{layer}/{weight}:0"
+
+
 def write(path, shapes, seed=0):
     """Write random tensors as Keras lays out a model's weights, whole or not at all.
 
@@ -60,10 +68,7 @@ def write(path, shapes, seed=0):
     def fill(file):
         with h5py.File(file.name, "w") as made:
             for name, shape in shapes.items():
-                layer, weight = name.split("/")
-                # The proposal network is a model of its own in matterport's, of one group.
-                group = "rpn_model" if layer.startswith("rpn_") else layer
-                made[f"{group}/{layer}/{weight}:0"] = random_tensor(name, shape, rng)
+                made[dataset(name)] = random_tensor(name, shape, rng)
 
     write_file(path, fill)
 
