@@ -118,8 +118,7 @@ def test_short_form(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     assert "in all" in done.stdout and "of it mask_rcnn_baseline" in done.stdout
-    for path in ("records.png", "sheets", "my.mp4", "runs/a2d/report.html"):
-        assert (tmp_path / path).stat().st_size, path
+    assert (tmp_path / "runs" / "a2d" / "report.html").stat().st_size
     measured = json.loads((tmp_path / "rehearsal.json").read_text())
     assert all(found["status"] == 0 and found["memory"] for found in measured.values())
     # Run again: nothing is left to do, and the table is shown.

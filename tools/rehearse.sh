@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The README's A2D commands from the archive to the report, on drawn videos and random weights:
 #   tools/rehearse.sh [WORKDIR]           the paper's network, all rows
-#   tools/rehearse.sh --short [WORKDIR]   a small network, one row
+#   tools/rehearse.sh --short [WORKDIR]   a check of the archive and one row of a small network
 # Needs neither A2D nor pretrained weights; by default in ./work/rehearsal or ./work/rehearsal_short.
 # Run again, it goes on where it stopped; delete WORKDIR to start anew.
 set -euo pipefail
