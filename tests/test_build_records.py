@@ -341,20 +341,24 @@ def broken(release, tmp_path):
 
 def test_broken_items_are_skipped_and_reported(broken, tmp_path):
     output = tmp_path / "out"
+    with open(broken / "videoset.csv", "a") as file:
+        file.write(",".join(map(str, row("../e", 64, 96, 6, 1, 0))) + "\n")
     done = run("--release", broken, "--output", output, "--on_error=skip", "--workers=1")
     assert done.returncode == 0, done.stderr
     manifest = Manifest.load(output)
     assert manifest.flow_report() in done.stdout
     assert [item["item"] for item in manifest.skipped] == [
+        "videoset.csv, line 5",
         "Annotations/mat/-b/00008.mat",
         "clips320H/--a.mp4",
         "Annotations/mat/d",
     ]
-    for item, words in zip(manifest.skipped, ("HDF5", "ends after 3 frames", "such as 00001.mat")):
+    causes = "be a file name", "HDF5", "ends after 3 frames", "such as 00001.mat"
+    for item, words in zip(manifest.skipped, causes):
         assert words in item["reason"] and item["item"] in done.stdout
     assert set(clips(output)) == {("-b", 1), ("c", 4)}
-    with pytest.raises(InputError, match="3 broken items that were skipped.*--on_error skip"):
-        convert.convert(Release(broken), output, convert.Settings(), workers=1)
+    with pytest.raises(InputError, match="4 broken items that were skipped.*--on_error skip"):
+        convert.convert(Release(broken, skip_rows=True), output, convert.Settings(), workers=1)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -100,6 +100,15 @@ def test_every_problem_is_found(release):
     assert reports[0].text().splitlines()[-1] == "problems: 7, notes: 0"
 
 
+def test_malformed_rows_of_the_list_are_problems(release):
+    with open(release / "videoset.csv", "a") as file:
+        file.write(",".join(map(str, row("../e", 64, 96, 6, 1, 0))) + "\n")
+    report = check(Release(release, skip_rows=True), workers=1)
+    (problem,) = report.problems
+    assert problem.endswith("line 4: vid '../e' cannot be a file name; rename the video")
+    assert report.counts["videos"] == {"listed": 3, "found": 3, "whole": 3}
+
+
 def test_what_was_mended_and_what_does_no_harm_are_notes(release):
     write_video(release / "clips320H/c.mp4", moving_frames(7, *SIZE, step=4))
     shutil.rmtree(release / "Annotations/mat/c")

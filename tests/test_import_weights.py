@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import cv2
+import h5py
 import matterport_network
 import numpy as np
 import pytest
@@ -209,6 +210,36 @@ def test_matterports_network_agrees_stage_by_stage(matterport, tmp_path, capsys)
     assert cv2.imread(f"{folder}/check.png").shape == image.shape
 
 
+def layout(path):
+    """{path: shape} of the datasets in an .h5 file."""
+    found = {}
+    with h5py.File(path, "r") as file:
+        file.visititems(lambda name, item: found.update({name: getattr(item, "shape", None)}))
+    return {name: shape for name, shape in found.items() if shape is not None}
+
+
+def random_layout(tool, source, sizes=None):
+    """The same of a file of tools/make_random_weights.py, without writing one."""
+    dataset = tool("make_random_weights").dataset
+    return {dataset(name): shape for name, shape in layouts.shapes(source, sizes).items()}
+
+
+def test_random_weights_lie_where_keras_puts_matterports(matterport, tool):
+    assert random_layout(tool, "matterport", SIZES) == layout(matterport[1])
+
+
+def test_random_weights_keep_activations_near_one(tool, tmp_path):
+    path, sizes = str(tmp_path / "random.h5"), layouts.Sizes("resnet26", width=8)
+    tool("make_random_weights").write(path, layouts.shapes("keras_resnet101", sizes))
+    weights, _, skipped = layouts.convert(
+        "keras_resnet101", tensor_files.read(path), path, sizes=sizes
+    )
+    assert not skipped
+    rgb = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3)).astype("f")
+    for features in backbone(weights, (64, 64))(rgb):
+        assert 0.05 < np.std(features) < 5
+
+
 def test_square_is_bilinear_in_the_middle_of_zeros():
     image = np.arange(8, dtype=np.uint8).reshape(2, 4, 1) * np.uint8([[[30, 20, 10]]])
     canvas, window = coco_check.square(image, 4)
@@ -326,7 +357,7 @@ def command(*words):
     return process.returncode, process.stdout, process.stderr
 
 
-def test_keras_resnet101_through_the_command(tmp_path):
+def test_keras_resnet101_through_the_command(tmp_path, tool):
     tf.keras.utils.set_random_seed(0)
     model = tf.keras.applications.ResNet101(weights=None, include_top=False)
     rng = np.random.default_rng(0)
@@ -339,6 +370,7 @@ def test_keras_resnet101_through_the_command(tmp_path):
             layer.bias.assign(rng.normal(0, 0.1, layer.bias.shape))
     path, made = str(tmp_path / "notop.h5"), str(tmp_path / "made.h5")
     model.save_weights(path)
+    assert random_layout(tool, "keras_resnet101") == layout(path)
     status, out, err = command("--source", "keras_resnet101", "--input", path, "--output", made)
     assert status == 0, err
     assert "  conv4_block23_3_bn/moving_variance: used\n" in out

@@ -74,6 +74,21 @@ def test_bad_videoset_names_line_and_field(tmp_path, rows, words):
         Release(write_release(tmp_path, rows))
 
 
+def test_malformed_rows_can_be_left_out(tmp_path):
+    rows = [row("v", 9, 9, 9, 1, 0), row("../v", 9, 9, 9, 1, 0), row("w", 9, 9, 9, 1, 1),
+            row("v", 9, 9, 9, 1, 0), row("x", 9, 9, 9, 1, 2)]  # fmt: skip
+    release = Release(write_release(tmp_path, rows), skip_rows=True)
+    assert [video.vid for video in release.videos] == ["v", "w"]
+    assert [item["item"] for item in release.skipped] == [
+        "videoset.csv, line 2", "videoset.csv, line 4", "videoset.csv, line 5",
+    ]  # fmt: skip
+    for item, words in zip(release.skipped, ("cannot be a file name", "'v' is also", "usage 2")):
+        assert item["reason"].startswith(f"{tmp_path}/videoset.csv, line ")
+        assert words in item["reason"]
+    with pytest.raises(InputError, match="no row of it can be used; the first: .*line 1: vid '../"):
+        Release(write_release(tmp_path, rows[1:2]), skip_rows=True)
+
+
 def test_missing_or_binary_videoset(tmp_path):
     with pytest.raises(InputError, match="videoset.csv: no such file; --release"):
         Release(tmp_path)

@@ -80,6 +80,19 @@ def test_failed_and_interrupted_runs_are_taken_up_again(reproduce, monkeypatch, 
     assert second.calls[3:] == [("seed0", "full", ("--seed=0",))]
 
 
+def test_weights_of_a_scored_row_can_be_deleted(reproduce, monkeypatch, tmp_path):
+    monkeypatch.setattr(experiments, "run", Runs({"no_flow": InputError("disk full")}))
+    folders = [tmp_path / "seed0" / name / kind for kind in ("checkpoints", "best")
+               for name in ("no_joint_actor", "no_joint_action", "no_flow")]  # fmt: skip
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / "ckpt-1.index").touch()
+    found = reproduce.run_all(tmp_path, "b", "r", [0], ["no_joint", "no_flow"], [], True)
+    # What is not scored goes on from them.
+    assert [folder for folder in folders if folder.exists()] == [folders[2], folders[5]]
+    assert found[0, "no_joint"]["folder"] == "seed0/no_joint_action"
+
+
 def test_processes_share_the_runs(reproduce, monkeypatch, tmp_path):
     """While one is at its first run, another does the rest; the first then finds nothing to do."""
     names, first, second, shared = ["full", "no_flow", "no_joint"], Runs(), Runs(), []

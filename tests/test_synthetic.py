@@ -133,6 +133,28 @@ def test_seed_changes_the_clips():
     assert {v.vid for v in synthetic.plan(8, 0)}.isdisjoint(v.vid for v in synthetic.plan(8, 1))
 
 
+def test_native_clips_have_the_widths_of_a2d(tmp_path):
+    release = synthetic.make_release(tmp_path, 3, SEED, workers=1, native=True)
+    plans = synthetic.plan(3, SEED, native=True)
+    assert [row[5] for row in _rows(release)] == [str(video.width) for video in plans]
+    assert {video.width for video in plans} == {568, 640}
+    assert [(v.vid, v.codes, v.usage) for v in synthetic.plan(3, SEED)] == [
+        (v.vid, v.codes, v.usage) for v in plans
+    ]
+    for video in plans:
+        capture = cv2.VideoCapture(str(release / "clips320H" / f"{video.vid}.mp4"))
+        assert capture.read()[1].shape == (320, video.width, 3)
+        path = release / "Annotations" / "mat" / video.vid / f"{video.keys[0]:05d}.mat"
+        with h5py.File(path, "r") as file:
+            assert file["reS_id"].shape == (video.width, 320)
+    many = synthetic.plan(1000, 0, native=True)
+    assert {video.width for video in many} == set(synthetic.NATIVE_WIDTHS)
+    assert sum(video.usage for video in many) == 200
+    assert 500 < sum(video.width == 568 for video in many) < 600
+    with pytest.raises(InputError, match=f"--videos=3 --seed={SEED}; delete it"):
+        synthetic.make_release(tmp_path, 3, SEED, workers=1)
+
+
 def test_same_arguments_reuse_other_arguments_refuse(release):
     marker = release / "videoset.csv"
     before = marker.stat().st_mtime_ns

@@ -77,8 +77,9 @@ def open_source():
     labels = LabelSpace.from_json(_LABELS.value) if _LABELS.value else None
     if not _COCO.value:
         return Release(
-            _RELEASE.value, labels or A2D, _VIDEOS.value, _ANNOTATIONS.value, _FOLLOW.value
-        )
+            _RELEASE.value, labels or A2D, _VIDEOS.value, _ANNOTATIONS.value, _FOLLOW.value,
+            skip_rows=_CHECK.value or _ON_ERROR.value == "skip",
+        )  # fmt: skip
     from a2d_tf.data.coco import CocoVideos
 
     return CocoVideos(_COCO.value, _VIDEOS.value, labels, _FOLLOW.value)

@@ -1,6 +1,6 @@
 """Make a mini A2D: a drawn benchmark in the exact layout of the real release.
 
-python tools/make_mini_a2d.py --output DIR [--videos 400] [--seed 0] [--workers 2]
+python tools/make_mini_a2d.py --output DIR [--videos 400] [--seed 0] [--workers 2] [--native]
 """
 
 import pathlib
@@ -19,11 +19,14 @@ flags.DEFINE_integer("videos", 400, "Number of clips.", lower_bound=2)
 flags.DEFINE_integer("seed", 0, "Seed of everything random.", lower_bound=0)
 flags.DEFINE_integer("workers", 2, "Processes that draw; the result does not depend on them.",
                      lower_bound=1)  # fmt: skip
+flags.DEFINE_bool("native", False, "Widths and the share of test clips as A2D has them.")
 
 
 def main(argv):
     errors.require(argv, output=FLAGS.output)
-    release = synthetic.make_release(FLAGS.output, FLAGS.videos, FLAGS.seed, FLAGS.workers)
+    release = synthetic.make_release(
+        FLAGS.output, FLAGS.videos, FLAGS.seed, FLAGS.workers, FLAGS.native
+    )
     print(f"{release} is ready")
 
 

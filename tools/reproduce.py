@@ -15,6 +15,7 @@ import importlib.metadata
 import os
 import pathlib
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -44,6 +45,9 @@ _TRAIN = flags.DEFINE_multi_string(
     "--train=no_joint:--steps=450.",
 )  # fmt: skip
 _SEEDS = flags.DEFINE_list("seeds", "0", "Seeds of the trainings, one after the other.")
+_DELETE = flags.DEFINE_bool(
+    "delete_weights", False, "Delete a row's checkpoints once it is scored: the report needs none."
+)
 _RUNS = flags.DEFINE_list("runs", None, "Only these runs; by default all.")
 
 _TOOLS = experiments.ROOT / "tools"
@@ -163,12 +167,13 @@ def _call(tool, *arguments):
         raise InputError(f"tools/{tool} ended with status {status}; mend what it names, run again")
 
 
-def run_all(workdir, base, records, seeds, names, train):
+def run_all(workdir, base, records, seeds, names, train, delete_weights=False):
     """Train and score what is not done yet.
 
     Args:
       workdir, base, records: folders and a flagfile.
       seeds: ints; names: experiments; train: flags of every training, or `<name>:<flag>`.
+      delete_weights: whether a row's checkpoints go once it is scored.
 
     Returns:
       {(seed, name): the run's dict of `Status`}, of these and of those run before, but for those
@@ -197,6 +202,8 @@ def run_all(workdir, base, records, seeds, names, train):
                 extra = [*train_flags(train, name), f"--seed={seed}"]
                 folder = experiments.run(name, base, records, place, extra)
                 run["folder"] = os.path.relpath(folder, workdir)
+                if delete_weights:
+                    _delete_checkpoints(place, name)
             except InputError as error:
                 run["error"] = str(error)
                 print(f"failed: {error}", file=sys.stderr, flush=True)
@@ -205,6 +212,13 @@ def run_all(workdir, base, records, seeds, names, train):
     keys = {(int(path.parts[-3][4:]), path.stem) for path in before if path.parts[-3][4:].isdigit()}
     running = {key for key in elsewhere if not wanted[key].done()}
     return {key: Status(workdir, *key).read() for key in {*keys, *wanted} - running}
+
+
+def _delete_checkpoints(place, name):
+    """Delete those of every phase of an experiment."""
+    for phase in experiments.phases(name):
+        for kind in ("checkpoints", "best"):
+            shutil.rmtree(os.path.join(place, phase, kind), ignore_errors=True)
 
 
 def train_flags(train, name):
@@ -288,7 +302,7 @@ def main(argv):
             workdir, _BASE.value, _RELEASE.value, _VIDEOS.value, _FLOW.value, _WORKERS.value
         )
     write_json(path, settings)
-    runs = run_all(workdir, _BASE.value, records, seeds, names, _TRAIN.value)
+    runs = run_all(workdir, _BASE.value, records, seeds, names, _TRAIN.value, _DELETE.value)
 
     # Late: the runs need their memory.
     from a2d_tf.evaluation import pages, reproduction

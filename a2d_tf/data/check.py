@@ -78,7 +78,7 @@ def check(source, workers=2):
         raise InputError(f"--workers must be at least 1, got {workers}")
     examine = functools.partial(_examine, source)
     results = processes.imap(examine, source.videos, min(workers, len(source.videos)))
-    total = _Finding()
+    total = _Finding(problems=[item["reason"] for item in source.skipped])
     for finding in tqdm.tqdm(results, "Checking", total=len(source.videos), unit="video"):
         total.add(finding)
     counts = {

@@ -55,7 +55,10 @@ class CocoVideos:
       label_space: the one given; where it is None, `derive_label_space` of the annotations.
       videos: tuple of `release.Video` in the order of `images`; `frames` is 0, see `length`.
       listing: how reports name the two.
+      skipped: as of a `release.Release`; always empty.
     """
+
+    skipped = ()
 
     def __init__(self, annotations_json, videos_dir, label_space=None, follow_links=False):
         self.path, self.folder = pathlib.Path(annotations_json), pathlib.Path(videos_dir)

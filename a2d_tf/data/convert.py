@@ -504,7 +504,7 @@ def _publish(source, output, settings, shards, sidecars):
             | {field: sidecar[field] for field in ("records", "bytes", "sha256")}
             for shard, sidecar in zip(shards, sidecars)
         ],
-        skipped=[item for sidecar in sidecars for item in sidecar["skipped"]],
+        skipped=[*source.skipped, *(item for sidecar in sidecars for item in sidecar["skipped"])],
         mended=[item for sidecar in sidecars for item in sidecar["mended"]],
         labels=json.loads(source.label_space.to_json()),
         source=_source(sidecar["fingerprint"] for sidecar in sidecars),

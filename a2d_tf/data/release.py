@@ -52,9 +52,11 @@ class Release:
       label_space: what the codes of the annotations mean.
       videos: tuple of `Video`, in the order of `videoset.csv`.
       listing: how reports name the list of the videos.
+      skipped: tuple of {'item', 'reason'}: the rows of `videoset.csv` that were left out.
     """
 
-    def __init__(self, root, label_space=A2D, videos=None, annotations=None, follow_links=False):
+    def __init__(self, root, label_space=A2D, videos=None, annotations=None, follow_links=False,
+                 skip_rows=False):  # fmt: skip
         """Read `videoset.csv`.
 
         Args:
@@ -64,6 +66,7 @@ class Release:
           annotations: folder of the annotations, of a folder per video; by default one of those
             named above.
           follow_links: read files that links lead to, out of these folders.
+          skip_rows: leave a malformed row of the list out; otherwise it is an error.
 
         Raises:
           InputError: a list or folder is missing or malformed.
@@ -71,10 +74,11 @@ class Release:
         self.root = pathlib.Path(root)
         self.label_space = label_space
         self._follow_links = follow_links
-        self.videos, header = _read_videoset(self.root / "videoset.csv")
+        videoset = self.root / "videoset.csv"
+        self.videos, header, self.skipped = _read_videoset(videoset, skip_rows)
         self.listing = f"videoset.csv {'with' if header else 'without'} a header line"
         if videos is not None:
-            self.videos = _only(pathlib.Path(videos), self.videos, self.root / "videoset.csv")
+            self.videos = _only(pathlib.Path(videos), self.videos, videoset)
         self._videos = {video.vid: video for video in self.videos}
         if annotations is None:
             beside = self.root.absolute().parent
@@ -251,8 +255,8 @@ def _only(path, videos, videoset):
     return tuple(video for video in videos if video.vid in seen)
 
 
-def _read_videoset(path):
-    """(The rows of videoset.csv as a tuple of Video, whether a header line is above them.)"""
+def _read_videoset(path, skip_rows):
+    """Read videoset.csv: (tuple of Video, whether it has a header line, `Release.skipped`)."""
     try:
         text = read_text(path)
     except FileNotFoundError as error:
@@ -288,17 +292,25 @@ def parse_videoset(text, path):
     rows = rows[header:]
     if not rows:
         raise InputError(f"{path}: lists no video; restore it from the release")
-    videos, seen = [], {}
+    videos, seen, skipped = [], {}, []
     for number, row in rows:
-        video = _parse_row(f"{path}, line {number}", row)
-        if video.vid in seen:
-            raise InputError(
-                f"{path}, line {number}: vid '{video.vid}' is also on line {seen[video.vid]}; "
-                "remove one of them"
-            )
+        try:
+            video = _parse_row(f"{path}, line {number}", row)
+            if video.vid in seen:
+                raise InputError(
+                    f"{path}, line {number}: vid '{video.vid}' is also on line {seen[video.vid]}; "
+                    "remove one of them"
+                )
+        except InputError as error:
+            if not skip_rows:
+                raise
+            skipped.append({"item": f"{path.name}, line {number}", "reason": str(error)})
+            continue
         seen[video.vid] = number
         videos.append(video)
-    return tuple(videos), header
+    if not videos:
+        raise InputError(f"{path}: no row of it can be used; the first: {skipped[0]['reason']}")
+    return tuple(videos), header, tuple(skipped)
 
 
 def _parse_row(where, row):

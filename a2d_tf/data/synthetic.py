@@ -26,7 +26,10 @@ from a2d_tf.errors import InputError
 from a2d_tf.labels import A2D
 
 WIDTH, HEIGHT, FPS = 400, 320, 25
-TEST_SHARE = 0.3
+NATIVE_WIDTHS = (568, 426, 480, 564, 400, 390, 532, 640)
+NATIVE_SHARES = (0.55, 0.35, 0.03, 0.02, 0.02, 0.01, 0.01, 0.01)
+"""The widths of most of A2D's videos, all of HEIGHT, and about how often each occurs there."""
+TEST_SHARE, NATIVE_TEST_SHARE = 0.3, 0.2
 MIN_VISIBLE = 40  # pixels; an instance with fewer in a frame is not annotated there
 MIN_INSIDE = 0.6  # share of a figure inside the frame, at annotated frames
 
@@ -65,6 +68,7 @@ class VideoPlan:
       frames: length of the clip.
       annotated: number of annotated frames, 3 or 5.
       codes: label of each actor; the first one names the clip.
+      width: of the frames, pixels.
     """
 
     index: int
@@ -74,6 +78,7 @@ class VideoPlan:
     frames: int
     annotated: int
     codes: tuple
+    width: int = WIDTH
 
     @property
     def keys(self):
@@ -81,12 +86,13 @@ class VideoPlan:
         return tuple(k * (self.frames // 6) for k in range(1, self.annotated + 1))
 
 
-def plan(videos, seed):
+def plan(videos, seed, native=False):
     """Plan `videos` clips: a list of VideoPlan.
 
     At least 30 % are test clips. Labels run through shuffled rounds of the 43 pairs in each split
     (first actors and companions separately), so that each pair leads a clip in both splits from
-    144 clips on.
+    144 clips on. If `native`, 20 % are test clips and widths are drawn from A2D's; otherwise all
+    are WIDTH.
 
     Raises:
       InputError: fewer than 2 clips, which cannot fill two splits.
@@ -94,7 +100,10 @@ def plan(videos, seed):
     if videos < 2:
         raise InputError(f"--videos={videos}: a train and a test split need at least 2")
     rng = np.random.default_rng(seed)
-    tests = set(rng.permutation(videos)[: math.ceil(TEST_SHARE * videos)].tolist())
+    share = NATIVE_TEST_SHARE if native else TEST_SHARE
+    tests = set(rng.permutation(videos)[: math.ceil(share * videos)].tolist())
+    # Of their own generator: what else is drawn does not depend on them.
+    widths = np.random.default_rng([seed, videos]).choice(NATIVE_WIDTHS, videos, p=NATIVE_SHARES)
     leads, companions = ([_rounds(rng), _rounds(rng)] for _ in range(2))
     plans, vids = [], set()
     for index in range(videos):
@@ -107,7 +116,8 @@ def plan(videos, seed):
         vids.add(vid)
         frames = int(rng.integers(36, 43))  # keys 6 or 7 frames apart: there is room to turn back
         annotated = 5 if rng.random() < 0.08 else 3
-        plans.append(VideoPlan(index, seed, vid, usage, frames, annotated, tuple(codes)))
+        width = int(widths[index]) if native else WIDTH
+        plans.append(VideoPlan(index, seed, vid, usage, frames, annotated, tuple(codes), width))
     return plans
 
 
@@ -170,10 +180,12 @@ def turn_per_step(steps, radius):
 class _Layer:
     """Something that moves through the frame: a sprite, its path and its tilt."""
 
-    def __init__(self, sprite, pivot, centres, tilts):
+    def __init__(self, sprite, pivot, centres, tilts, size):
         """Args: sprite, frame index -> premultiplied BGRA; pivot (x, y) in the sprite; centres
-        [frames, 2], where the pivot goes, pixels; tilts [frames], degrees clockwise."""
+        [frames, 2], where the pivot goes, pixels; tilts [frames], degrees clockwise; size (width,
+        height) of the frame."""
         self._sprite, self._pivot, self._centres, self._tilts = sprite, pivot, centres, tilts
+        self._size = size
 
     def place(self, index):
         """The part inside frame `index`: (rows, columns, patch BGRA), or None."""
@@ -183,8 +195,8 @@ class _Layer:
         shift = self._centres[index] - rotation @ self._pivot
         height, width = sprite.shape[:2]
         corners = np.array([[0, 0], [width, 0], [0, height], [width, height]]) @ rotation.T + shift
-        left, top = np.clip(np.floor(corners.min(axis=0)) - 1, 0, (WIDTH, HEIGHT)).astype(int)
-        right, bottom = np.clip(np.ceil(corners.max(axis=0)) + 1, 0, (WIDTH, HEIGHT)).astype(int)
+        left, top = np.clip(np.floor(corners.min(axis=0)) - 1, 0, self._size).astype(int)
+        right, bottom = np.clip(np.ceil(corners.max(axis=0)) + 1, 0, self._size).astype(int)
         if left >= right or top >= bottom:
             return None
         matrix = np.column_stack([rotation, shift - (left, top)])
@@ -202,9 +214,9 @@ class Scene:
 
     def __init__(self, video):
         rng = np.random.default_rng([video.seed, video.index])
-        self._video = video
+        self._video, self._size = video, (video.width, HEIGHT)
         self._keys = np.array(video.keys) - 1
-        self._background = figures.background(HEIGHT + 2 * _MARGIN, WIDTH + 2 * _MARGIN, rng)
+        self._background = figures.background(HEIGHT + 2 * _MARGIN, video.width + 2 * _MARGIN, rng)
         self._camera = self._camera_path(rng)
         actors = [self._actor(code, rng) for code in video.codes]
         # From back to front; 0 is nobody's number.
@@ -251,24 +263,27 @@ class Scene:
         full = (figure.sprite(0)[..., 3] >= 128).sum()
         layer = None
         for share in [*rng.uniform(0.1, 0.9, size=(60, 2)), np.array([0.5, 0.5])]:
-            centres = path + share * (WIDTH, HEIGHT)
-            layer = _Layer(lambda index: figure.sprite(swings[index]), figure.pivot, centres, tilts)
+            centres = path + share * self._size
+            layer = _Layer(
+                lambda index: figure.sprite(swings[index]), figure.pivot, centres, tilts, self._size
+            )
             if all(layer.area(key) >= MIN_INSIDE * full for key in self._keys):
                 break
         return layer
 
     def _occluder(self, rng):
         sprite = figures.occluder(rng)
-        centre = rng.uniform(0.1, 0.9, size=2) * (WIDTH, HEIGHT)
+        centre = rng.uniform(0.1, 0.9, size=2) * self._size
         tilts = np.full(self._video.frames, rng.uniform(-15, 15))
         pivot = (sprite.shape[1] / 2, sprite.shape[0] / 2)
-        return _Layer(lambda index: sprite, pivot, centre - self._camera, tilts)
+        return _Layer(lambda index: sprite, pivot, centre - self._camera, tilts, self._size)
 
     def image(self, index):
-        """Frame `index` (0-based): BGR uint8 [320, 400, 3]."""
+        """Frame `index` (0-based): BGR uint8 [320, width, 3]."""
         x, y = self._camera[index] + _MARGIN
-        middle = (float(x + (WIDTH - 1) / 2), float(y + (HEIGHT - 1) / 2))
-        image = cv2.getRectSubPix(self._background, (WIDTH, HEIGHT), middle)
+        width, height = self._size
+        middle = (float(x + (width - 1) / 2), float(y + (height - 1) / 2))
+        image = cv2.getRectSubPix(self._background, self._size, middle)
         for _, layer in self._layers:
             placed = layer.place(index)
             if placed is not None:
@@ -279,9 +294,9 @@ class Scene:
         return image
 
     def owners(self, index):
-        """Which actor each pixel of frame `index` shows: uint8 [320, 400]; 1 is the first of the
+        """Which actor each pixel of frame `index` shows: uint8 [320, width]; 1 is the first of the
         plan's codes, 0 no actor."""
-        owners = np.zeros((HEIGHT, WIDTH), np.uint8)
+        owners = np.zeros(self._size[::-1], np.uint8)
         for number, layer in self._layers:
             placed = layer.place(index)
             if placed is not None:
@@ -290,7 +305,7 @@ class Scene:
         return owners
 
     def annotation(self, index):
-        """The actors visible in frame `index`: codes [N], masks bool [N, 320, 400] (disjoint)."""
+        """The actors visible in frame `index`: codes [N], masks bool [N, 320, width] (disjoint)."""
         owners = self.owners(index)
         masks = [owners == number for number in range(1, len(self._video.codes) + 1)]
         shown = [i for i, mask in enumerate(masks) if mask.sum() >= MIN_VISIBLE]
@@ -354,7 +369,8 @@ def write_video(release, video):
     release = pathlib.Path(release)
     scene = Scene(video)
     clip = release / "clips320H" / f"{video.vid}.mp4"
-    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter_fourcc(*"mp4v"), FPS, (WIDTH, HEIGHT))
+    size = video.width, HEIGHT
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter_fourcc(*"mp4v"), FPS, size)
     if not writer.isOpened():
         raise InputError(f"{clip}: OpenCV cannot write mp4v video; install opencv-python by pip")
     for index in range(video.frames):
@@ -372,11 +388,11 @@ def write_video(release, video):
             raise InputError(f"{image}: cannot write; free some disk space")
 
 
-def make_release(output, videos, seed, workers):
+def make_release(output, videos, seed, workers, native=False):
     """Make `output`/Release, whole or not at all, and show the progress.
 
-    The result depends on `videos` and `seed` alone. A release already there that was made with the
-    same arguments is kept.
+    The result depends on `videos`, `seed` and `native` alone, see `plan`. A release already there
+    that was made with the same arguments is kept.
 
     Returns:
       Path of the release.
@@ -386,14 +402,15 @@ def make_release(output, videos, seed, workers):
     """
     output = pathlib.Path(output)
     release = output / "Release"
-    plans = plan(videos, seed)
-    readme = _README.format(videos=videos, seed=seed)
+    plans = plan(videos, seed, native)
+    made_with = f"--videos={videos} --seed={seed}" + " --native" * native
+    readme = _README.format(made_with=made_with)
     if release.exists():
         present = release / "README"
         if present.is_file() and present.read_bytes() == readme.encode():
             return release
         raise InputError(
-            f"{release} is there already and was not made with --videos={videos} --seed={seed}; "
+            f"{release} is there already and was not made with {made_with}; "
             "delete it or choose another --output"
         )
     try:
@@ -419,14 +436,14 @@ def make_release(output, videos, seed, workers):
 
 def _csv_line(video):
     end = f"00:00:{math.ceil(video.frames / FPS):02d}"
-    fields = (video.vid, video.codes[0], "00:00:00", end, HEIGHT, WIDTH, video.frames,
+    fields = (video.vid, video.codes[0], "00:00:00", end, HEIGHT, video.width, video.frames,
               video.annotated, video.usage)  # fmt: skip
     return ",".join(map(str, fields)) + "\n"
 
 
 _README = """Mini A2D: drawn clips in the layout of the Actor-Action Dataset (A2D).
 
-Made by tools/make_mini_a2d.py --videos={videos} --seed={seed}, drawing 3
+Made by tools/make_mini_a2d.py {made_with}, drawing 3
 
 videoset.csv                          vid,label,start,end,height,width,frames,annotated,usage
                                       (usage 0 train, 1 test)

@@ -71,6 +71,30 @@ class _Source:
         return value.astype(np.float32)
 
 
+class _Recorder(_Source):
+    """Stands in for any file, and records what is asked of it."""
+
+    def __init__(self):
+        super().__init__({}, "")
+        self.shapes = {}
+
+    def take(self, name, shape):
+        self.shapes[name] = tuple(shape)
+        return np.zeros(shape, np.float32)
+
+
+def shapes(source, sizes=None):
+    """{name: shape} of the tensors that a source's file must hold.
+
+    Args:
+      source: one of SOURCES.
+      sizes: a Sizes; by default those that the source is published in.
+    """
+    recorder = _Recorder()
+    _KINDS[source].convert(recorder, sizes or _KINDS[source].sizes)
+    return recorder.shapes
+
+
 def convert(source, tensors, path, sha256="", sizes=None):
     """Public weights in our layout.
 

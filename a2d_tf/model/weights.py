@@ -13,6 +13,7 @@ import os
 import re
 
 import h5py
+import numpy as np
 import tensorflow as tf
 
 from a2d_tf import arrays
@@ -150,7 +151,7 @@ class Report:
     Attributes:
       origin: where the weights are from, one line.
       loaded: {variable: tensor}.
-      initialised: {variable, or variable[class]: reason}.
+      initialised: {variable, or variable[class], or variable[input channels]: reason}.
       skipped: {tensor: reason}.
     """
 
@@ -264,6 +265,19 @@ def _assign_rows(variable, value, wanted, there):
     return filled, missing
 
 
+def _two_stream_kernels(config):
+    """Kernels whose input channels are the RGB stream's, then as many of the flow stream."""
+    if not config.use_flow or config.fusion == "late":
+        return ()
+    return ("actor_fc1/kernel" if config.label_mode == "cartesian" else "action_fc1/kernel",)
+
+
+def _is_rgb_half(tensor, variable):
+    """Whether a kernel [h, w, C, D] has the first half of a variable's [h, w, 2C, D]."""
+    height, width, channels, filters = variable.shape
+    return tuple(tensor.shape) == (height, width, channels // 2, filters)
+
+
 def _fill(network, tensors, find, rows, strict, origin):
     """Fill a network's variables, and account for all of them and for all tensors.
 
@@ -275,6 +289,7 @@ def _fill(network, tensors, find, rows, strict, origin):
       origin: of the tensors, for the report.
     """
     wanted, loaded, initialised = _class_names(network), {}, {}
+    two_streams = _two_stream_kernels(network.config)
     skipped = dict.fromkeys(tensors, "the network has no use for it")
     for name, variable in variables(network).items():
         key, reason = find(name)
@@ -282,6 +297,13 @@ def _fill(network, tensors, find, rows, strict, origin):
             initialised[name] = reason
             continue
         tensor, layer = tensors[key], name.split("/")[0]
+        if name in two_streams and _is_rgb_half(tensor, variable):
+            rgb = arrays.numbers(tensor, f"{origin}: {key}")
+            variable.assign(np.concatenate([rgb, variable[:, :, rgb.shape[2] :]], axis=2))
+            loaded[name] = f"{key} (input channels of RGB)"
+            initialised[f"{name}[input channels of flow]"] = "the tensor reads RGB alone"
+            skipped.pop(key, None)
+            continue
         here, there = wanted.get(layer, [()]), rows.get(layer, [""])
         extents = [
             (*shape[:-1], shape[-1] / len(names))

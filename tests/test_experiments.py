@@ -1,0 +1,145 @@
+"""Every row of the tables starts from public weights: what is loaded, and what starts anew."""
+
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from absl import flags
+
+from a2d_tf import command_line, experiments, runs
+from a2d_tf.config import Config
+from a2d_tf.labels import A2D
+from a2d_tf.model import layouts, tensor_files, weights
+from a2d_tf.model.network import Network
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+SMALL = layouts.Sizes("resnet14", width=8, pyramid=16, proposals=16, head=32, mask=16)
+SMALL_FLAGS = (
+    "--image_height=64 --image_width=96 --backbone=resnet14 --width_multiplier=0.125 "
+    "--fpn_channels=16 --rpn_channels=16 --head_units=32 --mask_channels=16 --refiner_size=32 "
+    "--refiner_channels=8"
+).split()
+# The groups of layers that no file fills, as the report's summary names them.
+RGB_TIME, FLOW_TIME = (
+    {f"{stream}_p{level}" for level in range(2, 6)} for stream in ("rgb", "flow")
+)
+ACTION = {"action_fc1", "action_fc2", "action_logits"}
+FULL = RGB_TIME | FLOW_TIME | ACTION
+REFINER = {f"refiner_{part}{level}" for part in ("skip", "merge") for level in range(2, 6)}
+REFINER |= {f"refiner_{part}" for part in ("reduce", "fc1", "fc2", "logits")}
+# In an order in which rows of the same network are neighbours.
+ANEW = {
+    "full": FULL,
+    "no_joint": FULL,
+    **{f"zero_shot_{actor}": FULL for actor in A2D.actors},
+    "cartesian": RGB_TIME | FLOW_TIME | {"actor_fc1"},
+    "hierarchical": FULL,
+    "late_fusion": RGB_TIME | FLOW_TIME | {"action_rgb", "action_flow"},
+    "mask_rcnn_baseline": set(),
+    "no_flow": RGB_TIME | ACTION,
+    "no_mask": FULL | REFINER,
+    "no_temporal": ACTION,
+}
+
+
+@pytest.fixture(
+    scope="module",
+    params=["small", pytest.param("full size", marks=pytest.mark.full_size)],
+)
+def files(request, tmp_path_factory, tool):
+    """A COCO file and an ImageNet file, imported: (their flags, further flags, their tensors)."""
+    folder, flagged, tensors = tmp_path_factory.mktemp("files"), [], {}
+    sizes, further = (SMALL, SMALL_FLAGS) if request.param == "small" else (None, [])
+    for stream, source in (("rgb", "matterport"), ("flow", "keras_resnet101")):
+        public, imported = str(folder / f"{source}.h5"), str(folder / f"{stream}.h5")
+        tool("make_random_weights").write(public, layouts.shapes(source, sizes))
+        made, _, skipped = layouts.convert(source, tensor_files.read(public), public, sizes=sizes)
+        assert not skipped
+        made.write(imported)
+        flagged.append(f"--init_{stream}={imported}")
+        tensors[stream] = made.tensors
+    return flagged, further, tensors
+
+
+def trainings(monkeypatch, name, further):
+    """[Settings and given flags] of an experiment's trainings, of the paper's network."""
+    calls = []
+    monkeypatch.chdir(ROOT)  # flagfiles name others from there
+    monkeypatch.setattr(experiments, "_call", calls.append)
+    experiments.run(name, "configs/a2d.flags", "RECORDS", "RUNS", further)
+    found = []
+    for main, *words in calls[:-1]:
+        assert main == "train"
+        values = flags.FlagValues()
+        Config.define_flags(flag_values=values)
+        for flag in ("flagfile", "records", "workdir"):
+            flags.DEFINE_string(flag, "", "", flag_values=values)
+        assert command_line.parse(["", *words], values) == [""]
+        found.append((Config.from_flags(values), Config.given_model(values)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def start():
+    """Config -> (its network's values before, those after it starts, the report); keeps the last.
+
+    Of the paper's size one network is as much as a small machine holds.
+    """
+    last = {}
+
+    def started(config):
+        if config.model not in last:
+            last.clear()
+            tf.keras.utils.set_random_seed(0)
+            network = Network(config.model, A2D)
+            named = weights.variables(network)
+            before = {name: variable.numpy() for name, variable in named.items()}
+            report = runs.initialise(network, config)
+            after = {name: variable.numpy() for name, variable in named.items()}
+            last[config.model] = before, after, report
+        return last[config.model]
+
+    return started
+
+
+@pytest.mark.parametrize("name", ANEW)
+def test_row_starts_from_public_weights(name, files, start, monkeypatch):
+    flagged, further, tensors = files
+    first, *later = trainings(monkeypatch, name, [*further, *flagged])
+    config = runs.settle(*first)
+    assert (config.model.rgb_flavour, config.learning.init_rgb) == ("matterport", flagged[0][11:])
+    before, after, report = start(config)
+
+    assert {*report.loaded, *report.initialised} >= set(after)
+    groups = {"_".join(key.replace("/", "_").split("_")[:2]) for key in report.initialised}
+    assert groups == ANEW[name]
+    for key, role in report.loaded.items():
+        stream = "flow" if key.startswith("flow_resnet") else "rgb"
+        if "(" not in role:
+            np.testing.assert_array_equal(after[key], tensors[stream][role], err_msg=key)
+    for key in set(report.initialised) & set(after):
+        np.testing.assert_array_equal(after[key], before[key], err_msg=key)
+    for second, _ in later:  # it goes on with the first one's weights, whatever these are from
+        assert not (second.learning.init_rgb or second.learning.init_flow)
+        assert second.learning.init_run.endswith(experiments.phases(name)[0])
+
+
+def test_every_row_is_tried():
+    assert set(ANEW) == set(experiments.names())
+
+
+def test_rgb_channels_of_a_kernel_that_reads_both_streams(files, start, monkeypatch):
+    """The class head of the pairs sees RGB and flow; COCO's has only seen RGB."""
+    flagged, further, tensors = files
+    (first,) = trainings(monkeypatch, "cartesian", [*further, *flagged])
+    config = runs.settle(*first)
+    before, after, report = start(config)
+    kernel, file = after["actor_fc1/kernel"], tensors["rgb"]["actor/fc1/kernel"]
+    half = file.shape[2]
+    assert kernel.shape == (7, 7, 2 * half, file.shape[3])
+    np.testing.assert_array_equal(kernel[:, :, :half], file)
+    np.testing.assert_array_equal(kernel[:, :, half:], before["actor_fc1/kernel"][:, :, half:])
+    text = str(report)
+    assert "  actor_fc1/kernel <- actor/fc1/kernel (input channels of RGB)\n" in text
+    assert "  actor_fc1/kernel[input channels of flow]: the tensor reads RGB alone\n" in text

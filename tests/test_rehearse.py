@@ -1,0 +1,126 @@
+"""The rehearsal: it runs what the documents say, goes on where it stopped, and its short form."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from a2d_tf.errors import InputError
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def rehearse(tool):
+    return tool("rehearse")
+
+
+def test_commands_are_those_of_code_blocks(rehearse):
+    text = """make me
+```
+make all  # of it
+
+make one \\
+  --two='3 4'
+```
+no
+  ```
+  # x
+  go
+  ```
+"""
+    assert rehearse.commands(text) == ["make all", "make one '--two=3 4'", "go"]
+
+
+def test_every_documented_command_has_a_rule_and_every_rule_a_command(rehearse):
+    commands = rehearse.documented()
+    used = [rehearse.rule(command) for command in commands]
+    assert set(used) == set(rehearse.RULES)
+    with pytest.raises(InputError, match="'python tools/new.py': no rule"):
+        rehearse.rule("python tools/new.py")
+
+
+@pytest.mark.parametrize("short", [False, True])
+def test_plan_follows_the_documents(rehearse, short):
+    planned, documented = rehearse.plan(short), rehearse.documented()
+    made = [command for command in planned if "tools/make_" in command]
+    assert planned[: len(made)] == made and len(made) == (1 if short else 3)
+    # In their order, as they stand there; what follows them is the rule's.
+    places = []
+    for command in planned[len(made) :]:
+        (place,) = (i for i, known in enumerate(documented)
+                    if f"{command} ".startswith(f"{known} "))  # fmt: skip
+        rule = rehearse.rule(command)
+        assert command == f"{documented[place]} {rule.short if short else rule.full}".rstrip()
+        places.append(place)
+    assert places == sorted(places)
+    for name in ("train", "evaluate", "export", "predict"):
+        assert sum(f"-m a2d_tf.{name}" in command for command in planned) == (0 if short else 1)
+    assert "configs/reproduce_a2d.flags" in planned[-1]
+
+
+def test_random_files_have_the_names_that_the_imports_read(rehearse):
+    planned = rehearse.plan(False)
+    assert planned[1:3] == [
+        "python tools/make_random_weights.py --source matterport --output mask_rcnn_coco.h5",
+        "python tools/make_random_weights.py --source keras_resnet101 "
+        "--output resnet101_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    ]
+
+
+def test_it_goes_on_with_the_command_that_failed(rehearse, monkeypatch, tmp_path):
+    calls, statuses = [], {"b": [1, 0]}
+
+    def measure(command, workdir):
+        calls.append(command)
+        status = statuses.get(command, [0]).pop(0)
+        return dict(seconds=60.0, cpu_seconds=30.0, memory=2e9, disk=5e9, status=status)
+
+    monkeypatch.setattr(rehearse, "measure", measure)
+    path = tmp_path / "rehearsal.json"
+    with pytest.raises(InputError, match=f"'b' ended with status 1 in {tmp_path}; mend what"):
+        rehearse.rehearse(tmp_path, ["a", "b", "c"], path)
+    measured = rehearse.rehearse(tmp_path, ["a", "b", "c"], path)
+    assert calls == ["a", "b", "b", "c"]
+    assert measured == json.loads(path.read_text())
+    assert [measured[name]["seconds"] for name in "abc"] == [60, 120, 60]
+    lines = rehearse.table(measured, {"full": 90.0}).splitlines()
+    assert lines[2] == "     2.0      1.0   2.0 GB   5.0 GB  b"
+    assert lines[-2].split() == ["1.5", "of", "it", "full"]
+    assert lines[-1] == "     4.0      2.0   2.0 GB   5.0 GB  in all"
+
+
+def test_measure(tmp_path):
+    """The memory is that of a process which the command started."""
+    inner = "open('file', 'wb').write(bytes(3 << 20)); b' ' * (300 << 20)"
+    (tmp_path / "outer.py").write_text(
+        f"import subprocess, sys; sys.exit(3 + subprocess.call([sys.executable, '-c', {inner!r}]))"
+    )
+    # In a process of its own: one that starts another lends it its own peak.
+    program = (
+        "import json, pathlib; from tools import rehearse; "
+        f"print(json.dumps(rehearse.measure('python outer.py', pathlib.Path({str(tmp_path)!r}))))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, cwd=ROOT)
+    found = json.loads(done.stdout)
+    assert found["status"] == 3 and 0 < found["cpu_seconds"] and 0.3 < found["seconds"] < 60
+    assert 300 << 20 < found["memory"] < 400 << 20
+    assert 3 << 20 <= found["disk"] < 4 << 20
+
+
+def test_short_form(tmp_path):
+    """From a drawn archive to the report of a row."""
+    command = [sys.executable, ROOT / "tools" / "rehearse.py", "--short", f"--workdir={tmp_path}"]
+    environment = dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3")
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "in all" in done.stdout and "of it mask_rcnn_baseline" in done.stdout
+    assert (tmp_path / "runs" / "a2d" / "report.html").stat().st_size
+    measured = json.loads((tmp_path / "rehearsal.json").read_text())
+    assert all(found["status"] == 0 and found["memory"] for found in measured.values())
+    # Run again: nothing is left to do, and the table is shown.
+    again = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert again.returncode == 0 and "==" not in again.stdout and "in all" in again.stdout

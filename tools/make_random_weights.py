@@ -1,0 +1,85 @@
+"""Make a file of random weights in a public file's layout, to rehearse what starts from it.
+
+  python tools/make_random_weights.py --source matterport --output mask_rcnn_coco.h5
+  python tools/make_random_weights.py --source keras_resnet101 --output imagenet.h5
+
+Names, shapes and size are those of the published file; activations of a network that starts from
+it stay near 1. Such a network has learned nothing.
+"""
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+import h5py
+import numpy as np
+from absl import flags
+
+from a2d_tf import errors
+from a2d_tf.files import write_file
+
+_SOURCE = flags.DEFINE_enum(
+    "source", None, ["matterport", "keras_resnet101"], "Whose layout: that of a Keras file."
+)
+_OUTPUT = flags.DEFINE_string("output", None, "The .h5 file to write.")
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the numbers.", lower_bound=0)
+
+# What a stem is given: mean-free pixels, in the low hundreds.
+_PIXELS = 64
+# The scale of norms. Kernels as of He et al. keep the variance through a ReLU, and every residual
+# block then adds to it: with a scale of 1 it would triple 33 times.
+_GAMMA = (0.5, 0.7)
+
+
+def random_tensor(name, shape, rng):
+    """Random numbers for one tensor: float32 of the shape."""
+    weight = name.split("/")[-1]
+    if weight == "kernel":
+        deviation = (2 / np.prod(shape[:-1])) ** 0.5
+        if shape[-2] == 3:
+            deviation /= _PIXELS
+        return deviation * rng.standard_normal(shape, np.float32)
+    if weight == "gamma":
+        return rng.uniform(*_GAMMA, shape).astype(np.float32)
+    if weight == "moving_variance":
+        return rng.uniform(0.9, 1.1, shape).astype(np.float32)
+    return 0.1 * rng.standard_normal(shape, np.float32)
+
+
+def dataset(name):
+    """Where Keras puts a tensor called layer/weight in its file."""
+    layer, weight = name.split("/")
+    # Matterport's proposal network is a model of its own, which Keras keeps in one group.
+    group = "rpn_model" if layer.startswith("rpn_") else layer
+    return f"{group}/{layer}/{weight}:0"
+
+
+def write(path, shapes, seed=0):
+    """Write random tensors as Keras lays out a model's weights, whole or not at all.
+
+    Args:
+      path: the .h5 file.
+      shapes: {layer/weight: shape}, of `layouts.shapes`.
+      seed: of the numbers.
+    """
+    rng = np.random.default_rng(seed)
+
+    def fill(file):
+        with h5py.File(file.name, "w") as made:
+            for name, shape in shapes.items():
+                made[dataset(name)] = random_tensor(name, shape, rng)
+
+    write_file(path, fill)
+
+
+def main(argv):
+    errors.require(argv, source=_SOURCE.value, output=_OUTPUT.value)
+    from a2d_tf.model import layouts
+
+    write(_OUTPUT.value, layouts.shapes(_SOURCE.value), _SEED.value)
+    print(f"{_OUTPUT.value}: random weights in the layout of {_SOURCE.value}")
+
+
+if __name__ == "__main__":
+    errors.run(main)
