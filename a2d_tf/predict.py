@@ -22,6 +22,7 @@ from a2d_tf.errors import InputError
 _SAVED_MODEL = flags.DEFINE_string("saved_model", None, "folder of a2d_tf.export")
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
 _CHECKPOINT = Config.define_checkpoint()
+_DEVICE = Config.define_device()
 _INIT_RGB = flags.DEFINE_string("init_rgb", None, "file of imported COCO weights")
 _VIDEO = flags.DEFINE_string(
     "video", None, "video file, folder of images, or index of a camera, which runs until Ctrl-C"
@@ -40,11 +41,20 @@ flags.DEFINE_alias("threshold", "score_threshold")
 
 
 def _load():
-    """The predictor that the command line asks for."""
+    """The predictor that the command line asks for; says what it computes on."""
     # Here, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
+    from a2d_tf import devices
+
+    found = devices.prepare(_DEVICE.value)
+    predictor = _predictor()
+    # Exports of the first versions do not tell, for there was one precision.
+    found.announce(predictor.facts.get("precision", "float32"))
+    return predictor
+
+
+def _predictor():
     from a2d_tf import runs, serving
 
-    runs.prepare_devices()
     if _WORKDIR.value:
         return serving.Predictor.from_run(
             runs.load(os.path.normpath(_WORKDIR.value), Config.given_inference(), _CHECKPOINT.value)

@@ -24,7 +24,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import flags
 
-from a2d_tf import errors, experiments
+from a2d_tf import errors, experiments, machine
 from a2d_tf.config import Config
 from a2d_tf.data.flow import METHODS
 from a2d_tf.data.manifest import Manifest
@@ -45,6 +45,7 @@ _TRAIN = flags.DEFINE_multi_string(
 )  # fmt: skip
 _SEEDS = flags.DEFINE_list("seeds", "0", "Seeds of the trainings, one after the other.")
 _RUNS = flags.DEFINE_list("runs", None, "Only these runs; by default all.")
+_DEVICE = Config.define_device()
 
 _TOOLS = experiments.ROOT / "tools"
 _PACKAGES = ("tensorflow", "tensorflow-addons", "tf-keras", "numpy", "opencv-python")
@@ -131,10 +132,8 @@ def _versions():
     for name in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
-    # Those that this process may use; other systems than Linux do not tell.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {**found, "python": platform.python_version(), "machine": platform.machine(),
-            "cores": cores}  # fmt: skip
+            "cores": machine.cores()}  # fmt: skip
 
 
 def make_records(workdir, base, release, videos, flow_method, workers):
@@ -163,12 +162,13 @@ def _call(tool, *arguments):
         raise InputError(f"tools/{tool} ended with status {status}; mend what it names, run again")
 
 
-def run_all(workdir, base, records, seeds, names, train):
+def run_all(workdir, base, records, seeds, names, train, device="auto"):
     """Train and score what is not done yet.
 
     Args:
       workdir, base, records: folders and a flagfile.
       seeds: ints; names: experiments; train: flags of every training, or `<name>:<flag>`.
+      device: --device of all.
 
     Returns:
       {(seed, name): the run's dict of `Status`}, of these and of those run before, but for those
@@ -195,7 +195,7 @@ def run_all(workdir, base, records, seeds, names, train):
                 continue
             try:
                 extra = [*train_flags(train, name), f"--seed={seed}"]
-                folder = experiments.run(name, base, records, place, extra)
+                folder = experiments.run(name, base, records, place, extra, device)
                 run["folder"] = os.path.relpath(folder, workdir)
             except InputError as error:
                 run["error"] = str(error)
@@ -288,7 +288,7 @@ def main(argv):
             workdir, _BASE.value, _RELEASE.value, _VIDEOS.value, _FLOW.value, _WORKERS.value
         )
     write_json(path, settings)
-    runs = run_all(workdir, _BASE.value, records, seeds, names, _TRAIN.value)
+    runs = run_all(workdir, _BASE.value, records, seeds, names, _TRAIN.value, _DEVICE.value)
 
     # Late: the runs need their memory.
     from a2d_tf.evaluation import pages, reproduction
