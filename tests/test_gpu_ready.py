@@ -121,7 +121,8 @@ def test_a_training_step_runs_on_a_gpu(files, flags, determinism, with_gpu, tmp_
     assert not [op for op in found if op.startswith("Resize")]  # has no gradient in XLA
     if determinism:
         assert not kernels.NOT_DETERMINISTIC & set(found)
-        modes = {n.attr["is_training"].b for n in kernels.nodes(step) if n.op == "FusedBatchNormGradV3"}
+        norms = [node for node in kernels.nodes(step) if node.op == "FusedBatchNormGradV3"]
+        modes = {node.attr["is_training"].b for node in norms}
         assert modes <= {True}
     else:
         assert found["CropAndResizeGradImage"] and not found["SparseTensorDenseMatMul"]
