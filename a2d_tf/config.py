@@ -354,6 +354,18 @@ class Config:
             "which weights of a run: the newest, or of the best validation",
         )  # fmt: skip
 
+    @staticmethod
+    def define_device():
+        """Define the flag of those who compute; returns its holder.
+
+        It is no setting of a run: what a program computes on is a matter of the machine, and
+        `flags.txt` does not carry it to another.
+        """
+        return flags.DEFINE_enum(
+            "device", "auto", ["auto", "cpu", "gpu"],
+            "what to compute on; auto: the GPU of a machine that has one, else the CPU",
+        )  # fmt: skip
+
     @classmethod
     def from_flags(cls, flag_values=flags.FLAGS):
         """The settings that the parsed flags give.

@@ -7,11 +7,15 @@ import traceback
 
 from absl import app, flags
 
-from a2d_tf import command_line
+from a2d_tf import command_line, machine
 
-# TensorFlow reads it when it loads, which no module does before this one: its notes on devices and
-# end of sequences would bury the one line that matters.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# TensorFlow reads it when it loads, which no module does before this one. On a machine without an
+# NVIDIA card, or where CUDA_VISIBLE_DEVICES hides it, nothing that it says there helps a user: its
+# notes on devices and ends of sequences would bury the one line that matters. With a card its
+# warnings and errors are shown, for they say which library of CUDA is missing or does not fit; a
+# few harmless ones (TensorRT, factories that are registered twice) come with them.
+_USES_NVIDIA = machine.may_have_nvidia() and not machine.hides_nvidia()
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1" if _USES_NVIDIA else "3")
 
 _DEBUG = flags.DEFINE_bool("debug", False, "show where in the code an error arises")
 _LONGEST = 2000  # characters of a message

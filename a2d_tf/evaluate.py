@@ -11,20 +11,22 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
 _RECORDS = flags.DEFINE_string("records", None, "folder that tools/build_records.py made")
 _SPLIT = flags.DEFINE_enum("split", "test", ["train", "val", "test"], "what to score")
 _CHECKPOINT = Config.define_checkpoint()
+_DEVICE = Config.define_device()
 Config.define_flags(["inference", "compute"])
 
 
 def main(argv):
     errors.require(argv, workdir=_WORKDIR.value, records=_RECORDS.value)
-    from a2d_tf import runs
+    from a2d_tf import devices, runs
     from a2d_tf.data.manifest import Manifest
     from a2d_tf.evaluation import report
     from a2d_tf.evaluation.runner import Evaluator
 
     workdir = os.path.normpath(_WORKDIR.value)
     manifest = Manifest.load(_RECORDS.value)
-    runs.prepare_devices()
+    found = devices.prepare(_DEVICE.value)
     run = runs.load(workdir, Config.given_inference(), _CHECKPOINT.value)
+    found.announce(run.config.compute.precision)
     run.check_records(manifest)
     best = "_best" if _CHECKPOINT.value == "best" else ""
     output = os.path.join(workdir, "evaluation", _SPLIT.value + best)

@@ -34,7 +34,7 @@ def phases(name):
     return PHASES.get(name, (name,))
 
 
-def run(name, base, records, workdir, extra=()):
+def run(name, base, records, workdir, extra=(), device="auto"):
     """Train and score an experiment.
 
     Args:
@@ -43,6 +43,7 @@ def run(name, base, records, workdir, extra=()):
       records: folder of the records.
       workdir: folder of the run folders.
       extra: further flags of every training.
+      device: --device of training and scoring.
 
     Returns:
       Path of the scored run folder.
@@ -52,7 +53,7 @@ def run(name, base, records, workdir, extra=()):
     """
     if name not in names():
         raise InputError(f"'{name}' is no experiment; there are {', '.join(names())}")
-    folder = None
+    folder, chosen = None, [f"--device={device}"] if device != "auto" else []
     for phase in phases(name):
         command = ["train", f"--flagfile={os.path.abspath(base)}"]
         if phase != "full":
@@ -65,11 +66,11 @@ def run(name, base, records, workdir, extra=()):
             start = ["--init_flow="]
         folder = pathlib.Path(workdir, phase).absolute()
         _call([*command, f"--records={os.path.abspath(records)}", f"--workdir={folder}", *extra,
-               *start])  # fmt: skip
+               *start, *chosen])  # fmt: skip
     metrics, finished = _metrics(folder), folder / "finished.json"
     if not metrics.exists() or metrics.stat().st_mtime < finished.stat().st_mtime:
         _call(["evaluate", f"--records={os.path.abspath(records)}", f"--workdir={folder}",
-               f"--split={SPLIT}"])  # fmt: skip
+               f"--split={SPLIT}", *chosen])  # fmt: skip
     return folder
 
 

@@ -13,6 +13,7 @@ from a2d_tf.config import Config
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
 _OUTPUT = flags.DEFINE_string("output", None, "folder of the SavedModel; replaces an older one")
 _CHECKPOINT = Config.define_checkpoint()
+_DEVICE = Config.define_device()
 _VERSION = flags.DEFINE_integer(
     "version", None, "write DIR/<version> for TensorFlow Serving, which takes the highest",
     lower_bound=1,
@@ -30,7 +31,7 @@ _EXAMPLE = """load it with TensorFlow alone:
 def main(argv):
     errors.require(argv, workdir=_WORKDIR.value, output=_OUTPUT.value)
     # Below, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
-    from a2d_tf import runs, serving
+    from a2d_tf import devices, runs, serving
 
     # TensorFlow's notes speak of the folder before it is put in place.
     logging.set_verbosity(logging.WARNING)
@@ -39,7 +40,7 @@ def main(argv):
         serving.check_versions(output)
         output = os.path.join(output, str(_VERSION.value))
     serving.check_output(output)
-    runs.prepare_devices()
+    devices.prepare(_DEVICE.value)
     run = runs.load(os.path.normpath(_WORKDIR.value), Config.given_inference(), _CHECKPOINT.value)
     signatures = serving.export(run, output, warm_up=bool(_VERSION.value))
     print(f"{run.checkpoint}, p(actor) >= {run.config.inference.score_threshold:g} -> {output}")

@@ -25,6 +25,7 @@ _CHECKPOINT = Config.define_checkpoint()
 _INIT_RGB = flags.DEFINE_string(
     "init_rgb", None, "imported COCO weights: coco, which is fetched once, or a file"
 )
+_DEVICE = Config.define_device()
 _VIDEO = flags.DEFINE_string(
     "video", None, "video file, folder of images, or index of a camera, which runs until Ctrl-C"
 )
@@ -42,11 +43,20 @@ flags.DEFINE_alias("threshold", "score_threshold")
 
 
 def _load():
-    """The predictor that the command line asks for."""
+    """The predictor that the command line asks for; says what it computes on."""
     # Here, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
+    from a2d_tf import devices
+
+    found = devices.prepare(_DEVICE.value)
+    predictor = _predictor()
+    # Exports of the first versions do not tell, for there was one precision.
+    found.announce(predictor.facts.get("precision", "float32"))
+    return predictor
+
+
+def _predictor():
     from a2d_tf import runs, serving
 
-    runs.prepare_devices()
     if _WORKDIR.value:
         return serving.Predictor.from_run(
             runs.load(os.path.normpath(_WORKDIR.value), Config.given_inference(), _CHECKPOINT.value)

@@ -17,8 +17,6 @@ evaluation/<split>/   metrics, detections and label maps
 import dataclasses
 import os
 
-import tensorflow as tf
-
 from a2d_tf.config import PREDATED, Config, InferenceConfig, ModelConfig
 from a2d_tf.data.manifest import RECORD_FIELDS, check_facts
 from a2d_tf.errors import InputError
@@ -31,22 +29,6 @@ from a2d_tf.pretrained import cache
 
 # The authors' choice of p(actor), for a run that had no validation split to choose by.
 DEFAULT_THRESHOLD = 0.7
-
-
-def prepare_devices(deterministic=True):
-    """Make TensorFlow repeatable, and let it take GPU memory only as it needs it.
-
-    Where it is repeatable, an op without a deterministic kernel fails rather than run.
-    """
-    gpus = tf.config.list_physical_devices("GPU")
-    for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, True)
-    if not gpus:
-        # On a CPU graph rewriting gains nothing here (step time within 5 %), it doubles the time
-        # of the first call, and it complains at length about crops of unknown number.
-        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-    if deterministic:
-        tf.config.experimental.enable_op_determinism()
 
 
 def create(workdir, config, manifest):

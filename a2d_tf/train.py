@@ -12,6 +12,7 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "run folder; an interrupted run 
 _PICTURES = flags.DEFINE_integer(
     "pictures", 8, "clips drawn for TensorBoard: of validation, without that of training", 0
 )
+_DEVICE = Config.define_device()
 Config.define_flags()
 
 
@@ -21,7 +22,7 @@ def main(argv):
     # Below, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
     import tensorflow as tf
 
-    from a2d_tf import runs
+    from a2d_tf import devices, runs
     from a2d_tf.data import pipeline
     from a2d_tf.data.manifest import Manifest
     from a2d_tf.learning import replicas
@@ -31,9 +32,10 @@ def main(argv):
     if config.learning.zero_shot_actor:
         manifest.label_space.actor_index(config.learning.zero_shot_actor)
     config = runs.settle(config, Config.given_model(), _WORKDIR.value)
-    runs.prepare_devices(config.learning.deterministic)
+    found = devices.prepare(_DEVICE.value, config.learning.deterministic)
     tf.keras.utils.set_random_seed(config.learning.seed)
     strategy = replicas.make(config.learning.strategy, config.learning.replicas)
+    found.announce(config.compute.precision, len(strategy.extended.worker_devices))
     pipeline.check_batch(config.learning.batch_size, strategy.num_replicas_in_sync)
     with strategy.scope():
         _train(config, manifest, os.path.normpath(_WORKDIR.value))

@@ -11,6 +11,9 @@ import pytest
 import a2d_tf  # noqa: F401  before TensorFlow, whose environment it sets
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Tests are for the CPU, and a GPU that is half installed does not stop them;
+# CUDA_VISIBLE_DEVICES=0 runs them on one.
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 
 @pytest.fixture(autouse=True)

@@ -6,20 +6,17 @@ op of theirs, those of nested functions included, must have a kernel for its typ
 named below with the reason why it stays on the host.
 """
 
-import collections
-import functools
 import pathlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_network
-from tensorflow.python.framework import kernels
 
 from a2d_tf import serving
 from a2d_tf.config import Config
 from a2d_tf.labels import A2D
-from a2d_tf.learning import trainer
+from a2d_tf.learning import kernels, trainer
 from a2d_tf.model.network import Network
 from a2d_tf.ops import roi_align
 
@@ -49,21 +46,6 @@ ENCODED = HOST | {
     ("TensorListSetItem", "uint8"), ("TensorListStack", "uint8"),
 }  # fmt: skip
 
-NOT_DETERMINISTIC = {
-    "AdjustContrast", "AdjustContrastv2", "Bincount", "CropAndResizeGradBoxes",
-    "CropAndResizeGradImage", "DebugNumericSummaryV2", "DenseBincount", "Dilation2DBackpropFilter",
-    "Dilation2DBackpropInput", "FakeQuantWithMinMaxVarsGradient",
-    "FakeQuantWithMinMaxVarsPerChannelGradient", "MaxPoolGradWithArgmax",
-    "ResizeNearestNeighborGrad", "ScatterAdd", "ScatterSub", "ScatterUpdate",
-    "SoftmaxCrossEntropyWithLogits", "SparseSoftmaxCrossEntropyWithLogits",
-    "SparseTensorDenseMatMul", "Svd",
-}  # fmt: skip
-"""Ops that fail on a GPU under op determinism, by the messages in TensorFlow 2.15's library
-("A deterministic GPU implementation of ... is not currently available", "Determinism is not yet
-supported in GPU implementation of ..."). Beside them FusedBatchNormGradV3 where it is not training.
-Of UnsortedSegmentSum, which gathers have for a gradient, it has a deterministic kernel; the message
-is for Windows."""
-
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SMALL = (
     "--image_height=64 --image_width=96 --width_multiplier=0.125 --fpn_channels=16 "
@@ -89,49 +71,7 @@ def with_gpu(monkeypatch):
 
 
 def on_gpu(op, **types):
-    """Whether a GPU has a kernel of this op for these types, {attribute: DTypes}."""
-
-    def fits(kernel):
-        return kernel.device_type in ("GPU", "DEFAULT") and all(
-            set(types.get(rule.name, ()))
-            <= {tf.as_dtype(kind) for kind in rule.allowed_values.list.type}
-            for rule in kernel.constraint
-        )
-
-    return any(map(fits, registered(op)))
-
-
-@functools.cache
-def registered(op):
-    return kernels.get_registered_kernels_for_op(op).kernel
-
-
-def types_of(node):
-    return {
-        name: tuple(tf.as_dtype(kind) for kind in value.list.type or [value.type])
-        for name, value in node.attr.items()
-        if value.type or value.list.type
-    }
-
-
-def nodes(function):
-    """The nodes of a concrete function and of all functions in it."""
-    graph = function.graph.as_graph_def()
-    return [*graph.node, *(node for part in graph.library.function for node in part.node_def)]
-
-
-def without_kernel(function):
-    """{(op, name of its types)} of the nodes that a GPU cannot run."""
-    uses = {(node.op, *sorted(types_of(node).items())) for node in nodes(function)}
-    return {
-        (op, " ".join(sorted({kind.name for _, kinds in types for kind in kinds})))
-        for op, *types in uses
-        if not on_gpu(op, **dict(types))
-    }
-
-
-def ops(function):
-    return collections.Counter(node.op for node in nodes(function))
+    return kernels.known("GPU", op, **types)
 
 
 def settings(folder, *files, flags=()):
@@ -175,13 +115,14 @@ def test_the_registry_tells_what_is_there_from_what_is_not(op, types, expected):
 )
 def test_a_training_step_runs_on_a_gpu(files, flags, determinism, with_gpu, tmp_path):
     step = training_step(settings(tmp_path, *files, flags=flags))
-    assert without_kernel(step) == TRAINING
-    found = ops(step)
+    assert kernels.missing(step) == TRAINING
+    found = kernels.ops(step)
     assert found["Conv2DBackpropFilter"] > 30 and found["CropAndResize"]
     assert not [op for op in found if op.startswith("Resize")]  # has no gradient in XLA
     if determinism:
-        assert not NOT_DETERMINISTIC & set(found)
-        modes = {n.attr["is_training"].b for n in nodes(step) if n.op == "FusedBatchNormGradV3"}
+        assert not kernels.NOT_DETERMINISTIC & set(found)
+        norms = [node for node in kernels.nodes(step) if node.op == "FusedBatchNormGradV3"]
+        modes = {node.attr["is_training"].b for node in norms}
         assert modes <= {True}
     else:
         assert found["CropAndResizeGradImage"] and not found["SparseTensorDenseMatMul"]
@@ -192,7 +133,7 @@ def test_an_export_runs_on_a_gpu(determinism, with_gpu, tmp_path):
     config = settings(tmp_path, "mini")
     served = serving.ServedNetwork(Network(config.model, A2D), config.inference)
     signatures = served.signatures()
-    made = {name: without_kernel(f) for name, f in signatures.items()}
+    made = {name: kernels.missing(f) for name, f in signatures.items()}
     encoded = made.pop("encoded")
     assert ("DecodeJpeg", "") in encoded and encoded <= ENCODED
     assert made == {
@@ -200,7 +141,7 @@ def test_an_export_runs_on_a_gpu(determinism, with_gpu, tmp_path):
         "key_frame": TRAINING | {("Const", "string")},
     }  # fmt: skip
     for name, function in signatures.items():
-        assert not NOT_DETERMINISTIC & set(ops(function)), name
+        assert not kernels.NOT_DETERMINISTIC & set(kernels.ops(function)), name
 
 
 @pytest.mark.parametrize("determinism", [False], indirect=True)

@@ -42,6 +42,7 @@ def trained(mini_records, tmp_path_factory):
     result = run("train", *TINY, f"--records={mini_records.directory}", f"--workdir={folder}",
                  "--steps=2", "--val_fraction=0.6", "--pictures=1")  # fmt: skip
     assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("device: CPU, ") and ", float32\n" in result.stdout
     return folder
 
 
@@ -57,7 +58,7 @@ def test_train_then_evaluate(trained, mini_records):
     metrics = json.loads((trained / "evaluation" / "test" / "metrics.json").read_text())
     assert set(metrics["segmentation"]) == set(metrics["detection"]) == {"actor", "action", "joint"}
     assert len(metrics["per_pair_ap"]) == 43 and len(metrics["zero_shot_actor_ap"]) == 7
-    assert "Table 1" in result.stdout
+    assert "Table 1" in result.stdout and result.stdout.startswith("device: CPU, ")
 
 
 def test_a_final_run_takes_the_threshold_of_one_that_held_videos_out(

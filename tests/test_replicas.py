@@ -16,7 +16,7 @@ import event_files
 import numpy as np
 import pytest
 
-from a2d_tf import runs
+from a2d_tf import devices
 from a2d_tf.config import ComputeConfig, Config, LearningConfig
 from a2d_tf.errors import InputError
 from a2d_tf.learning import replicas
@@ -45,7 +45,7 @@ def train(records, workdir, kind="none", number=0, steps=STEPS):
         compute=ComputeConfig(roi_align_impl="sparse"),
         learning=LearningConfig(**{**LEARNING, "steps": int(steps)}),
     )
-    runs.prepare_devices()
+    devices.prepare()
     with replicas.make(kind, int(number)).scope():
         tf.keras.utils.set_random_seed(0)
         main.flags.FLAGS(["train", "--pictures=0"])

@@ -17,7 +17,7 @@ import pytest
 import tensorflow as tf
 import tiny_network
 
-from a2d_tf import runs
+from a2d_tf import devices, runs
 from a2d_tf.config import ComputeConfig, Config, LearningConfig
 from a2d_tf.errors import InputError
 from a2d_tf.labels import A2D
@@ -37,7 +37,7 @@ ONE_STREAM = dict(use_flow=False, temporal_layers=0)
 
 @pytest.fixture(autouse=True, scope="module")
 def deterministic():
-    runs.prepare_devices()
+    devices.prepare()
 
 
 class Killed(BaseException):

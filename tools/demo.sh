@@ -14,6 +14,8 @@ case "${1:-}" in
 esac
 
 source tools/setup.sh
+# It is made for the CPU, and a GPU that is half installed does not stop it.
+export CUDA_VISIBLE_DEVICES=
 started=$SECONDS
 step() { printf '\n== %s (%d:%02d)\n' "$1" $(((SECONDS - started) / 60)) $(((SECONDS - started) % 60)); }
 

@@ -46,7 +46,7 @@ def profile(config, records, output, steps):
     import tensorflow as tf
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
-    from a2d_tf import runs
+    from a2d_tf import devices, runs
     from a2d_tf.data.manifest import Manifest
     from a2d_tf.learning import trainer
     from a2d_tf.model.network import Network
@@ -54,7 +54,7 @@ def profile(config, records, output, steps):
 
     manifest = Manifest.load(records)
     config = runs.settle(config, Config.given_model())
-    runs.prepare_devices(config.learning.deterministic)
+    devices.prepare(deterministic=config.learning.deterministic)
     tf.keras.utils.set_random_seed(config.learning.seed)
     network = Network(config.model, manifest.label_space, config.compute, config.learning.recompute)
     network.set_phase(config.learning.train_phase)

@@ -58,14 +58,14 @@ def main(argv):
     errors.require(argv, workdir=_WORKDIR.value)
     import tensorflow as tf
 
-    from a2d_tf import runs
+    from a2d_tf import devices, runs
     from a2d_tf.files import check_tree
     from a2d_tf.learning import divergence, trainer
 
     workdir = os.path.normpath(_WORKDIR.value)
     check_tree(workdir)
     batch, step = divergence.load(workdir)
-    runs.prepare_devices()
+    devices.prepare()
     given = {"score_threshold": runs.DEFAULT_THRESHOLD, **Config.given_inference()}
     run = runs.load(workdir, given, "diverged")
     learning = run.config.learning

@@ -25,7 +25,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import flags
 
-from a2d_tf import errors, experiments
+from a2d_tf import errors, experiments, machine
 from a2d_tf.config import Config
 from a2d_tf.data.flow import METHODS
 from a2d_tf.data.manifest import Manifest
@@ -49,6 +49,7 @@ _DELETE = flags.DEFINE_bool(
     "delete_weights", False, "Delete a row's checkpoints once it is scored: the report needs none."
 )
 _RUNS = flags.DEFINE_list("runs", None, "Only these runs; by default all.")
+_DEVICE = Config.define_device()
 
 _TOOLS = experiments.ROOT / "tools"
 _PACKAGES = ("tensorflow", "tensorflow-addons", "tf-keras", "numpy", "opencv-python")
@@ -135,10 +136,8 @@ def _versions():
     for name in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
-    # Those that this process may use; other systems than Linux do not tell.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {**found, "python": platform.python_version(), "machine": platform.machine(),
-            "cores": cores}  # fmt: skip
+            "cores": machine.cores()}  # fmt: skip
 
 
 def make_records(workdir, base, release, videos, flow_method, workers):
@@ -167,13 +166,14 @@ def _call(tool, *arguments):
         raise InputError(f"tools/{tool} ended with status {status}; mend what it names, run again")
 
 
-def run_all(workdir, base, records, seeds, names, train, delete_weights=False):
+def run_all(workdir, base, records, seeds, names, train, delete_weights=False, device="auto"):
     """Train and score what is not done yet.
 
     Args:
       workdir, base, records: folders and a flagfile.
       seeds: ints; names: experiments; train: flags of every training, or `<name>:<flag>`.
       delete_weights: whether a row's checkpoints go once it is scored.
+      device: --device of all.
 
     Returns:
       {(seed, name): the run's dict of `Status`}, of these and of those run before, but for those
@@ -200,7 +200,7 @@ def run_all(workdir, base, records, seeds, names, train, delete_weights=False):
                 continue
             try:
                 extra = [*train_flags(train, name), f"--seed={seed}"]
-                folder = experiments.run(name, base, records, place, extra)
+                folder = experiments.run(name, base, records, place, extra, device)
                 run["folder"] = os.path.relpath(folder, workdir)
                 if delete_weights:
                     _delete_checkpoints(place, name)
@@ -302,7 +302,9 @@ def main(argv):
             workdir, _BASE.value, _RELEASE.value, _VIDEOS.value, _FLOW.value, _WORKERS.value
         )
     write_json(path, settings)
-    runs = run_all(workdir, _BASE.value, records, seeds, names, _TRAIN.value, _DELETE.value)
+    runs = run_all(
+        workdir, _BASE.value, records, seeds, names, _TRAIN.value, _DELETE.value, _DEVICE.value
+    )
 
     # Late: the runs need their memory.
     from a2d_tf.evaluation import pages, reproduction

@@ -19,6 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from absl import flags
 
 from a2d_tf import errors, experiments
+from a2d_tf.config import Config
 from a2d_tf.errors import InputError
 
 flags.DEFINE_string(
@@ -26,6 +27,7 @@ flags.DEFINE_string(
 )
 flags.DEFINE_string("records", None, "Folder of build_records.py.")
 flags.DEFINE_string("workdir", None, "Folder of the run folders, one a phase.")
+Config.define_device()
 
 
 def main(argv):
@@ -39,7 +41,7 @@ def main(argv):
     stray = [word for word in argv[2:] if not word.startswith("--")]
     if stray:
         raise InputError(f"unexpected word '{stray[0]}'; flags of trainings follow `--`")
-    folder = experiments.run(argv[1], args.base, args.records, args.workdir, argv[2:])
+    folder = experiments.run(argv[1], args.base, args.records, args.workdir, argv[2:], args.device)
     print(f"{argv[1]}: {folder / 'evaluation' / experiments.SPLIT}")
 
 

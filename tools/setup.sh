@@ -1,7 +1,10 @@
-# Sourced by demo.sh and test.sh, from the repository's root: makes .venv with the pinned
-# requirements and puts it in front of PATH. A second run finds it ready. Python 3.9 to 3.11 gets
-# TensorFlow 2.15 (requirements.txt); 3.12 or 3.13, if PYTHON names it or there is no older one, the
-# newest (requirements-latest.txt).
+#!/usr/bin/env bash
+# Makes .venv with the pinned requirements and puts it in front of PATH. A second run finds it ready.
+#   source tools/setup.sh          from the repository's root; also what demo.sh and test.sh do
+#   tools/setup.sh --gpu           with CUDA's libraries for an NVIDIA GPU, 3 GB more; also sourced
+# Python 3.9 to 3.11 gets TensorFlow 2.15 (requirements.txt); 3.12 or 3.13, if PYTHON names it or
+# there is no older one, the newest (requirements-latest.txt). A .venv for a GPU stays one when the
+# requirements change.
 
 find_python() {
   local candidate
@@ -25,18 +28,49 @@ MESSAGE
   return 1
 }
 
-requirements=(-r requirements.txt -r requirements-latest.txt)
-wanted=$(cat requirements.txt requirements-latest.txt | cksum)
-if [ ! -x .venv/bin/python ] || [ "$(cat .venv/installed 2>/dev/null)" != "$wanted" ]; then
-  python=$(find_python) || return 1
-  echo "== making .venv with $("$python" --version), installing the requirements (about a minute)"
-  "$python" -m venv --clear .venv || return 1
+make_environment() {
+  local gpu="" python requirements=(-r requirements.txt -r requirements-latest.txt)
+  local sum installed
+  case "${1:-}" in
+    "") ;;
+    --gpu) gpu=" gpu" ;;
+    *) echo "usage: tools/setup.sh [--gpu], or source tools/setup.sh [--gpu]" >&2; return 2 ;;
+  esac
+  sum=$(cat requirements.txt requirements-latest.txt | cksum)
+  installed=$(cat .venv/installed 2>/dev/null)
+  case "$installed" in *gpu) gpu=" gpu" ;; esac
+  if [ ! -x .venv/bin/python ] || [ "${installed% gpu}" != "$sum" ]; then
+    python=$(find_python) || return 1
+    echo "== making .venv with $("$python" --version), installing the requirements (about a minute)"
+    "$python" -m venv --clear .venv || return 1
+  elif [ "$installed" = "$sum$gpu" ]; then
+    return
+  fi
+  # The extra of the pinned version; named without it, pip would fetch the newest TensorFlow first.
+  # TensorFlow finds these libraries by itself: LD_LIBRARY_PATH need not name them.
+  if [ -n "$gpu" ]; then
+    echo "== with CUDA's libraries, 3 GB (some minutes)"
+    cat requirements.txt requirements-latest.txt |
+      sed 's/^tensorflow==/tensorflow[and-cuda]==/' >.venv/requirements-gpu.txt
+    requirements=(-r .venv/requirements-gpu.txt)
+  fi
   .venv/bin/python -m pip install --quiet --disable-pip-version-check "${requirements[@]}" ||
     return 1
   if ! .venv/bin/python -c 'import cv2' 2>/dev/null; then
     echo "error: OpenCV lacks a system library; Debian, Ubuntu: apt-get install libgl1 libglib2.0-0" >&2
     return 1
   fi
-  echo "$wanted" >.venv/installed
+  echo "$sum$gpu" >.venv/installed
+}
+
+# A script that sources this hands it its own arguments, which mean nothing here: words count where
+# a person gave them, to a shell or to this file as a program.
+if [ "${#BASH_SOURCE[@]}" -gt 1 ]; then
+  make_environment || return 1
+elif [ "${BASH_SOURCE[0]:-}" = "$0" ]; then
+  cd "$(dirname "$0")/.." && make_environment "$@"
+  exit
+else
+  make_environment "$@" || return 1
 fi
 export PATH="$PWD/.venv/bin:$PATH" PYTHONPATH="$PWD"

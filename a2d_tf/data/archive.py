@@ -195,7 +195,7 @@ def check(paths, videoset=None):
         raise InputError(
             f"{', '.join(map(str, paths))}: no {VIDEOSET} in it; --list names one to compare with"
         )
-    videos, _ = parse_videoset(text, name)
+    videos, *_ = parse_videoset(text, name)
     return _compare(videos, contents, f"{', '.join(map(str, paths))}, against {name}")
 
 

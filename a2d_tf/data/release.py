@@ -11,6 +11,7 @@ belongs to the 30th decoded frame.
 import csv
 import dataclasses
 import io
+import os
 import pathlib
 import re
 
@@ -266,18 +267,19 @@ def _read_videoset(path, skip_rows):
         ) from error
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a readable CSV file ({error})") from error
-    return parse_videoset(text, path)
+    return parse_videoset(text, path, skip_rows)
 
 
-def parse_videoset(text, path):
+def parse_videoset(text, path, skip_rows=False):
     """Parse the text of a videoset.csv.
 
     Args:
       text: its contents.
       path: where it is, for messages.
+      skip_rows: leave a malformed row out; otherwise it is an error.
 
     Returns:
-      (its rows as a tuple of `Video`, whether a header line is above them).
+      (its rows as a tuple of `Video`, whether a header line is above them, `Release.skipped`).
 
     Raises:
       InputError: names the line and the column.
@@ -304,7 +306,9 @@ def parse_videoset(text, path):
         except InputError as error:
             if not skip_rows:
                 raise
-            skipped.append({"item": f"{path.name}, line {number}", "reason": str(error)})
+            skipped.append(
+                {"item": f"{os.path.basename(path)}, line {number}", "reason": str(error)}
+            )
             continue
         seen[video.vid] = number
         videos.append(video)

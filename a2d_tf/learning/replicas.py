@@ -30,7 +30,7 @@ def make(kind, number=0):
         return tf.distribute.MultiWorkerMirroredStrategy()
     if kind == "none":
         return tf.distribute.get_strategy()
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = tf.config.get_visible_devices("GPU")
     if gpus and number > len(gpus):
         raise InputError(f"--replicas={number}: TensorFlow finds {len(gpus)} GPUs; give as many")
     if gpus or not number:

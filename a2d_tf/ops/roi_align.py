@@ -130,7 +130,7 @@ def roi_align(pyramid, rois, size, flavour="aligned", image_size=None, implement
     Returns:
       float32 [B, R, n, n, C].
     """
-    on_gpu = bool(tf.config.list_physical_devices("GPU"))
+    on_gpu = bool(tf.config.get_visible_devices("GPU"))
     forward, backward = choose(implementation, on_gpu, is_op_determinism_enabled())
     batch, count = tf.shape(rois)[0], tf.shape(rois)[1]
     flat = tf.reshape(tf.stop_gradient(rois), [-1, 4])

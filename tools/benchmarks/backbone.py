@@ -6,7 +6,7 @@ Training is forward and gradients, of all weights, of the mean square of the pyr
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf import runs
+from a2d_tf import devices
 from a2d_tf.config import ComputeConfig, ModelConfig
 from a2d_tf.labels import A2D
 from a2d_tf.model.folding import folded
@@ -27,7 +27,7 @@ _FOLDED = ", norm folded for good"
 
 def run(options):
     """Rows and details; `small`: a network of the smallest size."""
-    runs.prepare_devices()
+    devices.prepare()
     small = options["small"]
     config = SMALL if small else ONE_STREAM
     size = config.image_height, config.image_width
@@ -96,7 +96,7 @@ def training(towers, rgb):
 
 def _memory_per_frame(config, recompute):
     """Gigabytes by which a process that trains grows for each further frame."""
-    runs.prepare_devices()
+    devices.prepare()
     towers, sizes = Network(config, A2D, recompute=recompute).towers, []
     for count in (1, 3):
         frames = inputs.frames(count, config.image_height, config.image_width)

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from pycocotools import mask as mask_tools
 
-from a2d_tf import runs
+from a2d_tf import devices
 from a2d_tf.data import convert, flow_quality, records, synthetic
 from a2d_tf.data.flow import METHODS, Flow, fit, resize_frame
 from a2d_tf.data.manifest import Manifest
@@ -41,7 +41,7 @@ def run(options):
     """All parts, on a mini A2D made for it or on `options['release']`."""
     cv2.setNumThreads(1)  # one core's work is what the workers' is compared with
     config = learning.read("mini")
-    runs.prepare_devices(config.learning.deterministic)
+    devices.prepare(deterministic=config.learning.deterministic)
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         root = options["release"] or synthetic.make_release(

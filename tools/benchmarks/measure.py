@@ -4,14 +4,14 @@ import concurrent.futures
 import math
 import multiprocessing
 import os
-import pathlib
 import platform
-import re
 import statistics
 import time
 
 import numpy as np
 import tensorflow as tf
+
+from a2d_tf import machine as host
 
 # It takes the functions of one network after another for needless retracing of the same.
 tf.get_logger().setLevel("ERROR")
@@ -75,9 +75,7 @@ def apart(function, *arguments):
 
 def memory(most=True):
     """Gigabytes that this process held at most so far, or holds now (Linux)."""
-    status = pathlib.Path("/proc/self/status").read_text()
-    field = "VmHWM" if most else "VmRSS"
-    return int(re.search(rf"{field}:\s*(\d+) kB", status)[1]) / 2**20
+    return host.process_memory(most) / 2**30
 
 
 def gflop(model, prefix=""):

@@ -7,7 +7,7 @@ peers do the same but for the last step. A frame is one stream's backbone, less 
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf import runs
+from a2d_tf import devices
 from a2d_tf.labels import A2D
 from a2d_tf.model import fpn
 from a2d_tf.model.network import Network
@@ -21,7 +21,7 @@ _BOXES = 2000, 12000  # the first is the inference settings' default, and has th
 
 def run(options):
     """Rows and details; `small`: 50 and 100 boxes, a network of the smallest size."""
-    runs.prepare_devices()
+    devices.prepare()
     config = backbone.SMALL if options["small"] else backbone.ONE_STREAM
     network = Network(config, A2D)
     size = config.image_height, config.image_width

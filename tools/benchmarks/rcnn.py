@@ -10,7 +10,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf import runs
+from a2d_tf import devices
 from a2d_tf.config import ComputeConfig, InferenceConfig, LearningConfig, ModelConfig
 from a2d_tf.labels import A2D
 from a2d_tf.model import coco
@@ -46,7 +46,7 @@ class _Counts:
 
 def run(options):
     """Rows and details; `small`: a network of the smallest size, 20 proposals, 10 detections."""
-    runs.prepare_devices()
+    devices.prepare()
     tf.keras.utils.set_random_seed(0)  # how many boxes random weights propose is chance
     small = options["small"]
     config = _SMALL if small else _FULL

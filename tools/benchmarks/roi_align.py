@@ -7,7 +7,7 @@ limit without a peer is the machine's memory: a copy of what is read and written
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf import runs
+from a2d_tf import devices
 from a2d_tf.ops import roi_align
 from tools.benchmarks import inputs, measure, peers
 
@@ -20,7 +20,7 @@ _WAYS = {"": roi_align.roi_align}
 
 def run(options):
     """Rows and details; `small`: 10 RoIs of 8 channels."""
-    runs.prepare_devices()
+    devices.prepare()
     count, channels = (10, 8) if options["small"] else (1000, 256)
     height, width = 320, 576
     rng = np.random.default_rng(0)

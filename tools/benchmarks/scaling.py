@@ -13,7 +13,7 @@ import matplotlib
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf import runs, serving, streaming
+from a2d_tf import devices, runs, serving, streaming
 from a2d_tf.evaluation import detection
 from a2d_tf.labels import A2D
 from a2d_tf.model.network import Network
@@ -48,7 +48,7 @@ def run(options):
 
 def _sweep(name, sizes, rounds):
     """{cost: one figure per size}."""
-    runs.prepare_devices()
+    devices.prepare()
     seconds, megabytes, before = [], [], None
     for call in SWEEPS[name][0](sizes):
         before = before or measure.memory(most=False)

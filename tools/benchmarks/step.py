@@ -12,7 +12,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf import runs
+from a2d_tf import devices
 from a2d_tf.data import convert, synthetic
 from a2d_tf.data.release import Release
 from a2d_tf.labels import A2D
@@ -34,7 +34,7 @@ _ZERO = np.zeros([], np.int64)  # no tensor: devices are prepared first
 
 def run(options):
     """Rows and details; `small`: configs/mini.flags alone, at the smallest size, no memory."""
-    runs.prepare_devices()
+    devices.prepare()
     small, rows = options["small"], []
     names = ["mini"] if small else list(_STEPS)
     memories = {} if small else {
@@ -93,7 +93,7 @@ def _batch(config, clips):
 
 def _memory(name, recompute):
     """Gigabytes of a process that trains, on a batch and on one twice as large."""
-    runs.prepare_devices()
+    devices.prepare()
     config, peaks = _config(name, small=False), []
     clips = config.learning.batch_size
     most = dataclasses.replace(config.learning, batch_size=2 * clips)

@@ -11,7 +11,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf import runs, serving
+from a2d_tf import devices, serving
 from a2d_tf.labels import A2D
 from a2d_tf.model.network import Network
 from tools.benchmarks import inputs, learning, measure
@@ -26,7 +26,7 @@ _LONG = 9  # frames of a longer clip
 
 def run(options):
     """Rows and details; `small`: configs/mini.flags alone, at the smallest size."""
-    runs.prepare_devices()
+    devices.prepare()
     small = options["small"]
     names = ["mini"] if small else list(_CALLS)
     candidates, work = {"peak": measure.peak(small)}, {}

@@ -1,0 +1,92 @@
+"""The devices: the line, the warnings, and a card that TensorFlow cannot use."""
+
+import pytest
+import tensorflow as tf
+
+from a2d_tf import devices, machine
+from a2d_tf.devices import Devices, Gpu
+from a2d_tf.errors import InputError
+
+A100 = Gpu("NVIDIA A100-SXM4-80GB", 80 * 2**30, (8, 0))
+L4 = Gpu("NVIDIA L4", None, (8, 9))
+T4 = Gpu("Tesla T4", 15 * 2**30, (7, 5))
+H100 = Gpu("NVIDIA H100", 80 * 2**30, (9, 0))
+
+
+@pytest.fixture
+def card(monkeypatch):
+    """A card that TensorFlow, whose build and driver are in order, does not find."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    monkeypatch.setattr(machine, "nvidia_cards", lambda: [machine.Card("NVIDIA L4", 24 * 2**30)])
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [])
+    monkeypatch.setattr(tf.test, "is_built_with_cuda", lambda: True)
+    monkeypatch.setattr(devices, "_driver_trouble", lambda: "")
+
+
+@pytest.mark.parametrize("gpus, precision, used, line", [
+    ((A100,), "mixed_bfloat16", 1, "1 x NVIDIA A100-SXM4-80GB (80 GB), mixed_bfloat16"),
+    ((A100, A100), "float32", 2,
+     "2 x NVIDIA A100-SXM4-80GB (80 GB), float32 with products in TF32"),
+    ((T4, A100), "float32", 1, "1 x Tesla T4 (15 GB), float32"),
+    ((T4, L4), "mixed_float16", 2, "1 x Tesla T4 (15 GB), 1 x NVIDIA L4, mixed_float16"),
+])  # fmt: skip
+def test_the_line_of_gpus(gpus, precision, used, line):
+    assert Devices(gpus).line(precision, used) == f"device: {line}"
+
+
+def test_the_line_of_a_cpu(monkeypatch):
+    monkeypatch.setattr(machine, "cores", lambda: 2)
+    monkeypatch.setattr(machine, "memory", lambda: 24 * 2**30)
+    assert Devices().line("float32") == "device: CPU, 2 cores, 24 GB, float32"
+
+
+@pytest.mark.parametrize("built, strange", [
+    (["sm_50", "sm_60", "sm_70", "sm_75", "compute_80"], [H100]),  # TensorFlow 2.15
+    (["sm_60", "sm_70", "sm_80", "sm_89", "compute_90"], []),  # 2.21
+    (["sm_60", "sm_89"], [A100, H100, T4]),
+])  # fmt: skip
+def test_a_gpu_without_binaries_is_a_warning(built, strange, monkeypatch):
+    monkeypatch.setattr(
+        tf.sysconfig, "get_build_info", lambda: {"cuda_compute_capabilities": built}
+    )
+    said = Devices((T4, A100, L4, H100, H100)).warnings()
+    assert len(said) == len(strange)
+    for line, gpu in zip(said, strange):
+        assert gpu.name in line and "capability %d.%d" % gpu.capability in line
+        assert "PTX" in line
+
+
+@pytest.mark.parametrize("device", ["auto", "gpu"])
+def test_a_card_that_tensorflow_cannot_use_is_an_error(card, device, monkeypatch):
+    def complaint():
+        with pytest.raises(InputError, match=r"NVIDIA L4 \(24 GB\).* --device=cpu") as error:
+            devices.prepare(device)
+        return str(error.value)
+
+    assert "tools/setup.sh --gpu installs them" in complaint()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    assert "CUDA_VISIBLE_DEVICES=7 may name none" in complaint()
+    monkeypatch.setattr(devices, "_driver_trouble", lambda: "cuInit: error 100")
+    assert "driver does not answer (cuInit: error 100)" in complaint()
+    monkeypatch.setattr(tf.test, "is_built_with_cuda", lambda: False)
+    assert "built for the CPU alone" in complaint()
+
+
+def test_the_cpu_is_taken_where_that_is_wanted(card, monkeypatch):
+    assert devices.prepare("cpu", deterministic=False) == Devices()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert devices.prepare(deterministic=False) == Devices()
+    with pytest.raises(InputError, match="hides every GPU"):
+        devices.prepare("gpu")
+
+
+def test_a_gpu_is_asked_for_where_there_is_none(card, monkeypatch):
+    monkeypatch.setattr(machine, "nvidia_cards", list)
+    assert devices.prepare(deterministic=False) == Devices()
+    with pytest.raises(InputError, match="--device=gpu: TensorFlow finds no GPU"):
+        devices.prepare("gpu")
+
+
+def test_the_driver_of_a_machine_without_one():
+    # Either the library is missing, or it finds no device that it may use.
+    assert "libcuda" in devices._driver_trouble() or "error" in devices._driver_trouble()

@@ -1,0 +1,136 @@
+"""In five minutes: what this machine makes of a training, and what to change before it.
+
+  python tools/doctor.py --records=records
+
+Prints devices, memory and precision; whether every operation of the training step has a kernel
+here; whether two steps, run twice, are equal to the bit; the time and memory of a step; the clips
+a second of the input; the hours of a whole run; and advice. The flags are those of a2d_tf.train;
+without a --flagfile they are configs/a2d.flags. Without --records clips are drawn for the purpose.
+Nothing is kept, but for --json.
+"""
+
+import contextlib
+import dataclasses
+import itertools
+import pathlib
+import platform
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from absl import flags
+
+from a2d_tf import errors, machine
+from a2d_tf.config import Config
+from a2d_tf.files import write_json
+
+_RECORDS = flags.DEFINE_string("records", None, "folder that tools/build_records.py made")
+_JSON = flags.DEFINE_string("json", None, "file that gets the same for programs")
+_DEVICE = Config.define_device()
+Config.define_flags()
+
+_A2D = pathlib.Path(__file__).resolve().parents[1] / "configs" / "a2d.flags"
+_VIDEOS = 6  # drawn, for 12 clips of training or more
+_VALIDATED = 4  # clips at least, to time validation
+
+
+@contextlib.contextmanager
+def _records(config):
+    """Yields the manifest of --records, or of clips drawn at A2D's size."""
+    from a2d_tf.data import convert, pipeline, synthetic
+    from a2d_tf.data.manifest import Manifest
+    from a2d_tf.data.release import Release
+
+    model = config.model
+    with tempfile.TemporaryDirectory() as folder:
+        place = _RECORDS.value
+        if not place:
+            place, workers = f"{folder}/records", machine.cores()
+            release = synthetic.make_release(folder, _VIDEOS, seed=0, workers=workers)
+            settings = convert.Settings(
+                image_height=model.image_height,
+                image_width=model.image_width,
+                clip_frames=model.frames,
+            )
+            convert.convert(Release(release), place, settings, workers)
+        manifest = Manifest.load(place)
+        pipeline.check_manifest(manifest, model.frames)
+        yield manifest
+
+
+def _validation(network, config, manifest):
+    """Seconds in which a clip of validation is answered, and painted for each threshold."""
+    from a2d_tf.evaluation import runner
+
+    everything = dataclasses.replace(config.learning, val_fraction=1.0)
+    evaluator = runner.Evaluator(
+        network, dataclasses.replace(config, learning=everything), manifest
+    )
+    most = max(everything.evaluation_batch, _VALIDATED)
+
+    def once():
+        began, count = time.perf_counter(), 0
+        for frame in itertools.islice(evaluator.frames("val"), most):
+            for threshold in runner.THRESHOLDS:
+                evaluator.label_map(frame, threshold)
+            count += 1
+        return (time.perf_counter() - began) / count
+
+    once()  # traces
+    return once()
+
+
+def main(argv):
+    config = Config.from_flags()
+    errors.require(argv)
+    # Below, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
+    import tensorflow as tf
+
+    from a2d_tf import devices, runs
+    from a2d_tf.learning import doctor, doctor_report
+
+    config = runs.settle(config, Config.given_model())
+    learning = config.learning
+    found = devices.prepare(_DEVICE.value, learning.deterministic)
+    found.announce(config.compute.precision)
+    versions = f"TensorFlow {tf.__version__}, Python {platform.python_version()}"
+    cores, memory = machine.cores(), machine.memory()
+    print(f"host: {cores} cores, {memory / 2**30:.0f} GB, {versions}", flush=True)
+    with _records(config) as manifest:
+        print(f"clips: {manifest.directory if _RECORDS.value else 'drawn at the size of A2D'}")
+        steps, network = doctor.train(config, manifest)
+        print("\n".join(doctor_report.of_steps(steps, learning.deterministic)), flush=True)
+        rate = doctor.feed(config, manifest)
+        tried = dataclasses.replace(learning, batch_size=steps.batch)
+        seconds = 0.0
+        if learning.val_fraction:
+            seconds = _validation(network, dataclasses.replace(config, learning=tried), manifest)
+    clips = manifest.counts["train"]["records"] if _RECORDS.value else doctor.A2D_CLIPS
+    clips = round(learning.val_fraction * clips)
+    whole = doctor.estimate(config, steps, rate, clips, seconds)
+    print("\n".join(doctor_report.of_run(config, rate, seconds, whole)))
+    advice = doctor_report.advice(config, found, steps, rate, whole)
+    print("\n".join(["what to change:", *(f"- {line}" for line in advice)] if advice else
+                    ["nothing to change"]))  # fmt: skip
+    if _JSON.value:
+        write_json(_JSON.value, {
+            "device": found.line(config.compute.precision),
+            "warnings": found.warnings(),
+            "versions": versions,
+            "cores": cores,
+            "memory": memory,
+            "records": _RECORDS.value,
+            "steps": dataclasses.asdict(steps),
+            "clips_per_second": rate,
+            "validation_seconds_per_clip": seconds,
+            "run": {**dataclasses.asdict(whole), "hours": whole.hours},
+            "advice": advice,
+        })  # fmt: skip
+
+
+if __name__ == "__main__":
+    if not any(word.lstrip("-").startswith("flagfile") for word in sys.argv[1:]):
+        sys.argv.insert(1, f"--flagfile={_A2D}")
+    errors.run(main)
