@@ -13,8 +13,8 @@ from a2d_tf.errors import InputError
 
 _ON_CPU = "--device=cpu or an empty CUDA_VISIBLE_DEVICES computes on the CPU"
 _NEWER = (
-    "TensorFlow 2.21, which Python 3.12 and 3.13 get, has binaries up to 9.0: with "
-    "PYTHON=python3.12 and without this .venv, tools/setup.sh --gpu"
+    "TensorFlow 2.21 has binaries for 6.0 to 9.0: delete .venv and run "
+    "PYTHON=python3.12 tools/setup.sh --gpu"
 )
 _TF32 = (8, 0)  # the least compute capability whose float32 products are in TF32
 

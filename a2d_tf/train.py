@@ -35,7 +35,7 @@ def main(argv):
     found = devices.prepare(_DEVICE.value, config.learning.deterministic)
     tf.keras.utils.set_random_seed(config.learning.seed)
     strategy = replicas.make(config.learning.strategy, config.learning.replicas)
-    found.announce(config.compute.precision, len(strategy.extended.worker_devices))
+    found.announce(config.compute.precision, replicas.local_devices(strategy))
     pipeline.check_batch(config.learning.batch_size, strategy.num_replicas_in_sync)
     with strategy.scope():
         _train(config, manifest, os.path.normpath(_WORKDIR.value))

@@ -161,7 +161,7 @@ def _digest(variable):
     return hashlib.sha256(variable.numpy().tobytes()).digest()
 
 
-def feed(config, manifest, seconds=8.0):
+def feed(config, manifest, seconds=5.0):
     """Clips a second that the input pipeline delivers while nothing else computes.
 
     Args:

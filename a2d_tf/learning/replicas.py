@@ -60,6 +60,12 @@ def _check_cluster():
     )
 
 
+def local_devices(strategy):
+    """How many devices of this process a strategy computes on."""
+    # The default one knows no devices.
+    return 1 if strategy.num_replicas_in_sync == 1 else len(strategy.extended.worker_devices)
+
+
 def is_chief():
     """Whether this process writes the run folder: one of several workers does."""
     return tf.distribute.get_strategy().extended.should_save_summary
