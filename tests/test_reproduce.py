@@ -41,7 +41,7 @@ class Runs:
     def __init__(self, failing=()):
         self.calls, self.failing = [], failing
 
-    def __call__(self, name, base, records, place, extra):
+    def __call__(self, name, base, records, place, extra, device="auto"):
         self.calls.append((os.path.basename(place), name, tuple(extra)))
         if name in self.failing:
             raise self.failing[name]
