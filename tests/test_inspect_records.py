@@ -54,7 +54,7 @@ def test_list_pictures_and_chart_in_one_go(built, tmp_path):
     arguments = [f"--{flag}={tmp_path / name}" for flag, name in outputs.items()]
     done = inspect("--records", built, "--split=test", *arguments)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("test: 1 videos, 1 clips") and "train" not in done.stdout
+    assert done.stdout.startswith("test: 1 videos, 1 clips") and "\ntrain:" not in done.stdout
     (row,) = json.loads((tmp_path / "list.json").read_text())
     assert (row["video"], row["frame"], row["split"]) == ("c", 4, "test")
     (path,) = (tmp_path / "draw").iterdir()

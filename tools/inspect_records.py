@@ -18,7 +18,7 @@ from absl import flags
 
 from a2d_tf import errors, visualize
 from a2d_tf.config import parse_anchors
-from a2d_tf.data import anchor_recall, summary
+from a2d_tf.data import anchor_recall, input_scale, summary
 from a2d_tf.data.flow import resize_frame
 from a2d_tf.data.manifest import SPLITS, Manifest
 from a2d_tf.errors import InputError
@@ -46,6 +46,7 @@ def main(argv):
     decode = bool(_JSON.value or _DRAW.value)
     rows, summaries = [], {split: summary.Summary() for split in splits}
     boxes = anchor_recall.Boxes((manifest.image_height, manifest.image_width))
+    inputs = input_scale.InputScale()
     try:
         for folder in (
             *map(os.path.dirname, filter(None, (_JSON.value, _CHART.value))),
@@ -58,6 +59,8 @@ def main(argv):
             boxes.add(truth)
             if decode:
                 rows.append(describe(fields, truth, label_space))
+                middle = len(fields["rgb"]) // 2
+                inputs.add(fields["rgb"][middle], fields["flow"][middle])
             if _DRAW.value:
                 picture = sheet(fields, truth, label_space)
                 path = os.path.join(_DRAW.value, f"{truth.video}_{truth.frame:05d}.png")
@@ -74,7 +77,7 @@ def main(argv):
         picture = summary.chart(summaries, manifest.durations, label_space, title)
         write_file(_CHART.value, lambda file: file.write(picture))
     lines = summary.text(summaries, manifest.durations, label_space)
-    print("\n".join(lines + anchor_recall.text(boxes, variants)))
+    print("\n".join([*lines, *inputs.text(), *anchor_recall.text(boxes, variants)]))
 
 
 def _records(shards, limit, decode):

@@ -37,11 +37,13 @@ class InputScale:
         return flow_scale * self.deviation("flow") / (self.deviation("rgb") / rgb_std)
 
     def text(self):
-        """A line for people, or none without a key frame that moves."""
-        if not self._moments["flow"][0].any() or not self.ratio():
+        """A line for people; none where there is no key frame, or nothing in it."""
+        if not self._moments["rgb"][0].any():
+            return []
+        rgb, flow = self.deviation("rgb"), self.deviation("flow")
+        if not rgb or not flow:
             return []
         return [
-            f"inputs: standard deviation of RGB {self.deviation('rgb'):.1f}, of flow "
-            f"{self.deviation('flow'):.2f} px: --flow_scale=1 has flow at {self.ratio():.3f} of "
-            f"RGB's size, --flow_scale={0.25 / self.ratio():.2g} at .25 (docs/training.md)"
+            f"inputs: standard deviation {rgb:.1f} of RGB, {flow:.2f} px of flow: flow is at "
+            f"{self.ratio():.3f} of RGB's size at --flow_scale=1 (docs/training.md)"
         ]
