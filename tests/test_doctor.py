@@ -112,8 +112,8 @@ def test_the_batch_is_what_the_machine_bears(trials):
 def test_a_machine_is_examined(mini_records, tmp_path):
     path = tmp_path / "report.json"
     command = [sys.executable, str(ROOT / "tools" / "doctor.py"), "--flagfile=", *TINY,
-               f"--records={mini_records.directory}", "--batch_size=1", "--steps=3600", "--validate_every=1800",
-               "--val_fraction=0.5", f"--json={path}"]  # fmt: skip
+               f"--records={mini_records.directory}", "--batch_size=1", "--steps=3600",
+               "--validate_every=1800", "--val_fraction=0.5", f"--json={path}"]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     report = json.loads(path.read_text())

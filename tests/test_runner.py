@@ -1,6 +1,7 @@
 """Running a network over a split: native pixels, files that score.py repeats, the threshold."""
 
 import dataclasses
+import itertools
 import json
 import os
 import subprocess
@@ -217,3 +218,20 @@ def test_validation_measures_in_the_pass_that_scores(evaluator):
     batches = [min(size, 6 - first) for first in range(0, 6, size)]
     assert found.losses["clips"] == np.mean(batches) and np.isfinite(found.losses["level"])
     assert seen[0] == ["action", "actor", "rpn_deltas", "rpn_logits"]
+
+
+@pytest.mark.parametrize("paint", ["instance", "pixel"])
+def test_label_maps_of_all_thresholds_are_those_of_each(evaluator, monkeypatch, paint):
+    inference = dataclasses.replace(evaluator.config.inference, paint=paint)
+    config = dataclasses.replace(evaluator.config, inference=inference)
+    monkeypatch.setattr(evaluator, "config", config)
+    numbers = set()
+    for frame in itertools.islice(evaluator.frames("test"), 3):
+        maps = {t: x for thresholds, x in evaluator._label_maps(frame) for t in thresholds}
+        assert sorted(maps) == list(runner.THRESHOLDS)
+        for threshold, label_map in maps.items():
+            numbers.add(np.count_nonzero(frame.instances["class_score"] >= threshold))
+            expected = evaluator.label_map(frame, threshold)
+            assert label_map.dtype == expected.dtype
+            np.testing.assert_array_equal(label_map, expected)
+    assert len(numbers) > 3

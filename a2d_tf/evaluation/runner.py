@@ -156,14 +156,24 @@ class Evaluator:
         return painted.numpy().astype(self.labels.code_dtype)
 
     def _label_maps(self, frame):
-        """Yield (thresholds of the grid, the label map that all of them give).
+        """Yield (thresholds of the grid, what `label_map` makes of each of them).
 
-        Most of them choose the same instances as the one below, and painting is dear.
+        From the highest one down: each paints the instances that it adds over those of the one
+        before, since they come best first. Most add none, and painting is dear.
         """
-        scores = frame.instances["class_score"]
-        for _, same in itertools.groupby(THRESHOLDS, lambda t: np.count_nonzero(scores >= t)):
-            thresholds = list(same)
-            yield thresholds, self.label_map(frame, thresholds[0])
+        scores, painted = frame.instances["class_score"], 0
+        names = ("masks", "boxes", "score", "code")
+        best = np.zeros(frame.truth.native_size, np.float32)
+        labels = best.astype(np.int32)
+        descending = sorted(THRESHOLDS, reverse=True)
+        for number, same in itertools.groupby(descending, lambda t: np.count_nonzero(scores >= t)):
+            if number > painted:
+                more = [frame.instances[name][painted:number] for name in names]
+                best, labels = mask_ops.paint_over_one(
+                    best, labels, *more, self.config.inference.paint == "pixel"
+                )
+                painted = number
+            yield list(same), np.asarray(labels).astype(self.labels.code_dtype)
 
     def masks(self, frame, chosen):
         """Masks of some of a frame's instances at its native size.

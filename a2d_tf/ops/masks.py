@@ -71,7 +71,23 @@ def paint(masks, boxes, scores, codes, height, width, per_pixel=False):
     Returns:
       int32 [B, height, width], 0 where there is no instance.
     """
-    batch = tf.shape(masks)[0]
+    shape = [tf.shape(masks)[0], height, width]
+    empty = tf.zeros(shape), tf.zeros(shape, tf.int32)
+    return paint_over(*empty, masks, boxes, scores, codes, per_pixel)[1]
+
+
+def paint_over(best, labels, masks, boxes, scores, codes, per_pixel=False):
+    """Go on with a label map: what `paint` makes of the instances before these and these.
+
+    Args:
+      best: float32 [B, h, w], of the instances before, the best score at each pixel, or 0.
+      labels: int32 [B, h, w], their label map.
+      masks, boxes, scores, codes, per_pixel: as for `paint`.
+
+    Returns:
+      (best, labels) of all of them.
+    """
+    height, width = tf.shape(labels)[1], tf.shape(labels)[2]
 
     def add(index, best, labels):
         mask = paste(masks[:, index], boxes[:, index], height, width)
@@ -81,13 +97,11 @@ def paint(masks, boxes, scores, codes, height, width, per_pixel=False):
         labels = tf.where(better, codes[:, index, None, None], labels)
         return index + 1, tf.where(better, value, best), labels
 
-    best = tf.zeros([batch, height, width])
-    labels = tf.zeros([batch, height, width], tf.int32)
     # Rows at the end are padding: stop after the last instance of the fullest image.
     count = tf.reduce_max(
         tf.where(scores > 0, tf.range(1, tf.shape(scores)[1] + 1), 0), keepdims=False
     )
-    _, _, labels = tf.while_loop(
+    _, best, labels = tf.while_loop(
         lambda index, *_: index < count,
         add,
         (0, best, labels),
@@ -95,7 +109,7 @@ def paint(masks, boxes, scores, codes, height, width, per_pixel=False):
             tf.TensorShape([]), tf.TensorShape([None] * 3), tf.TensorShape([None] * 3)
         ),
     )  # fmt: skip
-    return labels
+    return best, labels
 
 
 @tf.function(
@@ -109,3 +123,17 @@ def paint_one(masks, boxes, scores, codes, height, width, per_pixel):
     """`paint` for one image of any size, compiled once: all but height and width without B."""
     parts = (x[None] for x in (masks, boxes, scores, codes))
     return paint(*parts, height, width, per_pixel)[0]
+
+
+@tf.function(
+    input_signature=[
+        tf.TensorSpec([None, None]), tf.TensorSpec([None, None], tf.int32),
+        tf.TensorSpec([None, 28, 28]), tf.TensorSpec([None, 4]), tf.TensorSpec([None]),
+        tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.bool),
+    ]
+)  # fmt: skip
+def paint_over_one(best, labels, masks, boxes, scores, codes, per_pixel):
+    """`paint_over` for one image of any size, compiled once: all without B."""
+    parts = (x[None] for x in (best, labels, masks, boxes, scores, codes))
+    best, labels = paint_over(*parts, per_pixel)
+    return best[0], labels[0]
