@@ -3,8 +3,8 @@
   tools/rehearse.sh [--short] [WORKDIR]
 
 Draws videos of A2D's sizes in its layout, fills COCO's and ImageNet's layouts with random numbers,
-and runs the commands of README.md and docs/pretrained_weights.md as they stand there, in a copy of
-this repository, followed by flags that keep it brief. The network is the paper's; its figures mean
+and runs the commands of README.md as they stand there, in a copy of this repository, followed by
+flags that keep it brief. The network is the paper's; its figures mean
 nothing. Prints wall time, CPU time, peak memory and disk of each command, which are also in
 WORKDIR/rehearsal.json. Interrupted and run again, it goes on with the command that was cut off.
 --short checks an archive and makes one row, of a small network.
@@ -29,6 +29,7 @@ from absl import flags
 from a2d_tf import errors
 from a2d_tf.errors import InputError
 from a2d_tf.files import read_json, write_json, write_text
+from a2d_tf.pretrained.catalogue import PUBLISHED
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of everything that the rehearsal makes.")
 _SHORT = flags.DEFINE_bool("short", False, "One row, one step, a small network, few videos.")
@@ -37,6 +38,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 # What the commands need of the repository, in whose folder the README starts them.
 _COPIED = ("a2d_tf", "configs", "tools")
 _VIDEO = "my.mp4"
+_CACHE = "cache"  # of the weights that go by a name
 _SMALL = (
     "--flagfile=configs/a2d.flags --image_height=64 --image_width=96 --backbone=resnet14 "
     "--width_multiplier=0.125 --norm=group_norm --fpn_channels=16 --rpn_channels=16 "
@@ -76,9 +78,9 @@ RULES = (
     Rule("python tools/build_records.py --release=Release --check", "--workers=2", "--workers=1"),
     Rule("python tools/build_records.py", "--workers=2"),
     Rule("python tools/inspect_records.py", ""),
-    Rule("python tools/import_weights.py", ""),  # it knows the published sizes alone
-    Rule("python -m a2d_tf.train --flagfile=configs/a2d.flags",
-         f"--init_rgb=coco.h5 --init_flow=imagenet.h5 {_TRAIN}"),
+    Rule("python tools/get_weights.py", ""),  # they are in the cache
+    Rule("python tools/doctor.py", ""),
+    Rule("python -m a2d_tf.train --flagfile=configs/a2d.flags", _TRAIN),
     Rule("python -m a2d_tf.evaluate", ""),
     Rule("python tools/browse.py", ""),
     Rule("python -m a2d_tf.export", ""),
@@ -105,18 +107,16 @@ def commands(text):
 
 
 def documented(root=ROOT):
-    """The commands that lead from the archive to the report, in the documents' order.
+    """The README's commands that lead from the archive to the report, in its order.
 
     Raises:
-      InputError: a document has no such section.
+      InputError: it has no such section.
     """
     readme = (root / "README.md").read_text()
     section = re.search(r"^## A2D, from the archive.*?(?=^## )", readme, re.M | re.S)
     if not section:
         raise InputError(f"{root / 'README.md'}: no section 'A2D, from the archive to the metrics'")
-    weights = commands((root / "docs" / "pretrained_weights.md").read_text())
-    imports = [command for command in weights if re.search(r"import_weights.*--output", command)]
-    return [*imports, *commands(section.group())]
+    return commands(section.group())
 
 
 def rule(command):
@@ -133,18 +133,20 @@ def rule(command):
 
 def plan(short):
     """The commands to run, in order: those that make what a user has, then the documented ones."""
-    videos, planned = (8 if short else 48), []
-    made = [f"python tools/make_mini_a2d.py --output=. --videos={videos} --native --workers=2"]
+    videos = 8 if short else 48
+    planned = [f"python tools/make_mini_a2d.py --output=. --videos={videos} --native --workers=2"]
+    for name, published in () if short else PUBLISHED.items():
+        source = f"--source {published.source}"
+        planned += [
+            f"python tools/make_random_weights.py {source} --output {published.file}",
+            f"python tools/import_weights.py {source} --input {published.file} "
+            f"--output {_CACHE}/weights/{name}.h5",
+        ]
     for command in documented():
         extra = rule(command).short if short else rule(command).full
-        if extra is None:
-            continue
-        planned.append(f"{command} {extra}".rstrip())
-        words = shlex.split(command)
-        if "tools/import_weights.py" in words:
-            source, path = (words[words.index(name) + 1] for name in ("--source", "--input"))
-            made.append(f"python tools/make_random_weights.py --source {source} --output {path}")
-    return made + planned
+        if extra is not None:
+            planned.append(f"{command} {extra}".rstrip())
+    return planned
 
 
 def prepare(workdir):
@@ -183,7 +185,8 @@ def measure(command, workdir):
     if words[0] == "python":
         words[0] = sys.executable
     began, disk, pid = time.monotonic(), 0, 0
-    process = subprocess.Popen(words, cwd=workdir, env=dict(os.environ, PYTHONPATH=str(workdir)))
+    places = {"PYTHONPATH": str(workdir), "A2D_TF_CACHE": str(workdir / _CACHE)}
+    process = subprocess.Popen(words, cwd=workdir, env={**os.environ, **places})
     try:
         while not pid:
             time.sleep(_SAMPLE_SECONDS)
