@@ -137,8 +137,8 @@ def read_label(sights, labels, before=None):
 
     It is the kind of actor that it was taken for with the highest sum of p(actor). Its action is
     the valid one with the highest sum of p(action); where p(action) does not sum to 1, as with
-    cartesian and hierarchical labels, each sight counts as if it did. What it was called before
-    holds until another has LEAD times its sum.
+    background among the actions or in joint labels, each sight counts as if it did. What it was
+    called before holds until another has LEAD times its sum.
 
     Args:
       sights: as in a Track, at least one.

@@ -180,9 +180,7 @@ def _detection(rows):
         Text(
             "Mean average precision at IoU 0.5, percent. TSCT, TSHR and TSMT differ in the label "
             "space of one two-stream detector; ours differ in it inside this network, whose full "
-            "form is multitask. An action's AP ranks regions by p(action) alone. The decoupled "
-            "action head learns nothing from background, and what it takes background to do counts "
-            "against it."
+            "form is multitask. An action's AP ranks regions by p(action) alone."
         ),
         Table(("", *report.KINDS), lines, frozenset(ours)),
     ]
