@@ -227,7 +227,7 @@ def test_label_maps_of_all_thresholds_are_those_of_each(evaluator, monkeypatch, 
     monkeypatch.setattr(evaluator, "config", config)
     numbers = set()
     for frame in itertools.islice(evaluator.frames("test"), 3):
-        maps = {t: x for thresholds, x in evaluator._label_maps(frame) for t in thresholds}
+        maps = {t: x for thresholds, x in evaluator.label_maps(frame) for t in thresholds}
         assert sorted(maps) == list(runner.THRESHOLDS)
         for threshold, label_map in maps.items():
             numbers.add(np.count_nonzero(frame.instances["class_score"] >= threshold))

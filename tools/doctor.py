@@ -61,20 +61,19 @@ def _records(config):
 
 
 def _validation(network, config, manifest):
-    """Seconds in which a clip of validation is answered, and painted for each threshold."""
-    from a2d_tf.evaluation import runner
+    """Seconds in which a clip of validation is answered, measured and painted."""
+    from a2d_tf.evaluation.runner import Evaluator
+    from a2d_tf.learning import trainer
 
     everything = dataclasses.replace(config.learning, val_fraction=1.0)
-    evaluator = runner.Evaluator(
-        network, dataclasses.replace(config, learning=everything), manifest
-    )
+    config = dataclasses.replace(config, learning=everything)
+    evaluator = Evaluator(network, config, manifest, trainer.make_measure(network, everything))
     most = max(everything.evaluation_batch, _VALIDATED)
 
     def once():
         began, count = time.perf_counter(), 0
-        for frame in itertools.islice(evaluator.frames("val"), most):
-            for threshold in runner.THRESHOLDS:
-                evaluator.label_map(frame, threshold)
+        for frame in itertools.islice(evaluator.frames("val", measured=[]), most):
+            list(evaluator.label_maps(frame))
             count += 1
         return (time.perf_counter() - began) / count
 

@@ -155,7 +155,7 @@ class Evaluator:
         painted = mask_ops.paint_one(*parts, height, width, self.config.inference.paint == "pixel")
         return painted.numpy().astype(self.labels.code_dtype)
 
-    def _label_maps(self, frame):
+    def label_maps(self, frame):
         """Yield (thresholds of the grid, what `label_map` makes of each of them).
 
         From the highest one down: each paints the instances that it adds over those of the one
@@ -206,7 +206,7 @@ class Evaluator:
         frames = self.frames(split, measured)
         for frame in tqdm(frames, desc=split, unit="frame", leave=False):
             truth = frame.truth
-            for thresholds, label_map in self._label_maps(frame):
+            for thresholds, label_map in self.label_maps(frame):
                 seen = segmentation.Confusion(self.labels)
                 seen.update(truth.label_map, label_map)
                 for threshold in thresholds:
