@@ -66,6 +66,9 @@ class ModelConfig:
         1.0, "factor on the mean-free RGB values (flavour 'own')", low=0, high=1000
     )
     flow_scale: float = _setting(1.0, "factor on the flow in pixels", low=0, high=1000)
+    flow_bound: float = _setting(
+        0.0, "length at which the scaled flow of a pixel is cut; 0 cuts none", low=0, high=1e6
+    )
     fpn_channels: int = _setting(256, "channels of the pyramids", low=8, high=2048)
     rpn_channels: int = _setting(512, "channels of the proposal head", low=8, high=2048)
     head_units: int = _setting(1024, "units of the actor and action heads", low=8, high=8192)

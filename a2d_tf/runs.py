@@ -146,7 +146,7 @@ def _warm_start(network, config, run):
     there = _settings(path)
     fields = ["backbone", "norm", "rgb_flavour", "stride_in_1x1", "pixel_scale", "roi_align"]
     if config.model.use_flow and there.model.use_flow:
-        fields += ["flow_norm", "flow_flavour", "flow_scale"]
+        fields += ["flow_norm", "flow_flavour", "flow_scale", "flow_bound"]
     check_same(path, config, fields, "model")
     other = Network(there.model, LabelSpace.from_json(os.path.join(run, "labels.json")))
     return weights.copy(network, other, restore(other, run))

@@ -153,6 +153,21 @@ def test_the_temporal_field_is_all_it_looks_at(layers):
                 assert not any(outputs["actor"]) and all(outputs["action"])
 
 
+def test_flow_beyond_the_bound_keeps_its_direction():
+    bounded, free = (tiny_network.make(flow_bound=bound) for bound in (2.5, 0.0))
+    rgb = tf.zeros([1, *tiny_network.CANVAS, 3], tf.uint8)
+
+    def level(network, u, v):
+        flow = tf.tile(tf.constant([[[[u, v]]]]), [1, *tiny_network.CANVAS, 1])
+        return network.towers({"rgb": rgb, "flow": flow})["flow"][0].numpy()
+
+    # Halved by --flow_scale: (30, -40) px has length 25 then, ten times the bound; (3, 4) is at it.
+    np.testing.assert_allclose(level(bounded, 30.0, -40.0), level(free, 3.0, -4.0), atol=1e-5)
+    np.testing.assert_array_equal(level(bounded, 3.0, 1.0), level(free, 3.0, 1.0))
+    np.testing.assert_array_equal(level(bounded, 0.0, 0.0), level(free, 0.0, 0.0))
+    assert np.abs(level(free, 30.0, -40.0) - level(free, 3.0, -4.0)).max() > 1e-3
+
+
 def test_frames_of_a_batch_do_not_meet(network, model):
     clip = dict(tiny_network.clip(2, 3), size=SIZE)
     both = flat(model({name: tf.constant(value) for name, value in clip.items()}))

@@ -177,7 +177,10 @@ class Network(tf.Module):
             outputs["rgb"] = fpn.fpn(maps, c.fpn_channels, "action_fpn")
         if c.use_flow:
             flow = inputs["flow"] = tf.keras.Input([*self.image_size, 2], name="flow")
-            x = tf.concat([flow, tf.norm(flow, axis=-1, keepdims=True)], axis=-1) * c.flow_scale
+            length = tf.norm(flow, axis=-1, keepdims=True)
+            x = tf.concat([flow, length], axis=-1) * c.flow_scale
+            if c.flow_bound:
+                x *= tf.minimum(1.0, tf.math.divide_no_nan(c.flow_bound, length * c.flow_scale))
             norm = c.norm if c.flow_norm == "same" else c.flow_norm
             maps = self._backbone(x, "flow", norm, c.flow_scale)
             chains.append([x, *maps])
