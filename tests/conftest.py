@@ -38,12 +38,21 @@ def tool():
     """Name -> a tool as a module, without its flags: those of the mains share one register."""
     from absl import flags
 
+    from a2d_tf import errors  # noqa: F401  has a flag of its own, which stays
+
     def load(name):
-        before = set(flags.FLAGS)
-        module = importlib.import_module(f"tools.{name}")
-        for flag in set(flags.FLAGS) - before:
+        # A main that another test has loaded may have a flag of the same name.
+        before = {flag: flags.FLAGS[flag] for flag in flags.FLAGS}
+        others = [flag for flag, known in before.items() if not known.short_name]
+        for flag in others:
             delattr(flags.FLAGS, flag)
-        return module
+        try:
+            return importlib.import_module(f"tools.{name}")
+        finally:
+            for flag in set(flags.FLAGS) - (set(before) - set(others)):
+                delattr(flags.FLAGS, flag)
+            for flag in others:
+                flags.FLAGS[flag] = before[flag]
 
     return load
 
