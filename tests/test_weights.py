@@ -340,6 +340,18 @@ def test_rows_of_a_run_are_mapped_by_name(other_run):
         np.testing.assert_array_equal(made[:, actor, [6, 8]], wanted[:, :2])
 
 
+def test_a_run_without_flow_is_the_rgb_half_of_a_head_that_reads_both(network):
+    both = tiny_network.make(seed=7, **{**TINY, "use_flow": True})
+    before = values(both)["action_fc1/kernel"]
+    report = weights.copy(both, network, "RUN")
+    after = values(both)["action_fc1/kernel"]
+    np.testing.assert_array_equal(after[:, :, :16], values(network)["action_fc1/kernel"])
+    np.testing.assert_array_equal(after[:, :, 16:], before[:, :, 16:])
+    assert report.loaded["action_fc1/kernel"] == "action_fc1/kernel (input channels of RGB)"
+    reason = report.initialised["action_fc1/kernel[input channels of flow]"]
+    assert reason == "the tensor reads RGB alone"
+
+
 def test_the_flavour_comes_from_the_run(other_run):
     run, _ = other_run
     config = Config(tiny_network.config(norm="none"), learning=learning(init_checkpoint=run))
