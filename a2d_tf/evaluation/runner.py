@@ -1,9 +1,11 @@
 """Run a network over a split of the records and score it, at the videos' native size."""
 
+import collections
 import dataclasses
 import itertools
 import os
 import shutil
+from concurrent import futures
 
 import cv2
 import numpy as np
@@ -175,6 +177,15 @@ class Evaluator:
                 painted = number
             yield list(same), np.asarray(labels).astype(self.labels.code_dtype)
 
+    def _confusions(self, frame):
+        """A frame's {threshold of the grid: Confusion}; those of equal label maps are the same."""
+        found = {}
+        for thresholds, label_map in self.label_maps(frame):
+            confusion = segmentation.Confusion(self.labels)
+            confusion.update(frame.truth.label_map, label_map)
+            found.update(dict.fromkeys(thresholds, confusion))
+        return found
+
     def masks(self, frame, chosen):
         """Masks of some of a frame's instances at its native size.
 
@@ -204,13 +215,11 @@ class Evaluator:
         names, tables, truths, shown = [], [], [], {}
         measured = [] if self._run_and_measure else None
         frames = self.frames(split, measured)
-        for frame in tqdm(frames, desc=split, unit="frame", leave=False):
+        frames = tqdm(frames, desc=split, unit="frame", leave=False)
+        for frame, seen in _ahead(self._confusions, frames):
             truth = frame.truth
-            for thresholds, label_map in self.label_maps(frame):
-                seen = segmentation.Confusion(self.labels)
-                seen.update(truth.label_map, label_map)
-                for threshold in thresholds:
-                    confusions[threshold].merge(seen)
+            for threshold, confusion in confusions.items():
+                confusion.merge(seen[threshold])
             names.append(f"{truth.video}/{truth.frame:05d}")
             tables.append({field: frame.table[field] for field in self._fields()})
             truths.append(dataclasses.replace(truth, label_map=None))
@@ -377,6 +386,22 @@ class Evaluator:
         )
         flow = cv2.resize(visualize.flow_to_rgb(frame.flow), (width, height))
         return np.concatenate([left, middle, flow], axis=1)
+
+
+def _ahead(function, items):
+    """Yield (item, function(item)) in order, while threads are at work on the next items.
+
+    Painting is the host's work: meanwhile the network answers the next clips.
+    """
+    threads, waiting = os.cpu_count(), collections.deque()
+    with futures.ThreadPoolExecutor(threads) as pool:
+        for item in items:
+            waiting.append((item, pool.submit(function, item)))
+            if len(waiting) > threads:
+                item, result = waiting.popleft()
+                yield item, result.result()
+        for item, result in waiting:
+            yield item, result.result()
 
 
 def write_png(path, image):
