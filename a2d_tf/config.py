@@ -67,7 +67,7 @@ class ModelConfig:
     )
     flow_scale: float = _setting(1.0, "factor on the flow in pixels", low=0, high=1000)
     flow_bound: float = _setting(
-        0.0, "length at which the scaled flow of a pixel is cut; 0 cuts none", low=0, high=1e6
+        0.0, "length at which the scaled flow of a pixel is cut; 0 cuts none", low=0, high=1000000
     )
     fpn_channels: int = _setting(256, "channels of the pyramids", low=8, high=2048)
     rpn_channels: int = _setting(512, "channels of the proposal head", low=8, high=2048)
@@ -189,7 +189,7 @@ class LearningConfig:
     rpn_samples: int = _setting(256, "anchors a frame in the proposal loss", low=2, high=1000000)
     rpn_beta: float = _setting(
         0.0, "beta of the proposals' smooth L1; 0: the flavour's, 1 for matterport, else 1/9",
-        low=0, high=100,
+        low=0, high=100, before=1 / 9,
     )  # fmt: skip
     box_normaliser: str = _setting(
         "samples", "what box terms are divided by: the anchors or RoIs that count, or four times "

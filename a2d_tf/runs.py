@@ -78,9 +78,10 @@ def start_from(network, config, run):
 def settle(config, given, workdir=None):
     """The settings with the flavours of what the run starts from, files or another run.
 
-    A run that goes on, or starts from one of the same network, keeps the form of a network that is
-    older than some of the settings, unless their flags are given. Files that go by a name are
-    fetched here, where they are not in the cache; the settings keep the name.
+    A run that goes on, or starts from one of the same network, keeps what was built in when that
+    was older than some of the settings, unless their flags are given. Files that go by a name are
+    fetched here, where they are not in the cache; the settings keep the name. A run that goes on
+    needs them no more.
 
     Args:
       config: a Config.
@@ -90,23 +91,23 @@ def settle(config, given, workdir=None):
     Raises:
       InputError: an unusable file, or a given flag that contradicts it.
     """
-    learning, model, origin = config.learning, {}, ""
-    for stream in ("rgb", "flow"):
-        path = cache.resolve(getattr(learning, f"init_{stream}"))
-        if path:
-            model[f"{stream}_flavour"], origin = weights.Weights.read(path).flavour, path
-    run = learning.init_run or learning.init_checkpoint
+    goes_on = workdir and checkpoints.any_in(os.path.join(workdir, checkpoints.KINDS["last"]))
+    run = workdir if goes_on else config.learning.init_run or config.learning.init_checkpoint
     if run:
         check_tree(run)
+    if goes_on:
+        config = _as_before(config, run, given, ("model", "learning"))
+    elif config.learning.init_run:
+        config = _as_before(config, run, given, ("model",))
+    learning, model, origin = config.learning, {}, ""
+    for stream in ("rgb", "flow"):
+        path = "" if goes_on else cache.resolve(getattr(learning, f"init_{stream}"))
+        if path:
+            model[f"{stream}_flavour"], origin = weights.Weights.read(path).flavour, path
+    if run:
         origin = os.path.join(run, "flags.txt")
         there = _settings(origin).model
         model.update(rgb_flavour=there.rgb_flavour, flow_flavour=there.flow_flavour)
-    for same in filter(None, (learning.init_run, workdir)):
-        path = os.path.join(same, "flags.txt")
-        if os.path.exists(path):
-            there = dataclasses.asdict(_settings(path).model)
-            old = {name: there[name] for name in PREDATED if name in there and name not in given}
-            config = dataclasses.replace(config, model=dataclasses.replace(config.model, **old))
     flavour = model.get("rgb_flavour", config.model.rgb_flavour)
     model.update(flavours.own_flags(flavour))
     for name, value in model.items():
@@ -117,6 +118,26 @@ def settle(config, given, workdir=None):
                 "or leave it out"
             )
     return dataclasses.replace(config, model=dataclasses.replace(config.model, **model))
+
+
+def _as_before(config, run, given, sections):
+    """The settings with those that a run is older than as that run has them.
+
+    One that has another value than its default was given, in a section of which `given` tells
+    nothing.
+    """
+    there = _settings(os.path.join(run, "flags.txt"))
+    for section in sections:
+        mine, old = (getattr(c, section) for c in (config, there))
+        kept = {
+            field.name: getattr(old, field.name)
+            for field in dataclasses.fields(mine)
+            if field.name in PREDATED
+            and field.name not in given
+            and getattr(mine, field.name) == field.default
+        }
+        config = dataclasses.replace(config, **{section: dataclasses.replace(mine, **kept)})
+    return config
 
 
 def initialise(network, config):

@@ -236,7 +236,8 @@ def followed(predictor, answered, window=tracking.WINDOW, threshold=0.0, every=1
             yield native, dataclasses.replace(found, masks=masks)
 
     is_cut = video.is_cut if every <= video.CUT_REACH else None
-    yield from tracking.follow(light(), labels, window, is_cut)
+    joint = facts.get("label_mode", "decoupled") != "decoupled"
+    yield from tracking.follow(light(), labels, window, is_cut, joint)
 
 
 def _until(items, stops):

@@ -132,18 +132,19 @@ def _best(evidence, before):
     return before if hold else best
 
 
-def read_label(sights, labels, before=None):
+def read_label(sights, labels, before=None, joint=False):
     """What an actor is and does, of several sights of it.
 
     It is the kind of actor that it was taken for with the highest sum of p(actor). Its action is
-    the valid one with the highest sum of p(action); where p(action) does not sum to 1, as with
-    background among the actions or in joint labels, each sight counts as if it did. What it was
-    called before holds until another has LEAD times its sum.
+    the valid one with the highest sum of p(action). What it was called before holds until another
+    has LEAD times its sum.
 
     Args:
       sights: as in a Track, at least one.
       labels: the LabelSpace.
       before: code of the frame before. Without it, one sight alone keeps the network's own answer.
+      joint: whether p(action) is a sum over actors, as with cartesian and hierarchical labels: it
+        then has p(actor) in it already, and each sight counts as if it summed to 1.
 
     Returns:
       (code, score): the score is the mean over the sights of p(actor) p(action).
@@ -153,7 +154,8 @@ def read_label(sights, labels, before=None):
     old_actor, old_action = (None, None) if before is None else np.array(labels.split(before)) - 1
     actor = _actor(sights, labels, old_actor)
     actions = np.stack([np.float64(actions) for *_, actions in sights])
-    actions /= np.maximum(actions.sum(axis=1, keepdims=True), 1e-30)
+    if joint:
+        actions /= np.maximum(actions.sum(axis=1, keepdims=True), 1e-30)
     # Underflow may leave every action at 0: an invalid one must still lose.
     evidence = np.where(labels.valid[actor], actions.sum(axis=0), -1)
     action = _best(evidence, old_action if actor == old_actor else None)
@@ -161,7 +163,7 @@ def read_label(sights, labels, before=None):
     return labels.encode(actor, action), float(scores.mean())
 
 
-def follow(answers, labels, window=WINDOW, is_cut=None):
+def follow(answers, labels, window=WINDOW, is_cut=None, joint=False):
     """Give the instances of every answered frame their tracks and steady labels.
 
     The label of an instance in a frame is read of the track's sights in the `window` frames around
@@ -174,6 +176,7 @@ def follow(answers, labels, window=WINDOW, is_cut=None):
       window: answered frames; 1 is the network's own answer.
       is_cut: callable (frame, the next one) -> whether the film was cut between them, where all
         tracks end; None for a film of one shot.
+      joint: as for `read_label`.
 
     Yields:
       (frame, found, ids int [N], codes int [N], scores float [N]) in the same order.
@@ -187,7 +190,7 @@ def follow(answers, labels, window=WINDOW, is_cut=None):
         codes, scores = np.zeros(len(tracks), np.int64), np.zeros(len(tracks))
         for i, track in enumerate(tracks):
             sights = [sight for sight in track.sights if first <= sight[0] <= last]
-            codes[i], scores[i] = read_label(sights, labels, track.label)
+            codes[i], scores[i] = read_label(sights, labels, track.label, joint)
             track.label = int(codes[i]) if window > 1 else None
         return frame, found, np.array([track.id for track in tracks], np.int64), codes, scores
 

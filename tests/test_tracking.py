@@ -149,11 +149,23 @@ def test_an_action_that_another_actor_does_is_out_of_question():
     assert followed[0][4] == pytest.approx([(0 + 0 + 0.9 * 0.5) / 3])
 
 
-def test_actions_of_other_label_spaces_count_as_if_they_summed_to_one():
+def test_actions_of_joint_labels_count_as_if_they_summed_to_one():
     one, two = sight(at(10), action=RUNNING), sight(at(10), action=RUNNING)
     tenth = (*one[:4], one[4] * np.float32(0.1), one[5])
-    codes, scores = labels([frame(tenth), frame(two)], 3)
-    assert codes == [17, 17] and scores == pytest.approx([0.48, 0.48])
+    followed = tracking.follow(zip("ab", [frame(tenth), frame(two)]), A2D, 3, joint=True)
+    rows = [(int(codes[0]), float(scores[0])) for *_, codes, scores in followed]
+    assert [code for code, _ in rows] == [17, 17]
+    assert [score for _, score in rows] == pytest.approx([0.48, 0.48])
+
+
+def test_what_is_taken_for_background_says_little_of_its_action():
+    # Background has .95 of the walker's actions; the runner is sure.
+    walks, runs = sight(at(10), action=WALKING, p_action=0.9), sight(at(10), action=RUNNING)
+    vague = (*walks[:4], walks[4] * np.float32(0.05), walks[5])
+    codes, scores = labels([frame(runs), frame(vague), frame(vague)], 5)
+    assert codes == [17, 17, 17]
+    expected = 0.8 * (0.6 + 2 * 0.05 * 0.0125) / 3
+    assert scores == pytest.approx([expected] * 3)
 
 
 def test_frames_without_instances_pass_in_their_order():

@@ -278,7 +278,7 @@ def _is_rgb_half(tensor, variable):
     return tuple(tensor.shape) == (height, width, channels // 2, filters)
 
 
-def _fill(network, tensors, find, rows, strict, origin):
+def _fill(network, tensors, find, rows, strict, origin, halves=()):
     """Fill a network's variables, and account for all of them and for all tensors.
 
     Args:
@@ -287,9 +287,9 @@ def _fill(network, tensors, find, rows, strict, origin):
       rows: {layer: names of the classes in its tensors}.
       strict: whether a tensor of another shape is an error.
       origin: of the tensors, for the report.
+      halves: names of kernels that read both streams, of which a tensor may be the RGB half.
     """
     wanted, loaded, initialised = _class_names(network), {}, {}
-    two_streams = _two_stream_kernels(network.config)
     skipped = dict.fromkeys(tensors, "the network has no use for it")
     for name, variable in variables(network).items():
         key, reason = find(name)
@@ -297,7 +297,7 @@ def _fill(network, tensors, find, rows, strict, origin):
             initialised[name] = reason
             continue
         tensor, layer = tensors[key], name.split("/")[0]
-        if name in two_streams and _is_rgb_half(tensor, variable):
+        if name in halves and _is_rgb_half(tensor, variable):
             rgb = arrays.numbers(tensor, f"{origin}: {key}")
             variable.assign(np.concatenate([rgb, variable[:, :, rgb.shape[2] :]], axis=2))
             loaded[name] = f"{key} (input channels of RGB)"
@@ -373,7 +373,8 @@ def load(network, weights, stream="rgb"):
             "mask_logits": weights.classes, "rpn_logits": _ONE_SIZE,
             "rpn_deltas": _ONE_SIZE}  # fmt: skip
     origin = f"{path}: {weights.source}, {weights.backbone}, sha256 {weights.sha256}, for {stream}"
-    return _fill(network, weights.tensors, find, rows, True, origin)
+    halves = _two_stream_kernels(config)
+    return _fill(network, weights.tensors, find, rows, True, origin, halves)
 
 
 def _role(name, stream):
@@ -418,7 +419,9 @@ def copy(network, other, origin):
     def find(name):
         return (name, None) if name in tensors else (None, "not there")
 
-    return _fill(network, tensors, find, rows, False, origin)
+    # A kernel of both streams is no half of a wider one, though its shape may be that.
+    halves = set(_two_stream_kernels(network.config)) - set(_two_stream_kernels(other.config))
+    return _fill(network, tensors, find, rows, False, origin, halves)
 
 
 def silence_twins(network):
