@@ -7,6 +7,7 @@ head. (Weights and momentum are rounded to 16 bits, so that they pack well.)
 
 import dataclasses
 import pathlib
+import shutil
 import tarfile
 
 import numpy as np
@@ -75,24 +76,28 @@ def test_an_export_answers_as_its_run(run, older):
         np.testing.assert_allclose(getattr(found[1], name), getattr(found[0], name), atol=1e-4)
 
 
-def test_a_run_goes_on_by_the_command_that_it_was_started_with(older):
-    folder = str(older / "run")
-    flags = Config.read(older / "run" / "flags.txt", of_run=True)
-    # As the same flags are read today, before anything knows of the run.
-    model = dataclasses.replace(flags.model, action_background=True)
-    config = Config(model, learning=flags.learning)
+def test_a_run_goes_on_by_the_command_that_it_was_started_with(older, tmp_path):
+    folder = str(shutil.copytree(older / "run", tmp_path / "run"))
+    flags = Config.read(tmp_path / "run" / "flags.txt", of_run=True)
+    assert flags.learning.rpn_beta == 1 / 9
+    # As the same flags are read today, before anything knows of the run; and a file of weights that
+    # it was started from, and that is no longer there.
+    learning = dataclasses.replace(flags.learning, rpn_beta=0.0, init_rgb="gone.h5")
+    config = Config(dataclasses.replace(flags.model, action_background=True), learning=learning)
     settled = runs.settle(config, {}, folder)
     assert settled.model == flags.model and settled.model.action_background is False
+    assert settled.learning.rpn_beta == 1 / 9
     runs.create(folder, settled, Manifest.load(str(older / "records")))
-    assert "--action_background=false\n" in (older / "run" / "flags.txt").read_text()
-    labels = LabelSpace.from_json(older / "run" / "labels.json")
+    assert "--action_background=false\n" in (tmp_path / "run" / "flags.txt").read_text()
+    labels = LabelSpace.from_json(tmp_path / "run" / "labels.json")
     network = Network(settled.model, labels)
     step = tf.Variable(0, dtype=tf.int64, trainable=False)
     opt = trainer.learner(settled.learning)[1]
     assert Keeper(folder, network, opt, step, 1).resume() and int(step) == 2
     # One that starts from it is of its form, too; the other form must be asked for, and is refused.
     start = Config(config.model, learning=LearningConfig(init_run=folder))
-    assert runs.settle(start, {}).model == flags.model
+    settled = runs.settle(start, {})
+    assert settled.model == flags.model and settled.learning.rpn_beta == 0
     with pytest.raises(InputError, match="--action_background=False, not True"):
         runs.create(folder, runs.settle(config, {"action_background"}, folder),
                     Manifest.load(str(older / "records")))  # fmt: skip

@@ -235,3 +235,23 @@ def test_label_maps_of_all_thresholds_are_those_of_each(evaluator, monkeypatch, 
             assert label_map.dtype == expected.dtype
             np.testing.assert_array_equal(label_map, expected)
     assert len(numbers) > 3
+
+
+def test_frames_are_scored_in_order_and_what_fails_is_raised(evaluator, monkeypatch):
+    frames = list(evaluator.frames("test"))
+    scored = list(evaluator.scored(iter(frames)))
+    assert [frame for frame, _ in scored] == frames
+    for frame, confusions in scored:
+        assert list(confusions) == sorted(runner.THRESHOLDS, reverse=True)
+        expected = runner.segmentation.Confusion(evaluator.labels)
+        expected.update(frame.truth.label_map, evaluator.label_map(frame, 0.3))
+        np.testing.assert_array_equal(
+            confusions[0.3].matrix("joint"), expected.matrix("joint")
+        )  # fmt: skip
+
+    def fail(frame):
+        raise InputError("no paint")
+
+    monkeypatch.setattr(evaluator, "label_maps", fail)
+    with pytest.raises(InputError, match="no paint"):
+        list(evaluator.scored(iter(frames)))

@@ -72,8 +72,7 @@ def _validation(network, config, manifest):
 
     def once():
         began, count = time.perf_counter(), 0
-        for frame in itertools.islice(evaluator.frames("val", measured=[]), most):
-            list(evaluator.label_maps(frame))
+        for _ in evaluator.scored(itertools.islice(evaluator.frames("val", measured=[]), most)):
             count += 1
         return (time.perf_counter() - began) / count
 

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from a2d_tf import visualize
+from a2d_tf import machine, visualize
 from a2d_tf.data import pipeline, records
 from a2d_tf.errors import InputError
 from a2d_tf.evaluation import coco_eval, coco_results, detection, report, segmentation, zero_shot
@@ -177,14 +177,29 @@ class Evaluator:
                 painted = number
             yield list(same), np.asarray(labels).astype(self.labels.code_dtype)
 
-    def _confusions(self, frame):
-        """A frame's {threshold of the grid: Confusion}; those of equal label maps are the same."""
-        found = {}
-        for thresholds, label_map in self.label_maps(frame):
-            confusion = segmentation.Confusion(self.labels)
-            confusion.update(frame.truth.label_map, label_map)
-            found.update(dict.fromkeys(thresholds, confusion))
-        return found
+    def scored(self, frames):
+        """Yield each `Frame` in order with its {threshold of the grid: Confusion}.
+
+        Painting is the host's work: threads do it while the network answers the next clips.
+        """
+
+        def confusions(frame):
+            found = {}
+            for thresholds, label_map in self.label_maps(frame):
+                confusion = segmentation.Confusion(self.labels)
+                confusion.update(frame.truth.label_map, label_map)
+                found.update(dict.fromkeys(thresholds, confusion))
+            return found
+
+        threads, waiting = machine.cores(), collections.deque()
+        with futures.ThreadPoolExecutor(threads) as pool:
+            for frame in frames:
+                waiting.append((frame, pool.submit(confusions, frame)))
+                if len(waiting) > threads:
+                    first, result = waiting.popleft()
+                    yield first, result.result()
+            for frame, result in waiting:
+                yield frame, result.result()
 
     def masks(self, frame, chosen):
         """Masks of some of a frame's instances at its native size.
@@ -214,9 +229,8 @@ class Evaluator:
         confusions = {t: segmentation.Confusion(self.labels) for t in THRESHOLDS}
         names, tables, truths, shown = [], [], [], {}
         measured = [] if self._run_and_measure else None
-        frames = self.frames(split, measured)
-        frames = tqdm(frames, desc=split, unit="frame", leave=False)
-        for frame, seen in _ahead(self._confusions, frames):
+        frames = tqdm(self.frames(split, measured), desc=split, unit="frame", leave=False)
+        for frame, seen in self.scored(frames):
             truth = frame.truth
             for threshold, confusion in confusions.items():
                 confusion.merge(seen[threshold])
@@ -386,22 +400,6 @@ class Evaluator:
         )
         flow = cv2.resize(visualize.flow_to_rgb(frame.flow), (width, height))
         return np.concatenate([left, middle, flow], axis=1)
-
-
-def _ahead(function, items):
-    """Yield (item, function(item)) in order, while threads are at work on the next items.
-
-    Painting is the host's work: meanwhile the network answers the next clips.
-    """
-    threads, waiting = os.cpu_count(), collections.deque()
-    with futures.ThreadPoolExecutor(threads) as pool:
-        for item in items:
-            waiting.append((item, pool.submit(function, item)))
-            if len(waiting) > threads:
-                item, result = waiting.popleft()
-                yield item, result.result()
-        for item, result in waiting:
-            yield item, result.result()
 
 
 def write_png(path, image):
