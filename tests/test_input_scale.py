@@ -17,19 +17,19 @@ def test_literals():
     assert scale.deviation("flow") == pytest.approx(18**0.5)
     assert scale.ratio() == pytest.approx(18**0.5 / 30)
     assert scale.ratio(flow_scale=2.0, rgb_std=128.0) == pytest.approx(256 * 18**0.5 / 30)
-    assert scale.text() == [
-        "inputs: standard deviation 30.0 of RGB, 4.24 px of flow: flow is at 0.141 of RGB's size "
-        "at --flow_scale=1 (docs/training.md)"
+    assert scale.text({"a and b": 1.0, "c": 128.0}) == [
+        "inputs: standard deviation 30.0 of RGB, 4.24 px of flow",
+        "  their ratio at --flow_scale=1, as weights want RGB: 0.141 (a and b), 18.1 (c)",
     ]
 
 
 def test_nothing_to_compare_is_no_line():
     scale = InputScale()
-    assert scale.text() == []
+    assert scale.text({"a": 1.0}) == []
     scale.add(np.zeros((2, 2, 3)), np.zeros((2, 2, 2)))
-    assert scale.text() == []
+    assert scale.text({"a": 1.0}) == []
     scale.add(np.ones((2, 2, 3)), np.zeros((2, 2, 2)))
-    assert scale.text() == []
+    assert scale.text({"a": 1.0}) == []
 
 
 def test_of_records_it_is_that_of_all_pixels(mini_records):

@@ -77,7 +77,19 @@ def main(argv):
         picture = summary.chart(summaries, manifest.durations, label_space, title)
         write_file(_CHART.value, lambda file: file.write(picture))
     lines = summary.text(summaries, manifest.durations, label_space)
-    print("\n".join([*lines, *inputs.text(), *anchor_recall.text(boxes, variants)]))
+    lines += inputs.text(_divisors()) if decode else []
+    print("\n".join([*lines, *anchor_recall.text(boxes, variants)]))
+
+
+def _divisors():
+    """{names of imported weights: what they want RGB divided by}."""
+    from a2d_tf.model.flavours import FLAVOURS  # late: it loads TensorFlow
+
+    names = {}
+    for name, flavour in FLAVOURS.items():
+        if name != "own":
+            names.setdefault(float(np.mean(flavour.std)), []).append(name)
+    return {", ".join(own): divisor for divisor, own in names.items()}
 
 
 def _records(shards, limit, decode):

@@ -1,7 +1,7 @@
-"""How large flow is beside appearance in records, and the --flow_scale that makes it as large.
+"""How large flow is beside appearance in records, for the choice of --flow_scale.
 
-A motion backbone that starts from ImageNet has filters, and frozen norms, for photographs. Flow in
-pixels is many times smaller than mean-free RGB: left so, its features hardly differ between clips.
+A motion backbone that starts from ImageNet has filters, and frozen norms, for photographs; flow in
+pixels is many times smaller than mean-free RGB.
 """
 
 import numpy as np
@@ -36,14 +36,19 @@ class InputScale:
         """
         return flow_scale * self.deviation("flow") / (self.deviation("rgb") / rgb_std)
 
-    def text(self):
-        """A line for people; none where there is no key frame, or nothing in it."""
+    def text(self, divisors):
+        """Lines for people; none where there is no key frame, or nothing in it.
+
+        Args:
+          divisors: {name of weights: what they want RGB divided by}.
+        """
         if not self._moments["rgb"][0].any():
             return []
         rgb, flow = self.deviation("rgb"), self.deviation("flow")
         if not rgb or not flow:
             return []
+        ratios = [f"{self.ratio(1.0, std):.3g} ({name})" for name, std in divisors.items()]
         return [
-            f"inputs: standard deviation {rgb:.1f} of RGB, {flow:.2f} px of flow: flow is at "
-            f"{self.ratio():.3f} of RGB's size at --flow_scale=1 (docs/training.md)"
+            f"inputs: standard deviation {rgb:.1f} of RGB, {flow:.2f} px of flow",
+            f"  their ratio at --flow_scale=1, as weights want RGB: {', '.join(ratios)}",
         ]
