@@ -368,17 +368,46 @@ def test_a_held_out_actor_loses_its_action_term_alone(network):
         for name in losses.TERMS:
             if name != "action_cls" or actor == "dog":
                 assert values[name] == full[name], (actor, name)
-    # Each RoI belongs to one of the two, and the count stays: the rests add up to the whole.
+    # Each RoI is of one of the two or background, and the count stays: the rests add up to the
+    # whole and background once more, which is what is left where all are birds.
     rest = parts["bird"]["action_cls"] + parts["cat"]["action_cls"]
-    assert 0 < parts["bird"]["action_cls"] < full["action_cls"]
-    assert rest == pytest.approx(full["action_cls"], rel=1e-5)
+    birds = dataclasses.replace(ALL, zero_shot_actor="bird")
+    background = terms_of(network, all_birds(batch), birds)["action_cls"]
+    assert 0 < background < parts["bird"]["action_cls"] < full["action_cls"]
+    assert rest == pytest.approx(full["action_cls"] + background, rel=1e-5)
 
 
-def test_a_held_out_actor_alone_gives_no_gradient_to_the_action_branch(network):
-    """Withheld labels reach nothing that learns the action, and all else as before, by name."""
-    batch = tiny_network.labelled(2)
-    birds = dict(batch, actors=tf.where(batch["present"], 3, -1),
-                 actions=tf.where(batch["present"], 3, -1))  # fmt: skip
+def all_birds(batch, action=3):
+    """The batch with every instance a bird that does this (0-based) action; by default it flies."""
+    present = batch["present"]
+    return dict(
+        batch, actors=tf.where(present, 3, -1), actions=tf.where(present, action, -1)
+    )  # fmt: skip
+
+
+def test_withheld_labels_change_no_gradient(network):
+    """With background among the actions its RoIs go on to train the action branch."""
+    learning, found = dataclasses.replace(ALL, zero_shot_actor="bird"), []
+    for action in (3, 7):
+        birds = all_birds(tiny_network.labelled(2), action)
+        with tf.GradientTape() as tape:
+            terms, _ = trainer.forward(network, birds, tf.constant([0, 0]), learning, training=True)
+            total = trainer.weighted(terms, learning)["total"]
+        variables = network.trainable_weights
+        found.append(tape.gradient(total, variables, unconnected_gradients="zero"))
+    for variable, one, other in zip(variables, *found):
+        np.testing.assert_array_equal(one, other, err_msg=variable.name)
+    moved = {v.name for v, gradient in zip(variables, found[0]) if np.any(gradient)}
+    assert "action_logits/kernel:0" in moved
+
+
+def test_a_held_out_actor_alone_gives_no_gradient_to_the_action_branch():
+    """Withheld labels reach nothing that learns the action, and all else as before, by name.
+
+    Without background among the actions, that is.
+    """
+    network = tiny_network.make(action_background=False)
+    birds = all_birds(tiny_network.labelled(2))
 
     def gradients(learning):
         variables = network.trainable_weights
