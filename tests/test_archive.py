@@ -126,7 +126,22 @@ def test_a_tar_cut_between_two_files(release):
         offset = file.getmember("Release/clips320H/c.mp4").offset
     path.write_bytes(path.read_bytes()[:offset])
     found = archive.check([path], release / "videoset.csv")
-    assert len(found.cut) == 1 and found.no_video == ("c",)
+    assert len(found.cut) == 1 and found.no_video == ("c",) and found.damaged == {}
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar.bz", "tar.gz", "tar.xz"])
+def test_without_its_end_mark_an_archive_is_cut_off_but_its_files_are_whole(release, kind):
+    path = pack(release, kind)
+    data = path.read_bytes()
+    with tarfile.open(path) as file:
+        *_, last = (member for member in file if member.isfile())
+    if kind == "tar":
+        path.write_bytes(data[: last.offset_data + -(-last.size // 512) * 512])
+    else:
+        path.write_bytes(data[:-4])  # of the checksum
+    found = archive.check([path])
+    assert found.cut == (f"{path}: cut off or damaged after {last.name}; get it again",)
+    assert found.damaged == {} and len(found.whole) == 3 and not found.complete
 
 
 def test_the_file_that_a_cut_goes_through_is_not_whole(release):
@@ -143,6 +158,17 @@ def test_a_zip_without_its_end(release):
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(InputError, match="A2D_main_1_0.zip: cut off: a zip archive lists its"):
         archive.check([path])
+
+
+def test_a_zip_whose_list_of_contents_is_damaged(release):
+    path = pack(release, "zip")
+    data = path.read_bytes()
+    place = data.index(b"PK\1\2")
+    # Another signature than a list's, and a version that no reader knows.
+    for offset, wrong in ((place, b"PK\0\0"), (place + 6, b"\xff")):
+        path.write_bytes(data[:offset] + wrong + data[offset + len(wrong) :])
+        with pytest.raises(InputError, match=r"A2D_main_1_0.zip: cut off or damaged \(.*get it ag"):
+            archive.check([path])
 
 
 def test_a_damaged_file_in_a_zip(release):
@@ -230,9 +256,20 @@ def test_against_another_list(release, tmp_path):
         archive.check([release])
     with pytest.raises(InputError, match="nothing.csv: not a readable list of videos"):
         archive.check([release], tmp_path / "nothing.csv")
-    wanted.write_text("v,11,a,b,320,568,9,1\n")
+    wanted.write_text("v,11,a,b,320,568,9,1\n")  # and no row that can be used
     with pytest.raises(InputError, match="wanted.csv, line 1: 8 columns instead of 9"):
         archive.check([release], wanted)
+
+
+def test_a_malformed_row_does_not_end_the_check(release):
+    path = release / "videoset.csv"
+    path.write_text(path.read_text() + "d,34,a,b,64,96,6,1\n")
+    found = archive.check([release])
+    assert found.whole == ("-b", "--a", "c") and not found.complete
+    (reason,) = found.bad_rows
+    assert reason.startswith("Release/videoset.csv, line 4: 8 columns instead of 9")
+    assert f"malformed row: {reason}" in found.text().splitlines()
+    assert found.to_dict()["bad_rows"] == (reason,)
 
 
 def test_what_is_no_archive(tmp_path):

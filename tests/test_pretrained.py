@@ -82,10 +82,11 @@ def test_a_name_is_fetched_and_imported_once(world, server, published):
     assert len(server.asked) == 1
 
 
-def test_a_damaged_import_is_made_again(world, server):
+def test_a_damaged_import_is_made_again(world, server, capsys):
     path = cache.get("imagenet")
     path.write_bytes(path.read_bytes()[:-100])
     check(cache.get("imagenet"))
+    assert capsys.readouterr().out.count("this is done now") == 1
     assert len(server.asked) == 1
 
 

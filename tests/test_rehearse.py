@@ -3,8 +3,10 @@
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -80,7 +82,7 @@ def test_it_goes_on_with_the_command_that_failed(rehearse, monkeypatch, tmp_path
     def measure(command, workdir):
         calls.append(command)
         status = statuses.get(command, [0]).pop(0)
-        return dict(seconds=60.0, cpu_seconds=30.0, memory=2e9, disk=5e9, status=status)
+        return dict(seconds=60.0, cpu_seconds=30.0, memory=2e9, disk=5e9, status=status), False
 
     monkeypatch.setattr(rehearse, "measure", measure)
     path = tmp_path / "rehearsal.json"
@@ -96,6 +98,56 @@ def test_it_goes_on_with_the_command_that_failed(rehearse, monkeypatch, tmp_path
     assert lines[-1] == "     4.0      2.0   2.0 GB   5.0 GB  in all"
 
 
+@pytest.mark.parametrize("command, status", [
+    ("sleep 60", -signal.SIGTERM),
+    ("true", 130),  # as a training, which stops after the step in hand
+])  # fmt: skip
+def test_an_interrupted_command_is_measured_and_no_failure(
+    rehearse, monkeypatch, tmp_path, command, status
+):
+    wait = time.sleep
+
+    def interrupt(_):
+        wait(0.2)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rehearse.time, "sleep", interrupt)
+    path = tmp_path / "rehearsal.json"
+    with pytest.raises(KeyboardInterrupt):
+        rehearse.rehearse(tmp_path, [command, "python never.py"], path)
+    measured = json.loads(path.read_text())
+    assert list(measured) == [command]
+    assert measured[command]["status"] == status and measured[command]["seconds"] > 0
+
+
+def test_only_a_folder_of_its_own_is_overwritten(rehearse, monkeypatch, tmp_path):
+    root = tmp_path / "parent" / "repository"
+    for name in ("a2d_tf", "configs", "tools"):
+        (root / name).mkdir(parents=True)
+        (root / name / "code.py").write_text("now")
+    other = tmp_path / "other"
+    (other / "tools").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(root)
+    monkeypatch.setattr(rehearse, "ROOT", root)
+    for folder, message in (
+        (root, "holds this code"),
+        (root.parent, "holds this code"),
+        (tmp_path / "link", "holds this code"),
+        (other, "neither empty nor of a rehearsal, for it has no rehearsal.json"),
+        (root / "tools" / "code.py", "a file; name a new folder"),
+    ):
+        with pytest.raises(InputError, match=message):
+            rehearse.prepare(folder, folder / "rehearsal.json")
+    assert (other / "tools").is_dir() and (root / "tools" / "code.py").read_text() == "now"
+    assert not list(tmp_path.rglob("rehearsal.json"))
+    work = root / "work"
+    for text in ("now", "later"):  # a new folder, then its own
+        (root / "tools" / "code.py").write_text(text)
+        rehearse.prepare(work, work / "rehearsal.json")
+        assert (work / "tools" / "code.py").read_text() == text
+    assert (work / "rehearsal.json").read_text().strip() == "{}"
+
+
 def test_measure(tmp_path):
     """The memory is that of a process which the command started."""
     inner = "open('file', 'wb').write(bytes(3 << 20)); b' ' * (300 << 20)"
@@ -108,7 +160,8 @@ def test_measure(tmp_path):
         f"print(json.dumps(rehearse.measure('python outer.py', pathlib.Path({str(tmp_path)!r}))))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, cwd=ROOT)
-    found = json.loads(done.stdout)
+    found, interrupted = json.loads(done.stdout)
+    assert not interrupted
     assert found["status"] == 3 and 0 < found["cpu_seconds"] and 0.3 < found["seconds"] < 60
     assert 300 << 20 < found["memory"] < 400 << 20
     assert 3 << 20 <= found["disk"] < 4 << 20

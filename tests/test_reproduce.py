@@ -93,6 +93,19 @@ def test_weights_of_a_scored_row_can_be_deleted(reproduce, monkeypatch, tmp_path
     assert found[0, "no_joint"]["folder"] == "seed0/no_joint_action"
 
 
+def test_weights_stay_where_the_status_cannot_be_written(reproduce, monkeypatch, tmp_path):
+    def full(path, value):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(experiments, "run", Runs())
+    monkeypatch.setattr(reproduce, "write_json", full)
+    folder = tmp_path / "seed0" / "no_flow" / "checkpoints"
+    folder.mkdir(parents=True)
+    with pytest.raises(OSError, match="disk full"):
+        reproduce.run_all(tmp_path, "b", "r", [0], ["no_flow"], [], True)
+    assert folder.exists()
+
+
 def test_processes_share_the_runs(reproduce, monkeypatch, tmp_path):
     """While one is at its first run, another does the rest; the first then finds nothing to do."""
     names, first, second, shared = ["full", "no_flow", "no_joint"], Runs(), Runs(), []

@@ -149,8 +149,30 @@ def plan(short):
     return planned
 
 
-def prepare(workdir):
-    """Copy into WORKDIR the code, as it is now, and the flagfile of the small network."""
+def prepare(workdir, path):
+    """Copy into WORKDIR the code, as it is now, and the flagfile of the small network.
+
+    Args:
+      workdir: the folder; code that is in it is deleted.
+      path: file in it that marks a rehearsal's folder.
+
+    Raises:
+      InputError: the folder holds anything else.
+    """
+    real = workdir.resolve()
+    if real == ROOT or real in ROOT.parents:
+        raise InputError(
+            f"--workdir={workdir}: holds this code, which would be deleted; name a new folder"
+        )
+    if workdir.exists() and not workdir.is_dir():
+        raise InputError(f"--workdir={workdir}: a file; name a new folder")
+    if not path.exists():
+        if workdir.exists() and any(workdir.iterdir()):
+            raise InputError(
+                f"--workdir={workdir}: neither empty nor of a rehearsal, for it has no "
+                f"{path.name}; name a new folder"
+            )
+        write_json(path, {})
     for name in _COPIED:
         shutil.rmtree(workdir / name, ignore_errors=True)
         ignore = shutil.ignore_patterns("__pycache__")
@@ -178,13 +200,13 @@ def measure(command, workdir):
     """Run a command in a folder.
 
     Returns:
-      {"seconds", "cpu_seconds", "memory": bytes of its largest process, "disk": the most bytes that
-      the folder took, "status": exit status}.
+      ({"seconds", "cpu_seconds", "memory": bytes of its largest process, "disk": the most bytes
+      that the folder took, "status": exit status}, whether Ctrl-C or SIGTERM ended it).
     """
     words = shlex.split(command)
     if words[0] == "python":
         words[0] = sys.executable
-    began, disk, pid = time.monotonic(), 0, 0
+    began, disk, pid, interrupted = time.monotonic(), 0, 0, False
     places = {"PYTHONPATH": str(workdir), "A2D_TF_CACHE": str(workdir / _CACHE)}
     process = subprocess.Popen(words, cwd=workdir, env={**os.environ, **places})
     try:
@@ -193,18 +215,21 @@ def measure(command, workdir):
             disk = max(disk, _disk(workdir))
             pid, ended, usage = os.wait4(process.pid, os.WNOHANG)
     except KeyboardInterrupt:
-        process.terminate()
+        interrupted = True
+        os.kill(process.pid, signal.SIGTERM)  # process.terminate might take the usage away
         pid, ended, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(ended)
     # Linux counts kilobytes, macOS bytes; both take in the processes that the command started.
     unit = 1 if sys.platform == "darwin" else 1024
-    return {
+    found = {
         "seconds": time.monotonic() - began,
         "cpu_seconds": usage.ru_utime + usage.ru_stime,
         "memory": usage.ru_maxrss * unit,
         "disk": disk,
-        "status": process.returncode,
+        # A training that is told to stop ends well, but not done.
+        "status": process.returncode or (130 if interrupted else 0),
     }
+    return found, interrupted
 
 
 def rehearse(workdir, planned, path):
@@ -213,13 +238,14 @@ def rehearse(workdir, planned, path):
     Args:
       workdir: the folder.
       planned: commands.
-      path: JSON file {command: what `measure` returned}; `seconds` of all sittings together.
+      path: JSON file {command: what `measure` found}; `seconds` of all sittings together.
 
     Returns:
       the file's contents.
 
     Raises:
       InputError: a command failed.
+      KeyboardInterrupt: a command was interrupted.
     """
     measured = read_json(path) if path.exists() else {}
     for number, command in enumerate(planned, 1):
@@ -229,11 +255,13 @@ def rehearse(workdir, planned, path):
         print(f"\n== {number}/{len(planned)} {command}", flush=True)
         if not (workdir / _VIDEO).exists() and (workdir / "Release").exists():
             _provide_video(workdir)
-        found = measure(command, workdir)
+        found, interrupted = measure(command, workdir)
         for name in ("seconds", "cpu_seconds"):
             found[name] += before.get(name, 0)
         measured[command] = found
         write_json(path, measured)
+        if interrupted:
+            raise KeyboardInterrupt
         if found["status"]:
             raise InputError(
                 f"'{command}' ended with status {found['status']} in {workdir}; mend what it names "
@@ -246,7 +274,7 @@ def table(measured, rows):
     """What was measured, as lines for a terminal.
 
     Args:
-      measured: {command: what `measure` returned}.
+      measured: {command: what `measure` found}.
       rows: {row of the paper's tables: seconds}, within tools/reproduce.py.
     """
     lines = [f"{'minutes':>8}{'CPU min':>9}{'memory':>9}{'disk':>9}  command"]
@@ -270,8 +298,8 @@ def main(argv):
     errors.require(argv, workdir=_WORKDIR.value)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     workdir = pathlib.Path(_WORKDIR.value).absolute()
-    prepare(workdir)
     path = workdir / "rehearsal.json"
+    prepare(workdir, path)
     measured = rehearse(workdir, plan(_SHORT.value), path)
     status = sorted(workdir.glob("runs/a2d/seed0/status/*.json"), key=os.path.getmtime)
     print(f"\n{table(measured, {file.stem: read_json(file)['seconds'] for file in status})}")

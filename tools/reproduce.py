@@ -202,11 +202,12 @@ def run_all(workdir, base, records, seeds, names, train, delete_weights=False, d
                 extra = [*train_flags(train, name), f"--seed={seed}"]
                 folder = experiments.run(name, base, records, place, extra, device)
                 run["folder"] = os.path.relpath(folder, workdir)
-                if delete_weights:
-                    _delete_checkpoints(place, name)
             except InputError as error:
                 run["error"] = str(error)
                 print(f"failed: {error}", file=sys.stderr, flush=True)
+        # Not before the status is on disk: what is not known to be done goes on from them.
+        if delete_weights and wanted[seed, name].done():
+            _delete_checkpoints(place, name)
         done += len(experiments.phases(name))
     before = pathlib.Path(workdir).glob("seed*/status/*.json")
     keys = {(int(path.parts[-3][4:]), path.stem) for path in before if path.parts[-3][4:].isdigit()}

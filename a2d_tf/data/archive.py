@@ -121,6 +121,7 @@ class Inventory:
       title: what was checked against which list, one line.
       counts: {row: {'listed', 'found', 'whole', 'published': number}}.
       cut: one line for each archive that ends too early.
+      bad_rows: what is wrong with each row of the list that cannot be used.
       no_video: VIDs of listed videos that are not there.
       damaged: {file: what is wrong with it}.
       annotations: {VID: what is missing of its annotations}.
@@ -131,6 +132,7 @@ class Inventory:
     title: str
     counts: dict
     cut: tuple
+    bad_rows: tuple
     no_video: tuple
     damaged: dict
     annotations: dict
@@ -139,13 +141,14 @@ class Inventory:
 
     @property
     def complete(self):
-        return not (self.cut or self.no_video or self.damaged or self.annotations)
+        return not (self.cut or self.bad_rows or self.no_video or self.damaged or self.annotations)
 
     def text(self, limit=20):
         """The report for a terminal: a table, then what is missing, `limit` lines of each kind."""
         lines = [self.title, "", *table(self.counts), ""]
         lines += [f"problem: {line}" for line in self.cut]
         for kind, items in (
+            ("malformed row", self.bad_rows),
             ("no video", self.no_video),
             ("damaged", [f"{name} {flaw}" for name, flaw in self.damaged.items()]),
             ("annotations", [f"{vid}: {lack}" for vid, lack in self.annotations.items()]),
@@ -177,7 +180,8 @@ def check(paths, videoset=None):
       an `Inventory`.
 
     Raises:
-      InputError: a path is neither archive nor folder, or there is no list of videos.
+      InputError: a path is neither archive nor folder, or there is no list of videos, or none of
+        its rows can be used.
     """
     contents = Contents()
     for path in map(pathlib.Path, paths):
@@ -195,11 +199,12 @@ def check(paths, videoset=None):
         raise InputError(
             f"{', '.join(map(str, paths))}: no {VIDEOSET} in it; --list names one to compare with"
         )
-    videos, *_ = parse_videoset(text, name)
-    return _compare(videos, contents, f"{', '.join(map(str, paths))}, against {name}")
+    videos, _, skipped = parse_videoset(text, name, skip_rows=True)
+    bad_rows = tuple(row["reason"] for row in skipped)
+    return _compare(videos, bad_rows, contents, f"{', '.join(map(str, paths))}, against {name}")
 
 
-def _compare(videos, contents, title):
+def _compare(videos, bad_rows, contents, title):
     counts = {row: collections.Counter() for row in ("videos", "train", "test")}
     counts["annotated frames"] = collections.Counter()
     counts.update({f"annotated, {split}": collections.Counter() for split in ("train", "test")})
@@ -232,7 +237,7 @@ def _compare(videos, contents, title):
     unlisted = sorted({vid for form in forms for vid in form} - known)
     return Inventory(
         title, {row: dict(numbers) for row, numbers in counts.items()}, tuple(contents.cut),
-        tuple(no_video), damaged, lacking, tuple(unlisted), tuple(whole),
+        bad_rows, tuple(no_video), damaged, lacking, tuple(unlisted), tuple(whole),
     )  # fmt: skip
 
 
@@ -321,7 +326,11 @@ def _take(name, path, contents):
 
 
 def _scan_zip(path, contents):
-    with zipfile.ZipFile(path) as archive:
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        raise InputError(f"{path}: cut off or damaged ({error}); get it again") from error
+    with archive:
         for info in tqdm.tqdm(archive.infolist(), path.name, unit="file"):
             if info.is_dir():
                 continue
@@ -334,16 +343,16 @@ def _scan_zip(path, contents):
 def _scan_tar(path, start, contents):
     """Read a tar archive once, from its start to where it ends, moving forwards only."""
     kind = next((kind for magic, kind in _COMPRESSED.items() if start.startswith(magic)), None)
-    last = None
+    last, end, size = None, 0, os.path.getsize(path)
     with open(path, "rb") as raw:
-        bar = {"total": os.path.getsize(path), "desc": path.name, "unit": "B", "unit_scale": True}
+        bar = {"total": size, "desc": path.name, "unit": "B", "unit_scale": True}
         with tqdm.tqdm.wrapattr(raw, "read", **bar) as counted:
             plain = kind(counted) if kind else counted
             try:
                 with tarfile.open(fileobj=plain, mode="r:") as archive:
                     for member in archive:
                         if member.isfile():
-                            last = member.name
+                            last, end = member.name, member.offset_data + member.size
                             contents.add(last, member.size, lambda m=member: archive.extractfile(m))
                 # tarfile takes any end for the end: a whole archive has an end mark of zeros, and a
                 # compressed one more after it, which complains where it is cut off.
@@ -356,7 +365,8 @@ def _scan_tar(path, start, contents):
                     raise InputError(
                         f"{path}: neither a folder nor a readable tar or zip archive ({error})"
                     ) from error
-                contents.spoil(last, "is cut off with its archive")
+                if (plain.tell() if kind else size) < end:
+                    contents.spoil(last, "is cut off with its archive")
                 contents.cut.append(f"{path}: cut off or damaged after {last}; get it again")
 
 

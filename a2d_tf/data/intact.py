@@ -3,12 +3,8 @@
 import struct
 
 EMPTY = "is empty"
-_SUPERBLOCKS = (
-    0,
-    512,
-    1024,
-    2048,
-)  # where HDF5 looks for its header; MATLAB's files have it at 512
+# Where HDF5 looks for its header; MATLAB's files have it at 512.
+_SUPERBLOCKS = (0, 512, 1024, 2048)
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # Of a superblock, by its version: where the width of an offset stands, and where the addresses
 # begin; the end of the file is the third of these.

@@ -54,7 +54,7 @@ def get(name, cache=None, by_hand=None):
     """
     place = folder(cache) / "weights"
     imported = place / f"{name}.h5"
-    if _readable(imported):
+    if _readable(imported, quiet=True):
         return imported
     with _lock(place / f"{name}.lock"):
         if not _readable(imported):  # another process may have been faster
@@ -71,13 +71,14 @@ def get(name, cache=None, by_hand=None):
     return imported
 
 
-def _readable(path):
+def _readable(path, quiet=False):
     if not path.exists():
         return False
     try:
         Weights.read(str(path))
     except InputError as error:
-        print(f"{error}; this is done now", flush=True)
+        if not quiet:
+            print(f"{error}; this is done now", flush=True)
         return False
     return True
 
