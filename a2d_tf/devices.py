@@ -11,7 +11,10 @@ import tensorflow as tf
 from a2d_tf import machine
 from a2d_tf.errors import InputError
 
-_ON_CPU = "--device=cpu or an empty CUDA_VISIBLE_DEVICES computes on the CPU"
+_ON_CPU = (
+    "An empty CUDA_VISIBLE_DEVICES computes on the CPU, as does --device=cpu of the programs that "
+    "have it"
+)
 _NEWER = (
     "TensorFlow 2.21 has binaries for 6.0 to 9.0: delete .venv and run "
     "PYTHON=python3.12 tools/setup.sh --gpu"
@@ -62,9 +65,7 @@ class Devices:
         strange = {gpu for gpu in self.gpus if gpu.capability and not _is_built(gpu, built)}
         return [
             f"warning: TensorFlow {tf.__version__} has no binaries for {gpu.name} (compute "
-            f"capability {_dotted(gpu.capability)}): the driver compiles its kernels from PTX, "
-            "which takes up to half an hour at the first start, and keeps them in its cache"
-            + (f". {_NEWER}" if _is_old() else "")
+            f"capability {_dotted(gpu.capability)}): {_consequence(gpu.capability, built)}"
             for gpu in sorted(strange, key=lambda gpu: gpu.name)
         ]
 
@@ -167,10 +168,21 @@ def _reason(visible):
         )
     return (
         "CUDA's libraries are missing or of another version. tools/setup.sh --gpu installs them; "
-        f"for a card of compute capability 9.0 (H100) or above: {_NEWER}"
+        f"for a card of compute capability 9.0 (H100): {_NEWER}"
         if _is_old()
         else "CUDA's libraries are missing or of another version. tools/setup.sh --gpu installs "
         "them"
+    )
+
+
+def _consequence(capability, built):
+    """What follows from TensorFlow having no binaries for a compute capability."""
+    if capability < min(_numbers(built), default=(0, 0)):
+        return "it is older than all that this one is built for, and will not work (docs/gpu.md)"
+    newer = f". {_NEWER}" if _is_old() and capability[0] == 9 else ""
+    return (
+        "the driver compiles its kernels from PTX, which takes up to half an hour at the first "
+        f"start, and keeps them in its cache{newer}"
     )
 
 
@@ -193,8 +205,12 @@ def _is_built(gpu, built):
     They do on its own compute capability and on higher ones of the same major number.
     """
     major, minor = gpu.capability
-    numbers = [int(re.search(r"\d+", name)[0]) for name in built]
-    return any(n // 10 == major and n % 10 <= minor for n in numbers)
+    return any(known == major and least <= minor for known, least in _numbers(built))
+
+
+def _numbers(built):
+    """Architectures as TensorFlow names them, 'sm_75' or 'compute_80', as (major, minor)."""
+    return [divmod(int(re.search(r"\d+", name)[0]), 10) for name in built]
 
 
 def _rounds(gpu):

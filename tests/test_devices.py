@@ -1,5 +1,8 @@
 """The devices: the line, the warnings, and a card that TensorFlow cannot use."""
 
+import ctypes
+import types
+
 import pytest
 import tensorflow as tf
 
@@ -56,6 +59,22 @@ def test_a_gpu_without_binaries_is_a_warning(built, strange, monkeypatch):
         assert "PTX" in line
 
 
+@pytest.mark.parametrize("capability, version, said, unsaid", [
+    ((5, 2), "2.21.0", "will not work", "PTX"),
+    ((9, 0), "2.15.1", "TensorFlow 2.21 has", "will not work"),
+    ((12, 0), "2.15.1", "PTX", "TensorFlow 2.21 has"),
+    ((12, 0), "2.21.0", "PTX", "will not work"),
+])  # fmt: skip
+def test_the_remedy_is_of_the_card(capability, version, said, unsaid, monkeypatch):
+    built = ["sm_60", "sm_70", "sm_75", "compute_80"]
+    monkeypatch.setattr(
+        tf.sysconfig, "get_build_info", lambda: {"cuda_compute_capabilities": built}
+    )
+    monkeypatch.setattr(tf, "__version__", version)
+    (line,) = Devices((Gpu("card", None, capability),)).warnings()
+    assert said in line and unsaid not in line
+
+
 @pytest.mark.parametrize("device", ["auto", "gpu"])
 def test_a_card_that_tensorflow_cannot_use_is_an_error(card, device, monkeypatch):
     def complaint():
@@ -73,7 +92,11 @@ def test_a_card_that_tensorflow_cannot_use_is_an_error(card, device, monkeypatch
 
 
 def test_the_cpu_is_taken_where_that_is_wanted(card, monkeypatch):
+    # Where TensorFlow has begun, which devices it sees cannot be changed any more.
+    chosen = []
+    monkeypatch.setattr(tf.config, "set_visible_devices", lambda *given: chosen.append(given))
     assert devices.prepare("cpu", deterministic=False) == Devices()
+    assert chosen == [([], "GPU")]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert devices.prepare(deterministic=False) == Devices()
     with pytest.raises(InputError, match="hides every GPU"):
@@ -87,6 +110,13 @@ def test_a_gpu_is_asked_for_where_there_is_none(card, monkeypatch):
         devices.prepare("gpu")
 
 
-def test_the_driver_of_a_machine_without_one():
-    # Either the library is missing, or it finds no device that it may use.
-    assert "libcuda" in devices._driver_trouble() or "error" in devices._driver_trouble()
+def test_the_driver_says_what_is_wrong(monkeypatch):
+    def missing(name):
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(ctypes, "CDLL", missing)
+    assert devices._driver_trouble() == "libcuda.so.1: cannot open shared object file"
+    for status, said in ((100, "cuInit: error 100"), (0, "")):
+        library = types.SimpleNamespace(cuInit=lambda flags, status=status: status)
+        monkeypatch.setattr(ctypes, "CDLL", lambda name, library=library: library)
+        assert devices._driver_trouble() == said
