@@ -1,11 +1,12 @@
-"""In five minutes: what this machine makes of a training, and what to change before it.
+"""Check this machine in five minutes, estimate a training run, and say what to change before it.
 
-  python tools/doctor.py --records=records
+  python tools/doctor.py --records=records --init_rgb=coco --init_flow=imagenet
 
 Prints devices, memory and precision; whether every operation of the training step has a kernel
 here; whether two steps, run twice, are equal to the bit; the time and memory of a step; the clips
 a second of the input; the hours of a whole run; and advice. The flags are those of a2d_tf.train;
-without a --flagfile they are configs/a2d.flags. Without --records clips are drawn for the purpose.
+without a --flagfile they are configs/a2d.flags. Weights to start from decide how RoIs are cropped,
+and so a step's time. Without --records clips are drawn for the purpose.
 Nothing is kept, but for --json.
 """
 
