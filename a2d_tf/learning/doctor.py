@@ -1,4 +1,4 @@
-"""What a machine makes of a training: its kernels, whether it repeats itself, its pace, the hours.
+"""Examine how this machine trains: kernels, repeatability, the pace of a step, the hours of a run.
 
 train     a few steps: kernels, determinism, seconds and memory of a step
 feed      clips a second that the input pipeline delivers
