@@ -95,10 +95,11 @@ def settle(config, given, workdir=None):
     run = workdir if goes_on else config.learning.init_run or config.learning.init_checkpoint
     if run:
         check_tree(run)
+        there = _settings(os.path.join(run, "flags.txt"))
     if goes_on:
-        config = _as_before(config, run, given, ("model", "learning"))
+        config = _as_before(config, there, given, ("model", "learning"))
     elif config.learning.init_run:
-        config = _as_before(config, run, given, ("model",))
+        config = _as_before(config, there, given, ("model",))
     learning, model, origin = config.learning, {}, ""
     for stream in ("rgb", "flow"):
         path = "" if goes_on else cache.resolve(getattr(learning, f"init_{stream}"))
@@ -106,8 +107,9 @@ def settle(config, given, workdir=None):
             model[f"{stream}_flavour"], origin = weights.Weights.read(path).flavour, path
     if run:
         origin = os.path.join(run, "flags.txt")
-        there = _settings(origin).model
-        model.update(rgb_flavour=there.rgb_flavour, flow_flavour=there.flow_flavour)
+        model.update(
+            rgb_flavour=there.model.rgb_flavour, flow_flavour=there.model.flow_flavour
+        )  # fmt: skip
     flavour = model.get("rgb_flavour", config.model.rgb_flavour)
     model.update(flavours.own_flags(flavour))
     for name, value in model.items():
@@ -120,13 +122,12 @@ def settle(config, given, workdir=None):
     return dataclasses.replace(config, model=dataclasses.replace(config.model, **model))
 
 
-def _as_before(config, run, given, sections):
-    """The settings with those that a run is older than as that run has them.
+def _as_before(config, there, given, sections):
+    """The settings with those that a run is older than as `there`, the run's own, has them.
 
     One that has another value than its default was given, in a section of which `given` tells
     nothing.
     """
-    there = _settings(os.path.join(run, "flags.txt"))
     for section in sections:
         mine, old = (getattr(c, section) for c in (config, there))
         kept = {

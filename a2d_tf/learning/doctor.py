@@ -113,11 +113,7 @@ def _try(network, config, manifest, batch, out_of_memory):
     scale = trainer.make_loss_scale(config)
     train_step = trainer.make_train_step(network, opt, learning, scale)
     stream = trainer.batches(manifest, network.image_size, config.model.frames, learning)
-    # Names are of no use to a step, and strings have no place on a GPU.
-    batches = [
-        {name: value for name, value in element.items() if value.dtype != tf.string}
-        for element in stream.take(1 + _REPEATED)
-    ]
+    batches = list(stream.map(trainer.without_names).take(1 + _REPEATED))
 
     def step(number):
         began = time.perf_counter()

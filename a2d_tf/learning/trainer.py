@@ -284,13 +284,16 @@ def batches(manifest, canvas, frames, config, step=0, input_context=None):
     )  # fmt: skip
 
 
+def without_names(batch):
+    """A batch without its strings: they are of no use to a step, and have no place on a GPU."""
+    return {name: value for name, value in batch.items() if value.dtype != tf.string}
+
+
 def _distributed(manifest, canvas, frames, config, step):
     """An iterator over `batches`, each replica's part on its device."""
 
     def part(context):
-        every = batches(manifest, canvas, frames, config, step, context)
-        # Names are of no use to a step, and strings have no place on a GPU.
-        return every.map(lambda x: {k: v for k, v in x.items() if v.dtype != tf.string})
+        return batches(manifest, canvas, frames, config, step, context).map(without_names)
 
     return iter(tf.distribute.get_strategy().distribute_datasets_from_function(part))
 
