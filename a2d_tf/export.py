@@ -7,17 +7,19 @@ import os
 
 from absl import flags, logging
 
-from a2d_tf import errors
-from a2d_tf.config import Config
+from a2d_tf.core import errors
+from a2d_tf.core.config import Config
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
 _OUTPUT = flags.DEFINE_string("output", None, "folder of the SavedModel; replaces an older one")
 _CHECKPOINT = Config.define_checkpoint()
 _DEVICE = Config.define_device()
 _VERSION = flags.DEFINE_integer(
-    "version", None, "write DIR/<version> for TensorFlow Serving, which takes the highest",
+    "version",
+    None,
+    "write DIR/<version> for TensorFlow Serving, which takes the highest",
     lower_bound=1,
-)  # fmt: skip
+)
 Config.define_flags(["inference", "compute"])
 
 _EXAMPLE = """load it with TensorFlow alone:
@@ -31,35 +33,47 @@ _EXAMPLE = """load it with TensorFlow alone:
 def main(argv):
     errors.require(argv, workdir=_WORKDIR.value, output=_OUTPUT.value)
     # Below, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
-    from a2d_tf import devices, runs, serving
+    from a2d_tf.core import devices
+    from a2d_tf.learning.runs import run_folder
+    from a2d_tf.serving import export_folder, served_network
 
     # TensorFlow's notes speak of the folder before it is put in place.
     logging.set_verbosity(logging.WARNING)
     output = os.path.normpath(_OUTPUT.value)
     if _VERSION.value:
-        serving.check_versions(output)
+        export_folder.check_versions(output)
         output = os.path.join(output, str(_VERSION.value))
-    serving.check_output(output)
+    export_folder.check_output(output)
     devices.prepare(_DEVICE.value)
-    run = runs.load(os.path.normpath(_WORKDIR.value), Config.given_inference(), _CHECKPOINT.value)
-    signatures = serving.export(run, output, warm_up=bool(_VERSION.value))
+    run = run_folder.load(
+        os.path.normpath(_WORKDIR.value), Config.given_inference(), _CHECKPOINT.value
+    )
+    signatures = export_folder.export(run, output, warm_up=bool(_VERSION.value))
     print(f"{run.checkpoint}, p(actor) >= {run.config.inference.score_threshold:g} -> {output}")
-    function = signatures[serving.SIGNATURE]
+    function = signatures[served_network.SIGNATURE]
     inputs = function.structured_input_signature[0]
     for title, specs in (
-        ("takes", {spec.name: spec for spec in inputs}), ("gives", function.structured_outputs),
-    ):  # fmt: skip
+        ("takes", {spec.name: spec for spec in inputs}),
+        ("gives", function.structured_outputs),
+    ):
         for name, spec in specs.items():
             shape = [side or "?" for side in spec.shape]
             print(f"  {title} {name:14s} {spec.dtype.name} {shape}".replace("'", ""))
-    others = ", ".join(name for name in signatures if name != serving.SIGNATURE)
+    others = ", ".join(name for name in signatures if name != served_network.SIGNATURE)
     print(
         _EXAMPLE.format(
-            output=output, signature=serving.SIGNATURE, others=others,
-            facts=os.path.join(output, serving.FACTS),
+            output=output,
+            signature=served_network.SIGNATURE,
+            others=others,
+            facts=os.path.join(output, export_folder.FACTS),
         )
-    )  # fmt: skip
+    )
+
+
+def run():
+    """Run the command with the words of the command line."""
+    errors.run(main)
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    run()

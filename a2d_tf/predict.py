@@ -15,9 +15,10 @@ import sys
 
 from absl import flags
 
-from a2d_tf import errors, outputs, streaming, tracking, video
-from a2d_tf.config import Config
-from a2d_tf.errors import InputError
+from a2d_tf.core import errors
+from a2d_tf.core.config import Config
+from a2d_tf.core.errors import InputError
+from a2d_tf.video import outputs, streaming, tracking, video_files
 
 _SAVED_MODEL = flags.DEFINE_string("saved_model", None, "folder of a2d_tf.export")
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
@@ -34,10 +35,11 @@ _EVERY = flags.DEFINE_integer("every", 1, "answer each Nth frame alone", lower_b
 _START = flags.DEFINE_float("start", 0.0, "where to begin, seconds", lower_bound=0)
 _END = flags.DEFINE_float("end", None, "where to end, seconds; by default where the video does")
 _WINDOW = flags.DEFINE_integer(
-    "window", tracking.WINDOW,
+    "window",
+    tracking.WINDOW,
     "answered frames around each of which a track's label is read; 1 is the network's own answer",
     lower_bound=1,
-)  # fmt: skip
+)
 Config.define_flags(["inference", "compute"])
 flags.DEFINE_alias("threshold", "score_threshold")
 
@@ -45,7 +47,7 @@ flags.DEFINE_alias("threshold", "score_threshold")
 def _load():
     """The predictor that the command line asks for; says what it computes on."""
     # Here, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
-    from a2d_tf import devices
+    from a2d_tf.core import devices
 
     found = devices.prepare(_DEVICE.value)
     predictor = _predictor()
@@ -55,15 +57,18 @@ def _load():
 
 
 def _predictor():
-    from a2d_tf import runs, serving
+    from a2d_tf.learning.runs import run_folder
+    from a2d_tf.serving.predictor import Predictor
 
     if _WORKDIR.value:
-        return serving.Predictor.from_run(
-            runs.load(os.path.normpath(_WORKDIR.value), Config.given_inference(), _CHECKPOINT.value)
+        return Predictor.from_run(
+            run_folder.load(
+                os.path.normpath(_WORKDIR.value), Config.given_inference(), _CHECKPOINT.value
+            )
         )
     if _INIT_RGB.value:
-        return serving.Predictor.from_run(runs.untrained(_INIT_RGB.value, Config.given_inference()))
-    predictor = serving.Predictor.from_saved_model(os.path.normpath(_SAVED_MODEL.value))
+        return Predictor.from_run(run_folder.untrained(_INIT_RGB.value, Config.given_inference()))
+    predictor = Predictor.from_saved_model(os.path.normpath(_SAVED_MODEL.value))
     own, given = predictor.facts["score_threshold"], _threshold()
     if 0 <= given < own:
         raise InputError(
@@ -82,10 +87,13 @@ def _check_flags(argv):
     errors.require(argv, video=_VIDEO.value, output=_OUTPUT.value)
     sources = {
         name: value
-        for name, value in (("saved_model", _SAVED_MODEL.value), ("workdir", _WORKDIR.value),
-                            ("init_rgb", _INIT_RGB.value))
+        for name, value in (
+            ("saved_model", _SAVED_MODEL.value),
+            ("workdir", _WORKDIR.value),
+            ("init_rgb", _INIT_RGB.value),
+        )
         if value
-    }  # fmt: skip
+    }
     if len(sources) != 1:
         raise InputError("give one of --saved_model, --workdir and --init_rgb")
     if flags.FLAGS["checkpoint"].present and not _WORKDIR.value:
@@ -107,7 +115,7 @@ def _check_flags(argv):
 
 def main(argv):
     _check_flags(argv)
-    reader = video.Reader(_VIDEO.value)
+    reader = video_files.Reader(_VIDEO.value)
     output = os.path.normpath(_OUTPUT.value)
     span = streaming.Span.of_seconds(reader.fps, _START.value, _END.value, _EVERY.value)
     predictor, count, stopped = streaming.predict(
@@ -115,8 +123,10 @@ def main(argv):
     )
     facts, expected = predictor.facts, span.count(reader.count)
     threshold = max(facts["score_threshold"], _threshold())
-    print(f"{facts['checkpoint']}, p(actor) >= {threshold:g}: {count} frames -> "
-          f"{output}/{{{','.join(outputs.RESULTS)}}}")  # fmt: skip
+    print(
+        f"{facts['checkpoint']}, p(actor) >= {threshold:g}: {count} frames -> "
+        f"{output}/{{{','.join(outputs.RESULTS)}}}"
+    )
     if stopped:
         raise KeyboardInterrupt
     if expected and count < expected:
@@ -127,5 +137,10 @@ def main(argv):
         )
 
 
-if __name__ == "__main__":
+def run():
+    """Run the command with the words of the command line."""
     errors.run(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -4,8 +4,8 @@ import os
 
 from absl import flags
 
-from a2d_tf import errors
-from a2d_tf.config import Config
+from a2d_tf.core import errors
+from a2d_tf.core.config import Config
 
 _RECORDS = flags.DEFINE_string("records", None, "folder that tools/build_records.py made")
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder; an interrupted run there goes on")
@@ -22,16 +22,17 @@ def main(argv):
     # Below, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
     import tensorflow as tf
 
-    from a2d_tf import devices, runs
+    from a2d_tf.core import devices
     from a2d_tf.data import pipeline
     from a2d_tf.data.manifest import Manifest
     from a2d_tf.learning import replicas
+    from a2d_tf.learning.runs import run_folder
 
     manifest = Manifest.load(_RECORDS.value)
     pipeline.check_manifest(manifest, config.model.frames)
     if config.learning.zero_shot_actor:
         manifest.label_space.actor_index(config.learning.zero_shot_actor)
-    config = runs.settle(config, Config.given_model(), _WORKDIR.value)
+    config = run_folder.settle(config, Config.given_model(), _WORKDIR.value)
     found = devices.prepare(_DEVICE.value, config.learning.deterministic)
     tf.keras.utils.set_random_seed(config.learning.seed)
     strategy = replicas.make(config.learning.strategy, config.learning.replicas)
@@ -43,28 +44,27 @@ def main(argv):
 
 def _train(config, manifest, workdir):
     """Make or take up the run in `workdir`, in the scope of its strategy."""
-    from a2d_tf import runs
+    from a2d_tf.core.files import check_tree
     from a2d_tf.evaluation import dashboard
     from a2d_tf.evaluation.runner import Evaluator
-    from a2d_tf.files import check_tree
     from a2d_tf.learning import replicas, trainer
-    from a2d_tf.model import checkpoints
+    from a2d_tf.learning.runs import checkpoints, run_folder
     from a2d_tf.model.network import Network
 
     check_tree(workdir)
-    inherited = runs.inherited_threshold(config, manifest)
+    inherited = run_folder.inherited_threshold(config, manifest)
     network = Network(config.model, manifest.label_space, config.compute, config.learning.recompute)
     new, report = not os.path.isdir(os.path.join(workdir, "tensorboard")), None
     if not checkpoints.any_in(os.path.join(workdir, checkpoints.KINDS["last"])):
-        report = runs.initialise(network, config)
-    runs.create(workdir, config, manifest)
+        report = run_folder.initialise(network, config)
+    run_folder.create(workdir, config, manifest)
     if new and replicas.is_chief():
         dashboard.describe(workdir, config)
         if report:
             report.publish(workdir)
     if inherited and replicas.is_chief():
-        runs.save_threshold(workdir, **inherited)
-    threshold = inherited["threshold"] if inherited else runs.DEFAULT_THRESHOLD
+        run_folder.save_threshold(workdir, **inherited)
+    threshold = inherited["threshold"] if inherited else run_folder.DEFAULT_THRESHOLD
     measure = trainer.make_measure(network, config.learning)
     evaluator = Evaluator(network, config, manifest, measure)
 
@@ -75,12 +75,17 @@ def _train(config, manifest, workdir):
             shown = evaluator.pictures("train", threshold, _PICTURES.value)
             return {}, {tag: image[None] for tag, image in shown.items()}
         if replicas.is_chief():
-            runs.save_threshold(workdir, found.threshold, found.metrics)
+            run_folder.save_threshold(workdir, found.threshold, found.metrics)
         scalars = {**trainer.tagged(found.losses), **dashboard.scalars(found)}
         return scalars, dashboard.images(found, network.labels)
 
     trainer.train_and_evaluate(network, manifest, config, workdir, evaluate)
 
 
-if __name__ == "__main__":
+def run():
+    """Run the command with the words of the command line."""
     errors.run(main)
+
+
+if __name__ == "__main__":
+    run()

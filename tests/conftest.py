@@ -38,16 +38,16 @@ def tool():
     """Name -> a tool as a module, without its flags: those of the mains share one register."""
     from absl import flags
 
-    from a2d_tf import errors  # noqa: F401  has a flag of its own, which stays
+    from a2d_tf.core import errors  # noqa: F401  has a flag of its own, which stays
 
-    def load(name):
+    def load(name, room="a2d_tf.commands"):
         # A main that another test has loaded may have a flag of the same name.
         before = {flag: flags.FLAGS[flag] for flag in flags.FLAGS}
         others = [flag for flag, known in before.items() if not known.short_name]
         for flag in others:
             delattr(flags.FLAGS, flag)
         try:
-            return importlib.import_module(f"tools.{name}")
+            return importlib.import_module(f"{room}.{name}")
         finally:
             for flag in set(flags.FLAGS) - (set(before) - set(others)):
                 delattr(flags.FLAGS, flag)
@@ -88,9 +88,10 @@ def mini_records(tmp_path_factory):
 
     Frames are 64x80, made for a 64x96 canvas, so that every clip has padding; 5 frames a clip.
     """
-    from a2d_tf.data import convert, synthetic
+    from a2d_tf.data import convert
     from a2d_tf.data.manifest import Manifest
-    from a2d_tf.data.release import Release
+    from a2d_tf.data.mini import synthetic
+    from a2d_tf.data.sources.release import Release
 
     folder = tmp_path_factory.mktemp("mini")
     release = synthetic.make_release(folder, videos=6, seed=0, workers=1)
@@ -108,9 +109,9 @@ def tiny_run(tmp_path_factory):
     import tensorflow as tf
     import tiny_network
 
-    from a2d_tf import runs
-    from a2d_tf.config import Config, InferenceConfig
+    from a2d_tf.core.config import Config, InferenceConfig
     from a2d_tf.data.manifest import SCHEMA, Manifest
+    from a2d_tf.learning.runs import run_folder
 
     folder = tmp_path_factory.mktemp("tiny_run")
     inference = InferenceConfig(test_proposals=30, proposals_before_nms=200, max_detections=8)
@@ -124,11 +125,25 @@ def tiny_run(tmp_path_factory):
                 weight.assign(weight * factor)
     labels = json.loads(network.labels.to_json())
     facts = dict(flow_method="dis", image_height=64, image_width=96, clip_frames=5, clip_stride=1)
-    runs.create(folder, config, Manifest(
-        schema=SCHEMA, counts={}, sizes={}, native_sizes={}, durations={}, flow_quality={},
-        files=[], skipped=[], mended=[], labels=labels, source="", **facts,
-    ))  # fmt: skip
-    runs.save_threshold(folder, 0.3, {})
+    run_folder.create(
+        folder,
+        config,
+        Manifest(
+            schema=SCHEMA,
+            counts={},
+            sizes={},
+            native_sizes={},
+            durations={},
+            flow_quality={},
+            files=[],
+            skipped=[],
+            mended=[],
+            labels=labels,
+            source="",
+            **facts,
+        ),
+    )
+    run_folder.save_threshold(folder, 0.3, {})
     checkpoint = tf.train.Checkpoint(network=network)
     tf.train.CheckpointManager(checkpoint, str(folder / "checkpoints"), 1).save(7)
     return folder
@@ -137,23 +152,23 @@ def tiny_run(tmp_path_factory):
 @pytest.fixture(scope="session")
 def loaded_run(tiny_run):
     """`tiny_run` as a `runs.Run`."""
-    from a2d_tf import runs
-    from a2d_tf.config import Config
-    from a2d_tf.labels import A2D
-    from a2d_tf.model.checkpoints import restore
+    from a2d_tf.core.config import Config
+    from a2d_tf.core.labels import A2D
+    from a2d_tf.learning.runs import run_folder
+    from a2d_tf.learning.runs.checkpoints import restore
     from a2d_tf.model.network import Network
 
     config = Config.read(tiny_run / "flags.txt").with_inference(score_threshold=0.3)
     network = Network(config.model, A2D)
     facts = json.loads((tiny_run / "records.json").read_text())
-    return runs.Run(config, network, facts, restore(network, str(tiny_run)))
+    return run_folder.Run(config, network, facts, restore(network, str(tiny_run)))
 
 
 @pytest.fixture(scope="session")
 def saved_model(loaded_run, tmp_path_factory):
     """`tiny_run` exported."""
-    from a2d_tf import serving
+    from a2d_tf.serving import export_folder
 
     folder = tmp_path_factory.mktemp("export") / "model"
-    serving.export(loaded_run, str(folder))
+    export_folder.export(loaded_run, str(folder))
     return folder

@@ -85,9 +85,15 @@ def build(sizes, blocks):
     masks = each(KL.Conv2D(classes, 1, activation="sigmoid"), name="mrcnn_mask")(x)
     return tf.keras.Model(
         [image, cells, large],
-        {"pyramid": pyramid, "rpn_logits": logits, "rpn_deltas": deltas,
-         "class_probabilities": tf.nn.softmax(scores), "box_deltas": boxes, "masks": masks},
-    )  # fmt: skip
+        {
+            "pyramid": pyramid,
+            "rpn_logits": logits,
+            "rpn_deltas": deltas,
+            "class_probabilities": tf.nn.softmax(scores),
+            "box_deltas": boxes,
+            "masks": masks,
+        },
+    )
 
 
 def randomise(model, seed=0):
@@ -185,8 +191,10 @@ def run(model, canvas, window, sides, count, least_score):
 
     def stage(cells, large):
         inputs = [(canvas - MEAN)[None], cells[None], large[None]]
-        return {name: [y.numpy() for y in x] if isinstance(x, list) else x.numpy()
-                for name, x in model(inputs, training=False).items()}  # fmt: skip
+        return {
+            name: [y.numpy() for y in x] if isinstance(x, list) else x.numpy()
+            for name, x in model(inputs, training=False).items()
+        }
 
     none = np.zeros([1, 7, 7, channels], "f"), np.zeros([1, 14, 14, channels], "f")
     first = stage(*none)

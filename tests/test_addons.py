@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from a2d_tf import addons
+from a2d_tf.core import addons
 from a2d_tf.learning import optimizer
 
 needs_tfa = pytest.mark.skipif(addons.tfa is None, reason="tensorflow-addons is not installed")

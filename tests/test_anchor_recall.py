@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from a2d_tf.data import anchor_recall
+from a2d_tf.data.inspection import anchor_recall
 from a2d_tf.data.records import Truth
 
 SIZES = ((8, 16), (32,), (64,), (128,), (256,))
@@ -47,7 +47,7 @@ def test_the_text_has_the_recall_by_size():
         "  all                   3       66.7 %       66.7 %",
         "  0 to 8                1        0.0 %        0.0 %",
         "  16 to 32              2      100.0 %      100.0 %",
-    ]  # fmt: skip
+    ]
 
 
 def test_no_boxes_and_no_anchors():

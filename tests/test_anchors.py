@@ -13,13 +13,18 @@ def test_literals():
     np.testing.assert_allclose(
         made,
         [
-            [-tall, -wide, tall, wide], [-8, -8, 8, 8], [-wide, -tall, wide, tall],
-            [-tall, 4 - wide, tall, 4 + wide], [-8, -4, 8, 12], [-wide, 4 - tall, wide, 4 + tall],
-            [-2 * tall, -2 * wide, 2 * tall, 2 * wide], [-16, -16, 16, 16],
+            [-tall, -wide, tall, wide],
+            [-8, -8, 8, 8],
+            [-wide, -tall, wide, tall],
+            [-tall, 4 - wide, tall, 4 + wide],
+            [-8, -4, 8, 12],
+            [-wide, 4 - tall, wide, 4 + tall],
+            [-2 * tall, -2 * wide, 2 * tall, 2 * wide],
+            [-16, -16, 16, 16],
             [-2 * wide, -2 * tall, 2 * wide, 2 * tall],
         ],
         rtol=1e-6,
-    )  # fmt: skip
+    )
     assert made.dtype == np.float32
 
 
@@ -52,6 +57,7 @@ def test_the_best_overlap_is_that_of_the_anchors_one_by_one():
     inside = ((made[:, :2] + made[:, 2:]) / 2 < frames[:, None]).all(axis=2)
     np.testing.assert_allclose(
         anchors.best_overlaps(boxes, frames, strides, sizes),
-        np.where(inside, overlaps, 0).max(axis=1), atol=1e-6,
-    )  # fmt: skip
+        np.where(inside, overlaps, 0).max(axis=1),
+        atol=1e-6,
+    )
     assert anchors.best_overlaps(np.zeros((0, 4)), np.zeros((0, 2)), strides, sizes).shape == (0,)

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from a2d_files import mask, write_h5, write_mat
 
-from a2d_tf.data.annotations import paint, read_hdf5
-from a2d_tf.errors import InputError
-from a2d_tf.labels import A2D, LabelSpace
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.data.sources.annotations import paint, read_hdf5
 
 SIZE = (20, 32)
 A, B = mask(*SIZE, 2, 3, 9, 8), mask(*SIZE, 5, 6, 20, 32)
@@ -125,45 +125,67 @@ def test_label_spaces_beyond_eight_bits(tmp_path):
     assert annotation.label_map.dtype == np.uint16 and annotation.label_map.max() == 402
 
 
-@pytest.mark.parametrize("broken, words", [
-    (dict(drop=["reMask"]), "'reMask': field missing"),
-    (dict(drop=["id"]), "'id': field missing"),
-    (dict(codes=[11, 57, 57]), "'reMask': has HDF5 shape \\(2, 32, 20\\), not \\(3, 32, 20\\)"),
-    (dict(masks=[A], codes=[11, 57]), "'reMask': has HDF5 shape \\(32, 20\\)"),
-    (dict(masks=[A, B, A]), "'reMask': has HDF5 shape \\(3, 32, 20\\), not \\(2, 32, 20\\)"),
-    (dict(reBBox=np.ones((4, 3))), "'reBBox': has HDF5 shape \\(4, 3\\), not \\(4, 2\\)"),
-    (dict(reBBox=np.full((4, 2), np.nan)), "'reBBox': a corner is not finite"),
-    (dict(boxes=[[4, 3, 8, 9], [40, 6, 50, 20]]), "'reBBox': box .* of instance 2 leaves nothing"),
-    (dict(boxes=[[8, 3, 4, 9], [7, 6, 32, 20]]), "'reBBox': box .* of instance 1 leaves nothing"),
-    (dict(label_map=np.zeros((32, 20))), "'reS_id': has HDF5 shape \\(20, 32\\), not \\(32, 20\\)"),
-    (dict(masks=[A, B & False]), "'reMask': the mask of instance 2 is empty"),
-    (dict(codes=[11, 14]), "'id': code 14 is not in the label space"),
-    (dict(codes=[0, 57]), "'id': code 0 is not"),
-    (dict(codes=[11.5, 57]), "'id': code 11.5 is not"),
-    (dict(label_map=np.where(A, 99, 0)), "'reS_id': code 99 is not"),
-    (dict(id=np.array([[b"a", b"b"]])), "'id': not an array of numbers"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "broken, words",
+    [
+        (dict(drop=["reMask"]), "'reMask': field missing"),
+        (dict(drop=["id"]), "'id': field missing"),
+        (dict(codes=[11, 57, 57]), "'reMask': has HDF5 shape \\(2, 32, 20\\), not \\(3, 32, 20\\)"),
+        (dict(masks=[A], codes=[11, 57]), "'reMask': has HDF5 shape \\(32, 20\\)"),
+        (dict(masks=[A, B, A]), "'reMask': has HDF5 shape \\(3, 32, 20\\), not \\(2, 32, 20\\)"),
+        (dict(reBBox=np.ones((4, 3))), "'reBBox': has HDF5 shape \\(4, 3\\), not \\(4, 2\\)"),
+        (dict(reBBox=np.full((4, 2), np.nan)), "'reBBox': a corner is not finite"),
+        (
+            dict(boxes=[[4, 3, 8, 9], [40, 6, 50, 20]]),
+            "'reBBox': box .* of instance 2 leaves nothing",
+        ),
+        (
+            dict(boxes=[[8, 3, 4, 9], [7, 6, 32, 20]]),
+            "'reBBox': box .* of instance 1 leaves nothing",
+        ),
+        (
+            dict(label_map=np.zeros((32, 20))),
+            "'reS_id': has HDF5 shape \\(20, 32\\), not \\(32, 20\\)",
+        ),
+        (dict(masks=[A, B & False]), "'reMask': the mask of instance 2 is empty"),
+        (dict(codes=[11, 14]), "'id': code 14 is not in the label space"),
+        (dict(codes=[0, 57]), "'id': code 0 is not"),
+        (dict(codes=[11.5, 57]), "'id': code 11.5 is not"),
+        (dict(label_map=np.where(A, 99, 0)), "'reS_id': code 99 is not"),
+        (dict(id=np.array([[b"a", b"b"]])), "'id': not an array of numbers"),
+    ],
+)
 def test_a_broken_annotation_names_file_and_field(tmp_path, broken, words):
     with pytest.raises(InputError, match="v/00003.mat: " + words):
         mat(tmp_path, **broken)
 
 
-@pytest.mark.parametrize("broken, words", [
-    (dict(codes=[11]), "'id': has HDF5 shape \\(1, 1\\), not \\(1, 2\\) as 2 .*'instance'"),
-    (dict(masks=[A]), "'reMask': has HDF5 shape \\(32, 20\\), not \\(2, 32, 20\\)"),
-    (dict(reBBox=np.ones((4, 1))), "'reBBox': has HDF5 shape \\(4, 1\\), not \\(4, 2\\)"),
-    (dict(instances=np.zeros(1001)), "'instance': claims 1001 instances, more than 1000"),
-    (dict(instance=np.array([b"a"])), "'instance': not an array of numbers"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "broken, words",
+    [
+        (dict(codes=[11]), "'id': has HDF5 shape \\(1, 1\\), not \\(1, 2\\) as 2 .*'instance'"),
+        (dict(masks=[A]), "'reMask': has HDF5 shape \\(32, 20\\), not \\(2, 32, 20\\)"),
+        (dict(reBBox=np.ones((4, 1))), "'reBBox': has HDF5 shape \\(4, 1\\), not \\(4, 2\\)"),
+        (dict(instances=np.zeros(1001)), "'instance': claims 1001 instances, more than 1000"),
+        (dict(instance=np.array([b"a"])), "'instance': not an array of numbers"),
+    ],
+)
 def test_numbered_instances_need_each_their_arrays(tmp_path, broken, words):
     with pytest.raises(InputError, match="v/00003.h5: " + words):
         h5(tmp_path, **broken)
 
 
-@pytest.mark.parametrize("field, shape", [
-    ("reMask", (2, 10**6, 10**6)), ("reS_id", (10**6, 10**7)), ("reBBox", (4, 10**12)),
-    ("id", (1, 10**12)), ("instance", (10**12,)), ("reMask", (10**6, 32, 20)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "field, shape",
+    [
+        ("reMask", (2, 10**6, 10**6)),
+        ("reS_id", (10**6, 10**7)),
+        ("reBBox", (4, 10**12)),
+        ("id", (1, 10**12)),
+        ("instance", (10**12,)),
+        ("reMask", (10**6, 32, 20)),
+    ],
+)
 def test_a_huge_claim_is_refused_before_it_is_read(tmp_path, field, shape):
     h5(tmp_path)
     path = tmp_path / "v/00003.h5"
@@ -174,11 +196,15 @@ def test_a_huge_claim_is_refused_before_it_is_read(tmp_path, field, shape):
         read_hdf5(path, SIZE, A2D)
 
 
-@pytest.mark.parametrize("content", [
-    b"MATLAB 5.0 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x01IM" + bytes(300),
-    b"not a mat file\n",
-    b"",
-], ids=["v5", "text", "empty"])  # fmt: skip
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"MATLAB 5.0 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x01IM" + bytes(300),
+        b"not a mat file\n",
+        b"",
+    ],
+    ids=["v5", "text", "empty"],
+)
 def test_files_that_are_not_hdf5(tmp_path, content):
     path = tmp_path / "00003.mat"
     path.write_bytes(content)

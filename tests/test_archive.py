@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from a2d_files import real, row, small_release, write_release
 
-from a2d_tf.data import archive
-from a2d_tf.data.check import check as thorough
-from a2d_tf.data.release import Release
-from a2d_tf.errors import InputError
+from a2d_tf.core.errors import InputError
+from a2d_tf.data.sources import archive
+from a2d_tf.data.sources.check import check as thorough
+from a2d_tf.data.sources.release import Release
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 KINDS = ["folder", "tar", "tar.bz", "tar.gz", "tar.xz", "zip"]
@@ -218,19 +218,28 @@ def copy_of(tmp_path, rows, files):
     return root
 
 
-@pytest.mark.parametrize("annotated, files, lack", [
-    # Annotated are the frames k * (frames // 6), here of 20.
-    (3, [], "0 of 3 files, without 00020, 00040, 00060"),
-    (3, ["mat/{}/00040.mat"], "1 of 3 files, without 00020, 00060"),
-    (5, ["mat/{}/00040.mat"], "1 of 5 files, without 00020, 00060, 00080, 00100"),
-    (3, ["mat/{}/00041.mat"], "1 of 3 files"),  # not by that rule
-    (2, ["mat/{}/00040.mat"], "1 of 2 files"),  # which two, no rule tells
-    (2, ["mat/{}/00040.mat", "col/{}/00040.png", "col/{}/00020.png"],
-     "1 of 2 files, without 00020"),
-    (3, ["mat/{}/00040.mat", "col/{}/00011.png", "col/{}/00012.png", "col/{}/00040.png"],
-     "1 of 3 files, without 00011, 00012"),
-    (3, ["mat/{}/00020.mat", "mat/{}/00040.mat", "mat/{}/00060.mat"], None),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "annotated, files, lack",
+    [
+        # Annotated are the frames k * (frames // 6), here of 20.
+        (3, [], "0 of 3 files, without 00020, 00040, 00060"),
+        (3, ["mat/{}/00040.mat"], "1 of 3 files, without 00020, 00060"),
+        (5, ["mat/{}/00040.mat"], "1 of 5 files, without 00020, 00060, 00080, 00100"),
+        (3, ["mat/{}/00041.mat"], "1 of 3 files"),  # not by that rule
+        (2, ["mat/{}/00040.mat"], "1 of 2 files"),  # which two, no rule tells
+        (
+            2,
+            ["mat/{}/00040.mat", "col/{}/00040.png", "col/{}/00020.png"],
+            "1 of 2 files, without 00020",
+        ),
+        (
+            3,
+            ["mat/{}/00040.mat", "col/{}/00011.png", "col/{}/00012.png", "col/{}/00040.png"],
+            "1 of 3 files, without 00011, 00012",
+        ),
+        (3, ["mat/{}/00020.mat", "mat/{}/00040.mat", "mat/{}/00060.mat"], None),
+    ],
+)
 def test_missing_annotations_are_named_where_that_can_be_known(tmp_path, annotated, files, lack):
     rows = [row("v", 320, 568, 125, annotated, 0)]
     root = copy_of(tmp_path, rows, [name.format("v") for name in files])
@@ -334,14 +343,20 @@ def test_the_command(release, tmp_path):
     assert [v.vid for v in Release(release, videos=whole).videos] == ["-b", "--a"]
 
 
-@pytest.mark.parametrize("words, message", [
-    ([], "no flags given; for example python tools/get_weights.py coco imagenet"),
-    (["cocoo"], "'cocoo': no weights of that name; there are coco, imagenet"),
-    (["coco", "--check_archive=x"], "give names of weights, as coco imagenet, or --check_archive"),
-    (["--check_archive=absent"], "absent: cannot be read"),
-    (["--check_archive=x", "--from=d"], "--from and --cache are of weights"),
-    (["coco", "--json=f"], "--json and --whole belong to --check_archive"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ([], "no flags given; for example python tools/get_weights.py coco imagenet"),
+        (["cocoo"], "'cocoo': no weights of that name; there are coco, imagenet"),
+        (
+            ["coco", "--check_archive=x"],
+            "give names of weights, as coco imagenet, or --check_archive",
+        ),
+        (["--check_archive=absent"], "absent: cannot be read"),
+        (["--check_archive=x", "--from=d"], "--from and --cache are of weights"),
+        (["coco", "--json=f"], "--json and --whole belong to --check_archive"),
+    ],
+)
 def test_the_command_says_what_is_wrong(words, message):
     result = run(*words)
     assert result.returncode == 1 and message in result.stderr, result.stderr

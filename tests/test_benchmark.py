@@ -123,8 +123,16 @@ def test_small_suite(suite, tmp_path):
 
 def test_suite_data(tmp_path):
     output = tmp_path / "data.json"
-    done = run("--suite=data", "--output", output, "--rounds=1", "--videos=2", "--workers=1",
-               "--clips=4", "--step_clips_per_second=20")  # fmt: skip
+    done = run(
+        "--suite=data",
+        "--output",
+        output,
+        "--rounds=1",
+        "--videos=2",
+        "--workers=1",
+        "--clips=4",
+        "--step_clips_per_second=20",
+    )
     assert done.returncode == 0, done.stderr
     report = json.loads(output.read_text())
     assert set(report) == {"suite", "machine", "rows", "details"} and report["suite"] == "data"
@@ -148,8 +156,13 @@ def test_suite_data(tmp_path):
     assert sum(parts.values()) < 2 * parts["all"] < 2.1 * (sum(parts.values()) - parts["all"])
     ways = report["details"]["flow_storage"]
     assert set(ways) == {
-        "ours", "PNG 8 bit", "PNG 8 bit +-20", "JPEG q95 +-20", "PNG 16 bit x64", "float16 zlib"
-    }  # fmt: skip
+        "ours",
+        "PNG 8 bit",
+        "PNG 8 bit +-20",
+        "JPEG q95 +-20",
+        "PNG 16 bit x64",
+        "float16 zlib",
+    }
     assert ways["float16 zlib"]["mean_error"] < ways["ours"]["mean_error"]
     assert ways["ours"]["mean_error"] < ways["JPEG q95 +-20"]["mean_error"]
     methods = report["details"]["flow_methods"]

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation import bootstrap, detection, segmentation
-from a2d_tf.labels import LabelSpace
 
 SMALL = LabelSpace(("man", "dog"), ("run", "eat", "none"), (11, 13, 21, 22), none_action="none")
 FRAMES = ["a/00001", "a/00002", "b/00004", "c/00001", "c/00009", "d/00002"]
@@ -60,10 +60,13 @@ def repeated(truth, detections, times):
     return (
         detection.Truth(names, box_frame, truth.boxes[gts], truth.codes[gts]),
         detection.Detections(
-            names, roi_frame, detections.boxes[rois], detections.actor_scores[rois],
+            names,
+            roi_frame,
+            detections.boxes[rois],
+            detections.actor_scores[rois],
             detections.action_scores[rois],
         ),
-    )  # fmt: skip
+    )
 
 
 def test_a_draw_is_scored_as_the_set_that_it_stands_for(scored):

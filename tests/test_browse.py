@@ -14,11 +14,12 @@ import cv2
 import numpy as np
 import pytest
 
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data import pipeline, records
-from a2d_tf.errors import InputError
-from a2d_tf.evaluation import browse, coco_results, detection
+from a2d_tf.evaluation import coco_results, detection
+from a2d_tf.evaluation.reports import browse
 from a2d_tf.evaluation.runner import write_png
-from a2d_tf.labels import A2D, LabelSpace
 
 TOOL = pathlib.Path(__file__).resolve().parents[1] / "tools" / "browse.py"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -59,15 +60,20 @@ def write_evaluation(folder, truths, hows, labels=A2D):
     coco_results.write(folder / "instances.json", instances)
     counts = [len(b) for b in boxes]
     detection.Truth(
-        names, np.repeat(np.arange(len(names)), counts), np.concatenate(boxes),
+        names,
+        np.repeat(np.arange(len(names)), counts),
+        np.concatenate(boxes),
         np.concatenate([truth.codes for truth in truths]),
         sizes=[truth.native_size for truth in truths],
         masks=[{**r, "counts": r["counts"].decode()} for truth in truths for r in truth.rles],
-    ).save(folder / "truth.json", labels)  # fmt: skip
+    ).save(folder / "truth.json", labels)
     row = {"ave": 12.345, "glo": 50.0, "miou": 25.0}
     kinds = ("actor", "action", "joint")
-    metrics = {"segmentation": {k: row for k in kinds}, "detection": {k: 3.0 for k in kinds},
-               "score_threshold": 0.35}  # fmt: skip
+    metrics = {
+        "segmentation": {k: row for k in kinds},
+        "detection": {k: 3.0 for k in kinds},
+        "score_threshold": 0.35,
+    }
     (folder / "metrics.json").write_text(json.dumps(metrics))
     return names
 
@@ -93,8 +99,9 @@ def written(run, mini_records):
     """The page as the tool writes it: its path."""
     done = subprocess.run(
         [sys.executable, TOOL, "--run", run[0], "--records", mini_records.directory],
-        capture_output=True, text=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     path = run[0] / "evaluation" / "test" / "browse.html"
     assert re.fullmatch(rf"6 of 6 frames, \d+\.\d MB -> {path}\n", done.stdout)
@@ -218,9 +225,13 @@ def test_instances_below_others_have_no_box():
     masks[0, :10], masks[1, :10], masks[2, 5:], masks[3, 12:] = True, True, True, True
     codes, scores = [16, 16, 76, 12], [0.6, 0.9, 0.8, 0.7]
     results = coco_results.Results(
-        ["v/00001"], np.zeros(4, int), np.zeros((4, 4)), np.array(codes), np.array(scores),
+        ["v/00001"],
+        np.zeros(4, int),
+        np.zeros((4, 4)),
+        np.array(codes),
+        np.array(scores),
         [coco_results.encode_mask(mask) for mask in masks],
-    )  # fmt: skip
+    )
     label_map = np.zeros((20, 20), np.uint8)
     label_map[masks[2]] = 76
     label_map[masks[1]] = 16
@@ -268,10 +279,12 @@ def test_figures_in_a_browser_are_those_of_the_classes_chosen(written, truths, r
             of["either"] = of["truth"] | of["prediction"]
             wrong = (truth != predicted) & of[side]
             expected = {
-                "error": wrong, "missed": wrong & (predicted == 0), "extra": wrong & (truth == 0),
+                "error": wrong,
+                "missed": wrong & (predicted == 0),
+                "extra": wrong & (truth == 0),
                 "what": wrong & (truth // 10 == predicted // 10),
                 "who": wrong & (truth > 0) & (predicted > 0) & (truth // 10 != predicted // 10),
-            }  # fmt: skip
+            }
             for kind, pixels in expected.items():
                 assert float(card[f"data-{kind}"]) == pytest.approx(100 * pixels.mean(), abs=1e-3)
             ious = [
@@ -302,11 +315,21 @@ def opened(browser, written, tmp_path):
         path = tmp_path / "page.html"
         path.write_text(written.read_text() + f"<script>{script}</script>")
         done = subprocess.run(
-            [browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom",
-             f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=2000",
-             f"{path.as_uri()}#{fragment}"],
-            capture_output=True, text=True, timeout=120, env=dict(os.environ, HOME=str(tmp_path)),
-        )  # fmt: skip
+            [
+                browser,
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--dump-dom",
+                f"--user-data-dir={tmp_path / 'profile'}",
+                "--virtual-time-budget=2000",
+                f"{path.as_uri()}#{fragment}",
+            ],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env=dict(os.environ, HOME=str(tmp_path)),
+        )
         page = Cards(done.stdout)
         seen = [card for card in page.cards if "hidden" not in card]
         assert f"{len(seen)} of 6 frames</output>" in done.stdout
@@ -335,8 +358,9 @@ def test_a_browser_sorts_and_filters_as_the_address_says(run, written, opened):
     assert set(names(seen)) == set(
         names(c for c in cards if has(c, "truth", actor) or has(c, "prediction", actor))
     )
-    assert names(seen) == names(sorted(seen, key=lambda c: (-float(c["data-error"]),
-                                                            c["data-name"])))  # fmt: skip
+    assert names(seen) == names(
+        sorted(seen, key=lambda c: (-float(c["data-error"]), c["data-name"]))
+    )
     seen = opened(f"sort=name&order=best&actor={actor_name}&action={action_name}&side=prediction")
     expected = [c for c in cards if has(c, "prediction", actor, action)]
     assert names(seen) == sorted(names(expected), reverse=True)

@@ -22,15 +22,15 @@ from a2d_files import (
     write_mat,
     write_release,
     write_video,
-)  # fmt: skip
+)
 from pycocotools import mask as rle_tools
 
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data import convert, records
 from a2d_tf.data.flow import Flow, resize_frame
 from a2d_tf.data.manifest import Manifest, file_digest
-from a2d_tf.data.release import Release
-from a2d_tf.errors import InputError
-from a2d_tf.labels import A2D, LabelSpace
+from a2d_tf.data.sources.release import Release
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SETTINGS = convert.Settings(image_height=48, image_width=48, shard_videos=1)
@@ -73,13 +73,16 @@ def run(*arguments, tool="build_records", **kwargs):
     return subprocess.run(command, capture_output=True, text=True, timeout=300, **kwargs)
 
 
-@pytest.mark.parametrize("key, count, stride, length, sources, clamped", [
-    (4, 5, 1, 9, (2, 3, 4, 5, 6), (0, 0, 0, 0, 0)),
-    (1, 5, 1, 9, (1, 1, 1, 2, 3), (1, 1, 0, 0, 0)),
-    (9, 5, 2, 10, (5, 7, 9, 10, 10), (0, 0, 0, 1, 1)),
-    (1, 3, 4, 1, (1, 1, 1), (1, 0, 1)),
-    (5, 1, 1, 9, (5,), (0,)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "key, count, stride, length, sources, clamped",
+    [
+        (4, 5, 1, 9, (2, 3, 4, 5, 6), (0, 0, 0, 0, 0)),
+        (1, 5, 1, 9, (1, 1, 1, 2, 3), (1, 1, 0, 0, 0)),
+        (9, 5, 2, 10, (5, 7, 9, 10, 10), (0, 0, 0, 1, 1)),
+        (1, 3, 4, 1, (1, 1, 1), (1, 0, 1)),
+        (5, 1, 1, 9, (5,), (0,)),
+    ],
+)
 def test_clips_are_centred_and_clamped(key, count, stride, length, sources, clamped):
     assert convert.clip_sources(key, count, stride, length) == (sources, tuple(map(bool, clamped)))
 
@@ -203,7 +206,7 @@ def test_damaged_or_different_leftovers_are_built_anew(release, built, tmp_path)
 DIES = """
 import os, pathlib, signal, sys
 from a2d_tf.data import convert
-from a2d_tf.data.release import Release
+from a2d_tf.data.sources.release import Release
 
 release, output, folder, left = *map(pathlib.Path, sys.argv[1:4]), int(sys.argv[4])
 replace = os.replace
@@ -224,11 +227,20 @@ convert.convert(Release(release), output, settings, workers=1)
 def test_killed_three_times_and_run_again(release, built, tmp_path):
     """SIGKILL: from outside at some moment, then while it builds, then while it publishes."""
     output, rng = tmp_path / "out", np.random.default_rng()
-    arguments = ["--release", release, "--output", output, "--image_height=48", "--image_width=48",
-                 "--shard_videos=1", "--workers=2"]  # fmt: skip
+    arguments = [
+        "--release",
+        release,
+        "--output",
+        output,
+        "--image_height=48",
+        "--image_width=48",
+        "--shard_videos=1",
+        "--workers=2",
+    ]
     command = [sys.executable, str(ROOT / "tools" / "build_records.py"), *map(str, arguments)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                               start_new_session=True)  # fmt: skip
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
     while process.poll() is None and not list((output / ".partial").glob("*.tmp")):
         time.sleep(0.005)
     time.sleep(rng.uniform(0, 0.1))
@@ -273,11 +285,24 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 def test_a_full_disk_ends_it_and_the_next_run_goes_on(release, built, tmp_path):
     """A limit on the size of files stands for the disk: a write fails in the midst of a shard."""
     output = tmp_path / "out"
-    words = [ROOT / "tools" / "build_records.py", "--release", release, "--output", output,
-             "--image_height=48", "--image_width=48", "--shard_videos=1",
-             "--workers=1"]  # fmt: skip
-    done = subprocess.run([sys.executable, "-c", FULL, *map(str, words)], cwd=ROOT,
-                          capture_output=True, text=True, timeout=300)  # fmt: skip
+    words = [
+        ROOT / "tools" / "build_records.py",
+        "--release",
+        release,
+        "--output",
+        output,
+        "--image_height=48",
+        "--image_width=48",
+        "--shard_videos=1",
+        "--workers=1",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, *map(str, words)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert f"error: {output}" in done.stderr and "cannot be written" in done.stderr
     assert contents(output) == {}
@@ -285,12 +310,15 @@ def test_a_full_disk_ends_it_and_the_next_run_goes_on(release, built, tmp_path):
     assert contents(output) == contents(built)
 
 
-@pytest.mark.parametrize("damage", [
-    lambda text: "",
-    lambda text: text[: len(text) // 2],
-    lambda text: "[]",
-    lambda text: text.replace('"records": 2', '"records": 9'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: "",
+        lambda text: text[: len(text) // 2],
+        lambda text: "[]",
+        lambda text: text.replace('"records": 2', '"records": 9'),
+    ],
+)
 def test_a_damaged_sidecar_is_not_believed(release, built, tmp_path, damage):
     finished = build_one(release, tmp_path / "out", 0)
     sidecar = finished.with_name(f"{finished.name}.json")
@@ -318,8 +346,11 @@ def test_complete_records_are_left_alone(release, built, tmp_path):
     shutil.copytree(release, changed)
     write_mat(
         changed / "Annotations/mat/c/00004.mat",
-        np.zeros((64, 96)), [mask(64, 96, 8, 16, 40, 48)], [34], [[17, 9, 48, 40]],
-    )  # fmt: skip
+        np.zeros((64, 96)),
+        [mask(64, 96, 8, 16, 40, 48)],
+        [34],
+        [[17, 9, 48, 40]],
+    )
     with pytest.raises(InputError, match="another release"):
         convert.convert(Release(changed), output, SETTINGS, workers=1)
 
@@ -386,8 +417,11 @@ def partial_download(release, tmp_path):
 def test_missing_files_are_told_before_any_work(partial_download, tmp_path, capsys):
     source, output = Release(partial_download), tmp_path / "out"
     problem = f"{partial_download}: 2 of 3 videos lack files: "
-    lost = [partial_download / "clips320H/-b.mp4", partial_download / "Annotations/mat/-b",
-            partial_download / "clips320H/--a.mp4"]  # fmt: skip
+    lost = [
+        partial_download / "clips320H/-b.mp4",
+        partial_download / "Annotations/mat/-b",
+        partial_download / "clips320H/--a.mp4",
+    ]
     with pytest.raises(InputError) as caught:
         convert.convert(source, output, SETTINGS, workers=1)
     assert str(caught.value) == (
@@ -475,8 +509,11 @@ def test_videos_that_stand_still_have_no_gain(release, tmp_path):
         write_video(root / f"clips320H/{name}.mp4", [np.full((64, 96, 3), 90, np.uint8)] * 8)
     manifest, _ = convert.convert(Release(root), tmp_path / "out", SETTINGS, workers=1)
     assert manifest.flow_quality == {
-        "frames": 3, "error_still": 0.0, "error_warped": 0.0, "gain_percent": None
-    }  # fmt: skip
+        "frames": 3,
+        "error_still": 0.0,
+        "error_warped": 0.0,
+        "gain_percent": None,
+    }
 
 
 def random_release(root, rng):
@@ -512,9 +549,12 @@ def test_what_goes_in_comes_out(seed, tmp_path):
     rng = np.random.default_rng(seed)
     root, truths = random_release(tmp_path / "Release", rng)
     settings = convert.Settings(
-        flow_method=str(rng.choice(["dis", "farneback"])), image_height=48, image_width=64,
-        clip_frames=int(rng.choice([1, 3, 5])), clip_stride=int(rng.integers(1, 3)),
-    )  # fmt: skip
+        flow_method=str(rng.choice(["dis", "farneback"])),
+        image_height=48,
+        image_width=64,
+        clip_frames=int(rng.choice([1, 3, 5])),
+        clip_stride=int(rng.integers(1, 3)),
+    )
     source = Release(root)
     convert.convert(source, tmp_path / "out", settings, workers=1)
     found = clips(tmp_path / "out")
@@ -557,15 +597,18 @@ def test_a_mended_release_goes_on(release, broken, built, tmp_path):
     assert contents(output) == contents(built)
 
 
-@pytest.mark.parametrize("arguments, words", [
-    (["--release", "absent"], "absent/videoset.csv: no such file; --release"),
-    (["--clip_frames=4"], "--clip_frames must be odd"),
-    (["--image_width=0"], "--image_width must be at least 1"),
-    (["--workers=0"], "--workers must be at least 1"),
-    (["--labels=absent.json"], "absent.json: not a readable label space"),
-    (["--flow_method=lucas"], "flow_method"),
-    (["--output=/dev/null/x"], "/dev/null/x: cannot be written"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--release", "absent"], "absent/videoset.csv: no such file; --release"),
+        (["--clip_frames=4"], "--clip_frames must be odd"),
+        (["--image_width=0"], "--image_width must be at least 1"),
+        (["--workers=0"], "--workers must be at least 1"),
+        (["--labels=absent.json"], "absent.json: not a readable label space"),
+        (["--flow_method=lucas"], "flow_method"),
+        (["--output=/dev/null/x"], "/dev/null/x: cannot be written"),
+    ],
+)
 def test_wrong_flags_end_with_one_clear_line(release, tmp_path, arguments, words):
     done = run("--release", release, "--output", tmp_path / "out", *arguments, cwd=tmp_path)
     assert done.returncode == 1 and words in done.stderr and "Traceback" not in done.stderr
@@ -581,8 +624,15 @@ def test_own_label_spaces_go_into_the_records(release, tmp_path):
 
 
 def test_inspection_lists_every_instance(built, tmp_path):
-    done = run("--records", built, "--json", tmp_path / "list.json", "--draw", tmp_path / "draw",
-               tool="inspect_records")  # fmt: skip
+    done = run(
+        "--records",
+        built,
+        "--json",
+        tmp_path / "list.json",
+        "--draw",
+        tmp_path / "draw",
+        tool="inspect_records",
+    )
     assert done.returncode == 0, done.stderr
     rows = {(r["video"], r["frame"]): r for r in json.loads((tmp_path / "list.json").read_text())}
     assert set(rows) == {("-b", 1), ("-b", 8), ("--a", 3), ("c", 4)}
@@ -604,8 +654,9 @@ def test_inspection_lists_every_instance(built, tmp_path):
 
 def test_inspection_of_one_split_up_to_a_limit(built, tmp_path):
     out = tmp_path / "new" / "list.json"
-    done = run("--records", built, "--json", out, "--split=train", "--limit=2",
-               tool="inspect_records")  # fmt: skip
+    done = run(
+        "--records", built, "--json", out, "--split=train", "--limit=2", tool="inspect_records"
+    )
     assert done.returncode == 0, done.stderr
     rows = json.loads(out.read_text())
     assert [(r["video"], r["frame"]) for r in rows] == [("-b", 1), ("-b", 8)]

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import tensor_bundle_pb2
 
-from a2d_tf.model import bundles
+from a2d_tf.learning.runs import bundles
 
 ENTRY = tensor_bundle_pb2.BundleEntryProto
 
@@ -71,23 +71,26 @@ def test_a_checkpoint_of_many_blocks_is_read_as_tensorflow_reads_it(tmp_path):
     assert shapes == reader.get_variable_to_shape_map()
 
 
-@pytest.mark.parametrize("made, problem", [
-    (entry((-5,)), "a shape that is none"),
-    (entry((2**40, 2**40)), "a shape that is none"),
-    (entry((2**40, 2**40, 0)), "a shape that is none"),
-    (entry((1,) * 300), "a shape that is none"),
-    (entry((3,)), "claims 12 bytes, has 8"),
-    (entry((1000,), size=4000), "it claims 4000 bytes of 64"),
-    (entry((2,), offset=60), "not where it should be"),
-    (entry((2,), offset=2**62), "not where it should be"),
-    (entry((2,), offset=-8), "not where it should be"),
-    (entry((2,), shard_id=1), "not where it should be"),
-    (entry((2,), dtype=0), "'x': "),
-    (entry((2,), dtype=999), "'x': "),
-    (entry((2,), dtype=101), "a tensor of type float32_ref"),
-    (entry((1,), dtype=20), "a tensor of type resource"),
-    (entry((40,), dtype=7, size=30), "claims 40 strings in 30 bytes"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "made, problem",
+    [
+        (entry((-5,)), "a shape that is none"),
+        (entry((2**40, 2**40)), "a shape that is none"),
+        (entry((2**40, 2**40, 0)), "a shape that is none"),
+        (entry((1,) * 300), "a shape that is none"),
+        (entry((3,)), "claims 12 bytes, has 8"),
+        (entry((1000,), size=4000), "it claims 4000 bytes of 64"),
+        (entry((2,), offset=60), "not where it should be"),
+        (entry((2,), offset=2**62), "not where it should be"),
+        (entry((2,), offset=-8), "not where it should be"),
+        (entry((2,), shard_id=1), "not where it should be"),
+        (entry((2,), dtype=0), "'x': "),
+        (entry((2,), dtype=999), "'x': "),
+        (entry((2,), dtype=101), "a tensor of type float32_ref"),
+        (entry((1,), dtype=20), "a tensor of type resource"),
+        (entry((40,), dtype=7, size=30), "claims 40 strings in 30 bytes"),
+    ],
+)
 def test_what_tensorflow_would_take_on_trust(made, problem, tmp_path):
     bundles.check(write(tmp_path, entry()))
     path = write(tmp_path, made)
@@ -110,19 +113,25 @@ def test_strings_as_long_as_their_lengths_say(tmp_path):
 X = (b"x", entry().SerializeToString())
 
 
-@pytest.mark.parametrize("index, problem", [
-    (table([X]), "no index"),
-    (table([(b"", b""), X, X]), "the names in its index are in no order"),
-    (table([X, (b"", b"")]), "the names in its index are in no order"),
-    (table([(b"", b""), X], restarts=(1,)), "the entries of its index are in no order"),
-    (table([(b"", b""), X], restarts=()), "the entries of its index are in no order"),
-    (table([(b"", b""), (*X, 1)]), "an entry of its index is longer than its block"),
-    (table([(b"", b"")], more=b"\0\1\x7fx"), "an entry of its index is longer than its block"),
-    (table([(b"", b""), X], packed=b"\1"), "not where it should be, or packed"),
-    (table([(b"", b""), (b"\xff\xff", b"")]), "the blocks of its index are in no order"),
-    # A long name, and ten thousand that share it.
-    (table([(bytes(10**5), b""), *((b"", b"", 10**5) for _ in range(10**4))]), "longer than its"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "index, problem",
+    [
+        (table([X]), "no index"),
+        (table([(b"", b""), X, X]), "the names in its index are in no order"),
+        (table([X, (b"", b"")]), "the names in its index are in no order"),
+        (table([(b"", b""), X], restarts=(1,)), "the entries of its index are in no order"),
+        (table([(b"", b""), X], restarts=()), "the entries of its index are in no order"),
+        (table([(b"", b""), (*X, 1)]), "an entry of its index is longer than its block"),
+        (table([(b"", b"")], more=b"\0\1\x7fx"), "an entry of its index is longer than its block"),
+        (table([(b"", b""), X], packed=b"\1"), "not where it should be, or packed"),
+        (table([(b"", b""), (b"\xff\xff", b"")]), "the blocks of its index are in no order"),
+        # A long name, and ten thousand that share it.
+        (
+            table([(bytes(10**5), b""), *((b"", b"", 10**5) for _ in range(10**4))]),
+            "longer than its",
+        ),
+    ],
+)
 def test_an_index_that_two_readers_could_read_differently(index, problem, tmp_path):
     path = write(tmp_path, entry())
     (tmp_path / "ckpt-1.index").write_bytes(index)
@@ -134,8 +143,10 @@ def test_files_that_are_no_checkpoint(tmp_path):
     path = write(tmp_path, entry())
     index = (tmp_path / "ckpt-1.index").read_bytes()
     for number in range(len(index)):  # each of them, cut off or with a byte changed
-        for damaged in (index[:number], index[:number] + bytes([index[number] ^ 0x55]) +
-                        index[number + 1 :]):  # fmt: skip
+        for damaged in (
+            index[:number],
+            index[:number] + bytes([index[number] ^ 0x55]) + index[number + 1 :],
+        ):
             (tmp_path / "ckpt-1.index").write_bytes(damaged)
             try:
                 bundles.check(path)

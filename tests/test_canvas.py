@@ -52,8 +52,9 @@ def test_flow_scales_with_each_side():
     np.testing.assert_allclose(vectors[0, :10, :, 1], np.full((10, 16), 1.0), atol=1e-6)
 
 
-@pytest.mark.parametrize("size, canvas_size", [((45, 70), (16, 24)), ((96, 64), (48, 32)),
-                                               ((9, 14), (32, 48))])  # fmt: skip
+@pytest.mark.parametrize(
+    "size, canvas_size", [((45, 70), (16, 24)), ((96, 64), (48, 32)), ((9, 14), (32, 48))]
+)
 def test_frames_are_resized_as_the_records_are(size, canvas_size):
     rng = np.random.default_rng(0)
     rgb = rng.integers(0, 256, (2, *size, 3), np.uint8)
@@ -76,8 +77,12 @@ def test_contents_stay_in_their_place():
 
 
 def test_shape_is_static_under_a_graph():
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8),
-                                  tf.TensorSpec([None, None, None, 2])])  # fmt: skip
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, None, None, 3], tf.uint8),
+            tf.TensorSpec([None, None, None, 2]),
+        ]
+    )
     def run(rgb, flow):
         rgb, flow, _ = canvas.place(rgb, flow, (32, 64))
         assert rgb.shape[1:] == (32, 64, 3) and flow.shape[1:] == (32, 64, 2)

@@ -19,10 +19,10 @@ from a2d_files import (
     write_video,
 )
 
-from a2d_tf.data.check import PUBLISHED, check
-from a2d_tf.data.release import Release
-from a2d_tf.errors import InputError
-from a2d_tf.labels import A2D, LabelSpace
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.data.sources.check import PUBLISHED, check
+from a2d_tf.data.sources.release import Release
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SIZE = (64, 96)
@@ -186,13 +186,19 @@ def test_the_command_line(release, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"Release", "have.txt"}
 
 
-@pytest.mark.parametrize("arguments, words", [
-    (["--check"], "--release is missing"),
-    (["--release=r", "--coco=c", "--videos=v"], "--coco replaces --release and --annotations"),
-    (["--coco=c", "--annotations=a", "--videos=v"], "--coco replaces --release and --annotations"),
-    (["--coco=c", "--check"], "--videos is missing"),
-    (["--release=r"], "--output is missing"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--check"], "--release is missing"),
+        (["--release=r", "--coco=c", "--videos=v"], "--coco replaces --release and --annotations"),
+        (
+            ["--coco=c", "--annotations=a", "--videos=v"],
+            "--coco replaces --release and --annotations",
+        ),
+        (["--coco=c", "--check"], "--videos is missing"),
+        (["--release=r"], "--output is missing"),
+    ],
+)
 def test_flags_that_do_not_fit(arguments, words):
     done = run(*arguments)
     assert done.returncode == 1 and words in done.stderr and "Traceback" not in done.stderr

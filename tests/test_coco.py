@@ -10,11 +10,12 @@ import pytest
 from a2d_files import grey_frames, mask, moving_frames, write_video
 from pycocotools import mask as rle_tools
 
-from a2d_tf.data import check, convert, records
-from a2d_tf.data.coco import CocoVideos, decode_mask, derive_label_space, split_by_name
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.data import convert, records
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.errors import InputError
-from a2d_tf.labels import A2D, LabelSpace
+from a2d_tf.data.sources import check
+from a2d_tf.data.sources.coco import CocoVideos, decode_mask, derive_label_space, split_by_name
 
 SIZE = (48, 64)
 LARGE, SMALL = mask(*SIZE, 4, 6, 40, 50), mask(*SIZE, 30, 40, 44, 60)
@@ -106,8 +107,9 @@ def test_the_videos_and_their_frames(tmp_path):
     path, videos = write(tmp_path)
     source = CocoVideos(path, videos, FORKLIFTS)
     assert [(v.vid, v.height, v.width, v.annotated) for v in source.videos] == [
-        ("yard", 48, 64, 2), ("gate-1", 48, 64, 1),
-    ]  # fmt: skip
+        ("yard", 48, 64, 2),
+        ("gate-1", 48, 64, 1),
+    ]
     assert [source.split(video) for video in source.videos] == ["train", "test"]
     assert source.annotated_frames("yard") == (2, 5) and source.annotated_frames("gate-1") == (3,)
     assert source.length("yard") == 6 and source.length("gate-1") == 4
@@ -177,29 +179,35 @@ def test_polygons_agree_with_pycocotools():
     np.testing.assert_array_equal(decode_mask(polygons, *SIZE), parts[0] | parts[1])
 
 
-@pytest.mark.parametrize("segmentation, words", [
-    ([], "neither polygons"),
-    ("text", "neither polygons"),
-    ([[1, 2, 3, 4]], "three points"),
-    ([[1, 2, 3, 4, 5, 6, 7]], "three points"),
-    ([[1, 2, 3, 4, 5, "6"]], "three points"),
-    ([[1, 2, 3, 4, 5, float("nan")]], "three points"),
-    ([[1, 2, 3, 4, 5, 10**400]], "three points"),
-    ([{"x": 1}], "three points"),
-    ([[0, 0, 1e9, 0, 1e9, 1e9]], "leaves the frame of 64x48"),
-    ([[0, 0, 64, 48, 0, 48] * 400], "outline is longer"),
-    ([[60, 60, 70, 60, 70, 70]], "the mask is empty"),
-    (rle(np.zeros(SIZE)), "the mask is empty"),
-    (rle(LARGE.T), r"size \[64, 48\] is not .* \[48, 64\]"),
-    ({"counts": rle(LARGE)["counts"]}, "size None"),
-    ({"size": [48, 64]}, "'counts' are damaged"),
-    ({"size": [48, 64], "counts": "0"}, "add up to 0 pixels"),
-    ({"size": [48, 64], "counts": "PPPP\x7f"}, "'counts' are damaged"),
-    ({"size": [48, 64], "counts": "o" * 99}, "'counts' are damaged"),
-    ({"size": [48, 64], "counts": [1, -1, 3072]}, "'counts' are damaged"),
-    ({"size": [48, 64], "counts": [1, 2.5]}, "'counts' are damaged"),
-    ({"size": [48, 64], "counts": [0, 10**12]}, "add up to 1000000000000 pixels instead of 3072"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "segmentation, words",
+    [
+        ([], "neither polygons"),
+        ("text", "neither polygons"),
+        ([[1, 2, 3, 4]], "three points"),
+        ([[1, 2, 3, 4, 5, 6, 7]], "three points"),
+        ([[1, 2, 3, 4, 5, "6"]], "three points"),
+        ([[1, 2, 3, 4, 5, float("nan")]], "three points"),
+        ([[1, 2, 3, 4, 5, 10**400]], "three points"),
+        ([{"x": 1}], "three points"),
+        ([[0, 0, 1e9, 0, 1e9, 1e9]], "leaves the frame of 64x48"),
+        ([[0, 0, 64, 48, 0, 48] * 400], "outline is longer"),
+        ([[60, 60, 70, 60, 70, 70]], "the mask is empty"),
+        (rle(np.zeros(SIZE)), "the mask is empty"),
+        (rle(LARGE.T), r"size \[64, 48\] is not .* \[48, 64\]"),
+        ({"counts": rle(LARGE)["counts"]}, "size None"),
+        ({"size": [48, 64]}, "'counts' are damaged"),
+        ({"size": [48, 64], "counts": "0"}, "add up to 0 pixels"),
+        ({"size": [48, 64], "counts": "PPPP\x7f"}, "'counts' are damaged"),
+        ({"size": [48, 64], "counts": "o" * 99}, "'counts' are damaged"),
+        ({"size": [48, 64], "counts": [1, -1, 3072]}, "'counts' are damaged"),
+        ({"size": [48, 64], "counts": [1, 2.5]}, "'counts' are damaged"),
+        (
+            {"size": [48, 64], "counts": [0, 10**12]},
+            "add up to 1000000000000 pixels instead of 3072",
+        ),
+    ],
+)
 def test_broken_masks_are_named_when_they_are_read(tmp_path, segmentation, words):
     content = changed("annotations", 1, segmentation=segmentation)
     source = CocoVideos(*write(tmp_path, content), FORKLIFTS)
@@ -208,10 +216,19 @@ def test_broken_masks_are_named_when_they_are_read(tmp_path, segmentation, words
     assert source.read_annotation("gate-1", 3).codes.tolist() == [23]
 
 
-@pytest.mark.parametrize("bbox", [
-    [1, 2, 3], [1, 2, 3, "4"], "box", [], [1, 2, 0, 4], [1, 2, 3, -4], [64, 2, 5, 5],
-    [1, 2, 3, float("inf")],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "bbox",
+    [
+        [1, 2, 3],
+        [1, 2, 3, "4"],
+        "box",
+        [],
+        [1, 2, 0, 4],
+        [1, 2, 3, -4],
+        [64, 2, 5, 5],
+        [1, 2, 3, float("inf")],
+    ],
+)
 def test_broken_boxes_are_named_when_they_are_read(tmp_path, bbox):
     source = CocoVideos(*write(tmp_path, changed("annotations", 0, bbox=bbox)), FORKLIFTS)
     with pytest.raises(InputError, match=r"own.json: annotations\[0\].bbox: .*leave it out"):
@@ -230,55 +247,90 @@ def test_frames_of_another_size_and_frames_beyond_the_end(tmp_path):
         source.annotated_frames("yard")
 
 
-@pytest.mark.parametrize("path, fields, words", [
-    (("images", 1), {"id": ...}, r"images\[1\].id: None"),
-    (("images", 1), {"id": [1]}, r"images\[1\].id: \[1\]"),
-    (("images", 1), {"id": 7}, r"images\[1\].id: 7 is also that of images\[0\]"),
-    (("images", 1), {"width": ...}, r"images\[1\].width: None is no size"),
-    (("images", 1), {"height": 0}, r"images\[1\].height: 0 is no size"),
-    (("images", 1), {"height": 8193}, r"images\[1\].height: 8193 is no size"),
-    (("images", 1), {"height": 50}, r"images\[1\].height: 50, but images\[0\] .* 48"),
-    (("images", 1), {"file_name": ...}, r"images\[1\].file_name: None is not <video>/<frame>"),
-    (("images", 1), {"file_name": "00002.png"}, r"images\[1\].file_name: .*<video>/<frame>"),
-    (("images", 1), {"file_name": "yard/two.png"}, r"images\[1\].file_name: .*<video>/<frame>"),
-    (("images", 1), {"file_name": "yard/00000.png"}, r"images\[1\].file_name: .* is 00001"),
-    (("images", 1), {"file_name": "yard/5"}, r"images\[1\].file_name: frame 5 of 'yard' is also"),
-    (("images", 1), {"file_name": "../1"}, r"images\[1\].file_name: video '..' cannot be a file"),
-    (("images", 1), {"file_name": "/etc/1"}, r"images\[1\].file_name: video '/etc' cannot"),
-    (("images", 1), {"file_name": "a/b/1"}, r"images\[1\].file_name: video 'a/b' cannot"),
-    (("images", 1), {"file_name": "a\\b/1"}, r"images\[1\].file_name: video .* cannot"),
-    (("images", 1), {"file_name": "a\nb/1"}, r"images\[1\].file_name: video .* cannot"),
-    (("images", 1), {"file_name": "a\ud800/1"}, r"images\[1\].file_name: video .* cannot"),
-    (("images", 1), {"file_name": "a" * 300 + "/1"}, r"images\[1\].file_name: video .* cannot"),
-    (("images", 1), {"split": ...}, r"images\[1\].split: None is neither 'train' nor 'test'"),
-    (("images", 1), {"split": "val"}, r"images\[1\].split: 'val' is neither"),
-    (("images", 1), {"split": "test"}, r"images\[1\].split: 'test', but images\[0\] of 'yard'"),
-    (("annotations", 2), {"image_id": ...}, r"annotations\[2\].image_id: None is the id of no"),
-    (("annotations", 2), {"image_id": 8}, r"annotations\[2\].image_id: 8 is the id of no image"),
-    (("annotations", 2), {"image_id": {}}, r"annotations\[2\].image_id: {} is the id of no image"),
-    (("annotations", 2), {"actor": ...}, r"annotations\[2\].actor: None is no name"),
-    (("annotations", 2), {"action": 3}, r"annotations\[2\].action: 3 is no name"),
-    (("annotations", 2), {"action": "a\nb"}, r"annotations\[2\].action: 'a.*' is no name"),
-    (("annotations", 2), {"actor": "lorry"}, r"annotations\[2\].actor: 'lorry' is not in .*labels"),
-    (("annotations", 2), {"action": "fly"}, r"annotations\[2\].action: 'fly' is not in .*labels"),
-    (("annotations", 2), {"action": "lift"}, r"annotations\[2\].action: .* no 'lift' of 'truck'"),
-    (("annotations", 2), {"segmentation": ...}, r"annotations\[2\].segmentation: missing"),
-    (("annotations", 2), {"iscrowd": 1}, r"annotations\[2\].iscrowd: .*each instance"),
-    ((), {"images": []}, "images: empty"),
-    ((), {"images": ...}, "images: missing, or not a list"),
-    ((), {"annotations": {}}, "annotations: missing, or not a list"),
-    ((), {"annotations": [3]}, r"annotations\[0\]: not an object"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "path, fields, words",
+    [
+        (("images", 1), {"id": ...}, r"images\[1\].id: None"),
+        (("images", 1), {"id": [1]}, r"images\[1\].id: \[1\]"),
+        (("images", 1), {"id": 7}, r"images\[1\].id: 7 is also that of images\[0\]"),
+        (("images", 1), {"width": ...}, r"images\[1\].width: None is no size"),
+        (("images", 1), {"height": 0}, r"images\[1\].height: 0 is no size"),
+        (("images", 1), {"height": 8193}, r"images\[1\].height: 8193 is no size"),
+        (("images", 1), {"height": 50}, r"images\[1\].height: 50, but images\[0\] .* 48"),
+        (("images", 1), {"file_name": ...}, r"images\[1\].file_name: None is not <video>/<frame>"),
+        (("images", 1), {"file_name": "00002.png"}, r"images\[1\].file_name: .*<video>/<frame>"),
+        (("images", 1), {"file_name": "yard/two.png"}, r"images\[1\].file_name: .*<video>/<frame>"),
+        (("images", 1), {"file_name": "yard/00000.png"}, r"images\[1\].file_name: .* is 00001"),
+        (
+            ("images", 1),
+            {"file_name": "yard/5"},
+            r"images\[1\].file_name: frame 5 of 'yard' is also",
+        ),
+        (
+            ("images", 1),
+            {"file_name": "../1"},
+            r"images\[1\].file_name: video '..' cannot be a file",
+        ),
+        (("images", 1), {"file_name": "/etc/1"}, r"images\[1\].file_name: video '/etc' cannot"),
+        (("images", 1), {"file_name": "a/b/1"}, r"images\[1\].file_name: video 'a/b' cannot"),
+        (("images", 1), {"file_name": "a\\b/1"}, r"images\[1\].file_name: video .* cannot"),
+        (("images", 1), {"file_name": "a\nb/1"}, r"images\[1\].file_name: video .* cannot"),
+        (("images", 1), {"file_name": "a\ud800/1"}, r"images\[1\].file_name: video .* cannot"),
+        (("images", 1), {"file_name": "a" * 300 + "/1"}, r"images\[1\].file_name: video .* cannot"),
+        (("images", 1), {"split": ...}, r"images\[1\].split: None is neither 'train' nor 'test'"),
+        (("images", 1), {"split": "val"}, r"images\[1\].split: 'val' is neither"),
+        (("images", 1), {"split": "test"}, r"images\[1\].split: 'test', but images\[0\] of 'yard'"),
+        (("annotations", 2), {"image_id": ...}, r"annotations\[2\].image_id: None is the id of no"),
+        (
+            ("annotations", 2),
+            {"image_id": 8},
+            r"annotations\[2\].image_id: 8 is the id of no image",
+        ),
+        (
+            ("annotations", 2),
+            {"image_id": {}},
+            r"annotations\[2\].image_id: {} is the id of no image",
+        ),
+        (("annotations", 2), {"actor": ...}, r"annotations\[2\].actor: None is no name"),
+        (("annotations", 2), {"action": 3}, r"annotations\[2\].action: 3 is no name"),
+        (("annotations", 2), {"action": "a\nb"}, r"annotations\[2\].action: 'a.*' is no name"),
+        (
+            ("annotations", 2),
+            {"actor": "lorry"},
+            r"annotations\[2\].actor: 'lorry' is not in .*labels",
+        ),
+        (
+            ("annotations", 2),
+            {"action": "fly"},
+            r"annotations\[2\].action: 'fly' is not in .*labels",
+        ),
+        (
+            ("annotations", 2),
+            {"action": "lift"},
+            r"annotations\[2\].action: .* no 'lift' of 'truck'",
+        ),
+        (("annotations", 2), {"segmentation": ...}, r"annotations\[2\].segmentation: missing"),
+        (("annotations", 2), {"iscrowd": 1}, r"annotations\[2\].iscrowd: .*each instance"),
+        ((), {"images": []}, "images: empty"),
+        ((), {"images": ...}, "images: missing, or not a list"),
+        ((), {"annotations": {}}, "annotations: missing, or not a list"),
+        ((), {"annotations": [3]}, r"annotations\[0\]: not an object"),
+    ],
+)
 def test_a_broken_file_is_refused_at_once(tmp_path, path, fields, words):
     with pytest.raises(InputError, match="own.json: " + words):
         CocoVideos(*write(tmp_path, changed(*path, **fields)), FORKLIFTS)
 
 
-@pytest.mark.parametrize("text, words", [
-    ("[1, 2]", "own.json: images: missing"),
-    ("{", "own.json: not a readable JSON"),
-    ("[" * 100000, "own.json: not a readable JSON"),
-], ids=["list", "torn", "deep"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("[1, 2]", "own.json: images: missing"),
+        ("{", "own.json: not a readable JSON"),
+        ("[" * 100000, "own.json: not a readable JSON"),
+    ],
+    ids=["list", "torn", "deep"],
+)
 def test_what_is_no_such_json(tmp_path, text, words):
     with pytest.raises(InputError, match=words):
         CocoVideos(*write(tmp_path, text))

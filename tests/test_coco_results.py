@@ -8,11 +8,11 @@ from pycocotools import mask as rle_tools
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from a2d_tf.errors import InputError
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation import coco_eval, coco_results
 from a2d_tf.evaluation.coco_results import Results
 from a2d_tf.evaluation.detection import Truth
-from a2d_tf.labels import A2D, LabelSpace
 
 SIZE = (8, 12)
 SQUARE = [[2, 1, 6, 1, 6, 5, 2, 5]]  # x 2..6, y 1..5
@@ -86,31 +86,40 @@ def test_a_box_needs_no_mask_and_stands_over_it(tmp_path):
     assert read(tmp_path, [{**box, "segmentation": SQUARE}], unsized).masks is None
 
 
-@pytest.mark.parametrize("entries, message", [
-    ({}, "are a list of instances"),
-    ([3], r"\[0\] is no object"),
-    ([{**ENTRY, "bbox": [0, 0, 1, 1]}, {}], r"\[1\]\.image_id None is no image of truth\.json"),
-    ([{**ENTRY, "image_id": "5"}], r"\[0\]\.image_id '5'"),
-    ([{**ENTRY, "image_id": []}], r"\[0\]\.image_id \[\]"),
-    ([{**ENTRY, "category_id": 81}], r"\[0\]\.category_id 81 is no code"),
-    ([{**ENTRY, "category_id": 10}], r"\[0\]\.category_id 10 is no code"),
-    ([{**ENTRY, "category_id": "11"}], r"\[0\]\.category_id '11'"),
-    ([{"image_id": 5, "category_id": 11, "bbox": [0, 0, 1, 1]}], r"\[0\]\.score None"),
-    ([{**ENTRY, "score": float("nan")}], r"\[0\]\.score nan"),
-    ([{**ENTRY, "score": True}], r"\[0\]\.score True"),
-    ([ENTRY], r"\[0\]\.bbox is missing"),
-    ([{**ENTRY, "bbox": [0, 0, 1]}], r"\[0\]\.bbox \[0, 0, 1\]"),
-    ([{**ENTRY, "bbox": [0, 0, -1, 1]}], r"\[0\]\.bbox \[0, 0, -1, 1\]"),
-    ([{**ENTRY, "bbox": [0, 0, float("inf"), 1]}], r"\[0\]\.bbox"),
-    ([{**ENTRY, "bbox": "box"}], r"\[0\]\.bbox 'box'"),
-    ([{**ENTRY, "score": 10**400}], r"\[0\]\.score"),
-    ([{**ENTRY, "bbox": [0, 0, 10**400, 1]}], r"\[0\]\.bbox"),
-    ([{**ENTRY, "segmentation": {"size": [12, 8], "counts": [96]}}], r"\.segmentation: .*size"),
-    ([{**ENTRY, "segmentation": {"size": [8, 12], "counts": "21"}}], r"\.segmentation: .*add up"),
-    ([{**ENTRY, "segmentation": {"size": [8, 12], "counts": "~o"}}], r"\.segmentation: .*damaged"),
-    ([{**ENTRY, "segmentation": "mask"}], r"\[0\]\.segmentation: neither polygons"),
-    ([{**ENTRY, "segmentation": [[0, 0, 1, 1]]}], r"\[0\]\.segmentation: a polygon"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "entries, message",
+    [
+        ({}, "are a list of instances"),
+        ([3], r"\[0\] is no object"),
+        ([{**ENTRY, "bbox": [0, 0, 1, 1]}, {}], r"\[1\]\.image_id None is no image of truth\.json"),
+        ([{**ENTRY, "image_id": "5"}], r"\[0\]\.image_id '5'"),
+        ([{**ENTRY, "image_id": []}], r"\[0\]\.image_id \[\]"),
+        ([{**ENTRY, "category_id": 81}], r"\[0\]\.category_id 81 is no code"),
+        ([{**ENTRY, "category_id": 10}], r"\[0\]\.category_id 10 is no code"),
+        ([{**ENTRY, "category_id": "11"}], r"\[0\]\.category_id '11'"),
+        ([{"image_id": 5, "category_id": 11, "bbox": [0, 0, 1, 1]}], r"\[0\]\.score None"),
+        ([{**ENTRY, "score": float("nan")}], r"\[0\]\.score nan"),
+        ([{**ENTRY, "score": True}], r"\[0\]\.score True"),
+        ([ENTRY], r"\[0\]\.bbox is missing"),
+        ([{**ENTRY, "bbox": [0, 0, 1]}], r"\[0\]\.bbox \[0, 0, 1\]"),
+        ([{**ENTRY, "bbox": [0, 0, -1, 1]}], r"\[0\]\.bbox \[0, 0, -1, 1\]"),
+        ([{**ENTRY, "bbox": [0, 0, float("inf"), 1]}], r"\[0\]\.bbox"),
+        ([{**ENTRY, "bbox": "box"}], r"\[0\]\.bbox 'box'"),
+        ([{**ENTRY, "score": 10**400}], r"\[0\]\.score"),
+        ([{**ENTRY, "bbox": [0, 0, 10**400, 1]}], r"\[0\]\.bbox"),
+        ([{**ENTRY, "segmentation": {"size": [12, 8], "counts": [96]}}], r"\.segmentation: .*size"),
+        (
+            [{**ENTRY, "segmentation": {"size": [8, 12], "counts": "21"}}],
+            r"\.segmentation: .*add up",
+        ),
+        (
+            [{**ENTRY, "segmentation": {"size": [8, 12], "counts": "~o"}}],
+            r"\.segmentation: .*damaged",
+        ),
+        ([{**ENTRY, "segmentation": "mask"}], r"\[0\]\.segmentation: neither polygons"),
+        ([{**ENTRY, "segmentation": [[0, 0, 1, 1]]}], r"\[0\]\.segmentation: a polygon"),
+    ],
+)
 def test_malformed_entries_are_named(tmp_path, entries, message):
     with pytest.raises(InputError, match=rf"results\.json.*{message}"):
         read(tmp_path, entries)

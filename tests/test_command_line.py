@@ -9,8 +9,8 @@ import sys
 import pytest
 from absl import flags
 
-from a2d_tf import command_line
-from a2d_tf.config import SECTIONS, Config
+from a2d_tf.core import command_line
+from a2d_tf.core.config import SECTIONS, Config
 from tools import document_flags
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -31,12 +31,21 @@ def complaint(parse, *words):
     return str(error.value)
 
 
-@pytest.mark.parametrize("typo, meant", [
-    ("--batch_sise=4", "--batch_size"), ("--bacth_size=4", "--batch_size"),
-    ("--batchsize", "--batch_size"), ("--nouse_flwo", "--nouse_flow"), ("--nofilp", "--noflip"),
-    ("--learningrate=1", "--learning_rate"), ("--precison=float32", "--precision"),
-    ("--momemtum=1", "--momentum"), ("-steps_=4", "--steps"), ("--lambda_masks=1", "--lambda_mask"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "typo, meant",
+    [
+        ("--batch_sise=4", "--batch_size"),
+        ("--bacth_size=4", "--batch_size"),
+        ("--batchsize", "--batch_size"),
+        ("--nouse_flwo", "--nouse_flow"),
+        ("--nofilp", "--noflip"),
+        ("--learningrate=1", "--learning_rate"),
+        ("--precison=float32", "--precision"),
+        ("--momemtum=1", "--momentum"),
+        ("-steps_=4", "--steps"),
+        ("--lambda_masks=1", "--lambda_mask"),
+    ],
+)
 def test_a_typo_is_told_the_nearest_flag(parse, typo, meant):
     assert complaint(parse, typo).endswith(f"; did you mean {meant}?")
 
@@ -56,15 +65,18 @@ def test_a_part_of_a_name_and_no_name_at_all(parse):
     assert len(complaint(parse, "--" + "x" * 100_000)) < 200
 
 
-@pytest.mark.parametrize("word, problem", [
-    ("--steps=many", "flag --steps=many: invalid literal for int() with base 10: 'many'"),
-    ("--steps=0", "flag --steps=0: 0 is not an integer in the range [1, 1000000000]"),
-    ("--image_height=9999999", "in the range [32, 8192]"),
-    ("--flow_norm=layer", "should be one of <same|frozen_bn|frozen_stats|bn|group_norm|none>"),
-    ("--flip=maybe", "flag --flip=maybe: neither true nor false"),
-    ("--noflip=1", "--noflip=1 does not take an argument"),
-    ("--batch_sise=1", "there is no flag --batch_sise; did you mean --batch_size?"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "word, problem",
+    [
+        ("--steps=many", "flag --steps=many: invalid literal for int() with base 10: 'many'"),
+        ("--steps=0", "flag --steps=0: 0 is not an integer in the range [1, 1000000000]"),
+        ("--image_height=9999999", "in the range [32, 8192]"),
+        ("--flow_norm=layer", "should be one of <same|frozen_bn|frozen_stats|bn|group_norm|none>"),
+        ("--flip=maybe", "flag --flip=maybe: neither true nor false"),
+        ("--noflip=1", "--noflip=1 does not take an argument"),
+        ("--batch_sise=1", "there is no flag --batch_sise; did you mean --batch_size?"),
+    ],
+)
 def test_a_flagfile_is_named_with_the_line(parse, tmp_path, word, problem):
     inner, outer = tmp_path / "inner.flags", tmp_path / "outer.flags"
     inner.write_text(f"# the steps\n\n--seed=2\n{word}\n")
@@ -109,15 +121,18 @@ def test_words_pass_in_their_order(parse, tmp_path):
 def run(*command, **environment):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     return subprocess.run(
-        [sys.executable, *map(str, command)], capture_output=True, text=True, cwd=ROOT,
+        [sys.executable, *map(str, command)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
         env=environment,
-    )  # fmt: skip
+    )
 
 
 PROGRAM = '''"""Do it: python tools/do.py --what=THIS."""
 import errno, os
 from absl import flags
-from a2d_tf import errors
+from a2d_tf.core import errors
 
 _WHAT = flags.DEFINE_string("what", "", "what goes wrong")
 
@@ -145,15 +160,21 @@ def program(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("what, line", [
-    ("input", r"error: bad\\x1b\[2J file"),
-    ("disk", "error: out.json: No space left on device; --debug shows where"),
-    ("bug", "error: unexpected KeyError: 'box'; --debug shows where"),
-    ("memory", "error: out of memory; --debug shows where"),
-    ("assertion", "error: unexpected AssertionError; --debug shows where"),
-    ("op", "error: unexpected InvalidArgumentError: .*Incompatible shapes.*; --debug shows where"),
-    ("long", "error: unexpected ValueError: x{1000}; --debug shows where"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "what, line",
+    [
+        ("input", r"error: bad\\x1b\[2J file"),
+        ("disk", "error: out.json: No space left on device; --debug shows where"),
+        ("bug", "error: unexpected KeyError: 'box'; --debug shows where"),
+        ("memory", "error: out of memory; --debug shows where"),
+        ("assertion", "error: unexpected AssertionError; --debug shows where"),
+        (
+            "op",
+            "error: unexpected InvalidArgumentError: .*Incompatible shapes.*; --debug shows where",
+        ),
+        ("long", "error: unexpected ValueError: x{1000}; --debug shows where"),
+    ],
+)
 def test_whatever_goes_wrong_is_one_line(program, what, line):
     done = run(program, f"--what={what}")
     assert done.returncode == 1 and done.stdout == ""

@@ -7,9 +7,9 @@ import re
 import pytest
 from absl import flags
 
-from a2d_tf.config import ComputeConfig, Config, InferenceConfig, LearningConfig, ModelConfig
-from a2d_tf.errors import InputError
-from a2d_tf.labels import A2D
+from a2d_tf.core.config import ComputeConfig, Config, InferenceConfig, LearningConfig, ModelConfig
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D
 
 
 def parsed(*words, sections=("model", "inference", "learning", "compute")):
@@ -32,16 +32,23 @@ def test_defaults_are_the_papers():
     assert (model.temporal_layers, model.frames, model.fusion) == (1, 3, "mid")
     assert (learning.learning_rate, learning.momentum, learning.clip_norm) == (2e-4, 0.9, 5.0)
     assert (learning.roi_samples, learning.rpn_samples) == (64, 256)
-    lambdas = {getattr(learning, f.name) for f in dataclasses.fields(learning)
-               if f.name.startswith("lambda_")}  # fmt: skip
+    lambdas = {
+        getattr(learning, f.name)
+        for f in dataclasses.fields(learning)
+        if f.name.startswith("lambda_")
+    }
     assert lambdas == {1.0}
     assert model.anchors == ((16.0,), (32.0,), (64.0,), (128.0,), (256.0,))
 
 
 def test_a_level_may_have_several_anchor_sizes():
     assert from_words("--anchor_sizes=8+16,32,64+90.5,128,256").model.anchors == (
-        (8.0, 16.0), (32.0,), (64.0, 90.5), (128.0,), (256.0,)
-    )  # fmt: skip
+        (8.0, 16.0),
+        (32.0,),
+        (64.0, 90.5),
+        (128.0,),
+        (256.0,),
+    )
 
 
 def test_every_field_is_a_flag():
@@ -53,14 +60,30 @@ def test_every_field_is_a_flag():
 
 
 CHANGED = Config(
-    ModelConfig(image_width=320, backbone="resnet14", width_multiplier=0.3, norm="group_norm",
-                stride_in_1x1=False, pixel_scale=1 / 64, anchor_sizes="8,16,24.5,32,48",
-                temporal_layers=2, label_mode="hierarchical", use_mask=False),
+    ModelConfig(
+        image_width=320,
+        backbone="resnet14",
+        width_multiplier=0.3,
+        norm="group_norm",
+        stride_in_1x1=False,
+        pixel_scale=1 / 64,
+        anchor_sizes="8,16,24.5,32,48",
+        temporal_layers=2,
+        label_mode="hierarchical",
+        use_mask=False,
+    ),
     InferenceConfig(score_threshold=0.45, paint="pixel"),
-    LearningConfig(seed=7, learning_rate=1e-7, positive_fraction=0.1 + 0.2, init_run="runs/a b=c",
-                   train_phase="actor", flip=False, zero_shot_actor=""),
+    LearningConfig(
+        seed=7,
+        learning_rate=1e-7,
+        positive_fraction=0.1 + 0.2,
+        init_run="runs/a b=c",
+        train_phase="actor",
+        flip=False,
+        zero_shot_actor="",
+    ),
     ComputeConfig("mixed_bfloat16"),
-)  # fmt: skip
+)
 
 
 def test_written_and_read_back(tmp_path):
@@ -152,8 +175,9 @@ def test_the_command_line_overrides_settings_of_inference_that_it_names_alone():
     sections = ["inference", "compute"]
     values = parsed("--nms_threshold=0.6", "--paint=instance", sections=sections)
     made = CHANGED.with_inference(**Config.given_inference(values))
-    assert made.inference == dataclasses.replace(CHANGED.inference, nms_threshold=0.6,
-                                                 paint="instance")  # fmt: skip
+    assert made.inference == dataclasses.replace(
+        CHANGED.inference, nms_threshold=0.6, paint="instance"
+    )
     assert made.inference.score_threshold == 0.45
     assert dataclasses.replace(made, inference=CHANGED.inference) == CHANGED
     assert Config.given_inference(parsed(sections=sections)) == {}
@@ -173,7 +197,10 @@ EXPECTED = {
     "no_temporal": {"temporal_layers": 0},
     "no_mask": {"use_mask": False, "use_refiner": True},
     "no_mask_refiner": {
-        "use_mask": False, "use_refiner": True, "train_phase": "refiner", "init_run": "first_run",
+        "use_mask": False,
+        "use_refiner": True,
+        "train_phase": "refiner",
+        "init_run": "first_run",
     },
     "mask_rcnn_baseline": {"label_mode": "cartesian", "use_flow": False, "temporal_layers": 0},
     "cartesian": {"label_mode": "cartesian"},
@@ -182,7 +209,7 @@ EXPECTED = {
     "no_joint_actor": {"train_phase": "actor"},
     "no_joint_action": {"train_phase": "action", "init_run": "first_run"},
     **{f"zero_shot_{actor}": {"zero_shot_actor": actor} for actor in A2D.actors},
-}  # fmt: skip
+}
 
 
 def test_every_ablation_has_its_expectation():

@@ -7,10 +7,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
 
-from a2d_tf.evaluation import charts, dashboard, runner
-from a2d_tf.labels import A2D
+from a2d_tf.core.labels import A2D
+from a2d_tf.evaluation import dashboard, runner
+from a2d_tf.evaluation.reports import charts
 from a2d_tf.learning import losses
-from a2d_tf.learning.events import Events
+from a2d_tf.learning.runs.events import Events
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +72,17 @@ def test_every_chart_of_the_layout_finds_its_tags():
     written = [f"loss/{name}" for name in (*losses.TERMS, "total")]
     written += [f"segmentation/{kind}_miou" for kind in ("actor", "action", "joint")]
     written += [f"detection/{kind}_map" for kind in ("actor", "action", "joint")]
-    written += [f"run/{name}" for name in ("proposal_recall", "learning_rate", "gradient_norm",
-                                           "clips_per_second", "step_ms", "wait_ms")]  # fmt: skip
+    written += [
+        f"run/{name}"
+        for name in (
+            "proposal_recall",
+            "learning_rate",
+            "gradient_norm",
+            "clips_per_second",
+            "step_ms",
+            "wait_ms",
+        )
+    ]
     patterns = [tag for panels in dashboard._LAYOUT.values() for tag in panels.values()]
     for pattern in patterns:
         assert any(re.fullmatch(pattern, tag) for tag in written), pattern

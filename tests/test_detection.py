@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from a2d_tf.errors import InputError
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation import detection, zero_shot
 from a2d_tf.evaluation.coco_results import Results, encode_mask
 from a2d_tf.evaluation.detection import (
@@ -18,7 +19,6 @@ from a2d_tf.evaluation.detection import (
     evaluate_results,
     iou,
 )
-from a2d_tf.labels import A2D, LabelSpace
 from a2d_tf.model import inference
 from a2d_tf.ops.boxes import BoxCoder
 
@@ -184,9 +184,16 @@ def flatten(metrics):
 
 
 @pytest.mark.parametrize("space", [SMALL, MANY, A2D], ids=["small", "many", "a2d"])
-@pytest.mark.parametrize("overrides", [
-    (), ("joint_scores",), ("joint_boxes",), ("joint_scores", "joint_boxes"),
-], ids=lambda names: "+".join(names) or "plain")  # fmt: skip
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (),
+        ("joint_scores",),
+        ("joint_boxes",),
+        ("joint_scores", "joint_boxes"),
+    ],
+    ids=lambda names: "+".join(names) or "plain",
+)
 def test_agrees_with_slow_loops(space, overrides):
     for seed in range(3):
         detections, truth = random_case(space, seed, overrides)
@@ -273,8 +280,9 @@ def test_agrees_with_the_benchmark_from_the_networks_outputs_on(space, mode, tmp
     truth = Truth(frames, rng.integers(0, 6, 16), targets, rng.choice(space.codes, 16))
     deltas = rng.normal(0, 2, (1, rois, classes, 4)).astype("f")
     outputs = {
-        "class_logits": rng.normal(0, 2, (1, rois, classes + 1)).astype("f"), "deltas": deltas,
-    }  # fmt: skip
+        "class_logits": rng.normal(0, 2, (1, rois, classes + 1)).astype("f"),
+        "deltas": deltas,
+    }
     given = None
     if mode != "cartesian":
         shape = (1, rois, num_actors, num_actions)
@@ -285,17 +293,24 @@ def test_agrees_with_the_benchmark_from_the_networks_outputs_on(space, mode, tmp
         given = given[0]
     table = inference.score_rois(
         {name: tf.constant(value) for name, value in outputs.items()},
-        tf.constant(targets[own, :][:, [1, 0, 3, 2]][None], tf.float32), tf.ones([1, rois], bool),
-        tf.constant([[30, 30]]), space, mode, BoxCoder((10.0, 10.0, 5.0, 5.0)),
-    )  # fmt: skip
+        tf.constant(targets[own, :][:, [1, 0, 3, 2]][None], tf.float32),
+        tf.ones([1, rois], bool),
+        tf.constant([[30, 30]]),
+        space,
+        mode,
+        BoxCoder((10.0, 10.0, 5.0, 5.0)),
+    )
     of_class = np.exp(outputs["class_logits"][0].astype(float))
     of_class = (of_class / of_class.sum(axis=1, keepdims=True))[:, :-1]
     boxes = table["class_boxes"].numpy()[0][..., [1, 0, 3, 2]]
     entries = protocol_entries(space, mode, of_class, given, boxes)
 
     fields = {"boxes", "actor_scores", "action_scores", "joint_scores", "joint_boxes"}
-    fields -= {"decoupled": {"joint_scores", "joint_boxes"}, "hierarchical": {"joint_boxes"},
-               "cartesian": set()}[mode]  # fmt: skip
+    fields -= {
+        "decoupled": {"joint_scores", "joint_boxes"},
+        "hierarchical": {"joint_boxes"},
+        "cartesian": set(),
+    }[mode]
     arrays = {name: table[name].numpy()[0] for name in fields}
     for name in fields & {"boxes", "joint_boxes"}:
         arrays[name] = arrays[name][..., [1, 0, 3, 2]]
@@ -304,8 +319,11 @@ def test_agrees_with_the_benchmark_from_the_networks_outputs_on(space, mode, tmp
     detections.save(tmp_path / "detections.npz")
     assert evaluate(Detections.load(tmp_path / "detections.npz"), truth, space) == metrics
 
-    kinds = {"actor": truth.codes // space.base - 1, "action": truth.codes % space.base - 1,
-             "joint": truth.codes}  # fmt: skip
+    kinds = {
+        "actor": truth.codes // space.base - 1,
+        "action": truth.codes % space.base - 1,
+        "joint": truth.codes,
+    }
     parts = {"actor": "per_actor_ap", "action": "per_action_ap", "joint": "per_pair_ap"}
     for (kind, key), ranked in entries.items():
         found, wanted = {}, {}
@@ -473,13 +491,22 @@ def test_means_and_what_they_leave_out():
         names, [0, 1], boxes, np.array([[0.1, 0.9], [0.8, 0.2]]), np.eye(3)[[0, 2]]
     )
     metrics = evaluate(detections, Truth(names, [0, 1], [GT, GT], [21, 13]), SMALL)
-    assert flatten(metrics) == pytest.approx({
-        ("per_pair_ap", "11"): 0, ("per_pair_ap", "13"): 100,
-        ("per_pair_ap", "21"): 100, ("per_pair_ap", "22"): 0,
-        ("per_actor_ap", "1"): 100, ("per_actor_ap", "2"): 100,
-        ("per_action_ap", "1"): 100, ("per_action_ap", "2"): 0, ("per_action_ap", "3"): 100,
-        ("detection", "actor"): 100, ("detection", "action"): 50, ("detection", "joint"): 50,
-    })  # fmt: skip
+    assert flatten(metrics) == pytest.approx(
+        {
+            ("per_pair_ap", "11"): 0,
+            ("per_pair_ap", "13"): 100,
+            ("per_pair_ap", "21"): 100,
+            ("per_pair_ap", "22"): 0,
+            ("per_actor_ap", "1"): 100,
+            ("per_actor_ap", "2"): 100,
+            ("per_action_ap", "1"): 100,
+            ("per_action_ap", "2"): 0,
+            ("per_action_ap", "3"): 100,
+            ("detection", "actor"): 100,
+            ("detection", "action"): 50,
+            ("detection", "joint"): 50,
+        }
+    )
 
 
 def test_an_actions_box_is_that_of_the_most_probable_actor():
@@ -494,9 +521,14 @@ def one_roi(boxes, joint, joint_boxes=None):
     """Detections of one RoI of SMALL, whose actor and action scores are sums of the joint ones."""
     joint = np.array(joint)
     return Detections(
-        ["v/1"], [0], [boxes], [joint.sum(axis=1)], [joint.sum(axis=0)], [joint],
+        ["v/1"],
+        [0],
+        [boxes],
+        [joint.sum(axis=1)],
+        [joint.sum(axis=0)],
+        [joint],
         None if joint_boxes is None else [joint_boxes],
-    )  # fmt: skip
+    )
 
 
 def test_with_boxes_of_pairs_an_action_has_that_of_its_own_best_pair():
@@ -608,23 +640,26 @@ def arrays():
     }
 
 
-@pytest.mark.parametrize("field, value", [
-    ("frames", np.array(["v/00001", "v/00001"])),
-    ("frames", np.array([1])),
-    ("frames", np.array(["v/00001"], object)),
-    ("roi_frame", np.array([1])),
-    ("roi_frame", np.array([-1])),
-    ("roi_frame", np.array([0.0])),
-    ("boxes", np.zeros((1, 3, 4))),
-    ("boxes", np.zeros((2, 2, 4))),
-    ("boxes", np.array([[[0, 0, 1, np.nan]] * 2])),
-    ("boxes", np.array([[[5, 0, 1, 1]] * 2])),
-    ("actor_scores", np.zeros(1)),
-    ("actor_scores", np.array([[0, np.inf]])),
-    ("action_scores", np.array([["a", "b", "c"]])),
-    ("joint_scores", np.zeros((1, 2, 2))),
-    ("joint_boxes", np.zeros((1, 2, 3))),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("frames", np.array(["v/00001", "v/00001"])),
+        ("frames", np.array([1])),
+        ("frames", np.array(["v/00001"], object)),
+        ("roi_frame", np.array([1])),
+        ("roi_frame", np.array([-1])),
+        ("roi_frame", np.array([0.0])),
+        ("boxes", np.zeros((1, 3, 4))),
+        ("boxes", np.zeros((2, 2, 4))),
+        ("boxes", np.array([[[0, 0, 1, np.nan]] * 2])),
+        ("boxes", np.array([[[5, 0, 1, 1]] * 2])),
+        ("actor_scores", np.zeros(1)),
+        ("actor_scores", np.array([[0, np.inf]])),
+        ("action_scores", np.array([["a", "b", "c"]])),
+        ("joint_scores", np.zeros((1, 2, 2))),
+        ("joint_boxes", np.zeros((1, 2, 3))),
+    ],
+)
 def test_malformed_fields_are_named(tmp_path, field, value):
     path = tmp_path / "bad.npz"
     np.savez(path, **{**arrays(), field: value})
@@ -699,8 +734,15 @@ def test_masks_of_the_truth_survive_a_file(tmp_path):
     path = tmp_path / "truth.json"
     mask = np.zeros((6, 9), bool)
     mask[1:3, 2:7] = True
-    truth = Truth(["v/1", "w/1"], [1], [[2, 1, 7, 3]], [21], sizes=[(5, 5), (6, 9)],
-                  masks=[encode_mask(mask)], image_ids=["a", 7])  # fmt: skip
+    truth = Truth(
+        ["v/1", "w/1"],
+        [1],
+        [[2, 1, 7, 3]],
+        [21],
+        sizes=[(5, 5), (6, 9)],
+        masks=[encode_mask(mask)],
+        image_ids=["a", 7],
+    )
     truth.save(path, A2D)
     loaded = Truth.load(path, A2D, with_masks=True)
     assert (loaded.sizes, loaded.masks) == (truth.sizes, truth.masks)
@@ -735,25 +777,28 @@ IMAGE = {"id": 7, "file_name": "v/00001.png"}
 BOX = {"image_id": 7, "category_id": 22, "bbox": [1, 2, 3, 4]}
 
 
-@pytest.mark.parametrize("value, message", [
-    ([], "'images'"),
-    ({"images": []}, "'annotations'"),
-    (coco(images=[{"id": 7}]), r"images\[0\] needs"),
-    (coco(images=["v"]), r"images\[0\] needs"),
-    (coco(images=[{**IMAGE, "id": []}]), r"images\[0\] needs"),
-    (coco(images=[{**IMAGE, "file_name": "v.jpg"}]), r"images\[0\].file_name"),
-    (coco(images=[IMAGE, {**IMAGE, "file_name": "w/1.png"}]), "used twice"),
-    (coco(images=[IMAGE, {**IMAGE, "id": 8}]), "lists v/00001 twice"),
-    (coco(annotations=[{}]), r"annotations\[0\] needs"),
-    (coco(annotations=[3]), r"annotations\[0\] needs"),
-    (coco(annotations=[{**BOX, "bbox": [1, 2, 3]}]), r"annotations\[0\] needs"),
-    (coco(annotations=[{**BOX, "bbox": [1, 2, 3, 10**400]}]), r"annotations\[0\] needs"),
-    (coco(annotations=[{**BOX, "image_id": 9}]), r"image_id 9 is no image"),
-    (coco(annotations=[{**BOX, "category_id": 12}]), "category_id 12 is no valid pair"),
-    (coco(annotations=[{**BOX, "bbox": [1, 2, -3, 4]}]), "bbox must be"),
-    (coco(annotations=[{**BOX, "bbox": [1, 2, float("nan"), 4]}]), "bbox must be"),
-    (coco(annotations=[{**BOX, "iscrowd": 1}]), "crowd"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "value, message",
+    [
+        ([], "'images'"),
+        ({"images": []}, "'annotations'"),
+        (coco(images=[{"id": 7}]), r"images\[0\] needs"),
+        (coco(images=["v"]), r"images\[0\] needs"),
+        (coco(images=[{**IMAGE, "id": []}]), r"images\[0\] needs"),
+        (coco(images=[{**IMAGE, "file_name": "v.jpg"}]), r"images\[0\].file_name"),
+        (coco(images=[IMAGE, {**IMAGE, "file_name": "w/1.png"}]), "used twice"),
+        (coco(images=[IMAGE, {**IMAGE, "id": 8}]), "lists v/00001 twice"),
+        (coco(annotations=[{}]), r"annotations\[0\] needs"),
+        (coco(annotations=[3]), r"annotations\[0\] needs"),
+        (coco(annotations=[{**BOX, "bbox": [1, 2, 3]}]), r"annotations\[0\] needs"),
+        (coco(annotations=[{**BOX, "bbox": [1, 2, 3, 10**400]}]), r"annotations\[0\] needs"),
+        (coco(annotations=[{**BOX, "image_id": 9}]), r"image_id 9 is no image"),
+        (coco(annotations=[{**BOX, "category_id": 12}]), "category_id 12 is no valid pair"),
+        (coco(annotations=[{**BOX, "bbox": [1, 2, -3, 4]}]), "bbox must be"),
+        (coco(annotations=[{**BOX, "bbox": [1, 2, float("nan"), 4]}]), "bbox must be"),
+        (coco(annotations=[{**BOX, "iscrowd": 1}]), "crowd"),
+    ],
+)
 def test_malformed_truth_is_named(tmp_path, value, message):
     path = tmp_path / "truth.json"
     path.write_text(json.dumps(value))

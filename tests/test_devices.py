@@ -6,9 +6,9 @@ import types
 import pytest
 import tensorflow as tf
 
-from a2d_tf import devices, machine
-from a2d_tf.devices import Devices, Gpu
-from a2d_tf.errors import InputError
+from a2d_tf.core import devices, machine
+from a2d_tf.core.devices import Devices, Gpu
+from a2d_tf.core.errors import InputError
 
 A100 = Gpu("NVIDIA A100-SXM4-80GB", 80 * 2**30, (8, 0))
 L4 = Gpu("NVIDIA L4", None, (8, 9))
@@ -26,13 +26,20 @@ def card(monkeypatch):
     monkeypatch.setattr(devices, "_driver_trouble", lambda: "")
 
 
-@pytest.mark.parametrize("gpus, precision, used, line", [
-    ((A100,), "mixed_bfloat16", 1, "1 x NVIDIA A100-SXM4-80GB (80 GB), mixed_bfloat16"),
-    ((A100, A100), "float32", 2,
-     "2 x NVIDIA A100-SXM4-80GB (80 GB), float32 with products in TF32"),
-    ((T4, A100), "float32", 1, "1 x Tesla T4 (15 GB), float32"),
-    ((T4, L4), "mixed_float16", 2, "1 x Tesla T4 (15 GB), 1 x NVIDIA L4, mixed_float16"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "gpus, precision, used, line",
+    [
+        ((A100,), "mixed_bfloat16", 1, "1 x NVIDIA A100-SXM4-80GB (80 GB), mixed_bfloat16"),
+        (
+            (A100, A100),
+            "float32",
+            2,
+            "2 x NVIDIA A100-SXM4-80GB (80 GB), float32 with products in TF32",
+        ),
+        ((T4, A100), "float32", 1, "1 x Tesla T4 (15 GB), float32"),
+        ((T4, L4), "mixed_float16", 2, "1 x Tesla T4 (15 GB), 1 x NVIDIA L4, mixed_float16"),
+    ],
+)
 def test_the_line_of_gpus(gpus, precision, used, line):
     assert Devices(gpus).line(precision, used) == f"device: {line}"
 
@@ -43,11 +50,14 @@ def test_the_line_of_a_cpu(monkeypatch):
     assert Devices().line("float32") == "device: CPU, 2 cores, 24 GB, float32"
 
 
-@pytest.mark.parametrize("built, strange", [
-    (["sm_50", "sm_60", "sm_70", "sm_75", "compute_80"], [H100]),  # TensorFlow 2.15
-    (["sm_60", "sm_70", "sm_80", "sm_89", "compute_90"], []),  # 2.21
-    (["sm_60", "sm_89"], [A100, H100, T4]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "built, strange",
+    [
+        (["sm_50", "sm_60", "sm_70", "sm_75", "compute_80"], [H100]),  # TensorFlow 2.15
+        (["sm_60", "sm_70", "sm_80", "sm_89", "compute_90"], []),  # 2.21
+        (["sm_60", "sm_89"], [A100, H100, T4]),
+    ],
+)
 def test_a_gpu_without_binaries_is_a_warning(built, strange, monkeypatch):
     monkeypatch.setattr(
         tf.sysconfig, "get_build_info", lambda: {"cuda_compute_capabilities": built}
@@ -59,12 +69,15 @@ def test_a_gpu_without_binaries_is_a_warning(built, strange, monkeypatch):
         assert "PTX" in line
 
 
-@pytest.mark.parametrize("capability, version, said, unsaid", [
-    ((5, 2), "2.21.0", "will not work", "PTX"),
-    ((9, 0), "2.15.1", "TensorFlow 2.21 has", "will not work"),
-    ((12, 0), "2.15.1", "PTX", "TensorFlow 2.21 has"),
-    ((12, 0), "2.21.0", "PTX", "will not work"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "capability, version, said, unsaid",
+    [
+        ((5, 2), "2.21.0", "will not work", "PTX"),
+        ((9, 0), "2.15.1", "TensorFlow 2.21 has", "will not work"),
+        ((12, 0), "2.15.1", "PTX", "TensorFlow 2.21 has"),
+        ((12, 0), "2.21.0", "PTX", "will not work"),
+    ],
+)
 def test_the_remedy_is_of_the_card(capability, version, said, unsaid, monkeypatch):
     built = ["sm_60", "sm_70", "sm_75", "compute_80"]
     monkeypatch.setattr(

@@ -10,40 +10,56 @@ import pytest
 import tensorflow as tf
 from test_mains import TINY
 
-from a2d_tf.config import ComputeConfig, Config, LearningConfig
-from a2d_tf.devices import Devices, Gpu
-from a2d_tf.errors import InputError
-from a2d_tf.learning import doctor, doctor_report
+from a2d_tf.core.config import ComputeConfig, Config, LearningConfig
+from a2d_tf.core.devices import Devices, Gpu
+from a2d_tf.core.errors import InputError
+from a2d_tf.learning.doctor import examination, report
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 CONFIG = Config(learning=LearningConfig(batch_size=8, steps=1800, validate_every=500))
-STEPS = doctor.Steps(
-    batch=4, wanted=8, out_of_memory=[8], first=20.0, seconds=0.5, memory=3 * 2**30, ops=90,
-    unknown=[], on_host=["CombinedNonMaxSuppression"], racy=[],
-    roi_align=("crop_and_resize", "einsum"), variables=40, differing=0,
-)  # fmt: skip
+STEPS = examination.Steps(
+    batch=4,
+    wanted=8,
+    out_of_memory=[8],
+    first=20.0,
+    seconds=0.5,
+    memory=3 * 2**30,
+    ops=90,
+    unknown=[],
+    on_host=["CombinedNonMaxSuppression"],
+    racy=[],
+    roi_align=("crop_and_resize", "einsum"),
+    variables=40,
+    differing=0,
+)
 A100 = Devices((Gpu("NVIDIA A100", 80 * 2**30, (8, 0)),))
 
 
 def test_the_hours_of_a_run():
     # 8 clips take 1 s; 1800 of those half an hour; 4 validations of 90 clips at 2 s, 12 minutes.
-    whole = doctor.estimate(CONFIG, STEPS, rate=100.0, clips=90, seconds=2.0)
-    assert whole == doctor.Estimate(1.0, 0.5, pytest.approx(0.2), 4, 90)
+    whole = examination.estimate(CONFIG, STEPS, rate=100.0, clips=90, seconds=2.0)
+    assert whole == examination.Estimate(1.0, 0.5, pytest.approx(0.2), 4, 90)
     assert whole.hours == pytest.approx(0.7)
     # 4 clips/s come in: a step waits 2 s for its 8.
-    assert doctor.estimate(CONFIG, STEPS, 4.0, 0, 0.0) == doctor.Estimate(2.0, 1.0, 0.0, 0, 0)
+    assert examination.estimate(CONFIG, STEPS, 4.0, 0, 0.0) == examination.Estimate(
+        2.0, 1.0, 0.0, 0, 0
+    )
 
 
 def advice(config=CONFIG, found=A100, rate=100.0, clips=0, **changed):
     steps = dataclasses.replace(STEPS, **changed)
-    whole = doctor.estimate(config, steps, rate, clips, seconds=2.0)
-    return " | ".join(doctor_report.advice(config, found, steps, rate, whole))
+    whole = examination.estimate(config, steps, rate, clips, seconds=2.0)
+    return " | ".join(report.advice(config, found, steps, rate, whole))
 
 
 def test_what_to_change():
     said = advice()
-    for words in ("--batch_size=8 does not fit, 4 does", "mixed_bfloat16 may be faster",
-                  "--nodeterministic", "more than half of the GPU's memory is free"):  # fmt: skip
+    for words in (
+        "--batch_size=8 does not fit, 4 does",
+        "mixed_bfloat16 may be faster",
+        "--nodeterministic",
+        "more than half of the GPU's memory is free",
+    ):
         assert words in said
     assert "validation" not in said and "input" not in said
     assert "take 8 clips/s" in advice(rate=4.0)
@@ -60,14 +76,14 @@ def test_what_to_change():
 
 
 def test_steps_in_words():
-    lines = "\n".join(doctor_report.of_steps(STEPS, deterministic=True))
+    lines = "\n".join(report.of_steps(STEPS, deterministic=True))
     assert "90 kinds of operations in a step, all with a kernel" in lines
     assert "on the host, as ever: CombinedNonMaxSuppression" in lines
     assert "crop_and_resize, its gradient einsum" in lines
     assert "all 40 variables equal to the bit" in lines
     assert "step: 500 ms, of 4 clips, for 8 do not fit the memory; the first 20 s, 3.0 GB" in lines
     other = dataclasses.replace(STEPS, unknown=["Foo"], differing=2, roi_align=("auto", None))
-    lines = "\n".join(doctor_report.of_steps(other, deterministic=True))
+    lines = "\n".join(report.of_steps(other, deterministic=True))
     assert "all but Foo with a kernel" in lines and "2 of 40 variables differ" in lines
     assert "gradient that of the operation" in lines
 
@@ -91,10 +107,10 @@ def trials(monkeypatch, mini_records):
             def __init__(self, *_):
                 self.set_phase = str
 
-        monkeypatch.setattr(doctor, "_try", step)
-        monkeypatch.setattr(doctor, "Network", Network)
+        monkeypatch.setattr(examination, "_try", step)
+        monkeypatch.setattr(examination, "Network", Network)
         monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: gpus)
-        return doctor.train(CONFIG, mini_records)[0], tried
+        return examination.train(CONFIG, mini_records)[0], tried
 
     return train
 
@@ -111,9 +127,18 @@ def test_the_batch_is_what_the_machine_bears(trials):
 
 def test_a_machine_is_examined(mini_records, tmp_path):
     path = tmp_path / "report.json"
-    command = [sys.executable, str(ROOT / "tools" / "doctor.py"), "--flagfile=", *TINY,
-               f"--records={mini_records.directory}", "--batch_size=1", "--steps=3600",
-               "--validate_every=1800", "--val_fraction=0.5", f"--json={path}"]  # fmt: skip
+    command = [
+        sys.executable,
+        str(ROOT / "tools" / "doctor.py"),
+        "--flagfile=",
+        *TINY,
+        f"--records={mini_records.directory}",
+        "--batch_size=1",
+        "--steps=3600",
+        "--validate_every=1800",
+        "--val_fraction=0.5",
+        f"--json={path}",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     report = json.loads(path.read_text())
@@ -128,5 +153,11 @@ def test_a_machine_is_examined(mini_records, tmp_path):
     lines = done.stdout.splitlines()
     assert lines[0] == report["device"] and lines[0].startswith("device: CPU, ")
     assert [line.split(":")[0] for line in lines[2:9]] == [
-        "clips", "kernels", "RoIAlign", "determinism", "step", "input", "validation"
-    ]  # fmt: skip
+        "clips",
+        "kernels",
+        "RoIAlign",
+        "determinism",
+        "step",
+        "input",
+        "validation",
+    ]

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from a2d_tf import runs
-from a2d_tf.config import Config
-from a2d_tf.errors import InputError
-from a2d_tf.labels import A2D
-from a2d_tf.model import flavours, layouts, tensor_files, weights
+from a2d_tf.core.config import Config
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D
+from a2d_tf.learning.runs import run_folder
+from a2d_tf.model import flavours
 from a2d_tf.model.efficientnet import DepthwiseConvNorm6, efficientnet_lite0
 from a2d_tf.model.network import Network
+from a2d_tf.pretrained import layouts, tensor_files, weights
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 REAL_CLIPS = ROOT.parent / "shared/data/real_clips/Release/clips320H"
@@ -180,9 +181,14 @@ def test_every_tensor_is_used_or_named_with_the_reason():
     made, used, skipped = layouts.convert("efficientnet_lite0", tensors, "lite0.pth")
     assert set(used) | set(skipped) == set(tensors) and not set(used) & set(skipped)
     assert {name for name in skipped if "num_batches_tracked" not in name} == {
-        "_conv_head.weight", "_bn1.weight", "_bn1.bias", "_bn1.running_mean", "_bn1.running_var",
-        "_fc.weight", "_fc.bias",
-    }  # fmt: skip
+        "_conv_head.weight",
+        "_bn1.weight",
+        "_bn1.bias",
+        "_bn1.running_mean",
+        "_bn1.running_var",
+        "_fc.weight",
+        "_fc.bias",
+    }
     assert (made.backbone, made.flavour) == ("efficientnet_lite0",) * 2
     # The second block of the third stage is the fifth of all.
     np.testing.assert_array_equal(
@@ -216,9 +222,9 @@ def test_both_streams_of_the_network_start_from_it(tmp_path, monkeypatch):
     config = Config.read(composed)
     # As if all had been given: the flagfiles do not contradict the weights.
     given = set(vars(config.model)) - {"rgb_flavour", "flow_flavour"}
-    config = runs.settle(config, given)
+    config = run_folder.settle(config, given)
     network = Network(config.model, A2D)
-    report = runs.initialise(network, config)
+    report = run_folder.initialise(network, config)
     variables = weights.variables(network)
     for stream in ("rgb", "flow"):
         kernel = variables[f"{stream}_efficientnet_s7_b0_project/kernel"]

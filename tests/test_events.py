@@ -4,8 +4,8 @@ import event_files
 import pytest
 import tensorflow as tf
 
-from a2d_tf.errors import InputError
-from a2d_tf.learning.events import Events
+from a2d_tf.core.errors import InputError
+from a2d_tf.learning.runs.events import Events
 
 
 def read(folder):
@@ -25,8 +25,12 @@ def test_later_steps_are_dropped_and_said_again(tmp_path):
     again.write("train", 4, {"loss/total": 7.0})
     train = tmp_path / "tensorboard" / "train"
     assert read(train) == [
-        (0, "loss/total"), (0, "note"), (2, "loss/total"), (2, "note"), (4, "loss/total"),
-    ]  # fmt: skip
+        (0, "loss/total"),
+        (0, "note"),
+        (2, "loss/total"),
+        (2, "note"),
+        (4, "loss/total"),
+    ]
     assert read(tmp_path / "tensorboard" / "validation") == [(4, "clip")]
     assert all(path.name.startswith("events.out.tfevents.") for path in train.iterdir())
 

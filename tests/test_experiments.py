@@ -7,11 +7,13 @@ import pytest
 import tensorflow as tf
 from absl import flags
 
-from a2d_tf import command_line, experiments, runs
-from a2d_tf.config import Config
-from a2d_tf.labels import A2D
-from a2d_tf.model import layouts, tensor_files, weights
+from a2d_tf.core import command_line
+from a2d_tf.core.config import Config
+from a2d_tf.core.labels import A2D
+from a2d_tf.evaluation.reports import experiments
+from a2d_tf.learning.runs import run_folder
 from a2d_tf.model.network import Network
+from a2d_tf.pretrained import layouts, tensor_files, weights
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SMALL = layouts.Sizes("resnet14", width=8, pyramid=16, proposals=16, head=32, mask=16)
@@ -53,7 +55,7 @@ def files(request, tmp_path_factory, tool):
     sizes, further = (SMALL, SMALL_FLAGS) if request.param == "small" else (None, [])
     for stream, source in (("rgb", "matterport"), ("flow", "keras_resnet101")):
         public, imported = str(folder / f"{source}.h5"), str(folder / f"{stream}.h5")
-        tool("make_random_weights").write(public, layouts.shapes(source, sizes))
+        tool("make_random_weights", "tools").write(public, layouts.shapes(source, sizes))
         made, _, skipped = layouts.convert(source, tensor_files.read(public), public, sizes=sizes)
         assert not skipped
         made.write(imported)
@@ -95,7 +97,7 @@ def start():
             network = Network(config.model, A2D)
             named = weights.variables(network)
             before = {name: variable.numpy() for name, variable in named.items()}
-            report = runs.initialise(network, config)
+            report = run_folder.initialise(network, config)
             after = {name: variable.numpy() for name, variable in named.items()}
             last[config.model] = before, after, report
         return last[config.model]
@@ -107,7 +109,7 @@ def start():
 def test_row_starts_from_public_weights(name, files, start, monkeypatch):
     flagged, further, tensors = files
     first, *later = trainings(monkeypatch, name, [*further, *flagged])
-    config = runs.settle(*first)
+    config = run_folder.settle(*first)
     assert (config.model.rgb_flavour, config.learning.init_rgb) == ("matterport", flagged[0][11:])
     before, after, report = start(config)
 
@@ -133,7 +135,7 @@ def test_rgb_channels_of_a_kernel_that_reads_both_streams(files, start, monkeypa
     """The class head of the pairs sees RGB and flow; COCO's has only seen RGB."""
     flagged, further, tensors = files
     (first,) = trainings(monkeypatch, "cartesian", [*further, *flagged])
-    config = runs.settle(*first)
+    config = run_folder.settle(*first)
     before, after, report = start(config)
     kernel, file = after["actor_fc1/kernel"], tensors["rgb"]["actor/fc1/kernel"]
     half = file.shape[2]

@@ -11,17 +11,27 @@ import pytest
 import tensorflow as tf
 import tiny_network
 
-from a2d_tf import serving
-from a2d_tf.config import InferenceConfig
-from a2d_tf.errors import InputError
-from a2d_tf.labels import LabelSpace
+from a2d_tf.core.config import InferenceConfig
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.model.network import Network
 from a2d_tf.ops import canvas, masks
+from a2d_tf.serving import export_folder
+from a2d_tf.serving.predictor import Predictor
+from a2d_tf.serving.served_network import ServedNetwork
 
 NAMES = {
-    "boxes", "actor", "action", "code", "score", "actor_scores", "action_scores", "masks",
-    "num_detections", "label_map",
-}  # fmt: skip
+    "boxes",
+    "actor",
+    "action",
+    "code",
+    "score",
+    "actor_scores",
+    "action_scores",
+    "masks",
+    "num_detections",
+    "label_map",
+}
 
 
 def clip(batch, frames, height, width, seed=0):
@@ -78,8 +88,9 @@ def test_signatures_for_streaming_pass_on_what_a_frame_gave(saved_model):
     assert set(model) == SIGNATURES
     given = {name: (s.dtype.name, list(s.shape)) for name, s in _inputs(model["frame"]).items()}
     assert given == {
-        "rgb": ("uint8", [None, None, None, 3]), "flow": ("float32", [None, None, None, 2]),
-    }  # fmt: skip
+        "rgb": ("uint8", [None, None, None, 3]),
+        "flow": ("float32", [None, None, None, 2]),
+    }
     made = model["frame"].structured_outputs
     sides = [(16, 24), (8, 12), (4, 6), (2, 3)]
     assert {name: list(spec.shape) for name, spec in made.items()} == {
@@ -116,20 +127,23 @@ def test_an_export_from_before_streaming_is_to_be_made_again(saved_model, tmp_pa
     tf.saved_model.save(older, str(tmp_path), signatures=older.serve)
     (tmp_path / "a2d_tf.json").write_text((saved_model / "a2d_tf.json").read_text())
     with pytest.raises(InputError, match="no signature 'frame', .* export the run again"):
-        serving.Predictor.from_saved_model(str(tmp_path))
+        Predictor.from_saved_model(str(tmp_path))
 
 
 def test_export_agrees_with_the_network_in_pixels_of_the_input(signature, loaded_run):
     height, width = 90, 200
     rgb, flow = clip(2, 3, height, width)
-    small, vectors, size = canvas.place(rgb.reshape(6, height, width, 3),
-                                        flow.reshape(6, height, width, 2), (64, 96))  # fmt: skip
+    small, vectors, size = canvas.place(
+        rgb.reshape(6, height, width, 3), flow.reshape(6, height, width, 2), (64, 96)
+    )
     model = loaded_run.network.inference(loaded_run.config.inference)
-    expected = model({
-        "rgb": tf.reshape(small, [2, 3, 64, 96, 3]),
-        "flow": tf.reshape(vectors, [2, 3, 64, 96, 2]),
-        "size": tf.constant([[43, 96]] * 2),
-    })["detections"]  # fmt: skip
+    expected = model(
+        {
+            "rgb": tf.reshape(small, [2, 3, 64, 96, 3]),
+            "flow": tf.reshape(vectors, [2, 3, 64, 96, 2]),
+            "size": tf.constant([[43, 96]] * 2),
+        }
+    )["detections"]
     assert size.numpy().tolist() == [43, 96]
     outputs = signature(rgb, flow)
     assert outputs["num_detections"].min() > 0
@@ -204,8 +218,10 @@ def test_tensorflow_alone_is_enough(saved_model, signature, tmp_path):
     np.savez(tmp_path / "in.npz", rgb=rgb, flow=flow)
     subprocess.run(
         [sys.executable, "-I", "-c", ALONE, saved_model, tmp_path / "in.npz", tmp_path / "out.npz"],
-        cwd=tmp_path, check=True, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        cwd=tmp_path,
+        check=True,
+        stderr=subprocess.PIPE,
+    )
     alone, here = np.load(tmp_path / "out.npz"), signature(rgb, flow)
     for name in NAMES:
         np.testing.assert_allclose(alone[name], here[name], atol=1e-4, err_msg=name)
@@ -216,11 +232,18 @@ def test_facts_beside_the_graph(saved_model):
     assert facts["labels"]["actors"][6] == "dog" and facts["base"] == 10
     assert len(facts["labels"]["codes"]) == 43
     expected = {
-        "flow_method": "dis", "image_height": 64, "image_width": 96, "clip_stride": 1, "frames": 3,
-        "use_flow": True, "canvas": [64, 96], "score_threshold": 0.3, "paint": "instance",
+        "flow_method": "dis",
+        "image_height": 64,
+        "image_width": 96,
+        "clip_stride": 1,
+        "frames": 3,
+        "use_flow": True,
+        "canvas": [64, 96],
+        "score_threshold": 0.3,
+        "paint": "instance",
         "precision": "float32",
         "checkpoint": "ckpt-7",
-    }  # fmt: skip
+    }
     assert {name: facts[name] for name in expected} == expected
     assert set(facts["inputs"]) == {"rgb", "flow"} and set(facts["outputs"]) == NAMES
     assert set(facts["signatures"]) == SIGNATURES
@@ -231,7 +254,7 @@ def test_export_replaces_its_own_folder_only(loaded_run, saved_model, tmp_path, 
     output.mkdir()
     (output / "thesis.txt").write_text("mine")
     with pytest.raises(InputError, match="is no export; delete it or give another"):
-        serving.export(loaded_run, str(output))
+        export_folder.export(loaded_run, str(output))
     assert [path.name for path in tmp_path.rglob("*")] == ["model", "thesis.txt"]
     (output / "thesis.txt").unlink()
     output.rmdir()
@@ -246,21 +269,22 @@ def test_export_replaces_its_own_folder_only(loaded_run, saved_model, tmp_path, 
 
     monkeypatch.setattr(os, "replace", the_new_one_fails)
     with pytest.raises(InputError, match="disk full"):
-        serving.export(loaded_run, str(output))
+        export_folder.export(loaded_run, str(output))
     assert (output / "older").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     monkeypatch.undo()
-    serving.export(loaded_run, str(output))
-    serving.check_folder(str(output))
+    export_folder.export(loaded_run, str(output))
+    export_folder.check_folder(str(output))
     assert not (output / "older").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_one_frame_without_flow_or_masks_and_codes_beyond_a_byte():
     labels = LabelSpace(
-        tuple(f"x{i}" for i in range(30)), tuple(f"y{i}" for i in range(12)),
+        tuple(f"x{i}" for i in range(30)),
+        tuple(f"y{i}" for i in range(12)),
         tuple(13 * x + y for x in range(1, 31) for y in range(1, 13)),
-    )  # fmt: skip
+    )
     tf.keras.utils.set_random_seed(0)
     network = Network(
         tiny_network.config(use_flow=False, use_mask=False, temporal_layers=0), labels
@@ -269,7 +293,7 @@ def test_one_frame_without_flow_or_masks_and_codes_beyond_a_byte():
     bias.assign(10.0 * tf.one_hot(29, 31))
     settings = InferenceConfig(test_proposals=20, max_detections=4, score_threshold=0.5)
     rgb, flow = clip(1, 1, 48, 60)
-    outputs = serving.ServedNetwork(network, settings).serve(rgb, flow)
+    outputs = ServedNetwork(network, settings).serve(rgb, flow)
     codes, label_map = outputs["code"].numpy(), outputs["label_map"].numpy()
     assert label_map.dtype == np.uint16 and label_map.shape == (1, 48, 60)
     painted = set(np.unique(label_map)) - {0}
@@ -278,10 +302,10 @@ def test_one_frame_without_flow_or_masks_and_codes_beyond_a_byte():
 
 def test_what_is_no_export_is_refused(saved_model, tmp_path):
     with pytest.raises(InputError, match="no such folder"):
-        serving.Predictor.from_saved_model(str(tmp_path / "nowhere"))
+        Predictor.from_saved_model(str(tmp_path / "nowhere"))
     (tmp_path / "saved_model.pb").write_bytes(b"damaged")
     with pytest.raises(InputError, match="no a2d_tf.json there"):
-        serving.Predictor.from_saved_model(str(tmp_path))
+        Predictor.from_saved_model(str(tmp_path))
     (tmp_path / "a2d_tf.json").write_text((saved_model / "a2d_tf.json").read_text())
     with pytest.raises(InputError, match="damaged .* export the run again"):
-        serving.Predictor.from_saved_model(str(tmp_path))
+        Predictor.from_saved_model(str(tmp_path))

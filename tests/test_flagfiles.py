@@ -10,20 +10,21 @@ import pathlib
 import pytest
 import tensorflow as tf
 
-from a2d_tf import runs
-from a2d_tf.config import Config
+from a2d_tf.core.config import Config
 from a2d_tf.evaluation.runner import Evaluator
 from a2d_tf.learning import trainer
+from a2d_tf.learning.runs import run_folder
 from a2d_tf.model.network import Network
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 NAMES = sorted(path.stem for path in (ROOT / "configs" / "ablations").glob("*.flags"))
 SECOND_PHASES = {"no_joint_action": "no_joint_actor", "no_mask_refiner": "no_mask"}
 ROWS = ["full"] + [
-    name for name in NAMES
+    name
+    for name in NAMES
     if name not in SECOND_PHASES.values()
     and (not name.startswith("zero_shot_") or name == "zero_shot_cat")
-]  # fmt: skip
+]
 TINY = (
     "--image_height=64 --image_width=96 --width_multiplier=0.125 --fpn_channels=16 "
     "--rpn_channels=16 --head_units=32 --mask_channels=16 --mask_layers=1 --refiner_size=32 "
@@ -51,8 +52,8 @@ def at_the_root(monkeypatch):
 def train(config, manifest, workdir):
     tf.keras.utils.set_random_seed(config.learning.seed)
     network = Network(config.model, manifest.label_space)
-    runs.initialise(network, config)
-    runs.create(workdir, config, manifest)
+    run_folder.initialise(network, config)
+    run_folder.create(workdir, config, manifest)
     trainer.train_and_evaluate(network, manifest, config, str(workdir), lambda: ({}, {}))
     return network
 

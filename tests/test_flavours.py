@@ -6,9 +6,9 @@ import math
 import numpy as np
 import pytest
 
-from a2d_tf import config
-from a2d_tf.config import ModelConfig
-from a2d_tf.errors import InputError
+from a2d_tf.core import config
+from a2d_tf.core.config import ModelConfig
+from a2d_tf.core.errors import InputError
 from a2d_tf.model import flavours
 from a2d_tf.model.flavours import FLAVOURS
 
@@ -25,10 +25,12 @@ def test_the_flags_offer_every_flavour():
         ("keras", [30 - 103.939, 20 - 116.779, 10 - 123.68]),
         ("detectron2", [30 - 103.53, 20 - 116.28, 10 - 123.675]),
         # (x / 255 - mean) / std with ImageNet's usual .485, .456, .406 and .229, .224, .225
-        ("torchvision", [(10 / 255 - 0.485) / 0.229, (20 / 255 - 0.456) / 0.224,
-                         (30 / 255 - 0.406) / 0.225]),
+        (
+            "torchvision",
+            [(10 / 255 - 0.485) / 0.229, (20 / 255 - 0.456) / 0.224, (30 / 255 - 0.406) / 0.225],
+        ),
     ],
-)  # fmt: skip
+)
 def test_preprocessing_of_red_green_blue(name, expected):
     made = FLAVOURS[name].preprocess(np.array([[10.0, 20, 30], [10.0, 20, 30], [30.0, 20, 10]]))
     np.testing.assert_allclose(made[:2], [expected] * 2, rtol=1e-6)

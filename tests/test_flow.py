@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
+from a2d_tf.core.errors import InputError
 from a2d_tf.data.flow import METHODS, Flow, fit, resize_frame
-from a2d_tf.errors import InputError
 
 
 def shifted_pair(u, v, size=(96, 128), margin=24):
@@ -79,15 +79,18 @@ def test_low_frames_that_dis_would_read_beyond(width):
     assert np.isfinite(Flow("dis")(*(frame[:12, :39] for frame in frames))).all()
 
 
-@pytest.mark.parametrize("native, limits, stored", [
-    ((320, 568), (256, 256), (144, 256)),
-    ((320, 426), (256, 256), (192, 256)),
-    ((320, 240), (256, 256), (256, 192)),
-    ((100, 50), (256, 256), (256, 128)),
-    ((320, 568), (128, 512), (128, 227)),
-    ((1, 1000), (64, 64), (1, 64)),
-    ((64, 96), (64, 96), (64, 96)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "native, limits, stored",
+    [
+        ((320, 568), (256, 256), (144, 256)),
+        ((320, 426), (256, 256), (192, 256)),
+        ((320, 240), (256, 256), (256, 192)),
+        ((100, 50), (256, 256), (256, 128)),
+        ((320, 568), (128, 512), (128, 227)),
+        ((1, 1000), (64, 64), (1, 64)),
+        ((64, 96), (64, 96), (64, 96)),
+    ],
+)
 def test_fit_keeps_the_aspect_and_fills_the_limits(native, limits, stored):
     assert fit(*native, *limits) == stored
 

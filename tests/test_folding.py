@@ -5,15 +5,16 @@ import pytest
 import tensorflow as tf
 import tiny_network
 
-from a2d_tf import serving
-from a2d_tf.config import ComputeConfig, InferenceConfig
-from a2d_tf.labels import A2D
-from a2d_tf.model.folding import folded
+from a2d_tf.core.config import ComputeConfig, InferenceConfig
+from a2d_tf.core.labels import A2D
 from a2d_tf.model.network import Network
 from a2d_tf.model.resnet import ConvNorm
+from a2d_tf.serving.folding import folded
+from a2d_tf.serving.served_network import ServedNetwork
 
-SETTINGS = InferenceConfig(test_proposals=20, proposals_before_nms=100, max_detections=4,
-                           score_threshold=0.0)  # fmt: skip
+SETTINGS = InferenceConfig(
+    test_proposals=20, proposals_before_nms=100, max_detections=4, score_threshold=0.0
+)
 VARIANTS = [
     dict(norm="frozen_bn"),
     dict(norm="bn", use_mask=False, use_refiner=True, refiner_size=32),
@@ -41,9 +42,9 @@ def outputs(network):
     clip = {name: tf.constant(x) for name, x in tiny_network.clip(1, 3).items()}
     features = network.features({name: clip[name] for name in network.features.input_names})
     rois = tf.constant([[[4.0, 5, 40, 50], [10, 20, 60, 90]]])
-    made = dict(network.roi_heads(
-        {"actor": features["actor"], "action": features["action"], "rois": rois}
-    ))  # fmt: skip
+    made = dict(
+        network.roi_heads({"actor": features["actor"], "action": features["action"], "rois": rois})
+    )
     if network.mask_head is not None:
         made["masks"] = network.mask_head({"actor": features["actor"], "rois": rois})
     if network.refiner is not None:
@@ -57,11 +58,17 @@ def test_the_fold_in_figures(norm):
     layer(tf.zeros([1, 1, 1, 1]))
     source = layer.normalise if norm == "bn" else layer
     mean, variance = (
-        (layer.mean, layer.variance) if norm != "bn"
+        (layer.mean, layer.variance)
+        if norm != "bn"
         else (source.moving_mean, source.moving_variance)
-    )  # fmt: skip
-    for variable, value in ((layer.kernel, 2.0), (source.gamma, 3.0), (source.beta, 1.0),
-                            (mean, 5.0), (variance, 3.5)):  # fmt: skip
+    )
+    for variable, value in (
+        (layer.kernel, 2.0),
+        (source.gamma, 3.0),
+        (source.beta, 1.0),
+        (mean, 5.0),
+        (variance, 3.5),
+    ):
         variable.assign(tf.fill(variable.shape, value))
     kernel, bias = layer.folded()
     assert float(kernel[0, 0, 0, 0]) == 3.0 and float(bias[0]) == -6.5
@@ -72,8 +79,12 @@ def test_the_fold_in_figures(norm):
 def test_the_folded_network_computes_the_same(variant):
     network = make(**variant)
     made = folded(network)
-    left = {layer.norm for part in made.parts().values() for layer in part.layers
-            if isinstance(layer, ConvNorm)}  # fmt: skip
+    left = {
+        layer.norm
+        for part in made.parts().values()
+        for layer in part.layers
+        if isinstance(layer, ConvNorm)
+    }
     assert left <= {"none", "group_norm"}
     assert ("group_norm" in left) == ("group_norm" in variant.values())
     assert len(made.variables) < len(network.variables)
@@ -100,14 +111,14 @@ def test_16_bits_are_rounded_once():
 
 def test_what_is_served_has_no_batch_norm_left():
     network = make(norm="frozen_bn", use_flow=False, temporal_layers=0)
-    served = serving.ServedNetwork(network, SETTINGS)
+    served = ServedNetwork(network, SETTINGS)
     operations = {op.type for op in served.frame.get_concrete_function().graph.get_operations()}
     assert "Conv2D" in operations and "Rsqrt" not in operations
     assert not [v.name for v in served.variables if "gamma" in v.name or "variance" in v.name]
     clip = tiny_network.clip(1, 1)
     expected = network.inference(SETTINGS)(
         {"rgb": tf.constant(clip["rgb"]), "size": tf.constant([tiny_network.CANVAS])}
-    )["detections"]  # fmt: skip
+    )["detections"]
     made = served.serve(tf.constant(clip["rgb"]), tf.constant(clip["flow"]))
     for name in ("boxes", "score", "code", "masks", "num_detections"):
         np.testing.assert_allclose(made[name], expected[name], rtol=1e-4, atol=1e-4, err_msg=name)

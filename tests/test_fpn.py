@@ -42,8 +42,9 @@ def test_pyramid_against_a_plain_composition():
     assert [tuple(p.shape) for p in made] == [(2, *shape, 8) for shape in SHAPES]
     top = 0.0
     for level in (3, 2, 1, 0):
-        lateral, output = (model.get_layer(f"net_{name}{level + 2}") for name in
-                           (f"c{level + 2}p", "p"))  # fmt: skip
+        lateral, output = (
+            model.get_layer(f"net_{name}{level + 2}") for name in (f"c{level + 2}p", "p")
+        )
         top = top + np.einsum("bhwi,io->bhwo", maps[level], lateral.kernel[0, 0])
         expected = tf.nn.conv2d(tf.constant(top, tf.float32), output.kernel, 1, "SAME")
         np.testing.assert_allclose(made[level], expected, atol=2e-4)
@@ -94,8 +95,9 @@ def test_levels_of_fewer_anchors_share_the_weights_of_the_largest():
     logits, deltas = model(maps)
     assert len(anchor_ops.generate(shapes, (4, 8), sizes)) == 12 * 6 + 4 * 3 == logits.shape[1]
     hidden = [model.get_layer("rpn_conv")(tf.constant(x)) for x in maps]
-    one, four = ([model.get_layer(name)(x).numpy() for x in hidden]
-                 for name in ("rpn_logits", "rpn_deltas"))  # fmt: skip
+    one, four = (
+        [model.get_layer(name)(x).numpy() for x in hidden] for name in ("rpn_logits", "rpn_deltas")
+    )
     # Square anchors: sizes 8 and 16 of the fine level's cell (1, 2), 32 of the coarse one's (1, 0).
     for place, level, y, x, channel in ((37, 0, 1, 2, 1), (40, 0, 1, 2, 4), (79, 1, 1, 0, 4)):
         own = slice(4 * channel, 4 * channel + 4)
@@ -133,9 +135,15 @@ def test_proposals_against_a_plain_suppression(before, after):
     logits, deltas = normal(2, 400), 0.2 * normal(2, 400, 4, seed=2)
     size = np.int32([[90, 100], [60, 50]])
     rois, valid = fpn.propose(
-        tf.constant(logits), tf.constant(deltas), tf.constant(anchors), tf.constant(size), UNIT,
-        before, after, 0.6,
-    )  # fmt: skip
+        tf.constant(logits),
+        tf.constant(deltas),
+        tf.constant(anchors),
+        tf.constant(size),
+        UNIT,
+        before,
+        after,
+        0.6,
+    )
     assert rois.shape == (2, after, 4) and valid.shape == (2, after)
     for b in range(2):
         expected = plain_proposals(logits[b], deltas[b], anchors, size[b], before, after, 0.6)
@@ -149,8 +157,9 @@ def test_proposals_against_a_plain_suppression(before, after):
 def test_boxes_in_the_padding_take_no_place():
     anchors = tf.constant([[40.0, 0, 60, 20], [0.0, 40, 20, 60], [0.0, 0, 20, 20]])
     logits = tf.constant([[9.0, 8, -3]])
-    rois, valid = fpn.propose(logits, tf.zeros([1, 3, 4]), anchors, tf.constant([[40, 40]]), UNIT,
-                              10, 2)  # fmt: skip
+    rois, valid = fpn.propose(
+        logits, tf.zeros([1, 3, 4]), anchors, tf.constant([[40, 40]]), UNIT, 10, 2
+    )
     assert valid.numpy().tolist() == [[True, False]]
     assert rois.numpy().tolist() == [[[0, 0, 20, 20], [0, 0, 0, 0]]]
 
@@ -174,7 +183,14 @@ def test_inclusive_proposals_are_matterports():
     deltas = normal(1, len(anchors), 4, seed=1)
     expected = matterport_network.propose(logits[0], deltas[0], 128, sides, 80)
     coder = BoxCoder((10.0, 10.0, 5.0, 5.0), inclusive=True)
-    rois, valid = fpn.propose(logits[..., 1] - logits[..., 0], deltas, tf.constant(anchors),
-                              tf.constant([[128, 128]]), coder, 6000, 80)  # fmt: skip
+    rois, valid = fpn.propose(
+        logits[..., 1] - logits[..., 0],
+        deltas,
+        tf.constant(anchors),
+        tf.constant([[128, 128]]),
+        coder,
+        6000,
+        80,
+    )
     assert valid.numpy().all()
     np.testing.assert_allclose(roi_align.legacy_normalise(rois, (128, 128))[0], expected, atol=1e-5)

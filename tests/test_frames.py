@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from a2d_files import grey_frames, write_images, write_video
 
-from a2d_tf.data import frames
-from a2d_tf.errors import InputError
+from a2d_tf.core.errors import InputError
+from a2d_tf.data.sources import frames
 
 SIZE = (32, 48)
 
@@ -109,12 +109,15 @@ def test_a_claim_of_many_pixels_is_refused_before_they_are_decoded(tmp_path, mon
         (tmp_path / "v" / name).unlink()
 
 
-@pytest.mark.parametrize("name, words", [
-    ("00000.png", "00000.png: frames are named by their number from 1 on"),
-    ("frame1.jpg", "frame1.jpg: frames are named by their number from 1 on"),
-    ("00001.JPEG", "00001.png: 00001.JPEG is frame 1 too"),
-    ("1.jpg", "1.jpg: 00001.png is frame 1 too"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("00000.png", "00000.png: frames are named by their number from 1 on"),
+        ("frame1.jpg", "frame1.jpg: frames are named by their number from 1 on"),
+        ("00001.JPEG", "00001.png: 00001.JPEG is frame 1 too"),
+        ("1.jpg", "1.jpg: 00001.png is frame 1 too"),
+    ],
+)
 def test_names_of_images(tmp_path, name, words):
     folder = write_images(tmp_path / "v", grey_frames(2, *SIZE))
     for other in ("Thumbs.db", "._00001.png"):  # not frames, and left alone

@@ -39,18 +39,19 @@ from a2d_files import (
     write_video,
 )
 
-from a2d_tf import arrays, limits
-from a2d_tf import video as videos
-from a2d_tf.config import Config, ModelConfig
-from a2d_tf.data import convert, summary
-from a2d_tf.data.annotations import Annotation
-from a2d_tf.data.coco import CocoVideos
+from a2d_tf.core import arrays, limits
+from a2d_tf.core.config import Config, ModelConfig
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.data import convert
+from a2d_tf.data.inspection import summary
 from a2d_tf.data.manifest import SPLITS, Manifest
-from a2d_tf.data.release import Release
-from a2d_tf.errors import InputError
+from a2d_tf.data.sources.annotations import Annotation
+from a2d_tf.data.sources.coco import CocoVideos
+from a2d_tf.data.sources.release import Release
 from a2d_tf.evaluation import segmentation
 from a2d_tf.evaluation.detection import Detections, Truth
-from a2d_tf.labels import A2D, LabelSpace
+from a2d_tf.video import video_files as videos
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SIZE = (24, 32)
@@ -86,8 +87,26 @@ def spoil(data, rng):
 
 
 DEEP = functools.reduce(lambda inner, _: [inner], range(200), 0)
-ODD = (None, True, -1, 0, 2.5, 2**31, 10**12, 1e300, 10**30, float("nan"), "", "../x", "\0",
-       "\ud800", "x" * 100_000, [], {}, DEEP)  # fmt: skip
+ODD = (
+    None,
+    True,
+    -1,
+    0,
+    2.5,
+    2**31,
+    10**12,
+    1e300,
+    10**30,
+    float("nan"),
+    "",
+    "../x",
+    "\0",
+    "\ud800",
+    "x" * 100_000,
+    [],
+    {},
+    DEEP,
+)
 
 
 def spoil_json(data, rng):
@@ -220,8 +239,9 @@ def clip_records():
     from a2d_tf.data import records
 
     inside = mask(*SIZE, 2, 3, 14, 12)
-    annotation = Annotation(np.uint8(16 * inside), inside[None], np.int32([16]),
-                            np.float32([[2, 3, 14, 12]]))  # fmt: skip
+    annotation = Annotation(
+        np.uint8(16 * inside), inside[None], np.int32([16]), np.float32([[2, 3, 14, 12]])
+    )
     rgb = np.stack(moving_frames(3, *SIZE, step=2))
     flow = np.full((3, *SIZE, 2), 1.5, np.float32)
     return [
@@ -342,10 +362,16 @@ def make_truth(folder):
     rle = {"size": list(SIZE), "counts": [50, 10, 14, 10, 684]}
     square = [4, 3, 12, 3, 12, 14, 4, 14]
     annotations = [
-        {"id": i, "image_id": 1, "category_id": code, "bbox": [3, 2, 9, 12], "iscrowd": 0,
-         "segmentation": segmentation}
+        {
+            "id": i,
+            "image_id": 1,
+            "category_id": code,
+            "bbox": [3, 2, 9, 12],
+            "iscrowd": 0,
+            "segmentation": segmentation,
+        }
         for i, (code, segmentation) in enumerate([(16, rle), (34, [square])])
-    ]  # fmt: skip
+    ]
     path = folder / "truth.json"
     path.write_text(json.dumps({"images": [image], "annotations": annotations, "categories": []}))
     return path
@@ -391,8 +417,9 @@ PICTURES = (".bmp", ".jpg", ".png", ".tif", ".webp")
 
 def make_pictures(folder):
     frame = moving_frames(1, *SIZE, step=2)
-    return [write_images(folder / suffix[1:], frame, suffix) / f"00001{suffix}"
-            for suffix in PICTURES]  # fmt: skip
+    return [
+        write_images(folder / suffix[1:], frame, suffix) / f"00001{suffix}" for suffix in PICTURES
+    ]
 
 
 def read_pictures(path):
@@ -401,8 +428,10 @@ def read_pictures(path):
         assert frame.shape[0] * frame.shape[1] <= limits.MAX_PIXELS
 
 
-TENSORS = {"a.weight": np.arange(12, dtype=np.float32).reshape(3, 4),
-           "b": np.arange(5, dtype=np.int64)}  # fmt: skip
+TENSORS = {
+    "a.weight": np.arange(12, dtype=np.float32).reshape(3, 4),
+    "b": np.arange(5, dtype=np.int64),
+}
 
 
 def make_tensors(folder):
@@ -415,12 +444,13 @@ def make_tensors(folder):
     with h5py.File(folder / "w.h5", "w") as file:
         file.create_dataset("conv/conv/kernel:0", data=TENSORS["a.weight"])
         file.create_dataset("conv/conv/bias:0", data=TENSORS["b"], compression="gzip")
-    return [folder / name for name in
-            ("zip.pth", "legacy.pth", "w.pkl", "w.npz", "packed.npz", "w.h5")]  # fmt: skip
+    return [
+        folder / name for name in ("zip.pth", "legacy.pth", "w.pkl", "w.npz", "packed.npz", "w.h5")
+    ]
 
 
 def read_tensors(path):
-    from a2d_tf.model import tensor_files
+    from a2d_tf.pretrained import tensor_files
 
     for name, tensor in tensor_files.read(str(path)).items():
         made = arrays.numbers(tensor, f"{path}: {name}")
@@ -428,10 +458,12 @@ def read_tensors(path):
 
 
 def make_weights(folder):
-    from a2d_tf.model.weights import Weights
+    from a2d_tf.pretrained.weights import Weights
 
-    tensors = {"backbone/stem/kernel": np.zeros((7, 7, 3, 64), np.float32),
-               "actor/fc2/kernel": np.zeros((1, 1, 8, 8), np.float32)}  # fmt: skip
+    tensors = {
+        "backbone/stem/kernel": np.zeros((7, 7, 3, 64), np.float32),
+        "actor/fc2/kernel": np.zeros((1, 1, 8, 8), np.float32),
+    }
     Weights(tensors, "matterport", "matterport", "resnet14", ("cat",), "0", "").write(
         folder / "w.h5"
     )
@@ -439,7 +471,7 @@ def make_weights(folder):
 
 
 def read_weights(path):
-    from a2d_tf.model.weights import Weights
+    from a2d_tf.pretrained.weights import Weights
 
     made = Weights.read(str(path))
     for name, tensor in made.tensors.items():
@@ -467,7 +499,7 @@ def make_checkpoint(folder):
 
 
 def read_checkpoint(path):
-    from a2d_tf.model.checkpoints import restore
+    from a2d_tf.learning.runs.checkpoints import restore
 
     made, whole = network()
     restore(made, str(path.parents[1]))
@@ -553,9 +585,15 @@ def start(pool, *command, **kwargs):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, "-W", "ignore", *map(str, command)]
     return pool.submit(
-        subprocess.run, command, capture_output=True, text=True, errors="replace", timeout=300,
-        env=environment, **kwargs,
-    )  # fmt: skip
+        subprocess.run,
+        command,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=300,
+        env=environment,
+        **kwargs,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -593,11 +631,19 @@ def test_damaged_files_are_refused_or_sound(kinds, kind):
 # What longer runs found, by name.
 
 
-@pytest.mark.parametrize("fields", [
-    {"colours": {"11": [1, 2]}}, {"colours": {"11": [0, 0, 10**30]}},
-    {"colours": {"342": [1, 2, 3]}}, {"actors": "abcdefg"}, {"actors": ["x", ""]},
-    {"actors": ["x", 5]}, {"codes": [11.5]}, {"codes": [10**30]},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"colours": {"11": [1, 2]}},
+        {"colours": {"11": [0, 0, 10**30]}},
+        {"colours": {"342": [1, 2, 3]}},
+        {"actors": "abcdefg"},
+        {"actors": ["x", ""]},
+        {"actors": ["x", 5]},
+        {"codes": [11.5]},
+        {"codes": [10**30]},
+    ],
+)
 def test_label_spaces_with_odd_fields(tmp_path, fields):
     path = tmp_path / "labels.json"
     path.write_text(json.dumps({**json.loads(A2D.to_json()), **fields}))
@@ -605,11 +651,19 @@ def test_label_spaces_with_odd_fields(tmp_path, fields):
         LabelSpace.from_json(path)
 
 
-@pytest.mark.parametrize("fields", [
-    {"clip_frames": None}, {"clip_stride": 0}, {"durations": {"x": 1}}, {"durations": []},
-    {"labels": {"actors": ["x"], "actions": ["y"], "colours": {"11": []}}}, {"skipped": ["x"]},
-    {"files": []}, {"files": [{"name": "train-00000-of-00002.tfrecord"}]},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"clip_frames": None},
+        {"clip_stride": 0},
+        {"durations": {"x": 1}},
+        {"durations": []},
+        {"labels": {"actors": ["x"], "actions": ["y"], "colours": {"11": []}}},
+        {"skipped": ["x"]},
+        {"files": []},
+        {"files": [{"name": "train-00000-of-00002.tfrecord"}]},
+    ],
+)
 def test_manifests_with_odd_fields(small, tmp_path, fields):
     shutil.copytree(small / "records", tmp_path, dirs_exist_ok=True)
     path = tmp_path / "manifest.json"
@@ -633,8 +687,14 @@ def test_archives_of_another_kind_and_boxes_beyond_float32(tmp_path):
         with pytest.raises(InputError, match="detections.npz: "):
             Detections.load(path)
     boxes = np.full((1, 7, 4), 1e300)
-    np.savez(path, frames=["v/1"], roi_frame=[0], boxes=boxes, actor_scores=np.zeros((1, 7)),
-             action_scores=np.zeros((1, 9)))  # fmt: skip
+    np.savez(
+        path,
+        frames=["v/1"],
+        roi_frame=[0],
+        boxes=boxes,
+        actor_scores=np.zeros((1, 7)),
+        action_scores=np.zeros((1, 9)),
+    )
     with pytest.raises(InputError, match="'boxes' holds NaN or infinity"):
         Detections.load(path)
 
@@ -703,11 +763,19 @@ def arguments_of(tool, argument):
     if tool == "import_weights":
         return ["--input=w.pkl", "--output=w.h5", argument]
     kind = "detection" if argument == "results" else argument
-    pairs = {"segmentation": ("true", "predicted"), "detection": ("truth.json", "detections.npz"),
-             "results": ("truth.json", "results.json")}  # fmt: skip
+    pairs = {
+        "segmentation": ("true", "predicted"),
+        "detection": ("truth.json", "detections.npz"),
+        "results": ("truth.json", "results.json"),
+    }
     truth, predicted = pairs[argument]
-    return [kind, f"--truth={truth}", f"--predicted={predicted}", "--output=metrics.json",
-            "--labels=labels.json"]  # fmt: skip
+    return [
+        kind,
+        f"--truth={truth}",
+        f"--predicted={predicted}",
+        "--output=metrics.json",
+        "--labels=labels.json",
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -719,8 +787,9 @@ def commands(pool, small, tmp_path_factory):
         for part in ("Release", "records"):
             shutil.copytree(small / part, folder / part)
         make_detections(folder), make_truth(folder), make_labels(folder)
-        (folder / "flags.txt").write_text("--flow_method=dis\n" if tool == "build_records" else
-                                          "--precision=float32\n")  # fmt: skip
+        (folder / "flags.txt").write_text(
+            "--flow_method=dis\n" if tool == "build_records" else "--precision=float32\n"
+        )
         write_images(folder / "images", moving_frames(2, *SIZE, step=2))
         (folder / "w.pkl").write_bytes(pickle.dumps({"model": TENSORS}, 2))
         result = {"image_id": 1, "category_id": 16, "score": 0.5, "bbox": [3, 2, 9, 12]}

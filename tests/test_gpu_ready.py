@@ -13,12 +13,13 @@ import pytest
 import tensorflow as tf
 import tiny_network
 
-from a2d_tf import serving
-from a2d_tf.config import Config
-from a2d_tf.labels import A2D
-from a2d_tf.learning import kernels, trainer
+from a2d_tf.core.config import Config
+from a2d_tf.core.labels import A2D
+from a2d_tf.learning import trainer
+from a2d_tf.learning.doctor import kernels
 from a2d_tf.model.network import Network
 from a2d_tf.ops import roi_align
+from a2d_tf.serving.served_network import ServedNetwork
 
 HOST = {
     # Proposals, once a batch. Beside its one kernel, on the CPU, the boxes that pass are few: their
@@ -38,13 +39,21 @@ TRAINING = {("CombinedNonMaxSuppression", "")}
 FRAME = HOST - TRAINING
 # Images are looked at and decoded on the host, one by one, and gathered there.
 ENCODED = HOST | {
-    ("Equal", "string"), ("StringLength", ""), ("Substr", "int32"), ("DecodeRaw", "int32"),
-    ("ExtractJpegShape", "int32"), ("DecodeJpeg", ""),
-    ("Reshape", "int32 string"), ("Shape", "int32 string"),
-    ("StridedSlice", "int32 string"), ("TensorListFromTensor", "int32 string"),
-    ("TensorListGetItem", "string"), ("TensorListGetItem", "int32 string"),  # newer TensorFlow
-    ("TensorListSetItem", "uint8"), ("TensorListStack", "uint8"),
-}  # fmt: skip
+    ("Equal", "string"),
+    ("StringLength", ""),
+    ("Substr", "int32"),
+    ("DecodeRaw", "int32"),
+    ("ExtractJpegShape", "int32"),
+    ("DecodeJpeg", ""),
+    ("Reshape", "int32 string"),
+    ("Shape", "int32 string"),
+    ("StridedSlice", "int32 string"),
+    ("TensorListFromTensor", "int32 string"),
+    ("TensorListGetItem", "string"),
+    ("TensorListGetItem", "int32 string"),  # newer TensorFlow
+    ("TensorListSetItem", "uint8"),
+    ("TensorListStack", "uint8"),
+}
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SMALL = (
@@ -90,15 +99,18 @@ def training_step(config):
     return step.get_concrete_function(batch, tf.constant(0, tf.int64))
 
 
-@pytest.mark.parametrize("op, types, expected", [
-    ("Conv2D", dict(T=[tf.float32]), True),
-    ("Conv2D", dict(T=[tf.string]), False),
-    ("CropAndResize", dict(T=[tf.float32]), True),
-    ("InvertPermutation", dict(T=[tf.int32]), True),
-    ("ResizeArea", dict(T=[tf.float32]), False),
-    ("CombinedNonMaxSuppression", {}, False),
-    ("NonMaxSuppressionV4", dict(T=[tf.float32], T_threshold=[tf.float32]), True),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "op, types, expected",
+    [
+        ("Conv2D", dict(T=[tf.float32]), True),
+        ("Conv2D", dict(T=[tf.string]), False),
+        ("CropAndResize", dict(T=[tf.float32]), True),
+        ("InvertPermutation", dict(T=[tf.int32]), True),
+        ("ResizeArea", dict(T=[tf.float32]), False),
+        ("CombinedNonMaxSuppression", {}, False),
+        ("NonMaxSuppressionV4", dict(T=[tf.float32], T_threshold=[tf.float32]), True),
+    ],
+)
 def test_the_registry_tells_what_is_there_from_what_is_not(op, types, expected):
     assert on_gpu(op, **types) == expected
 
@@ -131,15 +143,17 @@ def test_a_training_step_runs_on_a_gpu(files, flags, determinism, with_gpu, tmp_
 @pytest.mark.parametrize("determinism", [True], indirect=True)
 def test_an_export_runs_on_a_gpu(determinism, with_gpu, tmp_path):
     config = settings(tmp_path, "mini")
-    served = serving.ServedNetwork(Network(config.model, A2D), config.inference)
+    served = ServedNetwork(Network(config.model, A2D), config.inference)
     signatures = served.signatures()
     made = {name: kernels.missing(f) for name, f in signatures.items()}
     encoded = made.pop("encoded")
     assert ("DecodeJpeg", "") in encoded and encoded <= ENCODED
     assert made == {
-        "serving_default": HOST, "stream": HOST, "frame": FRAME,
+        "serving_default": HOST,
+        "stream": HOST,
+        "frame": FRAME,
         "key_frame": TRAINING | {("Const", "string")},
-    }  # fmt: skip
+    }
     for name, function in signatures.items():
         assert not kernels.NOT_DETERMINISTIC & set(kernels.ops(function)), name
 

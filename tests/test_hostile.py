@@ -29,19 +29,20 @@ from a2d_files import (
     write_video,
 )
 
-from a2d_tf import arrays, files, limits, video
-from a2d_tf.config import Config, ModelConfig
-from a2d_tf.data import frames
-from a2d_tf.data.coco import CocoVideos
+from a2d_tf.commands import score
+from a2d_tf.core import arrays, files, limits
+from a2d_tf.core.config import Config, ModelConfig
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.manifest import SCHEMA, Manifest, check_facts, count_records
-from a2d_tf.data.release import Release
 from a2d_tf.data.rle import decode_rle
-from a2d_tf.errors import InputError
+from a2d_tf.data.sources import frames
+from a2d_tf.data.sources.coco import CocoVideos
+from a2d_tf.data.sources.release import Release
 from a2d_tf.evaluation.detection import Detections, Truth
 from a2d_tf.evaluation.segmentation import read_label_map
-from a2d_tf.labels import A2D, LabelSpace
-from a2d_tf.model import tensor_files
-from tools import score
+from a2d_tf.pretrained import tensor_files
+from a2d_tf.video import video_files
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SIZE = (24, 32)
@@ -52,10 +53,10 @@ SECONDS = 20
 @pytest.fixture(scope="module", autouse=True)
 def loaded():
     """TensorFlow itself takes more of both."""
-    from a2d_tf import runs
     from a2d_tf.data import records
+    from a2d_tf.learning.runs import run_folder
 
-    return runs, records
+    return run_folder, records
 
 
 @pytest.fixture(autouse=True)
@@ -103,8 +104,11 @@ def tiff(width, height):
 
 
 def webp(width, height):
-    data = bytearray(cv2.imencode(".webp", np.zeros((1, 1, 3), np.uint8),
-                                  [cv2.IMWRITE_WEBP_QUALITY, 50])[1].tobytes())  # fmt: skip
+    data = bytearray(
+        cv2.imencode(".webp", np.zeros((1, 1, 3), np.uint8), [cv2.IMWRITE_WEBP_QUALITY, 50])[
+            1
+        ].tobytes()
+    )
     assert data[12:16] == b"VP8 "
     data[26:30] = struct.pack("<HH", width, height)
     return bytes(data)
@@ -120,13 +124,19 @@ def test_a_png_that_claims_too_many_pixels(tmp_path, width, height):
     with refused(f"00002.png: {width}x{height} pixels are more than {limits.MAX_PIXELS}"):
         read_label_map(path, A2D)
     with refused(f"00002.png: claims {height}x{width} pixels"):
-        list(video.Reader(path.parent))
+        list(video_files.Reader(path.parent))
 
 
-@pytest.mark.parametrize("make, width, height", [
-    (jpeg, 65_500, 65_500), (bmp, 30_000, 30_000), (bmp, 30_000, -30_000), (tiff, 60_000, 60_000),
-    (webp, 16_383, 16_383),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "make, width, height",
+    [
+        (jpeg, 65_500, 65_500),
+        (bmp, 30_000, 30_000),
+        (bmp, 30_000, -30_000),
+        (tiff, 60_000, 60_000),
+        (webp, 16_383, 16_383),
+    ],
+)
 def test_pictures_of_other_formats(tmp_path, make, width, height):
     path = tmp_path / f"a.{make.__name__}"
     path.write_bytes(make(width, height))
@@ -150,8 +160,11 @@ def test_what_is_no_file_of_a_sound_size(tmp_path):
     for name in ("videoset.csv", "labels.json", "truth.json"):
         shutil.move(tmp_path / "b.png", tmp_path / name)
         with refused(f"{name}: not .*readable.*1099511627776 bytes, more than"):
-            {"videoset.csv": lambda path: Release(path.parent), "labels.json": LabelSpace.from_json,
-             "truth.json": lambda path: Truth.load(path, A2D)}[name](tmp_path / name)  # fmt: skip
+            {
+                "videoset.csv": lambda path: Release(path.parent),
+                "labels.json": LabelSpace.from_json,
+                "truth.json": lambda path: Truth.load(path, A2D),
+            }[name](tmp_path / name)
         shutil.move(tmp_path / name, tmp_path / "b.png")
 
 
@@ -166,7 +179,7 @@ def test_what_is_read_or_written_is_a_file(tmp_path):
 
 
 def test_a_run_folder_is_of_its_own_files(tmp_path):
-    from a2d_tf import runs
+    from a2d_tf.learning.runs import run_folder
 
     run, other = tmp_path / "run", tmp_path / "other"
     other.mkdir()
@@ -174,17 +187,17 @@ def test_a_run_folder_is_of_its_own_files(tmp_path):
     for name in ("checkpoints", "evaluation", "tensorboard/train", "flags.txt"):
         (run / name).symlink_to(other)
         with refused(f"run/{name}: a link that leads out of .*run; put what it leads to in"):
-            runs.load(str(run))
+            run_folder.load(str(run))
         (run / name).unlink()
     (run / "best").symlink_to("tensorboard")  # inside
     os.mkfifo(run / "tensorboard" / "events.out.tfevents.1")
     with refused("events.out.tfevents.1: a pipe or a device, no file"):
-        runs.load(str(run))
+        run_folder.load(str(run))
     (run / "tensorboard" / "events.out.tfevents.1").unlink()
     (other / "x.flags").write_text("--image_height=64\n")
     (run / "flags.txt").write_text(f"--flagfile={other}/x.flags\n")
     with refused("flags.txt: --flagfile=.*x.flags: no other file is read from here"):
-        runs.load(str(run))
+        run_folder.load(str(run))
 
 
 # Videos.
@@ -193,7 +206,7 @@ def test_a_run_folder_is_of_its_own_files(tmp_path):
 def vp9(path, width, height):
     """A video of 64x48 pixels whose key frame claims another size: two 16-bit fields, less one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    writer = video.Writer(path, 25, (48, 64))
+    writer = video_files.Writer(path, 25, (48, 64))
     for _ in range(3):
         writer.write(np.full((48, 64, 3), 90, np.uint8))
     writer.close()
@@ -211,16 +224,19 @@ def test_a_video_that_claims_huge_frames(tmp_path):
     # The second is too much for FFmpeg.
     for side, message in ((9000, "claims 9000x9000 pixels"), (65536, "claims 0x0 pixels")):
         path = vp9(tmp_path / "v.mp4", side, side)
-        for read in (frames.count, frames.size, video.Reader):
+        for read in (frames.count, frames.size, video_files.Reader):
             with refused(f"v.mp4: {message}"):
                 read(path)
 
 
-@pytest.mark.parametrize("playlist", [
-    "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n",
-    "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile://{}\n#EXT-X-ENDLIST\n",
-    "ffconcat version 1.0\nfile secret.mp4\n",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "playlist",
+    [
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile://{}\n#EXT-X-ENDLIST\n",
+        "ffconcat version 1.0\nfile secret.mp4\n",
+    ],
+)
 def test_a_playlist_called_a_video_opens_no_other_file(tmp_path, playlist):
     secret = write_video(tmp_path / "secret.mp4", moving_frames(3, *SIZE, step=2))
     path = tmp_path / "v.mp4"
@@ -229,7 +245,7 @@ def test_a_playlist_called_a_video_opens_no_other_file(tmp_path, playlist):
     with refused("v.mp4: cannot be decoded"):
         frames.count(path)
     with refused("v.mp4: cannot be decoded"):
-        video.Reader(path)
+        video_files.Reader(path)
 
 
 # Arrays.
@@ -291,18 +307,37 @@ def linked_by_way_of_its_own(file):
     file["reS_id"] = h5py.SoftLink("/other/x")
 
 
-@pytest.mark.parametrize("spoil, message", [
-    (replace("id", shape=(1, 10**9), dtype="f8"), "'id': '/id' claims 8000000000 bytes, more than"),
-    (replace("id", shape=(1, 10**8), dtype="u1"), "'id': '/id' claims 100000000 bytes, but has"),
-    (replace("reMask", shape=(10**5, 10**5), dtype="u1"), "'/reMask' claims 10000000000 bytes"),
-    (replace("reS_id", shape=SIZE[::-1], maxshape=(None, None), chunks=(2048, 2048), dtype="f8",
-             compression="gzip", data=np.zeros(SIZE[::-1])), "a chunk of /reS_id' claims 33554432"),
-    (replace("reS_id", data=np.zeros(SIZE[::-1], int), scaleoffset=4), "is packed by filter 6"),
-    (external, "'reS_id': '/reS_id' keeps its numbers in other files"),
-    (virtual, "'reS_id': '/reS_id' keeps its numbers in other files"),
-    (linked, "'reS_id': 'reS_id' is a link to another file"),
-    (linked_by_way_of_its_own, "'reS_id': 'reS_id' is a link to another file"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (
+            replace("id", shape=(1, 10**9), dtype="f8"),
+            "'id': '/id' claims 8000000000 bytes, more than",
+        ),
+        (
+            replace("id", shape=(1, 10**8), dtype="u1"),
+            "'id': '/id' claims 100000000 bytes, but has",
+        ),
+        (replace("reMask", shape=(10**5, 10**5), dtype="u1"), "'/reMask' claims 10000000000 bytes"),
+        (
+            replace(
+                "reS_id",
+                shape=SIZE[::-1],
+                maxshape=(None, None),
+                chunks=(2048, 2048),
+                dtype="f8",
+                compression="gzip",
+                data=np.zeros(SIZE[::-1]),
+            ),
+            "a chunk of /reS_id' claims 33554432",
+        ),
+        (replace("reS_id", data=np.zeros(SIZE[::-1], int), scaleoffset=4), "is packed by filter 6"),
+        (external, "'reS_id': '/reS_id' keeps its numbers in other files"),
+        (virtual, "'reS_id': '/reS_id' keeps its numbers in other files"),
+        (linked, "'reS_id': 'reS_id' is a link to another file"),
+        (linked_by_way_of_its_own, "'reS_id': 'reS_id' is a link to another file"),
+    ],
+)
 def test_annotations_that_claim_or_borrow_numbers(tmp_path, spoil, message):
     release = release_with(tmp_path, spoil)
     with refused(f"00004.mat: .*{re.escape(message)}"):
@@ -337,17 +372,24 @@ def npy(shape, dtype="<f8", data=b""):
     return file.getvalue() + data
 
 
-@pytest.mark.parametrize("frames_npy, message", [
-    (npy((10**6, 10**6)), "claims 8000000000000 bytes"),
-    (npy((2,), "<U1000000"), "claims 8000000 bytes, but has not"),
-    (npy((2,), "|O", bytes(16)), "Object arrays cannot be loaded"),
-    (npy((10**6,), "<f8", b"xyz"), "claims 8000000 bytes, but has not"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "frames_npy, message",
+    [
+        (npy((10**6, 10**6)), "claims 8000000000000 bytes"),
+        (npy((2,), "<U1000000"), "claims 8000000 bytes, but has not"),
+        (npy((2,), "|O", bytes(16)), "Object arrays cannot be loaded"),
+        (npy((10**6,), "<f8", b"xyz"), "claims 8000000 bytes, but has not"),
+    ],
+)
 def test_detections_that_claim_what_is_not_there(tmp_path, frames_npy, message):
-    from a2d_tf.model import tensor_files
+    from a2d_tf.pretrained import tensor_files
 
-    fields = dict(roi_frame=npy((0,), "<i8"), boxes=npy((0, 7, 4)), actor_scores=npy((0, 7)),
-                  action_scores=npy((0, 9)))  # fmt: skip
+    fields = dict(
+        roi_frame=npy((0,), "<i8"),
+        boxes=npy((0, 7, 4)),
+        actor_scores=npy((0, 7)),
+        action_scores=npy((0, 9)),
+    )
     path = npz(tmp_path / "d.npz", frames=frames_npy, **fields)
     with refused(f"d.npz: field 'frames' is unreadable .*{message}"):
         Detections.load(path)
@@ -358,8 +400,12 @@ def test_detections_that_claim_what_is_not_there(tmp_path, frames_npy, message):
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "v/..", "..", "v\0/1", "v"])
 def test_frames_are_named_by_video_and_number(tmp_path, name):
-    fields = dict(roi_frame=[0], boxes=np.zeros((1, 7, 4)), actor_scores=np.zeros((1, 7)),
-                  action_scores=np.zeros((1, 9)))  # fmt: skip
+    fields = dict(
+        roi_frame=[0],
+        boxes=np.zeros((1, 7, 4)),
+        actor_scores=np.zeros((1, 7)),
+        action_scores=np.zeros((1, 9)),
+    )
     if not name.endswith("\0"):
         np.savez(tmp_path / "d.npz", frames=[name], **fields)
         with refused("field 'frames': .* is not <VID>/<frame>"):
@@ -375,7 +421,7 @@ def test_frames_are_named_by_video_and_number(tmp_path, name):
 
 
 def weights_file(path, spoil=lambda file: None):
-    from a2d_tf.model.weights import Weights
+    from a2d_tf.pretrained.weights import Weights
 
     tensors = {"backbone/stem/kernel": np.zeros((7, 7, 3, 64), np.float32)}
     Weights(tensors, "keras", "keras", "resnet14", (), "0", "").write(path)
@@ -385,14 +431,20 @@ def weights_file(path, spoil=lambda file: None):
     return str(path)
 
 
-@pytest.mark.parametrize("options, message", [
-    (dict(shape=(7, 7, 3, 10**9), dtype="f4"), "claims 588000000000 bytes, more than"),
-    (dict(shape=(7, 7, 3, 10**6), dtype="f4"), "claims 588000000 bytes, but has not that many"),
-    (dict(shape=(7, 7, 3, 64), dtype="f4", external=[("/etc/passwd", 0, 10**6)]), "in other files"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (dict(shape=(7, 7, 3, 10**9), dtype="f4"), "claims 588000000000 bytes, more than"),
+        (dict(shape=(7, 7, 3, 10**6), dtype="f4"), "claims 588000000 bytes, but has not that many"),
+        (
+            dict(shape=(7, 7, 3, 64), dtype="f4", external=[("/etc/passwd", 0, 10**6)]),
+            "in other files",
+        ),
+    ],
+)
 def test_weights_that_claim_a_huge_tensor(tmp_path, options, message):
-    from a2d_tf.model import tensor_files
-    from a2d_tf.model.weights import Weights
+    from a2d_tf.pretrained import tensor_files
+    from a2d_tf.pretrained.weights import Weights
 
     path = weights_file(tmp_path / "w.h5", replace("backbone/stem/kernel", **options))
     with refused(f"w.h5: .*{message}"):
@@ -404,16 +456,18 @@ def test_weights_that_claim_a_huge_tensor(tmp_path, options, message):
 
 
 def test_weights_of_a_network_that_no_machine_holds(tmp_path):
-    from a2d_tf import runs
-    from a2d_tf.model.weights import Weights
+    from a2d_tf.learning.runs import run_folder
+    from a2d_tf.pretrained.weights import Weights
 
-    tensors = {"backbone/stem/kernel": np.zeros((1, 1, 1, 64), np.float32),
-               "actor/fc2/kernel": np.zeros((1, 1, 1, 100_000), np.float32)}  # fmt: skip
+    tensors = {
+        "backbone/stem/kernel": np.zeros((1, 1, 1, 64), np.float32),
+        "actor/fc2/kernel": np.zeros((1, 1, 1, 100_000), np.float32),
+    }
     Weights(tensors, "matterport", "matterport", "resnet14", ("cat",), "0", "").write(
         tmp_path / "w.h5"
     )
     with refused("--head_units=100000 is not in the range 8 to 8192"):
-        runs.untrained(str(tmp_path / "w.h5"))
+        run_folder.untrained(str(tmp_path / "w.h5"))
     for fields in ({"image_height": 2**20}, {"temporal_layers": 1000}, {"flow_scale": np.inf}):
         with refused(f"--{next(iter(fields))}="):
             Config(ModelConfig(**fields)).checked()
@@ -422,15 +476,17 @@ def test_weights_of_a_network_that_no_machine_holds(tmp_path):
 def test_a_checkpoint_that_claims_more_than_its_file(tmp_path):
     import tensorflow as tf
 
-    from a2d_tf.model.checkpoints import restore
+    from a2d_tf.learning.runs.checkpoints import restore
 
     prefix = str(tmp_path / "run/checkpoints/ckpt-1")
     os.makedirs(tmp_path / "run/checkpoints")
     # A part of a tensor of a million by a million.
     tf.raw_ops.SaveV2(
-        prefix=prefix, tensor_names=["x"], shape_and_slices=["1000000 1000000 0,2:0,2"],
+        prefix=prefix,
+        tensor_names=["x"],
+        shape_and_slices=["1000000 1000000 0,2:0,2"],
         tensors=[tf.zeros([2, 2])],
-    )  # fmt: skip
+    )
     state = tmp_path / "run/checkpoints/checkpoint"
     state.write_text('model_checkpoint_path: "ckpt-1"\n')
     with refused(r"ckpt-1: damaged \(it claims 4000000000000 bytes of 16\)"):
@@ -448,7 +504,7 @@ def test_a_checkpoint_that_claims_more_than_its_file(tmp_path):
 def test_pickles_whose_names_never_end_and_tensors_of_one_number(tmp_path):
     import torch_files
 
-    from a2d_tf.model import tensor_files
+    from a2d_tf.pretrained import tensor_files
 
     key = ()
     for _ in range(60):  # its hash takes 2**60 steps
@@ -471,12 +527,21 @@ def test_pickles_whose_names_never_end_and_tensors_of_one_number(tmp_path):
 def test_json_without_sense(tmp_path):
     path = tmp_path / "x.json"
     path.write_text("[" * 100_000)
-    for read in (lambda path: Truth.load(path, A2D), LabelSpace.from_json,
-                 lambda path: CocoVideos(path, tmp_path)):  # fmt: skip
+    for read in (
+        lambda path: Truth.load(path, A2D),
+        LabelSpace.from_json,
+        lambda path: CocoVideos(path, tmp_path),
+    ):
         with refused("x.json: not .*nested too deep"):
             read(path)
-    path.write_text(json.dumps({"actors": [f"x{i}" for i in range(10_000)],
-                                "actions": [f"y{i}" for i in range(10_000)]}))  # fmt: skip
+    path.write_text(
+        json.dumps(
+            {
+                "actors": [f"x{i}" for i in range(10_000)],
+                "actions": [f"y{i}" for i in range(10_000)],
+            }
+        )
+    )
     with refused("x.json: label space: codes do not fit 16 bits"):
         LabelSpace.from_json(path)
     path.write_text(json.dumps({"actors": ["cat\x1b]0;"], "actions": ["y"]}))
@@ -488,8 +553,12 @@ def coco(tmp_path, **image):
     """COCO JSON of one annotated image, and the folder of its video."""
     write_images(tmp_path / "videos/v", moving_frames(2, *SIZE, step=2))
     image = {"id": 1, "file_name": "v/00001.png", "height": SIZE[0], "width": SIZE[1], **image}
-    annotation = {"image_id": 1, "actor": "cat", "action": "walking",
-                  "segmentation": [[1, 1, 9, 1, 9, 9]]}  # fmt: skip
+    annotation = {
+        "image_id": 1,
+        "actor": "cat",
+        "action": "walking",
+        "segmentation": [[1, 1, 9, 1, 9, 9]],
+    }
     return {"images": [image], "annotations": [annotation]}
 
 
@@ -603,15 +672,21 @@ def clip_record(**fields):
     import tensorflow as tf
 
     from a2d_tf.data import records
-    from a2d_tf.data.annotations import Annotation
+    from a2d_tf.data.sources.annotations import Annotation
 
     inside = mask(*SIZE, 2, 3, 14, 12)
-    annotation = Annotation(np.uint8(16 * inside), inside[None], np.int32([16]),
-                            np.float32([[2, 3, 14, 12]]))  # fmt: skip
+    annotation = Annotation(
+        np.uint8(16 * inside), inside[None], np.int32([16]), np.float32([[2, 3, 14, 12]])
+    )
     clip = records.ClipRecord(
-        "v", 2, "train", (1, 2, 3), np.stack(moving_frames(3, *SIZE, step=2)),
-        np.zeros((3, *SIZE, 2), np.float32), annotation,
-    )  # fmt: skip
+        "v",
+        2,
+        "train",
+        (1, 2, 3),
+        np.stack(moving_frames(3, *SIZE, step=2)),
+        np.zeros((3, *SIZE, 2), np.float32),
+        annotation,
+    )
     example = tf.train.Example.FromString(records.encode(clip))
     for name, values in fields.items():
         feature = example.features.feature[name]
@@ -621,20 +696,26 @@ def clip_record(**fields):
     return example.SerializeToString()
 
 
-@pytest.mark.parametrize("fields, message", [
-    ({"video": [b"../../x"]}, "'video' '../../x'"),
-    ({"video": [b"/etc/x"]}, "'video' '/etc/x'"),
-    ({"split": [b"../x"]}, "'split' '../x'"),
-    ({"frame": [-5]}, "'frame' -5"),
-    ({"native_height": [10**9], "native_width": [10**9]}, "claims 1000000000x1000000000 pixels"),
-    ({"height": [2**40]}, "claims 1099511627776x32 pixels"),
-    ({"label_map": [png(60_000, 60_000)]}, "'label_map' is no image of 24x32"),
-    ({"label_map": [png(32_000, 32_000)]}, "'label_map' is no image of 24x32"),
-    ({"mask_rle": [b"PPPPPPPP0"]}, "the RLE's 'counts' "),
-    ({"mask_rle": [b"\xff\xfe"]}, "no record of a clip"),
-    ({"codes": [10**12]}, "a code that is none"),
-    ({"boxes": [np.nan] * 4}, "a box that is not finite"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "fields, message",
+    [
+        ({"video": [b"../../x"]}, "'video' '../../x'"),
+        ({"video": [b"/etc/x"]}, "'video' '/etc/x'"),
+        ({"split": [b"../x"]}, "'split' '../x'"),
+        ({"frame": [-5]}, "'frame' -5"),
+        (
+            {"native_height": [10**9], "native_width": [10**9]},
+            "claims 1000000000x1000000000 pixels",
+        ),
+        ({"height": [2**40]}, "claims 1099511627776x32 pixels"),
+        ({"label_map": [png(60_000, 60_000)]}, "'label_map' is no image of 24x32"),
+        ({"label_map": [png(32_000, 32_000)]}, "'label_map' is no image of 24x32"),
+        ({"mask_rle": [b"PPPPPPPP0"]}, "the RLE's 'counts' "),
+        ({"mask_rle": [b"\xff\xfe"]}, "no record of a clip"),
+        ({"codes": [10**12]}, "a code that is none"),
+        ({"boxes": [np.nan] * 4}, "a box that is not finite"),
+    ],
+)
 def test_records_whose_truth_claims_too_much(fields, message):
     from a2d_tf.data import records
 
@@ -642,14 +723,27 @@ def test_records_whose_truth_claims_too_much(fields, message):
         records.read_truth(clip_record(**fields))
 
 
-@pytest.mark.parametrize("fields", [
-    {"rgb": [jpeg(65_500, 65_500)] * 3}, {"flow": [jpeg(65_500, 65_500)] * 3},
-    {"masks": [png(20_000, 20_000)]}, {"height": [2**40], "width": [2**40]},
-    {"height": [10**9]}, {"codes": [16] * 1000}, {"height": [8192], "width": [8192]},
-    {"masks": [b""]}, {"rgb": [b""] * 3}, {"boxes": [np.nan, 2, 14, 12]}, {"codes": [-7]},
-    {"codes": [60_000_000]}, {"native_height": [0]}, {"native_width": [2**40]}, {"boxes": []},
-    {"flow_scale": [np.inf] * 3},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"rgb": [jpeg(65_500, 65_500)] * 3},
+        {"flow": [jpeg(65_500, 65_500)] * 3},
+        {"masks": [png(20_000, 20_000)]},
+        {"height": [2**40], "width": [2**40]},
+        {"height": [10**9]},
+        {"codes": [16] * 1000},
+        {"height": [8192], "width": [8192]},
+        {"masks": [b""]},
+        {"rgb": [b""] * 3},
+        {"boxes": [np.nan, 2, 14, 12]},
+        {"codes": [-7]},
+        {"codes": [60_000_000]},
+        {"native_height": [0]},
+        {"native_width": [2**40]},
+        {"boxes": []},
+        {"flow_scale": [np.inf] * 3},
+    ],
+)
 def test_records_whose_pictures_claim_too_much(fields):
     from a2d_tf.data import records
 
@@ -669,13 +763,31 @@ def records_folder(tmp_path):
     records.write_shard(shard, [clip_record()] * 2)
     none = {"videos": 0, "records": 0, "instances": 0, "pairs": {}}
     Manifest(
-        schema=SCHEMA, flow_method="dis", image_height=32, image_width=32, clip_frames=3,
-        clip_stride=1, counts={"train": {**none, "records": 2}, "test": none}, sizes={},
-        native_sizes={}, durations={}, flow_quality={}, skipped=[], mended=[],
+        schema=SCHEMA,
+        flow_method="dis",
+        image_height=32,
+        image_width=32,
+        clip_frames=3,
+        clip_stride=1,
+        counts={"train": {**none, "records": 2}, "test": none},
+        sizes={},
+        native_sizes={},
+        durations={},
+        flow_quality={},
+        skipped=[],
+        mended=[],
         labels=json.loads(A2D.to_json()),
-        files=[{"name": shard.name, "split": "train", "records": 2, "sha256": "",
-                "bytes": shard.stat().st_size}], source="",
-    ).save(folder)  # fmt: skip
+        files=[
+            {
+                "name": shard.name,
+                "split": "train",
+                "records": 2,
+                "sha256": "",
+                "bytes": shard.stat().st_size,
+            }
+        ],
+        source="",
+    ).save(folder)
     assert Manifest.load(folder).splits == ("train",)
     return folder
 
@@ -706,10 +818,17 @@ def test_a_shard_that_is_a_link_and_one_of_fewer_records(records_folder, tmp_pat
 # What is served.
 
 
-@pytest.mark.parametrize("change", [
-    {"image_height": 10**9}, {"image_width": 0}, {"clip_stride": 10**9}, {"clip_stride": 1.5},
-    {"flow_method": ["dis"]}, {"image_height": True},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"image_height": 10**9},
+        {"image_width": 0},
+        {"clip_stride": 10**9},
+        {"clip_stride": 1.5},
+        {"flow_method": ["dis"]},
+        {"image_height": True},
+    ],
+)
 def test_facts_of_a_run_that_would_take_all_memory(change):
     facts = dict(flow_method="dis", image_height=256, image_width=256, clip_stride=1)
     assert check_facts(facts) == facts
@@ -717,35 +836,51 @@ def test_facts_of_a_run_that_would_take_all_memory(change):
         check_facts({**facts, **change})
 
 
-@pytest.mark.parametrize("change", [
-    {"frames": 10**9}, {"frames": None}, {"clip_stride": 10**9}, {"labels": []},
-    {"score_threshold": "x"},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"frames": 10**9},
+        {"frames": None},
+        {"clip_stride": 10**9},
+        {"labels": []},
+        {"score_threshold": "x"},
+    ],
+)
 def test_facts_of_a_saved_model(tmp_path, change):
-    from a2d_tf import serving
+    from a2d_tf.serving.predictor import Predictor
 
-    facts = dict(flow_method="dis", image_height=256, image_width=256, clip_stride=1, frames=3,
-                 use_flow=True, checkpoint="ckpt-1", score_threshold=0.5,
-                 labels=json.loads(A2D.to_json()))  # fmt: skip
+    facts = dict(
+        flow_method="dis",
+        image_height=256,
+        image_width=256,
+        clip_stride=1,
+        frames=3,
+        use_flow=True,
+        checkpoint="ckpt-1",
+        score_threshold=0.5,
+        labels=json.loads(A2D.to_json()),
+    )
     (tmp_path / "a2d_tf.json").write_text(json.dumps({**facts, **change}))
     (tmp_path / "saved_model.pb").write_bytes(b"nothing")
     with refused("damaged"):
-        serving.Predictor.from_saved_model(str(tmp_path))
+        Predictor.from_saved_model(str(tmp_path))
 
 
 def clip(height, width, rgb=0, flow=0.0):
     import tensorflow as tf
 
-    return {"rgb": tf.fill([1, 3, height, width, 3], tf.constant(rgb, tf.uint8)),
-            "flow": tf.fill([1, 3, height, width, 2], tf.constant(flow, tf.float32))}  # fmt: skip
+    return {
+        "rgb": tf.fill([1, 3, height, width, 3], tf.constant(rgb, tf.uint8)),
+        "flow": tf.fill([1, 3, height, width, 2], tf.constant(flow, tf.float32)),
+    }
 
 
 class TestSavedModel:
     @pytest.fixture(scope="class")
     def predictor(self, saved_model):
-        from a2d_tf import serving
+        from a2d_tf.serving.predictor import Predictor
 
-        return serving.Predictor.from_saved_model(str(saved_model))
+        return Predictor.from_saved_model(str(saved_model))
 
     @pytest.fixture(scope="class")
     def model(self, predictor):
@@ -755,10 +890,20 @@ class TestSavedModel:
     def little(self, model):
         """The network takes its own time and memory."""
 
-    @pytest.mark.parametrize("made", [
-        (1, 1), (1, 300), (300, 1), (2, 2), (64, 96), (64, 96, 255), (64, 96, 255, 1e30),
-        (64, 96, 0, -3e38), (1, 1, 255, 1e38),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        "made",
+        [
+            (1, 1),
+            (1, 300),
+            (300, 1),
+            (2, 2),
+            (64, 96),
+            (64, 96, 255),
+            (64, 96, 255, 1e30),
+            (64, 96, 0, -3e38),
+            (1, 1, 255, 1e38),
+        ],
+    )
     def test_any_frames_and_any_finite_flow_give_finite_answers(self, model, made):
         found = model.signatures["serving_default"](**clip(*made))
         for name, value in found.items():
@@ -791,7 +936,7 @@ class TestSavedModel:
 
     @pytest.mark.parametrize("height, width", [(1, 1), (2, 3), (40, 40)])
     def test_tiny_and_black_videos(self, predictor, height, width):
-        from a2d_tf import streaming
+        from a2d_tf.video import streaming
 
         black = [np.zeros((height, width, 3), np.uint8)] * 3
         found = [instances for _, instances in streaming.answers(predictor, iter(black))]

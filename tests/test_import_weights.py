@@ -13,15 +13,15 @@ import pytest
 import tensorflow as tf
 import torch_files
 
-from a2d_tf import coco_check
-from a2d_tf.config import ModelConfig
-from a2d_tf.errors import InputError
-from a2d_tf.labels import A2D
-from a2d_tf.model import coco, layouts, resnet, tensor_files
-from a2d_tf.model import weights as weights_lib
+from a2d_tf.core.config import ModelConfig
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D
+from a2d_tf.model import resnet
 from a2d_tf.model.flavours import FLAVOURS
 from a2d_tf.model.network import Network
-from a2d_tf.model.weights import Weights
+from a2d_tf.pretrained import coco_check, coco_classes, layouts, tensor_files
+from a2d_tf.pretrained import weights as weights_lib
+from a2d_tf.pretrained.weights import Weights
 
 SIZES = layouts.Sizes("resnet14", width=8, pyramid=16, proposals=24, head=32, mask=12)
 SIDES = (16, 32, 64, 128, 256)
@@ -137,16 +137,22 @@ ALL = pytest.mark.parametrize(
     [
         ("matterport", "matterport", {}),
         ("keras_resnet101", "keras_resnet101", {"predictions/kernel": "ImageNet's own classes"}),
-        ("detectron2", "detectron2", {
-            "proposal_generator.anchor_generator.cell_anchors.0": "anchors are made, not learned"
-        }),
-        ("torchvision", "torchvision", {
-            "bn1.num_batches_tracked": "a counter of training",
-            "fc.weight": "ImageNet's own classes",
-        }),
+        (
+            "detectron2",
+            "detectron2",
+            {"proposal_generator.anchor_generator.cell_anchors.0": "anchors are made, not learned"},
+        ),
+        (
+            "torchvision",
+            "torchvision",
+            {
+                "bn1.num_batches_tracked": "a counter of training",
+                "fc.weight": "ImageNet's own classes",
+            },
+        ),
     ],
     indirect=["tensors"],
-)  # fmt: skip
+)
 
 
 @ALL
@@ -159,7 +165,7 @@ def test_every_tensor_is_used_or_skipped_with_a_reason(source, tensors, skipped,
     weights.write(path)
     back = Weights.read(path)
     assert (back.source, back.sha256, back.backbone) == (source, "abc", "resnet14")
-    assert back.classes == (coco.CLASSES if source in ("matterport", "detectron2") else ())
+    assert back.classes == (coco_classes.CLASSES if source in ("matterport", "detectron2") else ())
     assert back.flavour in FLAVOURS and set(back.tensors) == set(weights.tensors)
     for role, value in weights.tensors.items():
         np.testing.assert_array_equal(np.asarray(back.tensors[role]), value)
@@ -205,7 +211,7 @@ def test_matterports_network_agrees_stage_by_stage(matterport, tmp_path, capsys)
             np.testing.assert_allclose(made[name] / scale, value / scale, atol=2e-5, err_msg=name)
     found = expected["detections"][0]
     assert 0 < (found[:, 4] > 0).sum() < 100
-    first = coco.CLASSES[int(found[0, 4]) - 1]
+    first = coco_classes.CLASSES[int(found[0, 4]) - 1]
     assert f"{first} {found[0, 5]:.2f}" in capsys.readouterr().out
     assert cv2.imread(f"{folder}/check.png").shape == image.shape
 
@@ -220,7 +226,7 @@ def layout(path):
 
 def random_layout(tool, source, sizes=None):
     """The same of a file of tools/make_random_weights.py, without writing one."""
-    dataset = tool("make_random_weights").dataset
+    dataset = tool("make_random_weights", "tools").dataset
     return {dataset(name): shape for name, shape in layouts.shapes(source, sizes).items()}
 
 
@@ -230,7 +236,7 @@ def test_random_weights_lie_where_keras_puts_matterports(matterport, tool):
 
 def test_random_weights_keep_activations_near_one(tool, tmp_path):
     path, sizes = str(tmp_path / "random.h5"), layouts.Sizes("resnet26", width=8)
-    tool("make_random_weights").write(path, layouts.shapes("keras_resnet101", sizes))
+    tool("make_random_weights", "tools").write(path, layouts.shapes("keras_resnet101", sizes))
     weights, _, skipped = layouts.convert(
         "keras_resnet101", tensor_files.read(path), path, sizes=sizes
     )
@@ -300,9 +306,15 @@ def backbone(weights, shape):
     image = tf.keras.Input([*shape, 3])
     width = weights.tensors["backbone/stem/kernel"].shape[-1] / 64
     maps = resnet.resnet(
-        flavour.preprocess(image), weights.backbone, width, "frozen_bn", flavour.stride_in_1x1,
-        flavour.epsilon, flavour.padding, name="rgb_resnet",
-    )  # fmt: skip
+        flavour.preprocess(image),
+        weights.backbone,
+        width,
+        "frozen_bn",
+        flavour.stride_in_1x1,
+        flavour.epsilon,
+        flavour.padding,
+        name="rgb_resnet",
+    )
     model = tf.keras.Model(image, maps)
     for layer in model.layers:
         for weight in ("kernel", "gamma", "beta", "mean", "variance"):
@@ -345,8 +357,10 @@ def test_torch_files_of_either_kind_import_alike(tmp_path):
     source = torchvision_tensors()
     torch_files.write(tmp_path / "old.pth", source, legacy=True)
     torch_files.write(tmp_path / "new.pth", source)
-    made = [layouts.convert("torchvision", tensor_files.read(str(tmp_path / name)), name, "", SIZES)
-            for name in ("old.pth", "new.pth")]  # fmt: skip
+    made = [
+        layouts.convert("torchvision", tensor_files.read(str(tmp_path / name)), name, "", SIZES)
+        for name in ("old.pth", "new.pth")
+    ]
     assert made[0][1:] == made[1][1:]
     for role, value in made[0][0].tensors.items():
         np.testing.assert_array_equal(made[1][0].tensors[role], value)
@@ -364,8 +378,14 @@ def test_keras_resnet101_through_the_command(tmp_path, tool):
     for layer in model.layers:
         if isinstance(layer, tf.keras.layers.BatchNormalization):
             n = layer.gamma.shape
-            layer.set_weights([rng.uniform(0.2, 0.6, n), rng.normal(0, 0.1, n),
-                               rng.normal(0, 0.1, n), rng.uniform(0.5, 1.5, n)])  # fmt: skip
+            layer.set_weights(
+                [
+                    rng.uniform(0.2, 0.6, n),
+                    rng.normal(0, 0.1, n),
+                    rng.normal(0, 0.1, n),
+                    rng.uniform(0.5, 1.5, n),
+                ]
+            )
         elif isinstance(layer, tf.keras.layers.Conv2D):
             layer.bias.assign(rng.normal(0, 0.1, layer.bias.shape))
     path, made = str(tmp_path / "notop.h5"), str(tmp_path / "made.h5")

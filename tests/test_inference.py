@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from a2d_tf.labels import A2D, LabelSpace
+from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.model import inference
 from a2d_tf.ops.boxes import BoxCoder
 
@@ -44,9 +44,14 @@ SIZE = np.int32([[80, 70], [60, 90]])
 def score(mode, seed=0):
     outputs, rois, valid = heads(mode, seed=seed)
     table = inference.score_rois(
-        {k: tf.constant(v) for k, v in outputs.items()}, tf.constant(rois), tf.constant(valid),
-        tf.constant(SIZE), SMALL, mode, CODER,
-    )  # fmt: skip
+        {k: tf.constant(v) for k, v in outputs.items()},
+        tf.constant(rois),
+        tf.constant(valid),
+        tf.constant(SIZE),
+        SMALL,
+        mode,
+        CODER,
+    )
     return outputs, rois, valid, {name: value.numpy() for name, value in table.items()}
 
 
@@ -86,8 +91,9 @@ def test_score_tables(mode):
         np.testing.assert_allclose(table["actor_scores"], joint.sum(3), atol=1e-6)
         np.testing.assert_allclose(table["action_scores"], joint.sum(2), atol=1e-6)
         for index, (x, y) in enumerate(PAIRS):
-            np.testing.assert_allclose(table["joint_boxes"][:, :, x, y], boxes[:, :, index],
-                                       atol=1e-3)  # fmt: skip
+            np.testing.assert_allclose(
+                table["joint_boxes"][:, :, x, y], boxes[:, :, index], atol=1e-3
+            )
         # An actor's box is that of its best pair.
         best = np.where(p[..., :1] >= p[..., 1:2], boxes[:, :, 0], boxes[:, :, 1])[:, :5]
         np.testing.assert_allclose(table["boxes"][:, :5, 0], best, atol=1e-3)
@@ -120,11 +126,18 @@ def test_a_sure_car_does_not_eat():
     logits = np.full((1, 1, 8), -50, "f")
     logits[0, 0, A2D.actor_index("car")] = 50
     table = inference.score_rois(
-        {"class_logits": tf.constant(logits), "deltas": tf.zeros([1, 1, 7, 4]),
-         "action_logits": tf.zeros([1, 1, 63])},
-        tf.constant([[[0.0, 0, 9, 9]]]), tf.constant([[True]]), tf.constant([[20, 20]]), A2D,
-        "hierarchical", CODER,
-    )  # fmt: skip
+        {
+            "class_logits": tf.constant(logits),
+            "deltas": tf.zeros([1, 1, 7, 4]),
+            "action_logits": tf.zeros([1, 1, 63]),
+        },
+        tf.constant([[[0.0, 0, 9, 9]]]),
+        tf.constant([[True]]),
+        tf.constant([[20, 20]]),
+        A2D,
+        "hierarchical",
+        CODER,
+    )
     scores = dict(zip(A2D.actions, table["action_scores"].numpy()[0, 0]))
     assert scores["eating"] == pytest.approx(0, abs=1e-9)
     assert scores["flying"] == pytest.approx(1 / 9)
@@ -134,9 +147,14 @@ def test_the_box_of_an_actor_is_that_of_a_valid_pair_even_where_all_score_zero()
     outputs, rois, valid = heads("cartesian")
     outputs["class_logits"][0, 0] = [0, 0, -1000, 0]  # the last pair, y's only one, underflows
     table = inference.score_rois(
-        {k: tf.constant(v) for k, v in outputs.items()}, tf.constant(rois), tf.constant(valid),
-        tf.constant(SIZE), SMALL, "cartesian", CODER,
-    )  # fmt: skip
+        {k: tf.constant(v) for k, v in outputs.items()},
+        tf.constant(rois),
+        tf.constant(valid),
+        tf.constant(SIZE),
+        SMALL,
+        "cartesian",
+        CODER,
+    )
     assert table["actor_scores"][0, 0, 1] == 0 and tf.reduce_any(table["boxes"][0, 0, 1] > 0)
     np.testing.assert_array_equal(table["boxes"][0, 0, 1], table["joint_boxes"][0, 0, 1, 2])
 
@@ -183,15 +201,29 @@ def table_of(rois=40, seed=0):
     actors = rng.uniform(0, 0.5, (2, rois, 2))
     actions = softmax(rng.normal(0, 2, (2, rois, 3)))
     joint = actors[..., None] * actions[:, :, None] * SMALL.valid
-    made = {"class_scores": actors, "class_boxes": boxes, "boxes": boxes, "actor_scores": actors,
-            "action_scores": actions, "joint_scores": joint}  # fmt: skip
+    made = {
+        "class_scores": actors,
+        "class_boxes": boxes,
+        "boxes": boxes,
+        "actor_scores": actors,
+        "action_scores": actions,
+        "joint_scores": joint,
+    }
     return {name: value.astype(np.float32) for name, value in made.items()}
 
 
-def select(table, mode="decoupled", threshold=0.1, overlap=0.3, most=20, labels=SMALL,
-           action_threshold=0.0):  # fmt: skip
-    made = inference.select({k: tf.constant(v) for k, v in table.items()}, labels, mode, threshold,
-                            overlap, most, action_threshold)  # fmt: skip
+def select(
+    table, mode="decoupled", threshold=0.1, overlap=0.3, most=20, labels=SMALL, action_threshold=0.0
+):
+    made = inference.select(
+        {k: tf.constant(v) for k, v in table.items()},
+        labels,
+        mode,
+        threshold,
+        overlap,
+        most,
+        action_threshold,
+    )
     return {name: value.numpy() for name, value in made.items()}
 
 
@@ -202,8 +234,9 @@ def test_selection_is_a_suppression_per_class(threshold, overlap, most):
     table = table_of()
     made = select(table, threshold=threshold, overlap=overlap, most=most)
     for b in range(2):
-        expected = plain_selection(table["class_scores"][b], table["class_boxes"][b], threshold,
-                                   overlap)[:most]  # fmt: skip
+        expected = plain_selection(
+            table["class_scores"][b], table["class_boxes"][b], threshold, overlap
+        )[:most]
         count = made["num_detections"][b]
         assert count == len(expected) and 4 < count
         scores, rois, classes = map(list, zip(*expected))
@@ -228,9 +261,14 @@ def one(actor, action, mode="decoupled", labels=SMALL):
     actor, action = np.float32(actor), np.float32(action)
     boxes = np.tile(np.float32([0, 0, 9, 9]), (1, 1, len(actor), 1))
     joint = actor[:, None] * action[None] * labels.valid
-    table = {"class_scores": actor[None, None], "class_boxes": boxes, "boxes": boxes,
-             "actor_scores": actor[None, None], "action_scores": action[None, None],
-             "joint_scores": np.float32(joint)[None, None]}  # fmt: skip
+    table = {
+        "class_scores": actor[None, None],
+        "class_boxes": boxes,
+        "boxes": boxes,
+        "actor_scores": actor[None, None],
+        "action_scores": action[None, None],
+        "joint_scores": np.float32(joint)[None, None],
+    }
     return select(table, mode, labels=labels, most=1)
 
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from a2d_tf.data import records
-from a2d_tf.data.input_scale import InputScale
+from a2d_tf.data.inspection.input_scale import InputScale
 
 
 def test_literals():

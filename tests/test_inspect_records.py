@@ -11,7 +11,7 @@ import pytest
 from a2d_files import small_release
 
 from a2d_tf.data import convert
-from a2d_tf.data.release import Release
+from a2d_tf.data.sources.release import Release
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -43,8 +43,9 @@ def test_a_chart_and_its_text(built, tmp_path):
     assert "test: 1 videos, 1 clips, 1 instances, 1 of 43 pairs" in lines
     assert "all videos: 6 to 8 frames, median 6" in lines
     assert [line for line in lines if line.startswith("anchors")] == [
-        "anchors 8+16,32,64,128,256: 1014 on 48x48", "anchors 24,32,64,128,256: 582 on 48x48",
-    ]  # fmt: skip
+        "anchors 8+16,32,64,128,256: 1014 on 48x48",
+        "anchors 24,32,64,128,256: 582 on 48x48",
+    ]
     assert cv2.imread(str(out)).shape[0] > 900
     assert [path.name for path in out.parent.iterdir()] == ["chart.png"]
 

@@ -7,10 +7,10 @@ import sys
 import pytest
 import tensorflow as tf
 
-from a2d_tf.errors import InputError
+from a2d_tf.core.errors import InputError
 from a2d_tf.learning.averaging import Averages
-from a2d_tf.learning.keeper import Keeper
-from a2d_tf.model import checkpoints
+from a2d_tf.learning.runs import checkpoints
+from a2d_tf.learning.runs.keeper import Keeper
 
 
 class Toy(tf.Module):
@@ -75,14 +75,17 @@ def test_a_best_without_a_sound_score_is_no_rival(score, tmp_path):
     assert made.save_best(30.0, 0.5) is True
 
 
-@pytest.mark.parametrize("suffix, damage", [
-    ("data-00000-of-00001", lambda data: data[:-1]),
-    ("data-00000-of-00001", lambda data: b""),
-    ("data-00000-of-00001", lambda data: bytes([data[0] ^ 1]) + data[1:]),
-    ("data-00000-of-00001", None),
-    ("index", lambda data: data[: len(data) // 2]),
-    ("index", lambda data: b""),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "suffix, damage",
+    [
+        ("data-00000-of-00001", lambda data: data[:-1]),
+        ("data-00000-of-00001", lambda data: b""),
+        ("data-00000-of-00001", lambda data: bytes([data[0] ^ 1]) + data[1:]),
+        ("data-00000-of-00001", None),
+        ("index", lambda data: data[: len(data) // 2]),
+        ("index", lambda data: b""),
+    ],
+)
 def test_a_damaged_newest_is_left_aside_with_a_warning(suffix, damage, tmp_path, capsys):
     made, network, step, _ = keeper(tmp_path)
     for number in (2, 4):
@@ -120,7 +123,7 @@ def test_a_full_disk_leaves_the_old_one(tmp_path):
         "import sys; sys.path[:0] = ['.', 'tests']\n"
         "import resource, signal\n"
         "from test_keeper import keeper\n"
-        "from a2d_tf.errors import InputError\n"
+        "from a2d_tf.core.errors import InputError\n"
         f"made, network, step, _ = keeper({str(tmp_path)!r}, number=1)\n"
         "made.resume(); step.assign(4); made.window.values = [{'x' * 100000: 1.0}]\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"

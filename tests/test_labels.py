@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from a2d_tf.errors import InputError
-from a2d_tf.labels import A2D, LabelSpace
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D, LabelSpace
 
 
 def test_a2d_has_its_43_pairs_and_colours():
@@ -26,12 +26,16 @@ def test_codes_and_indices_are_inverse():
 
 def test_own_label_space_round_trips_through_json(tmp_path):
     path = tmp_path / "labels.json"
-    path.write_text(json.dumps({
-        "actors": ["fork", "truck"],
-        "actions": [f"act{i}" for i in range(12)],
-        "pairs": [["truck", "act11"], ["fork", "act0"]],
-        "colours": {"14": [1, 2, 3]},
-    }))  # fmt: skip
+    path.write_text(
+        json.dumps(
+            {
+                "actors": ["fork", "truck"],
+                "actions": [f"act{i}" for i in range(12)],
+                "pairs": [["truck", "act11"], ["fork", "act0"]],
+                "colours": {"14": [1, 2, 3]},
+            }
+        )
+    )
     space = LabelSpace.from_json(path)
     assert space.base == 13 and space.codes == (14, 38)
     assert space.palette[14].tolist() == [1, 2, 3] and space.palette[38].any()
@@ -51,15 +55,18 @@ def test_sixteen_bit_codes_where_eight_are_too_few():
     assert many.code_dtype == np.uint16 and A2D.code_dtype == np.uint8
 
 
-@pytest.mark.parametrize("text, word", [
-    ("[]", "object"),
-    ("{", "readable"),
-    ('{"actors": ["a"]}', "actions"),
-    ('{"actors": ["a"], "actions": ["b"], "pairs": [["a", "c"]]}', "malformed"),
-    ('{"actors": ["a"], "actions": ["b"], "codes": [99]}', "99"),
-    ('{"actors": ["a", "a"], "actions": ["b"]}', "actors"),
-    ('{"actors": ["a"], "actions": ["b"], "colour": {}}', "colour"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text, word",
+    [
+        ("[]", "object"),
+        ("{", "readable"),
+        ('{"actors": ["a"]}', "actions"),
+        ('{"actors": ["a"], "actions": ["b"], "pairs": [["a", "c"]]}', "malformed"),
+        ('{"actors": ["a"], "actions": ["b"], "codes": [99]}', "99"),
+        ('{"actors": ["a", "a"], "actions": ["b"]}', "actors"),
+        ('{"actors": ["a"], "actions": ["b"], "colour": {}}', "colour"),
+    ],
+)
 def test_bad_label_space_names_file_and_field(tmp_path, text, word):
     path = tmp_path / "labels.json"
     path.write_text(text)

@@ -44,8 +44,9 @@ def tensors(**values):
 def test_smooth_l1_literals():
     errors = tf.constant([[0.5, -0.5, 0, 0], [2.0, 0, 0, -3]])
     assert losses.smooth_l1(errors, 1.0).numpy().tolist() == [0.25, 4.0]
-    np.testing.assert_allclose(losses.smooth_l1(tf.constant([[0.1, 1.0]]), 1 / 9),
-                               [0.5 * 0.01 * 9 + 1 - 1 / 18], atol=1e-6)  # fmt: skip
+    np.testing.assert_allclose(
+        losses.smooth_l1(tf.constant([[0.1, 1.0]]), 1 / 9), [0.5 * 0.01 * 9 + 1 - 1 / 18], atol=1e-6
+    )
 
 
 # Proposals: two frames, five anchors, a sample of four rows.
@@ -58,8 +59,9 @@ POSITIVE = OBJECTNESS > 0
 
 def test_objectness_is_averaged_over_the_sample():
     logits = normal(2, 5)
-    made = losses.objectness(tf.constant(logits), tensors(index=INDEX, objectness=OBJECTNESS,
-                                                          counted=COUNTED))  # fmt: skip
+    made = losses.objectness(
+        tf.constant(logits), tensors(index=INDEX, objectness=OBJECTNESS, counted=COUNTED)
+    )
     taken = np.take_along_axis(logits, INDEX, 1)
     values = cross_entropy(taken, OBJECTNESS)[COUNTED]
     assert float(made[1]) == 5
@@ -68,8 +70,9 @@ def test_objectness_is_averaged_over_the_sample():
 
 def test_proposal_boxes_are_divided_by_the_sample_not_by_the_positives():
     deltas, wanted = normal(2, 5, 4), normal(2, 4, 4)
-    made = losses.proposal_boxes(tf.constant(deltas), tensors(index=INDEX, deltas=wanted,
-                                 positive=POSITIVE, counted=COUNTED))  # fmt: skip
+    made = losses.proposal_boxes(
+        tf.constant(deltas), tensors(index=INDEX, deltas=wanted, positive=POSITIVE, counted=COUNTED)
+    )
     expected = huber(deltas[0, 4] - wanted[0, 0], 1 / 9) + huber(deltas[1, 3] - wanted[1, 0], 1 / 9)
     assert float(made[1]) == 5
     assert quotient(made) == pytest.approx(expected / 5, abs=1e-5)
@@ -78,8 +81,12 @@ def test_proposal_boxes_are_divided_by_the_sample_not_by_the_positives():
 def test_proposal_boxes_as_matterport_has_them():
     """Its mean over the four deltas of each positive anchor, beta 1."""
     deltas, wanted = normal(2, 5, 4), normal(2, 4, 4)
-    made = losses.proposal_boxes(tf.constant(deltas), tensors(index=INDEX, deltas=wanted,
-                                 positive=POSITIVE, counted=COUNTED), 1.0, "positives")  # fmt: skip
+    made = losses.proposal_boxes(
+        tf.constant(deltas),
+        tensors(index=INDEX, deltas=wanted, positive=POSITIVE, counted=COUNTED),
+        1.0,
+        "positives",
+    )
     error = np.stack([deltas[0, 4] - wanted[0, 0], deltas[1, 3] - wanted[1, 0]])
     assert quotient(made) == pytest.approx(huber(error[..., None], 1.0).mean(), abs=1e-6)
 
@@ -105,8 +112,9 @@ def test_actor_class_is_averaged_over_the_rois_that_count():
 
 def test_actor_boxes_read_the_true_class_and_are_divided_by_all_rois():
     deltas, wanted = normal(2, 4, 3, 4), normal(2, 4, 4)
-    made = losses.actor_boxes(tf.constant(deltas), tensors(class_index=CLASS, deltas=wanted),
-                              tensors(**ROWS))  # fmt: skip
+    made = losses.actor_boxes(
+        tf.constant(deltas), tensors(class_index=CLASS, deltas=wanted), tensors(**ROWS)
+    )
     places = [(0, 0, 2), (0, 1, 0), (1, 0, 1)]
     expected = sum(huber(deltas[b, r, c] - wanted[b, r], 1.0) for b, r, c in places)
     assert float(made[1]) == 5
@@ -115,8 +123,9 @@ def test_actor_boxes_read_the_true_class_and_are_divided_by_all_rois():
 
 def test_actor_boxes_divided_by_the_positives_are_a_mean_over_their_deltas():
     deltas, wanted = normal(2, 4, 3, 4), normal(2, 4, 4)
-    made = losses.actor_boxes(tf.constant(deltas), tensors(class_index=CLASS, deltas=wanted),
-                              tensors(**ROWS), "positives")  # fmt: skip
+    made = losses.actor_boxes(
+        tf.constant(deltas), tensors(class_index=CLASS, deltas=wanted), tensors(**ROWS), "positives"
+    )
     error = [deltas[b, r, c] - wanted[b, r] for b, r, c in [(0, 0, 2), (0, 1, 0), (1, 0, 1)]]
     assert quotient(made) == pytest.approx(huber(np.stack(error)[..., None], 1.0).mean(), abs=1e-6)
 
@@ -127,8 +136,14 @@ def action_values(logits):
 
 
 def action(logits, held_out=-1, background=False):
-    return losses.action_class(tf.constant(logits), tensors(actor=ACTOR, action=ACTION),
-                               tensors(**ROWS), 5, background, held_out)  # fmt: skip
+    return losses.action_class(
+        tf.constant(logits),
+        tensors(actor=ACTOR, action=ACTION),
+        tensors(**ROWS),
+        5,
+        background,
+        held_out,
+    )
 
 
 def test_action_class_is_averaged_over_the_positives():
@@ -203,8 +218,9 @@ def test_mask_reads_the_true_class_alone_and_is_averaged_over_pixels_and_positiv
     variable = tf.constant(logits)
     with tf.GradientTape() as tape:
         tape.watch(variable)
-        made = losses.mask(variable, tf.constant(truth), tf.constant(CLASS),
-                           tf.constant(ROWS["positive"]))  # fmt: skip
+        made = losses.mask(
+            variable, tf.constant(truth), tf.constant(CLASS), tf.constant(ROWS["positive"])
+        )
     places = [(0, 0, 2), (0, 1, 0), (1, 0, 1)]
     expected = [cross_entropy(logits[b, r, :, :, c], truth[b, r]).mean() for b, r, c in places]
     assert float(made[1]) == 3
@@ -223,8 +239,13 @@ def all_terms(rows, anchors_counted, anchors_positive):
     shapes = ((2, 5), (2, 5, 4), (2, 4, 4), (2, 4, 3, 4), (2, 4, 6), (2, 4, 2, 2, 3))
     watched = [tf.constant(normal(*shape)) for shape in shapes]
     rows = tensors(**rows)
-    anchors = tensors(index=INDEX, objectness=np.float32(anchors_positive), deltas=normal(2, 4, 4),
-                      positive=anchors_positive, counted=anchors_counted)  # fmt: skip
+    anchors = tensors(
+        index=INDEX,
+        objectness=np.float32(anchors_positive),
+        deltas=normal(2, 4, 4),
+        positive=anchors_positive,
+        counted=anchors_counted,
+    )
     wanted = tensors(class_index=CLASS, deltas=normal(2, 4, 4), actor=ACTOR, action=ACTION)
     with tf.GradientTape() as tape:
         tape.watch(watched)
@@ -234,9 +255,8 @@ def all_terms(rows, anchors_counted, anchors_positive):
             losses.actor_class(watched[2], wanted, rows),
             losses.actor_boxes(watched[3], wanted, rows),
             losses.action_class(watched[4], wanted, rows, 5, True),
-            losses.mask(watched[5], tf.ones([2, 4, 2, 2]), wanted["class_index"],
-                        rows["positive"]),
-        ]  # fmt: skip
+            losses.mask(watched[5], tf.ones([2, 4, 2, 2]), wanted["class_index"], rows["positive"]),
+        ]
         values = [tf.math.divide_no_nan(*pair) for pair in pairs]
         total = tf.add_n(values)
     return [float(v) for v in values], [g.numpy() for g in tape.gradient(total, watched)]

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from a2d_tf import machine
-from a2d_tf.machine import Card
+from a2d_tf.core import machine
+from a2d_tf.core.machine import Card
 
 GIB = 2**30
 
@@ -67,11 +67,15 @@ def test_cards_by_device_nodes(root):
     assert machine.nvidia_cards(folder) == [Card(), Card()]
 
 
-@pytest.mark.parametrize("vendor, kind, count", [
-    ("0x10de", "0x030200", 1), ("0x10de", "0x030000", 1),
-    ("0x10de", "0x040300", 0),  # its sound
-    ("0x8086", "0x030000", 0),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "vendor, kind, count",
+    [
+        ("0x10de", "0x030200", 1),
+        ("0x10de", "0x030000", 1),
+        ("0x10de", "0x040300", 0),  # its sound
+        ("0x8086", "0x030000", 0),
+    ],
+)
 def test_cards_by_the_pci_bus(root, vendor, kind, count):
     root("sys/bus/pci/devices/0000:01:00.0/vendor", f"{vendor}\n")
     folder = root("sys/bus/pci/devices/0000:01:00.0/class", f"{kind}\n")
@@ -79,10 +83,20 @@ def test_cards_by_the_pci_bus(root, vendor, kind, count):
     assert machine.may_have_nvidia(folder) == bool(count)
 
 
-@pytest.mark.parametrize("value, hides", [
-    (None, False), ("", True), ("-1", True), ("-1,0", True), ("NoDevFiles", True), ("0", False),
-    ("1,0", False), ("GPU-8932f937", False), ("MIG-GPU-8932f937/1/2", False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "value, hides",
+    [
+        (None, False),
+        ("", True),
+        ("-1", True),
+        ("-1,0", True),
+        ("NoDevFiles", True),
+        ("0", False),
+        ("1,0", False),
+        ("GPU-8932f937", False),
+        ("MIG-GPU-8932f937/1/2", False),
+    ],
+)
 def test_what_cuda_visible_devices_hides(value, hides, monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     if value is not None:
@@ -95,7 +109,7 @@ def test_tensorflow_warns_where_there_is_a_card(smi, visible, level):
     smi("NVIDIA L4, 23034")
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": visible}
     del environment["TF_CPP_MIN_LOG_LEVEL"]
-    code = "import os, a2d_tf.errors; print(os.environ['TF_CPP_MIN_LOG_LEVEL'])"
+    code = "import os, a2d_tf.core.errors; print(os.environ['TF_CPP_MIN_LOG_LEVEL'])"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment
     )

@@ -9,8 +9,8 @@ import sys
 import event_files
 import pytest
 
-from a2d_tf import runs
 from a2d_tf.learning import losses
+from a2d_tf.learning.runs import run_folder
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 TINY = (
@@ -25,8 +25,11 @@ def run(module, *arguments):
     environment = dict(os.environ, PYTHONPATH=str(ROOT), TF_CPP_MIN_LOG_LEVEL="3")
     return subprocess.run(
         [sys.executable, "-m", f"a2d_tf.{module}", *map(str, arguments)],
-        capture_output=True, text=True, env=environment, cwd=ROOT,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=ROOT,
+    )
 
 
 def complaint(result):
@@ -39,8 +42,15 @@ def complaint(result):
 @pytest.fixture(scope="module")
 def trained(mini_records, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained") / "run"
-    result = run("train", *TINY, f"--records={mini_records.directory}", f"--workdir={folder}",
-                 "--steps=2", "--val_fraction=0.6", "--pictures=1")  # fmt: skip
+    result = run(
+        "train",
+        *TINY,
+        f"--records={mini_records.directory}",
+        f"--workdir={folder}",
+        "--steps=2",
+        "--val_fraction=0.6",
+        "--pictures=1",
+    )
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("device: CPU, ") and ", float32\n" in result.stdout
     return folder
@@ -66,14 +76,23 @@ def test_a_final_run_takes_the_threshold_of_one_that_held_videos_out(
 ):
     """It has no validation split; its pictures are those of training."""
     records = f"--records={mini_records.directory}"
-    result = run("train", *TINY, records, f"--workdir={tmp_path}", "--steps=1", "--val_fraction=0",
-                 f"--threshold_from={trained}", "--pictures=1")  # fmt: skip
+    result = run(
+        "train",
+        *TINY,
+        records,
+        f"--workdir={tmp_path}",
+        "--steps=1",
+        "--val_fraction=0",
+        f"--threshold_from={trained}",
+        "--pictures=1",
+    )
     assert result.returncode == 0, result.stderr
     chosen = json.loads((trained / "score_threshold.json").read_text())
     assert json.loads((tmp_path / "score_threshold.json").read_text()) == {
-        **chosen, "origin": str(trained)
-    }  # fmt: skip
-    loaded = runs.load(str(tmp_path), {"max_detections": 3})
+        **chosen,
+        "origin": str(trained),
+    }
+    loaded = run_folder.load(str(tmp_path), {"max_detections": 3})
     assert loaded.config.inference.score_threshold == chosen["score_threshold"]
     folder = tmp_path / "tensorboard"
     assert sorted(p.name for p in folder.iterdir() if p.is_dir()) == ["train", "training_clips"]
@@ -82,8 +101,13 @@ def test_a_final_run_takes_the_threshold_of_one_that_held_videos_out(
 
 
 def test_a_run_folder_of_another_network_is_refused(trained, mini_records):
-    result = run("train", *TINY, "--head_units=64", f"--records={mini_records.directory}",
-                 f"--workdir={trained}")  # fmt: skip
+    result = run(
+        "train",
+        *TINY,
+        "--head_units=64",
+        f"--records={mini_records.directory}",
+        f"--workdir={trained}",
+    )
     assert "--head_units=32, not 64" in complaint(result)
 
 
@@ -106,9 +130,16 @@ def test_mistakes_in_evaluation(tmp_path, mini_records):
 
 
 def test_a_reader_that_goes_away_is_no_traceback():
-    code = "from a2d_tf import errors; errors.run(lambda _: [print('x' * 99) for _ in range(9999)])"
+    code = """if True:
+        from a2d_tf.core import errors
+
+        errors.run(lambda _: [print("x" * 99) for _ in range(9999)])
+    """
     result = subprocess.run(
         ["bash", "-c", '"$0" -c "$1" | head -c 1', sys.executable, code],
-        capture_output=True, text=True, cwd=ROOT, env=dict(os.environ, PYTHONPATH=str(ROOT)),
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=dict(os.environ, PYTHONPATH=str(ROOT)),
+    )
     assert result.stdout == "x" and "Error" not in result.stderr

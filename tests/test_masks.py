@@ -56,7 +56,11 @@ def test_per_pixel_weighs_by_the_mask():
 
 def test_nothing_to_paint():
     made = masks.paint(
-        tf.zeros([2, 3, 28, 28]), tf.zeros([2, 3, 4]), tf.zeros([2, 3]), tf.zeros([2, 3], tf.int32),
-        5, 6,
-    )  # fmt: skip
+        tf.zeros([2, 3, 28, 28]),
+        tf.zeros([2, 3, 4]),
+        tf.zeros([2, 3]),
+        tf.zeros([2, 3], tf.int32),
+        5,
+        6,
+    )
     assert made.shape == (2, 5, 6) and not made.numpy().any()

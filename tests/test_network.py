@@ -7,20 +7,29 @@ import pytest
 import tensorflow as tf
 import tiny_network
 
-from a2d_tf.config import InferenceConfig, LearningConfig
-from a2d_tf.errors import InputError
-from a2d_tf.labels import A2D
+from a2d_tf.core.config import InferenceConfig, LearningConfig
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D
 from a2d_tf.learning import trainer
-from a2d_tf.model.checkpoints import restore
+from a2d_tf.learning.runs.checkpoints import restore
 
-SETTINGS = InferenceConfig(test_proposals=12, proposals_before_nms=100, max_detections=5,
-                           score_threshold=0.0)  # fmt: skip
+SETTINGS = InferenceConfig(
+    test_proposals=12, proposals_before_nms=100, max_detections=5, score_threshold=0.0
+)
 LEARNING = LearningConfig(roi_samples=16, train_proposals=20, rpn_samples=32)
 SIZE = tf.constant([[64, 80], [48, 96]])
 
 VARIANTS = [
-    dict(label_mode=mode, use_flow=use_flow, fusion=fusion, use_mask=mask, action_topdown=topdown,
-         temporal_layers=layers, norm=norm, roi_align=align)
+    dict(
+        label_mode=mode,
+        use_flow=use_flow,
+        fusion=fusion,
+        use_mask=mask,
+        action_topdown=topdown,
+        temporal_layers=layers,
+        norm=norm,
+        roi_align=align,
+    )
     for mode, use_flow, fusion, mask, topdown, layers, norm, align in [
         ("decoupled", True, "mid", True, "shared", 1, "frozen_bn", "aligned"),
         ("decoupled", True, "late", False, "separate", 0, "none", "legacy"),
@@ -32,7 +41,7 @@ VARIANTS = [
         ("cartesian", False, "mid", True, "shared", 0, "bn", "aligned"),
         ("cartesian", False, "mid", True, "separate", 1, "frozen_bn", "aligned"),
     ]
-]  # fmt: skip
+]
 NAMES = ["-".join(str(value) for value in variant.values()) for variant in VARIANTS]
 
 
@@ -77,10 +86,18 @@ def test_variant_builds_runs_and_learns(variant):
     made = network.inference(SETTINGS)(inputs)
     shapes = {name: tuple(x.shape) for name, x in made["detections"].items()}
     assert shapes == {
-        "boxes": (2, 5, 4), "class": (2, 5), "class_score": (2, 5), "num_detections": (2,),
-        "actor_scores": (2, 5, 7), "action_scores": (2, 5, 9), "actor": (2, 5), "action": (2, 5),
-        "code": (2, 5), "score": (2, 5), "masks": (2, 5, 28, 28),
-    }  # fmt: skip
+        "boxes": (2, 5, 4),
+        "class": (2, 5),
+        "class_score": (2, 5),
+        "num_detections": (2,),
+        "actor_scores": (2, 5, 7),
+        "action_scores": (2, 5, 9),
+        "actor": (2, 5),
+        "action": (2, 5),
+        "code": (2, 5),
+        "score": (2, 5),
+        "masks": (2, 5, 28, 28),
+    }
     table = made["table"]
     assert table["class_scores"].shape == (2, 12, classes)
     assert table["boxes"].shape == (2, 12, 7, 4) and table["joint_scores"].shape == (2, 12, 7, 9)
@@ -110,7 +127,7 @@ def test_variant_builds_runs_and_learns(variant):
     assert still == []
     assert set(terms) == {"roi_cls", "box_reg", "actor_cls"} | (
         {"mask"} if variant["use_mask"] else set()
-    ) | (set() if variant["label_mode"] == "cartesian" else {"action_cls"})  # fmt: skip
+    ) | (set() if variant["label_mode"] == "cartesian" else {"action_cls"})
     assert np.isfinite(float(total))
 
 
@@ -122,9 +139,11 @@ def test_the_temporal_field_is_all_it_looks_at(layers):
     # One trace for all lengths: the same arithmetic, so equality may be exact.
     features = tf.function(
         lambda rgb, flow: network.features({"rgb": rgb, "flow": flow}),
-        input_signature=[tf.TensorSpec([1, None, *tiny_network.CANVAS, 3], tf.uint8),
-                         tf.TensorSpec([1, None, *tiny_network.CANVAS, 2])],
-    )  # fmt: skip
+        input_signature=[
+            tf.TensorSpec([1, None, *tiny_network.CANVAS, 3], tf.uint8),
+            tf.TensorSpec([1, None, *tiny_network.CANVAS, 2]),
+        ],
+    )
 
     def run(clip):
         return flat(features(clip["rgb"], clip["flow"]))
@@ -181,13 +200,18 @@ def test_the_model_is_the_submodels_one_by_one(network, model):
     made = model(dict(clip, size=SIZE))
     frames = {name: tf.reshape(x, [-1, *x.shape[2:]]) for name, x in clip.items()}
     pyramids = network.towers(frames)
-    levels = {name: [tf.reshape(x, [2, 3, *x.shape[1:]]) for x in pyramids[name]]
-              for name in ("rgb", "flow")}  # fmt: skip
+    levels = {
+        name: [tf.reshape(x, [2, 3, *x.shape[1:]]) for x in pyramids[name]]
+        for name in ("rgb", "flow")
+    }
     action = network.context(levels)
     actor = [x[:, 1] for x in levels["rgb"]]
     assert [tuple(x.shape) for x in actor] == [
-        (2, 16, 24, 16), (2, 8, 12, 16), (2, 4, 6, 16), (2, 2, 3, 16),
-    ]  # fmt: skip
+        (2, 16, 24, 16),
+        (2, 8, 12, 16),
+        (2, 4, 6, 16),
+        (2, 2, 3, 16),
+    ]
     assert [x.shape[-1] for x in action] == [32] * 4
     outputs = network.roi_heads({"actor": actor, "action": action, "rois": made["rois"]})
     scores = tf.nn.softmax(outputs["class_logits"])[..., :-1]
@@ -224,10 +248,13 @@ def is_actor(name):
     return name.startswith(("rgb_resnet", "rgb_fpn", "rpn_", "actor_", "mask_"))
 
 
-@pytest.mark.parametrize("variant", [
-    dict(norm="bn"),
-    dict(norm="group_norm", action_topdown="separate", fusion="late"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "variant",
+    [
+        dict(norm="bn"),
+        dict(norm="group_norm", action_topdown="separate", fusion="late"),
+    ],
+)
 def test_phases_move_exactly_their_own_variables(variant):
     network = tiny_network.make(**variant)
     joint, actor, action = (moved(network, phase) for phase in ("joint", "actor", "action"))
@@ -268,9 +295,11 @@ def test_a_step_of_a_phase_leaves_the_rest_bit_for_bit(phase, eagerly):
     changed = {v.ref() for v in network.variables if (v.numpy() != before[v.ref()]).any()}
     own = {v.ref() for v in network.trainable_weights}
     frozen = [
-        v.name for name, part in network.parts().items() for v in part.variables
+        v.name
+        for name, part in network.parts().items()
+        for v in part.variables
         if v.ref() in changed and (is_actor(v.name) and name != "context") != (phase == "actor")
-    ]  # fmt: skip
+    ]
     assert frozen == []
     assert changed >= {ref for ref in own if "kernel" in ref.deref().name}
 

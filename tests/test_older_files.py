@@ -15,17 +15,18 @@ import pytest
 import tensorflow as tf
 import tiny_network
 
-from a2d_tf import runs, serving
-from a2d_tf.config import Config, LearningConfig
+from a2d_tf.core.config import Config, LearningConfig
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import read_json
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.errors import InputError
 from a2d_tf.evaluation.detection import Detections
 from a2d_tf.evaluation.runner import Evaluator
-from a2d_tf.files import read_json
-from a2d_tf.labels import LabelSpace
 from a2d_tf.learning import trainer
-from a2d_tf.learning.keeper import Keeper
+from a2d_tf.learning.runs import run_folder
+from a2d_tf.learning.runs.keeper import Keeper
 from a2d_tf.model.network import Network
+from a2d_tf.serving.predictor import Predictor
 
 ARCHIVE = pathlib.Path(__file__).with_name("made_before_background.tar.xz")
 
@@ -40,7 +41,7 @@ def older(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(older):
-    return runs.load(str(older / "run"))
+    return run_folder.load(str(older / "run"))
 
 
 def test_a_run_is_evaluated_as_it_was(run, older, tmp_path):
@@ -63,8 +64,8 @@ def test_a_run_is_evaluated_as_it_was(run, older, tmp_path):
 
 
 def test_an_export_answers_as_its_run(run, older):
-    served = serving.Predictor.from_saved_model(str(older / "export"))
-    ours = serving.Predictor.from_run(run)
+    served = Predictor.from_saved_model(str(older / "export"))
+    ours = Predictor.from_run(run)
     clip = tiny_network.clip(1, 3, seed=3)
     found = []
     for predictor in (served, ours):
@@ -84,10 +85,10 @@ def test_a_run_goes_on_by_the_command_that_it_was_started_with(older, tmp_path):
     # it was started from, and that is no longer there.
     learning = dataclasses.replace(flags.learning, rpn_beta=0.0, init_rgb="gone.h5")
     config = Config(dataclasses.replace(flags.model, action_background=True), learning=learning)
-    settled = runs.settle(config, {}, folder)
+    settled = run_folder.settle(config, {}, folder)
     assert settled.model == flags.model and settled.model.action_background is False
     assert settled.learning.rpn_beta == 1 / 9
-    runs.create(folder, settled, Manifest.load(str(older / "records")))
+    run_folder.create(folder, settled, Manifest.load(str(older / "records")))
     assert "--action_background=false\n" in (tmp_path / "run" / "flags.txt").read_text()
     labels = LabelSpace.from_json(tmp_path / "run" / "labels.json")
     network = Network(settled.model, labels)
@@ -96,8 +97,11 @@ def test_a_run_goes_on_by_the_command_that_it_was_started_with(older, tmp_path):
     assert Keeper(folder, network, opt, step, 1).resume() and int(step) == 2
     # One that starts from it is of its form, too; the other form must be asked for, and is refused.
     start = Config(config.model, learning=LearningConfig(init_run=folder))
-    settled = runs.settle(start, {})
+    settled = run_folder.settle(start, {})
     assert settled.model == flags.model and settled.learning.rpn_beta == 0
     with pytest.raises(InputError, match="--action_background=False, not True"):
-        runs.create(folder, runs.settle(config, {"action_background"}, folder),
-                    Manifest.load(str(older / "records")))  # fmt: skip
+        run_folder.create(
+            folder,
+            run_folder.settle(config, {"action_background"}, folder),
+            Manifest.load(str(older / "records")),
+        )

@@ -10,11 +10,18 @@ from a2d_tf.learning import optimizer
 @pytest.mark.parametrize(
     "kind, step, rate",
     [
-        ("constant", 0, 0.02), ("constant", 4, 0.1), ("constant", 5, 0.1), ("constant", 999, 0.1),
-        ("cosine", 0, 0.02), ("cosine", 5, 0.1), ("cosine", 55, 0.05), ("cosine", 105, 0.0),
-        ("cosine", 30, 0.0853553), ("cosine", 200, 0.0),
+        ("constant", 0, 0.02),
+        ("constant", 4, 0.1),
+        ("constant", 5, 0.1),
+        ("constant", 999, 0.1),
+        ("cosine", 0, 0.02),
+        ("cosine", 5, 0.1),
+        ("cosine", 55, 0.05),
+        ("cosine", 105, 0.0),
+        ("cosine", 30, 0.0853553),
+        ("cosine", 200, 0.0),
     ],
-)  # fmt: skip
+)
 def test_schedule(kind, step, rate):
     schedule = optimizer.Schedule(0.1, 105, 5, kind)
     assert float(schedule(step)) == pytest.approx(rate, abs=1e-6)
@@ -29,9 +36,11 @@ def test_no_warm_up_starts_at_the_peak():
 def variables():
     """Two kernels that share a name, and two biases that share another."""
     return [
-        tf.Variable([[1.0, -2.0]], name="kernel"), tf.Variable([[3.0, 4.0]], name="kernel"),
-        tf.Variable([5.0], name="bias"), tf.Variable([-6.0], name="bias"),
-    ]  # fmt: skip
+        tf.Variable([[1.0, -2.0]], name="kernel"),
+        tf.Variable([[3.0, 4.0]], name="kernel"),
+        tf.Variable([5.0], name="bias"),
+        tf.Variable([-6.0], name="bias"),
+    ]
 
 
 GRADIENTS = [[[0.5, 1.0]], [[-1.0, 2.0]], [3.0], [4.0]]
@@ -111,8 +120,9 @@ def test_momentum_survives_a_checkpoint(tmp_path):
     schedule = optimizer.Schedule(0.1, 100)
 
     def step(held, opt):
-        opt.apply_gradients(zip(map(tf.constant, GRADIENTS), held),
-                            decay_var_list=optimizer.decaying(held))  # fmt: skip
+        opt.apply_gradients(
+            zip(map(tf.constant, GRADIENTS), held), decay_var_list=optimizer.decaying(held)
+        )
 
     def fresh():
         held, opt = variables(), optimizer.make_optimizer("sgd", schedule, 0.9, 0.01)
@@ -140,8 +150,18 @@ def test_the_loss_scale_falls_at_once_and_rises_by_patience():
         scale.update(tf.constant(finite))
         seen.append((float(scale.value), int(scale.steps)))
     assert seen == [
-        (4, 1), (4, 2), (2, 0), (2, 1), (2, 2), (4, 0), (4, 1), (2, 0), (1, 0), (1, 0), (1, 0),
-    ]  # fmt: skip
+        (4, 1),
+        (4, 2),
+        (2, 0),
+        (2, 1),
+        (2, 2),
+        (4, 0),
+        (4, 1),
+        (2, 0),
+        (1, 0),
+        (1, 0),
+        (1, 0),
+    ]
     scale.value.assign(2.0**24)
     for _ in range(3):
         scale.update(tf.constant(True))

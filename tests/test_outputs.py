@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from a2d_files import mask
 
-from a2d_tf import outputs, tracking, visualize
+from a2d_tf.core import visualize
+from a2d_tf.core.labels import A2D
 from a2d_tf.evaluation.coco_results import encode_mask
-from a2d_tf.labels import A2D
+from a2d_tf.video import outputs, tracking
 
 SIZE = (48, 64)
 BOX, OTHER = [4, 8, 24, 40], [30, 2, 44, 12]
@@ -25,10 +26,12 @@ def found(*instances):
     for code, inside in zip(codes, masks):
         label_map[inside] = code
     instances = types.SimpleNamespace(
-        boxes=np.array(boxes, np.float32).reshape(-1, 4), codes=np.array(codes, np.int64),
-        scores=np.array(scores), masks=[encode_mask(inside) for inside in masks],
+        boxes=np.array(boxes, np.float32).reshape(-1, 4),
+        codes=np.array(codes, np.int64),
+        scores=np.array(scores),
+        masks=[encode_mask(inside) for inside in masks],
         label_map=label_map,
-    )  # fmt: skip
+    )
     return instances, np.array(ids, np.int64), instances.codes, instances.scores
 
 
@@ -67,12 +70,27 @@ def test_tracks_hold_the_same_and_every_frame(tmp_path):
     write(tmp_path, FILM)
     first, second = json.loads((tmp_path / "tracks.json").read_text())
     assert second == {
-        "track_id": 2, "actor": "ball", "start_second": 0.1, "end_second": 0.2, "start_frame": 2,
-        "end_frame": 2, "mean_score": 0.25,
-        "actions": [{"category_id": 34, "actor": "ball", "action": "flying", "start_second": 0.1,
-                     "end_second": 0.2, "start_frame": 2, "end_frame": 2, "mean_score": 0.25}],
+        "track_id": 2,
+        "actor": "ball",
+        "start_second": 0.1,
+        "end_second": 0.2,
+        "start_frame": 2,
+        "end_frame": 2,
+        "mean_score": 0.25,
+        "actions": [
+            {
+                "category_id": 34,
+                "actor": "ball",
+                "action": "flying",
+                "start_second": 0.1,
+                "end_second": 0.2,
+                "start_frame": 2,
+                "end_frame": 2,
+                "mean_score": 0.25,
+            }
+        ],
         "frames": [{"frame": 2, "category_id": 34, "score": 0.25, "bbox": [2, 30, 10, 14]}],
-    }  # fmt: skip
+    }
     assert first["track_id"] == 1 and (first["start_second"], first["end_second"]) == (0, 0.6)
     assert first["mean_score"] == pytest.approx((0.5 + 0.75 + 0.9 + 0.7 + 0.4) / 5)
     rows = list(csv.DictReader(SUMMARY))[:3]
@@ -92,8 +110,10 @@ def test_detections_and_label_maps_are_named_by_the_frames_of_the_video(tmp_path
     write(tmp_path, {11: FILM[1], 14: FILM[2]}, every=3)
     results = json.loads((tmp_path / "detections.json").read_text())
     assert [(r["image_id"], r["track_id"], r["category_id"], r["score"]) for r in results] == [
-        (11, 1, 17, 0.5), (14, 2, 34, 0.25), (14, 1, 17, 0.75),
-    ]  # fmt: skip
+        (11, 1, 17, 0.5),
+        (14, 2, 34, 0.25),
+        (14, 1, 17, 0.75),
+    ]
     assert results[0]["bbox"] == [8, 4, 32, 20]
     assert results[0]["segmentation"] == encode_mask(mask(*SIZE, *BOX))
     maps = sorted(path.name for path in (tmp_path / "label_maps").iterdir())

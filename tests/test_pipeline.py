@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from a2d_tf.core.errors import InputError
 from a2d_tf.data import pipeline, records
-from a2d_tf.errors import InputError
 
 CANVAS = (64, 96)
 
@@ -30,8 +30,16 @@ def scene(height=32, width=48, frames=3):
 
 def example(**override):
     rgb, flow, boxes, masks = scene()
-    fields = dict(rgb=rgb, flow=flow, boxes=boxes, masks=masks, codes=np.int32([43]), video="v",
-                  frame=7, native_size=np.int32([320, 480]))  # fmt: skip
+    fields = dict(
+        rgb=rgb,
+        flow=flow,
+        boxes=boxes,
+        masks=masks,
+        codes=np.int32([43]),
+        video="v",
+        frame=7,
+        native_size=np.int32([320, 480]),
+    )
     return {name: tf.constant(value) for name, value in {**fields, **override}.items()}
 
 
@@ -113,8 +121,9 @@ def test_each_component_scales_with_its_own_side():
 
 def test_outside_the_frame_is_zero():
     rgb, flow, boxes, masks = scene()
-    made = warp((np.full_like(rgb, 200), flow + 1, boxes, np.ones_like(masks)),
-                [-16, -24, 64, 96], False)  # fmt: skip
+    made = warp(
+        (np.full_like(rgb, 200), flow + 1, boxes, np.ones_like(masks)), [-16, -24, 64, 96], False
+    )
     assert made[0].shape == rgb.shape
     for part in (made[0][0, ..., 0] > 127, np.abs(made[1][0, ..., 0]) > 0.1, made[3][0]):
         assert extent(part) == [8, 12, 24, 36]
@@ -192,13 +201,15 @@ def test_windows_keep_the_aspect_and_nest_in_the_frame():
 def test_instances_cut_away_are_dropped_with_all_their_parts(monkeypatch):
     window = tf.constant([0.0, 0, 16, 24])
     monkeypatch.setattr(pipeline, "_random_window", lambda *_: window)
-    boxes = np.float32([
-        [2, 2, 10, 10],    # whole
-        [20, 30, 30, 40],  # outside
-        [15, 4, 31, 20],   # one sixteenth is left, too little
-        [12, 4, 32, 20],   # a fifth is left
-        [4, 23.5, 8, 24.5],  # half is left, but one pixel wide after the zoom
-    ])  # fmt: skip
+    boxes = np.float32(
+        [
+            [2, 2, 10, 10],  # whole
+            [20, 30, 30, 40],  # outside
+            [15, 4, 31, 20],  # one sixteenth is left, too little
+            [12, 4, 32, 20],  # a fifth is left
+            [4, 23.5, 8, 24.5],  # half is left, but one pixel wide after the zoom
+        ]
+    )
     masks = np.zeros((5, 32, 48), np.uint8)
     for mask, (y1, x1, y2, x2) in zip(masks, np.round(boxes).astype(int)):
         mask[y1:y2, x1:x2] = 1
@@ -273,8 +284,9 @@ def test_pad_fills_up_with_absent_rows():
 
 
 def test_a_frame_without_instances_is_not_annotated():
-    nothing = example(boxes=np.zeros((0, 4), "f"), masks=np.zeros((0, 32, 48), "u1"),
-                      codes=np.zeros(0, np.int32))  # fmt: skip
+    nothing = example(
+        boxes=np.zeros((0, 4), "f"), masks=np.zeros((0, 32, 48), "u1"), codes=np.zeros(0, np.int32)
+    )
     made = pipeline._pad(nothing, (32, 48), 3, 2, 10)
     assert not made["annotated"].numpy() and not made["present"].numpy().any()
     assert made["boxes"].shape == (2, 4) and made["masks"].shape == (2, 32, 48)
@@ -337,12 +349,32 @@ def test_validation_takes_whole_videos_out_of_training(mini_records):
 # Training batches.
 
 
-def training(manifest, batches, batch_size=4, seed=0, start_step=0, val_fraction=0.0, frames=3,
-             buffer=100, context=None):  # fmt: skip
+def training(
+    manifest,
+    batches,
+    batch_size=4,
+    seed=0,
+    start_step=0,
+    val_fraction=0.0,
+    frames=3,
+    buffer=100,
+    context=None,
+):
     dataset = pipeline.training(
-        manifest, CANVAS, frames, batch_size, seed, 4, val_fraction, buffer, True, 0.2, 0.1,
-        start_step, context,
-    )  # fmt: skip
+        manifest,
+        CANVAS,
+        frames,
+        batch_size,
+        seed,
+        4,
+        val_fraction,
+        buffer,
+        True,
+        0.2,
+        0.1,
+        start_step,
+        context,
+    )
     return list(dataset.take(batches))
 
 

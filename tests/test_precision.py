@@ -5,12 +5,14 @@ import pytest
 import tensorflow as tf
 import tiny_network
 
-from a2d_tf import runs, serving
-from a2d_tf.config import ComputeConfig, LearningConfig
-from a2d_tf.errors import InputError
-from a2d_tf.labels import A2D
+from a2d_tf.core.config import ComputeConfig, LearningConfig
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D
 from a2d_tf.learning import optimizer, trainer
+from a2d_tf.learning.runs import run_folder
 from a2d_tf.model.network import Network
+from a2d_tf.serving import export_folder
+from a2d_tf.serving.predictor import Predictor
 
 LEARNING = LearningConfig(roi_samples=16, train_proposals=20, rpn_samples=32)
 HALVES = ["mixed_bfloat16", "mixed_float16"]
@@ -73,8 +75,13 @@ def test_16_bits_inside_and_float32_outside(precision):
     convolutions = [x for part in parts for x in part.layers if hasattr(x, "kernel")]
     assert {layer.compute_dtype for layer in convolutions} == {inside}
     aligned = [x for part in parts for x in part.layers if x.name.startswith("roi_align")]
-    outputs = [features["rpn_logits"], features["rpn_deltas"], network.refiner.output,
-               *network.roi_heads.output.values(), *(x.output for x in aligned)]  # fmt: skip
+    outputs = [
+        features["rpn_logits"],
+        features["rpn_deltas"],
+        network.refiner.output,
+        *network.roi_heads.output.values(),
+        *(x.output for x in aligned),
+    ]
     assert len(aligned) == 2 and {x.dtype.name for x in outputs} == {"float32"}
     assert tf.keras.mixed_precision.global_policy().name == "float32"
 
@@ -124,7 +131,7 @@ def test_a_step_that_overflows_changes_the_scale_alone(start, norm, monkeypatch)
 
 @pytest.mark.parametrize("precision", HALVES)
 def test_a_run_in_float32_answers_in_16_bits(tiny_run, loaded_run, precision, tmp_path):
-    run = runs.load(str(tiny_run), {"precision": precision, "max_detections": 3})
+    run = run_folder.load(str(tiny_run), {"precision": precision, "max_detections": 3})
     assert run.config.compute.precision == precision and run.config.inference.max_detections == 3
     for a, b in zip(loaded_run.network.variables, run.network.variables):
         assert (a.numpy() == b.numpy()).all()
@@ -134,14 +141,14 @@ def test_a_run_in_float32_answers_in_16_bits(tiny_run, loaded_run, precision, tm
 
 
 def test_the_export_answers_in_float32(tiny_run, tmp_path):
-    run = runs.load(str(tiny_run), {"precision": "mixed_bfloat16"})
-    serving.export(run, str(tmp_path / "model"))
+    run = run_folder.load(str(tiny_run), {"precision": "mixed_bfloat16"})
+    export_folder.export(run, str(tmp_path / "model"))
     model = tf.saved_model.load(str(tmp_path / "model")).signatures
     made = model["frame"].structured_outputs
     assert {x.dtype.name for n, x in made.items() if n != "inside"} == {"bfloat16"}
     outputs = model["serving_default"].structured_outputs
     assert {x.dtype.name for x in outputs.values()} == {"float32", "int32", "uint8"}
-    predictor = serving.Predictor.from_saved_model(str(tmp_path / "model"))
+    predictor = Predictor.from_saved_model(str(tmp_path / "model"))
     clip = tiny_network.clip(1, 3)
     frames = [predictor.frame(rgb, flow) for rgb, flow in zip(clip["rgb"][0], clip["flow"][0])]
     found = predictor.key_frame(frames, tiny_network.CANVAS)
@@ -152,4 +159,4 @@ def test_other_names_are_refused(tiny_run, tmp_path):
     path = tmp_path / "flags.txt"
     path.write_text((tiny_run / "flags.txt").read_text() + "--precision=bfloat16\n")
     with pytest.raises(InputError, match="flags.txt, line .*precision"):
-        runs.Config.read(path)
+        run_folder.Config.read(path)

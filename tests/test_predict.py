@@ -17,10 +17,12 @@ import pytest
 from a2d_files import moving_frames, real, write_video
 from pycocotools import mask as rle_tools
 
-from a2d_tf import outputs, serving, streaming, video, visualize
-from a2d_tf.data.release import Release
-from a2d_tf.errors import InputError
-from a2d_tf.labels import A2D
+from a2d_tf.core import visualize
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D
+from a2d_tf.data.sources.release import Release
+from a2d_tf.serving.predictor import Predictor
+from a2d_tf.video import outputs, streaming, video_files
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -29,8 +31,11 @@ def run(*words, **options):
     """`python -m a2d_tf.predict` in a process of its own; (exit status, stderr)."""
     process = subprocess.run(
         [sys.executable, "-m", "a2d_tf.predict", *words],
-        cwd=ROOT, capture_output=True, text=True, **options,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        **options,
+    )
     return process.returncode, process.stderr
 
 
@@ -50,7 +55,7 @@ def read_back(path):
 
 @pytest.fixture(scope="module")
 def predictor(saved_model):
-    return serving.Predictor.from_saved_model(str(saved_model))
+    return Predictor.from_saved_model(str(saved_model))
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +67,11 @@ def film(tmp_path_factory):
 def predicted(predictor, film, tmp_path_factory):
     """The folder of a finished prediction of `film`."""
     folder = tmp_path_factory.mktemp("predicted")
-    assert streaming.predict(lambda: predictor, video.Reader(film), str(folder)) == (
-        predictor, 7, False
-    )  # fmt: skip
+    assert streaming.predict(lambda: predictor, video_files.Reader(film), str(folder)) == (
+        predictor,
+        7,
+        False,
+    )
     return folder
 
 
@@ -80,10 +87,15 @@ def test_overlay_plays_with_the_frames_size_and_rate_of_the_film(predicted, film
         own = sorted((r for r in results if r["image_id"] == number), key=lambda r: r["score"])
         boxes = [[y, x, y + h, x + w] for x, y, w, h in (r["bbox"] for r in own)]
         drawn = visualize.draw_instances(
-            frame[..., ::-1], boxes, [r["category_id"] for r in own],
-            [rle_tools.decode(r["segmentation"]) for r in own], A2D, [r["score"] for r in own],
-            [r["track_id"] for r in own], f"{(number - 1) / 24:.2f} s",
-        )  # fmt: skip
+            frame[..., ::-1],
+            boxes,
+            [r["category_id"] for r in own],
+            [rle_tools.decode(r["segmentation"]) for r in own],
+            A2D,
+            [r["score"] for r in own],
+            [r["track_id"] for r in own],
+            f"{(number - 1) / 24:.2f} s",
+        )
         shown = np.int32(frames[number - 1])
         loss = np.abs(shown - drawn[..., ::-1]).mean()  # of the codec
         assert own and 3 * loss < np.abs(shown - frame).mean()
@@ -127,8 +139,9 @@ def check_agreement(folder, numbers, size, raw=False):
             for action in track["actions"]
         ]
         for row in track["frames"]:
-            (action,) = (a for a in track["actions"]
-                         if a["start_frame"] <= row["frame"] <= a["end_frame"])  # fmt: skip
+            (action,) = (
+                a for a in track["actions"] if a["start_frame"] <= row["frame"] <= a["end_frame"]
+            )
             assert action["category_id"] == row["category_id"]
             assert A2D.name(row["category_id"]) == f"{action['actor']}-{action['action']}"
     assert len(rows) == sum(len(track["actions"]) for track in tracks)
@@ -142,8 +155,13 @@ def test_label_maps_are_the_detections_painted_at_native_size_and_tracks_agree(p
 def test_detections_are_coco_results(predicted):
     for result in json.loads((predicted / "detections.json").read_text()):
         assert set(result) == {
-            "image_id", "category_id", "bbox", "score", "segmentation", "track_id",
-        }  # fmt: skip
+            "image_id",
+            "category_id",
+            "bbox",
+            "score",
+            "segmentation",
+            "track_id",
+        }
         assert result["category_id"] in A2D.codes and 0 <= result["score"] <= 1
         x, y, width, height = result["bbox"]
         assert x >= 0 and y >= 0 and x + width <= 144.01 and y + height <= 96.01
@@ -161,8 +179,8 @@ def predict(predictor, reader, folder, *options):
 
 
 def test_a_window_of_one_is_the_networks_own_answer(predictor, film, tmp_path):
-    own = list(streaming.answers(predictor, video.Reader(film)))
-    _, results = predict(predictor, video.Reader(film), tmp_path, streaming.EVERY_FRAME, 1)
+    own = list(streaming.answers(predictor, video_files.Reader(film)))
+    _, results = predict(predictor, video_files.Reader(film), tmp_path, streaming.EVERY_FRAME, 1)
     assert check_agreement(tmp_path, range(1, 8), (96, 144), True) == sum(
         len(f.codes) for _, f in own
     )
@@ -177,14 +195,16 @@ def test_a_window_of_one_is_the_networks_own_answer(predictor, film, tmp_path):
 def test_a_window_leaves_detections_and_maps_and_steadies_tracks(
     predictor, film, predicted, tmp_path
 ):
-    _, raw = predict(predictor, video.Reader(film), tmp_path, streaming.EVERY_FRAME, 1)
+    _, raw = predict(predictor, video_files.Reader(film), tmp_path, streaming.EVERY_FRAME, 1)
     assert json.loads((predicted / "detections.json").read_text()) == raw
     for path in (predicted / "label_maps").iterdir():
         assert path.read_bytes() == (tmp_path / "label_maps" / path.name).read_bytes()
 
     def changes(folder):
-        codes = [[row["category_id"] for row in track["frames"]]
-                 for track in json.loads((folder / "tracks.json").read_text())]  # fmt: skip
+        codes = [
+            [row["category_id"] for row in track["frames"]]
+            for track in json.loads((folder / "tracks.json").read_text())
+        ]
         assert {code for own in codes for code in own} <= set(A2D.codes)
         return sum(x != y for own in codes for x, y in zip(own, own[1:]))
 
@@ -193,15 +213,17 @@ def test_a_window_leaves_detections_and_maps_and_steadies_tracks(
 
 def test_part_of_a_video(predictor, film, tmp_path):
     span = streaming.Span(1, 6, 2)
-    everything = predict(predictor, video.Reader(film), tmp_path / "all", streaming.EVERY_FRAME, 1)
-    count, results = predict(predictor, video.Reader(film), tmp_path / "part", span, 1)
+    everything = predict(
+        predictor, video_files.Reader(film), tmp_path / "all", streaming.EVERY_FRAME, 1
+    )
+    count, results = predict(predictor, video_files.Reader(film), tmp_path / "part", span, 1)
     assert count == 3 and check_agreement(tmp_path / "part", (2, 4, 6), (96, 144)) == len(results)
     assert read_back(tmp_path / "part/overlay.mp4")[1] == 12
     for result in [*results, *everything[1]]:
         del result["track_id"]
     assert results == [r for r in everything[1] if r["image_id"] in (2, 4, 6)]
     with pytest.raises(InputError, match="no frame of the video lies between --start and --end"):
-        predict(predictor, video.Reader(film), tmp_path / "none", streaming.Span(7, 9))
+        predict(predictor, video_files.Reader(film), tmp_path / "none", streaming.Span(7, 9))
     assert not os.listdir(tmp_path / "none")
 
 
@@ -209,16 +231,18 @@ def test_a_raised_threshold_is_that_of_the_graph(loaded_run, film, tmp_path):
     def of(threshold):
         settings = dict(score_threshold=threshold, paint="pixel")
         config = loaded_run.config.with_inference(**settings)
-        return serving.Predictor.from_run(dataclasses.replace(loaded_run, config=config))
+        return Predictor.from_run(dataclasses.replace(loaded_run, config=config))
 
     low = of(0.3)
-    sure = sorted(f.actor_scores[i, A2D.split(code)[0] - 1]
-                  for _, f in streaming.answers(low, video.Reader(film))
-                  for i, code in enumerate(f.codes))  # fmt: skip
+    sure = sorted(
+        f.actor_scores[i, A2D.split(code)[0] - 1]
+        for _, f in streaming.answers(low, video_files.Reader(film))
+        for i, code in enumerate(f.codes)
+    )
     threshold = float(sure[len(sure) // 2] + sure[len(sure) // 2 + 1]) / 2
     options = (streaming.EVERY_FRAME, 9, threshold)
-    _, raised = predict(low, video.Reader(film), tmp_path / "raised", *options)
-    _, exact = predict(of(threshold), video.Reader(film), tmp_path / "exact")
+    _, raised = predict(low, video_files.Reader(film), tmp_path / "raised", *options)
+    _, exact = predict(of(threshold), video_files.Reader(film), tmp_path / "exact")
     assert 0 < len(raised) < len(sure) and raised == exact
     for number in range(1, 8):
         name = f"label_maps/{number:05d}.png"
@@ -254,8 +278,8 @@ def test_a_camera_runs_until_a_signal(predictor, tmp_path, monkeypatch):
             pass
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(video.cv2, "VideoCapture", Camera)
-    reader = video.Reader("3")
+    monkeypatch.setattr(video_files.cv2, "VideoCapture", Camera)
+    reader = video_files.Reader("3")
     _, count, stopped = streaming.predict(lambda: predictor, reader, str(tmp_path / "out"))
     monkeypatch.undo()
     assert stopped and 8 <= count <= 12
@@ -266,7 +290,7 @@ def test_a_camera_runs_until_a_signal(predictor, tmp_path, monkeypatch):
 def test_a_video_of_the_mini_a2d(predictor, mini_records, tmp_path):
     release = Release(pathlib.Path(mini_records.directory).parent / "Release")
     path = release.frames_path(release.videos[0].vid)
-    reader = video.Reader(path)
+    reader = video_files.Reader(path)
     span = streaming.Span.of_seconds(reader.fps, 0.2, 1.0, 3)
     predict(predictor, reader, tmp_path, span)
     assert check_agreement(tmp_path, range(6, 26, 3), (320, 400)) > 0
@@ -274,7 +298,7 @@ def test_a_video_of_the_mini_a2d(predictor, mini_records, tmp_path):
 
 def test_a_real_video(predictor, tmp_path):
     path = real("real_clips") / "Release/clips320H/dvs-libby01.mp4"
-    reader = video.Reader(path)
+    reader = video_files.Reader(path)
     predict(predictor, reader, tmp_path, streaming.Span(0, 20, 4))
     assert check_agreement(tmp_path, (1, 5, 9, 13, 17), reader.size) > 0
     native, film = read_back(path)[0], read_back(tmp_path / "overlay.mp4")[0]
@@ -285,10 +309,10 @@ def test_a_real_video(predictor, tmp_path):
 
 
 def test_run_and_export_agree(loaded_run, predictor, film):
-    own = serving.Predictor.from_run(loaded_run)
+    own = Predictor.from_run(loaded_run)
     assert own.facts == predictor.facts
     found = 0
-    pairs = zip(*(streaming.answers(p, video.Reader(film)) for p in (own, predictor)))
+    pairs = zip(*(streaming.answers(p, video_files.Reader(film)) for p in (own, predictor)))
     for (_, a), (_, b) in pairs:
         np.testing.assert_allclose(a.boxes, b.boxes, atol=1e-4)
         np.testing.assert_allclose(a.scores, b.scores, atol=1e-4)
@@ -337,11 +361,12 @@ def test_command_line_on_a_folder_of_images_repeats(saved_model, film, predicted
 def test_command_line_of_part_of_a_video(saved_model, predictor, film, tmp_path):
     """24 frames a second: frames 3 to 6 begin between 0.08 and 0.25 s."""
     options = ["--start=0.08", "--end=0.25", "--every=2", "--window=3", "--threshold=0.5"]
-    status, message = run(f"--saved_model={saved_model}", f"--video={film}",
-                          f"--output={tmp_path / 'out'}", *options)  # fmt: skip
+    status, message = run(
+        f"--saved_model={saved_model}", f"--video={film}", f"--output={tmp_path / 'out'}", *options
+    )
     assert status == 0, message
     check_agreement(tmp_path / "out", (3, 5), (96, 144))
-    predict(predictor, video.Reader(film), tmp_path / "own", streaming.Span(2, 6, 2), 3, 0.5)
+    predict(predictor, video_files.Reader(film), tmp_path / "own", streaming.Span(2, 6, 2), 3, 0.5)
     for name in ("detections.json", "tracks.json"):
         assert_same(tmp_path / "out" / name, tmp_path / "own" / name)
 
@@ -349,7 +374,7 @@ def test_command_line_of_part_of_a_video(saved_model, predictor, film, tmp_path)
 def test_new_results_replace_older_ones_whole(predictor, tmp_path):
     for count in (5, 2):
         film = write_video(tmp_path / f"{count}.mp4", scene(count))
-        streaming.predict(lambda: predictor, video.Reader(film), str(tmp_path / "out"))
+        streaming.predict(lambda: predictor, video_files.Reader(film), str(tmp_path / "out"))
     assert len(list((tmp_path / "out/label_maps").iterdir())) == 2
     assert len(read_back(tmp_path / "out/overlay.mp4")[0]) == 2
 
@@ -357,20 +382,20 @@ def test_new_results_replace_older_ones_whole(predictor, tmp_path):
 def test_odd_sizes_gain_a_line_in_the_overlay_only(predictor, tmp_path):
     for i, frame in enumerate(scene(2, 77, 101)):
         cv2.imwrite(str(tmp_path / f"{i}.png"), frame)
-    streaming.predict(lambda: predictor, video.Reader(tmp_path), str(tmp_path / "out"))
+    streaming.predict(lambda: predictor, video_files.Reader(tmp_path), str(tmp_path / "out"))
     assert read_back(tmp_path / "out/overlay.mp4")[0][0].shape == (78, 102, 3)
     assert cv2.imread(str(tmp_path / "out/label_maps/00001.png"), -1).shape == (77, 101)
 
 
 def test_a_failure_publishes_nothing_and_keeps_the_older_results(predictor, film, tmp_path):
-    streaming.predict(lambda: predictor, video.Reader(film), str(tmp_path))
+    streaming.predict(lambda: predictor, video_files.Reader(film), str(tmp_path))
     older = (tmp_path / "detections.json").read_bytes()
     frames = tmp_path / "frames"
     frames.mkdir()
     for i, frame in enumerate([*scene(3), *scene(1, 48, 48)]):
         cv2.imwrite(str(frames / f"{i}.png"), frame)
     with pytest.raises(InputError, match="3.png: 48x48 pixels, but the images before it 96x144"):
-        streaming.predict(lambda: predictor, video.Reader(frames), str(tmp_path))
+        streaming.predict(lambda: predictor, video_files.Reader(frames), str(tmp_path))
     assert (tmp_path / "detections.json").read_bytes() == older
     assert not (tmp_path / ".partial").exists()
 
@@ -387,7 +412,7 @@ def test_a_signal_leaves_whole_files_of_the_frames_so_far(predictor, film, tmp_p
             return predictor.key_frame(frames, size)
 
     handler = signal.getsignal(number)
-    _, count, stopped = streaming.predict(Interrupted, video.Reader(film), str(tmp_path))
+    _, count, stopped = streaming.predict(Interrupted, video_files.Reader(film), str(tmp_path))
     assert (count, stopped) == (3, True)
     assert signal.getsignal(number) is handler
     assert len(read_back(tmp_path / "overlay.mp4")[0]) == 3
@@ -399,10 +424,19 @@ def test_a_signal_leaves_whole_files_of_the_frames_so_far(predictor, film, tmp_p
 def test_interrupted_command_line(tiny_run, tmp_path):
     film = write_video(tmp_path / "long.mp4", scene(60) * 20)
     process = subprocess.Popen(
-        [sys.executable, "-m", "a2d_tf.predict", f"--workdir={tiny_run}", f"--video={film}",
-         f"--output={tmp_path / 'out'}"],
-        cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "a2d_tf.predict",
+            f"--workdir={tiny_run}",
+            f"--video={film}",
+            f"--output={tmp_path / 'out'}",
+        ],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     while not (tmp_path / "out/.partial/label_maps/00002.png").exists():
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.05)
@@ -449,5 +483,5 @@ def test_bad_command_lines_end_with_one_clear_line(tmp_path, film, saved_model):
 def test_a_folder_of_other_label_maps_is_left_alone(predictor, film, tmp_path):
     (tmp_path / "label_maps" / "VID").mkdir(parents=True)
     with pytest.raises(InputError, match="holds VID, which is no prediction"):
-        streaming.predict(lambda: predictor, video.Reader(film), str(tmp_path))
+        streaming.predict(lambda: predictor, video_files.Reader(film), str(tmp_path))
     assert (tmp_path / "label_maps" / "VID").is_dir()

@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 from test_import_weights import SIZES, keras_tensors
 
-from a2d_tf import runs
-from a2d_tf.config import Config, LearningConfig
-from a2d_tf.errors import InputError
-from a2d_tf.model import layouts
-from a2d_tf.model.weights import Weights
-from a2d_tf.pretrained import cache
+from a2d_tf.core.config import Config, LearningConfig
+from a2d_tf.core.errors import InputError
+from a2d_tf.learning.runs import run_folder
+from a2d_tf.pretrained import cache, layouts
 from a2d_tf.pretrained.catalogue import HDF5, PUBLISHED
+from a2d_tf.pretrained.weights import Weights
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +33,11 @@ def published(tmp_path_factory):
 def world(server, published, tmp_path, monkeypatch):
     """The cache's folder; `imagenet` is published on loopback, and small."""
     entry = dataclasses.replace(
-        PUBLISHED["imagenet"], url=f"{server.url}/notop.h5", size=len(published),
+        PUBLISHED["imagenet"],
+        url=f"{server.url}/notop.h5",
+        size=len(published),
         md5=hashlib.md5(published).hexdigest(),
-    )  # fmt: skip
+    )
     monkeypatch.setitem(PUBLISHED, "imagenet", entry)
     convert = functools.partial(layouts.convert, sizes=SIZES)
     monkeypatch.setattr(cache.layouts, "convert", convert)
@@ -160,24 +161,24 @@ def test_a_name_is_a_name_and_the_rest_are_paths(world, monkeypatch, tmp_path):
 def test_the_settings_of_a_run_keep_the_name(world, tmp_path):
     """So that its flags.txt starts the same run on another machine."""
     config = Config(learning=LearningConfig(init_flow="imagenet"))
-    settled = runs.settle(config, {})
+    settled = run_folder.settle(config, {})
     assert settled.model.flow_flavour == "keras" and settled.learning.init_flow == "imagenet"
     settled.write(tmp_path / "flags.txt")
     assert "--init_flow=imagenet\n" in (tmp_path / "flags.txt").read_text()
-    assert runs.settle(Config.read(tmp_path / "flags.txt"), {}) == settled
+    assert run_folder.settle(Config.read(tmp_path / "flags.txt"), {}) == settled
 
 
 def test_before_any_training_only_a_detector_is_of_use(world):
     with pytest.raises(
         InputError, match="weights/imagenet.h5: keras_resnet101 weights are a backb"
     ):
-        runs.untrained("imagenet")
+        run_folder.untrained("imagenet")
 
 
 def test_a_mistyped_name_tells_the_names(world):
     config = Config(learning=LearningConfig(init_rgb="cocoo"))
     with pytest.raises(InputError, match="cocoo: no such file; give coco or imagenet, or a file"):
-        runs.settle(config, {})
+        run_folder.settle(config, {})
 
 
 def test_of_two_processes_one_fetches(world, server, capsys):

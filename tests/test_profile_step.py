@@ -9,7 +9,7 @@ import pytest
 import tiny_network
 from test_mains import TINY
 
-from tools.benchmarks import trace
+from a2d_tf.learning.doctor import trace
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -19,8 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
     [
         ("losses/features/towers/rgb_resnet_stem/Conv2D", ("towers", False)),
         ("losses/features/rpn/rpn_conv_3/Relu", ("rpn", False)),
-        ("gradient_tape/losses/features/towers/flow_fpn_p2/Conv2DBackpropFilter",
-         ("towers", True)),
+        ("gradient_tape/losses/features/towers/flow_fpn_p2/Conv2DBackpropFilter", ("towers", True)),
         ("losses/roi_heads/roi_align_an/crop_2/CropAndResize", ("RoIAlign", False)),
         ("losses/mask_head_1/mask_conv1/Conv2D", ("mask head", False)),
         ("losses/targets_2/Select", ("sampling, targets", False)),
@@ -29,7 +28,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
         ("optimizer/AdamW/AdamW/update/ResourceApplyAdam", ("optimizer", False)),
         ("SequenceMask/Less", ("other", False)),
     ],
-)  # fmt: skip
+)
 def test_an_operation_belongs_to_the_part_that_its_scopes_name(name, part):
     assert trace.part_of(name) == part
 
@@ -61,8 +60,14 @@ def test_sums_by_part_and_by_type():
 
 def test_a_profile_of_a_small_network(mini_records, tmp_path):
     output = tmp_path / "profile"
-    command = [sys.executable, str(ROOT / "tools" / "profile_step.py"), *TINY, "--traced_steps=2",
-               f"--records={mini_records.directory}", f"--output={output}"]  # fmt: skip
+    command = [
+        sys.executable,
+        str(ROOT / "tools" / "profile_step.py"),
+        *TINY,
+        "--traced_steps=2",
+        f"--records={mini_records.directory}",
+        f"--output={output}",
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     report = json.loads((output / "profile.json").read_text())

@@ -5,12 +5,12 @@ import pytest
 import tensorflow as tf
 import tiny_network
 
-from a2d_tf.config import ComputeConfig, LearningConfig
-from a2d_tf.labels import A2D
+from a2d_tf.core.config import ComputeConfig, LearningConfig
+from a2d_tf.core.labels import A2D
 from a2d_tf.learning import trainer
-from a2d_tf.model.checkpoints import restore
+from a2d_tf.learning.doctor import trace
+from a2d_tf.learning.runs.checkpoints import restore
 from a2d_tf.model.network import Network
-from tools.benchmarks import trace
 
 LEARNING = LearningConfig(roi_samples=16, train_proposals=20, rpn_samples=32)
 
@@ -101,10 +101,12 @@ def kept(network):
             forward.add(op)
             waiting += [x.op for x in op.inputs]
     return {
-        op.name.split("/")[-2] for op in forward
-        if op.type == "Relu" and "/rgb_resnet_c" in op.name
+        op.name.split("/")[-2]
+        for op in forward
+        if op.type == "Relu"
+        and "/rgb_resnet_c" in op.name
         and not forward.issuperset(op.outputs[0].consumers())
-    }  # fmt: skip
+    }
 
 
 def test_inside_of_a_stage_nothing_is_kept_for_the_gradient():

@@ -9,11 +9,11 @@ import tensorflow as tf
 from a2d_files import mask, moving_frames
 from pycocotools import mask as rle_tools
 
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D
 from a2d_tf.data import records
-from a2d_tf.data.annotations import Annotation
 from a2d_tf.data.manifest import SCHEMA, Manifest
-from a2d_tf.errors import InputError
-from a2d_tf.labels import A2D
+from a2d_tf.data.sources.annotations import Annotation
 
 NATIVE, STORED = (40, 60), (20, 30)
 
@@ -191,12 +191,23 @@ def manifest_of(folder, **changes):
     (folder / "t.tfrecord").write_bytes(bytes(16))
     empty = {"videos": 0, "records": 0, "instances": 0, "pairs": {}}
     fields = dict(
-        schema=SCHEMA, flow_method="dis", image_height=256, image_width=256, clip_frames=5,
-        clip_stride=1, counts={"train": {**empty, "records": 1}, "test": empty}, sizes={},
-        native_sizes={}, durations={}, flow_quality={},
+        schema=SCHEMA,
+        flow_method="dis",
+        image_height=256,
+        image_width=256,
+        clip_frames=5,
+        clip_stride=1,
+        counts={"train": {**empty, "records": 1}, "test": empty},
+        sizes={},
+        native_sizes={},
+        durations={},
+        flow_quality={},
         files=[{"name": "t.tfrecord", "split": "train", "records": 1, "bytes": 16, "sha256": ""}],
-        skipped=[], mended=[], labels=json.loads(A2D.to_json()), source="",
-    )  # fmt: skip
+        skipped=[],
+        mended=[],
+        labels=json.loads(A2D.to_json()),
+        source="",
+    )
     Manifest(**{**fields, **changes}).save(folder)
     return Manifest.load(folder)
 

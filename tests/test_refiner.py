@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 import tiny_network
 
-from a2d_tf.config import InferenceConfig, LearningConfig
+from a2d_tf.core.config import InferenceConfig, LearningConfig
 from a2d_tf.learning import optimizer, refinement, targets, trainer
 from a2d_tf.model import refiner
 
@@ -78,9 +78,10 @@ def test_target_is_the_drawn_instance_inside_its_window(monkeypatch):
     monkeypatch.setattr(refinement, "jitter", lambda boxes, seed: boxes)
     seen = {}
     monkeypatch.setattr(
-        refinement.losses, "mask",
+        refinement.losses,
+        "mask",
         lambda logits, truth, classes, valid: seen.update(truth=truth, valid=valid) or (1.0, 1.0),
-    )  # fmt: skip
+    )
     config = LearningConfig(roi_samples=30)
     refinement.forward(network, batch, tf.constant([0, 0]), config, training=False)
     truth, valid = seen["truth"].numpy(), seen["valid"].numpy()

@@ -10,14 +10,14 @@ import time
 
 import pytest
 
-from a2d_tf.errors import InputError
+from a2d_tf.core.errors import InputError
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
 def rehearse(tool):
-    return tool("rehearse")
+    return tool("rehearse", "tools")
 
 
 def test_commands_are_those_of_code_blocks(rehearse):
@@ -52,8 +52,9 @@ def test_plan_follows_the_documents(rehearse, short):
     # In their order, as they stand there; what follows them is the rule's.
     places = []
     for command in planned[len(made) :]:
-        (place,) = (i for i, known in enumerate(documented)
-                    if f"{command} ".startswith(f"{known} "))  # fmt: skip
+        (place,) = (
+            i for i, known in enumerate(documented) if f"{command} ".startswith(f"{known} ")
+        )
         rule = rehearse.rule(command)
         assert command == f"{documented[place]} {rule.short if short else rule.full}".rstrip()
         places.append(place)
@@ -98,10 +99,13 @@ def test_it_goes_on_with_the_command_that_failed(rehearse, monkeypatch, tmp_path
     assert lines[-1] == "     4.0      2.0   2.0 GB   5.0 GB  in all"
 
 
-@pytest.mark.parametrize("command, status", [
-    ("sleep 60", -signal.SIGTERM),
-    ("true", 130),  # as a training, which stops after the step in hand
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "command, status",
+    [
+        ("sleep 60", -signal.SIGTERM),
+        ("true", 130),  # as a training, which stops after the step in hand
+    ],
+)
 def test_an_interrupted_command_is_measured_and_no_failure(
     rehearse, monkeypatch, tmp_path, command, status
 ):

@@ -19,9 +19,9 @@ from a2d_files import (
     write_video,
 )
 
-from a2d_tf.data.release import Release, Video
-from a2d_tf.errors import InputError
-from a2d_tf.labels import A2D
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D
+from a2d_tf.data.sources.release import Release, Video
 
 SIZE = (20, 32)
 A = mask(*SIZE, 2, 3, 9, 8)
@@ -54,34 +54,44 @@ def test_the_published_videoset(tmp_path):
     assert sum(video.annotated for video in videos) == 11926
 
 
-@pytest.mark.parametrize("rows, words", [
-    ([row("v", 320, 568, 9, 1, 0)[:8]], "line 1: 8 columns instead of 9"),
-    ([row("v", 320, 568, 9, 1, 0), row("v", 320, 568, 9, 1, 1)], "'v' is also on line 1"),
-    ([row("../v", 320, 568, 9, 1, 0)], "cannot be a file name"),
-    ([row("a\\b", 320, 568, 9, 1, 0)], "cannot be a file name"),
-    ([row("/v", 320, 568, 9, 1, 0)], "cannot be a file name"),
-    ([row("é" * 101, 320, 568, 9, 1, 0)], "cannot be a file name"),
-    ([row("..", 320, 568, 9, 1, 0)], "cannot be a file name"),
-    ([row("", 320, 568, 9, 1, 0)], "cannot be a file name"),
-    ([row("v", 320, 568, 9, 1, 2)], "usage 2 is neither 0"),
-    ([row("v", 320, "wide", 9, 1, 0)], "width 'wide' is not a whole number"),
-    ([row("v", 320, 568, 0, 1, 0)], "frames is 0"),
-    ([row("v", 320, 568, -4, 1, 0)], "frames '-4'"),
-    ([], "lists no video"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "rows, words",
+    [
+        ([row("v", 320, 568, 9, 1, 0)[:8]], "line 1: 8 columns instead of 9"),
+        ([row("v", 320, 568, 9, 1, 0), row("v", 320, 568, 9, 1, 1)], "'v' is also on line 1"),
+        ([row("../v", 320, 568, 9, 1, 0)], "cannot be a file name"),
+        ([row("a\\b", 320, 568, 9, 1, 0)], "cannot be a file name"),
+        ([row("/v", 320, 568, 9, 1, 0)], "cannot be a file name"),
+        ([row("é" * 101, 320, 568, 9, 1, 0)], "cannot be a file name"),
+        ([row("..", 320, 568, 9, 1, 0)], "cannot be a file name"),
+        ([row("", 320, 568, 9, 1, 0)], "cannot be a file name"),
+        ([row("v", 320, 568, 9, 1, 2)], "usage 2 is neither 0"),
+        ([row("v", 320, "wide", 9, 1, 0)], "width 'wide' is not a whole number"),
+        ([row("v", 320, 568, 0, 1, 0)], "frames is 0"),
+        ([row("v", 320, 568, -4, 1, 0)], "frames '-4'"),
+        ([], "lists no video"),
+    ],
+)
 def test_bad_videoset_names_line_and_field(tmp_path, rows, words):
     with pytest.raises(InputError, match="videoset.csv.*" + words.replace("\\", "\\\\")):
         Release(write_release(tmp_path, rows))
 
 
 def test_malformed_rows_can_be_left_out(tmp_path):
-    rows = [row("v", 9, 9, 9, 1, 0), row("../v", 9, 9, 9, 1, 0), row("w", 9, 9, 9, 1, 1),
-            row("v", 9, 9, 9, 1, 0), row("x", 9, 9, 9, 1, 2)]  # fmt: skip
+    rows = [
+        row("v", 9, 9, 9, 1, 0),
+        row("../v", 9, 9, 9, 1, 0),
+        row("w", 9, 9, 9, 1, 1),
+        row("v", 9, 9, 9, 1, 0),
+        row("x", 9, 9, 9, 1, 2),
+    ]
     release = Release(write_release(tmp_path, rows), skip_rows=True)
     assert [video.vid for video in release.videos] == ["v", "w"]
     assert [item["item"] for item in release.skipped] == [
-        "videoset.csv, line 2", "videoset.csv, line 4", "videoset.csv, line 5",
-    ]  # fmt: skip
+        "videoset.csv, line 2",
+        "videoset.csv, line 4",
+        "videoset.csv, line 5",
+    ]
     for item, words in zip(release.skipped, ("cannot be a file name", "'v' is also", "usage 2")):
         assert item["reason"].startswith(f"{tmp_path}/videoset.csv, line ")
         assert words in item["reason"]
@@ -129,9 +139,15 @@ def test_annotated_frames_come_from_file_names(tmp_path):
         assert release.annotated_frames(vid) == numbers
 
 
-@pytest.mark.parametrize("place", [
-    "Release", "Release/Annotations", ".", "text_annotations",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "place",
+    [
+        "Release",
+        "Release/Annotations",
+        ".",
+        "text_annotations",
+    ],
+)
 @pytest.mark.parametrize("relative", [False, True])
 def test_annotations_with_instances_are_found(tmp_path, monkeypatch, place, relative):
     root = write_release(tmp_path / "Release", [row("-v", *SIZE, 9, 1, 0)])

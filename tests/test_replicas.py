@@ -16,19 +16,33 @@ import event_files
 import numpy as np
 import pytest
 
-from a2d_tf import devices
-from a2d_tf.config import ComputeConfig, Config, LearningConfig
-from a2d_tf.errors import InputError
+from a2d_tf.core import devices
+from a2d_tf.core.config import ComputeConfig, Config, LearningConfig
+from a2d_tf.core.errors import InputError
 from a2d_tf.learning import replicas
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 STEPS = 4
 LEARNING = dict(
-    batch_size=4, steps=STEPS, optimizer="sgd", learning_rate=0.02, warmup_steps=0,
-    weight_decay=0.1, clip_norm=1.0, roi_samples=8, train_proposals=30, rpn_samples=16,
-    max_instances=4, val_fraction=0.0, checkpoint_every=2, log_every=1, validate_every=100,
-    average_decay=0.9, shuffle_buffer=4, keep_checkpoints=1000,
-)  # fmt: skip
+    batch_size=4,
+    steps=STEPS,
+    optimizer="sgd",
+    learning_rate=0.02,
+    warmup_steps=0,
+    weight_decay=0.1,
+    clip_norm=1.0,
+    roi_samples=8,
+    train_proposals=30,
+    rpn_samples=16,
+    max_instances=4,
+    val_fraction=0.0,
+    checkpoint_every=2,
+    log_every=1,
+    validate_every=100,
+    average_decay=0.9,
+    shuffle_buffer=4,
+    keep_checkpoints=1000,
+)
 
 
 def train(records, workdir, kind="none", number=0, steps=STEPS):
@@ -71,9 +85,12 @@ def start(*words, worker=None):
         task = {"type": "worker", "index": worker[0]}
         environment["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": task})
     return subprocess.Popen(
-        [sys.executable, __file__, *map(str, words)], env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+        [sys.executable, __file__, *map(str, words)],
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
 
 
 def finish(process):
@@ -100,9 +117,10 @@ def weights(workdir, step=STEPS):
     reader = tf.train.load_checkpoint(str(workdir / "checkpoints" / f"ckpt-{step}"))
     names = reader.get_variable_to_shape_map()
     return {
-        name: reader.get_tensor(name) for name in names
+        name: reader.get_tensor(name)
+        for name in names
         if name.startswith(("network", "averages", "optimizer")) and "VARIABLE_VALUE" in name
-    }  # fmt: skip
+    }
 
 
 def losses(workdir):
@@ -163,9 +181,12 @@ def test_two_workers_do_what_one_does_and_go_on_when_one_was_killed(mini_records
 def test_the_first_worker_decides_what_is_best(tmp_path):
     ports = free_ports(2)
     scores = [(10, 30, 20, 40), (30, 20, 90, 10)]
-    outputs = [finish(worker) for worker in [
-        start("keep_best", tmp_path, *own, worker=(i, ports)) for i, own in enumerate(scores)
-    ]]  # fmt: skip
+    outputs = [
+        finish(worker)
+        for worker in [
+            start("keep_best", tmp_path, *own, worker=(i, ports)) for i, own in enumerate(scores)
+        ]
+    ]
     for output in outputs:
         said = [line for line in output.splitlines() if line in ("True", "False")]
         assert said == ["True", "True", "False", "True"], output
@@ -177,10 +198,21 @@ def cluster(workers, index):
     return json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}})
 
 
-@pytest.mark.parametrize("text", [
-    "", "{", "[]", '{"cluster": {}}', '{"cluster": {"worker": ["a:1"]}}', cluster(["a:1"], 1),
-    cluster(["nonsense"], 0), cluster("a:1", 0), cluster(["a:1", "b:1"], True), cluster([], 0),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"cluster": {}}',
+        '{"cluster": {"worker": ["a:1"]}}',
+        cluster(["a:1"], 1),
+        cluster(["nonsense"], 0),
+        cluster("a:1", 0),
+        cluster(["a:1", "b:1"], True),
+        cluster([], 0),
+    ],
+)
 def test_a_cluster_that_is_none_is_refused(text, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(InputError, match="the environment variable TF_CONFIG is .*in every worker"):

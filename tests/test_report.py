@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from a2d_tf.errors import InputError
-from a2d_tf.evaluation.report import KINDS, table, write_metrics
-from a2d_tf.files import write_file
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import write_file
+from a2d_tf.evaluation.reports.tables import KINDS, table, write_metrics
 
 METRICS = {
     "segmentation": {

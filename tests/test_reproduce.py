@@ -9,9 +9,9 @@ import sys
 import pytest
 from test_mains import TINY
 
-from a2d_tf import experiments
-from a2d_tf.config import Config
-from a2d_tf.errors import InputError
+from a2d_tf.core.config import Config
+from a2d_tf.core.errors import InputError
+from a2d_tf.evaluation.reports import experiments
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -25,8 +25,10 @@ def run(*arguments):
     environment = dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3")
     return subprocess.run(
         [sys.executable, ROOT / "tools" / "reproduce.py", *map(str, arguments)],
-        capture_output=True, text=True, env=environment,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
 
 
 def test_order(reproduce):
@@ -64,8 +66,10 @@ def test_failed_and_interrupted_runs_are_taken_up_again(reproduce, monkeypatch, 
     monkeypatch.setattr(experiments, "run", second)
     found = reproduce.run_all(tmp_path, "b", "r", [0, 1], names[:2], [])
     assert [call[:2] for call in second.calls] == [
-        ("seed0", "no_flow"), ("seed1", "full"), ("seed1", "no_flow"),
-    ]  # fmt: skip
+        ("seed0", "no_flow"),
+        ("seed1", "full"),
+        ("seed1", "no_flow"),
+    ]
     # What is not asked for this time is kept, and said to be unfinished.
     assert found[0, "no_joint"]["folder"] is None and found[0, "no_joint"]["sittings"] == 1
     assert found[0, "no_flow"]["folder"] == "seed0/no_flow" and found[0, "no_flow"]["error"] == ""
@@ -82,8 +86,11 @@ def test_failed_and_interrupted_runs_are_taken_up_again(reproduce, monkeypatch, 
 
 def test_weights_of_a_scored_row_can_be_deleted(reproduce, monkeypatch, tmp_path):
     monkeypatch.setattr(experiments, "run", Runs({"no_flow": InputError("disk full")}))
-    folders = [tmp_path / "seed0" / name / kind for kind in ("checkpoints", "best")
-               for name in ("no_joint_actor", "no_joint_action", "no_flow")]  # fmt: skip
+    folders = [
+        tmp_path / "seed0" / name / kind
+        for kind in ("checkpoints", "best")
+        for name in ("no_joint_actor", "no_joint_action", "no_flow")
+    ]
     for folder in folders:
         folder.mkdir(parents=True)
         (folder / "ckpt-1.index").touch()
@@ -138,8 +145,9 @@ def test_what_another_process_has_ended_meanwhile_is_reported(reproduce, monkeyp
     monkeypatch.setattr(experiments, "run", run)
     found = reproduce.run_all(tmp_path, "b", "r", [0], ["full", "no_flow"], [])
     assert {key: run["folder"] for key, run in found.items()} == {
-        (0, "full"): "seed0/full", (0, "no_flow"): "seed0/no_flow",
-    }  # fmt: skip
+        (0, "full"): "seed0/full",
+        (0, "no_flow"): "seed0/no_flow",
+    }
 
 
 def test_a_damaged_status_is_named(reproduce, tmp_path):
@@ -154,19 +162,27 @@ def test_a_damaged_status_is_named(reproduce, tmp_path):
 def test_flags_of_one_row_follow_those_of_all(reproduce):
     train = ["no_joint:--steps=450", "--steps=900", "no_flow:--batch_size=2", "--schedule=cosine"]
     assert reproduce.train_flags(train, "no_joint") == [
-        "--steps=900", "--schedule=cosine", "--steps=450",
-    ]  # fmt: skip
+        "--steps=900",
+        "--schedule=cosine",
+        "--steps=450",
+    ]
     assert reproduce.train_flags(train, "full") == ["--steps=900", "--schedule=cosine"]
 
 
-@pytest.mark.parametrize("words, complaint", [
-    (["--workdir=w", "--train=no_such:--steps=3"], "--train=no_such:--steps=3: a flag, as --steps"),
-    (["--workdir=w", "--train=steps=3"], "--train=steps=3: a flag, as --steps=900, or"),
-    (["--seeds=0"], "--workdir is missing"),
-    (["--workdir=w", "--runs=full,no_such"], "'no_such' is no run; there are full"),
-    (["--workdir=w", "--seeds=a"], "--seeds=a: whole numbers"),
-    (["--workdir={old}"], "settings.json: the runs there have --base 'other', not "),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "words, complaint",
+    [
+        (
+            ["--workdir=w", "--train=no_such:--steps=3"],
+            "--train=no_such:--steps=3: a flag, as --steps",
+        ),
+        (["--workdir=w", "--train=steps=3"], "--train=steps=3: a flag, as --steps=900, or"),
+        (["--seeds=0"], "--workdir is missing"),
+        (["--workdir=w", "--runs=full,no_such"], "'no_such' is no run; there are full"),
+        (["--workdir=w", "--seeds=a"], "--seeds=a: whole numbers"),
+        (["--workdir={old}"], "settings.json: the runs there have --base 'other', not "),
+    ],
+)
 def test_mistakes(words, complaint, tmp_path):
     (tmp_path / "settings.json").write_text('{"base": "other"}')
     (tmp_path / "seed0" / "full").mkdir(parents=True)
@@ -200,8 +216,14 @@ def test_flagfiles_are_whole(reproduce):
 def test_from_nothing_to_a_report_and_again(tmp_path):
     base, workdir = tmp_path / "tiny.flags", tmp_path / "out"
     base.write_text("\n".join(TINY))
-    words = [f"--base={base}", f"--workdir={workdir}", "--mini_videos=6", "--runs=full",
-             "--train=--steps=2", "--train=--pictures=0"]  # fmt: skip
+    words = [
+        f"--base={base}",
+        f"--workdir={workdir}",
+        "--mini_videos=6",
+        "--runs=full",
+        "--train=--steps=2",
+        "--train=--pictures=0",
+    ]
     result = run(*words)
     assert result.returncode == 0, result.stderr
     text = (workdir / "report.md").read_text()

@@ -7,11 +7,12 @@ import shutil
 
 import pytest
 
-from a2d_tf.errors import InputError
-from a2d_tf.evaluation import bootstrap, pages, reproduction
-from a2d_tf.evaluation.reproduction import Result
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D
+from a2d_tf.evaluation import bootstrap
+from a2d_tf.evaluation.reports import pages, reproduction
+from a2d_tf.evaluation.reports.reproduction import Result
 from a2d_tf.evaluation.runner import Evaluator
-from a2d_tf.labels import A2D
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +62,11 @@ def test_our_rows_stand_beside_the_published_ones(report, results):
     )
     for name, title in (("full", "ours, full"), ("no_flow", "ours, w/o flow")):
         metrics = next(r for r in results if r.name == name).metrics()["segmentation"]
-        expected = [f"{metrics[kind][m]:.1f}" for kind in ("actor", "action", "joint")
-                    for m in ("ave", "glo", "miou")]  # fmt: skip
+        expected = [
+            f"{metrics[kind][m]:.1f}"
+            for kind in ("actor", "action", "joint")
+            for m in ("ave", "glo", "miou")
+        ]
         assert row(text, f"**{title}**", 0) == expected
     assert row(text, "TSHR, published") == ["67.9", "59.6", "49.6"]
 

@@ -24,8 +24,11 @@ def build(height=64, width=96, backbone="resnet14", multiplier=0.125, **options)
 def test_strides_and_channels(stride_in_1x1):
     model = build(stride_in_1x1=stride_in_1x1)
     assert [m.shape for m in model.outputs] == [
-        (None, 16, 24, 32), (None, 8, 12, 64), (None, 4, 6, 128), (None, 2, 3, 256),
-    ]  # fmt: skip
+        (None, 16, 24, 32),
+        (None, 8, 12, 64),
+        (None, 4, 6, 128),
+        (None, 2, 3, 256),
+    ]
     strides = [model.get_layer(f"resnet_c3_b0_conv{i}").strides for i in (1, 2, 3)]
     assert strides == ([2, 1, 1] if stride_in_1x1 else [1, 2, 1])
     assert model.get_layer("resnet_c3_b0_shortcut").strides == 2

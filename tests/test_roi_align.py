@@ -199,11 +199,14 @@ def test_who_computes_what():
     cpu, gpu, repeatable = ((on_gpu, fixed) for on_gpu, fixed in ((0, 0), (1, 0), (1, 1)))
     table = {
         "auto": [("sparse", "sparse"), ("crop_and_resize", None), ("crop_and_resize", "einsum")],
-        "crop_and_resize": [("crop_and_resize", "sparse"), ("crop_and_resize", None),
-                            ("crop_and_resize", "einsum")],
+        "crop_and_resize": [
+            ("crop_and_resize", "sparse"),
+            ("crop_and_resize", None),
+            ("crop_and_resize", "einsum"),
+        ],
         "sparse": [("sparse", "sparse")] * 3,
         "einsum": [("einsum", "einsum")] * 3,
-    }  # fmt: skip
+    }
     for name, expected in table.items():
         assert [roi_align.choose(name, *there) for there in (cpu, gpu, repeatable)] == expected
     assert roi_align.choose("auto", False, True) == ("sparse", "sparse")

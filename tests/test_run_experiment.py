@@ -9,8 +9,8 @@ import sys
 import pytest
 from test_mains import TINY
 
-from a2d_tf import experiments
-from a2d_tf.config import Config
+from a2d_tf.core.config import Config
+from a2d_tf.evaluation.reports import experiments
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -19,8 +19,11 @@ def run(*arguments, cwd=None):
     environment = dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3")
     return subprocess.run(
         [sys.executable, ROOT / "tools" / "run_experiment.py", *map(str, arguments)],
-        capture_output=True, text=True, env=environment, cwd=cwd,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=cwd,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -65,12 +68,15 @@ def test_two_phases_and_their_score(arguments, tiny_run):
     assert {path: path.stat().st_mtime_ns for path in paths} == before
 
 
-@pytest.mark.parametrize("words, complaint", [
-    (["no_such"], "'no_such' is no experiment; there are cartesian, full, hierarchical"),
-    ([], "the first word must name an experiment"),
-    (["full", "--records="], "--records is missing"),
-    (["full", "no_flow"], "unexpected word 'no_flow'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "words, complaint",
+    [
+        (["no_such"], "'no_such' is no experiment; there are cartesian, full, hierarchical"),
+        ([], "the first word must name an experiment"),
+        (["full", "--records="], "--records is missing"),
+        (["full", "no_flow"], "unexpected word 'no_flow'"),
+    ],
+)
 def test_mistakes(arguments, words, complaint):
     result = run(*words[:1], *arguments, *words[1:])
     assert result.returncode == 1 and "Traceback" not in result.stderr

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 from pycocotools import mask as rle_tools
 
-from a2d_tf.errors import InputError
+from a2d_tf.core.errors import InputError
 from a2d_tf.evaluation import coco_results, detection, runner
 
 
@@ -30,7 +30,7 @@ def evaluated(evaluator, tmp_path_factory):
 
 def test_a_device_takes_so_many_clips_at_once(evaluator, monkeypatch):
     seen, run = [], evaluator.run
-    monkeypatch.setattr("a2d_tf.config.EVALUATION_BATCH", 1)
+    monkeypatch.setattr("a2d_tf.core.config.EVALUATION_BATCH", 1)
     monkeypatch.setattr(evaluator, "run", lambda x: seen.append(len(x["rgb"])) or run(x))
     assert evaluator.config.learning.batch_size > 1
     next(evaluator.frames("test"))
@@ -71,10 +71,17 @@ def test_score_py_repeats_the_figures(evaluated, tmp_path):
     ):
         target = tmp_path / f"{command}.json"
         subprocess.run(
-            [sys.executable, tool, command, f"--truth={output / truth}",
-             f"--predicted={output / predicted}", f"--output={target}"],
-            check=True, capture_output=True,
-        )  # fmt: skip
+            [
+                sys.executable,
+                tool,
+                command,
+                f"--truth={output / truth}",
+                f"--predicted={output / predicted}",
+                f"--output={target}",
+            ],
+            check=True,
+            capture_output=True,
+        )
         scored = json.loads(target.read_text())
         if predicted == "instances.json":  # fewer than all RoIs, which the other figures are of
             assert set(scored["coco"]) == {"box", "mask"}
@@ -123,25 +130,35 @@ def test_a_zero_shot_run_has_its_figures(evaluated, evaluator, monkeypatch, tmp_
     assert figures["ap"] == metrics["zero_shot_actor_ap"]["3"]
 
 
-@pytest.mark.parametrize("mode, joint", [
-    ("decoupled", ()), ("hierarchical", ("joint_scores",)),
-    ("cartesian", ("joint_scores", "joint_boxes")),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "mode, joint",
+    [
+        ("decoupled", ()),
+        ("hierarchical", ("joint_scores",)),
+        ("cartesian", ("joint_scores", "joint_boxes")),
+    ],
+)
 def test_detections_carry_joint_arrays_where_labels_are_joint(evaluator, monkeypatch, mode, joint):
     model = dataclasses.replace(evaluator.config.model, label_mode=mode)
     config = dataclasses.replace(evaluator.config, model=model)
     monkeypatch.setattr(evaluator, "config", config)
     boxes = np.array([1.0, 2, 3, 4])  # y1, x1, y2, x2
-    tables = [{
-        "boxes": np.tile(boxes, (rois, 7, 1)), "actor_scores": np.full((rois, 7), 0.1),
-        "action_scores": np.full((rois, 9), 0.2), "joint_scores": np.full((rois, 7, 9), 0.3),
-        "joint_boxes": np.tile(boxes, (rois, 7, 9, 1)),
-    } for rois in (2, 0, 1)]  # fmt: skip
+    tables = [
+        {
+            "boxes": np.tile(boxes, (rois, 7, 1)),
+            "actor_scores": np.full((rois, 7), 0.1),
+            "action_scores": np.full((rois, 9), 0.2),
+            "joint_scores": np.full((rois, 7, 9), 0.3),
+            "joint_boxes": np.tile(boxes, (rois, 7, 9, 1)),
+        }
+        for rois in (2, 0, 1)
+    ]
     found = evaluator._detections(["v/1", "v/2", "w/1"], tables)
     assert found.roi_frame.tolist() == [0, 0, 2]
     assert found.boxes[2, 6].tolist() == [2, 1, 4, 3]
-    assert [name for name in ("joint_scores", "joint_boxes") if getattr(found, name) is not None] \
-        == list(joint)  # fmt: skip
+    assert [
+        name for name in ("joint_scores", "joint_boxes") if getattr(found, name) is not None
+    ] == list(joint)
     if mode == "cartesian":
         assert found.joint_boxes[2, 6, 8].tolist() == [2, 1, 4, 3]
 
@@ -245,9 +262,7 @@ def test_frames_are_scored_in_order_and_what_fails_is_raised(evaluator, monkeypa
         assert list(confusions) == sorted(runner.THRESHOLDS, reverse=True)
         expected = runner.segmentation.Confusion(evaluator.labels)
         expected.update(frame.truth.label_map, evaluator.label_map(frame, 0.3))
-        np.testing.assert_array_equal(
-            confusions[0.3].matrix("joint"), expected.matrix("joint")
-        )  # fmt: skip
+        np.testing.assert_array_equal(confusions[0.3].matrix("joint"), expected.matrix("joint"))
 
     def fail(frame):
         raise InputError("no paint")

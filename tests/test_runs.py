@@ -8,33 +8,47 @@ import types
 import pytest
 import tiny_network
 
-from a2d_tf import runs
-from a2d_tf.config import ComputeConfig, Config, InferenceConfig, LearningConfig
+from a2d_tf.core.config import ComputeConfig, Config, InferenceConfig, LearningConfig
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.manifest import SCHEMA, Manifest
-from a2d_tf.errors import InputError
-from a2d_tf.labels import A2D, LabelSpace
+from a2d_tf.learning.runs import run_folder
 
 
 def manifest(**changes):
     facts = dict(flow_method="dis", image_height=64, image_width=96, clip_frames=3, clip_stride=1)
-    return Manifest(**{
-        **facts, "schema": SCHEMA, "counts": {}, "sizes": {}, "native_sizes": {}, "durations": {},
-        "flow_quality": {}, "files": [], "skipped": [], "mended": [], "source": "",
-        "labels": json.loads(A2D.to_json()), "directory": "RECORDS", **changes,
-    })  # fmt: skip
+    return Manifest(
+        **{
+            **facts,
+            "schema": SCHEMA,
+            "counts": {},
+            "sizes": {},
+            "native_sizes": {},
+            "durations": {},
+            "flow_quality": {},
+            "files": [],
+            "skipped": [],
+            "mended": [],
+            "source": "",
+            "labels": json.loads(A2D.to_json()),
+            "directory": "RECORDS",
+            **changes,
+        }
+    )
 
 
-@pytest.mark.parametrize("field, value", [
-    ("flow_method", "farneback"), ("image_height", 32), ("image_width", 32), ("clip_stride", 2)
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "field, value",
+    [("flow_method", "farneback"), ("image_height", 32), ("image_width", 32), ("clip_stride", 2)],
+)
 def test_records_made_otherwise_are_refused(field, value, tmp_path):
     config, other = Config(tiny_network.config(), InferenceConfig()), manifest(**{field: value})
-    runs.create(tmp_path, config, manifest())
-    runs.create(tmp_path, config, manifest(clip_frames=5))  # longer clips serve as well
+    run_folder.create(tmp_path, config, manifest())
+    run_folder.create(tmp_path, config, manifest(clip_frames=5))  # longer clips serve as well
     with pytest.raises(InputError, match="records.json: the run there learns from records made"):
-        runs.create(tmp_path, config, other)
-    facts = {name: getattr(manifest(), name) for name in runs.RECORD_FIELDS}
-    run = runs.Run(config, types.SimpleNamespace(labels=A2D), facts, "")
+        run_folder.create(tmp_path, config, other)
+    facts = {name: getattr(manifest(), name) for name in run_folder.RECORD_FIELDS}
+    run = run_folder.Run(config, types.SimpleNamespace(labels=A2D), facts, "")
     run.check_records(manifest())
     with pytest.raises(InputError, match=f"RECORDS: records with {field} {value}, but the network"):
         run.check_records(other)
@@ -42,21 +56,21 @@ def test_records_made_otherwise_are_refused(field, value, tmp_path):
 
 def test_runs_that_compute_the_same_otherwise_are_of_one_network(tmp_path):
     """Also an older run, whose flags do not know the ways to compute yet."""
-    runs.create(tmp_path, Config(tiny_network.config()), manifest())
+    run_folder.create(tmp_path, Config(tiny_network.config()), manifest())
     path = tmp_path / "flags.txt"
     path.write_text(path.read_text().split("# compute")[0])
     assert Config.read(path) == Config(tiny_network.config())
     other = Config(tiny_network.config(), compute=ComputeConfig("mixed_bfloat16", "einsum"))
-    runs.create(tmp_path, other, manifest())
+    run_folder.create(tmp_path, other, manifest())
     assert Config.read(path) == other
     with pytest.raises(InputError, match="--roi_align=aligned, not legacy"):
-        runs.create(tmp_path, Config(tiny_network.config(roi_align="legacy")), manifest())
+        run_folder.create(tmp_path, Config(tiny_network.config(roi_align="legacy")), manifest())
 
 
 def chooser(folder, **model):
     """A finished run whose validation has chosen .4, and a Config of one that asks for it."""
-    runs.create(folder, Config(tiny_network.config()), manifest())
-    runs.save_threshold(folder, 0.4, {"segmentation": 1})
+    run_folder.create(folder, Config(tiny_network.config()), manifest())
+    run_folder.save_threshold(folder, 0.4, {"segmentation": 1})
     (folder / "finished.json").write_text('{"steps": 3}')
     learning = LearningConfig(val_fraction=0.0, threshold_from=str(folder))
     return Config(tiny_network.config(**model), learning=learning)
@@ -64,30 +78,48 @@ def chooser(folder, **model):
 
 def test_a_threshold_is_taken_from_another_run_with_its_origin(tmp_path):
     config = chooser(tmp_path / "held_out")
-    inherited = runs.inherited_threshold(config, manifest())
-    assert runs.inherited_threshold(Config(), manifest()) is None
+    inherited = run_folder.inherited_threshold(config, manifest())
+    assert run_folder.inherited_threshold(Config(), manifest()) is None
     final = tmp_path / "final"
-    runs.create(final, config, manifest())
-    runs.save_threshold(final, **inherited)
+    run_folder.create(final, config, manifest())
+    run_folder.save_threshold(final, **inherited)
     origin = str(tmp_path / "held_out")
     kept = {"score_threshold": 0.4, "validation": {"segmentation": 1}, "origin": origin}
     assert json.loads((final / "score_threshold.json").read_text()) == kept
     (final / "finished.json").write_text("{}")
     learning = dataclasses.replace(config.learning, threshold_from=str(final))
     with pytest.raises(InputError, match=f"no threshold .*it is that of {origin}"):
-        runs.inherited_threshold(dataclasses.replace(config, learning=learning), manifest())
+        run_folder.inherited_threshold(dataclasses.replace(config, learning=learning), manifest())
 
 
 OTHER_LABELS = json.loads(LabelSpace(("x",), ("a",), (11,)).to_json())
 
 
-@pytest.mark.parametrize("spoil, records, model, complaint", [
-    ("", {}, {"head_units": 64}, "flags.txt: the run there has --head_units=32, not 64"),
-    ("", {"labels": OTHER_LABELS}, {}, "labels.json: the run there has other actors or actions"),
-    ("", {"flow_method": "tvl1"}, {}, "records.json: the run there learns from records made other"),
-    ("finished.json", {}, {}, "score_threshold.json: no threshold that a finished run has chosen"),
-    ("score_threshold.json", {}, {}, "train that run to its end, with --val_fraction above 0"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "spoil, records, model, complaint",
+    [
+        ("", {}, {"head_units": 64}, "flags.txt: the run there has --head_units=32, not 64"),
+        (
+            "",
+            {"labels": OTHER_LABELS},
+            {},
+            "labels.json: the run there has other actors or actions",
+        ),
+        (
+            "",
+            {"flow_method": "tvl1"},
+            {},
+            "records.json: the run there learns from records made other",
+        ),
+        (
+            "finished.json",
+            {},
+            {},
+            "score_threshold.json: no threshold that a finished run has chosen",
+        ),
+        ("score_threshold.json", {}, {}, "train that run to its end, with --val_fraction above 0"),
+    ],
+)
 def test_no_threshold_of_another_network_or_of_an_unfinished_run(
     spoil, records, model, complaint, tmp_path
 ):
@@ -95,20 +127,20 @@ def test_no_threshold_of_another_network_or_of_an_unfinished_run(
     if spoil:
         (tmp_path / "held_out" / spoil).unlink()
     with pytest.raises(InputError, match=complaint):
-        runs.inherited_threshold(config, manifest(**records))
+        run_folder.inherited_threshold(config, manifest(**records))
 
 
 def test_the_best_checkpoint_has_its_own_threshold(tiny_run, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(tiny_run, run)
     with pytest.raises(InputError, match="validation.json is not there.*--checkpoint=last"):
-        runs.load(str(run), kind="best")
+        run_folder.load(str(run), kind="best")
     shutil.copytree(run / "checkpoints", run / "best")
     best = {"step": 7, "joint_miou": 1.0, "score_threshold": 0.25}
     (run / "best" / "validation.json").write_text(json.dumps(best))
-    loaded = runs.load(str(run), kind="best")
+    loaded = run_folder.load(str(run), kind="best")
     assert loaded.config.inference.score_threshold == 0.25
     assert loaded.checkpoint == str(run / "best" / "ckpt-7")
     (run / "best" / "validation.json").write_text(json.dumps({**best, "step": 5}))
     with pytest.raises(InputError, match="of step 5, but beside it is .*ckpt-7"):
-        runs.load(str(run), kind="best")
+        run_folder.load(str(run), kind="best")

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
+from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation import coco_results
 from a2d_tf.evaluation.detection import Detections, Truth
-from a2d_tf.labels import A2D, LabelSpace
 
 SCRIPT = pathlib.Path(__file__).resolve().parent.parent / "tools" / "score.py"
 NAMES = ("-a-bcdefghi/00030", "--bcdefghij/00005")
@@ -58,9 +58,13 @@ def test_segmentation_of_codes_against_colours(tmp_path):
     assert result.returncode == 0, result.stderr
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert list(metrics) == ["segmentation"]
-    assert metrics["segmentation"]["joint"] == pytest.approx({
-        "ave": 100 * (20 / 24 + 1) / 2, "glo": 100 * 28 / 32, "miou": 100 * (20 / 24 + 1) / 2,
-    })  # fmt: skip
+    assert metrics["segmentation"]["joint"] == pytest.approx(
+        {
+            "ave": 100 * (20 / 24 + 1) / 2,
+            "glo": 100 * 28 / 32,
+            "miou": 100 * (20 / 24 + 1) / 2,
+        }
+    )
     assert metrics["segmentation"]["actor"]["miou"] == pytest.approx(100 * (20 / 24 + 8 / 12) / 2)
     assert "Table 1" in result.stdout and "87.5" in result.stdout
 
@@ -75,11 +79,19 @@ def test_detection_with_the_metrics_of_the_contract(tmp_path):
     assert result.returncode == 0, result.stderr
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert set(metrics) == {
-        "detection", "per_pair_ap", "per_actor_ap", "per_action_ap", "zero_shot_actor_ap",
-    }  # fmt: skip
-    assert metrics["detection"] == pytest.approx({
-        "actor": 100 / 7, "action": 100 / 8, "joint": 100 / 43,
-    })  # fmt: skip
+        "detection",
+        "per_pair_ap",
+        "per_actor_ap",
+        "per_action_ap",
+        "zero_shot_actor_ap",
+    }
+    assert metrics["detection"] == pytest.approx(
+        {
+            "actor": 100 / 7,
+            "action": 100 / 8,
+            "joint": 100 / 43,
+        }
+    )
     assert metrics["per_pair_ap"]["11"] == pytest.approx(100)
     assert metrics["zero_shot_actor_ap"]["1"] == pytest.approx(100 / 8)
     assert metrics["zero_shot_actor_ap"]["3"] == 0 and len(metrics["zero_shot_actor_ap"]) == 7

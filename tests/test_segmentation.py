@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from a2d_tf.errors import InputError
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation.segmentation import Confusion, read_label_map
-from a2d_tf.labels import A2D, LabelSpace
 
 WIDE = LabelSpace(
     tuple(f"x{i}" for i in range(30)), tuple(f"y{i}" for i in range(12)), (14, 25, 391)
@@ -52,17 +52,21 @@ def test_agrees_with_counting_pixel_by_pixel(space):
 def test_small_literal():
     # Background 2 of 3 right, adult-climbing 1 of 2, baby-climbing (21) taken for adult (11).
     metrics = score([[0, 0, 0], [11, 11, 21]], [[0, 0, 11], [11, 0, 11]])
-    assert metrics["joint"] == pytest.approx({
-        "ave": 100 * (2 / 3 + 1 / 2 + 0) / 3,
-        "glo": 50.0,
-        "miou": 100 * (2 / 4 + 1 / 4 + 0) / 3,
-    })  # fmt: skip
+    assert metrics["joint"] == pytest.approx(
+        {
+            "ave": 100 * (2 / 3 + 1 / 2 + 0) / 3,
+            "glo": 50.0,
+            "miou": 100 * (2 / 4 + 1 / 4 + 0) / 3,
+        }
+    )
     assert metrics["actor"] == pytest.approx(metrics["joint"])
-    assert metrics["action"] == pytest.approx({
-        "ave": 100 * (2 / 3 + 2 / 3) / 2,
-        "glo": 100 * 4 / 6,
-        "miou": 50.0,
-    })  # fmt: skip
+    assert metrics["action"] == pytest.approx(
+        {
+            "ave": 100 * (2 / 3 + 2 / 3) / 2,
+            "glo": 100 * 4 / 6,
+            "miou": 50.0,
+        }
+    )
 
 
 def test_perfect_and_all_background_predictions_of_every_class():
@@ -112,15 +116,18 @@ def test_merging_is_adding_frames():
         first.merge(Confusion(WIDE))
 
 
-@pytest.mark.parametrize("truth, predicted, message", [
-    (np.zeros((2, 3), int), np.zeros((3, 2), int), "truth is 2x3, prediction is 3x2"),
-    (np.full((2, 2), 14), np.zeros((2, 2), int), "code 14 is no valid pair"),
-    (np.full((2, 2), 255, np.uint8), np.zeros((2, 2), int), "code 255"),
-    (np.zeros((2, 2), int), np.full((2, 2), -1), "prediction label map: codes must lie"),
-    (np.zeros((2, 2), int), np.full((2, 2), 70000), "65535"),
-    (np.zeros((2, 2)), np.zeros((2, 2), int), "integer codes"),
-    (np.zeros((2, 2, 3), int), np.zeros((2, 2), int), "truth label map must be"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "truth, predicted, message",
+    [
+        (np.zeros((2, 3), int), np.zeros((3, 2), int), "truth is 2x3, prediction is 3x2"),
+        (np.full((2, 2), 14), np.zeros((2, 2), int), "code 14 is no valid pair"),
+        (np.full((2, 2), 255, np.uint8), np.zeros((2, 2), int), "code 255"),
+        (np.zeros((2, 2), int), np.full((2, 2), -1), "prediction label map: codes must lie"),
+        (np.zeros((2, 2), int), np.full((2, 2), 70000), "65535"),
+        (np.zeros((2, 2)), np.zeros((2, 2), int), "integer codes"),
+        (np.zeros((2, 2, 3), int), np.zeros((2, 2), int), "truth label map must be"),
+    ],
+)
 def test_unusable_maps(truth, predicted, message):
     with pytest.raises(InputError, match=message):
         Confusion(A2D).update(truth, predicted)
@@ -192,8 +199,9 @@ def test_unknown_colour_is_named(tmp_path):
 
 def test_colour_of_two_codes_is_refused_where_it_occurs(tmp_path):
     path = tmp_path / "map.png"
-    space = LabelSpace(("a",), ("b", "c", "d"), (11, 12), None,
-                       ((11, (9, 9, 9)), (12, (9, 9, 9)), (13, (0, 0, 0))))  # fmt: skip
+    space = LabelSpace(
+        ("a",), ("b", "c", "d"), (11, 12), None, ((11, (9, 9, 9)), (12, (9, 9, 9)), (13, (0, 0, 0)))
+    )
     cv2.imwrite(str(path), np.zeros((2, 2, 3), np.uint8))
     assert not read_label_map(path, space).any()
     cv2.imwrite(str(path), np.full((2, 2, 3), 9, np.uint8))

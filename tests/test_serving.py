@@ -16,9 +16,12 @@ import tensorflow as tf
 import tiny_network
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from a2d_tf import serving, streaming, video, warmup
-from a2d_tf.config import InferenceConfig
-from a2d_tf.errors import InputError
+from a2d_tf.core.config import InferenceConfig
+from a2d_tf.core.errors import InputError
+from a2d_tf.serving import export_folder, warmup
+from a2d_tf.serving.predictor import Predictor
+from a2d_tf.serving.served_network import ServedNetwork
+from a2d_tf.video import streaming, video_files
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SETTINGS = InferenceConfig(
@@ -31,10 +34,18 @@ def versioned(tiny_run, tmp_path_factory):
     """`DIR` of a versioned export; the one version is 3."""
     output = tmp_path_factory.mktemp("versioned") / "model"
     done = subprocess.run(
-        [sys.executable, "-m", "a2d_tf.export", f"--workdir={tiny_run}", f"--output={output}",
-         "--version=3"],
-        cwd=ROOT, capture_output=True, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "a2d_tf.export",
+            f"--workdir={tiny_run}",
+            f"--output={output}",
+            "--version=3",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     assert f"-> {output}/3\n" in done.stdout and "encoded, stream, frame, key_frame" in done.stdout
     return output
@@ -123,8 +134,9 @@ def beginning(stream, batch):
     specs = tf.nest.flatten(stream.structured_input_signature)
     return {
         spec.name: tf.zeros([batch, *spec.shape[1:]], spec.dtype)
-        for spec in specs if spec.name.startswith("state_")
-    }  # fmt: skip
+        for spec in specs
+        if spec.name.startswith("state_")
+    }
 
 
 def by_stream(served, rgb, flow, size, lag):
@@ -158,19 +170,21 @@ def by_ring(served, rgb, flow, size, length, stride):
     return answers
 
 
-REFINER = (("use_mask", False), ("use_refiner", True), ("refiner_size", 32),
-           ("refiner_channels", 8))  # fmt: skip
+REFINER = (
+    ("use_mask", False),
+    ("use_refiner", True),
+    ("refiner_size", 32),
+    ("refiner_channels", 8),
+)
 
 
 @pytest.mark.parametrize("layers, stride, count, more", [(2, 2, 6, ()), (0, 1, 2, REFINER)])
 def test_a_stream_has_the_answers_of_the_ring(layers, stride, count, more):
-    network = tiny_network.make(
-        temporal_layers=layers, anchor_sizes="24,32,48,56,64", **dict(more)
-    )  # fmt: skip
+    network = tiny_network.make(temporal_layers=layers, anchor_sizes="24,32,48,56,64", **dict(more))
     for weight in network.roi_heads.weights:
         if "action_logits" in weight.name or "actor_logits" in weight.name:
             weight.assign(10.0 * weight)
-    served = serving.ServedNetwork(network, SETTINGS, stride)
+    served = ServedNetwork(network, SETTINGS, stride)
     rgb, flow = (x[0] for x in scene(1, count))
     flow[0] = 0
     flow, size = whole(flow, rgb), tf.constant([122, 166])
@@ -216,8 +230,8 @@ def test_the_client_says_what_predict_says(versioned, mini_records, tmp_path):
     spec.loader.exec_module(client)
     clips = pathlib.Path(mini_records.directory).parent / "Release" / "clips320H"
     shown = str(min(clips.iterdir()))
-    predictor = serving.Predictor.from_saved_model(folder)
-    expected = [found for _, found in streaming.answers(predictor, video.Reader(shown))]
+    predictor = Predictor.from_saved_model(folder)
+    expected = [found for _, found in streaming.answers(predictor, video_files.Reader(shown))]
     made, lines = list(client.answers(folder, shown)), []
     assert len(made) == len(expected) > 5
     for number, (mine, found) in enumerate(zip(made, expected), 1):
@@ -232,14 +246,18 @@ def test_the_client_says_what_predict_says(versioned, mini_records, tmp_path):
             lines.append(f"{number}: {who_what} {score:.4f}")
     assert len(lines) > 5
     shutil.copytree(folder, tmp_path / "other")
-    facts = json.loads((tmp_path / "other" / serving.FACTS).read_text())
-    (tmp_path / "other" / serving.FACTS).write_text(json.dumps({**facts, "flow_method": "tvl1"}))
+    facts = json.loads((tmp_path / "other" / export_folder.FACTS).read_text())
+    (tmp_path / "other" / export_folder.FACTS).write_text(
+        json.dumps({**facts, "flow_method": "tvl1"})
+    )
     with pytest.raises(KeyError, match="tvl1"):
         next(client.answers(str(tmp_path / "other"), shown))
     done = subprocess.run(
         [sys.executable, "-I", "-c", ALONE, str(path), folder, shown],
-        cwd=tmp_path, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     assert [line.split(" [")[0] for line in done.stdout.splitlines()] == lines
     assert len(path.read_text().splitlines()) <= 40
@@ -264,10 +282,18 @@ signature_def['stream'] outputs['num_detections'] DT_INT32 (-1)
 
 def test_saved_model_cli_shows_names_and_shapes(versioned):
     done = subprocess.run(
-        [sys.executable, "-m", "tensorflow.python.tools.saved_model_cli", "show", "--all",
-         "--dir", versioned / "3"],
-        capture_output=True, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "tensorflow.python.tools.saved_model_cli",
+            "show",
+            "--all",
+            "--dir",
+            versioned / "3",
+        ],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     shown = set()
     for definition in done.stdout.split("\nsignature_def")[1:]:
@@ -282,8 +308,9 @@ def test_saved_model_cli_shows_names_and_shapes(versioned):
     given = {line.split(" DT")[0] for line in shown if "['stream'] inputs['state" in line}
     assert given == {
         line.split(" DT")[0].replace("outputs", "inputs")
-        for line in shown if "['stream'] outputs['state" in line
-    }  # fmt: skip
+        for line in shown
+        if "['stream'] outputs['state" in line
+    }
 
 
 @functools.cache
@@ -299,9 +326,11 @@ def prediction_log():
     }
     kind = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(
-        name="t.proto", package="t", syntax="proto3",
+        name="t.proto",
+        package="t",
+        syntax="proto3",
         dependency=["tensorflow/core/framework/tensor.proto"],
-    )  # fmt: skip
+    )
     for name, parts in fields.items():
         message = file.message_type.add(name=name)
         for field, number, of in parts:
@@ -339,11 +368,11 @@ def test_warm_up_requests_ask_every_signature_something_it_answers(versioned, mo
 
 
 def test_versions_and_an_export_do_not_mix(versioned):
-    serving.check_versions(str(versioned))
+    export_folder.check_versions(str(versioned))
     with pytest.raises(InputError, match="is a SavedModel itself; for --version give another"):
-        serving.check_versions(str(versioned / "3"))
+        export_folder.check_versions(str(versioned / "3"))
     with pytest.raises(InputError, match="is there already and is no export"):
-        serving.check_output(str(versioned))
+        export_folder.check_output(str(versioned))
 
 
 def test_long_fields_have_long_lengths():

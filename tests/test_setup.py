@@ -31,9 +31,12 @@ def asked(clone, command, status=0):
     note = clone / "asked"
     note.write_text("")
     done = subprocess.run(
-        ["bash", "-c", command], cwd=clone, capture_output=True, text=True,
+        ["bash", "-c", command],
+        cwd=clone,
+        capture_output=True,
+        text=True,
         env={"PATH": "/usr/bin:/bin", "PYTHON": str(clone / "python")},
-    )  # fmt: skip
+    )
     assert done.returncode == status, done.stderr
     kinds = {".venv/requirements-gpu.txt": "gpu", "requirements-latest.txt": "cpu", "venv": "venv"}
     return [kinds[line.split()[-1]] for line in note.read_text().splitlines()]
@@ -41,8 +44,9 @@ def asked(clone, command, status=0):
 
 def test_an_environment_is_made_once_and_becomes_one_for_a_gpu(clone):
     assert asked(clone, "source tools/setup.sh && [[ $PATH == $PWD/.venv/bin:* ]]") == [
-        "venv", "cpu"
-    ]  # fmt: skip
+        "venv",
+        "cpu",
+    ]
     assert asked(clone, "source tools/setup.sh") == []
     assert asked(clone, "cd tools && ./setup.sh --gpu") == ["gpu"]
     lines = (clone / ".venv" / "requirements-gpu.txt").read_text().splitlines()

@@ -15,18 +15,26 @@ import tensorflow as tf
 import tiny_network
 from a2d_files import grey_frames, moving_frames
 
-from a2d_tf import serving, streaming, video
-from a2d_tf.config import InferenceConfig
+from a2d_tf.core.config import InferenceConfig
+from a2d_tf.core.labels import A2D
 from a2d_tf.data import convert
 from a2d_tf.data.flow import Flow, fit, resize_frame
-from a2d_tf.data.release import Release
-from a2d_tf.labels import A2D
+from a2d_tf.data.sources.release import Release
+from a2d_tf.serving import export_folder, served_network
+from a2d_tf.serving.predictor import Predictor
+from a2d_tf.serving.served_network import ServedNetwork
+from a2d_tf.video import streaming, video_files
 
 SETTINGS = InferenceConfig(
     test_proposals=30, proposals_before_nms=200, max_detections=8, score_threshold=0.2
 )
-SEPARATE = (("action_topdown", "separate"), ("use_mask", False), ("use_refiner", True),
-            ("refiner_size", 32), ("refiner_channels", 8))  # fmt: skip
+SEPARATE = (
+    ("action_topdown", "separate"),
+    ("use_mask", False),
+    ("use_refiner", True),
+    ("refiner_size", 32),
+    ("refiner_channels", 8),
+)
 CARTESIAN = (("roi_align", "legacy"), ("label_mode", "cartesian"))
 HIERARCHICAL = (("label_mode", "hierarchical"), ("fusion", "late"))
 
@@ -42,15 +50,19 @@ def served(layers, use_flow, *more):
         for name, factor in factors.items():
             if name in weight.name and "kernel" in weight.name:
                 weight.assign(weight * factor)
-    return network, serving.ServedNetwork(network, SETTINGS)
+    return network, ServedNetwork(network, SETTINGS)
 
 
 def facts(network, stride=1):
     return {
-        "frames": network.config.frames, "use_flow": network.config.use_flow,
-        "clip_stride": stride, "flow_method": "dis", "image_height": 64, "image_width": 96,
+        "frames": network.config.frames,
+        "use_flow": network.config.use_flow,
+        "clip_stride": stride,
+        "flow_method": "dis",
+        "image_height": 64,
+        "image_width": 96,
         "labels": json.loads(A2D.to_json()),
-    }  # fmt: skip
+    }
 
 
 def scene(count, height=64, width=90):
@@ -66,7 +78,7 @@ class Recorder:
 
     def __init__(self, frame, key_frame, known):
         self.facts, self.calls, self.said = known, 0, []
-        self._predictor = serving.Predictor(frame, self._keep, known)
+        self._predictor = Predictor(frame, self._keep, known)
         self._key_frame = key_frame
 
     def _keep(self, **inputs):
@@ -84,9 +96,7 @@ class Recorder:
 
 def stream(model, frames, known, span=streaming.EVERY_FRAME):
     """(what the network says of the frames of a span, the recorder)."""
-    recorder = Recorder(
-        model.frame, lambda size, **window: model.key_frame(window, size), known
-    )  # fmt: skip
+    recorder = Recorder(model.frame, lambda size, **window: model.key_frame(window, size), known)
     shown = [native for native, _ in streaming.answers(recorder, iter(frames), span)]
     asked = [frame for index, frame in enumerate(frames) if index in span]
     assert len(shown) == len(asked) and all(a is b for a, b in zip(shown, asked))
@@ -119,10 +129,17 @@ def assert_equal(said, expected):
 @pytest.mark.parametrize(
     "layers, stride, use_flow, more",
     [
-        (0, 1, True, ()), (1, 1, True, ()), (1, 2, True, ()), (2, 1, True, ()), (2, 2, True, ()),
-        (0, 1, False, ()), (1, 1, False, ()), (1, 1, True, SEPARATE), (1, 2, False, CARTESIAN),
+        (0, 1, True, ()),
+        (1, 1, True, ()),
+        (1, 2, True, ()),
+        (2, 1, True, ()),
+        (2, 2, True, ()),
+        (0, 1, False, ()),
+        (1, 1, False, ()),
+        (1, 1, True, SEPARATE),
+        (1, 2, False, CARTESIAN),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("count", [7, 2, 1])
 def test_every_frame_has_the_answer_of_its_clip(layers, stride, use_flow, more, count):
     network, model = served(layers, use_flow, *more)
@@ -166,20 +183,21 @@ def test_surer_instances_are_those_of_a_graph_with_that_threshold(more):
     known = {**facts(network), "label_mode": mode, "paint": "instance"}
 
     def found(model):
-        predictor = serving.Predictor(
+        predictor = Predictor(
             model.frame, lambda size, **window: model.key_frame(window, size), known
         )
         return [found for _, found in streaming.answers(predictor, frames)]
 
     own = found(model)
     sure = sorted(
-        own[0].scores if mode == "cartesian" else
-        own[0].actor_scores[range(len(own[0].codes)), own[0].codes // 10 - 1]
-    )  # fmt: skip
+        own[0].scores
+        if mode == "cartesian"
+        else own[0].actor_scores[range(len(own[0].codes)), own[0].codes // 10 - 1]
+    )
     threshold = float(sure[len(sure) // 2 - 1] + sure[len(sure) // 2]) / 2
     settings = dataclasses.replace(SETTINGS, score_threshold=threshold)
     kept = [streaming._sure(f, threshold, known, A2D) for f in own]
-    for one, other in zip(kept, found(serving.ServedNetwork(network, settings))):
+    for one, other in zip(kept, found(ServedNetwork(network, settings))):
         for name in ("boxes", "codes", "scores", "masks", "label_map"):
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
     assert 0 < len(kept[0].codes) < len(own[0].codes)
@@ -214,10 +232,13 @@ def test_spans_know_what_they_hold(first, last, every):
 @pytest.mark.parametrize(
     "fps, start, end, expected",
     [
-        (25, 0, None, (0, None)), (25, 2, 3, (50, 75)), (30, 0.4, 0.7, (12, 21)),
-        (10, 0.25, 0.31, (3, 4)), (29.97, 60, None, (1799, None)),
+        (25, 0, None, (0, None)),
+        (25, 2, 3, (50, 75)),
+        (30, 0.4, 0.7, (12, 21)),
+        (10, 0.25, 0.31, (3, 4)),
+        (29.97, 60, None, (1799, None)),
     ],
-)  # fmt: skip
+)
 def test_frames_of_a_stretch_of_time(fps, start, end, expected):
     span = streaming.Span.of_seconds(fps, start, end, 3)
     assert (span.first, span.last, span.every) == (*expected, 3)
@@ -280,11 +301,12 @@ def test_answers_are_those_of_the_records_clips(mini_records):
     release = Release(pathlib.Path(mini_records.directory).parent / "Release")
     settings = convert.Settings(image_height=64, image_width=96, clip_frames=5, shard_videos=2)
     shown = release.videos[0]
-    frames = list(video.Reader(release.frames_path(shown.vid)))
+    frames = list(video_files.Reader(release.frames_path(shown.vid)))
     recorder = Recorder(
-        model.frame, lambda size, **window: model.key_frame(window, tf.constant([64, 80])),
+        model.frame,
+        lambda size, **window: model.key_frame(window, tf.constant([64, 80])),
         facts(network),
-    )  # fmt: skip
+    )
     assert len(list(streaming.answers(recorder, frames))) == shown.frames
     records = list(convert._clips(release, settings, shown, None))
     assert len(records) >= 3
@@ -298,8 +320,14 @@ class Fake:
     """A predictor of grey levels and flow, with a field of 2L + 1 frames."""
 
     def __init__(self, length=3, stride=1, **more):
-        self.facts = dict(frames=length, clip_stride=stride, flow_method="dis", use_flow=True,
-                          image_height=64, image_width=96)  # fmt: skip
+        self.facts = dict(
+            frames=length,
+            clip_stride=stride,
+            flow_method="dis",
+            use_flow=True,
+            image_height=64,
+            image_width=96,
+        )
         self.facts.update(more)
 
     def frame(self, rgb, flow):
@@ -429,26 +457,34 @@ np.savez(sys.argv[3], **{name: np.stack([r[name] for r in results]) for name in 
 
 
 def test_tensorflow_alone_streams_an_export_as_it_answers_clips(saved_model, loaded_run, tmp_path):
-    frames, known = scene(4), serving.facts(loaded_run)
+    frames, known = scene(4), export_folder.facts(loaded_run)
     between = Flow("dis")
     flows = [np.zeros((64, 90, 2), np.float32)]
     flows += [between(*pair) for pair in zip(frames, frames[1:])]
     np.savez(tmp_path / "in.npz", rgb=np.stack(frames), flow=np.stack(flows))
     subprocess.run(
-        [sys.executable, "-I", "-c", CLIENT, saved_model, tmp_path / "in.npz",
-         tmp_path / "out.npz"],
-        cwd=tmp_path, check=True, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-I",
+            "-c",
+            CLIENT,
+            saved_model,
+            tmp_path / "in.npz",
+            tmp_path / "out.npz",
+        ],
+        cwd=tmp_path,
+        check=True,
+        stderr=subprocess.PIPE,
+    )
     alone = np.load(tmp_path / "out.npz")
-    clips = tf.saved_model.load(str(saved_model)).signatures[serving.SIGNATURE]
+    clips = tf.saved_model.load(str(saved_model)).signatures[served_network.SIGNATURE]
 
     class Loaded:
         @staticmethod
         def serve(rgb, flow):
             return clips(rgb=tf.constant(rgb), flow=tf.constant(flow))
 
-    own, _ = stream(serving.ServedNetwork(loaded_run.network, loaded_run.config.inference),
-                    frames, known)  # fmt: skip
+    own, _ = stream(ServedNetwork(loaded_run.network, loaded_run.config.inference), frames, known)
     found = 0
     for i, expected in enumerate(slide(Loaded, frames, known)):
         found += assert_equal({name: alone[name][i] for name in alone}, expected)

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.data.inspection.summary import COLOURS, Summary, chart, text
 from a2d_tf.data.records import Truth
-from a2d_tf.data.summary import COLOURS, Summary, chart, text
-from a2d_tf.labels import A2D, LabelSpace
 
 
 def truth(video, boxes, codes, size=(100, 200)):

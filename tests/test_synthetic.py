@@ -12,9 +12,9 @@ import h5py
 import numpy as np
 import pytest
 
-from a2d_tf.data import figures, synthetic
-from a2d_tf.errors import InputError
-from a2d_tf.labels import A2D
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D
+from a2d_tf.data.mini import figures, synthetic
 
 VIDEOS, SEED = 6, 3
 TOOL = pathlib.Path(__file__).resolve().parents[1] / "tools" / "make_mini_a2d.py"
@@ -38,9 +38,16 @@ def test_videoset_has_nine_columns_and_no_header(release):
     assert len(rows) == VIDEOS
     for row, video in zip(rows, plans):
         assert row == [
-            video.vid, str(video.codes[0]), "00:00:00", "00:00:02", "320", "400",
-            str(video.frames), str(video.annotated), str(video.usage),
-        ]  # fmt: skip
+            video.vid,
+            str(video.codes[0]),
+            "00:00:00",
+            "00:00:02",
+            "320",
+            "400",
+            str(video.frames),
+            str(video.annotated),
+            str(video.usage),
+        ]
         assert len(row[0]) == 11
 
 
@@ -237,16 +244,19 @@ def _is_high(steps):
     return high
 
 
-@pytest.mark.parametrize("action, axis, change", [
-    ("walking", "horizontal", "steady"),
-    ("running", "horizontal", "level"),
-    ("crawling", "horizontal", "sign"),
-    ("climbing", "vertical", "steady"),
-    ("flying", "vertical", "level"),
-    ("jumping", "vertical", "sign"),
-    ("rolling", "rotation", "steady"),
-    ("eating", "rotation", "sign"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "action, axis, change",
+    [
+        ("walking", "horizontal", "steady"),
+        ("running", "horizontal", "level"),
+        ("crawling", "horizontal", "sign"),
+        ("climbing", "vertical", "steady"),
+        ("flying", "vertical", "level"),
+        ("jumping", "vertical", "sign"),
+        ("rolling", "rotation", "steady"),
+        ("eating", "rotation", "sign"),
+    ],
+)
 def test_programmes_differ_only_in_their_change(action, axis, change):
     rng = np.random.default_rng(0)
     assert synthetic.programme(action, 36, (6, 12, 18), rng)[0] == axis
@@ -256,8 +266,11 @@ def test_programmes_differ_only_in_their_change(action, axis, change):
     assert np.all((right[:, 1:] != right[:, :-1]) == (change == "sign"))
     # One step is low or high, left or right, equally often and independently: the same law for all.
     for place in range(4):
-        for share in (high[:, place].mean(), right[:, place].mean(),
-                      (high ^ right)[:, place].mean()):  # fmt: skip
+        for share in (
+            high[:, place].mean(),
+            right[:, place].mean(),
+            (high ^ right)[:, place].mean(),
+        ):
             assert abs(share - 0.5) < 0.08
     assert abs(np.abs(steps[high]).mean() - 8) < 0.1
     assert abs(np.abs(steps[~high]).mean() - 3) < 0.05
@@ -336,8 +349,13 @@ def test_figures_move_by_programme_relative_to_the_scene():
         if axis == "rotation" or action in seen:
             continue
         scene, key = synthetic.Scene(video), video.keys[1] - 1
-        grey = [cv2.cvtColor(cv2.resize(scene.image(t), (160, 128), interpolation=cv2.INTER_AREA),
-                             cv2.COLOR_BGR2GRAY) for t in range(key - 2, key + 2)]  # fmt: skip
+        grey = [
+            cv2.cvtColor(
+                cv2.resize(scene.image(t), (160, 128), interpolation=cv2.INTER_AREA),
+                cv2.COLOR_BGR2GRAY,
+            )
+            for t in range(key - 2, key + 2)
+        ]
         mask = cv2.resize(scene.owners(key), (160, 128), interpolation=cv2.INTER_NEAREST) == 1
         if mask.sum() < 200:
             continue

@@ -27,9 +27,15 @@ def test_a_clip_draws_the_same_whatever_is_beside_it():
 def anchor_labels(anchors, truth, present, size=(100, 100), annotated=True, samples=256, seed=SEED):
     """Per anchor 1, 0 or None as it was sampled, and the dict itself, of a batch of one."""
     made = targets.anchor_targets(
-        np.float32(anchors), tf.constant([truth], tf.float32), tf.constant([present]),
-        tf.constant([size]), tf.constant([annotated]), samples, UNIT, targets.Draws(seed, [0], 1),
-    )  # fmt: skip
+        np.float32(anchors),
+        tf.constant([truth], tf.float32),
+        tf.constant([present]),
+        tf.constant([size]),
+        tf.constant([annotated]),
+        samples,
+        UNIT,
+        targets.Draws(seed, [0], 1),
+    )
     made = {name: value.numpy()[0] for name, value in made.items()}
     labels = [None] * len(anchors)
     for index, objectness, counted in zip(made["index"], made["objectness"], made["counted"]):
@@ -81,8 +87,9 @@ def test_anchors_in_the_padding_are_neither():
 
 
 def test_a_frame_without_annotation_counts_nothing():
-    labels, made = anchor_labels([[0, 0, 10, 10], [50, 50, 60, 60]], [[0, 0, 10, 10]], [True],
-                                 annotated=False)  # fmt: skip
+    labels, made = anchor_labels(
+        [[0, 0, 10, 10], [50, 50, 60, 60]], [[0, 0, 10, 10]], [True], annotated=False
+    )
     assert labels == [None, None] and not made["positive"].any() and not made["deltas"].any()
 
 
@@ -111,10 +118,15 @@ def test_the_sample_comes_from_the_seed_and_is_spread():
 def test_frames_of_a_batch_have_their_own_targets():
     anchors = np.float32([[0, 0, 10, 10], [20, 20, 30, 30], [50, 50, 60, 60]])
     made = targets.anchor_targets(
-        anchors, tf.constant(anchors[:2, None]), tf.constant([[True], [True]]),
-        tf.constant([[100, 100], [40, 100]]), tf.constant([True, True]), 256, UNIT,
+        anchors,
+        tf.constant(anchors[:2, None]),
+        tf.constant([[True], [True]]),
+        tf.constant([[100, 100], [40, 100]]),
+        tf.constant([True, True]),
+        256,
+        UNIT,
         targets.Draws(SEED, [0, 1], 2),
-    )  # fmt: skip
+    )
     found = [
         sorted(zip(index[counted].tolist(), objectness[counted].tolist()))
         for index, objectness, counted in zip(
@@ -127,13 +139,28 @@ def test_frames_of_a_batch_have_their_own_targets():
 # RoIs.
 
 
-def rois(proposals, valid, truth=((0, 0, 10, 10),), present=(True,), annotated=True, samples=64,
-         fraction=1 / 3, seed=SEED, **options):  # fmt: skip
+def rois(
+    proposals,
+    valid,
+    truth=((0, 0, 10, 10),),
+    present=(True,),
+    annotated=True,
+    samples=64,
+    fraction=1 / 3,
+    seed=SEED,
+    **options,
+):
     made = targets.sample_rois(
-        tf.constant([proposals], tf.float32), tf.constant([valid]),
-        tf.constant([truth], tf.float32), tf.constant([present]), tf.constant([annotated]),
-        samples, fraction, targets.Draws(seed, [0], 1), **options,
-    )  # fmt: skip
+        tf.constant([proposals], tf.float32),
+        tf.constant([valid]),
+        tf.constant([truth], tf.float32),
+        tf.constant([present]),
+        tf.constant([annotated]),
+        samples,
+        fraction,
+        targets.Draws(seed, [0], 1),
+        **options,
+    )
     return {name: value.numpy()[0] for name, value in made.items()}
 
 
@@ -171,8 +198,11 @@ def test_fewer_candidates_than_rows():
 def test_more_rows_than_proposals_and_instances():
     made = rois([FAR], [True], samples=64)
     assert {name: value.shape for name, value in made.items()} == {
-        "rois": (64, 4), "match": (64,), "positive": (64,), "counted": (64,),
-    }  # fmt: skip
+        "rois": (64, 4),
+        "match": (64,),
+        "positive": (64,),
+        "counted": (64,),
+    }
     assert made["counted"].sum() == 2 and made["positive"].sum() == 1
 
 
@@ -233,9 +263,15 @@ def test_no_gradient_passes_the_sample():
     with tf.GradientTape() as tape:
         tape.watch(proposals)
         made = targets.sample_rois(
-            proposals, tf.constant([[True, True]]), tf.constant([[[0.0, 0, 10, 10]]]),
-            tf.constant([[True]]), tf.constant([True]), 4, 0.5, targets.Draws(SEED, [0], 1),
-        )  # fmt: skip
+            proposals,
+            tf.constant([[True, True]]),
+            tf.constant([[[0.0, 0, 10, 10]]]),
+            tf.constant([[True]]),
+            tf.constant([True]),
+            4,
+            0.5,
+            targets.Draws(SEED, [0], 1),
+        )
         total = tf.reduce_sum(made["rois"])
     assert tape.gradient(total, proposals) is None
 
@@ -248,9 +284,14 @@ def test_roi_targets():
     }
     truth = tf.constant([[[0.0, 0, 10, 20], [5.0, 5, 25, 15]]])
     made = targets.roi_targets(
-        rows, truth, tf.constant([[40, 41]]), tf.constant([[3, 5]]), tf.constant([[2, 8]]), 43,
+        rows,
+        truth,
+        tf.constant([[40, 41]]),
+        tf.constant([[3, 5]]),
+        tf.constant([[2, 8]]),
+        43,
         BoxCoder((10.0, 10.0, 5.0, 5.0)),
-    )  # fmt: skip
+    )
     assert made["class_index"].numpy().tolist() == [[41, 40, 43]]
     assert made["actor"].numpy().tolist() == [[5, 3, 5]]
     assert made["action"].numpy().tolist() == [[8, 2, 8]]
@@ -259,8 +300,11 @@ def test_roi_targets():
 
 
 def test_targets_of_a_frame_without_instances_are_usable_indices():
-    rows = {"rois": tf.constant([[[0.0, 0, 16, 16]]]), "match": tf.constant([[0]]),
-            "positive": tf.constant([[False]])}  # fmt: skip
+    rows = {
+        "rois": tf.constant([[[0.0, 0, 16, 16]]]),
+        "match": tf.constant([[0]]),
+        "positive": tf.constant([[False]]),
+    }
     absent = tf.constant([[-1, -1]])
     made = targets.roi_targets(rows, tf.zeros([1, 2, 4]), absent, absent, absent, 7, UNIT)
     assert made["class_index"].numpy().tolist() == [[7]]

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch_files
 
-from a2d_tf.errors import InputError
-from a2d_tf.model import tensor_files
+from a2d_tf.core.errors import InputError
+from a2d_tf.pretrained import tensor_files
 
 TENSORS = {
     "conv.weight": np.arange(24, dtype="f4").reshape(2, 3, 2, 2),
@@ -31,9 +31,11 @@ def check(read, expected=TENSORS):
 @pytest.mark.parametrize("nested", [True, False])
 def test_numpy_pickles(tmp_path, protocol, nested):
     tensors = {
-        **TENSORS, "columns": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
-        "big": np.arange(3, dtype=">f4"), "scalar": np.float64(0.5),
-    }  # fmt: skip
+        **TENSORS,
+        "columns": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        "big": np.arange(3, dtype=">f4"),
+        "scalar": np.float64(0.5),
+    }
     state = {"model": tensors, "__author__": "someone"} if nested else tensors
     (tmp_path / "w.pkl").write_bytes(pickle.dumps(state, protocol))
     check(tensor_files.read(str(tmp_path / "w.pkl")), tensors)
@@ -49,8 +51,11 @@ def test_torch_files(tmp_path, legacy):
 @pytest.mark.parametrize("legacy", [True, False])
 def test_torch_itself(tmp_path, legacy):
     torch = pytest.importorskip("torch")
-    state = {"a.weight": torch.arange(24.0).reshape(4, 6).T, "b": torch.nn.Parameter(torch.ones(3)),
-             "c": torch.arange(10)[3:7]}  # fmt: skip
+    state = {
+        "a.weight": torch.arange(24.0).reshape(4, 6).T,
+        "b": torch.nn.Parameter(torch.ones(3)),
+        "c": torch.arange(10)[3:7],
+    }
     path = str(tmp_path / "w.pth")
     torch.save(state, path, _use_new_zipfile_serialization=not legacy)
     check(tensor_files.read(path), {k: v.detach().numpy() for k, v in state.items()})
@@ -100,9 +105,15 @@ class Call:
 @pytest.mark.parametrize("protocol", [0, 2, 4])
 @pytest.mark.parametrize(
     "function, name",
-    [(os.system, "posix.system"), (eval, "eval"), (subprocess.Popen, "Popen"),
-     (getattr, "getattr"), (np.load, "load"), (np.zeros, "zeros")],
-)  # fmt: skip
+    [
+        (os.system, "posix.system"),
+        (eval, "eval"),
+        (subprocess.Popen, "Popen"),
+        (getattr, "getattr"),
+        (np.load, "load"),
+        (np.zeros, "zeros"),
+    ],
+)
 def test_a_pickle_cannot_call(tmp_path, protocol, function, name):
     witness = tmp_path / "witness"
     call = Call(function, f"touch {witness}")
@@ -165,9 +176,16 @@ def test_sizes_are_believed_only_where_the_bytes_are(tmp_path):
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"text", b"PK\x03\x04rest", b"\x89HDF\r\n\x1a\nrest", pickle.dumps([1, 2]),
-     pickle.dumps({"a": np.ones(99)})[:-300], pickle.dumps({"a": np.array([{}])})],
-)  # fmt: skip
+    [
+        b"",
+        b"text",
+        b"PK\x03\x04rest",
+        b"\x89HDF\r\n\x1a\nrest",
+        pickle.dumps([1, 2]),
+        pickle.dumps({"a": np.ones(99)})[:-300],
+        pickle.dumps({"a": np.array([{}])}),
+    ],
+)
 def test_files_that_hold_no_tensors(tmp_path, data):
     (tmp_path / "w").write_bytes(data)
     with pytest.raises(InputError, match="damaged, or neither"):

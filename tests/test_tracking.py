@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from a2d_files import mask
 
-from a2d_tf import tracking
+from a2d_tf.core.labels import A2D
 from a2d_tf.evaluation.coco_results import encode_mask
-from a2d_tf.labels import A2D
+from a2d_tf.video import tracking
 
 ADULT, BALL, CAT, DOG = 1, 3, 6, 7
 CLIMBING, ROLLING, RUNNING, WALKING, NONE = 1, 6, 7, 8, 9
@@ -53,9 +53,19 @@ def test_actors_that_cross_keep_their_ids_and_newcomers_get_the_next():
     frames = [frame(a, b) if t % 2 else frame(b, a) for t, (a, b) in enumerate(zip(one, other))]
     frames[8] = frame(sight(at(70)), one[8], other[8])
     assert ids(frames) == [
-        [1, 2], [2, 1], [1, 2], [2, 1], [1, 2], [2, 1], [1, 2], [2, 1], [3, 2, 1], [2, 1], [1, 2],
+        [1, 2],
         [2, 1],
-    ]  # fmt: skip
+        [1, 2],
+        [2, 1],
+        [1, 2],
+        [2, 1],
+        [1, 2],
+        [2, 1],
+        [3, 2, 1],
+        [2, 1],
+        [1, 2],
+        [2, 1],
+    ]
 
 
 def test_the_better_overlap_wins_and_the_other_one_is_new():
@@ -88,10 +98,12 @@ def test_a_cut_of_the_film_ends_all_tracks():
 @pytest.mark.parametrize(
     "shift, actor, expected",
     [
-        (10, DOG, 1), (11, DOG, 2),  # IoU 1 / 3, 9 / 31 with 0.3 between them
-        (6, CAT, 1), (7, CAT, 2),  # IoU 14 / 26, 13 / 27 with 0.5 between them
+        (10, DOG, 1),
+        (11, DOG, 2),  # IoU 1 / 3, 9 / 31 with 0.3 between them
+        (6, CAT, 1),
+        (7, CAT, 2),  # IoU 14 / 26, 13 / 27 with 0.5 between them
     ],
-)  # fmt: skip
+)
 def test_another_kind_of_actor_must_overlap_more(shift, actor, expected):
     frames = [frame(sight(at(10), DOG)), frame(sight(at(10 + shift), actor))]
     assert ids(frames)[1] == [expected]
@@ -142,8 +154,11 @@ def test_even_windows_look_one_frame_further_ahead():
 
 def test_an_action_that_another_actor_does_is_out_of_question():
     # Taken for an adult that walks, twice; the ball's own best action is that of the third sight.
-    frames = [frame(sight(at(10), ADULT, WALKING, 0.3)), frame(sight(at(10), ADULT, WALKING, 0.3)),
-              frame(sight(at(10), BALL, ROLLING, 0.9, 0.5))]  # fmt: skip
+    frames = [
+        frame(sight(at(10), ADULT, WALKING, 0.3)),
+        frame(sight(at(10), ADULT, WALKING, 0.3)),
+        frame(sight(at(10), BALL, ROLLING, 0.9, 0.5)),
+    ]
     followed = list(tracking.follow(enumerate(frames), A2D, 5))
     assert [f[3].tolist() for f in followed] == [[36]] * 3 and 38 not in A2D.codes
     assert followed[0][4] == pytest.approx([(0 + 0 + 0.9 * 0.5) / 3])

@@ -17,19 +17,29 @@ import pytest
 import tensorflow as tf
 import tiny_network
 
-from a2d_tf import devices, runs
-from a2d_tf.config import ComputeConfig, Config, LearningConfig
-from a2d_tf.errors import InputError
-from a2d_tf.labels import A2D
+from a2d_tf.core import devices
+from a2d_tf.core.config import ComputeConfig, Config, LearningConfig
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D
 from a2d_tf.learning import divergence, losses, optimizer, trainer
-from a2d_tf.model import checkpoints
+from a2d_tf.learning.runs import checkpoints, run_folder
 from a2d_tf.model.network import Network
 
 LEARNING = LearningConfig(
-    batch_size=2, steps=6, learning_rate=0.02, warmup_steps=2, schedule="cosine", roi_samples=16,
-    train_proposals=30, rpn_samples=32, max_instances=4, val_fraction=0.6, checkpoint_every=3,
-    log_every=2, validate_every=100,
-)  # fmt: skip
+    batch_size=2,
+    steps=6,
+    learning_rate=0.02,
+    warmup_steps=2,
+    schedule="cosine",
+    roi_samples=16,
+    train_proposals=30,
+    rpn_samples=32,
+    max_instances=4,
+    val_fraction=0.6,
+    checkpoint_every=3,
+    log_every=2,
+    validate_every=100,
+)
 
 ONE_STREAM = dict(use_flow=False, temporal_layers=0)
 """The loop is the same for every network, and this one is traced in a few seconds."""
@@ -44,11 +54,22 @@ class Killed(BaseException):
     pass
 
 
-def train(records, workdir, kill_after=None, stop_after=None, steps=6, precision="float32",
-          model=ONE_STREAM, **learning):  # fmt: skip
+def train(
+    records,
+    workdir,
+    kill_after=None,
+    stop_after=None,
+    steps=6,
+    precision="float32",
+    model=ONE_STREAM,
+    **learning,
+):
     """Train in the folder; returns the network and every step's values."""
-    config = Config(tiny_network.config(**model), compute=ComputeConfig(precision),
-                    learning=dataclasses.replace(LEARNING, steps=steps, **learning))  # fmt: skip
+    config = Config(
+        tiny_network.config(**model),
+        compute=ComputeConfig(precision),
+        learning=dataclasses.replace(LEARNING, steps=steps, **learning),
+    )
     tf.keras.utils.set_random_seed(config.learning.seed)
     network = Network(config.model, A2D, config.compute)
     log, calls = [], []
@@ -88,8 +109,13 @@ def test_every_step_has_its_five_finite_terms(undisturbed):
     _, log, _ = undisturbed
     assert len(log) == 6
     for values in log:
-        assert set(values) == {*losses.TERMS, "total", "gradient_norm", "proposal_recall",
-                               "positives"}  # fmt: skip
+        assert set(values) == {
+            *losses.TERMS,
+            "total",
+            "gradient_norm",
+            "proposal_recall",
+            "positives",
+        }
         assert all(math.isfinite(value) for value in values.values())
         total = sum(values[name] for name in losses.TERMS)
         assert values["total"] == pytest.approx(total, rel=1e-5)
@@ -190,9 +216,12 @@ def test_such_a_loss_ends_the_run_before_its_weights_are_kept(mini_records, tmp_
         return dict(example, flow=flow)
 
     mini_records_videos = sorted(
-        {v.decode() for b in trainer.batches(mini_records, (64, 96), 1, LEARNING).take(20)
-         for v in b["video"].numpy()}
-    )  # fmt: skip
+        {
+            v.decode()
+            for b in trainer.batches(mini_records, (64, 96), 1, LEARNING).take(20)
+            for v in b["video"].numpy()
+        }
+    )
     assert len(mini_records_videos) >= 2
     monkeypatch.setattr(trainer.records, "parse", spoilt)
     model = dict(use_flow=True, temporal_layers=0)
@@ -217,10 +246,11 @@ def test_such_a_loss_ends_the_run_before_its_weights_are_kept(mini_records, tmp_
     facts = types.SimpleNamespace(
         label_space=A2D, flow_method="dis", image_height=64, image_width=96, clip_stride=1
     )
-    runs.create(tmp_path, config, facts)
+    run_folder.create(tmp_path, config, facts)
     tool = pathlib.Path(__file__).resolve().parents[1] / "tools" / "replay_batch.py"
-    done = subprocess.run([sys.executable, tool, f"--workdir={tmp_path}"], text=True,
-                          capture_output=True)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, tool, f"--workdir={tmp_path}"], text=True, capture_output=True
+    )
     assert done.returncode == 0, done.stderr
     own = [x for x in done.stdout.splitlines() if x.startswith(f"{mini_records_videos[1]}/")]
     assert "*nan" in own[0] and "its flow holds what is no number" in done.stdout
@@ -325,8 +355,13 @@ def test_a_frame_without_annotation_adds_nothing(network):
 def test_a_batch_without_any_annotation_is_zero_and_so_are_its_gradients(network):
     batch = tiny_network.labelled(2)
     absent = tf.fill([2, 4], -1)
-    batch = dict(batch, annotated=tf.constant([False] * 2), present=tf.fill([2, 4], False),
-                 actors=absent, actions=absent)  # fmt: skip
+    batch = dict(
+        batch,
+        annotated=tf.constant([False] * 2),
+        present=tf.fill([2, 4], False),
+        actors=absent,
+        actions=absent,
+    )
     variables = network.trainable_weights
     with tf.GradientTape() as tape:
         terms, _ = trainer.forward(network, batch, tf.constant([0, 0]), ALL, training=True)
@@ -338,8 +373,10 @@ def test_a_batch_without_any_annotation_is_zero_and_so_are_its_gradients(network
 
 def test_rows_of_padding_do_not_count(network):
     batch = tiny_network.labelled(2)
-    shorter = {name: value[:, :2] if name in ("boxes", "masks", "actors", "actions", "present")
-               else value for name, value in batch.items()}  # fmt: skip
+    shorter = {
+        name: value[:, :2] if name in ("boxes", "masks", "actors", "actions", "present") else value
+        for name, value in batch.items()
+    }
     expected = terms_of(network, shorter)
     for name, value in terms_of(network, batch).items():
         assert value == pytest.approx(expected[name], rel=2e-5), name
@@ -347,8 +384,9 @@ def test_rows_of_padding_do_not_count(network):
 
 @pytest.mark.parametrize("name", losses.TERMS)
 def test_each_lambda_weighs_its_own_term(name):
-    terms = {term: [(tf.constant(float(i + 2)), tf.constant(2.0))]
-             for i, term in enumerate(losses.TERMS)}  # fmt: skip
+    terms = {
+        term: [(tf.constant(float(i + 2)), tf.constant(2.0))] for i, term in enumerate(losses.TERMS)
+    }
     terms["box_reg"].append((tf.constant(5.0), tf.constant(0.0)))
     base = {term: (i + 2) / 2 for i, term in enumerate(losses.TERMS)}
     made = trainer.weighted(terms, dataclasses.replace(LEARNING, **{f"lambda_{name}": 3.0}))
@@ -380,9 +418,7 @@ def test_a_held_out_actor_loses_its_action_term_alone(network):
 def all_birds(batch, action=3):
     """The batch with every instance a bird that does this (0-based) action; by default it flies."""
     present = batch["present"]
-    return dict(
-        batch, actors=tf.where(present, 3, -1), actions=tf.where(present, action, -1)
-    )  # fmt: skip
+    return dict(batch, actors=tf.where(present, 3, -1), actions=tf.where(present, action, -1))
 
 
 def test_withheld_labels_change_no_gradient(network):
@@ -441,17 +477,24 @@ def test_the_seed_decides_the_sample(network):
     assert first == again and first != later and first != other
 
 
-@pytest.mark.parametrize("spoil", [
-    lambda batch: dict(batch, flow=0 * batch["flow"]),
-    lambda batch: dict(batch, rgb=0 * batch["rgb"]),
-    lambda batch: dict(batch, boxes=tf.where(batch["present"][..., None], [20.0, 30, 21, 31], 0.0)),
-    lambda batch: dict(
-        batch, boxes=tf.where(batch["present"][..., None], [0.0, 0, 64, 96], 0.0),
-        masks=tf.ones_like(batch["masks"]),
-    ),
-    lambda batch: dict(batch, masks=0 * batch["masks"]),
-    lambda batch: dict(batch, flow=1e6 * batch["flow"]),
-], ids=["zero flow", "black", "pixel", "filling", "no masks", "huge flow"])  # fmt: skip
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda batch: dict(batch, flow=0 * batch["flow"]),
+        lambda batch: dict(batch, rgb=0 * batch["rgb"]),
+        lambda batch: dict(
+            batch, boxes=tf.where(batch["present"][..., None], [20.0, 30, 21, 31], 0.0)
+        ),
+        lambda batch: dict(
+            batch,
+            boxes=tf.where(batch["present"][..., None], [0.0, 0, 64, 96], 0.0),
+            masks=tf.ones_like(batch["masks"]),
+        ),
+        lambda batch: dict(batch, masks=0 * batch["masks"]),
+        lambda batch: dict(batch, flow=1e6 * batch["flow"]),
+    ],
+    ids=["zero flow", "black", "pixel", "filling", "no masks", "huge flow"],
+)
 def test_extreme_clips_train_without_a_nan(spoil, network):
     batch = spoil(tiny_network.labelled(2))
     variables = network.trainable_weights
@@ -472,9 +515,12 @@ def test_a_frame_full_of_instances_trains_without_a_nan(network):
     boxes[:, 20:] = boxes[:, :1]
     masks = np.ones((2, 25, *tiny_network.CANVAS), np.uint8)
     batch.update(
-        boxes=tf.constant(boxes, tf.float32), masks=tf.constant(masks),
-        actors=tf.fill([2, 25], 3), actions=tf.fill([2, 25], 3), present=tf.fill([2, 25], True),
-    )  # fmt: skip
+        boxes=tf.constant(boxes, tf.float32),
+        masks=tf.constant(masks),
+        actors=tf.fill([2, 25], 3),
+        actions=tf.fill([2, 25], 3),
+        present=tf.fill([2, 25], True),
+    )
     values = terms_of(network, batch, LEARNING)
     assert all(math.isfinite(value) and value > 0 for value in values.values())
 
@@ -489,7 +535,8 @@ def test_every_term_falls_on_one_batch(monkeypatch):
     network = tiny_network.make(norm="frozen_bn")
     opt = optimizer.make_optimizer("sgd", optimizer.Schedule(0.02, 100, 5), 0.9, 1e-4)
     step = trainer.make_train_step(network, opt, LEARNING)
-    log = [{k: float(v) for k, v in step(batch, tf.constant(0, tf.int64)).items()}
-           for _ in range(40)]  # fmt: skip
+    log = [
+        {k: float(v) for k, v in step(batch, tf.constant(0, tf.int64)).items()} for _ in range(40)
+    ]
     for name in losses.TERMS:
         assert log[-1][name] < 0.6 * log[0][name], (name, log[0][name], log[-1][name])

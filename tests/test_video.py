@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from a2d_files import grey_frames, real, write_images, write_video
 
-from a2d_tf import video
-from a2d_tf.errors import InputError
+from a2d_tf.core.errors import InputError
+from a2d_tf.video import video_files
 
 
 class Camera:
@@ -24,8 +24,12 @@ class Camera:
         return bool(self.frames)
 
     def get(self, what):
-        return {cv2.CAP_PROP_FPS: 30.0, cv2.CAP_PROP_FRAME_COUNT: -1.0,
-                cv2.CAP_PROP_FRAME_HEIGHT: 48.0, cv2.CAP_PROP_FRAME_WIDTH: 64.0}[what]  # fmt: skip
+        return {
+            cv2.CAP_PROP_FPS: 30.0,
+            cv2.CAP_PROP_FRAME_COUNT: -1.0,
+            cv2.CAP_PROP_FRAME_HEIGHT: 48.0,
+            cv2.CAP_PROP_FRAME_WIDTH: 64.0,
+        }[what]
 
     def grab(self):
         self._number += 1
@@ -42,7 +46,7 @@ class Camera:
 @pytest.fixture
 def camera(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(video.cv2, "VideoCapture", Camera)
+    monkeypatch.setattr(video_files.cv2, "VideoCapture", Camera)
     return Camera
 
 
@@ -51,7 +55,7 @@ def levels(frames):
 
 
 def test_a_camera_by_its_index(camera):
-    reader = video.Reader("1")
+    reader = video_files.Reader("1")
     assert (camera.opened, reader.size, reader.fps, reader.count) == (1, (48, 64), 30, None)
     assert levels(reader) == [10, 20, 30, 40, 50, 60]
     assert camera.released == 1
@@ -60,28 +64,37 @@ def test_a_camera_by_its_index(camera):
 def test_a_camera_that_is_not_there(camera, monkeypatch):
     monkeypatch.setattr(camera, "frames", [])
     with pytest.raises(InputError, match="^7: cannot be decoded .*give the index of a camera"):
-        video.Reader("7")
+        video_files.Reader("7")
 
 
-@pytest.mark.parametrize("claimed, fps", [
-    (0.5, 0.5), (300, 300), (0, 25), (90000, 25), (1000, 25), (math.nan, 25), (math.inf, 25),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "claimed, fps",
+    [
+        (0.5, 0.5),
+        (300, 300),
+        (0, 25),
+        (90000, 25),
+        (1000, 25),
+        (math.nan, 25),
+        (math.inf, 25),
+    ],
+)
 def test_the_rate_is_the_stated_one(claimed, fps, camera, monkeypatch):
     get = camera.get
     monkeypatch.setattr(
         camera, "get", lambda self, what: claimed if what == cv2.CAP_PROP_FPS else get(self, what)
     )
-    assert video.Reader("0").fps == fps
+    assert video_files.Reader("0").fps == fps
 
 
 def test_what_a_mac_leaves_beside_an_image_is_none(tmp_path):
     write_images(tmp_path / "a", grey_frames(2, 48, 64))
     (tmp_path / "a" / "._00001.png").write_bytes(b"Mac OS X")
-    assert levels(video.Reader(tmp_path / "a")) == [10, 20]
+    assert levels(video_files.Reader(tmp_path / "a")) == [10, 20]
 
 
 def test_a_frame_in_a_day_can_be_written(tmp_path):
-    writer = video.Writer(tmp_path / "a.mp4", 25 / 2_000_000, (48, 64))
+    writer = video_files.Writer(tmp_path / "a.mp4", 25 / 2_000_000, (48, 64))
     for frame in grey_frames(2, 48, 64):
         writer.write(frame)
     writer.close()
@@ -93,7 +106,7 @@ def test_a_frame_in_a_day_can_be_written(tmp_path):
 def test_a_file_or_folder_of_that_name_comes_first(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_images(tmp_path / "0", grey_frames(2, 48, 64))
-    assert levels(video.Reader("0")) == [10, 20]
+    assert levels(video_files.Reader("0")) == [10, 20]
 
 
 @pytest.mark.parametrize("kind", ["camera", "folder", "file"])
@@ -108,7 +121,7 @@ def test_unwanted_frames_are_counted_and_not_read(kind, camera, tmp_path, monkey
         else:
             source = write_images(tmp_path / "images", frames)
             (source / "00003.png").write_bytes(b"broken, and never opened")
-    frames = levels(video.Reader(source).frames(lambda index: index in (1, 4)))
+    frames = levels(video_files.Reader(source).frames(lambda index: index in (1, 4)))
     assert [frame is None for frame in frames] == [True, False, True, True, False, True]
     assert frames[1] == pytest.approx(20, abs=4.5) and frames[4] == pytest.approx(50, abs=4.5)
     if kind == "camera":
@@ -116,9 +129,10 @@ def test_unwanted_frames_are_counted_and_not_read(kind, camera, tmp_path, monkey
 
 
 def test_frames_that_change_their_size_are_given_that_of_the_first(camera, monkeypatch):
-    monkeypatch.setattr(camera, "frames", [*grey_frames(2, 48, 64), np.full((96, 80, 3), 200)
-                                           .astype(np.uint8)])  # fmt: skip
-    frames = list(video.Reader("0"))
+    monkeypatch.setattr(
+        camera, "frames", [*grey_frames(2, 48, 64), np.full((96, 80, 3), 200).astype(np.uint8)]
+    )
+    frames = list(video_files.Reader("0"))
     assert [frame.shape for frame in frames] == [(48, 64, 3)] * 3 and levels(frames)[2] == 200
 
 
@@ -126,11 +140,11 @@ def test_light_and_flat_pictures_are_no_cuts():
     rng = np.random.default_rng(0)
     noise = rng.normal(0, 8, (3, 120, 160, 3))
     flat = [np.uint8(np.clip(level + n, 0, 255)) for level, n in zip((126, 130, 220), noise)]
-    assert not video.is_cut(flat[0], flat[1]) and video.is_cut(flat[0], flat[2])
+    assert not video_files.is_cut(flat[0], flat[1]) and video_files.is_cut(flat[0], flat[2])
     scene = rng.integers(0, 160, (6, 8, 3)).astype(np.uint8).repeat(20, 0).repeat(20, 1)
-    assert not video.is_cut(scene, np.uint8(scene * 1.5))  # a flash
+    assert not video_files.is_cut(scene, np.uint8(scene * 1.5))  # a flash
     dot = np.uint8([[[1, 2, 3]]])
-    assert not video.is_cut(dot, dot) and video.is_cut(dot, dot + 200)
+    assert not video_files.is_cut(dot, dot) and video_files.is_cut(dot, dot + 200)
 
 
 def test_motion_is_no_cut_and_other_colours_are():
@@ -138,19 +152,19 @@ def test_motion_is_no_cut_and_other_colours_are():
     scene = rng.integers(0, 256, (6, 8, 3)).astype(np.uint8).repeat(20, 0).repeat(20, 1)
     moved = np.roll(scene, (7, 30), (0, 1))
     other = rng.integers(0, 256, (6, 8, 3)).astype(np.uint8).repeat(20, 0).repeat(20, 1)
-    assert not video.is_cut(scene, scene) and not video.is_cut(scene, moved)
-    assert video.is_cut(scene, other) and video.is_cut(moved, np.zeros_like(moved))
+    assert not video_files.is_cut(scene, scene) and not video_files.is_cut(scene, moved)
+    assert video_files.is_cut(scene, other) and video_files.is_cut(moved, np.zeros_like(moved))
 
 
 def test_real_clips_are_cut_where_they_are_joined():
     paths = sorted((real("real_clips") / "Release/clips320H").glob("*.mp4"))
-    clips = [list(video.Reader(path)) for path in paths]
-    inside = [pair for clip in clips for pair in zip(clip[::2], clip[video.CUT_REACH :: 2])]
-    assert len(inside) > 200 and not any(video.is_cut(*pair) for pair in inside)
-    joints = [video.is_cut(a[-1], b[0]) for a in clips for b in clips if a is not b]
+    clips = [list(video_files.Reader(path)) for path in paths]
+    inside = [pair for clip in clips for pair in zip(clip[::2], clip[video_files.CUT_REACH :: 2])]
+    assert len(inside) > 200 and not any(video_files.is_cut(*pair) for pair in inside)
+    joints = [video_files.is_cut(a[-1], b[0]) for a in clips for b in clips if a is not b]
     assert np.mean(joints) > 0.95
 
 
 def test_what_is_no_video(tmp_path):
     with pytest.raises(InputError, match="no such video; --video names a file, a folder of images"):
-        video.Reader(tmp_path / "nothing.mp4")
+        video_files.Reader(tmp_path / "nothing.mp4")

@@ -3,8 +3,8 @@
 import numpy as np
 from a2d_files import mask
 
-from a2d_tf.labels import A2D
-from a2d_tf.visualize import (
+from a2d_tf.core.labels import A2D
+from a2d_tf.core.visualize import (
     draw_boxes_with_names,
     draw_instances,
     flow_to_rgb,

@@ -11,13 +11,14 @@ import pytest
 import tensorflow as tf
 import tiny_network
 
-from a2d_tf import runs, serving
-from a2d_tf.config import Config, LearningConfig, ModelConfig
-from a2d_tf.errors import InputError
-from a2d_tf.labels import A2D, LabelSpace
-from a2d_tf.model import coco, tensor_files, weights
+from a2d_tf.core.config import Config, LearningConfig, ModelConfig
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.learning.runs import run_folder
 from a2d_tf.model.network import Network
-from a2d_tf.model.weights import Weights
+from a2d_tf.pretrained import coco_classes, tensor_files, weights
+from a2d_tf.pretrained.weights import Weights
+from a2d_tf.serving.predictor import Predictor
 
 TINY = dict(norm="frozen_bn", rgb_flavour="matterport", use_flow=False, temporal_layers=0)
 
@@ -31,15 +32,22 @@ def shapes():
     """{role: shape} of what a file may hold for the tiny network."""
     network = tiny_network.make(**TINY)
     named = weights.variables(network).items()
-    return {weights._role(name, "rgb"): list(v.shape) for name, v in named
-            if weights._role(name, "rgb")}  # fmt: skip
+    return {
+        weights._role(name, "rgb"): list(v.shape) for name, v in named if weights._role(name, "rgb")
+    }
 
 
-def imported(parts=("backbone", "fpn", "rpn", "actor", "mask"), flavour="matterport",
-             classes=coco.CLASSES):  # fmt: skip
+def imported(
+    parts=("backbone", "fpn", "rpn", "actor", "mask"),
+    flavour="matterport",
+    classes=coco_classes.CLASSES,
+):
     """Weights of a detector with the sizes of tiny_network, every number random."""
-    counts = {"actor/logits": len(classes) + 1, "actor/deltas": 4 * len(classes),
-              "mask/logits": len(classes)}  # fmt: skip
+    counts = {
+        "actor/logits": len(classes) + 1,
+        "actor/deltas": 4 * len(classes),
+        "mask/logits": len(classes),
+    }
     tensors = {}
     for number, (role, shape) in enumerate(shapes().items()):
         if role.split("/")[0] in parts:
@@ -69,8 +77,11 @@ def values(network):
 
 
 def test_every_variable_and_every_tensor_is_accounted_for(detector):
-    network = tiny_network.make(**{**TINY, "use_flow": True, "temporal_layers": 1},
-                                action_topdown="separate", flow_norm="none")  # fmt: skip
+    network = tiny_network.make(
+        **{**TINY, "use_flow": True, "temporal_layers": 1},
+        action_topdown="separate",
+        flow_norm="none",
+    )
     before = values(network)
     report = weights.load(network, detector)
     after = values(network)
@@ -155,9 +166,11 @@ def test_smaller_anchors_start_from_the_next_size_that_is_there(detector, networ
 def test_sizes_of_anchors_count_from_the_largest_of_a_level():
     config = tiny_network.config(anchor_sizes="8,16,24+28+32,40,48")
     names = weights._class_names(types.SimpleNamespace(labels=A2D, config=config))
-    assert names["rpn_logits"] == names["rpn_deltas"] == [
-        ("size 3", "size 2", "size 1"), ("size 2", "size 1"), ("size 1",)
-    ]  # fmt: skip
+    assert (
+        names["rpn_logits"]
+        == names["rpn_deltas"]
+        == [("size 3", "size 2", "size 1"), ("size 2", "size 1"), ("size 1",)]
+    )
 
 
 def test_pairs_take_their_actors_rows(detector):
@@ -260,23 +273,27 @@ def test_the_flavour_comes_from_the_file(detector, tmp_path):
     path = str(tmp_path / "w.h5")
     detector.write(path)
     config = Config(learning=learning(init_rgb=path))
-    made = runs.settle(config, {}).model
+    made = run_folder.settle(config, {}).model
     assert (made.rgb_flavour, made.flow_flavour, made.roi_align) == ("matterport", "own", "legacy")
     given = {"stride_in_1x1": True, "rgb_flavour": "matterport"}
     same = dataclasses.replace(config, model=ModelConfig(rgb_flavour="matterport"))
-    assert runs.settle(same, given).model == made
-    for name, value in (("rgb_flavour", "keras"), ("roi_align", "aligned"), ("pixel_scale", 0.5),
-                        ("stride_in_1x1", False)):  # fmt: skip
+    assert run_folder.settle(same, given).model == made
+    for name, value in (
+        ("rgb_flavour", "keras"),
+        ("roi_align", "aligned"),
+        ("pixel_scale", 0.5),
+        ("stride_in_1x1", False),
+    ):
         other = dataclasses.replace(config, model=ModelConfig(**{name: value}))
         with pytest.raises(InputError, match=f"--{name}={value} contradicts {path}"):
-            runs.settle(other, {name: value})
+            run_folder.settle(other, {name: value})
         if name != "rgb_flavour":
-            assert runs.settle(other, {}).model == made
+            assert run_folder.settle(other, {}).model == made
 
 
 def test_own_weights_need_nothing_settled():
     config = Config(ModelConfig(stride_in_1x1=False, pixel_scale=0.5))
-    assert runs.settle(config, {}) == config
+    assert run_folder.settle(config, {}) == config
 
 
 LABELS = LabelSpace(("dog", "truck", "cat"), ("running", "none"), (11, 12, 21, 31))
@@ -304,7 +321,7 @@ def warm(run, **options):
     tf.keras.utils.set_random_seed(6)
     network = Network(config.model, A2D)
     before = values(network)
-    report = runs.initialise(network, config)
+    report = run_folder.initialise(network, config)
     return before, values(network), report
 
 
@@ -355,12 +372,12 @@ def test_a_run_without_flow_is_the_rgb_half_of_a_head_that_reads_both(network):
 def test_the_flavour_comes_from_the_run(other_run):
     run, _ = other_run
     config = Config(tiny_network.config(norm="none"), learning=learning(init_checkpoint=run))
-    settled = runs.settle(config, {})
+    settled = run_folder.settle(config, {})
     assert settled.model.rgb_flavour == "matterport" and settled.model.roi_align == "legacy"
     with pytest.raises(InputError, match="--rgb_flavour=own contradicts .*flags.txt"):
-        runs.settle(config, {"rgb_flavour": "own"})
+        run_folder.settle(config, {"rgb_flavour": "own"})
     with pytest.raises(InputError, match="--norm=frozen_bn, not none"):
-        runs.initialise(None, settled)
+        run_folder.initialise(None, settled)
 
 
 def test_the_report_is_printed_written_and_shown(detector, network, tmp_path, capsys):
@@ -386,11 +403,13 @@ def test_twins_are_found_once_before_training(detector, network):
 def test_coco_weights_predict_before_any_training(detector, tmp_path, capsys):
     """Boxes and masks of actors in native pixels; what they do is called untrained."""
     path = str(tmp_path / "coco.h5")
-    tamed = {role: np.abs(value) / 10 + 0.5 if "variance" in role else value / 10
-             for role, value in detector.tensors.items()}  # fmt: skip
+    tamed = {
+        role: np.abs(value) / 10 + 0.5 if "variance" in role else value / 10
+        for role, value in detector.tensors.items()
+    }
     tamed["actor/logits/bias"] = np.where(np.arange(81) == 0, 9, 0).astype("f")  # all are persons
     dataclasses.replace(detector, tensors=tamed).write(path)
-    predictor = serving.Predictor.from_run(runs.untrained(path, {"max_detections": 5}))
+    predictor = Predictor.from_run(run_folder.untrained(path, {"max_detections": 5}))
     assert "6 initialised (action_fc1, action_fc2, action_logits)" in capsys.readouterr().out
     assert not predictor.facts["use_flow"] and predictor.facts["score_threshold"] == 0.7
     rgb = np.random.default_rng(0).integers(0, 256, (192, 256, 3), np.uint8)
@@ -405,4 +424,4 @@ def test_a_backbone_alone_predicts_nothing(tmp_path):
     path = str(tmp_path / "backbone.h5")
     imported(["backbone"], "keras", ()).write(path)
     with pytest.raises(InputError, match="a backbone's, which finds no actors"):
-        runs.untrained(path)
+        run_folder.untrained(path)

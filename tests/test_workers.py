@@ -4,8 +4,8 @@ import os
 
 import pytest
 
+from a2d_tf.core.errors import InputError
 from a2d_tf.data.workers import imap
-from a2d_tf.errors import InputError
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from a2d_tf.errors import InputError
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation import zero_shot
 from a2d_tf.evaluation.detection import Detections, Truth, evaluate
-from a2d_tf.labels import A2D, LabelSpace
 
 SPACE = LabelSpace(("man", "dog"), ("run", "eat"), (11, 12, 21, 22))
 
@@ -113,7 +113,12 @@ def test_what_cannot_be_shuffled():
     detections, truth = case(2)
     single = LabelSpace(("man", "dog"), ("run", "eat"), (11, 12))
     dogless = Truth(truth.frames[:2], [0, 1], truth.boxes[:2], truth.codes[:2])
-    seen = Detections(detections.frames[:2], [0], detections.boxes[:1],
-                      detections.actor_scores[:1], detections.action_scores[:1])  # fmt: skip
+    seen = Detections(
+        detections.frames[:2],
+        [0],
+        detections.boxes[:1],
+        detections.actor_scores[:1],
+        detections.action_scores[:1],
+    )
     with pytest.raises(InputError, match="'dog' has no valid action"):
         zero_shot.chance(seen, dogless, single, 1, seed=0)

@@ -3,8 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.config import ModelConfig
-from a2d_tf.labels import A2D
+from a2d_tf.core.config import ModelConfig
+from a2d_tf.core.labels import A2D
 from a2d_tf.model.network import Network
 
 CANVAS = (64, 96)
@@ -13,11 +13,21 @@ CANVAS = (64, 96)
 def config(**override):
     """A ModelConfig of the smallest size; fields given override it."""
     fields = dict(
-        image_height=CANVAS[0], image_width=CANVAS[1], backbone="resnet14", width_multiplier=0.125,
-        norm="none", stride_in_1x1=False, pixel_scale=1 / 64, flow_scale=0.5, fpn_channels=16,
-        rpn_channels=16, head_units=32, mask_channels=16, mask_layers=1,
+        image_height=CANVAS[0],
+        image_width=CANVAS[1],
+        backbone="resnet14",
+        width_multiplier=0.125,
+        norm="none",
+        stride_in_1x1=False,
+        pixel_scale=1 / 64,
+        flow_scale=0.5,
+        fpn_channels=16,
+        rpn_channels=16,
+        head_units=32,
+        mask_channels=16,
+        mask_layers=1,
         anchor_sizes="8,16,24,32,48",
-    )  # fmt: skip
+    )
     return ModelConfig(**{**fields, **override})
 
 

@@ -48,11 +48,17 @@ def _state(tensors, modules, edit):
         storages.append(storage)
         strides = [step // value.itemsize for step in value.copy().strides]
         window = edit(0, value.shape, tuple(strides))
-        tensor = _Rebuilt(modules["torch._utils"]._rebuild_tensor_v2, storage, *window, False,
-                          collections.OrderedDict())  # fmt: skip
+        tensor = _Rebuilt(
+            modules["torch._utils"]._rebuild_tensor_v2,
+            storage,
+            *window,
+            False,
+            collections.OrderedDict(),
+        )
         if name.endswith("weight"):
-            tensor = _Rebuilt(modules["torch._utils"]._rebuild_parameter, tensor, True,
-                              collections.OrderedDict())  # fmt: skip
+            tensor = _Rebuilt(
+                modules["torch._utils"]._rebuild_parameter, tensor, True, collections.OrderedDict()
+            )
         state[name] = tensor
     state._metadata = collections.OrderedDict({"": {"version": 1}})
     return state, storages

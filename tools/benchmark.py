@@ -17,8 +17,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # inherited by the workers
 
 from absl import flags
 
-from a2d_tf import errors
-from a2d_tf.files import write_json
+from a2d_tf.core import errors
+from a2d_tf.core.files import write_json
 
 SUITES = {
     "backbone": "ResNet-101 with FPN, forward and training, against the peak and torch",

@@ -1,4 +1,4 @@
-"""Write docs/flags.md, the tables of every setting, from their definitions in a2d_tf/config.py.
+"""Write docs/flags.md, the tables of every setting, from their definitions in core/config.py.
 
 python tools/document_flags.py --output=docs/flags.md
 """
@@ -11,10 +11,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import flags
 
-from a2d_tf import errors
-from a2d_tf.command_line import written
-from a2d_tf.config import SECTIONS
-from a2d_tf.files import write_text
+from a2d_tf.core import errors
+from a2d_tf.core.command_line import written
+from a2d_tf.core.config import SECTIONS
+from a2d_tf.core.files import write_text
 
 _INTRODUCTION = """# Flags
 
@@ -24,7 +24,7 @@ paper's settings are `configs/a2d.flags`; what the paper does not say, such as t
 is chosen there ([paper.md](paper.md)). What is true or false is written `--flip` and `--noflip`, or
 `--flip=false`. The flags of a program itself, such as `--records`, are in its `--helpshort`.
 
-This page is made by `tools/document_flags.py` from `a2d_tf/config.py`.
+This page is made by `tools/document_flags.py` from `a2d_tf/core/config.py`.
 """
 
 

@@ -7,17 +7,12 @@ Names, shapes and size are those of the published file; activations of a network
 it stay near 1. Such a network has learned nothing.
 """
 
-import pathlib
-import sys
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-
 import h5py
 import numpy as np
 from absl import flags
 
-from a2d_tf import errors
-from a2d_tf.files import write_file
+from a2d_tf.core import errors
+from a2d_tf.core.files import write_file
 
 _SOURCE = flags.DEFINE_enum(
     "source", None, ["matterport", "keras_resnet101"], "Whose layout: that of a Keras file."
@@ -75,7 +70,7 @@ def write(path, shapes, seed=0):
 
 def main(argv):
     errors.require(argv, source=_SOURCE.value, output=_OUTPUT.value)
-    from a2d_tf.model import layouts
+    from a2d_tf.pretrained import layouts
 
     write(_OUTPUT.value, layouts.shapes(_SOURCE.value), _SEED.value)
     print(f"{_OUTPUT.value}: random weights in the layout of {_SOURCE.value}")

@@ -26,9 +26,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import flags
 
-from a2d_tf import errors
-from a2d_tf.errors import InputError
-from a2d_tf.files import read_json, write_json, write_text
+from a2d_tf.core import errors
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import read_json, write_json, write_text
 from a2d_tf.pretrained.catalogue import PUBLISHED
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of everything that the rehearsal makes.")
@@ -88,11 +88,13 @@ RULES = (
     Rule("tensorboard", "--inspect"),  # without that it serves until it is stopped
     Rule("python tools/run_experiment.py", _TRAIN),
     Rule("python tools/reproduce.py --flagfile=configs/reproduce_mini.flags", None),  # not of A2D
-    Rule("python tools/reproduce.py --flagfile=configs/reproduce_a2d.flags",
-         f"--workers=2 --delete_weights {_each(_TRAIN)}",
-         f"--workers=1 --base=small.flags --runs=mask_rcnn_baseline {_each(_BRIEFER)} "
-         "--train=--init_rgb= --train=--init_flow="),
-)  # fmt: skip
+    Rule(
+        "python tools/reproduce.py --flagfile=configs/reproduce_a2d.flags",
+        f"--workers=2 --delete_weights {_each(_TRAIN)}",
+        f"--workers=1 --base=small.flags --runs=mask_rcnn_baseline {_each(_BRIEFER)} "
+        "--train=--init_rgb= --train=--init_flow=",
+    ),
+)
 
 
 def commands(text):

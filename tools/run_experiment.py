@@ -1,49 +1,11 @@
-"""Run one row of the paper's tables: train its phases, one after the other, then score.
-
-  python tools/run_experiment.py NAME --base=configs/a2d.flags --records=records --workdir=runs
-
-NAME is `full`, `no_joint` or a flagfile of configs/ablations, such as `no_flow` or `zero_shot_cat`.
-Each phase is a run folder in --workdir; what is done there already is not done again, and an
-interrupted run goes on. Flags after `--` go to every training: -- --steps=20 --seed=1. Pretrained
-weights (-- --init_rgb=coco --init_flow=imagenet) start the first phase, as far as it has the
-stream; each later one starts from the one before. Paths in flags and flagfiles begin in the
-repository's folder.
-"""
+"""Run a2d_tf.commands.run_experiment in a clone that is not installed."""
 
 import pathlib
-import signal
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from absl import flags
-
-from a2d_tf import errors, experiments
-from a2d_tf.config import Config
-from a2d_tf.errors import InputError
-
-flags.DEFINE_string(
-    "base", f"{experiments.ROOT}/configs/mini.flags", "Flagfile of the network: mini or a2d."
-)
-flags.DEFINE_string("records", None, "Folder of build_records.py.")
-flags.DEFINE_string("workdir", None, "Folder of the run folders, one a phase.")
-Config.define_device()
-
-
-def main(argv):
-    args = flags.FLAGS
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a training keeps its step
-    if len(argv) < 2:
-        raise InputError(
-            f"the first word must name an experiment: {', '.join(experiments.names())}"
-        )
-    errors.require(argv[:1], base=args.base, records=args.records, workdir=args.workdir)
-    stray = [word for word in argv[2:] if not word.startswith("--")]
-    if stray:
-        raise InputError(f"unexpected word '{stray[0]}'; flags of trainings follow `--`")
-    folder = experiments.run(argv[1], args.base, args.records, args.workdir, argv[2:], args.device)
-    print(f"{argv[1]}: {folder / 'evaluation' / experiments.SPLIT}")
-
+from a2d_tf.commands.run_experiment import run
 
 if __name__ == "__main__":
-    errors.run(main)
+    run()

@@ -22,9 +22,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import flags
 
-from a2d_tf import errors
-from a2d_tf.errors import InputError
-from a2d_tf.files import write_json, write_text
+from a2d_tf.core import errors
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import write_json, write_text
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder that everything goes to; is emptied.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of the moments.", 0)
@@ -160,15 +160,30 @@ def parts(workdir, steps):
     return [
         (
             "conversion",
-            ["tools/build_records.py", f"--release={release}", "--output={}", "--image_height=64",
-             "--image_width=96", "--clip_frames=3", "--workers=2", "--shard_videos=2"],
+            [
+                "tools/build_records.py",
+                f"--release={release}",
+                "--output={}",
+                "--image_height=64",
+                "--image_width=96",
+                "--clip_frames=3",
+                "--workers=2",
+                "--shard_videos=2",
+            ],
             "{}",
             files,
         ),
         (
             "training",
-            ["-m", "a2d_tf.train", f"--flagfile={base}", f"--records={records}", "--workdir={}",
-             f"--steps={steps}", "--pictures=1"],
+            [
+                "-m",
+                "a2d_tf.train",
+                f"--flagfile={base}",
+                f"--records={records}",
+                "--workdir={}",
+                f"--steps={steps}",
+                "--pictures=1",
+            ],
             "{}",
             lambda run: {**weights(run), **points(run)},
         ),
@@ -180,12 +195,19 @@ def parts(workdir, steps):
         ),
         (
             "reproduction",
-            ["tools/reproduce.py", f"--base={base}", "--workdir={}", "--mini_videos=12",
-             "--runs=full,no_flow", f"--train=--steps={steps // 8}", "--train=--pictures=0"],
+            [
+                "tools/reproduce.py",
+                f"--base={base}",
+                "--workdir={}",
+                "--mini_videos=12",
+                "--runs=full,no_flow",
+                f"--train=--steps={steps // 8}",
+                "--train=--pictures=0",
+            ],
             "{}",
             figures,
         ),
-    ]  # fmt: skip
+    ]
 
 
 def main(argv):
@@ -216,8 +238,11 @@ def main(argv):
             differ.append(name)
         keys = [key for key in {**ends[0], **ends[1]} if ends[0].get(key) != ends[1].get(key)]
         report[name] = {"kills": number, "compared": len(ends[0]), "differ": sorted(map(str, keys))}
-        print(f"{name}: killed {number} times at work, {len(ends[0])} results compared, "
-              f"{len(keys)} differ", flush=True)  # fmt: skip
+        print(
+            f"{name}: killed {number} times at work, {len(ends[0])} results compared, "
+            f"{len(keys)} differ",
+            flush=True,
+        )
     write_json(os.path.join(workdir, "soak.json"), report)
     if differ:
         raise InputError(f"{', '.join(differ)}: not the same after kills; see {workdir}/soak.json")

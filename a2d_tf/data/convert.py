@@ -25,13 +25,13 @@ from concurrent.futures.process import BrokenProcessPool
 import numpy as np
 import tqdm
 
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import read_json, write_json
 from a2d_tf.data import manifest as manifests
 from a2d_tf.data import workers as processes
 from a2d_tf.data.flow import METHODS, Flow, fit, resize_frame
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.data.release import check_number
-from a2d_tf.errors import InputError
-from a2d_tf.files import read_json, write_json
+from a2d_tf.data.sources.release import check_number
 
 ON_ERROR = ("fail", "skip")
 PARTIAL = ".partial"

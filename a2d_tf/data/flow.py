@@ -9,7 +9,7 @@ on large motion.
 import cv2
 import numpy as np
 
-from a2d_tf.errors import InputError
+from a2d_tf.core.errors import InputError
 
 METHODS = ("dis", "farneback", "tvl1")
 # OpenCV's DIS builds its pyramid by the columns: from so many on it has a level on which fewer rows
@@ -64,9 +64,17 @@ class Flow:
 
 def _farneback(previous, current, flow):
     return cv2.calcOpticalFlowFarneback(
-        previous, current, flow,
-        pyr_scale=0.5, levels=3, winsize=15, iterations=3, poly_n=5, poly_sigma=1.2, flags=0,
-    )  # fmt: skip
+        previous,
+        current,
+        flow,
+        pyr_scale=0.5,
+        levels=3,
+        winsize=15,
+        iterations=3,
+        poly_n=5,
+        poly_sigma=1.2,
+        flags=0,
+    )
 
 
 def fit(height, width, max_height, max_width):

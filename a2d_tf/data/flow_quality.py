@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf import addons
+from a2d_tf.core import addons
 from a2d_tf.data import records
 
 

@@ -9,10 +9,10 @@ import os
 import pathlib
 import struct
 
-from a2d_tf.errors import InputError, shown
-from a2d_tf.files import check_inside, is_file_name, read_json, write_json
-from a2d_tf.labels import LabelSpace
-from a2d_tf.limits import MAX_SIDE
+from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.files import check_inside, is_file_name, read_json, write_json
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.core.limits import MAX_SIDE
 
 SCHEMA = 3  # of the records; raise it when a reader of the old ones would go wrong
 NAME = "manifest.json"
@@ -91,8 +91,13 @@ class Manifest:
             if known:
                 manifest._check()
         except (
-            AttributeError, KeyError, OSError, OverflowError, TypeError, ValueError,
-        ) as error:  # fmt: skip
+            AttributeError,
+            KeyError,
+            OSError,
+            OverflowError,
+            TypeError,
+            ValueError,
+        ) as error:
             raise InputError(
                 f"{path}: damaged manifest ({error!r}); build the records again"
             ) from error

@@ -17,8 +17,8 @@ import os
 
 import tensorflow as tf
 
+from a2d_tf.core.errors import InputError
 from a2d_tf.data import records
-from a2d_tf.errors import InputError
 from a2d_tf.ops import canvas as canvas_ops
 
 _BUCKETS = 1000
@@ -94,9 +94,13 @@ def augment(example, seed, flip, scale_jitter, colour_jitter):
     # Before the warp, which puts zeros outside of the frame: they are no part of the picture.
     rgb = tf.cast(example["rgb"], tf.float32) * (1.0 + draw[0]) + 128.0 * draw[1]
     rgb, flow, boxes, masks = warp(
-        tf.clip_by_value(rgb, 0.0, 255.0), example["flow"], example["boxes"], example["masks"],
-        _random_window(size, scale_jitter, seeds[1]), mirrored,
-    )  # fmt: skip
+        tf.clip_by_value(rgb, 0.0, 255.0),
+        example["flow"],
+        example["boxes"],
+        example["masks"],
+        _random_window(size, scale_jitter, seeds[1]),
+        mirrored,
+    )
     limit = tf.cast(tf.tile(size, [2]), tf.float32)
     clipped = tf.clip_by_value(boxes, 0.0, limit)
     old, new = boxes[:, 2:] - boxes[:, :2], clipped[:, 2:] - clipped[:, :2]
@@ -166,10 +170,15 @@ def _pad(example, canvas, frames, max_instances, base):
         "video": example["video"],
         "frame": example["frame"],
     }
-    shapes = {"boxes": [max_instances, 4], "masks": [max_instances, *canvas],
-              "actors": [max_instances], "actions": [max_instances]}  # fmt: skip
-    return {name: tf.ensure_shape(x, shapes[name]) if name in shapes else x
-            for name, x in batch.items()}  # fmt: skip
+    shapes = {
+        "boxes": [max_instances, 4],
+        "masks": [max_instances, *canvas],
+        "actors": [max_instances],
+        "actions": [max_instances],
+    }
+    return {
+        name: tf.ensure_shape(x, shapes[name]) if name in shapes else x for name, x in batch.items()
+    }
 
 
 def check_manifest(manifest, frames):
@@ -199,9 +208,21 @@ def count(paths, keep):
     return int(_serialized(paths, keep).reduce(0, lambda total, _: total + 1))
 
 
-def training(manifest, canvas, frames, batch_size, seed, max_instances, val_fraction,
-             shuffle_buffer, flip, scale_jitter, colour_jitter, start_step=0,
-             input_context=None):  # fmt: skip
+def training(
+    manifest,
+    canvas,
+    frames,
+    batch_size,
+    seed,
+    max_instances,
+    val_fraction,
+    shuffle_buffer,
+    flip,
+    scale_jitter,
+    colour_jitter,
+    start_step=0,
+    input_context=None,
+):
     """Endless batches of augmented training clips, from `start_step` on.
 
     Args:
@@ -274,8 +295,9 @@ def training(manifest, canvas, frames, batch_size, seed, max_instances, val_frac
     )
 
 
-def evaluation(manifest, split, canvas, frames, batch_size, max_instances, val_fraction,
-               input_context=None):  # fmt: skip
+def evaluation(
+    manifest, split, canvas, frames, batch_size, max_instances, val_fraction, input_context=None
+):
     """The clips of a split in the records' order, once, unaugmented, the last batch maybe short.
 
     `split` is 'train' (without the held-out videos), 'val' (those alone) or 'test'. With an

@@ -36,13 +36,13 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from pycocotools import mask as rle_tools
 
+from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.files import is_file_name
+from a2d_tf.core.limits import MAX_MASK_PIXELS, MAX_PIXELS
 from a2d_tf.data.flow import resize_frame
-from a2d_tf.data.frames import check_size, claimed_size
 from a2d_tf.data.manifest import SPLITS, count_records
 from a2d_tf.data.rle import runs_of
-from a2d_tf.errors import InputError, shown
-from a2d_tf.files import is_file_name
-from a2d_tf.limits import MAX_MASK_PIXELS, MAX_PIXELS
+from a2d_tf.data.sources.frames import check_size, claimed_size
 from a2d_tf.ops import canvas as canvas_ops
 
 JPEG_QUALITY = 95
@@ -300,8 +300,9 @@ def read_truth(serialized):
         video, split = video.decode(), split.decode()
         boxes = np.array(feature["boxes"].float_list.value, np.float32).reshape(-1, 4)
         codes = np.array(feature["codes"].int64_list.value, np.int64)
-        rles = [{"size": [height, width], "counts": rle} for rle in
-                feature["mask_rle"].bytes_list.value]  # fmt: skip
+        rles = [
+            {"size": [height, width], "counts": rle} for rle in feature["mask_rle"].bytes_list.value
+        ]
         texts = [rle["counts"].decode("ascii") for rle in rles]
     except (DecodeError, IndexError, ValueError) as error:
         raise InputError("no record of a clip, or one with a field missing") from error

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from a2d_tf.errors import InputError, shown
+from a2d_tf.core.errors import InputError, shown
 
 
 def decode_rle(rle, height, width):

@@ -10,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 import cv2
 
-from a2d_tf.errors import InputError
+from a2d_tf.core.errors import InputError
 
 
 def imap(function, items, workers):

@@ -44,10 +44,12 @@ def figures(folder, label_space, samples=SAMPLES, seed=0):
     for video in range(len(videos)):
         confusion = segmentation.Confusion(label_space)
         for i in np.flatnonzero(place == video):
-            confusion.update(*(
-                segmentation.read_label_map(folder / part / f"{names[i]}.png", label_space)
-                for part in ("label_truth", "label_maps")
-            ))  # fmt: skip
+            confusion.update(
+                *(
+                    segmentation.read_label_map(folder / part / f"{names[i]}.png", label_space)
+                    for part in ("label_truth", "label_maps")
+                )
+            )
         for kind, found in matrices.items():
             found.append(confusion.matrix(kind))
     result = {"segmentation": {}}

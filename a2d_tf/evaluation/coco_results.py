@@ -14,10 +14,10 @@ from typing import Optional
 import numpy as np
 from pycocotools import mask as rle_tools
 
-from a2d_tf import files
-from a2d_tf.data.coco import decode_mask
-from a2d_tf.errors import InputError, shown
-from a2d_tf.limits import MAX_COCO_BYTES
+from a2d_tf.core import files
+from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.limits import MAX_COCO_BYTES
+from a2d_tf.data.sources.coco import decode_mask
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -65,10 +65,14 @@ class Results:
             frame = _frame(entry, index, truth.source, where)
             mask = _mask(entry, truth.sizes and truth.sizes[frame], where)
             masks.append(mask)
-            rows.append((
-                frame, _code(entry, label_space, where), _number(entry, "score", where),
-                _corners(entry, mask, where),
-            ))  # fmt: skip
+            rows.append(
+                (
+                    frame,
+                    _code(entry, label_space, where),
+                    _number(entry, "score", where),
+                    _corners(entry, mask, where),
+                )
+            )
         frames, codes, scores, boxes = zip(*rows) if rows else ((), (), (), ())
         return cls(
             truth.frames,
@@ -106,13 +110,15 @@ def entries(image_id, boxes, codes, scores, masks):
     results = []
     for box, code, score, mask in zip(boxes, codes, scores, masks):
         y1, x1, y2, x2 = (round(float(edge), 2) for edge in box)
-        results.append({
-            "image_id": image_id,
-            "category_id": int(code),
-            "bbox": [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)],
-            "score": round(float(score), 6),
-            "segmentation": mask if isinstance(mask, dict) else encode_mask(mask),
-        })  # fmt: skip
+        results.append(
+            {
+                "image_id": image_id,
+                "category_id": int(code),
+                "bbox": [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)],
+                "score": round(float(score), 6),
+                "segmentation": mask if isinstance(mask, dict) else encode_mask(mask),
+            }
+        )
     return results
 
 

@@ -12,17 +12,25 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import summary as custom_scalar
 from tensorboard.plugins.hparams import api as hparams
 
-from a2d_tf.evaluation import charts, detection
+from a2d_tf.evaluation import detection
+from a2d_tf.evaluation.reports import charts
 from a2d_tf.learning.losses import TERMS
 
 MAIN = "segmentation/joint_miou"
 # What tells runs of a folder apart: the rows of the paper's tables, and how they were fitted.
 _HYPERPARAMETERS = {
     "model": ("backbone", "use_flow", "temporal_layers", "use_mask", "label_mode", "fusion"),
-    "learning": ("train_phase", "zero_shot_actor", "seed", "steps", "batch_size", "learning_rate",
-                 "optimizer"),
+    "learning": (
+        "train_phase",
+        "zero_shot_actor",
+        "seed",
+        "steps",
+        "batch_size",
+        "learning_rate",
+        "optimizer",
+    ),
     "compute": ("precision",),
-}  # fmt: skip
+}
 _LAYOUT = {
     "How good": {
         # A chart each: lines of one run have one colour.
@@ -31,7 +39,8 @@ _LAYOUT = {
         "proposals that find an instance": "run/proposal_recall",
     },
     "Losses, training and validation": {
-        "sum": "loss/total", **{name: f"loss/{name}" for name in TERMS},
+        "sum": "loss/total",
+        **{name: f"loss/{name}" for name in TERMS},
     },
     "The run": {
         "learning rate": "run/learning_rate",
@@ -39,7 +48,7 @@ _LAYOUT = {
         "clips a second": "run/clips_per_second",
         "milliseconds of a step, and of waiting for its data": "run/(step|wait)_ms",
     },
-}  # fmt: skip
+}
 
 
 def describe(workdir, config):
@@ -48,25 +57,33 @@ def describe(workdir, config):
     with open(os.path.join(workdir, "flags.txt"), encoding="utf-8") as file:
         flags = file.read()
     lines = layout_pb2.MultilineChartContent
-    layout = layout_pb2.Layout(category=[
-        layout_pb2.Category(title=category, chart=[
-            layout_pb2.Chart(title=title, multiline=lines(tag=[f"^{tag}$"]))
-            for title, tag in panels.items()
-        ])
-        for category, panels in _LAYOUT.items()
-    ])  # fmt: skip
+    layout = layout_pb2.Layout(
+        category=[
+            layout_pb2.Category(
+                title=category,
+                chart=[
+                    layout_pb2.Chart(title=title, multiline=lines(tag=[f"^{tag}$"]))
+                    for title, tag in panels.items()
+                ],
+            )
+            for category, panels in _LAYOUT.items()
+        ]
+    )
     values = {
         name: getattr(getattr(config, section), name)
-        for section, names in _HYPERPARAMETERS.items() for name in names
-    }  # fmt: skip
+        for section, names in _HYPERPARAMETERS.items()
+        for name in names
+    }
     with writer.as_default(0):
         tf.summary.text("flags", f"```\n{flags}```")
         tf.summary.experimental.write_raw_pb(custom_scalar.pb(layout).SerializeToString())
         hparams.hparams_config(
             [hparams.HParam(name) for name in values],
-            [hparams.Metric(tag, "validation", display_name=tag.split("/")[1])
-             for tag in (MAIN, "detection/joint_map")],
-        )  # fmt: skip
+            [
+                hparams.Metric(tag, "validation", display_name=tag.split("/")[1])
+                for tag in (MAIN, "detection/joint_map")
+            ],
+        )
         hparams.hparams(values, trial_id=os.path.basename(os.path.abspath(workdir)))
     writer.close()
 
@@ -75,11 +92,14 @@ def scalars(found):
     """{tag: value} of a `runner.Validation`."""
     metrics = found.metrics
     return {
-        **{f"segmentation/{kind}_{name}": value
-           for kind, values in metrics["segmentation"].items() for name, value in values.items()},
+        **{
+            f"segmentation/{kind}_{name}": value
+            for kind, values in metrics["segmentation"].items()
+            for name, value in values.items()
+        },
         **{f"detection/{kind}_map": value for kind, value in metrics["detection"].items()},
         "segmentation/threshold": found.threshold,
-    }  # fmt: skip
+    }
 
 
 def images(found, space):
@@ -93,13 +113,16 @@ def images(found, space):
         "classes/pair_ap": _image(
             charts.bars({"": pairs}, [space.name(code) for code in space.codes], "AP of pairs", "%")
         ),
-        "classes/confusion": _image(
-            charts.confusion(found.confusion, ("actor", "action"), space)
+        "classes/confusion": _image(charts.confusion(found.confusion, ("actor", "action"), space)),
+        "classes/precision_recall": _image(
+            charts.curves(
+                {"precision against recall, actors": _curves(found, space)},
+                "recall",
+                "precision",
+                1,
+            )
         ),
-        "classes/precision_recall": _image(charts.curves(
-            {"precision against recall, actors": _curves(found, space)}, "recall", "precision", 1
-        )),
-    }  # fmt: skip
+    }
 
 
 def _bars(aps, names, title):
@@ -114,11 +137,13 @@ def _curves(found, space):
     for actor, name in enumerate(space.actors):
         curves = []
         detection.average_precisions(
-            found.detections, found.truth,
+            found.detections,
+            found.truth,
             lambda rois, actor=actor: found.detections.boxes[rois, actor],
             lambda rois, actor=actor: found.detections.actor_scores[rois, actor, None],
-            of_actor[:, None] == actor + 1, curves=curves,
-        )  # fmt: skip
+            of_actor[:, None] == actor + 1,
+            curves=curves,
+        )
         if curves:
             lines[name] = curves[0]
     return lines

@@ -16,11 +16,11 @@ from typing import Optional
 
 import numpy as np
 
-from a2d_tf import arrays
-from a2d_tf.errors import InputError, shown
+from a2d_tf.core import arrays
+from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.files import check_regular, is_frame_name, write_file, write_json
+from a2d_tf.core.limits import MAX_PIXELS
 from a2d_tf.evaluation import coco_results
-from a2d_tf.files import check_regular, is_frame_name, write_file, write_json
-from a2d_tf.limits import MAX_PIXELS
 
 NMS_IOU = 3, 10  # the fraction 3/10, see _apart
 MATCH_IOU = 0.5
@@ -370,8 +370,9 @@ def _apart(edges, rows):
         height -= np.maximum(y1, v1)
         overlap *= height
         overlap *= numerator + denominator
-        areas = np.add(numerator * (x2 - x1) * (y2 - y1), numerator * (u2 - u1) * (v2 - v1),
-                       out=height)  # fmt: skip
+        areas = np.add(
+            numerator * (x2 - x1) * (y2 - y1), numerator * (u2 - u1) * (v2 - v1), out=height
+        )
         np.less_equal(overlap, areas, out=result[start : start + step])
     return result
 
@@ -514,10 +515,12 @@ def average_precisions(detections, truth, boxes_of, scores_of, targets, weights=
             place = np.array([of_frame.get(name, -1) for name in detections.frames.tolist()])
             place = place[detections.roi_frame[rois[order]]]
             boxes = weights[:, truth.box_frame[targets[:, c]]].sum(axis=1)
-            aps[c] = 100 * np.array([
-                average_precision(scores[order], hits[order], count, own[place])
-                for count, own in zip(boxes, weights)
-            ])  # fmt: skip
+            aps[c] = 100 * np.array(
+                [
+                    average_precision(scores[order], hits[order], count, own[place])
+                    for count, own in zip(boxes, weights)
+                ]
+            )
     return aps
 
 

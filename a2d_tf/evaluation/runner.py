@@ -12,10 +12,11 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from a2d_tf import machine, visualize
+from a2d_tf.core import machine, visualize
+from a2d_tf.core.errors import InputError
 from a2d_tf.data import pipeline, records
-from a2d_tf.errors import InputError
-from a2d_tf.evaluation import coco_eval, coco_results, detection, report, segmentation, zero_shot
+from a2d_tf.evaluation import coco_eval, coco_results, detection, segmentation, zero_shot
+from a2d_tf.evaluation.reports import tables
 from a2d_tf.ops import masks as mask_ops
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -101,9 +102,14 @@ class Evaluator:
         """
         learning = self.config.learning
         batches = pipeline.evaluation(
-            self.manifest, split, self.network.image_size, self.config.model.frames,
-            learning.evaluation_batch, learning.max_instances, learning.val_fraction,
-        )  # fmt: skip
+            self.manifest,
+            split,
+            self.network.image_size,
+            self.config.model.frames,
+            learning.evaluation_batch,
+            learning.max_instances,
+            learning.val_fraction,
+        )
         truths = self._truths(split)
         names = ["rgb", "size"] + ["flow"] * self.config.model.use_flow
         batches = iter(batches)
@@ -227,7 +233,7 @@ class Evaluator:
           a Validation; None where the split is empty.
         """
         confusions = {t: segmentation.Confusion(self.labels) for t in THRESHOLDS}
-        names, tables, truths, shown = [], [], [], {}
+        names, frame_tables, truths, shown = [], [], [], {}
         measured = [] if self._run_and_measure else None
         frames = tqdm(self.frames(split, measured), desc=split, unit="frame", leave=False)
         for frame, seen in self.scored(frames):
@@ -235,7 +241,7 @@ class Evaluator:
             for threshold, confusion in confusions.items():
                 confusion.merge(seen[threshold])
             names.append(f"{truth.video}/{truth.frame:05d}")
-            tables.append({field: frame.table[field] for field in self._fields()})
+            frame_tables.append({field: frame.table[field] for field in self._fields()})
             truths.append(dataclasses.replace(truth, label_map=None))
             if len(shown) < pictures:
                 shown.setdefault(truth.video, frame)
@@ -243,7 +249,7 @@ class Evaluator:
             return None
         scores = {t: c.metrics()["joint"]["miou"] for t, c in confusions.items()}
         best = max(scores, key=scores.get)
-        found, truth = self._detections(names, tables), self._truth(names, truths)
+        found, truth = self._detections(names, frame_tables), self._truth(names, truths)
         return Validation(
             best,
             {
@@ -292,7 +298,7 @@ class Evaluator:
     def _evaluate(self, split, threshold, partial):
         """`evaluate`, into a folder beside the place of the result."""
         confusion = segmentation.Confusion(self.labels)
-        names, tables, truths, instances = [], [], [], []
+        names, frame_tables, truths, instances = [], [], [], []
         for frame in tqdm(self.frames(split), desc=split, unit="frame", total=self._total(split)):
             truth = frame.truth
             name = f"{truth.video}/{truth.frame:05d}"
@@ -302,18 +308,19 @@ class Evaluator:
                 write_png(os.path.join(partial, folder, f"{name}.png"), image)
             names.append(name)
             # Only what the score needs: the rest of a whole split would fill the memory.
-            tables.append({field: frame.table[field] for field in self._fields()})
+            frame_tables.append({field: frame.table[field] for field in self._fields()})
             truths.append(dataclasses.replace(truth, label_map=None))
             instances += coco_results.entries(
-                len(names), *(frame.instances[name] for name in ("boxes", "code", "score")),
+                len(names),
+                *(frame.instances[name] for name in ("boxes", "code", "score")),
                 self.masks(frame, slice(None)),
-            )  # fmt: skip
+            )
         if not names:
             raise InputError(
                 f"{self.manifest.directory}: no record in split '{split}' "
                 f"(--val_fraction={self.config.learning.val_fraction})"
             )
-        found = self._detections(names, tables)
+        found = self._detections(names, frame_tables)
         truth = self._truth(names, truths)
         found.save(os.path.join(partial, "detections.npz"))
         truth.save(os.path.join(partial, "truth.json"), self.labels)
@@ -333,7 +340,7 @@ class Evaluator:
             metrics["zero_shot"] = zero_shot.figures(
                 found, truth, self.labels, actor, metrics["per_pair_ap"], learning.seed
             )
-        report.write_metrics(metrics, os.path.join(partial, "metrics.json"))
+        tables.write_metrics(metrics, os.path.join(partial, "metrics.json"))
         return metrics
 
     def _total(self, split):
@@ -349,13 +356,13 @@ class Evaluator:
         fields += ["joint_scores"] * (mode != "decoupled") + ["joint_boxes"] * (mode == "cartesian")
         return fields
 
-    def _detections(self, names, tables):
+    def _detections(self, names, frame_tables):
         def gather(key):
             # Popped: boxes of every pair of every RoI are gigabytes, and need not be there twice.
-            values = np.concatenate([table.pop(key) for table in tables])
+            values = np.concatenate([table.pop(key) for table in frame_tables])
             return values[..., [1, 0, 3, 2]] if key.endswith("boxes") else values
 
-        rows = [len(table["boxes"]) for table in tables]
+        rows = [len(table["boxes"]) for table in frame_tables]
         arrays = {field: gather(field) for field in self._fields()}
         return detection.Detections(names, np.repeat(np.arange(len(names)), rows), **arrays)
 
@@ -367,9 +374,13 @@ class Evaluator:
             {**rle, "counts": rle["counts"].decode()} for truth in truths for rle in truth.rles
         ]
         return detection.Truth(
-            names, np.repeat(np.arange(len(names)), counts), boxes, codes,
-            sizes=[truth.native_size for truth in truths], masks=masks,
-        )  # fmt: skip
+            names,
+            np.repeat(np.arange(len(names)), counts),
+            boxes,
+            codes,
+            sizes=[truth.native_size for truth in truths],
+            masks=masks,
+        )
 
     def pictures(self, split, threshold, limit):
         """Truth | prediction | flow of the first key frame of so many videos of the split.

@@ -13,9 +13,9 @@ import zlib
 import cv2
 import numpy as np
 
-from a2d_tf.errors import InputError
-from a2d_tf.files import read_bytes
-from a2d_tf.limits import MAX_IMAGE_BYTES, MAX_PIXELS
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import read_bytes
+from a2d_tf.core.limits import MAX_IMAGE_BYTES, MAX_PIXELS
 
 _CODES = 65536  # of a 16-bit label map
 

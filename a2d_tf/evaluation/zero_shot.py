@@ -6,7 +6,7 @@ compares a model that saw no action label of that actor with the full model.
 
 import numpy as np
 
-from a2d_tf.errors import InputError
+from a2d_tf.core.errors import InputError
 from a2d_tf.evaluation import detection
 
 

@@ -11,17 +11,28 @@ import zipfile
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf import arrays
-from a2d_tf.errors import InputError, shown
-from a2d_tf.files import read_json, write_file, write_json
-from a2d_tf.model import checkpoints
+from a2d_tf.core import arrays
+from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.files import read_json, write_file, write_json
+from a2d_tf.learning.runs import checkpoints
 
 BATCH, STEP = "batch.npz", "step.json"
 # The axes of each part of a batch.
 _AXES = {
-    "rgb": 5, "flow": 5, "size": 2, "boxes": 3, "masks": 4, "actors": 2, "actions": 2, "present": 2,
-    "annotated": 1, "native_size": 2, "video": 1, "frame": 1, "row": 1,
-}  # fmt: skip
+    "rgb": 5,
+    "flow": 5,
+    "size": 2,
+    "boxes": 3,
+    "masks": 4,
+    "actors": 2,
+    "actions": 2,
+    "present": 2,
+    "annotated": 1,
+    "native_size": 2,
+    "video": 1,
+    "frame": 1,
+    "row": 1,
+}
 
 
 class Diverged(InputError):
@@ -58,9 +69,10 @@ def probe_clips(batch, step, probe):
 def culprits(batch, clips):
     """Names of the clips that give no number."""
     return [
-        name for name, values in zip(names(batch), clips)
+        name
+        for name, values in zip(names(batch), clips)
         if not all(map(math.isfinite, values.values()))
-    ]  # fmt: skip
+    ]
 
 
 def keep(network, batch, step, workdir, chief=True):

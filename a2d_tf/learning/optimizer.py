@@ -7,7 +7,7 @@ import math
 
 import tensorflow as tf
 
-from a2d_tf import addons
+from a2d_tf.core import addons
 
 
 class Schedule(tf.keras.optimizers.schedules.LearningRateSchedule):
@@ -28,8 +28,12 @@ class Schedule(tf.keras.optimizers.schedules.LearningRateSchedule):
         return rate
 
     def get_config(self):
-        return {"peak": self.peak, "steps": self.steps, "warmup_steps": self.warmup_steps,
-                "kind": self.kind}  # fmt: skip
+        return {
+            "peak": self.peak,
+            "steps": self.steps,
+            "warmup_steps": self.warmup_steps,
+            "kind": self.kind,
+        }
 
 
 def decaying(variables):

@@ -11,7 +11,7 @@ import re
 
 import tensorflow as tf
 
-from a2d_tf.errors import InputError
+from a2d_tf.core.errors import InputError
 
 
 def make(kind, number=0):

@@ -54,8 +54,18 @@ def _match(boxes, truth, present):
     return tf.reduce_max(overlaps, 2), tf.argmax(overlaps, 2, output_type=tf.int32), overlaps
 
 
-def anchor_targets(anchors, truth, present, size, annotated, samples, coder, draws,
-                   positive_iou=0.7, negative_iou=0.3):  # fmt: skip
+def anchor_targets(
+    anchors,
+    truth,
+    present,
+    size,
+    annotated,
+    samples,
+    coder,
+    draws,
+    positive_iou=0.7,
+    negative_iou=0.3,
+):
     """Sampled anchors with objectness and box targets (Ren et al. 2015).
 
     Positive: IoU >= .7 with an instance, or the best anchor of one. Negative: IoU < .3. Anchors
@@ -100,8 +110,18 @@ def anchor_targets(anchors, truth, present, size, annotated, samples, coder, dra
     }
 
 
-def sample_rois(proposals, valid, truth, present, annotated, samples, positive_fraction, draws,
-                add_truth=True, positive_iou=0.5):  # fmt: skip
+def sample_rois(
+    proposals,
+    valid,
+    truth,
+    present,
+    annotated,
+    samples,
+    positive_fraction,
+    draws,
+    add_truth=True,
+    positive_iou=0.5,
+):
     """RoIs for the heads: at most `positive_fraction` positive, the rest background.
 
     Args:

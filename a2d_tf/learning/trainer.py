@@ -14,24 +14,16 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import read_json, write_json
+from a2d_tf.core.stopping import stop_at_once, stop_on_signal
 from a2d_tf.data import pipeline, records
-from a2d_tf.errors import InputError
-from a2d_tf.files import read_json, write_json
-from a2d_tf.learning import (
-    averaging,
-    divergence,
-    losses,
-    optimizer,
-    refinement,
-    replicas,
-    targets,
-)
-from a2d_tf.learning.events import Events
-from a2d_tf.learning.keeper import Keeper
+from a2d_tf.learning import averaging, divergence, losses, optimizer, refinement, replicas, targets
+from a2d_tf.learning.runs.events import Events
+from a2d_tf.learning.runs.keeper import Keeper
 from a2d_tf.model import fpn, inference
 from a2d_tf.ops import boxes as box_ops
 from a2d_tf.ops import masks as mask_ops
-from a2d_tf.stopping import stop_at_once, stop_on_signal
 
 VALIDATION_SEED = (0, 0)
 
@@ -61,19 +53,36 @@ def forward(network, batch, seed, config, training, features=None):
 
     with tf.name_scope("proposals"):
         proposals, valid = fpn.propose(
-            features["rpn_logits"], features["rpn_deltas"], network.anchors, batch["size"],
-            network.rpn_coder, config.before_nms, config.train_proposals,
-        )  # fmt: skip
+            features["rpn_logits"],
+            features["rpn_deltas"],
+            network.anchors,
+            batch["size"],
+            network.rpn_coder,
+            config.before_nms,
+            config.train_proposals,
+        )
     with tf.name_scope("targets"):
         rows = targets.sample_rois(
-            proposals, valid, batch["boxes"], present, annotated, config.roi_samples,
-            config.positive_fraction, draws[0], config.add_truth_rois,
-        )  # fmt: skip
+            proposals,
+            valid,
+            batch["boxes"],
+            present,
+            annotated,
+            config.roi_samples,
+            config.positive_fraction,
+            draws[0],
+            config.add_truth_rois,
+        )
         classes = _classes(batch["actors"], batch["actions"], labels, mode)
         wanted = targets.roi_targets(
-            rows, batch["boxes"], classes, batch["actors"], batch["actions"], network.num_classes,
+            rows,
+            batch["boxes"],
+            classes,
+            batch["actors"],
+            batch["actions"],
+            network.num_classes,
             network.head_coder,
-        )  # fmt: skip
+        )
     outputs = network.roi_heads(
         {"actor": features["actor"], "action": features["action"], "rois": rows["rois"]},
         training=training,
@@ -83,17 +92,25 @@ def forward(network, batch, seed, config, training, features=None):
     if config.train_phase != "action":
         with tf.name_scope("targets"):
             anchors = targets.anchor_targets(
-                network.anchors, batch["boxes"], present, batch["size"], annotated,
-                config.rpn_samples, network.rpn_coder, draws[1],
-            )  # fmt: skip
+                network.anchors,
+                batch["boxes"],
+                present,
+                batch["size"],
+                annotated,
+                config.rpn_samples,
+                network.rpn_coder,
+                draws[1],
+            )
         terms["roi_cls"] = [losses.objectness(features["rpn_logits"], anchors)]
         terms["box_reg"] = [
             losses.proposal_boxes(
-                features["rpn_deltas"], anchors, config.rpn_beta or network.rpn_beta,
+                features["rpn_deltas"],
+                anchors,
+                config.rpn_beta or network.rpn_beta,
                 config.box_normaliser,
             ),
             losses.actor_boxes(outputs["deltas"], wanted, rows, config.box_normaliser),
-        ]  # fmt: skip
+        ]
         terms["actor_cls"] = [losses.actor_class(outputs["class_logits"], wanted, rows)]
         if network.mask_head is not None:
             terms["mask"] = [_mask_term(network, features, batch, rows, wanted, config, training)]
@@ -109,7 +126,7 @@ def forward(network, batch, seed, config, training, features=None):
                 len(labels.actions),
                 network.config.has_action_background,
                 held_out,
-            )  # fmt: skip
+            )
         ]
     return terms, _health(proposals, batch, rows)
 
@@ -213,9 +230,10 @@ def make_train_step(network, opt, config, loss_scale=None, averages=None):
     def apply(found):
         variables = network.trainable_weights
         opt.apply_gradients(
-            zip(found, variables), decay_var_list=optimizer.decaying(variables),
+            zip(found, variables),
+            decay_var_list=optimizer.decaying(variables),
             experimental_aggregate_gradients=False,
-        )  # fmt: skip
+        )
 
     @tf.function(reduce_retracing=True)
     def train_step(batch, step):
@@ -278,10 +296,20 @@ def make_loss_scale(config):
 def batches(manifest, canvas, frames, config, step=0, input_context=None):
     """The endless `pipeline.training` of a LearningConfig, from a step on."""
     return pipeline.training(
-        manifest, canvas, frames, config.batch_size, config.seed, config.max_instances,
-        config.val_fraction, config.shuffle_buffer, config.flip, config.scale_jitter,
-        config.colour_jitter, step, input_context,
-    )  # fmt: skip
+        manifest,
+        canvas,
+        frames,
+        config.batch_size,
+        config.seed,
+        config.max_instances,
+        config.val_fraction,
+        config.shuffle_buffer,
+        config.flip,
+        config.scale_jitter,
+        config.colour_jitter,
+        step,
+        input_context,
+    )
 
 
 def without_names(batch):
@@ -385,9 +413,13 @@ def train_and_evaluate(network, manifest, config, workdir, evaluate):
     if resumed and due and now < learning.steps:
         validate()
     bar = tqdm(
-        total=learning.steps, initial=now, unit="step", dynamic_ncols=True, smoothing=0.1,
+        total=learning.steps,
+        initial=now,
+        unit="step",
+        dynamic_ncols=True,
+        smoothing=0.1,
         disable=not chief,
-    )  # fmt: skip
+    )
     window, timed, began, waited = keeper.window.values, 0, time.monotonic(), 0.0
     stream = _distributed(manifest, network.image_size, config.model.frames, learning, now)
     stop_anywhere, alone = replicas.make_any(), replicas.is_alone()
@@ -412,13 +444,17 @@ def train_and_evaluate(network, manifest, config, workdir, evaluate):
             bar.set_postfix(terms, refresh=False)
             if now % learning.log_every == 0 or now == learning.steps:
                 elapsed = time.monotonic() - began
-                log.write("train", now, {
-                    **_means(window, values),
-                    "run/learning_rate": schedule(now),
-                    "run/clips_per_second": timed * learning.batch_size / elapsed,
-                    "run/step_ms": 1e3 * elapsed / timed,
-                    "run/wait_ms": 1e3 * waited / timed,
-                })  # fmt: skip
+                log.write(
+                    "train",
+                    now,
+                    {
+                        **_means(window, values),
+                        "run/learning_rate": schedule(now),
+                        "run/clips_per_second": timed * learning.batch_size / elapsed,
+                        "run/step_ms": 1e3 * elapsed / timed,
+                        "run/wait_ms": 1e3 * waited / timed,
+                    },
+                )
                 window.clear()
                 timed, began, waited = 0, time.monotonic(), 0.0
             stopping = stop_anywhere(bool(stops))
@@ -428,8 +464,10 @@ def train_and_evaluate(network, manifest, config, workdir, evaluate):
                 stopping = stopping or (alone and bool(stops))
             if stopping:
                 bar.close()
-                print(f"stopped at step {now}, which is kept; the same command goes on from there",
-                      flush=True)  # fmt: skip
+                print(
+                    f"stopped at step {now}, which is kept; the same command goes on from there",
+                    flush=True,
+                )
                 raise KeyboardInterrupt
             if validating and now < learning.steps:
                 validate()

@@ -60,8 +60,15 @@ def _block(x, size, strides, expansion, channels, gain, options, name):
     return x + y
 
 
-def efficientnet_lite0(x, width_multiplier=1.0, norm="frozen_bn", epsilon=1e-3, stem_norm=None,
-                       deviation=1.0, name="efficientnet"):  # fmt: skip
+def efficientnet_lite0(
+    x,
+    width_multiplier=1.0,
+    norm="frozen_bn",
+    epsilon=1e-3,
+    stem_norm=None,
+    deviation=1.0,
+    name="efficientnet",
+):
     """Feature maps C2..C5 of an image batch: the last maps at strides 4, 8, 16 and 32.
 
     Args:
@@ -78,13 +85,27 @@ def efficientnet_lite0(x, width_multiplier=1.0, norm="frozen_bn", epsilon=1e-3, 
       a multiplier of 1.
     """
     options = {"norm": norm, "epsilon": epsilon}
-    x = ConvNorm6(_round(STEM * width_multiplier), 3, 2, stem_norm or norm, epsilon=epsilon,
-                  gain=1 / deviation, name=f"{name}_stem")(x)  # fmt: skip
+    x = ConvNorm6(
+        _round(STEM * width_multiplier),
+        3,
+        2,
+        stem_norm or norm,
+        epsilon=epsilon,
+        gain=1 / deviation,
+        name=f"{name}_stem",
+    )(x)
     maps = []
     for stage, (blocks, size, strides, expansion, channels) in enumerate(STAGES):
         for block in range(blocks):
-            x = _block(x, size, strides if block == 0 else 1, expansion,
-                       _round(channels * width_multiplier), blocks**-0.5, options,
-                       f"{name}_s{stage + 1}_b{block}")  # fmt: skip
+            x = _block(
+                x,
+                size,
+                strides if block == 0 else 1,
+                expansion,
+                _round(channels * width_multiplier),
+                blocks**-0.5,
+                options,
+                f"{name}_s{stage + 1}_b{block}",
+            )
         maps.append(x)
     return [maps[stage] for stage in _C2_TO_C5]

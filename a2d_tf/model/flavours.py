@@ -12,7 +12,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.errors import InputError
+from a2d_tf.core.errors import InputError
 from a2d_tf.ops.boxes import MAX_LOG_SCALE, BoxCoder
 
 _ONE = (1.0, 1.0, 1.0)
@@ -92,12 +92,14 @@ FLAVOURS = {
     ),
     # ImageNet, values 0..1.
     "torchvision": Flavour(
-        mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375), padding="symmetric",
+        mean=(123.675, 116.28, 103.53),
+        std=(58.395, 57.12, 57.375),
+        padding="symmetric",
         stride_in_1x1=False,
     ),
     # ImageNet, as TensorFlow's EfficientNet-Lite was trained.
     "efficientnet_lite0": Flavour(mean=(127.0,) * 3, std=(128.0,) * 3, epsilon=1e-3),
-}  # fmt: skip
+}
 
 
 def of(config, stream):

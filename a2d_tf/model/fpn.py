@@ -102,7 +102,12 @@ def propose(logits, deltas, anchors, size, coder, before_nms, after_nms, iou_thr
     sides = boxes[..., 2:] - boxes[..., :2]
     scores = tf.where(tf.reduce_min(sides, axis=-1) >= 1.0, tf.sigmoid(scores), -1.0)
     rois, _, _, count = tf.image.combined_non_max_suppression(
-        boxes[:, :, None, :], scores[:, :, None], after_nms, after_nms, iou_threshold,
-        score_threshold=0.0, clip_boxes=False,
-    )  # fmt: skip
+        boxes[:, :, None, :],
+        scores[:, :, None],
+        after_nms,
+        after_nms,
+        iou_threshold,
+        score_threshold=0.0,
+        clip_boxes=False,
+    )
     return coder.to_half_open(rois), tf.sequence_mask(count, after_nms)

@@ -19,8 +19,9 @@ def _unfold(x, rois, *shape):
 
 def _hidden(x, units, norm, name, epsilon=1e-5):
     """The two fully connected layers of a Fast R-CNN head, as convolutions: n x n, then 1x1."""
-    x = ConvNorm(units, x.shape[1], norm=norm, epsilon=epsilon, padding="valid",
-                 name=f"{name}_fc1")(x)  # fmt: skip
+    x = ConvNorm(
+        units, x.shape[1], norm=norm, epsilon=epsilon, padding="valid", name=f"{name}_fc1"
+    )(x)
     return ConvNorm(units, 1, norm=norm, epsilon=epsilon, name=f"{name}_fc2")(x)
 
 
@@ -67,8 +68,12 @@ def mask_head(cells, num_classes, channels, layers, norm, epsilon=1e-5, name="ma
     for layer in range(layers):
         x = ConvNorm(channels, 3, norm=norm, epsilon=epsilon, name=f"{name}_conv{layer + 1}")(x)
     x = tf.keras.layers.Conv2DTranspose(
-        channels, 2, strides=2, activation="relu", kernel_initializer="he_normal",
+        channels,
+        2,
+        strides=2,
+        activation="relu",
+        kernel_initializer="he_normal",
         name=f"{name}_deconv",
-    )(x)  # fmt: skip
+    )(x)
     logits = ConvNorm(num_classes, 1, relu=False, stddev=OUTPUT_STDDEV, name=f"{name}_logits")(x)
     return _unfold(logits, cells, size, size, num_classes)

@@ -95,8 +95,9 @@ def score_rois(outputs, rois, valid, size, labels, label_mode, coder):
     return table
 
 
-def select(table, labels, label_mode, score_threshold, nms_threshold, max_detections,
-           action_threshold=0.0):  # fmt: skip
+def select(
+    table, labels, label_mode, score_threshold, nms_threshold, max_detections, action_threshold=0.0
+):
     """Instances: the (RoI, class) with p(class) >= threshold that survive a per-class NMS.
 
     An instance's action is the best valid one of its actor; those of which its p(action) is below
@@ -140,11 +141,16 @@ def suppress(scores, boxes, score_threshold, nms_threshold, max_detections):
     # A frame at a time: the op that takes a batch, combined_non_max_suppression, does not say which
     # boxes it kept, and has no GPU kernel.
     def suppress(arguments):
-        return tuple(tf.raw_ops.NonMaxSuppressionV4(
-            boxes=arguments[0], scores=arguments[1], max_output_size=max_detections,
-            iou_threshold=nms_threshold, score_threshold=below,
-            pad_to_max_output_size=True,
-        ))  # fmt: skip
+        return tuple(
+            tf.raw_ops.NonMaxSuppressionV4(
+                boxes=arguments[0],
+                scores=arguments[1],
+                max_output_size=max_detections,
+                iou_threshold=nms_threshold,
+                score_threshold=below,
+                pad_to_max_output_size=True,
+            )
+        )
 
     chosen, number = tf.map_fn(
         suppress, (boxes + apart, flat), fn_output_signature=(tf.int32, tf.int32)
@@ -158,9 +164,11 @@ def suppress(scores, boxes, score_threshold, nms_threshold, max_detections):
         return tf.where(mask, picked, tf.zeros_like(picked))
 
     kept = {
-        "boxes": pick(boxes), "class": pick(which), "class_score": pick(flat),
+        "boxes": pick(boxes),
+        "class": pick(which),
+        "class_score": pick(flat),
         "num_detections": number,
-    }  # fmt: skip
+    }
     return kept, pick(roi)
 
 

@@ -20,7 +20,7 @@ import contextlib
 
 import tensorflow as tf
 
-from a2d_tf.config import ComputeConfig
+from a2d_tf.core.config import ComputeConfig
 from a2d_tf.model import efficientnet, flavours, fpn, heads, inference, refiner, resnet, two_stream
 from a2d_tf.model.recompute import Forgetful
 from a2d_tf.ops import anchors as anchor_ops
@@ -72,9 +72,14 @@ class Instances(tf.keras.layers.Layer):
         )
         threshold = max(self.settings.score_threshold, 0.0)
         detections = inference.select(
-            table, self.labels, self.label_mode, threshold, self.settings.nms_threshold,
-            self.settings.max_detections, self.settings.action_threshold,
-        )  # fmt: skip
+            table,
+            self.labels,
+            self.label_mode,
+            threshold,
+            self.settings.nms_threshold,
+            self.settings.max_detections,
+            self.settings.action_threshold,
+        )
         return table, detections
 
 
@@ -140,10 +145,17 @@ class Network(tf.Module):
         lead = [] if frames is None else [frames]
         dtype = tf.keras.mixed_precision.global_policy().compute_dtype
         return [
-            tf.keras.Input([*lead, self.image_size[0] // s, self.image_size[1] // s,
-                            channels or self.config.fpn_channels], dtype=dtype)
+            tf.keras.Input(
+                [
+                    *lead,
+                    self.image_size[0] // s,
+                    self.image_size[1] // s,
+                    channels or self.config.fpn_channels,
+                ],
+                dtype=dtype,
+            )
             for s in anchor_ops.STRIDES[:4]
-        ]  # fmt: skip
+        ]
 
     def _backbone(self, x, name, norm, deviation):
         c = self.config
@@ -152,13 +164,26 @@ class Network(tf.Module):
         flavour = flavours.of(c, "flow") if name == "flow" else self._flavour
         if c.backbone == efficientnet.NAME:
             return efficientnet.efficientnet_lite0(
-                x, c.width_multiplier, norm, flavour.epsilon, stem, deviation,
+                x,
+                c.width_multiplier,
+                norm,
+                flavour.epsilon,
+                stem,
+                deviation,
                 name=f"{name}_efficientnet",
-            )  # fmt: skip
+            )
         return resnet.resnet(
-            x, c.backbone, c.width_multiplier, norm, flavour.stride_in_1x1, flavour.epsilon,
-            flavour.padding, stem, deviation, name=f"{name}_resnet",
-        )  # fmt: skip
+            x,
+            c.backbone,
+            c.width_multiplier,
+            norm,
+            flavour.stride_in_1x1,
+            flavour.epsilon,
+            flavour.padding,
+            stem,
+            deviation,
+            name=f"{name}_resnet",
+        )
 
     def _preprocess(self, rgb):
         """uint8 RGB to what a backbone of appearance reads."""
@@ -231,9 +256,11 @@ class Network(tf.Module):
         logits, deltas = self.rpn(key)
         around = {name: levels for name, levels in pyramids.items() if name != "actor"}
         return {
-            "actor": key, "action": self.context(around),
-            "rpn_logits": logits, "rpn_deltas": deltas,
-        }  # fmt: skip
+            "actor": key,
+            "action": self.context(around),
+            "rpn_logits": logits,
+            "rpn_deltas": deltas,
+        }
 
     def _key_frame(self, x):
         """[B, T, ...] -> [B, ...]. The gradient of a slice takes many times as long as that of what
@@ -266,9 +293,12 @@ class Network(tf.Module):
             else:
                 outputs["action_logits"] = heads.action_head(motion, count, c.head_units)
         outputs["class_logits"], outputs["deltas"] = heads.actor_head(
-            appearance, self.num_classes, c.head_units, self._flavour.head_norm or c.norm,
+            appearance,
+            self.num_classes,
+            c.head_units,
+            self._flavour.head_norm or c.norm,
             self._flavour.epsilon,
-        )  # fmt: skip
+        )
         inputs = {"actor": actor, "action": action, "rois": rois}
         return tf.keras.Model(inputs, outputs, name="roi_heads")
 
@@ -278,9 +308,13 @@ class Network(tf.Module):
         options = (14, self._flavour.roi_align, self.image_size, self.compute.roi_align_impl)
         cells = RoIAlign(*options, name="roi_align_mask")([*pyramid, rois])
         logits = heads.mask_head(
-            cells, self.num_classes, c.mask_channels, c.mask_layers,
-            self._flavour.head_norm or c.norm, self._flavour.epsilon,
-        )  # fmt: skip
+            cells,
+            self.num_classes,
+            c.mask_channels,
+            c.mask_layers,
+            self._flavour.head_norm or c.norm,
+            self._flavour.epsilon,
+        )
         return tf.keras.Model({"actor": pyramid, "rois": rois}, logits, name="mask_head")
 
     def _refiner(self):
@@ -335,9 +369,14 @@ class Network(tf.Module):
         mode, most = self.config.label_mode, settings.max_detections
         features = self._look({"rgb": pyramids["actor"], **pyramids})
         rois, valid = fpn.propose(
-            features["rpn_logits"], features["rpn_deltas"], self.anchors, size, self.rpn_coder,
-            settings.proposals_before_nms, settings.test_proposals,
-        )  # fmt: skip
+            features["rpn_logits"],
+            features["rpn_deltas"],
+            self.anchors,
+            size,
+            self.rpn_coder,
+            settings.proposals_before_nms,
+            settings.test_proposals,
+        )
 
         def heads(rois):
             return self.roi_heads({**{n: features[n] for n in ("actor", "action")}, "rois": rois})
@@ -346,8 +385,10 @@ class Network(tf.Module):
         outputs = {name: outputs[name] for name in ("class_logits", "deltas")}
         kept, roi = inference.suppress(
             *inference.score_classes(outputs, rois, valid, size, self.head_coder),
-            max(settings.score_threshold, 0.0), settings.nms_threshold, most,
-        )  # fmt: skip
+            max(settings.score_threshold, 0.0),
+            settings.nms_threshold,
+            most,
+        )
         number = kept["num_detections"]
         rois = tf.gather(rois, roi, batch_dims=1)
         own = {name: tf.gather(x, roi, batch_dims=1) for name, x in outputs.items()}
@@ -424,8 +465,12 @@ class Network(tf.Module):
 
     def parts(self):
         """Name -> submodel that owns variables, each variable in exactly one of them."""
-        parts = {"towers": self.towers, "context": self.context, "rpn": self.rpn,
-                 "roi_heads": self.roi_heads}  # fmt: skip
+        parts = {
+            "towers": self.towers,
+            "context": self.context,
+            "rpn": self.rpn,
+            "roi_heads": self.roi_heads,
+        }
         if self.mask_head is not None:
             parts["mask_head"] = self.mask_head
         if self.refiner is not None:

@@ -76,8 +76,19 @@ class ConvNorm(tf.keras.layers.Layer):
 
     rectify = staticmethod(tf.nn.relu)
 
-    def __init__(self, filters, size, strides=1, norm="none", relu=True, epsilon=1e-5,
-                 padding="same", stddev=None, gain=1.0, **kwargs):  # fmt: skip
+    def __init__(
+        self,
+        filters,
+        size,
+        strides=1,
+        norm="none",
+        relu=True,
+        epsilon=1e-5,
+        padding="same",
+        stddev=None,
+        gain=1.0,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         if norm not in NORMS:
             raise ValueError(f"norm is one of {NORMS}, got {norm}")
@@ -96,9 +107,11 @@ class ConvNorm(tf.keras.layers.Layer):
             for name, value in start:
                 learns = self.norm == "frozen_stats" and name in ("gamma", "beta")
                 weight = self._weight(
-                    name, [self.filters], trainable=learns,
+                    name,
+                    [self.filters],
+                    trainable=learns,
                     initializer=tf.keras.initializers.Constant(value),
-                )  # fmt: skip
+                )
                 setattr(self, name, weight)
         elif self.norm == "bn":
             self.normalise = tf.keras.layers.BatchNormalization(
@@ -163,18 +176,29 @@ def _bottleneck(x, width, strides, norm, epsilon, stride_in_1x1, padding, gain, 
     first, second = (strides, 1) if stride_in_1x1 else (1, strides)
     y = ConvNorm(width, 1, first, norm, epsilon=epsilon, name=f"{name}_conv1")(x)
     y, padding = (y, "same") if second == 1 else _pad(y, padding)
-    y = ConvNorm(width, 3, second, norm, epsilon=epsilon, padding=padding,
-                 name=f"{name}_conv2")(y)  # fmt: skip
-    y = ConvNorm(4 * width, 1, 1, norm, relu=False, epsilon=epsilon, gain=gain,
-                 name=f"{name}_conv3")(y)  # fmt: skip
+    y = ConvNorm(width, 3, second, norm, epsilon=epsilon, padding=padding, name=f"{name}_conv2")(y)
+    y = ConvNorm(
+        4 * width, 1, 1, norm, relu=False, epsilon=epsilon, gain=gain, name=f"{name}_conv3"
+    )(y)
     if strides != 1 or x.shape[-1] != 4 * width:
-        x = ConvNorm(4 * width, 1, strides, norm, relu=False, epsilon=epsilon,
-                     name=f"{name}_shortcut")(x)  # fmt: skip
+        x = ConvNorm(
+            4 * width, 1, strides, norm, relu=False, epsilon=epsilon, name=f"{name}_shortcut"
+        )(x)
     return tf.keras.layers.ReLU(name=f"{name}_out")(x + y)
 
 
-def resnet(x, backbone, width_multiplier=1.0, norm="frozen_bn", stride_in_1x1=True, epsilon=1e-5,
-           padding="same", stem_norm=None, deviation=1.0, name="resnet"):  # fmt: skip
+def resnet(
+    x,
+    backbone,
+    width_multiplier=1.0,
+    norm="frozen_bn",
+    stride_in_1x1=True,
+    epsilon=1e-5,
+    padding="same",
+    stem_norm=None,
+    deviation=1.0,
+    name="resnet",
+):
     """Feature maps C2..C5 of an image batch.
 
     Args:
@@ -199,8 +223,16 @@ def resnet(x, backbone, width_multiplier=1.0, norm="frozen_bn", stride_in_1x1=Tr
         raise ValueError(f"backbone is one of {sorted(BLOCKS)}, got {backbone}")
     width = int(round(64 * width_multiplier))
     x = tf.pad(x, [[0, 0], [3, 3], [3, 3], [0, 0]])
-    x = ConvNorm(width, 7, 2, stem_norm or norm, epsilon=epsilon, padding="valid",
-                 gain=1 / deviation, name=f"{name}_stem")(x)  # fmt: skip
+    x = ConvNorm(
+        width,
+        7,
+        2,
+        stem_norm or norm,
+        epsilon=epsilon,
+        padding="valid",
+        gain=1 / deviation,
+        name=f"{name}_stem",
+    )(x)
     # After the ReLU, where a padding of zeros is as good as none.
     x, pooling = _pad(x, padding)
     x = tf.keras.layers.MaxPooling2D(3, 2, padding=pooling, name=f"{name}_pool")(x)
@@ -208,7 +240,16 @@ def resnet(x, backbone, width_multiplier=1.0, norm="frozen_bn", stride_in_1x1=Tr
     for stage, blocks in enumerate(BLOCKS[backbone]):
         for block in range(blocks):
             strides = 2 if block == 0 and stage > 0 else 1
-            x = _bottleneck(x, width * 2**stage, strides, norm, epsilon, stride_in_1x1, padding,
-                            blocks**-0.5, f"{name}_c{stage + 2}_b{block}")  # fmt: skip
+            x = _bottleneck(
+                x,
+                width * 2**stage,
+                strides,
+                norm,
+                epsilon,
+                stride_in_1x1,
+                padding,
+                blocks**-0.5,
+                f"{name}_c{stage + 2}_b{block}",
+            )
         maps.append(x)
     return maps

@@ -106,19 +106,25 @@ def paint_over(best, labels, masks, boxes, scores, codes, per_pixel=False):
         add,
         (0, best, labels),
         shape_invariants=(
-            tf.TensorShape([]), tf.TensorShape([None] * 3), tf.TensorShape([None] * 3)
+            tf.TensorShape([]),
+            tf.TensorShape([None] * 3),
+            tf.TensorShape([None] * 3),
         ),
-    )  # fmt: skip
+    )
     return best, labels
 
 
 @tf.function(
     input_signature=[
-        tf.TensorSpec([None, 28, 28]), tf.TensorSpec([None, 4]), tf.TensorSpec([None]),
-        tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.int32),
+        tf.TensorSpec([None, 28, 28]),
+        tf.TensorSpec([None, 4]),
+        tf.TensorSpec([None]),
+        tf.TensorSpec([None], tf.int32),
+        tf.TensorSpec([], tf.int32),
+        tf.TensorSpec([], tf.int32),
         tf.TensorSpec([], tf.bool),
     ]
-)  # fmt: skip
+)
 def paint_one(masks, boxes, scores, codes, height, width, per_pixel):
     """`paint` for one image of any size, compiled once: all but height and width without B."""
     parts = (x[None] for x in (masks, boxes, scores, codes))
@@ -127,11 +133,15 @@ def paint_one(masks, boxes, scores, codes, height, width, per_pixel):
 
 @tf.function(
     input_signature=[
-        tf.TensorSpec([None, None]), tf.TensorSpec([None, None], tf.int32),
-        tf.TensorSpec([None, 28, 28]), tf.TensorSpec([None, 4]), tf.TensorSpec([None]),
-        tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.bool),
+        tf.TensorSpec([None, None]),
+        tf.TensorSpec([None, None], tf.int32),
+        tf.TensorSpec([None, 28, 28]),
+        tf.TensorSpec([None, 4]),
+        tf.TensorSpec([None]),
+        tf.TensorSpec([None], tf.int32),
+        tf.TensorSpec([], tf.bool),
     ]
-)  # fmt: skip
+)
 def paint_over_one(best, labels, masks, boxes, scores, codes, per_pixel):
     """`paint_over` for one image of any size, compiled once: all without B."""
     parts = (x[None] for x in (best, labels, masks, boxes, scores, codes))

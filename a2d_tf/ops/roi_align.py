@@ -39,8 +39,10 @@ from a2d_tf.ops import boxes as box_ops
 from a2d_tf.ops import sampling
 
 IMPLEMENTATIONS = {
-    "sparse": sampling.Sparse, "crop_and_resize": sampling.Crop, "einsum": sampling.Einsum,
-}  # fmt: skip
+    "sparse": sampling.Sparse,
+    "crop_and_resize": sampling.Crop,
+    "einsum": sampling.Einsum,
+}
 
 
 def assign_levels(boxes, num_levels, flavour="aligned", image_size=None):

@@ -125,9 +125,12 @@ class Einsum:
             return step + 1, end, cells.write(step, x)
 
         cells = tf.TensorArray(
-            tf.float32, 0, dynamic_size=True, infer_shape=False,
+            tf.float32,
+            0,
+            dynamic_size=True,
+            infer_shape=False,
             element_shape=[None, size, size, channels],
-        )  # fmt: skip
+        )
         # A part without boxes at first: an array of no parts at all cannot be joined.
         start = (1, 0, cells.write(0, tf.zeros([0, size, size, channels])))
         total = tf.shape(self._owners)[0]

@@ -10,12 +10,11 @@ import contextlib
 import os
 import pathlib
 
+from a2d_tf.core.errors import InputError
 from a2d_tf.data.manifest import file_digest
-from a2d_tf.errors import InputError
-from a2d_tf.model import layouts, tensor_files
-from a2d_tf.model.weights import Weights
-from a2d_tf.pretrained import download
+from a2d_tf.pretrained import download, layouts, tensor_files
 from a2d_tf.pretrained.catalogue import PUBLISHED
+from a2d_tf.pretrained.weights import Weights
 
 
 def folder(given=None):

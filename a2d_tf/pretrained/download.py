@@ -19,7 +19,7 @@ import urllib.request
 
 from tqdm import tqdm
 
-from a2d_tf.errors import InputError, shown
+from a2d_tf.core.errors import InputError, shown
 
 ATTEMPTS = 5  # in a row that bring next to nothing
 _NEXT_TO_NOTHING = 0.02  # part of the file; so there are no more than 50 * ATTEMPTS attempts

@@ -6,11 +6,11 @@ Training is forward and gradients, of all weights, of the mean square of the pyr
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf import devices
-from a2d_tf.config import ComputeConfig, ModelConfig
-from a2d_tf.labels import A2D
-from a2d_tf.model.folding import folded
+from a2d_tf.core import devices
+from a2d_tf.core.config import ComputeConfig, ModelConfig
+from a2d_tf.core.labels import A2D
 from a2d_tf.model.network import Network
+from a2d_tf.serving.folding import folded
 from tools.benchmarks import inputs, learning, measure, peers
 
 ONE_STREAM = ModelConfig(image_height=320, image_width=576, use_flow=False, temporal_layers=0)
@@ -38,13 +38,17 @@ def run(options):
 
     candidates = {"peak": measure.peak(small)}
     for suffix, model in (
-        ("", network), (", bfloat16", half), (", recomputed", Network(config, A2D, recompute=True)),
-    ):  # fmt: skip
+        ("", network),
+        (", bfloat16", half),
+        (", recomputed", Network(config, A2D, recompute=True)),
+    ):
         call = training(model.towers, tf.constant(inputs.frames(1, *size)))
         candidates[f"training, 1 frame{suffix}"] = measure.stopwatch(call)
     for suffix, model in (
-        ("", network), (_FOLDED, folded(network)), (", bfloat16", folded(half)),
-    ):  # fmt: skip
+        ("", network),
+        (_FOLDED, folded(network)),
+        (", bfloat16", folded(half)),
+    ):
         for count in (1, 8):
             call = forward(model.towers, tf.constant(inputs.frames(count, *size)))
             candidates[f"forward, {_frames(count)}{suffix}"] = measure.stopwatch(call)

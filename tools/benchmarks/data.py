@@ -15,12 +15,13 @@ import numpy as np
 import tensorflow as tf
 from pycocotools import mask as mask_tools
 
-from a2d_tf import devices
-from a2d_tf.data import convert, flow_quality, records, synthetic
+from a2d_tf.core import devices
+from a2d_tf.core.errors import InputError
+from a2d_tf.data import convert, flow_quality, records
 from a2d_tf.data.flow import METHODS, Flow, fit, resize_frame
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.data.release import Release
-from a2d_tf.errors import InputError
+from a2d_tf.data.mini import synthetic
+from a2d_tf.data.sources.release import Release
 from a2d_tf.model.network import Network
 from a2d_tf.ops import canvas as canvas_ops
 from tools.benchmarks import learning, measure
@@ -96,13 +97,16 @@ def conversion(source, folder, workers, rounds):
         frames = _bare_work(part, PAPER, truth)
         return time.perf_counter() - began, _processor_seconds() - before, frames
 
-    results = measure.alternate(rounds, {
-        "frames": lambda: bare_work(source, truth=False),
-        "bare": lambda: bare_work(source),
-        "ours": lambda: records_of(source, PAPER),
-        "bare few": lambda: bare_work(few),
-        "ours few": lambda: records_of(few, single),
-    })  # fmt: skip
+    results = measure.alternate(
+        rounds,
+        {
+            "frames": lambda: bare_work(source, truth=False),
+            "bare": lambda: bare_work(source),
+            "ours": lambda: records_of(source, PAPER),
+            "bare few": lambda: bare_work(few),
+            "ours few": lambda: records_of(few, single),
+        },
+    )
     frames = results["bare"][0][2]
     only_frames, bare, ours, bare_few, ours_few = (
         np.array([result[:2] for result in rounds_of]) for rounds_of in results.values()
@@ -115,9 +119,14 @@ def conversion(source, folder, workers, rounds):
         costs = [(1e3 / frames * s[:, 1]).tolist() for s in (working, peer)]
         rows += [
             measure.row(f"conversion / {what}, {workers} workers", "frames/s", *rates, goal=0.9),
-            measure.row(f"conversion / {what}, processor time", "ms per frame", *costs,
-                        higher_is_better=False, goal=0.9),
-        ]  # fmt: skip
+            measure.row(
+                f"conversion / {what}, processor time",
+                "ms per frame",
+                *costs,
+                higher_is_better=False,
+                goal=0.9,
+            ),
+        ]
     rows.append(measure.row("start of the workers", "s", start[:, 0].tolist()))
     details = {
         "conversion": {
@@ -296,10 +305,12 @@ def flow_storage(clips, rounds):
     times = measure.alternate(rounds, {name: lambda name=name: decode(name) for name in STORAGE})
     report = {}
     for name, (_, restore) in STORAGE.items():
-        errors = np.concatenate([
-            np.abs(restore(data, flow.shape) - flow).ravel()
-            for data, flow in zip(stored[name], flows)
-        ])  # fmt: skip
+        errors = np.concatenate(
+            [
+                np.abs(restore(data, flow.shape) - flow).ravel()
+                for data, flow in zip(stored[name], flows)
+            ]
+        )
         report[name] = {
             "bytes": float(np.mean([len(data) for data in stored[name]])),
             "mean_error": float(errors.mean()),
@@ -347,10 +358,13 @@ def pipelines(mini, paper, config, options):
                 batch,
             ),
         }
-        rates = measure.alternate(rounds, {
-            stage: lambda data=data, size=size: _rate(data, size, options["clips"])
-            for stage, (data, size) in stages.items()
-        })  # fmt: skip
+        rates = measure.alternate(
+            rounds,
+            {
+                stage: lambda data=data, size=size: _rate(data, size, options["clips"])
+                for stage, (data, size) in stages.items()
+            },
+        )
         for stage, rate in rates.items():
             fed = name == "mini" and stage == "training batches"
             label = f"{name} pipeline ({canvas[0]}x{canvas[1]}, T={manifest.clip_frames}): {stage}"
@@ -370,18 +384,24 @@ def feeding(manifest, options):
         lambda clip: canvas_ops.place(clip["rgb"], clip["flow"], _FEED_CANVAS), os.cpu_count()
     )
     eighths = manifest.clip_frames / 8
-    rates = measure.alternate(options["rounds"], {
-        stage: lambda data=data: eighths * _rate(data, 1, options["clips"])
-        for stage, data in zip(_FEED_GOALS, (decoded, resized))
-    })  # fmt: skip
+    rates = measure.alternate(
+        options["rounds"],
+        {
+            stage: lambda data=data: eighths * _rate(data, 1, options["clips"])
+            for stage, data in zip(_FEED_GOALS, (decoded, resized))
+        },
+    )
     size = f"{FEED.image_height}x{FEED.image_width}"
     return [
         measure.row(
-            f"clips of 8 frames ({size}): {stage}", "clips/s", rate,
-            [_FEED_GOALS[stage]] * len(rate), goal=1.0,
+            f"clips of 8 frames ({size}): {stage}",
+            "clips/s",
+            rate,
+            [_FEED_GOALS[stage]] * len(rate),
+            goal=1.0,
         )
         for stage, rate in rates.items()
-    ]  # fmt: skip
+    ]
 
 
 def _rate(dataset, size, clips):

@@ -16,8 +16,8 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from a2d_tf.core.labels import A2D
 from a2d_tf.evaluation import coco_results, detection, segmentation
-from a2d_tf.labels import A2D
 from tools.benchmarks import measure, peers
 
 _FRAMES, _SIZE = 2000, (240, 320)
@@ -50,7 +50,7 @@ def run(options):
     if peers.available():
         ways["few rois, torchvision"] = lambda: _loop_over_boxes(
             part, truth_of(few), peers.numpy_nms
-        )  # fmt: skip
+        )
     with tempfile.TemporaryDirectory() as folder:
         for i, pair in enumerate(maps):
             for name, image in zip(("truth", "predicted"), pair):
@@ -68,22 +68,31 @@ def run(options):
         measure.limit_row(f"{label}: label maps", "s", seconds["maps"], _SECONDS),
         measure.time_row(f"{label}: label maps, loop", seconds["maps"], seconds["naive maps"]),
         measure.limit_row(
-            f"{label}: label maps, memory beyond reading", "MB", 1e3 * (scored[0] - read[0]),
+            f"{label}: label maps, memory beyond reading",
+            "MB",
+            1e3 * (scored[0] - read[0]),
             _MEGABYTES,
         ),
         measure.row(f"{label}: reading them", "s", read[1]),
         measure.time_row(f"{label}: boxes of {rois} RoIs each", seconds["rois"]),
-    ]  # fmt: skip
+    ]
     for name in ("naive", "torchvision"):
         peer = seconds.get(f"few rois, {name}")
         if peer:
-            rows.append(measure.time_row(
-                f"{few} frames: boxes of {rois} RoIs each, {name} loop", seconds["few rois"], peer
-            ))  # fmt: skip
-    rows.append(measure.time_row(
-        f"{label}: {_INSTANCES} instances each, pycocotools", seconds["instances"],
-        seconds["instances, pycocotools"],
-    ))  # fmt: skip
+            rows.append(
+                measure.time_row(
+                    f"{few} frames: boxes of {rois} RoIs each, {name} loop",
+                    seconds["few rois"],
+                    peer,
+                )
+            )
+    rows.append(
+        measure.time_row(
+            f"{label}: {_INSTANCES} instances each, pycocotools",
+            seconds["instances"],
+            seconds["instances, pycocotools"],
+        )
+    )
     return rows, {"figures": found, **peers.versions()}
 
 
@@ -95,8 +104,11 @@ def _timed(function):
 
 def _agree(found):
     """What is compared computes the same figures."""
-    pairs = [("maps", "naive maps"), ("few rois", "few rois, naive"),
-             ("few rois", "few rois, torchvision")]  # fmt: skip
+    pairs = [
+        ("maps", "naive maps"),
+        ("few rois", "few rois, naive"),
+        ("few rois", "few rois, torchvision"),
+    ]
     for ours, peer in pairs:
         for name, value in found.get(peer, {}).items():
             if abs(value - found[ours][name]) > 0.1:
@@ -192,9 +204,12 @@ def detections_of(truth, rois):
 
     shift = rng.normal(0, 2, (len(frame), len(A2D.actors), 1)).astype(np.float32)
     return detection.Detections(
-        truth.frames, frame, boxes[:, None] + shift,
-        scores(len(A2D.actors), actor), scores(len(A2D.actions), action),
-    )  # fmt: skip
+        truth.frames,
+        frame,
+        boxes[:, None] + shift,
+        scores(len(A2D.actors), actor),
+        scores(len(A2D.actions), action),
+    )
 
 
 def results_of(truth, each):
@@ -259,12 +274,18 @@ def _coco(truth):
     coco.dataset = {
         "images": [{"id": i} for i in range(len(truth.frames))],
         "annotations": [
-            {"id": i + 1, "image_id": int(truth.box_frame[i]), "category_id": int(truth.codes[i]),
-             "bbox": [*corners[i, :2], *sides[i]], "area": sides[i].prod(), "iscrowd": 0}
+            {
+                "id": i + 1,
+                "image_id": int(truth.box_frame[i]),
+                "category_id": int(truth.codes[i]),
+                "bbox": [*corners[i, :2], *sides[i]],
+                "area": sides[i].prod(),
+                "iscrowd": 0,
+            }
             for i in range(len(corners))
         ],
         "categories": [{"id": code} for code in A2D.codes],
-    }  # fmt: skip
+    }
     with contextlib.redirect_stdout(io.StringIO()):
         coco.createIndex()
     return coco

@@ -21,9 +21,9 @@ def boxes(count, height, width, least, most, seed=0):
 def labelled(batch, length, height, width, instances, seed=0):
     """Clips with truth, in the form of `pipeline.training`; masks fill their boxes."""
     rng = np.random.default_rng(seed)
-    truth = np.stack([
-        boxes(instances, height, width, height / 8, height / 2, seed + i) for i in range(batch)
-    ])  # fmt: skip
+    truth = np.stack(
+        [boxes(instances, height, width, height / 8, height / 2, seed + i) for i in range(batch)]
+    )
     masks = np.zeros((batch, instances, height, width), np.uint8)
     for mask, box in zip(masks.reshape(-1, height, width), truth.reshape(-1, 4)):
         y1, x1, y2, x2 = np.round(box).astype(int)

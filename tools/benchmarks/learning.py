@@ -3,15 +3,21 @@
 import dataclasses
 import pathlib
 
-from a2d_tf.config import Config
+from a2d_tf.core.config import Config
 from a2d_tf.learning import trainer
 from tools.benchmarks import measure
 
 _CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
 _SMALLEST = dict(
-    image_height=64, image_width=96, backbone="resnet14", width_multiplier=0.125, fpn_channels=16,
-    rpn_channels=16, head_units=16, mask_channels=16,
-)  # fmt: skip
+    image_height=64,
+    image_width=96,
+    backbone="resnet14",
+    width_multiplier=0.125,
+    fpn_channels=16,
+    rpn_channels=16,
+    head_units=16,
+    mask_channels=16,
+)
 
 
 def smallest(model):

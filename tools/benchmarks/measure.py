@@ -11,7 +11,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf import machine as host
+from a2d_tf.core import machine as host
 
 # It takes the functions of one network after another for needless retracing of the same.
 tf.get_logger().setLevel("ERROR")

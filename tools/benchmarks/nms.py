@@ -7,8 +7,8 @@ peers do the same but for the last step. A frame is one stream's backbone, less 
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf import devices
-from a2d_tf.labels import A2D
+from a2d_tf.core import devices
+from a2d_tf.core.labels import A2D
 from a2d_tf.model import fpn
 from a2d_tf.model.network import Network
 from tools.benchmarks import backbone, inputs, measure, peers

@@ -79,11 +79,18 @@ def mask_rcnn(backbone, classes, anchor_sizes, size, per_level, proposals, nms_t
     """
     anchors = AnchorGenerator([(side,) for side in anchor_sizes], [(0.5, 1.0, 2.0)] * 5)
     model = MaskRCNN(
-        resnet_fpn(backbone), classes + 1, min_size=min(size), max_size=max(size),
-        rpn_anchor_generator=anchors, rpn_pre_nms_top_n_train=per_level,
-        rpn_pre_nms_top_n_test=per_level, rpn_post_nms_top_n_train=proposals,
-        rpn_post_nms_top_n_test=proposals, box_nms_thresh=nms_threshold, _skip_resize=True,
-    )  # fmt: skip
+        resnet_fpn(backbone),
+        classes + 1,
+        min_size=min(size),
+        max_size=max(size),
+        rpn_anchor_generator=anchors,
+        rpn_pre_nms_top_n_train=per_level,
+        rpn_pre_nms_top_n_test=per_level,
+        rpn_post_nms_top_n_train=proposals,
+        rpn_post_nms_top_n_test=proposals,
+        box_nms_thresh=nms_threshold,
+        _skip_resize=True,
+    )
     model.transform.postprocess = lambda result, *_: result
     return model.to(device(), memory_format=torch.channels_last)
 

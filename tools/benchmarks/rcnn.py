@@ -10,22 +10,31 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf import devices
-from a2d_tf.config import ComputeConfig, InferenceConfig, LearningConfig, ModelConfig
-from a2d_tf.labels import A2D
-from a2d_tf.model import coco
-from a2d_tf.model.folding import folded
+from a2d_tf.core import devices
+from a2d_tf.core.config import ComputeConfig, InferenceConfig, LearningConfig, ModelConfig
+from a2d_tf.core.labels import A2D
 from a2d_tf.model.network import Network
+from a2d_tf.pretrained import coco_classes
+from a2d_tf.serving.folding import folded
 from tools.benchmarks import inputs, learning, measure, peers
 
 _SIZES = (32, 64, 128, 256, 512)  # of torchvision's anchors
 _FULL = ModelConfig(
-    image_height=320, image_width=576, use_flow=False, temporal_layers=0, label_mode="cartesian",
-    rpn_channels=256, anchor_sizes=",".join(map(str, _SIZES)),
-)  # fmt: skip
+    image_height=320,
+    image_width=576,
+    use_flow=False,
+    temporal_layers=0,
+    label_mode="cartesian",
+    rpn_channels=256,
+    anchor_sizes=",".join(map(str, _SIZES)),
+)
 _SMALL = dataclasses.replace(
-    _FULL, image_height=64, image_width=96, backbone="resnet14", width_multiplier=0.125,
-)  # fmt: skip
+    _FULL,
+    image_height=64,
+    image_width=96,
+    backbone="resnet14",
+    width_multiplier=0.125,
+)
 _PER_LEVEL = 1000  # best anchors of each level that torchvision suppresses
 _DETECTIONS = {100: 1.35, 10: 1.35}  # how many -> goal
 _SAMPLES = {64: 22, 512: 128}  # RoIs a frame -> positives: the authors', torchvision's
@@ -51,7 +60,7 @@ def run(options):
     small = options["small"]
     config = _SMALL if small else _FULL
     counts = _Counts(20, (10,), ((8, 2),)) if small else _Counts(1000)
-    labels = coco.label_space(A2D.actors, "one")
+    labels = coco_classes.label_space(A2D.actors, "one")
     networks = {
         suffix: Network(config, labels, ComputeConfig(precision, "auto"))
         for suffix, precision in (("", "float32"), (_HALF, "mixed_bfloat16"))
@@ -73,8 +82,9 @@ def run(options):
     network = networks[""]
     for number in counts.detections:
         done[f"inference, {number} detections"] = (
-            _gflop(network, counts.proposals, number), _DETECTIONS[number]
-        )  # fmt: skip
+            _gflop(network, counts.proposals, number),
+            _DETECTIONS[number],
+        )
     for number, positives in counts.samples:
         name = f"training, {number} RoIs, {positives} masks"
         done[name] = 3 * _gflop(network, number, positives), _TRAINING_GOAL
@@ -103,13 +113,17 @@ def _ours(network, suffix, batches, counts):
     frame = {"rgb": batch["rgb"], "size": batch["size"]}
     for number in counts.detections:
         settings = InferenceConfig(
-            test_proposals=counts.proposals, proposals_before_nms=4 * counts.proposals,
-            score_threshold=0, nms_threshold=_NMS, max_detections=number,
-        )  # fmt: skip
+            test_proposals=counts.proposals,
+            proposals_before_nms=4 * counts.proposals,
+            score_threshold=0,
+            nms_threshold=_NMS,
+            max_detections=number,
+        )
         call = tf.function(used.inference(settings))
         outputs = call(frame)
-        _require("proposals", int(tf.reduce_sum(tf.cast(outputs["valid"], tf.int32))),
-                 counts.proposals)  # fmt: skip
+        _require(
+            "proposals", int(tf.reduce_sum(tf.cast(outputs["valid"], tf.int32))), counts.proposals
+        )
         _require("detections", int(outputs["detections"]["num_detections"][0]), number)
         candidates["ours", f"inference, {number} detections{suffix}"] = measure.stopwatch(
             lambda call=call: call(frame)
@@ -117,9 +131,12 @@ def _ours(network, suffix, batches, counts):
     for number, positives in counts.samples:
         # A rate of zero: the update is computed, and the next call works on the same weights.
         config = LearningConfig(
-            roi_samples=number, positive_fraction=positives / number,
-            train_proposals=counts.proposals, learning_rate=0.0, warmup_steps=0,
-        )  # fmt: skip
+            roi_samples=number,
+            positive_fraction=positives / number,
+            train_proposals=counts.proposals,
+            learning_rate=0.0,
+            warmup_steps=0,
+        )
         step = learning.make_step(network, config)[1]
         batch, zero = batches[positives], tf.constant(0, tf.int64)
         _require("positive RoIs", round(float(step(batch, zero)["positives"])), positives)
@@ -138,9 +155,14 @@ def _peers(config, batches, counts, small):
     targets = {positives: [peers.targets(batch)] for positives, batch in batches.items()}
     # One model, whose settings are those of the call.
     model = peers.mask_rcnn(
-        "resnet18" if small else "resnet101", len(A2D.actors), _SIZES, size, _PER_LEVEL,
-        counts.proposals, _NMS,
-    )  # fmt: skip
+        "resnet18" if small else "resnet101",
+        len(A2D.actors),
+        _SIZES,
+        size,
+        _PER_LEVEL,
+        counts.proposals,
+        _NMS,
+    )
     seen = peers.watch(model)
     candidates = {}
 

@@ -7,7 +7,7 @@ limit without a peer is the machine's memory: a copy of what is read and written
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf import devices
+from a2d_tf.core import devices
 from a2d_tf.ops import roi_align
 from tools.benchmarks import inputs, measure, peers
 

@@ -13,10 +13,14 @@ import matplotlib
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf import devices, runs, serving, streaming
+from a2d_tf.core import devices
+from a2d_tf.core.labels import A2D
 from a2d_tf.evaluation import detection
-from a2d_tf.labels import A2D
+from a2d_tf.learning.runs import run_folder
 from a2d_tf.model.network import Network
+from a2d_tf.serving.predictor import Predictor
+from a2d_tf.serving.served_network import ServedNetwork
+from a2d_tf.video import streaming
 from tools.benchmarks import evaluation, inputs, learning, measure
 
 matplotlib.use("Agg")
@@ -112,14 +116,18 @@ def _served(side=None, detections=_DETECTIONS):
         model = dataclasses.replace(config.model, image_height=side, image_width=side)
         config = dataclasses.replace(config, model=model)
     model = config.model
-    facts = dict(flow_method="dis", image_height=model.image_height,
-                 image_width=model.image_width, clip_stride=1)  # fmt: skip
-    return runs.Run(config, Network(model, A2D, config.compute), facts, "random")
+    facts = dict(
+        flow_method="dis",
+        image_height=model.image_height,
+        image_width=model.image_width,
+        clip_stride=1,
+    )
+    return run_folder.Run(config, Network(model, A2D, config.compute), facts, "random")
 
 
 def _answer(run):
     """A call that answers on one clip."""
-    served = serving.ServedNetwork(run.network, run.config.inference)
+    served = ServedNetwork(run.network, run.config.inference)
     frames, size = run.config.model.frames, run.network.image_size
     rgb = tf.constant(inputs.frames(frames, *size)[None])
     flow = tf.zeros([1, frames, *size, 2])
@@ -136,7 +144,7 @@ def _areas(sizes):
 
 def _lengths(sizes):
     run = _served()
-    predictor = serving.Predictor.from_run(run)
+    predictor = Predictor.from_run(run)
     frame = inputs.frames(1, *run.network.image_size)[0]
 
     def watch(length):

@@ -12,10 +12,11 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf import devices
-from a2d_tf.data import convert, synthetic
-from a2d_tf.data.release import Release
-from a2d_tf.labels import A2D
+from a2d_tf.core import devices
+from a2d_tf.core.labels import A2D
+from a2d_tf.data import convert
+from a2d_tf.data.mini import synthetic
+from a2d_tf.data.sources.release import Release
 from a2d_tf.learning import optimizer, targets, trainer
 from a2d_tf.model import fpn
 from a2d_tf.model.network import Network
@@ -26,8 +27,9 @@ _CALLS = {"mini": 5, "a2d": 1}  # of a part, per round
 _VIDEOS = 6
 _WAIT = 2.0  # percent of the step
 _OTHERWISE = {
-    "step in bfloat16": {"precision": "mixed_bfloat16"}, "step, recomputed": {"recompute": True},
-}  # fmt: skip
+    "step in bfloat16": {"precision": "mixed_bfloat16"},
+    "step, recomputed": {"recompute": True},
+}
 _HALF = 1.6  # times faster in bfloat16
 _ZERO = np.zeros([], np.int64)  # no tensor: devices are prepared first
 
@@ -37,9 +39,13 @@ def run(options):
     devices.prepare()
     small, rows = options["small"], []
     names = ["mini"] if small else list(_STEPS)
-    memories = {} if small else {
-        name: [measure.apart(_memory, name, twice) for twice in (False, True)] for name in names
-    }  # fmt: skip
+    memories = (
+        {}
+        if small
+        else {
+            name: [measure.apart(_memory, name, twice) for twice in (False, True)] for name in names
+        }
+    )
     candidates, work = {"peak": measure.peak(small)}, {}
     with tempfile.TemporaryDirectory() as folder:
         release = synthetic.make_release(
@@ -57,9 +63,12 @@ def run(options):
             for part, call in calls.items():
                 candidates[name, part] = measure.stopwatch(call, _CALLS[name])
             candidates[name, "fed"] = _fed(
-                step, _records(release, f"{folder}/{name}", config), config, batch,
+                step,
+                _records(release, f"{folder}/{name}", config),
+                config,
+                batch,
                 2 if small else _STEPS[name],
-            )  # fmt: skip
+            )
             work[name] = _work(network, config)
         results = measure.alternate(options["rounds"], candidates)
     for name in names:
@@ -133,9 +142,14 @@ def _parts(network, opt, config, batch):
     def propose():
         learning = config.learning
         return fpn.propose(
-            given["rpn_logits"], given["rpn_deltas"], network.anchors, batch["size"],
-            network.rpn_coder, learning.before_nms, learning.train_proposals,
-        )  # fmt: skip
+            given["rpn_logits"],
+            given["rpn_deltas"],
+            network.anchors,
+            batch["size"],
+            network.rpn_coder,
+            learning.before_nms,
+            learning.train_proposals,
+        )
 
     def losses():
         terms, _ = trainer.forward(
@@ -231,10 +245,19 @@ def _rows(name, config, times, work, peaks, memory):
     label = f"{name} ({clips} clip{'s' if clips > 1 else ''})"
     waits, fed = map(list, zip(*times["fed"]))
     step, towers = times["step"], work["towers"]
-    parts = list(zip(*(times[part] for part in (
-        "towers", "context and proposal heads", "proposals, heads and losses",
-        "clipping and update",
-    ))))  # fmt: skip
+    parts = list(
+        zip(
+            *(
+                times[part]
+                for part in (
+                    "towers",
+                    "context and proposal heads",
+                    "proposals, heads and losses",
+                    "clipping and update",
+                )
+            )
+        )
+    )
     rows = [
         measure.peak_row(f"{label}: step", 3 * sum(work.values()), step, peaks),
         measure.time_row(f"{label}: step, its parts added up", step, [sum(x) for x in parts]),

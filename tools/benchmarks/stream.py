@@ -11,9 +11,10 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf import devices, serving
-from a2d_tf.labels import A2D
+from a2d_tf.core import devices
+from a2d_tf.core.labels import A2D
 from a2d_tf.model.network import Network
+from a2d_tf.serving.served_network import ServedNetwork
 from tools.benchmarks import inputs, learning, measure
 
 _CALLS = {"mini": 5, "a2d": 1}  # per round
@@ -37,7 +38,7 @@ def run(options):
             config.inference, score_threshold=0.0, max_detections=_DETECTIONS
         )
         network = Network(base, A2D, config.compute)
-        served = serving.ServedNetwork(network, settings)
+        served = ServedNetwork(network, settings)
         calls = {"streaming": _streaming(network, served), **_sliding(network, served)}
         model = tf.function(network.inference(settings))
         clip = {**_clip(network, base.frames), "size": tf.constant([network.image_size])}
@@ -47,7 +48,7 @@ def run(options):
             ("longer field", {"temporal_layers": base.temporal_layers + 1}),
         ):
             other = Network(dataclasses.replace(base, **changes), A2D, config.compute)
-            calls[part] = _streaming(other, serving.ServedNetwork(other, settings))
+            calls[part] = _streaming(other, ServedNetwork(other, settings))
         for part, call in calls.items():
             found = int(call()["num_detections"][0])
             if found != _DETECTIONS:
@@ -120,21 +121,19 @@ def _rows(name, times, work, peaks):
 
     return [
         measure.peak_row(f"{name}: a frame", work, ours, peaks),
-        measure.limit_row(
-            f"{name}: two streams", "times one", against("one stream"), _TWO_STREAMS
-        ),
+        measure.limit_row(f"{name}: two streams", "times one", against("one stream"), _TWO_STREAMS),
+        measure.time_row(f"{name}: a frame, sliding", ours, times["sliding"], _SLIDING.get(name)),
         measure.time_row(
-            f"{name}: a frame, sliding", ours, times["sliding"], _SLIDING.get(name)
-        ),
-        measure.time_row(
-            f"{name}: a frame, sliding with every RoI's action", ours,
-            times["sliding, every RoI's action"], _SLIDING.get(name),
+            f"{name}: a frame, sliding with every RoI's action",
+            ours,
+            times["sliding, every RoI's action"],
+            _SLIDING.get(name),
         ),
         measure.limit_row(
-            f"{name}: a clip of {_LONG} frames", "times the shortest",
-            [a / b for a, b in zip(times["sliding, longer clip"], times["sliding"])], _FLAT,
+            f"{name}: a clip of {_LONG} frames",
+            "times the shortest",
+            [a / b for a, b in zip(times["sliding, longer clip"], times["sliding"])],
+            _FLAT,
         ),
-        measure.time_row(
-            f"{name}: a frame, one temporal layer more", ours, times["longer field"]
-        ),
-    ]  # fmt: skip
+        measure.time_row(f"{name}: a frame, one temporal layer more", ours, times["longer field"]),
+    ]

@@ -1,0 +1,1 @@
+"""The commands beside train, evaluate, export and predict; `tools/` starts them in a clone."""

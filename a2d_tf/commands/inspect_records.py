@@ -1,0 +1,188 @@
+"""Show what records hold: in a few lines, a chart, a JSON list, and a picture of each.
+
+python tools/inspect_records.py --records records --chart records.png
+python tools/inspect_records.py --records records --json records.json --draw sheets --limit 20
+python tools/inspect_records.py --records records --anchors 16,32,64,128,256
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import cv2
+import numpy as np
+from absl import flags
+
+from a2d_tf.core import errors, visualize
+from a2d_tf.core.config import parse_anchors
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import write_file, write_json
+from a2d_tf.data.flow import resize_frame
+from a2d_tf.data.inspection import anchor_recall, input_scale, summary
+from a2d_tf.data.manifest import SPLITS, Manifest
+
+_RECORDS = flags.DEFINE_string("records", None, "Folder of build_records.py.")
+_JSON = flags.DEFINE_string("json", None, "File for the list of records.")
+_CHART = flags.DEFINE_string("chart", None, "PNG file for a chart of the records, one page.")
+_DRAW = flags.DEFINE_string("draw", None, "Folder for one picture per record.")
+_LIMIT = flags.DEFINE_integer("limit", None, "At most so many records.", lower_bound=0)
+_SPLIT = flags.DEFINE_enum("split", "all", [*SPLITS, "all"], "Which records.")
+_ANCHORS = flags.DEFINE_multi_string(
+    "anchors",
+    [],
+    "Print how many instances these anchors cover, by size; as --anchor_sizes, and "
+    "again for others.",
+)
+
+
+def main(argv):
+    errors.require(argv, records=_RECORDS.value)
+    variants = {text: parse_anchors(text, "anchors") for text in _ANCHORS.value}
+    manifest = Manifest.load(_RECORDS.value)
+    label_space = manifest.label_space
+    splits = manifest.splits if _SPLIT.value == "all" else [_SPLIT.value]
+    shards = [(split, shard) for split in splits for shard in manifest.shards(split)]
+    decode = bool(_JSON.value or _DRAW.value)
+    rows, summaries = [], {split: summary.Summary() for split in splits}
+    boxes = anchor_recall.Boxes((manifest.image_height, manifest.image_width))
+    inputs = input_scale.InputScale()
+    try:
+        for folder in (
+            *map(os.path.dirname, filter(None, (_JSON.value, _CHART.value))),
+            _DRAW.value,
+        ):
+            if folder:
+                os.makedirs(folder, exist_ok=True)
+        for split, fields, truth in _records(shards, _LIMIT.value, decode):
+            summaries[split].add(truth)
+            boxes.add(truth)
+            if decode:
+                rows.append(describe(fields, truth, label_space))
+                middle = len(fields["rgb"]) // 2
+                inputs.add(fields["rgb"][middle], fields["flow"][middle])
+            if _DRAW.value:
+                picture = sheet(fields, truth, label_space)
+                path = os.path.join(_DRAW.value, f"{truth.video}_{truth.frame:05d}.png")
+                if not cv2.imwrite(path, picture[..., ::-1]):
+                    raise InputError(f"{path}: cannot be written; see --draw")
+    except OSError as error:
+        raise InputError(f"cannot write: {error}; see --json, --chart and --draw") from error
+    if _JSON.value:
+        write_json(_JSON.value, rows)
+    if _CHART.value:
+        title = f"Records in {os.path.basename(os.path.abspath(_RECORDS.value))}"
+        if _LIMIT.value is not None:
+            title += f", the first {_LIMIT.value}"
+        picture = summary.chart(summaries, manifest.durations, label_space, title)
+        write_file(_CHART.value, lambda file: file.write(picture))
+    lines = summary.text(summaries, manifest.durations, label_space)
+    lines += inputs.text(_divisors()) if decode else []
+    print("\n".join([*lines, *anchor_recall.text(boxes, variants)]))
+
+
+def _divisors():
+    """{names of imported weights: what they want RGB divided by}."""
+    from a2d_tf.model.flavours import FLAVOURS  # late: it loads TensorFlow
+
+    names = {}
+    for name, flavour in FLAVOURS.items():
+        if name != "own":
+            names.setdefault(float(np.mean(flavour.std)), []).append(name)
+    return {", ".join(own): divisor for divisor, own in names.items()}
+
+
+def _records(shards, limit, decode):
+    """Yield (split, `records.parse` as arrays, `Truth`) of at most `limit` records.
+
+    Without `decode` there are no arrays, and only the truth is read.
+    """
+    import tensorflow as tf  # late, so that a wrong folder is reported at once
+
+    from a2d_tf.data import records
+
+    parse = tf.function(records.parse, input_signature=[tf.TensorSpec([], tf.string)])
+    count = 0
+    for split, shard in shards:
+        for serialized in records.read_shard(shard):
+            if count == limit:
+                return
+            count += 1
+            with records.naming(shard):
+                truth = records.read_truth(serialized)
+                fields = parse(serialized) if decode else {}
+                fields = {name: tensor.numpy() for name, tensor in fields.items()}
+            yield split, fields, truth
+
+
+def describe(fields, truth, label_space):
+    """The JSON object of a record; boxes, areas and flow are in stored pixels."""
+    flow = fields["flow"][len(fields["flow"]) // 2].astype(np.float64)
+    instances = []
+    for box, code, mask in zip(fields["boxes"].tolist(), fields["codes"].tolist(), fields["masks"]):
+        actor, action = label_space.split(code)
+        instances.append(
+            {
+                "actor": label_space.actors[actor - 1],
+                "action": label_space.actions[action - 1],
+                "code": code,
+                "box": [box[1], box[0], box[3], box[2]],
+                "area": int(mask.sum()),
+                "flow_mean": flow[mask != 0].mean(axis=0).tolist(),
+            }
+        )
+    return {
+        "video": truth.video,
+        "frame": truth.frame,
+        "split": truth.split,
+        "height": truth.size[0],
+        "width": truth.size[1],
+        "clip_frames": truth.clip_frames.tolist(),
+        "instances": instances,
+    }
+
+
+def sheet(fields, truth, label_space, height=320):
+    """Key frame with instances | flow | label map, with captions: RGB uint8 [height, W, 3]."""
+    key = len(fields["rgb"]) // 2
+    rgb = fields["rgb"][key]
+    scale = height / rgb.shape[0]
+    size = (height, max(1, round(rgb.shape[1] * scale)))
+    masks = [cv2.resize(m, size[::-1], interpolation=cv2.INTER_NEAREST) for m in fields["masks"]]
+    panels = [
+        visualize.draw_instances(
+            resize_frame(rgb, *size), fields["boxes"] * scale, fields["codes"], masks, label_space
+        ),
+        resize_frame(visualize.flow_to_rgb(fields["flow"][key]), *size),
+        cv2.resize(
+            visualize.label_map_to_rgb(truth.label_map, label_space),
+            size[::-1],
+            interpolation=cv2.INTER_NEAREST,
+        ),
+    ]
+    fastest = np.linalg.norm(fields["flow"][key], axis=-1).max()
+    captions = (
+        f"{truth.video} {truth.frame} ({truth.split})",
+        f"flow, up to {fastest:.1f} px",
+        "label map",
+    )
+    for panel, caption in zip(panels, captions):
+        _caption(panel, caption)
+    return np.concatenate(panels, axis=1)
+
+
+def _caption(image, text):
+    """Write into the lower left corner, in place: white with a dark rim, for any ground."""
+    place = (6, image.shape[0] - 8)
+    for ink, thickness in ((0, 3), (255, 1)):
+        cv2.putText(
+            image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, (ink,) * 3, thickness, cv2.LINE_AA
+        )
+
+
+def run():
+    """Run the command with the words of the command line."""
+    errors.run(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,138 @@
+"""Score label maps or detections by the protocol of the paper's tables.
+
+  python tools/score.py segmentation --truth DIR --predicted DIR --output metrics.json
+  python tools/score.py detection --truth COCO.json --predicted detections.npz --output metrics.json
+  python tools/score.py detection --truth COCO.json --predicted results.json --output metrics.json
+
+Label maps lie at <VID>/<frame>.png: single-channel PNGs of codes, or RGB PNGs in the colours of the
+label space. `--labels FILE.json` names a label space other than A2D.
+
+results.json is what other methods write, COCO's results format: a list of {"image_id",
+"category_id" (the code of a pair), "score", "bbox" or "segmentation"}. It gives the joint figures,
+which are the same protocol's, and COCO's AP of boxes and masks.
+
+For a model that learned without the action labels of an actor: --zero_shot_actor=cat, and
+--full=FULL/detections.npz, the full model's, for the ratio of the two (Eq. 3).
+"""
+
+import pathlib
+
+from absl import flags
+
+from a2d_tf.core import errors
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import check_inside
+from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.evaluation import coco_eval, coco_results, detection, segmentation, zero_shot
+from a2d_tf.evaluation.reports import tables
+
+flags.DEFINE_string("truth", None, "Folder of true label maps, or COCO JSON of true boxes.")
+flags.DEFINE_string(
+    "predicted", None, "Folder of predicted label maps; detections.npz or COCO results (*.json)."
+)
+flags.DEFINE_string("output", None, "The metrics file (JSON, percent) to write.")
+flags.DEFINE_string("labels", None, "Label space (JSON); A2D by default.")
+flags.DEFINE_string("zero_shot_actor", None, "Actor whose action labels were withheld.")
+flags.DEFINE_string("full", None, "detections.npz of the full model, for the zero-shot ratio.")
+flags.DEFINE_integer("seed", 0, "Of the shuffles that zero-shot chance is the mean of.")
+
+
+def score_segmentation(truth, predicted, label_space):
+    """Metrics of two folders of label maps.
+
+    Raises:
+      InputError: a folder or a prediction is missing, or a label map cannot be used.
+    """
+    truth, predicted = pathlib.Path(truth), pathlib.Path(predicted)
+    for flag, folder in (("truth", truth), ("predicted", predicted)):
+        if not folder.is_dir():
+            raise InputError(f"--{flag}: {folder} is not a folder")
+    # Copies made on a Mac have a ._NAME beside NAME.
+    names = sorted(path.relative_to(truth) for path in truth.glob("*/[!.]*.png"))
+    if not names:
+        raise InputError(f"--truth: {truth} holds no label maps <VID>/<frame>.png")
+    missing = [name for name in names if not (predicted / name).is_file()]
+    if missing:
+        raise InputError(
+            f"{predicted / missing[0]}: missing; {len(missing)} of the {len(names)} frames of the "
+            "truth have no prediction"
+        )
+    for folder in (truth, predicted):
+        for name in names:  # a prediction that is a link to the truth would be a perfect one
+            check_inside(folder / name, folder, "put the label map there")
+    confusion = segmentation.Confusion(label_space)
+    for name in names:
+        maps = [
+            segmentation.read_label_map(folder / name, label_space) for folder in (truth, predicted)
+        ]
+        try:
+            confusion.update(*maps)
+        except InputError as error:
+            raise InputError(f"{truth / name} against {predicted / name}: {error}") from error
+    return {"segmentation": confusion.metrics()}
+
+
+def score_detection(truth, predicted, label_space, zero_shot_actor=None, full=None, seed=0):
+    """Metrics of `detections.npz`, or of COCO results, against COCO JSON of the truth.
+
+    Args:
+      truth, predicted: paths.
+      label_space: of both.
+      zero_shot_actor: name of the actor whose action labels were withheld.
+      full: path of the full model's `detections.npz`.
+      seed: of the shuffles for chance.
+
+    Raises:
+      InputError: a file or an option cannot be used.
+    """
+    if full and not zero_shot_actor:
+        raise InputError("--full needs --zero_shot_actor, the actor whose figures are compared")
+    if predicted.endswith(".json"):
+        if zero_shot_actor:
+            raise InputError(
+                "--zero_shot_actor needs --predicted=detections.npz: COCO results have no action "
+                "scores to compare with chance; see zero_shot_actor_ap for their APs"
+            )
+        truth = detection.Truth.load(truth, label_space, with_masks=True)
+        results = coco_results.Results.load(predicted, truth, label_space)
+        metrics = detection.evaluate_results(results, truth, label_space)
+        metrics["coco"] = coco_eval.evaluate(results, truth)
+    else:
+        actor = label_space.actor_index(zero_shot_actor) if zero_shot_actor else None
+        truth = detection.Truth.load(truth, label_space)
+        detections = detection.Detections.load(predicted)
+        other = detection.Detections.load(full) if full else None
+        metrics = detection.evaluate(detections, truth, label_space)
+        if zero_shot_actor:
+            metrics["zero_shot"] = zero_shot.figures(
+                detections, truth, label_space, actor, metrics["per_pair_ap"], seed, other
+            )
+    metrics["zero_shot_actor_ap"] = zero_shot.actor_aps(metrics["per_pair_ap"], label_space)
+    return metrics
+
+
+def main(argv):
+    args = flags.FLAGS
+    if len(argv) != 2 or argv[1] not in ("segmentation", "detection"):
+        raise InputError("the first word must be segmentation or detection, and the only one")
+    for name in ("truth", "predicted", "output"):
+        if not args[name].value:
+            raise InputError(f"--{name} is missing")
+    label_space = LabelSpace.from_json(args.labels) if args.labels else A2D
+    if argv[1] == "segmentation":
+        metrics = score_segmentation(args.truth, args.predicted, label_space)
+    else:
+        metrics = score_detection(
+            args.truth, args.predicted, label_space, args.zero_shot_actor, args.full, args.seed
+        )
+    tables.write_metrics(metrics, args.output)
+    print(tables.table(metrics))
+
+
+def run():
+    """Run the command with the words of the command line."""
+    errors.run(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,226 @@
+"""The devices that TensorFlow computes on: chosen, checked against the machine, and described."""
+
+import collections
+import ctypes
+import dataclasses
+import os
+import re
+
+import tensorflow as tf
+
+from a2d_tf.core import machine
+from a2d_tf.core.errors import InputError
+
+_ON_CPU = (
+    "An empty CUDA_VISIBLE_DEVICES computes on the CPU, as does --device=cpu of the programs that "
+    "have it"
+)
+_NEWER = (
+    "TensorFlow 2.21 has binaries for 6.0 to 9.0: delete .venv and run "
+    "PYTHON=python3.12 tools/setup.sh --gpu"
+)
+_TF32 = (8, 0)  # the least compute capability whose float32 products are in TF32
+
+
+@dataclasses.dataclass(frozen=True)
+class Gpu:
+    """A GPU that TensorFlow uses.
+
+    Attributes:
+      name: as its driver calls it.
+      memory: bytes, None where nothing tells it.
+      capability: compute capability (major, minor), None where TensorFlow does not tell it.
+    """
+
+    name: str
+    memory: "int | None" = None
+    capability: "tuple | None" = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Devices:
+    """What this process computes on: `gpus`, a tuple of `Gpu`, and where it is empty the CPU."""
+
+    gpus: tuple = ()
+
+    def line(self, precision, used=1):
+        """The devices in a line, for the start of a program.
+
+        Args:
+          precision: of the activations, of `config.PRECISIONS`.
+          used: how many of the GPUs take part.
+        """
+        counts = collections.Counter(self.gpus[:used])
+        parts = [f"{count} x {gpu.name}{_size(gpu.memory)}" for gpu, count in counts.items()]
+        if not parts:
+            parts = [f"CPU, {machine.cores()} cores, {machine.memory() / 2**30:.0f} GB"]
+        elif precision == "float32" and any(map(_rounds, self.gpus[:used])):
+            precision += " with products in TF32"
+        return f"device: {', '.join([*parts, precision])}"
+
+    def warnings(self):
+        """What is slow about them, a line each."""
+        info = tf.sysconfig.get_build_info()
+        built = info.get("cuda_compute_capabilities", ())
+        strange = {gpu for gpu in self.gpus if gpu.capability and not _is_built(gpu, built)}
+        return [
+            f"warning: TensorFlow {tf.__version__} has no binaries for {gpu.name} (compute "
+            f"capability {_dotted(gpu.capability)}): {_consequence(gpu.capability, built)}"
+            for gpu in sorted(strange, key=lambda gpu: gpu.name)
+        ]
+
+    def announce(self, precision, used=1):
+        """Print `line` and `warnings`."""
+        print("\n".join([self.line(precision, used), *self.warnings()]), flush=True)
+
+
+def prepare(device="auto", deterministic=True):
+    """Choose the devices, make them repeatable, and take GPU memory only as it is needed.
+
+    To be called before TensorFlow makes its first tensor. Where it is repeatable, an op without a
+    deterministic kernel fails rather than run.
+
+    Args:
+      device: 'cpu', 'gpu', or 'auto': a GPU where the machine has one, and else the CPU.
+      deterministic: whether to be repeatable.
+
+    Returns:
+      the Devices.
+
+    Raises:
+      InputError: the machine has an NVIDIA card that TensorFlow cannot use, and neither `device`
+        nor CUDA_VISIBLE_DEVICES says that this is wanted; or `device` is 'gpu' and there is none.
+    """
+    gpus = [] if device == "cpu" else tf.config.get_visible_devices("GPU")
+    if device == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+    elif not gpus:
+        _check_unused(device)
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    if not gpus:
+        # On a CPU graph rewriting gains nothing here (step time within 5 %), it doubles the time
+        # of the first call, and it complains at length about crops of unknown number.
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+    return Devices(_described(gpus))
+
+
+def peak_memory():
+    """Bytes in use at most: of the first GPU's memory, else of this process; None if untold.
+
+    On a GPU since `forget_peak`, on a CPU since the process began.
+    """
+    if tf.config.get_visible_devices("GPU"):
+        return tf.config.experimental.get_memory_info("GPU:0")["peak"]
+    return machine.process_memory()
+
+
+def forget_peak():
+    """Begin to measure the memory of the first GPU anew."""
+    if tf.config.get_visible_devices("GPU"):
+        tf.config.experimental.reset_memory_stats("GPU:0")
+
+
+def _described(gpus):
+    sizes = {card.name: card.memory for card in machine.nvidia_cards()} if gpus else {}
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    names = [found.get("device_name", "GPU") for found in details]
+    return tuple(
+        Gpu(name, sizes.get(name), found.get("compute_capability"))
+        for name, found in zip(names, details)
+    )
+
+
+def _check_unused(device):
+    """InputError if a GPU was to be used and TensorFlow has none."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if machine.hides_nvidia():
+        if device == "gpu":
+            raise InputError(f"--device=gpu: CUDA_VISIBLE_DEVICES={visible} hides every GPU")
+        return
+    cards = machine.nvidia_cards()
+    if cards:
+        reason = _reason(visible)
+        raise InputError(
+            f"this machine has {cards[0].name}{_size(cards[0].memory)}, which TensorFlow "
+            f"{tf.__version__} cannot use: {reason} (docs/gpu.md). {_ON_CPU}"
+        )
+    if device == "gpu":
+        raise InputError("--device=gpu: TensorFlow finds no GPU, nor is there an NVIDIA card")
+
+
+def _reason(visible):
+    """Why TensorFlow finds no GPU where there is a card, and the remedy."""
+    if not tf.test.is_built_with_cuda():
+        return "it is built for the CPU alone. tools/setup.sh --gpu installs one for GPUs"
+    trouble = _driver_trouble()
+    if trouble:
+        return (
+            f"NVIDIA's driver does not answer ({trouble}). Install or mend it, until nvidia-smi "
+            "lists the card; start a container with --gpus all"
+        )
+    if visible:
+        return (
+            f"CUDA_VISIBLE_DEVICES={visible} may name none that there is; if it does, CUDA's "
+            "libraries are missing: tools/setup.sh --gpu"
+        )
+    return (
+        "CUDA's libraries are missing or of another version. tools/setup.sh --gpu installs them; "
+        f"for a card of compute capability 9.0 (H100): {_NEWER}"
+        if _is_old()
+        else "CUDA's libraries are missing or of another version. tools/setup.sh --gpu installs "
+        "them"
+    )
+
+
+def _consequence(capability, built):
+    """What follows from TensorFlow having no binaries for a compute capability."""
+    if capability < min(_numbers(built), default=(0, 0)):
+        return "it is older than all that this one is built for, and will not work (docs/gpu.md)"
+    newer = f". {_NEWER}" if _is_old() and capability[0] == 9 else ""
+    return (
+        "the driver compiles its kernels from PTX, which takes up to half an hour at the first "
+        f"start, and keeps them in its cache{newer}"
+    )
+
+
+def _driver_trouble():
+    """What is wrong with NVIDIA's driver; '' where it answers."""
+    try:
+        status = ctypes.CDLL("libcuda.so.1").cuInit(0)
+    except OSError as error:
+        return str(error)
+    return f"cuInit: error {status}" if status else ""
+
+
+def _is_old():
+    return tuple(map(int, tf.__version__.split(".")[:2])) < (2, 16)
+
+
+def _is_built(gpu, built):
+    """Whether binaries for one of these architectures, 'sm_75' or 'compute_80', run on a GPU.
+
+    They do on its own compute capability and on higher ones of the same major number.
+    """
+    major, minor = gpu.capability
+    return any(known == major and least <= minor for known, least in _numbers(built))
+
+
+def _numbers(built):
+    """Architectures as TensorFlow names them, 'sm_75' or 'compute_80', as (major, minor)."""
+    return [divmod(int(re.search(r"\d+", name)[0]), 10) for name in built]
+
+
+def _rounds(gpu):
+    enabled = tf.config.experimental.tensor_float_32_execution_enabled()
+    return enabled and gpu.capability is not None and gpu.capability >= _TF32
+
+
+def _dotted(capability):
+    return ".".join(map(str, capability))
+
+
+def _size(memory):
+    return "" if memory is None else f" ({memory / 2**30:.0f} GB)"

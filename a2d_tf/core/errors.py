@@ -1,0 +1,108 @@
+"""Errors a user can act on, and how a command line shows them: one clear line, exit status 1."""
+
+import os
+import reprlib
+import sys
+import traceback
+
+from absl import app, flags
+
+from a2d_tf.core import command_line, machine
+
+# TensorFlow reads it when it loads, which no module does before this one. On a machine without an
+# NVIDIA card, or where CUDA_VISIBLE_DEVICES hides it, nothing that it says there helps a user: its
+# notes on devices and ends of sequences would bury the one line that matters. With a card its
+# warnings and errors are shown, for they say which library of CUDA is missing or does not fit; a
+# few harmless ones (TensorRT, factories that are registered twice) come with them.
+_USES_NVIDIA = machine.may_have_nvidia() and not machine.hides_nvidia()
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1" if _USES_NVIDIA else "3")
+
+_DEBUG = flags.DEFINE_bool("debug", False, "show where in the code an error arises")
+_LONGEST = 2000  # characters of a message
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 80
+shown = _short.repr
+"""repr() of a value from a file, cut where it is long or deep."""
+
+
+class InputError(ValueError):
+    """Input that cannot be used. The message names the file, the field and the remedy."""
+
+
+def require(argv, **values):
+    """Check a command line: no stray words, and a value for each flag named.
+
+    Raises:
+      InputError: names the word, or the flag that is missing.
+    """
+    if len(argv) > 1:
+        raise InputError(f"unexpected word '{argv[1]}'; flags are written --name=value")
+    for name, value in values.items():
+        if not value:
+            raise InputError(f"--{name} is missing; --help shows the flags")
+
+
+def run(main):
+    """Run `main(argv)` under absl: whatever goes wrong becomes one line on stderr.
+
+    The exit status is then 1, and 130 after Ctrl-C. What is no InputError is a fault of the code or
+    of the machine; where it arises `--debug` shows.
+    """
+
+    def guarded(argv):
+        try:
+            return main(argv)
+        except InputError as error:
+            return _complain(error)
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return 130
+        except BrokenPipeError:
+            # The reader has gone, as in `| head`; Python would complain once more at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        except Exception as error:
+            return _complain(f"{_happened(error)}; --debug shows where")
+
+    app.run(guarded, flags_parser=lambda words: _parse(words, main.__module__))
+
+
+def _parse(words, module):
+    wanted = command_line.wants_help(words)
+    if wanted:
+        print(command_line.help_text(module, wanted == "helpshort"))
+        sys.exit(0)
+    if len(words) == 1 and command_line.example(module):
+        sys.exit(
+            _complain(
+                f"no flags given; for example {command_line.example(module)}" " (--help explains)"
+            )
+        )
+    try:
+        return command_line.parse(words)
+    except flags.Error as error:
+        sys.exit(_complain(error))
+
+
+def _complain(problem):
+    """Print one line that starts with 'error: '; returns the exit status."""
+    sys.stdout.flush()
+    if flags.FLAGS.is_parsed() and _DEBUG.value:
+        traceback.print_exc()
+    # A name in a file must not steer the terminal.
+    line = " ".join(str(problem).split())
+    line = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line[:_LONGEST])
+    print(f"error: {line}", file=sys.stderr)
+    return 1
+
+
+def _happened(error):
+    """An exception that nobody expected, in words."""
+    if isinstance(error, MemoryError):
+        return f"out of memory ({error})" if str(error) else "out of memory"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    # TensorFlow's go on for many lines.
+    lines = str(error).strip().splitlines()
+    return f"unexpected {type(error).__name__}" + (f": {lines[0][:1000]}" if lines else "")

@@ -1,0 +1,193 @@
+"""What records hold, as a few lines of text and as a chart of one page."""
+
+import collections
+import dataclasses
+import io
+import itertools
+
+import numpy as np
+
+COLOURS = {"train": "#33658a", "test": "#f26419"}
+NEUTRAL = "#5f6b73"
+_SIZES = 6  # frame sizes shown by name; A2D has dozens, most of them of one video
+
+
+@dataclasses.dataclass
+class Summary:
+    """Counts over the records of one split.
+
+    Attributes:
+      pairs: {code: instances}.
+      areas: the area of each instance's box, as a share of its frame.
+      per_clip: {instances of a key frame: clips}.
+      videos: {VID: (height, width)}.
+    """
+
+    pairs: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+    areas: list = dataclasses.field(default_factory=list)
+    per_clip: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+    videos: dict = dataclasses.field(default_factory=dict)
+
+    def add(self, truth):
+        """Count one record, a `records.Truth`."""
+        self.pairs.update(truth.codes.tolist())
+        self.per_clip[len(truth.codes)] += 1
+        self.videos[truth.video] = truth.native_size
+        sides = truth.boxes[:, 2:] - truth.boxes[:, :2]
+        self.areas += (sides.prod(axis=1) / np.prod(truth.native_size)).tolist()
+
+    def counts(self):
+        """The totals, in words."""
+        clips = sum(self.per_clip.values())
+        return f"{len(self.videos)} videos, {clips} clips, {len(self.areas)} instances"
+
+
+def text(summaries, durations, label_space):
+    """Lines that say what the records hold.
+
+    Args:
+      summaries: {split: Summary}.
+      durations: {frames of a video: videos}, the manifest's.
+      label_space: names the codes.
+    """
+    lines = []
+    for split, summary in summaries.items():
+        lines.append(
+            f"{split}: {summary.counts()}, {len(summary.pairs)} of {len(label_space.codes)} pairs"
+        )
+        sizes = collections.Counter(_size_name(size) for size in summary.videos.values())
+        named = ", ".join(f"{name} ({count})" for name, count in sizes.most_common(_SIZES))
+        more = f" and {len(sizes) - _SIZES} more" if len(sizes) > _SIZES else ""
+        lines.append(f"  frames, height x width (videos): {named}{more}")
+        if not summary.areas:
+            continue
+        for word, sign in (("most", -1), ("fewest", 1)):
+            ranked = sorted(label_space.codes, key=lambda code: sign * summary.pairs[code])
+            named = ", ".join(f"{label_space.name(c)} {summary.pairs[c]}" for c in ranked[:4])
+            lines.append(f"  {word} instances: {named}")
+        per_clip = summary.per_clip
+        lines.append(
+            f"  instances a clip: {min(per_clip)} to {max(per_clip)}, "
+            f"mean {len(summary.areas) / sum(per_clip.values()):.1f}"
+        )
+        low, middle, high = 100 * np.quantile(summary.areas, [0.05, 0.5, 0.95])
+        lines.append(
+            f"  box area: median {middle:.2g} % of the frame, nine in ten {low:.2g} to {high:.2g} %"
+        )
+    lengths = sorted((int(frames), videos) for frames, videos in durations.items())
+    if lengths:
+        up_to = list(itertools.accumulate(videos for _, videos in lengths))
+        middle = next(n for (n, _), videos in zip(lengths, up_to) if 2 * videos >= up_to[-1])
+        lines.append(f"all videos: {lengths[0][0]} to {lengths[-1][0]} frames, median {middle}")
+    return lines
+
+
+def chart(summaries, durations, label_space, title):
+    """The same as a picture of one page, splits side by side: bytes of a PNG."""
+    # Late: only a chart needs it. Without pyplot, which would look for a screen.
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    codes = label_space.codes
+    figure = Figure((11.5, max(8.5, 0.2 * len(codes))), dpi=110, layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)
+    figure.suptitle(title, x=0.02, ha="left", fontsize=13, parse_math=False)
+    handles = [
+        Patch(color=COLOURS[split], label=f"{split}: {s.counts()}")
+        for split, s in summaries.items()
+    ]
+    figure.legend(handles=handles, loc="upper right", ncols=len(handles), fontsize=9, frameon=False)
+    grid = figure.add_gridspec(4, 2, width_ratios=(1, 1.1), height_ratios=(1, 1, 1, 1.3))
+
+    axes = figure.add_subplot(grid[:, 0])
+    _bars(
+        axes,
+        [label_space.name(code) for code in codes],
+        {split: [s.pairs[code] for code in codes] for split, s in summaries.items()},
+        "Instances per pair",
+    )
+    actors = np.array(codes) // label_space.base
+    for actor in range(1, len(label_space.actors) + 1, 2):
+        rows = np.flatnonzero(actors == actor)
+        if len(rows):
+            axes.axhspan(rows[0] - 0.5, rows[-1] + 0.5, color="#f0f2f4", zorder=0)
+
+    _histogram_of_areas(figure.add_subplot(grid[0, 1]), summaries)
+    _histogram_of_instances(figure.add_subplot(grid[1, 1]), summaries)
+
+    axes = _tidy(figure.add_subplot(grid[2, 1]), "Durations of all videos", "frames", "videos")
+    lengths = np.array([int(frames) for frames in durations], float)
+    if len(lengths):
+        # Whole frames to a bin, lest some bins hold more lengths than others.
+        step = max(1, -(-np.ptp(lengths) // 40))
+        bins = np.arange(lengths.min(), lengths.max() + step + 1, step) - 0.5
+        axes.hist(lengths, bins, weights=list(durations.values()), color=NEUTRAL, rwidth=0.9)
+
+    sizes = {
+        split: collections.Counter(_size_name(size) for size in s.videos.values())
+        for split, s in summaries.items()
+    }
+    total = sum(sizes.values(), collections.Counter())
+    shown = [name for name, _ in total.most_common(_SIZES)]
+    counts = {split: [own[name] for name in shown] for split, own in sizes.items()}
+    if len(total) > _SIZES:
+        shown.append(f"{len(total) - _SIZES} others")
+        for split, own in sizes.items():
+            counts[split].append(sum(own.values()) - sum(counts[split]))
+    _bars(figure.add_subplot(grid[3, 1]), shown, counts, "Videos per frame size, height x width")
+
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()
+
+
+def _size_name(size):
+    return f"{size[0]}x{size[1]}"
+
+
+def _tidy(axes, title, across="", up=""):
+    axes.set_title(title, fontsize=10, loc="left", fontweight="bold")
+    axes.set_xlabel(across, fontsize=8)
+    axes.set_ylabel(up, fontsize=8)
+    axes.tick_params(labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    return axes
+
+
+def _bars(axes, names, counts, title):
+    """Lying bars, one group per name, the first on top; `counts` is {split: [count per name]}."""
+    _tidy(axes, title)
+    thick = 0.8 / len(counts)
+    for i, (split, values) in enumerate(counts.items()):
+        rows = np.arange(len(names)) + (i - (len(counts) - 1) / 2) * thick
+        bars = axes.barh(rows, values, thick, color=COLOURS[split], zorder=2)
+        labels = [value or "" for value in values]
+        axes.bar_label(bars, labels, fontsize=6, padding=2, color="#404040")
+    axes.set_yticks(range(len(names)), names, parse_math=False)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.margins(x=0.08)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+
+
+def _histogram_of_areas(axes, summaries):
+    _tidy(axes, "Size of instances", "box area, share of the frame", "% of instances")
+    areas = [np.maximum(s.areas, 1e-6) for s in summaries.values()]
+    least = min((own.min() for own in areas if len(own)), default=1e-3)
+    bins = np.geomspace(10 ** np.floor(np.log10(least)), 1, 25)
+    for split, own in zip(summaries, areas):
+        weights = np.full(len(own), 100 / max(len(own), 1))
+        style = dict(bins=bins, weights=weights, color=COLOURS[split])
+        axes.hist(own, histtype="stepfilled", alpha=0.25, **style)
+        axes.hist(own, histtype="step", linewidth=1.5, **style)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
+
+
+def _histogram_of_instances(axes, summaries):
+    _tidy(axes, "Instances per key frame", "instances", "% of clips")
+    thick = 0.8 / len(summaries)
+    for i, (split, summary) in enumerate(summaries.items()):
+        numbers, clips = np.array(sorted(summary.per_clip.items())).reshape(-1, 2).T
+        places = numbers + (i - (len(summaries) - 1) / 2) * thick
+        axes.bar(places, 100 * clips / max(clips.sum(), 1), thick, color=COLOURS[split])
+    axes.xaxis.get_major_locator().set_params(integer=True)

@@ -1,0 +1,1 @@
+"""The mini A2D: drawn figures that act, in A2D's layout."""

@@ -1,0 +1,240 @@
+"""The truth of a frame, and the HDF5 files that A2D keeps it in.
+
+Two forms of the same arrays: the release's `.mat` (MATLAB v7.3, Xu et al., CVPR 2015) and the `.h5`
+with instance numbers that came with the sentences (Gavrilyuk et al., CVPR 2018). In HDF5 every
+array is transposed, and a last MATLAB dimension of one is gone.
+
+Only a file that numbers its instances (field `instance`) says which arrays are its own, so only
+there the known faults of published files are mended, and told in `Annotation.note`:
+  - masks, boxes and ids beyond the numbered instances are dropped;
+  - of instances with the same number only the first is kept;
+  - a missing `reS_id` is painted from the masks, smaller over larger.
+"""
+
+import dataclasses
+import math
+
+import h5py
+import numpy as np
+
+from a2d_tf.core import arrays
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.limits import MAX_INSTANCES, MAX_MASK_PIXELS
+
+
+@dataclasses.dataclass(frozen=True)
+class Annotation:
+    """The truth of one frame, at the size of the video.
+
+    Attributes:
+      label_map: codes [H, W], in the label space's `code_dtype`; 0 is background.
+      masks: bool [N, H, W], one mask per instance; they may overlap.
+      codes: int32 [N].
+      boxes: float32 [N, 4], y1, x1, y2, x2, pixels, 0-based half-open, inside the frame.
+      note: what was mended in the file, '' where nothing was.
+    """
+
+    label_map: np.ndarray
+    masks: np.ndarray
+    codes: np.ndarray
+    boxes: np.ndarray
+    note: str = ""
+
+
+def read_hdf5(path, size, label_space):
+    """Read a `.mat` or `.h5`.
+
+    Args:
+      path: the file.
+      size: (height, width) of the frame it must fit.
+      label_space: `LabelSpace` of its codes.
+
+    Returns:
+      An `Annotation`.
+
+    Raises:
+      InputError: the file is missing or broken; names file and field.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; restore it from the release")
+    try:
+        with h5py.File(path, "r") as file:
+            return _Hdf5(path, file, size).annotation(label_space)
+    except InputError:
+        raise
+    except (MemoryError, OSError, RuntimeError, KeyError, TypeError, ValueError) as error:  # h5py's
+        raise InputError(
+            f"{path}: not a readable HDF5 file; save it again from MATLAB with -v7.3, or restore "
+            f"it from the release ({error})"
+        ) from error
+
+
+def paint(masks, codes, dtype):
+    """A label map from masks, the smaller over the larger.
+
+    Args:
+      masks: bool [N, H, W].
+      codes: integers [N].
+      dtype: of the label map.
+
+    Returns:
+      Codes [H, W], 0 where no mask is.
+    """
+    label_map = np.zeros(masks.shape[1:], dtype)
+    for i in np.argsort(-masks.sum(axis=(1, 2)), kind="stable"):
+        label_map[masks[i]] = codes[i]
+    return label_map
+
+
+class _Hdf5:
+    """An open annotation file, of a frame of `size` (height, width)."""
+
+    def __init__(self, path, file, size):
+        self._path, self._file, self._size = path, file, size
+        self._fields = {}
+        self._counter = "instance" if "instance" in file else "id"
+        self._count = self._claimed(self._counter)
+        self._notes = []
+
+    def annotation(self, label_space):
+        """The file's `Annotation`."""
+        numbered = self._counter == "instance"
+        kept = self._distinct() if numbered else np.arange(self._count)
+        codes = self._column("id")[kept]
+        self._check_codes("id", codes, label_space.codes)
+
+        if "reS_id" in self._file or not numbered:
+            label_map = self._read("reS_id", self._size[::-1]).T
+            self._check_codes("reS_id", label_map, (0, *label_space.codes))
+
+        stored = self._stored("reMask")
+        squeezed = [self._size[::-1]] if stored == 1 else []
+        masks = self._read("reMask", (stored, *self._size[::-1]), *squeezed)
+        masks = masks.reshape(stored, *self._size[::-1]).transpose(0, 2, 1)[kept] != 0
+        for i in np.flatnonzero(~masks.any(axis=(1, 2))):
+            raise self._error("reMask", f"the mask of instance {kept[i] + 1} is empty")
+
+        stored = self._stored("reBBox")
+        corners = self._read("reBBox", (4, stored), *([(4,)] if stored == 1 else []))
+        boxes = self._boxes(corners.reshape(4, stored).T, kept)
+
+        if "reS_id" not in self._file:
+            label_map = paint(masks, codes, label_space.code_dtype)
+            self._notes.append("'reS_id' is missing: painted from the masks, smaller over larger")
+        return Annotation(
+            np.ascontiguousarray(label_map, label_space.code_dtype),
+            np.ascontiguousarray(masks),
+            codes.astype(np.int32),
+            boxes,
+            "; ".join(self._notes),
+        )
+
+    def _error(self, field, problem):
+        return InputError(
+            f"{self._path}: '{field}': {problem}; mend the file or restore it from the release"
+        )
+
+    def _field(self, field):
+        """(data set, shape) of an array of numbers; looked up once, for h5py takes its time."""
+        if field not in self._fields:
+            try:
+                data = arrays.dataset(self._file, field)
+            except arrays.ClaimError as error:
+                raise self._error(field, str(error)) from error
+            if data is None:
+                raise self._error(field, "field missing")
+            if data.dtype.kind not in "buif":
+                raise self._error(field, "not an array of numbers")
+            # MATLAB writes an empty array as the list of its dimensions, marked by this attribute.
+            self._fields[field] = data, (0,) if data.attrs.get("MATLAB_empty", 0) else data.shape
+        return self._fields[field]
+
+    def _claimed(self, field):
+        """Of how many instances the array claims to be; at N = 1 their axis may be gone."""
+        _, shape = self._field(field)
+        if 0 in shape:
+            return 0
+        if field in ("reMask", "reBBox"):
+            dimensions, axis = (3, 0) if field == "reMask" else (2, 1)
+            number = shape[axis] if len(shape) == dimensions else 1
+        else:
+            number = math.prod(shape)
+        if number > MAX_INSTANCES:
+            raise self._error(field, f"claims {number} instances, more than {MAX_INSTANCES}")
+        if number * math.prod(self._size) > MAX_MASK_PIXELS:
+            raise self._error(
+                field,
+                f"claims {number} instances, whose masks would have more than {MAX_MASK_PIXELS} "
+                f"pixels in a frame of width {self._size[1]} and height {self._size[0]}",
+            )
+        return number
+
+    def _stored(self, field):
+        """How many instances to read: the file's, or more where it numbers its own."""
+        claimed = self._claimed(field)
+        if self._counter != "instance" or claimed <= self._count:
+            return self._count
+        self._notes.append(
+            f"'{field}' holds {claimed} instances, 'instance' numbers {self._count}: the surplus "
+            "is dropped"
+        )
+        return claimed
+
+    def _column(self, field):
+        """An array of one number per instance."""
+        stored = self._stored(field)
+        return self._read(field, (1, stored), (stored, 1), (stored,)).reshape(stored)
+
+    def _distinct(self):
+        """Indices of the instances whose number no earlier one has."""
+        numbers = self._column("instance")
+        _, first = np.unique(numbers, return_index=True)
+        for i in sorted(set(range(len(numbers))) - set(first)):
+            self._notes.append(
+                f"'instance' has number {numbers[i]:g} again: its later instance is dropped"
+            )
+        return np.sort(first)
+
+    def _read(self, field, *shapes):
+        """The array, only if its claimed shape is one of `shapes`; the first is the usual one."""
+        data, shape = self._field(field)
+        if 0 in shapes[0] and 0 in shape:
+            return np.zeros(shapes[0])
+        if shape not in shapes:
+            raise self._error(
+                field,
+                f"has HDF5 shape {shape}, not {shapes[0]} as {self._count} instances "
+                f"('{self._counter}') in a frame of width {self._size[1]} and height "
+                f"{self._size[0]} need",
+            )
+        try:
+            return data[()]
+        except (OSError, RuntimeError) as error:
+            raise self._error(field, f"cannot be read ({error})") from error
+
+    def _check_codes(self, field, codes, known):
+        is_known = np.zeros(1 << 16, bool)  # a table, for isin takes as long as reading the file
+        is_known[list(known)] = True
+        with np.errstate(invalid="ignore"):
+            whole = codes.astype(np.uint16)
+        unknown = codes[(whole != codes) | ~is_known[whole]]
+        if unknown.size:
+            raise self._error(
+                field, f"code {unknown.flat[0]:g} is not in the label space (see --labels)"
+            )
+
+    def _boxes(self, corners, kept):
+        """Half-open boxes, cut to the frame, from 1-based inclusive x1, y1, x2, y2."""
+        (height, width), corners = self._size, corners[kept]
+        if not np.isfinite(corners).all():
+            raise self._error("reBBox", "a corner is not finite")
+        x1, y1, x2, y2 = corners.astype(np.float64).T
+        boxes = np.stack([y1 - 1, x1 - 1, y2, x2], axis=1)
+        boxes = np.clip(boxes, 0, [height, width, height, width]).astype(np.float32)
+        for i in np.flatnonzero((boxes[:, 2:] <= boxes[:, :2]).any(axis=1)):
+            raise self._error(
+                "reBBox",
+                f"box {corners[i].tolist()} (x1, y1, x2, y2) of instance {kept[i] + 1} leaves "
+                f"nothing inside the frame of width {width} and height {height}",
+            )
+        return boxes

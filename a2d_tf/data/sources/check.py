@@ -1,0 +1,182 @@
+"""What a source has, against what it should have: everything is read, nothing is written.
+
+A source is what `convert` takes: a `release.Release`, a `coco.CocoVideos`.
+"""
+
+import collections
+import dataclasses
+import functools
+
+import tqdm
+
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D
+from a2d_tf.data import workers as processes
+from a2d_tf.data.sources.release import check_number
+
+_COLUMNS = ("listed", "found", "whole", "published")
+_ROWS = {
+    "videos": ("listed", "found", "whole"),
+    "train": ("listed", "found", "whole"),
+    "test": ("listed", "found", "whole"),
+    "frames": ("listed", "found"),
+    "annotated frames": ("listed", "found", "whole"),
+    "instances": ("found",),
+}
+# Xu et al., CVPR 2015, as the published videoset.csv counts them.
+PUBLISHED = {"videos": 3782, "train": 3036, "test": 746, "annotated frames": 11926}
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """The result of a check.
+
+    Attributes:
+      title: which source, and how it lists its videos.
+      forms: in which form its frames and annotations are.
+      counts: {row: {column: number}}; a video or annotation is `found` if there is a file, `whole`
+        if all of it can be read. Frames are `found` where they decode.
+      problems: one line for each thing missing or broken, with its file, field and remedy.
+      notes: one line for each thing that was mended, or that differs and does no harm.
+    """
+
+    title: str
+    forms: str
+    counts: dict
+    problems: tuple
+    notes: tuple
+
+    def text(self):
+        """The report as lines for a terminal: a table, the problems, the notes, their number."""
+        lines = [self.title, self.forms, "", *table(self.counts)]
+        lines += ["", *(f"problem: {line}" for line in self.problems)]
+        lines += [f"note: {line}" for line in self.notes]
+        lines.append(f"problems: {len(self.problems)}, notes: {len(self.notes)}")
+        return "\n".join(lines)
+
+
+def table(counts):
+    """The lines of a table of counts, {row: {column: number}}."""
+    columns = [c for c in _COLUMNS if any(c in row for row in counts.values())]
+    lines = [f"{'':20}" + "".join(f"{column:>11}" for column in columns)]
+    for name, row in counts.items():
+        lines.append(f"{name:20}" + "".join(f"{row.get(column, ''):>11}" for column in columns))
+    return lines
+
+
+def check(source, workers=2):
+    """Decode every frame to the last and parse every annotation.
+
+    Args:
+      source: what to check.
+      workers: processes.
+
+    Returns:
+      A `Report`.
+    """
+    if workers < 1:
+        raise InputError(f"--workers must be at least 1, got {workers}")
+    examine = functools.partial(_examine, source)
+    results = processes.imap(examine, source.videos, min(workers, len(source.videos)))
+    total = _Finding(problems=[item["reason"] for item in source.skipped])
+    for finding in tqdm.tqdm(results, "Checking", total=len(source.videos), unit="video"):
+        total.add(finding)
+    counts = {
+        row: {c: total.counts[row, c] for c in columns if c != "listed" or total.counts[row, c]}
+        for row, columns in _ROWS.items()
+    }
+    if source.label_space == A2D and len(source.videos) == PUBLISHED["videos"]:
+        for row, number in PUBLISHED.items():
+            counts[row]["published"] = number
+    forms = ", ".join(
+        f"{number} {form}" for form, number in sorted(total.forms.items(), reverse=True)
+    )
+    return Report(
+        f"{source.root}: {source.listing}",
+        forms or "no video and no annotation",
+        counts,
+        tuple(total.problems),
+        tuple(total.notes),
+    )
+
+
+@dataclasses.dataclass
+class _Finding:
+    """Of one video, or of several added up; `counts` {(row, column): number}, see `Report`."""
+
+    counts: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+    forms: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+    problems: list = dataclasses.field(default_factory=list)
+    notes: list = dataclasses.field(default_factory=list)
+
+    def add(self, other):
+        self.counts.update(other.counts)
+        self.forms.update(other.forms)
+        self.problems += other.problems
+        self.notes += other.notes
+
+    def problem(self, error):
+        line = " ".join(str(error).split())
+        if line not in self.problems:  # a broken video is met again by what depends on it
+            self.problems.append(line)
+
+
+def _examine(source, video):
+    finding = _Finding()
+    size = _examine_frames(source, video, finding)
+    _examine_annotations(source, video, size, finding)
+    found = source.frames_path(video.vid).exists()
+    for row in ("videos", source.split(video)):
+        finding.counts[row, "listed"] = 1
+        finding.counts[row, "found"] = int(found)
+        finding.counts[row, "whole"] = int(not finding.problems)
+    return finding
+
+
+def _examine_frames(source, video, finding):
+    """Decode the video to its end; returns (height, width), None where no frame decodes."""
+    path, size, decoded = source.frames_path(video.vid), None, 0
+    try:
+        for decoded, frame in source.read_frames(video.vid, None):  # noqa: B007
+            size = frame.shape[:2]
+    except InputError as error:
+        finding.problem(error)
+    else:
+        if decoded < video.frames:
+            finding.problem(
+                f"{path}: decoding ends after {decoded} frames, but 'frames' in videoset.csv "
+                f"is {video.frames}; restore the video, or correct 'frames'"
+            )
+        elif decoded > video.frames > 0:
+            finding.notes.append(
+                f"{path}: {decoded} frames decode, but 'frames' in videoset.csv is "
+                f"{video.frames}; those beyond are left out"
+            )
+    finding.counts["frames", "listed"] = video.frames
+    finding.counts["frames", "found"] = decoded
+    if path.exists():
+        finding.forms[f"videos as {'images' if path.is_dir() else path.suffix[1:]}"] += 1
+    return size
+
+
+def _examine_annotations(source, video, size, finding):
+    counts, keys = finding.counts, ()
+    try:
+        keys = source.annotated_frames(video.vid)
+        check_number(source, video, keys)
+    except InputError as error:
+        finding.problem(error)
+    counts["annotated frames", "listed"] = video.annotated
+    counts["annotated frames", "found"] = len(keys)
+    for key in keys:
+        path = source.annotation_path(video.vid, key)
+        finding.forms[f"annotations as {path.suffix[1:]}"] += 1
+        try:
+            annotation = source.read_annotation(video.vid, key, size)
+        except InputError as error:
+            finding.problem(error)
+            continue
+        counts["annotated frames", "whole"] += 1
+        counts["instances", "found"] += len(annotation.codes)
+        if annotation.note:
+            finding.notes.append(f"{path}: {annotation.note}")

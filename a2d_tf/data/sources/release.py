@@ -1,0 +1,351 @@
+"""An A2D release on disk: the list of videos, the frames, the annotations.
+
+The layout is that of the published data set (Xu et al., CVPR 2015), and of users' data that follow
+it: `videoset.csv`, `clips320H/<VID>.mp4`, `Annotations/mat/<VID>/<%05d>.mat`. Frames may be images,
+`pngs320H/<VID>/<%05d>.png`, and annotations those with instance numbers (Gavrilyuk et al.,
+CVPR 2018), `a2d_annotation_with_instances/<VID>/<%05d>.h5`, in the release, in its `Annotations`,
+beside it, or in `text_annotations` beside it. Frame numbers are 1-based everywhere: `00030.mat`
+belongs to the 30th decoded frame.
+"""
+
+import csv
+import dataclasses
+import io
+import os
+import pathlib
+import re
+
+from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.files import check_inside, is_file_name, read_text
+from a2d_tf.core.labels import A2D
+from a2d_tf.core.limits import MAX_SIDE
+from a2d_tf.data.sources import frames
+from a2d_tf.data.sources.annotations import read_hdf5
+
+FOLLOW = "put the file there, or pass --follow_links if the link is your own"
+
+_COLUMNS = ("vid", "label", "start", "end", "height", "width", "frames", "annotated", "usage")
+_NUMBERS = ("label", "height", "width", "frames", "annotated", "usage")
+_SUFFIXES = (".mat", ".h5")
+INSTANCES, _SENTENCES = "a2d_annotation_with_instances", "text_annotations"
+
+
+@dataclasses.dataclass(frozen=True)
+class Video:
+    """One row of `videoset.csv`; `usage` is 0 for train and 1 for test."""
+
+    vid: str
+    label: int
+    start: str
+    end: str
+    height: int
+    width: int
+    frames: int
+    annotated: int
+    usage: int
+
+
+class Release:
+    """Reads a release; whatever is broken raises an InputError that names file and field.
+
+    Attributes:
+      root: the folder that holds `videoset.csv`.
+      label_space: what the codes of the annotations mean.
+      videos: tuple of `Video`, in the order of `videoset.csv`.
+      listing: how reports name the list of the videos.
+      skipped: tuple of {'item', 'reason'}: the rows of `videoset.csv` that were left out.
+    """
+
+    def __init__(
+        self,
+        root,
+        label_space=A2D,
+        videos=None,
+        annotations=None,
+        follow_links=False,
+        skip_rows=False,
+    ):
+        """Read `videoset.csv`.
+
+        Args:
+          root: the folder that holds it.
+          label_space: what the codes of the annotations mean.
+          videos: text file of VIDs, one a line: only these videos; by default all.
+          annotations: folder of the annotations, of a folder per video; by default one of those
+            named above.
+          follow_links: read files that links lead to, out of these folders.
+          skip_rows: leave a malformed row of the list out; otherwise it is an error.
+
+        Raises:
+          InputError: a list or folder is missing or malformed.
+        """
+        self.root = pathlib.Path(root)
+        self.label_space = label_space
+        self._follow_links = follow_links
+        videoset = self.root / "videoset.csv"
+        self.videos, header, self.skipped = _read_videoset(videoset, skip_rows)
+        self.listing = f"videoset.csv {'with' if header else 'without'} a header line"
+        if videos is not None:
+            self.videos = _only(pathlib.Path(videos), self.videos, videoset)
+        self._videos = {video.vid: video for video in self.videos}
+        if annotations is None:
+            beside = self.root.absolute().parent
+            self._annotations = [self.root / "Annotations" / "mat"] + [
+                folder / INSTANCES
+                for folder in (self.root, self.root / "Annotations", beside, beside / _SENTENCES)
+            ]
+        elif pathlib.Path(annotations).is_dir():
+            self._annotations = [pathlib.Path(annotations)]
+        else:
+            raise InputError(
+                f"{annotations}: no such folder; --annotations names the one that holds a folder "
+                "of .mat or .h5 files per video"
+            )
+
+    def frames_path(self, vid):
+        """The video's file, or the folder of its frames; the file where both are there."""
+        clips = self.root / "clips320H"
+        found = frames.find(clips, vid) or frames.find(self.root / "pngs320H", vid)
+        return found or clips / f"{vid}.mp4"
+
+    def annotation_folder(self, vid):
+        found = (folder / vid for folder in self._annotations if (folder / vid).is_dir())
+        return next(found, self._annotations[0] / vid)
+
+    def annotation_path(self, vid, frame):
+        """The `.mat` of a frame, or its `.h5` where there is no `.mat`."""
+        mat, h5 = (self.annotation_folder(vid) / f"{frame:05d}{suffix}" for suffix in _SUFFIXES)
+        return h5 if h5.is_file() and not mat.is_file() else mat
+
+    def files(self, vid):
+        """Every file whose contents decide what the video gives: tuple of paths."""
+        return (*frames.files(self.frames_path(vid)), *self._annotation_files(vid))
+
+    def facts(self, vid):
+        """What else decides it, as text: nothing."""
+        return ""
+
+    def missing(self):
+        """What is not there, by existence only: list of (vid, path).
+
+        Of a folder that lacks some of its annotations the path is followed by their number, in
+        words.
+        """
+        lost = []
+        for video in self.videos:
+            vid = video.vid
+            if not self.frames_path(vid).exists():
+                lost.append((vid, self.frames_path(vid)))
+            found, folder = len(self._annotation_files(vid)), self.annotation_folder(vid)
+            if found < video.annotated:
+                number = f"{folder} ({found} of {video.annotated} annotations)"
+                lost.append((vid, number if found else folder))
+        return lost
+
+    def split(self, video):
+        """'train' or 'test'."""
+        return "test" if video.usage else "train"
+
+    def length(self, vid):
+        """The number of frames of a video, as `videoset.csv` gives it."""
+        return self._videos[vid].frames
+
+    def annotated_frames(self, vid):
+        """The annotated frames of a video: ascending tuple of 1-based frame numbers."""
+        paths = self._annotation_files(vid)
+        for path in paths:
+            if not re.fullmatch(r"[0-9]{5}", path.stem) or path.stem == "00000":
+                raise InputError(
+                    f"{path}: annotations are named by their 1-based frame, such as "
+                    f"00001{path.suffix}; rename or remove it"
+                )
+        if not paths and self._videos[vid].annotated:
+            raise InputError(
+                f"{self.annotation_folder(vid)}: no annotation here, yet videoset.csv says "
+                f"{self._videos[vid].annotated}; restore the folder or set 'annotated' to 0"
+            )
+        numbers = tuple(sorted({int(path.stem) for path in paths}))
+        if numbers and numbers[-1] > self.length(vid):
+            raise InputError(
+                f"{self.annotation_path(vid, numbers[-1])}: annotates frame {numbers[-1]}, but "
+                f"videoset.csv gives the video {self.length(vid)}; correct 'frames' there"
+            )
+        return numbers
+
+    def read_annotation(self, vid, frame, size=None):
+        """Read the truth of one frame.
+
+        Args:
+          vid: the video.
+          frame: 1-based frame number.
+          size: (height, width) of the decoded frames; by default what `videoset.csv` says.
+
+        Returns:
+          An `annotations.Annotation`.
+        """
+        video = self._videos[vid]
+        path = self.annotation_path(vid, frame)
+        if not self._follow_links and path.is_file():
+            inside = (
+                folder for folder in (self.root, *self._annotations) if folder in path.parents
+            )
+            check_inside(path, next(inside), FOLLOW)
+        return read_hdf5(path, size or (video.height, video.width), self.label_space)
+
+    def read_frames(self, vid, numbers):
+        """Decode the wanted frames in one pass that stops after the last of them.
+
+        Args:
+          vid: the video.
+          numbers: 1-based frame numbers, in any order; None for all there are.
+
+        Yields:
+          (frame number, RGB uint8 [H, W, 3]), ascending.
+        """
+        path = self.frames_path(vid)
+        if not path.exists():
+            raise InputError(
+                f"{path}: no such video, nor a folder of its frames in {self.root / 'pngs320H'}; "
+                "restore it, remove it from videoset.csv, or name those that you have by --videos"
+            )
+        remedy = (
+            f"restore it from the release, or correct 'frames' (now {self.length(vid)}) in "
+            "videoset.csv"
+        )
+        if not self._follow_links:
+            for file in frames.files(path):
+                check_inside(file, self.root, FOLLOW)
+        yield from frames.read(path, numbers, remedy)
+
+    def _annotation_files(self, vid):
+        # macOS leaves files with a leading dot beside copied ones.
+        return [
+            path
+            for path in sorted(self.annotation_folder(vid).glob("*"))
+            if path.suffix in _SUFFIXES and not path.name.startswith(".")
+        ]
+
+
+def check_number(source, video, keys):
+    """InputError where fewer frames of a video are annotated, `keys`, than its list says."""
+    if len(keys) < video.annotated:
+        raise InputError(
+            f"{source.annotation_folder(video.vid)}: annotates {len(keys)} frames, but "
+            f"'annotated' in videoset.csv is {video.annotated}; restore the others, or correct "
+            "'annotated'"
+        )
+
+
+def _only(path, videos, videoset):
+    """The videos that the text file `path` lists, in the order of `videos`."""
+    try:
+        lines = read_text(path).splitlines()
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path}: not a readable list of videos ({error}); --videos names a text file of VIDs, "
+            "one a line"
+        ) from error
+    known, seen = {video.vid for video in videos}, {}
+    for number, vid in enumerate(map(str.strip, lines), 1):
+        if not vid:
+            continue
+        if vid not in known:
+            raise InputError(
+                f"{path}, line {number}: {shown(vid)} is not in {videoset}; correct or remove the "
+                "line"
+            )
+        if vid in seen:
+            raise InputError(
+                f"{path}, line {number}: '{vid}' is also on line {seen[vid]}; remove one of them"
+            )
+        seen[vid] = number
+    if not seen:
+        raise InputError(f"{path}: lists no video; write VIDs of videoset.csv, one a line")
+    return tuple(video for video in videos if video.vid in seen)
+
+
+def _read_videoset(path, skip_rows):
+    """Read videoset.csv: (tuple of Video, whether it has a header line, `Release.skipped`)."""
+    try:
+        text = read_text(path)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{path}: no such file; --release must name the folder with videoset.csv, clips320H "
+            "and Annotations"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a readable CSV file ({error})") from error
+    return parse_videoset(text, path, skip_rows)
+
+
+def parse_videoset(text, path, skip_rows=False):
+    """Parse the text of a videoset.csv.
+
+    Args:
+      text: its contents.
+      path: where it is, for messages.
+      skip_rows: leave a malformed row out; otherwise it is an error.
+
+    Returns:
+      (its rows as a tuple of `Video`, whether a header line is above them, `Release.skipped`).
+
+    Raises:
+      InputError: names the line and the column.
+    """
+    try:
+        file = io.StringIO(text, newline="")
+        rows = [(number, row) for number, row in enumerate(csv.reader(file), 1) if any(row)]
+    except csv.Error as error:
+        raise InputError(f"{path}: not a readable CSV file ({error})") from error
+    # The published list has no header line; some copies of it do.
+    header = bool(rows) and not any(re.fullmatch(r"\s*-?\d+\s*", c) for c in rows[0][1][4:])
+    rows = rows[header:]
+    if not rows:
+        raise InputError(f"{path}: lists no video; restore it from the release")
+    videos, seen, skipped = [], {}, []
+    for number, row in rows:
+        try:
+            video = _parse_row(f"{path}, line {number}", row)
+            if video.vid in seen:
+                raise InputError(
+                    f"{path}, line {number}: vid '{video.vid}' is also on line {seen[video.vid]}; "
+                    "remove one of them"
+                )
+        except InputError as error:
+            if not skip_rows:
+                raise
+            skipped.append(
+                {"item": f"{os.path.basename(path)}, line {number}", "reason": str(error)}
+            )
+            continue
+        seen[video.vid] = number
+        videos.append(video)
+    if not videos:
+        raise InputError(f"{path}: no row of it can be used; the first: {skipped[0]['reason']}")
+    return tuple(videos), header, tuple(skipped)
+
+
+def _parse_row(where, row):
+    """One Video from the cells of a row; `where` starts each message."""
+    if len(row) != len(_COLUMNS):
+        raise InputError(
+            f"{where}: {len(row)} columns instead of {len(_COLUMNS)} ({','.join(_COLUMNS)})"
+        )
+    fields = {column: cell.strip() for column, cell in zip(_COLUMNS, row)}
+    vid = fields["vid"]
+    if not is_file_name(vid):
+        raise InputError(f"{where}: vid {shown(vid)} cannot be a file name; rename the video")
+    for column in _NUMBERS:
+        if not re.fullmatch(r"\d{1,9}", fields[column]):
+            raise InputError(f"{where}: {column} {shown(fields[column])} is not a whole number")
+        fields[column] = int(fields[column])
+    for column in ("height", "width", "frames"):
+        if fields[column] == 0:
+            raise InputError(f"{where}: {column} is 0; give the video's own")
+        if column != "frames" and fields[column] > MAX_SIDE:
+            raise InputError(
+                f"{where}: {column} {fields[column]} is more than {MAX_SIDE}; give the video's own"
+            )
+    if fields["usage"] not in (0, 1):
+        raise InputError(f"{where}: usage {fields['usage']} is neither 0 (train) nor 1 (test)")
+    return Video(**fields)

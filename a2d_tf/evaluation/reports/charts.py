@@ -1,0 +1,152 @@
+"""The pictures of a report: bytes of a PNG each, drawn without a screen."""
+
+import io
+
+import numpy as np
+from matplotlib.figure import Figure
+
+OURS, FULL, CHANCE = "#33658a", "#9fb8c9", "#f26419"
+
+
+def _figure(width, height):
+    return Figure((width, height), dpi=100, layout="constrained")
+
+
+def _png(figure):
+    file = io.BytesIO()
+    figure.savefig(file, format="png", facecolor="white")
+    return file.getvalue()
+
+
+def _tidy(axes, title="", across="", up=""):
+    axes.set_title(title, fontsize=10, loc="left", fontweight="bold", parse_math=False)
+    axes.set_xlabel(across, fontsize=8)
+    axes.set_ylabel(up, fontsize=8)
+    axes.tick_params(labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    return axes
+
+
+def _say(axes, text):
+    """What an empty chart means."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", color="#5f6b73", fontsize=9)
+
+
+def bars(groups, names, title, up, colours=None):
+    """Standing bars side by side.
+
+    Args:
+      groups: {label: list of a figure per name, None where there is none}.
+      names: under the bars.
+      colours: one per group.
+    """
+    figure = _figure(min(max(6, 0.3 * len(names) * len(groups) + 2), 13), 3.6)
+    axes = _tidy(figure.subplots(), title, up=up)
+    thick = 0.8 / len(groups)
+    for i, (label, values) in enumerate(groups.items()):
+        places = np.arange(len(names)) + (i - (len(groups) - 1) / 2) * thick
+        heights = [0 if value is None else value for value in values]
+        axes.bar(places, heights, thick, label=label, color=colours[i] if colours else None)
+    turned = max(map(len, names)) > 8 and len(names) > 8
+    axes.set_xticks(
+        range(len(names)),
+        names,
+        rotation=90 if turned else 0,
+        fontsize=7 if turned else 9,
+        parse_math=False,
+    )
+    axes.margins(x=0.01)
+    if not any(value for values in groups.values() for value in values):
+        axes.set_ylim(0, 1)
+        known = any(value is not None for values in groups.values() for value in values)
+        _say(axes, "all are 0" if known else "no figures")
+    axes.axhline(0, color="black", linewidth=0.8)
+    if len(groups) > 1:
+        # Above the bars, whatever their heights, beside the title.
+        axes.legend(
+            fontsize=8, frameon=False, ncols=len(groups), loc="lower right", bbox_to_anchor=(1, 1)
+        )
+    return _png(figure)
+
+
+def confusion(found, kinds, space):
+    """Confusion matrices side by side, rows in percent of the true pixels.
+
+    Args:
+      found: a `segmentation.Confusion`; kinds: of actor, action, joint; space: its LabelSpace.
+    """
+    names = {"actor": space.actors, "action": space.actions, "joint": map(space.name, space.codes)}
+    matrices = {kind: (found.matrix(kind), ["background", *names[kind]]) for kind in kinds}
+    wide = sum(3 + 0.12 * len(names) for _, names in matrices.values())
+    tall = 2 + max(0.13 * len(names) for _, names in matrices.values())
+    figure = _figure(wide, max(tall, 3.5))
+    plots = figure.subplots(
+        1, len(matrices), width_ratios=[3 + 0.12 * len(n) for _, n in matrices.values()]
+    )
+    for axes, (title, (matrix, names)) in zip(np.atleast_1d(plots), matrices.items()):
+        _tidy(axes, title, "predicted", "true")
+        totals = matrix.sum(axis=1, keepdims=True)
+        shares = np.divide(100 * matrix, totals, out=np.zeros(matrix.shape), where=totals > 0)
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")
+        columns = [*names, "no pair"] if matrix[:, -1].any() else names
+        small = 5 if len(names) > 20 else 7
+        axes.set_xlim(-0.5, len(columns) - 0.5)
+        axes.set_xticks(range(len(columns)), columns, rotation=90, fontsize=small, parse_math=False)
+        axes.set_yticks(range(len(names)), names, fontsize=small, parse_math=False)
+        if len(names) <= 12:
+            for row, column in np.ndindex(len(names), len(columns)):
+                share = shares[row, column]
+                if share >= 0.5:
+                    axes.text(
+                        column,
+                        row,
+                        f"{share:.0f}",
+                        ha="center",
+                        va="center",
+                        fontsize=6,
+                        color="white" if share > 60 else "black",
+                    )
+    return _png(figure)
+
+
+def curves(panels, across="step", up="", end=None):
+    """Learning curves, or others of what is never below 0.
+
+    Args:
+      panels: {title: {label: (steps, values)}}; across, up: what the axes show.
+      end: of both axes, by default that of the figures.
+    """
+    figure = _figure(11, 3.8)
+    for axes, (title, lines) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels.items()):
+        _tidy(axes, title, across, up)
+        for label, (steps, values) in lines.items():
+            axes.plot(steps, values, label=label, linewidth=1.3, marker="." * (len(steps) < 30))
+        if not lines:
+            _say(axes, "no figures")
+        axes.set_xlim(0, end)
+        axes.set_ylim(0, end and 1.02 * end)
+        if len(lines) > 1:
+            axes.legend(fontsize=7, frameon=False)
+    return _png(figure)
+
+
+def grid(rows, heads):
+    """Pictures in rows under heads.
+
+    Args:
+      rows: list of (name, list of uint8 [H, W, 3], one per head).
+    """
+    width = 1.9 * len(heads)
+    shares = [pictures[0].shape[0] / pictures[0].shape[1] for _, pictures in rows]
+    figure = _figure(width, 1.95 * sum(shares) + 0.35 * len(rows) + 0.3)
+    plots = figure.subplots(len(rows), len(heads), squeeze=False, height_ratios=shares)
+    for line, (name, pictures) in zip(plots, rows):
+        for axes, picture in zip(line, pictures):
+            axes.imshow(picture)
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.spines[:].set_visible(False)
+        line[0].set_xlabel(name, fontsize=7, loc="left", parse_math=False)
+    for axes, head in zip(plots[0], heads):
+        axes.set_title(head, fontsize=9, parse_math=False)
+    return _png(figure)

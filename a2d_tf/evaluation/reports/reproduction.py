@@ -1,0 +1,437 @@
+"""The report of a reproduction: the paper's tables and figures, the published rows beside ours."""
+
+import collections
+import dataclasses
+import json
+import logging
+import os
+import pathlib
+import re
+import statistics
+
+import cv2
+import numpy as np
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from a2d_tf.core import visualize
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import read_json
+from a2d_tf.data import pipeline
+from a2d_tf.evaluation import bootstrap, segmentation, zero_shot
+from a2d_tf.evaluation.reports import charts, experiments, tables
+from a2d_tf.evaluation.reports.pages import Details, Heading, Picture, Table, Text
+
+# Experiment -> what our row is called, and the published rows beside it in Tables 1 or 3, and 2.
+ROWS = {
+    "full": ("full", "Ji et al., full", "Ji et al., full"),
+    "mask_rcnn_baseline": ("Mask R-CNN baseline", "Mask R-CNN baseline", None),
+    "no_mask": ("w/o mask + SM", "w/o mask + SM", None),
+    "no_temporal": ("w/o temporal", "w/o temporal", None),
+    "no_flow": ("w/o flow", "w/o flow", None),
+    "no_joint": ("w/o joint", "w/o joint", None),
+    "cartesian": ("cross-product labels", None, "TSCT"),
+    "hierarchical": ("hierarchical labels", None, "TSHR"),
+    "late_fusion": ("late fusion", None, None),
+}
+TABLE_1 = ("Trilayer", "GPM+TSP", "GPM+GBH", "TSMT+GBH", "TSMT+SM", "Ji et al., full")
+TABLE_3 = ("full", "mask_rcnn_baseline", "no_mask", "no_temporal", "no_flow", "no_joint")
+ZERO_SHOT = "zero_shot_"
+_MEASURES = [(kind, measure) for kind in tables.KINDS for measure in ("ave", "glo", "miou")]
+_HEADS = ("", *(f"{kind} {'mIoU' if m == 'miou' else m}" for kind, m in _MEASURES))
+_COMPARED = (*(("segmentation", kind, "miou") for kind in tables.KINDS), ("detection", "joint"))
+_COMPARED_HEADS = ("actor mIoU", "action mIoU", "joint mIoU", "joint mAP")
+_PICTURED = ("full", "mask_rcnn_baseline", "no_mask", "no_temporal", "no_flow", "no_joint")
+_FRAMES = 6  # drawn
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """An experiment, done or failed.
+
+    Attributes:
+      name: of `experiments`.
+      seed: of its trainings.
+      folder: the scored run folder.
+      seconds: that it took, all sittings together; sittings: how many.
+      error: why it failed; '' where it did not.
+      versions: {package: version} of the last sitting.
+    """
+
+    name: str
+    seed: int
+    folder: str
+    seconds: float
+    sittings: int
+    error: str
+    versions: dict
+
+    @property
+    def test(self):
+        return pathlib.Path(self.folder) / "evaluation" / "test"
+
+    def metrics(self):
+        """Its `metrics.json`.
+
+        Raises:
+          InputError: missing or damaged.
+        """
+        path = self.test / "metrics.json"
+        try:
+            return read_json(path)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: unreadable ({error}); delete it, run again") from error
+
+
+def build(results, manifest, origin):
+    """The blocks of the report.
+
+    Args:
+      results: list of `Result`; of those without an error the folders are read.
+      manifest: of the records.
+      origin: the first lines: on which data it was made, and what that does and does not show.
+
+    Returns:
+      list of blocks of `pages`.
+    """
+    done = [result for result in results if not result.error]
+    blocks = [Text(origin), *_failures(results)]
+    if not done:
+        return blocks
+    seeds = collections.Counter(result.seed for result in done)
+    first = min(seeds, key=lambda seed: (-seeds[seed], seed))
+    own = {result.name: result for result in done if result.seed == first}
+    if len(seeds) > 1:
+        blocks.append(Text(f"All but the section Seeds shows seed {first}."))
+    metrics = {name: result.metrics() for name, result in own.items()}
+    space = manifest.label_space
+    rows = {name: metrics[name] for name in ROWS if name in metrics}
+    draws = {}
+    if "full" in rows and len(rows) > 1:
+        for name in rows:
+            print(f"bootstrap of {name}", flush=True)
+            draws[name] = bootstrap.figures(own[name].test, space)
+    blocks += _segmentation(rows) + _detection(rows) + _differences(rows, draws, own)
+    blocks += _zero_shot(metrics, space) + _seeds(done)
+    blocks += _frames(own, manifest) + _classes(own, rows, space)
+    return blocks + _curves(own) + _runs(results)
+
+
+def _failures(results):
+    return [
+        Text(f"Failed: {r.name}, seed {r.seed}: {r.error}. It is missing below.")
+        for r in results
+        if r.error
+    ]
+
+
+def _percent(value):
+    return "-" if value is None else f"{value:.1f}"
+
+
+def _signed(value):
+    return "-" if value is None else f"{value:+.1f}"
+
+
+def _ours(name):
+    return f"ours, {ROWS[name][0]}"
+
+
+def _segmentation_row(metrics):
+    return [_percent(metrics["segmentation"][kind][measure]) for kind, measure in _MEASURES]
+
+
+def _segmentation(rows):
+    published = dict(tables.SEGMENTATION_ROWS)
+    note = Text(
+        "Percent, background a class. Rows in bold are ours, the others those that the paper "
+        "printed for A2D's test split."
+    )
+    blocks = [Heading("Table 1: joint actor-action segmentation"), note]
+    lines = [[name, *map(_percent, published[name])] for name in TABLE_1]
+    if "full" in rows:
+        lines.append([_ours("full"), *_segmentation_row(rows["full"])])
+    blocks.append(Table(_HEADS, lines, frozenset(range(len(TABLE_1), len(lines)))))
+
+    lines, ours = [], set()
+    for name in ROWS:
+        beside = ROWS[name][1]
+        if beside:
+            lines.append([f"{beside}, published", *map(_percent, published[beside])])
+        if name in rows:
+            ours.add(len(lines))
+            lines.append([_ours(name), *_segmentation_row(rows[name])])
+    blocks += [
+        Heading("Table 3: what each part is worth, and beyond it"),
+        Table(_HEADS, lines, frozenset(ours)),
+    ]
+    return blocks
+
+
+def _detection(rows):
+    lines, ours = [], set()
+    for name, values in tables.DETECTION_ROWS:
+        lines.append([f"{name}, published", *map(_percent, values)])
+        for mine in ROWS:
+            if mine in rows and ROWS[mine][2] == name:
+                ours.add(len(lines))
+                figures = rows[mine]["detection"]
+                lines.append([_ours(mine), *(_percent(figures[kind]) for kind in tables.KINDS)])
+    return [
+        Heading("Table 2: detection of actors and actions"),
+        Text(
+            "Mean average precision at IoU 0.5, percent. TSCT, TSHR and TSMT differ in the label "
+            "space of one two-stream detector; ours differ in it inside this network, whose full "
+            "form is multitask. An action's AP ranks regions by p(action) alone."
+        ),
+        Table(("", *tables.KINDS), lines, frozenset(ours)),
+    ]
+
+
+def _differences(rows, draws, own):
+    if not draws:
+        return []
+    published = dict(tables.SEGMENTATION_ROWS)
+    full = published["Ji et al., full"]
+    lines = []
+    for name in rows:
+        if name == "full":
+            continue
+        beside = ROWS[name][1]
+        paper = published[beside][-1] - full[-1] if beside else None
+        cells = [ROWS[name][0], _signed(paper)]
+        for part in _COMPARED:
+            mine, other = (_at(rows[n], part) for n in (name, "full"))
+            low, high = bootstrap.interval(_at(draws[name], part), _at(draws["full"], part))
+            cells.append(f"{mine - other:+.1f} [{low:+.1f}, {high:+.1f}]")
+        lines.append(cells)
+    phased = [name for name in rows if len(experiments.phases(name)) > 1]
+    steps = [f"{ROWS[name][0]} for {_steps(own[name])}" for name in [*phased, "full"]]
+    return [
+        Heading("Difference to the full model"),
+        Text(
+            f"Points, with {bootstrap.LEVEL} % intervals of a paired bootstrap over the test "
+            f"videos ({bootstrap.SAMPLES} draws). It tells how far the test set decides; other "
+            "seeds of training move the figures too."
+            + (f" Steps of training: {', '.join(steps)}." if phased else "")
+        ),
+        Table(("", "joint mIoU, published", *_COMPARED_HEADS), lines),
+    ]
+
+
+def _at(figures, path):
+    for key in path:
+        figures = figures[key]
+    return figures
+
+
+def _zero_shot(metrics, space):
+    lines, columns = [], {"zero-shot": [], "full model": [], "chance": []}
+    names = []
+    for i, actor in enumerate(space.actors):
+        found = metrics.get(f"{ZERO_SHOT}{actor}")
+        if found is None:
+            continue
+        names.append(actor)
+        ap, chance = found["zero_shot"]["ap"], found["zero_shot"]["chance"]
+        whole = metrics["full"]["zero_shot_actor_ap"][str(i + 1)] if "full" in metrics else None
+        ratio = zero_shot.ratio(ap, whole) if whole else None
+        lines.append(
+            [
+                actor,
+                *map(_percent, (ap, whole, chance)),
+                "-" if ratio is None else f"{ratio:.2f}",
+                "-" if not whole else f"{chance / whole:.2f}",
+            ]
+        )
+        for column, value in zip(columns.values(), (ap, whole, chance)):
+            column.append(value)
+    if not lines:
+        return []
+    colours = (charts.OURS, charts.FULL, charts.CHANCE)
+    return [
+        Heading("Fig. 4: actions of an actor whose action labels were withheld"),
+        Text(
+            "AP, percent, over the actor's valid actions; r_zs (Eq. 3) is its share of the full "
+            "model's. Chance is the same network with its action scores shuffled among that "
+            "actor's regions, the mean of 20 shuffles."
+        ),
+        Picture(
+            "zero_shot",
+            charts.bars(columns, names, "AP per held-out actor", "%", colours),
+            "AP per held-out actor, beside the full model and chance.",
+        ),
+        Table(("held out", "AP", "full model", "chance", "r_zs", "r of chance"), lines),
+    ]
+
+
+def _seeds(done):
+    runs = collections.defaultdict(dict)
+    for result in done:
+        if result.name in ROWS:
+            runs[result.name][result.seed] = result.metrics()
+    lines, differences = [], []
+    for name in (name for name in ROWS if len(runs[name]) > 1):
+        found = runs[name].values()
+        cells = (_spread([_at(m, part) for m in found], ".1f") for part in _COMPARED)
+        lines.append([ROWS[name][0], str(len(found)), *cells])
+        both = sorted(runs[name].keys() & runs["full"].keys())
+        if name != "full" and len(both) > 1:
+            pairs = [(runs[name][seed], runs["full"][seed]) for seed in both]
+            cells = (
+                _spread([_at(mine, part) - _at(full, part) for mine, full in pairs], "+.1f")
+                for part in _COMPARED
+            )
+            differences.append([ROWS[name][0], str(len(both)), *cells])
+    if not lines:
+        return []
+    heads = ("", "seeds", *_COMPARED_HEADS)
+    blocks = [
+        Heading("Seeds"),
+        Text("Mean of the seeds, and the lowest and highest of them; percent."),
+        Table(heads, lines),
+    ]
+    if differences:
+        text = "Difference to the full model of the same seed, in points: mean, lowest and highest."
+        blocks += [Text(text), Table(heads, differences)]
+    return blocks
+
+
+def _spread(values, form):
+    return f"{statistics.mean(values):{form}} ({min(values):{form}} to {max(values):{form}})"
+
+
+def _frames(own, manifest):
+    shown = [name for name in _PICTURED if name in own]
+    if not shown:
+        return []
+    space, maps = manifest.label_space, own[shown[0]].test / "label_truth"
+    names = sorted(path.relative_to(maps).with_suffix("") for path in maps.glob("*/*.png"))
+    # One a video, spread over the split.
+    of_video = {name.parent: name for name in names}
+    spread = np.linspace(0, len(of_video) - 1, min(_FRAMES, len(of_video))).astype(int)
+    chosen = [sorted(of_video.values())[i] for i in spread]
+    inputs = dict(pipeline.key_frames(manifest, "test", {str(name) for name in chosen}))
+
+    def painted(folder, name, image):
+        codes = segmentation.read_label_map(folder / f"{name}.png", space)
+        codes = cv2.resize(codes, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+        grey = (0.5 * image.mean(axis=2, keepdims=True)).astype(np.uint8).repeat(3, axis=2)
+        present = [code for code in np.unique(codes) if code]
+        return visualize.overlay_masks(grey, present, [codes == c for c in present], space, 0.9)
+
+    rows = []
+    for name in chosen:
+        image = inputs[str(name)]
+        pictures = [image, painted(maps, name, image)]
+        pictures += [painted(own[n].test / "label_maps", name, image) for n in shown]
+        codes = np.unique(segmentation.read_label_map(maps / f"{name}.png", space))
+        rows.append((f"{name}: {', '.join(space.name(c) for c in codes if c)}", pictures))
+    heads = ["input", "truth", *(ROWS[name][0] for name in shown)]
+    return [
+        Heading("Fig. 3: frames of the test split"),
+        Picture(
+            "frames",
+            charts.grid(rows, heads),
+            "Key frame, truth and what each variant paints; a colour is a pair.",
+        ),
+    ]
+
+
+def _classes(own, rows, space):
+    if not rows:
+        return []
+    shown = [name for name in ("full", "no_flow", "mask_rcnn_baseline") if name in rows]
+    aps = {ROWS[n][0]: [rows[n]["per_pair_ap"][str(c)] for c in space.codes] for n in shown}
+    blocks = []
+    if aps:
+        names = [space.name(code) for code in space.codes]
+        png = charts.bars(aps, names, "AP per pair", "%")
+        blocks += [Heading("Per class"), Picture("pair_ap", png, "AP of every valid pair.")]
+    if "full" in own:
+        folder, confusion = own["full"].test, segmentation.Confusion(space)
+        for path in sorted((folder / "label_truth").glob("*/*.png")):
+            other = folder / "label_maps" / path.relative_to(folder / "label_truth")
+            confusion.update(*(segmentation.read_label_map(p, space) for p in (path, other)))
+        for kinds in (("actor", "action"), ("joint",)):
+            png = charts.confusion(confusion, kinds, space)
+            caption = f"Confusion of {' and of '.join(kinds)} pixels, full model, percent of rows."
+            blocks.append(Picture(f"confusion_{kinds[0]}", png, caption))
+    return blocks
+
+
+def _curves(own):
+    panels = {}
+    for title, part, tag in (
+        ("training loss", "train", "loss/total"),
+        ("joint mIoU, validation", "validation", "segmentation/joint_miou"),
+    ):
+        for name in (name for name in ROWS if name in own):
+            points = _scalars(os.path.join(own[name].folder, "tensorboard", part), tag)
+            if points:
+                line = tuple(zip(*sorted(points.items())))
+                panels.setdefault(title, {})[ROWS[name][0]] = line
+    if not panels:
+        return []
+    return [
+        Heading("Learning curves"),
+        Picture("curves", charts.curves(panels), "Of two-phase rows, the second phase."),
+    ]
+
+
+def _scalars(folder, tag):
+    """{step: value} of a TensorBoard folder; of a step that came twice, the later."""
+    if not os.path.isdir(folder):
+        return {}
+    logging.getLogger("tensorboard").setLevel(logging.WARNING)
+    accumulator = EventAccumulator(folder, size_guidance={"tensors": 0, "scalars": 0})
+    accumulator.Reload()
+    if tag not in accumulator.Tags()["tensors"]:
+        return {}
+    return {
+        event.step: float(event.tensor_proto.float_val[0])
+        if event.tensor_proto.float_val
+        else float(np.frombuffer(event.tensor_proto.tensor_content, np.float32)[0])
+        for event in accumulator.Tensors(tag)
+    }
+
+
+def _steps(result):
+    """Of each phase, as text: '600 + 600'."""
+    found = []
+    for phase in experiments.phases(result.name):
+        path = pathlib.Path(result.folder).parent / phase / "flags.txt"
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        steps = re.search(r"^--steps=(\d+)$", text, re.MULTILINE)
+        found.append(steps[1] if steps else "?")
+    return " + ".join(found)
+
+
+def _runs(results):
+    lines = [
+        [
+            r.name,
+            str(r.seed),
+            _steps(r),
+            f"{r.seconds / 60:.1f}",
+            str(r.sittings),
+            r.error or "done",
+        ]
+        for r in results
+    ]
+    blocks = [
+        Heading("Runs"),
+        Text(f"{sum(r.seconds for r in results) / 3600:.1f} hours in all."),
+        Table(("run", "seed", "steps", "minutes", "sittings", "state"), lines),
+    ]
+    versions = {json.dumps(r.versions, sort_keys=True) for r in results if r.versions}
+    for text in sorted(versions):
+        blocks.append(Details("Versions", json.dumps(json.loads(text), indent=1, sort_keys=True)))
+    for result in results:
+        path = os.path.join(result.folder, "flags.txt")
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as file:
+                text = file.read().strip()
+            # A first phase lies beside its second; where both lie is of no interest.
+            text = text.replace(os.path.dirname(result.folder) + os.sep, "")
+            blocks.append(Details(f"Flags of {result.name}, seed {result.seed}", text))
+    return blocks

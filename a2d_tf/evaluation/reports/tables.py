@@ -1,0 +1,93 @@
+"""Metrics files and the paper's Tables 1 and 2 with our rows beside the published ones.
+
+Published numbers: Ji et al., ECCV 2018, Tables 1 to 3, all on A2D's own test split.
+"""
+
+from a2d_tf.core.files import write_json
+
+KINDS = ("actor", "action", "joint")
+
+# ave, glo, mIoU for actor, action, joint; None where the paper prints a dash.
+SEGMENTATION_ROWS = (
+    ("Trilayer", (45.7, 74.6, None, 47.0, 74.6, None, 25.4, 76.2, None)),
+    ("GPM+TSP", (58.3, 85.2, 33.4, 60.5, 85.3, 32.0, 43.3, 84.2, 19.9)),
+    ("GPM+GBH", (59.4, 84.8, 33.3, 61.2, 84.9, 31.9, 43.9, 83.8, 19.9)),
+    ("TSMT+GBH", (72.9, 85.8, 42.7, 61.4, 84.6, 35.5, 48.0, 83.9, 24.9)),
+    ("TSMT+SM", (73.7, 90.6, 49.5, 60.5, 89.3, 42.2, 47.5, 88.7, 29.7)),
+    ("Ji et al., full", (79.1, 94.5, 66.4, 62.9, 92.6, 46.3, 51.4, 92.5, 36.9)),
+    ("Mask R-CNN baseline", (62.8, 84.2, 33.7, 59.6, 84.0, 30.3, 41.7, 82.5, 19.1)),
+    ("w/o mask + SM", (76.6, 92.2, 60.3, 60.7, 90.3, 42.9, 49.0, 89.8, 32.4)),
+    ("w/o temporal", (79.0, 94.1, 66.1, 61.8, 92.0, 45.5, 50.3, 90.2, 35.3)),
+    ("w/o flow", (79.5, 93.7, 66.5, 60.4, 86.3, 36.8, 46.2, 87.8, 29.4)),
+    ("w/o joint", (77.7, 93.2, 63.2, 62.1, 91.3, 45.2, 50.9, 90.1, 33.6)),
+)
+# mAP for actor, action, joint.
+DETECTION_ROWS = (
+    ("TSCT", (67.2, 60.2, 49.2)),
+    ("TSHR", (67.9, 59.6, 49.6)),
+    ("TSMT", (68.3, 60.0, 48.9)),
+    ("Ji et al., full", (77.2, 62.4, 55.5)),
+)
+NOTE = "Published rows are for A2D's own test split: compare only figures of that split."
+
+
+def write_metrics(metrics, path):
+    """Write a metrics dictionary, percent but for thresholds, as `metrics.json`."""
+    write_json(path, metrics, sort_keys=True)
+
+
+def table(metrics, name="ours"):
+    """Text of Tables 1 and 2: the published rows, then ours; `-` where a part is absent.
+
+    Zero-shot figures and COCO's APs follow where there are any.
+
+    Args:
+      metrics: {"segmentation": …, "detection": …, "zero_shot": …, "coco": …} in percent, every part
+        optional.
+      name: what our row is called.
+    """
+    segmentation = metrics.get("segmentation", {})
+    ours = [
+        segmentation.get(kind, {}).get(measure)
+        for kind in KINDS
+        for measure in ("ave", "glo", "miou")
+    ]
+    detection = [metrics.get("detection", {}).get(kind) for kind in KINDS]
+    heads = [f"{kind} {measure}" for kind in KINDS for measure in ("ave", "glo", "mIoU")]
+    lines = [
+        "Table 1: segmentation, percent",
+        *_rows(heads, [*SEGMENTATION_ROWS, (name, ours)]),
+        "",
+        "Table 2: detection, mAP at IoU 0.5, percent",
+        *_rows(KINDS, [*DETECTION_ROWS, (name, detection)]),
+        "",
+    ]
+    zero_shot, coco = metrics.get("zero_shot"), metrics.get("coco")
+    if zero_shot:
+        ratio = zero_shot.get("ratio")
+        values = [zero_shot.get(figure) for figure in ("ap", "chance", "full_ap")]
+        values.append(None if ratio is None else 100 * ratio)
+        lines += [
+            f"Figure 4: zero-shot actions of '{zero_shot['actor']}', AP and r_zs in percent",
+            *_rows(("AP", "chance", "full model", "r_zs"), [(name, values)]),
+            "",
+        ]
+    if coco:
+        measures = [(kind, ap) for kind in coco for ap in ("ap", "ap50", "ap75")]
+        lines += [
+            "COCO's AP of the pairs, percent",
+            *_rows(
+                [f"{kind} {ap.upper()}" for kind, ap in measures],
+                [(name, [coco[kind][ap] for kind, ap in measures])],
+            ),
+            "",
+        ]
+    return "\n".join([*lines, NOTE])
+
+
+def _rows(heads, rows):
+    width = max(len(label) for label, _ in rows)
+    yield " " * width + "".join(f"  {head:>11}" for head in heads)
+    for label, values in rows:
+        cells = ("-" if value is None else f"{value:.1f}" for value in values)
+        yield f"{label:<{width}}" + "".join(f"  {cell:>11}" for cell in cells)

@@ -1,0 +1,1 @@
+"""What this machine makes of a training: kernels, repeatability, time and memory of a step."""

@@ -1,0 +1,276 @@
+"""The network that imported COCO weights came from, run on a photo, stage by stage.
+
+It is built from the same submodels as ours and filled by the same loader, with COCO's 80 classes
+for actors; what it says is put in matterport's order and scale, so that it can be compared with
+matterport's own network, number by number.
+"""
+
+import dataclasses
+import os
+
+import cv2
+import numpy as np
+import tensorflow as tf
+
+from a2d_tf.core import visualize
+from a2d_tf.core.config import ModelConfig, parse_anchors
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import write_file
+from a2d_tf.data.sources import frames
+from a2d_tf.model import fpn
+from a2d_tf.model.network import Network
+from a2d_tf.ops import boxes as box_ops
+from a2d_tf.ops import masks as mask_ops
+from a2d_tf.ops import roi_align
+from a2d_tf.pretrained import coco_classes
+from a2d_tf.pretrained import weights as weights_lib
+
+_BEFORE_NMS = 6000
+_DETECTIONS = 100
+_NMS_THRESHOLD = 0.3
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Of the check: side of the square canvas, anchor sizes, proposals, least score to show."""
+
+    size: int = 256
+    anchor_sizes: str = "16,32,64,128,256"
+    proposals: int = 1000
+    score: float = 0.7
+
+
+def square(image, size):
+    """An image scaled to fit into a square, in its middle, zeros around it.
+
+    As matterport's 'square' mode does it: bilinear with zeros outside, fractions cut off.
+
+    Args:
+      image: uint8 [H, W, 3].
+
+    Returns:
+      (uint8 [size, size, 3], the image's place (y1, x1, y2, x2) in it).
+    """
+    height, width = (round(side * size / max(image.shape[:2])) for side in image.shape[:2])
+    height, width = max(height, 1), max(width, 1)
+    if (height, width) != image.shape[:2]:
+        rows, columns = (_interpolation(*sides) for sides in zip(image.shape[:2], (height, width)))
+        scaled = np.tensordot(rows, image.astype(np.float64), 1)
+        scaled = np.tensordot(columns, scaled, (1, 1)).transpose(1, 0, 2)
+        image = np.clip(scaled, image.min(), image.max()).astype(np.uint8)
+    top, left = (size - height) // 2, (size - width) // 2
+    canvas = np.zeros((size, size, 3), np.uint8)
+    canvas[top : top + height, left : left + width] = image
+    return canvas, (top, left, top + height, left + width)
+
+
+def _interpolation(length, target):
+    """Bilinear weights [target, length] of pixel centres; what lies outside weighs nothing."""
+    places = (np.arange(target) + 0.5) * length / target - 0.5
+    distance = np.abs(places[:, None] - np.arange(length))
+    return np.maximum(1 - distance, 0)
+
+
+class Detector:
+    """A COCO network of imported weights.
+
+    Args:
+      weights: a `weights.Weights` of matterport's.
+      settings: Settings.
+
+    Attributes:
+      report: of the loading.
+    """
+
+    def __init__(self, weights, settings):
+        if weights.source != "matterport":
+            raise InputError(
+                f"{weights.path}: --check_image runs matterport's network; these are "
+                f"{weights.source} weights"
+            )
+        if settings.size % 64:
+            raise InputError(f"--check_size={settings.size} must be a multiple of 64")
+        self.weights, self.settings = weights, settings
+        sizes = parse_anchors(settings.anchor_sizes, "check_anchor_sizes")
+        if any(len(level) > 1 for level in sizes):
+            raise InputError(
+                f"--check_anchor_sizes={settings.anchor_sizes}: matterport's network has one size "
+                "a level"
+            )
+        config = ModelConfig(
+            image_height=settings.size,
+            image_width=settings.size,
+            use_flow=False,
+            temporal_layers=0,
+            anchor_sizes=settings.anchor_sizes,
+            **weights.model_fields(),
+        )
+        self.labels = coco_classes.ClassSpace.of(weights.classes)
+        self.network = Network(config, self.labels)
+        self.report = weights_lib.load(self.network, weights)
+
+    def __call__(self, canvas, window):
+        """Every stage's output, in matterport's order.
+
+        Args:
+          canvas, window: what `square` returned.
+
+        Returns:
+          dict of P2..P6 [1, h, w, C], rpn_logits [1, A, 2] (background, foreground), rpn_deltas
+          [1, A, 4], proposals [1, N, 4], class_probabilities [1, N, 81] (background first),
+          box_deltas [1, N, 81, 4], detections [1, 100, 6] (y1, x1, y2, x2, class, score; zeros
+          where there are fewer), masks [1, 100, 28, 28, 81] of the detections. Boxes are in
+          matterport's coordinates of 0..1, deltas (dy, dx, dh, dw) as they leave the network.
+        """
+        network = self.network
+        pyramid = network.towers({"rgb": canvas[None]})["actor"]
+        levels = [*pyramid, fpn.coarsest(pyramid[-1])]
+        made = {f"P{level}": x for level, x in enumerate(levels, 2)}
+        logits, made["rpn_deltas"] = network.rpn(pyramid)
+        background = self._background_logits(levels)
+        made["rpn_logits"] = tf.stack([background, background + logits], axis=-1)
+        rois = self._proposals(made["rpn_logits"], made["rpn_deltas"])
+        made["proposals"] = roi_align.legacy_normalise(rois, network.image_size)
+        made["class_probabilities"], made["box_deltas"] = self._heads(pyramid, rois)
+        boxes, classes = self._detections(made, rois, window)
+        # Normalised as the mask head does it, to the last bit: a sample on the last pixel counts,
+        # one beyond it does not.
+        normalised = roi_align.legacy_normalise(boxes, network.image_size)
+        made["detections"] = tf.concat([normalised, classes], axis=-1)
+        made["masks"] = self._masks(pyramid, boxes)
+        return {name: np.asarray(value) for name, value in made.items()}
+
+    def _convolve(self, x, role):
+        """The 1x1 convolution of a tensor pair that only the source's own outputs need."""
+        kernel, bias = (
+            np.asarray(self.weights.tensors[f"{role}/{name}"]) for name in ("kernel", "bias")
+        )
+        return tf.tensordot(x, kernel[0, 0], 1) + bias
+
+    def _background_logits(self, levels):
+        hidden = self.network.rpn.get_layer("rpn_conv")
+        return tf.concat(
+            [tf.reshape(self._convolve(hidden(x), "rpn/background"), [1, -1]) for x in levels], 1
+        )
+
+    def _proposals(self, logits, deltas):
+        """As `fpn.propose`, but for matterport's order of ties and its keeping of empty boxes."""
+        network, count = self.network, self.settings.proposals
+        scores = tf.nn.softmax(logits)[0, :, 1]
+        scores, best = tf.math.top_k(scores, min(_BEFORE_NMS, scores.shape[0]))
+        boxes = network.rpn_coder.decode(
+            tf.gather(deltas[0], best), tf.gather(network.anchors, best)
+        )
+        boxes = box_ops.clip(boxes[None], tf.constant([network.image_size]), inclusive=True)
+        boxes = box_ops.to_inclusive(boxes[0])
+        kept = tf.image.non_max_suppression(boxes, scores, count, 0.7)
+        boxes = tf.pad(tf.gather(boxes, kept), [[0, count - kept.shape[0]], [0, 0]])
+        return box_ops.from_inclusive(boxes)[None]
+
+    def _heads(self, pyramid, rois):
+        model = self.network.roi_heads
+        # Without the action head, which would only take time.
+        outputs = {name: model.output[name] for name in ("class_logits", "deltas")}
+        outputs["hidden"] = model.get_layer("actor_fc2").output
+        found = tf.keras.Model(model.input, outputs)(
+            {"actor": pyramid, "action": pyramid, "rois": rois}
+        )
+        background = self._convolve(found["hidden"], "actor/background")
+        background = tf.reshape(background, [1, -1, 1, 4])
+        probabilities = tf.roll(tf.nn.softmax(found["class_logits"]), 1, axis=-1)
+        return probabilities, tf.concat([background, found["deltas"]], axis=2)
+
+    def _detections(self, made, rois, window):
+        """At most 100, each RoI by its best class, suppressed within classes, best first.
+
+        Returns:
+          (boxes [1, 100, 4] in pixels of the canvas, [1, 100, 2] of class and score).
+        """
+        probabilities = made["class_probabilities"][0]
+        best = tf.argmax(probabilities, axis=1)
+        scores = tf.reduce_max(probabilities, axis=1)
+        deltas = tf.gather(made["box_deltas"][0], best, batch_dims=1)
+        boxes = self.network.head_coder.decode(deltas, rois[0])
+        boxes = roi_align.legacy_normalise(boxes, self.network.image_size)
+        window = roi_align.legacy_normalise(
+            tf.constant(window, tf.float32), self.network.image_size
+        )
+        boxes = tf.clip_by_value(boxes, tf.tile(window[:2], [2]), tf.tile(window[2:], [2]))
+        wanted, kept = (best > 0) & (scores >= self.settings.score), []
+        for number in np.unique(best[wanted]):
+            rows = tf.where(wanted & (best == number))[:, 0]
+            kept.append(
+                tf.gather(
+                    rows,
+                    tf.image.non_max_suppression(
+                        tf.gather(boxes, rows), tf.gather(scores, rows), _DETECTIONS, _NMS_THRESHOLD
+                    ),
+                )
+            )
+        kept = tf.sort(tf.concat([*kept, tf.zeros([0], tf.int64)], axis=0))
+        order = tf.math.top_k(tf.gather(scores, kept), min(_DETECTIONS, kept.shape[0])).indices
+        kept = tf.gather(kept, order)
+        classes = tf.stack([tf.cast(best, tf.float32), scores], axis=1)
+        padding = [[0, _DETECTIONS - kept.shape[0]], [0, 0]]
+        boxes, classes = (tf.pad(tf.gather(x, kept), padding)[None] for x in (boxes, classes))
+        return self._pixels(boxes), classes
+
+    def _masks(self, pyramid, boxes):
+        model = self.network.mask_head
+        outputs = {"logits": model.output, "hidden": model.get_layer("mask_deconv").output}
+        found = tf.keras.Model(model.input, outputs)({"actor": pyramid, "rois": boxes})
+        background = self._convolve(found["hidden"], "mask/background")[None]
+        return tf.sigmoid(tf.concat([background, found["logits"]], axis=-1))
+
+    def _pixels(self, normalised):
+        """Half-open boxes in pixels of the canvas: the inverse of `legacy_normalise`."""
+        height, width = self.network.image_size
+        scale = tf.constant([height - 1, width - 1, height - 1, width - 1], tf.float32)
+        return box_ops.from_inclusive(normalised * scale)
+
+    def draw(self, image, window, made):
+        """The detections over the image that was put into the canvas.
+
+        Returns:
+          (uint8 [H, W, 3], list of their names with scores).
+        """
+        height, width = image.shape[:2]
+        rows = made["detections"][0]
+        rows = rows[rows[:, 4] > 0]
+        ratio = np.tile([height, width], 2) / np.tile(np.subtract(window[2:], window[:2]), 2)
+        boxes = (np.asarray(self._pixels(rows[:, :4])) - np.tile(window[:2], 2)) * ratio
+        boxes = boxes.astype(np.float32)
+        classes = rows[:, 4].astype(int)
+        small = made["masks"][0][np.arange(len(rows)), :, :, classes]
+        # One by one: those of a full frame in float32 would be the largest thing in memory.
+        masks = [
+            mask_ops.paste(small[i : i + 1], boxes[i : i + 1], height, width)[0].numpy() >= 0.5
+            for i in range(len(rows))
+        ]
+        codes, scores = self.labels.encode(classes - 1, 0), rows[:, 5]
+        # The best one is drawn last, on top.
+        picture = visualize.draw_instances(
+            image, boxes[::-1], codes[::-1], masks[::-1], self.labels, scores[::-1]
+        )
+        found = [f"{self.labels.name(code)} {score:.2f}" for code, score in zip(codes, scores)]
+        return picture, found
+
+
+def run(weights, photo, output, settings):
+    """Run the detector on a photo; writes `check.png` and `check.npz` into a folder.
+
+    Raises:
+      InputError: no readable photo, weights of another source, or a folder that cannot be written.
+    """
+    image = frames.read_image(photo, "give another --check_image")
+    image = np.ascontiguousarray(image[..., ::-1])
+    detector = Detector(weights, settings)
+    print(detector.report.summary(), flush=True)
+    canvas, window = square(image, settings.size)
+    made = detector(canvas, window)
+    picture, found = detector.draw(image, window, made)
+    png = cv2.imencode(".png", picture[..., ::-1])[1].tobytes()
+    write_file(os.path.join(output, "check.npz"), lambda file: np.savez(file, **made))
+    write_file(os.path.join(output, "check.png"), lambda file: file.write(png))
+    print(f"{photo}: {', '.join(found) or f'nothing with a score of {settings.score:g}'}")
+    print(f"{output}/check.png, check.npz")

@@ -1,0 +1,1 @@
+"""The network for others to use: the served graph, the exported folder, and its predictor."""
