@@ -7,9 +7,14 @@ Names, shapes and size are those of the published file; activations of a network
 it stay near 1. Such a network has learned nothing.
 """
 
+import pathlib
+import sys
+
 import h5py
 import numpy as np
 from absl import flags
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from a2d_tf.core import errors
 from a2d_tf.core.files import write_file
