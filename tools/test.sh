@@ -1,9 +1,17 @@
 #!/usr/bin/env bash
-# A new machine to the whole test suite, two files at a time: tools/test.sh [pytest arguments]
+# A new machine to the whole test suite, two files at a time: tools/test.sh [--fast] [pytest arguments]
+# --fast leaves out the tests marked slow: trainings, benchmarks, and whatever starts many processes.
 # It runs on the CPU, whatever GPU there is, unless CUDA_VISIBLE_DEVICES is set (tests/conftest.py).
 # Files in their own order: by number of tests, the few long ones would come last, one after another.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source tools/setup.sh
+selection="not full_size"
+if [ "${1:-}" = --fast ]; then
+  selection="not full_size and not slow"
+  shift
+fi
+ruff format --check .
 ruff check .
-python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder "$@"
+mypy
+python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder -m "$selection" "$@"
