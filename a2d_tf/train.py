@@ -44,14 +44,12 @@ def main(argv):
 
 def _train(config, manifest, workdir):
     """Make or take up the run in `workdir`, in the scope of its strategy."""
-    from a2d_tf.core.files import check_tree
     from a2d_tf.evaluation import dashboard
     from a2d_tf.evaluation.runner import Evaluator
     from a2d_tf.learning import replicas, trainer
     from a2d_tf.learning.runs import checkpoints, run_folder
     from a2d_tf.model.network import Network
 
-    check_tree(workdir)
     inherited = run_folder.inherited_threshold(config, manifest)
     network = Network(config.model, manifest.label_space, config.compute, config.learning.recompute)
     new, report = not os.path.isdir(os.path.join(workdir, "tensorboard")), None

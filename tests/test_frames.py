@@ -1,9 +1,5 @@
 """Frames of video files and of folders of images, whole and broken."""
 
-import struct
-import zlib
-
-import cv2
 import numpy as np
 import pytest
 from a2d_files import grey_frames, write_images, write_video
@@ -92,21 +88,6 @@ def test_an_image_that_is_truncated_or_none(tmp_path, suffix):
         path.write_bytes(damaged)
         with pytest.raises(InputError, match=f"00002{suffix}: not a readable image"):
             list(frames.read(tmp_path / "v"))
-
-
-def test_a_claim_of_many_pixels_is_refused_before_they_are_decoded(tmp_path, monkeypatch):
-    header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
-    png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + header
-    png += struct.pack(">I", zlib.crc32(b"IHDR" + header))
-    # Padding bytes and a segment of 3 bytes come before the start of frame.
-    jpeg = b"\xff\xd8\xff\xff\xe0\x00\x05abc\xff\xc2\x00\x0b\x08" + struct.pack(">HH", 50000, 60000)
-    (tmp_path / "v").mkdir()
-    monkeypatch.setattr(cv2, "imdecode", None)
-    for name, data, size in (("00001.png", png, "60000x60000"), ("00001.jpg", jpeg, "50000x60000")):
-        (tmp_path / "v" / name).write_bytes(data + bytes(9))
-        with pytest.raises(InputError, match=f"{name}: claims {size} pixels"):
-            list(frames.read(tmp_path / "v", [1]))
-        (tmp_path / "v" / name).unlink()
 
 
 @pytest.mark.parametrize(

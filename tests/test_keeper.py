@@ -86,7 +86,7 @@ def test_a_best_without_a_sound_score_is_no_rival(score, tmp_path):
         ("index", lambda data: b""),
     ],
 )
-def test_a_damaged_newest_is_left_aside_with_a_warning(suffix, damage, tmp_path, capsys):
+def test_a_damaged_newest_is_left_aside_with_a_warning(suffix, damage, tmp_path, caplog):
     made, network, step, _ = keeper(tmp_path)
     for number in (2, 4):
         save(made, network, step, number)
@@ -103,7 +103,7 @@ def test_a_damaged_newest_is_left_aside_with_a_warning(suffix, damage, tmp_path,
         (folder / "checkpoint").write_bytes(b"")
     other, network, step, _ = keeper(tmp_path)
     assert other.resume() and int(step) == 2
-    assert "ckpt-4: damaged, left aside" in capsys.readouterr().err
+    assert "ckpt-4: damaged, left aside" in caplog.text
     assert not list(folder.glob("*temp*"))
     # It goes on, and writes over the damaged one.
     save(other, network, step, 4)

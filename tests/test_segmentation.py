@@ -253,7 +253,8 @@ def test_size_is_checked_before_decoding(tmp_path):
     path = tmp_path / "map.png"
     write_png(path, 0, 8, [[0]])
     data = bytearray(path.read_bytes())
-    data[16:24] = struct.pack(">II", 20000, 20000)
+    data[16:24] = struct.pack(">II", 9000, 9000)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
     path.write_bytes(data)
-    with pytest.raises(InputError, match="20000x20000 pixels"):
+    with pytest.raises(InputError, match="claims 9000x9000 pixels"):
         read_label_map(path, A2D)

@@ -13,7 +13,7 @@ from absl import flags
 
 from a2d_tf.core import errors
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import check_tree, write_text
+from a2d_tf.core.files import write_text
 from a2d_tf.core.labels import LabelSpace
 
 _RUN = flags.DEFINE_string("run", None, "run folder of a2d_tf.train")
@@ -34,7 +34,6 @@ _LIMIT = flags.DEFINE_integer(
 def main(argv):
     errors.require(argv, run=_RUN.value)
     run, split = pathlib.Path(_RUN.value), _SPLIT.value.removesuffix("_best")
-    check_tree(run)
     folder = run / "evaluation" / _SPLIT.value
     if not folder.is_dir():
         raise InputError(

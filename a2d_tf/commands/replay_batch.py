@@ -55,12 +55,10 @@ def main(argv):
     import tensorflow as tf
 
     from a2d_tf.core import devices
-    from a2d_tf.core.files import check_tree
     from a2d_tf.learning import divergence, trainer
     from a2d_tf.learning.runs import run_folder
 
     workdir = os.path.normpath(_WORKDIR.value)
-    check_tree(workdir)
     batch, step = divergence.load(workdir)
     devices.prepare()
     given = {"score_threshold": run_folder.DEFAULT_THRESHOLD, **Config.given_inference()}

@@ -1,59 +1,40 @@
-"""Files: read no further than is sound, written in one step.
+"""Files read whole and written atomically: a reader finds the old file or the new one, no part."""
 
-A reader finds the old file or the new one, never a part. What is read is a regular file (a pipe or
-a device would never end) of a limited size, and lies where it says that it lies.
-"""
+from __future__ import annotations
 
-import contextlib
 import json
 import os
+import pathlib
 import re
 import secrets
-import stat
+from typing import Any, BinaryIO, Callable, Union
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.limits import MAX_NAME, MAX_TEXT_BYTES
+from a2d_tf.core.limits import MAX_NAME
+
+Path = Union[str, os.PathLike]
 
 
-def check_regular(path):
-    """ValueError where a path is not of a regular file, OSError where nothing is there.
-
-    To be asked before the file is opened: to open a pipe may take for ever.
-    """
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        raise ValueError("a folder, a pipe or a device, no file")
-
-
-def read_bytes(path, limit):
-    """The contents of a regular file.
+def read_text(path: Path) -> str:
+    """Read a UTF-8 text file, without a byte order mark.
 
     Raises:
       OSError: no such file, or it cannot be read.
-      ValueError: no regular file, or one of more than `limit` bytes.
+      ValueError: no UTF-8.
     """
-    check_regular(path)
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > limit:
-            raise ValueError(f"{size} bytes, more than {limit}")
-        return file.read(size)  # Python takes memory for as many bytes as it is told
+    return pathlib.Path(path).read_bytes().decode("utf-8-sig")
 
 
-def read_text(path, limit=MAX_TEXT_BYTES):
-    """The contents of a UTF-8 text file, without a byte order mark; errors as of `read_bytes`."""
-    return read_bytes(path, limit).decode("utf-8-sig")
-
-
-def read_json(path, limit=MAX_TEXT_BYTES):
-    """The contents of a JSON file; errors as of `read_bytes`, ValueError where it is no JSON."""
+def read_json(path: Path) -> Any:
+    """Read a JSON file; errors as of `read_text`, ValueError where it is no JSON."""
     try:
-        return json.loads(read_text(path, limit))
+        return json.loads(read_text(path))
     except RecursionError as error:
         raise ValueError("nested too deep") from error
 
 
-def is_file_name(name):
-    """Whether a video may be named so: the name becomes part of paths, here and in every output."""
+def is_file_name(name: str) -> bool:
+    """Whether a video may have this name, which becomes part of the paths of every output."""
     return (
         name not in ("", ".", "..")
         and not re.search(r"[/\\\x00-\x1f\x7f\ud800-\udfff]", name)
@@ -61,45 +42,20 @@ def is_file_name(name):
     )
 
 
-def is_frame_name(name):
+def is_frame_name(name: str) -> bool:
     """Whether it is `<video>/<frame>`, as frames are named in files of truth and detections."""
     video, _, frame = name.rpartition("/")
     return is_file_name(video) and is_file_name(frame)
 
 
-def check_inside(path, folder, remedy):
-    """InputError, which ends with the remedy, where a link leads a path out of the folder."""
+def check_inside(path: Path, folder: Path, remedy: str) -> None:
+    """Raise InputError, which ends with the remedy, where a link leads a path out of the folder."""
     real, root = os.path.realpath(path), os.path.realpath(folder)
     if os.path.commonpath([real, root]) != root:
         raise InputError(f"{path}: a link that leads out of {folder}; {remedy}")
 
 
-def check_tree(folder):
-    """Refuse a folder from somebody else that has more in it than files and folders of its own.
-
-    Raises:
-      InputError: a link there leads out of the folder, something is neither file nor folder, or
-        a folder cannot be listed.
-    """
-
-    def unlisted(error):
-        if not isinstance(error, FileNotFoundError):
-            raise InputError(f"{error.filename}: cannot be listed ({error.strerror})") from error
-
-    for parent, folders, files in os.walk(folder, onerror=unlisted):
-        for name in folders + files:
-            path = os.path.join(parent, name)
-            if os.path.islink(path):
-                check_inside(path, folder, "put what it leads to in its place")
-            try:
-                mode = os.stat(path).st_mode
-            except FileNotFoundError:  # a run that is at work renames and removes
-                continue
-            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-                raise InputError(f"{path}: a pipe or a device, no file; remove it")
-
-
-def write_file(path, write):
+def write_file(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     """Create or replace a file: `write(file)` fills a temporary binary file beside it.
 
     Missing parent folders are made.
@@ -108,11 +64,8 @@ def write_file(path, write):
       InputError: the file cannot be written, or the path is of a folder, a pipe or a device.
     """
     path = os.fspath(path)
-    try:
-        with contextlib.suppress(OSError):  # nothing there, or what is wrong shows below
-            check_regular(path)
-    except ValueError as error:
-        raise InputError(f"{path}: a folder, a pipe or a device is there; name a file") from error
+    if os.path.exists(path) and not os.path.isfile(path):  # /dev/null would be replaced
+        raise InputError(f"{path}: a folder, a pipe or a device is there; name a file")
     # Process numbers alone may be the same on two machines that share a disk.
     temporary = f"{path}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
     try:
@@ -128,12 +81,12 @@ def write_file(path, write):
         raise InputError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def write_text(path, text):
-    """Create or replace a UTF-8 text file; InputError where it cannot be."""
+def write_text(path: Path, text: str) -> None:
+    """Create or replace a UTF-8 text file; InputError where it cannot be written."""
     write_file(path, lambda file: file.write(text.encode()))
 
 
-def write_json(path, value, sort_keys=False):
-    """Create or replace a JSON file, indented; InputError where it cannot be."""
+def write_json(path: Path, value: Any, sort_keys: bool = False) -> None:
+    """Create or replace a JSON file, indented; InputError where it cannot be written."""
     text = json.dumps(value, indent=1, sort_keys=sort_keys, allow_nan=False)
     write_text(path, text + "\n")

@@ -1,12 +1,14 @@
-"""COCO's run-length encoding of masks, read with care: pycocotools trusts the lengths."""
+"""COCO's run-length encoding of masks. pycocotools decodes it too, but believes any lengths."""
+
+from __future__ import annotations
 
 import numpy as np
 
 from a2d_tf.core.errors import InputError, shown
 
 
-def decode_rle(rle, height, width):
-    """The mask of an RLE {'size': [height, width], 'counts': text or list}.
+def decode_rle(rle: dict, height: int, width: int) -> np.ndarray:
+    """Decode the mask of an RLE {'size': [height, width], 'counts': text or list}.
 
     Returns:
       bool [height, width].
@@ -24,11 +26,11 @@ def decode_rle(rle, height, width):
     return np.repeat(inside, runs).reshape(width, height).T
 
 
-def runs_of(counts, pixels):
-    """The run lengths of an RLE's 'counts', text or list, that add up to so many pixels.
+def runs_of(counts: str | list, pixels: int) -> list[int]:
+    """Return the run lengths of an RLE's 'counts'.
 
     Raises:
-      InputError: they are damaged, or add up to something else; names no file.
+      InputError: they are damaged, or do not add up to `pixels`; names no file.
     """
     runs = _parse_runs(counts) if isinstance(counts, str) else counts
     if not isinstance(runs, list) or not all(type(run) is int and run >= 0 for run in runs):

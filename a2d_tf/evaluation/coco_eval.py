@@ -4,18 +4,25 @@ Categories are the pairs; those without ground truth do not count. Of a pair's i
 the best 100 do.
 """
 
+from __future__ import annotations
+
 import contextlib
 import io
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+if TYPE_CHECKING:
+    from a2d_tf.evaluation.coco_results import Results
+    from a2d_tf.evaluation.detection import Truth
+
 _MATCHES = {"ap": slice(None), "ap50": 0, "ap75": 5}  # of the IoUs .5, .55, ..., .95
 
 
-def evaluate(results, truth):
-    """AP at IoU .5:.95, .5 and .75 of boxes and, where both sides have them, of masks.
+def evaluate(results: Results, truth: Truth) -> dict[str, dict[str, float]]:
+    """Compute AP at IoU .5:.95, .5 and .75 of boxes and, where both sides have them, of masks.
 
     Args:
       results: a `coco_results.Results` of this truth's frames.

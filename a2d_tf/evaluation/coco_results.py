@@ -16,7 +16,6 @@ from pycocotools import mask as rle_tools
 
 from a2d_tf.core import files
 from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.limits import MAX_COCO_BYTES
 from a2d_tf.data.sources.coco import decode_mask
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -156,7 +155,7 @@ def read_mask(segmentation, height, width, where):
 def read_json(path):
     """The contents of a JSON file; InputError where it is missing or none."""
     try:
-        return files.read_json(path, MAX_COCO_BYTES)
+        return files.read_json(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not readable COCO JSON ({error})") from error
 

@@ -11,14 +11,13 @@ at a time, as array operations that leave Python's lock to other threads.
 import concurrent.futures
 import dataclasses
 import os
-import zipfile
 from typing import Optional
 
 import numpy as np
 
 from a2d_tf.core import arrays
 from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.files import check_regular, is_frame_name, write_file, write_json
+from a2d_tf.core.files import is_frame_name, write_file, write_json
 from a2d_tf.core.limits import MAX_PIXELS
 from a2d_tf.evaluation import coco_results
 
@@ -74,8 +73,8 @@ class Detections:
 
     def save(self, path):
         """Write `detections.npz`, in one step and without pickles."""
-        arrays = {name: getattr(self, name) for name in _FIELDS if getattr(self, name) is not None}
-        write_file(path, lambda file: np.savez_compressed(file, **arrays))
+        fields = {name: getattr(self, name) for name in _FIELDS if getattr(self, name) is not None}
+        write_file(path, lambda file: np.savez_compressed(file, **fields))
 
     @classmethod
     def load(cls, path):
@@ -86,17 +85,13 @@ class Detections:
         """
         path = os.fspath(path)
         try:
-            check_regular(path)
-            archive = zipfile.ZipFile(path)
-        except (OSError, NotImplementedError, ValueError, zipfile.BadZipFile) as error:
+            stored = arrays.read_npz(path)
+        except arrays.UNREADABLE as error:
             raise InputError(f"{path}: not a readable .npz archive ({error})") from error
-        with archive:
-            names = [name for name in _FIELDS if f"{name}.npy" in archive.namelist()]
-            for name in _FIELDS[:5]:
-                if name not in names:
-                    raise InputError(f"{path}: field '{name}' is missing")
-            fields = {name: _read(archive, name, path) for name in names}
-        return cls(**fields, source=path)
+        for name in _FIELDS[:5]:
+            if name not in stored:
+                raise InputError(f"{path}: field '{name}' is missing")
+        return cls(**{name: stored[name] for name in _FIELDS if name in stored}, source=path)
 
     def joint(self, rois, actor, actions):
         """Scores float64 [n, len(actions)] of RoIs for pairs of one actor (0-based indices)."""
@@ -267,16 +262,6 @@ class Truth:
             },
             sort_keys=True,
         )
-
-
-def _read(archive, name, path):
-    # The index of the archive is whole, what it points at need not be.
-    where = f"{path}: field '{name}'"
-    try:
-        entry = arrays.NpzEntry(archive, archive.getinfo(f"{name}.npy"))
-    except arrays.UNREADABLE as error:
-        raise InputError(f"{where} is unreadable ({error})") from error
-    return arrays.numbers(entry, where)
 
 
 def _frame_names(frames, source):

@@ -5,25 +5,27 @@ the digits of its code, so a predicted pair that does not exist is a miss as a p
 counts for its actor and its action.
 """
 
+from __future__ import annotations
+
 import functools
 import os
-import struct
-import zlib
+import pathlib
 
 import cv2
 import numpy as np
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import read_bytes
-from a2d_tf.core.limits import MAX_IMAGE_BYTES, MAX_PIXELS
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.data.sources import frames
 
 _CODES = 65536  # of a 16-bit label map
+_STEPS = {"1": 255, "L;2": 85, "L;4": 17}  # between the grey levels that OpenCV makes of few bits
 
 
 class Confusion:
     """Pixel counts of (true code, predicted code), added up over frames."""
 
-    def __init__(self, label_space):
+    def __init__(self, label_space: LabelSpace):
         self.label_space = label_space
         self._classes = np.array((0, *label_space.codes))
         self._row = np.full(_CODES, -1, np.int32)
@@ -35,7 +37,7 @@ class Confusion:
         self._column = np.where(codes < beyond, codes, beyond + codes % base)
         self._counts = np.zeros((len(self._classes), beyond + base), np.int64)
 
-    def update(self, truth, predicted):
+    def update(self, truth: np.ndarray, predicted: np.ndarray) -> None:
         """Add one frame.
 
         Args:
@@ -60,17 +62,17 @@ class Confusion:
             raise InputError(f"truth label map: code {code} is no valid pair of the label space")
         np.add.at(self._counts, (rows, self._column[predicted]), pixels)
 
-    def merge(self, other):
-        """Add another confusion's counts; InputError where its label space is another one."""
+    def merge(self, other: Confusion) -> None:
+        """Add another confusion's counts; InputError where its label space differs."""
         if other.label_space != self.label_space:
             raise InputError("confusions of different label spaces cannot be merged")
         self._counts += other._counts
 
-    def matrix(self, kind):
-        """Pixel counts int64 [C, C + 1]: rows truth, columns prediction, background first.
+    def matrix(self, kind: str) -> np.ndarray:
+        """Return the pixel counts int64 [C, C + 1], rows truth, columns prediction.
 
-        The classes are in code order. The last column counts predictions that are no class: pairs
-        that do not exist, actors or actions beyond the last one.
+        The classes are in code order, background first. The last column counts predictions that
+        are no class: pairs that do not exist, actors or actions beyond the last one.
 
         Args:
           kind: "actor", "action" or "joint".
@@ -91,8 +93,8 @@ class Confusion:
         np.add.at(matrix, (rows[:, None], columns[None]), self._counts)
         return matrix
 
-    def metrics(self):
-        """{"actor" | "action" | "joint": {"ave", "glo", "miou"}} in percent.
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """Return {"actor" | "action" | "joint": {"ave", "glo", "miou"}} in percent.
 
         ave is the mean over classes of correct / ground-truth pixels, glo correct / all pixels,
         mIoU the mean over classes of TP / (row + column - TP); both means run over the classes,
@@ -119,8 +121,8 @@ def _codes(label_map, what):
     return label_map
 
 
-def pairs(truth, predicted):
-    """The (true, predicted) codes that occur together, and in how many pixels: three int64 [n]."""
+def pairs(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Count the pairs of codes of two maps: (true, predicted, pixels), each int64 [n]."""
     width = int(predicted.max(initial=0)) + 1
     index = (truth.astype(np.int64) * width + predicted).ravel()
     if (int(truth.max(initial=0)) + 1) * width <= 1 << 20:
@@ -132,8 +134,12 @@ def pairs(truth, predicted):
     return used // width, used % width, pixels
 
 
-def metrics_of(matrix):
-    """{"ave", "glo", "miou"} in percent, [...] each, of matrices [..., C, C + 1] as of `matrix`."""
+def metrics_of(matrix: np.ndarray) -> dict[str, np.ndarray]:
+    """Return {"ave", "glo", "miou"} in percent, [...] each.
+
+    Args:
+      matrix: [..., C, C + 1] as `Confusion.matrix` returns them.
+    """
     correct = np.diagonal(matrix, axis1=-2, axis2=-1)
     truth, predicted = matrix.sum(axis=-1), matrix.sum(axis=-2)[..., :-1]
     present = truth > 0
@@ -149,7 +155,7 @@ def metrics_of(matrix):
     }
 
 
-def read_label_map(path, label_space):
+def read_label_map(path: str | os.PathLike, label_space: LabelSpace) -> np.ndarray:
     """Read a label map from a PNG.
 
     Single-channel images hold codes, RGB images the label space's colours. A paletted image counts
@@ -164,44 +170,27 @@ def read_label_map(path, label_space):
     """
     path = os.fspath(path)
     try:
-        data = read_bytes(path, MAX_IMAGE_BYTES)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', error)})") from error
-    if data[:8] != b"\x89PNG\r\n\x1a\n" or len(data) < 33:
-        raise InputError(f"{path}: not a PNG; label maps are PNG files")
-    # From the header, before memory is taken for what it promises.
-    width, height, depth, colour_type = struct.unpack(">IIBB", data[16:26])
-    if width * height > MAX_PIXELS:
-        raise InputError(f"{path}: {width}x{height} pixels are more than {MAX_PIXELS}")
-    if depth > 8 and colour_type not in (0, 4):
+        data = pathlib.Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    header = frames.open_image(data, path, "write the file again")
+    if header is None or header.format != "PNG":
+        raise InputError(f"{path}: not a PNG, or damaged; label maps are PNG files")
+    image = frames.decode(data, cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise InputError(f"{path}: damaged PNG; write the file again")
+    layout = header.tile[0][3]  # such as "L;4" or "RGB;16B": channels, and bits where not 8
+    if layout in ("RGB;16B", "RGBA;16B"):
         raise InputError(f"{path}: colours must have 8 bits a channel")
-    image = _decode(data, path)
-    if colour_type in (0, 4):  # greyscale, the second with alpha
-        return _grey_levels(image, depth)
+    if not layout.startswith(("RGB", "P")):  # greyscale, maybe with alpha
+        grey = image if image.ndim == 2 else image[..., 0]
+        return grey // _STEPS[layout] if layout in _STEPS else grey
     codes, unknown = _from_colours(image, label_space, path)
     if unknown is None:
         return codes
-    if colour_type == 3:
-        return _grey_levels(_decode(_as_greyscale(data), path), depth)
+    if header.mode == "P":
+        return np.array(header)
     raise InputError(f"{path}: colour (R, G, B) = {unknown} is not in the label space")
-
-
-def _decode(data, path):
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        image = None
-    if image is None:
-        raise InputError(f"{path}: damaged PNG; write the file again")
-    return image
-
-
-def _grey_levels(image, depth):
-    if image.ndim == 3:
-        image = image[..., 0]
-    if depth < 8:  # OpenCV stretches 1, 2 and 4 bits to 0..255
-        image = image // (255 // (2**depth - 1))
-    return image
 
 
 def _from_colours(image, label_space, path):
@@ -210,10 +199,10 @@ def _from_colours(image, label_space, path):
         image = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA)
     keys = image.view("<u4")[..., 0] & 0xFFFFFF
     table, codes = _colour_table(label_space)
-    found = table[keys]
-    special = found < 2
+    indices = table[keys]
+    special = indices < 2
     if not special.any():
-        return codes[found], None
+        return codes[indices], None
     key = int(keys[special][0])
     colour = (key >> 16, key >> 8 & 255, key & 255)
     if table[key] == 1:
@@ -223,8 +212,11 @@ def _from_colours(image, label_space, path):
 
 @functools.lru_cache(maxsize=1)
 def _colour_table(label_space):
-    """What every 24-bit RGB means: uint16 [2^24], 0 unknown, 1 of two codes, else an index into the
-    codes that are returned with it."""
+    """Look-up tables of every 24-bit RGB.
+
+    Returns:
+      (table uint16 [2^24]: 0 unknown, 1 of two codes, else an index into the codes; codes [K]).
+    """
     known, shared = _palette_keys(label_space)
     table = np.zeros(1 << 24, np.uint16)
     table[list(known)] = np.arange(2, len(known) + 2)
@@ -244,23 +236,3 @@ def _palette_keys(label_space):
         if known.get(key) not in valid:
             known[key] = code
     return known, shared
-
-
-def _as_greyscale(data):
-    """The bytes of a paletted PNG as a greyscale one, which decodes to the palette's indices.
-
-    OpenCV resolves the palette and gives colours only. The pixel data of the two kinds are alike:
-    what differs is the colour type in the header and the chunks beside the pixels.
-    """
-    chunks, position = [data[:8]], 8
-    while position + 12 <= len(data):
-        (length,) = struct.unpack(">I", data[position : position + 4])
-        kind = data[position + 4 : position + 8]
-        body = data[position + 8 : position + 8 + length]
-        if kind == b"IHDR":
-            body = body[:9] + b"\0" + body[10:]
-        if kind in (b"IHDR", b"IDAT", b"IEND"):
-            checksum = struct.pack(">I", zlib.crc32(kind + body))
-            chunks.append(struct.pack(">I", length) + kind + body + checksum)
-        position += 12 + length
-    return b"".join(chunks)

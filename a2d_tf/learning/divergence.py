@@ -6,7 +6,6 @@ reads them.
 
 import math
 import os
-import zipfile
 
 import numpy as np
 import tensorflow as tf
@@ -101,12 +100,7 @@ def load(workdir):
     folder = os.path.join(workdir, checkpoints.KINDS["diverged"])
     path = os.path.join(folder, BATCH)
     try:
-        with zipfile.ZipFile(path) as archive:
-            entries = arrays.npz_entries(archive)
-            batch = {
-                name: tf.constant(arrays.numbers(entry, f"'{name}'"))
-                for name, entry in entries.items()
-            }
+        batch = {name: tf.constant(array) for name, array in arrays.read_npz(path).items()}
         for name, axes in _AXES.items():
             if len(batch[name].shape) != axes or not len(batch[name]) == len(batch["row"]) > 0:
                 raise ValueError(f"'{name}' is of shape {batch[name].shape}")

@@ -25,7 +25,6 @@ import re
 
 import numpy as np
 
-from a2d_tf.core import arrays
 from a2d_tf.core.errors import InputError
 from a2d_tf.model import efficientnet
 from a2d_tf.model.resnet import BLOCKS
@@ -65,11 +64,10 @@ class _Source:
             raise InputError(
                 f"{self.path}: {name} has shape {tuple(tensor.shape)}, and should have {shape}"
             )
-        value = arrays.numbers(tensor, f"{self.path}: {name}")
-        if value.dtype.kind != "f" or not np.isfinite(value).all():
+        if tensor.dtype.kind != "f" or not np.isfinite(tensor).all():
             raise InputError(f"{self.path}: {name} holds values that are no finite numbers")
         self.taken.append(name)
-        return value.astype(np.float32)
+        return tensor.astype(np.float32)
 
 
 class _Recorder(_Source):

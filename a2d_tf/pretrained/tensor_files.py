@@ -1,32 +1,31 @@
-"""Tensors of other frameworks' files, by name, without those frameworks and without running code.
+"""Tensors of other frameworks' weight files, by name, without those frameworks.
 
 .h5          Keras weights, or a whole Keras model
 .npz         arrays by name
-.pkl         a pickle of numpy arrays (detectron2)
+.pkl         a pickle of NumPy arrays (detectron2)
 .pth .pt     PyTorch's zip archives, and its older form, pickles followed by raw storages
 
-A pickle is a program. The unpickler here knows the few names that arrays are made of and puts
-stand-ins of its own in their places, so that a file can neither run anything nor ask for memory: a
-size is believed only where the bytes are there. Tensors of .h5 and .npz are read when they are
-asked for, so that their shapes can be checked before.
+A pickle is a program. The unpickler here knows the few names that arrays are made of and stops at
+any other, so that nothing in a file runs.
 """
 
+from __future__ import annotations
+
 import collections
+import dataclasses
 import io
-import math
 import mmap
 import pickle
+import re
 import zipfile
-import zlib
+from typing import Any
 
 import h5py
 import numpy as np
 
 from a2d_tf.core import arrays
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import check_regular
 
-_DTYPES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
 _TORCH_STORAGES = {
     "HalfStorage": "f2",
     "FloatStorage": "f4",
@@ -39,50 +38,33 @@ _TORCH_STORAGES = {
     "BoolStorage": "b1",
 }
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C
-_DAMAGED = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    pickle.UnpicklingError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+_DAMAGED = (*arrays.UNREADABLE, ArithmeticError, AttributeError, pickle.UnpicklingError)
 
 
 class _Forbidden(Exception):
     """A pickle names something that is no part of an array."""
 
 
-def read(path):
-    """The tensors of a file.
+def read(path: str) -> dict[str, np.ndarray]:
+    """Read the tensors of a file.
 
     Args:
       path: of one of the formats above; the contents tell which, not the name.
 
     Returns:
-      {name: tensor}; a tensor has a `shape`, and `numpy.asarray` reads it. Names are the file's
-      own; those of Keras files are `layer/weight`.
+      {name: array}. Names are the file's own; those of Keras files are `layer/weight`.
 
     Raises:
       InputError: no such file, one of no known format, a damaged one, or a pickle that wants to
         run something, which is named.
     """
     try:
-        check_regular(path)
         with open(path, "rb") as file:
             start = file.read(8)
             if start == b"\x89HDF\r\n\x1a\n":
                 return _read_h5(path)
             if start.startswith(b"PK"):
-                return _read_zip(zipfile.ZipFile(path))
+                return _read_zip(path)
             return _read_pickle(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except InputError:
         raise
@@ -99,16 +81,7 @@ def read(path):
         ) from error
 
 
-# Keras
-
-
 def _read_h5(path):
-    file = h5py.File(path, "r")
-    if "flavour" in file.attrs:
-        raise InputError(f"{path}: imported already; it is what --init_rgb and --init_flow take")
-    root = file
-    if isinstance(file.get("model_weights", getlink=True), h5py.HardLink):
-        root = file["model_weights"]
     tensors = {}
 
     def visit(name, item):
@@ -116,9 +89,14 @@ def _read_h5(path):
             name = _keras_name(name)
             if name in tensors:
                 raise InputError(f"{path}: two tensors are called {name}")
-            tensors[name] = arrays.check_dataset(item)
+            tensors[name] = arrays.read_dataset(item)
 
-    root.visititems(visit)
+    with h5py.File(path, "r") as file:
+        if "flavour" in file.attrs:
+            raise InputError(
+                f"{path}: imported already; it is what --init_rgb and --init_flow take"
+            )
+        file.get("model_weights", file).visititems(visit)
     if any(name.startswith(("layers/", "_layer_checkpoint")) for name in tensors):
         raise InputError(
             f"{path}: in Keras 3's format, which does not keep the names of layers; save it with "
@@ -138,37 +116,26 @@ def _keras_name(path):
     return f"{layer}/{weight.split(':')[0]}"
 
 
-# Archives: numpy's and PyTorch's
-
-
-def _read_zip(archive):
-    names = {info.filename: info for info in archive.infolist()}
-    programs = [name for name in names if name.split("/")[-1] == "data.pkl"]
-    if not programs:
-        return arrays.npz_entries(archive)
-
-    def stored(name):
-        # Only what is stored as it is: a compressed entry can be far larger than the file.
-        if names[name].compress_type != zipfile.ZIP_STORED:
-            raise ValueError(f"{name} is compressed")
-        return archive.read(name)
-
-    folder = programs[0][: -len("data.pkl")]
-    unpickler = _Unpickler(io.BytesIO(stored(programs[0])))
-    state = unpickler.load()
-    storages = {
-        key: np.frombuffer(stored(f"{folder}data/{key}"), dtype, count)
-        for key, (dtype, count) in unpickler.storages.items()
-    }
+def _read_zip(path):
+    """Read an .npz, or PyTorch's archive: a pickle and the storages that its tensors refer to."""
+    with zipfile.ZipFile(path) as archive:
+        pickles = [name for name in archive.namelist() if name.split("/")[-1] == "data.pkl"]
+        if not pickles:
+            return arrays.read_npz(path)
+        arrays.check_archive(archive)
+        unpickler = _Unpickler(io.BytesIO(archive.read(pickles[0])))
+        state = unpickler.load()
+        folder = pickles[0][: -len("data.pkl")]
+        storages = {
+            key: np.frombuffer(archive.read(f"{folder}data/{key}"), dtype, count)
+            for key, (dtype, count) in unpickler.storages.items()
+        }
     return _tensors(state, storages)
 
 
-# Pickles: numpy's, and PyTorch's older form
-
-
 def _read_pickle(data):
-    unpickler = _Unpickler(data)
-    state = unpickler.load()
+    """Read a pickle of arrays, or PyTorch's older form: five pickles, then the storages."""
+    state = _Unpickler(data).load()
     if not isinstance(state, int) or state != _TORCH_MAGIC:
         return _tensors(state, {})
     for _ in ("protocol", "system"):
@@ -194,107 +161,57 @@ def _tensors(state, storages):
     tensors = {}
     for name, value in state.items():
         if isinstance(value, _TorchTensor):
-            tensors[str(name)] = value.view(storages[value.key])
-        elif isinstance(value, _Array):
-            tensors[str(name)] = value.array
+            tensors[str(name)] = value.array(storages[value.key])
+        elif isinstance(value, np.ndarray):
+            tensors[str(name)] = value
     return tensors
 
 
-def _dtype(code, order="<"):
-    if code not in _DTYPES:
-        raise ValueError(f"numbers of an unknown type {code}")
-    return np.dtype((">" if order == ">" else "<") + code)
-
-
-class _DType:
-    """Stands for numpy.dtype(code, align, copy) and its state."""
-
-    def __init__(self, code, *_):
-        self.made = _dtype(code)
-
-    def __setstate__(self, state):
-        self.made = _dtype(self.made.str[1:], state[1])
-
-
-class _Array:
-    """Stands for an array that numpy rebuilds from its shape, type and bytes."""
-
-    def __init__(self, *_):
-        self.array = np.zeros(0, np.float32)
-
-    def __setstate__(self, state):
-        _, shape, dtype, fortran, data = state
-        flat = np.frombuffer(data, dtype.made)
-        self.array = flat.reshape(shape, order="F" if fortran else "C")
-
-    @classmethod
-    def from_buffer(cls, data, dtype, shape, order="C"):
-        made = cls()
-        made.__setstate__((1, shape, dtype, order == "F", data))
-        return made
-
-    @classmethod
-    def scalar(cls, dtype, data):
-        return cls.from_buffer(data, dtype, ())
-
-
+@dataclasses.dataclass
 class _TorchTensor:
-    """Stands for a tensor: a window on a storage, sizes and strides in elements."""
+    """A window on the storage of a key; offset, sizes and strides in elements."""
 
-    def __init__(self, key, offset, size, stride, *_):
-        self.key, self.offset = key, offset
-        self.size, self.stride = tuple(size), tuple(stride)
+    key: str
+    offset: int
+    size: tuple
+    stride: tuple
 
-    def view(self, storage):
-        last = sum((n - 1) * step for n, step in zip(self.size, self.stride))
-        if len(self.size) != len(self.stride) or min((self.offset, *self.size, *self.stride)) < 0:
-            raise ValueError("a tensor with a negative size")
-        # A stride of zero makes any number of elements of one.
-        count = math.prod(self.size)
-        if count and max(self.offset + last, count - 1) >= len(storage):
-            raise ValueError("a tensor that reaches beyond its storage")
-        strides = [step * storage.itemsize for step in self.stride]
-        return np.lib.stride_tricks.as_strided(
-            storage[self.offset :], self.size, strides, writeable=False
-        )
+    def array(self, storage):
+        step = storage.itemsize
+        strides = [step * stride for stride in self.stride]
+        # NumPy refuses a window that reaches beyond its buffer.
+        return np.ndarray(self.size, storage.dtype, storage, step * self.offset, strides)
 
 
-def _latin1(text, encoding):
-    """Stands for _codecs.encode, by which bytes travel in the second pickle protocol."""
-    if encoding != "latin1":
-        raise ValueError(f"bytes in the encoding {encoding}")
-    return text.encode("latin1")
-
-
-def _key(key):
-    """A key of a dictionary: the hash of nested tuples can take longer than anyone waits."""
-    if not isinstance(key, (str, bytes, int)):
-        raise ValueError("a dictionary whose keys are no names")
-    return key
-
-
-def _ordered(items=()):
-    """Stands for collections.OrderedDict."""
-    return collections.OrderedDict((_key(key), value) for key, value in items)
+def _dtype(code, *_):
+    if not re.fullmatch("[fiub][1248]", code):  # an array of objects could hold anything
+        raise ValueError(f"numbers of an unknown type {code}")
+    return np.dtype(code, copy=True)
 
 
 _KNOWN = {
-    ("collections", "OrderedDict"): _ordered,
-    ("_codecs", "encode"): _latin1,
+    ("collections", "OrderedDict"): collections.OrderedDict,
+    # Bytes travel through it in the second pickle protocol.
+    ("_codecs", "encode"): lambda text, _: text.encode("latin1"),
     ("numpy", "ndarray"): "ndarray",
-    ("numpy", "dtype"): _DType,
-    ("numpy.core.multiarray", "_reconstruct"): _Array,
-    ("numpy.core.multiarray", "scalar"): _Array.scalar,
-    ("numpy.core.numeric", "_frombuffer"): _Array.from_buffer,
+    ("numpy", "dtype"): _dtype,
+    # The array's own __setstate__ then fills it.
+    ("numpy.core.multiarray", "_reconstruct"): lambda *_: np.zeros(0),
+    ("numpy.core.multiarray", "scalar"): lambda dtype, data: (
+        np.frombuffer(data, dtype).reshape(())
+    ),
+    ("numpy.core.numeric", "_frombuffer"): lambda data, dtype, shape, order: (
+        np.frombuffer(data, dtype).reshape(shape, order=order)
+    ),
     ("torch._utils", "_rebuild_tensor"): _TorchTensor,
-    ("torch._utils", "_rebuild_tensor_v2"): _TorchTensor,
+    ("torch._utils", "_rebuild_tensor_v2"): lambda *window: _TorchTensor(*window[:4]),
     ("torch._utils", "_rebuild_parameter"): lambda tensor, *_: tensor,
-    **{("torch", name): _dtype(code) for name, code in _TORCH_STORAGES.items()},
+    **{("torch", name): code for name, code in _TORCH_STORAGES.items()},
 }
 
 
-class _Unpickler(pickle._Unpickler):
-    """The unpickler in Python, which unlike the one in C asks for no memory that a file names.
+class _Unpickler(pickle.Unpickler):
+    """Unpickles arrays and nothing else.
 
     Attributes:
       storages: {key: (dtype, number of elements)} of the PyTorch storages met so far.
@@ -302,44 +219,17 @@ class _Unpickler(pickle._Unpickler):
 
     def __init__(self, file):
         super().__init__(file, encoding="latin1")
-        self.storages = {}
+        self.storages: dict[str, tuple[np.dtype, int]] = {}
 
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str) -> Any:
         known = (module.replace("numpy._core", "numpy.core"), name)
         if known not in _KNOWN:
             raise _Forbidden(f"{module}.{name}")
         return _KNOWN[known]
 
-    def persistent_load(self, pid):
-        kind, dtype, key, _, count, *view = pid
+    def persistent_load(self, pid: tuple) -> str:
+        kind, code, key, _, count, *view = pid
         if kind != "storage" or any(view) or count < 0:
             raise ValueError("a storage of an unknown kind")
-        self.storages[_key(key)] = dtype, count
+        self.storages[key] = np.dtype(code), count
         return key
-
-    def load_setitem(self):
-        _key(self.stack[-2])
-        super().load_setitem()
-
-    def load_setitems(self):
-        for key in self.stack[::2]:
-            _key(key)
-        super().load_setitems()
-
-    def load_dict(self):
-        for key in self.stack[::2]:
-            _key(key)
-        super().load_dict()
-
-    def _refuse(self):
-        raise ValueError("a set, which holds no tensors")
-
-    # The unpickler finds its methods here, by the opcode.
-    dispatch = {
-        **pickle._Unpickler.dispatch,
-        pickle.SETITEM[0]: load_setitem,
-        pickle.SETITEMS[0]: load_setitems,
-        pickle.DICT[0]: load_dict,
-        pickle.ADDITEMS[0]: _refuse,
-        pickle.FROZENSET[0]: _refuse,
-    }

@@ -60,7 +60,7 @@ class Weights:
     """Imported weights.
 
     Attributes:
-      tensors: {role: array, or what numpy.asarray reads as one}.
+      tensors: {role: array}.
       source: a name of `layouts.SOURCES`.
       flavour: a key of `flavours.FLAVOURS`.
       backbone: of `resnet.BLOCKS`, or `efficientnet.NAME`.
@@ -110,7 +110,7 @@ class Weights:
 
     @classmethod
     def read(cls, path):
-        """The weights of a file; its tensors are read when they are asked for.
+        """Read the weights of a file.
 
         Raises:
           InputError: no such file, no file of imported weights, or one that is damaged or made by
@@ -124,31 +124,23 @@ class Weights:
 
         def visit(name, item):
             if isinstance(item, h5py.Dataset):
-                tensors[name] = arrays.check_dataset(item)
+                tensors[name] = arrays.read_dataset(item)
 
         try:
-            file = h5py.File(path, "r")
-            facts = {name: json.loads(value) for name, value in file.attrs.items()}
+            with h5py.File(path, "r") as file:
+                facts = {name: json.loads(value) for name, value in file.attrs.items()}
+                file.visititems(visit)
             format_version, fields = facts.pop("format"), dict(facts.pop("fields"))
             facts["classes"] = tuple(facts["classes"])
             texts = [*facts["classes"], *(facts[name] for name in facts if name != "classes")]
             if not all(isinstance(text, str) for text in texts):
                 raise ValueError("a fact that is no text")
-            file.visititems(visit)
             if not all(tensor.shape for tensor in tensors.values()):
                 raise ValueError("a tensor that is one number")
             if "backbone/stem/kernel" not in tensors:
                 raise ValueError("no tensor backbone/stem/kernel")
             weights = cls(tensors=tensors, path=path, **facts)
-        except (
-            LookupError,
-            MemoryError,
-            OSError,
-            RecursionError,
-            RuntimeError,
-            TypeError,
-            ValueError,
-        ) as error:
+        except arrays.UNREADABLE as error:
             raise InputError(
                 f"{path}: no file of imported weights, or a damaged one ({error}); make one with "
                 "tools/import_weights.py"
@@ -314,8 +306,7 @@ def _fill(network, tensors, find, rows, strict, origin, halves=()):
             continue
         tensor, layer = tensors[key], name.split("/")[0]
         if name in halves and _is_rgb_half(tensor, variable):
-            rgb = arrays.numbers(tensor, f"{origin}: {key}")
-            variable.assign(np.concatenate([rgb, variable[:, :, rgb.shape[2] :]], axis=2))
+            variable.assign(np.concatenate([tensor, variable[:, :, tensor.shape[2] :]], axis=2))
             loaded[name] = f"{key} (input channels of RGB)"
             initialised[f"{name}[input channels of flow]"] = "the tensor reads RGB alone"
             skipped.pop(key, None)
@@ -336,12 +327,11 @@ def _fill(network, tensors, find, rows, strict, origin, halves=()):
             initialised[name] = f"{key} {reason}"
             skipped[key] = reason
             continue
-        value = arrays.numbers(tensor, f"{origin}: {key}")
         if layer not in rows or (here == [_ONE_SIZE] and tuple(there) == _ONE_SIZE):
-            variable.assign(value)
+            variable.assign(tensor)
             loaded[name] = key
         else:
-            filled, missing = _assign_rows(variable, value, here, there)
+            filled, missing = _assign_rows(variable, tensor, here, there)
             if not filled:
                 initialised[name] = skipped[key] = "no class has a name that is known there"
                 continue

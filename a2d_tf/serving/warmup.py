@@ -9,6 +9,8 @@ they are encoded here, each as its number, its length and its bytes (protobuf's 
   PredictRequest.inputs = 2            map entry: key = 1, value = 2 (a TensorProto)
 """
 
+from __future__ import annotations
+
 import os
 
 import tensorflow as tf
@@ -16,7 +18,7 @@ import tensorflow as tf
 PLACE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 
 
-def write(folder, signatures, frames, size):
+def write(folder: str, signatures: dict, frames: int, size: tuple[int, int]) -> None:
     """Write one request per signature into a SavedModel's folder.
 
     Args:
@@ -34,8 +36,8 @@ def write(folder, signatures, frames, size):
             writer.write(request(name, {k: _value(s, frames, size) for k, s in specs.items()}))
 
 
-def request(signature, inputs):
-    """A PredictionLog, serialised.
+def request(signature: str, inputs: dict) -> bytes:
+    """Serialise a PredictionLog.
 
     Args:
       signature: name.

@@ -17,7 +17,6 @@ import math
 import h5py
 import numpy as np
 
-from a2d_tf.core import arrays
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.limits import MAX_INSTANCES, MAX_MASK_PIXELS
 
@@ -137,13 +136,10 @@ class _Hdf5:
     def _field(self, field):
         """(data set, shape) of an array of numbers; looked up once, for h5py takes its time."""
         if field not in self._fields:
-            try:
-                data = arrays.dataset(self._file, field)
-            except arrays.ClaimError as error:
-                raise self._error(field, str(error)) from error
+            data = self._file.get(field)
             if data is None:
                 raise self._error(field, "field missing")
-            if data.dtype.kind not in "buif":
+            if not isinstance(data, h5py.Dataset) or data.dtype.kind not in "buif":
                 raise self._error(field, "not an array of numbers")
             # MATLAB writes an empty array as the list of its dimensions, marked by this attribute.
             self._fields[field] = data, (0,) if data.attrs.get("MATLAB_empty", 0) else data.shape

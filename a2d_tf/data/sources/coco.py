@@ -24,7 +24,7 @@ from pycocotools import mask as rle_tools
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import check_inside, is_file_name, read_json
 from a2d_tf.core.labels import A2D, LabelSpace, is_name
-from a2d_tf.core.limits import MAX_COCO_BYTES, MAX_INSTANCES, MAX_MASK_PIXELS, MAX_OUTLINE, MAX_SIDE
+from a2d_tf.core.limits import MAX_INSTANCES, MAX_MASK_PIXELS, MAX_OUTLINE, MAX_SIDE
 from a2d_tf.data.manifest import SPLITS
 from a2d_tf.data.rle import decode_rle
 from a2d_tf.data.sources import frames
@@ -192,7 +192,7 @@ class CocoVideos:
     def _load(self):
         """The lists `images` and `annotations`, of objects."""
         try:
-            coco = read_json(self.path, MAX_COCO_BYTES)
+            coco = read_json(self.path)
         except FileNotFoundError as error:
             raise InputError(f"{self.path}: no such file; --coco names the annotations") from error
         except (OSError, ValueError) as error:

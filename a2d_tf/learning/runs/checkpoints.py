@@ -4,36 +4,40 @@
 before a step whose loss was no number.
 """
 
+from __future__ import annotations
+
 import contextlib
 import glob
+import logging
 import os
 import re
 import shutil
-import sys
 import tempfile
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import check_inside, check_tree
-from a2d_tf.learning.runs import bundles
+
+if TYPE_CHECKING:
+    from a2d_tf.model.network import Network
+
+_LOG = logging.getLogger(__name__)
 
 KINDS = {"last": "checkpoints", "best": "best", "diverged": "diverged"}
 BEST = "validation.json"
 """In `best/`: {"step", "joint_miou", "score_threshold"} of that validation."""
 
 
-def newest(folder):
-    """Path of a folder's newest whole checkpoint; None where it has none at all.
+def newest(folder: str) -> str | None:
+    """Find a folder's newest whole checkpoint: its path without suffix, None where there is none.
 
-    A damaged one, as a full disk or a power failure may leave it, is named on stderr and left
-    aside: every tensor is read, and its checksum compared.
+    A damaged one, as a full disk or a power failure may leave it, is skipped with a warning: every
+    tensor is read, and TensorFlow compares its checksum.
 
     Raises:
-      InputError: all that are there are damaged, or a link leads out of the folder.
+      InputError: all that are there are damaged.
     """
-    check_tree(folder)
-    _check_state(folder)
     numbers = sorted(_numbers(folder), reverse=True)
     for number in numbers:
         path = os.path.join(folder, f"ckpt-{number}")
@@ -42,7 +46,7 @@ def newest(folder):
             return path
         except (tf.errors.OpError, OSError, ValueError, RuntimeError, LookupError) as error:
             reason = str(error).splitlines()[0]
-            print(f"warning: {path}: damaged, left aside ({reason})", file=sys.stderr, flush=True)
+            _LOG.warning("%s: damaged, left aside (%s)", path, reason)
     if numbers:
         raise InputError(
             f"{path}: damaged ({reason}), as every checkpoint there is; delete {folder} to "
@@ -51,7 +55,9 @@ def newest(folder):
     return None
 
 
-def save(checkpoint, folder, number, step, chief=True):
+def save(
+    checkpoint: tf.train.Checkpoint, folder: str, number: int, step: int, chief: bool = True
+) -> None:
     """Write `ckpt-<step>`, and remove all but the newest `number` of the folder.
 
     Args:
@@ -82,7 +88,7 @@ def save(checkpoint, folder, number, step, chief=True):
                     os.remove(part)
 
 
-def sweep(folder):
+def sweep(folder: str) -> None:
     """Remove what a run that was killed while it saved left in a folder of checkpoints."""
     for name in _names(folder):
         path = os.path.join(folder, name)
@@ -96,8 +102,8 @@ def sweep(folder):
         os.remove(os.path.join(folder, "checkpoint"))
 
 
-def any_in(folder):
-    """Whether there is a checkpoint in a folder, whole or not; a look at names alone."""
+def any_in(folder: str) -> bool:
+    """Whether there is a checkpoint in a folder, whole or not, by the names of the files."""
     return bool(_numbers(folder))
 
 
@@ -107,20 +113,8 @@ def _numbers(folder):
     return [int(match[1]) for match in names if match]
 
 
-def _check_state(folder):
-    """TensorFlow removes the old checkpoints that the file `checkpoint` names: none but ours."""
-    try:
-        state = tf.train.get_checkpoint_state(folder)
-    except (ValueError, tf.errors.OpError):
-        return  # as if it were not there
-    for path in state.all_model_checkpoint_paths if state else ():
-        remedy = "the file 'checkpoint' there names it; delete that file"
-        check_inside(f"{path}.index", folder, remedy)
-
-
 def _read(path):
-    """Read a whole checkpoint, after a look at what it claims: TensorFlow takes its word."""
-    bundles.check(path)
+    """Read a whole checkpoint, so that TensorFlow compares its checksums."""
     reader = tf.train.load_checkpoint(path)
     for name in reader.get_variable_to_shape_map():
         reader.get_tensor(name)
@@ -130,7 +124,7 @@ def _names(folder):
     return os.listdir(folder) if os.path.isdir(folder) else []
 
 
-def restore(network, run, kind="last"):
+def restore(network: Network, run: str, kind: str = "last") -> str:
     """Load the weights of a run folder's checkpoint into the network.
 
     Args:
@@ -152,7 +146,7 @@ def restore(network, run, kind="last"):
     return path
 
 
-def load(path, parts):
+def load(path: str, parts: dict) -> None:
     """Load trackables out of a checkpoint, which may hold more than these.
 
     Args:
@@ -172,7 +166,7 @@ def load(path, parts):
         ) from error
 
 
-def holds(path, name):
+def holds(path: str, name: str) -> bool:
     """Whether a checkpoint has a part of this name."""
     names = tf.train.load_checkpoint(path).get_variable_to_shape_map()
     return any(key.split("/")[0] == name for key in names)

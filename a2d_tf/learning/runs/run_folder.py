@@ -19,7 +19,7 @@ import os
 
 from a2d_tf.core.config import PREDATED, Config, InferenceConfig, ModelConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import check_tree, read_json, write_json, write_text
+from a2d_tf.core.files import read_json, write_json, write_text
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.manifest import RECORD_FIELDS, check_facts
 from a2d_tf.learning.runs import checkpoints
@@ -95,7 +95,6 @@ def settle(config, given, workdir=None):
     goes_on = workdir and checkpoints.any_in(os.path.join(workdir, checkpoints.KINDS["last"]))
     run = workdir if goes_on else config.learning.init_run or config.learning.init_checkpoint
     if run:
-        check_tree(run)
         there = _settings(os.path.join(run, "flags.txt"))
     if goes_on:
         config = _as_before(config, there, given, ("model", "learning"))
@@ -250,7 +249,6 @@ def load(workdir, given=None, kind="last"):
     """
     if not os.path.isdir(workdir):
         raise InputError(f"{workdir}: no such run folder; --workdir names what a2d_tf.train made")
-    check_tree(workdir)
     config = _settings(os.path.join(workdir, "flags.txt")).with_inference(**(given or {}))
     labels = LabelSpace.from_json(os.path.join(workdir, "labels.json"))
     if kind == "best":
@@ -326,7 +324,6 @@ def inherited_threshold(config, manifest):
         return None
     if not os.path.isdir(origin):
         raise InputError(f"--threshold_from={origin}: no such run folder")
-    check_tree(origin)
     _check_network(origin, config, manifest.label_space)
     _check_records(origin, manifest)
     path = os.path.join(origin, "score_threshold.json")

@@ -1,0 +1,469 @@
+"""Files that are damaged, of another kind, or claim too much end in one clear error."""
+
+import io
+import json
+import os
+import pathlib
+import pickle
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import zipfile
+import zlib
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+import torch_files
+from a2d_files import (
+    mask,
+    moving_frames,
+    row,
+    write_images,
+    write_mat,
+    write_release,
+    write_video,
+)
+
+from a2d_tf.core import files
+from a2d_tf.core.config import Config
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.data.rle import decode_rle
+from a2d_tf.data.sources import frames
+from a2d_tf.data.sources.annotations import Annotation
+from a2d_tf.data.sources.coco import CocoVideos
+from a2d_tf.data.sources.release import Release
+from a2d_tf.evaluation.detection import Detections, Truth
+from a2d_tf.evaluation.segmentation import read_label_map
+from a2d_tf.pretrained import tensor_files
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+SIZE = (24, 32)
+TENSORS = {"a.weight": np.ones((3, 4), np.float32), "b": np.arange(5)}
+HUGE = 60_000  # pixels a side
+
+
+def refused(message):
+    return pytest.raises(InputError, match=message)
+
+
+# The kinds of files: each function writes a whole file into a folder.
+
+
+def make_mat(folder):
+    """A release of one video, whose frame 4 is annotated."""
+    write_release(folder, [row("v", *SIZE, 6, 1, 0)])
+    person = mask(*SIZE, 2, 3, 14, 12)
+    path = folder / "Annotations/mat/v/00004.mat"
+    return write_mat(path, 16 * person, [person], [16], [[4, 3, 12, 14]])
+
+
+def read_mat(path):
+    return Release(path.parents[3]).read_annotation("v", 4)
+
+
+def make_video(folder):
+    return write_video(folder / "v.mp4", moving_frames(6, 48, 64, step=2))
+
+
+def make_image(suffix):
+    # Noise, for half of a smooth picture's file may hold all of its pixels.
+    noise = np.random.default_rng(0).integers(0, 255, (*SIZE, 3), np.uint8)
+    return lambda folder: write_images(folder / "v", [noise], suffix) / f"00001{suffix}"
+
+
+def make_label_map(folder):
+    path = folder / "00004.png"
+    cv2.imwrite(str(path), np.random.default_rng(0).choice([0, *A2D.codes], SIZE).astype(np.uint8))
+    return path
+
+
+def make_csv(folder):
+    return write_release(folder, [row("v", *SIZE, 6, 1, 0)]) / "videoset.csv"
+
+
+def make_labels(folder):
+    (folder / "labels.json").write_text(A2D.to_json())
+    return folder / "labels.json"
+
+
+def make_flags(folder):
+    Config().write(folder / "flags.txt")
+    return folder / "flags.txt"
+
+
+def make_detections(folder, **fields):
+    arrays = {
+        "frames": ["v/00004"],
+        "roi_frame": [0],
+        "boxes": np.ones((1, 7, 4)),
+        "actor_scores": np.zeros((1, 7)),
+        "action_scores": np.zeros((1, 9)),
+        **fields,
+    }
+    np.savez_compressed(folder / "detections.npz", **arrays)
+    return folder / "detections.npz"
+
+
+def coco(**image):
+    image = {"id": 1, "file_name": "v/00001.png", "height": SIZE[0], "width": SIZE[1], **image}
+    annotation = {
+        "id": 1,
+        "image_id": 1,
+        "category_id": 16,
+        "actor": "adult",
+        "action": "rolling",
+        "bbox": [3, 2, 9, 12],
+        "segmentation": [[4, 3, 12, 3, 12, 14, 4, 14]],
+    }
+    return {"images": [image], "annotations": [annotation], "categories": []}
+
+
+def make_coco(folder, **image):
+    write_images(folder / "videos/v", moving_frames(2, *SIZE, step=2))
+    (folder / "coco.json").write_text(json.dumps(coco(**image)))
+    return folder / "coco.json"
+
+
+def clip_record(**fields):
+    """A serialised record of one instance, with some of its features replaced."""
+    import tensorflow as tf
+
+    from a2d_tf.data import records
+
+    inside = mask(*SIZE, 2, 3, 14, 12)
+    clip = records.ClipRecord(
+        video="v",
+        frame=2,
+        split="train",
+        clip_frames=(1, 2, 3),
+        rgb=moving_frames(3, *SIZE, step=2),
+        flow=np.zeros((3, *SIZE, 2), np.float32),
+        annotation=Annotation(
+            label_map=np.uint8(16 * inside),
+            masks=inside[None],
+            codes=np.int32([16]),
+            boxes=np.float32([[2, 3, 14, 12]]),
+        ),
+    )
+    example = tf.train.Example.FromString(records.encode(clip))
+    for name, values in fields.items():
+        feature = example.features.feature[name]
+        kind = feature.WhichOneof("kind")
+        del getattr(feature, kind).value[:]
+        getattr(feature, kind).value.extend(values)
+    return example.SerializeToString()
+
+
+def make_shard(folder):
+    from a2d_tf.data import records
+
+    records.write_shard(folder / "train.tfrecord", [clip_record()] * 2)
+    return folder / "train.tfrecord"
+
+
+def read_shard(path):
+    from a2d_tf.data import records
+
+    with records.naming(path):
+        return [records.read_truth(record) for record in records.read_shard(str(path))]
+
+
+def make_weights(folder):
+    from a2d_tf.pretrained.weights import Weights
+
+    tensors = {"backbone/stem/kernel": np.zeros((7, 7, 3, 64), np.float32)}
+    Weights(tensors, "keras", "keras", "resnet14", (), "0", "").write(folder / "w.h5")
+    return folder / "w.h5"
+
+
+def read_weights(path):
+    from a2d_tf.pretrained.weights import Weights
+
+    return Weights.read(str(path))
+
+
+def make_torch(legacy):
+    def make(folder):
+        torch_files.write(folder / "w.pth", TENSORS, legacy)
+        return folder / "w.pth"
+
+    return make
+
+
+def make_pickle(folder):
+    (folder / "w.pkl").write_bytes(pickle.dumps({"model": TENSORS}, 2))
+    return folder / "w.pkl"
+
+
+def make_npz(folder):
+    np.savez(folder / "w.npz", **TENSORS)
+    return folder / "w.npz"
+
+
+def read_tensors(path):
+    return tensor_files.read(str(path))
+
+
+KINDS = {  # name: (make, read)
+    "mat": (make_mat, read_mat),
+    "mp4": (make_video, lambda path: list(frames.read(path, [6]))),
+    "png": (make_image(".png"), lambda path: list(frames.read(path.parent))),
+    "jpg": (make_image(".jpg"), lambda path: list(frames.read(path.parent))),
+    "webp": (make_image(".webp"), lambda path: frames.read_image(path, "")),
+    "label map": (make_label_map, lambda path: read_label_map(path, A2D)),
+    "csv": (make_csv, lambda path: Release(path.parent)),
+    "labels": (make_labels, LabelSpace.from_json),
+    "flags": (make_flags, Config.read),
+    "detections": (make_detections, Detections.load),
+    "truth": (make_coco, lambda path: Truth.load(path, A2D, with_masks=True)),
+    "coco": (make_coco, lambda path: CocoVideos(path, path.parent / "videos")),
+    "shard": (make_shard, read_shard),
+    "weights": (make_weights, read_weights),
+    "zip pth": (make_torch(False), read_tensors),
+    "legacy pth": (make_torch(True), read_tensors),
+    "pkl": (make_pickle, read_tensors),
+    "npz": (make_npz, read_tensors),
+}
+DAMAGE = {
+    "cut at its end": lambda data: data[: -max(3, len(data) // 20)],
+    "cut in half": lambda data: data[: len(data) // 2],
+    "cut to its header": lambda data: data[:20],
+    "empty": lambda data: b"",
+    "text": lambda data: b"neither\nthis nor that\n",
+    "zeros in the middle": lambda data: (
+        data[: len(data) // 3] + bytes(len(data) // 3) + data[len(data) // 3 * 2 :]
+    ),
+}
+# HDF5, MPEG-4 and JPEG have no checksums; half of the shard is one whole record of its two.
+SOUND = {
+    "zeros in the middle": ("mat", "mp4", "webp", "jpg", "weights"),
+    "cut at its end": ("mp4", "flags"),
+    "cut in half": ("flags", "shard"),
+    "empty": ("shard", "flags"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_damaged_file_is_named_in_one_line(tmp_path, kind, damage):
+    make, read = KINDS[kind]
+    path = make(tmp_path)
+    if damage == "cut at its end":
+        read(path)
+    path.write_bytes(DAMAGE[damage](path.read_bytes()))
+    try:
+        read(path)
+    except InputError as error:
+        assert str(path.parent) in str(error) and len(str(error).splitlines()) == 1
+    else:
+        assert kind in SOUND.get(damage, ())
+
+
+@pytest.mark.parametrize("kind", ["label map", "detections", "labels", "coco", "pkl"])
+def test_a_folder_or_nothing_instead_of_a_file(tmp_path, kind):
+    _, read = KINDS[kind]
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "videos").mkdir()
+    for name in ("folder", "absent"):
+        with refused(f"{name}: "):
+            read(tmp_path / name)
+
+
+# Headers that claim more than there is: refused before memory is taken.
+
+
+def image_that_claims(kind, height, width):
+    """An image of one pixel whose header claims more."""
+    data = bytearray(cv2.imencode(f".{kind}", np.zeros((1, 1, 3), np.uint8))[1].tobytes())
+    if kind == "png":
+        data[16:24] = struct.pack(">II", width, height)
+        data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    else:
+        place = data.index(b"\xff\xc0") + 5
+        data[place : place + 4] = struct.pack(">HH", height, width)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("kind, side", [("png", HUGE), ("png", 8193), ("jpg", HUGE)])
+def test_an_image_of_too_many_pixels(tmp_path, kind, side):
+    path = tmp_path / f"a.{kind}"
+    path.write_bytes(image_that_claims(kind, side, side))
+    with refused(f"a.{kind}: claims .* pixels"):
+        frames.read_image(path, "")
+    if kind == "png":
+        with refused("a.png: claims .* pixels"):
+            read_label_map(path, A2D)
+
+
+@pytest.mark.parametrize(
+    "fields, message",
+    [
+        ({"video": [b"../../x"]}, "'video' '../../x'"),
+        ({"split": [b"../x"]}, "'split' '../x'"),
+        ({"native_height": [10**9], "native_width": [10**9]}, "claims 1000000000x1000000000"),
+        ({"label_map": [image_that_claims("png", *SIZE)]}, "'label_map' is no image of 24x32"),
+        ({"mask_rle": [b"PPPPPPPP0"]}, "the RLE's 'counts' "),
+        ({"boxes": [np.nan] * 4}, "a box that is not finite"),
+    ],
+)
+def test_a_record_whose_truth_is_none(fields, message):
+    from a2d_tf.data import records
+
+    with refused(f"some.tfrecord: .*{re.escape(message)}"), records.naming("some.tfrecord"):
+        records.read_truth(clip_record(**fields))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"rgb": [image_that_claims("jpg", 65_500, 65_500)] * 3},
+        {"masks": [image_that_claims("png", 20_000, 20_000)]},
+        {"height": [2**40], "width": [2**40]},
+        {"flow_scale": [np.inf] * 3},
+    ],
+)
+def test_a_record_whose_pictures_claim_too_much(fields):
+    from a2d_tf.data import records
+
+    with refused("some.tfrecord: damaged records"), records.naming("some.tfrecord"):
+        records.parse(clip_record(**fields))
+
+
+def npy(shape, dtype="<f8", data=b""):
+    file = io.BytesIO()
+    header = {"descr": dtype, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.getvalue() + data
+
+
+@pytest.mark.parametrize("entry", [npy((10**6, 10**6)), npy((2,), "|O", bytes(16)), npy((9,))])
+def test_an_npz_whose_array_is_not_there(tmp_path, entry):
+    path = make_detections(tmp_path)
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in {**entries, "boxes.npy": entry}.items():
+            archive.writestr(name, data)
+    for read in (Detections.load, read_tensors):
+        with refused("detections.npz: .*'boxes' is unreadable"):
+            read(path)
+
+
+@pytest.mark.parametrize("make", [make_detections, make_torch(False)])
+def test_a_zip_entry_that_claims_too_much(tmp_path, monkeypatch, make):
+    path = make(tmp_path)
+    data = bytearray(path.read_bytes())
+    place = data.rindex(b"PK\1\2") + 24
+    data[place : place + 4] = struct.pack("<I", 2**32 - 2)
+    path.write_bytes(data)
+    monkeypatch.setattr("a2d_tf.core.arrays.MAX_ARRAY_BYTES", 2**31)
+    with refused(f"{path.name}: .*claims 4294967294 bytes, more than"):
+        (Detections.load if path.suffix == ".npz" else read_tensors)(path)
+
+
+def test_an_hdf5_file_that_claims_too_much(tmp_path):
+    path = make_mat(tmp_path)
+    with h5py.File(path, "r+") as file:
+        del file["id"]
+        file.create_dataset("id", (1, 10**9), "f8")
+    with refused("00004.mat: 'id': claims 1000000000 instances, more than 1000"):
+        read_mat(path)
+    path = make_weights(tmp_path)
+    with h5py.File(path, "r+") as file:
+        del file["backbone/stem/kernel"]
+        file.create_dataset("backbone/stem/kernel", (7, 7, 3, 10**9), "f4")
+    with refused("w.h5: .*claims 588000000000 bytes, more than"):
+        read_weights(path)
+
+
+def test_masks_that_reach_beyond_their_frame(tmp_path):
+    for counts in ([10**9], [2**62, 2**62], [0, 2**64], "o" * 50, "PPPPPPPPPPPP0"):
+        with refused("the RLE's 'counts'"):
+            decode_rle({"size": list(SIZE), "counts": counts}, *SIZE)
+    path = make_coco(tmp_path, height=10**12)
+    with refused("coco.json: images.0. has .* pixels, more than"):
+        Truth.load(path, A2D, with_masks=True)
+
+
+def test_json_that_is_nested_without_end(tmp_path):
+    path = tmp_path / "x.json"
+    path.write_text("[" * 100_000)
+    (tmp_path / "videos").mkdir()
+    for kind in ("truth", "labels", "coco"):
+        with refused("x.json: not .*nested too deep"):
+            KINDS[kind][1](path)
+
+
+# Names and links that lead out of a folder.
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "v/..", ".."])
+def test_frames_are_named_by_video_and_number(tmp_path, name):
+    with refused("field 'frames': .* is not <VID>/<frame>"):
+        Detections.load(make_detections(tmp_path, frames=[name]))
+    path = make_coco(tmp_path, file_name=f"../{name}/00001.png")
+    with refused("images.0..file_name must be <VID>/<frame>.png"):
+        Truth.load(path, A2D)
+    with refused("images.0..file_name: video .* cannot be a file name"):
+        CocoVideos(path, tmp_path / "videos").videos  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["../x.tfrecord", "/etc/passwd", "sub/x.tfrecord", "x\n"])
+def test_shards_are_in_their_folder(tmp_path, name):
+    from test_records import manifest_of
+
+    shard = {"name": name, "split": "train", "records": 1, "bytes": 16, "sha256": ""}
+    with refused("manifest.json: damaged manifest"):
+        manifest_of(tmp_path, files=[shard])
+
+
+def test_links_that_lead_out_of_a_release(tmp_path):
+    path = make_mat(tmp_path / "Release")
+    shutil.move(path, tmp_path / "x.mat")
+    path.symlink_to(tmp_path / "x.mat")
+    with refused("00004.mat: a link that leads out of .*Release; .*--follow_links"):
+        read_mat(path)
+    release = Release(tmp_path / "Release", follow_links=True)
+    assert len(release.read_annotation("v", 4).codes) == 1
+
+
+def test_an_output_replaces_no_pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with refused("pipe: a folder, a pipe or a device is there"):
+        files.write_text(tmp_path / "pipe", "x")
+
+
+# Commands.
+
+
+@pytest.mark.parametrize(
+    "command, kind",
+    [
+        ("score segmentation --truth=true --predicted=predicted --output=out.json", "label map"),
+        ("score detection --truth=coco.json --predicted=detections.npz --output=out", "detections"),
+        ("build_records --release=. --output=out --workers=1", "csv"),
+    ],
+)
+def test_a_command_ends_in_one_line(tmp_path, command, kind):
+    make_coco(tmp_path)
+    for folder in ("true/v", "predicted/v"):
+        (tmp_path / folder).mkdir(parents=True)
+        make_label_map(tmp_path / folder)
+    path = KINDS[kind][0](tmp_path / "predicted/v" if kind == "label map" else tmp_path)
+    path.write_bytes(path.read_bytes()[:30])
+    tool, *arguments = command.split()
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / f"{tool}.py", *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    (line,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
+    assert path.name in line and "--debug shows where" not in line
