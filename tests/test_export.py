@@ -201,6 +201,10 @@ def test_a_short_clip_and_foreign_flow_fail_clearly(signature):
         signature(rgb[:, :2], flow[:, :2])
     with pytest.raises(tf.errors.InvalidArgumentError, match="must agree"):
         signature(rgb, flow[:, :, :20])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="flow must be finite"):
+        signature(rgb, flow * np.nan)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at least one pixel"):
+        signature(rgb[:, :, :0], flow[:, :, :0])
 
 
 ALONE = """

@@ -82,7 +82,7 @@ def keep(network, batch, step, workdir, chief=True):
       chief: whether this process writes there. Of several workers all have to call.
     """
     folder = os.path.join(workdir, checkpoints.KINDS["diverged"])
-    checkpoints.save(tf.train.Checkpoint(network=network), folder, 1, step, chief)
+    checkpoints.save(tf.train.Checkpoint(network=network), folder, 1, step, chief=chief)
     if not chief:
         return
     values = {name: value.numpy() for name, value in batch.items()}

@@ -48,24 +48,25 @@ def find(folder: Path, vid: str) -> pathlib.Path | None:
 def read(
     path: Path, numbers: Iterable[int] | None = None, remedy: str = _REMEDY
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Decode frames in one pass that stops after the last wanted one.
+    """Decode frames in one pass that stops after the last one asked for.
 
     Args:
       path: a video file, or a folder of images.
-      numbers: the wanted 1-based numbers, in any order; by default all frames there are.
+      numbers: 1-based, in any order; by default all frames there are.
       remedy: what the user can do about a broken file; ends each message.
 
     Yields:
       (number, RGB uint8 [H, W, 3]), ascending.
 
     Raises:
-      InputError: a wanted frame is absent, cannot be decoded, or is of another size than those
-        before it.
+      InputError: one of these frames is absent, cannot be decoded, or is of another size than
+        those before it.
     """
-    path, size = pathlib.Path(path), None
-    wanted = None if numbers is None else sorted(set(numbers))
-    decode = _decode_images if path.is_dir() else _decode_video
-    for number, frame, file in decode(path, wanted, remedy):
+    path = pathlib.Path(path)
+    size: tuple[int, int] | None = None
+    ascending = None if numbers is None else sorted(set(numbers))
+    decode_all = _decode_images if path.is_dir() else _decode_video
+    for number, frame, file in decode_all(path, ascending, remedy):
         size = size or frame.shape[:2]
         if frame.shape[:2] != size:
             raise InputError(
@@ -135,11 +136,11 @@ def images(folder: Path, remedy: str = _REMEDY) -> dict[int, pathlib.Path]:
     return dict(sorted(numbered.items()))
 
 
-def _decode_images(folder, wanted, remedy):
+def _decode_images(folder, numbers, remedy):
     """Yield (number, BGR frame, its file)."""
     numbered = images(folder, remedy)
     last = max(numbered)
-    for number in range(1, last + 1) if wanted is None else wanted:
+    for number in range(1, last + 1) if numbers is None else numbers:
         if number not in numbered:
             raise InputError(
                 f"{folder}: frame {number} ({number:05d}{IMAGES[0]}) is missing, the last one here "
@@ -163,13 +164,13 @@ def read_image(path: Path, remedy: str) -> np.ndarray:
         raise InputError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
     frame = None
     if open_image(data, path, remedy) and not _is_torn(data):
-        frame = decode(data, cv2.IMREAD_COLOR)
+        frame = decode_image(data, cv2.IMREAD_COLOR)
     if frame is None:
         raise InputError(f"{path}: not a readable image, or truncated; {remedy}")
     return frame
 
 
-def decode(data: bytes, flags: int) -> np.ndarray | None:
+def decode_image(data: bytes, flags: int) -> np.ndarray | None:
     """Decode an image with OpenCV; None where it cannot be decoded."""
     try:
         return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
@@ -211,14 +212,14 @@ def _is_torn(data):
     return data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
 
 
-def _decode_video(path, wanted, remedy):
+def _decode_video(path, numbers, remedy):
     """Yield (number, BGR frame, the file)."""
     with Capture(path, remedy) as capture:
         position = 0
-        for number in itertools.count(1) if wanted is None else wanted:
+        for number in itertools.count(1) if numbers is None else numbers:
             while position < number and capture.grab():
                 position += 1
-            if position < number and wanted is None:
+            if position < number and numbers is None:
                 return
             frame = capture.retrieve() if position == number else None
             if frame is None:
@@ -230,7 +231,7 @@ def _decode_video(path, wanted, remedy):
 
 
 class Capture:
-    """A video file that OpenCV could open, or a camera by its index, as a context that closes it.
+    """A context manager for an open video file, or for a camera by its index.
 
     Raises:
       InputError: no such file, one that cannot be decoded, or one that claims frames beyond

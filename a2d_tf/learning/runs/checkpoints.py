@@ -22,7 +22,7 @@ from a2d_tf.core.errors import InputError
 if TYPE_CHECKING:
     from a2d_tf.model.network import Network
 
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 KINDS = {"last": "checkpoints", "best": "best", "diverged": "diverged"}
 BEST = "validation.json"
@@ -46,7 +46,7 @@ def newest(folder: str) -> str | None:
             return path
         except (tf.errors.OpError, OSError, ValueError, RuntimeError, LookupError) as error:
             reason = str(error).splitlines()[0]
-            _LOG.warning("%s: damaged, left aside (%s)", path, reason)
+            logger.warning("%s: damaged, left aside (%s)", path, reason)
     if numbers:
         raise InputError(
             f"{path}: damaged ({reason}), as every checkpoint there is; delete {folder} to "
@@ -56,7 +56,7 @@ def newest(folder: str) -> str | None:
 
 
 def save(
-    checkpoint: tf.train.Checkpoint, folder: str, number: int, step: int, chief: bool = True
+    checkpoint: tf.train.Checkpoint, folder: str, number: int, step: int, *, chief: bool = True
 ) -> None:
     """Write `ckpt-<step>`, and remove all but the newest `number` of the folder.
 

@@ -128,7 +128,7 @@ class Keeper:
     def _write(self, kind, number):
         step, folder = int(self._step.numpy()), self._folder(kind)
         with self._in_place():
-            checkpoints.save(self._checkpoints[kind], folder, number, step, self._chief)
+            checkpoints.save(self._checkpoints[kind], folder, number, step, chief=self._chief)
 
     def _in_place(self):
         return self._averages.in_place() if self._averages else contextlib.nullcontext()
