@@ -331,7 +331,7 @@ def _fill(network, tensors, find, rows, strict, origin, halves=()):
             variable.assign(tensor)
             loaded[name] = key
         else:
-            filled, missing = _assign_rows(variable, tensor, here, there)
+            filled, missing = _assign_rows(variable, np.asarray(tensor), here, there)
             if not filled:
                 initialised[name] = skipped[key] = "no class has a name that is known there"
                 continue
