@@ -296,9 +296,9 @@ def test_agrees_with_the_benchmark_from_the_networks_outputs_on(space, mode, tmp
         tf.constant(targets[own, :][:, [1, 0, 3, 2]][None], tf.float32),
         tf.ones([1, rois], bool),
         tf.constant([[30, 30]]),
-        space,
-        mode,
-        BoxCoder((10.0, 10.0, 5.0, 5.0)),
+        labels=space,
+        label_mode=mode,
+        coder=BoxCoder((10.0, 10.0, 5.0, 5.0)),
     )
     of_class = np.exp(outputs["class_logits"][0].astype(float))
     of_class = (of_class / of_class.sum(axis=1, keepdims=True))[:, :-1]

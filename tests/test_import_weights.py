@@ -310,9 +310,9 @@ def backbone(weights, shape):
         weights.backbone,
         width,
         "frozen_bn",
-        flavour.stride_in_1x1,
-        flavour.epsilon,
-        flavour.padding,
+        stride_in_1x1=flavour.stride_in_1x1,
+        epsilon=flavour.epsilon,
+        padding=flavour.padding,
         name="rgb_resnet",
     )
     model = tf.keras.Model(image, maps)
