@@ -12,7 +12,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation import coco_eval, coco_results
 from a2d_tf.evaluation.coco_results import Results
-from a2d_tf.evaluation.detection import Truth
+from a2d_tf.evaluation.detection import GroundTruth
 
 SIZE = (8, 12)
 SQUARE = [[2, 1, 6, 1, 6, 5, 2, 5]]  # x 2..6, y 1..5
@@ -20,7 +20,7 @@ SQUARE = [[2, 1, 6, 1, 6, 5, 2, 5]]  # x 2..6, y 1..5
 
 def truth_of(**changes):
     fields = {"sizes": [SIZE, SIZE], "image_ids": [5, "b"], "source": "truth.json"}
-    return Truth(["v/1", "w/1"], [0], [[2, 1, 6, 5]], [11], **{**fields, **changes})
+    return GroundTruth(["v/1", "w/1"], [0], [[2, 1, 6, 5]], [11], **{**fields, **changes})
 
 
 def read(folder, entries, truth=None):
@@ -38,7 +38,7 @@ def square():
 def test_entries_are_read_as_they_were_written(tmp_path):
     masks = np.stack([square(), np.zeros(SIZE, bool), ~square()])
     boxes = np.array([[1, 2, 5, 6], [0, 0, 3.25, 4], [0, 0, 8, 12]])
-    entries = coco_results.entries("b", boxes, [11, 78, 39], [0.5, 0.25, 1 / 3], masks)
+    entries = coco_results.entries("b", boxes, [11, 78, 39], [0.5, 0.25, 1 / 3], masks=masks)
     assert entries[0]["bbox"] == [2, 1, 4, 4] and entries[0]["image_id"] == "b"
     path = tmp_path / "results.json"
     coco_results.write(path, entries)
@@ -184,7 +184,7 @@ def random_files(folder, seed):
 
 def test_agrees_with_pycocotools_on_the_files(tmp_path, capsys):
     truth_path, results_path = random_files(tmp_path, 0)
-    truth = Truth.load(truth_path, SPACE, with_masks=True)
+    truth = GroundTruth.load(truth_path, SPACE, with_masks=True)
     ours = coco_eval.evaluate(Results.load(results_path, truth, SPACE), truth)
     assert capsys.readouterr().out == ""
     true = COCO(str(truth_path))
@@ -201,10 +201,10 @@ def test_agrees_with_pycocotools_on_the_files(tmp_path, capsys):
 
 def test_without_masks_on_both_sides_there_are_only_boxes(tmp_path):
     truth_path, results_path = random_files(tmp_path, 1)
-    truth = Truth.load(truth_path, SPACE)
+    truth = GroundTruth.load(truth_path, SPACE)
     boxes = coco_eval.evaluate(Results.load(results_path, truth, SPACE), truth)
     assert list(boxes) == ["box"]
-    truth = Truth.load(truth_path, SPACE, with_masks=True)
+    truth = GroundTruth.load(truth_path, SPACE, with_masks=True)
     results = Results.load(results_path, truth, SPACE)
     assert coco_eval.evaluate(results, truth)["box"] == boxes["box"]
     chosen = results.select(np.ones(len(results.codes), bool))
@@ -223,4 +223,4 @@ def test_nothing_found_and_nothing_to_find():
         assert list(figures) == ["box", "mask"]
         for kind in figures.values():
             assert kind == pytest.approx({"ap": ap, "ap50": ap, "ap75": ap})
-    assert coco_eval.evaluate(results(1), Truth(["v/1", "w/1"], [], [], [])) == {}
+    assert coco_eval.evaluate(results(1), GroundTruth(["v/1", "w/1"], [], [], [])) == {}

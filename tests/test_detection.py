@@ -5,7 +5,6 @@ import json
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
@@ -13,14 +12,12 @@ from a2d_tf.evaluation import detection, zero_shot
 from a2d_tf.evaluation.coco_results import Results, encode_mask
 from a2d_tf.evaluation.detection import (
     Detections,
-    Truth,
+    GroundTruth,
     average_precision,
     evaluate,
     evaluate_results,
     iou,
 )
-from a2d_tf.model import inference
-from a2d_tf.ops.boxes import BoxCoder
 
 SMALL = LabelSpace(("man", "dog"), ("run", "eat", "none"), (11, 13, 21, 22), none_action="none")
 MANY = LabelSpace(("man",), tuple(f"y{i}" for i in range(12)), (14, 25))
@@ -151,7 +148,7 @@ def random_case(space, seed, overrides=(), rois=60, digits=None):
         corner = rng.integers(0, 12, (*shape, 2))
         return np.concatenate([corner, corner + rng.integers(0, 11, (*shape, 2))], -1)
 
-    truth = Truth(frames, rng.integers(0, 6, 12), draw(12), rng.choice(space.codes, 12))
+    truth = GroundTruth(frames, rng.integers(0, 6, 12), draw(12), rng.choice(space.codes, 12))
     order = rng.permutation(5)  # another order than the truth's, and one frame without RoIs
     boxes = draw(rois, size[0])
     joint_boxes = draw(rois, *size) if "joint_boxes" in overrides else None
@@ -227,116 +224,6 @@ def test_agrees_with_slow_loops_where_frames_are_crowded_and_scores_tie(
     assert 0 < ours["detection"]["joint"] < 100
 
 
-def protocol_entries(space, mode, of_class, given, boxes):
-    """What the benchmark ranks: {("actor" | "action", index) or ("joint", code): [(score, box)]}.
-
-    For each RoI, by loops, from the probabilities of the network whose label space it is.
-
-    Args:
-      of_class: [R, C], p(pair) of each valid pair for 'cartesian', else p(actor).
-      given: [R, |X|, |Y|] p(action | actor) for 'hierarchical', [R, |Y|] p(action) for 'decoupled'.
-      boxes: [R, C, 4].
-    """
-    entries = {("joint", code): [] for code in space.codes}
-    entries.update({("actor", x): [] for x in range(len(space.actors))})
-    entries.update({("action", y): [] for y in range(len(space.actions))})
-    for r in range(len(boxes)):
-        pairs = []  # (actor, action, score, box) of the valid pairs
-        for i, code in enumerate(space.codes):
-            x, y = code // space.base - 1, code % space.base - 1
-            if mode == "cartesian":
-                pairs.append((x, y, of_class[r, i], boxes[r, i]))
-            else:
-                p = given[r, x, y] if mode == "hierarchical" else given[r, y]
-                pairs.append((x, y, of_class[r, x] * p, boxes[r, x]))
-            entries["joint", code].append(pairs[-1][2:])
-        for x in range(len(space.actors)):
-            own = [pair for pair in pairs if pair[0] == x]
-            if mode == "cartesian":
-                best = max(own, key=lambda pair: pair[2])
-                entries["actor", x].append((sum(pair[2] for pair in own), best[3]))
-            else:
-                entries["actor", x].append((of_class[r, x], boxes[r, x]))
-        for y in range(len(space.actions)):
-            if mode == "decoupled":
-                entries["action", y].append((given[r, y], boxes[r, int(np.argmax(of_class[r]))]))
-                continue
-            own = [pair for pair in pairs if pair[1] == y]
-            best = max(own, key=lambda pair: pair[2])
-            entries["action", y].append((sum(pair[2] for pair in own), best[3]))
-    return entries
-
-
-@pytest.mark.parametrize("mode", ["decoupled", "cartesian", "hierarchical"])
-@pytest.mark.parametrize("space", [SMALL, A2D], ids=["small", "a2d"])
-def test_agrees_with_the_benchmark_from_the_networks_outputs_on(space, mode, tmp_path):
-    """Invalid pairs have high scores, RoIs lie on their targets, one frame has no detection."""
-    rng = np.random.default_rng(4)
-    rois, classes = 120, inference.num_classes(space, mode)
-    (num_actors, num_actions), frames = space.valid.shape, [f"-v/{i:05d}" for i in range(1, 7)]
-    corner = rng.integers(0, 12, (16, 2))
-    targets = np.concatenate([corner, corner + rng.integers(4, 11, (16, 2))], 1)
-    own, roi_frame = rng.integers(0, 16, rois), np.sort(rng.integers(0, 5, rois))
-    truth = Truth(frames, rng.integers(0, 6, 16), targets, rng.choice(space.codes, 16))
-    deltas = rng.normal(0, 2, (1, rois, classes, 4)).astype("f")
-    outputs = {
-        "class_logits": rng.normal(0, 2, (1, rois, classes + 1)).astype("f"),
-        "deltas": deltas,
-    }
-    given = None
-    if mode != "cartesian":
-        shape = (1, rois, num_actors, num_actions)
-        given = rng.normal(0, 2, shape if mode == "hierarchical" else (1, rois, num_actions))
-        given[..., ~space.valid if mode == "hierarchical" else 0] += 2
-        outputs["action_logits"] = given.reshape(1, rois, -1).astype("f")
-        given = np.exp(given) / np.exp(given).sum(axis=-1, keepdims=True)
-        given = given[0]
-    table = inference.score_rois(
-        {name: tf.constant(value) for name, value in outputs.items()},
-        tf.constant(targets[own, :][:, [1, 0, 3, 2]][None], tf.float32),
-        tf.ones([1, rois], bool),
-        tf.constant([[30, 30]]),
-        labels=space,
-        label_mode=mode,
-        coder=BoxCoder((10.0, 10.0, 5.0, 5.0)),
-    )
-    of_class = np.exp(outputs["class_logits"][0].astype(float))
-    of_class = (of_class / of_class.sum(axis=1, keepdims=True))[:, :-1]
-    boxes = table["class_boxes"].numpy()[0][..., [1, 0, 3, 2]]
-    entries = protocol_entries(space, mode, of_class, given, boxes)
-
-    fields = {"boxes", "actor_scores", "action_scores", "joint_scores", "joint_boxes"}
-    fields -= {
-        "decoupled": {"joint_scores", "joint_boxes"},
-        "hierarchical": {"joint_boxes"},
-        "cartesian": set(),
-    }[mode]
-    arrays = {name: table[name].numpy()[0] for name in fields}
-    for name in fields & {"boxes", "joint_boxes"}:
-        arrays[name] = arrays[name][..., [1, 0, 3, 2]]
-    detections = Detections(frames, roi_frame, **arrays)
-    metrics = evaluate(detections, truth, space)
-    detections.save(tmp_path / "detections.npz")
-    assert evaluate(Detections.load(tmp_path / "detections.npz"), truth, space) == metrics
-
-    kinds = {
-        "actor": truth.codes // space.base - 1,
-        "action": truth.codes % space.base - 1,
-        "joint": truth.codes,
-    }
-    parts = {"actor": "per_actor_ap", "action": "per_action_ap", "joint": "per_pair_ap"}
-    for (kind, key), ranked in entries.items():
-        found, wanted = {}, {}
-        for frame, (score, box) in zip(roi_frame, ranked):
-            found.setdefault(frame, []).append((score, box.tolist()))
-        for g in np.flatnonzero(kinds[kind] == key):
-            wanted.setdefault(truth.box_frame[g], []).append(truth.boxes[g].tolist())
-        ap = metrics[parts[kind]][str(key if kind == "joint" else key + 1)]
-        assert ap == pytest.approx(slow_ap(range(6), found, wanted)), (kind, key)
-    for kind, value in metrics["detection"].items():
-        assert 0 < value < 100, kind
-
-
 def random_results(seed):
     """Instances around a random truth, with ties among their scores, and that truth."""
     rng = np.random.default_rng(seed)
@@ -379,7 +266,7 @@ def one_actor(boxes, scores, targets, frames=None, target_frames=None):
     actor_scores = np.zeros((len(scores), 2))
     actor_scores[:, 0] = scores
     detections = Detections(names, frames, rois, actor_scores, np.ones((len(scores), 3)))
-    truth = Truth(names, target_frames, targets, [11] * len(targets))
+    truth = GroundTruth(names, target_frames, targets, [11] * len(targets))
     return evaluate(detections, truth, SMALL)["per_actor_ap"]["1"]
 
 
@@ -490,7 +377,7 @@ def test_means_and_what_they_leave_out():
     detections = Detections(
         names, [0, 1], boxes, np.array([[0.1, 0.9], [0.8, 0.2]]), np.eye(3)[[0, 2]]
     )
-    metrics = evaluate(detections, Truth(names, [0, 1], [GT, GT], [21, 13]), SMALL)
+    metrics = evaluate(detections, GroundTruth(names, [0, 1], [GT, GT], [21, 13]), SMALL)
     assert flatten(metrics) == pytest.approx(
         {
             ("per_pair_ap", "11"): 0,
@@ -513,7 +400,7 @@ def test_an_actions_box_is_that_of_the_most_probable_actor():
     boxes = np.array([[FAR, GT]], float)
     for scores, ap in (([0.4, 0.6], 100), ([0.6, 0.4], 0)):
         detections = Detections(["v/1"], [0], boxes, [scores], np.ones((1, 3)))
-        metrics = evaluate(detections, Truth(["v/1"], [0], [GT], [11]), SMALL)
+        metrics = evaluate(detections, GroundTruth(["v/1"], [0], [GT], [11]), SMALL)
         assert metrics["per_action_ap"]["1"] == pytest.approx(ap)
 
 
@@ -537,10 +424,10 @@ def test_with_boxes_of_pairs_an_action_has_that_of_its_own_best_pair():
     joint_boxes[0, 0], joint_boxes[0, 2], joint_boxes[1] = GT, FAR, [20, 20, 30, 30]
     found = one_roi([GT, [20, 20, 30, 30]], [[0.5, 0, 0.4], [0.1, 0, 0]], joint_boxes)
     for code, box in ((11, GT), (13, FAR)):
-        metrics = evaluate(found, Truth(["v/1"], [0], [box], [code]), SMALL)
+        metrics = evaluate(found, GroundTruth(["v/1"], [0], [box], [code]), SMALL)
         assert metrics["per_action_ap"][str(code % 10)] == pytest.approx(100)
         assert metrics["per_pair_ap"][str(code)] == pytest.approx(100)
-    metrics = evaluate(found, Truth(["v/1"], [0], [GT], [13]), SMALL)
+    metrics = evaluate(found, GroundTruth(["v/1"], [0], [GT], [13]), SMALL)
     assert metrics["per_action_ap"]["3"] == 0 and metrics["per_actor_ap"]["1"] == pytest.approx(100)
 
 
@@ -548,9 +435,9 @@ def test_with_joint_scores_an_action_has_the_box_of_its_best_actor():
     # The RoI is a man by .6; yet what runs here is the dog, and a man that eats is no valid pair.
     found = one_roi([FAR, GT], [[0.1, 0.3, 0.2], [0.3, 0.1, 0]])
     for code in (21, 22):
-        metrics = evaluate(found, Truth(["v/1"], [0], [GT], [code]), SMALL)
+        metrics = evaluate(found, GroundTruth(["v/1"], [0], [GT], [code]), SMALL)
         assert metrics["per_action_ap"][str(code % 10)] == pytest.approx(100)
-    metrics = evaluate(found, Truth(["v/1"], [0], [FAR], [13]), SMALL)
+    metrics = evaluate(found, GroundTruth(["v/1"], [0], [FAR], [13]), SMALL)
     assert metrics["per_action_ap"]["3"] == pytest.approx(100)
 
 
@@ -561,7 +448,7 @@ def test_perfect_a2d_detections_score_100():
     detections = Detections(
         names, np.arange(count), boxes, np.eye(7)[A2D.pairs[:, 0]], np.eye(9)[A2D.pairs[:, 1]]
     )
-    truth = Truth(names, np.arange(count), [GT] * count, A2D.codes)
+    truth = GroundTruth(names, np.arange(count), [GT] * count, A2D.codes)
     metrics = evaluate(detections, truth, A2D)
     assert metrics["detection"] == pytest.approx({"actor": 100, "action": 100, "joint": 100})
     assert len(metrics["per_pair_ap"]) == 43
@@ -570,7 +457,7 @@ def test_perfect_a2d_detections_score_100():
 def test_truth_as_its_own_detector():
     # Of two boxes of one pair that overlap by more than .3, NMS leaves one; of two pairs, both.
     apart, near = [40, 0, 50, 10], [0, 0, 10, 5]  # IoU of the second with GT 1/2
-    truth = Truth(["v/1", "v/2"], [0, 0, 1, 1], [GT, near, GT, apart], [11, 21, 13, 13])
+    truth = GroundTruth(["v/1", "v/2"], [0, 0, 1, 1], [GT, near, GT, apart], [11, 21, 13, 13])
     for codes, joint in (
         ([11, 21, 13, 13], [100, 100, 100]),
         ([11, 11, 13, 13], [100 * 6 / 11, 0, 100]),
@@ -591,18 +478,18 @@ def test_truth_as_its_own_detector():
 
 def test_frames_outside_the_truth_and_other_label_spaces_are_refused():
     detections, truth = random_case(SMALL, 0)
-    fewer = Truth(truth.frames[:1], [0], [GT], [11])
+    fewer = GroundTruth(truth.frames[:1], [0], [GT], [11])
     with pytest.raises(InputError, match="in all"):
         evaluate(detections, fewer, SMALL)
     with pytest.raises(InputError, match="'actor_scores' has 2 columns, the label space 7"):
         evaluate(detections, truth, A2D)
     with pytest.raises(InputError, match="code 12 is no valid pair"):
-        evaluate(detections, Truth(truth.frames, [0], [GT], [12]), SMALL)
+        evaluate(detections, GroundTruth(truth.frames, [0], [GT], [12]), SMALL)
 
 
 def test_a_listed_frame_without_rois_may_lie_outside_the_truth():
     detections = Detections(["v/1", "w/1"], [0], [[GT, GT]], [[1.0, 0]], np.ones((1, 3)))
-    metrics = evaluate(detections, Truth(["v/1"], [0], [GT], [11]), SMALL)
+    metrics = evaluate(detections, GroundTruth(["v/1"], [0], [GT], [11]), SMALL)
     assert metrics["per_actor_ap"]["1"] == pytest.approx(100)
 
 
@@ -626,7 +513,7 @@ def test_detections_survive_a_file(tmp_path, overrides):
 def test_an_empty_set_of_detections_survives_a_file(tmp_path):
     path = tmp_path / "detections.npz"
     Detections([], [], np.zeros((0, 2, 4)), np.zeros((0, 2)), np.zeros((0, 3))).save(path)
-    metrics = evaluate(Detections.load(path), Truth(["v/1"], [0], [GT], [11]), SMALL)
+    metrics = evaluate(Detections.load(path), GroundTruth(["v/1"], [0], [GT], [11]), SMALL)
     assert metrics["detection"] == {"actor": 0, "action": 0, "joint": 0}
 
 
@@ -713,7 +600,7 @@ def coco(**changes):
 def test_truth_from_coco(tmp_path):
     path = tmp_path / "truth.json"
     path.write_text(json.dumps(coco()))
-    truth = Truth.load(path, SMALL)
+    truth = GroundTruth.load(path, SMALL)
     assert truth.frames.tolist() == ["--abcdefghi/00030", "v/00001"]
     assert truth.box_frame.tolist() == [0] and truth.codes.tolist() == [22]
     assert truth.boxes.tolist() == [[1, 2, 4.5, 6]]
@@ -723,7 +610,7 @@ def test_truth_survives_a_file(tmp_path):
     path = tmp_path / "truth.json"
     _, truth = random_case(A2D, 2)
     truth.save(path, A2D)
-    loaded = Truth.load(path, A2D)
+    loaded = GroundTruth.load(path, A2D)
     for name in ("frames", "box_frame", "boxes", "codes"):
         assert np.array_equal(getattr(loaded, name), getattr(truth, name)), name
     categories = {c["id"]: c["name"] for c in json.loads(path.read_text())["categories"]}
@@ -734,7 +621,7 @@ def test_masks_of_the_truth_survive_a_file(tmp_path):
     path = tmp_path / "truth.json"
     mask = np.zeros((6, 9), bool)
     mask[1:3, 2:7] = True
-    truth = Truth(
+    truth = GroundTruth(
         ["v/1", "w/1"],
         [1],
         [[2, 1, 7, 3]],
@@ -744,13 +631,13 @@ def test_masks_of_the_truth_survive_a_file(tmp_path):
         image_ids=["a", 7],
     )
     truth.save(path, A2D)
-    loaded = Truth.load(path, A2D, with_masks=True)
+    loaded = GroundTruth.load(path, A2D, with_masks=True)
     assert (loaded.sizes, loaded.masks) == (truth.sizes, truth.masks)
     assert loaded.image_ids == ["a", 7]
     written = json.loads(path.read_text())
     assert written["images"][1] == {"id": 7, "file_name": "w/1.png", "height": 6, "width": 9}
     assert written["annotations"][0]["area"] == 10
-    assert Truth.load(path, A2D).masks is None
+    assert GroundTruth.load(path, A2D).masks is None
 
 
 def test_masks_of_the_truth_are_read_where_all_are_there(tmp_path):
@@ -765,12 +652,12 @@ def test_masks_of_the_truth_are_read_where_all_are_there(tmp_path):
         ({**sized, "height": None}, [{**square, **polygon}], None),
     ):
         path.write_text(json.dumps({"images": [image], "annotations": annotations}))
-        masks = Truth.load(path, SMALL, with_masks=True).masks
+        masks = GroundTruth.load(path, SMALL, with_masks=True).masks
         assert (masks and len(masks)) == count
     broken = {**square, "segmentation": {"size": [4, 5], "counts": [3]}}
     path.write_text(json.dumps({"images": [sized], "annotations": [broken]}))
     with pytest.raises(InputError, match=r"truth\.json: annotations\[0\]\.segmentation: .*add up"):
-        Truth.load(path, SMALL, with_masks=True)
+        GroundTruth.load(path, SMALL, with_masks=True)
 
 
 IMAGE = {"id": 7, "file_name": "v/00001.png"}
@@ -803,13 +690,13 @@ def test_malformed_truth_is_named(tmp_path, value, message):
     path = tmp_path / "truth.json"
     path.write_text(json.dumps(value))
     with pytest.raises(InputError, match=rf"truth\.json.*{message}"):
-        Truth.load(path, SMALL)
+        GroundTruth.load(path, SMALL)
 
 
 def test_unreadable_truth(tmp_path):
     path = tmp_path / "truth.json"
     with pytest.raises(InputError, match="not readable COCO JSON"):
-        Truth.load(path, SMALL)
+        GroundTruth.load(path, SMALL)
     path.write_text("{")
     with pytest.raises(InputError, match="not readable COCO JSON"):
-        Truth.load(path, SMALL)
+        GroundTruth.load(path, SMALL)

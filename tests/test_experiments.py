@@ -69,7 +69,7 @@ def trainings(monkeypatch, name, further):
     calls = []
     monkeypatch.chdir(ROOT)  # flagfiles name others from there
     monkeypatch.setattr(experiments, "_call", calls.append)
-    experiments.run(name, "configs/a2d.flags", "RECORDS", "RUNS", further)
+    experiments.run(name, "configs/a2d.flags", "RECORDS", "RUNS", extra=further)
     found = []
     for main, *words in calls[:-1]:
         assert main == "train"

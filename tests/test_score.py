@@ -11,7 +11,7 @@ import pytest
 
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation import coco_results
-from a2d_tf.evaluation.detection import Detections, Truth
+from a2d_tf.evaluation.detection import Detections, GroundTruth
 
 SCRIPT = pathlib.Path(__file__).resolve().parent.parent / "tools" / "score.py"
 NAMES = ("-a-bcdefghi/00030", "--bcdefghij/00005")
@@ -70,7 +70,7 @@ def test_segmentation_of_codes_against_colours(tmp_path):
 
 
 def test_detection_with_the_metrics_of_the_contract(tmp_path):
-    Truth(NAMES, [0, 1], [[0, 0, 9, 9]] * 2, [11, 39]).save(tmp_path / "truth", A2D)
+    GroundTruth(NAMES, [0, 1], [[0, 0, 9, 9]] * 2, [11, 39]).save(tmp_path / "truth", A2D)
     scores = np.eye(7)[[0]], np.eye(9)[[0]]
     Detections(NAMES[:1], [0], np.tile([0.0, 0, 9, 9], (1, 7, 1)), *scores).save(
         tmp_path / "predicted"
@@ -104,7 +104,7 @@ def write_detections(folder):
     mask[0:9, 0:9] = True
     rle = coco_results.encode_mask(mask)
     box = [0, 0, 9, 9]
-    Truth(NAMES, [0, 1], [box] * 2, [61, 63], sizes=[mask.shape] * 2, masks=[rle] * 2).save(
+    GroundTruth(NAMES, [0, 1], [box] * 2, [61, 63], sizes=[mask.shape] * 2, masks=[rle] * 2).save(
         folder / "truth.json", A2D
     )
     scores = np.eye(7)[[5, 5]], np.eye(9)[[0, 3]]
@@ -114,7 +114,7 @@ def write_detections(folder):
     entries = [
         entry
         for frame, code in ((1, 61), (2, 64))
-        for entry in coco_results.entries(frame, [box], [code], [1.0], [mask])
+        for entry in coco_results.entries(frame, [box], [code], [1.0], masks=[mask])
     ]
     coco_results.write(folder / "results.json", entries)
     return ("detection", "--truth=truth.json", "--output=metrics.json")

@@ -8,7 +8,7 @@ import pytest
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation import zero_shot
-from a2d_tf.evaluation.detection import Detections, Truth, evaluate
+from a2d_tf.evaluation.detection import Detections, GroundTruth, evaluate
 
 SPACE = LabelSpace(("man", "dog"), ("run", "eat"), (11, 12, 21, 22))
 
@@ -36,7 +36,7 @@ def case(count, seed=0):
     boxes = np.tile([0.0, 0, 10, 10], (count + 1, 1))
     action = np.append(np.arange(count) % 2, 0)
     actor = np.append(np.zeros(count, int), 1)
-    truth = Truth(names, np.arange(count + 1), boxes, 10 * (actor + 1) + action + 1)
+    truth = GroundTruth(names, np.arange(count + 1), boxes, 10 * (actor + 1) + action + 1)
     detections = Detections(
         names,
         np.arange(count + 1),
@@ -67,7 +67,9 @@ def test_one_shuffle_is_the_ap_of_detections_with_shuffled_scores():
         detections.frames, detections.roi_frame, detections.boxes, detections.actor_scores, shuffled
     )
     expected = zero_shot.actor_aps(evaluate(by_hand, truth, SPACE)["per_pair_ap"], SPACE)["1"]
-    assert zero_shot.chance(detections, truth, SPACE, 0, 5, shuffles=1) == pytest.approx(expected)
+    assert zero_shot.chance(detections, truth, SPACE, 0, seed=5, shuffles=1) == pytest.approx(
+        expected
+    )
 
 
 def test_scores_stay_among_the_rois_of_the_actor():
@@ -85,13 +87,13 @@ def test_figures_of_an_actor_with_and_without_the_full_model():
     scores = np.where(wrong[:, None], full.action_scores[:, ::-1], full.action_scores)
     ours = dataclasses.replace(full, action_scores=scores)
     per_pair = evaluate(ours, truth, SPACE)["per_pair_ap"]
-    figures = zero_shot.figures(ours, truth, SPACE, 0, per_pair, seed=1)
+    figures = zero_shot.figures(ours, truth, SPACE, 0, per_pair_ap=per_pair, seed=1)
     assert figures == {
         "actor": "man",
         "ap": (per_pair["11"] + per_pair["12"]) / 2,
         "chance": zero_shot.chance(ours, truth, SPACE, 0, seed=1),
     }
-    compared = zero_shot.figures(ours, truth, SPACE, 0, per_pair, seed=1, full=full)
+    compared = zero_shot.figures(ours, truth, SPACE, 0, per_pair_ap=per_pair, seed=1, full=full)
     assert compared.pop("full_ap") == pytest.approx(100)
     assert compared.pop("ratio") == pytest.approx(figures["ap"] / 100)
     assert compared == figures and 0 < figures["ap"] < 100
@@ -102,7 +104,7 @@ def test_the_full_model_must_belong_to_the_same_truth():
     other = dataclasses.replace(detections, frames=[f"w/{i}" for i in range(5)])
     per_pair = {str(code): 0.0 for code in SPACE.codes}
     with pytest.raises(InputError, match="detections: field 'frames': w/0"):
-        zero_shot.figures(detections, truth, SPACE, 0, per_pair, 0, full=other)
+        zero_shot.figures(detections, truth, SPACE, 0, per_pair_ap=per_pair, seed=0, full=other)
 
 
 def test_what_cannot_be_shuffled():
@@ -112,7 +114,7 @@ def test_what_cannot_be_shuffled():
         zero_shot.chance(detections, truth, SPACE, 0, seed=0)
     detections, truth = case(2)
     single = LabelSpace(("man", "dog"), ("run", "eat"), (11, 12))
-    dogless = Truth(truth.frames[:2], [0, 1], truth.boxes[:2], truth.codes[:2])
+    dogless = GroundTruth(truth.frames[:2], [0, 1], truth.boxes[:2], truth.codes[:2])
     seen = Detections(
         detections.frames[:2],
         [0],

