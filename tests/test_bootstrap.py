@@ -22,7 +22,7 @@ def scored(tmp_path_factory):
     """A scored split of four videos, and its parts."""
     folder, rng = tmp_path_factory.mktemp("scored"), np.random.default_rng(3)
     gts = np.repeat(np.arange(6), [2, 1, 3, 0, 2, 1])
-    truth = detection.GroundTruth(FRAMES, gts, boxes(rng, 9), rng.choice(SMALL.codes, 9))
+    truth = detection.Truth(FRAMES, gts, boxes(rng, 9), rng.choice(SMALL.codes, 9))
     rois = np.repeat(np.arange(6), 12)
     found = boxes(rng, 72, 2)
     near = rng.random((72, 2)) < 0.5
@@ -58,7 +58,7 @@ def repeated(truth, detections, times):
             names.append(f"{name}-{copy}")
     gts, rois = np.array(gts, int), np.array(rois, int)
     return (
-        detection.GroundTruth(names, box_frame, truth.boxes[gts], truth.codes[gts]),
+        detection.Truth(names, box_frame, truth.boxes[gts], truth.codes[gts]),
         detection.Detections(
             names,
             roi_frame,

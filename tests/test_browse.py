@@ -59,7 +59,7 @@ def write_evaluation(folder, truths, hows, labels=A2D):
         boxes.append(truth.boxes[:, [1, 0, 3, 2]])
     coco_results.write(folder / "instances.json", instances)
     counts = [len(b) for b in boxes]
-    detection.GroundTruth(
+    detection.Truth(
         names,
         np.repeat(np.arange(len(names)), counts),
         np.concatenate(boxes),

@@ -12,7 +12,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation import coco_eval, coco_results
 from a2d_tf.evaluation.coco_results import Results
-from a2d_tf.evaluation.detection import GroundTruth
+from a2d_tf.evaluation.detection import Truth
 
 SIZE = (8, 12)
 SQUARE = [[2, 1, 6, 1, 6, 5, 2, 5]]  # x 2..6, y 1..5
@@ -20,7 +20,7 @@ SQUARE = [[2, 1, 6, 1, 6, 5, 2, 5]]  # x 2..6, y 1..5
 
 def truth_of(**changes):
     fields = {"sizes": [SIZE, SIZE], "image_ids": [5, "b"], "source": "truth.json"}
-    return GroundTruth(["v/1", "w/1"], [0], [[2, 1, 6, 5]], [11], **{**fields, **changes})
+    return Truth(["v/1", "w/1"], [0], [[2, 1, 6, 5]], [11], **{**fields, **changes})
 
 
 def read(folder, entries, truth=None):
@@ -65,11 +65,7 @@ ENTRY = {"image_id": 5, "category_id": 11, "score": 1}
 def test_masks_in_every_form_give_the_same_box(tmp_path):
     runs = np.diff(np.flatnonzero(np.diff(square().T.ravel(), prepend=False)), prepend=0).tolist()
     runs.append(SIZE[0] * SIZE[1] - sum(runs))
-    forms = [
-        SQUARE,
-        coco_results.encode_mask(square()),
-        {"size": list(SIZE), "counts": runs},
-    ]
+    forms = [SQUARE, coco_results.encode_mask(square()), {"size": list(SIZE), "counts": runs}]
     results = read(tmp_path, [{**ENTRY, "segmentation": form} for form in forms])
     assert results.boxes.tolist() == [[2, 1, 6, 5]] * 3
     assert [mask == coco_results.encode_mask(square()) for mask in results.masks] == [True] * 3
@@ -184,7 +180,7 @@ def random_files(folder, seed):
 
 def test_agrees_with_pycocotools_on_the_files(tmp_path, capsys):
     truth_path, results_path = random_files(tmp_path, 0)
-    truth = GroundTruth.load(truth_path, SPACE, with_masks=True)
+    truth = Truth.load(truth_path, SPACE, with_masks=True)
     ours = coco_eval.evaluate(Results.load(results_path, truth, SPACE), truth)
     assert capsys.readouterr().out == ""
     true = COCO(str(truth_path))
@@ -201,10 +197,10 @@ def test_agrees_with_pycocotools_on_the_files(tmp_path, capsys):
 
 def test_without_masks_on_both_sides_there_are_only_boxes(tmp_path):
     truth_path, results_path = random_files(tmp_path, 1)
-    truth = GroundTruth.load(truth_path, SPACE)
+    truth = Truth.load(truth_path, SPACE)
     boxes = coco_eval.evaluate(Results.load(results_path, truth, SPACE), truth)
     assert list(boxes) == ["box"]
-    truth = GroundTruth.load(truth_path, SPACE, with_masks=True)
+    truth = Truth.load(truth_path, SPACE, with_masks=True)
     results = Results.load(results_path, truth, SPACE)
     assert coco_eval.evaluate(results, truth)["box"] == boxes["box"]
     chosen = results.select(np.ones(len(results.codes), bool))
@@ -223,4 +219,4 @@ def test_nothing_found_and_nothing_to_find():
         assert list(figures) == ["box", "mask"]
         for kind in figures.values():
             assert kind == pytest.approx({"ap": ap, "ap50": ap, "ap75": ap})
-    assert coco_eval.evaluate(results(1), GroundTruth(["v/1", "w/1"], [], [], [])) == {}
+    assert coco_eval.evaluate(results(1), Truth(["v/1", "w/1"], [], [], [])) == {}

@@ -12,7 +12,7 @@ from a2d_tf.evaluation import detection, zero_shot
 from a2d_tf.evaluation.coco_results import Results, encode_mask
 from a2d_tf.evaluation.detection import (
     Detections,
-    GroundTruth,
+    Truth,
     average_precision,
     evaluate,
     evaluate_results,
@@ -148,7 +148,7 @@ def random_case(space, seed, overrides=(), rois=60, digits=None):
         corner = rng.integers(0, 12, (*shape, 2))
         return np.concatenate([corner, corner + rng.integers(0, 11, (*shape, 2))], -1)
 
-    truth = GroundTruth(frames, rng.integers(0, 6, 12), draw(12), rng.choice(space.codes, 12))
+    truth = Truth(frames, rng.integers(0, 6, 12), draw(12), rng.choice(space.codes, 12))
     order = rng.permutation(5)  # another order than the truth's, and one frame without RoIs
     boxes = draw(rois, size[0])
     joint_boxes = draw(rois, *size) if "joint_boxes" in overrides else None
@@ -164,16 +164,7 @@ def random_case(space, seed, overrides=(), rois=60, digits=None):
     )
     if digits:
         scores = tuple(None if score is None else score.round(digits) for score in scores)
-    return (
-        Detections(
-            [frames[i] for i in order],
-            roi_frame,
-            boxes,
-            *scores,
-            joint_boxes,
-        ),
-        truth,
-    )
+    return (Detections([frames[i] for i in order], roi_frame, boxes, *scores, joint_boxes), truth)
 
 
 def flatten(metrics):
@@ -183,12 +174,7 @@ def flatten(metrics):
 @pytest.mark.parametrize("space", [SMALL, MANY, A2D], ids=["small", "many", "a2d"])
 @pytest.mark.parametrize(
     "overrides",
-    [
-        (),
-        ("joint_scores",),
-        ("joint_boxes",),
-        ("joint_scores", "joint_boxes"),
-    ],
+    [(), ("joint_scores",), ("joint_boxes",), ("joint_scores", "joint_boxes")],
     ids=lambda names: "+".join(names) or "plain",
 )
 def test_agrees_with_slow_loops(space, overrides):
@@ -266,7 +252,7 @@ def one_actor(boxes, scores, targets, frames=None, target_frames=None):
     actor_scores = np.zeros((len(scores), 2))
     actor_scores[:, 0] = scores
     detections = Detections(names, frames, rois, actor_scores, np.ones((len(scores), 3)))
-    truth = GroundTruth(names, target_frames, targets, [11] * len(targets))
+    truth = Truth(names, target_frames, targets, [11] * len(targets))
     return evaluate(detections, truth, SMALL)["per_actor_ap"]["1"]
 
 
@@ -377,7 +363,7 @@ def test_means_and_what_they_leave_out():
     detections = Detections(
         names, [0, 1], boxes, np.array([[0.1, 0.9], [0.8, 0.2]]), np.eye(3)[[0, 2]]
     )
-    metrics = evaluate(detections, GroundTruth(names, [0, 1], [GT, GT], [21, 13]), SMALL)
+    metrics = evaluate(detections, Truth(names, [0, 1], [GT, GT], [21, 13]), SMALL)
     assert flatten(metrics) == pytest.approx(
         {
             ("per_pair_ap", "11"): 0,
@@ -400,7 +386,7 @@ def test_an_actions_box_is_that_of_the_most_probable_actor():
     boxes = np.array([[FAR, GT]], float)
     for scores, ap in (([0.4, 0.6], 100), ([0.6, 0.4], 0)):
         detections = Detections(["v/1"], [0], boxes, [scores], np.ones((1, 3)))
-        metrics = evaluate(detections, GroundTruth(["v/1"], [0], [GT], [11]), SMALL)
+        metrics = evaluate(detections, Truth(["v/1"], [0], [GT], [11]), SMALL)
         assert metrics["per_action_ap"]["1"] == pytest.approx(ap)
 
 
@@ -424,10 +410,10 @@ def test_with_boxes_of_pairs_an_action_has_that_of_its_own_best_pair():
     joint_boxes[0, 0], joint_boxes[0, 2], joint_boxes[1] = GT, FAR, [20, 20, 30, 30]
     found = one_roi([GT, [20, 20, 30, 30]], [[0.5, 0, 0.4], [0.1, 0, 0]], joint_boxes)
     for code, box in ((11, GT), (13, FAR)):
-        metrics = evaluate(found, GroundTruth(["v/1"], [0], [box], [code]), SMALL)
+        metrics = evaluate(found, Truth(["v/1"], [0], [box], [code]), SMALL)
         assert metrics["per_action_ap"][str(code % 10)] == pytest.approx(100)
         assert metrics["per_pair_ap"][str(code)] == pytest.approx(100)
-    metrics = evaluate(found, GroundTruth(["v/1"], [0], [GT], [13]), SMALL)
+    metrics = evaluate(found, Truth(["v/1"], [0], [GT], [13]), SMALL)
     assert metrics["per_action_ap"]["3"] == 0 and metrics["per_actor_ap"]["1"] == pytest.approx(100)
 
 
@@ -435,9 +421,9 @@ def test_with_joint_scores_an_action_has_the_box_of_its_best_actor():
     # The RoI is a man by .6; yet what runs here is the dog, and a man that eats is no valid pair.
     found = one_roi([FAR, GT], [[0.1, 0.3, 0.2], [0.3, 0.1, 0]])
     for code in (21, 22):
-        metrics = evaluate(found, GroundTruth(["v/1"], [0], [GT], [code]), SMALL)
+        metrics = evaluate(found, Truth(["v/1"], [0], [GT], [code]), SMALL)
         assert metrics["per_action_ap"][str(code % 10)] == pytest.approx(100)
-    metrics = evaluate(found, GroundTruth(["v/1"], [0], [FAR], [13]), SMALL)
+    metrics = evaluate(found, Truth(["v/1"], [0], [FAR], [13]), SMALL)
     assert metrics["per_action_ap"]["3"] == pytest.approx(100)
 
 
@@ -448,7 +434,7 @@ def test_perfect_a2d_detections_score_100():
     detections = Detections(
         names, np.arange(count), boxes, np.eye(7)[A2D.pairs[:, 0]], np.eye(9)[A2D.pairs[:, 1]]
     )
-    truth = GroundTruth(names, np.arange(count), [GT] * count, A2D.codes)
+    truth = Truth(names, np.arange(count), [GT] * count, A2D.codes)
     metrics = evaluate(detections, truth, A2D)
     assert metrics["detection"] == pytest.approx({"actor": 100, "action": 100, "joint": 100})
     assert len(metrics["per_pair_ap"]) == 43
@@ -457,7 +443,7 @@ def test_perfect_a2d_detections_score_100():
 def test_truth_as_its_own_detector():
     # Of two boxes of one pair that overlap by more than .3, NMS leaves one; of two pairs, both.
     apart, near = [40, 0, 50, 10], [0, 0, 10, 5]  # IoU of the second with GT 1/2
-    truth = GroundTruth(["v/1", "v/2"], [0, 0, 1, 1], [GT, near, GT, apart], [11, 21, 13, 13])
+    truth = Truth(["v/1", "v/2"], [0, 0, 1, 1], [GT, near, GT, apart], [11, 21, 13, 13])
     for codes, joint in (
         ([11, 21, 13, 13], [100, 100, 100]),
         ([11, 11, 13, 13], [100 * 6 / 11, 0, 100]),
@@ -478,18 +464,18 @@ def test_truth_as_its_own_detector():
 
 def test_frames_outside_the_truth_and_other_label_spaces_are_refused():
     detections, truth = random_case(SMALL, 0)
-    fewer = GroundTruth(truth.frames[:1], [0], [GT], [11])
+    fewer = Truth(truth.frames[:1], [0], [GT], [11])
     with pytest.raises(InputError, match="in all"):
         evaluate(detections, fewer, SMALL)
     with pytest.raises(InputError, match="'actor_scores' has 2 columns, the label space 7"):
         evaluate(detections, truth, A2D)
     with pytest.raises(InputError, match="code 12 is no valid pair"):
-        evaluate(detections, GroundTruth(truth.frames, [0], [GT], [12]), SMALL)
+        evaluate(detections, Truth(truth.frames, [0], [GT], [12]), SMALL)
 
 
 def test_a_listed_frame_without_rois_may_lie_outside_the_truth():
     detections = Detections(["v/1", "w/1"], [0], [[GT, GT]], [[1.0, 0]], np.ones((1, 3)))
-    metrics = evaluate(detections, GroundTruth(["v/1"], [0], [GT], [11]), SMALL)
+    metrics = evaluate(detections, Truth(["v/1"], [0], [GT], [11]), SMALL)
     assert metrics["per_actor_ap"]["1"] == pytest.approx(100)
 
 
@@ -513,7 +499,7 @@ def test_detections_survive_a_file(tmp_path, overrides):
 def test_an_empty_set_of_detections_survives_a_file(tmp_path):
     path = tmp_path / "detections.npz"
     Detections([], [], np.zeros((0, 2, 4)), np.zeros((0, 2)), np.zeros((0, 3))).save(path)
-    metrics = evaluate(Detections.load(path), GroundTruth(["v/1"], [0], [GT], [11]), SMALL)
+    metrics = evaluate(Detections.load(path), Truth(["v/1"], [0], [GT], [11]), SMALL)
     assert metrics["detection"] == {"actor": 0, "action": 0, "joint": 0}
 
 
@@ -600,7 +586,7 @@ def coco(**changes):
 def test_truth_from_coco(tmp_path):
     path = tmp_path / "truth.json"
     path.write_text(json.dumps(coco()))
-    truth = GroundTruth.load(path, SMALL)
+    truth = Truth.load(path, SMALL)
     assert truth.frames.tolist() == ["--abcdefghi/00030", "v/00001"]
     assert truth.box_frame.tolist() == [0] and truth.codes.tolist() == [22]
     assert truth.boxes.tolist() == [[1, 2, 4.5, 6]]
@@ -610,7 +596,7 @@ def test_truth_survives_a_file(tmp_path):
     path = tmp_path / "truth.json"
     _, truth = random_case(A2D, 2)
     truth.save(path, A2D)
-    loaded = GroundTruth.load(path, A2D)
+    loaded = Truth.load(path, A2D)
     for name in ("frames", "box_frame", "boxes", "codes"):
         assert np.array_equal(getattr(loaded, name), getattr(truth, name)), name
     categories = {c["id"]: c["name"] for c in json.loads(path.read_text())["categories"]}
@@ -621,7 +607,7 @@ def test_masks_of_the_truth_survive_a_file(tmp_path):
     path = tmp_path / "truth.json"
     mask = np.zeros((6, 9), bool)
     mask[1:3, 2:7] = True
-    truth = GroundTruth(
+    truth = Truth(
         ["v/1", "w/1"],
         [1],
         [[2, 1, 7, 3]],
@@ -631,13 +617,13 @@ def test_masks_of_the_truth_survive_a_file(tmp_path):
         image_ids=["a", 7],
     )
     truth.save(path, A2D)
-    loaded = GroundTruth.load(path, A2D, with_masks=True)
+    loaded = Truth.load(path, A2D, with_masks=True)
     assert (loaded.sizes, loaded.masks) == (truth.sizes, truth.masks)
     assert loaded.image_ids == ["a", 7]
     written = json.loads(path.read_text())
     assert written["images"][1] == {"id": 7, "file_name": "w/1.png", "height": 6, "width": 9}
     assert written["annotations"][0]["area"] == 10
-    assert GroundTruth.load(path, A2D).masks is None
+    assert Truth.load(path, A2D).masks is None
 
 
 def test_masks_of_the_truth_are_read_where_all_are_there(tmp_path):
@@ -652,12 +638,12 @@ def test_masks_of_the_truth_are_read_where_all_are_there(tmp_path):
         ({**sized, "height": None}, [{**square, **polygon}], None),
     ):
         path.write_text(json.dumps({"images": [image], "annotations": annotations}))
-        masks = GroundTruth.load(path, SMALL, with_masks=True).masks
+        masks = Truth.load(path, SMALL, with_masks=True).masks
         assert (masks and len(masks)) == count
     broken = {**square, "segmentation": {"size": [4, 5], "counts": [3]}}
     path.write_text(json.dumps({"images": [sized], "annotations": [broken]}))
     with pytest.raises(InputError, match=r"truth\.json: annotations\[0\]\.segmentation: .*add up"):
-        GroundTruth.load(path, SMALL, with_masks=True)
+        Truth.load(path, SMALL, with_masks=True)
 
 
 IMAGE = {"id": 7, "file_name": "v/00001.png"}
@@ -690,13 +676,13 @@ def test_malformed_truth_is_named(tmp_path, value, message):
     path = tmp_path / "truth.json"
     path.write_text(json.dumps(value))
     with pytest.raises(InputError, match=rf"truth\.json.*{message}"):
-        GroundTruth.load(path, SMALL)
+        Truth.load(path, SMALL)
 
 
 def test_unreadable_truth(tmp_path):
     path = tmp_path / "truth.json"
     with pytest.raises(InputError, match="not readable COCO JSON"):
-        GroundTruth.load(path, SMALL)
+        Truth.load(path, SMALL)
     path.write_text("{")
     with pytest.raises(InputError, match="not readable COCO JSON"):
-        GroundTruth.load(path, SMALL)
+        Truth.load(path, SMALL)

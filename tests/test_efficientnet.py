@@ -33,8 +33,7 @@ def build(height=64, width=96, **options):
 
 
 @pytest.mark.parametrize(
-    "multiplier, channels",
-    [(1.0, (24, 40, 112, 320)), (0.3, (8, 16, 32, 96))],
+    "multiplier, channels", [(1.0, (24, 40, 112, 320)), (0.3, (8, 16, 32, 96))]
 )
 def test_strides_and_channels(multiplier, channels):
     maps = build(width_multiplier=multiplier).outputs

@@ -46,8 +46,7 @@ ANEW = {
 
 
 @pytest.fixture(
-    scope="module",
-    params=["small", pytest.param("full size", marks=pytest.mark.full_size)],
+    scope="module", params=["small", pytest.param("full size", marks=pytest.mark.full_size)]
 )
 def files(request, tmp_path_factory, tool):
     """A COCO file and an ImageNet file, imported: (their flags, further flags, their tensors)."""

@@ -50,7 +50,7 @@ from a2d_tf.data.sources.annotations import Annotation
 from a2d_tf.data.sources.coco import CocoVideos
 from a2d_tf.data.sources.release import Release
 from a2d_tf.evaluation import segmentation
-from a2d_tf.evaluation.detection import Detections, GroundTruth
+from a2d_tf.evaluation.detection import Detections, Truth
 from a2d_tf.video import video_files as videos
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -378,7 +378,7 @@ def make_truth(folder):
 
 
 def read_truth(path):
-    made = GroundTruth.load(path, A2D, with_masks=True)
+    made = Truth.load(path, A2D, with_masks=True)
     assert set(made.codes.tolist()) <= set(A2D.codes)
     assert made.boxes.shape == (len(made.codes), 4) and np.isfinite(made.boxes).all()
     assert len(made.box_frame) == len(made.codes)
@@ -705,7 +705,7 @@ def test_images_of_a_size_that_no_memory_holds(tmp_path):
     truth["images"][0]["height"] = 10**12
     path.write_text(json.dumps(truth))
     with pytest.raises(InputError, match="truth.json: images.0. has .* pixels, more than"):
-        GroundTruth.load(path, A2D, with_masks=True)
+        Truth.load(path, A2D, with_masks=True)
 
 
 def test_numbers_of_a_type_that_no_computer_has(tmp_path):

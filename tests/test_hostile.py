@@ -39,7 +39,7 @@ from a2d_tf.data.rle import decode_rle
 from a2d_tf.data.sources import frames
 from a2d_tf.data.sources.coco import CocoVideos
 from a2d_tf.data.sources.release import Release
-from a2d_tf.evaluation.detection import Detections, GroundTruth
+from a2d_tf.evaluation.detection import Detections, Truth
 from a2d_tf.evaluation.segmentation import read_label_map
 from a2d_tf.pretrained import tensor_files
 from a2d_tf.video import video_files
@@ -163,7 +163,7 @@ def test_what_is_no_file_of_a_sound_size(tmp_path):
             {
                 "videoset.csv": lambda path: Release(path.parent),
                 "labels.json": LabelSpace.from_json,
-                "truth.json": lambda path: GroundTruth.load(path, A2D),
+                "truth.json": lambda path: Truth.load(path, A2D),
             }[name](tmp_path / name)
         shutil.move(tmp_path / name, tmp_path / "b.png")
 
@@ -414,7 +414,7 @@ def test_frames_are_named_by_video_and_number(tmp_path, name):
     (tmp_path / "truth.json").write_text(json.dumps(truth))
     if name != "..":  # "...png" is a name, but of no video
         with refused("images.0..file_name must be <VID>/<frame>.png"):
-            GroundTruth.load(tmp_path / "truth.json", A2D)
+            Truth.load(tmp_path / "truth.json", A2D)
 
 
 # Weights.
@@ -528,7 +528,7 @@ def test_json_without_sense(tmp_path):
     path = tmp_path / "x.json"
     path.write_text("[" * 100_000)
     for read in (
-        lambda path: GroundTruth.load(path, A2D),
+        lambda path: Truth.load(path, A2D),
         LabelSpace.from_json,
         lambda path: CocoVideos(path, tmp_path),
     ):

@@ -247,11 +247,7 @@ def is_actor(name):
 
 
 @pytest.mark.parametrize(
-    "variant",
-    [
-        dict(norm="bn"),
-        dict(norm="group_norm", action_topdown="separate", fusion="late"),
-    ],
+    "variant", [dict(norm="bn"), dict(norm="group_norm", action_topdown="separate", fusion="late")]
 )
 def test_phases_move_exactly_their_own_variables(variant):
     network = tiny_network.make(**variant)

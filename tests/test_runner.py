@@ -95,7 +95,7 @@ def test_score_py_repeats_the_figures(evaluated, tmp_path):
 
 def test_instances_are_what_is_painted(evaluated, evaluator, frames):
     _, output = evaluated
-    truth = detection.GroundTruth.load(output / "truth.json", evaluator.labels, with_masks=True)
+    truth = detection.Truth.load(output / "truth.json", evaluator.labels, with_masks=True)
     results = coco_results.Results.load(output / "instances.json", truth, evaluator.labels)
     assert len(results.codes) == sum(len(frame.instances["code"]) for frame in frames) > 0
     for i, frame in enumerate(frames):
@@ -111,7 +111,7 @@ def test_instances_are_what_is_painted(evaluated, evaluator, frames):
 
 def test_the_truth_keeps_its_masks(evaluated, evaluator, frames):
     _, output = evaluated
-    truth = detection.GroundTruth.load(output / "truth.json", evaluator.labels, with_masks=True)
+    truth = detection.Truth.load(output / "truth.json", evaluator.labels, with_masks=True)
     for i, frame in enumerate(frames):
         assert truth.frames[i] == frame.name
         assert truth.sizes[i] == frame.truth.native_size

@@ -11,7 +11,7 @@ import pytest
 
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation import coco_results
-from a2d_tf.evaluation.detection import Detections, GroundTruth
+from a2d_tf.evaluation.detection import Detections, Truth
 
 SCRIPT = pathlib.Path(__file__).resolve().parent.parent / "tools" / "score.py"
 NAMES = ("-a-bcdefghi/00030", "--bcdefghij/00005")
@@ -59,18 +59,14 @@ def test_segmentation_of_codes_against_colours(tmp_path):
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert list(metrics) == ["segmentation"]
     assert metrics["segmentation"]["joint"] == pytest.approx(
-        {
-            "ave": 100 * (20 / 24 + 1) / 2,
-            "glo": 100 * 28 / 32,
-            "miou": 100 * (20 / 24 + 1) / 2,
-        }
+        {"ave": 100 * (20 / 24 + 1) / 2, "glo": 100 * 28 / 32, "miou": 100 * (20 / 24 + 1) / 2}
     )
     assert metrics["segmentation"]["actor"]["miou"] == pytest.approx(100 * (20 / 24 + 8 / 12) / 2)
     assert "Table 1" in result.stdout and "87.5" in result.stdout
 
 
 def test_detection_with_the_metrics_of_the_contract(tmp_path):
-    GroundTruth(NAMES, [0, 1], [[0, 0, 9, 9]] * 2, [11, 39]).save(tmp_path / "truth", A2D)
+    Truth(NAMES, [0, 1], [[0, 0, 9, 9]] * 2, [11, 39]).save(tmp_path / "truth", A2D)
     scores = np.eye(7)[[0]], np.eye(9)[[0]]
     Detections(NAMES[:1], [0], np.tile([0.0, 0, 9, 9], (1, 7, 1)), *scores).save(
         tmp_path / "predicted"
@@ -86,11 +82,7 @@ def test_detection_with_the_metrics_of_the_contract(tmp_path):
         "zero_shot_actor_ap",
     }
     assert metrics["detection"] == pytest.approx(
-        {
-            "actor": 100 / 7,
-            "action": 100 / 8,
-            "joint": 100 / 43,
-        }
+        {"actor": 100 / 7, "action": 100 / 8, "joint": 100 / 43}
     )
     assert metrics["per_pair_ap"]["11"] == pytest.approx(100)
     assert metrics["zero_shot_actor_ap"]["1"] == pytest.approx(100 / 8)
@@ -104,7 +96,7 @@ def write_detections(folder):
     mask[0:9, 0:9] = True
     rle = coco_results.encode_mask(mask)
     box = [0, 0, 9, 9]
-    GroundTruth(NAMES, [0, 1], [box] * 2, [61, 63], sizes=[mask.shape] * 2, masks=[rle] * 2).save(
+    Truth(NAMES, [0, 1], [box] * 2, [61, 63], sizes=[mask.shape] * 2, masks=[rle] * 2).save(
         folder / "truth.json", A2D
     )
     scores = np.eye(7)[[5, 5]], np.eye(9)[[0, 3]]

@@ -8,7 +8,7 @@ import pytest
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation import zero_shot
-from a2d_tf.evaluation.detection import Detections, GroundTruth, evaluate
+from a2d_tf.evaluation.detection import Detections, Truth, evaluate
 
 SPACE = LabelSpace(("man", "dog"), ("run", "eat"), (11, 12, 21, 22))
 
@@ -36,7 +36,7 @@ def case(count, seed=0):
     boxes = np.tile([0.0, 0, 10, 10], (count + 1, 1))
     action = np.append(np.arange(count) % 2, 0)
     actor = np.append(np.zeros(count, int), 1)
-    truth = GroundTruth(names, np.arange(count + 1), boxes, 10 * (actor + 1) + action + 1)
+    truth = Truth(names, np.arange(count + 1), boxes, 10 * (actor + 1) + action + 1)
     detections = Detections(
         names,
         np.arange(count + 1),
@@ -114,7 +114,7 @@ def test_what_cannot_be_shuffled():
         zero_shot.chance(detections, truth, SPACE, 0, seed=0)
     detections, truth = case(2)
     single = LabelSpace(("man", "dog"), ("run", "eat"), (11, 12))
-    dogless = GroundTruth(truth.frames[:2], [0, 1], truth.boxes[:2], truth.codes[:2])
+    dogless = Truth(truth.frames[:2], [0, 1], truth.boxes[:2], truth.codes[:2])
     seen = Detections(
         detections.frames[:2],
         [0],

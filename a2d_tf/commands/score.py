@@ -106,13 +106,13 @@ def score_detection(
                 "--zero_shot_actor needs --predicted=detections.npz: COCO results have no action "
                 "scores to compare with chance; see zero_shot_actor_ap for their APs"
             )
-        ground_truth = detection.GroundTruth.load(truth, label_space, with_masks=True)
+        ground_truth = detection.Truth.load(truth, label_space, with_masks=True)
         results = coco_results.Results.load(predicted, ground_truth, label_space)
         metrics = detection.evaluate_results(results, ground_truth, label_space)
         metrics["coco"] = coco_eval.evaluate(results, ground_truth)
     else:
         actor = label_space.actor_index(zero_shot_actor) if zero_shot_actor else None
-        ground_truth = detection.GroundTruth.load(truth, label_space)
+        ground_truth = detection.Truth.load(truth, label_space)
         detections = detection.Detections.load(predicted)
         full_detections = detection.Detections.load(full) if full else None
         metrics = detection.evaluate(detections, ground_truth, label_space)

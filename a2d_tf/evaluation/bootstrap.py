@@ -41,7 +41,7 @@ def figures(
       InputError: a file is missing or damaged.
     """
     folder = pathlib.Path(folder)
-    truth = detection.GroundTruth.load(folder / "truth.json", label_space)
+    truth = detection.Truth.load(folder / "truth.json", label_space)
     names = truth.frames.tolist()
     videos, place = np.unique([name.rpartition("/")[0] for name in names], return_inverse=True)
     weights = draw(len(videos), samples, seed)

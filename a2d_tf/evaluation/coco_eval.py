@@ -19,7 +19,7 @@ def evaluate(results, truth):
 
     Args:
       results: a `coco_results.Results` of this truth's frames.
-      truth: a `detection.GroundTruth`.
+      truth: a `detection.Truth`.
 
     Returns:
       {"box": {"ap", "ap50", "ap75"}, "mask": {...}} in percent; empty where nothing is to be found.

@@ -23,7 +23,7 @@ from a2d_tf.core.limits import MAX_COCO_BYTES
 from a2d_tf.data.sources.coco import decode_mask
 
 if TYPE_CHECKING:
-    from a2d_tf.evaluation.detection import GroundTruth
+    from a2d_tf.evaluation.detection import Truth
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -49,7 +49,7 @@ class Results:
     masks: list | None
 
     @classmethod
-    def load(cls, path: str | os.PathLike, truth: GroundTruth, label_space: LabelSpace) -> Results:
+    def load(cls, path: str | os.PathLike, truth: Truth, label_space: LabelSpace) -> Results:
         """Read results on the frames of a ground truth.
 
         The sizes of masks are those of the ground truth; without sizes, segmentations are ignored.

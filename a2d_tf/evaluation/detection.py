@@ -114,7 +114,7 @@ _FIELDS = tuple(field.name for field in dataclasses.fields(Detections))[:-1]
 
 
 @dataclasses.dataclass
-class GroundTruth:
+class Truth:
     """Ground-truth boxes and masks of a split. Fields may be given as arrays or lists.
 
     Attributes:
@@ -156,7 +156,7 @@ class GroundTruth:
     @classmethod
     def load(
         cls, path: str | os.PathLike, label_space: LabelSpace, with_masks: bool = False
-    ) -> GroundTruth:
+    ) -> Truth:
         """Read COCO JSON: `file_name` = `<VID>/<%05d>.png`, `category_id` = pair code.
 
         Args:
@@ -446,7 +446,7 @@ def average_precision(
     return float(best_from[np.searchsorted(true / positives, RECALL_LEVELS)].mean())
 
 
-def check(detections: Detections, truth: GroundTruth, label_space: LabelSpace) -> None:
+def check(detections: Detections, truth: Truth, label_space: LabelSpace) -> None:
     """Check that detections, ground truth and label space match.
 
     Raises:
@@ -482,7 +482,7 @@ def precision_recall(
 
 def average_precisions(
     detections: Detections | coco_results.Results,
-    truth: GroundTruth,
+    truth: Truth,
     boxes_of: Callable[[np.ndarray], np.ndarray],
     scores_of: Callable[[np.ndarray], np.ndarray],
     *,
@@ -596,10 +596,7 @@ def _chunks(detections, truth):
 
 
 def evaluate(
-    detections: Detections,
-    truth: GroundTruth,
-    label_space: LabelSpace,
-    weights: np.ndarray | None = None,
+    detections: Detections, truth: Truth, label_space: LabelSpace, weights: np.ndarray | None = None
 ) -> dict:
     """Score detections by the protocol of Table 2.
 
@@ -645,7 +642,7 @@ def evaluate(
 
 def actor_aps(
     detections: Detections,
-    truth: GroundTruth,
+    truth: Truth,
     label_space: LabelSpace,
     actor: int,
     *,
@@ -724,9 +721,7 @@ def _action_aps(detections, truth, label_space, weights):
     return aps
 
 
-def evaluate_results(
-    results: coco_results.Results, truth: GroundTruth, label_space: LabelSpace
-) -> dict:
+def evaluate_results(results: coco_results.Results, truth: Truth, label_space: LabelSpace) -> dict:
     """Score COCO results on the frames of this ground truth, each of one pair, by this protocol.
 
     Returns:

@@ -73,7 +73,7 @@ class Validation:
     confusion: segmentation.Confusion
     losses: dict
     detections: detection.Detections
-    truth: detection.GroundTruth
+    truth: detection.Truth
     pictures: dict
 
 
@@ -104,10 +104,10 @@ class _Collector:
         return detection.Detections(self.names, np.repeat(np.arange(len(counts)), counts), **arrays)
 
     def ground_truth(self):
-        """The `detection.GroundTruth` of the frames."""
+        """The `detection.Truth` of the frames."""
         truths = self._truths
         counts = [len(truth.codes) for truth in truths]
-        return detection.GroundTruth(
+        return detection.Truth(
             self.names,
             np.repeat(np.arange(len(truths)), counts),
             np.concatenate([truth.boxes for truth in truths])[:, [1, 0, 3, 2]],

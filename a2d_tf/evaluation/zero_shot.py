@@ -28,7 +28,7 @@ def actor_aps(per_pair_ap: dict[str, float], label_space: LabelSpace) -> dict[st
 
 def figures(
     detections: detection.Detections,
-    truth: detection.GroundTruth,
+    truth: detection.Truth,
     label_space: LabelSpace,
     actor: int,
     *,
@@ -71,7 +71,7 @@ def ratio(zero_shot: float, full: float) -> float | None:
 
 def chance(
     detections: detection.Detections,
-    truth: detection.GroundTruth,
+    truth: detection.Truth,
     label_space: LabelSpace,
     actor: int,
     *,

@@ -38,9 +38,7 @@ def resolve(value: str) -> str:
 
 
 def get(
-    name: str,
-    cache: str | os.PathLike | None = None,
-    by_hand: str | os.PathLike | None = None,
+    name: str, cache: str | os.PathLike | None = None, by_hand: str | os.PathLike | None = None
 ) -> pathlib.Path:
     """Return the file of imported weights of a name; downloads and imports it if necessary.
 

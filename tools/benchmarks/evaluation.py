@@ -177,7 +177,7 @@ def truth_of(frames):
     corner = rng.uniform(0, 160, (count, 2))
     boxes = np.hstack([corner, corner + rng.uniform(20, 80, (count, 2))])
     names = [f"v{i // 4:04d}/{i % 4 + 1:05d}" for i in range(frames)]
-    return detection.GroundTruth(
+    return detection.Truth(
         names, np.repeat(np.arange(frames), _TRUTH), boxes, rng.choice(A2D.codes, count)
     )
 

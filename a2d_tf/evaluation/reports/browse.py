@@ -126,7 +126,7 @@ def page(
     scored = score(folder, labels)
     shown = scored[:limit]
     pictures = _pictures(manifest, split, {f.name for f in shown}, folder) if manifest else {}
-    truth = detection.GroundTruth.load(folder / "truth.json", labels, with_masks=True)
+    truth = detection.Truth.load(folder / "truth.json", labels, with_masks=True)
     results = coco_results.Results.load(folder / "instances.json", truth, labels)
     palette = _palette(labels)
     cards = [
