@@ -104,22 +104,10 @@ def detectron2_tensors():
 
 
 def keras_tensors():
-    made, channels = {"predictions/kernel": random(256, 1000)}, SIZES.width
-
-    def layer(name, *kernel):
-        made[f"{name}_conv/kernel"], made[f"{name}_conv/bias"] = random(*kernel), random(kernel[-1])
-        for weight in ("gamma", "beta", "moving_mean", "moving_variance"):
-            made[f"{name}_bn/{weight}"] = random(kernel[-1], seed=1) ** 2
-
-    layer("conv1", 7, 7, 3, channels)
-    for stage in range(2, 6):
-        width = SIZES.width * 2 ** (stage - 2)
-        layer(f"conv{stage}_block1_0", 1, 1, channels, 4 * width)
-        layer(f"conv{stage}_block1_1", 1, 1, channels, width)
-        layer(f"conv{stage}_block1_2", 3, 3, width, width)
-        layer(f"conv{stage}_block1_3", 1, 1, width, 4 * width)
-        channels = 4 * width
-    return made
+    """Random tensors; that their names are Keras' own is another test's matter."""
+    shapes = layouts.shapes("keras_resnet101", SIZES).items()
+    made = {name: random(*shape, seed=seed) ** 2 for seed, (name, shape) in enumerate(shapes)}
+    return {**made, "predictions/kernel": random(256, 1000)}
 
 
 @pytest.fixture

@@ -161,13 +161,6 @@ def test_the_box_of_an_actor_is_that_of_a_valid_pair_even_where_all_score_zero()
     np.testing.assert_array_equal(table["boxes"][0, 0, 1], table["joint_boxes"][0, 0, 1, 2])
 
 
-@pytest.mark.parametrize("mode", ["decoupled", "hierarchical", "cartesian"])
-def test_rows_that_are_not_valid_score_zero(mode):
-    *_, table = score(mode)
-    for name in ("class_scores", "actor_scores", "action_scores", "joint_scores"):
-        assert not table[name][:, -1].any() and table[name][:, :-1].any(), name
-
-
 def test_classes_of_pairs():
     assert inference.num_classes(A2D, "decoupled") == 7
     assert inference.num_classes(A2D, "cartesian") == 43

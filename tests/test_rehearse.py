@@ -65,19 +65,6 @@ def test_plan_follows_the_documents(rehearse, short):
     assert "configs/reproduce_a2d.flags" in planned[-1]
 
 
-def test_random_files_are_imported_into_the_cache_of_names(rehearse):
-    planned = rehearse.plan(False)
-    keras = "resnet101_weights_tf_dim_ordering_tf_kernels_notop.h5"
-    assert planned[1:5] == [
-        "python tools/make_random_weights.py --source matterport --output mask_rcnn_coco.h5",
-        "python tools/import_weights.py --source matterport --input mask_rcnn_coco.h5 "
-        "--output cache/weights/coco.h5",
-        f"python tools/make_random_weights.py --source keras_resnet101 --output {keras}",
-        f"python tools/import_weights.py --source keras_resnet101 --input {keras} "
-        "--output cache/weights/imagenet.h5",
-    ]
-
-
 def test_it_goes_on_with_the_command_that_failed(rehearse, monkeypatch, tmp_path):
     calls, statuses = [], {"b": [1, 0]}
 
