@@ -92,8 +92,8 @@ def main(argv: list[str]) -> None:
 
     config = run_folder.settle(config, Config.given_model())
     learning = config.learning
-    found = devices.prepare(_DEVICE.value, learning.deterministic)
-    found.announce(config.compute.precision)
+    used = devices.prepare(_DEVICE.value, learning.deterministic)
+    used.announce(config.compute.precision)
     versions = f"TensorFlow {tf.__version__}, Python {platform.python_version()}"
     cores, memory = machine.cores(), machine.memory()
     print(f"host: {cores} cores, {memory / 2**30:.0f} GB, {versions}", flush=True)
@@ -110,7 +110,7 @@ def main(argv: list[str]) -> None:
     clips = round(learning.val_fraction * clips)
     whole = examination.estimate(config, steps, rate, clips, seconds)
     print("\n".join(report.of_run(config, rate, seconds, whole)))
-    advice = report.advice(config, found, steps, rate, whole)
+    advice = report.advice(config, used, steps, rate, whole)
     print(
         "\n".join(
             ["what to change:", *(f"- {line}" for line in advice)]
@@ -122,8 +122,8 @@ def main(argv: list[str]) -> None:
         write_json(
             _JSON.value,
             {
-                "device": found.line(config.compute.precision),
-                "warnings": found.warnings(),
+                "device": used.line(config.compute.precision),
+                "warnings": used.warnings(),
                 "versions": versions,
                 "cores": cores,
                 "memory": memory,

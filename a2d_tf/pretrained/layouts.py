@@ -167,20 +167,20 @@ def _pyramid(sizes):
 
 def _keras_layer(source, layer, kernel, norm=None):
     """Kernel and bias of a Keras layer, the bias folded into its norm where it has one."""
-    made = {"kernel": source.take(f"{layer}/kernel", kernel)}
+    tensors = {"kernel": source.take(f"{layer}/kernel", kernel)}
     filters = kernel[-1:]
     bias = source.take(f"{layer}/bias", filters)
     if norm is None:
-        return {**made, "bias": bias}
+        return {**tensors, "bias": bias}
     for name in _NORMS:
         keras = f"moving_{name}" if name in ("mean", "variance") else name
-        made[name] = source.take(f"{norm}/{keras}", filters)
-    made["mean"] -= bias
-    return made
+        tensors[name] = source.take(f"{norm}/{keras}", filters)
+    tensors["mean"] -= bias
+    return tensors
 
 
-def _put(made, role, tensors):
-    made.update({f"{role}/{name}": value for name, value in tensors.items()})
+def _put(tensors, role, layer):
+    tensors.update({f"{role}/{name}": value for name, value in layer.items()})
 
 
 def _matterport_backbone(role):
@@ -193,45 +193,45 @@ def _matterport_backbone(role):
 
 
 def _matterport(source, sizes):
-    made, classes = {}, sizes.classes + 1
+    tensors, classes = {}, sizes.classes + 1
     for role, kernel in _convolutions(sizes):
         layer, norm = _matterport_backbone(role)
-        _put(made, f"backbone/{role}", _keras_layer(source, layer, kernel, norm))
+        _put(tensors, f"backbone/{role}", _keras_layer(source, layer, kernel, norm))
     for role, kernel in _pyramid(sizes):
-        _put(made, f"fpn/{role}", _keras_layer(source, f"fpn_{role}", kernel))
+        _put(tensors, f"fpn/{role}", _keras_layer(source, f"fpn_{role}", kernel))
 
     kernel = (3, 3, sizes.pyramid, sizes.proposals)
-    _put(made, "rpn/conv", _keras_layer(source, "rpn_conv_shared", kernel))
+    _put(tensors, "rpn/conv", _keras_layer(source, "rpn_conv_shared", kernel))
     kernel = (1, 1, sizes.proposals, 2 * _ANCHORS)
     for name, both in _keras_layer(source, "rpn_class_raw", kernel).items():
         background, foreground = np.moveaxis(both.reshape(*both.shape[:-1], _ANCHORS, 2), -1, 0)
-        made[f"rpn/logits/{name}"] = foreground - background
-        made[f"rpn/background/{name}"] = background
+        tensors[f"rpn/logits/{name}"] = foreground - background
+        tensors[f"rpn/background/{name}"] = background
     kernel = (1, 1, sizes.proposals, 4 * _ANCHORS)
-    _put(made, "rpn/deltas", _keras_layer(source, "rpn_bbox_pred", kernel))
+    _put(tensors, "rpn/deltas", _keras_layer(source, "rpn_bbox_pred", kernel))
 
     for role, side, channels in (("1", 7, sizes.pyramid), ("2", 1, sizes.head)):
         kernel = (side, side, channels, sizes.head)
         layer = _keras_layer(source, f"mrcnn_class_conv{role}", kernel, f"mrcnn_class_bn{role}")
-        _put(made, f"actor/fc{role}", layer)
+        _put(tensors, f"actor/fc{role}", layer)
     dense = _keras_layer(source, "mrcnn_class_logits", (sizes.head, classes))
-    _put(made, "actor/logits", {k: _as_1x1(np.roll(v, -1, axis=-1)) for k, v in dense.items()})
+    _put(tensors, "actor/logits", {k: _as_1x1(np.roll(v, -1, axis=-1)) for k, v in dense.items()})
     for name, value in _keras_layer(source, "mrcnn_bbox_fc", (sizes.head, 4 * classes)).items():
-        made[f"actor/background/{name}"] = _as_1x1(value[..., :4])
-        made[f"actor/deltas/{name}"] = _as_1x1(value[..., 4:])
+        tensors[f"actor/background/{name}"] = _as_1x1(value[..., :4])
+        tensors[f"actor/deltas/{name}"] = _as_1x1(value[..., 4:])
 
     for number in range(1, 5):
         kernel = (3, 3, sizes.pyramid if number == 1 else sizes.mask, sizes.mask)
         names = f"mrcnn_mask_conv{number}", kernel, f"mrcnn_mask_bn{number}"
-        _put(made, f"mask/conv{number}", _keras_layer(source, *names))
-    made["mask/deconv/kernel"] = source.take(
+        _put(tensors, f"mask/conv{number}", _keras_layer(source, *names))
+    tensors["mask/deconv/kernel"] = source.take(
         "mrcnn_mask_deconv/kernel", (2, 2, sizes.mask, sizes.mask)
     )
-    made["mask/deconv/bias"] = source.take("mrcnn_mask_deconv/bias", (sizes.mask,))
+    tensors["mask/deconv/bias"] = source.take("mrcnn_mask_deconv/bias", (sizes.mask,))
     for name, value in _keras_layer(source, "mrcnn_mask", (1, 1, sizes.mask, classes)).items():
-        made[f"mask/background/{name}"] = value[..., :1]
-        made[f"mask/logits/{name}"] = value[..., 1:]
-    return made
+        tensors[f"mask/background/{name}"] = value[..., :1]
+        tensors[f"mask/logits/{name}"] = value[..., 1:]
+    return tensors
 
 
 def _as_1x1(value):
@@ -249,11 +249,11 @@ def _keras_backbone(role):
 
 
 def _keras_resnet(source, sizes):
-    made = {}
+    tensors = {}
     for role, kernel in _convolutions(sizes):
         layer, norm = _keras_backbone(role)
-        _put(made, f"backbone/{role}", _keras_layer(source, layer, kernel, norm))
-    return made
+        _put(tensors, f"backbone/{role}", _keras_layer(source, layer, kernel, norm))
+    return tensors
 
 
 # PyTorch: kernels are out, in, height, width
@@ -271,10 +271,10 @@ def _torch_layer(source, name, kernel):
 
 
 def _torch_norm(source, conv, norm, kernel):
-    made = {"kernel": _torch_kernel(source, conv, kernel)}
+    tensors = {"kernel": _torch_kernel(source, conv, kernel)}
     for name, theirs in zip(_NORMS, ("weight", "bias", "running_mean", "running_var")):
-        made[name] = source.take(f"{norm}.{theirs}", kernel[-1:])
-    return made
+        tensors[name] = source.take(f"{norm}.{theirs}", kernel[-1:])
+    return tensors
 
 
 def _torchvision_backbone(role):
@@ -288,11 +288,11 @@ def _torchvision_backbone(role):
 
 
 def _torchvision(source, sizes):
-    made = {}
+    tensors = {}
     for role, kernel in _convolutions(sizes):
         names = _torchvision_backbone(role)
-        _put(made, f"backbone/{role}", _torch_norm(source, *names, kernel))
-    return made
+        _put(tensors, f"backbone/{role}", _torch_norm(source, *names, kernel))
+    return tensors
 
 
 def _lite0_convolutions():
@@ -320,10 +320,10 @@ def _lite0_backbone(role):
 
 
 def _efficientnet_lite0(source, _):
-    made = {}
+    tensors = {}
     for role, kernel in _lite0_convolutions():
-        _put(made, f"backbone/{role}", _torch_norm(source, *_lite0_backbone(role), kernel))
-    return made
+        _put(tensors, f"backbone/{role}", _torch_norm(source, *_lite0_backbone(role), kernel))
+    return tensors
 
 
 def _detectron2_backbone(role):
@@ -340,18 +340,18 @@ def _yx(deltas):
 
 
 def _detectron2(source, sizes):
-    made = {}
+    tensors = {}
     for role, kernel in _convolutions(sizes):
         names = _detectron2_backbone(role)
-        _put(made, f"backbone/{role}", _torch_norm(source, *names, kernel))
+        _put(tensors, f"backbone/{role}", _torch_norm(source, *names, kernel))
     for role, kernel in _pyramid(sizes):
         kind = "lateral" if role.startswith("c") else "output"
         layer = _torch_layer(source, f"backbone.fpn_{kind}{role[-1]}", kernel)
-        _put(made, f"fpn/{role}", layer)
+        _put(tensors, f"fpn/{role}", layer)
 
     rpn, filters = "proposal_generator.rpn_head", (sizes.proposals,)
     kernel = (3, 3, sizes.pyramid, sizes.proposals)
-    _put(made, "rpn/conv", _torch_layer(source, f"{rpn}.conv", kernel))
+    _put(tensors, "rpn/conv", _torch_layer(source, f"{rpn}.conv", kernel))
     # Its ratios are wide, square, tall.
     for name, tail in (("kernel", (*filters, 1, 1)), ("bias", ())):
         theirs = "weight" if name == "kernel" else "bias"
@@ -359,36 +359,38 @@ def _detectron2(source, sizes):
         deltas = source.take(f"{rpn}.anchor_deltas.{theirs}", (4 * _ANCHORS, *tail))
         deltas = _yx(deltas.reshape(_ANCHORS, 4, *tail)[::-1]).reshape(4 * _ANCHORS, *tail)
         for role, value in (("logits", logits), ("deltas", deltas)):
-            made[f"rpn/{role}/{name}"] = value.transpose(2, 3, 1, 0) if tail else value
+            tensors[f"rpn/{role}/{name}"] = value.transpose(2, 3, 1, 0) if tail else value
 
     box, head = "roi_heads.box_head", sizes.head
     # The first layer reads a flattened map, channels first.
     flat = source.take(f"{box}.fc1.weight", (head, sizes.pyramid * 49))
-    made["actor/fc1/kernel"] = flat.reshape(head, sizes.pyramid, 7, 7).transpose(2, 3, 1, 0)
-    made["actor/fc1/bias"] = source.take(f"{box}.fc1.bias", (head,))
-    made["actor/fc2/kernel"] = _as_1x1(source.take(f"{box}.fc2.weight", (head, head)).T)
-    made["actor/fc2/bias"] = source.take(f"{box}.fc2.bias", (head,))
+    tensors["actor/fc1/kernel"] = flat.reshape(head, sizes.pyramid, 7, 7).transpose(2, 3, 1, 0)
+    tensors["actor/fc1/bias"] = source.take(f"{box}.fc1.bias", (head,))
+    tensors["actor/fc2/kernel"] = _as_1x1(source.take(f"{box}.fc2.weight", (head, head)).T)
+    tensors["actor/fc2/bias"] = source.take(f"{box}.fc2.bias", (head,))
     out, classes = "roi_heads.box_predictor", sizes.classes
     logits = source.take(f"{out}.cls_score.weight", (classes + 1, head))
-    made["actor/logits/kernel"] = _as_1x1(logits.T)
-    made["actor/logits/bias"] = source.take(f"{out}.cls_score.bias", (classes + 1,))
+    tensors["actor/logits/kernel"] = _as_1x1(logits.T)
+    tensors["actor/logits/bias"] = source.take(f"{out}.cls_score.bias", (classes + 1,))
     deltas = source.take(f"{out}.bbox_pred.weight", (4 * classes, head))
     deltas = _yx(deltas.reshape(classes, 4, head)).reshape(4 * classes, head)
-    made["actor/deltas/kernel"] = _as_1x1(deltas.T)
+    tensors["actor/deltas/kernel"] = _as_1x1(deltas.T)
     bias = source.take(f"{out}.bbox_pred.bias", (4 * classes,))
-    made["actor/deltas/bias"] = _yx(bias.reshape(classes, 4)).reshape(-1)
+    tensors["actor/deltas/bias"] = _yx(bias.reshape(classes, 4)).reshape(-1)
 
     mask = "roi_heads.mask_head"
     for number in range(1, 5):
         kernel = (3, 3, sizes.pyramid if number == 1 else sizes.mask, sizes.mask)
-        _put(made, f"mask/conv{number}", _torch_layer(source, f"{mask}.mask_fcn{number}", kernel))
+        _put(
+            tensors, f"mask/conv{number}", _torch_layer(source, f"{mask}.mask_fcn{number}", kernel)
+        )
     # In PyTorch a transposed convolution's kernel is in, out, height, width.
     deconv = source.take(f"{mask}.deconv.weight", (sizes.mask, sizes.mask, 2, 2))
-    made["mask/deconv/kernel"] = deconv.transpose(2, 3, 1, 0)
-    made["mask/deconv/bias"] = source.take(f"{mask}.deconv.bias", (sizes.mask,))
+    tensors["mask/deconv/kernel"] = deconv.transpose(2, 3, 1, 0)
+    tensors["mask/deconv/bias"] = source.take(f"{mask}.deconv.bias", (sizes.mask,))
     kernel = (1, 1, sizes.mask, classes)
-    _put(made, "mask/logits", _torch_layer(source, f"{mask}.predictor", kernel))
-    return made
+    _put(tensors, "mask/logits", _torch_layer(source, f"{mask}.predictor", kernel))
+    return tensors
 
 
 @dataclasses.dataclass(frozen=True)
