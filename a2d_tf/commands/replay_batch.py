@@ -51,8 +51,9 @@ def first_failure(probe: Callable, clip: dict[str, tf.Tensor], step: tf.Tensor) 
     try:
         probe(clip, step)
     except tf.errors.InvalidArgumentError as error:
-        match = re.search(r"node (\S+)/CheckNumerics", error.message)
-        return (match or re.search(r'graph op "(\S+)"', error.message))[1]
+        patterns = (r"node (\S+)/CheckNumerics", r'graph op "(\S+)"')
+        matches = filter(None, (re.search(pattern, error.message) for pattern in patterns))
+        return next(matches)[1]
     finally:
         tf.debugging.disable_check_numerics()
     return ""
@@ -96,9 +97,9 @@ def main(argv: list[str]) -> None:
     clip = divergence.row(inputs, worst)
     print(f"{divergence.names(batch)[worst]}:")
     floats = {name: value for name, value in clip.items() if value.dtype.is_floating}
-    bad = [name for name, x in floats.items() if not bool(tf.reduce_all(tf.math.is_finite(x)))]
-    if bad:
-        print(f"  its {', '.join(bad)} holds what is no number; mend its record")
+    broken = [name for name, x in floats.items() if not bool(tf.reduce_all(tf.math.is_finite(x)))]
+    if broken:
+        print(f"  its {', '.join(broken)} holds what is no number; mend its record")
         return
     number = tf.constant(step, tf.int64)
     place = first_failure(trainer.make_probe(run.network, learning), clip, number)

@@ -96,7 +96,7 @@ class Status:
         Raises:
           InputError: damaged.
         """
-        run = {"folder": None, "seconds": 0.0, "sittings": 0, "error": "", "versions": {}}
+        run: dict = {"folder": None, "seconds": 0.0, "sittings": 0, "error": "", "versions": {}}
         try:
             run = {**run, **read_json(self._path)}
             folder = pathlib.PurePath(run["folder"] or "")

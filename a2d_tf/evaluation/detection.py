@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import functools
 import os
 import zipfile
 from collections.abc import Callable
@@ -135,7 +136,7 @@ class Truth:
     source: str = "truth"
     sizes: list | None = None
     masks: list | None = None
-    image_ids: list | None = None
+    image_ids: list = dataclasses.field(default_factory=list)
 
     def __post_init__(self):
         self.frames = _frame_names(self.frames, self.source)
@@ -150,7 +151,7 @@ class Truth:
         self.codes = _integers(self.codes, "codes", self.source)
         if len(self.codes) != count:
             raise InputError(f"{self.source}: field 'codes' must have one code a box")
-        if self.image_ids is None:
+        if not self.image_ids:
             self.image_ids = list(range(1, len(self.frames) + 1))
 
     @classmethod
@@ -189,7 +190,12 @@ class Truth:
         ]
         box_frame, boxes, codes = zip(*rows) if rows else ((), (), ())
         truth = cls(
-            list(frames.values()), box_frame, boxes, codes, source=path, image_ids=list(frames)
+            np.array(list(frames.values())),
+            np.array(box_frame),
+            np.array(boxes, np.float32),
+            np.array(codes),
+            source=path,
+            image_ids=list(frames),
         )
         if with_masks:
             truth._read_masks(coco)
@@ -232,7 +238,7 @@ class Truth:
             }
             for i in range(len(self.codes))
         ]
-        if self.masks is not None:
+        if self.masks is not None and self.sizes is not None:
             for image, (height, width) in zip(images, self.sizes):
                 image.update(height=int(height), width=int(width))
             for annotation, mask in zip(annotations, self.masks):
@@ -678,12 +684,16 @@ def actor_aps(
             pair_aps += average_precisions(
                 detections,
                 truth,
-                lambda rois, action=action: detections.joint_boxes[rois, actor, action],
-                lambda rois, action=action: detections.joint(rois, actor, [action]),
+                functools.partial(_pair_boxes, detections, actor, action),
+                functools.partial(detections.joint, actor=actor, actions=[action]),
                 targets=of_pairs[:, i : i + 1],
                 weights=weights,
             )
     return ap, dict(zip(map(str, codes), pair_aps))
+
+
+def _pair_boxes(detections, actor, action, rois):
+    return detections.joint_boxes[rois, actor, action]
 
 
 def _action_aps(detections, truth, label_space, weights):
@@ -734,8 +744,8 @@ def evaluate_results(results: coco_results.Results, truth: Truth, label_space: L
         (pair_ap[str(code)],) = average_precisions(
             of_pair,
             truth,
-            lambda rois, of_pair=of_pair: of_pair.boxes[rois],
-            lambda rois, of_pair=of_pair: of_pair.scores[rois, None],
+            of_pair.boxes.__getitem__,
+            of_pair.scores[:, None].__getitem__,
             targets=truth.codes[:, None] == code,
         )
     return {"detection": {"joint": _mean(pair_ap.values())}, "per_pair_ap": pair_ap}

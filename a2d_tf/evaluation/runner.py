@@ -286,8 +286,9 @@ class Evaluator:
           The scores; None if the split is empty.
         """
         confusions = {t: segmentation.Confusion(self.labels) for t in THRESHOLDS}
-        collected, shown = _Collector(self.config.model.label_mode), {}
+        collected = _Collector(self.config.model.label_mode)
         measured: list[dict] = []
+        shown: dict[str, Frame] = {}
         frames = tqdm(self.frames(split, measured), desc=split, unit="frame", leave=False)
         for frame, frame_confusions in self.scored(frames):
             for threshold, confusion in confusions.items():
@@ -298,7 +299,7 @@ class Evaluator:
         if not collected.names:
             return None
         scores = {t: c.metrics()["joint"]["miou"] for t, c in confusions.items()}
-        best = max(scores, key=scores.get)
+        best = max(scores, key=scores.__getitem__)
         detections, truth = collected.detections(), collected.ground_truth()
         return Validation(
             threshold=best,

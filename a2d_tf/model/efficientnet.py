@@ -86,7 +86,7 @@ def efficientnet_lite0(
       a multiplier of 1.
     """
     options = {"norm": norm, "epsilon": epsilon}
-    stem = dict(epsilon=epsilon, gain=1 / deviation, name=f"{name}_stem")
+    stem: dict = dict(epsilon=epsilon, gain=1 / deviation, name=f"{name}_stem")
     x = ConvNorm6(_round(STEM * width_multiplier), 3, 2, stem_norm or norm, **stem)(x)
     maps = []
     for stage, (blocks, size, strides, expansion, channels) in enumerate(STAGES):

@@ -369,7 +369,7 @@ class Network(tf.Module):
         Returns:
           The `detections` of `inference`.
         """
-        names = {"labels": self.labels, "label_mode": self.config.label_mode}
+        names: dict = {"labels": self.labels, "label_mode": self.config.label_mode}
         features = self._fuse({"rgb": pyramids["actor"], **pyramids})
         rois, valid = self._propose(features, size, settings)
         outputs = self._run_heads(features, rois)

@@ -229,7 +229,7 @@ def resnet(
         raise ValueError(f"backbone is one of {sorted(BLOCKS)}, got {backbone}")
     width = int(round(64 * width_multiplier))
     x = tf.pad(x, [[0, 0], [3, 3], [3, 3], [0, 0]])
-    stem = dict(epsilon=epsilon, padding="valid", gain=1 / deviation, name=f"{name}_stem")
+    stem: dict = dict(epsilon=epsilon, padding="valid", gain=1 / deviation, name=f"{name}_stem")
     x = ConvNorm(width, 7, 2, stem_norm or norm, **stem)(x)
     # Zero padding does not change a maximum after the ReLU.
     x, pooling = _pad(x, padding)

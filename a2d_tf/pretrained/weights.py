@@ -12,7 +12,7 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import h5py
 import numpy as np
@@ -306,7 +306,7 @@ def _fill(
     tensors: dict,
     find: Callable[[str], tuple],
     *,
-    rows: dict[str, Sequence[str]],
+    rows: Mapping[str, Sequence[str]],
     strict: bool,
     origin: str,
     halves=(),

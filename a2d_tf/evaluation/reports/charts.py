@@ -84,8 +84,9 @@ def confusion(confusion: Confusion, kinds: tuple[str, ...], space: LabelSpace) -
       kinds: of 'actor', 'action', 'joint'.
       space: its label space.
     """
-    names = {"actor": space.actors, "action": space.actions, "joint": map(space.name, space.codes)}
-    matrices = {kind: (confusion.matrix(kind), ["background", *names[kind]]) for kind in kinds}
+    classes = {"actor": space.actors, "action": space.actions}
+    classes["joint"] = tuple(map(space.name, space.codes))
+    matrices = {kind: (confusion.matrix(kind), ["background", *classes[kind]]) for kind in kinds}
     wide = sum(3 + 0.12 * len(names) for _, names in matrices.values())
     tall = 2 + max(0.13 * len(names) for _, names in matrices.values())
     figure = _figure(wide, max(tall, 3.5))

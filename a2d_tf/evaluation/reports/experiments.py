@@ -65,21 +65,22 @@ def run(
     """
     if name not in names():
         raise InputError(f"'{name}' is no experiment; there are {', '.join(names())}")
-    folder = None
     common = [f"--records={os.path.abspath(records)}"]
     common += [f"--device={device}"] if device != "auto" else []
+    previous = ""
     for phase in phases(name):
         command = ["train", f"--flagfile={os.path.abspath(flagfiles.find(base))}"]
         if phase != "full":
             command.append(f"--flagfile={ABLATIONS / phase}.flags")
         start = []
-        if folder:
+        if previous:
             # The first phase has started from the weights that `extra` or the base name.
-            start = [f"--init_run={folder}", *NOTHING]
+            start = [f"--init_run={previous}", *NOTHING]
         elif phase != "full" and not _uses_flow(phase):
             start = ["--init_flow="]
         folder = pathlib.Path(workdir, phase).absolute()
         _call([*command, *common, f"--workdir={folder}", *extra, *start])
+        previous = str(folder)
     metrics, finished = _metrics(folder), folder / "finished.json"
     if not metrics.exists() or metrics.stat().st_mtime < finished.stat().st_mtime:
         _call(["evaluate", *common, f"--workdir={folder}", f"--split={SPLIT}"])
