@@ -73,15 +73,22 @@ def get(
     return imported
 
 
+_VERIFIED: set = set()  # (path, size, time of change) of files that were read in this process
+
+
 def _readable(path, quiet=False):
     if not path.exists():
         return False
+    state = (path, path.stat().st_size, path.stat().st_mtime_ns)
+    if state in _VERIFIED:
+        return True
     try:
         Weights.read(str(path))
     except InputError as error:
         if not quiet:
             print(f"{error}; this is done now", flush=True)
         return False
+    _VERIFIED.add(state)
     return True
 
 
