@@ -54,7 +54,7 @@ def write_evaluation(folder, truths, hows, labels=A2D):
         write_png(str(folder / "label_maps" / f"{names[-1]}.png"), label_map)
         masks = records.decode_rles(truth.rles, *truth.native_size)
         instances += coco_results.entries(
-            number, truth.boxes, codes, np.linspace(0.9, 0.5, len(codes)), masks
+            number, truth.boxes, codes, np.linspace(0.9, 0.5, len(codes)), masks=masks
         )
         boxes.append(truth.boxes[:, [1, 0, 3, 2]])
     coco_results.write(folder / "instances.json", instances)
@@ -211,7 +211,7 @@ def test_the_page_needs_nothing_else_and_escapes_names(run, written):
 
 def test_a_limit_keeps_the_worst_and_records_are_optional(run):
     folder = run[0] / "evaluation" / "test"
-    text, shown, count = browse.page("p", folder, A2D, None, "test", 2)
+    text, shown, count = browse.page("p", folder, A2D, None, split="test", limit=2)
     page = Cards(text)
     assert (shown, count) == (2, 6)
     assert "right" not in [run[1][name] for name in page.names()]
@@ -250,13 +250,13 @@ def test_what_is_missing_is_said(run, truths, mini_records, tmp_path):
     folder = tmp_path / "test"
     shutil.copytree(run[0] / "evaluation" / "test", folder)
     with pytest.raises(InputError, match=r"split 'train' lacks .* made from other records"):
-        browse.page("p", folder, A2D, mini_records, "train", 6)
+        browse.page("p", folder, A2D, mini_records, split="train", limit=6)
     with pytest.raises(InputError, match="another label space"):
         other = LabelSpace(("x",), ("y",), (11,))
-        browse.page("p", folder, other, mini_records, "test", 1)
+        browse.page("p", folder, other, mini_records, split="test", limit=1)
     (folder / "metrics.json").write_text("{}")
     with pytest.raises(InputError, match="metrics.json: no metrics of a split"):
-        browse.page("p", folder, A2D, None, "test", 1)
+        browse.page("p", folder, A2D, None, split="test", limit=1)
     next((folder / "label_maps").glob("*/*.png")).unlink()
     with pytest.raises(InputError, match=r"label_maps.*\.png: cannot be read"):
         browse.score(folder, A2D)

@@ -38,7 +38,7 @@ def square():
 def test_entries_are_read_as_they_were_written(tmp_path):
     masks = np.stack([square(), np.zeros(SIZE, bool), ~square()])
     boxes = np.array([[1, 2, 5, 6], [0, 0, 3.25, 4], [0, 0, 8, 12]])
-    entries = coco_results.entries("b", boxes, [11, 78, 39], [0.5, 0.25, 1 / 3], masks)
+    entries = coco_results.entries("b", boxes, [11, 78, 39], [0.5, 0.25, 1 / 3], masks=masks)
     assert entries[0]["bbox"] == [2, 1, 4, 4] and entries[0]["image_id"] == "b"
     path = tmp_path / "results.json"
     coco_results.write(path, entries)
@@ -65,11 +65,7 @@ ENTRY = {"image_id": 5, "category_id": 11, "score": 1}
 def test_masks_in_every_form_give_the_same_box(tmp_path):
     runs = np.diff(np.flatnonzero(np.diff(square().T.ravel(), prepend=False)), prepend=0).tolist()
     runs.append(SIZE[0] * SIZE[1] - sum(runs))
-    forms = [
-        SQUARE,
-        coco_results.encode_mask(square()),
-        {"size": list(SIZE), "counts": runs},
-    ]
+    forms = [SQUARE, coco_results.encode_mask(square()), {"size": list(SIZE), "counts": runs}]
     results = read(tmp_path, [{**ENTRY, "segmentation": form} for form in forms])
     assert results.boxes.tolist() == [[2, 1, 6, 5]] * 3
     assert [mask == coco_results.encode_mask(square()) for mask in results.masks] == [True] * 3

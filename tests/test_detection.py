@@ -5,7 +5,6 @@ import json
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
@@ -19,8 +18,6 @@ from a2d_tf.evaluation.detection import (
     evaluate_results,
     iou,
 )
-from a2d_tf.model import inference
-from a2d_tf.ops.boxes import BoxCoder
 
 SMALL = LabelSpace(("man", "dog"), ("run", "eat", "none"), (11, 13, 21, 22), none_action="none")
 MANY = LabelSpace(("man",), tuple(f"y{i}" for i in range(12)), (14, 25))
@@ -167,16 +164,7 @@ def random_case(space, seed, overrides=(), rois=60, digits=None):
     )
     if digits:
         scores = tuple(None if score is None else score.round(digits) for score in scores)
-    return (
-        Detections(
-            [frames[i] for i in order],
-            roi_frame,
-            boxes,
-            *scores,
-            joint_boxes,
-        ),
-        truth,
-    )
+    return (Detections([frames[i] for i in order], roi_frame, boxes, *scores, joint_boxes), truth)
 
 
 def flatten(metrics):
@@ -186,12 +174,7 @@ def flatten(metrics):
 @pytest.mark.parametrize("space", [SMALL, MANY, A2D], ids=["small", "many", "a2d"])
 @pytest.mark.parametrize(
     "overrides",
-    [
-        (),
-        ("joint_scores",),
-        ("joint_boxes",),
-        ("joint_scores", "joint_boxes"),
-    ],
+    [(), ("joint_scores",), ("joint_boxes",), ("joint_scores", "joint_boxes")],
     ids=lambda names: "+".join(names) or "plain",
 )
 def test_agrees_with_slow_loops(space, overrides):
@@ -225,116 +208,6 @@ def test_agrees_with_slow_loops_where_frames_are_crowded_and_scores_tie(
     ours, slow = evaluate(detections, truth, SMALL), slow_evaluate(detections, truth, SMALL)
     assert flatten(ours) == pytest.approx(flatten(slow))
     assert 0 < ours["detection"]["joint"] < 100
-
-
-def protocol_entries(space, mode, of_class, given, boxes):
-    """What the benchmark ranks: {("actor" | "action", index) or ("joint", code): [(score, box)]}.
-
-    For each RoI, by loops, from the probabilities of the network whose label space it is.
-
-    Args:
-      of_class: [R, C], p(pair) of each valid pair for 'cartesian', else p(actor).
-      given: [R, |X|, |Y|] p(action | actor) for 'hierarchical', [R, |Y|] p(action) for 'decoupled'.
-      boxes: [R, C, 4].
-    """
-    entries = {("joint", code): [] for code in space.codes}
-    entries.update({("actor", x): [] for x in range(len(space.actors))})
-    entries.update({("action", y): [] for y in range(len(space.actions))})
-    for r in range(len(boxes)):
-        pairs = []  # (actor, action, score, box) of the valid pairs
-        for i, code in enumerate(space.codes):
-            x, y = code // space.base - 1, code % space.base - 1
-            if mode == "cartesian":
-                pairs.append((x, y, of_class[r, i], boxes[r, i]))
-            else:
-                p = given[r, x, y] if mode == "hierarchical" else given[r, y]
-                pairs.append((x, y, of_class[r, x] * p, boxes[r, x]))
-            entries["joint", code].append(pairs[-1][2:])
-        for x in range(len(space.actors)):
-            own = [pair for pair in pairs if pair[0] == x]
-            if mode == "cartesian":
-                best = max(own, key=lambda pair: pair[2])
-                entries["actor", x].append((sum(pair[2] for pair in own), best[3]))
-            else:
-                entries["actor", x].append((of_class[r, x], boxes[r, x]))
-        for y in range(len(space.actions)):
-            if mode == "decoupled":
-                entries["action", y].append((given[r, y], boxes[r, int(np.argmax(of_class[r]))]))
-                continue
-            own = [pair for pair in pairs if pair[1] == y]
-            best = max(own, key=lambda pair: pair[2])
-            entries["action", y].append((sum(pair[2] for pair in own), best[3]))
-    return entries
-
-
-@pytest.mark.parametrize("mode", ["decoupled", "cartesian", "hierarchical"])
-@pytest.mark.parametrize("space", [SMALL, A2D], ids=["small", "a2d"])
-def test_agrees_with_the_benchmark_from_the_networks_outputs_on(space, mode, tmp_path):
-    """Invalid pairs have high scores, RoIs lie on their targets, one frame has no detection."""
-    rng = np.random.default_rng(4)
-    rois, classes = 120, inference.num_classes(space, mode)
-    (num_actors, num_actions), frames = space.valid.shape, [f"-v/{i:05d}" for i in range(1, 7)]
-    corner = rng.integers(0, 12, (16, 2))
-    targets = np.concatenate([corner, corner + rng.integers(4, 11, (16, 2))], 1)
-    own, roi_frame = rng.integers(0, 16, rois), np.sort(rng.integers(0, 5, rois))
-    truth = Truth(frames, rng.integers(0, 6, 16), targets, rng.choice(space.codes, 16))
-    deltas = rng.normal(0, 2, (1, rois, classes, 4)).astype("f")
-    outputs = {
-        "class_logits": rng.normal(0, 2, (1, rois, classes + 1)).astype("f"),
-        "deltas": deltas,
-    }
-    given = None
-    if mode != "cartesian":
-        shape = (1, rois, num_actors, num_actions)
-        given = rng.normal(0, 2, shape if mode == "hierarchical" else (1, rois, num_actions))
-        given[..., ~space.valid if mode == "hierarchical" else 0] += 2
-        outputs["action_logits"] = given.reshape(1, rois, -1).astype("f")
-        given = np.exp(given) / np.exp(given).sum(axis=-1, keepdims=True)
-        given = given[0]
-    table = inference.score_rois(
-        {name: tf.constant(value) for name, value in outputs.items()},
-        tf.constant(targets[own, :][:, [1, 0, 3, 2]][None], tf.float32),
-        tf.ones([1, rois], bool),
-        tf.constant([[30, 30]]),
-        space,
-        mode,
-        BoxCoder((10.0, 10.0, 5.0, 5.0)),
-    )
-    of_class = np.exp(outputs["class_logits"][0].astype(float))
-    of_class = (of_class / of_class.sum(axis=1, keepdims=True))[:, :-1]
-    boxes = table["class_boxes"].numpy()[0][..., [1, 0, 3, 2]]
-    entries = protocol_entries(space, mode, of_class, given, boxes)
-
-    fields = {"boxes", "actor_scores", "action_scores", "joint_scores", "joint_boxes"}
-    fields -= {
-        "decoupled": {"joint_scores", "joint_boxes"},
-        "hierarchical": {"joint_boxes"},
-        "cartesian": set(),
-    }[mode]
-    arrays = {name: table[name].numpy()[0] for name in fields}
-    for name in fields & {"boxes", "joint_boxes"}:
-        arrays[name] = arrays[name][..., [1, 0, 3, 2]]
-    detections = Detections(frames, roi_frame, **arrays)
-    metrics = evaluate(detections, truth, space)
-    detections.save(tmp_path / "detections.npz")
-    assert evaluate(Detections.load(tmp_path / "detections.npz"), truth, space) == metrics
-
-    kinds = {
-        "actor": truth.codes // space.base - 1,
-        "action": truth.codes % space.base - 1,
-        "joint": truth.codes,
-    }
-    parts = {"actor": "per_actor_ap", "action": "per_action_ap", "joint": "per_pair_ap"}
-    for (kind, key), ranked in entries.items():
-        found, wanted = {}, {}
-        for frame, (score, box) in zip(roi_frame, ranked):
-            found.setdefault(frame, []).append((score, box.tolist()))
-        for g in np.flatnonzero(kinds[kind] == key):
-            wanted.setdefault(truth.box_frame[g], []).append(truth.boxes[g].tolist())
-        ap = metrics[parts[kind]][str(key if kind == "joint" else key + 1)]
-        assert ap == pytest.approx(slow_ap(range(6), found, wanted)), (kind, key)
-    for kind, value in metrics["detection"].items():
-        assert 0 < value < 100, kind
 
 
 def random_results(seed):

@@ -69,38 +69,43 @@ def keep(fetch, data):
     fetch.part.write_bytes(data)
 
 
-def test_a_whole_file(fetch, server):
-    assert fetch(whole) == DATA
-    assert server.asked == [("/file", "")]
-
-
-def test_a_download_that_breaks_off_goes_on(fetch, server):
-    assert fetch(broken(70_001), broken(70_002), broken(200_000), whole) == DATA
-    ranges = [asked for _, asked in server.asked]
-    assert ranges == ["", "bytes=70001-", "bytes=70002-", "bytes=200000-"]
-
-
-def test_a_part_from_before_is_taken_up(fetch, server):
-    keep(fetch, DATA[:123_456])
-    assert fetch(whole) == DATA
-    assert server.asked == [("/file", "bytes=123456-")]
-
-
-def test_a_part_that_has_it_all_needs_no_server(fetch, server):
-    keep(fetch, DATA)
-    assert fetch(status(404)) == DATA
-    assert server.asked == []
-
-
-def test_a_part_that_is_too_long_is_given_up(fetch, server):
-    keep(fetch, DATA + b"x")
-    assert fetch(whole) == DATA
-    assert server.asked == [("/file", "")]
-
-
-def test_a_server_without_range(fetch, server):
-    assert fetch(lambda h, start: no_range(h, start, 200_000), no_range) == DATA
-    assert [asked for _, asked in server.asked] == ["", "bytes=200000-"]
+@pytest.mark.parametrize(
+    "before, answers, ranges",
+    [
+        pytest.param(None, [whole], [""], id="whole"),
+        pytest.param(
+            None,
+            [broken(70_001), broken(70_002), broken(200_000), whole],
+            ["", "bytes=70001-", "bytes=70002-", "bytes=200000-"],
+            id="broken off three times",
+        ),
+        pytest.param(DATA[:123_456], [whole], ["bytes=123456-"], id="a part from before"),
+        pytest.param(DATA, [status(404)], [], id="a part that has it all"),
+        pytest.param(DATA + b"x", [whole], [""], id="a part that is too long"),
+        pytest.param(
+            None,
+            [lambda handler, start: no_range(handler, start, 200_000), no_range],
+            ["", "bytes=200000-"],
+            id="a server without Range",
+        ),
+        pytest.param(None, [status(503), status(429), whole], [""] * 3, id="a busy server"),
+        pytest.param(
+            None, [lambda handler, _: handler.wfile.close(), whole], [""] * 2, id="hangs up"
+        ),
+        pytest.param(DATA[:500], [status(416), whole], ["bytes=500-", ""], id="no such range"),
+        pytest.param(
+            DATA[:500],
+            [lambda handler, start: handler.send(206, *part(start + 7)), whole],
+            ["bytes=500-", ""],
+            id="another range",
+        ),
+    ],
+)
+def test_the_file_arrives(fetch, server, before, answers, ranges):
+    if before is not None:
+        keep(fetch, before)
+    assert fetch(*answers) == DATA
+    assert server.asked == [("/file", asked) for asked in ranges]
 
 
 def test_a_chunked_answer_without_length(fetch):
@@ -133,10 +138,6 @@ def test_a_server_without_range_that_always_breaks_off_ends(fetch, server):
     assert len(server.asked) == 5
 
 
-def test_a_busy_server_is_asked_again(fetch, server):
-    assert fetch(status(503), status(429), whole) == DATA
-
-
 def test_a_stall_counts_as_broken(fetch, server):
     def stall(handler, start):
         if start:
@@ -156,27 +157,11 @@ def test_a_server_that_never_answers_counts_as_broken(fetch, server):
     assert server.asked[:2] == [("/file", "")] * 2
 
 
-def test_a_server_that_hangs_up_counts_as_broken(fetch, server):
-    assert fetch(lambda handler, start: handler.wfile.close(), whole) == DATA
-
-
 @pytest.mark.parametrize("code", [403, 404, 410])
 def test_a_refusal_is_final(fetch, server, code):
     with pytest.raises(download.DownloadError, match=f"file: the server answers {code}"):
         fetch(status(code))
     assert len(server.asked) == 1
-
-
-def test_a_range_that_cannot_be_had_starts_anew(fetch, server):
-    keep(fetch, DATA[:500])
-    assert fetch(status(416), whole) == DATA
-    assert [asked for _, asked in server.asked] == ["bytes=500-", ""]
-
-
-def test_a_206_from_another_place_starts_anew(fetch, server):
-    keep(fetch, DATA[:500])
-    assert fetch(lambda h, start: h.send(206, *part(start + 7)), whole) == DATA
-    assert server.asked[1] == ("/file", "")
 
 
 def test_a_206_that_lies_about_its_bytes_is_removed(fetch):

@@ -46,8 +46,7 @@ ANEW = {
 
 
 @pytest.fixture(
-    scope="module",
-    params=["small", pytest.param("full size", marks=pytest.mark.full_size)],
+    scope="module", params=["small", pytest.param("full size", marks=pytest.mark.full_size)]
 )
 def files(request, tmp_path_factory, tool):
     """A COCO file and an ImageNet file, imported: (their flags, further flags, their tensors)."""
@@ -69,7 +68,7 @@ def trainings(monkeypatch, name, further):
     calls = []
     monkeypatch.chdir(ROOT)  # flagfiles name others from there
     monkeypatch.setattr(experiments, "_call", calls.append)
-    experiments.run(name, "configs/a2d.flags", "RECORDS", "RUNS", further)
+    experiments.run(name, "configs/a2d.flags", "RECORDS", "RUNS", extra=further)
     found = []
     for main, *words in calls[:-1]:
         assert main == "train"

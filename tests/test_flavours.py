@@ -55,10 +55,12 @@ def test_the_proposals_loss_turns_linear_at_about_the_same_error_in_every_flavou
 
 def test_flags_speak_for_our_own_flavour_only():
     options = dict(stride_in_1x1=False, pixel_scale=0.25, roi_align="legacy")
-    own = flavours.of(ModelConfig(**options), "rgb")
+    own = flavours.for_stream(ModelConfig(**options), "rgb")
     assert (own.stride_in_1x1, own.std, own.roi_align) == (False, (4, 4, 4), "legacy")
-    assert flavours.of(ModelConfig(rgb_flavour="keras", **options), "rgb") == FLAVOURS["keras"]
-    flow = flavours.of(ModelConfig(rgb_flavour="keras", flow_flavour="torchvision"), "flow")
+    assert (
+        flavours.for_stream(ModelConfig(rgb_flavour="keras", **options), "rgb") == FLAVOURS["keras"]
+    )
+    flow = flavours.for_stream(ModelConfig(rgb_flavour="keras", flow_flavour="torchvision"), "flow")
     assert flow == FLAVOURS["torchvision"]
 
 

@@ -139,10 +139,10 @@ def test_proposals_against_a_plain_suppression(before, after):
         tf.constant(deltas),
         tf.constant(anchors),
         tf.constant(size),
-        UNIT,
-        before,
-        after,
-        0.6,
+        coder=UNIT,
+        before_nms=before,
+        after_nms=after,
+        iou_threshold=0.6,
     )
     assert rois.shape == (2, after, 4) and valid.shape == (2, after)
     for b in range(2):
@@ -157,8 +157,9 @@ def test_proposals_against_a_plain_suppression(before, after):
 def test_boxes_in_the_padding_take_no_place():
     anchors = tf.constant([[40.0, 0, 60, 20], [0.0, 40, 20, 60], [0.0, 0, 20, 20]])
     logits = tf.constant([[9.0, 8, -3]])
+    counts = {"before_nms": 10, "after_nms": 2}
     rois, valid = fpn.propose(
-        logits, tf.zeros([1, 3, 4]), anchors, tf.constant([[40, 40]]), UNIT, 10, 2
+        logits, tf.zeros([1, 3, 4]), anchors, tf.constant([[40, 40]]), coder=UNIT, **counts
     )
     assert valid.numpy().tolist() == [[True, False]]
     assert rois.numpy().tolist() == [[[0, 0, 20, 20], [0, 0, 0, 0]]]
@@ -169,7 +170,9 @@ def test_no_gradient_passes_the_proposals():
     anchors = tf.constant([[0.0, 0, 9, 9]] * 6)
     with tf.GradientTape() as tape:
         tape.watch([logits, deltas])
-        rois, _ = fpn.propose(logits, deltas, anchors, tf.constant([[40, 40]]), UNIT, 6, 3)
+        counts = {"before_nms": 6, "after_nms": 3}
+        size = tf.constant([[40, 40]])
+        rois, _ = fpn.propose(logits, deltas, anchors, size, coder=UNIT, **counts)
         total = tf.reduce_sum(rois)
     assert tape.gradient(total, [logits, deltas]) == [None, None]
 
@@ -188,9 +191,9 @@ def test_inclusive_proposals_are_matterports():
         deltas,
         tf.constant(anchors),
         tf.constant([[128, 128]]),
-        coder,
-        6000,
-        80,
+        coder=coder,
+        before_nms=6000,
+        after_nms=80,
     )
     assert valid.numpy().all()
     np.testing.assert_allclose(roi_align.legacy_normalise(rois, (128, 128))[0], expected, atol=1e-5)

@@ -1,5 +1,6 @@
 """Public weights: their layouts, the errors, and that they compute what their networks compute."""
 
+import importlib
 import pathlib
 import re
 import subprocess
@@ -103,22 +104,10 @@ def detectron2_tensors():
 
 
 def keras_tensors():
-    made, channels = {"predictions/kernel": random(256, 1000)}, SIZES.width
-
-    def layer(name, *kernel):
-        made[f"{name}_conv/kernel"], made[f"{name}_conv/bias"] = random(*kernel), random(kernel[-1])
-        for weight in ("gamma", "beta", "moving_mean", "moving_variance"):
-            made[f"{name}_bn/{weight}"] = random(kernel[-1], seed=1) ** 2
-
-    layer("conv1", 7, 7, 3, channels)
-    for stage in range(2, 6):
-        width = SIZES.width * 2 ** (stage - 2)
-        layer(f"conv{stage}_block1_0", 1, 1, channels, 4 * width)
-        layer(f"conv{stage}_block1_1", 1, 1, channels, width)
-        layer(f"conv{stage}_block1_2", 3, 3, width, width)
-        layer(f"conv{stage}_block1_3", 1, 1, width, 4 * width)
-        channels = 4 * width
-    return made
+    """Random tensors; that their names are Keras' own is another test's matter."""
+    shapes = layouts.shapes("keras_resnet101", SIZES).items()
+    made = {name: random(*shape, seed=seed) ** 2 for seed, (name, shape) in enumerate(shapes)}
+    return {**made, "predictions/kernel": random(256, 1000)}
 
 
 @pytest.fixture
@@ -158,7 +147,7 @@ ALL = pytest.mark.parametrize(
 @ALL
 def test_every_tensor_is_used_or_skipped_with_a_reason(source, tensors, skipped, tmp_path):
     tensors = {**tensors, "stray.weight": random(2)}
-    weights, used, left = layouts.convert(source, tensors, "FILE", "abc", SIZES)
+    weights, used, left = layouts.convert(source, tensors, "FILE", "abc", sizes=SIZES)
     assert left == {**skipped, "stray.weight": "no part of the network"}
     assert sorted([*used, *left]) == sorted(tensors)
     path = str(tmp_path / "made" / "w.h5")
@@ -183,11 +172,11 @@ def test_a_renamed_a_reshaped_a_missing_and_a_broken_tensor_are_named(source, te
         ({**left, name: value * np.nan}, f"FILE: {name} holds values that are no finite numbers"),
     ):
         with pytest.raises(InputError, match=message):
-            layouts.convert(source, changed, "FILE", "", SIZES)
+            layouts.convert(source, changed, "FILE", "", sizes=SIZES)
 
 
 def test_a_bias_before_a_norm_is_folded_into_the_mean():
-    weights, _, _ = layouts.convert("keras_resnet101", keras_tensors(), "FILE", "", SIZES)
+    weights, _, _ = layouts.convert("keras_resnet101", keras_tensors(), "FILE", "", sizes=SIZES)
     source = keras_tensors()
     expected = source["conv1_bn/moving_mean"] - source["conv1_conv/bias"]
     np.testing.assert_array_equal(weights.tensors["backbone/stem/mean"], expected)
@@ -198,8 +187,8 @@ def test_matterports_network_agrees_stage_by_stage(matterport, tmp_path, capsys)
     photo, folder = str(tmp_path / "photo.png"), str(tmp_path / "check")
     image = cv2.GaussianBlur(np.uint8(128 + 40 * random(50, 80, 3).clip(-3, 3)), (0, 0), 2)
     cv2.imwrite(photo, image)
-    settings = coco_check.Settings(128, proposals=60, score=0.02)
-    weights, _, _ = layouts.convert("matterport", tensor_files.read(path), path, "", SIZES)
+    settings = coco_check.CheckSettings(128, proposals=60, score=0.02)
+    weights, _, _ = layouts.convert("matterport", tensor_files.read(path), path, "", sizes=SIZES)
     coco_check.run(weights, photo, folder, settings)
     canvas, window = coco_check.square(np.ascontiguousarray(image[..., ::-1]), 128)
     expected = matterport_network.run(model, canvas, window, SIDES, 60, 0.02)
@@ -265,7 +254,7 @@ def test_square_is_bilinear_in_the_middle_of_zeros():
 def test_detectron2_orders():
     """Its boxes are x before y, its ratios wide, square, tall, its first layer channels first."""
     source = detectron2_tensors()
-    weights, _, _ = layouts.convert("detectron2", source, "FILE", "", SIZES)
+    weights, _, _ = layouts.convert("detectron2", source, "FILE", "", sizes=SIZES)
     made, rpn = weights.tensors, "proposal_generator.rpn_head"
     wide = source[f"{rpn}.objectness_logits.weight"][0, :, 0, 0]
     np.testing.assert_array_equal(made["rpn/logits/kernel"][0, 0, :, 2], wide)
@@ -293,7 +282,7 @@ def test_detectron2_orders():
 @pytest.mark.parametrize("tensors", ["matterport", "detectron2"], indirect=True)
 def test_a_detector_fills_the_whole_appearance_branch(tensors, request):
     source = request.node.callspec.params["tensors"]
-    weights, _, _ = layouts.convert(source, tensors, "FILE", "", SIZES)
+    weights, _, _ = layouts.convert(source, tensors, "FILE", "", sizes=SIZES)
     config = ModelConfig(64, 64, use_flow=False, temporal_layers=0, **weights.model_fields())
     report = weights_lib.load(Network(config, A2D), weights)
     assert {name.split("_")[0] for name in report.initialised} == {"action"}
@@ -310,9 +299,9 @@ def backbone(weights, shape):
         weights.backbone,
         width,
         "frozen_bn",
-        flavour.stride_in_1x1,
-        flavour.epsilon,
-        flavour.padding,
+        stride_in_1x1=flavour.stride_in_1x1,
+        epsilon=flavour.epsilon,
+        padding=flavour.padding,
         name="rgb_resnet",
     )
     model = tf.keras.Model(image, maps)
@@ -358,7 +347,9 @@ def test_torch_files_of_either_kind_import_alike(tmp_path):
     torch_files.write(tmp_path / "old.pth", source, legacy=True)
     torch_files.write(tmp_path / "new.pth", source)
     made = [
-        layouts.convert("torchvision", tensor_files.read(str(tmp_path / name)), name, "", SIZES)
+        layouts.convert(
+            "torchvision", tensor_files.read(str(tmp_path / name)), name, "", sizes=SIZES
+        )
         for name in ("old.pth", "new.pth")
     ]
     assert made[0][1:] == made[1][1:]
@@ -366,42 +357,67 @@ def test_torch_files_of_either_kind_import_alike(tmp_path):
         np.testing.assert_array_equal(made[1][0].tensors[role], value)
 
 
-def command(*words):
-    process = subprocess.run([sys.executable, TOOL, *words], capture_output=True, text=True)
+def command(*words, sizes=None):
+    """(status, stdout, stderr) of the command, for files of other sizes where given."""
+    program = [TOOL]
+    if sizes:
+        program = [
+            "-c",
+            "import functools; from a2d_tf.pretrained import layouts; "
+            "from a2d_tf.commands.import_weights import run; "
+            f"sizes = layouts.{sizes}; "
+            "layouts.convert = functools.partial(layouts.convert, sizes=sizes); run()",
+        ]
+    process = subprocess.run([sys.executable, *program, *words], capture_output=True, text=True)
     return process.returncode, process.stdout, process.stderr
 
 
-def test_keras_resnet101_through_the_command(tmp_path, tool):
-    tf.keras.utils.set_random_seed(0)
-    model = tf.keras.applications.ResNet101(weights=None, include_top=False)
+def randomise(model):
     rng = np.random.default_rng(0)
     for layer in model.layers:
         if isinstance(layer, tf.keras.layers.BatchNormalization):
-            n = layer.gamma.shape
-            layer.set_weights(
-                [
-                    rng.uniform(0.2, 0.6, n),
-                    rng.normal(0, 0.1, n),
-                    rng.normal(0, 0.1, n),
-                    rng.uniform(0.5, 1.5, n),
-                ]
-            )
+            spans = ((0.2, 0.6), (-0.1, 0.1), (-0.1, 0.1), (0.5, 1.5))
+            layer.set_weights([rng.uniform(*span, layer.gamma.shape) for span in spans])
         elif isinstance(layer, tf.keras.layers.Conv2D):
             layer.bias.assign(rng.normal(0, 0.1, layer.bias.shape))
-    path, made = str(tmp_path / "notop.h5"), str(tmp_path / "made.h5")
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [(1, 1, 1, 1), pytest.param((3, 4, 23, 3), marks=pytest.mark.full_size)],
+    ids=["one block a stage", "ResNet-101"],
+)
+def test_keras_resnet_through_the_command(blocks, tmp_path, tool):
+    package = tf.keras.Model.__module__.split(".")[0]  # keras, or tf_keras
+    keras = importlib.import_module(f"{package}.src.applications.resnet")
+    tf.keras.utils.set_random_seed(0)
+
+    def stages(x):
+        for stage, count in enumerate(blocks):
+            name = f"conv{stage + 2}"
+            x = keras.stack1(x, 64 * 2**stage, count, stride1=1 if stage == 0 else 2, name=name)
+        return x
+
+    model = keras.ResNet(stages, False, True, include_top=False, weights=None)
+    randomise(model)
+    sizes = layouts.Sizes("resnet101" if blocks[2] == 23 else "resnet14")
+    path, imported = str(tmp_path / "notop.h5"), str(tmp_path / "imported.h5")
     model.save_weights(path)
-    assert random_layout(tool, "keras_resnet101") == layout(path)
-    status, out, err = command("--source", "keras_resnet101", "--input", path, "--output", made)
+    assert random_layout(tool, "keras_resnet101", sizes) == layout(path)
+    words = ("--source", "keras_resnet101", "--input", path, "--output", imported)
+    status, out, err = command(*words, sizes=sizes)
     assert status == 0, err
-    assert "  conv4_block23_3_bn/moving_variance: used\n" in out
-    assert "  flow_resnet_c4_b22_conv3/variance <- backbone/c4_b22_conv3/variance\n" in out
+    last = blocks[2]
+    assert f"  conv4_block{last}_3_bn/moving_variance: used\n" in out
+    name = f"c4_b{last - 1}_conv3/variance"
+    assert f"  flow_resnet_{name} <- backbone/{name}\n" in out
     assert "  action_logits/kernel: no pretrained weights exist for it\n" in out
 
-    names = [f"conv{stage}_block{block}_out" for stage, block in zip((2, 3, 4, 5), (3, 4, 23, 3))]
+    names = [f"conv{stage}_block{block}_out" for stage, block in enumerate(blocks, 2)]
     reference = tf.keras.Model(model.input, [model.get_layer(name).output for name in names])
-    rgb = rng.integers(0, 256, (2, 64, 96, 3)).astype("f")
+    rgb = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3)).astype("f")
     expected = reference(tf.keras.applications.resnet.preprocess_input(rgb.copy()))
-    for ours, theirs in zip(backbone(Weights.read(made), (64, 96))(rgb), expected):
+    for ours, theirs in zip(backbone(Weights.read(imported), (64, 96))(rgb), expected):
         close(ours.numpy(), theirs.numpy())
 
 

@@ -65,6 +65,7 @@ def test_a_profile_of_a_small_network(mini_records, tmp_path):
         str(ROOT / "tools" / "profile_step.py"),
         *TINY,
         "--traced_steps=2",
+        "--device=cpu",
         f"--records={mini_records.directory}",
         f"--output={output}",
     ]

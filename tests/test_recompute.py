@@ -50,14 +50,14 @@ def convolutions(graph):
     ],
 )
 def test_losses_and_gradients_are_those_of_the_plain_network(variant, tmp_path):
-    plain, forgetful = make(False, **variant), make(True, **variant)
+    plain, checkpointed = make(False, **variant), make(True, **variant)
     names = [v.name for v in plain.trainable_weights]
-    assert [v.name for v in forgetful.trainable_weights] == names
+    assert [v.name for v in checkpointed.trainable_weights] == names
     saved = tf.train.Checkpoint(network=plain)
     tf.train.CheckpointManager(saved, str(tmp_path / "checkpoints"), 1).save(1)
-    restore(forgetful, tmp_path)
+    restore(checkpointed, tmp_path)
     expected, wanted, graph = step(plain)
-    values, gradients, other = step(forgetful)
+    values, gradients, other = step(checkpointed)
     for name in expected:
         assert float(values[name]) == pytest.approx(float(expected[name]), rel=1e-5), name
     for name, ours, exact in zip(names, gradients, wanted):
@@ -73,21 +73,23 @@ def test_losses_and_gradients_are_those_of_the_plain_network(variant, tmp_path):
 
 
 def test_checkpoints_go_both_ways_and_evaluation_computes_once(tmp_path):
-    plain, forgetful = make(False, norm="frozen_bn"), make(True, norm="frozen_bn")
-    for variable in forgetful.variables:
+    plain, checkpointed = make(False, norm="frozen_bn"), make(True, norm="frozen_bn")
+    for variable in checkpointed.variables:
         variable.assign(variable + 0.01)
-    saved = tf.train.Checkpoint(network=forgetful)
+    saved = tf.train.Checkpoint(network=checkpointed)
     tf.train.CheckpointManager(saved, str(tmp_path / "checkpoints"), 1).save(1)
     restore(plain, tmp_path)
-    for a, b in zip(plain.variables, forgetful.variables):
+    for a, b in zip(plain.variables, checkpointed.variables):
         assert (a.numpy() == b.numpy()).all(), a.name
     paths = [
         [name for name, _ in tf.train.list_variables(tf.train.Checkpoint(network=n).write(path))]
-        for n, path in ((plain, str(tmp_path / "a")), (forgetful, str(tmp_path / "b")))
+        for n, path in ((plain, str(tmp_path / "a")), (checkpointed, str(tmp_path / "b")))
     ]
     assert paths[0] == paths[1]
     clip = {name: tf.constant(x) for name, x in tiny_network.clip(1, 3).items()}
-    graphs = [tf.function(n.features).get_concrete_function(clip).graph for n in (plain, forgetful)]
+    graphs = [
+        tf.function(n.features).get_concrete_function(clip).graph for n in (plain, checkpointed)
+    ]
     assert len(convolutions(graphs[0])) == len(convolutions(graphs[1]))
 
 

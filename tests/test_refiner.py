@@ -113,7 +113,7 @@ def test_it_learns_alone_and_its_masks_reach_the_detections():
 
     boxes = tf.tile(batch["boxes"][:1, :1], [1, 3, 1])
     rgb = batch["rgb"][:1]
-    masks = network._masks(rgb, None, {"boxes": boxes}).numpy()
+    masks = network._masks(rgb, None, boxes, None).numpy()
     assert masks.shape == (1, 3, 28, 28)
     truth = np.zeros([28, 28], bool)
     truth[:14] = True

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shlex
 import signal
 import subprocess
 import sys
@@ -62,19 +63,6 @@ def test_plan_follows_the_documents(rehearse, short):
     for name in ("train", "evaluate", "export", "predict"):
         assert sum(f"-m a2d_tf.{name}" in command for command in planned) == (0 if short else 1)
     assert "configs/reproduce_a2d.flags" in planned[-1]
-
-
-def test_random_files_are_imported_into_the_cache_of_names(rehearse):
-    planned = rehearse.plan(False)
-    keras = "resnet101_weights_tf_dim_ordering_tf_kernels_notop.h5"
-    assert planned[1:5] == [
-        "python tools/make_random_weights.py --source matterport --output mask_rcnn_coco.h5",
-        "python tools/import_weights.py --source matterport --input mask_rcnn_coco.h5 "
-        "--output cache/weights/coco.h5",
-        f"python tools/make_random_weights.py --source keras_resnet101 --output {keras}",
-        f"python tools/import_weights.py --source keras_resnet101 --input {keras} "
-        "--output cache/weights/imagenet.h5",
-    ]
 
 
 def test_it_goes_on_with_the_command_that_failed(rehearse, monkeypatch, tmp_path):
@@ -172,15 +160,29 @@ def test_measure(tmp_path):
 
 
 def test_short_form(tmp_path):
-    """From a drawn archive to the report of a row."""
+    """From a drawn archive to the report of a row; what is done is not done again."""
     command = [sys.executable, ROOT / "tools" / "rehearse.py", "--short", f"--workdir={tmp_path}"]
     environment = dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3")
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     assert "in all" in done.stdout and "of it mask_rcnn_baseline" in done.stdout
-    assert (tmp_path / "runs" / "a2d" / "report.html").stat().st_size
+    runs = tmp_path / "runs" / "a2d"
+    text = (runs / "report.md").read_text()
+    assert "Made on " in text and "| **ours, Mask R-CNN baseline** |" in text
+    assert (runs / "report.html").stat().st_size > 50_000
     measured = json.loads((tmp_path / "rehearsal.json").read_text())
     assert all(found["status"] == 0 and found["memory"] for found in measured.values())
-    # Run again: nothing is left to do, and the table is shown.
+    # Rehearsed again: nothing is left to do, and the table is shown.
     again = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert again.returncode == 0 and "==" not in again.stdout and "in all" in again.stdout
+    # Reproduced again: nothing is trained, and the report is the same.
+    trained = runs / "seed0" / "mask_rcnn_baseline" / "checkpoints"
+    before = {path: path.stat().st_mtime_ns for path in trained.iterdir()}
+    words = shlex.split(list(measured)[-1])
+    environment["PYTHONPATH"] = str(tmp_path)
+    again = subprocess.run(
+        [sys.executable, *words[1:]], cwd=tmp_path, capture_output=True, text=True, env=environment
+    )
+    assert again.returncode == 0, again.stderr
+    assert "a2d_tf.train" not in again.stdout and (runs / "report.md").read_text() == text
+    assert {path: path.stat().st_mtime_ns for path in trained.iterdir()} == before

@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import pytest
-from test_mains import TINY
 
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
@@ -19,6 +18,14 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 @pytest.fixture(scope="module")
 def reproduce(tool):
     return tool("reproduce")
+
+
+@pytest.fixture
+def run_all(reproduce, tmp_path):
+    """`reproduce.run_all` of seeds and names in the test's folder."""
+    return lambda seeds, names, train=(), **options: reproduce.run_all(
+        tmp_path, "b", "r", seeds=seeds, names=names, train=list(train), **options
+    )
 
 
 def run(*arguments):
@@ -43,7 +50,7 @@ class Runs:
     def __init__(self, failing=()):
         self.calls, self.failing = [], failing
 
-    def __call__(self, name, base, records, place, extra, device="auto"):
+    def __call__(self, name, base, records, place, *, extra, device="auto"):
         self.calls.append((os.path.basename(place), name, tuple(extra)))
         if name in self.failing:
             raise self.failing[name]
@@ -54,17 +61,17 @@ class Runs:
         return folder
 
 
-def test_failed_and_interrupted_runs_are_taken_up_again(reproduce, monkeypatch, tmp_path):
+def test_failed_and_interrupted_runs_are_taken_up_again(run_all, monkeypatch, tmp_path):
     names = ["full", "no_flow", "no_joint"]
     first = Runs({"no_flow": InputError("disk full"), "no_joint": KeyboardInterrupt()})
     monkeypatch.setattr(experiments, "run", first)
     with pytest.raises(KeyboardInterrupt):
-        reproduce.run_all(tmp_path, "b", "r", [0], names, ["--steps=3"])
+        run_all([0], names, train=["--steps=3"])
     assert first.calls[0] == ("seed0", "full", ("--steps=3", "--seed=0"))
 
     second = Runs()
     monkeypatch.setattr(experiments, "run", second)
-    found = reproduce.run_all(tmp_path, "b", "r", [0, 1], names[:2], [])
+    found = run_all([0, 1], names[:2])
     assert [call[:2] for call in second.calls] == [
         ("seed0", "no_flow"),
         ("seed1", "full"),
@@ -80,11 +87,11 @@ def test_failed_and_interrupted_runs_are_taken_up_again(reproduce, monkeypatch, 
 
     # A run whose figures are deleted is scored again.
     (tmp_path / "seed0" / "full" / "evaluation" / "test" / "metrics.json").unlink()
-    reproduce.run_all(tmp_path, "b", "r", [0], names[:2], [])
+    run_all([0], names[:2])
     assert second.calls[3:] == [("seed0", "full", ("--seed=0",))]
 
 
-def test_weights_of_a_scored_row_can_be_deleted(reproduce, monkeypatch, tmp_path):
+def test_weights_of_a_scored_row_can_be_deleted(run_all, monkeypatch, tmp_path):
     monkeypatch.setattr(experiments, "run", Runs({"no_flow": InputError("disk full")}))
     folders = [
         tmp_path / "seed0" / name / kind
@@ -94,13 +101,13 @@ def test_weights_of_a_scored_row_can_be_deleted(reproduce, monkeypatch, tmp_path
     for folder in folders:
         folder.mkdir(parents=True)
         (folder / "ckpt-1.index").touch()
-    found = reproduce.run_all(tmp_path, "b", "r", [0], ["no_joint", "no_flow"], [], True)
+    found = run_all([0], ["no_joint", "no_flow"], delete_weights=True)
     # What is not scored goes on from them.
     assert [folder for folder in folders if folder.exists()] == [folders[2], folders[5]]
     assert found[0, "no_joint"]["folder"] == "seed0/no_joint_action"
 
 
-def test_weights_stay_where_the_status_cannot_be_written(reproduce, monkeypatch, tmp_path):
+def test_weights_stay_where_the_status_cannot_be_written(reproduce, run_all, monkeypatch, tmp_path):
     def full(path, value):
         raise OSError("disk full")
 
@@ -109,21 +116,21 @@ def test_weights_stay_where_the_status_cannot_be_written(reproduce, monkeypatch,
     folder = tmp_path / "seed0" / "no_flow" / "checkpoints"
     folder.mkdir(parents=True)
     with pytest.raises(OSError, match="disk full"):
-        reproduce.run_all(tmp_path, "b", "r", [0], ["no_flow"], [], True)
+        run_all([0], ["no_flow"], delete_weights=True)
     assert folder.exists()
 
 
-def test_processes_share_the_runs(reproduce, monkeypatch, tmp_path):
+def test_processes_share_the_runs(run_all, monkeypatch):
     """While one is at its first run, another does the rest; the first then finds nothing to do."""
     names, first, second, shared = ["full", "no_flow", "no_joint"], Runs(), Runs(), []
 
-    def share(*arguments):
+    def share(*arguments, **options):
         monkeypatch.setattr(experiments, "run", second)
-        shared.append(reproduce.run_all(tmp_path, "b", "r", [0], names, []))
-        return first(*arguments)
+        shared.append(run_all([0], names))
+        return first(*arguments, **options)
 
     monkeypatch.setattr(experiments, "run", share)
-    found = reproduce.run_all(tmp_path, "b", "r", [0], names, [])
+    found = run_all([0], names)
     assert [call[1] for call in first.calls] == ["full"]
     assert [call[1] for call in second.calls] == ["no_flow", "no_joint"]
     assert sorted(shared[0]) == [(0, "no_flow"), (0, "no_joint")]
@@ -131,19 +138,21 @@ def test_processes_share_the_runs(reproduce, monkeypatch, tmp_path):
     assert found[0, "no_joint"]["folder"] == "seed0/no_joint_action"
 
 
-def test_what_another_process_has_ended_meanwhile_is_reported(reproduce, monkeypatch, tmp_path):
+def test_what_another_process_has_ended_meanwhile_is_reported(
+    reproduce, run_all, monkeypatch, tmp_path
+):
     runs, other = Runs(), reproduce.Status(tmp_path, 0, "full")
 
-    def run(*arguments):
-        folder = runs("full", *arguments[1:])
+    def run(*arguments, **options):
+        folder = runs("full", *arguments[1:], **options)
         taken.update(folder=os.path.relpath(folder, tmp_path))
         sitting.__exit__(None, None, None)
-        return runs(*arguments)
+        return runs(*arguments, **options)
 
     sitting = other.sitting()
     taken = sitting.__enter__()
     monkeypatch.setattr(experiments, "run", run)
-    found = reproduce.run_all(tmp_path, "b", "r", [0], ["full", "no_flow"], [])
+    found = run_all([0], ["full", "no_flow"])
     assert {key: run["folder"] for key, run in found.items()} == {
         (0, "full"): "seed0/full",
         (0, "no_flow"): "seed0/no_flow",
@@ -213,26 +222,25 @@ def test_flagfiles_are_whole(reproduce):
         assert reproduce.train_flags(train, "full")
 
 
-def test_from_nothing_to_a_report_and_again(tmp_path):
-    base, workdir = tmp_path / "tiny.flags", tmp_path / "out"
-    base.write_text("\n".join(TINY))
-    words = [
-        f"--base={base}",
-        f"--workdir={workdir}",
-        "--mini_videos=6",
-        "--runs=full",
-        "--train=--steps=2",
-        "--train=--pictures=0",
-    ]
-    result = run(*words)
-    assert result.returncode == 0, result.stderr
-    text = (workdir / "report.md").read_text()
-    assert "Made on the mini A2D: 6 drawn videos" in text and "| **ours, full** |" in text
-    assert (workdir / "report.html").stat().st_size > 50_000
-    trained = workdir / "seed0" / "full" / "checkpoints"
-    before = {path: path.stat().st_mtime_ns for path in trained.iterdir()}
-    result = run(*words)
-    assert result.returncode == 0, result.stderr
-    assert "a2d_tf.train" not in result.stdout  # nothing is left to be done
-    assert {path: path.stat().st_mtime_ns for path in trained.iterdir()} == before
-    assert (workdir / "report.md").read_text() == text
+@pytest.mark.parametrize("release", [None, "A2D"])
+def test_records_are_of_the_networks_size(reproduce, monkeypatch, tmp_path, release):
+    calls, base = [], tmp_path / "base.flags"
+    base.write_text("--image_height=64\n--image_width=96\n--temporal_layers=1\n")
+    monkeypatch.setattr(reproduce, "_call", lambda *words: calls.append(words))
+    options = dict(release=release, videos=6, flow_method="dis", workers=3)
+    folder = reproduce.make_records(tmp_path, str(base), **options)
+    *mini, records = calls
+    drawn = str(tmp_path / "mini_a2d")
+    assert mini == ([] if release else [("make_mini_a2d", f"--output={drawn}", *mini[0][2:])])
+    assert f"--release={release or os.path.join(drawn, 'Release')}" in records
+    assert {f"--output={folder}", "--image_height=64", "--image_width=96", "--workers=3"} < {
+        *records
+    }
+
+
+def test_the_report_begins_with_its_data(reproduce, mini_records):
+    text = reproduce.origin(mini_records, None, "b.flags", ["--steps=2"])
+    assert text.startswith("Made on the mini A2D: 6 drawn videos, 12 training and 6 test clips. ")
+    assert "Network: b.flags, with --steps=2." in text
+    text = reproduce.origin(mini_records, "Release", "b.flags", [])
+    assert text.startswith("Made on Release: 12 training and 6 test clips, flow by dis. ")

@@ -1,7 +1,6 @@
 """Running a network over a split: native pixels, files that score.py repeats, the threshold."""
 
 import dataclasses
-import itertools
 import json
 import os
 import subprocess
@@ -23,6 +22,12 @@ def evaluator(loaded_run, mini_records):
 
 
 @pytest.fixture(scope="module")
+def frames(evaluator):
+    """The frames of the test split."""
+    return list(evaluator.frames("test"))
+
+
+@pytest.fixture(scope="module")
 def evaluated(evaluator, tmp_path_factory):
     output = tmp_path_factory.mktemp("evaluation") / "test"
     return evaluator.evaluate("test", 0.3, str(output)), output
@@ -37,11 +42,9 @@ def test_a_device_takes_so_many_clips_at_once(evaluator, monkeypatch):
     assert seen == [1]
 
 
-def test_frames_come_in_the_records_order_and_native_pixels(evaluator, mini_records):
-    frames = list(evaluator.frames("test"))
+def test_frames_come_in_the_records_order_and_native_pixels(frames, mini_records):
     assert len(frames) == mini_records.counts["test"]["records"]
-    names = [(frame.truth.video, frame.truth.frame) for frame in frames]
-    assert len(set(names)) == len(names)
+    assert len({frame.name for frame in frames}) == len(frames)
     for frame in frames:
         height, width = frame.truth.native_size
         assert frame.rgb.shape == (*frame.truth.size, 3)
@@ -90,11 +93,10 @@ def test_score_py_repeats_the_figures(evaluated, tmp_path):
             assert flat(value) == pytest.approx(flat(metrics[name]), abs=1e-4), name
 
 
-def test_instances_are_what_is_painted(evaluated, evaluator):
+def test_instances_are_what_is_painted(evaluated, evaluator, frames):
     _, output = evaluated
     truth = detection.Truth.load(output / "truth.json", evaluator.labels, with_masks=True)
     results = coco_results.Results.load(output / "instances.json", truth, evaluator.labels)
-    frames = list(evaluator.frames("test"))
     assert len(results.codes) == sum(len(frame.instances["code"]) for frame in frames) > 0
     for i, frame in enumerate(frames):
         own = np.flatnonzero(results.roi_frame == i)
@@ -107,11 +109,11 @@ def test_instances_are_what_is_painted(evaluated, evaluator):
         np.testing.assert_allclose(results.boxes[own], boxes, atol=0.02)
 
 
-def test_the_truth_keeps_its_masks(evaluated, evaluator):
+def test_the_truth_keeps_its_masks(evaluated, evaluator, frames):
     _, output = evaluated
     truth = detection.Truth.load(output / "truth.json", evaluator.labels, with_masks=True)
-    for i, frame in enumerate(evaluator.frames("test")):
-        assert truth.frames[i] == f"{frame.truth.video}/{frame.truth.frame:05d}"
+    for i, frame in enumerate(frames):
+        assert truth.frames[i] == frame.name
         assert truth.sizes[i] == frame.truth.native_size
         own = [truth.masks[index] for index in np.flatnonzero(truth.box_frame == i)]
         np.testing.assert_array_equal(rle_tools.decode(own), rle_tools.decode(frame.truth.rles))
@@ -138,10 +140,7 @@ def test_a_zero_shot_run_has_its_figures(evaluated, evaluator, monkeypatch, tmp_
         ("cartesian", ("joint_scores", "joint_boxes")),
     ],
 )
-def test_detections_carry_joint_arrays_where_labels_are_joint(evaluator, monkeypatch, mode, joint):
-    model = dataclasses.replace(evaluator.config.model, label_mode=mode)
-    config = dataclasses.replace(evaluator.config, model=model)
-    monkeypatch.setattr(evaluator, "config", config)
+def test_detections_carry_joint_arrays_where_labels_are_joint(mode, joint):
     boxes = np.array([1.0, 2, 3, 4])  # y1, x1, y2, x2
     tables = [
         {
@@ -153,7 +152,9 @@ def test_detections_carry_joint_arrays_where_labels_are_joint(evaluator, monkeyp
         }
         for rois in (2, 0, 1)
     ]
-    found = evaluator._detections(["v/1", "v/2", "w/1"], tables)
+    collected = runner._Collector(mode)
+    collected.names, collected.tables = ["v/1", "v/2", "w/1"], tables
+    found = collected.detections()
     assert found.roi_frame.tolist() == [0, 0, 2]
     assert found.boxes[2, 6].tolist() == [2, 1, 4, 3]
     assert [
@@ -163,41 +164,34 @@ def test_detections_carry_joint_arrays_where_labels_are_joint(evaluator, monkeyp
         assert found.joint_boxes[2, 6, 8].tolist() == [2, 1, 4, 3]
 
 
-def test_label_maps_are_codes_at_native_size(evaluated, evaluator):
+def test_label_maps_are_codes_at_native_size(evaluated, evaluator, frames):
     _, output = evaluated
-    for frame in evaluator.frames("test"):
-        name = f"{frame.truth.video}/{frame.truth.frame:05d}.png"
-        truth = cv2.imread(str(output / "label_truth" / name), cv2.IMREAD_UNCHANGED)
+    for frame in frames:
+        truth = cv2.imread(str(output / "label_truth" / f"{frame.name}.png"), cv2.IMREAD_UNCHANGED)
         np.testing.assert_array_equal(truth, frame.truth.label_map)
-        painted = cv2.imread(str(output / "label_maps" / name), cv2.IMREAD_UNCHANGED)
+        painted = cv2.imread(str(output / "label_maps" / f"{frame.name}.png"), cv2.IMREAD_UNCHANGED)
         assert painted.shape == frame.truth.native_size and painted.dtype == np.uint8
         np.testing.assert_array_equal(painted, evaluator.label_map(frame, 0.3))
 
 
-def test_a_higher_threshold_paints_no_more(evaluator):
-    frame = next(evaluator.frames("test"))
-    painted = [np.count_nonzero(evaluator.label_map(frame, t)) for t in (0.0, 0.3, 0.9, 1.0)]
+def test_a_higher_threshold_paints_no_more(evaluator, frames):
+    painted = [np.count_nonzero(evaluator.label_map(frames[0], t)) for t in (0.0, 0.3, 0.9, 1.0)]
     assert painted == sorted(painted, reverse=True) and painted[0] > painted[-1] == 0
 
 
-def test_threshold_is_the_best_of_the_grid(evaluator):
-    found = evaluator.validate("test", 2)
-    threshold, metrics = found.threshold, found.metrics
-    scores = {}
-    for candidate in runner.THRESHOLDS:
-        confusion = runner.segmentation.Confusion(evaluator.labels)
-        for frame in evaluator.frames("test"):
-            confusion.update(frame.truth.label_map, evaluator.label_map(frame, candidate))
-        scores[candidate] = confusion.metrics()["joint"]["miou"]
-    assert scores[threshold] == max(scores.values()) == metrics["segmentation"]["joint"]["miou"]
-
-
-def test_validation_scores_as_evaluation_does(evaluator, evaluated):
+def test_validation_scores_as_evaluation_does_at_the_best_threshold(evaluator, evaluated, frames):
     metrics, _ = evaluated
-    found = evaluator.validate("test", 1)
+    found, scores = evaluator.validate("test", 1), {}
     for name in ("detection", "per_pair_ap", "per_actor_ap", "per_action_ap"):
         assert found.metrics[name] == metrics[name]
     assert found.confusion.metrics() == found.metrics["segmentation"]
+    for candidate in runner.THRESHOLDS:
+        confusion = runner.segmentation.Confusion(evaluator.labels)
+        for frame in frames:
+            confusion.update(frame.truth.label_map, evaluator.label_map(frame, candidate))
+        scores[candidate] = confusion.metrics()["joint"]["miou"]
+    best = found.metrics["segmentation"]["joint"]["miou"]
+    assert scores[found.threshold] == max(scores.values()) == best
 
 
 def test_pictures_are_three_native_frames_wide(evaluator):
@@ -238,12 +232,12 @@ def test_validation_measures_in_the_pass_that_scores(evaluator):
 
 
 @pytest.mark.parametrize("paint", ["instance", "pixel"])
-def test_label_maps_of_all_thresholds_are_those_of_each(evaluator, monkeypatch, paint):
+def test_label_maps_of_all_thresholds_are_those_of_each(evaluator, frames, monkeypatch, paint):
     inference = dataclasses.replace(evaluator.config.inference, paint=paint)
     config = dataclasses.replace(evaluator.config, inference=inference)
     monkeypatch.setattr(evaluator, "config", config)
     numbers = set()
-    for frame in itertools.islice(evaluator.frames("test"), 3):
+    for frame in frames[:3]:
         maps = {t: x for thresholds, x in evaluator.label_maps(frame) for t in thresholds}
         assert sorted(maps) == list(runner.THRESHOLDS)
         for threshold, label_map in maps.items():
@@ -254,8 +248,7 @@ def test_label_maps_of_all_thresholds_are_those_of_each(evaluator, monkeypatch, 
     assert len(numbers) > 3
 
 
-def test_frames_are_scored_in_order_and_what_fails_is_raised(evaluator, monkeypatch):
-    frames = list(evaluator.frames("test"))
+def test_frames_are_scored_in_order_and_what_fails_is_raised(evaluator, frames, monkeypatch):
     scored = list(evaluator.scored(iter(frames)))
     assert [frame for frame, _ in scored] == frames
     for frame, confusions in scored:

@@ -59,11 +59,7 @@ def test_segmentation_of_codes_against_colours(tmp_path):
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert list(metrics) == ["segmentation"]
     assert metrics["segmentation"]["joint"] == pytest.approx(
-        {
-            "ave": 100 * (20 / 24 + 1) / 2,
-            "glo": 100 * 28 / 32,
-            "miou": 100 * (20 / 24 + 1) / 2,
-        }
+        {"ave": 100 * (20 / 24 + 1) / 2, "glo": 100 * 28 / 32, "miou": 100 * (20 / 24 + 1) / 2}
     )
     assert metrics["segmentation"]["actor"]["miou"] == pytest.approx(100 * (20 / 24 + 8 / 12) / 2)
     assert "Table 1" in result.stdout and "87.5" in result.stdout
@@ -86,11 +82,7 @@ def test_detection_with_the_metrics_of_the_contract(tmp_path):
         "zero_shot_actor_ap",
     }
     assert metrics["detection"] == pytest.approx(
-        {
-            "actor": 100 / 7,
-            "action": 100 / 8,
-            "joint": 100 / 43,
-        }
+        {"actor": 100 / 7, "action": 100 / 8, "joint": 100 / 43}
     )
     assert metrics["per_pair_ap"]["11"] == pytest.approx(100)
     assert metrics["zero_shot_actor_ap"]["1"] == pytest.approx(100 / 8)
@@ -114,7 +106,7 @@ def write_detections(folder):
     entries = [
         entry
         for frame, code in ((1, 61), (2, 64))
-        for entry in coco_results.entries(frame, [box], [code], [1.0], [mask])
+        for entry in coco_results.entries(frame, [box], [code], [1.0], masks=[mask])
     ]
     coco_results.write(folder / "results.json", entries)
     return ("detection", "--truth=truth.json", "--output=metrics.json")

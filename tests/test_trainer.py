@@ -313,9 +313,9 @@ def test_first_losses_are_those_of_an_undecided_network(network):
 def test_settings_of_boxes_and_proposals_reach_the_terms(network, monkeypatch):
     batch, counts, propose = tiny_network.labelled(2), [], trainer.fpn.propose
 
-    def watched(*arguments):
-        counts.append(arguments[-2:])
-        return propose(*arguments)
+    def watched(*arguments, **named):
+        counts.append((named["before_nms"], named["after_nms"]))
+        return propose(*arguments, **named)
 
     monkeypatch.setattr(trainer.fpn, "propose", watched)
 

@@ -67,7 +67,9 @@ def test_one_shuffle_is_the_ap_of_detections_with_shuffled_scores():
         detections.frames, detections.roi_frame, detections.boxes, detections.actor_scores, shuffled
     )
     expected = zero_shot.actor_aps(evaluate(by_hand, truth, SPACE)["per_pair_ap"], SPACE)["1"]
-    assert zero_shot.chance(detections, truth, SPACE, 0, 5, shuffles=1) == pytest.approx(expected)
+    assert zero_shot.chance(detections, truth, SPACE, 0, seed=5, shuffles=1) == pytest.approx(
+        expected
+    )
 
 
 def test_scores_stay_among_the_rois_of_the_actor():
@@ -85,13 +87,13 @@ def test_figures_of_an_actor_with_and_without_the_full_model():
     scores = np.where(wrong[:, None], full.action_scores[:, ::-1], full.action_scores)
     ours = dataclasses.replace(full, action_scores=scores)
     per_pair = evaluate(ours, truth, SPACE)["per_pair_ap"]
-    figures = zero_shot.figures(ours, truth, SPACE, 0, per_pair, seed=1)
+    figures = zero_shot.figures(ours, truth, SPACE, 0, per_pair_ap=per_pair, seed=1)
     assert figures == {
         "actor": "man",
         "ap": (per_pair["11"] + per_pair["12"]) / 2,
         "chance": zero_shot.chance(ours, truth, SPACE, 0, seed=1),
     }
-    compared = zero_shot.figures(ours, truth, SPACE, 0, per_pair, seed=1, full=full)
+    compared = zero_shot.figures(ours, truth, SPACE, 0, per_pair_ap=per_pair, seed=1, full=full)
     assert compared.pop("full_ap") == pytest.approx(100)
     assert compared.pop("ratio") == pytest.approx(figures["ap"] / 100)
     assert compared == figures and 0 < figures["ap"] < 100
@@ -102,7 +104,7 @@ def test_the_full_model_must_belong_to_the_same_truth():
     other = dataclasses.replace(detections, frames=[f"w/{i}" for i in range(5)])
     per_pair = {str(code): 0.0 for code in SPACE.codes}
     with pytest.raises(InputError, match="detections: field 'frames': w/0"):
-        zero_shot.figures(detections, truth, SPACE, 0, per_pair, 0, full=other)
+        zero_shot.figures(detections, truth, SPACE, 0, per_pair_ap=per_pair, seed=0, full=other)
 
 
 def test_what_cannot_be_shuffled():

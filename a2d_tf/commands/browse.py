@@ -1,10 +1,12 @@
-"""The frames of a scored split, truth and prediction side by side, as one HTML page.
+"""Show the frames of an evaluated split, truth beside prediction, on one HTML page.
 
-python tools/browse.py --run RUN --records RECORDS --split test
+  python tools/browse.py --run RUN --records RECORDS --split test
 
-The split must have been scored by `python -m a2d_tf.evaluate`. The page sorts by error and filters
-by actor and action; without --records it shows label maps alone.
+The split must have been evaluated by `python -m a2d_tf.evaluate`. The page sorts by error and
+filters by actor and action; without --records it shows label maps only.
 """
+
+from __future__ import annotations
 
 import os
 import pathlib
@@ -16,22 +18,25 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
 from a2d_tf.core.labels import LabelSpace
 
-_RUN = flags.DEFINE_string("run", None, "run folder of a2d_tf.train")
-_RECORDS = flags.DEFINE_string("records", None, "folder of build_records.py, for the frames")
+_RUN = flags.DEFINE_string("run", None, "Run folder of a2d_tf.train.")
+_RECORDS = flags.DEFINE_string("records", None, "Folder of records that hold the frames.")
 _SPLITS = ("train", "val", "test")
 _SPLIT = flags.DEFINE_enum(
     "split",
     "test",
     [*_SPLITS, *(f"{split}_best" for split in _SPLITS)],
-    "which evaluation; <split>_best is that of --checkpoint=best",
+    "Evaluation to show; <split>_best is that of --checkpoint=best.",
 )
-_OUTPUT = flags.DEFINE_string("output", None, "HTML file; by default browse.html beside the scores")
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "HTML file; by default browse.html beside the scores."
+)
 _LIMIT = flags.DEFINE_integer(
-    "limit", 500, "at most so many frames, the worst; each takes about 20 kB", lower_bound=1
+    "limit", 500, "Maximal number of frames, worst first; about 20 kB each.", lower_bound=1
 )
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
+    """Run the command."""
     errors.require(argv, run=_RUN.value)
     run, split = pathlib.Path(_RUN.value), _SPLIT.value.removesuffix("_best")
     folder = run / "evaluation" / _SPLIT.value
@@ -41,20 +46,22 @@ def main(argv):
             f"--split={split}{' --checkpoint=best' * (split != _SPLIT.value)} makes it"
         )
     labels = LabelSpace.from_json(run / "labels.json")
-    # Late, because TensorFlow takes seconds to load: a wrong folder is reported at once.
+    # Imported here because TensorFlow takes seconds to load; a wrong folder is reported at once.
     from a2d_tf.data.manifest import Manifest
     from a2d_tf.evaluation.reports import browse
 
     manifest = Manifest.load(_RECORDS.value) if _RECORDS.value else None
     title = f"{os.path.basename(os.path.abspath(run))}: frames of split {_SPLIT.value}"
-    text, shown, count = browse.page(title, folder, labels, manifest, split, _LIMIT.value)
+    text, shown, count = browse.page(
+        title, folder, labels, manifest, split=split, limit=_LIMIT.value
+    )
     output = _OUTPUT.value or str(folder / "browse.html")
     write_text(output, text)
     print(f"{shown} of {count} frames, {len(text.encode()) / 1e6:.1f} MB -> {output}")
 
 
-def run():
-    """Run the command with the words of the command line."""
+def run() -> None:
+    """Parse the command line and run."""
     errors.run(main)
 
 

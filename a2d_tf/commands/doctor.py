@@ -1,14 +1,15 @@
-"""Check this machine in five minutes, estimate a training run, and say what to change before it.
+"""Check this machine in five minutes, estimate a training run, and suggest changes.
 
   python tools/doctor.py --records=records --init_rgb=coco --init_flow=imagenet
 
-Prints devices, memory and precision; whether every operation of the training step has a kernel
-here; whether two steps, run twice, are equal to the bit; the time and memory of a step; the clips
-a second of the input; the hours of a whole run; and advice. The flags are those of a2d_tf.train;
-without a --flagfile they are configs/a2d.flags. Weights to start from decide how RoIs are cropped,
-and so a step's time. Without --records clips are drawn for the purpose.
-Nothing is kept, but for --json.
+Prints devices, memory and precision; whether every operation of the training step has a kernel;
+whether two steps, run twice, are equal to the bit; the time and memory of a step; the clips per
+second of the input pipeline; the hours of a whole run; and advice. Takes the flags of a2d_tf.train,
+by default those of configs/a2d.flags. Give the weights to start from, since they decide how RoIs
+are cropped and so the time of a step. Without --records it draws clips. Only --json is written.
 """
+
+from __future__ import annotations
 
 import contextlib
 import dataclasses
@@ -24,18 +25,18 @@ from a2d_tf.core import errors, flagfiles, machine
 from a2d_tf.core.config import Config
 from a2d_tf.core.files import write_json
 
-_RECORDS = flags.DEFINE_string("records", None, "folder that tools/build_records.py made")
-_JSON = flags.DEFINE_string("json", None, "file that gets the same for programs")
+_RECORDS = flags.DEFINE_string("records", None, "Folder written by tools/build_records.py.")
+_JSON = flags.DEFINE_string("json", None, "File for the results as JSON.")
 _DEVICE = Config.define_device()
 Config.define_flags()
 
-_VIDEOS = 6  # drawn, for 12 clips of training or more
-_VALIDATED = 4  # clips at least, to time validation
+_VIDEOS = 6  # drawn videos, for at least 12 training clips
+_VALIDATED = 4  # least number of clips to time validation
 
 
 @contextlib.contextmanager
 def _records(config):
-    """Yields the manifest of --records, or of clips drawn at A2D's size."""
+    """Yield the manifest of --records, or of clips drawn at A2D's size."""
     from a2d_tf.data import convert, pipeline
     from a2d_tf.data.manifest import Manifest
     from a2d_tf.data.mini import synthetic
@@ -59,18 +60,18 @@ def _records(config):
 
 
 def _validation(network, config, manifest):
-    """Seconds in which a clip of validation is answered, measured and painted."""
+    """Measure the seconds per clip of validation."""
     from a2d_tf.evaluation.runner import Evaluator
     from a2d_tf.learning import trainer
 
-    everything = dataclasses.replace(config.learning, val_fraction=1.0)
-    config = dataclasses.replace(config, learning=everything)
-    evaluator = Evaluator(network, config, manifest, trainer.make_measure(network, everything))
-    most = max(everything.evaluation_batch, _VALIDATED)
+    learning = dataclasses.replace(config.learning, val_fraction=1.0)
+    config = dataclasses.replace(config, learning=learning)
+    evaluator = Evaluator(network, config, manifest, trainer.make_measure(network, learning))
+    most = max(learning.evaluation_batch, _VALIDATED)
 
     def once():
         began, count = time.perf_counter(), 0
-        for _ in evaluator.scored(itertools.islice(evaluator.frames("val", measured=[]), most)):
+        for _ in evaluator.scored(itertools.islice(evaluator.frames("val"), most)):
             count += 1
         return (time.perf_counter() - began) / count
 
@@ -78,10 +79,11 @@ def _validation(network, config, manifest):
     return once()
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
+    """Run the command."""
     config = Config.from_flags()
     errors.require(argv)
-    # Below, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
+    # Imported here because TensorFlow takes seconds to load; a mistyped flag is reported at once.
     import tensorflow as tf
 
     from a2d_tf.core import devices
@@ -90,8 +92,8 @@ def main(argv):
 
     config = run_folder.settle(config, Config.given_model())
     learning = config.learning
-    found = devices.prepare(_DEVICE.value, learning.deterministic)
-    found.announce(config.compute.precision)
+    used = devices.prepare(_DEVICE.value, learning.deterministic)
+    used.announce(config.compute.precision)
     versions = f"TensorFlow {tf.__version__}, Python {platform.python_version()}"
     cores, memory = machine.cores(), machine.memory()
     print(f"host: {cores} cores, {memory / 2**30:.0f} GB, {versions}", flush=True)
@@ -108,7 +110,7 @@ def main(argv):
     clips = round(learning.val_fraction * clips)
     whole = examination.estimate(config, steps, rate, clips, seconds)
     print("\n".join(report.of_run(config, rate, seconds, whole)))
-    advice = report.advice(config, found, steps, rate, whole)
+    advice = report.advice(config, used, steps, rate, whole)
     print(
         "\n".join(
             ["what to change:", *(f"- {line}" for line in advice)]
@@ -120,8 +122,8 @@ def main(argv):
         write_json(
             _JSON.value,
             {
-                "device": found.line(config.compute.precision),
-                "warnings": found.warnings(),
+                "device": used.line(config.compute.precision),
+                "warnings": used.warnings(),
                 "versions": versions,
                 "cores": cores,
                 "memory": memory,
@@ -135,8 +137,8 @@ def main(argv):
         )
 
 
-def run():
-    """Run the command with the words of the command line."""
+def run() -> None:
+    """Parse the command line and run."""
     if not any(word.lstrip("-").startswith("flagfile") for word in sys.argv[1:]):
         sys.argv.insert(1, f"--flagfile={flagfiles.CONFIGS}/a2d.flags")
     errors.run(main)

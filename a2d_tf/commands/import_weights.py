@@ -1,18 +1,20 @@
-"""Import public weights, and see that they arrive.
+"""Import public weights, and verify that they fit the network.
 
   python tools/import_weights.py --source matterport --input mask_rcnn_coco.h5 --output coco.h5
   python tools/import_weights.py --source keras_resnet101 --input notop.h5 --output imagenet.h5
   python -m a2d_tf.train ... --init_rgb=coco.h5 --init_flow=imagenet.h5
 
-The report names every tensor of the input (used, or skipped and why) and every variable of the
-paper's network (loaded, or initialised and why). With a detector,
+The report lists every tensor of the input (used, or why it was skipped) and every variable of the
+paper's network (loaded, or why it is initialised). For a detector,
 
   python tools/import_weights.py --source matterport --input mask_rcnn_coco.h5
       --check_image photo.jpg --check_output check
 
-runs the network that the file came from on a photo: check/check.png shows what it finds, and
-check/check.npz holds what every stage of it says.
+runs the original network on a photo: check/check.png shows the detections, check/check.npz holds
+the outputs of every stage.
 """
+
+from __future__ import annotations
 
 from absl import flags
 
@@ -24,22 +26,24 @@ _SOURCE = flags.DEFINE_enum(
     "source",
     None,
     ["matterport", "keras_resnet101", "detectron2", "torchvision", "efficientnet_lite0"],
-    "Where the weights are from.",
+    "Source of the weights.",
 )
-_INPUT = flags.DEFINE_string("input", None, "The weights: .h5, .pkl, .pth or .npz.")
-_OUTPUT = flags.DEFINE_string("output", None, "The file of imported weights (.h5) to write.")
-_IMAGE = flags.DEFINE_string("check_image", None, "A photo to run the detector on.")
-_CHECK = flags.DEFINE_string("check_output", None, "Folder of check.png and check.npz.")
-_PROPOSALS = flags.DEFINE_integer("check_proposals", 1000, "Proposals of the check.", 1)
+_INPUT = flags.DEFINE_string("input", None, "File of public weights: .h5, .pkl, .pth or .npz.")
+_OUTPUT = flags.DEFINE_string("output", None, "File of imported weights (.h5) to write.")
+_IMAGE = flags.DEFINE_string("check_image", None, "Photo to run the detector on.")
+_CHECK = flags.DEFINE_string("check_output", None, "Folder of check.png and check.npz to write.")
+_PROPOSALS = flags.DEFINE_integer("check_proposals", 1000, "Number of proposals in the check.", 1)
 _SIZE = flags.DEFINE_integer("check_size", 256, "Side of the check's square canvas, pixels.", 64)
 _ANCHORS = flags.DEFINE_string(
     "check_anchor_sizes", "16,32,64,128,256", "Anchor sides of the check at P2..P6, pixels."
 )
-_SCORE = flags.DEFINE_float("check_score", 0.7, "Score from which the check draws.", 0, 1)
+_SCORE = flags.DEFINE_float(
+    "check_score", 0.7, "Least score of detections that the check draws.", 0, 1
+)
 
 
 def _network(weights):
-    """The paper's network on A2D, made for these weights, and the stream that they start."""
+    """The paper's network on A2D with the sizes of the weights, and the stream that they fill."""
     from a2d_tf.core.config import ModelConfig
     from a2d_tf.core.labels import A2D
     from a2d_tf.model.network import Network
@@ -48,13 +52,14 @@ def _network(weights):
     return Network(ModelConfig(**weights.model_fields(stream)), A2D), stream
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
+    """Run the command."""
     errors.require(argv, source=_SOURCE.value, input=_INPUT.value)
     if not _OUTPUT.value and not _IMAGE.value:
         raise InputError("--output is missing, and so is --check_image; give one or both")
     if bool(_IMAGE.value) != bool(_CHECK.value):
         raise InputError("--check_image and --check_output belong together; give both")
-    # Below, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
+    # Imported here because TensorFlow takes seconds to load; a mistyped flag is reported at once.
     from a2d_tf.pretrained import coco_check, layouts, tensor_files
     from a2d_tf.pretrained import weights as weights_lib
 
@@ -77,12 +82,12 @@ def main(argv):
             weights,
             _IMAGE.value,
             _CHECK.value,
-            coco_check.Settings(_SIZE.value, _ANCHORS.value, _PROPOSALS.value, _SCORE.value),
+            coco_check.CheckSettings(_SIZE.value, _ANCHORS.value, _PROPOSALS.value, _SCORE.value),
         )
 
 
-def run():
-    """Run the command with the words of the command line."""
+def run() -> None:
+    """Parse the command line and run."""
     errors.run(main)
 
 

@@ -1,12 +1,15 @@
-"""Where the time of a training step goes.
+"""Profile a training step.
 
   python tools/profile_step.py --flagfile=configs/mini.flags --records=records --output=profile
 
-Some steps are timed as training takes them, then as many run under TensorFlow's profiler. --output
-gets `profile.json`, whose tables are printed, and the trace, which `tensorboard --logdir=profile`
-shows where tensorboard-plugin-profile is installed. The flags are those of a2d_tf.train. Traced is
-the processor: with a GPU the tables tell what launching its kernels took.
+Times some steps of training, then traces as many with TensorFlow's profiler. Prints tables of the
+time per part of the network and per type of operation, and writes them to `profile.json` in
+--output, beside the trace (`tensorboard --logdir=profile` with tensorboard-plugin-profile). Takes
+the flags of a2d_tf.train. Only the host is traced: on a GPU the tables show the time of launching
+kernels.
 """
+
+from __future__ import annotations
 
 import glob
 import os
@@ -19,28 +22,28 @@ from a2d_tf.core import errors
 from a2d_tf.core.config import Config
 from a2d_tf.core.files import write_json
 
-_RECORDS = flags.DEFINE_string("records", None, "folder that tools/build_records.py made")
-_OUTPUT = flags.DEFINE_string("output", None, "folder of profile.json and the trace")
-_TRACED = flags.DEFINE_integer("traced_steps", 5, "steps that are timed, and steps in the trace", 1)
+_RECORDS = flags.DEFINE_string("records", None, "Folder written by tools/build_records.py.")
+_OUTPUT = flags.DEFINE_string("output", None, "Folder of profile.json and the trace to write.")
+_TRACED = flags.DEFINE_integer("traced_steps", 5, "Number of steps to time, and to trace.", 1)
+_DEVICE = Config.define_device()
 Config.define_flags()
 
 _WARM_UP = 2  # the first steps trace and compile
 
 
-def profile(config, records, output, steps):
+def profile(config: Config, records: str, output: str, steps: int) -> dict:
     """Time and trace training steps of a new network.
 
     Args:
-      config: a Config.
+      config: the settings.
       records: folder of records.
-      output: folder that the trace goes to.
-      steps: how many.
+      output: folder of the trace.
+      steps: number of steps to time, and to trace.
 
     Returns:
-      the report, ready for JSON.
+      The report, ready for JSON.
     """
     import tensorflow as tf
-    from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
     from a2d_tf.core import devices
     from a2d_tf.data.manifest import Manifest
@@ -51,7 +54,7 @@ def profile(config, records, output, steps):
 
     manifest = Manifest.load(records)
     config = run_folder.settle(config, Config.given_model())
-    devices.prepare(deterministic=config.learning.deterministic)
+    devices.prepare(_DEVICE.value, config.learning.deterministic)
     tf.keras.utils.set_random_seed(config.learning.seed)
     network = Network(config.model, manifest.label_space, config.compute, config.learning.recompute)
     network.set_phase(config.learning.train_phase)
@@ -63,26 +66,22 @@ def profile(config, records, output, steps):
     def step(batch, number):
         return float(train_step(batch, tf.constant(number, tf.int64))["total"])
 
-    canvas, frames, kept, waits, walls = network.image_size, config.model.frames, [], [], []
+    canvas, frames, clips, waits, walls = network.image_size, config.model.frames, [], [], []
     stream = iter(trainer.batches(manifest, canvas, frames, config.learning))
     for number in range(_WARM_UP + steps):
         began = time.perf_counter()
-        kept.append(next(stream))
-        there = time.perf_counter()
-        step(kept[-1], number)
-        waits.append(there - began)
-        walls.append(time.perf_counter() - there)
-    del stream  # the trace is of the network alone
+        clips.append(next(stream))
+        loaded = time.perf_counter()
+        step(clips[-1], number)
+        waits.append(loaded - began)
+        walls.append(time.perf_counter() - loaded)
+    del stream  # no input pipeline in the trace
     tf.profiler.experimental.start(output)
-    for number, batch in enumerate(kept[_WARM_UP:]):
+    for number, batch in enumerate(clips[_WARM_UP:]):
         with tf.profiler.experimental.Trace("step", step_num=number, _r=1):
             step(batch, number)
     tf.profiler.experimental.stop()
-    space = xplane_pb2.XSpace()
-    traces = glob.glob(os.path.join(output, "plugins", "profile", "*", "*.xplane.pb"))
-    with open(max(traces, key=os.path.getmtime), "rb") as file:
-        space.ParseFromString(file.read())
-    parts, types = trace.tables(trace.operations(space), steps)
+    parts, types = trace.tables(trace.operations(_read_trace(output)), steps)
     return {
         "steps": steps,
         "batch_size": config.learning.batch_size,
@@ -93,7 +92,19 @@ def profile(config, records, output, steps):
     }
 
 
-def main(argv):
+def _read_trace(folder):
+    """The newest trace of TensorFlow's profiler in a folder."""
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+    traces = glob.glob(os.path.join(folder, "plugins", "profile", "*", "*.xplane.pb"))
+    space = xplane_pb2.XSpace()
+    with open(max(traces, key=os.path.getmtime), "rb") as file:
+        space.ParseFromString(file.read())
+    return space
+
+
+def main(argv: list[str]) -> None:
+    """Run the command."""
     config = Config.from_flags()
     errors.require(argv, records=_RECORDS.value, output=_OUTPUT.value)
     output = os.path.normpath(_OUTPUT.value)
@@ -106,8 +117,8 @@ def main(argv):
     print(f"{path}: written, and the trace beside it")
 
 
-def run():
-    """Run the command with the words of the command line."""
+def run() -> None:
+    """Parse the command line and run."""
     errors.run(main)
 
 

@@ -1,26 +1,34 @@
-"""Look again at the step that stopped a run because a loss was no number.
+"""Replay the step that stopped a run because a loss was not finite.
 
   python tools/replay_batch.py --workdir=RUN
 
-RUN/diverged/ holds the weights before the step and its batch. Prints what every clip gives alone;
-then, of the first clip that gives no number, the inputs or the operation where that begins.
+RUN/diverged/ holds the step's batch and the weights before it. Prints the losses of each clip by
+itself and, for the first clip that is not finite, the input or operation where that starts.
 """
+
+from __future__ import annotations
 
 import math
 import os
 import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from absl import flags, logging
 
 from a2d_tf.core import errors
 from a2d_tf.core.config import Config
 
+if TYPE_CHECKING:
+    import tensorflow as tf
+
 _WORKDIR = flags.DEFINE_string("workdir", None, "Run folder of a2d_tf.train.")
+_DEVICE = Config.define_device()
 Config.define_flags(["compute"])
 
 
-def table(names, clips):
-    """Lines of a table: a row a clip, a column a value; what is no number has a star."""
+def table(names: list[str], clips: list[dict[str, float]]) -> list[str]:
+    """Format a row per clip and a column per value; values that are not finite have a star."""
     columns = list(clips[0])
     width = max(map(len, names))
     lines = [" " * width + "".join(f"{column:>18}" for column in columns)]
@@ -30,27 +38,29 @@ def table(names, clips):
     return lines
 
 
-def first_failure(probe, clip, step):
-    """Name of the first operation that gives no number, by TensorFlow's own check; "" if none does.
+def first_failure(probe: Callable, clip: dict[str, tf.Tensor], step: tf.Tensor) -> str:
+    """Name the first operation whose result is not finite; "" if there is none.
 
     Args:
       probe: of `trainer.make_probe`, not traced yet; clip: a batch of one; step: int64 scalar.
     """
     import tensorflow as tf
 
-    logging.set_verbosity(logging.WARNING)  # the check tells that it is on and off
+    logging.set_verbosity(logging.WARNING)  # the check logs that it is switched on and off
     tf.debugging.enable_check_numerics()
     try:
         probe(clip, step)
     except tf.errors.InvalidArgumentError as error:
-        found = re.search(r"node (\S+)/CheckNumerics", error.message)
-        return (found or re.search(r'graph op "(\S+)"', error.message))[1]
+        patterns = (r"node (\S+)/CheckNumerics", r'graph op "(\S+)"')
+        matches = filter(None, (re.search(pattern, error.message) for pattern in patterns))
+        return next(matches)[1]
     finally:
         tf.debugging.disable_check_numerics()
     return ""
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
+    """Run the command."""
     errors.require(argv, workdir=_WORKDIR.value)
     import tensorflow as tf
 
@@ -60,7 +70,7 @@ def main(argv):
 
     workdir = os.path.normpath(_WORKDIR.value)
     batch, step = divergence.load(workdir)
-    devices.prepare()
+    devices.prepare(_DEVICE.value)
     given = {"score_threshold": run_folder.DEFAULT_THRESHOLD, **Config.given_inference()}
     run = run_folder.load(workdir, given, "diverged")
     learning = run.config.learning
@@ -68,7 +78,7 @@ def main(argv):
     try:
         clips = divergence.probe_clips(batch, step, trainer.make_probe(run.network, learning))
     except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
-        # TensorFlow's cause comes after a trace, and before the names of its operations.
+        # TensorFlow prints the cause after a traceback and before names of operations.
         lines = [line for line in str(error).splitlines() if not line.lstrip().startswith("[[")]
         reason = lines[-1].strip() if lines else type(error).__name__
         raise errors.InputError(
@@ -85,17 +95,17 @@ def main(argv):
     clip = divergence.row(inputs, worst)
     print(f"{divergence.names(batch)[worst]}:")
     floats = {name: value for name, value in clip.items() if value.dtype.is_floating}
-    bad = [name for name, x in floats.items() if not bool(tf.reduce_all(tf.math.is_finite(x)))]
-    if bad:
-        print(f"  its {', '.join(bad)} holds what is no number; mend its record")
+    broken = [name for name, x in floats.items() if not bool(tf.reduce_all(tf.math.is_finite(x)))]
+    if broken:
+        print(f"  its {', '.join(broken)} holds what is no number; mend its record")
         return
     number = tf.constant(step, tf.int64)
     place = first_failure(trainer.make_probe(run.network, learning), clip, number)
     print(f"  first operation that gives no number: {place or 'none; run it again'}")
 
 
-def run():
-    """Run the command with the words of the command line."""
+def run() -> None:
+    """Parse the command line and run."""
     errors.run(main)
 
 

@@ -1,13 +1,15 @@
-"""Every run of the paper's Tables 1 to 3 and Fig. 4, one after the other, and the report of them.
+"""Reproduce the paper's Tables 1 to 3 and Fig. 4: train and score every row, write a report.
 
   python tools/reproduce.py --flagfile=configs/reproduce_mini.flags --workdir=runs/mini
   python tools/reproduce.py --flagfile=configs/reproduce_a2d.flags --workdir=runs/a2d
 
 Makes the records, trains and scores what is not done yet, then writes WORKDIR/report.md and
-report.html. Interrupted and run again, it goes on from there; a run that fails is reported and the
-others go on. With further --seeds the report tells how far seeds move the figures. Started several
-times, on a GPU each, the processes share the runs, and the last to end writes the whole report.
+report.html. Run again, it continues where it stopped; a run that fails is reported and the others
+go on. With several --seeds the report shows how figures vary with the seed. Several processes, say
+on a GPU each, share the runs; the last to finish writes the whole report.
 """
+
+from __future__ import annotations
 
 import contextlib
 import fcntl
@@ -20,6 +22,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 from absl import flags
 
@@ -31,40 +34,40 @@ from a2d_tf.data.flow import METHODS
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation.reports import experiments
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the records, the runs and the report.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder for the records, the runs and the report.")
 _BASE = flags.DEFINE_string("base", "configs/mini.flags", "Flagfile of the network.")
 _RELEASE = flags.DEFINE_string(
-    "release", None, "A2D's folder Release; by default a mini A2D is drawn in its place."
+    "release", None, "A2D's folder Release; by default a mini A2D is drawn instead."
 )
-_VIDEOS = flags.DEFINE_integer("mini_videos", 400, "Clips of the mini A2D.", 6)
-_FLOW = flags.DEFINE_enum("flow_method", "dis", METHODS, "Optical flow of the records.")
-_WORKERS = flags.DEFINE_integer("workers", 2, "Processes that make the records.", 1)
+_VIDEOS = flags.DEFINE_integer("mini_videos", 400, "Number of videos of the mini A2D.", 6)
+_FLOW = flags.DEFINE_enum("flow_method", "dis", METHODS, "Optical flow method of the records.")
+_WORKERS = flags.DEFINE_integer("workers", 2, "Number of processes that make the records.", 1)
 _TRAIN = flags.DEFINE_multi_string(
     "train",
     [],
-    "A flag of every training, as --train=--steps=900, or of one row's, as "
+    "Flag of every training, as --train=--steps=900, or of one row's, as "
     "--train=no_joint:--steps=450.",
 )
-_SEEDS = flags.DEFINE_list("seeds", "0", "Seeds of the trainings, one after the other.")
+_SEEDS = flags.DEFINE_list("seeds", "0", "Seeds of the trainings, in order.")
 _DELETE = flags.DEFINE_bool(
-    "delete_weights", False, "Delete a row's checkpoints once it is scored: the report needs none."
+    "delete_weights", False, "Delete a row's checkpoints once it is scored."
 )
-_RUNS = flags.DEFINE_list("runs", None, "Only these runs; by default all.")
+_RUNS = flags.DEFINE_list("runs", None, "Rows to run; by default all.")
 _DEVICE = Config.define_device()
 
 _PACKAGES = ("tensorflow", "tensorflow-addons", "tf-keras", "numpy", "opencv-python")
 
 
-def order():
-    """All experiments: the full model first, for others are compared with it; zero-shot last."""
+def order() -> list[str]:
+    """Order the experiments: the full model first, for comparison, and zero-shot rows last."""
     return sorted(experiments.names(), key=lambda name: (name != "full", "zero_shot" in name, name))
 
 
 @contextlib.contextmanager
 def _lock(path, wait):
-    """Yields whether a file's lock is held by this process, and lets go of it afterwards.
+    """Lock a file; yields whether this process holds the lock.
 
-    The system lets go of it when the process ends, however it ends.
+    The system releases it when the process ends, however it ends.
     """
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w") as file:
@@ -77,23 +80,23 @@ def _lock(path, wait):
 
 
 class Status:
-    """`WORKDIR/seed<S>/status/<run>.json`: what became of a run.
+    """The state of a run, in `WORKDIR/seed<S>/status/<run>.json`.
 
     {"folder", "seconds", "sittings", "error", "versions"}; `folder`, relative to WORKDIR, is null
     until the run is scored.
     """
 
-    def __init__(self, workdir, seed, name):
+    def __init__(self, workdir: str | os.PathLike, seed: int, name: str):
         self._workdir = pathlib.Path(workdir)
         self._path = self._workdir / f"seed{seed}" / "status" / f"{name}.json"
 
-    def read(self):
-        """The file's contents; those of a run that was never begun, where there is none.
+    def read(self) -> dict:
+        """Read the file; without one, the state of a run that never began.
 
         Raises:
           InputError: damaged.
         """
-        run = {"folder": None, "seconds": 0.0, "sittings": 0, "error": "", "versions": {}}
+        run: dict = {"folder": None, "seconds": 0.0, "sittings": 0, "error": "", "versions": {}}
         try:
             run = {**run, **read_json(self._path)}
             folder = pathlib.PurePath(run["folder"] or "")
@@ -107,15 +110,16 @@ class Status:
             ) from error
         return run
 
-    def done(self):
+    def done(self) -> bool:
+        """Tell whether the run is scored."""
         folder = self.read()["folder"]
         return bool(folder) and experiments.scored(self._workdir / folder)
 
     @contextlib.contextmanager
-    def sitting(self):
-        """Times a sitting and keeps it, however it ends; yields the run's dict to be filled.
+    def sitting(self) -> Iterator[dict | None]:
+        """Time a sitting and record it, however it ends; yields the run's dict to be filled.
 
-        None, and nothing is kept, where another process is at this run.
+        Yields None, and records nothing, if another process is at this run.
         """
         with _lock(self._path.with_suffix(".lock"), wait=False) as held:
             if not held:
@@ -132,24 +136,22 @@ class Status:
 
 
 def _versions():
-    found = {}
+    versions = {}
     for name in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
     return {
-        **found,
+        **versions,
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cores": machine.cores(),
     }
 
 
-def make_records(workdir, base, release, videos, flow_method, workers):
-    """Records of the size that the network wants, or those that are there already.
-
-    Returns:
-      their folder.
-    """
+def make_records(
+    workdir: str, base: str, *, release: str | None, videos: int, flow_method: str, workers: int
+) -> str:
+    """Make records of the network's size, if they are not there; returns their folder."""
     model = Config.read(base).model
     if release is None:
         mini = os.path.join(workdir, "mini_a2d")
@@ -176,25 +178,36 @@ def _call(command, *arguments):
         raise InputError(f"{command} ended with status {status}; mend what it names, run again")
 
 
-def run_all(workdir, base, records, seeds, names, train, delete_weights=False, device="auto"):
+def run_all(
+    workdir: str | os.PathLike,
+    base: str,
+    records: str,
+    *,
+    seeds: list[int],
+    names: list[str],
+    train: list[str],
+    delete_weights: bool = False,
+    device: str = "auto",
+) -> dict[tuple[int, str], dict]:
     """Train and score what is not done yet.
 
     Args:
-      workdir, base, records: folders and a flagfile.
-      seeds: ints; names: experiments; train: flags of every training, or `<name>:<flag>`.
-      delete_weights: whether a row's checkpoints go once it is scored.
+      workdir, base, records: folder of the runs, flagfile of the network, folder of records.
+      seeds, names: of the runs.
+      train: flags of every training, or `<name>:<flag>`.
+      delete_weights: whether to delete a row's checkpoints once it is scored.
       device: --device of all.
 
     Returns:
-      {(seed, name): the run's dict of `Status`}, of these and of those run before, but for those
-      that other processes are still at.
+      {(seed, name): see `Status`} of these and all earlier runs, except those that other processes
+      are still at.
     """
-    wanted = {(seed, name): Status(workdir, seed, name) for seed in seeds for name in names}
-    left = [key for key, status in wanted.items() if not status.done()]
+    runs = {(seed, name): Status(workdir, seed, name) for seed in seeds for name in names}
+    left = [key for key, status in runs.items() if not status.done()]
     count, began, done, elsewhere = len(left), time.monotonic(), 0, set()
     for i, (seed, name) in enumerate(left):
-        # Other processes may have done some of them since.
-        undone = [key for key in left[i:] if not wanted[key].done()]
+        # Other processes may have done some of them meanwhile.
+        undone = [key for key in left[i:] if not runs[key].done()]
         if (seed, name) not in undone:
             continue
         todo = sum(len(experiments.phases(other)) for _, other in undone)
@@ -204,59 +217,58 @@ def run_all(workdir, base, records, seeds, names, train, delete_weights=False, d
             f"\n== {i + 1}/{count} {name}, seed {seed}: {elapsed / 60:.0f} min so far{rest}",
             flush=True,
         )
-        place = os.path.join(workdir, f"seed{seed}")
-        with wanted[seed, name].sitting() as run:
+        folder = os.path.join(workdir, f"seed{seed}")
+        with runs[seed, name].sitting() as run:
             if run is None:
                 print("another process is at it", flush=True)
                 elsewhere.add((seed, name))
                 continue
             try:
                 extra = [*train_flags(train, name), f"--seed={seed}"]
-                folder = experiments.run(name, base, records, place, extra, device)
-                run["folder"] = os.path.relpath(folder, workdir)
+                scored = experiments.run(name, base, records, folder, extra=extra, device=device)
+                run["folder"] = os.path.relpath(scored, workdir)
             except InputError as error:
                 run["error"] = str(error)
                 print(f"failed: {error}", file=sys.stderr, flush=True)
-        # Not before the status is on disk: what is not known to be done goes on from them.
-        if delete_weights and wanted[seed, name].done():
-            _delete_checkpoints(place, name)
+        # Only once the status is on disk: a run not known to be done continues from them.
+        if delete_weights and runs[seed, name].done():
+            _delete_checkpoints(folder, name)
         done += len(experiments.phases(name))
     before = pathlib.Path(workdir).glob("seed*/status/*.json")
     keys = {(int(path.parts[-3][4:]), path.stem) for path in before if path.parts[-3][4:].isdigit()}
-    running = {key for key in elsewhere if not wanted[key].done()}
-    return {key: Status(workdir, *key).read() for key in {*keys, *wanted} - running}
+    running = {key for key in elsewhere if not runs[key].done()}
+    return {key: Status(workdir, *key).read() for key in {*keys, *runs} - running}
 
 
-def _delete_checkpoints(place, name):
-    """Delete those of every phase of an experiment."""
+def _delete_checkpoints(folder, name):
     for phase in experiments.phases(name):
         for kind in ("checkpoints", "best"):
-            shutil.rmtree(os.path.join(place, phase, kind), ignore_errors=True)
+            shutil.rmtree(os.path.join(folder, phase, kind), ignore_errors=True)
 
 
-def train_flags(train, name):
-    """The flags of --train that are an experiment's: of every training, then its own.
+def train_flags(train: list[str], name: str) -> list[str]:
+    """Select the flags of --train for an experiment: those of every training, then its own.
 
     Raises:
       InputError: a flag of no experiment.
     """
-    every, own = [], []
+    common, specific = [], []
     for flag in train:
         row, colon, rest = flag.partition(":--")
         if flag.startswith("--"):
-            every.append(flag)
+            common.append(flag)
         elif not colon or row not in experiments.names():
             raise InputError(
                 f"--train={flag}: a flag, as --steps=900, or a run and its flag, as "
                 f"no_joint:--steps=450, of the runs {', '.join(order())}"
             )
         elif row == name:
-            own.append(f"--{rest}")
-    return every + own
+            specific.append(f"--{rest}")
+    return common + specific
 
 
 def _check_settings(path, settings):
-    """InputError where there are runs beside the file, with other settings."""
+    """Raise InputError if there are runs with other settings beside the file."""
     if os.path.exists(path) and any(pathlib.Path(path).parent.glob("seed*/*/flags.txt")):
         try:
             old = dict(read_json(path))
@@ -270,8 +282,8 @@ def _check_settings(path, settings):
                 )
 
 
-def origin(manifest, release, base, train):
-    """The report's first lines: the data, and what figures on it do and do not show."""
+def origin(manifest: Manifest, release: str | None, base: str, train: list[str]) -> str:
+    """Introduce the report: the data, and what figures on it do and do not show."""
     counts = {split: counts["records"] for split, counts in manifest.counts.items()}
     size = f"{counts['train']} training and {counts['test']} test clips"
     network = f"Network: {base}, with {' '.join(train) or 'its own flags'}."
@@ -279,10 +291,10 @@ def origin(manifest, release, base, train):
         videos = sum(counts["videos"] for counts in manifest.counts.values())
         return (
             f"Made on the mini A2D: {videos} drawn videos, {size}. {network} It shows that "
-            "training, protocol and every variant work, and what each part of the network is worth "
-            "where an action cannot be read off one frame. It shows nothing about A2D: no network "
-            "here has seen a real video, and its figures are no match for the published ones, "
-            "which stand beside them for their order and their differences."
+            "training, protocol and every variant work, and what each part of the network "
+            "contributes where an action cannot be told from one frame. It shows nothing about "
+            "A2D: no network here has seen a real video. The published rows serve for comparing "
+            "order and differences, not figures."
         )
     return (
         f"Made on {release}: {size}, flow by {manifest.flow_method}. {network} Published rows are "
@@ -291,70 +303,85 @@ def origin(manifest, release, base, train):
     )
 
 
-def main(argv):
+def _report(workdir, records, runs):
+    """Write the report; returns its results."""
+    # Imported here because the runs need the memory.
+    from a2d_tf.evaluation.reports import pages, reproduction
+
+    print("\n== report", flush=True)
+    manifest, names = Manifest.load(records), order()
+    results = [
+        reproduction.Result(
+            name=name,
+            seed=seed,
+            folder=os.path.join(workdir, run["folder"] or ""),
+            seconds=run["seconds"],
+            sittings=run["sittings"],
+            error=run["error"] or ("" if run["folder"] else "not ended"),
+            versions=run["versions"],
+        )
+        for (seed, name), run in sorted(
+            runs.items(), key=lambda item: (item[0][0], names.index(item[0][1]))
+        )
+    ]
+    text = origin(manifest, _RELEASE.value, _BASE.value, _TRAIN.value)
+    blocks = reproduction.build(results, manifest, text)
+    pages.write(workdir, "The paper's tables, reproduced", blocks)
+    print(f"{workdir}/report.html")
+    return results
+
+
+def main(argv: list[str]) -> None:
+    """Run the command."""
     errors.require(argv, workdir=_WORKDIR.value, base=_BASE.value)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a sitting is kept
-    known, names = order(), _RUNS.value
-    for name in names or ():
-        if name not in known:
-            raise InputError(f"--runs: '{name}' is no run; there are {', '.join(known)}")
-    names = [name for name in known if not names or name in names]
-    train_flags(_TRAIN.value, "")  # a mistake is told before the records are made
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a sitting is recorded
+    names = order()
+    for name in _RUNS.value or ():
+        if name not in names:
+            raise InputError(f"--runs: '{name}' is no run; there are {', '.join(names)}")
+    train_flags(_TRAIN.value, "")  # report a mistake before the records are made
     try:
         seeds = [int(seed) for seed in _SEEDS.value]
     except ValueError as error:
         raise InputError(f"--seeds={','.join(_SEEDS.value)}: whole numbers, as 0,1,2") from error
     workdir = os.path.abspath(_WORKDIR.value)
-    path, settings = (
-        os.path.join(workdir, "settings.json"),
-        {
-            "base": _BASE.value,
-            "release": _RELEASE.value,
-            "train": _TRAIN.value,
-            "mini_videos": None if _RELEASE.value else _VIDEOS.value,
-            "flow_method": _FLOW.value,
-        },
-    )
+    path = os.path.join(workdir, "settings.json")
+    settings = {
+        "base": _BASE.value,
+        "release": _RELEASE.value,
+        "train": _TRAIN.value,
+        "mini_videos": None if _RELEASE.value else _VIDEOS.value,
+        "flow_method": _FLOW.value,
+    }
     _check_settings(path, settings)
     with _lock(os.path.join(workdir, "records.lock"), wait=True):
         records = make_records(
-            workdir, _BASE.value, _RELEASE.value, _VIDEOS.value, _FLOW.value, _WORKERS.value
+            workdir,
+            _BASE.value,
+            release=_RELEASE.value,
+            videos=_VIDEOS.value,
+            flow_method=_FLOW.value,
+            workers=_WORKERS.value,
         )
     write_json(path, settings)
     runs = run_all(
-        workdir, _BASE.value, records, seeds, names, _TRAIN.value, _DELETE.value, _DEVICE.value
+        workdir,
+        _BASE.value,
+        records,
+        seeds=seeds,
+        names=[name for name in names if not _RUNS.value or name in _RUNS.value],
+        train=_TRAIN.value,
+        delete_weights=_DELETE.value,
+        device=_DEVICE.value,
     )
-
-    # Late: the runs need their memory.
-    from a2d_tf.evaluation.reports import pages, reproduction
-
-    print("\n== report", flush=True)
-    manifest = Manifest.load(records)
-    places = {name: i for i, name in enumerate(known)}
-    results = [
-        reproduction.Result(
-            name,
-            seed,
-            os.path.join(workdir, run["folder"] or ""),
-            run["seconds"],
-            run["sittings"],
-            run["error"] or ("" if run["folder"] else "not ended"),
-            run["versions"],
-        )
-        for (seed, name), run in sorted(runs.items(), key=lambda x: (x[0][0], places[x[0][1]]))
-    ]
-    text = origin(manifest, _RELEASE.value, _BASE.value, _TRAIN.value)
-    pages.write(
-        workdir, "The paper's tables, reproduced", reproduction.build(results, manifest, text)
-    )
+    results = _report(workdir, records, runs)
     failed = [f"{r.name}, seed {r.seed}" for r in results if r.error]
-    print(f"{workdir}/report.html")
     if failed:
         raise InputError(f"{len(failed)} runs are missing: {'; '.join(failed)}; run again")
 
 
-def run():
-    """Run the command with the words of the command line."""
+def run() -> None:
+    """Parse the command line and run."""
     errors.run(main)
 
 

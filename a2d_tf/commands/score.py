@@ -4,17 +4,20 @@
   python tools/score.py detection --truth COCO.json --predicted detections.npz --output metrics.json
   python tools/score.py detection --truth COCO.json --predicted results.json --output metrics.json
 
-Label maps lie at <VID>/<frame>.png: single-channel PNGs of codes, or RGB PNGs in the colours of the
-label space. `--labels FILE.json` names a label space other than A2D.
+Label maps are <VID>/<frame>.png: single-channel PNGs of codes, or RGB PNGs in the colours of the
+label space. `--labels FILE.json` names a label space other than A2D's.
 
-results.json is what other methods write, COCO's results format: a list of {"image_id",
-"category_id" (the code of a pair), "score", "bbox" or "segmentation"}. It gives the joint figures,
-which are the same protocol's, and COCO's AP of boxes and masks.
+results.json is in COCO's results format, as other methods write it: a list of {"image_id",
+"category_id" (the code of a pair), "score", "bbox" or "segmentation"}. It gives the joint figures
+of the same protocol, and COCO's AP of boxes and masks.
 
-For a model that learned without the action labels of an actor: --zero_shot_actor=cat, and
---full=FULL/detections.npz, the full model's, for the ratio of the two (Eq. 3).
+For a model trained without the action labels of an actor: --zero_shot_actor=cat, and the full
+model's --full=FULL/detections.npz for the ratio of the two (Eq. 3).
 """
 
+from __future__ import annotations
+
+import os
 import pathlib
 
 from absl import flags
@@ -30,15 +33,17 @@ flags.DEFINE_string("truth", None, "Folder of true label maps, or COCO JSON of t
 flags.DEFINE_string(
     "predicted", None, "Folder of predicted label maps; detections.npz or COCO results (*.json)."
 )
-flags.DEFINE_string("output", None, "The metrics file (JSON, percent) to write.")
-flags.DEFINE_string("labels", None, "Label space (JSON); A2D by default.")
+flags.DEFINE_string("output", None, "Metrics file (JSON, percent) to write.")
+flags.DEFINE_string("labels", None, "Label space (JSON); A2D's by default.")
 flags.DEFINE_string("zero_shot_actor", None, "Actor whose action labels were withheld.")
 flags.DEFINE_string("full", None, "detections.npz of the full model, for the zero-shot ratio.")
-flags.DEFINE_integer("seed", 0, "Of the shuffles that zero-shot chance is the mean of.")
+flags.DEFINE_integer("seed", 0, "Seed of the shuffles for zero-shot chance.")
 
 
-def score_segmentation(truth, predicted, label_space):
-    """Metrics of two folders of label maps.
+def score_segmentation(
+    truth: str | os.PathLike, predicted: str | os.PathLike, label_space: LabelSpace
+) -> dict:
+    """Score a folder of label maps against another.
 
     Raises:
       InputError: a folder or a prediction is missing, or a label map cannot be used.
@@ -58,7 +63,7 @@ def score_segmentation(truth, predicted, label_space):
             "truth have no prediction"
         )
     for folder in (truth, predicted):
-        for name in names:  # a prediction that is a link to the truth would be a perfect one
+        for name in names:  # a link to the truth would be a perfect prediction
             check_inside(folder / name, folder, "put the label map there")
     confusion = segmentation.Confusion(label_space)
     for name in names:
@@ -72,8 +77,16 @@ def score_segmentation(truth, predicted, label_space):
     return {"segmentation": confusion.metrics()}
 
 
-def score_detection(truth, predicted, label_space, zero_shot_actor=None, full=None, seed=0):
-    """Metrics of `detections.npz`, or of COCO results, against COCO JSON of the truth.
+def score_detection(
+    truth: str,
+    predicted: str,
+    label_space: LabelSpace,
+    *,
+    zero_shot_actor: str | None = None,
+    full: str | None = None,
+    seed: int = 0,
+) -> dict:
+    """Score `detections.npz` or COCO results against COCO JSON of the ground truth.
 
     Args:
       truth, predicted: paths.
@@ -93,25 +106,32 @@ def score_detection(truth, predicted, label_space, zero_shot_actor=None, full=No
                 "--zero_shot_actor needs --predicted=detections.npz: COCO results have no action "
                 "scores to compare with chance; see zero_shot_actor_ap for their APs"
             )
-        truth = detection.Truth.load(truth, label_space, with_masks=True)
-        results = coco_results.Results.load(predicted, truth, label_space)
-        metrics = detection.evaluate_results(results, truth, label_space)
-        metrics["coco"] = coco_eval.evaluate(results, truth)
+        ground_truth = detection.Truth.load(truth, label_space, with_masks=True)
+        results = coco_results.Results.load(predicted, ground_truth, label_space)
+        metrics = detection.evaluate_results(results, ground_truth, label_space)
+        metrics["coco"] = coco_eval.evaluate(results, ground_truth)
     else:
         actor = label_space.actor_index(zero_shot_actor) if zero_shot_actor else None
-        truth = detection.Truth.load(truth, label_space)
+        ground_truth = detection.Truth.load(truth, label_space)
         detections = detection.Detections.load(predicted)
-        other = detection.Detections.load(full) if full else None
-        metrics = detection.evaluate(detections, truth, label_space)
+        full_detections = detection.Detections.load(full) if full else None
+        metrics = detection.evaluate(detections, ground_truth, label_space)
         if zero_shot_actor:
             metrics["zero_shot"] = zero_shot.figures(
-                detections, truth, label_space, actor, metrics["per_pair_ap"], seed, other
+                detections,
+                ground_truth,
+                label_space,
+                actor,
+                per_pair_ap=metrics["per_pair_ap"],
+                seed=seed,
+                full=full_detections,
             )
     metrics["zero_shot_actor_ap"] = zero_shot.actor_aps(metrics["per_pair_ap"], label_space)
     return metrics
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
+    """Run the command."""
     args = flags.FLAGS
     if len(argv) != 2 or argv[1] not in ("segmentation", "detection"):
         raise InputError("the first word must be segmentation or detection, and the only one")
@@ -123,14 +143,19 @@ def main(argv):
         metrics = score_segmentation(args.truth, args.predicted, label_space)
     else:
         metrics = score_detection(
-            args.truth, args.predicted, label_space, args.zero_shot_actor, args.full, args.seed
+            args.truth,
+            args.predicted,
+            label_space,
+            zero_shot_actor=args.zero_shot_actor,
+            full=args.full,
+            seed=args.seed,
         )
     tables.write_metrics(metrics, args.output)
     print(tables.table(metrics))
 
 
-def run():
-    """Run the command with the words of the command line."""
+def run() -> None:
+    """Parse the command line and run."""
     errors.run(main)
 
 

@@ -1,31 +1,37 @@
-"""How far a difference between two networks can be trusted: a paired bootstrap over videos.
+"""Paired bootstrap over videos: confidence intervals of differences between two networks.
 
-The frames of a video resemble each other, so that videos are drawn, with replacement, and not
-frames. Both networks are scored on the same draws: what makes a draw hard for both cancels.
+Videos rather than frames are resampled, since the frames of a video are correlated. Both networks
+are scored on the same samples, so that the difficulty of a sample cancels.
 """
 
+from __future__ import annotations
+
+import os
 import pathlib
 
 import numpy as np
 
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation import detection, segmentation
 
 SAMPLES = 500
-LEVEL = 95  # percent of the draws inside an interval
+LEVEL = 95  # percent of the samples inside an interval
 
 
-def draw(count, samples=SAMPLES, seed=0):
-    """How often each of `count` videos is in each draw: int64 [samples, count]."""
+def draw(count: int, samples: int = SAMPLES, seed: int = 0) -> np.ndarray:
+    """Draw the multiplicity of each of `count` videos in each sample: int64 [samples, count]."""
     return np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), samples)
 
 
-def figures(folder, label_space, samples=SAMPLES, seed=0):
-    """The figures of a scored split on each draw of its videos.
+def figures(
+    folder: str | os.PathLike, label_space: LabelSpace, samples: int = SAMPLES, seed: int = 0
+) -> dict:
+    """Score each bootstrap sample of the videos of an evaluated split.
 
     Args:
-      folder: what `a2d_tf.evaluate` wrote, RUN/evaluation/<split>.
+      folder: RUN/evaluation/<split>, as `a2d_tf.evaluate` wrote it.
       label_space: of the records.
-      samples, seed: folders of the same frames, samples and seed have the same draws.
+      samples, seed: of `draw`; equal for folders to be compared.
 
     Returns:
       {"segmentation": {kind: {"ave", "glo", "miou"}}, "detection": {kind}}, as in `metrics.json`,
@@ -40,7 +46,7 @@ def figures(folder, label_space, samples=SAMPLES, seed=0):
     videos, place = np.unique([name.rpartition("/")[0] for name in names], return_inverse=True)
     weights = draw(len(videos), samples, seed)
 
-    matrices = {kind: [] for kind in ("actor", "action", "joint")}
+    matrices: dict[str, list] = {kind: [] for kind in ("actor", "action", "joint")}
     for video in range(len(videos)):
         confusion = segmentation.Confusion(label_space)
         for i in np.flatnonzero(place == video):
@@ -50,20 +56,19 @@ def figures(folder, label_space, samples=SAMPLES, seed=0):
                     for part in ("label_truth", "label_maps")
                 )
             )
-        for kind, found in matrices.items():
-            found.append(confusion.matrix(kind))
-    result = {"segmentation": {}}
-    for kind, found in matrices.items():
-        drawn = np.tensordot(weights, np.stack(found), axes=1)
-        result["segmentation"][kind] = segmentation.metrics_of(drawn)
+        for kind, per_video in matrices.items():
+            per_video.append(confusion.matrix(kind))
+    segmentation_figures = {
+        kind: segmentation.metrics_of(np.tensordot(weights, np.stack(per_video), axes=1))
+        for kind, per_video in matrices.items()
+    }
+    detections = detection.Detections.load(folder / "detections.npz")
+    metrics = detection.evaluate(detections, truth, label_space, weights[:, place])
+    return {"segmentation": segmentation_figures, "detection": metrics["detection"]}
 
-    found = detection.Detections.load(folder / "detections.npz")
-    own = detection.evaluate(found, truth, label_space, weights[:, place])
-    return {**result, "detection": own["detection"]}
 
-
-def interval(ours, other):
-    """(low, high) of the difference ours - other, arrays [samples] of the same draws."""
+def interval(ours: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+    """Compute the (low, high) of ours - other, figures [samples] of the same samples."""
     tail = (100 - LEVEL) / 2
     low, high = np.percentile(ours - other, [tail, 100 - tail])
     return float(low), float(high)

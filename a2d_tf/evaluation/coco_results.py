@@ -1,37 +1,43 @@
-"""Instances in COCO's results format, written and read: a JSON list of
+"""Instances in COCO's results format, a JSON list of
 
   {"image_id": …, "category_id": code of a pair, "score": …, "bbox": [x, y, width, height],
    "segmentation": RLE}
 
-Of the last two one is enough to be read; a segmentation may also be a list of polygons.
+Files that are read may omit one of the last two, and may have polygons for a segmentation.
 """
+
+from __future__ import annotations
 
 import dataclasses
 import json
 import os
-from typing import Optional
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pycocotools import mask as rle_tools
 
 from a2d_tf.core import files
 from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.sources.coco import decode_mask
+
+if TYPE_CHECKING:
+    from a2d_tf.evaluation.detection import Truth
 
 _LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclasses.dataclass(frozen=True)
 class Results:
-    """Instances of the frames of a truth, in native pixels.
+    """Instances on the frames of a ground truth, in native pixels.
 
     Attributes:
-      frames: [F] names, those of the truth.
+      frames: [F] names, those of the ground truth.
       roi_frame: int64 [R], index into frames.
       boxes: float32 [R, 4], x1, y1, x2, y2.
-      codes: int64 [R], actors and actions of the label space, but maybe no valid pair.
+      codes: int64 [R], of actors and actions of the label space, not necessarily valid pairs.
       scores: float64 [R].
-      masks: [R] RLEs as `encode_mask` makes them, or None where one is missing.
+      masks: [R] RLEs, see `encode_mask`; None if any is missing.
     """
 
     frames: np.ndarray
@@ -39,13 +45,13 @@ class Results:
     boxes: np.ndarray
     codes: np.ndarray
     scores: np.ndarray
-    masks: Optional[list]
+    masks: list | None
 
     @classmethod
-    def load(cls, path, truth, label_space):
-        """Read the results on the frames of a `detection.Truth`.
+    def load(cls, path: str | os.PathLike, truth: Truth, label_space: LabelSpace) -> Results:
+        """Read results on the frames of a ground truth.
 
-        Sizes for the masks come from the truth; where that has none, segmentations are left alone.
+        The sizes of masks are those of the ground truth; without sizes, segmentations are ignored.
 
         Raises:
           InputError: the file is missing or no such JSON, or names the entry and its field that is
@@ -82,8 +88,8 @@ class Results:
             None if None in masks else masks,
         )
 
-    def select(self, chosen):
-        """Those of the instances where `chosen`, bool [R], is True; without their masks."""
+    def select(self, chosen: np.ndarray) -> Results:
+        """Select instances by `chosen`, bool [R]; drops the masks."""
         return dataclasses.replace(
             self,
             roi_frame=self.roi_frame[chosen],
@@ -94,17 +100,16 @@ class Results:
         )
 
 
-def entries(image_id, boxes, codes, scores, masks):
-    """The instances of one frame in COCO's results format.
+def entries(
+    image_id: int | str, boxes: np.ndarray, codes, scores, *, masks: np.ndarray | list
+) -> list[dict]:
+    """Convert the instances of one frame to COCO's results format.
 
     Args:
       image_id: of the frame.
       boxes: float [N, 4], y1, x1, y2, x2.
       codes, scores: [N].
-      masks: N bool [H, W], or RLEs as `encode_mask` makes them.
-
-    Returns:
-      list of N dict, ready for JSON.
+      masks: N of bool [H, W], or RLEs, see `encode_mask`.
     """
     results = []
     for box, code, score, mask in zip(boxes, codes, scores, masks):
@@ -121,27 +126,27 @@ def entries(image_id, boxes, codes, scores, masks):
     return results
 
 
-def write(path, results):
-    """Write entries as a JSON list, one a line, in one step."""
+def write(path: str | os.PathLike, results: list[dict]) -> None:
+    """Write entries as a JSON list, one per line, atomically."""
     files.write_text(path, "[\n" + ",\n".join(map(json.dumps, results)) + "\n]\n")
 
 
-def encode_mask(mask):
-    """A mask bool [H, W] as COCO's compressed RLE: {"size": [H, W], "counts": text}."""
+def encode_mask(mask: np.ndarray) -> dict:
+    """Encode a mask bool [H, W] as COCO's compressed RLE: {"size": [H, W], "counts": text}."""
     rle = rle_tools.encode(np.asfortranarray(mask, np.uint8))
     return {"size": list(mask.shape), "counts": rle["counts"].decode()}
 
 
-def area(rle):
-    """Pixels of a mask as `encode_mask` makes it."""
+def area(rle: dict) -> int:
+    """Count the pixels of an encoded mask."""
     return int(rle_tools.area(rle))
 
 
-def read_mask(segmentation, height, width, where):
-    """A COCO segmentation, polygons or RLE, as `encode_mask` would make it.
+def read_mask(segmentation, height: int, width: int, where: str) -> dict:
+    """Convert a COCO segmentation, polygons or RLE, to the form of `encode_mask`.
 
     Raises:
-      InputError: malformed, or of another size; begins with `where`.
+      InputError: malformed, or of another size; the message starts with `where`.
     """
     empty = encode_mask(np.zeros((height, width), bool))
     if segmentation in ([], empty):
@@ -152,8 +157,8 @@ def read_mask(segmentation, height, width, where):
         raise InputError(f"{where}.segmentation: {error}") from error
 
 
-def read_json(path):
-    """The contents of a JSON file; InputError where it is missing or none."""
+def read_json(path: str | os.PathLike):
+    """Read a JSON file; raises InputError if it is missing or malformed."""
     try:
         return files.read_json(path)
     except (OSError, ValueError) as error:
@@ -197,7 +202,7 @@ def _mask(entry, size, where):
 
 
 def _corners(entry, mask, where):
-    """x1, y1, x2, y2 of an entry's `bbox`, or of its mask where that is absent."""
+    """x1, y1, x2, y2 of an entry's `bbox`, or of its mask if that is absent."""
     bbox = entry.get("bbox")
     if bbox is None and mask is not None:
         bbox = rle_tools.toBbox(mask).tolist()

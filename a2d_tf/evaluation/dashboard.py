@@ -1,9 +1,12 @@
-"""What TensorBoard shows of a run beside its losses: how it was set up, and its validations.
+"""TensorBoard's view of a run: flags, hyperparameters and layout, figures of each validation.
 
-The events go into `RUN/tensorboard` itself (flags, layout, hyperparameters) and its `validation`.
+The former are written to `RUN/tensorboard`, validations to its subfolder `validation`.
 """
 
+from __future__ import annotations
+
 import os
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -12,12 +15,17 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import summary as custom_scalar
 from tensorboard.plugins.hparams import api as hparams
 
+from a2d_tf.core.config import Config
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation import detection
 from a2d_tf.evaluation.reports import charts
 from a2d_tf.learning.losses import TERMS
 
+if TYPE_CHECKING:
+    from a2d_tf.evaluation.runner import Validation
+
 MAIN = "segmentation/joint_miou"
-# What tells runs of a folder apart: the rows of the paper's tables, and how they were fitted.
+# They tell the runs of a folder apart: the rows of the paper's tables, and how they were trained.
 _HYPERPARAMETERS = {
     "model": ("backbone", "use_flow", "temporal_layers", "use_mask", "label_mode", "fusion"),
     "learning": (
@@ -33,7 +41,7 @@ _HYPERPARAMETERS = {
 }
 _LAYOUT = {
     "How good": {
-        # A chart each: lines of one run have one colour.
+        # A chart each, since all lines of a run have one colour.
         **{f"mIoU, {kind}": f"segmentation/{kind}_miou" for kind in ("joint", "actor", "action")},
         **{f"mAP, {kind}": f"detection/{kind}_map" for kind in ("joint", "actor", "action")},
         "proposals that find an instance": "run/proposal_recall",
@@ -51,8 +59,8 @@ _LAYOUT = {
 }
 
 
-def describe(workdir, config):
-    """Write a new run's flags, its hyperparameters, and the layout of the custom scalars' page."""
+def describe(workdir: str, config: Config) -> None:
+    """Write a new run's flags, hyperparameters and layout of custom scalars."""
     writer = tf.summary.create_file_writer(os.path.join(workdir, "tensorboard"))
     with open(os.path.join(workdir, "flags.txt"), encoding="utf-8") as file:
         flags = file.read()
@@ -88,9 +96,9 @@ def describe(workdir, config):
     writer.close()
 
 
-def scalars(found):
-    """{tag: value} of a `runner.Validation`."""
-    metrics = found.metrics
+def scalars(validation: Validation) -> dict[str, float]:
+    """Return the scalars of a validation by tag."""
+    metrics = validation.metrics
     return {
         **{
             f"segmentation/{kind}_{name}": value
@@ -98,25 +106,27 @@ def scalars(found):
             for name, value in values.items()
         },
         **{f"detection/{kind}_map": value for kind, value in metrics["detection"].items()},
-        "segmentation/threshold": found.threshold,
+        "segmentation/threshold": validation.threshold,
     }
 
 
-def images(found, space):
-    """{tag: uint8 [1, H, W, 3]} of a `runner.Validation`: its pictures, and charts of classes."""
-    metrics = found.metrics
+def images(validation: Validation, space: LabelSpace) -> dict[str, np.ndarray]:
+    """Return a validation's pictures and charts of classes by tag, each uint8 [1, H, W, 3]."""
+    metrics = validation.metrics
     pairs = [metrics["per_pair_ap"][str(code)] for code in space.codes]
     return {
-        **{tag: picture[None] for tag, picture in found.pictures.items()},
+        **{tag: picture[None] for tag, picture in validation.pictures.items()},
         "classes/actor_ap": _bars(metrics["per_actor_ap"], space.actors, "AP of actors"),
         "classes/action_ap": _bars(metrics["per_action_ap"], space.actions, "AP of actions"),
         "classes/pair_ap": _image(
             charts.bars({"": pairs}, [space.name(code) for code in space.codes], "AP of pairs", "%")
         ),
-        "classes/confusion": _image(charts.confusion(found.confusion, ("actor", "action"), space)),
+        "classes/confusion": _image(
+            charts.confusion(validation.confusion, ("actor", "action"), space)
+        ),
         "classes/precision_recall": _image(
             charts.curves(
-                {"precision against recall, actors": _curves(found, space)},
+                {"precision against recall, actors": _curves(validation, space)},
                 "recall",
                 "precision",
                 1,
@@ -130,18 +140,19 @@ def _bars(aps, names, title):
     return _image(charts.bars({"": values}, list(names), title, "%"))
 
 
-def _curves(found, space):
-    """{actor: (recall, precision)} of the actors that the split shows."""
-    of_actor, _ = space.split(found.truth.codes)
+def _curves(validation, space):
+    """{actor: (recall, precision)} of the actors in the split."""
+    detections, truth = validation.detections, validation.truth
+    gt_actor, _ = space.split(truth.codes)
     lines = {}
     for actor, name in enumerate(space.actors):
-        curves = []
+        curves: list = []
         detection.average_precisions(
-            found.detections,
-            found.truth,
-            lambda rois, actor=actor: found.detections.boxes[rois, actor],
-            lambda rois, actor=actor: found.detections.actor_scores[rois, actor, None],
-            of_actor[:, None] == actor + 1,
+            detections,
+            truth,
+            lambda rois, actor=actor: detections.boxes[rois, actor],
+            lambda rois, actor=actor: detections.actor_scores[rois, actor, None],
+            targets=gt_actor[:, None] == actor + 1,
             curves=curves,
         )
         if curves:

@@ -1,10 +1,13 @@
-"""Run a network over a split of the records and score it, at the videos' native size."""
+"""Run a network over a split of the records and score it at the videos' native size."""
+
+from __future__ import annotations
 
 import collections
 import dataclasses
 import itertools
 import os
 import shutil
+from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 
 import cv2
@@ -13,26 +16,30 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from a2d_tf.core import machine, visualize
+from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import pipeline, records
+from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import coco_eval, coco_results, detection, segmentation, zero_shot
 from a2d_tf.evaluation.reports import tables
+from a2d_tf.model.network import Network
 from a2d_tf.ops import masks as mask_ops
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-# Instances below this are no candidate for any threshold; more of them would cost mask rows.
+# Least p(actor) of instances: below every threshold, yet it bounds the number of masks.
 FLOOR = 0.05
+_PAINTED = ("masks", "boxes", "score", "code")
 
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
-    """The network's answer on one key frame, all boxes in native pixels (y1, x1, y2, x2).
+    """The network's outputs on one key frame; boxes are y1, x1, y2, x2 in native pixels.
 
     Attributes:
-      truth: the record's `records.Truth`.
+      truth: the record's ground truth.
       table: arrays of `inference.score_rois` over the valid RoIs, [R, ...].
       instances: arrays of `inference.select` over the detections, [N, ...], masks [N, m, m].
-      rgb: uint8 [h, w, 3], the key frame as the network saw it, without padding.
+      rgb: uint8 [h, w, 3], the key frame as stored, without padding.
       flow: float32 [h, w, 2].
     """
 
@@ -42,17 +49,22 @@ class Frame:
     rgb: np.ndarray
     flow: np.ndarray
 
+    @property
+    def name(self) -> str:
+        """`<VID>/<%05d>`."""
+        return f"{self.truth.video}/{self.truth.frame:05d}"
+
 
 @dataclasses.dataclass(frozen=True)
 class Validation:
-    """What the videos held out say of a network.
+    """The scores of a network on the videos held out.
 
     Attributes:
-      threshold: on p(actor), of best joint mIoU.
-      metrics: as in `metrics.json`: segmentation with that threshold, detection, APs of classes.
-      confusion: a `segmentation.Confusion`, with that threshold.
-      losses: {name: mean over the batches} of what the Evaluator's `measure` says.
-      detections, truth: as of `detection.evaluate`.
+      threshold: on p(actor), that of the best joint mIoU.
+      metrics: as in `metrics.json`: segmentation at that threshold, detection, APs of classes.
+      confusion: at that threshold.
+      losses: {name: mean over the batches} of the Evaluator's `measure`.
+      detections, truth: see `detection.evaluate`.
       pictures: {split/VID/frame: uint8 [H, 3 W, 3]}, truth | prediction | flow.
     """
 
@@ -65,40 +77,88 @@ class Validation:
     pictures: dict
 
 
+class _Collector:
+    """Collects what detection metrics need of each frame: whole frames would fill the memory."""
+
+    def __init__(self, label_mode):
+        self._fields = ["boxes", "actor_scores", "action_scores"]
+        self._fields += ["joint_scores"] * (label_mode != "decoupled")
+        self._fields += ["joint_boxes"] * (label_mode == "cartesian")
+        self.names, self.tables, self._truths = [], [], []
+
+    def add(self, frame):
+        self.names.append(frame.name)
+        self.tables.append({field: frame.table[field] for field in self._fields})
+        self._truths.append(dataclasses.replace(frame.truth, label_map=None))
+
+    def detections(self):
+        """All RoIs as `detection.Detections`; frees the tables."""
+
+        def gather(field):
+            # Popped, since the boxes of every pair of every RoI take gigabytes.
+            values = np.concatenate([table.pop(field) for table in self.tables])
+            return values[..., [1, 0, 3, 2]] if field.endswith("boxes") else values
+
+        counts = [len(table["boxes"]) for table in self.tables]
+        arrays = {field: gather(field) for field in self._fields}
+        return detection.Detections(self.names, np.repeat(np.arange(len(counts)), counts), **arrays)
+
+    def ground_truth(self):
+        """The `detection.Truth` of the frames."""
+        truths = self._truths
+        counts = [len(truth.codes) for truth in truths]
+        return detection.Truth(
+            self.names,
+            np.repeat(np.arange(len(truths)), counts),
+            np.concatenate([truth.boxes for truth in truths])[:, [1, 0, 3, 2]],
+            np.concatenate([truth.codes for truth in truths]),
+            sizes=[truth.native_size for truth in truths],
+            masks=[
+                {**rle, "counts": rle["counts"].decode()} for truth in truths for rle in truth.rles
+            ],
+        )
+
+
 class Evaluator:
     """Scores a network, whose weights may change between calls.
 
     Args:
-      network: a Network.
-      config: a Config.
+      network: the network.
+      config: the run's settings.
       manifest: of the records.
-      measure: callable in a graph, (batch, its `Network.features`) -> {name: scalar}, that
-        `validate` averages over the batches; or None.
+      measure: graph function (batch, its `Network.features`) -> {name: scalar}, which `validate`
+        averages over the batches.
     """
 
-    def __init__(self, network, config, manifest, measure=None):
+    def __init__(
+        self,
+        network: Network,
+        config: Config,
+        manifest: Manifest,
+        measure: Callable[[dict, dict], dict] | None = None,
+    ):
         self.network, self.config, self.manifest = network, config, manifest
-        self.labels = network.labels
+        self.labels, self._measures = network.labels, measure is not None
         given = config.inference.score_threshold
         floor = min(FLOOR, given) if given >= 0 else FLOOR
         settings = dataclasses.replace(config.inference, score_threshold=floor)
-        self.run = tf.function(network.inference(settings), reduce_retracing=True)
+        names = network.features.input_names
+        self._inputs = [*names, "size"]
 
         @tf.function(reduce_retracing=True)
-        def run_and_measure(batch):
-            inputs = {name: batch[name] for name in network.features.input_names}
-            features = network.features(inputs)
+        def run(batch):
+            features = network.features({name: batch[name] for name in names})
             outputs = network.instances(batch["rgb"], features, batch["size"], settings)
-            return outputs, measure(batch, features)
+            return outputs, measure(batch, features) if measure else {}
 
-        self._run_and_measure = run_and_measure if measure else None
+        self.run = run
 
-    def frames(self, split, measured=None):
-        """Yield a `Frame` for each key frame of a split, in the records' order.
+    def frames(self, split: str, measured: list[dict] | None = None) -> Iterator[Frame]:
+        """Yield each key frame of a split, in the records' order.
 
         Args:
           split: 'train' (without the validation videos), 'val' or 'test'.
-          measured: a list that gets what `measure` says of each batch, {name: float}.
+          measured: list to which the values of `measure` on each batch are appended.
         """
         learning = self.config.learning
         batches = pipeline.evaluation(
@@ -111,24 +171,22 @@ class Evaluator:
             learning.val_fraction,
         )
         truths = self._truths(split)
-        names = ["rgb", "size"] + ["flow"] * self.config.model.use_flow
         batches = iter(batches)
         while True:
             with records.naming(self.manifest.directory):
                 batch = next(batches, None)
             if batch is None:
                 return
-            if measured is None:
-                outputs = self.run({name: batch[name] for name in names})
-            else:
-                outputs, values = self._run_and_measure(batch)
+            inputs = batch if self._measures else {name: batch[name] for name in self._inputs}
+            outputs, values = self.run(inputs)
+            if measured is not None:
                 measured.append({name: float(value) for name, value in values.items()})
             outputs = tf.nest.map_structure(lambda x: x.numpy(), outputs)
             for i in range(len(batch["video"])):
                 yield self._frame(next(truths), batch, outputs, i)
 
     def _truths(self, split):
-        """The truth of the records that `pipeline.evaluation` yields, in the same order."""
+        """Yield the ground truth of the records of `pipeline.evaluation`, in the same order."""
         keep = pipeline.split_filter(split, self.config.learning.val_fraction)
         for path in pipeline.split_shards(self.manifest, split):
             with records.naming(path):
@@ -153,51 +211,53 @@ class Evaluator:
         flow = batch["flow"][i, middle].numpy()[: size[0], : size[1]]
         return Frame(truth, table, instances, rgb, flow)
 
-    def label_map(self, frame, threshold):
-        """The painted map of a frame at its native size, codes in the label space's dtype."""
+    def label_map(self, frame: Frame, threshold: float) -> np.ndarray:
+        """Paint a frame's label map at native size, of codes in the label space's dtype."""
         chosen = frame.instances["class_score"] >= threshold
         height, width = frame.truth.native_size
         if not chosen.any():
             return np.zeros((height, width), self.labels.code_dtype)
-        parts = [frame.instances[name][chosen] for name in ("masks", "boxes", "score", "code")]
+        parts = [frame.instances[name][chosen] for name in _PAINTED]
         painted = mask_ops.paint_one(*parts, height, width, self.config.inference.paint == "pixel")
         return painted.numpy().astype(self.labels.code_dtype)
 
-    def label_maps(self, frame):
-        """Yield (thresholds of the grid, what `label_map` makes of each of them).
+    def label_maps(self, frame: Frame) -> Iterator[tuple[list[float], np.ndarray]]:
+        """Yield (thresholds of THRESHOLDS, their common `label_map`), from the highest down.
 
-        From the highest one down: each paints the instances that it adds over those of the one
-        before, since they come best first. Most add none, and painting is dear.
+        Instances come best first, so each threshold only paints those that it adds, most of them
+        none: painting is slow.
         """
         scores, painted = frame.instances["class_score"], 0
-        names = ("masks", "boxes", "score", "code")
         best = np.zeros(frame.truth.native_size, np.float32)
         labels = best.astype(np.int32)
         descending = sorted(THRESHOLDS, reverse=True)
         for number, same in itertools.groupby(descending, lambda t: np.count_nonzero(scores >= t)):
             if number > painted:
-                more = [frame.instances[name][painted:number] for name in names]
+                added = [frame.instances[name][painted:number] for name in _PAINTED]
                 best, labels = mask_ops.paint_over_one(
-                    best, labels, *more, self.config.inference.paint == "pixel"
+                    best, labels, *added, self.config.inference.paint == "pixel"
                 )
                 painted = number
             yield list(same), np.asarray(labels).astype(self.labels.code_dtype)
 
-    def scored(self, frames):
-        """Yield each `Frame` in order with its {threshold of the grid: Confusion}.
+    def scored(
+        self, frames: Iterable[Frame]
+    ) -> Iterator[tuple[Frame, dict[float, segmentation.Confusion]]]:
+        """Yield each frame in order with its confusion at each of THRESHOLDS.
 
-        Painting is the host's work: threads do it while the network answers the next clips.
+        Host threads paint while the network processes the next clips.
         """
 
         def confusions(frame):
-            found = {}
+            at_threshold = {}
             for thresholds, label_map in self.label_maps(frame):
                 confusion = segmentation.Confusion(self.labels)
                 confusion.update(frame.truth.label_map, label_map)
-                found.update(dict.fromkeys(thresholds, confusion))
-            return found
+                at_threshold.update(dict.fromkeys(thresholds, confusion))
+            return at_threshold
 
-        threads, waiting = machine.cores(), collections.deque()
+        threads = machine.cores()
+        waiting: collections.deque = collections.deque()
         with futures.ThreadPoolExecutor(threads) as pool:
             for frame in frames:
                 waiting.append((frame, pool.submit(confusions, frame)))
@@ -207,68 +267,57 @@ class Evaluator:
             for frame, result in waiting:
                 yield frame, result.result()
 
-    def masks(self, frame, chosen):
-        """Masks of some of a frame's instances at its native size.
-
-        Args:
-          frame: a Frame.
-          chosen: which of its N instances, an index for NumPy.
-
-        Returns:
-          bool [n, h, w].
-        """
+    def masks(self, frame: Frame, chosen: np.ndarray | slice) -> np.ndarray:
+        """Paste the masks of a frame's chosen instances (a NumPy index): bool [n, h, w], native."""
         height, width = frame.truth.native_size
         masks, boxes = (frame.instances[name][chosen] for name in ("masks", "boxes"))
         if not len(boxes):
             return np.zeros((0, height, width), bool)
         return mask_ops.paste(masks, boxes, height, width).numpy() >= 0.5
 
-    def validate(self, split="val", pictures=0):
+    def validate(self, split: str = "val", pictures: int = 0) -> Validation | None:
         """Choose the p(actor) threshold of best joint mIoU, and score a split with it.
 
         Args:
-          split: as of `frames`; pictures: of how many videos to draw the first key frame.
+          split: see `frames`.
+          pictures: number of videos whose first key frame is drawn.
 
         Returns:
-          a Validation; None where the split is empty.
+          The scores; None if the split is empty.
         """
         confusions = {t: segmentation.Confusion(self.labels) for t in THRESHOLDS}
-        names, frame_tables, truths, shown = [], [], [], {}
-        measured = [] if self._run_and_measure else None
+        collected = _Collector(self.config.model.label_mode)
+        measured: list[dict] = []
+        shown: dict[str, Frame] = {}
         frames = tqdm(self.frames(split, measured), desc=split, unit="frame", leave=False)
-        for frame, seen in self.scored(frames):
-            truth = frame.truth
+        for frame, frame_confusions in self.scored(frames):
             for threshold, confusion in confusions.items():
-                confusion.merge(seen[threshold])
-            names.append(f"{truth.video}/{truth.frame:05d}")
-            frame_tables.append({field: frame.table[field] for field in self._fields()})
-            truths.append(dataclasses.replace(truth, label_map=None))
+                confusion.merge(frame_confusions[threshold])
+            collected.add(frame)
             if len(shown) < pictures:
-                shown.setdefault(truth.video, frame)
-        if not names:
+                shown.setdefault(frame.truth.video, frame)
+        if not collected.names:
             return None
         scores = {t: c.metrics()["joint"]["miou"] for t, c in confusions.items()}
-        best = max(scores, key=scores.get)
-        found, truth = self._detections(names, frame_tables), self._truth(names, truths)
+        best = max(scores, key=scores.__getitem__)
+        detections, truth = collected.detections(), collected.ground_truth()
         return Validation(
-            best,
-            {
+            threshold=best,
+            metrics={
                 "segmentation": confusions[best].metrics(),
-                **detection.evaluate(found, truth, self.labels),
+                **detection.evaluate(detections, truth, self.labels),
             },
-            confusions[best],
-            {name: float(np.mean([v[name] for v in measured])) for name in (measured or [{}])[0]},
-            found,
-            truth,
-            {self._tag(split, frame): self.picture(frame, best) for frame in shown.values()},
+            confusion=confusions[best],
+            losses={
+                name: float(np.mean([values[name] for values in measured])) for name in measured[0]
+            },
+            detections=detections,
+            truth=truth,
+            pictures={f"{split}/{f.name}": self.picture(f, best) for f in shown.values()},
         )
 
-    @staticmethod
-    def _tag(split, frame):
-        return f"{split}/{frame.truth.video}/{frame.truth.frame:05d}"
-
-    def evaluate(self, split, threshold, output):
-        """Score a split and write everything that the score is made of.
+    def evaluate(self, split: str, threshold: float, output: str) -> dict:
+        """Score a split, and write the scores with everything that they are computed from.
 
         Args:
           split: 'train' (without the validation videos), 'val' or 'test'.
@@ -278,7 +327,7 @@ class Evaluator:
             `label_maps/<VID>/<%05d>.png` and `label_truth/...`.
 
         Returns:
-          the metrics, as in `metrics.json`.
+          The metrics, as in `metrics.json`.
 
         Raises:
           InputError: the split is empty.
@@ -296,40 +345,34 @@ class Evaluator:
         return metrics
 
     def _evaluate(self, split, threshold, partial):
-        """`evaluate`, into a folder beside the place of the result."""
+        """Evaluate into a folder beside the final one."""
         confusion = segmentation.Confusion(self.labels)
-        names, frame_tables, truths, instances = [], [], [], []
+        collected, instances = _Collector(self.config.model.label_mode), []
         for frame in tqdm(self.frames(split), desc=split, unit="frame", total=self._total(split)):
-            truth = frame.truth
-            name = f"{truth.video}/{truth.frame:05d}"
-            predicted = self.label_map(frame, threshold)
-            confusion.update(truth.label_map, predicted)
-            for folder, image in (("label_maps", predicted), ("label_truth", truth.label_map)):
-                write_png(os.path.join(partial, folder, f"{name}.png"), image)
-            names.append(name)
-            # Only what the score needs: the rest of a whole split would fill the memory.
-            frame_tables.append({field: frame.table[field] for field in self._fields()})
-            truths.append(dataclasses.replace(truth, label_map=None))
+            predicted, expected = self.label_map(frame, threshold), frame.truth.label_map
+            confusion.update(expected, predicted)
+            for folder, image in (("label_maps", predicted), ("label_truth", expected)):
+                write_png(os.path.join(partial, folder, f"{frame.name}.png"), image)
+            collected.add(frame)
+            fields = (frame.instances[name] for name in ("boxes", "code", "score"))
+            image_id = len(collected.names)
             instances += coco_results.entries(
-                len(names),
-                *(frame.instances[name] for name in ("boxes", "code", "score")),
-                self.masks(frame, slice(None)),
+                image_id, *fields, masks=self.masks(frame, slice(None))
             )
-        if not names:
+        if not collected.names:
             raise InputError(
                 f"{self.manifest.directory}: no record in split '{split}' "
                 f"(--val_fraction={self.config.learning.val_fraction})"
             )
-        found = self._detections(names, frame_tables)
-        truth = self._truth(names, truths)
-        found.save(os.path.join(partial, "detections.npz"))
+        detections, truth = collected.detections(), collected.ground_truth()
+        detections.save(os.path.join(partial, "detections.npz"))
         truth.save(os.path.join(partial, "truth.json"), self.labels)
-        place = os.path.join(partial, "instances.json")
-        coco_results.write(place, instances)
-        results = coco_results.Results.load(place, truth, self.labels)
+        path = os.path.join(partial, "instances.json")
+        coco_results.write(path, instances)
+        results = coco_results.Results.load(path, truth, self.labels)
         metrics = {
             "segmentation": confusion.metrics(),
-            **detection.evaluate(found, truth, self.labels),
+            **detection.evaluate(detections, truth, self.labels),
             "coco": coco_eval.evaluate(results, truth),
             "score_threshold": float(threshold),
         }
@@ -338,7 +381,12 @@ class Evaluator:
         if learning.zero_shot_actor:
             actor = self.labels.actor_index(learning.zero_shot_actor)
             metrics["zero_shot"] = zero_shot.figures(
-                found, truth, self.labels, actor, metrics["per_pair_ap"], learning.seed
+                detections,
+                truth,
+                self.labels,
+                actor,
+                per_pair_ap=metrics["per_pair_ap"],
+                seed=learning.seed,
             )
         tables.write_metrics(metrics, os.path.join(partial, "metrics.json"))
         return metrics
@@ -349,56 +397,19 @@ class Evaluator:
             return self.manifest.counts[split]["records"]
         return None
 
-    def _fields(self):
-        """What of a frame's table `detection.Detections` takes."""
-        mode = self.config.model.label_mode
-        fields = ["boxes", "actor_scores", "action_scores"]
-        fields += ["joint_scores"] * (mode != "decoupled") + ["joint_boxes"] * (mode == "cartesian")
-        return fields
-
-    def _detections(self, names, frame_tables):
-        def gather(key):
-            # Popped: boxes of every pair of every RoI are gigabytes, and need not be there twice.
-            values = np.concatenate([table.pop(key) for table in frame_tables])
-            return values[..., [1, 0, 3, 2]] if key.endswith("boxes") else values
-
-        rows = [len(table["boxes"]) for table in frame_tables]
-        arrays = {field: gather(field) for field in self._fields()}
-        return detection.Detections(names, np.repeat(np.arange(len(names)), rows), **arrays)
-
-    def _truth(self, names, truths):
-        counts = [len(truth.codes) for truth in truths]
-        boxes = np.concatenate([truth.boxes for truth in truths])[:, [1, 0, 3, 2]]
-        codes = np.concatenate([truth.codes for truth in truths])
-        masks = [
-            {**rle, "counts": rle["counts"].decode()} for truth in truths for rle in truth.rles
-        ]
-        return detection.Truth(
-            names,
-            np.repeat(np.arange(len(names)), counts),
-            boxes,
-            codes,
-            sizes=[truth.native_size for truth in truths],
-            masks=masks,
-        )
-
-    def pictures(self, split, threshold, limit):
-        """Truth | prediction | flow of the first key frame of so many videos of the split.
-
-        Returns:
-          {split/VID/frame: uint8 [H, 3 W, 3]}.
-        """
+    def pictures(self, split: str, threshold: float, limit: int) -> dict[str, np.ndarray]:
+        """Draw `picture`s of the first key frame of at most `limit` videos, by split/VID/frame."""
         images, seen = {}, set()
         for frame in self.frames(split) if limit else ():
             if frame.truth.video not in seen:
                 seen.add(frame.truth.video)
-                images[self._tag(split, frame)] = self.picture(frame, threshold)
+                images[f"{split}/{frame.name}"] = self.picture(frame, threshold)
             if len(seen) == limit:
                 break
         return images
 
-    def picture(self, frame, threshold):
-        """One frame's truth, prediction and flow side by side: uint8 [H, 3 W, 3], native size."""
+    def picture(self, frame: Frame, threshold: float) -> np.ndarray:
+        """Draw a frame's truth, prediction and flow side by side: uint8 [H, 3 W, 3], native."""
         truth, instances = frame.truth, frame.instances
         height, width = truth.native_size
         rgb = cv2.resize(frame.rgb, (width, height))
@@ -413,8 +424,8 @@ class Evaluator:
         return np.concatenate([left, middle, flow], axis=1)
 
 
-def write_png(path, image):
-    """Write an image, and the folders it lies in."""
+def write_png(path: str, image: np.ndarray) -> None:
+    """Write an image, creating its folders."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     if not cv2.imwrite(path, image):
         raise InputError(f"{path}: cannot be written; is the disk full?")

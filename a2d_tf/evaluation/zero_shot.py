@@ -1,19 +1,22 @@
-"""Zero-shot actions (paper, section 4.4 and Fig. 4): an actor learned without its action labels.
+"""Zero-shot actions (paper, section 4.4 and Fig. 4): an actor trained without its action labels.
 
-The AP of an actor is the mean of the joint APs over its valid actions; the ratio r_zs (Eq. 3)
-compares a model that saw no action label of that actor with the full model.
+The AP of an actor is the mean of the joint APs of its valid pairs; the ratio r_zs (Eq. 3) compares
+a model trained without any action label of that actor with the full model.
 """
+
+from __future__ import annotations
 
 import numpy as np
 
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation import detection
 
 
-def actor_aps(per_pair_ap, label_space):
-    """Mean AP of each actor's valid pairs: {"1": percent, …} of {"11": percent, …}.
+def actor_aps(per_pair_ap: dict[str, float], label_space: LabelSpace) -> dict[str, float]:
+    """Average the APs of each actor's valid pairs: {"11": percent, …} -> {"1": percent, …}.
 
-    An actor without valid pairs is left out.
+    Actors without valid pairs are left out.
     """
     aps = {}
     for actor in range(len(label_space.actors)):
@@ -23,15 +26,24 @@ def actor_aps(per_pair_ap, label_space):
     return aps
 
 
-def figures(detections, truth, label_space, actor, per_pair_ap, seed, full=None):
-    """The figures of Fig. 4 for the actor whose action labels were withheld.
+def figures(
+    detections: detection.Detections,
+    truth: detection.Truth,
+    label_space: LabelSpace,
+    actor: int,
+    *,
+    per_pair_ap: dict[str, float],
+    seed: int,
+    full: detection.Detections | None = None,
+) -> dict:
+    """Compute the figures of Fig. 4 for the actor whose action labels were withheld.
 
     Args:
-      detections, truth, label_space: as `chance` takes them.
+      detections, truth, label_space: see `chance`.
       actor: 0-based index.
-      per_pair_ap: of these detections, {code: percent}.
+      per_pair_ap: APs of these detections, {code: percent}.
       seed: of the shuffles.
-      full: optional `Detections` of the full model on the same truth.
+      full: detections of the full model on the same ground truth.
 
     Returns:
       {"actor", "ap", "chance"} in percent, with `full` also {"full_ap", "ratio"}.
@@ -41,31 +53,41 @@ def figures(detections, truth, label_space, actor, per_pair_ap, seed, full=None)
     """
     result = {
         "actor": label_space.actors[actor],
-        "chance": chance(detections, truth, label_space, actor, seed),
+        "chance": chance(detections, truth, label_space, actor, seed=seed),
         "ap": actor_aps(per_pair_ap, label_space)[str(actor + 1)],
     }
     if full is not None:
         detection.check(full, truth, label_space)
-        _, of_pairs = detection.actor_aps(full, truth, label_space, actor)
-        result["full_ap"] = sum(of_pairs.values()) / len(of_pairs)
+        _, pair_aps = detection.actor_aps(full, truth, label_space, actor)
+        result["full_ap"] = sum(pair_aps.values()) / len(pair_aps)
         result["ratio"] = ratio(result["ap"], result["full_ap"])
     return result
 
 
-def ratio(zero_shot, full):
-    """r_zs = AP of the zero-shot model / AP of the full one (Eq. 3); None where the latter is 0."""
+def ratio(zero_shot: float, full: float) -> float | None:
+    """Compute r_zs (Eq. 3), the zero-shot model's AP over the full one's; None if that is 0."""
     return zero_shot / full if full else None
 
 
-def chance(detections, truth, label_space, actor, seed, shuffles=20):
-    """AP of an actor, in percent, for actions drawn by chance: the floor of Fig. 4.
+def chance(
+    detections: detection.Detections,
+    truth: detection.Truth,
+    label_space: LabelSpace,
+    actor: int,
+    *,
+    seed: int,
+    shuffles: int = 20,
+) -> float:
+    """Compute an actor's AP, in percent, with actions at chance: the floor of Fig. 4.
 
     The action scores are shuffled among the RoIs of the whole set whose most probable actor is
-    this one; all else stays. The result is the mean of `actor_aps` over the shuffles.
+    this one. The result is the mean of `actor_aps` over the shuffles.
 
     Args:
+      detections, truth, label_space: see `detection.check`.
       actor: 0-based index.
-      seed: the same seed gives the same shuffles.
+      seed: of the shuffles.
+      shuffles: number of them.
 
     Raises:
       InputError: the detections carry joint scores or boxes, which leave no action scores to
@@ -94,6 +116,6 @@ def chance(detections, truth, label_space, actor, seed, shuffles=20):
         truth,
         lambda rois: detections.boxes[rois, actor],
         scores_of,
-        np.tile(targets, shuffles),
+        targets=np.tile(targets, shuffles),
     )
     return sum(aps) / len(aps)

@@ -57,9 +57,9 @@ def forward(network, batch, seed, config, training, features=None):
             features["rpn_deltas"],
             network.anchors,
             batch["size"],
-            network.rpn_coder,
-            config.before_nms,
-            config.train_proposals,
+            coder=network.rpn_coder,
+            before_nms=config.before_nms,
+            after_nms=config.train_proposals,
         )
     with tf.name_scope("targets"):
         rows = targets.sample_rois(

@@ -1,9 +1,11 @@
-"""EfficientNet-Lite0 (Tan and Le 2019), a light backbone of either stream.
+"""EfficientNet-Lite0 (Tan and Le 2019), a light backbone for either stream.
 
-The Lite variant is without squeeze-and-excitation, and its ReLU ends at six. Inverted bottlenecks
-(Sandler et al. 2018) widen by 1x1, filter each channel by itself, and narrow by 1x1 without a ReLU;
-a shortcut joins the narrow ends. Strided windows are padded TensorFlow's way.
+The Lite variant has ReLU6 and no squeeze-and-excitation. Inverted bottlenecks (Sandler et al. 2018)
+expand by 1x1, convolve depthwise and project by 1x1 without a ReLU, with a shortcut between their
+narrow ends. Strided windows are padded TensorFlow's way.
 """
+
+from __future__ import annotations
 
 import tensorflow as tf
 
@@ -11,7 +13,7 @@ from a2d_tf.model.resnet import ConvNorm
 
 NAME = "efficientnet_lite0"
 STEM = 32
-# Of each stage: blocks, kernel side, stride, expansion, channels.
+# Of each stage: (blocks, kernel side, stride, expansion, channels).
 STAGES = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -25,13 +27,13 @@ _C2_TO_C5 = (1, 2, 4, 6)
 
 
 class ConvNorm6(ConvNorm):
-    """ConvNorm with a ReLU that ends at six."""
+    """ConvNorm with a ReLU6."""
 
     rectify = staticmethod(tf.nn.relu6)
 
 
 class DepthwiseConvNorm6(ConvNorm6):
-    """ConvNorm6 that filters each channel by itself: its kernel is [size, size, 1, channels]."""
+    """Depthwise ConvNorm6: its kernel is [size, size, 1, channels]."""
 
     def build(self, shape):
         self.filters = shape[-1]
@@ -43,12 +45,12 @@ class DepthwiseConvNorm6(ConvNorm6):
 
 
 def _round(channels):
-    """To a multiple of eight, at least eight, and not more than a tenth below."""
+    """Round to a multiple of eight, at least eight and at most a tenth below `channels`."""
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded if rounded >= 0.9 * channels else rounded + 8
 
 
-def _block(x, size, strides, expansion, channels, gain, options, name):
+def _block(x, size, strides, name, *, expansion, channels, gain, options):
     """An inverted bottleneck."""
     y = x
     if expansion > 1:
@@ -61,39 +63,31 @@ def _block(x, size, strides, expansion, channels, gain, options, name):
 
 
 def efficientnet_lite0(
-    x,
-    width_multiplier=1.0,
-    norm="frozen_bn",
-    epsilon=1e-3,
-    stem_norm=None,
-    deviation=1.0,
-    name="efficientnet",
-):
-    """Feature maps C2..C5 of an image batch: the last maps at strides 4, 8, 16 and 32.
+    x: tf.Tensor,
+    width_multiplier: float = 1.0,
+    norm: str = "frozen_bn",
+    *,
+    epsilon: float = 1e-3,
+    stem_norm: str | None = None,
+    deviation: float = 1.0,
+    name: str = "efficientnet",
+) -> list[tf.Tensor]:
+    """Compute the feature maps C2..C5 of an image batch: the last at strides 4, 8, 16 and 32.
 
     Args:
       x: float [N, H, W, 3], preprocessed.
       width_multiplier: factor on all channels, which are rounded to multiples of eight.
       norm: one of `resnet.NORMS`.
-      epsilon: of the normalisation; part of the weights.
-      stem_norm: another norm for the stem, where given.
-      deviation: typical size of the input's values, by which the start of a frozen norm divides in
-        the stem; see `resnet.resnet`.
+      epsilon: of the normalisation.
+      stem_norm, deviation, name: see `resnet.resnet`.
 
     Returns:
       list of [N, H/4, W/4, 24], [N, H/8, W/8, 40], [N, H/16, W/16, 112], [N, H/32, W/32, 320], at
       a multiplier of 1.
     """
     options = {"norm": norm, "epsilon": epsilon}
-    x = ConvNorm6(
-        _round(STEM * width_multiplier),
-        3,
-        2,
-        stem_norm or norm,
-        epsilon=epsilon,
-        gain=1 / deviation,
-        name=f"{name}_stem",
-    )(x)
+    stem: dict = dict(epsilon=epsilon, gain=1 / deviation, name=f"{name}_stem")
+    x = ConvNorm6(_round(STEM * width_multiplier), 3, 2, stem_norm or norm, **stem)(x)
     maps = []
     for stage, (blocks, size, strides, expansion, channels) in enumerate(STAGES):
         for block in range(blocks):
@@ -101,11 +95,11 @@ def efficientnet_lite0(
                 x,
                 size,
                 strides if block == 0 else 1,
-                expansion,
-                _round(channels * width_multiplier),
-                blocks**-0.5,
-                options,
                 f"{name}_s{stage + 1}_b{block}",
+                expansion=expansion,
+                channels=_round(channels * width_multiplier),
+                gain=blocks**-0.5,
+                options=options,
             )
         maps.append(x)
     return [maps[stage] for stage in _C2_TO_C5]

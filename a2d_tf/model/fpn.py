@@ -1,15 +1,19 @@
-"""Feature pyramid network (Lin et al. 2017) and region proposal network on it (paper, 3.1)."""
+"""Feature pyramid network (Lin et al. 2017) and its region proposal network (paper, 3.1)."""
 
+from __future__ import annotations
+
+import numpy as np
 import tensorflow as tf
 
 from a2d_tf.model.resnet import OUTPUT_STDDEV, ConvNorm
 from a2d_tf.ops import boxes as box_ops
 
 
-def upsample(x):
-    """Nearest neighbour, twice, by broadcasting: unlike resize it compiles and is deterministic.
+def upsample(x: tf.Tensor) -> tf.Tensor:
+    """Double [N, H, W, C] by nearest neighbour.
 
-    First along rows, then along columns: the gradient of one along both takes seven times as long.
+    By broadcasting, which is deterministic and compiles; rows before columns, since the gradient of
+    both at once takes seven times as long.
     """
     height, width, channels = x.shape[1:]
     for group in (channels, 2 * width * channels):
@@ -18,8 +22,8 @@ def upsample(x):
     return tf.reshape(x, [-1, 2 * height, 2 * width, channels])
 
 
-def fpn(maps, channels, name="fpn"):
-    """Pyramid P2..P5 from C2..C5: lateral 1x1, top-down sum, 3x3 at each level.
+def fpn(maps: list[tf.Tensor], channels: int, name: str = "fpn") -> list[tf.Tensor]:
+    """Build the pyramid P2..P5 from C2..C5: lateral 1x1, top-down sum, 3x3 at each level.
 
     Args:
       maps: list of [N, H_l, W_l, C_l], each half the size of the one before.
@@ -40,20 +44,23 @@ def fpn(maps, channels, name="fpn"):
     ]
 
 
-def coarsest(p5):
-    """P6, which the proposal network alone uses: every second cell of P5."""
+def coarsest(p5: tf.Tensor) -> tf.Tensor:
+    """Subsample P5 to P6, which only the proposal network uses: every second cell."""
     return p5[:, ::2, ::2, :]
 
 
-def rpn(pyramid, channels, anchors_per_cell, name="rpn"):
-    """Objectness and box deltas of every anchor, by one head shared over the levels P2..P6.
+def rpn(
+    pyramid: list[tf.Tensor], channels: int, anchors_per_cell: list[int], name: str = "rpn"
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Predict objectness and box deltas of every anchor, by one head shared over P2..P6.
 
-    Where levels differ in their anchors, the head speaks for as many as any has, and the others
-    read the last of them: with ascending sizes a level's largest anchors share their weights.
+    The head has as many outputs as the level with the most anchors; other levels use the last of
+    them, so that the largest anchors of all levels share their weights.
 
     Args:
       pyramid: list of [B, H_l, W_l, C].
-      anchors_per_cell: of each level.
+      channels: width of the hidden layer.
+      anchors_per_cell: number of anchors per cell, of each level.
 
     Returns:
       (logits [B, A], deltas [B, A, 4]), float32, in the order of `anchors.generate`.
@@ -75,22 +82,33 @@ def rpn(pyramid, channels, anchors_per_cell, name="rpn"):
 
 
 def _last(x, channels):
-    # All of them without an operation: the layers of a model number its checkpoints.
+    # No operation where none is needed: each counts as a layer in the model's checkpoints.
     return x if x.shape[-1] == channels else x[..., -channels:]
 
 
-def propose(logits, deltas, anchors, size, coder, before_nms, after_nms, iou_threshold=0.7):
-    """Regions of interest from the proposal network's output: decode, top-k, one NMS a batch.
+def propose(
+    logits: tf.Tensor,
+    deltas: tf.Tensor,
+    anchors: np.ndarray,
+    size: tf.Tensor,
+    *,
+    coder: box_ops.BoxCoder,
+    before_nms: int,
+    after_nms: int,
+    iou_threshold: float = 0.7,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Select regions of interest from the proposal network's output: top-k, decode, clip, NMS.
 
     Args:
       logits: [B, A]; deltas: [B, A, 4]; anchors: [A, 4].
       size: int [B, 2], height and width of each frame inside its padded canvas.
-      coder: a `boxes.BoxCoder`; an inclusive one has clipping and overlaps inclusive too.
-      before_nms, after_nms: how many of the best to keep before and after the suppression.
+      coder: box coder; if inclusive, so are clipping and overlaps.
+      before_nms, after_nms: number of the best boxes to keep before and after NMS.
+      iou_threshold: boxes that overlap a better one by more are suppressed.
 
     Returns:
-      (rois float32 [B, after_nms, 4] clipped to the frame, best first; valid bool [B, after_nms]).
-      Rows that are not valid are zero (to an inclusive coder). No gradient passes.
+      (rois float32 [B, after_nms, 4], y1, x1, y2, x2, clipped to the frame, best first; valid bool
+      [B, after_nms]). Invalid rows are zero in the coder's coordinates. No gradient passes.
     """
     before_nms = min(before_nms, anchors.shape[0])
     scores, best = tf.math.top_k(tf.stop_gradient(logits), before_nms)
@@ -98,7 +116,7 @@ def propose(logits, deltas, anchors, size, coder, before_nms, after_nms, iou_thr
         tf.gather(tf.stop_gradient(deltas), best, batch_dims=1), tf.gather(anchors, best)
     )
     boxes = coder.from_half_open(box_ops.clip(boxes, size, coder.inclusive))
-    # A box that lies in the padding is clipped to nothing; it must not take a place.
+    # Boxes in the padding are clipped to nothing; they must not count among `after_nms`.
     sides = boxes[..., 2:] - boxes[..., :2]
     scores = tf.where(tf.reduce_min(sides, axis=-1) >= 1.0, tf.sigmoid(scores), -1.0)
     rois, _, _, count = tf.image.combined_non_max_suppression(

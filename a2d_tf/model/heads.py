@@ -1,7 +1,9 @@
-"""The heads on RoI features: actor and box, mask (paper, section 3.1), action (section 3.2).
+"""Heads on RoI features: actor and box, mask (paper, section 3.1), action (section 3.2).
 
-All heads take [B, R, n, n, C] and fold B and R together inside.
+All heads take [B, R, n, n, C] and merge B and R internally.
 """
+
+from __future__ import annotations
 
 import tensorflow as tf
 
@@ -18,47 +20,43 @@ def _unfold(x, rois, *shape):
 
 
 def _hidden(x, units, norm, name, epsilon=1e-5):
-    """The two fully connected layers of a Fast R-CNN head, as convolutions: n x n, then 1x1."""
+    """Apply the two fully connected layers of Fast R-CNN, as convolutions: n x n, then 1x1."""
     x = ConvNorm(
         units, x.shape[1], norm=norm, epsilon=epsilon, padding="valid", name=f"{name}_fc1"
     )(x)
     return ConvNorm(units, 1, norm=norm, epsilon=epsilon, name=f"{name}_fc2")(x)
 
 
-def actor_head(cells, num_classes, units, norm, epsilon=1e-5, name="actor"):
-    """Class logits and one box per class.
+def _output(x, channels, name):
+    return ConvNorm(channels, 1, relu=False, stddev=OUTPUT_STDDEV, name=name)(x)
+
+
+def actor_head(
+    cells: tf.Tensor, num_classes: int, units: int, norm: str, *, epsilon=1e-5, name="actor"
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Predict class logits and one box per class.
 
     Returns:
       (logits [B, R, num_classes + 1], background last; deltas [B, R, num_classes, 4]), float32.
     """
-    # A fully connected unit has no extent for group statistics: groups of eight numbers would lose
-    # what they say.
+    # Fully connected units have no spatial extent: statistics of groups of eight would erase them.
     norm = "none" if norm == "group_norm" else norm
     x = _hidden(_fold(cells), units, norm, name, epsilon)
-    logits = ConvNorm(num_classes + 1, 1, relu=False, stddev=OUTPUT_STDDEV, name=f"{name}_logits")(
-        x
-    )
-    deltas = ConvNorm(4 * num_classes, 1, relu=False, stddev=OUTPUT_STDDEV, name=f"{name}_deltas")(
-        x
-    )
-    return (
-        _unfold(logits, cells, num_classes + 1),
-        _unfold(deltas, cells, num_classes, 4),
-    )
+    logits = _output(x, num_classes + 1, f"{name}_logits")
+    deltas = _output(x, 4 * num_classes, f"{name}_deltas")
+    return _unfold(logits, cells, num_classes + 1), _unfold(deltas, cells, num_classes, 4)
 
 
-def action_head(cells, num_outputs, units, name="action"):
-    """Action logits float32 [B, R, num_outputs], without normalisation."""
+def action_head(cells: tf.Tensor, num_outputs: int, units: int, name="action") -> tf.Tensor:
+    """Predict action logits float32 [B, R, num_outputs], without normalisation layers."""
     x = _hidden(_fold(cells), units, "none", name)
-    return _unfold(
-        ConvNorm(num_outputs, 1, relu=False, stddev=OUTPUT_STDDEV, name=f"{name}_logits")(x),
-        cells,
-        num_outputs,
-    )
+    return _unfold(_output(x, num_outputs, f"{name}_logits"), cells, num_outputs)
 
 
-def mask_head(cells, num_classes, channels, layers, norm, epsilon=1e-5, name="mask"):
-    """One mask per class: convolutions, a transposed one that doubles the size, 1x1.
+def mask_head(
+    cells: tf.Tensor, num_classes: int, channels: int, layers: int, *, norm: str, epsilon=1e-5
+) -> tf.Tensor:
+    """Predict one mask per class: 3x3 convolutions, a transposed one that doubles the size, 1x1.
 
     Returns:
       logits float32 [B, R, 2n, 2n, num_classes].
@@ -66,14 +64,13 @@ def mask_head(cells, num_classes, channels, layers, norm, epsilon=1e-5, name="ma
     x = _fold(cells)
     size = 2 * x.shape[1]
     for layer in range(layers):
-        x = ConvNorm(channels, 3, norm=norm, epsilon=epsilon, name=f"{name}_conv{layer + 1}")(x)
+        x = ConvNorm(channels, 3, norm=norm, epsilon=epsilon, name=f"mask_conv{layer + 1}")(x)
     x = tf.keras.layers.Conv2DTranspose(
         channels,
         2,
         strides=2,
         activation="relu",
         kernel_initializer="he_normal",
-        name=f"{name}_deconv",
+        name="mask_deconv",
     )(x)
-    logits = ConvNorm(num_classes, 1, relu=False, stddev=OUTPUT_STDDEV, name=f"{name}_logits")(x)
-    return _unfold(logits, cells, size, size, num_classes)
+    return _unfold(_output(x, num_classes, "mask_logits"), cells, size, size, num_classes)

@@ -1,37 +1,38 @@
-"""The network: submodels that learning runs one by one, and the one model that joins them.
+"""The network: submodels over one set of variables, and the inference model composed of them.
 
-    towers    a frame's RGB and flow to pyramids          (paper, 3.1 and 3.2, backbones)
-    context   2L + 1 frames' pyramids to the fused one     (3.2, temporal aggregation, fusion)
-    rpn       the key frame's RGB pyramid to proposals     (3.1)
-    features  a clip through the three of them
-    roi_heads RoIAlign-AR and actor head, RoIAlign-AN and action head
-    mask_head RoIAlign-AR and mask head
-    refiner   in its place, RGB and boxes to masks         (4.3, "w/o Mask + SM")
+    towers     RGB and flow of a frame -> pyramids          (paper, 3.1 and 3.2, backbones)
+    context    pyramids of 2L + 1 frames -> the fused one   (3.2, temporal aggregation, fusion)
+    rpn        RGB pyramid of the key frame -> proposals    (3.1)
+    features   a clip through these three
+    roi_heads  RoIAlign-AR and actor head, RoIAlign-AN and action head
+    mask_head  RoIAlign-AR and mask head
+    refiner    in its place, RGB and boxes -> masks         (4.3, "w/o Mask + SM")
 
-RoI sampling lies between features and heads in training, so these are models of their own;
-`inference` composes the same ones, with the same variables, into one functional model.
+They are separate models because training samples RoIs between features and heads.
 
-In a mixed precision the layers compute in 16 bits: towers, context, rpn and the heads behind their
-RoIAlign. What goes into the towers, RoIAlign, and what the heads answer are float32, as are all
-variables.
+In mixed precision, towers, context, rpn and the heads behind RoIAlign compute in 16 bits. The
+towers' inputs, RoIAlign, the heads' outputs and all variables are float32.
 """
+
+from __future__ import annotations
 
 import contextlib
 
 import tensorflow as tf
 
-from a2d_tf.core.config import ComputeConfig
+from a2d_tf.core.config import ComputeConfig, InferenceConfig, ModelConfig
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.model import efficientnet, flavours, fpn, heads, inference, refiner, resnet, two_stream
-from a2d_tf.model.recompute import Forgetful
+from a2d_tf.model.recompute import CheckpointedModel
 from a2d_tf.ops import anchors as anchor_ops
 from a2d_tf.ops import roi_align
 
 MASK_SIZE = 28
-DEFAULT = ComputeConfig()
+_DEFAULT_COMPUTE = ComputeConfig()
 
 
 class RoIAlign(tf.keras.layers.Layer):
-    """`roi_align.roi_align` as a layer, so that the summary shows it by name; always float32."""
+    """`roi_align.roi_align` as a float32 layer, which the model's summary shows by name."""
 
     def __init__(self, size, flavour, image_size, implementation, **kwargs):
         super().__init__(dtype="float32", **kwargs)
@@ -45,19 +46,16 @@ class RoIAlign(tf.keras.layers.Layer):
 class Propose(tf.keras.layers.Layer):
     """`fpn.propose` as a layer."""
 
-    def __init__(self, anchors, coder, before_nms, after_nms, **kwargs):
-        super().__init__(**kwargs)
-        self.anchors, self.coder = anchors, coder
-        self.before_nms, self.after_nms = before_nms, after_nms
+    def __init__(self, anchors, **options):
+        super().__init__(name="proposals")
+        self.anchors, self.options = anchors, options
 
     def call(self, inputs):
         logits, deltas, size = inputs
-        return fpn.propose(
-            logits, deltas, self.anchors, size, self.coder, self.before_nms, self.after_nms
-        )
+        return fpn.propose(logits, deltas, self.anchors, size, **self.options)
 
 
-class Instances(tf.keras.layers.Layer):
+class ScoreAndSelect(tf.keras.layers.Layer):
     """`inference.score_rois` and `inference.select` as a layer."""
 
     def __init__(self, labels, label_mode, coder, settings, **kwargs):
@@ -67,25 +65,28 @@ class Instances(tf.keras.layers.Layer):
 
     def call(self, inputs):
         outputs, rois, valid, size = inputs
-        table = inference.score_rois(
-            outputs, rois, valid, size, self.labels, self.label_mode, self.coder
-        )
-        threshold = max(self.settings.score_threshold, 0.0)
-        detections = inference.select(
+        names = {"labels": self.labels, "label_mode": self.label_mode}
+        table = inference.score_rois(outputs, rois, valid, size, coder=self.coder, **names)
+        return table, inference.select(
             table,
-            self.labels,
-            self.label_mode,
-            threshold,
-            self.settings.nms_threshold,
-            self.settings.max_detections,
-            self.settings.action_threshold,
+            **names,
+            **_suppression(self.settings),
+            action_threshold=self.settings.action_threshold,
         )
-        return table, detections
+
+
+def _suppression(settings):
+    """The arguments of `inference.suppress`."""
+    return {
+        "score_threshold": max(settings.score_threshold, 0.0),
+        "nms_threshold": settings.nms_threshold,
+        "max_detections": settings.max_detections,
+    }
 
 
 @contextlib.contextmanager
 def _precision(policy):
-    """Layers that are made inside compute in this precision."""
+    """Make layers built inside compute in this precision."""
     before = tf.keras.mixed_precision.global_policy()
     tf.keras.mixed_precision.set_global_policy(policy)
     try:
@@ -98,34 +99,40 @@ class Network(tf.Module):
     """The submodels over one set of variables.
 
     Args:
-      config: a ModelConfig.
-      labels: the LabelSpace.
-      compute: a ComputeConfig; its precision is a Keras mixed precision policy.
-      recompute: whether training computes what is inside of the towers' stages twice, not to keep
-        it until the gradient is due; not with norm 'bn'.
+      config: the network's settings.
+      labels: the label space.
+      compute: its precision is a Keras mixed precision policy.
+      recompute: whether training recomputes the activations within the towers' stages in the
+        backward pass, to save memory; not with norm 'bn'.
 
     Attributes:
       towers: {rgb [N, H, W, 3] uint8, flow [N, H, W, 2]} -> {actor, rgb, flow: lists P2..P5};
-        `rgb` is the action branch's RGB pyramid, the actor's own unless the top-down is separate.
-      context: {rgb, flow: lists of [B, 2L + 1, h, w, C]} -> list of the action branch's pyramids.
+        `rgb` is the action branch's RGB pyramid, the actor's unless the top-down is separate.
+      context: {rgb, flow: lists of [B, 2L + 1, h, w, C]} -> the action branch's pyramid.
       features: {rgb [B, T, H, W, 3], flow [B, T, H, W, 2]} -> {actor, action, rpn_logits,
-        rpn_deltas}; T >= 2L + 1 odd, of which the middle 2L + 1 are looked at.
+        rpn_deltas}, of the middle 2L + 1 of T frames.
       roi_heads: {actor, action, rois [B, R, 4]} -> {class_logits, deltas, action_logits}, as
         `inference.score_rois` takes them.
       mask_head: {actor, rois} -> logits [B, R, 28, 28, C]; None without masks.
-      refiner: {rgb uint8 [B, H, W, 3], rois} -> logits [B, R, m, m] over the windows of
-        `refiner.windows`; None without a refiner.
+      refiner: {rgb uint8 [B, H, W, 3], rois} -> logits [B, R, m, m] over `refiner.windows`; None
+        without a refiner.
       anchors: float32 [A, 4].
-      rpn_coder, head_coder: the `boxes.BoxCoder` of proposals and of actors' boxes.
-      rpn_beta: of the smooth L1 that goes with the proposals' coder.
+      rpn_coder, head_coder: the box coders of proposals and of actors.
+      rpn_beta: of the smooth L1 loss of the proposals.
     """
 
-    def __init__(self, config, labels, compute=DEFAULT, recompute=False):
+    def __init__(
+        self,
+        config: ModelConfig,
+        labels: LabelSpace,
+        compute: ComputeConfig = _DEFAULT_COMPUTE,
+        recompute: bool = False,
+    ):
         super().__init__(name="network")
         self.config, self.labels, self.compute = config, labels, compute
         self.image_size = (config.image_height, config.image_width)
         self.num_classes = inference.num_classes(labels, config.label_mode)
-        self._flavour = flavours.of(config, "rgb")
+        self._flavour = flavours.for_stream(config, "rgb")
         self.rpn_coder, self.head_coder = self._flavour.rpn_coder, self._flavour.head_coder
         self.rpn_beta = self._flavour.rpn_beta
         strides = anchor_ops.STRIDES
@@ -143,50 +150,37 @@ class Network(tf.Module):
     def _pyramid(self, channels=None, frames=None):
         """Symbolic P2..P5."""
         lead = [] if frames is None else [frames]
+        channels = channels or self.config.fpn_channels
         dtype = tf.keras.mixed_precision.global_policy().compute_dtype
-        return [
-            tf.keras.Input(
-                [
-                    *lead,
-                    self.image_size[0] // s,
-                    self.image_size[1] // s,
-                    channels or self.config.fpn_channels,
-                ],
-                dtype=dtype,
-            )
-            for s in anchor_ops.STRIDES[:4]
-        ]
+        sizes = [[side // s for side in self.image_size] for s in anchor_ops.STRIDES[:4]]
+        return [tf.keras.Input([*lead, *size, channels], dtype=dtype) for size in sizes]
 
     def _backbone(self, x, name, norm, deviation):
         c = self.config
-        # A normalised flow stem would erase the speed, which is what flow is there to tell.
-        stem = "none" if name == "flow" and norm == "group_norm" else None
-        flavour = flavours.of(c, "flow") if name == "flow" else self._flavour
+        flavour = flavours.for_stream(c, "flow") if name == "flow" else self._flavour
+        options = {
+            # A group norm in the stem would erase the magnitude of the flow.
+            "stem_norm": "none" if name == "flow" and norm == "group_norm" else None,
+            "epsilon": flavour.epsilon,
+            "deviation": deviation,
+        }
         if c.backbone == efficientnet.NAME:
             return efficientnet.efficientnet_lite0(
-                x,
-                c.width_multiplier,
-                norm,
-                flavour.epsilon,
-                stem,
-                deviation,
-                name=f"{name}_efficientnet",
+                x, c.width_multiplier, norm, name=f"{name}_efficientnet", **options
             )
         return resnet.resnet(
             x,
             c.backbone,
             c.width_multiplier,
             norm,
-            flavour.stride_in_1x1,
-            flavour.epsilon,
-            flavour.padding,
-            stem,
-            deviation,
+            stride_in_1x1=flavour.stride_in_1x1,
+            padding=flavour.padding,
             name=f"{name}_resnet",
+            **options,
         )
 
     def _preprocess(self, rgb):
-        """uint8 RGB to what a backbone of appearance reads."""
+        """Convert uint8 RGB to the input of an appearance backbone."""
         return self._flavour.preprocess(tf.cast(rgb, tf.float32))
 
     def _towers(self, recompute):
@@ -211,7 +205,7 @@ class Network(tf.Module):
             chains.append([x, *maps])
             outputs["flow"] = fpn.fpn(maps, c.fpn_channels, "flow_fpn")
         if recompute:
-            return Forgetful(inputs, outputs, chains, name="towers")
+            return CheckpointedModel(inputs, outputs, chains, name="towers")
         return tf.keras.Model(inputs, outputs, name="towers")
 
     def _context(self):
@@ -240,7 +234,7 @@ class Network(tf.Module):
             inputs["flow"] = tf.keras.Input([None, *self.image_size, 2], name="flow")
         frames = {}
         for name, clip in inputs.items():
-            # Only the temporal field is looked at; time is folded into the batch.
+            # Only the temporal field; time is folded into the batch.
             first = tf.shape(clip)[1] // 2 - c.temporal_layers
             field = clip[:, first : first + c.frames]
             frames[name] = tf.reshape(field, [-1, *self.image_size, clip.shape[-1]])
@@ -248,10 +242,10 @@ class Network(tf.Module):
             name: [tf.reshape(x, [-1, c.frames, *x.shape[1:]]) for x in levels]
             for name, levels in self.towers(frames).items()
         }
-        return tf.keras.Model(inputs, self._look(pyramids), name="features")
+        return tf.keras.Model(inputs, self._fuse(pyramids), name="features")
 
-    def _look(self, pyramids):
-        """The outputs of `features` from what `towers` made of each frame of the field."""
+    def _fuse(self, pyramids):
+        """Compute the outputs of `features` from the pyramids of each frame of the field."""
         key = [self._key_frame(x) for x in pyramids["actor"]]
         logits, deltas = self.rpn(key)
         around = {name: levels for name, levels in pyramids.items() if name != "actor"}
@@ -263,8 +257,10 @@ class Network(tf.Module):
         }
 
     def _key_frame(self, x):
-        """[B, T, ...] -> [B, ...]. The gradient of a slice takes many times as long as that of what
-        is unstacked, and to unstack one frame many times as long as to reshape it.
+        """Pick the key frame: [B, T, ...] -> [B, ...].
+
+        The gradient of a slice is many times slower than that of unstack, and unstacking a single
+        frame many times slower than reshaping.
         """
         if self.config.frames == 1:
             return tf.squeeze(x, axis=1)
@@ -279,14 +275,14 @@ class Network(tf.Module):
         appearance = RoIAlign(*options, name="roi_align_ar")([*actor, rois])
         outputs = {}
         if c.label_mode == "cartesian":
-            # One softmax over the pairs: it reads what both heads read, as far as it is there.
+            # One softmax over the pairs reads the features of both heads, if both exist.
             if c.use_flow or c.temporal_layers:
                 appearance = RoIAlign(*options, name="roi_align_an")([*action, rois])
         else:
             motion = RoIAlign(*options, name="roi_align_an")([*action, rois])
             count = inference.num_action_classes(self.labels, c.label_mode, c.has_action_background)
             if c.fusion == "late":
-                # Each stream has a head of its own; their logits are averaged.
+                # One head per stream; their logits are averaged.
                 streams = zip(("action_rgb", "action_flow"), tf.split(motion, 2, axis=-1))
                 logits = [heads.action_head(x, count, c.head_units, name) for name, x in streams]
                 outputs["action_logits"] = 0.5 * (logits[0] + logits[1])
@@ -297,7 +293,7 @@ class Network(tf.Module):
             self.num_classes,
             c.head_units,
             self._flavour.head_norm or c.norm,
-            self._flavour.epsilon,
+            epsilon=self._flavour.epsilon,
         )
         inputs = {"actor": actor, "action": action, "rois": rois}
         return tf.keras.Model(inputs, outputs, name="roi_heads")
@@ -312,8 +308,8 @@ class Network(tf.Module):
             self.num_classes,
             c.mask_channels,
             c.mask_layers,
-            self._flavour.head_norm or c.norm,
-            self._flavour.epsilon,
+            norm=self._flavour.head_norm or c.norm,
+            epsilon=self._flavour.epsilon,
         )
         return tf.keras.Model({"actor": pyramid, "rois": rois}, logits, name="mask_head")
 
@@ -327,11 +323,11 @@ class Network(tf.Module):
         logits = tf.reshape(logits, [-1, tf.shape(rois)[1], *logits.shape[1:]])
         return tf.keras.Model({"rgb": rgb, "rois": rois}, logits, name="refiner")
 
-    def inference(self, settings):
-        """The functional model from a clip on the canvas to every RoI's scores and the instances.
+    def inference(self, settings: InferenceConfig) -> tf.keras.Model:
+        """Build the functional model from a clip to the scores of every RoI and the instances.
 
         Args:
-          settings: an InferenceConfig; a negative score_threshold counts as 0.
+          settings: a negative score_threshold counts as 0.
 
         Returns:
           a Keras model {rgb uint8 [B, T, H, W, 3], flow [B, T, H, W, 2], size int32 [B, 2]} ->
@@ -350,91 +346,95 @@ class Network(tf.Module):
         outputs = self.instances(inputs["rgb"], features, inputs["size"], settings)
         return tf.keras.Model(inputs, outputs, name="a2d_tf")
 
-    def key_frame(self, pyramids, size, settings, rgb=None):
-        """The instances of a key frame, from where the towers end: `inference` in less time.
+    def key_frame(
+        self,
+        pyramids: dict[str, list[tf.Tensor]],
+        size: tf.Tensor,
+        settings: InferenceConfig,
+        rgb: tf.Tensor | None = None,
+    ) -> dict[str, tf.Tensor]:
+        """Compute the detections of a key frame from the towers' outputs: `inference` in less time.
 
-        A video's frames pass the towers once, not 2L + 1 times; and actions are read of the
-        instances alone, not of every RoI. In a tf.function, what is not needed is not computed.
+        The frames of a video pass the towers once rather than 2L + 1 times, and the action head
+        runs on the instances rather than on every RoI. To be called in a tf.function, which prunes
+        unused outputs.
 
         Args:
-          pyramids: {actor, rgb, flow: lists P2..P5 of [B, 2L + 1, h, w, C]}, of `towers`; without
-            `rgb` it is the actor's.
+          pyramids: {actor, rgb, flow: lists P2..P5 of [B, 2L + 1, h, w, C]}, of `towers`; `rgb`
+            defaults to the actor's.
           size: int32 [B, 2], as for `inference`.
-          settings: an InferenceConfig.
-          rgb: uint8 [B, 2L + 1, H, W, 3], which the refiner alone looks at.
+          settings: as for `inference`.
+          rgb: uint8 [B, 2L + 1, H, W, 3], for the refiner only.
 
         Returns:
-          the `detections` of `inference`.
+          The `detections` of `inference`.
         """
-        mode, most = self.config.label_mode, settings.max_detections
-        features = self._look({"rgb": pyramids["actor"], **pyramids})
-        rois, valid = fpn.propose(
-            features["rpn_logits"],
-            features["rpn_deltas"],
-            self.anchors,
-            size,
-            self.rpn_coder,
-            settings.proposals_before_nms,
-            settings.test_proposals,
-        )
-
-        def heads(rois):
-            return self.roi_heads({**{n: features[n] for n in ("actor", "action")}, "rois": rois})
-
-        outputs = heads(rois)
+        names: dict = {"labels": self.labels, "label_mode": self.config.label_mode}
+        features = self._fuse({"rgb": pyramids["actor"], **pyramids})
+        rois, valid = self._propose(features, size, settings)
+        outputs = self._run_heads(features, rois)
         outputs = {name: outputs[name] for name in ("class_logits", "deltas")}
         kept, roi = inference.suppress(
-            *inference.score_classes(outputs, rois, valid, size, self.head_coder),
-            max(settings.score_threshold, 0.0),
-            settings.nms_threshold,
-            most,
+            *inference.score_classes(outputs, rois, valid, size, coder=self.head_coder),
+            **_suppression(settings),
         )
         number = kept["num_detections"]
         rois = tf.gather(rois, roi, batch_dims=1)
-        own = {name: tf.gather(x, roi, batch_dims=1) for name, x in outputs.items()}
-        if mode != "cartesian":
-            own["action_logits"] = inference.of_instances(
-                lambda rois: heads(rois)["action_logits"], number, rois
+        outputs = {name: tf.gather(x, roi, batch_dims=1) for name, x in outputs.items()}
+        if self.config.label_mode != "cartesian":
+            outputs["action_logits"] = inference.apply_to_used_rows(
+                lambda rois: self._run_heads(features, rois)["action_logits"], number, rois
             )
-        rows = inference.score_rois(
-            own, rois, tf.sequence_mask(number, most), size, self.labels, mode, self.head_coder
+        used = tf.sequence_mask(number, settings.max_detections)
+        scores = inference.score_rois(outputs, rois, used, size, coder=self.head_coder, **names)
+        detections = inference.assign_actions(
+            kept, scores, **names, action_threshold=settings.action_threshold
         )
-        detections = inference.describe(kept, rows, self.labels, mode, settings.action_threshold)
         return self._with_masks(detections, rgb, features)
 
-    def instances(self, rgb, features, size, settings):
-        """From `features` to the outputs of `inference`; `rgb` is the clip, for the refiner."""
-        rois, valid = Propose(
-            self.anchors,
-            self.rpn_coder,
-            settings.proposals_before_nms,
-            settings.test_proposals,
-            name="proposals",
-        )([features["rpn_logits"], features["rpn_deltas"], size])
-        outputs = self.roi_heads(
-            {"actor": features["actor"], "action": features["action"], "rois": rois}
-        )
-        table, detections = Instances(
+    def instances(
+        self,
+        rgb: tf.Tensor,
+        features: dict[str, tf.Tensor],
+        size: tf.Tensor,
+        settings: InferenceConfig,
+    ) -> dict:
+        """Compute the outputs of `inference` from `features`; the refiner also needs the clip."""
+        rois, valid = self._propose(features, size, settings)
+        table, detections = ScoreAndSelect(
             self.labels, self.config.label_mode, self.head_coder, settings, name="instances"
-        )([outputs, rois, valid, size])
+        )([self._run_heads(features, rois), rois, valid, size])
         detections = self._with_masks(detections, rgb, features)
         return {"rois": rois, "valid": valid, "table": table, "detections": detections}
 
+    def _propose(self, features, size, settings):
+        layer = Propose(
+            self.anchors,
+            coder=self.rpn_coder,
+            before_nms=settings.proposals_before_nms,
+            after_nms=settings.test_proposals,
+        )
+        return layer([features["rpn_logits"], features["rpn_deltas"], size])
+
+    def _run_heads(self, features, rois):
+        return self.roi_heads(
+            {"actor": features["actor"], "action": features["action"], "rois": rois}
+        )
+
     def _with_masks(self, detections, rgb, features):
-        """The detections and their masks; those heads are dear, so they see no unused rows."""
+        """Add masks to the detections; the costly heads see used rows only."""
 
         def masks(boxes, classes):
-            return self._masks(rgb, features, {"boxes": boxes, "class": classes})
+            return self._masks(rgb, features, boxes, classes)
 
         rows = (detections[name] for name in ("num_detections", "boxes", "class"))
-        return {**detections, "masks": inference.of_instances(masks, *rows)}
+        return {**detections, "masks": inference.apply_to_used_rows(masks, *rows)}
 
-    def _masks(self, rgb, features, detections):
-        """The detections' masks [B, N, 28, 28]: of the mask head, of the refiner, or full boxes."""
-        boxes = detections["boxes"]
+    def _masks(self, rgb, features, boxes, classes):
+        """Masks [B, N, 28, 28] from the mask head or the refiner, else full boxes."""
         if self.mask_head is not None:
             logits = self.mask_head({"actor": features["actor"], "rois": boxes})
-            return inference.own_masks(logits, detections["class"])
+            return inference.masks_of_classes(logits, classes)
         shape = [-1, tf.shape(boxes)[1], MASK_SIZE, MASK_SIZE]
         if self.refiner is not None:
             logits = self.refiner({"rgb": rgb[:, tf.shape(rgb)[1] // 2], "rois": boxes})
@@ -442,12 +442,12 @@ class Network(tf.Module):
             return tf.reshape(refiner.inside_box(flat, MASK_SIZE), shape)
         return tf.ones_like(tf.tile(boxes[..., :1, None], [1, 1, *shape[2:]]))
 
-    def set_phase(self, phase):
-        """Choose what learns: 'joint' both branches, 'actor' or 'action' one of them, or 'refiner'.
+    def set_phase(self, phase: str) -> None:
+        """Choose what is trained: 'joint' (both branches), 'actor', 'action' or 'refiner'.
 
-        The action branch is the flow tower, the temporal layers, the action head and, where it is
-        separate, the action branch's RGB top-down; all else is the actor branch (section 4.3,
-        "Ours w/o Joint Learning"). The refiner learns by itself, in a phase of its own.
+        The action branch consists of the flow tower, the temporal layers, the action head and its
+        RGB top-down, if separate; everything else is the actor branch (section 4.3, "Ours w/o Joint
+        Learning"). The refiner is trained separately.
         """
         for part_name, part in self.parts().items():
             for layer in part.layers:
@@ -459,12 +459,12 @@ class Network(tf.Module):
                 layer.trainable = phase == branch or (phase == "joint" and branch != "refiner")
 
     @property
-    def trainable_weights(self):
-        """The variables that the phase leaves free, in a fixed order."""
+    def trainable_weights(self) -> list[tf.Variable]:
+        """The variables that the phase trains, in a fixed order."""
         return [v for part in self.parts().values() for v in part.trainable_variables]
 
-    def parts(self):
-        """Name -> submodel that owns variables, each variable in exactly one of them."""
+    def parts(self) -> dict[str, tf.keras.Model]:
+        """Return the submodels with variables by name; each variable is in exactly one of them."""
         parts = {
             "towers": self.towers,
             "context": self.context,

@@ -1,30 +1,32 @@
-"""Models that forget: what lies inside of a stage is computed again when its gradient is due."""
+"""Activation checkpointing: activations within a stage are computed again in the backward pass."""
+
+from __future__ import annotations
 
 import functools
 
 import tensorflow as tf
 
 
-class Forgetful(tf.keras.Model):
-    """A functional model that in training keeps no activation between its cuts.
+class CheckpointedModel(tf.keras.Model):
+    """A functional model that, in training, keeps only the activations at given cuts.
 
-    Its variables, and its checkpoints, are those of the plain model. What is not between cuts is
-    kept as usual. No layer between cuts may change a variable, for it would do so twice.
+    Its variables and checkpoints are those of the plain model. No layer between two cuts may update
+    a variable: it would do so twice.
 
     Args:
-      inputs, outputs: as of tf.keras.Model.
-      chains: for each chain of stages, the model's tensors at its cuts, in their order.
+      inputs, outputs: as for `tf.keras.Model`.
+      chains: for each chain of stages, the tensors at its cuts, in order.
     """
 
-    def __init__(self, inputs, outputs, chains, **kwargs):
+    def __init__(self, inputs, outputs, chains: list[list], **kwargs):
         super().__init__(inputs, outputs, **kwargs)
         before = tf.keras.Model(inputs, [chain[0] for chain in chains])
-        # By the name of the whole: the gradient's operations have no other scope.
+        # Named as the whole model: operations of the gradient have no other scope.
         stages = [
             [tf.keras.Model(*cuts, name=self.name) for cuts in zip(chain, chain[1:])]
             for chain in chains
         ]
-        # Keras cannot take apart a model that gives a tensor twice.
+        # Keras rejects a model that returns one tensor twice.
         unique = {id(x): x for x in tf.nest.flatten(outputs)}
         after = tf.keras.Model([x for chain in chains for x in chain[1:]], list(unique.values()))
 
@@ -34,10 +36,10 @@ class Forgetful(tf.keras.Model):
                 for stage in chain:
                     x = tf.recompute_grad(functools.partial(stage, training=True))(x)
                     ends.append(x)
-            made = dict(zip(unique, after(ends, training=True)))
-            return tf.nest.map_structure(lambda x: made[id(x)], outputs)
+            values = dict(zip(unique, after(ends, training=True)))
+            return tf.nest.map_structure(lambda x: values[id(x)], outputs)
 
-        # A function, not the models: those would be in the checkpoint a second time.
+        # A function, since models as attributes would be saved in the checkpoint once more.
         self._run = run
 
     def call(self, inputs, training=None, mask=None):

@@ -1,10 +1,12 @@
-"""A class-agnostic segmenter of boxes in the manner of SharpMask (Pinheiro et al., ECCV 2016).
+"""Class-agnostic segmentation of boxes, after SharpMask (Pinheiro et al., ECCV 2016).
 
-Table 3's row "Ours w/o Mask + SM" has no mask head: its detections are refined by this network,
-which is trained by itself. A bottom-up trunk, a ResNet, reads the RGB inside a window around the
-box and gives, through two fully connected layers that see the whole window, a coarse mask;
-refinement modules then merge it with each finer map of the trunk on the way back up.
+The "Ours w/o Mask + SM" row of Table 3 has no mask head; this network, trained separately, segments
+its detections. A ResNet trunk reads the RGB window around a box. Two fully connected layers over
+the whole window predict a coarse mask, which refinement modules merge with each finer map of the
+trunk.
 """
+
+from __future__ import annotations
 
 import tensorflow as tf
 
@@ -12,20 +14,20 @@ from a2d_tf.model.fpn import upsample
 from a2d_tf.model.resnet import OUTPUT_STDDEV, ConvNorm
 from a2d_tf.ops import roi_align
 
-# SharpMask looks at patches of 160 pixels that hold objects of 128.
+# SharpMask takes patches of 160 pixels around objects of 128.
 MARGIN = 160 / 128
 _COARSE_UNITS = 512
 
 
-def windows(boxes):
-    """What the segmenter looks at: boxes [..., 4] grown by MARGIN about their centres."""
+def windows(boxes: tf.Tensor) -> tf.Tensor:
+    """Grow boxes [..., 4] by MARGIN about their centres, to the windows that are segmented."""
     half = 0.5 * (boxes[..., 2:] - boxes[..., :2])
     centre = boxes[..., :2] + half
     return tf.concat([centre - MARGIN * half, centre + MARGIN * half], axis=-1)
 
 
-def patches(images, boxes, size):
-    """The images inside the windows of boxes, `size` x `size`; zero outside of the image.
+def patches(images: tf.Tensor, boxes: tf.Tensor, size: int) -> tf.Tensor:
+    """Crop the windows of boxes to `size` x `size`; zero outside the image.
 
     Args:
       images: float [B, H, W, 3], preprocessed.
@@ -39,12 +41,12 @@ def patches(images, boxes, size):
     return tf.nn.avg_pool2d(cells, 2, 2, "VALID")
 
 
-def segment(maps, channels):
-    """Mask logits of patches, from the maps C2..C5 of the trunk.
+def segment(maps: list[tf.Tensor], channels: int) -> tf.Tensor:
+    """Predict the mask logits of patches from the trunk's maps C2..C5.
 
     Args:
       maps: list of [N, size / 4, size / 4, C2] … [N, size / 32, size / 32, C5].
-      channels: of the refinement modules.
+      channels: width of the refinement modules.
 
     Returns:
       float32 [N, size / 2, size / 2] over the window.
@@ -62,8 +64,8 @@ def segment(maps, channels):
     return tf.cast(logits[..., 0], tf.float32)
 
 
-def inside_box(logits, size):
-    """The part of window masks that lies in the box: [N, m, m] -> probabilities [N, size, size]."""
+def inside_box(logits: tf.Tensor, size: int) -> tf.Tensor:
+    """Crop window logits [N, m, m] to their boxes: probabilities [N, size, size]."""
     count, side = tf.shape(logits)[0], logits.shape[1]
     border = 0.5 * side * (1.0 - 1.0 / MARGIN)
     box = tf.constant([border, border, side - border, side - border], tf.float32)

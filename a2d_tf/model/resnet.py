@@ -1,9 +1,11 @@
-"""Bottleneck ResNets (He et al. 2016), the backbone of both streams (paper, sections 3.1 and 3.2).
+"""Bottleneck ResNets (He et al. 2016), the backbones of both streams (paper, sections 3.1, 3.2).
 
-One builder serves every layout of public weights: the stride may sit on the first 1x1 convolution
-(the original, matterport, keras.applications, detectron2) or on the 3x3 (torchvision), and strided
-windows may be padded TensorFlow's way (matterport) or PyTorch's (the others).
+One builder covers the variants of public weights: the stride is in the first 1x1 convolution (the
+original, matterport, keras.applications, detectron2) or in the 3x3 (torchvision), and strided
+windows are padded TensorFlow's way (matterport) or PyTorch's (the others).
 """
+
+from __future__ import annotations
 
 import math
 
@@ -20,33 +22,31 @@ FROZEN = ("frozen_bn", "frozen_stats")
 BATCH_NORMS = (*FROZEN, "bn")
 NORMS = (*BATCH_NORMS, "group_norm", "none")
 _GROUP_CHANNELS = 8
-
-
-# Of output layers: they start near zero, so the first losses are those of an undecided network.
+# Output layers start near zero, so that an untrained network predicts all classes alike.
 OUTPUT_STDDEV = 0.01
 
 
 class GroupNorm(tf.keras.layers.Layer):
-    """Group normalisation (Wu and He 2018) over groups of eight neighbouring channels.
+    """Group normalisation (Wu and He 2018) in groups of eight channels.
 
-    Fewer where eight does not divide the channels.
+    Groups are smaller where eight does not divide the channels.
     """
 
-    def __init__(self, epsilon=1e-5, **kwargs):
+    def __init__(self, epsilon: float = 1e-5, **kwargs):
         super().__init__(**kwargs)
         self.epsilon = epsilon
 
     def build(self, shape):
         channels = shape[-1]
         self.groups = channels // math.gcd(channels, _GROUP_CHANNELS)
-        # Statistics and what is made of them are float32 in any precision.
+        # Statistics, scale and offset are float32 in any precision.
         options = {"shape": [channels], "dtype": tf.float32, "experimental_autocast": False}
         self.gamma = self.add_weight("gamma", initializer="ones", **options)
         self.beta = self.add_weight("beta", initializer="zeros", **options)
 
     def call(self, x):
         channels = x.shape[-1]
-        # Per-channel sums first: they reduce contiguous memory, and the groups are tiny after it.
+        # Reduce per channel first, over contiguous memory; the groups are tiny after that.
         wide = tf.cast(x, tf.float32)
         mean = tf.reduce_mean(wide, axis=[1, 2])
         square = tf.reduce_mean(tf.square(wide), axis=[1, 2])
@@ -63,30 +63,39 @@ class GroupNorm(tf.keras.layers.Layer):
 class ConvNorm(tf.keras.layers.Layer):
     """Convolution, normalisation, optional ReLU.
 
-    `frozen_bn` holds gamma, beta, mean and variance as constants and applies them to the kernel
-    in the graph, W * gamma / sqrt(variance + epsilon), at each step: the gradient reaches W
-    exactly, and the map costs no pass over the activations. `frozen_stats` is the same map, but
-    gamma and beta learn, as in matterport's and the authors' code. `none` has a bias instead.
-    Kernels start from the law that keeps the variance, He's with a ReLU and LeCun's without, or
-    from a normal law of the `stddev` given. `gain` is gamma's start under a frozen norm.
+    `frozen_bn` holds gamma, beta, mean and variance as constants and folds them into the kernel at
+    each step, W * gamma / sqrt(variance + epsilon): the gradient of W is exact, and normalising
+    costs no pass over the activations. In `frozen_stats` gamma and beta are trained, as in
+    matterport's and the authors' code. `none` has a bias instead.
 
-    Under a mixed precision policy the product is made in float32, and then rounded for the
-    convolution.
+    Under a mixed precision policy the folded kernel is computed in float32, then rounded.
+
+    Args:
+      filters: output channels.
+      size: side of the kernel.
+      strides: of the convolution.
+      norm: one of NORMS.
+      relu: whether a ReLU follows.
+      epsilon: of the normalisation.
+      padding: 'same' or 'valid'.
+      stddev: of a normal kernel initialiser; by default He's with a ReLU and LeCun's without.
+      gain: initial gamma under a frozen norm.
     """
 
     rectify = staticmethod(tf.nn.relu)
 
     def __init__(
         self,
-        filters,
-        size,
-        strides=1,
-        norm="none",
-        relu=True,
-        epsilon=1e-5,
-        padding="same",
-        stddev=None,
-        gain=1.0,
+        filters: int | None,
+        size: int,
+        strides: int = 1,
+        norm: str = "none",
+        *,
+        relu: bool = True,
+        epsilon: float = 1e-5,
+        padding: str = "same",
+        stddev: float | None = None,
+        gain: float = 1.0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -105,12 +114,10 @@ class ConvNorm(tf.keras.layers.Layer):
         if self.norm in FROZEN:
             start = (("gamma", self.gain), ("beta", 0), ("mean", 0), ("variance", 1))
             for name, value in start:
-                learns = self.norm == "frozen_stats" and name in ("gamma", "beta")
+                trainable = self.norm == "frozen_stats" and name in ("gamma", "beta")
+                constant = tf.keras.initializers.Constant(value)
                 weight = self._weight(
-                    name,
-                    [self.filters],
-                    trainable=learns,
-                    initializer=tf.keras.initializers.Constant(value),
+                    name, [self.filters], trainable=trainable, initializer=constant
                 )
                 setattr(self, name, weight)
         elif self.norm == "bn":
@@ -138,8 +145,8 @@ class ConvNorm(tf.keras.layers.Layer):
             x = self.normalise(x)
         return self.rectify(x) if self.relu else x
 
-    def folded(self):
-        """(kernel, bias) of the same map at inference, without a batch norm."""
+    def folded(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return (kernel, bias) of the equivalent convolution at inference, without batch norm."""
         if self.norm == "none":
             return self.kernel, self.bias
         gamma, beta, mean, variance = self._statistics()
@@ -152,12 +159,13 @@ class ConvNorm(tf.keras.layers.Layer):
         bn = self.normalise
         return bn.gamma, bn.beta, bn.moving_mean, bn.moving_variance
 
-    def convolve(self, x, kernel):
+    def convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        """Convolve x [N, H, W, C] with a kernel of this layer's shape."""
         once = self.size == 1 or self.padding == "VALID"
-        # In float16 a product adds up in 16 bits on a CPU, a convolution does not.
+        # In float16 a matrix product accumulates in 16 bits on a CPU, a convolution does not.
         if once and x.shape[1:3] == kernel.shape[:2] and x.dtype != tf.float16:
-            # A fully connected layer. The convolution would bring the whole kernel into an order of
-            # its own first: at a head's 64 RoIs it takes twice as long, with gradients.
+            # A fully connected layer. The convolution would first reorder the whole kernel: for the
+            # 64 RoIs of a head it takes twice as long, gradients included.
             flat = tf.reshape(x, [-1, math.prod(kernel.shape[:3])])
             x = tf.matmul(flat, tf.reshape(kernel, [-1, self.filters]))
             return tf.reshape(x, [-1, 1, 1, self.filters])
@@ -165,41 +173,38 @@ class ConvNorm(tf.keras.layers.Layer):
 
 
 def _pad(x, padding):
-    """The map before a strided 3x3 window, and the padding that is then left to the window."""
+    """Pad the input of a strided 3x3 window; returns it and the padding left to the window."""
     if padding == "symmetric":
         return tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), "valid"
     return x, padding
 
 
-def _bottleneck(x, width, strides, norm, epsilon, stride_in_1x1, padding, gain, name):
-    """1x1, 3x3, 1x1 with a shortcut; projected where the shape changes."""
+def _bottleneck(x, width, strides, name, *, stride_in_1x1, padding, gain, options):
+    """1x1, 3x3, 1x1 with a shortcut, which is projected where the shape changes."""
     first, second = (strides, 1) if stride_in_1x1 else (1, strides)
-    y = ConvNorm(width, 1, first, norm, epsilon=epsilon, name=f"{name}_conv1")(x)
+    y = ConvNorm(width, 1, first, name=f"{name}_conv1", **options)(x)
     y, padding = (y, "same") if second == 1 else _pad(y, padding)
-    y = ConvNorm(width, 3, second, norm, epsilon=epsilon, padding=padding, name=f"{name}_conv2")(y)
-    y = ConvNorm(
-        4 * width, 1, 1, norm, relu=False, epsilon=epsilon, gain=gain, name=f"{name}_conv3"
-    )(y)
+    y = ConvNorm(width, 3, second, padding=padding, name=f"{name}_conv2", **options)(y)
+    y = ConvNorm(4 * width, 1, relu=False, gain=gain, name=f"{name}_conv3", **options)(y)
     if strides != 1 or x.shape[-1] != 4 * width:
-        x = ConvNorm(
-            4 * width, 1, strides, norm, relu=False, epsilon=epsilon, name=f"{name}_shortcut"
-        )(x)
+        x = ConvNorm(4 * width, 1, strides, relu=False, name=f"{name}_shortcut", **options)(x)
     return tf.keras.layers.ReLU(name=f"{name}_out")(x + y)
 
 
 def resnet(
-    x,
-    backbone,
-    width_multiplier=1.0,
-    norm="frozen_bn",
-    stride_in_1x1=True,
-    epsilon=1e-5,
-    padding="same",
-    stem_norm=None,
-    deviation=1.0,
-    name="resnet",
-):
-    """Feature maps C2..C5 of an image batch.
+    x: tf.Tensor,
+    backbone: str,
+    width_multiplier: float = 1.0,
+    norm: str = "frozen_bn",
+    *,
+    stride_in_1x1: bool = True,
+    epsilon: float = 1e-5,
+    padding: str = "same",
+    stem_norm: str | None = None,
+    deviation: float = 1.0,
+    name: str = "resnet",
+) -> list[tf.Tensor]:
+    """Compute the feature maps C2..C5 of an image batch.
 
     Args:
       x: float [N, H, W, 3], preprocessed.
@@ -207,13 +212,14 @@ def resnet(
       width_multiplier: factor on all channels (64 in the stem at 1).
       norm: one of NORMS.
       stride_in_1x1: whether a stage strides in its first 1x1 or in its 3x3 convolution.
-      epsilon: of the normalisation; part of the weights.
-      padding: of strided 3x3 windows, the stem's pooling among them: 'same' or 'symmetric'; part of
-        the weights. (TensorFlow's 'same' puts nothing before an even side and one pixel after it.)
-      stem_norm: another norm for the stem, where given.
-      deviation: typical size of the input's values. A frozen norm normalises nothing, so its start
-        must see to it that activations begin near one: it divides by the deviation in the stem,
-        and by the root of a stage's blocks where they add up.
+      epsilon: of the normalisation.
+      padding: of strided 3x3 windows and the stem's pooling: 'same' (TensorFlow's, which pads an
+        even side only at its end) or 'symmetric' (PyTorch's).
+      stem_norm: norm of the stem, if another.
+      deviation: typical size of the input's values. A frozen norm does not normalise, so its
+        initial gamma keeps activations near one: it divides by the deviation in the stem, and by
+        the square root of a stage's number of blocks before each sum.
+      name: prefix of the layers' names.
 
     Returns:
       list of [N, H/4, W/4, 4w], [N, H/8, W/8, 8w], [N, H/16, W/16, 16w], [N, H/32, W/32, 32w] with
@@ -223,17 +229,9 @@ def resnet(
         raise ValueError(f"backbone is one of {sorted(BLOCKS)}, got {backbone}")
     width = int(round(64 * width_multiplier))
     x = tf.pad(x, [[0, 0], [3, 3], [3, 3], [0, 0]])
-    x = ConvNorm(
-        width,
-        7,
-        2,
-        stem_norm or norm,
-        epsilon=epsilon,
-        padding="valid",
-        gain=1 / deviation,
-        name=f"{name}_stem",
-    )(x)
-    # After the ReLU, where a padding of zeros is as good as none.
+    stem: dict = dict(epsilon=epsilon, padding="valid", gain=1 / deviation, name=f"{name}_stem")
+    x = ConvNorm(width, 7, 2, stem_norm or norm, **stem)(x)
+    # Zero padding does not change a maximum after the ReLU.
     x, pooling = _pad(x, padding)
     x = tf.keras.layers.MaxPooling2D(3, 2, padding=pooling, name=f"{name}_pool")(x)
     maps = []
@@ -244,12 +242,11 @@ def resnet(
                 x,
                 width * 2**stage,
                 strides,
-                norm,
-                epsilon,
-                stride_in_1x1,
-                padding,
-                blocks**-0.5,
                 f"{name}_c{stage + 2}_b{block}",
+                stride_in_1x1=stride_in_1x1,
+                padding=padding,
+                gain=blocks**-0.5,
+                options={"norm": norm, "epsilon": epsilon},
             )
         maps.append(x)
     return maps

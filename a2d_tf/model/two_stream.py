@@ -1,9 +1,11 @@
 """Two-stream temporal aggregation and fusion (paper, section 3.2).
 
-Each stream's pyramid of 2L + 1 neighbouring frames passes L layers of 3x1x1 convolution without
-padding in time, which leaves the key frame alone: its output depends on frames t-L..t+L and on
-nothing else. Both streams then meet, per level, by concatenation (mid-level fusion).
+The pyramids of 2L + 1 neighbouring frames pass L layers of 3x1x1 convolution without temporal
+padding, which leaves the key frame t; its output depends on frames t-L..t+L only. The streams are
+then concatenated per level (mid-level fusion).
 """
+
+from __future__ import annotations
 
 import tensorflow as tf
 
@@ -11,15 +13,16 @@ import tensorflow as tf
 class TemporalConv(tf.keras.layers.Layer):
     """3x1x1 convolution over time without padding: [B, T, H, W, C] -> [B, T - 2, H, W, C].
 
-    Computed as a 1x1 convolution on the three frames' joined channels: the same sums, by the
-    fast two-dimensional kernels.
+    Computed as a 1x1 convolution over the concatenated channels of three frames: the same sums,
+    with the faster two-dimensional kernels.
 
     Args:
-      init: 'random' (the paper: no pretrained weights exist for it) or 'identity' (the middle
-        frame passes unchanged at the start).
+      relu: whether a ReLU follows.
+      init: 'random' (the paper's, without pretrained weights) or 'identity', which initially passes
+        the middle frame unchanged.
     """
 
-    def __init__(self, relu=False, init="random", **kwargs):
+    def __init__(self, relu: bool = False, init: str = "random", **kwargs):
         super().__init__(**kwargs)
         if init not in ("random", "identity"):
             raise ValueError(f"temporal init is 'random' or 'identity', got {init}")
@@ -38,7 +41,7 @@ class TemporalConv(tf.keras.layers.Layer):
 
     def call(self, x):
         height, width, channels = x.shape[2:]
-        # Unstacked, not sliced: the gradient of a slice fills a whole clip with zeros.
+        # Unstack: the gradient of a slice would fill a whole clip with zeros.
         frames = tf.unstack(x, axis=1)
         windows = [tf.concat(frames[t : t + 3], axis=-1) for t in range(len(frames) - 2)]
         windows = tf.reshape(tf.stack(windows, axis=1), [-1, height, width, 3 * channels])
@@ -48,12 +51,14 @@ class TemporalConv(tf.keras.layers.Layer):
         return tf.reshape(x, [-1, len(frames) - 2, height, width, channels])
 
 
-def aggregate(pyramid, layers, init, name):
-    """The key frame's pyramid, informed by its neighbours.
+def aggregate(pyramid: list[tf.Tensor], layers: int, init: str, name: str) -> list[tf.Tensor]:
+    """Aggregate the pyramids of neighbouring frames into the key frame's.
 
     Args:
       pyramid: list of [B, 2 * layers + 1, H_l, W_l, C].
-      layers: how many 3x1x1 convolutions; between two of them a ReLU, after the last none.
+      layers: number of 3x1x1 convolutions, with ReLUs between them.
+      init: see `TemporalConv`.
+      name: prefix of the layers' names.
 
     Returns:
       list of [B, H_l, W_l, C].
@@ -66,6 +71,6 @@ def aggregate(pyramid, layers, init, name):
     return out
 
 
-def fuse(rgb, flow):
-    """Mid-level fusion: lists of [B, H_l, W_l, C] joined along the channels, level by level."""
+def fuse(rgb: list[tf.Tensor], flow: list[tf.Tensor]) -> list[tf.Tensor]:
+    """Concatenate pyramids of [B, H_l, W_l, C] along the channels, level by level."""
     return [tf.concat(pair, axis=-1) for pair in zip(rgb, flow)]

@@ -1,10 +1,11 @@
-"""From a name to a file of imported weights, which is fetched and imported at its first use.
+"""Imported weights by name, downloaded and imported at their first use.
 
-The cache is the folder that `--cache` or `$A2D_TF_CACHE` names, else `$XDG_CACHE_HOME/a2d_tf`, else
-`~/.cache/a2d_tf`. In its `weights/` lie the published file under its own name and what was imported
-from it, `coco.h5` and `imagenet.h5`. A published file that was put there by hand is taken as if it
-had been fetched.
+The cache is the folder given by `--cache` or `$A2D_TF_CACHE`, else `$XDG_CACHE_HOME/a2d_tf`, else
+`~/.cache/a2d_tf`. Its `weights/` holds the published files under their own names and the imported
+`coco.h5` and `imagenet.h5`. Published files may also be put there by hand.
 """
+
+from __future__ import annotations
 
 import contextlib
 import os
@@ -17,39 +18,41 @@ from a2d_tf.pretrained.catalogue import PUBLISHED
 from a2d_tf.pretrained.weights import Weights
 
 
-def folder(given=None):
-    """The cache's folder: `given`, or where the environment says."""
+def folder(given: str | os.PathLike | None = None) -> pathlib.Path:
+    """Return the cache's folder: `given`, or that of the environment."""
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
     place = given or os.environ.get("A2D_TF_CACHE") or os.path.join(home, "a2d_tf")
     return pathlib.Path(place).expanduser().absolute()
 
 
-def resolve(value):
-    """The file that a value of `--init_rgb` or `--init_flow` means.
+def resolve(value: str) -> str:
+    """Resolve a value of `--init_rgb` or `--init_flow` to a path.
 
-    A name of the catalogue is a name, whatever the working folder holds: a run's flags must mean
-    the same everywhere. A file that is called so is written `./coco`.
+    Names of the catalogue come before files of the working folder, so that a run's flags mean the
+    same everywhere; a file of that name is written `./coco`.
 
     Returns:
-      `get(value)` for a name; the value itself for a path.
+      `get(value)` for a name, the value itself for a path.
     """
     return str(get(value)) if value in PUBLISHED else value
 
 
-def get(name, cache=None, by_hand=None):
-    """The imported weights that go by a name; fetched and imported where they are not in the cache.
+def get(
+    name: str, cache: str | os.PathLike | None = None, by_hand: str | os.PathLike | None = None
+) -> pathlib.Path:
+    """Return the file of imported weights of a name; downloads and imports it if necessary.
 
     Args:
       name: a key of `PUBLISHED`.
-      cache: the cache's folder; by default where the environment says.
-      by_hand: folder of published files to import from; nothing is fetched then.
+      cache: the cache's folder; by default that of the environment.
+      by_hand: folder of published files to import from instead of downloading.
 
     Returns:
-      path of a file for `Weights.read`.
+      A path for `Weights.read`.
 
     Raises:
-      InputError: the published file cannot be had (the message says what to put where), or it is
-        another one.
+      InputError: the published file cannot be downloaded (the message tells what to put where), or
+        a file differs from the published one.
     """
     place = folder(cache) / "weights"
     imported = place / f"{name}.h5"
@@ -70,20 +73,27 @@ def get(name, cache=None, by_hand=None):
     return imported
 
 
+_VERIFIED: set = set()  # (path, size, time of change) of files that were read in this process
+
+
 def _readable(path, quiet=False):
     if not path.exists():
         return False
+    state = (path, path.stat().st_size, path.stat().st_mtime_ns)
+    if state in _VERIFIED:
+        return True
     try:
         Weights.read(str(path))
     except InputError as error:
         if not quiet:
             print(f"{error}; this is done now", flush=True)
         return False
+    _VERIFIED.add(state)
     return True
 
 
 def _original(name, place, by_hand):
-    """The published file, fetched where it is not there; checked in any case."""
+    """The published file, downloaded if it is missing, and verified."""
     published = PUBLISHED[name]
     path = pathlib.Path(by_hand or place) / published.file
     facts = f"{published.size} bytes, md5 {published.md5}"
@@ -100,7 +110,9 @@ def _original(name, place, by_hand):
     else:
         print(f"{name}: {published.url} ({facts}; {published.licence}) -> {path}", flush=True)
         try:
-            download.fetch(published.url, path, published.size, published.md5, published.magic)
+            download.fetch(
+                published.url, path, published.size, published.md5, magic=published.magic
+            )
         except download.DownloadError as error:
             raise InputError(
                 f"{error}. By hand: get {published.url} ({facts}), put it at {path}, and run this "
@@ -111,7 +123,7 @@ def _original(name, place, by_hand):
 
 @contextlib.contextmanager
 def _lock(path):
-    """Hold a file's lock: of several trainings that start at once one fetches, the others wait."""
+    """Hold a file's lock: of trainings that start together, one downloads and the others wait."""
     try:
         import fcntl
     except ImportError:  # Windows has none

@@ -1,4 +1,4 @@
-"""The public weights that go by a name: where they are published, and how to recognise them."""
+"""Public weights by name: where they are published, and how to verify them."""
 
 import dataclasses
 
@@ -13,9 +13,9 @@ class Published:
       url: its address.
       size: bytes.
       md5: of the file, hexadecimal.
-      source: its layout, of `model.layouts.SOURCES`.
-      licence: what its publishers say.
-      magic: the bytes that it starts with.
+      source: its layout, of `layouts.SOURCES`.
+      licence: as published.
+      magic: its first bytes.
     """
 
     url: str
@@ -26,7 +26,7 @@ class Published:
     magic: bytes = HDF5
 
     @property
-    def file(self):
+    def file(self) -> str:
         """The file's name, as published."""
         return self.url.rsplit("/", 1)[1]
 

@@ -1,9 +1,11 @@
-"""The network that imported COCO weights came from, run on a photo, stage by stage.
+"""Check imported COCO weights: run the original network, matterport's, on a photo.
 
-It is built from the same submodels as ours and filled by the same loader, with COCO's 80 classes
-for actors; what it says is put in matterport's order and scale, so that it can be compared with
-matterport's own network, number by number.
+It is built from our submodels and filled by our loader, with COCO's 80 classes for actors. Its
+outputs at every stage are in matterport's order and scale, so that they can be compared with those
+of matterport's own code.
 """
+
+from __future__ import annotations
 
 import dataclasses
 import os
@@ -31,8 +33,8 @@ _NMS_THRESHOLD = 0.3
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """Of the check: side of the square canvas, anchor sizes, proposals, least score to show."""
+class CheckSettings:
+    """Side of the square canvas, anchor sizes, number of proposals, least score shown."""
 
     size: int = 256
     anchor_sizes: str = "16,32,64,128,256"
@@ -40,16 +42,16 @@ class Settings:
     score: float = 0.7
 
 
-def square(image, size):
-    """An image scaled to fit into a square, in its middle, zeros around it.
+def square(image: np.ndarray, size: int) -> tuple[np.ndarray, tuple[int, int, int, int]]:
+    """Scale an image into the centre of a square, with zeros around it.
 
-    As matterport's 'square' mode does it: bilinear with zeros outside, fractions cut off.
+    As matterport's 'square' mode: bilinear with zeros outside, truncated to integers.
 
     Args:
       image: uint8 [H, W, 3].
 
     Returns:
-      (uint8 [size, size, 3], the image's place (y1, x1, y2, x2) in it).
+      (uint8 [size, size, 3], the image's window (y1, x1, y2, x2) in it).
     """
     height, width = (round(side * size / max(image.shape[:2])) for side in image.shape[:2])
     height, width = max(height, 1), max(width, 1)
@@ -65,24 +67,20 @@ def square(image, size):
 
 
 def _interpolation(length, target):
-    """Bilinear weights [target, length] of pixel centres; what lies outside weighs nothing."""
+    """Bilinear weights [target, length] of pixel centres, without weight outside."""
     places = (np.arange(target) + 0.5) * length / target - 0.5
     distance = np.abs(places[:, None] - np.arange(length))
     return np.maximum(1 - distance, 0)
 
 
 class Detector:
-    """A COCO network of imported weights.
-
-    Args:
-      weights: a `weights.Weights` of matterport's.
-      settings: Settings.
+    """Matterport's network with imported weights.
 
     Attributes:
-      report: of the loading.
+      report: of loading the weights.
     """
 
-    def __init__(self, weights, settings):
+    def __init__(self, weights: weights_lib.Weights, settings: CheckSettings):
         if weights.source != "matterport":
             raise InputError(
                 f"{weights.path}: --check_image runs matterport's network; these are "
@@ -109,39 +107,41 @@ class Detector:
         self.network = Network(config, self.labels)
         self.report = weights_lib.load(self.network, weights)
 
-    def __call__(self, canvas, window):
-        """Every stage's output, in matterport's order.
+    def __call__(
+        self, canvas: np.ndarray, window: tuple[int, int, int, int]
+    ) -> dict[str, np.ndarray]:
+        """Compute the outputs of every stage, in matterport's order.
 
         Args:
-          canvas, window: what `square` returned.
+          canvas, window: from `square`.
 
         Returns:
           dict of P2..P6 [1, h, w, C], rpn_logits [1, A, 2] (background, foreground), rpn_deltas
           [1, A, 4], proposals [1, N, 4], class_probabilities [1, N, 81] (background first),
-          box_deltas [1, N, 81, 4], detections [1, 100, 6] (y1, x1, y2, x2, class, score; zeros
-          where there are fewer), masks [1, 100, 28, 28, 81] of the detections. Boxes are in
-          matterport's coordinates of 0..1, deltas (dy, dx, dh, dw) as they leave the network.
+          box_deltas [1, N, 81, 4], detections [1, 100, 6] (y1, x1, y2, x2, class, score;
+          zero-padded), masks [1, 100, 28, 28, 81] of the detections. Boxes are in matterport's
+          coordinates of 0..1, deltas are (dy, dx, dh, dw).
         """
         network = self.network
         pyramid = network.towers({"rgb": canvas[None]})["actor"]
         levels = [*pyramid, fpn.coarsest(pyramid[-1])]
-        made = {f"P{level}": x for level, x in enumerate(levels, 2)}
-        logits, made["rpn_deltas"] = network.rpn(pyramid)
+        outputs = {f"P{level}": x for level, x in enumerate(levels, 2)}
+        logits, outputs["rpn_deltas"] = network.rpn(pyramid)
         background = self._background_logits(levels)
-        made["rpn_logits"] = tf.stack([background, background + logits], axis=-1)
-        rois = self._proposals(made["rpn_logits"], made["rpn_deltas"])
-        made["proposals"] = roi_align.legacy_normalise(rois, network.image_size)
-        made["class_probabilities"], made["box_deltas"] = self._heads(pyramid, rois)
-        boxes, classes = self._detections(made, rois, window)
-        # Normalised as the mask head does it, to the last bit: a sample on the last pixel counts,
-        # one beyond it does not.
+        outputs["rpn_logits"] = tf.stack([background, background + logits], axis=-1)
+        rois = self._proposals(outputs["rpn_logits"], outputs["rpn_deltas"])
+        outputs["proposals"] = roi_align.legacy_normalise(rois, network.image_size)
+        outputs["class_probabilities"], outputs["box_deltas"] = self._heads(pyramid, rois)
+        boxes, classes = self._detections(outputs, rois, window)
+        # Normalised exactly as in the mask head: samples on the last pixel count, those beyond do
+        # not.
         normalised = roi_align.legacy_normalise(boxes, network.image_size)
-        made["detections"] = tf.concat([normalised, classes], axis=-1)
-        made["masks"] = self._masks(pyramid, boxes)
-        return {name: np.asarray(value) for name, value in made.items()}
+        outputs["detections"] = tf.concat([normalised, classes], axis=-1)
+        outputs["masks"] = self._masks(pyramid, boxes)
+        return {name: np.asarray(value) for name, value in outputs.items()}
 
     def _convolve(self, x, role):
-        """The 1x1 convolution of a tensor pair that only the source's own outputs need."""
+        """Apply a 1x1 convolution that only the source's own outputs need."""
         kernel, bias = (
             np.asarray(self.weights.tensors[f"{role}/{name}"]) for name in ("kernel", "bias")
         )
@@ -154,7 +154,7 @@ class Detector:
         )
 
     def _proposals(self, logits, deltas):
-        """As `fpn.propose`, but for matterport's order of ties and its keeping of empty boxes."""
+        """`fpn.propose` with matterport's order of ties, and without dropping empty boxes."""
         network, count = self.network, self.settings.proposals
         scores = tf.nn.softmax(logits)[0, :, 1]
         scores, best = tf.math.top_k(scores, min(_BEFORE_NMS, scores.shape[0]))
@@ -169,44 +169,40 @@ class Detector:
 
     def _heads(self, pyramid, rois):
         model = self.network.roi_heads
-        # Without the action head, which would only take time.
+        # Without the action head.
         outputs = {name: model.output[name] for name in ("class_logits", "deltas")}
         outputs["hidden"] = model.get_layer("actor_fc2").output
-        found = tf.keras.Model(model.input, outputs)(
+        values = tf.keras.Model(model.input, outputs)(
             {"actor": pyramid, "action": pyramid, "rois": rois}
         )
-        background = self._convolve(found["hidden"], "actor/background")
+        background = self._convolve(values["hidden"], "actor/background")
         background = tf.reshape(background, [1, -1, 1, 4])
-        probabilities = tf.roll(tf.nn.softmax(found["class_logits"]), 1, axis=-1)
-        return probabilities, tf.concat([background, found["deltas"]], axis=2)
+        probabilities = tf.roll(tf.nn.softmax(values["class_logits"]), 1, axis=-1)
+        return probabilities, tf.concat([background, values["deltas"]], axis=2)
 
-    def _detections(self, made, rois, window):
-        """At most 100, each RoI by its best class, suppressed within classes, best first.
+    def _detections(self, outputs, rois, window):
+        """Detect at most 100 instances: the best class of each RoI, NMS by class, best first.
 
         Returns:
           (boxes [1, 100, 4] in pixels of the canvas, [1, 100, 2] of class and score).
         """
-        probabilities = made["class_probabilities"][0]
+        probabilities = outputs["class_probabilities"][0]
         best = tf.argmax(probabilities, axis=1)
         scores = tf.reduce_max(probabilities, axis=1)
-        deltas = tf.gather(made["box_deltas"][0], best, batch_dims=1)
+        deltas = tf.gather(outputs["box_deltas"][0], best, batch_dims=1)
         boxes = self.network.head_coder.decode(deltas, rois[0])
         boxes = roi_align.legacy_normalise(boxes, self.network.image_size)
         window = roi_align.legacy_normalise(
             tf.constant(window, tf.float32), self.network.image_size
         )
         boxes = tf.clip_by_value(boxes, tf.tile(window[:2], [2]), tf.tile(window[2:], [2]))
-        wanted, kept = (best > 0) & (scores >= self.settings.score), []
-        for number in np.unique(best[wanted]):
-            rows = tf.where(wanted & (best == number))[:, 0]
-            kept.append(
-                tf.gather(
-                    rows,
-                    tf.image.non_max_suppression(
-                        tf.gather(boxes, rows), tf.gather(scores, rows), _DETECTIONS, _NMS_THRESHOLD
-                    ),
-                )
+        candidates, kept = (best > 0) & (scores >= self.settings.score), []
+        for number in np.unique(best[candidates]):
+            rows = tf.where(candidates & (best == number))[:, 0]
+            chosen = tf.image.non_max_suppression(
+                tf.gather(boxes, rows), tf.gather(scores, rows), _DETECTIONS, _NMS_THRESHOLD
             )
+            kept.append(tf.gather(rows, chosen))
         kept = tf.sort(tf.concat([*kept, tf.zeros([0], tf.int64)], axis=0))
         order = tf.math.top_k(tf.gather(scores, kept), min(_DETECTIONS, kept.shape[0])).indices
         kept = tf.gather(kept, order)
@@ -218,46 +214,48 @@ class Detector:
     def _masks(self, pyramid, boxes):
         model = self.network.mask_head
         outputs = {"logits": model.output, "hidden": model.get_layer("mask_deconv").output}
-        found = tf.keras.Model(model.input, outputs)({"actor": pyramid, "rois": boxes})
-        background = self._convolve(found["hidden"], "mask/background")[None]
-        return tf.sigmoid(tf.concat([background, found["logits"]], axis=-1))
+        values = tf.keras.Model(model.input, outputs)({"actor": pyramid, "rois": boxes})
+        background = self._convolve(values["hidden"], "mask/background")[None]
+        return tf.sigmoid(tf.concat([background, values["logits"]], axis=-1))
 
     def _pixels(self, normalised):
-        """Half-open boxes in pixels of the canvas: the inverse of `legacy_normalise`."""
+        """Convert boxes to half-open pixels of the canvas: the inverse of `legacy_normalise`."""
         height, width = self.network.image_size
         scale = tf.constant([height - 1, width - 1, height - 1, width - 1], tf.float32)
         return box_ops.from_inclusive(normalised * scale)
 
-    def draw(self, image, window, made):
-        """The detections over the image that was put into the canvas.
+    def draw(
+        self, image: np.ndarray, window: tuple[int, int, int, int], outputs: dict[str, np.ndarray]
+    ) -> tuple[np.ndarray, list[str]]:
+        """Draw the detections over the original image.
 
         Returns:
-          (uint8 [H, W, 3], list of their names with scores).
+          (uint8 [H, W, 3], names with scores).
         """
         height, width = image.shape[:2]
-        rows = made["detections"][0]
+        rows = outputs["detections"][0]
         rows = rows[rows[:, 4] > 0]
         ratio = np.tile([height, width], 2) / np.tile(np.subtract(window[2:], window[:2]), 2)
         boxes = (np.asarray(self._pixels(rows[:, :4])) - np.tile(window[:2], 2)) * ratio
         boxes = boxes.astype(np.float32)
         classes = rows[:, 4].astype(int)
-        small = made["masks"][0][np.arange(len(rows)), :, :, classes]
-        # One by one: those of a full frame in float32 would be the largest thing in memory.
+        small = outputs["masks"][0][np.arange(len(rows)), :, :, classes]
+        # One by one, since float32 masks of a full frame would take the most memory.
         masks = [
             mask_ops.paste(small[i : i + 1], boxes[i : i + 1], height, width)[0].numpy() >= 0.5
             for i in range(len(rows))
         ]
         codes, scores = self.labels.encode(classes - 1, 0), rows[:, 5]
-        # The best one is drawn last, on top.
+        # The best is drawn last, on top.
         picture = visualize.draw_instances(
             image, boxes[::-1], codes[::-1], masks[::-1], self.labels, scores[::-1]
         )
-        found = [f"{self.labels.name(code)} {score:.2f}" for code, score in zip(codes, scores)]
-        return picture, found
+        names = [f"{self.labels.name(code)} {score:.2f}" for code, score in zip(codes, scores)]
+        return picture, names
 
 
-def run(weights, photo, output, settings):
-    """Run the detector on a photo; writes `check.png` and `check.npz` into a folder.
+def run(weights: weights_lib.Weights, photo: str, output: str, settings: CheckSettings) -> None:
+    """Run the detector on a photo; writes `check.png` and `check.npz` to the folder `output`.
 
     Raises:
       InputError: no readable photo, weights of another source, or a folder that cannot be written.
@@ -267,10 +265,10 @@ def run(weights, photo, output, settings):
     detector = Detector(weights, settings)
     print(detector.report.summary(), flush=True)
     canvas, window = square(image, settings.size)
-    made = detector(canvas, window)
-    picture, found = detector.draw(image, window, made)
+    outputs = detector(canvas, window)
+    picture, names = detector.draw(image, window, outputs)
     png = cv2.imencode(".png", picture[..., ::-1])[1].tobytes()
-    write_file(os.path.join(output, "check.npz"), lambda file: np.savez(file, **made))
+    write_file(os.path.join(output, "check.npz"), lambda file: np.savez(file, **outputs))
     write_file(os.path.join(output, "check.png"), lambda file: file.write(png))
-    print(f"{photo}: {', '.join(found) or f'nothing with a score of {settings.score:g}'}")
+    print(f"{photo}: {', '.join(names) or f'nothing with a score of {settings.score:g}'}")
     print(f"{output}/check.png, check.npz")

@@ -1,6 +1,9 @@
-"""COCO's 80 classes, in the order in which its detectors count them, and what A2D calls them."""
+"""COCO's 80 classes, in the order of its detectors, and their names in A2D."""
+
+from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 
 from a2d_tf.core.labels import LabelSpace
 
@@ -15,22 +18,25 @@ CLASSES = tuple(
     vase, scissors, teddy bear, hair drier, toothbrush""".replace("\n    ", " ").split(", ")
 )
 
-# Actors that COCO has under another name; all others go by their own.
+# Names of A2D's actors in COCO, where they differ.
 ALIASES = {"adult": "person", "baby": "person", "ball": "sports ball"}
 
 
 class ClassSpace(LabelSpace):
-    """Classes that are nothing but actors, for a detector."""
+    """A label space of classes without actions, for a detector."""
 
     @classmethod
-    def of(cls, classes):
+    def of(cls, classes: Iterable[str]) -> ClassSpace:
+        """Make the space of these classes."""
         return cls(**dataclasses.asdict(label_space(classes, "object")))
 
-    def name(self, code):
+    def name(self, code: int) -> str:
+        """Return the class of a code."""
         return self.actors[code // self.base - 1]
 
 
-def label_space(actors, action):
-    """Actors with one action that says nothing, for a network that knows no actions."""
+def label_space(actors: Iterable[str], action: str) -> LabelSpace:
+    """Make a label space of actors with one placeholder action, for a network without actions."""
+    actors = tuple(actors)
     codes = tuple(10 * number + 1 for number in range(1, len(actors) + 1))
-    return LabelSpace(tuple(actors), (action,), codes)
+    return LabelSpace(actors, (action,), codes)

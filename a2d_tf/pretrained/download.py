@@ -1,10 +1,11 @@
-"""Resumable, checked downloads.
+"""Resumable, verified downloads.
 
-A download fills `<path>.part`, which outlives a broken connection and Ctrl-C: the next attempt asks
-for the rest of it (HTTP Range). It becomes `<path>` once its size and its hash are the published
-ones. The way is HTTPS with verified certificates throughout; only a server on this machine's
-loopback may be asked by plain HTTP.
+A download is written to `<path>.part`, which survives a broken connection and Ctrl-C: the next
+attempt requests the rest (HTTP Range). It is renamed to `<path>` once its size and hash are the
+published ones. Only HTTPS with verified certificates is used, except for servers on loopback.
 """
+
+from __future__ import annotations
 
 import contextlib
 import hashlib
@@ -21,38 +22,47 @@ from tqdm import tqdm
 
 from a2d_tf.core.errors import InputError, shown
 
-ATTEMPTS = 5  # in a row that bring next to nothing
-_NEXT_TO_NOTHING = 0.02  # part of the file; so there are no more than 50 * ATTEMPTS attempts
+ATTEMPTS = 5  # attempts in a row without progress
+_PROGRESS = 0.02  # least share of the file that counts; at most 50 * ATTEMPTS attempts are made
 _TIMEOUT = 30.0  # seconds without a byte
 _PATIENCE = 1.0  # seconds before the second attempt, doubled for each further one
 _LONGEST_WAIT = 30.0
 _BLOCK = 1 << 16  # bytes
-_PASSING = (408, 425, 429, 500, 502, 503, 504)  # status codes that another attempt may not meet
+_TRANSIENT = (408, 425, 429, 500, 502, 503, 504)  # status codes worth another attempt
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class DownloadError(InputError):
-    """A file that cannot be had from its address, now or at all."""
+    """A file that cannot be downloaded."""
 
 
 class _Broken(Exception):
-    """An attempt that failed in a way that the next one may not."""
+    """A failure that another attempt may overcome."""
 
 
-def fetch(url, path, size, md5=None, magic=b"", timeout=_TIMEOUT, patience=_PATIENCE):
-    """Download a file, or what is missing of it.
+def fetch(
+    url: str,
+    path: str | os.PathLike,
+    size: int,
+    md5: str | None = None,
+    *,
+    magic: bytes = b"",
+    timeout: float = _TIMEOUT,
+    patience: float = _PATIENCE,
+) -> None:
+    """Download a file, or the rest of it.
 
     Args:
       url: its address: HTTPS, or HTTP on loopback.
-      path: where to put it; its folder is made.
-      size: bytes; no more than these are ever written.
-      md5: hexadecimal, where one is published.
-      magic: what it must start with.
+      path: destination; its folder is created.
+      size: bytes; no more are ever written.
+      md5: hexadecimal, if published.
+      magic: the bytes that it must start with.
       timeout: seconds without a byte after which a connection counts as broken.
-      patience: seconds of the first wait between two attempts.
+      patience: seconds before the second attempt.
 
     Raises:
-      DownloadError: the server cannot be reached or refuses, sends another file, or breaks off
+      DownloadError: the server cannot be reached, refuses, sends another file, or breaks off
         `ATTEMPTS` times in a row. What was received stays in `<path>.part`, unless it is wrong.
     """
     _check_address(url, url)
@@ -75,7 +85,7 @@ def fetch(url, path, size, md5=None, magic=b"", timeout=_TIMEOUT, patience=_PATI
                 else:
                     break
                 have = _length(part)
-                failures = failures + 1 if have < best + _NEXT_TO_NOTHING * size else 1
+                failures = failures + 1 if have < best + _PROGRESS * size else 1
                 best = max(best, have)
                 if failures == ATTEMPTS:
                     raise DownloadError(
@@ -92,13 +102,11 @@ def fetch(url, path, size, md5=None, magic=b"", timeout=_TIMEOUT, patience=_PATI
         raise DownloadError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
-def difference(path, size, md5=None):
-    """How a file differs from the published one, in words that follow its name; '' if it does not.
+def difference(path: str | os.PathLike, size: int, md5: str | None = None) -> str:
+    """Describe how a file differs from the published size and MD5, in words that follow its name.
 
-    Args:
-      path: the file.
-      size: bytes, as published.
-      md5: hexadecimal, as published; None where none is.
+    Returns:
+      '' if it does not differ.
     """
     if os.path.getsize(path) != size:
         return f"has {os.path.getsize(path)} bytes, not the {size} of the published file"
@@ -125,7 +133,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 def _check_address(url, start):
-    """DownloadError unless `url` is HTTPS, or it and the way's `start` are HTTP on loopback."""
+    """Raise DownloadError unless `url` is HTTPS, or it and `start` are HTTP on loopback."""
     if urllib.parse.urlsplit(url).scheme == "https":
         return
     for parts in map(urllib.parse.urlsplit, (url, start)):
@@ -137,12 +145,12 @@ def _check_address(url, start):
 
 
 def _attempt(opener, url, part, size, magic, timeout, bar):
-    """Append to the part what one connection brings.
+    """Append the bytes of one connection to the part.
 
     Raises:
       _Broken: the connection broke, or the server was busy.
-      URLError: there was no connection.
-      DownloadError: the server will not give this file.
+      URLError: no connection.
+      DownloadError: the server refuses, or has another file.
     """
     have = _length(part)
     headers = {"User-Agent": "a2d_tf", "Accept-Encoding": "identity"}
@@ -164,11 +172,11 @@ def _attempt(opener, url, part, size, magic, timeout, bar):
 
 
 def _begin(response, url, part, have, size):
-    """The position in the file at which the answer's bytes begin; 0 where it is whole.
+    """The position in the file of the response's first byte; 0 for a whole file.
 
     Raises:
-      DownloadError: the file there has another size.
-      _Broken: the answer is of another part of it than was asked for.
+      DownloadError: the server's file has another size.
+      _Broken: the response is another part than requested.
     """
     length = response.headers.get("Content-Length", "")
     if response.status != 206:
@@ -190,13 +198,13 @@ def _begin(response, url, part, have, size):
 
 
 def _receive(response, url, part, position, size, magic, bar):
-    """Write the answer's bytes from `position` on, and no more than belong to the file."""
+    """Write the response's bytes from `position` on, up to the size of the file."""
     with open(part, "r+b" if os.path.exists(part) else "wb") as file:
         start = position
         while position < size:
             first = magic if position == 0 else b""
             try:
-                # read1 gives what is there: nothing is lost when the connection breaks.
+                # read1 returns what has arrived: nothing is lost when the connection breaks.
                 block = response.read(len(first)) if first else response.read1(_BLOCK)
             except (OSError, http.client.HTTPException) as error:
                 raise _Broken(f"the connection broke after {position} bytes: {error!r}") from error
@@ -208,7 +216,7 @@ def _receive(response, url, part, position, size, magic, bar):
                     f"{url}: not the published file, but {kind} that starts with {shown(block)}; "
                     "is there a login page between?"
                 )
-            if position == start:  # what is there already is given up for nothing less
+            if position == start:  # the old part is discarded only now
                 file.truncate(start)
                 file.seek(start)
             file.write(block[: size - position])
@@ -217,12 +225,12 @@ def _receive(response, url, part, position, size, magic, bar):
 
 
 def _refused(error, url, part):
-    """Raise what an answer other than 200 and 206 means."""
+    """Raise the error of a status other than 200 and 206."""
     error.close()
     reason = " ".join(f"{error.code} {error.reason}".split())
     if error.code == 416:
-        _forget(part)  # the server knows no file that goes on after it
-    if error.code == 416 or error.code in _PASSING:
+        _forget(part)  # the server's file ends before it
+    if error.code == 416 or error.code in _TRANSIENT:
         raise _Broken(f"the server answers {reason}") from error
     raise DownloadError(f"{url}: the server answers {reason}") from error
 

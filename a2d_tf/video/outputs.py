@@ -108,7 +108,9 @@ class Outputs:
         png = cv2.imencode(".png", found.label_map)[1]
         with open(self._path("label_maps", f"{number:05d}.png"), "wb") as file:
             file.write(png.tobytes())
-        results = coco_results.entries(number, found.boxes, found.codes, found.scores, found.masks)
+        results = coco_results.entries(
+            number, found.boxes, found.codes, found.scores, masks=found.masks
+        )
         for identity, code, score, result in zip(ids.tolist(), codes, scores, results):
             self._detections.write({**result, "track_id": identity})
             score, box = round(float(score), 6), result["bbox"]

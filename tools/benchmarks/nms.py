@@ -64,7 +64,14 @@ def _ways(network, outputs, number):
     size = tf.constant([network.image_size])
     ours = tf.function(
         lambda: fpn.propose(
-            logits, deltas, network.anchors, size, network.rpn_coder, number, _KEPT, _IOU
+            logits,
+            deltas,
+            network.anchors,
+            size,
+            coder=network.rpn_coder,
+            before_nms=number,
+            after_nms=_KEPT,
+            iou_threshold=_IOU,
         )
     )
 

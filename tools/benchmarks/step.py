@@ -146,9 +146,9 @@ def _parts(network, opt, config, batch):
             given["rpn_deltas"],
             network.anchors,
             batch["size"],
-            network.rpn_coder,
-            learning.before_nms,
-            learning.train_proposals,
+            coder=network.rpn_coder,
+            before_nms=learning.before_nms,
+            after_nms=learning.train_proposals,
         )
 
     def losses():

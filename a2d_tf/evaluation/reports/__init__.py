@@ -1,1 +1,1 @@
-"""What people read of an evaluation: tables, charts, pages, and the rows of the paper's tables."""
+"""Reports of an evaluation: tables, charts, pages, and the experiments of the paper's tables."""

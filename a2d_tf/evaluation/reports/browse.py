@@ -1,13 +1,16 @@
-"""A scored split as one HTML page: truth, prediction and errors of its frames, the worst first.
+"""An evaluated split as one HTML page: truth, prediction and errors of its frames, worst first.
 
-The page sorts and filters by itself, and its address keeps what was chosen, such as
-`browse.html#sort=error&actor=dog`; with an actor or an action chosen, its figures count the pixels
-of these alone. It loads nothing from elsewhere.
+The page is self-contained. Its script sorts and filters the frames and keeps the choice in the
+address, as in `browse.html#sort=error&actor=dog`; with an actor or an action chosen, the figures
+count only their pixels.
 """
+
+from __future__ import annotations
 
 import base64
 import dataclasses
 import html
+import pathlib
 
 import cv2
 import numpy as np
@@ -15,15 +18,18 @@ from tqdm import tqdm
 
 from a2d_tf.core import visualize
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import pipeline, records
+from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import coco_results, detection, segmentation
 from a2d_tf.evaluation.reports import pages, tables
 
-_SIDE = 320  # pixels of the longer side of a picture, at most
+_FILES = pathlib.Path(__file__)  # beside it are browse.css and browse.js
+_SIDE = 320  # longest side of a picture, pixels
 _QUALITY = 80  # of JPEGs
-_SHARE = 0.1  # of an instance's mask that must be seen in the label map, for its box to be drawn
+_SHARE = 0.1  # a box is drawn if at least this share of its mask is visible in the label map
 _MEASURES = {"ave": "ave", "glo": "glo", "miou": "mIoU"}
-# What a pixel's error may be: its name, and its colour.
+# Kinds of errors of a pixel: name and colour.
 ERRORS = {
     "missed": ("missed", (47, 126, 216)),
     "extra": ("false alarm", (250, 204, 21)),
@@ -40,7 +46,7 @@ class Scored:
       name: `<VID>/<%05d>`.
       miou: joint mIoU of this frame alone, percent.
       shares: {key of ERRORS: percent of its pixels}.
-      pixels: ((code in truth, code predicted, pixels), ...) of all pairs of codes there are.
+      pixels: ((true code, predicted code, number of pixels), ...).
     """
 
     name: str
@@ -49,20 +55,20 @@ class Scored:
     pixels: tuple
 
     @property
-    def wrong(self):
+    def wrong(self) -> float:
         """Percent of its pixels whose pair is wrong."""
         return sum(self.shares.values())
 
 
-def score(folder, labels):
+def score(folder: pathlib.Path, labels: LabelSpace) -> list[Scored]:
     """Score the frames of an evaluated split one by one.
 
     Args:
-      folder: pathlib.Path, as `runner.Evaluator.evaluate` leaves it.
-      labels: the LabelSpace.
+      folder: as written by `runner.Evaluator.evaluate`.
+      labels: the label space.
 
     Returns:
-      list of `Scored`, the worst joint mIoU first.
+      The frames, worst joint mIoU first.
 
     Raises:
       InputError: the split was not evaluated, or a label map is missing or damaged.
@@ -90,38 +96,36 @@ def score(folder, labels):
     return sorted(scored, key=lambda frame: (frame.miou, frame.name))
 
 
-def page(title, folder, labels, manifest, split, limit):
-    """The HTML text of the worst frames of an evaluated split.
+def page(
+    title: str,
+    folder: pathlib.Path,
+    labels: LabelSpace,
+    manifest: Manifest | None,
+    *,
+    split: str,
+    limit: int,
+) -> tuple[str, int, int]:
+    """Render the worst frames of an evaluated split as HTML.
 
     Args:
       title: of the page.
-      folder, labels: as for `score`.
-      manifest: of the records that hold the frames; None for label maps alone.
+      folder, labels: see `score`.
+      manifest: of the records that hold the frames; None to show label maps only.
       split: 'train', 'val' or 'test'.
-      limit: of frames.
+      limit: maximal number of frames.
 
     Returns:
-      (text, frames shown, frames of the split).
+      (text, number of frames shown, number of frames in the split).
 
     Raises:
-      InputError: as for `score`, or a file of the evaluation, or the records lack or contradict
-        what is needed.
+      InputError: see `score`; a file of the evaluation or the records are missing, damaged or do
+        not match.
     """
     if manifest and manifest.label_space != labels:
         raise InputError(f"{manifest.directory}: the records have another label space")
     scored = score(folder, labels)
     shown = scored[:limit]
-    pictures = {}
-    if manifest:
-        wanted = {frame.name for frame in shown}
-        found = pipeline.key_frames(manifest, split, wanted)
-        found = tqdm(found, "frames", len(wanted), unit="frame", leave=False)
-        pictures = {name: _jpeg(rgb) for name, rgb in found}
-        if len(pictures) < len(wanted):
-            raise InputError(
-                f"{manifest.directory}: split '{split}' lacks {min(wanted - set(pictures))}, so "
-                f"{folder} was made from other records; --records names those"
-            )
+    pictures = _pictures(manifest, split, {f.name for f in shown}, folder) if manifest else {}
     truth = detection.Truth.load(folder / "truth.json", labels, with_masks=True)
     results = coco_results.Results.load(folder / "instances.json", truth, labels)
     palette = _palette(labels)
@@ -133,9 +137,9 @@ def page(title, folder, labels, manifest, split, limit):
     if len(shown) == len(scored):
         count = f"All {len(scored)} frames"
     text = (
-        f"{count}. A frame's mIoU is the mean over the pairs in it, background among them; with an "
-        "actor or an action chosen, the figures above the pictures are of these pairs alone. A box "
-        "is an instance of which a tenth or more is to be seen in the label map, its score "
+        f"{count}. A frame's mIoU is the mean over its pairs, including background; with an actor "
+        "or an action chosen, the figures above the pictures are of its pairs only. A box is drawn "
+        "where at least a tenth of an instance is visible in the label map; its score is "
         "p(actor) p(action). Point at a picture to see the frame."
     )
     blocks = [
@@ -143,9 +147,22 @@ def page(title, folder, labels, manifest, split, limit):
         *_metrics(folder / "metrics.json"),
         pages.Html(_form(labels)),
         pages.Html(f'<main data-base="{labels.base}">\n' + "\n".join(cards) + "\n</main>"),
-        pages.Html(f"<script>{_SCRIPT}</script>"),
+        pages.Html(f"<script>\n{_FILES.with_name('browse.js').read_text()}</script>"),
     ]
-    return pages.document(title, blocks, _HEAD), len(shown), len(scored)
+    return pages.document(title, blocks, _head()), len(shown), len(scored)
+
+
+def _pictures(manifest, split, names, folder):
+    """{name: data URL} of the key frames with these names."""
+    frames = pipeline.key_frames(manifest, split, names)
+    frames = tqdm(frames, "frames", len(names), unit="frame", leave=False)
+    pictures = {name: _jpeg(rgb) for name, rgb in frames}
+    if len(pictures) < len(names):
+        raise InputError(
+            f"{manifest.directory}: split '{split}' lacks {min(names - set(pictures))}, so "
+            f"{folder} was made from other records; --records names those"
+        )
+    return pictures
 
 
 def _maps(folder, name, labels):
@@ -157,14 +174,14 @@ def _maps(folder, name, labels):
 
 
 def _errors(truth, predicted, labels):
-    """What is wrong with each of some codes: uint8, 0 nothing, else the place in ERRORS from 1."""
+    """Classify pairs of codes: uint8, 0 where they are equal, else the 1-based index in ERRORS."""
     same = labels.split(truth)[0] == labels.split(predicted)[0]
     cases = [truth == predicted, predicted == 0, truth == 0, ~same]
     return np.select(cases, [0, 1, 2, 3], 4).astype(np.uint8)
 
 
 def _metrics(path):
-    """The table of the whole split, and from which p(actor) on instances are painted."""
+    """The table of the whole split, and the threshold of painted instances."""
     metrics = coco_results.read_json(path)
     try:
         rows = [
@@ -199,7 +216,7 @@ def _smaller(image, how):
 
 
 def _data(image, extension, *options):
-    """A picture, BGR or BGRA, as the data of an URL."""
+    """Encode a picture, BGR or BGRA, as a data URL."""
     data = cv2.imencode(extension, image, options)[1]
     kind = {".jpg": "jpeg", ".png": "png"}[extension]
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
@@ -211,7 +228,7 @@ def _jpeg(rgb):
 
 
 def _overlay(indices, palette):
-    """A picture of palette[indices] [H, W], see-through where the index is 0."""
+    """Encode palette[indices], transparent where an index [H, W] is 0."""
     indices = _smaller(indices, cv2.INTER_NEAREST)
     alpha = np.where(indices > 0, 255, 0).astype(np.uint8)
     image = np.dstack([palette[indices][..., ::-1], alpha])
@@ -219,7 +236,7 @@ def _overlay(indices, palette):
 
 
 def _painted(rows, results, label_map):
-    """Those of a frame's instances, best first, whose mask is to be seen in its label map."""
+    """Select a frame's instances, best first, whose masks are visible in its label map."""
     seen, free = [], np.ones(label_map.shape, bool)
     rows = rows[np.argsort(-results.scores[rows], kind="stable")]
     masks = records.decode_rles([results.masks[i] for i in rows], *label_map.shape)
@@ -232,35 +249,21 @@ def _painted(rows, results, label_map):
 
 
 def _card(frame, folder, labels, palette, picture, truth, results):
-    """The HTML of a frame."""
+    """Render a frame."""
     maps, place = _maps(folder, frame.name, labels), truth.frames.tolist().index(frame.name)
     height, width = maps[0].shape
 
-    def boxes(of, rows, scores=None):
+    def boxes(instances, rows, scores=None):
         for i in rows:
-            x1, y1, x2, y2 = of.boxes[i]
-            name = labels.name(of.codes[i])
+            code, name = instances.codes[i], labels.name(instances.codes[i])
             if scores is not None:
                 name += f" {100 * scores[i]:.0f} %"
-            # Dark names are for bright colours.
-            colour = palette[of.codes[i]]
-            ink = "#000" if colour @ (0.299, 0.587, 0.114) > 128 else "#fff"
-            left, top, wide, tall = (
-                100 * v for v in (x1 / width, y1 / height, (x2 - x1) / width, (y2 - y1) / height)
-            )
-            # A name is as far along its picture as its box is, and so never leaves it.
-            along = 100 * left / (100 - wide) if wide < 100 else 0
-            paint = f"--c:rgb({','.join(map(str, colour))});--k:{ink}"
-            yield (
-                f'<i style="left:{left:.1f}%;top:{top:.1f}%;width:{wide:.1f}%;height:{tall:.1f}%;'
-                f'{paint}"></i><b style="--x:{along:.1f}%;--y:{top:.1f}%;{paint}">'
-                f"{html.escape(name)}</b>"
-            )
+            yield _box(instances.boxes[i], maps[0].shape, name, palette[code])
 
-    found = _painted(np.flatnonzero(results.roi_frame == place), results, maps[1])
+    painted = _painted(np.flatnonzero(results.roi_frame == place), results, maps[1])
     drawn = (
         "".join(boxes(truth, np.flatnonzero(truth.box_frame == place))),
-        "".join(boxes(results, found, results.scores)),
+        "".join(boxes(results, painted, results.scores)),
     )
     codes = [[int(code) for code in np.unique(label_map) if code] for label_map in maps]
     figures = [
@@ -296,6 +299,24 @@ def _card(frame, folder, labels, palette, picture, truth, results):
     )
 
 
+def _box(box, size, name, colour):
+    """Render a box, x1, y1, x2, y2 in pixels of a picture of (height, width), and its name."""
+    (x1, y1, x2, y2), (height, width) = box, size
+    left, top, wide, tall = (
+        100 * v for v in (x1 / width, y1 / height, (x2 - x1) / width, (y2 - y1) / height)
+    )
+    # Dark text on bright colours.
+    ink = "#000" if colour @ (0.299, 0.587, 0.114) > 128 else "#fff"
+    # The name's relative place is that of the box, so that it never leaves the picture.
+    along = 100 * left / (100 - wide) if wide < 100 else 0
+    paint = f"--c:rgb({','.join(map(str, colour))});--k:{ink}"
+    return (
+        f'<i style="left:{left:.1f}%;top:{top:.1f}%;width:{wide:.1f}%;height:{tall:.1f}%;'
+        f'{paint}"></i><b style="--x:{along:.1f}%;--y:{top:.1f}%;{paint}">'
+        f"{html.escape(name)}</b>"
+    )
+
+
 def _listed(codes, labels):
     return ", ".join(labels.name(code) for code in codes) or "background only"
 
@@ -308,7 +329,7 @@ def _figure(side, overlay, caption, inside=""):
 
 
 def _form(labels):
-    """What the page can be asked for; the names are those in its address."""
+    """The form that sorts and filters; the names of its fields are those in the address."""
     errors = {key: f"{name} pixels" for key, (name, _) in ERRORS.items()}
     sorts = {"miou": "joint mIoU", "error": "wrong pixels", **errors, "name": "name"}
     choices = {
@@ -336,131 +357,13 @@ def _form(labels):
     )
 
 
-_COLOURS = "\n".join(
-    f".{key}::before {{ background: rgb{colour}; }}" for key, (_, colour) in ERRORS.items()
-)
-_HEAD = f"""<meta http-equiv="Content-Security-Policy" content="default-src 'none';
- img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
-<style>
-body {{ max-width: 1500px; }}
-form {{ position: sticky; top: 0; z-index: 2; background: #fff; padding: .6em 0; display: flex;
-       flex-wrap: wrap; gap: .4em 1.1em; align-items: center; border-bottom: 2px solid #5f6b73; }}
-form label {{ white-space: nowrap; }} select {{ font: inherit; }}
-input {{ width: 6em; vertical-align: middle; }}
-output {{ font-weight: 600; }}
-main {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(min(600px, 100%), 1fr));
-       gap: 1.2em 1.8em; margin-top: 1em; }}
-article {{ display: grid; align-content: start; grid-template-columns: repeat(3, 1fr); gap: 0 .5em;
-          border-top: 1px solid #dde3e8; padding-top: .5em; }}
-article[hidden] {{ display: none; }}
-article h2 {{ font: 600 14px/1.5 ui-monospace, monospace; margin: 0; grid-column: span 2;
-             overflow-wrap: anywhere; }}
-article p {{ margin: 0; text-align: right; font-size: 13px; font-variant-numeric: tabular-nums; }}
-figure {{ margin: .3em 0 0; }} figcaption {{ line-height: 1.35; margin-top: .2em; }}
-figure div {{ position: relative; overflow: hidden; aspect-ratio: var(--ratio); }}
-figure div::before {{ content: ""; position: absolute; inset: 0;
-                     background: #39424a var(--frame) 0 0 / 100% 100%; }}
-.errors div::before {{ filter: grayscale(1) brightness(.75); }}
-figure img {{ position: absolute; inset: 0; width: 100%; height: 100%;
-             opacity: var(--masks, .55); }}
-.errors img {{ opacity: .85; }}
-figure i {{ position: absolute; box-sizing: border-box; border: 2px solid var(--c); }}
-figure div b {{ position: absolute; left: var(--x); top: var(--y); padding: 0 3px;
-              z-index: 1; transform: translate(calc(-1 * var(--x)), calc(-1 * var(--y)));
-              background: var(--c); color: var(--k); white-space: nowrap;
-              font: 600 10px/1.3 system-ui, sans-serif; }}
-figure div:hover img, figure div:hover i, figure div:hover b {{ visibility: hidden; }}
-.legend span {{ margin-right: 1em; font-size: 13px; }}
-.missed::before, .extra::before, .who::before, .what::before {{ content: ""; width: .75em;
-  height: .75em; display: inline-block; margin-right: .3em; border-radius: 2px; }}
-{_COLOURS}
-</style>
-"""
-_SCRIPT = """
-const form = document.forms[0], fields = form.elements, main = document.querySelector("main");
-const cards = [...main.children], base = Number(main.dataset.base), usual = new FormData(form);
-const kinds = ["missed", "extra", "who", "what"];
-
-for (const card of cards) {
-  card.pixels = card.dataset.pixels.split(" ").map(row => row.split(",").map(Number));
-}
-
-/* The frame's mIoU and shares of errors, percent, where the code in truth or the one predicted, as
-   the sides say, is a wanted one. As in Python, a code that is in truth nowhere has no IoU. */
-function measure(card, wanted, sides) {
-  const found = {error: 0}, ious = {};
-  let all = 0;
-  for (const kind of kinds) found[kind] = 0;
-  for (const [truth, predicted, count] of card.pixels) {
-    all += count;
-    for (const code of truth === predicted ? [truth] : [truth, predicted]) {
-      ious[code] ??= {hit: 0, union: 0, truth: false};
-      ious[code].union += count;
-    }
-    ious[truth].truth = true;
-    if (truth === predicted) { ious[truth].hit += count; continue; }
-    if (!(sides.includes("truth") && wanted(truth))
-        && !(sides.includes("prediction") && wanted(predicted))) continue;
-    const same = Math.floor(truth / base) === Math.floor(predicted / base);
-    found[!predicted ? "missed" : !truth ? "extra" : same ? "what" : "who"] += count;
-  }
-  for (const kind of kinds) {
-    found.error += found[kind];
-    found[kind] *= 100 / all;
-  }
-  found.error *= 100 / all;
-  const own = Object.entries(ious).filter(([code, iou]) => iou.truth && wanted(Number(code)));
-  const sum = own.reduce((sum, [, iou]) => sum + iou.hit / iou.union, 0);
-  found.miou = own.length ? 100 * sum / own.length : 0;
-  return found;
-}
-
-function apply() {
-  const actor = fields.actor.selectedIndex, action = fields.action.selectedIndex;
-  const sides = fields.side.value === "either" ? ["truth", "prediction"] : [fields.side.value];
-  const every = !actor && !action;
-  const wanted = code => every || code > 0 && (!actor || Math.floor(code / base) === actor)
-    && (!action || code % base === action);
-  const key = fields.sort.value, up = key === "miou" ? 1 : -1;
-  const names = [actor && fields.actor.value, action && fields.action.value].filter(Boolean);
-  let shown = 0;
-  for (const card of cards) {
-    const codes = sides.flatMap(side => card.dataset[side].split(" ").map(Number));
-    card.hidden = !every && !codes.some(wanted);
-    shown += !card.hidden;
-    const found = measure(card, wanted, sides);
-    for (const name in found) card.dataset[name] = found[name].toFixed(3);
-    card.querySelector(".of").textContent = every ? "" : `${names.join("-")}: `;
-    card.querySelector(".miou").textContent = found.miou.toFixed(1);
-    card.querySelector(".error").textContent = found.error.toFixed(1) + " %";
-    card.querySelector(".key").textContent = kinds.includes(key)
-      ? `, ${fields.sort.selectedOptions[0].text} ${found[key].toFixed(1)} %` : "";
-  }
-  const sign = fields.order.value === "best" ? -1 : 1;
-  const byName = (a, b) => a.dataset.name < b.dataset.name ? -1 : 1;
-  const byError = (a, b) => up * (a.dataset[key] - b.dataset[key]) || sign * byName(a, b);
-  cards.sort((a, b) => sign * (key === "name" ? byName : byError)(a, b));
-  main.append(...cards);
-  main.style.setProperty("--masks", fields.masks.value / 100);
-  form.querySelector("output").value = `${shown} of ${cards.length} frames`;
-}
-
-function fromAddress() {
-  form.reset();
-  for (const [name, value] of new URLSearchParams(location.hash.slice(1))) {
-    if (!usual.has(name)) continue;
-    fields[name].value = value;
-    if (fields[name].selectedIndex < 0) fields[name].selectedIndex = 0;
-  }
-  apply();
-}
-
-form.addEventListener("input", () => {
-  const chosen = [...new FormData(form)].filter(([name, value]) => usual.get(name) !== value);
-  history.replaceState(null, "", "#" + new URLSearchParams(chosen));
-  apply();
-});
-form.addEventListener("submit", event => event.preventDefault());
-addEventListener("hashchange", fromAddress);
-fromAddress();
-"""
+def _head():
+    """The page's own part of the head: nothing may be loaded from elsewhere."""
+    colours = "\n".join(
+        f".{key}::before {{ background: rgb{colour}; }}" for key, (_, colour) in ERRORS.items()
+    )
+    return (
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+        "img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n"
+        f"<style>\n{_FILES.with_name('browse.css').read_text()}{colours}\n</style>\n"
+    )

@@ -1,9 +1,14 @@
-"""The pictures of a report: bytes of a PNG each, drawn without a screen."""
+"""Charts of a report, each as the bytes of a PNG."""
+
+from __future__ import annotations
 
 import io
 
 import numpy as np
 from matplotlib.figure import Figure
+
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.evaluation.segmentation import Confusion
 
 OURS, FULL, CHANCE = "#33658a", "#9fb8c9", "#f26419"
 
@@ -27,17 +32,19 @@ def _tidy(axes, title="", across="", up=""):
     return axes
 
 
-def _say(axes, text):
-    """What an empty chart means."""
+def _note(axes, text):
+    """Explain an empty chart."""
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", color="#5f6b73", fontsize=9)
 
 
-def bars(groups, names, title, up, colours=None):
-    """Standing bars side by side.
+def bars(groups: dict[str, list], names: list[str], title: str, up: str, *, colours=None) -> bytes:
+    """Draw grouped vertical bars.
 
     Args:
       groups: {label: list of a figure per name, None where there is none}.
-      names: under the bars.
+      names: labels under the bars.
+      title: of the chart.
+      up: label of the vertical axis.
       colours: one per group.
     """
     figure = _figure(min(max(6, 0.3 * len(names) * len(groups) + 2), 13), 3.6)
@@ -59,24 +66,27 @@ def bars(groups, names, title, up, colours=None):
     if not any(value for values in groups.values() for value in values):
         axes.set_ylim(0, 1)
         known = any(value is not None for values in groups.values() for value in values)
-        _say(axes, "all are 0" if known else "no figures")
+        _note(axes, "all are 0" if known else "no figures")
     axes.axhline(0, color="black", linewidth=0.8)
     if len(groups) > 1:
-        # Above the bars, whatever their heights, beside the title.
+        # Beside the title, above the bars whatever their heights.
         axes.legend(
             fontsize=8, frameon=False, ncols=len(groups), loc="lower right", bbox_to_anchor=(1, 1)
         )
     return _png(figure)
 
 
-def confusion(found, kinds, space):
-    """Confusion matrices side by side, rows in percent of the true pixels.
+def confusion(confusion: Confusion, kinds: tuple[str, ...], space: LabelSpace) -> bytes:
+    """Draw confusion matrices side by side, rows in percent of the true pixels.
 
     Args:
-      found: a `segmentation.Confusion`; kinds: of actor, action, joint; space: its LabelSpace.
+      confusion: the counts.
+      kinds: of 'actor', 'action', 'joint'.
+      space: its label space.
     """
-    names = {"actor": space.actors, "action": space.actions, "joint": map(space.name, space.codes)}
-    matrices = {kind: (found.matrix(kind), ["background", *names[kind]]) for kind in kinds}
+    classes = {"actor": space.actors, "action": space.actions}
+    classes["joint"] = tuple(map(space.name, space.codes))
+    matrices = {kind: (confusion.matrix(kind), ["background", *classes[kind]]) for kind in kinds}
     wide = sum(3 + 0.12 * len(names) for _, names in matrices.values())
     tall = 2 + max(0.13 * len(names) for _, names in matrices.values())
     figure = _figure(wide, max(tall, 3.5))
@@ -109,12 +119,15 @@ def confusion(found, kinds, space):
     return _png(figure)
 
 
-def curves(panels, across="step", up="", end=None):
-    """Learning curves, or others of what is never below 0.
+def curves(
+    panels: dict[str, dict], across: str = "step", up: str = "", end: float | None = None
+) -> bytes:
+    """Draw curves of non-negative values, in panels side by side.
 
     Args:
-      panels: {title: {label: (steps, values)}}; across, up: what the axes show.
-      end: of both axes, by default that of the figures.
+      panels: {title: {label: (steps, values)}}.
+      across, up: labels of the axes.
+      end: of both axes; by default that of the values.
     """
     figure = _figure(11, 3.8)
     for axes, (title, lines) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels.items()):
@@ -122,7 +135,7 @@ def curves(panels, across="step", up="", end=None):
         for label, (steps, values) in lines.items():
             axes.plot(steps, values, label=label, linewidth=1.3, marker="." * (len(steps) < 30))
         if not lines:
-            _say(axes, "no figures")
+            _note(axes, "no figures")
         axes.set_xlim(0, end)
         axes.set_ylim(0, end and 1.02 * end)
         if len(lines) > 1:
@@ -130,12 +143,8 @@ def curves(panels, across="step", up="", end=None):
     return _png(figure)
 
 
-def grid(rows, heads):
-    """Pictures in rows under heads.
-
-    Args:
-      rows: list of (name, list of uint8 [H, W, 3], one per head).
-    """
+def grid(rows: list[tuple[str, list]], heads: list[str]) -> bytes:
+    """Draw rows of pictures, (name, list of uint8 [H, W, 3]), under column headings."""
     width = 1.9 * len(heads)
     shares = [pictures[0].shape[0] / pictures[0].shape[1] for _, pictures in rows]
     figure = _figure(width, 1.95 * sum(shares) + 0.35 * len(rows) + 0.3)

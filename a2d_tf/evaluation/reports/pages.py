@@ -1,9 +1,13 @@
-"""A report as a list of blocks, written as Markdown beside its pictures or as one HTML file."""
+"""Reports as lists of blocks, written as Markdown with its pictures and as one HTML file."""
+
+from __future__ import annotations
 
 import base64
 import dataclasses
 import html
 import os
+from collections.abc import Iterable
+from typing import Union
 
 from a2d_tf.core.files import write_file, write_text
 
@@ -20,7 +24,7 @@ class Text:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Rows of text under heads; the first column is the rows' name. `ours`: rows set in bold."""
+    """Rows of cells under headings; the first column names the rows, those of `ours` are bold."""
 
     heads: tuple
     rows: list
@@ -29,7 +33,7 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """`name` is that of its file, without `.png`."""
+    """A picture; `name` is its file name without `.png`."""
 
     name: str
     png: bytes
@@ -38,7 +42,7 @@ class Picture:
 
 @dataclasses.dataclass(frozen=True)
 class Details:
-    """Text as it stands, that opens on a click."""
+    """Preformatted text that opens on a click."""
 
     title: str
     text: str
@@ -46,10 +50,12 @@ class Details:
 
 @dataclasses.dataclass(frozen=True)
 class Html:
-    """HTML as it stands; for `document` alone."""
+    """Raw HTML, for `document` only."""
 
     text: str
 
+
+Block = Union[Heading, Text, Table, Picture, Details, Html]
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1c2733; max-width: 1080px; margin: 2em auto;
@@ -68,8 +74,8 @@ details { margin: .4em 0; } pre { background: #f5f7f8; padding: .8em; overflow-x
 """
 
 
-def write(folder, title, blocks):
-    """Write `report.md`, the pictures it shows in `report/`, and `report.html`, which holds them.
+def write(folder: str | os.PathLike, title: str, blocks: list[Block]) -> None:
+    """Write `report.md` with its pictures in `report/`, and `report.html`, which embeds them.
 
     Raises:
       InputError: the folder cannot be written.
@@ -83,13 +89,13 @@ def write(folder, title, blocks):
     write_text(os.path.join(folder, "report.html"), document(title, blocks))
 
 
-def document(title, blocks, head=""):
-    """The text of one HTML file that needs no other.
+def document(title: str, blocks: Iterable[Block], head: str = "") -> str:
+    """Render a self-contained HTML file.
 
     Args:
       title: plain text.
-      blocks: as above.
-      head: HTML for the head, such as a style of the page's own.
+      blocks: the contents.
+      head: additional HTML of the head.
     """
     body, name = "\n".join(map(_html, blocks)), html.escape(title)
     return (

@@ -1,4 +1,6 @@
-"""The report of a reproduction: the paper's tables and figures, the published rows beside ours."""
+"""The report of a reproduction: the paper's tables and figures, published rows beside ours."""
+
+from __future__ import annotations
 
 import collections
 import dataclasses
@@ -17,11 +19,12 @@ from a2d_tf.core import visualize
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_json
 from a2d_tf.data import pipeline
+from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import bootstrap, segmentation, zero_shot
 from a2d_tf.evaluation.reports import charts, experiments, tables
-from a2d_tf.evaluation.reports.pages import Details, Heading, Picture, Table, Text
+from a2d_tf.evaluation.reports.pages import Block, Details, Heading, Picture, Table, Text
 
-# Experiment -> what our row is called, and the published rows beside it in Tables 1 or 3, and 2.
+# Experiment -> name of our row, and the published rows beside it in Tables 1 or 3, and in Table 2.
 ROWS = {
     "full": ("full", "Ji et al., full", "Ji et al., full"),
     "mask_rcnn_baseline": ("Mask R-CNN baseline", "Mask R-CNN baseline", None),
@@ -41,7 +44,7 @@ _HEADS = ("", *(f"{kind} {'mIoU' if m == 'miou' else m}" for kind, m in _MEASURE
 _COMPARED = (*(("segmentation", kind, "miou") for kind in tables.KINDS), ("detection", "joint"))
 _COMPARED_HEADS = ("actor mIoU", "action mIoU", "joint mIoU", "joint mAP")
 _PICTURED = ("full", "mask_rcnn_baseline", "no_mask", "no_temporal", "no_flow", "no_joint")
-_FRAMES = 6  # drawn
+_FRAMES = 6  # frames shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,8 +55,9 @@ class Result:
       name: of `experiments`.
       seed: of its trainings.
       folder: the scored run folder.
-      seconds: that it took, all sittings together; sittings: how many.
-      error: why it failed; '' where it did not.
+      seconds: total time of its sittings.
+      sittings: number of times that it was started.
+      error: why it failed; '' if it did not.
       versions: {package: version} of the last sitting.
     """
 
@@ -66,11 +70,12 @@ class Result:
     versions: dict
 
     @property
-    def test(self):
+    def test(self) -> pathlib.Path:
+        """The folder of its scores on the test split."""
         return pathlib.Path(self.folder) / "evaluation" / "test"
 
-    def metrics(self):
-        """Its `metrics.json`.
+    def metrics(self) -> dict:
+        """Read its `metrics.json`.
 
         Raises:
           InputError: missing or damaged.
@@ -82,16 +87,13 @@ class Result:
             raise InputError(f"{path}: unreadable ({error}); delete it, run again") from error
 
 
-def build(results, manifest, origin):
-    """The blocks of the report.
+def build(results: list[Result], manifest: Manifest, origin: str) -> list[Block]:
+    """Build the blocks of the report.
 
     Args:
-      results: list of `Result`; of those without an error the folders are read.
+      results: all experiments; the folders of those without an error are read.
       manifest: of the records.
-      origin: the first lines: on which data it was made, and what that does and does not show.
-
-    Returns:
-      list of blocks of `pages`.
+      origin: introduction: the data, and what figures on it do and do not show.
     """
     done = [result for result in results if not result.error]
     blocks = [Text(origin), *_failures(results)]
@@ -99,21 +101,21 @@ def build(results, manifest, origin):
         return blocks
     seeds = collections.Counter(result.seed for result in done)
     first = min(seeds, key=lambda seed: (-seeds[seed], seed))
-    own = {result.name: result for result in done if result.seed == first}
+    shown = {result.name: result for result in done if result.seed == first}
     if len(seeds) > 1:
         blocks.append(Text(f"All but the section Seeds shows seed {first}."))
-    metrics = {name: result.metrics() for name, result in own.items()}
+    metrics = {name: result.metrics() for name, result in shown.items()}
     space = manifest.label_space
     rows = {name: metrics[name] for name in ROWS if name in metrics}
     draws = {}
     if "full" in rows and len(rows) > 1:
         for name in rows:
             print(f"bootstrap of {name}", flush=True)
-            draws[name] = bootstrap.figures(own[name].test, space)
-    blocks += _segmentation(rows) + _detection(rows) + _differences(rows, draws, own)
+            draws[name] = bootstrap.figures(shown[name].test, space)
+    blocks += _segmentation(rows) + _detection(rows) + _differences(rows, draws, shown)
     blocks += _zero_shot(metrics, space) + _seeds(done)
-    blocks += _frames(own, manifest) + _classes(own, rows, space)
-    return blocks + _curves(own) + _runs(results)
+    blocks += _frames(shown, manifest) + _classes(shown, rows, space)
+    return blocks + _curves(shown) + _runs(results)
 
 
 def _failures(results):
@@ -126,10 +128,6 @@ def _failures(results):
 
 def _percent(value):
     return "-" if value is None else f"{value:.1f}"
-
-
-def _signed(value):
-    return "-" if value is None else f"{value:+.1f}"
 
 
 def _ours(name):
@@ -187,7 +185,7 @@ def _detection(rows):
     ]
 
 
-def _differences(rows, draws, own):
+def _differences(rows, draws, shown):
     if not draws:
         return []
     published = dict(tables.SEGMENTATION_ROWS)
@@ -198,20 +196,20 @@ def _differences(rows, draws, own):
             continue
         beside = ROWS[name][1]
         paper = published[beside][-1] - full[-1] if beside else None
-        cells = [ROWS[name][0], _signed(paper)]
+        cells = [ROWS[name][0], "-" if paper is None else f"{paper:+.1f}"]
         for part in _COMPARED:
             mine, other = (_at(rows[n], part) for n in (name, "full"))
             low, high = bootstrap.interval(_at(draws[name], part), _at(draws["full"], part))
             cells.append(f"{mine - other:+.1f} [{low:+.1f}, {high:+.1f}]")
         lines.append(cells)
     phased = [name for name in rows if len(experiments.phases(name)) > 1]
-    steps = [f"{ROWS[name][0]} for {_steps(own[name])}" for name in [*phased, "full"]]
+    steps = [f"{ROWS[name][0]} for {_steps(shown[name])}" for name in [*phased, "full"]]
     return [
         Heading("Difference to the full model"),
         Text(
             f"Points, with {bootstrap.LEVEL} % intervals of a paired bootstrap over the test "
-            f"videos ({bootstrap.SAMPLES} draws). It tells how far the test set decides; other "
-            "seeds of training move the figures too."
+            f"videos ({bootstrap.SAMPLES} samples). They reflect the choice of test videos; the "
+            "seed of training adds to them."
             + (f" Steps of training: {', '.join(steps)}." if phased else "")
         ),
         Table(("", "joint mIoU, published", *_COMPARED_HEADS), lines),
@@ -228,11 +226,11 @@ def _zero_shot(metrics, space):
     lines, columns = [], {"zero-shot": [], "full model": [], "chance": []}
     names = []
     for i, actor in enumerate(space.actors):
-        found = metrics.get(f"{ZERO_SHOT}{actor}")
-        if found is None:
+        held_out = metrics.get(f"{ZERO_SHOT}{actor}")
+        if held_out is None:
             continue
         names.append(actor)
-        ap, chance = found["zero_shot"]["ap"], found["zero_shot"]["chance"]
+        ap, chance = held_out["zero_shot"]["ap"], held_out["zero_shot"]["chance"]
         whole = metrics["full"]["zero_shot_actor_ap"][str(i + 1)] if "full" in metrics else None
         ratio = zero_shot.ratio(ap, whole) if whole else None
         lines.append(
@@ -257,7 +255,7 @@ def _zero_shot(metrics, space):
         ),
         Picture(
             "zero_shot",
-            charts.bars(columns, names, "AP per held-out actor", "%", colours),
+            charts.bars(columns, names, "AP per held-out actor", "%", colours=colours),
             "AP per held-out actor, beside the full model and chance.",
         ),
         Table(("held out", "AP", "full model", "chance", "r_zs", "r of chance"), lines),
@@ -271,9 +269,9 @@ def _seeds(done):
             runs[result.name][result.seed] = result.metrics()
     lines, differences = [], []
     for name in (name for name in ROWS if len(runs[name]) > 1):
-        found = runs[name].values()
-        cells = (_spread([_at(m, part) for m in found], ".1f") for part in _COMPARED)
-        lines.append([ROWS[name][0], str(len(found)), *cells])
+        seeds = runs[name].values()
+        cells = (_spread([_at(m, part) for m in seeds], ".1f") for part in _COMPARED)
+        lines.append([ROWS[name][0], str(len(seeds)), *cells])
         both = sorted(runs[name].keys() & runs["full"].keys())
         if name != "full" and len(both) > 1:
             pairs = [(runs[name][seed], runs["full"][seed]) for seed in both]
@@ -300,16 +298,16 @@ def _spread(values, form):
     return f"{statistics.mean(values):{form}} ({min(values):{form}} to {max(values):{form}})"
 
 
-def _frames(own, manifest):
-    shown = [name for name in _PICTURED if name in own]
-    if not shown:
+def _frames(shown, manifest):
+    variants = [name for name in _PICTURED if name in shown]
+    if not variants:
         return []
-    space, maps = manifest.label_space, own[shown[0]].test / "label_truth"
+    space, maps = manifest.label_space, shown[variants[0]].test / "label_truth"
     names = sorted(path.relative_to(maps).with_suffix("") for path in maps.glob("*/*.png"))
-    # One a video, spread over the split.
-    of_video = {name.parent: name for name in names}
-    spread = np.linspace(0, len(of_video) - 1, min(_FRAMES, len(of_video))).astype(int)
-    chosen = [sorted(of_video.values())[i] for i in spread]
+    # One frame per video, spread over the split.
+    video_frames = {name.parent: name for name in names}
+    spread = np.linspace(0, len(video_frames) - 1, min(_FRAMES, len(video_frames))).astype(int)
+    chosen = [sorted(video_frames.values())[i] for i in spread]
     inputs = dict(pipeline.key_frames(manifest, "test", {str(name) for name in chosen}))
 
     def painted(folder, name, image):
@@ -323,32 +321,30 @@ def _frames(own, manifest):
     for name in chosen:
         image = inputs[str(name)]
         pictures = [image, painted(maps, name, image)]
-        pictures += [painted(own[n].test / "label_maps", name, image) for n in shown]
+        pictures += [painted(shown[n].test / "label_maps", name, image) for n in variants]
         codes = np.unique(segmentation.read_label_map(maps / f"{name}.png", space))
         rows.append((f"{name}: {', '.join(space.name(c) for c in codes if c)}", pictures))
-    heads = ["input", "truth", *(ROWS[name][0] for name in shown)]
+    heads = ["input", "truth", *(ROWS[name][0] for name in variants)]
     return [
         Heading("Fig. 3: frames of the test split"),
         Picture(
             "frames",
             charts.grid(rows, heads),
-            "Key frame, truth and what each variant paints; a colour is a pair.",
+            "Key frame, truth and the prediction of each variant; colours are pairs.",
         ),
     ]
 
 
-def _classes(own, rows, space):
-    if not rows:
-        return []
-    shown = [name for name in ("full", "no_flow", "mask_rcnn_baseline") if name in rows]
-    aps = {ROWS[n][0]: [rows[n]["per_pair_ap"][str(c)] for c in space.codes] for n in shown}
+def _classes(shown, rows, space):
+    variants = [name for name in ("full", "no_flow", "mask_rcnn_baseline") if name in rows]
+    aps = {ROWS[n][0]: [rows[n]["per_pair_ap"][str(c)] for c in space.codes] for n in variants}
     blocks = []
     if aps:
         names = [space.name(code) for code in space.codes]
         png = charts.bars(aps, names, "AP per pair", "%")
         blocks += [Heading("Per class"), Picture("pair_ap", png, "AP of every valid pair.")]
-    if "full" in own:
-        folder, confusion = own["full"].test, segmentation.Confusion(space)
+    if "full" in rows:
+        folder, confusion = shown["full"].test, segmentation.Confusion(space)
         for path in sorted((folder / "label_truth").glob("*/*.png")):
             other = folder / "label_maps" / path.relative_to(folder / "label_truth")
             confusion.update(*(segmentation.read_label_map(p, space) for p in (path, other)))
@@ -359,14 +355,14 @@ def _classes(own, rows, space):
     return blocks
 
 
-def _curves(own):
-    panels = {}
+def _curves(shown):
+    panels: dict[str, dict] = {}
     for title, part, tag in (
         ("training loss", "train", "loss/total"),
         ("joint mIoU, validation", "validation", "segmentation/joint_miou"),
     ):
-        for name in (name for name in ROWS if name in own):
-            points = _scalars(os.path.join(own[name].folder, "tensorboard", part), tag)
+        for name in (name for name in ROWS if name in shown):
+            points = _scalars(os.path.join(shown[name].folder, "tensorboard", part), tag)
             if points:
                 line = tuple(zip(*sorted(points.items())))
                 panels.setdefault(title, {})[ROWS[name][0]] = line
@@ -374,12 +370,12 @@ def _curves(own):
         return []
     return [
         Heading("Learning curves"),
-        Picture("curves", charts.curves(panels), "Of two-phase rows, the second phase."),
+        Picture("curves", charts.curves(panels), "Rows of two phases show the second one."),
     ]
 
 
 def _scalars(folder, tag):
-    """{step: value} of a TensorBoard folder; of a step that came twice, the later."""
+    """Read {step: value} of a TensorBoard folder; the last value of a repeated step."""
     if not os.path.isdir(folder):
         return {}
     logging.getLogger("tensorboard").setLevel(logging.WARNING)
@@ -396,14 +392,14 @@ def _scalars(folder, tag):
 
 
 def _steps(result):
-    """Of each phase, as text: '600 + 600'."""
-    found = []
+    """Format the steps of each phase: '600 + 600'."""
+    counts = []
     for phase in experiments.phases(result.name):
         path = pathlib.Path(result.folder).parent / phase / "flags.txt"
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         steps = re.search(r"^--steps=(\d+)$", text, re.MULTILINE)
-        found.append(steps[1] if steps else "?")
-    return " + ".join(found)
+        counts.append(steps[1] if steps else "?")
+    return " + ".join(counts)
 
 
 def _runs(results):
@@ -431,7 +427,7 @@ def _runs(results):
         if os.path.exists(path):
             with open(path, encoding="utf-8") as file:
                 text = file.read().strip()
-            # A first phase lies beside its second; where both lie is of no interest.
+            # Paths to a first phase are shown relative to the folder of both.
             text = text.replace(os.path.dirname(result.folder) + os.sep, "")
             blocks.append(Details(f"Flags of {result.name}, seed {result.seed}", text))
     return blocks

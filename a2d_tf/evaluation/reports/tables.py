@@ -1,7 +1,11 @@
-"""Metrics files and the paper's Tables 1 and 2 with our rows beside the published ones.
+"""Metrics files, and the paper's Tables 1 and 2 with ours beside the published rows.
 
-Published numbers: Ji et al., ECCV 2018, Tables 1 to 3, all on A2D's own test split.
+Published figures: Ji et al., ECCV 2018, Tables 1 to 3, all on A2D's own test split.
 """
+
+from __future__ import annotations
+
+import os
 
 from a2d_tf.core.files import write_json
 
@@ -31,20 +35,20 @@ DETECTION_ROWS = (
 NOTE = "Published rows are for A2D's own test split: compare only figures of that split."
 
 
-def write_metrics(metrics, path):
-    """Write a metrics dictionary, percent but for thresholds, as `metrics.json`."""
+def write_metrics(metrics: dict, path: str | os.PathLike) -> None:
+    """Write `metrics.json`: figures in percent, except thresholds."""
     write_json(path, metrics, sort_keys=True)
 
 
-def table(metrics, name="ours"):
-    """Text of Tables 1 and 2: the published rows, then ours; `-` where a part is absent.
+def table(metrics: dict, name: str = "ours") -> str:
+    """Format Tables 1 and 2: the published rows, then ours; `-` where a part is absent.
 
-    Zero-shot figures and COCO's APs follow where there are any.
+    Zero-shot figures and COCO's APs follow, if any.
 
     Args:
       metrics: {"segmentation": …, "detection": …, "zero_shot": …, "coco": …} in percent, every part
         optional.
-      name: what our row is called.
+      name: of our row.
     """
     segmentation = metrics.get("segmentation", {})
     ours = [
