@@ -187,22 +187,18 @@ def read_weights(path):
     return Weights.read(str(path))
 
 
-def make_torch(legacy):
+def make_tensors(name):
     def make(folder):
-        torch_files.write(folder / "w.pth", TENSORS, legacy)
-        return folder / "w.pth"
+        path = folder / name
+        if path.suffix == ".pth":
+            torch_files.write(path, TENSORS, legacy=name == "legacy.pth")
+        elif path.suffix == ".pkl":
+            path.write_bytes(pickle.dumps({"model": TENSORS}, 2))
+        else:
+            np.savez(path, **TENSORS)
+        return path
 
     return make
-
-
-def make_pickle(folder):
-    (folder / "w.pkl").write_bytes(pickle.dumps({"model": TENSORS}, 2))
-    return folder / "w.pkl"
-
-
-def make_npz(folder):
-    np.savez(folder / "w.npz", **TENSORS)
-    return folder / "w.npz"
 
 
 def read_tensors(path):
@@ -224,10 +220,10 @@ KINDS = {  # name: (make, read)
     "coco": (make_coco, lambda path: CocoVideos(path, path.parent / "videos")),
     "shard": (make_shard, read_shard),
     "weights": (make_weights, read_weights),
-    "zip pth": (make_torch(False), read_tensors),
-    "legacy pth": (make_torch(True), read_tensors),
-    "pkl": (make_pickle, read_tensors),
-    "npz": (make_npz, read_tensors),
+    **{
+        name: (make_tensors(name), read_tensors)
+        for name in ("zip.pth", "legacy.pth", "w.pkl", "w.npz")
+    },
 }
 DAMAGE = {
     "cut at its end": lambda data: data[: -max(3, len(data) // 20)],
@@ -264,7 +260,7 @@ def test_a_damaged_file_is_named_in_one_line(tmp_path, kind, damage):
         assert kind in SOUND.get(damage, ())
 
 
-@pytest.mark.parametrize("kind", ["label map", "detections", "labels", "coco", "pkl"])
+@pytest.mark.parametrize("kind", ["label map", "detections", "labels", "coco", "w.pkl"])
 def test_a_folder_or_nothing_instead_of_a_file(tmp_path, kind):
     _, read = KINDS[kind]
     (tmp_path / "folder").mkdir()
@@ -354,14 +350,14 @@ def test_an_npz_whose_array_is_not_there(tmp_path, entry):
             read(path)
 
 
-@pytest.mark.parametrize("make", [make_detections, make_torch(False)])
+@pytest.mark.parametrize("make", [make_detections, make_tensors("zip.pth")])
 def test_a_zip_entry_that_claims_too_much(tmp_path, monkeypatch, make):
     path = make(tmp_path)
     data = bytearray(path.read_bytes())
     place = data.rindex(b"PK\1\2") + 24
     data[place : place + 4] = struct.pack("<I", 2**32 - 2)
     path.write_bytes(data)
-    monkeypatch.setattr("a2d_tf.core.arrays.MAX_ARRAY_BYTES", 2**31)
+    monkeypatch.setattr("a2d_tf.core.files.MAX_ARRAY_BYTES", 2**31)
     with refused(f"{path.name}: .*claims 4294967294 bytes, more than"):
         (Detections.load if path.suffix == ".npz" else read_tensors)(path)
 

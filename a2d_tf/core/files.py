@@ -1,4 +1,8 @@
-"""Files read whole and written atomically: a reader finds the old file or the new one, no part."""
+"""Files: text, JSON and arrays read, and all of them written atomically.
+
+A reader finds the old file or the new one, never a part. A header can ask for any amount of memory:
+`read_dataset` and `read_npz` refuse more than MAX_ARRAY_BYTES an array before they take it.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,31 @@ import os
 import pathlib
 import re
 import secrets
-from typing import Any, BinaryIO, Callable, Union
+import zipfile
+import zlib
+from typing import TYPE_CHECKING, Any, BinaryIO, Callable, Union
+
+import numpy as np
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.limits import MAX_NAME
+from a2d_tf.core.limits import MAX_ARRAY_BYTES, MAX_NAME
+
+if TYPE_CHECKING:
+    import h5py
 
 Path = Union[str, os.PathLike]
+UNREADABLE = (
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""The exceptions that h5py, NumPy and zipfile raise for a damaged file."""
 
 
 def read_text(path: Path) -> str:
@@ -31,6 +54,46 @@ def read_json(path: Path) -> Any:
         return json.loads(read_text(path))
     except RecursionError as error:
         raise ValueError("nested too deep") from error
+
+
+def read_dataset(data: h5py.Dataset) -> np.ndarray:
+    """Read an HDF5 data set.
+
+    Raises:
+      one of UNREADABLE: it is damaged, or claims more than MAX_ARRAY_BYTES.
+    """
+    _check_size(data.name, data.nbytes)
+    return np.asarray(data[()])
+
+
+def check_archive(archive: zipfile.ZipFile) -> None:
+    """Raise ValueError where an entry of an archive claims more than MAX_ARRAY_BYTES."""
+    for info in archive.infolist():
+        _check_size(info.filename, info.file_size)
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """Read the arrays of an .npz, none of which may be pickled.
+
+    Raises:
+      one of UNREADABLE: no .npz, a damaged one, or it claims more than MAX_ARRAY_BYTES; names the
+        array.
+    """
+    with zipfile.ZipFile(path) as archive:
+        check_archive(archive)
+    arrays = {}
+    with np.load(path, allow_pickle=False) as entries:
+        for name in entries.files:
+            try:
+                arrays[name] = np.asarray(entries[name])
+            except UNREADABLE as error:
+                raise ValueError(f"field '{name}' is unreadable ({error})") from error
+    return arrays
+
+
+def _check_size(name, size):
+    if size > MAX_ARRAY_BYTES:
+        raise ValueError(f"'{name}' claims {size} bytes, more than {MAX_ARRAY_BYTES}")
 
 
 def is_file_name(name: str) -> bool:

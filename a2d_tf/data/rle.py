@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from a2d_tf.core.errors import InputError, shown
@@ -26,7 +28,7 @@ def decode_rle(rle: dict, height: int, width: int) -> np.ndarray:
     return np.repeat(inside, runs).reshape(width, height).T
 
 
-def runs_of(counts: str | list, pixels: int) -> list[int]:
+def runs_of(counts: Any, pixels: int) -> list[int]:
     """Return the run lengths of an RLE's 'counts'.
 
     Raises:

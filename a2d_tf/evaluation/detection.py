@@ -19,9 +19,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from a2d_tf.core import arrays
 from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.files import is_frame_name, write_file, write_json
+from a2d_tf.core.files import UNREADABLE, is_frame_name, read_npz, write_file, write_json
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.limits import MAX_PIXELS
 from a2d_tf.evaluation import coco_results
@@ -90,8 +89,8 @@ class Detections:
         """
         path = os.fspath(path)
         try:
-            stored = arrays.read_npz(path)
-        except arrays.UNREADABLE as error:
+            stored = read_npz(path)
+        except UNREADABLE as error:
             raise InputError(f"{path}: not a readable .npz archive ({error})") from error
         for name in _FIELDS[:5]:
             if name not in stored:

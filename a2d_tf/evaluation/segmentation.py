@@ -179,7 +179,7 @@ def read_label_map(path: str | os.PathLike, label_space: LabelSpace) -> np.ndarr
     image = frames.decode_image(data, cv2.IMREAD_UNCHANGED)
     if image is None:
         raise InputError(f"{path}: damaged PNG; write the file again")
-    layout = header.tile[0][3]  # such as "L;4" or "RGB;16B": channels, and bits where not 8
+    layout = str(header.tile[0][3])  # such as "L;4" or "RGB;16B": channels, and bits where not 8
     if layout in ("RGB;16B", "RGBA;16B"):
         raise InputError(f"{path}: colours must have 8 bits a channel")
     if not layout.startswith(("RGB", "P")):  # greyscale, maybe with alpha

@@ -10,9 +10,8 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.core import arrays
 from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.files import read_json, write_file, write_json
+from a2d_tf.core.files import UNREADABLE, read_json, read_npz, write_file, write_json
 from a2d_tf.learning.runs import checkpoints
 
 BATCH, STEP = "batch.npz", "step.json"
@@ -100,7 +99,7 @@ def load(workdir):
     folder = os.path.join(workdir, checkpoints.KINDS["diverged"])
     path = os.path.join(folder, BATCH)
     try:
-        batch = {name: tf.constant(array) for name, array in arrays.read_npz(path).items()}
+        batch = {name: tf.constant(array) for name, array in read_npz(path).items()}
         for name, axes in _AXES.items():
             if len(batch[name].shape) != axes or not len(batch[name]) == len(batch["row"]) > 0:
                 raise ValueError(f"'{name}' is of shape {batch[name].shape}")
@@ -113,5 +112,5 @@ def load(workdir):
         return batch, step
     except FileNotFoundError as error:
         raise InputError(f"{path}: not there; no step of this run has diverged") from error
-    except (ArithmeticError, *arrays.UNREADABLE) as error:
+    except (ArithmeticError, *UNREADABLE) as error:
         raise InputError(f"{path}: damaged ({error})") from error

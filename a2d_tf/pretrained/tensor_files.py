@@ -23,7 +23,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from a2d_tf.core import arrays
+from a2d_tf.core import files
 from a2d_tf.core.errors import InputError
 
 _TORCH_STORAGES = {
@@ -38,7 +38,7 @@ _TORCH_STORAGES = {
     "BoolStorage": "b1",
 }
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C
-_DAMAGED = (*arrays.UNREADABLE, ArithmeticError, AttributeError, pickle.UnpicklingError)
+_DAMAGED = (*files.UNREADABLE, ArithmeticError, AttributeError, pickle.UnpicklingError)
 
 
 class _Forbidden(Exception):
@@ -89,7 +89,7 @@ def _read_h5(path):
             name = _keras_name(name)
             if name in tensors:
                 raise InputError(f"{path}: two tensors are called {name}")
-            tensors[name] = arrays.read_dataset(item)
+            tensors[name] = files.read_dataset(item)
 
     with h5py.File(path, "r") as file:
         if "flavour" in file.attrs:
@@ -121,8 +121,8 @@ def _read_zip(path):
     with zipfile.ZipFile(path) as archive:
         pickles = [name for name in archive.namelist() if name.split("/")[-1] == "data.pkl"]
         if not pickles:
-            return arrays.read_npz(path)
-        arrays.check_archive(archive)
+            return files.read_npz(path)
+        files.check_archive(archive)
         unpickler = _Unpickler(io.BytesIO(archive.read(pickles[0])))
         state = unpickler.load()
         folder = pickles[0][: -len("data.pkl")]
@@ -217,7 +217,7 @@ class _Unpickler(pickle.Unpickler):
       storages: {key: (dtype, number of elements)} of the PyTorch storages met so far.
     """
 
-    def __init__(self, file):
+    def __init__(self, file: Any) -> None:
         super().__init__(file, encoding="latin1")
         self.storages: dict[str, tuple[np.dtype, int]] = {}
 

@@ -18,9 +18,8 @@ import h5py
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.core import arrays
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import write_file, write_text
+from a2d_tf.core.files import UNREADABLE, read_dataset, write_file, write_text
 from a2d_tf.model import efficientnet, flavours
 from a2d_tf.model.network import Network
 from a2d_tf.model.resnet import BATCH_NORMS
@@ -131,7 +130,7 @@ class Weights:
 
         def visit(name, item):
             if isinstance(item, h5py.Dataset):
-                tensors[name] = arrays.read_dataset(item)
+                tensors[name] = read_dataset(item)
 
         try:
             with h5py.File(path, "r") as file:
@@ -147,7 +146,7 @@ class Weights:
             if "backbone/stem/kernel" not in tensors:
                 raise ValueError("no tensor backbone/stem/kernel")
             weights = cls(tensors=tensors, path=path, **facts)
-        except arrays.UNREADABLE as error:
+        except UNREADABLE as error:
             raise InputError(
                 f"{path}: no file of imported weights, or a damaged one ({error}); make one with "
                 "tools/import_weights.py"

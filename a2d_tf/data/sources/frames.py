@@ -15,7 +15,7 @@ from typing import Union
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.limits import MAX_PIXELS
@@ -99,7 +99,8 @@ def count(path: Path, remedy: str = _REMEDY) -> int:
 def size(path: Path, remedy: str = _REMEDY) -> tuple[int, int]:
     """Return (height, width) of the first frame."""
     _, frame = next(read(path, [1], remedy))
-    return frame.shape[:2]
+    height, width, _ = frame.shape
+    return height, width
 
 
 def files(path: Path, suffixes: tuple[str, ...] = IMAGES) -> tuple[pathlib.Path, ...]:
@@ -178,7 +179,7 @@ def decode_image(data: bytes, flags: int) -> np.ndarray | None:
         return None
 
 
-def open_image(data: bytes, path: Path, remedy: str) -> Image.Image | None:
+def open_image(data: bytes, path: Path, remedy: str) -> ImageFile.ImageFile | None:
     """Read the header of an encoded image, and none of its pixels.
 
     Returns:
@@ -201,7 +202,7 @@ def open_image(data: bytes, path: Path, remedy: str) -> Image.Image | None:
 def claimed_size(data: bytes) -> tuple[int, int] | None:
     """(height, width) in the header of an encoded image; None where there is no known header."""
     image = open_image(data, "an image", "write it again")
-    return image and (image.height, image.width)
+    return (image.height, image.width) if image is not None else None
 
 
 def _is_torn(data):
@@ -251,7 +252,7 @@ class Capture:
         if not self._capture.isOpened():
             raise InputError(f"{path}: cannot be decoded (truncated, or no video); {remedy}")
         height, width = self.get(cv2.CAP_PROP_FRAME_HEIGHT), self.get(cv2.CAP_PROP_FRAME_WIDTH)
-        check_size(path, int(height), int(width), remedy)
+        check_size(str(path), int(height), int(width), remedy)
 
     def __enter__(self) -> Capture:
         return self
