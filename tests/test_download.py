@@ -230,31 +230,10 @@ def test_a_redirect_to_an_open_connection_is_refused(fetch, place):
         fetch(status(302, Location=place))
 
 
-def test_no_way_leads_from_https_to_http():
-    """Not even to loopback, whose files are another's."""
-    with pytest.raises(download.DownloadError, match="no HTTPS address"):
-        download._check_address("http://127.0.0.1/file", "https://example.org/file")
-    download._check_address("https://example.org/other", "https://example.org/file")
-
-
 @pytest.mark.parametrize("url", ["http://example.org/file", "file:///etc/passwd", "nothing"])
 def test_an_address_must_be_https(tmp_path, url):
     with pytest.raises(download.DownloadError, match="no HTTPS address"):
         download.fetch(url, tmp_path / "file", SIZE)
-
-
-def test_tls_asks_for_a_verified_certificate(server, tmp_path, monkeypatch):
-    """The settings only; this server speaks no TLS at all."""
-    asked, wrap = [], ssl.SSLContext.wrap_socket
-
-    def spy(context, *arguments, **named):
-        asked.append((context.verify_mode, context.check_hostname))
-        return wrap(context, *arguments, **named)
-
-    monkeypatch.setattr(ssl.SSLContext, "wrap_socket", spy)
-    with pytest.raises(download.DownloadError, match="cannot be reached .*SSL"):
-        download.fetch(f"{server.url.replace('http:', 'https:')}/file", tmp_path / "file", SIZE)
-    assert asked == [(ssl.CERT_REQUIRED, True)]
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="openssl makes the certificate")

@@ -12,7 +12,6 @@ import matterport_network
 import numpy as np
 import pytest
 import tensorflow as tf
-import torch_files
 
 from a2d_tf.core.config import ModelConfig
 from a2d_tf.core.errors import InputError
@@ -223,18 +222,6 @@ def test_random_weights_lie_where_keras_puts_matterports(matterport, tool):
     assert random_layout(tool, "matterport", SIZES) == layout(matterport[1])
 
 
-def test_random_weights_keep_activations_near_one(tool, tmp_path):
-    path, sizes = str(tmp_path / "random.h5"), layouts.Sizes("resnet26", width=8)
-    tool("make_random_weights", "tools").write(path, layouts.shapes("keras_resnet101", sizes))
-    weights, _, skipped = layouts.convert(
-        "keras_resnet101", tensor_files.read(path), path, sizes=sizes
-    )
-    assert not skipped
-    rgb = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3)).astype("f")
-    for features in backbone(weights, (64, 64))(rgb):
-        assert 0.05 < np.std(features) < 5
-
-
 def test_square_is_bilinear_in_the_middle_of_zeros():
     image = np.arange(8, dtype=np.uint8).reshape(2, 4, 1) * np.uint8([[[30, 20, 10]]])
     canvas, window = coco_check.square(image, 4)
@@ -340,21 +327,6 @@ def test_torchvision_resnet101_agrees(tmp_path):
         for number, ours in enumerate(backbone(weights, rgb.shape[1:3])(rgb), 1):
             x = getattr(model, f"layer{number}")(x)
             close(ours.numpy(), x.numpy().transpose(0, 2, 3, 1))
-
-
-def test_torch_files_of_either_kind_import_alike(tmp_path):
-    source = torchvision_tensors()
-    torch_files.write(tmp_path / "old.pth", source, legacy=True)
-    torch_files.write(tmp_path / "new.pth", source)
-    made = [
-        layouts.convert(
-            "torchvision", tensor_files.read(str(tmp_path / name)), name, "", sizes=SIZES
-        )
-        for name in ("old.pth", "new.pth")
-    ]
-    assert made[0][1:] == made[1][1:]
-    for role, value in made[0][0].tensors.items():
-        np.testing.assert_array_equal(made[1][0].tensors[role], value)
 
 
 def command(*words, sizes=None):

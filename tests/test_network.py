@@ -8,10 +8,8 @@ import tensorflow as tf
 import tiny_network
 
 from a2d_tf.core.config import InferenceConfig, LearningConfig
-from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.learning import trainer
-from a2d_tf.learning.runs.checkpoints import restore
 
 SETTINGS = InferenceConfig(
     test_proposals=12, proposals_before_nms=100, max_detections=5, score_threshold=0.0
@@ -296,27 +294,3 @@ def test_a_step_of_a_phase_leaves_the_rest_bit_for_bit(phase, eagerly):
     ]
     assert frozen == []
     assert changed >= {ref for ref in own if "kernel" in ref.deref().name}
-
-
-# Checkpoints.
-
-
-def test_restore(tmp_path, network):
-    saved = tf.train.Checkpoint(network=network)
-    tf.train.CheckpointManager(saved, str(tmp_path / "checkpoints"), 1).save(7)
-    other = tiny_network.make(seed=1)
-    pairs = list(zip(network.variables, other.variables))
-    assert any((a.numpy() != b.numpy()).any() for a, b in pairs)
-    assert restore(other, tmp_path).endswith("ckpt-7")
-    assert all((a.numpy() == b.numpy()).all() for a, b in pairs)
-
-
-def test_restore_refuses_another_network(tmp_path, network):
-    with pytest.raises(InputError, match="no checkpoint"):
-        restore(network, tmp_path)
-    tf.train.CheckpointManager(
-        tf.train.Checkpoint(network=network), str(tmp_path / "checkpoints"), 1
-    ).save(7)
-    for override in (dict(norm="frozen_bn"), dict(fpn_channels=24)):
-        with pytest.raises(InputError, match="a checkpoint of another network"):
-            restore(tiny_network.make(**override), tmp_path)

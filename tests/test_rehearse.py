@@ -140,25 +140,6 @@ def test_only_a_folder_of_its_own_is_overwritten(rehearse, monkeypatch, tmp_path
     assert (work / "rehearsal.json").read_text().strip() == "{}"
 
 
-def test_measure(tmp_path):
-    """The memory is that of a process which the command started."""
-    inner = "open('file', 'wb').write(bytes(3 << 20)); b' ' * (300 << 20)"
-    (tmp_path / "outer.py").write_text(
-        f"import subprocess, sys; sys.exit(3 + subprocess.call([sys.executable, '-c', {inner!r}]))"
-    )
-    # In a process of its own: one that starts another lends it its own peak.
-    program = (
-        "import json, pathlib; from tools import rehearse; "
-        f"print(json.dumps(rehearse.measure('python outer.py', pathlib.Path({str(tmp_path)!r}))))"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, cwd=ROOT)
-    found, interrupted = json.loads(done.stdout)
-    assert not interrupted
-    assert found["status"] == 3 and 0 < found["cpu_seconds"] and 0.3 < found["seconds"] < 60
-    assert 300 << 20 < found["memory"] < 400 << 20
-    assert 3 << 20 <= found["disk"] < 4 << 20
-
-
 def test_short_form(tmp_path):
     """From a drawn archive to the report of a row; what is done is not done again."""
     command = [sys.executable, ROOT / "tools" / "rehearse.py", "--short", f"--workdir={tmp_path}"]
