@@ -95,7 +95,9 @@ def mini_records(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("mini")
     release = synthetic.make_release(folder, videos=6, seed=0, workers=1)
-    settings = convert.Settings(image_height=64, image_width=96, clip_frames=5, shard_videos=2)
+    settings = convert.ConversionSettings(
+        image_height=64, image_width=96, clip_frames=5, shard_videos=2
+    )
     convert.convert(Release(release), folder / "records", settings, workers=1)
     return Manifest.load(folder / "records")
 

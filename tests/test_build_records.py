@@ -33,7 +33,7 @@ from a2d_tf.data.manifest import Manifest, file_digest
 from a2d_tf.data.sources.release import Release
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-SETTINGS = convert.Settings(image_height=48, image_width=48, shard_videos=1)
+SETTINGS = convert.ConversionSettings(image_height=48, image_width=48, shard_videos=1)
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,7 @@ def test_flow_spans_one_source_frame_and_missing_neighbours_have_none(release, b
 
 
 def test_a_stride_spreads_the_clip_but_not_its_flow(release, tmp_path):
-    settings = convert.Settings(
+    settings = convert.ConversionSettings(
         image_height=48, image_width=48, clip_frames=3, clip_stride=3, flow_method="farneback"
     )
     convert.convert(Release(release), tmp_path / "out", settings, workers=1)
@@ -193,11 +193,11 @@ def test_a_run_interrupted_while_it_published(release, built, tmp_path):
 
 def test_damaged_or_different_leftovers_are_built_anew(release, built, tmp_path):
     output = tmp_path / "out"
-    other = convert.Settings(image_height=24, image_width=24, shard_videos=1)
+    other = convert.ConversionSettings(image_height=24, image_width=24, shard_videos=1)
     build_one(release, output, 0, other)
     finished = build_one(release, output, 1)
     finished.write_bytes(finished.read_bytes()[:-1])
-    coarse = convert.Settings(image_height=24, image_width=24, shard_videos=2)
+    coarse = convert.ConversionSettings(image_height=24, image_width=24, shard_videos=2)
     build_one(release, output, 0, coarse).rename(output / "train-00000-of-00001.tfrecord")
     convert.convert(Release(release), output, SETTINGS, workers=1)
     assert contents(output) == contents(built)
@@ -219,7 +219,7 @@ def dies(source, target):
     replace(source, target)
 
 os.replace = dies
-settings = convert.Settings(image_height=48, image_width=48, shard_videos=1)
+settings = convert.ConversionSettings(image_height=48, image_width=48, shard_videos=1)
 convert.convert(Release(release), output, settings, workers=1)
 """
 
@@ -341,7 +341,9 @@ def test_complete_records_are_left_alone(release, built, tmp_path):
     ):
         fields = {**vars(SETTINGS), **changed}
         with pytest.raises(InputError, match=words):
-            convert.convert(Release(release), output, convert.Settings(**fields), workers=1)
+            convert.convert(
+                Release(release), output, convert.ConversionSettings(**fields), workers=1
+            )
     changed = tmp_path / "Release"
     shutil.copytree(release, changed)
     write_mat(
@@ -389,7 +391,9 @@ def test_broken_items_are_skipped_and_reported(broken, tmp_path):
         assert words in item["reason"] and item["item"] in done.stdout
     assert set(clips(output)) == {("-b", 1), ("c", 4)}
     with pytest.raises(InputError, match="4 broken items that were skipped.*--on_error skip"):
-        convert.convert(Release(broken, skip_rows=True), output, convert.Settings(), workers=1)
+        convert.convert(
+            Release(broken, skip_rows=True), output, convert.ConversionSettings(), workers=1
+        )
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -454,7 +458,7 @@ def test_a_lost_annotation_is_told(release, built, tmp_path):
 
 
 def test_a_video_too_small_for_the_flow_is_named(release, tmp_path):
-    small = convert.Settings(image_height=4, image_width=6)
+    small = convert.ConversionSettings(image_height=4, image_width=6)
     with pytest.raises(InputError, match=r"clips320H/-b.mp4: flow method 'dis' cannot work on"):
         convert.convert(Release(release), tmp_path / "out", small, workers=1)
 
@@ -548,7 +552,7 @@ def random_release(root, rng):
 def test_what_goes_in_comes_out(seed, tmp_path):
     rng = np.random.default_rng(seed)
     root, truths = random_release(tmp_path / "Release", rng)
-    settings = convert.Settings(
+    settings = convert.ConversionSettings(
         flow_method=str(rng.choice(["dis", "farneback"])),
         image_height=48,
         image_width=64,
@@ -676,7 +680,7 @@ def test_inspection_names_a_damaged_shard(built, tmp_path):
 
 
 def test_real_clips(tmp_path):
-    settings = convert.Settings(clip_frames=3)
+    settings = convert.ConversionSettings(clip_frames=3)
     release = Release(real("real_clips/Release"))
     manifest, _ = convert.convert(release, tmp_path, settings, workers=1)
     assert manifest.sizes == {"144x256": 50}

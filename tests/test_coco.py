@@ -370,7 +370,7 @@ def test_without_splits_the_names_decide(tmp_path):
 
 def test_the_records_hold_what_went_in(tmp_path):
     source = CocoVideos(*write(tmp_path), FORKLIFTS)
-    settings = convert.Settings(image_height=24, image_width=32, clip_frames=3)
+    settings = convert.ConversionSettings(image_height=24, image_width=32, clip_frames=3)
     manifest, _ = convert.convert(source, tmp_path / "records", settings, workers=1)
     assert manifest.label_space == FORKLIFTS and manifest.skipped == []
     truths = {}
@@ -393,7 +393,7 @@ def test_the_records_hold_what_went_in(tmp_path):
 def test_broken_frames_can_be_skipped(tmp_path):
     content = changed("annotations", 0, segmentation=rle(LARGE.T))
     source = CocoVideos(*write(tmp_path, content), FORKLIFTS)
-    settings = convert.Settings(image_height=24, image_width=32, clip_frames=3)
+    settings = convert.ConversionSettings(image_height=24, image_width=32, clip_frames=3)
     with pytest.raises(InputError, match=r"annotations\[0\].segmentation"):
         convert.convert(source, tmp_path / "records", settings, workers=1)
     manifest, _ = convert.convert(

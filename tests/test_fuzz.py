@@ -606,7 +606,7 @@ def pool():
 def small(tmp_path_factory):
     """A folder with `Release`, and `records` made of it."""
     folder = tmp_path_factory.mktemp("fuzz")
-    settings = convert.Settings(image_height=48, image_width=48, shard_videos=1)
+    settings = convert.ConversionSettings(image_height=48, image_width=48, shard_videos=1)
     convert.convert(
         Release(small_release(folder / "Release")), folder / "records", settings, workers=1
     )

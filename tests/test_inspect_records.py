@@ -21,7 +21,7 @@ def built(tmp_path_factory):
     """The records of the small release: 3 training clips and a test clip, 4 instances."""
     folder = tmp_path_factory.mktemp("small")
     release = small_release(folder / "Release")
-    settings = convert.Settings(image_height=48, image_width=48, shard_videos=1)
+    settings = convert.ConversionSettings(image_height=48, image_width=48, shard_videos=1)
     convert.convert(Release(release), folder / "records", settings, workers=1)
     return folder / "records"
 

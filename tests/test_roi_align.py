@@ -171,7 +171,9 @@ def test_implementations_are_the_same_map(implementation, flavour, chunk, empty,
         )
 
     def align(pyramid):
-        return roi_align.roi_align(pyramid, tf.constant(rois), n, flavour, SIZE, implementation)
+        return roi_align.roi_align(
+            pyramid, tf.constant(rois), n, flavour, image_size=SIZE, implementation=implementation
+        )
 
     made = both_ways(align, [tf.constant(x) for x in pyramid], tf.constant(into))
     np.testing.assert_allclose(made[0], expected[0], atol=2e-4)
@@ -249,7 +251,9 @@ def test_legacy_boxes_that_end_at_the_border_read_no_zeros(size, implementation)
     pyramid = [tf.ones([1, size[0] // s, size[1] // s, 1]) for s in (4, 8, 16, 32)]
     rois = boxes_inside(*size, (1, 200))
     rois[..., 2:] = size
-    cells = roi_align.roi_align(pyramid, rois, 7, "legacy", size, implementation)
+    cells = roi_align.roi_align(
+        pyramid, rois, 7, "legacy", image_size=size, implementation=implementation
+    )
     np.testing.assert_allclose(cells, np.ones((1, 200, 7, 7, 1)), atol=1e-5)
 
 
@@ -257,7 +261,9 @@ def test_legacy_samples_corners_and_rounds_levels():
     feature = tf.reshape(tf.range(25, dtype=tf.float32), [1, 5, 5, 1])
     # matterport 2.1 normalises (y1, x1, y2 - 1, x2 - 1) by (H - 1, W - 1): here 0..1, so the
     # samples are the map's own corners and centre.
-    cells = roi_align.roi_align([feature], tf.constant([[[0.0, 0, 20, 20]]]), 3, "legacy", (20, 20))
+    cells = roi_align.roi_align(
+        [feature], tf.constant([[[0.0, 0, 20, 20]]]), 3, "legacy", image_size=(20, 20)
+    )
     assert cells[0, 0, :, :, 0].numpy().tolist() == [[0, 2, 4], [10, 12, 14], [20, 22, 24]]
     sides = tf.constant([[0.0, 0, 160, 160], [0.0, 0, 150, 150], [0.0, 0, 30, 30]])
     assert roi_align.assign_levels(sides, 4, "legacy", (256, 256)).numpy().tolist() == [2, 1, 0]

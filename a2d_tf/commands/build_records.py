@@ -8,7 +8,10 @@ Interrupted and run again, it goes on from there. Records hold frames, flow and 
 is in a2d_tf/data/records.py.
 """
 
+from __future__ import annotations
+
 import os
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # inherited by the workers
 
@@ -20,6 +23,9 @@ from a2d_tf.data import convert
 from a2d_tf.data.flow import METHODS
 from a2d_tf.data.sources import check
 from a2d_tf.data.sources.release import Release
+
+if TYPE_CHECKING:
+    from a2d_tf.data.sources.coco import CocoVideos
 
 _RELEASE = flags.DEFINE_string(
     "release",
@@ -70,7 +76,7 @@ _FOLLOW = flags.DEFINE_bool(
 _SHARD = flags.DEFINE_integer("shard_videos", 32, "Videos per shard.")
 
 
-def open_source():
+def open_source() -> Release | CocoVideos:
     """The annotated videos that the flags name."""
     labels = LabelSpace.from_json(_LABELS.value) if _LABELS.value else None
     if not _COCO.value:
@@ -99,7 +105,7 @@ def main(argv):
         print(report.text())
         return 1 if report.problems and _ON_ERROR.value == "fail" else 0
     errors.require(argv, output=_OUTPUT.value)
-    settings = convert.Settings(
+    settings = convert.ConversionSettings(
         flow_method=_FLOW.value,
         image_height=_HEIGHT.value,
         image_width=_WIDTH.value,
@@ -108,7 +114,7 @@ def main(argv):
         shard_videos=_SHARD.value,
     )
     manifest, built = convert.convert(
-        open_source(), _OUTPUT.value, settings, _WORKERS.value, _ON_ERROR.value
+        open_source(), _OUTPUT.value, settings, _WORKERS.value, on_error=_ON_ERROR.value
     )
     for item in manifest.skipped:
         print(f"skipped {item['item']}: {item['reason']}")
@@ -130,7 +136,7 @@ def main(argv):
     return 0
 
 
-def run():
+def run() -> None:
     """Run the command with the words of the command line."""
     errors.run(main)
 

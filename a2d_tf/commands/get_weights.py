@@ -15,6 +15,8 @@ compares an archive or a folder with its videoset.csv and says what is missing o
 sizes and headers; the exit status is 1 where it is not complete.
 """
 
+from __future__ import annotations
+
 from absl import flags
 
 from a2d_tf.core import errors
@@ -89,7 +91,7 @@ def _check_archive():
     return 0 if inventory.complete else 1
 
 
-def run():
+def run() -> None:
     """Run the command with the words of the command line."""
     errors.run(main)
 

@@ -5,7 +5,11 @@ python tools/inspect_records.py --records records --json records.json --draw she
 python tools/inspect_records.py --records records --anchors 16,32,64,128,256
 """
 
+from __future__ import annotations
+
 import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -17,9 +21,13 @@ from a2d_tf.core import errors, visualize
 from a2d_tf.core.config import parse_anchors
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_file, write_json
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.flow import resize_frame
 from a2d_tf.data.inspection import anchor_recall, input_scale, summary
 from a2d_tf.data.manifest import SPLITS, Manifest
+
+if TYPE_CHECKING:
+    from a2d_tf.data.records import ClipTruth
 
 _RECORDS = flags.DEFINE_string("records", None, "Folder of build_records.py.")
 _JSON = flags.DEFINE_string("json", None, "File for the list of records.")
@@ -114,7 +122,7 @@ def _records(shards, limit, decode):
             yield split, fields, truth
 
 
-def describe(fields, truth, label_space):
+def describe(fields: Mapping[str, np.ndarray], truth: ClipTruth, label_space: LabelSpace) -> dict:
     """The JSON object of a record; boxes, areas and flow are in stored pixels."""
     flow = fields["flow"][len(fields["flow"]) // 2].astype(np.float64)
     instances = []
@@ -141,7 +149,9 @@ def describe(fields, truth, label_space):
     }
 
 
-def sheet(fields, truth, label_space, height=320):
+def sheet(
+    fields: Mapping[str, np.ndarray], truth: ClipTruth, label_space: LabelSpace, height: int = 320
+) -> np.ndarray:
     """Key frame with instances | flow | label map, with captions: RGB uint8 [height, W, 3]."""
     key = len(fields["rgb"]) // 2
     rgb = fields["rgb"][key]
@@ -150,7 +160,11 @@ def sheet(fields, truth, label_space, height=320):
     masks = [cv2.resize(m, size[::-1], interpolation=cv2.INTER_NEAREST) for m in fields["masks"]]
     panels = [
         visualize.draw_instances(
-            resize_frame(rgb, *size), fields["boxes"] * scale, fields["codes"], masks, label_space
+            resize_frame(rgb, *size),
+            fields["boxes"] * scale,
+            fields["codes"],
+            masks,
+            label_space=label_space,
         ),
         resize_frame(visualize.flow_to_rgb(fields["flow"][key]), *size),
         cv2.resize(
@@ -179,7 +193,7 @@ def _caption(image, text):
         )
 
 
-def run():
+def run() -> None:
     """Run the command with the words of the command line."""
     errors.run(main)
 

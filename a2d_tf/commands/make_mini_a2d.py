@@ -3,6 +3,8 @@
 python tools/make_mini_a2d.py --output DIR [--videos 400] [--seed 0] [--workers 2] [--native]
 """
 
+from __future__ import annotations
+
 from absl import flags
 
 from a2d_tf.core import errors
@@ -21,12 +23,12 @@ flags.DEFINE_bool("native", False, "Widths and the share of test clips as A2D ha
 def main(argv):
     errors.require(argv, output=FLAGS.output)
     release = synthetic.make_release(
-        FLAGS.output, FLAGS.videos, FLAGS.seed, FLAGS.workers, FLAGS.native
+        FLAGS.output, FLAGS.videos, FLAGS.seed, FLAGS.workers, native=FLAGS.native
     )
     print(f"{release} is ready")
 
 
-def run():
+def run() -> None:
     """Run the command with the words of the command line."""
     errors.run(main)
 

@@ -4,7 +4,10 @@ tensorflow-addons ends at TensorFlow 2.15 and Python 3.11. Its optimizers are Ke
 and so are these: they compute the same and read each other's checkpoints.
 """
 
+from __future__ import annotations
+
 import warnings
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -17,7 +20,7 @@ except ImportError:
     tfa = None
 
 
-def own_dense_image_warp(image, flow):
+def own_dense_image_warp(image: tf.Tensor, flow: tf.Tensor) -> tf.Tensor:
     """The image moved along a dense flow, `output[y, x] = image[(y, x) - flow[y, x]]`, bilinear.
 
     Outside of the image it goes on as its edge.
@@ -81,14 +84,14 @@ class OwnAdamW(_DecoupledDecay, tf.keras.optimizers.legacy.Adam):
     """Adam with decoupled decay. Args: `weight_decay`, which is not multiplied by the learning
     rate, a float or a schedule; those of Adam, by name."""
 
-    def __init__(self, weight_decay, name="AdamW", **arguments):
+    def __init__(self, weight_decay: float | Callable, name: str = "AdamW", **arguments) -> None:
         super().__init__(weight_decay, name=name, **arguments)
 
 
 class OwnSGDW(_DecoupledDecay, tf.keras.optimizers.legacy.SGD):
     """SGD with decoupled decay, as `OwnAdamW`."""
 
-    def __init__(self, weight_decay, name="SGDW", **arguments):
+    def __init__(self, weight_decay: float | Callable, name: str = "SGDW", **arguments) -> None:
         super().__init__(weight_decay, name=name, **arguments)
 
 

@@ -1,5 +1,7 @@
 """The devices that TensorFlow computes on: chosen, checked against the machine, and described."""
 
+from __future__ import annotations
+
 import collections
 import ctypes
 import dataclasses
@@ -33,8 +35,8 @@ class Gpu:
     """
 
     name: str
-    memory: "int | None" = None
-    capability: "tuple | None" = None
+    memory: int | None = None
+    capability: tuple | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Devices:
 
     gpus: tuple = ()
 
-    def line(self, precision, used=1):
+    def line(self, precision: str, used: int = 1) -> str:
         """The devices in a line, for the start of a program.
 
         Args:
@@ -58,7 +60,7 @@ class Devices:
             precision += " with products in TF32"
         return f"device: {', '.join([*parts, precision])}"
 
-    def warnings(self):
+    def warnings(self) -> list[str]:
         """What is slow about them, a line each."""
         info = tf.sysconfig.get_build_info()
         built = info.get("cuda_compute_capabilities", ())
@@ -69,12 +71,12 @@ class Devices:
             for gpu in sorted(strange, key=lambda gpu: gpu.name)
         ]
 
-    def announce(self, precision, used=1):
+    def announce(self, precision: str, used: int = 1) -> None:
         """Print `line` and `warnings`."""
         print("\n".join([self.line(precision, used), *self.warnings()]), flush=True)
 
 
-def prepare(device="auto", deterministic=True):
+def prepare(device: str = "auto", deterministic: bool = True) -> Devices:
     """Choose the devices, make them repeatable, and take GPU memory only as it is needed.
 
     To be called before TensorFlow makes its first tensor. Where it is repeatable, an op without a
@@ -107,7 +109,7 @@ def prepare(device="auto", deterministic=True):
     return Devices(_described(gpus))
 
 
-def peak_memory():
+def peak_memory() -> int | None:
     """Bytes in use at most: of the first GPU's memory, else of this process; None if untold.
 
     On a GPU since `forget_peak`, on a CPU since the process began.
@@ -117,7 +119,7 @@ def peak_memory():
     return machine.process_memory()
 
 
-def forget_peak():
+def forget_peak() -> None:
     """Begin to measure the memory of the first GPU anew."""
     if tf.config.get_visible_devices("GPU"):
         tf.config.experimental.reset_memory_stats("GPU:0")

@@ -1,5 +1,7 @@
 """The flagfiles that come with the package: `configs/` in a clone, `a2d_tf/configs` installed."""
 
+from __future__ import annotations
+
 import os
 import pathlib
 
@@ -9,7 +11,7 @@ if not CONFIGS.is_dir():
     CONFIGS = _PACKAGE.parent / "configs"
 
 
-def find(path):
+def find(path: str) -> str:
     """The path of a flagfile: as given, or the package's own where that is not there.
 
     Args:

@@ -5,13 +5,15 @@ background; `base` is 10 for A2D, so 43 reads bird-eating. Inside the network ac
 are 0-based indices. A2D is one instance; users load their own with `LabelSpace.from_json`.
 """
 
+from __future__ import annotations
+
 import colorsys
 import dataclasses
 import functools
 import json
 import operator
+import os
 import re
-from typing import Optional
 
 import numpy as np
 
@@ -22,7 +24,7 @@ from a2d_tf.core.limits import MAX_NAME
 _MAX_CODE = 65535  # of a 16-bit label map
 
 
-def is_name(name):
+def is_name(name: str) -> bool:
     """Whether an actor or an action may be called so: it is printed, drawn and written."""
     controls = r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"  # JSON can hold halves of characters
     return isinstance(name, str) and 0 < len(name) <= MAX_NAME and not re.search(controls, name)
@@ -43,7 +45,7 @@ class LabelSpace:
     actors: tuple
     actions: tuple
     codes: tuple
-    none_action: Optional[str] = None
+    none_action: str | None = None
     colours: tuple = ()
 
     def __post_init__(self):
@@ -72,46 +74,46 @@ class LabelSpace:
                 )
 
     @property
-    def base(self):
+    def base(self) -> int:
         """K in code = K * actor + action."""
         return max(10, len(self.actions) + 1)
 
     @property
-    def max_code(self):
+    def max_code(self) -> int:
         return self.base * len(self.actors) + len(self.actions)
 
     @property
-    def code_dtype(self):
+    def code_dtype(self) -> type:
         """The smallest unsigned dtype of a label map: uint8, or uint16 where codes need it."""
         return np.uint8 if self.max_code <= 255 else np.uint16
 
-    def actor_index(self, name):
+    def actor_index(self, name: str) -> int:
         """The 0-based index of an actor; InputError where there is none of this name."""
         if name not in self.actors:
             raise InputError(f"actor '{name}' is none of {', '.join(self.actors)}")
         return self.actors.index(name)
 
     @functools.cached_property
-    def pairs(self):
+    def pairs(self) -> np.ndarray:
         """Valid (actor, action) index pairs, 0-based, in code order: int32 [P, 2]."""
         return np.stack(np.divmod(np.array(self.codes, np.int32), self.base), axis=1) - 1
 
     @functools.cached_property
-    def valid(self):
+    def valid(self) -> np.ndarray:
         """Which pairs exist: bool [|X|, |Y|]."""
         valid = np.zeros((len(self.actors), len(self.actions)), bool)
         valid[self.pairs[:, 0], self.pairs[:, 1]] = True
         return valid
 
-    def encode(self, actor, action):
+    def encode(self, actor: int | np.ndarray, action: int | np.ndarray) -> int | np.ndarray:
         """Codes of 0-based actor and action indices (arrays or integers)."""
         return self.base * (actor + 1) + action + 1
 
-    def split(self, codes):
+    def split(self, codes: int | np.ndarray) -> tuple:
         """1-based (actor, action) digits of codes, both 0 where the code is 0."""
         return codes // self.base, codes % self.base
 
-    def name(self, code):
+    def name(self, code: int) -> str:
         """Name of a code, such as 'adult-running'."""
         if code == 0:
             return "background"
@@ -119,7 +121,7 @@ class LabelSpace:
         return f"{self.actors[actor - 1]}-{self.actions[action - 1]}"
 
     @functools.cached_property
-    def palette(self):
+    def palette(self) -> np.ndarray:
         """Colour of every code: uint8 [max_code + 1, 3], RGB, black for background.
 
         Pairs without a colour of their own get a hue by actor and a brightness by action.
@@ -134,14 +136,14 @@ class LabelSpace:
             palette[code] = colour
         return palette
 
-    def to_json(self):
+    def to_json(self) -> str:
         """The label space as JSON text, the form `from_json` reads."""
         fields = dataclasses.asdict(self)
         fields["colours"] = {str(code): list(colour) for code, colour in self.colours}
         return json.dumps(fields, indent=1)
 
     @classmethod
-    def from_fields(cls, fields):
+    def from_fields(cls, fields: dict) -> LabelSpace:
         """The label space of a JSON object's fields; see `from_json`.
 
         Raises:
@@ -178,7 +180,7 @@ class LabelSpace:
             raise InputError(f"label space: field missing or malformed: {error}") from error
 
     @classmethod
-    def from_json(cls, path):
+    def from_json(cls, path: str | os.PathLike) -> LabelSpace:
         """Read a label space.
 
         The file is one object: `actors` and `actions` (lists of names), `codes` or `pairs` (a list

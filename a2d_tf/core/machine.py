@@ -1,5 +1,7 @@
 """What the machine has, told without TensorFlow or CUDA: cores, memory, NVIDIA cards."""
 
+from __future__ import annotations
+
 import dataclasses
 import glob
 import os
@@ -18,16 +20,16 @@ class Card:
     """An NVIDIA card: its name, and its memory in bytes, None where nothing tells it."""
 
     name: str = _UNNAMED
-    memory: "int | None" = None
+    memory: int | None = None
 
 
-def cores():
+def cores() -> int:
     """Number of processor cores that this process may use."""
     # Systems other than Linux do not tell which of them.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
-def memory(root="/"):
+def memory(root: str | os.PathLike = "/") -> int:
     """Bytes of memory that this process may use: the machine's, or less in a container.
 
     Args:
@@ -42,7 +44,7 @@ def memory(root="/"):
     return least
 
 
-def process_memory(most=True):
+def process_memory(most: bool = True) -> int | None:
     """Bytes that this process held at most so far, or holds now; None where Linux does not tell."""
     try:
         status = pathlib.Path("/proc/self/status").read_text()
@@ -52,7 +54,7 @@ def process_memory(most=True):
     return int(found[1]) * 1024 if found else None
 
 
-def nvidia_cards(root="/"):
+def nvidia_cards(root: str | os.PathLike = "/") -> list[Card]:
     """The NVIDIA cards of this machine, whether or not a program can use them.
 
     nvidia-smi knows names and memory. Where it is missing or fails, as it does when the driver is
@@ -68,13 +70,13 @@ def nvidia_cards(root="/"):
     return _listed() or _by_driver(root) or _by_node(root) or _by_bus(root)
 
 
-def may_have_nvidia(root="/"):
+def may_have_nvidia(root: str | os.PathLike = "/") -> bool:
     """Whether there is any sign of an NVIDIA card. Takes milliseconds: it asks no program."""
     found = _by_driver(root) or _by_node(root) or _by_bus(root)
     return bool(found or shutil.which("nvidia-smi"))  # which is all that WSL shows
 
 
-def hides_nvidia():
+def hides_nvidia() -> bool:
     """Whether CUDA_VISIBLE_DEVICES hides every card, as an empty one and -1 do.
 
     CUDA ends the list at the first entry that is no device.

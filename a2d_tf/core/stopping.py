@@ -1,13 +1,16 @@
 """Ctrl-C and SIGTERM: an end that loses nothing."""
 
+from __future__ import annotations
+
 import contextlib
 import signal
+from collections.abc import Iterator
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextlib.contextmanager
-def stop_on_signal():
+def stop_on_signal() -> Iterator[list[int]]:
     """Yields a list that is no longer empty once Ctrl-C or SIGTERM came; a second one is final."""
     stops, old = [], {}
 
@@ -20,7 +23,7 @@ def stop_on_signal():
 
 
 @contextlib.contextmanager
-def stop_at_once():
+def stop_at_once() -> Iterator[None]:
     """While it lasts both raise KeyboardInterrupt: for what can be repeated."""
     with _handlers(lambda number: signal.default_int_handler, {}):
         yield

@@ -1,16 +1,21 @@
 """Pictures of labels, detections and flow: pure functions from arrays to RGB uint8 images."""
 
+from __future__ import annotations
+
 import colorsys
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
+
+from a2d_tf.core.labels import LabelSpace
 
 _SMALLEST = 0.32  # scale of letters that are still legible
 _HIDDEN = 1 / 3  # of a picture, that names may hide; further ones are shorter
 _GOLDEN = (5**0.5 - 1) / 2  # of a turn: steps of it come nowhere near each other for long
 
 
-def flow_to_rgb(flow, max_flow=None):
+def flow_to_rgb(flow: np.ndarray, max_flow: float | None = None) -> np.ndarray:
     """Colour flow by its direction (hue) and speed (saturation); no motion is white.
 
     Args:
@@ -27,19 +32,27 @@ def flow_to_rgb(flow, max_flow=None):
     return np.round(255 * cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)).astype(np.uint8)
 
 
-def label_map_to_rgb(label_map, label_space):
+def label_map_to_rgb(label_map: np.ndarray, label_space: LabelSpace) -> np.ndarray:
     """Colour a map of codes [H, W] with the label space's palette: uint8 [H, W, 3]."""
     return label_space.palette[label_map]
 
 
-def track_colours(ids):
+def track_colours(ids: Sequence[int] | None) -> np.ndarray:
     """Colours of tracks: uint8 [N, 3], RGB; an id keeps its own, unlike those of its neighbours."""
     hues = [((i - 1) * _GOLDEN) % 1 for i in np.asarray(ids).tolist()]
     colours = [np.round(255 * np.array(colorsys.hsv_to_rgb(hue, 0.8, 1))) for hue in hues]
     return np.array(colours, np.uint8).reshape(-1, 3)
 
 
-def overlay_masks(rgb, codes, masks, label_space, alpha=0.5, colours=None):
+def overlay_masks(
+    rgb: np.ndarray,
+    codes: Sequence[int],
+    masks: np.ndarray,
+    label_space: LabelSpace,
+    *,
+    alpha: float = 0.5,
+    colours: np.ndarray | None = None,
+) -> np.ndarray:
     """Tint instance masks.
 
     Args:
@@ -62,8 +75,16 @@ def overlay_masks(rgb, codes, masks, label_space, alpha=0.5, colours=None):
 
 
 def draw_boxes_with_names(
-    rgb, boxes, codes, label_space, scores=None, ids=None, colours=None, stamp=""
-):
+    rgb: np.ndarray,
+    boxes: np.ndarray,
+    codes: Sequence[int],
+    label_space: LabelSpace,
+    *,
+    scores: Sequence[float] | None = None,
+    ids: Sequence[int] | None = None,
+    colours: np.ndarray | None = None,
+    stamp: str = "",
+) -> np.ndarray:
     """Draw boxes, each with the name of its code and its score.
 
     Names go above their box where there is room, else inside it or below it, and not over another
@@ -183,14 +204,26 @@ class _Plates:
         self._taken.append(place)
 
 
-def draw_instances(rgb, boxes, codes, masks, label_space, scores=None, ids=None, stamp=""):
+def draw_instances(
+    rgb: np.ndarray,
+    boxes: np.ndarray,
+    codes: Sequence[int],
+    masks: np.ndarray,
+    *,
+    label_space: LabelSpace,
+    scores: Sequence[float] | None = None,
+    ids: Sequence[int] | None = None,
+    stamp: str = "",
+) -> np.ndarray:
     """Masks, boxes and names over a frame; the arguments are those of the two functions above.
 
     With `ids`, of tracks, the colours are theirs: an actor keeps its colour whatever it does.
     """
     colours = None if ids is None else track_colours(ids)
     image = overlay_masks(rgb, codes, masks, label_space, colours=colours)
-    return draw_boxes_with_names(image, boxes, codes, label_space, scores, ids, colours, stamp)
+    return draw_boxes_with_names(
+        image, boxes, codes, label_space, scores=scores, ids=ids, colours=colours, stamp=stamp
+    )
 
 
 def _colours(codes, label_space, colours):

@@ -6,6 +6,8 @@ has; DIS (Kroeger et al., ECCV 2016) is here the default: 100 times as fast, and
 on large motion.
 """
 
+from __future__ import annotations
+
 import cv2
 import numpy as np
 
@@ -27,7 +29,7 @@ class Flow:
         sizes, or frames too small for the method.
     """
 
-    def __init__(self, method="dis"):
+    def __init__(self, method: str = "dis") -> None:
         if method not in METHODS:
             raise InputError(f"flow method '{method}' is unknown; choose one of {METHODS}")
         if method == "tvl1" and not hasattr(cv2, "optflow"):
@@ -43,7 +45,7 @@ class Flow:
         else:
             self._calculate = cv2.optflow.DualTVL1OpticalFlow_create().calc
 
-    def __call__(self, previous, current):
+    def __call__(self, previous: np.ndarray, current: np.ndarray) -> np.ndarray:
         if previous.shape != current.shape:
             raise InputError(
                 f"flow between frames of different sizes, {previous.shape} and {current.shape}; "
@@ -77,7 +79,7 @@ def _farneback(previous, current, flow):
     )
 
 
-def fit(height, width, max_height, max_width):
+def fit(height: int, width: int, max_height: int, max_width: int) -> tuple[int, int]:
     """The largest size within the limits that keeps the aspect, as (height, width) integers.
 
     Small frames grow: the authors' code scales the longest side *to* 256.
@@ -89,7 +91,7 @@ def fit(height, width, max_height, max_width):
     )
 
 
-def resize_frame(frame, height, width):
+def resize_frame(frame: np.ndarray, height: int, width: int) -> np.ndarray:
     """Resize a frame [H, W, C] or [H, W]: by area when it shrinks, else bilinearly."""
     if frame.shape[:2] == (height, width):
         return frame

@@ -5,6 +5,8 @@ frame's error is below that of the frame left as it is; of flow that points the 
 components exchanged or is scaled wrongly, it is above.
 """
 
+from __future__ import annotations
+
 import cv2
 import numpy as np
 import tensorflow as tf
@@ -13,7 +15,9 @@ from a2d_tf.core import addons
 from a2d_tf.data import records
 
 
-def photometric_errors(previous, current, flow):
+def photometric_errors(
+    previous: np.ndarray, current: np.ndarray, flow: np.ndarray
+) -> tuple[float, float]:
     """Mean absolute grey error of the previous frame against the current one, in levels of 255.
 
     Args:

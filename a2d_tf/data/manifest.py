@@ -3,11 +3,14 @@
 It needs no TensorFlow, so that the converter's main process starts at once.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import hashlib
 import os
 import pathlib
 import struct
+from collections.abc import Mapping
 
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import check_inside, is_file_name, read_json, write_json
@@ -66,7 +69,7 @@ class Manifest:
     directory: str = ""
 
     @classmethod
-    def load(cls, records_dir):
+    def load(cls, records_dir: str | os.PathLike) -> Manifest:
         """Read the manifest of a folder of records and look whether its shards are all there.
 
         Raises:
@@ -152,13 +155,13 @@ class Manifest:
         if self.flow_quality != {}:
             self.flow_report()
 
-    def save(self, records_dir):
+    def save(self, records_dir: str | os.PathLike) -> None:
         """Write `manifest.json` atomically; the folder counts as complete from then on."""
         fields = dataclasses.asdict(self)
         del fields["directory"]
         write_json(os.path.join(records_dir, NAME), fields)
 
-    def flow_report(self):
+    def flow_report(self) -> str:
         """One line on how well the flow explains the frames; a warning where it does not."""
         names = ("frames", "error_still", "error_warped", "gain_percent")
         frames, still, warped, gain = (self.flow_quality[name] for name in names)
@@ -176,16 +179,16 @@ class Manifest:
         return line
 
     @property
-    def label_space(self):
+    def label_space(self) -> LabelSpace:
         """The `LabelSpace` of the codes."""
         return LabelSpace.from_fields(self.labels)
 
     @property
-    def splits(self):
+    def splits(self) -> tuple[str, ...]:
         """The splits that have records."""
         return tuple(split for split in SPLITS if self.counts[split]["records"])
 
-    def shards(self, split):
+    def shards(self, split: str) -> list[str]:
         """Paths of the shards of a split, in order.
 
         Raises:
@@ -203,7 +206,7 @@ class Manifest:
         ]
 
 
-def check_facts(facts):
+def check_facts(facts: Mapping) -> dict:
     """{name of RECORD_FIELDS: value}, if each is in its range; else ValueError or KeyError.
 
     Sizes and the stride decide how much memory a video takes.
@@ -221,7 +224,7 @@ def _whole(number, least=0, most=2**53):
         raise ValueError(f"{shown(number)} is no whole number from {least} to {most}")
 
 
-def count_records(path):
+def count_records(path: str | os.PathLike) -> int:
     """How many records a TFRecord file is made of.
 
     Raises:
@@ -236,7 +239,7 @@ def count_records(path):
     return count
 
 
-def whole_records(path):
+def whole_records(path: str | os.PathLike) -> tuple[int, int]:
     """(how many whole records a TFRecord file begins with, how many bytes are left after them).
 
     TensorFlow takes the memory that a record's length names before it reads the record, and dies
@@ -254,7 +257,7 @@ def whole_records(path):
     return count, left
 
 
-def file_digest(path):
+def file_digest(path: str | os.PathLike) -> str:
     """SHA-256 of a file, in hexadecimal."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:

@@ -1,11 +1,14 @@
 """Processes that share the work over many videos."""
 
+from __future__ import annotations
+
 import concurrent.futures
 import multiprocessing
 import os
 import signal
 import threading
 import time
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 
 import cv2
@@ -13,7 +16,7 @@ import cv2
 from a2d_tf.core.errors import InputError
 
 
-def imap(function, items, workers):
+def imap(function: Callable, items: Iterable, workers: int) -> Iterator:
     """map() by `workers` processes, in the order of `items`.
 
     Args:
@@ -43,7 +46,7 @@ def imap(function, items, workers):
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def prepare(parent):
+def prepare(parent: int) -> None:
     """To be called first in a worker process; `parent` is the process id of the main one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process stops its workers itself
     cv2.setNumThreads(1)  # the workers share the cores by being many

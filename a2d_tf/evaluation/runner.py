@@ -29,14 +29,14 @@ class Frame:
     """The network's answer on one key frame, all boxes in native pixels (y1, x1, y2, x2).
 
     Attributes:
-      truth: the record's `records.Truth`.
+      truth: the record's `records.ClipTruth`.
       table: arrays of `inference.score_rois` over the valid RoIs, [R, ...].
       instances: arrays of `inference.select` over the detections, [N, ...], masks [N, m, m].
       rgb: uint8 [h, w, 3], the key frame as the network saw it, without padding.
       flow: float32 [h, w, 2].
     """
 
-    truth: records.Truth
+    truth: records.ClipTruth
     table: dict
     instances: dict
     rgb: np.ndarray
@@ -106,9 +106,9 @@ class Evaluator:
             split,
             self.network.image_size,
             self.config.model.frames,
-            learning.evaluation_batch,
-            learning.max_instances,
-            learning.val_fraction,
+            batch_size=learning.evaluation_batch,
+            max_instances=learning.max_instances,
+            val_fraction=learning.val_fraction,
         )
         truths = self._truths(split)
         names = ["rgb", "size"] + ["flow"] * self.config.model.use_flow
@@ -403,11 +403,18 @@ class Evaluator:
         height, width = truth.native_size
         rgb = cv2.resize(frame.rgb, (width, height))
         masks = records.decode_rles(truth.rles, height, width)
-        left = visualize.draw_instances(rgb, truth.boxes, truth.codes, masks, self.labels)
+        left = visualize.draw_instances(
+            rgb, truth.boxes, truth.codes, masks, label_space=self.labels
+        )
         chosen = instances["class_score"] >= threshold
         boxes, codes = instances["boxes"][chosen], instances["code"][chosen]
         middle = visualize.draw_instances(
-            rgb, boxes, codes, self.masks(frame, chosen), self.labels, instances["score"][chosen]
+            rgb,
+            boxes,
+            codes,
+            self.masks(frame, chosen),
+            label_space=self.labels,
+            scores=instances["score"][chosen],
         )
         flow = cv2.resize(visualize.flow_to_rgb(frame.flow), (width, height))
         return np.concatenate([left, middle, flow], axis=1)

@@ -17,6 +17,7 @@ variables.
 """
 
 import contextlib
+import functools
 
 import tensorflow as tf
 
@@ -35,11 +36,17 @@ class RoIAlign(tf.keras.layers.Layer):
 
     def __init__(self, size, flavour, image_size, implementation, **kwargs):
         super().__init__(dtype="float32", **kwargs)
-        self.options = size, flavour, image_size, implementation
+        self.align = functools.partial(
+            roi_align.roi_align,
+            size=size,
+            flavour=flavour,
+            image_size=image_size,
+            implementation=implementation,
+        )
 
     def call(self, inputs):
         *pyramid, rois = inputs
-        return roi_align.roi_align(pyramid, rois, *self.options)
+        return self.align(pyramid, rois)
 
 
 class Propose(tf.keras.layers.Layer):

@@ -1,5 +1,9 @@
 """Anchors of the region proposal network (Lin et al. 2017), and how well they cover boxes."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import numpy as np
 
 STRIDES = (4, 8, 16, 32, 64)
@@ -8,7 +12,12 @@ RATIOS = (0.5, 1.0, 2.0)
 """Width / height, so 0.5 is tall (matterport's sense)."""
 
 
-def generate(shapes, strides, sizes, ratios=RATIOS):
+def generate(
+    shapes: Sequence[tuple[int, int]],
+    strides: Sequence[int],
+    sizes: Sequence,
+    ratios: Sequence[float] = RATIOS,
+) -> np.ndarray:
     """Anchors over all pyramid levels.
 
     Centres lie at (i * stride, j * stride).
@@ -40,7 +49,14 @@ def _sides(sizes, ratios):
     return (np.reshape(sizes, (-1, 1, 1)) * sides).reshape(-1, 2)
 
 
-def best_overlaps(boxes, frames, strides, sizes, ratios=RATIOS):
+def best_overlaps(
+    boxes: np.ndarray,
+    frames: np.ndarray,
+    strides: Sequence[int],
+    sizes: Sequence,
+    *,
+    ratios: Sequence[float] = RATIOS,
+) -> np.ndarray:
     """IoU of each box with the anchor that covers it best, of those centred in its frame.
 
     Args:

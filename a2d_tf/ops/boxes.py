@@ -8,6 +8,8 @@ it divides (y1, x1, y2 - 1, x2 - 1) by (H - 1, W - 1). Its coder, clipping to 0.
 scale with the axes, so they need the shift by one pixel, but no division.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import math
 
@@ -17,13 +19,13 @@ import tensorflow as tf
 MAX_LOG_SCALE = math.log(1000.0 / 16)
 
 
-def area(boxes):
+def area(boxes: tf.Tensor) -> tf.Tensor:
     """Areas of boxes [..., 4] -> [...]; an inverted box has area 0."""
     height, width = boxes[..., 2] - boxes[..., 0], boxes[..., 3] - boxes[..., 1]
     return tf.maximum(height, 0.0) * tf.maximum(width, 0.0)
 
 
-def intersection(a, b):
+def intersection(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """Pairwise intersection areas of [..., N, 4] and [..., M, 4] -> [..., N, M]."""
     a, b = a[..., :, None, :], b[..., None, :, :]
     top_left = tf.maximum(a[..., :2], b[..., :2])
@@ -32,19 +34,19 @@ def intersection(a, b):
     return sides[..., 0] * sides[..., 1]
 
 
-def iou(a, b):
+def iou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """Pairwise overlap of [..., N, 4] and [..., M, 4] -> [..., N, M]; 0 if both are empty."""
     inner = intersection(a, b)
     union = area(a)[..., :, None] + area(b)[..., None, :] - inner
     return tf.math.divide_no_nan(inner, union)
 
 
-def to_inclusive(boxes):
+def to_inclusive(boxes: tf.Tensor) -> tf.Tensor:
     """Half-open boxes [..., 4] as boxes that end at their last pixel."""
     return boxes - tf.constant([0.0, 0.0, 1.0, 1.0])
 
 
-def from_inclusive(boxes):
+def from_inclusive(boxes: tf.Tensor) -> tf.Tensor:
     """The inverse of `to_inclusive`."""
     return boxes + tf.constant([0.0, 0.0, 1.0, 1.0])
 
@@ -63,7 +65,7 @@ class BoxCoder:
     inclusive: bool = False
     max_log_scale: float = MAX_LOG_SCALE
 
-    def encode(self, boxes, anchors):
+    def encode(self, boxes: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
         """Deltas [..., 4] that carry anchors [..., 4] to boxes [..., 4].
 
         (dy, dx) = (centre - anchor centre) / anchor size * weights[:2] and
@@ -76,7 +78,7 @@ class BoxCoder:
         scale = tf.math.log(size / anchor_size)
         return tf.concat([shift, scale], axis=-1) * tf.constant(self.weights, tf.float32)
 
-    def decode(self, deltas, anchors):
+    def decode(self, deltas: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
         """Boxes [..., 4] from deltas [..., 4] on anchors [..., 4]: the inverse of `encode`."""
         deltas = deltas / tf.constant(self.weights, tf.float32)
         anchor_centre, anchor_size = self._centre_size(anchors)
@@ -84,11 +86,11 @@ class BoxCoder:
         half = 0.5 * anchor_size * tf.exp(tf.minimum(deltas[..., 2:], self.max_log_scale))
         return self.to_half_open(tf.concat([centre - half, centre + half], axis=-1))
 
-    def from_half_open(self, boxes):
+    def from_half_open(self, boxes: tf.Tensor) -> tf.Tensor:
         """Half-open boxes as this coder sees boxes."""
         return to_inclusive(boxes) if self.inclusive else boxes
 
-    def to_half_open(self, boxes):
+    def to_half_open(self, boxes: tf.Tensor) -> tf.Tensor:
         """The inverse of `from_half_open`."""
         return from_inclusive(boxes) if self.inclusive else boxes
 
@@ -98,7 +100,7 @@ class BoxCoder:
         return boxes[..., :2] + 0.5 * size, size
 
 
-def clip(boxes, size, inclusive=False):
+def clip(boxes: tf.Tensor, size: tf.Tensor, inclusive: bool = False) -> tf.Tensor:
     """Clip boxes [B, ..., 4] to the frames' sizes [B, 2] (height, width).
 
     A box outside becomes empty; with `inclusive` it keeps the frame's last pixel, or its first.

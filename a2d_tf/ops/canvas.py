@@ -4,6 +4,8 @@ Flow vectors scale with the frame. The same function serves the records' pipelin
 model, so that a clip is seen alike in training and in use.
 """
 
+from __future__ import annotations
+
 import tensorflow as tf
 
 DCT_METHOD = "INTEGER_ACCURATE"
@@ -13,7 +15,7 @@ DCT_METHOD = "INTEGER_ACCURATE"
 _PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 
 
-def claimed_png_size(image):
+def claimed_png_size(image: tf.Tensor) -> tf.Tensor:
     """What the header of a PNG claims, without decoding it.
 
     Args:
@@ -29,7 +31,7 @@ def claimed_png_size(image):
     return tf.ensure_shape(tf.io.decode_raw(sides, tf.int32, little_endian=False)[::-1], [2])
 
 
-def fitted_size(size, canvas):
+def fitted_size(size: tf.Tensor, canvas: tuple[int, int]) -> tf.Tensor:
     """The largest size inside the canvas that keeps the aspect, at least one pixel a side.
 
     Args:
@@ -43,7 +45,7 @@ def fitted_size(size, canvas):
     return tf.cast(tf.clip_by_value(fitted, 1, tf.cast(canvas, tf.float64)), tf.int32)
 
 
-def resize(images, size):
+def resize(images: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     """Resize as the records' frames are: by area where that shrinks them, else bilinearly.
 
     Args:
@@ -59,7 +61,7 @@ def resize(images, size):
     )
 
 
-def scale_vectors(flow, factors):
+def scale_vectors(flow: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
     """Flow [N, h, w, 2] times (u's factor, v's factor)."""
     # A row at a time: to broadcast along two channels takes ten times as long.
     shape, width = tf.shape(flow), tf.shape(flow)[2]
@@ -67,7 +69,9 @@ def scale_vectors(flow, factors):
     return tf.reshape(rows, shape)
 
 
-def place(rgb, flow, canvas):
+def place(
+    rgb: tf.Tensor, flow: tf.Tensor, canvas: tuple[int, int]
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Scale and pad frames onto the canvas.
 
     Args:

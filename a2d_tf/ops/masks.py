@@ -1,11 +1,13 @@
 """Instance masks: targets cut from ground truth, and label maps painted from predictions."""
 
+from __future__ import annotations
+
 import tensorflow as tf
 
 from a2d_tf.ops import roi_align
 
 
-def crop_targets(masks, rois, matches, size):
+def crop_targets(masks: tf.Tensor, rois: tf.Tensor, matches: tf.Tensor, size: int) -> tf.Tensor:
     """What the mask head should say: the matched instance's mask inside each RoI.
 
     Args:
@@ -46,7 +48,9 @@ def _interpolation(first, last, length, size):
     return tf.where(inside[..., None], weights, 0.0)
 
 
-def paste(masks, boxes, height, width):
+def paste(
+    masks: tf.Tensor, boxes: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor
+) -> tf.Tensor:
     """Masks [B, m, m] resampled into boxes [B, 4] on an image -> float32 [B, height, width]."""
     size = masks.shape[-1]
     rows = _interpolation(boxes[:, 0], boxes[:, 2], height, size)
@@ -54,7 +58,16 @@ def paste(masks, boxes, height, width):
     return tf.einsum("bhi,bij,bwj->bhw", rows, masks, columns, optimize="optimal")
 
 
-def paint(masks, boxes, scores, codes, height, width, per_pixel=False):
+def paint(
+    masks: tf.Tensor,
+    boxes: tf.Tensor,
+    scores: tf.Tensor,
+    codes: tf.Tensor,
+    *,
+    height: int | tf.Tensor,
+    width: int | tf.Tensor,
+    per_pixel: bool | tf.Tensor = False,
+) -> tf.Tensor:
     """A label map from instances: each pixel goes to the best instance whose mask there is >= 1/2.
 
     Best is the highest score, or with `per_pixel` the highest score times mask. Instances are
@@ -73,10 +86,19 @@ def paint(masks, boxes, scores, codes, height, width, per_pixel=False):
     """
     shape = [tf.shape(masks)[0], height, width]
     empty = tf.zeros(shape), tf.zeros(shape, tf.int32)
-    return paint_over(*empty, masks, boxes, scores, codes, per_pixel)[1]
+    return paint_over(*empty, masks, boxes, scores, codes, per_pixel=per_pixel)[1]
 
 
-def paint_over(best, labels, masks, boxes, scores, codes, per_pixel=False):
+def paint_over(
+    best: tf.Tensor,
+    labels: tf.Tensor,
+    masks: tf.Tensor,
+    boxes: tf.Tensor,
+    scores: tf.Tensor,
+    codes: tf.Tensor,
+    *,
+    per_pixel: bool | tf.Tensor = False,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Go on with a label map: what `paint` makes of the instances before these and these.
 
     Args:
@@ -125,10 +147,18 @@ def paint_over(best, labels, masks, boxes, scores, codes, per_pixel=False):
         tf.TensorSpec([], tf.bool),
     ]
 )
-def paint_one(masks, boxes, scores, codes, height, width, per_pixel):
+def paint_one(
+    masks: tf.Tensor,
+    boxes: tf.Tensor,
+    scores: tf.Tensor,
+    codes: tf.Tensor,
+    height: int | tf.Tensor,
+    width: int | tf.Tensor,
+    per_pixel: bool | tf.Tensor,
+) -> tf.Tensor:
     """`paint` for one image of any size, compiled once: all but height and width without B."""
     parts = (x[None] for x in (masks, boxes, scores, codes))
-    return paint(*parts, height, width, per_pixel)[0]
+    return paint(*parts, height=height, width=width, per_pixel=per_pixel)[0]
 
 
 @tf.function(
@@ -142,8 +172,16 @@ def paint_one(masks, boxes, scores, codes, height, width, per_pixel):
         tf.TensorSpec([], tf.bool),
     ]
 )
-def paint_over_one(best, labels, masks, boxes, scores, codes, per_pixel):
+def paint_over_one(
+    best: tf.Tensor,
+    labels: tf.Tensor,
+    masks: tf.Tensor,
+    boxes: tf.Tensor,
+    scores: tf.Tensor,
+    codes: tf.Tensor,
+    per_pixel: bool | tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """`paint_over` for one image of any size, compiled once: all without B."""
     parts = (x[None] for x in (best, labels, masks, boxes, scores, codes))
-    best, labels = paint_over(*parts, per_pixel)
+    best, labels = paint_over(*parts, per_pixel=per_pixel)
     return best[0], labels[0]

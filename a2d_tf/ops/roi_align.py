@@ -32,6 +32,10 @@ CPU cores (best of five in turn):
     4 frames, 64 RoIs each, 7x7     6.4    1.9      11    6.6
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import tensorflow as tf
 from tensorflow.python.framework.config import is_op_determinism_enabled
 
@@ -45,7 +49,12 @@ IMPLEMENTATIONS = {
 }
 
 
-def assign_levels(boxes, num_levels, flavour="aligned", image_size=None):
+def assign_levels(
+    boxes: tf.Tensor,
+    num_levels: int,
+    flavour: str = "aligned",
+    image_size: tuple[int, int] | None = None,
+) -> tf.Tensor:
     """Pyramid level of each box, as an index into levels of stride 4, 8, 16, ...
 
     aligned: floor(4 + log2(sqrt(h w) / 224)), Lin et al. 2017, Eq. 1, with 224 pixels at stride 16.
@@ -71,14 +80,14 @@ def assign_levels(boxes, num_levels, flavour="aligned", image_size=None):
     return tf.cast(tf.clip_by_value(octaves + 2.0, 0.0, num_levels - 1.0), tf.int32)
 
 
-def legacy_normalise(boxes, image_size):
+def legacy_normalise(boxes: tf.Tensor, image_size: tuple[int, int] | None) -> tf.Tensor:
     """Half-open pixel boxes [..., 4] in matterport 2.1's coordinates of 0..1."""
     height, width = image_size
     scale = tf.constant([height - 1, width - 1, height - 1, width - 1], tf.float32)
     return box_ops.to_inclusive(boxes) / scale
 
 
-def crop(images, boxes, box_indices, samples):
+def crop(images: tf.Tensor, boxes: tf.Tensor, box_indices: tf.Tensor, samples: int) -> tf.Tensor:
     """`samples` x `samples` bilinear samples of each box, aligned and safe at the border.
 
     Args:
@@ -91,7 +100,7 @@ def crop(images, boxes, box_indices, samples):
       float32 [R, m, m, C].
     """
     images = tf.stop_gradient(tf.cast(images, tf.float32))
-    return sampling.crop(images, *_ends(boxes, samples), box_indices, samples)
+    return sampling.crop(images, *_ends(boxes, samples), box_indices, number=samples)
 
 
 def _ends(boxes, samples):
@@ -101,7 +110,7 @@ def _ends(boxes, samples):
     return first, first + step * (samples - 1)
 
 
-def choose(implementation, on_gpu, deterministic):
+def choose(implementation: str, on_gpu: bool, deterministic: bool) -> tuple[str, str | None]:
     """What computes the cells, and what their gradient: names of IMPLEMENTATIONS.
 
     The gradient's is None where it is that of the ops which compute the cells.
@@ -118,7 +127,15 @@ def choose(implementation, on_gpu, deterministic):
     return implementation, "sparse"
 
 
-def roi_align(pyramid, rois, size, flavour="aligned", image_size=None, implementation="auto"):
+def roi_align(
+    pyramid: Sequence[tf.Tensor],
+    rois: tf.Tensor,
+    size: int,
+    flavour: str = "aligned",
+    *,
+    image_size: tuple[int, int] | None = None,
+    implementation: str = "auto",
+) -> tf.Tensor:
     """Features of each RoI, from the pyramid level that its size calls for.
 
     Args:

@@ -4,6 +4,9 @@ A grid's cells are a linear map of the features; three implementations of that m
 each is good for, and what it costs, stands in `ops.roi_align`.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -30,7 +33,9 @@ class Grid(NamedTuple):
     samples: int
 
 
-def crop(features, first, last, owners, number):
+def crop(
+    features: tf.Tensor, first: tf.Tensor, last: tf.Tensor, owners: tf.Tensor, *, number: int
+) -> tf.Tensor:
     """`number` x `number` samples a box, by `tf.image.crop_and_resize`: float32 [R, m, m, C].
 
     They may lie up to one pixel outside of the map, which is padded by its edge, because the op
@@ -50,13 +55,14 @@ class Crop:
       grid: a Grid.
     """
 
-    def __init__(self, shape, grid):
+    def __init__(self, shape: Sequence, grid: Grid) -> None:
         self._grid = grid
 
-    def cells(self, features):
+    def cells(self, features: tf.Tensor) -> tf.Tensor:
         """float32 [N, H, W, C] -> float32 [R, n, n, C]."""
         grid = self._grid
-        cells = crop(features, grid.first, grid.last, grid.owners, grid.size * grid.samples)
+        number = grid.size * grid.samples
+        cells = crop(features, grid.first, grid.last, grid.owners, number=number)
         if grid.samples > 1:
             cells = tf.nn.avg_pool2d(cells, grid.samples, grid.samples, "VALID")
         return cells
@@ -65,7 +71,7 @@ class Crop:
 class Sparse:
     """Cells by a sparse matrix; arguments as of `Crop`."""
 
-    def __init__(self, shape, grid):
+    def __init__(self, shape: Sequence, grid: Grid) -> None:
         self._shape, self._size = shape, grid.size
         _, height, width, _ = shape
         rows, row_weights = _corners(grid, 0, height)
@@ -81,11 +87,11 @@ class Sparse:
             a_shape=tf.cast([number, shape[0] * height * width], tf.int64),
         )
 
-    def cells(self, features):
+    def cells(self, features: tf.Tensor) -> tf.Tensor:
         """float32 [N, H, W, C] -> float32 [R, n, n, C]."""
         return self._product(features, [-1, self._size, self._size, self._shape[3]])
 
-    def gradient(self, cells):
+    def gradient(self, cells: tf.Tensor) -> tf.Tensor:
         """The transposed map: float32 [R, n, n, C] -> float32 [N, H, W, C]."""
         return self._product(cells, self._shape, adjoint_a=True)
 
@@ -102,7 +108,7 @@ class Einsum:
     A few boxes of one map at a time, so that memory stays bounded.
     """
 
-    def __init__(self, shape, grid):
+    def __init__(self, shape: Sequence, grid: Grid) -> None:
         self._shape, self._size = shape, grid.size
         number, height, width, channels = shape
         self._rows, self._columns = _dense(grid, 0, height), _dense(grid, 1, width)
@@ -111,7 +117,7 @@ class Einsum:
         self._ends = tf.searchsorted(grid.owners, maps, side="right")
         self._boxes = max(1, _CHUNK // (grid.size * width * channels))
 
-    def cells(self, features):
+    def cells(self, features: tf.Tensor) -> tf.Tensor:
         """float32 [N, H, W, C] -> float32 [R, n, n, C]."""
         number, height, width, channels = self._shape
         size = self._size
@@ -139,7 +145,7 @@ class Einsum:
         )
         return cells.concat()
 
-    def gradient(self, cells):
+    def gradient(self, cells: tf.Tensor) -> tf.Tensor:
         """The transposed map: float32 [R, n, n, C] -> float32 [N, H, W, C]."""
         number, height, width, channels = self._shape
 

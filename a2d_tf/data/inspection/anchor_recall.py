@@ -1,8 +1,16 @@
 """How well the proposal network's anchors cover the instances of records, by their size."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from a2d_tf.ops import anchors
+
+if TYPE_CHECKING:
+    from a2d_tf.data.records import ClipTruth
 
 IOUS = (0.5, 0.7)
 """Where a RoI counts as positive, and where an anchor does."""
@@ -16,23 +24,23 @@ class Boxes:
       canvas: (height, width) that frames are scaled to fit into.
     """
 
-    def __init__(self, canvas):
+    def __init__(self, canvas: tuple[int, int]) -> None:
         self.canvas = canvas
         self._boxes, self._frames = [], []
 
-    def add(self, truth):
+    def add(self, truth: ClipTruth) -> None:
         """Add those of one record, a `records.Truth`."""
         scale = np.divide(self.canvas, truth.native_size).min()
         frame = np.maximum(np.round(np.multiply(truth.native_size, scale)), 1)
         self._boxes += list(truth.boxes * np.tile(frame / truth.native_size, 2))
         self._frames += [frame] * len(truth.boxes)
 
-    def sides(self):
+    def sides(self) -> np.ndarray:
         """The square root of each box's area: [N]."""
         boxes = np.reshape(self._boxes, (-1, 4))
         return np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
 
-    def overlaps(self, sizes):
+    def overlaps(self, sizes: Sequence) -> np.ndarray:
         """IoU of each box with its best anchor: [N].
 
         Args:
@@ -42,7 +50,7 @@ class Boxes:
         return anchors.best_overlaps(boxes, frames, anchors.STRIDES, sizes)
 
 
-def text(boxes, variants):
+def text(boxes: Boxes, variants: Mapping[str, Sequence]) -> list[str]:
     """Lines with the recall of each choice of anchors, over all boxes and by their size.
 
     Args:

@@ -4,16 +4,20 @@ A motion backbone that starts from ImageNet has filters, and frozen norms, for p
 pixels is many times smaller than mean-free RGB.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+
 import numpy as np
 
 
 class InputScale:
     """Running moments of RGB and flow over the key frames of records."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._moments = {name: np.zeros((3, size)) for name, size in (("rgb", 3), ("flow", 2))}
 
-    def add(self, rgb, flow):
+    def add(self, rgb: np.ndarray, flow: np.ndarray) -> None:
         """Count a key frame: RGB 0..255 [h, w, 3] and flow (u, v), pixels, [h, w, 2]."""
         for name, image in (("rgb", rgb), ("flow", flow)):
             values = np.reshape(image, (-1, image.shape[-1])).astype(np.float64)
@@ -23,12 +27,12 @@ class InputScale:
                 np.square(values).sum(axis=0),
             ]
 
-    def deviation(self, name):
+    def deviation(self, name: str) -> float:
         """Standard deviation of 'rgb' or 'flow', over pixels, the channels' variances averaged."""
         count, total, squares = self._moments[name]
         return float(np.sqrt(np.mean(squares / count - np.square(total / count))))
 
-    def ratio(self, flow_scale=1.0, rgb_std=1.0):
+    def ratio(self, flow_scale: float = 1.0, rgb_std: float = 1.0) -> float:
         """r = std(flow * flow_scale) / std(mean-free RGB / rgb_std).
 
         Args:
@@ -37,7 +41,7 @@ class InputScale:
         """
         return flow_scale * self.deviation("flow") / (self.deviation("rgb") / rgb_std)
 
-    def text(self, divisors):
+    def text(self, divisors: Mapping[str, float]) -> list[str]:
         """Lines for people; none where there is no key frame, or nothing in it.
 
         Args:

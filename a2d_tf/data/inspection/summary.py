@@ -1,11 +1,20 @@
 """What records hold, as a few lines of text and as a chart of one page."""
 
+from __future__ import annotations
+
 import collections
 import dataclasses
 import io
 import itertools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from a2d_tf.core.labels import LabelSpace
+
+if TYPE_CHECKING:
+    from a2d_tf.data.records import ClipTruth
 
 COLOURS = {"train": "#33658a", "test": "#f26419"}
 NEUTRAL = "#5f6b73"
@@ -28,7 +37,7 @@ class Summary:
     per_clip: collections.Counter = dataclasses.field(default_factory=collections.Counter)
     videos: dict = dataclasses.field(default_factory=dict)
 
-    def add(self, truth):
+    def add(self, truth: ClipTruth) -> None:
         """Count one record, a `records.Truth`."""
         self.pairs.update(truth.codes.tolist())
         self.per_clip[len(truth.codes)] += 1
@@ -36,13 +45,15 @@ class Summary:
         sides = truth.boxes[:, 2:] - truth.boxes[:, :2]
         self.areas += (sides.prod(axis=1) / np.prod(truth.native_size)).tolist()
 
-    def counts(self):
+    def counts(self) -> str:
         """The totals, in words."""
         clips = sum(self.per_clip.values())
         return f"{len(self.videos)} videos, {clips} clips, {len(self.areas)} instances"
 
 
-def text(summaries, durations, label_space):
+def text(
+    summaries: Mapping[str, Summary], durations: Mapping[str, int], label_space: LabelSpace
+) -> list[str]:
     """Lines that say what the records hold.
 
     Args:
@@ -82,7 +93,12 @@ def text(summaries, durations, label_space):
     return lines
 
 
-def chart(summaries, durations, label_space, title):
+def chart(
+    summaries: Mapping[str, Summary],
+    durations: Mapping[str, int],
+    label_space: LabelSpace,
+    title: str,
+) -> bytes:
     """The same as a picture of one page, splits side by side: bytes of a PNG."""
     # Late: only a chart needs it. Without pyplot, which would look for a screen.
     from matplotlib.figure import Figure

@@ -5,7 +5,10 @@ ground, then cut to a sprite whose pivot is the centroid of its mask. Actors dif
 life, most of them also wear the colours and the coat of their kind, and some do not.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -15,7 +18,7 @@ _HALF_WIDTH, _BELOW, _ABOVE = 1.2, 0.1, 1.3  # extent of the drawing board, in f
 _SWING_LEVELS = 6  # swings are rounded to 1/6, so that few sprites are drawn
 
 
-def noise(height, width, scales, rng):
+def noise(height: int, width: int, scales: Sequence[float], rng: np.random.Generator) -> np.ndarray:
     """Smooth multi-scale noise: float32 [height, width], zero mean, unit deviation.
 
     Args:
@@ -30,7 +33,7 @@ def noise(height, width, scales, rng):
     return (field - field.mean()) / (field.std() + 1e-6)
 
 
-def stripes(height, width, period, rng):
+def stripes(height: int, width: int, period: float, rng: np.random.Generator) -> np.ndarray:
     """Wavy stripes in a random direction: float32 [height, width] in [-1, 1]."""
     angle = rng.uniform(0, math.pi)
     y, x = np.mgrid[:height, :width].astype(np.float32)
@@ -38,7 +41,7 @@ def stripes(height, width, period, rng):
     return np.sin(phase + noise(height, width, [4 * period], rng) + rng.uniform(0, 2 * math.pi))
 
 
-def background(height, width, rng):
+def background(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     """A cluttered scene: uint8 [height, width, 3] of noise, stripes and blobs in random colours."""
     palette = _colours([_ANY] * 4, rng)
     field = noise(height, width, [7, 20, 60, 160], rng)
@@ -64,7 +67,7 @@ def background(height, width, rng):
     return np.clip(image + grain, 0, 255).astype(np.uint8)
 
 
-def occluder(rng):
+def occluder(rng: np.random.Generator) -> np.ndarray:
     """A textured pole or bush: premultiplied BGRA uint8 [h, w, 4]."""
     pole = rng.random() < 0.5
     height, width = (640, int(rng.integers(8, 22))) if pole else rng.integers(60, 100, size=2)
@@ -427,7 +430,7 @@ class Figure:
         figure by `radius` pixels on average.
     """
 
-    def __init__(self, actor, height, rng):
+    def __init__(self, actor: str, height: int, rng: np.random.Generator) -> None:
         """Args: actor, a name in A2D; height in pixels; rng, the source of all that is random."""
         self._draw = _DRAWINGS[actor]
         self._height = height
@@ -443,7 +446,7 @@ class Figure:
         self.pivot = (float(x.mean()), float(y.mean()))
         self.radius = float(np.hypot(x - x.mean(), y - y.mean()).mean())
 
-    def sprite(self, swing):
+    def sprite(self, swing: float) -> np.ndarray:
         """The upright figure with its limbs at `swing` in [-1, 1]: premultiplied BGRA uint8."""
         level = round(swing * _SWING_LEVELS)
         if level not in self._sprites:

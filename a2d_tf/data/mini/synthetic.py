@@ -7,6 +7,8 @@ every programme of an axis, and place, tilt and limbs follow one law for all act
 frame nor one step of flow tells walking from running, only how steps follow each other.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import math
@@ -14,6 +16,7 @@ import os
 import pathlib
 import shutil
 import tempfile
+from collections.abc import Sequence
 
 import cv2
 import h5py
@@ -81,12 +84,12 @@ class VideoPlan:
     width: int = WIDTH
 
     @property
-    def keys(self):
+    def keys(self) -> tuple[int, ...]:
         """1-based numbers of the annotated frames: k * floor(n / 6), as in A2D."""
         return tuple(k * (self.frames // 6) for k in range(1, self.annotated + 1))
 
 
-def plan(videos, seed, native=False):
+def plan(videos: int, seed: int, native: bool = False) -> list[VideoPlan]:
     """Plan `videos` clips: a list of VideoPlan.
 
     At least 30 % are test clips. Labels run through shuffled rounds of the 43 pairs in each split
@@ -133,7 +136,9 @@ def _vid(index, rng):
     return start + "".join(rng.choice(list(_VID_CHARACTERS), size=11 - len(start)))
 
 
-def programme(action, frames, keys, rng):
+def programme(
+    action: str, frames: int, keys: Sequence[int], rng: np.random.Generator
+) -> tuple[str | None, np.ndarray]:
     """The steps of an action.
 
     A step has one of two levels and a sign. `steady` keeps both, `stop-and-go` changes the level
@@ -169,7 +174,7 @@ def programme(action, frames, keys, rng):
     return axis, steps
 
 
-def turn_per_step(steps, radius):
+def turn_per_step(steps: np.ndarray, radius: float) -> np.ndarray:
     """Steps in pixels -> degrees that move a figure of mean `radius` as much, within 5-20."""
     level = np.degrees(np.array(LEVELS) / radius)
     gain = np.clip(level, *TURN_RANGE) / LEVELS
@@ -212,7 +217,7 @@ class _Layer:
 class Scene:
     """A clip ready to be drawn, settled by (seed, index) of its plan."""
 
-    def __init__(self, video):
+    def __init__(self, video: VideoPlan) -> None:
         rng = np.random.default_rng([video.seed, video.index])
         self._video, self._size = video, (video.width, HEIGHT)
         self._keys = np.array(video.keys) - 1
@@ -278,7 +283,7 @@ class Scene:
         pivot = (sprite.shape[1] / 2, sprite.shape[0] / 2)
         return _Layer(lambda index: sprite, pivot, centre - self._camera, tilts, self._size)
 
-    def image(self, index):
+    def image(self, index: int) -> np.ndarray:
         """Frame `index` (0-based): BGR uint8 [320, width, 3]."""
         x, y = self._camera[index] + _MARGIN
         width, height = self._size
@@ -293,7 +298,7 @@ class Scene:
                 image[rows, columns] = np.clip(np.round(blend), 0, 255)
         return image
 
-    def owners(self, index):
+    def owners(self, index: int) -> np.ndarray:
         """Which actor each pixel of frame `index` shows: uint8 [320, width]; 1 is the first of the
         plan's codes, 0 no actor."""
         owners = np.zeros(self._size[::-1], np.uint8)
@@ -304,7 +309,7 @@ class Scene:
                 owners[rows, columns][patch[..., 3] >= 128] = number
         return owners
 
-    def annotation(self, index):
+    def annotation(self, index: int) -> tuple[list[int], np.ndarray]:
         """The actors visible in frame `index`: codes [N], masks bool [N, 320, width] (disjoint)."""
         owners = self.owners(index)
         masks = [owners == number for number in range(1, len(self._video.codes) + 1)]
@@ -312,7 +317,7 @@ class Scene:
         return [self._video.codes[i] for i in shown], np.stack([masks[i] for i in shown])
 
 
-def write_mat(path, codes, masks):
+def write_mat(path: str | os.PathLike, codes: Sequence[int], masks: np.ndarray) -> None:
     """Write one frame's annotation as A2D has it: MATLAB v7.3, which is HDF5 behind a user block.
 
     Args:
@@ -360,7 +365,7 @@ def _box(mask):
     return columns[0] + 1, rows[0] + 1, columns[-1] + 1, rows[-1] + 1
 
 
-def write_video(release, video):
+def write_video(release: str | os.PathLike, video: VideoPlan) -> None:
     """Draw one clip and its annotations under `release`.
 
     Raises:
@@ -388,7 +393,9 @@ def write_video(release, video):
             raise InputError(f"{image}: cannot write; free some disk space")
 
 
-def make_release(output, videos, seed, workers, native=False):
+def make_release(
+    output: str | os.PathLike, videos: int, seed: int, workers: int, *, native: bool = False
+) -> pathlib.Path:
     """Make `output`/Release, whole or not at all, and show the progress.
 
     The result depends on `videos`, `seed` and `native` alone, see `plan`. A release already there

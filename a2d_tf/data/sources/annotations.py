@@ -11,14 +11,19 @@ there the known faults of published files are mended, and told in `Annotation.no
   - a missing `reS_id` is painted from the masks, smaller over larger.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import math
+import pathlib
+from collections.abc import Sequence
 
 import h5py
 import numpy as np
 
 from a2d_tf.core import arrays
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.limits import MAX_INSTANCES, MAX_MASK_PIXELS
 
 
@@ -41,7 +46,7 @@ class Annotation:
     note: str = ""
 
 
-def read_hdf5(path, size, label_space):
+def read_hdf5(path: pathlib.Path, size: tuple[int, int], label_space: LabelSpace) -> Annotation:
     """Read a `.mat` or `.h5`.
 
     Args:
@@ -69,7 +74,7 @@ def read_hdf5(path, size, label_space):
         ) from error
 
 
-def paint(masks, codes, dtype):
+def paint(masks: np.ndarray, codes: Sequence[int], dtype: type) -> np.ndarray:
     """A label map from masks, the smaller over the larger.
 
     Args:

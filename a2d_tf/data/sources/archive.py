@@ -4,6 +4,8 @@ Names, sizes and headers are looked at; nothing is decoded and nothing is unpack
 `check.check` is the thorough form, for a release on disk.
 """
 
+from __future__ import annotations
+
 import bz2
 import collections
 import dataclasses
@@ -15,6 +17,8 @@ import re
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Callable, Iterable
+from typing import BinaryIO
 
 import tqdm
 
@@ -70,7 +74,7 @@ class Contents:
     videosets: dict = dataclasses.field(default_factory=dict)
     cut: list = dataclasses.field(default_factory=list)
 
-    def add(self, name, size, open_file):
+    def add(self, name: str, size: int, open_file: Callable[[], BinaryIO]) -> None:
         """Take a file in, where it is one of A2D's.
 
         Args:
@@ -90,7 +94,7 @@ class Contents:
             else:
                 place[key] = intact.flaw(file, size, suffix)
 
-    def spoil(self, name, flaw):
+    def spoil(self, name: str, flaw: str) -> None:
         """Note what is wrong with a file that cannot be read."""
         place, key, _ = self._place(name)
         if place is not None and place is not self.videosets:
@@ -140,10 +144,10 @@ class Inventory:
     whole: tuple
 
     @property
-    def complete(self):
+    def complete(self) -> bool:
         return not (self.cut or self.bad_rows or self.no_video or self.damaged or self.annotations)
 
-    def text(self, limit=20):
+    def text(self, limit: int = 20) -> str:
         """The report for a terminal: a table, then what is missing, `limit` lines of each kind."""
         lines = [self.title, "", *table(self.counts), ""]
         lines += [f"problem: {line}" for line in self.cut]
@@ -163,12 +167,14 @@ class Inventory:
         # A name in an archive must not steer the terminal.
         return "\n".join("".join(c if c.isprintable() else "?" for c in x) for x in lines)
 
-    def to_dict(self):
+    def to_dict(self) -> dict:
         """It all, for JSON."""
         return {"complete": self.complete, **dataclasses.asdict(self)}
 
 
-def check(paths, videoset=None):
+def check(
+    paths: Iterable[str | os.PathLike], videoset: str | os.PathLike | None = None
+) -> Inventory:
     """Compare a copy of A2D with the list of its videos.
 
     Args:

@@ -3,16 +3,23 @@
 A source is what `convert` takes: a `release.Release`, a `coco.CocoVideos`.
 """
 
+from __future__ import annotations
+
 import collections
 import dataclasses
 import functools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import tqdm
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import workers as processes
-from a2d_tf.data.sources.release import check_number
+from a2d_tf.data.sources.release import Release, check_number
+
+if TYPE_CHECKING:
+    from a2d_tf.data.sources.coco import CocoVideos
 
 _COLUMNS = ("listed", "found", "whole", "published")
 _ROWS = {
@@ -28,7 +35,7 @@ PUBLISHED = {"videos": 3782, "train": 3036, "test": 746, "annotated frames": 119
 
 
 @dataclasses.dataclass(frozen=True)
-class Report:
+class CheckReport:
     """The result of a check.
 
     Attributes:
@@ -46,7 +53,7 @@ class Report:
     problems: tuple
     notes: tuple
 
-    def text(self):
+    def text(self) -> str:
         """The report as lines for a terminal: a table, the problems, the notes, their number."""
         lines = [self.title, self.forms, "", *table(self.counts)]
         lines += ["", *(f"problem: {line}" for line in self.problems)]
@@ -55,7 +62,7 @@ class Report:
         return "\n".join(lines)
 
 
-def table(counts):
+def table(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
     """The lines of a table of counts, {row: {column: number}}."""
     columns = [c for c in _COLUMNS if any(c in row for row in counts.values())]
     lines = [f"{'':20}" + "".join(f"{column:>11}" for column in columns)]
@@ -64,15 +71,12 @@ def table(counts):
     return lines
 
 
-def check(source, workers=2):
+def check(source: Release | CocoVideos, workers: int = 2) -> CheckReport:
     """Decode every frame to the last and parse every annotation.
 
     Args:
       source: what to check.
       workers: processes.
-
-    Returns:
-      A `Report`.
     """
     if workers < 1:
         raise InputError(f"--workers must be at least 1, got {workers}")
@@ -91,7 +95,7 @@ def check(source, workers=2):
     forms = ", ".join(
         f"{number} {form}" for form, number in sorted(total.forms.items(), reverse=True)
     )
-    return Report(
+    return CheckReport(
         f"{source.root}: {source.listing}",
         forms or "no video and no annotation",
         counts,
@@ -102,7 +106,7 @@ def check(source, workers=2):
 
 @dataclasses.dataclass
 class _Finding:
-    """Of one video, or of several added up; `counts` {(row, column): number}, see `Report`."""
+    """Of one video, or of several added up; `counts` {(row, column): number}, see `CheckReport`."""
 
     counts: collections.Counter = dataclasses.field(default_factory=collections.Counter)
     forms: collections.Counter = dataclasses.field(default_factory=collections.Counter)

@@ -12,11 +12,15 @@ be left out. `split` ('train' or 'test') stands on every image or on none, see `
 Everything else, such as `categories`, is ignored.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import hashlib
 import json
+import os
 import pathlib
 import re
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from pycocotools import mask as rle_tools
@@ -60,7 +64,13 @@ class CocoVideos:
 
     skipped = ()
 
-    def __init__(self, annotations_json, videos_dir, label_space=None, follow_links=False):
+    def __init__(
+        self,
+        annotations_json: str | os.PathLike,
+        videos_dir: str | os.PathLike,
+        label_space: LabelSpace | None = None,
+        follow_links: bool = False,
+    ) -> None:
         self.path, self.folder = pathlib.Path(annotations_json), pathlib.Path(videos_dir)
         self._follow_links = follow_links
         if not self.folder.is_dir():
@@ -85,17 +95,17 @@ class CocoVideos:
         # Worker processes read the file again: that is less than all its masks through a pipe.
         return type(self), (self.path, self.folder, self.label_space, self._follow_links)
 
-    def split(self, video):
+    def split(self, video: Video) -> str:
         """'train' or 'test'."""
         return SPLITS[video.usage]
 
-    def length(self, vid):
+    def length(self, vid: str) -> int:
         """How many frames of the video decode; counted once."""
         if vid not in self._lengths:
             self._lengths[vid] = frames.count(self._existing(vid), _REMEDY)
         return self._lengths[vid]
 
-    def annotated_frames(self, vid):
+    def annotated_frames(self, vid: str) -> tuple[int, ...]:
         """The annotated frames of a video: ascending tuple of 1-based frame numbers."""
         numbers = tuple(sorted(self._videos[vid]))
         if numbers[-1] > self.length(vid):
@@ -106,7 +116,9 @@ class CocoVideos:
             )
         return numbers
 
-    def read_annotation(self, vid, frame, size=None):
+    def read_annotation(
+        self, vid: str, frame: int, size: tuple[int, int] | None = None
+    ) -> Annotation:
         """Decode the masks of one frame.
 
         Args:
@@ -143,33 +155,35 @@ class CocoVideos:
                 ) from error
         return Annotation(paint(masks, codes, space.code_dtype), masks, codes, boxes)
 
-    def read_frames(self, vid, numbers):
+    def read_frames(
+        self, vid: str, numbers: Iterable[int] | None
+    ) -> Iterator[tuple[int, np.ndarray]]:
         """The wanted frames, or all: yields (1-based number, RGB uint8 [H, W, 3]), ascending."""
         return frames.read(self._existing(vid), numbers, _REMEDY)
 
-    def frames_path(self, vid):
+    def frames_path(self, vid: str) -> pathlib.Path:
         """The video file, or the folder of its frames; where neither exists, the file missed."""
         return frames.find(self.folder, vid) or self.folder / f"{vid}.mp4"
 
-    def annotation_folder(self, vid):
+    def annotation_folder(self, vid: str) -> pathlib.Path:
         """The JSON file, as for `annotation_path`."""
         return self.path
 
-    def annotation_path(self, vid, frame):
+    def annotation_path(self, vid: str, frame: int) -> pathlib.Path:
         """The JSON file."""
         return self.path
 
-    def files(self, vid):
+    def files(self, vid: str) -> tuple[pathlib.Path, ...]:
         """The video file, or the frames in its folder: tuple of paths."""
         return frames.files(self.frames_path(vid))
 
-    def facts(self, vid):
+    def facts(self, vid: str) -> str:
         """What the JSON says of the video, as text that does not depend on the file's layout."""
         entries = [self._videos[vid][number] for number in sorted(self._videos[vid])]
         content = [(entry.image, list(entry.instances.values())) for entry in entries]
         return json.dumps(content, sort_keys=True)
 
-    def missing(self):
+    def missing(self) -> list[tuple[str, pathlib.Path]]:
         """Videos without frames, by existence only: list of (vid, path missed)."""
         vids = [vid for vid in self._videos if frames.find(self.folder, vid) is None]
         return [(vid, self.frames_path(vid)) for vid in vids]
@@ -350,7 +364,7 @@ class CocoVideos:
         )
 
 
-def derive_label_space(pairs):
+def derive_label_space(pairs: Iterable[tuple[str, str]]) -> LabelSpace:
     """The label space of (actor, action) names.
 
     A2D's, if it knows all of them; else one of these names and pairs, in order of name, but with
@@ -369,7 +383,7 @@ def derive_label_space(pairs):
     )
 
 
-def split_by_name(vids):
+def split_by_name(vids: Iterable[str]) -> dict[str, str]:
     """{vid: 'train' or 'test'}: a fifth to test, by the order of a hash of the names.
 
     It is the same on every machine and in every order of the videos. Of two videos or more, one at
@@ -380,7 +394,7 @@ def split_by_name(vids):
     return {vid: "test" if i < count else "train" for i, vid in enumerate(ordered)}
 
 
-def decode_mask(segmentation, height, width):
+def decode_mask(segmentation: list | dict, height: int, width: int) -> np.ndarray:
     """The mask of a COCO segmentation.
 
     Args:

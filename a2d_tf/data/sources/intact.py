@@ -1,6 +1,9 @@
 """Whether a file is there to its end, by a look at its header: nothing is decoded."""
 
+from __future__ import annotations
+
 import struct
+from typing import BinaryIO
 
 EMPTY = "is empty"
 # Where HDF5 looks for its header; MATLAB's files have it at 512.
@@ -11,7 +14,7 @@ _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _OFFSETS = {0: (13, 24), 1: (13, 28), 2: (9, 12), 3: (9, 12)}
 
 
-def flaw(file, size, suffix):
+def flaw(file: BinaryIO, size: int, suffix: str) -> str:
     """What is wrong with a file, in words that follow its name; '' where nothing shows.
 
     Args:

@@ -8,19 +8,25 @@ beside it, or in `text_annotations` beside it. Frame numbers are 1-based everywh
 belongs to the 30th decoded frame.
 """
 
+from __future__ import annotations
+
 import csv
 import dataclasses
 import io
 import os
 import pathlib
 import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
 
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import check_inside, is_file_name, read_text
-from a2d_tf.core.labels import A2D
+from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.core.limits import MAX_SIDE
 from a2d_tf.data.sources import frames
-from a2d_tf.data.sources.annotations import read_hdf5
+from a2d_tf.data.sources.annotations import Annotation, read_hdf5
 
 FOLLOW = "put the file there, or pass --follow_links if the link is your own"
 
@@ -58,13 +64,14 @@ class Release:
 
     def __init__(
         self,
-        root,
-        label_space=A2D,
-        videos=None,
-        annotations=None,
-        follow_links=False,
-        skip_rows=False,
-    ):
+        root: str | os.PathLike,
+        label_space: LabelSpace = A2D,
+        *,
+        videos: str | os.PathLike | None = None,
+        annotations: str | os.PathLike | None = None,
+        follow_links: bool = False,
+        skip_rows: bool = False,
+    ) -> None:
         """Read `videoset.csv`.
 
         Args:
@@ -102,30 +109,30 @@ class Release:
                 "of .mat or .h5 files per video"
             )
 
-    def frames_path(self, vid):
+    def frames_path(self, vid: str) -> pathlib.Path:
         """The video's file, or the folder of its frames; the file where both are there."""
         clips = self.root / "clips320H"
         found = frames.find(clips, vid) or frames.find(self.root / "pngs320H", vid)
         return found or clips / f"{vid}.mp4"
 
-    def annotation_folder(self, vid):
+    def annotation_folder(self, vid: str) -> pathlib.Path:
         found = (folder / vid for folder in self._annotations if (folder / vid).is_dir())
         return next(found, self._annotations[0] / vid)
 
-    def annotation_path(self, vid, frame):
+    def annotation_path(self, vid: str, frame: int) -> pathlib.Path:
         """The `.mat` of a frame, or its `.h5` where there is no `.mat`."""
         mat, h5 = (self.annotation_folder(vid) / f"{frame:05d}{suffix}" for suffix in _SUFFIXES)
         return h5 if h5.is_file() and not mat.is_file() else mat
 
-    def files(self, vid):
+    def files(self, vid: str) -> tuple[pathlib.Path, ...]:
         """Every file whose contents decide what the video gives: tuple of paths."""
         return (*frames.files(self.frames_path(vid)), *self._annotation_files(vid))
 
-    def facts(self, vid):
+    def facts(self, vid: str) -> str:
         """What else decides it, as text: nothing."""
         return ""
 
-    def missing(self):
+    def missing(self) -> list[tuple[str, Any]]:
         """What is not there, by existence only: list of (vid, path).
 
         Of a folder that lacks some of its annotations the path is followed by their number, in
@@ -142,15 +149,15 @@ class Release:
                 lost.append((vid, number if found else folder))
         return lost
 
-    def split(self, video):
+    def split(self, video: Video) -> str:
         """'train' or 'test'."""
         return "test" if video.usage else "train"
 
-    def length(self, vid):
+    def length(self, vid: str) -> int:
         """The number of frames of a video, as `videoset.csv` gives it."""
         return self._videos[vid].frames
 
-    def annotated_frames(self, vid):
+    def annotated_frames(self, vid: str) -> tuple[int, ...]:
         """The annotated frames of a video: ascending tuple of 1-based frame numbers."""
         paths = self._annotation_files(vid)
         for path in paths:
@@ -172,7 +179,9 @@ class Release:
             )
         return numbers
 
-    def read_annotation(self, vid, frame, size=None):
+    def read_annotation(
+        self, vid: str, frame: int, size: tuple[int, int] | None = None
+    ) -> Annotation:
         """Read the truth of one frame.
 
         Args:
@@ -192,7 +201,9 @@ class Release:
             check_inside(path, next(inside), FOLLOW)
         return read_hdf5(path, size or (video.height, video.width), self.label_space)
 
-    def read_frames(self, vid, numbers):
+    def read_frames(
+        self, vid: str, numbers: Iterable[int] | None
+    ) -> Iterator[tuple[int, np.ndarray]]:
         """Decode the wanted frames in one pass that stops after the last of them.
 
         Args:
@@ -226,7 +237,7 @@ class Release:
         ]
 
 
-def check_number(source, video, keys):
+def check_number(source: Any, video: Video, keys: Sequence[int]) -> None:
     """InputError where fewer frames of a video are annotated, `keys`, than its list says."""
     if len(keys) < video.annotated:
         raise InputError(
@@ -278,7 +289,9 @@ def _read_videoset(path, skip_rows):
     return parse_videoset(text, path, skip_rows)
 
 
-def parse_videoset(text, path, skip_rows=False):
+def parse_videoset(
+    text: str, path: str | os.PathLike, skip_rows: bool = False
+) -> tuple[tuple[Video, ...], bool, tuple[dict, ...]]:
     """Parse the text of a videoset.csv.
 
     Args:
