@@ -12,7 +12,6 @@ from a2d_files import (
     moving_frames,
     real,
     row,
-    small_release,
     write_h5,
     write_images,
     write_mat,
@@ -29,8 +28,8 @@ SIZE = (64, 96)
 
 
 @pytest.fixture
-def release(tmp_path):
-    return small_release(tmp_path / "Release")
+def release(small_copy):
+    return small_copy
 
 
 def run(*arguments):

@@ -48,9 +48,7 @@ class ModelConfig:
         "Backbone of the appearance and the motion stream.",
         ["resnet14", "resnet26", "resnet50", "resnet101", "resnet152", "efficientnet_lite0"],
     )
-    width_multiplier: float = _setting(
-        1.0, "Factor on the number of channels of the backbone.", low=0.125, high=4
-    )
+    width_multiplier: float = _setting(1.0, "Factor on the backbone's channels.", low=0.125, high=4)
     norm: str = _setting(
         "frozen_bn",
         "Normalisation of the backbones, the actor head and the mask head: frozen batch norm; "
@@ -99,10 +97,10 @@ class ModelConfig:
     fpn_channels: int = _setting(256, "Channels of the feature pyramids.", low=8, high=2048)
     rpn_channels: int = _setting(512, "Channels of the proposal network.", low=8, high=2048)
     head_units: int = _setting(
-        1024, "Units of the fully connected layers of the actor and action heads.", low=8, high=8192
+        1024, "Units of the layers of the actor and action heads.", low=8, high=8192
     )
     mask_channels: int = _setting(256, "Channels of the mask head.", low=8, high=2048)
-    mask_layers: int = _setting(4, "Number of 3x3 convolutions in the mask head.", low=0, high=32)
+    mask_layers: int = _setting(4, "3x3 convolutions in the mask head.", low=0, high=32)
     anchor_sizes: str = _setting(
         "16,32,64,128,256",
         "Side of the anchors at pyramid levels P2 to P6 in pixels, separated by commas; a level "
@@ -116,7 +114,7 @@ class ModelConfig:
         high=64,
     )
     temporal_init: str = _setting(
-        "random", "Initial weights of the convolutions over time.", ["random", "identity"]
+        "random", "Initial weights of these convolutions.", ["random", "identity"]
     )
     fusion: str = _setting(
         "mid",
@@ -128,19 +126,14 @@ class ModelConfig:
         "Top-down pathway over RGB that the action branch uses: the actor branch's or its own.",
         ["shared", "separate"],
     )
-    use_mask: bool = _setting(
-        True, "Use the mask head; without it, label maps are painted from boxes."
-    )
+    use_mask: bool = _setting(True, "Use the mask head; otherwise paint label maps from boxes.")
     use_refiner: bool = _setting(
-        False,
-        "Replace the mask head by a separate network that segments each box (section 4.3).",
+        False, "Replace the mask head by a separate network that segments each box (section 4.3)."
     )
     refiner_size: int = _setting(
-        128, "Side of the refiner's input in pixels, a multiple of 32.", low=32, high=1024
+        128, "Side of the refiner's input, a multiple of 32 pixels.", low=32, high=1024
     )
-    refiner_channels: int = _setting(
-        64, "Channels of the refiner's refinement modules.", low=4, high=1024
-    )
+    refiner_channels: int = _setting(64, "Channels of the refinement modules.", low=4, high=1024)
     label_mode: str = _setting(
         "decoupled",
         "Factorisation of the pair's probability: p(actor) p(action), one softmax over all pairs, "
@@ -183,9 +176,7 @@ class ModelConfig:
 class InferenceConfig:
     """How outputs become instances and label maps; can be changed after training."""
 
-    test_proposals: int = _setting(
-        1000, "Number of proposals per frame at inference.", low=1, high=100000
-    )
+    test_proposals: int = _setting(1000, "Proposals per frame at inference.", low=1, high=100000)
     proposals_before_nms: int = _setting(
         10000,
         "Number of anchors per frame that enter the proposals' NMS at inference.",
@@ -194,15 +185,14 @@ class InferenceConfig:
     )
     score_threshold: float = _setting(
         -1.0,
-        "Least p(actor) of a reported instance; -1: the threshold chosen on the run's validation "
-        "videos.",
+        "Least p(actor) of a reported instance; -1: the threshold chosen in validation.",
         low=-1,
         high=1,
     )
     nms_threshold: float = _setting(
-        0.3, "IoU threshold of the NMS over instances of the same actor.", low=0, high=1
+        0.3, "IoU threshold of the NMS over instances of an actor.", low=0, high=1
     )
-    max_detections: int = _setting(100, "Largest number of instances per frame.", low=1, high=10000)
+    max_detections: int = _setting(100, "Most instances per frame.", low=1, high=10000)
     action_threshold: float = _setting(
         0.0, "Least p(action) of a reported instance; 0 keeps all.", low=0, high=1
     )
@@ -219,20 +209,15 @@ class LearningConfig:
     """How the network is trained (paper, sections 3.3 and 4)."""
 
     seed: int = _setting(
-        0,
-        "Seed of the initial weights, data order, augmentation and sampling.",
-        low=0,
-        high=2**32 - 1,
+        0, "Seed of initial weights, data order, augmentation and sampling.", low=0, high=2**32 - 1
     )
-    batch_size: int = _setting(8, "Number of clips per training step.", low=1, high=65536)
+    batch_size: int = _setting(8, "Clips per training step.", low=1, high=65536)
     steps: int = _setting(60000, "Number of training steps.", low=1, high=10**9)
     learning_rate: float = _setting(2e-4, "Peak learning rate.", low=0)
     schedule: str = _setting(
-        "constant", "Learning-rate schedule after the warm-up.", ["constant", "cosine"]
+        "constant", "Learning-rate schedule after warm-up.", ["constant", "cosine"]
     )
-    warmup_steps: int = _setting(
-        1000, "Number of steps over which the learning rate rises linearly to its peak.", low=0
-    )
+    warmup_steps: int = _setting(1000, "Steps of linear warm-up of the learning rate.", low=0)
     optimizer: str = _setting(
         "sgd",
         "Optimizer: SGD with momentum, or Adam; both with decoupled weight decay.",
@@ -253,12 +238,8 @@ class LearningConfig:
         low=0,
         high=0.99999,
     )
-    lambda_roi_cls: float = _setting(
-        1.0, "Lambda 1: weight of the proposals' objectness loss.", low=0
-    )
-    lambda_box_reg: float = _setting(
-        1.0, "Lambda 2: weight of the box losses of proposals and actors.", low=0
-    )
+    lambda_roi_cls: float = _setting(1.0, "Lambda 1: weight of the objectness loss.", low=0)
+    lambda_box_reg: float = _setting(1.0, "Lambda 2: weight of both box losses.", low=0)
     lambda_actor_cls: float = _setting(1.0, "Lambda 3: weight of the actor loss.", low=0)
     lambda_action_cls: float = _setting(1.0, "Lambda 4: weight of the action loss.", low=0)
     lambda_mask: float = _setting(1.0, "Lambda 5: weight of the mask loss.", low=0)
@@ -287,9 +268,7 @@ class LearningConfig:
     init_flow: str = _setting(
         "", "Pretrained weights of the motion backbone: a name or a file, as for --init_rgb."
     )
-    rpn_samples: int = _setting(
-        256, "Number of anchors per frame in the proposal loss.", low=2, high=1000000
-    )
+    rpn_samples: int = _setting(256, "Anchors per frame in the proposal loss.", low=2, high=1000000)
     rpn_beta: float = _setting(
         0.0,
         "Beta of the proposals' smooth L1 loss; 0: as the pretrained weights were trained, 1 for "
@@ -319,12 +298,8 @@ class LearningConfig:
         high=1000000,
         before=0,
     )
-    roi_samples: int = _setting(
-        64, "Number of RoIs sampled per frame in training.", low=2, high=100000
-    )
-    positive_fraction: float = _setting(
-        1 / 3, "Largest fraction of positives among the sampled RoIs.", low=0, high=1
-    )
+    roi_samples: int = _setting(64, "RoIs per frame in training.", low=2, high=100000)
+    positive_fraction: float = _setting(1 / 3, "Largest fraction of positive RoIs.", low=0, high=1)
     add_truth_rois: bool = _setting(True, "Add the ground-truth boxes to the training proposals.")
     max_instances: int = _setting(
         25,
@@ -333,7 +308,7 @@ class LearningConfig:
         high=10000,
     )
     val_fraction: float = _setting(
-        0.1, "Fraction of the training videos held out for validation.", low=0, high=1
+        0.1, "Fraction of the training videos used for validation.", low=0, high=1
     )
     threshold_from: str = _setting(
         "",
@@ -342,29 +317,18 @@ class LearningConfig:
     )
     flip: bool = _setting(True, "Mirror half of the training clips.")
     scale_jitter: float = _setting(
-        0.2,
-        "Zoom training clips in or out by up to this fraction, and shift them.",
-        low=0,
-        high=0.9,
+        0.2, "Largest relative zoom in or out, with a shift.", low=0, high=0.9
     )
     colour_jitter: float = _setting(
-        0.1,
-        "Change brightness and contrast of training clips by up to this fraction.",
-        low=0,
-        high=1,
+        0.1, "Largest change of brightness and contrast.", low=0, high=1
     )
-    shuffle_buffer: int = _setting(
-        1000, "Number of records that are shuffled together.", low=1, high=1000000
-    )
-    log_every: int = _setting(20, "Number of steps between TensorBoard points.", low=1)
-    validate_every: int = _setting(2000, "Number of steps between validations.", low=1)
-    checkpoint_every: int = _setting(1000, "Number of steps between checkpoints.", low=1)
-    keep_checkpoints: int = _setting(
-        3, "Number of checkpoints kept; older ones are deleted.", low=1
-    )
+    shuffle_buffer: int = _setting(1000, "Records shuffled together.", low=1, high=1000000)
+    log_every: int = _setting(20, "Steps between TensorBoard points.", low=1)
+    validate_every: int = _setting(2000, "Steps between validations.", low=1)
+    checkpoint_every: int = _setting(1000, "Steps between checkpoints.", low=1)
+    keep_checkpoints: int = _setting(3, "Number of newest checkpoints kept.", low=1)
     recompute: bool = _setting(
-        False,
-        "Recompute the backbones' activations in the backward pass: less memory, more time.",
+        False, "Recompute the backbones' activations in the backward pass: less memory, more time."
     )
     deterministic: bool = _setting(
         True, "Use deterministic kernels only, so that training can be repeated exactly."

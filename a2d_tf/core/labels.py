@@ -1,8 +1,8 @@
-"""Label spaces: the actors, the actions, and which pairs of them exist.
+"""Label spaces: actors, actions and the valid pairs of them.
 
 A *code* joins the two in one integer, `base * actor + action` with both counted from 1 and 0 for
-background; `base` is 10 for A2D, so 43 reads bird-eating. Inside the network actors and actions
-are 0-based indices. A2D is one instance; users load their own with `LabelSpace.from_json`.
+background; `base` is 10 for A2D, where 43 is bird-eating. The network uses 0-based indices of
+actors and actions. A2D is one instance; users load their own with `LabelSpace.from_json`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MAX_CODE = 65535  # of a 16-bit label map
 
 
 def is_name(name: str) -> bool:
-    """Whether an actor or an action may be called so: it is printed, drawn and written."""
+    """Return whether this is a printable name for an actor or an action."""
     controls = r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"  # JSON can hold halves of characters
     return isinstance(name, str) and 0 < len(name) <= MAX_NAME and not re.search(controls, name)
 
@@ -38,7 +38,7 @@ class LabelSpace:
       actors: names of the |X| actors; actor i (0-based) has code digit i + 1.
       actions: names of the |Y| actions, likewise.
       codes: the valid pair codes, ascending.
-      none_action: name of the "no action" class, or None. Action mAP leaves it out.
+      none_action: name of the "no action" class, which action mAP leaves out, or None.
       colours: ((code, (r, g, b)), ...), the colour of each pair in label-map images.
     """
 
@@ -80,15 +80,16 @@ class LabelSpace:
 
     @property
     def max_code(self) -> int:
+        """The largest possible code."""
         return self.base * len(self.actors) + len(self.actions)
 
     @property
     def code_dtype(self) -> type:
-        """The smallest unsigned dtype of a label map: uint8, or uint16 where codes need it."""
+        """The dtype of label maps: uint8, or uint16 if there are codes above 255."""
         return np.uint8 if self.max_code <= 255 else np.uint16
 
     def actor_index(self, name: str) -> int:
-        """The 0-based index of an actor; InputError where there is none of this name."""
+        """Return the 0-based index of an actor; raise an InputError if there is none."""
         if name not in self.actors:
             raise InputError(f"actor '{name}' is none of {', '.join(self.actors)}")
         return self.actors.index(name)
@@ -100,21 +101,21 @@ class LabelSpace:
 
     @functools.cached_property
     def valid(self) -> np.ndarray:
-        """Which pairs exist: bool [|X|, |Y|]."""
+        """The validity of each pair: bool [|X|, |Y|]."""
         valid = np.zeros((len(self.actors), len(self.actions)), bool)
         valid[self.pairs[:, 0], self.pairs[:, 1]] = True
         return valid
 
     def encode(self, actor: int | np.ndarray, action: int | np.ndarray) -> int | np.ndarray:
-        """Codes of 0-based actor and action indices (arrays or integers)."""
+        """Return the codes of 0-based actor and action indices (arrays or integers)."""
         return self.base * (actor + 1) + action + 1
 
     def split(self, codes: int | np.ndarray) -> tuple:
-        """1-based (actor, action) digits of codes, both 0 where the code is 0."""
+        """Return the 1-based (actor, action) of codes, both 0 for code 0."""
         return codes // self.base, codes % self.base
 
     def name(self, code: int) -> str:
-        """Name of a code, such as 'adult-running'."""
+        """Return the name of a code, such as 'adult-running'."""
         if code == 0:
             return "background"
         actor, action = divmod(int(code), self.base)
@@ -122,9 +123,9 @@ class LabelSpace:
 
     @functools.cached_property
     def palette(self) -> np.ndarray:
-        """Colour of every code: uint8 [max_code + 1, 3], RGB, black for background.
+        """The colour of each code: uint8 [max_code + 1, 3], RGB, black for background.
 
-        Pairs without a colour of their own get a hue by actor and a brightness by action.
+        Pairs without a given colour get a hue by actor and a brightness by action.
         """
         palette = np.zeros((self.max_code + 1, 3), np.uint8)
         for actor in range(len(self.actors)):
@@ -137,14 +138,14 @@ class LabelSpace:
         return palette
 
     def to_json(self) -> str:
-        """The label space as JSON text, the form `from_json` reads."""
+        """Return the label space as JSON text, as `from_json` reads it."""
         fields = dataclasses.asdict(self)
         fields["colours"] = {str(code): list(colour) for code, colour in self.colours}
         return json.dumps(fields, indent=1)
 
     @classmethod
     def from_fields(cls, fields: dict) -> LabelSpace:
-        """The label space of a JSON object's fields; see `from_json`.
+        """Return the label space of a JSON object's fields; see `from_json`.
 
         Raises:
           InputError: a field is missing, unknown or malformed.
@@ -160,7 +161,7 @@ class LabelSpace:
                     raise InputError(f"label space: '{field}' must be a list of names")
             actors, actions = tuple(fields["actors"]), tuple(fields["actions"])
             base = max(10, len(actions) + 1)
-            if base * len(actors) + len(actions) > _MAX_CODE:  # before all pairs are made
+            if base * len(actors) + len(actions) > _MAX_CODE:  # before making all pairs
                 raise InputError("label space: codes do not fit 16 bits")
             if fields.get("codes"):
                 codes = tuple(sorted(operator.index(code) for code in fields["codes"]))
@@ -188,7 +189,7 @@ class LabelSpace:
         `none_action` and `colours` ({code: [r, g, b]}).
 
         Raises:
-          InputError: the file is missing, is no such JSON, or names an unknown actor or action.
+          InputError: the file is missing or malformed, or names an unknown actor or action.
         """
         try:
             fields = read_json(path)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: an end that loses nothing."""
+"""Handlers of Ctrl-C and SIGTERM."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextlib.contextmanager
 def stop_on_signal() -> Iterator[list[int]]:
-    """Yields a list that is no longer empty once Ctrl-C or SIGTERM came; a second one is final."""
+    """Yield a list that Ctrl-C and SIGTERM append to; a second signal has its usual effect."""
     stops, old = [], {}
 
     def stop(number, _):
@@ -24,7 +24,7 @@ def stop_on_signal() -> Iterator[list[int]]:
 
 @contextlib.contextmanager
 def stop_at_once() -> Iterator[None]:
-    """While it lasts both raise KeyboardInterrupt: for what can be repeated."""
+    """Make Ctrl-C and SIGTERM raise KeyboardInterrupt."""
     with _handlers(lambda number: signal.default_int_handler, {}):
         yield
 

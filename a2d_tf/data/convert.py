@@ -12,18 +12,14 @@ then the manifest is written.
 from __future__ import annotations
 
 import collections
-import concurrent.futures
 import dataclasses
 import functools
 import hashlib
 import json
-import multiprocessing
 import os
 import pathlib
 import re
 import shutil
-from collections.abc import Callable
-from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,10 +28,10 @@ import tqdm
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_json, write_json
 from a2d_tf.data import manifest as manifests
-from a2d_tf.data import workers as processes
 from a2d_tf.data.flow import METHODS, Flow, fit, resize_frame
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.sources.release import Release, Video, check_number
+from a2d_tf.data.workers import imap
 
 if TYPE_CHECKING:
     from a2d_tf.data.sources.coco import CocoVideos
@@ -180,14 +176,12 @@ def build_shard(
     shard: Shard,
     *,
     on_error: str,
-    advance: Callable[[], object],
 ) -> dict:
     """Build a shard in `output/.partial`, unless it is there already.
 
     Args:
-      source, settings, shard, on_error: what to build, and how.
+      source, settings, shard, on_error: what to build, and how; see `convert`.
       output: folder of the records.
-      advance: called after each video; may raise to abort.
 
     Returns:
       The sidecar: `fingerprint`, `records`, `bytes`, `sha256`, `videos`, `instances`, `pairs`,
@@ -200,10 +194,7 @@ def build_shard(
     inputs = fingerprint(source, settings, shard)
     sidecar = _finished(output, shard, inputs, on_error)
     if sidecar is not None:
-        for _ in shard.videos:
-            advance()
         return sidecar
-
     tally, skipped = _Tally(source, photometric_errors), []
 
     def skip(path, error):
@@ -216,7 +207,6 @@ def build_shard(
             for clip in _clips(source, settings, video, skip):
                 tally.add(clip)
                 yield records.encode(clip)
-            advance()
 
     path = output / PARTIAL / shard.name
     temporary = path.with_name(f"{shard.name}.{os.getpid()}.tmp")
@@ -437,64 +427,24 @@ def _check_complete(source, output, settings, shards, on_error):
 def _build_all(source, output, settings, shards, workers, on_error):
     """Build the shards in `workers` processes; return their sidecars, in order."""
     build = functools.partial(build_shard, source, output, settings, on_error=on_error)
-    total = sum(len(shard.videos) for shard in shards)
+    workers = min(workers, len(shards))
+    if workers > 1:
+        build = functools.partial(_build_in_worker, build)
+    total, sidecars = sum(len(shard.videos) for shard in shards), []
     with tqdm.tqdm(total=total, desc="Building records", unit="video") as bar:
-        if workers == 1:
-            return [build(shard, advance=bar.update) for shard in shards]
-        return _build_in_processes(build, shards, workers, bar)
+        for shard, sidecar in zip(shards, imap(build, shards, workers)):
+            sidecars.append(sidecar)
+            bar.update(len(shard.videos))
+    return sidecars
 
 
-def _build_in_processes(build, shards, workers, bar):
-    # Not forked: TensorFlow and OpenCV break in a fork once they have started threads.
-    context = multiprocessing.get_context("spawn")
-    done, stop = context.Value("i", 0), context.Event()
-    executor = concurrent.futures.ProcessPoolExecutor(
-        min(workers, len(shards)), context, _start_worker, (build, done, stop, os.getpid())
-    )
-    try:
-        pending = {executor.submit(_build_in_worker, shard): shard for shard in shards}
-        sidecars = {}
-        while pending:
-            finished, _ = concurrent.futures.wait(
-                pending, timeout=0.2, return_when=concurrent.futures.FIRST_COMPLETED
-            )
-            if done.value > bar.n:
-                bar.update(done.value - bar.n)
-            for future in finished:
-                sidecars[pending.pop(future)] = future.result()
-    except BrokenProcessPool as error:
-        raise InputError(
-            "a worker process was killed, perhaps for want of memory; run again with fewer "
-            "--workers, it goes on from the finished shards"
-        ) from error
-    finally:
-        stop.set()
-        executor.shutdown(wait=True, cancel_futures=True)
-    return [sidecars[shard] for shard in shards]
-
-
-_build = _done = _stop = None  # of a worker process
-
-
-def _start_worker(build, done, stop, parent):
-    global _build, _done, _stop
-    _build, _done, _stop = build, done, stop
-    processes.prepare(parent)
+def _build_in_worker(build, shard):
+    """Build a shard in a worker process, whose TensorFlow uses one core."""
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-
-
-def _build_in_worker(shard):
-    return _build(shard, advance=_advance)
-
-
-def _advance():
-    with _done.get_lock():
-        _done.value += 1
-    if _stop.is_set():
-        raise concurrent.futures.CancelledError
+    return build(shard)
 
 
 def _publish(source, output, settings, shards, sidecars):

@@ -1,6 +1,6 @@
-"""The manifest of a folder of records: what is in the shards, and how they were made.
+"""The manifest of a folder of records: contents of the shards, and how they were made.
 
-It needs no TensorFlow, so that the converter's main process starts at once.
+Without TensorFlow, so that the converter's main process starts quickly.
 """
 
 from __future__ import annotations
@@ -17,37 +17,37 @@ from a2d_tf.core.files import check_inside, is_file_name, read_json, write_json
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.limits import MAX_SIDE
 
-SCHEMA = 3  # of the records; raise it when a reader of the old ones would go wrong
+SCHEMA = 3  # of the records; increase it if they become incompatible with older readers
 NAME = "manifest.json"
 SPLITS = ("train", "test")
-# What a network must know of the records that it learned from, to be fed with the like of them.
+# Properties of the records that a network was trained on, which its inputs must share.
 RECORD_FIELDS = ("flow_method", "image_height", "image_width", "clip_stride")
 
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """`manifest.json`, field by field.
+    """The contents of `manifest.json`.
 
     Attributes:
       schema: version of the record format.
-      flow_method: how the flow was computed.
-      image_height, image_width: the limits that the stored frames were fitted into.
+      flow_method: method of optical flow.
+      image_height, image_width: size that the stored frames were resized to fit into.
       clip_frames: T, frames per clip.
       clip_stride: source frames from one clip frame to the next.
       counts: {split: {'videos', 'records', 'instances', 'pairs': {code: instances}}}.
       sizes: {'<height>x<width>': records}, the sizes of the stored frames.
       native_sizes: {'<height>x<width>': videos}, the sizes of the videos that have records.
       durations: {number of frames: videos} of the same videos; the number is a string.
-      flow_quality: {'frames', 'error_still', 'error_warped', 'gain_percent'}: over that many key
-        frames, one a video, the mean absolute grey error of the previous frame against the key
-        frame, as it is and warped by the quantised flow (levels of 255), and by how much the second
-        is below the first; None where there is no error to lower.
+      flow_quality: {'frames', 'error_still', 'error_warped', 'gain_percent'}: mean absolute grey
+        error (levels of 255) between the previous frame and the key frame, as it is and warped by
+        the quantised flow, over `frames` key frames, one per video; and the relative decrease of
+        the error, None if there is no error.
       files: the shards, a list of {'name', 'split', 'records', 'bytes', 'sha256'}.
-      skipped: list of {'item', 'reason'}: what --on_error skip left out, by path in the release.
-      mended: list of {'item', 'note'}: annotations that were read by a rule for known quirks.
-      labels: the fields of the label space, as its JSON file has them.
+      skipped: list of {'item', 'reason'}, what --on_error skip left out, by path in the release.
+      mended: list of {'item', 'note'}, the annotations with known faults that were repaired.
+      labels: the fields of the label space, as in its JSON file.
       source: hash of the settings and of every file of the release that was read.
-      directory: where it was loaded from; not part of the file.
+      directory: the folder it was loaded from; not part of the file.
     """
 
     schema: int
@@ -70,11 +70,10 @@ class Manifest:
 
     @classmethod
     def load(cls, records_dir: str | os.PathLike) -> Manifest:
-        """Read the manifest of a folder of records and look whether its shards are all there.
+        """Load the manifest and verify each shard's presence, size and record count.
 
         Raises:
-          InputError: no such folder, no manifest or a damaged one, no shards, a shard missing, of
-            another size than when it was written, or not made of as many records.
+          InputError: no such folder, no manifest or a damaged one, or a damaged or missing shard.
         """
         folder = pathlib.Path(records_dir)
         path = folder / NAME
@@ -128,7 +127,7 @@ class Manifest:
         return manifest
 
     def _check(self):
-        """Whether every field has its form; ValueError, TypeError or KeyError where one has not."""
+        """Raise a ValueError, TypeError or KeyError if a field is malformed."""
         check_facts({name: getattr(self, name) for name in RECORD_FIELDS})
         _whole(self.clip_frames, 1)
         for sizes in (self.sizes, self.native_sizes, self.durations):
@@ -156,13 +155,13 @@ class Manifest:
             self.flow_report()
 
     def save(self, records_dir: str | os.PathLike) -> None:
-        """Write `manifest.json` atomically; the folder counts as complete from then on."""
+        """Write `manifest.json` atomically, which marks the folder as complete."""
         fields = dataclasses.asdict(self)
         del fields["directory"]
         write_json(os.path.join(records_dir, NAME), fields)
 
     def flow_report(self) -> str:
-        """One line on how well the flow explains the frames; a warning where it does not."""
+        """Describe in a line how well the flow explains the motion; warn if it does not."""
         names = ("frames", "error_still", "error_warped", "gain_percent")
         frames, still, warped, gain = (self.flow_quality[name] for name in names)
         if gain is None:
@@ -180,7 +179,7 @@ class Manifest:
 
     @property
     def label_space(self) -> LabelSpace:
-        """The `LabelSpace` of the codes."""
+        """The label space of the codes."""
         return LabelSpace.from_fields(self.labels)
 
     @property
@@ -189,7 +188,7 @@ class Manifest:
         return tuple(split for split in SPLITS if self.counts[split]["records"])
 
     def shards(self, split: str) -> list[str]:
-        """Paths of the shards of a split, in order.
+        """Return the paths of a split's shards, in order.
 
         Raises:
           InputError: the split has no records.
@@ -207,9 +206,9 @@ class Manifest:
 
 
 def check_facts(facts: Mapping) -> dict:
-    """{name of RECORD_FIELDS: value}, if each is in its range; else ValueError or KeyError.
+    """Return the RECORD_FIELDS of a dict; raise a ValueError or KeyError if one is out of range.
 
-    Sizes and the stride decide how much memory a video takes.
+    Sizes and stride bound the memory that a video takes.
     """
     if not isinstance(facts["flow_method"], str):
         raise ValueError(f"flow_method {shown(facts['flow_method'])}")
@@ -225,7 +224,7 @@ def _whole(number, least=0, most=2**53):
 
 
 def count_records(path: str | os.PathLike) -> int:
-    """How many records a TFRecord file is made of.
+    """Count the records of a TFRecord file.
 
     Raises:
       InputError: a record is longer than the rest of the file.
@@ -240,10 +239,10 @@ def count_records(path: str | os.PathLike) -> int:
 
 
 def whole_records(path: str | os.PathLike) -> tuple[int, int]:
-    """(how many whole records a TFRecord file begins with, how many bytes are left after them).
+    """Return (number of complete records in a TFRecord file, number of bytes after them).
 
-    TensorFlow takes the memory that a record's length names before it reads the record, and dies
-    where there is not so much; here a length is believed only where the bytes are there.
+    TensorFlow allocates a record's claimed length before it reads it, which can exhaust memory.
+    Here a length is accepted only if the file has as many bytes.
     """
     left, count = os.stat(path).st_size, 0
     with open(path, "rb") as file:
@@ -258,7 +257,7 @@ def whole_records(path: str | os.PathLike) -> tuple[int, int]:
 
 
 def file_digest(path: str | os.PathLike) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file in hexadecimal."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):

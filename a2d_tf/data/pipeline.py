@@ -246,18 +246,12 @@ def training(
     """Return endless batches of augmented training clips, from `start_step` on.
 
     Args:
-      manifest: the records.
-      canvas: (height, width) of the network's input.
-      frames: 2L + 1.
+      canvas: (height, width) of the network's input; frames: 2L + 1.
       batch_size: clips of a step, over all workers.
-      seed, start_step: determine the clips of a step, with `batch_size`.
-      max_instances: the largest ones are kept.
-      val_fraction: fraction of the videos that is held out.
-      shuffle_buffer: records shuffled together.
-      flip, scale_jitter, colour_jitter: as of `augment`.
       input_context: of `distribute_datasets_from_function`, which calls this once per worker;
         elements are then a replica's equal part of a batch. The replicas together see exactly the
         batches that one would see.
+      The others are settings of `config.LearningConfig`.
 
     Returns:
       a dataset of dicts: rgb uint8 [B, T, H, W, 3], flow float32 [B, T, H, W, 2], size int32 [B, 2]

@@ -1,4 +1,4 @@
-"""What records hold, as a few lines of text and as a chart of one page."""
+"""Summary of records, as text and as a chart of one page."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Summary:
 
     Attributes:
       pairs: {code: instances}.
-      areas: the area of each instance's box, as a share of its frame.
+      areas: area of each instance's box, as a fraction of its frame.
       per_clip: {instances of a key frame: clips}.
       videos: {VID: (height, width)}.
     """
@@ -38,7 +38,7 @@ class Summary:
     videos: dict = dataclasses.field(default_factory=dict)
 
     def add(self, truth: ClipTruth) -> None:
-        """Count one record, a `records.Truth`."""
+        """Count a record."""
         self.pairs.update(truth.codes.tolist())
         self.per_clip[len(truth.codes)] += 1
         self.videos[truth.video] = truth.native_size
@@ -46,7 +46,7 @@ class Summary:
         self.areas += (sides.prod(axis=1) / np.prod(truth.native_size)).tolist()
 
     def counts(self) -> str:
-        """The totals, in words."""
+        """Return the totals in words."""
         clips = sum(self.per_clip.values())
         return f"{len(self.videos)} videos, {clips} clips, {len(self.areas)} instances"
 
@@ -54,7 +54,7 @@ class Summary:
 def text(
     summaries: Mapping[str, Summary], durations: Mapping[str, int], label_space: LabelSpace
 ) -> list[str]:
-    """Lines that say what the records hold.
+    """Summarise the records in lines of text.
 
     Args:
       summaries: {split: Summary}.
@@ -99,8 +99,8 @@ def chart(
     label_space: LabelSpace,
     title: str,
 ) -> bytes:
-    """The same as a picture of one page, splits side by side: bytes of a PNG."""
-    # Late: only a chart needs it. Without pyplot, which would look for a screen.
+    """Draw the same as a chart of one page, splits side by side: bytes of a PNG."""
+    # Imported here, because only charts need it; without pyplot, which looks for a screen.
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
@@ -131,27 +131,8 @@ def chart(
     _histogram_of_areas(figure.add_subplot(grid[0, 1]), summaries)
     _histogram_of_instances(figure.add_subplot(grid[1, 1]), summaries)
 
-    axes = _tidy(figure.add_subplot(grid[2, 1]), "Durations of all videos", "frames", "videos")
-    lengths = np.array([int(frames) for frames in durations], float)
-    if len(lengths):
-        # Whole frames to a bin, lest some bins hold more lengths than others.
-        step = max(1, -(-np.ptp(lengths) // 40))
-        bins = np.arange(lengths.min(), lengths.max() + step + 1, step) - 0.5
-        axes.hist(lengths, bins, weights=list(durations.values()), color=NEUTRAL, rwidth=0.9)
-
-    sizes = {
-        split: collections.Counter(_size_name(size) for size in s.videos.values())
-        for split, s in summaries.items()
-    }
-    total = sum(sizes.values(), collections.Counter())
-    shown = [name for name, _ in total.most_common(_SIZES)]
-    counts = {split: [own[name] for name in shown] for split, own in sizes.items()}
-    if len(total) > _SIZES:
-        shown.append(f"{len(total) - _SIZES} others")
-        for split, own in sizes.items():
-            counts[split].append(sum(own.values()) - sum(counts[split]))
-    _bars(figure.add_subplot(grid[3, 1]), shown, counts, "Videos per frame size, height x width")
-
+    _histogram_of_durations(figure.add_subplot(grid[2, 1]), durations)
+    _bars_of_sizes(figure.add_subplot(grid[3, 1]), summaries)
     file = io.BytesIO()
     figure.savefig(file, format="png")
     return file.getvalue()
@@ -171,7 +152,7 @@ def _tidy(axes, title, across="", up=""):
 
 
 def _bars(axes, names, counts, title):
-    """Lying bars, one group per name, the first on top; `counts` is {split: [count per name]}."""
+    """Draw horizontal bars, a group per name; `counts` is {split: [count per name]}."""
     _tidy(axes, title)
     thick = 0.8 / len(counts)
     for i, (split, values) in enumerate(counts.items()):
@@ -188,13 +169,13 @@ def _bars(axes, names, counts, title):
 def _histogram_of_areas(axes, summaries):
     _tidy(axes, "Size of instances", "box area, share of the frame", "% of instances")
     areas = [np.maximum(s.areas, 1e-6) for s in summaries.values()]
-    least = min((own.min() for own in areas if len(own)), default=1e-3)
+    least = min((values.min() for values in areas if len(values)), default=1e-3)
     bins = np.geomspace(10 ** np.floor(np.log10(least)), 1, 25)
-    for split, own in zip(summaries, areas):
-        weights = np.full(len(own), 100 / max(len(own), 1))
+    for split, values in zip(summaries, areas):
+        weights = np.full(len(values), 100 / max(len(values), 1))
         style = dict(bins=bins, weights=weights, color=COLOURS[split])
-        axes.hist(own, histtype="stepfilled", alpha=0.25, **style)
-        axes.hist(own, histtype="step", linewidth=1.5, **style)
+        axes.hist(values, histtype="stepfilled", alpha=0.25, **style)
+        axes.hist(values, histtype="step", linewidth=1.5, **style)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
 
@@ -207,3 +188,28 @@ def _histogram_of_instances(axes, summaries):
         places = numbers + (i - (len(summaries) - 1) / 2) * thick
         axes.bar(places, 100 * clips / max(clips.sum(), 1), thick, color=COLOURS[split])
     axes.xaxis.get_major_locator().set_params(integer=True)
+
+
+def _histogram_of_durations(axes, durations):
+    _tidy(axes, "Durations of all videos", "frames", "videos")
+    lengths = np.array([int(frames) for frames in durations], float)
+    if len(lengths):
+        # Bins of whole frames, so that all hold equally many lengths.
+        step = max(1, -(-np.ptp(lengths) // 40))
+        bins = np.arange(lengths.min(), lengths.max() + step + 1, step) - 0.5
+        axes.hist(lengths, bins, weights=list(durations.values()), color=NEUTRAL, rwidth=0.9)
+
+
+def _bars_of_sizes(axes, summaries):
+    sizes = {
+        split: collections.Counter(_size_name(size) for size in s.videos.values())
+        for split, s in summaries.items()
+    }
+    total = sum(sizes.values(), collections.Counter())
+    names = [name for name, _ in total.most_common(_SIZES)]
+    counts = {split: [of_split[name] for name in names] for split, of_split in sizes.items()}
+    if len(total) > _SIZES:
+        names.append(f"{len(total) - _SIZES} others")
+        for split, of_split in sizes.items():
+            counts[split].append(sum(of_split.values()) - sum(counts[split]))
+    _bars(axes, names, counts, "Videos per frame size, height x width")

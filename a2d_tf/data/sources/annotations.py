@@ -1,11 +1,11 @@
-"""The truth of a frame, and the HDF5 files that A2D keeps it in.
+"""Reader of A2D's HDF5 annotations, the ground truth of single frames.
 
-Two forms of the same arrays: the release's `.mat` (MATLAB v7.3, Xu et al., CVPR 2015) and the `.h5`
-with instance numbers that came with the sentences (Gavrilyuk et al., CVPR 2018). In HDF5 every
-array is transposed, and a last MATLAB dimension of one is gone.
+There are two forms of the same arrays: the release's `.mat` (MATLAB v7.3, Xu et al., CVPR 2015),
+and the `.h5` with instance numbers of the sentence annotations (Gavrilyuk et al., CVPR 2018). HDF5
+holds every MATLAB array transposed, without a last dimension of one.
 
-Only a file that numbers its instances (field `instance`) says which arrays are its own, so only
-there the known faults of published files are mended, and told in `Annotation.note`:
+The known faults of published files can be repaired only where the file numbers its instances (field
+`instance`); `Annotation.note` then describes the repair:
   - masks, boxes and ids beyond the numbered instances are dropped;
   - of instances with the same number only the first is kept;
   - a missing `reS_id` is painted from the masks, smaller over larger.
@@ -29,14 +29,14 @@ from a2d_tf.core.limits import MAX_INSTANCES, MAX_MASK_PIXELS
 
 @dataclasses.dataclass(frozen=True)
 class Annotation:
-    """The truth of one frame, at the size of the video.
+    """The ground truth of one frame, at the size of the video.
 
     Attributes:
       label_map: codes [H, W], in the label space's `code_dtype`; 0 is background.
       masks: bool [N, H, W], one mask per instance; they may overlap.
       codes: int32 [N].
       boxes: float32 [N, 4], y1, x1, y2, x2, pixels, 0-based half-open, inside the frame.
-      note: what was mended in the file, '' where nothing was.
+      note: description of repairs, '' if there were none.
     """
 
     label_map: np.ndarray
@@ -47,15 +47,12 @@ class Annotation:
 
 
 def read_hdf5(path: pathlib.Path, size: tuple[int, int], label_space: LabelSpace) -> Annotation:
-    """Read a `.mat` or `.h5`.
+    """Read a `.mat` or `.h5` file.
 
     Args:
       path: the file.
-      size: (height, width) of the frame it must fit.
-      label_space: `LabelSpace` of its codes.
-
-    Returns:
-      An `Annotation`.
+      size: (height, width) of the frame.
+      label_space: label space of its codes.
 
     Raises:
       InputError: the file is missing or broken; names file and field.
@@ -75,15 +72,15 @@ def read_hdf5(path: pathlib.Path, size: tuple[int, int], label_space: LabelSpace
 
 
 def paint(masks: np.ndarray, codes: Sequence[int], dtype: type) -> np.ndarray:
-    """A label map from masks, the smaller over the larger.
+    """Paint a label map from masks, smaller ones over larger ones.
 
     Args:
       masks: bool [N, H, W].
       codes: integers [N].
-      dtype: of the label map.
+      dtype: dtype of the label map.
 
     Returns:
-      Codes [H, W], 0 where no mask is.
+      codes [H, W], 0 outside of all masks.
     """
     label_map = np.zeros(masks.shape[1:], dtype)
     for i in np.argsort(-masks.sum(axis=(1, 2)), kind="stable"):
@@ -102,7 +99,7 @@ class _Hdf5:
         self._notes = []
 
     def annotation(self, label_space):
-        """The file's `Annotation`."""
+        """Return the file's annotation."""
         numbered = self._counter == "instance"
         kept = self._distinct() if numbered else np.arange(self._count)
         codes = self._column("id")[kept]
@@ -140,7 +137,7 @@ class _Hdf5:
         )
 
     def _field(self, field):
-        """(data set, shape) of an array of numbers; looked up once, for h5py takes its time."""
+        """Return (data set, shape) of a numeric array; cached, because h5py is slow."""
         if field not in self._fields:
             try:
                 data = arrays.dataset(self._file, field)
@@ -155,7 +152,7 @@ class _Hdf5:
         return self._fields[field]
 
     def _claimed(self, field):
-        """Of how many instances the array claims to be; at N = 1 their axis may be gone."""
+        """Return the number of instances by an array's shape, whose axis is dropped if N = 1."""
         _, shape = self._field(field)
         if 0 in shape:
             return 0
@@ -175,7 +172,7 @@ class _Hdf5:
         return number
 
     def _stored(self, field):
-        """How many instances to read: the file's, or more where it numbers its own."""
+        """Return the number of instances to read: the file's, or more if it numbers them."""
         claimed = self._claimed(field)
         if self._counter != "instance" or claimed <= self._count:
             return self._count
@@ -186,12 +183,12 @@ class _Hdf5:
         return claimed
 
     def _column(self, field):
-        """An array of one number per instance."""
+        """Read an array of one number per instance."""
         stored = self._stored(field)
         return self._read(field, (1, stored), (stored, 1), (stored,)).reshape(stored)
 
     def _distinct(self):
-        """Indices of the instances whose number no earlier one has."""
+        """Return the indices of the instances whose number no earlier one has."""
         numbers = self._column("instance")
         _, first = np.unique(numbers, return_index=True)
         for i in sorted(set(range(len(numbers))) - set(first)):
@@ -201,7 +198,7 @@ class _Hdf5:
         return np.sort(first)
 
     def _read(self, field, *shapes):
-        """The array, only if its claimed shape is one of `shapes`; the first is the usual one."""
+        """Read an array if its shape is one of `shapes`, of which the first is the usual one."""
         data, shape = self._field(field)
         if 0 in shapes[0] and 0 in shape:
             return np.zeros(shapes[0])
@@ -218,7 +215,7 @@ class _Hdf5:
             raise self._error(field, f"cannot be read ({error})") from error
 
     def _check_codes(self, field, codes, known):
-        is_known = np.zeros(1 << 16, bool)  # a table, for isin takes as long as reading the file
+        is_known = np.zeros(1 << 16, bool)  # a table: np.isin is as slow as reading the file
         is_known[list(known)] = True
         with np.errstate(invalid="ignore"):
             whole = codes.astype(np.uint16)
@@ -229,7 +226,7 @@ class _Hdf5:
             )
 
     def _boxes(self, corners, kept):
-        """Half-open boxes, cut to the frame, from 1-based inclusive x1, y1, x2, y2."""
+        """Convert 1-based inclusive x1, y1, x2, y2 to half-open boxes, clipped to the frame."""
         (height, width), corners = self._size, corners[kept]
         if not np.isfinite(corners).all():
             raise self._error("reBBox", "a corner is not finite")

@@ -1,7 +1,7 @@
-"""An A2D release on disk: the list of videos, the frames, the annotations.
+"""Reader of an A2D release on disk: the list of videos, the frames, the annotations.
 
-The layout is that of the published data set (Xu et al., CVPR 2015), and of users' data that follow
-it: `videoset.csv`, `clips320H/<VID>.mp4`, `Annotations/mat/<VID>/<%05d>.mat`. Frames may be images,
+The layout is that of the published data set (Xu et al., CVPR 2015): `videoset.csv`,
+`clips320H/<VID>.mp4`, `Annotations/mat/<VID>/<%05d>.mat`. Frames may also be images,
 `pngs320H/<VID>/<%05d>.png`, and annotations those with instance numbers (Gavrilyuk et al.,
 CVPR 2018), `a2d_annotation_with_instances/<VID>/<%05d>.h5`, in the release, in its `Annotations`,
 beside it, or in `text_annotations` beside it. Frame numbers are 1-based everywhere: `00030.mat`
@@ -52,14 +52,14 @@ class Video:
 
 
 class Release:
-    """Reads a release; whatever is broken raises an InputError that names file and field.
+    """A release; broken files raise an InputError that names file and field.
 
     Attributes:
-      root: the folder that holds `videoset.csv`.
-      label_space: what the codes of the annotations mean.
-      videos: tuple of `Video`, in the order of `videoset.csv`.
-      listing: how reports name the list of the videos.
-      skipped: tuple of {'item', 'reason'}: the rows of `videoset.csv` that were left out.
+      root: the folder of `videoset.csv`.
+      label_space: label space of the annotations' codes.
+      videos: the `Video`s, in the order of `videoset.csv`.
+      listing: description of the list of videos, for reports.
+      skipped: {'item', 'reason'} of each row of `videoset.csv` that was left out.
     """
 
     def __init__(
@@ -75,13 +75,13 @@ class Release:
         """Read `videoset.csv`.
 
         Args:
-          root: the folder that holds it.
-          label_space: what the codes of the annotations mean.
-          videos: text file of VIDs, one a line: only these videos; by default all.
-          annotations: folder of the annotations, of a folder per video; by default one of those
-            named above.
-          follow_links: read files that links lead to, out of these folders.
-          skip_rows: leave a malformed row of the list out; otherwise it is an error.
+          root: the folder of `videoset.csv`.
+          label_space: label space of the annotations' codes.
+          videos: text file of the VIDs to use, one a line; by default all.
+          annotations: folder with a folder of annotations per video; by default one of those named
+            above.
+          follow_links: whether to read links that lead out of these folders.
+          skip_rows: whether to leave malformed rows of the list out instead of raising.
 
         Raises:
           InputError: a list or folder is missing or malformed.
@@ -110,55 +110,55 @@ class Release:
             )
 
     def frames_path(self, vid: str) -> pathlib.Path:
-        """The video's file, or the folder of its frames; the file where both are there."""
+        """Return the video file, or else the folder of its frames."""
         clips = self.root / "clips320H"
         found = frames.find(clips, vid) or frames.find(self.root / "pngs320H", vid)
         return found or clips / f"{vid}.mp4"
 
     def annotation_folder(self, vid: str) -> pathlib.Path:
-        found = (folder / vid for folder in self._annotations if (folder / vid).is_dir())
-        return next(found, self._annotations[0] / vid)
+        """Return the folder of a video's annotations."""
+        folders = (folder / vid for folder in self._annotations if (folder / vid).is_dir())
+        return next(folders, self._annotations[0] / vid)
 
     def annotation_path(self, vid: str, frame: int) -> pathlib.Path:
-        """The `.mat` of a frame, or its `.h5` where there is no `.mat`."""
+        """Return the `.mat` of a frame, or its `.h5` if there is no `.mat`."""
         mat, h5 = (self.annotation_folder(vid) / f"{frame:05d}{suffix}" for suffix in _SUFFIXES)
         return h5 if h5.is_file() and not mat.is_file() else mat
 
     def files(self, vid: str) -> tuple[pathlib.Path, ...]:
-        """Every file whose contents decide what the video gives: tuple of paths."""
+        """Return all files that a video's records depend on."""
         return (*frames.files(self.frames_path(vid)), *self._annotation_files(vid))
 
     def facts(self, vid: str) -> str:
-        """What else decides it, as text: nothing."""
+        """Return what else a video's records depend on, as text: nothing."""
         return ""
 
     def missing(self) -> list[tuple[str, Any]]:
-        """What is not there, by existence only: list of (vid, path).
+        """Return the missing files and folders as (vid, path), by existence only.
 
-        Of a folder that lacks some of its annotations the path is followed by their number, in
-        words.
+        If a folder lacks some of its annotations, the path is followed by their number.
         """
         lost = []
         for video in self.videos:
             vid = video.vid
             if not self.frames_path(vid).exists():
                 lost.append((vid, self.frames_path(vid)))
-            found, folder = len(self._annotation_files(vid)), self.annotation_folder(vid)
-            if found < video.annotated:
-                number = f"{folder} ({found} of {video.annotated} annotations)"
-                lost.append((vid, number if found else folder))
+            count, folder = len(self._annotation_files(vid)), self.annotation_folder(vid)
+            if count < video.annotated:
+                incomplete = f"{folder} ({count} of {video.annotated} annotations)"
+                lost.append((vid, incomplete if count else folder))
         return lost
 
     def split(self, video: Video) -> str:
-        """'train' or 'test'."""
+        """Return 'train' or 'test'."""
         return "test" if video.usage else "train"
 
     def length(self, vid: str) -> int:
-        """The number of frames of a video, as `videoset.csv` gives it."""
+        """Return the number of frames of a video according to `videoset.csv`."""
         return self._videos[vid].frames
 
     def annotated_frames(self, vid: str) -> tuple[int, ...]:
-        """The annotated frames of a video: ascending tuple of 1-based frame numbers."""
+        """Return the 1-based numbers of a video's annotated frames, ascending."""
         paths = self._annotation_files(vid)
         for path in paths:
             if not re.fullmatch(r"[0-9]{5}", path.stem) or path.stem == "00000":
@@ -182,15 +182,12 @@ class Release:
     def read_annotation(
         self, vid: str, frame: int, size: tuple[int, int] | None = None
     ) -> Annotation:
-        """Read the truth of one frame.
+        """Read the ground truth of a frame.
 
         Args:
           vid: the video.
           frame: 1-based frame number.
-          size: (height, width) of the decoded frames; by default what `videoset.csv` says.
-
-        Returns:
-          An `annotations.Annotation`.
+          size: (height, width) of the decoded frames; by default that of `videoset.csv`.
         """
         video = self._videos[vid]
         path = self.annotation_path(vid, frame)
@@ -204,11 +201,11 @@ class Release:
     def read_frames(
         self, vid: str, numbers: Iterable[int] | None
     ) -> Iterator[tuple[int, np.ndarray]]:
-        """Decode the wanted frames in one pass that stops after the last of them.
+        """Decode frames in one pass that stops after the last of them.
 
         Args:
           vid: the video.
-          numbers: 1-based frame numbers, in any order; None for all there are.
+          numbers: 1-based frame numbers, in any order; None for all.
 
         Yields:
           (frame number, RGB uint8 [H, W, 3]), ascending.
@@ -238,7 +235,7 @@ class Release:
 
 
 def check_number(source: Any, video: Video, keys: Sequence[int]) -> None:
-    """InputError where fewer frames of a video are annotated, `keys`, than its list says."""
+    """Raise an InputError if fewer frames of a video are annotated than its list says."""
     if len(keys) < video.annotated:
         raise InputError(
             f"{source.annotation_folder(video.vid)}: annotates {len(keys)} frames, but "
@@ -248,7 +245,7 @@ def check_number(source: Any, video: Video, keys: Sequence[int]) -> None:
 
 
 def _only(path, videos, videoset):
-    """The videos that the text file `path` lists, in the order of `videos`."""
+    """Return the videos that a text file lists, in the order of `videos`."""
     try:
         lines = read_text(path).splitlines()
     except (OSError, ValueError) as error:
@@ -296,11 +293,11 @@ def parse_videoset(
 
     Args:
       text: its contents.
-      path: where it is, for messages.
-      skip_rows: leave a malformed row out; otherwise it is an error.
+      path: its path, for messages.
+      skip_rows: whether to leave malformed rows out instead of raising.
 
     Returns:
-      (its rows as a tuple of `Video`, whether a header line is above them, `Release.skipped`).
+      (the videos, whether there is a header line, the skipped rows as of `Release.skipped`).
 
     Raises:
       InputError: names the line and the column.
@@ -310,7 +307,7 @@ def parse_videoset(
         rows = [(number, row) for number, row in enumerate(csv.reader(file), 1) if any(row)]
     except csv.Error as error:
         raise InputError(f"{path}: not a readable CSV file ({error})") from error
-    # The published list has no header line; some copies of it do.
+    # The published list has no header line; some copies have one.
     header = bool(rows) and not any(re.fullmatch(r"\s*-?\d+\s*", c) for c in rows[0][1][4:])
     rows = rows[header:]
     if not rows:
@@ -339,7 +336,7 @@ def parse_videoset(
 
 
 def _parse_row(where, row):
-    """One Video from the cells of a row; `where` starts each message."""
+    """Parse the cells of a row; messages begin with `where`."""
     if len(row) != len(_COLUMNS):
         raise InputError(
             f"{where}: {len(row)} columns instead of {len(_COLUMNS)} ({','.join(_COLUMNS)})"
