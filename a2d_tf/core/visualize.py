@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import colorsys
+import io
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _SMALLEST = 0.32  # scale of the smallest legible text
 _HIDDEN = 1 / 3  # fraction of a picture that names may cover; further ones are shortened
@@ -235,3 +241,20 @@ def _colours(codes, label_space, colours):
 def _bright(colour):
     """Scale a colour to full brightness, because some of A2D's are too dark on a frame."""
     return np.round(colour * (255 / max(int(np.max(colour)), 1)))
+
+
+def label_axes(axes: Axes, title: str = "", x: str = "", y: str = "") -> Axes:
+    """Set the title and labels of a chart in the common style; return the axes."""
+    axes.set_title(title, fontsize=10, loc="left", fontweight="bold", parse_math=False)
+    axes.set_xlabel(x, fontsize=8)
+    axes.set_ylabel(y, fontsize=8)
+    axes.tick_params(labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    return axes
+
+
+def figure_png(figure: Figure) -> bytes:
+    """Render a Matplotlib figure as a PNG, without a screen."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", facecolor="white")
+    return file.getvalue()

@@ -118,10 +118,10 @@ class Manifest:
                     f"{path}: {path.stat().st_size} bytes instead of {size}, damaged; build the "
                     "records again"
                 )
-            found = count_records(path)
-            if found != shard["records"]:
+            count = count_records(path)
+            if count != shard["records"]:
                 raise InputError(
-                    f"{path}: {found} records instead of {shard['records']}, damaged; build the "
+                    f"{path}: {count} records instead of {shard['records']}, damaged; build the "
                     "records again"
                 )
         return manifest

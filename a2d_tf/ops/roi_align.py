@@ -80,7 +80,7 @@ def assign_levels(
 
 
 def legacy_normalise(boxes: tf.Tensor, image_size: tuple[int, int] | None) -> tf.Tensor:
-    """Half-open pixel boxes [..., 4] in matterport 2.1's coordinates of 0..1."""
+    """Convert half-open pixel boxes [..., 4] to matterport 2.1's coordinates of 0..1."""
     height, width = image_size
     scale = tf.constant([height - 1, width - 1, height - 1, width - 1], tf.float32)
     return box_ops.to_inclusive(boxes) / scale

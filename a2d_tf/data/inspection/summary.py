@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import io
 import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
+from a2d_tf.core.visualize import figure_png, label_axes
 
 if TYPE_CHECKING:
     from a2d_tf.data.records import ClipTruth
@@ -133,27 +133,16 @@ def chart(
 
     _histogram_of_durations(figure.add_subplot(grid[2, 1]), durations)
     _bars_of_sizes(figure.add_subplot(grid[3, 1]), summaries)
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    return file.getvalue()
+    return figure_png(figure)
 
 
 def _size_name(size):
     return f"{size[0]}x{size[1]}"
 
 
-def _tidy(axes, title, across="", up=""):
-    axes.set_title(title, fontsize=10, loc="left", fontweight="bold")
-    axes.set_xlabel(across, fontsize=8)
-    axes.set_ylabel(up, fontsize=8)
-    axes.tick_params(labelsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
-    return axes
-
-
 def _bars(axes, names, counts, title):
     """Draw horizontal bars, a group per name; `counts` is {split: [count per name]}."""
-    _tidy(axes, title)
+    label_axes(axes, title)
     thick = 0.8 / len(counts)
     for i, (split, values) in enumerate(counts.items()):
         rows = np.arange(len(names)) + (i - (len(counts) - 1) / 2) * thick
@@ -167,7 +156,7 @@ def _bars(axes, names, counts, title):
 
 
 def _histogram_of_areas(axes, summaries):
-    _tidy(axes, "Size of instances", "box area, share of the frame", "% of instances")
+    label_axes(axes, "Size of instances", "box area, share of the frame", "% of instances")
     areas = [np.maximum(s.areas, 1e-6) for s in summaries.values()]
     least = min((values.min() for values in areas if len(values)), default=1e-3)
     bins = np.geomspace(10 ** np.floor(np.log10(least)), 1, 25)
@@ -181,7 +170,7 @@ def _histogram_of_areas(axes, summaries):
 
 
 def _histogram_of_instances(axes, summaries):
-    _tidy(axes, "Instances per key frame", "instances", "% of clips")
+    label_axes(axes, "Instances per key frame", "instances", "% of clips")
     thick = 0.8 / len(summaries)
     for i, (split, summary) in enumerate(summaries.items()):
         numbers, clips = np.array(sorted(summary.per_clip.items())).reshape(-1, 2).T
@@ -191,7 +180,7 @@ def _histogram_of_instances(axes, summaries):
 
 
 def _histogram_of_durations(axes, durations):
-    _tidy(axes, "Durations of all videos", "frames", "videos")
+    label_axes(axes, "Durations of all videos", "frames", "videos")
     lengths = np.array([int(frames) for frames in durations], float)
     if len(lengths):
         # Bins of whole frames, so that all hold equally many lengths.

@@ -126,7 +126,7 @@ def plan(videos: int, seed: int, native: bool = False) -> list[VideoPlan]:
 
 
 def _rounds(rng):
-    """Endless shuffled rounds of the valid codes."""
+    """Yield shuffled rounds of the valid codes endlessly."""
     while True:
         yield from rng.permutation(A2D.codes).tolist()
 
@@ -187,9 +187,15 @@ class _Layer:
     """A moving sprite with its path and tilt."""
 
     def __init__(self, sprite, pivot, centres, tilts, size):
-        """Args: sprite, frame index -> premultiplied BGRA; pivot (x, y) in the sprite; centres
-        [frames, 2], where the pivot goes, pixels; tilts [frames], degrees clockwise; size (width,
-        height) of the frame."""
+        """Create a layer.
+
+        Args:
+          sprite: function from frame index to premultiplied BGRA.
+          pivot: (x, y) in the sprite.
+          centres: [frames, 2], positions of the pivot in pixels.
+          tilts: [frames], degrees clockwise.
+          size: (width, height) of the frame.
+        """
         self._sprite, self._pivot, self._centres, self._tilts = sprite, pivot, centres, tilts
         self._size = size
 

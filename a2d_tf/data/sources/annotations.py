@@ -101,8 +101,8 @@ class _Hdf5:
     def annotation(self, label_space):
         """Return the file's annotation."""
         numbered = self._counter == "instance"
-        kept = self._distinct() if numbered else np.arange(self._count)
-        codes = self._column("id")[kept]
+        rows = self._distinct() if numbered else np.arange(self._count)
+        codes = self._column("id")[rows]
         self._check_codes("id", codes, label_space.codes)
 
         if "reS_id" in self._file or not numbered:
@@ -112,13 +112,13 @@ class _Hdf5:
         stored = self._stored("reMask")
         squeezed = [self._size[::-1]] if stored == 1 else []
         masks = self._read("reMask", (stored, *self._size[::-1]), *squeezed)
-        masks = masks.reshape(stored, *self._size[::-1]).transpose(0, 2, 1)[kept] != 0
+        masks = masks.reshape(stored, *self._size[::-1]).transpose(0, 2, 1)[rows] != 0
         for i in np.flatnonzero(~masks.any(axis=(1, 2))):
-            raise self._error("reMask", f"the mask of instance {kept[i] + 1} is empty")
+            raise self._error("reMask", f"the mask of instance {rows[i] + 1} is empty")
 
         stored = self._stored("reBBox")
         corners = self._read("reBBox", (4, stored), *([(4,)] if stored == 1 else []))
-        boxes = self._boxes(corners.reshape(4, stored).T, kept)
+        boxes = self._boxes(corners.reshape(4, stored).T, rows)
 
         if "reS_id" not in self._file:
             label_map = paint(masks, codes, label_space.code_dtype)
@@ -225,9 +225,9 @@ class _Hdf5:
                 field, f"code {unknown.flat[0]:g} is not in the label space (see --labels)"
             )
 
-    def _boxes(self, corners, kept):
+    def _boxes(self, corners, rows):
         """Convert 1-based inclusive x1, y1, x2, y2 to half-open boxes, clipped to the frame."""
-        (height, width), corners = self._size, corners[kept]
+        (height, width), corners = self._size, corners[rows]
         if not np.isfinite(corners).all():
             raise self._error("reBBox", "a corner is not finite")
         x1, y1, x2, y2 = corners.astype(np.float64).T
@@ -236,7 +236,7 @@ class _Hdf5:
         for i in np.flatnonzero((boxes[:, 2:] <= boxes[:, :2]).any(axis=1)):
             raise self._error(
                 "reBBox",
-                f"box {corners[i].tolist()} (x1, y1, x2, y2) of instance {kept[i] + 1} leaves "
+                f"box {corners[i].tolist()} (x1, y1, x2, y2) of instance {rows[i] + 1} leaves "
                 f"nothing inside the frame of width {width} and height {height}",
             )
         return boxes

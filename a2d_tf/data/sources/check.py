@@ -126,10 +126,10 @@ def _examine(source, video):
     finding = _Finding()
     size = _examine_frames(source, video, finding)
     _examine_annotations(source, video, size, finding)
-    found = source.frames_path(video.vid).exists()
+    exists = source.frames_path(video.vid).exists()
     for row in ("videos", source.split(video)):
         finding.counts[row, "listed"] = 1
-        finding.counts[row, "found"] = int(found)
+        finding.counts[row, "found"] = int(exists)
         finding.counts[row, "whole"] = int(not finding.problems)
     return finding
 

@@ -112,8 +112,8 @@ class Release:
     def frames_path(self, vid: str) -> pathlib.Path:
         """Return the video file, or else the folder of its frames."""
         clips = self.root / "clips320H"
-        found = frames.find(clips, vid) or frames.find(self.root / "pngs320H", vid)
-        return found or clips / f"{vid}.mp4"
+        path = frames.find(clips, vid) or frames.find(self.root / "pngs320H", vid)
+        return path or clips / f"{vid}.mp4"
 
     def annotation_folder(self, vid: str) -> pathlib.Path:
         """Return the folder of a video's annotations."""
