@@ -145,10 +145,6 @@ def test_a_mask_is_where_half_a_pixel_is_covered_and_never_vanishes():
     assert not records.resize_mask(np.zeros((8, 8), bool), 2, 2).any()
 
 
-def test_equal_records_have_equal_bytes():
-    assert records.encode(clip()) == records.encode(clip())
-
-
 @pytest.mark.parametrize("serialized", [b"", b"\xff\x00nonsense" * 4])
 def test_bytes_that_are_no_record(serialized):
     with pytest.raises(InputError, match="no record of a clip"):

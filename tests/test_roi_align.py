@@ -80,15 +80,6 @@ def test_matches_the_oracle_border_boxes_included(n):
     np.testing.assert_allclose(made, expected, atol=1e-5)
 
 
-def test_resize_invariance():
-    """A box twice as large on a map twice as fine sees the same ramp."""
-    ramp = tf.reshape(tf.range(16.0), [1, 1, 16, 1]) * tf.ones([1, 16, 1, 1])
-    fine = tf.repeat(tf.repeat(ramp, 2, axis=1), 2, axis=2)
-    coarse = roi_align.roi_align([ramp], tf.constant([[[8.0, 8, 40, 40]]]), 4)
-    finer = roi_align.roi_align([fine], tf.constant([[[16.0, 16, 80, 80]]]), 4)
-    np.testing.assert_allclose(coarse, finer, atol=1e-5)
-
-
 def test_order_is_kept_over_levels():
     pyramid = [tf.fill([2, 64 // 2**i, 64 // 2**i, 1], float(i)) for i in range(4)]
     sides = [20.0, 224, 60, 120, 256, 30]

@@ -310,16 +310,6 @@ def test_figures_have_their_height_and_keep_it_while_swinging(actor):
         assert np.all(sprite[..., :3] <= sprite[..., 3:])  # premultiplied
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_balls_are_round(seed):
-    figure = figures.Figure("ball", 100, np.random.default_rng(seed))
-    y, x = np.nonzero(figure.sprite(0)[..., 3] >= 128)
-    reach = np.hypot(x - figure.pivot[0], y - figure.pivot[1]).max()
-    assert 49 <= reach <= 53
-    assert abs(len(x) / (np.pi * reach**2) - 1) < 0.05
-    assert figure.radius == pytest.approx(2 / 3 * reach, rel=0.03)  # of a disc
-
-
 def test_masks_follow_the_pixels():
     """A frame drawn without its actors differs exactly where they are."""
     scenes = [(video, synthetic.Scene(video)) for video in synthetic.plan(8, 0)]

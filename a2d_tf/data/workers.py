@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 
@@ -33,7 +34,7 @@ def imap(function: Callable, items: Iterable, workers: int) -> Iterator:
         return
     # Not forked: TensorFlow and OpenCV break in a fork once they have started threads.
     context = multiprocessing.get_context("spawn")
-    stop = context.Event()
+    stop = context.RawValue("b", 0)  # no Event, whose lock a killed process may hold
     arguments = function, os.getpid(), stop
     pool = concurrent.futures.ProcessPoolExecutor(workers, context, _start, arguments)
     try:
@@ -44,7 +45,7 @@ def imap(function: Callable, items: Iterable, workers: int) -> Iterator:
             "--workers"
         ) from error
     finally:
-        stop.set()
+        stop.value = 1
         pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -61,8 +62,8 @@ def _start(function, parent, stop):
 
 def _exit_with(parent, stop):
     """Exit when the parent stops its workers, or was killed."""
-    while os.getppid() == parent and not stop.wait(1):
-        pass
+    while os.getppid() == parent and not stop.value:
+        time.sleep(0.2)
     os._exit(1)
 
 
