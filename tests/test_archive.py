@@ -101,7 +101,7 @@ def test_what_is_missing_and_what_is_broken(release, kind):
 @pytest.mark.parametrize("kind", ["tar", "tar.bz", "tar.xz"])
 def test_a_download_that_was_cut_off(release, kind):
     """What came before the cut is listed, the file that it goes through is not whole."""
-    (release / "Annotations/mat/0.bin").write_bytes(np.random.default_rng(0).bytes(300_000))
+    (release / "Annotations/mat/0.bin").write_bytes(np.random.default_rng(0).bytes(2_000_000))
     path = pack(release, kind)
     data = path.read_bytes()
     for part in (0.6, 0.99):

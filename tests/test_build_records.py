@@ -14,15 +14,7 @@ import time
 import cv2
 import numpy as np
 import pytest
-from a2d_files import (
-    mask,
-    moving_frames,
-    real,
-    row,
-    write_mat,
-    write_release,
-    write_video,
-)
+from a2d_files import mask, moving_frames, real, row, write_mat, write_release, write_video
 from pycocotools import mask as rle_tools
 
 from a2d_tf.core.errors import InputError
@@ -361,7 +353,7 @@ def partial_download(release, tmp_path):
     return root
 
 
-def test_missing_files_are_told_before_any_work(partial_download, tmp_path, capsys):
+def test_missing_files_are_told_before_any_work(partial_download, tmp_path, caplog):
     source, output = Release(partial_download), tmp_path / "out"
     problem = f"{partial_download}: 2 of 3 videos lack files: "
     lost = [
@@ -376,8 +368,9 @@ def test_missing_files_are_told_before_any_work(partial_download, tmp_path, caps
         "them out, or, of a release, name the videos that you have by --videos LIST"
     )
     assert not output.exists()
-    manifest, _ = build(source, output, on_error="skip")
-    assert capsys.readouterr().out == f"{problem}{', '.join(map(str, lost))}; they are left out\n"
+    with caplog.at_level("INFO", "a2d_tf"):
+        manifest, _ = build(source, output, on_error="skip")
+    assert caplog.messages == [f"{problem}{', '.join(map(str, lost))}; they are left out"]
     assert [item["item"] for item in manifest.skipped] == [
         "Annotations/mat/-b",
         "clips320H/--a.mp4",

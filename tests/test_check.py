@@ -7,16 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from a2d_files import (
-    mask,
-    moving_frames,
-    real,
-    row,
-    write_h5,
-    write_images,
-    write_mat,
-    write_video,
-)
+from a2d_files import mask, moving_frames, real, row, write_h5, write_images, write_mat, write_video
 
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.sources.check import PUBLISHED, check

@@ -37,10 +37,7 @@ def clip(masks=None, codes=(11, 57), boxes=((2, 4, 12, 24), (10, 20, 40, 60)), f
         rgb=np.array(moving_frames(frames, *STORED, step=2)),
         flow=flow,
         annotation=Annotation(
-            label_map,
-            masks,
-            np.array(codes, np.int32),
-            np.array(boxes, np.float32).reshape(-1, 4),
+            label_map, masks, np.array(codes, np.int32), np.array(boxes, np.float32).reshape(-1, 4)
         ),
     )
 

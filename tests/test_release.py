@@ -138,15 +138,7 @@ def test_annotated_frames_come_from_file_names(tmp_path):
         assert release.annotated_frames(vid) == numbers
 
 
-@pytest.mark.parametrize(
-    "place",
-    [
-        "Release",
-        "Release/Annotations",
-        ".",
-        "text_annotations",
-    ],
-)
+@pytest.mark.parametrize("place", ["Release", "Release/Annotations", ".", "text_annotations"])
 @pytest.mark.parametrize("relative", [False, True])
 def test_annotations_with_instances_are_found(tmp_path, monkeypatch, place, relative):
     root = write_release(tmp_path / "Release", [row("-v", *SIZE, 9, 1, 0)])

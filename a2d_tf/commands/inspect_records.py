@@ -157,7 +157,7 @@ def sheet(
     scale = height / rgb.shape[0]
     size = (height, max(1, round(rgb.shape[1] * scale)))
     masks = [cv2.resize(m, size[::-1], interpolation=cv2.INTER_NEAREST) for m in fields["masks"]]
-    panels = [
+    panels: list[np.ndarray] = [
         visualize.draw_instances(
             resize_frame(rgb, *size),
             fields["boxes"] * scale,

@@ -27,8 +27,17 @@ EVALUATION_BATCH = 8
 _MAX_ANCHOR_SIZES = 8  # of a pyramid level
 
 
-def _setting(default, help_text, choices=None, *, low=None, high=None, before=None):
-    """Return a field; `before` is the value in runs that do not know the setting or its default."""
+def _setting(default, help_text, values=None, *, before=None):
+    """Return a field.
+
+    Args:
+      default: its default.
+      help_text: help of its flag.
+      values: list of its choices, or its (lowest, highest) value, where None is unlimited.
+      before: its value in runs that do not know it, or knew another default.
+    """
+    choices = values if isinstance(values, list) else None
+    low, high = values if isinstance(values, tuple) else (None, None)
     metadata = {"help": help_text, "choices": choices, "low": low, "high": high, "before": before}
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -38,17 +47,17 @@ class ModelConfig:
     """The network's structure. Two runs can exchange weights if these agree."""
 
     image_height: int = _setting(
-        256, "Height of the network's input in pixels, a multiple of 32.", low=32, high=MAX_SIDE
+        256, "Height of the network's input in pixels, a multiple of 32.", (32, MAX_SIDE)
     )
     image_width: int = _setting(
-        256, "Width of the network's input in pixels, a multiple of 32.", low=32, high=MAX_SIDE
+        256, "Width of the network's input in pixels, a multiple of 32.", (32, MAX_SIDE)
     )
     backbone: str = _setting(
         "resnet101",
         "Backbone of the appearance and the motion stream.",
         ["resnet14", "resnet26", "resnet50", "resnet101", "resnet152", "efficientnet_lite0"],
     )
-    width_multiplier: float = _setting(1.0, "Factor on the backbone's channels.", low=0.125, high=4)
+    width_multiplier: float = _setting(1.0, "Factor on the backbone's channels.", (0.125, 4))
     norm: str = _setting(
         "frozen_bn",
         "Normalisation of the backbones, the actor head and the mask head: frozen batch norm; "
@@ -78,29 +87,24 @@ class ModelConfig:
         "convolution (flavour 'own' only).",
     )
     pixel_scale: float = _setting(
-        1.0, "Factor on the mean-subtracted RGB input (flavour 'own' only).", low=0, high=1000
+        1.0, "Factor on the mean-subtracted RGB input (flavour 'own' only).", (0, 1000)
     )
     flow_scale: float = _setting(
-        16.0,
-        "Factor on the flow input, which is in pixels per frame.",
-        low=0,
-        high=1000,
-        before=1.0,
+        16.0, "Factor on the flow input, which is in pixels per frame.", (0, 1000), before=1.0
     )
     flow_bound: float = _setting(
         256.0,
         "Largest length of a scaled flow vector; longer ones are shortened to it; 0: no limit.",
-        low=0,
-        high=1000000,
+        (0, 1000000),
         before=0.0,
     )
-    fpn_channels: int = _setting(256, "Channels of the feature pyramids.", low=8, high=2048)
-    rpn_channels: int = _setting(512, "Channels of the proposal network.", low=8, high=2048)
+    fpn_channels: int = _setting(256, "Channels of the feature pyramids.", (8, 2048))
+    rpn_channels: int = _setting(512, "Channels of the proposal network.", (8, 2048))
     head_units: int = _setting(
-        1024, "Units of the layers of the actor and action heads.", low=8, high=8192
+        1024, "Units of the layers of the actor and action heads.", (8, 8192)
     )
-    mask_channels: int = _setting(256, "Channels of the mask head.", low=8, high=2048)
-    mask_layers: int = _setting(4, "3x3 convolutions in the mask head.", low=0, high=32)
+    mask_channels: int = _setting(256, "Channels of the mask head.", (8, 2048))
+    mask_layers: int = _setting(4, "3x3 convolutions in the mask head.", (0, 32))
     anchor_sizes: str = _setting(
         "16,32,64,128,256",
         "Side of the anchors at pyramid levels P2 to P6 in pixels, separated by commas; a level "
@@ -108,10 +112,7 @@ class ModelConfig:
     )
     use_flow: bool = _setting(True, "Use the motion stream (section 3.2).")
     temporal_layers: int = _setting(
-        1,
-        "Number L of 3x1x1 convolutions over time; the network sees 2L + 1 frames.",
-        low=0,
-        high=64,
+        1, "Number L of 3x1x1 convolutions over time; the network sees 2L + 1 frames.", (0, 64)
     )
     temporal_init: str = _setting(
         "random", "Initial weights of these convolutions.", ["random", "identity"]
@@ -131,9 +132,9 @@ class ModelConfig:
         False, "Replace the mask head by a separate network that segments each box (section 4.3)."
     )
     refiner_size: int = _setting(
-        128, "Side of the refiner's input, a multiple of 32 pixels.", low=32, high=1024
+        128, "Side of the refiner's input, a multiple of 32 pixels.", (32, 1024)
     )
-    refiner_channels: int = _setting(64, "Channels of the refinement modules.", low=4, high=1024)
+    refiner_channels: int = _setting(64, "Channels of the refinement modules.", (4, 1024))
     label_mode: str = _setting(
         "decoupled",
         "Factorisation of the pair's probability: p(actor) p(action), one softmax over all pairs, "
@@ -176,25 +177,23 @@ class ModelConfig:
 class InferenceConfig:
     """How outputs become instances and label maps; can be changed after training."""
 
-    test_proposals: int = _setting(1000, "Proposals per frame at inference.", low=1, high=100000)
+    test_proposals: int = _setting(1000, "Proposals per frame at inference.", (1, 100000))
     proposals_before_nms: int = _setting(
         10000,
         "Number of anchors per frame that enter the proposals' NMS at inference.",
-        low=1,
-        high=1000000,
+        (1, 1000000),
     )
     score_threshold: float = _setting(
         -1.0,
         "Least p(actor) of a reported instance; -1: the threshold chosen in validation.",
-        low=-1,
-        high=1,
+        (-1, 1),
     )
     nms_threshold: float = _setting(
-        0.3, "IoU threshold of the NMS over instances of an actor.", low=0, high=1
+        0.3, "IoU threshold of the NMS over instances of an actor.", (0, 1)
     )
-    max_detections: int = _setting(100, "Most instances per frame.", low=1, high=10000)
+    max_detections: int = _setting(100, "Most instances per frame.", (1, 10000))
     action_threshold: float = _setting(
-        0.0, "Least p(action) of a reported instance; 0 keeps all.", low=0, high=1
+        0.0, "Least p(action) of a reported instance; 0 keeps all.", (0, 1)
     )
     paint: str = _setting(
         "instance",
@@ -209,40 +208,41 @@ class LearningConfig:
     """How the network is trained (paper, sections 3.3 and 4)."""
 
     seed: int = _setting(
-        0, "Seed of initial weights, data order, augmentation and sampling.", low=0, high=2**32 - 1
+        0, "Seed of initial weights, data order, augmentation and sampling.", (0, 2**32 - 1)
     )
-    batch_size: int = _setting(8, "Clips per training step.", low=1, high=65536)
-    steps: int = _setting(60000, "Number of training steps.", low=1, high=10**9)
-    learning_rate: float = _setting(2e-4, "Peak learning rate.", low=0)
+    batch_size: int = _setting(8, "Clips per training step.", (1, 65536))
+    steps: int = _setting(60000, "Number of training steps.", (1, 10**9))
+    learning_rate: float = _setting(2e-4, "Peak learning rate.", (0, None))
     schedule: str = _setting(
         "constant", "Learning-rate schedule after warm-up.", ["constant", "cosine"]
     )
-    warmup_steps: int = _setting(1000, "Steps of linear warm-up of the learning rate.", low=0)
+    warmup_steps: int = _setting(1000, "Steps of linear warm-up of the learning rate.", (0, None))
     optimizer: str = _setting(
         "sgd",
         "Optimizer: SGD with momentum, or Adam; both with decoupled weight decay.",
         ["sgd", "adam"],
     )
-    momentum: float = _setting(0.9, "Momentum of SGD.", low=0, high=1)
+    momentum: float = _setting(0.9, "Momentum of SGD.", (0, 1))
     weight_decay: float = _setting(
         1e-4,
         "Decoupled weight decay, multiplied by the learning rate; norms and biases do not decay.",
-        low=0,
+        (0, None),
     )
     clip_norm: float = _setting(
-        5.0, "Largest global norm of the gradient; larger ones are scaled down; 0: no limit.", low=0
+        5.0,
+        "Largest global norm of the gradient; larger ones are scaled down; 0: no limit.",
+        (0, None),
     )
     average_decay: float = _setting(
         0.0,
         "Decay of a running mean of the weights, which is then validated and saved; 0: no mean.",
-        low=0,
-        high=0.99999,
+        (0, 0.99999),
     )
-    lambda_roi_cls: float = _setting(1.0, "Lambda 1: weight of the objectness loss.", low=0)
-    lambda_box_reg: float = _setting(1.0, "Lambda 2: weight of both box losses.", low=0)
-    lambda_actor_cls: float = _setting(1.0, "Lambda 3: weight of the actor loss.", low=0)
-    lambda_action_cls: float = _setting(1.0, "Lambda 4: weight of the action loss.", low=0)
-    lambda_mask: float = _setting(1.0, "Lambda 5: weight of the mask loss.", low=0)
+    lambda_roi_cls: float = _setting(1.0, "Lambda 1: weight of the objectness loss.", (0, None))
+    lambda_box_reg: float = _setting(1.0, "Lambda 2: weight of both box losses.", (0, None))
+    lambda_actor_cls: float = _setting(1.0, "Lambda 3: weight of the actor loss.", (0, None))
+    lambda_action_cls: float = _setting(1.0, "Lambda 4: weight of the action loss.", (0, None))
+    lambda_mask: float = _setting(1.0, "Lambda 5: weight of the mask loss.", (0, None))
     zero_shot_actor: str = _setting(
         "", "Actor whose action labels are withheld from training (section 4.4)."
     )
@@ -268,13 +268,12 @@ class LearningConfig:
     init_flow: str = _setting(
         "", "Pretrained weights of the motion backbone: a name or a file, as for --init_rgb."
     )
-    rpn_samples: int = _setting(256, "Anchors per frame in the proposal loss.", low=2, high=1000000)
+    rpn_samples: int = _setting(256, "Anchors per frame in the proposal loss.", (2, 1000000))
     rpn_beta: float = _setting(
         0.0,
         "Beta of the proposals' smooth L1 loss; 0: as the pretrained weights were trained, 1 for "
         "matterport's and 1/9 for all others.",
-        low=0,
-        high=100,
+        (0, 100),
         before=1 / 9,
     )
     box_normaliser: str = _setting(
@@ -286,29 +285,26 @@ class LearningConfig:
     train_proposals: int = _setting(
         2000,
         "Number of proposals per frame in training, from which RoIs are sampled.",
-        low=1,
-        high=100000,
+        (1, 100000),
         before=1000,
     )
     train_proposals_before_nms: int = _setting(
         10000,
         "Number of anchors per frame that enter the proposals' NMS in training; 0: twice "
         "--train_proposals.",
-        low=0,
-        high=1000000,
+        (0, 1000000),
         before=0,
     )
-    roi_samples: int = _setting(64, "RoIs per frame in training.", low=2, high=100000)
-    positive_fraction: float = _setting(1 / 3, "Largest fraction of positive RoIs.", low=0, high=1)
+    roi_samples: int = _setting(64, "RoIs per frame in training.", (2, 100000))
+    positive_fraction: float = _setting(1 / 3, "Largest fraction of positive RoIs.", (0, 1))
     add_truth_rois: bool = _setting(True, "Add the ground-truth boxes to the training proposals.")
     max_instances: int = _setting(
         25,
         "Largest number of ground-truth instances per frame; the largest ones are kept.",
-        low=1,
-        high=10000,
+        (1, 10000),
     )
     val_fraction: float = _setting(
-        0.1, "Fraction of the training videos used for validation.", low=0, high=1
+        0.1, "Fraction of the training videos used for validation.", (0, 1)
     )
     threshold_from: str = _setting(
         "",
@@ -316,17 +312,13 @@ class LearningConfig:
         "score threshold.",
     )
     flip: bool = _setting(True, "Mirror half of the training clips.")
-    scale_jitter: float = _setting(
-        0.2, "Largest relative zoom in or out, with a shift.", low=0, high=0.9
-    )
-    colour_jitter: float = _setting(
-        0.1, "Largest change of brightness and contrast.", low=0, high=1
-    )
-    shuffle_buffer: int = _setting(1000, "Records shuffled together.", low=1, high=1000000)
-    log_every: int = _setting(20, "Steps between TensorBoard points.", low=1)
-    validate_every: int = _setting(2000, "Steps between validations.", low=1)
-    checkpoint_every: int = _setting(1000, "Steps between checkpoints.", low=1)
-    keep_checkpoints: int = _setting(3, "Number of newest checkpoints kept.", low=1)
+    scale_jitter: float = _setting(0.2, "Largest relative zoom in or out, with a shift.", (0, 0.9))
+    colour_jitter: float = _setting(0.1, "Largest change of brightness and contrast.", (0, 1))
+    shuffle_buffer: int = _setting(1000, "Records shuffled together.", (1, 1000000))
+    log_every: int = _setting(20, "Steps between TensorBoard points.", (1, None))
+    validate_every: int = _setting(2000, "Steps between validations.", (1, None))
+    checkpoint_every: int = _setting(1000, "Steps between checkpoints.", (1, None))
+    keep_checkpoints: int = _setting(3, "Number of newest checkpoints kept.", (1, None))
     recompute: bool = _setting(
         False, "Recompute the backbones' activations in the backward pass: less memory, more time."
     )
@@ -343,7 +335,7 @@ class LearningConfig:
         0,
         "With --strategy=mirrored: number of GPUs, or of parts of the CPU on a machine without a "
         "GPU; 0: all GPUs.",
-        low=0,
+        (0, None),
     )
 
     @property

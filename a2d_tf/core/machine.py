@@ -26,7 +26,9 @@ class Card:
 def cores() -> int:
     """Return the number of cores that this process may use."""
     # Only Linux reports the affinity.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def memory(root: str | os.PathLike = "/") -> int:

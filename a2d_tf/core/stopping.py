@@ -11,8 +11,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextlib.contextmanager
 def stop_on_signal() -> Iterator[list[int]]:
-    """Yield a list that Ctrl-C and SIGTERM append to; a second signal has its usual effect."""
-    stops, old = [], {}
+    """Yield a list that the first Ctrl-C or SIGTERM appends to; another has its usual effect."""
+    stops: list[int] = []
+    old: dict = {}
 
     def stop(number, _):
         stops.append(number)

@@ -33,7 +33,7 @@ def flow_to_rgb(flow: np.ndarray, max_flow: float | None = None) -> np.ndarray:
     """
     u, v = flow[..., 0].astype(np.float32), flow[..., 1].astype(np.float32)
     speed, angle = cv2.cartToPolar(u, v, angleInDegrees=True)
-    limit = max_flow or max(float(speed.max()), 1e-6)
+    limit = max_flow or max(float(np.max(speed)), 1e-6)
     hsv = np.stack([angle, np.minimum(speed / limit, 1), np.ones_like(speed)], axis=-1)
     return np.round(255 * cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)).astype(np.uint8)
 
@@ -43,7 +43,7 @@ def label_map_to_rgb(label_map: np.ndarray, label_space: LabelSpace) -> np.ndarr
     return label_space.palette[label_map]
 
 
-def track_colours(ids: Sequence[int] | None) -> np.ndarray:
+def track_colours(ids: Sequence[int] | np.ndarray | None) -> np.ndarray:
     """Return the colours of track ids: uint8 [N, 3], RGB, different for close ids."""
     hues = [((i - 1) * _GOLDEN) % 1 for i in np.asarray(ids).tolist()]
     colours = [np.round(255 * np.array(colorsys.hsv_to_rgb(hue, 0.8, 1))) for hue in hues]
@@ -52,8 +52,8 @@ def track_colours(ids: Sequence[int] | None) -> np.ndarray:
 
 def overlay_masks(
     rgb: np.ndarray,
-    codes: Sequence[int],
-    masks: np.ndarray,
+    codes: Sequence[int] | np.ndarray,
+    masks: Sequence[np.ndarray] | np.ndarray,
     label_space: LabelSpace,
     *,
     alpha: float = 0.5,
@@ -82,12 +82,12 @@ def overlay_masks(
 
 def draw_boxes_with_names(
     rgb: np.ndarray,
-    boxes: np.ndarray,
-    codes: Sequence[int],
+    boxes: Sequence | np.ndarray,
+    codes: Sequence[int] | np.ndarray,
     label_space: LabelSpace,
     *,
-    scores: Sequence[float] | None = None,
-    ids: Sequence[int] | None = None,
+    scores: Sequence[float] | np.ndarray | None = None,
+    ids: Sequence[int] | np.ndarray | None = None,
     colours: np.ndarray | None = None,
     stamp: str = "",
 ) -> np.ndarray:
@@ -113,9 +113,9 @@ def draw_boxes_with_names(
     """
     image = np.ascontiguousarray(rgb).copy()
     edges = np.round(np.asarray(boxes, np.float64).reshape(-1, 4)).astype(int).tolist()
-    colours = [[int(c) for c in rgb] for rgb in _colours(codes, label_space, colours)]
+    shades = [[int(c) for c in rgb] for rgb in _colours(codes, label_space, colours)]
     thickness = max(1, round(image.shape[0] / 320))
-    for (y1, x1, y2, x2), colour in zip(edges, colours):
+    for (y1, x1, y2, x2), colour in zip(edges, shades):
         cv2.rectangle(image, (x1, y1), (x2 - 1, y2 - 1), colour, thickness)
     plates = _Plates(image)
     if stamp:
@@ -126,11 +126,11 @@ def draw_boxes_with_names(
         if scores is not None:
             score = f" {100 * float(scores[i]):.0f}%"
         if ids is None:
-            plates.name([name + score, name], edges[i], colours[i])
+            plates.name([name + score, name], edges[i], shades[i])
         else:
             number = f"#{ids[i]}"
             texts = [f"{number} {name}{score}", f"{number} {name}", number]
-            plates.name(texts, edges[i], colours[i])
+            plates.name(texts, edges[i], shades[i])
     return image
 
 
@@ -211,13 +211,13 @@ class _Plates:
 
 def draw_instances(
     rgb: np.ndarray,
-    boxes: np.ndarray,
-    codes: Sequence[int],
-    masks: np.ndarray,
+    boxes: Sequence | np.ndarray,
+    codes: Sequence[int] | np.ndarray,
+    masks: Sequence[np.ndarray] | np.ndarray,
     *,
     label_space: LabelSpace,
-    scores: Sequence[float] | None = None,
-    ids: Sequence[int] | None = None,
+    scores: Sequence[float] | np.ndarray | None = None,
+    ids: Sequence[int] | np.ndarray | None = None,
     stamp: str = "",
 ) -> np.ndarray:
     """Draw masks, boxes and names over a frame; arguments as of the two functions above.

@@ -16,11 +16,12 @@ import dataclasses
 import functools
 import hashlib
 import json
+import logging
 import os
 import pathlib
 import re
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Union
 
 import numpy as np
 import tqdm
@@ -36,7 +37,9 @@ from a2d_tf.data.workers import imap
 if TYPE_CHECKING:
     from a2d_tf.data.sources.coco import CocoVideos
 
-    Source = Release | CocoVideos
+    Source = Union[Release, CocoVideos]
+
+logger = logging.getLogger(__name__)
 
 ON_ERROR = ("fail", "skip")
 PARTIAL = ".partial"
@@ -385,7 +388,7 @@ def _tidy(partial, shards):
 
 
 def _check_missing(source, on_error):
-    """Report missing files before any work: as an InputError with 'fail', else printed."""
+    """Report missing files before any work: as an InputError with 'fail', else in the log."""
     missing = source.missing()
     if not missing:
         return
@@ -398,7 +401,7 @@ def _check_missing(source, on_error):
             f"{problem}; restore them, pass --on_error skip to leave them out, or, of a release, "
             "name the videos that you have by --videos LIST"
         )
-    print(f"{problem}; they are left out", flush=True)
+    logger.info("%s; they are left out", problem)
 
 
 def _check_complete(source, output, settings, shards, on_error):

@@ -36,11 +36,11 @@ class Flow:
             )
         self.method = method
         if method == "dis":
-            self._calculate = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc
+            self._calculate = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc
         elif method == "farneback":
             self._calculate = _farneback
         else:
-            self._calculate = cv2.optflow.DualTVL1OpticalFlow_create().calc
+            self._calculate = cv2.optflow.DualTVL1OpticalFlow_create().calc  # type: ignore[attr-defined]
 
     def __call__(self, previous: np.ndarray, current: np.ndarray) -> np.ndarray:
         if previous.shape != current.shape:

@@ -30,10 +30,11 @@ def photometric_errors(
     previous, current = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (previous, current))
     warped = _warp(previous, *records.quantise(flow)).numpy()
     # By NumPy, because TensorFlow's sums depend on the number of threads.
-    return tuple(
+    still, moved = (
         float(np.abs(frame - current.astype(np.float32)).mean(dtype=np.float64))
         for frame in (previous, warped)
     )
+    return still, moved
 
 
 # One trace for all sizes; a new trace takes longer than a hundred frames.

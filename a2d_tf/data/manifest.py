@@ -88,22 +88,15 @@ class Manifest:
             )
         try:
             fields = read_json(path)
-            known = fields["schema"] == SCHEMA
-            manifest = cls(**fields, directory=str(folder)) if known else None
-            if known:
+            current = fields["schema"] == SCHEMA
+            manifest = cls(**fields, directory=str(folder)) if current else None
+            if manifest:
                 manifest._check()
-        except (
-            AttributeError,
-            KeyError,
-            OSError,
-            OverflowError,
-            TypeError,
-            ValueError,
-        ) as error:
+        except (AttributeError, KeyError, OSError, OverflowError, TypeError, ValueError) as error:
             raise InputError(
                 f"{path}: damaged manifest ({error!r}); build the records again"
             ) from error
-        if not known:
+        if manifest is None:
             raise InputError(
                 f"{path}: schema {shown(fields['schema'])}, but this version reads {SCHEMA}; build "
                 "the records again into a new folder"

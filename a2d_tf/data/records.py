@@ -34,7 +34,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import cv2
 import numpy as np
 import tensorflow as tf
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from pycocotools import mask as rle_tools
 
 from a2d_tf.core.errors import InputError, shown
@@ -170,7 +170,7 @@ def quantise(flow: np.ndarray) -> tuple[np.ndarray, np.float32]:
     if largest > MAX_FLOW:
         flow = np.clip(flow, -MAX_FLOW, MAX_FLOW)
     # One pass, seven times as fast as in NumPy. The sum is never negative, and the quotient finite.
-    pixels = cv2.convertScaleAbs(flow, alpha=127 / scale if scale > 1e-30 else 0, beta=127)
+    pixels = cv2.convertScaleAbs(flow, alpha=float(127 / scale) if scale > 1e-30 else 0.0, beta=127)
     return np.concatenate(cv2.split(pixels)), scale
 
 

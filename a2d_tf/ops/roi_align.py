@@ -68,6 +68,7 @@ def assign_levels(
       int32 [...].
     """
     if flavour == "legacy":
+        assert image_size is not None
         boxes = legacy_normalise(boxes, image_size)
         scale = 224.0 / (image_size[0] * image_size[1]) ** 0.5
     else:
@@ -79,7 +80,7 @@ def assign_levels(
     return tf.cast(tf.clip_by_value(octaves + 2.0, 0.0, num_levels - 1.0), tf.int32)
 
 
-def legacy_normalise(boxes: tf.Tensor, image_size: tuple[int, int] | None) -> tf.Tensor:
+def legacy_normalise(boxes: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
     """Convert half-open pixel boxes [..., 4] to matterport 2.1's coordinates of 0..1."""
     height, width = image_size
     scale = tf.constant([height - 1, width - 1, height - 1, width - 1], tf.float32)
@@ -99,7 +100,8 @@ def crop(images: tf.Tensor, boxes: tf.Tensor, box_indices: tf.Tensor, samples: i
       float32 [R, m, m, C].
     """
     images = tf.stop_gradient(tf.cast(images, tf.float32))
-    return sampling.crop(images, *_ends(boxes, samples), box_indices, number=samples)
+    first, last = _ends(boxes, samples)
+    return sampling.crop(images, first, last, box_indices, number=samples)
 
 
 def _ends(boxes, samples):

@@ -22,7 +22,8 @@ class Boxes:
 
     def __init__(self, canvas: tuple[int, int]) -> None:
         self.canvas = canvas
-        self._boxes, self._frames = [], []
+        self._boxes: list[np.ndarray] = []
+        self._frames: list[np.ndarray] = []
 
     def add(self, truth: ClipTruth) -> None:
         """Add the boxes of a record."""

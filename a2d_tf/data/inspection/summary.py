@@ -102,11 +102,11 @@ def chart(
     """Draw the same as a chart of one page, splits side by side: bytes of a PNG."""
     # Imported here, because only charts need it; without pyplot, which looks for a screen.
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
     from matplotlib.patches import Patch
 
-    codes = label_space.codes
-    figure = Figure((11.5, max(8.5, 0.2 * len(codes))), dpi=110, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)
+    codes, layout = label_space.codes, ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08)
+    figure = Figure((11.5, max(8.5, 0.2 * len(codes))), dpi=110, layout=layout)
     figure.suptitle(title, x=0.02, ha="left", fontsize=13, parse_math=False)
     handles = [
         Patch(color=COLOURS[split], label=f"{split}: {s.counts()}")

@@ -66,7 +66,10 @@ def background(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
 def occluder(rng: np.random.Generator) -> np.ndarray:
     """Draw a textured pole or bush: premultiplied BGRA uint8 [h, w, 4]."""
     pole = rng.random() < 0.5
-    height, width = (640, int(rng.integers(8, 22))) if pole else rng.integers(60, 100, size=2)
+    if pole:
+        height, width = 640, int(rng.integers(8, 22))
+    else:
+        height, width = map(int, rng.integers(60, 100, size=2))
     alpha = np.full((height, width), 255, np.uint8)
     if not pole:
         alpha[:] = 0
@@ -74,7 +77,7 @@ def occluder(rng: np.random.Generator) -> np.ndarray:
             angle, reach = rng.uniform(0, 2 * math.pi), rng.uniform(0.1, 0.3)
             x, y = (0.5 + reach * math.cos(angle)) * width, (0.5 + reach * math.sin(angle)) * height
             radius = int(rng.uniform(0.1, 0.19) * min(height, width))
-            cv2.circle(alpha, (int(x), int(y)), radius, 255, -1)
+            cv2.circle(alpha, (int(x), int(y)), radius, (255,), -1)
     return _paint(_colours([_ANY], rng)[0] * np.ones((height, width, 3)), alpha, 0.35, None, rng)
 
 
@@ -405,15 +408,7 @@ _TEXTURES = {
     "cat": (0.3, 10.0),
     "dog": (0.35, None),
 }
-WIDTHS = {
-    "adult": 0.5,
-    "baby": 0.8,
-    "ball": 1.0,
-    "bird": 1.5,
-    "car": 2.2,
-    "cat": 1.3,
-    "dog": 1.5,
-}
+WIDTHS = {"adult": 0.5, "baby": 0.8, "ball": 1.0, "bird": 1.5, "car": 2.2, "cat": 1.3, "dog": 1.5}
 """Rough width of each actor, in heights."""
 
 
@@ -437,7 +432,7 @@ class Figure:
         contrast, self._period = _TEXTURES[actor]
         self._contrast = contrast * rng.uniform(0.7, 1.3)
         self._texture_seed = int(rng.integers(2**32))
-        self._sprites = {}
+        self._sprites: dict[int, np.ndarray] = {}
         y, x = np.nonzero(self.sprite(0.0)[..., 3] >= 128)
         self.pivot = (float(x.mean()), float(y.mean()))
         self.radius = float(np.hypot(x - x.mean(), y - y.mean()).mean())

@@ -384,7 +384,7 @@ def write_video(release: str | os.PathLike, video: VideoPlan) -> None:
     scene = Scene(video)
     clip = release / "clips320H" / f"{video.vid}.mp4"
     size = video.width, HEIGHT
-    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter_fourcc(*"mp4v"), FPS, size)
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"mp4v"), FPS, size)
     if not writer.isOpened():
         raise InputError(f"{clip}: OpenCV cannot write mp4v video; install opencv-python by pip")
     for index in range(video.frames):

@@ -71,7 +71,7 @@ def read_hdf5(path: pathlib.Path, size: tuple[int, int], label_space: LabelSpace
         ) from error
 
 
-def paint(masks: np.ndarray, codes: Sequence[int], dtype: type) -> np.ndarray:
+def paint(masks: np.ndarray, codes: Sequence[int] | np.ndarray, dtype: type) -> np.ndarray:
     """Paint a label map from masks, smaller ones over larger ones.
 
     Args:
@@ -82,7 +82,7 @@ def paint(masks: np.ndarray, codes: Sequence[int], dtype: type) -> np.ndarray:
     Returns:
       codes [H, W], 0 outside of all masks.
     """
-    label_map = np.zeros(masks.shape[1:], dtype)
+    label_map: np.ndarray = np.zeros(masks.shape[1:], dtype)
     for i in np.argsort(-masks.sum(axis=(1, 2)), kind="stable"):
         label_map[masks[i]] = codes[i]
     return label_map

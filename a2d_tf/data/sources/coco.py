@@ -77,7 +77,7 @@ class CocoVideos:
         self.root = self.path.parent
         self.listing = f"{self.path.name}, videos in {self.folder}"
         images, annotations = self._load()
-        self._videos = {}  # {vid: {frame number: _Frame}}
+        self._videos: dict[str, dict[int, _Frame]] = {}
         by_id = self._sort_images(images)
         pairs = self._sort_annotations(annotations, by_id)
         try:
@@ -85,7 +85,8 @@ class CocoVideos:
         except InputError as error:
             raise InputError(f"{self.path}: {error}") from error
         self._check_pairs(pairs)
-        splits, self._lengths = self._splits(), {}
+        splits = self._splits()
+        self._lengths: dict[str, int] = {}
         self.videos = tuple(
             self._video(vid, numbered, splits[vid]) for vid, numbered in self._videos.items()
         )
@@ -268,8 +269,7 @@ class CocoVideos:
         frame = re.fullmatch(r"([0-9]{1,9})(\.(png|jpe?g))?", frame, re.IGNORECASE)
         if not vid or not frame:
             raise self._error(
-                where,
-                f"{shown(name)} is not <video>/<frame>, such as yard/00030 or yard/00030.png",
+                where, f"{shown(name)} is not <video>/<frame>, such as yard/00030 or yard/00030.png"
             )
         if not is_file_name(vid):
             raise self._error(where, f"video {shown(vid)} cannot be a file name; rename the video")

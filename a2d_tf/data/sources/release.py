@@ -138,7 +138,7 @@ class Release:
 
         If a folder lacks some of its annotations, the path is followed by their number.
         """
-        lost = []
+        lost: list[tuple[str, Any]] = []
         for video in self.videos:
             vid = video.vid
             if not self.frames_path(vid).exists():
@@ -312,7 +312,8 @@ def parse_videoset(
     rows = rows[header:]
     if not rows:
         raise InputError(f"{path}: lists no video; restore it from the release")
-    videos, seen, skipped = [], {}, []
+    videos, skipped = [], []
+    seen: dict[str, int] = {}
     for number, row in rows:
         try:
             video = _parse_row(f"{path}, line {number}", row)
