@@ -219,7 +219,7 @@ def test_one_clip_cannot_fill_two_splits():
 # Motion
 
 
-def _windows(action, clips=300):
+def _windows(action, clips=400):
     """The four steps that join frames t-2..t+2, around every key of many clips: [W, 4]."""
     windows = []
     for seed in range(clips):

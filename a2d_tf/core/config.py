@@ -66,9 +66,7 @@ class ModelConfig:
         NORMS,
     )
     flow_norm: str = _setting(
-        "same",
-        "Normalisation of the motion backbone; 'same' uses that of --norm.",
-        ["same", *NORMS],
+        "same", "Normalisation of the motion backbone; 'same': that of --norm.", ["same", *NORMS]
     )
     rgb_flavour: str = _setting(
         "own",
@@ -77,9 +75,7 @@ class ModelConfig:
         FLAVOURS,
     )
     flow_flavour: str = _setting(
-        "own",
-        "Conventions of the motion backbone's pretrained weights; --init_flow sets it.",
-        FLAVOURS,
+        "own", "Conventions of the motion backbone's weights; --init_flow sets it.", FLAVOURS
     )
     stride_in_1x1: bool = _setting(
         True,
@@ -119,7 +115,7 @@ class ModelConfig:
     )
     fusion: str = _setting(
         "mid",
-        "Fuse appearance and motion in the middle of the network or at its end (section 3.2).",
+        "Fuse appearance and motion in the middle or at the end (section 3.2).",
         ["mid", "late"],
     )
     action_topdown: str = _setting(
@@ -179,14 +175,10 @@ class InferenceConfig:
 
     test_proposals: int = _setting(1000, "Proposals per frame at inference.", (1, 100000))
     proposals_before_nms: int = _setting(
-        10000,
-        "Number of anchors per frame that enter the proposals' NMS at inference.",
-        (1, 1000000),
+        10000, "Anchors per frame that enter the proposals' NMS at inference.", (1, 1000000)
     )
     score_threshold: float = _setting(
-        -1.0,
-        "Least p(actor) of a reported instance; -1: the threshold chosen in validation.",
-        (-1, 1),
+        -1.0, "Least p(actor) of an instance; -1: the threshold chosen in validation.", (-1, 1)
     )
     nms_threshold: float = _setting(
         0.3, "IoU threshold of the NMS over instances of an actor.", (0, 1)
@@ -218,25 +210,17 @@ class LearningConfig:
     )
     warmup_steps: int = _setting(1000, "Steps of linear warm-up of the learning rate.", (0, None))
     optimizer: str = _setting(
-        "sgd",
-        "Optimizer: SGD with momentum, or Adam; both with decoupled weight decay.",
-        ["sgd", "adam"],
+        "sgd", "SGD with momentum, or Adam; both with decoupled weight decay.", ["sgd", "adam"]
     )
     momentum: float = _setting(0.9, "Momentum of SGD.", (0, 1))
     weight_decay: float = _setting(
-        1e-4,
-        "Decoupled weight decay, multiplied by the learning rate; norms and biases do not decay.",
-        (0, None),
+        1e-4, "Decoupled weight decay, times the rate; norms and biases do not decay.", (0, None)
     )
     clip_norm: float = _setting(
-        5.0,
-        "Largest global norm of the gradient; larger ones are scaled down; 0: no limit.",
-        (0, None),
+        5.0, "Largest global norm of the gradient, scaled down to it; 0: no limit.", (0, None)
     )
     average_decay: float = _setting(
-        0.0,
-        "Decay of a running mean of the weights, which is then validated and saved; 0: no mean.",
-        (0, 0.99999),
+        0.0, "Decay of the running mean of the weights that is saved; 0: no mean.", (0, 0.99999)
     )
     lambda_roi_cls: float = _setting(1.0, "Lambda 1: weight of the objectness loss.", (0, None))
     lambda_box_reg: float = _setting(1.0, "Lambda 2: weight of both box losses.", (0, None))
@@ -256,9 +240,7 @@ class LearningConfig:
         "", "Run folder of the same network, whose weights a new run starts from."
     )
     init_checkpoint: str = _setting(
-        "",
-        "Run folder whose weights a new run starts from as far as they fit; its labels and "
-        "network may differ.",
+        "", "Run folder, also of another network or labels, whose fitting weights a new run takes."
     )
     init_rgb: str = _setting(
         "",
@@ -283,10 +265,7 @@ class LearningConfig:
         ["samples", "positives"],
     )
     train_proposals: int = _setting(
-        2000,
-        "Number of proposals per frame in training, from which RoIs are sampled.",
-        (1, 100000),
-        before=1000,
+        2000, "Proposals per frame in training, to sample RoIs from.", (1, 100000), before=1000
     )
     train_proposals_before_nms: int = _setting(
         10000,
@@ -299,9 +278,7 @@ class LearningConfig:
     positive_fraction: float = _setting(1 / 3, "Largest fraction of positive RoIs.", (0, 1))
     add_truth_rois: bool = _setting(True, "Add the ground-truth boxes to the training proposals.")
     max_instances: int = _setting(
-        25,
-        "Largest number of ground-truth instances per frame; the largest ones are kept.",
-        (1, 10000),
+        25, "Most ground-truth instances per frame, the largest ones first.", (1, 10000)
     )
     val_fraction: float = _setting(
         0.1, "Fraction of the training videos used for validation.", (0, 1)
