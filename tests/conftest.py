@@ -4,6 +4,7 @@ import gc
 import importlib
 import json
 import os
+import shutil
 import sys
 
 import pytest
@@ -95,9 +96,37 @@ def mini_records(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("mini")
     release = synthetic.make_release(folder, videos=6, seed=0, workers=1)
-    settings = convert.Settings(image_height=64, image_width=96, clip_frames=5, shard_videos=2)
+    settings = convert.ConversionSettings(
+        image_height=64, image_width=96, clip_frames=5, shard_videos=2
+    )
     convert.convert(Release(release), folder / "records", settings, workers=1)
     return Manifest.load(folder / "records")
+
+
+@pytest.fixture(scope="session")
+def small_source(tmp_path_factory):
+    """Folder of `a2d_files.small_release`, not to be changed."""
+    from a2d_files import small_release
+
+    return small_release(tmp_path_factory.mktemp("small") / "Release")
+
+
+@pytest.fixture
+def small_copy(small_source, tmp_path):
+    """A copy of `small_source`, to be changed."""
+    return shutil.copytree(small_source, tmp_path / "Release")
+
+
+@pytest.fixture(scope="session")
+def small_records(small_source):
+    """Folder of the records of `small_source`, a shard per video, beside it."""
+    from a2d_tf.data import convert
+    from a2d_tf.data.sources.release import Release
+
+    settings = convert.ConversionSettings(image_height=48, image_width=48, shard_videos=1)
+    output = small_source.parent / "records"
+    convert.convert(Release(small_source), output, settings, workers=1)
+    return output
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from a2d_tf.data.inspection import anchor_recall
-from a2d_tf.data.records import Truth
+from a2d_tf.data.records import ClipTruth
 
 SIZES = ((8, 16), (32,), (64,), (128,), (256,))
 
@@ -13,7 +13,9 @@ def boxes_of(*corners, native=(128, 256)):
     boxes = anchor_recall.Boxes((128, 128))
     corners = np.float32(corners).reshape(-1, 4)
     codes, label_map = np.full(len(corners), 11, np.int32), np.zeros(native, np.uint8)
-    boxes.add(Truth("v", 1, "train", np.array([1]), native, (1, 1), corners, codes, [], label_map))
+    boxes.add(
+        ClipTruth("v", 1, "train", np.array([1]), native, (1, 1), corners, codes, [], label_map)
+    )
     return boxes
 
 

@@ -11,11 +11,10 @@ import zipfile
 
 import numpy as np
 import pytest
-from a2d_files import real, row, small_release, write_release
+from a2d_files import real, row, write_release
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.data.sources import archive
-from a2d_tf.data.sources.check import check as thorough
 from a2d_tf.data.sources.release import Release
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -40,8 +39,8 @@ def pack(folder, kind):
 
 
 @pytest.fixture
-def release(tmp_path):
-    return small_release(tmp_path / "Release")
+def release(small_copy):
+    return small_copy
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -99,12 +98,7 @@ def test_what_is_missing_and_what_is_broken(release, kind):
     ]
 
 
-def test_a_stranger_alone_does_no_harm(release):
-    (release / "clips320H/stranger.mp4").write_bytes(b"")
-    assert archive.check([release]).complete
-
-
-@pytest.mark.parametrize("kind", ["tar", "tar.bz", "tar.gz", "tar.xz"])
+@pytest.mark.parametrize("kind", ["tar", "tar.bz", "tar.xz"])
 def test_a_download_that_was_cut_off(release, kind):
     """What came before the cut is listed, the file that it goes through is not whole."""
     (release / "Annotations/mat/0.bin").write_bytes(np.random.default_rng(0).bytes(2_000_000))
@@ -153,16 +147,12 @@ def test_the_file_that_a_cut_goes_through_is_not_whole(release):
     assert found.damaged == {"clips320H/c": "is cut off with its archive"}
 
 
-def test_a_zip_without_its_end(release):
-    path = pack(release, "zip")
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(InputError, match="A2D_main_1_0.zip: cut off: a zip archive lists its"):
-        archive.check([path])
-
-
-def test_a_zip_whose_list_of_contents_is_damaged(release):
+def test_a_zip_whose_list_of_contents_is_cut_off_or_damaged(release):
     path = pack(release, "zip")
     data = path.read_bytes()
+    path.write_bytes(data[:-100])
+    with pytest.raises(InputError, match="A2D_main_1_0.zip: cut off: a zip archive lists its"):
+        archive.check([path])
     place = data.index(b"PK\1\2")
     # Another signature than a list's, and a version that no reader knows.
     for offset, wrong in ((place, b"PK\0\0"), (place + 6, b"\xff")):
@@ -303,15 +293,8 @@ def test_links_are_followed_but_not_in_circles(release, tmp_path):
     shutil.move(release / "clips320H", tmp_path / "disk")
     (release / "clips320H").symlink_to(tmp_path / "disk")
     (release / "Annotations/loop").symlink_to(release)
+    (release / "clips320H/stranger.mp4").write_bytes(b"")  # does no harm
     assert archive.check([release]).complete
-
-
-def test_it_finds_no_more_and_no_less_than_the_thorough_check(release):
-    (release / "clips320H/-b.mp4").unlink()
-    (release / "Annotations/mat/-b/00008.mat").unlink()
-    quick, deep = archive.check([release]).counts, thorough(Release(release), workers=1).counts
-    for name in ("videos", "train", "test", "annotated frames"):
-        assert quick[name] == deep[name], name
 
 
 def test_the_published_list_and_real_clips():

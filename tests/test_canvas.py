@@ -4,23 +4,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from a2d_tf.data.flow import resize_frame
+from a2d_tf.data.flow import fit, resize_frame
 from a2d_tf.ops import canvas
 
 
+@pytest.mark.parametrize("limits", [(256, 256), (128, 512)])
 @pytest.mark.parametrize(
-    "size, fitted",
-    [
-        ((320, 568), (144, 256)),
-        ((320, 426), (192, 256)),
-        ((568, 320), (256, 144)),
-        ((256, 256), (256, 256)),
-        ((64, 64), (256, 256)),
-        ((2, 4000), (1, 256)),
-    ],
+    "size", [(320, 568), (320, 426), (568, 320), (256, 256), (64, 64), (2, 4000), (1, 1000)]
 )
-def test_fitted_size_keeps_the_aspect(size, fitted):
-    assert canvas.fitted_size(tf.constant(size), (256, 256)).numpy().tolist() == list(fitted)
+def test_fitted_sizes_are_those_of_records(size, limits):
+    fitted = canvas.fitted_size(tf.constant(size), limits).numpy()
+    assert fitted.tolist() == list(fit(*size, *limits))
 
 
 def test_a_frame_that_fits_is_only_padded():

@@ -7,19 +7,8 @@ import sys
 
 import numpy as np
 import pytest
-from a2d_files import (
-    mask,
-    moving_frames,
-    real,
-    row,
-    small_release,
-    write_h5,
-    write_images,
-    write_mat,
-    write_video,
-)
+from a2d_files import mask, moving_frames, real, row, write_h5, write_images, write_mat, write_video
 
-from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.sources.check import PUBLISHED, check
 from a2d_tf.data.sources.release import Release
@@ -29,8 +18,8 @@ SIZE = (64, 96)
 
 
 @pytest.fixture
-def release(tmp_path):
-    return small_release(tmp_path / "Release")
+def release(small_copy):
+    return small_copy
 
 
 def run(*arguments):
@@ -155,16 +144,6 @@ def test_other_label_spaces_have_no_published_numbers(release, monkeypatch):
     assert check(Release(release), workers=1).counts["videos"]["published"] == 3
     own = LabelSpace(A2D.actors, A2D.actions, A2D.codes[1:])
     assert "published" not in check(Release(release, own), workers=1).counts["videos"]
-
-
-def test_the_real_clips_are_whole():
-    report = check(Release(real("real_clips/Release")), workers=1)
-    assert report.problems == () and report.counts["annotated frames"]["whole"] == 50
-
-
-def test_no_process_is_no_check(release):
-    with pytest.raises(InputError, match="--workers must be at least 1"):
-        check(Release(release), workers=0)
 
 
 def test_the_command_line(release, tmp_path):

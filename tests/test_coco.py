@@ -217,17 +217,7 @@ def test_broken_masks_are_named_when_they_are_read(tmp_path, segmentation, words
 
 
 @pytest.mark.parametrize(
-    "bbox",
-    [
-        [1, 2, 3],
-        [1, 2, 3, "4"],
-        "box",
-        [],
-        [1, 2, 0, 4],
-        [1, 2, 3, -4],
-        [64, 2, 5, 5],
-        [1, 2, 3, float("inf")],
-    ],
+    "bbox", [[1, 2, 3], [1, 2, 3, "4"], "box", [1, 2, 0, 4], [64, 2, 5, 5], [1, 2, 3, np.inf]]
 )
 def test_broken_boxes_are_named_when_they_are_read(tmp_path, bbox):
     source = CocoVideos(*write(tmp_path, changed("annotations", 0, bbox=bbox)), FORKLIFTS)
@@ -248,78 +238,67 @@ def test_frames_of_another_size_and_frames_beyond_the_end(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "path, fields, words",
+    "field, value, words",
     [
-        (("images", 1), {"id": ...}, r"images\[1\].id: None"),
-        (("images", 1), {"id": [1]}, r"images\[1\].id: \[1\]"),
-        (("images", 1), {"id": 7}, r"images\[1\].id: 7 is also that of images\[0\]"),
-        (("images", 1), {"width": ...}, r"images\[1\].width: None is no size"),
-        (("images", 1), {"height": 0}, r"images\[1\].height: 0 is no size"),
-        (("images", 1), {"height": 8193}, r"images\[1\].height: 8193 is no size"),
-        (("images", 1), {"height": 50}, r"images\[1\].height: 50, but images\[0\] .* 48"),
-        (("images", 1), {"file_name": ...}, r"images\[1\].file_name: None is not <video>/<frame>"),
-        (("images", 1), {"file_name": "00002.png"}, r"images\[1\].file_name: .*<video>/<frame>"),
-        (("images", 1), {"file_name": "yard/two.png"}, r"images\[1\].file_name: .*<video>/<frame>"),
-        (("images", 1), {"file_name": "yard/00000.png"}, r"images\[1\].file_name: .* is 00001"),
-        (
-            ("images", 1),
-            {"file_name": "yard/5"},
-            r"images\[1\].file_name: frame 5 of 'yard' is also",
-        ),
-        (
-            ("images", 1),
-            {"file_name": "../1"},
-            r"images\[1\].file_name: video '..' cannot be a file",
-        ),
-        (("images", 1), {"file_name": "/etc/1"}, r"images\[1\].file_name: video '/etc' cannot"),
-        (("images", 1), {"file_name": "a/b/1"}, r"images\[1\].file_name: video 'a/b' cannot"),
-        (("images", 1), {"file_name": "a\\b/1"}, r"images\[1\].file_name: video .* cannot"),
-        (("images", 1), {"file_name": "a\nb/1"}, r"images\[1\].file_name: video .* cannot"),
-        (("images", 1), {"file_name": "a\ud800/1"}, r"images\[1\].file_name: video .* cannot"),
-        (("images", 1), {"file_name": "a" * 300 + "/1"}, r"images\[1\].file_name: video .* cannot"),
-        (("images", 1), {"split": ...}, r"images\[1\].split: None is neither 'train' nor 'test'"),
-        (("images", 1), {"split": "val"}, r"images\[1\].split: 'val' is neither"),
-        (("images", 1), {"split": "test"}, r"images\[1\].split: 'test', but images\[0\] of 'yard'"),
-        (("annotations", 2), {"image_id": ...}, r"annotations\[2\].image_id: None is the id of no"),
-        (
-            ("annotations", 2),
-            {"image_id": 8},
-            r"annotations\[2\].image_id: 8 is the id of no image",
-        ),
-        (
-            ("annotations", 2),
-            {"image_id": {}},
-            r"annotations\[2\].image_id: {} is the id of no image",
-        ),
-        (("annotations", 2), {"actor": ...}, r"annotations\[2\].actor: None is no name"),
-        (("annotations", 2), {"action": 3}, r"annotations\[2\].action: 3 is no name"),
-        (("annotations", 2), {"action": "a\nb"}, r"annotations\[2\].action: 'a.*' is no name"),
-        (
-            ("annotations", 2),
-            {"actor": "lorry"},
-            r"annotations\[2\].actor: 'lorry' is not in .*labels",
-        ),
-        (
-            ("annotations", 2),
-            {"action": "fly"},
-            r"annotations\[2\].action: 'fly' is not in .*labels",
-        ),
-        (
-            ("annotations", 2),
-            {"action": "lift"},
-            r"annotations\[2\].action: .* no 'lift' of 'truck'",
-        ),
-        (("annotations", 2), {"segmentation": ...}, r"annotations\[2\].segmentation: missing"),
-        (("annotations", 2), {"iscrowd": 1}, r"annotations\[2\].iscrowd: .*each instance"),
-        ((), {"images": []}, "images: empty"),
-        ((), {"images": ...}, "images: missing, or not a list"),
-        ((), {"annotations": {}}, "annotations: missing, or not a list"),
-        ((), {"annotations": [3]}, r"annotations\[0\]: not an object"),
+        ("id", ..., "None"),
+        ("id", [1], r"\[1\]"),
+        ("id", 7, r"7 is also that of images\[0\]"),
+        ("width", ..., "None is no size"),
+        ("height", 0, "0 is no size"),
+        ("height", 8193, "8193 is no size"),
+        ("height", 50, r"50, but images\[0\] .* 48"),
+        ("file_name", ..., "None is not <video>/<frame>"),
+        ("file_name", "00002.png", ".*<video>/<frame>"),
+        ("file_name", "yard/two.png", ".*<video>/<frame>"),
+        ("file_name", "yard/00000.png", ".* is 00001"),
+        ("file_name", "yard/5", "frame 5 of 'yard' is also"),
+        ("file_name", "../1", r"video '\.\.' cannot be a file"),
+        ("file_name", "/etc/1", "video '/etc' cannot"),
+        ("file_name", "a\ud800/1", "video .* cannot"),
+        ("file_name", "a" * 300 + "/1", "video .* cannot"),
+        ("split", ..., "None is neither 'train' nor 'test'"),
+        ("split", "val", "'val' is neither"),
+        ("split", "test", r"'test', but images\[0\] of 'yard'"),
     ],
 )
-def test_a_broken_file_is_refused_at_once(tmp_path, path, fields, words):
-    with pytest.raises(InputError, match="own.json: " + words):
-        CocoVideos(*write(tmp_path, changed(*path, **fields)), FORKLIFTS)
+def test_a_broken_image_is_refused_at_once(tmp_path, field, value, words):
+    with pytest.raises(InputError, match=rf"own.json: images\[1\].{field}: {words}"):
+        CocoVideos(*write(tmp_path, changed("images", 1, **{field: value})), FORKLIFTS)
+
+
+@pytest.mark.parametrize(
+    "field, value, words",
+    [
+        ("image_id", ..., "None is the id of no image"),
+        ("image_id", 8, "8 is the id of no image"),
+        ("image_id", {}, "{} is the id of no image"),
+        ("actor", ..., "None is no name"),
+        ("action", 3, "3 is no name"),
+        ("action", "a\nb", "'a.*' is no name"),
+        ("actor", "lorry", "'lorry' is not in .*labels"),
+        ("action", "fly", "'fly' is not in .*labels"),
+        ("action", "lift", ".* no 'lift' of 'truck'"),
+        ("segmentation", ..., "missing"),
+        ("iscrowd", 1, ".*each instance"),
+    ],
+)
+def test_a_broken_annotation_is_refused_at_once(tmp_path, field, value, words):
+    with pytest.raises(InputError, match=rf"own.json: annotations\[2\].{field}: {words}"):
+        CocoVideos(*write(tmp_path, changed("annotations", 2, **{field: value})), FORKLIFTS)
+
+
+@pytest.mark.parametrize(
+    "field, value, words",
+    [
+        ("images", [], "images: empty"),
+        ("images", ..., "images: missing, or not a list"),
+        ("annotations", {}, "annotations: missing, or not a list"),
+        ("annotations", [3], r"annotations\[0\]: not an object"),
+    ],
+)
+def test_a_broken_file_is_refused_at_once(tmp_path, field, value, words):
+    with pytest.raises(InputError, match=f"own.json: {words}"):
+        CocoVideos(*write(tmp_path, changed(**{field: value})), FORKLIFTS)
 
 
 @pytest.mark.parametrize(
@@ -370,7 +349,7 @@ def test_without_splits_the_names_decide(tmp_path):
 
 def test_the_records_hold_what_went_in(tmp_path):
     source = CocoVideos(*write(tmp_path), FORKLIFTS)
-    settings = convert.Settings(image_height=24, image_width=32, clip_frames=3)
+    settings = convert.ConversionSettings(image_height=24, image_width=32, clip_frames=3)
     manifest, _ = convert.convert(source, tmp_path / "records", settings, workers=1)
     assert manifest.label_space == FORKLIFTS and manifest.skipped == []
     truths = {}
@@ -393,7 +372,7 @@ def test_the_records_hold_what_went_in(tmp_path):
 def test_broken_frames_can_be_skipped(tmp_path):
     content = changed("annotations", 0, segmentation=rle(LARGE.T))
     source = CocoVideos(*write(tmp_path, content), FORKLIFTS)
-    settings = convert.Settings(image_height=24, image_width=32, clip_frames=3)
+    settings = convert.ConversionSettings(image_height=24, image_width=32, clip_frames=3)
     with pytest.raises(InputError, match=r"annotations\[0\].segmentation"):
         convert.convert(source, tmp_path / "records", settings, workers=1)
     manifest, _ = convert.convert(

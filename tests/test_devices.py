@@ -23,7 +23,7 @@ def card(monkeypatch):
     monkeypatch.setattr(machine, "nvidia_cards", lambda: [machine.Card("NVIDIA L4", 24 * 2**30)])
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [])
     monkeypatch.setattr(tf.test, "is_built_with_cuda", lambda: True)
-    monkeypatch.setattr(devices, "_driver_trouble", lambda: "")
+    monkeypatch.setattr(devices, "_driver_error", lambda: "")
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_card_that_tensorflow_cannot_use_is_an_error(card, device, monkeypatch
     assert "tools/setup.sh --gpu installs them" in complaint()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
     assert "CUDA_VISIBLE_DEVICES=7 may name none" in complaint()
-    monkeypatch.setattr(devices, "_driver_trouble", lambda: "cuInit: error 100")
+    monkeypatch.setattr(devices, "_driver_error", lambda: "cuInit: error 100")
     assert "driver does not answer (cuInit: error 100)" in complaint()
     monkeypatch.setattr(tf.test, "is_built_with_cuda", lambda: False)
     assert "built for the CPU alone" in complaint()
@@ -128,8 +128,8 @@ def test_the_driver_says_what_is_wrong(monkeypatch):
         raise OSError(f"{name}: cannot open shared object file")
 
     monkeypatch.setattr(ctypes, "CDLL", missing)
-    assert devices._driver_trouble() == "libcuda.so.1: cannot open shared object file"
+    assert devices._driver_error() == "libcuda.so.1: cannot open shared object file"
     for status, said in ((100, "cuInit: error 100"), (0, "")):
         library = types.SimpleNamespace(cuInit=lambda flags, status=status: status)
         monkeypatch.setattr(ctypes, "CDLL", lambda name, library=library: library)
-        assert devices._driver_trouble() == said
+        assert devices._driver_error() == said

@@ -2,28 +2,21 @@
 
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
 import cv2
 import numpy as np
 import pytest
-from a2d_files import small_release
-
-from a2d_tf.data import convert
-from a2d_tf.data.sources.release import Release
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    """The records of the small release: 3 training clips and a test clip, 4 instances."""
-    folder = tmp_path_factory.mktemp("small")
-    release = small_release(folder / "Release")
-    settings = convert.Settings(image_height=48, image_width=48, shard_videos=1)
-    convert.convert(Release(release), folder / "records", settings, workers=1)
-    return folder / "records"
+def built(small_records):
+    """3 training clips and a test clip, 4 instances."""
+    return small_records
 
 
 def inspect(*arguments):
@@ -50,20 +43,52 @@ def test_a_chart_and_its_text(built, tmp_path):
     assert [path.name for path in out.parent.iterdir()] == ["chart.png"]
 
 
-def test_list_pictures_and_chart_in_one_go(built, tmp_path):
-    outputs = {"json": "list.json", "draw": "draw", "chart": "chart.png"}
-    arguments = [f"--{flag}={tmp_path / name}" for flag, name in outputs.items()]
-    done = inspect("--records", built, "--split=test", *arguments)
+def test_list_and_pictures(built, tmp_path):
+    out, draw = tmp_path / "new" / "list.json", tmp_path / "draw"
+    done = inspect("--records", built, "--json", out, "--draw", draw)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("test: 1 videos, 1 clips") and "\ntrain:" not in done.stdout
-    (row,) = json.loads((tmp_path / "list.json").read_text())
-    assert (row["video"], row["frame"], row["split"]) == ("c", 4, "test")
-    (path,) = (tmp_path / "draw").iterdir()
-    frame, flow, labels = np.split(cv2.imread(str(path)), 3, axis=1)
+    rows = {(r["video"], r["frame"]): r for r in json.loads(out.read_text())}
+    assert set(rows) == {("-b", 1), ("-b", 8), ("--a", 3), ("c", 4)}
+    assert rows["--a", 3]["instances"] == []
+    first = rows["-b", 1]
+    assert (first["split"], first["height"], first["width"]) == ("train", 32, 48)
+    assert first["clip_frames"] == [1, 1, 1, 2, 3]
+    adult, ball = first["instances"]
+    assert (adult["actor"], adult["action"], adult["code"]) == ("adult", "rolling", 16)
+    assert adult["box"] == [8, 4, 24, 20] and adult["area"] == 16 * 16
+    assert adult["flow_mean"] == [0, 0]  # the first frame of a video
+    assert ball["code"] == 34 and ball["box"] == [20, 15, 40.5, 25.5]
+    (moved,) = rows["c", 4]["instances"]
+    np.testing.assert_allclose(moved["flow_mean"], [2, 0], atol=0.2)
+    names = sorted(path.name for path in draw.iterdir())
+    assert names == ["--a_00003.png", "-b_00001.png", "-b_00008.png", "c_00004.png"]
+    picture = cv2.imread(str(draw / "c_00004.png"))
+    assert picture.shape == (320, 3 * 480, 3)
+    frame, flow, labels = np.split(picture, 3, axis=1)
     # The ball's mask is green over the frame, the moving texture red, the label map A2D's own.
     assert frame[180, 160].argmax() == 1
     assert flow[100, 240].argmax() == 2
     assert labels[180, 160].tolist() == [1, 205, 41] and not labels[40, 400].any()
+
+
+def test_one_split_up_to_a_limit(built, tmp_path):
+    out = tmp_path / "list.json"
+    done = inspect("--records", built, "--json", out, "--split=train", "--limit=2")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("train: ") and "\ntest:" not in done.stdout
+    rows = json.loads(out.read_text())
+    assert [(r["video"], r["frame"]) for r in rows] == [("-b", 1), ("-b", 8)]
+
+
+def test_a_damaged_shard_is_named(built, tmp_path):
+    output, out = shutil.copytree(built, tmp_path / "out"), tmp_path / "list.json"
+    shard = output / "train-00001-of-00002.tfrecord"
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 255
+    shard.write_bytes(content)
+    done = inspect("--records", output, "--json", out)
+    assert done.returncode == 1 and f"error: {shard}: damaged records" in done.stderr
+    assert "Traceback" not in done.stderr and not out.exists()
 
 
 def test_what_cannot_be_written_is_one_clear_line(built, tmp_path):

@@ -6,7 +6,7 @@ import cv2
 import h5py
 import numpy as np
 import pytest
-from a2d_files import mask, moving_frames, real, write_mat, write_video
+from a2d_files import mask, moving_frames, write_mat, write_video
 
 from a2d_tf.data.sources.intact import flaw
 
@@ -93,12 +93,3 @@ def test_boxes_of_mp4():
     for cut in (head, head + index, head + data, head + data + index[:-1], head + long[:-1]):
         assert of(cut, ".mp4") == f"is cut off after {len(cut)} bytes"
     assert of(b"<!DOCTYPE html>", ".mp4") == "is no MP4 file"
-
-
-def test_real_files_are_whole():
-    release = real("real_clips/Release")
-    paths = [*release.glob("clips320H/*.mp4"), *release.glob("Annotations/mat/*/*.mat")]
-    assert len(paths) == 60
-    for path in paths:
-        with open(path, "rb") as file:
-            assert flaw(file, path.stat().st_size, path.suffix) == "", path

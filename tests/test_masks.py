@@ -35,7 +35,9 @@ def paint(scores, probabilities=(1.0, 1.0), per_pixel=False):
     squares = tf.constant(probabilities)[None, :, None, None] * tf.ones([1, 2, 28, 28])
     boxes = tf.constant([[[0.0, 0, 2, 2], [0.0, 1, 2, 3]]])
     codes = tf.constant([[11, 22]])
-    made = masks.paint(squares, boxes, tf.constant([scores]), codes, 2, 4, per_pixel)
+    made = masks.paint(
+        squares, boxes, tf.constant([scores]), codes, height=2, width=4, per_pixel=per_pixel
+    )
     return made.numpy()[0].tolist()
 
 
@@ -60,7 +62,7 @@ def test_nothing_to_paint():
         tf.zeros([2, 3, 4]),
         tf.zeros([2, 3]),
         tf.zeros([2, 3], tf.int32),
-        5,
-        6,
+        height=5,
+        width=6,
     )
     assert made.shape == (2, 5, 6) and not made.numpy().any()

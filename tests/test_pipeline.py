@@ -44,8 +44,20 @@ def example(**override):
 
 
 def warp(parts, window, flip):
-    made = pipeline.warp(*map(tf.constant, parts), tf.constant(window, tf.float32), flip)
+    made = pipeline.warp(
+        *map(tf.constant, parts), window=tf.constant(window, tf.float32), flip=flip
+    )
     return [part.numpy() for part in made]
+
+
+def augment(given, seed, flip=False, scale_jitter=0.0, colour_jitter=0.0):
+    return pipeline.augment(
+        given,
+        tf.constant(seed, tf.int64),
+        flip=flip,
+        scale_jitter=scale_jitter,
+        colour_jitter=colour_jitter,
+    )
 
 
 def extent(image):
@@ -158,7 +170,7 @@ def test_augmentation_keeps_flow_and_boxes_right(seed):
     masks = np.zeros((1, 64, 96), np.uint8)
     masks[:, 20:44, 32:64] = 1
     given = example(rgb=rgb, flow=flow, boxes=np.float32([[20, 32, 44, 64]]), masks=masks)
-    made = pipeline.augment(given, tf.constant([seed, 5], tf.int64), True, 0.3, 0.1)
+    made = augment(given, [seed, 5], flip=True, scale_jitter=0.3, colour_jitter=0.1)
     assert not np.allclose(made["flow"][1, 32, 48], [6, -4], atol=0.05)
     assert photometric_error(made["rgb"].numpy(), made["flow"].numpy()) < 0.6
     np.testing.assert_allclose(extent(made["masks"][0].numpy()), made["boxes"][0], atol=0.75)
@@ -166,23 +178,9 @@ def test_augmentation_keeps_flow_and_boxes_right(seed):
 
 def test_augmentation_mirrors_half_of_the_clips():
     given = example()
-    draws = [
-        float(pipeline.augment(given, tf.constant([1, i], tf.int64), True, 0.0, 0.0)["boxes"][0, 1])
-        for i in range(60)
-    ]
+    draws = [float(augment(given, [1, i], flip=True)["boxes"][0, 1]) for i in range(60)]
     assert set(draws) == {12.0, 18.0}
     assert 18 <= draws.count(12.0) <= 42
-
-
-def test_augmentation_without_any_jitter_is_the_identity():
-    given = example()
-    made = pipeline.augment(given, tf.constant([0, 0], tf.int64), False, 0.0, 0.0)
-    assert made.keys() == given.keys()
-    for name, value in given.items():
-        if value.dtype == tf.string:
-            assert made[name] == value
-        else:
-            np.testing.assert_allclose(made[name], value, atol=1e-5, err_msg=name)
 
 
 def test_windows_keep_the_aspect_and_nest_in_the_frame():
@@ -214,22 +212,10 @@ def test_instances_cut_away_are_dropped_with_all_their_parts(monkeypatch):
     for mask, (y1, x1, y2, x2) in zip(masks, np.round(boxes).astype(int)):
         mask[y1:y2, x1:x2] = 1
     given = example(boxes=boxes, masks=masks, codes=np.int32([11, 21, 34, 43, 54]))
-    made = pipeline.augment(given, tf.constant([0, 0], tf.int64), False, 0.5, 0.0)
+    made = augment(given, [0, 0], scale_jitter=0.5)
     assert made["codes"].numpy().tolist() == [11, 43]
     np.testing.assert_allclose(made["boxes"], [[4, 4, 20, 20], [24, 8, 32, 40]], atol=1e-4)
     assert [extent(mask) for mask in made["masks"].numpy()] == [[4, 4, 20, 20], [24, 8, 32, 40]]
-
-
-def test_colour_jitter_tints_all_frames_alike_and_leaves_the_rest():
-    given = example(rgb=np.full((3, 32, 48, 3), 100, np.uint8))
-    tints = set()
-    for i in range(8):
-        made = pipeline.augment(given, tf.constant([0, i], tf.int64), False, 0.0, 0.2)
-        values = np.unique(made["rgb"])
-        assert len(values) == 1 and 100 - 46 <= values[0] <= 100 + 46
-        tints.add(int(values[0]))
-        np.testing.assert_allclose(made["flow"], given["flow"], atol=1e-5)
-    assert len(tints) > 4
 
 
 def test_colour_jitter_leaves_what_lies_outside_the_frame(monkeypatch):
@@ -240,7 +226,7 @@ def test_colour_jitter_leaves_what_lies_outside_the_frame(monkeypatch):
     inside[8:24, 12:36] = True
     tints = set()
     for i in range(8):
-        made = pipeline.augment(given, tf.constant([0, i], tf.int64), False, 0.5, 0.2)
+        made = augment(given, [0, i], scale_jitter=0.5, colour_jitter=0.2)
         rgb = made["rgb"].numpy()
         assert not rgb[:, ~inside].any()
         tints.add(int(rgb[0, 16, 24, 0]))
@@ -317,8 +303,13 @@ def keys(batch):
     return [(v.decode(), int(f)) for v, f in zip(batch["video"].numpy(), batch["frame"].numpy())]
 
 
+def evaluation(manifest, split, batch_size=5, fraction=0.0, context=None, frames=3):
+    options = dict(batch_size=batch_size, max_instances=4, val_fraction=fraction)
+    return pipeline.evaluation(manifest, split, CANVAS, frames, **options, input_context=context)
+
+
 def evaluated(manifest, split, fraction, batch_size=5, context=None):
-    batches = pipeline.evaluation(manifest, split, CANVAS, 3, batch_size, 4, fraction, context)
+    batches = evaluation(manifest, split, batch_size, fraction, context)
     return [key for batch in batches for key in keys(batch)]
 
 
@@ -330,8 +321,7 @@ def test_evaluation_goes_through_the_records_in_order(mini_records):
 
 def test_nothing_sleeps_in_the_way_of_an_iterator_that_ends(mini_records):
     """With the tuner, the end of a run would wait for up to a minute."""
-    endless = pipeline.training(mini_records, CANVAS, 3, 4, 0, 4, 0.0, 100, True, 0.2, 0.1)
-    for dataset in (endless, pipeline.evaluation(mini_records, "test", CANVAS, 3, 5, 4, 0.0)):
+    for dataset in (training(mini_records), evaluation(mini_records, "test")):
         assert dataset.options().autotune.enabled is False
 
 
@@ -342,48 +332,43 @@ def test_validation_takes_whole_videos_out_of_training(mini_records):
     assert sorted(val + train) == sorted(stored(mini_records, "train"))
     smaller = {video for video, _ in evaluated(mini_records, "val", 0.6)}
     assert len(smaller) == 1 and smaller < held
-    seen = {key for batch in training(mini_records, 3, val_fraction=0.7) for key in keys(batch)}
+    batches = training(mini_records, 3, val_fraction=0.7)
+    seen = {key for batch in batches for key in keys(batch)}
     assert seen == set(train)
 
 
 # Training batches.
 
 
-def training(
-    manifest,
-    batches,
-    batch_size=4,
+OPTIONS = dict(
     seed=0,
-    start_step=0,
+    max_instances=4,
     val_fraction=0.0,
-    frames=3,
-    buffer=100,
-    context=None,
-):
-    dataset = pipeline.training(
-        manifest,
-        CANVAS,
-        frames,
-        batch_size,
-        seed,
-        4,
-        val_fraction,
-        buffer,
-        True,
-        0.2,
-        0.1,
-        start_step,
-        context,
-    )
-    return list(dataset.take(batches))
+    shuffle_buffer=100,
+    flip=True,
+    scale_jitter=0.2,
+    colour_jitter=0.1,
+)
+
+
+def training(manifest, batches=None, batch_size=4, frames=3, **options):
+    """The dataset, or a list of its first batches."""
+    dataset = pipeline.training(manifest, CANVAS, frames, batch_size, **{**OPTIONS, **options})
+    return dataset if batches is None else list(dataset.take(batches))
+
+
+@pytest.fixture(scope="module")
+def stream(mini_records):
+    """Three epochs of seed 0 in batches of 4."""
+    return training(mini_records, 9)
 
 
 def equal(a, b):
     return all((a[name].numpy() == b[name].numpy()).all() for name in a)
 
 
-def test_batches_have_the_promised_form(mini_records):
-    batch = training(mini_records, 1)[0]
+def test_batches_have_the_promised_form(stream):
+    batch = stream[0]
     found = {name: (value.dtype.name, value.shape.as_list()) for name, value in batch.items()}
     assert found == {
         "rgb": ("uint8", [4, 3, 64, 96, 3]),
@@ -409,7 +394,7 @@ def test_batches_have_the_promised_form(mini_records):
 
 
 def test_elements_are_the_records_own(mini_records):
-    batch = next(iter(pipeline.evaluation(mini_records, "train", CANVAS, 3, 12, 4, 0.0)))
+    batch = next(iter(evaluation(mini_records, "train", 12)))
     shards = mini_records.shards("train")
     serialized = [record for path in shards for record in records.read_shard(path)]
     for row, record in enumerate(serialized):
@@ -446,13 +431,13 @@ def test_a_code_of_no_pair_is_named_with_its_frame(mini_records):
         parsed(example.SerializeToString())
 
 
-def test_the_same_seed_gives_the_same_batches(mini_records):
-    first, again, other = (training(mini_records, 4, seed=seed) for seed in (3, 3, 4))
-    assert all(map(equal, first, again))
-    assert not any(map(equal, first, other))
+def test_the_same_seed_gives_the_same_batches(mini_records, stream):
+    again, other = (training(mini_records, 4, seed=seed) for seed in (0, 4))
+    assert all(map(equal, stream, again))
+    assert not any(map(equal, stream, other))
 
 
-@pytest.mark.parametrize("shards, steps", [(2, [1, 3, 7]), (1, [3]), (5, [4])])
+@pytest.mark.parametrize("shards, steps", [(2, [1, 7]), (5, [4])])
 def test_a_resumed_stream_is_the_undisturbed_one(mini_records, tmp_path, shards, steps):
     serialized = [r for path in mini_records.shards("train") for r in records.read_shard(path)]
     names = [f"{i}.tfrecord" for i in range(shards)]
@@ -461,36 +446,33 @@ def test_a_resumed_stream_is_the_undisturbed_one(mini_records, tmp_path, shards,
     files = [{"name": name, "split": "train"} for name in names]
     manifest = dataclasses.replace(mini_records, directory=str(tmp_path), files=files)
     # Batches of 5 from 12 records: epochs end within batches; blocks of 4: so do blocks.
-    whole = training(manifest, 9, batch_size=5, buffer=4)
+    whole = training(manifest, 9, batch_size=5, shuffle_buffer=4)
+    epoch = [key for batch in whole[:3] for key in keys(batch)][:12]
+    assert sorted(epoch) == sorted(stored(mini_records, "train"))
     for step in steps:
-        resumed = training(manifest, 9 - step, batch_size=5, buffer=4, start_step=step)
+        resumed = training(manifest, 9 - step, batch_size=5, shuffle_buffer=4, start_step=step)
         assert all(map(equal, whole[step:], resumed))
 
 
-def test_the_order_of_an_epoch_does_not_depend_on_batches(mini_records):
-    streams = [
-        [
-            key
-            for batch in training(mini_records, 24 // size, batch_size=size)
-            for key in keys(batch)
-        ]
-        for size in (3, 8)
-    ]
-    assert streams[0] == streams[1]
+def test_the_order_of_an_epoch_does_not_depend_on_batches(mini_records, stream):
+    fours, threes = (
+        [key for batch in batches for key in keys(batch)]
+        for batches in (stream[:3], training(mini_records, 4, batch_size=3))
+    )
+    assert fours == threes
 
 
-def test_each_epoch_has_every_record_once_in_an_order_of_its_own(mini_records):
-    stream = [key for batch in training(mini_records, 9, batch_size=4) for key in keys(batch)]
-    epochs = [stream[i : i + 12] for i in (0, 12, 24)]
-    in_order = stored(mini_records, "train")
+def test_each_epoch_has_every_record_once_in_an_order_of_its_own(mini_records, stream):
+    order = [key for batch in stream for key in keys(batch)]
+    epochs, in_order = [order[i : i + 12] for i in (0, 12, 24)], stored(mini_records, "train")
     for epoch in epochs:
         assert sorted(epoch) == sorted(in_order)
     assert len({tuple(epoch) for epoch in [*epochs, in_order]}) == 4
 
 
-def test_augmentation_changes_from_epoch_to_epoch(mini_records):
+def test_augmentation_changes_from_epoch_to_epoch(stream):
     views = {}
-    for batch in training(mini_records, 6, batch_size=4):
+    for batch in stream[:6]:
         for row, key in enumerate(keys(batch)):
             views.setdefault(key, []).append(batch["rgb"][row].numpy())
     assert len(views) == 12
@@ -498,18 +480,11 @@ def test_augmentation_changes_from_epoch_to_epoch(mini_records):
         assert (first != second).any()
 
 
-def test_a_small_buffer_still_gives_every_record_once(mini_records):
-    stream = training(mini_records, 3, batch_size=4, buffer=5)
-    assert sorted(key for batch in stream for key in keys(batch)) == sorted(
-        stored(mini_records, "train")
-    )
-
-
 def test_clips_shorter_than_the_network_looks_are_refused(mini_records):
     with pytest.raises(InputError, match="--clip_frames=7"):
         training(mini_records, 1, frames=7)
     with pytest.raises(InputError, match="--clip_frames=7"):
-        pipeline.evaluation(mini_records, "test", CANVAS, 7, 1, 4, 0.0)
+        evaluation(mini_records, "test", frames=7)
     assert training(mini_records, 1, frames=5)[0]["rgb"].shape[1] == 5
 
 
@@ -525,26 +500,23 @@ def worker(index, count):
     return tf.distribute.InputContext(count, index, num_replicas_in_sync=count)
 
 
-@pytest.mark.parametrize("count", [2, 3])
-def test_workers_see_together_what_one_sees_alone(mini_records, count):
+def test_workers_see_together_what_one_sees_alone(mini_records):
     # Steps 1 to 3 of batches of 6 from 12 records: an epoch ends among them.
-    alone = training(mini_records, 3, batch_size=6, start_step=1)
-    parts = [
-        training(mini_records, 3, batch_size=6, start_step=1, context=worker(i, count))
-        for i in range(count)
-    ]
+    options = dict(batch_size=6, start_step=1)
+    alone = training(mini_records, 3, **options)
+    parts = [training(mini_records, 3, input_context=worker(i, 3), **options) for i in range(3)]
     for whole, *shares in zip(alone, *parts):
         for name, value in whole.items():
-            assert all(share[name].shape[0] == 6 // count for share in shares)
+            assert all(share[name].shape[0] == 2 for share in shares)
             together = np.empty_like(value)
             for i, share in enumerate(shares):
-                together[i::count] = share[name]
+                together[i::3] = share[name]
             np.testing.assert_array_equal(together, value, err_msg=name)
 
 
 def test_a_batch_that_workers_cannot_share_is_refused(mini_records):
     with pytest.raises(InputError, match="--batch_size=5 cannot be shared evenly by 2 replicas"):
-        training(mini_records, 1, batch_size=5, context=worker(0, 2))
+        training(mini_records, batch_size=5, input_context=worker(0, 2))
 
 
 def test_workers_evaluate_every_record_once(mini_records):
@@ -565,11 +537,18 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 assert strategy.num_replicas_in_sync == 2
 manifest = Manifest.load(sys.argv[1])
-settings = manifest, (64, 96), 3, 6, 0, 4, 0.0, 100, True, 0.2, 0.1, 1
-shared = strategy.distribute_datasets_from_function(
-    lambda context: pipeline.training(*settings, input_context=context)
+options = dict(
+    seed=0, max_instances=4, val_fraction=0.0, shuffle_buffer=100, flip=True, scale_jitter=0.2,
+    colour_jitter=0.1, start_step=1,
 )
-alone = pipeline.training(*settings)
+
+
+def training(context=None):
+    return pipeline.training(manifest, (64, 96), 3, 6, input_context=context, **options)
+
+
+shared = strategy.distribute_datasets_from_function(training)
+alone = training()
 for step, (parts, whole) in enumerate(zip(shared, alone.take(3))):
     for name, value in whole.items():
         values = strategy.experimental_local_results(parts[name])

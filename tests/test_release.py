@@ -20,7 +20,6 @@ from a2d_files import (
 )
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.labels import A2D
 from a2d_tf.data.sources.release import Release, Video
 
 SIZE = (20, 32)
@@ -139,15 +138,7 @@ def test_annotated_frames_come_from_file_names(tmp_path):
         assert release.annotated_frames(vid) == numbers
 
 
-@pytest.mark.parametrize(
-    "place",
-    [
-        "Release",
-        "Release/Annotations",
-        ".",
-        "text_annotations",
-    ],
-)
+@pytest.mark.parametrize("place", ["Release", "Release/Annotations", ".", "text_annotations"])
 @pytest.mark.parametrize("relative", [False, True])
 def test_annotations_with_instances_are_found(tmp_path, monkeypatch, place, relative):
     root = write_release(tmp_path / "Release", [row("-v", *SIZE, 9, 1, 0)])
@@ -246,25 +237,3 @@ def test_a_list_chooses_videos(tmp_path):
             Release(root, videos=chosen)
     with pytest.raises(InputError, match="absent.txt: not a readable list of videos .*; --videos"):
         Release(root, videos=tmp_path / "absent.txt")
-
-
-def test_real_clips():
-    release = Release(real("real_clips/Release"))
-    assert len(release.videos) == 10
-    for video in release.videos:
-        frames = release.annotated_frames(video.vid)
-        assert len(frames) == video.annotated == 5
-        for number, frame in release.read_frames(video.vid, frames[:2]):
-            annotation = release.read_annotation(video.vid, number, frame.shape[:2])
-            (box,), (inside,) = annotation.boxes, annotation.masks
-            rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
-            assert box.tolist() == [rows[0], columns[0], rows[-1] + 1, columns[-1] + 1]
-            assert set(np.unique(annotation.label_map[inside])) == {annotation.codes[0]}
-            assert annotation.codes[0] == video.label and video.label in A2D.codes
-
-
-def test_the_small_release_of_these_tests_is_whole(tmp_path):
-    release = Release(small_release(tmp_path / "Release"))
-    keys = {video.vid: release.annotated_frames(video.vid) for video in release.videos}
-    assert keys == {"-b": (1, 8), "--a": (3,), "c": (4,)}
-    assert release.read_annotation("c", 4).codes.tolist() == [34]

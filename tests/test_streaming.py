@@ -299,7 +299,9 @@ def test_the_same_video_has_the_same_answers():
 def test_answers_are_those_of_the_records_clips(mini_records):
     network, model = served(2, True)
     release = Release(pathlib.Path(mini_records.directory).parent / "Release")
-    settings = convert.Settings(image_height=64, image_width=96, clip_frames=5, shard_videos=2)
+    settings = convert.ConversionSettings(
+        image_height=64, image_width=96, clip_frames=5, shard_videos=2
+    )
     shown = release.videos[0]
     frames = list(video_files.Reader(release.frames_path(shown.vid)))
     recorder = Recorder(

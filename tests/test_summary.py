@@ -6,13 +6,13 @@ import pytest
 
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.inspection.summary import COLOURS, Summary, chart, text
-from a2d_tf.data.records import Truth
+from a2d_tf.data.records import ClipTruth
 
 
 def truth(video, boxes, codes, size=(100, 200)):
     """What one record says of its key frame."""
     boxes, label_map = np.float32(boxes).reshape(-1, 4), np.zeros(size, np.uint8)
-    return Truth(
+    return ClipTruth(
         video, 1, "train", np.array([1]), size, (50, 100), boxes, np.int32(codes), [], label_map
     )
 

@@ -135,11 +135,6 @@ def test_workers_do_not_change_a_byte(release, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["Release"]
 
 
-def test_seed_changes_the_clips():
-    assert synthetic.plan(8, 0) == synthetic.plan(8, 0)
-    assert {v.vid for v in synthetic.plan(8, 0)}.isdisjoint(v.vid for v in synthetic.plan(8, 1))
-
-
 def test_native_clips_have_the_widths_of_a2d(tmp_path):
     release = synthetic.make_release(tmp_path, 3, SEED, workers=1, native=True)
     plans = synthetic.plan(3, SEED, native=True)
@@ -192,7 +187,7 @@ def test_command_line_shows_one_clear_line(tmp_path):
 # The plan
 
 
-@pytest.mark.parametrize("videos", [4, 5, 7, 40, 400])
+@pytest.mark.parametrize("videos", [4, 5, 7, 400])
 def test_splits(videos):
     plans = synthetic.plan(videos, 0)
     tests = sum(video.usage for video in plans)
@@ -209,6 +204,7 @@ def test_every_pair_leads_clips_of_both_splits():
 
 def test_vids_are_distinct_and_some_look_like_options():
     vids = [video.vid for video in synthetic.plan(400, 0)]
+    assert set(vids).isdisjoint(v.vid for v in synthetic.plan(400, 1))
     assert len(set(vids)) == 400 and all(len(vid) == 11 for vid in vids)
     assert sum(vid.startswith("--") for vid in vids) >= 20
     assert sum(vid.startswith("-") and not vid.startswith("--") for vid in vids) >= 20
@@ -312,16 +308,6 @@ def test_figures_have_their_height_and_keep_it_while_swinging(actor):
         border = (sprite[0], sprite[-1], sprite[:, 0], sprite[:, -1])
         assert not any(edge[..., 3].any() for edge in border)  # nothing is cut off
         assert np.all(sprite[..., :3] <= sprite[..., 3:])  # premultiplied
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_balls_are_round(seed):
-    figure = figures.Figure("ball", 100, np.random.default_rng(seed))
-    y, x = np.nonzero(figure.sprite(0)[..., 3] >= 128)
-    reach = np.hypot(x - figure.pivot[0], y - figure.pivot[1]).max()
-    assert 49 <= reach <= 53
-    assert abs(len(x) / (np.pi * reach**2) - 1) < 0.05
-    assert figure.radius == pytest.approx(2 / 3 * reach, rel=0.03)  # of a disc
 
 
 def test_masks_follow_the_pixels():

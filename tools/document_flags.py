@@ -18,13 +18,13 @@ from a2d_tf.core.files import write_text
 
 _INTRODUCTION = """# Flags
 
-Every setting of a run, a table a section: `a2d_tf.train` takes all of them, `a2d_tf.evaluate`,
-`a2d_tf.export` and `a2d_tf.predict` those of inference and of computing, over the run's own. The
-paper's settings are `configs/a2d.flags`; what the paper does not say, such as the number of steps,
-is chosen there ([paper.md](paper.md)). What is true or false is written `--flip` and `--noflip`, or
-`--flip=false`. The flags of a program itself, such as `--records`, are in its `--helpshort`.
+Every setting of a run, a table a section. `a2d_tf.train` takes all of them; `a2d_tf.evaluate`,
+`a2d_tf.export` and `a2d_tf.predict` take those of inference and computing, which replace the run's.
+The defaults are the paper's settings, as in `configs/a2d.flags`; what the paper does not give, such
+as the number of steps, is ours ([paper.md](paper.md)). A Boolean is `--flip` or `--noflip`, or
+`--flip=false`. `--helpshort` lists a program's own flags, such as `--records`.
 
-This page is made by `tools/document_flags.py` from `a2d_tf/core/config.py`.
+`tools/document_flags.py` makes this page from `a2d_tf/core/config.py`.
 """
 
 
@@ -49,7 +49,7 @@ def _values(field):
     low, high = field.metadata["low"], field.metadata["high"]
     if field.metadata["choices"]:
         return ", ".join(f"`{choice}`" for choice in field.metadata["choices"])
-    if field.type is bool:
+    if field.type == "bool":
         return "true, false"
     if high is not None:
         return f"{low} to {high}"

@@ -1,14 +1,16 @@
-"""Turn A2D, or videos of one's own, into TFRecords of clips.
+"""Convert A2D, or your own videos, to TFRecords of clips.
 
   python tools/build_records.py --release A2D/Release --check
   python tools/build_records.py --release A2D/Release --output records
   python tools/build_records.py --coco annotations.json --videos videos --output records
 
-Interrupted and run again, it goes on from there. Records hold frames, flow and truth; their form
-is in a2d_tf/data/records.py.
+An interrupted conversion resumes when it is run again. docs/data_format.md describes the records.
 """
 
+from __future__ import annotations
+
 import os
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # inherited by the workers
 
@@ -21,6 +23,9 @@ from a2d_tf.data.flow import METHODS
 from a2d_tf.data.sources import check
 from a2d_tf.data.sources.release import Release
 
+if TYPE_CHECKING:
+    from a2d_tf.data.sources.coco import CocoVideos
+
 _RELEASE = flags.DEFINE_string(
     "release",
     None,
@@ -30,56 +35,63 @@ _RELEASE = flags.DEFINE_string(
 _ANNOTATIONS = flags.DEFINE_string(
     "annotations",
     None,
-    "With --release: folder of a folder of .mat or .h5 files per video, if it is somewhere else or "
-    "there are two.",
+    "With --release: folder with a folder of .mat or .h5 annotations per video, to replace those "
+    "above, or to choose between two.",
 )
 _COCO = flags.DEFINE_string(
-    "coco", None, "In place of --release: COCO-style JSON of annotations, see docs/own_data.md."
+    "coco", None, "COCO-style JSON of annotations, in place of --release; see docs/own_data.md."
 )
 _VIDEOS = flags.DEFINE_string(
     "videos",
     None,
-    "With --release: text file of VIDs, one a line, to use these videos alone, such as those "
-    "downloaded. With --coco: folder of the videos.",
+    "With --release: text file of the VIDs to use, one a line, such as those downloaded. With "
+    "--coco: folder of the videos.",
 )
 _CHECK = flags.DEFINE_bool(
-    "check", False, "Read everything and report what is missing or broken; build nothing."
+    "check", False, "Only read everything and report what is missing or broken."
 )
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the records.")
-_FLOW = flags.DEFINE_enum("flow_method", "dis", METHODS, "Optical flow; the authors' is tvl1.")
-_WORKERS = flags.DEFINE_integer("workers", 2, "Processes that build shards or check.")
+_FLOW = flags.DEFINE_enum(
+    "flow_method", "dis", METHODS, "Method of optical flow; the authors used tvl1."
+)
+_WORKERS = flags.DEFINE_integer("workers", 2, "Number of processes that build shards or check.")
 _ON_ERROR = flags.DEFINE_enum(
     "on_error",
     "fail",
     convert.ON_ERROR,
-    "End at a broken item, or skip and report it. With --check: the exit status is 1, or 0.",
+    "On a broken item: fail, or skip and report it. With --check: exit status 1, or 0.",
 )
-_HEIGHT = flags.DEFINE_integer("image_height", 256, "Frames are fitted into this height ...")
-_WIDTH = flags.DEFINE_integer("image_width", 256, "... and this width, up or down, aspect kept.")
-_FRAMES = flags.DEFINE_integer("clip_frames", 5, "Frames per clip, odd: the middle is the key.")
-_STRIDE = flags.DEFINE_integer("clip_stride", 1, "Source frames from one clip frame to the next.")
+_HEIGHT = flags.DEFINE_integer(
+    "image_height", 256, "Largest height of the stored frames, which keep their aspect."
+)
+_WIDTH = flags.DEFINE_integer(
+    "image_width", 256, "Largest width of the stored frames, which keep their aspect."
+)
+_FRAMES = flags.DEFINE_integer("clip_frames", 5, "Frames per clip, odd, centred on the key frame.")
+_STRIDE = flags.DEFINE_integer("clip_stride", 1, "Video frames from one clip frame to the next.")
 _LABELS = flags.DEFINE_string(
     "labels",
     None,
-    "JSON of the label space, if it is not A2D's; with --coco, if it is not just what the "
-    "annotations name.",
+    "JSON of the label space. By default A2D's; with --coco, that of the annotations' names.",
 )
 _FOLLOW = flags.DEFINE_bool(
-    "follow_links", False, "Read files that links lead to out of these folders; only for your own."
+    "follow_links",
+    False,
+    "Read links that lead out of these folders; only for folders that you trust.",
 )
 _SHARD = flags.DEFINE_integer("shard_videos", 32, "Videos per shard.")
 
 
-def open_source():
-    """The annotated videos that the flags name."""
+def open_source() -> Release | CocoVideos:
+    """Return the source of annotated videos that the flags name."""
     labels = LabelSpace.from_json(_LABELS.value) if _LABELS.value else None
     if not _COCO.value:
         return Release(
             _RELEASE.value,
             labels or A2D,
-            _VIDEOS.value,
-            _ANNOTATIONS.value,
-            _FOLLOW.value,
+            videos=_VIDEOS.value,
+            annotations=_ANNOTATIONS.value,
+            follow_links=_FOLLOW.value,
             skip_rows=_CHECK.value or _ON_ERROR.value == "skip",
         )
     from a2d_tf.data.sources.coco import CocoVideos
@@ -99,7 +111,7 @@ def main(argv):
         print(report.text())
         return 1 if report.problems and _ON_ERROR.value == "fail" else 0
     errors.require(argv, output=_OUTPUT.value)
-    settings = convert.Settings(
+    settings = convert.ConversionSettings(
         flow_method=_FLOW.value,
         image_height=_HEIGHT.value,
         image_width=_WIDTH.value,
@@ -108,7 +120,7 @@ def main(argv):
         shard_videos=_SHARD.value,
     )
     manifest, built = convert.convert(
-        open_source(), _OUTPUT.value, settings, _WORKERS.value, _ON_ERROR.value
+        open_source(), _OUTPUT.value, settings, _WORKERS.value, on_error=_ON_ERROR.value
     )
     for item in manifest.skipped:
         print(f"skipped {item['item']}: {item['reason']}")
@@ -130,8 +142,8 @@ def main(argv):
     return 0
 
 
-def run():
-    """Run the command with the words of the command line."""
+def run() -> None:
+    """Run the command line."""
     errors.run(main)
 
 

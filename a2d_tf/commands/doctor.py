@@ -48,7 +48,7 @@ def _records(config):
         if not place:
             place, workers = f"{folder}/records", machine.cores()
             release = synthetic.make_release(folder, _VIDEOS, seed=0, workers=workers)
-            settings = convert.Settings(
+            settings = convert.ConversionSettings(
                 image_height=model.image_height,
                 image_width=model.image_width,
                 clip_frames=model.frames,

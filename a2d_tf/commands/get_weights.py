@@ -1,19 +1,21 @@
-"""Get public weights by name, or see whether a copy of A2D is whole.
+"""Download pretrained weights by name, or check that a copy of A2D is complete.
 
   python tools/get_weights.py coco imagenet
   python -m a2d_tf.train ... --init_rgb=coco --init_flow=imagenet
 
-fetches Mask R-CNN on COCO (matterport) and ResNet-101 on ImageNet (Keras) from where they are
-published, checks and imports them, and keeps both in the cache. Interrupted and run again, it goes
-on from there. Training fetches what it needs by itself; this is for machines without a network
-(--from) and for doing it beforehand.
+downloads Mask R-CNN on COCO (matterport) and ResNet-101 on ImageNet (Keras) from their publishers,
+verifies and imports them, and stores both in the cache. An interrupted download resumes when it is
+run again. Training downloads what it needs by itself; use this command in advance, or, with --from,
+on machines without a network.
 
   python tools/get_weights.py --check_archive=A2D_main_1_0.tar.bz
   python tools/get_weights.py --check_archive=Release --json=missing.json --whole=whole.txt
 
-compares an archive or a folder with its videoset.csv and says what is missing or cut off, by names,
-sizes and headers; the exit status is 1 where it is not complete.
+compares an archive or a folder with its videoset.csv and reports missing and truncated files, by
+names, sizes and headers; the exit status is 1 if it is incomplete.
 """
+
+from __future__ import annotations
 
 from absl import flags
 
@@ -22,25 +24,27 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json, write_text
 
 _CACHE = flags.DEFINE_string(
-    "cache", None, "Folder of the weights; by default $A2D_TF_CACHE, or ~/.cache/a2d_tf."
+    "cache", None, "Folder of the cache; by default $A2D_TF_CACHE, or ~/.cache/a2d_tf."
 )
 _FROM = flags.DEFINE_string(
-    "from", None, "Folder of the published files, got by hand; nothing is fetched."
+    "from", None, "Folder of published files that you downloaded; nothing is downloaded."
 )
 _ARCHIVE = flags.DEFINE_multi_string(
     "check_archive",
     [],
-    "A copy of A2D, or a part of it: .tar.bz and other tar files, .zip, or a "
-    "folder. Given several times, they are one copy.",
+    "Copy of A2D to check: a .tar.bz or other tar file, a .zip, or a folder; repeat the flag for a "
+    "copy in several parts.",
 )
 _LIST = flags.DEFINE_string(
-    "list", None, "With --check_archive: videoset.csv to compare with, if not the copy's own."
+    "list", None, "With --check_archive: videoset.csv to compare with; by default the copy's."
 )
-_JSON = flags.DEFINE_string("json", None, "With --check_archive: file for all that was found.")
+_JSON = flags.DEFINE_string(
+    "json", None, "With --check_archive: JSON file to write the findings to."
+)
 _WHOLE = flags.DEFINE_string(
     "whole",
     None,
-    "With --check_archive: file for the VIDs that are whole, one a line, for --videos of "
+    "With --check_archive: text file to write the VIDs of complete videos to, for --videos of "
     "tools/build_records.py.",
 )
 
@@ -64,7 +68,7 @@ def _get(names):
     for name in names:
         if name not in PUBLISHED:
             raise InputError(f"'{name}': no weights of that name; there are {', '.join(PUBLISHED)}")
-    # Below, because TensorFlow takes seconds to load: a mistyped name should not wait for it.
+    # Imported late, because TensorFlow takes seconds to load.
     from a2d_tf.pretrained import cache
 
     for name in names:
@@ -89,8 +93,8 @@ def _check_archive():
     return 0 if inventory.complete else 1
 
 
-def run():
-    """Run the command with the words of the command line."""
+def run() -> None:
+    """Run the command line."""
     errors.run(main)
 
 

@@ -1,11 +1,15 @@
-"""Show what records hold: in a few lines, a chart, a JSON list, and a picture of each.
+"""Inspect records: a summary, a chart, a JSON list, and a picture of each.
 
 python tools/inspect_records.py --records records --chart records.png
 python tools/inspect_records.py --records records --json records.json --draw sheets --limit 20
 python tools/inspect_records.py --records records --anchors 16,32,64,128,256
 """
 
+from __future__ import annotations
+
 import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -17,21 +21,24 @@ from a2d_tf.core import errors, visualize
 from a2d_tf.core.config import parse_anchors
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_file, write_json
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.flow import resize_frame
 from a2d_tf.data.inspection import anchor_recall, input_scale, summary
 from a2d_tf.data.manifest import SPLITS, Manifest
 
-_RECORDS = flags.DEFINE_string("records", None, "Folder of build_records.py.")
-_JSON = flags.DEFINE_string("json", None, "File for the list of records.")
-_CHART = flags.DEFINE_string("chart", None, "PNG file for a chart of the records, one page.")
-_DRAW = flags.DEFINE_string("draw", None, "Folder for one picture per record.")
-_LIMIT = flags.DEFINE_integer("limit", None, "At most so many records.", lower_bound=0)
-_SPLIT = flags.DEFINE_enum("split", "all", [*SPLITS, "all"], "Which records.")
+if TYPE_CHECKING:
+    from a2d_tf.data.records import ClipTruth
+
+_RECORDS = flags.DEFINE_string("records", None, "Folder of the records, made by build_records.py.")
+_JSON = flags.DEFINE_string("json", None, "JSON file to write the list of records to.")
+_CHART = flags.DEFINE_string("chart", None, "PNG file to write a chart of the records to.")
+_DRAW = flags.DEFINE_string("draw", None, "Folder to write a picture of each record to.")
+_LIMIT = flags.DEFINE_integer("limit", None, "Largest number of records to read.", lower_bound=0)
+_SPLIT = flags.DEFINE_enum("split", "all", [*SPLITS, "all"], "Split of the records.")
 _ANCHORS = flags.DEFINE_multi_string(
     "anchors",
     [],
-    "Print how many instances these anchors cover, by size; as --anchor_sizes, and "
-    "again for others.",
+    "Print the recall of these anchors, given as for --anchor_sizes; can be repeated.",
 )
 
 
@@ -81,22 +88,22 @@ def main(argv):
 
 
 def _divisors():
-    """{names of imported weights: what they want RGB divided by}."""
-    from a2d_tf.model.flavours import FLAVOURS  # late: it loads TensorFlow
+    """Return {names of pretrained weights: their divisor of RGB}."""
+    from a2d_tf.model.flavours import FLAVOURS  # here, because it loads TensorFlow
 
     names = {}
     for name, flavour in FLAVOURS.items():
         if name != "own":
             names.setdefault(float(np.mean(flavour.std)), []).append(name)
-    return {", ".join(own): divisor for divisor, own in names.items()}
+    return {", ".join(flavours): divisor for divisor, flavours in names.items()}
 
 
 def _records(shards, limit, decode):
-    """Yield (split, `records.parse` as arrays, `Truth`) of at most `limit` records.
+    """Yield (split, fields of `records.parse` as arrays, ClipTruth) of at most `limit` records.
 
-    Without `decode` there are no arrays, and only the truth is read.
+    Without `decode` there are no fields.
     """
-    import tensorflow as tf  # late, so that a wrong folder is reported at once
+    import tensorflow as tf  # here, so that a wrong folder is reported at once
 
     from a2d_tf.data import records
 
@@ -114,8 +121,8 @@ def _records(shards, limit, decode):
             yield split, fields, truth
 
 
-def describe(fields, truth, label_space):
-    """The JSON object of a record; boxes, areas and flow are in stored pixels."""
+def describe(fields: Mapping[str, np.ndarray], truth: ClipTruth, label_space: LabelSpace) -> dict:
+    """Return the JSON object of a record; boxes, areas and flow are in stored pixels."""
     flow = fields["flow"][len(fields["flow"]) // 2].astype(np.float64)
     instances = []
     for box, code, mask in zip(fields["boxes"].tolist(), fields["codes"].tolist(), fields["masks"]):
@@ -141,16 +148,22 @@ def describe(fields, truth, label_space):
     }
 
 
-def sheet(fields, truth, label_space, height=320):
-    """Key frame with instances | flow | label map, with captions: RGB uint8 [height, W, 3]."""
+def sheet(
+    fields: Mapping[str, np.ndarray], truth: ClipTruth, label_space: LabelSpace, height: int = 320
+) -> np.ndarray:
+    """Draw key frame with instances | flow | label map: RGB uint8 [height, W, 3]."""
     key = len(fields["rgb"]) // 2
     rgb = fields["rgb"][key]
     scale = height / rgb.shape[0]
     size = (height, max(1, round(rgb.shape[1] * scale)))
     masks = [cv2.resize(m, size[::-1], interpolation=cv2.INTER_NEAREST) for m in fields["masks"]]
-    panels = [
+    panels: list[np.ndarray] = [
         visualize.draw_instances(
-            resize_frame(rgb, *size), fields["boxes"] * scale, fields["codes"], masks, label_space
+            resize_frame(rgb, *size),
+            fields["boxes"] * scale,
+            fields["codes"],
+            masks,
+            label_space=label_space,
         ),
         resize_frame(visualize.flow_to_rgb(fields["flow"][key]), *size),
         cv2.resize(
@@ -171,7 +184,7 @@ def sheet(fields, truth, label_space, height=320):
 
 
 def _caption(image, text):
-    """Write into the lower left corner, in place: white with a dark rim, for any ground."""
+    """Write white text with a dark rim into the lower left corner, in place."""
     place = (6, image.shape[0] - 8)
     for ink, thickness in ((0, 3), (255, 1)):
         cv2.putText(
@@ -179,8 +192,8 @@ def _caption(image, text):
         )
 
 
-def run():
-    """Run the command with the words of the command line."""
+def run() -> None:
+    """Run the command line."""
     errors.run(main)
 
 

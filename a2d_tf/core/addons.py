@@ -1,15 +1,18 @@
-"""What is used of tensorflow-addons; where that cannot be imported, the same made here.
+"""Ops and optimizers of tensorflow-addons, or equivalents where it cannot be installed.
 
-tensorflow-addons ends at TensorFlow 2.15 and Python 3.11. Its optimizers are Keras's legacy ones,
-and so are these: they compute the same and read each other's checkpoints.
+tensorflow-addons ends at TensorFlow 2.15 and Python 3.11. Like its optimizers, these derive from
+Keras's legacy ones; they compute the same and read each other's checkpoints.
 """
 
+from __future__ import annotations
+
 import warnings
+from collections.abc import Callable
 
 import tensorflow as tf
 
 try:
-    # It warns at every import that it ends: the pin is deliberate.
+    # Hides its warning that it is no longer developed.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import tensorflow_addons as tfa
@@ -17,10 +20,10 @@ except ImportError:
     tfa = None
 
 
-def own_dense_image_warp(image, flow):
-    """The image moved along a dense flow, `output[y, x] = image[(y, x) - flow[y, x]]`, bilinear.
+def own_dense_image_warp(image: tf.Tensor, flow: tf.Tensor) -> tf.Tensor:
+    """Warp an image by dense flow: output[y, x] = image[(y, x) - flow[y, x]], bilinear.
 
-    Outside of the image it goes on as its edge.
+    Outside of the image its edge is repeated.
 
     Args:
       image: float32 [B, H, W, C], H and W at least 2.
@@ -45,10 +48,10 @@ def own_dense_image_warp(image, flow):
 
 
 class _DecoupledDecay:
-    """Subtracts `weight_decay` times a variable from it, before the step of the optimizer.
+    """Optimizer mixin that subtracts `weight_decay` times a variable before each step.
 
-    For optimizers whose step does not depend on the variable, and dense gradients.
-    (Loshchilov, Hutter, Decoupled Weight Decay Regularization, ICLR 2019.)
+    For dense gradients and optimizers whose step does not depend on the variable (Loshchilov and
+    Hutter, Decoupled Weight Decay Regularization, ICLR 2019).
     """
 
     def __init__(self, weight_decay, **arguments):
@@ -57,7 +60,7 @@ class _DecoupledDecay:
         self._decaying = None
 
     def apply_gradients(self, grads_and_vars, name=None, decay_var_list=None, **arguments):
-        """As of the optimizer; only variables of `decay_var_list` decay, without it all."""
+        """Apply gradients; only variables of `decay_var_list` decay, by default all."""
         self._decaying = decay_var_list and {variable.ref() for variable in decay_var_list}
         return super().apply_gradients(grads_and_vars, name=name, **arguments)
 
@@ -78,17 +81,16 @@ class _DecoupledDecay:
 
 
 class OwnAdamW(_DecoupledDecay, tf.keras.optimizers.legacy.Adam):
-    """Adam with decoupled decay. Args: `weight_decay`, which is not multiplied by the learning
-    rate, a float or a schedule; those of Adam, by name."""
+    """Adam with decoupled weight decay, a number or schedule, not times the learning rate."""
 
-    def __init__(self, weight_decay, name="AdamW", **arguments):
+    def __init__(self, weight_decay: float | Callable, name: str = "AdamW", **arguments) -> None:
         super().__init__(weight_decay, name=name, **arguments)
 
 
 class OwnSGDW(_DecoupledDecay, tf.keras.optimizers.legacy.SGD):
-    """SGD with decoupled decay, as `OwnAdamW`."""
+    """SGD with decoupled weight decay, as of `OwnAdamW`."""
 
-    def __init__(self, weight_decay, name="SGDW", **arguments):
+    def __init__(self, weight_decay: float | Callable, name: str = "SGDW", **arguments) -> None:
         super().__init__(weight_decay, name=name, **arguments)
 
 

@@ -1,12 +1,16 @@
-"""Every setting of a run: frozen dataclasses, each field an absl flag of the same name.
+"""Settings of a run: frozen dataclasses, each of whose fields is an absl flag of the same name.
 
-The defaults are the paper's as far as it goes (docs/paper.md). A run folder keeps its resolved
-settings in `flags.txt`, which `Config.read` reads back and `--flagfile` accepts.
+The defaults are those of `configs/a2d.flags`: the paper's values where it gives them, ours where it
+does not (docs/paper.md). A run folder stores its resolved settings in `flags.txt`, which
+`Config.read` reads back and `--flagfile` accepts.
 """
+
+from __future__ import annotations
 
 import dataclasses
 import math
 import os
+from typing import Any
 
 from absl import flags
 
@@ -15,269 +19,325 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
 from a2d_tf.core.limits import MAX_SIDE
 
-# What they mean is in model/flavours.py.
+# model/flavours.py defines them.
 FLAVOURS = ["own", "matterport", "keras", "detectron2", "torchvision", "efficientnet_lite0"]
 PRECISIONS = ["float32", "mixed_bfloat16", "mixed_float16"]
+NORMS = ["frozen_bn", "frozen_stats", "bn", "group_norm", "none"]
 EVALUATION_BATCH = 8
-_ANCHOR_SIZES = 8  # of a level
+_MAX_ANCHOR_SIZES = 8  # of a pyramid level
 
 
-def _setting(default, help_text, choices=None, low=None, high=None, before=None):
-    """A field; `before` is what a run has that is older than the setting, where not the default."""
+def _setting(default, help_text, values=None, *, before=None):
+    """Return a field.
+
+    Args:
+      default: its default.
+      help_text: help of its flag.
+      values: list of its choices, or its (lowest, highest) value, where None is unlimited.
+      before: its value in runs that do not know it, or knew another default.
+    """
+    choices = values if isinstance(values, list) else None
+    low, high = values if isinstance(values, tuple) else (None, None)
     metadata = {"help": help_text, "choices": choices, "low": low, "high": high, "before": before}
     return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """The network's structure. Two runs exchange weights where these agree."""
+    """The network's structure. Two runs can exchange weights if these agree."""
 
     image_height: int = _setting(
-        256, "canvas height, pixels, a multiple of 32", low=32, high=MAX_SIDE
+        256, "Height of the network's input in pixels, a multiple of 32.", (32, MAX_SIDE)
     )
     image_width: int = _setting(
-        256, "canvas width, pixels, a multiple of 32", low=32, high=MAX_SIDE
+        256, "Width of the network's input in pixels, a multiple of 32.", (32, MAX_SIDE)
     )
     backbone: str = _setting(
         "resnet101",
-        "of both streams",
+        "Backbone of the appearance and the motion stream.",
         ["resnet14", "resnet26", "resnet50", "resnet101", "resnet152", "efficientnet_lite0"],
     )
-    width_multiplier: float = _setting(1.0, "factor on the backbone's channels", low=0.125, high=4)
+    width_multiplier: float = _setting(1.0, "Factor on the backbone's channels.", (0.125, 4))
     norm: str = _setting(
         "frozen_bn",
-        "normalisation of backbone, actor and mask head: batch norm frozen whole, or "
-        "its statistics alone (scale and offset learn), or live; group norm; none",
-        ["frozen_bn", "frozen_stats", "bn", "group_norm", "none"],
+        "Normalisation of the backbones, the actor head and the mask head: frozen batch norm; "
+        "batch norm with frozen statistics but trained scale and offset; batch norm; group norm; "
+        "or none.",
+        NORMS,
     )
     flow_norm: str = _setting(
-        "same",
-        "normalisation of the flow backbone; 'same' follows --norm",
-        ["same", "frozen_bn", "frozen_stats", "bn", "group_norm", "none"],
+        "same", "Normalisation of the motion backbone; 'same': that of --norm.", ["same", *NORMS]
     )
     rgb_flavour: str = _setting(
-        "own", "what the appearance branch's weights want; --init_rgb sets it", FLAVOURS
+        "own",
+        "Conventions (such as preprocessing) of the appearance branch's pretrained weights; "
+        "--init_rgb sets it.",
+        FLAVOURS,
     )
     flow_flavour: str = _setting(
-        "own", "what the motion backbone's weights want; --init_flow sets it", FLAVOURS
+        "own", "Conventions of the motion backbone's weights; --init_flow sets it.", FLAVOURS
     )
     stride_in_1x1: bool = _setting(
-        True, "stages stride in their first 1x1, not in their 3x3 (flavour 'own')"
+        True,
+        "Put the stride of a ResNet stage in its first 1x1 convolution, not in its 3x3 "
+        "convolution (flavour 'own' only).",
     )
     pixel_scale: float = _setting(
-        1.0, "factor on the mean-free RGB values (flavour 'own')", low=0, high=1000
+        1.0, "Factor on the mean-subtracted RGB input (flavour 'own' only).", (0, 1000)
     )
-    flow_scale: float = _setting(1.0, "factor on the flow in pixels", low=0, high=1000)
+    flow_scale: float = _setting(
+        16.0, "Factor on the flow input, which is in pixels per frame.", (0, 1000), before=1.0
+    )
     flow_bound: float = _setting(
-        0.0, "length at which the scaled flow of a pixel is cut; 0 cuts none", low=0, high=1000000
+        256.0,
+        "Largest length of a scaled flow vector; longer ones are shortened to it; 0: no limit.",
+        (0, 1000000),
+        before=0.0,
     )
-    fpn_channels: int = _setting(256, "channels of the pyramids", low=8, high=2048)
-    rpn_channels: int = _setting(512, "channels of the proposal head", low=8, high=2048)
-    head_units: int = _setting(1024, "units of the actor and action heads", low=8, high=8192)
-    mask_channels: int = _setting(256, "channels of the mask head", low=8, high=2048)
-    mask_layers: int = _setting(4, "3x3 convolutions of the mask head", low=0, high=32)
+    fpn_channels: int = _setting(256, "Channels of the feature pyramids.", (8, 2048))
+    rpn_channels: int = _setting(512, "Channels of the proposal network.", (8, 2048))
+    head_units: int = _setting(
+        1024, "Units of the layers of the actor and action heads.", (8, 8192)
+    )
+    mask_channels: int = _setting(256, "Channels of the mask head.", (8, 2048))
+    mask_layers: int = _setting(4, "3x3 convolutions in the mask head.", (0, 32))
     anchor_sizes: str = _setting(
-        "16,32,64,128,256", "anchor side at P2..P6, pixels; 8+16,32,… has two sizes at P2"
+        "16,32,64,128,256",
+        "Side of the anchors at pyramid levels P2 to P6 in pixels, separated by commas; a level "
+        "may have several, as in 8+16,32,64,128,256.",
     )
-    use_flow: bool = _setting(True, "the flow stream (section 3.2)")
+    use_flow: bool = _setting(True, "Use the motion stream (section 3.2).")
     temporal_layers: int = _setting(
-        1, "L, 3x1x1 convolutions over time; 0 is one frame", low=0, high=64
+        1, "Number L of 3x1x1 convolutions over time; the network sees 2L + 1 frames.", (0, 64)
     )
-    temporal_init: str = _setting("random", "start of these layers", ["random", "identity"])
-    fusion: str = _setting("mid", "where RGB and flow meet (section 3.2)", ["mid", "late"])
+    temporal_init: str = _setting(
+        "random", "Initial weights of these convolutions.", ["random", "identity"]
+    )
+    fusion: str = _setting(
+        "mid",
+        "Fuse appearance and motion in the middle or at the end (section 3.2).",
+        ["mid", "late"],
+    )
     action_topdown: str = _setting(
-        "shared", "the action branch's RGB top-down: the actor's or its own", ["shared", "separate"]
+        "shared",
+        "Top-down pathway over RGB that the action branch uses: the actor branch's or its own.",
+        ["shared", "separate"],
     )
-    use_mask: bool = _setting(True, "the mask head; without it boxes are painted")
-    use_refiner: bool = _setting(False, "a segmenter of boxes in place of the mask head (4.3)")
+    use_mask: bool = _setting(True, "Use the mask head; otherwise paint label maps from boxes.")
+    use_refiner: bool = _setting(
+        False, "Replace the mask head by a separate network that segments each box (section 4.3)."
+    )
     refiner_size: int = _setting(
-        128, "side of its patches, pixels, a multiple of 32", low=32, high=1024
+        128, "Side of the refiner's input, a multiple of 32 pixels.", (32, 1024)
     )
-    refiner_channels: int = _setting(64, "channels of its refinement modules", low=4, high=1024)
+    refiner_channels: int = _setting(64, "Channels of the refinement modules.", (4, 1024))
     label_mode: str = _setting(
         "decoupled",
-        "p(actor) p(action), one softmax over pairs, or p(actor) p(action | actor)",
+        "Factorisation of the pair's probability: p(actor) p(action), one softmax over all pairs, "
+        "or p(actor) p(action | actor).",
         ["decoupled", "cartesian", "hierarchical"],
     )
     action_background: bool = _setting(
         True,
-        "background is a class of the action head, trained on every RoI (label_mode "
-        "decoupled); without, the head learns from positive RoIs alone",
+        "Give the action head a background class and train it on all RoIs; otherwise it is "
+        "trained on positive RoIs only (--label_mode=decoupled).",
         before=False,
     )
     roi_align: str = _setting(
-        "aligned", "crops and coordinates of boxes (flavour 'own')", ["aligned", "legacy"]
+        "aligned",
+        "Sampling grid and box convention of RoIAlign; 'legacy' is matterport's (flavour 'own' "
+        "only).",
+        ["aligned", "legacy"],
     )
 
     @property
-    def frames(self):
-        """The temporal field, 2L + 1 frames."""
+    def frames(self) -> int:
+        """Number of frames the network sees, 2L + 1."""
         return 2 * self.temporal_layers + 1
 
     @property
-    def has_action_background(self):
-        """Whether background is a class of the action head; other label spaces have no use for it,
-        since their p(action) carries the actor's background.
+    def has_action_background(self) -> bool:
+        """Whether background is a class of the action head.
+
+        Other label modes do not need it: their p(action) includes the actor's background.
         """
         return self.action_background and self.label_mode == "decoupled"
 
     @property
-    def anchors(self):
-        """Sizes of the anchors, a tuple of each level P2..P6; see `parse_anchors`."""
+    def anchors(self) -> tuple[tuple[float, ...], ...]:
+        """Anchor sizes of each of the levels P2 to P6; see `parse_anchors`."""
         return parse_anchors(self.anchor_sizes, "anchor_sizes")
 
 
 @dataclasses.dataclass(frozen=True)
 class InferenceConfig:
-    """From the network's outputs to instances and label maps; free to change after training."""
+    """How outputs become instances and label maps; can be changed after training."""
 
-    test_proposals: int = _setting(300, "RoIs a frame at inference", low=1, high=100000)
+    test_proposals: int = _setting(1000, "Proposals per frame at inference.", (1, 100000))
     proposals_before_nms: int = _setting(
-        2000, "anchors that enter the proposals' NMS", low=1, high=1000000
+        10000, "Anchors per frame that enter the proposals' NMS at inference.", (1, 1000000)
     )
     score_threshold: float = _setting(
-        -1.0,
-        "p(actor) from which a RoI is an instance; -1: the run's own, chosen on validation",
-        low=-1,
-        high=1,
+        -1.0, "Least p(actor) of an instance; -1: the threshold chosen in validation.", (-1, 1)
     )
-    nms_threshold: float = _setting(0.3, "IoU of the per-actor NMS of instances", low=0, high=1)
-    max_detections: int = _setting(100, "instances a frame", low=1, high=10000)
+    nms_threshold: float = _setting(
+        0.3, "IoU threshold of the NMS over instances of an actor.", (0, 1)
+    )
+    max_detections: int = _setting(100, "Most instances per frame.", (1, 10000))
     action_threshold: float = _setting(
-        0.0, "p(action) below which an instance is dropped; 0 drops none", low=0, high=1
+        0.0, "Least p(action) of a reported instance; 0 keeps all.", (0, 1)
     )
     paint: str = _setting(
         "instance",
-        "a pixel goes to the best instance by score, or by score x mask",
+        "Where instances overlap, give a pixel to the one of highest score ('instance') or of "
+        "highest score times mask probability ('pixel').",
         ["instance", "pixel"],
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class LearningConfig:
-    """How the network is fitted (paper, sections 3.3 and 4)."""
+    """How the network is trained (paper, sections 3.3 and 4)."""
 
     seed: int = _setting(
-        0, "of initial weights, data order, augmentation and sampling", low=0, high=2**32 - 1
+        0, "Seed of initial weights, data order, augmentation and sampling.", (0, 2**32 - 1)
     )
-    batch_size: int = _setting(8, "clips a step", low=1, high=65536)
-    steps: int = _setting(20000, "training steps", low=1, high=10**9)
-    learning_rate: float = _setting(2e-4, "peak learning rate", low=0)
-    schedule: str = _setting("constant", "of the rate, after the warm-up", ["constant", "cosine"])
-    warmup_steps: int = _setting(500, "linear warm-up", low=0)
+    batch_size: int = _setting(8, "Clips per training step.", (1, 65536))
+    steps: int = _setting(60000, "Number of training steps.", (1, 10**9))
+    learning_rate: float = _setting(2e-4, "Peak learning rate.", (0, None))
+    schedule: str = _setting(
+        "constant", "Learning-rate schedule after warm-up.", ["constant", "cosine"]
+    )
+    warmup_steps: int = _setting(1000, "Steps of linear warm-up of the learning rate.", (0, None))
     optimizer: str = _setting(
-        "sgd", "sgd has momentum; both decay the weights decoupled", ["sgd", "adam"]
+        "sgd", "SGD with momentum, or Adam; both with decoupled weight decay.", ["sgd", "adam"]
     )
-    momentum: float = _setting(0.9, "of SGD", low=0, high=1)
-    weight_decay: float = _setting(1e-4, "decoupled, times the rate; not on norms, biases", low=0)
-    clip_norm: float = _setting(5.0, "global gradient norm; 0 clips nothing", low=0)
+    momentum: float = _setting(0.9, "Momentum of SGD.", (0, 1))
+    weight_decay: float = _setting(
+        1e-4, "Decoupled weight decay, times the rate; norms and biases do not decay.", (0, None)
+    )
+    clip_norm: float = _setting(
+        5.0, "Largest global norm of the gradient, scaled down to it; 0: no limit.", (0, None)
+    )
     average_decay: float = _setting(
-        0.0,
-        "of a running mean of the weights, which is then validated and kept; 0 has none",
-        low=0,
-        high=0.99999,
+        0.0, "Decay of the running mean of the weights that is saved; 0: no mean.", (0, 0.99999)
     )
-    lambda_roi_cls: float = _setting(1.0, "lambda 1, proposal objectness", low=0)
-    lambda_box_reg: float = _setting(1.0, "lambda 2, boxes of proposals and of actors", low=0)
-    lambda_actor_cls: float = _setting(1.0, "lambda 3, actor class", low=0)
-    lambda_action_cls: float = _setting(1.0, "lambda 4, action class", low=0)
-    lambda_mask: float = _setting(1.0, "lambda 5, mask", low=0)
-    zero_shot_actor: str = _setting("", "actor whose action labels are withheld (section 4.4)")
+    lambda_roi_cls: float = _setting(1.0, "Lambda 1: weight of the objectness loss.", (0, None))
+    lambda_box_reg: float = _setting(1.0, "Lambda 2: weight of both box losses.", (0, None))
+    lambda_actor_cls: float = _setting(1.0, "Lambda 3: weight of the actor loss.", (0, None))
+    lambda_action_cls: float = _setting(1.0, "Lambda 4: weight of the action loss.", (0, None))
+    lambda_mask: float = _setting(1.0, "Lambda 5: weight of the mask loss.", (0, None))
+    zero_shot_actor: str = _setting(
+        "", "Actor whose action labels are withheld from training (section 4.4)."
+    )
     train_phase: str = _setting(
         "joint",
-        "all but the refiner; the actor branch; flow tower, temporal layers and action "
-        "head; or the refiner alone",
+        "What is trained: everything but the refiner; the actor branch; the motion backbone, the "
+        "convolutions over time and the action head; or the refiner.",
         ["joint", "actor", "action", "refiner"],
     )
-    init_run: str = _setting("", "run folder of the same network that a new run starts from")
+    init_run: str = _setting(
+        "", "Run folder of the same network, whose weights a new run starts from."
+    )
     init_checkpoint: str = _setting(
-        "", "run folder, also of other labels or another variant, to start from as far as it fits"
+        "", "Run folder, also of another network or labels, whose fitting weights a new run takes."
     )
     init_rgb: str = _setting(
         "",
-        "weights that the appearance branch starts from: coco or imagenet, fetched once "
-        "(tools/get_weights.py), or a file of tools/import_weights.py",
+        "Pretrained weights of the appearance branch: 'coco' or 'imagenet', downloaded once "
+        "(tools/get_weights.py), or a file made by tools/import_weights.py.",
     )
-    init_flow: str = _setting("", "weights that the motion backbone starts from, likewise")
-    rpn_samples: int = _setting(256, "anchors a frame in the proposal loss", low=2, high=1000000)
+    init_flow: str = _setting(
+        "", "Pretrained weights of the motion backbone: a name or a file, as for --init_rgb."
+    )
+    rpn_samples: int = _setting(256, "Anchors per frame in the proposal loss.", (2, 1000000))
     rpn_beta: float = _setting(
         0.0,
-        "beta of the proposals' smooth L1; 0: the flavour's, 1 for matterport, else 1/9",
-        low=0,
-        high=100,
+        "Beta of the proposals' smooth L1 loss; 0: as the pretrained weights were trained, 1 for "
+        "matterport's and 1/9 for all others.",
+        (0, 100),
         before=1 / 9,
     )
     box_normaliser: str = _setting(
         "samples",
-        "what box terms are divided by: the anchors or RoIs that count, or four times "
-        "the positives among them",
+        "Denominator of the box losses: the number of sampled anchors or RoIs, or four times the "
+        "number of positives among them.",
         ["samples", "positives"],
     )
-    train_proposals: int = _setting(1000, "proposals a frame before sampling", low=1, high=100000)
-    train_proposals_before_nms: int = _setting(
-        0,
-        "anchors that enter the NMS of training's proposals; 0: twice --train_proposals",
-        low=0,
-        high=1000000,
+    train_proposals: int = _setting(
+        2000, "Proposals per frame in training, to sample RoIs from.", (1, 100000), before=1000
     )
-    roi_samples: int = _setting(64, "RoIs a frame", low=2, high=100000)
-    positive_fraction: float = _setting(1 / 3, "most positives among the RoIs", low=0, high=1)
-    add_truth_rois: bool = _setting(True, "ground-truth boxes join the proposals")
-    max_instances: int = _setting(25, "instances a frame, largest first", low=1, high=10000)
-    val_fraction: float = _setting(0.1, "part of the training videos held out", low=0, high=1)
+    train_proposals_before_nms: int = _setting(
+        10000,
+        "Number of anchors per frame that enter the proposals' NMS in training; 0: twice "
+        "--train_proposals.",
+        (0, 1000000),
+        before=0,
+    )
+    roi_samples: int = _setting(64, "RoIs per frame in training.", (2, 100000))
+    positive_fraction: float = _setting(1 / 3, "Largest fraction of positive RoIs.", (0, 1))
+    add_truth_rois: bool = _setting(True, "Add the ground-truth boxes to the training proposals.")
+    max_instances: int = _setting(
+        25, "Most ground-truth instances per frame, the largest ones first.", (1, 10000)
+    )
+    val_fraction: float = _setting(
+        0.1, "Fraction of the training videos used for validation.", (0, 1)
+    )
     threshold_from: str = _setting(
         "",
-        "with --val_fraction=0: run folder of the same network, whose held-out videos chose "
-        "the score threshold",
+        "With --val_fraction=0: run folder of the same network whose validation videos chose the "
+        "score threshold.",
     )
-    flip: bool = _setting(True, "mirror half of the clips")
-    scale_jitter: float = _setting(
-        0.2, "zoom by up to this part either way, and shift", low=0, high=0.9
-    )
-    colour_jitter: float = _setting(0.1, "brightness and contrast jitter", low=0, high=1)
-    shuffle_buffer: int = _setting(1000, "records in the shuffle buffer", low=1, high=1000000)
-    log_every: int = _setting(20, "steps between TensorBoard points", low=1)
-    validate_every: int = _setting(1000, "steps between validations", low=1)
-    checkpoint_every: int = _setting(500, "steps between checkpoints", low=1)
-    keep_checkpoints: int = _setting(3, "newest checkpoints kept", low=1)
+    flip: bool = _setting(True, "Mirror half of the training clips.")
+    scale_jitter: float = _setting(0.2, "Largest relative zoom in or out, with a shift.", (0, 0.9))
+    colour_jitter: float = _setting(0.1, "Largest change of brightness and contrast.", (0, 1))
+    shuffle_buffer: int = _setting(1000, "Records shuffled together.", (1, 1000000))
+    log_every: int = _setting(20, "Steps between TensorBoard points.", (1, None))
+    validate_every: int = _setting(2000, "Steps between validations.", (1, None))
+    checkpoint_every: int = _setting(1000, "Steps between checkpoints.", (1, None))
+    keep_checkpoints: int = _setting(3, "Number of newest checkpoints kept.", (1, None))
     recompute: bool = _setting(
-        False, "compute activations inside of the backbones' stages twice: less memory, more time"
+        False, "Recompute the backbones' activations in the backward pass: less memory, more time."
     )
-    deterministic: bool = _setting(True, "repeatable: deterministic kernels alone")
+    deterministic: bool = _setting(
+        True, "Use deterministic kernels only, so that training can be repeated exactly."
+    )
     strategy: str = _setting(
         "none",
-        "one device, those of this machine, or those of the workers in TF_CONFIG",
+        "Distribution of training: one device; all devices of this machine; or the workers listed "
+        "in TF_CONFIG.",
         ["none", "mirrored", "multi_worker"],
     )
     replicas: int = _setting(
         0,
-        "of --strategy=mirrored: GPUs, or parts of the CPU where there is none; 0: all GPUs",
-        low=0,
+        "With --strategy=mirrored: number of GPUs, or of parts of the CPU on a machine without a "
+        "GPU; 0: all GPUs.",
+        (0, None),
     )
 
     @property
-    def before_nms(self):
-        """Anchors that enter the NMS of training's proposals."""
+    def before_nms(self) -> int:
+        """Number of anchors that enter the NMS of the training proposals."""
         return self.train_proposals_before_nms or 2 * self.train_proposals
 
     @property
-    def evaluation_batch(self):
-        """Clips that a device takes at once in evaluation: `batch_size` may be of many devices."""
+    def evaluation_batch(self) -> int:
+        """Clips per device in evaluation; `batch_size` may count those of many devices."""
         return min(self.batch_size, EVALUATION_BATCH)
 
 
 @dataclasses.dataclass(frozen=True)
 class ComputeConfig:
-    """How the network is computed; no weight depends on it, so runs that differ exchange theirs."""
+    """How the network is computed; runs with the same weights may differ in these."""
 
     precision: str = _setting(
         "float32",
-        "of the activations; weights, boxes, scores and losses are float32 in any case",
+        "Precision of the activations; weights, boxes, scores and losses are always float32.",
         PRECISIONS,
     )
     roi_align_impl: str = _setting(
         "crop_and_resize",
-        "kernels of RoIAlign; auto: sparse on a CPU, crop_and_resize on a GPU",
+        "Kernels of RoIAlign; 'auto' uses sparse on a CPU and crop_and_resize on a GPU.",
         ["auto", "sparse", "crop_and_resize", "einsum"],
     )
 
@@ -295,41 +355,40 @@ PREDATED = {
     for field in dataclasses.fields(section)
     if field.metadata["before"] is not None
 }
-"""Settings that were built in once, with another value than today's default: {name: value}."""
+"""{setting: value} that older runs mean where they leave it out or have an older default."""
 
 
-def _define(name, flag_values):
+def _define(name: str, flag_values: flags.FlagValues) -> None:
     for field in dataclasses.fields(SECTIONS[name]):
         help_text = field.metadata["help"]
-        # By the name of their module help puts them in groups.
+        # --help groups flags by the name of their module.
         options = {"flag_values": flag_values, "module_name": command_line.SETTINGS + name}
         if field.metadata["choices"]:
             flags.DEFINE_enum(
                 field.name, field.default, field.metadata["choices"], help_text, **options
             )
-        elif field.type is bool:
+        elif field.type == "bool":
             flags.DEFINE_bool(field.name, field.default, help_text, **options)
-        elif field.type is str:
+        elif field.type == "str":
             flags.DEFINE_string(field.name, field.default, help_text, **options)
         else:
-            define = flags.DEFINE_integer if field.type is int else flags.DEFINE_float
+            define = flags.DEFINE_integer if field.type == "int" else flags.DEFINE_float
             options.update(lower_bound=field.metadata["low"], upper_bound=field.metadata["high"])
             define(field.name, field.default, help_text, **options)
 
 
-def parse_anchors(text, flag):
-    """Sizes of the anchors at each level, from what a flag says.
+def parse_anchors(text: str, flag: str) -> tuple[tuple[float, ...], ...]:
+    """Parse the anchor sizes of the five pyramid levels.
 
     Args:
-      text: a side for each of P2..P6 in pixels, as `16,32,64,128,256`; `8+16` for several.
-      flag: its name, for messages.
+      text: a side in pixels for each of P2 to P6, as `16,32,64,128,256`; `8+16` for several.
+      flag: name of the flag, for messages.
 
     Returns:
-      tuple of five tuples of floats, each ascending.
+      five tuples of floats, each ascending.
 
     Raises:
-      InputError: there are not five levels, or one has too many sizes, or a size is no positive
-        number or not above the one before it.
+      InputError: not five levels, too many sizes in one, or sizes not positive and ascending.
     """
     try:
         levels = tuple(tuple(map(float, sizes.split("+"))) for sizes in text.split(","))
@@ -337,11 +396,11 @@ def parse_anchors(text, flag):
         levels = ()
     # Ascending, because levels share the weights of their largest anchors.
     ascending = all(a < b for sizes in levels for a, b in zip((0.0, *sizes), sizes))
-    within = all(len(sizes) <= _ANCHOR_SIZES and sizes[-1] <= MAX_SIDE for sizes in levels)
+    within = all(len(sizes) <= _MAX_ANCHOR_SIZES and sizes[-1] <= MAX_SIDE for sizes in levels)
     if len(levels) != 5 or not ascending or not within:
         raise InputError(
             f"--{flag}={text}: five positive sizes are needed, for P2..P6; a level may have up to "
-            f"{_ANCHOR_SIZES} in ascending order, as 8+16"
+            f"{_MAX_ANCHOR_SIZES} in ascending order, as 8+16"
         )
     return levels
 
@@ -370,41 +429,42 @@ class Config:
     compute: ComputeConfig = ComputeConfig()
 
     @staticmethod
-    def define_flags(sections=tuple(SECTIONS), flag_values=flags.FLAGS):
-        """Define a flag for every field of the named sections."""
+    def define_flags(
+        sections: tuple[str, ...] = tuple(SECTIONS), flag_values: flags.FlagValues = flags.FLAGS
+    ) -> None:
+        """Define a flag for each field of the named sections."""
         for section in sections:
             _define(section, flag_values)
 
     @staticmethod
-    def define_checkpoint():
-        """Define the flag of those who read a run; returns its holder."""
+    def define_checkpoint() -> flags.FlagHolder:
+        """Define `--checkpoint` for commands that read a run."""
         return flags.DEFINE_enum(
             "checkpoint",
             "last",
             ["last", "best"],
-            "which weights of a run: the newest, or of the best validation",
+            "Which weights of the run to use: the newest, or those of the best validation.",
         )
 
     @staticmethod
-    def define_device():
-        """Define the flag of those who compute; returns its holder.
+    def define_device() -> flags.FlagHolder:
+        """Define `--device` for commands that compute.
 
-        It is no setting of a run: what a program computes on is a matter of the machine, and
-        `flags.txt` does not carry it to another.
+        It depends on the machine, so it is no setting of a run and not in `flags.txt`.
         """
         return flags.DEFINE_enum(
             "device",
             "auto",
             ["auto", "cpu", "gpu"],
-            "what to compute on; auto: the GPU of a machine that has one, else the CPU",
+            "Device to compute on; auto: the GPU if the machine has one, else the CPU.",
         )
 
     @classmethod
-    def from_flags(cls, flag_values=flags.FLAGS):
-        """The settings that the parsed flags give.
+    def from_flags(cls, flag_values: flags.FlagValues = flags.FLAGS) -> Config:
+        """Return the settings that the parsed flags give.
 
         Raises:
-          InputError: settings that contradict each other.
+          InputError: settings contradict each other.
         """
         sections = {
             name: section(
@@ -415,16 +475,16 @@ class Config:
         return cls(**sections).checked()
 
     @classmethod
-    def read(cls, path, of_run=False):
-        """The settings of a flagfile.
+    def read(cls, path: str | os.PathLike, of_run: bool = False) -> Config:
+        """Read the settings of a flagfile.
 
         Args:
           path: the file.
-          of_run: whether it is a run's `flags.txt`, which names no other flagfile; settings that it
-            does not name are younger than the run, and have the value that was built in before.
+          of_run: whether it is a run's `flags.txt`, which includes no other flagfile, and in which
+            missing settings have the value that they had before they became flags.
 
         Raises:
-          InputError: no such file, a line that is no flag of ours, or contradicting settings.
+          InputError: no such file, a line that is no such flag, or contradicting settings.
         """
         if not os.path.isfile(path):
             raise InputError(f"{path}: no such file; is the folder one that a2d_tf.train made?")
@@ -440,36 +500,35 @@ class Config:
                     if not flag_values[name].present:
                         flag_values[name].value = value
             return cls.from_flags(flag_values)
-        except flags.Error as error:  # names the file, or the one that it names
+        except flags.Error as error:  # names the file, or the one that it includes
             raise InputError(str(error)) from error
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
 
-    def write(self, path):
-        """Write the settings as a flagfile, whole or not at all."""
+    def write(self, path: str | os.PathLike) -> None:
+        """Write the settings as a flagfile, atomically."""
         lines = []
         for name, section in SECTIONS.items():
             values = getattr(self, name)
             lines += [f"# {name}"]
             for field in dataclasses.fields(section):
                 value = getattr(values, field.name)
-                lines.append(
-                    f"--{field.name}={str(value).lower() if field.type is bool else value}"
-                )
+                text = str(value).lower() if field.type == "bool" else value
+                lines.append(f"--{field.name}={text}")
         write_text(path, "\n".join(lines) + "\n")
 
     @staticmethod
-    def given_inference(flag_values=flags.FLAGS):
-        """The flags given that may differ from those of training: {name: value}."""
+    def given_inference(flag_values: flags.FlagValues = flags.FLAGS) -> dict[str, Any]:
+        """Return the given flags of inference and computing as {name: value}."""
         return {**_given(InferenceConfig, flag_values), **_given(ComputeConfig, flag_values)}
 
     @staticmethod
-    def given_model(flag_values=flags.FLAGS):
-        """The model flags that were given, on the command line or in a flagfile: {name: value}."""
+    def given_model(flag_values: flags.FlagValues = flags.FLAGS) -> dict[str, Any]:
+        """Return the model flags given on the command line or in a flagfile as {name: value}."""
         return _given(ModelConfig, flag_values)
 
-    def with_inference(self, **settings):
-        """These settings with some of inference and of computing replaced."""
+    def with_inference(self, **settings: Any) -> Config:
+        """Return these settings with some of inference and computing replaced."""
         names = [field.name for field in dataclasses.fields(ComputeConfig)]
         compute = {name: settings.pop(name) for name in names if name in settings}
         return dataclasses.replace(
@@ -478,61 +537,75 @@ class Config:
             compute=dataclasses.replace(self.compute, **compute),
         )
 
-    def checked(self):
-        """Itself, if each setting is in its range and they agree with each other; else InputError.
+    def checked(self) -> Config:
+        """Return self if each setting is in its range and they agree.
 
-        Flags have been checked for their ranges; settings can also be of a file of weights.
+        Flags are checked for their ranges by absl; settings can also come from a weights file.
+
+        Raises:
+          InputError: a setting is out of range, or contradicts another.
         """
         for section in (self.model, self.inference, self.learning, self.compute):
             for field in dataclasses.fields(section):
                 _check_range(field, getattr(section, field.name))
-        model, learning = self.model, self.learning
-        for name in ("image_height", "image_width", "refiner_size"):
-            if getattr(model, name) % 32:
-                raise InputError(f"--{name}={getattr(model, name)} must be a multiple of 32")
-        parse_anchors(model.anchor_sizes, "anchor_sizes")
-        if model.fusion == "late" and not model.use_flow:
-            raise InputError("--fusion=late joins two streams; it needs --use_flow")
-        if model.fusion == "late" and model.label_mode == "cartesian":
-            raise InputError("--fusion=late joins action heads; --label_mode=cartesian has none")
-        if learning.zero_shot_actor and model.label_mode != "decoupled":
-            raise InputError(
-                "--zero_shot_actor withholds action labels, which only --label_mode=decoupled can "
-                f"share between actors; got --label_mode={model.label_mode}"
-            )
-        if model.use_refiner and model.use_mask:
-            raise InputError("--use_refiner stands in for the mask head; it needs --use_mask=false")
-        if learning.train_phase == "refiner" and not model.use_refiner:
-            raise InputError("--train_phase=refiner trains the refiner; it needs --use_refiner")
-        if learning.recompute and "bn" in (model.norm, model.flow_norm):
-            raise InputError(
-                "--recompute would count every batch twice in the running means of --norm=bn; use "
-                "frozen_bn or group_norm"
-            )
-        if learning.threshold_from and learning.val_fraction:
-            raise InputError(
-                f"--threshold_from={learning.threshold_from} is for a run that holds no videos out "
-                "to choose a threshold by; it needs --val_fraction=0"
-            )
-        if 0 < learning.train_proposals_before_nms < learning.train_proposals:
-            raise InputError(
-                f"--train_proposals_before_nms={learning.train_proposals_before_nms} leaves fewer "
-                f"than --train_proposals={learning.train_proposals}"
-            )
-        if learning.replicas and learning.strategy != "mirrored":
-            raise InputError("--replicas counts those of --strategy=mirrored")
-        files = learning.init_rgb or learning.init_flow
-        if sum(map(bool, (learning.init_run, learning.init_checkpoint, files))) > 1:
-            raise InputError(
-                "a run starts from --init_run, from --init_checkpoint, or from --init_rgb and "
-                "--init_flow; give one of these"
-            )
-        if learning.init_flow and not model.use_flow:
-            raise InputError("--init_flow starts the flow stream; it needs --use_flow")
-        if learning.train_phase in ("action", "refiner") and not learning.init_run:
-            raise InputError(
-                f"--train_phase={learning.train_phase} freezes the actor branch: give --init_run"
-            )
-        if learning.train_phase == "action" and model.label_mode == "cartesian":
-            raise InputError("--train_phase=action: cartesian labels have no action head")
+        _check_model(self.model)
+        _check_learning(self.learning)
+        _check_start(self.model, self.learning)
         return self
+
+
+def _check_model(model):
+    for name in ("image_height", "image_width", "refiner_size"):
+        if getattr(model, name) % 32:
+            raise InputError(f"--{name}={getattr(model, name)} must be a multiple of 32")
+    parse_anchors(model.anchor_sizes, "anchor_sizes")
+    if model.fusion == "late" and not model.use_flow:
+        raise InputError("--fusion=late joins two streams; it needs --use_flow")
+    if model.fusion == "late" and model.label_mode == "cartesian":
+        raise InputError("--fusion=late joins action heads; --label_mode=cartesian has none")
+    if model.use_refiner and model.use_mask:
+        raise InputError("--use_refiner stands in for the mask head; it needs --use_mask=false")
+
+
+def _check_learning(learning):
+    if learning.threshold_from and learning.val_fraction:
+        raise InputError(
+            f"--threshold_from={learning.threshold_from} is for a run that holds no videos out "
+            "to choose a threshold by; it needs --val_fraction=0"
+        )
+    if 0 < learning.train_proposals_before_nms < learning.train_proposals:
+        raise InputError(
+            f"--train_proposals_before_nms={learning.train_proposals_before_nms} leaves fewer "
+            f"than --train_proposals={learning.train_proposals}"
+        )
+    if learning.replicas and learning.strategy != "mirrored":
+        raise InputError("--replicas counts those of --strategy=mirrored")
+    files = learning.init_rgb or learning.init_flow
+    if sum(map(bool, (learning.init_run, learning.init_checkpoint, files))) > 1:
+        raise InputError(
+            "a run starts from --init_run, from --init_checkpoint, or from --init_rgb and "
+            "--init_flow; give one of these"
+        )
+
+
+def _check_start(model, learning):
+    """Check that the network can be trained as the learning settings ask."""
+    phase = learning.train_phase
+    if learning.zero_shot_actor and model.label_mode != "decoupled":
+        raise InputError(
+            "--zero_shot_actor withholds action labels, which only --label_mode=decoupled can "
+            f"share between actors; got --label_mode={model.label_mode}"
+        )
+    if phase == "refiner" and not model.use_refiner:
+        raise InputError("--train_phase=refiner trains the refiner; it needs --use_refiner")
+    if learning.recompute and "bn" in (model.norm, model.flow_norm):
+        raise InputError(
+            "--recompute would count every batch twice in the running means of --norm=bn; use "
+            "frozen_bn or group_norm"
+        )
+    if learning.init_flow and not model.use_flow:
+        raise InputError("--init_flow starts the flow stream; it needs --use_flow")
+    if phase in ("action", "refiner") and not learning.init_run:
+        raise InputError(f"--train_phase={phase} freezes the actor branch: give --init_run")
+    if phase == "action" and model.label_mode == "cartesian":
+        raise InputError("--train_phase=action: cartesian labels have no action head")

@@ -1,4 +1,6 @@
-"""The devices that TensorFlow computes on: chosen, checked against the machine, and described."""
+"""Choose the devices that TensorFlow computes on, check and describe them."""
+
+from __future__ import annotations
 
 import collections
 import ctypes
@@ -27,28 +29,28 @@ class Gpu:
     """A GPU that TensorFlow uses.
 
     Attributes:
-      name: as its driver calls it.
-      memory: bytes, None where nothing tells it.
-      capability: compute capability (major, minor), None where TensorFlow does not tell it.
+      name: as reported by its driver.
+      memory: in bytes, None if unknown.
+      capability: compute capability (major, minor), None if unknown.
     """
 
     name: str
-    memory: "int | None" = None
-    capability: "tuple | None" = None
+    memory: int | None = None
+    capability: tuple | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Devices:
-    """What this process computes on: `gpus`, a tuple of `Gpu`, and where it is empty the CPU."""
+    """The GPUs that this process computes on; without any, the CPU."""
 
-    gpus: tuple = ()
+    gpus: tuple[Gpu, ...] = ()
 
-    def line(self, precision, used=1):
-        """The devices in a line, for the start of a program.
+    def line(self, precision: str, used: int = 1) -> str:
+        """Describe the devices in a line.
 
         Args:
-          precision: of the activations, of `config.PRECISIONS`.
-          used: how many of the GPUs take part.
+          precision: of the activations, one of `config.PRECISIONS`.
+          used: number of GPUs that take part.
         """
         counts = collections.Counter(self.gpus[:used])
         parts = [f"{count} x {gpu.name}{_size(gpu.memory)}" for gpu, count in counts.items()]
@@ -58,38 +60,34 @@ class Devices:
             precision += " with products in TF32"
         return f"device: {', '.join([*parts, precision])}"
 
-    def warnings(self):
-        """What is slow about them, a line each."""
+    def warnings(self) -> list[str]:
+        """Return a line for each GPU that will be slow."""
         info = tf.sysconfig.get_build_info()
         built = info.get("cuda_compute_capabilities", ())
-        strange = {gpu for gpu in self.gpus if gpu.capability and not _is_built(gpu, built)}
+        unsupported = {gpu for gpu in self.gpus if gpu.capability and not _is_built(gpu, built)}
         return [
             f"warning: TensorFlow {tf.__version__} has no binaries for {gpu.name} (compute "
             f"capability {_dotted(gpu.capability)}): {_consequence(gpu.capability, built)}"
-            for gpu in sorted(strange, key=lambda gpu: gpu.name)
+            for gpu in sorted(unsupported, key=lambda gpu: gpu.name)
         ]
 
-    def announce(self, precision, used=1):
+    def announce(self, precision: str, used: int = 1) -> None:
         """Print `line` and `warnings`."""
         print("\n".join([self.line(precision, used), *self.warnings()]), flush=True)
 
 
-def prepare(device="auto", deterministic=True):
-    """Choose the devices, make them repeatable, and take GPU memory only as it is needed.
+def prepare(device: str = "auto", deterministic: bool = True) -> Devices:
+    """Choose the devices, and let GPU memory grow as needed.
 
-    To be called before TensorFlow makes its first tensor. Where it is repeatable, an op without a
-    deterministic kernel fails rather than run.
+    Call this before TensorFlow creates a tensor.
 
     Args:
-      device: 'cpu', 'gpu', or 'auto': a GPU where the machine has one, and else the CPU.
-      deterministic: whether to be repeatable.
-
-    Returns:
-      the Devices.
+      device: 'cpu', 'gpu', or 'auto': a GPU if the machine has one, else the CPU.
+      deterministic: whether to use deterministic kernels only; ops without one then fail.
 
     Raises:
-      InputError: the machine has an NVIDIA card that TensorFlow cannot use, and neither `device`
-        nor CUDA_VISIBLE_DEVICES says that this is wanted; or `device` is 'gpu' and there is none.
+      InputError: the machine has an NVIDIA card that TensorFlow cannot use, unless `device` or
+        CUDA_VISIBLE_DEVICES asks for the CPU; or `device` is 'gpu' and there is none.
     """
     gpus = [] if device == "cpu" else tf.config.get_visible_devices("GPU")
     if device == "cpu":
@@ -99,26 +97,26 @@ def prepare(device="auto", deterministic=True):
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     if not gpus:
-        # On a CPU graph rewriting gains nothing here (step time within 5 %), it doubles the time
-        # of the first call, and it complains at length about crops of unknown number.
+        # On a CPU, graph rewriting gains nothing here (step time within 5 %), doubles the time of
+        # the first call, and warns at length about crops of unknown number.
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     if deterministic:
         tf.config.experimental.enable_op_determinism()
     return Devices(_described(gpus))
 
 
-def peak_memory():
-    """Bytes in use at most: of the first GPU's memory, else of this process; None if untold.
+def peak_memory() -> int | None:
+    """Return the peak memory in bytes, of the first GPU since `forget_peak` or of this process.
 
-    On a GPU since `forget_peak`, on a CPU since the process began.
+    None if unknown.
     """
     if tf.config.get_visible_devices("GPU"):
         return tf.config.experimental.get_memory_info("GPU:0")["peak"]
     return machine.process_memory()
 
 
-def forget_peak():
-    """Begin to measure the memory of the first GPU anew."""
+def forget_peak() -> None:
+    """Reset the peak memory of the first GPU."""
     if tf.config.get_visible_devices("GPU"):
         tf.config.experimental.reset_memory_stats("GPU:0")
 
@@ -126,15 +124,15 @@ def forget_peak():
 def _described(gpus):
     sizes = {card.name: card.memory for card in machine.nvidia_cards()} if gpus else {}
     details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
-    names = [found.get("device_name", "GPU") for found in details]
+    names = [info.get("device_name", "GPU") for info in details]
     return tuple(
-        Gpu(name, sizes.get(name), found.get("compute_capability"))
-        for name, found in zip(names, details)
+        Gpu(name, sizes.get(name), info.get("compute_capability"))
+        for name, info in zip(names, details)
     )
 
 
 def _check_unused(device):
-    """InputError if a GPU was to be used and TensorFlow has none."""
+    """Raise an InputError if a GPU should be used and TensorFlow has none."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if machine.hides_nvidia():
         if device == "gpu":
@@ -152,13 +150,13 @@ def _check_unused(device):
 
 
 def _reason(visible):
-    """Why TensorFlow finds no GPU where there is a card, and the remedy."""
+    """Return why TensorFlow finds no GPU although there is a card, and the remedy."""
     if not tf.test.is_built_with_cuda():
         return "it is built for the CPU alone. tools/setup.sh --gpu installs one for GPUs"
-    trouble = _driver_trouble()
-    if trouble:
+    error = _driver_error()
+    if error:
         return (
-            f"NVIDIA's driver does not answer ({trouble}). Install or mend it, until nvidia-smi "
+            f"NVIDIA's driver does not answer ({error}). Install or mend it, until nvidia-smi "
             "lists the card; start a container with --gpus all"
         )
     if visible:
@@ -166,17 +164,15 @@ def _reason(visible):
             f"CUDA_VISIBLE_DEVICES={visible} may name none that there is; if it does, CUDA's "
             "libraries are missing: tools/setup.sh --gpu"
         )
+    newer = f"; for a card of compute capability 9.0 (H100): {_NEWER}" if _is_old() else ""
     return (
-        "CUDA's libraries are missing or of another version. tools/setup.sh --gpu installs them; "
-        f"for a card of compute capability 9.0 (H100): {_NEWER}"
-        if _is_old()
-        else "CUDA's libraries are missing or of another version. tools/setup.sh --gpu installs "
-        "them"
+        "CUDA's libraries are missing or of another version. tools/setup.sh --gpu installs them"
+        + newer
     )
 
 
 def _consequence(capability, built):
-    """What follows from TensorFlow having no binaries for a compute capability."""
+    """Return the consequence of TensorFlow having no binaries for a compute capability."""
     if capability < min(_numbers(built), default=(0, 0)):
         return "it is older than all that this one is built for, and will not work (docs/gpu.md)"
     newer = f". {_NEWER}" if _is_old() and capability[0] == 9 else ""
@@ -186,8 +182,8 @@ def _consequence(capability, built):
     )
 
 
-def _driver_trouble():
-    """What is wrong with NVIDIA's driver; '' where it answers."""
+def _driver_error():
+    """Return the error of NVIDIA's driver, '' if it answers."""
     try:
         status = ctypes.CDLL("libcuda.so.1").cuInit(0)
     except OSError as error:
@@ -200,16 +196,16 @@ def _is_old():
 
 
 def _is_built(gpu, built):
-    """Whether binaries for one of these architectures, 'sm_75' or 'compute_80', run on a GPU.
+    """Return whether binaries for one of these architectures, as 'sm_75', run on a GPU.
 
-    They do on its own compute capability and on higher ones of the same major number.
+    They run on their compute capability and on higher ones of the same major version.
     """
     major, minor = gpu.capability
     return any(known == major and least <= minor for known, least in _numbers(built))
 
 
 def _numbers(built):
-    """Architectures as TensorFlow names them, 'sm_75' or 'compute_80', as (major, minor)."""
+    """Parse TensorFlow's names of architectures, 'sm_75' or 'compute_80', to (major, minor)."""
     return [divmod(int(re.search(r"\d+", name)[0]), 10) for name in built]
 
 

@@ -1,4 +1,6 @@
-"""The flagfiles that come with the package: `configs/` in a clone, `a2d_tf/configs` installed."""
+"""Find the package's flagfiles: `configs/` in a clone, `a2d_tf/configs` if installed."""
+
+from __future__ import annotations
 
 import os
 import pathlib
@@ -9,17 +11,14 @@ if not CONFIGS.is_dir():
     CONFIGS = _PACKAGE.parent / "configs"
 
 
-def find(path):
-    """The path of a flagfile: as given, or the package's own where that is not there.
+def find(path: str) -> str:
+    """Return the path of a flagfile.
 
-    Args:
-      path: a path; `configs/NAME` and `configs/ablations/NAME` name the package's own from any
-        folder.
-
-    Returns:
-      A path, as a string; `path` itself where neither exists.
+    `configs/NAME` and `configs/ablations/NAME` name the package's flagfiles from any folder, unless
+    such a path exists.
     """
     path = os.path.expanduser(path)
     first, _, rest = path.replace(os.sep, "/").partition("/")
-    own = CONFIGS / rest
-    return str(own) if first == "configs" and not os.path.exists(path) and own.is_file() else path
+    if first == "configs" and not os.path.exists(path) and (CONFIGS / rest).is_file():
+        return str(CONFIGS / rest)
+    return path

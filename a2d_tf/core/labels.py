@@ -1,17 +1,19 @@
-"""Label spaces: the actors, the actions, and which pairs of them exist.
+"""Label spaces: actors, actions and the valid pairs of them.
 
 A *code* joins the two in one integer, `base * actor + action` with both counted from 1 and 0 for
-background; `base` is 10 for A2D, so 43 reads bird-eating. Inside the network actors and actions
-are 0-based indices. A2D is one instance; users load their own with `LabelSpace.from_json`.
+background; `base` is 10 for A2D, where 43 is bird-eating. The network uses 0-based indices of
+actors and actions. A2D is one instance; users load their own with `LabelSpace.from_json`.
 """
+
+from __future__ import annotations
 
 import colorsys
 import dataclasses
 import functools
 import json
 import operator
+import os
 import re
-from typing import Optional
 
 import numpy as np
 
@@ -22,8 +24,8 @@ from a2d_tf.core.limits import MAX_NAME
 _MAX_CODE = 65535  # of a 16-bit label map
 
 
-def is_name(name):
-    """Whether an actor or an action may be called so: it is printed, drawn and written."""
+def is_name(name: str) -> bool:
+    """Return whether this is a printable name for an actor or an action."""
     controls = r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"  # JSON can hold halves of characters
     return isinstance(name, str) and 0 < len(name) <= MAX_NAME and not re.search(controls, name)
 
@@ -36,14 +38,14 @@ class LabelSpace:
       actors: names of the |X| actors; actor i (0-based) has code digit i + 1.
       actions: names of the |Y| actions, likewise.
       codes: the valid pair codes, ascending.
-      none_action: name of the "no action" class, or None. Action mAP leaves it out.
+      none_action: name of the "no action" class, which action mAP leaves out, or None.
       colours: ((code, (r, g, b)), ...), the colour of each pair in label-map images.
     """
 
     actors: tuple
     actions: tuple
     codes: tuple
-    none_action: Optional[str] = None
+    none_action: str | None = None
     colours: tuple = ()
 
     def __post_init__(self):
@@ -72,57 +74,58 @@ class LabelSpace:
                 )
 
     @property
-    def base(self):
+    def base(self) -> int:
         """K in code = K * actor + action."""
         return max(10, len(self.actions) + 1)
 
     @property
-    def max_code(self):
+    def max_code(self) -> int:
+        """The largest possible code."""
         return self.base * len(self.actors) + len(self.actions)
 
     @property
-    def code_dtype(self):
-        """The smallest unsigned dtype of a label map: uint8, or uint16 where codes need it."""
+    def code_dtype(self) -> type:
+        """The dtype of label maps: uint8, or uint16 if there are codes above 255."""
         return np.uint8 if self.max_code <= 255 else np.uint16
 
-    def actor_index(self, name):
-        """The 0-based index of an actor; InputError where there is none of this name."""
+    def actor_index(self, name: str) -> int:
+        """Return the 0-based index of an actor; raise an InputError if there is none."""
         if name not in self.actors:
             raise InputError(f"actor '{name}' is none of {', '.join(self.actors)}")
         return self.actors.index(name)
 
     @functools.cached_property
-    def pairs(self):
+    def pairs(self) -> np.ndarray:
         """Valid (actor, action) index pairs, 0-based, in code order: int32 [P, 2]."""
         return np.stack(np.divmod(np.array(self.codes, np.int32), self.base), axis=1) - 1
 
     @functools.cached_property
-    def valid(self):
-        """Which pairs exist: bool [|X|, |Y|]."""
+    def valid(self) -> np.ndarray:
+        """The validity of each pair: bool [|X|, |Y|]."""
         valid = np.zeros((len(self.actors), len(self.actions)), bool)
         valid[self.pairs[:, 0], self.pairs[:, 1]] = True
         return valid
 
-    def encode(self, actor, action):
-        """Codes of 0-based actor and action indices (arrays or integers)."""
+    def encode(self, actor: int | np.ndarray, action: int | np.ndarray) -> int | np.ndarray:
+        """Return the codes of 0-based actor and action indices (arrays or integers)."""
         return self.base * (actor + 1) + action + 1
 
-    def split(self, codes):
-        """1-based (actor, action) digits of codes, both 0 where the code is 0."""
+    def split(self, codes: int | np.ndarray) -> tuple:
+        """Return the 1-based (actor, action) of codes, both 0 for code 0."""
         return codes // self.base, codes % self.base
 
-    def name(self, code):
-        """Name of a code, such as 'adult-running'."""
+    def name(self, code: int) -> str:
+        """Return the name of a code, such as 'adult-running'."""
         if code == 0:
             return "background"
         actor, action = divmod(int(code), self.base)
         return f"{self.actors[actor - 1]}-{self.actions[action - 1]}"
 
     @functools.cached_property
-    def palette(self):
-        """Colour of every code: uint8 [max_code + 1, 3], RGB, black for background.
+    def palette(self) -> np.ndarray:
+        """The colour of each code: uint8 [max_code + 1, 3], RGB, black for background.
 
-        Pairs without a colour of their own get a hue by actor and a brightness by action.
+        Pairs without a given colour get a hue by actor and a brightness by action.
         """
         palette = np.zeros((self.max_code + 1, 3), np.uint8)
         for actor in range(len(self.actors)):
@@ -134,15 +137,15 @@ class LabelSpace:
             palette[code] = colour
         return palette
 
-    def to_json(self):
-        """The label space as JSON text, the form `from_json` reads."""
+    def to_json(self) -> str:
+        """Return the label space as JSON text, as `from_json` reads it."""
         fields = dataclasses.asdict(self)
         fields["colours"] = {str(code): list(colour) for code, colour in self.colours}
         return json.dumps(fields, indent=1)
 
     @classmethod
-    def from_fields(cls, fields):
-        """The label space of a JSON object's fields; see `from_json`.
+    def from_fields(cls, fields: dict) -> LabelSpace:
+        """Return the label space of a JSON object's fields; see `from_json`.
 
         Raises:
           InputError: a field is missing, unknown or malformed.
@@ -158,7 +161,7 @@ class LabelSpace:
                     raise InputError(f"label space: '{field}' must be a list of names")
             actors, actions = tuple(fields["actors"]), tuple(fields["actions"])
             base = max(10, len(actions) + 1)
-            if base * len(actors) + len(actions) > _MAX_CODE:  # before all pairs are made
+            if base * len(actors) + len(actions) > _MAX_CODE:  # before making all pairs
                 raise InputError("label space: codes do not fit 16 bits")
             if fields.get("codes"):
                 codes = tuple(sorted(operator.index(code) for code in fields["codes"]))
@@ -178,7 +181,7 @@ class LabelSpace:
             raise InputError(f"label space: field missing or malformed: {error}") from error
 
     @classmethod
-    def from_json(cls, path):
+    def from_json(cls, path: str | os.PathLike) -> LabelSpace:
         """Read a label space.
 
         The file is one object: `actors` and `actions` (lists of names), `codes` or `pairs` (a list
@@ -186,7 +189,7 @@ class LabelSpace:
         `none_action` and `colours` ({code: [r, g, b]}).
 
         Raises:
-          InputError: the file is missing, is no such JSON, or names an unknown actor or action.
+          InputError: the file is missing or malformed, or names an unknown actor or action.
         """
         try:
             fields = read_json(path)

@@ -1,4 +1,6 @@
-"""What the machine has, told without TensorFlow or CUDA: cores, memory, NVIDIA cards."""
+"""Hardware of the machine, without TensorFlow or CUDA: cores, memory, NVIDIA cards."""
+
+from __future__ import annotations
 
 import dataclasses
 import glob
@@ -15,69 +17,68 @@ _UNNAMED = "an NVIDIA GPU"
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """An NVIDIA card: its name, and its memory in bytes, None where nothing tells it."""
+    """An NVIDIA card: its name and its memory in bytes, None if unknown."""
 
     name: str = _UNNAMED
-    memory: "int | None" = None
+    memory: int | None = None
 
 
-def cores():
-    """Number of processor cores that this process may use."""
-    # Systems other than Linux do not tell which of them.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    # Only Linux reports the affinity.
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
-def memory(root="/"):
-    """Bytes of memory that this process may use: the machine's, or less in a container.
+def memory(root: str | os.PathLike = "/") -> int:
+    """Return the bytes of memory that this process may use, of the machine or the container.
 
     Args:
-      root: the folder that holds `sys`, for tests.
+      root: the folder of `sys`, for tests.
     """
     least = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     for path in _CGROUP_LIMITS:
         try:
             least = min(least, int(pathlib.Path(root, path).read_text()))
-        except (OSError, ValueError):  # another version of control groups, or the word 'max'
+        except (OSError, ValueError):  # another version of control groups, or 'max'
             pass
     return least
 
 
-def process_memory(most=True):
-    """Bytes that this process held at most so far, or holds now; None where Linux does not tell."""
+def process_memory(most: bool = True) -> int | None:
+    """Return the peak or the current memory of this process in bytes; None if not on Linux."""
     try:
         status = pathlib.Path("/proc/self/status").read_text()
     except OSError:
         return None
-    found = re.search(rf"{'VmHWM' if most else 'VmRSS'}:\s*(\d+) kB", status)
-    return int(found[1]) * 1024 if found else None
+    match = re.search(rf"{'VmHWM' if most else 'VmRSS'}:\s*(\d+) kB", status)
+    return int(match[1]) * 1024 if match else None
 
 
-def nvidia_cards(root="/"):
-    """The NVIDIA cards of this machine, whether or not a program can use them.
+def nvidia_cards(root: str | os.PathLike = "/") -> list[Card]:
+    """Return the NVIDIA cards of this machine, usable or not.
 
-    nvidia-smi knows names and memory. Where it is missing or fails, as it does when the driver is
-    not loaded, the driver's own files tell, then device nodes (all that some containers have), then
-    the PCI bus, which shows a card without any driver.
+    nvidia-smi reports names and memory. If it is missing or fails, as without a loaded driver, the
+    driver's files are read, then device nodes (all that some containers have), then the PCI bus,
+    which lists cards without a driver.
 
     Args:
-      root: the folder that holds `proc`, `dev` and `sys`, for tests.
-
-    Returns:
-      a list of `Card`.
+      root: the folder of `proc`, `dev` and `sys`, for tests.
     """
     return _listed() or _by_driver(root) or _by_node(root) or _by_bus(root)
 
 
-def may_have_nvidia(root="/"):
-    """Whether there is any sign of an NVIDIA card. Takes milliseconds: it asks no program."""
-    found = _by_driver(root) or _by_node(root) or _by_bus(root)
-    return bool(found or shutil.which("nvidia-smi"))  # which is all that WSL shows
+def may_have_nvidia(root: str | os.PathLike = "/") -> bool:
+    """Return whether there is any sign of an NVIDIA card, within milliseconds."""
+    cards = _by_driver(root) or _by_node(root) or _by_bus(root)
+    return bool(cards or shutil.which("nvidia-smi"))  # WSL has only this
 
 
-def hides_nvidia():
-    """Whether CUDA_VISIBLE_DEVICES hides every card, as an empty one and -1 do.
+def hides_nvidia() -> bool:
+    """Return whether CUDA_VISIBLE_DEVICES hides all cards, as '' and '-1' do.
 
-    CUDA ends the list at the first entry that is no device.
+    CUDA stops reading the list at the first entry that is no device.
     """
     value = os.environ.get("CUDA_VISIBLE_DEVICES")
     return value is not None and not re.match(r"\s*(\d|GPU-|MIG-)", value)
@@ -89,13 +90,13 @@ def _listed():
         return []
     query = [program, "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
     try:
-        done = subprocess.run(query, capture_output=True, text=True, timeout=30)
+        process = subprocess.run(query, capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
         return []
-    if done.returncode:
+    if process.returncode:
         return []
-    rows = [line.rpartition(",") for line in done.stdout.splitlines() if "," in line]
-    # Of cards that share the host's memory it is '[N/A]'.
+    rows = [line.rpartition(",") for line in process.stdout.splitlines() if "," in line]
+    # Cards that share the host's memory report '[N/A]'.
     return [
         Card(name.strip(), int(size) << 20 if size.strip().isdigit() else None)
         for name, _, size in rows
@@ -105,8 +106,8 @@ def _listed():
 def _by_driver(root):
     cards = []
     for path in sorted(glob.glob(f"{root}/proc/driver/nvidia/gpus/*/information")):
-        found = re.search(r"^Model:\s*(.+?)\s*$", _text(path), re.MULTILINE)
-        cards.append(Card(found[1] if found else _UNNAMED))
+        match = re.search(r"^Model:\s*(.+?)\s*$", _text(path), re.MULTILINE)
+        cards.append(Card(match[1] if match else _UNNAMED))
     return cards
 
 

@@ -1,15 +1,19 @@
-"""Ctrl-C and SIGTERM: an end that loses nothing."""
+"""Handlers of Ctrl-C and SIGTERM."""
+
+from __future__ import annotations
 
 import contextlib
 import signal
+from collections.abc import Iterator
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextlib.contextmanager
-def stop_on_signal():
-    """Yields a list that is no longer empty once Ctrl-C or SIGTERM came; a second one is final."""
-    stops, old = [], {}
+def stop_on_signal() -> Iterator[list[int]]:
+    """Yield a list that the first Ctrl-C or SIGTERM appends to; another has its usual effect."""
+    stops: list[int] = []
+    old: dict = {}
 
     def stop(number, _):
         stops.append(number)
@@ -20,8 +24,8 @@ def stop_on_signal():
 
 
 @contextlib.contextmanager
-def stop_at_once():
-    """While it lasts both raise KeyboardInterrupt: for what can be repeated."""
+def stop_at_once() -> Iterator[None]:
+    """Make Ctrl-C and SIGTERM raise KeyboardInterrupt."""
     with _handlers(lambda number: signal.default_int_handler, {}):
         yield
 

@@ -1,54 +1,73 @@
-"""Pictures of labels, detections and flow: pure functions from arrays to RGB uint8 images."""
+"""Visualisation of labels, instances and flow: functions from arrays to RGB uint8 images."""
+
+from __future__ import annotations
 
 import colorsys
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-_SMALLEST = 0.32  # scale of letters that are still legible
-_HIDDEN = 1 / 3  # of a picture, that names may hide; further ones are shorter
-_GOLDEN = (5**0.5 - 1) / 2  # of a turn: steps of it come nowhere near each other for long
+from a2d_tf.core.labels import LabelSpace
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_SMALLEST = 0.32  # scale of the smallest legible text
+_HIDDEN = 1 / 3  # fraction of a picture that names may cover; further ones are shortened
+_GOLDEN = (5**0.5 - 1) / 2  # steps of this fraction of a turn give hues far apart
 
 
-def flow_to_rgb(flow, max_flow=None):
+def flow_to_rgb(flow: np.ndarray, max_flow: float | None = None) -> np.ndarray:
     """Colour flow by its direction (hue) and speed (saturation); no motion is white.
 
     Args:
       flow: float [H, W, 2], (u, v), pixels.
-      max_flow: the speed of full saturation; by default the fastest in the picture.
+      max_flow: speed of full saturation; by default the largest in the picture.
 
     Returns:
       uint8 [H, W, 3]. Rightward motion is red, downward yellow-green, leftward cyan.
     """
     u, v = flow[..., 0].astype(np.float32), flow[..., 1].astype(np.float32)
     speed, angle = cv2.cartToPolar(u, v, angleInDegrees=True)
-    limit = max_flow or max(float(speed.max()), 1e-6)
+    limit = max_flow or max(float(np.max(speed)), 1e-6)
     hsv = np.stack([angle, np.minimum(speed / limit, 1), np.ones_like(speed)], axis=-1)
     return np.round(255 * cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)).astype(np.uint8)
 
 
-def label_map_to_rgb(label_map, label_space):
-    """Colour a map of codes [H, W] with the label space's palette: uint8 [H, W, 3]."""
+def label_map_to_rgb(label_map: np.ndarray, label_space: LabelSpace) -> np.ndarray:
+    """Colour a label map [H, W] by the label space's palette: uint8 [H, W, 3]."""
     return label_space.palette[label_map]
 
 
-def track_colours(ids):
-    """Colours of tracks: uint8 [N, 3], RGB; an id keeps its own, unlike those of its neighbours."""
+def track_colours(ids: Sequence[int] | np.ndarray | None) -> np.ndarray:
+    """Return the colours of track ids: uint8 [N, 3], RGB, different for close ids."""
     hues = [((i - 1) * _GOLDEN) % 1 for i in np.asarray(ids).tolist()]
     colours = [np.round(255 * np.array(colorsys.hsv_to_rgb(hue, 0.8, 1))) for hue in hues]
     return np.array(colours, np.uint8).reshape(-1, 3)
 
 
-def overlay_masks(rgb, codes, masks, label_space, alpha=0.5, colours=None):
+def overlay_masks(
+    rgb: np.ndarray,
+    codes: Sequence[int] | np.ndarray,
+    masks: Sequence[np.ndarray] | np.ndarray,
+    label_space: LabelSpace,
+    *,
+    alpha: float = 0.5,
+    colours: np.ndarray | None = None,
+) -> np.ndarray:
     """Tint instance masks.
 
     Args:
       rgb: uint8 [H, W, 3].
       codes: int [N].
-      masks: [N, H, W], true or nonzero inside; later ones lie over earlier ones.
-      label_space: gives the colours of the codes.
+      masks: [N, H, W], nonzero inside; later ones lie over earlier ones.
+      label_space: its palette gives the colours.
       alpha: opacity of the tint.
-      colours: [N, 3], RGB, others than those of the codes, or None.
+      colours: [N, 3], RGB, to replace those of the codes.
 
     Returns:
       uint8 [H, W, 3], a new image.
@@ -62,54 +81,61 @@ def overlay_masks(rgb, codes, masks, label_space, alpha=0.5, colours=None):
 
 
 def draw_boxes_with_names(
-    rgb, boxes, codes, label_space, scores=None, ids=None, colours=None, stamp=""
-):
+    rgb: np.ndarray,
+    boxes: Sequence | np.ndarray,
+    codes: Sequence[int] | np.ndarray,
+    label_space: LabelSpace,
+    *,
+    scores: Sequence[float] | np.ndarray | None = None,
+    ids: Sequence[int] | np.ndarray | None = None,
+    colours: np.ndarray | None = None,
+    stamp: str = "",
+) -> np.ndarray:
     """Draw boxes, each with the name of its code and its score.
 
-    Names go above their box where there is room, else inside it or below it, and not over another
-    name where that can be helped. Where the picture is too narrow for one, it is written smaller,
-    and if need be without its score. Those that would lie over another name, or hide too much of
-    the picture, go without their score, or with `ids` are the number alone.
+    Names are placed above their box if there is room, else inside or below it, and away from other
+    names if possible. Names too long for the picture are written smaller or without their score.
+    Names that would cover another one, or too much of the picture, are written without their score
+    or, with `ids`, as the number alone.
 
     Args:
       rgb: uint8 [H, W, 3].
       boxes: [N, 4], y1, x1, y2, x2, pixels, half-open; later ones lie over earlier ones.
       codes: int [N].
       label_space: gives names and colours.
-      scores: [N], 0..1, or None.
-      ids: [N], numbers to put before the names, or None.
-      colours: [N, 3], RGB, others than those of the codes, or None.
-      stamp: what to write in the lower right corner, such as a time; left out where it is wider
-        than half the picture.
+      scores: [N], 0..1.
+      ids: [N], numbers before the names.
+      colours: [N, 3], RGB, to replace those of the codes.
+      stamp: text in the lower right corner, such as a time, unless wider than half the picture.
 
     Returns:
       uint8 [H, W, 3], a new image.
     """
     image = np.ascontiguousarray(rgb).copy()
     edges = np.round(np.asarray(boxes, np.float64).reshape(-1, 4)).astype(int).tolist()
-    colours = [[int(c) for c in rgb] for rgb in _colours(codes, label_space, colours)]
+    shades = [[int(c) for c in rgb] for rgb in _colours(codes, label_space, colours)]
     thickness = max(1, round(image.shape[0] / 320))
-    for (y1, x1, y2, x2), colour in zip(edges, colours):
+    for (y1, x1, y2, x2), colour in zip(edges, shades):
         cv2.rectangle(image, (x1, y1), (x2 - 1, y2 - 1), colour, thickness)
     plates = _Plates(image)
     if stamp:
         plates.stamp(stamp)
-    # The last box lies on top, so its name chooses its place first.
+    # The last box lies on top, so its name is placed first.
     for i in reversed(range(len(edges))):
         name, score = label_space.name(codes[i]), ""
         if scores is not None:
             score = f" {100 * float(scores[i]):.0f}%"
         if ids is None:
-            plates.name([name + score, name], edges[i], colours[i])
+            plates.name([name + score, name], edges[i], shades[i])
         else:
             number = f"#{ids[i]}"
             texts = [f"{number} {name}{score}", f"{number} {name}", number]
-            plates.name(texts, edges[i], colours[i])
+            plates.name(texts, edges[i], shades[i])
     return image
 
 
 class _Plates:
-    """Writes texts on plates into a picture, off each other where there is room."""
+    """Writes texts on plates into a picture, without overlap if possible."""
 
     _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
@@ -129,14 +155,14 @@ class _Plates:
             self._write(text, place, self._scale, (40, 40, 40))
 
     def name(self, texts, box, colour):
-        """Write the first of the texts for which there is room, at its box y1, x1, y2, x2."""
+        """Write the first of the texts that fits, at its box y1, x1, y2, x2."""
         if self._extent(texts[0], 1)[0] * _SMALLEST > self._width - 2:
             texts = texts[1:]
         for text in texts:
             scale = self._scale * min(1, (self._width - 2) / self._extent(text, self._scale)[0])
             across, tall, *_ = self._extent(text, scale)
             area, last = (across + 2) * tall, text == texts[-1]
-            # The first name may be as large as it must.
+            # The first name may have any size.
             most = _HIDDEN * self._height * self._width if self._hidden else area
             if last or self._hidden + area <= most:
                 places = self._places(across, tall, box)
@@ -148,13 +174,13 @@ class _Plates:
         self._hidden += area
 
     def _extent(self, text, scale):
-        """(width, height, descent, thickness) of a text."""
+        """Return (width, height, descent, thickness) of a text."""
         thickness = max(1, round(2 * scale))
         (across, tall), descent = cv2.getTextSize(text, self._FONT, scale, thickness)
         return across, tall + descent + 2, descent, thickness
 
     def _places(self, across, tall, box):
-        """Where a plate of this size may be put, the best place first."""
+        """Return the possible places of a plate, best first."""
         y1, x1, y2, _ = box
         left = max(0, min(x1, self._width - across - 2))
         lines = range(0, max(1, self._height - tall + 1), tall)
@@ -166,7 +192,7 @@ class _Plates:
         ]
 
     def _covered(self, place):
-        """Pixels of other plates under it."""
+        """Return the number of pixels of other plates that a plate would cover."""
         return sum(
             max(0, min(place[2], other[2]) - max(place[0], other[0]))
             * max(0, min(place[3], other[3]) - max(place[1], other[1]))
@@ -183,23 +209,52 @@ class _Plates:
         self._taken.append(place)
 
 
-def draw_instances(rgb, boxes, codes, masks, label_space, scores=None, ids=None, stamp=""):
-    """Masks, boxes and names over a frame; the arguments are those of the two functions above.
+def draw_instances(
+    rgb: np.ndarray,
+    boxes: Sequence | np.ndarray,
+    codes: Sequence[int] | np.ndarray,
+    masks: Sequence[np.ndarray] | np.ndarray,
+    *,
+    label_space: LabelSpace,
+    scores: Sequence[float] | np.ndarray | None = None,
+    ids: Sequence[int] | np.ndarray | None = None,
+    stamp: str = "",
+) -> np.ndarray:
+    """Draw masks, boxes and names over a frame; arguments as of the two functions above.
 
-    With `ids`, of tracks, the colours are theirs: an actor keeps its colour whatever it does.
+    With `ids` of tracks, colours are by track, not by code.
     """
     colours = None if ids is None else track_colours(ids)
     image = overlay_masks(rgb, codes, masks, label_space, colours=colours)
-    return draw_boxes_with_names(image, boxes, codes, label_space, scores, ids, colours, stamp)
+    return draw_boxes_with_names(
+        image, boxes, codes, label_space, scores=scores, ids=ids, colours=colours, stamp=stamp
+    )
 
 
 def _colours(codes, label_space, colours):
-    """A bright colour for each instance: the one given, or its code's."""
+    """Return a bright colour for each instance, the given one or its code's."""
     if colours is not None:
         return list(colours)
     return [_bright(label_space.palette[code]) for code in codes]
 
 
 def _bright(colour):
-    """A palette colour at full brightness; A2D's own are partly too dark to be seen on a frame."""
+    """Scale a colour to full brightness, because some of A2D's are too dark on a frame."""
     return np.round(colour * (255 / max(int(np.max(colour)), 1)))
+
+
+def label_axes(axes: Axes, title: str = "", x: str = "", y: str = "") -> Axes:
+    """Set the title and labels of a chart in the common style; return the axes."""
+    axes.set_title(title, fontsize=10, loc="left", fontweight="bold", parse_math=False)
+    axes.set_xlabel(x, fontsize=8)
+    axes.set_ylabel(y, fontsize=8)
+    axes.tick_params(labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    return axes
+
+
+def figure_png(figure: Figure) -> bytes:
+    """Render a Matplotlib figure as a PNG, without a screen."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", facecolor="white")
+    return file.getvalue()

@@ -1,26 +1,27 @@
-"""Turns annotated videos into records: shards built side by side, each a slice of one split.
+"""Convert annotated videos to records: shards built in parallel, each a slice of one split.
 
-Where the videos come from is a *source*: a `release.Release`, a `coco.CocoVideos`.
+The videos come from a *source*: a `release.Release` or a `coco.CocoVideos`.
 
-A finished shard is renamed into `OUTPUT/.partial` with a JSON *sidecar* that holds its counts and
-a fingerprint of the settings and of every file that went into it. A run that was interrupted goes
-on from there: a shard is kept only if its fingerprint is still the same, so that the result is the
-same, byte for byte, as an undisturbed run's. When all are there they move to OUTPUT, the manifest
-last.
+A finished shard is renamed into `OUTPUT/.partial` beside a JSON *sidecar* of its counts and a
+fingerprint of the settings and of all files that it was made from. An interrupted conversion
+resumes from there; a shard is kept only if its fingerprint still matches, so that the records are
+the same, byte for byte, as those of an uninterrupted conversion. Finally all shards move to OUTPUT,
+then the manifest is written.
 """
 
+from __future__ import annotations
+
 import collections
-import concurrent.futures
 import dataclasses
 import functools
 import hashlib
 import json
-import multiprocessing
+import logging
 import os
 import pathlib
 import re
 import shutil
-from concurrent.futures.process import BrokenProcessPool
+from typing import TYPE_CHECKING, Union
 
 import numpy as np
 import tqdm
@@ -28,10 +29,17 @@ import tqdm
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_json, write_json
 from a2d_tf.data import manifest as manifests
-from a2d_tf.data import workers as processes
 from a2d_tf.data.flow import METHODS, Flow, fit, resize_frame
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.data.sources.release import check_number
+from a2d_tf.data.sources.release import Release, Video, check_number
+from a2d_tf.data.workers import imap
+
+if TYPE_CHECKING:
+    from a2d_tf.data.sources.coco import CocoVideos
+
+    Source = Union[Release, CocoVideos]
+
+logger = logging.getLogger(__name__)
 
 ON_ERROR = ("fail", "skip")
 PARTIAL = ".partial"
@@ -39,12 +47,12 @@ _QUALITY = ("frames", "error_still", "error_warped")
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """What decides the contents of the records.
+class ConversionSettings:
+    """Settings that determine the contents of the records.
 
     Attributes:
       flow_method: one of `flow.METHODS`.
-      image_height, image_width: limits that the frames are fitted into, up or down.
+      image_height, image_width: size that frames are resized to fit into, keeping their aspect.
       clip_frames: T, odd.
       clip_stride: source frames from one clip frame to the next; flow always spans one.
       shard_videos: videos per shard.
@@ -76,39 +84,46 @@ class Shard:
 
     name: str
     split: str
-    videos: tuple
+    videos: tuple[Video, ...]
 
 
-def convert(source, output, settings, workers=2, on_error="fail"):
-    """Build the records of a source in `output`, or finish building them.
+def convert(
+    source: Source,
+    output: str | os.PathLike,
+    settings: ConversionSettings,
+    workers: int = 2,
+    *,
+    on_error: str = "fail",
+) -> tuple[Manifest, bool]:
+    """Build the records of a source, or finish building them.
 
     Args:
       source: the annotated videos.
-      output: folder of the records; made if missing.
-      settings: `Settings`.
-      workers: processes.
-      on_error: 'fail' ends at the first broken item, with nothing published; 'skip' leaves broken
+      output: folder of the records; created if missing.
+      settings: what the records contain.
+      workers: number of processes.
+      on_error: 'fail' stops at the first broken item and publishes nothing; 'skip' leaves broken
         items out and lists them in the manifest.
 
     Returns:
-      (`Manifest`, whether anything was built).
+      (the manifest, whether anything was built).
 
     Raises:
-      InputError: a missing or broken item (with 'fail'), an `output` that holds other records or
+      InputError: a missing or broken item (with 'fail'), or an `output` that holds other records or
         cannot be written.
     """
     if workers < 1:
         raise InputError(f"--workers must be at least 1, got {workers}")
     if on_error not in ON_ERROR:
         raise InputError(f"--on_error '{on_error}' is not one of {ON_ERROR}")
-    Flow(settings.flow_method)  # so that a method that is not installed is known at once
+    Flow(settings.flow_method)  # fail early if the method is not installed
     _check_missing(source, on_error)
     output = pathlib.Path(output)
     shards = plan(source, settings)
     if (output / manifests.NAME).exists():
         return _check_complete(source, output, settings, shards, on_error), False
 
-    if (output / PARTIAL).is_symlink():  # what is not known in it would be removed
+    if (output / PARTIAL).is_symlink():  # its contents would be deleted
         raise InputError(f"{output / PARTIAL}: a link; remove it, or choose another --output")
     try:
         (output / PARTIAL).mkdir(parents=True, exist_ok=True)
@@ -121,8 +136,8 @@ def convert(source, output, settings, workers=2, on_error="fail"):
         ) from error
 
 
-def plan(source, settings):
-    """The shards of a source: tuple of `Shard`, train first, the videos in the source's order."""
+def plan(source: Source, settings: ConversionSettings) -> tuple[Shard, ...]:
+    """Return the shards of a source: train first, the videos in the source's order."""
     shards = []
     for split in manifests.SPLITS:
         videos = [video for video in source.videos if source.split(video) == split]
@@ -137,8 +152,10 @@ def plan(source, settings):
     return tuple(shards)
 
 
-def clip_sources(key, count, stride, length):
-    """The source frames of a clip, and which of them were clamped.
+def clip_sources(
+    key: int, count: int, stride: int, length: int
+) -> tuple[tuple[int, ...], tuple[bool, ...]]:
+    """Return the source frames of a clip, and which of them are clamped.
 
     Args:
       key: 1-based key frame.
@@ -147,37 +164,40 @@ def clip_sources(key, count, stride, length):
       length: frames of the video.
 
     Returns:
-      (tuple of T source frames within 1..length, tuple of T bools: the neighbour is missing and the
-      nearest frame stands in for it, with zero flow).
+      (T source frames within 1..length; T booleans, true if the nearest frame replaces one beyond
+      an end of the video, with zero flow).
     """
-    wanted = [key + (i - count // 2) * stride for i in range(count)]
-    sources = tuple(min(max(frame, 1), length) for frame in wanted)
-    return sources, tuple(frame != source for frame, source in zip(wanted, sources))
+    unclamped = [key + (i - count // 2) * stride for i in range(count)]
+    sources = tuple(min(max(frame, 1), length) for frame in unclamped)
+    return sources, tuple(frame != source for frame, source in zip(unclamped, sources))
 
 
-def build_shard(source, output, settings, shard, on_error, advance):
-    """Build one shard in `output/.partial`, unless it is there already.
+def build_shard(
+    source: Source,
+    output: pathlib.Path,
+    settings: ConversionSettings,
+    shard: Shard,
+    *,
+    on_error: str,
+) -> dict:
+    """Build a shard in `output/.partial`, unless it is there already.
 
     Args:
-      source, settings, shard, on_error: what to build, and how.
+      source, settings, shard, on_error: what to build, and how; see `convert`.
       output: folder of the records.
-      advance: called after each video; may raise to give up.
 
     Returns:
-      The sidecar: dict of `fingerprint`, `records`, `bytes`, `sha256`, `videos`, `instances`,
-      `pairs`, `sizes`, `native_sizes`, `durations`, `flow_quality` (sums), `skipped`, `mended`.
+      The sidecar: `fingerprint`, `records`, `bytes`, `sha256`, `videos`, `instances`, `pairs`,
+      `sizes`, `native_sizes`, `durations`, `flow_quality` (sums), `skipped`, `mended`.
     """
-    # TensorFlow takes seconds to import and only the workers need it.
+    # Only the workers need TensorFlow, which takes seconds to import.
     from a2d_tf.data import records
     from a2d_tf.data.flow_quality import photometric_errors
 
-    mark = fingerprint(source, settings, shard)
-    sidecar = _finished(output, shard, mark, on_error)
+    inputs = fingerprint(source, settings, shard)
+    sidecar = _finished(output, shard, inputs, on_error)
     if sidecar is not None:
-        for _ in shard.videos:
-            advance()
         return sidecar
-
     tally, skipped = _Tally(source, photometric_errors), []
 
     def skip(path, error):
@@ -190,7 +210,6 @@ def build_shard(source, output, settings, shard, on_error, advance):
             for clip in _clips(source, settings, video, skip):
                 tally.add(clip)
                 yield records.encode(clip)
-            advance()
 
     path = output / PARTIAL / shard.name
     temporary = path.with_name(f"{shard.name}.{os.getpid()}.tmp")
@@ -200,7 +219,7 @@ def build_shard(source, output, settings, shard, on_error, advance):
     finally:
         temporary.unlink(missing_ok=True)
     sidecar = {
-        "fingerprint": mark,
+        "fingerprint": inputs,
         "bytes": path.stat().st_size,
         "sha256": manifests.file_digest(path),
         **tally.counts,
@@ -213,7 +232,7 @@ def build_shard(source, output, settings, shard, on_error, advance):
 
 
 class _Tally:
-    """What a sidecar tells of the clips of its shard; those of a video come one after another."""
+    """Statistics of a shard's clips for its sidecar; a video's clips are added consecutively."""
 
     def __init__(self, source, photometric_errors):
         self._source, self._photometric_errors = source, photometric_errors
@@ -238,7 +257,7 @@ class _Tally:
         if annotation.note:
             path = self._source.annotation_path(clip.video, clip.frame)
             self.mended.append({"item": _item(self._source, path), "note": annotation.note})
-        # A warp needs two rows and two columns.
+        # Warping needs two rows and two columns.
         if not self._measured and clip.previous is not None and min(clip.previous.shape[:2]) > 1:
             self._measured, key = True, len(clip.rgb) // 2
             errors = self._photometric_errors(clip.previous, clip.rgb[key], clip.flow[key])
@@ -246,8 +265,8 @@ class _Tally:
                 self.flow_quality[name] += value
 
 
-def fingerprint(source, settings, shard):
-    """Hash of the settings and of all that goes into a shard, file contents included."""
+def fingerprint(source: Source, settings: ConversionSettings, shard: Shard) -> str:
+    """Return a hash of the settings and of all inputs of a shard, file contents included."""
     digest = hashlib.sha256()
     fields = dataclasses.asdict(settings)
     fields["label_space"] = source.label_space.to_json()
@@ -264,52 +283,31 @@ def fingerprint(source, settings, shard):
 
 
 def _clips(source, settings, video, skip):
-    """Yield the ClipRecords of a video; it is decoded once, and only what clips need is kept."""
+    """Yield the ClipRecords of a video, which is decoded once."""
     from a2d_tf.data.records import ClipRecord
 
     keys = ()
     try:
         keys = source.annotated_frames(video.vid)
-        check_number(source, video, keys)  # what is there is used, what is lost is told
+        check_number(source, video, keys)  # the annotations that exist are used nevertheless
     except InputError as error:
         skip(source.annotation_folder(video.vid), error)
     if not keys:
         return
-    frames, flows, flow, native = {}, {}, Flow(settings.flow_method), None
     try:
-        length = source.length(video.vid)
-        clips = {
-            key: clip_sources(key, settings.clip_frames, settings.clip_stride, length)
-            for key in keys
-        }
-        # The frames whose flow is wanted; the first frame of a video has no previous one.
-        moving = {
-            number
-            for sources, clamped in clips.values()
-            for number, missing in zip(sources, clamped)
-            if number > 1 and not missing
-        }
-        wanted = {number for sources, _ in clips.values() for number in sources}
-        for number, frame in source.read_frames(video.vid, wanted | {f - 1 for f in moving}):
-            native = frame.shape[:2]
-            size = fit(*native, settings.image_height, settings.image_width)
-            frames[number] = resize_frame(frame, *size)
-            if number in moving:
-                try:
-                    flows[number] = flow(frames[number - 1], frames[number])
-                except InputError as error:
-                    raise InputError(f"{source.frames_path(video.vid)}: {error}") from error
+        length, size = source.length(video.vid), (settings.clip_frames, settings.clip_stride)
+        clips = {key: clip_sources(key, *size, length) for key in keys}
+        frames, flows, native_size = _decode(source, settings, video, clips)
     except InputError as error:
         skip(source.frames_path(video.vid), error)
         return
-
     for key, (sources, clamped) in clips.items():
         try:
-            annotation = source.read_annotation(video.vid, key, native)
+            annotation = source.read_annotation(video.vid, key, native_size)
         except InputError as error:
             skip(source.annotation_path(video.vid, key), error)
             continue
-        still = np.zeros((*frames[key].shape[:2], 2), np.float32)
+        zero = np.zeros((*frames[key].shape[:2], 2), np.float32)
         yield ClipRecord(
             video=video.vid,
             frame=key,
@@ -317,16 +315,42 @@ def _clips(source, settings, video, skip):
             clip_frames=sources,
             rgb=[frames[number] for number in sources],
             flow=[
-                still if missing else flows.get(number, still)
+                zero if missing else flows.get(number, zero)
                 for number, missing in zip(sources, clamped)
             ],
             annotation=annotation,
-            previous=frames[key - 1] if key in moving else None,
+            previous=frames[key - 1] if key in flows else None,
         )
 
 
+def _decode(source, settings, video, clips):
+    """Decode the frames that a video's clips need and compute their flow.
+
+    Returns:
+      ({number: frame at the stored size}, {number: flow from the frame before}, native size).
+    """
+    with_flow = {
+        number
+        for sources, clamped in clips.values()
+        for number, missing in zip(sources, clamped)
+        if number > 1 and not missing
+    }
+    needed = {number for sources, _ in clips.values() for number in sources}
+    frames, flows, flow, native_size = {}, {}, Flow(settings.flow_method), None
+    for number, frame in source.read_frames(video.vid, needed | {n - 1 for n in with_flow}):
+        native_size = frame.shape[:2]
+        size = fit(*native_size, settings.image_height, settings.image_width)
+        frames[number] = resize_frame(frame, *size)
+        if number in with_flow:
+            try:
+                flows[number] = flow(frames[number - 1], frames[number])
+            except InputError as error:
+                raise InputError(f"{source.frames_path(video.vid)}: {error}") from error
+    return frames, flows, native_size
+
+
 def _item(source, path):
-    """How reports name a file: by its path in the source's folder."""
+    """Return the name of a file in reports: its path relative to the source's folder."""
     return pathlib.Path(os.path.relpath(path, source.root)).as_posix()
 
 
@@ -334,20 +358,20 @@ def _sidecar_path(output, shard):
     return output / PARTIAL / f"{shard.name}.json"
 
 
-def _finished(output, shard, mark, on_error):
-    """The sidecar of a shard that is there already and still right, or None."""
+def _finished(output, shard, inputs, on_error):
+    """Return the sidecar of a shard that is built and up to date, or None."""
     try:
         sidecar = read_json(_sidecar_path(output, shard))
-        if sidecar.pop("checksum") != _checksum(sidecar) or sidecar["fingerprint"] != mark:
+        if sidecar.pop("checksum") != _checksum(sidecar) or sidecar["fingerprint"] != inputs:
             return None
         if sidecar["skipped"] and on_error == "fail":
             return None
-        # It is in OUTPUT itself if the run was interrupted while it published.
+        # It is in OUTPUT itself if publishing was interrupted.
         for path in (output / PARTIAL / shard.name, output / shard.name):
             if path.is_file() and manifests.file_digest(path) == sidecar["sha256"]:
                 return sidecar
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        pass  # no sidecar, or one that is not ours: the shard is built
+        pass  # no sidecar, or a damaged one: build the shard
     return None
 
 
@@ -356,7 +380,7 @@ def _checksum(sidecar):
 
 
 def _tidy(partial, shards):
-    """Remove what an interrupted run, or one with other settings, left half done."""
+    """Remove files that an interrupted run, or one with other settings, left behind."""
     known = {name for shard in shards for name in (shard.name, f"{shard.name}.json")}
     for path in partial.iterdir():
         if path.name not in known:
@@ -364,7 +388,7 @@ def _tidy(partial, shards):
 
 
 def _check_missing(source, on_error):
-    """Say at once what is not on disk: with 'fail' as an InputError, else in a printed line."""
+    """Report missing files before any work: as an InputError with 'fail', else in the log."""
     missing = source.missing()
     if not missing:
         return
@@ -377,22 +401,19 @@ def _check_missing(source, on_error):
             f"{problem}; restore them, pass --on_error skip to leave them out, or, of a release, "
             "name the videos that you have by --videos LIST"
         )
-    print(f"{problem}; they are left out", flush=True)
+    logger.info("%s; they are left out", problem)
 
 
 def _check_complete(source, output, settings, shards, on_error):
-    """The manifest of records that are complete already, if they are the ones asked for."""
+    """Return the manifest of complete records if they are those asked for."""
     manifest = Manifest.load(output)
     remedy = "choose another --output, or delete this one to build it again"
     for field in ("flow_method", "image_height", "image_width", "clip_frames", "clip_stride"):
         built, asked = getattr(manifest, field), getattr(settings, field)
         if built != asked:
             raise InputError(f"{output}: holds records of --{field} {built}, not {asked}; {remedy}")
-    marks = [
-        fingerprint(source, settings, shard)
-        for shard in tqdm.tqdm(shards, "Comparing with the source", unit="shard")
-    ]
-    if manifest.source != _source(marks):
+    bar = tqdm.tqdm(shards, "Comparing with the source", unit="shard")
+    if manifest.source != _source(fingerprint(source, settings, shard) for shard in bar):
         raise InputError(
             f"{output}: holds records of another release, --labels or --shard_videos; {remedy}"
         )
@@ -407,72 +428,39 @@ def _check_complete(source, output, settings, shards, on_error):
 
 
 def _build_all(source, output, settings, shards, workers, on_error):
-    """Build the shards by `workers` processes; returns their sidecars, in order."""
+    """Build the shards in `workers` processes; return their sidecars, in order."""
     build = functools.partial(build_shard, source, output, settings, on_error=on_error)
-    total = sum(len(shard.videos) for shard in shards)
+    workers = min(workers, len(shards))
+    if workers > 1:
+        build = functools.partial(_build_in_worker, build)
+    total, sidecars = sum(len(shard.videos) for shard in shards), []
     with tqdm.tqdm(total=total, desc="Building records", unit="video") as bar:
-        if workers == 1:
-            return [build(shard, advance=bar.update) for shard in shards]
-        # Not forked: TensorFlow and OpenCV do not survive a fork once they have started threads.
-        context = multiprocessing.get_context("spawn")
-        done, stop = context.Value("i", 0), context.Event()
-        executor = concurrent.futures.ProcessPoolExecutor(
-            min(workers, len(shards)), context, _start_worker, (build, done, stop, os.getpid())
-        )
-        try:
-            pending = {executor.submit(_build_in_worker, shard): shard for shard in shards}
-            sidecars = {}
-            while pending:
-                finished, _ = concurrent.futures.wait(
-                    pending, timeout=0.2, return_when=concurrent.futures.FIRST_COMPLETED
-                )
-                if done.value > bar.n:
-                    bar.update(done.value - bar.n)
-                for future in finished:
-                    sidecars[pending.pop(future)] = future.result()
-        except BrokenProcessPool as error:
-            raise InputError(
-                "a worker process was killed, perhaps for want of memory; run again with fewer "
-                "--workers, it goes on from the finished shards"
-            ) from error
-        finally:
-            stop.set()
-            executor.shutdown(wait=True, cancel_futures=True)
-    return [sidecars[shard] for shard in shards]
+        for shard, sidecar in zip(shards, imap(build, shards, workers)):
+            sidecars.append(sidecar)
+            bar.update(len(shard.videos))
+    return sidecars
 
 
-_build = _done = _stop = None  # of a worker process
-
-
-def _start_worker(build, done, stop, parent):
-    global _build, _done, _stop
-    _build, _done, _stop = build, done, stop
-    processes.prepare(parent)
+def _build_in_worker(build, shard):
+    """Build a shard in a worker process, whose TensorFlow uses one core."""
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-
-
-def _build_in_worker(shard):
-    return _build(shard, advance=_advance)
-
-
-def _advance():
-    with _done.get_lock():
-        _done.value += 1
-    if _stop.is_set():
-        raise concurrent.futures.CancelledError
+    return build(shard)
 
 
 def _publish(source, output, settings, shards, sidecars):
-    """Move the shards into OUTPUT, then write the manifest; returns it."""
+    """Move the shards into OUTPUT, then write the manifest; return it."""
     counts = {}
     for split in manifests.SPLITS:
-        own = [s for shard, s in zip(shards, sidecars) if shard.split == split]
+        of_split = [s for shard, s in zip(shards, sidecars) if shard.split == split]
         counts[split] = {
-            **{field: sum(s[field] for s in own) for field in ("videos", "records", "instances")},
-            "pairs": _total(own, "pairs", key=int),
+            **{
+                field: sum(s[field] for s in of_split)
+                for field in ("videos", "records", "instances")
+            },
+            "pairs": _total(of_split, "pairs", key=int),
         }
     sizes = _total(sidecars, "sizes")
     if not sizes:
@@ -483,7 +471,7 @@ def _publish(source, output, settings, shards, sidecars):
         if path.name not in names and re.fullmatch(r"(train|test)-\d+-of-\d+\.tfrecord", path.name):
             path.unlink()  # published by an interrupted run with other settings
     for path in output.glob(f"{manifests.NAME}.*.tmp"):
-        path.unlink()  # of a run that was killed while it wrote the manifest
+        path.unlink()  # of a run that was killed while writing the manifest
     for shard in shards:
         if (output / PARTIAL / shard.name).exists():
             os.replace(output / PARTIAL / shard.name, output / shard.name)
@@ -514,13 +502,13 @@ def _publish(source, output, settings, shards, sidecars):
 
 
 def _total(sidecars, tally, key=None):
-    """The sum of a tally over shards, as a dict in the order of its keys."""
+    """Sum counts over shards; return them as a dict ordered by key."""
     total = sum((collections.Counter(s[tally]) for s in sidecars), collections.Counter())
     return {name: total[name] for name in sorted(total, key=key)}
 
 
 def _flow_quality(sidecars):
-    """The manifest's `flow_quality`: means over frames of what the shards have summed."""
+    """Return the manifest's `flow_quality` from the sums of the shards."""
     frames, still, warped = (sum(s["flow_quality"][name] for s in sidecars) for name in _QUALITY)
     return {
         "frames": frames,
@@ -530,5 +518,5 @@ def _flow_quality(sidecars):
     }
 
 
-def _source(marks):
-    return hashlib.sha256("\n".join(marks).encode()).hexdigest()
+def _source(fingerprints):
+    return hashlib.sha256("\n".join(fingerprints).encode()).hexdigest()

@@ -1,10 +1,11 @@
 """Optical flow by OpenCV, and the size at which frames are stored.
 
-Flow is (u, v), u to the right and v down, in pixels of the frames given, from the previous frame
-to the current one, as in the authors' code. They used DualTV-L1, which only opencv-contrib-python
-has; DIS (Kroeger et al., ECCV 2016) is here the default: 100 times as fast, and nearer the truth
-on large motion.
+Flow is (u, v), u to the right and v down, in pixels, from the previous frame to the current one, as
+in the authors' code. They used DualTV-L1, which requires opencv-contrib-python. The default here is
+DIS (Kroeger et al., ECCV 2016), 100 times as fast and more accurate on large motion.
 """
+
+from __future__ import annotations
 
 import cv2
 import numpy as np
@@ -12,22 +13,20 @@ import numpy as np
 from a2d_tf.core.errors import InputError
 
 METHODS = ("dis", "farneback", "tvl1")
-# OpenCV's DIS builds its pyramid by the columns: from so many on it has a level on which fewer rows
-# than these are less than a patch. It reads beyond its arrays there, or gives NaN.
+# OpenCV's DIS chooses its pyramid by the columns alone: with so many of them and fewer rows than
+# these, a level is smaller than a patch, and DIS reads out of bounds or returns NaN.
 _DIS_COLUMNS, _DIS_ROWS = 40, 16
 
 
 class Flow:
-    """Callable: (previous, current), RGB uint8 [H, W, 3] each -> float32 [H, W, 2] (u, v).
-
-    Every call depends on its two frames only.
+    """Compute flow: (previous, current), RGB uint8 [H, W, 3] each -> float32 [H, W, 2] (u, v).
 
     Raises:
       InputError: an unknown method, TV-L1 without opencv-contrib-python, frames of different
         sizes, or frames too small for the method.
     """
 
-    def __init__(self, method="dis"):
+    def __init__(self, method: str = "dis") -> None:
         if method not in METHODS:
             raise InputError(f"flow method '{method}' is unknown; choose one of {METHODS}")
         if method == "tvl1" and not hasattr(cv2, "optflow"):
@@ -37,13 +36,13 @@ class Flow:
             )
         self.method = method
         if method == "dis":
-            self._calculate = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc
+            self._calculate = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc
         elif method == "farneback":
             self._calculate = _farneback
         else:
-            self._calculate = cv2.optflow.DualTVL1OpticalFlow_create().calc
+            self._calculate = cv2.optflow.DualTVL1OpticalFlow_create().calc  # type: ignore[attr-defined]
 
-    def __call__(self, previous, current):
+    def __call__(self, previous: np.ndarray, current: np.ndarray) -> np.ndarray:
         if previous.shape != current.shape:
             raise InputError(
                 f"flow between frames of different sizes, {previous.shape} and {current.shape}; "
@@ -53,7 +52,7 @@ class Flow:
         try:
             rows, columns = grey[0].shape
             if self.method == "dis" and rows < _DIS_ROWS and columns >= _DIS_COLUMNS:
-                raise cv2.error("it would not complain")
+                raise cv2.error("too few rows")
             return self._calculate(grey[0], grey[1], None).astype(np.float32, copy=False)
         except cv2.error as error:
             raise InputError(
@@ -77,10 +76,10 @@ def _farneback(previous, current, flow):
     )
 
 
-def fit(height, width, max_height, max_width):
-    """The largest size within the limits that keeps the aspect, as (height, width) integers.
+def fit(height: int, width: int, max_height: int, max_width: int) -> tuple[int, int]:
+    """Return the largest (height, width) within the limits that keeps the aspect.
 
-    Small frames grow: the authors' code scales the longest side *to* 256.
+    Small frames are enlarged, as in the authors' code, which scales the longest side *to* 256.
     """
     scale = min(max_height / height, max_width / width)
     return (
@@ -89,8 +88,8 @@ def fit(height, width, max_height, max_width):
     )
 
 
-def resize_frame(frame, height, width):
-    """Resize a frame [H, W, C] or [H, W]: by area when it shrinks, else bilinearly."""
+def resize_frame(frame: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resize a frame [H, W, C] or [H, W], by area to shrink it, else bilinearly."""
     if frame.shape[:2] == (height, width):
         return frame
     shrinks = height * width < frame.shape[0] * frame.shape[1]

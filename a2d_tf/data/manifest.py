@@ -1,50 +1,53 @@
-"""The manifest of a folder of records: what is in the shards, and how they were made.
+"""The manifest of a folder of records: contents of the shards, and how they were made.
 
-It needs no TensorFlow, so that the converter's main process starts at once.
+Without TensorFlow, so that the converter's main process starts quickly.
 """
+
+from __future__ import annotations
 
 import dataclasses
 import hashlib
 import os
 import pathlib
 import struct
+from collections.abc import Mapping
 
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import check_inside, is_file_name, read_json, write_json
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.limits import MAX_SIDE
 
-SCHEMA = 3  # of the records; raise it when a reader of the old ones would go wrong
+SCHEMA = 3  # of the records; increase it if they become incompatible with older readers
 NAME = "manifest.json"
 SPLITS = ("train", "test")
-# What a network must know of the records that it learned from, to be fed with the like of them.
+# Properties of the records that a network was trained on, which its inputs must share.
 RECORD_FIELDS = ("flow_method", "image_height", "image_width", "clip_stride")
 
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """`manifest.json`, field by field.
+    """The contents of `manifest.json`.
 
     Attributes:
       schema: version of the record format.
-      flow_method: how the flow was computed.
-      image_height, image_width: the limits that the stored frames were fitted into.
+      flow_method: method of optical flow.
+      image_height, image_width: size that the stored frames were resized to fit into.
       clip_frames: T, frames per clip.
       clip_stride: source frames from one clip frame to the next.
       counts: {split: {'videos', 'records', 'instances', 'pairs': {code: instances}}}.
       sizes: {'<height>x<width>': records}, the sizes of the stored frames.
       native_sizes: {'<height>x<width>': videos}, the sizes of the videos that have records.
       durations: {number of frames: videos} of the same videos; the number is a string.
-      flow_quality: {'frames', 'error_still', 'error_warped', 'gain_percent'}: over that many key
-        frames, one a video, the mean absolute grey error of the previous frame against the key
-        frame, as it is and warped by the quantised flow (levels of 255), and by how much the second
-        is below the first; None where there is no error to lower.
+      flow_quality: {'frames', 'error_still', 'error_warped', 'gain_percent'}: mean absolute grey
+        error (levels of 255) between the previous frame and the key frame, as it is and warped by
+        the quantised flow, over `frames` key frames, one per video; and the relative decrease of
+        the error, None if there is no error.
       files: the shards, a list of {'name', 'split', 'records', 'bytes', 'sha256'}.
-      skipped: list of {'item', 'reason'}: what --on_error skip left out, by path in the release.
-      mended: list of {'item', 'note'}: annotations that were read by a rule for known quirks.
-      labels: the fields of the label space, as its JSON file has them.
+      skipped: list of {'item', 'reason'}, what --on_error skip left out, by path in the release.
+      mended: list of {'item', 'note'}, the annotations with known faults that were repaired.
+      labels: the fields of the label space, as in its JSON file.
       source: hash of the settings and of every file of the release that was read.
-      directory: where it was loaded from; not part of the file.
+      directory: the folder it was loaded from; not part of the file.
     """
 
     schema: int
@@ -66,12 +69,11 @@ class Manifest:
     directory: str = ""
 
     @classmethod
-    def load(cls, records_dir):
-        """Read the manifest of a folder of records and look whether its shards are all there.
+    def load(cls, records_dir: str | os.PathLike) -> Manifest:
+        """Load the manifest and verify each shard's presence, size and record count.
 
         Raises:
-          InputError: no such folder, no manifest or a damaged one, no shards, a shard missing, of
-            another size than when it was written, or not made of as many records.
+          InputError: no such folder, no manifest or a damaged one, or a damaged or missing shard.
         """
         folder = pathlib.Path(records_dir)
         path = folder / NAME
@@ -86,22 +88,15 @@ class Manifest:
             )
         try:
             fields = read_json(path)
-            known = fields["schema"] == SCHEMA
-            manifest = cls(**fields, directory=str(folder)) if known else None
-            if known:
+            current = fields["schema"] == SCHEMA
+            manifest = cls(**fields, directory=str(folder)) if current else None
+            if manifest:
                 manifest._check()
-        except (
-            AttributeError,
-            KeyError,
-            OSError,
-            OverflowError,
-            TypeError,
-            ValueError,
-        ) as error:
+        except (AttributeError, KeyError, OSError, OverflowError, TypeError, ValueError) as error:
             raise InputError(
                 f"{path}: damaged manifest ({error!r}); build the records again"
             ) from error
-        if not known:
+        if manifest is None:
             raise InputError(
                 f"{path}: schema {shown(fields['schema'])}, but this version reads {SCHEMA}; build "
                 "the records again into a new folder"
@@ -116,16 +111,16 @@ class Manifest:
                     f"{path}: {path.stat().st_size} bytes instead of {size}, damaged; build the "
                     "records again"
                 )
-            found = count_records(path)
-            if found != shard["records"]:
+            count = count_records(path)
+            if count != shard["records"]:
                 raise InputError(
-                    f"{path}: {found} records instead of {shard['records']}, damaged; build the "
+                    f"{path}: {count} records instead of {shard['records']}, damaged; build the "
                     "records again"
                 )
         return manifest
 
     def _check(self):
-        """Whether every field has its form; ValueError, TypeError or KeyError where one has not."""
+        """Raise a ValueError, TypeError or KeyError if a field is malformed."""
         check_facts({name: getattr(self, name) for name in RECORD_FIELDS})
         _whole(self.clip_frames, 1)
         for sizes in (self.sizes, self.native_sizes, self.durations):
@@ -152,14 +147,14 @@ class Manifest:
         if self.flow_quality != {}:
             self.flow_report()
 
-    def save(self, records_dir):
-        """Write `manifest.json` atomically; the folder counts as complete from then on."""
+    def save(self, records_dir: str | os.PathLike) -> None:
+        """Write `manifest.json` atomically, which marks the folder as complete."""
         fields = dataclasses.asdict(self)
         del fields["directory"]
         write_json(os.path.join(records_dir, NAME), fields)
 
-    def flow_report(self):
-        """One line on how well the flow explains the frames; a warning where it does not."""
+    def flow_report(self) -> str:
+        """Describe in a line how well the flow explains the motion; warn if it does not."""
         names = ("frames", "error_still", "error_warped", "gain_percent")
         frames, still, warped, gain = (self.flow_quality[name] for name in names)
         if gain is None:
@@ -176,17 +171,17 @@ class Manifest:
         return line
 
     @property
-    def label_space(self):
-        """The `LabelSpace` of the codes."""
+    def label_space(self) -> LabelSpace:
+        """The label space of the codes."""
         return LabelSpace.from_fields(self.labels)
 
     @property
-    def splits(self):
+    def splits(self) -> tuple[str, ...]:
         """The splits that have records."""
         return tuple(split for split in SPLITS if self.counts[split]["records"])
 
-    def shards(self, split):
-        """Paths of the shards of a split, in order.
+    def shards(self, split: str) -> list[str]:
+        """Return the paths of a split's shards, in order.
 
         Raises:
           InputError: the split has no records.
@@ -203,10 +198,10 @@ class Manifest:
         ]
 
 
-def check_facts(facts):
-    """{name of RECORD_FIELDS: value}, if each is in its range; else ValueError or KeyError.
+def check_facts(facts: Mapping) -> dict:
+    """Return the RECORD_FIELDS of a dict; raise a ValueError or KeyError if one is out of range.
 
-    Sizes and the stride decide how much memory a video takes.
+    Sizes and stride bound the memory that a video takes.
     """
     if not isinstance(facts["flow_method"], str):
         raise ValueError(f"flow_method {shown(facts['flow_method'])}")
@@ -221,8 +216,8 @@ def _whole(number, least=0, most=2**53):
         raise ValueError(f"{shown(number)} is no whole number from {least} to {most}")
 
 
-def count_records(path):
-    """How many records a TFRecord file is made of.
+def count_records(path: str | os.PathLike) -> int:
+    """Count the records of a TFRecord file.
 
     Raises:
       InputError: a record is longer than the rest of the file.
@@ -236,11 +231,11 @@ def count_records(path):
     return count
 
 
-def whole_records(path):
-    """(how many whole records a TFRecord file begins with, how many bytes are left after them).
+def whole_records(path: str | os.PathLike) -> tuple[int, int]:
+    """Return (number of complete records in a TFRecord file, number of bytes after them).
 
-    TensorFlow takes the memory that a record's length names before it reads the record, and dies
-    where there is not so much; here a length is believed only where the bytes are there.
+    TensorFlow allocates a record's claimed length before it reads it, which can exhaust memory.
+    Here a length is accepted only if the file has as many bytes.
     """
     left, count = os.stat(path).st_size, 0
     with open(path, "rb") as file:
@@ -254,8 +249,8 @@ def whole_records(path):
     return count, left
 
 
-def file_digest(path):
-    """SHA-256 of a file, in hexadecimal."""
+def file_digest(path: str | os.PathLike) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):

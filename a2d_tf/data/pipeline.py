@@ -1,44 +1,60 @@
-"""tf.data: records to batches of clips with static shapes.
+"""Input pipeline: from records to batches of clips with static shapes, by tf.data.
 
-What is random in training, and what it comes from:
+Sources of randomness in training:
 
-| what | from |
+| what | depends on |
 |---|---|
-| which clips a batch samples: shards, then blocks of records, are permuted | (seed, epoch) |
-| mirror; zoom and shift of the window; brightness and contrast | (seed, place in the stream) |
+| order of the clips: a permutation of the shards, then of blocks of records | (seed, epoch) |
+| mirroring; zoom and shift; brightness and contrast | (seed, position in the stream) |
 
-A sampled clip's context is not random: it is the frames about its key frame, as far as the network
-looks. All of this is stateless, so that a run that resumes at any step sees what it would have
-seen, and several workers together what one would see. A resume skips serialized records, which
-costs no decoding.
+A clip's context is not random: it is the frames around its key frame. All draws are stateless, so
+that a run resumed at any step sees the clips it would have seen, and several workers together see
+those of a single one. To resume, serialised records are skipped, which costs no decoding.
 """
 
-import os
+from __future__ import annotations
 
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+import numpy as np
 import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import records
+from a2d_tf.data.manifest import Manifest
 from a2d_tf.ops import canvas as canvas_ops
 
 _BUCKETS = 1000
 
 
-def is_validation(video, fraction):
-    """Whether a training video is held out: by a hash of its VID, so for good (bool tensor)."""
+def is_validation(video: tf.Tensor, fraction: float) -> tf.Tensor:
+    """Return whether a training video is held out, a bool tensor: decided by a hash of its VID."""
     bucket = tf.strings.to_hash_bucket_fast(video, _BUCKETS)
     return bucket < int(round(fraction * _BUCKETS))
 
 
-def warp(rgb, flow, boxes, masks, window, flip):
-    """Cut a window out of a clip, scale it to the frame's size, mirror it: all parts by one map.
+def warp(
+    rgb: tf.Tensor,
+    flow: tf.Tensor,
+    boxes: tf.Tensor,
+    masks: tf.Tensor,
+    *,
+    window: tf.Tensor,
+    flip: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Crop a window of a clip, resize it to the frame's size and mirror it.
 
     A point at pixel (y, x) moves to ((y - y0) / s, (x - x0) / s), s = window size / frame size, and
-    then, mirrored, to (y', W - x'). Flow vectors are divided by s, and u changes its sign with a
-    mirror. Outside of the frame is zero.
+    then, if mirrored, to (y', W - x'). Flow vectors are divided by s, and mirroring negates u.
+    Outside of the frame all is zero.
 
     Args:
-      rgb: [T, H, W, 3], 0..255; flow: float32 [T, H, W, 2]; boxes: [N, 4]; masks: 0/1 [N, H, W].
+      rgb: [T, H, W, 3], 0..255.
+      flow: float32 [T, H, W, 2].
+      boxes: [N, 4].
+      masks: 0/1 [N, H, W].
       window: float32 [4] y0, x0, height, width in pixels, inside the frame or around it.
       flip: bool scalar.
 
@@ -47,11 +63,11 @@ def warp(rgb, flow, boxes, masks, window, flip):
     """
     size = tf.cast(tf.shape(rgb)[1:3], tf.float32)
     origin, step = window[:2], window[2:] / size
-    # crop_and_resize is corner-aligned and reads zeros outside; this makes it sample at the new
-    # pixels' centres, on frames padded by their own edge (cf. ops/roi_align).
+    # crop_and_resize is corner-aligned and reads zeros outside. This samples at the centres of the
+    # new pixels, in frames padded by their edge (cf. ops/roi_align).
     first = (origin + 0.5 * step + 0.5) / (size + 1.0)
     last = first + step * (size - 1.0) / (size + 1.0)
-    # Read from right to left where mirrored: to turn it round afterwards would take twice as long.
+    # Mirroring reads from right to left: reversing the result would take twice as long.
     left, right = tf.where(flip, last[1], first[1]), tf.where(flip, first[1], last[1])
     box = tf.stack([first[0], left, last[0], right])[None]
 
@@ -74,50 +90,57 @@ def warp(rgb, flow, boxes, masks, window, flip):
 
 
 def _random_window(size, jitter, seed):
-    """A window of the frame's aspect, smaller or larger by up to `jitter`, at a random place."""
+    """Draw a window of the frame's aspect, smaller or larger by up to `jitter`."""
     draw = tf.random.stateless_uniform([3], seed)
     size = tf.cast(size, tf.float32)
     extent = size * (1.0 + jitter * (2.0 * draw[0] - 1.0))
     return tf.concat([(size - extent) * draw[1:], extent], axis=0)
 
 
-def augment(example, seed, flip, scale_jitter, colour_jitter):
-    """Random mirror, zoom with shift, and brightness and contrast, the same for all frames.
+def augment(
+    example: dict[str, tf.Tensor],
+    seed: tf.Tensor,
+    *,
+    flip: bool,
+    scale_jitter: float,
+    colour_jitter: float,
+) -> dict[str, tf.Tensor]:
+    """Mirror, zoom and shift a clip and change its brightness and contrast, alike in all frames.
 
-    What a window shows of the outside of the frame is zero, as padding is. An instance of which it
-    leaves less than a tenth of its box, less than two pixels or no mask is dropped.
+    Outside of the frame all is zero, like padding. An instance is dropped if less than a tenth of
+    its box, fewer than two pixels of a side or none of its mask remain.
     """
     seeds = tf.random.experimental.stateless_split(seed, 3)
     size = tf.shape(example["rgb"])[1:3]
     mirrored = tf.random.stateless_uniform([], seeds[0]) < (0.5 if flip else 0.0)
     draw = tf.random.stateless_uniform([2], seeds[2], -colour_jitter, colour_jitter)
-    # Before the warp, which puts zeros outside of the frame: they are no part of the picture.
+    # Before the warp, whose zeros outside of the frame must stay zero.
     rgb = tf.cast(example["rgb"], tf.float32) * (1.0 + draw[0]) + 128.0 * draw[1]
     rgb, flow, boxes, masks = warp(
         tf.clip_by_value(rgb, 0.0, 255.0),
         example["flow"],
         example["boxes"],
         example["masks"],
-        _random_window(size, scale_jitter, seeds[1]),
-        mirrored,
+        window=_random_window(size, scale_jitter, seeds[1]),
+        flip=mirrored,
     )
     limit = tf.cast(tf.tile(size, [2]), tf.float32)
     clipped = tf.clip_by_value(boxes, 0.0, limit)
     old, new = boxes[:, 2:] - boxes[:, :2], clipped[:, 2:] - clipped[:, :2]
-    seen = (tf.reduce_min(new, 1) >= 2.0) & (tf.reduce_prod(new, 1) >= 0.1 * tf.reduce_prod(old, 1))
-    seen &= tf.reduce_any(masks > 0, axis=[1, 2])
+    kept = (tf.reduce_min(new, 1) >= 2.0) & (tf.reduce_prod(new, 1) >= 0.1 * tf.reduce_prod(old, 1))
+    kept &= tf.reduce_any(masks > 0, axis=[1, 2])
     return dict(
         example,
         rgb=rgb,
         flow=flow,
-        boxes=tf.boolean_mask(clipped, seen),
-        masks=tf.boolean_mask(masks, seen),
-        codes=tf.boolean_mask(example["codes"], seen),
+        boxes=tf.boolean_mask(clipped, kept),
+        masks=tf.boolean_mask(masks, kept),
+        codes=tf.boolean_mask(example["codes"], kept),
     )
 
 
 def _fit(example, canvas):
-    """Scale the example to the canvas, where its records were made for another; no padding yet."""
+    """Resize an example to the canvas if its records were made for another; do not pad it."""
     rgb, flow, size = canvas_ops.place(example["rgb"], example["flow"], canvas)
     old = tf.shape(example["rgb"])[1:3]
 
@@ -136,7 +159,7 @@ def _fit(example, canvas):
 
 
 def _parse(serialized, frames, labels):
-    """`records.parse`, which fails where a code is no valid pair of the label space."""
+    """Parse a record; fail if a code is no valid pair of the label space."""
     example = records.parse(serialized, frames)
     codes, known = example["codes"], tf.constant(labels.codes, tf.int32)
     valid = tf.reduce_all(tf.reduce_any(codes[:, None] == known, axis=1))
@@ -164,25 +187,21 @@ def _pad(example, canvas, frames, max_instances, base):
         "actors": codes // base - 1,
         "actions": codes % base - 1,
         "present": tf.sequence_mask(count, max_instances),
-        # A frame none of whose instances is annotated says nothing about what is background.
+        # A frame without annotated instances does not tell what is background.
         "annotated": count > 0,
         "native_size": example["native_size"],
         "video": example["video"],
         "frame": example["frame"],
     }
-    shapes = {
-        "boxes": [max_instances, 4],
-        "masks": [max_instances, *canvas],
-        "actors": [max_instances],
-        "actions": [max_instances],
-    }
-    return {
-        name: tf.ensure_shape(x, shapes[name]) if name in shapes else x for name, x in batch.items()
-    }
+    batch["boxes"] = tf.ensure_shape(batch["boxes"], [max_instances, 4])
+    batch["masks"] = tf.ensure_shape(batch["masks"], [max_instances, *canvas])
+    for name in ("actors", "actions"):
+        batch[name] = tf.ensure_shape(batch[name], [max_instances])
+    return batch
 
 
-def check_manifest(manifest, frames):
-    """Refuse records whose clips are shorter than the network's temporal field."""
+def check_manifest(manifest: Manifest, frames: int) -> None:
+    """Raise an InputError if the clips are shorter than the network's temporal field."""
     if manifest.clip_frames < frames:
         raise InputError(
             f"records hold clips of {manifest.clip_frames} frames, but the network looks at "
@@ -191,8 +210,8 @@ def check_manifest(manifest, frames):
         )
 
 
-def check_batch(batch_size, replicas):
-    """Refuse a batch that so many replicas cannot share evenly."""
+def check_batch(batch_size: int, replicas: int) -> None:
+    """Raise an InputError if the replicas cannot share a batch evenly."""
     if batch_size % replicas:
         raise InputError(
             f"--batch_size={batch_size} cannot be shared evenly by {replicas} replicas"
@@ -203,41 +222,42 @@ def _serialized(paths, keep):
     return tf.data.TFRecordDataset(paths).filter(lambda x: keep(records.parse_video(x)))
 
 
-def count(paths, keep):
-    """How many records of the shards belong to a split."""
+def count(paths: Sequence[str], keep: Callable) -> int:
+    """Count the records of the shards whose video passes the filter `keep`."""
     return int(_serialized(paths, keep).reduce(0, lambda total, _: total + 1))
 
 
 def training(
-    manifest,
-    canvas,
-    frames,
-    batch_size,
-    seed,
-    max_instances,
-    val_fraction,
-    shuffle_buffer,
-    flip,
-    scale_jitter,
-    colour_jitter,
-    start_step=0,
-    input_context=None,
-):
-    """Endless batches of augmented training clips, from `start_step` on.
+    manifest: Manifest,
+    canvas: tuple[int, int],
+    frames: int,
+    batch_size: int,
+    *,
+    seed: int,
+    max_instances: int,
+    val_fraction: float,
+    shuffle_buffer: int,
+    flip: bool,
+    scale_jitter: float,
+    colour_jitter: float,
+    start_step: int = 0,
+    input_context: tf.distribute.InputContext | None = None,
+) -> tf.data.Dataset:
+    """Return endless batches of augmented training clips, from `start_step` on.
 
     Args:
-      manifest: a manifest.Manifest.
-      canvas: (height, width); frames: 2L + 1.
-      batch_size: of a step, all workers together.
-      input_context: a tf.distribute.InputContext, where `distribute_datasets_from_function` calls
-        this once per worker: its elements hold a replica's equal part of a batch. What the replicas
-        see together at a step is what one would see alone, to the bit.
+      canvas: (height, width) of the network's input; frames: 2L + 1.
+      batch_size: clips of a step, over all workers.
+      input_context: of `distribute_datasets_from_function`, which calls this once per worker;
+        elements are then a replica's equal part of a batch. The replicas together see exactly the
+        batches that one would see.
+      The others are settings of `config.LearningConfig`.
 
     Returns:
       a dataset of dicts: rgb uint8 [B, T, H, W, 3], flow float32 [B, T, H, W, 2], size int32 [B, 2]
       (the frame inside the canvas), boxes [B, N, 4], masks uint8 [B, N, H, W], actors and actions
       int32 [B, N] (0-based), present bool [B, N], annotated bool [B], native_size int32 [B, 2],
-      video string [B], frame int [B], row int32 [B] (the clip's place in the step's whole batch).
+      video string [B], frame int [B], row int32 [B] (the clip's index in the step's whole batch).
 
     Raises:
       InputError: too short clips, no record in the split, or a batch that the replicas cannot
@@ -254,81 +274,103 @@ def training(
             f"no training record: {manifest.counts['train']['records']} in the records, all of "
             f"them held out by --val_fraction={val_fraction}"
         )
+
+    def augmented(example, position):
+        jitter = dict(flip=flip, scale_jitter=scale_jitter, colour_jitter=colour_jitter)
+        return augment(example, tf.stack([tf.constant(seed, tf.int64), position]), **jitter)
+
     start = start_step * batch_size
-    labels = manifest.label_space
+    epochs = tf.data.Dataset.range(start // total, tf.int64.max).flat_map(
+        lambda epoch: _shuffled(paths, keep, shuffle_buffer, seed, epoch)
+    )
+    clips = epochs.skip(start % total).enumerate(start)
+    load = _loader(manifest.label_space, canvas, frames, batch_size, max_instances, augmented)
+    clips = _loaded(clips, load, context)
+    return _prefetched(clips.batch(batch_size // replicas, drop_remainder=True), 4)
 
-    def epoch(number):
-        draw = tf.random.experimental.stateless_fold_in(
-            tf.constant([seed, 0x5EED], tf.int64), number
-        )
-        order = tf.argsort(tf.random.stateless_uniform([len(paths)], draw))
 
-        # Block by block, since Dataset.shuffle takes no seed that is a tensor, such as an epoch's.
-        def permute(block, rows):
-            return tf.random.experimental.stateless_shuffle(
-                rows, tf.random.experimental.stateless_fold_in(draw, block)
-            )
+def _shuffled(paths, keep, buffer, seed, epoch):
+    """Return the serialised records in the order of an epoch.
 
-        blocks = _serialized(tf.gather(tf.constant(paths), order), keep).batch(shuffle_buffer)
-        return blocks.enumerate().map(permute).unbatch()
+    Block by block, because Dataset.shuffle takes no seed that is a tensor, such as an epoch's.
+    """
+    draw = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0x5EED], tf.int64), epoch)
+    order = tf.argsort(tf.random.stateless_uniform([len(paths)], draw))
 
-    def load(place, serialized):
+    def permute(block, rows):
+        block_seed = tf.random.experimental.stateless_fold_in(draw, block)
+        return tf.random.experimental.stateless_shuffle(rows, block_seed)
+
+    blocks = _serialized(tf.gather(tf.constant(paths), order), keep).batch(buffer)
+    return blocks.enumerate().map(permute).unbatch()
+
+
+def _loader(labels: LabelSpace, canvas, frames, batch_size, max_instances, change=None):
+    """Return the function from (position in the stream, serialised record) to a padded clip."""
+
+    def load(position, serialized):
         example = _fit(_parse(serialized, frames, labels), canvas)
-        example = augment(
-            example,
-            tf.stack([tf.constant(seed, tf.int64), place]),
-            flip,
-            scale_jitter,
-            colour_jitter,
-        )
-        row = tf.cast(place % batch_size, tf.int32)
+        if change:
+            example = change(example, position)
+        row = tf.cast(position % batch_size, tf.int32)
         return dict(_pad(example, canvas, frames, max_instances, labels.base), row=row)
 
-    epochs = tf.data.Dataset.range(start // total, tf.int64.max).flat_map(epoch)
-    return _ahead(
-        epochs.skip(start % total)
-        .enumerate(start)
-        .shard(context.num_input_pipelines, context.input_pipeline_id)
-        .map(load, num_parallel_calls=os.cpu_count())
-        .batch(batch_size // replicas, drop_remainder=True),
-        4,
-    )
+    return load
+
+
+def _loaded(records_of_split, load, context):
+    """Load the worker's share of enumerated records."""
+    share = records_of_split.shard(context.num_input_pipelines, context.input_pipeline_id)
+    return share.map(load, num_parallel_calls=os.cpu_count())
 
 
 def evaluation(
-    manifest, split, canvas, frames, batch_size, max_instances, val_fraction, input_context=None
-):
-    """The clips of a split in the records' order, once, unaugmented, the last batch maybe short.
+    manifest: Manifest,
+    split: str,
+    canvas: tuple[int, int],
+    frames: int,
+    *,
+    batch_size: int,
+    max_instances: int,
+    val_fraction: float,
+    input_context: tf.distribute.InputContext | None = None,
+) -> tf.data.Dataset:
+    """Return the clips of a split once, unaugmented, in the order of the records.
 
-    `split` is 'train' (without the held-out videos), 'val' (those alone) or 'test'. With an
-    `input_context` each worker gets every so many-th clip; `batch_size` is that of one replica. For
-    elements and errors see `training`.
+    Args:
+      manifest: the records.
+      split: 'train' (without the held-out videos), 'val' (those alone) or 'test'.
+      canvas, frames, max_instances, val_fraction: as of `training`.
+      batch_size: clips per replica; the last batch may be smaller.
+      input_context: of a distributed evaluation; each worker gets its share of the clips.
+
+    Returns:
+      a dataset, with elements and errors as of `training`.
     """
     check_manifest(manifest, frames)
     context = input_context or tf.distribute.InputContext()
-    paths, labels = split_shards(manifest, split), manifest.label_space
-
-    def load(place, serialized):
-        example = _fit(_parse(serialized, frames, labels), canvas)
-        row = tf.cast(place % batch_size, tf.int32)
-        return dict(_pad(example, canvas, frames, max_instances, labels.base), row=row)
-
-    dataset = _serialized(paths, split_filter(split, val_fraction)).enumerate()
-    dataset = dataset.shard(context.num_input_pipelines, context.input_pipeline_id)
-    return _ahead(dataset.map(load, num_parallel_calls=os.cpu_count()).batch(batch_size), 2)
+    clips = _serialized(split_shards(manifest, split), split_filter(split, val_fraction))
+    load = _loader(manifest.label_space, canvas, frames, batch_size, max_instances)
+    return _prefetched(_loaded(clips.enumerate(), load, context).batch(batch_size), 2)
 
 
-def _ahead(dataset, batches):
-    """Prefetched, and not tuned: the tuner sleeps for up to a minute, and the iterator's end waits
-    for it.
-    """
+def _prefetched(dataset, batches):
+    """Prefetch without autotuning, whose thread delays the iterator's end by up to a minute."""
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.prefetch(batches).with_options(options)
 
 
-def key_frames(manifest, split, names):
-    """Yield (`<VID>/<%05d>`, RGB uint8 [h, w, 3]), as stored, of a split's records so named."""
+def key_frames(
+    manifest: Manifest, split: str, names: Collection[str]
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the stored key frames of a split's records as (name, RGB uint8 [h, w, 3]).
+
+    Args:
+      manifest: the records.
+      split: 'train', 'val' or 'test'.
+      names: the frames wanted, as `<VID>/<%05d>`.
+    """
     for path in split_shards(manifest, split):
         for serialized in records.read_shard(path):
             truth = records.read_truth(serialized)
@@ -337,13 +379,13 @@ def key_frames(manifest, split, names):
                 yield name, records.parse(serialized, 1)["rgb"][0].numpy()
 
 
-def split_shards(manifest, split):
-    """The shards that hold a split; those of 'train' and 'val' are the same."""
+def split_shards(manifest: Manifest, split: str) -> list[str]:
+    """Return the shards that hold a split; 'train' and 'val' share theirs."""
     return manifest.shards("test" if split == "test" else "train")
 
 
-def split_filter(split, val_fraction):
-    """The predicate on videos that makes 'train' and 'val' of the training shards."""
+def split_filter(split: str, val_fraction: float) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Return the predicate on VIDs that selects a split from its shards."""
     if split == "test":
         return lambda video: tf.constant(True)
     if split == "val":

@@ -1,7 +1,7 @@
-"""The one record format: clips as tf.train.Examples, written and parsed here.
+"""The record format: clips as tf.train.Examples, written and parsed here only.
 
 A record is one annotated *key frame* and the clip of T frames centred on it. Frames and flow are
-stored at the training size, the truth also at the native one, for scoring is done there.
+stored at the training size, the ground truth also at the native size, at which it is scored.
 
 | feature | form |
 |---|---|
@@ -15,25 +15,26 @@ stored at the training size, the truth also at the native one, for scoring is do
 | `codes` | N |
 | `masks` | one PNG of the N masks one above another [N * height, width], 0 or 255; empty if N = 0 |
 | `label_map` | PNG of codes, 8 or 16 bits, native size |
-| `mask_rle` | N compressed COCO RLEs, native size: the exact truth |
+| `mask_rle` | N compressed COCO RLEs, native size: the exact masks |
 
-Flow is quantised to 8 bits over each frame's own range, pixel = round(127 + 127 * value / range):
-the error of that is at most range / 254. The JPEG changes few pixels by a step, in noise one in a
-million by two, and still blocks of 8x8 not at all; it takes a third of the time of a PNG to decode.
-The magnitude is computed, never stored.
+Flow is quantised to 8 bits over each frame's own range, pixel = round(127 + 127 * value / range),
+with an error of at most range / 254. The JPEG changes few pixels by one level, one in a million by
+two, and leaves 8x8 blocks without motion unchanged; it decodes in a third of the time of a PNG. The
+magnitude is computed, never stored.
 """
+
+from __future__ import annotations
 
 import contextlib
 import dataclasses
 import os
 import re
-from collections.abc import Sequence
-from typing import Optional
+from collections.abc import Iterable, Iterator, Sequence
 
 import cv2
 import numpy as np
 import tensorflow as tf
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from pycocotools import mask as rle_tools
 
 from a2d_tf.core.errors import InputError, shown
@@ -42,17 +43,39 @@ from a2d_tf.core.limits import MAX_MASK_PIXELS, MAX_PIXELS
 from a2d_tf.data.flow import resize_frame
 from a2d_tf.data.manifest import SPLITS, count_records
 from a2d_tf.data.rle import runs_of
+from a2d_tf.data.sources.annotations import Annotation
 from a2d_tf.data.sources.frames import check_size, claimed_size
 from a2d_tf.ops import canvas as canvas_ops
 
 JPEG_QUALITY = 95
 FLOW_QUALITY = 100
-MAX_FLOW = 64.0  # pixels; faster motion is cut, lest one outlier coarsens the whole frame
+MAX_FLOW = 64.0  # pixels; faster motion is clipped, so that outliers do not coarsen the frame
+
+
+def _many(dtype, shape=()):
+    return tf.io.FixedLenSequenceFeature(shape, dtype, allow_missing=True)
+
+
+_FEATURES = {
+    "video": tf.io.FixedLenFeature((), tf.string),
+    "frame": tf.io.FixedLenFeature((), tf.int64),
+    "native_height": tf.io.FixedLenFeature((), tf.int64),
+    "native_width": tf.io.FixedLenFeature((), tf.int64),
+    "height": tf.io.FixedLenFeature((), tf.int64),
+    "width": tf.io.FixedLenFeature((), tf.int64),
+    "rgb": _many(tf.string),
+    "flow": _many(tf.string),
+    "flow_scale": _many(tf.float32),
+    "boxes": _many(tf.float32, (4,)),
+    "codes": _many(tf.int64),
+    "masks": tf.io.FixedLenFeature((), tf.string),
+}
+"""The features that training needs."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ClipRecord:
-    """What one record is made of.
+    """The contents of a record.
 
     Attributes:
       video: the VID.
@@ -62,24 +85,24 @@ class ClipRecord:
       rgb: T frames uint8 [h, w, 3], at the stored size.
       flow: T times float32 [h, w, 2], (u, v), pixels of the stored frames, from the previous source
         frame.
-      annotation: the key frame's `annotations.Annotation`, at the native size.
-      previous: uint8 [h, w, 3], the source frame before the key frame, or None where the flow there
-        is zero for want of it; not stored, but the flow is measured by it.
+      annotation: the key frame's ground truth, at the native size.
+      previous: uint8 [h, w, 3], the source frame before the key frame, to measure the flow by; not
+        stored. None if there is none.
     """
 
     video: str
     frame: int
     split: str
-    clip_frames: tuple
+    clip_frames: tuple[int, ...]
     rgb: Sequence[np.ndarray]
     flow: Sequence[np.ndarray]
-    annotation: object
-    previous: Optional[np.ndarray] = None
+    annotation: Annotation
+    previous: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
-class Truth:
-    """What scoring needs of a record, at the native size.
+class ClipTruth:
+    """The ground truth of a record, at the native size.
 
     Attributes:
       video: the VID.
@@ -98,16 +121,16 @@ class Truth:
     frame: int
     split: str
     clip_frames: np.ndarray
-    native_size: tuple
-    size: tuple
+    native_size: tuple[int, int]
+    size: tuple[int, int]
     boxes: np.ndarray
     codes: np.ndarray
-    rles: list
+    rles: list[dict]
     label_map: np.ndarray
 
 
-def encode(record):
-    """Serialise a `ClipRecord`: bytes of a tf.train.Example."""
+def encode(record: ClipRecord) -> bytes:
+    """Serialise a record as a tf.train.Example."""
     annotation = record.annotation
     native_height, native_width = annotation.label_map.shape
     height, width = record.rgb[0].shape[:2]
@@ -132,109 +155,72 @@ def encode(record):
         "mask_rle": _bytes(*(rle["counts"] for rle in rle_tools.encode(columns))),
     }
     example = tf.train.Example(features=tf.train.Features(feature=features))
-    # Maps have no order of their own; without this flag equal records could differ in their bytes.
+    # Protocol buffers' maps are unordered; this makes equal records equal in their bytes.
     return example.SerializeToString(deterministic=True)
 
 
-def quantise(flow):
-    """Flow float32 [h, w, 2] in 8 bits: (uint8 [2 * h, w], u over v; its range, a float32)."""
+def quantise(flow: np.ndarray) -> tuple[np.ndarray, np.float32]:
+    """Quantise flow float32 [h, w, 2] to 8 bits.
+
+    Returns:
+      (uint8 [2 * h, w], u over v; the range in pixels).
+    """
     largest = cv2.norm(flow, cv2.NORM_INF)
     scale = np.float32(min(largest, MAX_FLOW))
     if largest > MAX_FLOW:
         flow = np.clip(flow, -MAX_FLOW, MAX_FLOW)
     # One pass, seven times as fast as in NumPy. The sum is never negative, and the quotient finite.
-    pixels = cv2.convertScaleAbs(flow, alpha=127 / scale if scale > 1e-30 else 0, beta=127)
+    pixels = cv2.convertScaleAbs(flow, alpha=float(127 / scale) if scale > 1e-30 else 0.0, beta=127)
     return np.concatenate(cv2.split(pixels)), scale
 
 
-def dequantise(pixels, scale):
-    """The flow float32 [T, h, w, 2] of `quantise`d frames, tensors uint8 [T, 2 * h, w] and [T]."""
+def dequantise(pixels: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+    """Invert `quantise`: uint8 [T, 2 * h, w] and ranges [T] -> flow float32 [T, h, w, 2]."""
     count, rows, width = tf.unstack(tf.shape(pixels))
     # TensorFlow transposes floats twenty times as fast as bytes.
     flow = tf.cast(tf.reshape(pixels, [count, 2, rows // 2, width]), tf.float32)
     return tf.transpose((flow - 127.0) * (scale[:, None, None, None] / 127.0), [0, 2, 3, 1])
 
 
-def parse_video(serialized):
-    """The VID of a record, a string tensor, without decoding anything else."""
-    return tf.io.parse_single_example(serialized, {"video": tf.io.FixedLenFeature((), tf.string)})[
-        "video"
-    ]
+def parse_video(serialized: tf.Tensor) -> tf.Tensor:
+    """Return the VID of a record, a string scalar, without decoding anything else."""
+    return tf.io.parse_single_example(serialized, {"video": _FEATURES["video"]})["video"]
 
 
-def parse(serialized, frames=None):
+def parse(serialized: tf.Tensor, frames: int | None = None) -> dict[str, tf.Tensor]:
     """Decode a record for training, inside a TensorFlow graph.
 
     Args:
-      serialized: string scalar tensor, one record.
-      frames: how many clip frames to decode, those in the middle; all where None.
+      serialized: string scalar, one record.
+      frames: number of clip frames to decode, those in the middle; by default all.
 
     Returns:
-      Dict of tensors: `rgb` uint8 [T, h, w, 3]; `flow` float32 [T, h, w, 2], (u, v) in pixels;
-      `boxes` float32 [N, 4], y1, x1, y2, x2 in pixels *of the stored frames*; `codes` int32 [N];
-      `masks` uint8 0/1 [N, h, w]; `video` string; `frame` int32, 1-based; `native_size` int32 [2],
-      height and width of the video. T, h, w and N are dynamic, and N may be 0.
+      `rgb` uint8 [T, h, w, 3]; `flow` float32 [T, h, w, 2], (u, v) in pixels; `boxes` float32
+      [N, 4], y1, x1, y2, x2 in pixels *of the stored frames*; `codes` int32 [N]; `masks` uint8 0/1
+      [N, h, w]; `video` string; `frame` int32, 1-based; `native_size` int32 [2], height and width
+      of the video. T, h, w and N are dynamic, and N may be 0.
     """
-
-    def many(dtype, shape=()):
-        return tf.io.FixedLenSequenceFeature(shape, dtype, allow_missing=True)
-
-    def one(dtype):
-        return tf.io.FixedLenFeature((), dtype)
-
-    fields = tf.io.parse_single_example(
-        serialized,
-        {
-            "video": one(tf.string),
-            "frame": one(tf.int64),
-            "native_height": one(tf.int64),
-            "native_width": one(tf.int64),
-            "height": one(tf.int64),
-            "width": one(tf.int64),
-            "rgb": many(tf.string),
-            "flow": many(tf.string),
-            "flow_scale": many(tf.float32),
-            "boxes": many(tf.float32, (4,)),
-            "codes": many(tf.int64),
-            "masks": one(tf.string),
-        },
-    )
+    fields = tf.io.parse_single_example(serialized, _FEATURES)
     if frames is not None:
         first = tf.shape(fields["rgb"])[0] // 2 - frames // 2
         for name in ("rgb", "flow", "flow_scale"):
             fields[name] = fields[name][first : first + frames]
-    count = tf.shape(fields["codes"])[0]
     size, native_size = (
         tf.stack([fields[f"{kind}height"], fields[f"{kind}width"]]) for kind in ("", "native_")
     )
     with tf.control_dependencies(_checks(fields, size, native_size)):
         size, native_size = tf.cast(size, tf.int32), tf.cast(native_size, tf.int32)
     rows, columns = tf.unstack(size)
-
-    rgb = tf.map_fn(
-        lambda jpeg: _decode_jpeg(jpeg, rows, columns, channels=3),
-        fields["rgb"],
-        fn_output_signature=tf.TensorSpec([None, None, 3], tf.uint8),
-    )
-    flow = tf.map_fn(
-        lambda jpeg: _decode_jpeg(jpeg, 2 * rows, columns, channels=1),
-        fields["flow"],
-        fn_output_signature=tf.TensorSpec([None, None, 1], tf.uint8),
-    )
-    flow = dequantise(tf.reshape(flow, [-1, 2 * size[0], size[1]]), fields["flow_scale"])
-
-    masks = tf.cond(
-        count > 0,
-        lambda: tf.cast(_decode_png(fields["masks"], count * rows, columns) > 127, tf.uint8),
-        lambda: tf.zeros([0, 0, 1], tf.uint8),
-    )
+    rgb = _decode_jpegs(fields["rgb"], rows, columns, channels=3)
+    flow = _decode_jpegs(fields["flow"], 2 * rows, columns, channels=1)
+    flow = dequantise(tf.reshape(flow, [-1, 2 * rows, columns]), fields["flow_scale"])
     scale = tf.cast(size, tf.float32) / tf.cast(native_size, tf.float32)
     return {
         "rgb": tf.ensure_shape(rgb, [None, None, None, 3]),
         "flow": tf.ensure_shape(flow, [None, None, None, 2]),
         "boxes": fields["boxes"] * tf.tile(scale, [2]),
         "codes": tf.cast(fields["codes"], tf.int32),
-        "masks": tf.reshape(masks, [count, size[0], size[1]]),
+        "masks": _decode_masks(fields["masks"], tf.shape(fields["codes"])[0], rows, columns),
         "video": fields["video"],
         "frame": tf.cast(fields["frame"], tf.int32),
         "native_size": native_size,
@@ -242,10 +228,10 @@ def parse(serialized, frames=None):
 
 
 def _checks(fields, size, native_size):
-    """Assertions on a record's fields; sizes are int64 [2], and a record without any is none."""
+    """Return assertions on a record's fields; sizes are int64 [2]."""
 
     def small(sides):
-        # Each factor first: a product of two huge ones can be anything.
+        # The sides first, because their product can overflow.
         return tf.reduce_all((sides > 0) & (sides <= MAX_PIXELS)) & (
             tf.reduce_prod(sides) <= MAX_PIXELS
         )
@@ -268,22 +254,33 @@ def _checks(fields, size, native_size):
     ]
 
 
-def _decode_jpeg(data, height, width, channels):
-    """uint8 [height, width, channels]; what claims another size fails before it is decoded."""
-    claimed = tf.io.extract_jpeg_shape(data)[:2]
-    with tf.control_dependencies([tf.debugging.assert_equal(claimed, [height, width])]):
-        return tf.io.decode_jpeg(data, channels, dct_method=canvas_ops.DCT_METHOD)
+def _decode_jpegs(images, height, width, channels):
+    """Decode JPEGs to uint8 [T, height, width, channels]; fail first if a header disagrees."""
+
+    def decode(image):
+        claimed = tf.io.extract_jpeg_shape(image)[:2]
+        with tf.control_dependencies([tf.debugging.assert_equal(claimed, [height, width])]):
+            return tf.io.decode_jpeg(image, channels, dct_method=canvas_ops.DCT_METHOD)
+
+    signature = tf.TensorSpec([None, None, channels], tf.uint8)
+    return tf.map_fn(decode, images, fn_output_signature=signature)
 
 
-def _decode_png(data, height, width):
-    """uint8 [height, width, 1]; as `_decode_jpeg`."""
-    claimed = canvas_ops.claimed_png_size(data)
-    with tf.control_dependencies([tf.debugging.assert_equal(claimed, [height, width])]):
-        return tf.io.decode_png(data, channels=1)
+def _decode_masks(image, count, height, width):
+    """Decode the PNG of stacked masks to uint8 0/1 [count, height, width]."""
+
+    def decode():
+        claimed = canvas_ops.claimed_png_size(image)
+        stacked = [count * height, width]
+        with tf.control_dependencies([tf.debugging.assert_equal(claimed, stacked)]):
+            return tf.cast(tf.io.decode_png(image, channels=1) > 127, tf.uint8)
+
+    masks = tf.cond(count > 0, decode, lambda: tf.zeros([0, 0, 1], tf.uint8))
+    return tf.reshape(masks, [count, height, width])
 
 
-def read_truth(serialized):
-    """The `Truth` of a record, exactly as annotated.
+def read_truth(serialized: bytes) -> ClipTruth:
+    """Return the ground truth of a record, exactly as annotated.
 
     Raises:
       InputError: the bytes are no record, or a field is missing or does not fit the others.
@@ -321,7 +318,7 @@ def read_truth(serialized):
         raise InputError(f"'label_map' is no image of {height}x{width}")
     for text in texts:
         runs_of(text, height * width)
-    return Truth(
+    return ClipTruth(
         video=video,
         frame=frame,
         split=split,
@@ -335,15 +332,15 @@ def read_truth(serialized):
     )
 
 
-def decode_rles(rles, height, width):
-    """COCO RLEs -> masks bool [N, height, width]."""
+def decode_rles(rles: list[dict], height: int, width: int) -> np.ndarray:
+    """Decode COCO RLEs to masks, bool [N, height, width]."""
     if not rles:
         return np.zeros((0, height, width), bool)
     return rle_tools.decode(rles).transpose(2, 0, 1).astype(bool)
 
 
-def read_shard(path):
-    """Yield the serialised records of one shard.
+def read_shard(path: str | os.PathLike) -> Iterator[bytes]:
+    """Yield the serialised records of a shard.
 
     Raises:
       InputError: the shard is missing, truncated or corrupt.
@@ -351,12 +348,12 @@ def read_shard(path):
     if os.path.isfile(path):
         count_records(path)
     with naming(path):
-        yield from tf.data.TFRecordDataset(path).as_numpy_iterator()
+        yield from tf.data.TFRecordDataset(os.fspath(path)).as_numpy_iterator()
 
 
 @contextlib.contextmanager
-def naming(path):
-    """Turn what goes wrong with a shard's records into an InputError that names the shard."""
+def naming(path: str | os.PathLike) -> Iterator[None]:
+    """Reraise errors in the records of a shard as an InputError that names the shard."""
     try:
         yield
     except (InputError, tf.errors.OpError) as error:
@@ -365,7 +362,7 @@ def naming(path):
         raise InputError(f"{path}: damaged records ({problem}); build them again") from error
 
 
-def write_shard(path, records):
+def write_shard(path: str | os.PathLike, records: Iterable[bytes]) -> None:
     """Write serialised records to a TFRecord file.
 
     Raises:
@@ -379,8 +376,8 @@ def write_shard(path, records):
         raise InputError(f"{path}: cannot be written ({error.message})") from error
 
 
-def resize_mask(mask, height, width):
-    """A binary mask bool [H, W] at another size: where at least half of a pixel is covered.
+def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resize a mask bool [H, W]: a pixel is set if at least half of it is covered.
 
     A mask too thin for that keeps its best-covered pixel, so that no instance vanishes.
     """
@@ -388,14 +385,13 @@ def resize_mask(mask, height, width):
     return (cover >= min(0.5, cover.max())) & (cover > 0)
 
 
-def encode_rgb(frame):
-    """JPEG of one frame, RGB uint8 [h, w, 3]."""
-    frame = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
-    return _jpeg(frame, JPEG_QUALITY)
+def encode_rgb(frame: np.ndarray) -> bytes:
+    """Encode a frame, RGB uint8 [h, w, 3], as JPEG."""
+    return _jpeg(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), JPEG_QUALITY)
 
 
-def encode_flow(flow):
-    """JPEG of one frame's flow float32 [h, w, 2], and its range, as of `quantise`."""
+def encode_flow(flow: np.ndarray) -> tuple[bytes, np.float32]:
+    """Encode flow float32 [h, w, 2] as (JPEG, range); see `quantise`."""
     pixels, scale = quantise(flow)
     return _jpeg(pixels, FLOW_QUALITY), scale
 

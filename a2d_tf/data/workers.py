@@ -1,4 +1,6 @@
-"""Processes that share the work over many videos."""
+"""Worker processes that share the work on many videos."""
+
+from __future__ import annotations
 
 import concurrent.futures
 import multiprocessing
@@ -6,6 +8,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 
 import cv2
@@ -13,16 +16,15 @@ import cv2
 from a2d_tf.core.errors import InputError
 
 
-def imap(function, items, workers):
-    """map() by `workers` processes, in the order of `items`.
+def imap(function: Callable, items: Iterable, workers: int) -> Iterator:
+    """Apply a function to items in `workers` processes; yield the results in order.
+
+    If it is left early, work in progress is abandoned at once.
 
     Args:
-      function: travels to each process once, so it may carry much.
-      items: iterable of its arguments.
-      workers: processes; with 1 all is done in this one.
-
-    Yields:
-      function(item).
+      function: sent to each process once, so it may be large.
+      items: its arguments.
+      workers: number of processes; with 1 all is done in this one.
 
     Raises:
       InputError: a process was killed.
@@ -30,40 +32,39 @@ def imap(function, items, workers):
     if workers <= 1:
         yield from map(function, items)
         return
-    # Not forked: OpenCV does not survive a fork once it has started threads.
+    # Not forked: TensorFlow and OpenCV break in a fork once they have started threads.
     context = multiprocessing.get_context("spawn")
-    pool = concurrent.futures.ProcessPoolExecutor(workers, context, _start, (function, os.getpid()))
+    stop = context.RawValue("b", 0)  # no Event, whose lock a killed process may hold
+    arguments = function, os.getpid(), stop
+    pool = concurrent.futures.ProcessPoolExecutor(workers, context, _start, arguments)
     try:
         yield from pool.map(_call, items)
     except BrokenProcessPool as error:
         raise InputError(
-            "a worker process was killed, perhaps for want of memory; try fewer --workers"
+            "a worker process was killed, perhaps for want of memory; run again with fewer "
+            "--workers"
         ) from error
     finally:
+        stop.value = 1
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def prepare(parent):
-    """To be called first in a worker process; `parent` is the process id of the main one."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process stops its workers itself
-    cv2.setNumThreads(1)  # the workers share the cores by being many
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent):
-    """End this process when its parent was killed, lest it works on beside the next run."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
 
 
 _function = None  # of a worker process
 
 
-def _start(function, parent):
+def _start(function, parent, stop):
     global _function
     _function = function
-    prepare(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process stops its workers
+    cv2.setNumThreads(1)  # the workers share the cores
+    threading.Thread(target=_exit_with, args=(parent, stop), daemon=True).start()
+
+
+def _exit_with(parent, stop):
+    """Exit when the parent stops its workers, or was killed."""
+    while os.getppid() == parent and not stop.value:
+        time.sleep(0.2)
+    os._exit(1)
 
 
 def _call(item):

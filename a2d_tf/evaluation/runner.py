@@ -43,7 +43,7 @@ class Frame:
       flow: float32 [h, w, 2].
     """
 
-    truth: records.Truth
+    truth: records.ClipTruth
     table: dict
     instances: dict
     rgb: np.ndarray
@@ -166,9 +166,9 @@ class Evaluator:
             split,
             self.network.image_size,
             self.config.model.frames,
-            learning.evaluation_batch,
-            learning.max_instances,
-            learning.val_fraction,
+            batch_size=learning.evaluation_batch,
+            max_instances=learning.max_instances,
+            val_fraction=learning.val_fraction,
         )
         truths = self._truths(split)
         batches = iter(batches)
@@ -414,11 +414,18 @@ class Evaluator:
         height, width = truth.native_size
         rgb = cv2.resize(frame.rgb, (width, height))
         masks = records.decode_rles(truth.rles, height, width)
-        left = visualize.draw_instances(rgb, truth.boxes, truth.codes, masks, self.labels)
+        left = visualize.draw_instances(
+            rgb, truth.boxes, truth.codes, masks, label_space=self.labels
+        )
         chosen = instances["class_score"] >= threshold
         boxes, codes = instances["boxes"][chosen], instances["code"][chosen]
         middle = visualize.draw_instances(
-            rgb, boxes, codes, self.masks(frame, chosen), self.labels, instances["score"][chosen]
+            rgb,
+            boxes,
+            codes,
+            self.masks(frame, chosen),
+            label_space=self.labels,
+            scores=instances["score"][chosen],
         )
         flow = cv2.resize(visualize.flow_to_rgb(frame.flow), (width, height))
         return np.concatenate([left, middle, flow], axis=1)

@@ -17,6 +17,7 @@ towers' inputs, RoIAlign, the heads' outputs and all variables are float32.
 from __future__ import annotations
 
 import contextlib
+import functools
 
 import tensorflow as tf
 
@@ -36,11 +37,17 @@ class RoIAlign(tf.keras.layers.Layer):
 
     def __init__(self, size, flavour, image_size, implementation, **kwargs):
         super().__init__(dtype="float32", **kwargs)
-        self.options = size, flavour, image_size, implementation
+        self.align = functools.partial(
+            roi_align.roi_align,
+            size=size,
+            flavour=flavour,
+            image_size=image_size,
+            implementation=implementation,
+        )
 
     def call(self, inputs):
         *pyramid, rois = inputs
-        return roi_align.roi_align(pyramid, rois, *self.options)
+        return self.align(pyramid, rois)
 
 
 class Propose(tf.keras.layers.Layer):

@@ -1,1 +1,1 @@
-"""Pure tensor functions on boxes, anchors, RoIs and masks."""
+"""Tensor functions on boxes, anchors, RoIs, masks and frames."""

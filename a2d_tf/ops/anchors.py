@@ -1,4 +1,8 @@
-"""Anchors of the region proposal network (Lin et al. 2017), and how well they cover boxes."""
+"""Anchors of the region proposal network (Lin et al. 2017), and their overlap with boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -8,8 +12,13 @@ RATIOS = (0.5, 1.0, 2.0)
 """Width / height, so 0.5 is tall (matterport's sense)."""
 
 
-def generate(shapes, strides, sizes, ratios=RATIOS):
-    """Anchors over all pyramid levels.
+def generate(
+    shapes: Sequence[tuple[int, int]],
+    strides: Sequence[int],
+    sizes: Sequence,
+    ratios: Sequence[float] = RATIOS,
+) -> np.ndarray:
+    """Return the anchors of all pyramid levels.
 
     Centres lie at (i * stride, j * stride).
 
@@ -34,19 +43,26 @@ def generate(shapes, strides, sizes, ratios=RATIOS):
 
 
 def _sides(sizes, ratios):
-    """(height, width) of the anchors at a cell: [sizes * ratios, 2]."""
+    """Return (height, width) of the anchors at a cell: [sizes * ratios, 2]."""
     ratios = np.sqrt(np.asarray(ratios, np.float64))
     sides = np.stack([1 / ratios, ratios], axis=-1)
     return (np.reshape(sizes, (-1, 1, 1)) * sides).reshape(-1, 2)
 
 
-def best_overlaps(boxes, frames, strides, sizes, ratios=RATIOS):
-    """IoU of each box with the anchor that covers it best, of those centred in its frame.
+def best_overlaps(
+    boxes: np.ndarray,
+    frames: np.ndarray,
+    strides: Sequence[int],
+    sizes: Sequence,
+    *,
+    ratios: Sequence[float] = RATIOS,
+) -> np.ndarray:
+    """Return the largest IoU of each box with the anchors that are centred in its frame.
 
     Args:
-      boxes: [N, 4] (y1, x1, y2, x2), pixels of the canvas, each with an area.
-      frames: [N, 2] height and width of each box's frame, which begins at (0, 0).
-      strides, sizes, ratios: as `generate` takes them.
+      boxes: [N, 4] (y1, x1, y2, x2), pixels of the canvas, not empty.
+      frames: [N, 2] height and width of each box's frame, which starts at (0, 0).
+      strides, sizes, ratios: as of `generate`.
 
     Returns:
       float64 [N].
@@ -56,7 +72,7 @@ def best_overlaps(boxes, frames, strides, sizes, ratios=RATIOS):
     for stride, size in zip(strides, sizes):
         centres = stride * np.arange(-(-int(frames.max(initial=0)) // stride))
         for sides in _sides(size, ratios):
-            # Anchors of one shape are a grid: the overlap is greatest where it is along both axes.
+            # Anchors of one shape form a grid, so each axis can be maximised on its own.
             inner = np.ones(len(boxes))
             for axis, side in enumerate(sides):
                 low = np.maximum(boxes[:, axis, None], centres - side / 2)

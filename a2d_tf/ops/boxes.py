@@ -3,28 +3,30 @@
 Areas are (y2 - y1) * (x2 - x1), with no +1 anywhere. The coder is the one of Faster R-CNN
 (Ren et al. 2015), with deltas in the order (dy, dx, dh, dw).
 
-matterport's weights were trained on *inclusive* boxes, whose (y2, x2) are the last pixel inside:
-it divides (y1, x1, y2 - 1, x2 - 1) by (H - 1, W - 1). Its coder, clipping to 0..1 and overlaps
-scale with the axes, so they need the shift by one pixel, but no division.
+matterport's weights were trained on *inclusive* boxes, whose (y2, x2) are the last pixel inside: it
+divides (y1, x1, y2 - 1, x2 - 1) by (H - 1, W - 1). Its coder, clipping and overlaps do not depend
+on the scale of the axes, so here boxes are shifted but not divided.
 """
+
+from __future__ import annotations
 
 import dataclasses
 import math
 
 import tensorflow as tf
 
-# exp(dh) beyond this would turn one wild prediction into an infinite box.
+# Bounds exp(dh), so that no prediction becomes an infinite box.
 MAX_LOG_SCALE = math.log(1000.0 / 16)
 
 
-def area(boxes):
-    """Areas of boxes [..., 4] -> [...]; an inverted box has area 0."""
+def area(boxes: tf.Tensor) -> tf.Tensor:
+    """Return the areas of boxes [..., 4] -> [...]; an inverted box has area 0."""
     height, width = boxes[..., 2] - boxes[..., 0], boxes[..., 3] - boxes[..., 1]
     return tf.maximum(height, 0.0) * tf.maximum(width, 0.0)
 
 
-def intersection(a, b):
-    """Pairwise intersection areas of [..., N, 4] and [..., M, 4] -> [..., N, M]."""
+def intersection(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """Return the pairwise intersection areas of [..., N, 4] and [..., M, 4] -> [..., N, M]."""
     a, b = a[..., :, None, :], b[..., None, :, :]
     top_left = tf.maximum(a[..., :2], b[..., :2])
     bottom_right = tf.minimum(a[..., 2:], b[..., 2:])
@@ -32,39 +34,39 @@ def intersection(a, b):
     return sides[..., 0] * sides[..., 1]
 
 
-def iou(a, b):
-    """Pairwise overlap of [..., N, 4] and [..., M, 4] -> [..., N, M]; 0 if both are empty."""
+def iou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """Return the pairwise IoU of [..., N, 4] and [..., M, 4]: [..., N, M], 0 if both are empty."""
     inner = intersection(a, b)
     union = area(a)[..., :, None] + area(b)[..., None, :] - inner
     return tf.math.divide_no_nan(inner, union)
 
 
-def to_inclusive(boxes):
-    """Half-open boxes [..., 4] as boxes that end at their last pixel."""
+def to_inclusive(boxes: tf.Tensor) -> tf.Tensor:
+    """Convert half-open boxes [..., 4] to boxes that end at their last pixel."""
     return boxes - tf.constant([0.0, 0.0, 1.0, 1.0])
 
 
-def from_inclusive(boxes):
-    """The inverse of `to_inclusive`."""
+def from_inclusive(boxes: tf.Tensor) -> tf.Tensor:
+    """Invert `to_inclusive`."""
     return boxes + tf.constant([0.0, 0.0, 1.0, 1.0])
 
 
 @dataclasses.dataclass(frozen=True)
 class BoxCoder:
-    """Boxes as deltas (dy, dx, dh, dw) on anchors; boxes and anchors are half-open on either side.
+    """Coder of half-open boxes as deltas (dy, dx, dh, dw) from half-open anchors.
 
     Attributes:
       weights: factors on the deltas.
-      inclusive: whether centres and sizes are those of inclusive boxes.
-      max_log_scale: dh and dw are clamped there in decoding, so that boxes stay finite.
+      inclusive: whether to use the centres and sizes of inclusive boxes.
+      max_log_scale: upper bound of dh and dw in decoding.
     """
 
     weights: tuple
     inclusive: bool = False
     max_log_scale: float = MAX_LOG_SCALE
 
-    def encode(self, boxes, anchors):
-        """Deltas [..., 4] that carry anchors [..., 4] to boxes [..., 4].
+    def encode(self, boxes: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
+        """Return the deltas [..., 4] from anchors [..., 4] to boxes [..., 4].
 
         (dy, dx) = (centre - anchor centre) / anchor size * weights[:2] and
         (dh, dw) = log(size / anchor size) * weights[2:], sizes floored at a hundredth of a pixel.
@@ -76,20 +78,20 @@ class BoxCoder:
         scale = tf.math.log(size / anchor_size)
         return tf.concat([shift, scale], axis=-1) * tf.constant(self.weights, tf.float32)
 
-    def decode(self, deltas, anchors):
-        """Boxes [..., 4] from deltas [..., 4] on anchors [..., 4]: the inverse of `encode`."""
+    def decode(self, deltas: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
+        """Return boxes [..., 4] from deltas [..., 4] on anchors [..., 4], inverting `encode`."""
         deltas = deltas / tf.constant(self.weights, tf.float32)
         anchor_centre, anchor_size = self._centre_size(anchors)
         centre = anchor_centre + deltas[..., :2] * anchor_size
         half = 0.5 * anchor_size * tf.exp(tf.minimum(deltas[..., 2:], self.max_log_scale))
         return self.to_half_open(tf.concat([centre - half, centre + half], axis=-1))
 
-    def from_half_open(self, boxes):
-        """Half-open boxes as this coder sees boxes."""
+    def from_half_open(self, boxes: tf.Tensor) -> tf.Tensor:
+        """Convert half-open boxes to this coder's convention."""
         return to_inclusive(boxes) if self.inclusive else boxes
 
-    def to_half_open(self, boxes):
-        """The inverse of `from_half_open`."""
+    def to_half_open(self, boxes: tf.Tensor) -> tf.Tensor:
+        """Invert `from_half_open`."""
         return from_inclusive(boxes) if self.inclusive else boxes
 
     def _centre_size(self, boxes):
@@ -98,10 +100,10 @@ class BoxCoder:
         return boxes[..., :2] + 0.5 * size, size
 
 
-def clip(boxes, size, inclusive=False):
+def clip(boxes: tf.Tensor, size: tf.Tensor, inclusive: bool = False) -> tf.Tensor:
     """Clip boxes [B, ..., 4] to the frames' sizes [B, 2] (height, width).
 
-    A box outside becomes empty; with `inclusive` it keeps the frame's last pixel, or its first.
+    A box outside becomes empty; with `inclusive` it keeps the closest row or column of pixels.
     """
     size = tf.cast(size, boxes.dtype)
     limit = tf.concat([size, size], axis=-1)

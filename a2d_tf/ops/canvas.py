@@ -1,53 +1,43 @@
-"""Frames on the network's canvas: scaled to fit, kept in aspect, padded with zeros below and right.
+"""Place frames on the network's canvas: resized to fit, padded with zeros below and to the right.
 
-Flow vectors scale with the frame. The same function serves the records' pipeline and the exported
-model, so that a clip is seen alike in training and in use.
+Flow vectors scale with the frame. The input pipeline and the exported model use the same function,
+so that training and inference see the same clip.
 """
+
+from __future__ import annotations
 
 import tensorflow as tf
 
 DCT_METHOD = "INTEGER_ACCURATE"
-"""Of JPEGs, everywhere: OpenCV's. TensorFlow's own is off by several levels, and no faster."""
-
-
+"""DCT of JPEGs, as in OpenCV. TensorFlow's default differs by several levels and is no faster."""
 _PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 
 
-def claimed_png_size(image):
-    """What the header of a PNG claims, without decoding it.
-
-    Args:
-      image: string scalar.
-
-    Returns:
-      int32 [2], height and width. Fails where it is no PNG.
-    """
-    # The header comes first by the standard; TensorFlow's decoder would look for it further on.
+def claimed_png_size(image: tf.Tensor) -> tf.Tensor:
+    """Return the height and width in a PNG's header, int32 [2]; fail if it is no PNG."""
+    # By the standard the header comes first; TensorFlow's decoder also finds it further on.
     is_png = (tf.strings.substr(image, 0, len(_PNG)) == _PNG) & (tf.strings.length(image) >= 24)
     with tf.control_dependencies([tf.debugging.Assert(is_png, ["unknown image format, no PNG"])]):
         sides = tf.strings.substr(image, len(_PNG), 8)
     return tf.ensure_shape(tf.io.decode_raw(sides, tf.int32, little_endian=False)[::-1], [2])
 
 
-def fitted_size(size, canvas):
-    """The largest size inside the canvas that keeps the aspect, at least one pixel a side.
+def fitted_size(size: tf.Tensor, canvas: tuple[int, int]) -> tf.Tensor:
+    """Return the largest size, int32 [2], inside the canvas that keeps the aspect of `size`.
 
-    Args:
-      size: int32 [2] height, width; canvas: (height, width).
-
-    Returns:
-      int32 [2].
+    The TensorFlow counterpart of `data.flow.fit`.
     """
     ratio = tf.cast(canvas, tf.float64) / tf.cast(size, tf.float64)
     fitted = tf.round(tf.cast(size, tf.float64) * tf.reduce_min(ratio))
     return tf.cast(tf.clip_by_value(fitted, 1, tf.cast(canvas, tf.float64)), tf.int32)
 
 
-def resize(images, size):
-    """Resize as the records' frames are: by area where that shrinks them, else bilinearly.
+def resize(images: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Resize images like the frames of records, by area to shrink them, else bilinearly.
 
     Args:
-      images: uint8 or float32 [N, h, w, C]; size: int32 [2] height, width.
+      images: uint8 or float32 [N, h, w, C].
+      size: int32 [2] height, width.
 
     Returns:
       float32 [N, *size, C].
@@ -59,16 +49,18 @@ def resize(images, size):
     )
 
 
-def scale_vectors(flow, factors):
-    """Flow [N, h, w, 2] times (u's factor, v's factor)."""
-    # A row at a time: to broadcast along two channels takes ten times as long.
+def scale_vectors(flow: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
+    """Multiply flow [N, h, w, 2] by factors of (u, v)."""
+    # Whole rows, because broadcasting along two channels takes ten times as long.
     shape, width = tf.shape(flow), tf.shape(flow)[2]
     rows = tf.reshape(flow, [-1, 2 * width]) * tf.tile(factors, [width])
     return tf.reshape(rows, shape)
 
 
-def place(rgb, flow, canvas):
-    """Scale and pad frames onto the canvas.
+def place(
+    rgb: tf.Tensor, flow: tf.Tensor, canvas: tuple[int, int]
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Resize and pad frames to the canvas.
 
     Args:
       rgb: uint8 [N, h, w, 3].

@@ -1,12 +1,14 @@
-"""Instance masks: targets cut from ground truth, and label maps painted from predictions."""
+"""Instance masks: training targets from ground truth, and label maps from predictions."""
+
+from __future__ import annotations
 
 import tensorflow as tf
 
 from a2d_tf.ops import roi_align
 
 
-def crop_targets(masks, rois, matches, size):
-    """What the mask head should say: the matched instance's mask inside each RoI.
+def crop_targets(masks: tf.Tensor, rois: tf.Tensor, matches: tf.Tensor, size: int) -> tf.Tensor:
+    """Return the mask head's targets: the matched instance's mask inside each RoI.
 
     Args:
       masks: 0/1 [B, N, H, W] over the image.
@@ -15,7 +17,7 @@ def crop_targets(masks, rois, matches, size):
       size: cells a side.
 
     Returns:
-      float32 0/1 [B, R, size, size]: bilinear samples at the cells' centres, cut at 1/2.
+      float32 0/1 [B, R, size, size]: bilinear samples at the cells' centres, thresholded at 1/2.
     """
     shape = tf.shape(masks)
     maps = tf.reshape(masks, [shape[0] * shape[1], shape[2], shape[3], 1])
@@ -26,7 +28,7 @@ def crop_targets(masks, rois, matches, size):
 
 
 def _interpolation(first, last, length, size):
-    """Rows that resample `size` cells spread over [first, last) at the `length` pixel centres.
+    """Return weights that resample `size` cells over [first, last) at `length` pixel centres.
 
     Bilinear between cell centres, constant outside them, zero outside the span.
 
@@ -46,46 +48,66 @@ def _interpolation(first, last, length, size):
     return tf.where(inside[..., None], weights, 0.0)
 
 
-def paste(masks, boxes, height, width):
-    """Masks [B, m, m] resampled into boxes [B, 4] on an image -> float32 [B, height, width]."""
+def paste(
+    masks: tf.Tensor, boxes: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor
+) -> tf.Tensor:
+    """Resample masks [B, m, m] into boxes [B, 4] of an image: float32 [B, height, width]."""
     size = masks.shape[-1]
     rows = _interpolation(boxes[:, 0], boxes[:, 2], height, size)
     columns = _interpolation(boxes[:, 1], boxes[:, 3], width, size)
     return tf.einsum("bhi,bij,bwj->bhw", rows, masks, columns, optimize="optimal")
 
 
-def paint(masks, boxes, scores, codes, height, width, per_pixel=False):
-    """A label map from instances: each pixel goes to the best instance whose mask there is >= 1/2.
+def paint(
+    masks: tf.Tensor,
+    boxes: tf.Tensor,
+    scores: tf.Tensor,
+    codes: tf.Tensor,
+    *,
+    height: int | tf.Tensor,
+    width: int | tf.Tensor,
+    per_pixel: bool | tf.Tensor = False,
+) -> tf.Tensor:
+    """Paint a label map: each pixel gets the code of the best instance with a mask >= 1/2 there.
 
-    Best is the highest score, or with `per_pixel` the highest score times mask. Instances are
-    painted one after the other, so that memory does not grow with their number.
+    The best is that of highest score, or with `per_pixel` of highest score times mask. Instances
+    are painted one by one, so that memory does not grow with their number.
 
     Args:
       masks: float32 [B, N, m, m], probabilities.
       boxes: float32 [B, N, 4] in pixels of the map.
-      scores: float32 [B, N]; an instance with score <= 0 is not painted.
+      scores: float32 [B, N]; instances with score <= 0 are not painted.
       codes: int32 [B, N].
       height, width: size of the map.
-      per_pixel: bool, or a bool tensor.
+      per_pixel: see above.
 
     Returns:
-      int32 [B, height, width], 0 where there is no instance.
+      int32 [B, height, width], 0 without an instance.
     """
     shape = [tf.shape(masks)[0], height, width]
     empty = tf.zeros(shape), tf.zeros(shape, tf.int32)
-    return paint_over(*empty, masks, boxes, scores, codes, per_pixel)[1]
+    return paint_over(*empty, masks, boxes, scores=scores, codes=codes, per_pixel=per_pixel)[1]
 
 
-def paint_over(best, labels, masks, boxes, scores, codes, per_pixel=False):
-    """Go on with a label map: what `paint` makes of the instances before these and these.
+def paint_over(
+    best: tf.Tensor,
+    labels: tf.Tensor,
+    masks: tf.Tensor,
+    boxes: tf.Tensor,
+    *,
+    scores: tf.Tensor,
+    codes: tf.Tensor,
+    per_pixel: bool | tf.Tensor = False,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Paint further instances over a label map.
 
     Args:
-      best: float32 [B, h, w], of the instances before, the best score at each pixel, or 0.
-      labels: int32 [B, h, w], their label map.
-      masks, boxes, scores, codes, per_pixel: as for `paint`.
+      best: float32 [B, h, w], the best score so far at each pixel, or 0.
+      labels: int32 [B, h, w], the label map so far.
+      masks, boxes, scores, codes, per_pixel: as of `paint`.
 
     Returns:
-      (best, labels) of all of them.
+      the new (best, labels).
     """
     height, width = tf.shape(labels)[1], tf.shape(labels)[2]
 
@@ -97,7 +119,7 @@ def paint_over(best, labels, masks, boxes, scores, codes, per_pixel=False):
         labels = tf.where(better, codes[:, index, None, None], labels)
         return index + 1, tf.where(better, value, best), labels
 
-    # Rows at the end are padding: stop after the last instance of the fullest image.
+    # Stop after the last instance of the fullest image; the other rows are padding.
     count = tf.reduce_max(
         tf.where(scores > 0, tf.range(1, tf.shape(scores)[1] + 1), 0), keepdims=False
     )
@@ -125,10 +147,18 @@ def paint_over(best, labels, masks, boxes, scores, codes, per_pixel=False):
         tf.TensorSpec([], tf.bool),
     ]
 )
-def paint_one(masks, boxes, scores, codes, height, width, per_pixel):
-    """`paint` for one image of any size, compiled once: all but height and width without B."""
+def paint_one(
+    masks: tf.Tensor,
+    boxes: tf.Tensor,
+    scores: tf.Tensor,
+    codes: tf.Tensor,
+    height: int | tf.Tensor,
+    width: int | tf.Tensor,
+    per_pixel: bool | tf.Tensor,
+) -> tf.Tensor:
+    """Paint one image of any size, traced once; arguments of `paint` without the batch axis."""
     parts = (x[None] for x in (masks, boxes, scores, codes))
-    return paint(*parts, height, width, per_pixel)[0]
+    return paint(*parts, height=height, width=width, per_pixel=per_pixel)[0]
 
 
 @tf.function(
@@ -142,8 +172,16 @@ def paint_one(masks, boxes, scores, codes, height, width, per_pixel):
         tf.TensorSpec([], tf.bool),
     ]
 )
-def paint_over_one(best, labels, masks, boxes, scores, codes, per_pixel):
-    """`paint_over` for one image of any size, compiled once: all without B."""
-    parts = (x[None] for x in (best, labels, masks, boxes, scores, codes))
-    best, labels = paint_over(*parts, per_pixel)
+def paint_over_one(
+    best: tf.Tensor,
+    labels: tf.Tensor,
+    masks: tf.Tensor,
+    boxes: tf.Tensor,
+    scores: tf.Tensor,
+    codes: tf.Tensor,
+    per_pixel: bool | tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Paint over one image of any size, traced once; arguments without the batch axis."""
+    parts = (x[None] for x in (best, labels, masks, boxes))
+    best, labels = paint_over(*parts, scores=scores[None], codes=codes[None], per_pixel=per_pixel)
     return best[0], labels[0]

@@ -1,26 +1,25 @@
 """RoIAlign over a feature pyramid (paper, section 3.1).
 
-The sampling grid. Let pixel i of a map cover [i, i + 1), its value at the centre i + 1/2. A box
-side [a, b) in map pixels is cut into m = 2n intervals of s = (b - a) / m (n output cells with two
-samples each), and the k-th sample lies at the interval's centre, a + (k + 1/2) s, which is index
-a + (k + 1/2) s - 1/2 on the grid of pixel centres. A sample of a border box lies up to half a pixel
-outside of the centres; there the map goes on as its own edge. The mean of 2x2 samples is a cell.
+Sampling grid: pixel i of a map covers [i, i + 1), with its value at the centre i + 1/2. A side
+[a, b) of a box is divided into m = 2n intervals of length s = (b - a) / m (n output cells with two
+samples each). Sample k lies at the centre of interval k, a + (k + 1/2) s, which is index
+a + (k + 1/2) s - 1/2 on the grid of pixel centres. Samples of a box at the border can lie half a
+pixel outside of the centres, where the map's edge is repeated. A cell is the mean of 2x2 samples.
 This is ROIAlign "v2, aligned" with sampling ratio 2.
 
-`legacy` is matterport's flavour, which its published weights want: one corner-aligned sample a
-cell, boxes normalised as (y1, x1, y2 - 1, x2 - 1) / (H - 1, W - 1) of the image, levels rounded.
+`legacy` is matterport's flavour, for its published weights: one corner-aligned sample per cell,
+boxes normalised as (y1, x1, y2 - 1, x2 - 1) / (H - 1, W - 1) of the image, levels rounded.
 
-The cells are a linear map of the features, of which there are three implementations:
+The cells are a linear function of the features, with three implementations:
 
-sparse           a sparse matrix, 16 numbers a cell, by a kernel that adds one by one on a CPU:
-                 exact and repeatable there in both directions, whatever the threads.
-crop_and_resize  `tf.image.crop_and_resize` and average pooling. Its kernel reads zeros outside of
-                 the map, which is therefore padded by its edge. On a CPU with several threads its
-                 gradient loses updates where RoIs overlap (tensorflow issue 42033), on a GPU it has
-                 no deterministic one: there the gradient is that of `sparse`, or of `einsum`.
-einsum           rows, then columns, by two dense matrix products a RoI, some RoIs at a time. Only
-                 matrix products, which are deterministic on a GPU as well, but the whole map is
-                 read for each RoI.
+sparse           A sparse matrix, 16 numbers per cell. On a CPU it is exact and deterministic in
+                 both directions, with any number of threads.
+crop_and_resize  `tf.image.crop_and_resize` and average pooling. The op reads zeros outside of the
+                 map, which is therefore padded by its edge. On a CPU with several threads its
+                 gradient loses updates where RoIs overlap (tensorflow issue 42033), and on a GPU it
+                 is not deterministic; the gradient of `sparse` or `einsum` replaces it there.
+einsum           Two dense matrix products per RoI, rows and then columns, some RoIs at a time.
+                 Deterministic on a GPU as well, but it reads the whole map for each RoI.
 
 `auto` is `sparse` on a CPU and `crop_and_resize` on a GPU. Times of the others over those of
 `sparse`, forward and forward + backward, 256 channels, the pyramid of 320x576 pixels, on two shared
@@ -31,6 +30,10 @@ CPU cores (best of five in turn):
     1 frame, 1000 RoIs, 7x7         1.4    1.4     7.9     15
     4 frames, 64 RoIs each, 7x7     6.4    1.9      11    6.6
 """
+
+from __future__ import annotations
+
+from collections.abc import Sequence
 
 import tensorflow as tf
 from tensorflow.python.framework.config import is_op_determinism_enabled
@@ -45,21 +48,27 @@ IMPLEMENTATIONS = {
 }
 
 
-def assign_levels(boxes, num_levels, flavour="aligned", image_size=None):
-    """Pyramid level of each box, as an index into levels of stride 4, 8, 16, ...
+def assign_levels(
+    boxes: tf.Tensor,
+    num_levels: int,
+    flavour: str = "aligned",
+    image_size: tuple[int, int] | None = None,
+) -> tf.Tensor:
+    """Return the pyramid level of each box, an index into levels of stride 4, 8, 16, ...
 
     aligned: floor(4 + log2(sqrt(h w) / 224)), Lin et al. 2017, Eq. 1, with 224 pixels at stride 16.
     legacy: round(4 + log2(sqrt(h w / (H W)) / (224 / sqrt(H W)))) of the box in legacy coordinates.
 
     Args:
       boxes: [..., 4] in image pixels.
-      num_levels: how many levels there are; the index is clamped to them.
+      num_levels: number of levels, to which the index is clamped.
       image_size: (height, width), needed by the legacy flavour only.
 
     Returns:
       int32 [...].
     """
     if flavour == "legacy":
+        assert image_size is not None
         boxes = legacy_normalise(boxes, image_size)
         scale = 224.0 / (image_size[0] * image_size[1]) ** 0.5
     else:
@@ -71,18 +80,18 @@ def assign_levels(boxes, num_levels, flavour="aligned", image_size=None):
     return tf.cast(tf.clip_by_value(octaves + 2.0, 0.0, num_levels - 1.0), tf.int32)
 
 
-def legacy_normalise(boxes, image_size):
-    """Half-open pixel boxes [..., 4] in matterport 2.1's coordinates of 0..1."""
+def legacy_normalise(boxes: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
+    """Convert half-open pixel boxes [..., 4] to matterport 2.1's coordinates of 0..1."""
     height, width = image_size
     scale = tf.constant([height - 1, width - 1, height - 1, width - 1], tf.float32)
     return box_ops.to_inclusive(boxes) / scale
 
 
-def crop(images, boxes, box_indices, samples):
-    """`samples` x `samples` bilinear samples of each box, aligned and safe at the border.
+def crop(images: tf.Tensor, boxes: tf.Tensor, box_indices: tf.Tensor, samples: int) -> tf.Tensor:
+    """Sample `samples` x `samples` points of each box bilinearly, with the edge repeated.
 
     Args:
-      images: [N, H, W, C], any float type; sampled in float32. No gradient passes to them.
+      images: [N, H, W, C], sampled in float32; they get no gradient.
       boxes: float32 [R, 4] in pixels of this map, inside it.
       box_indices: int32 [R], the map of each box.
       samples: m of the module docstring.
@@ -91,21 +100,38 @@ def crop(images, boxes, box_indices, samples):
       float32 [R, m, m, C].
     """
     images = tf.stop_gradient(tf.cast(images, tf.float32))
-    return sampling.crop(images, *_ends(boxes, samples), box_indices, samples)
+    first, last = _ends(boxes, samples)
+    return sampling.crop(images, first, last, box_indices, number=samples)
 
 
 def _ends(boxes, samples):
-    """Indices of the first and the last of so many samples a side: two float32 [R, 2]."""
+    """Return the indices of the first and last of the samples per side: two float32 [R, 2]."""
     step = (boxes[:, 2:] - boxes[:, :2]) / samples
     first = boxes[:, :2] + 0.5 * step - 0.5
     return first, first + step * (samples - 1)
 
 
-def choose(implementation, on_gpu, deterministic):
-    """What computes the cells, and what their gradient: names of IMPLEMENTATIONS.
+def _grids(pyramid, boxes, owners, size, flavour, image_size):
+    """Assign boxes to levels; return per level their indices and their samples."""
+    levels = assign_levels(boxes, len(pyramid), flavour, image_size)
+    level_rows, grids = [], []
+    for level, features in enumerate(pyramid):
+        rows = tf.where(levels == level)[:, 0]
+        of_level = tf.gather(boxes, rows)
+        if flavour == "legacy":
+            of_level = legacy_normalise(of_level, image_size)
+            sides = tf.constant([side - 1.0 for side in features.shape[1:3]])
+            first, last, samples = of_level[:, :2] * sides, of_level[:, 2:] * sides, 1
+        else:
+            first, last = _ends(of_level / 4.0 / 2.0**level, 2 * size)
+            samples = 2
+        level_rows.append(rows)
+        grids.append(sampling.Grid(first, last, tf.gather(owners, rows), size, samples))
+    return level_rows, grids
 
-    The gradient's is None where it is that of the ops which compute the cells.
-    """
+
+def choose(implementation: str, on_gpu: bool, deterministic: bool) -> tuple[str, str | None]:
+    """Return the (forward, backward) implementation; backward is None for autodiff."""
     if implementation == "auto":
         implementation = "crop_and_resize" if on_gpu else "sparse"
     if implementation not in IMPLEMENTATIONS:
@@ -118,16 +144,24 @@ def choose(implementation, on_gpu, deterministic):
     return implementation, "sparse"
 
 
-def roi_align(pyramid, rois, size, flavour="aligned", image_size=None, implementation="auto"):
-    """Features of each RoI, from the pyramid level that its size calls for.
+def roi_align(
+    pyramid: Sequence[tf.Tensor],
+    rois: tf.Tensor,
+    size: int,
+    flavour: str = "aligned",
+    *,
+    image_size: tuple[int, int] | None = None,
+    implementation: str = "auto",
+) -> tf.Tensor:
+    """Extract the features of each RoI from the pyramid level for its size.
 
     Args:
       pyramid: list of [B, H_l, W_l, C], of strides 4, 8, 16, ..., static but for B.
-      rois: float32 [B, R, 4] in image pixels, finite, inside the image. No gradient passes to them.
-      size: n, cells a side.
-      flavour: 'aligned' or 'legacy', see the module docstring.
-      image_size: (height, width) of the image, needed by the legacy flavour only.
-      implementation: 'auto', 'sparse', 'crop_and_resize' or 'einsum', likewise.
+      rois: float32 [B, R, 4] in image pixels, finite, inside the image; they get no gradient.
+      size: n, cells per side.
+      flavour: 'aligned' or 'legacy'.
+      image_size: (height, width) of the image, for the legacy flavour only.
+      implementation: 'auto', 'sparse', 'crop_and_resize' or 'einsum'.
 
     Returns:
       float32 [B, R, n, n, C].
@@ -136,24 +170,15 @@ def roi_align(pyramid, rois, size, flavour="aligned", image_size=None, implement
     forward, backward = choose(implementation, on_gpu, is_op_determinism_enabled())
     batch, count = tf.shape(rois)[0], tf.shape(rois)[1]
     flat = tf.reshape(tf.stop_gradient(rois), [-1, 4])
-    levels = assign_levels(flat, len(pyramid), flavour, image_size)
     owners = tf.repeat(tf.range(batch), count)
-    places, shapes, grids = [], [], []
-    for level, features in enumerate(pyramid):
-        here = tf.where(levels == level)[:, 0]
-        boxes = tf.gather(flat, here)
-        if flavour == "legacy":
-            boxes = legacy_normalise(boxes, image_size)
-            sides = tf.constant([side - 1.0 for side in features.shape[1:3]])
-            first, last, samples = boxes[:, :2] * sides, boxes[:, 2:] * sides, 1
-        else:
-            first, last = _ends(boxes / 4.0 / 2.0**level, 2 * size)
-            samples = 2
-        places.append(here)
-        shapes.append([batch, *features.shape[1:]])
-        grids.append(sampling.Grid(first, last, tf.gather(owners, here), size, samples))
-    order = tf.math.invert_permutation(tf.cast(tf.concat(places, axis=0), tf.int32))
-    samplers = [IMPLEMENTATIONS[forward](*level) for level in zip(shapes, grids)]
+    level_rows, grids = _grids(pyramid, flat, owners, size, flavour, image_size)
+    order = tf.math.invert_permutation(tf.cast(tf.concat(level_rows, axis=0), tf.int32))
+    shapes = [[batch, *features.shape[1:]] for features in pyramid]
+
+    def make(sampler):
+        return [sampler(*level) for level in zip(shapes, grids)]
+
+    samplers = make(IMPLEMENTATIONS[forward])
 
     def sampled(*pyramid):
         parts = [sampler.cells(features) for sampler, features in zip(samplers, pyramid)]
@@ -162,11 +187,14 @@ def roi_align(pyramid, rois, size, flavour="aligned", image_size=None, implement
     @tf.custom_gradient
     def exactly_sampled(*pyramid):
         def gradient(cells):
-            own = samplers
-            with tf.name_scope("gradient_tape/roi_align"):  # for profiles; it would have none
+            backward_samplers = samplers
+            with tf.name_scope("gradient_tape/roi_align"):  # for profiles
                 if backward != forward:
-                    own = [IMPLEMENTATIONS[backward](*level) for level in zip(shapes, grids)]
-                return [s.gradient(tf.gather(cells, here)) for s, here in zip(own, places)]
+                    backward_samplers = make(IMPLEMENTATIONS[backward])
+                return [
+                    sampler.gradient(tf.gather(cells, rows))
+                    for sampler, rows in zip(backward_samplers, level_rows)
+                ]
 
         return sampled(*pyramid), gradient
 

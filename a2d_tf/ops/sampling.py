@@ -1,26 +1,29 @@
-"""Bilinear samples on regular grids inside boxes, and the gradient that goes back to the maps.
+"""Bilinear sampling on regular grids inside boxes, and its gradient with respect to the maps.
 
-A grid's cells are a linear map of the features; three implementations of that map compete. What
-each is good for, and what it costs, stands in `ops.roi_align`.
+The cells are a linear function of the features, with three implementations; `ops.roi_align`
+compares them.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
 
-# Most floats between the two products of `Einsum`: 64 MiB.
+# Most floats between the two products of `Einsum`, 64 MiB.
 _CHUNK = 2**24
 
 
 class Grid(NamedTuple):
-    """Evenly spaced samples in R boxes, and the cells whose means they are.
+    """Evenly spaced samples in R boxes; a cell is the mean of samples x samples of them.
 
     Attributes:
-      first, last: float32 [R, 2], row and column of the outermost samples, as indices of a map
-        whose pixels' values lie at integers. Outside of 0..H - 1 the map goes on as its edge.
+      first, last: float32 [R, 2], row and column of the outermost samples as indices of a map.
+        Outside of 0..H - 1 the map's edge is repeated.
       owners: int32 [R], the map of each box, ascending.
-      size: cells a side.
-      samples: samples a cell and side.
+      size: cells per side.
+      samples: samples per cell and side.
     """
 
     first: tf.Tensor
@@ -30,8 +33,10 @@ class Grid(NamedTuple):
     samples: int
 
 
-def crop(features, first, last, owners, number):
-    """`number` x `number` samples a box, by `tf.image.crop_and_resize`: float32 [R, m, m, C].
+def crop(
+    features: tf.Tensor, first: tf.Tensor, last: tf.Tensor, owners: tf.Tensor, *, number: int
+) -> tf.Tensor:
+    """Sample number x number points per box by `tf.image.crop_and_resize`: float32 [R, m, m, C].
 
     They may lie up to one pixel outside of the map, which is padded by its edge, because the op
     reads zeros there. Its gradient loses updates on a CPU with several threads.
@@ -43,29 +48,30 @@ def crop(features, first, last, owners, number):
 
 
 class Crop:
-    """Cells by `crop` and average pooling, with the gradient of these ops.
+    """Sampling by `crop` and average pooling, with the gradients of these ops.
 
     Args:
-      shape: (N, H, W, C) of the maps, of which N may be a tensor.
-      grid: a Grid.
+      shape: (N, H, W, C) of the maps, where N may be a tensor.
+      grid: the samples.
     """
 
-    def __init__(self, shape, grid):
+    def __init__(self, shape: Sequence, grid: Grid) -> None:
         self._grid = grid
 
-    def cells(self, features):
-        """float32 [N, H, W, C] -> float32 [R, n, n, C]."""
+    def cells(self, features: tf.Tensor) -> tf.Tensor:
+        """Sample features float32 [N, H, W, C]: float32 [R, n, n, C]."""
         grid = self._grid
-        cells = crop(features, grid.first, grid.last, grid.owners, grid.size * grid.samples)
+        number = grid.size * grid.samples
+        cells = crop(features, grid.first, grid.last, grid.owners, number=number)
         if grid.samples > 1:
             cells = tf.nn.avg_pool2d(cells, grid.samples, grid.samples, "VALID")
         return cells
 
 
 class Sparse:
-    """Cells by a sparse matrix; arguments as of `Crop`."""
+    """Sampling by a sparse matrix; arguments as of `Crop`."""
 
-    def __init__(self, shape, grid):
+    def __init__(self, shape: Sequence, grid: Grid) -> None:
         self._shape, self._size = shape, grid.size
         _, height, width, _ = shape
         rows, row_weights = _corners(grid, 0, height)
@@ -81,28 +87,28 @@ class Sparse:
             a_shape=tf.cast([number, shape[0] * height * width], tf.int64),
         )
 
-    def cells(self, features):
-        """float32 [N, H, W, C] -> float32 [R, n, n, C]."""
+    def cells(self, features: tf.Tensor) -> tf.Tensor:
+        """Sample features float32 [N, H, W, C]: float32 [R, n, n, C]."""
         return self._product(features, [-1, self._size, self._size, self._shape[3]])
 
-    def gradient(self, cells):
-        """The transposed map: float32 [R, n, n, C] -> float32 [N, H, W, C]."""
+    def gradient(self, cells: tf.Tensor) -> tf.Tensor:
+        """Backpropagate cells float32 [R, n, n, C] to the maps: float32 [N, H, W, C]."""
         return self._product(cells, self._shape, adjoint_a=True)
 
     def _product(self, x, shape, **options):
-        # The raw op takes int32 indices, which are half as large.
+        # The raw op accepts int32 indices, which are half as large.
         x = tf.reshape(x, [-1, self._shape[3]])
         x = tf.raw_ops.SparseTensorDenseMatMul(**self._matrix, b=x, **options)
         return tf.reshape(x, shape)
 
 
 class Einsum:
-    """Cells by two dense products, rows and then columns; arguments as of `Crop`.
+    """Sampling by two dense products, rows and then columns; arguments as of `Crop`.
 
-    A few boxes of one map at a time, so that memory stays bounded.
+    It takes a few boxes of a map at a time to bound the memory.
     """
 
-    def __init__(self, shape, grid):
+    def __init__(self, shape: Sequence, grid: Grid) -> None:
         self._shape, self._size = shape, grid.size
         number, height, width, channels = shape
         self._rows, self._columns = _dense(grid, 0, height), _dense(grid, 1, width)
@@ -111,8 +117,8 @@ class Einsum:
         self._ends = tf.searchsorted(grid.owners, maps, side="right")
         self._boxes = max(1, _CHUNK // (grid.size * width * channels))
 
-    def cells(self, features):
-        """float32 [N, H, W, C] -> float32 [R, n, n, C]."""
+    def cells(self, features: tf.Tensor) -> tf.Tensor:
+        """Sample features float32 [N, H, W, C]: float32 [R, n, n, C]."""
         number, height, width, channels = self._shape
         size = self._size
         maps = tf.reshape(features, [number, height, width * channels])
@@ -131,7 +137,7 @@ class Einsum:
             infer_shape=False,
             element_shape=[None, size, size, channels],
         )
-        # A part without boxes at first: an array of no parts at all cannot be joined.
+        # A first part without boxes, because an empty TensorArray cannot be concatenated.
         start = (1, 0, cells.write(0, tf.zeros([0, size, size, channels])))
         total = tf.shape(self._owners)[0]
         *_, cells = tf.while_loop(
@@ -139,8 +145,8 @@ class Einsum:
         )
         return cells.concat()
 
-    def gradient(self, cells):
-        """The transposed map: float32 [R, n, n, C] -> float32 [N, H, W, C]."""
+    def gradient(self, cells: tf.Tensor) -> tf.Tensor:
+        """Backpropagate cells float32 [R, n, n, C] to the maps: float32 [N, H, W, C]."""
         number, height, width, channels = self._shape
 
         def one(owner):
@@ -163,7 +169,7 @@ class Einsum:
 
 
 def _positions(grid, axis, length):
-    """Where the samples lie along an axis of so many pixels: float32 [R, m], inside the map."""
+    """Return the samples' positions along an axis, clipped to the map: float32 [R, m]."""
     first, last = grid.first[:, axis, None], grid.last[:, axis, None]
     number = grid.size * grid.samples
     steps = tf.range(number, dtype=tf.float32) / max(number - 1, 1)
@@ -171,7 +177,7 @@ def _positions(grid, axis, length):
 
 
 def _corners(grid, axis, length):
-    """The pixels that a cell reads along an axis and their weights: int32 and float32 [R, n, k]."""
+    """Return the pixels that a cell reads along an axis and their weights: both [R, n, k]."""
     positions = _positions(grid, axis, length)
     low = tf.minimum(tf.floor(positions), max(length - 2.0, 0.0))
     part = positions - low
@@ -183,7 +189,7 @@ def _corners(grid, axis, length):
 
 
 def _dense(grid, axis, length):
-    """The weight of every pixel of an axis in every cell: float32 [R, n, length]."""
+    """Return the weight of every pixel of an axis in every cell: float32 [R, n, length]."""
     positions = _positions(grid, axis, length)[..., None]
     weights = tf.nn.relu(1.0 - tf.abs(positions - tf.range(length, dtype=tf.float32)))
     weights = tf.reshape(weights, [-1, grid.size, grid.samples, length])

@@ -248,7 +248,12 @@ class Detector:
         codes, scores = self.labels.encode(classes - 1, 0), rows[:, 5]
         # The best is drawn last, on top.
         picture = visualize.draw_instances(
-            image, boxes[::-1], codes[::-1], masks[::-1], self.labels, scores[::-1]
+            image,
+            boxes[::-1],
+            codes[::-1],
+            masks[::-1],
+            label_space=self.labels,
+            scores=scores[::-1],
         )
         names = [f"{self.labels.name(code)} {score:.2f}" for code, score in zip(codes, scores)]
         return picture, names

@@ -115,9 +115,9 @@ class ServedNetwork(tf.Module):
                 outputs["boxes"],
                 found["score"],
                 found["code"],
-                size[0],
-                size[1],
-                settings.paint == "pixel",
+                height=size[0],
+                width=size[1],
+                per_pixel=settings.paint == "pixel",
             )
             outputs["label_map"] = tf.cast(painted, tf.as_dtype(labels.code_dtype))
             return outputs

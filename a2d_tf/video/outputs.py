@@ -99,10 +99,10 @@ class Outputs:
                 found.boxes[order],
                 codes[order],
                 masks,
-                labels,
-                scores[order],
-                ids[order],
-                f"{(number - 1) / self._fps:.2f} s",
+                label_space=labels,
+                scores=scores[order],
+                ids=ids[order],
+                stamp=f"{(number - 1) / self._fps:.2f} s",
             )
         )
         png = cv2.imencode(".png", found.label_map)[1]

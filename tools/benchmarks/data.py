@@ -26,9 +26,9 @@ from a2d_tf.model.network import Network
 from a2d_tf.ops import canvas as canvas_ops
 from tools.benchmarks import learning, measure
 
-PAPER = convert.Settings(shard_videos=4)
-MINI = convert.Settings(image_height=128, image_width=160, clip_frames=3, shard_videos=4)
-FEED = convert.Settings(image_height=256, image_width=320, clip_frames=9, shard_videos=4)
+PAPER = convert.ConversionSettings(shard_videos=4)
+MINI = convert.ConversionSettings(image_height=128, image_width=160, clip_frames=3, shard_videos=4)
+FEED = convert.ConversionSettings(image_height=256, image_width=320, clip_frames=9, shard_videos=4)
 _FEED_CANVAS = (192, 256)
 _FEED_GOALS = {
     "decoded": 150.0,

@@ -210,7 +210,7 @@ def _learn(function, models, tensors):
 
 def _records(release, folder, config):
     model = config.model
-    settings = convert.Settings(
+    settings = convert.ConversionSettings(
         image_height=model.image_height, image_width=model.image_width, clip_frames=model.frames
     )
     return convert.convert(Release(pathlib.Path(release)), folder, settings, workers=1)[0]

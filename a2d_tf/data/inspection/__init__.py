@@ -1,1 +1,1 @@
-"""What is in a folder of records, and how anchors and input scales fit it."""
+"""Statistics of a folder of records: contents, recall of anchors, scale of the inputs."""

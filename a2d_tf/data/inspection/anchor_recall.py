@@ -1,54 +1,50 @@
-"""How well the proposal network's anchors cover the instances of records, by their size."""
+"""Recall of the proposal network's anchors on the instances of records, by their size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from a2d_tf.ops import anchors
 
+if TYPE_CHECKING:
+    from a2d_tf.data.records import ClipTruth
+
 IOUS = (0.5, 0.7)
-"""Where a RoI counts as positive, and where an anchor does."""
-_BOUNDS = (8, 16, 32, 64, 128)  # pixels, the square root of a box's area
+"""IoU at which a RoI, and at which an anchor, is positive."""
+_BOUNDS = (8, 16, 32, 64, 128)  # square root of a box's area, in pixels
 
 
 class Boxes:
-    """Ground-truth boxes on the network's canvas.
+    """Ground-truth boxes on the network's canvas, (height, width)."""
 
-    Args:
-      canvas: (height, width) that frames are scaled to fit into.
-    """
-
-    def __init__(self, canvas):
+    def __init__(self, canvas: tuple[int, int]) -> None:
         self.canvas = canvas
-        self._boxes, self._frames = [], []
+        self._boxes: list[np.ndarray] = []
+        self._frames: list[np.ndarray] = []
 
-    def add(self, truth):
-        """Add those of one record, a `records.Truth`."""
+    def add(self, truth: ClipTruth) -> None:
+        """Add the boxes of a record."""
         scale = np.divide(self.canvas, truth.native_size).min()
         frame = np.maximum(np.round(np.multiply(truth.native_size, scale)), 1)
         self._boxes += list(truth.boxes * np.tile(frame / truth.native_size, 2))
         self._frames += [frame] * len(truth.boxes)
 
-    def sides(self):
-        """The square root of each box's area: [N]."""
+    def sides(self) -> np.ndarray:
+        """Return the square root of each box's area: [N]."""
         boxes = np.reshape(self._boxes, (-1, 4))
         return np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
 
-    def overlaps(self, sizes):
-        """IoU of each box with its best anchor: [N].
-
-        Args:
-          sizes: of the anchors, as `anchors.generate` takes them.
-        """
+    def overlaps(self, sizes: Sequence) -> np.ndarray:
+        """Return each box's IoU with its best anchor, [N]; `sizes` as of `anchors.generate`."""
         boxes, frames = np.reshape(self._boxes, (-1, 4)), np.reshape(self._frames, (-1, 2))
         return anchors.best_overlaps(boxes, frames, anchors.STRIDES, sizes)
 
 
-def text(boxes, variants):
-    """Lines with the recall of each choice of anchors, over all boxes and by their size.
-
-    Args:
-      boxes: a Boxes.
-      variants: {name: sizes of the anchors}.
-    """
+def text(boxes: Boxes, variants: Mapping[str, Sequence]) -> list[str]:
+    """Format the recall of each variant, {name: anchor sizes}, over all boxes and by size."""
     height, width = boxes.canvas
     sides, lines = boxes.sides(), []
     edges = (0, *_BOUNDS, np.inf)
@@ -59,8 +55,8 @@ def text(boxes, variants):
     for variant, sizes in variants.items():
         best = boxes.overlaps(sizes)
         count = sum(
-            len(own) * len(anchors.RATIOS) * -(-height // stride) * -(-width // stride)
-            for own, stride in zip(sizes, anchors.STRIDES)
+            len(level) * len(anchors.RATIOS) * -(-height // stride) * -(-width // stride)
+            for level, stride in zip(sizes, anchors.STRIDES)
         )
         lines += [
             f"anchors {variant}: {count} on {height}x{width}",

@@ -1,8 +1,12 @@
-"""How large flow is beside appearance in records, for the choice of --flow_scale.
+"""Magnitude of flow relative to RGB in records, for the choice of --flow_scale.
 
-A motion backbone that starts from ImageNet has filters, and frozen norms, for photographs; flow in
-pixels is many times smaller than mean-free RGB.
+A motion backbone with ImageNet's weights has filters, and frozen norms, for photographs, but flow
+in pixels is many times smaller than mean-subtracted RGB.
 """
+
+from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -10,11 +14,11 @@ import numpy as np
 class InputScale:
     """Running moments of RGB and flow over the key frames of records."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._moments = {name: np.zeros((3, size)) for name, size in (("rgb", 3), ("flow", 2))}
 
-    def add(self, rgb, flow):
-        """Count a key frame: RGB 0..255 [h, w, 3] and flow (u, v), pixels, [h, w, 2]."""
+    def add(self, rgb: np.ndarray, flow: np.ndarray) -> None:
+        """Add a key frame: RGB 0..255 [h, w, 3] and flow (u, v) in pixels [h, w, 2]."""
         for name, image in (("rgb", rgb), ("flow", flow)):
             values = np.reshape(image, (-1, image.shape[-1])).astype(np.float64)
             self._moments[name] += [
@@ -23,25 +27,24 @@ class InputScale:
                 np.square(values).sum(axis=0),
             ]
 
-    def deviation(self, name):
-        """Standard deviation of 'rgb' or 'flow', over pixels, the channels' variances averaged."""
+    def deviation(self, name: str) -> float:
+        """Return the standard deviation of 'rgb' or 'flow', with the channels' mean variance."""
         count, total, squares = self._moments[name]
         return float(np.sqrt(np.mean(squares / count - np.square(total / count))))
 
-    def ratio(self, flow_scale=1.0, rgb_std=1.0):
-        """r = std(flow * flow_scale) / std(mean-free RGB / rgb_std).
+    def ratio(self, flow_scale: float = 1.0, rgb_std: float = 1.0) -> float:
+        """Return std(flow * flow_scale) / std(mean-subtracted RGB / rgb_std).
 
         Args:
           flow_scale: the network's --flow_scale.
-          rgb_std: what the flavour of the weights divides RGB by; see `model.flavours`.
+          rgb_std: divisor of RGB in the flavour of the weights; see `model.flavours`.
         """
         return flow_scale * self.deviation("flow") / (self.deviation("rgb") / rgb_std)
 
-    def text(self, divisors):
-        """Lines for people; none where there is no key frame, or nothing in it.
+    def text(self, divisors: Mapping[str, float]) -> list[str]:
+        """Format the scales for weights with the given divisors of RGB, {name: divisor}.
 
-        Args:
-          divisors: {name of weights: what they want RGB divided by}.
+        There are no lines without key frames, or if all are constant.
         """
         if not self._moments["rgb"][0].any():
             return []

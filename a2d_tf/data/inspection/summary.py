@@ -1,11 +1,20 @@
-"""What records hold, as a few lines of text and as a chart of one page."""
+"""Summary of records, as text and as a chart of one page."""
+
+from __future__ import annotations
 
 import collections
 import dataclasses
-import io
 import itertools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.core.visualize import figure_png, label_axes
+
+if TYPE_CHECKING:
+    from a2d_tf.data.records import ClipTruth
 
 COLOURS = {"train": "#33658a", "test": "#f26419"}
 NEUTRAL = "#5f6b73"
@@ -18,7 +27,7 @@ class Summary:
 
     Attributes:
       pairs: {code: instances}.
-      areas: the area of each instance's box, as a share of its frame.
+      areas: area of each instance's box, as a fraction of its frame.
       per_clip: {instances of a key frame: clips}.
       videos: {VID: (height, width)}.
     """
@@ -28,22 +37,24 @@ class Summary:
     per_clip: collections.Counter = dataclasses.field(default_factory=collections.Counter)
     videos: dict = dataclasses.field(default_factory=dict)
 
-    def add(self, truth):
-        """Count one record, a `records.Truth`."""
+    def add(self, truth: ClipTruth) -> None:
+        """Count a record."""
         self.pairs.update(truth.codes.tolist())
         self.per_clip[len(truth.codes)] += 1
         self.videos[truth.video] = truth.native_size
         sides = truth.boxes[:, 2:] - truth.boxes[:, :2]
         self.areas += (sides.prod(axis=1) / np.prod(truth.native_size)).tolist()
 
-    def counts(self):
-        """The totals, in words."""
+    def counts(self) -> str:
+        """Return the totals in words."""
         clips = sum(self.per_clip.values())
         return f"{len(self.videos)} videos, {clips} clips, {len(self.areas)} instances"
 
 
-def text(summaries, durations, label_space):
-    """Lines that say what the records hold.
+def text(
+    summaries: Mapping[str, Summary], durations: Mapping[str, int], label_space: LabelSpace
+) -> list[str]:
+    """Summarise the records in lines of text.
 
     Args:
       summaries: {split: Summary}.
@@ -82,15 +93,20 @@ def text(summaries, durations, label_space):
     return lines
 
 
-def chart(summaries, durations, label_space, title):
-    """The same as a picture of one page, splits side by side: bytes of a PNG."""
-    # Late: only a chart needs it. Without pyplot, which would look for a screen.
+def chart(
+    summaries: Mapping[str, Summary],
+    durations: Mapping[str, int],
+    label_space: LabelSpace,
+    title: str,
+) -> bytes:
+    """Draw the same as a chart of one page, splits side by side: bytes of a PNG."""
+    # Imported here, because only charts need it; without pyplot, which looks for a screen.
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
     from matplotlib.patches import Patch
 
-    codes = label_space.codes
-    figure = Figure((11.5, max(8.5, 0.2 * len(codes))), dpi=110, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)
+    codes, layout = label_space.codes, ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08)
+    figure = Figure((11.5, max(8.5, 0.2 * len(codes))), dpi=110, layout=layout)
     figure.suptitle(title, x=0.02, ha="left", fontsize=13, parse_math=False)
     handles = [
         Patch(color=COLOURS[split], label=f"{split}: {s.counts()}")
@@ -115,48 +131,18 @@ def chart(summaries, durations, label_space, title):
     _histogram_of_areas(figure.add_subplot(grid[0, 1]), summaries)
     _histogram_of_instances(figure.add_subplot(grid[1, 1]), summaries)
 
-    axes = _tidy(figure.add_subplot(grid[2, 1]), "Durations of all videos", "frames", "videos")
-    lengths = np.array([int(frames) for frames in durations], float)
-    if len(lengths):
-        # Whole frames to a bin, lest some bins hold more lengths than others.
-        step = max(1, -(-np.ptp(lengths) // 40))
-        bins = np.arange(lengths.min(), lengths.max() + step + 1, step) - 0.5
-        axes.hist(lengths, bins, weights=list(durations.values()), color=NEUTRAL, rwidth=0.9)
-
-    sizes = {
-        split: collections.Counter(_size_name(size) for size in s.videos.values())
-        for split, s in summaries.items()
-    }
-    total = sum(sizes.values(), collections.Counter())
-    shown = [name for name, _ in total.most_common(_SIZES)]
-    counts = {split: [own[name] for name in shown] for split, own in sizes.items()}
-    if len(total) > _SIZES:
-        shown.append(f"{len(total) - _SIZES} others")
-        for split, own in sizes.items():
-            counts[split].append(sum(own.values()) - sum(counts[split]))
-    _bars(figure.add_subplot(grid[3, 1]), shown, counts, "Videos per frame size, height x width")
-
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    return file.getvalue()
+    _histogram_of_durations(figure.add_subplot(grid[2, 1]), durations)
+    _bars_of_sizes(figure.add_subplot(grid[3, 1]), summaries)
+    return figure_png(figure)
 
 
 def _size_name(size):
     return f"{size[0]}x{size[1]}"
 
 
-def _tidy(axes, title, across="", up=""):
-    axes.set_title(title, fontsize=10, loc="left", fontweight="bold")
-    axes.set_xlabel(across, fontsize=8)
-    axes.set_ylabel(up, fontsize=8)
-    axes.tick_params(labelsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
-    return axes
-
-
 def _bars(axes, names, counts, title):
-    """Lying bars, one group per name, the first on top; `counts` is {split: [count per name]}."""
-    _tidy(axes, title)
+    """Draw horizontal bars, a group per name; `counts` is {split: [count per name]}."""
+    label_axes(axes, title)
     thick = 0.8 / len(counts)
     for i, (split, values) in enumerate(counts.items()):
         rows = np.arange(len(names)) + (i - (len(counts) - 1) / 2) * thick
@@ -170,24 +156,49 @@ def _bars(axes, names, counts, title):
 
 
 def _histogram_of_areas(axes, summaries):
-    _tidy(axes, "Size of instances", "box area, share of the frame", "% of instances")
+    label_axes(axes, "Size of instances", "box area, share of the frame", "% of instances")
     areas = [np.maximum(s.areas, 1e-6) for s in summaries.values()]
-    least = min((own.min() for own in areas if len(own)), default=1e-3)
+    least = min((values.min() for values in areas if len(values)), default=1e-3)
     bins = np.geomspace(10 ** np.floor(np.log10(least)), 1, 25)
-    for split, own in zip(summaries, areas):
-        weights = np.full(len(own), 100 / max(len(own), 1))
+    for split, values in zip(summaries, areas):
+        weights = np.full(len(values), 100 / max(len(values), 1))
         style = dict(bins=bins, weights=weights, color=COLOURS[split])
-        axes.hist(own, histtype="stepfilled", alpha=0.25, **style)
-        axes.hist(own, histtype="step", linewidth=1.5, **style)
+        axes.hist(values, histtype="stepfilled", alpha=0.25, **style)
+        axes.hist(values, histtype="step", linewidth=1.5, **style)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
 
 
 def _histogram_of_instances(axes, summaries):
-    _tidy(axes, "Instances per key frame", "instances", "% of clips")
+    label_axes(axes, "Instances per key frame", "instances", "% of clips")
     thick = 0.8 / len(summaries)
     for i, (split, summary) in enumerate(summaries.items()):
         numbers, clips = np.array(sorted(summary.per_clip.items())).reshape(-1, 2).T
         places = numbers + (i - (len(summaries) - 1) / 2) * thick
         axes.bar(places, 100 * clips / max(clips.sum(), 1), thick, color=COLOURS[split])
     axes.xaxis.get_major_locator().set_params(integer=True)
+
+
+def _histogram_of_durations(axes, durations):
+    label_axes(axes, "Durations of all videos", "frames", "videos")
+    lengths = np.array([int(frames) for frames in durations], float)
+    if len(lengths):
+        # Bins of whole frames, so that all hold equally many lengths.
+        step = max(1, -(-np.ptp(lengths) // 40))
+        bins = np.arange(lengths.min(), lengths.max() + step + 1, step) - 0.5
+        axes.hist(lengths, bins, weights=list(durations.values()), color=NEUTRAL, rwidth=0.9)
+
+
+def _bars_of_sizes(axes, summaries):
+    sizes = {
+        split: collections.Counter(_size_name(size) for size in s.videos.values())
+        for split, s in summaries.items()
+    }
+    total = sum(sizes.values(), collections.Counter())
+    names = [name for name, _ in total.most_common(_SIZES)]
+    counts = {split: [of_split[name] for name in names] for split, of_split in sizes.items()}
+    if len(total) > _SIZES:
+        names.append(f"{len(total) - _SIZES} others")
+        for split, of_split in sizes.items():
+            counts[split].append(sum(of_split.values()) - sum(counts[split]))
+    _bars(axes, names, counts, "Videos per frame size, height x width")

@@ -1,26 +1,25 @@
-"""Drawings for the mini A2D: textures, and the seven actors as textured, articulated figures.
+"""Drawings of the mini A2D: textures, and the seven actors as textured, articulated figures.
 
-Every figure is drawn in units of its own height, x to the right (where it looks) and y up from the
-ground, then cut to a sprite whose pivot is the centroid of its mask. Actors differ by shape. As in
-life, most of them also wear the colours and the coat of their kind, and some do not.
+Figures are drawn in units of their height, x to the right (where they look) and y up from the
+ground, then rendered as a sprite with its pivot at the centroid of the mask. Actors differ in
+shape, and most of them also in colours and texture.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
 _SUPERSAMPLING = 2
 _HALF_WIDTH, _BELOW, _ABOVE = 1.2, 0.1, 1.3  # extent of the drawing board, in figure heights
-_SWING_LEVELS = 6  # swings are rounded to 1/6, so that few sprites are drawn
+_SWING_LEVELS = 6  # swings are rounded to 1/6, to draw few sprites
 
 
-def noise(height, width, scales, rng):
-    """Smooth multi-scale noise: float32 [height, width], zero mean, unit deviation.
-
-    Args:
-      scales: feature sizes in pixels, weighed equally.
-    """
+def noise(height: int, width: int, scales: Sequence[float], rng: np.random.Generator) -> np.ndarray:
+    """Return noise of several feature sizes in pixels: float32 [height, width], mean 0, std 1."""
     field = np.zeros((height, width), np.float32)
     for scale in scales:
         grid = (math.ceil(height / scale) + 2, math.ceil(width / scale) + 2)
@@ -30,16 +29,16 @@ def noise(height, width, scales, rng):
     return (field - field.mean()) / (field.std() + 1e-6)
 
 
-def stripes(height, width, period, rng):
-    """Wavy stripes in a random direction: float32 [height, width] in [-1, 1]."""
+def stripes(height: int, width: int, period: float, rng: np.random.Generator) -> np.ndarray:
+    """Return wavy stripes in a random direction: float32 [height, width] in [-1, 1]."""
     angle = rng.uniform(0, math.pi)
     y, x = np.mgrid[:height, :width].astype(np.float32)
     phase = (x * math.cos(angle) + y * math.sin(angle)) * (2 * math.pi / period)
     return np.sin(phase + noise(height, width, [4 * period], rng) + rng.uniform(0, 2 * math.pi))
 
 
-def background(height, width, rng):
-    """A cluttered scene: uint8 [height, width, 3] of noise, stripes and blobs in random colours."""
+def background(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw a cluttered scene of noise, stripes and blobs: BGR uint8 [height, width, 3]."""
     palette = _colours([_ANY] * 4, rng)
     field = noise(height, width, [7, 20, 60, 160], rng)
     share = np.clip(0.5 + 0.35 * field, 0, 1)[..., None]
@@ -64,10 +63,13 @@ def background(height, width, rng):
     return np.clip(image + grain, 0, 255).astype(np.uint8)
 
 
-def occluder(rng):
-    """A textured pole or bush: premultiplied BGRA uint8 [h, w, 4]."""
+def occluder(rng: np.random.Generator) -> np.ndarray:
+    """Draw a textured pole or bush: premultiplied BGRA uint8 [h, w, 4]."""
     pole = rng.random() < 0.5
-    height, width = (640, int(rng.integers(8, 22))) if pole else rng.integers(60, 100, size=2)
+    if pole:
+        height, width = 640, int(rng.integers(8, 22))
+    else:
+        height, width = map(int, rng.integers(60, 100, size=2))
     alpha = np.full((height, width), 255, np.uint8)
     if not pole:
         alpha[:] = 0
@@ -75,12 +77,12 @@ def occluder(rng):
             angle, reach = rng.uniform(0, 2 * math.pi), rng.uniform(0.1, 0.3)
             x, y = (0.5 + reach * math.cos(angle)) * width, (0.5 + reach * math.sin(angle)) * height
             radius = int(rng.uniform(0.1, 0.19) * min(height, width))
-            cv2.circle(alpha, (int(x), int(y)), radius, 255, -1)
+            cv2.circle(alpha, (int(x), int(y)), radius, (255,), -1)
     return _paint(_colours([_ANY], rng)[0] * np.ones((height, width, 3)), alpha, 0.35, None, rng)
 
 
 def _colours(ranges, rng):
-    """One random colour in each (hue, saturation, value) range: float32 [N, 3], BGR."""
+    """Draw a colour from each (hue, saturation, value) range: float32 [N, 3], BGR."""
     hsv = np.array([[rng.uniform(*side) for side in part] for part in ranges])
     return cv2.cvtColor(hsv.astype(np.uint8)[None], cv2.COLOR_HSV2BGR)[0].astype(np.float32)
 
@@ -98,7 +100,7 @@ def _paint(image, alpha, contrast, period, rng):
 
 
 class _Board:
-    """A drawing board in figure heights; each shape gets a dark outline, so that parts tell."""
+    """A drawing board in units of the figure's height, whose shapes have dark outlines."""
 
     def __init__(self, pixels_per_unit):
         self._scale = pixels_per_unit * _SUPERSAMPLING
@@ -139,7 +141,7 @@ def _ellipse(centre, axes, angle=0.0):
 
 
 def _reach(start, angle, length):
-    """The point `length` from `start`; 0 degrees is down, 90 forward."""
+    """Return the point at a distance from `start`; 0 degrees is down, 90 forward."""
     turn = math.radians(angle)
     return start[0] + length * math.sin(turn), start[1] - length * math.cos(turn)
 
@@ -305,7 +307,7 @@ def _car(board, swing, pose, colours):
 
 
 def _curve(board, points, start_width, end_width, colour):
-    """A tapering tail through points."""
+    """Draw a tapering curve through points."""
     widths = np.linspace(start_width, end_width, len(points))
     for (start, end), (w0, w1) in zip(zip(points, points[1:]), zip(widths, widths[1:])):
         board.limb(start, end, w0, w1, colour, outline=0)
@@ -395,7 +397,7 @@ _COATS = {
     "cat": (((8, 18), (110, 200), (150, 235)), ((8, 18), (120, 200), (60, 110)), _ANY, _ANY),
     "dog": (((10, 22), (20, 80), (170, 245)), ((5, 15), (90, 180), (50, 100)), _ANY, _ANY),
 }
-_ODD = 0.1  # the part of the figures that wear any colours
+_ODD = 0.1  # fraction of the figures with random colours
 # Contrast and stripe period of each actor's coat, in pixels; no stripes where None.
 _TEXTURES = {
     "adult": (0.2, None),
@@ -406,15 +408,7 @@ _TEXTURES = {
     "cat": (0.3, 10.0),
     "dog": (0.35, None),
 }
-WIDTHS = {
-    "adult": 0.5,
-    "baby": 0.8,
-    "ball": 1.0,
-    "bird": 1.5,
-    "car": 2.2,
-    "cat": 1.3,
-    "dog": 1.5,
-}
+WIDTHS = {"adult": 0.5, "baby": 0.8, "ball": 1.0, "bird": 1.5, "car": 2.2, "cat": 1.3, "dog": 1.5}
 """Rough width of each actor, in heights."""
 
 
@@ -422,13 +416,13 @@ class Figure:
     """One actor with its own pose, colours and texture.
 
     Attributes:
-      pivot: (x, y), the mask's centroid in the sprite, pixels.
+      pivot: (x, y), the mask's centroid in the sprite, in pixels.
       radius: mean distance of the mask's pixels from the pivot: a turn by one radian moves the
         figure by `radius` pixels on average.
     """
 
-    def __init__(self, actor, height, rng):
-        """Args: actor, a name in A2D; height in pixels; rng, the source of all that is random."""
+    def __init__(self, actor: str, height: int, rng: np.random.Generator) -> None:
+        """Draw an actor of A2D, `height` pixels tall."""
         self._draw = _DRAWINGS[actor]
         self._height = height
         self._pose = rng.uniform(-1, 1, size=6)
@@ -438,13 +432,13 @@ class Figure:
         contrast, self._period = _TEXTURES[actor]
         self._contrast = contrast * rng.uniform(0.7, 1.3)
         self._texture_seed = int(rng.integers(2**32))
-        self._sprites = {}
+        self._sprites: dict[int, np.ndarray] = {}
         y, x = np.nonzero(self.sprite(0.0)[..., 3] >= 128)
         self.pivot = (float(x.mean()), float(y.mean()))
         self.radius = float(np.hypot(x - x.mean(), y - y.mean()).mean())
 
-    def sprite(self, swing):
-        """The upright figure with its limbs at `swing` in [-1, 1]: premultiplied BGRA uint8."""
+    def sprite(self, swing: float) -> np.ndarray:
+        """Return the figure with its limbs at `swing` in [-1, 1]: premultiplied BGRA uint8."""
         level = round(swing * _SWING_LEVELS)
         if level not in self._sprites:
             self._sprites[level] = self._render(level / _SWING_LEVELS)

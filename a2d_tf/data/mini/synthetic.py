@@ -1,11 +1,14 @@
-"""A mini A2D: drawn clips in the exact layout of the real release, with exact masks.
+"""The mini A2D: drawn clips in the layout of the real release, with exact masks.
 
-Actors differ by shape and coat, actions by motion alone. An action is a motion programme relative
-to the scene, the same for every actor: an axis (horizontal, vertical or in-plane rotation) and how
-the motion changes from frame to frame. A step is low or high, left or right, equally often in
-every programme of an axis, and place, tilt and limbs follow one law for all actions; so neither one
-frame nor one step of flow tells walking from running, only how steps follow each other.
+Actors differ in shape and texture, actions in motion only. An action is a motion programme relative
+to the scene, the same for all actors: an axis (horizontal, vertical or in-plane rotation) and a
+rule by which the motion changes from frame to frame. Small and large steps, to the left and to the
+right, are equally frequent in all programmes of an axis, and position, tilt and limbs have the same
+distribution for all actions. So neither one frame nor one step of flow tells walking from running,
+only their sequence does.
 """
+
+from __future__ import annotations
 
 import dataclasses
 import functools
@@ -14,6 +17,7 @@ import os
 import pathlib
 import shutil
 import tempfile
+from collections.abc import Sequence
 
 import cv2
 import h5py
@@ -28,10 +32,10 @@ from a2d_tf.data.workers import imap
 WIDTH, HEIGHT, FPS = 400, 320, 25
 NATIVE_WIDTHS = (568, 426, 480, 564, 400, 390, 532, 640)
 NATIVE_SHARES = (0.55, 0.35, 0.03, 0.02, 0.02, 0.01, 0.01, 0.01)
-"""The widths of most of A2D's videos, all of HEIGHT, and about how often each occurs there."""
+"""Widths of most of A2D's videos, all of HEIGHT, and their approximate frequencies."""
 TEST_SHARE, NATIVE_TEST_SHARE = 0.3, 0.2
-MIN_VISIBLE = 40  # pixels; an instance with fewer in a frame is not annotated there
-MIN_INSIDE = 0.6  # share of a figure inside the frame, at annotated frames
+MIN_VISIBLE = 40  # pixels; smaller instances are not annotated
+MIN_INSIDE = 0.6  # fraction of a figure inside the frame, in annotated frames
 
 LEVELS = (3.0, 8.0)  # pixels a frame, averaged over the figure
 JITTER = 0.15
@@ -47,9 +51,9 @@ PROGRAMMES = {
     "eating": ("rotation", "to-and-fro"),
     "none": (None, "still"),
 }
-"""Action -> (axis, change): what moves, and how its steps follow each other."""
+"""{action: (axis of the motion, rule by which its steps change)}."""
 
-_MARGIN = 70  # scene around the frame, pixels; the camera strays at most 2 px x 28 frames + shake
+_MARGIN = 70  # scene around the frame in pixels; the camera moves at most 2 px x 28 frames + shake
 _MAX_TILT = 50.0  # degrees
 _HEIGHTS = (0.12 * HEIGHT, 0.5 * HEIGHT)  # figure height, pixels
 _MAX_FIGURE_WIDTH = 200
@@ -59,10 +63,10 @@ _USER_BLOCK = 512  # bytes before the HDF5 part of a MATLAB v7.3 file
 
 @dataclasses.dataclass(frozen=True)
 class VideoPlan:
-    """What a clip shows.
+    """The contents of a clip.
 
     Attributes:
-      index: number of the clip; with `seed` it settles everything that is drawn.
+      index: number of the clip; with `seed` it determines the drawing.
       vid: 11 characters, as on YouTube.
       usage: 0 train, 1 test.
       frames: length of the clip.
@@ -81,15 +85,15 @@ class VideoPlan:
     width: int = WIDTH
 
     @property
-    def keys(self):
-        """1-based numbers of the annotated frames: k * floor(n / 6), as in A2D."""
+    def keys(self) -> tuple[int, ...]:
+        """1-based numbers of the annotated frames, k * floor(n / 6), as in A2D."""
         return tuple(k * (self.frames // 6) for k in range(1, self.annotated + 1))
 
 
-def plan(videos, seed, native=False):
-    """Plan `videos` clips: a list of VideoPlan.
+def plan(videos: int, seed: int, native: bool = False) -> list[VideoPlan]:
+    """Plan clips.
 
-    At least 30 % are test clips. Labels run through shuffled rounds of the 43 pairs in each split
+    At least 30 % are test clips. Labels come from shuffled rounds of the 43 pairs in each split
     (first actors and companions separately), so that each pair leads a clip in both splits from
     144 clips on. If `native`, 20 % are test clips and widths are drawn from A2D's; otherwise all
     are WIDTH.
@@ -102,7 +106,7 @@ def plan(videos, seed, native=False):
     rng = np.random.default_rng(seed)
     share = NATIVE_TEST_SHARE if native else TEST_SHARE
     tests = set(rng.permutation(videos)[: math.ceil(share * videos)].tolist())
-    # Of their own generator: what else is drawn does not depend on them.
+    # From a generator of their own, so that nothing else depends on them.
     widths = np.random.default_rng([seed, videos]).choice(NATIVE_WIDTHS, videos, p=NATIVE_SHARES)
     leads, companions = ([_rounds(rng), _rounds(rng)] for _ in range(2))
     plans, vids = [], set()
@@ -114,7 +118,7 @@ def plan(videos, seed, native=False):
         while vid in vids:
             vid = _vid(index, rng)
         vids.add(vid)
-        frames = int(rng.integers(36, 43))  # keys 6 or 7 frames apart: there is room to turn back
+        frames = int(rng.integers(36, 43))  # keys 6 or 7 frames apart, with room to turn back
         annotated = 5 if rng.random() < 0.08 else 3
         width = int(widths[index]) if native else WIDTH
         plans.append(VideoPlan(index, seed, vid, usage, frames, annotated, tuple(codes), width))
@@ -122,7 +126,7 @@ def plan(videos, seed, native=False):
 
 
 def _rounds(rng):
-    """Endless shuffled rounds of the valid codes."""
+    """Yield shuffled rounds of the valid codes endlessly."""
     while True:
         yield from rng.permutation(A2D.codes).tolist()
 
@@ -133,12 +137,14 @@ def _vid(index, rng):
     return start + "".join(rng.choice(list(_VID_CHARACTERS), size=11 - len(start)))
 
 
-def programme(action, frames, keys, rng):
-    """The steps of an action.
+def programme(
+    action: str, frames: int, keys: Sequence[int], rng: np.random.Generator
+) -> tuple[str | None, np.ndarray]:
+    """Draw the steps of an action.
 
     A step has one of two levels and a sign. `steady` keeps both, `stop-and-go` changes the level
     every frame, `to-and-fro` the sign. The first two turn back half-way between annotated frames,
-    never within two frames of one: so all figures stay near their place, and it tells nothing.
+    never within two frames of one, so that figures stay near their place for all actions.
 
     Args:
       action: name in A2D.
@@ -161,7 +167,7 @@ def programme(action, frames, keys, rng):
     else:
         spacing = keys[1] - keys[0]
         for key in range(keys[0] - spacing, frames, spacing):
-            # An odd spacing has no middle: either side of it will do.
+            # An odd spacing has no middle frame; choose either side.
             turn = key + spacing // 2 + rng.integers(1 + spacing % 2)
             sign = np.where(index >= turn, -sign, sign)
     steps = sign * np.array(LEVELS)[level] * jitter * (axis is not None)
@@ -169,8 +175,8 @@ def programme(action, frames, keys, rng):
     return axis, steps
 
 
-def turn_per_step(steps, radius):
-    """Steps in pixels -> degrees that move a figure of mean `radius` as much, within 5-20."""
+def turn_per_step(steps: np.ndarray, radius: float) -> np.ndarray:
+    """Convert steps in pixels to degrees, within 5-20, for a figure of this mean radius."""
     level = np.degrees(np.array(LEVELS) / radius)
     gain = np.clip(level, *TURN_RANGE) / LEVELS
     high = np.abs(steps) > LEVELS[0] * (1 + JITTER)
@@ -178,17 +184,23 @@ def turn_per_step(steps, radius):
 
 
 class _Layer:
-    """Something that moves through the frame: a sprite, its path and its tilt."""
+    """A moving sprite with its path and tilt."""
 
     def __init__(self, sprite, pivot, centres, tilts, size):
-        """Args: sprite, frame index -> premultiplied BGRA; pivot (x, y) in the sprite; centres
-        [frames, 2], where the pivot goes, pixels; tilts [frames], degrees clockwise; size (width,
-        height) of the frame."""
+        """Create a layer.
+
+        Args:
+          sprite: function from frame index to premultiplied BGRA.
+          pivot: (x, y) in the sprite.
+          centres: [frames, 2], positions of the pivot in pixels.
+          tilts: [frames], degrees clockwise.
+          size: (width, height) of the frame.
+        """
         self._sprite, self._pivot, self._centres, self._tilts = sprite, pivot, centres, tilts
         self._size = size
 
     def place(self, index):
-        """The part inside frame `index`: (rows, columns, patch BGRA), or None."""
+        """Return the part inside frame `index` as (rows, columns, patch BGRA), or None."""
         sprite = self._sprite(index)
         turn = math.radians(self._tilts[index])
         rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
@@ -204,32 +216,32 @@ class _Layer:
         return slice(top, bottom), slice(left, right), patch
 
     def area(self, index):
-        """Pixels of the layer inside frame `index`, hidden ones included."""
+        """Count the layer's pixels inside frame `index`, hidden ones included."""
         placed = self.place(index)
         return 0 if placed is None else int((placed[2][..., 3] >= 128).sum())
 
 
 class Scene:
-    """A clip ready to be drawn, settled by (seed, index) of its plan."""
+    """A clip ready to be drawn, determined by (seed, index) of its plan."""
 
-    def __init__(self, video):
+    def __init__(self, video: VideoPlan) -> None:
         rng = np.random.default_rng([video.seed, video.index])
         self._video, self._size = video, (video.width, HEIGHT)
         self._keys = np.array(video.keys) - 1
         self._background = figures.background(HEIGHT + 2 * _MARGIN, video.width + 2 * _MARGIN, rng)
         self._camera = self._camera_path(rng)
         actors = [self._actor(code, rng) for code in video.codes]
-        # From back to front; 0 is nobody's number.
+        # From back to front; number 0 is no actor.
         self._layers = [(i + 1, actors[i]) for i in rng.permutation(len(actors)).tolist()]
         if rng.random() < 0.3:
             self._layers.append((0, self._occluder(rng)))
-        # The first actor names the clip, so every annotated frame shows it.
+        # The first actor labels the clip, so every annotated frame must show it.
         areas = [(actors[0].area(key), (self.owners(key) == 1).sum()) for key in self._keys]
         if any(seen < max(MIN_VISIBLE, 0.3 * area) for area, seen in areas):
             self._layers.sort(key=lambda layer: layer[0] == 1)
 
     def _camera_path(self, rng):
-        """Where the frame lies in the scene, pixels [frames, 2]; zero at the middle key."""
+        """Return the camera's position in pixels [frames, 2], zero at the middle key."""
         frames = self._video.frames
         wander = rng.uniform(-0.8, 0.8) * np.sin(np.arange(frames) / 9 + rng.uniform(0, 6.3))
         heading = rng.uniform(0, 2 * math.pi) + wander
@@ -245,7 +257,7 @@ class Scene:
     def _actor(self, code, rng):
         actor, action = A2D.name(code).split("-")
         low, high = np.log(_HEIGHTS)
-        # The root favours the large: tiny figures have little flow to see.
+        # The square root favours large figures: tiny ones have little visible flow.
         height = math.exp(low + (high - low) * math.sqrt(rng.random()))
         height = min(height, _MAX_FIGURE_WIDTH / figures.WIDTHS[actor])
         figure = figures.Figure(actor, height, rng)
@@ -278,8 +290,8 @@ class Scene:
         pivot = (sprite.shape[1] / 2, sprite.shape[0] / 2)
         return _Layer(lambda index: sprite, pivot, centre - self._camera, tilts, self._size)
 
-    def image(self, index):
-        """Frame `index` (0-based): BGR uint8 [320, width, 3]."""
+    def image(self, index: int) -> np.ndarray:
+        """Draw frame `index` (0-based): BGR uint8 [320, width, 3]."""
         x, y = self._camera[index] + _MARGIN
         width, height = self._size
         middle = (float(x + (width - 1) / 2), float(y + (height - 1) / 2))
@@ -293,9 +305,11 @@ class Scene:
                 image[rows, columns] = np.clip(np.round(blend), 0, 255)
         return image
 
-    def owners(self, index):
-        """Which actor each pixel of frame `index` shows: uint8 [320, width]; 1 is the first of the
-        plan's codes, 0 no actor."""
+    def owners(self, index: int) -> np.ndarray:
+        """Return each pixel's actor in frame `index`: uint8 [320, width], 0 for none.
+
+        1 is the first of the plan's codes.
+        """
         owners = np.zeros(self._size[::-1], np.uint8)
         for number, layer in self._layers:
             placed = layer.place(index)
@@ -304,20 +318,20 @@ class Scene:
                 owners[rows, columns][patch[..., 3] >= 128] = number
         return owners
 
-    def annotation(self, index):
-        """The actors visible in frame `index`: codes [N], masks bool [N, 320, width] (disjoint)."""
+    def annotation(self, index: int) -> tuple[list[int], np.ndarray]:
+        """Return the actors in frame `index`: codes [N], disjoint masks bool [N, 320, width]."""
         owners = self.owners(index)
         masks = [owners == number for number in range(1, len(self._video.codes) + 1)]
         shown = [i for i, mask in enumerate(masks) if mask.sum() >= MIN_VISIBLE]
         return [self._video.codes[i] for i in shown], np.stack([masks[i] for i in shown])
 
 
-def write_mat(path, codes, masks):
-    """Write one frame's annotation as A2D has it: MATLAB v7.3, which is HDF5 behind a user block.
+def write_mat(path: str | os.PathLike, codes: Sequence[int], masks: np.ndarray) -> None:
+    """Write a frame's annotation like A2D's, MATLAB v7.3: HDF5 behind a user block.
 
     Args:
-      path: file to write.
-      codes: label code of each instance [N], N >= 1.
+      path: the file.
+      codes: code of each instance [N], N >= 1.
       masks: bool [N, H, W], disjoint.
     """
     label_map = _label_map(codes, masks)
@@ -355,13 +369,13 @@ def _label_map(codes, masks):
 
 
 def _box(mask):
-    """Tight box x1, y1, x2, y2, 1-based and inclusive."""
+    """Return the tight box x1, y1, x2, y2, 1-based and inclusive."""
     columns, rows = np.nonzero(mask.any(axis=0))[0], np.nonzero(mask.any(axis=1))[0]
     return columns[0] + 1, rows[0] + 1, columns[-1] + 1, rows[-1] + 1
 
 
-def write_video(release, video):
-    """Draw one clip and its annotations under `release`.
+def write_video(release: str | os.PathLike, video: VideoPlan) -> None:
+    """Draw a clip and its annotations in a release.
 
     Raises:
       InputError: OpenCV cannot write the clip or an image.
@@ -370,7 +384,7 @@ def write_video(release, video):
     scene = Scene(video)
     clip = release / "clips320H" / f"{video.vid}.mp4"
     size = video.width, HEIGHT
-    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter_fourcc(*"mp4v"), FPS, size)
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"mp4v"), FPS, size)
     if not writer.isOpened():
         raise InputError(f"{clip}: OpenCV cannot write mp4v video; install opencv-python by pip")
     for index in range(video.frames):
@@ -388,17 +402,16 @@ def write_video(release, video):
             raise InputError(f"{image}: cannot write; free some disk space")
 
 
-def make_release(output, videos, seed, workers, native=False):
-    """Make `output`/Release, whole or not at all, and show the progress.
+def make_release(
+    output: str | os.PathLike, videos: int, seed: int, workers: int, *, native: bool = False
+) -> pathlib.Path:
+    """Make `output`/Release atomically and return its path.
 
-    The result depends on `videos`, `seed` and `native` alone, see `plan`. A release already there
-    that was made with the same arguments is kept.
-
-    Returns:
-      Path of the release.
+    The result depends on `videos`, `seed` and `native` only, see `plan`. An existing release that
+    was made with the same arguments is kept.
 
     Raises:
-      InputError: another release is there, or the folder cannot be written.
+      InputError: another release exists, or the folder cannot be written.
     """
     output = pathlib.Path(output)
     release = output / "Release"

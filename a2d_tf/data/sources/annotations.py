@@ -1,36 +1,41 @@
-"""The truth of a frame, and the HDF5 files that A2D keeps it in.
+"""Reader of A2D's HDF5 annotations, the ground truth of single frames.
 
-Two forms of the same arrays: the release's `.mat` (MATLAB v7.3, Xu et al., CVPR 2015) and the `.h5`
-with instance numbers that came with the sentences (Gavrilyuk et al., CVPR 2018). In HDF5 every
-array is transposed, and a last MATLAB dimension of one is gone.
+There are two forms of the same arrays: the release's `.mat` (MATLAB v7.3, Xu et al., CVPR 2015),
+and the `.h5` with instance numbers of the sentence annotations (Gavrilyuk et al., CVPR 2018). HDF5
+holds every MATLAB array transposed, without a last dimension of one.
 
-Only a file that numbers its instances (field `instance`) says which arrays are its own, so only
-there the known faults of published files are mended, and told in `Annotation.note`:
+The known faults of published files can be repaired only where the file numbers its instances (field
+`instance`); `Annotation.note` then describes the repair:
   - masks, boxes and ids beyond the numbered instances are dropped;
   - of instances with the same number only the first is kept;
   - a missing `reS_id` is painted from the masks, smaller over larger.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import math
+import pathlib
+from collections.abc import Sequence
 
 import h5py
 import numpy as np
 
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.limits import MAX_INSTANCES, MAX_MASK_PIXELS
 
 
 @dataclasses.dataclass(frozen=True)
 class Annotation:
-    """The truth of one frame, at the size of the video.
+    """The ground truth of one frame, at the size of the video.
 
     Attributes:
       label_map: codes [H, W], in the label space's `code_dtype`; 0 is background.
       masks: bool [N, H, W], one mask per instance; they may overlap.
       codes: int32 [N].
       boxes: float32 [N, 4], y1, x1, y2, x2, pixels, 0-based half-open, inside the frame.
-      note: what was mended in the file, '' where nothing was.
+      note: description of repairs, '' if there were none.
     """
 
     label_map: np.ndarray
@@ -40,16 +45,13 @@ class Annotation:
     note: str = ""
 
 
-def read_hdf5(path, size, label_space):
-    """Read a `.mat` or `.h5`.
+def read_hdf5(path: pathlib.Path, size: tuple[int, int], label_space: LabelSpace) -> Annotation:
+    """Read a `.mat` or `.h5` file.
 
     Args:
       path: the file.
-      size: (height, width) of the frame it must fit.
-      label_space: `LabelSpace` of its codes.
-
-    Returns:
-      An `Annotation`.
+      size: (height, width) of the frame.
+      label_space: label space of its codes.
 
     Raises:
       InputError: the file is missing or broken; names file and field.
@@ -68,18 +70,18 @@ def read_hdf5(path, size, label_space):
         ) from error
 
 
-def paint(masks, codes, dtype):
-    """A label map from masks, the smaller over the larger.
+def paint(masks: np.ndarray, codes: Sequence[int] | np.ndarray, dtype: type) -> np.ndarray:
+    """Paint a label map from masks, smaller ones over larger ones.
 
     Args:
       masks: bool [N, H, W].
       codes: integers [N].
-      dtype: of the label map.
+      dtype: dtype of the label map.
 
     Returns:
-      Codes [H, W], 0 where no mask is.
+      codes [H, W], 0 outside of all masks.
     """
-    label_map = np.zeros(masks.shape[1:], dtype)
+    label_map: np.ndarray = np.zeros(masks.shape[1:], dtype)
     for i in np.argsort(-masks.sum(axis=(1, 2)), kind="stable"):
         label_map[masks[i]] = codes[i]
     return label_map
@@ -96,10 +98,10 @@ class _Hdf5:
         self._notes = []
 
     def annotation(self, label_space):
-        """The file's `Annotation`."""
+        """Return the file's annotation."""
         numbered = self._counter == "instance"
-        kept = self._distinct() if numbered else np.arange(self._count)
-        codes = self._column("id")[kept]
+        rows = self._distinct() if numbered else np.arange(self._count)
+        codes = self._column("id")[rows]
         self._check_codes("id", codes, label_space.codes)
 
         if "reS_id" in self._file or not numbered:
@@ -109,13 +111,13 @@ class _Hdf5:
         stored = self._stored("reMask")
         squeezed = [self._size[::-1]] if stored == 1 else []
         masks = self._read("reMask", (stored, *self._size[::-1]), *squeezed)
-        masks = masks.reshape(stored, *self._size[::-1]).transpose(0, 2, 1)[kept] != 0
+        masks = masks.reshape(stored, *self._size[::-1]).transpose(0, 2, 1)[rows] != 0
         for i in np.flatnonzero(~masks.any(axis=(1, 2))):
-            raise self._error("reMask", f"the mask of instance {kept[i] + 1} is empty")
+            raise self._error("reMask", f"the mask of instance {rows[i] + 1} is empty")
 
         stored = self._stored("reBBox")
         corners = self._read("reBBox", (4, stored), *([(4,)] if stored == 1 else []))
-        boxes = self._boxes(corners.reshape(4, stored).T, kept)
+        boxes = self._boxes(corners.reshape(4, stored).T, rows)
 
         if "reS_id" not in self._file:
             label_map = paint(masks, codes, label_space.code_dtype)
@@ -134,7 +136,7 @@ class _Hdf5:
         )
 
     def _field(self, field):
-        """(data set, shape) of an array of numbers; looked up once, for h5py takes its time."""
+        """Return (data set, shape) of a numeric array; cached, because h5py is slow."""
         if field not in self._fields:
             data = self._file.get(field)
             if data is None:
@@ -146,7 +148,7 @@ class _Hdf5:
         return self._fields[field]
 
     def _claimed(self, field):
-        """Of how many instances the array claims to be; at N = 1 their axis may be gone."""
+        """Return the number of instances by an array's shape, whose axis is dropped if N = 1."""
         _, shape = self._field(field)
         if 0 in shape:
             return 0
@@ -166,7 +168,7 @@ class _Hdf5:
         return number
 
     def _stored(self, field):
-        """How many instances to read: the file's, or more where it numbers its own."""
+        """Return the number of instances to read: the file's, or more if it numbers them."""
         claimed = self._claimed(field)
         if self._counter != "instance" or claimed <= self._count:
             return self._count
@@ -177,12 +179,12 @@ class _Hdf5:
         return claimed
 
     def _column(self, field):
-        """An array of one number per instance."""
+        """Read an array of one number per instance."""
         stored = self._stored(field)
         return self._read(field, (1, stored), (stored, 1), (stored,)).reshape(stored)
 
     def _distinct(self):
-        """Indices of the instances whose number no earlier one has."""
+        """Return the indices of the instances whose number no earlier one has."""
         numbers = self._column("instance")
         _, first = np.unique(numbers, return_index=True)
         for i in sorted(set(range(len(numbers))) - set(first)):
@@ -192,7 +194,7 @@ class _Hdf5:
         return np.sort(first)
 
     def _read(self, field, *shapes):
-        """The array, only if its claimed shape is one of `shapes`; the first is the usual one."""
+        """Read an array if its shape is one of `shapes`, of which the first is the usual one."""
         data, shape = self._field(field)
         if 0 in shapes[0] and 0 in shape:
             return np.zeros(shapes[0])
@@ -209,7 +211,7 @@ class _Hdf5:
             raise self._error(field, f"cannot be read ({error})") from error
 
     def _check_codes(self, field, codes, known):
-        is_known = np.zeros(1 << 16, bool)  # a table, for isin takes as long as reading the file
+        is_known = np.zeros(1 << 16, bool)  # a table: np.isin is as slow as reading the file
         is_known[list(known)] = True
         with np.errstate(invalid="ignore"):
             whole = codes.astype(np.uint16)
@@ -219,9 +221,9 @@ class _Hdf5:
                 field, f"code {unknown.flat[0]:g} is not in the label space (see --labels)"
             )
 
-    def _boxes(self, corners, kept):
-        """Half-open boxes, cut to the frame, from 1-based inclusive x1, y1, x2, y2."""
-        (height, width), corners = self._size, corners[kept]
+    def _boxes(self, corners, rows):
+        """Convert 1-based inclusive x1, y1, x2, y2 to half-open boxes, clipped to the frame."""
+        (height, width), corners = self._size, corners[rows]
         if not np.isfinite(corners).all():
             raise self._error("reBBox", "a corner is not finite")
         x1, y1, x2, y2 = corners.astype(np.float64).T
@@ -230,7 +232,7 @@ class _Hdf5:
         for i in np.flatnonzero((boxes[:, 2:] <= boxes[:, :2]).any(axis=1)):
             raise self._error(
                 "reBBox",
-                f"box {corners[i].tolist()} (x1, y1, x2, y2) of instance {kept[i] + 1} leaves "
+                f"box {corners[i].tolist()} (x1, y1, x2, y2) of instance {rows[i] + 1} leaves "
                 f"nothing inside the frame of width {width} and height {height}",
             )
         return boxes

@@ -1,8 +1,10 @@
-"""What a copy of A2D has, against the list of its videos: packed or unpacked, whole or partial.
+"""Compare a copy of A2D, packed or not, with the list of its videos.
 
-Names, sizes and headers are looked at; nothing is decoded and nothing is unpacked to disk.
-`check.check` is the thorough form, for a release on disk.
+It looks at names, sizes and headers; it decodes nothing and unpacks nothing to disk. `check.check`
+is the thorough check of a release on disk.
 """
+
+from __future__ import annotations
 
 import bz2
 import collections
@@ -15,6 +17,8 @@ import re
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Callable, Iterable
+from typing import BinaryIO
 
 import tqdm
 
@@ -33,31 +37,29 @@ _COMPRESSED = {
     b"\xfd7zXZ": lzma.LZMAFile,
 }
 _MAT, _COL = "Annotations/mat", "Annotations/col"
-# The end of a file's path, with the parts that matter: its kind, VID, frame, suffix.
+# The end of a file's path: its kind, VID, frame and suffix.
 _CLIP = re.compile(rf"(?:^|/)clips320H/([^/]+)({'|'.join(map(re.escape, frames.VIDEOS))})$")
 _IMAGE = re.compile(rf"(?:^|/)pngs320H/([^/]+)/[^/]+({'|'.join(map(re.escape, frames.IMAGES))})$")
 _ANNOTATION = re.compile(
     rf"(?:^|/)({_MAT}|{INSTANCES}|{_COL})/([^/]+)/(\d{{5}})(\.mat|\.h5|\.png)$"
 )
-# The annotated frames of the published archive are k * (frames // 6), k from 1 on, but for these.
+# The annotated frames of the published archive are k * (frames // 6), except in these videos.
 _STEPS = 6
 _EXCEPTIONS = {"5kMTHwjy6Z8": (60, 70, 80), "KVOXdI4vSDE": (1, 5, 10)}
-_BY_RULE = (3, 5)  # numbers of annotated frames whose places the rule tells
+_BY_RULE = (3, 5)  # numbers of annotated frames that the rule applies to
 
 
 @dataclasses.dataclass
 class Contents:
-    """The files of a copy, by what they are of.
-
-    A flaw is '' where nothing is wrong with a file, or says what is (`intact.flaw`).
+    """The files of a copy by kind and video, with their flaws as of `intact.flaw`.
 
     Attributes:
       clips: {VID: flaw} of the video files.
       images: {VID: {path: flaw}} of the frames that are images.
-      annotations: {form: {VID: {frame number: flaw}}}; a form is a folder: `_MAT`, `INSTANCES` or
+      annotations: {form: {VID: {frame number: flaw}}}; a form is the folder `_MAT`, `INSTANCES` or
         `_COL`.
-      videosets: {path: text} of the lists of videos in it.
-      cut: one line for each archive that ends too early.
+      videosets: {path: text} of its lists of videos.
+      cut: a line for each truncated archive.
     """
 
     clips: dict = dataclasses.field(default_factory=dict)
@@ -70,13 +72,13 @@ class Contents:
     videosets: dict = dataclasses.field(default_factory=dict)
     cut: list = dataclasses.field(default_factory=list)
 
-    def add(self, name, size, open_file):
-        """Take a file in, where it is one of A2D's.
+    def add(self, name: str, size: int, open_file: Callable[[], BinaryIO]) -> None:
+        """Add a file if it is one of A2D's.
 
         Args:
-          name: its path, parts joined by '/'.
-          size: bytes.
-          open_file: callable, gives its contents as a binary file.
+          name: its path, with '/'.
+          size: in bytes.
+          open_file: returns the file, opened in binary.
         """
         place, key, suffix = self._place(name)
         if place is None or (place is self.videosets and size > MAX_TEXT_BYTES):
@@ -90,14 +92,14 @@ class Contents:
             else:
                 place[key] = intact.flaw(file, size, suffix)
 
-    def spoil(self, name, flaw):
-        """Note what is wrong with a file that cannot be read."""
+    def spoil(self, name: str, flaw: str) -> None:
+        """Record the flaw of a file that cannot be read."""
         place, key, _ = self._place(name)
         if place is not None and place is not self.videosets:
             place[key] = flaw
 
     def _place(self, name):
-        """(The dict that a file belongs into, its key there, its suffix); Nones for another's."""
+        """Return (the dict that a file belongs into, its key, its suffix), or Nones."""
         base = name.rsplit("/", 1)[-1]
         if base.startswith(".") or "__MACOSX/" in name:
             return None, None, None  # macOS leaves such files beside copied ones
@@ -118,15 +120,15 @@ class Inventory:
     """The result of a check of a copy.
 
     Attributes:
-      title: what was checked against which list, one line.
+      title: the copy and the list, one line.
       counts: {row: {'listed', 'found', 'whole', 'published': number}}.
-      cut: one line for each archive that ends too early.
-      bad_rows: what is wrong with each row of the list that cannot be used.
-      no_video: VIDs of listed videos that are not there.
-      damaged: {file: what is wrong with it}.
-      annotations: {VID: what is missing of its annotations}.
-      unlisted: VIDs of files that no row of the list is about; they do no harm.
-      whole: VIDs of listed videos of which nothing is missing.
+      cut: a line for each truncated archive.
+      bad_rows: the reason for each unusable row of the list.
+      no_video: VIDs of listed videos that are missing.
+      damaged: {file: flaw}.
+      annotations: {VID: its missing annotations, in words}.
+      unlisted: VIDs of files that are not in the list; they do no harm.
+      whole: VIDs of complete videos.
     """
 
     title: str
@@ -140,11 +142,12 @@ class Inventory:
     whole: tuple
 
     @property
-    def complete(self):
+    def complete(self) -> bool:
+        """Whether nothing is missing or damaged."""
         return not (self.cut or self.bad_rows or self.no_video or self.damaged or self.annotations)
 
-    def text(self, limit=20):
-        """The report for a terminal: a table, then what is missing, `limit` lines of each kind."""
+    def text(self, limit: int = 20) -> str:
+        """Format the report: a table and up to `limit` lines of each kind of problem."""
         lines = [self.title, "", *table(self.counts), ""]
         lines += [f"problem: {line}" for line in self.cut]
         for kind, items in (
@@ -160,24 +163,23 @@ class Inventory:
         total = self.counts["videos"]["listed"]
         state = "complete" if self.complete else "incomplete"
         lines.append(f"{state}: {len(self.whole)} of {total} videos are whole")
-        # A name in an archive must not steer the terminal.
+        # Names in an archive must not control the terminal.
         return "\n".join("".join(c if c.isprintable() else "?" for c in x) for x in lines)
 
-    def to_dict(self):
-        """It all, for JSON."""
+    def to_dict(self) -> dict:
+        """Return all fields, for JSON."""
         return {"complete": self.complete, **dataclasses.asdict(self)}
 
 
-def check(paths, videoset=None):
+def check(
+    paths: Iterable[str | os.PathLike], videoset: str | os.PathLike | None = None
+) -> Inventory:
     """Compare a copy of A2D with the list of its videos.
 
     Args:
-      paths: archives (tar, also compressed, or zip) and folders that together are the copy, such as
-        the main archive and that of the annotations with instances.
-      videoset: a videoset.csv to compare with; by default the one in the copy.
-
-    Returns:
-      an `Inventory`.
+      paths: archives (tar, also compressed, or zip) and folders that form the copy together, such
+        as the main archive and that of the annotations with instances.
+      videoset: a videoset.csv to compare with; by default the copy's.
 
     Raises:
       InputError: a path is neither archive nor folder, or there is no list of videos, or none of
@@ -249,7 +251,7 @@ def _compare(videos, bad_rows, contents, title):
 
 
 def _frames_of(video, contents):
-    """(Whether the frames of a video are there, {file: what is wrong with it})."""
+    """Return (whether the frames of a video exist, {file: flaw})."""
     if video.vid in contents.clips:
         flaw = contents.clips[video.vid]
         return True, {f"clips320H/{video.vid}": flaw} if flaw else {}
@@ -261,7 +263,7 @@ def _frames_of(video, contents):
 
 
 def _annotations_of(video, contents):
-    """(The form, {frame number: flaw}) of the annotations that a `Release` would read."""
+    """Return (form, {frame number: flaw}) of the annotations that a `Release` would read."""
     for form in (_MAT, INSTANCES):
         if contents.annotations[form].get(video.vid):
             return form, contents.annotations[form][video.vid]
@@ -269,9 +271,9 @@ def _annotations_of(video, contents):
 
 
 def _lack(video, have, contents):
-    """What is missing of a video's annotations, in words; '' where nothing is.
+    """Return which of a video's annotations are missing, in words; '' if none.
 
-    Files are named where other forms of the annotations tell them, or the archive's own rule does.
+    Frames are named if they follow from other forms of the annotations or from the archive's rule.
     """
     if len(have) >= video.annotated:
         return ""
@@ -282,14 +284,14 @@ def _lack(video, have, contents):
         rule = tuple(step * k for k in range(1, video.annotated + 1))
     names = sorted(told - set(have))
     if len(told) < video.annotated:
-        # A rule that what is there does not follow tells nothing about what is not.
+        # The rule holds only if the existing files follow it.
         names = sorted(set(rule) - set(have)) if told <= set(rule) else []
     text = f"{len(have)} of {video.annotated} files"
     return f"{text}, without {', '.join(f'{frame:05d}' for frame in names)}" if names else text
 
 
 def _scan(path, contents):
-    """Take the files of a folder or an archive in."""
+    """Add the files of a folder or an archive."""
     if path.is_dir():
         _scan_folder(path, contents)
         return
@@ -322,7 +324,7 @@ def _scan_folder(root, contents):
 
 
 def _take(name, path, contents):
-    """Take a file of a folder in; one that cannot be read is a damaged one."""
+    """Add a file of a folder; record one that cannot be read as damaged."""
     try:
         size = path.stat().st_size
         if not path.is_file():
@@ -348,7 +350,7 @@ def _scan_zip(path, contents):
 
 
 def _scan_tar(path, start, contents):
-    """Read a tar archive once, from its start to where it ends, moving forwards only."""
+    """Read a tar archive once, moving forwards only."""
     kind = next((kind for magic, kind in _COMPRESSED.items() if start.startswith(magic)), None)
     last, end, size = None, 0, os.path.getsize(path)
     with open(path, "rb") as raw:
@@ -361,8 +363,8 @@ def _scan_tar(path, start, contents):
                         if member.isfile():
                             last, end = member.name, member.offset_data + member.size
                             contents.add(last, member.size, lambda m=member: archive.extractfile(m))
-                # tarfile takes any end for the end: a whole archive has an end mark of zeros, and a
-                # compressed one more after it, which complains where it is cut off.
+                # tarfile accepts any end. A whole archive ends with zeros; a compressed one is read
+                # on to the end of its stream, which fails if it is truncated.
                 while plain.read(1 << 20):
                     pass
                 if not kind and not _ends_in_zeros(raw):

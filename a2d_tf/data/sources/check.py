@@ -1,18 +1,22 @@
-"""What a source has, against what it should have: everything is read, nothing is written.
+"""Check that a source is complete: decode every frame and parse every annotation."""
 
-A source is what `convert` takes: a `release.Release`, a `coco.CocoVideos`.
-"""
+from __future__ import annotations
 
 import collections
 import dataclasses
 import functools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import tqdm
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.data import workers as processes
-from a2d_tf.data.sources.release import check_number
+from a2d_tf.data.sources.release import Release, check_number
+from a2d_tf.data.workers import imap
+
+if TYPE_CHECKING:
+    from a2d_tf.data.sources.coco import CocoVideos
 
 _COLUMNS = ("listed", "found", "whole", "published")
 _ROWS = {
@@ -28,16 +32,16 @@ PUBLISHED = {"videos": 3782, "train": 3036, "test": 746, "annotated frames": 119
 
 
 @dataclasses.dataclass(frozen=True)
-class Report:
+class CheckReport:
     """The result of a check.
 
     Attributes:
-      title: which source, and how it lists its videos.
-      forms: in which form its frames and annotations are.
-      counts: {row: {column: number}}; a video or annotation is `found` if there is a file, `whole`
-        if all of it can be read. Frames are `found` where they decode.
-      problems: one line for each thing missing or broken, with its file, field and remedy.
-      notes: one line for each thing that was mended, or that differs and does no harm.
+      title: the source and its list of videos.
+      forms: file formats of its frames and annotations.
+      counts: {row: {column: number}}; a video or annotation is `found` if its file exists and
+        `whole` if all of it can be read. Frames are `found` if they decode.
+      problems: a line for each missing or broken item, with its file, field and remedy.
+      notes: a line for each item that was repaired, or that differs without harm.
     """
 
     title: str
@@ -46,8 +50,8 @@ class Report:
     problems: tuple
     notes: tuple
 
-    def text(self):
-        """The report as lines for a terminal: a table, the problems, the notes, their number."""
+    def text(self) -> str:
+        """Format the report: a table, the problems, the notes and their numbers."""
         lines = [self.title, self.forms, "", *table(self.counts)]
         lines += ["", *(f"problem: {line}" for line in self.problems)]
         lines += [f"note: {line}" for line in self.notes]
@@ -55,8 +59,8 @@ class Report:
         return "\n".join(lines)
 
 
-def table(counts):
-    """The lines of a table of counts, {row: {column: number}}."""
+def table(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Format counts, {row: {column: number}}, as the lines of a table."""
     columns = [c for c in _COLUMNS if any(c in row for row in counts.values())]
     lines = [f"{'':20}" + "".join(f"{column:>11}" for column in columns)]
     for name, row in counts.items():
@@ -64,20 +68,17 @@ def table(counts):
     return lines
 
 
-def check(source, workers=2):
+def check(source: Release | CocoVideos, workers: int = 2) -> CheckReport:
     """Decode every frame to the last and parse every annotation.
 
     Args:
-      source: what to check.
-      workers: processes.
-
-    Returns:
-      A `Report`.
+      source: the annotated videos.
+      workers: number of processes.
     """
     if workers < 1:
         raise InputError(f"--workers must be at least 1, got {workers}")
     examine = functools.partial(_examine, source)
-    results = processes.imap(examine, source.videos, min(workers, len(source.videos)))
+    results = imap(examine, source.videos, min(workers, len(source.videos)))
     total = _Finding(problems=[item["reason"] for item in source.skipped])
     for finding in tqdm.tqdm(results, "Checking", total=len(source.videos), unit="video"):
         total.add(finding)
@@ -91,7 +92,7 @@ def check(source, workers=2):
     forms = ", ".join(
         f"{number} {form}" for form, number in sorted(total.forms.items(), reverse=True)
     )
-    return Report(
+    return CheckReport(
         f"{source.root}: {source.listing}",
         forms or "no video and no annotation",
         counts,
@@ -102,7 +103,7 @@ def check(source, workers=2):
 
 @dataclasses.dataclass
 class _Finding:
-    """Of one video, or of several added up; `counts` {(row, column): number}, see `Report`."""
+    """The findings on one or more videos; `counts` is {(row, column): number}."""
 
     counts: collections.Counter = dataclasses.field(default_factory=collections.Counter)
     forms: collections.Counter = dataclasses.field(default_factory=collections.Counter)
@@ -117,7 +118,7 @@ class _Finding:
 
     def problem(self, error):
         line = " ".join(str(error).split())
-        if line not in self.problems:  # a broken video is met again by what depends on it
+        if line not in self.problems:  # a broken video can be reported twice
             self.problems.append(line)
 
 
@@ -125,16 +126,16 @@ def _examine(source, video):
     finding = _Finding()
     size = _examine_frames(source, video, finding)
     _examine_annotations(source, video, size, finding)
-    found = source.frames_path(video.vid).exists()
+    exists = source.frames_path(video.vid).exists()
     for row in ("videos", source.split(video)):
         finding.counts[row, "listed"] = 1
-        finding.counts[row, "found"] = int(found)
+        finding.counts[row, "found"] = int(exists)
         finding.counts[row, "whole"] = int(not finding.problems)
     return finding
 
 
 def _examine_frames(source, video, finding):
-    """Decode the video to its end; returns (height, width), None where no frame decodes."""
+    """Decode a video to its end; return its (height, width), None if no frame decodes."""
     path, size, decoded = source.frames_path(video.vid), None, 0
     try:
         for decoded, frame in source.read_frames(video.vid, None):  # noqa: B007

@@ -1,22 +1,25 @@
-"""Videos of one's own: their frames in a folder, their annotations in one COCO-style JSON file.
+"""Reader of users' own videos: frames in a folder, annotations in one COCO-style JSON file.
 
 ```
 {"images": [{"id": 1, "file_name": "yard/00030.png", "width": 320, "height": 240}, …],
  "annotations": [{"image_id": 1, "actor": "truck", "action": "driving", "segmentation": …}, …]}
 ```
 
-`file_name` is `<video>/<frame>`, the frame by its 1-based number in the video, as in A2D; the
-suffix may be left out. An image that no annotation names is an annotated frame without instances.
-`segmentation` is a list of polygons or an RLE, compressed or not; `bbox` [x, y, width, height] may
-be left out. `split` ('train' or 'test') stands on every image or on none, see `split_by_name`.
-Everything else, such as `categories`, is ignored.
+`file_name` is `<video>/<frame>`, with the 1-based number of the frame; its suffix is optional. An
+image without annotations is an annotated frame without instances. `segmentation` is a list of
+polygons or an RLE, compressed or not; `bbox` [x, y, width, height] is optional. Either all images
+have a `split` ('train' or 'test') or none, see `split_by_name`. Other fields are ignored.
 """
+
+from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
+import os
 import pathlib
 import re
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from pycocotools import mask as rle_tools
@@ -44,23 +47,29 @@ class _Frame:
 
 
 class CocoVideos:
-    """Reads such a pair of file and folder; what is broken raises an InputError naming the field.
+    """Annotated videos; broken files raise an InputError that names the field.
 
-    The JSON is checked as a whole when the object is made; masks and boxes are when they are read.
+    The structure of the JSON is checked at once, masks and boxes when they are read.
 
     Attributes:
       path: the JSON file.
-      folder: holds a video file or a folder of frames per video, see `frames.find`.
+      folder: the folder of a video file or a folder of frames per video, see `frames.find`.
       root: the folder of the JSON file.
-      label_space: the one given; where it is None, `derive_label_space` of the annotations.
-      videos: tuple of `release.Video` in the order of `images`; `frames` is 0, see `length`.
-      listing: how reports name the two.
-      skipped: as of a `release.Release`; always empty.
+      label_space: the one given, or by default `derive_label_space` of the annotations.
+      videos: the `release.Video`s in the order of `images`; their `frames` is 0, see `length`.
+      listing: description of the source, for reports.
+      skipped: always empty; see `release.Release`.
     """
 
     skipped = ()
 
-    def __init__(self, annotations_json, videos_dir, label_space=None, follow_links=False):
+    def __init__(
+        self,
+        annotations_json: str | os.PathLike,
+        videos_dir: str | os.PathLike,
+        label_space: LabelSpace | None = None,
+        follow_links: bool = False,
+    ) -> None:
         self.path, self.folder = pathlib.Path(annotations_json), pathlib.Path(videos_dir)
         self._follow_links = follow_links
         if not self.folder.is_dir():
@@ -68,7 +77,7 @@ class CocoVideos:
         self.root = self.path.parent
         self.listing = f"{self.path.name}, videos in {self.folder}"
         images, annotations = self._load()
-        self._videos = {}  # {vid: {frame number: _Frame}}
+        self._videos: dict[str, dict[int, _Frame]] = {}
         by_id = self._sort_images(images)
         pairs = self._sort_annotations(annotations, by_id)
         try:
@@ -76,27 +85,28 @@ class CocoVideos:
         except InputError as error:
             raise InputError(f"{self.path}: {error}") from error
         self._check_pairs(pairs)
-        splits, self._lengths = self._splits(), {}
+        splits = self._splits()
+        self._lengths: dict[str, int] = {}
         self.videos = tuple(
             self._video(vid, numbered, splits[vid]) for vid, numbered in self._videos.items()
         )
 
     def __reduce__(self):
-        # Worker processes read the file again: that is less than all its masks through a pipe.
+        # Worker processes read the file again, which is faster than sending all masks.
         return type(self), (self.path, self.folder, self.label_space, self._follow_links)
 
-    def split(self, video):
-        """'train' or 'test'."""
+    def split(self, video: Video) -> str:
+        """Return 'train' or 'test'."""
         return SPLITS[video.usage]
 
-    def length(self, vid):
-        """How many frames of the video decode; counted once."""
+    def length(self, vid: str) -> int:
+        """Return the number of frames that decode; counted once."""
         if vid not in self._lengths:
             self._lengths[vid] = frames.count(self._existing(vid), _REMEDY)
         return self._lengths[vid]
 
-    def annotated_frames(self, vid):
-        """The annotated frames of a video: ascending tuple of 1-based frame numbers."""
+    def annotated_frames(self, vid: str) -> tuple[int, ...]:
+        """Return the 1-based numbers of a video's annotated frames, ascending."""
         numbers = tuple(sorted(self._videos[vid]))
         if numbers[-1] > self.length(vid):
             raise self._error(
@@ -106,17 +116,18 @@ class CocoVideos:
             )
         return numbers
 
-    def read_annotation(self, vid, frame, size=None):
+    def read_annotation(
+        self, vid: str, frame: int, size: tuple[int, int] | None = None
+    ) -> Annotation:
         """Decode the masks of one frame.
 
         Args:
           vid: the video.
           frame: 1-based frame number, one of `annotated_frames`.
-          size: (height, width) of the decoded frames, which must be the image's; by default it is
-            taken to be.
+          size: (height, width) of the decoded frames, to be compared with the image's.
 
         Returns:
-          An `annotations.Annotation`, its label map painted from the masks, smaller over larger.
+          The annotation, with a label map painted from the masks, smaller over larger.
         """
         entry, space = self._videos[vid][frame], self.label_space
         height, width = entry.image["height"], entry.image["width"]
@@ -143,34 +154,36 @@ class CocoVideos:
                 ) from error
         return Annotation(paint(masks, codes, space.code_dtype), masks, codes, boxes)
 
-    def read_frames(self, vid, numbers):
-        """The wanted frames, or all: yields (1-based number, RGB uint8 [H, W, 3]), ascending."""
+    def read_frames(
+        self, vid: str, numbers: Iterable[int] | None
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield frames, by default all, as (1-based number, RGB uint8 [H, W, 3]), ascending."""
         return frames.read(self._existing(vid), numbers, _REMEDY)
 
-    def frames_path(self, vid):
-        """The video file, or the folder of its frames; where neither exists, the file missed."""
+    def frames_path(self, vid: str) -> pathlib.Path:
+        """Return the video file, or else the folder of its frames."""
         return frames.find(self.folder, vid) or self.folder / f"{vid}.mp4"
 
-    def annotation_folder(self, vid):
-        """The JSON file, as for `annotation_path`."""
+    def annotation_folder(self, vid: str) -> pathlib.Path:
+        """Return the JSON file."""
         return self.path
 
-    def annotation_path(self, vid, frame):
-        """The JSON file."""
+    def annotation_path(self, vid: str, frame: int) -> pathlib.Path:
+        """Return the JSON file."""
         return self.path
 
-    def files(self, vid):
-        """The video file, or the frames in its folder: tuple of paths."""
+    def files(self, vid: str) -> tuple[pathlib.Path, ...]:
+        """Return the video file, or the frames in its folder."""
         return frames.files(self.frames_path(vid))
 
-    def facts(self, vid):
-        """What the JSON says of the video, as text that does not depend on the file's layout."""
+    def facts(self, vid: str) -> str:
+        """Return the JSON's content on a video as text, independent of the file's layout."""
         entries = [self._videos[vid][number] for number in sorted(self._videos[vid])]
         content = [(entry.image, list(entry.instances.values())) for entry in entries]
         return json.dumps(content, sort_keys=True)
 
-    def missing(self):
-        """Videos without frames, by existence only: list of (vid, path missed)."""
+    def missing(self) -> list[tuple[str, pathlib.Path]]:
+        """Return the videos without frames as (vid, missing path), by existence only."""
         vids = [vid for vid in self._videos if frames.find(self.folder, vid) is None]
         return [(vid, self.frames_path(vid)) for vid in vids]
 
@@ -190,7 +203,7 @@ class CocoVideos:
         return path
 
     def _load(self):
-        """The lists `images` and `annotations`, of objects."""
+        """Return the lists `images` and `annotations`."""
         try:
             coco = read_json(self.path)
         except FileNotFoundError as error:
@@ -209,7 +222,7 @@ class CocoVideos:
         return coco["images"], coco["annotations"]
 
     def _sort_images(self, images):
-        """Check the images and fill `_videos`; returns {image id: _Frame}."""
+        """Check the images and fill `_videos`; return {image id: _Frame}."""
         by_id = {}
         for i, image in enumerate(images):
             where = f"images[{i}]"
@@ -251,13 +264,12 @@ class CocoVideos:
         return by_id
 
     def _parse_name(self, where, name):
-        """(video, 1-based frame number) of a `file_name`."""
+        """Parse a `file_name` into (video, 1-based frame number)."""
         vid, _, frame = name.rpartition("/") if isinstance(name, str) else ("", "", "")
         frame = re.fullmatch(r"([0-9]{1,9})(\.(png|jpe?g))?", frame, re.IGNORECASE)
         if not vid or not frame:
             raise self._error(
-                where,
-                f"{shown(name)} is not <video>/<frame>, such as yard/00030 or yard/00030.png",
+                where, f"{shown(name)} is not <video>/<frame>, such as yard/00030 or yard/00030.png"
             )
         if not is_file_name(vid):
             raise self._error(where, f"video {shown(vid)} cannot be a file name; rename the video")
@@ -266,7 +278,7 @@ class CocoVideos:
         return vid, int(frame[1])
 
     def _sort_annotations(self, annotations, by_id):
-        """Check the annotations and give them to their frames; {(actor, action): index}."""
+        """Check the annotations, add them to their frames; return {(actor, action): index}."""
         pairs = {}
         for i, annotation in enumerate(annotations):
             where, identity = f"annotations[{i}]", annotation.get("image_id")
@@ -295,7 +307,7 @@ class CocoVideos:
         return pairs
 
     def _check_pairs(self, pairs):
-        """Check that the label space has each of {(actor, action): index of an annotation}."""
+        """Check that the label space has all pairs, {(actor, action): index of an annotation}."""
         space = self.label_space
         for (actor, action), i in pairs.items():
             for field, name, known in (
@@ -316,9 +328,9 @@ class CocoVideos:
                 )
 
     def _splits(self):
-        """{vid: 'train' or 'test'}."""
+        """Return {vid: split}."""
         entries = {vid: list(numbered.values()) for vid, numbered in self._videos.items()}
-        if not any("split" in entry.image for own in entries.values() for entry in own):
+        if not any("split" in entry.image for of_video in entries.values() for entry in of_video):
             return split_by_name(self._videos)
         for vid, (first, *others) in entries.items():
             for entry in (first, *others):
@@ -333,7 +345,7 @@ class CocoVideos:
                         f"'{split}', but images[{first.index}] of '{vid}' is in "
                         f"'{first.image['split']}'; a video is in one split",
                     )
-        return {vid: own[0].image["split"] for vid, own in entries.items()}
+        return {vid: of_video[0].image["split"] for vid, of_video in entries.items()}
 
     def _video(self, vid, numbered, split):
         first = next(iter(numbered.values())).image
@@ -350,11 +362,11 @@ class CocoVideos:
         )
 
 
-def derive_label_space(pairs):
-    """The label space of (actor, action) names.
+def derive_label_space(pairs: Iterable[tuple[str, str]]) -> LabelSpace:
+    """Return a label space with these (actor, action) pairs.
 
-    A2D's, if it knows all of them; else one of these names and pairs, in order of name, but with
-    'none', the action that action mAP leaves out, last.
+    A2D's if it has all of them, else a new one in alphabetical order, but with 'none', the action
+    that action mAP leaves out, last.
     """
     if set(pairs) <= {(A2D.actors[x], A2D.actions[y]) for x, y in A2D.pairs}:
         return A2D
@@ -369,30 +381,27 @@ def derive_label_space(pairs):
     )
 
 
-def split_by_name(vids):
-    """{vid: 'train' or 'test'}: a fifth to test, by the order of a hash of the names.
+def split_by_name(vids: Iterable[str]) -> dict[str, str]:
+    """Assign a fifth of the videos to 'test', by a hash of their names; return {vid: split}.
 
-    It is the same on every machine and in every order of the videos. Of two videos or more, one at
-    least is in each split.
+    The result is the same on every machine and in every order of the videos. Of two or more videos
+    at least one is in each split.
     """
     ordered = sorted(vids, key=lambda vid: hashlib.sha256(vid.encode()).digest())
     count = max(round(len(ordered) / 5), 1) if len(ordered) > 1 else 0
     return {vid: "test" if i < count else "train" for i, vid in enumerate(ordered)}
 
 
-def decode_mask(segmentation, height, width):
-    """The mask of a COCO segmentation.
+def decode_mask(segmentation: list | dict, height: int, width: int) -> np.ndarray:
+    """Decode a COCO segmentation to a mask, bool [height, width].
 
     Args:
       segmentation: polygons [[x1, y1, x2, y2, ...], ...] in pixels, or an RLE {'size': [height,
         width], 'counts': text or list}.
       height, width: size of the frame.
 
-    Returns:
-      bool [height, width].
-
     Raises:
-      InputError: malformed, of another size, or empty. Names no file.
+      InputError: malformed, of another size, or empty; names no file.
     """
     if isinstance(segmentation, dict):
         mask = decode_rle(segmentation, height, width)
@@ -414,20 +423,19 @@ def _check_polygons(polygons, height, width):
         if points is None or len(points) < 6 or len(points) % 2:
             raise InputError("a polygon is a list x1, y1, x2, y2, ... of three points or more")
         points = points.reshape(-1, 2)
-        # Drawn a little over the edge it is cut; far outside, the coordinates are of something
-        # else.
+        # Points slightly outside are clipped; points far outside are in other units.
         if (points < -limits).any() or (points > 2 * limits).any():
             raise InputError(
                 f"a polygon leaves the frame of {width}x{height} by more than its size; give pixels"
             )
         length += np.hypot(*(points - np.roll(points, 1, axis=0)).T).sum()
-    # An outline is traced pixel by pixel, so that its length costs memory.
+    # The outline is traced pixel by pixel, so memory grows with its length.
     if length > min(4 * height * width + 64, MAX_OUTLINE):
         raise InputError("the polygons' outline is longer than all pixels' edges; simplify it")
 
 
 def _box(bbox, mask):
-    """y1, x1, y2, x2 of a `bbox`, cut to the frame, or of the mask where there is none."""
+    """Return y1, x1, y2, x2 of a `bbox`, clipped to the frame, or else of the mask."""
     if bbox is None:
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         return rows[0], columns[0], rows[-1] + 1, columns[-1] + 1
@@ -446,7 +454,7 @@ def _box(bbox, mask):
 
 
 def _numbers(values):
-    """A JSON list of finite numbers as float64 [n]; None where it is something else."""
+    """Return a JSON list of finite numbers as float64 [n]; None if it is something else."""
     if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
         return None
     try:

@@ -1,24 +1,27 @@
-"""Whether a file is there to its end, by a look at its header: nothing is decoded."""
+"""Detect truncated files by their headers, without decoding them."""
+
+from __future__ import annotations
 
 import struct
+from typing import BinaryIO
 
 EMPTY = "is empty"
 # Where HDF5 looks for its header; MATLAB's files have it at 512.
 _SUPERBLOCKS = (0, 512, 1024, 2048)
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
-# Of a superblock, by its version: where the width of an offset stands, and where the addresses
-# begin; the end of the file is the third of these.
+# {version of the superblock: (position of the width of offsets, position of the addresses)}; the
+# third address is the end of the file.
 _OFFSETS = {0: (13, 24), 1: (13, 28), 2: (9, 12), 3: (9, 12)}
 
 
-def flaw(file, size, suffix):
-    """What is wrong with a file, in words that follow its name; '' where nothing shows.
+def flaw(file: BinaryIO, size: int, suffix: str) -> str:
+    """Return what is wrong with a file, to follow its name in a message; '' if nothing.
 
     Args:
-      file: binary, at its start; it is moved forwards only, so that it may be a part of a stream.
-      size: bytes.
-      suffix: '.mp4' and '.mov' are followed box by box, '.mat' and '.h5' are asked for their end;
-        of other files it is only known whether they are empty.
+      file: binary, at its start; only moved forwards, so that it may be a part of a stream.
+      size: in bytes.
+      suffix: '.mp4' and '.mov' are checked box by box, '.mat' and '.h5' for their end, other files
+        only for being empty.
     """
     if size == 0:
         return EMPTY
@@ -30,9 +33,9 @@ def flaw(file, size, suffix):
 
 
 def _mp4(file, size):
-    """Follow the boxes at the top until both the frames (mdat) and their index (moov) are whole."""
-    wanted, position = {b"moov", b"mdat"}, 0
-    while wanted and position < size:
+    """Follow the top-level boxes until the frames (mdat) and their index (moov) are whole."""
+    missing, position = {b"moov", b"mdat"}, 0
+    while missing and position < size:
         file.seek(position)
         header = file.read(16)
         if len(header) < 8:
@@ -46,9 +49,9 @@ def _mp4(file, size):
             return "is no MP4 file"
         if length < 8 or position + length > size:
             break
-        wanted.discard(kind)
+        missing.discard(kind)
         position += length
-    return f"is cut off after {size} bytes" if wanted else ""
+    return f"is cut off after {size} bytes" if missing else ""
 
 
 def _hdf5(file, size):

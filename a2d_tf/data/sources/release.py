@@ -1,12 +1,14 @@
-"""An A2D release on disk: the list of videos, the frames, the annotations.
+"""Reader of an A2D release on disk: the list of videos, the frames, the annotations.
 
-The layout is that of the published data set (Xu et al., CVPR 2015), and of users' data that follow
-it: `videoset.csv`, `clips320H/<VID>.mp4`, `Annotations/mat/<VID>/<%05d>.mat`. Frames may be images,
+The layout is that of the published data set (Xu et al., CVPR 2015): `videoset.csv`,
+`clips320H/<VID>.mp4`, `Annotations/mat/<VID>/<%05d>.mat`. Frames may also be images,
 `pngs320H/<VID>/<%05d>.png`, and annotations those with instance numbers (Gavrilyuk et al.,
 CVPR 2018), `a2d_annotation_with_instances/<VID>/<%05d>.h5`, in the release, in its `Annotations`,
 beside it, or in `text_annotations` beside it. Frame numbers are 1-based everywhere: `00030.mat`
 belongs to the 30th decoded frame.
 """
+
+from __future__ import annotations
 
 import csv
 import dataclasses
@@ -14,13 +16,17 @@ import io
 import os
 import pathlib
 import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
 
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import check_inside, is_file_name, read_text
-from a2d_tf.core.labels import A2D
+from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.core.limits import MAX_SIDE
 from a2d_tf.data.sources import frames
-from a2d_tf.data.sources.annotations import read_hdf5
+from a2d_tf.data.sources.annotations import Annotation, read_hdf5
 
 FOLLOW = "put the file there, or pass --follow_links if the link is your own"
 
@@ -46,35 +52,36 @@ class Video:
 
 
 class Release:
-    """Reads a release; whatever is broken raises an InputError that names file and field.
+    """A release; broken files raise an InputError that names file and field.
 
     Attributes:
-      root: the folder that holds `videoset.csv`.
-      label_space: what the codes of the annotations mean.
-      videos: tuple of `Video`, in the order of `videoset.csv`.
-      listing: how reports name the list of the videos.
-      skipped: tuple of {'item', 'reason'}: the rows of `videoset.csv` that were left out.
+      root: the folder of `videoset.csv`.
+      label_space: label space of the annotations' codes.
+      videos: the `Video`s, in the order of `videoset.csv`.
+      listing: description of the list of videos, for reports.
+      skipped: {'item', 'reason'} of each row of `videoset.csv` that was left out.
     """
 
     def __init__(
         self,
-        root,
-        label_space=A2D,
-        videos=None,
-        annotations=None,
-        follow_links=False,
-        skip_rows=False,
-    ):
+        root: str | os.PathLike,
+        label_space: LabelSpace = A2D,
+        *,
+        videos: str | os.PathLike | None = None,
+        annotations: str | os.PathLike | None = None,
+        follow_links: bool = False,
+        skip_rows: bool = False,
+    ) -> None:
         """Read `videoset.csv`.
 
         Args:
-          root: the folder that holds it.
-          label_space: what the codes of the annotations mean.
-          videos: text file of VIDs, one a line: only these videos; by default all.
-          annotations: folder of the annotations, of a folder per video; by default one of those
-            named above.
-          follow_links: read files that links lead to, out of these folders.
-          skip_rows: leave a malformed row of the list out; otherwise it is an error.
+          root: the folder of `videoset.csv`.
+          label_space: label space of the annotations' codes.
+          videos: text file of the VIDs to use, one a line; by default all.
+          annotations: folder with a folder of annotations per video; by default one of those named
+            above.
+          follow_links: whether to read links that lead out of these folders.
+          skip_rows: whether to leave malformed rows of the list out instead of raising.
 
         Raises:
           InputError: a list or folder is missing or malformed.
@@ -102,56 +109,56 @@ class Release:
                 "of .mat or .h5 files per video"
             )
 
-    def frames_path(self, vid):
-        """The video's file, or the folder of its frames; the file where both are there."""
+    def frames_path(self, vid: str) -> pathlib.Path:
+        """Return the video file, or else the folder of its frames."""
         clips = self.root / "clips320H"
-        found = frames.find(clips, vid) or frames.find(self.root / "pngs320H", vid)
-        return found or clips / f"{vid}.mp4"
+        path = frames.find(clips, vid) or frames.find(self.root / "pngs320H", vid)
+        return path or clips / f"{vid}.mp4"
 
-    def annotation_folder(self, vid):
-        found = (folder / vid for folder in self._annotations if (folder / vid).is_dir())
-        return next(found, self._annotations[0] / vid)
+    def annotation_folder(self, vid: str) -> pathlib.Path:
+        """Return the folder of a video's annotations."""
+        folders = (folder / vid for folder in self._annotations if (folder / vid).is_dir())
+        return next(folders, self._annotations[0] / vid)
 
-    def annotation_path(self, vid, frame):
-        """The `.mat` of a frame, or its `.h5` where there is no `.mat`."""
+    def annotation_path(self, vid: str, frame: int) -> pathlib.Path:
+        """Return the `.mat` of a frame, or its `.h5` if there is no `.mat`."""
         mat, h5 = (self.annotation_folder(vid) / f"{frame:05d}{suffix}" for suffix in _SUFFIXES)
         return h5 if h5.is_file() and not mat.is_file() else mat
 
-    def files(self, vid):
-        """Every file whose contents decide what the video gives: tuple of paths."""
+    def files(self, vid: str) -> tuple[pathlib.Path, ...]:
+        """Return all files that a video's records depend on."""
         return (*frames.files(self.frames_path(vid)), *self._annotation_files(vid))
 
-    def facts(self, vid):
-        """What else decides it, as text: nothing."""
+    def facts(self, vid: str) -> str:
+        """Return what else a video's records depend on, as text: nothing."""
         return ""
 
-    def missing(self):
-        """What is not there, by existence only: list of (vid, path).
+    def missing(self) -> list[tuple[str, Any]]:
+        """Return the missing files and folders as (vid, path), by existence only.
 
-        Of a folder that lacks some of its annotations the path is followed by their number, in
-        words.
+        If a folder lacks some of its annotations, the path is followed by their number.
         """
-        lost = []
+        lost: list[tuple[str, Any]] = []
         for video in self.videos:
             vid = video.vid
             if not self.frames_path(vid).exists():
                 lost.append((vid, self.frames_path(vid)))
-            found, folder = len(self._annotation_files(vid)), self.annotation_folder(vid)
-            if found < video.annotated:
-                number = f"{folder} ({found} of {video.annotated} annotations)"
-                lost.append((vid, number if found else folder))
+            count, folder = len(self._annotation_files(vid)), self.annotation_folder(vid)
+            if count < video.annotated:
+                incomplete = f"{folder} ({count} of {video.annotated} annotations)"
+                lost.append((vid, incomplete if count else folder))
         return lost
 
-    def split(self, video):
-        """'train' or 'test'."""
+    def split(self, video: Video) -> str:
+        """Return 'train' or 'test'."""
         return "test" if video.usage else "train"
 
-    def length(self, vid):
-        """The number of frames of a video, as `videoset.csv` gives it."""
+    def length(self, vid: str) -> int:
+        """Return the number of frames of a video according to `videoset.csv`."""
         return self._videos[vid].frames
 
-    def annotated_frames(self, vid):
-        """The annotated frames of a video: ascending tuple of 1-based frame numbers."""
+    def annotated_frames(self, vid: str) -> tuple[int, ...]:
+        """Return the 1-based numbers of a video's annotated frames, ascending."""
         paths = self._annotation_files(vid)
         for path in paths:
             if not re.fullmatch(r"[0-9]{5}", path.stem) or path.stem == "00000":
@@ -172,16 +179,15 @@ class Release:
             )
         return numbers
 
-    def read_annotation(self, vid, frame, size=None):
-        """Read the truth of one frame.
+    def read_annotation(
+        self, vid: str, frame: int, size: tuple[int, int] | None = None
+    ) -> Annotation:
+        """Read the ground truth of a frame.
 
         Args:
           vid: the video.
           frame: 1-based frame number.
-          size: (height, width) of the decoded frames; by default what `videoset.csv` says.
-
-        Returns:
-          An `annotations.Annotation`.
+          size: (height, width) of the decoded frames; by default that of `videoset.csv`.
         """
         video = self._videos[vid]
         path = self.annotation_path(vid, frame)
@@ -192,12 +198,14 @@ class Release:
             check_inside(path, next(inside), FOLLOW)
         return read_hdf5(path, size or (video.height, video.width), self.label_space)
 
-    def read_frames(self, vid, numbers):
-        """Decode the wanted frames in one pass that stops after the last of them.
+    def read_frames(
+        self, vid: str, numbers: Iterable[int] | None
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """Decode frames in one pass that stops after the last of them.
 
         Args:
           vid: the video.
-          numbers: 1-based frame numbers, in any order; None for all there are.
+          numbers: 1-based frame numbers, in any order; None for all.
 
         Yields:
           (frame number, RGB uint8 [H, W, 3]), ascending.
@@ -226,8 +234,8 @@ class Release:
         ]
 
 
-def check_number(source, video, keys):
-    """InputError where fewer frames of a video are annotated, `keys`, than its list says."""
+def check_number(source: Any, video: Video, keys: Sequence[int]) -> None:
+    """Raise an InputError if fewer frames of a video are annotated than its list says."""
     if len(keys) < video.annotated:
         raise InputError(
             f"{source.annotation_folder(video.vid)}: annotates {len(keys)} frames, but "
@@ -237,7 +245,7 @@ def check_number(source, video, keys):
 
 
 def _only(path, videos, videoset):
-    """The videos that the text file `path` lists, in the order of `videos`."""
+    """Return the videos that a text file lists, in the order of `videos`."""
     try:
         lines = read_text(path).splitlines()
     except (OSError, ValueError) as error:
@@ -278,16 +286,18 @@ def _read_videoset(path, skip_rows):
     return parse_videoset(text, path, skip_rows)
 
 
-def parse_videoset(text, path, skip_rows=False):
+def parse_videoset(
+    text: str, path: str | os.PathLike, skip_rows: bool = False
+) -> tuple[tuple[Video, ...], bool, tuple[dict, ...]]:
     """Parse the text of a videoset.csv.
 
     Args:
       text: its contents.
-      path: where it is, for messages.
-      skip_rows: leave a malformed row out; otherwise it is an error.
+      path: its path, for messages.
+      skip_rows: whether to leave malformed rows out instead of raising.
 
     Returns:
-      (its rows as a tuple of `Video`, whether a header line is above them, `Release.skipped`).
+      (the videos, whether there is a header line, the skipped rows as of `Release.skipped`).
 
     Raises:
       InputError: names the line and the column.
@@ -297,12 +307,13 @@ def parse_videoset(text, path, skip_rows=False):
         rows = [(number, row) for number, row in enumerate(csv.reader(file), 1) if any(row)]
     except csv.Error as error:
         raise InputError(f"{path}: not a readable CSV file ({error})") from error
-    # The published list has no header line; some copies of it do.
+    # The published list has no header line; some copies have one.
     header = bool(rows) and not any(re.fullmatch(r"\s*-?\d+\s*", c) for c in rows[0][1][4:])
     rows = rows[header:]
     if not rows:
         raise InputError(f"{path}: lists no video; restore it from the release")
-    videos, seen, skipped = [], {}, []
+    videos, skipped = [], []
+    seen: dict[str, int] = {}
     for number, row in rows:
         try:
             video = _parse_row(f"{path}, line {number}", row)
@@ -326,7 +337,7 @@ def parse_videoset(text, path, skip_rows=False):
 
 
 def _parse_row(where, row):
-    """One Video from the cells of a row; `where` starts each message."""
+    """Parse the cells of a row; messages begin with `where`."""
     if len(row) != len(_COLUMNS):
         raise InputError(
             f"{where}: {len(row)} columns instead of {len(_COLUMNS)} ({','.join(_COLUMNS)})"

@@ -205,7 +205,7 @@ def _palette(labels):
     """The colours of overlays: RGB uint8 [max_code + 1, 3]."""
     codes = np.arange(labels.max_code + 1)
     pixels = np.zeros((1, len(codes), 3), np.uint8)
-    return visualize.overlay_masks(pixels, codes, np.eye(len(codes))[:, None], labels, 1.0)[0]
+    return visualize.overlay_masks(pixels, codes, np.eye(len(codes))[:, None], labels, alpha=1.0)[0]
 
 
 def _smaller(image, how):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 from matplotlib.figure import Figure
 
 from a2d_tf.core.labels import LabelSpace
+from a2d_tf.core.visualize import figure_png, label_axes
 from a2d_tf.evaluation.segmentation import Confusion
 
 OURS, FULL, CHANCE = "#33658a", "#9fb8c9", "#f26419"
@@ -15,21 +14,6 @@ OURS, FULL, CHANCE = "#33658a", "#9fb8c9", "#f26419"
 
 def _figure(width, height):
     return Figure((width, height), dpi=100, layout="constrained")
-
-
-def _png(figure):
-    file = io.BytesIO()
-    figure.savefig(file, format="png", facecolor="white")
-    return file.getvalue()
-
-
-def _tidy(axes, title="", across="", up=""):
-    axes.set_title(title, fontsize=10, loc="left", fontweight="bold", parse_math=False)
-    axes.set_xlabel(across, fontsize=8)
-    axes.set_ylabel(up, fontsize=8)
-    axes.tick_params(labelsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
-    return axes
 
 
 def _note(axes, text):
@@ -48,7 +32,7 @@ def bars(groups: dict[str, list], names: list[str], title: str, up: str, *, colo
       colours: one per group.
     """
     figure = _figure(min(max(6, 0.3 * len(names) * len(groups) + 2), 13), 3.6)
-    axes = _tidy(figure.subplots(), title, up=up)
+    axes = label_axes(figure.subplots(), title, y=up)
     thick = 0.8 / len(groups)
     for i, (label, values) in enumerate(groups.items()):
         places = np.arange(len(names)) + (i - (len(groups) - 1) / 2) * thick
@@ -73,7 +57,7 @@ def bars(groups: dict[str, list], names: list[str], title: str, up: str, *, colo
         axes.legend(
             fontsize=8, frameon=False, ncols=len(groups), loc="lower right", bbox_to_anchor=(1, 1)
         )
-    return _png(figure)
+    return figure_png(figure)
 
 
 def confusion(confusion: Confusion, kinds: tuple[str, ...], space: LabelSpace) -> bytes:
@@ -94,7 +78,7 @@ def confusion(confusion: Confusion, kinds: tuple[str, ...], space: LabelSpace) -
         1, len(matrices), width_ratios=[3 + 0.12 * len(n) for _, n in matrices.values()]
     )
     for axes, (title, (matrix, names)) in zip(np.atleast_1d(plots), matrices.items()):
-        _tidy(axes, title, "predicted", "true")
+        label_axes(axes, title, "predicted", "true")
         totals = matrix.sum(axis=1, keepdims=True)
         shares = np.divide(100 * matrix, totals, out=np.zeros(matrix.shape), where=totals > 0)
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")
@@ -116,7 +100,7 @@ def confusion(confusion: Confusion, kinds: tuple[str, ...], space: LabelSpace) -
                         fontsize=6,
                         color="white" if share > 60 else "black",
                     )
-    return _png(figure)
+    return figure_png(figure)
 
 
 def curves(
@@ -131,7 +115,7 @@ def curves(
     """
     figure = _figure(11, 3.8)
     for axes, (title, lines) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels.items()):
-        _tidy(axes, title, across, up)
+        label_axes(axes, title, across, up)
         for label, (steps, values) in lines.items():
             axes.plot(steps, values, label=label, linewidth=1.3, marker="." * (len(steps) < 30))
         if not lines:
@@ -140,7 +124,7 @@ def curves(
         axes.set_ylim(0, end and 1.02 * end)
         if len(lines) > 1:
             axes.legend(fontsize=7, frameon=False)
-    return _png(figure)
+    return figure_png(figure)
 
 
 def grid(rows: list[tuple[str, list]], heads: list[str]) -> bytes:
@@ -158,4 +142,4 @@ def grid(rows: list[tuple[str, list]], heads: list[str]) -> bytes:
         line[0].set_xlabel(name, fontsize=7, loc="left", parse_math=False)
     for axes, head in zip(plots[0], heads):
         axes.set_title(head, fontsize=9, parse_math=False)
-    return _png(figure)
+    return figure_png(figure)

@@ -315,7 +315,9 @@ def _frames(shown, manifest):
         codes = cv2.resize(codes, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
         grey = (0.5 * image.mean(axis=2, keepdims=True)).astype(np.uint8).repeat(3, axis=2)
         present = [code for code in np.unique(codes) if code]
-        return visualize.overlay_masks(grey, present, [codes == c for c in present], space, 0.9)
+        return visualize.overlay_masks(
+            grey, present, [codes == c for c in present], space, alpha=0.9
+        )
 
     rows = []
     for name in chosen:
