@@ -19,12 +19,11 @@ from a2d_tf.core.limits import MAX_IMAGE_BYTES, MAX_PIXELS
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 IMAGES = (".png", ".jpg", ".jpeg")
-# Of FFmpeg's formats those that hold frames. Others are playlists, which name further files and
+# The formats of FFmpeg that hold frames. Others are playlists, which name further files and
 # addresses to be opened, whatever a file is called.
-os.environ.setdefault(
-    "OPENCV_FFMPEG_CAPTURE_OPTIONS",
+_FORMATS = (
     "format_whitelist;asf,avi,dv,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,"
-    "mxf,nut,ogg,rm,webm,yuv4mpegpipe",
+    "mxf,nut,ogg,rm,webm,yuv4mpegpipe"
 )
 _PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"  # libpng would also find a header further on
 _REMEDY = "restore it from the release"
@@ -274,6 +273,7 @@ class Capture:
     def _file(self, path):
         if not os.path.isfile(path):
             raise InputError(f"{path}: no such video; {self._remedy}")
+        os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", _FORMATS)
         # FFmpeg would take every core, in each of many worker processes; and the start of a
         # relative path, such as http:, for a protocol.
         threads = [cv2.CAP_PROP_N_THREADS, cv2.getNumThreads()]
