@@ -847,7 +847,7 @@ def test_facts_of_a_run_that_would_take_all_memory(change):
     ],
 )
 def test_facts_of_a_saved_model(tmp_path, change):
-    from a2d_tf.serving.predictor import Predictor
+    from a2d_tf.video.predictor import Predictor
 
     facts = dict(
         flow_method="dis",
@@ -878,7 +878,7 @@ def clip(height, width, rgb=0, flow=0.0):
 class TestSavedModel:
     @pytest.fixture(scope="class")
     def predictor(self, saved_model):
-        from a2d_tf.serving.predictor import Predictor
+        from a2d_tf.video.predictor import Predictor
 
         return Predictor.from_saved_model(str(saved_model))
 
