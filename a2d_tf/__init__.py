@@ -1,14 +1,135 @@
-"""Joint actor-action semantic segmentation in video (Ji et al., ECCV 2018)."""
+"""Joint actor-action semantic segmentation in video (Ji et al., ECCV 2018).
 
+The names in `__all__` are the public Python API; docs/api.md shows how to use them. Importing the
+package is fast: TensorFlow is loaded with the first use of a name that needs it.
+"""
+
+from __future__ import annotations
+
+import importlib
 import importlib.util
 import os
+from typing import TYPE_CHECKING, Any, Union
 
-# OpenCV's own complaints would bury the one clear message; it reads these when it is imported, and
-# FFmpeg's at its first use.
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from a2d_tf.core.config import Config
+    from a2d_tf.core.errors import InputError
+    from a2d_tf.core.labels import A2D, LabelSpace
+    from a2d_tf.evaluation import metrics
+    from a2d_tf.model.network import Network
+    from a2d_tf.video.predictor import Predictor
+
+__all__ = [
+    "A2D",
+    "Config",
+    "InputError",
+    "LabelSpace",
+    "Predictor",
+    "build_network",
+    "dataset",
+    "metrics",
+]
 
 # After TensorFlow 2.15 `tf.keras` is Keras 3, unless this is set before its first use; the code is
 # for Keras 2, which there is the package tf-keras.
 if importlib.util.find_spec("tf_keras"):
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
+
+_MODULES = {
+    "A2D": "a2d_tf.core.labels",
+    "Config": "a2d_tf.core.config",
+    "InputError": "a2d_tf.core.errors",
+    "LabelSpace": "a2d_tf.core.labels",
+    "Predictor": "a2d_tf.video.predictor",
+    "metrics": "a2d_tf.evaluation.metrics",
+}
+_Settings = Union["Config", str, "os.PathLike[str]"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name at its first use."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'a2d_tf' has no attribute '{name}'")
+    module = importlib.import_module(_MODULES[name])
+    return module if name == "metrics" else getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def build_network(settings: _Settings, labels: LabelSpace | None = None) -> Network:
+    """Build the network of some settings, with random weights.
+
+    Args:
+      settings: a Config, or the path of a flagfile; `configs/NAME` is found from any folder.
+      labels: the actors and actions; by default those of A2D.
+
+    Raises:
+      InputError: no such flagfile, or settings that contradict each other.
+    """
+    from a2d_tf.core.labels import A2D
+    from a2d_tf.model.network import Network
+
+    config = _config(settings)
+    return Network(config.model, labels or A2D, config.compute)
+
+
+def dataset(
+    records: str | os.PathLike[str],
+    settings: _Settings,
+    split: str = "train",
+    *,
+    augment: bool | None = None,
+) -> tf.data.Dataset:
+    """Read clips from a folder of records, in batches of `Config.learning.batch_size`.
+
+    Args:
+      records: the folder; `a2d-records` makes one of A2D or of your own videos.
+      settings: a Config, or the path of a flagfile: canvas, frames of a clip, batch size, seed,
+        augmentation.
+      split: "train" (without the videos held out for validation), "val" or "test".
+      augment: True for endless batches of shuffled and augmented clips, which only "train" has;
+        False for each clip once, in the order of the records. By default True for "train".
+
+    Returns:
+      a dataset of dicts: rgb uint8 [B, T, H, W, 3]; flow float32 [B, T, H, W, 2], (u, v) in pixels;
+      size int32 [B, 2], height and width of the frame inside the canvas; boxes float32 [B, N, 4],
+      y1, x1, y2, x2; masks uint8 [B, N, H, W]; actors and actions int32 [B, N], 0-based; present
+      bool [B, N], which of the N rows hold an instance; and `video` and `frame` of the key frame.
+
+    Raises:
+      InputError: no records there, clips that are too short, or a split without any.
+    """
+    from a2d_tf.data import pipeline
+    from a2d_tf.data.manifest import Manifest
+
+    config, manifest = _config(settings), Manifest.load(records)
+    model, learning = config.model, config.learning
+    common = {
+        "manifest": manifest,
+        "canvas": (model.image_height, model.image_width),
+        "frames": model.frames,
+        "batch_size": learning.batch_size,
+        "max_instances": learning.max_instances,
+        "val_fraction": learning.val_fraction,
+    }
+    if augment is None:
+        augment = split == "train"
+    if not augment:
+        return pipeline.evaluation(split=split, **common)
+    if split != "train":
+        raise ValueError(f"augment=True is for split 'train', not '{split}'")
+    names = ("seed", "shuffle_buffer", "flip", "scale_jitter", "colour_jitter")
+    return pipeline.training(**common, **{name: getattr(learning, name) for name in names})
+
+
+def _config(settings: _Settings) -> Config:
+    from a2d_tf.core import flagfiles
+    from a2d_tf.core.config import Config
+
+    if isinstance(settings, Config):
+        return settings
+    return Config.read(flagfiles.find(os.fspath(settings)))

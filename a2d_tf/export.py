@@ -1,6 +1,6 @@
 """Export a run as a SavedModel: python -m a2d_tf.export --workdir=RUN --output=DIR.
 
-With `--version=N` it becomes `DIR/N`, with requests to warm up by, as TensorFlow Serving wants it.
+With `--version=N` the SavedModel is `DIR/N`, with warm-up requests, for TensorFlow Serving.
 """
 
 import os
@@ -17,7 +17,7 @@ _DEVICE = Config.define_device()
 _VERSION = flags.DEFINE_integer(
     "version",
     None,
-    "write DIR/<version> for TensorFlow Serving, which takes the highest",
+    "write DIR/<version>, with warm-up requests; TensorFlow Serving takes the highest version",
     lower_bound=1,
 )
 Config.define_flags(["inference", "compute"])
@@ -30,14 +30,14 @@ _EXAMPLE = """load it with TensorFlow alone:
   {others}"""
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
     errors.require(argv, workdir=_WORKDIR.value, output=_OUTPUT.value)
-    # Below, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
+    # Late, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
     from a2d_tf.core import devices
     from a2d_tf.learning.runs import run_folder
     from a2d_tf.serving import export_folder, served_network
 
-    # TensorFlow's notes speak of the folder before it is put in place.
+    # TensorFlow logs the name of the temporary folder.
     logging.set_verbosity(logging.WARNING)
     output = os.path.normpath(_OUTPUT.value)
     if _VERSION.value:
@@ -45,32 +45,30 @@ def main(argv):
         output = os.path.join(output, str(_VERSION.value))
     export_folder.check_output(output)
     devices.prepare(_DEVICE.value)
-    run = run_folder.load(
-        os.path.normpath(_WORKDIR.value), Config.given_inference(), _CHECKPOINT.value
-    )
+    workdir = os.path.normpath(_WORKDIR.value)
+    run = run_folder.load(workdir, Config.given_inference(), _CHECKPOINT.value)
     signatures = export_folder.export(run, output, warm_up=bool(_VERSION.value))
     print(f"{run.checkpoint}, p(actor) >= {run.config.inference.score_threshold:g} -> {output}")
-    function = signatures[served_network.SIGNATURE]
-    inputs = function.structured_input_signature[0]
-    for title, specs in (
-        ("takes", {spec.name: spec for spec in inputs}),
-        ("gives", function.structured_outputs),
-    ):
-        for name, spec in specs.items():
-            shape = [side or "?" for side in spec.shape]
-            print(f"  {title} {name:14s} {spec.dtype.name} {shape}".replace("'", ""))
+    _describe(signatures[served_network.SIGNATURE])
     others = ", ".join(name for name in signatures if name != served_network.SIGNATURE)
+    facts = os.path.join(output, export_folder.FACTS)
     print(
         _EXAMPLE.format(
-            output=output,
-            signature=served_network.SIGNATURE,
-            others=others,
-            facts=os.path.join(output, export_folder.FACTS),
+            output=output, signature=served_network.SIGNATURE, others=others, facts=facts
         )
     )
 
 
-def run():
+def _describe(function):
+    """Print names, types and shapes of a signature."""
+    inputs = {spec.name: spec for spec in function.structured_input_signature[0]}
+    for title, specs in (("takes", inputs), ("gives", function.structured_outputs)):
+        for name, spec in specs.items():
+            shape = [side or "?" for side in spec.shape]
+            print(f"  {title} {name:14s} {spec.dtype.name} {shape}".replace("'", ""))
+
+
+def run() -> None:
     """Run the command with the words of the command line."""
     errors.run(main)
 

@@ -1,13 +1,13 @@
 """Segment a video: python -m a2d_tf.predict --saved_model=DIR --video=FILE --output=DIR.
 
-`--workdir=RUN` instead of `--saved_model` takes a run that is not exported. `--init_rgb=coco`,
-or a file of tools/import_weights.py, takes a detector's weights before any training: it finds
-actors, and says "untrained" for what they do.
+`--workdir=RUN` in place of `--saved_model` takes a run that is not exported. `--init_rgb=coco`, or
+a file of tools/import_weights.py, takes a detector's weights before any training: it finds actors,
+and calls their actions "untrained".
 
-Every answered frame is named by its number in the video, 1 for the first: in `label_maps/`, as
-`image_id` in `detections.json`, and in `tracks.json` and `summary.csv`. `--every=N` answers one of
-N frames and leaves out those between, also in the overlay, which plays as fast as the video; clips
-and flow are still made of neighbouring frames.
+Frames go by their number in the video, 1 for the first: in `label_maps/`, as `image_id` in
+`detections.json`, and in `tracks.json` and `summary.csv`. `--every=N` segments every Nth frame and
+leaves out the others, also in the overlay, which plays as fast as the video; clips and flow still
+come from neighbouring frames.
 """
 
 import os
@@ -31,13 +31,15 @@ _VIDEO = flags.DEFINE_string(
     "video", None, "video file, folder of images, or index of a camera, which runs until Ctrl-C"
 )
 _OUTPUT = flags.DEFINE_string("output", None, f"folder of {', '.join(outputs.RESULTS)}")
-_EVERY = flags.DEFINE_integer("every", 1, "answer each Nth frame alone", lower_bound=1)
-_START = flags.DEFINE_float("start", 0.0, "where to begin, seconds", lower_bound=0)
-_END = flags.DEFINE_float("end", None, "where to end, seconds; by default where the video does")
+_EVERY = flags.DEFINE_integer("every", 1, "segment every Nth frame only", lower_bound=1)
+_START = flags.DEFINE_float("start", 0.0, "start of the segmented part, seconds", lower_bound=0)
+_END = flags.DEFINE_float(
+    "end", None, "end of the segmented part, seconds; by default that of the video"
+)
 _WINDOW = flags.DEFINE_integer(
     "window",
     tracking.WINDOW,
-    "answered frames around each of which a track's label is read; 1 is the network's own answer",
+    "segmented frames from which the label of a track is read; 1: the network's own answer",
     lower_bound=1,
 )
 Config.define_flags(["inference", "compute"])
@@ -45,55 +47,46 @@ flags.DEFINE_alias("threshold", "score_threshold")
 
 
 def _load():
-    """The predictor that the command line asks for; says what it computes on."""
-    # Here, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
+    """Load the predictor of the flags, and announce the device."""
+    # Late, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
     from a2d_tf.core import devices
 
-    found = devices.prepare(_DEVICE.value)
+    device = devices.prepare(_DEVICE.value)
     predictor = _predictor()
-    # Exports of the first versions do not tell, for there was one precision.
-    found.announce(predictor.facts.get("precision", "float32"))
+    # Exports of the first versions do not name their precision, which was always float32.
+    device.announce(predictor.facts.get("precision", "float32"))
     return predictor
 
 
 def _predictor():
+    import a2d_tf
     from a2d_tf.learning.runs import run_folder
-    from a2d_tf.serving.predictor import Predictor
 
+    given = Config.given_inference()
     if _WORKDIR.value:
-        return Predictor.from_run(
-            run_folder.load(
-                os.path.normpath(_WORKDIR.value), Config.given_inference(), _CHECKPOINT.value
-            )
-        )
+        run = run_folder.load(os.path.normpath(_WORKDIR.value), given, _CHECKPOINT.value)
+        return a2d_tf.Predictor.from_run(run)
     if _INIT_RGB.value:
-        return Predictor.from_run(run_folder.untrained(_INIT_RGB.value, Config.given_inference()))
-    predictor = Predictor.from_saved_model(os.path.normpath(_SAVED_MODEL.value))
-    own, given = predictor.facts["score_threshold"], _threshold()
-    if 0 <= given < own:
+        return a2d_tf.Predictor.from_run(run_folder.untrained(_INIT_RGB.value, given))
+    predictor = a2d_tf.Predictor.from_saved_model(os.path.normpath(_SAVED_MODEL.value))
+    lowest, threshold = predictor.facts["score_threshold"], _threshold()
+    if 0 <= threshold < lowest:
         raise InputError(
-            f"--threshold={given:g} is below {own:g}, which is fixed in {_SAVED_MODEL.value}; "
-            f"export again with --score_threshold={given:g}, or use --workdir"
+            f"--threshold={threshold:g} is below {lowest:g}, which is fixed in "
+            f"{_SAVED_MODEL.value}; export again with --score_threshold={threshold:g}, or use "
+            "--workdir"
         )
     return predictor
 
 
 def _threshold():
-    """--threshold over a SavedModel's own; -1 where that holds, or the network has it already."""
+    """--threshold for a SavedModel; -1 where none is given, or a run has it already."""
     return flags.FLAGS.score_threshold if _SAVED_MODEL.value else -1.0
 
 
 def _check_flags(argv):
     errors.require(argv, video=_VIDEO.value, output=_OUTPUT.value)
-    sources = {
-        name: value
-        for name, value in (
-            ("saved_model", _SAVED_MODEL.value),
-            ("workdir", _WORKDIR.value),
-            ("init_rgb", _INIT_RGB.value),
-        )
-        if value
-    }
+    sources = [flag for flag in (_SAVED_MODEL, _WORKDIR, _INIT_RGB) if flag.value]
     if len(sources) != 1:
         raise InputError("give one of --saved_model, --workdir and --init_rgb")
     if flags.FLAGS["checkpoint"].present and not _WORKDIR.value:
@@ -108,18 +101,18 @@ def _check_flags(argv):
         raise InputError(f"{_VIDEO.value}: would be overwritten; give another --output")
     if _END.value is not None and _END.value <= _START.value:
         raise InputError(f"--end={_END.value:g} must be beyond --start={_START.value:g}")
-    for name, place in sources.items():
-        if name != "init_rgb" and not os.path.isdir(place):
-            raise InputError(f"--{name}={place}: no such folder")
+    for flag in sources:
+        if flag is not _INIT_RGB and not os.path.isdir(flag.value):
+            raise InputError(f"--{flag.name}={flag.value}: no such folder")
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
     _check_flags(argv)
     reader = video_files.Reader(_VIDEO.value)
     output = os.path.normpath(_OUTPUT.value)
     span = streaming.Span.of_seconds(reader.fps, _START.value, _END.value, _EVERY.value)
     predictor, count, stopped = streaming.predict(
-        _load, reader, output, span, _WINDOW.value, _threshold()
+        _load, reader, output, span, window=_WINDOW.value, threshold=_threshold()
     )
     facts, expected = predictor.facts, span.count(reader.count)
     threshold = max(facts["score_threshold"], _threshold())
@@ -137,7 +130,7 @@ def main(argv):
         )
 
 
-def run():
+def run() -> None:
     """Run the command with the words of the command line."""
     errors.run(main)
 

@@ -39,8 +39,6 @@ def tool():
     """Name -> a tool as a module, without its flags: those of the mains share one register."""
     from absl import flags
 
-    from a2d_tf.core import errors  # noqa: F401  has a flag of its own, which stays
-
     def load(name, room="a2d_tf.commands"):
         # A main that another test has loaded may have a flag of the same name.
         before = {flag: flags.FLAGS[flag] for flag in flags.FLAGS}

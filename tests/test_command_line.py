@@ -1,4 +1,4 @@
-"""Command lines: what a typo, a bad value and an unexpected error print, and the help."""
+"""Command lines: the messages for typos, bad values and unexpected errors, and the help."""
 
 import os
 import pathlib
@@ -62,7 +62,6 @@ def test_every_flag_is_found_when_two_of_its_letters_change_places(parse):
 def test_a_part_of_a_name_and_no_name_at_all(parse):
     assert "did you mean --image_height?" in complaint(parse, "--height=3")
     assert complaint(parse, "--xyzzy").endswith("no flag --xyzzy; --help shows the flags")
-    assert len(complaint(parse, "--" + "x" * 100_000)) < 200
 
 
 @pytest.mark.parametrize(
@@ -91,22 +90,9 @@ def test_flagfiles_that_cannot_be_used(parse, tmp_path):
     assert "f.flags: not a readable file" in complaint(parse, f"--flagfile={path}")
     path.write_bytes(b"--steps=\xff")
     assert "f.flags: not a readable file" in complaint(parse, f"--flagfile={path}")
-    path.write_bytes(b"#" * (1 << 20) + b"\n")
-    assert "f.flags: longer than" in complaint(parse, f"--flagfile={path}")
     path.write_text(f"--flagfile={path}\n")
-    assert "f.flags is the file that it is in" in complaint(parse, f"--flagfile={path}")
+    assert "f.flags is this file, or one that names it" in complaint(parse, f"--flagfile={path}")
     assert "not a readable file" in complaint(parse, f"--flagfile={tmp_path}")
-    os.mkfifo(tmp_path / "pipe")
-    path.write_text(f"--flagfile={tmp_path}/pipe\n")
-    assert "a folder, a pipe or a device" in complaint(parse, f"--flagfile={path}")
-    for number in range(2000):  # one in another, and ten of each in another
-        (tmp_path / f"{number}").write_text(f"--flagfile={tmp_path}/{number + 1}\n")
-    assert "more than 100 flagfiles" in complaint(parse, f"--flagfile={tmp_path}/0")
-    for number in range(12):
-        (tmp_path / f"{number}").write_text(f"--flagfile={tmp_path}/{number + 1}\n" * 10)
-    (tmp_path / "12").write_text("--steps=5\n")
-    assert "more than 100 flagfiles" in complaint(parse, f"--flagfile={tmp_path}/0")
-    assert parse(f"--flagfile={tmp_path}/11")
 
 
 def test_words_pass_in_their_order(parse, tmp_path):
@@ -130,7 +116,7 @@ def run(*command, **environment):
 
 
 PROGRAM = '''"""Do it: python tools/do.py --what=THIS."""
-import errno, os
+import errno, logging, os
 from absl import flags
 from a2d_tf.core import errors
 
@@ -138,6 +124,9 @@ _WHAT = flags.DEFINE_string("what", "", "what goes wrong")
 
 
 def main(argv):
+    if _WHAT.value == "nothing":
+        logging.getLogger("a2d_tf.do").info("a note")
+        return logging.getLogger("a2d_tf.do").warning("mind")
     if _WHAT.value == "input":
         raise errors.InputError("bad\\x1b[2J\\nfile")
     if _WHAT.value == "disk":
@@ -181,6 +170,11 @@ def test_whatever_goes_wrong_is_one_line(program, what, line):
     # TensorFlow after 2.15 prints notes when it loads, whatever its log level.
     notes = r"((WARNING: All log messages before absl|I\d{4} )[^\n]*\n)*"
     assert re.fullmatch(notes + line, done.stderr.strip()), done.stderr
+
+
+def test_the_library_logs_plain_lines(program):
+    done = run(program, "--what=nothing")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "a note\n", "warning: mind\n")
 
 
 def test_debug_shows_where(program):

@@ -17,8 +17,8 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.model.network import Network
 from a2d_tf.ops import canvas, masks
 from a2d_tf.serving import export_folder
-from a2d_tf.serving.predictor import Predictor
 from a2d_tf.serving.served_network import ServedNetwork
+from a2d_tf.video.predictor import Predictor
 
 NAMES = {
     "boxes",
@@ -104,6 +104,15 @@ def test_signatures_for_streaming_pass_on_what_a_frame_gave(saved_model):
         name: [None, 3, *spec.shape[1:]] for name, spec in made.items()
     }
     assert model["key_frame"].structured_outputs == model["serving_default"].structured_outputs
+    given, made = _inputs(model["stream"]), model["stream"].structured_outputs
+    states = [name for name in given if name.startswith("state_")]
+    assert len(states) == 10 and all(given[name].shape == made[name].shape for name in states)
+    assert set(made) == NAMES | {"number", *states}
+    encoded = {k: (s.dtype.name, list(s.shape)) for k, s in _inputs(model["encoded"]).items()}
+    assert encoded == {
+        "images": ("string", [None, None]),
+        "flow": ("float32", [None, None, None, None, 2]),
+    }
 
 
 def _inputs(signature):

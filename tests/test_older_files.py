@@ -26,7 +26,7 @@ from a2d_tf.learning import trainer
 from a2d_tf.learning.runs import run_folder
 from a2d_tf.learning.runs.keeper import Keeper
 from a2d_tf.model.network import Network
-from a2d_tf.serving.predictor import Predictor
+from a2d_tf.video.predictor import Predictor
 
 ARCHIVE = pathlib.Path(__file__).with_name("made_before_background.tar.xz")
 

@@ -1,8 +1,8 @@
-"""The files of a prediction: what they say of known instances, and that they need no memory."""
+"""The files of a prediction: their contents for known instances, and their use of memory."""
 
 import csv
+import dataclasses
 import json
-import types
 
 import cv2
 import numpy as np
@@ -13,35 +13,32 @@ from a2d_tf.core import visualize
 from a2d_tf.core.labels import A2D
 from a2d_tf.evaluation.coco_results import encode_mask
 from a2d_tf.video import outputs, tracking
+from a2d_tf.video.instances import Instances, VideoFrame
 
 SIZE = (48, 64)
 BOX, OTHER = [4, 8, 24, 40], [30, 2, 44, 12]
 
 
-def found(*instances):
-    """(Instances, ids, codes, scores) of (id, code, score, box)."""
+def frame(number, *instances, level=0, fps=10):
+    """A grey VideoFrame with instances (id, code, score, box)."""
     ids, codes, scores, boxes = zip(*instances) if instances else [()] * 4
     masks = [mask(*SIZE, *box) for box in boxes]
     label_map = np.zeros(SIZE, np.uint8)
     for code, inside in zip(codes, masks):
         label_map[inside] = code
-    instances = types.SimpleNamespace(
-        boxes=np.array(boxes, np.float32).reshape(-1, 4),
-        codes=np.array(codes, np.int64),
-        scores=np.array(scores),
-        masks=[encode_mask(inside) for inside in masks],
-        label_map=label_map,
-    )
-    return instances, np.array(ids, np.int64), instances.codes, instances.scores
+    codes, scores = np.array(codes, np.int64), np.array(scores)
+    boxes, rles = np.array(boxes, np.float32).reshape(-1, 4), [encode_mask(m) for m in masks]
+    found = Instances(boxes, codes, scores, rles, label_map, None, None, None)
+    image = np.full((*SIZE, 3), level, np.uint8)
+    tracks = np.array(ids, np.int64)
+    return VideoFrame(number, (number - 1) / fps, image, found, tracks, codes, scores)
 
 
 def write(folder, frames, fps=10, every=1):
     """Outputs of frames {number: instances}."""
     with outputs.Outputs(str(folder), fps, SIZE, every) as files:
         for number, instances in frames.items():
-            picture = np.full((*SIZE, 3), 90, np.uint8)
-            files.add(number, picture, *found(*instances), A2D)
-    return files
+            files.add(frame(number, *instances, level=90, fps=fps), A2D)
 
 
 FILM = {
@@ -152,7 +149,7 @@ def test_what_a_long_track_holds_is_on_disk_and_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr(outputs, "_IN_MEMORY", 300)
     with outputs.Outputs(str(tmp_path / "disk"), 10, SIZE) as files:
         for number, instances in film.items():
-            files.add(number, np.zeros((*SIZE, 3), np.uint8), *found(*instances), A2D)
+            files.add(frame(number, *instances), A2D)
         track = files._tracks[1]
         assert track._frames._rolled and track._actions._rolled
     for name in ("tracks.json", "summary.csv", "detections.json"):
@@ -165,7 +162,7 @@ def test_tracks_are_let_go_when_they_cannot_come_back(tmp_path):
     with outputs.Outputs(str(tmp_path), 10, SIZE) as files:
         for number in range(1, 61):
             instances = [(number // 3 + 1, 17, 0.5, BOX)]  # somebody else every third frame
-            files.add(number, np.zeros((*SIZE, 3), np.uint8), *found(*instances), A2D)
+            files.add(frame(number, *instances), A2D)
             assert len(files._tracks) <= 1 + (tracking.PATIENCE + 1) // 3 + 1
     tracks = json.loads((tmp_path / "tracks.json").read_text())
     assert [track["track_id"] for track in tracks] == list(range(1, 22))
@@ -181,9 +178,8 @@ def test_a_video_without_anybody_has_whole_files(tmp_path):
 
 def test_maps_and_detections_are_the_networks_own_answer_and_the_rest_is_steady(tmp_path):
     with outputs.Outputs(str(tmp_path), 10, SIZE) as files:
-        own, ids, _, _ = found((1, 17, 0.5, BOX))
-        steady = np.array([18]), np.array([0.75])
-        files.add(1, np.zeros((*SIZE, 3), np.uint8), own, ids, *steady, A2D)
+        steady = {"codes": np.array([18]), "scores": np.array([0.75])}
+        files.add(dataclasses.replace(frame(1, (1, 17, 0.5, BOX)), **steady), A2D)
     (result,) = json.loads((tmp_path / "detections.json").read_text())
     assert (result["category_id"], result["score"], result["track_id"]) == (17, 0.5, 1)
     assert cv2.imread(str(tmp_path / "label_maps/00001.png"), -1).max() == 17

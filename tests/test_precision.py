@@ -12,7 +12,7 @@ from a2d_tf.learning import optimizer, trainer
 from a2d_tf.learning.runs import run_folder
 from a2d_tf.model.network import Network
 from a2d_tf.serving import export_folder
-from a2d_tf.serving.predictor import Predictor
+from a2d_tf.video.predictor import Predictor
 
 LEARNING = LearningConfig(roi_samples=16, train_proposals=20, rpn_samples=32)
 HALVES = ["mixed_bfloat16", "mixed_float16"]

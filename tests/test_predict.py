@@ -20,9 +20,8 @@ from pycocotools import mask as rle_tools
 from a2d_tf.core import visualize
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.data.sources.release import Release
-from a2d_tf.serving.predictor import Predictor
 from a2d_tf.video import outputs, streaming, video_files
+from a2d_tf.video.predictor import Predictor
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -171,16 +170,16 @@ def test_detections_are_coco_results(predicted):
             assert inner[1] >= y - 1 and inner[1] + inner[3] <= y + height + 1
 
 
-def predict(predictor, reader, folder, *options):
+def predict(predictor, reader, folder, *span, **options):
     """(frames written, the COCO results)."""
-    _, count, stopped = streaming.predict(lambda: predictor, reader, str(folder), *options)
+    _, count, stopped = streaming.predict(lambda: predictor, reader, str(folder), *span, **options)
     assert not stopped
     return count, json.loads((folder / "detections.json").read_text())
 
 
 def test_a_window_of_one_is_the_networks_own_answer(predictor, film, tmp_path):
     own = list(streaming.answers(predictor, video_files.Reader(film)))
-    _, results = predict(predictor, video_files.Reader(film), tmp_path, streaming.EVERY_FRAME, 1)
+    _, results = predict(predictor, video_files.Reader(film), tmp_path, window=1)
     assert check_agreement(tmp_path, range(1, 8), (96, 144), True) == sum(
         len(f.codes) for _, f in own
     )
@@ -195,7 +194,7 @@ def test_a_window_of_one_is_the_networks_own_answer(predictor, film, tmp_path):
 def test_a_window_leaves_detections_and_maps_and_steadies_tracks(
     predictor, film, predicted, tmp_path
 ):
-    _, raw = predict(predictor, video_files.Reader(film), tmp_path, streaming.EVERY_FRAME, 1)
+    _, raw = predict(predictor, video_files.Reader(film), tmp_path, window=1)
     assert json.loads((predicted / "detections.json").read_text()) == raw
     for path in (predicted / "label_maps").iterdir():
         assert path.read_bytes() == (tmp_path / "label_maps" / path.name).read_bytes()
@@ -213,10 +212,9 @@ def test_a_window_leaves_detections_and_maps_and_steadies_tracks(
 
 def test_part_of_a_video(predictor, film, tmp_path):
     span = streaming.Span(1, 6, 2)
-    everything = predict(
-        predictor, video_files.Reader(film), tmp_path / "all", streaming.EVERY_FRAME, 1
-    )
-    count, results = predict(predictor, video_files.Reader(film), tmp_path / "part", span, 1)
+    everything = predict(predictor, video_files.Reader(film), tmp_path / "all", window=1)
+    reader = video_files.Reader(film)
+    count, results = predict(predictor, reader, tmp_path / "part", span, window=1)
     assert count == 3 and check_agreement(tmp_path / "part", (2, 4, 6), (96, 144)) == len(results)
     assert read_back(tmp_path / "part/overlay.mp4")[1] == 12
     for result in [*results, *everything[1]]:
@@ -240,8 +238,8 @@ def test_a_raised_threshold_is_that_of_the_graph(loaded_run, film, tmp_path):
         for i, code in enumerate(f.codes)
     )
     threshold = float(sure[len(sure) // 2] + sure[len(sure) // 2 + 1]) / 2
-    options = (streaming.EVERY_FRAME, 9, threshold)
-    _, raised = predict(low, video_files.Reader(film), tmp_path / "raised", *options)
+    reader = video_files.Reader(film)
+    _, raised = predict(low, reader, tmp_path / "raised", threshold=threshold)
     _, exact = predict(of(threshold), video_files.Reader(film), tmp_path / "exact")
     assert 0 < len(raised) < len(sure) and raised == exact
     for number in range(1, 8):
@@ -285,15 +283,6 @@ def test_a_camera_runs_until_a_signal(predictor, tmp_path, monkeypatch):
     assert stopped and 8 <= count <= 12
     assert check_agreement(tmp_path / "out", range(1, count + 1), (96, 144)) > 0
     assert read_back(tmp_path / "out/overlay.mp4")[1] == 30
-
-
-def test_a_video_of_the_mini_a2d(predictor, mini_records, tmp_path):
-    release = Release(pathlib.Path(mini_records.directory).parent / "Release")
-    path = release.frames_path(release.videos[0].vid)
-    reader = video_files.Reader(path)
-    span = streaming.Span.of_seconds(reader.fps, 0.2, 1.0, 3)
-    predict(predictor, reader, tmp_path, span)
-    assert check_agreement(tmp_path, range(6, 26, 3), (320, 400)) > 0
 
 
 def test_a_real_video(predictor, tmp_path):
@@ -366,7 +355,8 @@ def test_command_line_of_part_of_a_video(saved_model, predictor, film, tmp_path)
     )
     assert status == 0, message
     check_agreement(tmp_path / "out", (3, 5), (96, 144))
-    predict(predictor, video_files.Reader(film), tmp_path / "own", streaming.Span(2, 6, 2), 3, 0.5)
+    reader, span = video_files.Reader(film), streaming.Span(2, 6, 2)
+    predict(predictor, reader, tmp_path / "own", span, window=3, threshold=0.5)
     for name in ("detections.json", "tracks.json"):
         assert_same(tmp_path / "out" / name, tmp_path / "own" / name)
 

@@ -4,7 +4,6 @@ import functools
 import importlib.util
 import json
 import pathlib
-import re
 import shutil
 import subprocess
 import sys
@@ -18,10 +17,10 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.serving import export_folder, warmup
-from a2d_tf.serving.predictor import Predictor
+from a2d_tf.serving import export_folder
 from a2d_tf.serving.served_network import ServedNetwork
 from a2d_tf.video import streaming, video_files
+from a2d_tf.video.predictor import Predictor
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SETTINGS = InferenceConfig(
@@ -263,56 +262,6 @@ def test_the_client_says_what_predict_says(versioned, mini_records, tmp_path):
     assert len(path.read_text().splitlines()) <= 40
 
 
-SHOWN = """
-signature_def['encoded'] inputs['images'] DT_STRING (-1, -1)
-signature_def['encoded'] inputs['flow'] DT_FLOAT (-1, -1, -1, -1, 2)
-signature_def['encoded'] outputs['boxes'] DT_FLOAT (-1, 8, 4)
-signature_def['serving_default'] inputs['rgb'] DT_UINT8 (-1, -1, -1, -1, 3)
-signature_def['serving_default'] outputs['masks'] DT_FLOAT (-1, 8, 28, 28)
-signature_def['serving_default'] outputs['label_map'] DT_UINT8 (-1, -1, -1)
-signature_def['stream'] inputs['rgb'] DT_UINT8 (-1, -1, -1, 3)
-signature_def['stream'] inputs['size'] DT_INT32 (2)
-signature_def['stream'] inputs['state_count'] DT_INT32 (-1)
-signature_def['stream'] inputs['state_actor_p2'] DT_FLOAT (-1, 2, 16, 24, 16)
-signature_def['stream'] outputs['state_actor_p2'] DT_FLOAT (-1, 2, 16, 24, 16)
-signature_def['stream'] outputs['number'] DT_INT32 (-1)
-signature_def['stream'] outputs['num_detections'] DT_INT32 (-1)
-"""
-
-
-def test_saved_model_cli_shows_names_and_shapes(versioned):
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "tensorflow.python.tools.saved_model_cli",
-            "show",
-            "--all",
-            "--dir",
-            versioned / "3",
-        ],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    shown = set()
-    for definition in done.stdout.split("\nsignature_def")[1:]:
-        for field in re.finditer(
-            r"(inputs\['\w+'\]|outputs\['\w+'\]).*?dtype: (\w+)\s+shape: (\(.*?\))",
-            definition,
-            re.S,
-        ):
-            shown.add(f"signature_def{definition.split(':')[0]} {' '.join(field.groups())}")
-    assert set(SHOWN.strip().splitlines()) <= shown
-    assert not any("unknown_rank" in line for line in shown)
-    given = {line.split(" DT")[0] for line in shown if "['stream'] inputs['state" in line}
-    assert given == {
-        line.split(" DT")[0].replace("outputs", "inputs")
-        for line in shown
-        if "['stream'] outputs['state" in line
-    }
-
-
 @functools.cache
 def prediction_log():
     """The message class of tensorflow_serving/apis, as far as a request goes."""
@@ -373,12 +322,3 @@ def test_versions_and_an_export_do_not_mix(versioned):
         export_folder.check_versions(str(versioned / "3"))
     with pytest.raises(InputError, match="is there already and is no export"):
         export_folder.check_output(str(versioned))
-
-
-def test_long_fields_have_long_lengths():
-    value = tf.make_tensor_proto(np.zeros(70_000, np.uint8))
-    log = prediction_log().FromString(warmup.request("s" * 200, {"x": value, "y": value}))
-    request = log.predict_log.request
-    assert request.model_spec.signature_name == "s" * 200
-    assert [entry.key for entry in request.inputs] == ["x", "y"]
-    assert all(entry.value == value for entry in request.inputs)

@@ -4,8 +4,6 @@ import dataclasses
 import functools
 import json
 import pathlib
-import subprocess
-import sys
 import threading
 import weakref
 
@@ -20,10 +18,9 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.data import convert
 from a2d_tf.data.flow import Flow, fit, resize_frame
 from a2d_tf.data.sources.release import Release
-from a2d_tf.serving import export_folder, served_network
-from a2d_tf.serving.predictor import Predictor
 from a2d_tf.serving.served_network import ServedNetwork
 from a2d_tf.video import streaming, video_files
+from a2d_tf.video.predictor import Predictor
 
 SETTINGS = InferenceConfig(
     test_proposals=30, proposals_before_nms=200, max_detections=8, score_threshold=0.2
@@ -196,7 +193,7 @@ def test_surer_instances_are_those_of_a_graph_with_that_threshold(more):
     )
     threshold = float(sure[len(sure) // 2 - 1] + sure[len(sure) // 2]) / 2
     settings = dataclasses.replace(SETTINGS, score_threshold=threshold)
-    kept = [streaming._sure(f, threshold, known, A2D) for f in own]
+    kept = [f.at_least(threshold, A2D, known) for f in own]
     for one, other in zip(kept, found(ServedNetwork(network, settings))):
         for name in ("boxes", "codes", "scores", "masks", "label_map"):
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
@@ -286,14 +283,6 @@ def test_key_frames_know_no_backbone_and_nothing_is_traced_twice():
     used = {v.ref() for v in model.key_frame.get_concrete_function().graph.variables}
     towers = {v.ref() for v in network.towers.variables}
     assert used and towers and not used & towers
-
-
-def test_the_same_video_has_the_same_answers():
-    network, model = served(1, True)
-    first, second = (stream(model, scene(4), facts(network))[0] for _ in range(2))
-    for a, b in zip(first, second):
-        for name in a:
-            np.testing.assert_array_equal(a[name], b[name], err_msg=name)
 
 
 def test_answers_are_those_of_the_records_clips(mini_records):
@@ -429,66 +418,3 @@ def test_the_next_flow_is_computed_while_the_network_works():
             return super().frame(rgb, flow)
 
     assert len(list(streaming.answers(Waiting(), frames()))) == 5
-
-
-CLIENT = """
-import collections, sys
-import numpy as np, tensorflow as tf
-given = np.load(sys.argv[2])
-model = tf.saved_model.load(sys.argv[1])
-frame, key_frame = model.signatures["frame"], model.signatures["key_frame"]
-size, results = tf.constant(given["rgb"].shape[1:3]), []
-ring = collections.deque(maxlen=3)
-
-def push(made):
-    ring.append(made)
-    if len(ring) == 3:
-        stacked = {name: tf.stack([f[name] for f in ring], axis=1) for name in made}
-        results.append(key_frame(size=size, **stacked))
-
-for rgb, flow in zip(given["rgb"], given["flow"]):
-    made = frame(rgb=tf.constant(rgb[None]), flow=tf.constant(flow[None]))
-    if not ring:  # the first frame, without flow, is its own neighbour
-        still = {name: x for name, x in made.items() if name.startswith("flow_")}
-        push(made)
-    push(made)
-push({**made, **still})
-assert not any(name.split(".")[0] == "a2d_tf" for name in sys.modules)
-np.savez(sys.argv[3], **{name: np.stack([r[name] for r in results]) for name in results[0]})
-"""
-
-
-def test_tensorflow_alone_streams_an_export_as_it_answers_clips(saved_model, loaded_run, tmp_path):
-    frames, known = scene(4), export_folder.facts(loaded_run)
-    between = Flow("dis")
-    flows = [np.zeros((64, 90, 2), np.float32)]
-    flows += [between(*pair) for pair in zip(frames, frames[1:])]
-    np.savez(tmp_path / "in.npz", rgb=np.stack(frames), flow=np.stack(flows))
-    subprocess.run(
-        [
-            sys.executable,
-            "-I",
-            "-c",
-            CLIENT,
-            saved_model,
-            tmp_path / "in.npz",
-            tmp_path / "out.npz",
-        ],
-        cwd=tmp_path,
-        check=True,
-        stderr=subprocess.PIPE,
-    )
-    alone = np.load(tmp_path / "out.npz")
-    clips = tf.saved_model.load(str(saved_model)).signatures[served_network.SIGNATURE]
-
-    class Loaded:
-        @staticmethod
-        def serve(rgb, flow):
-            return clips(rgb=tf.constant(rgb), flow=tf.constant(flow))
-
-    own, _ = stream(ServedNetwork(loaded_run.network, loaded_run.config.inference), frames, known)
-    found = 0
-    for i, expected in enumerate(slide(Loaded, frames, known)):
-        found += assert_equal({name: alone[name][i] for name in alone}, expected)
-        assert_equal(own[i], expected)
-    assert found

@@ -18,7 +18,7 @@ from a2d_tf.learning.runs import run_folder
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import coco_classes, tensor_files, weights
 from a2d_tf.pretrained.weights import Weights
-from a2d_tf.serving.predictor import Predictor
+from a2d_tf.video.predictor import Predictor
 
 TINY = dict(norm="frozen_bn", rgb_flavour="matterport", use_flow=False, temporal_layers=0)
 

@@ -1,4 +1,4 @@
-"""Who does what in a video: python client.py SAVED_MODEL VIDEO. Needs tensorflow and opencv."""
+"""Print the instances in a video: python client.py SAVED_MODEL VIDEO. Needs tensorflow, opencv."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 
 def answers(folder, path):
-    """Yield {name: what the model says} of every frame, in its pixels; a2d_tf.json explains it."""
+    """Yield the outputs of each frame, {name: array}, in its pixels; a2d_tf.json explains them."""
     info, model = json.load(open(f"{folder}/a2d_tf.json")), tf.saved_model.load(folder)
     stream, limits = model.signatures["stream"], (info["image_height"], info["image_width"])
     specs = stream.structured_input_signature[1].items()

@@ -1,15 +1,17 @@
-"""Command lines: words to flags, each complaint one line, and the help in groups.
+"""Parse command lines with one-line errors, and print help in groups.
 
-absl parses and keeps the flags. Here flagfiles are put in place of their names, so that a complaint
-can say in which file and line the word stands; and help is of this program, not of its libraries.
+absl parses and keeps the flags. Flagfiles are expanded here, so that an error can name the file and
+the line; and the help is that of the program, without the flags of its libraries.
 """
 
+from __future__ import annotations
+
 import difflib
-import os
 import re
-import stat
 import sys
 import textwrap
+from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 
@@ -17,13 +19,12 @@ from a2d_tf.core import flagfiles
 
 SETTINGS = "settings, "  # begins the module names under which config.py defines its sections
 _HELP = ("help", "helpshort", "h", "?")
-_MAX_FLAGFILE = 1 << 20  # bytes; the longest flags.txt has 4 kB
-_MAX_FLAGFILES = 100  # read for one command line, which may name those that name others
-_MAX_NAME = 80  # characters of a flag's name
 _WIDTH = 100
 
 
-def parse(words, flag_values=flags.FLAGS, nested=True):
+def parse(
+    words: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS, nested: bool = True
+) -> list[str]:
     """Parse a command line.
 
     Args:
@@ -38,13 +39,7 @@ def parse(words, flag_values=flags.FLAGS, nested=True):
       flags.Error: an unknown flag (names the nearest known), a value that it cannot have, an
         unreadable flagfile; in one line, which begins with the flagfile and its line.
     """
-    placed = _expanded(words[1:], [_MAX_FLAGFILES] if nested else None)
-    for word, where in placed:
-        name = word.partition("=")[0]
-        if name == "--":
-            break
-        if name.startswith("-") and len(name) > _MAX_NAME:  # absl would compare it with each flag's
-            raise flags.Error(f"{where}there is no flag {name[:40]}...; --help shows the flags")
+    placed = _expanded(words[1:], nested)
     try:
         return flag_values([words[0], *(word for word, _ in placed)])
     except flags.UnrecognizedFlagError as error:
@@ -61,8 +56,8 @@ def parse(words, flag_values=flags.FLAGS, nested=True):
         raise flags.Error((_where(placed, *named.groups()) if named else "") + problem) from error
 
 
-def wants_help(words):
-    """'help' or 'helpshort' where a command line asks for either, else None."""
+def wants_help(words: Sequence[str]) -> str | None:
+    """Return 'help' or 'helpshort' where a command line asks for either, else None."""
     for word in words[1:]:
         if word == "--":
             return None
@@ -71,50 +66,43 @@ def wants_help(words):
     return None
 
 
-def example(module):
-    """The first command line that a main module's docstring gives; '' where it gives none."""
+def example(module: str) -> str:
+    """Return the first command line in a main module's docstring; '' if there is none."""
     found = re.search(r"python (-m a2d_tf\.|tools/)\w+.*", sys.modules[module].__doc__ or "")
     return found[0].rstrip(".`") if found else ""
 
 
-def help_text(module, short, flag_values=flags.FLAGS):
-    """The text of `--helpshort` or `--help`: the flags of a main module, then the settings."""
+def help_text(module: str, short: bool, flag_values: flags.FlagValues = flags.FLAGS) -> str:
+    """Return the text of `--helpshort` or `--help`: a main module's flags, then the settings."""
     by_module = flag_values.flags_by_module_dict()
     doc = (sys.modules[module].__doc__ or "").strip()
-    lines = [doc.split("\n\n")[0] if short and "python" in doc.split("\n\n")[0] else doc, ""]
+    first = doc.split("\n\n")[0]
+    lines = [first if short and "python" in first else doc, ""]
     # absl names the module that Python runs by the path of its file.
-    own_name = sys.argv[0] if module == "__main__" else module
-    modules = (own_name, "a2d_tf.core.config", "a2d_tf.core.errors")
-    own = [flag for name in modules for flag in by_module.get(name, ())]
-    lines += [_line(flag.name, _described(flag)) for flag in own]
+    main = sys.argv[0] if module == "__main__" else module
+    for name in (main, "a2d_tf.core.config", "a2d_tf.core.errors"):
+        lines += [_line(flag.name, _described(flag)) for flag in by_module.get(name, ())]
     lines += [
         _line("flagfile", "file of flags, one a line, such as configs/a2d.flags; later flags win"),
         "",
     ]
-    sections = {name: found for name, found in by_module.items() if name.startswith(SETTINGS)}
-    for name, found in sections.items():
+    sections = [name for name in by_module if name.startswith(SETTINGS)]
+    for name in sections:
         lines.append(f"{name}:")
         if short:
-            names = " ".join(f"--{flag.name}" for flag in found)
-            lines.append(
-                textwrap.fill(
-                    names,
-                    _WIDTH,
-                    initial_indent="  ",
-                    subsequent_indent="  ",
-                    break_on_hyphens=False,
-                )
-            )
+            names = " ".join(f"--{flag.name}" for flag in by_module[name])
+            wrapped = textwrap.wrap(names, _WIDTH - 2, break_on_hyphens=False)
+            lines += [f"  {line}" for line in wrapped]
         else:
-            lines += [_line(flag.name, _described(flag)) for flag in found]
+            lines += [_line(flag.name, _described(flag)) for flag in by_module[name]]
     if sections:
         more = "--help explains them, " if short else ""
         lines += ["", f"{more}docs/flags.md has them in tables; true or false: --flip, --noflip"]
     return "\n".join([*lines, "--helpfull adds the flags of the libraries"])
 
 
-def written(value):
-    """A flag's value as it is written on a command line."""
+def written(value: Any) -> str:
+    """Format a flag's value as it is written on a command line."""
     if isinstance(value, float):
         return f"{value:g}"
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -129,12 +117,12 @@ def _line(name, text):
     return textwrap.fill(text, _WIDTH, initial_indent=f"  --{name:23} ", subsequent_indent=" " * 28)
 
 
-def _expanded(words, left, of=()):
-    """[(word, 'file, line n: ' or '')], flagfiles replaced by what they hold.
+def _expanded(words, nested, inside=()):
+    """[(word, 'file, line n: ' or '')], flagfiles replaced by their contents.
 
     Args:
-      left: [how many flagfiles may still be read]; None where they may not name others.
-      of: the flagfiles that the words are in, the outermost first.
+      nested: whether flagfiles may name others.
+      inside: the flagfiles that the words are in, the outermost first.
     """
     placed, words = [], iter(words)
     for word in words:
@@ -145,42 +133,33 @@ def _expanded(words, left, of=()):
             placed.append((word, ""))
             continue
         path = path if "=" in word else next(words, "")
-        placed += _flagfile(path.strip(), left, of) if path.strip() else []
+        placed += _flagfile(path.strip(), nested, inside) if path.strip() else []
     return placed
 
 
-def _flagfile(path, left, of):
+def _flagfile(path, nested, inside):
+    """The words of a flagfile, as of `_expanded`."""
     path = flagfiles.find(path)
-    if path in of:
-        raise flags.Error(f"{of[-1]}: --flagfile={path} is the file that it is in, or one around")
-    if left is None and of:
-        raise flags.Error(f"{of[-1]}: --flagfile={path}: no other file is read from here")
-    if left == [0]:
-        raise flags.Error(f"--flagfile={path}: more than {_MAX_FLAGFILES} flagfiles")
-    if left:
-        left[0] -= 1
+    if path in inside:
+        raise flags.Error(f"{inside[-1]}: --flagfile={path} is this file, or one that names it")
+    if inside and not nested:
+        raise flags.Error(f"{inside[-1]}: --flagfile={path}: no other file is read from here")
     try:
-        # To open a pipe may take for ever. Who names one on the command line knows what it is.
-        if (of or left is None) and not stat.S_ISREG(os.stat(path).st_mode):
-            raise ValueError("a folder, a pipe or a device")
         with open(path, encoding="utf-8") as file:
-            text = file.read(_MAX_FLAGFILE + 1)
+            lines = [line.strip() for line in file]
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise flags.Error(f"--flagfile={path}: not a readable file of flags ({reason})") from error
-    if len(text) > _MAX_FLAGFILE:
-        raise flags.Error(f"--flagfile={path}: longer than {_MAX_FLAGFILE} bytes, no file of flags")
     placed = []
-    for number, line in enumerate(text.splitlines(), 1):
-        line = line.strip()
+    for number, line in enumerate(lines, 1):
         if line and not line.startswith(("#", "//")):
-            for word, where in _expanded([line], left, (*of, path)):
+            for word, where in _expanded([line], nested, (*inside, path)):
                 placed.append((word, where or f"{path}, line {number}: "))
     return placed
 
 
 def _where(placed, name, value=None):
-    """'file, line n: ' of the flag of this name, and of this value where one is given."""
+    """'file, line n: ' of the flag of this name, and of this value if one is given."""
     ends = {name, f"no{name}"} if value is None else {f"{name}={value}"}
     for word, where in placed:
         word = word.lstrip("-")
@@ -193,5 +172,5 @@ def _nearest(name, flag_values):
     """Up to three known flags that a mistyped name may have meant, the likeliest first."""
     known = [flag for flag in flag_values if len(flag) > 1]
     known += [f"no{flag}" for flag in known if flag_values[flag].boolean]
-    found = difflib.get_close_matches(name, known, 3, 0.75)
-    return found[:1] or sorted(flag for flag in known if len(name) > 2 and name in flag)[:3]
+    close = difflib.get_close_matches(name, known, 3, 0.75)
+    return close[:1] or sorted(flag for flag in known if len(name) > 2 and name in flag)[:3]

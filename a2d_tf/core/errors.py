@@ -1,23 +1,18 @@
-"""Errors a user can act on, and how a command line shows them: one clear line, exit status 1."""
+"""Errors a user can act on, and how a command shows them: one clear line, exit status 1."""
 
+from __future__ import annotations
+
+import logging
 import os
 import reprlib
 import sys
 import traceback
+from collections.abc import Callable
 
 from absl import app, flags
 
 from a2d_tf.core import command_line, machine
 
-# TensorFlow reads it when it loads, which no module does before this one. On a machine without an
-# NVIDIA card, or where CUDA_VISIBLE_DEVICES hides it, nothing that it says there helps a user: its
-# notes on devices and ends of sequences would bury the one line that matters. With a card its
-# warnings and errors are shown, for they say which library of CUDA is missing or does not fit; a
-# few harmless ones (TensorRT, factories that are registered twice) come with them.
-_USES_NVIDIA = machine.may_have_nvidia() and not machine.hides_nvidia()
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1" if _USES_NVIDIA else "3")
-
-_DEBUG = flags.DEFINE_bool("debug", False, "show where in the code an error arises")
 _LONGEST = 2000  # characters of a message
 
 _short = reprlib.Repr()
@@ -30,7 +25,7 @@ class InputError(ValueError):
     """Input that cannot be used. The message names the file, the field and the remedy."""
 
 
-def require(argv, **values):
+def require(argv: list[str], **values: object) -> None:
     """Check a command line: no stray words, and a value for each flag named.
 
     Raises:
@@ -43,12 +38,46 @@ def require(argv, **values):
             raise InputError(f"--{name} is missing; --help shows the flags")
 
 
-def run(main):
+def prepare() -> None:
+    """Set up this process for a command: quiet libraries, plain log lines, the flag --debug.
+
+    Libraries read their environment variables when they load, so that commands import TensorFlow
+    after this; child processes inherit them. Variables that are set already stay.
+    """
+    # With an NVIDIA card TensorFlow's warnings are shown, for they say which library of CUDA is
+    # missing; otherwise nothing that it prints helps a user.
+    uses_nvidia = machine.may_have_nvidia() and not machine.hides_nvidia()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1" if uses_nvidia else "3")
+    # The messages of OpenCV and FFmpeg would bury the one line that matters.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    if "OPENCV_LOG_LEVEL" not in os.environ:
+        os.environ["OPENCV_LOG_LEVEL"] = "SILENT"
+        if "cv2" in sys.modules:
+            sys.modules["cv2"].setLogLevel(0)
+    if "debug" not in flags.FLAGS:
+        flags.DEFINE_bool("debug", False, "show where in the code an error arises")
+    logger = logging.getLogger("a2d_tf")
+    logger.setLevel(logging.INFO)
+    logger.handlers, logger.propagate = [_Console()], False
+
+
+class _Console(logging.Handler):
+    """Prints log records as plain lines: notes to stdout, warnings to stderr."""
+
+    def emit(self, record):
+        if record.levelno >= logging.WARNING:
+            print(f"warning: {self.format(record)}", file=sys.stderr, flush=True)
+        else:
+            print(self.format(record), flush=True)
+
+
+def run(main: Callable[[list[str]], int | None]) -> None:
     """Run `main(argv)` under absl: whatever goes wrong becomes one line on stderr.
 
-    The exit status is then 1, and 130 after Ctrl-C. What is no InputError is a fault of the code or
-    of the machine; where it arises `--debug` shows.
+    The exit status is then 1, and 130 after Ctrl-C. An exception that is no InputError is a fault
+    of the code or of the machine; `--debug` shows where it arises.
     """
+    prepare()
 
     def guarded(argv):
         try:
@@ -69,14 +98,14 @@ def run(main):
 
 
 def _parse(words, module):
-    wanted = command_line.wants_help(words)
-    if wanted:
-        print(command_line.help_text(module, wanted == "helpshort"))
+    asked = command_line.wants_help(words)
+    if asked:
+        print(command_line.help_text(module, asked == "helpshort"))
         sys.exit(0)
     if len(words) == 1 and command_line.example(module):
         sys.exit(
             _complain(
-                f"no flags given; for example {command_line.example(module)}" " (--help explains)"
+                f"no flags given; for example {command_line.example(module)} (--help explains)"
             )
         )
     try:
@@ -88,7 +117,7 @@ def _parse(words, module):
 def _complain(problem):
     """Print one line that starts with 'error: '; returns the exit status."""
     sys.stdout.flush()
-    if flags.FLAGS.is_parsed() and _DEBUG.value:
+    if flags.FLAGS.is_parsed() and flags.FLAGS.debug:
         traceback.print_exc()
     # A name in a file must not steer the terminal.
     line = " ".join(str(problem).split())
@@ -98,7 +127,7 @@ def _complain(problem):
 
 
 def _happened(error):
-    """An exception that nobody expected, in words."""
+    """Describe an unexpected exception in one line."""
     if isinstance(error, MemoryError):
         return f"out of memory ({error})" if str(error) else "out of memory"
     if isinstance(error, OSError) and error.strerror:

@@ -1,1 +1,1 @@
-"""The network for others to use: the served graph, the exported folder, and its predictor."""
+"""The served graph and the folder that it is exported to."""

@@ -1,26 +1,29 @@
 """The folder of an exported network: a SavedModel with `a2d_tf.json` beside `saved_model.pb`.
 
-`a2d_tf.json` holds what is not in the graph: the label space, how flow is made and how far the
-frames of a clip lie apart.
+`a2d_tf.json` holds what is not in the graph: the label space, the method of the flow and the
+distance between the frames of a clip.
 """
+
+from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
+from typing import Any
 
 import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json
+from a2d_tf.learning.runs.run_folder import Run
 from a2d_tf.serving import warmup
 from a2d_tf.serving.served_network import INPUTS, OUTPUTS, SIGNATURES, ServedNetwork
 
 FACTS = "a2d_tf.json"
 
 
-def facts(run):
-    """What a user of the graph must know and the graph does not say: a dict, ready for JSON."""
+def facts(run: Run) -> dict[str, Any]:
+    """The contents of `a2d_tf.json`."""
     model, inference = run.config.model, run.config.inference
     return {
         "labels": json.loads(run.network.labels.to_json()),
@@ -40,8 +43,8 @@ def facts(run):
     }
 
 
-def check_folder(folder):
-    """InputError unless the folder is one that `export` made."""
+def check_folder(folder: str) -> None:
+    """Raise InputError unless the folder is one that `export` made."""
     if not os.path.isdir(folder):
         raise InputError(f"{folder}: no such folder; a2d_tf.export makes one from a run")
     for name in ("saved_model.pb", FACTS):
@@ -49,8 +52,8 @@ def check_folder(folder):
             raise InputError(f"{folder}: no {name} there, so not a SavedModel of a2d_tf.export")
 
 
-def check_versions(folder):
-    """InputError unless a folder can hold the versions of a model, each in one of its own."""
+def check_versions(folder: str) -> None:
+    """Raise InputError unless a folder can hold the versions of a model as subfolders."""
     if os.path.isfile(os.path.join(folder, "saved_model.pb")):
         raise InputError(
             f"{folder}: is a SavedModel itself; for --version give another --output, of which "
@@ -58,8 +61,8 @@ def check_versions(folder):
         )
 
 
-def check_output(output):
-    """InputError unless `output` is new, empty, or an older export that may be replaced."""
+def check_output(output: str) -> None:
+    """Raise InputError unless `output` is new, empty, or an older export."""
     if os.path.isdir(output) and not os.listdir(output):
         return
     if os.path.lexists(output):
@@ -71,11 +74,13 @@ def check_output(output):
             ) from error
 
 
-def export(run, output, warm_up=False):
+def export(
+    run: Run, output: str, warm_up: bool = False
+) -> dict[str, tf.types.experimental.ConcreteFunction]:
     """Write a run as a SavedModel folder, whole or not at all; an older export is replaced.
 
     Args:
-      run: a `runs.Run`.
+      run: the loaded run.
       output: the folder.
       warm_up: whether to add `assets.extra/tf_serving_warmup_requests`; see `warmup`.
 
@@ -83,7 +88,7 @@ def export(run, output, warm_up=False):
       {name: concrete function} of the signatures.
 
     Raises:
-      InputError: something else is there, or the folder cannot be written.
+      InputError: there is something else, or the folder cannot be written.
     """
     check_output(output)
     parent = os.path.dirname(os.path.abspath(output))
@@ -91,24 +96,26 @@ def export(run, output, warm_up=False):
     signatures = served.signatures()
     try:
         os.makedirs(parent, exist_ok=True)
-        partial = tempfile.mkdtemp(prefix=".partial-", dir=parent)
-        try:
-            new, old = os.path.join(partial, "new"), os.path.join(partial, "old")
+        with tempfile.TemporaryDirectory(prefix=".partial-", dir=parent) as partial:
+            new = os.path.join(partial, "new")
             tf.saved_model.save(served, new, signatures=signatures)
             write_json(os.path.join(new, FACTS), facts(run))
             if warm_up:
                 size = run.records["image_height"], run.records["image_width"]
                 warmup.write(new, signatures, run.config.model.frames, size)
-            if os.path.isdir(output):
-                os.replace(output, old)
-            try:
-                os.replace(new, output)
-            except OSError:
-                if os.path.isdir(old):
-                    os.replace(old, output)
-                raise
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            _replace(new, output, os.path.join(partial, "old"))
     except (OSError, tf.errors.OpError) as error:
         raise InputError(f"{output}: cannot be written ({error})") from error
     return signatures
+
+
+def _replace(new: str, place: str, old: str) -> None:
+    """Move folder `new` to `place`; what is there moves to `old`, and back where that fails."""
+    if os.path.isdir(place):
+        os.replace(place, old)
+    try:
+        os.replace(new, place)
+    except OSError:
+        if os.path.isdir(old):
+            os.replace(old, place)
+        raise

@@ -1,4 +1,6 @@
-"""The network as it is used, not trained: batch norms are constants, and go into the kernels."""
+"""Fold constant batch norms into the kernels of their convolutions, for inference."""
+
+from __future__ import annotations
 
 import dataclasses
 
@@ -8,18 +10,15 @@ from a2d_tf.model.network import Network
 from a2d_tf.model.resnet import BATCH_NORMS, ConvNorm
 
 
-def folded(network):
-    """A network that computes the same with fewer variables and operations; not for training.
+def folded(network: Network) -> Network:
+    """Return a network that computes the same with fewer variables and operations.
 
-    kernel * gamma / sqrt(variance + epsilon) is computed here, once, and not at every call. In a
-    mixed precision the weights are rounded here once, too, and take half the room. Group norms
-    stay as they are.
-
-    Args:
-      network: a Network.
+    kernel * gamma / sqrt(variance + epsilon) is computed once, not at every call. In a mixed
+    precision the weights are rounded once, too, and take half the memory. Group norms stay.
 
     Returns:
-      a Network of norm 'none' where there were batch norms; the same one if nothing changes.
+      a Network of norm 'none' in place of batch norms, not for training; `network` itself if
+      nothing changes.
     """
     config = network.config
     norms = {name: "none" for name in ("norm", "flow_norm") if getattr(config, name) in BATCH_NORMS}
@@ -27,8 +26,8 @@ def folded(network):
     if not norms and precision == "float32":
         return network
     compute = dataclasses.replace(network.compute, precision=precision)
-    made = Network(dataclasses.replace(config, **norms), network.labels, compute)
-    for old_part, new_part in zip(network.parts().values(), made.parts().values()):
+    result = Network(dataclasses.replace(config, **norms), network.labels, compute)
+    for old_part, new_part in zip(network.parts().values(), result.parts().values()):
         for new in new_part.layers:
             if not new.weights:
                 continue
@@ -37,4 +36,4 @@ def folded(network):
             values = old.folded() if batch_norm else old.weights
             for variable, value in zip(new.weights, values):
                 variable.assign(tf.cast(value, variable.dtype))
-    return made
+    return result

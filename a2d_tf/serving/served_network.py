@@ -1,14 +1,18 @@
 """The network as it is served: behind resizing and padding, on frames of any size.
 
-It answers on clips, of pixels or of encoded images, or on the frames of a video one by one: `frame`
-sends a frame through the backbones, `key_frame` answers from what it made of 2L + 1 of them, and
-`stream` does both and hands the caller what it must remember. All are the first two in other
-wrappings, so that the ways cannot differ; nor can a run and its export, by the same `tf.Module`.
+It has five signatures, for clips of pixels or of encoded images and for the frames of a video one
+by one. `frame` computes the backbones' features of a frame, and `key_frame` the answer from the
+features of 2L + 1 frames; the other three are built from these two, so that all give the same
+answers. A run and its export use this same `tf.Module`.
 """
+
+from __future__ import annotations
 
 import tensorflow as tf
 
+from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.limits import MAX_FLOW, MAX_PIXELS
+from a2d_tf.model.network import Network
 from a2d_tf.ops import canvas as canvas_ops
 from a2d_tf.ops import masks as mask_ops
 from a2d_tf.serving.folding import folded
@@ -55,7 +59,7 @@ class ServedNetwork(tf.Module):
     Its batch norms are folded (see `serving.folding`).
 
     Args:
-      network: a Network; what becomes of its weights later does not matter here.
+      network: a Network; later changes of its weights have no effect here.
       settings: an InferenceConfig with its score_threshold resolved.
       stride: frames from one of a clip to the next, for `stream`.
 
@@ -66,146 +70,186 @@ class ServedNetwork(tf.Module):
         are [B, 2 L stride, ...], those of `key_frame`'s frames [B, 2L + 1, ...].
     """
 
-    def __init__(self, network, settings, stride=1):
+    def __init__(self, network: Network, settings: InferenceConfig, stride: int = 1):
         super().__init__(name="a2d_tf")
         network = folded(network)
-        towers, config = network.towers, network.config
-        labels, canvas, field = network.labels, network.image_size, config.frames
-        reach = field // 2 * stride
-        # The action branch's appearance is the actor's, unless its top-down is its own.
-        shared = ["rgb"] if config.action_topdown == "shared" else []
-        names = sorted(set(towers.output) - set(shared))
-
-        def flat(pyramids):
-            return {f"{n}_p{level}": x for n in names for level, x in enumerate(pyramids[n], 2)}
-
-        def sound(height, width):
-            sides = "a frame needs at least one pixel, and at most so many: "
-            pixels = tf.cast(height, tf.int64) * tf.cast(width, tf.int64)
-            allowed = (height > 0) & (width > 0) & (pixels <= MAX_PIXELS)
-            return tf.debugging.Assert(allowed, [sides, tf.constant(MAX_PIXELS)])
-
-        def agree(rgb, flow):
-            same = "rgb [..., H, W, 3] and flow [..., H, W, 2] must agree in all but the last axis"
-            check = tf.debugging.assert_equal(tf.shape(rgb)[:-1], tf.shape(flow)[:-1], same)
-            return tf.control_dependencies([check, sound(*tf.unstack(tf.shape(rgb)[-3:-1]))])
-
-        def frame(rgb, flow):
-            finite = tf.debugging.assert_all_finite(flow, "flow must be finite")
-            with agree(rgb, flow), tf.control_dependencies([finite]):
-                flow = tf.clip_by_value(flow, -MAX_FLOW, MAX_FLOW)
-                placed, vectors, inside = canvas_ops.place(rgb, flow, canvas)
-            inputs = {"rgb": placed, "flow": vectors}
-            made = towers({name: inputs[name] for name in towers.input}, training=False)
-            outputs = {**flat(made), "inside": tf.tile(inside[None], [tf.shape(rgb)[0], 1])}
-            if config.use_refiner:
-                outputs["image"] = placed
-            return outputs
-
-        def key_frame(frames, size):
-            pyramids = {n: [frames[f"{n}_p{level}"] for level in range(2, 6)] for n in names}
-            inside = frames["inside"][:, field // 2]
-            found = network.key_frame(pyramids, inside, settings, frames.get("image"))
-            with tf.control_dependencies([sound(size[0], size[1])]):
-                ratio = tf.cast(size, tf.float32) / tf.cast(inside, tf.float32)
-            outputs = {name: found[name] for name in OUTPUTS if name in found}
-            outputs["boxes"] = found["boxes"] * tf.tile(ratio, [1, 2])[:, None]
-            painted = mask_ops.paint(
-                found["masks"],
-                outputs["boxes"],
-                found["score"],
-                found["code"],
-                height=size[0],
-                width=size[1],
-                per_pixel=settings.paint == "pixel",
-            )
-            outputs["label_map"] = tf.cast(painted, tf.as_dtype(labels.code_dtype))
-            return outputs
-
-        def serve(rgb, flow):
-            length, height, width = tf.unstack(tf.shape(rgb)[1:4])
-            needed = f"a clip needs at least {field} frames, the network's temporal field"
-            enough = tf.debugging.assert_greater_equal(length, field, needed)
-            first = length // 2 - field // 2
-            with tf.control_dependencies([enough]), agree(rgb, flow):
-                clip = [x[:, first : first + field] for x in (rgb, flow)]
-            # Time is folded into the batch.
-            folded = [tf.reshape(x, [-1, height, width, x.shape[-1]]) for x in clip]
-            frames = {
-                name: tf.reshape(x, [-1, field, *x.shape[1:]])
-                for name, x in self.frame(*folded).items()
-            }
-            return self.key_frame(frames, tf.stack([height, width]))
-
-        def encoded(images, flow):
-            same = "images and flow must agree in their first two axes, [B, T]"
-            check = tf.debugging.assert_equal(tf.shape(images), tf.shape(flow)[:2], same)
-            length = tf.shape(images)[1]
-            # No more than the frames that `serve` looks at; a clip too short stays so.
-            first = tf.maximum(length // 2 - field // 2, 0)
-            with tf.control_dependencies([check]):
-                images, flow = (x[:, first : first + field] for x in (images, flow))
-
-            def decode(image):
-                with tf.control_dependencies([sound(*tf.unstack(_claimed_size(image)))]):
-                    # It knows a PNG when it sees one.
-                    return tf.io.decode_jpeg(image, 3, dct_method=canvas_ops.DCT_METHOD)
-
-            rgb = tf.map_fn(
-                decode,
-                tf.reshape(images, [-1]),
-                fn_output_signature=tf.TensorSpec([None, None, 3], tf.uint8),
-            )
-            rgb = tf.reshape(rgb, tf.concat([tf.shape(images), tf.shape(rgb)[1:]], axis=0))
-            whole = tf.reduce_all(tf.shape(flow)[2:4] == 1)
-            times = tf.where(whole, tf.shape(rgb)[2:4], 1)
-            return self.serve(rgb, tf.tile(flow, tf.concat([[1, 1], times, [1]], axis=0)))
-
-        def stream(rgb, flow, size, state):
-            count, ring = state["state_count"], {}
-            for name, x in self.frame(rgb, flow).items():
-                # The first frame of a video is its own neighbour.
-                begins = tf.reshape(count == 0, [-1] + [1] * len(x.shape))
-                before = tf.where(begins, x[:, None], state[f"state_{name}"])
-                ring[name] = tf.concat([before, x[:, None]], axis=1)
-            found = self.key_frame({name: x[:, ::stride] for name, x in ring.items()}, size)
-            number = count + 1 - reach
-            for name, x in found.items():
-                there = tf.reshape(number >= 1, [-1] + [1] * (len(x.shape) - 1))
-                found[name] = tf.where(there, x, tf.zeros([], x.dtype))
-            state = {f"state_{name}": x[:, 1:] for name, x in ring.items()}
-            return {**found, "number": number, **state, "state_count": count + 1}
-
-        def spec(name, *shape, dtype=tf.float32):
-            return tf.TensorSpec([None, *shape], dtype, name)
-
-        pixels = spec("rgb", None, None, 3, dtype=tf.uint8), spec("flow", None, None, 2)
-        clips = spec("rgb", None, None, None, 3, dtype=tf.uint8), spec("flow", *[None] * 3, 2)
-        images = spec("images", None, dtype=tf.string), clips[1]
-        made = {key: (x.shape[1:], x.dtype) for key, x in flat(towers.output).items()}
-        made["inside"] = [2], tf.int32
-        if config.use_refiner:
-            made["image"] = [*canvas, 3], tf.uint8
-        frames = {k: spec(k, field, *shape, dtype=dtype) for k, (shape, dtype) in made.items()}
-        state = {
-            f"state_{k}": spec(f"state_{k}", 2 * reach, *shape, dtype=dtype)
-            for k, (shape, dtype) in made.items()
-        }
-        state["state_count"] = spec("state_count", dtype=tf.int32)
-        size = tf.TensorSpec([2], tf.int32, "size")
         # The weights alone, not the Keras models: those would be saved a second time, as layers.
         self.weights = network.variables
-        self.frame = tf.function(frame, pixels)
-        self.key_frame = tf.function(key_frame, [frames, size])
-        self.serve = tf.function(serve, clips)
-        self.encoded = tf.function(encoded, images)
-        self.stream = tf.function(stream, [*pixels, size, state])
+        self._length, self._stride = network.config.frames, stride
+        parts = _FrameNetwork(network, settings)
+        features = parts.feature_specs()
+        pixels = [_spec("rgb", None, None, 3, dtype=tf.uint8), _spec("flow", None, None, 2)]
+        clips = [_spec("rgb", *[None] * 3, 3, dtype=tf.uint8), _spec("flow", *[None] * 3, 2)]
+        size = tf.TensorSpec([2], tf.int32, "size")
+        self.frame = tf.function(parts.features, pixels)
+        self.key_frame = tf.function(parts.answer, [_stacked(features, self._length), size])
+        self.serve = tf.function(self._serve, clips)
+        images = _spec("images", None, dtype=tf.string)
+        self.encoded = tf.function(self._encoded, [images, clips[1]])
+        state = _stacked(features, 2 * self._reach, "state_")
+        state["state_count"] = _spec("state_count", dtype=tf.int32)
+        self.stream = tf.function(self._stream, [*pixels, size, state])
 
-    def signatures(self):
+    @property
+    def _reach(self) -> int:
+        """Frames of the video before and after a key frame that its answer depends on."""
+        return self._length // 2 * self._stride
+
+    def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """Name in the SavedModel -> concrete function."""
         functions = {SIGNATURE: self.serve}
         functions = {name: functions.get(name) or getattr(self, name) for name in SIGNATURES}
         return {name: function.get_concrete_function() for name, function in functions.items()}
+
+    def _serve(self, rgb, flow):
+        """The outputs for the key frame of each clip; see INPUTS and OUTPUTS."""
+        field = self._length
+        length, height, width = tf.unstack(tf.shape(rgb)[1:4])
+        message = f"a clip needs at least {field} frames, the network's temporal field"
+        long_enough = tf.debugging.assert_greater_equal(length, field, message)
+        first = length // 2 - field // 2
+        with tf.control_dependencies([long_enough, *_shape_checks(rgb, flow)]):
+            clip = [x[:, first : first + field] for x in (rgb, flow)]
+        # Time is folded into the batch.
+        frames = self.frame(*(tf.reshape(x, [-1, height, width, x.shape[-1]]) for x in clip))
+        frames = {name: tf.reshape(x, [-1, field, *x.shape[1:]]) for name, x in frames.items()}
+        return self.key_frame(frames, tf.stack([height, width]))
+
+    def _encoded(self, images, flow):
+        """`_serve` on JPEG or PNG images, string [B, T]."""
+        field = self._length
+        message = "images and flow must agree in their first two axes, [B, T]"
+        check = tf.debugging.assert_equal(tf.shape(images), tf.shape(flow)[:2], message)
+        # Only the frames that `serve` looks at; a clip too short stays so.
+        first = tf.maximum(tf.shape(images)[1] // 2 - field // 2, 0)
+        with tf.control_dependencies([check]):
+            images, flow = (x[:, first : first + field] for x in (images, flow))
+        pixels = tf.TensorSpec([None, None, 3], tf.uint8)
+        rgb = tf.map_fn(_decode, tf.reshape(images, [-1]), fn_output_signature=pixels)
+        rgb = tf.reshape(rgb, tf.concat([tf.shape(images), tf.shape(rgb)[1:]], axis=0))
+        is_vector = tf.reduce_all(tf.shape(flow)[2:4] == 1)
+        times = tf.where(is_vector, tf.shape(rgb)[2:4], 1)
+        return self.serve(rgb, tf.tile(flow, tf.concat([[1, 1], times, [1]], axis=0)))
+
+    def _stream(self, rgb, flow, size, state):
+        """The next frame of each video: the outputs, their frame number and the new state."""
+        count, ring = state["state_count"], {}
+        for name, x in self.frame(rgb, flow).items():
+            # The first frame of a video is its own neighbour.
+            begins = tf.reshape(count == 0, [-1] + [1] * len(x.shape))
+            before = tf.where(begins, x[:, None], state[f"state_{name}"])
+            ring[name] = tf.concat([before, x[:, None]], axis=1)
+        outputs = self.key_frame({name: x[:, :: self._stride] for name, x in ring.items()}, size)
+        number = count + 1 - self._reach
+        for name, x in outputs.items():
+            answered = tf.reshape(number >= 1, [-1] + [1] * (len(x.shape) - 1))
+            outputs[name] = tf.where(answered, x, tf.zeros([], x.dtype))
+        state = {f"state_{name}": x[:, 1:] for name, x in ring.items()}
+        return {**outputs, "number": number, **state, "state_count": count + 1}
+
+
+class _FrameNetwork:
+    """A network in two steps, as a video needs it: the features of a frame, the answer of a clip.
+
+    Not a tf.Module, so that a SavedModel does not track the Keras models in it.
+    """
+
+    def __init__(self, network: Network, settings: InferenceConfig):
+        self._network, self._settings = network, settings
+        # The action branch's appearance is the actor's, unless its top-down is its own.
+        shared = {"rgb"} if network.config.action_topdown == "shared" else set()
+        self._pyramids = sorted(set(network.towers.output) - shared)
+
+    def features(self, rgb, flow):
+        """The signature `frame`: uint8 [B, H, W, 3] and float32 [B, H, W, 2] -> dict."""
+        towers, canvas = self._network.towers, self._network.image_size
+        finite = tf.debugging.assert_all_finite(flow, "flow must be finite")
+        with tf.control_dependencies([finite, *_shape_checks(rgb, flow)]):
+            flow = tf.clip_by_value(flow, -MAX_FLOW, MAX_FLOW)
+            placed, vectors, inside = canvas_ops.place(rgb, flow, canvas)
+        inputs = {"rgb": placed, "flow": vectors}
+        pyramids = towers({name: inputs[name] for name in towers.input}, training=False)
+        outputs = self._flat(pyramids)
+        outputs["inside"] = tf.tile(inside[None], [tf.shape(rgb)[0], 1])
+        if self._network.config.use_refiner:
+            outputs["image"] = placed
+        return outputs
+
+    def answer(self, frames, size):
+        """The signature `key_frame`: features [B, 2L + 1, ...] and int32 [2] -> the outputs."""
+        network, settings = self._network, self._settings
+        pyramids = {
+            name: [frames[f"{name}_p{level}"] for level in range(2, 6)] for name in self._pyramids
+        }
+        inside = frames["inside"][:, network.config.frames // 2]
+        detections = network.key_frame(pyramids, inside, settings, frames.get("image"))
+        with tf.control_dependencies([_size_check(size[0], size[1])]):
+            ratio = tf.cast(size, tf.float32) / tf.cast(inside, tf.float32)
+        outputs = {name: detections[name] for name in OUTPUTS if name in detections}
+        outputs["boxes"] = detections["boxes"] * tf.tile(ratio, [1, 2])[:, None]
+        painted = mask_ops.paint(
+            detections["masks"],
+            outputs["boxes"],
+            detections["score"],
+            detections["code"],
+            size[0],
+            size[1],
+            settings.paint == "pixel",
+        )
+        outputs["label_map"] = tf.cast(painted, tf.as_dtype(network.labels.code_dtype))
+        return outputs
+
+    def feature_specs(self) -> dict[str, tuple]:
+        """(shape of one frame, dtype) of each output of `features`."""
+        network = self._network
+        outputs = self._flat(network.towers.output)
+        specs = {name: (x.shape[1:], x.dtype) for name, x in outputs.items()}
+        specs["inside"] = [2], tf.int32
+        if network.config.use_refiner:
+            specs["image"] = [*network.image_size, 3], tf.uint8
+        return specs
+
+    def _flat(self, pyramids):
+        return {
+            f"{name}_p{level}": x
+            for name in self._pyramids
+            for level, x in enumerate(pyramids[name], 2)
+        }
+
+
+def _spec(name, *shape, dtype=tf.float32):
+    """A TensorSpec [B, *shape]."""
+    return tf.TensorSpec([None, *shape], dtype, name)
+
+
+def _stacked(features, length, prefix=""):
+    """TensorSpecs of the features of `length` frames, stacked on axis 1."""
+    return {
+        prefix + name: _spec(prefix + name, length, *shape, dtype=dtype)
+        for name, (shape, dtype) in features.items()
+    }
+
+
+def _size_check(height, width):
+    """An assertion on the size of a frame, int32 scalars."""
+    message = "a frame needs at least one pixel, and at most so many: "
+    pixels = tf.cast(height, tf.int64) * tf.cast(width, tf.int64)
+    allowed = (height > 0) & (width > 0) & (pixels <= MAX_PIXELS)
+    return tf.debugging.Assert(allowed, [message, tf.constant(MAX_PIXELS)])
+
+
+def _shape_checks(rgb, flow):
+    """Assertions that frames have an allowed size, and their flow the same."""
+    message = "rgb [..., H, W, 3] and flow [..., H, W, 2] must agree in all but the last axis"
+    agree = tf.debugging.assert_equal(tf.shape(rgb)[:-1], tf.shape(flow)[:-1], message)
+    return [agree, _size_check(*tf.unstack(tf.shape(rgb)[-3:-1]))]
+
+
+def _decode(image):
+    """RGB uint8 [H, W, 3] of a JPEG or PNG; its claimed size is checked first."""
+    with tf.control_dependencies([_size_check(*tf.unstack(_claimed_size(image)))]):
+        # Despite its name, `decode_jpeg` decodes PNG as well.
+        return tf.io.decode_jpeg(image, 3, dct_method=canvas_ops.DCT_METHOD)
 
 
 def _claimed_size(image):

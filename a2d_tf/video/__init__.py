@@ -1,1 +1,1 @@
-"""From a video to the instances in it: reading, streaming, tracking, and the files written."""
+"""Reading a video, predicting its frames, tracking, and the files of a prediction."""

@@ -1,4 +1,6 @@
-"""The files of a prediction, written frame by frame: no video is too long for the memory."""
+"""The files of a prediction, written frame by frame: memory does not grow with the video."""
+
+from __future__ import annotations
 
 import collections
 import csv
@@ -7,15 +9,17 @@ import os
 import re
 import shutil
 import tempfile
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
-from pycocotools import mask as rle_tools
 
 from a2d_tf.core import visualize
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation import coco_results
 from a2d_tf.video import tracking, video_files
+from a2d_tf.video.instances import VideoFrame
 
 RESULTS = ("overlay.mp4", "label_maps", "detections.json", "tracks.json", "summary.csv")
 COLUMNS = (
@@ -28,37 +32,38 @@ COLUMNS = (
     "end_frame",
     "mean_score",
 )
-_IN_MEMORY = 1 << 14  # bytes of a track's rows; more of them go to disk
+_IN_MEMORY = 1 << 14  # bytes of a track's rows that are held in memory
 
 
 class Outputs:
-    """The files of a prediction, written into a hidden folder beside their places.
+    """Writer of the files of a prediction.
 
     label_maps/         %05d.png of codes, named by the 1-based frame number of the video
-    detections.json     COCO results with `track_id`; `image_id` is that number
+    detections.json     COCO results with `track_id`; `image_id` is the frame number
     overlay.mp4         the answered frames, one after the other
-    tracks.json         a track: what it did when, and where it was in each frame
-    summary.csv         the same without the frames: an action of a track a row
+    tracks.json         for each track its actions, and its box and score in each frame
+    summary.csv         one row for each action of a track
 
-    The first two hold the network's own answer to each frame, the others the tracks' steady labels.
+    The first two hold the network's own answer to each frame, the others the labels of the tracks.
+    Tracks and rows of the summary are in the order in which they ended.
 
-    Tracks and rows of the summary are in the order in which they ended. As a context manager it
-    publishes whole files at the end, and nothing after an exception.
+    A context manager: the files are written into a hidden folder, and moved to their places at the
+    end unless there was an exception.
 
     Args:
       folder: made if missing; results of an earlier prediction there are replaced.
       fps: frames a second of the video.
-      size: (height, width) of its frames.
-      every: of so many frames one is added; the overlay plays as fast as the video.
+      size: (height, width) of its frames, pixels.
+      every: one of so many frames is added; the overlay plays as fast as the video.
 
     Raises:
-      InputError: the folder cannot be written, or holds a `label_maps` of something else.
+      InputError: the folder cannot be written, or holds a `label_maps` that is no prediction.
     """
 
-    def __init__(self, folder, fps, size, every=1):
+    def __init__(self, folder: str, fps: float, size: tuple[int, int], every: int = 1):
         self.folder, self.partial = folder, os.path.join(folder, ".partial")
         self.frames, self._fps = 0, fps
-        self._tracks = {}  # id -> _Track, of those that may be seen again
+        self._tracks: dict[int, _Track] = {}  # by id, those that may be seen again
         try:
             older = os.path.join(folder, "label_maps")
             for name in os.listdir(older) if os.path.isdir(older) else ():
@@ -80,50 +85,49 @@ class Outputs:
     def _path(self, *names):
         return os.path.join(self.partial, *names)
 
-    def add(self, number, frame, found, ids, codes, scores, labels):
-        """Append a frame.
-
-        Args:
-          number: 1-based frame number of the video.
-          frame: RGB uint8 [H, W, 3].
-          found: its `serving.Instances`, with masks as RLEs.
-          ids, codes, scores: [N], the track of each instance, and its steady label and score.
-          labels: the LabelSpace.
-        """
+    def add(self, frame: VideoFrame, labels: LabelSpace) -> None:
+        """Append a frame; the numbers of frames must ascend."""
         self.frames += 1
-        order = np.argsort(scores, kind="stable")  # the best one is drawn last, on top
-        masks = [rle_tools.decode(found.masks[i]) for i in order]
-        self._video.write(
-            visualize.draw_instances(
-                frame,
-                found.boxes[order],
-                codes[order],
-                masks,
-                label_space=labels,
-                scores=scores[order],
-                ids=ids[order],
-                stamp=f"{(number - 1) / self._fps:.2f} s",
-            )
-        )
-        png = cv2.imencode(".png", found.label_map)[1]
-        with open(self._path("label_maps", f"{number:05d}.png"), "wb") as file:
+        self._draw(frame, labels)
+        instances = frame.instances
+        png = cv2.imencode(".png", instances.label_map)[1]
+        with open(self._path("label_maps", f"{frame.number:05d}.png"), "wb") as file:
             file.write(png.tobytes())
         results = coco_results.entries(
-            number, found.boxes, found.codes, found.scores, masks=found.masks
+            frame.number,
+            instances.boxes,
+            instances.codes,
+            instances.scores,
+            masks=instances.masks,
         )
-        for identity, code, score, result in zip(ids.tolist(), codes, scores, results):
+        rows = zip(frame.tracks.tolist(), frame.codes.tolist(), frame.scores.tolist(), results)
+        for identity, code, score, result in rows:
             self._detections.write({**result, "track_id": identity})
-            score, box = round(float(score), 6), result["bbox"]
-            steady = {"category_id": int(code), "score": score, "bbox": box}
             if identity not in self._tracks:
                 self._tracks[identity] = _Track(identity, labels, self._fps, self.partial)
-            row = self._tracks[identity].add(self.frames, number, steady)
-            if row:
-                self._rows.writerow(row)
+            row = {"category_id": code, "score": round(score, 6), "bbox": result["bbox"]}
+            ended = self._tracks[identity].add(self.frames, frame.number, row)
+            if ended:
+                self._rows.writerow(ended)
         self._end(self.frames - tracking.PATIENCE - 1)
 
+    def _draw(self, frame, labels):
+        """Append the frame to the overlay."""
+        order = np.argsort(frame.scores, kind="stable")  # the best one is drawn last, on top
+        picture = visualize.draw_instances(
+            frame.image,
+            frame.instances.boxes[order],
+            frame.codes[order],
+            frame.instances.decoded_masks()[order],
+            label_space=labels,
+            scores=frame.scores[order],
+            ids=frame.tracks[order],
+            stamp=f"{frame.seconds:.2f} s",
+        )
+        self._video.write(picture)
+
     def _end(self, last):
-        """Write the tracks that were last seen in the `last` answered frame or before it."""
+        """Write the tracks that were last seen in the answered frame `last` or before it."""
         for identity in [i for i, track in self._tracks.items() if track.seen <= last]:
             track = self._tracks.pop(identity)
             self._rows.writerow(track.end())
@@ -152,8 +156,8 @@ class _List:
         self._file, self._start = open(path, "wb"), b"\n"
         self._file.write(b"[")
 
-    def write(self, item):
-        """Append what JSON can hold, or a track."""
+    def write(self, item: dict | _Track) -> None:
+        """Append an item: a JSON object or a track."""
         self._file.write(self._start)
         self._start = b",\n"
         if isinstance(item, _Track):
@@ -170,70 +174,72 @@ class _List:
 
 
 class _Track:
-    """What is written of a track, gathered while it lasts.
+    """The JSON object and the rows of the summary of a track, gathered while it lasts.
 
     Attributes:
       seen: the answered frame where it was last seen, counted from 1.
     """
 
-    def __init__(self, identity, labels, fps, folder):
+    def __init__(self, identity: int, labels: LabelSpace, fps: float, folder: str):
         self._id, self._labels, self._fps = identity, labels, fps
-        self._actors, self._scores = collections.Counter(), 0.0
-        self._first = self._last = self.seen = None
-        self._run = None  # [code, first frame, last frame, sum of scores, frames]
-        # Both grow with the video: beyond a size they move to disk.
+        self._actors: collections.Counter[int] = collections.Counter()
+        self._scores = 0.0
+        self._first = self._last = self.seen = 0
+        # The action in progress: [code, first frame, last frame, sum of scores, frames].
+        self._action: list = []
+        # Both grow with the video; beyond a size they move to disk.
         self._frames, self._actions = (
             tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=folder) for _ in range(2)
         )
 
-    def add(self, index, number, result):
-        """Append an instance: its label, score and box in frame `number`, the answered one `index`.
+    def add(self, index: int, number: int, result: dict[str, Any]) -> list | None:
+        """Append an instance.
+
+        Args:
+          index: of the answered frame, from 1 on.
+          number: of the frame in the video.
+          result: its `category_id`, `score` and `bbox`.
 
         Returns:
-          the row of the summary of an action that is over, or None.
+          the row of the summary of an action that ended before this frame, or None.
         """
         code, score, row = result["category_id"], result["score"], None
-        if self._run is None:
+        if not self._action:
             self._first = number
-        elif self._run[0] != code:
+        elif self._action[0] != code:
             row = self.end()
-        if self._run is None:
-            self._run = [code, number, number, 0.0, 0]
-        self._run[2:] = number, self._run[3] + score, self._run[4] + 1
+        if not self._action:
+            self._action = [code, number, number, 0.0, 0]
+        self._action[2:] = number, self._action[3] + score, self._action[4] + 1
         self._actors[self._labels.split(code)[0]] += 1
         self._scores += score
         self._last, self.seen = number, index
         _append(self._frames, {"frame": number, **result})
         return row
 
-    def end(self):
-        """The action that it was at is over: returns its row of the summary."""
-        code, first, last, scores, count = self._run
-        self._run = None
+    def end(self) -> list:
+        """End the action in progress; returns its row of the summary."""
+        code, first, last, scores, count = self._action
+        self._action = []
         actor, action = self._labels.split(code)
-        row = dict(
-            zip(
-                COLUMNS,
-                (
-                    self._id,
-                    self._labels.actors[actor - 1],
-                    self._labels.actions[action - 1],
-                    *self._seconds(first, last),
-                    first,
-                    last,
-                    round(scores / count, 6),
-                ),
-            )
-        )
-        _append(self._actions, {"category_id": code, **{n: row[n] for n in COLUMNS[1:]}})
-        return list(row.values())
+        row = [
+            self._id,
+            self._labels.actors[actor - 1],
+            self._labels.actions[action - 1],
+            *self._seconds(first, last),
+            first,
+            last,
+            round(scores / count, 6),
+        ]
+        _append(self._actions, {"category_id": code, **dict(zip(COLUMNS[1:], row[1:]))})
+        return row
 
     def _seconds(self, first, last):
-        """When the first frame begins and the last one ends."""
+        """The times at which the first frame begins and the last one ends."""
         return round((first - 1) / self._fps, 3), round(last / self._fps, 3)
 
-    def write(self, file):
-        """Write the whole, which has ended, as a JSON object to a binary file, and let go of it."""
+    def write(self, file: BinaryIO) -> None:
+        """Write an ended track as a JSON object to a binary file, and release its rows."""
         actor, count = self._actors.most_common(1)[0][0], sum(self._actors.values())
         start, end = self._seconds(self._first, self._last)
         head = {
@@ -246,6 +252,7 @@ class _Track:
             "mean_score": round(self._scores / count, 6),
         }
         file.write(json.dumps(head)[:-1].encode())
+        rows: Any
         for name, rows in (("actions", self._actions), ("frames", self._frames)):
             with rows:
                 file.write(f', "{name}": ['.encode())

@@ -1,15 +1,18 @@
-"""From the frames of a video to what is found in them, in memory that stays flat.
+"""Predict the frames of a video one after the other, in memory that stays flat.
 
-Each frame passes the backbones once. What they make of it is kept as long as a frame's answer still
-needs it, and is the same as in the clip that the records would hold of that frame.
+Each frame passes the backbones once. Its features are kept as long as the answer for another frame
+needs them, and are the same as in the clip that the records would hold of that frame.
 """
+
+from __future__ import annotations
 
 import collections
 import dataclasses
 import itertools
 import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent import futures
-from typing import Optional
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -17,54 +20,59 @@ from tqdm import tqdm
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.stopping import stop_on_signal
 from a2d_tf.data.flow import Flow, fit, resize_frame
-from a2d_tf.evaluation import coco_results
 from a2d_tf.video import tracking, video_files
+from a2d_tf.video.instances import Instances, VideoFrame
 from a2d_tf.video.outputs import Outputs
+
+if TYPE_CHECKING:
+    from a2d_tf.video.predictor import Features, Predictor
 
 
 @dataclasses.dataclass(frozen=True)
 class Span:
-    """Which frames of a video are answered, by 0-based index.
+    """The frames of a video that are answered.
 
     Attributes:
-      first: the first one.
-      last: the one behind the last, or None for all.
+      first: 0-based index of the first one.
+      last: index of the one behind the last, or None for all.
       every: 1 for each frame, N for each Nth from the first.
     """
 
     first: int = 0
-    last: Optional[int] = None
+    last: int | None = None
     every: int = 1
 
     @classmethod
-    def of_seconds(cls, fps, start=0.0, end=None, every=1):
+    def of_seconds(
+        cls, fps: float, start: float = 0.0, end: float | None = None, every: int = 1
+    ) -> Span:
         """The frames that begin in [start, end), seconds; frame i begins at i / fps.
 
         Raises:
-          InputError: a time that is no number.
+          InputError: a time that is not finite.
         """
         for name, seconds in (("start", start), ("end", end)):
             if seconds is not None and not math.isfinite(seconds * fps):
                 raise InputError(f"--{name}={seconds:g}: no time in a video; give seconds")
         # 0.4 s of 30 frames a second is frame 12, whatever 0.4 * 30 comes to.
-        indices = (None if s is None else math.ceil(s * fps - 1e-6) for s in (start, end))
-        return cls(*indices, every)
+        first, last = (None if s is None else math.ceil(s * fps - 1e-6) for s in (start, end))
+        return cls(first or 0, last, every)
 
-    def __contains__(self, index):
+    def __contains__(self, index: int) -> bool:
         beyond = self.last is not None and index >= self.last
         return not beyond and index >= self.first and (index - self.first) % self.every == 0
 
-    def any(self, low, high):
+    def any(self, low: int, high: int) -> bool:
         """Whether a frame in [low, high] is answered."""
         steps = max(0, -(-(low - self.first) // self.every))
         index = self.first + steps * self.every
         return index <= high and index in self
 
-    def numbers(self):
+    def numbers(self) -> Iterator[int]:
         """The 1-based numbers of these frames, without end."""
         return itertools.count(self.first + 1, self.every)
 
-    def count(self, frames):
+    def count(self, frames: int | None) -> int | None:
         """How many frames of a video of `frames` are answered; None where neither end is known."""
         ends = [end for end in (frames, self.last) if end is not None]
         return len(range(self.first, min(ends), self.every)) if ends else None
@@ -73,33 +81,34 @@ class Span:
 EVERY_FRAME = Span()
 
 
-def reach(facts):
-    """How many frames before and after a key frame its answer looks."""
+def reach(facts: dict[str, Any]) -> int:
+    """Frames of the video before and after a key frame that its answer depends on."""
     return facts["frames"] // 2 * facts["clip_stride"]
 
 
 class Ring:
-    """What `serving.Predictor.frame` made of a video's last 2 L stride + 1 frames, and of no more.
+    """The features of a video's last 2 L stride + 1 frames.
 
     A missing neighbour is the nearest frame with zero flow, as in the records. The first frame has
-    no flow: it is its own neighbour as it stands, and lends the last one what a still flow gives.
+    no flow, so that it pads the start unchanged; its zero-flow features also pad the end.
 
     Args:
-      length: 2L + 1; stride: frames from one of a clip to the next.
+      length: 2L + 1.
+      stride: frames from one of a clip to the next.
     """
 
-    def __init__(self, length, stride):
+    def __init__(self, length: int, stride: int):
         self._stride, self._reach = stride, length // 2 * stride
-        self._frames = collections.deque(maxlen=2 * self._reach + 1)
-        self._still, self._count = None, 0
+        self._frames: collections.deque = collections.deque(maxlen=2 * self._reach + 1)
+        self._still: Features | None = None
+        self._count = 0
 
-    def push(self, frame):
-        """Add the video's next frame: a dict of tensors, those of the flow named `flow_*`.
-
-        A frame that no answer needs may be None.
+    def push(self, frame: Features | None) -> list[Features] | None:
+        """Add the features of the video's next frame, or None where no answer needs them.
 
         Returns:
-          the 2L + 1 frames around the key frame L stride before it; None if there is none yet.
+          those of the 2L + 1 frames around the key frame L stride before it; None if there is no
+          such frame yet.
         """
         if not self._count:
             if frame is not None:
@@ -109,12 +118,12 @@ class Ring:
         self._count += 1
         return list(self._frames)[:: self._stride] if self._count > self._reach else None
 
-    def finish(self, still_last):
-        """The video is over: yield what `push` would return of the key frames that are left.
+    def finish(self, still_last: Callable[[], Features]) -> Iterator[list[Features]]:
+        """End the video: yield what `push` would return for the remaining key frames.
 
         Args:
-          still_last: callable -> what the last frame and a flow of zero make, where it must be made
-            for this.
+          still_last: computes the features of the last frame with zero flow; called where the ring
+            cannot derive them.
         """
         last = self._frames[-1]
         if last is None or self._still is None:
@@ -128,9 +137,9 @@ class Ring:
 
 
 def _moving(frames, facts, span):
-    """Yield (native, stored, its flow) of each frame, as `data.convert` makes them.
+    """Yield (native frame, frame at the records' size, its flow), as `data.convert` makes them.
 
-    Stored is None where no answer looks, flow where no answer needs what the backbones make of it.
+    The second is None where no answer depends on it, the flow where none needs its features.
     """
     flow = Flow(facts["flow_method"]) if facts["use_flow"] else None
     far, stride = reach(facts), facts["clip_stride"]
@@ -151,7 +160,7 @@ def _moving(frames, facts, span):
 
 
 def _ahead(items):
-    """The items of an iterator; a thread makes the next one while this one is in use."""
+    """Yield the items of an iterator, computing the next one in a thread."""
     with futures.ThreadPoolExecutor(1) as pool:
         coming = pool.submit(next, items, None)
         while True:
@@ -162,25 +171,27 @@ def _ahead(items):
             yield item
 
 
-def answers(predictor, frames, span=EVERY_FRAME):
-    """What is found in the frames of a video; each passes the backbones once, or not at all.
+def answers(
+    predictor: Predictor, frames: Iterable[np.ndarray | None], span: Span = EVERY_FRAME
+) -> Iterator[tuple[np.ndarray, Instances]]:
+    """Predict the instances in the frames of a video; each passes the backbones at most once.
 
     Flow is computed between neighbours of the video, at the size of the records, while the network
     works on the frame before. Memory does not grow with the video.
 
     Args:
-      predictor: a `serving.Predictor`.
-      frames: iterable of all native frames, RGB uint8 [H, W, 3]; anything, as None, where no frame
-        within `reach`, or one before that, is answered.
-      span: the `Span` of the frames to answer.
+      predictor: of the video's instances.
+      frames: all native frames, RGB uint8 [H, W, 3]; may be None where no frame within `reach`, or
+        one before that, is answered.
+      span: the frames to answer.
 
     Yields:
-      (native frame, its `serving.Instances`) of the frames of `span`.
+      (native frame, its instances) of the frames of `span`.
     """
     facts = predictor.facts
     far = reach(facts)
     ring = Ring(facts["frames"], facts["clip_stride"])
-    waiting = collections.deque()
+    waiting: collections.deque = collections.deque()
 
     def windows():
         """(index of the key frame, the frames around it)."""
@@ -203,62 +214,79 @@ def answers(predictor, frames, span=EVERY_FRAME):
             yield native, predictor.key_frame(window, native.shape[:2])
 
 
-def _sure(found, threshold, facts, labels):
-    """Those of the `serving.Instances` with p(actor) >= threshold, as the graph would have it."""
-    sure = found.scores
-    if facts.get("label_mode") != "cartesian":
-        actors = labels.split(found.codes)[0] - 1
-        sure = np.take_along_axis(found.actor_scores, actors[:, None], axis=1)[:, 0]
-    keep = np.flatnonzero(sure >= threshold)
-    return found if len(keep) == len(sure) else found.only(keep, facts["paint"])
-
-
-def followed(predictor, answered, window=tracking.WINDOW, threshold=0.0, every=1):
-    """What `answers` yields, with tracks and steady labels; see `tracking.follow`.
-
-    Args:
-      predictor: whose answers they are.
-      window: answered frames of which a label is read; 1 is the network's own answer.
-      threshold: on p(actor), where it is above the predictor's own.
-      every: of so many frames one is answered; of too many, cuts of the film are not looked for.
-
-    Yields:
-      (native frame, its `serving.Instances` with masks as RLEs, ids int [N], codes int [N], scores
-      float [N]): the track of each instance, its steady label and score.
-    """
-    facts, labels = predictor.facts, predictor.labels
-
-    def light():
-        for native, found in answered:
-            found = _sure(found, threshold, facts, labels)
-            # Frames wait for those that their labels are read of: masks must be small.
-            masks = [coco_results.encode_mask(mask) for mask in found.masks]
-            yield native, dataclasses.replace(found, masks=masks)
-
-    is_cut = video_files.is_cut if every <= video_files.CUT_REACH else None
-    joint = facts.get("label_mode", "decoupled") != "decoupled"
-    yield from tracking.follow(light(), labels, window, is_cut, joint)
-
-
 def _until(items, stops):
-    """The items up to the one in hand when `stops` is no longer empty."""
+    """Yield the items up to the one in hand when `stops` is no longer empty."""
     for item in items:
         yield item
         if stops:
             return
 
 
-def predict(load, reader, output, span=EVERY_FRAME, window=tracking.WINDOW, threshold=0.0):
+def watch(
+    predictor: Predictor,
+    reader: video_files.Reader,
+    span: Span = EVERY_FRAME,
+    window: int = tracking.WINDOW,
+    *,
+    threshold: float = 0.0,
+    stops: Sequence[Any] = (),
+) -> Iterator[VideoFrame]:
+    """Predict the frames of a video and link their instances over time.
+
+    Args:
+      predictor: of the video's instances.
+      reader: the video.
+      span: the frames to answer. Beyond every 15th, cuts of the film are not looked for.
+      window: answered frames from which a track's label is read; 1 is the network's own answer.
+      threshold: on p(actor), where it is above the predictor's own.
+      stops: the video ends as soon as this is not empty.
+
+    Yields:
+      the frames of `span`, in order.
+
+    Raises:
+      InputError: a frame that cannot be read.
+    """
+    facts, labels = predictor.facts, predictor.labels
+    far = reach(facts)
+
+    def frames():
+        near = reader.frames(lambda index: span.any(index - far, index + far + 1))
+        for index, frame in enumerate(near):
+            if stops and index < span.first - far:
+                return
+            yield frame
+
+    def compressed():
+        for image, instances in _until(answers(predictor, frames(), span), stops):
+            # Frames wait for those that their labels are read from: masks must be small.
+            yield image, instances.at_least(threshold, labels, facts).compressed()
+
+    is_cut = video_files.is_cut if span.every <= video_files.CUT_REACH else None
+    joint = facts.get("label_mode", "decoupled") != "decoupled"
+    followed = tracking.follow(compressed(), labels, window, is_cut, joint=joint)
+    for number, answer in zip(span.numbers(), followed):
+        yield VideoFrame(number, (number - 1) / reader.fps, *answer)
+
+
+def predict(
+    load: Callable[[], Predictor],
+    reader: video_files.Reader,
+    output: str,
+    span: Span = EVERY_FRAME,
+    *,
+    window: int = tracking.WINDOW,
+    threshold: float = 0.0,
+) -> tuple[Predictor, int, bool]:
     """Predict the frames of a video and write the results.
 
     Ctrl-C or SIGTERM ends it after the frame in hand, with whole files of the frames so far.
 
     Args:
-      load: callable -> a `serving.Predictor`; called when `output` is known to be writable.
-      reader: a `video.Reader`.
+      load: returns the predictor; called when `output` is known to be writable.
+      reader: the video.
       output: folder of the `outputs.RESULTS`.
-      span: the `Span` of the frames to answer.
-      window, threshold: as for `followed`.
+      span, window, threshold: as for `watch`.
 
     Returns:
       (the predictor, frames written, whether a signal ended it).
@@ -272,21 +300,9 @@ def predict(load, reader, output, span=EVERY_FRAME, window=tracking.WINDOW, thre
         files = Outputs(output, reader.fps, reader.size, span.every)
         with stop_on_signal() as stops, files as outputs:
             predictor = load()
-            far = reach(predictor.facts)
-
-            def frames():
-                near = reader.frames(lambda index: span.any(index - far, index + far + 1))
-                for index, frame in enumerate(near):
-                    if stops and index < span.first - far:
-                        return
-                    yield frame
-
-            answered = _until(answers(predictor, frames(), span), stops)
-            shown = followed(predictor, answered, window, threshold, span.every)
-            with tqdm(desc="predict", unit="frame", total=total) as bar:
-                for number, answer in zip(span.numbers(), shown):
-                    outputs.add(number, *answer, predictor.labels)
-                    bar.update()
+            frames = watch(predictor, reader, span, window, threshold=threshold, stops=stops)
+            for frame in tqdm(frames, desc="predict", unit="frame", total=total):
+                outputs.add(frame, predictor.labels)
             if not outputs.frames and not stops:
                 raise InputError("no frame of the video lies between --start and --end")
     except OSError as error:

@@ -1,16 +1,22 @@
-"""Instances linked over time: one actor keeps its id, and its action is read of several frames.
+"""Link instances over time: an actor keeps its id, and its label is read from several frames.
 
 Linking is greedy on the IoU of masks between one answered frame and the next, as in tracking by
-detection (Bochinski et al., AVSS 2017; Bewley et al., ICIP 2016), so it needs no motion model and
-sees no further back than the last sight of an actor. Memory does not grow with the video.
+detection (Bochinski et al., AVSS 2017; Bewley et al., ICIP 2016); it needs no motion model.
+Memory does not grow with the video.
 """
+
+from __future__ import annotations
 
 import collections
 import dataclasses
-from typing import Optional
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from pycocotools import mask as rle_tools
+
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.video.instances import Instances
 
 PATIENCE = 8  # answered frames in a row that an actor may be missing and still keep its id
 MIN_IOU = 0.3  # of an actor's mask with its last one
@@ -26,74 +32,77 @@ class Track:
     Attributes:
       id: 1, 2, ... in the order of appearance.
       seen: index of the answered frame where it was last seen.
-      box: [y1, x1, y2, x2]; mask: RLE; both as last seen.
-      sights: deque of (index, code, score, p(actor) [|X|], p(action) [|Y|]), the newest last.
-      label: code that it was last called, which may be of an earlier frame; None before that.
+      box: [y1, x1, y2, x2] where it was last seen.
+      mask: RLE of the same.
+      sights: (index, code, score, p(actor) [|X|], p(action) [|Y|]), the newest last.
+      label: the code that was last read for it; None before that.
     """
 
     id: int
     seen: int
     box: np.ndarray
-    mask: dict
+    mask: np.ndarray | dict
     sights: collections.deque
-    label: Optional[int] = None
+    label: int | None = None
 
 
 class Tracker:
-    """Gives the instances of one frame after another to tracks.
+    """Assigns the instances of one frame after another to tracks.
 
     Args:
       labels: the LabelSpace.
-      window: answered frames of which a label is read.
+      window: answered frames from which a label is read.
     """
 
-    def __init__(self, labels, window=WINDOW):
+    def __init__(self, labels: LabelSpace, window: int = WINDOW):
         self._labels, self._window = labels, window
-        self._tracks, self._frames, self._ids = [], 0, 0
+        self._tracks: list[Track] = []
+        self._frames, self._ids = 0, 0
 
-    def add(self, found):
+    def add(self, instances: Instances) -> list[Track]:
         """Follow the actors into the next answered frame.
 
-        An instance goes to the track whose last mask it covers best, first to one of its own kind
-        of actor, then to one of another; what is left begins a track.
+        An instance goes to the track with whose last mask it has the highest IoU, first among those
+        of its own kind of actor, then among others. The instances that are left begin a track.
 
         Args:
-          found: with `boxes` [N, 4] (y1, x1, y2, x2), `codes` and `scores` [N], `actor_scores`
-            [N, |X|], `action_scores` [N, |Y|] and `masks`, N RLEs.
+          instances: N, with masks as RLEs.
 
         Returns:
-          the Track of each instance: list of N.
+          the track of each instance.
         """
         index, self._frames = self._frames, self._frames + 1
         self._tracks = [t for t in self._tracks if index - t.seen <= PATIENCE + 1]
-        owners = self._match(found)
+        owners = self._match(instances)
         for i, owner in enumerate(owners):
             if owner is None:
                 self._ids += 1
-                owner = Track(self._ids, index, None, None, collections.deque(maxlen=self._window))
+                sights: collections.deque = collections.deque(maxlen=self._window)
+                owner = Track(self._ids, index, instances.boxes[i], instances.masks[i], sights)
                 owners[i] = owner
                 self._tracks.append(owner)
-            owner.seen, owner.box, owner.mask = index, found.boxes[i], found.masks[i]
+            owner.seen, owner.box, owner.mask = index, instances.boxes[i], instances.masks[i]
             owner.sights.append(
                 (
                     index,
-                    int(found.codes[i]),
-                    float(found.scores[i]),
-                    found.actor_scores[i],
-                    found.action_scores[i],
+                    int(instances.codes[i]),
+                    float(instances.scores[i]),
+                    instances.actor_scores[i],
+                    instances.action_scores[i],
                 )
             )
         return owners
 
-    def cut(self):
-        """The film was cut: no one in the next frame is one of those so far."""
+    def cut(self) -> None:
+        """End all tracks, as at a cut of the film."""
         self._tracks = []
 
-    def _match(self, found):
-        owners, tracks = [None] * len(found.boxes), self._tracks
-        actors = self._labels.split(np.asarray(found.codes))[0]
+    def _match(self, instances):
+        """The track of each instance, or None."""
+        owners, tracks = [None] * len(instances.boxes), self._tracks
+        actors = self._labels.split(np.asarray(instances.codes))[0]
         kinds = [_actor(track.sights, self._labels) + 1 for track in tracks]
-        iou = _iou(found, tracks)
+        iou = _iou(instances, tracks)
         pairs = []
         for i, k in zip(*np.nonzero(iou >= MIN_IOU)):
             same = actors[i] == kinds[k]
@@ -107,14 +116,14 @@ class Tracker:
         return owners
 
 
-def _iou(found, tracks):
+def _iou(instances, tracks):
     """IoU of instances and tracks [N, K]: of their masks, of their boxes where a mask is empty."""
-    if not len(found.boxes) or not tracks:
-        return np.zeros((len(found.boxes), len(tracks)))
-    masks = list(found.masks), [track.mask for track in tracks]
+    if not len(instances.boxes) or not tracks:
+        return np.zeros((len(instances.boxes), len(tracks)))
+    masks = list(instances.masks), [track.mask for track in tracks]
     boxes = [
         np.float64([[x1, y1, x2 - x1, y2 - y1] for y1, x1, y2, x2 in side])
-        for side in (found.boxes, [track.box for track in tracks])
+        for side in (instances.boxes, [track.box for track in tracks])
     ]
     crowd = [0] * len(tracks)
     empty = [rle_tools.area(side) == 0 for side in masks]
@@ -124,7 +133,7 @@ def _iou(found, tracks):
 
 
 def _actor(sights, labels, before=None):
-    """What several sights of an actor take it for, by p(actor): a 0-based index."""
+    """The kind of actor with the highest sum of p(actor) over several sights: a 0-based index."""
     votes = np.zeros(len(labels.actors))
     for _, code, _, actors, _ in sights:
         actor = labels.split(code)[0] - 1
@@ -133,79 +142,89 @@ def _actor(sights, labels, before=None):
 
 
 def _best(evidence, before):
-    """Index of the best evidence; the one before as long as none has LEAD times its evidence."""
+    """Index of the best evidence; `before` as long as none has LEAD times its evidence."""
     best = int(np.argmax(evidence))
     hold = before is not None and 0 < evidence[best] <= LEAD * evidence[before]
     return before if hold else best
 
 
-def read_label(sights, labels, before=None, joint=False):
-    """What an actor is and does, of several sights of it.
+def read_label(
+    sights: Sequence[tuple], labels: LabelSpace, before: int | None = None, joint: bool = False
+) -> tuple[int, float]:
+    """Read the label of an actor from several sights of it.
 
-    It is the kind of actor that it was taken for with the highest sum of p(actor). Its action is
-    the valid one with the highest sum of p(action). What it was called before holds until another
-    has LEAD times its sum.
+    The actor is the one with the highest sum of p(actor), the action the valid one with the highest
+    sum of p(action). The label before holds until another has LEAD times its sum.
 
     Args:
       sights: as in a Track, at least one.
       labels: the LabelSpace.
-      before: code of the frame before. Without it, one sight alone keeps the network's own answer.
-      joint: whether p(action) is a sum over actors, as with cartesian and hierarchical labels: it
-        then has p(actor) in it already, and each sight counts as if it summed to 1.
+      before: code of the frame before. Without it, a single sight keeps the network's own answer.
+      joint: whether p(action) is a sum over actors, as with cartesian and hierarchical labels. It
+        then contains p(actor), and each sight is normalised to 1.
 
     Returns:
       (code, score): the score is the mean over the sights of p(actor) p(action).
     """
     if before is None and len(sights) == 1:
         return sights[0][1:3]
-    old_actor, old_action = (None, None) if before is None else np.array(labels.split(before)) - 1
+    old_actor = old_action = None
+    if before is not None:
+        old_actor, old_action = (number - 1 for number in labels.split(before))
     actor = _actor(sights, labels, old_actor)
-    actions = np.stack([np.float64(actions) for *_, actions in sights])
+    actions = np.stack([actions for *_, actions in sights]).astype(np.float64)
     if joint:
         actions /= np.maximum(actions.sum(axis=1, keepdims=True), 1e-30)
     # Underflow may leave every action at 0: an invalid one must still lose.
     evidence = np.where(labels.valid[actor], actions.sum(axis=0), -1)
     action = _best(evidence, old_action if actor == old_actor else None)
-    scores = [actors[actor] for *_, actors, _ in sights] * actions[:, action]
+    scores = np.array([actors[actor] for *_, actors, _ in sights]) * actions[:, action]
     return labels.encode(actor, action), float(scores.mean())
 
 
-def follow(answers, labels, window=WINDOW, is_cut=None, joint=False):
-    """Give the instances of every answered frame their tracks and steady labels.
+def follow(
+    answers: Iterable[tuple[Any, Instances]],
+    labels: LabelSpace,
+    window: int = WINDOW,
+    is_cut: Callable[[Any, Any], bool] | None = None,
+    *,
+    joint: bool = False,
+) -> Iterator[tuple[Any, Instances, np.ndarray, np.ndarray, np.ndarray]]:
+    """Add tracks and steady labels to the instances of every answered frame.
 
-    The label of an instance in a frame is read of the track's sights in the `window` frames around
-    it, window // 2 of them to come: an action that begins there begins there, and does not lag.
-    Answers wait as long, and the last ones for no more.
+    The label of an instance is read from the track's sights in the `window` frames around it, so
+    that it does not lag; a frame is yielded once the window // 2 frames after it are there.
 
     Args:
-      answers: iterable of (frame, found as for `Tracker.add`); the frame may be anything.
+      answers: (frame, its instances with masks as RLEs), in order.
       labels: the LabelSpace.
       window: answered frames; 1 is the network's own answer.
-      is_cut: callable (frame, the next one) -> whether the film was cut between them, where all
-        tracks end; None for a film of one shot.
+      is_cut: (frame, the next one) -> whether the film was cut between them, which ends all tracks;
+        None for a film of one shot.
       joint: as for `read_label`.
 
     Yields:
-      (frame, found, ids int [N], codes int [N], scores float [N]) in the same order.
+      (frame, instances, ids int [N], codes int [N], scores float [N]) in the same order.
     """
-    tracker, waiting = Tracker(labels, window), collections.deque()
+    tracker = Tracker(labels, window)
+    waiting: collections.deque = collections.deque()
     ahead, before = window // 2, None
 
     def settle():
-        index, frame, found, tracks = waiting.popleft()
+        index, frame, instances, tracks = waiting.popleft()
         first, last = index + ahead - window + 1, index + ahead
         codes, scores = np.zeros(len(tracks), np.int64), np.zeros(len(tracks))
         for i, track in enumerate(tracks):
             sights = [sight for sight in track.sights if first <= sight[0] <= last]
             codes[i], scores[i] = read_label(sights, labels, track.label, joint)
             track.label = int(codes[i]) if window > 1 else None
-        return frame, found, np.array([track.id for track in tracks], np.int64), codes, scores
+        return frame, instances, np.array([track.id for track in tracks], np.int64), codes, scores
 
-    for index, (frame, found) in enumerate(answers):
+    for index, (frame, instances) in enumerate(answers):
         if is_cut and index and is_cut(before, frame):
             tracker.cut()
         before = frame
-        waiting.append((index, frame, found, tracker.add(found)))
+        waiting.append((index, frame, instances, tracker.add(instances)))
         if len(waiting) > ahead:
             yield settle()
     while waiting:

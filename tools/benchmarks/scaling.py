@@ -18,9 +18,9 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.evaluation import detection
 from a2d_tf.learning.runs import run_folder
 from a2d_tf.model.network import Network
-from a2d_tf.serving.predictor import Predictor
 from a2d_tf.serving.served_network import ServedNetwork
 from a2d_tf.video import streaming
+from a2d_tf.video.predictor import Predictor
 from tools.benchmarks import evaluation, inputs, learning, measure
 
 matplotlib.use("Agg")

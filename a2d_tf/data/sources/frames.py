@@ -25,6 +25,12 @@ Path = Union[str, os.PathLike]
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 IMAGES = (".png", ".jpg", ".jpeg")
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+# The formats of FFmpeg that hold frames. Others are playlists, which name further files and addresses
+# to be opened, whatever a file is called.
+_CONTAINERS = (
+    "format_whitelist;asf,avi,dv,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,"
+    "mxf,nut,ogg,rm,webm,yuv4mpegpipe"
+)
 _REMEDY = "restore it from the release"
 
 
@@ -243,6 +249,7 @@ class Capture:
         if isinstance(path, int):
             self._capture = cv2.VideoCapture(path)
         elif os.path.isfile(path):
+            os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", _CONTAINERS)
             # FFmpeg would take every core, in each of many worker processes; and the start of a
             # relative path, such as http:, for a protocol.
             threads = [cv2.CAP_PROP_N_THREADS, cv2.getNumThreads()]

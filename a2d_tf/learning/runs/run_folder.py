@@ -1,38 +1,45 @@
-"""The run folder: what a trained network needs to be used again.
+"""The run folder: settings, weights and results of a training.
 
 flags.txt             the resolved settings, reusable as --flagfile
 labels.json           the label space
-records.json          how the records it learned from were made: flow method and sizes
+records.json          how its records were made: flow method, sizes and clip stride
 checkpoints/          the newest weights with the optimizer's state
 best/                 the weights of the best validation, by joint mIoU, and its threshold
-diverged/             the batch of a step whose loss was no number, and the weights before it
-weights.txt           what became of the weights that it started from, by name
+diverged/             the batch of a step with a non-finite loss, and the weights before it
+weights.txt           how each variable was initialised, by name
 score_threshold.json  p(actor) from which a RoI is an instance, chosen on validation, here or in the
                       run of --threshold_from
 tensorboard/          events
-finished.json         the step of the end, once the last validation is done
+finished.json         the last step, once the last validation is done
 evaluation/<split>/   metrics, detections and label maps
 """
 
+from __future__ import annotations
+
 import dataclasses
+import logging
 import os
+from collections.abc import Collection, Iterable
+from typing import Any
 
 from a2d_tf.core.config import PREDATED, Config, InferenceConfig, ModelConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_json, write_json, write_text
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.data.manifest import RECORD_FIELDS, check_facts
+from a2d_tf.data.manifest import RECORD_FIELDS, Manifest, check_facts
 from a2d_tf.learning.runs import checkpoints
 from a2d_tf.learning.runs.checkpoints import restore
 from a2d_tf.model import flavours
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import cache, coco_classes, weights
 
-# The authors' choice of p(actor), for a run that had no validation split to choose by.
+# The authors' choice of p(actor), for a run without a validation split.
 DEFAULT_THRESHOLD = 0.7
 
+logger = logging.getLogger(__name__)
 
-def create(workdir, config, manifest):
+
+def create(workdir: str, config: Config, manifest: Manifest) -> None:
     """Make the run folder, or check that an existing one belongs to the same network.
 
     Raises:
@@ -41,7 +48,7 @@ def create(workdir, config, manifest):
     path = os.path.join(workdir, "flags.txt")
     if os.path.exists(path):
         _check_network(workdir, config, manifest.label_space)
-        # What the weights have seen already cannot be taken back.
+        # Changing these would not undo the steps that are done.
         fixed = ["seed", "val_fraction", "zero_shot_actor", "train_phase", "average_decay"]
         check_same(path, config, fixed)
         _check_records(workdir, manifest)
@@ -51,12 +58,12 @@ def create(workdir, config, manifest):
 
 
 def _settings(path):
-    """The Config of a run's flags.txt, which may be anyone's: it names no other file."""
+    """The Config of a run's flags.txt."""
     return Config.read(path, of_run=True)
 
 
-def check_same(path, config, fields, section="learning"):
-    """InputError where a run's flags.txt has another value in one of a section's fields."""
+def check_same(path: str, config: Config, fields: Iterable[str], section: str = "learning") -> None:
+    """Raise InputError where a run's flags.txt has another value in one of a section's fields."""
     old, new = (getattr(c, section) for c in (_settings(path), config))
     for name in fields:
         if getattr(old, name) != getattr(new, name):
@@ -66,8 +73,8 @@ def check_same(path, config, fields, section="learning"):
             )
 
 
-def start_from(network, config, run):
-    """Give a new run's network the weights of another run, which must be of the same network.
+def start_from(network: Network, config: Config, run: str) -> None:
+    """Restore the weights of another run, which must be of the same network.
 
     Raises:
       InputError: no run there, or one of another network or label space.
@@ -76,16 +83,16 @@ def start_from(network, config, run):
     restore(network, run)
 
 
-def settle(config, given, workdir=None):
-    """The settings with the flavours of what the run starts from, files or another run.
+def settle(config: Config, given: Collection[str], workdir: str | None = None) -> Config:
+    """Complete the settings by those of the weights that the run starts from.
 
-    A run that goes on, or starts from one of the same network, keeps what was built in when that
-    was older than some of the settings, unless their flags are given. Files that go by a name are
-    fetched here, where they are not in the cache; the settings keep the name. A run that goes on
-    needs them no more.
+    These are the flavours of imported files, or of another run. A run that resumes, or starts from
+    one of the same network, keeps the behaviour before settings that are younger than that run,
+    unless their flags are given. Weights that go by a name are fetched if they are not in the
+    cache; a run that resumes does not need them.
 
     Args:
-      config: a Config.
+      config: the settings of the flags.
       given: names of the flags that were given.
       workdir: the run folder, which may hold a run already.
 
@@ -121,29 +128,28 @@ def settle(config, given, workdir=None):
 
 
 def _as_before(config, there, given, sections):
-    """The settings with those that a run is older than as `there`, the run's own, has them.
+    """Take the settings in PREDATED from `there`, an older run's, unless they were given.
 
-    One that has another value than its default was given, in a section of which `given` tells
-    nothing.
+    `given` does not cover every section; there, a value other than the default was given.
     """
     for section in sections:
-        mine, old = (getattr(c, section) for c in (config, there))
-        kept = {
-            field.name: getattr(old, field.name)
-            for field in dataclasses.fields(mine)
+        ours, theirs = (getattr(c, section) for c in (config, there))
+        older = {
+            field.name: getattr(theirs, field.name)
+            for field in dataclasses.fields(ours)
             if field.name in PREDATED
             and field.name not in given
-            and getattr(mine, field.name) == field.default
+            and getattr(ours, field.name) == field.default
         }
-        config = dataclasses.replace(config, **{section: dataclasses.replace(mine, **kept)})
+        config = dataclasses.replace(config, **{section: dataclasses.replace(ours, **older)})
     return config
 
 
-def initialise(network, config):
-    """Give a new run's network the weights that its settings name.
+def initialise(network: Network, config: Config) -> weights.Report | None:
+    """Load the weights that the settings of a new run name.
 
     Returns:
-      a `weights.Report`; None where they are random, or those of --init_run, which fit to the last.
+      a `weights.Report`; None where they are random, or all of those of --init_run.
 
     Raises:
       InputError: they are not there, or for another network, or nothing of them fits.
@@ -173,7 +179,7 @@ def _warm_start(network, config, run):
 
 
 def _check_network(workdir, config, labels):
-    """InputError unless the run's network has these settings and this label space."""
+    """Raise InputError unless the run's network has these settings and this label space."""
     path = os.path.join(workdir, "flags.txt")
     check_same(path, config, [f.name for f in dataclasses.fields(config.model)], "model")
     path = os.path.join(workdir, "labels.json")
@@ -189,7 +195,7 @@ def _facts(manifest):
 
 
 def _check_records(workdir, manifest):
-    """InputError unless the run learns from records of the same kind."""
+    """Raise InputError unless the run learns from records of the same kind."""
     if _record_facts(workdir) != _facts(manifest):
         raise InputError(
             f"{workdir}/records.json: the run there learns from records made otherwise than "
@@ -207,23 +213,22 @@ def _record_facts(workdir):
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A run folder, loaded.
+    """A loaded run folder.
 
     Attributes:
-      config: its Config, with the inference flags of the command line over it and the resolved
-        score_threshold.
-      network: with the newest checkpoint's weights.
+      config: its settings, with those given to `load` and the resolved score_threshold.
+      network: with the weights of the checkpoint.
       records: {'flow_method', 'image_height', 'image_width', 'clip_stride'} of its records.
       checkpoint: the checkpoint's path.
     """
 
     config: Config
     network: Network
-    records: dict
+    records: dict[str, Any]
     checkpoint: str
 
-    def check_records(self, manifest):
-        """InputError unless the records are of the kind that the network learned from."""
+    def check_records(self, manifest: Manifest) -> None:
+        """Raise InputError unless the records are of the kind that the network learned from."""
         for name, value in self.records.items():
             if getattr(manifest, name) != value:
                 raise InputError(
@@ -236,13 +241,13 @@ class Run:
             )
 
 
-def load(workdir, given=None, kind="last"):
+def load(workdir: str, given: dict[str, Any] | None = None, kind: str = "last") -> Run:
     """Load a run folder.
 
     Args:
       workdir: the folder.
       given: {setting of inference or computing: value}, over the run's own.
-      kind: which of its checkpoints, of `checkpoints.KINDS`.
+      kind: the checkpoint, one of `checkpoints.KINDS`.
 
     Raises:
       InputError: no run there, or a damaged one.
@@ -259,15 +264,14 @@ def load(workdir, given=None, kind="last"):
     return Run(config, network, _record_facts(workdir), restore(network, workdir, kind))
 
 
-def untrained(path, given=None):
-    """A network on A2D's actors that has only seen COCO, and knows no actions.
+def untrained(path: str, given: dict[str, Any] | None = None) -> Run:
+    """Load a network with COCO weights alone: it finds A2D's actors, and knows no actions.
+
+    Where COCO has one class for two actors (adult and baby), it is called the first.
 
     Args:
       path: of a detector's imported weights, or a name of `pretrained`.
       given: {setting of inference or computing: value}.
-
-    Returns:
-      a Run. Where COCO has one class for two actors (adult and baby), it is called the first.
 
     Raises:
       InputError: no such file, or not a detector's.
@@ -279,7 +283,7 @@ def untrained(path, given=None):
             f"{path}: {imported.source} weights are a backbone's, which finds no actors; predict "
             "needs a detector's"
         )
-    # Its one action is no guess: nothing may take a share of its probability.
+    # With a single action, background must not take a share of its probability.
     model = ModelConfig(
         use_flow=False, temporal_layers=0, action_background=False, **imported.model_fields()
     )
@@ -287,29 +291,31 @@ def untrained(path, given=None):
     config = config.with_inference(**(given or {})).checked()
     labels = coco_classes.label_space(A2D.actors, "untrained")
     network = Network(model, labels, config.compute)
-    print(weights.load(network, imported).summary())
+    logger.info(weights.load(network, imported).summary())
     weights.silence_twins(network)
     facts = dict(zip(RECORD_FIELDS, ("dis", model.image_height, model.image_width, 1)))
     return Run(config, network, facts, path)
 
 
-def save_threshold(workdir, threshold, metrics, origin=None):
-    """Keep the threshold chosen on validation, with that split's metrics.
+def save_threshold(
+    workdir: str, threshold: float, metrics: dict, origin: str | None = None
+) -> None:
+    """Write the threshold chosen on validation, with that split's metrics.
 
     Args:
       origin: the run whose validation it was, where that is another.
     """
-    kept = {"score_threshold": threshold, "validation": metrics}
+    fields: dict[str, Any] = {"score_threshold": threshold, "validation": metrics}
     if origin:
-        kept["origin"] = origin
-    write_json(os.path.join(workdir, "score_threshold.json"), kept)
+        fields["origin"] = origin
+    write_json(os.path.join(workdir, "score_threshold.json"), fields)
 
 
-def inherited_threshold(config, manifest):
-    """What another run's validation chose, for a run that holds no videos out to choose by.
+def inherited_threshold(config: Config, manifest: Manifest) -> dict[str, Any] | None:
+    """Read the threshold that the run of --threshold_from has chosen.
 
     Args:
-      config: a Config, whose --threshold_from is the other run.
+      config: the settings.
       manifest: of the records.
 
     Returns:
@@ -353,13 +359,16 @@ def _probability(value):
 
 
 def _threshold(workdir, kind):
+    """The threshold that goes with a checkpoint."""
     path = os.path.join(workdir, "score_threshold.json")
     if kind == "best":
         return _best(workdir)["score_threshold"]
     try:
         return _probability(read_json(path)["score_threshold"])
     except FileNotFoundError:
-        print(f"{path} is not there: no validation chose a threshold; using {DEFAULT_THRESHOLD}")
+        logger.warning(
+            "%s is not there: no validation chose a threshold; using %s", path, DEFAULT_THRESHOLD
+        )
         return DEFAULT_THRESHOLD
     except (OSError, OverflowError, ValueError, KeyError, TypeError) as error:
         raise InputError(
@@ -387,10 +396,10 @@ def _best(workdir):
         raise InputError(
             f"{path}: damaged ({error}); --checkpoint=last takes the newest"
         ) from error
-    found = checkpoints.newest(folder)
-    if found != os.path.join(folder, f"ckpt-{best['step']}"):
+    newest = checkpoints.newest(folder)
+    if newest != os.path.join(folder, f"ckpt-{best['step']}"):
         raise InputError(
-            f"{path}: of step {best['step']}, but beside it is {found}: the run was killed there; "
+            f"{path}: of step {best['step']}, but beside it is {newest}: the run was killed there; "
             "give its command again, or --checkpoint=last"
         )
     return best

@@ -1,0 +1,92 @@
+"""The paper's metrics, of a run or of the results of any method."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.data.manifest import Manifest
+from a2d_tf.evaluation import detection, segmentation
+from a2d_tf.evaluation.detection import Detections, Truth
+from a2d_tf.evaluation.reports.tables import table
+
+if TYPE_CHECKING:
+    from a2d_tf.learning.runs.run_folder import Run
+
+__all__ = ["Detections", "Truth", "detections", "evaluate", "label_maps", "table"]
+
+
+def label_maps(
+    pairs: Iterable[tuple[np.ndarray, np.ndarray]], labels: LabelSpace = A2D
+) -> dict[str, dict[str, float]]:
+    """Compute the segmentation metrics of the paper's Table 1.
+
+    Args:
+      pairs: (true, predicted) label maps of each frame, integer codes [H, W].
+      labels: the label space of the codes.
+
+    Returns:
+      {"actor" | "action" | "joint": {"ave", "glo", "miou"}}, percent; see `Confusion.metrics`.
+
+    Raises:
+      InputError: no frames, or maps that are no codes of this label space or differ in size.
+    """
+    confusion = segmentation.Confusion(labels)
+    for truth, predicted in pairs:
+        confusion.update(truth, predicted)
+    return confusion.metrics()
+
+
+def detections(detected: Detections, truth: Truth, labels: LabelSpace = A2D) -> dict[str, Any]:
+    """Compute the detection metrics of the paper's Table 2, and the AP of each pair.
+
+    Args:
+      detected: boxes and scores; `Detections.load` reads `detections.npz`.
+      truth: the true boxes; `Truth.load` reads COCO JSON.
+      labels: the label space of both.
+
+    Raises:
+      InputError: frames or sizes that do not agree.
+    """
+    return detection.evaluate(detected, truth, labels)
+
+
+def evaluate(
+    run: Run | str | os.PathLike[str],
+    records: Manifest | str | os.PathLike[str],
+    split: str = "test",
+    *,
+    output: str | None = None,
+) -> dict[str, Any]:
+    """Score a run on a split of the records.
+
+    Args:
+      run: a run folder, or a loaded one.
+      records: the folder, or its manifest.
+      split: "train" (without the validation videos), "val" or "test".
+      output: folder for metrics, detections and label maps, replaced as a whole; by default
+        `evaluation/<split>` in the run folder.
+
+    Returns:
+      the contents of `metrics.json`; `table` prints them.
+
+    Raises:
+      InputError: no run or records there, records of another kind, or an empty split.
+    """
+    # Late: these load TensorFlow.
+    from a2d_tf.evaluation.runner import Evaluator
+    from a2d_tf.learning.runs import run_folder
+
+    if not isinstance(run, run_folder.Run):
+        output = output or os.path.join(run, "evaluation", split)
+        run = run_folder.load(os.path.normpath(run))
+    if output is None:
+        raise ValueError("a loaded run needs an output folder")
+    manifest = records if isinstance(records, Manifest) else Manifest.load(records)
+    run.check_records(manifest)
+    evaluator = Evaluator(run.network, run.config, manifest)
+    return evaluator.evaluate(split, run.config.inference.score_threshold, output)

@@ -1,0 +1,114 @@
+"""The instances of a frame, and a frame of a video with its instances and their tracks."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as rle_tools
+
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.evaluation import coco_results
+
+
+@dataclasses.dataclass(frozen=True)
+class Instances:
+    """The instances of a frame, as the network found them, in pixels of the video.
+
+    Attributes:
+      boxes: float32 [N, 4], y1, x1, y2, x2.
+      codes: int32 [N], the pair of actor and action; see `LabelSpace`.
+      scores: float32 [N], of the pair.
+      masks: N masks, bool [H, W] or RLEs.
+      label_map: codes [H, W], in the label space's dtype; 0 is background.
+      actor_scores: float32 [N, |X|], p(actor).
+      action_scores: float32 [N, |Y|], p(action).
+      probabilities: float32 [N, 28, 28], the masks inside their boxes.
+    """
+
+    boxes: np.ndarray
+    codes: np.ndarray
+    scores: np.ndarray
+    masks: list[np.ndarray | dict]
+    label_map: np.ndarray
+    actor_scores: np.ndarray
+    action_scores: np.ndarray
+    probabilities: np.ndarray
+
+    def select(self, indices: np.ndarray, paint: str) -> Instances:
+        """Keep some instances, and paint the label map of these.
+
+        Args:
+          indices: int [n], ascending.
+          paint: as in `InferenceConfig.paint`.
+        """
+        from a2d_tf.ops import masks as mask_ops  # late: it loads TensorFlow
+
+        names = ("boxes", "codes", "scores", "actor_scores", "action_scores", "probabilities")
+        rows = {name: getattr(self, name)[indices] for name in names}
+        label_map = mask_ops.paint_one(
+            rows["probabilities"],
+            rows["boxes"],
+            np.float32(rows["scores"]),
+            np.int32(rows["codes"]),
+            *self.label_map.shape,
+            paint == "pixel",
+        ).numpy()
+        return Instances(
+            masks=[self.masks[i] for i in indices],
+            label_map=label_map.astype(self.label_map.dtype),
+            **rows,
+        )
+
+    def at_least(self, threshold: float, labels: LabelSpace, facts: dict[str, Any]) -> Instances:
+        """Keep the instances with p(actor) >= threshold, as a higher --score_threshold would.
+
+        Args:
+          facts: of the predictor, for its `label_mode` and `paint`.
+        """
+        scores = self.scores
+        if facts.get("label_mode") != "cartesian":
+            actors = labels.split(self.codes)[0] - 1
+            scores = np.take_along_axis(self.actor_scores, actors[:, None], axis=1)[:, 0]
+        indices = np.flatnonzero(scores >= threshold)
+        return self if len(indices) == len(scores) else self.select(indices, facts["paint"])
+
+    def compressed(self) -> Instances:
+        """The same with masks as RLEs, which take little memory."""
+        return dataclasses.replace(
+            self, masks=[coco_results.encode_mask(mask) for mask in self.masks]
+        )
+
+    def decoded_masks(self) -> np.ndarray:
+        """The masks as bool [N, H, W]."""
+        masks = [rle_tools.decode(m) if isinstance(m, dict) else m for m in self.masks]
+        return np.array(masks, bool).reshape(-1, *self.label_map.shape)
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoFrame:
+    """A frame of a video, its instances, and what their tracks say of them.
+
+    Attributes:
+      number: 1 for the first frame of the video.
+      seconds: time at which the frame begins.
+      image: RGB uint8 [H, W, 3].
+      instances: the network's own answer; N instances, masks as RLEs.
+      tracks: int64 [N], the track of each instance; an actor keeps its number.
+      codes: int64 [N], the label of the track in this frame; steadier than `instances.codes`.
+      scores: float64 [N], of `codes`.
+    """
+
+    number: int
+    seconds: float
+    image: np.ndarray
+    instances: Instances
+    tracks: np.ndarray
+    codes: np.ndarray
+    scores: np.ndarray
+
+    @property
+    def label_map(self) -> np.ndarray:
+        """The network's label map: codes [H, W]; 0 is background."""
+        return self.instances.label_map

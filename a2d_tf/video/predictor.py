@@ -1,0 +1,174 @@
+"""Predict the instances in the frames of a video, by a run or by its SavedModel."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.files import read_json
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.core.limits import MAX_FRAMES
+from a2d_tf.data.manifest import check_facts
+from a2d_tf.learning.runs import run_folder
+from a2d_tf.ops import masks as mask_ops
+from a2d_tf.serving.export_folder import FACTS, check_folder, facts
+from a2d_tf.serving.served_network import ServedNetwork
+from a2d_tf.video import streaming, tracking, video_files
+from a2d_tf.video.instances import Instances, VideoFrame
+
+Features = dict[str, tf.Tensor]
+"""The backbones' features of a frame: {name: [1, ...]}; those of the flow are named `flow_*`."""
+
+
+class Predictor:
+    """A network that finds the instances in the frames of a video.
+
+    `load` makes one from a folder.
+
+    Args:
+      frame, key_frame: callables by keyword; see `served_network.SIGNATURES`.
+      facts: the contents of `a2d_tf.json`.
+
+    Attributes:
+      labels: the LabelSpace.
+      facts: as given.
+    """
+
+    NEEDS = ("frame", "key_frame")
+
+    def __init__(self, frame: Callable, key_frame: Callable, facts: dict[str, Any]):
+        self._frame, self._key_frame, self.facts = frame, key_frame, facts
+        self._alive: Any = None
+        self.labels = LabelSpace.from_fields(facts["labels"])
+
+    @classmethod
+    def load(
+        cls, path: str | os.PathLike[str], *, checkpoint: str = "last", **settings: Any
+    ) -> Predictor:
+        """Load an exported SavedModel or a run folder.
+
+        Args:
+          path: folder of `a2d-export` or of `a2d-train`.
+          checkpoint: of a run, "last" or "best": by validation.
+          **settings: of a run, those of inference and computing, such as score_threshold=0.5.
+
+        Raises:
+          InputError: neither is there, or it is damaged; or settings for a SavedModel, in which
+            they are fixed.
+        """
+        folder = os.path.normpath(path)
+        if os.path.isfile(os.path.join(folder, "flags.txt")):
+            return cls.from_run(run_folder.load(folder, settings, checkpoint))
+        if settings or checkpoint != "last":
+            raise InputError(f"{folder}: a SavedModel takes no settings; load its run folder")
+        return cls.from_saved_model(folder)
+
+    @classmethod
+    def from_run(cls, run: run_folder.Run) -> Predictor:
+        """The predictor of a loaded run."""
+        served = ServedNetwork(run.network, run.config.inference)
+        return cls(served.frame, lambda size, **frames: served.key_frame(frames, size), facts(run))
+
+    @classmethod
+    def from_saved_model(cls, folder: str) -> Predictor:
+        """The predictor of an exported folder.
+
+        Raises:
+          InputError: no such folder, one that a2d_tf.export did not make, one from before it knew
+            streaming, or a damaged one.
+        """
+        check_folder(folder)
+        try:
+            known = read_json(os.path.join(folder, FACTS))
+            check_facts(known)
+            if type(known["frames"]) is not int or not 1 <= known["frames"] <= MAX_FRAMES:
+                raise ValueError(f"frames {shown(known['frames'])}")
+            _ = known["use_flow"], known["checkpoint"], float(known["score_threshold"])
+            loaded = tf.saved_model.load(folder)
+            frame, key_frame = (loaded.signatures.get(name) for name in cls.NEEDS)
+            predictor = cls(frame, key_frame, known)
+        except (OSError, KeyError, TypeError, ValueError, tf.errors.OpError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"{folder}: damaged ({reason}); export the run again") from error
+        for name in cls.NEEDS:
+            if name not in loaded.signatures:
+                raise InputError(
+                    f"{folder}: no signature '{name}', so from an older a2d_tf.export; export the "
+                    "run again"
+                )
+        # A signature does not keep its variables alive; the loaded object does.
+        predictor._alive = loaded
+        return predictor
+
+    def video(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        start: float = 0.0,
+        end: float | None = None,
+        every: int = 1,
+        window: int = tracking.WINDOW,
+        threshold: float = 0.0,
+    ) -> Iterator[VideoFrame]:
+        """Predict the frames of a video, one after the other, with tracks.
+
+        Memory does not grow with the video: end the loop when you have seen enough.
+
+        Args:
+          path: a video file, a folder of images, or the index of a camera, such as "0".
+          start, end: seconds; frames that begin in [start, end) are answered.
+          every: answer one of so many frames; flow still comes from neighbouring frames.
+          window: answered frames from which a track's label is read; 1 is the network's own answer.
+          threshold: on p(actor), where it is above the network's own.
+
+        Yields:
+          a VideoFrame for each answered frame, in order.
+
+        Raises:
+          InputError: a video or a frame that cannot be read, or a time that is not finite.
+        """
+        reader = video_files.Reader(path)
+        span = streaming.Span.of_seconds(reader.fps, start, end, every)
+        yield from streaming.watch(self, reader, span, window, threshold=threshold)
+
+    def frame(self, rgb: np.ndarray, flow: np.ndarray) -> Features:
+        """Compute the backbones' features of a frame.
+
+        Args:
+          rgb: uint8 [h, w, 3].
+          flow: float32 [h, w, 2] from the previous frame to this one, pixels.
+        """
+        return self._frame(rgb=tf.constant(rgb[None]), flow=tf.constant(flow[None]))
+
+    def key_frame(self, frames: Sequence[Features], size: tuple[int, int]) -> Instances:
+        """Predict the instances of a key frame.
+
+        Args:
+          frames: the features of the 2L + 1 frames around it, as `frame` returns them.
+          size: (height, width) of the native frame.
+
+        Returns:
+          the instances in native pixels, by descending p(actor).
+        """
+        stacked = {name: tf.stack([f[name] for f in frames], axis=1) for name in frames[0]}
+        outputs = self._key_frame(size=tf.constant(size, tf.int32), **stacked)
+        outputs = {name: x.numpy()[0] for name, x in outputs.items()}
+        number = outputs["num_detections"]
+        names = ("boxes", "score", "code", "masks", "actor_scores", "action_scores")
+        boxes, scores, codes, small, actors, actions = (outputs[name][:number] for name in names)
+        # One by one: the masks of a full frame in float32 would be the largest thing in memory.
+        masks = [_paste(small[i : i + 1], boxes[i : i + 1], *size).numpy() for i in range(number)]
+        return Instances(boxes, codes, scores, masks, outputs["label_map"], actors, actions, small)
+
+
+_SIDE = tf.TensorSpec([], tf.int32)
+
+
+@tf.function(input_signature=[tf.TensorSpec([1, 28, 28]), tf.TensorSpec([1, 4]), _SIDE, _SIDE])
+def _paste(mask, box, height, width):
+    return mask_ops.paste(mask, box, height, width)[0] >= 0.5

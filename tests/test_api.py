@@ -1,0 +1,98 @@
+"""The public Python API: the page that documents it, and an import without side effects."""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+import a2d_tf
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+IMPORT_ALL = """
+import os, pkgutil, sys
+before = dict(os.environ)
+import a2d_tf
+assert "tensorflow" not in sys.modules
+changed = {name for name in os.environ if os.environ[name] != before.get(name)}
+assert changed <= {"TF_USE_LEGACY_KERAS"}, changed
+import cv2, tensorflow  # which set variables of their own
+from absl import flags
+environment, defined = dict(os.environ), set(flags.FLAGS)
+mains = tuple(f"a2d_tf.{name}" for name in ("train", "evaluate", "export", "predict", "commands"))
+names = [module.name for module in pkgutil.walk_packages(a2d_tf.__path__, "a2d_tf.")]
+rooms = [name for name in names if name not in mains and not name.startswith(mains[-1])]
+for name in rooms:
+    __import__(name)
+assert len(rooms) > 70 and set(flags.FLAGS) == defined, set(flags.FLAGS) - defined
+assert os.environ == environment, set(os.environ.items()) - set(environment.items())
+"""
+
+
+def test_importing_defines_no_flags_and_sets_no_environment():
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("TF_USE_LEGACY_KERAS", None)
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_ALL], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_public_name_is_there_and_no_other():
+    for name in a2d_tf.__all__:
+        assert getattr(a2d_tf, name) is not None
+    assert set(a2d_tf.__all__) <= set(dir(a2d_tf))
+    with pytest.raises(AttributeError, match="'a2d_tf' has no attribute 'predictor'"):
+        _ = a2d_tf.predictor
+
+
+def test_every_line_of_the_page_runs(
+    saved_model, tiny_run, mini_records, tmp_path, monkeypatch, capsys
+):
+    shutil.copytree(saved_model, tmp_path / "exports" / "full")
+    shutil.copytree(tiny_run, tmp_path / "runs" / "full")
+    shutil.copytree(mini_records.directory, tmp_path / "records")
+    clips = pathlib.Path(mini_records.directory).parent / "Release" / "clips320H"
+    shutil.copy(min(clips.iterdir()), tmp_path / "my.mp4")
+    monkeypatch.chdir(tmp_path)
+    page, names = (ROOT / "docs" / "api.md").read_text(), {}
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) == 6
+    for block in blocks:
+        exec(compile(block, "docs/api.md", "exec"), names)
+    printed = capsys.readouterr().out
+    assert re.search(r"\d\.\d\d s: #1 \w+-\w+ 0\.\d\d at \[", printed)
+    assert "adult-running" in printed and "Table 1" in printed
+    frame = names["frame"]
+    assert frame.label_map.shape == frame.image.shape[:2]
+    assert frame.instances.decoded_masks().shape == (len(frame.tracks), *frame.image.shape[:2])
+    assert names["batch"]["rgb"].shape == (4, 3, 128, 160, 3)
+    assert next(iter(names["test_clips"]))["rgb"].shape[1:] == (3, 128, 160, 3)
+
+
+def test_a_run_folder_takes_settings_and_a_saved_model_takes_none(saved_model, tiny_run):
+    predictor = a2d_tf.Predictor.load(tiny_run, score_threshold=0.45)
+    assert predictor.facts["score_threshold"] == 0.45
+    with pytest.raises(a2d_tf.InputError, match="a SavedModel takes no settings"):
+        a2d_tf.Predictor.load(saved_model, score_threshold=0.45)
+    with pytest.raises(a2d_tf.InputError, match="no such folder"):
+        a2d_tf.Predictor.load("nowhere")
+
+
+def test_datasets_refuse_what_there_is_not(mini_records):
+    with pytest.raises(a2d_tf.InputError, match="clips of 5 frames, but the network looks at 7"):
+        long = a2d_tf.Config(model=_model(temporal_layers=3))
+        a2d_tf.dataset(mini_records.directory, long)
+    with pytest.raises(ValueError, match="augment=True is for split 'train'"):
+        a2d_tf.dataset(mini_records.directory, a2d_tf.Config(), "test", augment=True)
+    with pytest.raises(a2d_tf.InputError, match="nothing.flags: no such file"):
+        a2d_tf.build_network("nothing.flags")
+
+
+def _model(**settings):
+    from a2d_tf.core.config import ModelConfig
+
+    return ModelConfig(**settings)

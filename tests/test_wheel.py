@@ -1,0 +1,107 @@
+"""The wheel: its contents, and its commands in a folder that is not the repository."""
+
+import importlib.util
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+SOURCES = ("a2d_tf", "configs", "tests", "tools", "pyproject.toml", "README.md", "LICENSE")
+
+
+def run(*words, **options):
+    return subprocess.run(list(map(str, words)), capture_output=True, text=True, **options)
+
+
+def pip(*words):
+    done = run(sys.executable, "-m", "pip", *words, "--no-deps", "--disable-pip-version-check")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel, built from a copy, for setuptools leaves its own folders beside the sources."""
+    folder = tmp_path_factory.mktemp("wheel")
+    ignored = shutil.ignore_patterns("__pycache__", "*.xz")
+    for name in SOURCES:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / "source" / name, ignore=ignored)
+        else:
+            shutil.copy(ROOT / name, folder / "source")
+    there = all(map(importlib.util.find_spec, ("setuptools", "wheel")))
+    isolation = ["--no-build-isolation"] if there else []
+    pip("wheel", folder / "source", "--wheel-dir", folder, *isolation)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def command(wheel, tmp_path_factory):
+    """Runs an installed command, in an empty folder."""
+    folder = tmp_path_factory.mktemp("installed")
+    pip("install", wheel, "--target", folder / "site")
+    (folder / "empty").mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(folder / "site")}
+
+    def call(name, *words):
+        path = folder / "site" / "bin" / name
+        return run(path, *words, cwd=folder / "empty", env=environment)
+
+    return call
+
+
+def commands():
+    """Names of the commands in pyproject.toml."""
+    text = (ROOT / "pyproject.toml").read_text().split("[project.scripts]")[1].split("\n[")[0]
+    return re.findall(r"^(a2d-[\w-]+) =", text, re.MULTILINE)
+
+
+def test_it_holds_the_package_and_its_flagfiles_and_nothing_of_development(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+        (metadata,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+        needed = re.findall("^Requires-Dist: (.*)", archive.read(metadata).decode(), re.MULTILINE)
+        (points,) = (name for name in archive.namelist() if name.endswith("/entry_points.txt"))
+        scripts = archive.read(points).decode()
+    expected = {str(path.relative_to(ROOT)) for path in (ROOT / "a2d_tf").rglob("*.py")}
+    expected |= {f"a2d_tf/{path.relative_to(ROOT)}" for path in (ROOT / "configs").rglob("*.flags")}
+    assert names == expected
+    assert len(needed) > 8 and not [line for line in needed if re.match("pytest|ruff|mypy", line)]
+    assert len(commands()) > 10 and all(f"{name} = a2d_tf." in scripts for name in commands())
+
+
+def test_every_command_explains_itself(command):
+    for name in commands():
+        done = command(name, "--help")
+        assert (done.returncode, done.stderr) == (0, ""), name
+        assert len(done.stdout.splitlines()) > 5, name
+
+
+def test_flagfiles_and_experiments_are_found_from_any_folder(command):
+    done = command("a2d-train", "--flagfile=configs/mini.flags")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: --records is missing; --help shows the flags\n",
+    )
+    done = command("a2d-train", "--flagfile=configs/none.flags")
+    assert "configs/none.flags: not a readable file of flags" in done.stderr
+    done = command("a2d-experiment", "none", "--records=records", "--workdir=runs")
+    assert "'none' is no experiment; there are cartesian, full, " in done.stderr
+
+
+def test_a_mini_a2d_becomes_records(command):
+    steps = [
+        ("a2d-mini", "--output=mini", "--videos=4", "--workers=1"),
+        ("a2d-records", "--release=mini/Release", "--output=records", "--workers=1"),
+        ("a2d-inspect", "--records=records", "--chart=records.png"),
+    ]
+    for step in steps:
+        done = command(*step)
+        assert done.returncode == 0, done.stderr
+    assert "train" in done.stdout and "test" in done.stdout
