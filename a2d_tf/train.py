@@ -47,7 +47,7 @@ def _train(config, manifest, workdir):
     from a2d_tf.core.files import check_tree
     from a2d_tf.evaluation import dashboard
     from a2d_tf.evaluation.runner import Evaluator
-    from a2d_tf.learning import replicas, trainer
+    from a2d_tf.learning import fit, replicas
     from a2d_tf.learning.runs import checkpoints, run_folder
     from a2d_tf.model.network import Network
 
@@ -65,7 +65,7 @@ def _train(config, manifest, workdir):
     if inherited and replicas.is_chief():
         run_folder.save_threshold(workdir, **inherited)
     threshold = inherited["threshold"] if inherited else run_folder.DEFAULT_THRESHOLD
-    measure = trainer.make_measure(network, config.learning)
+    measure = fit.make_measure(network, config.learning)
     evaluator = Evaluator(network, config, manifest, measure)
 
     def evaluate():
@@ -76,10 +76,10 @@ def _train(config, manifest, workdir):
             return {}, {tag: image[None] for tag, image in shown.items()}
         if replicas.is_chief():
             run_folder.save_threshold(workdir, found.threshold, found.metrics)
-        scalars = {**trainer.tagged(found.losses), **dashboard.scalars(found)}
+        scalars = {**fit.tagged(found.losses), **dashboard.scalars(found)}
         return scalars, dashboard.images(found, network.labels)
 
-    trainer.train_and_evaluate(network, manifest, config, workdir, evaluate)
+    fit.train_and_evaluate(network, manifest, config, workdir, evaluate)
 
 
 def run():

@@ -15,7 +15,7 @@ import tiny_network
 
 from a2d_tf.core.config import Config
 from a2d_tf.core.labels import A2D
-from a2d_tf.learning import trainer
+from a2d_tf.learning import fit
 from a2d_tf.learning.doctor import kernels
 from a2d_tf.model.network import Network
 from a2d_tf.ops import roi_align
@@ -93,8 +93,8 @@ def settings(folder, *files, flags=()):
 
 def training_step(config):
     learning, network = config.learning, Network(config.model, A2D)
-    _, opt = trainer.learner(learning)
-    step = trainer.make_train_step(network, opt, learning)
+    _, opt = fit.learner(learning)
+    step = fit.make_train_step(network, opt, learning)
     batch = tiny_network.labelled(2, config.model.frames)
     return step.get_concrete_function(batch, tf.constant(0, tf.int64))
 

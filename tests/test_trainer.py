@@ -21,7 +21,7 @@ from a2d_tf.core import devices
 from a2d_tf.core.config import ComputeConfig, Config, LearningConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.learning import divergence, losses, optimizer, trainer
+from a2d_tf.learning import divergence, fit, losses, optimizer
 from a2d_tf.learning.runs import checkpoints, run_folder
 from a2d_tf.model.network import Network
 
@@ -73,7 +73,7 @@ def train(
     tf.keras.utils.set_random_seed(config.learning.seed)
     network = Network(config.model, A2D, config.compute)
     log, calls = [], []
-    check = trainer.check_finite
+    check = fit.check_finite
 
     def watch(values, step):
         check(values, step)
@@ -89,12 +89,12 @@ def train(
         return scores, {"clip": tf.zeros([1, 4, 4, 3], tf.uint8)}
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "check_finite", watch)
+        patch.setattr(fit, "check_finite", watch)
         if kill_after or stop_after:
             with pytest.raises((Killed, KeyboardInterrupt)):
-                trainer.train_and_evaluate(network, records, config, str(workdir), evaluate)
+                fit.train_and_evaluate(network, records, config, str(workdir), evaluate)
         else:
-            trainer.train_and_evaluate(network, records, config, str(workdir), evaluate)
+            fit.train_and_evaluate(network, records, config, str(workdir), evaluate)
             assert calls == [True]
     return network, log
 
@@ -193,20 +193,20 @@ def test_another_precision_goes_on_and_float16_resumes_its_loss_scale(
 def test_a_point_is_of_the_steps_that_have_its_value():
     """The first of two steps was of float16, before a resume."""
     window = [{"total": 1.0, "loss_scale": 8.0}, {"total": 3.0, "mask": 0.5}]
-    assert trainer._means(window, window[1]) == {"loss/total": 2.0, "loss/mask": 0.5}
+    assert fit._means(window, window[1]) == {"loss/total": 2.0, "loss/mask": 0.5}
 
 
 def test_a_loss_that_is_no_number_is_named():
     with pytest.raises(InputError, match="step 7: the loss term 'mask' is nan"):
-        trainer.check_finite({"roi_cls": 0.5, "mask": math.nan}, 7)
+        fit.check_finite({"roi_cls": 0.5, "mask": math.nan}, 7)
     with pytest.raises(InputError, match="'total' is inf"):
-        trainer.check_finite({"total": math.inf}, 1)
-    trainer.check_finite({"total": 1e30}, 1)
+        fit.check_finite({"total": math.inf}, 1)
+    fit.check_finite({"total": 1e30}, 1)
 
 
 def test_such_a_loss_ends_the_run_before_its_weights_are_kept(mini_records, tmp_path, monkeypatch):
     """A clip whose flow is no number: named, kept with the weights before it, and played again."""
-    parse, calls = trainer.records.parse, []
+    parse, calls = fit.records.parse, []
 
     def spoilt(serialized, frames):
         example = parse(serialized, frames)
@@ -218,12 +218,12 @@ def test_such_a_loss_ends_the_run_before_its_weights_are_kept(mini_records, tmp_
     mini_records_videos = sorted(
         {
             v.decode()
-            for b in trainer.batches(mini_records, (64, 96), 1, LEARNING).take(20)
+            for b in fit.batches(mini_records, (64, 96), 1, LEARNING).take(20)
             for v in b["video"].numpy()
         }
     )
     assert len(mini_records_videos) >= 2
-    monkeypatch.setattr(trainer.records, "parse", spoilt)
+    monkeypatch.setattr(fit.records, "parse", spoilt)
     model = dict(use_flow=True, temporal_layers=0)
     with pytest.raises(divergence.Diverged) as raised:
         train(mini_records, tmp_path, checkpoint_every=1, steps=50, model=model)
@@ -298,8 +298,8 @@ def network():
 
 
 def terms_of(network, batch, learning=ALL, seed=(0, 0)):
-    terms, _ = trainer.forward(network, batch, tf.constant(seed), learning, training=True)
-    return {name: float(x) for name, x in trainer.weighted(terms, learning).items()}
+    terms, _ = fit.forward(network, batch, tf.constant(seed), learning, training=True)
+    return {name: float(x) for name, x in fit.weighted(terms, learning).items()}
 
 
 def test_first_losses_are_those_of_an_undecided_network(network):
@@ -311,17 +311,17 @@ def test_first_losses_are_those_of_an_undecided_network(network):
 
 
 def test_settings_of_boxes_and_proposals_reach_the_terms(network, monkeypatch):
-    batch, counts, propose = tiny_network.labelled(2), [], trainer.fpn.propose
+    batch, counts, propose = tiny_network.labelled(2), [], fit.fpn.propose
 
     def watched(*arguments):
         counts.append(arguments[-2:])
         return propose(*arguments)
 
-    monkeypatch.setattr(trainer.fpn, "propose", watched)
+    monkeypatch.setattr(fit.fpn, "propose", watched)
 
     def boxes(**settings):
         learning = dataclasses.replace(ALL, **settings)
-        terms, health = trainer.forward(network, batch, tf.constant([0, 0]), learning, True)
+        terms, health = fit.forward(network, batch, tf.constant([0, 0]), learning, True)
         return np.array(terms["box_reg"]), float(health["positives"][0])
 
     (plain, _), (round_, _) = boxes(), boxes(rpn_beta=1.0, train_proposals_before_nms=500)
@@ -364,8 +364,8 @@ def test_a_batch_without_any_annotation_is_zero_and_so_are_its_gradients(network
     )
     variables = network.trainable_weights
     with tf.GradientTape() as tape:
-        terms, _ = trainer.forward(network, batch, tf.constant([0, 0]), ALL, training=True)
-        values = trainer.weighted(terms, ALL)
+        terms, _ = fit.forward(network, batch, tf.constant([0, 0]), ALL, training=True)
+        values = fit.weighted(terms, ALL)
     assert {float(value) for value in values.values()} == {0.0}
     gradients = tape.gradient(values["total"], variables)
     assert not any(np.any(g) for g in gradients if g is not None)
@@ -389,7 +389,7 @@ def test_each_lambda_weighs_its_own_term(name):
     }
     terms["box_reg"].append((tf.constant(5.0), tf.constant(0.0)))
     base = {term: (i + 2) / 2 for i, term in enumerate(losses.TERMS)}
-    made = trainer.weighted(terms, dataclasses.replace(LEARNING, **{f"lambda_{name}": 3.0}))
+    made = fit.weighted(terms, dataclasses.replace(LEARNING, **{f"lambda_{name}": 3.0}))
     expected = dict(base, **{name: 3 * base[name]})
     expected["total"] = sum(expected.values())
     assert {k: float(v) for k, v in made.items()} == expected
@@ -427,8 +427,8 @@ def test_withheld_labels_change_no_gradient(network):
     for action in (3, 7):
         birds = all_birds(tiny_network.labelled(2), action)
         with tf.GradientTape() as tape:
-            terms, _ = trainer.forward(network, birds, tf.constant([0, 0]), learning, training=True)
-            total = trainer.weighted(terms, learning)["total"]
+            terms, _ = fit.forward(network, birds, tf.constant([0, 0]), learning, training=True)
+            total = fit.weighted(terms, learning)["total"]
         variables = network.trainable_weights
         found.append(tape.gradient(total, variables, unconnected_gradients="zero"))
     for variable, one, other in zip(variables, *found):
@@ -448,8 +448,8 @@ def test_a_held_out_actor_alone_gives_no_gradient_to_the_action_branch():
     def gradients(learning):
         variables = network.trainable_weights
         with tf.GradientTape() as tape:
-            terms, _ = trainer.forward(network, birds, tf.constant([0, 0]), learning, training=True)
-            total = trainer.weighted(terms, learning)["total"]
+            terms, _ = fit.forward(network, birds, tf.constant([0, 0]), learning, training=True)
+            total = fit.weighted(terms, learning)["total"]
         found = tape.gradient(total, variables, unconnected_gradients="zero")
         return {v.name: g.numpy() for v, g in zip(variables, found)}
 
@@ -499,8 +499,8 @@ def test_extreme_clips_train_without_a_nan(spoil, network):
     batch = spoil(tiny_network.labelled(2))
     variables = network.trainable_weights
     with tf.GradientTape() as tape:
-        terms, _ = trainer.forward(network, batch, tf.constant([0, 0]), LEARNING, training=True)
-        values = trainer.weighted(terms, LEARNING)
+        terms, _ = fit.forward(network, batch, tf.constant([0, 0]), LEARNING, training=True)
+        values = fit.weighted(terms, LEARNING)
     gradients = tape.gradient(values["total"], variables, unconnected_gradients="zero")
     assert all(math.isfinite(float(value)) for value in values.values())
     assert all(np.isfinite(gradient).all() for gradient in gradients)
@@ -531,10 +531,10 @@ def test_every_term_falls_on_one_batch(monkeypatch):
     shift = tf.random.stateless_uniform([2, 20, 4], [0, 1], -8.0, 8.0)
     background = tf.tile(tf.constant([[[10.0, 60, 30, 90]]]), [2, 10, 1])
     proposals = tf.concat([tf.repeat(batch["boxes"][:, :2], 5, axis=1), background], 1) + shift
-    monkeypatch.setattr(trainer.fpn, "propose", lambda *_: (proposals, tf.fill([2, 20], True)))
+    monkeypatch.setattr(fit.fpn, "propose", lambda *_: (proposals, tf.fill([2, 20], True)))
     network = tiny_network.make(norm="frozen_bn")
     opt = optimizer.make_optimizer("sgd", optimizer.Schedule(0.02, 100, 5), 0.9, 1e-4)
-    step = trainer.make_train_step(network, opt, LEARNING)
+    step = fit.make_train_step(network, opt, LEARNING)
     log = [
         {k: float(v) for k, v in step(batch, tf.constant(0, tf.int64)).items()} for _ in range(40)
     ]

@@ -61,11 +61,11 @@ def _records(config):
 def _validation(network, config, manifest):
     """Seconds in which a clip of validation is answered, measured and painted."""
     from a2d_tf.evaluation.runner import Evaluator
-    from a2d_tf.learning import trainer
+    from a2d_tf.learning import fit
 
     everything = dataclasses.replace(config.learning, val_fraction=1.0)
     config = dataclasses.replace(config, learning=everything)
-    evaluator = Evaluator(network, config, manifest, trainer.make_measure(network, everything))
+    evaluator = Evaluator(network, config, manifest, fit.make_measure(network, everything))
     most = max(everything.evaluation_batch, _VALIDATED)
 
     def once():

@@ -55,7 +55,7 @@ def probe_clips(batch, step, probe):
 
     Args:
       batch: whole, as one device would see it; step: its number, from 0.
-      probe: of `trainer.make_probe`.
+      probe: of `fit.make_probe`.
 
     Returns:
       [{name: float}].

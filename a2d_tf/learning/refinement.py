@@ -24,7 +24,7 @@ def jitter(boxes, draws):
 
 
 def forward(network, batch, seed, config, training):
-    """The mask term of a batch; arguments and returns as those of `trainer.forward`.
+    """The mask term of a batch; arguments and returns as those of `fit.forward`.
 
     As many rows a frame as the mask head has in training, each an instance drawn with replacement.
     """

@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 
 from a2d_tf.core.config import Config
-from a2d_tf.learning import trainer
+from a2d_tf.learning import fit
 from tools.benchmarks import measure
 
 _CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
@@ -33,13 +33,13 @@ def read(name, small=False):
 
 def make_step(network, config):
     """(optimizer, compiled training step) of a LearningConfig."""
-    _, opt = trainer.learner(config)
-    return opt, trainer.make_train_step(network, opt, config)
+    _, opt = fit.learner(config)
+    return opt, fit.make_train_step(network, opt, config)
 
 
 def batches(manifest, canvas, frames, config):
     """Training batches of a LearningConfig, no video held out."""
-    return trainer.batches(manifest, canvas, frames, dataclasses.replace(config, val_fraction=0.0))
+    return fit.batches(manifest, canvas, frames, dataclasses.replace(config, val_fraction=0.0))
 
 
 def gflop(network, rois, masks):

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from a2d_tf.core import devices, machine
 from a2d_tf.core.errors import InputError
-from a2d_tf.learning import trainer
+from a2d_tf.learning import fit
 from a2d_tf.learning.doctor import kernels
 from a2d_tf.model.network import Network
 from a2d_tf.ops import roi_align
@@ -110,11 +110,11 @@ def _bears(steps, wanted, before):
 
 def _try(network, config, manifest, batch, out_of_memory):
     learning = dataclasses.replace(config.learning, batch_size=batch)
-    _, opt = trainer.learner(learning)
-    scale = trainer.make_loss_scale(config)
-    train_step = trainer.make_train_step(network, opt, learning, scale)
-    stream = trainer.batches(manifest, network.image_size, config.model.frames, learning)
-    batches = list(stream.map(trainer.without_names).take(1 + _REPEATED))
+    _, opt = fit.learner(learning)
+    scale = fit.make_loss_scale(config)
+    train_step = fit.make_train_step(network, opt, learning, scale)
+    stream = fit.batches(manifest, network.image_size, config.model.frames, learning)
+    batches = list(stream.map(fit.without_names).take(1 + _REPEATED))
 
     def step(number):
         began = time.perf_counter()
@@ -167,7 +167,7 @@ def feed(config, manifest, seconds=5.0):
     """
     learning = config.learning
     canvas = config.model.image_height, config.model.image_width
-    stream = iter(trainer.batches(manifest, canvas, config.model.frames, learning))
+    stream = iter(fit.batches(manifest, canvas, config.model.frames, learning))
     next(stream)  # fills what is filled once
     began, clips = time.perf_counter(), 0
     while time.perf_counter() - began < seconds:
