@@ -61,11 +61,11 @@ def _records(config):
 def _validation(network, config, manifest):
     """Seconds in which a clip of validation is answered, measured and painted."""
     from a2d_tf.evaluation.runner import Evaluator
-    from a2d_tf.learning import fit
+    from a2d_tf.learning.forward import make_measure
 
     everything = dataclasses.replace(config.learning, val_fraction=1.0)
     config = dataclasses.replace(config, learning=everything)
-    evaluator = Evaluator(network, config, manifest, fit.make_measure(network, everything))
+    evaluator = Evaluator(network, config, manifest, make_measure(network, everything))
     most = max(everything.evaluation_batch, _VALIDATED)
 
     def once():
@@ -106,9 +106,9 @@ def main(argv):
             seconds = _validation(network, dataclasses.replace(config, learning=tried), manifest)
     clips = manifest.counts["train"]["records"] if _RECORDS.value else examination.A2D_CLIPS
     clips = round(learning.val_fraction * clips)
-    whole = examination.estimate(config, steps, rate, clips, seconds)
+    whole = examination.estimate(config, steps, rate, clips, seconds=seconds)
     print("\n".join(report.of_run(config, rate, seconds, whole)))
-    advice = report.advice(config, found, steps, rate, whole)
+    advice = report.advice(config, found, steps, rate, whole=whole)
     print(
         "\n".join(
             ["what to change:", *(f"- {line}" for line in advice)]

@@ -44,9 +44,10 @@ def profile(config, records, output, steps):
 
     from a2d_tf.core import devices
     from a2d_tf.data.manifest import Manifest
-    from a2d_tf.learning import fit
+    from a2d_tf.learning import batches
     from a2d_tf.learning.doctor import trace
     from a2d_tf.learning.runs import run_folder
+    from a2d_tf.learning.train_step import TrainState, make_train_step
     from a2d_tf.model.network import Network
 
     manifest = Manifest.load(records)
@@ -55,14 +56,14 @@ def profile(config, records, output, steps):
     tf.keras.utils.set_random_seed(config.learning.seed)
     network = Network(config.model, manifest.label_space, config.compute, config.learning.recompute)
     network.set_phase(config.learning.train_phase)
-    _, opt = fit.learner(config.learning)
-    train_step = fit.make_train_step(network, opt, config.learning, fit.make_loss_scale(config))
+    state = TrainState.create(network, config.learning)
+    train_step = make_train_step(state, config.learning)
 
     def step(batch, number):
         return float(train_step(batch, tf.constant(number, tf.int64))["total"])
 
     canvas, frames, kept, waits, walls = network.image_size, config.model.frames, [], [], []
-    stream = iter(fit.batches(manifest, canvas, frames, config.learning))
+    stream = iter(batches.training(manifest, canvas, frames, config.learning))
     for number in range(_WARM_UP + steps):
         began = time.perf_counter()
         kept.append(next(stream))

@@ -34,7 +34,7 @@ def first_failure(probe, clip, step):
     """Name of the first operation that gives no number, by TensorFlow's own check; "" if none does.
 
     Args:
-      probe: of `fit.make_probe`, not traced yet; clip: a batch of one; step: int64 scalar.
+      probe: of `train_step.make_probe`, not traced yet; clip: a batch of one; step: int64 scalar.
     """
     import tensorflow as tf
 
@@ -56,8 +56,9 @@ def main(argv):
 
     from a2d_tf.core import devices
     from a2d_tf.core.files import check_tree
-    from a2d_tf.learning import divergence, fit
+    from a2d_tf.learning import divergence
     from a2d_tf.learning.runs import run_folder
+    from a2d_tf.learning.train_step import make_probe
 
     workdir = os.path.normpath(_WORKDIR.value)
     check_tree(workdir)
@@ -68,7 +69,7 @@ def main(argv):
     learning = run.config.learning
     run.network.set_phase(learning.train_phase)
     try:
-        clips = divergence.probe_clips(batch, step, fit.make_probe(run.network, learning))
+        clips = divergence.probe_clips(batch, step, make_probe(run.network, learning))
     except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
         # TensorFlow's cause comes after a trace, and before the names of its operations.
         lines = [line for line in str(error).splitlines() if not line.lstrip().startswith("[[")]
@@ -92,7 +93,7 @@ def main(argv):
         print(f"  its {', '.join(bad)} holds what is no number; mend its record")
         return
     number = tf.constant(step, tf.int64)
-    place = first_failure(fit.make_probe(run.network, learning), clip, number)
+    place = first_failure(make_probe(run.network, learning), clip, number)
     print(f"  first operation that gives no number: {place or 'none; run it again'}")
 
 
