@@ -16,7 +16,7 @@ _DEVICE = Config.define_device()
 Config.define_flags()
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
     config = Config.from_flags()
     errors.require(argv, records=_RECORDS.value, workdir=_WORKDIR.value)
     # Below, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
@@ -26,61 +26,77 @@ def main(argv):
     from a2d_tf.data import pipeline
     from a2d_tf.data.manifest import Manifest
     from a2d_tf.learning import replicas
+    from a2d_tf.learning.fit import fit
     from a2d_tf.learning.runs import run_folder
+    from a2d_tf.model.network import Network
 
     manifest = Manifest.load(_RECORDS.value)
     pipeline.check_manifest(manifest, config.model.frames)
     if config.learning.zero_shot_actor:
         manifest.label_space.actor_index(config.learning.zero_shot_actor)
+    workdir = os.path.normpath(_WORKDIR.value)
     config = run_folder.settle(config, Config.given_model(), _WORKDIR.value)
-    found = devices.prepare(_DEVICE.value, config.learning.deterministic)
-    tf.keras.utils.set_random_seed(config.learning.seed)
-    strategy = replicas.make(config.learning.strategy, config.learning.replicas)
-    found.announce(config.compute.precision, replicas.local_devices(strategy))
-    pipeline.check_batch(config.learning.batch_size, strategy.num_replicas_in_sync)
+    learning = config.learning
+    machine = devices.prepare(_DEVICE.value, learning.deterministic)
+    tf.keras.utils.set_random_seed(learning.seed)
+    strategy = replicas.make(learning.strategy, learning.replicas)
+    machine.announce(config.compute.precision, replicas.local_devices(strategy))
+    pipeline.check_batch(learning.batch_size, strategy.num_replicas_in_sync)
     with strategy.scope():
-        _train(config, manifest, os.path.normpath(_WORKDIR.value))
+        inherited = run_folder.inherited_threshold(config, manifest)
+        network = Network(config.model, manifest.label_space, config.compute, learning.recompute)
+        _prepare(network, config, manifest, workdir, inherited=inherited)
+        threshold = inherited["threshold"] if inherited else run_folder.DEFAULT_THRESHOLD
+        evaluate = _evaluation(network, config, manifest, workdir, threshold=threshold)
+        fit(network, manifest, config, workdir, evaluate=evaluate)
 
 
-def _train(config, manifest, workdir):
-    """Make or take up the run in `workdir`, in the scope of its strategy."""
+def _prepare(network, config, manifest, workdir, *, inherited):
+    """Create or check the run folder; give the network of a new run its initial weights."""
     from a2d_tf.evaluation import dashboard
-    from a2d_tf.evaluation.runner import Evaluator
-    from a2d_tf.learning import replicas, trainer
+    from a2d_tf.learning import replicas
     from a2d_tf.learning.runs import checkpoints, run_folder
-    from a2d_tf.model.network import Network
 
-    inherited = run_folder.inherited_threshold(config, manifest)
-    network = Network(config.model, manifest.label_space, config.compute, config.learning.recompute)
     new, report = not os.path.isdir(os.path.join(workdir, "tensorboard")), None
     if not checkpoints.any_in(os.path.join(workdir, checkpoints.KINDS["last"])):
         report = run_folder.initialise(network, config)
     run_folder.create(workdir, config, manifest)
-    if new and replicas.is_chief():
+    if not replicas.is_chief():
+        return
+    if new:
         dashboard.describe(workdir, config)
         if report:
             report.publish(workdir)
-    if inherited and replicas.is_chief():
+    if inherited:
         run_folder.save_threshold(workdir, **inherited)
-    threshold = inherited["threshold"] if inherited else run_folder.DEFAULT_THRESHOLD
-    measure = trainer.make_measure(network, config.learning)
-    evaluator = Evaluator(network, config, manifest, measure)
+
+
+def _evaluation(network, config, manifest, workdir, *, threshold):
+    """Return the validation of a run, or pictures of training clips where no video is held out."""
+    from a2d_tf.evaluation import dashboard
+    from a2d_tf.evaluation.runner import Evaluator
+    from a2d_tf.learning import replicas
+    from a2d_tf.learning.forward import make_measure
+    from a2d_tf.learning.runs import run_folder
+    from a2d_tf.learning.runs.events import tagged
+
+    evaluator = Evaluator(network, config, manifest, make_measure(network, config.learning))
 
     def evaluate():
-        """Choose the threshold and score with it; pictures of the same clips every time."""
-        found = evaluator.validate("val", _PICTURES.value)
-        if found is None:
-            shown = evaluator.pictures("train", threshold, _PICTURES.value)
-            return {}, {tag: image[None] for tag, image in shown.items()}
+        """Choose the threshold and score with it; pictures show the same clips every time."""
+        validation = evaluator.validate("val", _PICTURES.value)
+        if validation is None:
+            pictures = evaluator.pictures("train", threshold, _PICTURES.value)
+            return {}, {tag: image[None] for tag, image in pictures.items()}
         if replicas.is_chief():
-            run_folder.save_threshold(workdir, found.threshold, found.metrics)
-        scalars = {**trainer.tagged(found.losses), **dashboard.scalars(found)}
-        return scalars, dashboard.images(found, network.labels)
+            run_folder.save_threshold(workdir, validation.threshold, validation.metrics)
+        scalars = {**tagged(validation.losses), **dashboard.scalars(validation)}
+        return scalars, dashboard.images(validation, network.labels)
 
-    trainer.train_and_evaluate(network, manifest, config, workdir, evaluate)
+    return evaluate
 
 
-def run():
+def run() -> None:
     """Run the command with the words of the command line."""
     errors.run(main)
 

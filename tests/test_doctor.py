@@ -41,7 +41,7 @@ def test_the_hours_of_a_run():
     assert whole == examination.Estimate(1.0, 0.5, pytest.approx(0.2), 4, 90)
     assert whole.hours == pytest.approx(0.7)
     # 4 clips/s come in: a step waits 2 s for its 8.
-    assert examination.estimate(CONFIG, STEPS, 4.0, 0, 0.0) == examination.Estimate(
+    assert examination.estimate(CONFIG, STEPS, 4.0, 0, seconds=0.0) == examination.Estimate(
         2.0, 1.0, 0.0, 0, 0
     )
 
@@ -49,7 +49,7 @@ def test_the_hours_of_a_run():
 def advice(config=CONFIG, found=A100, rate=100.0, clips=0, **changed):
     steps = dataclasses.replace(STEPS, **changed)
     whole = examination.estimate(config, steps, rate, clips, seconds=2.0)
-    return " | ".join(report.advice(config, found, steps, rate, whole))
+    return " | ".join(report.advice(config, found, steps, rate, whole=whole))
 
 
 def test_what_to_change():

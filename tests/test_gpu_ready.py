@@ -15,8 +15,8 @@ import tiny_network
 
 from a2d_tf.core.config import Config
 from a2d_tf.core.labels import A2D
-from a2d_tf.learning import trainer
 from a2d_tf.learning.doctor import kernels
+from a2d_tf.learning.train_step import TrainState, make_train_step
 from a2d_tf.model.network import Network
 from a2d_tf.ops import roi_align
 from a2d_tf.serving.served_network import ServedNetwork
@@ -93,8 +93,7 @@ def settings(folder, *files, flags=()):
 
 def training_step(config):
     learning, network = config.learning, Network(config.model, A2D)
-    _, opt = trainer.learner(learning)
-    step = trainer.make_train_step(network, opt, learning)
+    step = make_train_step(TrainState.create(network, learning), learning)
     batch = tiny_network.labelled(2, config.model.frames)
     return step.get_concrete_function(batch, tf.constant(0, tf.int64))
 

@@ -10,7 +10,8 @@ import tensorflow as tf
 from a2d_tf.core.errors import InputError
 from a2d_tf.learning.averaging import Averages
 from a2d_tf.learning.runs import checkpoints
-from a2d_tf.learning.runs.keeper import Keeper
+from a2d_tf.learning.runs.keeper import Keeper, Window
+from a2d_tf.learning.train_step import TrainState
 
 
 class Toy(tf.Module):
@@ -22,10 +23,10 @@ class Toy(tf.Module):
 
 
 def keeper(workdir, number=2, averages=False, size=3, chief=True):
-    network, step = Toy(size), tf.Variable(0, dtype=tf.int64)
+    network = Toy(size)
     means = Averages([network.weight], 0.5) if averages else None
-    made = Keeper(str(workdir), network, tf.Module(), step, number, means, chief=chief)
-    return made, network, step, means
+    state = TrainState(network, tf.Module(), averages=means)
+    return Keeper(str(workdir), state, number, chief), network, state.step, means
 
 
 def save(made, network, step, number):
@@ -179,3 +180,10 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     other, *_ = keeper(tmp_path, size=4)
     with pytest.raises(InputError, match="a checkpoint of another network"):
         other.resume()
+
+
+def test_a_point_is_of_the_steps_that_have_its_value():
+    """The first of two steps was of float16, before a resume."""
+    window = Window()
+    window.values = [{"total": 1.0, "loss_scale": 8.0}, {"total": 3.0, "mask": 0.5}]
+    assert window.means() == {"total": 2.0, "mask": 0.5}

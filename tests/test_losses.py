@@ -141,8 +141,8 @@ def action(logits, held_out=-1, background=False):
         tensors(actor=ACTOR, action=ACTION),
         tensors(**ROWS),
         5,
-        background,
-        held_out,
+        background=background,
+        held_out=held_out,
     )
 
 
@@ -170,7 +170,9 @@ def test_with_background_a_held_out_actor_silences_its_positives_alone():
     targets = tensors(actor=ACTOR, action=ACTION)
     with tf.GradientTape() as tape:
         tape.watch(logits)
-        total, count = losses.action_class(logits, targets, tensors(**ROWS), 5, True, held_out=0)
+        total, count = losses.action_class(
+            logits, targets, tensors(**ROWS), 5, background=True, held_out=0
+        )
         loss = total / count
     # (1, 1) is background whose nearest instance is of the held-out actor: it stays.
     left = {place: y for place, y in WITH_BACKGROUND.items() if place != (0, 1)}
@@ -194,7 +196,9 @@ def test_gradient_is_exactly_zero_for_the_held_out_actor_alone(held_out, row):
     targets = tensors(actor=ACTOR, action=ACTION)
     with tf.GradientTape() as tape:
         tape.watch(logits)
-        total, count = losses.action_class(logits, targets, tensors(**ROWS), 5, False, held_out)
+        total, count = losses.action_class(
+            logits, targets, tensors(**ROWS), 5, background=False, held_out=held_out
+        )
         loss = total / count
     moved = np.abs(tape.gradient(loss, logits).numpy()).max(axis=2) > 0
     expected = ROWS["positive"].copy()
@@ -254,7 +258,7 @@ def all_terms(rows, anchors_counted, anchors_positive):
             losses.proposal_boxes(watched[1], anchors),
             losses.actor_class(watched[2], wanted, rows),
             losses.actor_boxes(watched[3], wanted, rows),
-            losses.action_class(watched[4], wanted, rows, 5, True),
+            losses.action_class(watched[4], wanted, rows, 5, background=True),
             losses.mask(watched[5], tf.ones([2, 4, 2, 2]), wanted["class_index"], rows["positive"]),
         ]
         values = [tf.math.divide_no_nan(*pair) for pair in pairs]

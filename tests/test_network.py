@@ -9,7 +9,8 @@ import tiny_network
 
 from a2d_tf.core.config import InferenceConfig, LearningConfig
 from a2d_tf.core.labels import A2D
-from a2d_tf.learning import trainer
+from a2d_tf.learning import forward, optimizer
+from a2d_tf.learning.train_step import TrainState, make_train_step
 
 SETTINGS = InferenceConfig(
     test_proposals=12, proposals_before_nms=100, max_detections=5, score_threshold=0.0
@@ -117,8 +118,8 @@ def test_variant_builds_runs_and_learns(variant):
     assert {v.ref() for v in weights} == {v.ref() for v in network.trainable_variables}
     batch = tiny_network.labelled(2, network.config.frames)
     with tf.GradientTape() as tape:
-        terms, _ = trainer.forward(network, batch, tf.constant([0, 0]), LEARNING, training=True)
-        total = trainer.weighted(terms, LEARNING)["total"]
+        terms, _ = forward.forward(network, batch, tf.constant([0, 0]), LEARNING, training=True)
+        total = forward.weighted(terms, LEARNING)["total"]
     still = [v.name for v, g in zip(weights, tape.gradient(total, weights)) if g is None]
     assert still == []
     assert set(terms) == {"roi_cls", "box_reg", "actor_cls"} | (
@@ -279,8 +280,8 @@ def test_a_step_of_a_phase_leaves_the_rest_bit_for_bit(phase, eagerly):
     learning = dataclasses.replace(LEARNING, train_phase=phase)
     network.set_phase(phase)
     before = {v.ref(): v.numpy() for v in network.variables}
-    opt = trainer.optimizer.make_optimizer("sgd", trainer.optimizer.Schedule(0.1, 10), 0.9, 0.01)
-    step = trainer.make_train_step(network, opt, learning)
+    opt = optimizer.make_optimizer("sgd", optimizer.Schedule(0.1, 10), 0.9, 0.01)
+    step = make_train_step(TrainState(network, opt), learning)
     values = step(tiny_network.labelled(2), tf.constant(0, tf.int64))
     terms = {"roi_cls", "box_reg", "actor_cls", "mask"} if phase == "actor" else {"action_cls"}
     assert set(values) == terms | {"total", "gradient_norm", "proposal_recall", "positives"}

@@ -12,7 +12,6 @@ import tarfile
 
 import numpy as np
 import pytest
-import tensorflow as tf
 import tiny_network
 
 from a2d_tf.core.config import Config, LearningConfig
@@ -22,9 +21,9 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation.detection import Detections
 from a2d_tf.evaluation.runner import Evaluator
-from a2d_tf.learning import trainer
 from a2d_tf.learning.runs import run_folder
 from a2d_tf.learning.runs.keeper import Keeper
+from a2d_tf.learning.train_step import TrainState
 from a2d_tf.model.network import Network
 from a2d_tf.video.predictor import Predictor
 
@@ -92,9 +91,8 @@ def test_a_run_goes_on_by_the_command_that_it_was_started_with(older, tmp_path):
     assert "--action_background=false\n" in (tmp_path / "run" / "flags.txt").read_text()
     labels = LabelSpace.from_json(tmp_path / "run" / "labels.json")
     network = Network(settled.model, labels)
-    step = tf.Variable(0, dtype=tf.int64, trainable=False)
-    opt = trainer.learner(settled.learning)[1]
-    assert Keeper(folder, network, opt, step, 1).resume() and int(step) == 2
+    keeper = Keeper(folder, TrainState.create(network, settled.learning), 1)
+    assert keeper.resume() and keeper.step == 2
     # One that starts from it is of its form, too; the other form must be asked for, and is refused.
     start = Config(config.model, learning=LearningConfig(init_run=folder))
     settled = run_folder.settle(start, {})

@@ -8,9 +8,11 @@ import tiny_network
 from a2d_tf.core.config import ComputeConfig, LearningConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.learning import optimizer, trainer
+from a2d_tf.learning import forward, optimizer
 from a2d_tf.learning.runs import run_folder
+from a2d_tf.learning.train_step import TrainState, make_train_step
 from a2d_tf.model.network import Network
+from a2d_tf.model.resnet import ConvNorm
 from a2d_tf.serving import export_folder
 from a2d_tf.video.predictor import Predictor
 
@@ -43,10 +45,10 @@ def gradients(network):
     variables = network.trainable_weights
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(variables)
-        terms, _ = trainer.forward(
+        terms, _ = forward.forward(
             network, tiny_network.labelled(2), tf.constant([0, 0]), LEARNING, training=False
         )
-        total = trainer.weighted(terms, LEARNING)["total"]
+        total = forward.weighted(terms, LEARNING)["total"]
     parts = tape.gradient(total, variables, unconnected_gradients="zero")
     assert {part.dtype for part in parts} == {tf.float32}
     return float(total), np.concatenate([part.numpy().ravel() for part in parts])
@@ -89,7 +91,7 @@ def test_16_bits_inside_and_float32_outside(precision):
 def test_frozen_statistics_are_not_rounded():
     """A mean and a variance that bfloat16 cannot hold: 1000 + 1 and 1 / 1000."""
     tf.keras.utils.set_random_seed(0)
-    layer = trainer.fpn.ConvNorm(1, 1, norm="frozen_bn", relu=False, dtype="mixed_bfloat16")
+    layer = ConvNorm(1, 1, norm="frozen_bn", relu=False, dtype="mixed_bfloat16")
     layer(tf.zeros([1, 1, 1, 1]))
     layer.kernel.assign([[[[1.0]]]])
     layer.mean.assign([1001.0])
@@ -105,7 +107,7 @@ def test_a_power_of_two_as_loss_scale_changes_nothing():
     for scale in (None, optimizer.LossScale(start=2.0**10)):
         network = make("float32", use_flow=False, temporal_layers=0)
         opt = optimizer.make_optimizer("sgd", optimizer.Schedule(0.1, 10), 0.9, 0.01)
-        step = trainer.make_train_step(network, opt, LEARNING, scale)
+        step = make_train_step(TrainState(network, opt, loss_scale=scale), LEARNING)
         step(tiny_network.labelled(1), tf.constant(0, tf.int64))
         weights.append([v.numpy() for v in network.trainable_weights])
     for a, b in zip(*weights):
@@ -120,7 +122,7 @@ def test_a_step_that_overflows_changes_the_scale_alone(start, norm, monkeypatch)
     opt = optimizer.make_optimizer("adam", optimizer.Schedule(0.1, 10), 0.9, 0.01)
     scale = optimizer.LossScale(start)
     monkeypatch.setattr(tf.linalg, "global_norm", lambda _: tf.constant(np.inf))
-    step = trainer.make_train_step(network, opt, LEARNING, scale)
+    step = make_train_step(TrainState(network, opt, loss_scale=scale), LEARNING)
     values = step(tiny_network.labelled(1), tf.constant(0, tf.int64))
     assert values["loss_scale"] == start and values["gradient_norm"] == norm
     assert np.isfinite(values["total"]) and int(opt.iterations) == 0

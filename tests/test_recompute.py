@@ -7,7 +7,7 @@ import tiny_network
 
 from a2d_tf.core.config import ComputeConfig, LearningConfig
 from a2d_tf.core.labels import A2D
-from a2d_tf.learning import trainer
+from a2d_tf.learning import forward
 from a2d_tf.learning.doctor import trace
 from a2d_tf.learning.runs.checkpoints import restore
 from a2d_tf.model.network import Network
@@ -30,8 +30,10 @@ def step(network, training=True):
     def run(batch):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
-            terms, _ = trainer.forward(network, batch, tf.constant([0, 0]), LEARNING, training)
-            values = trainer.weighted(terms, LEARNING)
+            terms, _ = forward.forward(
+                network, batch, tf.constant([0, 0]), LEARNING, training=training
+            )
+            values = forward.weighted(terms, LEARNING)
         return values, tape.gradient(values["total"], variables, unconnected_gradients="zero")
 
     batch = tiny_network.labelled(1)

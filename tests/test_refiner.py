@@ -6,7 +6,8 @@ import tensorflow as tf
 import tiny_network
 
 from a2d_tf.core.config import InferenceConfig, LearningConfig
-from a2d_tf.learning import optimizer, refinement, targets, trainer
+from a2d_tf.learning import optimizer, refinement, targets
+from a2d_tf.learning.train_step import TrainState, make_train_step
 from a2d_tf.model import refiner
 
 VARIANT = dict(use_mask=False, use_refiner=True, refiner_size=64, refiner_channels=8)
@@ -104,7 +105,7 @@ def test_it_learns_alone_and_its_masks_reach_the_detections():
 
     config = LearningConfig(train_phase="refiner", roi_samples=12)
     opt = optimizer.make_optimizer("adam", optimizer.Schedule(3e-3, 40, 5), 0.9, 0.0)
-    step = trainer.make_train_step(network, opt, config)
+    step = make_train_step(TrainState(network, opt), config)
     batch = halved(tiny_network.labelled(2))
     losses = [float(step(batch, tf.constant(i, tf.int64))["mask"]) for i in range(40)]
     assert np.mean(losses[-5:]) < 0.4 * np.mean(losses[:3])

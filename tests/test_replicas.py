@@ -1,6 +1,6 @@
 """Replicas that share a step's batch do what one device does on the whole of it.
 
-Devices are settled once a process, so each training is one of its own: this file as a script.
+Devices are settled once a process, so each training is one of its own.
 """
 
 import json
@@ -15,8 +15,8 @@ import time
 import event_files
 import numpy as np
 import pytest
+import tiny_network
 
-from a2d_tf.core import devices
 from a2d_tf.core.config import ComputeConfig, Config, LearningConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.learning import replicas
@@ -45,29 +45,21 @@ LEARNING = dict(
 )
 
 
-def train(records, workdir, kind="none", number=0, steps=STEPS):
-    """The script: a run of the tiny network on so many replicas, by a2d_tf.train's own path."""
-    import tensorflow as tf
-    import tiny_network
-
-    from a2d_tf import train as main
-    from a2d_tf.data.manifest import Manifest
-
-    manifest = Manifest.load(records)
+def train(records, workdir, *more, worker=None):
+    """A process that trains the tiny network, whose settings are beside its run folder."""
     config = Config(
         tiny_network.config(norm="group_norm", use_flow=False, temporal_layers=0),
         compute=ComputeConfig(roi_align_impl="sparse"),
-        learning=LearningConfig(**{**LEARNING, "steps": int(steps)}),
+        learning=LearningConfig(**LEARNING),
     )
-    devices.prepare()
-    with replicas.make(kind, int(number)).scope():
-        tf.keras.utils.set_random_seed(0)
-        main.flags.FLAGS(["train", "--pictures=0"])
-        main._train(config, manifest, workdir)
+    path = workdir.with_suffix(".flags")
+    config.write(path)
+    flags = [f"--flagfile={path}", f"--records={records.directory}", f"--workdir={workdir}"]
+    return start("-m", "a2d_tf.train", *flags, "--pictures=0", *more, worker=worker)
 
 
 def keep_best(workdir, *scores):
-    """The script of a worker that validates: joint mIoU after step 2, 4, ..."""
+    """This file as a script, a worker that validates: joint mIoU after step 2, 4, ..."""
     from test_keeper import keeper, save
 
     with replicas.make("multi_worker").scope():
@@ -78,14 +70,14 @@ def keep_best(workdir, *scores):
 
 
 def start(*words, worker=None):
-    """A process with this script; `worker` is (index, ports) of a cluster on the loopback."""
+    """A Python process; `worker` is (index, ports) of a cluster on the loopback."""
     environment = dict(os.environ, PYTHONPATH=f"{ROOT}{os.pathsep}{ROOT / 'tests'}")
     if worker:
         cluster = {"worker": [f"127.0.0.1:{port}" for port in worker[1]]}
         task = {"type": "worker", "index": worker[0]}
         environment["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": task})
     return subprocess.Popen(
-        [sys.executable, __file__, *map(str, words)],
+        [sys.executable, *map(str, words)],
         env=environment,
         text=True,
         stdout=subprocess.PIPE,
@@ -143,22 +135,22 @@ def assert_same(one, other, step=STEPS):
 @pytest.fixture(scope="module")
 def one(mini_records, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("one")
-    finish(start("train", mini_records.directory, workdir))
+    finish(train(mini_records, workdir))
     return workdir
 
 
 def test_two_logical_devices_do_what_one_does(mini_records, one, tmp_path):
     """Losses, clipping, decay, slots and averaged weights."""
-    finish(start("train", mini_records.directory, tmp_path, "mirrored", 2))
+    finish(train(mini_records, tmp_path, "--strategy=mirrored", "--replicas=2"))
     assert_same(one, tmp_path)
 
 
 def test_two_workers_do_what_one_does_and_go_on_when_one_was_killed(mini_records, one, tmp_path):
-    def both(steps=STEPS):
-        ports, words = free_ports(2), (mini_records.directory, tmp_path, "multi_worker", 0)
-        return [start("train", *words, steps, worker=(i, ports)) for i in range(2)]
+    def both():
+        ports, flags = free_ports(2), ("--strategy=multi_worker", "--steps=100000")
+        return [train(mini_records, tmp_path, *flags, worker=(i, ports)) for i in range(2)]
 
-    workers = both(steps=100000)
+    workers = both()
     path, deadline = tmp_path / "checkpoints" / "ckpt-6.index", time.monotonic() + 400
     while not path.exists() and time.monotonic() < deadline:
         assert all(worker.poll() is None for worker in workers), workers[0].communicate()[0]
@@ -166,7 +158,7 @@ def test_two_workers_do_what_one_does_and_go_on_when_one_was_killed(mini_records
     workers[1].send_signal(signal.SIGKILL)
     assert workers[0].wait(timeout=120) not in (0, None)
     assert_same(one, tmp_path)
-    workers = both(steps=100000)
+    workers = both()
     later = f"ckpt-{max(int(p.stem[5:]) for p in path.parent.glob('*.index')) + 4}.index"
     while not (path.parent / later).exists() and time.monotonic() < deadline:
         assert all(worker.poll() is None for worker in workers), workers[0].communicate()[0]
@@ -184,7 +176,7 @@ def test_the_first_worker_decides_what_is_best(tmp_path):
     outputs = [
         finish(worker)
         for worker in [
-            start("keep_best", tmp_path, *own, worker=(i, ports)) for i, own in enumerate(scores)
+            start(__file__, tmp_path, *own, worker=(i, ports)) for i, own in enumerate(scores)
         ]
     ]
     for output in outputs:
@@ -220,7 +212,4 @@ def test_a_cluster_that_is_none_is_refused(text, monkeypatch):
 
 
 if __name__ == "__main__":
-    try:
-        {"train": train, "keep_best": keep_best}[sys.argv[1]](*sys.argv[2:])
-    except KeyboardInterrupt:
-        sys.exit(130)
+    keep_best(*sys.argv[1:])

@@ -31,10 +31,10 @@ def anchor_labels(anchors, truth, present, size=(100, 100), annotated=True, samp
         tf.constant([truth], tf.float32),
         tf.constant([present]),
         tf.constant([size]),
-        tf.constant([annotated]),
-        samples,
-        UNIT,
-        targets.Draws(seed, [0], 1),
+        annotated=tf.constant([annotated]),
+        samples=samples,
+        coder=UNIT,
+        draws=targets.Draws(seed, [0], 1),
     )
     made = {name: value.numpy()[0] for name, value in made.items()}
     labels = [None] * len(anchors)
@@ -122,10 +122,10 @@ def test_frames_of_a_batch_have_their_own_targets():
         tf.constant(anchors[:2, None]),
         tf.constant([[True], [True]]),
         tf.constant([[100, 100], [40, 100]]),
-        tf.constant([True, True]),
-        256,
-        UNIT,
-        targets.Draws(SEED, [0, 1], 2),
+        annotated=tf.constant([True, True]),
+        samples=256,
+        coder=UNIT,
+        draws=targets.Draws(SEED, [0, 1], 2),
     )
     found = [
         sorted(zip(index[counted].tolist(), objectness[counted].tolist()))
@@ -155,10 +155,10 @@ def rois(
         tf.constant([valid]),
         tf.constant([truth], tf.float32),
         tf.constant([present]),
-        tf.constant([annotated]),
-        samples,
-        fraction,
-        targets.Draws(seed, [0], 1),
+        annotated=tf.constant([annotated]),
+        samples=samples,
+        positive_fraction=fraction,
+        draws=targets.Draws(seed, [0], 1),
         **options,
     )
     return {name: value.numpy()[0] for name, value in made.items()}
@@ -267,10 +267,10 @@ def test_no_gradient_passes_the_sample():
             tf.constant([[True, True]]),
             tf.constant([[[0.0, 0, 10, 10]]]),
             tf.constant([[True]]),
-            tf.constant([True]),
-            4,
-            0.5,
-            targets.Draws(SEED, [0], 1),
+            annotated=tf.constant([True]),
+            samples=4,
+            positive_fraction=0.5,
+            draws=targets.Draws(SEED, [0], 1),
         )
         total = tf.reduce_sum(made["rois"])
     assert tape.gradient(total, proposals) is None
@@ -288,9 +288,9 @@ def test_roi_targets():
         truth,
         tf.constant([[40, 41]]),
         tf.constant([[3, 5]]),
-        tf.constant([[2, 8]]),
-        43,
-        BoxCoder((10.0, 10.0, 5.0, 5.0)),
+        actions=tf.constant([[2, 8]]),
+        num_classes=43,
+        coder=BoxCoder((10.0, 10.0, 5.0, 5.0)),
     )
     assert made["class_index"].numpy().tolist() == [[41, 40, 43]]
     assert made["actor"].numpy().tolist() == [[5, 3, 5]]
@@ -306,7 +306,9 @@ def test_targets_of_a_frame_without_instances_are_usable_indices():
         "positive": tf.constant([[False]]),
     }
     absent = tf.constant([[-1, -1]])
-    made = targets.roi_targets(rows, tf.zeros([1, 2, 4]), absent, absent, absent, 7, UNIT)
+    made = targets.roi_targets(
+        rows, tf.zeros([1, 2, 4]), absent, absent, actions=absent, num_classes=7, coder=UNIT
+    )
     assert made["class_index"].numpy().tolist() == [[7]]
     assert made["actor"].numpy().tolist() == made["action"].numpy().tolist() == [[0]]
     assert made["deltas"].numpy().tolist() == [[[0, 0, 0, 0]]]

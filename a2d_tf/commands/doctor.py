@@ -62,11 +62,11 @@ def _records(config):
 def _validation(network, config, manifest):
     """Measure the seconds per clip of validation."""
     from a2d_tf.evaluation.runner import Evaluator
-    from a2d_tf.learning import trainer
+    from a2d_tf.learning.forward import make_measure
 
     learning = dataclasses.replace(config.learning, val_fraction=1.0)
     config = dataclasses.replace(config, learning=learning)
-    evaluator = Evaluator(network, config, manifest, trainer.make_measure(network, learning))
+    evaluator = Evaluator(network, config, manifest, make_measure(network, learning))
     most = max(learning.evaluation_batch, _VALIDATED)
 
     def once():
@@ -108,9 +108,9 @@ def main(argv: list[str]) -> None:
             seconds = _validation(network, dataclasses.replace(config, learning=tried), manifest)
     clips = manifest.counts["train"]["records"] if _RECORDS.value else examination.A2D_CLIPS
     clips = round(learning.val_fraction * clips)
-    whole = examination.estimate(config, steps, rate, clips, seconds)
+    whole = examination.estimate(config, steps, rate, clips, seconds=seconds)
     print("\n".join(report.of_run(config, rate, seconds, whole)))
-    advice = report.advice(config, used, steps, rate, whole)
+    advice = report.advice(config, used, steps, rate, whole=whole)
     print(
         "\n".join(
             ["what to change:", *(f"- {line}" for line in advice)]

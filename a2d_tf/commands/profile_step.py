@@ -47,9 +47,10 @@ def profile(config: Config, records: str, output: str, steps: int) -> dict:
 
     from a2d_tf.core import devices
     from a2d_tf.data.manifest import Manifest
-    from a2d_tf.learning import trainer
+    from a2d_tf.learning import batches
     from a2d_tf.learning.doctor import trace
     from a2d_tf.learning.runs import run_folder
+    from a2d_tf.learning.train_step import TrainState, make_train_step
     from a2d_tf.model.network import Network
 
     manifest = Manifest.load(records)
@@ -58,16 +59,14 @@ def profile(config: Config, records: str, output: str, steps: int) -> dict:
     tf.keras.utils.set_random_seed(config.learning.seed)
     network = Network(config.model, manifest.label_space, config.compute, config.learning.recompute)
     network.set_phase(config.learning.train_phase)
-    _, opt = trainer.learner(config.learning)
-    train_step = trainer.make_train_step(
-        network, opt, config.learning, trainer.make_loss_scale(config)
-    )
+    state = TrainState.create(network, config.learning)
+    train_step = make_train_step(state, config.learning)
 
     def step(batch, number):
         return float(train_step(batch, tf.constant(number, tf.int64))["total"])
 
     canvas, frames, clips, waits, walls = network.image_size, config.model.frames, [], [], []
-    stream = iter(trainer.batches(manifest, canvas, frames, config.learning))
+    stream = iter(batches.training(manifest, canvas, frames, config.learning))
     for number in range(_WARM_UP + steps):
         began = time.perf_counter()
         clips.append(next(stream))

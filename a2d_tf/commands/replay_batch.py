@@ -42,7 +42,7 @@ def first_failure(probe: Callable, clip: dict[str, tf.Tensor], step: tf.Tensor) 
     """Name the first operation whose result is not finite; "" if there is none.
 
     Args:
-      probe: of `trainer.make_probe`, not traced yet; clip: a batch of one; step: int64 scalar.
+      probe: of `train_step.make_probe`, not traced yet; clip: a batch of one; step: int64 scalar.
     """
     import tensorflow as tf
 
@@ -65,8 +65,9 @@ def main(argv: list[str]) -> None:
     import tensorflow as tf
 
     from a2d_tf.core import devices
-    from a2d_tf.learning import divergence, trainer
+    from a2d_tf.learning import divergence
     from a2d_tf.learning.runs import run_folder
+    from a2d_tf.learning.train_step import make_probe
 
     workdir = os.path.normpath(_WORKDIR.value)
     batch, step = divergence.load(workdir)
@@ -76,7 +77,7 @@ def main(argv: list[str]) -> None:
     learning = run.config.learning
     run.network.set_phase(learning.train_phase)
     try:
-        clips = divergence.probe_clips(batch, step, trainer.make_probe(run.network, learning))
+        clips = divergence.probe_clips(batch, step, make_probe(run.network, learning))
     except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
         # TensorFlow prints the cause after a traceback and before names of operations.
         lines = [line for line in str(error).splitlines() if not line.lstrip().startswith("[[")]
@@ -100,7 +101,7 @@ def main(argv: list[str]) -> None:
         print(f"  its {', '.join(broken)} holds what is no number; mend its record")
         return
     number = tf.constant(step, tf.int64)
-    place = first_failure(trainer.make_probe(run.network, learning), clip, number)
+    place = first_failure(make_probe(run.network, learning), clip, number)
     print(f"  first operation that gives no number: {place or 'none; run it again'}")
 
 

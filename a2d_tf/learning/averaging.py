@@ -1,50 +1,53 @@
-"""Averaged weights: a decaying mean of the weights along a run, often better than the last ones."""
+"""Exponential moving averages of the weights, which often score better than the last weights."""
+
+from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable, Iterator
 
 import tensorflow as tf
 
 
 class Averages(tf.Module):
-    """The decaying mean of variables; on many devices too, where tensorflow-addons' is not.
+    """Moving averages of variables, on several devices too (unlike those of tensorflow-addons).
 
     Args:
-      variables: that are averaged; those that never change stay as they are.
-      decay: of the mean, per step. Early on it is less, (1 + n) / (10 + n) at step n, lest the
-        random start weighs for long.
+      variables: the variables to average.
+      decay: of the averages, per step. At step n it is at most (1 + n) / (10 + n), so that the
+        random initial weights soon lose their influence.
     """
 
-    def __init__(self, variables, decay):
+    def __init__(self, variables: Iterable[tf.Variable], decay: float) -> None:
         super().__init__(name="averages")
         variables = list(variables)
-        # Behind a function, lest a checkpoint takes them for parts of this object.
+        # Behind a function, so that a checkpoint does not track them as parts of this object.
         self._decay, self._variables = decay, lambda: variables
         self.values = [tf.Variable(v.read_value(), trainable=False) for v in variables]
 
-    def update(self, step):
-        """Take a step's weights into the mean; outside of the replicas."""
+    def update(self, step: tf.Tensor) -> None:
+        """Take the weights after a step into the averages; in a cross-replica context."""
         step = tf.cast(step, tf.float32)
-        part = 1.0 - tf.minimum(self._decay, (1.0 + step) / (10.0 + step))
+        rate = 1.0 - tf.minimum(self._decay, (1.0 + step) / (10.0 + step))
         extended = tf.distribute.get_strategy().extended
         for mean, variable in zip(self.values, self._variables()):
-            extended.update(mean, _approach, args=(variable, part))
+            extended.update(mean, _approach, args=(variable, rate))
 
     @contextlib.contextmanager
-    def in_place(self):
-        """While it lasts the variables hold the means, and the means the variables."""
+    def in_place(self) -> Iterator[None]:
+        """Exchange the variables and their averages inside a `with` block."""
         self.exchange()
         try:
             yield
         finally:
             self.exchange()
 
-    def exchange(self):
-        """Let the variables and their means change places."""
+    def exchange(self) -> None:
+        """Swap the values of the variables and their averages."""
         for mean, variable in zip(self.values, self._variables()):
-            kept = tf.identity(variable.read_value())
+            value = tf.identity(variable.read_value())
             variable.assign(mean.read_value())
-            mean.assign(kept)
+            mean.assign(value)
 
 
-def _approach(mean, variable, part):
-    mean.assign_sub(part * (mean - variable))
+def _approach(mean, variable, rate):
+    mean.assign_sub(rate * (mean - variable))

@@ -1,8 +1,10 @@
-"""A step whose loss is no number: what is kept of it, so that it can be looked at again.
+"""Steps whose loss is not finite: find the clips at fault and save the batch for a replay.
 
-`RUN/diverged/` gets the weights before the step, `batch.npz` and `step.json`; tools/replay_batch.py
-reads them.
+`RUN/diverged/` gets the weights before the step, `batch.npz` and `step.json`, which
+tools/replay_batch.py reads.
 """
+
+from __future__ import annotations
 
 import math
 import os
@@ -10,12 +12,18 @@ import os
 import numpy as np
 import tensorflow as tf
 
+from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import UNREADABLE, read_json, read_npz, write_file, write_json
+from a2d_tf.data import records
+from a2d_tf.data.manifest import Manifest
+from a2d_tf.learning import batches, replicas
 from a2d_tf.learning.runs import checkpoints
+from a2d_tf.learning.train_step import Step, make_probe
+from a2d_tf.model.network import Network
 
 BATCH, STEP = "batch.npz", "step.json"
-# The axes of each part of a batch.
+# Rank of each part of a batch.
 _AXES = {
     "rgb": 5,
     "flow": 5,
@@ -34,38 +42,75 @@ _AXES = {
 
 
 class Diverged(InputError):
-    """A loss term or the gradient norm is no number."""
+    """A loss term or the gradient norm is not finite."""
 
 
-def row(batch, i):
-    """One clip of a batch, still a batch."""
+def check_finite(values: dict[str, float], step: int) -> None:
+    """Raise Diverged, with the name of the first value that is not finite; step counts from 1."""
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise Diverged(f"step {step}: the loss term '{name}' is {value}")
+
+
+def check(
+    values: dict[str, float],
+    step: int,
+    network: Network,
+    manifest: Manifest,
+    *,
+    config: Config,
+    workdir: str,
+) -> None:
+    """Raise Diverged, with the clips at fault and the remedies, unless a step's values are finite.
+
+    Before that, the step's batch and the weights, which it has not changed, go to `diverged/`.
+
+    Args:
+      values: what the step reports; step: its number, from 0.
+      network: a Network; manifest: of the records; config: a Config; workdir: the run folder.
+    """
+    try:
+        check_finite(values, step + 1)
+    except Diverged as error:
+        canvas, frames, learning = network.image_size, config.model.frames, config.learning
+        with records.naming(manifest.directory):
+            dataset = batches.training(manifest, canvas, frames, learning, start_step=step)
+            batch = next(iter(dataset))
+        save(network, batch, step, workdir, chief=replicas.is_chief())
+        clips = probe_clips(batch, step, make_probe(network, learning))
+        at_fault = ", ".join(culprits(batch, clips)) or "no clip alone"
+        raise Diverged(
+            f"{error}, from {at_fault}; tools/replay_batch.py --workdir={workdir} shows more of "
+            "it. Mend the clip, or lower --learning_rate, lengthen --warmup_steps or lower "
+            "--clip_norm; the same command goes on from the last checkpoint. Where the same comes "
+            f"at once, its weights are spoilt: delete the newest of {workdir}/checkpoints"
+        ) from error
+
+
+def row(batch: dict, i: int) -> dict:
+    """Return one clip of a batch, as a batch of one."""
     return {name: value[i : i + 1] for name, value in batch.items()}
 
 
-def names(batch):
-    """VID/frame of each clip of a batch, as A2D names frames."""
+def names(batch: dict) -> list[str]:
+    """Return the VID/frame of each clip of a batch, as A2D names frames."""
     pairs = zip(batch["video"].numpy(), batch["frame"].numpy())
     return [f"{video.decode()}/{frame:05d}" for video, frame in pairs]
 
 
-def probe_clips(batch, step, probe):
-    """What the step reports of each clip of its batch alone.
+def probe_clips(batch: dict, step: int, probe: Step) -> list[dict[str, float]]:
+    """Compute what a step reports for each clip of its batch alone.
 
     Args:
-      batch: whole, as one device would see it; step: its number, from 0.
-      probe: of `trainer.make_probe`.
-
-    Returns:
-      [{name: float}].
+      batch: the whole batch of the step; step: its number, from 0; probe: of `make_probe`.
     """
-    inputs = {name: value for name, value in batch.items() if value.dtype != tf.string}
-    number = tf.constant(step, tf.int64)
-    found = [probe(row(inputs, i), number) for i in range(len(batch["row"]))]
-    return [{name: float(value) for name, value in values.items()} for values in found]
+    inputs, number = batches.without_names(batch), tf.constant(step, tf.int64)
+    clips = [probe(row(inputs, i), number) for i in range(len(batch["row"]))]
+    return [{name: float(value) for name, value in values.items()} for values in clips]
 
 
-def culprits(batch, clips):
-    """Names of the clips that give no number."""
+def culprits(batch: dict, clips: list[dict[str, float]]) -> list[str]:
+    """Return the names of the clips whose values, of `probe_clips`, are not all finite."""
     return [
         name
         for name, values in zip(names(batch), clips)
@@ -73,12 +118,12 @@ def culprits(batch, clips):
     ]
 
 
-def keep(network, batch, step, workdir, chief=True):
-    """Write a step's batch and the weights before it into RUN/diverged/, in place of older ones.
+def save(network: Network, batch: dict, step: int, workdir: str, *, chief: bool = True) -> None:
+    """Write a step's batch and the network's weights to RUN/diverged/, replacing older ones.
 
     Args:
-      network: a Network; batch: whole; step: its number, from 0; workdir: the run folder.
-      chief: whether this process writes there. Of several workers all have to call.
+      network: a Network; batch: the whole batch; step: its number, from 0; workdir: the run folder.
+      chief: whether this process writes there. All workers have to call.
     """
     folder = os.path.join(workdir, checkpoints.KINDS["diverged"])
     checkpoints.save(tf.train.Checkpoint(network=network), folder, 1, step, chief=chief)
@@ -90,11 +135,11 @@ def keep(network, batch, step, workdir, chief=True):
     write_json(os.path.join(folder, STEP), {"step": step})
 
 
-def load(workdir):
-    """(batch, step) that `keep` wrote.
+def load(workdir: str) -> tuple[dict, int]:
+    """Read the (batch, step) that `save` wrote.
 
     Raises:
-      InputError: nothing there, or damaged.
+      InputError: they are missing or damaged.
     """
     folder = os.path.join(workdir, checkpoints.KINDS["diverged"])
     path = os.path.join(folder, BATCH)

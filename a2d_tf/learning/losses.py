@@ -1,16 +1,21 @@
 """The five-term loss (paper, Eq. 1 and 2): objectness, boxes, actor, action, mask.
 
-Each function returns (sum, count), so that a batch spread over devices can be divided by the count
-of all of them. Rows that do not count, padding among them, add to neither.
+Each function returns (sum, count), so that the sums of several devices can be divided by the count
+of all of them. Rows that do not count, such as padding, add to neither. B is the batch, A the
+anchors of a frame, R the sampled RoIs, C the classes without background.
 """
 
+from __future__ import annotations
+
 import tensorflow as tf
+
+Term = tuple[tf.Tensor, tf.Tensor]
 
 TERMS = ("roi_cls", "box_reg", "actor_cls", "action_cls", "mask")
 
 
-def smooth_l1(error, beta):
-    """Sum over the last axis of the Huber-like loss that is quadratic within +-beta."""
+def smooth_l1(error: tf.Tensor, beta: float) -> tf.Tensor:
+    """Sum the smooth L1 loss, quadratic for |error| < beta, over the last axis."""
     size = tf.abs(error)
     return tf.reduce_sum(
         tf.where(size < beta, 0.5 * tf.square(size) / beta, size - 0.5 * beta), axis=-1
@@ -22,8 +27,8 @@ def _masked(values, mask):
     return tf.reduce_sum(values * mask), tf.reduce_sum(mask)
 
 
-def objectness(logits, targets):
-    """Binary cross-entropy over the sampled anchors; the count is that of the sample.
+def objectness(logits: tf.Tensor, targets: dict) -> Term:
+    """Return the binary cross-entropy of the sampled anchors.
 
     Args:
       logits: [B, A]; targets: of `targets.anchor_targets`.
@@ -34,17 +39,19 @@ def objectness(logits, targets):
 
 
 def _box_count(rows, normaliser):
-    """What a box term is divided by: rows that count, or positive ones times four deltas."""
+    """Return the divisor of a box term: the rows that count, or four times the positive ones."""
     if normaliser == "positives":
         return 4.0 * tf.reduce_sum(tf.cast(rows["positive"], tf.float32))
     return tf.reduce_sum(tf.cast(rows["counted"], tf.float32))
 
 
-def proposal_boxes(deltas, targets, beta=1.0 / 9, normaliser="samples"):
-    """Smooth L1 over the positive anchors, divided by the whole sample.
+def proposal_boxes(
+    deltas: tf.Tensor, targets: dict, beta: float = 1.0 / 9, normaliser: str = "samples"
+) -> Term:
+    """Return the smooth L1 of the positive anchors, counting the whole sample.
 
-    The sample's size, not the number of positives: a frame with one small actor must not weigh as
-    much as a frame full of them.
+    The count is the sample's size, not the number of positives, so that a frame with one small
+    actor does not weigh as much as a frame full of actors.
 
     Args:
       deltas: [B, A, 4]; targets: of `targets.anchor_targets`.
@@ -56,8 +63,8 @@ def proposal_boxes(deltas, targets, beta=1.0 / 9, normaliser="samples"):
     return total, _box_count(targets, normaliser)
 
 
-def actor_class(logits, targets, rows):
-    """-log p(x) (Eq. 2) over the RoIs that count, background included.
+def actor_class(logits: tf.Tensor, targets: dict, rows: dict) -> Term:
+    """Return -log p(x) (Eq. 2) of the RoIs that count, background included.
 
     Args:
       logits: [B, R, C + 1]; targets: of `targets.roi_targets`; rows: of `targets.sample_rois`.
@@ -66,11 +73,14 @@ def actor_class(logits, targets, rows):
     return _masked(values, rows["counted"])
 
 
-def actor_boxes(deltas, targets, rows, normaliser="samples"):
-    """Smooth L1 (beta 1) on the true class's box over the positives, divided by all RoIs.
+def actor_boxes(deltas: tf.Tensor, targets: dict, rows: dict, normaliser: str = "samples") -> Term:
+    """Return the smooth L1 (beta 1) of the positives' boxes of their true class, counting all RoIs.
 
-    All RoIs, as the class term is: both then weigh a positive alike (Girshick 2015). For the
-    `normaliser` see `proposal_boxes`.
+    The count is that of the class term, so that both weigh a positive alike (Girshick 2015).
+
+    Args:
+      deltas: [B, R, C, 4]; targets: of `targets.roi_targets`; rows: of `targets.sample_rois`.
+      normaliser: as of `proposal_boxes`.
     """
     classes = tf.minimum(targets["class_index"], deltas.shape[2] - 1)
     deltas = tf.gather(deltas, classes, batch_dims=2)
@@ -78,21 +88,27 @@ def actor_boxes(deltas, targets, rows, normaliser="samples"):
     return total, _box_count(rows, normaliser)
 
 
-def action_class(logits, targets, rows, num_actions, background, held_out=-1):
-    """-log p(y) (Eq. 2), or -1{x' != x} log p(y) with a held-out actor x' (section 4.4).
+def action_class(
+    logits: tf.Tensor,
+    targets: dict,
+    rows: dict,
+    num_actions: int,
+    *,
+    background: bool,
+    held_out: int = -1,
+) -> Term:
+    """Return -log p(y) (Eq. 2), or -1{x' != x} log p(y) with a held-out actor x' (section 4.4).
 
-    With background among the classes the mean is over the RoIs that count, as that of
-    `actor_class`; without, over the positives. The count is taken before the positives of the
-    held-out actor are masked, as in the paper's formula: withholding labels must not raise the
-    weight of the others. No pair is masked: labels are valid by construction.
+    With background as a class the RoIs that count are counted, as in `actor_class`; without, the
+    positives. Positives of the held-out actor stay in the count, as in the paper's formula:
+    withholding labels must not raise the weight of the others. Invalid pairs need no mask, because
+    labels are valid by construction.
 
     Args:
       logits: [B, R, |Y| + 1] with background, which is last; else [B, R, |Y|], or [B, R, |X| |Y|]
         for p(y | x), read at the true actor's row.
       targets: of `targets.roi_targets`; rows: of `targets.sample_rois`.
-      num_actions: |Y|.
-      background: whether background is a class.
-      held_out: 0-based index of x', or -1.
+      num_actions: |Y|; background: whether it is a class; held_out: 0-based index of x', or -1.
     """
     actors, actions, counted = targets["actor"], targets["action"], rows["positive"]
     if background:
@@ -106,12 +122,12 @@ def action_class(logits, targets, rows, num_actions, background, held_out=-1):
     return total, tf.reduce_sum(tf.cast(counted, tf.float32))
 
 
-def mask(logits, truth, classes, positive):
-    """Binary cross-entropy on the true class's mask alone, averaged over its pixels (section 3.3).
+def mask(logits: tf.Tensor, truth: tf.Tensor, classes: tf.Tensor, positive: tf.Tensor) -> Term:
+    """Return the binary cross-entropy of the true class's mask, averaged over pixels (section 3.3).
 
     Args:
-      logits: [B, R, m, m, C]; truth: 0/1 [B, R, m, m].
-      classes: int32 [B, R]; positive: bool [B, R].
+      logits: [B, R, m, m, C]; truth: 0/1 [B, R, m, m]; classes: int32 [B, R].
+      positive: bool [B, R], the rows that count.
     """
     classes = tf.minimum(classes, logits.shape[-1] - 1)
     logits = tf.gather(tf.transpose(logits, [0, 1, 4, 2, 3]), classes, batch_dims=2)

@@ -1,22 +1,29 @@
-"""The optimizer: SGD with momentum (paper, section 4) or Adam, decoupled decay, a schedule.
+"""The optimizer, its learning rate, gradient clipping, and the loss scale of float16.
 
-And the loss scale of float16, whose smallest numbers many gradients would not reach.
+SGD with momentum (paper, section 4) or Adam, with decoupled weight decay. The loss scale keeps
+gradients from falling below the smallest numbers of float16.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Iterable
 
 import tensorflow as tf
 
 from a2d_tf.core import addons
+from a2d_tf.core.config import LearningConfig
 
 
 class Schedule(tf.keras.optimizers.schedules.LearningRateSchedule):
     """Linear warm-up to `peak`, then constant or a half cosine to zero at `steps`."""
 
-    def __init__(self, peak, steps, warmup_steps=0, kind="constant"):
+    def __init__(
+        self, peak: float, steps: int, warmup_steps: int = 0, kind: str = "constant"
+    ) -> None:
         self.peak, self.steps, self.warmup_steps, self.kind = peak, steps, warmup_steps, kind
 
-    def __call__(self, step):
+    def __call__(self, step: tf.Tensor | int) -> tf.Tensor:
         step = tf.cast(step, tf.float32)
         rate = tf.constant(self.peak, tf.float32)
         if self.kind == "cosine":
@@ -27,7 +34,7 @@ class Schedule(tf.keras.optimizers.schedules.LearningRateSchedule):
             rate *= tf.minimum(1.0, (step + 1.0) / self.warmup_steps)
         return rate
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             "peak": self.peak,
             "steps": self.steps,
@@ -36,23 +43,36 @@ class Schedule(tf.keras.optimizers.schedules.LearningRateSchedule):
         }
 
 
-def decaying(variables):
-    """The variables that weight decay applies to: kernels, not biases, scales and offsets.
+def schedule_of(config: LearningConfig) -> Schedule:
+    """Return the learning rate of a run."""
+    return Schedule(config.learning_rate, config.steps, config.warmup_steps, config.schedule)
 
-    To be passed as `apply_gradients(..., decay_var_list=decaying(variables))`: tensorflow-addons
-    can also exclude by name, but two variables may share one.
-    On several replicas each has a part of its own of a variable, and it is this that the optimizer
-    sees.
+
+def of_settings(config: LearningConfig) -> tf.keras.optimizers.Optimizer:
+    """Return a new optimizer of a run."""
+    return make_optimizer(
+        config.optimizer, schedule_of(config), config.momentum, config.weight_decay
+    )
+
+
+def decaying(variables: Iterable[tf.Variable]) -> list[tf.Variable]:
+    """Select the variables that weight decay applies to: kernels, not biases, scales or offsets.
+
+    Pass them as `apply_gradients(..., decay_var_list=decaying(variables))`: tensorflow-addons
+    can also exclude by name, but two variables may share one. A variable of several replicas is
+    given as its parts, one per replica, which is what the optimizer sees.
     """
     parts = tf.distribute.get_strategy().experimental_local_results
     kernels = [variable for variable in variables if variable.shape.rank > 1]
     return [part for variable in kernels for part in parts(variable)]
 
 
-def make_optimizer(kind, schedule, momentum, weight_decay):
-    """The optimizer of a run: 'sgd' with momentum or 'adam', with decoupled decay.
+def make_optimizer(
+    kind: str, schedule: Schedule, momentum: float, weight_decay: float
+) -> tf.keras.optimizers.Optimizer:
+    """Return 'sgd' with momentum or 'adam', both with decoupled weight decay.
 
-    tensorflow-addons subtracts its decay as it stands, so it is given decay times learning rate.
+    tensorflow-addons does not multiply the decay by the learning rate, so that is done here.
     """
     decay = Schedule(
         schedule.peak * weight_decay, schedule.steps, schedule.warmup_steps, schedule.kind
@@ -62,14 +82,13 @@ def make_optimizer(kind, schedule, momentum, weight_decay):
     return addons.SGDW(learning_rate=schedule, weight_decay=decay, momentum=momentum)
 
 
-def clipped(gradients, clip_norm, scale=1.0):
-    """Gradients of a loss that was multiplied by `scale`, scaled back and clipped, in one pass.
-
-    Args:
-      clip_norm: the most that the norm of all together may be; 0 clips nothing.
+def clipped(
+    gradients: list[tf.Tensor], clip_norm: float, scale: tf.Tensor | float = 1.0
+) -> tuple[list[tf.Tensor], tf.Tensor]:
+    """Divide gradients by the loss scale and clip their global norm (0: do not), in one pass.
 
     Returns:
-      (the gradients, their norm before they were clipped).
+      (gradients, their global norm after unscaling and before clipping).
     """
     norm = tf.linalg.global_norm(gradients) / scale
     factor = 1.0 / scale
@@ -79,22 +98,21 @@ def clipped(gradients, clip_norm, scale=1.0):
 
 
 class LossScale(tf.Module):
-    """A power of two that the loss is multiplied by, and the gradients are divided by.
+    """A dynamic loss scale, a power of two from 1 to LARGEST.
 
-    As large as it can be: it halves where gradients overflow, and doubles after `patience` steps in
-    which none did.
+    It halves when gradients overflow, and doubles after `patience` steps without an overflow.
     """
 
     LARGEST = 2.0**24
 
-    def __init__(self, start=2.0**15, patience=2000):
+    def __init__(self, start: float = 2.0**15, patience: int = 2000) -> None:
         super().__init__(name="loss_scale")
         self.patience = patience
         self.value = tf.Variable(start, trainable=False)
         self.steps = tf.Variable(0, trainable=False)
 
-    def update(self, finite):
-        """Adapt to whether a step's gradients were finite, a bool scalar."""
+    def update(self, finite: tf.Tensor) -> None:
+        """Adapt the scale to whether the gradients of a step were finite, a bool scalar."""
         steps = tf.where(finite, self.steps + 1, 0)
         due = steps >= self.patience
         factor = tf.where(finite, tf.where(due, 2.0, 1.0), 0.5)

@@ -1,26 +1,29 @@
-"""Many devices, on TensorFlow's own engine: `tf.distribute`.
+"""Data-parallel training on several devices and machines, with `tf.distribute`.
 
-Every replica holds all weights and works on its part of a step's batch. Losses are divided by the
-counts of all replicas and gradients are added up, so that a step is what one device would do on
-the whole batch.
+Every replica holds all weights and computes its part of a step's batch. Losses are divided by the
+counts of all replicas and gradients are summed, so that a step equals that of one device on the
+whole batch.
 """
+
+from __future__ import annotations
 
 import json
 import os
 import re
+from typing import Any, Callable
 
 import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
 
 
-def make(kind, number=0):
-    """The `tf.distribute.Strategy` of a run; to be called before TensorFlow makes its first tensor.
+def make(kind: str, number: int = 0) -> tf.distribute.Strategy:
+    """Return the strategy of a run; call it before TensorFlow creates its first tensor.
 
     Args:
       kind: 'none', 'mirrored' (the devices of this machine) or 'multi_worker' (this process is one
-        of several, which the environment variable TF_CONFIG names).
-      number: replicas of 'mirrored': GPUs, or parts of the CPU where there is none; 0 is all GPUs.
+        of several, listed in the environment variable TF_CONFIG).
+      number: of replicas of 'mirrored': GPUs, or logical CPU devices without a GPU; 0 for all GPUs.
 
     Raises:
       InputError: more replicas than GPUs, or no usable TF_CONFIG.
@@ -41,7 +44,7 @@ def make(kind, number=0):
     return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(number)])
 
 
-def _check_cluster():
+def _check_cluster() -> None:
     text = os.environ.get("TF_CONFIG", "")
     example = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", '
     try:
@@ -60,54 +63,54 @@ def _check_cluster():
     )
 
 
-def local_devices(strategy):
-    """How many devices of this process a strategy computes on."""
-    # The default one knows no devices.
+def local_devices(strategy: tf.distribute.Strategy) -> int:
+    """Return how many devices of this process a strategy computes on."""
+    # The default strategy lists no devices.
     return 1 if strategy.num_replicas_in_sync == 1 else len(strategy.extended.worker_devices)
 
 
-def is_chief():
-    """Whether this process writes the run folder: one of several workers does."""
+def is_chief() -> bool:
+    """Return whether this process is the worker that writes the run folder."""
     return tf.distribute.get_strategy().extended.should_save_summary
 
 
-def first(values):
-    """Of a nest of what each replica returned, the first one's."""
+def first(values: Any) -> Any:
+    """Return the first replica's value of each element of a nest."""
     strategy = tf.distribute.get_strategy()
     return tf.nest.map_structure(lambda x: strategy.experimental_local_results(x)[0], values)
 
 
-def total(values):
-    """In a replica: the sum of a nest of tensors over all replicas; elsewhere the nest itself."""
+def total(values: Any) -> Any:
+    """Sum a nest of tensors over all replicas; outside of a replica return it unchanged."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return values
     return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
 
 
-def is_alone():
-    """Whether this process is the only one of its run."""
+def is_alone() -> bool:
+    """Return whether this process is the only one of its run."""
     strategy = tf.distribute.get_strategy()
     return not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
-def agree(number):
-    """Whether all workers give the same number. All call it at once."""
+def agree(number: float) -> bool:
+    """Return whether all workers give the same number. All have to call it."""
     if is_alone():
         return True
     strategy = tf.distribute.get_strategy()
 
     @tf.function
     def spread(x):
-        # Tensors of their own: an argument is on no device.
+        # The identity is on a device; the argument is not.
         return first(strategy.run(lambda x: total((x * x, tf.identity(x))), (x,)))
 
     squares, values = (float(x) for x in spread(tf.constant(float(number), tf.float64)))
     return squares * strategy.num_replicas_in_sync == values**2
 
 
-def make_any():
-    """A function bool -> bool: whether any worker says so. All call it at the same step."""
+def make_any() -> Callable[[bool], bool]:
+    """Return a function bool -> whether it is true of any worker. All call it at the same step."""
     if is_alone():
         return bool
     strategy = tf.distribute.get_strategy()

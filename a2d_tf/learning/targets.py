@@ -1,44 +1,48 @@
-"""What the network should have said: sampled anchors and RoIs with their labels (paper, 3.3).
+"""Training targets: sample anchors and RoIs and assign their labels (paper, 3.3).
 
-Every function works on a batch with static, padded shapes and says which rows count. A padded
-instance matches nothing; an anchor or RoI in a frame without annotation does not count.
+All shapes are static and padded; a mask tells which rows count. Padded instances match nothing;
+anchors and RoIs of frames without annotation do not count. Boxes are (y1, x1, y2, x2) in pixels of
+the canvas. B is the batch, A the anchors, R the proposals, N the instances of a frame.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
 import tensorflow as tf
 
 from a2d_tf.ops import boxes as box_ops
 
 
 class Draws:
-    """Random numbers of the clips of a batch: each has its own, whatever clips are beside it.
-
-    So replicas that share a step's batch draw together what one would draw alone.
+    """Random numbers for the clips of a batch, independent of how replicas share the batch.
 
     Args:
       seed: int [2].
-      rows: int32 [B], the clips' places in the step's whole batch.
-      total: clips of that batch.
+      rows: int32 [B], the positions of the clips in the step's whole batch.
+      total: the size of that batch.
     """
 
-    def __init__(self, seed, rows, total):
+    def __init__(self, seed: tf.Tensor, rows: tf.Tensor, total: int) -> None:
         self._seed, self._rows, self._total = seed, rows, total
 
-    def split(self, number):
-        """So many independent ones."""
+    def split(self, number: int) -> list[Draws]:
+        """Return so many independent generators."""
         seeds = tf.random.experimental.stateless_split(self._seed, number)
         return [Draws(seeds[i], self._rows, self._total) for i in range(number)]
 
-    def uniform(self, shape, low=0.0, high=1.0):
-        """float32 [B, *shape]; the static `shape` is one clip's."""
-        every = tf.random.stateless_uniform([self._total, *shape], self._seed, low, high)
-        return tf.gather(every, self._rows)
+    def uniform(self, shape: Sequence[int], low: float = 0.0, high: float = 1.0) -> tf.Tensor:
+        """Draw float32 [B, *shape] from [low, high); `shape` is static."""
+        whole_batch = tf.random.stateless_uniform([self._total, *shape], self._seed, low, high)
+        return tf.gather(whole_batch, self._rows)
 
 
 def _sample(candidates, most, draws):
-    """A uniform random choice of at most `most` of the candidates: bool [B, A] -> (index, chosen).
+    """Choose uniformly at most `most` of the candidates, bool [B, A].
 
     Returns:
-      (int32 [B, k] indices, bool [B, k] which of them are candidates), k = min(most, A).
+      (indices int32 [B, k], whether each is a candidate, bool [B, k]), k = min(most, A).
     """
     keys = draws.uniform(candidates.shape[1:])
     keys = tf.where(candidates, keys + 1.0, 0.0)
@@ -48,33 +52,35 @@ def _sample(candidates, most, draws):
 
 
 def _match(boxes, truth, present):
-    """Best instance of each box: its IoU [B, A], its index [B, A], and all IoUs [B, A, N]."""
+    """Return the best instance of each box: IoU [B, A], index [B, A], and all IoUs [B, A, N]."""
     overlaps = box_ops.iou(boxes, truth)
     overlaps = tf.where(present[:, None, :], overlaps, -1.0)
     return tf.reduce_max(overlaps, 2), tf.argmax(overlaps, 2, output_type=tf.int32), overlaps
 
 
 def anchor_targets(
-    anchors,
-    truth,
-    present,
-    size,
-    annotated,
-    samples,
-    coder,
-    draws,
-    positive_iou=0.7,
-    negative_iou=0.3,
-):
-    """Sampled anchors with objectness and box targets (Ren et al. 2015).
+    anchors: np.ndarray,
+    truth: tf.Tensor,
+    present: tf.Tensor,
+    size: tf.Tensor,
+    *,
+    annotated: tf.Tensor,
+    samples: int,
+    coder: box_ops.BoxCoder,
+    draws: Draws,
+    positive_iou: float = 0.7,
+    negative_iou: float = 0.3,
+) -> dict[str, tf.Tensor]:
+    """Sample anchors and assign objectness and box targets (Ren et al. 2015).
 
-    Positive: IoU >= .7 with an instance, or the best anchor of one. Negative: IoU < .3. Anchors
-    whose centre lies in the padding are neither. At most half of the sample is positive.
+    An anchor is positive if its IoU with an instance is at least `positive_iou` or the best of all
+    anchors, and negative if its IoU is below `negative_iou`. Anchors with their centre in the
+    padding are neither. At most half of the sample is positive.
 
     Args:
-      anchors: [A, 4]; truth: [B, N, 4]; present: bool [B, N].
-      size: int [B, 2], the frames inside the canvas; annotated: bool [B].
-      samples: how many anchors a frame; coder: a `boxes.BoxCoder`; draws: a Draws.
+      anchors: [A, 4]; truth: [B, N, 4]; present: bool [B, N], False for padding.
+      size: int [B, 2], height and width of the frames inside the canvas; annotated: bool [B].
+      samples: anchors to sample per frame; coder: of their deltas; draws: a Draws.
 
     Returns:
       dict of index int32 [B, S], objectness float32 0/1 [B, S], deltas [B, S, 4],
@@ -86,19 +92,17 @@ def anchor_targets(
     centre = 0.5 * (anchors[:, :2] + anchors[:, 2:])
     inside = tf.reduce_all(centre[None] < tf.cast(size, tf.float32)[:, None], axis=-1)
     inside &= annotated[:, None]
-    # The best anchor of each instance, ties included, even below the threshold.
-    peak = tf.reduce_max(tf.where(inside[..., None], overlaps, -1.0), axis=1, keepdims=True)
-    is_peak = (overlaps == peak) & (peak > 0.0)
-    positive = inside & ((best >= positive_iou) | tf.reduce_any(is_peak, axis=2))
+    positive = inside & ((best >= positive_iou) | _is_peak(overlaps, inside))
     negative = inside & (best < negative_iou) & ~positive
-    draws = draws.split(2)
-    positive_index, is_positive = _sample(positive, samples // 2, draws[0])
-    negative_index, is_negative = _sample(negative, samples, draws[1])
+    positive_draws, negative_draws = draws.split(2)
+    positive_index, is_positive = _sample(positive, samples // 2, positive_draws)
+    negative_index, is_negative = _sample(negative, samples, negative_draws)
     quota = samples - tf.reduce_sum(tf.cast(is_positive, tf.int32), axis=1)
     is_negative &= tf.sequence_mask(quota, is_negative.shape[1])
     index = tf.concat([positive_index, negative_index], axis=1)
     positive = tf.concat([is_positive, tf.zeros_like(is_negative)], axis=1)
-    # The instance of a peak anchor may not be its own best one; its best one is a fair target too.
+    # An anchor that is the best of one instance is regressed to its own best instance, which may
+    # be another.
     matched = tf.gather(truth, tf.gather(match, index, batch_dims=1), batch_dims=1)
     deltas = coder.encode(matched, tf.gather(anchors, index))
     return {
@@ -110,23 +114,30 @@ def anchor_targets(
     }
 
 
+def _is_peak(overlaps, inside):
+    """Return which anchors inside the frame are the best of an instance, with ties: bool [B, A]."""
+    peak = tf.reduce_max(tf.where(inside[..., None], overlaps, -1.0), axis=1, keepdims=True)
+    return tf.reduce_any((overlaps == peak) & (peak > 0.0), axis=2)
+
+
 def sample_rois(
-    proposals,
-    valid,
-    truth,
-    present,
-    annotated,
-    samples,
-    positive_fraction,
-    draws,
-    add_truth=True,
-    positive_iou=0.5,
-):
-    """RoIs for the heads: at most `positive_fraction` positive, the rest background.
+    proposals: tf.Tensor,
+    valid: tf.Tensor,
+    truth: tf.Tensor,
+    present: tf.Tensor,
+    *,
+    annotated: tf.Tensor,
+    samples: int,
+    positive_fraction: float,
+    draws: Draws,
+    add_truth: bool = True,
+    positive_iou: float = 0.5,
+) -> dict[str, tf.Tensor]:
+    """Sample RoIs for the heads: at most `positive_fraction` positive, the rest background.
 
     Args:
       proposals: [B, R, 4]; valid: bool [B, R]; truth: [B, N, 4]; present: bool [B, N].
-      annotated: bool [B]; draws: a Draws.
+      annotated: bool [B]; samples: RoIs to sample per frame; draws: a Draws.
       add_truth: whether ground-truth boxes join the proposals.
 
     Returns:
@@ -140,9 +151,10 @@ def sample_rois(
     valid &= annotated[:, None]
     best, match, _ = _match(proposals, truth, present)
     positive, negative = valid & (best >= positive_iou), valid & (best < positive_iou)
-    draws, most = draws.split(2), most_positives(samples, positive_fraction)
-    positive_index, is_positive = _sample(positive, most, draws[0])
-    negative_index, is_negative = _sample(negative, samples, draws[1])
+    positive_draws, negative_draws = draws.split(2)
+    most = most_positives(samples, positive_fraction)
+    positive_index, is_positive = _sample(positive, most, positive_draws)
+    negative_index, is_negative = _sample(negative, samples, negative_draws)
     index = tf.concat([positive_index, negative_index], axis=1)
     counted = tf.concat([is_positive, is_negative], axis=1)
     # Stable: rows that count move to the front and keep their order, positives before background.
@@ -157,29 +169,41 @@ def sample_rois(
         "positive": positive,
         "counted": tf.gather(counted, order, batch_dims=1),
     }
-    short = samples - rows["rois"].shape[1]
-    if short > 0:
-        rows = {
-            name: tf.pad(value, [[0, 0], [0, short]] + [[0, 0]] * (value.shape.rank - 2))
-            for name, value in rows.items()
-        }
-    # A row that does not count still passes the heads; give it a box that any crop can bear.
+    rows = {name: _padded(value, samples) for name, value in rows.items()}
+    # Rows that do not count still pass through the heads: give them a box that can be cropped.
     rows["rois"] = tf.where(rows["counted"][..., None], rows["rois"], tf.constant([0.0, 0, 16, 16]))
     return {name: tf.stop_gradient(value) for name, value in rows.items()}
 
 
-def most_positives(samples, positive_fraction):
-    """The static number of rows that can be positive: 64 RoIs at one third give 22."""
+def _padded(values, rows):
+    """Pad [B, R, ...] with zeros to at least so many rows."""
+    missing = rows - values.shape[1]
+    if missing <= 0:
+        return values
+    return tf.pad(values, [[0, 0], [0, missing]] + [[0, 0]] * (values.shape.rank - 2))
+
+
+def most_positives(samples: int, positive_fraction: float) -> int:
+    """Return how many RoIs of a sample can be positive: 22 of 64 at one third."""
     return max(1, -int(-samples * positive_fraction // 1))
 
 
-def roi_targets(rows, truth, classes, actors, actions, num_classes, coder):
-    """Class, box and action targets of sampled RoIs.
+def roi_targets(
+    rows: dict[str, tf.Tensor],
+    truth: tf.Tensor,
+    classes: tf.Tensor,
+    actors: tf.Tensor,
+    *,
+    actions: tf.Tensor,
+    num_classes: int,
+    coder: box_ops.BoxCoder,
+) -> dict[str, tf.Tensor]:
+    """Assign class, box and action targets to sampled RoIs.
 
     Args:
-      rows: what `sample_rois` returned.
-      truth: [B, N, 4]; classes, actors, actions: int32 [B, N], 0-based.
-      num_classes: index of the background class; coder: a `boxes.BoxCoder`.
+      rows: of `sample_rois`.
+      truth: [B, N, 4]; classes, actors, actions: int32 [B, N], 0-based, -1 in padding.
+      num_classes: index of the background class; coder: of the deltas.
 
     Returns:
       dict of class_index [B, R] (num_classes for background), actor, action int32 [B, R],
@@ -190,7 +214,7 @@ def roi_targets(rows, truth, classes, actors, actions, num_classes, coder):
         return tf.gather(values, rows["match"], batch_dims=1)
 
     deltas = coder.encode(matched(truth), rows["rois"])
-    # A frame without instances can only match padding, whose -1 no lookup and no loss can bear.
+    # RoIs of a frame without instances match padding, whose -1 is not an index.
     return {
         "class_index": tf.where(rows["positive"], matched(classes), num_classes),
         "actor": tf.maximum(matched(actors), 0),

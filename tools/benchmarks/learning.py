@@ -4,7 +4,8 @@ import dataclasses
 import pathlib
 
 from a2d_tf.core.config import Config
-from a2d_tf.learning import trainer
+from a2d_tf.learning import batches as learning_batches
+from a2d_tf.learning.train_step import TrainState, make_train_step
 from tools.benchmarks import measure
 
 _CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
@@ -33,13 +34,14 @@ def read(name, small=False):
 
 def make_step(network, config):
     """(optimizer, compiled training step) of a LearningConfig."""
-    _, opt = trainer.learner(config)
-    return opt, trainer.make_train_step(network, opt, config)
+    state = TrainState.create(network, config)
+    return state.optimizer, make_train_step(state, config)
 
 
 def batches(manifest, canvas, frames, config):
     """Training batches of a LearningConfig, no video held out."""
-    return trainer.batches(manifest, canvas, frames, dataclasses.replace(config, val_fraction=0.0))
+    everything = dataclasses.replace(config, val_fraction=0.0)
+    return learning_batches.training(manifest, canvas, frames, everything)
 
 
 def gflop(network, rois, masks):

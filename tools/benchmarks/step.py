@@ -17,7 +17,7 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.data import convert
 from a2d_tf.data.mini import synthetic
 from a2d_tf.data.sources.release import Release
-from a2d_tf.learning import optimizer, targets, trainer
+from a2d_tf.learning import forward, optimizer, targets
 from a2d_tf.model import fpn
 from a2d_tf.model.network import Network
 from tools.benchmarks import inputs, learning, measure
@@ -152,10 +152,10 @@ def _parts(network, opt, config, batch):
         )
 
     def losses():
-        terms, _ = trainer.forward(
+        terms, _ = forward.forward(
             _Given(network, given), batch, tf.constant([0, 0]), config.learning, training=True
         )
-        return trainer.weighted(terms, config.learning)["total"]
+        return forward.weighted(terms, config.learning)["total"]
 
     towers, heads = [network.towers], [network.roi_heads, network.mask_head]
     gradients = [tf.ones_like(weight) for weight in network.trainable_weights]

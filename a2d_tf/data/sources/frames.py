@@ -25,8 +25,8 @@ Path = Union[str, os.PathLike]
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 IMAGES = (".png", ".jpg", ".jpeg")
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
-# The formats of FFmpeg that hold frames. Others are playlists, which name further files and addresses
-# to be opened, whatever a file is called.
+# FFmpeg's formats that hold frames. Others are playlists, which name further files and addresses to
+# be opened, whatever a file is called.
 _CONTAINERS = (
     "format_whitelist;asf,avi,dv,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,"
     "mxf,nut,ogg,rm,webm,yuv4mpegpipe"

@@ -1,1 +1,1 @@
-"""What this machine makes of a training: kernels, repeatability, time and memory of a step."""
+"""How a machine trains: kernels, determinism, time and memory of a step."""

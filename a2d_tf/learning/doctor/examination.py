@@ -1,9 +1,11 @@
-"""Examine how this machine trains: kernels, repeatability, the pace of a step, the hours of a run.
+"""Examine how this machine trains: kernels, determinism, time of a step, hours of a run.
 
 train     a few steps: kernels, determinism, seconds and memory of a step
-feed      clips a second that the input pipeline delivers
-estimate  the hours of a whole run
+feed      clips per second of the input pipeline
+estimate  hours of a whole run
 """
+
+from __future__ import annotations
 
 import dataclasses
 import hashlib
@@ -14,68 +16,67 @@ import time
 import tensorflow as tf
 
 from a2d_tf.core import devices, machine
+from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.learning import trainer
+from a2d_tf.data.manifest import Manifest
+from a2d_tf.learning import batches
 from a2d_tf.learning.doctor import kernels
+from a2d_tf.learning.train_step import TrainState, make_train_step
 from a2d_tf.model.network import Network
 from a2d_tf.ops import roi_align
 
 A2D_CLIPS = 9561
-"""Training clips of A2D: one for each annotated frame of its training videos."""
+"""Training clips of A2D, one per annotated frame of its training videos."""
 
-_REPEATED = 2  # steps that are run twice from the same state
+_REPEATED = 2  # steps to run twice from the same state
 _PATIENCE = 60.0  # seconds that a larger batch may take on a CPU
 
 
 @dataclasses.dataclass(frozen=True)
 class Steps:
-    """What a few training steps show.
+    """Measurements of a few training steps.
 
     Attributes:
-      batch: clips a step that were tried; wanted: those of the settings.
-      out_of_memory: batches that the device's memory did not hold, the largest first.
-      first: seconds of the first step, in which TensorFlow traces, and a GPU may compile kernels.
-      seconds: of a later step, its batch at hand.
-      memory: bytes at most, see `devices.peak_memory`; None if untold.
-      ops: how many kinds of operations the step has.
-      unknown: names of those that have no kernel on the device, but for `kernels.ON_HOST`.
-      on_host: names of those that stay on the host of a GPU, as they must.
-      racy: names of those that may not be repeatable on a GPU.
-      roi_align: (implementation of RoIAlign, of its gradient; None where it is the op's own).
-      variables: how many variables the network and its optimizer have.
+      batch: batch size of these steps; wanted: that of the settings.
+      out_of_memory: batch sizes that did not fit the device's memory, largest first.
+      first: seconds of the first step, in which TensorFlow traces and a GPU may compile kernels.
+      seconds: median of the later steps, without waiting for data.
+      memory: peak bytes, see `devices.peak_memory`; None if unknown.
+      ops: number of different operations in the step.
+      unknown: names of operations without a kernel on the device, except `kernels.ON_HOST`.
+      on_host: names of operations that run on the host of a GPU.
+      racy: names of operations that may not be deterministic on a GPU.
+      roi_align: implementations of RoIAlign and of its gradient; None for the operation's own.
+      variables: number of variables of the network and its optimizer.
       differing: how many of them differ after the same steps from the same state.
     """
 
     batch: int
     wanted: int
-    out_of_memory: list
+    out_of_memory: list[int]
     first: float
     seconds: float
-    memory: "int | None"
+    memory: int | None
     ops: int
-    unknown: list
-    on_host: list
-    racy: list
-    roi_align: tuple
+    unknown: list[str]
+    on_host: list[str]
+    racy: list[str]
+    roi_align: tuple[str, str | None]
     variables: int
     differing: int
 
 
-def train(config, manifest):
+def train(config: Config, manifest: Manifest) -> tuple[Steps, Network]:
     """Run a few training steps of a new network.
 
-    On a GPU the batch is halved until it fits. A CPU begins with one clip, and takes the whole
-    batch if that promises to fit its memory and a minute.
+    On a GPU the batch is halved until it fits. A CPU starts with one clip, and tries the whole
+    batch if that is expected to fit its memory and to take less than a minute.
 
     Args:
-      config: a Config.
-      manifest: of records that suit it.
-
-    Returns:
-      (Steps, the Network).
+      config: a Config; manifest: of records that suit it.
 
     Raises:
-      InputError: not one clip fits the memory.
+      InputError: a batch of one clip does not fit the memory.
     """
     learning, wanted = config.learning, config.learning.batch_size
     on_gpu = bool(tf.config.get_visible_devices("GPU"))
@@ -83,10 +84,11 @@ def train(config, manifest):
     before = machine.process_memory() or 0
     network = Network(config.model, manifest.label_space, config.compute, learning.recompute)
     network.set_phase(learning.train_phase)
-    batch, out_of_memory = wanted if on_gpu else 1, []
+    batch = wanted if on_gpu else 1
+    out_of_memory: list[int] = []
     while True:
         try:
-            steps = _try(network, config, manifest, batch, out_of_memory)
+            steps = _try(network, config, manifest, batch, out_of_memory=out_of_memory)
             break
         except tf.errors.ResourceExhaustedError as error:
             out_of_memory.append(batch)
@@ -96,61 +98,63 @@ def train(config, manifest):
                     "the memory does not hold a training step of one clip: --recompute and "
                     "--precision=mixed_bfloat16 need less"
                 ) from error
-    if not on_gpu and batch < wanted and _bears(steps, wanted, before):
-        steps = _try(network, config, manifest, wanted, [])
+    if not on_gpu and batch < wanted and _can_try(steps, wanted, before):
+        steps = _try(network, config, manifest, wanted, out_of_memory=[])
     return steps, network
 
 
-def _bears(steps, wanted, before):
-    """Whether a CPU can try so many clips, judged by the `Steps` of one."""
+def _can_try(steps, wanted, before):
+    """Return whether a CPU can try a batch of so many clips, judged by the `Steps` of one."""
     seconds = steps.first + 2 * _REPEATED * steps.seconds * wanted
     fits = steps.memory is None or before + (steps.memory - before) * wanted < machine.memory()
     return fits and seconds < _PATIENCE
 
 
-def _try(network, config, manifest, batch, out_of_memory):
+def _try(network, config, manifest, batch, *, out_of_memory):
+    """Run steps of a batch size, some of them twice, and look up their kernels."""
     learning = dataclasses.replace(config.learning, batch_size=batch)
-    _, opt = trainer.learner(learning)
-    scale = trainer.make_loss_scale(config)
-    train_step = trainer.make_train_step(network, opt, learning, scale)
-    stream = trainer.batches(manifest, network.image_size, config.model.frames, learning)
-    batches = list(stream.map(trainer.without_names).take(1 + _REPEATED))
+    state = TrainState.create(network, learning)
+    train_step = make_train_step(state, learning)
+    dataset = batches.training(manifest, network.image_size, config.model.frames, learning)
+    inputs = list(dataset.map(batches.without_names).take(1 + _REPEATED))
 
-    def step(number):
-        began = time.perf_counter()
-        float(train_step(batches[number], tf.constant(number, tf.int64))["total"])
-        return time.perf_counter() - began
+    def timed_step(number):
+        start = time.perf_counter()
+        float(train_step(inputs[number], tf.constant(number, tf.int64))["total"])
+        return time.perf_counter() - start
 
     devices.forget_peak()
-    first = step(0)
+    first = timed_step(0)
     peak = devices.peak_memory()  # before the copies below
-    variables = [*network.variables, *opt.variables(), *(scale.variables if scale else ())]
-    start, walls, ends = [variable.numpy() for variable in variables], [], []
+    variables = [*network.variables, *state.optimizer.variables()]
+    for part in (state.loss_scale, state.averages):
+        variables += part.variables if part else ()
+    before, seconds, digests = [variable.numpy() for variable in variables], [], []
     for _ in range(2):
-        for variable, value in zip(variables, start):
+        for variable, value in zip(variables, before):
             variable.assign(value)
-        walls += [step(number) for number in range(1, 1 + _REPEATED)]
-        ends.append([_digest(variable) for variable in variables])
-    function = train_step.get_concrete_function(batches[0], tf.constant(0, tf.int64))
+        seconds += [timed_step(number) for number in range(1, 1 + _REPEATED)]
+        digests.append([_digest(variable) for variable in variables])
+    function = train_step.get_concrete_function(inputs[0], tf.constant(0, tf.int64))
     on_gpu = bool(tf.config.get_visible_devices("GPU"))
-    found = set(kernels.ops(function))
+    ops = set(kernels.ops(function))
     absent = {op for op, _ in kernels.missing(function, "GPU" if on_gpu else "CPU")}
     return Steps(
         batch=batch,
         wanted=config.learning.batch_size,
         out_of_memory=out_of_memory,
         first=first,
-        seconds=statistics.median(walls),
+        seconds=statistics.median(seconds),
         memory=peak,
-        ops=len(found),
+        ops=len(ops),
         unknown=sorted(absent - kernels.ON_HOST),
         on_host=sorted(absent & kernels.ON_HOST),
-        racy=sorted(found & kernels.NOT_DETERMINISTIC) if on_gpu else [],
+        racy=sorted(ops & kernels.NOT_DETERMINISTIC) if on_gpu else [],
         roi_align=roi_align.choose(
             config.compute.roi_align_impl, on_gpu, config.learning.deterministic
         ),
         variables=len(variables),
-        differing=sum(a != b for a, b in zip(*ends)),
+        differing=sum(a != b for a, b in zip(*digests)),
     )
 
 
@@ -158,32 +162,32 @@ def _digest(variable):
     return hashlib.sha256(variable.numpy().tobytes()).digest()
 
 
-def feed(config, manifest, seconds=5.0):
-    """Clips a second that the input pipeline delivers while nothing else computes.
+def feed(config: Config, manifest: Manifest, seconds: float = 5.0) -> float:
+    """Measure the clips per second of the input pipeline while nothing else computes.
 
     Args:
       config: a Config; manifest: of records that suit it.
-      seconds: how long to look.
+      seconds: duration of the measurement.
     """
     learning = config.learning
     canvas = config.model.image_height, config.model.image_width
-    stream = iter(trainer.batches(manifest, canvas, config.model.frames, learning))
-    next(stream)  # fills what is filled once
-    began, clips = time.perf_counter(), 0
-    while time.perf_counter() - began < seconds:
+    stream = iter(batches.training(manifest, canvas, config.model.frames, learning))
+    next(stream)  # fills the buffers
+    start, clips = time.perf_counter(), 0
+    while time.perf_counter() - start < seconds:
         next(stream)
         clips += learning.batch_size
-    return clips / (time.perf_counter() - began)
+    return clips / (time.perf_counter() - start)
 
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """The hours of a whole run.
+    """Hours of a whole run.
 
     Attributes:
-      step: seconds of a step of the settings' batch, with its input.
-      training, validation: hours; the latter of all validations.
-      validations: their number; clips: those of each.
+      step: seconds of a step with the batch size of the settings, input included.
+      training, validation: hours of all steps and of all validations.
+      validations: their number; clips: those of a validation.
     """
 
     step: float
@@ -193,19 +197,16 @@ class Estimate:
     clips: int
 
     @property
-    def hours(self):
+    def hours(self) -> float:
         return self.training + self.validation
 
 
-def estimate(config, steps, rate, clips, seconds):
-    """The `Estimate` of a run.
+def estimate(config: Config, steps: Steps, rate: float, clips: int, *, seconds: float) -> Estimate:
+    """Estimate the hours of a run.
 
     Args:
-      config: a Config.
-      steps: a Steps.
-      rate: clips a second of the input.
-      clips: clips of the validation split.
-      seconds: of the validation of a clip.
+      config: a Config; steps: a Steps; rate: clips per second of the input.
+      clips: of the validation split; seconds: of the validation of a clip.
     """
     learning = config.learning
     batch = learning.batch_size

@@ -3,16 +3,20 @@
 The pip wheels for Linux hold the GPU kernels and their registry on machines without a GPU too.
 """
 
+from __future__ import annotations
+
 import collections
 import functools
+from collections.abc import Iterable
+from typing import Any
 
 import tensorflow as tf
 from tensorflow.python.framework import kernels
 
 ON_HOST = {"CombinedNonMaxSuppression"}
-"""Ops of a training step that have a kernel for the CPU alone: the suppression of proposals.
+"""Ops of a training step that only have a CPU kernel: the NMS of proposals.
 
-They run there in any case, and TensorFlow copies what they read and write."""
+TensorFlow runs them there and copies their inputs and outputs."""
 
 NOT_DETERMINISTIC = {
     "AdjustContrast",
@@ -38,28 +42,24 @@ NOT_DETERMINISTIC = {
 }
 """Ops that fail on a GPU under op determinism, by the messages in TensorFlow 2.15's library
 ("A deterministic GPU implementation of ... is not currently available", "Determinism is not yet
-supported in GPU implementation of ..."). Beside them FusedBatchNormGradV3 where it is not training.
-Of UnsortedSegmentSum, which gathers have for a gradient, it has a deterministic kernel; the message
-is for Windows."""
+supported in GPU implementation of ..."). FusedBatchNormGradV3 fails too, outside of training.
+UnsortedSegmentSum, the gradient of gathers, has a deterministic kernel; its message is for Windows.
+"""
 
 
-def nodes(function):
-    """The nodes of a concrete function and of all functions in it."""
+def nodes(function: Any) -> list:
+    """Return the nodes of a concrete function and of all functions in it."""
     graph = function.graph.as_graph_def()
     return [*graph.node, *(node for part in graph.library.function for node in part.node_def)]
 
 
-def ops(function):
-    """{op: number of its nodes} of a concrete function and of all functions in it."""
+def ops(function: Any) -> collections.Counter[str]:
+    """Count the nodes of each op in a concrete function and all functions in it."""
     return collections.Counter(node.op for node in nodes(function))
 
 
-def known(device, op, **types):
-    """Whether there is a kernel of an op for these types, {attribute: DTypes}.
-
-    Args:
-      device: 'CPU' or 'GPU'.
-    """
+def known(device: str, op: str, **types: Iterable[tf.DType]) -> bool:
+    """Return whether an op has a kernel for the types of its attributes, on 'CPU' or 'GPU'."""
 
     def fits(kernel):
         return kernel.device_type in (device, "DEFAULT") and all(
@@ -71,8 +71,8 @@ def known(device, op, **types):
     return any(map(fits, _registered(op)))
 
 
-def missing(function, device="GPU"):
-    """{(op, names of its types)} of the nodes of a concrete function that the device cannot run."""
+def missing(function: Any, device: str = "GPU") -> set[tuple[str, str]]:
+    """Return (op, names of its types) of a concrete function's nodes without a kernel."""
     uses = {(node.op, *sorted(_types(node).items())) for node in nodes(function)}
     return {
         (op, " ".join(sorted({kind.name for _, kinds in types for kind in kinds})))

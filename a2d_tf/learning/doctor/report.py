@@ -1,32 +1,37 @@
-"""What `doctor` found, in words: a line for each measurement, and what to change."""
+"""The doctor's report: a line for each measurement, and advice on settings."""
+
+from __future__ import annotations
 
 from a2d_tf.core import machine
+from a2d_tf.core.config import Config
+from a2d_tf.core.devices import Devices
+from a2d_tf.learning.doctor.examination import Estimate, Steps
 
-_SPARE = 0.5  # share of a GPU's memory below which a larger batch is worth a trial
-_LONG = 48.0  # hours of a run that call for a GPU
-_MOST_VALIDATION = 0.1  # share of a run's hours
+_SPARE = 0.5  # share of a GPU's memory in use below which a larger batch is worth a trial
+_LONG = 48.0  # hours of a run from which a GPU is recommended
+_MOST_VALIDATION = 0.1  # share of a run's hours above which validation is too frequent
 _TRY = "run this again with it to see"
 
 
-def of_steps(steps, deterministic):
-    """The lines of a `doctor.Steps`.
+def of_steps(steps: Steps, deterministic: bool) -> list[str]:
+    """Return the lines on the training steps.
 
     Args:
-      deterministic: whether the steps were to repeat themselves.
+      steps: the measured steps; deterministic: whether the settings ask for determinism.
     """
     forward, backward = steps.roi_align
     known = f"all but {', '.join(steps.unknown)}" if steps.unknown else "all"
     host = f"; on the host, as ever: {', '.join(steps.on_host)}" if steps.on_host else ""
-    twice = "two steps, twice from the same state: "
+    repeated = "two steps, twice from the same state: "
     if steps.differing:
-        twice += f"{steps.differing} of {steps.variables} variables differ"
-        twice += "" if deterministic else ", as --nodeterministic allows"
+        repeated += f"{steps.differing} of {steps.variables} variables differ"
+        repeated += "" if deterministic else ", as --nodeterministic allows"
     else:
-        twice += f"all {steps.variables} variables equal to the bit"
+        repeated += f"all {steps.variables} variables equal to the bit"
     lines = [
         f"kernels: {steps.ops} kinds of operations in a step, {known} with a kernel{host}",
         f"RoIAlign: {forward}, its gradient {backward or 'that of the operation'}",
-        f"determinism: {twice}",
+        f"determinism: {repeated}",
     ]
     if steps.racy:
         lines.append(f"not repeatable on a GPU: {', '.join(steps.racy)}")
@@ -42,14 +47,12 @@ def of_steps(steps, deterministic):
     ]
 
 
-def of_run(config, rate, seconds, whole):
-    """The lines of input, validation and a whole run.
+def of_run(config: Config, rate: float, seconds: float, whole: Estimate) -> list[str]:
+    """Return the lines on input, validation and the whole run.
 
     Args:
-      config: a Config.
-      rate: clips a second of the input.
-      seconds: of the validation of a clip, 0 without one.
-      whole: a `doctor.Estimate`.
+      config: a Config; rate: clips per second of the input.
+      seconds: of the validation of a clip, 0 without validation; whole: the run.
     """
     learning = config.learning
     lines = [f"input: {rate:.0f} clips/s"]
@@ -66,61 +69,63 @@ def of_run(config, rate, seconds, whole):
     ]
 
 
-def advice(config, found, steps, rate, whole):
-    """What to change before a run, one string each.
+def advice(
+    config: Config, devices: Devices, steps: Steps, rate: float, *, whole: Estimate
+) -> list[str]:
+    """Return what to change before a run, one sentence each.
 
     Args:
-      config: a Config; found: the `devices.Devices`.
-      steps: a `doctor.Steps`; rate: clips a second of the input; whole: a `doctor.Estimate`.
+      config: a Config; devices: of this machine.
+      steps: the measured steps; rate: clips per second of the input; whole: the run.
     """
-    learning, said = config.learning, []
+    learning, lines = config.learning, []
     report = "please report it with this output"
     if steps.unknown:
-        said.append(f"{', '.join(steps.unknown)}: no kernel here; {report}")
+        lines.append(f"{', '.join(steps.unknown)}: no kernel here; {report}")
     if steps.differing and learning.deterministic:
-        said.append(
+        lines.append(
             "steps differ though --deterministic asks for their repetition: an interrupted run "
             f"will not end as it would have undisturbed; {report}"
         )
     if steps.out_of_memory:
-        said.append(
+        lines.append(
             f"--batch_size={learning.batch_size} does not fit, {steps.batch} does: --recompute or "
             "--precision=mixed_bfloat16 need less; several GPUs share a batch with "
             "--strategy=mirrored"
         )
     elif learning.recompute:
-        said.append(f"--norecompute is faster, if the memory suffices; {_TRY}")
-    if found.gpus:
-        said += _of_gpu(config, found.gpus[0], steps)
+        lines.append(f"--norecompute is faster, if the memory suffices; {_TRY}")
+    if devices.gpus:
+        lines += _of_gpu(config, devices.gpus[0], steps)
     elif whole.hours > _LONG:
-        said.append(
+        lines.append(
             "this wants a GPU; for a CPU there is configs/mini.flags, a small network for a drawn "
             "A2D"
         )
     needed = steps.batch / steps.seconds
     if rate < needed:
-        said.append(
+        lines.append(
             f"the input is slower than the steps, which take {needed:.0f} clips/s: it wants more "
             f"cores than {machine.cores()}, or records on a faster disk"
         )
     if whole.hours and whole.validation > _MOST_VALIDATION * whole.hours:
-        said.append(
+        lines.append(
             f"validation is {100 * whole.validation / whole.hours:.0f} % of the run: raise "
             f"--validate_every={learning.validate_every} or lower "
             f"--val_fraction={learning.val_fraction:g}"
         )
-    return said
+    return lines
 
 
 def _of_gpu(config, gpu, steps):
-    learning, said = config.learning, []
+    learning, lines = config.learning, []
     if config.compute.precision == "float32" and gpu.capability and gpu.capability[0] >= 8:
-        said.append(f"--precision=mixed_bfloat16 may be faster; {_TRY}")
+        lines.append(f"--precision=mixed_bfloat16 may be faster; {_TRY}")
     if learning.deterministic:
-        said.append(f"--nodeterministic may be faster, and no two runs are then alike; {_TRY}")
+        lines.append(f"--nodeterministic may be faster, and no two runs are then alike; {_TRY}")
     if gpu.memory and steps.memory and steps.memory < _SPARE * gpu.memory:
-        said.append(
+        lines.append(
             "more than half of the GPU's memory is free: a larger --batch_size fits, with --steps "
             "and --learning_rate to suit"
         )
-    return said
+    return lines

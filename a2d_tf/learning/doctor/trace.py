@@ -1,9 +1,13 @@
-"""From a profiler's trace of training steps to tables: which part, and which kind of operation."""
+"""Tables of a profiler's trace of training steps: time by part and by type of operation."""
+
+from __future__ import annotations
 
 import collections
 import re
+from collections.abc import Iterable, Iterator
+from typing import Any
 
-# Scopes of operations, the inner ones first, and what the tables call them.
+# Parts of the step by the scope of operations, inner scopes first.
 PARTS = {
     "roi_align_ar": "RoIAlign",
     "roi_align_an": "RoIAlign",
@@ -24,17 +28,17 @@ OTHER = "other"
 _BACKWARD = "gradient_tape"
 
 
-def part_of(name):
-    """(part, whether of the gradient) of an operation's name."""
+def part_of(name: str) -> tuple[str, bool]:
+    """Return the part that an operation belongs to, and whether it is of the gradient."""
     scopes = [re.sub(r"_\d+$", "", scope) for scope in name.split("/")]
     part = next((title for scope, title in PARTS.items() if scope in scopes), OTHER)
     return part, _BACKWARD in scopes
 
 
-def self_times(events):
-    """What each event of one thread took less what it called: [(start, end)] -> [time]."""
+def self_times(events: list[tuple[int, int]]) -> list[int]:
+    """Return the duration of each event (start, end) of one thread without the events inside it."""
     times = [end - start for start, end in events]
-    open_events = []
+    open_events: list[int] = []
     for index in sorted(range(len(events)), key=lambda i: (events[i][0], -events[i][1])):
         start, end = events[index]
         while open_events and events[open_events[-1]][1] <= start:
@@ -45,8 +49,8 @@ def self_times(events):
     return times
 
 
-def operations(space):
-    """Yield (name, type, self time in ms) of every operation that the processor ran in a trace.
+def operations(space: Any) -> Iterator[tuple[str, str, float]]:
+    """Yield (name, type, self time in ms) of every operation on the CPU.
 
     Args:
       space: an XSpace.
@@ -63,19 +67,25 @@ def operations(space):
                     named.append((name[: -len(kind) - 1], kind, event))
             spans = [(e.offset_ps, e.offset_ps + e.duration_ps) for _, _, e in named]
             for (name, kind, _), picoseconds in zip(named, self_times(spans)):
-                # oneDNN's kernels go by names of their own.
+                # oneDNN kernels have names of their own.
                 yield name, re.sub("^_Mkl(Native)?", "", kind), picoseconds / 1e9
 
 
-def tables(found, steps):
-    """The operations of some steps, summed by part and by type, dearest first; ms a step.
+def tables(
+    operations: Iterable[tuple[str, str, float]], steps: int
+) -> tuple[list[dict], list[dict]]:
+    """Sum the operations of some steps by part and by type, slowest first, in ms per step.
+
+    Args:
+      operations: (name, type, ms) of `operations`.
+      steps: number of steps in the trace.
 
     Returns:
       ([{part, forward_ms, backward_ms, percent}], [{type, ms, calls, percent}]).
     """
-    parts = collections.defaultdict(lambda: [0.0, 0.0])
-    types = collections.defaultdict(lambda: [0.0, 0])
-    for name, kind, milliseconds in found:
+    parts: dict[str, list] = collections.defaultdict(lambda: [0.0, 0.0])
+    types: dict[str, list] = collections.defaultdict(lambda: [0.0, 0])
+    for name, kind, milliseconds in operations:
         part, backward = part_of(name)
         parts[part][backward] += milliseconds / steps
         types[kind][0] += milliseconds / steps
@@ -97,8 +107,8 @@ def tables(found, steps):
     return by_part, by_type
 
 
-def text(report):
-    """The report as a table."""
+def text(report: dict) -> str:
+    """Format the report as a table."""
     lines = [
         f"a step takes {report['step_ms']:.1f} ms, and waits {report['data_wait_ms']:.1f} ms for "
         f"its batch of {report['batch_size']} (medians of {report['steps']})",

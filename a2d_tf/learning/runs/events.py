@@ -1,4 +1,6 @@
-"""TensorBoard's event files of a run: a writer a split, and no step twice after a resume."""
+"""TensorBoard event files of a run: one writer per split, and no step twice after a resume."""
+
+from __future__ import annotations
 
 import glob
 import os
@@ -9,22 +11,30 @@ from tensorflow.core.util import event_pb2
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.data.manifest import whole_records
+from a2d_tf.learning import losses
+
+
+def tagged(values: dict[str, float]) -> dict[str, float]:
+    """Rename the losses and health figures of a step to their tags in TensorBoard."""
+    groups = {name: "loss" for name in (*losses.TERMS, "total")}
+    return {f"{groups.get(name, 'run')}/{name}": value for name, value in values.items()}
 
 
 class Events:
     """The writers of a run folder: `train`, and `validation` or, without that, `training_clips`.
 
-    They are lazy, and may stay empty.
-
     Args:
       workdir: the run folder; chief: whether this process writes it.
     """
 
-    def __init__(self, workdir, chief=True):
-        self._folder, self._chief, self._writers = os.path.join(workdir, "tensorboard"), chief, {}
+    def __init__(self, workdir: str, chief: bool = True) -> None:
+        self._folder, self._chief = os.path.join(workdir, "tensorboard"), chief
+        self._writers: dict[str, tf.summary.SummaryWriter] = {}
 
-    def write(self, name, step, scalars=(), images=(), texts=()):
-        """Write {tag: value} of scalars, images uint8 [1, H, W, 3] and texts, and flush.
+    def write(
+        self, name: str, step: int, scalars: dict[str, float], images: dict | None = None
+    ) -> None:
+        """Write {tag: number} and {tag: uint8 image [1, H, W, 3]} of a step, and flush.
 
         Raises:
           InputError: they cannot be written.
@@ -32,7 +42,7 @@ class Events:
         if not self._chief:
             return
         try:
-            self._write(name, step, {"scalar": scalars, "image": images, "text": texts})
+            self._write(name, step, scalars, images or {})
         except tf.errors.OpError as error:
             reason = error.message.splitlines()[0]
             raise InputError(
@@ -40,21 +50,22 @@ class Events:
                 "then give the same command again: it goes on from the last checkpoint"
             ) from error
 
-    def _write(self, name, step, kinds):
+    def _write(self, name, step, scalars, images):
         if name not in self._writers:
             path = os.path.join(self._folder, name)
             self._writers[name] = tf.summary.create_file_writer(path)
         with self._writers[name].as_default(step):
-            for kind, values in kinds.items():
-                for tag, value in dict(values).items():
-                    getattr(tf.summary, kind)(tag, value)
+            for tag, value in scalars.items():
+                tf.summary.scalar(tag, value)
+            for tag, value in images.items():
+                tf.summary.image(tag, value)
         self._writers[name].flush()
 
-    def trim(self, name, last):
-        """Drop what a writer's older files say of steps after `last`: they will come again.
+    def trim(self, name: str, last: int) -> None:
+        """Remove the points after step `last` from a writer's files: they will be written again.
 
         Raises:
-          InputError: what is there is no file of events, or cannot be written anew.
+          InputError: a file there is not an event file, or cannot be rewritten.
         """
         if not self._chief:
             return
@@ -68,23 +79,23 @@ class Events:
 
     def _trim(self, name, last):
         for path in glob.glob(os.path.join(self._folder, name, "events.out.tfevents.*")):
-            kept, dropped = [], False
+            remaining, dropped = [], False
             for serialized, event in _events(path):
                 if event.step <= last:
-                    kept.append(serialized)
+                    remaining.append(serialized)
                 else:
                     dropped = True
             if dropped:
-                # TensorBoard takes every name with `tfevents` for one more file of the run.
+                # Without `tfevents` in its name TensorBoard does not read it.
                 partial = os.path.join(os.path.dirname(path), ".trim.tmp")
                 with tf.io.TFRecordWriter(partial) as writer:
-                    for serialized in kept:
+                    for serialized in remaining:
                         writer.write(serialized)
                 os.replace(partial, path)
 
 
 def _events(path):
-    """(bytes, Event) of a file's whole records; a killed run may leave part of one at its end."""
+    """Yield (bytes, Event) of the complete records; a killed run may leave a partial one."""
     count, _ = whole_records(path)
     try:
         for serialized in tf.data.TFRecordDataset(path).take(count):

@@ -1,9 +1,10 @@
-"""What a training run keeps, so that it can be killed at any step and go on to the same end.
+"""The checkpoints of a training run, which may be killed at any step and resumes exactly.
 
-A checkpoint holds the network, the optimizer's slots, the step, and what of the next TensorBoard
-point is gathered already. TensorFlow writes it beside its place and renames it: an older one stays
-until the new one is whole.
+A checkpoint holds the network, the optimizer's slots, the step, and the values gathered for the
+next TensorBoard point. An older checkpoint stays until the new one is complete.
 """
+
+from __future__ import annotations
 
 import contextlib
 import json
@@ -14,63 +15,73 @@ import tensorflow as tf
 from a2d_tf.core.files import read_json, write_json
 from a2d_tf.learning import replicas
 from a2d_tf.learning.runs import checkpoints
+from a2d_tf.learning.train_step import TrainState
 
 
 class Window(tf.train.experimental.PythonState):
     """The values of the steps since the last TensorBoard point: a list of {name: float}."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
-        self.values = []
+        self.values: list[dict[str, float]] = []
 
-    def serialize(self):
+    def means(self) -> dict[str, float]:
+        """Return the mean of each value of the last step over the steps that have it.
+
+        Steps in another precision, before a resume, may lack some.
+        """
+        columns = {
+            name: [values[name] for values in self.values if name in values]
+            for name in self.values[-1]
+        }
+        return {name: sum(column) / len(column) for name, column in columns.items()}
+
+    def serialize(self) -> str:
         return json.dumps(self.values)
 
-    def deserialize(self, text):
+    def deserialize(self, text: str) -> None:
         self.values = json.loads(text)
 
 
 class Keeper:
-    """The checkpoints of a run folder.
+    """Saves and restores the training state in a run folder.
 
     Args:
-      workdir: the run folder.
-      network, optimizer, step: what is kept; step is an int64 variable.
-      number: how many of the newest stay.
-      averages: an `averaging.Averages` of the network's variables, or None. In a checkpoint they
-        take the place of the network's weights, so that all who read one get them.
-      loss_scale: an `optimizer.LossScale`, or None.
-      chief: whether this process writes the run folder. Of several workers all have to call
-        `save`, since some variables are gathered from all.
+      workdir: the run folder, also an attribute.
+      state: a `train_step.TrainState`. Its averages take the place of the network's weights in a
+        checkpoint, so that every reader gets them.
+      number: how many of the newest checkpoints to keep.
+      chief: whether this process writes the run folder. All workers have to call `save`, because
+        some variables are gathered from all of them.
 
     Attributes:
       window: a Window.
     """
 
-    def __init__(
-        self, workdir, network, optimizer, step, number, averages=None, loss_scale=None, chief=True
-    ):
-        self._workdir, self._chief, self._averages = workdir, chief, averages
-        self._step, self.window = step, Window()
-        self._parts = {"network": network, "optimizer": optimizer, "step": step}
-        if averages:
-            self._parts["averages"] = averages
-        # Not in every checkpoint: after steps in another precision, or of an older run.
-        self._maybe = {"window": self.window, **({"loss_scale": loss_scale} if loss_scale else {})}
-        self._number = number
+    def __init__(self, workdir: str, state: TrainState, number: int, chief: bool = True) -> None:
+        self.workdir, self.window = workdir, Window()
+        self._state, self._number, self._chief = state, number, chief
+        names = ["network", "optimizer", "step"] + ["averages"] * bool(state.averages)
+        self._parts = {name: getattr(state, name) for name in names}
+        # Checkpoints of older runs, and of steps in another precision, may lack these.
+        self._optional = {"window": self.window}
+        if state.loss_scale:
+            self._optional["loss_scale"] = state.loss_scale
         self._checkpoints = {
-            "last": tf.train.Checkpoint(**self._parts, **self._maybe),
-            "best": tf.train.Checkpoint(network=network),
+            "last": tf.train.Checkpoint(**self._parts, **self._optional),
+            "best": tf.train.Checkpoint(network=state.network),
         }
 
-    def resume(self):
-        """Take up the newest whole checkpoint.
+    @property
+    def step(self) -> int:
+        """The number of steps done."""
+        return int(self._state.step.numpy())
 
-        Returns:
-          whether there is one.
+    def resume(self) -> bool:
+        """Restore the newest intact checkpoint, and return whether there is one.
 
         Raises:
-          InputError: a checkpoint of another network, or nothing but damaged ones.
+          InputError: the checkpoint is of another network, or all are damaged.
         """
         folder = self._folder("last")
         path = checkpoints.newest(folder)
@@ -80,38 +91,35 @@ class Keeper:
         if path is None:
             return False
         checkpoints.load(path, self._parts)
-        for name, part in self._maybe.items():
+        for name, part in self._optional.items():
             if checkpoints.holds(path, name):
                 checkpoints.load(path, {name: part})
-        if self._averages:
-            self._averages.exchange()
+        if self._state.averages:
+            self._state.averages.exchange()
         return True
 
-    def save(self):
-        """Keep this step.
+    def save(self) -> None:
+        """Save the current step.
 
         Raises:
           InputError: it cannot be written; the older checkpoints stay.
         """
         self._write("last", self._number)
 
-    def save_best(self, score, threshold):
-        """Keep this step apart, if its validation is the run's best.
+    def save_best(self, score: float, threshold: float) -> bool:
+        """Save to `best/` if the validation is the run's best; return whether it is.
 
-        Of several workers all call it, and the first one's score decides: unlike devices may score
-        unlike, but only together can they save.
+        All workers call it and the chief's score decides: scores may differ between devices, but
+        only together can they save.
 
         Args:
-          score: joint mIoU; threshold: on p(actor), with which it was reached.
-
-        Returns:
-          whether it is.
+          score: joint mIoU, percent; threshold: on p(actor), with which it was reached.
         """
-        step, path = int(self._step.numpy()), os.path.join(self._folder("best"), checkpoints.BEST)
+        step, path = self.step, os.path.join(self._folder("best"), checkpoints.BEST)
         better = True
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             best = read_json(path)
-            # Of a step that a killed run is about to repeat, it is no rival.
+            # One of a step that a killed run is about to repeat does not count.
             before = best["joint_miou"]
             better = best["step"] >= step or before < score or not 0 <= before <= 100
         if not replicas.make_any()(self._chief and better):
@@ -122,13 +130,25 @@ class Keeper:
             write_json(path, best)
         return True
 
+    def mark_finished(self) -> None:
+        """Write `finished.json`, after the validation of the last step."""
+        if self._chief:
+            write_json(self._finished(), {"steps": self.step})
+
+    def is_finished(self, steps: int) -> bool:
+        """Return whether the run was marked as finished after so many steps."""
+        try:
+            return read_json(self._finished()) == {"steps": steps}
+        except (OSError, ValueError):
+            return False
+
+    def _finished(self):
+        return os.path.join(self.workdir, "finished.json")
+
     def _folder(self, kind):
-        return os.path.join(self._workdir, checkpoints.KINDS[kind])
+        return os.path.join(self.workdir, checkpoints.KINDS[kind])
 
     def _write(self, kind, number):
-        step, folder = int(self._step.numpy()), self._folder(kind)
-        with self._in_place():
-            checkpoints.save(self._checkpoints[kind], folder, number, step, chief=self._chief)
-
-    def _in_place(self):
-        return self._averages.in_place() if self._averages else contextlib.nullcontext()
+        averages, folder = self._state.averages, self._folder(kind)
+        with averages.in_place() if averages else contextlib.nullcontext():
+            checkpoints.save(self._checkpoints[kind], folder, number, self.step, chief=self._chief)

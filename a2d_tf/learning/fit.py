@@ -1,0 +1,186 @@
+"""Fit a network: the loop over training steps, with checkpoints, TensorBoard and validation."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from typing import Callable
+
+import tensorflow as tf
+from tqdm import tqdm
+
+from a2d_tf.core.config import Config
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.stopping import stop_at_once, stop_on_signal
+from a2d_tf.data import records
+from a2d_tf.data.manifest import Manifest
+from a2d_tf.learning import batches, divergence, losses, optimizer, replicas
+from a2d_tf.learning.runs.events import Events, tagged
+from a2d_tf.learning.runs.keeper import Keeper
+from a2d_tf.learning.train_step import TrainState, make_train_step
+from a2d_tf.model.network import Network
+
+logger = logging.getLogger(__name__)
+
+_STOPPED = "stopped at step %d, which is kept; the same command goes on from there"
+Evaluate = Callable[[], tuple[dict, dict]]
+
+
+def fit(
+    network: Network, manifest: Manifest, config: Config, workdir: str, *, evaluate: Evaluate
+) -> None:
+    """Train the network and keep its checkpoints; an interrupted run resumes from its last one.
+
+    Call it in the scope of the network's strategy. A finished run is left as it is. SIGTERM or
+    Ctrl-C end the run after the current step, which is saved.
+
+    Args:
+      network: a Network; manifest: of the records; config: a Config.
+      workdir: gets `checkpoints/`, `best/`, `tensorboard/` and, at the end, `finished.json`.
+      evaluate: the validation, callable() -> ({tag: scalar}, {tag: uint8 image [1, H, W, 3]}).
+
+    Raises:
+      InputError: unusable records or checkpoint, or a loss that is not finite.
+      KeyboardInterrupt: a signal ended the run.
+    """
+    learning = config.learning
+    network.set_phase(learning.train_phase)
+    state = TrainState.create(network, learning)
+    keeper = Keeper(workdir, state, learning.keep_checkpoints, replicas.is_chief())
+    events = Events(workdir, replicas.is_chief())
+    validation = _Validation(state.averages, keeper, events, evaluate)
+    if not _resume(keeper, events, validation, learning):
+        return
+    step = keeper.step
+    train_step = make_train_step(state, learning)
+    canvas, frames = network.image_size, config.model.frames
+    stream = batches.distributed(manifest, canvas, frames, learning, step=step)
+    any_worker, alone = replicas.make_any(), replicas.is_alone()
+    progress = _Progress(keeper, events, learning)
+    with progress.bar, stop_on_signal() as signals:
+        while step < learning.steps:
+            with progress.waiting(), records.naming(manifest.directory):
+                batch = next(stream)
+            values = train_step(batch, tf.constant(step, tf.int64))
+            values = {name: float(value) for name, value in values.items()}
+            divergence.check(values, step, network, manifest, config=config, workdir=workdir)
+            step += 1
+            state.step.assign(step)
+            progress.update(step, values)
+            stop = any_worker(bool(signals))
+            validate = _due(step, learning.validate_every, learning.steps)
+            if stop or validate or step % learning.checkpoint_every == 0:
+                keeper.save()
+                # A signal during the save; other workers would not know of it.
+                stop = stop or (alone and bool(signals))
+            if stop:
+                progress.bar.close()
+                logger.info(_STOPPED, step)
+                raise KeyboardInterrupt
+            if validate and step < learning.steps:
+                validation.run(step)
+                progress.restart()
+    validation.run(step)
+    keeper.mark_finished()
+
+
+def _due(step, every, last):
+    """Return whether an action that recurs, and happens after the last step, is due."""
+    return step % every == 0 or step >= last
+
+
+def _resume(keeper, events, validation, config):
+    """Restore the newest checkpoint and catch up on its validation; False for a finished run."""
+    resumed, step = keeper.resume(), keeper.step
+    if not replicas.agree(step):
+        raise InputError(
+            f"{keeper.workdir}: the workers find different checkpoints there (this one step "
+            f"{step}); all of them must see the same folder"
+        )
+    if resumed:
+        if keeper.is_finished(max(step, config.steps)):
+            logger.info("%s: trained to step %d already", keeper.workdir, step)
+            return False
+        logger.info("resuming at step %d of %d", step, config.steps)
+    # The validation of this step may have been cut off; it is then repeated.
+    validate = _due(step, config.validate_every, config.steps)
+    # Points that the run wrote after its last checkpoint will be written again.
+    events.trim("train", step)
+    for name in ("validation", "training_clips"):
+        events.trim(name, step - validate)
+    if resumed and validate and step < config.steps:
+        validation.run(step)
+    return True
+
+
+class _Validation:
+    """Runs `evaluate` with the averaged weights, writes its results and keeps the best weights."""
+
+    def __init__(self, averages, keeper, events, evaluate):
+        self._averages, self._keeper, self._events = averages, keeper, events
+        self._evaluate = evaluate
+
+    def run(self, step):
+        """Validate the weights of a step that is saved, so that a signal may end it at once."""
+        averages = self._averages
+        with stop_at_once():
+            with averages.in_place() if averages else contextlib.nullcontext():
+                scalars, images = self._evaluate()
+            # Without a validation split there are only pictures, of training clips.
+            name = "validation" if scalars else "training_clips"
+            self._events.write(name, step, scalars, images)
+            if "segmentation/joint_miou" in scalars:
+                self._keeper.save_best(
+                    scalars["segmentation/joint_miou"], scalars["segmentation/threshold"]
+                )
+
+
+class _Progress:
+    """The progress bar, and the TensorBoard points of the training steps with their times."""
+
+    def __init__(self, keeper, events, config):
+        self._window, self._events, self._config = keeper.window, events, config
+        self._schedule = optimizer.schedule_of(config)
+        self.bar = tqdm(
+            total=config.steps,
+            initial=keeper.step,
+            unit="step",
+            dynamic_ncols=True,
+            smoothing=0.1,
+            disable=not replicas.is_chief(),
+        )
+        self.restart()
+
+    def restart(self):
+        """Restart the clock: the time until now is not that of steps."""
+        self._steps, self._start, self._waited = 0, time.monotonic(), 0.0
+
+    @contextlib.contextmanager
+    def waiting(self):
+        """Count the time inside as waiting for data."""
+        start = time.monotonic()
+        yield
+        self._waited += time.monotonic() - start
+
+    def update(self, step, values):
+        """Show a step's values, and write a point of TensorBoard when it is due."""
+        self._window.values.append(values)
+        self._steps += 1
+        self.bar.update()
+        terms = {name: f"{values[name]:.3f}" for name in losses.TERMS if name in values}
+        self.bar.set_postfix(terms, refresh=False)
+        if _due(step, self._config.log_every, self._config.steps):
+            self._events.write("train", step, {**tagged(self._window.means()), **self._run(step)})
+            self._window.values.clear()
+            self.restart()
+
+    def _run(self, step):
+        """Return {tag: value} of the learning rate and the times."""
+        elapsed = time.monotonic() - self._start
+        return {
+            "run/learning_rate": self._schedule(step),
+            "run/clips_per_second": self._steps * self._config.batch_size / elapsed,
+            "run/step_ms": 1e3 * elapsed / self._steps,
+            "run/wait_ms": 1e3 * self._waited / self._steps,
+        }

@@ -1,0 +1,212 @@
+"""The forward pass of training: features, proposals, sampled RoIs, heads, loss terms (paper, 3.3).
+
+Loss terms and health figures are pairs (sum, count), so that replicas can add them up before they
+divide.
+"""
+
+from __future__ import annotations
+
+from typing import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from a2d_tf.core.config import LearningConfig
+from a2d_tf.learning import losses, refinement, replicas, targets
+from a2d_tf.model import fpn, inference
+from a2d_tf.model.network import Network
+from a2d_tf.ops import boxes as box_ops
+from a2d_tf.ops import masks as mask_ops
+
+VALIDATION_SEED = (0, 0)
+
+
+def forward(
+    network: Network,
+    batch: dict,
+    seed: tf.Tensor,
+    config: LearningConfig,
+    *,
+    training: bool,
+    features: dict | None = None,
+) -> tuple[dict, dict]:
+    """Compute the loss terms of a batch.
+
+    Args:
+      network: a Network; batch: an element of `pipeline.training`.
+      seed: int [2], of the sampling of anchors and RoIs.
+      config: a LearningConfig; its `train_phase` decides which terms there are.
+      training: whether batch normalisation uses the statistics of the batch.
+      features: `network.features` of the batch, if already computed.
+
+    Returns:
+      (terms, health): terms maps names of losses.TERMS to lists of (sum, count), whose quotients
+      add up to the term; health maps `proposal_recall` (of instances, at IoU 0.5) and `positives`
+      (positive RoIs per frame) to (sum, count), and is empty in phase 'refiner'.
+    """
+    if config.train_phase == "refiner":
+        return refinement.forward(network, batch, seed, config, training=training)
+    roi_draws, anchor_draws = targets.Draws(seed, batch["row"], config.batch_size).split(2)
+    if features is None:
+        inputs = {name: batch[name] for name in network.features.input_names}
+        features = network.features(inputs, training=training)
+    with tf.name_scope("proposals"):
+        proposals, valid = fpn.propose(
+            features["rpn_logits"],
+            features["rpn_deltas"],
+            network.anchors,
+            batch["size"],
+            coder=network.rpn_coder,
+            before_nms=config.before_nms,
+            after_nms=config.train_proposals,
+        )
+    rois = _sampled_rois(batch, proposals, valid, config, draws=roi_draws)
+    labels = _roi_labels(network, batch, rois)
+    pyramids = {name: features[name] for name in ("actor", "action")}
+    outputs = network.roi_heads({**pyramids, "rois": rois["rois"]}, training=training)
+    terms = {}
+    if config.train_phase != "action":
+        terms.update(_rpn_terms(network, batch, features, config, draws=anchor_draws))
+        boxes = losses.actor_boxes(outputs["deltas"], labels, rois, config.box_normaliser)
+        terms["box_reg"].append(boxes)
+        terms["actor_cls"] = [losses.actor_class(outputs["class_logits"], labels, rois)]
+        if network.mask_head is not None:
+            rows = targets.most_positives(config.roi_samples, config.positive_fraction)
+            first = {name: values[:, :rows] for name, values in {**rois, **labels}.items()}
+            terms["mask"] = [_mask_term(network, batch, features, first, training=training)]
+    if config.train_phase != "actor" and "action_logits" in outputs:
+        logits = outputs["action_logits"]
+        terms["action_cls"] = [_action_term(network, logits, labels, rois, config=config)]
+    return terms, _health(batch, proposals, rois)
+
+
+def _sampled_rois(batch, proposals, valid, config, *, draws):
+    with tf.name_scope("targets"):
+        return targets.sample_rois(
+            proposals,
+            valid,
+            batch["boxes"],
+            batch["present"],
+            annotated=batch["annotated"],
+            samples=config.roi_samples,
+            positive_fraction=config.positive_fraction,
+            draws=draws,
+            add_truth=config.add_truth_rois,
+        )
+
+
+def _roi_labels(network, batch, rois):
+    """Return `targets.roi_targets` of the sampled RoIs."""
+    space = network.labels
+    lookup = np.zeros(space.valid.shape, np.int32)
+    lookup[space.valid] = inference.class_of_pair(space, network.config.label_mode)
+    with tf.name_scope("targets"):
+        # Padding is -1; no loss reads its class, but it must be an index of the lookup.
+        pairs = tf.maximum(tf.stack([batch["actors"], batch["actions"]], axis=-1), 0)
+        return targets.roi_targets(
+            rois,
+            batch["boxes"],
+            tf.gather_nd(lookup, pairs),
+            batch["actors"],
+            actions=batch["actions"],
+            num_classes=network.num_classes,
+            coder=network.head_coder,
+        )
+
+
+def _rpn_terms(network, batch, features, config, *, draws):
+    """Return objectness, and of `box_reg` the part of the proposals."""
+    with tf.name_scope("targets"):
+        anchors = targets.anchor_targets(
+            network.anchors,
+            batch["boxes"],
+            batch["present"],
+            batch["size"],
+            annotated=batch["annotated"],
+            samples=config.rpn_samples,
+            coder=network.rpn_coder,
+            draws=draws,
+        )
+    beta, deltas = config.rpn_beta or network.rpn_beta, features["rpn_deltas"]
+    return {
+        "roi_cls": [losses.objectness(features["rpn_logits"], anchors)],
+        "box_reg": [losses.proposal_boxes(deltas, anchors, beta, config.box_normaliser)],
+    }
+
+
+def _mask_term(network, batch, features, rows, *, training):
+    """Return the mask term of the rows that can be positive.
+
+    Their number is static, so that there is one trace and never an empty batch, and small, because
+    mask rows are expensive.
+    """
+    inputs = {"actor": features["actor"], "rois": rows["rois"]}
+    logits = network.mask_head(inputs, training=training)
+    with tf.name_scope("targets"):
+        truth = mask_ops.crop_targets(batch["masks"], rows["rois"], rows["match"], logits.shape[2])
+    return losses.mask(logits, truth, rows["class_index"], rows["positive"])
+
+
+def _action_term(network, logits, labels, rois, *, config):
+    """Return the action term, without the labels of a held-out actor (paper, 4.4)."""
+    held_out = -1
+    if config.zero_shot_actor:
+        held_out = network.labels.actor_index(config.zero_shot_actor)
+    return losses.action_class(
+        logits,
+        labels,
+        rois,
+        len(network.labels.actions),
+        background=network.config.has_action_background,
+        held_out=held_out,
+    )
+
+
+def _health(batch, proposals, rois):
+    overlaps = tf.reduce_max(box_ops.iou(batch["boxes"], proposals), axis=2)
+    present = tf.cast(batch["present"], tf.float32)
+    recalled = tf.cast(overlaps >= 0.5, tf.float32) * present
+    frames = tf.reduce_sum(tf.cast(batch["annotated"], tf.float32))
+    positives = tf.reduce_sum(tf.cast(rois["positive"], tf.float32))
+    return {
+        "proposal_recall": (tf.reduce_sum(recalled), tf.reduce_sum(present)),
+        "positives": (positives, frames),
+    }
+
+
+def weighted(terms: dict, config: LearningConfig) -> dict[str, tf.Tensor]:
+    """Return each term times its lambda, and their sum as `total` (paper, Eq. 1)."""
+    values = {
+        name: getattr(config, f"lambda_{name}")
+        * tf.add_n([tf.math.divide_no_nan(total, count) for total, count in parts])
+        for name, parts in terms.items()
+    }
+    return dict(values, total=tf.add_n(list(values.values())))
+
+
+def scalars(terms: dict, health: dict, config: LearningConfig) -> dict[str, tf.Tensor]:
+    """Return the weighted terms, their total and the health figures of `forward`'s pairs.
+
+    In a replica the counts are those of all replicas and the sums its own, so that the results,
+    added up over the replicas, are those of the whole batch.
+    """
+    pairs = {"terms": terms, "health": health}
+    flat = tf.nest.flatten(pairs)
+    flat[1::2] = replicas.total(flat[1::2])
+    pairs = tf.nest.pack_sequence_as(pairs, flat)
+    ratios = {name: tf.math.divide_no_nan(*pair) for name, pair in pairs["health"].items()}
+    return {**weighted(pairs["terms"], config), **ratios}
+
+
+def make_measure(
+    network: Network, config: LearningConfig
+) -> Callable[[dict, dict], dict[str, tf.Tensor]]:
+    """Return (batch, its `network.features`) -> {name: scalar}, the losses of validation."""
+
+    def measure(batch, features):
+        seed = tf.constant(VALIDATION_SEED, tf.int64)
+        with tf.name_scope("losses"):
+            pairs = forward(network, batch, seed, config, training=False, features=features)
+            return scalars(*pairs, config)
+
+    return measure

@@ -1,0 +1,278 @@
+"""The training loop: it resumes exactly, and stops at a loss that is not finite."""
+
+import ast
+import dataclasses
+import logging
+import math
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import types
+
+import event_files
+import numpy as np
+import pytest
+import tensorflow as tf
+import tiny_network
+
+from a2d_tf.core import devices
+from a2d_tf.core.config import ComputeConfig, Config, LearningConfig
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D
+from a2d_tf.data import records as record_format
+from a2d_tf.learning import batches, divergence, losses, optimizer
+from a2d_tf.learning.fit import fit
+from a2d_tf.learning.runs import checkpoints, run_folder
+from a2d_tf.model.network import Network
+
+LEARNING = LearningConfig(
+    batch_size=2,
+    steps=6,
+    learning_rate=0.02,
+    warmup_steps=2,
+    schedule="cosine",
+    roi_samples=16,
+    train_proposals=30,
+    rpn_samples=32,
+    max_instances=4,
+    val_fraction=0.6,
+    checkpoint_every=3,
+    log_every=2,
+    validate_every=100,
+)
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+ONE_STREAM = dict(use_flow=False, temporal_layers=0)
+"""The loop is the same for every network, and this one is traced in a few seconds."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def deterministic():
+    devices.prepare()
+
+
+class Killed(BaseException):
+    pass
+
+
+def train(
+    records,
+    workdir,
+    kill_after=None,
+    stop_after=None,
+    steps=6,
+    precision="float32",
+    model=ONE_STREAM,
+    **learning,
+):
+    """Train in the folder; returns the network and every step's values."""
+    config = Config(
+        tiny_network.config(**model),
+        compute=ComputeConfig(precision),
+        learning=dataclasses.replace(LEARNING, steps=steps, **learning),
+    )
+    tf.keras.utils.set_random_seed(config.learning.seed)
+    network = Network(config.model, A2D, config.compute)
+    log, calls = [], []
+    check = divergence.check_finite
+
+    def watch(values, step):
+        check(values, step)
+        log.append(values)
+        if step == kill_after:
+            raise Killed
+        if step == stop_after:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def evaluate():
+        calls.append(True)
+        scores = {"segmentation/joint_miou": 12.5, "segmentation/threshold": 0.3}
+        return scores, {"clip": tf.zeros([1, 4, 4, 3], tf.uint8)}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(divergence, "check_finite", watch)
+        if kill_after or stop_after:
+            with pytest.raises((Killed, KeyboardInterrupt)):
+                fit(network, records, config, str(workdir), evaluate=evaluate)
+        else:
+            fit(network, records, config, str(workdir), evaluate=evaluate)
+            assert calls == [True]
+    return network, log
+
+
+@pytest.fixture(scope="module")
+def undisturbed(mini_records, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("run")
+    return (*train(mini_records, workdir), workdir)
+
+
+def test_every_step_has_its_five_finite_terms(undisturbed):
+    _, log, _ = undisturbed
+    assert len(log) == 6
+    for values in log:
+        assert set(values) == {
+            *losses.TERMS,
+            "total",
+            "gradient_norm",
+            "proposal_recall",
+            "positives",
+        }
+        assert all(math.isfinite(value) for value in values.values())
+        total = sum(values[name] for name in losses.TERMS)
+        assert values["total"] == pytest.approx(total, rel=1e-5)
+        assert values["positives"] >= 1 and 0 <= values["proposal_recall"] <= 1
+
+
+def test_what_a_run_leaves(undisturbed):
+    _, log, workdir = undisturbed
+    names = {path.name for path in (workdir / "checkpoints").glob("*.index")}
+    assert names == {"ckpt-3.index", "ckpt-6.index"}
+
+    def scalars(writer):
+        folder = workdir / "tensorboard" / writer
+        assert len(list(folder.iterdir())) == 1
+        return {(step, tag): tf.make_ndarray(x) for step, tag, x in event_files.values(folder)}
+
+    train_events, validation = scalars("train"), scalars("validation")
+    assert {step for step, _ in train_events} == {2, 4, 6}
+    mean = (log[2]["mask"] + log[3]["mask"]) / 2
+    assert train_events[4, "loss/mask"] == pytest.approx(mean, rel=1e-5)
+    assert (4, "loss/total") in train_events and (4, "run/gradient_norm") in train_events
+    assert {step for step, _ in validation} == {6}
+    assert validation[6, "segmentation/joint_miou"] == 12.5 and (6, "clip") in validation
+
+
+def test_a_killed_or_stopped_run_ends_as_an_undisturbed_one_and_no_point_comes_twice(
+    mini_records, undisturbed, tmp_path, caplog
+):
+    caplog.set_level(logging.INFO)
+    network, log, whole = undisturbed
+    _, before = train(mini_records, tmp_path, kill_after=5)  # past the points of steps 2 and 4
+    assert before == log[:5]  # the same seed gives the same run
+    _, between = train(mini_records, tmp_path, stop_after=5)
+    assert "resuming at step 3 of 6" in caplog.text
+    assert "stopped at step 5, which is kept" in caplog.text
+    other, after = train(mini_records, tmp_path)
+    assert between == log[3:5] and after == log[5:]
+    points = [event_files.points(run / "tensorboard" / "train") for run in (tmp_path, whole)]
+    assert points[0] == points[1] and len(points[1]) >= 3 * 10
+    for a, b in zip(network.variables, other.variables):
+        assert (a.numpy() == b.numpy()).all(), a.name
+
+
+def test_another_precision_goes_on_and_float16_resumes_its_loss_scale(
+    mini_records, undisturbed, tmp_path
+):
+    _, _, done = undisturbed
+    half = {"precision": "mixed_float16", "steps": 9, "checkpoint_every": 1}
+    for name in ("whole", "killed"):
+        shutil.copytree(done, tmp_path / name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(optimizer.LossScale.__init__, "__defaults__", (2.0**60, 1))
+        network, log = train(mini_records, tmp_path / "whole", **half)
+        _, before = train(mini_records, tmp_path / "killed", kill_after=8, **half)
+        other, after = train(mini_records, tmp_path / "killed", **half)
+    assert len(log) == 3 and before == log[:2] and after == log[1:]
+    assert log[0]["loss_scale"] == 2.0**60 and log[0]["gradient_norm"] == 0
+    assert log[1]["loss_scale"] == after[0]["loss_scale"] == 2.0**24
+    for a, b in zip(network.variables, other.variables):
+        assert (a.numpy() == b.numpy()).all(), a.name
+    _, log = train(mini_records, tmp_path / "whole", steps=10)
+    assert len(log) == 1 and "loss_scale" not in log[0]
+
+
+@pytest.mark.parametrize("name, value", [("mask", math.nan), ("total", math.inf)])
+def test_a_loss_that_is_not_finite_is_named(name, value):
+    with pytest.raises(InputError, match=f"step 7: the loss term '{name}' is {value}"):
+        divergence.check_finite({"roi_cls": 1e30, name: value}, 7)
+
+
+def test_such_a_loss_ends_the_run_before_its_weights_are_kept(mini_records, tmp_path, monkeypatch):
+    """A clip whose flow is no number: named, kept with the weights before it, and played again."""
+    parse, calls = record_format.parse, []
+
+    def spoilt(serialized, frames):
+        example = parse(serialized, frames)
+        bad = example["video"] == mini_records_videos[1]
+        calls.append(True)
+        flow = tf.where(bad, example["flow"] * math.nan, example["flow"])
+        return dict(example, flow=flow)
+
+    mini_records_videos = sorted(
+        {
+            v.decode()
+            for b in batches.training(mini_records, (64, 96), 1, LEARNING).take(20)
+            for v in b["video"].numpy()
+        }
+    )
+    assert len(mini_records_videos) >= 2
+    monkeypatch.setattr(record_format, "parse", spoilt)
+    model = dict(use_flow=True, temporal_layers=0)
+    with pytest.raises(divergence.Diverged) as raised:
+        train(mini_records, tmp_path, checkpoint_every=1, steps=50, model=model)
+    text = str(raised.value)
+    assert f"'action_cls' is nan, from {mini_records_videos[1]}/" in text and "roi_cls" not in text
+    assert f"tools/replay_batch.py --workdir={tmp_path}" in text and calls
+    step = int(re.match(r"step (\d+):", text)[1])
+    batch, kept = divergence.load(str(tmp_path))
+    assert kept == step - 1 and len(divergence.names(batch)) == LEARNING.batch_size
+    # What is kept are the weights before the step, which are those of the last checkpoint.
+    before, diverged = tiny_network.make(**model), tiny_network.make(seed=1, **model)
+    checkpoints.restore(diverged, str(tmp_path), "diverged")
+    if step > 1:
+        checkpoints.restore(before, str(tmp_path))
+    assert all(np.isfinite(v.numpy()).all() for v in diverged.variables)
+    for a, b in zip(before.variables, diverged.variables):
+        assert step == 1 or (a.numpy() == b.numpy()).all(), a.name
+
+    config = Config(tiny_network.config(**model), learning=LEARNING)
+    facts = types.SimpleNamespace(
+        label_space=A2D, flow_method="dis", image_height=64, image_width=96, clip_stride=1
+    )
+    run_folder.create(tmp_path, config, facts)
+    tool = ROOT / "tools" / "replay_batch.py"
+    done = subprocess.run(
+        [sys.executable, tool, f"--workdir={tmp_path}"], text=True, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+    own = [x for x in done.stdout.splitlines() if x.startswith(f"{mini_records_videos[1]}/")]
+    assert "*nan" in own[0] and "its flow holds what is no number" in done.stdout
+    path = tmp_path / "diverged" / divergence.BATCH
+    with np.load(path) as kept:
+        parts = dict(kept)
+    for name, value in (("rgb", None), ("video", np.arange(2)), ("flow", parts["flow"][:1])):
+        spoilt = {**parts, name: value}
+        np.savez(path, **{name: value for name, value in spoilt.items() if value is not None})
+        with pytest.raises(InputError, match=f"batch.npz: damaged .*{name}"):
+            divergence.load(str(tmp_path))
+
+
+def test_a_replay_finds_the_first_operation_that_gives_no_number(tool):
+    replay_batch = tool("replay_batch")
+
+    @tf.function
+    def probe(clip, step):
+        with tf.name_scope("losses"):
+            return tf.math.log(clip["x"], name="bad") + tf.math.exp(clip["x"], name="good")
+
+    step = tf.constant(0, tf.int64)
+    assert replay_batch.first_failure(probe, {"x": tf.constant([-1.0])}, step) == "losses/bad"
+    assert replay_batch.first_failure(probe, {"x": tf.constant([2.0])}, step) == ""
+
+
+def called(path, function):
+    """What a function of a module calls, as it is written there."""
+    module = ast.parse((ROOT / "a2d_tf" / path).read_text())
+    (body,) = (x for x in ast.walk(module) if getattr(x, "name", None) == function)
+    return {ast.unparse(x.func) for x in ast.walk(body) if isinstance(x, ast.Call)}
+
+
+def test_from_the_main_to_the_forward_pass_it_is_three_files():
+    assert "fit" in called("train.py", "main")
+    assert {"make_train_step", "train_step"} <= called("learning/fit.py", "fit")
+    assert "forward" in called("learning/train_step.py", "_gradients")

@@ -1,0 +1,271 @@
+"""The forward pass of training: its terms, their gradients, and what they do not depend on."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tiny_network
+
+from a2d_tf.core.config import LearningConfig
+from a2d_tf.learning import forward, losses, optimizer
+from a2d_tf.learning.train_step import TrainState, make_train_step
+
+LEARNING = LearningConfig(
+    batch_size=2,
+    roi_samples=16,
+    train_proposals=30,
+    rpn_samples=32,
+    max_instances=4,
+)
+
+ALL = dataclasses.replace(LEARNING, roi_samples=120, positive_fraction=1.0, rpn_samples=10000)
+"""So large a sample takes every candidate: no draw decides."""
+
+
+@pytest.fixture(scope="module")
+def network():
+    return tiny_network.make(norm="group_norm")
+
+
+def values_of(network, batch, learning, seed=(0, 0)):
+    terms, _ = forward.forward(network, batch, tf.constant(seed), learning, training=True)
+    return forward.weighted(terms, learning)
+
+
+def terms_of(network, batch, learning=ALL, seed=(0, 0)):
+    values = values_of(network, batch, learning, seed)
+    return {name: float(value) for name, value in values.items()}
+
+
+def gradients_of(network, batch, learning=ALL):
+    """The values, and {variable's name: gradient of the total}."""
+    variables = network.trainable_weights
+    with tf.GradientTape() as tape:
+        values = values_of(network, batch, learning)
+    gradients = tape.gradient(values["total"], variables, unconnected_gradients="zero")
+    return values, {v.name: gradient.numpy() for v, gradient in zip(variables, gradients)}
+
+
+def test_first_losses_are_those_of_an_undecided_network(network):
+    first = terms_of(network, tiny_network.labelled(2))
+    assert first["roi_cls"] == pytest.approx(math.log(2), abs=0.1)
+    assert first["actor_cls"] == pytest.approx(math.log(8), abs=0.2)
+    assert first["action_cls"] == pytest.approx(math.log(9), abs=0.2)
+    assert first["mask"] == pytest.approx(math.log(2), abs=0.1)
+
+
+def test_settings_of_boxes_and_proposals_reach_the_terms(network, monkeypatch):
+    batch, counts, propose = tiny_network.labelled(2), [], forward.fpn.propose
+
+    def watched(*arguments, **options):
+        counts.append((options["before_nms"], options["after_nms"]))
+        return propose(*arguments, **options)
+
+    monkeypatch.setattr(forward.fpn, "propose", watched)
+
+    def boxes(**settings):
+        learning = dataclasses.replace(ALL, **settings)
+        terms, health = forward.forward(
+            network, batch, tf.constant([0, 0]), learning, training=True
+        )
+        return np.array(terms["box_reg"]), float(health["positives"][0])
+
+    (plain, _), (round_, _) = boxes(), boxes(rpn_beta=1.0, train_proposals_before_nms=500)
+    assert counts == [(60, 30), (500, 30)]
+    assert 0 < round_[0, 0] < plain[0, 0]
+    divided, positives = boxes(rpn_beta=1 / 9, box_normaliser="positives")
+    np.testing.assert_allclose(divided[:, 0], plain[:, 0], rtol=1e-6)
+    assert divided[1, 1] == 4 * positives and divided[0, 1] < plain[0, 1]
+
+
+def test_a_frame_without_annotation_adds_nothing(network):
+    both = tiny_network.labelled(2)
+    alone = {name: value[:1] for name, value in both.items()}
+    keep = tf.constant([True, False])
+    nothing = dict(
+        both,
+        annotated=keep,
+        present=both["present"] & keep[:, None],
+        boxes=both["boxes"] * tf.constant([[[1.0]], [[0.0]]]),
+        masks=both["masks"] * tf.constant([1, 0], tf.uint8)[:, None, None, None],
+        actors=tf.where(keep[:, None], both["actors"], -1),
+        actions=tf.where(keep[:, None], both["actions"], -1),
+    )
+    expected = terms_of(network, alone)
+    for name, value in terms_of(network, nothing).items():
+        assert value == pytest.approx(expected[name], rel=2e-5), name
+    differs = terms_of(network, both)
+    assert any(abs(differs[name] - expected[name]) > 1e-3 for name in expected)
+
+
+def test_a_batch_without_any_annotation_is_zero_and_so_are_its_gradients(network):
+    batch = tiny_network.labelled(2)
+    absent = tf.fill([2, 4], -1)
+    batch = dict(
+        batch,
+        annotated=tf.constant([False] * 2),
+        present=tf.fill([2, 4], False),
+        actors=absent,
+        actions=absent,
+    )
+    values, gradients = gradients_of(network, batch)
+    assert {float(value) for value in values.values()} == {0.0}
+    assert not any(gradient.any() for gradient in gradients.values())
+
+
+def test_rows_of_padding_do_not_count(network):
+    batch = tiny_network.labelled(2)
+    shorter = {
+        name: value[:, :2] if name in ("boxes", "masks", "actors", "actions", "present") else value
+        for name, value in batch.items()
+    }
+    expected = terms_of(network, shorter)
+    for name, value in terms_of(network, batch).items():
+        assert value == pytest.approx(expected[name], rel=2e-5), name
+
+
+@pytest.mark.parametrize("name", losses.TERMS)
+def test_each_lambda_weighs_its_own_term(name):
+    terms = {
+        term: [(tf.constant(float(i + 2)), tf.constant(2.0))] for i, term in enumerate(losses.TERMS)
+    }
+    terms["box_reg"].append((tf.constant(5.0), tf.constant(0.0)))
+    base = {term: (i + 2) / 2 for i, term in enumerate(losses.TERMS)}
+    made = forward.weighted(terms, dataclasses.replace(LEARNING, **{f"lambda_{name}": 3.0}))
+    expected = dict(base, **{name: 3 * base[name]})
+    expected["total"] = sum(expected.values())
+    assert {k: float(v) for k, v in made.items()} == expected
+
+
+def test_a_held_out_actor_loses_its_action_term_alone(network):
+    batch = tiny_network.labelled(2)  # in each frame a bird and a cat
+    full = terms_of(network, batch)
+    parts = {
+        actor: terms_of(network, batch, dataclasses.replace(ALL, zero_shot_actor=actor))
+        for actor in ("bird", "cat", "dog")
+    }
+    for actor, values in parts.items():
+        for name in losses.TERMS:
+            if name != "action_cls" or actor == "dog":
+                assert values[name] == full[name], (actor, name)
+    # Each RoI is of one of the two or background, and the count stays: the rests add up to the
+    # whole and background once more, which is what is left where all are birds.
+    rest = parts["bird"]["action_cls"] + parts["cat"]["action_cls"]
+    birds = dataclasses.replace(ALL, zero_shot_actor="bird")
+    background = terms_of(network, all_birds(batch), birds)["action_cls"]
+    assert 0 < background < parts["bird"]["action_cls"] < full["action_cls"]
+    assert rest == pytest.approx(full["action_cls"] + background, rel=1e-5)
+
+
+def all_birds(batch, action=3):
+    """The batch with every instance a bird that does this (0-based) action; by default it flies."""
+    present = batch["present"]
+    return dict(batch, actors=tf.where(present, 3, -1), actions=tf.where(present, action, -1))
+
+
+def test_withheld_labels_change_no_gradient(network):
+    """With background among the actions its RoIs go on to train the action branch."""
+    learning = dataclasses.replace(ALL, zero_shot_actor="bird")
+    one, other = (
+        gradients_of(network, all_birds(tiny_network.labelled(2), action), learning)[1]
+        for action in (3, 7)
+    )
+    for name, gradient in one.items():
+        np.testing.assert_array_equal(gradient, other[name], err_msg=name)
+    assert one["action_logits/kernel:0"].any()
+
+
+def test_a_held_out_actor_alone_gives_no_gradient_to_the_action_branch():
+    """Withheld labels reach nothing that learns the action, and all else as before, by name.
+
+    Without background among the actions, that is.
+    """
+    network = tiny_network.make(action_background=False)
+    birds = all_birds(tiny_network.labelled(2))
+    _, full = gradients_of(network, birds)
+    _, withheld = gradients_of(network, birds, dataclasses.replace(ALL, zero_shot_actor="bird"))
+    # Of the action branch: the action head, the flow tower, the temporal layers of both streams.
+    context = {v.name for v in network.context.variables}
+    removed = {n for n in full if n.startswith(("action_", "flow_")) or n in context}
+    assert {name.split("_")[0] for name in removed} == {"action", "flow", "rgb"}
+    assert {name for name in full if full[name].any() and not withheld[name].any()} == {
+        name for name in removed if full[name].any()
+    }
+    own = ("rpn_", "actor_", "mask_")
+    for name in full:
+        if name.startswith(own):
+            np.testing.assert_array_equal(withheld[name], full[name], err_msg=name)
+            assert full[name].any(), name
+
+
+def test_the_seed_decides_the_sample(network):
+    learning = dataclasses.replace(LEARNING, roi_samples=8, rpn_samples=16)
+    batch = tiny_network.labelled(2)
+    seeds = ((0, 1), (0, 1), (0, 2), (1, 1))
+    first, again, later, other = (terms_of(network, batch, learning, seed) for seed in seeds)
+    assert first == again and first != later and first != other
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda batch: dict(batch, flow=0 * batch["flow"]),
+        lambda batch: dict(batch, rgb=0 * batch["rgb"]),
+        lambda batch: dict(
+            batch, boxes=tf.where(batch["present"][..., None], [20.0, 30, 21, 31], 0.0)
+        ),
+        lambda batch: dict(
+            batch,
+            boxes=tf.where(batch["present"][..., None], [0.0, 0, 64, 96], 0.0),
+            masks=tf.ones_like(batch["masks"]),
+        ),
+        lambda batch: dict(batch, masks=0 * batch["masks"]),
+        lambda batch: dict(batch, flow=1e6 * batch["flow"]),
+    ],
+    ids=["zero flow", "black", "pixel", "filling", "no masks", "huge flow"],
+)
+def test_extreme_clips_train_without_a_nan(spoil, network):
+    batch = spoil(tiny_network.labelled(2))
+    values, gradients = gradients_of(network, batch, LEARNING)
+    assert all(math.isfinite(float(value)) for value in values.values())
+    assert all(np.isfinite(gradient).all() for gradient in gradients.values())
+
+
+def test_a_frame_full_of_instances_trains_without_a_nan(network):
+    """25 of them, the most that a frame may have, many alike."""
+    batch = tiny_network.labelled(2)
+    rng = np.random.default_rng(0)
+    corners = rng.integers(0, [40, 60], (2, 25, 2))
+    boxes = np.concatenate([corners, corners + rng.integers(1, 24, (2, 25, 2))], -1)
+    boxes[:, 20:] = boxes[:, :1]
+    masks = np.ones((2, 25, *tiny_network.CANVAS), np.uint8)
+    batch.update(
+        boxes=tf.constant(boxes, tf.float32),
+        masks=tf.constant(masks),
+        actors=tf.fill([2, 25], 3),
+        actions=tf.fill([2, 25], 3),
+        present=tf.fill([2, 25], True),
+    )
+    values = terms_of(network, batch, LEARNING)
+    assert all(math.isfinite(value) and value > 0 for value in values.values())
+
+
+def test_every_term_falls_on_one_batch(monkeypatch):
+    """Within forty steps, with proposals that stay, lest the boxes' task grows while they learn."""
+    batch = tiny_network.labelled(2)
+    shift = tf.random.stateless_uniform([2, 20, 4], [0, 1], -8.0, 8.0)
+    background = tf.tile(tf.constant([[[10.0, 60, 30, 90]]]), [2, 10, 1])
+    proposals = tf.concat([tf.repeat(batch["boxes"][:, :2], 5, axis=1), background], 1) + shift
+    monkeypatch.setattr(
+        forward.fpn, "propose", lambda *_, **__: (proposals, tf.fill([2, 20], True))
+    )
+    network = tiny_network.make(norm="frozen_bn")
+    opt = optimizer.make_optimizer("sgd", optimizer.Schedule(0.02, 100, 5), 0.9, 1e-4)
+    step = make_train_step(TrainState(network, opt), LEARNING)
+    log = [
+        {k: float(v) for k, v in step(batch, tf.constant(0, tf.int64)).items()} for _ in range(40)
+    ]
+    for name in losses.TERMS:
+        assert log[-1][name] < 0.6 * log[0][name], (name, log[0][name], log[-1][name])
