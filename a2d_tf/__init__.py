@@ -108,7 +108,7 @@ def dataset(
 
     config, manifest = _config(settings), Manifest.load(records)
     model, learning = config.model, config.learning
-    common = {
+    common: dict[str, Any] = {
         "manifest": manifest,
         "canvas": (model.image_height, model.image_width),
         "frames": model.frames,

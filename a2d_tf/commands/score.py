@@ -111,7 +111,6 @@ def score_detection(
         metrics = detection.evaluate_results(results, ground_truth, label_space)
         metrics["coco"] = coco_eval.evaluate(results, ground_truth)
     else:
-        actor = label_space.actor_index(zero_shot_actor) if zero_shot_actor else None
         ground_truth = detection.Truth.load(truth, label_space)
         detections = detection.Detections.load(predicted)
         full_detections = detection.Detections.load(full) if full else None
@@ -121,7 +120,7 @@ def score_detection(
                 detections,
                 ground_truth,
                 label_space,
-                actor,
+                label_space.actor_index(zero_shot_actor),
                 per_pair_ap=metrics["per_pair_ap"],
                 seed=seed,
                 full=full_detections,

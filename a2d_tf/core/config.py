@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+from collections.abc import Iterable
 from typing import Any
 
 from absl import flags
@@ -430,7 +431,7 @@ class Config:
 
     @staticmethod
     def define_flags(
-        sections: tuple[str, ...] = tuple(SECTIONS), flag_values: flags.FlagValues = flags.FLAGS
+        sections: Iterable[str] = tuple(SECTIONS), flag_values: flags.FlagValues = flags.FLAGS
     ) -> None:
         """Define a flag for each field of the named sections."""
         for section in sections:

@@ -14,6 +14,7 @@ import json
 import operator
 import os
 import re
+from typing import Any
 
 import numpy as np
 
@@ -106,7 +107,7 @@ class LabelSpace:
         valid[self.pairs[:, 0], self.pairs[:, 1]] = True
         return valid
 
-    def encode(self, actor: int | np.ndarray, action: int | np.ndarray) -> int | np.ndarray:
+    def encode(self, actor: Any, action: Any) -> Any:
         """Return the codes of 0-based actor and action indices (arrays or integers)."""
         return self.base * (actor + 1) + action + 1
 

@@ -143,7 +143,8 @@ class Network(tf.Module):
         self.rpn_coder, self.head_coder = self._flavour.rpn_coder, self._flavour.head_coder
         self.rpn_beta = self._flavour.rpn_beta
         strides = anchor_ops.STRIDES
-        shapes = [[-(-side // stride) for side in self.image_size] for stride in strides]
+        height, width = self.image_size
+        shapes = [(-(-height // stride), -(-width // stride)) for stride in strides]
         self.anchors = anchor_ops.generate(shapes, strides, config.anchors)
         with _precision(compute.precision):
             self.towers = self._towers(recompute)

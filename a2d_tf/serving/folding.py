@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import tensorflow as tf
 
@@ -21,7 +22,9 @@ def folded(network: Network) -> Network:
       nothing changes.
     """
     config = network.config
-    norms = {name: "none" for name in ("norm", "flow_norm") if getattr(config, name) in BATCH_NORMS}
+    norms: dict[str, Any] = {
+        name: "none" for name in ("norm", "flow_norm") if getattr(config, name) in BATCH_NORMS
+    }
     precision = network.compute.precision.replace("mixed_", "")
     if not norms and precision == "float32":
         return network

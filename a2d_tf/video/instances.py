@@ -30,7 +30,7 @@ class Instances:
     boxes: np.ndarray
     codes: np.ndarray
     scores: np.ndarray
-    masks: list[np.ndarray | dict]
+    masks: list[Any]
     label_map: np.ndarray
     actor_scores: np.ndarray
     action_scores: np.ndarray

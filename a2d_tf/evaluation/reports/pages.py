@@ -83,7 +83,7 @@ def write(folder: str | os.PathLike, title: str, blocks: list[Block]) -> None:
     for block in blocks:
         if isinstance(block, Picture):
             path = os.path.join(folder, "report", f"{block.name}.png")
-            write_file(path, lambda file, png=block.png: file.write(png))
+            write_file(path, lambda file, png=block.png: file.write(png))  # type: ignore[misc]
     parts = [f"# {title}", *map(_markdown, blocks)]
     write_text(os.path.join(folder, "report.md"), "\n\n".join(parts) + "\n")
     write_text(os.path.join(folder, "report.html"), document(title, blocks))

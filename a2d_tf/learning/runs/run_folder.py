@@ -107,7 +107,8 @@ def settle(config: Config, given: Collection[str], workdir: str | None = None) -
         config = _as_before(config, there, given, ("model", "learning"))
     elif config.learning.init_run:
         config = _as_before(config, there, given, ("model",))
-    learning, model, origin = config.learning, {}, ""
+    learning, origin = config.learning, ""
+    model: dict[str, Any] = {}
     for stream in ("rgb", "flow"):
         path = "" if goes_on else cache.resolve(getattr(learning, f"init_{stream}"))
         if path:
@@ -145,11 +146,11 @@ def _as_before(config, there, given, sections):
     return config
 
 
-def initialise(network: Network, config: Config) -> weights.Report | None:
+def initialise(network: Network, config: Config) -> weights.LoadReport | None:
     """Load the weights that the settings of a new run name.
 
     Returns:
-      a `weights.Report`; None where they are random, or all of those of --init_run.
+      a `weights.LoadReport`; None where they are random, or all of those of --init_run.
 
     Raises:
       InputError: they are not there, or for another network, or nothing of them fits.
