@@ -221,7 +221,7 @@ class LearningConfig:
         5.0, "Largest global norm of the gradient, scaled down to it; 0: no limit.", (0, None)
     )
     average_decay: float = _setting(
-        0.0, "Decay of the running mean of the weights that is saved; 0: no mean.", (0, 0.99999)
+        0.999, "Decay of the running mean of the weights that is saved; 0: no mean.", (0, 0.99999)
     )
     lambda_roi_cls: float = _setting(1.0, "Lambda 1: weight of the objectness loss.", (0, None))
     lambda_box_reg: float = _setting(1.0, "Lambda 2: weight of both box losses.", (0, None))
@@ -294,7 +294,7 @@ class LearningConfig:
     colour_jitter: float = _setting(0.1, "Largest change of brightness and contrast.", (0, 1))
     shuffle_buffer: int = _setting(1000, "Records shuffled together.", (1, 1000000))
     log_every: int = _setting(20, "Steps between TensorBoard points.", (1, None))
-    validate_every: int = _setting(2000, "Steps between validations.", (1, None))
+    validate_every: int = _setting(3000, "Steps between validations.", (1, None))
     checkpoint_every: int = _setting(1000, "Steps between checkpoints.", (1, None))
     keep_checkpoints: int = _setting(3, "Number of newest checkpoints kept.", (1, None))
     recompute: bool = _setting(
