@@ -90,10 +90,10 @@ def test_overlay_plays_with_the_frames_size_and_rate_of_the_film(predicted, film
             boxes,
             [r["category_id"] for r in own],
             [rle_tools.decode(r["segmentation"]) for r in own],
-            A2D,
-            [r["score"] for r in own],
-            [r["track_id"] for r in own],
-            f"{(number - 1) / 24:.2f} s",
+            label_space=A2D,
+            scores=[r["score"] for r in own],
+            ids=[r["track_id"] for r in own],
+            stamp=f"{(number - 1) / 24:.2f} s",
         )
         shown = np.int32(frames[number - 1])
         loss = np.abs(shown - drawn[..., ::-1]).mean()  # of the codec

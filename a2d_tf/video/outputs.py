@@ -115,10 +115,10 @@ class Outputs:
             frame.instances.boxes[order],
             frame.codes[order],
             frame.instances.decoded_masks()[order],
-            labels,
-            frame.scores[order],
-            frame.tracks[order],
-            f"{frame.seconds:.2f} s",
+            label_space=labels,
+            scores=frame.scores[order],
+            ids=frame.tracks[order],
+            stamp=f"{frame.seconds:.2f} s",
         )
         self._video.write(picture)
 
