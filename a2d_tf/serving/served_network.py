@@ -192,9 +192,9 @@ class _FrameNetwork:
             outputs["boxes"],
             detections["score"],
             detections["code"],
-            size[0],
-            size[1],
-            settings.paint == "pixel",
+            height=size[0],
+            width=size[1],
+            per_pixel=settings.paint == "pixel",
         )
         outputs["label_map"] = tf.cast(painted, tf.as_dtype(network.labels.code_dtype))
         return outputs
