@@ -129,6 +129,7 @@ def test_the_manifest_counts_and_checks(built):
     }
 
 
+@pytest.mark.slow
 def test_the_number_of_workers_does_not_matter(release, built, tmp_path):
     build(release, tmp_path / "out", workers=2)
     assert contents(tmp_path / "out") == contents(built)
@@ -193,6 +194,7 @@ convert.convert(Release(release), output, settings, workers=1)
 """
 
 
+@pytest.mark.slow
 def test_killed_twice_and_run_again(release, built, tmp_path):
     """SIGKILL: from outside at some moment, then while it publishes."""
     output, rng = tmp_path / "out", np.random.default_rng()
@@ -227,6 +229,7 @@ class Deadly(Release):
         return super().read_frames(vid, numbers)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_ends_it_with_nothing_published(release, built, tmp_path):
     output = tmp_path / "out"
     with pytest.raises(InputError, match="worker process was killed.*fewer --workers"):
@@ -332,6 +335,7 @@ def test_broken_items_are_skipped_and_reported(broken, tmp_path):
         build(Release(broken, skip_rows=True), output, convert.ConversionSettings())
 
 
+@pytest.mark.slow
 def test_a_broken_item_ends_it_with_nothing_published(release, broken, tmp_path):
     mended = "Annotations/mat/-b/00008.mat"
     shutil.copy(release / mended, broken / mended)

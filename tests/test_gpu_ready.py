@@ -114,6 +114,7 @@ def test_the_registry_tells_what_is_there_from_what_is_not(op, types, expected):
     assert on_gpu(op, **types) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "files, flags, determinism",
     [
@@ -139,6 +140,7 @@ def test_a_training_step_runs_on_a_gpu(files, flags, determinism, with_gpu, tmp_
         assert found["CropAndResizeGradImage"] and not found["SparseTensorDenseMatMul"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("determinism", [True], indirect=True)
 def test_an_export_runs_on_a_gpu(determinism, with_gpu, tmp_path):
     config = settings(tmp_path, "mini")

@@ -43,6 +43,7 @@ def test_a_chart_and_its_text(built, tmp_path):
     assert [path.name for path in out.parent.iterdir()] == ["chart.png"]
 
 
+@pytest.mark.slow
 def test_list_and_pictures(built, tmp_path):
     out, draw = tmp_path / "new" / "list.json", tmp_path / "draw"
     done = inspect("--records", built, "--json", out, "--draw", draw)
@@ -71,6 +72,7 @@ def test_list_and_pictures(built, tmp_path):
     assert labels[180, 160].tolist() == [1, 205, 41] and not labels[40, 400].any()
 
 
+@pytest.mark.slow
 def test_one_split_up_to_a_limit(built, tmp_path):
     out = tmp_path / "list.json"
     done = inspect("--records", built, "--json", out, "--split=train", "--limit=2")
@@ -80,6 +82,7 @@ def test_one_split_up_to_a_limit(built, tmp_path):
     assert [(r["video"], r["frame"]) for r in rows] == [("-b", 1), ("-b", 8)]
 
 
+@pytest.mark.slow
 def test_a_damaged_shard_is_named(built, tmp_path):
     output, out = shutil.copytree(built, tmp_path / "out"), tmp_path / "list.json"
     shard = output / "train-00001-of-00002.tfrecord"

@@ -558,6 +558,7 @@ for step, (parts, whole) in enumerate(zip(shared, alone.take(3))):
 """
 
 
+@pytest.mark.slow
 def test_a_mirrored_strategy_shares_the_batches(mini_records):
     # In a process of its own: logical devices must be made before TensorFlow starts.
     done = subprocess.run(

@@ -163,8 +163,8 @@ def _parse(serialized, frames, labels):
     example = records.parse(serialized, frames)
     codes, known = example["codes"], tf.constant(labels.codes, tf.int32)
     valid = tf.reduce_all(tf.reduce_any(codes[:, None] == known, axis=1))
-    what = ["codes of no valid pair", codes, example["video"], example["frame"]]
-    with tf.control_dependencies([tf.debugging.Assert(valid, what)]):
+    message = ["codes of no valid pair", codes, example["video"], example["frame"]]
+    with tf.control_dependencies([tf.debugging.Assert(valid, message)]):
         return {**example, "codes": tf.identity(codes)}
 
 
