@@ -1,4 +1,4 @@
-"""COCO's own average precision of instances, by pycocotools: beside the paper's, not instead.
+"""COCO's average precision of instances, computed by pycocotools and reported beside the paper's.
 
 Categories are the pairs; those without ground truth do not count. Of a pair's instances in a frame
 the best 100 do.
@@ -29,7 +29,7 @@ def evaluate(results: Results, truth: Truth) -> dict[str, dict[str, float]]:
       truth: a `detection.Truth`.
 
     Returns:
-      {"box": {"ap", "ap50", "ap75"}, "mask": {...}} in percent; empty where nothing is to be found.
+      {"box": {"ap", "ap50", "ap75"}, "mask": {...}} in percent; empty without truth.
     """
     if not len(truth.codes):
         return {}
@@ -37,12 +37,12 @@ def evaluate(results: Results, truth: Truth) -> dict[str, dict[str, float]]:
     if truth.masks is not None and results.masks is not None:
         kinds["mask"] = "segm"
     true = _coco(truth, truth, truth.box_frame)
-    found = _coco(truth, results, results.roi_frame, results.scores)
-    return {kind: _precisions(true, found, name) for kind, name in kinds.items()}
+    detected = _coco(truth, results, results.roi_frame, results.scores)
+    return {kind: _precisions(true, detected, name) for kind, name in kinds.items()}
 
 
-def _precisions(true, found, kind):
-    evaluation = COCOeval(true, found, kind)
+def _precisions(true, detected, kind):
+    evaluation = COCOeval(true, detected, kind)
     evaluation.params.maxDets = [100]
     evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
     with contextlib.redirect_stdout(io.StringIO()):

@@ -1,8 +1,8 @@
-"""Warm-up requests of TensorFlow Serving: it answers them before it offers a model to clients.
+"""Warm-up requests, which TensorFlow Serving answers before it offers a model to clients.
 
-They lie in the SavedModel as a TFRecord of `PredictionLog` protos (tensorflow_serving/apis). Those
-belong to tensorflow-serving-api, which wants a TensorFlow of its own; a request has five fields, so
-they are encoded here, each as its number, its length and its bytes (protobuf's wire type 2):
+They lie in the SavedModel as a TFRecord of `PredictionLog` protos (tensorflow_serving/apis). The
+package tensorflow-serving-api, which defines these protos, requires another TensorFlow. A request
+has five fields, which are encoded here as number, length and bytes (protobuf's wire type 2):
 
   PredictionLog.predict_log = 6        PredictLog.request = 1
   PredictRequest.model_spec = 1        ModelSpec.signature_name = 3

@@ -1,4 +1,4 @@
-"""The checkpoints of a run folder: which one counts, and the network's weights out of it.
+"""Checkpoints of a run folder: saves them, finds the newest whole one, restores weights from it.
 
 `checkpoints/` has the newest ones, `best/` that of the best validation, `diverged/` the weights
 before a step whose loss was no number.
@@ -141,7 +141,7 @@ def restore(network: Network, run: str, kind: str = "last") -> str:
     path = newest(folder)
     if path is None:
         raise InputError(f"{folder}: no checkpoint; train first, with --workdir={run}")
-    # Partial: the optimizer's state is not wanted.
+    # Partial: the optimizer's state stays unread.
     load(path, {"network": network})
     return path
 
