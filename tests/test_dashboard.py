@@ -54,7 +54,7 @@ def test_what_a_validation_shows(validation, tmp_path):
 
 
 def test_charts_without_figures_say_so_and_axes_begin_at_0(monkeypatch):
-    monkeypatch.setattr(charts, "_png", lambda figure: figure.axes[0])
+    monkeypatch.setattr(charts, "figure_png", lambda figure: figure.axes[0])
 
     def said(axes):
         assert axes.get_ylim()[0] == 0

@@ -72,7 +72,10 @@ def test_settings_of_boxes_and_proposals_reach_the_terms(network, monkeypatch):
         )
         return np.array(terms["box_reg"]), float(health["positives"][0])
 
-    (plain, _), (round_, _) = boxes(), boxes(rpn_beta=1.0, train_proposals_before_nms=500)
+    (plain, _), (round_, _) = (
+        boxes(train_proposals_before_nms=before, **settings)
+        for before, settings in ((0, {}), (500, {"rpn_beta": 1.0}))
+    )
     assert counts == [(60, 30), (500, 30)]
     assert 0 < round_[0, 0] < plain[0, 0]
     divided, positives = boxes(rpn_beta=1 / 9, box_normaliser="positives")

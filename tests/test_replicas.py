@@ -33,6 +33,7 @@ LEARNING = dict(
     clip_norm=1.0,
     roi_samples=8,
     train_proposals=30,
+    train_proposals_before_nms=0,
     rpn_samples=16,
     max_instances=4,
     val_fraction=0.0,

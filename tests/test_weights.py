@@ -400,7 +400,7 @@ def test_twins_are_found_once_before_training(detector, network):
     np.testing.assert_array_equal(bias[2:], source[[32, 14, 2, 15, 16, 80]])
 
 
-def test_coco_weights_predict_before_any_training(detector, tmp_path, capsys):
+def test_coco_weights_predict_before_any_training(detector, tmp_path, caplog):
     """Boxes and masks of actors in native pixels; what they do is called untrained."""
     path = str(tmp_path / "coco.h5")
     tamed = {
@@ -409,8 +409,9 @@ def test_coco_weights_predict_before_any_training(detector, tmp_path, capsys):
     }
     tamed["actor/logits/bias"] = np.where(np.arange(81) == 0, 9, 0).astype("f")  # all are persons
     dataclasses.replace(detector, tensors=tamed).write(path)
-    predictor = Predictor.from_run(run_folder.untrained(path, {"max_detections": 5}))
-    assert "6 initialised (action_fc1, action_fc2, action_logits)" in capsys.readouterr().out
+    with caplog.at_level("INFO", "a2d_tf"):
+        predictor = Predictor.from_run(run_folder.untrained(path, {"max_detections": 5}))
+    assert "6 initialised (action_fc1, action_fc2, action_logits)" in caplog.text
     assert not predictor.facts["use_flow"] and predictor.facts["score_threshold"] == 0.7
     rgb = np.random.default_rng(0).integers(0, 256, (192, 256, 3), np.uint8)
     frame = predictor.frame(rgb, np.zeros((192, 256, 2), np.float32))

@@ -69,7 +69,10 @@ def test_it_holds_the_package_and_its_flagfiles_and_nothing_of_development(wheel
         needed = re.findall("^Requires-Dist: (.*)", archive.read(metadata).decode(), re.MULTILINE)
         (points,) = (name for name in archive.namelist() if name.endswith("/entry_points.txt"))
         scripts = archive.read(points).decode()
-    expected = {str(path.relative_to(ROOT)) for path in (ROOT / "a2d_tf").rglob("*.py")}
+    files = (
+        path for path in (ROOT / "a2d_tf").rglob("*.*") if path.suffix in (".py", ".js", ".css")
+    )
+    expected = {str(path.relative_to(ROOT)) for path in files}
     expected |= {f"a2d_tf/{path.relative_to(ROOT)}" for path in (ROOT / "configs").rglob("*.flags")}
     assert names == expected
     assert len(needed) > 8 and not [line for line in needed if re.match("pytest|ruff|mypy", line)]
