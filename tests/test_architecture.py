@@ -1,4 +1,4 @@
-"""The picture in WORKSPACE.md, held against the imports and the folders."""
+"""The picture and the path of a step in WORKSPACE.md, held against the imports and the calls."""
 
 import ast
 import pathlib
@@ -66,3 +66,16 @@ def test_the_python_package_names_every_room():
         "a2d_tf.configs",
         "a2d_tf.configs.ablations",
     } == set(listed)
+
+
+def called(path, function):
+    """What a function of a module calls, as it is written there."""
+    module = ast.parse((PACKAGE / path).read_text())
+    (body,) = (x for x in ast.walk(module) if getattr(x, "name", None) == function)
+    return {ast.unparse(x.func) for x in ast.walk(body) if isinstance(x, ast.Call)}
+
+
+def test_from_the_main_to_the_forward_pass_it_is_three_files():
+    assert "fit" in called("train.py", "main")
+    assert {"make_train_step", "train_step"} <= called("learning/fit.py", "fit")
+    assert "forward" in called("learning/train_step.py", "_gradients")

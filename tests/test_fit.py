@@ -1,6 +1,5 @@
 """The training loop: it resumes exactly, and stops at a loss that is not finite."""
 
-import ast
 import dataclasses
 import logging
 import math
@@ -263,16 +262,3 @@ def test_a_replay_finds_the_first_operation_that_gives_no_number(tool):
     step = tf.constant(0, tf.int64)
     assert replay_batch.first_failure(probe, {"x": tf.constant([-1.0])}, step) == "losses/bad"
     assert replay_batch.first_failure(probe, {"x": tf.constant([2.0])}, step) == ""
-
-
-def called(path, function):
-    """What a function of a module calls, as it is written there."""
-    module = ast.parse((ROOT / "a2d_tf" / path).read_text())
-    (body,) = (x for x in ast.walk(module) if getattr(x, "name", None) == function)
-    return {ast.unparse(x.func) for x in ast.walk(body) if isinstance(x, ast.Call)}
-
-
-def test_from_the_main_to_the_forward_pass_it_is_three_files():
-    assert "fit" in called("train.py", "main")
-    assert {"make_train_step", "train_step"} <= called("learning/fit.py", "fit")
-    assert "forward" in called("learning/train_step.py", "_gradients")

@@ -27,10 +27,7 @@ def test_schedule(kind, step, rate):
     assert float(schedule(step)) == pytest.approx(rate, abs=1e-6)
     again = optimizer.Schedule(**schedule.get_config())
     assert float(again(step)) == float(schedule(step))
-
-
-def test_no_warm_up_starts_at_the_peak():
-    assert float(optimizer.Schedule(0.1, 10)(0)) == pytest.approx(0.1)
+    assert float(optimizer.Schedule(0.1, 105)(0)) == pytest.approx(0.1)  # no warm-up
 
 
 def variables():
@@ -93,14 +90,6 @@ def test_sgd_with_momentum_and_decoupled_decay(graph):
         np.testing.assert_allclose(value, w, rtol=1e-6)
 
 
-def test_one_step_in_figures():
-    made = run("sgd", 1, False, optimizer.Schedule(0.1, 100))
-    np.testing.assert_allclose(made[0], [[1 * 0.999 - 0.05, -2 * 0.999 - 0.1]], rtol=1e-6)
-    np.testing.assert_allclose(made[1], [[3 * 0.999 + 0.1, 4 * 0.999 - 0.2]], rtol=1e-6)
-    np.testing.assert_allclose(made[2], [5 - 0.3], rtol=1e-6)
-    np.testing.assert_allclose(made[3], [-6 - 0.4], rtol=1e-6)
-
-
 @pytest.mark.parametrize("graph", [False, True])
 def test_adam_with_decoupled_decay(graph):
     schedule = optimizer.Schedule(0.1, 100, 4)
@@ -114,29 +103,6 @@ def test_adam_with_decoupled_decay(graph):
             unbiased = m / (1 - 0.9 ** (step + 1)), v / (1 - 0.999 ** (step + 1))
             w = w * (1 - rate * decay) - rate * unbiased[0] / (np.sqrt(unbiased[1]) + 1e-7)
         np.testing.assert_allclose(value, w, rtol=1e-5)
-
-
-def test_momentum_survives_a_checkpoint(tmp_path):
-    schedule = optimizer.Schedule(0.1, 100)
-
-    def step(held, opt):
-        opt.apply_gradients(
-            zip(map(tf.constant, GRADIENTS), held), decay_var_list=optimizer.decaying(held)
-        )
-
-    def fresh():
-        held, opt = variables(), optimizer.make_optimizer("sgd", schedule, 0.9, 0.01)
-        return held, opt, tf.train.Checkpoint(held=held, opt=opt)
-
-    held, opt, checkpoint = fresh()
-    step(held, opt)
-    path = checkpoint.save(str(tmp_path / "ckpt"))
-    step(held, opt)
-    other, other_opt, checkpoint = fresh()
-    checkpoint.restore(path)
-    step(other, other_opt)
-    for a, b in zip(held, other):
-        assert (a.numpy() == b.numpy()).all()
 
 
 def test_only_kernels_decay():

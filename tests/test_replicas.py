@@ -168,7 +168,6 @@ def test_two_workers_do_what_one_does_and_go_on_when_one_was_killed(mini_records
     workers[1].send_signal(signal.SIGTERM)
     outputs = [worker.communicate(timeout=120)[0] for worker in workers]
     assert [worker.returncode for worker in workers] == [130, 130], outputs
-    assert "stopped at step" in outputs[0]
 
 
 def test_the_first_worker_decides_what_is_best(tmp_path):

@@ -195,17 +195,6 @@ def test_fewer_candidates_than_rows():
     assert made["match"].shape == (8,)
 
 
-def test_more_rows_than_proposals_and_instances():
-    made = rois([FAR], [True], samples=64)
-    assert {name: value.shape for name, value in made.items()} == {
-        "rois": (64, 4),
-        "match": (64,),
-        "positive": (64,),
-        "counted": (64,),
-    }
-    assert made["counted"].sum() == 2 and made["positive"].sum() == 1
-
-
 def test_few_positives_leave_their_places_to_background():
     made = rois([NEAR] * 3 + [FAR] * 200, [True] * 203, add_truth=False)
     assert made["positive"].sum() == 3 and made["counted"].sum() == 64

@@ -6,7 +6,7 @@ import glob
 import os
 
 import tensorflow as tf
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from tensorflow.core.util import event_pb2
 
 from a2d_tf.core.errors import InputError
