@@ -10,7 +10,10 @@ from a2d_tf.core.config import Config
 _RECORDS = flags.DEFINE_string("records", None, "folder that tools/build_records.py made")
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder; an interrupted run there goes on")
 _PICTURES = flags.DEFINE_integer(
-    "pictures", 8, "clips drawn for TensorBoard: of validation, without that of training", 0
+    "pictures",
+    8,
+    "clips drawn for TensorBoard at each validation; training clips if no video is held out",
+    0,
 )
 _DEVICE = Config.define_device()
 Config.define_flags()
@@ -76,6 +79,7 @@ def _evaluation(network, config, manifest, workdir, *, threshold):
     from a2d_tf.evaluation import dashboard
     from a2d_tf.evaluation.runner import Evaluator
     from a2d_tf.learning import replicas
+    from a2d_tf.learning.fit import Validated
     from a2d_tf.learning.forward import make_measure
     from a2d_tf.learning.runs import run_folder
     from a2d_tf.learning.runs.events import tagged
@@ -87,11 +91,15 @@ def _evaluation(network, config, manifest, workdir, *, threshold):
         validation = evaluator.validate("val", _PICTURES.value)
         if validation is None:
             pictures = evaluator.pictures("train", threshold, _PICTURES.value)
-            return {}, {tag: image[None] for tag, image in pictures.items()}
+            return Validated({}, {tag: image[None] for tag, image in pictures.items()})
         if replicas.is_chief():
             run_folder.save_threshold(workdir, validation.threshold, validation.metrics)
-        scalars = {**tagged(validation.losses), **dashboard.scalars(validation)}
-        return scalars, dashboard.images(validation, network.labels)
+        return Validated(
+            {**tagged(validation.losses), **dashboard.scalars(validation)},
+            dashboard.images(validation, network.labels),
+            joint_miou=validation.metrics["segmentation"]["joint"]["miou"],
+            threshold=validation.threshold,
+        )
 
     return evaluate
 

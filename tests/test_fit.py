@@ -24,7 +24,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import records as record_format
 from a2d_tf.learning import batches, divergence, losses, optimizer
-from a2d_tf.learning.fit import fit
+from a2d_tf.learning.fit import Validated, fit
 from a2d_tf.learning.runs import checkpoints, run_folder
 from a2d_tf.model.network import Network
 
@@ -90,8 +90,10 @@ def train(
 
     def evaluate():
         calls.append(True)
-        scores = {"segmentation/joint_miou": 12.5, "segmentation/threshold": 0.3}
-        return scores, {"clip": tf.zeros([1, 4, 4, 3], tf.uint8)}
+        pictures = {"clip": tf.zeros([1, 4, 4, 3], tf.uint8)}
+        return Validated(
+            {"segmentation/joint_miou": 12.5}, pictures, joint_miou=12.5, threshold=0.3
+        )
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(divergence, "check_finite", watch)

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from a2d_tf.core.config import Config
 from a2d_tf.evaluation.runner import Evaluator
-from a2d_tf.learning.fit import fit
+from a2d_tf.learning.fit import Validated, fit
 from a2d_tf.learning.runs import run_folder
 from a2d_tf.model.network import Network
 
@@ -48,7 +48,7 @@ def train(config, manifest, workdir):
     network = Network(config.model, manifest.label_space)
     run_folder.initialise(network, config)
     run_folder.create(workdir, config, manifest)
-    fit(network, manifest, config, str(workdir), evaluate=lambda: ({}, {}))
+    fit(network, manifest, config, str(workdir), evaluate=lambda: Validated({}, {}))
     return network
 
 

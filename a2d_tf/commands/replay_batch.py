@@ -65,7 +65,7 @@ def main(argv: list[str]) -> None:
     import tensorflow as tf
 
     from a2d_tf.core import devices
-    from a2d_tf.learning import divergence
+    from a2d_tf.learning import batches, divergence
     from a2d_tf.learning.runs import run_folder
     from a2d_tf.learning.train_step import make_probe
 
@@ -92,7 +92,7 @@ def main(argv: list[str]) -> None:
         print("every clip alone is finite; a smaller --learning_rate or --clip_norm may do")
         return
     worst = bad.index(True)
-    inputs = {k: v for k, v in batch.items() if v.dtype != tf.string}
+    inputs = batches.without_names(batch)
     clip = divergence.row(inputs, worst)
     print(f"{divergence.names(batch)[worst]}:")
     floats = {name: value for name, value in clip.items() if value.dtype.is_floating}

@@ -221,7 +221,10 @@ class LearningConfig:
         5.0, "Largest global norm of the gradient, scaled down to it; 0: no limit.", (0, None)
     )
     average_decay: float = _setting(
-        0.999, "Decay of the running mean of the weights that is saved; 0: no mean.", (0, 0.99999)
+        0.999,
+        "Decay of the running mean of the weights that is saved; 0: no mean.",
+        (0, 0.99999),
+        before=0.0,
     )
     lambda_roi_cls: float = _setting(1.0, "Lambda 1: weight of the objectness loss.", (0, None))
     lambda_box_reg: float = _setting(1.0, "Lambda 2: weight of both box losses.", (0, None))
@@ -488,7 +491,8 @@ class Config:
           InputError: no such file, a line that is no such flag, or contradicting settings.
         """
         if not os.path.isfile(path):
-            raise InputError(f"{path}: no such file; is the folder one that a2d_tf.train made?")
+            hint = "; is the folder one that a2d_tf.train made?" if of_run else ""
+            raise InputError(f"{path}: no such file{hint}")
         flag_values = flags.FlagValues()
         cls.define_flags(flag_values=flag_values)
         flags.DEFINE_string("flagfile", "", "", flag_values=flag_values)

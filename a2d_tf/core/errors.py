@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from absl import app, flags
 
-from a2d_tf.core import command_line, machine
+from a2d_tf.core import command_line, flagfiles, machine
 
 _LONGEST = 2000  # characters of a message
 
@@ -66,9 +66,10 @@ class _Console(logging.Handler):
 
     def emit(self, record):
         if record.levelno >= logging.WARNING:
-            print(f"warning: {self.format(record)}", file=sys.stderr, flush=True)
+            text = flagfiles.as_installed(self.format(record))
+            print(f"warning: {text}", file=sys.stderr, flush=True)
         else:
-            print(self.format(record), flush=True)
+            print(flagfiles.as_installed(self.format(record)), flush=True)
 
 
 def run(main: Callable[[list[str]], int | None]) -> None:
@@ -100,7 +101,7 @@ def run(main: Callable[[list[str]], int | None]) -> None:
 def _parse(words, module):
     asked = command_line.wants_help(words)
     if asked:
-        print(command_line.help_text(module, asked == "helpshort"))
+        print(flagfiles.as_installed(command_line.help_text(module, asked == "helpshort")))
         sys.exit(0)
     if len(words) == 1 and command_line.example(module):
         sys.exit(
@@ -120,7 +121,7 @@ def _complain(problem):
     if flags.FLAGS.is_parsed() and flags.FLAGS.debug:
         traceback.print_exc()
     # A name in a file must not steer the terminal.
-    line = " ".join(str(problem).split())
+    line = flagfiles.as_installed(" ".join(str(problem).split()))
     line = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line[:_LONGEST])
     print(f"error: {line}", file=sys.stderr)
     return 1

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import time
-from typing import Callable
+from typing import Any, Callable
 
 import tensorflow as tf
 from tqdm import tqdm
@@ -24,11 +25,32 @@ from a2d_tf.model.network import Network
 logger = logging.getLogger(__name__)
 
 _STOPPED = "stopped at step %d, which is kept; the same command goes on from there"
-Evaluate = Callable[[], tuple[dict, dict]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Validated:
+    """The outcome of a validation, for the training loop.
+
+    Attributes:
+      scalars: {tag: value} for TensorBoard; empty where no video is held out.
+      images: {tag: uint8 [1, H, W, 3]} for TensorBoard.
+      joint_miou: percent, by which the best weights are kept; None where no video is held out.
+      threshold: p(actor) at which it was reached.
+    """
+
+    scalars: dict[str, float]
+    images: dict[str, Any]
+    joint_miou: float | None = None
+    threshold: float | None = None
 
 
 def fit(
-    network: Network, manifest: Manifest, config: Config, workdir: str, *, evaluate: Evaluate
+    network: Network,
+    manifest: Manifest,
+    config: Config,
+    workdir: str,
+    *,
+    evaluate: Callable[[], Validated],
 ) -> None:
     """Train the network and keep its checkpoints; an interrupted run resumes from its last one.
 
@@ -38,7 +60,7 @@ def fit(
     Args:
       network: a Network; manifest: of the records; config: a Config.
       workdir: gets `checkpoints/`, `best/`, `tensorboard/` and, at the end, `finished.json`.
-      evaluate: the validation, callable() -> ({tag: scalar}, {tag: uint8 image [1, H, W, 3]}).
+      evaluate: the validation, called with the averaged weights in place.
 
     Raises:
       InputError: unusable records or checkpoint, or a loss that is not finite.
@@ -126,14 +148,12 @@ class _Validation:
         averages = self._averages
         with stop_at_once():
             with averages.in_place() if averages else contextlib.nullcontext():
-                scalars, images = self._evaluate()
+                outcome = self._evaluate()
             # Without a validation split there are only pictures, of training clips.
-            name = "validation" if scalars else "training_clips"
-            self._events.write(name, step, scalars, images)
-            if "segmentation/joint_miou" in scalars:
-                self._keeper.save_best(
-                    scalars["segmentation/joint_miou"], scalars["segmentation/threshold"]
-                )
+            name = "validation" if outcome.scalars else "training_clips"
+            self._events.write(name, step, outcome.scalars, outcome.images)
+            if outcome.joint_miou is not None:
+                self._keeper.save_best(outcome.joint_miou, outcome.threshold)
 
 
 class _Progress:

@@ -37,7 +37,6 @@ ROWS = {
     "late_fusion": ("late fusion", None, None),
 }
 TABLE_1 = ("Trilayer", "GPM+TSP", "GPM+GBH", "TSMT+GBH", "TSMT+SM", "Ji et al., full")
-TABLE_3 = ("full", "mask_rcnn_baseline", "no_mask", "no_temporal", "no_flow", "no_joint")
 ZERO_SHOT = "zero_shot_"
 _MEASURES = [(kind, measure) for kind in tables.KINDS for measure in ("ave", "glo", "miou")]
 _HEADS = ("", *(f"{kind} {'mIoU' if m == 'miou' else m}" for kind, m in _MEASURES))

@@ -119,7 +119,7 @@ class Keeper:
         better = True
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             best = read_json(path)
-            # One of a step that a killed run is about to repeat does not count.
+            # Ignore a best from this step or later: the run was killed and will repeat it.
             before = best["joint_miou"]
             better = best["step"] >= step or before < score or not 0 <= before <= 100
         if not replicas.make_any()(self._chief and better):

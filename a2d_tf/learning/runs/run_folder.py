@@ -131,7 +131,7 @@ def settle(config: Config, given: Collection[str], workdir: str | None = None) -
 def _as_before(config, there, given, sections):
     """Take the settings in PREDATED from `there`, an older run's, unless they were given.
 
-    `given` does not cover every section; there, a value other than the default was given.
+    `given` names model flags alone; a learning flag counts as given if it is not at its default.
     """
     for section in sections:
         ours, theirs = (getattr(c, section) for c in (config, there))
