@@ -11,6 +11,8 @@ import pytest
 
 import a2d_tf
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 IMPORT_ALL = """
 import os, pkgutil, sys

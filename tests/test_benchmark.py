@@ -9,6 +9,8 @@ import sys
 import cv2
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 

@@ -15,6 +15,8 @@ from a2d_tf.core.devices import Devices, Gpu
 from a2d_tf.core.errors import InputError
 from a2d_tf.learning.doctor import examination, report
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 CONFIG = Config(learning=LearningConfig(batch_size=8, steps=1800, validate_every=500))
 STEPS = examination.Steps(

@@ -20,6 +20,8 @@ from a2d_tf.serving import export_folder
 from a2d_tf.serving.served_network import ServedNetwork
 from a2d_tf.video.predictor import Predictor
 
+pytestmark = pytest.mark.slow
+
 NAMES = {
     "boxes",
     "actor",

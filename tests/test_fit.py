@@ -28,6 +28,8 @@ from a2d_tf.learning.fit import Validated, fit
 from a2d_tf.learning.runs import checkpoints, run_folder
 from a2d_tf.model.network import Network
 
+pytestmark = pytest.mark.slow
+
 LEARNING = LearningConfig(
     batch_size=2,
     steps=6,

@@ -16,6 +16,8 @@ from a2d_tf.learning.fit import Validated, fit
 from a2d_tf.learning.runs import run_folder
 from a2d_tf.model.network import Network
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SECOND_PHASES = {"no_joint_action": "no_joint_actor", "no_mask_refiner": "no_mask"}
 ROWS = ["cartesian", "mask_rcnn_baseline", *SECOND_PHASES, "zero_shot_cat"]

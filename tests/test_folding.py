@@ -12,6 +12,8 @@ from a2d_tf.model.resnet import ConvNorm
 from a2d_tf.serving.folding import folded
 from a2d_tf.serving.served_network import ServedNetwork
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = InferenceConfig(
     test_proposals=20, proposals_before_nms=100, max_detections=4, score_threshold=0.0
 )

@@ -21,6 +21,8 @@ from a2d_tf.model.network import Network
 from a2d_tf.ops import roi_align
 from a2d_tf.serving.served_network import ServedNetwork
 
+pytestmark = pytest.mark.slow
+
 HOST = {
     # Proposals, once a batch. Beside its one kernel, on the CPU, the boxes that pass are few: their
     # transfer costs less than the NonMaxSuppressionV4 of each frame, which has a kernel on a GPU.

@@ -23,6 +23,8 @@ from a2d_tf.pretrained import coco_check, coco_classes, layouts, tensor_files
 from a2d_tf.pretrained import weights as weights_lib
 from a2d_tf.pretrained.weights import Weights
 
+pytestmark = pytest.mark.slow
+
 SIZES = layouts.Sizes("resnet14", width=8, pyramid=16, proposals=24, head=32, mask=12)
 SIDES = (16, 32, 64, 128, 256)
 TOOL = str(pathlib.Path(__file__).resolve().parents[1] / "tools/import_weights.py")

@@ -12,6 +12,8 @@ import pytest
 from a2d_tf.learning import losses
 from a2d_tf.learning.runs import run_folder
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 TINY = (
     "--image_height=64 --image_width=96 --backbone=resnet14 --width_multiplier=0.125 --norm=none "

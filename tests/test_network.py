@@ -12,6 +12,8 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.learning import forward, optimizer
 from a2d_tf.learning.train_step import TrainState, make_train_step
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = InferenceConfig(
     test_proposals=12, proposals_before_nms=100, max_detections=5, score_threshold=0.0
 )

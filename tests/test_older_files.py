@@ -27,6 +27,8 @@ from a2d_tf.learning.train_step import TrainState
 from a2d_tf.model.network import Network
 from a2d_tf.video.predictor import Predictor
 
+pytestmark = pytest.mark.slow
+
 ARCHIVE = pathlib.Path(__file__).with_name("made_before_background.tar.xz")
 
 

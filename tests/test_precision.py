@@ -16,6 +16,8 @@ from a2d_tf.model.resnet import ConvNorm
 from a2d_tf.serving import export_folder
 from a2d_tf.video.predictor import Predictor
 
+pytestmark = pytest.mark.slow
+
 LEARNING = LearningConfig(roi_samples=16, train_proposals=20, rpn_samples=32)
 HALVES = ["mixed_bfloat16", "mixed_float16"]
 # With every kind of layer: norms that differ between the streams, temporal layers, the refiner.

@@ -23,6 +23,8 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.video import outputs, streaming, video_files
 from a2d_tf.video.predictor import Predictor
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 

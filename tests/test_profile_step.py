@@ -11,6 +11,8 @@ from test_mains import TINY
 
 from a2d_tf.learning.doctor import trace
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 

@@ -12,6 +12,8 @@ from a2d_tf.learning.doctor import trace
 from a2d_tf.learning.runs.checkpoints import restore
 from a2d_tf.model.network import Network
 
+pytestmark = pytest.mark.slow
+
 LEARNING = LearningConfig(roi_samples=16, train_proposals=20, rpn_samples=32)
 
 

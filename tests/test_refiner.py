@@ -10,6 +10,8 @@ from a2d_tf.learning import optimizer, refinement, targets
 from a2d_tf.learning.train_step import TrainState, make_train_step
 from a2d_tf.model import refiner
 
+pytestmark = pytest.mark.slow
+
 VARIANT = dict(use_mask=False, use_refiner=True, refiner_size=64, refiner_channels=8)
 
 

@@ -13,6 +13,8 @@ import pytest
 
 from a2d_tf.core.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 

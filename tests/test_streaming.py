@@ -22,6 +22,8 @@ from a2d_tf.serving.served_network import ServedNetwork
 from a2d_tf.video import streaming, video_files
 from a2d_tf.video.predictor import Predictor
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = InferenceConfig(
     test_proposals=30, proposals_before_nms=200, max_detections=8, score_threshold=0.2
 )

@@ -20,6 +20,8 @@ from a2d_tf.pretrained import coco_classes, tensor_files, weights
 from a2d_tf.pretrained.weights import Weights
 from a2d_tf.video.predictor import Predictor
 
+pytestmark = pytest.mark.slow
+
 TINY = dict(norm="frozen_bn", rgb_flavour="matterport", use_flow=False, temporal_layers=0)
 
 

@@ -11,6 +11,8 @@ import zipfile
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SOURCES = ("a2d_tf", "configs", "tests", "tools", "pyproject.toml", "README.md", "LICENSE")
 
