@@ -98,32 +98,34 @@ def dataset(
       a dataset of dicts: rgb uint8 [B, T, H, W, 3]; flow float32 [B, T, H, W, 2], (u, v) in pixels;
       size int32 [B, 2], height and width of the frame inside the canvas; boxes float32 [B, N, 4],
       y1, x1, y2, x2; masks uint8 [B, N, H, W]; actors and actions int32 [B, N], 0-based; present
-      bool [B, N], which of the N rows hold an instance; and `video` and `frame` of the key frame.
+      bool [B, N], which of the N rows hold an instance; `annotated` bool [B]; `video`, `frame` and
+      `native_size` of the key frame; and `row`, the place in the batch that random draws go by.
 
     Raises:
       InputError: no records there, clips that are too short, or a split without any.
     """
     from a2d_tf.data import pipeline
     from a2d_tf.data.manifest import Manifest
+    from a2d_tf.learning import batches
 
     config, manifest = _config(settings), Manifest.load(records)
-    model, learning = config.model, config.learning
-    common: dict[str, Any] = {
-        "manifest": manifest,
-        "canvas": (model.image_height, model.image_width),
-        "frames": model.frames,
-        "batch_size": learning.batch_size,
-        "max_instances": learning.max_instances,
-        "val_fraction": learning.val_fraction,
-    }
+    learning, frames = config.learning, config.model.frames
+    canvas = (config.model.image_height, config.model.image_width)
     if augment is None:
         augment = split == "train"
     if not augment:
-        return pipeline.evaluation(split=split, **common)
+        return pipeline.evaluation(
+            manifest,
+            split,
+            canvas,
+            frames,
+            batch_size=learning.batch_size,
+            max_instances=learning.max_instances,
+            val_fraction=learning.val_fraction,
+        )
     if split != "train":
         raise ValueError(f"augment=True is for split 'train', not '{split}'")
-    names = ("seed", "shuffle_buffer", "flip", "scale_jitter", "colour_jitter")
-    return pipeline.training(**common, **{name: getattr(learning, name) for name in names})
+    return batches.training(manifest, canvas, frames, learning)
 
 
 def _config(settings: _Settings) -> Config:
