@@ -1,0 +1,123 @@
+"""The neutral form of an annotation export: annotated frames of videos, with their instances.
+
+The readers produce it, and `matching` finds the videos that it speaks of.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import re
+from typing import Any, Union
+
+Segmentation = Union[list, dict]
+"""A COCO segmentation: polygons [[x1, y1, x2, y2, ...], ...] or an RLE {'size', 'counts'}."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Instance:
+    """One annotated instance of a frame.
+
+    Attributes:
+      label: the tool's name of the class: an actor, or 'actor-action'.
+      parts: the segmentations whose union is the mask; one or more.
+      where: the instance's place in the file, for errors: 'annotations[3]'.
+      actor: the attribute 'actor'; None where the tool has none.
+      action: the attribute 'action'; None where the tool has none.
+      track: the tool's identity, unique in its video; None where it has none.
+      box: [x, y, width, height] as annotated, in pixels; None for the box of the mask.
+    """
+
+    label: str
+    parts: tuple[Segmentation, ...]
+    where: str
+    actor: str | None = None
+    action: str | None = None
+    track: int | None = None
+    box: Any = None
+
+
+@dataclasses.dataclass(frozen=True)
+class AnnotatedFrame:
+    """One annotated frame; without instances, it shows background alone.
+
+    Attributes:
+      video: the video's name as in the file, without suffix; None where the file names none.
+      number: 1-based number of the frame; see `Document.numbering`.
+      size: (height, width) of the image that the coordinates refer to; None for the video's own.
+      instances: its instances.
+      where: the frame's place in the file, for errors: 'images[0]'.
+      scaled: whether coordinates are scaled from `size` to the video's size, each axis by itself;
+        else another size is an error.
+      split: 'train' or 'test'; None where the file does not say.
+    """
+
+    video: str | None
+    number: int
+    size: tuple[int, int] | None
+    instances: tuple[Instance, ...]
+    where: str
+    scaled: bool = False
+    split: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Document:
+    """The annotations of one file.
+
+    Attributes:
+      path: the file; a member of a zip as 'task.zip/annotations.xml'.
+      format: name of its format, one of `recognise.FORMATS`.
+      frames: the annotated frames, in the order of the file.
+      numbering: 'video', if `AnnotatedFrame.number` counts the frames of the source video from 1;
+        'names', if it is the number in the name of an image, whose folder may begin at 0.
+      explanation: how the tool numbers frames, in one line for the user: 'frame_000005 is frame 6'.
+      frame_count: the number of frames of the video, as far as the tool says; else None.
+      left_out: {reason: count} of frames and shapes that were left out.
+    """
+
+    path: pathlib.PurePath
+    format: str
+    frames: tuple[AnnotatedFrame, ...]
+    numbering: str
+    explanation: str
+    frame_count: int | None = None
+    left_out: dict[str, int] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class ReadOptions:
+    """What the user says of an export.
+
+    Attributes:
+      interpolated: whether frames count as annotated whose shapes were all interpolated.
+      empty_frames: whether listed frames without shapes count as annotated, where the tool does
+        not say so itself.
+      crowds: whether 'iscrowd' marks true crowds, which are left out; else it is ignored.
+      frame_step: of sampled frames, the number of video frames from one to the next.
+    """
+
+    interpolated: bool = False
+    empty_frames: bool = False
+    crowds: bool = False
+    frame_step: int = 1
+
+
+def split_frame_name(name: str) -> tuple[str | None, int] | None:
+    """Split the path of an image into the video's name and the frame's number.
+
+    'clip1/00005.jpg', 'clip1_00005.jpg' and r'images\\clip1\\frame-5.png' are frame 5 of clip1;
+    '00005.jpg' and 'frame_00005.png' are frame 5 of a video without a name.
+
+    Returns:
+      (video or None, number), or None where the name ends with no number.
+    """
+    *folders, last = name.replace("\\", "/").split("/")
+    stem = last.rpartition(".")[0] or last
+    found = re.fullmatch(r"(?:(.*?)[ _.-]?)?([0-9]{1,9})", stem)
+    if not found:
+        return None
+    prefix, number = found[1] or "", int(found[2])
+    if prefix.lower() in ("", "frame", "img", "image"):
+        return (folders[-1] if folders else None), number
+    return prefix, number
