@@ -1,7 +1,5 @@
 """What is suggested of a run's settings, in literals."""
 
-import dataclasses
-
 import pytest
 
 from a2d_tf.core import machine
@@ -86,6 +84,7 @@ def test_records_are_worth_building_larger_for_small_boxes_alone():
     assert start.finer_records(small, (256, 256), (1080, 1920)) == (512, 512)
     assert start.finer_records(small, (256, 256), (320, 400)) == (416, 416)
     assert start.finer_records(small, (256, 256), (240, 256)) is None
+    assert start.finer_records(small, (256, 256), (1080, 1920), 256 * 256) is None
     assert start.finer_records([50.0] * 9, (256, 256), (1080, 1920)) is None
 
 
@@ -102,6 +101,6 @@ def test_the_machine_is_this_one_or_as_asked(monkeypatch):
     monkeypatch.setattr(machine, "nvidia_cards", lambda: [])
     assert start.Host.here().gpu is None
     assert start.Host.here("gpu").gpu == start.UNKNOWN_GPU
-    host = dataclasses.replace(start.Host.here(), cores=1, memory=3 * GB)
-    assert str(host) == "a CPU, 1 core, 3 GB"
-    assert str(start.Host.here("gpu")) == "a GPU of 16 GB"
+    assert str(start.Host(1, 3 * GB)) == "a CPU, 1 core, 3 GB"
+    assert str(start.Host(1, 3 * GB, 24 * GB)) == "a GPU of 24 GB"
+    assert str(start.Host.here("gpu")) == "a GPU of 16 GB (assumed)"

@@ -118,7 +118,7 @@ def test_still_videos_have_no_flow_to_see(mini_records, gathered):
 
 def test_the_notes_say_what_to_build_again(mini_records, gathered):
     slow = dataclasses.replace(gathered, speeds=[0.3] * 5)
-    lines = suggestion.notes(mini_records, slow)
+    lines = suggestion.notes(mini_records, slow, CPU)
     assert lines[0] == (
         "build again with --clip_stride=2: half of the instances move less than 0.3 pixels a frame"
     )
@@ -126,7 +126,7 @@ def test_the_notes_say_what_to_build_again(mini_records, gathered):
     assert lines[-1].startswith("12 annotated frames for 43 pairs are likely to be too few")
     tiny = anchor_recall.Boxes((64, 96))
     tiny._boxes, tiny._frames = [np.array([0, 0, 5, 5])] * 3, [np.array([64, 80])] * 3
-    lines = suggestion.notes(mini_records, dataclasses.replace(gathered, boxes=tiny))
+    lines = suggestion.notes(mini_records, dataclasses.replace(gathered, boxes=tiny), CPU)
     assert "build again with --image_height=128 --image_width=192: 100 % of the boxes" in lines[0]
 
 

@@ -48,7 +48,7 @@ def main(argv: list[str]) -> None:
         return int(tf.math.count_nonzero(pipeline.is_validation(videos, fraction)))
 
     suggestions = suggestion.suggest(manifest, contents, host, held_out)
-    remarks = suggestion.notes(manifest, contents)
+    remarks = suggestion.notes(manifest, contents, host)
     title = (
         f"Suggested by tools/suggest_config.py for {_RECORDS.value} "
         f"({contents.summaries['train'].counts()} in training) and {host}."

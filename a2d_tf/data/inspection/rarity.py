@@ -10,6 +10,7 @@ from a2d_tf.data.inspection.summary import Summary
 
 FEW_VIDEOS = 3
 FEW_INSTANCES = 10
+"""Rules of thumb: a label of one or two videos is learned as their backgrounds and colours."""
 _NAMED = 12  # labels of a line
 
 

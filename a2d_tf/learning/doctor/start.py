@@ -34,23 +34,31 @@ _SQUARE = 256**2
 
 @dataclasses.dataclass(frozen=True)
 class Host:
-    """The machine that trains: cores, bytes of memory, and bytes of its GPU's, None without one."""
+    """The machine that trains.
+
+    Attributes:
+      cores: of its CPU; memory: bytes.
+      gpu: bytes of its GPU's memory, None without one; known: whether they are no assumption.
+    """
 
     cores: int
     memory: int
     gpu: int | None = None
+    known: bool = True
 
     @classmethod
     def here(cls, kind: str = "auto") -> Host:
         """Return this machine; `kind` 'gpu' or 'cpu' says with or without a GPU."""
-        cards = [] if machine.hides_nvidia() else machine.nvidia_cards()
-        gpu = (cards[0].memory if cards else None) or UNKNOWN_GPU
-        uses = kind == "gpu" or (kind == "auto" and bool(cards))
-        return cls(machine.cores(), machine.memory(), gpu if uses else None)
+        cards = [] if machine.hides_nvidia() or kind == "cpu" else machine.nvidia_cards()
+        gpu = cards[0].memory if cards else None
+        if not cards and kind != "gpu":
+            return cls(machine.cores(), machine.memory())
+        return cls(machine.cores(), machine.memory(), gpu or UNKNOWN_GPU, gpu is not None)
 
     def __str__(self) -> str:
         if self.gpu is not None:
-            return f"a GPU of {self.gpu / 2**30:.0f} GB"
+            assumed = "" if self.known else " (assumed)"
+            return f"a GPU of {self.gpu / 2**30:.0f} GB{assumed}"
         cores = "1 core" if self.cores == 1 else f"{self.cores} cores"
         return f"a CPU, {cores}, {self.memory / 2**30:.0f} GB"
 
@@ -194,16 +202,22 @@ def val_fraction(videos: int, held_out: Callable[[float], int]) -> float:
 
 
 def finer_records(
-    sides: Sequence[float], stored: tuple[int, int], native: tuple[int, int]
+    sides: Sequence[float],
+    stored: tuple[int, int],
+    native: tuple[int, int],
+    most: int | None = None,
 ) -> tuple[int, int] | None:
-    """Return a size to build records at again, twice as large; None if that would bring nothing.
+    """Return a size to build records at again, up to twice as large; None if it would not help.
 
     Args:
       sides: square roots of the boxes' areas, pixels of the canvas.
       stored: (height, width) that stored frames fit into; native: that the videos fit into.
+      most: pixels of the canvas that the machine can take, None for no limit.
     """
     small = np.mean(np.asarray(sides) < SMALL_SIDE)
     scale = min(2.0, max(have / given for have, given in zip(native, stored)))
+    if most is not None:
+        scale = min(scale, math.sqrt(most / math.prod(stored)))
     if small < _MANY or scale < _WORTH:
         return None
     height, width = (math.ceil(scale * side / _CELL) * _CELL for side in stored)

@@ -181,7 +181,7 @@ def _shape(sizes):
     return "{}x{}".format(*np.max(sizes_of(sizes), axis=0))
 
 
-def notes(manifest: Manifest, contents: Contents) -> list[str]:
+def notes(manifest: Manifest, contents: Contents, host: start.Host) -> list[str]:
     """Return sentences on what no flag of training mends: the records, and what is annotated."""
     lines, sides = [], contents.boxes.sides()
     stride = motion.clip_stride(contents.speeds, manifest.clip_stride)
@@ -192,9 +192,8 @@ def notes(manifest: Manifest, contents: Contents) -> list[str]:
             f"{speed:.2g} pixels a frame"
         )
     native = np.max(sizes_of(manifest.native_sizes), axis=0)
-    finer = start.finer_records(
-        sides, (manifest.image_height, manifest.image_width), (int(native[0]), int(native[1]))
-    )
+    stored, most = (manifest.image_height, manifest.image_width), start.preset(host).pixels
+    finer = start.finer_records(sides, stored, (int(native[0]), int(native[1])), most)
     if finer:
         share = 100 * np.mean(sides < start.SMALL_SIDE)
         lines.append(
