@@ -133,7 +133,7 @@ def canvas(sizes: Iterable[tuple[int, int]], most: int | None = None) -> tuple[i
     return int(cells[0]) * _CELL, int(cells[1]) * _CELL
 
 
-def anchor_sizes(sides: Sequence[float]) -> list[str]:
+def anchor_sizes(sides: Sequence[float] | np.ndarray) -> list[str]:
     """Return --anchor_sizes to choose from: geometric steps from the 5 % quantile of the sides.
 
     They end at the 95 % quantile, or grow by 1.5 or 2 a level. A level's anchor is at least 2.5 of
@@ -202,7 +202,7 @@ def val_fraction(videos: int, held_out: Callable[[float], int]) -> float:
 
 
 def finer_records(
-    sides: Sequence[float],
+    sides: Sequence[float] | np.ndarray,
     stored: tuple[int, int],
     native: tuple[int, int],
     most: int | None = None,
