@@ -1,0 +1,5 @@
+FORMAT = "coco"
+
+
+def matches(content):
+    return False

@@ -1,0 +1,5 @@
+FORMAT = "labelme"
+
+
+def matches(content):
+    return False

@@ -1,0 +1,5 @@
+FORMAT = "via"
+
+
+def matches(content):
+    return False

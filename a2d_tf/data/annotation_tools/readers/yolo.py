@@ -1,0 +1,5 @@
+FORMAT = "yolo"
+
+
+def matches(content):
+    return False

@@ -1,0 +1,5 @@
+FORMAT = "youtube_vis"
+
+
+def matches(content):
+    return False
