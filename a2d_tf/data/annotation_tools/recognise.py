@@ -80,10 +80,8 @@ def _parse(name: str, container: Container) -> Any:
 def _reader(name: str, content: Any, format_name: str | None) -> ModuleType | None:
     if content is None:
         return None
-    if name.lower().endswith(".json"):
-        candidates = _JSON
-    else:
-        candidates = (cvat,) if name.lower().endswith(".xml") else (yolo,)
+    suffix = name.lower().rpartition(".")[2]
+    candidates: tuple[ModuleType, ...] = {"json": _JSON, "xml": (cvat,)}.get(suffix, (yolo,))
     if format_name is not None:
         return _READERS[format_name] if _READERS[format_name] in candidates else None
     return next((reader for reader in candidates if reader.matches(content)), None)
