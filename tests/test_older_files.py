@@ -48,7 +48,7 @@ def run(older):
 def test_a_run_is_evaluated_as_it_was(run, older, tmp_path):
     manifest = Manifest.load(str(older / "records"))
     run.check_records(manifest)
-    assert run.network.config.action_background is False
+    assert run.network.model_config.action_background is False
     threshold = run.config.inference.score_threshold
     assert threshold == 0.05
     made = Evaluator(run.network, run.config, manifest).evaluate("test", threshold, tmp_path)

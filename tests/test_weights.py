@@ -167,7 +167,7 @@ def test_smaller_anchors_start_from_the_next_size_that_is_there(detector, networ
 
 def test_sizes_of_anchors_count_from_the_largest_of_a_level():
     config = tiny_network.config(anchor_sizes="8,16,24+28+32,40,48")
-    names = weights._class_names(types.SimpleNamespace(labels=A2D, config=config))
+    names = weights._class_names(types.SimpleNamespace(labels=A2D, model_config=config))
     assert (
         names["rpn_logits"]
         == names["rpn_deltas"]
@@ -232,7 +232,9 @@ def test_what_does_not_fit_is_named(detector, network, tensors, fields, message)
 
 @pytest.mark.parametrize("norm", ["group_norm", "none"])
 def test_batch_norms_need_batch_norms(detector, network, monkeypatch, norm):
-    monkeypatch.setattr(network, "config", dataclasses.replace(network.config, norm=norm))
+    monkeypatch.setattr(
+        network, "model_config", dataclasses.replace(network.model_config, norm=norm)
+    )
     with pytest.raises(InputError, match=f"has --norm={norm}; give --norm=frozen_bn"):
         weights.load(network, detector)
 

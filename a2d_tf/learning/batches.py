@@ -15,19 +15,19 @@ def training(
     manifest: Manifest,
     canvas: tuple[int, int],
     frames: int,
-    config: LearningConfig,
+    learning: LearningConfig,
     *,
     start_step: int = 0,
     input_context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
     """Return the endless `pipeline.training` of a run, on its canvas (height, width)."""
     names = "seed max_instances val_fraction shuffle_buffer flip scale_jitter colour_jitter"
-    settings = {name: getattr(config, name) for name in names.split()}
+    settings = {name: getattr(learning, name) for name in names.split()}
     return pipeline.training(
         manifest,
         canvas,
         frames,
-        config.batch_size,
+        learning.batch_size,
         start_step=start_step,
         input_context=input_context,
         **settings,
@@ -40,12 +40,14 @@ def without_names(batch: dict) -> dict:
 
 
 def distributed(
-    manifest: Manifest, canvas: tuple[int, int], frames: int, config: LearningConfig, *, step: int
+    manifest: Manifest, canvas: tuple[int, int], frames: int, learning: LearningConfig, *, step: int
 ) -> Iterator[dict]:
     """Iterate over `training` from a step on, each replica's part on its device."""
 
     def part(context):
-        dataset = training(manifest, canvas, frames, config, start_step=step, input_context=context)
+        dataset = training(
+            manifest, canvas, frames, learning, start_step=step, input_context=context
+        )
         return dataset.map(without_names)
 
     return iter(tf.distribute.get_strategy().distribute_datasets_from_function(part))

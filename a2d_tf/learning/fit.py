@@ -112,7 +112,7 @@ def _due(step, every, last):
     return step % every == 0 or step >= last
 
 
-def _resume(keeper, events, validation, config):
+def _resume(keeper, events, validation, learning):
     """Restore the newest checkpoint and catch up on its validation; False for a finished run."""
     resumed, step = keeper.resume(), keeper.step
     if not replicas.agree(step):
@@ -121,17 +121,17 @@ def _resume(keeper, events, validation, config):
             f"{step}); all of them must see the same folder"
         )
     if resumed:
-        if keeper.is_finished(max(step, config.steps)):
+        if keeper.is_finished(max(step, learning.steps)):
             logger.info("%s: trained to step %d already", keeper.workdir, step)
             return False
-        logger.info("resuming at step %d of %d", step, config.steps)
+        logger.info("resuming at step %d of %d", step, learning.steps)
     # The validation of this step may have been cut off; it is then repeated.
-    validate = _due(step, config.validate_every, config.steps)
+    validate = _due(step, learning.validate_every, learning.steps)
     # Points that the run wrote after its last checkpoint will be written again.
     events.trim("train", step)
     for name in ("validation", "training_clips"):
         events.trim(name, step - validate)
-    if resumed and validate and step < config.steps:
+    if resumed and validate and step < learning.steps:
         validation.run(step)
     return True
 
@@ -159,11 +159,11 @@ class _Validation:
 class _Progress:
     """The progress bar, and the TensorBoard points of the training steps with their times."""
 
-    def __init__(self, keeper, events, config):
-        self._window, self._events, self._config = keeper.window, events, config
-        self._schedule = optimizer.schedule_of(config)
+    def __init__(self, keeper, events, learning):
+        self._window, self._events, self._learning = keeper.window, events, learning
+        self._schedule = optimizer.schedule_of(learning)
         self.bar = tqdm(
-            total=config.steps,
+            total=learning.steps,
             initial=keeper.step,
             unit="step",
             dynamic_ncols=True,
@@ -190,7 +190,7 @@ class _Progress:
         self.bar.update()
         terms = {name: f"{values[name]:.3f}" for name in losses.TERMS if name in values}
         self.bar.set_postfix(terms, refresh=False)
-        if _due(step, self._config.log_every, self._config.steps):
+        if _due(step, self._learning.log_every, self._learning.steps):
             self._events.write("train", step, {**tagged(self._window.means()), **self._run(step)})
             self._window.values.clear()
             self.restart()
@@ -200,7 +200,7 @@ class _Progress:
         elapsed = time.monotonic() - self._start
         return {
             "run/learning_rate": self._schedule(step),
-            "run/clips_per_second": self._steps * self._config.batch_size / elapsed,
+            "run/clips_per_second": self._steps * self._learning.batch_size / elapsed,
             "run/step_ms": 1e3 * elapsed / self._steps,
             "run/wait_ms": 1e3 * self._waited / self._steps,
         }

@@ -106,7 +106,7 @@ class Network(tf.Module):
     """The submodels over one set of variables.
 
     Args:
-      config: the network's settings.
+      model_config: the network's settings.
       labels: the label space.
       compute: its precision is a Keras mixed precision policy.
       recompute: whether training recomputes the activations within the towers' stages in the
@@ -130,41 +130,41 @@ class Network(tf.Module):
 
     def __init__(
         self,
-        config: ModelConfig,
+        model_config: ModelConfig,
         labels: LabelSpace,
         compute: ComputeConfig = _DEFAULT_COMPUTE,
         recompute: bool = False,
     ):
         super().__init__(name="network")
-        self.config, self.labels, self.compute = config, labels, compute
-        self.image_size = (config.image_height, config.image_width)
-        self.num_classes = inference.num_classes(labels, config.label_mode)
-        self._flavour = flavours.for_stream(config, "rgb")
+        self.model_config, self.labels, self.compute = model_config, labels, compute
+        self.image_size = (model_config.image_height, model_config.image_width)
+        self.num_classes = inference.num_classes(labels, model_config.label_mode)
+        self._flavour = flavours.for_stream(model_config, "rgb")
         self.rpn_coder, self.head_coder = self._flavour.rpn_coder, self._flavour.head_coder
         self.rpn_beta = self._flavour.rpn_beta
         strides = anchor_ops.STRIDES
         height, width = self.image_size
         shapes = [(-(-height // stride), -(-width // stride)) for stride in strides]
-        self.anchors = anchor_ops.generate(shapes, strides, config.anchors)
+        self.anchors = anchor_ops.generate(shapes, strides, model_config.anchors)
         with _precision(compute.precision):
             self.towers = self._towers(recompute)
             self.context = self._context()
             self.rpn = self._rpn()
             self.features = self._features()
             self.roi_heads = self._roi_heads()
-            self.mask_head = self._mask_head() if config.use_mask else None
-            self.refiner = self._refiner() if config.use_refiner else None
+            self.mask_head = self._mask_head() if model_config.use_mask else None
+            self.refiner = self._refiner() if model_config.use_refiner else None
 
     def _pyramid(self, channels=None, frames=None):
         """Symbolic P2..P5."""
         lead = [] if frames is None else [frames]
-        channels = channels or self.config.fpn_channels
+        channels = channels or self.model_config.fpn_channels
         dtype = tf.keras.mixed_precision.global_policy().compute_dtype
         sizes = [[side // s for side in self.image_size] for s in anchor_ops.STRIDES[:4]]
         return [tf.keras.Input([*lead, *size, channels], dtype=dtype) for size in sizes]
 
     def _backbone(self, x, name, norm, deviation):
-        c = self.config
+        c = self.model_config
         flavour = flavours.for_stream(c, "flow") if name == "flow" else self._flavour
         options = {
             # A group norm in the stem would erase the magnitude of the flow.
@@ -192,7 +192,7 @@ class Network(tf.Module):
         return self._flavour.preprocess(tf.cast(rgb, tf.float32))
 
     def _towers(self, recompute):
-        c = self.config
+        c = self.model_config
         rgb = tf.keras.Input([*self.image_size, 3], dtype=tf.uint8, name="rgb")
         inputs = {"rgb": rgb}
         x = self._preprocess(rgb)
@@ -217,7 +217,7 @@ class Network(tf.Module):
         return tf.keras.Model(inputs, outputs, name="towers")
 
     def _context(self):
-        c = self.config
+        c = self.model_config
         inputs = {"rgb": self._pyramid(frames=c.frames)}
         streams = [two_stream.aggregate(inputs["rgb"], c.temporal_layers, c.temporal_init, "rgb")]
         if c.use_flow:
@@ -231,12 +231,12 @@ class Network(tf.Module):
     def _rpn(self):
         pyramid = self._pyramid()
         levels = [*pyramid, fpn.coarsest(pyramid[-1])]
-        per_cell = [len(sizes) * len(anchor_ops.RATIOS) for sizes in self.config.anchors]
-        outputs = fpn.rpn(levels, self.config.rpn_channels, per_cell)
+        per_cell = [len(sizes) * len(anchor_ops.RATIOS) for sizes in self.model_config.anchors]
+        outputs = fpn.rpn(levels, self.model_config.rpn_channels, per_cell)
         return tf.keras.Model(pyramid, outputs, name="rpn")
 
     def _features(self):
-        c = self.config
+        c = self.model_config
         inputs = {"rgb": tf.keras.Input([None, *self.image_size, 3], dtype=tf.uint8, name="rgb")}
         if c.use_flow:
             inputs["flow"] = tf.keras.Input([None, *self.image_size, 2], name="flow")
@@ -270,12 +270,12 @@ class Network(tf.Module):
         The gradient of a slice is many times slower than that of unstack, and unstacking a single
         frame many times slower than reshaping.
         """
-        if self.config.frames == 1:
+        if self.model_config.frames == 1:
             return tf.squeeze(x, axis=1)
-        return tf.unstack(x, axis=1)[self.config.temporal_layers]
+        return tf.unstack(x, axis=1)[self.model_config.temporal_layers]
 
     def _roi_heads(self):
-        c = self.config
+        c = self.model_config
         fused = c.fpn_channels * (2 if c.use_flow else 1)
         actor, action = self._pyramid(), self._pyramid(fused)
         rois = tf.keras.Input([None, 4], name="rois")
@@ -307,7 +307,7 @@ class Network(tf.Module):
         return tf.keras.Model(inputs, outputs, name="roi_heads")
 
     def _mask_head(self):
-        c = self.config
+        c = self.model_config
         pyramid, rois = self._pyramid(), tf.keras.Input([None, 4], name="rois")
         options = (14, self._flavour.roi_align, self.image_size, self.compute.roi_align_impl)
         cells = RoIAlign(*options, name="roi_align_mask")([*pyramid, rois])
@@ -322,7 +322,7 @@ class Network(tf.Module):
         return tf.keras.Model({"actor": pyramid, "rois": rois}, logits, name="mask_head")
 
     def _refiner(self):
-        c = self.config
+        c = self.model_config
         rgb = tf.keras.Input([*self.image_size, 3], dtype=tf.uint8, name="rgb")
         rois = tf.keras.Input([None, 4], name="rois")
         patches = refiner.patches(self._preprocess(rgb), rois, c.refiner_size)
@@ -343,7 +343,7 @@ class Network(tf.Module):
           `inference.select`, with masks [B, N, 28, 28])}. `size` is the frames' height and width
           inside the canvas; all boxes are in its pixels.
         """
-        c = self.config
+        c = self.model_config
         inputs = {
             "rgb": tf.keras.Input([None, *self.image_size, 3], dtype=tf.uint8, name="rgb"),
             "size": tf.keras.Input([2], dtype=tf.int32, name="size"),
@@ -377,7 +377,7 @@ class Network(tf.Module):
         Returns:
           The `detections` of `inference`.
         """
-        names: dict = {"labels": self.labels, "label_mode": self.config.label_mode}
+        names: dict = {"labels": self.labels, "label_mode": self.model_config.label_mode}
         features = self._fuse({"rgb": pyramids["actor"], **pyramids})
         rois, valid = self._propose(features, size, settings)
         outputs = self._run_heads(features, rois)
@@ -389,7 +389,7 @@ class Network(tf.Module):
         number = kept["num_detections"]
         rois = tf.gather(rois, roi, batch_dims=1)
         outputs = {name: tf.gather(x, roi, batch_dims=1) for name, x in outputs.items()}
-        if self.config.label_mode != "cartesian":
+        if self.model_config.label_mode != "cartesian":
             outputs["action_logits"] = inference.apply_to_used_rows(
                 lambda rois: self._run_heads(features, rois)["action_logits"], number, rois
             )
@@ -410,7 +410,7 @@ class Network(tf.Module):
         """Compute the outputs of `inference` from `features`; the refiner also needs the clip."""
         rois, valid = self._propose(features, size, settings)
         table, detections = ScoreAndSelect(
-            self.labels, self.config.label_mode, self.head_coder, settings, name="instances"
+            self.labels, self.model_config.label_mode, self.head_coder, settings, name="instances"
         )([self._run_heads(features, rois), rois, valid, size])
         detections = self._with_masks(detections, rgb, features)
         return {"rois": rois, "valid": valid, "table": table, "detections": detections}
