@@ -50,8 +50,8 @@ def main(argv: list[str]) -> None:
         network = Network(config.model, manifest.label_space, config.compute, learning.recompute)
         _prepare(network, config, manifest, workdir, inherited=inherited)
         threshold = inherited["threshold"] if inherited else run_folder.DEFAULT_THRESHOLD
-        evaluate = _evaluation(network, config, manifest, workdir, threshold=threshold)
-        fit(network, manifest, config, workdir, evaluate=evaluate)
+        validate = _validation(network, config, manifest, workdir, threshold=threshold)
+        fit(network, manifest, config, workdir, validate=validate)
 
 
 def _prepare(network, config, manifest, workdir, *, inherited):
@@ -74,7 +74,7 @@ def _prepare(network, config, manifest, workdir, *, inherited):
         run_folder.save_threshold(workdir, **inherited)
 
 
-def _evaluation(network, config, manifest, workdir, *, threshold):
+def _validation(network, config, manifest, workdir, *, threshold):
     """Return the validation of a run, or pictures of training clips where no video is held out."""
     from a2d_tf.evaluation import dashboard
     from a2d_tf.evaluation.runner import Evaluator
@@ -86,7 +86,7 @@ def _evaluation(network, config, manifest, workdir, *, threshold):
 
     evaluator = Evaluator(network, config, manifest, make_measure(network, config.learning))
 
-    def evaluate():
+    def validate():
         """Choose the threshold and score with it; pictures show the same clips every time."""
         validation = evaluator.validate("val", _PICTURES.value)
         if validation is None:
@@ -101,7 +101,7 @@ def _evaluation(network, config, manifest, workdir, *, threshold):
             threshold=validation.threshold,
         )
 
-    return evaluate
+    return validate
 
 
 def run() -> None:

@@ -90,7 +90,7 @@ def train(
         if step == stop_after:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    def evaluate():
+    def validate():
         calls.append(True)
         pictures = {"clip": tf.zeros([1, 4, 4, 3], tf.uint8)}
         return Validated(
@@ -101,9 +101,9 @@ def train(
         patch.setattr(divergence, "check_finite", watch)
         if kill_after or stop_after:
             with pytest.raises((Killed, KeyboardInterrupt)):
-                fit(network, records, config, str(workdir), evaluate=evaluate)
+                fit(network, records, config, str(workdir), validate=validate)
         else:
-            fit(network, records, config, str(workdir), evaluate=evaluate)
+            fit(network, records, config, str(workdir), validate=validate)
             assert calls == [True]
     return network, log
 

@@ -50,7 +50,7 @@ def train(config, manifest, workdir):
     network = Network(config.model, manifest.label_space)
     run_folder.initialise(network, config)
     run_folder.create(workdir, config, manifest)
-    fit(network, manifest, config, str(workdir), evaluate=lambda: Validated({}, {}))
+    fit(network, manifest, config, str(workdir), validate=lambda: Validated({}, {}))
     return network
 
 

@@ -258,7 +258,7 @@ def test_the_answer_from_the_towers_end_is_that_of_the_whole(more):
         levels = tf.nest.map_structure(
             lambda x: tf.reshape(x, [2, 3, *x.shape[1:]]), dict(pyramids)
         )
-        return network.key_frame(levels, size, settings, clip["rgb"])
+        return network.detect(levels, size, settings, clip["rgb"])
 
     made = {name: x.numpy() for name, x in key_frame().items()}
     assert expected["num_detections"].numpy().min() > 0

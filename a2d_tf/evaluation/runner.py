@@ -37,8 +37,8 @@ class Frame:
 
     Attributes:
       truth: the record's ground truth.
-      table: arrays of `inference.score_rois` over the valid RoIs, [R, ...].
-      instances: arrays of `inference.select` over the detections, [N, ...], masks [N, m, m].
+      table: arrays of `classes.score_rois` over the valid RoIs, [R, ...].
+      instances: arrays of `selection.select` over the detections, [N, ...], masks [N, m, m].
       rgb: uint8 [h, w, 3], the key frame as stored, without padding.
       flow: float32 [h, w, 2].
     """
@@ -64,7 +64,7 @@ class Validation:
       metrics: as in `metrics.json`: segmentation at that threshold, detection, APs of classes.
       confusion: at that threshold.
       losses: {name: mean over the batches} of the Evaluator's `measure`.
-      detections, truth: see `detection.evaluate`.
+      detections, truth: see `detection.metrics_of`.
       pictures: {split/VID/frame: uint8 [H, 3 W, 3]}, truth | prediction | flow.
     """
 
@@ -148,7 +148,7 @@ class Evaluator:
         @tf.function(reduce_retracing=True)
         def run(batch):
             features = network.features({name: batch[name] for name in names})
-            outputs = network.instances(batch["rgb"], features, batch["size"], settings)
+            outputs = network.score_and_detect(batch["rgb"], features, batch["size"], settings)
             return outputs, measure(batch, features) if measure else {}
 
         self.run = run
@@ -305,7 +305,7 @@ class Evaluator:
             threshold=best,
             metrics={
                 "segmentation": confusions[best].metrics(),
-                **detection.evaluate(detections, truth, self.labels),
+                **detection.metrics_of(detections, truth, self.labels),
             },
             confusion=confusions[best],
             losses={
@@ -372,8 +372,8 @@ class Evaluator:
         results = coco_results.Results.load(path, truth, self.labels)
         metrics = {
             "segmentation": confusion.metrics(),
-            **detection.evaluate(detections, truth, self.labels),
-            "coco": coco_eval.evaluate(results, truth),
+            **detection.metrics_of(detections, truth, self.labels),
+            "coco": coco_eval.metrics_of(results, truth),
             "score_threshold": float(threshold),
         }
         metrics["zero_shot_actor_ap"] = zero_shot.actor_aps(metrics["per_pair_ap"], self.labels)

@@ -50,7 +50,7 @@ def fit(
     config: Config,
     workdir: str,
     *,
-    evaluate: Callable[[], Validated],
+    validate: Callable[[], Validated],
 ) -> None:
     """Train the network and keep its checkpoints; an interrupted run resumes from its last one.
 
@@ -60,7 +60,7 @@ def fit(
     Args:
       network: a Network; manifest: of the records; config: a Config.
       workdir: gets `checkpoints/`, `best/`, `tensorboard/` and, at the end, `finished.json`.
-      evaluate: the validation, called with the averaged weights in place.
+      validate: the validation, called with the averaged weights in place.
 
     Raises:
       InputError: unusable records or checkpoint, or a loss that is not finite.
@@ -71,7 +71,7 @@ def fit(
     state = TrainState.create(network, learning)
     keeper = Keeper(workdir, state, learning.keep_checkpoints, replicas.is_chief())
     events = Events(workdir, replicas.is_chief())
-    validation = _Validation(state.averages, keeper, events, evaluate)
+    validation = _Validation(state.averages, keeper, events, validate)
     if not _resume(keeper, events, validation, learning):
         return
     step = keeper.step
@@ -91,8 +91,8 @@ def fit(
             state.step.assign(step)
             progress.update(step, values)
             stop = any_worker(bool(signals))
-            validate = _due(step, learning.validate_every, learning.steps)
-            if stop or validate or step % learning.checkpoint_every == 0:
+            due = _due(step, learning.validate_every, learning.steps)
+            if stop or due or step % learning.checkpoint_every == 0:
                 keeper.save()
                 # A signal during the save; other workers would not know of it.
                 stop = stop or (alone and bool(signals))
@@ -100,7 +100,7 @@ def fit(
                 progress.bar.close()
                 logger.info(_STOPPED, step)
                 raise KeyboardInterrupt
-            if validate and step < learning.steps:
+            if due and step < learning.steps:
                 validation.run(step)
                 progress.restart()
     validation.run(step)
@@ -126,29 +126,29 @@ def _resume(keeper, events, validation, learning):
             return False
         logger.info("resuming at step %d of %d", step, learning.steps)
     # The validation of this step may have been cut off; it is then repeated.
-    validate = _due(step, learning.validate_every, learning.steps)
+    due = _due(step, learning.validate_every, learning.steps)
     # Points that the run wrote after its last checkpoint will be written again.
     events.trim("train", step)
     for name in ("validation", "training_clips"):
-        events.trim(name, step - validate)
-    if resumed and validate and step < learning.steps:
+        events.trim(name, step - due)
+    if resumed and due and step < learning.steps:
         validation.run(step)
     return True
 
 
 class _Validation:
-    """Runs `evaluate` with the averaged weights, writes its results and keeps the best weights."""
+    """Runs `validate` with the averaged weights, writes its results and keeps the best weights."""
 
-    def __init__(self, averages, keeper, events, evaluate):
+    def __init__(self, averages, keeper, events, validate):
         self._averages, self._keeper, self._events = averages, keeper, events
-        self._evaluate = evaluate
+        self._validate = validate
 
     def run(self, step):
         """Validate the weights of a step that is saved, so that a signal may end it at once."""
         averages = self._averages
         with stop_at_once():
             with averages.in_place() if averages else contextlib.nullcontext():
-                outcome = self._evaluate()
+                outcome = self._validate()
             # Without a validation split there are only pictures, of training clips.
             name = "validation" if outcome.scalars else "training_clips"
             self._events.write(name, step, outcome.scalars, outcome.images)

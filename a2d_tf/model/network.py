@@ -23,7 +23,17 @@ import tensorflow as tf
 
 from a2d_tf.core.config import ComputeConfig, InferenceConfig, ModelConfig
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.model import efficientnet, flavours, fpn, heads, inference, refiner, resnet, two_stream
+from a2d_tf.model import (
+    classes,
+    efficientnet,
+    flavours,
+    fpn,
+    heads,
+    refiner,
+    resnet,
+    selection,
+    two_stream,
+)
 from a2d_tf.model.recompute import CheckpointedModel
 from a2d_tf.ops import anchors as anchor_ops
 from a2d_tf.ops import roi_align
@@ -63,7 +73,7 @@ class Propose(tf.keras.layers.Layer):
 
 
 class ScoreAndSelect(tf.keras.layers.Layer):
-    """`inference.score_rois` and `inference.select` as a layer."""
+    """`classes.score_rois` and `selection.select` as a layer."""
 
     def __init__(self, labels, label_mode, coder, settings, **kwargs):
         super().__init__(**kwargs)
@@ -73,8 +83,8 @@ class ScoreAndSelect(tf.keras.layers.Layer):
     def call(self, inputs):
         outputs, rois, valid, size = inputs
         names = {"labels": self.labels, "label_mode": self.label_mode}
-        table = inference.score_rois(outputs, rois, valid, size, coder=self.coder, **names)
-        return table, inference.select(
+        table = classes.score_rois(outputs, rois, valid, size, coder=self.coder, **names)
+        return table, selection.select(
             table,
             **names,
             **_suppression(self.settings),
@@ -83,7 +93,7 @@ class ScoreAndSelect(tf.keras.layers.Layer):
 
 
 def _suppression(settings):
-    """The arguments of `inference.suppress`."""
+    """The arguments of `selection.suppress`."""
     return {
         "score_threshold": max(settings.score_threshold, 0.0),
         "nms_threshold": settings.nms_threshold,
@@ -119,7 +129,7 @@ class Network(tf.Module):
       features: {rgb [B, T, H, W, 3], flow [B, T, H, W, 2]} -> {actor, action, rpn_logits,
         rpn_deltas}, of the middle 2L + 1 of T frames.
       roi_heads: {actor, action, rois [B, R, 4]} -> {class_logits, deltas, action_logits}, as
-        `inference.score_rois` takes them.
+        `classes.score_rois` takes them.
       mask_head: {actor, rois} -> logits [B, R, 28, 28, C]; None without masks.
       refiner: {rgb uint8 [B, H, W, 3], rois} -> logits [B, R, m, m] over `refiner.windows`; None
         without a refiner.
@@ -138,7 +148,7 @@ class Network(tf.Module):
         super().__init__(name="network")
         self.model_config, self.labels, self.compute = model_config, labels, compute
         self.image_size = (model_config.image_height, model_config.image_width)
-        self.num_classes = inference.num_classes(labels, model_config.label_mode)
+        self.num_classes = classes.num_classes(labels, model_config.label_mode)
         self._flavour = flavours.for_stream(model_config, "rgb")
         self.rpn_coder, self.head_coder = self._flavour.rpn_coder, self._flavour.head_coder
         self.rpn_beta = self._flavour.rpn_beta
@@ -254,7 +264,7 @@ class Network(tf.Module):
 
     def _fuse(self, pyramids):
         """Compute the outputs of `features` from the pyramids of each frame of the field."""
-        key = [self._key_frame(x) for x in pyramids["actor"]]
+        key = [self._pick_key_frame(x) for x in pyramids["actor"]]
         logits, deltas = self.rpn(key)
         around = {name: levels for name, levels in pyramids.items() if name != "actor"}
         return {
@@ -264,7 +274,7 @@ class Network(tf.Module):
             "rpn_deltas": deltas,
         }
 
-    def _key_frame(self, x):
+    def _pick_key_frame(self, x):
         """Pick the key frame: [B, T, ...] -> [B, ...].
 
         The gradient of a slice is many times slower than that of unstack, and unstacking a single
@@ -288,7 +298,7 @@ class Network(tf.Module):
                 appearance = RoIAlign(*options, name="roi_align_an")([*action, rois])
         else:
             motion = RoIAlign(*options, name="roi_align_an")([*action, rois])
-            count = inference.num_action_classes(self.labels, c.label_mode, c.has_action_background)
+            count = classes.num_action_classes(self.labels, c.label_mode, c.has_action_background)
             if c.fusion == "late":
                 # One head per stream; their logits are averaged.
                 streams = zip(("action_rgb", "action_flow"), tf.split(motion, 2, axis=-1))
@@ -339,8 +349,8 @@ class Network(tf.Module):
 
         Returns:
           a Keras model {rgb uint8 [B, T, H, W, 3], flow [B, T, H, W, 2], size int32 [B, 2]} ->
-          {rois [B, R, 4], valid [B, R], table (see `inference.score_rois`), detections (see
-          `inference.select`, with masks [B, N, 28, 28])}. `size` is the frames' height and width
+          {rois [B, R, 4], valid [B, R], table (see `classes.score_rois`), detections (see
+          `selection.select`, with masks [B, N, 28, 28])}. `size` is the frames' height and width
           inside the canvas; all boxes are in its pixels.
         """
         c = self.model_config
@@ -351,10 +361,10 @@ class Network(tf.Module):
         if c.use_flow:
             inputs["flow"] = tf.keras.Input([None, *self.image_size, 2], name="flow")
         features = self.features({k: v for k, v in inputs.items() if k != "size"})
-        outputs = self.instances(inputs["rgb"], features, inputs["size"], settings)
+        outputs = self.score_and_detect(inputs["rgb"], features, inputs["size"], settings)
         return tf.keras.Model(inputs, outputs, name="a2d_tf")
 
-    def key_frame(
+    def detect(
         self,
         pyramids: dict[str, list[tf.Tensor]],
         size: tf.Tensor,
@@ -382,25 +392,25 @@ class Network(tf.Module):
         rois, valid = self._propose(features, size, settings)
         outputs = self._run_heads(features, rois)
         outputs = {name: outputs[name] for name in ("class_logits", "deltas")}
-        kept, roi = inference.suppress(
-            *inference.score_classes(outputs, rois, valid, size, coder=self.head_coder),
+        kept, roi = selection.suppress(
+            *classes.score_classes(outputs, rois, valid, size, coder=self.head_coder),
             **_suppression(settings),
         )
         number = kept["num_detections"]
         rois = tf.gather(rois, roi, batch_dims=1)
         outputs = {name: tf.gather(x, roi, batch_dims=1) for name, x in outputs.items()}
         if self.model_config.label_mode != "cartesian":
-            outputs["action_logits"] = inference.apply_to_used_rows(
+            outputs["action_logits"] = selection.apply_to_used_rows(
                 lambda rois: self._run_heads(features, rois)["action_logits"], number, rois
             )
         used = tf.sequence_mask(number, settings.max_detections)
-        scores = inference.score_rois(outputs, rois, used, size, coder=self.head_coder, **names)
-        detections = inference.assign_actions(
+        scores = classes.score_rois(outputs, rois, used, size, coder=self.head_coder, **names)
+        detections = selection.assign_actions(
             kept, scores, **names, action_threshold=settings.action_threshold
         )
         return self._with_masks(detections, rgb, features)
 
-    def instances(
+    def score_and_detect(
         self,
         rgb: tf.Tensor,
         features: dict[str, tf.Tensor],
@@ -432,17 +442,17 @@ class Network(tf.Module):
     def _with_masks(self, detections, rgb, features):
         """Add masks to the detections; the costly heads see used rows only."""
 
-        def masks(boxes, classes):
-            return self._masks(rgb, features, boxes, classes)
+        def masks(boxes, class_index):
+            return self._masks(rgb, features, boxes, class_index)
 
         rows = (detections[name] for name in ("num_detections", "boxes", "class"))
-        return {**detections, "masks": inference.apply_to_used_rows(masks, *rows)}
+        return {**detections, "masks": selection.apply_to_used_rows(masks, *rows)}
 
-    def _masks(self, rgb, features, boxes, classes):
+    def _masks(self, rgb, features, boxes, class_index):
         """Masks [B, N, 28, 28] from the mask head or the refiner, else full boxes."""
         if self.mask_head is not None:
             logits = self.mask_head({"actor": features["actor"], "rois": boxes})
-            return inference.masks_of_classes(logits, classes)
+            return selection.masks_of_classes(logits, class_index)
         shape = [-1, tf.shape(boxes)[1], MASK_SIZE, MASK_SIZE]
         if self.refiner is not None:
             logits = self.refiner({"rgb": rgb[:, tf.shape(rgb)[1] // 2], "rois": boxes})

@@ -182,7 +182,7 @@ class _FrameNetwork:
             name: [frames[f"{name}_p{level}"] for level in range(2, 6)] for name in self._pyramids
         }
         inside = frames["inside"][:, network.model_config.frames // 2]
-        detections = network.key_frame(pyramids, inside, settings, frames.get("image"))
+        detections = network.detect(pyramids, inside, settings, frames.get("image"))
         with tf.control_dependencies([_size_check(size[0], size[1])]):
             ratio = tf.cast(size, tf.float32) / tf.cast(inside, tf.float32)
         outputs = {name: detections[name] for name in OUTPUTS if name in detections}

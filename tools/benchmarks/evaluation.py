@@ -41,10 +41,10 @@ def run(options):
     ways = {
         "maps": lambda: score_maps(itertools.islice(itertools.cycle(maps), frames)),
         "naive maps": lambda: _loop_over_maps(itertools.islice(itertools.cycle(maps), frames)),
-        "rois": lambda: detection.evaluate(every, truth, A2D)["detection"],
-        "few rois": lambda: detection.evaluate(part, truth_of(few), A2D)["detection"],
+        "rois": lambda: detection.metrics_of(every, truth, A2D)["detection"],
+        "few rois": lambda: detection.metrics_of(part, truth_of(few), A2D)["detection"],
         "few rois, naive": lambda: _loop_over_boxes(part, truth_of(few), _numpy_nms),
-        "instances": lambda: detection.evaluate_results(results, truth, A2D)["detection"],
+        "instances": lambda: detection.metrics_of_results(results, truth, A2D)["detection"],
         "instances, pycocotools": lambda: _pycocotools(annotated, results),
     }
     if peers.available():
@@ -231,7 +231,7 @@ def _numpy_nms(boxes, scores, iou_threshold):
 
 
 def _loop_over_boxes(found, truth, nms):
-    """The protocol of `detection.evaluate`, class by class and frame by frame."""
+    """The protocol of `detection.metrics_of`, class by class and frame by frame."""
     rows = np.split(np.arange(len(found.roi_frame)), len(truth.frames))  # equally many in each
     best = found.actor_scores.argmax(axis=1)
     own_boxes = found.boxes[np.arange(len(best)), best]
