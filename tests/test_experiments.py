@@ -7,11 +7,11 @@ import pytest
 import tensorflow as tf
 from absl import flags
 
+from a2d_tf.commands import processes
 from a2d_tf.core import command_line
 from a2d_tf.core.config import Config
 from a2d_tf.core.labels import A2D
-from a2d_tf.evaluation.reports import experiments
-from a2d_tf.learning.runs import run_folder
+from a2d_tf.learning.runs import experiments, run_folder
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import layouts, tensor_files, weights
 
@@ -67,8 +67,8 @@ def trainings(monkeypatch, name, further):
     """[Settings and given flags] of an experiment's trainings, of the paper's network."""
     calls = []
     monkeypatch.chdir(ROOT)  # flagfiles name others from there
-    monkeypatch.setattr(experiments, "_call", calls.append)
-    experiments.run(name, "configs/a2d.flags", "RECORDS", "RUNS", extra=further)
+    monkeypatch.setattr(processes, "_call", calls.append)
+    processes.train_and_score(name, "configs/a2d.flags", "RECORDS", "RUNS", extra=further)
     found = []
     for main, *words in calls[:-1]:
         assert main == "train"

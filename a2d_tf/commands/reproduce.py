@@ -26,13 +26,14 @@ from collections.abc import Iterator
 
 from absl import flags
 
+from a2d_tf.commands import processes
 from a2d_tf.core import errors, machine
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_json, write_json
 from a2d_tf.data.flow import METHODS
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.evaluation.reports import experiments
+from a2d_tf.learning.runs import experiments
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for the records, the runs and the report.")
 _BASE = flags.DEFINE_string("base", "configs/mini.flags", "Flagfile of the network.")
@@ -113,7 +114,7 @@ class Status:
     def done(self) -> bool:
         """Tell whether the run is scored."""
         folder = self.read()["folder"]
-        return bool(folder) and experiments.scored(self._workdir / folder)
+        return bool(folder) and experiments.is_scored(self._workdir / folder)
 
     @contextlib.contextmanager
     def sitting(self) -> Iterator[dict | None]:
@@ -173,7 +174,7 @@ def make_records(
 
 def _call(command, *arguments):
     words = [sys.executable, "-m", f"a2d_tf.commands.{command}", *arguments]
-    status = subprocess.run(words, env=experiments.environment()).returncode
+    status = subprocess.run(words, env=processes.environment()).returncode
     if status:
         raise InputError(f"{command} ended with status {status}; mend what it names, run again")
 
@@ -225,7 +226,9 @@ def run_all(
                 continue
             try:
                 extra = [*train_flags(train, name), f"--seed={seed}"]
-                scored = experiments.run(name, base, records, folder, extra=extra, device=device)
+                scored = processes.train_and_score(
+                    name, base, records, folder, extra=extra, device=device
+                )
                 run["folder"] = os.path.relpath(scored, workdir)
             except InputError as error:
                 run["error"] = str(error)

@@ -21,8 +21,9 @@ from a2d_tf.core.files import read_json
 from a2d_tf.data import pipeline
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import bootstrap, segmentation, zero_shot
-from a2d_tf.evaluation.reports import charts, experiments, tables
+from a2d_tf.evaluation.reports import charts, tables
 from a2d_tf.evaluation.reports.pages import Block, Details, Heading, Picture, Table, Text
+from a2d_tf.learning.runs import experiments
 
 # Experiment -> name of our row, and the published rows beside it in Tables 1 or 3, and in Table 2.
 ROWS = {
