@@ -4,7 +4,7 @@ import os
 
 from absl import flags
 
-from a2d_tf.core import errors
+from a2d_tf.core import shell
 from a2d_tf.core.config import Config
 
 _RECORDS = flags.DEFINE_string("records", None, "folder that tools/build_records.py made")
@@ -21,7 +21,7 @@ Config.define_flags()
 
 def main(argv: list[str]) -> None:
     config = Config.from_flags()
-    errors.require(argv, records=_RECORDS.value, workdir=_WORKDIR.value)
+    shell.require(argv, records=_RECORDS.value, workdir=_WORKDIR.value)
     # Below, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
     import tensorflow as tf
 
@@ -106,7 +106,7 @@ def _validation(network, config, manifest, workdir, *, threshold):
 
 def run() -> None:
     """Run the command with the words of the command line."""
-    errors.run(main)
+    shell.run(main)
 
 
 if __name__ == "__main__":

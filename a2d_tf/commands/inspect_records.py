@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from absl import flags
 
-from a2d_tf.core import errors, visualize
+from a2d_tf.core import shell
 from a2d_tf.core.config import parse_anchors
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_file, write_json
@@ -25,6 +25,7 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.flow import resize_frame
 from a2d_tf.data.inspection import anchor_recall, input_scale, summary
 from a2d_tf.data.manifest import SPLITS, Manifest
+from a2d_tf.ops import visualize
 
 if TYPE_CHECKING:
     from a2d_tf.data.records import ClipTruth
@@ -43,7 +44,7 @@ _ANCHORS = flags.DEFINE_multi_string(
 
 
 def main(argv):
-    errors.require(argv, records=_RECORDS.value)
+    shell.require(argv, records=_RECORDS.value)
     variants = {text: parse_anchors(text, "anchors") for text in _ANCHORS.value}
     manifest = Manifest.load(_RECORDS.value)
     label_space = manifest.label_space
@@ -194,7 +195,7 @@ def _caption(image, text):
 
 def run() -> None:
     """Run the command line."""
-    errors.run(main)
+    shell.run(main)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import time
 
 from absl import flags
 
-from a2d_tf.core import errors
+from a2d_tf.core import shell
 from a2d_tf.core.config import Config
 from a2d_tf.core.files import write_json
 
@@ -105,7 +105,7 @@ def _read_trace(folder):
 def main(argv: list[str]) -> None:
     """Run the command."""
     config = Config.from_flags()
-    errors.require(argv, records=_RECORDS.value, output=_OUTPUT.value)
+    shell.require(argv, records=_RECORDS.value, output=_OUTPUT.value)
     output = os.path.normpath(_OUTPUT.value)
     from a2d_tf.learning.doctor import trace
 
@@ -118,7 +118,7 @@ def main(argv: list[str]) -> None:
 
 def run() -> None:
     """Parse the command line and run."""
-    errors.run(main)
+    shell.run(main)
 
 
 if __name__ == "__main__":

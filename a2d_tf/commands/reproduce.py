@@ -27,7 +27,7 @@ from collections.abc import Iterator
 from absl import flags
 
 from a2d_tf.commands import processes
-from a2d_tf.core import errors, machine
+from a2d_tf.core import machine, shell
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_json, write_json
@@ -336,7 +336,7 @@ def _report(workdir, records, runs):
 
 def main(argv: list[str]) -> None:
     """Run the command."""
-    errors.require(argv, workdir=_WORKDIR.value, base=_BASE.value)
+    shell.require(argv, workdir=_WORKDIR.value, base=_BASE.value)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a sitting is recorded
     names = order()
     for name in _RUNS.value or ():
@@ -385,7 +385,7 @@ def main(argv: list[str]) -> None:
 
 def run() -> None:
     """Parse the command line and run."""
-    errors.run(main)
+    shell.run(main)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import pathlib
 
 from absl import flags
 
-from a2d_tf.core import errors
+from a2d_tf.core import shell
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import check_inside
 from a2d_tf.core.labels import A2D, LabelSpace
@@ -155,7 +155,7 @@ def main(argv: list[str]) -> None:
 
 def run() -> None:
     """Parse the command line and run."""
-    errors.run(main)
+    shell.run(main)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from a2d_tf.core import machine, visualize
+from a2d_tf.core import machine
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import pipeline, records
@@ -24,6 +24,7 @@ from a2d_tf.evaluation import coco_eval, coco_results, detection, segmentation, 
 from a2d_tf.evaluation.reports import tables
 from a2d_tf.model.network import Network
 from a2d_tf.ops import masks as mask_ops
+from a2d_tf.ops import visualize
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 # Least p(actor) of instances: below every threshold, yet it bounds the number of masks.

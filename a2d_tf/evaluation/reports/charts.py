@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.core.visualize import figure_png, label_axes
 from a2d_tf.evaluation.segmentation import Confusion
+from a2d_tf.ops.visualize import figure_png, label_axes
 
 OURS, FULL, CHANCE = "#33658a", "#9fb8c9", "#f26419"
 
