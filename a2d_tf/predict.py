@@ -60,14 +60,14 @@ def _load():
 
 def _predictor():
     import a2d_tf
-    from a2d_tf.learning.runs import run_folder
+    from a2d_tf.learning.runs import run_folder, run_start
 
     given = Config.given_inference()
     if _WORKDIR.value:
         run = run_folder.load(os.path.normpath(_WORKDIR.value), given, _CHECKPOINT.value)
         return a2d_tf.Predictor.from_run(run)
     if _INIT_RGB.value:
-        return a2d_tf.Predictor.from_run(run_folder.untrained(_INIT_RGB.value, given))
+        return a2d_tf.Predictor.from_run(run_start.untrained(_INIT_RGB.value, given))
     predictor = a2d_tf.Predictor.from_saved_model(os.path.normpath(_SAVED_MODEL.value))
     lowest, threshold = predictor.facts["score_threshold"], _threshold()
     if 0 <= threshold < lowest:

@@ -30,7 +30,7 @@ def main(argv: list[str]) -> None:
     from a2d_tf.data.manifest import Manifest
     from a2d_tf.learning import replicas
     from a2d_tf.learning.fit import fit
-    from a2d_tf.learning.runs import run_folder
+    from a2d_tf.learning.runs import run_folder, run_start
     from a2d_tf.model.network import Network
 
     manifest = Manifest.load(_RECORDS.value)
@@ -38,7 +38,7 @@ def main(argv: list[str]) -> None:
     if config.learning.zero_shot_actor:
         manifest.label_space.actor_index(config.learning.zero_shot_actor)
     workdir = os.path.normpath(_WORKDIR.value)
-    config = run_folder.settle(config, Config.given_model(), _WORKDIR.value)
+    config = run_start.settle(config, Config.given_model(), _WORKDIR.value)
     learning = config.learning
     machine = devices.prepare(_DEVICE.value, learning.deterministic)
     tf.keras.utils.set_random_seed(learning.seed)
@@ -58,15 +58,15 @@ def _prepare(network, config, manifest, workdir, *, inherited):
     """Create or check the run folder; give the network of a new run its initial weights."""
     from a2d_tf.evaluation import dashboard
     from a2d_tf.learning import replicas
-    from a2d_tf.learning.runs import checkpoints, run_folder
+    from a2d_tf.learning.runs import events, run_folder, run_start
 
-    new, report = not os.path.isdir(os.path.join(workdir, "tensorboard")), None
-    if not checkpoints.any_in(os.path.join(workdir, checkpoints.KINDS["last"])):
-        report = run_folder.initialise(network, config)
+    new = run_folder.is_new(workdir)
+    report = run_start.initialise(network, config) if new else None
     run_folder.create(workdir, config, manifest)
     if not replicas.is_chief():
         return
     if new:
+        events.clear(workdir)
         dashboard.describe(workdir, config)
         if report:
             report.publish(workdir)

@@ -88,9 +88,9 @@ def main(argv: list[str]) -> None:
 
     from a2d_tf.core import devices
     from a2d_tf.learning.doctor import examination, report
-    from a2d_tf.learning.runs import run_folder
+    from a2d_tf.learning.runs import run_start
 
-    config = run_folder.settle(config, Config.given_model())
+    config = run_start.settle(config, Config.given_model())
     learning = config.learning
     used = devices.prepare(_DEVICE.value, learning.deterministic)
     used.announce(config.compute.precision)

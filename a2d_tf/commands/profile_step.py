@@ -49,12 +49,12 @@ def profile(config: Config, records: str, output: str, steps: int) -> dict:
     from a2d_tf.data.manifest import Manifest
     from a2d_tf.learning import batches
     from a2d_tf.learning.doctor import trace
-    from a2d_tf.learning.runs import run_folder
+    from a2d_tf.learning.runs import run_start
     from a2d_tf.learning.train_step import TrainState, make_train_step
     from a2d_tf.model.network import Network
 
     manifest = Manifest.load(records)
-    config = run_folder.settle(config, Config.given_model())
+    config = run_start.settle(config, Config.given_model())
     devices.prepare(_DEVICE.value, config.learning.deterministic)
     tf.keras.utils.set_random_seed(config.learning.seed)
     network = Network(config.model, manifest.label_space, config.compute, config.learning.recompute)

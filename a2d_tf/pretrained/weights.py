@@ -361,7 +361,7 @@ def load(network: Network, weights: Weights, stream: str = "rgb") -> LoadReport:
     """Fill a network from imported weights.
 
     Args:
-      network: of the weights' flavour (see `run_folder.settle`).
+      network: of the weights' flavour (see `run_start.settle`).
       weights: imported weights.
       stream: 'rgb' fills the appearance backbone, the refiner's trunk, every pyramid, the proposal
         network and the actor and mask heads; 'flow' fills the motion backbone, and its pyramid if
