@@ -65,8 +65,8 @@ def profile(config: Config, records: str, output: str, steps: int) -> dict:
     def step(batch, number):
         return float(train_step(batch, tf.constant(number, tf.int64))["total"])
 
-    canvas, frames, clips, waits, walls = network.image_size, config.model.frames, [], [], []
-    stream = iter(batches.training(manifest, canvas, frames, config.learning))
+    clips, waits, walls = [], [], []
+    stream = iter(batches.training(manifest, config))
     for number in range(_WARM_UP + steps):
         began = time.perf_counter()
         clips.append(next(stream))

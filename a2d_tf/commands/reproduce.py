@@ -237,10 +237,14 @@ def run_all(
         if delete_weights and runs[seed, name].done():
             _delete_checkpoints(folder, name)
         done += len(experiments.phases(name))
-    before = pathlib.Path(workdir).glob("seed*/status/*.json")
-    keys = {(int(path.parts[-3][4:]), path.stem) for path in before if path.parts[-3][4:].isdigit()}
     running = {key for key in elsewhere if not runs[key].done()}
-    return {key: Status(workdir, *key).read() for key in {*keys, *runs} - running}
+    return {key: Status(workdir, *key).read() for key in {*_known(workdir), *runs} - running}
+
+
+def _known(workdir):
+    """{(seed, name)} of all runs that have a status."""
+    paths = pathlib.Path(workdir).glob("seed*/status/*.json")
+    return {(int(p.parts[-3][4:]), p.stem) for p in paths if p.parts[-3][4:].isdigit()}
 
 
 def _delete_checkpoints(folder, name):

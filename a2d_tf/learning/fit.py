@@ -72,12 +72,11 @@ def fit(
     keeper = Keeper(workdir, state, learning.keep_checkpoints, replicas.is_chief())
     events = Events(workdir, replicas.is_chief())
     validation = _Validation(state.averages, keeper, events, validate)
-    if not _resume(keeper, events, validation, learning):
+    step = _resume(keeper, events, validation, learning)
+    if step is None:
         return
-    step = keeper.step
     train_step = make_train_step(state, learning)
-    canvas, frames = network.image_size, config.model.frames
-    stream = batches.distributed(manifest, canvas, frames, learning, step=step)
+    stream = batches.distributed(manifest, config, start_step=step)
     any_worker, alone = replicas.make_any(), replicas.is_alone()
     progress = _Progress(keeper, events, learning)
     with progress.bar, stop_on_signal() as signals:
@@ -113,7 +112,7 @@ def _due(step, every, last):
 
 
 def _resume(keeper, events, validation, learning):
-    """Restore the newest checkpoint and catch up on its validation; False for a finished run."""
+    """Restore the newest checkpoint, validate where that is due; its step, None if finished."""
     resumed, step = keeper.resume(), keeper.step
     if not replicas.agree(step):
         raise InputError(
@@ -123,7 +122,7 @@ def _resume(keeper, events, validation, learning):
     if resumed:
         if keeper.is_finished(max(step, learning.steps)):
             logger.info("%s: trained to step %d already", keeper.workdir, step)
-            return False
+            return None
         logger.info("resuming at step %d of %d", step, learning.steps)
     # The validation of this step may have been cut off; it is then repeated.
     due = _due(step, learning.validate_every, learning.steps)
@@ -133,7 +132,7 @@ def _resume(keeper, events, validation, learning):
         events.trim(name, step - due)
     if resumed and due and step < learning.steps:
         validation.run(step)
-    return True
+    return step
 
 
 class _Validation:

@@ -359,7 +359,7 @@ def pipelines(mini, paper, config, options):
             "read": (serialized, 1),
             "decoded": (serialized.map(records.parse, os.cpu_count()), 1),
             "training batches": (
-                learning.batches(manifest, canvas, manifest.clip_frames, config.learning),
+                learning.batches(manifest, config, canvas, manifest.clip_frames),
                 batch,
             ),
         }
@@ -424,8 +424,7 @@ def _step_rate(manifest, config):
     """Clips a second that the training step of configs/mini.flags takes."""
     network = Network(config.model, manifest.label_space, config.compute)
     step = learning.make_step(network, config.learning)[1]
-    canvas = config.model.image_height, config.model.image_width
-    stream = iter(learning.batches(manifest, canvas, config.model.frames, config.learning))
+    stream = iter(learning.batches(manifest, config))
     seconds = []
     for number in range(2 + _STEPS):
         batch = next(stream)

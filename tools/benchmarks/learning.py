@@ -38,10 +38,18 @@ def make_step(network, learning):
     return state.optimizer, make_train_step(state, learning)
 
 
-def batches(manifest, canvas, frames, learning):
-    """Training batches of a LearningConfig, no video held out."""
-    everything = dataclasses.replace(learning, val_fraction=0.0)
-    return learning_batches.training(manifest, canvas, frames, everything)
+def batches(manifest, config, canvas=None, frames=None):
+    """Training batches of a Config, no video held out; of another canvas and length, if given."""
+    model = config.model
+    if canvas:
+        layers = (frames - 1) // 2
+        model = dataclasses.replace(
+            model, image_height=canvas[0], image_width=canvas[1], temporal_layers=layers
+        )
+    everything = dataclasses.replace(config.learning, val_fraction=0.0)
+    return learning_batches.training(
+        manifest, dataclasses.replace(config, model=model, learning=everything)
+    )
 
 
 def gflop(network, rois, masks):
