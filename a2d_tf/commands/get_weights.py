@@ -49,7 +49,7 @@ _WHOLE = flags.DEFINE_string(
 )
 
 
-def main(argv):
+def main(argv: list[str]) -> int:
     names = argv[1:]
     if bool(names) == bool(_ARCHIVE.value):
         raise InputError("give names of weights, as coco imagenet, or --check_archive=PATH")

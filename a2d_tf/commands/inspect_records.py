@@ -43,7 +43,7 @@ _ANCHORS = flags.DEFINE_multi_string(
 )
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
     shell.require(argv, records=_RECORDS.value)
     variants = {text: parse_anchors(text, "anchors") for text in _ANCHORS.value}
     manifest = Manifest.load(_RECORDS.value)
@@ -55,10 +55,8 @@ def main(argv):
     boxes = anchor_recall.Boxes((manifest.image_height, manifest.image_width))
     inputs = input_scale.InputScale()
     try:
-        for folder in (
-            *map(os.path.dirname, filter(None, (_JSON.value, _CHART.value))),
-            _DRAW.value,
-        ):
+        parents = [os.path.dirname(path) for path in (_JSON.value, _CHART.value) if path]
+        for folder in (*parents, _DRAW.value):
             if folder:
                 os.makedirs(folder, exist_ok=True)
         for split, fields, truth in _records(shards, _LIMIT.value, decode):
@@ -81,8 +79,8 @@ def main(argv):
         title = f"Records in {os.path.basename(os.path.abspath(_RECORDS.value))}"
         if _LIMIT.value is not None:
             title += f", the first {_LIMIT.value}"
-        picture = summary.chart(summaries, manifest.durations, label_space, title)
-        write_file(_CHART.value, lambda file: file.write(picture))
+        chart = summary.chart(summaries, manifest.durations, label_space, title)
+        write_file(_CHART.value, lambda file: file.write(chart))
     lines = summary.text(summaries, manifest.durations, label_space)
     lines += inputs.text(_divisors()) if decode else []
     print("\n".join([*lines, *anchor_recall.text(boxes, variants)]))

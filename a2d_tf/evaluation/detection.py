@@ -97,7 +97,7 @@ class Detections:
                 raise InputError(f"{path}: field '{name}' is missing")
         return cls(**{name: stored[name] for name in _FIELDS if name in stored}, source=path)
 
-    def joint(self, rois: np.ndarray, actor: int, actions) -> np.ndarray:
+    def joint(self, rois: np.ndarray, actor: int, actions: np.ndarray | list[int]) -> np.ndarray:
         """Return the scores of pairs of an actor (0-based indices): float64 [n, len(actions)]."""
         if self.joint_scores is not None:
             return self.joint_scores[rois, actor][:, actions].astype(np.float64)

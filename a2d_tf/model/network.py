@@ -18,7 +18,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from a2d_tf.core.config import ComputeConfig, InferenceConfig, ModelConfig
@@ -37,6 +39,7 @@ from a2d_tf.model import (
 from a2d_tf.model.recompute import CheckpointedModel
 from a2d_tf.ops import anchors as anchor_ops
 from a2d_tf.ops import roi_align
+from a2d_tf.ops.boxes import BoxCoder
 
 MASK_SIZE = 28
 _DEFAULT_COMPUTE = ComputeConfig()
@@ -45,7 +48,14 @@ _DEFAULT_COMPUTE = ComputeConfig()
 class RoIAlign(tf.keras.layers.Layer):
     """`roi_align.roi_align` as a float32 layer, which the model's summary shows by name."""
 
-    def __init__(self, size, flavour, image_size, implementation, **kwargs):
+    def __init__(
+        self,
+        size: int,
+        flavour: str,
+        image_size: tuple[int, int],
+        implementation: str,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(dtype="float32", **kwargs)
         self.align = functools.partial(
             roi_align.roi_align,
@@ -55,7 +65,7 @@ class RoIAlign(tf.keras.layers.Layer):
             implementation=implementation,
         )
 
-    def call(self, inputs):
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         *pyramid, rois = inputs
         return self.align(pyramid, rois)
 
@@ -63,11 +73,11 @@ class RoIAlign(tf.keras.layers.Layer):
 class Propose(tf.keras.layers.Layer):
     """`fpn.propose` as a layer."""
 
-    def __init__(self, anchors, **options):
+    def __init__(self, anchors: np.ndarray, **options: Any) -> None:
         super().__init__(name="proposals")
         self.anchors, self.options = anchors, options
 
-    def call(self, inputs):
+    def call(self, inputs: list[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         logits, deltas, size = inputs
         return fpn.propose(logits, deltas, self.anchors, size, **self.options)
 
@@ -75,14 +85,21 @@ class Propose(tf.keras.layers.Layer):
 class ScoreAndSelect(tf.keras.layers.Layer):
     """`classes.score_rois` and `selection.select` as a layer."""
 
-    def __init__(self, labels, label_mode, coder, settings, **kwargs):
+    def __init__(
+        self,
+        labels: LabelSpace,
+        label_mode: str,
+        coder: BoxCoder,
+        settings: InferenceConfig,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.labels, self.label_mode, self.coder = labels, label_mode, coder
         self.settings = settings
 
-    def call(self, inputs):
+    def call(self, inputs: list) -> tuple[dict, dict]:
         outputs, rois, valid, size = inputs
-        names = {"labels": self.labels, "label_mode": self.label_mode}
+        names: dict[str, Any] = {"labels": self.labels, "label_mode": self.label_mode}
         table = classes.score_rois(outputs, rois, valid, size, coder=self.coder, **names)
         return table, selection.select(
             table,
@@ -92,8 +109,8 @@ class ScoreAndSelect(tf.keras.layers.Layer):
         )
 
 
-def _suppression(settings):
-    """The arguments of `selection.suppress`."""
+def _suppression(settings: InferenceConfig) -> dict[str, Any]:
+    """Return the arguments of `selection.suppress`."""
     return {
         "score_threshold": max(settings.score_threshold, 0.0),
         "nms_threshold": settings.nms_threshold,
@@ -387,7 +404,7 @@ class Network(tf.Module):
         Returns:
           The `detections` of `inference`.
         """
-        names: dict = {"labels": self.labels, "label_mode": self.model_config.label_mode}
+        names: dict[str, Any] = {"labels": self.labels, "label_mode": self.model_config.label_mode}
         features = self._fuse({"rgb": pyramids["actor"], **pyramids})
         rois, valid = self._propose(features, size, settings)
         outputs = self._run_heads(features, rois)
