@@ -65,73 +65,55 @@ def slow_ap(frames, detections, truth):
 
 
 def slow_metrics_of(d, t, space):
-    frames = d.frames.tolist()
+    joint, boxes = d.joint_scores, d.joint_boxes
+    if joint is None:
+        joint = d.actor_scores[:, :, None].astype(float) * d.action_scores[:, None]
+    if boxes is None:
+        boxes = np.repeat(d.boxes[:, :, None], len(space.actions), axis=2)
 
-    def ap(wanted, score, box):
+    def ap(wanted, scores, boxes):
         truth, found = {}, {}
-        for g, code in enumerate(t.codes.tolist()):
-            if wanted(code):
-                name = t.frames.tolist()[t.box_frame[g]]
-                truth.setdefault(name, []).append(t.boxes[g].tolist())
-        for r, frame in enumerate(d.roi_frame.tolist()):
-            found.setdefault(frames[frame], []).append((score(r), box(r).tolist()))
-        return slow_ap(frames, found, truth)
+        for g in np.flatnonzero(wanted):
+            truth.setdefault(t.frames[t.box_frame[g]], []).append(t.boxes[g].tolist())
+        for frame, score, box in zip(d.roi_frame, scores.tolist(), boxes.tolist()):
+            found.setdefault(d.frames[frame], []).append((score, box))
+        return slow_ap(d.frames, found, truth)
 
-    def pair_score(r, x, y):
-        if d.joint_scores is not None:
-            return float(d.joint_scores[r, x, y])
-        return float(d.actor_scores[r, x]) * float(d.action_scores[r, y])
-
-    def pair_box(r, x, y):
-        return d.boxes[r, x] if d.joint_boxes is None else d.joint_boxes[r, x, y]
-
-    def action_box(r, y):
-        if d.joint_scores is None:
-            return d.boxes[r, int(np.argmax(d.actor_scores[r]))]
-        best = None
-        for code in space.codes:
-            x = code // space.base - 1
-            if code % space.base != y + 1:
-                continue
-            if best is None or pair_score(r, x, y) > pair_score(r, best, y):
-                best = x
-        return pair_box(r, best, y)
-
-    pairs, actors, actions = {}, {}, {}
-    for code in space.codes:
-        x, y = code // space.base - 1, code % space.base - 1
-        pairs[str(code)] = ap(
-            lambda c, code=code: c == code,
-            lambda r, x=x, y=y: pair_score(r, x, y),
-            lambda r, x=x, y=y: pair_box(r, x, y),
+    pairs = {code: (code // space.base - 1, code % space.base - 1) for code in space.codes}
+    of_pairs = {
+        str(code): ap(t.codes == code, joint[:, x, y], boxes[:, x, y])
+        for code, (x, y) in pairs.items()
+    }
+    of_actors = {
+        str(x + 1): ap(t.codes // space.base == x + 1, d.actor_scores[:, x], d.boxes[:, x])
+        for x in range(len(space.actors))
+    }
+    of_actions, real = {}, []
+    for y, name in enumerate(space.actions):
+        able = [x for x, action in pairs.values() if action == y]
+        actors, table = (
+            (able, joint[:, :, y]) if d.joint_scores is not None else (..., d.actor_scores)
         )
-    for x in range(len(space.actors)):
-        actors[str(x + 1)] = ap(
-            lambda c, x=x: c // space.base == x + 1,
-            lambda r, x=x: float(d.actor_scores[r, x]),
-            lambda r, x=x: d.boxes[r, x],
-        )
-    for y in range(len(space.actions)):
-        if not space.valid[:, y].any():
-            actions[str(y + 1)] = 0.0
-            continue
-        actions[str(y + 1)] = ap(
-            lambda c, y=y: c % space.base == y + 1,
-            lambda r, y=y: float(d.action_scores[r, y]),
-            lambda r, y=y: action_box(r, y),
-        )
-    real = [
-        value for key, value in actions.items() if space.actions[int(key) - 1] != space.none_action
-    ]
+        value = 0.0
+        if able:
+            best = np.arange(len(space.actors))[actors][table[:, actors].argmax(axis=1)]
+            rois = np.arange(len(best))
+            box = d.boxes[rois, best] if d.joint_scores is None else boxes[rois, best, y]
+            value = ap(t.codes % space.base == y + 1, d.action_scores[:, y], box)
+        of_actions[str(y + 1)] = value
+        real += [value] * (name != space.none_action)
     return {
         "detection": {
-            "actor": sum(actors.values()) / len(actors),
-            "action": sum(real) / len(real),
-            "joint": sum(pairs.values()) / len(pairs),
+            kind: sum(aps) / len(aps)
+            for kind, aps in (
+                ("actor", of_actors.values()),
+                ("action", real),
+                ("joint", of_pairs.values()),
+            )
         },
-        "per_pair_ap": pairs,
-        "per_actor_ap": actors,
-        "per_action_ap": actions,
+        "per_pair_ap": of_pairs,
+        "per_actor_ap": of_actors,
+        "per_action_ap": of_actions,
     }
 
 
