@@ -9,16 +9,13 @@ Source: labelme 6.3.1 `_label_file.py`, `utils/shape.py`.
 from __future__ import annotations
 
 import base64
-import binascii
 import collections
 import math
 import pathlib
 import posixpath
-import struct
 from typing import Any
 
 import cv2
-import numpy as np
 
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.data.annotation_tools.container import Container
@@ -31,6 +28,7 @@ from a2d_tf.data.annotation_tools.document import (
 )
 from a2d_tf.data.annotation_tools.readers import frame_names, shapes
 from a2d_tf.data.annotation_tools.readers.fields import Fields
+from a2d_tf.data.sources.frames import claimed_size, decode_image, is_torn
 
 FORMAT = "labelme"
 
@@ -128,16 +126,18 @@ def _decode(text, height, width):
     """Decode a mask's PNG, whose values are 0 and 1, to bool [height, width]."""
     try:
         data = base64.b64decode(text, validate=True)
-        claimed = struct.unpack(">II", data[16:24])
-    except (TypeError, ValueError, binascii.Error, struct.error) as error:
+    except (TypeError, ValueError) as error:
         raise InputError("no PNG in base64; draw the mask again") from error
     # The size is compared before the image is decoded, which takes as much memory as it claims.
-    if claimed != (width, height):
+    claimed = claimed_size(data)
+    if claimed is None or is_torn(data):
+        raise InputError("no PNG, or a truncated one; draw the mask again")
+    if claimed != (height, width):
         raise InputError(
-            f"the PNG is {claimed[0]}x{claimed[1]}, but 'points' span {width}x{height}; draw the "
+            f"the PNG is {claimed[1]}x{claimed[0]}, but 'points' span {width}x{height}; draw the "
             "mask again"
         )
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if image is None or image.shape != (height, width):
-        raise InputError("no PNG of one channel; draw the mask again")
+    image = decode_image(data, cv2.IMREAD_GRAYSCALE)
+    if image is None:
+        raise InputError("a damaged PNG; draw the mask again")
     return image != 0

@@ -17,6 +17,7 @@ from __future__ import annotations
 import collections
 import math
 import posixpath
+import re
 from typing import Any
 
 import yaml
@@ -38,8 +39,13 @@ _SUBSETS = {"train", "val", "valid", "test", "default"}
 _IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 
+def matches(content: bytes) -> bool:
+    """Whether a YAML file lists classes."""
+    return bool(re.search(rb"(?m)^['\"]?names['\"]?\s*:", content))
+
+
 def read(name: str, content: Any, container: Container, options: ReadOptions) -> list[Document]:
-    """Read a data set from its data.yaml; see `coco.read` for arguments.
+    """Read a data set from its data.yaml.
 
     Args:
       name: the data.yaml.

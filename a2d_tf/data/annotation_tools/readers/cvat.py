@@ -1,0 +1,5 @@
+FORMAT = "cvat"
+
+
+def matches(content):
+    return False

@@ -1,0 +1,5 @@
+FORMAT = "datumaro"
+
+
+def matches(content):
+    return False
