@@ -32,10 +32,11 @@ from a2d_tf.core import files
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.data.annotation_tools.matching import Export
 from a2d_tf.data.rle import decode_rle
 from a2d_tf.data.sources import frames
+from a2d_tf.data.sources.annotated_videos import AnnotatedVideos
 from a2d_tf.data.sources.annotations import Annotation
-from a2d_tf.data.sources.coco import CocoVideos
 from a2d_tf.data.sources.release import Release
 from a2d_tf.evaluation.detection import Detections, Truth
 from a2d_tf.evaluation.segmentation import read_label_map
@@ -217,7 +218,7 @@ KINDS = {  # name: (make, read)
     "flags": (make_flags, Config.read),
     "detections": (make_detections, Detections.load),
     "truth": (make_coco, lambda path: Truth.load(path, A2D, with_masks=True)),
-    "coco": (make_coco, lambda path: CocoVideos(path, path.parent / "videos")),
+    "coco": (make_coco, lambda path: AnnotatedVideos([Export(path)], path.parent / "videos")),
     "shard": (make_shard, read_shard),
     "weights": (make_weights, read_weights),
     **{
@@ -406,7 +407,7 @@ def test_frames_are_named_by_video_and_number(tmp_path, name):
     with refused("images.0..file_name must be <VID>/<frame>.png"):
         Truth.load(path, A2D)
     with refused("images.0..file_name: video .* cannot be a file name"):
-        CocoVideos(path, tmp_path / "videos").videos  # noqa: B018
+        AnnotatedVideos([Export(path)], tmp_path / "videos").videos  # noqa: B018
 
 
 @pytest.mark.parametrize("name", ["../x.tfrecord", "/etc/passwd", "sub/x.tfrecord", "x\n"])
