@@ -189,7 +189,7 @@ def read_image(path: Path, remedy: str) -> np.ndarray:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
     frame = None
-    if open_image(data, path, remedy) and not _is_torn(data):
+    if open_image(data, path, remedy) and not is_torn(data):
         frame = decode_image(data, cv2.IMREAD_COLOR)
     if frame is None:
         raise InputError(f"{path}: not a readable image, or truncated; {remedy}")
@@ -230,7 +230,7 @@ def claimed_size(data: bytes) -> tuple[int, int] | None:
     return (image.height, image.width) if image is not None else None
 
 
-def _is_torn(data):
+def is_torn(data: bytes) -> bool:
     """Whether a PNG or a JPEG breaks off: it may decode, to grey where the rest is missing."""
     if data[:4] == b"\x89PNG":
         return b"IEND" not in data
