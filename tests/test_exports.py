@@ -55,7 +55,9 @@ def problems(case, exports, every=False, **options):
 def test_exports_as_folders(case):
     folder = real(f"exports/{case}") / "export"
     assert problems(case, [Export(folder)]) == []
-    assert problems(case, [Export(folder)], True, interpolated=True, empty_frames=True) == []
+    every = problems(case, [Export(folder)], True, interpolated=True, empty_frames=True)
+    # Frames that only the user knows to be empty are not among those expected.
+    assert [line for line in every if not line.endswith("not annotated, but a record")] == []
 
 
 @pytest.mark.parametrize("case", ZIPS)

@@ -80,8 +80,14 @@ def _parse(name: str, container: Container) -> Any:
 def _reader(name: str, content: Any, format_name: str | None) -> ModuleType | None:
     if content is None:
         return None
+    candidates: tuple[ModuleType, ...]
     suffix = name.lower().rpartition(".")[2]
-    candidates: tuple[ModuleType, ...] = {"json": _JSON, "xml": (cvat,)}.get(suffix, (yolo,))
+    if suffix == "json":
+        candidates = tuple(r for r in _JSON if format_name or r.matches(content))
+    elif suffix == "xml":
+        candidates = (cvat,) if format_name or b"<annotations" in content else ()
+    else:
+        candidates = (yolo,)
     if format_name is not None:
         return _READERS[format_name] if _READERS[format_name] in candidates else None
-    return next((reader for reader in candidates if reader.matches(content)), None)
+    return candidates[0] if candidates else None
