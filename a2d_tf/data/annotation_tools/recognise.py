@@ -42,23 +42,30 @@ def read_export(
       InputError: no such path, a damaged file, or not one file of a known format.
     """
     container = Container(path)
-    documents, others = [], []
-    for name in container.names:
-        content = _parse(name, container)
-        reader = _reader(name, content, format_name)
-        if reader is not None:
-            documents += reader.read(name, content, container, options)
-        elif content is not None:
-            others.append(name)
-    if not documents:
-        found = f"{shown(others[0])} is none of these" if others else "there is none"
+    contents = [(name, _parse(name, container)) for name in container.names]
+    contents = [(name, content) for name, content in contents if content is not None]
+    chosen = [
+        (name, content, reader)
+        for name, content in contents
+        for reader in [_recognise(name, content)]
+        if reader is not None and format_name in (None, reader.FORMAT)
+    ]
+    if not chosen and format_name is not None:  # the user knows better, and sees what is wrong
+        reader = _READERS[format_name]
+        chosen = [(name, content, reader) for name, content in contents if _suits(name, reader)]
+    if not chosen:
+        found = f"{shown(contents[0][0])} is none of these" if contents else "there is none"
         expected = (
             f"of the format '{format_name}'" if format_name else f"of a known format: {_KINDS}"
         )
         raise InputError(
             f"{path}: no annotations {expected}; {found}; name an export, or its format by --format"
         )
-    return documents
+    return [
+        document
+        for name, content, reader in chosen
+        for document in reader.read(name, content, container, options)
+    ]
 
 
 def _parse(name: str, container: Container) -> Any:
@@ -77,17 +84,15 @@ def _parse(name: str, container: Container) -> Any:
     return None
 
 
-def _reader(name: str, content: Any, format_name: str | None) -> ModuleType | None:
-    if content is None:
-        return None
-    candidates: tuple[ModuleType, ...]
+def _recognise(name: str, content: Any) -> ModuleType | None:
+    """Return the reader of a file, by its content."""
+    if _suits(name, cvat):
+        return cvat if b"<annotations" in content else None
+    candidates = _JSON if _suits(name, native) else (yolo,)
+    return next((reader for reader in candidates if reader.matches(content)), None)
+
+
+def _suits(name: str, reader: ModuleType) -> bool:
+    """Whether a file has the suffix of a format."""
     suffix = name.lower().rpartition(".")[2]
-    if suffix == "json":
-        candidates = tuple(r for r in _JSON if format_name or r.matches(content))
-    elif suffix == "xml":
-        candidates = (cvat,) if format_name or b"<annotations" in content else ()
-    else:
-        candidates = (yolo,)
-    if format_name is not None:
-        return _READERS[format_name] if _READERS[format_name] in candidates else None
-    return candidates[0] if candidates else None
+    return {cvat: ("xml",), yolo: ("yaml", "yml")}.get(reader, ("json",)).count(suffix) > 0
