@@ -7,7 +7,7 @@ import numpy as np
 
 from a2d_tf.data.annotation_tools.container import Container
 from a2d_tf.data.annotation_tools.document import ReadOptions
-from a2d_tf.data.sources.coco import decode_mask
+from a2d_tf.data.segmentations import decode_mask
 
 
 def read(reader, path, **options):
