@@ -83,7 +83,7 @@ def test_a_draw_is_scored_as_the_set_that_it_stands_for(scored):
             for name, value in values.items():
                 assert got["segmentation"][kind][name][sample] == pytest.approx(value, abs=1e-9)
         other = repeated(truth, detections, times)
-        expected = detection.evaluate(*other[::-1], SMALL)["detection"]
+        expected = detection.metrics_of(*other[::-1], SMALL)["detection"]
         for kind, value in expected.items():
             assert got["detection"][kind][sample] == pytest.approx(value, abs=1e-9)
     assert got["detection"]["joint"].std() > 0
@@ -91,8 +91,8 @@ def test_a_draw_is_scored_as_the_set_that_it_stands_for(scored):
 
 def test_a_draw_of_every_video_once_is_the_split_itself(scored):
     _, truth, detections, _ = scored
-    drawn = detection.evaluate(detections, truth, SMALL, np.ones((1, 6), np.int64))
-    plain = detection.evaluate(detections, truth, SMALL)
+    drawn = detection.metrics_of(detections, truth, SMALL, np.ones((1, 6), np.int64))
+    plain = detection.metrics_of(detections, truth, SMALL)
     for part in plain:
         assert {k: v[0] for k, v in drawn[part].items()} == pytest.approx(plain[part])
 

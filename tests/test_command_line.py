@@ -118,7 +118,8 @@ def run(*command, **environment):
 PROGRAM = '''"""Do it: python tools/do.py --what=THIS."""
 import errno, logging, os
 from absl import flags
-from a2d_tf.core import errors
+from a2d_tf.core import shell
+from a2d_tf.core.errors import InputError
 
 _WHAT = flags.DEFINE_string("what", "", "what goes wrong")
 
@@ -128,7 +129,7 @@ def main(argv):
         logging.getLogger("a2d_tf.do").info("a note")
         return logging.getLogger("a2d_tf.do").warning("mind")
     if _WHAT.value == "input":
-        raise errors.InputError("bad\\x1b[2J\\nfile")
+        raise InputError("bad\\x1b[2J\\nfile")
     if _WHAT.value == "disk":
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "out.json")
     if _WHAT.value == "op":
@@ -138,7 +139,7 @@ def main(argv):
            "long": ValueError("x" * 10_000)}[_WHAT.value]
 
 
-errors.run(main)
+shell.run(main)
 '''
 
 

@@ -90,7 +90,7 @@ def train(
         if step == stop_after:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    def evaluate():
+    def validate():
         calls.append(True)
         pictures = {"clip": tf.zeros([1, 4, 4, 3], tf.uint8)}
         return Validated(
@@ -101,9 +101,9 @@ def train(
         patch.setattr(divergence, "check_finite", watch)
         if kill_after or stop_after:
             with pytest.raises((Killed, KeyboardInterrupt)):
-                fit(network, records, config, str(workdir), evaluate=evaluate)
+                fit(network, records, config, str(workdir), validate=validate)
         else:
-            fit(network, records, config, str(workdir), evaluate=evaluate)
+            fit(network, records, config, str(workdir), validate=validate)
             assert calls == [True]
     return network, log
 
@@ -206,16 +206,17 @@ def test_such_a_loss_ends_the_run_before_its_weights_are_kept(mini_records, tmp_
         flow = tf.where(bad, example["flow"] * math.nan, example["flow"])
         return dict(example, flow=flow)
 
+    model = dict(use_flow=True, temporal_layers=0)
+    config = Config(tiny_network.config(**model), learning=LEARNING)
     mini_records_videos = sorted(
         {
             v.decode()
-            for b in batches.training(mini_records, (64, 96), 1, LEARNING).take(20)
+            for b in batches.training(mini_records, config).take(20)
             for v in b["video"].numpy()
         }
     )
     assert len(mini_records_videos) >= 2
     monkeypatch.setattr(record_format, "parse", spoilt)
-    model = dict(use_flow=True, temporal_layers=0)
     with pytest.raises(divergence.Diverged) as raised:
         train(mini_records, tmp_path, checkpoint_every=1, steps=50, model=model)
     text = str(raised.value)

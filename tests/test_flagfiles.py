@@ -13,7 +13,7 @@ import tensorflow as tf
 from a2d_tf.core.config import Config
 from a2d_tf.evaluation.runner import Evaluator
 from a2d_tf.learning.fit import Validated, fit
-from a2d_tf.learning.runs import run_folder
+from a2d_tf.learning.runs import run_folder, run_start
 from a2d_tf.model.network import Network
 
 pytestmark = pytest.mark.slow
@@ -48,9 +48,9 @@ def at_the_root(monkeypatch):
 def train(config, manifest, workdir):
     tf.keras.utils.set_random_seed(config.learning.seed)
     network = Network(config.model, manifest.label_space)
-    run_folder.initialise(network, config)
+    run_start.initialise(network, config)
     run_folder.create(workdir, config, manifest)
-    fit(network, manifest, config, str(workdir), evaluate=lambda: Validated({}, {}))
+    fit(network, manifest, config, str(workdir), validate=lambda: Validated({}, {}))
     return network
 
 

@@ -132,7 +132,8 @@ def assert_same(one, other, step=STEPS):
     assert found.keys() == expected.keys()
     assert {name.split("/")[0] for name in expected} == {"network", "averages", "optimizer"}
     for name, value in expected.items():
-        np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=2e-6, err_msg=name)
+        # Two devices add up in another order, which on some CPUs moves a weight by several 1e-6.
+        np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,9 @@ import sys
 import pytest
 from test_mains import TINY
 
+from a2d_tf.commands import processes
 from a2d_tf.core.config import Config
-from a2d_tf.evaluation.reports import experiments
+from a2d_tf.learning.runs import experiments
 
 pytestmark = pytest.mark.slow
 
@@ -85,7 +86,7 @@ def test_initial_weights_go_to_the_first_phase_and_to_the_streams_that_it_has(
     monkeypatch, tmp_path
 ):
     calls = []
-    monkeypatch.setattr(experiments, "_call", calls.append)
+    monkeypatch.setattr(processes, "_call", calls.append)
     weights, other = ["--init_rgb=coco.h5", "--init_flow=imagenet.h5"], "--seed=1"
     for name in ("no_joint", "no_flow", "mask_rcnn_baseline", "full"):
         for phase in experiments.phases(name):  # so that nothing is left to be scored
@@ -93,7 +94,7 @@ def test_initial_weights_go_to_the_first_phase_and_to_the_streams_that_it_has(
             place.mkdir(parents=True)
             (tmp_path / phase / "finished.json").write_text("{}")
             (place / "metrics.json").write_text("{}")
-        experiments.run(name, "base.flags", "records", tmp_path, extra=[*weights, other])
+        processes.train_and_score(name, "base.flags", "records", tmp_path, extra=[*weights, other])
     assert all(call[0] == "train" and other in call for call in calls)
     # The last of a flag counts.
     last = [dict(flag.split("=", 1) for flag in call if "=" in flag) for call in calls]

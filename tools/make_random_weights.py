@@ -16,7 +16,7 @@ from absl import flags
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from a2d_tf.core import errors
+from a2d_tf.core import shell
 from a2d_tf.core.files import write_file
 
 _SOURCE = flags.DEFINE_enum(
@@ -74,7 +74,7 @@ def write(path, shapes, seed=0):
 
 
 def main(argv):
-    errors.require(argv, source=_SOURCE.value, output=_OUTPUT.value)
+    shell.require(argv, source=_SOURCE.value, output=_OUTPUT.value)
     from a2d_tf.pretrained import layouts
 
     write(_OUTPUT.value, layouts.shapes(_SOURCE.value), _SEED.value)
@@ -82,4 +82,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    shell.run(main)

@@ -26,7 +26,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import flags
 
-from a2d_tf.core import errors
+from a2d_tf.core import shell
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_json, write_json, write_text
 from a2d_tf.pretrained.catalogue import PUBLISHED
@@ -297,7 +297,7 @@ def table(measured, rows):
 
 
 def main(argv):
-    errors.require(argv, workdir=_WORKDIR.value)
+    shell.require(argv, workdir=_WORKDIR.value)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     workdir = pathlib.Path(_WORKDIR.value).absolute()
     path = workdir / "rehearsal.json"
@@ -309,4 +309,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    shell.run(main)

@@ -22,7 +22,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import flags
 
-from a2d_tf.core import errors
+from a2d_tf.core import shell
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json, write_text
 
@@ -211,7 +211,7 @@ def parts(workdir, steps):
 
 
 def main(argv):
-    errors.require(argv, workdir=_WORKDIR.value)
+    shell.require(argv, workdir=_WORKDIR.value)
     try:
         kills = [int(number) for number in _KILLS.value]
     except ValueError:
@@ -249,4 +249,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    shell.run(main)

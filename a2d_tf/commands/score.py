@@ -22,7 +22,7 @@ import pathlib
 
 from absl import flags
 
-from a2d_tf.core import errors
+from a2d_tf.core import shell
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import check_inside
 from a2d_tf.core.labels import A2D, LabelSpace
@@ -108,13 +108,13 @@ def score_detection(
             )
         ground_truth = detection.Truth.load(truth, label_space, with_masks=True)
         results = coco_results.Results.load(predicted, ground_truth, label_space)
-        metrics = detection.evaluate_results(results, ground_truth, label_space)
-        metrics["coco"] = coco_eval.evaluate(results, ground_truth)
+        metrics = detection.metrics_of_results(results, ground_truth, label_space)
+        metrics["coco"] = coco_eval.metrics_of(results, ground_truth)
     else:
         ground_truth = detection.Truth.load(truth, label_space)
         detections = detection.Detections.load(predicted)
         full_detections = detection.Detections.load(full) if full else None
-        metrics = detection.evaluate(detections, ground_truth, label_space)
+        metrics = detection.metrics_of(detections, ground_truth, label_space)
         if zero_shot_actor:
             metrics["zero_shot"] = zero_shot.figures(
                 detections,
@@ -155,7 +155,7 @@ def main(argv: list[str]) -> None:
 
 def run() -> None:
     """Parse the command line and run."""
-    errors.run(main)
+    shell.run(main)
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def _scale(polygons, annotated, size):
 
 
 def _check_polygons(polygons, height, width):
-    length, limits = 0, np.array([width, height])
+    length, limits = 0.0, np.array([width, height])
     for polygon in polygons:
         points = _numbers(polygon)
         if points is None or len(points) < 6 or len(points) % 2:
@@ -86,7 +86,7 @@ def _check_polygons(polygons, height, width):
             raise InputError(
                 f"a polygon leaves the frame of {width}x{height} by more than its size; give pixels"
             )
-        length += np.hypot(*(points - np.roll(points, 1, axis=0)).T).sum()
+        length += float(np.hypot(*(points - np.roll(points, 1, axis=0)).T).sum())
     # The outline is traced pixel by pixel, so memory grows with its length.
     if length > min(4 * height * width + 64, MAX_OUTLINE):
         raise InputError("the polygons' outline is longer than all pixels' edges; simplify it")
@@ -103,8 +103,8 @@ def decode_box(bbox: Any, mask: np.ndarray) -> np.ndarray:
       InputError: malformed, or outside the frame; names no file.
     """
     if bbox is None:
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        return np.array([rows[0], columns[0], rows[-1] + 1, columns[-1] + 1], np.float32)
+        ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        return np.array([ys[0], xs[0], ys[-1] + 1, xs[-1] + 1], np.float32)
     numbers = _numbers(bbox)
     if numbers is None or len(numbers) != 4:
         raise InputError("not numbers [x, y, width, height]; correct it or leave it out")

@@ -63,7 +63,7 @@ def figures(
         for kind, per_video in matrices.items()
     }
     detections = detection.Detections.load(folder / "detections.npz")
-    metrics = detection.evaluate(detections, truth, label_space, weights[:, place])
+    metrics = detection.metrics_of(detections, truth, label_space, weights[:, place])
     return {"segmentation": segmentation_figures, "detection": metrics["detection"]}
 
 

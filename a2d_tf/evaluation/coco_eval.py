@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _MATCHES = {"ap": slice(None), "ap50": 0, "ap75": 5}  # of the IoUs .5, .55, ..., .95
 
 
-def evaluate(results: Results, truth: Truth) -> dict[str, dict[str, float]]:
+def metrics_of(results: Results, truth: Truth) -> dict[str, dict[str, float]]:
     """Compute AP at IoU .5:.95, .5 and .75 of boxes and, where both sides have them, of masks.
 
     Args:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pycocotools import mask as rle_tools
@@ -101,7 +101,12 @@ class Results:
 
 
 def entries(
-    image_id: int | str, boxes: np.ndarray, codes, scores, *, masks: np.ndarray | list
+    image_id: int | str,
+    boxes: np.ndarray,
+    codes: np.ndarray,
+    scores: np.ndarray,
+    *,
+    masks: np.ndarray | list[dict],
 ) -> list[dict]:
     """Convert the instances of one frame to COCO's results format.
 
@@ -142,7 +147,7 @@ def area(rle: dict) -> int:
     return int(rle_tools.area(rle))
 
 
-def read_mask(segmentation, height: int, width: int, where: str) -> dict:
+def read_mask(segmentation: Any, height: int, width: int, where: str) -> dict:
     """Convert a COCO segmentation, polygons or RLE, to the form of `encode_mask`.
 
     Raises:
@@ -157,7 +162,7 @@ def read_mask(segmentation, height: int, width: int, where: str) -> dict:
         raise InputError(f"{where}.segmentation: {error}") from error
 
 
-def read_json(path: str | os.PathLike):
+def read_json(path: str | os.PathLike) -> Any:
     """Read a JSON file; raises InputError if it is missing or malformed."""
     try:
         return files.read_json(path)

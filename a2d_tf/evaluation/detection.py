@@ -97,7 +97,7 @@ class Detections:
                 raise InputError(f"{path}: field '{name}' is missing")
         return cls(**{name: stored[name] for name in _FIELDS if name in stored}, source=path)
 
-    def joint(self, rois: np.ndarray, actor: int, actions) -> np.ndarray:
+    def joint(self, rois: np.ndarray, actor: int, actions: np.ndarray | list[int]) -> np.ndarray:
         """Return the scores of pairs of an actor (0-based indices): float64 [n, len(actions)]."""
         if self.joint_scores is not None:
             return self.joint_scores[rois, actor][:, actions].astype(np.float64)
@@ -585,7 +585,7 @@ def _chunks(detections, truth):
         yield pack(group)
 
 
-def evaluate(
+def metrics_of(
     detections: Detections, truth: Truth, label_space: LabelSpace, weights: np.ndarray | None = None
 ) -> dict:
     """Score detections by the protocol of Table 2.
@@ -715,7 +715,9 @@ def _action_aps(detections, truth, label_space, weights):
     return aps
 
 
-def evaluate_results(results: coco_results.Results, truth: Truth, label_space: LabelSpace) -> dict:
+def metrics_of_results(
+    results: coco_results.Results, truth: Truth, label_space: LabelSpace
+) -> dict:
     """Score COCO results on the frames of this ground truth, each of one pair, by this protocol.
 
     Returns:

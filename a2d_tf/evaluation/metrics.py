@@ -52,7 +52,7 @@ def detections(detected: Detections, truth: Truth, labels: LabelSpace = A2D) -> 
     Raises:
       InputError: frames or sizes that do not agree.
     """
-    return detection.evaluate(detected, truth, labels)
+    return detection.metrics_of(detected, truth, labels)
 
 
 def evaluate(

@@ -107,37 +107,42 @@ def conversion(source, folder, workers, rounds):
             "ours few": lambda: records_of(few, single),
         },
     )
+    rows, details = _conversion_rows(results, len(few.videos), workers)
+    return Manifest.load(results["ours"][-1][2]), rows, details
+
+
+def _conversion_rows(results, few, workers):
+    """Rows and details of `conversion`.
+
+    Args:
+      results: {way: [(seconds, processor seconds, frames or folder), ...]}.
+      few: number of short shards, one a worker.
+    """
     frames = results["bare"][0][2]
     only_frames, bare, ours, bare_few, ours_few = (
         np.array([result[:2] for result in rounds_of]) for rounds_of in results.values()
     )
-    start = ours_few - bare_few / [len(few.videos), 1]
+    start = ours_few - bare_few / [few, 1]
     working = np.maximum(ours - start, 1e-9)
     rows = []
     for what, peer in (("frames", only_frames), ("frames and truth", bare)):
+        label = f"conversion / {what}"
         rates = [(frames / s).tolist() for s in (working[:, 0], peer[:, 0] / workers)]
         costs = [(1e3 / frames * s[:, 1]).tolist() for s in (working, peer)]
+        cheaper = {"higher_is_better": False, "goal": 0.9}
         rows += [
-            measure.row(f"conversion / {what}, {workers} workers", "frames/s", *rates, goal=0.9),
-            measure.row(
-                f"conversion / {what}, processor time",
-                "ms per frame",
-                *costs,
-                higher_is_better=False,
-                goal=0.9,
-            ),
+            measure.row(f"{label}, {workers} workers", "frames/s", *rates, goal=0.9),
+            measure.row(f"{label}, processor time", "ms per frame", *costs, **cheaper),
         ]
     rows.append(measure.row("start of the workers", "s", start[:, 0].tolist()))
     details = {
-        "conversion": {
-            "frames": frames,
-            "workers": workers,
-            "bare_seconds": bare[:, 0].tolist(),
-            "seconds": ours[:, 0].tolist(),
-            "start_seconds": start[:, 0].tolist(),
-        }
+        "frames": frames,
+        "workers": workers,
+        "bare_seconds": bare[:, 0].tolist(),
+        "seconds": ours[:, 0].tolist(),
+        "start_seconds": start[:, 0].tolist(),
     }
-    return Manifest.load(results["ours"][-1][2]), rows, details
+    return rows, {"conversion": details}
 
 
 class _Part:
@@ -354,7 +359,7 @@ def pipelines(mini, paper, config, options):
             "read": (serialized, 1),
             "decoded": (serialized.map(records.parse, os.cpu_count()), 1),
             "training batches": (
-                learning.batches(manifest, canvas, manifest.clip_frames, config.learning),
+                learning.batches(manifest, config, canvas, manifest.clip_frames),
                 batch,
             ),
         }
@@ -419,8 +424,7 @@ def _step_rate(manifest, config):
     """Clips a second that the training step of configs/mini.flags takes."""
     network = Network(config.model, manifest.label_space, config.compute)
     step = learning.make_step(network, config.learning)[1]
-    canvas = config.model.image_height, config.model.image_width
-    stream = iter(learning.batches(manifest, canvas, config.model.frames, config.learning))
+    stream = iter(learning.batches(manifest, config))
     seconds = []
     for number in range(2 + _STEPS):
         batch = next(stream)

@@ -34,28 +34,8 @@ def run(options):
     frames, rois = (20, 30) if small else (_FRAMES, _ROIS)
     few = 4 if small else _FEW
     maps = label_maps(min(frames, _DISTINCT))
-    truth = truth_of(frames)
-    every, part = detections_of(truth, rois), detections_of(truth_of(few), rois)
-    results = results_of(truth, _INSTANCES)
-    annotated = _coco(truth)
-    ways = {
-        "maps": lambda: score_maps(itertools.islice(itertools.cycle(maps), frames)),
-        "naive maps": lambda: _loop_over_maps(itertools.islice(itertools.cycle(maps), frames)),
-        "rois": lambda: detection.evaluate(every, truth, A2D)["detection"],
-        "few rois": lambda: detection.evaluate(part, truth_of(few), A2D)["detection"],
-        "few rois, naive": lambda: _loop_over_boxes(part, truth_of(few), _numpy_nms),
-        "instances": lambda: detection.evaluate_results(results, truth, A2D)["detection"],
-        "instances, pycocotools": lambda: _pycocotools(annotated, results),
-    }
-    if peers.available():
-        ways["few rois, torchvision"] = lambda: _loop_over_boxes(
-            part, truth_of(few), peers.numpy_nms
-        )
-    with tempfile.TemporaryDirectory() as folder:
-        for i, pair in enumerate(maps):
-            for name, image in zip(("truth", "predicted"), pair):
-                cv2.imwrite(f"{folder}/{name}{i}.png", image)
-        read, scored = (measure.apart(_files, folder, frames, score) for score in (False, True))
+    ways = _ways(maps, frames, rois, few)
+    read, scored = _reading(maps, frames)
     timed = measure.alternate(
         options["rounds"], {name: lambda way=way: _timed(way) for name, way in ways.items()}
     )
@@ -63,37 +43,51 @@ def run(options):
     found = {name: result[-1][1] for name, result in timed.items()}
     _agree(found)
 
-    label = f"{frames} frames"
+    label, loops = f"{frames} frames", f"{few} frames: boxes of {rois} RoIs each"
+    memory, ours = 1e3 * (scored[0] - read[0]), seconds["few rois"]
     rows = [
         measure.limit_row(f"{label}: label maps", "s", seconds["maps"], _SECONDS),
         measure.time_row(f"{label}: label maps, loop", seconds["maps"], seconds["naive maps"]),
-        measure.limit_row(
-            f"{label}: label maps, memory beyond reading",
-            "MB",
-            1e3 * (scored[0] - read[0]),
-            _MEGABYTES,
-        ),
+        measure.limit_row(f"{label}: label maps, memory beyond reading", "MB", memory, _MEGABYTES),
         measure.row(f"{label}: reading them", "s", read[1]),
         measure.time_row(f"{label}: boxes of {rois} RoIs each", seconds["rois"]),
     ]
     for name in ("naive", "torchvision"):
-        peer = seconds.get(f"few rois, {name}")
-        if peer:
-            rows.append(
-                measure.time_row(
-                    f"{few} frames: boxes of {rois} RoIs each, {name} loop",
-                    seconds["few rois"],
-                    peer,
-                )
-            )
-    rows.append(
-        measure.time_row(
-            f"{label}: {_INSTANCES} instances each, pycocotools",
-            seconds["instances"],
-            seconds["instances, pycocotools"],
-        )
-    )
+        if peer := seconds.get(f"few rois, {name}"):
+            rows.append(measure.time_row(f"{loops}, {name} loop", ours, peer))
+    ours, peer = seconds["instances"], seconds["instances, pycocotools"]
+    rows.append(measure.time_row(f"{label}: {_INSTANCES} instances each, pycocotools", ours, peer))
     return rows, {"figures": found, **peers.versions()}
+
+
+def _ways(maps, frames, rois, few):
+    """{name: function that scores, ours or a peer, and returns its figures}."""
+    truth, small_truth = truth_of(frames), truth_of(few)
+    every, part = detections_of(truth, rois), detections_of(small_truth, rois)
+    results = results_of(truth, _INSTANCES)
+    annotated = _coco(truth)
+    ways = {
+        "maps": lambda: score_maps(itertools.islice(itertools.cycle(maps), frames)),
+        "naive maps": lambda: _loop_over_maps(itertools.islice(itertools.cycle(maps), frames)),
+        "rois": lambda: detection.metrics_of(every, truth, A2D)["detection"],
+        "few rois": lambda: detection.metrics_of(part, small_truth, A2D)["detection"],
+        "few rois, naive": lambda: _loop_over_boxes(part, small_truth, _numpy_nms),
+        "instances": lambda: detection.metrics_of_results(results, truth, A2D)["detection"],
+        "instances, pycocotools": lambda: _pycocotools(annotated, results),
+    }
+    if peers.available():
+        torch_nms = peers.numpy_nms
+        ways["few rois, torchvision"] = lambda: _loop_over_boxes(part, small_truth, torch_nms)
+    return ways
+
+
+def _reading(maps, frames):
+    """[`_files` of label maps that are read alone, and of ones that are scored as well]."""
+    with tempfile.TemporaryDirectory() as folder:
+        for i, pair in enumerate(maps):
+            for name, image in zip(("truth", "predicted"), pair):
+                cv2.imwrite(f"{folder}/{name}{i}.png", image)
+        return [measure.apart(_files, folder, frames, score) for score in (False, True)]
 
 
 def _timed(function):
@@ -231,7 +225,7 @@ def _numpy_nms(boxes, scores, iou_threshold):
 
 
 def _loop_over_boxes(found, truth, nms):
-    """The protocol of `detection.evaluate`, class by class and frame by frame."""
+    """The protocol of `detection.metrics_of`, class by class and frame by frame."""
     rows = np.split(np.arange(len(found.roi_frame)), len(truth.frames))  # equally many in each
     best = found.actor_scores.argmax(axis=1)
     own_boxes = found.boxes[np.arange(len(best)), best]

@@ -32,22 +32,30 @@ def read(name, small=False):
     return dataclasses.replace(config, model=smallest(config.model)) if small else config
 
 
-def make_step(network, config):
+def make_step(network, learning):
     """(optimizer, compiled training step) of a LearningConfig."""
-    state = TrainState.create(network, config)
-    return state.optimizer, make_train_step(state, config)
+    state = TrainState.create(network, learning)
+    return state.optimizer, make_train_step(state, learning)
 
 
-def batches(manifest, canvas, frames, config):
-    """Training batches of a LearningConfig, no video held out."""
-    everything = dataclasses.replace(config, val_fraction=0.0)
-    return learning_batches.training(manifest, canvas, frames, everything)
+def batches(manifest, config, canvas=None, frames=None):
+    """Training batches of a Config, no video held out; of another canvas and length, if given."""
+    model = config.model
+    if canvas:
+        layers = (frames - 1) // 2
+        model = dataclasses.replace(
+            model, image_height=canvas[0], image_width=canvas[1], temporal_layers=layers
+        )
+    everything = dataclasses.replace(config.learning, val_fraction=0.0)
+    return learning_batches.training(
+        manifest, dataclasses.replace(config, model=model, learning=everything)
+    )
 
 
 def gflop(network, rois, masks):
     """{part: GFLOP} of a clip's forward pass, by how many RoIs and masks pass the heads."""
     parts = {name: measure.gflop(part) for name, part in network.parts().items()}
-    parts["towers"] *= network.config.frames
+    parts["towers"] *= network.model_config.frames
     parts["roi_heads"] *= rois
     if "mask_head" in parts:
         parts["mask_head"] *= masks

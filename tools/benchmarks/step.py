@@ -222,9 +222,7 @@ def _fed(step, manifest, config, alike, steps):
     Args:
       alike: a batch, of whose names the step has seen no more.
     """
-    model = config.model
-    canvas = model.image_height, model.image_width
-    stream = iter(learning.batches(manifest, canvas, model.frames, config.learning))
+    stream = iter(learning.batches(manifest, config))
     next(stream)  # pays for what is done once
 
     def once():

@@ -16,13 +16,13 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from a2d_tf.core import visualize
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import pipeline, records
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import coco_results, detection, segmentation
 from a2d_tf.evaluation.reports import pages, tables
+from a2d_tf.ops import visualize
 
 _FILES = pathlib.Path(__file__)  # beside it are browse.css and browse.js
 _SIDE = 320  # longest side of a picture, pixels
