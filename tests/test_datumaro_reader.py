@@ -1,13 +1,11 @@
-"""Datumaro's JSON, whole and damaged, and Datumaro's own reading of it."""
+"""Datumaro's JSON, whole and damaged; test_datumaro_oracle.py has Datumaro's own reading of it."""
 
 import copy
 import json
 
-import datumaro_env
 import export_reading
 import numpy as np
 import pytest
-from a2d_files import real
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.data.annotation_tools.readers import datumaro
@@ -195,59 +193,3 @@ def test_it_is_recognised_by_its_keys():
     assert datumaro.matches(document())
     for other in ([], {}, None, {"items": []}, {"items": [], "categories": []}):
         assert not datumaro.matches(other)
-
-
-SIZES = {"clip2": (120, 160), "clip4": (112, 144)}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("clip", SIZES)
-def test_exports_of_cvat_agree_with_datumaro(clip):
-    folder = real(f"exports/datumaro_json/export/{clip}")
-    theirs = datumaro_env.instances(folder, "datumaro", SIZES[clip])
-    (ours,) = export_reading.read(datumaro, folder, interpolated=True, empty_frames=True)
-    assert len(ours.frames) == len(theirs) == 24
-    for frame in ours.frames:
-        key = f"frame_{frame.number - 1:06d}"
-        export_reading.check_against_datumaro(frame.instances, theirs[key], SIZES[clip])
-
-
-@pytest.mark.slow
-def test_documents_that_datumaro_writes(tmp_path):
-    rng = np.random.default_rng(0)
-    blob = rng.random((30, 40)) < 0.4
-    shapes = [
-        {
-            "label": 1,
-            "group": 0,
-            "attributes": {"action": "turn"},
-            "mask": blob.astype(int).tolist(),
-        },
-        {"label": 0, "group": 2, "attributes": {"action": "run"}, "polygon": [1, 1, 9, 2, 5, 12]},
-        {
-            "label": 1,
-            "group": 2,
-            "attributes": {"action": "rest"},
-            "polygon": [20, 4, 25, 4, 22, 9],
-        },
-    ]
-    content = {
-        "labels": ["mouse", "wheel"],
-        "size": [30, 40],
-        "items": {
-            "clip/00003": {"frame": 2, "shapes": shapes},
-            "clip/00007": {"frame": 6, "shapes": shapes[:1]},
-        },
-    }
-    datumaro_env.write(tmp_path / "written", "datumaro", content)
-    theirs = datumaro_env.instances(tmp_path / "written", "datumaro")
-    (ours,) = export_reading.read(datumaro, tmp_path / "written")
-    assert [(x.video, x.number, x.size) for x in ours.frames] == [
-        ("clip", 3, (30, 40)),
-        ("clip", 7, (30, 40)),
-    ]
-    assert export_reading.described(ours)[3] == [("wheel", "turn", None), ("mouse", "run", None)]
-    np.testing.assert_array_equal(export_reading.mask(ours.frames[1].instances[0], (30, 40)), blob)
-    for frame in ours.frames:
-        key = f"clip/{frame.number:05d}"
-        export_reading.check_against_datumaro(frame.instances, theirs[key], (30, 40), pixels=0)

@@ -8,12 +8,16 @@ from __future__ import annotations
 import collections
 import dataclasses
 import pathlib
+import re
 from typing import Any
 from xml.etree.ElementTree import Element
 
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.limits import MAX_SIDE
 from a2d_tf.data.annotation_tools.container import Container
+from a2d_tf.data.annotation_tools.cvat_xml import shapes
+from a2d_tf.data.annotation_tools.cvat_xml.markup import parse_xml
+from a2d_tf.data.annotation_tools.cvat_xml.tasks import Task, read_tasks
 from a2d_tf.data.annotation_tools.document import (
     AnnotatedFrame,
     Document,
@@ -21,13 +25,12 @@ from a2d_tf.data.annotation_tools.document import (
     ReadOptions,
     split_frame_name,
 )
-from a2d_tf.data.annotation_tools.markup import parse_xml
-from a2d_tf.data.annotation_tools.readers import cvat_shapes, parts
-from a2d_tf.data.annotation_tools.readers.cvat_tasks import Task, read_tasks
+from a2d_tf.data.annotation_tools.readers import parts
 from a2d_tf.data.annotation_tools.readers.fields import Fields
 
 FORMAT = "cvat"
 
+_START = 4096  # bytes that hold the first tag
 _AGAIN = "export it again"
 _BY_NAME = "the number in an image's name is the frame's"
 _BY_FRAME = "CVAT counts from 0: its frame 5 is frame 6 of the video"
@@ -62,6 +65,13 @@ class _Frame:
     listed: bool = False
     others: bool = False
     shapes: list[_Shape] = dataclasses.field(default_factory=list)
+
+
+def matches(content: Any) -> bool:
+    """Whether the bytes of a file are CVAT's XML, even if truncated."""
+    # UTF-16 has a zero in each character of a tag.
+    start = content[:_START].replace(b"\0", b"") if isinstance(content, bytes) else b""
+    return re.search(rb"<annotations[\s/>]", start) is not None
 
 
 def read(name: str, content: Any, container: Container, options: ReadOptions) -> list[Document]:
@@ -209,10 +219,10 @@ class _Reader:
 
     def _instance(self, shape, size):
         try:
-            part = cvat_shapes.segmentation(shape.element, size)
+            part = shapes.segmentation(shape.element, size)
         except InputError as error:
             raise self._fields.error(shape.where, str(error)) from error
-        attributes = cvat_shapes.attributes(shape.element)
+        attributes = shapes.attributes(shape.element)
         return Instance(
             label=shape.label,
             parts=(part,),
@@ -244,9 +254,9 @@ class _Reader:
 
     def _is_mask(self, element):
         """Whether a shape has an area to fill; others are counted."""
-        if element.tag not in cvat_shapes.MASKS:
+        if element.tag not in shapes.MASKS:
             self._left_out[f"shapes <{element.tag}>, which are no masks"] += 1
-        return element.tag in cvat_shapes.MASKS
+        return element.tag in shapes.MASKS
 
     def _label(self, element, where):
         label = element.get("label")
