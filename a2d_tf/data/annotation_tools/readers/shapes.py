@@ -50,9 +50,9 @@ def bitmap(inside: np.ndarray, left: int, top: int, size: tuple[int, int]) -> di
             f"a mask of {width}x{height} at x {left}, y {top} leaves the image of "
             f"{size[1]}x{size[0]}; draw it again"
         )
-    mask = np.zeros(size, bool)
-    mask[top : top + height, left : left + width] = inside
-    pixels = np.concatenate([[False], mask.T.ravel()])  # runs begin with background
-    edges = np.flatnonzero(pixels[1:] != pixels[:-1])
-    counts = np.diff(np.concatenate([[0], edges, [mask.size]]))
+    # Column by column, with background above and below: edges begin and end the runs of the mask.
+    columns = np.zeros((width, height + 2), np.int8)
+    columns[:, 1:-1] = inside.T
+    x, y = np.nonzero(np.diff(columns))
+    counts = np.diff((left + x) * size[0] + top + y, prepend=0, append=size[0] * size[1])
     return {"size": list(size), "counts": counts.tolist()}
