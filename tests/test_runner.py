@@ -2,14 +2,12 @@
 
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 
 import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
+from processes import run_tool
 from pycocotools import mask as rle_tools
 
 from a2d_tf.core.errors import InputError
@@ -66,25 +64,20 @@ def flat(values):
 def test_score_py_repeats_the_figures(evaluated, tmp_path):
     metrics, output = evaluated
     assert json.loads((output / "metrics.json").read_text()) == metrics
-    tool = os.path.join(os.path.dirname(__file__), "..", "tools", "score.py")
     for command, truth, predicted in (
         ("segmentation", "label_truth", "label_maps"),
         ("detection", "truth.json", "detections.npz"),
         ("detection", "truth.json", "instances.json"),
     ):
         target = tmp_path / f"{command}.json"
-        subprocess.run(
-            [
-                sys.executable,
-                tool,
-                command,
-                f"--truth={output / truth}",
-                f"--predicted={output / predicted}",
-                f"--output={target}",
-            ],
-            check=True,
-            capture_output=True,
+        done = run_tool(
+            "score",
+            command,
+            f"--truth={output / truth}",
+            f"--predicted={output / predicted}",
+            f"--output={target}",
         )
+        assert done.returncode == 0, done.stderr
         scored = json.loads(target.read_text())
         if predicted == "instances.json":  # fewer than all RoIs, which the other figures are of
             assert set(scored["coco"]) == {"box", "mask"}
