@@ -153,9 +153,7 @@ def main(argv: list[str]) -> None:
     print(tables.table(metrics))
 
 
-def run() -> None:
-    """Parse the command line and run."""
-    shell.run(main)
+run = shell.command(main)
 
 
 if __name__ == "__main__":
