@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from processes import ROOT
+from tiny_network import normal
 
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
@@ -19,10 +20,6 @@ from a2d_tf.model.network import Network
 from a2d_tf.pretrained import layouts, tensor_files, weights
 
 REAL_CLIPS = ROOT.parent / "shared/data/real_clips/Release/clips320H"
-
-
-def normal(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
 def build(height=64, width=96, **options):
