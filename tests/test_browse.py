@@ -17,7 +17,7 @@ from processes import run_tool
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data import pipeline, records
-from a2d_tf.evaluation import coco_results, detection
+from a2d_tf.evaluation import box_data, coco_results
 from a2d_tf.evaluation.reports import browse
 from a2d_tf.evaluation.runner import write_png
 
@@ -59,7 +59,7 @@ def write_evaluation(folder, truths, hows, labels=A2D):
         boxes.append(truth.boxes[:, [1, 0, 3, 2]])
     coco_results.write(folder / "instances.json", instances)
     counts = [len(b) for b in boxes]
-    detection.Truth(
+    box_data.Truth(
         names,
         np.repeat(np.arange(len(names)), counts),
         np.concatenate(boxes),

@@ -35,7 +35,7 @@ from a2d_tf.data.sources import frames
 from a2d_tf.data.sources.annotations import Annotation
 from a2d_tf.data.sources.coco import CocoVideos
 from a2d_tf.data.sources.release import Release
-from a2d_tf.evaluation.detection import Detections, Truth
+from a2d_tf.evaluation.box_data import Detections, Truth
 from a2d_tf.evaluation.segmentation import read_label_map
 from a2d_tf.pretrained import tensor_files
 

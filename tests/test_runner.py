@@ -11,7 +11,7 @@ from processes import run_tool
 from pycocotools import mask as rle_tools
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.evaluation import coco_results, detection, runner
+from a2d_tf.evaluation import box_data, coco_results, runner
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_score_py_repeats_the_figures(evaluated, tmp_path):
 
 def test_instances_are_what_is_painted(evaluated, evaluator, frames):
     _, output = evaluated
-    truth = detection.Truth.load(output / "truth.json", evaluator.labels, with_masks=True)
+    truth = box_data.Truth.load(output / "truth.json", evaluator.labels, with_masks=True)
     results = coco_results.Results.load(output / "instances.json", truth, evaluator.labels)
     assert len(results.codes) == sum(len(frame.instances["code"]) for frame in frames) > 0
     for i, frame in enumerate(frames):
@@ -104,7 +104,7 @@ def test_instances_are_what_is_painted(evaluated, evaluator, frames):
 
 def test_the_truth_keeps_its_masks(evaluated, evaluator, frames):
     _, output = evaluated
-    truth = detection.Truth.load(output / "truth.json", evaluator.labels, with_masks=True)
+    truth = box_data.Truth.load(output / "truth.json", evaluator.labels, with_masks=True)
     for i, frame in enumerate(frames):
         assert truth.frames[i] == frame.name
         assert truth.sizes[i] == frame.truth.native_size

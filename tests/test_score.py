@@ -9,7 +9,7 @@ from processes import run_tool
 
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation import coco_results
-from a2d_tf.evaluation.detection import Detections, Truth
+from a2d_tf.evaluation.box_data import Detections, Truth
 
 NAMES = ("-a-bcdefghi/00030", "--bcdefghij/00005")
 

@@ -15,8 +15,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 if TYPE_CHECKING:
+    from a2d_tf.evaluation.box_data import Truth
     from a2d_tf.evaluation.coco_results import Results
-    from a2d_tf.evaluation.detection import Truth
 
 _MATCHES = {"ap": slice(None), "ap50": 0, "ap75": 5}  # of the IoUs .5, .55, ..., .95
 
@@ -26,7 +26,7 @@ def metrics_of(results: Results, truth: Truth) -> dict[str, dict[str, float]]:
 
     Args:
       results: a `coco_results.Results` of this truth's frames.
-      truth: a `detection.Truth`.
+      truth: a `box_data.Truth`.
 
     Returns:
       {"box": {"ap", "ap50", "ap75"}, "mask": {...}} in percent; empty without truth.

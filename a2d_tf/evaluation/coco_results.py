@@ -22,7 +22,7 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.sources.coco import decode_mask
 
 if TYPE_CHECKING:
-    from a2d_tf.evaluation.detection import Truth
+    from a2d_tf.evaluation.box_data import Truth
 
 _LARGEST = float(np.finfo(np.float32).max)
 

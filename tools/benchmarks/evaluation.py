@@ -17,7 +17,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from a2d_tf.core.labels import A2D
-from a2d_tf.evaluation import coco_results, detection, segmentation
+from a2d_tf.evaluation import box_data, coco_results, detection, segmentation, suppression
 from tools.benchmarks import measure, peers
 
 _FRAMES, _SIZE = 2000, (240, 320)
@@ -171,7 +171,7 @@ def truth_of(frames):
     corner = rng.uniform(0, 160, (count, 2))
     boxes = np.hstack([corner, corner + rng.uniform(20, 80, (count, 2))])
     names = [f"v{i // 4:04d}/{i % 4 + 1:05d}" for i in range(frames)]
-    return detection.Truth(
+    return box_data.Truth(
         names, np.repeat(np.arange(frames), _TRUTH), boxes, rng.choice(A2D.codes, count)
     )
 
@@ -197,7 +197,7 @@ def detections_of(truth, rois):
         return (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).astype(np.float32)
 
     shift = rng.normal(0, 2, (len(frame), len(A2D.actors), 1)).astype(np.float32)
-    return detection.Detections(
+    return box_data.Detections(
         truth.frames,
         frame,
         boxes[:, None] + shift,
@@ -220,7 +220,7 @@ def _numpy_nms(boxes, scores, iou_threshold):
     while len(order):
         best, order = order[0], order[1:]
         kept.append(best)
-        order = order[detection.iou(boxes[order], boxes[best]) <= iou_threshold]
+        order = order[suppression.iou(boxes[order], boxes[best]) <= iou_threshold]
     return kept
 
 
@@ -248,7 +248,7 @@ def _loop_over_boxes(found, truth, nms):
             kept = here[nms(boxes[here], scores[here], _IOU)]
             hit = np.zeros(len(kept), bool)
             for true in truth.boxes[own & (truth.box_frame == frame)]:
-                matches = detection.iou(boxes[kept], true) >= _MATCH
+                matches = suppression.iou(boxes[kept], true) >= _MATCH
                 if matches.any():
                     hit[matches.argmax()] = True
             every.append(scores[kept])

@@ -167,7 +167,7 @@ def _boxes(sizes):
     def score(size):
         truth = evaluation.truth_of(size)
         found = evaluation.detections_of(truth, _ROIS)
-        return lambda: detection.evaluate(found, truth, A2D)
+        return lambda: detection.metrics_of(found, truth, A2D)
 
     return map(score, sizes)
 

@@ -20,7 +20,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import pipeline, records
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.evaluation import coco_results, detection, segmentation
+from a2d_tf.evaluation import box_data, coco_results, segmentation
 from a2d_tf.evaluation.reports import pages, tables
 from a2d_tf.ops import visualize
 
@@ -126,7 +126,7 @@ def page(
     scored = score(folder, labels)
     shown = scored[:limit]
     pictures = _pictures(manifest, split, {f.name for f in shown}, folder) if manifest else {}
-    truth = detection.Truth.load(folder / "truth.json", labels, with_masks=True)
+    truth = box_data.Truth.load(folder / "truth.json", labels, with_masks=True)
     results = coco_results.Results.load(folder / "instances.json", truth, labels)
     palette = _palette(labels)
     cards = [
