@@ -204,13 +204,7 @@ def average_precisions(
         rois = chunk[0][chunk[0] >= 0]
         boxes, scores = boxes_of(rois), np.asarray(scores_of(rois), float)
         return [
-            suppression.match(
-                *chunk,
-                boxes=boxes,
-                scores=scores[:, c],
-                gt_boxes=truth.boxes,
-                targets=targets[:, c],
-            )
+            suppression.match(chunk, boxes, scores[:, c], truth.boxes, targets=targets[:, c])
             for c in classes
         ]
 

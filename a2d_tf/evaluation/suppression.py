@@ -32,25 +32,24 @@ def iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def match(
-    rois: np.ndarray,
-    gts: np.ndarray,
-    gt_row: np.ndarray,
-    *,
+    chunk: tuple[np.ndarray, np.ndarray, np.ndarray],
     boxes: np.ndarray,
     scores: np.ndarray,
     gt_boxes: np.ndarray,
+    *,
     targets: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Suppress and match the boxes of a class in the frames of a chunk.
 
     Args:
-      rois, gts, gt_row: see `chunks`.
+      chunk: of `chunks`.
       boxes, scores: of the chunk's RoIs.
       gt_boxes, targets: of all ground truth; bool, whether it is of this class.
 
     Returns:
       (scores, hits, RoI indices) of the boxes kept.
     """
+    rois, gts, gt_row = chunk
     used = rois >= 0
     place = np.cumsum(used).reshape(rois.shape) - 1
     order = np.argsort(np.where(used, -scores[place], np.inf), axis=1, kind="stable")

@@ -4,12 +4,15 @@ Label maps by actor, action and pair; boxes of every RoI by the protocol of Tabl
 per class and frame; instances by the same protocol, and by pycocotools at the same one IoU.
 """
 
+from __future__ import annotations
+
 import contextlib
 import io
 import itertools
 import pathlib
 import tempfile
 import time
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
@@ -28,7 +31,7 @@ _SECONDS, _MEGABYTES = 1.0, 300.0
 _IOU, _MATCH = 0.3, 0.5
 
 
-def run(options):
+def run(options: dict) -> tuple[list[dict], dict]:
     """Rows and details; `small`: 20 frames of 30 RoIs."""
     small = options["small"]
     frames, rois = (20, 30) if small else (_FRAMES, _ROIS)
@@ -109,7 +112,7 @@ def _agree(found):
                 raise RuntimeError(f"{peer}: {name} {value}, ours {found[ours][name]}")
 
 
-def label_maps(count):
+def label_maps(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """`count` pairs (truth, predicted): four rectangles of codes, and the same moved."""
     rng, pairs = np.random.default_rng(0), []
     for _ in range(count):
@@ -121,7 +124,7 @@ def label_maps(count):
     return pairs
 
 
-def score_maps(pairs):
+def score_maps(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
     confusion = segmentation.Confusion(A2D)
     for truth, predicted in pairs:
         confusion.update(truth, predicted)
@@ -165,7 +168,7 @@ def _files(folder, frames, score):
     return measure.memory(), seconds
 
 
-def truth_of(frames):
+def truth_of(frames: int) -> box_data.Truth:
     rng = np.random.default_rng(1)
     count = _TRUTH * frames
     corner = rng.uniform(0, 160, (count, 2))
@@ -186,7 +189,7 @@ def _near(truth, each, rng):
     return frame, np.hstack([centre, centre + sides]).astype(np.float32), own
 
 
-def detections_of(truth, rois):
+def detections_of(truth: box_data.Truth, rois: int) -> box_data.Detections:
     rng = np.random.default_rng(2)
     frame, boxes, own = _near(truth, rois, rng)
     actor, action = A2D.split(truth.codes[own])
@@ -206,7 +209,7 @@ def detections_of(truth, rois):
     )
 
 
-def results_of(truth, each):
+def results_of(truth: box_data.Truth, each: int) -> coco_results.Results:
     rng = np.random.default_rng(3)
     frame, boxes, own = _near(truth, each, rng)
     return coco_results.Results(
