@@ -198,23 +198,12 @@ class Truth:
 
     def save(self, path: str | os.PathLike, label_space: LabelSpace) -> None:
         """Write the COCO JSON that `load` reads, atomically."""
-        corners = self.boxes.astype(np.float64)
-        extents = corners[:, 2:] - corners[:, :2]
         images = [
             {"id": identity, "file_name": f"{frame}.png"}
             for identity, frame in zip(self.image_ids, self.frames.tolist())
         ]
-        annotations = [
-            {
-                "id": i + 1,
-                "image_id": self.image_ids[self.box_frame[i]],
-                "category_id": int(self.codes[i]),
-                "bbox": [*corners[i, :2].tolist(), *extents[i].tolist()],
-                "area": float(extents[i].prod()),
-                "iscrowd": 0,
-            }
-            for i in range(len(self.codes))
-        ]
+        image_ids = [self.image_ids[frame] for frame in self.box_frame]
+        annotations = coco_results.annotations_of(image_ids, self.boxes, self.codes)
         if self.masks is not None and self.sizes is not None:
             for image, (height, width) in zip(images, self.sizes):
                 image.update(height=int(height), width=int(width))

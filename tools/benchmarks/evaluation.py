@@ -16,11 +16,17 @@ from collections.abc import Iterable
 
 import cv2
 import numpy as np
-from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from a2d_tf.core.labels import A2D
-from a2d_tf.evaluation import box_data, coco_results, detection, segmentation, suppression
+from a2d_tf.evaluation import (
+    box_data,
+    coco_eval,
+    coco_results,
+    detection,
+    segmentation,
+    suppression,
+)
 from tools.benchmarks import measure, peers
 
 _FRAMES, _SIZE = 2000, (240, 320)
@@ -68,7 +74,7 @@ def _ways(maps, frames, rois, few):
     truth, small_truth = truth_of(frames), truth_of(few)
     every, part = detections_of(truth, rois), detections_of(small_truth, rois)
     results = results_of(truth, _INSTANCES)
-    annotated = _coco(truth)
+    annotated = coco_eval.as_coco(truth, truth, truth.box_frame)
     ways = {
         "maps": lambda: score_maps(itertools.islice(itertools.cycle(maps), frames)),
         "naive maps": lambda: _loop_over_maps(itertools.islice(itertools.cycle(maps), frames)),
@@ -261,31 +267,6 @@ def _loop_over_boxes(found, truth, nms):
         )
 
     return {kind: float(np.mean([ap(*c) for c in classes])) for kind, classes in kinds.items()}
-
-
-def _coco(truth):
-    """A COCO object of the truth."""
-    corners = truth.boxes.astype(float)
-    sides = corners[:, 2:] - corners[:, :2]
-    coco = COCO()
-    coco.dataset = {
-        "images": [{"id": i} for i in range(len(truth.frames))],
-        "annotations": [
-            {
-                "id": i + 1,
-                "image_id": int(truth.box_frame[i]),
-                "category_id": int(truth.codes[i]),
-                "bbox": [*corners[i, :2], *sides[i]],
-                "area": sides[i].prod(),
-                "iscrowd": 0,
-            }
-            for i in range(len(corners))
-        ],
-        "categories": [{"id": code} for code in A2D.codes],
-    }
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco.createIndex()
-    return coco
 
 
 def _pycocotools(annotated, results):
