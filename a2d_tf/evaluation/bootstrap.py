@@ -50,12 +50,7 @@ def figures(
     for video in range(len(videos)):
         confusion = segmentation.Confusion(label_space)
         for i in np.flatnonzero(place == video):
-            confusion.update(
-                *(
-                    segmentation.read_label_map(folder / part / f"{names[i]}.png", label_space)
-                    for part in ("label_truth", "label_maps")
-                )
-            )
+            confusion.update(*segmentation.read_maps(folder, names[i], label_space))
         for kind, per_video in matrices.items():
             per_video.append(confusion.matrix(kind))
     segmentation_figures = {
