@@ -39,9 +39,7 @@ def main(argv: list[str]) -> None:
     print(f"written to {output}")
 
 
-def run() -> None:
-    """Run the command with the words of the command line."""
-    shell.run(main)
+run = shell.command(main)
 
 
 if __name__ == "__main__":

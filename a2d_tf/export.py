@@ -68,9 +68,7 @@ def _describe(function):
             print(f"  {title} {name:14s} {spec.dtype.name} {shape}".replace("'", ""))
 
 
-def run() -> None:
-    """Run the command with the words of the command line."""
-    shell.run(main)
+run = shell.command(main)
 
 
 if __name__ == "__main__":

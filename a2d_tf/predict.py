@@ -130,9 +130,7 @@ def main(argv: list[str]) -> None:
         )
 
 
-def run() -> None:
-    """Run the command with the words of the command line."""
-    shell.run(main)
+run = shell.command(main)
 
 
 if __name__ == "__main__":

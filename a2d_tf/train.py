@@ -104,9 +104,7 @@ def _validation(network, config, manifest, workdir, *, threshold):
     return validate
 
 
-def run() -> None:
-    """Run the command with the words of the command line."""
-    shell.run(main)
+run = shell.command(main)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
 """The picture and the path of a step in WORKSPACE.md, held against the imports and the calls."""
 
 import ast
-import pathlib
 import re
 
 import pytest
+from processes import ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "a2d_tf"
 MAINS = {"train", "evaluate", "export", "predict"}
 

@@ -11,8 +11,8 @@ from pycocotools.cocoeval import COCOeval
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation import coco_eval, coco_results
+from a2d_tf.evaluation.box_data import Truth
 from a2d_tf.evaluation.coco_results import Results
-from a2d_tf.evaluation.detection import Truth
 
 SIZE = (8, 12)
 SQUARE = [[2, 1, 6, 1, 6, 5, 2, 5]]  # x 2..6, y 1..5

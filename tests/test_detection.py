@@ -8,16 +8,11 @@ import pytest
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.evaluation import detection, zero_shot
+from a2d_tf.evaluation import detection, suppression, zero_shot
+from a2d_tf.evaluation.box_data import Detections, Truth
 from a2d_tf.evaluation.coco_results import Results, encode_mask
-from a2d_tf.evaluation.detection import (
-    Detections,
-    Truth,
-    average_precision,
-    iou,
-    metrics_of,
-    metrics_of_results,
-)
+from a2d_tf.evaluation.detection import average_precision, metrics_of, metrics_of_results
+from a2d_tf.evaluation.suppression import iou
 
 SMALL = LabelSpace(("man", "dog"), ("run", "eat", "none"), (11, 13, 21, 22), none_action="none")
 MANY = LabelSpace(("man",), tuple(f"y{i}" for i in range(12)), (14, 25))
@@ -182,11 +177,11 @@ def test_agrees_with_slow_loops_where_frames_are_crowded_and_scores_tie(
 ):
     # More RoIs a frame than are compared at a time, frames of unequal length, and a part of them
     # at a time, by several threads.
-    monkeypatch.setattr(detection, "_CELLS", 150)
+    monkeypatch.setattr(suppression, "_CELLS", 150)
     monkeypatch.setattr(detection, "_THREADS", 3)
     detections, truth = random_case(SMALL, 7, overrides, rois=400, digits=digits)
     counts = np.bincount(detections.roi_frame)
-    assert counts.min() > 2 * detection._HEAD and len(set(counts)) > 1
+    assert counts.min() > 2 * suppression._HEAD and len(set(counts)) > 1
     ours, slow = metrics_of(detections, truth, SMALL), slow_metrics_of(detections, truth, SMALL)
     assert flatten(ours) == pytest.approx(flatten(slow))
     assert 0 < ours["detection"]["joint"] < 100

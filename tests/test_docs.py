@@ -1,11 +1,10 @@
 """Links of the documentation lead to files and headings that exist."""
 
-import pathlib
 import re
 
 import pytest
+from processes import ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGES = [path.relative_to(ROOT) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))]
 
 

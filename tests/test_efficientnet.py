@@ -1,13 +1,14 @@
 """EfficientNet-Lite0: shapes, wiring against plain Keras layers, the real weights on photos."""
 
 import os
-import pathlib
 
 import cv2
 import matplotlib.cbook
 import numpy as np
 import pytest
 import tensorflow as tf
+from processes import ROOT
+from tiny_network import normal
 
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
@@ -18,12 +19,7 @@ from a2d_tf.model.efficientnet import DepthwiseConvNorm6, efficientnet_lite0
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import layouts, tensor_files, weights
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 REAL_CLIPS = ROOT.parent / "shared/data/real_clips/Release/clips320H"
-
-
-def normal(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
 def build(height=64, width=96, **options):

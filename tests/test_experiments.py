@@ -1,11 +1,10 @@
 """Every row of the tables starts from public weights: what is loaded, and what starts anew."""
 
-import pathlib
-
 import numpy as np
 import pytest
 import tensorflow as tf
 from absl import flags
+from processes import ROOT
 
 from a2d_tf.commands import processes
 from a2d_tf.core import command_line
@@ -15,7 +14,6 @@ from a2d_tf.learning.runs import experiments, run_start
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import layouts, tensor_files, weights
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 SMALL = layouts.Sizes("resnet14", width=8, pyramid=16, proposals=16, head=32, mask=16)
 SMALL_FLAGS = (
     "--image_height=64 --image_width=96 --backbone=resnet14 --width_multiplier=0.125 "

@@ -4,12 +4,9 @@ import dataclasses
 import logging
 import math
 import os
-import pathlib
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import types
 
 import event_files
@@ -17,6 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_network
+from processes import run_tool
 
 from a2d_tf.core import devices
 from a2d_tf.core.config import ComputeConfig, Config, LearningConfig
@@ -46,7 +44,6 @@ LEARNING = LearningConfig(
     validate_every=100,
 )
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 ONE_STREAM = dict(use_flow=False, temporal_layers=0)
 """The loop is the same for every network, and this one is traced in a few seconds."""
@@ -239,10 +236,7 @@ def test_such_a_loss_ends_the_run_before_its_weights_are_kept(mini_records, tmp_
         label_space=A2D, flow_method="dis", image_height=64, image_width=96, clip_stride=1
     )
     run_folder.create(tmp_path, config, facts)
-    tool = ROOT / "tools" / "replay_batch.py"
-    done = subprocess.run(
-        [sys.executable, tool, f"--workdir={tmp_path}"], text=True, capture_output=True
-    )
+    done = run_tool("replay_batch", f"--workdir={tmp_path}")
     assert done.returncode == 0, done.stderr
     own = [x for x in done.stdout.splitlines() if x.startswith(f"{mini_records_videos[1]}/")]
     assert "*nan" in own[0] and "its flow holds what is no number" in done.stdout

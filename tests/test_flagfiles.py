@@ -5,10 +5,10 @@ test_config holds each row to its flags, test_network builds and differentiates 
 
 import json
 import math
-import pathlib
 
 import pytest
 import tensorflow as tf
+from processes import ROOT
 
 from a2d_tf.core.config import Config
 from a2d_tf.evaluation.runner import Evaluator
@@ -18,7 +18,6 @@ from a2d_tf.model.network import Network
 
 pytestmark = pytest.mark.slow
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 SECOND_PHASES = {"no_joint_action": "no_joint_actor", "no_mask_refiner": "no_mask"}
 ROWS = ["cartesian", "mask_rcnn_baseline", *SECOND_PHASES, "zero_shot_cat"]
 TINY = (

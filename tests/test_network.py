@@ -268,14 +268,6 @@ def test_phases_move_exactly_their_own_variables(variant):
     assert variable_names(network.trainable_weights) == sorted(sum(action.values(), []))
 
 
-@pytest.fixture
-def eagerly():
-    """A single step costs less than its trace."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
 @pytest.mark.parametrize("phase", ["actor", "action"])
 def test_a_step_of_a_phase_leaves_the_rest_bit_for_bit(phase, eagerly):
     network = tiny_network.make(norm="bn")

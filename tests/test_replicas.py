@@ -5,7 +5,6 @@ Devices are settled once a process, so each training is one of its own.
 
 import json
 import os
-import pathlib
 import signal
 import socket
 import subprocess
@@ -16,6 +15,7 @@ import event_files
 import numpy as np
 import pytest
 import tiny_network
+from processes import ROOT
 
 from a2d_tf.core.config import ComputeConfig, Config, LearningConfig
 from a2d_tf.core.errors import InputError
@@ -23,7 +23,6 @@ from a2d_tf.learning import replicas
 
 pytestmark = pytest.mark.slow
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 STEPS = 4
 LEARNING = dict(
     batch_size=4,

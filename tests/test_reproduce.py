@@ -3,10 +3,9 @@
 import json
 import os
 import pathlib
-import subprocess
-import sys
 
 import pytest
+from processes import ROOT, run_tool
 
 from a2d_tf.commands import processes
 from a2d_tf.core.config import Config
@@ -14,8 +13,6 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.learning.runs import experiments
 
 pytestmark = pytest.mark.slow
-
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -28,16 +25,6 @@ def run_all(reproduce, tmp_path):
     """`reproduce.run_all` of seeds and names in the test's folder."""
     return lambda seeds, names, train=(), **options: reproduce.run_all(
         tmp_path, "b", "r", seeds=seeds, names=names, train=list(train), **options
-    )
-
-
-def run(*arguments):
-    environment = dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3")
-    return subprocess.run(
-        [sys.executable, ROOT / "tools" / "reproduce.py", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env=environment,
     )
 
 
@@ -199,14 +186,14 @@ def test_mistakes(words, complaint, tmp_path):
     (tmp_path / "settings.json").write_text('{"base": "other"}')
     (tmp_path / "seed0" / "full").mkdir(parents=True)
     (tmp_path / "seed0" / "full" / "flags.txt").touch()
-    result = run(*(word.format(old=tmp_path) for word in words))
+    result = run_tool("reproduce", *(word.format(old=tmp_path) for word in words))
     assert result.returncode == 1 and "Traceback" not in result.stderr
     assert complaint in result.stderr.splitlines()[-1]
 
 
 def test_settings_bind_only_once_there_are_runs(tmp_path):
     for base in ("a.flags", "b.flags"):
-        result = run(f"--workdir={tmp_path}", f"--base={tmp_path}/{base}")
+        result = run_tool("reproduce", f"--workdir={tmp_path}", f"--base={tmp_path}/{base}")
         assert f"{base}: no such file" in result.stderr.splitlines()[-1], result.stderr
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_network
+from tiny_network import normal
 
 from a2d_tf.core.config import Config, LearningConfig, ModelConfig
 from a2d_tf.core.errors import InputError
@@ -23,10 +24,6 @@ from a2d_tf.video.predictor import Predictor
 pytestmark = pytest.mark.slow
 
 TINY = dict(norm="frozen_bn", rgb_flavour="matterport", use_flow=False, temporal_layers=0)
-
-
-def random(shape, seed):
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
 @functools.lru_cache(None)
@@ -54,8 +51,8 @@ def imported(
     for number, (role, shape) in enumerate(shapes().items()):
         if role.split("/")[0] in parts:
             last = counts.get(role.rsplit("/", 1)[0], shape[-1])
-            tensors[role] = random([*shape[:-1], last], number)
-    tensors["rpn/background/bias"] = random(3, 0)
+            tensors[role] = normal(*shape[:-1], last, seed=number)
+    tensors["rpn/background/bias"] = normal(3)
     return Weights(tensors, "matterport", flavour, "resnet14", classes, "abc", "FILE.h5")
 
 
@@ -157,7 +154,7 @@ def test_smaller_anchors_start_from_the_next_size_that_is_there(detector, networ
         np.testing.assert_array_equal(both, np.repeat(one, 2, axis=1))
         assert report.loaded[f"rpn_{layer}/kernel"] == f"{role} (size 2 <- size 1, size 1)"
     variable = weights.variables(two)["rpn_logits/kernel"]
-    variable.assign(random(variable.shape, 1))
+    variable.assign(normal(*variable.shape, seed=1))
     weights.copy(network, two, "RUN")
     kept = values(network)["rpn_logits/kernel"]
     np.testing.assert_array_equal(kept, variable.numpy()[..., 3:])
@@ -216,9 +213,21 @@ def test_reports_of_both_streams_join(detector, two_streams):
     "tensors, fields, message",
     [
         ({"fpn/p3/bias": None}, {}, "FILE.h5: no tensor fpn/p3/bias, which fills rgb_fpn_p3/bias"),
-        ({"fpn/p3/bias": random(15, 0)}, {}, r"fpn/p3/bias has shape \(15,\), not \(16,\)"),
-        ({"actor/logits/bias": random(80, 0)}, {}, "actor/logits/bias has shape"),
-        ({"rpn/conv/bias": random(8, 0)}, {}, "rpn/conv/bias has shape .*--rpn_channels"),
+        (
+            {"fpn/p3/bias": normal(15)},
+            {},
+            r"fpn/p3/bias has shape \(15,\), not \(16,\)",
+        ),
+        (
+            {"actor/logits/bias": normal(80)},
+            {},
+            "actor/logits/bias has shape",
+        ),
+        (
+            {"rpn/conv/bias": normal(8)},
+            {},
+            "rpn/conv/bias has shape .*--rpn_channels",
+        ),
         ({}, {"flavour": "keras"}, "weights of --rgb_flavour=keras, but .* has matterport"),
         ({}, {"backbone": "resnet26"}, "weights of --backbone=resnet26, but .* has resnet14"),
     ],

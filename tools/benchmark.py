@@ -7,6 +7,8 @@ round, and what is given is the median, for machines drift. Leave the machine al
 Peers are there where requirements-bench.txt is installed.
 """
 
+from __future__ import annotations
+
 import importlib
 import os
 import pathlib
@@ -55,7 +57,7 @@ _OPTIONS = (
 )
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
     shell.require(argv, suite=_SUITE.value, output=_OUTPUT.value)
     # Imported now: a mistyped flag should not wait for TensorFlow.
     suite = importlib.import_module(f"tools.benchmarks.{_SUITE.value}")

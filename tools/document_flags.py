@@ -3,6 +3,8 @@
 python tools/document_flags.py --output=docs/flags.md
 """
 
+from __future__ import annotations
+
 import dataclasses
 import pathlib
 import sys
@@ -28,7 +30,7 @@ as the number of steps, is ours ([paper.md](paper.md)). A Boolean is `--flip` or
 """
 
 
-def text():
+def text() -> str:
     """The page, as Markdown."""
     parts = [_INTRODUCTION]
     for name, section in SECTIONS.items():

@@ -60,9 +60,7 @@ def main(argv: list[str]) -> None:
     print(f"{shown} of {count} frames, {len(text.encode()) / 1e6:.1f} MB -> {output}")
 
 
-def run() -> None:
-    """Parse the command line and run."""
-    shell.run(main)
+run = shell.command(main)
 
 
 if __name__ == "__main__":

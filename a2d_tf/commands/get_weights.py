@@ -93,9 +93,7 @@ def _check_archive():
     return 0 if inventory.complete else 1
 
 
-def run() -> None:
-    """Run the command line."""
-    shell.run(main)
+run = shell.command(main)
 
 
 if __name__ == "__main__":

@@ -86,9 +86,7 @@ def main(argv: list[str]) -> None:
         )
 
 
-def run() -> None:
-    """Parse the command line and run."""
-    shell.run(main)
+run = shell.command(main)
 
 
 if __name__ == "__main__":

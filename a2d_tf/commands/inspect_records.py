@@ -191,9 +191,7 @@ def _caption(image, text):
         )
 
 
-def run() -> None:
-    """Run the command line."""
-    shell.run(main)
+run = shell.command(main)
 
 
 if __name__ == "__main__":

@@ -116,9 +116,7 @@ def main(argv: list[str]) -> None:
     print(f"{path}: written, and the trace beside it")
 
 
-def run() -> None:
-    """Parse the command line and run."""
-    shell.run(main)
+run = shell.command(main)
 
 
 if __name__ == "__main__":

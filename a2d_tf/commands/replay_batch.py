@@ -106,9 +106,7 @@ def main(argv: list[str]) -> None:
     print(f"  first operation that gives no number: {place or 'none; run it again'}")
 
 
-def run() -> None:
-    """Parse the command line and run."""
-    shell.run(main)
+run = shell.command(main)
 
 
 if __name__ == "__main__":

@@ -387,9 +387,7 @@ def main(argv: list[str]) -> None:
         raise InputError(f"{len(failed)} runs are missing: {'; '.join(failed)}; run again")
 
 
-def run() -> None:
-    """Parse the command line and run."""
-    shell.run(main)
+run = shell.command(main)
 
 
 if __name__ == "__main__":

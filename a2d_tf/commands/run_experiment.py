@@ -45,9 +45,7 @@ def main(argv: list[str]) -> None:
     print(f"{argv[1]}: {folder / 'evaluation' / experiments.SPLIT}")
 
 
-def run() -> None:
-    """Parse the command line and run."""
-    shell.run(main)
+run = shell.command(main)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import sys
@@ -87,6 +88,11 @@ def run(main: Callable[[list[str]], int | None]) -> None:
             return _complain(f"{_happened(error)}; --debug shows where")
 
     app.run(guarded, flags_parser=lambda words: _parse(words, main.__module__))
+
+
+def command(main: Callable[[list[str]], int | None]) -> Callable[[], None]:
+    """Return the entry point of a main: `run` it with the words of the command line."""
+    return functools.partial(run, main)
 
 
 def _parse(words, module):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.segmentations import decode_mask
 
 if TYPE_CHECKING:
-    from a2d_tf.evaluation.detection import Truth
+    from a2d_tf.evaluation.box_data import Truth
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -129,6 +130,27 @@ def entries(
             }
         )
     return results
+
+
+def annotations_of(image_ids: Iterable, boxes: np.ndarray, codes: np.ndarray) -> list[dict]:
+    """Convert ground truth to annotations of COCO JSON without masks; their ids count from 1.
+
+    Args:
+      image_ids: of each box's frame; boxes: float [N, 4], x1, y1, x2, y2; codes: int [N].
+    """
+    corners = boxes.astype(np.float64)
+    extents = corners[:, 2:] - corners[:, :2]
+    return [
+        {
+            "id": i + 1,
+            "image_id": image_id,
+            "category_id": int(codes[i]),
+            "bbox": [*corners[i, :2].tolist(), *extents[i].tolist()],
+            "area": float(extents[i].prod()),
+            "iscrowd": 0,
+        }
+        for i, image_id in enumerate(image_ids)
+    ]
 
 
 def write(path: str | os.PathLike, results: list[dict]) -> None:

@@ -20,7 +20,7 @@ from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import pipeline, records
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.evaluation import coco_eval, coco_results, detection, segmentation, zero_shot
+from a2d_tf.evaluation import box_data, coco_eval, coco_results, detection, segmentation, zero_shot
 from a2d_tf.evaluation.reports import tables
 from a2d_tf.model.network import Network
 from a2d_tf.ops import masks as mask_ops
@@ -73,8 +73,8 @@ class Validation:
     metrics: dict
     confusion: segmentation.Confusion
     losses: dict
-    detections: detection.Detections
-    truth: detection.Truth
+    detections: box_data.Detections
+    truth: box_data.Truth
     pictures: dict
 
 
@@ -93,7 +93,7 @@ class _Collector:
         self._truths.append(dataclasses.replace(frame.truth, label_map=None))
 
     def detections(self):
-        """All RoIs as `detection.Detections`; frees the tables."""
+        """All RoIs as `box_data.Detections`; frees the tables."""
 
         def gather(field):
             # Popped, since the boxes of every pair of every RoI take gigabytes.
@@ -102,13 +102,13 @@ class _Collector:
 
         counts = [len(table["boxes"]) for table in self.tables]
         arrays = {field: gather(field) for field in self._fields}
-        return detection.Detections(self.names, np.repeat(np.arange(len(counts)), counts), **arrays)
+        return box_data.Detections(self.names, np.repeat(np.arange(len(counts)), counts), **arrays)
 
     def ground_truth(self):
-        """The `detection.Truth` of the frames."""
+        """The `box_data.Truth` of the frames."""
         truths = self._truths
         counts = [len(truth.codes) for truth in truths]
-        return detection.Truth(
+        return box_data.Truth(
             self.names,
             np.repeat(np.arange(len(truths)), counts),
             np.concatenate([truth.boxes for truth in truths])[:, [1, 0, 3, 2]],

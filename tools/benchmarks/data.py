@@ -1,5 +1,7 @@
 """Suite `data`: conversion, the records' size and error, the input pipeline, the flow methods."""
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import itertools
@@ -16,6 +18,7 @@ import tensorflow as tf
 from pycocotools import mask as mask_tools
 
 from a2d_tf.core import devices
+from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import convert, flow_quality, records
 from a2d_tf.data.flow import METHODS, Flow, fit, resize_frame
@@ -38,7 +41,7 @@ _LIMIT = 20.0  # pixels: the fixed range of the other ways to store flow
 _STEPS = 20  # timed, of training
 
 
-def run(options):
+def run(options: dict) -> tuple[list[dict], dict]:
     """All parts, on a mini A2D made for it or on `options['release']`."""
     cv2.setNumThreads(1)  # one core's work is what the workers' is compared with
     config = learning.read("mini")
@@ -72,7 +75,9 @@ def run(options):
     return rows, details
 
 
-def conversion(source, folder, workers, rounds):
+def conversion(
+    source: Release, folder: pathlib.Path, workers: int, rounds: int
+) -> tuple[Manifest, list[dict], dict]:
     """Records by all workers, against the bare work of one process, as often as there are workers.
 
     That is the work on the same frames, once without and once with that on their truth. The start
@@ -221,7 +226,7 @@ def _clips(source, settings, limit):
                 return
 
 
-def bytes_per_clip(manifest):
+def bytes_per_clip(manifest: Manifest) -> dict[str, float]:
     """{part of a record: mean bytes}."""
     parts, total, count = dict.fromkeys(("rgb", "flow", "masks", "label_map", "mask_rle"), 0), 0, 0
     for split in manifest.splits:
@@ -296,7 +301,7 @@ STORAGE = {
 """Ways to store flow: name -> (flow [h, w, 2] -> bytes, (bytes, shape) -> flow)."""
 
 
-def flow_storage(clips, rounds):
+def flow_storage(clips: list[tuple], rounds: int) -> dict[str, dict]:
     """{way: `bytes` per frame, `mean_error` and `p99_error` of u and v in pixels, `decode_ms`}."""
     flows = [flow for _, _, flow in clips]
     stored = {name: [encode(flow) for flow in flows] for name, (encode, _) in STORAGE.items()}
@@ -325,7 +330,7 @@ def flow_storage(clips, rounds):
     return report
 
 
-def flow_methods(clips):
+def flow_methods(clips: list[tuple]) -> dict[str, dict]:
     """{method that is installed: `gain_percent` (see `flow_quality`), `ms` a pair}."""
     report = {}
     for name in METHODS:
@@ -344,7 +349,7 @@ def flow_methods(clips):
     return report
 
 
-def pipelines(mini, paper, config, options):
+def pipelines(mini: Manifest, paper: Manifest, config: Config, options: dict) -> list[dict]:
     """Rows of clips a second: read, decoded, and as training gets them."""
     step_rate = options["step_clips_per_second"] or _step_rate(mini, config)
     rounds = options["rounds"]
@@ -381,7 +386,7 @@ def pipelines(mini, paper, config, options):
     return rows
 
 
-def feeding(manifest, options):
+def feeding(manifest: Manifest, options: dict) -> list[dict]:
     """Rows of clips a second, counted as if they had 8 frames, against what should be."""
     decoded = tf.data.TFRecordDataset(manifest.shards("train")).repeat()
     decoded = decoded.map(records.parse, os.cpu_count())

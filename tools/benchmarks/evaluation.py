@@ -4,20 +4,29 @@ Label maps by actor, action and pair; boxes of every RoI by the protocol of Tabl
 per class and frame; instances by the same protocol, and by pycocotools at the same one IoU.
 """
 
+from __future__ import annotations
+
 import contextlib
 import io
 import itertools
 import pathlib
 import tempfile
 import time
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
-from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from a2d_tf.core.labels import A2D
-from a2d_tf.evaluation import coco_results, detection, segmentation
+from a2d_tf.evaluation import (
+    box_data,
+    coco_eval,
+    coco_results,
+    detection,
+    segmentation,
+    suppression,
+)
 from tools.benchmarks import measure, peers
 
 _FRAMES, _SIZE = 2000, (240, 320)
@@ -28,7 +37,7 @@ _SECONDS, _MEGABYTES = 1.0, 300.0
 _IOU, _MATCH = 0.3, 0.5
 
 
-def run(options):
+def run(options: dict) -> tuple[list[dict], dict]:
     """Rows and details; `small`: 20 frames of 30 RoIs."""
     small = options["small"]
     frames, rois = (20, 30) if small else (_FRAMES, _ROIS)
@@ -65,7 +74,7 @@ def _ways(maps, frames, rois, few):
     truth, small_truth = truth_of(frames), truth_of(few)
     every, part = detections_of(truth, rois), detections_of(small_truth, rois)
     results = results_of(truth, _INSTANCES)
-    annotated = _coco(truth)
+    annotated = coco_eval.as_coco(truth, truth, truth.box_frame)
     ways = {
         "maps": lambda: score_maps(itertools.islice(itertools.cycle(maps), frames)),
         "naive maps": lambda: _loop_over_maps(itertools.islice(itertools.cycle(maps), frames)),
@@ -109,7 +118,7 @@ def _agree(found):
                 raise RuntimeError(f"{peer}: {name} {value}, ours {found[ours][name]}")
 
 
-def label_maps(count):
+def label_maps(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """`count` pairs (truth, predicted): four rectangles of codes, and the same moved."""
     rng, pairs = np.random.default_rng(0), []
     for _ in range(count):
@@ -121,7 +130,7 @@ def label_maps(count):
     return pairs
 
 
-def score_maps(pairs):
+def score_maps(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
     confusion = segmentation.Confusion(A2D)
     for truth, predicted in pairs:
         confusion.update(truth, predicted)
@@ -165,13 +174,13 @@ def _files(folder, frames, score):
     return measure.memory(), seconds
 
 
-def truth_of(frames):
+def truth_of(frames: int) -> box_data.Truth:
     rng = np.random.default_rng(1)
     count = _TRUTH * frames
     corner = rng.uniform(0, 160, (count, 2))
     boxes = np.hstack([corner, corner + rng.uniform(20, 80, (count, 2))])
     names = [f"v{i // 4:04d}/{i % 4 + 1:05d}" for i in range(frames)]
-    return detection.Truth(
+    return box_data.Truth(
         names, np.repeat(np.arange(frames), _TRUTH), boxes, rng.choice(A2D.codes, count)
     )
 
@@ -186,7 +195,7 @@ def _near(truth, each, rng):
     return frame, np.hstack([centre, centre + sides]).astype(np.float32), own
 
 
-def detections_of(truth, rois):
+def detections_of(truth: box_data.Truth, rois: int) -> box_data.Detections:
     rng = np.random.default_rng(2)
     frame, boxes, own = _near(truth, rois, rng)
     actor, action = A2D.split(truth.codes[own])
@@ -197,7 +206,7 @@ def detections_of(truth, rois):
         return (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).astype(np.float32)
 
     shift = rng.normal(0, 2, (len(frame), len(A2D.actors), 1)).astype(np.float32)
-    return detection.Detections(
+    return box_data.Detections(
         truth.frames,
         frame,
         boxes[:, None] + shift,
@@ -206,7 +215,7 @@ def detections_of(truth, rois):
     )
 
 
-def results_of(truth, each):
+def results_of(truth: box_data.Truth, each: int) -> coco_results.Results:
     rng = np.random.default_rng(3)
     frame, boxes, own = _near(truth, each, rng)
     return coco_results.Results(
@@ -220,7 +229,7 @@ def _numpy_nms(boxes, scores, iou_threshold):
     while len(order):
         best, order = order[0], order[1:]
         kept.append(best)
-        order = order[detection.iou(boxes[order], boxes[best]) <= iou_threshold]
+        order = order[suppression.iou(boxes[order], boxes[best]) <= iou_threshold]
     return kept
 
 
@@ -248,7 +257,7 @@ def _loop_over_boxes(found, truth, nms):
             kept = here[nms(boxes[here], scores[here], _IOU)]
             hit = np.zeros(len(kept), bool)
             for true in truth.boxes[own & (truth.box_frame == frame)]:
-                matches = detection.iou(boxes[kept], true) >= _MATCH
+                matches = suppression.iou(boxes[kept], true) >= _MATCH
                 if matches.any():
                     hit[matches.argmax()] = True
             every.append(scores[kept])
@@ -258,31 +267,6 @@ def _loop_over_boxes(found, truth, nms):
         )
 
     return {kind: float(np.mean([ap(*c) for c in classes])) for kind, classes in kinds.items()}
-
-
-def _coco(truth):
-    """A COCO object of the truth."""
-    corners = truth.boxes.astype(float)
-    sides = corners[:, 2:] - corners[:, :2]
-    coco = COCO()
-    coco.dataset = {
-        "images": [{"id": i} for i in range(len(truth.frames))],
-        "annotations": [
-            {
-                "id": i + 1,
-                "image_id": int(truth.box_frame[i]),
-                "category_id": int(truth.codes[i]),
-                "bbox": [*corners[i, :2], *sides[i]],
-                "area": sides[i].prod(),
-                "iscrowd": 0,
-            }
-            for i in range(len(corners))
-        ],
-        "categories": [{"id": code} for code in A2D.codes],
-    }
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco.createIndex()
-    return coco
 
 
 def _pycocotools(annotated, results):

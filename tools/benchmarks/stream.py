@@ -5,6 +5,8 @@ sliding, a clip of 2L + 1 frames passes them for every frame: `serve`, which sha
 streaming, and `Network.inference`, which reads actions of every RoI. All find equally much.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 
@@ -25,7 +27,7 @@ _SLIDING = {"a2d": 2.1}  # times streaming, at least; a small network's heads co
 _LONG = 9  # frames of a longer clip
 
 
-def run(options):
+def run(options: dict) -> tuple[list[dict], dict]:
     """Rows and details; `small`: configs/mini.flags alone, at the smallest size."""
     devices.prepare()
     small = options["small"]

@@ -302,13 +302,13 @@ def _frames(shown, manifest):
     variants = [name for name in _PICTURED if name in shown]
     if not variants:
         return []
-    space, maps = manifest.label_space, shown[variants[0]].test / "label_truth"
-    names = sorted(path.relative_to(maps).with_suffix("") for path in maps.glob("*/*.png"))
+    space, folder = manifest.label_space, shown[variants[0]].test
+    maps = folder / "label_truth"
     # One frame per video, spread over the split.
-    video_frames = {name.parent: name for name in names}
+    video_frames = {name.partition("/")[0]: name for name in segmentation.frames_of(folder)}
     spread = np.linspace(0, len(video_frames) - 1, min(_FRAMES, len(video_frames))).astype(int)
-    chosen = [sorted(video_frames.values())[i] for i in spread]
-    inputs = dict(pipeline.key_frames(manifest, "test", {str(name) for name in chosen}))
+    chosen = [list(video_frames.values())[i] for i in spread]
+    inputs = dict(pipeline.key_frames(manifest, "test", set(chosen)))
 
     def painted(folder, name, image):
         codes = segmentation.read_label_map(folder / f"{name}.png", space)
@@ -321,7 +321,7 @@ def _frames(shown, manifest):
 
     rows = []
     for name in chosen:
-        image = inputs[str(name)]
+        image = inputs[name]
         pictures = [image, painted(maps, name, image)]
         pictures += [painted(shown[n].test / "label_maps", name, image) for n in variants]
         codes = np.unique(segmentation.read_label_map(maps / f"{name}.png", space))
@@ -347,9 +347,8 @@ def _classes(shown, rows, space):
         blocks += [Heading("Per class"), Picture("pair_ap", png, "AP of every valid pair.")]
     if "full" in rows:
         folder, confusion = shown["full"].test, segmentation.Confusion(space)
-        for path in sorted((folder / "label_truth").glob("*/*.png")):
-            other = folder / "label_maps" / path.relative_to(folder / "label_truth")
-            confusion.update(*(segmentation.read_label_map(p, space) for p in (path, other)))
+        for name in segmentation.frames_of(folder):
+            confusion.update(*segmentation.read_maps(folder, name, space))
         for kinds in (("actor", "action"), ("joint",)):
             png = charts.confusion(confusion, kinds, space)
             caption = f"Confusion of {' and of '.join(kinds)} pixels, full model, percent of rows."
