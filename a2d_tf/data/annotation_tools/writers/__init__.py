@@ -1,0 +1,1 @@
+"""Tracks of a video, written as annotation tools read them."""
