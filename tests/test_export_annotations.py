@@ -11,6 +11,8 @@ import zipfile
 from xml.etree import ElementTree
 
 import cv2
+import datumaro_env
+import export_reading
 import numpy as np
 import pytest
 from a2d_files import mask
@@ -18,10 +20,14 @@ from test_outputs import BOX, FILM, OTHER, SIZE, write
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
+from a2d_tf.data.annotation_tools.readers import coco as coco_reader
+from a2d_tf.data.annotation_tools.readers import cvat as cvat_reader
+from a2d_tf.data.annotation_tools.readers import labelme as labelme_reader
+from a2d_tf.data.annotation_tools.readers import youtube_vis as youtube_vis_reader
 from a2d_tf.data.annotation_tools.writers import cvat, files
 from a2d_tf.data.annotation_tools.writers.polygons import polygons
 from a2d_tf.data.annotation_tools.writers.tracked_video import Shape, Track, TrackedVideo, thinned
-from a2d_tf.data.sources.coco import decode_mask
+from a2d_tf.data.segmentations import decode_mask
 from a2d_tf.evaluation.coco_results import encode_mask
 from a2d_tf.video import predictions
 
@@ -86,13 +92,16 @@ def test_a_smooth_outline_has_few_points():
     assert len(outline) // 2 < 100 and far == 0 and iou > 0.99
 
 
+TWELVE = range(1, 13)
+
+
 def shapes(text, **until):
     """Shapes of 1 pixel; 'a1 a2 b3' does a in the frames 1 and 2, and b in 3."""
     pixel = encode_mask(mask(4, 4, 0, 0, 1, 1))
     return tuple(Shape(int(s[1:]), s[0], pixel, until.get(s)) for s in text.split())
 
 
-def video(*tracks, frames=range(1, 13), count=14):
+def video(*tracks, frames=TWELVE, count=14):
     """A TrackedVideo of a cat for each of the tracks."""
     made = tuple(Track(i, "cat", track) for i, track in enumerate(tracks, 1))
     actions = {"cat": ("a", "b")}
@@ -443,6 +452,77 @@ def test_a_failure_leaves_nothing_behind(prediction, tmp_path, monkeypatch):
         with pytest.raises(RuntimeError):
             files.save(predictions.read(prediction), str(tmp_path / name), "labelme", False)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+READERS = {
+    "cvat": (cvat_reader, ".xml"),
+    "coco": (coco_reader, ".json"),
+    "youtube_vis": (youtube_vis_reader, ".json"),
+    "labelme": (labelme_reader, ".zip"),
+}
+
+
+def ragged(count=12, size=(60, 80)):
+    """A TrackedVideo of two cats and a dog with holes, parts and a gap; frame 7 is empty."""
+    tracks = []
+    for i, (actor, action) in enumerate((("cat", "a"), ("cat", "b"), ("dog", "b")), 1):
+        frames = [n for n in range(i, count + 1) if n != 7 and n % 5 != i]
+        then = "ab"[action == "a"]
+        made = [
+            Shape(n, then if n > 9 else action, encode_mask(blobs(100 * i + n))) for n in frames
+        ]
+        tracks.append(Track(i, actor, tuple(made)))
+    actions = {"cat": ("a", "b"), "dog": ("a", "b")}
+    numbers = tuple(range(1, count + 1))
+    return TrackedVideo("clip1.mp4", None, size, count, numbers, actions, tuple(tracks))
+
+
+def read_back(form, path):
+    """{frame: [(actor, action, mask), ...]} as the reader of a format finds them."""
+    found = {}
+    for document in export_reading.read(READERS[form][0], path):
+        for frame in document.frames:
+            assert frame.video == "clip1"
+            found[frame.number] = [
+                (*((x.label, x.action) if x.action else x.label.split("-")), x)
+                for x in frame.instances
+            ]
+    return found
+
+
+@pytest.mark.parametrize("masks", [False, True])
+@pytest.mark.parametrize("form", READERS)
+def test_imported_again_they_are_the_same_instances(form, masks, tmp_path):
+    whole = thinned(ragged(), 4)
+    path = tmp_path / f"export{READERS[form][1]}"
+    files.save(whole, str(path), form, masks)
+    found, expected = read_back(form, path), whole.by_frame()
+    empty = {frame for frame in expected if not expected[frame]}
+    assert set(found) == set(expected) - (empty if form == "cvat" else set())
+    for frame, instances in found.items():
+        pairs = {(track.actor, shape.action): shape for track, shape in expected[frame]}
+        assert len(instances) == len(expected[frame])
+        for actor, action, instance in instances:
+            inside = pairs[actor, action].decoded()
+            again = export_reading.mask(instance, whole.size)
+            far, iou = differences(inside, again)
+            assert far == 0 and iou >= (1 if masks else 0.95)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form, name", [("coco", "coco_instances"), ("cvat", "cvat")])
+def test_datumaro_reads_the_same(form, name, tmp_path):
+    whole = thinned(ragged(), 4)
+    (tmp_path / "export").mkdir()
+    for member, content in files.WRITERS[form].write(whole, False):
+        (tmp_path / "export" / member).parent.mkdir(exist_ok=True)
+        (tmp_path / "export" / member).write_bytes(content)
+    theirs = datumaro_env.instances(tmp_path / "export", name, whole.size)
+    (ours,) = export_reading.read(READERS[form][0], tmp_path / "export")
+    keys = {int(key.rpartition("_")[2]) + 1: key for key in theirs}
+    for frame in ours.frames:
+        found = theirs[keys[frame.number]]
+        export_reading.check_against_datumaro(frame.instances, found, whole.size)
 
 
 @pytest.mark.slow

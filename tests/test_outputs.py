@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from a2d_files import mask
 
-from a2d_tf.core import visualize
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation.coco_results import encode_mask
+from a2d_tf.ops import visualize
 from a2d_tf.video import outputs, tracking
 from a2d_tf.video.instances import Instances, VideoFrame
 

@@ -227,10 +227,10 @@ def _class_names(network):
 
     Those of the proposal head are the sizes of anchors, "size 1" the largest of a level.
     """
-    labels, mode = network.labels, network.config.label_mode
+    labels, mode = network.labels, network.model_config.label_mode
     actors = [(actor, coco_classes.ALIASES.get(actor, actor)) for actor in labels.actors]
     classes, actions = actors, [(action,) for action in labels.actions]
-    if network.config.has_action_background:
+    if network.model_config.has_action_background:
         actions.append((_BACKGROUND,))
     if mode == "cartesian":
         classes = [
@@ -239,7 +239,7 @@ def _class_names(network):
     if mode == "hierarchical":
         actions = [(f"{x}-{y}", y) for x in labels.actors for y in labels.actions]
     # A level's largest anchors come last; smaller ones start from the next size available.
-    most = max(map(len, network.config.anchors))
+    most = max(map(len, network.model_config.anchors))
     sizes = [tuple(f"size {i}" for i in range(rank, 0, -1)) for rank in range(most, 0, -1)]
     return {
         "rpn_logits": sizes,
@@ -279,11 +279,11 @@ def _assign_rows(variable, value, classes, source_classes):
     return assigned, missing
 
 
-def _two_stream_kernels(config):
+def _two_stream_kernels(model):
     """The kernels whose input channels are the RGB stream's and as many of the flow stream."""
-    if not config.use_flow or config.fusion == "late":
+    if not model.use_flow or model.fusion == "late":
         return ()
-    return ("actor_fc1/kernel" if config.label_mode == "cartesian" else "action_fc1/kernel",)
+    return ("actor_fc1/kernel" if model.label_mode == "cartesian" else "action_fc1/kernel",)
 
 
 def _is_rgb_half(tensor, variable):
@@ -361,7 +361,7 @@ def load(network: Network, weights: Weights, stream: str = "rgb") -> LoadReport:
     """Fill a network from imported weights.
 
     Args:
-      network: of the weights' flavour (see `run_folder.settle`).
+      network: of the weights' flavour (see `run_start.settle`).
       weights: imported weights.
       stream: 'rgb' fills the appearance backbone, the refiner's trunk, every pyramid, the proposal
         network and the actor and mask heads; 'flow' fills the motion backbone, and its pyramid if
@@ -371,8 +371,8 @@ def load(network: Network, weights: Weights, stream: str = "rgb") -> LoadReport:
       InputError: the weights are for another network, a tensor is missing or has another shape, or
         nothing of the file fits.
     """
-    config, path = network.config, weights.path
-    _check(config, weights, stream)
+    model, path = network.model_config, weights.path
+    _check(model, weights, stream)
     parts = {role.split("/")[0] for role in weights.tensors}
 
     def find(name):
@@ -394,7 +394,7 @@ def load(network: Network, weights: Weights, stream: str = "rgb") -> LoadReport:
         "rpn_deltas": _ONE_SIZE,
     }
     origin = f"{path}: {weights.source}, {weights.backbone}, sha256 {weights.sha256}, for {stream}"
-    halves = _two_stream_kernels(config)
+    halves = _two_stream_kernels(model)
     return _fill(
         network, weights.tensors, find, rows=rows, strict=True, origin=origin, halves=halves
     )
@@ -408,19 +408,19 @@ def _role(name, stream):
     return None
 
 
-def _check(config, weights, stream):
+def _check(model, weights, stream):
     """Raise InputError if a network's flags contradict the weights."""
     for name, value in ((f"{stream}_flavour", weights.flavour), ("backbone", weights.backbone)):
-        if getattr(config, name) != value:
+        if getattr(model, name) != value:
             raise InputError(
                 f"{weights.path}: weights of --{name}={value}, but the network has "
-                f"{getattr(config, name)}; give that flag"
+                f"{getattr(model, name)}; give that flag"
             )
-    flag = "flow_norm" if stream == "flow" and config.flow_norm != "same" else "norm"
-    if getattr(config, flag) not in BATCH_NORMS:
+    flag = "flow_norm" if stream == "flow" and model.flow_norm != "same" else "norm"
+    if getattr(model, flag) not in BATCH_NORMS:
         raise InputError(
             f"{weights.path}: weights with batch norms, but the network has "
-            f"--{flag}={getattr(config, flag)}; give --{flag}=frozen_bn"
+            f"--{flag}={getattr(model, flag)}; give --{flag}=frozen_bn"
         )
 
 
@@ -441,7 +441,9 @@ def copy(network: Network, other: Network, origin: str) -> LoadReport:
         return (name, None) if name in tensors else (None, "not there")
 
     # A kernel of both streams is not half of a wider one, even where its shape fits.
-    halves = set(_two_stream_kernels(network.config)) - set(_two_stream_kernels(other.config))
+    halves = set(_two_stream_kernels(network.model_config)) - set(
+        _two_stream_kernels(other.model_config)
+    )
     return _fill(network, tensors, find, rows=rows, strict=False, origin=origin, halves=halves)
 
 

@@ -14,11 +14,11 @@ from typing import Any, BinaryIO
 import cv2
 import numpy as np
 
-from a2d_tf.core import visualize
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation import coco_results
+from a2d_tf.ops import visualize
 from a2d_tf.video import tracking, video_files
 from a2d_tf.video.instances import VideoFrame
 

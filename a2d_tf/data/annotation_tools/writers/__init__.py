@@ -1,1 +1,1 @@
-"""Tracks of a video, written as annotation tools read them."""
+"""Writers: one module for each format, from tracks to the files that a tool imports."""

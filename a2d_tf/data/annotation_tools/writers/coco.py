@@ -15,12 +15,11 @@ from typing import Any
 
 from pycocotools import mask as rle_tools
 
+from a2d_tf.data.annotation_tools.readers import frame_names
 from a2d_tf.data.annotation_tools.writers.polygons import polygons
 from a2d_tf.data.annotation_tools.writers.tracked_video import TrackedVideo
 
 SUFFIX = ".json"
-DESCRIPTION = "a2d_tf"
-"""`info.description` of the file, by which the reader knows how images are named."""
 
 
 def write(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
@@ -55,7 +54,7 @@ def write(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
                 }
             )
     content = {
-        "info": {"description": DESCRIPTION},
+        "info": {"description": frame_names.PREDICTION},
         "licenses": [],
         "categories": [
             {"id": i, "name": actor, "supercategory": ""} for actor, i in numbers.items()

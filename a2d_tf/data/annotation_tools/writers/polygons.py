@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.sources.coco import decode_mask
+from a2d_tf.data.segmentations import decode_mask
 
 # Pixels by which an outline may leave the edges; at the last no pixel's centre changes sides.
 _TOLERANCES = (0.75, 0.5, 0.25)
