@@ -126,6 +126,8 @@ def _dialect(content, images, options):
             twice="export one annotation of each task",
             empty=True,
         )
+    if info.get("description") == frame_names.PREDICTION:  # lists nothing but key frames
+        return _Dialect(frame_names.of_prediction, empty=True)
     return _Dialect(frame_names.of_cvat)
 
 

@@ -11,6 +11,10 @@ OF_IMAGES = "images are numbered by their own names, as in clip/00005.jpg"
 """Explanation of numbers that are the user's, see `Document.explanation`."""
 
 
+PREDICTION = "a2d_tf"
+"""`info.description` of this project's own export of a prediction as COCO."""
+
+
 @dataclasses.dataclass(frozen=True)
 class FrameName:
     """What the name of an image says; the fields are those of `AnnotatedFrame` and `Document`."""
@@ -45,6 +49,15 @@ def of_cvat(name: str) -> FrameName | None:
     return FrameName(
         None, int(found[1]) + 1, "video", "CVAT counts from 0: frame_000005 is frame 6 of the video"
     )
+
+
+def of_prediction(name: str) -> FrameName | None:
+    """Parse a name of this project's own export: 'clip1/frame_000005.PNG' is frame 6 of clip1."""
+    folders, _, last = name.rpartition("/")
+    found = of_cvat(last if last.endswith(".PNG") else name)
+    if found and found.numbering == "video":
+        return dataclasses.replace(found, video=folders.rpartition("/")[2] or None)
+    return of_image(name)
 
 
 def of_youtube_vis(name: str) -> FrameName | None:
