@@ -38,6 +38,7 @@ class _Dialect:
       form: what a name should look like, the remedy where `parse` finds none.
       twice: the remedy where a frame is there twice.
       empty: whether an image without annotations is an annotated frame without instances.
+      thin: whether polygons may have no area, as the outlines of a line of pixels have none.
       scaled: see `AnnotatedFrame.scaled`.
     """
 
@@ -45,6 +46,7 @@ class _Dialect:
     form: str = "<video>/<number>.jpg"
     twice: str = "put all instances of a frame on one image"
     empty: bool = False
+    thin: bool = False
     scaled: bool = False
 
 
@@ -82,7 +84,7 @@ def read(name: str, content: Any, container: Container, options: ReadOptions) ->
     left_out: collections.Counter[str] = collections.Counter()
     documents: dict[str, tuple[str, list[AnnotatedFrame]]] = {}
     for (i, image), drawn in zip(enumerate(images), by_image.values()):
-        instances = _instances(drawn, options, left_out)
+        instances = _instances(drawn, dialect, options, left_out)
         if not _is_annotated(drawn, instances, dialect, options, left_out):
             continue
         found = _parse(fields, image, f"images[{i}]", dialect)
@@ -125,6 +127,7 @@ def _dialect(content, images, options):
             form="<video>_<number>.jpg before the import, for Label Studio keeps no folders",
             twice="export one annotation of each task",
             empty=True,
+            thin=True,
         )
     if info.get("description") == frame_names.PREDICTION:  # lists nothing but key frames
         return _Dialect(frame_names.of_prediction, empty=True)
@@ -145,7 +148,7 @@ def _sort(fields, content, images):
     return by_image
 
 
-def _instances(annotations, options, left_out):
+def _instances(annotations, dialect, options, left_out):
     instances = []
     for where, label, annotation in annotations:
         parts = _segmentation(annotation.get("segmentation"))
@@ -153,6 +156,8 @@ def _instances(annotations, options, left_out):
             left_out[_NO_MASK] += 1
         elif options.crowds and annotation.get("iscrowd"):
             left_out["crowds"] += 1
+        elif dialect.thin and _is_thin(parts):
+            left_out["polygons without an area"] += 1
         else:
             attributes = _attributes(annotation)
             action, track = attributes.get("action"), attributes.get("track_id")
@@ -177,6 +182,20 @@ def _segmentation(value):
     return None if value in (None, [], [[]], {}, "") else value
 
 
+def _is_thin(segmentation):
+    """Whether all polygons have no area; what is malformed is left for `decode_mask` to refuse."""
+    if not isinstance(segmentation, list):
+        return False
+    for polygon in segmentation:
+        if not isinstance(polygon, list) or not all(map(is_number, polygon)) or len(polygon) % 2:
+            return False
+        xs, ys = polygon[::2], polygon[1::2]
+        following = zip(xs, ys, xs[1:] + xs[:1], ys[1:] + ys[:1])
+        if abs(sum(x * next_y - next_x * y for x, y, next_x, next_y in following)) > 1e-6:
+            return False
+    return True
+
+
 def _attributes(annotation):
     attributes = annotation.get("attributes")
     return attributes if isinstance(attributes, dict) else {}
@@ -187,7 +206,7 @@ def _is_annotated(annotations, instances, dialect, options, left_out):
     if not annotations:
         reason = None if dialect.empty or options.empty_frames else "frames without annotations"
     elif not instances:
-        reason = "frames with nothing but crowds or annotations without a mask"
+        reason = "frames with nothing but such annotations"
     else:
         drawn = any(
             _attributes(annotation).get("keyframe") not in (False, "false", "False")

@@ -116,7 +116,7 @@ def is_of_label_studio(name: str) -> bool:
     return bool(re.match(_UPLOADED, _last(name)))
 
 
-_UPLOADED = re.compile(r"[0-9a-f]{8}(-|__)(?=.)")
+_UPLOADED = re.compile(r"^[0-9a-f]{8}(-|__)(?=.)")
 
 
 def _last(name):
