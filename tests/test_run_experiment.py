@@ -81,6 +81,7 @@ def test_initial_weights_go_to_the_first_phase_and_to_the_streams_that_it_has(
     calls = []
     monkeypatch.setattr(processes, "_call", calls.append)
     weights, other = ["--init_rgb=coco.h5", "--init_flow=imagenet.h5"], "--seed=1"
+    weights.append("--class_map=map.json")
     for name in ("no_joint", "no_flow", "mask_rcnn_baseline", "full"):
         for phase in experiments.phases(name):  # so that nothing is left to be scored
             place = tmp_path / phase / "evaluation" / "test"
@@ -94,3 +95,4 @@ def test_initial_weights_go_to_the_first_phase_and_to_the_streams_that_it_has(
     coco, imagenet = ([call[name] for call in last] for name in ("--init_rgb", "--init_flow"))
     assert coco == ["coco.h5", "", "coco.h5", "coco.h5", "coco.h5"]
     assert imagenet == ["imagenet.h5", "", "", "", "imagenet.h5"]
+    assert [bool(call["--class_map"]) for call in last] == [bool(file) for file in coco]

@@ -121,10 +121,15 @@ def _records(shards, limit, decode):
 
 
 def describe(fields: Mapping[str, np.ndarray], truth: ClipTruth, label_space: LabelSpace) -> dict:
-    """Return the JSON object of a record; boxes, areas and flow are in stored pixels."""
+    """Return the JSON object of a record; boxes, areas and flow are in stored pixels.
+
+    An instance's `track` is its identity in the video, None where unknown.
+    """
     flow = fields["flow"][len(fields["flow"]) // 2].astype(np.float64)
+    codes = fields["codes"].tolist()
+    tracks = [-1] * len(codes) if truth.tracks is None else truth.tracks.tolist()
     instances = []
-    for box, code, mask in zip(fields["boxes"].tolist(), fields["codes"].tolist(), fields["masks"]):
+    for box, code, mask, track in zip(fields["boxes"].tolist(), codes, fields["masks"], tracks):
         actor, action = label_space.split(code)
         instances.append(
             {
@@ -134,6 +139,7 @@ def describe(fields: Mapping[str, np.ndarray], truth: ClipTruth, label_space: La
                 "box": [box[1], box[0], box[3], box[2]],
                 "area": int(mask.sum()),
                 "flow_mean": flow[mask != 0].mean(axis=0).tolist(),
+                "track": None if track < 0 else track,
             }
         )
     return {

@@ -20,7 +20,7 @@ PHASES = {
     "no_joint": ("no_joint_actor", "no_joint_action"),
     "no_mask": ("no_mask", "no_mask_refiner"),
 }
-NOTHING = ("--init_rgb=", "--init_flow=", "--init_checkpoint=")
+NOTHING = ("--init_rgb=", "--init_flow=", "--init_checkpoint=", "--class_map=")
 SPLIT = "test"
 
 

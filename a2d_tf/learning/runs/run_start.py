@@ -102,10 +102,14 @@ def initialise(network: Network, config: Config) -> weights.LoadReport | None:
         _take_over(network, config, learning.init_run)
     elif learning.init_checkpoint:
         report = _warm_start(network, config, learning.init_checkpoint)
+    class_map = {}
+    if learning.class_map:
+        class_map = coco_classes.read_class_map(learning.class_map, network.labels.actors)
     for stream in ("rgb", "flow"):
         path = cache.resolve(getattr(learning, f"init_{stream}"))
         if path:
-            loaded = weights.load(network, weights.Weights.read(path), stream)
+            chosen = class_map if stream == "rgb" else {}
+            loaded = weights.load(network, weights.Weights.read(path), stream, chosen)
             report = report.then(loaded) if report else loaded
     return report
 
