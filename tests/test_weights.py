@@ -185,7 +185,7 @@ def test_a_run_starts_by_its_class_map(detector, tmp_path):
         tiny_network.config(**TINY), learning=learning(init_rgb=path, class_map=str(chosen))
     )
     network = Network(config.model, A2D)
-    run_folder.initialise(network, config.checked())
+    run_start.initialise(network, config.checked())
     bias, source = values(network)["mask_logits/bias"], detector.tensors["mask/logits/bias"]
     np.testing.assert_array_equal(bias, source[[0, 0, 32, 14, 2, 15, 17]])
     with pytest.raises(InputError, match="--class_map=map.json .* needs --init_rgb"):

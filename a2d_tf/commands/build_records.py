@@ -17,7 +17,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # inherited by the workers
 
 from absl import flags
 
-from a2d_tf.core import errors
+from a2d_tf.core import shell
+from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data import convert
@@ -176,15 +177,15 @@ def _release() -> str | None:
 def _check_flags(argv):
     """Check which source the flags name."""
     if _COCO.value and (_RELEASE.value or _ANNOTATIONS.value):
-        raise errors.InputError("--coco replaces --release and --annotations; leave out either")
+        raise InputError("--coco replaces --release and --annotations; leave out either")
     if _release():
         if len(_ANNOTATIONS.value) > 1:
-            raise errors.InputError("--release takes one --annotations; leave out the others")
-        errors.require(argv)
+            raise InputError("--release takes one --annotations; leave out the others")
+        shell.require(argv)
     elif _COCO.value or _ANNOTATIONS.value:
-        errors.require(argv, videos=_VIDEOS.value)
+        shell.require(argv, videos=_VIDEOS.value)
     else:
-        raise errors.InputError(
+        raise InputError(
             "no source; name A2D's folder by --release, or annotations of your own by "
             "--annotations and their videos by --videos"
         )
@@ -196,7 +197,7 @@ def main(argv):
         report = check.check(open_source(), _WORKERS.value)
         print(report.text())
         return 1 if report.problems and _ON_ERROR.value == "fail" else 0
-    errors.require(argv, output=_OUTPUT.value)
+    shell.require(argv, output=_OUTPUT.value)
     settings = convert.ConversionSettings(
         flow_method=_FLOW.value,
         image_height=_HEIGHT.value,
@@ -235,7 +236,7 @@ def main(argv):
 
 def run() -> None:
     """Run the command line."""
-    errors.run(main)
+    shell.run(main)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import os
 
 from absl import flags
 
-from a2d_tf.core import errors
+from a2d_tf.core import shell
 from a2d_tf.data.annotation_tools.writers import files
 from a2d_tf.data.annotation_tools.writers.tracked_video import thinned
 from a2d_tf.video import predictions
@@ -47,7 +47,7 @@ _VIDEO = flags.DEFINE_string(
 
 def main(argv: list[str]) -> None:
     """Run the command."""
-    errors.require(argv, prediction=_PREDICTION.value, output=_OUTPUT.value)
+    shell.require(argv, prediction=_PREDICTION.value, output=_OUTPUT.value)
     files.check_output(_OUTPUT.value, _FORMAT.value)
     folder = os.path.normpath(_PREDICTION.value)
     video = thinned(predictions.read(folder, _MIN_SCORE.value, _VIDEO.value), _EVERY.value)
@@ -61,7 +61,7 @@ def main(argv: list[str]) -> None:
 
 def run() -> None:
     """Parse the command line and run."""
-    errors.run(main)
+    shell.run(main)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import os
 
 from absl import flags
 
-from a2d_tf.core import errors
+from a2d_tf.core import shell
 from a2d_tf.data.mini import synthetic, tracks
 
 FLAGS = flags.FLAGS
@@ -32,7 +32,7 @@ flags.DEFINE_bool(
 
 
 def main(argv):
-    errors.require(argv, output=FLAGS.output)
+    shell.require(argv, output=FLAGS.output)
     release = synthetic.make_release(
         FLAGS.output, FLAGS.videos, FLAGS.seed, FLAGS.workers, native=FLAGS.native
     )
@@ -45,7 +45,7 @@ def main(argv):
 
 def run() -> None:
     """Run the command line."""
-    errors.run(main)
+    shell.run(main)
 
 
 if __name__ == "__main__":

@@ -190,7 +190,8 @@ class AnnotatedVideos:
                     f"{path}: {instance.where}.{field}: {error} (frame {frame} of '{vid}')"
                 ) from error
         codes = np.array([self._code(i) for i in annotated.instances], np.int32)
-        return Annotation(paint(masks, codes, self.label_space.code_dtype), masks, codes, boxes)
+        label_map = paint(masks, codes, self.label_space.code_dtype)
+        return Annotation(label_map, masks, codes, boxes, tracks=_tracks(annotated.instances))
 
     def read_frames(
         self, vid: str, numbers: Iterable[int] | None
@@ -303,6 +304,12 @@ def _reopen(reread, label_space, follow_links):
         first_frame=first_frame,
         follow_links=follow_links,
     )
+
+
+def _tracks(instances):
+    """Return the identities int64 [N], -1 where there is none; None where all have none."""
+    tracks = [-1 if i.track is None else i.track for i in instances]
+    return np.array(tracks, np.int64) if any(track >= 0 for track in tracks) else None
 
 
 def _left_out(documents):
