@@ -40,6 +40,7 @@ def area(image, colour):
 def test_records_are_counted():
     train = summaries()["train"]
     assert train.pairs == {16: 2, 34: 1}
+    assert train.pair_videos == {16: {"a"}, 34: {"a"}}
     np.testing.assert_allclose(train.areas, [0.01, 1, 0.005])
     assert train.per_clip == {0: 1, 1: 1, 2: 1}
     assert train.videos == {"a": (100, 200), "b": (120, 90)}

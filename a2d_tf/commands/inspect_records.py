@@ -23,7 +23,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_file, write_json
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.flow import resize_frame
-from a2d_tf.data.inspection import anchor_recall, input_scale, summary
+from a2d_tf.data.inspection import anchor_recall, input_scale, reading, summary
 from a2d_tf.data.manifest import SPLITS, Manifest
 from a2d_tf.ops import visualize
 
@@ -59,7 +59,7 @@ def main(argv: list[str]) -> None:
         for folder in (*parents, _DRAW.value):
             if folder:
                 os.makedirs(folder, exist_ok=True)
-        for split, fields, truth in _records(shards, _LIMIT.value, decode):
+        for split, fields, truth in reading.read(shards, _LIMIT.value, decode):
             summaries[split].add(truth)
             boxes.add(truth)
             if decode:
@@ -95,29 +95,6 @@ def _divisors():
         if name != "own":
             names.setdefault(float(np.mean(flavour.std)), []).append(name)
     return {", ".join(flavours): divisor for divisor, flavours in names.items()}
-
-
-def _records(shards, limit, decode):
-    """Yield (split, fields of `records.parse` as arrays, ClipTruth) of at most `limit` records.
-
-    Without `decode` there are no fields.
-    """
-    import tensorflow as tf  # here, so that a wrong folder is reported at once
-
-    from a2d_tf.data import records
-
-    parse = tf.function(records.parse, input_signature=[tf.TensorSpec([], tf.string)])
-    count = 0
-    for split, shard in shards:
-        for serialized in records.read_shard(shard):
-            if count == limit:
-                return
-            count += 1
-            with records.naming(shard):
-                truth = records.read_truth(serialized)
-                fields = parse(serialized) if decode else {}
-                fields = {name: tensor.numpy() for name, tensor in fields.items()}
-            yield split, fields, truth
 
 
 def describe(fields: Mapping[str, np.ndarray], truth: ClipTruth, label_space: LabelSpace) -> dict:

@@ -27,12 +27,14 @@ class Summary:
 
     Attributes:
       pairs: {code: instances}.
+      pair_videos: {code: VIDs with an instance}.
       areas: area of each instance's box, as a fraction of its frame.
       per_clip: {instances of a key frame: clips}.
       videos: {VID: (height, width)}.
     """
 
     pairs: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+    pair_videos: dict = dataclasses.field(default_factory=lambda: collections.defaultdict(set))
     areas: list = dataclasses.field(default_factory=list)
     per_clip: collections.Counter = dataclasses.field(default_factory=collections.Counter)
     videos: dict = dataclasses.field(default_factory=dict)
@@ -40,6 +42,8 @@ class Summary:
     def add(self, truth: ClipTruth) -> None:
         """Count a record."""
         self.pairs.update(truth.codes.tolist())
+        for code in set(truth.codes.tolist()):
+            self.pair_videos[code].add(truth.video)
         self.per_clip[len(truth.codes)] += 1
         self.videos[truth.video] = truth.native_size
         sides = truth.boxes[:, 2:] - truth.boxes[:, :2]
