@@ -82,7 +82,7 @@ def read(name: str, content: Any, container: Container, options: ReadOptions) ->
     dialect = _dialect(content, images, options)
     by_image = _sort(fields, content, images)
     left_out: collections.Counter[str] = collections.Counter()
-    documents: dict[str, tuple[str, list[AnnotatedFrame]]] = {}
+    frames: list[tuple[FrameName, AnnotatedFrame]] = []
     for (i, image), drawn in zip(enumerate(images), by_image.values()):
         instances = _instances(drawn, dialect, options, left_out)
         if not _is_annotated(drawn, instances, dialect, options, left_out):
@@ -98,11 +98,11 @@ def read(name: str, content: Any, container: Container, options: ReadOptions) ->
             scaled=dialect.scaled and size is not None,
         )
         fields.check_once(frame, dialect.twice)
-        documents.setdefault(found.numbering, (found.explanation, []))[1].append(frame)
+        frames.append((found, frame))
     if content["annotations"] and left_out[_NO_MASK] == len(content["annotations"]):
         problem = "none has a mask ('segmentation'); draw polygons or masks, boxes do not do"
         raise fields.error("annotations", problem)
-    return _documents(fields, documents, left_out, _frame_count(images))
+    return frame_names.documents(fields.path, FORMAT, frames, left_out, _frame_count(images))
 
 
 _NO_MASK = "annotations without a mask"
@@ -235,16 +235,3 @@ def _frame_count(images):
     found = [frame_names.of_cvat(str(image.get("file_name"))) for image in images]
     numbers = sorted(frame.number for frame in found if frame and frame.numbering == "video")
     return len(images) if numbers == list(range(1, len(images) + 1)) else None
-
-
-def _documents(fields, documents, left_out, frame_count):
-    """One for each way of numbering; what was left out is told once."""
-    documents = documents or {"names": (frame_names.OF_IMAGES, [])}
-    made = []
-    for numbering, (explanation, frames) in documents.items():
-        counts = {} if made else {reason: count for reason, count in left_out.items() if count}
-        count = frame_count if numbering == "video" else None
-        made.append(
-            Document(fields.path, FORMAT, tuple(frames), numbering, explanation, count, counts)
-        )
-    return made

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 import re
+from collections.abc import Iterable, Mapping
 
-from a2d_tf.data.annotation_tools.document import split_frame_name
+from a2d_tf.data.annotation_tools.document import AnnotatedFrame, Document, split_frame_name
 
 OF_IMAGES = "images are numbered by their own names, as in clip/00005.jpg"
 """Explanation of numbers that are the user's, see `Document.explanation`."""
@@ -23,6 +25,41 @@ class FrameName:
     number: int
     numbering: str = "names"
     explanation: str = OF_IMAGES
+
+
+def documents(
+    path: pathlib.PurePath,
+    format_name: str,
+    frames: Iterable[tuple[FrameName, AnnotatedFrame]],
+    left_out: Mapping[str, int],
+    frame_count: int | None = None,
+) -> list[Document]:
+    """Make a file's documents: one, or two where its images are numbered in both ways.
+
+    Args:
+      path: the file.
+      format_name: its format.
+      frames: its annotated frames, with what their names say.
+      left_out: see `Document`; the first document has it.
+      frame_count: see `Document`; of the frames that are numbered as in the video.
+    """
+    numbered: dict[str, tuple[str, list[AnnotatedFrame]]] = {}
+    for name, frame in frames:
+        numbered.setdefault(name.numbering, (name.explanation, []))[1].append(frame)
+    return [
+        Document(
+            path,
+            format_name,
+            tuple(members),
+            numbering,
+            explanation,
+            frame_count if numbering == "video" else None,
+            dict(left_out) if i == 0 else {},
+        )
+        for i, (numbering, (explanation, members)) in enumerate(
+            (numbered or {"names": (OF_IMAGES, [])}).items()
+        )
+    ]
 
 
 def of_image(name: str) -> FrameName | None:

@@ -32,6 +32,7 @@ from a2d_tf.data.annotation_tools.document import (
 )
 from a2d_tf.data.annotation_tools.readers import frame_names
 from a2d_tf.data.annotation_tools.readers.fields import Fields
+from a2d_tf.data.annotation_tools.readers.frame_names import FrameName
 
 FORMAT = "yolo"
 
@@ -68,7 +69,7 @@ def read(name: str, content: Any, container: Container, options: ReadOptions) ->
         problem = "no labels/<subset>/<image>.txt beside it; give the whole folder, or its zip"
         raise fields.error("labels", problem)
     left_out: collections.Counter[str] = collections.Counter()
-    documents: dict[str, tuple[str, list[AnnotatedFrame]]] = {}
+    frames: list[tuple[FrameName, AnnotatedFrame]] = []
     for (_, stem), (labels, image) in sorted(files.items()):
         if labels:
             instances, lines = _instances(container, labels, classes, left_out)
@@ -89,13 +90,8 @@ def read(name: str, content: Any, container: Container, options: ReadOptions) ->
             found.video, found.number, (1, 1), instances, labels or image, scaled=True
         )
         fields.check_once(frame, "keep one of them")
-        documents.setdefault(found.numbering, (found.explanation, []))[1].append(frame)
-    return [
-        Document(fields.path, FORMAT, tuple(frames), numbering, explanation, left_out=counts)
-        for (numbering, (explanation, frames)), counts in zip(
-            documents.items(), (dict(left_out), {})
-        )
-    ]
+        frames.append((found, frame))
+    return frame_names.documents(fields.path, FORMAT, frames, left_out)
 
 
 def _load(fields, content):
