@@ -50,7 +50,8 @@ def main(argv: list[str]) -> None:
     shell.require(argv, prediction=_PREDICTION.value, output=_OUTPUT.value)
     files.check_output(_OUTPUT.value, _FORMAT.value)
     folder = os.path.normpath(_PREDICTION.value)
-    video = thinned(predictions.read(folder, _MIN_SCORE.value, _VIDEO.value), _EVERY.value)
+    source = os.path.basename(_VIDEO.value) if _VIDEO.value else None
+    video = thinned(predictions.read(folder, _MIN_SCORE.value, source), _EVERY.value)
     files.save(video, _OUTPUT.value, _FORMAT.value, _SHAPES.value == "masks")
     shapes = sum(len(track.shapes) for track in video.tracks)
     print(

@@ -10,7 +10,6 @@ Source: cvat-ai/cvat, `cvat/apps/dataset_manager/formats/cvat.py`.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
@@ -28,10 +27,10 @@ def write(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
     root = Element("annotations")
     _add(root, "version", "1.1")
     _describe(_add(_add(root, "meta"), "task"), video)
-    elements = _of_masks if masks else _of_polygons
-    for element in itertools.chain.from_iterable(map(elements, video.tracks)):
-        element.set("id", str(len(root) - 2))
-        root.append(element)
+    for track in video.tracks:
+        for element in _of_masks(track, video) if masks else _of_polygons(track):
+            element.set("id", str(len(root) - 2))
+            root.append(element)
     ElementTree.indent(root)
     yield "annotations.xml", ElementTree.tostring(root, "utf-8", xml_declaration=True) + b"\n"
 
@@ -88,12 +87,13 @@ def _of_polygons(track):
         yield element
 
 
-def _of_masks(track):
-    """A <track> for each mask of a track: the mask, and its end a frame later."""
+def _of_masks(track, video):
+    """A <track> for each mask of a track: the mask, and its end a frame later, if there is one."""
     for shape in track.shapes:
         element, fields = _track(track, True), _mask(shape)
         _shape(element, "mask", shape, fields)
-        _shape(element, "mask", shape, fields, shape.frame + 1)
+        if shape.frame != video.frame_count:
+            _shape(element, "mask", shape, fields, shape.frame + 1)
         yield element
 
 
