@@ -16,10 +16,12 @@ from a2d_tf.data.annotation_tools.document import (
     AnnotatedFrame,
     Document,
     Instance,
+    ReadOptions,
     split_frame_name,
 )
 from a2d_tf.data.annotation_tools.matching import Export, Matcher
 from a2d_tf.data.annotation_tools.names import Names, check_label_space, check_mapped
+from a2d_tf.data.annotation_tools.recognise import read_export
 from a2d_tf.data.segmentations import decode_parts
 
 SQUARE = ([[2.0, 1.0, 6.0, 1.0, 6.0, 5.0, 2.0, 5.0]],)
@@ -248,3 +250,19 @@ def test_damaged_zips(tmp_path, damage):
         path.unlink()
     with pytest.raises(InputError, match=r"task.zip.*: (not a zip|cannot be read|no such file)"):
         Container(path).read("annotations.json")
+
+
+def test_a_folder_of_zips(tmp_path):
+    content = {
+        "images": [{"id": 1, "file_name": "clip/00002.jpg", "width": 32, "height": 24}],
+        "annotations": [],
+        "categories": [],
+    }
+    for name in ("b.zip", "a.zip"):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("instances.json", json.dumps(content))
+    documents = read_export(tmp_path, ReadOptions(empty_frames=True))
+    assert [str(d.path.relative_to(tmp_path)) for d in documents] == [
+        "a.zip/instances.json",
+        "b.zip/instances.json",
+    ]

@@ -34,7 +34,7 @@ def read_export(
     """Read all annotations of an export.
 
     Args:
-      path: a file, a folder, or a zip as downloaded.
+      path: a file, a zip as downloaded, or a folder, which may hold zips.
       options: what the user says of it.
       format_name: one of FORMATS, to overrule recognition by content.
 
@@ -42,6 +42,7 @@ def read_export(
       InputError: no such path, a damaged file, or not one file of a known format.
     """
     container = Container(path)
+    zips = [path / name for name in container.names if path.is_dir() and name.endswith(".zip")]
     contents = [(name, _parse(name, container)) for name in container.names]
     contents = [(name, content) for name, content in contents if content is not None]
     chosen = [
@@ -50,10 +51,12 @@ def read_export(
         for reader in [_recognise(name, content)]
         if reader is not None and format_name in (None, reader.FORMAT)
     ]
-    if not chosen and format_name is not None:  # the user knows better, and sees what is wrong
+    if (
+        not chosen and not zips and format_name is not None
+    ):  # the user knows better, and sees what is wrong
         reader = _READERS[format_name]
         chosen = [(name, content, reader) for name, content in contents if _suits(name, reader)]
-    if not chosen:
+    if not chosen and not zips:
         found = f"{shown(contents[0][0])} is none of these" if contents else "there is none"
         expected = (
             f"of the format '{format_name}'" if format_name else f"of a known format: {_KINDS}"
@@ -61,11 +64,12 @@ def read_export(
         raise InputError(
             f"{path}: no annotations {expected}; {found}; name an export, or its format by --format"
         )
-    return [
+    documents = [
         document
         for name, content, reader in chosen
         for document in reader.read(name, content, container, options)
     ]
+    return documents + [d for file in zips for d in read_export(file, options, format_name)]
 
 
 def _parse(name: str, container: Container) -> Any:

@@ -108,22 +108,25 @@ class AnnotatedVideos:
         return _reopen, (self._reread, self.label_space, self._follow_links)
 
     def summary(self) -> list[str]:
-        """Describe in a line for each file its format, videos, numbering and what is left out."""
+        """Describe in a line each the files' format, videos, numbering and what is left out."""
         videos = collections.defaultdict(list)
         for vid, numbered in self._frames.items():
             for located in numbered.values():
                 videos[id(located.document)].append(vid)
-        lines = []
+        # LabelMe writes a file for each frame: those of a folder are one line.
+        groups = collections.defaultdict(list)
         for document in self.documents:
-            counts = collections.Counter(videos[id(document)])
+            groups[document.path.parent, document.format, document.explanation].append(document)
+        lines = []
+        for (folder, format_name, explanation), documents in groups.items():
+            counts = collections.Counter(vid for d in documents for vid in videos[id(d)])
             listed = ", ".join(f"{vid} ({n})" for vid, n in list(counts.items())[:5])
             more = f" and {len(counts) - 5} more" if len(counts) > 5 else ""
-            line = (
-                f"{document.path}: {document.format}; annotated frames of {listed or 'none'}"
-                f"{more}; {document.explanation}"
-            )
-            left_out = _left_out([document])
-            lines.append(line + (f"; {left_out}" if left_out else ""))
+            several = len(documents) > 1
+            where = f"{folder}: {len(documents)} files" if several else str(documents[0].path)
+            line = f"{where}: {format_name}; annotated frames of {listed or 'none'}{more}"
+            left_out = _left_out(documents)
+            lines.append(f"{line}; {explanation}" + (f"; {left_out}" if left_out else ""))
         return lines
 
     def split(self, video: Video) -> str:

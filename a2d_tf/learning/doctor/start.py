@@ -194,7 +194,7 @@ def val_fraction(videos: int, held_out: Callable[[float], int]) -> float:
 
 
 def finer_records(
-    sides: Sequence[float], stored: tuple[int, int], native: tuple[int, int]
+    sides: Sequence[float] | np.ndarray, stored: tuple[int, int], native: tuple[int, int]
 ) -> tuple[int, int] | None:
     """Return a size to build records at again, twice as large; None if that would bring nothing.
 

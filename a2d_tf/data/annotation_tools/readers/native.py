@@ -33,12 +33,12 @@ FORMAT = "a2d_tf"
 
 
 def matches(content: Any) -> bool:
-    """Return whether a JSON is of this format: COCO's fields, and names of its own."""
-    if not isinstance(content, dict) or "images" not in content or "categories" in content:
+    """Return whether a JSON is of this format: COCO's fields, with actors and no categories."""
+    if not isinstance(content, dict) or "images" not in content:
         return False
     annotations = content.get("annotations")
     if not isinstance(annotations, list) or not annotations:
-        return True
+        return "categories" not in content
     return any(isinstance(entry, dict) and "actor" in entry for entry in annotations)
 
 

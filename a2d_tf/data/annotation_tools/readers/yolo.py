@@ -81,7 +81,11 @@ def read(name: str, content: Any, container: Container, options: ReadOptions) ->
         else:
             left_out["images without a text file"] += 1
             continue
-        found = frame_names.of_cvat(image or f"{stem}.txt")
+        file = image or f"{stem}.txt"
+        if frame_names.is_of_roboflow(file):
+            found = frame_names.of_roboflow(file, options.frame_step)
+        else:
+            found = frame_names.of_cvat(file)
         if not found:
             where = labels or image
             problem = f"{shown(stem)} names no frame of a video; name images <video>/<number>.jpg"

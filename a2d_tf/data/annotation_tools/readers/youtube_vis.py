@@ -91,7 +91,7 @@ def _sort(fields, content, names, options, left_out):
         i = by_video[fields.reference(annotation, "video_id", where, by_video)]
         k = categories[fields.reference(annotation, "category_id", where, categories)]
         label = fields.text(labels[k], "name", f"categories[{k}]")
-        masks, track = annotation.get("segmentations"), annotation.get("id", j)
+        masks, track = annotation.get("segmentations"), _identity(annotation, j)
         if not isinstance(masks, list) or len(masks) != len(names[i]):
             problem = f"not a list of {len(names[i])}, one for each of videos[{i}].file_names"
             raise fields.error(f"{where}.segmentations", f"{problem}; export them again")
@@ -101,8 +101,13 @@ def _sort(fields, content, names, options, left_out):
         for frame, mask in enumerate(masks):
             if mask not in (None, []):
                 place = f"{where}.segmentations[{frame}]"
-                number = track if type(track) is int else j
                 instances.setdefault((i, frame), []).append(
-                    Instance(label, (mask,), place, track=number)
+                    Instance(label, (mask,), place, track=track)
                 )
     return instances
+
+
+def _identity(annotation, index):
+    """Return the identity: `track_id` joins annotations that end where the action changes."""
+    given = [annotation.get(name) for name in ("track_id", "id")]
+    return next((value for value in given if type(value) is int and value >= 0), index)
