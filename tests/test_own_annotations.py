@@ -2,6 +2,9 @@
 
 import json
 import pathlib
+import re
+import subprocess
+import sys
 import zipfile
 
 import cv2
@@ -11,6 +14,7 @@ from a2d_files import moving_frames, write_video
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
+from a2d_tf.data import records
 from a2d_tf.data.annotation_tools.container import Container
 from a2d_tf.data.annotation_tools.document import (
     AnnotatedFrame,
@@ -22,8 +26,10 @@ from a2d_tf.data.annotation_tools.document import (
 from a2d_tf.data.annotation_tools.matching import Export, Matcher
 from a2d_tf.data.annotation_tools.names import Names, check_label_space, check_mapped
 from a2d_tf.data.annotation_tools.recognise import read_export
+from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.segmentations import decode_parts
 
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 SQUARE = ([[2.0, 1.0, 6.0, 1.0, 6.0, 5.0, 2.0, 5.0]],)
 
 
@@ -266,3 +272,61 @@ def test_a_folder_of_zips(tmp_path):
         "a.zip/instances.json",
         "b.zip/instances.json",
     ]
+
+
+def run_command(*arguments):
+    command = [sys.executable, str(ROOT / "tools/build_records.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.mark.slow
+def test_from_an_export_to_records_and_again(videos, tmp_path):
+    shape = {"category_id": 1, "segmentation": list(SQUARE[0]), "attributes": {"track_id": 4}}
+    names = ["far/00002.jpg", "far/00004.jpg", "imgs/00000.png"]
+    sizes = [(32, 24), (32, 24), (12, 10)]
+    content = {
+        "images": [
+            {"id": i, "file_name": name, "width": width, "height": height}
+            for i, (name, (width, height)) in enumerate(zip(names, sizes), 1)
+        ],
+        "categories": [{"id": 1, "name": "rat-run"}],
+        "annotations": [{"id": i, "image_id": i, **shape} for i in (1, 2, 3)],
+    }
+    (tmp_path / "export.json").write_text(json.dumps(content))
+    (tmp_path / "names.json").write_text('{"rat-run": ["mouse", "run"]}')
+    flags = [f"--annotations={tmp_path / 'export.json'}", f"--videos={videos}"]
+    flags += [f"--names={tmp_path / 'names.json'}", "--image_height=24", "--image_width=32"]
+    flags += [f"--output={tmp_path / 'records'}", "--workers=1", "--clip_frames=3"]
+    done = run_command(*flags)
+    assert done.returncode == 0, done.stderr
+    assert "export.json: coco; annotated frames of far (2), imgs (1); images are" in done.stdout
+    labels = tmp_path / "records" / "labels.json"
+    assert f"{labels}: the label space" in done.stdout
+    assert LabelSpace.from_json(labels).actors == ("mouse",)
+    truths = {}
+    manifest = Manifest.load(tmp_path / "records")
+    for split in manifest.splits:
+        for shard in manifest.shards(split):
+            for truth in map(records.read_truth, records.read_shard(shard)):
+                truths[truth.video, truth.frame] = truth
+    assert set(truths) == {("far", 2), ("far", 4), ("imgs", 1)}  # 00000.png is the first
+    assert truths["far", 2].tracks.tolist() == [4] and truths["imgs", 1].native_size == (10, 12)
+    again = run_command(*flags, f"--labels={labels}")
+    assert again.returncode == 0 and "already complete" in again.stdout
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["--check"], "no source; name A2D's folder by --release, or annotations .* --videos"),
+        (["--annotations=a.zip"], "--videos is missing"),
+        (["--annotations=a.zip", "--coco=b.json", "--videos=v"], "--coco replaces"),
+        (["--release=r", "--annotations=a", "--annotations=b"], "--release takes one"),
+        (["--annotations=a.zip", "--videos=v", "--format=xls"], "--format"),
+        (["--annotations=a.zip", "--videos=v", "--check"], "v: no such folder; --videos names"),
+    ],
+)
+def test_flags_that_do_not_fit(flags, words):
+    done = run_command(*flags)
+    assert done.returncode == 1 and re.search(words, done.stderr), done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
