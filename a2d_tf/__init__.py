@@ -109,23 +109,22 @@ def dataset(
     from a2d_tf.learning import batches
 
     config, manifest = _config(settings), Manifest.load(records)
-    learning, frames = config.learning, config.model.frames
-    canvas = (config.model.image_height, config.model.image_width)
+    learning = config.learning
     if augment is None:
         augment = split == "train"
     if not augment:
         return pipeline.evaluation(
             manifest,
             split,
-            canvas,
-            frames,
+            (config.model.image_height, config.model.image_width),
+            config.model.frames,
             batch_size=learning.batch_size,
             max_instances=learning.max_instances,
             val_fraction=learning.val_fraction,
         )
     if split != "train":
         raise ValueError(f"augment=True is for split 'train', not '{split}'")
-    return batches.training(manifest, canvas, frames, learning)
+    return batches.training(manifest, config)
 
 
 def _config(settings: _Settings) -> Config:

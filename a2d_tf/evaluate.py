@@ -4,7 +4,7 @@ import os
 
 from absl import flags
 
-from a2d_tf.core import errors
+from a2d_tf.core import shell
 from a2d_tf.core.config import Config
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
@@ -18,7 +18,7 @@ Config.define_flags(["inference", "compute"])
 
 
 def main(argv: list[str]) -> None:
-    errors.require(argv, workdir=_WORKDIR.value, records=_RECORDS.value)
+    shell.require(argv, workdir=_WORKDIR.value, records=_RECORDS.value)
     # Late, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
     import a2d_tf
     from a2d_tf.core import devices
@@ -39,9 +39,7 @@ def main(argv: list[str]) -> None:
     print(f"written to {output}")
 
 
-def run() -> None:
-    """Run the command with the words of the command line."""
-    errors.run(main)
+run = shell.command(main)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import os
 
 from absl import flags, logging
 
-from a2d_tf.core import errors
+from a2d_tf.core import shell
 from a2d_tf.core.config import Config
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
@@ -31,7 +31,7 @@ _EXAMPLE = """load it with TensorFlow alone:
 
 
 def main(argv: list[str]) -> None:
-    errors.require(argv, workdir=_WORKDIR.value, output=_OUTPUT.value)
+    shell.require(argv, workdir=_WORKDIR.value, output=_OUTPUT.value)
     # Late, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
     from a2d_tf.core import devices
     from a2d_tf.learning.runs import run_folder
@@ -68,9 +68,7 @@ def _describe(function):
             print(f"  {title} {name:14s} {spec.dtype.name} {shape}".replace("'", ""))
 
 
-def run() -> None:
-    """Run the command with the words of the command line."""
-    errors.run(main)
+run = shell.command(main)
 
 
 if __name__ == "__main__":

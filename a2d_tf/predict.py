@@ -15,7 +15,7 @@ import sys
 
 from absl import flags
 
-from a2d_tf.core import errors
+from a2d_tf.core import shell
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.video import outputs, streaming, tracking, video_files
@@ -60,14 +60,14 @@ def _load():
 
 def _predictor():
     import a2d_tf
-    from a2d_tf.learning.runs import run_folder
+    from a2d_tf.learning.runs import run_folder, run_start
 
     given = Config.given_inference()
     if _WORKDIR.value:
         run = run_folder.load(os.path.normpath(_WORKDIR.value), given, _CHECKPOINT.value)
         return a2d_tf.Predictor.from_run(run)
     if _INIT_RGB.value:
-        return a2d_tf.Predictor.from_run(run_folder.untrained(_INIT_RGB.value, given))
+        return a2d_tf.Predictor.from_run(run_start.untrained(_INIT_RGB.value, given))
     predictor = a2d_tf.Predictor.from_saved_model(os.path.normpath(_SAVED_MODEL.value))
     lowest, threshold = predictor.facts["score_threshold"], _threshold()
     if 0 <= threshold < lowest:
@@ -85,7 +85,7 @@ def _threshold():
 
 
 def _check_flags(argv):
-    errors.require(argv, video=_VIDEO.value, output=_OUTPUT.value)
+    shell.require(argv, video=_VIDEO.value, output=_OUTPUT.value)
     sources = [flag for flag in (_SAVED_MODEL, _WORKDIR, _INIT_RGB) if flag.value]
     if len(sources) != 1:
         raise InputError("give one of --saved_model, --workdir and --init_rgb")
@@ -130,9 +130,7 @@ def main(argv: list[str]) -> None:
         )
 
 
-def run() -> None:
-    """Run the command with the words of the command line."""
-    errors.run(main)
+run = shell.command(main)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import os
 
 from absl import flags
 
-from a2d_tf.core import errors
+from a2d_tf.core import shell
 from a2d_tf.core.config import Config
 
 _RECORDS = flags.DEFINE_string("records", None, "folder that tools/build_records.py made")
@@ -21,7 +21,7 @@ Config.define_flags()
 
 def main(argv: list[str]) -> None:
     config = Config.from_flags()
-    errors.require(argv, records=_RECORDS.value, workdir=_WORKDIR.value)
+    shell.require(argv, records=_RECORDS.value, workdir=_WORKDIR.value)
     # Below, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
     import tensorflow as tf
 
@@ -30,7 +30,7 @@ def main(argv: list[str]) -> None:
     from a2d_tf.data.manifest import Manifest
     from a2d_tf.learning import replicas
     from a2d_tf.learning.fit import fit
-    from a2d_tf.learning.runs import run_folder
+    from a2d_tf.learning.runs import run_folder, run_start
     from a2d_tf.model.network import Network
 
     manifest = Manifest.load(_RECORDS.value)
@@ -38,7 +38,7 @@ def main(argv: list[str]) -> None:
     if config.learning.zero_shot_actor:
         manifest.label_space.actor_index(config.learning.zero_shot_actor)
     workdir = os.path.normpath(_WORKDIR.value)
-    config = run_folder.settle(config, Config.given_model(), _WORKDIR.value)
+    config = run_start.settle(config, Config.given_model(), _WORKDIR.value)
     learning = config.learning
     machine = devices.prepare(_DEVICE.value, learning.deterministic)
     tf.keras.utils.set_random_seed(learning.seed)
@@ -50,23 +50,23 @@ def main(argv: list[str]) -> None:
         network = Network(config.model, manifest.label_space, config.compute, learning.recompute)
         _prepare(network, config, manifest, workdir, inherited=inherited)
         threshold = inherited["threshold"] if inherited else run_folder.DEFAULT_THRESHOLD
-        evaluate = _evaluation(network, config, manifest, workdir, threshold=threshold)
-        fit(network, manifest, config, workdir, evaluate=evaluate)
+        validate = _validation(network, config, manifest, workdir, threshold=threshold)
+        fit(network, manifest, config, workdir, validate=validate)
 
 
 def _prepare(network, config, manifest, workdir, *, inherited):
     """Create or check the run folder; give the network of a new run its initial weights."""
     from a2d_tf.evaluation import dashboard
     from a2d_tf.learning import replicas
-    from a2d_tf.learning.runs import checkpoints, run_folder
+    from a2d_tf.learning.runs import events, run_folder, run_start
 
-    new, report = not os.path.isdir(os.path.join(workdir, "tensorboard")), None
-    if not checkpoints.any_in(os.path.join(workdir, checkpoints.KINDS["last"])):
-        report = run_folder.initialise(network, config)
+    new = run_folder.is_new(workdir)
+    report = run_start.initialise(network, config) if new else None
     run_folder.create(workdir, config, manifest)
     if not replicas.is_chief():
         return
     if new:
+        events.clear(workdir)
         dashboard.describe(workdir, config)
         if report:
             report.publish(workdir)
@@ -74,7 +74,7 @@ def _prepare(network, config, manifest, workdir, *, inherited):
         run_folder.save_threshold(workdir, **inherited)
 
 
-def _evaluation(network, config, manifest, workdir, *, threshold):
+def _validation(network, config, manifest, workdir, *, threshold):
     """Return the validation of a run, or pictures of training clips where no video is held out."""
     from a2d_tf.evaluation import dashboard
     from a2d_tf.evaluation.runner import Evaluator
@@ -86,7 +86,7 @@ def _evaluation(network, config, manifest, workdir, *, threshold):
 
     evaluator = Evaluator(network, config, manifest, make_measure(network, config.learning))
 
-    def evaluate():
+    def validate():
         """Choose the threshold and score with it; pictures show the same clips every time."""
         validation = evaluator.validate("val", _PICTURES.value)
         if validation is None:
@@ -101,12 +101,10 @@ def _evaluation(network, config, manifest, workdir, *, threshold):
             threshold=validation.threshold,
         )
 
-    return evaluate
+    return validate
 
 
-def run() -> None:
-    """Run the command with the words of the command line."""
-    errors.run(main)
+run = shell.command(main)
 
 
 if __name__ == "__main__":

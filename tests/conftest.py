@@ -81,6 +81,16 @@ def determinism(request):
     switch[before]()
 
 
+@pytest.fixture
+def eagerly():
+    """TensorFlow's functions run untraced: a single step costs less than its trace."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 @pytest.fixture(scope="session")
 def mini_records(tmp_path_factory):
     """Records of a mini A2D, loaded: 12 training clips of 4 videos, 6 test clips of 2 videos.

@@ -8,12 +8,12 @@ import subprocess
 import sys
 
 import pytest
+from processes import ROOT
 
 import a2d_tf
 
 pytestmark = pytest.mark.slow
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 IMPORT_ALL = """
 import os, pkgutil, sys
 before = dict(os.environ)

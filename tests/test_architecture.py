@@ -1,10 +1,11 @@
 """The picture and the path of a step in WORKSPACE.md, held against the imports and the calls."""
 
 import ast
-import pathlib
 import re
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+import pytest
+from processes import ROOT
+
 PACKAGE = ROOT / "a2d_tf"
 MAINS = {"train", "evaluate", "export", "predict"}
 
@@ -68,6 +69,37 @@ def test_the_python_package_names_every_room():
     } == set(listed)
 
 
+def section(title):
+    """The text of a section of WORKSPACE.md."""
+    text = (ROOT / "WORKSPACE.md").read_text()
+    return re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", text, re.M | re.S)[1]
+
+
+def defined(path):
+    """What a module defines, methods among it, and the modules beside it."""
+    nodes = ast.walk(ast.parse(path.read_text()))
+    return {getattr(node, "name", None) for node in nodes} | {p.stem for p in path.parent.iterdir()}
+
+
+@pytest.mark.parametrize(
+    "title", ["A training step in three hops", "The paper, section by section"]
+)
+def test_files_and_functions_of_the_tables_exist(title):
+    """A file without a folder is in that of the file before it, a function is of that file."""
+    count, path = 0, None
+    for row in re.findall(r"^\|.*\| (.*) \|$", section(title), re.M):
+        for word in re.findall(r"`([^`]+)`", row):
+            if word.endswith((".py", "/")):
+                path = (path.parent if "/" not in word else PACKAGE) / word
+                if word.startswith("configs/"):
+                    path = ROOT / word
+                assert path.exists(), word
+            else:
+                assert word in defined(path), f"{word} of {path}"
+            count += 1
+    assert count > 8
+
+
 def called(path, function):
     """What a function of a module calls, as it is written there."""
     module = ast.parse((PACKAGE / path).read_text())
@@ -75,7 +107,14 @@ def called(path, function):
     return {ast.unparse(x.func) for x in ast.walk(body) if isinstance(x, ast.Call)}
 
 
-def test_from_the_main_to_the_forward_pass_it_is_three_files():
+def test_from_the_main_to_the_forward_pass_it_is_three_hops():
+    hops = re.findall(r"`([\w./]+)`", section("A training step in three hops").split("\n|")[0])
+    assert hops == [
+        "train.main",
+        "learning/fit.py",
+        "learning/train_step.py",
+        "learning/forward.py",
+    ]
     assert "fit" in called("train.py", "main")
-    assert {"make_train_step", "train_step"} <= called("learning/fit.py", "fit")
-    assert "forward" in called("learning/train_step.py", "_gradients")
+    assert {"make_train_step", "train_step"} <= called(hops[1], "fit")
+    assert "forward" in called(hops[2], "_gradients")

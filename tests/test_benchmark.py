@@ -2,21 +2,12 @@
 
 import importlib.util
 import json
-import pathlib
-import subprocess
-import sys
 
 import cv2
 import pytest
+from processes import run_tool
 
 pytestmark = pytest.mark.slow
-
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-
-
-def run(*arguments):
-    command = [sys.executable, str(ROOT / "tools" / "benchmark.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=600)
 
 
 TORCH = all(importlib.util.find_spec(name) for name in ("torch", "torchvision"))
@@ -96,7 +87,8 @@ PEERS = {
 @pytest.mark.parametrize("suite", LIMITS)
 def test_small_suite(suite, tmp_path):
     output, charts = tmp_path / "report.json", tmp_path / "charts"
-    done = run("--suite", suite, "--output", output, "--small", "--rounds=1", "--charts", charts)
+    words = f"--suite={suite} --output={output} --small --rounds=1 --charts={charts}".split()
+    done = run_tool("benchmark", *words)
     assert done.returncode == 0, done.stderr
     report = json.loads(output.read_text())
     assert set(report) == {"suite", "machine", "rows", "details"} and report["suite"] == suite
@@ -125,7 +117,8 @@ def test_small_suite(suite, tmp_path):
 
 def test_suite_data(tmp_path):
     output = tmp_path / "data.json"
-    done = run(
+    done = run_tool(
+        "benchmark",
         "--suite=data",
         "--output",
         output,
@@ -177,5 +170,5 @@ def test_wrong_flags_end_with_one_clear_line(tmp_path):
         (["--suite=data"], "--output is missing"),
         (["--suite=nonsense", "--output=x"], "suite"),
     ):
-        done = run(*arguments)
+        done = run_tool("benchmark", *arguments)
         assert done.returncode == 1 and words in done.stderr and "Traceback" not in done.stderr

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation import bootstrap, detection, segmentation
+from a2d_tf.evaluation import bootstrap, box_data, detection, segmentation
 
 SMALL = LabelSpace(("man", "dog"), ("run", "eat", "none"), (11, 13, 21, 22), none_action="none")
 FRAMES = ["a/00001", "a/00002", "b/00004", "c/00001", "c/00009", "d/00002"]
@@ -22,7 +22,7 @@ def scored(tmp_path_factory):
     """A scored split of four videos, and its parts."""
     folder, rng = tmp_path_factory.mktemp("scored"), np.random.default_rng(3)
     gts = np.repeat(np.arange(6), [2, 1, 3, 0, 2, 1])
-    truth = detection.Truth(FRAMES, gts, boxes(rng, 9), rng.choice(SMALL.codes, 9))
+    truth = box_data.Truth(FRAMES, gts, boxes(rng, 9), rng.choice(SMALL.codes, 9))
     rois = np.repeat(np.arange(6), 12)
     found = boxes(rng, 72, 2)
     near = rng.random((72, 2)) < 0.5
@@ -31,7 +31,7 @@ def scored(tmp_path_factory):
         if len(own):
             found[r, near[r]] = own[rng.integers(len(own))]
     scores = rng.dirichlet(np.ones(3), 72), rng.dirichlet(np.ones(3), 72)
-    detections = detection.Detections(FRAMES[::-1], 5 - rois, found, scores[0][:, :2], scores[1])
+    detections = box_data.Detections(FRAMES[::-1], 5 - rois, found, scores[0][:, :2], scores[1])
     maps = {}
     for name in FRAMES:
         for part in ("label_truth", "label_maps"):
@@ -58,8 +58,8 @@ def repeated(truth, detections, times):
             names.append(f"{name}-{copy}")
     gts, rois = np.array(gts, int), np.array(rois, int)
     return (
-        detection.Truth(names, box_frame, truth.boxes[gts], truth.codes[gts]),
-        detection.Detections(
+        box_data.Truth(names, box_frame, truth.boxes[gts], truth.codes[gts]),
+        box_data.Detections(
             names,
             roi_frame,
             detections.boxes[rois],
@@ -83,7 +83,7 @@ def test_a_draw_is_scored_as_the_set_that_it_stands_for(scored):
             for name, value in values.items():
                 assert got["segmentation"][kind][name][sample] == pytest.approx(value, abs=1e-9)
         other = repeated(truth, detections, times)
-        expected = detection.evaluate(*other[::-1], SMALL)["detection"]
+        expected = detection.metrics_of(*other[::-1], SMALL)["detection"]
         for kind, value in expected.items():
             assert got["detection"][kind][sample] == pytest.approx(value, abs=1e-9)
     assert got["detection"]["joint"].std() > 0
@@ -91,8 +91,8 @@ def test_a_draw_is_scored_as_the_set_that_it_stands_for(scored):
 
 def test_a_draw_of_every_video_once_is_the_split_itself(scored):
     _, truth, detections, _ = scored
-    drawn = detection.evaluate(detections, truth, SMALL, np.ones((1, 6), np.int64))
-    plain = detection.evaluate(detections, truth, SMALL)
+    drawn = detection.metrics_of(detections, truth, SMALL, np.ones((1, 6), np.int64))
+    plain = detection.metrics_of(detections, truth, SMALL)
     for part in plain:
         assert {k: v[0] for k, v in drawn[part].items()} == pytest.approx(plain[part])
 

@@ -8,16 +8,16 @@ import pathlib
 import re
 import shutil
 import subprocess
-import sys
 
 import cv2
 import numpy as np
 import pytest
+from processes import run_tool
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data import pipeline, records
-from a2d_tf.evaluation import coco_results, detection
+from a2d_tf.evaluation import box_data, coco_results
 from a2d_tf.evaluation.reports import browse
 from a2d_tf.evaluation.runner import write_png
 
@@ -59,7 +59,7 @@ def write_evaluation(folder, truths, hows, labels=A2D):
         boxes.append(truth.boxes[:, [1, 0, 3, 2]])
     coco_results.write(folder / "instances.json", instances)
     counts = [len(b) for b in boxes]
-    detection.Truth(
+    box_data.Truth(
         names,
         np.repeat(np.arange(len(names)), counts),
         np.concatenate(boxes),
@@ -97,11 +97,7 @@ def run(truths, tmp_path_factory):
 @pytest.fixture(scope="module")
 def written(run, mini_records):
     """The page as the tool writes it: its path."""
-    done = subprocess.run(
-        [sys.executable, TOOL, "--run", run[0], "--records", mini_records.directory],
-        capture_output=True,
-        text=True,
-    )
+    done = run_tool("browse", "--run", run[0], "--records", mini_records.directory)
     assert done.returncode == 0, done.stderr
     path = run[0] / "evaluation" / "test" / "browse.html"
     assert re.fullmatch(rf"6 of 6 frames, \d+\.\d MB -> {path}\n", done.stdout)
@@ -240,7 +236,7 @@ def test_instances_below_others_have_no_box():
 
 def test_what_is_missing_is_said(run, truths, mini_records, tmp_path):
     def complaint(*arguments):
-        done = subprocess.run([sys.executable, TOOL, *arguments], capture_output=True, text=True)
+        done = run_tool("browse", *arguments)
         assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
         return done.stderr
 

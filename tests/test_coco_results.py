@@ -11,8 +11,8 @@ from pycocotools.cocoeval import COCOeval
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation import coco_eval, coco_results
+from a2d_tf.evaluation.box_data import Truth
 from a2d_tf.evaluation.coco_results import Results
-from a2d_tf.evaluation.detection import Truth
 
 SIZE = (8, 12)
 SQUARE = [[2, 1, 6, 1, 6, 5, 2, 5]]  # x 2..6, y 1..5
@@ -181,7 +181,7 @@ def random_files(folder, seed):
 def test_agrees_with_pycocotools_on_the_files(tmp_path, capsys):
     truth_path, results_path = random_files(tmp_path, 0)
     truth = Truth.load(truth_path, SPACE, with_masks=True)
-    ours = coco_eval.evaluate(Results.load(results_path, truth, SPACE), truth)
+    ours = coco_eval.metrics_of(Results.load(results_path, truth, SPACE), truth)
     assert capsys.readouterr().out == ""
     true = COCO(str(truth_path))
     found = true.loadRes(str(results_path))
@@ -198,13 +198,13 @@ def test_agrees_with_pycocotools_on_the_files(tmp_path, capsys):
 def test_without_masks_on_both_sides_there_are_only_boxes(tmp_path):
     truth_path, results_path = random_files(tmp_path, 1)
     truth = Truth.load(truth_path, SPACE)
-    boxes = coco_eval.evaluate(Results.load(results_path, truth, SPACE), truth)
+    boxes = coco_eval.metrics_of(Results.load(results_path, truth, SPACE), truth)
     assert list(boxes) == ["box"]
     truth = Truth.load(truth_path, SPACE, with_masks=True)
     results = Results.load(results_path, truth, SPACE)
-    assert coco_eval.evaluate(results, truth)["box"] == boxes["box"]
+    assert coco_eval.metrics_of(results, truth)["box"] == boxes["box"]
     chosen = results.select(np.ones(len(results.codes), bool))
-    assert coco_eval.evaluate(chosen, truth) == boxes
+    assert coco_eval.metrics_of(chosen, truth) == boxes
 
 
 def test_nothing_found_and_nothing_to_find():
@@ -215,8 +215,8 @@ def test_nothing_found_and_nothing_to_find():
 
     truth = truth_of(masks=[coco_results.encode_mask(square())])
     for count, ap in ((1, 100), (0, 0)):
-        figures = coco_eval.evaluate(results(count), truth)
+        figures = coco_eval.metrics_of(results(count), truth)
         assert list(figures) == ["box", "mask"]
         for kind in figures.values():
             assert kind == pytest.approx({"ap": ap, "ap50": ap, "ap75": ap})
-    assert coco_eval.evaluate(results(1), Truth(["v/1", "w/1"], [], [], [])) == {}
+    assert coco_eval.metrics_of(results(1), Truth(["v/1", "w/1"], [], [], [])) == {}

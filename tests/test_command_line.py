@@ -1,19 +1,15 @@
 """Command lines: the messages for typos, bad values and unexpected errors, and the help."""
 
-import os
-import pathlib
 import re
-import subprocess
-import sys
 
 import pytest
 from absl import flags
+from processes import ROOT, run_main, run_python
 
 from a2d_tf.core import command_line
 from a2d_tf.core.config import SECTIONS, Config
 from tools import document_flags
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 MAINS = ("train", "evaluate", "export", "predict")
 
 
@@ -104,21 +100,15 @@ def test_words_pass_in_their_order(parse, tmp_path):
 # Programs.
 
 
-def run(*command, **environment):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    return subprocess.run(
-        [sys.executable, *map(str, command)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env=environment,
-    )
+def run(*words):
+    return run_python(*words, PYTHONPATH=str(ROOT))
 
 
 PROGRAM = '''"""Do it: python tools/do.py --what=THIS."""
 import errno, logging, os
 from absl import flags
-from a2d_tf.core import errors
+from a2d_tf.core import shell
+from a2d_tf.core.errors import InputError
 
 _WHAT = flags.DEFINE_string("what", "", "what goes wrong")
 
@@ -128,7 +118,7 @@ def main(argv):
         logging.getLogger("a2d_tf.do").info("a note")
         return logging.getLogger("a2d_tf.do").warning("mind")
     if _WHAT.value == "input":
-        raise errors.InputError("bad\\x1b[2J\\nfile")
+        raise InputError("bad\\x1b[2J\\nfile")
     if _WHAT.value == "disk":
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "out.json")
     if _WHAT.value == "op":
@@ -138,7 +128,7 @@ def main(argv):
            "long": ValueError("x" * 10_000)}[_WHAT.value]
 
 
-errors.run(main)
+shell.run(main)
 '''
 
 
@@ -196,7 +186,7 @@ def test_no_flags_and_a_wrong_one(program):
 
 @pytest.mark.parametrize("module", MAINS)
 def test_short_help_fits_a_screen(module):
-    done = run("-m", f"a2d_tf.{module}", "--helpshort")
+    done = run_main(module, "--helpshort")
     assert done.returncode == 0 and done.stderr == ""
     lines = done.stdout.splitlines()
     assert len(lines) <= 45 and max(map(len, lines)) <= 100
@@ -212,7 +202,7 @@ def test_short_help_fits_a_screen(module):
 
 
 def test_long_help_explains_every_setting():
-    done = run("-m", "a2d_tf.train", "--help")
+    done = run_main("train", "--help")
     assert done.returncode == 0
     for section in SECTIONS.values():
         for field in section.__dataclass_fields__.values():

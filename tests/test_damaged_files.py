@@ -3,13 +3,10 @@
 import io
 import json
 import os
-import pathlib
 import pickle
 import re
 import shutil
 import struct
-import subprocess
-import sys
 import zipfile
 import zlib
 
@@ -27,21 +24,22 @@ from a2d_files import (
     write_release,
     write_video,
 )
+from processes import complaint, run_tool
 
 from a2d_tf.core import files
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.data.annotation_tools.matching import Export
 from a2d_tf.data.rle import decode_rle
 from a2d_tf.data.sources import frames
+from a2d_tf.data.sources.annotated_videos import AnnotatedVideos
 from a2d_tf.data.sources.annotations import Annotation
-from a2d_tf.data.sources.coco import CocoVideos
 from a2d_tf.data.sources.release import Release
-from a2d_tf.evaluation.detection import Detections, Truth
+from a2d_tf.evaluation.box_data import Detections, Truth
 from a2d_tf.evaluation.segmentation import read_label_map
 from a2d_tf.pretrained import tensor_files
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 SIZE = (24, 32)
 TENSORS = {"a.weight": np.ones((3, 4), np.float32), "b": np.arange(5)}
 HUGE = 60_000  # pixels a side
@@ -217,7 +215,7 @@ KINDS = {  # name: (make, read)
     "flags": (make_flags, Config.read),
     "detections": (make_detections, Detections.load),
     "truth": (make_coco, lambda path: Truth.load(path, A2D, with_masks=True)),
-    "coco": (make_coco, lambda path: CocoVideos(path, path.parent / "videos")),
+    "coco": (make_coco, lambda path: AnnotatedVideos([Export(path)], path.parent / "videos")),
     "shard": (make_shard, read_shard),
     "weights": (make_weights, read_weights),
     **{
@@ -406,7 +404,7 @@ def test_frames_are_named_by_video_and_number(tmp_path, name):
     with refused("images.0..file_name must be <VID>/<frame>.png"):
         Truth.load(path, A2D)
     with refused("images.0..file_name: video .* cannot be a file name"):
-        CocoVideos(path, tmp_path / "videos").videos  # noqa: B018
+        AnnotatedVideos([Export(path)], tmp_path / "videos").videos  # noqa: B018
 
 
 @pytest.mark.parametrize("name", ["../x.tfrecord", "/etc/passwd", "sub/x.tfrecord", "x\n"])
@@ -452,14 +450,5 @@ def test_a_command_ends_in_one_line(tmp_path, command, kind):
         make_label_map(tmp_path / folder)
     path = KINDS[kind][0](tmp_path / "predicted/v" if kind == "label map" else tmp_path)
     path.write_bytes(path.read_bytes()[:30])
-    tool, *arguments = command.split()
-    done = subprocess.run(
-        [sys.executable, ROOT / "tools" / f"{tool}.py", *arguments],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    assert done.returncode == 1 and "Traceback" not in done.stderr
-    (line,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
+    line = complaint(run_tool(*command.split(), cwd=tmp_path))
     assert path.name in line and "--debug shows where" not in line

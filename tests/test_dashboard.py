@@ -68,7 +68,7 @@ def test_charts_without_figures_say_so_and_axes_begin_at_0(monkeypatch):
 
 
 def test_every_chart_of_the_layout_finds_its_tags():
-    """The tags that a run writes, by trainer and dashboard, and the layout's patterns."""
+    """The tags that `fit` and the dashboard write, and the layout's patterns."""
     written = [f"loss/{name}" for name in (*losses.TERMS, "total")]
     written += [f"segmentation/{kind}_miou" for kind in ("actor", "action", "joint")]
     written += [f"detection/{kind}_map" for kind in ("actor", "action", "joint")]

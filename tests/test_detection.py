@@ -8,16 +8,11 @@ import pytest
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.evaluation import detection, zero_shot
+from a2d_tf.evaluation import detection, suppression, zero_shot
+from a2d_tf.evaluation.box_data import Detections, Truth
 from a2d_tf.evaluation.coco_results import Results, encode_mask
-from a2d_tf.evaluation.detection import (
-    Detections,
-    Truth,
-    average_precision,
-    evaluate,
-    evaluate_results,
-    iou,
-)
+from a2d_tf.evaluation.detection import average_precision, metrics_of, metrics_of_results
+from a2d_tf.evaluation.suppression import iou
 
 SMALL = LabelSpace(("man", "dog"), ("run", "eat", "none"), (11, 13, 21, 22), none_action="none")
 MANY = LabelSpace(("man",), tuple(f"y{i}" for i in range(12)), (14, 25))
@@ -64,74 +59,56 @@ def slow_ap(frames, detections, truth):
     return 100 * total / 11
 
 
-def slow_evaluate(d, t, space):
-    frames = d.frames.tolist()
+def slow_metrics_of(d, t, space):
+    joint, boxes = d.joint_scores, d.joint_boxes
+    if joint is None:
+        joint = d.actor_scores[:, :, None].astype(float) * d.action_scores[:, None]
+    if boxes is None:
+        boxes = np.repeat(d.boxes[:, :, None], len(space.actions), axis=2)
 
-    def ap(wanted, score, box):
+    def ap(wanted, scores, boxes):
         truth, found = {}, {}
-        for g, code in enumerate(t.codes.tolist()):
-            if wanted(code):
-                name = t.frames.tolist()[t.box_frame[g]]
-                truth.setdefault(name, []).append(t.boxes[g].tolist())
-        for r, frame in enumerate(d.roi_frame.tolist()):
-            found.setdefault(frames[frame], []).append((score(r), box(r).tolist()))
-        return slow_ap(frames, found, truth)
+        for g in np.flatnonzero(wanted):
+            truth.setdefault(t.frames[t.box_frame[g]], []).append(t.boxes[g].tolist())
+        for frame, score, box in zip(d.roi_frame, scores.tolist(), boxes.tolist()):
+            found.setdefault(d.frames[frame], []).append((score, box))
+        return slow_ap(d.frames, found, truth)
 
-    def pair_score(r, x, y):
-        if d.joint_scores is not None:
-            return float(d.joint_scores[r, x, y])
-        return float(d.actor_scores[r, x]) * float(d.action_scores[r, y])
-
-    def pair_box(r, x, y):
-        return d.boxes[r, x] if d.joint_boxes is None else d.joint_boxes[r, x, y]
-
-    def action_box(r, y):
-        if d.joint_scores is None:
-            return d.boxes[r, int(np.argmax(d.actor_scores[r]))]
-        best = None
-        for code in space.codes:
-            x = code // space.base - 1
-            if code % space.base != y + 1:
-                continue
-            if best is None or pair_score(r, x, y) > pair_score(r, best, y):
-                best = x
-        return pair_box(r, best, y)
-
-    pairs, actors, actions = {}, {}, {}
-    for code in space.codes:
-        x, y = code // space.base - 1, code % space.base - 1
-        pairs[str(code)] = ap(
-            lambda c, code=code: c == code,
-            lambda r, x=x, y=y: pair_score(r, x, y),
-            lambda r, x=x, y=y: pair_box(r, x, y),
+    pairs = {code: (code // space.base - 1, code % space.base - 1) for code in space.codes}
+    of_pairs = {
+        str(code): ap(t.codes == code, joint[:, x, y], boxes[:, x, y])
+        for code, (x, y) in pairs.items()
+    }
+    of_actors = {
+        str(x + 1): ap(t.codes // space.base == x + 1, d.actor_scores[:, x], d.boxes[:, x])
+        for x in range(len(space.actors))
+    }
+    of_actions, real = {}, []
+    for y, name in enumerate(space.actions):
+        able = [x for x, action in pairs.values() if action == y]
+        actors, table = (
+            (able, joint[:, :, y]) if d.joint_scores is not None else (..., d.actor_scores)
         )
-    for x in range(len(space.actors)):
-        actors[str(x + 1)] = ap(
-            lambda c, x=x: c // space.base == x + 1,
-            lambda r, x=x: float(d.actor_scores[r, x]),
-            lambda r, x=x: d.boxes[r, x],
-        )
-    for y in range(len(space.actions)):
-        if not space.valid[:, y].any():
-            actions[str(y + 1)] = 0.0
-            continue
-        actions[str(y + 1)] = ap(
-            lambda c, y=y: c % space.base == y + 1,
-            lambda r, y=y: float(d.action_scores[r, y]),
-            lambda r, y=y: action_box(r, y),
-        )
-    real = [
-        value for key, value in actions.items() if space.actions[int(key) - 1] != space.none_action
-    ]
+        value = 0.0
+        if able:
+            best = np.arange(len(space.actors))[actors][table[:, actors].argmax(axis=1)]
+            rois = np.arange(len(best))
+            box = d.boxes[rois, best] if d.joint_scores is None else boxes[rois, best, y]
+            value = ap(t.codes % space.base == y + 1, d.action_scores[:, y], box)
+        of_actions[str(y + 1)] = value
+        real += [value] * (name != space.none_action)
     return {
         "detection": {
-            "actor": sum(actors.values()) / len(actors),
-            "action": sum(real) / len(real),
-            "joint": sum(pairs.values()) / len(pairs),
+            kind: sum(aps) / len(aps)
+            for kind, aps in (
+                ("actor", of_actors.values()),
+                ("action", real),
+                ("joint", of_pairs.values()),
+            )
         },
-        "per_pair_ap": pairs,
-        "per_actor_ap": actors,
-        "per_action_ap": actions,
+        "per_pair_ap": of_pairs,
+        "per_actor_ap": of_actors,
+        "per_action_ap": of_actions,
     }
 
 
@@ -180,7 +157,7 @@ def flatten(metrics):
 def test_agrees_with_slow_loops(space, overrides):
     for seed in range(3):
         detections, truth = random_case(space, seed, overrides)
-        ours, slow = evaluate(detections, truth, space), slow_evaluate(detections, truth, space)
+        ours, slow = metrics_of(detections, truth, space), slow_metrics_of(detections, truth, space)
         assert flatten(ours) == pytest.approx(flatten(slow))
         assert 0 < ours["detection"]["actor"] < 100
         pairs = slow["per_pair_ap"]
@@ -200,12 +177,12 @@ def test_agrees_with_slow_loops_where_frames_are_crowded_and_scores_tie(
 ):
     # More RoIs a frame than are compared at a time, frames of unequal length, and a part of them
     # at a time, by several threads.
-    monkeypatch.setattr(detection, "_CELLS", 150)
+    monkeypatch.setattr(suppression, "_CELLS", 150)
     monkeypatch.setattr(detection, "_THREADS", 3)
     detections, truth = random_case(SMALL, 7, overrides, rois=400, digits=digits)
     counts = np.bincount(detections.roi_frame)
-    assert counts.min() > 2 * detection._HEAD and len(set(counts)) > 1
-    ours, slow = evaluate(detections, truth, SMALL), slow_evaluate(detections, truth, SMALL)
+    assert counts.min() > 2 * suppression._HEAD and len(set(counts)) > 1
+    ours, slow = metrics_of(detections, truth, SMALL), slow_metrics_of(detections, truth, SMALL)
     assert flatten(ours) == pytest.approx(flatten(slow))
     assert 0 < ours["detection"]["joint"] < 100
 
@@ -224,7 +201,7 @@ def random_results(seed):
 
 def test_instances_agree_with_slow_loops():
     results, truth = random_results(3)
-    metrics = evaluate_results(results, truth, A2D)
+    metrics = metrics_of_results(results, truth, A2D)
     names, expected = truth.frames.tolist(), {}
     for code in A2D.codes:
         found, wanted = {}, {}
@@ -253,7 +230,7 @@ def one_actor(boxes, scores, targets, frames=None, target_frames=None):
     actor_scores[:, 0] = scores
     detections = Detections(names, frames, rois, actor_scores, np.ones((len(scores), 3)))
     truth = Truth(names, target_frames, targets, [11] * len(targets))
-    return evaluate(detections, truth, SMALL)["per_actor_ap"]["1"]
+    return metrics_of(detections, truth, SMALL)["per_actor_ap"]["1"]
 
 
 GT = [0, 0, 10, 10]
@@ -350,7 +327,7 @@ def test_means_and_what_they_leave_out():
     detections = Detections(
         names, [0, 1], boxes, np.array([[0.1, 0.9], [0.8, 0.2]]), np.eye(3)[[0, 2]]
     )
-    metrics = evaluate(detections, Truth(names, [0, 1], [GT, GT], [21, 13]), SMALL)
+    metrics = metrics_of(detections, Truth(names, [0, 1], [GT, GT], [21, 13]), SMALL)
     assert flatten(metrics) == pytest.approx(
         {
             ("per_pair_ap", "11"): 0,
@@ -373,7 +350,7 @@ def test_an_actions_box_is_that_of_the_most_probable_actor():
     boxes = np.array([[FAR, GT]], float)
     for scores, ap in (([0.4, 0.6], 100), ([0.6, 0.4], 0)):
         detections = Detections(["v/1"], [0], boxes, [scores], np.ones((1, 3)))
-        metrics = evaluate(detections, Truth(["v/1"], [0], [GT], [11]), SMALL)
+        metrics = metrics_of(detections, Truth(["v/1"], [0], [GT], [11]), SMALL)
         assert metrics["per_action_ap"]["1"] == pytest.approx(ap)
 
 
@@ -397,10 +374,10 @@ def test_with_boxes_of_pairs_an_action_has_that_of_its_own_best_pair():
     joint_boxes[0, 0], joint_boxes[0, 2], joint_boxes[1] = GT, FAR, [20, 20, 30, 30]
     found = one_roi([GT, [20, 20, 30, 30]], [[0.5, 0, 0.4], [0.1, 0, 0]], joint_boxes)
     for code, box in ((11, GT), (13, FAR)):
-        metrics = evaluate(found, Truth(["v/1"], [0], [box], [code]), SMALL)
+        metrics = metrics_of(found, Truth(["v/1"], [0], [box], [code]), SMALL)
         assert metrics["per_action_ap"][str(code % 10)] == pytest.approx(100)
         assert metrics["per_pair_ap"][str(code)] == pytest.approx(100)
-    metrics = evaluate(found, Truth(["v/1"], [0], [GT], [13]), SMALL)
+    metrics = metrics_of(found, Truth(["v/1"], [0], [GT], [13]), SMALL)
     assert metrics["per_action_ap"]["3"] == 0 and metrics["per_actor_ap"]["1"] == pytest.approx(100)
 
 
@@ -408,9 +385,9 @@ def test_with_joint_scores_an_action_has_the_box_of_its_best_actor():
     # The RoI is a man by .6; yet what runs here is the dog, and a man that eats is no valid pair.
     found = one_roi([FAR, GT], [[0.1, 0.3, 0.2], [0.3, 0.1, 0]])
     for code in (21, 22):
-        metrics = evaluate(found, Truth(["v/1"], [0], [GT], [code]), SMALL)
+        metrics = metrics_of(found, Truth(["v/1"], [0], [GT], [code]), SMALL)
         assert metrics["per_action_ap"][str(code % 10)] == pytest.approx(100)
-    metrics = evaluate(found, Truth(["v/1"], [0], [FAR], [13]), SMALL)
+    metrics = metrics_of(found, Truth(["v/1"], [0], [FAR], [13]), SMALL)
     assert metrics["per_action_ap"]["3"] == pytest.approx(100)
 
 
@@ -427,10 +404,10 @@ def test_truth_as_its_own_detector():
         rois = np.repeat(truth.boxes[:, None], 2, axis=1)
         scores = np.eye(2)[actor - 1], np.eye(3)[action - 1]
         detections = Detections(truth.frames, truth.box_frame, rois, *scores)
-        metrics = evaluate(detections, truth, SMALL)
+        metrics = metrics_of(detections, truth, SMALL)
         assert [metrics["per_pair_ap"][code] for code in ("11", "21", "13")] == pytest.approx(joint)
         results = Results(truth.frames, truth.box_frame, truth.boxes, truth.codes, np.ones(4), None)
-        assert evaluate_results(results, truth, SMALL)["per_pair_ap"] == metrics["per_pair_ap"]
+        assert metrics_of_results(results, truth, SMALL)["per_pair_ap"] == metrics["per_pair_ap"]
 
 
 # ---- what belongs together
@@ -440,16 +417,16 @@ def test_frames_outside_the_truth_and_other_label_spaces_are_refused():
     detections, truth = random_case(SMALL, 0)
     fewer = Truth(truth.frames[:1], [0], [GT], [11])
     with pytest.raises(InputError, match="in all"):
-        evaluate(detections, fewer, SMALL)
+        metrics_of(detections, fewer, SMALL)
     with pytest.raises(InputError, match="'actor_scores' has 2 columns, the label space 7"):
-        evaluate(detections, truth, A2D)
+        metrics_of(detections, truth, A2D)
     with pytest.raises(InputError, match="code 12 is no valid pair"):
-        evaluate(detections, Truth(truth.frames, [0], [GT], [12]), SMALL)
+        metrics_of(detections, Truth(truth.frames, [0], [GT], [12]), SMALL)
 
 
 def test_a_listed_frame_without_rois_may_lie_outside_the_truth():
     detections = Detections(["v/1", "w/1"], [0], [[GT, GT]], [[1.0, 0]], np.ones((1, 3)))
-    metrics = evaluate(detections, Truth(["v/1"], [0], [GT], [11]), SMALL)
+    metrics = metrics_of(detections, Truth(["v/1"], [0], [GT], [11]), SMALL)
     assert metrics["per_actor_ap"]["1"] == pytest.approx(100)
 
 
@@ -467,13 +444,13 @@ def test_detections_survive_a_file(tmp_path, overrides):
     for name in ("roi_frame", "boxes", "actor_scores", "action_scores", *overrides):
         assert np.array_equal(getattr(loaded, name), getattr(detections, name)), name
     assert (loaded.joint_scores is None) == (not overrides)
-    assert evaluate(loaded, truth, SMALL) == evaluate(detections, truth, SMALL)
+    assert metrics_of(loaded, truth, SMALL) == metrics_of(detections, truth, SMALL)
 
 
 def test_an_empty_set_of_detections_survives_a_file(tmp_path):
     path = tmp_path / "detections.npz"
     Detections([], [], np.zeros((0, 2, 4)), np.zeros((0, 2)), np.zeros((0, 3))).save(path)
-    metrics = evaluate(Detections.load(path), Truth(["v/1"], [0], [GT], [11]), SMALL)
+    metrics = metrics_of(Detections.load(path), Truth(["v/1"], [0], [GT], [11]), SMALL)
     assert metrics["detection"] == {"actor": 0, "action": 0, "joint": 0}
 
 

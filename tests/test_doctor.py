@@ -2,12 +2,10 @@
 
 import dataclasses
 import json
-import pathlib
-import subprocess
-import sys
 
 import pytest
 import tensorflow as tf
+from processes import run_tool
 from test_mains import TINY
 
 from a2d_tf.core.config import ComputeConfig, Config, LearningConfig
@@ -17,7 +15,6 @@ from a2d_tf.learning.doctor import examination, report
 
 pytestmark = pytest.mark.slow
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 CONFIG = Config(learning=LearningConfig(batch_size=8, steps=1800, validate_every=500))
 STEPS = examination.Steps(
     batch=4,
@@ -129,9 +126,8 @@ def test_the_batch_is_what_the_machine_bears(trials):
 
 def test_a_machine_is_examined(mini_records, tmp_path):
     path = tmp_path / "report.json"
-    command = [
-        sys.executable,
-        str(ROOT / "tools" / "doctor.py"),
+    done = run_tool(
+        "doctor",
         "--flagfile=",
         *TINY,
         f"--records={mini_records.directory}",
@@ -140,8 +136,7 @@ def test_a_machine_is_examined(mini_records, tmp_path):
         "--validate_every=1800",
         "--val_fraction=0.5",
         f"--json={path}",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    )
     assert done.returncode == 0, done.stderr
     report = json.loads(path.read_text())
     steps, run = report["steps"], report["run"]

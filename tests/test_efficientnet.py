@@ -1,29 +1,25 @@
 """EfficientNet-Lite0: shapes, wiring against plain Keras layers, the real weights on photos."""
 
 import os
-import pathlib
 
 import cv2
 import matplotlib.cbook
 import numpy as np
 import pytest
 import tensorflow as tf
+from processes import ROOT
+from tiny_network import normal
 
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.learning.runs import run_folder
+from a2d_tf.learning.runs import run_start
 from a2d_tf.model import flavours
 from a2d_tf.model.efficientnet import DepthwiseConvNorm6, efficientnet_lite0
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import layouts, tensor_files, weights
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 REAL_CLIPS = ROOT.parent / "shared/data/real_clips/Release/clips320H"
-
-
-def normal(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
 def build(height=64, width=96, **options):
@@ -202,9 +198,9 @@ def test_both_streams_of_the_network_start_from_it(tmp_path, monkeypatch):
     config = Config.read(composed)
     # As if all had been given: the flagfiles do not contradict the weights.
     given = set(vars(config.model)) - {"rgb_flavour", "flow_flavour"}
-    config = run_folder.settle(config, given)
+    config = run_start.settle(config, given)
     network = Network(config.model, A2D)
-    report = run_folder.initialise(network, config)
+    report = run_start.initialise(network, config)
     variables = weights.variables(network)
     for stream in ("rgb", "flow"):
         kernel = variables[f"{stream}_efficientnet_s7_b0_project/kernel"]

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.learning.runs.events import Events
+from a2d_tf.learning.runs.events import Events, clear
 
 
 def read(folder):
@@ -31,6 +31,16 @@ def test_later_steps_are_dropped_and_said_again(tmp_path):
     ]
     assert read(tmp_path / "tensorboard" / "validation") == [(4, "clip")]
     assert all(path.name.startswith("events.out.tfevents.") for path in train.iterdir())
+
+
+def test_points_of_a_run_that_kept_no_checkpoint_are_cleared_and_nothing_else(tmp_path):
+    for name in ("train", "validation"):
+        Events(tmp_path).write(name, 1, {"loss/total": 1.0})
+    notes = tmp_path / "tensorboard" / "notes.txt"
+    notes.touch()
+    clear(str(tmp_path))
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [notes]
+    clear(str(tmp_path / "new"))  # where there is no folder yet
 
 
 def test_a_file_that_was_cut_off_keeps_its_whole_records(tmp_path):

@@ -1,21 +1,19 @@
 """Every row of the tables starts from public weights: what is loaded, and what starts anew."""
 
-import pathlib
-
 import numpy as np
 import pytest
 import tensorflow as tf
 from absl import flags
+from processes import ROOT
 
+from a2d_tf.commands import processes
 from a2d_tf.core import command_line
 from a2d_tf.core.config import Config
 from a2d_tf.core.labels import A2D
-from a2d_tf.evaluation.reports import experiments
-from a2d_tf.learning.runs import run_folder
+from a2d_tf.learning.runs import experiments, run_start
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import layouts, tensor_files, weights
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 SMALL = layouts.Sizes("resnet14", width=8, pyramid=16, proposals=16, head=32, mask=16)
 SMALL_FLAGS = (
     "--image_height=64 --image_width=96 --backbone=resnet14 --width_multiplier=0.125 "
@@ -67,8 +65,8 @@ def trainings(monkeypatch, name, further):
     """[Settings and given flags] of an experiment's trainings, of the paper's network."""
     calls = []
     monkeypatch.chdir(ROOT)  # flagfiles name others from there
-    monkeypatch.setattr(experiments, "_call", calls.append)
-    experiments.run(name, "configs/a2d.flags", "RECORDS", "RUNS", extra=further)
+    monkeypatch.setattr(processes, "_call", calls.append)
+    processes.train_and_score(name, "configs/a2d.flags", "RECORDS", "RUNS", extra=further)
     found = []
     for main, *words in calls[:-1]:
         assert main == "train"
@@ -96,7 +94,7 @@ def start():
             network = Network(config.model, A2D)
             named = weights.variables(network)
             before = {name: variable.numpy() for name, variable in named.items()}
-            report = run_folder.initialise(network, config)
+            report = run_start.initialise(network, config)
             after = {name: variable.numpy() for name, variable in named.items()}
             last[config.model] = before, after, report
         return last[config.model]
@@ -108,7 +106,7 @@ def start():
 def test_row_starts_from_public_weights(name, files, start, monkeypatch):
     flagged, further, tensors = files
     first, *later = trainings(monkeypatch, name, [*further, *flagged])
-    config = run_folder.settle(*first)
+    config = run_start.settle(*first)
     assert (config.model.rgb_flavour, config.learning.init_rgb) == ("matterport", flagged[0][11:])
     before, after, report = start(config)
 
@@ -134,7 +132,7 @@ def test_rgb_channels_of_a_kernel_that_reads_both_streams(files, start, monkeypa
     """The class head of the pairs sees RGB and flow; COCO's has only seen RGB."""
     flagged, further, tensors = files
     (first,) = trainings(monkeypatch, "cartesian", [*further, *flagged])
-    config = run_folder.settle(*first)
+    config = run_start.settle(*first)
     before, after, report = start(config)
     kernel, file = after["actor_fc1/kernel"], tensors["rgb"]["actor/fc1/kernel"]
     half = file.shape[2]

@@ -4,12 +4,9 @@ import dataclasses
 import logging
 import math
 import os
-import pathlib
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import types
 
 import event_files
@@ -17,6 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_network
+from processes import run_tool
 
 from a2d_tf.core import devices
 from a2d_tf.core.config import ComputeConfig, Config, LearningConfig
@@ -46,7 +44,6 @@ LEARNING = LearningConfig(
     validate_every=100,
 )
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 ONE_STREAM = dict(use_flow=False, temporal_layers=0)
 """The loop is the same for every network, and this one is traced in a few seconds."""
@@ -90,7 +87,7 @@ def train(
         if step == stop_after:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    def evaluate():
+    def validate():
         calls.append(True)
         pictures = {"clip": tf.zeros([1, 4, 4, 3], tf.uint8)}
         return Validated(
@@ -101,9 +98,9 @@ def train(
         patch.setattr(divergence, "check_finite", watch)
         if kill_after or stop_after:
             with pytest.raises((Killed, KeyboardInterrupt)):
-                fit(network, records, config, str(workdir), evaluate=evaluate)
+                fit(network, records, config, str(workdir), validate=validate)
         else:
-            fit(network, records, config, str(workdir), evaluate=evaluate)
+            fit(network, records, config, str(workdir), validate=validate)
             assert calls == [True]
     return network, log
 
@@ -206,16 +203,17 @@ def test_such_a_loss_ends_the_run_before_its_weights_are_kept(mini_records, tmp_
         flow = tf.where(bad, example["flow"] * math.nan, example["flow"])
         return dict(example, flow=flow)
 
+    model = dict(use_flow=True, temporal_layers=0)
+    config = Config(tiny_network.config(**model), learning=LEARNING)
     mini_records_videos = sorted(
         {
             v.decode()
-            for b in batches.training(mini_records, (64, 96), 1, LEARNING).take(20)
+            for b in batches.training(mini_records, config).take(20)
             for v in b["video"].numpy()
         }
     )
     assert len(mini_records_videos) >= 2
     monkeypatch.setattr(record_format, "parse", spoilt)
-    model = dict(use_flow=True, temporal_layers=0)
     with pytest.raises(divergence.Diverged) as raised:
         train(mini_records, tmp_path, checkpoint_every=1, steps=50, model=model)
     text = str(raised.value)
@@ -238,10 +236,7 @@ def test_such_a_loss_ends_the_run_before_its_weights_are_kept(mini_records, tmp_
         label_space=A2D, flow_method="dis", image_height=64, image_width=96, clip_stride=1
     )
     run_folder.create(tmp_path, config, facts)
-    tool = ROOT / "tools" / "replay_batch.py"
-    done = subprocess.run(
-        [sys.executable, tool, f"--workdir={tmp_path}"], text=True, capture_output=True
-    )
+    done = run_tool("replay_batch", f"--workdir={tmp_path}")
     assert done.returncode == 0, done.stderr
     own = [x for x in done.stdout.splitlines() if x.startswith(f"{mini_records_videos[1]}/")]
     assert "*nan" in own[0] and "its flow holds what is no number" in done.stdout

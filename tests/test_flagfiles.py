@@ -5,20 +5,19 @@ test_config holds each row to its flags, test_network builds and differentiates 
 
 import json
 import math
-import pathlib
 
 import pytest
 import tensorflow as tf
+from processes import ROOT
 
 from a2d_tf.core.config import Config
 from a2d_tf.evaluation.runner import Evaluator
 from a2d_tf.learning.fit import Validated, fit
-from a2d_tf.learning.runs import run_folder
+from a2d_tf.learning.runs import run_folder, run_start
 from a2d_tf.model.network import Network
 
 pytestmark = pytest.mark.slow
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 SECOND_PHASES = {"no_joint_action": "no_joint_actor", "no_mask_refiner": "no_mask"}
 ROWS = ["cartesian", "mask_rcnn_baseline", *SECOND_PHASES, "zero_shot_cat"]
 TINY = (
@@ -48,9 +47,9 @@ def at_the_root(monkeypatch):
 def train(config, manifest, workdir):
     tf.keras.utils.set_random_seed(config.learning.seed)
     network = Network(config.model, manifest.label_space)
-    run_folder.initialise(network, config)
+    run_start.initialise(network, config)
     run_folder.create(workdir, config, manifest)
-    fit(network, manifest, config, str(workdir), evaluate=lambda: Validated({}, {}))
+    fit(network, manifest, config, str(workdir), validate=lambda: Validated({}, {}))
     return network
 
 

@@ -5,9 +5,7 @@ import pytest
 import tensorflow as tf
 import tiny_network
 
-from a2d_tf.core.config import ComputeConfig, InferenceConfig
-from a2d_tf.core.labels import A2D
-from a2d_tf.model.network import Network
+from a2d_tf.core.config import InferenceConfig
 from a2d_tf.model.resnet import ConvNorm
 from a2d_tf.serving.folding import folded
 from a2d_tf.serving.served_network import ServedNetwork
@@ -28,8 +26,7 @@ VARIANTS = [
 
 def make(precision="float32", **variant):
     """A network whose statistics are like those of a trained one."""
-    tf.keras.utils.set_random_seed(0)
-    network = Network(tiny_network.config(**variant), A2D, ComputeConfig(precision))
+    network = tiny_network.make(precision=precision, **variant)
     rng = np.random.default_rng(0)
     for variable in network.variables:
         if variable.name.split("/")[-1].startswith(("gamma", "variance", "moving_variance")):

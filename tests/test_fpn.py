@@ -4,6 +4,7 @@ import matterport_network
 import numpy as np
 import pytest
 import tensorflow as tf
+from tiny_network import normal
 
 from a2d_tf.model import fpn
 from a2d_tf.ops import anchors as anchor_ops
@@ -12,10 +13,6 @@ from a2d_tf.ops.boxes import BoxCoder
 
 SHAPES = [(16, 24), (8, 12), (4, 6), (2, 3)]
 UNIT = BoxCoder((1.0, 1.0, 1.0, 1.0))
-
-
-def normal(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
 def test_upsample_repeats():

@@ -6,12 +6,11 @@ op of theirs, those of nested functions included, must have a kernel for its typ
 named below with the reason why it stays on the host.
 """
 
-import pathlib
-
 import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_network
+from processes import ROOT
 
 from a2d_tf.core.config import Config
 from a2d_tf.core.labels import A2D
@@ -57,7 +56,6 @@ ENCODED = HOST | {
     ("TensorListStack", "uint8"),
 }
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 SMALL = (
     "--image_height=64 --image_width=96 --width_multiplier=0.125 --fpn_channels=16 "
     "--rpn_channels=16 --head_units=32 --mask_channels=16 --mask_layers=1 "

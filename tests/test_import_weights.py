@@ -12,6 +12,7 @@ import matterport_network
 import numpy as np
 import pytest
 import tensorflow as tf
+from tiny_network import normal
 
 from a2d_tf.core.config import ModelConfig
 from a2d_tf.core.errors import InputError
@@ -28,10 +29,6 @@ pytestmark = pytest.mark.slow
 SIZES = layouts.Sizes("resnet14", width=8, pyramid=16, proposals=24, head=32, mask=12)
 SIDES = (16, 32, 64, 128, 256)
 TOOL = str(pathlib.Path(__file__).resolve().parents[1] / "tools/import_weights.py")
-
-
-def random(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +70,7 @@ def torchvision_tensors():
         return f"layer{stage}.0.{part}", f"layer{stage}.0.bn{part[-1]}"
 
     made = torch_backbone("", name)
-    return {**made, "bn1.num_batches_tracked": np.array(5), "fc.weight": random(1000, 256)}
+    return {**made, "bn1.num_batches_tracked": np.array(5), "fc.weight": normal(1000, 256)}
 
 
 def detectron2_tensors():
@@ -101,14 +98,14 @@ def detectron2_tensors():
         layer(f"roi_heads.mask_head.mask_fcn{number}", 12, 16 if number == 1 else 12, 3, 3)
     layer("roi_heads.mask_head.deconv", 12, 12, 2, 2)
     layer("roi_heads.mask_head.predictor", 80, 12, 1, 1)
-    return {**made, "proposal_generator.anchor_generator.cell_anchors.0": random(3, 4)}
+    return {**made, "proposal_generator.anchor_generator.cell_anchors.0": normal(3, 4)}
 
 
 def keras_tensors():
     """Random tensors; that their names are Keras' own is another test's matter."""
     shapes = layouts.shapes("keras_resnet101", SIZES).items()
-    made = {name: random(*shape, seed=seed) ** 2 for seed, (name, shape) in enumerate(shapes)}
-    return {**made, "predictions/kernel": random(256, 1000)}
+    made = {name: normal(*shape, seed=seed) ** 2 for seed, (name, shape) in enumerate(shapes)}
+    return {**made, "predictions/kernel": normal(256, 1000)}
 
 
 @pytest.fixture
@@ -147,7 +144,7 @@ ALL = pytest.mark.parametrize(
 
 @ALL
 def test_every_tensor_is_used_or_skipped_with_a_reason(source, tensors, skipped, tmp_path):
-    tensors = {**tensors, "stray.weight": random(2)}
+    tensors = {**tensors, "stray.weight": normal(2)}
     weights, used, left = layouts.convert(source, tensors, "FILE", "abc", sizes=SIZES)
     assert left == {**skipped, "stray.weight": "no part of the network"}
     assert sorted([*used, *left]) == sorted(tensors)
@@ -186,7 +183,7 @@ def test_a_bias_before_a_norm_is_folded_into_the_mean():
 def test_matterports_network_agrees_stage_by_stage(matterport, tmp_path, capsys):
     model, path = matterport
     photo, folder = str(tmp_path / "photo.png"), str(tmp_path / "check")
-    image = cv2.GaussianBlur(np.uint8(128 + 40 * random(50, 80, 3).clip(-3, 3)), (0, 0), 2)
+    image = cv2.GaussianBlur(np.uint8(128 + 40 * normal(50, 80, 3).clip(-3, 3)), (0, 0), 2)
     cv2.imwrite(photo, image)
     settings = coco_check.CheckSettings(128, proposals=60, score=0.02)
     weights, _, _ = layouts.convert("matterport", tensor_files.read(path), path, "", sizes=SIZES)
@@ -254,13 +251,13 @@ def test_detectron2_orders():
     dw_of_last = source["roi_heads.box_predictor.bbox_pred.weight"][4 * 79 + 2]
     np.testing.assert_array_equal(made["actor/deltas/kernel"][0, 0, :, 4 * 79 + 3], dw_of_last)
 
-    cells = random(7, 7, 16)
+    cells = normal(7, 7, 16)
     fc1 = source["roi_heads.box_head.fc1.weight"] @ cells.transpose(2, 0, 1).ravel()
     ours = np.einsum("hwc,hwcd->d", cells, made["actor/fc1/kernel"])
     np.testing.assert_allclose(ours, fc1, atol=1e-3)
 
     # A transposed convolution by two: each input pixel paints its own 2x2.
-    x, kernel = random(1, 3, 3, 12), source["roi_heads.mask_head.deconv.weight"]
+    x, kernel = normal(1, 3, 3, 12), source["roi_heads.mask_head.deconv.weight"]
     expected = np.einsum("nijc,coab->niajbo", x, kernel).reshape(1, 6, 6, 12)
     layer = tf.keras.layers.Conv2DTranspose(12, 2, 2, use_bias=False)
     layer.build(x.shape)

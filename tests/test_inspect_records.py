@@ -10,6 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
+from a2d_tf.commands.inspect_records import describe
+from a2d_tf.core.labels import A2D
+from a2d_tf.data.records import ClipTruth
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
@@ -58,6 +62,7 @@ def test_list_and_pictures(built, tmp_path):
     assert (adult["actor"], adult["action"], adult["code"]) == ("adult", "rolling", 16)
     assert adult["box"] == [8, 4, 24, 20] and adult["area"] == 16 * 16
     assert adult["flow_mean"] == [0, 0]  # the first frame of a video
+    assert (adult["track"], ball["track"]) == (None, None)
     assert ball["code"] == 34 and ball["box"] == [20, 15, 40.5, 25.5]
     (moved,) = rows["c", 4]["instances"]
     np.testing.assert_allclose(moved["flow_mean"], [2, 0], atol=0.2)
@@ -70,6 +75,37 @@ def test_list_and_pictures(built, tmp_path):
     assert frame[180, 160].argmax() == 1
     assert flow[100, 240].argmax() == 2
     assert labels[180, 160].tolist() == [1, 205, 41] and not labels[40, 400].any()
+
+
+def test_identities_of_the_instances():
+    clip = {
+        "rgb": np.zeros((1, 4, 6, 3), np.uint8),
+        "flow": np.zeros((1, 4, 6, 2), np.float32),
+        "boxes": np.array([[0, 0, 2, 2], [1, 1, 4, 6], [0, 2, 4, 4]], np.float32),
+        "codes": np.array([16, 34, 16], np.int32),
+        "masks": np.ones((3, 4, 6), np.uint8),
+    }
+    sizes, native = ((4, 6), (8, 12))
+    boxes, label_map = 2 * clip["boxes"], np.zeros(native, np.uint8)
+
+    def tracks(identities):
+        fields = (
+            "v",
+            1,
+            "train",
+            np.array([1]),
+            native,
+            sizes,
+            boxes,
+            clip["codes"],
+            [],
+            label_map,
+        )
+        truth = ClipTruth(*fields, tracks=identities)
+        return [found["track"] for found in describe(clip, truth, A2D)["instances"]]
+
+    assert tracks(np.array([7, -1, 0])) == [7, None, 0]
+    assert tracks(None) == [None, None, None]
 
 
 @pytest.mark.slow

@@ -109,7 +109,7 @@ def test_tensorflow_warns_where_there_is_a_card(smi, visible, level):
     smi("NVIDIA L4, 23034")
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": visible}
     del environment["TF_CPP_MIN_LOG_LEVEL"]
-    code = "import os; from a2d_tf.core import errors; errors.prepare();"
+    code = "import os; from a2d_tf.core import shell; shell.prepare();"
     code += "print(os.environ['TF_CPP_MIN_LOG_LEVEL'])"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment

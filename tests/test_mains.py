@@ -2,19 +2,18 @@
 
 import json
 import os
-import pathlib
 import subprocess
 import sys
 
 import event_files
 import pytest
+from processes import ROOT, complaint, run_main
 
 from a2d_tf.learning import losses
 from a2d_tf.learning.runs import run_folder
 
 pytestmark = pytest.mark.slow
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 TINY = (
     "--image_height=64 --image_width=96 --backbone=resnet14 --width_multiplier=0.125 --norm=none "
     "--stride_in_1x1=false --fpn_channels=16 --rpn_channels=16 --head_units=32 --mask_channels=16 "
@@ -23,28 +22,10 @@ TINY = (
 ).split()
 
 
-def run(module, *arguments):
-    environment = dict(os.environ, PYTHONPATH=str(ROOT), TF_CPP_MIN_LOG_LEVEL="3")
-    return subprocess.run(
-        [sys.executable, "-m", f"a2d_tf.{module}", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        cwd=ROOT,
-    )
-
-
-def complaint(result):
-    """The one line of a run that ended with an error."""
-    assert result.returncode == 1, result.stderr
-    assert "Traceback" not in result.stderr
-    return [line for line in result.stderr.splitlines() if line.startswith("error: ")][-1]
-
-
 @pytest.fixture(scope="module")
 def trained(mini_records, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained") / "run"
-    result = run(
+    result = run_main(
         "train",
         *TINY,
         f"--records={mini_records.directory}",
@@ -65,7 +46,7 @@ def test_train_then_evaluate(trained, mini_records):
     assert {f"loss/{name}" for name in (*losses.TERMS, "total")} < tags
     assert {"run/positives", "run/proposal_recall", "segmentation/joint_miou"} < tags
     records = f"--records={mini_records.directory}"
-    result = run("evaluate", f"--workdir={trained}", records, "--split=test")
+    result = run_main("evaluate", f"--workdir={trained}", records, "--split=test")
     assert result.returncode == 0, result.stderr
     metrics = json.loads((trained / "evaluation" / "test" / "metrics.json").read_text())
     assert set(metrics["segmentation"]) == set(metrics["detection"]) == {"actor", "action", "joint"}
@@ -78,7 +59,7 @@ def test_a_final_run_takes_the_threshold_of_one_that_held_videos_out(
 ):
     """It has no validation split; its pictures are those of training."""
     records = f"--records={mini_records.directory}"
-    result = run(
+    result = run_main(
         "train",
         *TINY,
         records,
@@ -103,7 +84,7 @@ def test_a_final_run_takes_the_threshold_of_one_that_held_videos_out(
 
 
 def test_a_run_folder_of_another_network_is_refused(trained, mini_records):
-    result = run(
+    result = run_main(
         "train",
         *TINY,
         "--head_units=64",
@@ -115,27 +96,29 @@ def test_a_run_folder_of_another_network_is_refused(trained, mini_records):
 
 def test_mistakes_in_training(tmp_path, mini_records):
     records, workdir = f"--records={mini_records.directory}", f"--workdir={tmp_path / 'run'}"
-    assert "--records is missing" in complaint(run("train", workdir))
-    assert "multiple of 32" in complaint(run("train", records, workdir, "--image_height=50"))
+    assert "--records is missing" in complaint(run_main("train", workdir))
+    assert "multiple of 32" in complaint(run_main("train", records, workdir, "--image_height=50"))
     (tmp_path / "empty").mkdir()
     empty = f"--records={tmp_path / 'empty'}"
-    assert "build_records.py" in complaint(run("train", empty, workdir))
-    long = run("train", *TINY, records, workdir, "--temporal_layers=3")
+    assert "build_records.py" in complaint(run_main("train", empty, workdir))
+    long = run_main("train", *TINY, records, workdir, "--temporal_layers=3")
     assert "clips of 5 frames" in complaint(long) and "--clip_frames=7" in complaint(long)
     assert not (tmp_path / "run").exists()
 
 
 def test_mistakes_in_evaluation(tmp_path, mini_records):
     records = f"--records={mini_records.directory}"
-    assert "no such run folder" in complaint(run("evaluate", records, f"--workdir={tmp_path}/no"))
-    assert "flags.txt" in complaint(run("evaluate", records, f"--workdir={tmp_path}"))
+    assert "no such run folder" in complaint(
+        run_main("evaluate", records, f"--workdir={tmp_path}/no")
+    )
+    assert "flags.txt" in complaint(run_main("evaluate", records, f"--workdir={tmp_path}"))
 
 
 def test_a_reader_that_goes_away_is_no_traceback():
     code = """if True:
-        from a2d_tf.core import errors
+        from a2d_tf.core import shell
 
-        errors.run(lambda _: [print("x" * 99) for _ in range(9999)])
+        shell.run(lambda _: [print("x" * 99) for _ in range(9999)])
     """
     result = subprocess.run(
         ["bash", "-c", '"$0" -c "$1" | head -c 1', sys.executable, code],

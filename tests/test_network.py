@@ -79,7 +79,7 @@ def test_variant_builds_runs_and_learns(variant):
     classes = 43 if variant["label_mode"] == "cartesian" else 7
 
     # It runs on two frames of different sizes.
-    inputs = dict(tiny_network.clip(2, network.config.frames), size=SIZE)
+    inputs = dict(tiny_network.clip(2, network.model_config.frames), size=SIZE)
     if not variant["use_flow"]:
         del inputs["flow"]
     made = network.inference(SETTINGS)(inputs)
@@ -118,7 +118,7 @@ def test_variant_builds_runs_and_learns(variant):
     assert len(refs) == len(set(refs)) == len(network.variables)
     weights = network.trainable_weights
     assert {v.ref() for v in weights} == {v.ref() for v in network.trainable_variables}
-    batch = tiny_network.labelled(2, network.config.frames)
+    batch = tiny_network.labelled(2, network.model_config.frames)
     with tf.GradientTape() as tape:
         terms, _ = forward.forward(network, batch, tf.constant([0, 0]), LEARNING, training=True)
         total = forward.weighted(terms, LEARNING)["total"]
@@ -266,14 +266,6 @@ def test_phases_move_exactly_their_own_variables(variant):
     assert {name.split("_")[0] for name in actor["roi_heads"]} == {"actor"}
     network.set_phase("action")
     assert variable_names(network.trainable_weights) == sorted(sum(action.values(), []))
-
-
-@pytest.fixture
-def eagerly():
-    """A single step costs less than its trace."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 @pytest.mark.parametrize("phase", ["actor", "action"])

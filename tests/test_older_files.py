@@ -21,7 +21,7 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation.detection import Detections
 from a2d_tf.evaluation.runner import Evaluator
-from a2d_tf.learning.runs import run_folder
+from a2d_tf.learning.runs import run_folder, run_start
 from a2d_tf.learning.runs.keeper import Keeper
 from a2d_tf.learning.train_step import TrainState
 from a2d_tf.model.network import Network
@@ -48,7 +48,7 @@ def run(older):
 def test_a_run_is_evaluated_as_it_was(run, older, tmp_path):
     manifest = Manifest.load(str(older / "records"))
     run.check_records(manifest)
-    assert run.network.config.action_background is False
+    assert run.network.model_config.action_background is False
     threshold = run.config.inference.score_threshold
     assert threshold == 0.05
     made = Evaluator(run.network, run.config, manifest).evaluate("test", threshold, tmp_path)
@@ -86,7 +86,7 @@ def test_a_run_goes_on_by_the_command_that_it_was_started_with(older, tmp_path):
     # it was started from, and that is no longer there.
     learning = dataclasses.replace(flags.learning, rpn_beta=0.0, init_rgb="gone.h5")
     config = Config(dataclasses.replace(flags.model, action_background=True), learning=learning)
-    settled = run_folder.settle(config, {}, folder)
+    settled = run_start.settle(config, {}, folder)
     assert settled.model == flags.model and settled.model.action_background is False
     assert settled.learning.rpn_beta == 1 / 9
     run_folder.create(folder, settled, Manifest.load(str(older / "records")))
@@ -97,11 +97,11 @@ def test_a_run_goes_on_by_the_command_that_it_was_started_with(older, tmp_path):
     assert keeper.resume() and keeper.step == 2
     # One that starts from it is of its form, too; the other form must be asked for, and is refused.
     start = Config(config.model, learning=LearningConfig(init_run=folder))
-    settled = run_folder.settle(start, {})
+    settled = run_start.settle(start, {})
     assert settled.model == flags.model and settled.learning.rpn_beta == 0
     with pytest.raises(InputError, match="--action_background=False, not True"):
         run_folder.create(
             folder,
-            run_folder.settle(config, {"action_background"}, folder),
+            run_start.settle(config, {"action_background"}, folder),
             Manifest.load(str(older / "records")),
         )

@@ -3,15 +3,16 @@
 import csv
 import dataclasses
 import json
+import types
 
 import cv2
 import numpy as np
 import pytest
 from a2d_files import mask
 
-from a2d_tf.core import visualize
-from a2d_tf.core.labels import A2D
+from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation.coco_results import encode_mask
+from a2d_tf.ops import visualize
 from a2d_tf.video import outputs, tracking
 from a2d_tf.video.instances import Instances, VideoFrame
 
@@ -34,9 +35,9 @@ def frame(number, *instances, level=0, fps=10):
     return VideoFrame(number, (number - 1) / fps, image, found, tracks, codes, scores)
 
 
-def write(folder, frames, fps=10, every=1):
+def write(folder, frames, fps=10, every=1, source=None):
     """Outputs of frames {number: instances}."""
-    with outputs.Outputs(str(folder), fps, SIZE, every) as files:
+    with outputs.Outputs(str(folder), fps, SIZE, every, source=source) as files:
         for number, instances in frames.items():
             files.add(frame(number, *instances, level=90, fps=fps), A2D)
 
@@ -61,6 +62,20 @@ SUMMARY = [
 def test_the_summary_says_who_did_what_from_when_to_when(tmp_path):
     write(tmp_path, FILM)
     assert (tmp_path / "summary.csv").read_text().splitlines() == SUMMARY
+
+
+def test_what_the_video_is(tmp_path):
+    source = types.SimpleNamespace(name="my.mp4", images=None, length=None, count=9)
+    write(tmp_path, FILM, source=source)
+    video = json.loads((tmp_path / "video.json").read_text())
+    assert LabelSpace.from_fields(video.pop("labels")) == A2D
+    facts = {"name": "my.mp4", "images": None, "frames": 9, "fps": 10, "height": 48, "width": 64}
+    assert video == facts
+    source.length = 8  # read to its end, where the file claims more
+    write(tmp_path, FILM, source=source)
+    assert json.loads((tmp_path / "video.json").read_text())["frames"] == 8
+    write(tmp_path, FILM)
+    assert json.loads((tmp_path / "video.json").read_text())["name"] is None
 
 
 def test_tracks_hold_the_same_and_every_frame(tmp_path):

@@ -5,18 +5,16 @@ import pytest
 import tensorflow as tf
 import tiny_network
 
-from a2d_tf.core.config import ComputeConfig, LearningConfig
+from a2d_tf.core.config import LearningConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.labels import A2D
 from a2d_tf.learning import forward, optimizer
 from a2d_tf.learning.runs import run_folder
 from a2d_tf.learning.train_step import TrainState, make_train_step
-from a2d_tf.model.network import Network
 from a2d_tf.model.resnet import ConvNorm
 from a2d_tf.serving import export_folder
 from a2d_tf.video.predictor import Predictor
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("eagerly")]
 
 LEARNING = LearningConfig(roi_samples=16, train_proposals=20, rpn_samples=32)
 HALVES = ["mixed_bfloat16", "mixed_float16"]
@@ -28,18 +26,9 @@ VARIANTS = [
 
 
 def make(precision, **override):
-    tf.keras.utils.set_random_seed(0)
-    network = Network(tiny_network.config(**override), A2D, ComputeConfig(precision))
+    network = tiny_network.make(precision=precision, **override)
     network.set_phase("joint")
     return network
-
-
-@pytest.fixture(scope="module", autouse=True)
-def eagerly():
-    """A single step costs less than its trace."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 def gradients(network):

@@ -5,7 +5,6 @@ import csv
 import dataclasses
 import json
 import os
-import pathlib
 import signal
 import subprocess
 import sys
@@ -15,29 +14,16 @@ import cv2
 import numpy as np
 import pytest
 from a2d_files import moving_frames, real, write_video
+from processes import ROOT, complaint, run_main
 from pycocotools import mask as rle_tools
 
-from a2d_tf.core import visualize
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
+from a2d_tf.ops import visualize
 from a2d_tf.video import outputs, streaming, video_files
 from a2d_tf.video.predictor import Predictor
 
 pytestmark = pytest.mark.slow
-
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-
-
-def run(*words, **options):
-    """`python -m a2d_tf.predict` in a process of its own; (exit status, stderr)."""
-    process = subprocess.run(
-        [sys.executable, "-m", "a2d_tf.predict", *words],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        **options,
-    )
-    return process.returncode, process.stderr
 
 
 def scene(count, height=96, width=144):
@@ -340,8 +326,10 @@ def test_command_line_on_a_folder_of_images_repeats(saved_model, film, predicted
         cv2.imwrite(str(images / f"{i:02d}.png"), frame)
     (images / "notes.txt").write_text("no frame")
     output = tmp_path / "new" / "output"
-    status, message = run(f"--saved_model={saved_model}", f"--video={images}", f"--output={output}")
-    assert status == 0, message
+    done = run_main(
+        "predict", f"--saved_model={saved_model}", f"--video={images}", f"--output={output}"
+    )
+    assert done.returncode == 0, done.stderr
     assert sorted(p.name for p in output.iterdir()) == sorted(outputs.RESULTS)
     for name in (f"label_maps/{i:05d}.png" for i in range(1, 8)):
         assert (output / name).read_bytes() == (predicted / name).read_bytes(), name
@@ -352,10 +340,14 @@ def test_command_line_on_a_folder_of_images_repeats(saved_model, film, predicted
 def test_command_line_of_part_of_a_video(saved_model, predictor, film, tmp_path):
     """24 frames a second: frames 3 to 6 begin between 0.08 and 0.25 s."""
     options = ["--start=0.08", "--end=0.25", "--every=2", "--window=3", "--threshold=0.5"]
-    status, message = run(
-        f"--saved_model={saved_model}", f"--video={film}", f"--output={tmp_path / 'out'}", *options
+    done = run_main(
+        "predict",
+        f"--saved_model={saved_model}",
+        f"--video={film}",
+        f"--output={tmp_path / 'out'}",
+        *options,
     )
-    assert status == 0, message
+    assert done.returncode == 0, done.stderr
     check_agreement(tmp_path / "out", (3, 5), (96, 144))
     reader, span = video_files.Reader(film), streaming.Span(2, 6, 2)
     predict(predictor, reader, tmp_path / "own", span, window=3, threshold=0.5)
@@ -467,9 +459,8 @@ def test_bad_command_lines_end_with_one_clear_line(tmp_path, film, saved_model):
         ([model, f"--video={film}", output], "no saved_model.pb there"),
     ]
     for words, message in cases:
-        status, shown = run(*words)
-        assert status == 1 and message in shown and "Traceback" not in shown, shown
-        assert sum(line.startswith("error: ") for line in shown.splitlines()) == 1
+        done = run_main("predict", *words)
+        assert message in done.stderr and complaint(done)
 
 
 def test_a_folder_of_other_label_maps_is_left_alone(predictor, film, tmp_path):

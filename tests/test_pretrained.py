@@ -12,7 +12,7 @@ from test_import_weights import SIZES, keras_tensors
 
 from a2d_tf.core.config import Config, LearningConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.learning.runs import run_folder
+from a2d_tf.learning.runs import run_start
 from a2d_tf.pretrained import cache, layouts
 from a2d_tf.pretrained.catalogue import HDF5, PUBLISHED
 from a2d_tf.pretrained.weights import Weights
@@ -161,24 +161,24 @@ def test_a_name_is_a_name_and_the_rest_are_paths(world, monkeypatch, tmp_path):
 def test_the_settings_of_a_run_keep_the_name(world, tmp_path):
     """So that its flags.txt starts the same run on another machine."""
     config = Config(learning=LearningConfig(init_flow="imagenet"))
-    settled = run_folder.settle(config, {})
+    settled = run_start.settle(config, {})
     assert settled.model.flow_flavour == "keras" and settled.learning.init_flow == "imagenet"
     settled.write(tmp_path / "flags.txt")
     assert "--init_flow=imagenet\n" in (tmp_path / "flags.txt").read_text()
-    assert run_folder.settle(Config.read(tmp_path / "flags.txt"), {}) == settled
+    assert run_start.settle(Config.read(tmp_path / "flags.txt"), {}) == settled
 
 
 def test_before_any_training_only_a_detector_is_of_use(world):
     with pytest.raises(
         InputError, match="weights/imagenet.h5: keras_resnet101 weights are a backb"
     ):
-        run_folder.untrained("imagenet")
+        run_start.untrained("imagenet")
 
 
 def test_a_mistyped_name_tells_the_names(world):
     config = Config(learning=LearningConfig(init_rgb="cocoo"))
     with pytest.raises(InputError, match="cocoo: no such file; give coco or imagenet, or a file"):
-        run_folder.settle(config, {})
+        run_start.settle(config, {})
 
 
 def test_of_two_processes_one_fetches(world, server, capsys):

@@ -1,19 +1,15 @@
 """Where a step's time goes: the parts by name, the sums by hand, and one run."""
 
 import json
-import pathlib
-import subprocess
-import sys
 
 import pytest
 import tiny_network
+from processes import run_tool
 from test_mains import TINY
 
 from a2d_tf.learning.doctor import trace
 
 pytestmark = pytest.mark.slow
-
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 @pytest.mark.parametrize(
@@ -62,16 +58,14 @@ def test_sums_by_part_and_by_type():
 
 def test_a_profile_of_a_small_network(mini_records, tmp_path):
     output = tmp_path / "profile"
-    command = [
-        sys.executable,
-        str(ROOT / "tools" / "profile_step.py"),
+    done = run_tool(
+        "profile_step",
         *TINY,
         "--traced_steps=2",
         "--device=cpu",
         f"--records={mini_records.directory}",
         f"--output={output}",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True)
+    )
     assert done.returncode == 0, done.stderr
     report = json.loads((output / "profile.json").read_text())
     parts = {row["part"]: row for row in report["parts"]}

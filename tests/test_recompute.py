@@ -5,12 +5,10 @@ import pytest
 import tensorflow as tf
 import tiny_network
 
-from a2d_tf.core.config import ComputeConfig, LearningConfig
-from a2d_tf.core.labels import A2D
+from a2d_tf.core.config import LearningConfig
 from a2d_tf.learning import forward
 from a2d_tf.learning.doctor import trace
 from a2d_tf.learning.runs.checkpoints import restore
-from a2d_tf.model.network import Network
 
 pytestmark = pytest.mark.slow
 
@@ -18,8 +16,7 @@ LEARNING = LearningConfig(roi_samples=16, train_proposals=20, rpn_samples=32)
 
 
 def make(recompute, precision="float32", **variant):
-    tf.keras.utils.set_random_seed(0)
-    network = Network(tiny_network.config(**variant), A2D, ComputeConfig(precision), recompute)
+    network = tiny_network.make(precision=precision, recompute=recompute, **variant)
     network.set_phase("joint")
     return network
 

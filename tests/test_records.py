@@ -1,5 +1,6 @@
 """The record format: what is written is what is read, on and off the graph."""
 
+import dataclasses
 import json
 
 import cv2
@@ -54,6 +55,54 @@ def test_truth_comes_back_exactly():
     assert truth.label_map.dtype == np.uint8
     for rle, inside in zip(truth.rles, record.annotation.masks):
         np.testing.assert_array_equal(rle_tools.decode(rle), inside)
+
+
+def tracked(tracks):
+    """The record of `clip`, with identities."""
+    annotation = dataclasses.replace(clip().annotation, tracks=tracks)
+    return dataclasses.replace(clip(), annotation=annotation)
+
+
+def test_identities_come_back_and_are_left_out_where_there_are_none():
+    without, serialized = records.encode(clip()), records.encode(tracked(np.array([2**40, -1])))
+    tracks = records.read_truth(serialized).tracks
+    assert tracks.tolist() == [2**40, -1] and tracks.dtype == np.int64
+    assert records.read_truth(without).tracks is None
+    example = tf.train.Example.FromString(serialized)
+    assert example.features.feature.pop("track").int64_list.value == [2**40, -1]
+    assert example.SerializeToString(deterministic=True) == without
+    # Training reads both alike.
+    parsed, expected = records.parse(serialized), records.parse(without)
+    assert parsed.keys() == expected.keys()
+    np.testing.assert_array_equal(parsed["masks"], expected["masks"])
+
+
+def test_identities_of_a_frame_without_instances():
+    none = clip(masks=[], codes=(), boxes=())
+    annotation = dataclasses.replace(none.annotation, tracks=np.zeros(0, np.int64))
+    truth = records.read_truth(records.encode(dataclasses.replace(none, annotation=annotation)))
+    assert truth.tracks.shape == (0,) and truth.tracks.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    "tracks, problem",
+    [
+        ([5], "2 instances, but 1 of 'track'"),
+        ([5, 6, 7], "2 instances, but 3 of 'track'"),
+        ([], "2 instances, but 0 of 'track'"),
+        ([5, -2], "'track' -2: an identity is 0 or more, or -1 where unknown"),
+    ],
+)
+def test_damaged_identities(tracks, problem):
+    with pytest.raises(InputError, match=problem):
+        records.read_truth(records.encode(tracked(np.array(tracks, np.int64))))
+
+
+def test_identities_that_are_no_integers():
+    example = tf.train.Example.FromString(records.encode(clip()))
+    example.features.feature["track"].bytes_list.value.extend([b"5", b"6"])
+    with pytest.raises(InputError, match="2 instances, but 0 of 'track'"):
+        records.read_truth(example.SerializeToString())
 
 
 def test_sixteen_bit_label_maps_come_back_exactly():

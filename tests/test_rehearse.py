@@ -1,21 +1,16 @@
 """The rehearsal: it runs what the documents say, goes on where it stopped, and its short form."""
 
 import json
-import os
-import pathlib
 import shlex
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
+from processes import run_python, run_tool
 
 from a2d_tf.core.errors import InputError
 
 pytestmark = pytest.mark.slow
-
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -144,9 +139,7 @@ def test_only_a_folder_of_its_own_is_overwritten(rehearse, monkeypatch, tmp_path
 
 def test_short_form(tmp_path):
     """From a drawn archive to the report of a row; what is done is not done again."""
-    command = [sys.executable, ROOT / "tools" / "rehearse.py", "--short", f"--workdir={tmp_path}"]
-    environment = dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3")
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    done = run_tool("rehearse", "--short", f"--workdir={tmp_path}")
     assert done.returncode == 0, done.stderr
     assert "in all" in done.stdout and "of it mask_rcnn_baseline" in done.stdout
     runs = tmp_path / "runs" / "a2d"
@@ -156,16 +149,13 @@ def test_short_form(tmp_path):
     measured = json.loads((tmp_path / "rehearsal.json").read_text())
     assert all(found["status"] == 0 and found["memory"] for found in measured.values())
     # Rehearsed again: nothing is left to do, and the table is shown.
-    again = subprocess.run(command, capture_output=True, text=True, env=environment)
+    again = run_tool("rehearse", "--short", f"--workdir={tmp_path}")
     assert again.returncode == 0 and "==" not in again.stdout and "in all" in again.stdout
     # Reproduced again: nothing is trained, and the report is the same.
     trained = runs / "seed0" / "mask_rcnn_baseline" / "checkpoints"
     before = {path: path.stat().st_mtime_ns for path in trained.iterdir()}
     words = shlex.split(list(measured)[-1])
-    environment["PYTHONPATH"] = str(tmp_path)
-    again = subprocess.run(
-        [sys.executable, *words[1:]], cwd=tmp_path, capture_output=True, text=True, env=environment
-    )
+    again = run_python(*words[1:], cwd=tmp_path, PYTHONPATH=str(tmp_path))
     assert again.returncode == 0, again.stderr
     assert "a2d_tf.train" not in again.stdout and (runs / "report.md").read_text() == text
     assert {path: path.stat().st_mtime_ns for path in trained.iterdir()} == before

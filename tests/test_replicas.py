@@ -5,7 +5,6 @@ Devices are settled once a process, so each training is one of its own.
 
 import json
 import os
-import pathlib
 import signal
 import socket
 import subprocess
@@ -16,6 +15,7 @@ import event_files
 import numpy as np
 import pytest
 import tiny_network
+from processes import ROOT
 
 from a2d_tf.core.config import ComputeConfig, Config, LearningConfig
 from a2d_tf.core.errors import InputError
@@ -23,7 +23,6 @@ from a2d_tf.learning import replicas
 
 pytestmark = pytest.mark.slow
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 STEPS = 4
 LEARNING = dict(
     batch_size=4,
@@ -132,7 +131,8 @@ def assert_same(one, other, step=STEPS):
     assert found.keys() == expected.keys()
     assert {name.split("/")[0] for name in expected} == {"network", "averages", "optimizer"}
     for name, value in expected.items():
-        np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=2e-6, err_msg=name)
+        # Two devices add up in another order, which on some CPUs moves a weight by several 1e-6.
+        np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
 @pytest.fixture(scope="module")

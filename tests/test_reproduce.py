@@ -3,18 +3,16 @@
 import json
 import os
 import pathlib
-import subprocess
-import sys
 
 import pytest
+from processes import ROOT, run_tool
 
+from a2d_tf.commands import processes
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.evaluation.reports import experiments
+from a2d_tf.learning.runs import experiments
 
 pytestmark = pytest.mark.slow
-
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -30,16 +28,6 @@ def run_all(reproduce, tmp_path):
     )
 
 
-def run(*arguments):
-    environment = dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3")
-    return subprocess.run(
-        [sys.executable, ROOT / "tools" / "reproduce.py", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env=environment,
-    )
-
-
 def test_order(reproduce):
     order = reproduce.order()
     assert order[0] == "full" and len(order) == 16
@@ -47,7 +35,7 @@ def test_order(reproduce):
 
 
 class Runs:
-    """Stands in for `experiments.run`."""
+    """Stands in for `processes.train_and_score`."""
 
     def __init__(self, failing=()):
         self.calls, self.failing = [], failing
@@ -66,13 +54,13 @@ class Runs:
 def test_failed_and_interrupted_runs_are_taken_up_again(run_all, monkeypatch, tmp_path):
     names = ["full", "no_flow", "no_joint"]
     first = Runs({"no_flow": InputError("disk full"), "no_joint": KeyboardInterrupt()})
-    monkeypatch.setattr(experiments, "run", first)
+    monkeypatch.setattr(processes, "train_and_score", first)
     with pytest.raises(KeyboardInterrupt):
         run_all([0], names, train=["--steps=3"])
     assert first.calls[0] == ("seed0", "full", ("--steps=3", "--seed=0"))
 
     second = Runs()
-    monkeypatch.setattr(experiments, "run", second)
+    monkeypatch.setattr(processes, "train_and_score", second)
     found = run_all([0, 1], names[:2])
     assert [call[:2] for call in second.calls] == [
         ("seed0", "no_flow"),
@@ -94,7 +82,7 @@ def test_failed_and_interrupted_runs_are_taken_up_again(run_all, monkeypatch, tm
 
 
 def test_weights_of_a_scored_row_can_be_deleted(run_all, monkeypatch, tmp_path):
-    monkeypatch.setattr(experiments, "run", Runs({"no_flow": InputError("disk full")}))
+    monkeypatch.setattr(processes, "train_and_score", Runs({"no_flow": InputError("disk full")}))
     folders = [
         tmp_path / "seed0" / name / kind
         for kind in ("checkpoints", "best")
@@ -113,7 +101,7 @@ def test_weights_stay_where_the_status_cannot_be_written(reproduce, run_all, mon
     def full(path, value):
         raise OSError("disk full")
 
-    monkeypatch.setattr(experiments, "run", Runs())
+    monkeypatch.setattr(processes, "train_and_score", Runs())
     monkeypatch.setattr(reproduce, "write_json", full)
     folder = tmp_path / "seed0" / "no_flow" / "checkpoints"
     folder.mkdir(parents=True)
@@ -127,11 +115,11 @@ def test_processes_share_the_runs(run_all, monkeypatch):
     names, first, second, shared = ["full", "no_flow", "no_joint"], Runs(), Runs(), []
 
     def share(*arguments, **options):
-        monkeypatch.setattr(experiments, "run", second)
+        monkeypatch.setattr(processes, "train_and_score", second)
         shared.append(run_all([0], names))
         return first(*arguments, **options)
 
-    monkeypatch.setattr(experiments, "run", share)
+    monkeypatch.setattr(processes, "train_and_score", share)
     found = run_all([0], names)
     assert [call[1] for call in first.calls] == ["full"]
     assert [call[1] for call in second.calls] == ["no_flow", "no_joint"]
@@ -153,7 +141,7 @@ def test_what_another_process_has_ended_meanwhile_is_reported(
 
     sitting = other.sitting()
     taken = sitting.__enter__()
-    monkeypatch.setattr(experiments, "run", run)
+    monkeypatch.setattr(processes, "train_and_score", run)
     found = run_all([0], ["full", "no_flow"])
     assert {key: run["folder"] for key, run in found.items()} == {
         (0, "full"): "seed0/full",
@@ -198,14 +186,14 @@ def test_mistakes(words, complaint, tmp_path):
     (tmp_path / "settings.json").write_text('{"base": "other"}')
     (tmp_path / "seed0" / "full").mkdir(parents=True)
     (tmp_path / "seed0" / "full" / "flags.txt").touch()
-    result = run(*(word.format(old=tmp_path) for word in words))
+    result = run_tool("reproduce", *(word.format(old=tmp_path) for word in words))
     assert result.returncode == 1 and "Traceback" not in result.stderr
     assert complaint in result.stderr.splitlines()[-1]
 
 
 def test_settings_bind_only_once_there_are_runs(tmp_path):
     for base in ("a.flags", "b.flags"):
-        result = run(f"--workdir={tmp_path}", f"--base={tmp_path}/{base}")
+        result = run_tool("reproduce", f"--workdir={tmp_path}", f"--base={tmp_path}/{base}")
         assert f"{base}: no such file" in result.stderr.splitlines()[-1], result.stderr
 
 

@@ -5,13 +5,10 @@ import collections
 import numpy as np
 import pytest
 import tensorflow as tf
+from tiny_network import normal
 
 from a2d_tf.model import resnet
 from a2d_tf.model.resnet import ConvNorm, GroupNorm
-
-
-def normal(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
 def build(height=64, width=96, backbone="resnet14", multiplier=0.125, **options):

@@ -1,31 +1,17 @@
 """A row of the tables by one command: its phases in order, once each, and what users see."""
 
 import json
-import os
 import pathlib
-import subprocess
-import sys
 
 import pytest
+from processes import run_tool
 from test_mains import TINY
 
+from a2d_tf.commands import processes
 from a2d_tf.core.config import Config
-from a2d_tf.evaluation.reports import experiments
+from a2d_tf.learning.runs import experiments
 
 pytestmark = pytest.mark.slow
-
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-
-
-def run(*arguments, cwd=None):
-    environment = dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3")
-    return subprocess.run(
-        [sys.executable, ROOT / "tools" / "run_experiment.py", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        cwd=cwd,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +25,15 @@ def arguments(mini_records, tmp_path_factory):
 def test_two_phases_and_their_score(arguments, tiny_run):
     workdir = pathlib.Path(arguments[-1].split("=")[1])
     flags = f"--steps=2 --seed=3 --pictures=0 --init_checkpoint={tiny_run}".split()
-    result = run("no_joint", *arguments, "--", *flags, "--pixel_scale=0.015625", "--flow_scale=0.5")
+    result = run_tool(
+        "run_experiment",
+        "no_joint",
+        *arguments,
+        "--",
+        *flags,
+        "--pixel_scale=0.015625",
+        "--flow_scale=0.5",
+    )
     assert result.returncode == 0, result.stderr
     first, second = workdir / "no_joint_actor", workdir / "no_joint_action"
     for folder, phase in ((first, "actor"), (second, "action")):
@@ -63,19 +57,19 @@ def test_two_phases_and_their_score(arguments, tiny_run):
     ],
 )
 def test_mistakes(arguments, words, complaint):
-    result = run(*words[:1], *arguments, *words[1:])
+    result = run_tool("run_experiment", *words[:1], *arguments, *words[1:])
     assert result.returncode == 1 and "Traceback" not in result.stderr
     assert complaint in result.stderr.splitlines()[-1]
 
 
 def test_from_any_folder(arguments, tmp_path):
     """The default base is found: what is refused is the number of steps."""
-    result = run("full", *arguments[1:], "--", "--steps=0", cwd=tmp_path)
+    result = run_tool("run_experiment", "full", *arguments[1:], "--", "--steps=0", cwd=tmp_path)
     assert "--steps" in result.stderr and "flagfile" not in result.stderr
 
 
 def test_a_phase_that_fails_ends_it(arguments):
-    result = run("full", *arguments, "--", "--backbone=resnet15")
+    result = run_tool("run_experiment", "full", *arguments, "--", "--backbone=resnet15")
     assert result.returncode == 1 and "Traceback" not in result.stderr
     last = result.stderr.splitlines()[-1]
     assert "a2d_tf.train ended with status" in last and "resnet15" in last
@@ -85,18 +79,20 @@ def test_initial_weights_go_to_the_first_phase_and_to_the_streams_that_it_has(
     monkeypatch, tmp_path
 ):
     calls = []
-    monkeypatch.setattr(experiments, "_call", calls.append)
+    monkeypatch.setattr(processes, "_call", calls.append)
     weights, other = ["--init_rgb=coco.h5", "--init_flow=imagenet.h5"], "--seed=1"
+    weights.append("--class_map=map.json")
     for name in ("no_joint", "no_flow", "mask_rcnn_baseline", "full"):
         for phase in experiments.phases(name):  # so that nothing is left to be scored
             place = tmp_path / phase / "evaluation" / "test"
             place.mkdir(parents=True)
             (tmp_path / phase / "finished.json").write_text("{}")
             (place / "metrics.json").write_text("{}")
-        experiments.run(name, "base.flags", "records", tmp_path, extra=[*weights, other])
+        processes.train_and_score(name, "base.flags", "records", tmp_path, extra=[*weights, other])
     assert all(call[0] == "train" and other in call for call in calls)
     # The last of a flag counts.
     last = [dict(flag.split("=", 1) for flag in call if "=" in flag) for call in calls]
     coco, imagenet = ([call[name] for call in last] for name in ("--init_rgb", "--init_flow"))
     assert coco == ["coco.h5", "", "coco.h5", "coco.h5", "coco.h5"]
     assert imagenet == ["imagenet.h5", "", "", "", "imagenet.h5"]
+    assert [bool(call["--class_map"]) for call in last] == [bool(file) for file in coco]

@@ -2,18 +2,16 @@
 
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 
 import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
+from processes import run_tool
 from pycocotools import mask as rle_tools
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.evaluation import coco_results, detection, runner
+from a2d_tf.evaluation import box_data, coco_results, runner
 
 
 @pytest.fixture(scope="module")
@@ -66,25 +64,20 @@ def flat(values):
 def test_score_py_repeats_the_figures(evaluated, tmp_path):
     metrics, output = evaluated
     assert json.loads((output / "metrics.json").read_text()) == metrics
-    tool = os.path.join(os.path.dirname(__file__), "..", "tools", "score.py")
     for command, truth, predicted in (
         ("segmentation", "label_truth", "label_maps"),
         ("detection", "truth.json", "detections.npz"),
         ("detection", "truth.json", "instances.json"),
     ):
         target = tmp_path / f"{command}.json"
-        subprocess.run(
-            [
-                sys.executable,
-                tool,
-                command,
-                f"--truth={output / truth}",
-                f"--predicted={output / predicted}",
-                f"--output={target}",
-            ],
-            check=True,
-            capture_output=True,
+        done = run_tool(
+            "score",
+            command,
+            f"--truth={output / truth}",
+            f"--predicted={output / predicted}",
+            f"--output={target}",
         )
+        assert done.returncode == 0, done.stderr
         scored = json.loads(target.read_text())
         if predicted == "instances.json":  # fewer than all RoIs, which the other figures are of
             assert set(scored["coco"]) == {"box", "mask"}
@@ -95,7 +88,7 @@ def test_score_py_repeats_the_figures(evaluated, tmp_path):
 
 def test_instances_are_what_is_painted(evaluated, evaluator, frames):
     _, output = evaluated
-    truth = detection.Truth.load(output / "truth.json", evaluator.labels, with_masks=True)
+    truth = box_data.Truth.load(output / "truth.json", evaluator.labels, with_masks=True)
     results = coco_results.Results.load(output / "instances.json", truth, evaluator.labels)
     assert len(results.codes) == sum(len(frame.instances["code"]) for frame in frames) > 0
     for i, frame in enumerate(frames):
@@ -111,7 +104,7 @@ def test_instances_are_what_is_painted(evaluated, evaluator, frames):
 
 def test_the_truth_keeps_its_masks(evaluated, evaluator, frames):
     _, output = evaluated
-    truth = detection.Truth.load(output / "truth.json", evaluator.labels, with_masks=True)
+    truth = box_data.Truth.load(output / "truth.json", evaluator.labels, with_masks=True)
     for i, frame in enumerate(frames):
         assert truth.frames[i] == frame.name
         assert truth.sizes[i] == frame.truth.native_size

@@ -1,35 +1,22 @@
 """tools/score.py as a program, from another folder and without an installed package."""
 
 import json
-import pathlib
-import subprocess
-import sys
 
 import cv2
 import numpy as np
 import pytest
+from processes import run_tool
 
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation import coco_results
-from a2d_tf.evaluation.detection import Detections, Truth
+from a2d_tf.evaluation.box_data import Detections, Truth
 
-SCRIPT = pathlib.Path(__file__).resolve().parent.parent / "tools" / "score.py"
 NAMES = ("-a-bcdefghi/00030", "--bcdefghij/00005")
-
-
-def run(folder, *args):
-    return subprocess.run(
-        [sys.executable, str(SCRIPT), *args],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def fails(folder, *args):
     """The one line of a failed run."""
-    result = run(folder, *args)
+    result = run_tool("score", *args, cwd=folder)
     assert result.returncode == 1, result.stdout + result.stderr
     assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1, result.stderr
     return result.stderr
@@ -54,7 +41,7 @@ def test_segmentation_of_codes_against_colours(tmp_path):
     write_maps(tmp_path / "predicted", A2D.palette[predicted][..., ::-1])
     # What copies made on a Mac have.
     (tmp_path / "truth" / NAMES[0]).with_name("._00001.png").write_bytes(b"Mac OS X")
-    result = run(tmp_path, "segmentation", *FLAGS)
+    result = run_tool("score", "segmentation", *FLAGS, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert list(metrics) == ["segmentation"]
@@ -71,7 +58,7 @@ def test_detection_with_the_metrics_of_the_contract(tmp_path):
     Detections(NAMES[:1], [0], np.tile([0.0, 0, 9, 9], (1, 7, 1)), *scores).save(
         tmp_path / "predicted"
     )
-    result = run(tmp_path, "detection", *FLAGS)
+    result = run_tool("score", "detection", *FLAGS, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert set(metrics) == {
@@ -126,7 +113,7 @@ def test_coco_results_by_the_same_protocol_and_by_cocos(tmp_path):
 
 
 def run_metrics(folder, *words):
-    result = run(folder, *words)
+    result = run_tool("score", *words, cwd=folder)
     assert result.returncode == 0, result.stderr
     return (folder / "metrics.json").read_text()
 
@@ -162,7 +149,7 @@ def test_own_label_space_with_16_bit_codes(tmp_path):
     write_maps(tmp_path / "truth", maps)
     write_maps(tmp_path / "predicted", maps)
     assert "code 302" in fails(tmp_path, "segmentation", *FLAGS)
-    result = run(tmp_path, "segmentation", *FLAGS, "--labels=labels.json")
+    result = run_tool("score", "segmentation", *FLAGS, "--labels=labels.json", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert metrics["segmentation"]["joint"] == {"ave": 100, "glo": 100, "miou": 100}

@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 import tiny_network
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from processes import ROOT, run_main
 
 from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.errors import InputError
@@ -24,7 +25,6 @@ from a2d_tf.video.predictor import Predictor
 
 pytestmark = pytest.mark.slow
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 SETTINGS = InferenceConfig(
     test_proposals=30, proposals_before_nms=200, max_detections=8, score_threshold=0.2
 )
@@ -34,19 +34,7 @@ SETTINGS = InferenceConfig(
 def versioned(tiny_run, tmp_path_factory):
     """`DIR` of a versioned export; the one version is 3."""
     output = tmp_path_factory.mktemp("versioned") / "model"
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "a2d_tf.export",
-            f"--workdir={tiny_run}",
-            f"--output={output}",
-            "--version=3",
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    done = run_main("export", f"--workdir={tiny_run}", f"--output={output}", "--version=3")
     assert done.returncode == 0, done.stderr
     assert f"-> {output}/3\n" in done.stdout and "encoded, stream, frame, key_frame" in done.stdout
     return output

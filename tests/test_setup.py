@@ -1,12 +1,11 @@
 """tools/setup.sh, with a Python that only notes what it is asked."""
 
-import pathlib
 import shutil
 import subprocess
 
 import pytest
+from processes import ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 FAKE = """#!/usr/bin/env bash
 case "$1 $2" in
   "-m venv") mkdir -p .venv/bin; cp "$0" .venv/bin/python; echo venv >>asked ;;

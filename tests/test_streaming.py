@@ -54,8 +54,8 @@ def served(layers, use_flow, *more):
 
 def facts(network, stride=1):
     return {
-        "frames": network.config.frames,
-        "use_flow": network.config.use_flow,
+        "frames": network.model_config.frames,
+        "use_flow": network.model_config.use_flow,
         "clip_stride": stride,
         "flow_method": "dis",
         "image_height": 64,
@@ -178,7 +178,7 @@ def test_part_of_the_frames_have_the_answers_of_all(stride, count, span, passes)
 @pytest.mark.parametrize("more", [(), CARTESIAN, HIERARCHICAL])
 def test_surer_instances_are_those_of_a_graph_with_that_threshold(more):
     network, model = served(1, True, *more)
-    frames, mode = scene(2), network.config.label_mode
+    frames, mode = scene(2), network.model_config.label_mode
     known = {**facts(network), "label_mode": mode, "paint": "instance"}
 
     def found(model):
@@ -258,7 +258,7 @@ def test_the_answer_from_the_towers_end_is_that_of_the_whole(more):
         levels = tf.nest.map_structure(
             lambda x: tf.reshape(x, [2, 3, *x.shape[1:]]), dict(pyramids)
         )
-        return network.key_frame(levels, size, settings, clip["rgb"])
+        return network.detect(levels, size, settings, clip["rgb"])
 
     made = {name: x.numpy() for name, x in key_frame().items()}
     assert expected["num_detections"].numpy().min() > 0

@@ -3,13 +3,10 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from tiny_network import normal
 
 from a2d_tf.model import two_stream
 from a2d_tf.model.two_stream import TemporalConv
-
-
-def normal(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
 def conv3d(x, kernel, bias):

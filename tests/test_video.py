@@ -103,6 +103,17 @@ def test_a_frame_in_a_day_can_be_written(tmp_path):
     assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(0.1)
 
 
+def test_a_reader_knows_the_name_and_in_the_end_the_length(tmp_path):
+    write_images(tmp_path / "clip.v2", grey_frames(3, 48, 64))
+    reader = video_files.Reader(f"{tmp_path}/clip.v2/")
+    names = ("00001.png", "00002.png", "00003.png")
+    assert (reader.name, reader.images, reader.length) == ("clip.v2", names, 3)
+    write_video(tmp_path / "my.mp4", grey_frames(4, 48, 64))
+    reader = video_files.Reader(tmp_path / "my.mp4")
+    assert (reader.name, reader.images, reader.length) == ("my.mp4", None, None)
+    assert len(list(reader)) == reader.length == 4
+
+
 def test_a_file_or_folder_of_that_name_comes_first(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_images(tmp_path / "0", grey_frames(2, 48, 64))

@@ -4,7 +4,7 @@ import numpy as np
 from a2d_files import mask
 
 from a2d_tf.core.labels import A2D
-from a2d_tf.core.visualize import (
+from a2d_tf.ops.visualize import (
     draw_boxes_with_names,
     draw_instances,
     flow_to_rgb,

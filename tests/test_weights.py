@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_network
+from tiny_network import normal
 
 from a2d_tf.core.config import Config, LearningConfig, ModelConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.learning.runs import run_folder
+from a2d_tf.learning.runs import run_start
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import coco_classes, tensor_files, weights
 from a2d_tf.pretrained.weights import Weights
@@ -23,10 +24,6 @@ from a2d_tf.video.predictor import Predictor
 pytestmark = pytest.mark.slow
 
 TINY = dict(norm="frozen_bn", rgb_flavour="matterport", use_flow=False, temporal_layers=0)
-
-
-def random(shape, seed):
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
 @functools.lru_cache(None)
@@ -54,8 +51,8 @@ def imported(
     for number, (role, shape) in enumerate(shapes().items()):
         if role.split("/")[0] in parts:
             last = counts.get(role.rsplit("/", 1)[0], shape[-1])
-            tensors[role] = random([*shape[:-1], last], number)
-    tensors["rpn/background/bias"] = random(3, 0)
+            tensors[role] = normal(*shape[:-1], last, seed=number)
+    tensors["rpn/background/bias"] = normal(3)
     return Weights(tensors, "matterport", flavour, "resnet14", classes, "abc", "FILE.h5")
 
 
@@ -135,6 +132,66 @@ def test_an_actor_that_coco_does_not_have_is_initialised_and_listed(detector):
     np.testing.assert_array_equal(after[:, 0], truck)
 
 
+def test_a_class_map_chooses_the_rows_of_actors(detector):
+    """Before the class of an actor's own name; twice the same class; none; left out."""
+    labels = LabelSpace(("mouse", "dog", "truck", "cat", "vole"), ("run",), (11, 21, 31, 41, 51))
+    network = Network(tiny_network.config(**TINY), labels)
+    before = values(network)
+    report = weights.load(
+        network,
+        detector,
+        class_map={"mouse": "cat", "dog": "horse", "truck": None, "vole": "cat"},
+    )
+    after = values(network)
+    horse, cat = 17, 15
+    for name, width in (("actor_deltas", 4), ("mask_logits", 1), ("actor_logits", 1)):
+        for weight in ("kernel", "bias"):
+            source = detector.tensors[f"{name.replace('_', '/')}/{weight}"]
+            source = source.reshape(*source.shape[:-1], -1, width)
+            made, old = (x[f"{name}/{weight}"] for x in (after, before))
+            made = made.reshape(*made.shape[:-1], -1, width)
+            old = old.reshape(made.shape)
+            rows = [0, 1, 3, 4]
+            np.testing.assert_array_equal(
+                made[..., rows, :], source[..., [cat, horse, cat, cat], :]
+            )
+            np.testing.assert_array_equal(made[..., 2, :], old[..., 2, :])
+    assert report.loaded["mask_logits/bias"] == (
+        "mask/logits/bias (mouse by --class_map <- cat, dog by --class_map <- horse, cat, "
+        "vole by --class_map <- cat)"
+    )
+    row = report.initialised["mask_logits/bias[truck by --class_map]"]
+    assert row == "no class of that name"
+
+
+def test_a_class_map_for_pairs(detector):
+    network = tiny_network.make(**TINY, label_mode="cartesian")
+    weights.load(network, detector, class_map={"dog": "horse"})
+    bias, source = values(network)["mask_logits/bias"], detector.tensors["mask/logits/bias"]
+    assert bias[A2D.codes.index(79)] == source[17] and bias[A2D.codes.index(69)] == source[15]
+
+
+def test_a_class_map_for_a_file_without_classes(network):
+    backbone = imported(["backbone"], "matterport", ())
+    with pytest.raises(InputError, match="FILE.h5: .* have no classes; --class_map needs a det"):
+        weights.load(network, backbone, class_map={"dog": "horse"})
+
+
+def test_a_run_starts_by_its_class_map(detector, tmp_path):
+    path, chosen = str(tmp_path / "w.h5"), tmp_path / "map.json"
+    detector.write(path)
+    chosen.write_text('{"dog": "horse"}')
+    config = Config(
+        tiny_network.config(**TINY), learning=learning(init_rgb=path, class_map=str(chosen))
+    )
+    network = Network(config.model, A2D)
+    run_start.initialise(network, config.checked())
+    bias, source = values(network)["mask_logits/bias"], detector.tensors["mask/logits/bias"]
+    np.testing.assert_array_equal(bias, source[[0, 0, 32, 14, 2, 15, 17]])
+    with pytest.raises(InputError, match="--class_map=map.json .* needs --init_rgb"):
+        Config(learning=learning(class_map="map.json")).checked()
+
+
 def test_labels_that_share_no_name_share_no_row(detector):
     labels = LabelSpace(("robot",), ("moving",), (11,))
     report = weights.load(Network(tiny_network.config(**TINY), labels), detector)
@@ -157,7 +214,7 @@ def test_smaller_anchors_start_from_the_next_size_that_is_there(detector, networ
         np.testing.assert_array_equal(both, np.repeat(one, 2, axis=1))
         assert report.loaded[f"rpn_{layer}/kernel"] == f"{role} (size 2 <- size 1, size 1)"
     variable = weights.variables(two)["rpn_logits/kernel"]
-    variable.assign(random(variable.shape, 1))
+    variable.assign(normal(*variable.shape, seed=1))
     weights.copy(network, two, "RUN")
     kept = values(network)["rpn_logits/kernel"]
     np.testing.assert_array_equal(kept, variable.numpy()[..., 3:])
@@ -167,7 +224,7 @@ def test_smaller_anchors_start_from_the_next_size_that_is_there(detector, networ
 
 def test_sizes_of_anchors_count_from_the_largest_of_a_level():
     config = tiny_network.config(anchor_sizes="8,16,24+28+32,40,48")
-    names = weights._class_names(types.SimpleNamespace(labels=A2D, config=config))
+    names = weights._class_names(types.SimpleNamespace(labels=A2D, model_config=config))
     assert (
         names["rpn_logits"]
         == names["rpn_deltas"]
@@ -216,9 +273,21 @@ def test_reports_of_both_streams_join(detector, two_streams):
     "tensors, fields, message",
     [
         ({"fpn/p3/bias": None}, {}, "FILE.h5: no tensor fpn/p3/bias, which fills rgb_fpn_p3/bias"),
-        ({"fpn/p3/bias": random(15, 0)}, {}, r"fpn/p3/bias has shape \(15,\), not \(16,\)"),
-        ({"actor/logits/bias": random(80, 0)}, {}, "actor/logits/bias has shape"),
-        ({"rpn/conv/bias": random(8, 0)}, {}, "rpn/conv/bias has shape .*--rpn_channels"),
+        (
+            {"fpn/p3/bias": normal(15)},
+            {},
+            r"fpn/p3/bias has shape \(15,\), not \(16,\)",
+        ),
+        (
+            {"actor/logits/bias": normal(80)},
+            {},
+            "actor/logits/bias has shape",
+        ),
+        (
+            {"rpn/conv/bias": normal(8)},
+            {},
+            "rpn/conv/bias has shape .*--rpn_channels",
+        ),
         ({}, {"flavour": "keras"}, "weights of --rgb_flavour=keras, but .* has matterport"),
         ({}, {"backbone": "resnet26"}, "weights of --backbone=resnet26, but .* has resnet14"),
     ],
@@ -232,7 +301,9 @@ def test_what_does_not_fit_is_named(detector, network, tensors, fields, message)
 
 @pytest.mark.parametrize("norm", ["group_norm", "none"])
 def test_batch_norms_need_batch_norms(detector, network, monkeypatch, norm):
-    monkeypatch.setattr(network, "config", dataclasses.replace(network.config, norm=norm))
+    monkeypatch.setattr(
+        network, "model_config", dataclasses.replace(network.model_config, norm=norm)
+    )
     with pytest.raises(InputError, match=f"has --norm={norm}; give --norm=frozen_bn"):
         weights.load(network, detector)
 
@@ -275,11 +346,11 @@ def test_the_flavour_comes_from_the_file(detector, tmp_path):
     path = str(tmp_path / "w.h5")
     detector.write(path)
     config = Config(learning=learning(init_rgb=path))
-    made = run_folder.settle(config, {}).model
+    made = run_start.settle(config, {}).model
     assert (made.rgb_flavour, made.flow_flavour, made.roi_align) == ("matterport", "own", "legacy")
     given = {"stride_in_1x1": True, "rgb_flavour": "matterport"}
     same = dataclasses.replace(config, model=ModelConfig(rgb_flavour="matterport"))
-    assert run_folder.settle(same, given).model == made
+    assert run_start.settle(same, given).model == made
     for name, value in (
         ("rgb_flavour", "keras"),
         ("roi_align", "aligned"),
@@ -288,14 +359,14 @@ def test_the_flavour_comes_from_the_file(detector, tmp_path):
     ):
         other = dataclasses.replace(config, model=ModelConfig(**{name: value}))
         with pytest.raises(InputError, match=f"--{name}={value} contradicts {path}"):
-            run_folder.settle(other, {name: value})
+            run_start.settle(other, {name: value})
         if name != "rgb_flavour":
-            assert run_folder.settle(other, {}).model == made
+            assert run_start.settle(other, {}).model == made
 
 
 def test_own_weights_need_nothing_settled():
     config = Config(ModelConfig(stride_in_1x1=False, pixel_scale=0.5))
-    assert run_folder.settle(config, {}) == config
+    assert run_start.settle(config, {}) == config
 
 
 LABELS = LabelSpace(("dog", "truck", "cat"), ("running", "none"), (11, 12, 21, 31))
@@ -323,7 +394,7 @@ def warm(run, **options):
     tf.keras.utils.set_random_seed(6)
     network = Network(config.model, A2D)
     before = values(network)
-    report = run_folder.initialise(network, config)
+    report = run_start.initialise(network, config)
     return before, values(network), report
 
 
@@ -374,12 +445,12 @@ def test_a_run_without_flow_is_the_rgb_half_of_a_head_that_reads_both(network):
 def test_the_flavour_comes_from_the_run(other_run):
     run, _ = other_run
     config = Config(tiny_network.config(norm="none"), learning=learning(init_checkpoint=run))
-    settled = run_folder.settle(config, {})
+    settled = run_start.settle(config, {})
     assert settled.model.rgb_flavour == "matterport" and settled.model.roi_align == "legacy"
     with pytest.raises(InputError, match="--rgb_flavour=own contradicts .*flags.txt"):
-        run_folder.settle(config, {"rgb_flavour": "own"})
+        run_start.settle(config, {"rgb_flavour": "own"})
     with pytest.raises(InputError, match="--norm=frozen_bn, not none"):
-        run_folder.initialise(None, settled)
+        run_start.initialise(None, settled)
 
 
 def test_the_report_is_printed_written_and_shown(detector, network, tmp_path, capsys):
@@ -412,7 +483,7 @@ def test_coco_weights_predict_before_any_training(detector, tmp_path, caplog):
     tamed["actor/logits/bias"] = np.where(np.arange(81) == 0, 9, 0).astype("f")  # all are persons
     dataclasses.replace(detector, tensors=tamed).write(path)
     with caplog.at_level("INFO", "a2d_tf"):
-        predictor = Predictor.from_run(run_folder.untrained(path, {"max_detections": 5}))
+        predictor = Predictor.from_run(run_start.untrained(path, {"max_detections": 5}))
     assert "6 initialised (action_fc1, action_fc2, action_logits)" in caplog.text
     assert not predictor.facts["use_flow"] and predictor.facts["score_threshold"] == 0.7
     rgb = np.random.default_rng(0).integers(0, 256, (192, 256, 3), np.uint8)
@@ -427,4 +498,4 @@ def test_a_backbone_alone_predicts_nothing(tmp_path):
     path = str(tmp_path / "backbone.h5")
     imported(["backbone"], "keras", ()).write(path)
     with pytest.raises(InputError, match="a backbone's, which finds no actors"):
-        run_folder.untrained(path)
+        run_start.untrained(path)

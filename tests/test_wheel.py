@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import pathlib
 import re
 import shutil
 import subprocess
@@ -10,10 +9,10 @@ import sys
 import zipfile
 
 import pytest
+from processes import ROOT
 
 pytestmark = pytest.mark.slow
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 SOURCES = ("a2d_tf", "configs", "tests", "tools", "pyproject.toml", "README.md", "LICENSE")
 
 

@@ -8,7 +8,8 @@ import pytest
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation import zero_shot
-from a2d_tf.evaluation.detection import Detections, Truth, evaluate
+from a2d_tf.evaluation.box_data import Detections, Truth
+from a2d_tf.evaluation.detection import metrics_of
 
 SPACE = LabelSpace(("man", "dog"), ("run", "eat"), (11, 12, 21, 22))
 
@@ -49,7 +50,7 @@ def case(count, seed=0):
 
 def test_chance_lies_below_good_actions_and_repeats_by_seed():
     detections, truth = case(60)
-    full = zero_shot.actor_aps(evaluate(detections, truth, SPACE)["per_pair_ap"], SPACE)["1"]
+    full = zero_shot.actor_aps(metrics_of(detections, truth, SPACE)["per_pair_ap"], SPACE)["1"]
     assert full == pytest.approx(100)
     chance = zero_shot.chance(detections, truth, SPACE, 0, seed=1)
     assert 40 < chance < 70  # half of the frames are of either action
@@ -66,7 +67,7 @@ def test_one_shuffle_is_the_ap_of_detections_with_shuffled_scores():
     by_hand = Detections(
         detections.frames, detections.roi_frame, detections.boxes, detections.actor_scores, shuffled
     )
-    expected = zero_shot.actor_aps(evaluate(by_hand, truth, SPACE)["per_pair_ap"], SPACE)["1"]
+    expected = zero_shot.actor_aps(metrics_of(by_hand, truth, SPACE)["per_pair_ap"], SPACE)["1"]
     assert zero_shot.chance(detections, truth, SPACE, 0, seed=5, shuffles=1) == pytest.approx(
         expected
     )
@@ -75,7 +76,7 @@ def test_one_shuffle_is_the_ap_of_detections_with_shuffled_scores():
 def test_scores_stay_among_the_rois_of_the_actor():
     # The only RoI of 'dog' has nobody to swap with.
     detections, truth = case(8)
-    aps = zero_shot.actor_aps(evaluate(detections, truth, SPACE)["per_pair_ap"], SPACE)
+    aps = zero_shot.actor_aps(metrics_of(detections, truth, SPACE)["per_pair_ap"], SPACE)
     assert aps["2"] == pytest.approx(50)  # dog-running found; dog-eating has no truth
     assert zero_shot.chance(detections, truth, SPACE, 1, seed=0) == pytest.approx(aps["2"])
 
@@ -86,7 +87,7 @@ def test_figures_of_an_actor_with_and_without_the_full_model():
     wrong = (np.arange(61) % 3 > 0) & (np.arange(61) < 60)
     scores = np.where(wrong[:, None], full.action_scores[:, ::-1], full.action_scores)
     ours = dataclasses.replace(full, action_scores=scores)
-    per_pair = evaluate(ours, truth, SPACE)["per_pair_ap"]
+    per_pair = metrics_of(ours, truth, SPACE)["per_pair_ap"]
     figures = zero_shot.figures(ours, truth, SPACE, 0, per_pair_ap=per_pair, seed=1)
     assert figures == {
         "actor": "man",

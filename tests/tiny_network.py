@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.core.config import ModelConfig
+from a2d_tf.core.config import ComputeConfig, ModelConfig
 from a2d_tf.core.labels import A2D
 from a2d_tf.model.network import Network
 
@@ -31,10 +31,15 @@ def config(**override):
     return ModelConfig(**{**fields, **override})
 
 
-def make(seed=0, **override):
+def make(seed=0, precision="float32", recompute=False, **override):
     """A Network on A2D's labels whose weights come from the seed."""
     tf.keras.utils.set_random_seed(seed)
-    return Network(config(**override), A2D)
+    return Network(config(**override), A2D, ComputeConfig(precision), recompute)
+
+
+def normal(*shape, seed=0):
+    """Normal float32 of this shape."""
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
 def clip(batch, frames, seed=0):

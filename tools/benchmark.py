@@ -7,6 +7,8 @@ round, and what is given is the median, for machines drift. Leave the machine al
 Peers are there where requirements-bench.txt is installed.
 """
 
+from __future__ import annotations
+
 import importlib
 import os
 import pathlib
@@ -17,7 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # inherited by the workers
 
 from absl import flags
 
-from a2d_tf.core import errors
+from a2d_tf.core import shell
 from a2d_tf.core.files import write_json
 
 SUITES = {
@@ -55,8 +57,8 @@ _OPTIONS = (
 )
 
 
-def main(argv):
-    errors.require(argv, suite=_SUITE.value, output=_OUTPUT.value)
+def main(argv: list[str]) -> None:
+    shell.require(argv, suite=_SUITE.value, output=_OUTPUT.value)
     # Imported now: a mistyped flag should not wait for TensorFlow.
     suite = importlib.import_module(f"tools.benchmarks.{_SUITE.value}")
     options = {flag.name: flag.value for flag in _OPTIONS}
@@ -71,4 +73,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    shell.run(main)

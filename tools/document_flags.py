@@ -3,6 +3,8 @@
 python tools/document_flags.py --output=docs/flags.md
 """
 
+from __future__ import annotations
+
 import dataclasses
 import pathlib
 import sys
@@ -11,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import flags
 
-from a2d_tf.core import errors
+from a2d_tf.core import shell
 from a2d_tf.core.command_line import written
 from a2d_tf.core.config import SECTIONS
 from a2d_tf.core.files import write_text
@@ -28,7 +30,7 @@ as the number of steps, is ours ([paper.md](paper.md)). A Boolean is `--flip` or
 """
 
 
-def text():
+def text() -> str:
     """The page, as Markdown."""
     parts = [_INTRODUCTION]
     for name, section in SECTIONS.items():
@@ -60,8 +62,8 @@ if __name__ == "__main__":
     _OUTPUT = flags.DEFINE_string("output", None, "File to write.")
 
     def main(argv):
-        errors.require(argv, output=_OUTPUT.value)
+        shell.require(argv, output=_OUTPUT.value)
         write_text(_OUTPUT.value, text())
         print(f"{_OUTPUT.value}: written")
 
-    errors.run(main)
+    shell.run(main)

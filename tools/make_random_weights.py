@@ -7,8 +7,11 @@ Names, shapes and size are those of the published file; activations of a network
 it stay near 1. Such a network has learned nothing.
 """
 
+from __future__ import annotations
+
 import pathlib
 import sys
+from collections.abc import Sequence
 
 import h5py
 import numpy as np
@@ -16,7 +19,7 @@ from absl import flags
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from a2d_tf.core import errors
+from a2d_tf.core import shell
 from a2d_tf.core.files import write_file
 
 _SOURCE = flags.DEFINE_enum(
@@ -32,7 +35,7 @@ _PIXELS = 64
 _GAMMA = (0.5, 0.7)
 
 
-def random_tensor(name, shape, rng):
+def random_tensor(name: str, shape: Sequence[int], rng: np.random.Generator) -> np.ndarray:
     """Random numbers for one tensor: float32 of the shape."""
     weight = name.split("/")[-1]
     if weight == "kernel":
@@ -47,7 +50,7 @@ def random_tensor(name, shape, rng):
     return 0.1 * rng.standard_normal(shape, np.float32)
 
 
-def dataset(name):
+def dataset(name: str) -> str:
     """Where Keras puts a tensor called layer/weight in its file."""
     layer, weight = name.split("/")
     # Matterport's proposal network is a model of its own, which Keras keeps in one group.
@@ -55,7 +58,7 @@ def dataset(name):
     return f"{group}/{layer}/{weight}:0"
 
 
-def write(path, shapes, seed=0):
+def write(path: str, shapes: dict[str, Sequence[int]], seed: int = 0) -> None:
     """Write random tensors as Keras lays out a model's weights, whole or not at all.
 
     Args:
@@ -73,8 +76,8 @@ def write(path, shapes, seed=0):
     write_file(path, fill)
 
 
-def main(argv):
-    errors.require(argv, source=_SOURCE.value, output=_OUTPUT.value)
+def main(argv: list[str]) -> None:
+    shell.require(argv, source=_SOURCE.value, output=_OUTPUT.value)
     from a2d_tf.pretrained import layouts
 
     write(_OUTPUT.value, layouts.shapes(_SOURCE.value), _SEED.value)
@@ -82,4 +85,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    shell.run(main)

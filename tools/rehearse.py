@@ -10,6 +10,8 @@ WORKDIR/rehearsal.json. Interrupted and run again, it goes on with the command t
 --short checks an archive and makes one row, of a small network.
 """
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import os
@@ -26,7 +28,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import flags
 
-from a2d_tf.core import errors
+from a2d_tf.core import shell
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_json, write_json, write_text
 from a2d_tf.pretrained.catalogue import PUBLISHED
@@ -97,7 +99,7 @@ RULES = (
 )
 
 
-def commands(text):
+def commands(text: str) -> list[str]:
     """The commands in the code blocks of a Markdown text, each as a string without comments."""
     found = []
     for block in re.findall(r"^ *```\n(.*?)^ *```", text, re.M | re.S):
@@ -108,7 +110,7 @@ def commands(text):
     return found
 
 
-def documented(root=ROOT):
+def documented(root: pathlib.Path = ROOT) -> list[str]:
     """The README's commands that lead from the archive to the report, in its order.
 
     Raises:
@@ -121,7 +123,7 @@ def documented(root=ROOT):
     return commands(section.group())
 
 
-def rule(command):
+def rule(command: str) -> Rule:
     """The first Rule for a command.
 
     Raises:
@@ -133,7 +135,7 @@ def rule(command):
     raise InputError(f"'{command}': no rule in tools/rehearse.py says how to rehearse it")
 
 
-def plan(short):
+def plan(short: bool) -> list[str]:
     """The commands to run, in order: those that make what a user has, then the documented ones."""
     videos = 8 if short else 48
     planned = [f"python tools/make_mini_a2d.py --output=. --videos={videos} --native --workers=2"]
@@ -151,7 +153,7 @@ def plan(short):
     return planned
 
 
-def prepare(workdir, path):
+def prepare(workdir: pathlib.Path, path: pathlib.Path) -> None:
     """Copy into WORKDIR the code, as it is now, and the flagfile of the small network.
 
     Args:
@@ -198,7 +200,7 @@ def _disk(folder):
     return total
 
 
-def measure(command, workdir):
+def measure(command: str, workdir: pathlib.Path) -> tuple[dict, bool]:
     """Run a command in a folder.
 
     Returns:
@@ -234,7 +236,7 @@ def measure(command, workdir):
     return found, interrupted
 
 
-def rehearse(workdir, planned, path):
+def rehearse(workdir: pathlib.Path, planned: list[str], path: pathlib.Path) -> dict[str, dict]:
     """Run what is not done yet, in order, and keep what was measured after each command.
 
     Args:
@@ -272,7 +274,7 @@ def rehearse(workdir, planned, path):
     return measured
 
 
-def table(measured, rows):
+def table(measured: dict[str, dict], rows: dict[str, float]) -> str:
     """What was measured, as lines for a terminal.
 
     Args:
@@ -296,8 +298,8 @@ def table(measured, rows):
     return "\n".join(lines)
 
 
-def main(argv):
-    errors.require(argv, workdir=_WORKDIR.value)
+def main(argv: list[str]) -> None:
+    shell.require(argv, workdir=_WORKDIR.value)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     workdir = pathlib.Path(_WORKDIR.value).absolute()
     path = workdir / "rehearsal.json"
@@ -309,4 +311,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    shell.run(main)

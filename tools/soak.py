@@ -7,6 +7,8 @@ started again. Then what both left is compared: bytes of records and of results,
 TensorBoard's points, of which none may come twice. Ends with status 1 where anything differs.
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 import pathlib
@@ -17,12 +19,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Collection
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import flags
 
-from a2d_tf.core import errors
+from a2d_tf.core import shell
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json, write_text
 
@@ -63,7 +66,9 @@ _TINY = """--image_height=64
 _OF_TIME = ("run/clips_per_second", "run/step_ms", "run/wait_ms")
 
 
-def survive(words, folder, kills, longest, moments):
+def survive(
+    words: list[str], folder: str, kills: int, longest: float, *, moments: random.Random
+) -> None:
     """Run a command to its end, after so many SIGKILLs of it and its children.
 
     Args:
@@ -97,7 +102,7 @@ def _start(command, log=subprocess.DEVNULL):
     )
 
 
-def files(folder, but=()):
+def files(folder: str, but: Collection[str] = ()) -> dict[str, str]:
     """{name: digest} of the files below a folder, but for some names."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -106,7 +111,7 @@ def files(folder, but=()):
     }
 
 
-def weights(run):
+def weights(run: str) -> dict[str, object]:
     """{tensor of the newest and of the best checkpoint: its bytes}."""
     import numpy as np
     import tensorflow as tf
@@ -121,7 +126,7 @@ def weights(run):
     return found
 
 
-def points(run):
+def points(run: str) -> dict[tuple, float]:
     """{(writer, tag, step): value} of what TensorBoard shows, but for what a clock says.
 
     Raises:
@@ -142,13 +147,13 @@ def points(run):
     return found
 
 
-def figures(workdir):
+def figures(workdir: str) -> dict[str, str]:
     """{run: its metrics} of a reproduction."""
     found = sorted(pathlib.Path(workdir).glob("seed*/*/evaluation/test/metrics.json"))
     return {str(path.relative_to(workdir)): path.read_text() for path in found}
 
 
-def parts(workdir, steps):
+def parts(workdir: str, steps: int) -> list[tuple]:
     """[(name, command with {} for a folder of its own, what it makes, that -> what must be the same
     of it)], in order.
     """
@@ -210,8 +215,8 @@ def parts(workdir, steps):
     ]
 
 
-def main(argv):
-    errors.require(argv, workdir=_WORKDIR.value)
+def main(argv: list[str]) -> None:
+    shell.require(argv, workdir=_WORKDIR.value)
     try:
         kills = [int(number) for number in _KILLS.value]
     except ValueError:
@@ -221,7 +226,7 @@ def main(argv):
     workdir, moments = os.path.abspath(_WORKDIR.value), random.Random(_SEED.value)
     shutil.rmtree(workdir, ignore_errors=True)
     mini = ["tools/make_mini_a2d.py", f"--output={workdir}/mini", f"--videos={_VIDEOS.value}"]
-    survive(mini, f"{workdir}/mini", 0, 0, moments)
+    survive(mini, f"{workdir}/mini", 0, 0, moments=moments)
     report, differ = {}, []
     for (name, command, makes, result), number in zip(parts(workdir, _STEPS.value), kills):
         ends, seconds = [], 0.0
@@ -230,7 +235,7 @@ def main(argv):
             words, made = [word.format(folder) for word in command], makes.format(folder)
             shutil.rmtree(made, ignore_errors=True)
             began = time.monotonic()
-            survive(words, made, count, seconds, moments)
+            survive(words, made, count, seconds, moments=moments)
             seconds = time.monotonic() - began
             ends.append(result(made))
         same = ends[0] == ends[1] and bool(ends[0])
@@ -249,4 +254,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    shell.run(main)

@@ -2,7 +2,7 @@
 
   python tools/build_records.py --release A2D/Release --check
   python tools/build_records.py --release A2D/Release --output records
-  python tools/build_records.py --coco annotations.json --videos videos --output records
+  python tools/build_records.py --annotations task_17.zip --videos videos --output records
 
 An interrupted conversion resumes when it is run again. docs/data_format.md describes the records.
 """
@@ -10,21 +10,25 @@ An interrupted conversion resumes when it is run again. docs/data_format.md desc
 from __future__ import annotations
 
 import os
+import pathlib
 from typing import TYPE_CHECKING
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # inherited by the workers
 
 from absl import flags
 
-from a2d_tf.core import errors
+from a2d_tf.core import shell
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import write_text
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data import convert
+from a2d_tf.data.annotation_tools.recognise import FORMATS
 from a2d_tf.data.flow import METHODS
 from a2d_tf.data.sources import check
 from a2d_tf.data.sources.release import Release
 
 if TYPE_CHECKING:
-    from a2d_tf.data.sources.coco import CocoVideos
+    from a2d_tf.data.sources.annotated_videos import AnnotatedVideos
 
 _RELEASE = flags.DEFINE_string(
     "release",
@@ -32,20 +36,59 @@ _RELEASE = flags.DEFINE_string(
     "Folder with videoset.csv, the frames (clips320H/VID.mp4, or pngs320H/VID/00001.png) and the "
     "annotations (Annotations/mat/VID/00001.mat, or a2d_annotation_with_instances/VID/00001.h5).",
 )
-_ANNOTATIONS = flags.DEFINE_string(
+_ANNOTATIONS = flags.DEFINE_multi_string(
     "annotations",
-    None,
-    "With --release: folder with a folder of .mat or .h5 annotations per video, to replace those "
-    "above, or to choose between two.",
+    [],
+    "Export of an annotation tool: a file, a folder or the zip as downloaded; may be given several "
+    "times; VIDEO=PATH says which video it is of. See docs/own_data.md. With --release: folder "
+    "with a folder of .mat or .h5 annotations per video, to replace those above, or to choose "
+    "between two.",
 )
 _COCO = flags.DEFINE_string(
-    "coco", None, "COCO-style JSON of annotations, in place of --release; see docs/own_data.md."
+    "coco", None, "The same as --annotations with --format=a2d_tf; see docs/own_data.md."
 )
 _VIDEOS = flags.DEFINE_string(
     "videos",
     None,
-    "With --release: text file of the VIDs to use, one a line, such as those downloaded. With "
-    "--coco: folder of the videos.",
+    "With --annotations: folder of the videos. With --release: text file of the VIDs to use, one a "
+    "line, such as those downloaded.",
+)
+_FORMAT = flags.DEFINE_enum(
+    "format", None, FORMATS, "Format of --annotations; by default recognised by content."
+)
+_NAMES = flags.DEFINE_string(
+    "names",
+    None,
+    'JSON file that maps labels of --annotations to names: {"label": ["actor", "action"]}, or '
+    "[\"actor\", null] to take the attribute 'action'.",
+)
+_INTERPOLATED = flags.DEFINE_bool(
+    "interpolated",
+    False,
+    "Use also frames of --annotations whose shapes were all interpolated between keyframes.",
+)
+_EMPTY = flags.DEFINE_bool(
+    "empty_frames",
+    False,
+    "Take frames that --annotations lists without shapes for annotated, with background alone.",
+)
+_CROWDS = flags.DEFINE_bool(
+    "crowds",
+    False,
+    "Leave out shapes of --annotations marked 'iscrowd', which tools also give to single masks.",
+)
+_FRAME_STEP = flags.DEFINE_integer(
+    "frame_step",
+    1,
+    "Of frames that Roboflow sampled from a video: number of video frames from one to the next.",
+    lower_bound=1,
+)
+_FIRST_FRAME = flags.DEFINE_enum(
+    "first_frame",
+    None,
+    ("0", "1"),
+    "Number in the name of a video's first image, where --annotations names images; by default 1, "
+    "but 0 where the video is a folder of images that begins with 0.",
 )
 _CHECK = flags.DEFINE_bool(
     "check", False, "Only read everything and report what is missing or broken."
@@ -82,35 +125,79 @@ _FOLLOW = flags.DEFINE_bool(
 _SHARD = flags.DEFINE_integer("shard_videos", 32, "Videos per shard.")
 
 
-def open_source() -> Release | CocoVideos:
+def open_source() -> Release | AnnotatedVideos:
     """Return the source of annotated videos that the flags name."""
     labels = LabelSpace.from_json(_LABELS.value) if _LABELS.value else None
-    if not _COCO.value:
+    release = _release()
+    if release:
+        named = _ANNOTATIONS.value if _RELEASE.value else []
         return Release(
-            _RELEASE.value,
+            release,
             labels or A2D,
-            videos=_VIDEOS.value,
-            annotations=_ANNOTATIONS.value,
+            videos=None if _VIDEOS.value and os.path.isdir(_VIDEOS.value) else _VIDEOS.value,
+            annotations=named[0] if named else None,
             follow_links=_FOLLOW.value,
             skip_rows=_CHECK.value or _ON_ERROR.value == "skip",
         )
-    from a2d_tf.data.sources.coco import CocoVideos
+    from a2d_tf.data.annotation_tools.document import ReadOptions
+    from a2d_tf.data.annotation_tools.matching import Export
+    from a2d_tf.data.annotation_tools.names import NO_NAMES, Names
+    from a2d_tf.data.sources.annotated_videos import AnnotatedVideos
 
-    return CocoVideos(_COCO.value, _VIDEOS.value, labels, _FOLLOW.value)
+    source = AnnotatedVideos(
+        [Export(pathlib.Path(_COCO.value))]
+        if _COCO.value
+        else [Export.parse(argument) for argument in _ANNOTATIONS.value],
+        _VIDEOS.value,
+        labels,
+        names=Names.load(_NAMES.value) if _NAMES.value else NO_NAMES,
+        options=ReadOptions(
+            interpolated=_INTERPOLATED.value,
+            empty_frames=_EMPTY.value,
+            crowds=_CROWDS.value,
+            frame_step=_FRAME_STEP.value,
+        ),
+        format_name="a2d_tf" if _COCO.value else _FORMAT.value,
+        first_frame=None if _FIRST_FRAME.value is None else int(_FIRST_FRAME.value),
+        follow_links=_FOLLOW.value,
+    )
+    for line in source.summary():
+        print(line)
+    return source
+
+
+def _release() -> str | None:
+    """Return A2D's folder, whether --release names it or --annotations does."""
+    if _RELEASE.value or len(_ANNOTATIONS.value) != 1:
+        return _RELEASE.value
+    path = pathlib.Path(_ANNOTATIONS.value[0])
+    return str(path) if (path / "videoset.csv").is_file() else None
+
+
+def _check_flags(argv):
+    """Check which source the flags name."""
+    if _COCO.value and (_RELEASE.value or _ANNOTATIONS.value):
+        raise InputError("--coco replaces --release and --annotations; leave out either")
+    if _release():
+        if len(_ANNOTATIONS.value) > 1:
+            raise InputError("--release takes one --annotations; leave out the others")
+        shell.require(argv)
+    elif _COCO.value or _ANNOTATIONS.value:
+        shell.require(argv, videos=_VIDEOS.value)
+    else:
+        raise InputError(
+            "no source; name A2D's folder by --release, or annotations of your own by "
+            "--annotations and their videos by --videos"
+        )
 
 
 def main(argv):
-    if _COCO.value:
-        errors.require(argv, videos=_VIDEOS.value)
-        if _RELEASE.value or _ANNOTATIONS.value:
-            raise errors.InputError("--coco replaces --release and --annotations; leave out either")
-    else:
-        errors.require(argv, release=_RELEASE.value)
+    _check_flags(argv)
     if _CHECK.value:
         report = check.check(open_source(), _WORKERS.value)
         print(report.text())
         return 1 if report.problems and _ON_ERROR.value == "fail" else 0
-    errors.require(argv, output=_OUTPUT.value)
+    shell.require(argv, output=_OUTPUT.value)
     settings = convert.ConversionSettings(
         flow_method=_FLOW.value,
         image_height=_HEIGHT.value,
@@ -119,8 +206,9 @@ def main(argv):
         clip_stride=_STRIDE.value,
         shard_videos=_SHARD.value,
     )
+    source = open_source()
     manifest, built = convert.convert(
-        open_source(), _OUTPUT.value, settings, _WORKERS.value, on_error=_ON_ERROR.value
+        source, _OUTPUT.value, settings, _WORKERS.value, on_error=_ON_ERROR.value
     )
     for item in manifest.skipped:
         print(f"skipped {item['item']}: {item['reason']}")
@@ -137,6 +225,10 @@ def main(argv):
         f"{total / 1e6:.1f} MB, {total / clips / 1e3:.1f} kB per clip; stored as {manifest.sizes}"
     )
     print(manifest.flow_report())
+    if not isinstance(source, Release):
+        labels = os.path.join(_OUTPUT.value, "labels.json")
+        write_text(labels, source.label_space.to_json() + "\n")
+        print(f"{labels}: the label space, for --labels the next time")
     state = "complete" if built else "already complete, nothing to do"
     print(f"{_OUTPUT.value}: {state}, {len(manifest.skipped)} items skipped")
     return 0
@@ -144,7 +236,7 @@ def main(argv):
 
 def run() -> None:
     """Run the command line."""
-    errors.run(main)
+    shell.run(main)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ import time
 
 from absl import flags
 
-from a2d_tf.core import errors, flagfiles, machine
+from a2d_tf.core import flagfiles, machine, shell
 from a2d_tf.core.config import Config
 from a2d_tf.core.files import write_json
 
@@ -82,15 +82,15 @@ def _validation(network, config, manifest):
 def main(argv: list[str]) -> None:
     """Run the command."""
     config = Config.from_flags()
-    errors.require(argv)
+    shell.require(argv)
     # Imported here because TensorFlow takes seconds to load; a mistyped flag is reported at once.
     import tensorflow as tf
 
     from a2d_tf.core import devices
     from a2d_tf.learning.doctor import examination, report
-    from a2d_tf.learning.runs import run_folder
+    from a2d_tf.learning.runs import run_start
 
-    config = run_folder.settle(config, Config.given_model())
+    config = run_start.settle(config, Config.given_model())
     learning = config.learning
     used = devices.prepare(_DEVICE.value, learning.deterministic)
     used.announce(config.compute.precision)
@@ -141,7 +141,7 @@ def run() -> None:
     """Parse the command line and run."""
     if not any(word.lstrip("-").startswith("flagfile") for word in sys.argv[1:]):
         sys.argv.insert(1, f"--flagfile={flagfiles.CONFIGS}/a2d.flags")
-    errors.run(main)
+    shell.run(main)
 
 
 if __name__ == "__main__":

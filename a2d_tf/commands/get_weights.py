@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from absl import flags
 
-from a2d_tf.core import errors
+from a2d_tf.core import shell
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json, write_text
 
@@ -49,7 +49,7 @@ _WHOLE = flags.DEFINE_string(
 )
 
 
-def main(argv):
+def main(argv: list[str]) -> int:
     names = argv[1:]
     if bool(names) == bool(_ARCHIVE.value):
         raise InputError("give names of weights, as coco imagenet, or --check_archive=PATH")
@@ -93,9 +93,7 @@ def _check_archive():
     return 0 if inventory.complete else 1
 
 
-def run() -> None:
-    """Run the command line."""
-    errors.run(main)
+run = shell.command(main)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from absl import flags
 
-from a2d_tf.core import errors
+from a2d_tf.core import shell
 from a2d_tf.core.errors import InputError
 from a2d_tf.data.manifest import file_digest
 
@@ -54,7 +54,7 @@ def _network(weights):
 
 def main(argv: list[str]) -> None:
     """Run the command."""
-    errors.require(argv, source=_SOURCE.value, input=_INPUT.value)
+    shell.require(argv, source=_SOURCE.value, input=_INPUT.value)
     if not _OUTPUT.value and not _IMAGE.value:
         raise InputError("--output is missing, and so is --check_image; give one or both")
     if bool(_IMAGE.value) != bool(_CHECK.value):
@@ -86,9 +86,7 @@ def main(argv: list[str]) -> None:
         )
 
 
-def run() -> None:
-    """Parse the command line and run."""
-    errors.run(main)
+run = shell.command(main)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from absl import flags
 
-from a2d_tf.core import errors, visualize
+from a2d_tf.core import shell
 from a2d_tf.core.config import parse_anchors
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_file, write_json
@@ -25,6 +25,7 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.flow import resize_frame
 from a2d_tf.data.inspection import anchor_recall, input_scale, reading, summary
 from a2d_tf.data.manifest import SPLITS, Manifest
+from a2d_tf.ops import visualize
 
 if TYPE_CHECKING:
     from a2d_tf.data.records import ClipTruth
@@ -42,8 +43,8 @@ _ANCHORS = flags.DEFINE_multi_string(
 )
 
 
-def main(argv):
-    errors.require(argv, records=_RECORDS.value)
+def main(argv: list[str]) -> None:
+    shell.require(argv, records=_RECORDS.value)
     variants = {text: parse_anchors(text, "anchors") for text in _ANCHORS.value}
     manifest = Manifest.load(_RECORDS.value)
     label_space = manifest.label_space
@@ -54,10 +55,8 @@ def main(argv):
     boxes = anchor_recall.Boxes((manifest.image_height, manifest.image_width))
     inputs = input_scale.InputScale()
     try:
-        for folder in (
-            *map(os.path.dirname, filter(None, (_JSON.value, _CHART.value))),
-            _DRAW.value,
-        ):
+        parents = [os.path.dirname(path) for path in (_JSON.value, _CHART.value) if path]
+        for folder in (*parents, _DRAW.value):
             if folder:
                 os.makedirs(folder, exist_ok=True)
         for split, fields, truth in reading.read(shards, _LIMIT.value, decode):
@@ -80,8 +79,8 @@ def main(argv):
         title = f"Records in {os.path.basename(os.path.abspath(_RECORDS.value))}"
         if _LIMIT.value is not None:
             title += f", the first {_LIMIT.value}"
-        picture = summary.chart(summaries, manifest.durations, label_space, title)
-        write_file(_CHART.value, lambda file: file.write(picture))
+        chart = summary.chart(summaries, manifest.durations, label_space, title)
+        write_file(_CHART.value, lambda file: file.write(chart))
     lines = summary.text(summaries, manifest.durations, label_space)
     lines += inputs.text(_divisors()) if decode else []
     print("\n".join([*lines, *anchor_recall.text(boxes, variants)]))
@@ -99,10 +98,15 @@ def _divisors():
 
 
 def describe(fields: Mapping[str, np.ndarray], truth: ClipTruth, label_space: LabelSpace) -> dict:
-    """Return the JSON object of a record; boxes, areas and flow are in stored pixels."""
+    """Return the JSON object of a record; boxes, areas and flow are in stored pixels.
+
+    An instance's `track` is its identity in the video, None where unknown.
+    """
     flow = fields["flow"][len(fields["flow"]) // 2].astype(np.float64)
+    codes = fields["codes"].tolist()
+    tracks = [-1] * len(codes) if truth.tracks is None else truth.tracks.tolist()
     instances = []
-    for box, code, mask in zip(fields["boxes"].tolist(), fields["codes"].tolist(), fields["masks"]):
+    for box, code, mask, track in zip(fields["boxes"].tolist(), codes, fields["masks"], tracks):
         actor, action = label_space.split(code)
         instances.append(
             {
@@ -112,6 +116,7 @@ def describe(fields: Mapping[str, np.ndarray], truth: ClipTruth, label_space: La
                 "box": [box[1], box[0], box[3], box[2]],
                 "area": int(mask.sum()),
                 "flow_mean": flow[mask != 0].mean(axis=0).tolist(),
+                "track": None if track < 0 else track,
             }
         )
     return {
@@ -169,9 +174,7 @@ def _caption(image, text):
         )
 
 
-def run() -> None:
-    """Run the command line."""
-    errors.run(main)
+run = shell.command(main)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import time
 
 from absl import flags
 
-from a2d_tf.core import errors
+from a2d_tf.core import shell
 from a2d_tf.core.config import Config
 from a2d_tf.core.files import write_json
 
@@ -49,12 +49,12 @@ def profile(config: Config, records: str, output: str, steps: int) -> dict:
     from a2d_tf.data.manifest import Manifest
     from a2d_tf.learning import batches
     from a2d_tf.learning.doctor import trace
-    from a2d_tf.learning.runs import run_folder
+    from a2d_tf.learning.runs import run_start
     from a2d_tf.learning.train_step import TrainState, make_train_step
     from a2d_tf.model.network import Network
 
     manifest = Manifest.load(records)
-    config = run_folder.settle(config, Config.given_model())
+    config = run_start.settle(config, Config.given_model())
     devices.prepare(_DEVICE.value, config.learning.deterministic)
     tf.keras.utils.set_random_seed(config.learning.seed)
     network = Network(config.model, manifest.label_space, config.compute, config.learning.recompute)
@@ -65,8 +65,8 @@ def profile(config: Config, records: str, output: str, steps: int) -> dict:
     def step(batch, number):
         return float(train_step(batch, tf.constant(number, tf.int64))["total"])
 
-    canvas, frames, clips, waits, walls = network.image_size, config.model.frames, [], [], []
-    stream = iter(batches.training(manifest, canvas, frames, config.learning))
+    clips, waits, walls = [], [], []
+    stream = iter(batches.training(manifest, config))
     for number in range(_WARM_UP + steps):
         began = time.perf_counter()
         clips.append(next(stream))
@@ -105,7 +105,7 @@ def _read_trace(folder):
 def main(argv: list[str]) -> None:
     """Run the command."""
     config = Config.from_flags()
-    errors.require(argv, records=_RECORDS.value, output=_OUTPUT.value)
+    shell.require(argv, records=_RECORDS.value, output=_OUTPUT.value)
     output = os.path.normpath(_OUTPUT.value)
     from a2d_tf.learning.doctor import trace
 
@@ -116,9 +116,7 @@ def main(argv: list[str]) -> None:
     print(f"{path}: written, and the trace beside it")
 
 
-def run() -> None:
-    """Parse the command line and run."""
-    errors.run(main)
+run = shell.command(main)
 
 
 if __name__ == "__main__":

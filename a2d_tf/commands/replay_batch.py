@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 from absl import flags, logging
 
-from a2d_tf.core import errors
+from a2d_tf.core import shell
 from a2d_tf.core.config import Config
+from a2d_tf.core.errors import InputError
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -61,7 +62,7 @@ def first_failure(probe: Callable, clip: dict[str, tf.Tensor], step: tf.Tensor) 
 
 def main(argv: list[str]) -> None:
     """Run the command."""
-    errors.require(argv, workdir=_WORKDIR.value)
+    shell.require(argv, workdir=_WORKDIR.value)
     import tensorflow as tf
 
     from a2d_tf.core import devices
@@ -82,7 +83,7 @@ def main(argv: list[str]) -> None:
         # TensorFlow prints the cause after a traceback and before names of operations.
         lines = [line for line in str(error).splitlines() if not line.lstrip().startswith("[[")]
         reason = lines[-1].strip() if lines else type(error).__name__
-        raise errors.InputError(
+        raise InputError(
             f"{workdir}/diverged/{divergence.BATCH}: no batch of this network ({reason})"
         ) from error
     print(f"{run.checkpoint}, step {step + 1}, precision {run.config.compute.precision}")
@@ -105,9 +106,7 @@ def main(argv: list[str]) -> None:
     print(f"  first operation that gives no number: {place or 'none; run it again'}")
 
 
-def run() -> None:
-    """Parse the command line and run."""
-    errors.run(main)
+run = shell.command(main)
 
 
 if __name__ == "__main__":

@@ -26,13 +26,14 @@ from collections.abc import Iterator
 
 from absl import flags
 
-from a2d_tf.core import errors, machine
+from a2d_tf.commands import processes
+from a2d_tf.core import machine, shell
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_json, write_json
 from a2d_tf.data.flow import METHODS
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.evaluation.reports import experiments
+from a2d_tf.learning.runs import experiments
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for the records, the runs and the report.")
 _BASE = flags.DEFINE_string("base", "configs/mini.flags", "Flagfile of the network.")
@@ -113,7 +114,7 @@ class Status:
     def done(self) -> bool:
         """Tell whether the run is scored."""
         folder = self.read()["folder"]
-        return bool(folder) and experiments.scored(self._workdir / folder)
+        return bool(folder) and experiments.is_scored(self._workdir / folder)
 
     @contextlib.contextmanager
     def sitting(self) -> Iterator[dict | None]:
@@ -173,7 +174,7 @@ def make_records(
 
 def _call(command, *arguments):
     words = [sys.executable, "-m", f"a2d_tf.commands.{command}", *arguments]
-    status = subprocess.run(words, env=experiments.environment()).returncode
+    status = subprocess.run(words, env=processes.environment()).returncode
     if status:
         raise InputError(f"{command} ended with status {status}; mend what it names, run again")
 
@@ -225,7 +226,9 @@ def run_all(
                 continue
             try:
                 extra = [*train_flags(train, name), f"--seed={seed}"]
-                scored = experiments.run(name, base, records, folder, extra=extra, device=device)
+                scored = processes.train_and_score(
+                    name, base, records, folder, extra=extra, device=device
+                )
                 run["folder"] = os.path.relpath(scored, workdir)
             except InputError as error:
                 run["error"] = str(error)
@@ -234,10 +237,14 @@ def run_all(
         if delete_weights and runs[seed, name].done():
             _delete_checkpoints(folder, name)
         done += len(experiments.phases(name))
-    before = pathlib.Path(workdir).glob("seed*/status/*.json")
-    keys = {(int(path.parts[-3][4:]), path.stem) for path in before if path.parts[-3][4:].isdigit()}
     running = {key for key in elsewhere if not runs[key].done()}
-    return {key: Status(workdir, *key).read() for key in {*keys, *runs} - running}
+    return {key: Status(workdir, *key).read() for key in {*_known(workdir), *runs} - running}
+
+
+def _known(workdir):
+    """{(seed, name)} of all runs that have a status."""
+    paths = pathlib.Path(workdir).glob("seed*/status/*.json")
+    return {(int(p.parts[-3][4:]), p.stem) for p in paths if p.parts[-3][4:].isdigit()}
 
 
 def _delete_checkpoints(folder, name):
@@ -333,7 +340,7 @@ def _report(workdir, records, runs):
 
 def main(argv: list[str]) -> None:
     """Run the command."""
-    errors.require(argv, workdir=_WORKDIR.value, base=_BASE.value)
+    shell.require(argv, workdir=_WORKDIR.value, base=_BASE.value)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a sitting is recorded
     names = order()
     for name in _RUNS.value or ():
@@ -380,9 +387,7 @@ def main(argv: list[str]) -> None:
         raise InputError(f"{len(failed)} runs are missing: {'; '.join(failed)}; run again")
 
 
-def run() -> None:
-    """Parse the command line and run."""
-    errors.run(main)
+run = shell.command(main)
 
 
 if __name__ == "__main__":

@@ -15,10 +15,11 @@ import signal
 
 from absl import flags
 
-from a2d_tf.core import errors
+from a2d_tf.commands import processes
+from a2d_tf.core import shell
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.evaluation.reports import experiments
+from a2d_tf.learning.runs import experiments
 
 flags.DEFINE_string("base", "configs/mini.flags", "Flagfile of the network: mini or a2d.")
 flags.DEFINE_string("records", None, "Folder written by tools/build_records.py.")
@@ -34,19 +35,17 @@ def main(argv: list[str]) -> None:
         raise InputError(
             f"the first word must name an experiment: {', '.join(experiments.names())}"
         )
-    errors.require(argv[:1], base=args.base, records=args.records, workdir=args.workdir)
+    shell.require(argv[:1], base=args.base, records=args.records, workdir=args.workdir)
     stray = [word for word in argv[2:] if not word.startswith("--")]
     if stray:
         raise InputError(f"unexpected word '{stray[0]}'; flags of trainings follow `--`")
-    folder = experiments.run(
+    folder = processes.train_and_score(
         argv[1], args.base, args.records, args.workdir, extra=argv[2:], device=args.device
     )
     print(f"{argv[1]}: {folder / 'evaluation' / experiments.SPLIT}")
 
 
-def run() -> None:
-    """Parse the command line and run."""
-    errors.run(main)
+run = shell.command(main)
 
 
 if __name__ == "__main__":

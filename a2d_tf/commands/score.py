@@ -22,11 +22,11 @@ import pathlib
 
 from absl import flags
 
-from a2d_tf.core import errors
+from a2d_tf.core import shell
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import check_inside
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.evaluation import coco_eval, coco_results, detection, segmentation, zero_shot
+from a2d_tf.evaluation import box_data, coco_eval, coco_results, detection, segmentation, zero_shot
 from a2d_tf.evaluation.reports import tables
 
 flags.DEFINE_string("truth", None, "Folder of true label maps, or COCO JSON of true boxes.")
@@ -106,15 +106,15 @@ def score_detection(
                 "--zero_shot_actor needs --predicted=detections.npz: COCO results have no action "
                 "scores to compare with chance; see zero_shot_actor_ap for their APs"
             )
-        ground_truth = detection.Truth.load(truth, label_space, with_masks=True)
+        ground_truth = box_data.Truth.load(truth, label_space, with_masks=True)
         results = coco_results.Results.load(predicted, ground_truth, label_space)
-        metrics = detection.evaluate_results(results, ground_truth, label_space)
-        metrics["coco"] = coco_eval.evaluate(results, ground_truth)
+        metrics = detection.metrics_of_results(results, ground_truth, label_space)
+        metrics["coco"] = coco_eval.metrics_of(results, ground_truth)
     else:
-        ground_truth = detection.Truth.load(truth, label_space)
-        detections = detection.Detections.load(predicted)
-        full_detections = detection.Detections.load(full) if full else None
-        metrics = detection.evaluate(detections, ground_truth, label_space)
+        ground_truth = box_data.Truth.load(truth, label_space)
+        detections = box_data.Detections.load(predicted)
+        full_detections = box_data.Detections.load(full) if full else None
+        metrics = detection.metrics_of(detections, ground_truth, label_space)
         if zero_shot_actor:
             metrics["zero_shot"] = zero_shot.figures(
                 detections,
@@ -153,9 +153,7 @@ def main(argv: list[str]) -> None:
     print(tables.table(metrics))
 
 
-def run() -> None:
-    """Parse the command line and run."""
-    errors.run(main)
+run = shell.command(main)
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def help_text(module: str, short: bool, flag_values: flags.FlagValues = flags.FL
     lines = [first if short and "python" in first else doc, ""]
     # absl names the module that Python runs by the path of its file.
     main = sys.argv[0] if module == "__main__" else module
-    for name in (main, "a2d_tf.core.config", "a2d_tf.core.errors"):
+    for name in (main, "a2d_tf.core.config", "a2d_tf.core.shell"):
         lines += [_line(flag.name, _described(flag)) for flag in by_module.get(name, ())]
     lines += [
         _line("flagfile", "file of flags, one a line, such as configs/a2d.flags; later flags win"),

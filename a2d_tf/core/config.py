@@ -251,6 +251,12 @@ class LearningConfig:
         "Pretrained weights of the appearance branch: 'coco' or 'imagenet', downloaded once "
         "(tools/get_weights.py), or a file made by tools/import_weights.py.",
     )
+    class_map: str = _setting(
+        "",
+        "JSON file {actor: COCO class or null} of the class whose rows in the detector of "
+        "--init_rgb start an actor, null for random ones; actors that it leaves out start from "
+        "the class of their name.",
+    )
     init_flow: str = _setting(
         "", "Pretrained weights of the motion backbone: a name or a file, as for --init_rgb."
     )
@@ -585,6 +591,11 @@ def _check_learning(learning):
         )
     if learning.replicas and learning.strategy != "mirrored":
         raise InputError("--replicas counts those of --strategy=mirrored")
+    if learning.class_map and not learning.init_rgb:
+        raise InputError(
+            f"--class_map={learning.class_map} names classes of the detector that a run starts "
+            "from; it needs --init_rgb"
+        )
     files = learning.init_rgb or learning.init_flow
     if sum(map(bool, (learning.init_run, learning.init_checkpoint, files))) > 1:
         raise InputError(

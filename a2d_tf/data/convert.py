@@ -1,6 +1,6 @@
 """Convert annotated videos to records: shards built in parallel, each a slice of one split.
 
-The videos come from a *source*: a `release.Release` or a `coco.CocoVideos`.
+The videos come from a *source*: a `release.Release` or an `annotated_videos.AnnotatedVideos`.
 
 A finished shard is renamed into `OUTPUT/.partial` beside a JSON *sidecar* of its counts and a
 fingerprint of the settings and of all files that it was made from. An interrupted conversion
@@ -35,9 +35,9 @@ from a2d_tf.data.sources.release import Release, Video, check_number
 from a2d_tf.data.workers import imap
 
 if TYPE_CHECKING:
-    from a2d_tf.data.sources.coco import CocoVideos
+    from a2d_tf.data.sources.annotated_videos import AnnotatedVideos
 
-    Source = Union[Release, CocoVideos]
+    Source = Union[Release, AnnotatedVideos]
 
 logger = logging.getLogger(__name__)
 

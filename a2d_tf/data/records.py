@@ -16,6 +16,7 @@ stored at the training size, the ground truth also at the native size, at which 
 | `masks` | one PNG of the N masks one above another [N * height, width], 0 or 255; empty if N = 0 |
 | `label_map` | PNG of codes, 8 or 16 bits, native size |
 | `mask_rle` | N compressed COCO RLEs, native size: the exact masks |
+| `track` | N identities in the video, -1 where unknown; absent where the source has none |
 
 Flow is quantised to 8 bits over each frame's own range, pixel = round(127 + 127 * value / range),
 with an error of at most range / 254. The JPEG changes few pixels by one level, one in a million by
@@ -115,6 +116,8 @@ class ClipTruth:
       codes: int32 [N].
       rles: N COCO RLEs, {'size': [height, width], 'counts': bytes}.
       label_map: codes [height, width], uint8 or uint16.
+      tracks: int64 [N], the identity of each instance in its video, -1 where unknown; None where
+        the record has none.
     """
 
     video: str
@@ -127,6 +130,7 @@ class ClipTruth:
     codes: np.ndarray
     rles: list[dict]
     label_map: np.ndarray
+    tracks: np.ndarray | None = None
 
 
 def encode(record: ClipRecord) -> bytes:
@@ -154,6 +158,8 @@ def encode(record: ClipRecord) -> bytes:
         "label_map": _bytes(_png(annotation.label_map)),
         "mask_rle": _bytes(*(rle["counts"] for rle in rle_tools.encode(columns))),
     }
+    if annotation.tracks is not None:
+        features["track"] = _ints(annotation.tracks)
     example = tf.train.Example(features=tf.train.Features(feature=features))
     # Protocol buffers' maps are unordered; this makes equal records equal in their bytes.
     return example.SerializeToString(deterministic=True)
@@ -329,7 +335,20 @@ def read_truth(serialized: bytes) -> ClipTruth:
         codes=codes.astype(np.int32),
         rles=rles,
         label_map=label_map,
+        tracks=_tracks(feature, len(codes)),
     )
+
+
+def _tracks(feature, count):
+    """Return the identities of a record's `count` instances, int64 [N], or None."""
+    if "track" not in feature:  # indexing would add it
+        return None
+    tracks = np.array(feature["track"].int64_list.value, np.int64)
+    if len(tracks) != count:
+        raise InputError(f"{count} instances, but {len(tracks)} of 'track'")
+    if (tracks < -1).any():
+        raise InputError(f"'track' {tracks.min()}: an identity is 0 or more, or -1 where unknown")
+    return tracks
 
 
 def decode_rles(rles: list[dict], height: int, width: int) -> np.ndarray:

@@ -12,7 +12,7 @@ import pathlib
 import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation import detection, segmentation
+from a2d_tf.evaluation import box_data, detection, segmentation
 
 SAMPLES = 500
 LEVEL = 95  # percent of the samples inside an interval
@@ -41,7 +41,7 @@ def figures(
       InputError: a file is missing or damaged.
     """
     folder = pathlib.Path(folder)
-    truth = detection.Truth.load(folder / "truth.json", label_space)
+    truth = box_data.Truth.load(folder / "truth.json", label_space)
     names = truth.frames.tolist()
     videos, place = np.unique([name.rpartition("/")[0] for name in names], return_inverse=True)
     weights = draw(len(videos), samples, seed)
@@ -50,20 +50,15 @@ def figures(
     for video in range(len(videos)):
         confusion = segmentation.Confusion(label_space)
         for i in np.flatnonzero(place == video):
-            confusion.update(
-                *(
-                    segmentation.read_label_map(folder / part / f"{names[i]}.png", label_space)
-                    for part in ("label_truth", "label_maps")
-                )
-            )
+            confusion.update(*segmentation.read_maps(folder, names[i], label_space))
         for kind, per_video in matrices.items():
             per_video.append(confusion.matrix(kind))
     segmentation_figures = {
         kind: segmentation.metrics_of(np.tensordot(weights, np.stack(per_video), axes=1))
         for kind, per_video in matrices.items()
     }
-    detections = detection.Detections.load(folder / "detections.npz")
-    metrics = detection.evaluate(detections, truth, label_space, weights[:, place])
+    detections = box_data.Detections.load(folder / "detections.npz")
+    metrics = detection.metrics_of(detections, truth, label_space, weights[:, place])
     return {"segmentation": segmentation_figures, "detection": metrics["detection"]}
 
 

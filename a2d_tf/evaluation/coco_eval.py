@@ -14,19 +14,21 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from a2d_tf.evaluation import coco_results
+
 if TYPE_CHECKING:
+    from a2d_tf.evaluation.box_data import Truth
     from a2d_tf.evaluation.coco_results import Results
-    from a2d_tf.evaluation.detection import Truth
 
 _MATCHES = {"ap": slice(None), "ap50": 0, "ap75": 5}  # of the IoUs .5, .55, ..., .95
 
 
-def evaluate(results: Results, truth: Truth) -> dict[str, dict[str, float]]:
+def metrics_of(results: Results, truth: Truth) -> dict[str, dict[str, float]]:
     """Compute AP at IoU .5:.95, .5 and .75 of boxes and, where both sides have them, of masks.
 
     Args:
       results: a `coco_results.Results` of this truth's frames.
-      truth: a `detection.Truth`.
+      truth: a `box_data.Truth`.
 
     Returns:
       {"box": {"ap", "ap50", "ap75"}, "mask": {...}} in percent; empty without truth.
@@ -36,8 +38,8 @@ def evaluate(results: Results, truth: Truth) -> dict[str, dict[str, float]]:
     kinds = {"box": "bbox"}
     if truth.masks is not None and results.masks is not None:
         kinds["mask"] = "segm"
-    true = _coco(truth, truth, truth.box_frame)
-    detected = _coco(truth, results, results.roi_frame, results.scores)
+    true = as_coco(truth, truth, truth.box_frame)
+    detected = as_coco(truth, results, results.roi_frame, results.scores)
     return {kind: _precisions(true, detected, name) for kind, name in kinds.items()}
 
 
@@ -55,21 +57,11 @@ def _precisions(true, detected, kind):
     }
 
 
-def _coco(truth, items, frames, scores=None):
-    """Boxes, codes and masks of a Truth or Results as a COCO object."""
-    corners = items.boxes.astype(np.float64)
-    extents = corners[:, 2:] - corners[:, :2]
-    annotations = [
-        {
-            "id": i + 1,
-            "image_id": int(frame),
-            "category_id": int(items.codes[i]),
-            "bbox": [*corners[i, :2], *extents[i]],
-            "area": extents[i].prod(),
-            "iscrowd": 0,
-        }
-        for i, frame in enumerate(frames)
-    ]
+def as_coco(
+    truth: Truth, items: Truth | Results, frames: np.ndarray, scores: np.ndarray | None = None
+) -> COCO:
+    """Convert boxes, codes and masks, of frames of the truth, to an object of pycocotools."""
+    annotations = coco_results.annotations_of(frames.tolist(), items.boxes, items.codes)
     for name, values in (("segmentation", items.masks), ("score", scores)):
         if values is not None:
             for annotation, value in zip(annotations, values):

@@ -11,7 +11,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pycocotools import mask as rle_tools
@@ -19,10 +20,10 @@ from pycocotools import mask as rle_tools
 from a2d_tf.core import files
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data.sources.coco import decode_mask
+from a2d_tf.data.segmentations import decode_mask
 
 if TYPE_CHECKING:
-    from a2d_tf.evaluation.detection import Truth
+    from a2d_tf.evaluation.box_data import Truth
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -101,7 +102,12 @@ class Results:
 
 
 def entries(
-    image_id: int | str, boxes: np.ndarray, codes, scores, *, masks: np.ndarray | list
+    image_id: int | str,
+    boxes: np.ndarray,
+    codes: np.ndarray,
+    scores: np.ndarray,
+    *,
+    masks: np.ndarray | list[dict],
 ) -> list[dict]:
     """Convert the instances of one frame to COCO's results format.
 
@@ -126,6 +132,27 @@ def entries(
     return results
 
 
+def annotations_of(image_ids: Iterable, boxes: np.ndarray, codes: np.ndarray) -> list[dict]:
+    """Convert ground truth to annotations of COCO JSON without masks; their ids count from 1.
+
+    Args:
+      image_ids: of each box's frame; boxes: float [N, 4], x1, y1, x2, y2; codes: int [N].
+    """
+    corners = boxes.astype(np.float64)
+    extents = corners[:, 2:] - corners[:, :2]
+    return [
+        {
+            "id": i + 1,
+            "image_id": image_id,
+            "category_id": int(codes[i]),
+            "bbox": [*corners[i, :2].tolist(), *extents[i].tolist()],
+            "area": float(extents[i].prod()),
+            "iscrowd": 0,
+        }
+        for i, image_id in enumerate(image_ids)
+    ]
+
+
 def write(path: str | os.PathLike, results: list[dict]) -> None:
     """Write entries as a JSON list, one per line, atomically."""
     files.write_text(path, "[\n" + ",\n".join(map(json.dumps, results)) + "\n]\n")
@@ -142,7 +169,7 @@ def area(rle: dict) -> int:
     return int(rle_tools.area(rle))
 
 
-def read_mask(segmentation, height: int, width: int, where: str) -> dict:
+def read_mask(segmentation: Any, height: int, width: int, where: str) -> dict:
     """Convert a COCO segmentation, polygons or RLE, to the form of `encode_mask`.
 
     Raises:
@@ -157,7 +184,7 @@ def read_mask(segmentation, height: int, width: int, where: str) -> dict:
         raise InputError(f"{where}.segmentation: {error}") from error
 
 
-def read_json(path: str | os.PathLike):
+def read_json(path: str | os.PathLike) -> Any:
     """Read a JSON file; raises InputError if it is missing or malformed."""
     try:
         return files.read_json(path)

@@ -11,7 +11,7 @@ import numpy as np
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import detection, segmentation
-from a2d_tf.evaluation.detection import Detections, Truth
+from a2d_tf.evaluation.box_data import Detections, Truth
 from a2d_tf.evaluation.reports.tables import table
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def detections(detected: Detections, truth: Truth, labels: LabelSpace = A2D) -> 
     Raises:
       InputError: frames or sizes that do not agree.
     """
-    return detection.evaluate(detected, truth, labels)
+    return detection.metrics_of(detected, truth, labels)
 
 
 def evaluate(

@@ -15,15 +15,16 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from a2d_tf.core import machine, visualize
+from a2d_tf.core import machine
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import pipeline, records
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.evaluation import coco_eval, coco_results, detection, segmentation, zero_shot
+from a2d_tf.evaluation import box_data, coco_eval, coco_results, detection, segmentation, zero_shot
 from a2d_tf.evaluation.reports import tables
 from a2d_tf.model.network import Network
 from a2d_tf.ops import masks as mask_ops
+from a2d_tf.ops import visualize
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 # Least p(actor) of instances: below every threshold, yet it bounds the number of masks.
@@ -37,8 +38,8 @@ class Frame:
 
     Attributes:
       truth: the record's ground truth.
-      table: arrays of `inference.score_rois` over the valid RoIs, [R, ...].
-      instances: arrays of `inference.select` over the detections, [N, ...], masks [N, m, m].
+      table: arrays of `classes.score_rois` over the valid RoIs, [R, ...].
+      instances: arrays of `selection.select` over the detections, [N, ...], masks [N, m, m].
       rgb: uint8 [h, w, 3], the key frame as stored, without padding.
       flow: float32 [h, w, 2].
     """
@@ -64,7 +65,7 @@ class Validation:
       metrics: as in `metrics.json`: segmentation at that threshold, detection, APs of classes.
       confusion: at that threshold.
       losses: {name: mean over the batches} of the Evaluator's `measure`.
-      detections, truth: see `detection.evaluate`.
+      detections, truth: see `detection.metrics_of`.
       pictures: {split/VID/frame: uint8 [H, 3 W, 3]}, truth | prediction | flow.
     """
 
@@ -72,8 +73,8 @@ class Validation:
     metrics: dict
     confusion: segmentation.Confusion
     losses: dict
-    detections: detection.Detections
-    truth: detection.Truth
+    detections: box_data.Detections
+    truth: box_data.Truth
     pictures: dict
 
 
@@ -92,7 +93,7 @@ class _Collector:
         self._truths.append(dataclasses.replace(frame.truth, label_map=None))
 
     def detections(self):
-        """All RoIs as `detection.Detections`; frees the tables."""
+        """All RoIs as `box_data.Detections`; frees the tables."""
 
         def gather(field):
             # Popped, since the boxes of every pair of every RoI take gigabytes.
@@ -101,13 +102,13 @@ class _Collector:
 
         counts = [len(table["boxes"]) for table in self.tables]
         arrays = {field: gather(field) for field in self._fields}
-        return detection.Detections(self.names, np.repeat(np.arange(len(counts)), counts), **arrays)
+        return box_data.Detections(self.names, np.repeat(np.arange(len(counts)), counts), **arrays)
 
     def ground_truth(self):
-        """The `detection.Truth` of the frames."""
+        """The `box_data.Truth` of the frames."""
         truths = self._truths
         counts = [len(truth.codes) for truth in truths]
-        return detection.Truth(
+        return box_data.Truth(
             self.names,
             np.repeat(np.arange(len(truths)), counts),
             np.concatenate([truth.boxes for truth in truths])[:, [1, 0, 3, 2]],
@@ -148,7 +149,7 @@ class Evaluator:
         @tf.function(reduce_retracing=True)
         def run(batch):
             features = network.features({name: batch[name] for name in names})
-            outputs = network.instances(batch["rgb"], features, batch["size"], settings)
+            outputs = network.score_and_detect(batch["rgb"], features, batch["size"], settings)
             return outputs, measure(batch, features) if measure else {}
 
         self.run = run
@@ -305,7 +306,7 @@ class Evaluator:
             threshold=best,
             metrics={
                 "segmentation": confusions[best].metrics(),
-                **detection.evaluate(detections, truth, self.labels),
+                **detection.metrics_of(detections, truth, self.labels),
             },
             confusion=confusions[best],
             losses={
@@ -372,8 +373,8 @@ class Evaluator:
         results = coco_results.Results.load(path, truth, self.labels)
         metrics = {
             "segmentation": confusion.metrics(),
-            **detection.evaluate(detections, truth, self.labels),
-            "coco": coco_eval.evaluate(results, truth),
+            **detection.metrics_of(detections, truth, self.labels),
+            "coco": coco_eval.metrics_of(results, truth),
             "score_threshold": float(threshold),
         }
         metrics["zero_shot_actor_ap"] = zero_shot.actor_aps(metrics["per_pair_ap"], self.labels)

@@ -155,6 +155,21 @@ def metrics_of(matrix: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
+def frames_of(folder: pathlib.Path) -> list[str]:
+    """Return the frames of an evaluated split, `<VID>/<%05d>`, in order."""
+    maps = folder / "label_truth"
+    paths = sorted(path.relative_to(maps).with_suffix("") for path in maps.glob("*/*.png"))
+    return [path.as_posix() for path in paths]
+
+
+def read_maps(folder: pathlib.Path, frame: str, label_space: LabelSpace) -> list[np.ndarray]:
+    """Read the label maps of a frame of an evaluated split: truth and prediction."""
+    return [
+        read_label_map(folder / kind / f"{frame}.png", label_space)
+        for kind in ("label_truth", "label_maps")
+    ]
+
+
 def read_label_map(path: str | os.PathLike, label_space: LabelSpace) -> np.ndarray:
     """Read a label map from a PNG.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation import detection
+from a2d_tf.evaluation import box_data, detection
 
 
 def actor_aps(per_pair_ap: dict[str, float], label_space: LabelSpace) -> dict[str, float]:
@@ -27,14 +27,14 @@ def actor_aps(per_pair_ap: dict[str, float], label_space: LabelSpace) -> dict[st
 
 
 def figures(
-    detections: detection.Detections,
-    truth: detection.Truth,
+    detections: box_data.Detections,
+    truth: box_data.Truth,
     label_space: LabelSpace,
     actor: int,
     *,
     per_pair_ap: dict[str, float],
     seed: int,
-    full: detection.Detections | None = None,
+    full: box_data.Detections | None = None,
 ) -> dict:
     """Compute the figures of Fig. 4 for the actor whose action labels were withheld.
 
@@ -49,7 +49,7 @@ def figures(
       {"actor", "ap", "chance"} in percent, with `full` also {"full_ap", "ratio"}.
 
     Raises:
-      InputError: see `chance` and `detection.check`.
+      InputError: see `chance` and `box_data.check`.
     """
     result = {
         "actor": label_space.actors[actor],
@@ -57,7 +57,7 @@ def figures(
         "ap": actor_aps(per_pair_ap, label_space)[str(actor + 1)],
     }
     if full is not None:
-        detection.check(full, truth, label_space)
+        box_data.check(full, truth, label_space)
         _, pair_aps = detection.actor_aps(full, truth, label_space, actor)
         result["full_ap"] = sum(pair_aps.values()) / len(pair_aps)
         result["ratio"] = ratio(result["ap"], result["full_ap"])
@@ -70,8 +70,8 @@ def ratio(zero_shot: float, full: float) -> float | None:
 
 
 def chance(
-    detections: detection.Detections,
-    truth: detection.Truth,
+    detections: box_data.Detections,
+    truth: box_data.Truth,
     label_space: LabelSpace,
     actor: int,
     *,
@@ -84,18 +84,18 @@ def chance(
     this one. The result is the mean of `actor_aps` over the shuffles.
 
     Args:
-      detections, truth, label_space: see `detection.check`.
+      detections, truth, label_space: see `box_data.check`.
       actor: 0-based index.
       seed: of the shuffles.
       shuffles: number of them.
 
     Raises:
       InputError: the detections carry joint scores or boxes, which leave no action scores to
-        shuffle; or see `detection.check`.
+        shuffle; or see `box_data.check`.
     """
     if detections.joint_scores is not None or detections.joint_boxes is not None:
         raise InputError(f"{detections.source}: chance needs decoupled actor and action scores")
-    detection.check(detections, truth, label_space)
+    box_data.check(detections, truth, label_space)
     actions = np.flatnonzero(label_space.valid[actor])
     if not len(actions):
         raise InputError(f"label space: actor '{label_space.actors[actor]}' has no valid action")

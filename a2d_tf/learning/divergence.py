@@ -72,12 +72,10 @@ def check(
     try:
         check_finite(values, step + 1)
     except Diverged as error:
-        canvas, frames, learning = network.image_size, config.model.frames, config.learning
         with records.naming(manifest.directory):
-            dataset = batches.training(manifest, canvas, frames, learning, start_step=step)
-            batch = next(iter(dataset))
+            batch = next(iter(batches.training(manifest, config, start_step=step)))
         save(network, batch, step, workdir, chief=replicas.is_chief())
-        clips = probe_clips(batch, step, make_probe(network, learning))
+        clips = probe_clips(batch, step, make_probe(network, config.learning))
         at_fault = ", ".join(culprits(batch, clips)) or "no clip alone"
         raise Diverged(
             f"{error}, from {at_fault}; tools/replay_batch.py --workdir={workdir} shows more of "

@@ -50,7 +50,7 @@ def fit(
     config: Config,
     workdir: str,
     *,
-    evaluate: Callable[[], Validated],
+    validate: Callable[[], Validated],
 ) -> None:
     """Train the network and keep its checkpoints; an interrupted run resumes from its last one.
 
@@ -60,7 +60,7 @@ def fit(
     Args:
       network: a Network; manifest: of the records; config: a Config.
       workdir: gets `checkpoints/`, `best/`, `tensorboard/` and, at the end, `finished.json`.
-      evaluate: the validation, called with the averaged weights in place.
+      validate: the validation, called with the averaged weights in place.
 
     Raises:
       InputError: unusable records or checkpoint, or a loss that is not finite.
@@ -71,13 +71,12 @@ def fit(
     state = TrainState.create(network, learning)
     keeper = Keeper(workdir, state, learning.keep_checkpoints, replicas.is_chief())
     events = Events(workdir, replicas.is_chief())
-    validation = _Validation(state.averages, keeper, events, evaluate)
-    if not _resume(keeper, events, validation, learning):
+    validation = _Validation(state.averages, keeper, events, validate)
+    step = _resume(keeper, events, validation, learning)
+    if step is None:
         return
-    step = keeper.step
     train_step = make_train_step(state, learning)
-    canvas, frames = network.image_size, config.model.frames
-    stream = batches.distributed(manifest, canvas, frames, learning, step=step)
+    stream = batches.distributed(manifest, config, start_step=step)
     any_worker, alone = replicas.make_any(), replicas.is_alone()
     progress = _Progress(keeper, events, learning)
     with progress.bar, stop_on_signal() as signals:
@@ -91,8 +90,8 @@ def fit(
             state.step.assign(step)
             progress.update(step, values)
             stop = any_worker(bool(signals))
-            validate = _due(step, learning.validate_every, learning.steps)
-            if stop or validate or step % learning.checkpoint_every == 0:
+            due = _due(step, learning.validate_every, learning.steps)
+            if stop or due or step % learning.checkpoint_every == 0:
                 keeper.save()
                 # A signal during the save; other workers would not know of it.
                 stop = stop or (alone and bool(signals))
@@ -100,7 +99,7 @@ def fit(
                 progress.bar.close()
                 logger.info(_STOPPED, step)
                 raise KeyboardInterrupt
-            if validate and step < learning.steps:
+            if due and step < learning.steps:
                 validation.run(step)
                 progress.restart()
     validation.run(step)
@@ -112,8 +111,8 @@ def _due(step, every, last):
     return step % every == 0 or step >= last
 
 
-def _resume(keeper, events, validation, config):
-    """Restore the newest checkpoint and catch up on its validation; False for a finished run."""
+def _resume(keeper, events, validation, learning):
+    """Restore the newest checkpoint, validate where that is due; its step, None if finished."""
     resumed, step = keeper.resume(), keeper.step
     if not replicas.agree(step):
         raise InputError(
@@ -121,34 +120,34 @@ def _resume(keeper, events, validation, config):
             f"{step}); all of them must see the same folder"
         )
     if resumed:
-        if keeper.is_finished(max(step, config.steps)):
+        if keeper.is_finished(max(step, learning.steps)):
             logger.info("%s: trained to step %d already", keeper.workdir, step)
-            return False
-        logger.info("resuming at step %d of %d", step, config.steps)
+            return None
+        logger.info("resuming at step %d of %d", step, learning.steps)
     # The validation of this step may have been cut off; it is then repeated.
-    validate = _due(step, config.validate_every, config.steps)
+    due = _due(step, learning.validate_every, learning.steps)
     # Points that the run wrote after its last checkpoint will be written again.
     events.trim("train", step)
     for name in ("validation", "training_clips"):
-        events.trim(name, step - validate)
-    if resumed and validate and step < config.steps:
+        events.trim(name, step - due)
+    if resumed and due and step < learning.steps:
         validation.run(step)
-    return True
+    return step
 
 
 class _Validation:
-    """Runs `evaluate` with the averaged weights, writes its results and keeps the best weights."""
+    """Runs `validate` with the averaged weights, writes its results and keeps the best weights."""
 
-    def __init__(self, averages, keeper, events, evaluate):
+    def __init__(self, averages, keeper, events, validate):
         self._averages, self._keeper, self._events = averages, keeper, events
-        self._evaluate = evaluate
+        self._validate = validate
 
     def run(self, step):
         """Validate the weights of a step that is saved, so that a signal may end it at once."""
         averages = self._averages
         with stop_at_once():
             with averages.in_place() if averages else contextlib.nullcontext():
-                outcome = self._evaluate()
+                outcome = self._validate()
             # Without a validation split there are only pictures, of training clips.
             name = "validation" if outcome.scalars else "training_clips"
             self._events.write(name, step, outcome.scalars, outcome.images)
@@ -159,11 +158,11 @@ class _Validation:
 class _Progress:
     """The progress bar, and the TensorBoard points of the training steps with their times."""
 
-    def __init__(self, keeper, events, config):
-        self._window, self._events, self._config = keeper.window, events, config
-        self._schedule = optimizer.schedule_of(config)
+    def __init__(self, keeper, events, learning):
+        self._window, self._events, self._learning = keeper.window, events, learning
+        self._schedule = optimizer.schedule_of(learning)
         self.bar = tqdm(
-            total=config.steps,
+            total=learning.steps,
             initial=keeper.step,
             unit="step",
             dynamic_ncols=True,
@@ -190,7 +189,7 @@ class _Progress:
         self.bar.update()
         terms = {name: f"{values[name]:.3f}" for name in losses.TERMS if name in values}
         self.bar.set_postfix(terms, refresh=False)
-        if _due(step, self._config.log_every, self._config.steps):
+        if _due(step, self._learning.log_every, self._learning.steps):
             self._events.write("train", step, {**tagged(self._window.means()), **self._run(step)})
             self._window.values.clear()
             self.restart()
@@ -200,7 +199,7 @@ class _Progress:
         elapsed = time.monotonic() - self._start
         return {
             "run/learning_rate": self._schedule(step),
-            "run/clips_per_second": self._steps * self._config.batch_size / elapsed,
+            "run/clips_per_second": self._steps * self._learning.batch_size / elapsed,
             "run/step_ms": 1e3 * elapsed / self._steps,
             "run/wait_ms": 1e3 * self._waited / self._steps,
         }

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from a2d_tf.core.config import LearningConfig
 from a2d_tf.learning import losses, refinement, replicas, targets
-from a2d_tf.model import fpn, inference
+from a2d_tf.model import classes, fpn
 from a2d_tf.model.network import Network
 from a2d_tf.ops import boxes as box_ops
 from a2d_tf.ops import masks as mask_ops
@@ -25,7 +25,7 @@ def forward(
     network: Network,
     batch: dict,
     seed: tf.Tensor,
-    config: LearningConfig,
+    learning: LearningConfig,
     *,
     training: bool,
     features: dict | None = None,
@@ -35,7 +35,7 @@ def forward(
     Args:
       network: a Network; batch: an element of `pipeline.training`.
       seed: int [2], of the sampling of anchors and RoIs.
-      config: a LearningConfig; its `train_phase` decides which terms there are.
+      learning: a LearningConfig; its `train_phase` decides which terms there are.
       training: whether batch normalisation uses the statistics of the batch.
       features: `network.features` of the batch, if already computed.
 
@@ -44,9 +44,9 @@ def forward(
       add up to the term; health maps `proposal_recall` (of instances, at IoU 0.5) and `positives`
       (positive RoIs per frame) to (sum, count), and is empty in phase 'refiner'.
     """
-    if config.train_phase == "refiner":
-        return refinement.forward(network, batch, seed, config, training=training)
-    roi_draws, anchor_draws = targets.Draws(seed, batch["row"], config.batch_size).split(2)
+    if learning.train_phase == "refiner":
+        return refinement.forward(network, batch, seed, learning, training=training)
+    roi_draws, anchor_draws = targets.Draws(seed, batch["row"], learning.batch_size).split(2)
     if features is None:
         inputs = {name: batch[name] for name in network.features.input_names}
         features = network.features(inputs, training=training)
@@ -57,30 +57,30 @@ def forward(
             network.anchors,
             batch["size"],
             coder=network.rpn_coder,
-            before_nms=config.before_nms,
-            after_nms=config.train_proposals,
+            before_nms=learning.before_nms,
+            after_nms=learning.train_proposals,
         )
-    rois = _sampled_rois(batch, proposals, valid, config, draws=roi_draws)
+    rois = _sampled_rois(batch, proposals, valid, learning, draws=roi_draws)
     labels = _roi_labels(network, batch, rois)
     pyramids = {name: features[name] for name in ("actor", "action")}
     outputs = network.roi_heads({**pyramids, "rois": rois["rois"]}, training=training)
     terms = {}
-    if config.train_phase != "action":
-        terms.update(_rpn_terms(network, batch, features, config, draws=anchor_draws))
-        boxes = losses.actor_boxes(outputs["deltas"], labels, rois, config.box_normaliser)
+    if learning.train_phase != "action":
+        terms.update(_rpn_terms(network, batch, features, learning, draws=anchor_draws))
+        boxes = losses.actor_boxes(outputs["deltas"], labels, rois, learning.box_normaliser)
         terms["box_reg"].append(boxes)
         terms["actor_cls"] = [losses.actor_class(outputs["class_logits"], labels, rois)]
         if network.mask_head is not None:
-            rows = targets.most_positives(config.roi_samples, config.positive_fraction)
+            rows = targets.most_positives(learning.roi_samples, learning.positive_fraction)
             first = {name: values[:, :rows] for name, values in {**rois, **labels}.items()}
             terms["mask"] = [_mask_term(network, batch, features, first, training=training)]
-    if config.train_phase != "actor" and "action_logits" in outputs:
+    if learning.train_phase != "actor" and "action_logits" in outputs:
         logits = outputs["action_logits"]
-        terms["action_cls"] = [_action_term(network, logits, labels, rois, config=config)]
+        terms["action_cls"] = [_action_term(network, logits, labels, rois, learning=learning)]
     return terms, _health(batch, proposals, rois)
 
 
-def _sampled_rois(batch, proposals, valid, config, *, draws):
+def _sampled_rois(batch, proposals, valid, learning, *, draws):
     with tf.name_scope("targets"):
         return targets.sample_rois(
             proposals,
@@ -88,10 +88,10 @@ def _sampled_rois(batch, proposals, valid, config, *, draws):
             batch["boxes"],
             batch["present"],
             annotated=batch["annotated"],
-            samples=config.roi_samples,
-            positive_fraction=config.positive_fraction,
+            samples=learning.roi_samples,
+            positive_fraction=learning.positive_fraction,
             draws=draws,
-            add_truth=config.add_truth_rois,
+            add_truth=learning.add_truth_rois,
         )
 
 
@@ -99,7 +99,7 @@ def _roi_labels(network, batch, rois):
     """Return `targets.roi_targets` of the sampled RoIs."""
     space = network.labels
     lookup = np.zeros(space.valid.shape, np.int32)
-    lookup[space.valid] = inference.class_of_pair(space, network.config.label_mode)
+    lookup[space.valid] = classes.class_of_pair(space, network.model_config.label_mode)
     with tf.name_scope("targets"):
         # Padding is -1; no loss reads its class, but it must be an index of the lookup.
         pairs = tf.maximum(tf.stack([batch["actors"], batch["actions"]], axis=-1), 0)
@@ -114,7 +114,7 @@ def _roi_labels(network, batch, rois):
         )
 
 
-def _rpn_terms(network, batch, features, config, *, draws):
+def _rpn_terms(network, batch, features, learning, *, draws):
     """Return objectness, and of `box_reg` the part of the proposals."""
     with tf.name_scope("targets"):
         anchors = targets.anchor_targets(
@@ -123,14 +123,14 @@ def _rpn_terms(network, batch, features, config, *, draws):
             batch["present"],
             batch["size"],
             annotated=batch["annotated"],
-            samples=config.rpn_samples,
+            samples=learning.rpn_samples,
             coder=network.rpn_coder,
             draws=draws,
         )
-    beta, deltas = config.rpn_beta or network.rpn_beta, features["rpn_deltas"]
+    beta, deltas = learning.rpn_beta or network.rpn_beta, features["rpn_deltas"]
     return {
         "roi_cls": [losses.objectness(features["rpn_logits"], anchors)],
-        "box_reg": [losses.proposal_boxes(deltas, anchors, beta, config.box_normaliser)],
+        "box_reg": [losses.proposal_boxes(deltas, anchors, beta, learning.box_normaliser)],
     }
 
 
@@ -147,17 +147,17 @@ def _mask_term(network, batch, features, rows, *, training):
     return losses.mask(logits, truth, rows["class_index"], rows["positive"])
 
 
-def _action_term(network, logits, labels, rois, *, config):
+def _action_term(network, logits, labels, rois, *, learning):
     """Return the action term, without the labels of a held-out actor (paper, 4.4)."""
     held_out = -1
-    if config.zero_shot_actor:
-        held_out = network.labels.actor_index(config.zero_shot_actor)
+    if learning.zero_shot_actor:
+        held_out = network.labels.actor_index(learning.zero_shot_actor)
     return losses.action_class(
         logits,
         labels,
         rois,
         len(network.labels.actions),
-        background=network.config.has_action_background,
+        background=network.model_config.has_action_background,
         held_out=held_out,
     )
 
@@ -174,17 +174,17 @@ def _health(batch, proposals, rois):
     }
 
 
-def weighted(terms: dict, config: LearningConfig) -> dict[str, tf.Tensor]:
+def weighted(terms: dict, learning: LearningConfig) -> dict[str, tf.Tensor]:
     """Return each term times its lambda, and their sum as `total` (paper, Eq. 1)."""
     values = {
-        name: getattr(config, f"lambda_{name}")
+        name: getattr(learning, f"lambda_{name}")
         * tf.add_n([tf.math.divide_no_nan(total, count) for total, count in parts])
         for name, parts in terms.items()
     }
     return dict(values, total=tf.add_n(list(values.values())))
 
 
-def scalars(terms: dict, health: dict, config: LearningConfig) -> dict[str, tf.Tensor]:
+def scalars(terms: dict, health: dict, learning: LearningConfig) -> dict[str, tf.Tensor]:
     """Return the weighted terms, their total and the health figures of `forward`'s pairs.
 
     In a replica the counts are those of all replicas and the sums its own, so that the results,
@@ -195,18 +195,18 @@ def scalars(terms: dict, health: dict, config: LearningConfig) -> dict[str, tf.T
     flat[1::2] = replicas.total(flat[1::2])
     pairs = tf.nest.pack_sequence_as(pairs, flat)
     ratios = {name: tf.math.divide_no_nan(*pair) for name, pair in pairs["health"].items()}
-    return {**weighted(pairs["terms"], config), **ratios}
+    return {**weighted(pairs["terms"], learning), **ratios}
 
 
 def make_measure(
-    network: Network, config: LearningConfig
+    network: Network, learning: LearningConfig
 ) -> Callable[[dict, dict], dict[str, tf.Tensor]]:
     """Return (batch, its `network.features`) -> {name: scalar}, the losses of validation."""
 
     def measure(batch, features):
         seed = tf.constant(VALIDATION_SEED, tf.int64)
         with tf.name_scope("losses"):
-            pairs = forward(network, batch, seed, config, training=False, features=features)
-            return scalars(*pairs, config)
+            pairs = forward(network, batch, seed, learning, training=False, features=features)
+            return scalars(*pairs, learning)
 
     return measure

@@ -43,15 +43,17 @@ class Schedule(tf.keras.optimizers.schedules.LearningRateSchedule):
         }
 
 
-def schedule_of(config: LearningConfig) -> Schedule:
+def schedule_of(learning: LearningConfig) -> Schedule:
     """Return the learning rate of a run."""
-    return Schedule(config.learning_rate, config.steps, config.warmup_steps, config.schedule)
+    return Schedule(
+        learning.learning_rate, learning.steps, learning.warmup_steps, learning.schedule
+    )
 
 
-def of_settings(config: LearningConfig) -> tf.keras.optimizers.Optimizer:
+def of_settings(learning: LearningConfig) -> tf.keras.optimizers.Optimizer:
     """Return a new optimizer of a run."""
     return make_optimizer(
-        config.optimizer, schedule_of(config), config.momentum, config.weight_decay
+        learning.optimizer, schedule_of(learning), learning.momentum, learning.weight_decay
     )
 
 

@@ -31,15 +31,15 @@ def jitter(boxes: tf.Tensor, draws: targets.Draws) -> tf.Tensor:
 
 
 def forward(
-    network: Network, batch: dict, seed: tf.Tensor, config: LearningConfig, *, training: bool
+    network: Network, batch: dict, seed: tf.Tensor, learning: LearningConfig, *, training: bool
 ) -> tuple[dict, dict]:
     """Compute the mask term of a batch; arguments and results are those of `forward.forward`.
 
     A frame has as many rows as the mask head in training, each an instance drawn with replacement.
     """
-    draws = targets.Draws(seed, batch["row"], config.batch_size).split(2)
+    draws = targets.Draws(seed, batch["row"], learning.batch_size).split(2)
     count = tf.reduce_sum(tf.cast(batch["present"], tf.int32), axis=1, keepdims=True)
-    rows = targets.most_positives(config.roi_samples, config.positive_fraction)
+    rows = targets.most_positives(learning.roi_samples, learning.positive_fraction)
     # The instances that are present come first.
     match = tf.cast(draws[0].uniform([rows]) * tf.cast(count, tf.float32), tf.int32)
     boxes = jitter(tf.gather(batch["boxes"], match, batch_dims=1), draws[1])

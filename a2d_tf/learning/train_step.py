@@ -31,18 +31,18 @@ class TrainState:
     averages: Averages | None = None
 
     @classmethod
-    def create(cls, network: Network, config: LearningConfig) -> TrainState:
+    def create(cls, network: Network, learning: LearningConfig) -> TrainState:
         """Make the state of a new run, with a loss scale and averages if its settings need them."""
-        half, decay = network.compute.precision == "mixed_float16", config.average_decay
+        half, decay = network.compute.precision == "mixed_float16", learning.average_decay
         return cls(
             network,
-            optimizer.of_settings(config),
+            optimizer.of_settings(learning),
             loss_scale=optimizer.LossScale() if half else None,
             averages=Averages(network.variables, decay) if decay else None,
         )
 
 
-def make_train_step(state: TrainState, config: LearningConfig) -> Step:
+def make_train_step(state: TrainState, learning: LearningConfig) -> Step:
     """Compile the step: (batch, step int64 scalar) -> {name: scalar} of losses and health.
 
     It runs on the strategy in whose scope it is made, on elements of `batches.distributed`.
@@ -54,9 +54,9 @@ def make_train_step(state: TrainState, config: LearningConfig) -> Step:
 
     @tf.function(reduce_retracing=True)
     def train_step(batch, step):
-        seed = tf.stack([tf.constant(config.seed, tf.int64), step])
+        seed = tf.stack([tf.constant(learning.seed, tf.int64), step])
         scale = loss_scale.value.read_value() if loss_scale else 1.0
-        inputs = (state.network, batch, seed, config)
+        inputs = (state.network, batch, seed, learning)
         values, gradients = strategy.run(_gradients, inputs, {"scale": scale})
         values = replicas.first(values)
         finite = tf.math.is_finite(values["gradient_norm"])
@@ -71,7 +71,7 @@ def make_train_step(state: TrainState, config: LearningConfig) -> Step:
     return train_step
 
 
-def make_probe(network: Network, config: LearningConfig) -> Step:
+def make_probe(network: Network, learning: LearningConfig) -> Step:
     """Compile what a step reports, without an update: (batch, step int64 scalar) -> {name: scalar}.
 
     The batch may be some rows of a step's batch: they are sampled as in that step. Every replica
@@ -81,14 +81,14 @@ def make_probe(network: Network, config: LearningConfig) -> Step:
 
     @tf.function(reduce_retracing=True)
     def probe(batch, step):
-        seed = tf.stack([tf.constant(config.seed, tf.int64), step])
-        values, _ = strategy.run(_gradients, (network, batch, seed, config))
+        seed = tf.stack([tf.constant(learning.seed, tf.int64), step])
+        values, _ = strategy.run(_gradients, (network, batch, seed, learning))
         return replicas.first(values)
 
     return probe
 
 
-def _gradients(network, batch, seed, config, *, scale=1.0):
+def _gradients(network, batch, seed, learning, *, scale=1.0):
     """In a replica: return what the step reports, and the clipped gradients of all replicas.
 
     `scale` is a factor on the loss while gradients are computed.
@@ -98,13 +98,13 @@ def _gradients(network, batch, seed, config, *, scale=1.0):
         tape.watch(variables)
         # A scope for what is not part of the network, for profiles and TensorBoard's graph.
         with tf.name_scope("losses"):
-            pairs = forward(network, batch, seed, config, training=True)
-            values = scalars(*pairs, config)
+            pairs = forward(network, batch, seed, learning, training=True)
+            values = scalars(*pairs, learning)
         loss = values["total"] * scale
     gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     values, gradients = replicas.total((values, gradients))
     with tf.name_scope("optimizer"):
-        gradients, norm = optimizer.clipped(gradients, config.clip_norm, scale)
+        gradients, norm = optimizer.clipped(gradients, learning.clip_norm, scale)
     return {**values, "gradient_norm": norm}, gradients
 
 

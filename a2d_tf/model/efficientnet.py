@@ -35,11 +35,11 @@ class ConvNorm6(ConvNorm):
 class DepthwiseConvNorm6(ConvNorm6):
     """Depthwise ConvNorm6: its kernel is [size, size, 1, channels]."""
 
-    def build(self, shape):
+    def build(self, shape: tf.TensorShape) -> None:
         self.filters = shape[-1]
         super().build([1])
 
-    def convolve(self, x, kernel):
+    def convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         kernel = tf.reshape(kernel, [self.size, self.size, self.filters, 1])
         return tf.nn.depthwise_conv2d(x, kernel, [1, self.strides, self.strides, 1], self.padding)
 

@@ -109,19 +109,19 @@ FLAVOURS = {
 }
 
 
-def for_stream(config: ModelConfig, stream: str) -> Flavour:
+def for_stream(model: ModelConfig, stream: str) -> Flavour:
     """Return the flavour of a network's 'rgb' or 'flow' stream.
 
     'own' follows --stride_in_1x1, --pixel_scale and --roi_align, other flavours ignore them.
     """
-    name = getattr(config, f"{stream}_flavour")
+    name = getattr(model, f"{stream}_flavour")
     if name != "own":
         return FLAVOURS[name]
     return dataclasses.replace(
         FLAVOURS["own"],
-        std=(1 / config.pixel_scale,) * 3,
-        stride_in_1x1=config.stride_in_1x1,
-        roi_align=config.roi_align,
+        std=(1 / model.pixel_scale,) * 3,
+        stride_in_1x1=model.stride_in_1x1,
+        roi_align=model.roi_align,
     )
 
 

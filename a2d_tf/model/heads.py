@@ -32,7 +32,7 @@ def _output(x, channels, name):
 
 
 def actor_head(
-    cells: tf.Tensor, num_classes: int, units: int, norm: str, *, epsilon=1e-5, name="actor"
+    cells: tf.Tensor, num_classes: int, units: int, norm: str, *, epsilon: float = 1e-5
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Predict class logits and one box per class.
 
@@ -41,20 +41,26 @@ def actor_head(
     """
     # Fully connected units have no spatial extent: statistics of groups of eight would erase them.
     norm = "none" if norm == "group_norm" else norm
-    x = _hidden(_fold(cells), units, norm, name, epsilon)
-    logits = _output(x, num_classes + 1, f"{name}_logits")
-    deltas = _output(x, 4 * num_classes, f"{name}_deltas")
+    x = _hidden(_fold(cells), units, norm, "actor", epsilon)
+    logits = _output(x, num_classes + 1, "actor_logits")
+    deltas = _output(x, 4 * num_classes, "actor_deltas")
     return _unfold(logits, cells, num_classes + 1), _unfold(deltas, cells, num_classes, 4)
 
 
-def action_head(cells: tf.Tensor, num_outputs: int, units: int, name="action") -> tf.Tensor:
+def action_head(cells: tf.Tensor, num_outputs: int, units: int, name: str = "action") -> tf.Tensor:
     """Predict action logits float32 [B, R, num_outputs], without normalisation layers."""
     x = _hidden(_fold(cells), units, "none", name)
     return _unfold(_output(x, num_outputs, f"{name}_logits"), cells, num_outputs)
 
 
 def mask_head(
-    cells: tf.Tensor, num_classes: int, channels: int, layers: int, *, norm: str, epsilon=1e-5
+    cells: tf.Tensor,
+    num_classes: int,
+    channels: int,
+    layers: int,
+    *,
+    norm: str,
+    epsilon: float = 1e-5,
 ) -> tf.Tensor:
     """Predict one mask per class: 3x3 convolutions, a transposed one that doubles the size, 1x1.
 

@@ -18,15 +18,28 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from a2d_tf.core.config import ComputeConfig, InferenceConfig, ModelConfig
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.model import efficientnet, flavours, fpn, heads, inference, refiner, resnet, two_stream
+from a2d_tf.model import (
+    classes,
+    efficientnet,
+    flavours,
+    fpn,
+    heads,
+    refiner,
+    resnet,
+    selection,
+    two_stream,
+)
 from a2d_tf.model.recompute import CheckpointedModel
 from a2d_tf.ops import anchors as anchor_ops
 from a2d_tf.ops import roi_align
+from a2d_tf.ops.boxes import BoxCoder
 
 MASK_SIZE = 28
 _DEFAULT_COMPUTE = ComputeConfig()
@@ -35,7 +48,14 @@ _DEFAULT_COMPUTE = ComputeConfig()
 class RoIAlign(tf.keras.layers.Layer):
     """`roi_align.roi_align` as a float32 layer, which the model's summary shows by name."""
 
-    def __init__(self, size, flavour, image_size, implementation, **kwargs):
+    def __init__(
+        self,
+        size: int,
+        flavour: str,
+        image_size: tuple[int, int],
+        implementation: str,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(dtype="float32", **kwargs)
         self.align = functools.partial(
             roi_align.roi_align,
@@ -45,7 +65,7 @@ class RoIAlign(tf.keras.layers.Layer):
             implementation=implementation,
         )
 
-    def call(self, inputs):
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         *pyramid, rois = inputs
         return self.align(pyramid, rois)
 
@@ -53,28 +73,35 @@ class RoIAlign(tf.keras.layers.Layer):
 class Propose(tf.keras.layers.Layer):
     """`fpn.propose` as a layer."""
 
-    def __init__(self, anchors, **options):
+    def __init__(self, anchors: np.ndarray, **options: Any) -> None:
         super().__init__(name="proposals")
         self.anchors, self.options = anchors, options
 
-    def call(self, inputs):
+    def call(self, inputs: list[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         logits, deltas, size = inputs
         return fpn.propose(logits, deltas, self.anchors, size, **self.options)
 
 
 class ScoreAndSelect(tf.keras.layers.Layer):
-    """`inference.score_rois` and `inference.select` as a layer."""
+    """`classes.score_rois` and `selection.select` as a layer."""
 
-    def __init__(self, labels, label_mode, coder, settings, **kwargs):
+    def __init__(
+        self,
+        labels: LabelSpace,
+        label_mode: str,
+        coder: BoxCoder,
+        settings: InferenceConfig,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.labels, self.label_mode, self.coder = labels, label_mode, coder
         self.settings = settings
 
-    def call(self, inputs):
+    def call(self, inputs: list) -> tuple[dict, dict]:
         outputs, rois, valid, size = inputs
-        names = {"labels": self.labels, "label_mode": self.label_mode}
-        table = inference.score_rois(outputs, rois, valid, size, coder=self.coder, **names)
-        return table, inference.select(
+        names: dict[str, Any] = {"labels": self.labels, "label_mode": self.label_mode}
+        table = classes.score_rois(outputs, rois, valid, size, coder=self.coder, **names)
+        return table, selection.select(
             table,
             **names,
             **_suppression(self.settings),
@@ -82,8 +109,8 @@ class ScoreAndSelect(tf.keras.layers.Layer):
         )
 
 
-def _suppression(settings):
-    """The arguments of `inference.suppress`."""
+def _suppression(settings: InferenceConfig) -> dict[str, Any]:
+    """Return the arguments of `selection.suppress`."""
     return {
         "score_threshold": max(settings.score_threshold, 0.0),
         "nms_threshold": settings.nms_threshold,
@@ -106,7 +133,7 @@ class Network(tf.Module):
     """The submodels over one set of variables.
 
     Args:
-      config: the network's settings.
+      model_config: the network's settings.
       labels: the label space.
       compute: its precision is a Keras mixed precision policy.
       recompute: whether training recomputes the activations within the towers' stages in the
@@ -119,7 +146,7 @@ class Network(tf.Module):
       features: {rgb [B, T, H, W, 3], flow [B, T, H, W, 2]} -> {actor, action, rpn_logits,
         rpn_deltas}, of the middle 2L + 1 of T frames.
       roi_heads: {actor, action, rois [B, R, 4]} -> {class_logits, deltas, action_logits}, as
-        `inference.score_rois` takes them.
+        `classes.score_rois` takes them.
       mask_head: {actor, rois} -> logits [B, R, 28, 28, C]; None without masks.
       refiner: {rgb uint8 [B, H, W, 3], rois} -> logits [B, R, m, m] over `refiner.windows`; None
         without a refiner.
@@ -130,41 +157,41 @@ class Network(tf.Module):
 
     def __init__(
         self,
-        config: ModelConfig,
+        model_config: ModelConfig,
         labels: LabelSpace,
         compute: ComputeConfig = _DEFAULT_COMPUTE,
         recompute: bool = False,
     ):
         super().__init__(name="network")
-        self.config, self.labels, self.compute = config, labels, compute
-        self.image_size = (config.image_height, config.image_width)
-        self.num_classes = inference.num_classes(labels, config.label_mode)
-        self._flavour = flavours.for_stream(config, "rgb")
+        self.model_config, self.labels, self.compute = model_config, labels, compute
+        self.image_size = (model_config.image_height, model_config.image_width)
+        self.num_classes = classes.num_classes(labels, model_config.label_mode)
+        self._flavour = flavours.for_stream(model_config, "rgb")
         self.rpn_coder, self.head_coder = self._flavour.rpn_coder, self._flavour.head_coder
         self.rpn_beta = self._flavour.rpn_beta
         strides = anchor_ops.STRIDES
         height, width = self.image_size
         shapes = [(-(-height // stride), -(-width // stride)) for stride in strides]
-        self.anchors = anchor_ops.generate(shapes, strides, config.anchors)
+        self.anchors = anchor_ops.generate(shapes, strides, model_config.anchors)
         with _precision(compute.precision):
             self.towers = self._towers(recompute)
             self.context = self._context()
             self.rpn = self._rpn()
             self.features = self._features()
             self.roi_heads = self._roi_heads()
-            self.mask_head = self._mask_head() if config.use_mask else None
-            self.refiner = self._refiner() if config.use_refiner else None
+            self.mask_head = self._mask_head() if model_config.use_mask else None
+            self.refiner = self._refiner() if model_config.use_refiner else None
 
     def _pyramid(self, channels=None, frames=None):
         """Symbolic P2..P5."""
         lead = [] if frames is None else [frames]
-        channels = channels or self.config.fpn_channels
+        channels = channels or self.model_config.fpn_channels
         dtype = tf.keras.mixed_precision.global_policy().compute_dtype
         sizes = [[side // s for side in self.image_size] for s in anchor_ops.STRIDES[:4]]
         return [tf.keras.Input([*lead, *size, channels], dtype=dtype) for size in sizes]
 
     def _backbone(self, x, name, norm, deviation):
-        c = self.config
+        c = self.model_config
         flavour = flavours.for_stream(c, "flow") if name == "flow" else self._flavour
         options = {
             # A group norm in the stem would erase the magnitude of the flow.
@@ -192,7 +219,7 @@ class Network(tf.Module):
         return self._flavour.preprocess(tf.cast(rgb, tf.float32))
 
     def _towers(self, recompute):
-        c = self.config
+        c = self.model_config
         rgb = tf.keras.Input([*self.image_size, 3], dtype=tf.uint8, name="rgb")
         inputs = {"rgb": rgb}
         x = self._preprocess(rgb)
@@ -217,7 +244,7 @@ class Network(tf.Module):
         return tf.keras.Model(inputs, outputs, name="towers")
 
     def _context(self):
-        c = self.config
+        c = self.model_config
         inputs = {"rgb": self._pyramid(frames=c.frames)}
         streams = [two_stream.aggregate(inputs["rgb"], c.temporal_layers, c.temporal_init, "rgb")]
         if c.use_flow:
@@ -231,12 +258,12 @@ class Network(tf.Module):
     def _rpn(self):
         pyramid = self._pyramid()
         levels = [*pyramid, fpn.coarsest(pyramid[-1])]
-        per_cell = [len(sizes) * len(anchor_ops.RATIOS) for sizes in self.config.anchors]
-        outputs = fpn.rpn(levels, self.config.rpn_channels, per_cell)
+        per_cell = [len(sizes) * len(anchor_ops.RATIOS) for sizes in self.model_config.anchors]
+        outputs = fpn.rpn(levels, self.model_config.rpn_channels, per_cell)
         return tf.keras.Model(pyramid, outputs, name="rpn")
 
     def _features(self):
-        c = self.config
+        c = self.model_config
         inputs = {"rgb": tf.keras.Input([None, *self.image_size, 3], dtype=tf.uint8, name="rgb")}
         if c.use_flow:
             inputs["flow"] = tf.keras.Input([None, *self.image_size, 2], name="flow")
@@ -254,7 +281,7 @@ class Network(tf.Module):
 
     def _fuse(self, pyramids):
         """Compute the outputs of `features` from the pyramids of each frame of the field."""
-        key = [self._key_frame(x) for x in pyramids["actor"]]
+        key = [self._pick_key_frame(x) for x in pyramids["actor"]]
         logits, deltas = self.rpn(key)
         around = {name: levels for name, levels in pyramids.items() if name != "actor"}
         return {
@@ -264,18 +291,18 @@ class Network(tf.Module):
             "rpn_deltas": deltas,
         }
 
-    def _key_frame(self, x):
+    def _pick_key_frame(self, x):
         """Pick the key frame: [B, T, ...] -> [B, ...].
 
         The gradient of a slice is many times slower than that of unstack, and unstacking a single
         frame many times slower than reshaping.
         """
-        if self.config.frames == 1:
+        if self.model_config.frames == 1:
             return tf.squeeze(x, axis=1)
-        return tf.unstack(x, axis=1)[self.config.temporal_layers]
+        return tf.unstack(x, axis=1)[self.model_config.temporal_layers]
 
     def _roi_heads(self):
-        c = self.config
+        c = self.model_config
         fused = c.fpn_channels * (2 if c.use_flow else 1)
         actor, action = self._pyramid(), self._pyramid(fused)
         rois = tf.keras.Input([None, 4], name="rois")
@@ -288,7 +315,7 @@ class Network(tf.Module):
                 appearance = RoIAlign(*options, name="roi_align_an")([*action, rois])
         else:
             motion = RoIAlign(*options, name="roi_align_an")([*action, rois])
-            count = inference.num_action_classes(self.labels, c.label_mode, c.has_action_background)
+            count = classes.num_action_classes(self.labels, c.label_mode, c.has_action_background)
             if c.fusion == "late":
                 # One head per stream; their logits are averaged.
                 streams = zip(("action_rgb", "action_flow"), tf.split(motion, 2, axis=-1))
@@ -307,7 +334,7 @@ class Network(tf.Module):
         return tf.keras.Model(inputs, outputs, name="roi_heads")
 
     def _mask_head(self):
-        c = self.config
+        c = self.model_config
         pyramid, rois = self._pyramid(), tf.keras.Input([None, 4], name="rois")
         options = (14, self._flavour.roi_align, self.image_size, self.compute.roi_align_impl)
         cells = RoIAlign(*options, name="roi_align_mask")([*pyramid, rois])
@@ -322,7 +349,7 @@ class Network(tf.Module):
         return tf.keras.Model({"actor": pyramid, "rois": rois}, logits, name="mask_head")
 
     def _refiner(self):
-        c = self.config
+        c = self.model_config
         rgb = tf.keras.Input([*self.image_size, 3], dtype=tf.uint8, name="rgb")
         rois = tf.keras.Input([None, 4], name="rois")
         patches = refiner.patches(self._preprocess(rgb), rois, c.refiner_size)
@@ -339,11 +366,11 @@ class Network(tf.Module):
 
         Returns:
           a Keras model {rgb uint8 [B, T, H, W, 3], flow [B, T, H, W, 2], size int32 [B, 2]} ->
-          {rois [B, R, 4], valid [B, R], table (see `inference.score_rois`), detections (see
-          `inference.select`, with masks [B, N, 28, 28])}. `size` is the frames' height and width
+          {rois [B, R, 4], valid [B, R], table (see `classes.score_rois`), detections (see
+          `selection.select`, with masks [B, N, 28, 28])}. `size` is the frames' height and width
           inside the canvas; all boxes are in its pixels.
         """
-        c = self.config
+        c = self.model_config
         inputs = {
             "rgb": tf.keras.Input([None, *self.image_size, 3], dtype=tf.uint8, name="rgb"),
             "size": tf.keras.Input([2], dtype=tf.int32, name="size"),
@@ -351,10 +378,10 @@ class Network(tf.Module):
         if c.use_flow:
             inputs["flow"] = tf.keras.Input([None, *self.image_size, 2], name="flow")
         features = self.features({k: v for k, v in inputs.items() if k != "size"})
-        outputs = self.instances(inputs["rgb"], features, inputs["size"], settings)
+        outputs = self.score_and_detect(inputs["rgb"], features, inputs["size"], settings)
         return tf.keras.Model(inputs, outputs, name="a2d_tf")
 
-    def key_frame(
+    def detect(
         self,
         pyramids: dict[str, list[tf.Tensor]],
         size: tf.Tensor,
@@ -377,30 +404,30 @@ class Network(tf.Module):
         Returns:
           The `detections` of `inference`.
         """
-        names: dict = {"labels": self.labels, "label_mode": self.config.label_mode}
+        names: dict[str, Any] = {"labels": self.labels, "label_mode": self.model_config.label_mode}
         features = self._fuse({"rgb": pyramids["actor"], **pyramids})
         rois, valid = self._propose(features, size, settings)
         outputs = self._run_heads(features, rois)
         outputs = {name: outputs[name] for name in ("class_logits", "deltas")}
-        kept, roi = inference.suppress(
-            *inference.score_classes(outputs, rois, valid, size, coder=self.head_coder),
+        kept, roi = selection.suppress(
+            *classes.score_classes(outputs, rois, valid, size, coder=self.head_coder),
             **_suppression(settings),
         )
         number = kept["num_detections"]
         rois = tf.gather(rois, roi, batch_dims=1)
         outputs = {name: tf.gather(x, roi, batch_dims=1) for name, x in outputs.items()}
-        if self.config.label_mode != "cartesian":
-            outputs["action_logits"] = inference.apply_to_used_rows(
+        if self.model_config.label_mode != "cartesian":
+            outputs["action_logits"] = selection.apply_to_used_rows(
                 lambda rois: self._run_heads(features, rois)["action_logits"], number, rois
             )
         used = tf.sequence_mask(number, settings.max_detections)
-        scores = inference.score_rois(outputs, rois, used, size, coder=self.head_coder, **names)
-        detections = inference.assign_actions(
+        scores = classes.score_rois(outputs, rois, used, size, coder=self.head_coder, **names)
+        detections = selection.assign_actions(
             kept, scores, **names, action_threshold=settings.action_threshold
         )
         return self._with_masks(detections, rgb, features)
 
-    def instances(
+    def score_and_detect(
         self,
         rgb: tf.Tensor,
         features: dict[str, tf.Tensor],
@@ -410,7 +437,7 @@ class Network(tf.Module):
         """Compute the outputs of `inference` from `features`; the refiner also needs the clip."""
         rois, valid = self._propose(features, size, settings)
         table, detections = ScoreAndSelect(
-            self.labels, self.config.label_mode, self.head_coder, settings, name="instances"
+            self.labels, self.model_config.label_mode, self.head_coder, settings, name="instances"
         )([self._run_heads(features, rois), rois, valid, size])
         detections = self._with_masks(detections, rgb, features)
         return {"rois": rois, "valid": valid, "table": table, "detections": detections}
@@ -432,17 +459,17 @@ class Network(tf.Module):
     def _with_masks(self, detections, rgb, features):
         """Add masks to the detections; the costly heads see used rows only."""
 
-        def masks(boxes, classes):
-            return self._masks(rgb, features, boxes, classes)
+        def masks(boxes, class_index):
+            return self._masks(rgb, features, boxes, class_index)
 
         rows = (detections[name] for name in ("num_detections", "boxes", "class"))
-        return {**detections, "masks": inference.apply_to_used_rows(masks, *rows)}
+        return {**detections, "masks": selection.apply_to_used_rows(masks, *rows)}
 
-    def _masks(self, rgb, features, boxes, classes):
+    def _masks(self, rgb, features, boxes, class_index):
         """Masks [B, N, 28, 28] from the mask head or the refiner, else full boxes."""
         if self.mask_head is not None:
             logits = self.mask_head({"actor": features["actor"], "rois": boxes})
-            return inference.masks_of_classes(logits, classes)
+            return selection.masks_of_classes(logits, class_index)
         shape = [-1, tf.shape(boxes)[1], MASK_SIZE, MASK_SIZE]
         if self.refiner is not None:
             logits = self.refiner({"rgb": rgb[:, tf.shape(rgb)[1] // 2], "rois": boxes})

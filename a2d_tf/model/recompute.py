@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import tensorflow as tf
 
@@ -18,7 +19,9 @@ class CheckpointedModel(tf.keras.Model):
       chains: for each chain of stages, the tensors at its cuts, in order.
     """
 
-    def __init__(self, inputs, outputs, chains: list[list], **kwargs):
+    def __init__(
+        self, inputs: dict, outputs: dict, chains: list[list[tf.Tensor]], **kwargs: Any
+    ) -> None:
         super().__init__(inputs, outputs, **kwargs)
         before = tf.keras.Model(inputs, [chain[0] for chain in chains])
         # Named as the whole model: operations of the gradient have no other scope.
@@ -42,5 +45,5 @@ class CheckpointedModel(tf.keras.Model):
         # A function, since models as attributes would be saved in the checkpoint once more.
         self._run = run
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: dict, training: bool | None = None, mask: Any = None) -> dict:
         return self._run(inputs) if training else super().call(inputs, training, mask)

@@ -36,7 +36,7 @@ class GroupNorm(tf.keras.layers.Layer):
         super().__init__(**kwargs)
         self.epsilon = epsilon
 
-    def build(self, shape):
+    def build(self, shape: tf.TensorShape) -> None:
         channels = shape[-1]
         self.groups = channels // math.gcd(channels, _GROUP_CHANNELS)
         # Statistics, scale and offset are float32 in any precision.
@@ -44,7 +44,7 @@ class GroupNorm(tf.keras.layers.Layer):
         self.gamma = self.add_weight("gamma", initializer="ones", **options)
         self.beta = self.add_weight("beta", initializer="zeros", **options)
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         channels = x.shape[-1]
         # Reduce per channel first, over contiguous memory; the groups are tiny after that.
         wide = tf.cast(x, tf.float32)
@@ -105,7 +105,7 @@ class ConvNorm(tf.keras.layers.Layer):
         self.relu, self.epsilon, self.padding = relu, epsilon, padding.upper()
         self.stddev, self.gain = stddev, gain
 
-    def build(self, shape):
+    def build(self, shape: tf.TensorShape) -> None:
         kernel = [self.size, self.size, shape[-1], self.filters]
         init = "he_normal" if self.relu else "lecun_normal"
         if self.stddev:
@@ -132,7 +132,7 @@ class ConvNorm(tf.keras.layers.Layer):
     def _weight(self, name, shape, **options):
         return self.add_weight(name, shape, experimental_autocast=False, **options)
 
-    def call(self, x, training=None):
+    def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         kernel, bias = self.kernel, None
         if self.norm in (*FROZEN, "none"):
             kernel, bias = self.folded()

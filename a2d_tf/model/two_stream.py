@@ -28,7 +28,7 @@ class TemporalConv(tf.keras.layers.Layer):
             raise ValueError(f"temporal init is 'random' or 'identity', got {init}")
         self.relu, self.init = relu, init
 
-    def build(self, shape):
+    def build(self, shape: tf.TensorShape) -> None:
         channels = shape[-1]
 
         def identity(size, dtype=None, **_):
@@ -39,7 +39,7 @@ class TemporalConv(tf.keras.layers.Layer):
         self.kernel = self.add_weight("kernel", [3, channels, channels], initializer=initializer)
         self.bias = self.add_weight("bias", [channels], initializer="zeros")
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         height, width, channels = x.shape[2:]
         # Unstack: the gradient of a slice would fill a whole clip with zeros.
         frames = tf.unstack(x, axis=1)

@@ -1,1 +1,1 @@
-"""Tensor functions on boxes, anchors, RoIs, masks and frames."""
+"""Tensor functions on boxes, anchors, RoIs, masks and frames, and drawings of these."""

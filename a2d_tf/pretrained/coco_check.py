@@ -14,7 +14,6 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.core import visualize
 from a2d_tf.core.config import ModelConfig, parse_anchors
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_file
@@ -23,7 +22,7 @@ from a2d_tf.model import fpn
 from a2d_tf.model.network import Network
 from a2d_tf.ops import boxes as box_ops
 from a2d_tf.ops import masks as mask_ops
-from a2d_tf.ops import roi_align
+from a2d_tf.ops import roi_align, visualize
 from a2d_tf.pretrained import coco_classes
 from a2d_tf.pretrained import weights as weights_lib
 

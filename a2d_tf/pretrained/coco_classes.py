@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+import difflib
+import os
+from collections.abc import Iterable, Sequence
 
+from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.files import read_json
 from a2d_tf.core.labels import LabelSpace
 
 CLASSES = tuple(
@@ -33,6 +37,40 @@ class ClassSpace(LabelSpace):
     def name(self, code: int) -> str:
         """Return the class of a code."""
         return self.actors[code // self.base - 1]
+
+
+def read_class_map(path: str | os.PathLike, actors: Sequence[str]) -> dict[str, str | None]:
+    """Read a JSON file {actor: COCO class, or null for none}.
+
+    Args:
+      path: the file.
+      actors: those that it may name; it may leave some out.
+
+    Raises:
+      InputError: no such file, or it names another actor or class; names the file and the actor.
+    """
+    try:
+        chosen = read_json(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a readable JSON file ({error}); see --class_map") from error
+    if not isinstance(chosen, dict):
+        raise InputError(
+            f"{path}: not a JSON object; write {{actor: COCO class or null}}, as in "
+            f'{{"{actors[0]}": "dog"}}'
+        )
+    for actor, name in chosen.items():
+        if actor not in actors:
+            raise InputError(
+                f"{path}: {shown(actor)}: no actor of the records, which have {', '.join(actors)}; "
+                "correct or delete the line"
+            )
+        if name is not None and name not in CLASSES:
+            close = difflib.get_close_matches(str(name), CLASSES, 3) or CLASSES
+            raise InputError(
+                f"{path}: {shown(actor)}: {shown(name)} is no class of COCO; write null for "
+                f"random weights, or one of {', '.join(close)}"
+            )
+    return chosen
 
 
 def label_space(actors: Iterable[str], action: str) -> LabelSpace:

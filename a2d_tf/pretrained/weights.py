@@ -222,15 +222,16 @@ def variables(network: Network) -> dict[str, tf.Variable]:
     return named
 
 
-def _class_names(network):
+def _class_names(network, class_map=None):
     """The classes of each class layer, each as its possible names in other files, its own first.
 
     Those of the proposal head are the sizes of anchors, "size 1" the largest of a level.
+    `class_map` is that of `load`.
     """
-    labels, mode = network.labels, network.config.label_mode
-    actors = [(actor, coco_classes.ALIASES.get(actor, actor)) for actor in labels.actors]
+    labels, mode = network.labels, network.model_config.label_mode
+    actors = [_actor_names(actor, class_map or {}) for actor in labels.actors]
     classes, actions = actors, [(action,) for action in labels.actions]
-    if network.config.has_action_background:
+    if network.model_config.has_action_background:
         actions.append((_BACKGROUND,))
     if mode == "cartesian":
         classes = [
@@ -239,7 +240,7 @@ def _class_names(network):
     if mode == "hierarchical":
         actions = [(f"{x}-{y}", y) for x in labels.actors for y in labels.actions]
     # A level's largest anchors come last; smaller ones start from the next size available.
-    most = max(map(len, network.config.anchors))
+    most = max(map(len, network.model_config.anchors))
     sizes = [tuple(f"size {i}" for i in range(rank, 0, -1)) for rank in range(most, 0, -1)]
     return {
         "rpn_logits": sizes,
@@ -251,6 +252,14 @@ def _class_names(network):
         "action_rgb_logits": actions,
         "action_flow_logits": actions,
     }
+
+
+def _actor_names(actor, class_map):
+    if actor not in class_map:
+        return actor, coco_classes.ALIASES.get(actor, actor)
+    # What the user chose also goes before COCO's class of the actor's own name.
+    chosen = class_map[actor]
+    return (f"{actor} by --class_map", *([] if chosen is None else [chosen]))
 
 
 def _assign_rows(variable, value, classes, source_classes):
@@ -279,11 +288,11 @@ def _assign_rows(variable, value, classes, source_classes):
     return assigned, missing
 
 
-def _two_stream_kernels(config):
+def _two_stream_kernels(model):
     """The kernels whose input channels are the RGB stream's and as many of the flow stream."""
-    if not config.use_flow or config.fusion == "late":
+    if not model.use_flow or model.fusion == "late":
         return ()
-    return ("actor_fc1/kernel" if config.label_mode == "cartesian" else "action_fc1/kernel",)
+    return ("actor_fc1/kernel" if model.label_mode == "cartesian" else "action_fc1/kernel",)
 
 
 def _is_rgb_half(tensor, variable):
@@ -301,6 +310,7 @@ def _fill(
     strict: bool,
     origin: str,
     halves=(),
+    class_map: Mapping[str, str | None] | None = None,
 ) -> LoadReport:
     """Fill a network's variables, and account for all of them and all tensors.
 
@@ -311,8 +321,9 @@ def _fill(
       strict: whether a tensor of another shape is an error.
       origin: of the tensors, for the report.
       halves: names of kernels that read both streams, whose tensor may be the RGB half.
+      class_map: that of `load`.
     """
-    classes, loaded, initialised = _class_names(network), {}, {}
+    classes, loaded, initialised = _class_names(network, class_map), {}, {}
     skipped = dict.fromkeys(tensors, "the network has no use for it")
     for name, variable in variables(network).items():
         key, reason = find(name)
@@ -330,9 +341,7 @@ def _fill(
         if _extent(variable.shape, here) != _extent(tensor.shape, there):
             reason = f"has shape {tuple(tensor.shape)}, not {tuple(variable.shape)}"
             if strict:
-                raise InputError(
-                    f"{origin}: {key} {reason} as {name} of the network; {_SIZE_FLAGS}"
-                )
+                raise InputError(f"{origin}: {key} {reason} as the network's {name}; {_SIZE_FLAGS}")
             initialised[name] = f"{key} {reason}"
             skipped[key] = reason
             continue
@@ -357,22 +366,29 @@ def _extent(shape, classes):
     return *shape[:-1], shape[-1] / len(classes)
 
 
-def load(network: Network, weights: Weights, stream: str = "rgb") -> LoadReport:
+def load(
+    network: Network,
+    weights: Weights,
+    stream: str = "rgb",
+    class_map: Mapping[str, str | None] | None = None,
+) -> LoadReport:
     """Fill a network from imported weights.
 
     Args:
-      network: of the weights' flavour (see `run_folder.settle`).
+      network: of the weights' flavour (see `run_start.settle`).
       weights: imported weights.
       stream: 'rgb' fills the appearance backbone, the refiner's trunk, every pyramid, the proposal
         network and the actor and mask heads; 'flow' fills the motion backbone, and its pyramid if
         the file has one.
+      class_map: {actor: the class of the file that its rows start from, or None for none}; other
+        actors take the class of their name.
 
     Raises:
-      InputError: the weights are for another network, a tensor is missing or has another shape, or
-        nothing of the file fits.
+      InputError: the weights are for another network, a tensor is missing or has another shape,
+        nothing of the file fits, or `class_map` names classes of a file without any.
     """
-    config, path = network.config, weights.path
-    _check(config, weights, stream)
+    model, path = network.model_config, weights.path
+    _check(model, weights, stream, class_map)
     parts = {role.split("/")[0] for role in weights.tensors}
 
     def find(name):
@@ -394,9 +410,16 @@ def load(network: Network, weights: Weights, stream: str = "rgb") -> LoadReport:
         "rpn_deltas": _ONE_SIZE,
     }
     origin = f"{path}: {weights.source}, {weights.backbone}, sha256 {weights.sha256}, for {stream}"
-    halves = _two_stream_kernels(config)
+    halves = _two_stream_kernels(model)
     return _fill(
-        network, weights.tensors, find, rows=rows, strict=True, origin=origin, halves=halves
+        network,
+        weights.tensors,
+        find,
+        rows=rows,
+        strict=True,
+        origin=origin,
+        halves=halves,
+        class_map=class_map,
     )
 
 
@@ -408,19 +431,24 @@ def _role(name, stream):
     return None
 
 
-def _check(config, weights, stream):
-    """Raise InputError if a network's flags contradict the weights."""
+def _check(model, weights, stream, class_map):
+    """Raise InputError if a network's flags, or its class map, contradict the weights."""
+    if class_map and not weights.classes:
+        raise InputError(
+            f"{weights.path}: {weights.source} weights are a backbone's, which have no classes; "
+            "--class_map needs a detector's, such as --init_rgb=coco"
+        )
     for name, value in ((f"{stream}_flavour", weights.flavour), ("backbone", weights.backbone)):
-        if getattr(config, name) != value:
+        if getattr(model, name) != value:
             raise InputError(
                 f"{weights.path}: weights of --{name}={value}, but the network has "
-                f"{getattr(config, name)}; give that flag"
+                f"{getattr(model, name)}; give that flag"
             )
-    flag = "flow_norm" if stream == "flow" and config.flow_norm != "same" else "norm"
-    if getattr(config, flag) not in BATCH_NORMS:
+    flag = "flow_norm" if stream == "flow" and model.flow_norm != "same" else "norm"
+    if getattr(model, flag) not in BATCH_NORMS:
         raise InputError(
             f"{weights.path}: weights with batch norms, but the network has "
-            f"--{flag}={getattr(config, flag)}; give --{flag}=frozen_bn"
+            f"--{flag}={getattr(model, flag)}; give --{flag}=frozen_bn"
         )
 
 
@@ -441,7 +469,9 @@ def copy(network: Network, other: Network, origin: str) -> LoadReport:
         return (name, None) if name in tensors else (None, "not there")
 
     # A kernel of both streams is not half of a wider one, even where its shape fits.
-    halves = set(_two_stream_kernels(network.config)) - set(_two_stream_kernels(other.config))
+    halves = set(_two_stream_kernels(network.model_config)) - set(
+        _two_stream_kernels(other.model_config)
+    )
     return _fill(network, tensors, find, rows=rows, strict=False, origin=origin, halves=halves)
 
 

@@ -21,15 +21,15 @@ def folded(network: Network) -> Network:
       a Network of norm 'none' in place of batch norms, not for training; `network` itself if
       nothing changes.
     """
-    config = network.config
+    model = network.model_config
     norms: dict[str, Any] = {
-        name: "none" for name in ("norm", "flow_norm") if getattr(config, name) in BATCH_NORMS
+        name: "none" for name in ("norm", "flow_norm") if getattr(model, name) in BATCH_NORMS
     }
     precision = network.compute.precision.replace("mixed_", "")
     if not norms and precision == "float32":
         return network
     compute = dataclasses.replace(network.compute, precision=precision)
-    result = Network(dataclasses.replace(config, **norms), network.labels, compute)
+    result = Network(dataclasses.replace(model, **norms), network.labels, compute)
     for old_part, new_part in zip(network.parts().values(), result.parts().values()):
         for new in new_part.layers:
             if not new.weights:

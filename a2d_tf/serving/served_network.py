@@ -75,7 +75,7 @@ class ServedNetwork(tf.Module):
         network = folded(network)
         # The weights alone, not the Keras models: those would be saved a second time, as layers.
         self.weights = network.variables
-        self._length, self._stride = network.config.frames, stride
+        self._length, self._stride = network.model_config.frames, stride
         parts = _FrameNetwork(network, settings)
         features = parts.feature_specs()
         pixels = [_spec("rgb", None, None, 3, dtype=tf.uint8), _spec("flow", None, None, 2)]
@@ -157,7 +157,7 @@ class _FrameNetwork:
     def __init__(self, network: Network, settings: InferenceConfig):
         self._network, self._settings = network, settings
         # The action branch's appearance is the actor's, unless its top-down is its own.
-        shared = {"rgb"} if network.config.action_topdown == "shared" else set()
+        shared = {"rgb"} if network.model_config.action_topdown == "shared" else set()
         self._pyramids = sorted(set(network.towers.output) - shared)
 
     def features(self, rgb, flow):
@@ -171,7 +171,7 @@ class _FrameNetwork:
         pyramids = towers({name: inputs[name] for name in towers.input}, training=False)
         outputs = self._flat(pyramids)
         outputs["inside"] = tf.tile(inside[None], [tf.shape(rgb)[0], 1])
-        if self._network.config.use_refiner:
+        if self._network.model_config.use_refiner:
             outputs["image"] = placed
         return outputs
 
@@ -181,8 +181,8 @@ class _FrameNetwork:
         pyramids = {
             name: [frames[f"{name}_p{level}"] for level in range(2, 6)] for name in self._pyramids
         }
-        inside = frames["inside"][:, network.config.frames // 2]
-        detections = network.key_frame(pyramids, inside, settings, frames.get("image"))
+        inside = frames["inside"][:, network.model_config.frames // 2]
+        detections = network.detect(pyramids, inside, settings, frames.get("image"))
         with tf.control_dependencies([_size_check(size[0], size[1])]):
             ratio = tf.cast(size, tf.float32) / tf.cast(inside, tf.float32)
         outputs = {name: detections[name] for name in OUTPUTS if name in detections}
@@ -205,7 +205,7 @@ class _FrameNetwork:
         outputs = self._flat(network.towers.output)
         specs = {name: (x.shape[1:], x.dtype) for name, x in outputs.items()}
         specs["inside"] = [2], tf.int32
-        if network.config.use_refiner:
+        if network.model_config.use_refiner:
             specs["image"] = [*network.image_size, 3], tf.uint8
         return specs
 

@@ -14,14 +14,16 @@ from typing import Any, BinaryIO
 import cv2
 import numpy as np
 
-from a2d_tf.core import visualize
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import write_json
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation import coco_results
+from a2d_tf.ops import visualize
 from a2d_tf.video import tracking, video_files
 from a2d_tf.video.instances import VideoFrame
 
-RESULTS = ("overlay.mp4", "label_maps", "detections.json", "tracks.json", "summary.csv")
+VIDEO = "video.json"
+RESULTS = ("overlay.mp4", "label_maps", "detections.json", "tracks.json", "summary.csv", VIDEO)
 COLUMNS = (
     "track_id",
     "actor",
@@ -43,6 +45,7 @@ class Outputs:
     overlay.mp4         the answered frames, one after the other
     tracks.json         for each track its actions, and its box and score in each frame
     summary.csv         one row for each action of a track
+    video.json          the video: name, number of frames, rate, size; and the label space
 
     The first two hold the network's own answer to each frame, the others the labels of the tracks.
     Tracks and rows of the summary are in the order in which they ended.
@@ -55,14 +58,24 @@ class Outputs:
       fps: frames a second of the video.
       size: (height, width) of its frames, pixels.
       every: one of so many frames is added; the overlay plays as fast as the video.
+      source: the video's reader, for its name and its number of frames; None if unknown.
 
     Raises:
       InputError: the folder cannot be written, or holds a `label_maps` that is no prediction.
     """
 
-    def __init__(self, folder: str, fps: float, size: tuple[int, int], every: int = 1):
+    def __init__(
+        self,
+        folder: str,
+        fps: float,
+        size: tuple[int, int],
+        every: int = 1,
+        *,
+        source: video_files.Reader | None = None,
+    ):
         self.folder, self.partial = folder, os.path.join(folder, ".partial")
-        self.frames, self._fps = 0, fps
+        self.frames, self._fps, self._size, self._source = 0, fps, size, source
+        self._labels: LabelSpace | None = None
         self._tracks: dict[int, _Track] = {}  # by id, those that may be seen again
         try:
             older = os.path.join(folder, "label_maps")
@@ -88,6 +101,7 @@ class Outputs:
     def add(self, frame: VideoFrame, labels: LabelSpace) -> None:
         """Append a frame; the numbers of frames must ascend."""
         self.frames += 1
+        self._labels = labels
         self._draw(frame, labels)
         instances = frame.instances
         png = cv2.imencode(".png", instances.label_map)[1]
@@ -133,6 +147,20 @@ class Outputs:
             self._rows.writerow(track.end())
             self._ended.write(track)
 
+    def _describe(self, labels):
+        """Write what the video is."""
+        source = self._source
+        facts = {
+            "name": source and source.name,
+            "images": source and source.images,
+            "frames": source and (source.length or source.count),
+            "fps": self._fps,
+            "height": self._size[0],
+            "width": self._size[1],
+            "labels": json.loads(labels.to_json()),
+        }
+        write_json(self._path(VIDEO), facts)
+
     def __enter__(self):
         return self
 
@@ -140,7 +168,8 @@ class Outputs:
         self._video.close()
         with self._summary, self._ended, self._detections:
             self._end(self.frames)
-        if kind is None and self.frames:
+        if kind is None and self._labels:
+            self._describe(self._labels)
             for name in RESULTS:
                 place = os.path.join(self.folder, name)
                 if os.path.isdir(place):

@@ -297,7 +297,7 @@ def predict(
     """
     total = span.count(reader.count)
     try:
-        files = Outputs(output, reader.fps, reader.size, span.every)
+        files = Outputs(output, reader.fps, reader.size, span.every, source=reader)
         with stop_on_signal() as stops, files as outputs:
             predictor = load()
             frames = watch(predictor, reader, span, window, threshold=threshold, stops=stops)

@@ -38,6 +38,9 @@ class Reader:
       size: (height, width).
       fps: frames a second; 25 where the source does not say.
       count: how many frames the source claims to have, or None.
+      length: how many frames it has; None until that is known.
+      name: name of the file or folder, or the index of the camera.
+      images: names of the images of a folder; None for another source.
 
     Raises:
       InputError: no such file or camera, not one frame in it, a frame that is too large, or an
@@ -47,6 +50,9 @@ class Reader:
     def __init__(self, path: str | os.PathLike[str]):
         self._path = pathlib.Path(path)
         self.fps, self.count = DEFAULT_FPS, None
+        self.length: int | None = None
+        self.name = os.path.basename(os.path.abspath(path))
+        self.images: tuple[str, ...] | None = None
         self._is_needed: Callable[[int], bool] = _always
         remedy = "re-encode it"
         if self._path.is_dir():
@@ -87,12 +93,14 @@ class Reader:
             size = None
             for index in itertools.count():
                 if not capture.grab():
+                    self.length = index
                     return
                 if not self._is_needed(index):
                     yield None
                     continue
                 frame = capture.retrieve()
                 if frame is None:
+                    self.length = index
                     return
                 size = size or frame.shape[1::-1]
                 if frame.shape[1::-1] != size:
@@ -103,7 +111,8 @@ class Reader:
         paths = frames.files(self._path, IMAGES)
         if not paths:
             raise InputError(f"{self._path}: no image in this folder ({', '.join(IMAGES)})")
-        self.count, size = len(paths), None
+        self.count = self.length = len(paths)
+        self.images, size = tuple(path.name for path in paths), None
         for index, path in enumerate(paths):
             if not self._is_needed(index):
                 yield None

@@ -3,6 +3,10 @@
 Training is forward and gradients, of all weights, of the mean square of the pyramid.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
@@ -25,7 +29,7 @@ _HALF = 1.6  # times faster in bfloat16
 _FOLDED = ", norm folded for good"
 
 
-def run(options):
+def run(options: dict) -> tuple[list[dict], dict]:
     """Rows and details; `small`: a network of the smallest size."""
     devices.prepare()
     small = options["small"]
@@ -61,7 +65,7 @@ def run(options):
         times = 3 if part.startswith("training") else int(part.split()[1])
         for label in (part + suffix for suffix in ("", _FOLDED) if part + suffix in results):
             seconds, peer = results[label], results.get(("torch", part))
-            rows.append(measure.peak_row(label, times * work, seconds, peaks, of_peak))
+            rows.append(measure.peak_row(label, times * work, seconds, peaks, goal=of_peak))
             rows.append(measure.time_row(label, seconds, peer, against_peer))
         label = f"{part}, bfloat16"
         rows.append(measure.time_row(f"{label}, by float32", results[label], results[part], _HALF))
@@ -78,12 +82,12 @@ def _frames(count):
     return f"{count} frame{'s' if count > 1 else ''}"
 
 
-def forward(towers, rgb):
+def forward(towers: tf.keras.Model, rgb: tf.Tensor) -> Callable[[], list]:
     """A compiled call without arguments."""
     return tf.function(lambda: towers({"rgb": rgb}, training=False)["actor"])
 
 
-def training(towers, rgb):
+def training(towers: tf.keras.Model, rgb: tf.Tensor) -> Callable[[], list]:
     """A compiled call without arguments that returns the gradients of all weights."""
 
     @tf.function

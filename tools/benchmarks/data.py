@@ -1,5 +1,7 @@
 """Suite `data`: conversion, the records' size and error, the input pipeline, the flow methods."""
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import itertools
@@ -16,6 +18,7 @@ import tensorflow as tf
 from pycocotools import mask as mask_tools
 
 from a2d_tf.core import devices
+from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import convert, flow_quality, records
 from a2d_tf.data.flow import METHODS, Flow, fit, resize_frame
@@ -38,7 +41,7 @@ _LIMIT = 20.0  # pixels: the fixed range of the other ways to store flow
 _STEPS = 20  # timed, of training
 
 
-def run(options):
+def run(options: dict) -> tuple[list[dict], dict]:
     """All parts, on a mini A2D made for it or on `options['release']`."""
     cv2.setNumThreads(1)  # one core's work is what the workers' is compared with
     config = learning.read("mini")
@@ -72,7 +75,9 @@ def run(options):
     return rows, details
 
 
-def conversion(source, folder, workers, rounds):
+def conversion(
+    source: Release, folder: pathlib.Path, workers: int, rounds: int
+) -> tuple[Manifest, list[dict], dict]:
     """Records by all workers, against the bare work of one process, as often as there are workers.
 
     That is the work on the same frames, once without and once with that on their truth. The start
@@ -107,37 +112,42 @@ def conversion(source, folder, workers, rounds):
             "ours few": lambda: records_of(few, single),
         },
     )
+    rows, details = _conversion_rows(results, len(few.videos), workers)
+    return Manifest.load(results["ours"][-1][2]), rows, details
+
+
+def _conversion_rows(results, few, workers):
+    """Rows and details of `conversion`.
+
+    Args:
+      results: {way: [(seconds, processor seconds, frames or folder), ...]}.
+      few: number of short shards, one a worker.
+    """
     frames = results["bare"][0][2]
     only_frames, bare, ours, bare_few, ours_few = (
         np.array([result[:2] for result in rounds_of]) for rounds_of in results.values()
     )
-    start = ours_few - bare_few / [len(few.videos), 1]
+    start = ours_few - bare_few / [few, 1]
     working = np.maximum(ours - start, 1e-9)
     rows = []
     for what, peer in (("frames", only_frames), ("frames and truth", bare)):
+        label = f"conversion / {what}"
         rates = [(frames / s).tolist() for s in (working[:, 0], peer[:, 0] / workers)]
         costs = [(1e3 / frames * s[:, 1]).tolist() for s in (working, peer)]
+        cheaper = {"higher_is_better": False, "goal": 0.9}
         rows += [
-            measure.row(f"conversion / {what}, {workers} workers", "frames/s", *rates, goal=0.9),
-            measure.row(
-                f"conversion / {what}, processor time",
-                "ms per frame",
-                *costs,
-                higher_is_better=False,
-                goal=0.9,
-            ),
+            measure.row(f"{label}, {workers} workers", "frames/s", *rates, goal=0.9),
+            measure.row(f"{label}, processor time", "ms per frame", *costs, **cheaper),
         ]
     rows.append(measure.row("start of the workers", "s", start[:, 0].tolist()))
     details = {
-        "conversion": {
-            "frames": frames,
-            "workers": workers,
-            "bare_seconds": bare[:, 0].tolist(),
-            "seconds": ours[:, 0].tolist(),
-            "start_seconds": start[:, 0].tolist(),
-        }
+        "frames": frames,
+        "workers": workers,
+        "bare_seconds": bare[:, 0].tolist(),
+        "seconds": ours[:, 0].tolist(),
+        "start_seconds": start[:, 0].tolist(),
     }
-    return Manifest.load(results["ours"][-1][2]), rows, details
+    return rows, {"conversion": details}
 
 
 class _Part:
@@ -216,7 +226,7 @@ def _clips(source, settings, limit):
                 return
 
 
-def bytes_per_clip(manifest):
+def bytes_per_clip(manifest: Manifest) -> dict[str, float]:
     """{part of a record: mean bytes}."""
     parts, total, count = dict.fromkeys(("rgb", "flow", "masks", "label_map", "mask_rle"), 0), 0, 0
     for split in manifest.splits:
@@ -291,7 +301,7 @@ STORAGE = {
 """Ways to store flow: name -> (flow [h, w, 2] -> bytes, (bytes, shape) -> flow)."""
 
 
-def flow_storage(clips, rounds):
+def flow_storage(clips: list[tuple], rounds: int) -> dict[str, dict]:
     """{way: `bytes` per frame, `mean_error` and `p99_error` of u and v in pixels, `decode_ms`}."""
     flows = [flow for _, _, flow in clips]
     stored = {name: [encode(flow) for flow in flows] for name, (encode, _) in STORAGE.items()}
@@ -320,7 +330,7 @@ def flow_storage(clips, rounds):
     return report
 
 
-def flow_methods(clips):
+def flow_methods(clips: list[tuple]) -> dict[str, dict]:
     """{method that is installed: `gain_percent` (see `flow_quality`), `ms` a pair}."""
     report = {}
     for name in METHODS:
@@ -339,7 +349,7 @@ def flow_methods(clips):
     return report
 
 
-def pipelines(mini, paper, config, options):
+def pipelines(mini: Manifest, paper: Manifest, config: Config, options: dict) -> list[dict]:
     """Rows of clips a second: read, decoded, and as training gets them."""
     step_rate = options["step_clips_per_second"] or _step_rate(mini, config)
     rounds = options["rounds"]
@@ -354,7 +364,7 @@ def pipelines(mini, paper, config, options):
             "read": (serialized, 1),
             "decoded": (serialized.map(records.parse, os.cpu_count()), 1),
             "training batches": (
-                learning.batches(manifest, canvas, manifest.clip_frames, config.learning),
+                learning.batches(manifest, config, canvas, manifest.clip_frames),
                 batch,
             ),
         }
@@ -376,7 +386,7 @@ def pipelines(mini, paper, config, options):
     return rows
 
 
-def feeding(manifest, options):
+def feeding(manifest: Manifest, options: dict) -> list[dict]:
     """Rows of clips a second, counted as if they had 8 frames, against what should be."""
     decoded = tf.data.TFRecordDataset(manifest.shards("train")).repeat()
     decoded = decoded.map(records.parse, os.cpu_count())
@@ -419,8 +429,7 @@ def _step_rate(manifest, config):
     """Clips a second that the training step of configs/mini.flags takes."""
     network = Network(config.model, manifest.label_space, config.compute)
     step = learning.make_step(network, config.learning)[1]
-    canvas = config.model.image_height, config.model.image_width
-    stream = iter(learning.batches(manifest, canvas, config.model.frames, config.learning))
+    stream = iter(learning.batches(manifest, config))
     seconds = []
     for number in range(2 + _STEPS):
         batch = next(stream)

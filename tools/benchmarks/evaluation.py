@@ -4,20 +4,29 @@ Label maps by actor, action and pair; boxes of every RoI by the protocol of Tabl
 per class and frame; instances by the same protocol, and by pycocotools at the same one IoU.
 """
 
+from __future__ import annotations
+
 import contextlib
 import io
 import itertools
 import pathlib
 import tempfile
 import time
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
-from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from a2d_tf.core.labels import A2D
-from a2d_tf.evaluation import coco_results, detection, segmentation
+from a2d_tf.evaluation import (
+    box_data,
+    coco_eval,
+    coco_results,
+    detection,
+    segmentation,
+    suppression,
+)
 from tools.benchmarks import measure, peers
 
 _FRAMES, _SIZE = 2000, (240, 320)
@@ -28,34 +37,14 @@ _SECONDS, _MEGABYTES = 1.0, 300.0
 _IOU, _MATCH = 0.3, 0.5
 
 
-def run(options):
+def run(options: dict) -> tuple[list[dict], dict]:
     """Rows and details; `small`: 20 frames of 30 RoIs."""
     small = options["small"]
     frames, rois = (20, 30) if small else (_FRAMES, _ROIS)
     few = 4 if small else _FEW
     maps = label_maps(min(frames, _DISTINCT))
-    truth = truth_of(frames)
-    every, part = detections_of(truth, rois), detections_of(truth_of(few), rois)
-    results = results_of(truth, _INSTANCES)
-    annotated = _coco(truth)
-    ways = {
-        "maps": lambda: score_maps(itertools.islice(itertools.cycle(maps), frames)),
-        "naive maps": lambda: _loop_over_maps(itertools.islice(itertools.cycle(maps), frames)),
-        "rois": lambda: detection.evaluate(every, truth, A2D)["detection"],
-        "few rois": lambda: detection.evaluate(part, truth_of(few), A2D)["detection"],
-        "few rois, naive": lambda: _loop_over_boxes(part, truth_of(few), _numpy_nms),
-        "instances": lambda: detection.evaluate_results(results, truth, A2D)["detection"],
-        "instances, pycocotools": lambda: _pycocotools(annotated, results),
-    }
-    if peers.available():
-        ways["few rois, torchvision"] = lambda: _loop_over_boxes(
-            part, truth_of(few), peers.numpy_nms
-        )
-    with tempfile.TemporaryDirectory() as folder:
-        for i, pair in enumerate(maps):
-            for name, image in zip(("truth", "predicted"), pair):
-                cv2.imwrite(f"{folder}/{name}{i}.png", image)
-        read, scored = (measure.apart(_files, folder, frames, score) for score in (False, True))
+    ways = _ways(maps, frames, rois, few)
+    read, scored = _reading(maps, frames)
     timed = measure.alternate(
         options["rounds"], {name: lambda way=way: _timed(way) for name, way in ways.items()}
     )
@@ -63,37 +52,51 @@ def run(options):
     found = {name: result[-1][1] for name, result in timed.items()}
     _agree(found)
 
-    label = f"{frames} frames"
+    label, loops = f"{frames} frames", f"{few} frames: boxes of {rois} RoIs each"
+    memory, ours = 1e3 * (scored[0] - read[0]), seconds["few rois"]
     rows = [
         measure.limit_row(f"{label}: label maps", "s", seconds["maps"], _SECONDS),
         measure.time_row(f"{label}: label maps, loop", seconds["maps"], seconds["naive maps"]),
-        measure.limit_row(
-            f"{label}: label maps, memory beyond reading",
-            "MB",
-            1e3 * (scored[0] - read[0]),
-            _MEGABYTES,
-        ),
+        measure.limit_row(f"{label}: label maps, memory beyond reading", "MB", memory, _MEGABYTES),
         measure.row(f"{label}: reading them", "s", read[1]),
         measure.time_row(f"{label}: boxes of {rois} RoIs each", seconds["rois"]),
     ]
     for name in ("naive", "torchvision"):
-        peer = seconds.get(f"few rois, {name}")
-        if peer:
-            rows.append(
-                measure.time_row(
-                    f"{few} frames: boxes of {rois} RoIs each, {name} loop",
-                    seconds["few rois"],
-                    peer,
-                )
-            )
-    rows.append(
-        measure.time_row(
-            f"{label}: {_INSTANCES} instances each, pycocotools",
-            seconds["instances"],
-            seconds["instances, pycocotools"],
-        )
-    )
+        if peer := seconds.get(f"few rois, {name}"):
+            rows.append(measure.time_row(f"{loops}, {name} loop", ours, peer))
+    ours, peer = seconds["instances"], seconds["instances, pycocotools"]
+    rows.append(measure.time_row(f"{label}: {_INSTANCES} instances each, pycocotools", ours, peer))
     return rows, {"figures": found, **peers.versions()}
+
+
+def _ways(maps, frames, rois, few):
+    """{name: function that scores, ours or a peer, and returns its figures}."""
+    truth, small_truth = truth_of(frames), truth_of(few)
+    every, part = detections_of(truth, rois), detections_of(small_truth, rois)
+    results = results_of(truth, _INSTANCES)
+    annotated = coco_eval.as_coco(truth, truth, truth.box_frame)
+    ways = {
+        "maps": lambda: score_maps(itertools.islice(itertools.cycle(maps), frames)),
+        "naive maps": lambda: _loop_over_maps(itertools.islice(itertools.cycle(maps), frames)),
+        "rois": lambda: detection.metrics_of(every, truth, A2D)["detection"],
+        "few rois": lambda: detection.metrics_of(part, small_truth, A2D)["detection"],
+        "few rois, naive": lambda: _loop_over_boxes(part, small_truth, _numpy_nms),
+        "instances": lambda: detection.metrics_of_results(results, truth, A2D)["detection"],
+        "instances, pycocotools": lambda: _pycocotools(annotated, results),
+    }
+    if peers.available():
+        torch_nms = peers.numpy_nms
+        ways["few rois, torchvision"] = lambda: _loop_over_boxes(part, small_truth, torch_nms)
+    return ways
+
+
+def _reading(maps, frames):
+    """[`_files` of label maps that are read alone, and of ones that are scored as well]."""
+    with tempfile.TemporaryDirectory() as folder:
+        for i, pair in enumerate(maps):
+            for name, image in zip(("truth", "predicted"), pair):
+                cv2.imwrite(f"{folder}/{name}{i}.png", image)
+        return [measure.apart(_files, folder, frames, score) for score in (False, True)]
 
 
 def _timed(function):
@@ -115,7 +118,7 @@ def _agree(found):
                 raise RuntimeError(f"{peer}: {name} {value}, ours {found[ours][name]}")
 
 
-def label_maps(count):
+def label_maps(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """`count` pairs (truth, predicted): four rectangles of codes, and the same moved."""
     rng, pairs = np.random.default_rng(0), []
     for _ in range(count):
@@ -127,7 +130,7 @@ def label_maps(count):
     return pairs
 
 
-def score_maps(pairs):
+def score_maps(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
     confusion = segmentation.Confusion(A2D)
     for truth, predicted in pairs:
         confusion.update(truth, predicted)
@@ -171,13 +174,13 @@ def _files(folder, frames, score):
     return measure.memory(), seconds
 
 
-def truth_of(frames):
+def truth_of(frames: int) -> box_data.Truth:
     rng = np.random.default_rng(1)
     count = _TRUTH * frames
     corner = rng.uniform(0, 160, (count, 2))
     boxes = np.hstack([corner, corner + rng.uniform(20, 80, (count, 2))])
     names = [f"v{i // 4:04d}/{i % 4 + 1:05d}" for i in range(frames)]
-    return detection.Truth(
+    return box_data.Truth(
         names, np.repeat(np.arange(frames), _TRUTH), boxes, rng.choice(A2D.codes, count)
     )
 
@@ -192,7 +195,7 @@ def _near(truth, each, rng):
     return frame, np.hstack([centre, centre + sides]).astype(np.float32), own
 
 
-def detections_of(truth, rois):
+def detections_of(truth: box_data.Truth, rois: int) -> box_data.Detections:
     rng = np.random.default_rng(2)
     frame, boxes, own = _near(truth, rois, rng)
     actor, action = A2D.split(truth.codes[own])
@@ -203,7 +206,7 @@ def detections_of(truth, rois):
         return (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).astype(np.float32)
 
     shift = rng.normal(0, 2, (len(frame), len(A2D.actors), 1)).astype(np.float32)
-    return detection.Detections(
+    return box_data.Detections(
         truth.frames,
         frame,
         boxes[:, None] + shift,
@@ -212,7 +215,7 @@ def detections_of(truth, rois):
     )
 
 
-def results_of(truth, each):
+def results_of(truth: box_data.Truth, each: int) -> coco_results.Results:
     rng = np.random.default_rng(3)
     frame, boxes, own = _near(truth, each, rng)
     return coco_results.Results(
@@ -226,12 +229,12 @@ def _numpy_nms(boxes, scores, iou_threshold):
     while len(order):
         best, order = order[0], order[1:]
         kept.append(best)
-        order = order[detection.iou(boxes[order], boxes[best]) <= iou_threshold]
+        order = order[suppression.iou(boxes[order], boxes[best]) <= iou_threshold]
     return kept
 
 
 def _loop_over_boxes(found, truth, nms):
-    """The protocol of `detection.evaluate`, class by class and frame by frame."""
+    """The protocol of `detection.metrics_of`, class by class and frame by frame."""
     rows = np.split(np.arange(len(found.roi_frame)), len(truth.frames))  # equally many in each
     best = found.actor_scores.argmax(axis=1)
     own_boxes = found.boxes[np.arange(len(best)), best]
@@ -254,7 +257,7 @@ def _loop_over_boxes(found, truth, nms):
             kept = here[nms(boxes[here], scores[here], _IOU)]
             hit = np.zeros(len(kept), bool)
             for true in truth.boxes[own & (truth.box_frame == frame)]:
-                matches = detection.iou(boxes[kept], true) >= _MATCH
+                matches = suppression.iou(boxes[kept], true) >= _MATCH
                 if matches.any():
                     hit[matches.argmax()] = True
             every.append(scores[kept])
@@ -264,31 +267,6 @@ def _loop_over_boxes(found, truth, nms):
         )
 
     return {kind: float(np.mean([ap(*c) for c in classes])) for kind, classes in kinds.items()}
-
-
-def _coco(truth):
-    """A COCO object of the truth."""
-    corners = truth.boxes.astype(float)
-    sides = corners[:, 2:] - corners[:, :2]
-    coco = COCO()
-    coco.dataset = {
-        "images": [{"id": i} for i in range(len(truth.frames))],
-        "annotations": [
-            {
-                "id": i + 1,
-                "image_id": int(truth.box_frame[i]),
-                "category_id": int(truth.codes[i]),
-                "bbox": [*corners[i, :2], *sides[i]],
-                "area": sides[i].prod(),
-                "iscrowd": 0,
-            }
-            for i in range(len(corners))
-        ],
-        "categories": [{"id": code} for code in A2D.codes],
-    }
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco.createIndex()
-    return coco
 
 
 def _pycocotools(annotated, results):

@@ -1,15 +1,19 @@
 """Random inputs of the right form; no figure of a suite that takes them depends on the values."""
 
+from __future__ import annotations
+
 import numpy as np
 import tensorflow as tf
 
 
-def frames(count, height, width, seed=0):
+def frames(count: int, height: int, width: int, seed: int = 0) -> np.ndarray:
     """uint8 [count, height, width, 3]."""
     return np.random.default_rng(seed).integers(0, 256, (count, height, width, 3), np.uint8)
 
 
-def boxes(count, height, width, least, most, seed=0):
+def boxes(
+    count: int, height: int, width: int, least: float, *, most: float, seed: int = 0
+) -> np.ndarray:
     """float32 [count, 4] inside the image, sides from `least` to `most`, small ones as likely."""
     rng = np.random.default_rng(seed)
     sides = np.exp(rng.uniform(np.log(least), np.log(most), (count, 2)))
@@ -18,11 +22,14 @@ def boxes(count, height, width, least, most, seed=0):
     return np.hstack([corner, corner + sides]).astype(np.float32)
 
 
-def labelled(batch, length, height, width, instances, seed=0):
+def labelled(
+    batch: int, length: int, height: int, width: int, *, instances: int, seed: int = 0
+) -> dict[str, tf.Tensor]:
     """Clips with truth, in the form of `pipeline.training`; masks fill their boxes."""
     rng = np.random.default_rng(seed)
+    sides = {"least": height / 8, "most": height / 2}
     truth = np.stack(
-        [boxes(instances, height, width, height / 8, height / 2, seed + i) for i in range(batch)]
+        [boxes(instances, height, width, **sides, seed=seed + i) for i in range(batch)]
     )
     masks = np.zeros((batch, instances, height, width), np.uint8)
     for mask, box in zip(masks.reshape(-1, height, width), truth.reshape(-1, 4)):

@@ -1,5 +1,7 @@
 """What all suites share: rounds in turn, medians, the peak, rows of figures and their table."""
 
+from __future__ import annotations
+
 import concurrent.futures
 import math
 import multiprocessing
@@ -7,6 +9,8 @@ import os
 import platform
 import statistics
 import time
+from collections.abc import Callable
+from typing import Any, Union
 
 import numpy as np
 import tensorflow as tf
@@ -16,8 +20,11 @@ from a2d_tf.core import machine as host
 # It takes the functions of one network after another for needless retracing of the same.
 tf.get_logger().setLevel("ERROR")
 
+Figures = Union[float, list]
+"""A figure, or a list of one per round."""
 
-def alternate(rounds, candidates):
+
+def alternate(rounds: int, candidates: dict[Any, Callable[[], Any]]) -> dict[Any, list]:
     """Measure things in turn, so that a machine that drifts does so for all of them.
 
     Args:
@@ -34,7 +41,7 @@ def alternate(rounds, candidates):
     return results
 
 
-def stopwatch(function, calls=1):
+def stopwatch(function: Callable[[], Any], calls: int = 1) -> Callable[[], float]:
     """A candidate for `alternate`: the median seconds of a function's calls, warm.
 
     Args:
@@ -52,7 +59,7 @@ def stopwatch(function, calls=1):
     return lambda: statistics.median(once() for _ in range(calls))
 
 
-def peak(small=False):
+def peak(small: bool = False) -> Callable[[], float]:
     """A candidate: GFLOP/s of a large 3x3 convolution, the limit of what a network can reach."""
     shape = [1, 16, 16, 8] if small else [4, 80, 144, 256]
     x = tf.random.stateless_normal(shape, (0, 0))
@@ -62,7 +69,7 @@ def peak(small=False):
     return lambda: work / seconds()
 
 
-def apart(function, *arguments):
+def apart(function: Callable, *arguments: Any) -> Any:
     """What a function returns in a process of its own, whose memory nothing else has used.
 
     Args:
@@ -73,12 +80,12 @@ def apart(function, *arguments):
         return pool.submit(function, *arguments).result()
 
 
-def memory(most=True):
+def memory(most: bool = True) -> float:
     """Gigabytes that this process held at most so far, or holds now (Linux)."""
     return host.process_memory(most) / 2**30
 
 
-def gflop(model, prefix=""):
+def gflop(model: tf.keras.Model, prefix: str = "") -> float:
     """Work of a Keras model's own layers for one row of its input, in GFLOP.
 
     Those alone whose name begins with `prefix`.
@@ -98,7 +105,15 @@ def gflop(model, prefix=""):
     return 1e-9 * total
 
 
-def row(name, unit, ours, peer=None, higher_is_better=True, goal=None):
+def row(
+    name: str,
+    unit: str,
+    ours: Figures,
+    peer: Figures | None = None,
+    *,
+    higher_is_better: bool = True,
+    goal: float | None = None,
+) -> dict:
     """A row of the table: medians, and how many times better ours is than the peer or limit.
 
     Args:
@@ -127,7 +142,12 @@ def row(name, unit, ours, peer=None, higher_is_better=True, goal=None):
     }
 
 
-def time_row(name, seconds, peer=None, goal=None):
+def time_row(
+    name: str,
+    seconds: list[float],
+    peer: Figures | None = None,
+    goal: float | None = None,
+) -> dict:
     """A row of milliseconds, of which fewer are better; see `row`.
 
     Args:
@@ -139,7 +159,9 @@ def time_row(name, seconds, peer=None, goal=None):
     return row(name, "ms", ours, peer, higher_is_better=False, goal=goal)
 
 
-def peak_row(name, work, seconds, peaks, goal=None):
+def peak_row(
+    name: str, work: float, seconds: list[float], peaks: list[float], *, goal: float | None = None
+) -> dict:
     """A row of GFLOP/s against the peak of the same round.
 
     Args:
@@ -148,7 +170,7 @@ def peak_row(name, work, seconds, peaks, goal=None):
     return row(f"{name}, of the peak", "GFLOP/s", [work / s for s in seconds], peaks, goal=goal)
 
 
-def limit_row(name, unit, ours, limit):
+def limit_row(name: str, unit: str, ours: Figures, limit: float) -> dict:
     """A row of what may not exceed a limit; the ratio is limit / ours, the goal one.
 
     Args:
@@ -158,7 +180,7 @@ def limit_row(name, unit, ours, limit):
     return row(name, unit, ours, [limit] * len(ours), higher_is_better=False, goal=1.0)
 
 
-def table(rows):
+def table(rows: list[dict]) -> str:
     """The rows as text, one a line."""
     labels = [f"{r['name']}, {r['unit']}" for r in rows]
     width = max(map(len, labels))
@@ -176,7 +198,7 @@ def _short(value, width):
     return f"{'' if value is None else format(value, '.4g'):>{width}s}"
 
 
-def machine():
+def machine() -> dict:
     """What the figures depend on besides the code."""
     return {
         "processor": platform.processor() or platform.machine(),

@@ -4,6 +4,8 @@ What is timed is the best anchors' choice, their boxes and the suppression, as i
 peers do the same but for the last step. A frame is one stream's backbone, less than any network.
 """
 
+from __future__ import annotations
+
 import numpy as np
 import tensorflow as tf
 
@@ -19,7 +21,7 @@ _SHARE = 0.01  # of a frame
 _BOXES = 2000, 12000  # the first is the inference settings' default, and has the goal
 
 
-def run(options):
+def run(options: dict) -> tuple[list[dict], dict]:
     """Rows and details; `small`: 50 and 100 boxes, a network of the smallest size."""
     devices.prepare()
     config = backbone.SMALL if options["small"] else backbone.ONE_STREAM

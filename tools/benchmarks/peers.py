@@ -4,6 +4,12 @@ Weights are random. Frozen batch norm then normalises nothing, so its scales see
 activations stay near one, as those of a trained network: else no proposal would survive.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
 import tensorflow as tf
 
 try:
@@ -17,24 +23,24 @@ except ImportError:
     torch = None
 
 
-def available():
+def available() -> bool:
     """Whether there is a peer that works on the same kind of device as TensorFlow."""
     gpu = bool(tf.config.list_physical_devices("GPU"))
     return torch is not None and torch.cuda.is_available() == gpu
 
 
-def versions():
+def versions() -> dict[str, str]:
     """For the report: {} without a peer."""
     if not available():
         return {}
     return {"torch": torch.__version__, "torchvision": torchvision.__version__}
 
 
-def device():
+def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def waiting(function):
+def waiting(function: Callable[[], Any]) -> Callable[[], Any]:
     """The function, which then also waits for what it started on a GPU."""
 
     def waited():
@@ -46,12 +52,12 @@ def waiting(function):
     return waited
 
 
-def maps(array):
+def maps(array: np.ndarray) -> torch.Tensor:
     """[N, H, W, C] as a tensor [N, C, H, W] of the peer's."""
     return torch.from_numpy(array).permute(0, 3, 1, 2).to(device())
 
 
-def resnet_fpn(name):
+def resnet_fpn(name: str) -> torch.nn.Module:
     """ResNet and FPN with frozen batch norm, all layers trainable, channels last."""
     torch.manual_seed(0)
     model = resnet_fpn_backbone(backbone_name=name, weights=None, trainable_layers=5)
@@ -62,13 +68,22 @@ def resnet_fpn(name):
     return model.to(device(), memory_format=torch.channels_last)
 
 
-def numpy_nms(boxes, scores, iou_threshold):
+def numpy_nms(boxes: np.ndarray, scores: np.ndarray, iou_threshold: float) -> np.ndarray:
     """torchvision's suppression of x1, y1, x2, y2: indices kept, best first."""
     boxes, scores = (torch.from_numpy(x).double() for x in (boxes, scores))
     return torchvision.ops.nms(boxes, scores, iou_threshold).numpy()
 
 
-def mask_rcnn(backbone, classes, anchor_sizes, size, per_level, proposals, nms_threshold):
+def mask_rcnn(
+    backbone: str,
+    classes: int,
+    anchor_sizes: Sequence[int],
+    size: tuple[int, int],
+    *,
+    per_level: int,
+    proposals: int,
+    nms_threshold: float,
+) -> MaskRCNN:
     """torchvision's Mask R-CNN on images of one size, which it neither resizes nor pastes into.
 
     Args:
@@ -95,7 +110,7 @@ def mask_rcnn(backbone, classes, anchor_sizes, size, per_level, proposals, nms_t
     return model.to(device(), memory_format=torch.channels_last)
 
 
-def targets(batch):
+def targets(batch: dict) -> dict:
     """The truth of a batch's one clip, as a Mask R-CNN wants it."""
     truth = {
         "boxes": batch["boxes"].numpy()[0][:, [1, 0, 3, 2]],
@@ -105,7 +120,7 @@ def targets(batch):
     return {name: torch.tensor(value).to(device()) for name, value in truth.items()}
 
 
-def watch(model):
+def watch(model: MaskRCNN) -> dict:
     """A dict that after each call holds its `rois`, `masks` (rows in the heads) and `logits`."""
     seen = {}
     heads = model.roi_heads
@@ -120,19 +135,19 @@ def watch(model):
     return seen
 
 
-def score_of(logits, place):
+def score_of(logits: torch.Tensor, place: int) -> float:
     """The class score that this many others exceed, background left out."""
     scores = torch.softmax(logits, dim=-1)[:, 1:].flatten()
     return float(scores.sort(descending=True).values[min(place, len(scores) - 1)])
 
 
-def detecting(model, detections, score_threshold):
+def detecting(model: MaskRCNN, detections: int, score_threshold: float) -> None:
     """Set what a Mask R-CNN gives at inference."""
     model.roi_heads.detections_per_img = detections
     model.roi_heads.score_thresh = score_threshold
 
 
-def sampling(model, rois, positives):
+def sampling(model: MaskRCNN, rois: int, positives: int) -> None:
     """Set how many RoIs a Mask R-CNN learns from."""
     sampler = model.roi_heads.fg_bg_sampler
     sampler.batch_size_per_image = rois

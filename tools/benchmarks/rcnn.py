@@ -5,6 +5,8 @@ is checked. What only one of them does stays out: torchvision's resizing of the 
 of masks into the image; our actions (a label space with one action, cartesian, has no head for it).
 """
 
+from __future__ import annotations
+
 import dataclasses
 
 import numpy as np
@@ -53,7 +55,7 @@ class _Counts:
     samples: tuple = tuple(_SAMPLES.items())
 
 
-def run(options):
+def run(options: dict) -> tuple[list[dict], dict]:
     """Rows and details; `small`: a network of the smallest size, 20 proposals, 10 detections."""
     devices.prepare()
     tf.keras.utils.set_random_seed(0)  # how many boxes random weights propose is chance
@@ -67,7 +69,9 @@ def run(options):
     }
     # As many instances as there shall be positive RoIs: random weights propose none.
     batches = {
-        positives: inputs.labelled(1, 1, config.image_height, config.image_width, positives)
+        positives: inputs.labelled(
+            1, 1, config.image_height, config.image_width, instances=positives
+        )
         for _, positives in counts.samples
     }
 
@@ -159,9 +163,9 @@ def _peers(config, batches, counts, small):
         len(A2D.actors),
         _SIZES,
         size,
-        _PER_LEVEL,
-        counts.proposals,
-        _NMS,
+        per_level=_PER_LEVEL,
+        proposals=counts.proposals,
+        nms_threshold=_NMS,
     )
     seen = peers.watch(model)
     candidates = {}

@@ -4,6 +4,8 @@ torchvision's works on one map; it is given each level's RoIs, and the results a
 limit without a peer is the machine's memory: a copy of what is read and written.
 """
 
+from __future__ import annotations
+
 import numpy as np
 import tensorflow as tf
 
@@ -18,7 +20,7 @@ _WAYS = {"": roi_align.roi_align}
 """Suffix of a part's name -> function (pyramid, rois, size), one of ours."""
 
 
-def run(options):
+def run(options: dict) -> tuple[list[dict], dict]:
     """Rows and details; `small`: 10 RoIs of 8 channels."""
     devices.prepare()
     count, channels = (10, 8) if options["small"] else (1000, 256)
@@ -28,7 +30,7 @@ def run(options):
         rng.normal(size=(1, height // s, width // s, channels)).astype(np.float32)
         for s in (4, 8, 16, 32)
     ]
-    rois = inputs.boxes(count, height, width, 16, 512)
+    rois = inputs.boxes(count, height, width, 16, most=512)
     weights = rng.normal(size=(count, _SIZE, _SIZE, channels)).astype(np.float32)
 
     candidates = {"copy": _copy(pyramid, weights)}

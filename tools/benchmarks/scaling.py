@@ -5,6 +5,8 @@ exponent is that of cost ~ size ** exponent through the three largest sizes; 1 i
 what the process grows by, from before the smallest size on.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import os
 import re
@@ -32,7 +34,7 @@ _DETECTIONS = 10
 _ROIS = 100
 
 
-def run(options):
+def run(options: dict) -> tuple[list[dict], dict]:
     """Rows and details; `small`: the two smallest sizes of three sweeps."""
     rows, details = [], {}
     small = options["small"]
@@ -92,7 +94,7 @@ def _step(most):
 
     def of(clips, instances):
         batch = inputs.labelled(
-            clips, model.frames, model.image_height, model.image_width, instances
+            clips, model.frames, model.image_height, model.image_width, instances=instances
         )
         return lambda: step(batch, tf.constant(0, tf.int64))
 
@@ -167,7 +169,7 @@ def _boxes(sizes):
     def score(size):
         truth = evaluation.truth_of(size)
         found = evaluation.detections_of(truth, _ROIS)
-        return lambda: detection.evaluate(found, truth, A2D)
+        return lambda: detection.metrics_of(found, truth, A2D)
 
     return map(score, sizes)
 

@@ -4,6 +4,8 @@ The latter with one clip a step, for its ResNet-101 takes a while on a CPU. Part
 with gradients of all weights and of what the part reads, so that added up they give the step.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import pathlib
 import tempfile
@@ -34,7 +36,7 @@ _HALF = 1.6  # times faster in bfloat16
 _ZERO = np.zeros([], np.int64)  # no tensor: devices are prepared first
 
 
-def run(options):
+def run(options: dict) -> tuple[list[dict], dict]:
     """Rows and details; `small`: configs/mini.flags alone, at the smallest size, no memory."""
     devices.prepare()
     small, rows = options["small"], []
@@ -95,9 +97,8 @@ def _build(config, precision="float32", recompute=False):
 
 def _batch(config, clips):
     model = config.model
-    return inputs.labelled(
-        clips, model.frames, model.image_height, model.image_width, config.learning.max_instances
-    )
+    size, instances = (model.image_height, model.image_width), config.learning.max_instances
+    return inputs.labelled(clips, model.frames, *size, instances=instances)
 
 
 def _memory(name, recompute):
@@ -222,9 +223,7 @@ def _fed(step, manifest, config, alike, steps):
     Args:
       alike: a batch, of whose names the step has seen no more.
     """
-    model = config.model
-    canvas = model.image_height, model.image_width
-    stream = iter(learning.batches(manifest, canvas, model.frames, config.learning))
+    stream = iter(learning.batches(manifest, config))
     next(stream)  # pays for what is done once
 
     def once():

@@ -5,6 +5,8 @@ sliding, a clip of 2L + 1 frames passes them for every frame: `serve`, which sha
 streaming, and `Network.inference`, which reads actions of every RoI. All find equally much.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 
@@ -25,7 +27,7 @@ _SLIDING = {"a2d": 2.1}  # times streaming, at least; a small network's heads co
 _LONG = 9  # frames of a longer clip
 
 
-def run(options):
+def run(options: dict) -> tuple[list[dict], dict]:
     """Rows and details; `small`: configs/mini.flags alone, at the smallest size."""
     devices.prepare()
     small = options["small"]
@@ -76,8 +78,10 @@ def _clip(network, length):
 
 def _streaming(network, served):
     """A call without arguments that answers on one frame."""
-    clip, size = _clip(network, network.config.frames), tf.constant(network.image_size)
-    frames = [{name: x[:, t] for name, x in clip.items()} for t in range(network.config.frames)]
+    clip, size = _clip(network, network.model_config.frames), tf.constant(network.image_size)
+    frames = [
+        {name: x[:, t] for name, x in clip.items()} for t in range(network.model_config.frames)
+    ]
     ring = [served.frame(**frame) for frame in frames]
 
     def streaming():
@@ -92,7 +96,7 @@ def _streaming(network, served):
 
 def _sliding(network, served):
     """{way: such a call}."""
-    short, long = (_clip(network, length) for length in (network.config.frames, _LONG))
+    short, long = (_clip(network, length) for length in (network.model_config.frames, _LONG))
     return {
         "sliding": lambda: served.serve(**short),
         "sliding, longer clip": lambda: served.serve(**long),
@@ -105,7 +109,7 @@ def _detections(model, clip):
 
 def _gflop(network, settings):
     """GFLOP of a frame by streaming."""
-    model = network.config
+    model = network.model_config
     parts = learning.gflop(network, settings.test_proposals, _DETECTIONS)
     parts["towers"] /= model.frames
     action = measure.gflop(network.roi_heads, "action")

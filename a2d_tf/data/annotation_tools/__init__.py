@@ -1,1 +1,1 @@
-"""Annotations as annotation tools write them: read into one form, matched to videos, written back."""
+"""Annotation tools' exports: read into one form, matched to videos, and written."""

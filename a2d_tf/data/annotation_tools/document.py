@@ -103,6 +103,9 @@ class ReadOptions:
     frame_step: int = 1
 
 
+DEFAULTS = ReadOptions()
+
+
 def split_frame_name(name: str) -> tuple[str | None, int] | None:
     """Split the path of an image into the video's name and the frame's number.
 

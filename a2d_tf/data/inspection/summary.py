@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.core.visualize import figure_png, label_axes
+from a2d_tf.ops.visualize import figure_png, label_axes
 
 if TYPE_CHECKING:
     from a2d_tf.data.records import ClipTruth

@@ -318,12 +318,24 @@ class Scene:
                 owners[rows, columns][patch[..., 3] >= 128] = number
         return owners
 
-    def annotation(self, index: int) -> tuple[list[int], np.ndarray]:
-        """Return the actors in frame `index`: codes [N], disjoint masks bool [N, 320, width]."""
+    def instances(self, index: int) -> dict[int, np.ndarray]:
+        """Return the visible pixels of the actors in frame `index`.
+
+        Returns:
+          {actor, as its index in the plan's codes: mask bool [320, width]}, ascending; the masks
+          are disjoint, and none is below MIN_VISIBLE.
+        """
         owners = self.owners(index)
         masks = [owners == number for number in range(1, len(self._video.codes) + 1)]
-        shown = [i for i, mask in enumerate(masks) if mask.sum() >= MIN_VISIBLE]
-        return [self._video.codes[i] for i in shown], np.stack([masks[i] for i in shown])
+        return {i: mask for i, mask in enumerate(masks) if mask.sum() >= MIN_VISIBLE}
+
+    def annotation(self, index: int) -> tuple[list[int], np.ndarray]:
+        """Return the actors in frame `index`: codes [N], disjoint masks bool [N, 320, width].
+
+        An annotated frame has one or more.
+        """
+        instances = self.instances(index)
+        return [self._video.codes[i] for i in instances], np.stack([*instances.values()])
 
 
 def write_mat(path: str | os.PathLike, codes: Sequence[int], masks: np.ndarray) -> None:

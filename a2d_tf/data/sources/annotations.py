@@ -36,6 +36,8 @@ class Annotation:
       codes: int32 [N].
       boxes: float32 [N, 4], y1, x1, y2, x2, pixels, 0-based half-open, inside the frame.
       note: description of repairs, '' if there were none.
+      tracks: int64 [N], the identity of each instance in its video, -1 where unknown; None where
+        the source has none.
     """
 
     label_map: np.ndarray
@@ -43,6 +45,7 @@ class Annotation:
     codes: np.ndarray
     boxes: np.ndarray
     note: str = ""
+    tracks: np.ndarray | None = None
 
 
 def read_hdf5(path: pathlib.Path, size: tuple[int, int], label_space: LabelSpace) -> Annotation:

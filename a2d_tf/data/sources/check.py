@@ -16,7 +16,7 @@ from a2d_tf.data.sources.release import Release, check_number
 from a2d_tf.data.workers import imap
 
 if TYPE_CHECKING:
-    from a2d_tf.data.sources.coco import CocoVideos
+    from a2d_tf.data.sources.annotated_videos import AnnotatedVideos
 
 _COLUMNS = ("listed", "found", "whole", "published")
 _ROWS = {
@@ -68,7 +68,7 @@ def table(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
     return lines
 
 
-def check(source: Release | CocoVideos, workers: int = 2) -> CheckReport:
+def check(source: Release | AnnotatedVideos, workers: int = 2) -> CheckReport:
     """Decode every frame to the last and parse every annotation.
 
     Args:

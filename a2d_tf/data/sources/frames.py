@@ -52,7 +52,11 @@ def find(folder: Path, vid: str) -> pathlib.Path | None:
 
 
 def read(
-    path: Path, numbers: Iterable[int] | None = None, remedy: str = _REMEDY
+    path: Path,
+    numbers: Iterable[int] | None = None,
+    remedy: str = _REMEDY,
+    *,
+    zero_based: bool = False,
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Decode frames in one pass that stops after the last one asked for.
 
@@ -60,6 +64,7 @@ def read(
       path: a video file, or a folder of images.
       numbers: 1-based, in any order; by default all frames there are.
       remedy: what the user can do about a broken file; ends each message.
+      zero_based: whether a folder of images may begin with 00000, which is then frame 1.
 
     Yields:
       (number, RGB uint8 [H, W, 3]), ascending.
@@ -71,8 +76,11 @@ def read(
     path = pathlib.Path(path)
     size: tuple[int, int] | None = None
     ascending = None if numbers is None else sorted(set(numbers))
-    decode_all = _decode_images if path.is_dir() else _decode_video
-    for number, frame, file in decode_all(path, ascending, remedy):
+    if path.is_dir():
+        decoded = _decode_images(path, images(path, remedy, zero_based), ascending, remedy)
+    else:
+        decoded = _decode_video(path, ascending, remedy)
+    for number, frame, file in decoded:
         size = size or frame.shape[:2]
         if frame.shape[:2] != size:
             raise InputError(
@@ -82,19 +90,19 @@ def read(
         yield number, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
 
-def count(path: Path, remedy: str = _REMEDY) -> int:
+def count(path: Path, remedy: str = _REMEDY, zero_based: bool = False) -> int:
     """Count the frames by decoding them, whatever the file claims.
 
     Args:
       path: a video file, which is decoded to its end, or a folder of images.
-      remedy: see `read`.
+      remedy, zero_based: see `read`.
 
     Returns:
       The number of frames that decode; of a folder, the last number without a gap before it.
     """
     path = pathlib.Path(path)
     if path.is_dir():
-        return sum(number == i for i, number in enumerate(images(path, remedy), 1))
+        return sum(number == i for i, number in enumerate(images(path, remedy, zero_based), 1))
     with Capture(path, remedy) as capture:
         number = 0
         while capture.grab():
@@ -102,9 +110,9 @@ def count(path: Path, remedy: str = _REMEDY) -> int:
     return number
 
 
-def size(path: Path, remedy: str = _REMEDY) -> tuple[int, int]:
+def size(path: Path, remedy: str = _REMEDY, zero_based: bool = False) -> tuple[int, int]:
     """Return (height, width) of the first frame."""
-    _, frame = next(read(path, [1], remedy))
+    _, frame = next(read(path, [1], remedy, zero_based=zero_based))
     height, width, _ = frame.shape
     return height, width
 
@@ -119,15 +127,27 @@ def files(path: Path, suffixes: tuple[str, ...] = IMAGES) -> tuple[pathlib.Path,
     return tuple(path / name for name in names if name.lower().endswith(suffixes))
 
 
-def images(folder: Path, remedy: str = _REMEDY) -> dict[int, pathlib.Path]:
+def begins_with_zero(path: Path) -> bool:
+    """Return whether this is a folder of images whose first is numbered 0."""
+    return any(re.fullmatch("0+", file.stem) for file in files(path))
+
+
+def images(
+    folder: Path, remedy: str = _REMEDY, zero_based: bool = False
+) -> dict[int, pathlib.Path]:
     """List the numbered images of a folder: {1-based number: path}, ascending.
+
+    Args:
+      folder: the folder.
+      remedy, zero_based: see `read`.
 
     Raises:
       InputError: an image whose name is no 1-based number, two of one number, or none at all.
     """
     numbered: dict[int, pathlib.Path] = {}
+    first = 0 if zero_based and begins_with_zero(folder) else 1
     for path in files(folder):
-        number = int(path.stem) if re.fullmatch(r"[0-9]{1,9}", path.stem) else 0
+        number = int(path.stem) + 1 - first if re.fullmatch(r"[0-9]{1,9}", path.stem) else 0
         if number == 0:
             raise InputError(
                 f"{path}: frames are named by their number from 1 on, such as 00001.png; rename or "
@@ -143,9 +163,8 @@ def images(folder: Path, remedy: str = _REMEDY) -> dict[int, pathlib.Path]:
     return dict(sorted(numbered.items()))
 
 
-def _decode_images(folder, numbers, remedy):
+def _decode_images(folder, numbered, numbers, remedy):
     """Yield (number, BGR frame, its file)."""
-    numbered = images(folder, remedy)
     last = max(numbered)
     for number in range(1, last + 1) if numbers is None else numbers:
         if number not in numbered:
@@ -170,7 +189,7 @@ def read_image(path: Path, remedy: str) -> np.ndarray:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
     frame = None
-    if open_image(data, path, remedy) and not _is_torn(data):
+    if open_image(data, path, remedy) and not is_torn(data):
         frame = decode_image(data, cv2.IMREAD_COLOR)
     if frame is None:
         raise InputError(f"{path}: not a readable image, or truncated; {remedy}")
@@ -211,7 +230,7 @@ def claimed_size(data: bytes) -> tuple[int, int] | None:
     return (image.height, image.width) if image is not None else None
 
 
-def _is_torn(data):
+def is_torn(data: bytes) -> bool:
     """Whether a PNG or a JPEG breaks off: it may decode, to grey where the rest is missing."""
     if data[:4] == b"\x89PNG":
         return b"IEND" not in data

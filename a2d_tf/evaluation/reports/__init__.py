@@ -1,1 +1,1 @@
-"""Reports of an evaluation: tables, charts, pages, and the experiments of the paper's tables."""
+"""Reports of an evaluation: tables, charts, pages."""

@@ -16,13 +16,13 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from a2d_tf.core import visualize
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import pipeline, records
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.evaluation import coco_results, detection, segmentation
+from a2d_tf.evaluation import box_data, coco_results, segmentation
 from a2d_tf.evaluation.reports import pages, tables
+from a2d_tf.ops import visualize
 
 _FILES = pathlib.Path(__file__)  # beside it are browse.css and browse.js
 _SIDE = 320  # longest side of a picture, pixels
@@ -74,12 +74,12 @@ def score(folder: pathlib.Path, labels: LabelSpace) -> list[Scored]:
       InputError: the split was not evaluated, or a label map is missing or damaged.
     """
     truths = folder / "label_truth"
-    names = sorted(path.relative_to(truths).with_suffix("") for path in truths.glob("*/*.png"))
+    names = segmentation.frames_of(folder)
     if not names:
         raise InputError(f"{truths}: no label maps there; run a2d_tf.evaluate on this split first")
     scored = []
     for name in tqdm(names, desc="score", unit="frame", leave=False):
-        maps = _maps(folder, name, labels)
+        maps = segmentation.read_maps(folder, name, labels)
         confusion = segmentation.Confusion(labels)
         try:
             confusion.update(*maps)
@@ -92,7 +92,7 @@ def score(folder: pathlib.Path, labels: LabelSpace) -> list[Scored]:
             for i, key in enumerate(ERRORS, 1)
         }
         pixels = tuple(zip(truth.tolist(), predicted.tolist(), counts.tolist()))
-        scored.append(Scored(str(name), confusion.metrics()["joint"]["miou"], shares, pixels))
+        scored.append(Scored(name, confusion.metrics()["joint"]["miou"], shares, pixels))
     return sorted(scored, key=lambda frame: (frame.miou, frame.name))
 
 
@@ -126,7 +126,7 @@ def page(
     scored = score(folder, labels)
     shown = scored[:limit]
     pictures = _pictures(manifest, split, {f.name for f in shown}, folder) if manifest else {}
-    truth = detection.Truth.load(folder / "truth.json", labels, with_masks=True)
+    truth = box_data.Truth.load(folder / "truth.json", labels, with_masks=True)
     results = coco_results.Results.load(folder / "instances.json", truth, labels)
     palette = _palette(labels)
     cards = [
@@ -163,14 +163,6 @@ def _pictures(manifest, split, names, folder):
             f"{folder} was made from other records; --records names those"
         )
     return pictures
-
-
-def _maps(folder, name, labels):
-    """The label maps of a frame: truth and prediction."""
-    return [
-        segmentation.read_label_map(folder / kind / f"{name}.png", labels)
-        for kind in ("label_truth", "label_maps")
-    ]
 
 
 def _errors(truth, predicted, labels):
@@ -250,7 +242,8 @@ def _painted(rows, results, label_map):
 
 def _card(frame, folder, labels, palette, picture, truth, results):
     """Render a frame."""
-    maps, place = _maps(folder, frame.name, labels), truth.frames.tolist().index(frame.name)
+    maps = segmentation.read_maps(folder, frame.name, labels)
+    place = truth.frames.tolist().index(frame.name)
     height, width = maps[0].shape
 
     def boxes(instances, rows, scores=None):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.figure import Figure
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.core.visualize import figure_png, label_axes
 from a2d_tf.evaluation.segmentation import Confusion
+from a2d_tf.ops.visualize import figure_png, label_axes
 
 OURS, FULL, CHANCE = "#33658a", "#9fb8c9", "#f26419"
 
@@ -21,7 +23,14 @@ def _note(axes, text):
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", color="#5f6b73", fontsize=9)
 
 
-def bars(groups: dict[str, list], names: list[str], title: str, up: str, *, colours=None) -> bytes:
+def bars(
+    groups: dict[str, list],
+    names: list[str],
+    title: str,
+    up: str,
+    *,
+    colours: Sequence[str] | None = None,
+) -> bytes:
     """Draw grouped vertical bars.
 
     Args:

@@ -15,14 +15,15 @@ import cv2
 import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from a2d_tf.core import visualize
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_json
 from a2d_tf.data import pipeline
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import bootstrap, segmentation, zero_shot
-from a2d_tf.evaluation.reports import charts, experiments, tables
+from a2d_tf.evaluation.reports import charts, tables
 from a2d_tf.evaluation.reports.pages import Block, Details, Heading, Picture, Table, Text
+from a2d_tf.learning.runs import experiments
+from a2d_tf.ops import visualize
 
 # Experiment -> name of our row, and the published rows beside it in Tables 1 or 3, and in Table 2.
 ROWS = {
@@ -301,13 +302,13 @@ def _frames(shown, manifest):
     variants = [name for name in _PICTURED if name in shown]
     if not variants:
         return []
-    space, maps = manifest.label_space, shown[variants[0]].test / "label_truth"
-    names = sorted(path.relative_to(maps).with_suffix("") for path in maps.glob("*/*.png"))
+    space, folder = manifest.label_space, shown[variants[0]].test
+    maps = folder / "label_truth"
     # One frame per video, spread over the split.
-    video_frames = {name.parent: name for name in names}
+    video_frames = {name.partition("/")[0]: name for name in segmentation.frames_of(folder)}
     spread = np.linspace(0, len(video_frames) - 1, min(_FRAMES, len(video_frames))).astype(int)
-    chosen = [sorted(video_frames.values())[i] for i in spread]
-    inputs = dict(pipeline.key_frames(manifest, "test", {str(name) for name in chosen}))
+    chosen = [list(video_frames.values())[i] for i in spread]
+    inputs = dict(pipeline.key_frames(manifest, "test", set(chosen)))
 
     def painted(folder, name, image):
         codes = segmentation.read_label_map(folder / f"{name}.png", space)
@@ -320,7 +321,7 @@ def _frames(shown, manifest):
 
     rows = []
     for name in chosen:
-        image = inputs[str(name)]
+        image = inputs[name]
         pictures = [image, painted(maps, name, image)]
         pictures += [painted(shown[n].test / "label_maps", name, image) for n in variants]
         codes = np.unique(segmentation.read_label_map(maps / f"{name}.png", space))
@@ -346,9 +347,8 @@ def _classes(shown, rows, space):
         blocks += [Heading("Per class"), Picture("pair_ap", png, "AP of every valid pair.")]
     if "full" in rows:
         folder, confusion = shown["full"].test, segmentation.Confusion(space)
-        for path in sorted((folder / "label_truth").glob("*/*.png")):
-            other = folder / "label_maps" / path.relative_to(folder / "label_truth")
-            confusion.update(*(segmentation.read_label_map(p, space) for p in (path, other)))
+        for name in segmentation.frames_of(folder):
+            confusion.update(*segmentation.read_maps(folder, name, space))
         for kinds in (("actor", "action"), ("joint",)):
             png = charts.confusion(confusion, kinds, space)
             caption = f"Confusion of {' and of '.join(kinds)} pixels, full model, percent of rows."

@@ -115,7 +115,7 @@ def _try(network, config, manifest, batch, *, out_of_memory):
     learning = dataclasses.replace(config.learning, batch_size=batch)
     state = TrainState.create(network, learning)
     train_step = make_train_step(state, learning)
-    dataset = batches.training(manifest, network.image_size, config.model.frames, learning)
+    dataset = batches.training(manifest, dataclasses.replace(config, learning=learning))
     inputs = list(dataset.map(batches.without_names).take(1 + _REPEATED))
 
     def timed_step(number):
@@ -169,14 +169,12 @@ def feed(config: Config, manifest: Manifest, seconds: float = 5.0) -> float:
       config: a Config; manifest: of records that suit it.
       seconds: duration of the measurement.
     """
-    learning = config.learning
-    canvas = config.model.image_height, config.model.image_width
-    stream = iter(batches.training(manifest, canvas, config.model.frames, learning))
+    stream = iter(batches.training(manifest, config))
     next(stream)  # fills the buffers
     start, clips = time.perf_counter(), 0
     while time.perf_counter() - start < seconds:
         next(stream)
-        clips += learning.batch_size
+        clips += config.learning.batch_size
     return clips / (time.perf_counter() - start)
 
 

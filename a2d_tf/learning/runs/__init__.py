@@ -1,1 +1,1 @@
-"""A run's folder: its settings, checkpoints and TensorBoard events."""
+"""Run folders: settings, checkpoints, TensorBoard events; the runs of an experiment."""

@@ -20,6 +20,13 @@ def tagged(values: dict[str, float]) -> dict[str, float]:
     return {f"{groups.get(name, 'run')}/{name}": value for name, value in values.items()}
 
 
+def clear(workdir: str) -> None:
+    """Remove the points of a run that was killed before its first checkpoint: they come again."""
+    folder = glob.escape(os.path.join(workdir, "tensorboard"))
+    for path in glob.glob(f"{folder}/**/events.out.tfevents.*", recursive=True):
+        os.remove(path)
+
+
 class Events:
     """The writers of a run folder: `train`, and `validation` or, without that, `training_clips`.
 

@@ -19,24 +19,27 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-from a2d_tf.core.config import PREDATED, Config, InferenceConfig, ModelConfig
+from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_json, write_json, write_text
-from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.manifest import RECORD_FIELDS, Manifest, check_facts
 from a2d_tf.learning.runs import checkpoints
 from a2d_tf.learning.runs.checkpoints import restore
-from a2d_tf.model import flavours
 from a2d_tf.model.network import Network
-from a2d_tf.pretrained import cache, coco_classes, weights
 
 # The authors' choice of p(actor), for a run without a validation split.
 DEFAULT_THRESHOLD = 0.7
 
 logger = logging.getLogger(__name__)
+
+
+def is_new(workdir: str) -> bool:
+    """Whether a run has no checkpoint yet, so that it starts from its initial weights."""
+    return not checkpoints.any_in(os.path.join(workdir, checkpoints.KINDS["last"]))
 
 
 def create(workdir: str, config: Config, manifest: Manifest) -> None:
@@ -47,7 +50,7 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
     """
     path = os.path.join(workdir, "flags.txt")
     if os.path.exists(path):
-        _check_network(workdir, config, manifest.label_space)
+        check_network(workdir, config, manifest.label_space)
         # Changing these would not undo the steps that are done.
         fixed = ["seed", "val_fraction", "zero_shot_actor", "train_phase", "average_decay"]
         check_same(path, config, fixed)
@@ -57,14 +60,14 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
     config.write(path)
 
 
-def _settings(path):
-    """The Config of a run's flags.txt."""
+def settings(path: str) -> Config:
+    """Read the Config of a run's flags.txt."""
     return Config.read(path, of_run=True)
 
 
 def check_same(path: str, config: Config, fields: Iterable[str], section: str = "learning") -> None:
     """Raise InputError where a run's flags.txt has another value in one of a section's fields."""
-    old, new = (getattr(c, section) for c in (_settings(path), config))
+    old, new = (getattr(c, section) for c in (settings(path), config))
     for name in fields:
         if getattr(old, name) != getattr(new, name):
             raise InputError(
@@ -73,113 +76,7 @@ def check_same(path: str, config: Config, fields: Iterable[str], section: str = 
             )
 
 
-def start_from(network: Network, config: Config, run: str) -> None:
-    """Restore the weights of another run, which must be of the same network.
-
-    Raises:
-      InputError: no run there, or one of another network or label space.
-    """
-    _check_network(run, config, network.labels)
-    restore(network, run)
-
-
-def settle(config: Config, given: Collection[str], workdir: str | None = None) -> Config:
-    """Complete the settings by those of the weights that the run starts from.
-
-    These are the flavours of imported files, or of another run. A run that resumes, or starts from
-    one of the same network, keeps the behaviour before settings that are younger than that run,
-    unless their flags are given. Weights that go by a name are fetched if they are not in the
-    cache; a run that resumes does not need them.
-
-    Args:
-      config: the settings of the flags.
-      given: names of the flags that were given.
-      workdir: the run folder, which may hold a run already.
-
-    Raises:
-      InputError: an unusable file, or a given flag that contradicts it.
-    """
-    goes_on = workdir and checkpoints.any_in(os.path.join(workdir, checkpoints.KINDS["last"]))
-    run = workdir if goes_on else config.learning.init_run or config.learning.init_checkpoint
-    if run:
-        there = _settings(os.path.join(run, "flags.txt"))
-    if goes_on:
-        config = _as_before(config, there, given, ("model", "learning"))
-    elif config.learning.init_run:
-        config = _as_before(config, there, given, ("model",))
-    learning, origin = config.learning, ""
-    model: dict[str, Any] = {}
-    for stream in ("rgb", "flow"):
-        path = "" if goes_on else cache.resolve(getattr(learning, f"init_{stream}"))
-        if path:
-            model[f"{stream}_flavour"], origin = weights.Weights.read(path).flavour, path
-    if run:
-        origin = os.path.join(run, "flags.txt")
-        model.update(rgb_flavour=there.model.rgb_flavour, flow_flavour=there.model.flow_flavour)
-    flavour = model.get("rgb_flavour", config.model.rgb_flavour)
-    model.update(flavours.own_flags(flavour))
-    for name, value in model.items():
-        mine = getattr(config.model, name)
-        if name in given and mine != value:
-            raise InputError(
-                f"--{name}={mine} contradicts {origin or flavour}, which wants {value}; give that, "
-                "or leave it out"
-            )
-    return dataclasses.replace(config, model=dataclasses.replace(config.model, **model))
-
-
-def _as_before(config, there, given, sections):
-    """Take the settings in PREDATED from `there`, an older run's, unless they were given.
-
-    `given` names model flags alone; a learning flag counts as given if it is not at its default.
-    """
-    for section in sections:
-        ours, theirs = (getattr(c, section) for c in (config, there))
-        older = {
-            field.name: getattr(theirs, field.name)
-            for field in dataclasses.fields(ours)
-            if field.name in PREDATED
-            and field.name not in given
-            and getattr(ours, field.name) == field.default
-        }
-        config = dataclasses.replace(config, **{section: dataclasses.replace(ours, **older)})
-    return config
-
-
-def initialise(network: Network, config: Config) -> weights.LoadReport | None:
-    """Load the weights that the settings of a new run name.
-
-    Returns:
-      a `weights.LoadReport`; None where they are random, or all of those of --init_run.
-
-    Raises:
-      InputError: they are not there, or for another network, or nothing of them fits.
-    """
-    learning, report = config.learning, None
-    if learning.init_run:
-        start_from(network, config, learning.init_run)
-    elif learning.init_checkpoint:
-        report = _warm_start(network, config, learning.init_checkpoint)
-    for stream in ("rgb", "flow"):
-        path = cache.resolve(getattr(learning, f"init_{stream}"))
-        if path:
-            loaded = weights.load(network, weights.Weights.read(path), stream)
-            report = report.then(loaded) if report else loaded
-    return report
-
-
-def _warm_start(network, config, run):
-    path = os.path.join(run, "flags.txt")
-    there = _settings(path)
-    fields = ["backbone", "norm", "rgb_flavour", "stride_in_1x1", "pixel_scale", "roi_align"]
-    if config.model.use_flow and there.model.use_flow:
-        fields += ["flow_norm", "flow_flavour", "flow_scale", "flow_bound"]
-    check_same(path, config, fields, "model")
-    other = Network(there.model, LabelSpace.from_json(os.path.join(run, "labels.json")))
-    return weights.copy(network, other, restore(other, run))
-
-
-def _check_network(workdir, config, labels):
+def check_network(workdir: str, config: Config, labels: LabelSpace) -> None:
     """Raise InputError unless the run's network has these settings and this label space."""
     path = os.path.join(workdir, "flags.txt")
     check_same(path, config, [f.name for f in dataclasses.fields(config.model)], "model")
@@ -255,7 +152,7 @@ def load(workdir: str, given: dict[str, Any] | None = None, kind: str = "last") 
     """
     if not os.path.isdir(workdir):
         raise InputError(f"{workdir}: no such run folder; --workdir names what a2d_tf.train made")
-    config = _settings(os.path.join(workdir, "flags.txt")).with_inference(**(given or {}))
+    config = settings(os.path.join(workdir, "flags.txt")).with_inference(**(given or {}))
     labels = LabelSpace.from_json(os.path.join(workdir, "labels.json"))
     if kind == "best":
         _best(workdir)
@@ -263,39 +160,6 @@ def load(workdir: str, given: dict[str, Any] | None = None, kind: str = "last") 
         config = config.with_inference(score_threshold=_threshold(workdir, kind))
     network = Network(config.model, labels, config.compute)
     return Run(config, network, _record_facts(workdir), restore(network, workdir, kind))
-
-
-def untrained(path: str, given: dict[str, Any] | None = None) -> Run:
-    """Load a network with COCO weights alone: it finds A2D's actors, and knows no actions.
-
-    Where COCO has one class for two actors (adult and baby), it is called the first.
-
-    Args:
-      path: of a detector's imported weights, or a name of `pretrained`.
-      given: {setting of inference or computing: value}.
-
-    Raises:
-      InputError: no such file, or not a detector's.
-    """
-    path = cache.resolve(path)
-    imported = weights.Weights.read(path)
-    if not imported.classes:
-        raise InputError(
-            f"{path}: {imported.source} weights are a backbone's, which finds no actors; predict "
-            "needs a detector's"
-        )
-    # With a single action, background must not take a share of its probability.
-    model = ModelConfig(
-        use_flow=False, temporal_layers=0, action_background=False, **imported.model_fields()
-    )
-    config = Config(model, InferenceConfig(score_threshold=DEFAULT_THRESHOLD))
-    config = config.with_inference(**(given or {})).checked()
-    labels = coco_classes.label_space(A2D.actors, "untrained")
-    network = Network(model, labels, config.compute)
-    logger.info(weights.load(network, imported).summary())
-    weights.silence_twins(network)
-    facts = dict(zip(RECORD_FIELDS, ("dis", model.image_height, model.image_width, 1)))
-    return Run(config, network, facts, path)
 
 
 def save_threshold(
@@ -331,7 +195,7 @@ def inherited_threshold(config: Config, manifest: Manifest) -> dict[str, Any] | 
         return None
     if not os.path.isdir(origin):
         raise InputError(f"--threshold_from={origin}: no such run folder")
-    _check_network(origin, config, manifest.label_space)
+    check_network(origin, config, manifest.label_space)
     _check_records(origin, manifest)
     path = os.path.join(origin, "score_threshold.json")
     try:

@@ -1,4 +1,4 @@
-"""Own videos with COCO-style annotations: what comes out, and each way a file can be broken."""
+"""Own videos with annotations of our own format: what comes out, and each way a file can break."""
 
 import copy
 import json
@@ -13,9 +13,12 @@ from pycocotools import mask as rle_tools
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data import convert, records
+from a2d_tf.data.annotation_tools.matching import Export
+from a2d_tf.data.annotation_tools.names import derive_label_space
 from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.segmentations import decode_mask
 from a2d_tf.data.sources import check
-from a2d_tf.data.sources.coco import CocoVideos, decode_mask, derive_label_space, split_by_name
+from a2d_tf.data.sources.annotated_videos import AnnotatedVideos, split_by_name
 
 SIZE = (48, 64)
 LARGE, SMALL = mask(*SIZE, 4, 6, 40, 50), mask(*SIZE, 30, 40, 44, 60)
@@ -69,6 +72,10 @@ def write(folder, content=CONTENT):
     return path, videos
 
 
+def open_source(path, videos, label_space=None):
+    return AnnotatedVideos([Export(path)], videos, label_space, format_name="a2d_tf")
+
+
 def changed(*path, **fields):
     """CONTENT with the fields of one of its entries changed, or removed where they are `...`."""
     content = copy.deepcopy(CONTENT)
@@ -84,7 +91,7 @@ def changed(*path, **fields):
 
 
 def test_the_annotations_of_a_frame(tmp_path):
-    source = CocoVideos(*write(tmp_path), FORKLIFTS)
+    source = open_source(*write(tmp_path), FORKLIFTS)
     annotation = source.read_annotation("yard", 5, SIZE)
     np.testing.assert_array_equal(annotation.masks, [SMALL, LARGE])
     assert annotation.masks.dtype == bool
@@ -98,14 +105,14 @@ def test_the_annotations_of_a_frame(tmp_path):
 
 
 def test_a_frame_without_instances(tmp_path):
-    annotation = CocoVideos(*write(tmp_path), FORKLIFTS).read_annotation("yard", 2)
+    annotation = open_source(*write(tmp_path), FORKLIFTS).read_annotation("yard", 2)
     assert annotation.masks.shape == (0, *SIZE) and annotation.boxes.shape == (0, 4)
     assert annotation.codes.shape == (0,) and not annotation.label_map.any()
 
 
 def test_the_videos_and_their_frames(tmp_path):
     path, videos = write(tmp_path)
-    source = CocoVideos(path, videos, FORKLIFTS)
+    source = open_source(path, videos, FORKLIFTS)
     assert [(v.vid, v.height, v.width, v.annotated) for v in source.videos] == [
         ("yard", 48, 64, 2),
         ("gate-1", 48, 64, 1),
@@ -126,16 +133,16 @@ def test_the_videos_and_their_frames(tmp_path):
 def test_videos_that_are_not_there(tmp_path):
     path, videos = write(tmp_path)
     (videos / "yard.mp4").unlink()
-    source = CocoVideos(path, videos, FORKLIFTS)
+    source = open_source(path, videos, FORKLIFTS)
     assert source.missing() == [("yard", videos / "yard.mp4")]
     with pytest.raises(InputError, match="videos: neither a video yard.mp4 .*own.json"):
         source.annotated_frames("yard")
     with pytest.raises(InputError, match="nowhere: no such folder; --videos"):
-        CocoVideos(path, tmp_path / "nowhere", FORKLIFTS)
+        open_source(path, tmp_path / "nowhere", FORKLIFTS)
 
 
 def test_workers_get_no_masks(tmp_path):
-    source = CocoVideos(*write(tmp_path))
+    source = open_source(*write(tmp_path))
     sent = pickle.dumps(source)
     assert len(sent) < 1000 and b"counts" not in sent
     other = pickle.loads(sent)
@@ -146,13 +153,13 @@ def test_workers_get_no_masks(tmp_path):
 
 
 def test_facts_follow_the_content_alone(tmp_path):
-    source = CocoVideos(*write(tmp_path), FORKLIFTS)
+    source = open_source(*write(tmp_path), FORKLIFTS)
     facts = {vid: source.facts(vid) for vid in ("yard", "gate-1")}
     again = {key: CONTENT[key][::-1] if key == "images" else CONTENT[key] for key in CONTENT}
-    same = CocoVideos(*write(tmp_path, json.dumps(again, indent=3, sort_keys=True)), FORKLIFTS)
+    same = open_source(*write(tmp_path, json.dumps(again, indent=3, sort_keys=True)), FORKLIFTS)
     assert {vid: same.facts(vid) for vid in facts} == facts
     other = changed("annotations", 2, action="drive")
-    other = CocoVideos(*write(tmp_path, other), FORKLIFTS)
+    other = open_source(*write(tmp_path, other), FORKLIFTS)
     assert other.facts("yard") == facts["yard"] and other.facts("gate-1") != facts["gate-1"]
 
 
@@ -210,7 +217,7 @@ def test_polygons_agree_with_pycocotools():
 )
 def test_broken_masks_are_named_when_they_are_read(tmp_path, segmentation, words):
     content = changed("annotations", 1, segmentation=segmentation)
-    source = CocoVideos(*write(tmp_path, content), FORKLIFTS)
+    source = open_source(*write(tmp_path, content), FORKLIFTS)
     with pytest.raises(InputError, match=rf"own.json: annotations\[1\].segmentation: .*{words}"):
         source.read_annotation("yard", 5)
     assert source.read_annotation("gate-1", 3).codes.tolist() == [23]
@@ -220,20 +227,18 @@ def test_broken_masks_are_named_when_they_are_read(tmp_path, segmentation, words
     "bbox", [[1, 2, 3], [1, 2, 3, "4"], "box", [1, 2, 0, 4], [64, 2, 5, 5], [1, 2, 3, np.inf]]
 )
 def test_broken_boxes_are_named_when_they_are_read(tmp_path, bbox):
-    source = CocoVideos(*write(tmp_path, changed("annotations", 0, bbox=bbox)), FORKLIFTS)
+    source = open_source(*write(tmp_path, changed("annotations", 0, bbox=bbox)), FORKLIFTS)
     with pytest.raises(InputError, match=r"own.json: annotations\[0\].bbox: .*leave it out"):
         source.read_annotation("yard", 5)
 
 
 def test_frames_of_another_size_and_frames_beyond_the_end(tmp_path):
-    source = CocoVideos(*write(tmp_path), FORKLIFTS)
+    source = open_source(*write(tmp_path), FORKLIFTS)
     with pytest.raises(InputError, match=r"images\[0\]: .*64x48, but .*yard.mp4 are 32x24"):
         source.read_annotation("yard", 5, (24, 32))
     late = changed("images", 0, file_name="yard/00007.png")
-    source = CocoVideos(*write(tmp_path, late), FORKLIFTS)
-    with pytest.raises(
-        InputError, match=r"images\[0\].file_name: .* frame 7, but .*mp4 has 6 in a row"
-    ):
+    source = open_source(*write(tmp_path, late), FORKLIFTS)
+    with pytest.raises(InputError, match=r"images\[0\]: .* frame 7, but .*mp4 has 6 in a row"):
         source.annotated_frames("yard")
 
 
@@ -263,7 +268,7 @@ def test_frames_of_another_size_and_frames_beyond_the_end(tmp_path):
 )
 def test_a_broken_image_is_refused_at_once(tmp_path, field, value, words):
     with pytest.raises(InputError, match=rf"own.json: images\[1\].{field}: {words}"):
-        CocoVideos(*write(tmp_path, changed("images", 1, **{field: value})), FORKLIFTS)
+        open_source(*write(tmp_path, changed("images", 1, **{field: value})), FORKLIFTS)
 
 
 @pytest.mark.parametrize(
@@ -284,7 +289,7 @@ def test_a_broken_image_is_refused_at_once(tmp_path, field, value, words):
 )
 def test_a_broken_annotation_is_refused_at_once(tmp_path, field, value, words):
     with pytest.raises(InputError, match=rf"own.json: annotations\[2\].{field}: {words}"):
-        CocoVideos(*write(tmp_path, changed("annotations", 2, **{field: value})), FORKLIFTS)
+        open_source(*write(tmp_path, changed("annotations", 2, **{field: value})), FORKLIFTS)
 
 
 @pytest.mark.parametrize(
@@ -298,7 +303,7 @@ def test_a_broken_annotation_is_refused_at_once(tmp_path, field, value, words):
 )
 def test_a_broken_file_is_refused_at_once(tmp_path, field, value, words):
     with pytest.raises(InputError, match=f"own.json: {words}"):
-        CocoVideos(*write(tmp_path, changed(**{field: value})), FORKLIFTS)
+        open_source(*write(tmp_path, changed(**{field: value})), FORKLIFTS)
 
 
 @pytest.mark.parametrize(
@@ -312,10 +317,10 @@ def test_a_broken_file_is_refused_at_once(tmp_path, field, value, words):
 )
 def test_what_is_no_such_json(tmp_path, text, words):
     with pytest.raises(InputError, match=words):
-        CocoVideos(*write(tmp_path, text))
+        open_source(*write(tmp_path, text))
     (tmp_path / "own.json").unlink()
-    with pytest.raises(InputError, match="own.json: no such file; --coco"):
-        CocoVideos(tmp_path / "own.json", tmp_path / "videos")
+    with pytest.raises(InputError, match="own.json: no such file or folder; --annotations"):
+        open_source(tmp_path / "own.json", tmp_path / "videos")
 
 
 def test_the_label_space_follows_from_the_names(tmp_path):
@@ -324,7 +329,7 @@ def test_the_label_space_follows_from_the_names(tmp_path):
     derived = derive_label_space([("ball", "none"), ("ball", "running"), ("adult", "running")])
     assert derived == LabelSpace(("adult", "ball"), ("running", "none"), (11, 21, 22), "none")
     own = LabelSpace(FORKLIFTS.actors, FORKLIFTS.actions, (12, 21, 23), "none")
-    assert CocoVideos(*write(tmp_path)).label_space == own
+    assert open_source(*write(tmp_path)).label_space == own
     assert derive_label_space([("truck", "drive")]).none_action is None
 
 
@@ -343,12 +348,12 @@ def test_without_splits_the_names_decide(tmp_path):
     content = copy.deepcopy(CONTENT)
     for entry in content["images"]:
         del entry["split"]
-    source = CocoVideos(*write(tmp_path, content), FORKLIFTS)
+    source = open_source(*write(tmp_path, content), FORKLIFTS)
     assert {v.vid: source.split(v) for v in source.videos} == split_by_name(["yard", "gate-1"])
 
 
 def test_the_records_hold_what_went_in(tmp_path):
-    source = CocoVideos(*write(tmp_path), FORKLIFTS)
+    source = open_source(*write(tmp_path), FORKLIFTS)
     settings = convert.ConversionSettings(image_height=24, image_width=32, clip_frames=3)
     manifest, _ = convert.convert(source, tmp_path / "records", settings, workers=1)
     assert manifest.label_space == FORKLIFTS and manifest.skipped == []
@@ -371,7 +376,7 @@ def test_the_records_hold_what_went_in(tmp_path):
 
 def test_broken_frames_can_be_skipped(tmp_path):
     content = changed("annotations", 0, segmentation=rle(LARGE.T))
-    source = CocoVideos(*write(tmp_path, content), FORKLIFTS)
+    source = open_source(*write(tmp_path, content), FORKLIFTS)
     settings = convert.ConversionSettings(image_height=24, image_width=32, clip_frames=3)
     with pytest.raises(InputError, match=r"annotations\[0\].segmentation"):
         convert.convert(source, tmp_path / "records", settings, workers=1)
@@ -380,16 +385,16 @@ def test_broken_frames_can_be_skipped(tmp_path):
     )
     assert manifest.counts["train"]["records"] == 1 and manifest.counts["test"]["records"] == 1
     (skipped,) = manifest.skipped
-    assert skipped["item"] == "own.json" and "yard/00005.png" in skipped["reason"]
+    assert skipped["item"] == "own.json" and "frame 5 of 'yard'" in skipped["reason"]
 
 
 def test_a_check_reads_all_of_it(tmp_path):
-    report = check.check(CocoVideos(*write(tmp_path), FORKLIFTS), workers=1)
+    report = check.check(open_source(*write(tmp_path), FORKLIFTS), workers=1)
     assert report.problems == () and report.counts["frames"]["found"] == 10
     assert report.counts["instances"]["found"] == 3
     broken = changed("annotations", 0, segmentation=[])
     (tmp_path / "videos/gate-1/00003.png").write_bytes(b"no image")
-    report = check.check(CocoVideos(*write(tmp_path, broken), FORKLIFTS), workers=1)
+    report = check.check(open_source(*write(tmp_path, broken), FORKLIFTS), workers=1)
     assert len(report.problems) == 2 and report.counts["videos"]["whole"] == 0
     assert "annotations[0].segmentation" in report.problems[0]
     assert "00003.png" in report.problems[1]

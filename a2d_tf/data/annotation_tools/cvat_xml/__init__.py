@@ -1,0 +1,1 @@
+"""What is in CVAT's XML: the document, its tasks, its shapes."""

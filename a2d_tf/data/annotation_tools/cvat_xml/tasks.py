@@ -1,0 +1,139 @@
+"""The tasks that a CVAT export is of: their videos, and how their frames are numbered.
+
+Source: cvat-ai/cvat, `cvat/apps/dataset_manager/bindings.py`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import re
+from xml.etree.ElementTree import Element
+
+from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.limits import MAX_SIDE
+from a2d_tf.data.sources.frames import VIDEOS
+
+_SPLITS = {"train", "test"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A task of an export, or the one job that it is of.
+
+    Attributes:
+      video: the video's name without suffix; None where the export has none.
+      of_video: whether it annotates a video; False for images; None where the export is silent.
+      size: (height, width) of the video; None for images.
+      start, step, count: the frames of the video that the task shows; count is None if unknown.
+      offset: what a project adds to the frame numbers.
+      frame_count: number of frames of the video; None if unknown.
+      split: 'train' or 'test'; None where the project has other subsets.
+    """
+
+    video: str | None = None
+    of_video: bool | None = None
+    size: tuple[int, int] | None = None
+    start: int = 0
+    step: int = 1
+    count: int | None = None
+    offset: int = 0
+    frame_count: int | None = None
+    split: str | None = None
+
+    def number(self, frame: int) -> int | None:
+        """Return the 1-based number of a frame of the file; None if the task does not show it."""
+        frame -= self.offset
+        shown_frames = range(self.start, self.start + self.step * (self.count or 0), self.step)
+        return None if self.count is not None and frame not in shown_frames else frame + 1
+
+
+def read_tasks(root: Element, path: pathlib.PurePath) -> dict[str | None, Task]:
+    """Read the tasks of an export.
+
+    Args:
+      root: the element <annotations>.
+      path: the file, for errors.
+
+    Returns:
+      {id: task} of a project, in the order of the ids; {None: task} of a task or job.
+
+    Raises:
+      InputError: a field is missing or no number.
+    """
+    project = root.find("meta/project")
+    if project is None:
+        job = root.find("meta/job")
+        element = job if job is not None else root.find("meta/task")
+        return {None: Task() if element is None else _single(element, root, path)}
+    elements = project.findall("tasks/task")
+    elements.sort(key=lambda element: _whole_number(element, "id", path))
+    subsets = [element.findtext("subset") or "" for element in elements]
+    names = [subset.lower() for subset in subsets]
+    tasks: dict[str | None, Task] = {}
+    ends = dict.fromkeys(subsets, 0)
+    for element, subset, name in zip(elements, subsets, names):
+        start, count = (_whole_number(element, field, path) for field in ("start_frame", "size"))
+        task = _task(element, path, start, count)
+        tasks[str(_whole_number(element, "id", path))] = dataclasses.replace(
+            task,
+            video=task.video or _stem(element.findtext("name"), VIDEOS),
+            count=count,
+            offset=ends[subset],
+            split=name if set(names) == _SPLITS else None,
+        )
+        ends[subset] += start + task.step * count
+    return tasks
+
+
+def _single(element, root, path):
+    """The task, or a job, which shows any part of its task."""
+    whole = element.tag == "task" and element.find("size") is not None
+    count = _whole_number(element, "size", path) if whole else None
+    start = _whole_number(element, "start_frame", path) if count is not None else 0
+    task, meta = _task(element, path, start, count), root.find("meta")
+    # Until 2020 the source stood beside the task; a job's size may.
+    video, size = task.video or _stem(meta.findtext("source")), task.size or _size(meta, path)
+    of_video = True if video or size else task.of_video
+    return dataclasses.replace(task, video=video, size=size, of_video=of_video)
+
+
+def _task(element, path, start, count):
+    step = re.search(r"step\s*=\s*([1-9][0-9]{0,8})", element.findtext("frame_filter") or "")
+    size, source = _size(element, path), _stem(element.findtext("source"))
+    mode = {"interpolation": True, "annotation": False}.get(element.findtext("mode") or "")
+    of_video = True if source or size else mode
+    task = Task(source, of_video, size, start, int(step[1]) if step else 1)
+    # Of every second frame, the last one may be the video's last but one.
+    known = of_video and task.step == 1 and count is not None
+    return dataclasses.replace(task, frame_count=start + count if known else None)
+
+
+def _size(element, path):
+    size = element.find("original_size")
+    if size is None:
+        return None
+    height, width = (_whole_number(size, field, path) for field in ("height", "width"))
+    if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
+        raise InputError(
+            f"{path}: original_size: {width}x{height} is no size of a video, 1 to {MAX_SIDE} "
+            "pixels a side; export it again"
+        )
+    return height, width
+
+
+def _whole_number(element, field, path):
+    text = (element.findtext(field) or "").strip()
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise InputError(
+            f"{path}: {element.tag}/{field}: {shown(text)} is no number; export it again"
+        )
+    return int(text)
+
+
+def _stem(name, suffixes=None):
+    """The name of a file without folders and suffix (one of `suffixes`); None for no name."""
+    base = (name or "").strip().replace("\\", "/").rpartition("/")[2]
+    stem, dot, suffix = base.rpartition(".")
+    is_suffix = suffixes is None or f"{dot}{suffix}".lower() in suffixes
+    return (stem if stem and is_suffix else base) or None

@@ -1,0 +1,190 @@
+"""Matching: which video of a folder, and which of its frames, an annotation speaks of.
+
+The video is the one that the user says, else the one that the file names, else the one after which
+the export's file or one of its folders is named, else the only one of the size and the number of
+frames that the file gives.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import re
+from collections.abc import Iterable, Sequence
+
+from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.files import is_file_name
+from a2d_tf.data.annotation_tools.document import AnnotatedFrame, Document
+from a2d_tf.data.sources import frames as frame_files
+
+
+@dataclasses.dataclass(frozen=True)
+class Located:
+    """An annotated frame whose video is known, and the document that it is from."""
+
+    frame: AnnotatedFrame
+    document: Document
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """What `--annotations` names: the path of an export, and its video where the user says it."""
+
+    path: pathlib.Path
+    video: str | None = None
+
+    @classmethod
+    def parse(cls, argument: str) -> Export:
+        """Parse 'PATH', or 'VIDEO=PATH' where there is no file of that whole name."""
+        video, equals, path = argument.partition("=")
+        if not equals or pathlib.Path(argument).exists():
+            return cls(pathlib.Path(argument))
+        return cls(pathlib.Path(path), video)
+
+
+class Matcher:
+    """Finds the videos of a folder.
+
+    Attributes:
+      folder: the folder of the videos.
+      names: the names of its videos, sorted.
+    """
+
+    def __init__(self, folder: pathlib.Path, first_frame: int | None = None) -> None:
+        """List the videos.
+
+        Args:
+          folder: the folder of a video file, or of a folder of numbered images, per video.
+          first_frame: 0 or 1, the number of the first image where images are numbered by name; by
+            default 1, but 0 where the folder of images begins with 0.
+        """
+        self.folder, self._first_frame = folder, first_frame
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such folder; --videos names that of the videos")
+        entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        self.names = sorted(
+            {path.stem for path in entries if path.suffix.lower() in frame_files.VIDEOS}
+            | {path.name for path in entries if path.is_dir()}
+        )
+
+    def match(self, exports: Iterable[tuple[Export, Document]]) -> dict[str, dict[int, Located]]:
+        """Find the video and the frame of each annotated frame.
+
+        Returns:
+          {video: {1-based number: frame}}, in the order of the documents.
+
+        Raises:
+          InputError: a document's video cannot be told, or two documents annotate one frame.
+        """
+        exports = list(exports)
+        named = {id(document): self._named(export, document) for export, document in exports}
+        taken = {video for video in named.values() if video}
+        taken |= {f.video for _, document in exports for f in document.frames if f.video}
+        found: dict[str, dict[int, Located]] = {}
+        for _, document in exports:
+            for frame in document.frames:
+                video = named[id(document)] or frame.video and self._known(frame.video)
+                if video is None:
+                    video = named[id(document)] = self._by_size(document, taken)
+                self._add(found.setdefault(video, {}), video, Located(frame, document))
+        return found
+
+    def _named(self, export: Export, document: Document) -> str | None:
+        """Return the video of a whole document: as the user says, or by the path of the export."""
+        if export.video is not None:
+            if not is_file_name(export.video) or export.video not in self.names:
+                raise InputError(
+                    f"--annotations={export.video}={export.path}: {self.folder} has no video "
+                    f"'{export.video}'; it has {_listed(self.names)}"
+                )
+            several = {frame.video for frame in document.frames}
+            if len(several) > 1:
+                raise InputError(
+                    f"{document.path}: names the videos {_listed(sorted(map(str, several)))}, so "
+                    f"--annotations={export.video}=… cannot hold; leave out '{export.video}='"
+                )
+            return export.video
+        if any(frame.video for frame in document.frames):
+            return None
+        *folders, file = document.path.parts
+        for part in [file.partition(".")[0], *reversed(folders)]:
+            for name in {part, part.rpartition(".")[0]}:
+                if name in self.names:
+                    return name
+        return None
+
+    def _known(self, video: str) -> str:
+        """Return the folder's spelling of a video's name; tools change blanks and cases."""
+        if video in self.names:
+            return video
+        alike = [name for name in self.names if _letters(name) == _letters(video)]
+        if len(alike) == 1:
+            return alike[0]
+        if not is_file_name(video):
+            raise InputError(f"video {shown(video)} cannot be a file name; rename the video")
+        return video
+
+    def _by_size(self, document: Document, taken: set[str]) -> str:
+        """Return the only video of the size and the number of frames that a document gives."""
+        size = document.frames[0].size
+        free = [name for name in self.names if name not in taken]
+        fit = []
+        if size is not None and document.frame_count is not None:
+            for name in free:
+                path = frame_files.find(self.folder, name)
+                if path is not None and frame_files.size(path, zero_based=True) == size:
+                    if frame_files.count(path, zero_based=True) == document.frame_count:
+                        fit.append(name)
+        if len(fit) == 1:
+            return fit[0]
+        candidates = fit or free or self.names
+        claim = f" of {size[1]}x{size[0]}" if size else ""
+        claim += f" with {document.frame_count} frames" if document.frame_count else ""
+        raise InputError(
+            f"{document.path}: names no video, and {len(fit)} of {self.folder} are{claim}; "
+            f"candidates: {_listed(candidates)}; say --annotations={(candidates or ['VIDEO'])[0]}="
+            "PATH"
+        )
+
+    def _add(self, numbered: dict[int, Located], video: str, located: Located) -> None:
+        frame, document = located.frame, located.document
+        number = frame.number + self._shift(video, document)
+        where = f"{document.path}: {frame.where}"
+        if number < 1:
+            raise InputError(
+                f"{where}: is numbered {frame.number}, and the first frame 1; "
+                "pass --first_frame=0 if the images are numbered from 0"
+            )
+        other = numbered.setdefault(number, located)
+        if other is not located and not _same(other.frame, frame):
+            raise InputError(
+                f"{where}: frame {number} of '{video}' is also {other.document.path}: "
+                f"{other.frame.where}; put all instances of a frame on one image, and export "
+                "images once, without augmentation"
+            )
+
+    def _shift(self, video: str, document: Document) -> int:
+        """Return what to add to the numbers of a document."""
+        if document.numbering == "video":
+            return 0
+        if self._first_frame is not None:
+            return 1 - self._first_frame
+        path = frame_files.find(self.folder, video)
+        return int(path is not None and frame_files.begins_with_zero(path))
+
+
+def _same(frame: AnnotatedFrame, other: AnnotatedFrame) -> bool:
+    """Whether two frames hold the same annotations, as an export and its project do."""
+    contents = [
+        [(i.label, i.actor, i.action, i.parts) for i in f.instances] for f in (frame, other)
+    ]
+    return frame.size == other.size and contents[0] == contents[1]
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^\w]|_", "", name.lower())
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return (", ".join(names[:10]) or "none") + more

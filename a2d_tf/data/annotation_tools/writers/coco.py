@@ -1,0 +1,69 @@
+"""Writer of COCO's JSON, with CVAT's attributes: 'action', 'occluded', 'track_id', 'keyframe'.
+
+Images of a video are named as CVAT names them, which counts from 0: clip1/frame_000004.PNG is frame
+5; those of a folder have their own names. CVAT makes a track of annotations with a 'keyframe', and
+a track cannot hold masks or several parts, so these have none.
+
+Source: cvat-ai/cvat, `cvat/apps/dataset_manager/bindings.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from pycocotools import mask as rle_tools
+
+from a2d_tf.data.annotation_tools.readers import frame_names
+from a2d_tf.data.annotation_tools.writers.polygons import polygons
+from a2d_tf.data.annotation_tools.writers.tracked_video import TrackedVideo
+
+SUFFIX = ".json"
+
+
+def write(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
+    """Yield (name in a zip, content) of the one file; masks or else polygons."""
+    numbers = {actor: i for i, actor in enumerate(video.actions, 1)}
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for i, (frame, found) in enumerate(video.by_frame().items(), 1):
+        images.append(
+            {
+                "id": i,
+                "file_name": f"{video.name}/{_image(video, frame)}",
+                "width": video.size[1],
+                "height": video.size[0],
+            }
+        )
+        for track, shape in found:
+            attributes = {"action": shape.action, "occluded": False, "track_id": track.id}
+            segmentation = shape.mask if masks else polygons(shape.decoded())
+            if not masks and len(segmentation) == 1:
+                attributes["keyframe"] = True
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": i,
+                    "category_id": numbers[track.actor],
+                    "segmentation": segmentation,
+                    "area": int(rle_tools.area(shape.mask)),
+                    "bbox": rle_tools.toBbox(shape.mask).tolist(),
+                    "iscrowd": 0,
+                    "attributes": attributes,
+                }
+            )
+    content = {
+        "info": {"description": frame_names.PREDICTION},
+        "licenses": [],
+        "categories": [
+            {"id": i, "name": actor, "supercategory": ""} for actor, i in numbers.items()
+        ],
+        "images": images,
+        "annotations": annotations,
+    }
+    yield "annotations/instances_default.json", json.dumps(content).encode() + b"\n"
+
+
+def _image(video, frame):
+    return video.image(frame) if video.images is not None else f"frame_{frame - 1:06d}.PNG"

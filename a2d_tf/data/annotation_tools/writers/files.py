@@ -1,0 +1,78 @@
+"""The file, zip or folder of an export, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import tempfile
+import zipfile
+
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import write_file
+from a2d_tf.data.annotation_tools.writers import coco, cvat, labelme, youtube_vis
+from a2d_tf.data.annotation_tools.writers.tracked_video import TrackedVideo
+
+WRITERS = {"cvat": cvat, "coco": coco, "youtube_vis": youtube_vis, "labelme": labelme}
+
+
+def check_output(output: str, form: str) -> None:
+    """Raise InputError unless `output` is a place for a format, one of `WRITERS`.
+
+    It ends in .zip or in the format's own suffix; without one it is a folder, new or empty, since
+    another may hold what was corrected by hand.
+    """
+    suffix, own = pathlib.PurePath(output).suffix.lower(), WRITERS[form].SUFFIX
+    if own:
+        if suffix not in (own, ".zip"):
+            raise InputError(f"--output={output}: --format={form} ends in {own} or .zip")
+        if os.path.isdir(output):
+            raise InputError(f"--output={output}: a folder is there; name a file")
+    elif suffix in (".json", ".xml"):
+        raise InputError(f"--output={output}: --format={form} is a folder, or ends in .zip")
+    elif suffix != ".zip" and os.path.lexists(output):
+        if not os.path.isdir(output) or os.listdir(output):
+            raise InputError(f"--output={output}: is there already; delete it or name another")
+
+
+def save(video: TrackedVideo, output: str, form: str, masks: bool) -> None:
+    """Write an export, see `check_output`; a file that is there is replaced.
+
+    Args:
+      video: what to write.
+      output: path of a file, a zip or a folder.
+      form: one of `WRITERS`.
+      masks: whether shapes are masks; else polygons.
+
+    Raises:
+      InputError: it cannot be written, or not there.
+    """
+    check_output(output, form)
+    members = WRITERS[form].write(video, masks)
+    if output.lower().endswith(".zip"):
+        write_file(output, lambda file: _zip(file, members))
+    elif WRITERS[form].SUFFIX:
+        ((_, content),) = members
+        write_file(output, lambda file: file.write(content))
+    else:
+        _write_folder(pathlib.Path(output), members)
+
+
+def _zip(file, members):
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+
+
+def _write_folder(output, members):
+    parent = output.absolute().parent
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".partial-", dir=parent) as partial:
+            new = pathlib.Path(partial, "new")
+            new.mkdir()
+            for name, content in members:
+                (new / name).parent.mkdir(parents=True, exist_ok=True)
+                (new / name).write_bytes(content)
+            new.replace(output)
+    except OSError as error:
+        raise InputError(f"{output}: cannot be written ({error.strerror})") from error

@@ -1,0 +1,119 @@
+"""What the writers write: the tracks of a video, and their key frames."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+
+import numpy as np
+from pycocotools import mask as rle_tools
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """A track in one frame.
+
+    Attributes:
+      frame: 1-based number of the frame.
+      action: name of the action.
+      mask: RLE {'size': [height, width], 'counts': text}, not empty.
+      until: number of a later frame where the track is gone; None where it goes on to its next
+        shape, or to the end of the video.
+    """
+
+    frame: int
+    action: str
+    mask: dict
+    until: int | None = None
+
+    def decoded(self) -> np.ndarray:
+        """Return the mask, bool [height, width]."""
+        return rle_tools.decode(self.mask).astype(bool)
+
+
+@dataclasses.dataclass(frozen=True)
+class Track:
+    """An actor that is followed; `shapes` ascend, and `id` is unique in the video."""
+
+    id: int
+    actor: str
+    shapes: tuple[Shape, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrackedVideo:
+    """The tracks of a video.
+
+    Attributes:
+      source: name of the video's file, 'clip1.mp4', or of its folder of images.
+      images: file names of its images, in order; None for a video file.
+      size: (height, width) of its frames, pixels.
+      frame_count: number of its frames; None if unknown.
+      frames: 1-based numbers of the frames that were looked at, ascending.
+      actions: {actor: its actions}, all that there can be.
+      tracks: the tracks, by id.
+    """
+
+    source: str
+    images: tuple[str, ...] | None
+    size: tuple[int, int]
+    frame_count: int | None
+    frames: tuple[int, ...]
+    actions: dict[str, tuple[str, ...]]
+    tracks: tuple[Track, ...]
+
+    @property
+    def name(self) -> str:
+        """The name of the video in names of frames: without suffix, for it is no folder's."""
+        return self.source if self.images is not None else pathlib.PurePath(self.source).stem
+
+    def image(self, frame: int) -> str:
+        """Return the file name of a frame's image: the user's own, or 00005.jpg for frame 5."""
+        return f"{frame:05d}.jpg" if self.images is None else self.images[frame - 1]
+
+    def by_frame(self) -> dict[int, list[tuple[Track, Shape]]]:
+        """Return what is in each of `frames`, in the order of the tracks."""
+        found: dict[int, list[tuple[Track, Shape]]] = {frame: [] for frame in self.frames}
+        for track in self.tracks:
+            for shape in track.shapes:
+                found[shape.frame].append((track, shape))
+        return found
+
+
+def thinned(video: TrackedVideo, every: int) -> TrackedVideo:
+    """Keep the key frames of a video, with all that is in them.
+
+    These are the first frame, one that is `every` frames or more behind the last such, and so on;
+    and those where a track begins, ends or changes its action. A track that is missing for a time
+    ends before it. So what lies between two key frames may be interpolated, up to `Shape.until`.
+    """
+    following = dict(zip(video.frames, video.frames[1:]))
+    if video.frames:
+        last = video.frames[-1]
+        beyond = last + (last - video.frames[-2] if len(video.frames) > 1 else 1)
+        if video.frame_count is not None and beyond <= video.frame_count:
+            following[last] = beyond
+    kept, latest = set(), -every
+    for frame in video.frames:
+        if frame >= latest + every:
+            kept.add(frame)
+            latest = frame
+    tracks = []
+    for track in video.tracks:
+        before, shapes = None, []
+        for shape, after in zip(track.shapes, (*track.shapes[1:], None)):
+            goes_on = after is not None and following[shape.frame] == after.frame
+            if before is None or before.until or before.action != shape.action or not goes_on:
+                kept.add(shape.frame)
+            until = None if goes_on else following.get(shape.frame)
+            before = dataclasses.replace(shape, until=until)
+            shapes.append(before)
+        tracks.append(dataclasses.replace(track, shapes=tuple(shapes)))
+    return dataclasses.replace(
+        video,
+        frames=tuple(sorted(kept)),
+        tracks=tuple(
+            dataclasses.replace(track, shapes=tuple(s for s in track.shapes if s.frame in kept))
+            for track in tracks
+        ),
+    )

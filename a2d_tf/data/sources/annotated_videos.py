@@ -1,0 +1,334 @@
+"""Users' own videos with annotations in any format of `annotation_tools`: a source of clips."""
+
+from __future__ import annotations
+
+import collections
+import hashlib
+import json
+import os
+import pathlib
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import check_inside
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.core.limits import MAX_INSTANCES, MAX_MASK_PIXELS
+from a2d_tf.data.annotation_tools.document import DEFAULTS, Document, ReadOptions
+from a2d_tf.data.annotation_tools.matching import Export, Located, Matcher
+from a2d_tf.data.annotation_tools.names import (
+    NO_NAMES,
+    Names,
+    check_label_space,
+    check_mapped,
+    derive_label_space,
+)
+from a2d_tf.data.annotation_tools.recognise import read_export
+from a2d_tf.data.manifest import SPLITS
+from a2d_tf.data.segmentations import decode_box, decode_parts
+from a2d_tf.data.sources import frames
+from a2d_tf.data.sources.annotations import Annotation, paint
+from a2d_tf.data.sources.release import FOLLOW, Video
+
+_REMEDY = "restore it, or re-encode it"
+
+
+class AnnotatedVideos:
+    """Annotated videos; broken files raise an InputError that names file and field.
+
+    The structure of the annotations is checked at once, masks and boxes when they are read.
+
+    Attributes:
+      folder: the folder of a video file or a folder of frames per video, see `frames.find`.
+      root: the folder of the first export.
+      label_space: the one given, or by default `derive_label_space` of the annotations.
+      videos: the `release.Video`s in the order of the annotations; their `frames` is 0, see
+        `length`.
+      documents: the `Document`s that were read.
+      listing: description of the source, for reports.
+      skipped: always empty; see `release.Release`.
+    """
+
+    skipped = ()
+
+    def __init__(
+        self,
+        exports: Sequence[Export],
+        videos_dir: str | os.PathLike,
+        label_space: LabelSpace | None = None,
+        *,
+        names: Names = NO_NAMES,
+        options: ReadOptions = DEFAULTS,
+        format_name: str | None = None,
+        first_frame: int | None = None,
+        follow_links: bool = False,
+    ) -> None:
+        """Read the annotations and find their videos.
+
+        Args:
+          exports: the files, folders and zips of the annotations.
+          videos_dir: the folder of the videos.
+          label_space: the names that may occur; by default those that do.
+          names: maps labels to actors and actions.
+          options: which frames and shapes count.
+          format_name: one of `recognise.FORMATS`; by default recognised by content.
+          first_frame: see `Matcher`.
+          follow_links: whether to read links that lead out of the folder of the videos.
+
+        Raises:
+          InputError: a file cannot be read or is of no known format, a label has no actor and
+            action, or the video of a frame cannot be told.
+        """
+        self.folder = pathlib.Path(videos_dir)
+        self.root = exports[0].path.parent
+        matcher = Matcher(self.folder, first_frame)
+        read = [
+            (export, document)
+            for export in exports
+            for document in read_export(export.path, options, format_name)
+        ]
+        self.documents: tuple[Document, ...] = tuple(document for _, document in read)
+        self._names, self._follow_links = names, follow_links
+        self._frames = matcher.match(read)
+        if not self._frames:
+            raise InputError(
+                f"{exports[0].path}: not one annotated frame; {_left_out(self.documents)}"
+            )
+        self.label_space = self._check_names(label_space)
+        self._reread = (exports, videos_dir, names, options, format_name, first_frame)
+        files = ", ".join(export.path.name for export in exports[:3])
+        self.listing = f"{files}, videos in {self.folder}"
+        splits = self._splits()
+        self._lengths: dict[str, int] = {}
+        self.videos = tuple(self._video(vid, splits[vid]) for vid in self._frames)
+
+    def __reduce__(self):
+        # Worker processes read the files again, which is faster than sending all masks.
+        return _reopen, (self._reread, self.label_space, self._follow_links)
+
+    def summary(self) -> list[str]:
+        """Describe in a line each the files' format, videos, numbering and what is left out."""
+        videos = collections.defaultdict(list)
+        for vid, numbered in self._frames.items():
+            for located in numbered.values():
+                videos[id(located.document)].append(vid)
+        # LabelMe writes a file for each frame: those of a folder are one line.
+        groups = collections.defaultdict(list)
+        for document in self.documents:
+            groups[document.path.parent, document.format, document.explanation].append(document)
+        lines = []
+        for (folder, format_name, explanation), documents in groups.items():
+            counts = collections.Counter(vid for d in documents for vid in videos[id(d)])
+            listed = ", ".join(f"{vid} ({n})" for vid, n in list(counts.items())[:5])
+            more = f" and {len(counts) - 5} more" if len(counts) > 5 else ""
+            several = len(documents) > 1
+            where = f"{folder}: {len(documents)} files" if several else str(documents[0].path)
+            line = f"{where}: {format_name}; annotated frames of {listed or 'none'}{more}"
+            left_out = _left_out(documents)
+            lines.append(f"{line}; {explanation}" + (f"; {left_out}" if left_out else ""))
+        return lines
+
+    def split(self, video: Video) -> str:
+        """Return 'train' or 'test'."""
+        return SPLITS[video.usage]
+
+    def length(self, vid: str) -> int:
+        """Return the number of frames that decode; counted once."""
+        if vid not in self._lengths:
+            self._lengths[vid] = frames.count(self._existing(vid), _REMEDY, zero_based=True)
+        return self._lengths[vid]
+
+    def annotated_frames(self, vid: str) -> tuple[int, ...]:
+        """Return the 1-based numbers of a video's annotated frames, ascending."""
+        numbers = tuple(sorted(self._frames[vid]))
+        if numbers[-1] > self.length(vid):
+            located = self._frames[vid][numbers[-1]]
+            raise InputError(
+                f"{located.document.path}: {located.frame.where}: names frame {numbers[-1]}, but "
+                f"{self.frames_path(vid)} has {self.length(vid)} in a row; "
+                f"{located.document.explanation}"
+            )
+        return numbers
+
+    def read_annotation(
+        self, vid: str, frame: int, size: tuple[int, int] | None = None
+    ) -> Annotation:
+        """Decode the masks of one frame.
+
+        Args:
+          vid: the video.
+          frame: 1-based frame number, one of `annotated_frames`.
+          size: (height, width) of the decoded frames, to be compared with the annotation's; by
+            default the annotation's, or else the first frame's.
+
+        Returns:
+          The annotation, with a label map painted from the masks, smaller over larger.
+        """
+        located = self._frames[vid][frame]
+        annotated, path = located.frame, located.document.path
+        if size is None:
+            size = self._annotated_size(vid, annotated)
+        drawn = annotated.size or size
+        if drawn != tuple(size) and not annotated.scaled:
+            raise InputError(
+                f"{path}: {annotated.where}: 'width' and 'height' say "
+                f"{drawn[1]}x{drawn[0]}, but the frames of "
+                f"{self.frames_path(vid)} are {size[1]}x{size[0]}; annotate them at their own size"
+            )
+        count = len(annotated.instances)
+        if count > min(MAX_INSTANCES, MAX_MASK_PIXELS // (size[0] * size[1])):
+            raise InputError(
+                f"{path}: {annotated.where}: {count} instances are too many; remove some"
+            )
+        masks, boxes = np.zeros((count, *size), bool), np.zeros((count, 4), np.float32)
+        for i, instance in enumerate(annotated.instances):
+            field = "segmentation"
+            try:
+                masks[i] = decode_parts(instance.parts, drawn, size)
+                field = "bbox"
+                boxes[i] = decode_box(instance.box, masks[i])
+            except InputError as error:
+                raise InputError(
+                    f"{path}: {instance.where}.{field}: {error} (frame {frame} of '{vid}')"
+                ) from error
+        codes = np.array([self._code(i) for i in annotated.instances], np.int32)
+        label_map = paint(masks, codes, self.label_space.code_dtype)
+        return Annotation(label_map, masks, codes, boxes, tracks=_tracks(annotated.instances))
+
+    def read_frames(
+        self, vid: str, numbers: Iterable[int] | None
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield frames, by default all, as (1-based number, RGB uint8 [H, W, 3]), ascending."""
+        return frames.read(self._existing(vid), numbers, _REMEDY, zero_based=True)
+
+    def frames_path(self, vid: str) -> pathlib.Path:
+        """Return the video file, or else the folder of its frames."""
+        return frames.find(self.folder, vid) or self.folder / f"{vid}.mp4"
+
+    def annotation_folder(self, vid: str) -> pathlib.Path:
+        """Return the file of the video's first annotated frame."""
+        return self.annotation_path(vid, min(self._frames[vid]))
+
+    def annotation_path(self, vid: str, frame: int) -> pathlib.Path:
+        """Return the file of a frame's annotation."""
+        return pathlib.Path(self._frames[vid][frame].document.path)
+
+    def files(self, vid: str) -> tuple[pathlib.Path, ...]:
+        """Return the video file, or the frames in its folder."""
+        return frames.files(self.frames_path(vid))
+
+    def facts(self, vid: str) -> str:
+        """Return the annotations of a video as text, independent of the files' layout."""
+        content = []
+        for number, located in sorted(self._frames[vid].items()):
+            frame = located.frame
+            instances = [
+                [self._code(i), i.track, i.box, list(i.parts)] for i in located.frame.instances
+            ]
+            content.append([number, frame.size, frame.scaled, frame.split, instances])
+        return json.dumps(content, sort_keys=True)
+
+    def missing(self) -> list[tuple[str, pathlib.Path]]:
+        """Return the videos without frames as (vid, missing path), by existence only."""
+        vids = [vid for vid in self._frames if frames.find(self.folder, vid) is None]
+        return [(vid, self.frames_path(vid)) for vid in vids]
+
+    def _annotated_size(self, vid, frame):
+        """Return the (height, width) of a frame's video, as far as possible without decoding."""
+        if frame.size is not None and not frame.scaled:
+            return frame.size
+        return frames.size(self._existing(vid), _REMEDY, zero_based=True)
+
+    def _existing(self, vid):
+        path = frames.find(self.folder, vid)
+        if path is None:
+            raise InputError(
+                f"{self.folder}: neither a video {vid}.mp4 (.avi, .mov, .mkv, .webm) nor a folder "
+                f"{vid} of frames; add it, or remove the video from {self.annotation_folder(vid)}"
+            )
+        if not self._follow_links:
+            for file in frames.files(path):
+                check_inside(file, self.folder, FOLLOW)
+        return path
+
+    def _located(self) -> Iterator[Located]:
+        return (located for numbered in self._frames.values() for located in numbered.values())
+
+    def _check_names(self, label_space):
+        """Check the names of all instances; return their label space."""
+        located = [(f.document.path, i) for f in self._located() for i in f.frame.instances]
+        check_mapped(located, self._names)
+        if label_space is not None:
+            check_label_space(located, self._names, label_space)
+            return label_space
+        try:
+            return derive_label_space(dict.fromkeys(self._names.pair(i) for _, i in located))
+        except InputError as error:
+            raise InputError(f"{self.documents[0].path}: {error}") from error
+
+    def _code(self, instance):
+        actor, action = self._names.pair(instance)
+        space = self.label_space
+        return int(space.encode(space.actors.index(actor), space.actions.index(action)))
+
+    def _splits(self):
+        """Return {vid: split}: the files' own, or else `split_by_name`."""
+        own = {vid: next(iter(n.values())).frame.split for vid, n in self._frames.items()}
+        without = [vid for vid, split in own.items() if split is None]
+        return {**own, **split_by_name(without)}
+
+    def _video(self, vid, split):
+        numbered = self._frames[vid]
+        frame = next(iter(numbered.values())).frame
+        height, width = (0, 0) if frame.scaled or frame.size is None else frame.size
+        return Video(
+            vid=vid,
+            label=0,
+            start="",
+            end="",
+            height=height,
+            width=width,
+            frames=0,
+            annotated=len(numbered),
+            usage=SPLITS.index(split),
+        )
+
+
+def _reopen(reread, label_space, follow_links):
+    exports, videos_dir, names, options, format_name, first_frame = reread
+    return AnnotatedVideos(
+        exports,
+        videos_dir,
+        label_space,
+        names=names,
+        options=options,
+        format_name=format_name,
+        first_frame=first_frame,
+        follow_links=follow_links,
+    )
+
+
+def _tracks(instances):
+    """Return the identities int64 [N], -1 where there is none; None where all have none."""
+    tracks = [-1 if i.track is None else i.track for i in instances]
+    return np.array(tracks, np.int64) if any(track >= 0 for track in tracks) else None
+
+
+def _left_out(documents):
+    total: collections.Counter = collections.Counter()
+    for document in documents:
+        total.update(document.left_out)
+    listed = ", ".join(f"{count} {reason}" for reason, count in total.items())
+    return f"left out: {listed}" if listed else ""
+
+
+def split_by_name(vids: Iterable[str]) -> dict[str, str]:
+    """Assign a fifth of the videos to 'test', by a hash of their names; return {vid: split}.
+
+    The result is the same on every machine and in every order of the videos. Of two or more videos
+    at least one is in each split.
+    """
+    ordered = sorted(vids, key=lambda vid: hashlib.sha256(vid.encode()).digest())
+    count = max(round(len(ordered) / 5), 1) if len(ordered) > 1 else 0
+    return {vid: "test" if i < count else "train" for i, vid in enumerate(ordered)}

@@ -1,0 +1,77 @@
+"""The rows of the paper's tables as experiments: their flagfiles and their run folders.
+
+An experiment is `full`, a flagfile of configs/ablations, or one of PHASES. Each of its phases is a
+run, and the last one is scored.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Iterator
+
+from a2d_tf.core import flagfiles
+from a2d_tf.core.errors import InputError
+
+ABLATIONS = flagfiles.CONFIGS / "ablations"
+# The phases of an experiment; each starts from the weights of the one before.
+PHASES = {
+    "full": ("full",),
+    "no_joint": ("no_joint_actor", "no_joint_action"),
+    "no_mask": ("no_mask", "no_mask_refiner"),
+}
+NOTHING = ("--init_rgb=", "--init_flow=", "--init_checkpoint=", "--class_map=")
+SPLIT = "test"
+
+
+def names() -> list[str]:
+    """Return all experiments, sorted."""
+    parts = {phase for phases in PHASES.values() for phase in phases}
+    return sorted({path.stem for path in ABLATIONS.glob("*.flags")} - parts | set(PHASES))
+
+
+def phases(name: str) -> tuple[str, ...]:
+    """Return the phases of an experiment, in order; each has a run folder of its name."""
+    return PHASES.get(name, (name,))
+
+
+def trainings(
+    name: str, base: str, workdir: str | os.PathLike
+) -> Iterator[tuple[pathlib.Path, list[str], list[str]]]:
+    """Yield each phase's run folder, its flagfiles, and its flags of the weights it starts from.
+
+    Args:
+      name: one of `names()`.
+      base: flagfile of the network.
+      workdir: folder of the run folders.
+
+    Raises:
+      InputError: no such experiment.
+    """
+    if name not in names():
+        raise InputError(f"'{name}' is no experiment; there are {', '.join(names())}")
+    previous = None
+    for phase in phases(name):
+        files, start = [os.path.abspath(flagfiles.find(base))], []
+        if phase != "full":
+            files.append(f"{ABLATIONS / phase}.flags")
+        if previous:
+            # The first phase has started from the weights that the base or the caller names.
+            start = [f"--init_run={previous}", *NOTHING]
+        elif phase != "full" and not _uses_flow(phase):
+            start = ["--init_flow="]
+        previous = pathlib.Path(workdir, phase).absolute()
+        yield previous, [f"--flagfile={path}" for path in files], start
+
+
+def is_scored(folder: str | os.PathLike, since_trained: bool = False) -> bool:
+    """Tell whether a run folder holds scores of the test split, or those of its last training."""
+    metrics = pathlib.Path(folder, "evaluation", SPLIT, "metrics.json")
+    if not since_trained:
+        return metrics.exists()
+    finished = pathlib.Path(folder, "finished.json")
+    return metrics.exists() and metrics.stat().st_mtime >= finished.stat().st_mtime
+
+
+def _uses_flow(phase):
+    return "--use_flow=false" not in (ABLATIONS / f"{phase}.flags").read_text().split()

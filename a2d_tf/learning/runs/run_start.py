@@ -1,0 +1,168 @@
+"""How a run starts: its settings completed, and its weights loaded.
+
+The weights are random, of imported files, of another run, or the run's own where it resumes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+from collections.abc import Collection
+from typing import Any
+
+from a2d_tf.core.config import PREDATED, Config, InferenceConfig, ModelConfig
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.data.manifest import RECORD_FIELDS
+from a2d_tf.learning.runs import run_folder
+from a2d_tf.learning.runs.checkpoints import restore
+from a2d_tf.learning.runs.run_folder import Run
+from a2d_tf.model import flavours
+from a2d_tf.model.network import Network
+from a2d_tf.pretrained import cache, coco_classes, weights
+
+logger = logging.getLogger(__name__)
+
+
+def settle(config: Config, given: Collection[str], workdir: str | None = None) -> Config:
+    """Complete the settings by those of the weights that the run starts from.
+
+    These are the flavours of imported files, or of another run. A run that resumes, or starts from
+    one of the same network, keeps the behaviour before settings that are younger than that run,
+    unless their flags are given. Weights that go by a name are fetched if they are not in the
+    cache; a run that resumes does not need them.
+
+    Args:
+      config: the settings of the flags.
+      given: names of the flags that were given.
+      workdir: the run folder, which may hold a run already.
+
+    Raises:
+      InputError: an unusable file, or a given flag that contradicts it.
+    """
+    goes_on = workdir and not run_folder.is_new(workdir)
+    run = workdir if goes_on else config.learning.init_run or config.learning.init_checkpoint
+    if run:
+        there = run_folder.settings(os.path.join(run, "flags.txt"))
+    if goes_on:
+        config = _as_before(config, there, given, ("model", "learning"))
+    elif config.learning.init_run:
+        config = _as_before(config, there, given, ("model",))
+    learning, origin = config.learning, ""
+    model: dict[str, Any] = {}
+    for stream in ("rgb", "flow"):
+        path = "" if goes_on else cache.resolve(getattr(learning, f"init_{stream}"))
+        if path:
+            model[f"{stream}_flavour"], origin = weights.Weights.read(path).flavour, path
+    if run:
+        origin = os.path.join(run, "flags.txt")
+        model.update(rgb_flavour=there.model.rgb_flavour, flow_flavour=there.model.flow_flavour)
+    flavour = model.get("rgb_flavour", config.model.rgb_flavour)
+    model.update(flavours.own_flags(flavour))
+    for name, value in model.items():
+        mine = getattr(config.model, name)
+        if name in given and mine != value:
+            raise InputError(
+                f"--{name}={mine} contradicts {origin or flavour}, which wants {value}; give that, "
+                "or leave it out"
+            )
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, **model))
+
+
+def _as_before(config, there, given, sections):
+    """Take the settings in PREDATED from `there`, an older run's, unless they were given.
+
+    `given` names model flags alone; a learning flag counts as given if it is not at its default.
+    """
+    for section in sections:
+        ours, theirs = (getattr(c, section) for c in (config, there))
+        older = {
+            field.name: getattr(theirs, field.name)
+            for field in dataclasses.fields(ours)
+            if field.name in PREDATED
+            and field.name not in given
+            and getattr(ours, field.name) == field.default
+        }
+        config = dataclasses.replace(config, **{section: dataclasses.replace(ours, **older)})
+    return config
+
+
+def initialise(network: Network, config: Config) -> weights.LoadReport | None:
+    """Load the weights that the settings of a new run name.
+
+    Returns:
+      a `weights.LoadReport`; None where they are random, or all of those of --init_run.
+
+    Raises:
+      InputError: they are not there, or for another network, or nothing of them fits.
+    """
+    learning, report = config.learning, None
+    if learning.init_run:
+        _take_over(network, config, learning.init_run)
+    elif learning.init_checkpoint:
+        report = _warm_start(network, config, learning.init_checkpoint)
+    class_map = {}
+    if learning.class_map:
+        class_map = coco_classes.read_class_map(learning.class_map, network.labels.actors)
+    for stream in ("rgb", "flow"):
+        path = cache.resolve(getattr(learning, f"init_{stream}"))
+        if path:
+            chosen = class_map if stream == "rgb" else {}
+            loaded = weights.load(network, weights.Weights.read(path), stream, chosen)
+            report = report.then(loaded) if report else loaded
+    return report
+
+
+def _take_over(network: Network, config: Config, run: str) -> None:
+    """Restore the weights of another run, which must be of the same network.
+
+    Raises:
+      InputError: no run there, or one of another network or label space.
+    """
+    run_folder.check_network(run, config, network.labels)
+    restore(network, run)
+
+
+def _warm_start(network, config, run):
+    path = os.path.join(run, "flags.txt")
+    there = run_folder.settings(path)
+    fields = ["backbone", "norm", "rgb_flavour", "stride_in_1x1", "pixel_scale", "roi_align"]
+    if config.model.use_flow and there.model.use_flow:
+        fields += ["flow_norm", "flow_flavour", "flow_scale", "flow_bound"]
+    run_folder.check_same(path, config, fields, "model")
+    other = Network(there.model, LabelSpace.from_json(os.path.join(run, "labels.json")))
+    return weights.copy(network, other, restore(other, run))
+
+
+def untrained(path: str, given: dict[str, Any] | None = None) -> Run:
+    """Load a network with COCO weights alone: it finds A2D's actors, and knows no actions.
+
+    Where COCO has one class for two actors (adult and baby), it is called the first.
+
+    Args:
+      path: of a detector's imported weights, or a name of `pretrained`.
+      given: {setting of inference or computing: value}.
+
+    Raises:
+      InputError: no such file, or not a detector's.
+    """
+    path = cache.resolve(path)
+    imported = weights.Weights.read(path)
+    if not imported.classes:
+        raise InputError(
+            f"{path}: {imported.source} weights are a backbone's, which finds no actors; predict "
+            "needs a detector's"
+        )
+    # With a single action, background must not take a share of its probability.
+    model = ModelConfig(
+        use_flow=False, temporal_layers=0, action_background=False, **imported.model_fields()
+    )
+    config = Config(model, InferenceConfig(score_threshold=run_folder.DEFAULT_THRESHOLD))
+    config = config.with_inference(**(given or {})).checked()
+    labels = coco_classes.label_space(A2D.actors, "untrained")
+    network = Network(model, labels, config.compute)
+    logger.info(weights.load(network, imported).summary())
+    weights.silence_twins(network)
+    facts = dict(zip(RECORD_FIELDS, ("dis", model.image_height, model.image_width, 1)))
+    return Run(config, network, facts, path)

@@ -1,0 +1,49 @@
+"""What a reader made of an export, in a form that tests compare."""
+
+import json
+import pathlib
+
+import numpy as np
+
+from a2d_tf.data.annotation_tools.container import Container
+from a2d_tf.data.annotation_tools.document import ReadOptions
+from a2d_tf.data.segmentations import decode_mask
+
+
+def read(reader, path, **options):
+    """The documents of all files of an export that `reader` can read, XML or JSON."""
+    container, documents = Container(pathlib.Path(path)), []
+    for name in container.names:
+        suffix = pathlib.PurePath(name).suffix
+        if suffix in (".json", ".xml"):
+            content = container.read(name) if suffix == ".xml" else json.loads(container.text(name))
+            documents += reader.read(name, content, container, ReadOptions(**options))
+    return documents
+
+
+def mask(instance, size):
+    """The mask of an instance, bool [height, width]."""
+    return np.any([decode_mask(part, *size) for part in instance.parts], axis=0)
+
+
+def described(document):
+    """{frame number: [(label, action, track), ...]} of a document."""
+    return {
+        frame.number: [(x.label, x.action, x.track) for x in frame.instances]
+        for frame in document.frames
+    }
+
+
+def check_against_datumaro(instances, theirs, size, pixels=6):
+    """Assert that the instances of a frame are those of `datumaro_env.instances`, names and masks.
+
+    Datumaro keeps float32 coordinates, so that a few pixels on edges differ.
+    """
+    left = [(x["label"], x["attributes"].get("action"), set(x["rows"])) for x in theirs]
+    for instance in instances:
+        inside = set(np.flatnonzero(mask(instance, size)).tolist())
+        same = [x for x in left if x[:2] == (instance.label, instance.action)]
+        best = min(same, key=lambda x: len(x[2] ^ inside), default=None)
+        assert best and len(best[2] ^ inside) <= pixels, instance.where
+        left.remove(best)
+    assert not left

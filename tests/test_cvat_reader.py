@@ -1,0 +1,354 @@
+"""CVAT's XML: tasks, jobs, projects and images, whole and damaged."""
+
+import json
+
+import export_reading
+import numpy as np
+import pytest
+from a2d_files import real
+
+from a2d_tf.core.errors import InputError
+from a2d_tf.data.annotation_tools.readers import cvat
+
+TASK = """<task><id>7</id><name>anything</name><size>10</size><mode>interpolation</mode>
+<start_frame>0</start_frame><stop_frame>9</stop_frame><frame_filter></frame_filter>
+<original_size><width>8</width><height>6</height></original_size><source>yard.one.mp4</source></task>
+"""
+SQUARE = "1.00,1.00;3.00,1.00;3.00,3.00;1.00,3.00"  # 4 pixels
+WIDE = "0.00,4.00;8.00,4.00;8.00,6.00;0.00,6.00"  # 16 pixels
+
+
+def document(*elements, meta=TASK):
+    return (
+        f"<annotations><version>1.1</version><meta>{meta}</meta>{''.join(elements)}</annotations>"
+    )
+
+
+def polygon(frame, action=None, points=SQUARE, keyframe=1, outside=0, **more):
+    attribute = f'<attribute name="action">{action}</attribute>' if action else ""
+    place = f'frame="{frame}" keyframe="{keyframe}" outside="{outside}"'
+    more = "".join(f' {key}="{value}"' for key, value in more.items())
+    return f'<polygon {place} points="{points}"{more}>{attribute}</polygon>'
+
+
+def track(number, *shapes, label="mouse", **more):
+    more = "".join(f' {key}="{value}"' for key, value in more.items())
+    return f'<track id="{number}" label="{label}"{more}>{"".join(shapes)}</track>'
+
+
+@pytest.fixture
+def read(tmp_path):
+    def of(text, **options):
+        (tmp_path / "annotations.xml").write_text(text, encoding="utf-8")
+        return export_reading.read(cvat, tmp_path / "annotations.xml", **options)
+
+    return of
+
+
+def test_keyframes_are_annotated_with_all_visible_shapes_and_the_rest_by_option(read):
+    text = document(
+        track(
+            0,
+            polygon(2, "run"),
+            polygon(3, "run", keyframe=0),
+            polygon(4, "rest"),
+            polygon(5, "rest", outside=1),
+        ),
+        track(4, polygon(3, "turn", keyframe=0), polygon(4, "turn", keyframe=0), label="wheel"),
+    )
+    (found,) = read(text)
+    assert export_reading.described(found) == {
+        3: [("mouse", "run", 0)],
+        5: [("mouse", "rest", 0), ("wheel", "turn", 4)],
+    }
+    assert found.left_out == {
+        "frames with interpolated shapes only": 1,
+        "frames without shapes, which may not be annotated": 1,
+    }
+    assert (found.format, found.numbering, found.frame_count) == ("cvat", "video", 10)
+    first = found.frames[0]
+    assert (first.video, first.size, first.split, first.scaled) == ("yard.one", (6, 8), None, False)
+    (instance,) = first.instances
+    assert instance.parts == ([[1.0, 1.0, 3.0, 1.0, 3.0, 3.0, 1.0, 3.0]],)
+    assert instance.where == '<track id="0">, frame="2"'
+
+    (found,) = read(text, interpolated=True)
+    assert export_reading.described(found)[4] == [("mouse", "run", 0), ("wheel", "turn", 4)]
+    (found,) = read(text, interpolated=True, empty_frames=True)
+    assert export_reading.described(found)[6] == [] and found.left_out == {}
+
+
+def test_runs_of_a_mask_go_row_by_row_through_its_box(read):
+    box = 'left="2" top="1" width="4" height="3"'
+    mask = f'<mask frame="3" keyframe="1" outside="0" rle="0, 4, 3, 1, 1, 3" {box}/>'
+    (found,) = read(document(track(0, mask)))
+    (instance,) = found.frames[0].instances
+    np.testing.assert_array_equal(
+        export_reading.mask(instance, (6, 8)).astype(int),
+        [
+            [0, 0, 0, 0, 0, 0, 0, 0],
+            [0, 0, 1, 1, 1, 1, 0, 0],
+            [0, 0, 0, 0, 0, 1, 0, 0],
+            [0, 0, 0, 1, 1, 1, 0, 0],
+            [0, 0, 0, 0, 0, 0, 0, 0],
+            [0, 0, 0, 0, 0, 0, 0, 0],
+        ],
+    )
+
+
+def test_a_shape_of_one_frame_has_no_track_and_its_end_annotates_nothing(read):
+    meta = TASK.replace("<start_frame>0", "<start_frame>3").replace(
+        "<frame_filter>", "<frame_filter>step=2"
+    )
+    text = document(track(0, polygon(5, "run"), polygon(7, "run", outside=1)), meta=meta)
+    (found,) = read(text, interpolated=True, empty_frames=True)
+    assert export_reading.described(found) == {6: [("mouse", "run", None)]}
+    assert found.frame_count is None
+
+
+def test_a_group_is_one_instance_named_by_its_largest_part(read):
+    text = document(
+        track(5, polygon(0, "run", WIDE), polygon(1, "run", SQUARE), group_id=9),
+        track(2, polygon(0, "rest"), polygon(1, "rest", WIDE), label="tail", group_id=9),
+        track(6, polygon(0, "turn"), polygon(1, "turn"), label="wheel"),
+        track(7, polygon(1, "turn"), label="wheel", group_id=0),
+    )
+    (found,) = read(text)
+    assert export_reading.described(found) == {
+        1: [("mouse", "run", 2), ("wheel", "turn", 6)],
+        2: [("tail", "rest", 2), ("wheel", "turn", 6), ("wheel", "turn", None)],
+    }
+    assert export_reading.mask(found.frames[0].instances[0], (6, 8)).sum() == 20
+
+
+def test_boxes_points_and_skeletons_are_counted_and_annotate_nothing(read):
+    box = '<box frame="{}" keyframe="1" outside="0" xtl="1" ytl="1" xbr="3" ybr="3"/>'
+    text = document(
+        track(0, box.format(1), box.format(2), polygon(3, "run", keyframe=0)),
+        track(1, '<skeleton frame="3" keyframe="1"><points label="a" outside="0"/></skeleton>'),
+        track(2, polygon(2, outside=1), polygon(4), polygon(5)),
+    )
+    (found,) = read(text, empty_frames=True)
+    assert [frame.number for frame in found.frames] == [5, 6]
+    assert found.left_out == {
+        "shapes <box>, which are no masks": 2,
+        "shapes <skeleton>, which are no masks": 1,
+        "frames with interpolated shapes only": 1,
+    }
+
+
+def project(*tasks):
+    """Of (id, subset, start, size, filter, source)."""
+    form = (
+        "<task><id>{}</id><name>task {}.mp4</name><subset>{}</subset><start_frame>{}</start_frame>"
+        "<size>{}</size><frame_filter>{}</frame_filter>{}</task>"
+    )
+    entries = (form.format(task[0], *task) for task in tasks)
+    return f"<project><id>1</id><tasks>{''.join(entries)}</tasks></project>"
+
+
+def test_frames_of_a_project_run_on_through_the_tasks_of_a_subset(read):
+    meta = project(
+        (12, "Train", 0, 10, "", "<source>c.mp4</source>"),
+        (9, "Train", 4, 5, "step=3", "<source>b.mp4</source>"),
+        (8, "Test", 0, 7, "", "<source>a.mp4</source>"),
+        (10, "Test", 0, 7, "", ""),
+    )
+    text = document(
+        track(0, polygon(3), task_id=8),
+        track(1, polygon(7 + 6), task_id=10),
+        track(2, polygon(4 + 12), task_id=9),
+        track(3, polygon(4 + 15 + 9), task_id=12),
+        meta=meta,
+    )
+    found = {
+        (frame.video, frame.number, frame.split) for each in read(text) for frame in each.frames
+    }
+    assert found == {
+        ("a", 4, "test"),
+        ("b", 17, "train"),
+        ("c", 10, "train"),
+        ("task 10", 7, "test"),
+    }
+
+    other = text.replace("<subset>Test", "<subset>Holdout")
+    assert {frame.split for each in read(other) for frame in each.frames} == {None}
+    for frame, task in ((4 + 15 + 10, 12), (5, 9)):
+        wrong = document(track(2, polygon(frame), task_id=task), meta=meta)
+        with pytest.raises(InputError, match=f'<track id="2">, frame="{frame}": .* does not show'):
+            read(wrong)
+    with pytest.raises(InputError, match=r"<track id=\"0\">: 'task_id' '77' is no task"):
+        read(document(track(0, polygon(3), task_id=77), meta=meta))
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_job_has_no_name_and_any_part_of_the_frames(read, inside):
+    size = "<original_size><width>8</width><height>6</height></original_size>"
+    job = (
+        f"<job><id>3</id><size>5</size><start_frame>20</start_frame>{size if inside else ''}</job>"
+    )
+    meta = job if inside else job + size
+    (found,) = read(document(track(0, polygon(21), polygon(22)), meta=meta))
+    assert [(x.video, x.number, x.size) for x in found.frames] == [
+        (None, 22, (6, 8)),
+        (None, 23, (6, 8)),
+    ]
+    assert found.frame_count is None
+
+
+def image(number, name, *shapes):
+    return f'<image id="{number}" name="{name}" width="8" height="6">{"".join(shapes)}</image>'
+
+
+def test_images_of_a_video_are_numbered_by_their_id(read):
+    shape = f'<polygon label="mouse" points="{SQUARE}" group_id="1"/>'
+    wide = f'<polygon label="wheel" points="{WIDE}" group_id="1"/>'
+    box = '<box label="mouse" xtl="0" ytl="0" xbr="2" ybr="2"/>'
+    images = [
+        image(2, "frame_000002", shape, wide),
+        image(3, "frame_000003", '<tag label="blurred"/>'),
+        image(4, "frame_000004", box),
+    ]
+    text = document(*images)
+    (found,) = read(text)
+    assert export_reading.described(found) == {3: [("wheel", None, None)]}
+    assert found.frames[0].video == "yard.one" and found.numbering == "video"
+    assert found.left_out == {
+        "shapes <box>, which are no masks": 1,
+        "frames without shapes, which may not be annotated": 1,
+    }
+    (found,) = read(text, empty_frames=True)
+    assert export_reading.described(found) == {3: [("wheel", None, None)], 4: []}
+    (found,) = read(document(*images, meta=""))
+    assert [(x.video, x.number) for x in found.frames] == [(None, 3)]
+
+
+def test_images_of_the_users_keep_their_numbers(read):
+    shape = f'<polygon label="mouse-run" points="{SQUARE}"/>'
+    meta = "<task><id>3</id><name>x</name><size>2</size><mode>annotation</mode></task>"
+    images = (image(0, r"clip\00005.jpg", shape), image(1, "clip/frame_000010.png", shape))
+    (found,) = read(
+        document(*images, meta=meta.replace("<size>", "<start_frame>0</start_frame><size>"))
+    )
+    assert [(x.video, x.number) for x in found.frames] == [("clip", 5), ("clip", 10)]
+    assert (found.numbering, found.frame_count) == ("names", None)
+    with pytest.raises(InputError, match=r'<image id="4">: name \'yard.jpg\' has no frame number'):
+        read(document(image(4, "yard.jpg", shape), meta=""))
+
+
+def test_an_ellipse_turns_about_its_centre(read):
+    ellipse = '<ellipse label="wheel" cx="20" cy="15" rx="12" ry="4" rotation="90.00"/>'
+    frame = f'<image id="0" name="a/1.jpg" width="40" height="30">{ellipse}</image>'
+    (found,) = read(document(frame, meta=""))
+    inside = export_reading.mask(found.frames[0].instances[0], (30, 40))
+    assert inside.any(axis=1).nonzero()[0][[0, -1]].tolist() == [3, 26]
+    assert inside.any(axis=0).nonzero()[0][[0, -1]].tolist() == [16, 23]
+    assert inside.sum() == pytest.approx(np.pi * 12 * 4, abs=8)
+
+
+BOX = 'left="2" top="1" width="2" height="2"'
+MASK = '<mask frame="3" keyframe="1" outside="0" rle="{}" {}/>'
+DAMAGED = {
+    "truncated": (document(track(0, polygon(1)))[:-30], "line 4: no XML, or a truncated file"),
+    "no XML": ("{}", "line 1: no XML"),
+    "entities": ('<!DOCTYPE a [<!ENTITY b "c">]>' + document(), "<!DOCTYPE>"),
+    "another format": ("<annotation><folder/></annotation>", "<annotation> is not <annotations>"),
+    "no label": (
+        document(track(0, polygon(1)).replace("mouse", "")),
+        "<track id=\"0\">: no 'label'",
+    ),
+    "frame": (document(track(0, polygon("x"))), "<polygon>: 'frame' is 'x', no whole number"),
+    "negative frame": (document(track(0, polygon(-1))), "'frame' is '-1', no whole number"),
+    "track": (document(track("a", polygon(1))), "'id' is 'a', no whole number"),
+    "group": (document(track(0, polygon(1), group_id="b")), "'group_id' is 'b'"),
+    "keyframe": (document(track(0, polygon(1, keyframe="yes"))), "'keyframe' is 'yes'"),
+    "points": (document(track(0, polygon(1, points="1,2;3"))), 'frame="1": <polygon> is damaged'),
+    "no points": (document(track(0, "<polygon frame='1'/>")), 'frame="1": <polygon> is damaged'),
+    "runs": (document(track(0, MASK.format("1, 2", BOX))), "do not fill its box of 2x2"),
+    "text runs": (document(track(0, MASK.format("a", BOX))), "<mask> is damaged"),
+    "mask outside": (
+        document(track(0, MASK.format("0, 4", BOX.replace('"2" top', '"7" top')))),
+        "leaves the image of 8x6",
+    ),
+    "large mask": (
+        document(
+            track(0, MASK.format("0, 9000000000", 'left="0" top="0" width="90000" height="100000"'))
+        ),
+        "the box of 90000x100000 is larger",
+    ),
+    "mask without size": (
+        document(track(0, MASK.format("0, 4", BOX)), meta=""),
+        "no size of the frames; export as",
+    ),
+    "size": (document(meta=TASK.replace(">8<", ">0<")), "original_size: 0x6 is no size"),
+    "start": (document(meta=TASK.replace("frame>0<", "frame>a<")), "task/start_frame: 'a' is no"),
+    "project": (document(meta=project(("x", "", 0, 1, "", ""))), "task/id: 'x' is no number"),
+    "image size": (
+        document('<image id="0" name="a/1.jpg" width="8"/>'),
+        "<image id=\"0\">: 'height' is None",
+    ),
+    "image label": (
+        document(image(0, "a", f'<polygon points="{SQUARE}"/>')),
+        "<image id=\"0\">, <polygon>: no 'label'",
+    ),
+    "two images": (
+        document(*[image(0, "a", f'<polygon label="b" points="{SQUARE}"/>')] * 2),
+        '<image id="0">: frame 1 is there twice',
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_damage_is_one_clear_error(read, case):
+    text, expected = DAMAGED[case]
+    with pytest.raises(InputError) as caught:
+        read(text)
+    assert "annotations.xml: " in str(caught.value) and expected in str(caught.value)
+
+
+@pytest.mark.parametrize("case", ["cvat_video_xml", "cvat_project_xml"])
+@pytest.mark.parametrize("form", ["export", "zips"])
+def test_exports_of_cvat(case, form):
+    folder = real(f"exports/{case}")
+    paths = [folder / form] if form == "export" else sorted((folder / form).iterdir())
+    found = {
+        (frame.video, frame.number): {
+            (x.label, x.action, x.track, *box_of(export_reading.mask(x, frame.size)))
+            for x in frame.instances
+        }
+        for path in paths
+        for each in export_reading.read(cvat, path)
+        for frame in each.frames
+    }
+    wanted = {
+        (entry["video"], entry["frame"]): {
+            (x["actor"], x["action"], x["track"], *x["box"]) for x in entry["instances"]
+        }
+        for entry in json.loads((folder / "expected.json").read_text())
+        if entry["required"]
+    }
+    assert found.keys() == wanted.keys()
+    for key in wanted:
+        assert sorted(x[:3] for x in found[key]) == sorted(x[:3] for x in wanted[key])
+        np.testing.assert_allclose(
+            sorted(x[3:] for x in found[key]), sorted(x[3:] for x in wanted[key]), atol=1
+        )
+
+
+def box_of(inside):
+    """x1, y1, x2, y2 of a mask, half-open."""
+    rows, columns = np.nonzero(inside)
+    return columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+
+
+def test_it_is_recognised_by_its_first_tag():
+    whole = document().encode()
+    for content in (
+        whole,
+        whole[:40],
+        b'<?xml version="1.0"?>\n' + whole,
+        document().encode("utf-16"),
+    ):
+        assert cvat.matches(content)
+    for other in (b"", b"<annotation><folder/></annotation>", b"{}", None, {}):
+        assert not cvat.matches(other)

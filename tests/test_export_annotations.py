@@ -1,0 +1,546 @@
+"""Predictions written for annotation tools: polygons, key frames, the files, and the way back."""
+
+import base64
+import dataclasses
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import types
+import zipfile
+from xml.etree import ElementTree
+
+import cv2
+import datumaro_env
+import export_reading
+import numpy as np
+import pytest
+from a2d_files import mask
+from test_outputs import BOX, FILM, OTHER, SIZE, write
+
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D
+from a2d_tf.data.annotation_tools.readers import coco as coco_reader
+from a2d_tf.data.annotation_tools.readers import cvat as cvat_reader
+from a2d_tf.data.annotation_tools.readers import labelme as labelme_reader
+from a2d_tf.data.annotation_tools.readers import youtube_vis as youtube_vis_reader
+from a2d_tf.data.annotation_tools.writers import cvat, files
+from a2d_tf.data.annotation_tools.writers.polygons import polygons
+from a2d_tf.data.annotation_tools.writers.tracked_video import Shape, Track, TrackedVideo, thinned
+from a2d_tf.data.segmentations import decode_mask
+from a2d_tf.evaluation.coco_results import encode_mask
+from a2d_tf.video import predictions
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+CLIP = types.SimpleNamespace(name="clip1.mp4", images=None, length=8, count=9)
+
+
+def blobs(seed, height=60, width=80):
+    """A mask of smooth or ragged parts with holes, some at the frame's edge."""
+    random = np.random.default_rng(seed)
+    noise = cv2.GaussianBlur(random.normal(size=(height, width)), (0, 0), random.choice([1, 2, 5]))
+    return noise > np.quantile(noise, random.choice([0.5, 0.8, 0.97]))
+
+
+def differences(inside, other):
+    """Pixels of two masks that differ away from the border of the first, and the masks' IoU."""
+    square = np.ones((3, 3), np.uint8)
+    inner = cv2.erode(np.uint8(inside), square, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    border = cv2.dilate(np.uint8(inside), square) != inner
+    far = (inside != other) & ~border
+    return far.sum(), (inside & other).sum() / (inside | other).sum()
+
+
+def test_polygons_of_rectangles_run_along_the_edges_of_pixels():
+    inside = mask(8, 10, 1, 2, 4, 9) | mask(8, 10, 6, 0, 8, 2)
+    corners = [sorted(zip(p[::2], p[1::2])) for p in polygons(inside)]
+    assert corners == [[(2, 1), (2, 4), (9, 1), (9, 4)], [(0, 6), (0, 8), (2, 6), (2, 8)]]
+    assert sorted(polygons(mask(8, 10, 7, 0, 8, 1))[0]) == [0, 0, 1, 1, 7, 7, 8, 8]
+    assert polygons(np.zeros((8, 10), bool)) == []
+    assert sorted(polygons(np.ones((2, 3), bool))[0]) == [0, 0, 0, 0, 2, 2, 3, 3]
+
+
+def test_a_hole_is_cut_to_the_outline():
+    inside = mask(20, 20, 2, 2, 18, 18) & ~mask(20, 20, 6, 6, 9, 9) & ~mask(20, 20, 11, 12, 15, 16)
+    (outline,) = polygons(inside)
+    far, iou = differences(inside, decode_mask([outline], 20, 20))
+    assert far == 0 and iou > 0.95
+    assert not decode_mask([outline], 20, 20)[7, 7]
+    points = list(zip(outline[::2], outline[1::2]))
+    assert len(points) == len(set(points)) + 4  # there and back again, twice
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_polygons_are_within_a_pixel_of_the_mask(seed):
+    inside = blobs(seed)
+    far, iou = differences(inside, decode_mask(polygons(inside), *inside.shape))
+    assert far == 0 and iou >= 0.95
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_closest_polygons_are_the_mask(seed, monkeypatch):
+    monkeypatch.setattr("a2d_tf.data.annotation_tools.writers.polygons._LEAST_IOU", 1.0)
+    inside = blobs(seed)
+    assert (decode_mask(polygons(inside), *inside.shape) == inside).all()
+
+
+def test_a_smooth_outline_has_few_points():
+    inside = np.zeros((240, 320), np.uint8)
+    cv2.ellipse(inside, (160, 120), (90, 60), 20, 0, 360, 1, -1)
+    (outline,) = polygons(inside.astype(bool))
+    far, iou = differences(inside.astype(bool), decode_mask([outline], 240, 320))
+    assert len(outline) // 2 < 100 and far == 0 and iou > 0.99
+
+
+TWELVE = range(1, 13)
+
+
+def shapes(text, **until):
+    """Shapes of 1 pixel; 'a1 a2 b3' does a in the frames 1 and 2, and b in 3."""
+    pixel = encode_mask(mask(4, 4, 0, 0, 1, 1))
+    return tuple(Shape(int(s[1:]), s[0], pixel, until.get(s)) for s in text.split())
+
+
+def video(*tracks, frames=TWELVE, count=14):
+    """A TrackedVideo of a cat for each of the tracks."""
+    made = tuple(Track(i, "cat", track) for i, track in enumerate(tracks, 1))
+    actions = {"cat": ("a", "b")}
+    return TrackedVideo("clip1.mp4", None, (4, 4), count, tuple(frames), actions, made)
+
+
+def test_key_frames_are_at_every_few_frames_and_where_a_track_changes():
+    whole = video(
+        shapes(" ".join(f"a{n}" for n in range(1, 13))),
+        shapes("a2 a3 a4 b5 b6 b7 b9 b10"),
+    )
+    key = thinned(whole, 5)
+    assert key.frames == (1, 2, 5, 6, 7, 9, 10, 11, 12)
+    assert key.tracks[0].shapes == shapes("a1 a2 a5 a6 a7 a9 a10 a11 a12", a12=13)
+    assert key.tracks[1].shapes == shapes("a2 b5 b6 b7 b9 b10", b7=8, b10=11)
+    assert thinned(whole, 1).frames == whole.frames
+
+
+def test_key_frames_of_every_fourth_frame():
+    frames = range(3, 24, 4)
+    whole = video(shapes("a3 a7 a15 a19 a23"), frames=frames, count=26)
+    assert thinned(whole, 4).frames == (3, 7, 11, 15, 19, 23)
+    key = thinned(whole, 10)
+    assert key.frames == (3, 7, 15, 23)
+    # The next frame that would have been looked at, 27, is not in the video.
+    assert key.tracks[0].shapes == shapes("a3 a7 a15 a23", a7=11)
+    assert thinned(video(frames=()), 3).frames == ()
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A folder of the prediction FILM."""
+    folder = tmp_path_factory.mktemp("written")
+    write(folder, FILM, source=CLIP)
+    return folder
+
+
+@pytest.fixture
+def prediction(written, tmp_path):
+    """A copy of it, to be changed."""
+    return pathlib.Path(shutil.copytree(written, tmp_path / "out"))
+
+
+def test_a_prediction_is_read_with_the_labels_of_its_tracks(prediction):
+    read = predictions.read(prediction)
+    assert (read.source, read.name, read.images, read.size) == ("clip1.mp4", "clip1", None, SIZE)
+    assert (read.frame_count, read.frames) == (8, (1, 2, 3, 4, 5, 6))
+    assert read.actions["ball"] == ("flying", "jumping", "rolling", "none")
+    assert [(t.id, t.actor) for t in read.tracks] == [(1, "adult"), (2, "ball")]
+    done = [(s.frame, s.action) for s in read.tracks[0].shapes]
+    assert done == [(1, "running"), (2, "running"), (3, "walking"), (5, "walking"), (6, "running")]
+    assert (read.tracks[1].shapes[0].decoded() == mask(*SIZE, *OTHER)).all()
+    assert predictions.read(prediction, 0.5).tracks == read.tracks[:1]
+    assert predictions.read(prediction, 0.5, "b.avi").source == "b.avi"
+
+
+def test_a_track_that_changes_its_actor_is_two(tmp_path):
+    film = {n: [(4, code, 0.5, BOX)] for n, code in enumerate((66, 76, 76, 66, 66), 1)}
+    write(tmp_path, film, source=CLIP)
+    tracks = predictions.read(tmp_path).tracks
+    assert [(t.id, t.actor, [s.frame for s in t.shapes]) for t in tracks] == [
+        (4, "cat", [1, 4, 5]),
+        (5, "dog", [2, 3]),
+    ]
+
+
+def test_a_prediction_of_an_earlier_version_is_named_by_its_folder(prediction):
+    (prediction / "video.json").unlink()
+    read = predictions.read(prediction)
+    assert (read.source, read.size, read.frame_count) == ("out", SIZE, None)
+    assert read.actions == {"adult": ("running", "walking"), "ball": ("flying",)}
+
+
+def test_masks_without_a_pixel_are_left_out(tmp_path):
+    write(tmp_path, {1: [(1, 17, 0.5, [0, 0, 0, 0])], 2: [(1, 17, 0.5, BOX)]}, source=CLIP)
+    (track,) = predictions.read(tmp_path).tracks
+    assert [shape.frame for shape in track.shapes] == [2]
+
+
+def damage(path, fields):
+    """Change fields of a JSON, or of the first object of its list."""
+    content = json.loads(path.read_text())
+    (content[0] if isinstance(content, list) else content).update(fields)
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    "name, fields, message",
+    [
+        ("tracks.json", {"track_id": "x"}, "tracks.json: track_id: 'x' is missing or of another"),
+        ("tracks.json", {"mean_score": None}, "tracks.json: mean_score"),
+        ("tracks.json", {"frames": [{"frame": 1, "category_id": 99}]}, "category_id: 99 has no"),
+        ("tracks.json", {"track_id": 7}, "detections.json: no entry for track 7 in frame 1"),
+        ("detections.json", {"image_id": 99}, "detections.json: [0].image_id: 99 has no label map"),
+        ("detections.json", {"segmentation": {"size": [1, 1], "counts": "1"}}, "[0].segmentation"),
+        ("detections.json", {"segmentation": {"size": [48, 64], "counts": "1"}}, "add up to"),
+        ("video.json", {"name": "../x"}, "video.json: name: '../x' is no file's; give it by"),
+        ("video.json", {"labels": {"actors": []}}, "video.json: labels: label space"),
+        ("video.json", {"images": ["a"]}, "video.json: images: 1 of them, but frame 6"),
+        ("video.json", {"height": -1}, "video.json: height, width: [-1, 64]"),
+        ("video.json", {"frames": "x"}, "video.json: frames: 'x' is no number"),
+    ],
+)
+def test_damaged_files_are_named(prediction, name, fields, message):
+    damage(prediction / name, fields)
+    with pytest.raises(InputError) as error:
+        predictions.read(prediction)
+    assert message in str(error.value) and str(prediction) in str(error.value)
+
+
+def test_missing_files_are_named(prediction, tmp_path):
+    with pytest.raises(InputError, match="none: no such folder"):
+        predictions.read(tmp_path / "none")
+    (prediction / "tracks.json").write_text("[1")
+    with pytest.raises(InputError, match="tracks.json: no readable JSON of a prediction"):
+        predictions.read(prediction)
+    with pytest.raises(InputError, match="label_maps: no such folder"):
+        predictions.read(tmp_path)
+
+
+def saved(prediction, output, form, masks=False, every=1):
+    """The content of an exported JSON."""
+    files.save(thinned(predictions.read(prediction), every), str(output), form, masks)
+    return json.loads(output.read_text())
+
+
+def elements(prediction, tmp_path, masks=False, every=1):
+    """The <track>s of CVAT's XML: (attributes, [(tag, frame, outside, points, action)])."""
+    path = tmp_path / "clip1.xml"
+    files.save(thinned(predictions.read(prediction), every), str(path), "cvat", masks)
+    root = ElementTree.fromstring(path.read_bytes())
+    return root, [
+        (
+            dict(track.attrib),
+            [
+                (s.tag, int(s.get("frame")), s.get("outside"), s.get("points"), s[0].text)
+                for s in track
+            ],
+        )
+        for track in root.findall("track")
+    ]
+
+
+def test_cvat_has_tracks_of_polygons_that_end_where_they_are_gone(prediction, tmp_path):
+    root, tracks = elements(prediction, tmp_path)
+    box = "8.00,4.00;8.00,24.00;40.00,24.00;40.00,4.00"
+    other = "2.00,30.00;2.00,44.00;12.00,44.00;12.00,30.00"
+    assert tracks == [
+        (
+            {"id": "0", "label": "adult", "source": "auto"},
+            [
+                ("polygon", 0, "0", box, "running"),
+                ("polygon", 1, "0", box, "running"),
+                ("polygon", 2, "0", box, "walking"),
+                ("polygon", 3, "1", box, "walking"),
+                ("polygon", 4, "0", box, "walking"),
+                ("polygon", 5, "0", box, "running"),
+                ("polygon", 6, "1", box, "running"),
+            ],
+        ),
+        (
+            {"id": "1", "label": "ball", "source": "auto"},
+            [("polygon", 1, "0", other, "flying"), ("polygon", 2, "1", other, "flying")],
+        ),
+    ]
+    shape = root.find("track/polygon")
+    assert {name: shape.get(name) for name in ("keyframe", "occluded", "z_order")} == {
+        "keyframe": "1",
+        "occluded": "0",
+        "z_order": "0",
+    }
+
+
+def test_cvat_says_what_the_task_is(prediction, tmp_path):
+    root, _ = elements(prediction, tmp_path)
+    task = root.find("meta/task")
+    assert root.findtext("version") == "1.1"
+    words = ["name", "size", "mode", "start_frame", "stop_frame", "source"]
+    assert [task.findtext(word) for word in words] == [
+        *["clip1.mp4", "8", "interpolation", "0", "7", "clip1.mp4"]
+    ]
+    assert [task.findtext(f"original_size/{side}") for side in ("width", "height")] == ["64", "48"]
+    labels = {label.findtext("name"): label for label in task.findall("labels/label")}
+    assert list(labels) == list(A2D.actors)
+    attribute = labels["ball"].find("attributes/attribute")
+    assert {field.tag: field.text for field in attribute} == {
+        "name": "action",
+        "mutable": "True",
+        "input_type": "select",
+        "default_value": "flying",
+        "values": "flying\njumping\nrolling\nnone",
+    }
+
+
+def test_parts_of_an_instance_are_tracks_of_a_group_in_cvat():
+    two = mask(20, 20, 1, 1, 9, 9) | mask(20, 20, 12, 12, 15, 15)
+    masks = [two, mask(20, 20, 1, 1, 9, 9), two]
+    found = tuple(Shape(n, "a", encode_mask(m)) for n, m in enumerate(masks, 1))
+    track = Track(7, "cat", found)
+    whole = TrackedVideo("a.mp4", None, (20, 20), 3, (1, 2, 3), {"cat": ("a",)}, (track,))
+    ((_, content),) = cvat.write(whole, masks=False)
+    tracks = ElementTree.fromstring(content).findall("track")
+    assert [(t.get("id"), t.get("group_id")) for t in tracks] == [("0", "7"), ("1", "7")]
+    times = [[(s.get("frame"), s.get("outside")) for s in t] for t in tracks]
+    assert times[0] == [("0", "0"), ("1", "0"), ("2", "0")]
+    assert times[1] == [("0", "0"), ("1", "1"), ("2", "0")]
+
+
+def test_masks_in_cvat_are_runs_by_rows_in_a_box_each_a_track_of_its_own():
+    inside = mask(6, 8, 1, 2, 4, 5)
+    inside[1, 2] = inside[2, 3] = False
+    track = Track(7, "cat", (Shape(2, "a", encode_mask(inside)),) * 2)
+    whole = TrackedVideo("a.mp4", None, (6, 8), None, (2,), {"cat": ("a",)}, (track,))
+    ((_, content),) = cvat.write(whole, masks=True)
+    root = ElementTree.fromstring(content)
+    first, second = root.findall("track")
+    assert root.find("meta/task/size") is None
+    assert (first.get("group_id"), second.get("group_id"), second.get("id")) == ("7", "7", "1")
+    assert [(s.tag, s.get("frame"), s.get("outside")) for s in first] == [
+        ("mask", "1", "0"),
+        ("mask", "2", "1"),
+    ]
+    ((_, content),) = cvat.write(dataclasses.replace(whole, frame_count=2), masks=True)
+    assert len(ElementTree.fromstring(content).find("track")) == 1  # the video ends there
+    fields = {name: first[0].get(name) for name in ("rle", "left", "top", "width", "height")}
+    assert fields == {"rle": "1, 3, 1, 4", "left": "2", "top": "1", "width": "3", "height": "3"}
+
+
+def test_coco_has_the_attributes_of_cvat(prediction, tmp_path):
+    content = saved(prediction, tmp_path / "a.json", "coco", every=5)
+    names = [image["file_name"] for image in content["images"]]
+    assert names == [f"clip1/frame_{n:06d}.PNG" for n in (0, 1, 2, 4, 5)]
+    assert content["images"][1] == {"id": 2, "file_name": names[1], "width": 64, "height": 48}
+    assert [c["name"] for c in content["categories"]] == list(A2D.actors)
+    assert content["annotations"][2] == {
+        "id": 3,
+        "image_id": 2,
+        "category_id": 3,
+        "segmentation": [[2, 30, 2, 44, 12, 44, 12, 30]],
+        "area": 140,
+        "bbox": [2, 30, 10, 14],
+        "iscrowd": 0,
+        "attributes": {"action": "flying", "occluded": False, "track_id": 2, "keyframe": True},
+    }
+    content = saved(prediction, tmp_path / "a.json", "coco", masks=True)
+    assert content["annotations"][2]["segmentation"] == encode_mask(mask(*SIZE, *OTHER))
+    assert "keyframe" not in content["annotations"][2]["attributes"]
+
+
+def test_youtube_vis_has_a_track_for_each_action(prediction, tmp_path):
+    content = saved(prediction, tmp_path / "a.json", "youtube_vis", every=5)
+    assert content["videos"] == [
+        {
+            "id": 1,
+            "file_names": [f"clip1/{n:05d}.jpg" for n in (0, 1, 2, 4, 5)],
+            "width": 64,
+            "height": 48,
+            "length": 5,
+        }
+    ]
+    names = {c["id"]: c["name"] for c in content["categories"]}
+    box = [[8, 4, 8, 24, 40, 24, 40, 4]]
+    found = [(names[a["category_id"]], a["segmentations"]) for a in content["annotations"]]
+    assert found == [
+        ("adult-running", [box, box, None, None, box]),
+        ("adult-walking", [None, None, box, box, None]),
+        ("ball-flying", [None, [[2, 30, 2, 44, 12, 44, 12, 30]], None, None, None]),
+    ]
+    assert content["annotations"][2]["bboxes"] == [None, [2, 30, 10, 14], None, None, None]
+    assert content["annotations"][2]["areas"] == [None, 140, None, None, None]
+    masks = saved(prediction, tmp_path / "a.json", "youtube_vis", masks=True)
+    assert masks["annotations"][2]["segmentations"][1] == encode_mask(mask(*SIZE, *OTHER))
+    assert len(masks["videos"][0]["file_names"]) == 6
+
+
+def test_labelme_has_a_file_for_each_frame(prediction, tmp_path):
+    files.save(predictions.read(prediction), str(tmp_path / "new" / "a"), "labelme", False)
+    names = sorted(p.relative_to(tmp_path / "new").as_posix() for p in tmp_path.rglob("a/*/*"))
+    assert names == [f"a/clip1/{n:05d}.json" for n in range(1, 7)]
+    content = json.loads((tmp_path / "new" / names[1]).read_text())
+    assert {name: content[name] for name in content if name != "shapes"} == {
+        "version": "6.3.1",
+        "flags": {},
+        "imagePath": "00002.jpg",
+        "imageData": None,
+        "imageHeight": 48,
+        "imageWidth": 64,
+    }
+    assert content["shapes"][1] == {
+        "label": "ball-flying",
+        "points": [[2, 30], [2, 44], [12, 44], [12, 30]],
+        "group_id": 2,
+        "description": "",
+        "shape_type": "polygon",
+        "flags": {},
+        "mask": None,
+    }
+    assert json.loads((tmp_path / "new" / names[3]).read_text())["shapes"] == []
+
+
+def test_masks_in_labelme_are_pngs_of_0_and_1(prediction, tmp_path):
+    files.save(predictions.read(prediction), str(tmp_path / "a.zip"), "labelme", True)
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        content = json.loads(archive.read("clip1/00002.json"))
+    shape = content["shapes"][1]
+    assert (shape["shape_type"], shape["points"]) == ("mask", [[2, 30], [11, 43]])
+    png = np.frombuffer(base64.b64decode(shape["mask"]), np.uint8)
+    decoded = cv2.imdecode(png, cv2.IMREAD_UNCHANGED)
+    assert decoded.shape == (14, 10) and (decoded == 1).all()
+
+
+def test_frames_of_a_folder_have_the_names_of_its_images(tmp_path):
+    images = tuple(f"{n:04d}.png" for n in range(6))
+    source = types.SimpleNamespace(name="clip.v2", images=images, length=6, count=6)
+    write(tmp_path / "out", FILM, source=source)
+    content = saved(tmp_path / "out", tmp_path / "a.json", "coco")
+    assert content["images"][5]["file_name"] == "clip.v2/0005.png"
+    files.save(predictions.read(tmp_path / "out"), str(tmp_path / "b"), "labelme", False)
+    labelme = json.loads((tmp_path / "b" / "clip.v2" / "0005.json").read_text())
+    assert labelme["imagePath"] == "0005.png"
+
+
+@pytest.mark.parametrize(
+    "form, name, message",
+    [
+        ("cvat", "a.json", "--format=cvat ends in .xml or .zip"),
+        ("coco", "a", "--format=coco ends in .json or .zip"),
+        ("labelme", "a.json", "--format=labelme is a folder, or ends in .zip"),
+        ("labelme", "full", "is there already; delete it or name another"),
+        ("youtube_vis", "folder.zip", "a folder is there; name a file"),
+    ],
+)
+def test_outputs_are_what_the_format_needs_and_replace_no_folder(tmp_path, form, name, message):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "corrected.json").write_text("{}")
+    (tmp_path / "folder.zip").mkdir()
+    with pytest.raises(InputError) as error:
+        files.check_output(str(tmp_path / name), form)
+    assert message in str(error.value)
+
+
+def test_a_failure_leaves_nothing_behind(prediction, tmp_path, monkeypatch):
+    def broken(video, masks):
+        yield "clip1/00001.json", b"{}"
+        raise RuntimeError
+
+    monkeypatch.setattr(files.WRITERS["labelme"], "write", broken)
+    before = sorted(tmp_path.rglob("*"))
+    for name in ("a.zip", "a"):
+        with pytest.raises(RuntimeError):
+            files.save(predictions.read(prediction), str(tmp_path / name), "labelme", False)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+READERS = {
+    "cvat": (cvat_reader, ".xml"),
+    "coco": (coco_reader, ".json"),
+    "youtube_vis": (youtube_vis_reader, ".json"),
+    "labelme": (labelme_reader, ".zip"),
+}
+
+
+def ragged(count=12, size=(60, 80)):
+    """A TrackedVideo of two cats and a dog with holes, parts and a gap; frame 7 is empty."""
+    tracks = []
+    for i, (actor, action) in enumerate((("cat", "a"), ("cat", "b"), ("dog", "b")), 1):
+        frames = [n for n in range(i, count + 1) if n != 7 and n % 5 != i]
+        then = "ab"[action == "a"]
+        made = [
+            Shape(n, then if n > 9 else action, encode_mask(blobs(100 * i + n))) for n in frames
+        ]
+        tracks.append(Track(i, actor, tuple(made)))
+    actions = {"cat": ("a", "b"), "dog": ("a", "b")}
+    numbers = tuple(range(1, count + 1))
+    return TrackedVideo("clip1.mp4", None, size, count, numbers, actions, tuple(tracks))
+
+
+def read_back(form, path):
+    """{frame: [(actor, action, mask), ...]} as the reader of a format finds them."""
+    found = {}
+    for document in export_reading.read(READERS[form][0], path):
+        for frame in document.frames:
+            assert frame.video == "clip1"
+            found[frame.number] = [
+                (*((x.label, x.action) if x.action else x.label.split("-")), x)
+                for x in frame.instances
+            ]
+    return found
+
+
+@pytest.mark.parametrize("masks", [False, True])
+@pytest.mark.parametrize("form", READERS)
+def test_imported_again_they_are_the_same_instances(form, masks, tmp_path):
+    whole = thinned(ragged(), 4)
+    path = tmp_path / f"export{READERS[form][1]}"
+    files.save(whole, str(path), form, masks)
+    found, expected = read_back(form, path), whole.by_frame()
+    empty = {frame for frame in expected if not expected[frame]}
+    assert set(found) == set(expected) - (empty if form == "cvat" else set())
+    for frame, instances in found.items():
+        pairs = {(track.actor, shape.action): shape for track, shape in expected[frame]}
+        assert len(instances) == len(expected[frame])
+        for actor, action, instance in instances:
+            inside = pairs[actor, action].decoded()
+            again = export_reading.mask(instance, whole.size)
+            far, iou = differences(inside, again)
+            assert far == 0 and iou >= (1 if masks else 0.95)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form, name", [("coco", "coco_instances"), ("cvat", "cvat")])
+def test_datumaro_reads_the_same(form, name, tmp_path):
+    whole = thinned(ragged(), 4)
+    (tmp_path / "export").mkdir()
+    for member, content in files.WRITERS[form].write(whole, False):
+        (tmp_path / "export" / member).parent.mkdir(exist_ok=True)
+        (tmp_path / "export" / member).write_bytes(content)
+    theirs = datumaro_env.instances(tmp_path / "export", name, whole.size)
+    (ours,) = export_reading.read(READERS[form][0], tmp_path / "export")
+    keys = {int(key.rpartition("_")[2]) + 1: key for key in theirs}
+    assert len(ours.frames) > 8
+    for frame in ours.frames:
+        found = theirs[keys[frame.number]]
+        export_reading.check_against_datumaro(frame.instances, found, whole.size)
+
+
+@pytest.mark.slow
+def test_the_command(prediction, tmp_path):
+    def run(*words):
+        command = [sys.executable, ROOT / "tools" / "export_annotations.py", *words]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+    done = run("--prediction=out", "--output=clip1.zip", "--every=3", "--min_score=0.3")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == ("clip1.zip: 1 tracks with 4 polygons in 5 frames of clip1.mp4 (cvat)\n")
+    assert zipfile.ZipFile(tmp_path / "clip1.zip").namelist() == ["annotations.xml"]
+    done = run("--prediction=out", "--output=a.json", "--format=coco", "--shapes=masks")
+    assert (done.returncode, done.stderr) == (0, "") and "6 masks" in done.stdout
+    done = run("--prediction=out", "--output=a.txt", "--format=coco")
+    assert done.returncode == 1
+    assert done.stderr == "error: --output=a.txt: --format=coco ends in .json or .zip\n"

@@ -1,0 +1,332 @@
+"""Annotations of tools: the videos, the frames and the names that they are matched to."""
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import zipfile
+
+import cv2
+import numpy as np
+import pytest
+from a2d_files import moving_frames, write_video
+
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.data import records
+from a2d_tf.data.annotation_tools.container import Container
+from a2d_tf.data.annotation_tools.document import (
+    AnnotatedFrame,
+    Document,
+    Instance,
+    ReadOptions,
+    split_frame_name,
+)
+from a2d_tf.data.annotation_tools.matching import Export, Matcher
+from a2d_tf.data.annotation_tools.names import Names, check_label_space, check_mapped
+from a2d_tf.data.annotation_tools.recognise import read_export
+from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.segmentations import decode_parts
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+SQUARE = ([[2.0, 1.0, 6.0, 1.0, 6.0, 5.0, 2.0, 5.0]],)
+
+
+def instance(label="cat-sit", **fields):
+    return Instance(label=label, parts=SQUARE, where="annotations[0]", **fields)
+
+
+def frame(video=None, number=1, size=(24, 32), instances=None, **fields):
+    instances = (instance(),) if instances is None else tuple(instances)
+    return AnnotatedFrame(video, number, size, instances, f"images[{number}]", **fields)
+
+
+def document(*frames, path="task.json", numbering="video", frame_count=None):
+    return Document(
+        pathlib.PurePath(path), "coco", frames, numbering, "counted from 1", frame_count
+    )
+
+
+def matched(folder, *documents, first_frame=None, video=None):
+    """{video: sorted numbers} of documents, matched to the videos of a folder."""
+    exports = [(Export(pathlib.Path("x"), video), entry) for entry in documents]
+    found = Matcher(folder, first_frame).match(exports)
+    return {name: sorted(numbered) for name, numbered in found.items()}
+
+
+@pytest.fixture
+def videos(tmp_path):
+    """Clip 1.mp4 of 4 frames and far.avi of 5, both 32x24; wide.mp4, 48x24; imgs/ from 00000."""
+    folder = tmp_path / "videos"
+    write_video(folder / "Clip 1.mp4", moving_frames(4, 24, 32, step=2))
+    write_video(folder / "far.mp4", moving_frames(5, 24, 32, step=2))
+    write_video(folder / "wide.mp4", moving_frames(4, 24, 48, step=2))
+    (folder / "imgs").mkdir()
+    for number in range(4):
+        path = folder / "imgs" / f"{number:05d}.png"
+        cv2.imwrite(str(path), np.full((10, 12, 3), number, np.uint8))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [
+        ("clip1/00005.jpg", ("clip1", 5)),
+        ("a/b/clip1/00005.jpg", ("clip1", 5)),
+        ("clip1_00005.jpg", ("clip1", 5)),
+        ("my.clip-5.png", ("my.clip", 5)),
+        ("clip_2_3.png", ("clip_2", 3)),
+        (r"images\clip1\frame-5.png", ("clip1", 5)),
+        ("00005", (None, 5)),
+        ("frame_000005.PNG", (None, 5)),
+        ("clip.jpg", None),
+        ("", None),
+    ],
+)
+def test_the_names_of_images(name, expected):
+    assert split_frame_name(name) == expected
+
+
+def test_videos_by_the_name_in_the_file(videos):
+    entry = document(frame("far", 2), frame("far", 5), frame("clip-1", 3))
+    assert matched(videos, entry) == {"far": [2, 5], "Clip 1": [3]}
+    # An unknown name stays, to be reported with the other files that are missing.
+    assert matched(videos, document(frame("near"))) == {"near": [1]}
+    with pytest.raises(InputError, match="cannot be a file name"):
+        matched(videos, document(frame("../near")))
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["exports/far/annotations/instances.json", "far.zip/annotations.xml", "far.json", "far.mp4/a"],
+)
+def test_videos_by_the_folder_of_the_export(videos, path):
+    assert matched(videos, document(frame(), path=path)) == {"far": [1]}
+
+
+def test_videos_by_size_and_number_of_frames(videos):
+    assert matched(videos, document(frame(), frame_count=4)) == {"Clip 1": [1]}
+    assert matched(videos, document(frame(), frame_count=5)) == {"far": [1]}
+    assert matched(videos, document(frame(size=(24, 48)), frame_count=4)) == {"wide": [1]}
+    with pytest.raises(InputError, match="task.json: names no video, and 0 of .* with 6 frames; "):
+        matched(videos, document(frame(), frame_count=6))
+    with pytest.raises(InputError, match="candidates: Clip 1, far, imgs, wide; say --annotations="):
+        matched(videos, document(frame()))
+    # Of two that fit, one is taken where another file names it.
+    write_video(videos / "more.mp4", moving_frames(4, 24, 32, step=2))
+    with pytest.raises(InputError, match="and 2 of .*candidates: Clip 1, more; say"):
+        matched(videos, document(frame(), frame_count=4))
+    pair = document(frame(), frame_count=4), document(frame("more", 2))
+    assert matched(videos, *pair) == {"Clip 1": [1], "more": [2]}
+
+
+def test_videos_that_the_user_names(videos, tmp_path):
+    assert Export.parse("far=task.zip") == Export(pathlib.Path("task.zip"), "far")
+    assert Export.parse("task.zip") == Export(pathlib.Path("task.zip"))
+    (tmp_path / "a=b.zip").touch()
+    odd = str(tmp_path / "a=b.zip")
+    assert Export.parse(odd) == Export(pathlib.Path(odd))
+    assert matched(videos, document(frame("near")), video="far") == {"far": [1]}
+    with pytest.raises(InputError, match="no video 'near'; it has Clip 1, far, imgs, wide"):
+        matched(videos, document(frame()), video="near")
+    with pytest.raises(InputError, match="names the videos near, wide, so"):
+        matched(videos, document(frame("near"), frame("wide")), video="far")
+    with pytest.raises(InputError, match="nowhere: no such folder; --videos"):
+        Matcher(tmp_path / "nowhere")
+
+
+def test_images_numbered_from_zero(videos):
+    named = document(frame("imgs", 0), frame("imgs", 3), numbering="names")
+    assert matched(videos, named) == {"imgs": [1, 4]}
+    assert matched(videos, document(frame("imgs", 3))) == {"imgs": [3]}
+    named = document(frame("far", 0), numbering="names")
+    with pytest.raises(InputError, match=r"images\[0\]: is numbered 0.*--first_frame=0"):
+        matched(videos, named)
+    assert matched(videos, named, first_frame=0) == {"far": [1]}
+
+
+def test_a_frame_that_is_annotated_twice(videos):
+    first, other = document(frame("far", 2)), document(frame("far", 2), path="other.json")
+    assert matched(videos, first, other) == {"far": [2]}  # an export and its project
+    other = document(frame("far", 2, instances=[instance("cat-run")]), path="other.json")
+    with pytest.raises(InputError, match=r"other.json: images\[2\]: frame 2 of 'far' is also task"):
+        matched(videos, first, other)
+
+
+@pytest.mark.parametrize(
+    "given, expected",
+    [
+        (instance("cat-sit"), ("cat", "sit")),
+        (instance("cat-sit-down"), ("cat", "sit-down")),
+        (instance("cat", action="run"), ("cat", "run")),
+        (instance("x-y", action="run"), ("x-y", "run")),
+        (instance("thing", actor="dog", action="run"), ("dog", "run")),
+        (instance("rat", action="run"), ("mouse", "run")),
+        (instance("R1"), ("mouse", "rest")),
+        (instance("R1", action="run"), ("mouse", "rest")),
+        (instance("cat"), None),
+        (instance("-sit"), None),
+        (instance("cat-"), None),
+        (instance("rat"), None),
+    ],
+)
+def test_actors_and_actions(tmp_path, given, expected):
+    path = tmp_path / "names.json"
+    path.write_text(json.dumps({"rat": ["mouse", None], "R1": ["mouse", "rest"]}))
+    assert Names.load(path).pair(given) == expected
+
+
+def test_what_cannot_be_mapped_is_listed_at_once():
+    labels = ["cat", "dog", "cat", "cat-sit"]
+    located = [(pathlib.PurePath("a.json"), instance(label)) for label in labels]
+    with pytest.raises(InputError, match=r"^a.json: .* labels 'cat' \(2\), 'dog' \(1\);.*--names"):
+        check_mapped(located, Names())
+    space = LabelSpace(("cat", "dog"), ("run", "sit"), (11, 22))
+    with pytest.raises(InputError, match=r"a.json: annotations\[0\].action: .* no 'sit' of 'cat'"):
+        check_label_space([located[3]], Names(), space)
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("[]", "not an object"),
+        ("{", "not a readable JSON"),
+        ('{"rat": "mouse"}', "'rat': 'mouse' is no pair"),
+        ('{"rat": ["mouse"]}', "is no pair"),
+        ('{"rat": [null, "run"]}', "is no pair"),
+        ('{"rat": ["mouse", ""]}', "is no pair"),
+    ],
+)
+def test_broken_files_of_names(tmp_path, text, words):
+    path = tmp_path / "names.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=f"names.json: .*{words}"):
+        Names.load(path)
+
+
+def test_parts_are_joined_and_scaled():
+    square = [[2, 1, 6, 1, 6, 5, 2, 5]]
+    rle = {"size": [10, 10], "counts": [90, 5, 5]}  # rows 0 to 4 of the last column
+    mask = decode_parts([square, rle], (10, 10), (10, 10))
+    assert mask.sum() == 16 + 5 and mask[1:5, 2:6].all() and mask[:5, 9].all()
+    double = decode_parts([square, rle], (10, 10), (20, 30))
+    assert double[2:10, 6:18].all() and double[:10, 27:].all() and double.sum() == 8 * 12 + 10 * 3
+    relative = decode_parts([[[0.2, 0.1, 0.6, 0.1, 0.6, 0.5, 0.2, 0.5]]], (1, 1), (20, 30))
+    assert relative.sum() == 8 * 12 and relative[2:10, 6:18].all()
+    # A part that covers no pixel is lost in the others, and an error alone.
+    sliver = [[3.1, 3.1, 3.2, 3.1, 3.2, 3.2]]
+    assert decode_parts([square, sliver], (10, 10), (10, 10)).sum() == 16
+    with pytest.raises(InputError, match="the mask is empty"):
+        decode_parts([sliver], (10, 10), (10, 10))
+
+
+def test_the_files_of_an_export(tmp_path):
+    folder = tmp_path / "export"
+    for name in ("b/x.json", "a.xml", ".hidden/y.json", "b/._x.json"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("é")
+    packed = tmp_path / "export.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name in ("b/x.json", "a.xml", "__MACOSX/b/._x.json"):
+            archive.writestr(name, "é")
+    for path in (folder, packed):
+        container = Container(path)
+        assert container.names == ["a.xml", "b/x.json"]
+        assert container.text("b/x.json") == "é" and container.locate("a.xml") == path / "a.xml"
+    single = Container(folder / "a.xml")
+    assert single.names == ["a.xml"] and single.locate("a.xml") == folder / "a.xml"
+    (folder / "a.xml").write_bytes(b"\xff")
+    with pytest.raises(InputError, match="a.xml: not UTF-8"):
+        single.text("a.xml")
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "missing"])
+def test_damaged_zips(tmp_path, damage):
+    path = tmp_path / "task.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("annotations.json", json.dumps(list(range(500))))
+    data = bytearray(path.read_bytes())
+    if damage == "truncated":
+        path.write_bytes(data[: len(data) // 2])
+    elif damage == "flipped":
+        data[60] ^= 255
+        path.write_bytes(data)
+    else:
+        path.unlink()
+    with pytest.raises(InputError, match=r"task.zip.*: (not a zip|cannot be read|no such file)"):
+        Container(path).read("annotations.json")
+
+
+def test_a_folder_of_zips(tmp_path):
+    content = {
+        "images": [{"id": 1, "file_name": "clip/00002.jpg", "width": 32, "height": 24}],
+        "annotations": [],
+        "categories": [],
+    }
+    for name in ("b.zip", "a.zip"):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("instances.json", json.dumps(content))
+    documents = read_export(tmp_path, ReadOptions(empty_frames=True))
+    assert [str(d.path.relative_to(tmp_path)) for d in documents] == [
+        "a.zip/instances.json",
+        "b.zip/instances.json",
+    ]
+
+
+def run_command(*arguments):
+    command = [sys.executable, str(ROOT / "tools/build_records.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.mark.slow
+def test_from_an_export_to_records_and_again(videos, tmp_path):
+    shape = {"category_id": 1, "segmentation": list(SQUARE[0]), "attributes": {"track_id": 4}}
+    names = ["far/00002.jpg", "far/00004.jpg", "imgs/00000.png"]
+    sizes = [(32, 24), (32, 24), (12, 10)]
+    content = {
+        "images": [
+            {"id": i, "file_name": name, "width": width, "height": height}
+            for i, (name, (width, height)) in enumerate(zip(names, sizes), 1)
+        ],
+        "categories": [{"id": 1, "name": "rat-run"}],
+        "annotations": [{"id": i, "image_id": i, **shape} for i in (1, 2, 3)],
+    }
+    (tmp_path / "export.json").write_text(json.dumps(content))
+    (tmp_path / "names.json").write_text('{"rat-run": ["mouse", "run"]}')
+    flags = [f"--annotations={tmp_path / 'export.json'}", f"--videos={videos}"]
+    flags += [f"--names={tmp_path / 'names.json'}", "--image_height=24", "--image_width=32"]
+    flags += [f"--output={tmp_path / 'records'}", "--workers=1", "--clip_frames=3"]
+    done = run_command(*flags)
+    assert done.returncode == 0, done.stderr
+    assert "export.json: coco; annotated frames of far (2), imgs (1); images are" in done.stdout
+    labels = tmp_path / "records" / "labels.json"
+    assert f"{labels}: the label space" in done.stdout
+    assert LabelSpace.from_json(labels).actors == ("mouse",)
+    truths = {}
+    manifest = Manifest.load(tmp_path / "records")
+    for split in manifest.splits:
+        for shard in manifest.shards(split):
+            for truth in map(records.read_truth, records.read_shard(shard)):
+                truths[truth.video, truth.frame] = truth
+    assert set(truths) == {("far", 2), ("far", 4), ("imgs", 1)}  # 00000.png is the first
+    assert truths["far", 2].tracks.tolist() == [4] and truths["imgs", 1].native_size == (10, 12)
+    again = run_command(*flags, f"--labels={labels}")
+    assert again.returncode == 0 and "already complete" in again.stdout
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["--check"], "no source; name A2D's folder by --release, or annotations .* --videos"),
+        (["--annotations=a.zip"], "--videos is missing"),
+        (["--annotations=a.zip", "--coco=b.json", "--videos=v"], "--coco replaces"),
+        (["--release=r", "--annotations=a", "--annotations=b"], "--release takes one"),
+        (["--annotations=a.zip", "--videos=v", "--format=xls"], "--format"),
+        (["--annotations=a.zip", "--videos=v", "--check"], "v: no such folder; --videos names"),
+    ],
+)
+def test_flags_that_do_not_fit(flags, words):
+    done = run_command(*flags)
+    assert done.returncode == 1 and re.search(words, done.stderr), done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
