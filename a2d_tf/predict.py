@@ -110,7 +110,7 @@ def main(argv: list[str]) -> None:
     _check_flags(argv)
     reader = video_files.Reader(_VIDEO.value)
     output = os.path.normpath(_OUTPUT.value)
-    span = streaming.Span.of_seconds(reader.fps, _START.value, _END.value, _EVERY.value)
+    span = streaming.Span.of_seconds(reader, _START.value, _END.value, _EVERY.value)
     predictor, count, stopped = streaming.predict(
         _load, reader, output, span, window=_WINDOW.value, threshold=_threshold()
     )

@@ -1,7 +1,9 @@
 """Writes files in the exact layout of the A2D release, for the tests that read them."""
 
+import fractions
 import pathlib
 
+import av
 import cv2
 import h5py
 import numpy as np
@@ -81,6 +83,27 @@ def write_video(path, frames):
     for frame in frames:
         writer.write(np.ascontiguousarray(frame[..., ::-1]))
     writer.release()
+    return path
+
+
+def write_film(path, frames, codec, times=None, ticks=12800, **options):
+    """A film of RGB frames by any of FFmpeg's encoders, whose frames begin at given seconds.
+
+    Without `times`, it is 25 frames a second; `ticks` are those of a second.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    height, width = frames[0].shape[:2]
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream(codec, 25, options)
+        context = stream.codec_context
+        context.height, context.width, context.pix_fmt = height, width, "yuv420p"
+        context.time_base = fractions.Fraction(1, ticks)
+        for index, frame in enumerate(frames):
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            picture.pts = round((times[index] if times is not None else index / 25) * ticks)
+            picture.time_base = context.time_base
+            file.mux(stream.encode(picture))
+        file.mux(stream.encode(None))
     return path
 
 

@@ -32,7 +32,8 @@ def frame(number, *instances, level=0, fps=10):
     found = Instances(boxes, codes, scores, rles, label_map, None, None, None)
     image = np.full((*SIZE, 3), level, np.uint8)
     tracks = np.array(ids, np.int64)
-    return VideoFrame(number, (number - 1) / fps, image, found, tracks, codes, scores)
+    begin, end = (number - 1) / fps, number / fps
+    return VideoFrame(number, begin, image, found, tracks, codes, scores, end)
 
 
 def write(folder, frames, fps=10, every=1, source=None):

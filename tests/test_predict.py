@@ -10,10 +10,11 @@ import subprocess
 import sys
 import time
 
+import av
 import cv2
 import numpy as np
 import pytest
-from a2d_files import moving_frames, real, write_video
+from a2d_files import moving_frames, real, write_film, write_video
 from processes import ROOT, complaint, run_main
 from pycocotools import mask as rle_tools
 
@@ -65,7 +66,7 @@ def predicted(predictor, film, tmp_path_factory):
 def test_overlay_plays_with_the_frames_size_and_rate_of_the_film(predicted, film):
     frames, fps, fourcc = read_back(predicted / "overlay.mp4")
     assert len(frames) == 7 and frames[0].shape == (96, 144, 3) and fps == 24
-    assert fourcc.to_bytes(4, "little").lower() in (b"vp09", b"vp90")
+    assert fourcc.to_bytes(4, "little").lower() in (b"avc1", b"h264")
     results = json.loads((predicted / "detections.json").read_text())
     tracks = json.loads((predicted / "tracks.json").read_text())
     steady = {(t["track_id"], row["frame"]): row for t in tracks for row in t["frames"]}
@@ -211,6 +212,26 @@ def test_part_of_a_video(predictor, film, tmp_path):
     with pytest.raises(InputError, match="no frame of the video lies between --start and --end"):
         predict(predictor, video_files.Reader(film), tmp_path / "none", streaming.Span(7, 9))
     assert not os.listdir(tmp_path / "none")
+
+
+def test_seconds_are_a_players_at_a_varying_rate(predictor, tmp_path):
+    times = np.cumsum([0, *[0.02, 0.1, 0.04, 0.3] * 3])
+    film = write_film(tmp_path / "film.mp4", scene(13), "libx264", times, g="4")
+    reader = video_files.Reader(film)
+    span = streaming.Span.of_seconds(reader, 0.5, 1.2)
+    first, last = np.searchsorted(times, (0.5, 1.2))
+    assert (span.first, span.last) == (first, last)
+    count, _ = predict(predictor, reader, tmp_path / "out", span, window=1)
+    assert check_agreement(tmp_path / "out", range(first + 1, last + 1), (96, 144)) and count > 3
+    with av.open(str(tmp_path / "out/overlay.mp4")) as overlay:
+        shown = [frame.time for frame in overlay.decode()]
+    np.testing.assert_allclose(shown, times[first:last] - times[first], atol=1e-3)
+    for track in json.loads((tmp_path / "out/tracks.json").read_text()):
+        for stretch in (track, *track["actions"]):
+            assert stretch["start_second"] == pytest.approx(
+                times[stretch["start_frame"] - 1], abs=1e-3
+            )
+            assert stretch["end_second"] == pytest.approx(times[stretch["end_frame"]], abs=1e-3)
 
 
 def test_a_raised_threshold_is_that_of_the_graph(loaded_run, film, tmp_path):

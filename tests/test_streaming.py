@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_network
-from a2d_files import grey_frames, moving_frames
+from a2d_files import grey_frames, moving_frames, write_images
 
 from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.labels import A2D
@@ -238,8 +238,10 @@ def test_spans_know_what_they_hold(first, last, every):
         (29.97, 60, None, (1799, None)),
     ],
 )
-def test_frames_of_a_stretch_of_time(fps, start, end, expected):
-    span = streaming.Span.of_seconds(fps, start, end, 3)
+def test_frames_of_a_stretch_of_time(fps, start, end, expected, tmp_path):
+    reader = video_files.Reader(write_images(tmp_path / "images", [scene(1)[0]]))
+    reader.fps = fps
+    span = streaming.Span.of_seconds(reader, start, end, 3)
     assert (span.first, span.last, span.every) == (*expected, 3)
 
 

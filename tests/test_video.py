@@ -5,10 +5,12 @@ import math
 import cv2
 import numpy as np
 import pytest
-from a2d_files import grey_frames, real, write_images, write_video
+from a2d_files import grey_frames, moving_frames, real, write_film, write_images, write_video
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.video import video_files
+
+TIMES = np.cumsum([0, *[0.02, 0.1, 0.04, 0.3] * 6])[:24]  # seconds, of frames at a varying rate
 
 
 class Camera:
@@ -93,16 +95,6 @@ def test_what_a_mac_leaves_beside_an_image_is_none(tmp_path):
     assert levels(video_files.Reader(tmp_path / "a")) == [10, 20]
 
 
-def test_a_frame_in_a_day_can_be_written(tmp_path):
-    writer = video_files.Writer(tmp_path / "a.mp4", 25 / 2_000_000, (48, 64))
-    for frame in grey_frames(2, 48, 64):
-        writer.write(frame)
-    writer.close()
-    capture = cv2.VideoCapture(str(tmp_path / "a.mp4"))
-    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 2
-    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(0.1)
-
-
 def test_a_reader_knows_the_name_and_in_the_end_the_length(tmp_path):
     write_images(tmp_path / "clip.v2", grey_frames(3, 48, 64))
     reader = video_files.Reader(f"{tmp_path}/clip.v2/")
@@ -174,6 +166,43 @@ def test_real_clips_are_cut_where_they_are_joined():
     assert len(inside) > 200 and not any(video_files.is_cut(*pair) for pair in inside)
     joints = [video_files.is_cut(a[-1], b[0]) for a in clips for b in clips if a is not b]
     assert np.mean(joints) > 0.95
+
+
+@pytest.fixture
+def film(tmp_path):
+    """A film of varying rate; each fourth frame is a key frame."""
+    scene = np.stack(moving_frames(24, 48, 64, 2))
+    return write_film(tmp_path / "film.mp4", list(scene), "libx264", TIMES, g="4", bf="2")
+
+
+def test_times_are_those_of_the_frames(film):
+    reader = video_files.Reader(film)
+    frames = reader.frames()
+    for index, begin in enumerate(TIMES):
+        assert next(frames) is not None
+        assert reader.seconds(index) == pytest.approx(begin, abs=1e-4)
+        if index < 23:  # how long a frame lasts is known with it
+            assert reader.seconds(index + 1) == pytest.approx(TIMES[index + 1], abs=1e-4)
+    assert next(frames, None) is None and reader.seconds(24) > TIMES[23]
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_a_time_leads_to_the_frame_that_begins_then_or_next(tmp_path, codec):
+    scene = list(np.stack(moving_frames(24, 48, 64, 2)))
+    reader = video_files.Reader(write_film(tmp_path / "a.mp4", scene, codec, TIMES))
+    for seconds in (0, 0.01, 0.02, 0.0201, 1.0, TIMES[10], TIMES[10] + 0.001, TIMES[23], 99):
+        assert reader.index(seconds) == np.sum(TIMES < seconds - 1e-3 * (seconds in TIMES))
+
+
+def test_a_late_start_is_the_rest_of_the_film(film):
+    whole, times = list(video_files.Reader(film)), TIMES.tolist()
+    for first in (1, 2, 9, 12, 23):
+        reader = video_files.Reader(film)
+        assert reader.index(TIMES[first]) == first
+        late = list(reader.frames(lambda index, first=first: index >= first, first))
+        assert late[:first] == [None] * first and len(late) == 24
+        np.testing.assert_array_equal(late[first:], whole[first:])
+        assert [reader.seconds(i) for i in range(24)] == pytest.approx(times, abs=1e-4)
 
 
 def test_what_is_no_video(tmp_path):

@@ -1,5 +1,11 @@
 """The largest sizes that a file may claim; a larger claim is refused before memory is taken."""
 
+from __future__ import annotations
+
+import os
+
+from a2d_tf.core.errors import InputError
+
 MAX_SIDE = 8192  # pixels; 8K video has 7680
 MAX_PIXELS = MAX_SIDE**2  # of an image, a frame, a label map
 MAX_INSTANCES = 1000  # of a frame; A2D's most is 19
@@ -11,3 +17,12 @@ MAX_EXPORT_BYTES = 2**31  # of one file of an annotation export
 MAX_ARRAY_BYTES = 2**32  # of one array in an .npz or HDF5 file
 MAX_FRAMES = 129  # of a clip, 2L + 1
 MAX_FLOW = 1e4  # pixels, of a served flow vector; a longer one would leave any frame
+
+
+def check_size(path: str | os.PathLike, height: int, width: int, remedy: str) -> None:
+    """Raise InputError where an image claims no pixels, or more than there may be."""
+    if height < 1 or width < 1 or height * width > MAX_PIXELS:
+        raise InputError(
+            f"{path}: claims {height}x{width} pixels (height x width), which is none or more than "
+            f"{MAX_PIXELS}; {remedy}"
+        )

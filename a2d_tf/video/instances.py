@@ -92,12 +92,13 @@ class VideoFrame:
 
     Attributes:
       number: 1 for the first frame of the video.
-      seconds: time at which the frame begins.
+      seconds: time at which the frame begins, as a player shows it.
       image: RGB uint8 [H, W, 3].
       instances: the network's own answer; N instances, masks as RLEs.
       tracks: int64 [N], the track of each instance; an actor keeps its number.
       codes: int64 [N], the label of the track in this frame; steadier than `instances.codes`.
       scores: float64 [N], of `codes`.
+      until: time at which the next frame of the video begins, or the last one ends.
     """
 
     number: int
@@ -107,6 +108,7 @@ class VideoFrame:
     tracks: np.ndarray
     codes: np.ndarray
     scores: np.ndarray
+    until: float
 
     @property
     def label_map(self) -> np.ndarray:

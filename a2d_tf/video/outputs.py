@@ -19,8 +19,9 @@ from a2d_tf.core.files import write_json
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation import coco_results
 from a2d_tf.ops import visualize
-from a2d_tf.video import tracking, video_files
+from a2d_tf.video import encoder, tracking
 from a2d_tf.video.instances import VideoFrame
+from a2d_tf.video.video_files import Reader
 
 VIDEO = "video.json"
 RESULTS = ("overlay.mp4", "label_maps", "detections.json", "tracks.json", "summary.csv", VIDEO)
@@ -34,6 +35,7 @@ COLUMNS = (
     "end_frame",
     "mean_score",
 )
+_NEVER = (0, 0.0)  # frame, second
 _IN_MEMORY = 1 << 14  # bytes of a track's rows that are held in memory
 
 
@@ -55,9 +57,9 @@ class Outputs:
 
     Args:
       folder: made if missing; results of an earlier prediction there are replaced.
-      fps: frames a second of the video.
+      fps: frames a second of the video, on average.
       size: (height, width) of its frames, pixels.
-      every: one of so many frames is added; the overlay plays as fast as the video.
+      every: one of so many frames is added; each is shown at its time, from the first one's on.
       source: the video's reader, for its name and its number of frames; None if unknown.
 
     Raises:
@@ -71,7 +73,7 @@ class Outputs:
         size: tuple[int, int],
         every: int = 1,
         *,
-        source: video_files.Reader | None = None,
+        source: Reader | None = None,
     ):
         self.folder, self.partial = folder, os.path.join(folder, ".partial")
         self.frames, self._fps, self._size, self._source = 0, fps, size, source
@@ -93,7 +95,7 @@ class Outputs:
             raise InputError(f"--output={folder}: cannot be written ({error.strerror})") from error
         self._rows = csv.writer(self._summary, lineterminator="\n")
         self._rows.writerow(COLUMNS)
-        self._video = video_files.Writer(self._path("overlay.mp4"), fps / every, size)
+        self._video = encoder.Writer(self._path("overlay.mp4"), fps / every, size)
 
     def _path(self, *names):
         return os.path.join(self.partial, *names)
@@ -118,9 +120,9 @@ class Outputs:
         for identity, code, score, result in rows:
             self._detections.write({**result, "track_id": identity})
             if identity not in self._tracks:
-                self._tracks[identity] = _Track(identity, labels, self._fps, self.partial)
+                self._tracks[identity] = _Track(identity, labels, self.partial)
             row = {"category_id": code, "score": round(score, 6), "bbox": result["bbox"]}
-            ended = self._tracks[identity].add(self.frames, frame.number, row)
+            ended = self._tracks[identity].add(self.frames, frame, row)
             if ended:
                 self._rows.writerow(ended)
         self._end(self.frames - tracking.PATIENCE - 1)
@@ -138,7 +140,7 @@ class Outputs:
             ids=frame.tracks[order],
             stamp=f"{frame.seconds:.2f} s",
         )
-        self._video.write(picture)
+        self._video.write(picture, frame.seconds)
 
     def _end(self, last):
         """Write the tracks that were last seen in the answered frame `last` or before it."""
@@ -165,8 +167,8 @@ class Outputs:
         return self
 
     def __exit__(self, kind, error, trace):
-        self._video.close()
         with self._summary, self._ended, self._detections:
+            self._video.close()
             self._end(self.frames)
         if kind is None and self._labels:
             self._describe(self._labels)
@@ -209,75 +211,67 @@ class _Track:
       seen: the answered frame where it was last seen, counted from 1.
     """
 
-    def __init__(self, identity: int, labels: LabelSpace, fps: float, folder: str):
-        self._id, self._labels, self._fps = identity, labels, fps
+    def __init__(self, identity: int, labels: LabelSpace, folder: str):
+        self._id, self._labels = identity, labels
         self._actors: collections.Counter[int] = collections.Counter()
         self._scores = 0.0
-        self._first = self._last = self.seen = 0
-        # The action in progress: [code, first frame, last frame, sum of scores, frames].
+        self._first = self._last = _NEVER
+        self.seen = 0
+        # The action in progress: [code, begin, end, sum of scores, frames].
         self._action: list = []
         # Both grow with the video; beyond a size they move to disk.
         self._frames, self._actions = (
             tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=folder) for _ in range(2)
         )
 
-    def add(self, index: int, number: int, result: dict[str, Any]) -> list | None:
+    def add(self, index: int, frame: VideoFrame, result: dict[str, Any]) -> list | None:
         """Append an instance.
 
         Args:
           index: of the answered frame, from 1 on.
-          number: of the frame in the video.
+          frame: of the video.
           result: its `category_id`, `score` and `bbox`.
 
         Returns:
           the row of the summary of an action that ended before this frame, or None.
         """
         code, score, row = result["category_id"], result["score"], None
+        begin, end = (frame.number, frame.seconds), (frame.number, frame.until)
         if not self._action:
-            self._first = number
+            self._first = begin
         elif self._action[0] != code:
             row = self.end()
         if not self._action:
-            self._action = [code, number, number, 0.0, 0]
-        self._action[2:] = number, self._action[3] + score, self._action[4] + 1
+            self._action = [code, begin, end, 0.0, 0]
+        self._action[2:] = end, self._action[3] + score, self._action[4] + 1
         self._actors[self._labels.split(code)[0]] += 1
         self._scores += score
-        self._last, self.seen = number, index
-        _append(self._frames, {"frame": number, **result})
+        self._last, self.seen = end, index
+        _append(self._frames, {"frame": frame.number, **result})
         return row
 
     def end(self) -> list:
         """End the action in progress; returns its row of the summary."""
-        code, first, last, scores, count = self._action
+        code, begin, end, scores, count = self._action
         self._action = []
         actor, action = self._labels.split(code)
         row = [
             self._id,
             self._labels.actors[actor - 1],
             self._labels.actions[action - 1],
-            *self._seconds(first, last),
-            first,
-            last,
+            *_stretch(begin, end).values(),
             round(scores / count, 6),
         ]
         _append(self._actions, {"category_id": code, **dict(zip(COLUMNS[1:], row[1:]))})
         return row
 
-    def _seconds(self, first, last):
-        """The times at which the first frame begins and the last one ends."""
-        return round((first - 1) / self._fps, 3), round(last / self._fps, 3)
-
     def write(self, file: BinaryIO) -> None:
         """Write an ended track as a JSON object to a binary file, and release its rows."""
         actor, count = self._actors.most_common(1)[0][0], sum(self._actors.values())
-        start, end = self._seconds(self._first, self._last)
         head = {
             "track_id": self._id,
             "actor": self._labels.actors[actor - 1],
-            "start_second": start,
-            "end_second": end,
-            "start_frame": self._first,
-            "end_frame": self._last,
+            **_stretch(self._first, self._last),
             "mean_score": round(self._scores / count, 6),
         }
         file.write(json.dumps(head)[:-1].encode())
@@ -289,6 +283,12 @@ class _Track:
                 shutil.copyfileobj(rows, file)
                 file.write(b"]")
         file.write(b"}")
+
+
+def _stretch(begin, end):
+    """The fields of a stretch of time: (frame, second) to (frame, second)."""
+    values = (round(begin[1], 3), round(end[1], 3), begin[0], end[0])
+    return dict(zip(COLUMNS[3:7], values))
 
 
 def _append(rows, fields):

@@ -133,7 +133,7 @@ class Predictor:
           InputError: a video or a frame that cannot be read, or a time that is not finite.
         """
         reader = video_files.Reader(path)
-        span = streaming.Span.of_seconds(reader.fps, start, end, every)
+        span = streaming.Span.of_seconds(reader, start, end, every)
         yield from streaming.watch(self, reader, span, window, threshold=threshold)
 
     def frame(self, rgb: np.ndarray, flow: np.ndarray) -> Features:

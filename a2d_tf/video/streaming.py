@@ -44,19 +44,22 @@ class Span:
 
     @classmethod
     def of_seconds(
-        cls, fps: float, start: float = 0.0, end: float | None = None, every: int = 1
+        cls,
+        reader: video_files.Reader,
+        start: float = 0.0,
+        end: float | None = None,
+        every: int = 1,
     ) -> Span:
-        """The frames that begin in [start, end), seconds; frame i begins at i / fps.
+        """The frames of a video that begin in [start, end), seconds.
 
         Raises:
           InputError: a time that is not finite.
         """
         for name, seconds in (("start", start), ("end", end)):
-            if seconds is not None and not math.isfinite(seconds * fps):
+            if seconds is not None and not math.isfinite(seconds * reader.fps):
                 raise InputError(f"--{name}={seconds:g}: no time in a video; give seconds")
-        # 0.4 s of 30 frames a second is frame 12, whatever 0.4 * 30 comes to.
-        first, last = (None if s is None else math.ceil(s * fps - 1e-6) for s in (start, end))
-        return cls(first or 0, last, every)
+        last = None if end is None else reader.index(end)  # the later first: one search serves both
+        return cls(reader.index(start), last, every)
 
     def __contains__(self, index: int) -> bool:
         beyond = self.last is not None and index >= self.last
@@ -251,7 +254,9 @@ def watch(
     far = reach(facts)
 
     def frames():
-        near = reader.frames(lambda index: span.any(index - far, index + far + 1))
+        near = reader.frames(
+            lambda index: span.any(index - far, index + far + 1), max(0, span.first - far - 1)
+        )
         for index, frame in enumerate(near):
             if stops and index < span.first - far:
                 return
@@ -266,7 +271,7 @@ def watch(
     joint = facts.get("label_mode", "decoupled") != "decoupled"
     followed = tracking.follow(compressed(), labels, window, is_cut, joint=joint)
     for number, answer in zip(span.numbers(), followed):
-        yield VideoFrame(number, (number - 1) / reader.fps, *answer)
+        yield VideoFrame(number, reader.seconds(number - 1), *answer, reader.seconds(number))
 
 
 def predict(

@@ -1,7 +1,8 @@
-"""Read and write video with OpenCV, as RGB frames."""
+"""Read video files, folders of images and cameras, as RGB frames with their times."""
 
 from __future__ import annotations
 
+import array
 import itertools
 import math
 import os
@@ -12,16 +13,17 @@ import cv2
 import numpy as np
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.sources import frames
+from a2d_tf.core.limits import check_size
+from a2d_tf.data.sources import decoder, frames
 
 IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-DEFAULT_FPS = 25.0
 # There is a cut between two frames where the distance of their colours is above the first and the
 # correlation of their grey levels below the second. Brighter light changes the first alone, motion
 # the second. In ten clips of A2D this holds for no two frames up to 15 apart, nor for a frame and
 # itself 1.5 times as bright; and for 98 % of the pairs of one clip's end and another's beginning.
 CUT_COLOURS, CUT_LEVELS = 0.4, 0.7
 CUT_REACH = 15  # frames; further apart, motion alone may look like a cut
+_REMEDY = "re-encode it"
 
 
 class Reader:
@@ -36,7 +38,7 @@ class Reader:
 
     Attributes:
       size: (height, width).
-      fps: frames a second; 25 where the source does not say.
+      fps: frames a second, on average; 25 where the source does not say.
       count: how many frames the source claims to have, or None.
       length: how many frames it has; None until that is known.
       name: name of the file or folder, or the index of the camera.
@@ -49,19 +51,22 @@ class Reader:
 
     def __init__(self, path: str | os.PathLike[str]):
         self._path = pathlib.Path(path)
-        self.fps, self.count = DEFAULT_FPS, None
+        self.fps, self.count, self.size = decoder.DEFAULT_FPS, None, (0, 0)
         self.length: int | None = None
         self.name = os.path.basename(os.path.abspath(path))
         self.images: tuple[str, ...] | None = None
         self._is_needed: Callable[[int], bool] = _always
-        remedy = "re-encode it"
+        self._times: array.array[float] | None = None  # of the frames of a file, and of its end
+        self._timeline: decoder.Timeline | None = None
+        remedy = _REMEDY
         if self._path.is_dir():
             self._frames = self._images()
         elif self._path.exists():
-            self._frames = self._decoded(self._path, remedy)
+            self._times = array.array("d")
+            self._frames = self._fitted(self._file())
         elif str(path).isdigit():
             remedy = "give the index of a camera that works and is not in use, or a file"
-            self._frames = self._decoded(int(str(path)), remedy)
+            self._frames = self._fitted(self._camera(int(str(path)), remedy))
         else:
             raise InputError(
                 f"{path}: no such video; --video names a file, a folder of images or a camera (0)"
@@ -69,66 +74,146 @@ class Reader:
         self._first = next(self._frames, None)
         if self._first is None:
             raise InputError(f"{path}: not one frame can be decoded; {remedy}")
-        self.size = self._first.shape[:2]
 
     def __iter__(self) -> Iterator[np.ndarray | None]:
         return self.frames()
 
-    def frames(self, is_needed: Callable[[int], bool] | None = None) -> Iterator[np.ndarray | None]:
+    def frames(
+        self, is_needed: Callable[[int], bool] | None = None, start: int = 0
+    ) -> Iterator[np.ndarray | None]:
         """Iterate, with None in place of the frames that are not needed, which costs less.
 
         Args:
           is_needed: 0-based index of a frame -> bool; by default all are.
+          start: none before this one is needed. Where `index` was asked before, decoding begins
+            close to it.
         """
         self._is_needed = is_needed or _always
+        if self._timeline is not None and 1 < start < len(self._timeline.stamps):
+            self._frames.close()
+            self._times = array.array("d", self._timeline.seconds[:start].tolist())
+            yield from itertools.repeat(None, start)
+            yield from self._fitted(self._file(start))
+            return
         yield self._first if self._is_needed(0) else None
         yield from self._frames
 
-    def _decoded(self, source, remedy):
-        with frames.Capture(source, remedy) as capture:
-            fps, count = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
-            # Streams of variable rate claim 0 or the tick of their clock, 600 or more a second.
-            self.fps = fps if 0.01 <= fps < 600 else DEFAULT_FPS
-            self.count = int(count) if math.isfinite(count) and count >= 1 else None
-            size = None
-            for index in itertools.count():
-                if not capture.grab():
-                    self.length = index
-                    return
-                if not self._is_needed(index):
-                    yield None
-                    continue
-                frame = capture.retrieve()
-                if frame is None:
-                    self.length = index
-                    return
-                size = size or frame.shape[1::-1]
-                if frame.shape[1::-1] != size:
-                    frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-                yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+    def index(self, seconds: float) -> int:
+        """The 0-based index of the first frame that begins at a time or later.
+
+        A video file is read up to that time, without decoding it where that will do.
+        """
+        # 0.4 s of 30 frames a second is frame 12, whatever 0.4 * 30 comes to.
+        if self._times is None:
+            return max(0, math.ceil(seconds * self.fps - 1e-6))
+        if seconds <= 0:
+            return 0
+        if self._timeline is None or self._timeline.until < seconds:
+            with decoder.Video(self._path, _REMEDY) as video:
+                self._timeline = video.timeline(seconds)
+        return int(np.searchsorted(self._timeline.seconds, seconds - 1e-6))
+
+    def seconds(self, index: int) -> float:
+        """The time at which the frame of a 0-based index begins, as a player shows it.
+
+        Args:
+          index: of a frame that was read, or of the one behind it.
+        """
+        return index / self.fps if self._times is None else self._times[index]
+
+    def _file(self, start=0):
+        """Yield (index, what makes it RGB) when it is known how long a frame lasts."""
+        with decoder.Video(self._path, _REMEDY) as video:
+            self.fps, self.count, last = video.fps, video.count, None
+            for index, picture in enumerate(video.pictures(start, self._timeline), start):
+                self._times.append(picture.seconds)
+                if last is not None:
+                    yield index - 1, last.rgb
+                last = picture
+            if last is not None:
+                self._times.append(last.seconds + last.duration)
+                yield index, last.rgb
+
+    def _camera(self, number, remedy):
+        with _Camera(number, remedy) as camera:
+            self.fps = camera.fps
+            yield from camera.pictures()
+
+    def _fitted(self, pictures):
+        """The frames that are needed, at the size of the first, and None for the others."""
+        length = 0
+        for index, rgb in pictures:
+            length = index + 1
+            if not self._is_needed(index):
+                yield None
+                continue
+            frame = rgb()
+            if frame is None:
+                length = index
+                break
+            self.size = self.size if any(self.size) else frame.shape[:2]
+            if frame.shape[:2] != self.size:
+                frame = cv2.resize(frame, self.size[::-1], interpolation=cv2.INTER_AREA)
+            yield frame
+        self.length = length
 
     def _images(self):
         paths = frames.files(self._path, IMAGES)
         if not paths:
             raise InputError(f"{self._path}: no image in this folder ({', '.join(IMAGES)})")
         self.count = self.length = len(paths)
-        self.images, size = tuple(path.name for path in paths), None
+        self.images = tuple(path.name for path in paths)
         for index, path in enumerate(paths):
             if not self._is_needed(index):
                 yield None
                 continue
             frame = frames.read_image(path, "remove or replace it")
-            size = size or frame.shape[:2]
-            if frame.shape[:2] != size:
+            self.size = self.size if any(self.size) else frame.shape[:2]
+            if frame.shape[:2] != self.size:
                 raise InputError(
                     f"{path}: {frame.shape[0]}x{frame.shape[1]} pixels, but the images before it "
-                    f"{size[0]}x{size[1]}; the frames of a video are of one size"
+                    f"{self.size[0]}x{self.size[1]}; the frames of a video are of one size"
                 )
             yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
 
 def _always(index):
     return True
+
+
+class _Camera:
+    """A camera, by its index, through OpenCV; a context manager."""
+
+    def __init__(self, number, remedy):
+        self._capture = cv2.VideoCapture(number)
+        if not self._capture.isOpened():
+            raise InputError(f"{number}: cannot be decoded (no such camera); {remedy}")
+        height, width = map(
+            self._capture.get, (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH)
+        )
+        check_size(str(number), int(height), int(width), remedy)
+        self.fps = decoder.stated_rate(self._capture.get(cv2.CAP_PROP_FPS))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._capture.release()
+
+    def pictures(self):
+        """Yield (index, what decodes it), until the camera is unplugged."""
+        for index in itertools.count():
+            if not self._capture.grab():
+                return
+            yield index, self._retrieve
+
+    def _retrieve(self):
+        """The frame, RGB uint8 [H, W, 3]; None where it cannot be decoded."""
+        try:
+            decoded, frame = self._capture.retrieve()
+        except cv2.error:
+            return None
+        return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) if decoded else None
 
 
 def is_cut(before: np.ndarray, after: np.ndarray) -> bool:
@@ -147,35 +232,3 @@ def is_cut(before: np.ndarray, after: np.ndarray) -> bool:
     if spread < 4**2:  # hardly more than noise: there is nothing to correlate
         return bool(abs(levels[0].mean() - levels[1].mean()) > 64)
     return bool((deviations[0] * deviations[1]).mean() < CUT_LEVELS * spread)
-
-
-class Writer:
-    """Writer of VP9 in mp4, which browsers play; the file is playable once `close` was called.
-
-    VP9 takes even sides only: the last row or column of an odd frame is repeated. The rate is at
-    least a frame in ten seconds, since OpenCV rounds it to thousandths of a frame a second.
-
-    Raises:
-      InputError: OpenCV cannot write there.
-    """
-
-    def __init__(self, path: str | os.PathLike[str], fps: float, size: tuple[int, int]):
-        height, width = size
-        self._padding = (height % 2, width % 2)
-        even = (width + self._padding[1], height + self._padding[0])
-        codec = cv2.VideoWriter.fourcc(*"vp09")
-        self._writer = cv2.VideoWriter(str(path), codec, max(fps, 0.1), even)
-        if not self._writer.isOpened():
-            raise InputError(f"{path}: OpenCV cannot write VP9 video; install opencv-python by pip")
-
-    def write(self, frame: np.ndarray) -> None:
-        """Append an RGB frame, uint8 [height, width, 3]."""
-        frame = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
-        if any(self._padding):
-            rows, columns = self._padding
-            frame = cv2.copyMakeBorder(frame, 0, rows, 0, columns, cv2.BORDER_REPLICATE)
-        self._writer.write(frame)
-
-    def close(self) -> None:
-        """Finish the file."""
-        self._writer.release()

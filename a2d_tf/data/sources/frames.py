@@ -18,19 +18,14 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.limits import MAX_PIXELS
+from a2d_tf.core.limits import MAX_PIXELS, check_size
+from a2d_tf.data.sources import decoder
 
 Path = Union[str, os.PathLike]
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 IMAGES = (".png", ".jpg", ".jpeg")
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
-# FFmpeg's formats that hold frames. Others are playlists, which name further files and addresses to
-# be opened, whatever a file is called.
-_CONTAINERS = (
-    "format_whitelist;asf,avi,dv,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,"
-    "mxf,nut,ogg,rm,webm,yuv4mpegpipe"
-)
 _REMEDY = "restore it from the release"
 
 
@@ -87,7 +82,7 @@ def read(
                 f"{file}: frame {number} has {frame.shape[0]}x{frame.shape[1]} pixels (height x "
                 f"width), those before it {size[0]}x{size[1]}; {remedy}"
             )
-        yield number, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+        yield number, frame
 
 
 def count(path: Path, remedy: str = _REMEDY, zero_based: bool = False) -> int:
@@ -103,11 +98,8 @@ def count(path: Path, remedy: str = _REMEDY, zero_based: bool = False) -> int:
     path = pathlib.Path(path)
     if path.is_dir():
         return sum(number == i for i, number in enumerate(images(path, remedy, zero_based), 1))
-    with Capture(path, remedy) as capture:
-        number = 0
-        while capture.grab():
-            number += 1
-    return number
+    with decoder.Video(path, remedy) as video:
+        return sum(1 for _ in video.pictures())
 
 
 def size(path: Path, remedy: str = _REMEDY, zero_based: bool = False) -> tuple[int, int]:
@@ -164,7 +156,7 @@ def images(
 
 
 def _decode_images(folder, numbered, numbers, remedy):
-    """Yield (number, BGR frame, its file)."""
+    """Yield (number, RGB frame, its file)."""
     last = max(numbered)
     for number in range(1, last + 1) if numbers is None else numbers:
         if number not in numbered:
@@ -172,7 +164,8 @@ def _decode_images(folder, numbered, numbers, remedy):
                 f"{folder}: frame {number} ({number:05d}{IMAGES[0]}) is missing, the last one here "
                 f"is {last}; {remedy}"
             )
-        yield number, read_image(numbered[number], remedy), numbered[number]
+        frame = cv2.cvtColor(read_image(numbered[number], remedy), cv2.COLOR_BGR2RGB)
+        yield number, frame, numbered[number]
 
 
 def read_image(path: Path, remedy: str) -> np.ndarray:
@@ -239,74 +232,17 @@ def is_torn(data: bytes) -> bool:
 
 
 def _decode_video(path, numbers, remedy):
-    """Yield (number, BGR frame, the file)."""
-    with Capture(path, remedy) as capture:
-        position = 0
+    """Yield (number, RGB frame, the file)."""
+    with decoder.Video(path, remedy) as video:
+        pictures, position = video.pictures(), 0
         for number in itertools.count(1) if numbers is None else numbers:
-            while position < number and capture.grab():
+            while position < number and (picture := next(pictures, None)):
                 position += 1
             if position < number and numbers is None:
                 return
-            frame = capture.retrieve() if position == number else None
-            if frame is None:
+            if position < number:
                 raise InputError(
                     f"{path}: decoding ends after {position} frames, but frame {number} is wanted; "
                     f"{remedy}"
                 )
-            yield number, frame, path
-
-
-class Capture:
-    """A context manager for an open video file, or for a camera by its index.
-
-    Raises:
-      InputError: no such file, one that cannot be decoded, or one that claims frames beyond
-        `limits.MAX_PIXELS`; ends with the remedy.
-    """
-
-    def __init__(self, path: Path | int, remedy: str):
-        if isinstance(path, int):
-            self._capture = cv2.VideoCapture(path)
-        elif os.path.isfile(path):
-            os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", _CONTAINERS)
-            # FFmpeg would take every core, in each of many worker processes; and the start of a
-            # relative path, such as http:, for a protocol.
-            threads = [cv2.CAP_PROP_N_THREADS, cv2.getNumThreads()]
-            self._capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG, threads)
-        else:
-            raise InputError(f"{path}: no such video; {remedy}")
-        if not self._capture.isOpened():
-            raise InputError(f"{path}: cannot be decoded (truncated, or no video); {remedy}")
-        height, width = self.get(cv2.CAP_PROP_FRAME_HEIGHT), self.get(cv2.CAP_PROP_FRAME_WIDTH)
-        check_size(str(path), int(height), int(width), remedy)
-
-    def __enter__(self) -> Capture:
-        return self
-
-    def __exit__(self, *_):
-        self._capture.release()
-
-    def get(self, name: int) -> float:
-        """Return a property of cv2.VideoCapture."""
-        return self._capture.get(name)
-
-    def grab(self) -> bool:
-        """Go to the next frame; False where there is none."""
-        return self._capture.grab()
-
-    def retrieve(self) -> np.ndarray | None:
-        """Decode the frame, BGR uint8 [H, W, 3]; None where it cannot be decoded."""
-        try:
-            decoded, frame = self._capture.retrieve()
-        except cv2.error:
-            return None
-        return frame if decoded else None
-
-
-def check_size(path: Path, height: int, width: int, remedy: str) -> None:
-    """Raise InputError where an image claims no pixels, or more than there may be."""
-    if height < 1 or width < 1 or height * width > MAX_PIXELS:
-        raise InputError(
-            f"{path}: claims {height}x{width} pixels (height x width), which is none or more than "
-            f"{MAX_PIXELS}; {remedy}"
-        )
+            yield number, picture.rgb(), path

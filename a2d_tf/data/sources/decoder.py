@@ -1,0 +1,296 @@
+"""Video files, decoded by FFmpeg: frames with the times at which a player shows them."""
+
+from __future__ import annotations
+
+import array
+import bisect
+import dataclasses
+import itertools
+import math
+import os
+import pathlib
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any, Union
+
+import av
+import cv2
+import numpy as np
+from av.stream import Disposition
+from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
+
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.limits import MAX_PIXELS, check_size
+
+Path = Union[str, os.PathLike]
+
+DEFAULT_FPS = 25.0
+# FFmpeg's formats that hold frames. Others are playlists, which name further files and addresses to
+# be opened, whatever a file is called.
+_CONTAINERS = (
+    "asf,avi,dv,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,mxf,nut,ogg,rm,"
+    "webm,yuv4mpegpipe"
+)
+_OPTIONS = {
+    "format_whitelist": _CONTAINERS,
+    "protocol_whitelist": "file",
+    "max_pixels": str(MAX_PIXELS),
+}
+# Codecs whose packets are a frame each, but for damaged ones: packets tell the frames' numbers.
+_FRAME_A_PACKET = {"av1", "ffv1", "h264", "hevc", "mjpeg", "prores", "vp9"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A decoded frame.
+
+    Attributes:
+      seconds: when a player shows it, from the start of the video.
+      duration: how long, seconds, as the file claims; the next picture may come earlier or later.
+      stamp: its time as the file has it, or None.
+    """
+
+    seconds: float
+    duration: float
+    stamp: int | None
+    _frame: Any
+    _converter: VideoReformatter
+
+    def rgb(self) -> np.ndarray:
+        """Convert it to RGB, uint8 [H, W, 3], turned as a player turns it."""
+        # As OpenCV does, bit for bit: records and runs are older than this module.
+        space = Colorspace.DEFAULT
+        rgb = self._converter.reformat(
+            self._frame,
+            format="rgb24",
+            src_colorspace=space,
+            dst_colorspace=space,
+            interpolation=Interpolation.BICUBIC,
+        ).to_ndarray()
+        turns = _turns(self._frame)
+        return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
+
+
+@dataclasses.dataclass(frozen=True)
+class Timeline:
+    """The first frames of a video: all that begin before `until`, and maybe some more.
+
+    Attributes:
+      until: seconds.
+      seconds: float64 [N], when each begins, ascending.
+      stamps: int64 [N], the same as the file has it; or empty, where it cannot be sought in.
+      keys: {0-based index of a frame: where to seek for it}, of the frames with which decoding may
+        begin, ascending.
+    """
+
+    until: float
+    seconds: np.ndarray
+    stamps: np.ndarray
+    keys: dict[int, int]
+
+
+class Video:
+    """An open video file; a context manager.
+
+    Args:
+      path: the file.
+      remedy: what the user can do about a broken file; ends each message.
+
+    Attributes:
+      fps: frames a second as the file states it, on average; 25 where it does not.
+      count: how many frames it claims to have, or None.
+
+    Raises:
+      InputError: no such file, one that cannot be decoded, or one that claims frames beyond
+        `limits.MAX_PIXELS`.
+    """
+
+    def __init__(self, path: Path, remedy: str):
+        if not os.path.isfile(path):
+            raise InputError(f"{path}: no such video; {remedy}")
+        self._path, self._remedy = pathlib.Path(path), remedy
+        self._open()
+        self.fps = stated_rate(self._stream.average_rate, self._stream.guessed_rate)
+        self.count = self._stream.frames or self._estimate()
+
+    def _open(self):
+        try:
+            self._container = _container(self._path)
+            # The cover of a piece of music is no video.
+            films = (
+                stream
+                for stream in self._container.streams.video
+                if not stream.disposition & Disposition.attached_pic
+            )
+            self._stream = next(films)
+            context = self._stream.codec_context
+            height, width = context.height, context.width
+        except (av.FFmpegError, AttributeError, StopIteration) as error:
+            raise InputError(
+                f"{self._path}: cannot be decoded (truncated, or no video); {self._remedy}"
+            ) from error
+        check_size(self._path, height, width, self._remedy)
+        # FFmpeg would take every core, in each of many worker processes.
+        context.thread_count = cv2.getNumThreads()
+        context.thread_type = "AUTO"
+        context.options = {"max_pixels": str(MAX_PIXELS)}
+
+    def _estimate(self):
+        """The number of frames by the length, where the file does not state it."""
+        if self._stream.duration:
+            length = float(self._stream.duration * self._stream.time_base)
+        else:
+            length = (self._container.duration or 0) / av.time_base
+        count = round(length * self.fps)
+        return count if 1 <= count < 2**31 else None
+
+    def __enter__(self) -> Video:
+        return self
+
+    def __exit__(self, *_):
+        self._container.close()
+
+    def pictures(self, first: int = 0, timeline: Timeline | None = None) -> Iterator[Picture]:
+        """Decode to the end, or to the first frame that cannot be decoded. To be called once.
+
+        Numbers of frames stay those of the file: what follows a broken frame is not shown in its
+        place.
+
+        Args:
+          first: 0-based index of the first frame that is yielded.
+          timeline: of this video; with it, decoding begins close to that frame.
+        """
+        if timeline is not None and first < len(timeline.stamps):
+            found = self._sought(first, timeline)
+            if found is not None:
+                yield from found
+                return
+        yield from itertools.islice(self._decoded(), first, None)
+
+    def _sought(self, first, timeline):
+        """The pictures from an index on; None, and all is as it was, where seeking fails."""
+        keys = list(timeline.keys)
+        place = bisect.bisect_right(keys, first) - 1
+        if place < 0 or keys[place] == 0:
+            return None
+        wanted = int(timeline.stamps[first])
+        try:
+            self._container.seek(timeline.keys[keys[place]], stream=self._stream)
+            pictures = self._decoded()
+            for picture in pictures:
+                if picture.stamp == wanted:
+                    return itertools.chain([picture], pictures)
+                if picture.stamp is None or picture.stamp > wanted:
+                    break
+        except av.FFmpegError:
+            pass
+        self._container.close()
+        self._open()
+        return None
+
+    def _decoded(self):
+        """The pictures from where the file is."""
+        base, before = self._stream.time_base, -math.inf
+        start = None if self._is_untimed() else self._stream.start_time
+        converter = VideoReformatter()
+        for frame in self._frames():
+            check_size(self._path, frame.height, frame.width, self._remedy)
+            stamp = frame.dts if frame.pts is None or self._is_untimed() else frame.pts
+            start = stamp if start is None else start
+            seconds = -math.inf
+            if stamp is not None:
+                seconds = (stamp - start) * base.numerator / base.denominator
+            if seconds <= before or stamp is None:
+                seconds = max(0.0, before + 1 / self.fps)
+            duration = float(frame.duration * base) if frame.duration else 1 / self.fps
+            before = seconds
+            yield Picture(seconds, duration, stamp, frame, converter)
+
+    def _is_untimed(self):
+        """Whether the format has no times of frames but their order: AVI, older than B-frames."""
+        return self._container.format.name == "avi"
+
+    def _frames(self):
+        """FFmpeg's frames from where the file is; damage ends them, but not before the first."""
+        seen = False
+        for packet in self._packets():
+            try:
+                for frame in packet.decode():
+                    seen = True
+                    yield frame
+            except av.FFmpegError:
+                if seen:
+                    return
+
+    def _packets(self):
+        """The packets from where the file is, to where it breaks off."""
+        try:
+            yield from self._container.demux(self._stream)
+        except av.FFmpegError:
+            return
+
+    def timeline(self, until: float) -> Timeline:
+        """Find the times of frames; nothing else may be called after it.
+
+        Packets are read without decoding them where each is a frame. Else, frames are decoded.
+
+        Args:
+          until: seconds; what begins later is not looked for.
+        """
+        codec = self._stream.codec_context.codec.canonical_name
+        if codec in _FRAME_A_PACKET and not self._is_untimed():
+            found = self._timeline_of_packets(until)
+            if found:
+                return found
+            self._container.close()
+            self._open()
+        seconds = array.array("d")
+        for picture in self._decoded():
+            seconds.append(picture.seconds)
+            if picture.seconds > until:
+                break
+        return Timeline(until, np.array(seconds), np.zeros(0, np.int64), {})
+
+    def _timeline_of_packets(self, until):
+        """The timeline; None where packets do not tell the times."""
+        base, start = self._stream.time_base, self._stream.start_time
+        stamps, keys = array.array("q"), []
+        for packet in self._packets():
+            if packet.size == 0 or packet.is_discard:
+                continue
+            if packet.pts is None or start is None:
+                return None
+            stamps.append(packet.pts)
+            if packet.is_keyframe:
+                keys.append((packet.pts, packet.pts if packet.dts is None else packet.dts))
+            # Frames are sent before they are shown: those that follow begin later than this.
+            if packet.dts is not None and (packet.dts - start) * float(base) > until:
+                break
+        ordered = np.unique(np.array(stamps, np.int64))
+        if not keys or len(ordered) < len(stamps):
+            return None
+        ordered = ordered[ordered >= keys[0][0]]  # decoding begins with a key frame
+        seconds = (ordered - start) * float(base.numerator) / base.denominator
+        places = np.searchsorted(ordered, [pts for pts, _ in keys]).tolist()
+        where = dict(sorted(zip(places, (dts for _, dts in keys))))
+        return Timeline(until, seconds, ordered, where)
+
+
+def _container(path):
+    # FFmpeg would take the start of a relative path, such as http:, for a protocol.
+    path = os.path.abspath(path)
+    try:
+        return av.open(path, options=dict(_OPTIONS))
+    except UnicodeDecodeError:  # in a title, say; later versions of PyAV do not mind
+        return av.open(path, options=dict(_OPTIONS), metadata_errors="replace")
+
+
+def stated_rate(*claimed: float | Fraction | None) -> float:
+    """Return the first credible one of claimed rates, frames a second; 25 where there is none."""
+    # Streams of variable rate claim 0 or the tick of their clock, 600 or more a second.
+    return next((float(rate) for rate in claimed if rate and 0.01 <= rate < 600), DEFAULT_FPS)
+
+
+def _turns(frame):
+    """Quarter turns counterclockwise by which a player turns a frame."""
+    return round(frame.rotation / 90) % 4 if frame.rotation % 90 == 0 else 0

@@ -1,0 +1,100 @@
+"""Write video files, as RGB frames with their times."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+
+from a2d_tf.core.errors import InputError
+
+_CODECS = {  # encoders by preference, and their options
+    # A key frame in two seconds or so, for quick jumps. Frames are sent in the order in which they
+    # are shown, so that all players agree on their times.
+    "libx264": {"preset": "veryfast", "crf": "20", "g": "50", "bf": "0"},
+    "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "crf": "30", "b": "0", "g": "50"},
+}
+_TICKS = 90_000  # a second; the usual rates are whole numbers of them
+_LONGEST = _TICKS * 36_000  # between two frames, for mp4 counts ticks in 32 bits
+_BT601 = 6  # FFmpeg's AVCOL_SPC_SMPTE170M
+
+
+class Writer:
+    """Writer of H.264 in mp4, which plays everywhere; playable once `close` was called.
+
+    Where FFmpeg has no x264, it is VP9, which browsers play. Both take even sides only: the last
+    row or column of an odd frame is repeated.
+
+    Args:
+      path: of the file, whatever its suffix.
+      fps: frames a second on average; the last frame is shown for as long.
+      size: (height, width) of the frames.
+
+    Raises:
+      InputError: FFmpeg cannot write there.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], fps: float, size: tuple[int, int]):
+        height, width = size
+        self._padding = (height % 2, width % 2)
+        self._start: float | None = None
+        self._pts, self._duration = -1, min(round(_TICKS / fps), _LONGEST)
+        try:
+            # The index in front, so that a browser need not fetch the file to its end.
+            self._file = av.open(
+                os.path.abspath(path), "w", format="mp4", options={"movflags": "+faststart"}
+            )
+            name = next(name for name in _CODECS if _has(name))
+            rate = Fraction(max(fps, 1)).limit_denominator(1001)
+            self._stream: Any = self._file.add_stream(name, rate, _CODECS[name])
+        except (av.FFmpegError, StopIteration) as error:
+            raise InputError(
+                f"{path}: FFmpeg cannot write H.264 or VP9 there ({error}); install av by pip"
+            ) from error
+        context = self._stream.codec_context
+        context.height, context.width = height + self._padding[0], width + self._padding[1]
+        context.pix_fmt, context.time_base = "yuv420p", Fraction(1, _TICKS)
+        context.thread_count = cv2.getNumThreads()
+        # What swscale makes of RGB, and what players would have to guess.
+        context.colorspace, context.color_range = _BT601, 1
+
+    def write(self, frame: np.ndarray, seconds: float) -> None:
+        """Append a frame.
+
+        Args:
+          frame: RGB uint8 [height, width, 3].
+          seconds: when it is shown, on any clock; the first frame is shown at once.
+        """
+        if any(self._padding):
+            rows, columns = self._padding
+            frame = cv2.copyMakeBorder(frame, 0, rows, 0, columns, cv2.BORDER_REPLICATE)
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+        self._start = seconds if self._start is None else self._start
+        due = round((seconds - self._start) * _TICKS)
+        self._pts = min(max(due, self._pts + 1), self._pts + _LONGEST)
+        picture = picture.reformat(format="yuv420p")
+        picture.pts, picture.time_base = self._pts, Fraction(1, _TICKS)
+        self._mux(picture)
+
+    def _mux(self, picture):
+        for packet in self._stream.encode(picture):
+            packet.duration = self._duration
+            self._file.mux(packet)
+
+    def close(self) -> None:
+        """Finish the file."""
+        if self._pts >= 0:
+            self._mux(None)
+        self._file.close()
+
+
+def _has(codec):
+    """Whether FFmpeg has an encoder."""
+    try:
+        return bool(av.codec.Codec(codec, "w"))
+    except av.codec.codec.UnknownCodecError:
+        return False

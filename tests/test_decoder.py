@@ -1,0 +1,265 @@
+"""Video files as PyAV decodes them: OpenCV's frames, a player's times, and exact seeking."""
+
+import dataclasses
+import os
+import shutil
+import struct
+
+import av
+import cv2
+import numpy as np
+import pytest
+from a2d_files import REAL, moving_frames, real, write_film, write_video
+
+from a2d_tf.core import limits
+from a2d_tf.core.errors import InputError
+from a2d_tf.data.sources import decoder, frames
+
+COUNT = 30
+# Seconds between frames, as a phone makes them where the light changes.
+VARYING = np.cumsum([0, *[0.02, 0.1, 0.04, 0.3] * COUNT])[:COUNT]
+GROUPS = {"g": "8", "bf": "2"}  # a key frame in eight, and frames that are sent out of order
+FILMS = {  # name: (encoder, its options)
+    "a.mp4": ("libx264", GROUPS),
+    "a.mkv": ("libx264", GROUPS),
+    "a.ts": ("libx264", GROUPS),
+    "open.mkv": ("libx264", {"x264-params": "open-gop=1:keyint=8:bframes=3"}),
+    "waves.mkv": ("libx264", {"x264-params": "intra-refresh=1:keyint=8"}),
+    "old.mp4": ("mpeg4", GROUPS),
+    "old.avi": ("mpeg4", GROUPS),
+    "b.avi": ("libx264", GROUPS),
+    "b.mp4": ("libx265", {"x265-params": "log-level=none:keyint=8"}),
+    "vp9.webm": ("libvpx-vp9", {"g": "8"}),
+    "vp8.webm": ("libvpx", {"g": "8", "auto-alt-ref": "1", "lag-in-frames": "16"}),
+}
+SOUGHT = ("a.mp4", "a.mkv", "a.ts", "open.mkv", "b.mp4", "vp9.webm")
+
+
+def scene(count, height=48, width=80):
+    """A texture in colour that moves."""
+    grey = np.stack(moving_frames(count, height, width, 2))[..., 0]
+    return list(np.stack([grey, 255 - grey, grey // 2 + 60], axis=-1))
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    """name -> path of one of FILMS; `times` are those of its frames."""
+    folder = tmp_path_factory.mktemp("films")
+
+    def make(name, times=None, height=48, width=80):
+        codec, options = FILMS[name]
+        path = folder / f"{times is None}-{height}" / name
+        if not path.exists():
+            write_film(path, scene(COUNT, height, width), codec, times, **options)
+        return path
+
+    return make
+
+
+def by_opencv(path):
+    """All frames, RGB."""
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    found = []
+    while capture.grab():
+        found.append(capture.retrieve()[1][..., ::-1])
+    return found
+
+
+def pictures(path, *where):
+    """([seconds], [RGB])."""
+    with decoder.Video(path, "") as video:
+        found = [(picture.seconds, picture.rgb()) for picture in video.pictures(*where)]
+    return [seconds for seconds, _ in found], [rgb for _, rgb in found]
+
+
+def assert_same(ours, theirs):
+    assert len(ours) == len(theirs) > 0
+    for one, other in zip(ours, theirs):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", FILMS)
+def test_frames_are_opencvs(film, name):
+    assert_same(pictures(film(name))[1], by_opencv(film(name)))
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "vp9.webm"])
+def test_frames_of_odd_sizes_are_opencvs(film, name):
+    height, width = (62, 98) if name == "a.mp4" else (63, 97)
+    path = film(name, height=height, width=width)
+    assert_same(pictures(path)[1], by_opencv(path))
+
+
+def test_frames_of_real_clips_are_opencvs():
+    paths = sorted((real("real_clips") / "Release/clips320H").glob("*.mp4"))
+    paths += sorted((REAL / "exports").glob("*/videos/*.mp4"))
+    assert len(paths) >= 10
+    for path in paths:
+        with decoder.Video(path, "") as video:
+            theirs = by_opencv(path)
+            assert video.count == len(theirs)
+            for picture, other in zip(video.pictures(), theirs):
+                np.testing.assert_array_equal(picture.rgb(), other)
+        assert frames.count(path) == len(theirs)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts", "old.mp4", "vp9.webm", "vp8.webm"])
+def test_seconds_are_those_of_the_file(film, name):
+    seconds, _ = pictures(film(name, VARYING))
+    np.testing.assert_allclose(seconds, VARYING, atol=0.0006)  # Matroska counts milliseconds
+    with decoder.Video(film(name, VARYING), "") as video:
+        assert video.fps != 25 or not name.endswith("mp4")
+
+
+def test_a_film_begins_at_zero_though_its_clock_does_not(tmp_path):
+    path = write_film(tmp_path / "late.mp4", scene(COUNT), "libx264", 3 + VARYING)
+    np.testing.assert_allclose(pictures(path)[0], VARYING, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["old.avi", "b.avi"])
+def test_avi_has_no_times_but_the_order(film, name):
+    np.testing.assert_allclose(pictures(film(name))[0], np.arange(COUNT) / 25, atol=0.002)
+
+
+def test_a_bare_stream_has_25_frames_a_second(tmp_path):
+    path = write_film(tmp_path / "a.h264", scene(5), "libx264")
+    assert pictures(path)[0] == pytest.approx([0, 0.04, 0.08, 0.12, 0.16])
+
+
+@pytest.mark.parametrize("name", FILMS)
+def test_decoding_from_a_frame_on_is_the_rest_of_decoding_all(film, name):
+    path = film(name, None if name.endswith("avi") else VARYING)
+    seconds, rgb = pictures(path)
+    with decoder.Video(path, "") as video:
+        timeline = video.timeline(1e9)
+    np.testing.assert_array_equal(timeline.seconds, seconds)
+    assert (len(timeline.keys) > 2) == (name in SOUGHT + ("waves.mkv",))
+    for first in (0, 1, 7, 8, 9, COUNT // 2, COUNT - 1, COUNT):
+        later, frames_later = pictures(path, first, timeline)
+        assert later == seconds[first:]
+        for one, other in zip(frames_later, rgb[first:]):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "old.mp4"])
+def test_a_timeline_knows_all_frames_before_its_end(film, name):
+    path = film(name, VARYING)
+    for until in (0.01, VARYING[9], 2.0):
+        with decoder.Video(path, "") as video:
+            known = video.timeline(until).seconds
+        np.testing.assert_allclose(known, VARYING[: len(known)], atol=1e-4)
+        assert len(known) > np.sum(VARYING <= until)
+        assert len(known) < COUNT
+
+
+def test_what_lies_before_is_not_decoded(film, tmp_path):
+    path = film("a.mp4")
+    with decoder.Video(path, "") as video:
+        timeline = video.timeline(1e9)
+    data, start = bytearray(path.read_bytes()), path.read_bytes().index(b"mdat") + 4
+    with av.open(str(path)) as file:
+        sizes = [packet.size for packet in file.demux(video=0)]
+    data[start + 2000 : start + sum(sizes[:20])] = bytes(sum(sizes[:20]) - 2000)
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(data)
+    assert len(pictures(broken)[1]) < 20  # it ends there, and numbers stay those of the film
+    assert_same(pictures(broken, 25, timeline)[1], pictures(path)[1][25:])
+
+
+def test_a_seek_that_leads_too_far_is_undone(film):
+    path = film("a.mp4")
+    with decoder.Video(path, "") as video:
+        timeline = video.timeline(1e9)
+    last = max(timeline.keys.values())
+    wrong = dataclasses.replace(timeline, keys={0: last, 1: last})
+    assert_same(pictures(path, 5, wrong)[1], pictures(path)[1][5:])
+
+
+@pytest.mark.parametrize(
+    "matrix, turns", [((0, 1, -1, 0), 3), ((-1, 0, 0, -1), 2), ((0, -1, 1, 0), 1)]
+)
+def test_a_film_is_turned_as_its_camera_was(film, tmp_path, matrix, turns):
+    data = bytearray(film("a.mp4").read_bytes())
+    place = data.index(b"tkhd") + 44
+    a, b, c, d = (x << 16 for x in matrix)
+    data[place : place + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path = tmp_path / "turned.mp4"
+    path.write_bytes(data)
+    ours = pictures(path)[1]
+    assert_same(ours, by_opencv(path))
+    assert_same(ours, [np.rot90(rgb, turns) for rgb in pictures(film("a.mp4"))[1]])
+    assert frames.size(path) == ours[0].shape[:2]
+
+
+def test_what_is_no_utf8_in_a_title_is_no_matter(film, tmp_path):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(film("a.mp4").read_bytes().replace(b"Lavf", b"L\xe9vf"))
+    assert_same(pictures(path)[1], pictures(film("a.mp4"))[1])
+
+
+def test_names_are_files_whatever_they_look_like(film, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("http:/a.mp4", "concat:a.mp4", "a%03d.mp4", "-i.mp4"):
+        os.makedirs(os.path.dirname(name) or ".", exist_ok=True)
+        shutil.copy(film("a.mp4"), name)
+        assert frames.count(name) == COUNT
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n",
+        "ffconcat version 1.0\nfile '{}'\n",
+        "v=0\ns={}\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+    ],
+)
+def test_playlists_are_no_videos(film, tmp_path, text):
+    path = tmp_path / "list.mp4"
+    path.write_text(text.format(film("a.ts")))
+    # FFmpeg itself would follow the first two.
+    with pytest.raises(InputError, match="list.mp4: cannot be decoded .*; re-encode it$"):
+        decoder.Video(path, "re-encode it")
+
+
+def test_frames_that_are_too_large(film, monkeypatch):
+    path = film("a.mp4")
+    monkeypatch.setattr(limits, "MAX_PIXELS", 48 * 80 - 1)
+    with pytest.raises(InputError, match="a.mp4: claims 48x80 pixels .*; re-encode it$"):
+        decoder.Video(path, "re-encode it")
+
+
+def test_a_claim_in_a_frame_takes_no_memory(tmp_path):
+    path = write_film(tmp_path / "a.mjpeg", scene(3), "mjpeg", strict="unofficial")
+    data, place = bytearray(path.read_bytes()), 0
+    while (place := data.find(b"\xff\xc0", place + 1)) > 0:
+        data[place + 5 : place + 9] = struct.pack(">HH", 60_000, 60_000)
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="a.mjpeg: "):
+        list(frames.read(path, [1]))
+
+
+def test_music_is_no_video(tmp_path):
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("aac", rate=44100)
+        sound = av.AudioFrame.from_ndarray(np.zeros((2, 1024), np.float32), "fltp", "stereo")
+        sound.sample_rate = 44100
+        file.mux(stream.encode(sound))
+        file.mux(stream.encode(None))
+    with pytest.raises(InputError, match="a.mp4: cannot be decoded"):
+        decoder.Video(path, "")
+
+
+def test_damage_is_quiet(tmp_path, capfd):
+    path = write_video(tmp_path / "a.mp4", scene(COUNT))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 4 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 4)
+    path.write_bytes(data)
+    assert 0 < len(pictures(path)[0]) < COUNT
+    assert capfd.readouterr().err == ""
+
+
+def test_threads_are_opencvs(film, monkeypatch):
+    monkeypatch.setattr(cv2, "getNumThreads", lambda: 3)
+    with decoder.Video(film("a.mp4"), "") as video:
+        assert video._stream.codec_context.thread_count == 3

@@ -1,0 +1,95 @@
+"""Video files as they are written: played by others at the same times, in the same colours."""
+
+import av
+import cv2
+import numpy as np
+import pytest
+from a2d_files import grey_frames, moving_frames
+
+from a2d_tf.core.errors import InputError
+from a2d_tf.video import encoder
+
+SIZE = (48, 64)
+
+
+def write(path, frames, times, fps=24.0):
+    """The path of a film of RGB frames that are shown at `times`, seconds."""
+    writer = encoder.Writer(path, fps, frames[0].shape[:2])
+    for frame, seconds in zip(frames, times):
+        writer.write(frame, seconds)
+    writer.close()
+    return path
+
+
+def shown(path):
+    """([seconds], [RGB]) of what a player shows."""
+    with av.open(str(path)) as file:
+        return zip(*((frame.time, frame.to_ndarray(format="rgb24")) for frame in file.decode()))
+
+
+def test_it_is_h264_for_every_player_with_the_index_in_front(tmp_path):
+    path = write(tmp_path / "a.mp4", grey_frames(5, *SIZE), np.arange(5) / 24)
+    with av.open(str(path)) as file:
+        (stream,) = file.streams
+        assert stream.codec_context.name == "h264" and stream.codec_context.pix_fmt == "yuv420p"
+        assert not stream.codec_context.has_b_frames
+        assert float(stream.average_rate) == pytest.approx(24) and stream.frames == 5
+    data = path.read_bytes()
+    assert data.index(b"ftyp") < data.index(b"moov") < data.index(b"mdat")
+
+
+def test_frames_are_shown_at_their_times_from_the_first_one_on(tmp_path):
+    times = 60 + np.cumsum([0, 0.02, 0.1, 0.04, 0.3, 1001 / 30000, 7])
+    path = write(tmp_path / "a.mp4", grey_frames(7, *SIZE), times, fps=10)
+    seconds, frames = shown(path)
+    np.testing.assert_allclose(seconds, times - 60, atol=1e-5)
+    assert [round(frame.mean(), -1) for frame in frames] == [10, 20, 30, 40, 50, 60, 70]
+    with av.open(str(path)) as file:  # the last one lasts a tenth
+        assert file.duration / av.time_base == pytest.approx(times[-1] - 60 + 0.1, abs=2e-3)
+
+
+def test_times_that_do_not_ascend_are_made_to(tmp_path):
+    path = write(tmp_path / "a.mp4", grey_frames(4, *SIZE), [1, 1, 0.5, 2])
+    seconds, _ = shown(path)
+    np.testing.assert_allclose(seconds, [0, 0, 0, 1], atol=1e-4)
+    assert sorted(set(seconds)) == list(seconds)
+
+
+def test_a_frame_in_a_day_can_be_written(tmp_path):
+    path = write(tmp_path / "a.mp4", grey_frames(3, *SIZE), [0, 1e5, 2e5], fps=1e-5)
+    seconds, _ = shown(path)
+    np.testing.assert_allclose(seconds, [0, 36_000, 72_000], atol=1)
+
+
+@pytest.mark.parametrize("size", [(47, 64), (48, 63), (47, 63)])
+def test_the_last_line_of_an_odd_frame_is_repeated(tmp_path, size):
+    frames = moving_frames(4, *size, 2)
+    _, found = shown(write(tmp_path / "a.mp4", frames, range(4)))
+    for frame, picture in zip(frames, found):
+        assert picture.shape == (48, 64, 3)
+        assert np.abs(picture[: size[0], : size[1]].astype(int) - frame).mean() < 4
+        if size[0] == 47:
+            assert np.abs(picture[47].astype(int) - picture[46]).mean() < 4
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libvpx-vp9"])
+def test_colours_are_the_same_in_opencv_and_for_who_reads_the_tag(tmp_path, codec, monkeypatch):
+    monkeypatch.setattr(encoder, "_CODECS", {codec: encoder._CODECS[codec]})
+    colours = [(220, 30, 30), (30, 220, 30), (30, 30, 220), (128, 128, 128), (250, 250, 250)]
+    frames = [np.full((*SIZE, 3), colour, np.uint8) for colour in colours]
+    path = write(tmp_path / "a.mp4", frames, range(5))
+    with av.open(str(path)) as file:
+        assert file.streams.video[0].codec_context.name == {"libx264": "h264"}.get(codec, "vp9")
+        assert {int(frame.colorspace) for frame in file.decode()} <= {5, 6}  # both are BT.601
+    capture = cv2.VideoCapture(str(path))
+    for colour in colours:
+        picture = capture.read()[1][..., ::-1]
+        np.testing.assert_allclose(picture.mean(axis=(0, 1)), colour, atol=5)
+
+
+def test_where_nothing_can_be_written(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="a.mp4: FFmpeg cannot write H.264 or VP9 there"):
+        encoder.Writer(tmp_path / "absent" / "a.mp4", 24, SIZE)
+    monkeypatch.setattr(encoder, "_CODECS", {"none": {}})
+    with pytest.raises(InputError, match="a.mp4: FFmpeg cannot write .*; install av by pip$"):
+        encoder.Writer(tmp_path / "a.mp4", 24, SIZE)
