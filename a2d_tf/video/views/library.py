@@ -67,6 +67,12 @@ class _Video:
         return max((track.end for track in self.tracks), default=0.0)
 
 
+def predictions(output: str | os.PathLike) -> list[pathlib.Path]:
+    """The folders of a library that hold a `tracks.json`, by name; hidden ones do not count."""
+    paths = pathlib.Path(output).glob("*/tracks.json")
+    return sorted(path.parent for path in paths if not path.parent.name.startswith("."))
+
+
 def write_library_page(
     output: str | os.PathLike,
     title: str | None = None,
@@ -91,7 +97,7 @@ def write_library_page(
         written.
     """
     output = pathlib.Path(output)
-    folders = sorted(p.parent for p in output.glob("*/tracks.json") if p.parent.name[0] != ".")
+    folders = predictions(output)
     if not folders and not failed:
         raise InputError(f"{output}: no folder with a tracks.json in it; name that of a library")
     videos = [_Video(folder, bouts.read(folder)) for folder in folders]
@@ -152,9 +158,9 @@ def _card(video: _Video, shades: dict[str, str], with_picture: bool) -> str:
     budget: collections.Counter = collections.Counter()
     for (_, action), seconds in bouts.time_budget(video.tracks).items():
         budget[action] += seconds
-    most = ", ".join(f"{page.escape(a)} {s:.1f} s" for a, s in budget.most_common(3))
+    most = ", ".join(f"{page.escape(a)} {s:,.1f} s" for a, s in budget.most_common(3))
     inside = (
-        f"{picture}<h2>{name}</h2><p>{_counted(len(video.tracks), 'track')} in {video.end:.1f} s"
+        f"{picture}<h2>{name}</h2><p>{_counted(len(video.tracks), 'track')} in {video.end:,.1f} s"
         f"</p><p>{most or 'nobody'}</p>{_timeline(video, shades)}"
     )
     if (video.folder / page.NAME).is_file():

@@ -121,10 +121,11 @@ function reveal(index) {
   scroller.scrollTop = Math.min(Math.max(scroller.scrollTop, top - tall), top);
 }
 
-/* The same for the first of some rows, unless one of them is to be seen already. */
+/* The same for some rows, unless one of them is to be seen already. */
 function revealAny(indices) {
   const from = scroller.scrollTop / ROW, to = from + (scroller.clientHeight - AXIS) / ROW - 1;
-  if (!indices.some(index => from <= index && index <= to)) reveal(indices[0] ?? -1);
+  if (!indices.length || indices.some(index => from <= index && index <= to)) return;
+  scroller.scrollTop = ROW * indices[0] - scroller.clientHeight / 3;
 }
 
 /* Zoom in time; what is at x, or the time that is played, stays where it is. */
