@@ -7,6 +7,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 
 import pytest
@@ -17,6 +18,14 @@ FLAGS = (
     "--disable-background-networking --disable-component-update --hide-scrollbars "
     "--autoplay-policy=no-user-gesture-required --remote-debugging-pipe"
 ).split()
+# The browser reads file descriptor 3 and writes 4.
+_START = """if True:
+    import fcntl, os, sys
+    ends = [fcntl.fcntl(int(word), fcntl.F_DUPFD, 10) for word in sys.argv[1:3]]
+    os.dup2(ends[0], 3)
+    os.dup2(ends[1], 4)
+    os.execv(sys.argv[3], sys.argv[3:])
+"""
 _KEYS = {" ": ("Space", 32), "Enter": ("Enter", 13), "Home": ("Home", 36), "End": ("End", 35)}
 _KEYS |= {
     f"Arrow{side}": (f"Arrow{side}", 37 + i) for i, side in enumerate("Left Up Right Down".split())
@@ -44,10 +53,9 @@ class Browser:
         self.requests, self.complaints = [], []
         theirs, self._to = os.pipe()
         self._from, ours = os.pipe()
-        # The protocol is spoken on file descriptors 3 and 4.
         words = [path, *FLAGS, f"--user-data-dir={folder / 'profile'}", "about:blank"]
         self._process = subprocess.Popen(
-            ["sh", "-c", f'exec "$@" 3<&{theirs} 4>&{ours}', "sh", *words],
+            [sys.executable, "-c", _START, str(theirs), str(ours), *words],
             pass_fds=(theirs, ours),
             stderr=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -117,13 +125,13 @@ class Browser:
         )
         theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[theme])
-        self.call("Page.navigate", url="about:blank")
-        self._events.clear()
-        self.requests.clear()
-        self.complaints.clear()
-        self.call("Page.navigate", url=address)
-        while not self._events:
-            self._message()
+        for url in ("about:blank", address):  # else a new fragment alone would load nothing
+            self._events.clear()
+            self.requests.clear()
+            self.complaints.clear()
+            self.call("Page.navigate", url=url)
+            while not self._events:
+                self._message()
 
     def get(self, expression):
         """The value of a JavaScript expression."""

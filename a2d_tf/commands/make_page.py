@@ -36,9 +36,9 @@ def main(argv: list[str]) -> None:
     if _LIBRARY.value:
         folders = library.predictions(_LIBRARY.value)
     for folder in folders:
-        print(page.write_page(folder, labels=labels))
+        print(page.printable(str(page.write_page(folder, labels=labels))))
     if _LIBRARY.value:
-        print(library.write_library_page(_LIBRARY.value, labels=labels))
+        print(page.printable(str(library.write_library_page(_LIBRARY.value, labels=labels))))
 
 
 run = shell.command(main)

@@ -278,14 +278,16 @@ def shrink(image: np.ndarray, side: int, how: int = cv2.INTER_AREA) -> np.ndarra
     height, width = image.shape[:2]
     scale = side / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    return cv2.resize(image, size, interpolation=how) if scale < 1 else image
+    if scale >= 1:
+        return image
+    return cv2.resize(image, size, interpolation=how)
 
 
 def data_url(image: np.ndarray, extension: str, *options: int) -> str:
     """Encode a picture, BGR or BGRA, as a data URL; extension and options as of cv2.imencode."""
     data = cv2.imencode(extension, image, options)[1]
     kind = {".jpg": "jpeg", ".png": "png"}[extension]
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return f"data:image/{kind};base64,{base64.b64encode(data.tobytes()).decode()}"
 
 
 def jpeg_url(rgb: np.ndarray, side: int, quality: int) -> str:

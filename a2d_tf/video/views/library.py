@@ -155,10 +155,11 @@ def _card(video: _Video, shades: dict[str, str], with_picture: bool) -> str:
     picture = '<span class="blank">no overlay</span>'
     if with_picture and overlay.is_file():
         picture = f'<img alt="a frame of {name}" loading="lazy" src="{_thumbnail(overlay)}">'
-    budget: collections.Counter = collections.Counter()
+    budget: dict[str, float] = collections.defaultdict(float)
     for (_, action), seconds in bouts.time_budget(video.tracks).items():
         budget[action] += seconds
-    most = ", ".join(f"{page.escape(a)} {s:,.1f} s" for a, s in budget.most_common(3))
+    longest = sorted(budget, key=lambda action: -budget[action])[:3]
+    most = ", ".join(f"{page.escape(action)} {budget[action]:,.1f} s" for action in longest)
     inside = (
         f"{picture}<h2>{name}</h2><p>{_counted(len(video.tracks), 'track')} in {video.end:,.1f} s"
         f"</p><p>{most or 'nobody'}</p>{_timeline(video, shades)}"

@@ -186,7 +186,8 @@ function pick(id) {
 }
 function pickNext(by) {
   const index = rows.findIndex(row => row[ID] === picked);
-  const next = index < 0 ? 0 : Math.min(Math.max(index + by, 0), rows.length - 1);
+  const seen = Math.ceil(scroller.scrollTop / ROW);  // the first one that is to be seen
+  const next = Math.min(Math.max(index < 0 ? seen : index + by, 0), rows.length - 1);
   if (rows.length) pick(rows[next][ID]);
 }
 /* To the next start of a bout, or the one before: of the row picked, or of all. */
