@@ -5,7 +5,7 @@ const data = JSON.parse($("data").textContent);
 /* The theme is the system's until the button was used, then that of the button. */
 const system = matchMedia("(prefers-color-scheme: dark)");
 let chosenTheme = null;
-try { chosenTheme = localStorage.getItem("theme"); } catch { /* not allowed: not kept */ }
+try { chosenTheme = localStorage.getItem("a2d_tf theme"); } catch { /* not allowed: not kept */ }
 function showTheme() {
   const dark = chosenTheme ? chosenTheme === "dark" : system.matches;
   document.documentElement.dataset.theme = dark ? "dark" : "light";
@@ -14,7 +14,7 @@ function showTheme() {
 }
 function otherTheme() {
   chosenTheme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
-  try { localStorage.setItem("theme", chosenTheme); } catch { /* as above */ }
+  try { localStorage.setItem("a2d_tf theme", chosenTheme); } catch { /* as above */ }
   showTheme();
 }
 $("theme").addEventListener("click", otherTheme);
@@ -61,7 +61,8 @@ class Chips {
     this.show();
   }
   show() {
-    this.buttons.forEach((button, index) => button.ariaPressed = this.chosen.has(index));
+    this.buttons.forEach((button, index) =>
+      button.setAttribute("aria-pressed", this.chosen.has(index)));
   }
   has(index) { return !this.chosen.size || this.chosen.has(index); }
   get value() { return [...this.chosen].map(index => this.names[index]); }
@@ -110,8 +111,8 @@ class Table {
     return [...this.rows].sort((a, b) => sign * order(a[key], b[key]));
   }
   render() {
-    this.heads.forEach((head, index) =>
-      head.ariaSort = index !== this.key ? "none" : this.up ? "ascending" : "descending");
+    this.heads.forEach((head, index) => head.setAttribute("aria-sort",
+      index !== this.key ? "none" : this.up ? "ascending" : "descending"));
     const rows = this.sorted();
     this.body.replaceChildren(...rows.slice(0, this.limit).map(row =>
       element("tr", {}, ...this.columns.map((column, index) => this.cell(column, row, index)))));

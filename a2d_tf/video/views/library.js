@@ -3,7 +3,9 @@
 const form = document.forms[0], fields = form.elements;
 const main = document.querySelector("main"), cards = [...main.children];
 const columns = [
-  {name: "video", csv: "video", link: row => { location.href = data.links[row[0]]; }},
+  {name: "video", csv: "video", link: row => {
+    if (data.links[row[0]]) location.href = data.links[row[0]];
+  }},
   {name: "actor", csv: "actor"},
   {name: "action", csv: "action"},
   {name: "seconds", csv: "seconds", digits: 2},
