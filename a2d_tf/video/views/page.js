@@ -61,7 +61,7 @@ function changed() {
     const bout = boutAt(row, seconds);
     if (bout) names.push([row, bout]);
   }
-  const text = names.map(([row, bout]) => `${row[ID]} ${bout[ACTION]}`).join();
+  const text = names.map(([row, bout]) => [row[ID], bout[ACTOR], bout[ACTION]]).join();
   if (text !== told) {
     told = text;
     $("now").replaceChildren(element("span", {}, `Now ${names.length}:`),
