@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 
+import browsers
 import cv2
 import numpy as np
 import pytest
@@ -22,7 +23,6 @@ from a2d_tf.evaluation.reports import browse
 from a2d_tf.evaluation.runner import write_png
 
 TOOL = pathlib.Path(__file__).resolve().parents[1] / "tools" / "browse.py"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
 def other_action(code):
@@ -294,10 +294,7 @@ def test_figures_in_a_browser_are_those_of_the_classes_chosen(written, truths, r
 
 @pytest.fixture(scope="module")
 def browser():
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if not path:
-        pytest.skip(f"none of {', '.join(BROWSERS)} is on this machine")
-    return path
+    return browsers.find()
 
 
 @pytest.fixture

@@ -48,10 +48,15 @@ def read_text(path: Path) -> str:
     return pathlib.Path(path).read_bytes().decode("utf-8-sig")
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file; errors as of `read_text`, ValueError where it is no JSON."""
+def read_json(path: Path, object_hook: Callable[[dict], Any] | None = None) -> Any:
+    """Read a JSON file; errors as of `read_text`, ValueError where it is no JSON.
+
+    Args:
+      path: the file.
+      object_hook: what is made of each object, as for `json.loads`.
+    """
     try:
-        return json.loads(read_text(path))
+        return json.loads(read_text(path), object_hook=object_hook)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
 

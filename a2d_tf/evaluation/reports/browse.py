@@ -7,7 +7,6 @@ count only their pixels.
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import html
 import pathlib
@@ -156,7 +155,7 @@ def _pictures(manifest, split, names, folder):
     """{name: data URL} of the key frames with these names."""
     frames = pipeline.key_frames(manifest, split, names)
     frames = tqdm(frames, "frames", len(names), unit="frame", leave=False)
-    pictures = {name: _jpeg(rgb) for name, rgb in frames}
+    pictures = {name: visualize.jpeg_url(rgb, _SIDE, _QUALITY) for name, rgb in frames}
     if len(pictures) < len(names):
         raise InputError(
             f"{manifest.directory}: split '{split}' lacks {min(names - set(pictures))}, so "
@@ -200,31 +199,12 @@ def _palette(labels):
     return visualize.overlay_masks(pixels, codes, np.eye(len(codes))[:, None], labels, alpha=1.0)[0]
 
 
-def _smaller(image, how):
-    height, width = image.shape[:2]
-    scale = _SIDE / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return cv2.resize(image, size, interpolation=how) if scale < 1 else image
-
-
-def _data(image, extension, *options):
-    """Encode a picture, BGR or BGRA, as a data URL."""
-    data = cv2.imencode(extension, image, options)[1]
-    kind = {".jpg": "jpeg", ".png": "png"}[extension]
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-
-
-def _jpeg(rgb):
-    image = _smaller(np.ascontiguousarray(rgb[..., ::-1]), cv2.INTER_AREA)
-    return _data(image, ".jpg", cv2.IMWRITE_JPEG_QUALITY, _QUALITY)
-
-
 def _overlay(indices, palette):
     """Encode palette[indices], transparent where an index [H, W] is 0."""
-    indices = _smaller(indices, cv2.INTER_NEAREST)
+    indices = visualize.shrink(indices, _SIDE, cv2.INTER_NEAREST)
     alpha = np.where(indices > 0, 255, 0).astype(np.uint8)
     image = np.dstack([palette[indices][..., ::-1], alpha])
-    return _data(image, ".png", cv2.IMWRITE_PNG_COMPRESSION, 9)
+    return visualize.data_url(image, ".png", cv2.IMWRITE_PNG_COMPRESSION, 9)
 
 
 def _painted(rows, results, label_map):

@@ -1,0 +1,1 @@
+"""Views of a prediction: its page, the page of a library of them, and plots."""

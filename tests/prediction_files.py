@@ -1,0 +1,67 @@
+"""Predictions written by hand: tracks.json, and an overlay."""
+
+import json
+
+import numpy as np
+
+from a2d_tf.core.labels import A2D
+from a2d_tf.video import video_files
+
+FPS = 10
+
+
+def track(number, *bouts, actor=None):
+    """A track of bouts (actor, action, first frame, last frame, score), at FPS frames a second."""
+    actions = [
+        {
+            "category_id": 11,
+            "actor": who,
+            "action": what,
+            "start_second": (first - 1) / FPS,
+            "end_second": last / FPS,
+            "start_frame": first,
+            "end_frame": last,
+            "mean_score": score,
+        }
+        for who, what, first, last, score in bouts
+    ]
+    whole = {name: actions[0][name] for name in ("actor", "start_second", "start_frame")}
+    whole |= {name: actions[-1][name] for name in ("end_second", "end_frame")}
+    whole |= {"actor": actor or bouts[0][0], "mean_score": 0.5, "actions": actions}
+    row = {"frame": 1, "category_id": 11, "score": 0.5, "bbox": [1, 2, 3, 4]}
+    return {"track_id": number, **whole, "frames": [row]}
+
+
+TRACKS = [
+    track(2, ("dog", "running", 11, 20, 0.9)),
+    track(
+        1,
+        ("dog", "walking", 1, 10, 0.8),
+        ("dog", "running", 11, 15, 0.6),
+        ("cat", "running", 16, 17, 0.5),
+        ("dog", "walking", 18, 40, 0.7),
+        actor="dog",
+    ),
+    track(3, ("ball", "rolling", 21, 30, 0.25), ("ball", "flying", 31, 38, 0.3)),
+]
+
+
+def write(folder, tracks=TRACKS, overlay=40):
+    """A prediction of so many frames of overlay, each of another grey; without any, none."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "tracks.json").write_text(json.dumps(tracks))
+    if overlay:
+        writer = video_files.Writer(folder / "overlay.mp4", FPS, (48, 64))
+        for number in range(overlay):
+            writer.write(np.full((48, 64, 3), 5 * number, np.uint8))
+        writer.close()
+    return folder
+
+
+def many(count):
+    """So many tracks, each of a second, one starting every half second."""
+    actions = A2D.actions
+    return [
+        track(i + 1, (A2D.actors[i % 7], actions[i % 9], 5 * i + 1, 5 * i + 10, 0.5))
+        for i in range(count)
+    ]

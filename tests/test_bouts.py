@@ -1,0 +1,151 @@
+"""What is read from tracks.json: bouts, the time budget, transitions; and their plots."""
+
+import copy
+import csv
+import json
+import re
+
+import pytest
+from prediction_files import TRACKS, track, write
+from processes import complaint, run_tool
+
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.video.views import bouts, colours
+
+
+def test_tracks_are_read_in_the_order_of_their_starts(tmp_path):
+    tracks = bouts.read(write(tmp_path, overlay=0))
+    assert [(t.number, t.actor, t.start, t.end, t.last) for t in tracks] == [
+        (1, "dog", 0, 4, 40),
+        (2, "dog", 1, 2, 20),
+        (3, "ball", 2, 3.8, 38),
+    ]
+    assert tracks[0].bouts[2] == bouts.Bout("cat", "running", 1.5, 1.7, 0.5)
+    assert bouts.rate_of(tracks) == 10 and bouts.rate_of([]) is None
+
+
+def test_the_time_budget_is_in_seconds(tmp_path):
+    budget = bouts.time_budget(bouts.read(write(tmp_path, overlay=0)))
+    assert {pair: round(seconds, 6) for pair, seconds in budget.items()} == {
+        ("ball", "flying"): 0.8,
+        ("ball", "rolling"): 1.0,
+        ("cat", "running"): 0.2,
+        ("dog", "running"): 1.5,
+        ("dog", "walking"): 3.3,
+    }
+
+
+def test_transitions_are_counted_along_a_track(tmp_path):
+    """A dog that runs as a cat has not changed what it does."""
+    tracks = bouts.read(write(tmp_path, overlay=0))
+    actions = ["flying", "rolling", "running", "walking"]
+    assert bouts.transitions(tracks, actions).tolist() == [
+        [0, 0, 0, 0],
+        [1, 0, 0, 0],
+        [0, 0, 0, 1],
+        [0, 0, 1, 0],
+    ]
+    assert bouts.transitions(tracks, actions, "dog").tolist()[3] == [0, 0, 1, 0]
+    assert bouts.transitions(tracks, actions, "dog").sum() == 1
+    assert bouts.transitions(tracks, actions, "cat").tolist()[2] == [0, 0, 0, 1]
+
+
+def spoilt(tracks, *places, value=None):
+    """Tracks with a field set to a value, or taken away where there is none."""
+    tracks = copy.deepcopy(tracks)
+    owner = tracks
+    for place in places[:-1]:
+        owner = owner[place]
+    if value is None:
+        del owner[places[-1]]
+    else:
+        owner[places[-1]] = value
+    return tracks
+
+
+@pytest.mark.parametrize(
+    "tracks, message",
+    [
+        ({}, "no list of tracks"),
+        ([3], r"\[0\]: 'actions' is missing"),
+        (spoilt(TRACKS, 1, "track_id"), r"\[1\]: 'track_id' is missing"),
+        (spoilt(TRACKS, 1, "track_id", value=0), r"\[1\]: 'track_id' is 0, not a number"),
+        (spoilt(TRACKS, 0, "actor", value="a\nb"), r"\[0\]: 'actor' is 'a\\nb', not a name"),
+        (spoilt(TRACKS, 0, "actions", value=[]), r"'actions' is \[\], not a list"),
+        (spoilt(TRACKS, 1, "actions", 2, "action", value=7), r"\[1\]: actions\[2\]: 'action' is 7"),
+        (spoilt(TRACKS, 0, "actions", 0, "mean_score", value=1.5), "'mean_score' is 1.5"),
+        (spoilt(TRACKS, 0, "actions", 0, "end_second", value=0.5), "0.5 is before its start, 1;"),
+        (spoilt(TRACKS, 0, "actions", 0, "end_second", value=float("nan")), "is nan, not seconds"),
+        (spoilt(TRACKS, 0, "actions", 0, "start_second", value=10**400), "not seconds"),
+    ],
+)
+def test_a_malformed_field_is_named(tmp_path, tracks, message):
+    write(tmp_path, tracks, overlay=0)
+    with pytest.raises(
+        InputError, match=f"^{re.escape(str(tmp_path))}/tracks.json: {'.*'}{message}"
+    ):
+        bouts.read(tmp_path)
+
+
+def test_a_missing_or_damaged_file_is_named(tmp_path):
+    with pytest.raises(InputError, match="tracks.json: no such file; predict the video again"):
+        bouts.read(tmp_path)
+    for text in ("[{", "[" * 100000, "\xff"):
+        (tmp_path / "tracks.json").write_text(text, encoding="latin-1")
+        with pytest.raises(InputError, match="tracks.json: not a readable JSON file"):
+            bouts.read(tmp_path)
+
+
+def test_an_action_has_its_colour_whatever_else_occurs():
+    few, all_of_them = colours.of_actions(["running"]), colours.of_actions(["running", "climbing"])
+    assert list(all_of_them) == ["climbing", "running"] and few["running"] == all_of_them["running"]
+    own = LabelSpace(("ant",), ("waits", "digs", "none"), (11, 12, 13), "none")
+    assert list(colours.of_actions(["none", "digs", "waits"], own)) == ["waits", "digs", "none"]
+    many = colours.of_actions(f"action {i}" for i in range(60))
+    assert len(set(many.values())) == 60
+    assert all(re.fullmatch("#[0-9a-f]{6}", colour) for colour in many.values())
+
+
+def test_plots_are_written_as_pictures_and_numbers(tmp_path):
+    one, other = write(tmp_path / "one", overlay=0), tmp_path / "$x_1$ <b>"
+    write(other, [track(1, ("_ant$", "digs", 1, 5, 0.5), ("_ant$", "_waits", 6, 8, 0.5))], 0)
+    plots = tmp_path / "plots"
+    done = run_tool("plot_tracks", f"--prediction={one},{other}", f"--output={plots}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("4 tracks, 9 bouts -> ")
+    names = ("time_budget", "transitions", "timeline_1", "timeline_2")
+    expected = {f"{name}{kind}" for name in names for kind in (".png", ".svg")}
+    expected |= {"time_budget.csv", "transitions.csv"}
+    assert {path.name for path in plots.iterdir()} == expected
+    for name in names:
+        assert (plots / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    drawn = (plots / "timeline_2.svg").read_text()
+    assert "#1 _ant$</text>" in drawn and "$x_1$ &lt;b&gt;</text>" in drawn
+    assert "_waits</text>" in drawn
+    rows = list(csv.reader((plots / "time_budget.csv").open()))
+    assert rows[0] == ["actor", "action", "seconds"] and ["dog", "walking", "3.3"] in rows
+    rows = list(csv.reader((plots / "transitions.csv").open()))
+    assert rows[0] == ["from \\ to", "_waits", "digs", "flying", "rolling", "running", "walking"]
+    assert ["digs", "1", "0", "0", "0", "0", "0"] in rows
+    before = {name: (plots / f"{name}.svg").read_bytes() for name in names}
+    run_tool("plot_tracks", f"--prediction={one},{other}", f"--output={plots}")
+    assert before == {name: (plots / f"{name}.svg").read_bytes() for name in names}
+
+
+def test_plots_of_nobody_and_of_one_are_drawn(tmp_path):
+    for name, tracks in (("nobody", []), ("one", [track(1, ("dog", "none", 1, 1, 0.5))])):
+        folder = write(tmp_path / name, tracks, overlay=0)
+        done = run_tool("plot_tracks", f"--prediction={folder}", f"--output={folder / 'plots'}")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert len(json.loads((folder / "tracks.json").read_text())) == len(tracks)
+        assert (folder / "plots" / "timeline.svg").is_file()
+        assert "no transitions" in (folder / "plots" / "transitions.svg").read_text()
+
+
+def test_mistakes_in_plotting_are_said(tmp_path):
+    folder = write(tmp_path / "one", overlay=0)
+    twice = run_tool("plot_tracks", f"--prediction={folder},{folder}/", f"--output={tmp_path}")
+    assert "names a folder twice" in complaint(twice)
+    none = run_tool("plot_tracks", f"--prediction={tmp_path}", f"--output={tmp_path}")
+    assert "tracks.json: no such file" in complaint(none)
