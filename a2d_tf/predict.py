@@ -20,9 +20,10 @@ import sys
 
 from absl import flags
 
-from a2d_tf.core import shell, tasks
+from a2d_tf.core import shell
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.sharing import tasks
 from a2d_tf.video import batch, finished, library, outputs, streaming, tracking, video_files
 
 _SAVED_MODEL = flags.DEFINE_string("saved_model", None, "folder of a2d_tf.export")

@@ -21,7 +21,7 @@ from pycocotools import mask as rle_tools
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.core.tasks import Task
+from a2d_tf.core.sharing.tasks import Task
 from a2d_tf.data import convert, records
 from a2d_tf.data.flow import Flow, resize_frame
 from a2d_tf.data.manifest import Manifest, file_digest

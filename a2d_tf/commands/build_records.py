@@ -18,9 +18,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # inherited by the workers
 
 from absl import flags
 
-from a2d_tf.core import errors, tasks
+from a2d_tf.core import errors
 from a2d_tf.core.files import write_text
 from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.core.sharing import tasks
 from a2d_tf.data import convert
 from a2d_tf.data.annotation_tools.recognise import FORMATS
 from a2d_tf.data.flow import METHODS

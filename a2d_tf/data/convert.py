@@ -30,8 +30,8 @@ import tqdm
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_json, write_json
-from a2d_tf.core.locks import locked
-from a2d_tf.core.tasks import ALONE, Task
+from a2d_tf.core.sharing.locks import locked
+from a2d_tf.core.sharing.tasks import ALONE, Task
 from a2d_tf.data import manifest as manifests
 from a2d_tf.data.flow import METHODS, Flow, fit, resize_frame
 from a2d_tf.data.manifest import Manifest

@@ -21,9 +21,9 @@ from tqdm import tqdm
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_file, write_text
-from a2d_tf.core.locks import sweep
+from a2d_tf.core.sharing.locks import sweep
+from a2d_tf.core.sharing.tasks import ALONE, Task
 from a2d_tf.core.stopping import stop_on_signal
-from a2d_tf.core.tasks import ALONE, Task
 from a2d_tf.video import finished, outputs, streaming, tracking, video_files
 from a2d_tf.video.library import FAILED, SUMMARY, Job
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.core.locks import sweep
+from a2d_tf.core.sharing.locks import sweep
 from a2d_tf.core.stopping import stop_on_signal
 from a2d_tf.data.flow import Flow, fit, resize_frame
 from a2d_tf.video import tracking, video_files
