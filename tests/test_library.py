@@ -45,7 +45,8 @@ def plan(video=None, videos=None):
 def test_one_video_is_no_library(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     empty(tmp_path, "a.mp4", "images/1.png", "images/more/2.png", "nothing/", "a[1].mp4")
-    for video in ("a.mp4", "images", "nothing", "0", "absent.mp4", "a[1].mp4"):
+    empty(tmp_path, "into_itself/1.png", "into_itself/overlay.mp4")
+    for video in ("a.mp4", "images", "nothing", "0", "absent.mp4", "a[1].mp4", "into_itself"):
         assert library.plan(video, None, "out") is None
 
 

@@ -91,10 +91,11 @@ def _is_a(path, suffixes):
 def _holds_videos(folder):
     """Whether a folder is a library: images beside no video file are one video."""
     entries = _entries(folder)
-    if any(_is_a(entry.path, VIDEOS) for entry in entries):
-        return True
+    videos = {entry.name for entry in entries if _is_a(entry.path, VIDEOS)}
     images = any(_is_a(entry.path, video_files.IMAGES) for entry in entries)
-    return not images and any(_is_video_of_images(entry.path) for entry in entries)
+    if images and videos == {outputs.KINDS["overlay"]}:
+        return False  # predicted into the folder itself
+    return bool(videos) or not images and any(_is_video_of_images(entry.path) for entry in entries)
 
 
 def _is_video_of_images(path):

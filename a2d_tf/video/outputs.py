@@ -201,10 +201,10 @@ class Outputs:
             place, new = (os.path.join(folder, name) for folder in (self.folder, self.partial))
             if os.path.isdir(place):
                 shutil.rmtree(place)
-            elif os.path.exists(place):
-                os.remove(place)
             if os.path.exists(new):
                 os.replace(new, place)
+            elif os.path.exists(place):
+                os.remove(place)
 
 
 class _List:
