@@ -8,7 +8,12 @@ Frames go by their number in the video, 1 for the first: in `label_maps/`, as `i
 `detections.json`, and in `tracks.json` and `summary.csv`. `--every=N` segments every Nth frame and
 leaves out the others, also in the overlay, which plays as fast as the video; clips and flow still
 come from neighbouring frames.
+
+A folder of videos, a glob or a list (`--videos`) is a library: OUTPUT/<file name without suffix>/
+for each video, and OUTPUT/summary.csv. Given again, it goes on where it stopped.
 """
+
+from __future__ import annotations
 
 import os
 import sys
@@ -18,7 +23,8 @@ from absl import flags
 from a2d_tf.core import shell
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.video import outputs, streaming, tracking, video_files
+from a2d_tf.core.sharing import tasks
+from a2d_tf.video import batch, finished, library, outputs, streaming, tracking, video_files
 
 _SAVED_MODEL = flags.DEFINE_string("saved_model", None, "folder of a2d_tf.export")
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
@@ -28,9 +34,30 @@ _INIT_RGB = flags.DEFINE_string(
 )
 _DEVICE = Config.define_device()
 _VIDEO = flags.DEFINE_string(
-    "video", None, "video file, folder of images, or index of a camera, which runs until Ctrl-C"
+    "video",
+    None,
+    "video file, folder of images, or index of a camera, which runs until Ctrl-C; or a library: "
+    "folder of videos, or a glob in quotes",
 )
-_OUTPUT = flags.DEFINE_string("output", None, f"folder of {', '.join(outputs.RESULTS)}")
+_VIDEOS = flags.DEFINE_string(
+    "videos", None, "library: text file of videos and folders of images, one a line"
+)
+_OUTPUT = flags.DEFINE_string(
+    "output", None, f"folder of {', '.join(outputs.RESULTS)}; of a library, with a folder a video"
+)
+_RESULTS = flags.DEFINE_list(
+    "results", list(outputs.KINDS), f"what to write, of {','.join(outputs.KINDS)}"
+)
+_OVERWRITE = flags.DEFINE_bool(
+    "overwrite", False, "library: replace predictions of other settings, models or videos"
+)
+_ON_ERROR = flags.DEFINE_enum(
+    "on_error",
+    "fail",
+    batch.ON_ERROR,
+    "library: on a video that cannot be predicted, fail, or skip it and list it in failed.csv",
+)
+_TASK = flags.DEFINE_string("task", None, f"library: {tasks.HELP}")
 _EVERY = flags.DEFINE_integer("every", 1, "segment every Nth frame only", lower_bound=1)
 _START = flags.DEFINE_float("start", 0.0, "start of the segmented part, seconds", lower_bound=0)
 _END = flags.DEFINE_float(
@@ -85,7 +112,9 @@ def _threshold():
 
 
 def _check_flags(argv):
-    shell.require(argv, video=_VIDEO.value, output=_OUTPUT.value)
+    shell.require(argv, video=_VIDEO.value or _VIDEOS.value, output=_OUTPUT.value)
+    if _VIDEO.value and _VIDEOS.value:
+        raise InputError("--videos is a list in place of --video; leave out either")
     sources = [flag for flag in (_SAVED_MODEL, _WORKDIR, _INIT_RGB) if flag.value]
     if len(sources) != 1:
         raise InputError("give one of --saved_model, --workdir and --init_rgb")
@@ -96,9 +125,6 @@ def _check_flags(argv):
         raise InputError(
             f"--{given[0]} is fixed in a SavedModel; give it to a2d_tf.export, or use --workdir"
         )
-    source, output = os.path.realpath(_VIDEO.value), os.path.realpath(_OUTPUT.value)
-    if source in [os.path.join(output, name) for name in outputs.RESULTS]:
-        raise InputError(f"{_VIDEO.value}: would be overwritten; give another --output")
     if _END.value is not None and _END.value <= _START.value:
         raise InputError(f"--end={_END.value:g} must be beyond --start={_START.value:g}")
     for flag in sources:
@@ -106,28 +132,82 @@ def _check_flags(argv):
             raise InputError(f"--{flag.name}={flag.value}: no such folder")
 
 
-def main(argv: list[str]) -> None:
-    _check_flags(argv)
+def _kinds():
+    """The kinds of results to write."""
+    unknown = [kind for kind in _RESULTS.value if kind not in outputs.KINDS]
+    if unknown or not _RESULTS.value:
+        raise InputError(
+            f"--results={','.join(_RESULTS.value)}: give one or more of {','.join(outputs.KINDS)}"
+        )
+    return outputs.with_needs(_RESULTS.value)
+
+
+def _one(output, kinds):
+    """Predict one video."""
+    source = os.path.realpath(_VIDEO.value)
+    if source in [os.path.join(os.path.realpath(output), name) for name in outputs.RESULTS]:
+        raise InputError(f"{_VIDEO.value}: would be overwritten; give another --output")
     reader = video_files.Reader(_VIDEO.value)
-    output = os.path.normpath(_OUTPUT.value)
     span = streaming.Span.of_seconds(reader, _START.value, _END.value, _EVERY.value)
-    predictor, count, stopped = streaming.predict(
-        _load, reader, output, span, window=_WINDOW.value, threshold=_threshold()
-    )
-    facts, expected = predictor.facts, span.count(reader.count)
+    options = {"window": _WINDOW.value, "threshold": _threshold(), "kinds": kinds}
+    predictor, count, stopped = streaming.predict(_load, reader, output, span, **options)
+    facts = predictor.facts
     threshold = max(facts["score_threshold"], _threshold())
+    files = ",".join(outputs.KINDS[kind] for kind in kinds)
     print(
-        f"{facts['checkpoint']}, p(actor) >= {threshold:g}: {count} frames -> "
-        f"{output}/{{{','.join(outputs.RESULTS)}}}"
+        f"{facts['checkpoint']}, p(actor) >= {threshold:g}: {count} frames -> {output}/{{{files}}}"
     )
     if stopped:
         raise KeyboardInterrupt
-    if expected and count < expected:
-        print(
-            f"note: {_VIDEO.value} claims {reader.count} frames, of which {expected} were to be "
-            f"answered; {count} could be decoded",
-            file=sys.stderr,
-        )
+    note = streaming.shortfall(reader, span, count)
+    if note:
+        print(f"note: {_VIDEO.value} {note}", file=sys.stderr)
+
+
+def _request(kinds):
+    """What to predict of each video of a library."""
+    settings = Config.given_inference()
+    if _WORKDIR.value:
+        settings["checkpoint"] = _CHECKPOINT.value
+    return batch.Request(
+        start=_START.value,
+        end=_END.value,
+        every=_EVERY.value,
+        window=_WINDOW.value,
+        threshold=_threshold(),
+        kinds=kinds,
+        model=finished.model(_SAVED_MODEL.value or _WORKDIR.value or _INIT_RGB.value),
+        settings=settings,
+    )
+
+
+def _many(jobs, output, request, task):
+    """Predict this task's share of the videos of a library; returns the exit status."""
+    missing = set(batch.unfinished(jobs, request, _OVERWRITE.value))
+    todo = [job for job in task.share(jobs) if job in missing]
+    failures = batch.predict(_load, todo, request, _ON_ERROR.value) if todo else {}
+    complete = batch.conclude(output, jobs, request, failures, task)
+    for reason in failures.values():
+        print(f"skipped {reason}")
+    print(
+        f"{output}: of {len(jobs)} videos {len(todo) - len(failures)} predicted, "
+        f"{len(jobs) - len(missing)} finished before, {len(failures)} failed"
+    )
+    if not complete:
+        print("other tasks have not finished theirs; the last one writes the summary of all")
+    return 1 if todo and len(failures) == len(todo) else 0
+
+
+def main(argv: list[str]) -> int | None:
+    _check_flags(argv)
+    kinds, output = _kinds(), os.path.normpath(_OUTPUT.value)
+    task = tasks.Task.parse(_TASK.value) if _TASK.value else tasks.ALONE
+    jobs = library.plan(_VIDEO.value, _VIDEOS.value, output)
+    if jobs is not None:
+        return _many(jobs, output, _request(kinds), task)
+    if _TASK.value:
+        raise InputError("--task shares the videos of a library, but --video names one video")
+    return _one(output, kinds)
 
 
 run = shell.command(main)

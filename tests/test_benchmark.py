@@ -29,6 +29,11 @@ LIMITS = {
         "4 frames: boxes of 30 RoIs each, naive loop": None,
         "20 frames: 20 instances each, pycocotools": None,
     },
+    "library": {
+        "3 clips with everything, a process each": None,
+        "3 clips without overlay, a process each": None,
+        "3 clips with everything": 1,
+    },
     "nms": {
         "a frame, of the peak": None,
         "top-k and NMS of 50 boxes, 1 % of a frame": 1,

@@ -4,12 +4,14 @@ import contextlib
 import dataclasses
 import os
 import pathlib
+import random
 import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from concurrent import futures
 
 import cv2
 import numpy as np
@@ -19,6 +21,7 @@ from pycocotools import mask as rle_tools
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
+from a2d_tf.core.sharing.tasks import Task
 from a2d_tf.data import convert, records
 from a2d_tf.data.flow import Flow, resize_frame
 from a2d_tf.data.manifest import Manifest, file_digest
@@ -577,3 +580,77 @@ def test_real_clips(tmp_path):
         np.testing.assert_allclose(box, edges, atol=3)
         native = rle_tools.decode(truth.rles[0]).sum() * (256 / 568) ** 2
         assert abs(inside.sum() / native - 1) < 0.1
+
+
+def build_task(release, output, task):
+    return convert.convert_task(Release(release), output, SETTINGS, Task.parse(task), 1)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_tasks_in_any_order_make_the_records_of_one_process(release, built, tmp_path, count):
+    tasks = [f"{number}/{count}" for number in range(1, count + 1)]
+    shards = [set(Task.parse(task).share(range(3))) for task in tasks]
+    random.shuffle(tasks)
+    done: set = set()
+    for task in tasks:
+        done |= shards[Task.parse(task).number - 1]
+        manifest, new = build_task(release, tmp_path / "out", task)
+        assert (manifest is not None) == (len(done) == 3)
+    assert contents(tmp_path / "out") == contents(built)
+    assert build_task(release, tmp_path / "out", tasks[0]) == (
+        Manifest.load(tmp_path / "out"),
+        False,
+    )
+
+
+def test_tasks_that_end_at_once_publish_once(release, built, tmp_path):
+    """Four threads, two of them with the same task."""
+    with futures.ThreadPoolExecutor(4) as pool:
+        done = [
+            pool.submit(build_task, release, tmp_path / "out", f"{number}/3")
+            for number in (1, 2, 3, 3)
+        ]
+        assert any(future.result()[0] for future in done)
+    assert contents(tmp_path / "out") == contents(built)
+
+
+def test_a_shard_of_other_settings_is_not_published_by_a_task(release, built, tmp_path):
+    output = tmp_path / "out"
+    other = convert.ConversionSettings(image_height=24, image_width=24, shard_videos=1)
+    build_one(release, output, 0, other)
+    build_one(release, output, 1)
+    assert build_task(release, output, "3/3") == (None, True)
+    assert [path.name for path in output.iterdir()] == [".partial"]
+    assert build_task(release, output, "1/3")[0] is not None
+    assert contents(output) == contents(built)
+
+
+def test_a_task_leaves_the_files_that_another_one_writes(release, built, tmp_path):
+    partial = tmp_path / "out" / ".partial"
+    partial.mkdir(parents=True)
+    written = partial / "test-00000-of-00001.tfrecord.99-abc.tmp"
+    for path in (written, partial / "train-00000-of-00009.tfrecord"):
+        path.write_bytes(b"half a shard")
+    assert build_task(release, tmp_path / "out", "1/2") == (None, True)
+    assert written.exists() and not (partial / "train-00000-of-00009.tfrecord").exists()
+    build_task(release, tmp_path / "out", "2/2")
+    assert contents(tmp_path / "out") == contents(built)
+
+
+@pytest.mark.slow
+def test_a_killed_task_is_run_again(release, built, tmp_path):
+    """By the command: three tasks at once, one of which is killed at some moment."""
+    words = [*COMMAND, f"--release={release}", f"--output={tmp_path / 'out'}", "--workers=1"]
+    tasks = [
+        subprocess.Popen([*words, f"--task={number}/3"], stdout=subprocess.PIPE, text=True)
+        for number in (1, 2, 3)
+    ]
+    time.sleep(random.uniform(0, 8))
+    tasks[1].kill()
+    shown = [task.communicate()[0] for task in tasks]
+    killed = tasks[1].returncode != 0
+    done = run(*words[2:], "--task=2/3")
+    assert done.returncode == 0, done.stderr
+    assert contents(tmp_path / "out") == contents(built)
+    assert "complete, " in done.stdout
+    assert not killed or "--task=1/3 is done; the last task publishes" in shown[0]

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent import futures
 
 import av
 import cv2
@@ -20,6 +21,7 @@ from pycocotools import mask as rle_tools
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
+from a2d_tf.core.sharing import locks
 from a2d_tf.ops import visualize
 from a2d_tf.video import outputs, streaming, video_files
 from a2d_tf.video.predictor import Predictor
@@ -384,6 +386,34 @@ def test_new_results_replace_older_ones_whole(predictor, tmp_path):
     assert len(read_back(tmp_path / "out/overlay.mp4")[0]) == 2
 
 
+def test_only_the_chosen_results_are_written(predictor, film, tmp_path):
+    for kinds in (("overlay", "tracks"), ("label_maps", "detections", "summary")):
+        reader = video_files.Reader(film)
+        streaming.predict(lambda: predictor, reader, str(tmp_path), kinds=kinds)
+        names = {outputs.KINDS[kind] for kind in kinds}
+        assert {path.name for path in tmp_path.iterdir()} == names  # none is of the run before
+    assert len(list((tmp_path / "label_maps").iterdir())) == 7
+    assert json.loads((tmp_path / "detections.json").read_text())
+
+
+def test_prediction_off_the_main_thread(predictor, film, predicted, tmp_path):
+    with futures.ThreadPoolExecutor(1) as pool:
+        pool.submit(predict, predictor, video_files.Reader(film), tmp_path).result()
+    name = "detections.json"
+    assert (tmp_path / name).read_bytes() == (predicted / name).read_bytes()
+
+
+def test_what_a_killed_run_left_is_removed_and_what_a_living_one_holds_is_not(
+    predictor, film, tmp_path
+):
+    with locks.HiddenFolder(str(tmp_path), outputs.HIDDEN) as living:
+        leftover = tmp_path / f"{outputs.HIDDEN}0"
+        (leftover / "new/label_maps").mkdir(parents=True)
+        predict(predictor, video_files.Reader(film), tmp_path)
+        assert os.path.isdir(living.path) and not leftover.exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(outputs.RESULTS)
+
+
 def test_odd_sizes_gain_a_line_in_the_overlay_only(predictor, tmp_path):
     for i, frame in enumerate(scene(2, 77, 101)):
         cv2.imwrite(str(tmp_path / f"{i}.png"), frame)
@@ -402,7 +432,7 @@ def test_a_failure_publishes_nothing_and_keeps_the_older_results(predictor, film
     with pytest.raises(InputError, match="3.png: 48x48 pixels, but the images before it 96x144"):
         streaming.predict(lambda: predictor, video_files.Reader(frames), str(tmp_path))
     assert (tmp_path / "detections.json").read_bytes() == older
-    assert not (tmp_path / ".partial").exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*outputs.RESULTS, "frames"])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -442,7 +472,7 @@ def test_interrupted_command_line(tiny_run, tmp_path):
         stdout=subprocess.PIPE,
         text=True,
     )
-    while not (tmp_path / "out/.partial/label_maps/00002.png").exists():
+    while not list(tmp_path.glob("out/.prediction-*/new/label_maps/00002.png")):
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
@@ -478,6 +508,10 @@ def test_bad_command_lines_end_with_one_clear_line(tmp_path, film, saved_model):
         ([model, f"--video={tmp_path / 'model'}", output], "no image in this folder"),
         ([model, f"--video={film}", f"--output={tmp_path / 'file'}"], "cannot be written"),
         ([model, f"--video={film}", output], "no saved_model.pb there"),
+        ([model, f"--video={film}", output, "--task=1/2"], "--task shares the videos of a library"),
+        ([model, f"--video={tmp_path}", output, "--task=3/2"], "--task=3/2: no task; give I/N"),
+        ([model, f"--video={film}", output, "--results=film"], "--results=film: give one or more"),
+        ([model, f"--video={film}", f"--videos={film}", output], "--videos is a list in place of"),
     ]
     for words, message in cases:
         done = run_main("predict", *words)

@@ -26,6 +26,7 @@ SUITES = {
     "backbone": "ResNet-101 with FPN, forward and training, against the peak and torch",
     "data": "conversion, the input pipeline, how flow is stored and computed",
     "evaluation": "2000 frames scored",
+    "library": "short videos by a2d_tf.predict: a process each, and all in one",
     "nms": "from the proposal network's output to regions of interest",
     "rcnn": "the detector, inference and training, against torchvision's Mask R-CNN",
     "roi_align": "crops and their gradients, against torchvision's",
@@ -44,6 +45,9 @@ _OPTIONS = (
     flags.DEFINE_integer("rounds", 3, "Rounds, of whose figures the median counts.", 1),
     flags.DEFINE_bool("small", False, "All but data: sizes that show only that a suite works."),
     flags.DEFINE_string("charts", None, "scaling: folder for a chart of each sweep."),
+    flags.DEFINE_string(
+        "saved_model", None, "library: an export; by default the mini network at random."
+    ),
     flags.DEFINE_integer("workers", os.cpu_count(), "data, step: processes that convert.", 1),
     flags.DEFINE_integer("videos", 48, "data: videos of the mini A2D made for it.", 2),
     flags.DEFINE_integer("clips", 64, "data: clips per round and part, beside conversion.", 1),

@@ -4,7 +4,8 @@
   python tools/build_records.py --release A2D/Release --output records
   python tools/build_records.py --annotations task_17.zip --videos videos --output records
 
-An interrupted conversion resumes when it is run again. docs/data_format.md describes the records.
+An interrupted conversion resumes when it is run again, and several processes may share one by
+`--task=1/16` to `--task=16/16`. docs/data_format.md describes the records.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ from a2d_tf.core import shell
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
 from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.core.sharing import tasks
 from a2d_tf.data import convert
 from a2d_tf.data.annotation_tools.recognise import FORMATS
 from a2d_tf.data.flow import METHODS
+from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.sources import check
 from a2d_tf.data.sources.release import Release
 
@@ -123,6 +126,7 @@ _FOLLOW = flags.DEFINE_bool(
     "Read links that lead out of these folders; only for folders that you trust.",
 )
 _SHARD = flags.DEFINE_integer("shard_videos", 32, "Videos per shard.")
+_TASK = flags.DEFINE_string("task", None, f"{tasks.HELP} A part is a shard.")
 
 
 def open_source() -> Release | AnnotatedVideos:
@@ -207,9 +211,25 @@ def main(argv):
         shard_videos=_SHARD.value,
     )
     source = open_source()
-    manifest, built = convert.convert(
-        source, _OUTPUT.value, settings, _WORKERS.value, on_error=_ON_ERROR.value
+    manifest, built = convert.convert_task(
+        source,
+        _OUTPUT.value,
+        settings,
+        tasks.Task.parse(_TASK.value) if _TASK.value else tasks.ALONE,
+        _WORKERS.value,
+        on_error=_ON_ERROR.value,
     )
+    if manifest is None:
+        print(f"{_OUTPUT.value}: --task={_TASK.value} is done; the last task publishes the records")
+        return 0
+    _report(source, manifest)
+    state = "complete" if built else "already complete, nothing to do"
+    print(f"{_OUTPUT.value}: {state}, {len(manifest.skipped)} items skipped")
+    return 0
+
+
+def _report(source: Release | AnnotatedVideos, manifest: Manifest) -> None:
+    """Print what published records hold; of videos of one's own, write the label space too."""
     for item in manifest.skipped:
         print(f"skipped {item['item']}: {item['reason']}")
     for item in manifest.mended:
@@ -229,9 +249,6 @@ def main(argv):
         labels = os.path.join(_OUTPUT.value, "labels.json")
         write_text(labels, source.label_space.to_json() + "\n")
         print(f"{labels}: the label space, for --labels the next time")
-    state = "complete" if built else "already complete, nothing to do"
-    print(f"{_OUTPUT.value}: {state}, {len(manifest.skipped)} items skipped")
-    return 0
 
 
 def run() -> None:

@@ -158,3 +158,15 @@ def write_json(path: Path, value: Any, sort_keys: bool = False) -> None:
     """Create or replace a JSON file, indented; InputError where it cannot be written."""
     text = json.dumps(value, indent=1, sort_keys=sort_keys, allow_nan=False)
     write_text(path, text + "\n")
+
+
+def replace_folder(new: str, place: str, old: str) -> None:
+    """Move folder `new` to `place`; what is there moves to `old`, and back where that fails."""
+    if os.path.isdir(place):
+        os.replace(place, old)
+    try:
+        os.replace(new, place)
+    except OSError:
+        if os.path.isdir(old):
+            os.replace(old, place)
+        raise

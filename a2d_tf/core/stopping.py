@@ -1,9 +1,13 @@
-"""Handlers of Ctrl-C and SIGTERM."""
+"""Handlers of Ctrl-C and SIGTERM.
+
+Only the main thread may install them: elsewhere nothing is installed, and signals do what they did.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import signal
+import threading
 from collections.abc import Iterator
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -32,8 +36,9 @@ def stop_at_once() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _handlers(handler, old):
-    for number in _SIGNALS:
-        old[number] = signal.signal(number, handler(number))
+    if threading.current_thread() is threading.main_thread():
+        for number in _SIGNALS:
+            old[number] = signal.signal(number, handler(number))
     try:
         yield
     finally:

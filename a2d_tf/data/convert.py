@@ -6,12 +6,13 @@ A finished shard is renamed into `OUTPUT/.partial` beside a JSON *sidecar* of it
 fingerprint of the settings and of all files that it was made from. An interrupted conversion
 resumes from there; a shard is kept only if its fingerprint still matches, so that the records are
 the same, byte for byte, as those of an uninterrupted conversion. Finally all shards move to OUTPUT,
-then the manifest is written.
+then the manifest is written. Several processes may share the shards (`convert_task`).
 """
 
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -20,6 +21,7 @@ import logging
 import os
 import pathlib
 import re
+import secrets
 import shutil
 from typing import TYPE_CHECKING, Union
 
@@ -28,6 +30,8 @@ import tqdm
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_json, write_json
+from a2d_tf.core.sharing.locks import locked
+from a2d_tf.core.sharing.tasks import ALONE, Task
 from a2d_tf.data import manifest as manifests
 from a2d_tf.data.flow import METHODS, Flow, fit, resize_frame
 from a2d_tf.data.manifest import Manifest
@@ -43,6 +47,7 @@ logger = logging.getLogger(__name__)
 
 ON_ERROR = ("fail", "skip")
 PARTIAL = ".partial"
+_LOCK = "lock"  # of the process that publishes
 _QUALITY = ("frames", "error_still", "error_warped")
 
 
@@ -112,6 +117,34 @@ def convert(
       InputError: a missing or broken item (with 'fail'), or an `output` that holds other records or
         cannot be written.
     """
+    manifest, built = convert_task(source, output, settings, ALONE, workers, on_error=on_error)
+    assert manifest is not None  # a task that is alone has built every shard
+    return manifest, built
+
+
+def convert_task(
+    source: Source,
+    output: str | os.PathLike,
+    settings: ConversionSettings,
+    task: Task,
+    workers: int = 2,
+    *,
+    on_error: str = "fail",
+) -> tuple[Manifest | None, bool]:
+    """Build a task's share of the shards; publish the records if now every shard is whole.
+
+    The tasks may run in any order and at once, on machines that share the disk of `output`.
+
+    Args:
+      source, output, settings, workers, on_error: as for `convert`.
+      task: which shards to build.
+
+    Returns:
+      (the manifest, or None while other tasks' shards are missing; whether anything was built).
+
+    Raises:
+      InputError: as of `convert`.
+    """
     if workers < 1:
         raise InputError(f"--workers must be at least 1, got {workers}")
     if on_error not in ON_ERROR:
@@ -120,20 +153,47 @@ def convert(
     _check_missing(source, on_error)
     output = pathlib.Path(output)
     shards = plan(source, settings)
-    if (output / manifests.NAME).exists():
-        return _check_complete(source, output, settings, shards, on_error), False
 
+    def complete():
+        return _check_complete(source, output, settings, shards, on_error)
+
+    if (output / manifests.NAME).exists():
+        return complete(), False
     if (output / PARTIAL).is_symlink():  # its contents would be deleted
         raise InputError(f"{output / PARTIAL}: a link; remove it, or choose another --output")
     try:
         (output / PARTIAL).mkdir(parents=True, exist_ok=True)
-        _tidy(output / PARTIAL, shards)
-        sidecars = _build_all(source, output, settings, shards, workers, on_error)
-        return _publish(source, output, settings, shards, sidecars), True
-    except OSError as error:  # those of the source are InputErrors already
+        _tidy(output / PARTIAL, shards, task)
+        own = dict(_build_all(source, output, settings, task.share(shards), workers, on_error))
+        # Waits for a task that publishes now, after which there is a manifest, and no PARTIAL.
+        with locked(output / PARTIAL / _LOCK):
+            if (output / manifests.NAME).exists():
+                return complete(), True
+            sidecars = _all_sidecars(source, output, settings, shards, own, on_error)
+            if sidecars is None:
+                return None, True
+            return _publish(source, output, settings, shards, sidecars), True
+    except (OSError, InputError) as error:
+        if (output / manifests.NAME).exists():  # another copy of this task was faster
+            return complete(), True
+        if isinstance(error, InputError):
+            raise
         raise InputError(
             f"{output}: cannot be written ({error}); mend that and run again"
         ) from error
+
+
+def _all_sidecars(source, output, settings, shards, own, on_error):
+    """The sidecars of all shards, in order, `own` among them; None where a shard is missing."""
+    others = [shard for shard in shards if shard.name not in own]
+    if not all(_sidecar_path(output, shard).exists() for shard in others):
+        return None  # without reading the files of every video
+    for shard in others:
+        inputs = fingerprint(source, settings, shard)
+        own[shard.name] = _finished(output, shard, inputs, on_error)
+        if own[shard.name] is None:
+            return None
+    return [own[shard.name] for shard in shards]
 
 
 def plan(source: Source, settings: ConversionSettings) -> tuple[Shard, ...]:
@@ -212,7 +272,8 @@ def build_shard(
                 yield records.encode(clip)
 
     path = output / PARTIAL / shard.name
-    temporary = path.with_name(f"{shard.name}.{os.getpid()}.tmp")
+    # Process numbers alone may be the same on two machines that share a disk.
+    temporary = path.with_name(f"{shard.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         records.write_shard(temporary, serialised())
         os.replace(temporary, path)
@@ -379,12 +440,16 @@ def _checksum(sidecar):
     return hashlib.sha256(json.dumps(sidecar, sort_keys=True).encode()).hexdigest()
 
 
-def _tidy(partial, shards):
-    """Remove files that an interrupted run, or one with other settings, left behind."""
-    known = {name for shard in shards for name in (shard.name, f"{shard.name}.json")}
+def _tidy(partial, shards, task):
+    """Remove files that an interrupted run, or one with other settings, left behind.
+
+    Temporary files of a shard stay where other tasks may be writing them.
+    """
+    known = {_LOCK, *(name for shard in shards for name in (shard.name, f"{shard.name}.json"))}
+    names = tuple(shard.name for shard in shards) if task.count > 1 else ()
     for path in partial.iterdir():
-        if path.name not in known:
-            path.unlink()
+        if path.name not in known and not path.name.startswith(names):
+            path.unlink(missing_ok=True)
 
 
 def _check_missing(source, on_error):
@@ -428,17 +493,16 @@ def _check_complete(source, output, settings, shards, on_error):
 
 
 def _build_all(source, output, settings, shards, workers, on_error):
-    """Build the shards in `workers` processes; return their sidecars, in order."""
+    """Build shards in `workers` processes; yield (name, sidecar) of each."""
     build = functools.partial(build_shard, source, output, settings, on_error=on_error)
     workers = min(workers, len(shards))
     if workers > 1:
         build = functools.partial(_build_in_worker, build)
-    total, sidecars = sum(len(shard.videos) for shard in shards), []
+    total = sum(len(shard.videos) for shard in shards)
     with tqdm.tqdm(total=total, desc="Building records", unit="video") as bar:
         for shard, sidecar in zip(shards, imap(build, shards, workers)):
-            sidecars.append(sidecar)
+            yield shard.name, sidecar
             bar.update(len(shard.videos))
-    return sidecars
 
 
 def _build_in_worker(build, shard):
@@ -473,7 +537,7 @@ def _publish(source, output, settings, shards, sidecars):
     for path in output.glob(f"{manifests.NAME}.*.tmp"):
         path.unlink()  # of a run that was killed while writing the manifest
     for shard in shards:
-        if (output / PARTIAL / shard.name).exists():
+        with contextlib.suppress(FileNotFoundError):  # an interrupted run moved it
             os.replace(output / PARTIAL / shard.name, output / shard.name)
     Manifest(
         schema=manifests.SCHEMA,
@@ -497,7 +561,7 @@ def _publish(source, output, settings, shards, sidecars):
         labels=json.loads(source.label_space.to_json()),
         source=_source(sidecar["fingerprint"] for sidecar in sidecars),
     ).save(output)
-    shutil.rmtree(output / PARTIAL)
+    shutil.rmtree(output / PARTIAL, ignore_errors=True)  # another copy of a task may write there
     return Manifest.load(output)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import write_json
+from a2d_tf.core.files import replace_folder, write_json
 from a2d_tf.learning.runs.run_folder import Run
 from a2d_tf.serving import warmup
 from a2d_tf.serving.served_network import INPUTS, OUTPUTS, SIGNATURES, ServedNetwork
@@ -103,19 +103,7 @@ def export(
             if warm_up:
                 size = run.records["image_height"], run.records["image_width"]
                 warmup.write(new, signatures, run.config.model.frames, size)
-            _replace(new, output, os.path.join(partial, "old"))
+            replace_folder(new, output, os.path.join(partial, "old"))
     except (OSError, tf.errors.OpError) as error:
         raise InputError(f"{output}: cannot be written ({error})") from error
     return signatures
-
-
-def _replace(new: str, place: str, old: str) -> None:
-    """Move folder `new` to `place`; what is there moves to `old`, and back where that fails."""
-    if os.path.isdir(place):
-        os.replace(place, old)
-    try:
-        os.replace(new, place)
-    except OSError:
-        if os.path.isdir(old):
-            os.replace(old, place)
-        raise

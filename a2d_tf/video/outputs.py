@@ -3,28 +3,44 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import csv
 import json
 import os
 import re
 import shutil
 import tempfile
+from collections.abc import Collection
 from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import write_json
+from a2d_tf.core.files import replace_folder, write_json
 from a2d_tf.core.labels import LabelSpace
+from a2d_tf.core.sharing.locks import HiddenFolder
 from a2d_tf.evaluation import coco_results
 from a2d_tf.ops import visualize
 from a2d_tf.video import encoder, tracking
 from a2d_tf.video.instances import VideoFrame
 from a2d_tf.video.video_files import Reader
+from a2d_tf.video.views import page
 
+KINDS = {
+    "overlay": "overlay.mp4",
+    "label_maps": "label_maps",
+    "detections": "detections.json",
+    "tracks": "tracks.json",
+    "summary": "summary.csv",
+    "page": page.NAME,
+}
+"""Kind of result, as `--results` names it -> its file or folder."""
 VIDEO = "video.json"
-RESULTS = ("overlay.mp4", "label_maps", "detections.json", "tracks.json", "summary.csv", VIDEO)
+RESULTS = (*KINDS.values(), VIDEO)
+RECORD = "prediction.json"
+HIDDEN = ".prediction-"  # begins the name of a folder of results that are not yet whole
+_NEEDS = {"page": ("overlay", "tracks")}
 COLUMNS = (
     "track_id",
     "actor",
@@ -39,6 +55,16 @@ _NEVER = (0, 0.0)  # frame, second
 _IN_MEMORY = 1 << 14  # bytes of a track's rows that are held in memory
 
 
+def with_needs(kinds: Collection[str]) -> tuple[str, ...]:
+    """Return kinds of results with those that they need, in the order of KINDS."""
+    wanted = {need for kind in kinds for need in (kind, *_NEEDS.get(kind, ()))}
+    return tuple(kind for kind in KINDS if kind in wanted)
+
+
+class OutputError(InputError):
+    """The results cannot be written, whatever the video."""
+
+
 class Outputs:
     """Writer of the files of a prediction.
 
@@ -48,6 +74,7 @@ class Outputs:
     tracks.json         for each track its actions, and its box and score in each frame
     summary.csv         one row for each action of a track
     video.json          the video: name, number of frames, rate, size; and the label space
+    index.html          a page to look at: the overlay above a timeline of the tracks
 
     The first two hold the network's own answer to each frame, the others the labels of the tracks.
     Tracks and rows of the summary are in the order in which they ended.
@@ -61,9 +88,12 @@ class Outputs:
       size: (height, width) of its frames, pixels.
       every: one of so many frames is added; each is shown at its time, from the first one's on.
       source: the video's reader, for its name and its number of frames; None if unknown.
+      kinds: those of KINDS that are written.
+      record: what to write to `prediction.json` beside the results, with their `frames`. The folder
+        then appears whole or not at all, and whatever was there is replaced.
 
     Raises:
-      InputError: the folder cannot be written, or holds a `label_maps` that is no prediction.
+      OutputError: the folder cannot be written, or holds a `label_maps` that is no prediction.
     """
 
     def __init__(
@@ -74,41 +104,64 @@ class Outputs:
         every: int = 1,
         *,
         source: Reader | None = None,
+        kinds: Collection[str] = tuple(KINDS),
+        record: dict[str, Any] | None = None,
     ):
-        self.folder, self.partial = folder, os.path.join(folder, ".partial")
-        self.frames, self._fps, self._size, self._source = 0, fps, size, source
+        self.folder, self.frames, self._fps, self._every = folder, 0, fps, every
+        self._size, self._source = size, source
+        self._kinds, self._record = kinds, record
         self._labels: LabelSpace | None = None
+        self._begin = self._until = 0.0  # seconds, of what was added
         self._tracks: dict[int, _Track] = {}  # by id, those that may be seen again
         try:
             older = os.path.join(folder, "label_maps")
             for name in os.listdir(older) if os.path.isdir(older) else ():
                 if not re.fullmatch(r"\d{5,}\.png", name):
-                    raise InputError(
+                    raise OutputError(
                         f"{older}: holds {name}, which is no prediction; give another --output"
                     )
-            shutil.rmtree(self.partial, ignore_errors=True)
-            os.makedirs(self._path("label_maps"))
-            self._detections = _List(self._path("detections.json"))
-            self._ended = _List(self._path("tracks.json"))
-            self._summary = open(self._path("summary.csv"), "w", encoding="utf-8", newline="")
+            self._hidden = HiddenFolder(
+                folder if record is None else os.path.dirname(folder), HIDDEN
+            )
         except OSError as error:
-            raise InputError(f"--output={folder}: cannot be written ({error.strerror})") from error
+            raise OutputError(f"--output={folder}: cannot be written ({error.strerror})") from error
+        with contextlib.ExitStack() as failed:
+            failed.enter_context(self._hidden)
+            self._open(fps / every, size)
+            failed.pop_all()
+
+    def _open(self, fps, size):
+        """Open the files."""
+        self.partial = os.path.join(self._hidden.path, "new")
+        os.mkdir(self.partial)
+        if "label_maps" in self._kinds:
+            os.mkdir(self._path("label_maps"))
+        self._detections = _List(self._path("detections"))
+        self._ended = _List(self._path("tracks"))
+        self._summary = open(self._path("summary"), "w", encoding="utf-8", newline="")
         self._rows = csv.writer(self._summary, lineterminator="\n")
         self._rows.writerow(COLUMNS)
-        self._video = encoder.Writer(self._path("overlay.mp4"), fps / every, size)
+        self._video = None
+        if "overlay" in self._kinds:
+            self._video = encoder.Writer(self._path("overlay"), fps, size)
 
-    def _path(self, *names):
-        return os.path.join(self.partial, *names)
+    def _path(self, kind):
+        """Where results of a kind are written: nowhere if they are not wanted."""
+        return os.path.join(self.partial, KINDS[kind]) if kind in self._kinds else os.devnull
 
     def add(self, frame: VideoFrame, labels: LabelSpace) -> None:
         """Append a frame; the numbers of frames must ascend."""
         self.frames += 1
-        self._labels = labels
-        self._draw(frame, labels)
+        if self._labels is None:
+            self._labels, self._begin = labels, frame.seconds
+        self._until = frame.until
+        if self._video:
+            self._video.write(self._drawn(frame, labels), frame.seconds)
         instances = frame.instances
-        png = cv2.imencode(".png", instances.label_map)[1]
-        with open(self._path("label_maps", f"{frame.number:05d}.png"), "wb") as file:
-            file.write(png.tobytes())
+        if "label_maps" in self._kinds:
+            png = cv2.imencode(".png", instances.label_map)[1]
+            with open(f"{self._path('label_maps')}/{frame.number:05d}.png", "wb") as file:
+                file.write(png.tobytes())
         results = coco_results.entries(
             frame.number,
             instances.boxes,
@@ -127,10 +180,10 @@ class Outputs:
                 self._rows.writerow(ended)
         self._end(self.frames - tracking.PATIENCE - 1)
 
-    def _draw(self, frame, labels):
-        """Append the frame to the overlay."""
+    def _drawn(self, frame, labels):
+        """The frame as the overlay shows it."""
         order = np.argsort(frame.scores, kind="stable")  # the best one is drawn last, on top
-        picture = visualize.draw_instances(
+        return visualize.draw_instances(
             frame.image,
             frame.instances.boxes[order],
             frame.codes[order],
@@ -140,7 +193,6 @@ class Outputs:
             ids=frame.tracks[order],
             stamp=f"{frame.seconds:.2f} s",
         )
-        self._video.write(picture, frame.seconds)
 
     def _end(self, last):
         """Write the tracks that were last seen in the answered frame `last` or before it."""
@@ -150,7 +202,7 @@ class Outputs:
             self._ended.write(track)
 
     def _describe(self, labels):
-        """Write what the video is."""
+        """Write what the video is, and the page of what was found in it."""
         source = self._source
         facts = {
             "name": source and source.name,
@@ -161,23 +213,43 @@ class Outputs:
             "width": self._size[1],
             "labels": json.loads(labels.to_json()),
         }
-        write_json(self._path(VIDEO), facts)
+        write_json(os.path.join(self.partial, VIDEO), facts)
+        if "page" in self._kinds:
+            page.write_page(
+                self.partial,
+                source.name if source else os.path.basename(os.path.abspath(self.folder)),
+                labels=labels,
+                span=(self._begin, self._until),
+                fps=self._fps / self._every,
+            )
 
     def __enter__(self):
         return self
 
     def __exit__(self, kind, error, trace):
-        with self._summary, self._ended, self._detections:
-            self._video.close()
-            self._end(self.frames)
-        if kind is None and self._labels:
-            self._describe(self._labels)
-            for name in RESULTS:
-                place = os.path.join(self.folder, name)
-                if os.path.isdir(place):
-                    shutil.rmtree(place)
-                os.replace(self._path(name), place)
-        shutil.rmtree(self.partial, ignore_errors=True)
+        with self._hidden:
+            with self._summary, self._ended, self._detections:
+                if self._video:
+                    self._video.close()
+                self._end(self.frames)
+            if kind is None and self._labels:
+                self._describe(self._labels)
+                self._publish()
+
+    def _publish(self):
+        if self._record is not None:
+            place = os.path.join(self.partial, RECORD)
+            write_json(place, {**self._record, "frames": self.frames})
+            replace_folder(self.partial, self.folder, os.path.join(self._hidden.path, "old"))
+            return
+        for name in RESULTS:
+            place, new = (os.path.join(folder, name) for folder in (self.folder, self.partial))
+            if os.path.isdir(place):
+                shutil.rmtree(place)
+            if os.path.exists(new):
+                os.replace(new, place)
+            elif os.path.exists(place):
+                os.remove(place)
 
 
 class _List:

@@ -10,7 +10,7 @@ import collections
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent import futures
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +18,13 @@ import numpy as np
 from tqdm import tqdm
 
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.core.sharing.locks import sweep
 from a2d_tf.core.stopping import stop_on_signal
 from a2d_tf.data.flow import Flow, fit, resize_frame
 from a2d_tf.video import tracking, video_files
 from a2d_tf.video.instances import Instances, VideoFrame
-from a2d_tf.video.outputs import Outputs
+from a2d_tf.video.outputs import HIDDEN, KINDS, OutputError, Outputs
 
 if TYPE_CHECKING:
     from a2d_tf.video.predictor import Features, Predictor
@@ -274,6 +276,20 @@ def watch(
         yield VideoFrame(number, reader.seconds(number - 1), *answer, reader.seconds(number))
 
 
+def write(
+    frames: Iterable[VideoFrame], files: Outputs, labels: LabelSpace, stops: Sequence[Any] = ()
+) -> None:
+    """Write the results of a video's frames.
+
+    Raises:
+      InputError: there are no frames, though `stops` is empty.
+    """
+    for frame in frames:
+        files.add(frame, labels)
+    if not files.frames and not stops:
+        raise InputError("no frame of the video lies between --start and --end")
+
+
 def predict(
     load: Callable[[], Predictor],
     reader: video_files.Reader,
@@ -282,6 +298,7 @@ def predict(
     *,
     window: int = tracking.WINDOW,
     threshold: float = 0.0,
+    kinds: Collection[str] = tuple(KINDS),
 ) -> tuple[Predictor, int, bool]:
     """Predict the frames of a video and write the results.
 
@@ -290,8 +307,9 @@ def predict(
     Args:
       load: returns the predictor; called when `output` is known to be writable.
       reader: the video.
-      output: folder of the `outputs.RESULTS`.
+      output: folder of the results.
       span, window, threshold: as for `watch`.
+      kinds: as for `Outputs`.
 
     Returns:
       (the predictor, frames written, whether a signal ended it).
@@ -301,15 +319,25 @@ def predict(
         and `reader` raise.
     """
     total = span.count(reader.count)
+    sweep(output, HIDDEN)
     try:
-        files = Outputs(output, reader.fps, reader.size, span.every, source=reader)
+        files = Outputs(output, reader.fps, reader.size, span.every, source=reader, kinds=kinds)
         with stop_on_signal() as stops, files as outputs:
             predictor = load()
             frames = watch(predictor, reader, span, window, threshold=threshold, stops=stops)
-            for frame in tqdm(frames, desc="predict", unit="frame", total=total):
-                outputs.add(frame, predictor.labels)
-            if not outputs.frames and not stops:
-                raise InputError("no frame of the video lies between --start and --end")
+            bar = tqdm(frames, desc="predict", unit="frame", total=total)
+            write(bar, outputs, predictor.labels, stops)
     except OSError as error:
-        raise InputError(f"--output={output}: cannot be written ({error})") from error
+        raise OutputError(f"--output={output}: cannot be written ({error})") from error
     return predictor, outputs.frames, bool(stops)
+
+
+def shortfall(reader: video_files.Reader, span: Span, count: int) -> str:
+    """Describe that fewer frames were answered than the video claims; "" where it is not so."""
+    expected = span.count(reader.count)
+    if not expected or count >= expected:
+        return ""
+    return (
+        f"claims {reader.count} frames, of which {expected} were to be answered; {count} could be "
+        "decoded"
+    )

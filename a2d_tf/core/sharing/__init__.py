@@ -1,0 +1,1 @@
+"""Work that several processes share, on one machine or many."""

@@ -1,0 +1,452 @@
+"""A library of videos: its plan, one process, several tasks, and what is there already."""
+
+import contextlib
+import csv
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent import futures
+
+import numpy as np
+import pytest
+from a2d_files import moving_frames, write_images, write_video
+
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.sharing.tasks import Task
+from a2d_tf.video import batch, finished, library, outputs, video_files
+from a2d_tf.video.library import Job
+from a2d_tf.video.predictor import Predictor
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+MODEL = {"model": "full", "model_sha256": "0" * 64}
+
+
+def empty(folder, *names):
+    """A folder of empty files; names that end with / are folders."""
+    for name in names:
+        path = folder / name
+        (path if name.endswith("/") else path.parent).mkdir(parents=True, exist_ok=True)
+        if not name.endswith("/"):
+            path.touch()
+    return folder
+
+
+def plan(video=None, videos=None):
+    jobs = library.plan(video and str(video), videos and str(videos), "out")
+    return jobs and [(os.path.basename(job.path), job.output) for job in jobs]
+
+
+def test_one_video_is_no_library(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    empty(tmp_path, "a.mp4", "images/1.png", "images/more/2.png", "nothing/", "a[1].mp4")
+    empty(tmp_path, "into_itself/1.png", "into_itself/overlay.mp4")
+    for video in ("a.mp4", "images", "nothing", "0", "absent.mp4", "a[1].mp4", "into_itself"):
+        assert library.plan(video, None, "out") is None
+
+
+def test_a_folder_of_videos(tmp_path):
+    names = ["b.mp4", "a.b.MOV", "notes.txt", ".hidden.mp4", "c.d/1.jpg", "empty/", "deep/x/y.mp4"]
+    assert plan(empty(tmp_path, *names)) == [
+        ("a.b.MOV", "out/a.b"),
+        ("b.mp4", "out/b"),
+        ("c.d", "out/c.d"),
+    ]
+    assert plan(empty(tmp_path / "one", "a.webm")) == [("a.webm", "out/a")]
+    assert plan(empty(tmp_path / "images", "a/1.png", "b/1.png")) == [
+        ("a", "out/a"),
+        ("b", "out/b"),
+    ]
+
+
+def test_predictions_are_no_videos(tmp_path):
+    empty(tmp_path, "a.mp4", "out/a/overlay.mp4", "b/prediction.json", "b/poster.png")
+    assert plan(tmp_path) == plan(tmp_path / "*") == [("a.mp4", "out/a")]
+
+
+def test_a_glob(tmp_path):
+    empty(tmp_path, "x/b.mp4", "x/c.mkv", "y/a.mp4", "y/z/d.mp4", "y/notes.txt")
+    assert plan(tmp_path / "*/*.mp4") == [("b.mp4", "out/b"), ("a.mp4", "out/a")]
+    assert [name for name, _ in plan(tmp_path / "**/*")] == ["b.mp4", "c.mkv", "a.mp4", "d.mp4"]
+    with pytest.raises(InputError, match=r"\*.avi: no video of that name"):
+        plan(tmp_path / "*.avi")
+
+
+def test_a_list(tmp_path, monkeypatch):
+    empty(tmp_path, "lists/b.dat", "a.mp4", "images/1.png", "nothing/")
+    file = tmp_path / "lists" / "list.txt"
+    file.write_text("\ufeffb.dat\n\n  a.mp4\r\nimages\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert plan(videos="lists/list.txt") == [
+        ("b.dat", "out/b"),
+        ("a.mp4", "out/a"),
+        ("images", "out/images"),
+    ]
+    for text, message in (
+        ("a.mp4\nc.mp4\n", r"line 2: 'c.mp4': no such file"),
+        ("nothing\n", "line 1: 'nothing': no image in this folder"),
+        ("images/1.png\n", "line 1: 'images/1.png': an image; name its folder"),
+        ("\n", "names no video"),
+    ):
+        file.write_text(text)
+        with pytest.raises(InputError, match=message):
+            plan(videos=file)
+    with pytest.raises(InputError, match="--videos=absent.txt: not a readable text file"):
+        plan(videos="absent.txt")
+
+
+@pytest.mark.parametrize(
+    "names, message",
+    [
+        (
+            ["a.mp4", "a.avi"],
+            "a.mp4: its results would be those of .*a.avi, for both are named 'a'",
+        ),
+        (["a.mp4", "a/1.png"], "its results would be those of"),
+        (["a.mp4", "1.png"], r"holds images \(1.png\) and videos \(a.mp4\)"),
+        (["a.mp4", "b/1.png", "b/2.mp4"], r"b: holds images \(1.png\) and videos \(2.mp4\)"),
+        (["summary.csv.mp4"], "'summary.csv' cannot be the name of its results"),
+        (["a\n.mp4"], "cannot be the name"),
+    ],
+)
+def test_folders_that_are_no_library(tmp_path, names, message):
+    empty(tmp_path / "videos", *names)
+    for video in (tmp_path / "videos", tmp_path / "videos" / "*"):
+        with pytest.raises(InputError, match=message):
+            plan(video)
+
+
+def test_a_video_is_not_overwritten(tmp_path):
+    empty(tmp_path, "out/overlay/overlay.mp4", "videos/1.png")
+    for video, output in (("out/overlay/*", "out"), ("vid*", ".")):
+        with pytest.raises(InputError, match="would be overwritten; give another --output"):
+            library.plan(str(tmp_path / video), None, str(tmp_path / output))
+
+
+def test_a_glob_of_images_is_no_library(tmp_path):
+    empty(tmp_path, "1.png", "2.png")
+    with pytest.raises(InputError, match="images; name their folder"):
+        plan(tmp_path / "*.png")
+
+
+def test_errors_of_the_plan_come_before_tensorflow(tmp_path):
+    empty(tmp_path, "videos/a.mp4", "videos/a.avi", "model/saved_model.pb")
+    code = "import sys; from a2d_tf import predict; from a2d_tf.core import shell\n" + (
+        "def main(argv):\n"
+        "    try: return predict.main(argv)\n"
+        "    finally: print('tensorflow' in sys.modules)\n"
+        "shell.run(main)"
+    )
+    flags = ("video=videos", "saved_model=model", "output=out")
+    words = [sys.executable, "-c", code, *(f"--{flag}" for flag in flags)]
+    environment = dict(os.environ, PYTHONPATH=str(ROOT))
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1 and "both are named 'a'" in done.stderr
+    assert done.stdout == "False\n" and not (tmp_path / "out").exists()
+
+
+def test_tasks_share_all_items_once():
+    items = list(range(23))
+    for count in (1, 2, 5, 23, 40):
+        shares = [Task.parse(f"{i}/{count}").share(items) for i in range(1, count + 1)]
+        assert sorted(sum(shares, [])) == items
+    assert Task.parse("2/5").share(items) == [1, 6, 11, 16, 21]
+    for text in ("0/3", "4/3", "3", "a/b", "1/0", "-1/2", "1/2/3", ""):
+        with pytest.raises(InputError, match=f"--task={text}: no task"):
+            Task.parse(text)
+
+
+def test_a_model_is_known_by_its_weights(tmp_path):
+    files = {"a2d_tf.json": "{}", "saved_model.pb": "graph", "variables/variables.index": "sums"}
+    for folder in ("one", "same", "other"):
+        for name, text in files.items():
+            (tmp_path / folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / folder / name).write_text(text)
+    (tmp_path / "other/variables/variables.index").write_text("other sums")
+    digests = [
+        finished.model(str(tmp_path / name))["model_sha256"] for name in os.listdir(tmp_path)
+    ]
+    assert len(set(digests)) == 2
+    (tmp_path / "same/events").write_text("no part of the model")
+    one, same, other = (finished.model(str(tmp_path / n)) for n in ("one", "same", "other"))
+    assert one["model_sha256"] == same["model_sha256"] != other["model_sha256"]
+    assert one["model"] == "one"
+
+
+def finish(job, request, **changes):
+    """Write the files of a finished prediction."""
+    os.makedirs(job.output)
+    record = {**request.record(job), "frames": 1, **changes}
+    pathlib.Path(job.output, outputs.RECORD).write_text(json.dumps(record))
+    for kind in request.kinds:
+        pathlib.Path(job.output, outputs.KINDS[kind]).touch()
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"every": 2}, "finished with --every=1, not with --every=2"),
+        ({"end": 2.5}, "finished without --end, not with --end=2.5"),
+        ({"kinds": ("tracks",)}, "finished with --results=.*, not with --results=tracks"),
+        ({"settings": {"paint": "pixel"}}, "finished without --paint, not with --paint=pixel"),
+        (
+            {"model": {**MODEL, "model_sha256": "1"}},
+            r"finished by another model or other weights \(full\)",
+        ),
+    ],
+)
+def test_other_settings_are_named(tmp_path, changes, message):
+    job = Job(str(empty(tmp_path, "a.mp4") / "a.mp4"), str(tmp_path / "out/a"))
+    request = batch.Request(model=MODEL)
+    assert batch.unfinished([job], request) == [job]
+    finish(job, request)
+    assert batch.unfinished([job], request) == []
+    other = batch.Request(**{"model": MODEL, **changes})
+    with pytest.raises(
+        InputError, match=f"out/a: {message}; give another --output, or --overwrite"
+    ):
+        batch.unfinished([job], other)
+    assert batch.unfinished([job], other, overwrite=True) == [job]
+
+
+def test_what_else_may_be_in_the_place_of_a_prediction(tmp_path):
+    job = Job(str(empty(tmp_path, "a.mp4", "out/a/") / "a.mp4"), str(tmp_path / "out/a"))
+    request, place = batch.Request(model=MODEL), tmp_path / "out/a"
+    assert batch.unfinished([job], request) == [job]  # an empty folder
+    place.rmdir()
+    finish(job, request)
+    (place / "tracks.json").unlink()
+    assert batch.unfinished([job], request) == [job]  # not whole
+    (place / "mine.txt").touch()
+    with pytest.raises(InputError, match="holds mine.txt, which is no result"):
+        batch.unfinished([job], request)
+    (place / "mine.txt").unlink()
+    (place / outputs.RECORD).write_text("{")
+    with pytest.raises(InputError, match="prediction.json is missing or damaged"):
+        batch.unfinished([job], request)
+    assert batch.unfinished([job], request, overwrite=True) == [job]
+    shutil.rmtree(place)
+    place.touch()
+    with pytest.raises(InputError, match="out/a: not a folder"):
+        batch.unfinished([job], request, overwrite=True)
+    (tmp_path / "a.mp4").write_bytes(b"another")
+    place.unlink()
+    finish(job, request, bytes=3)
+    with pytest.raises(InputError, match="finished for a.mp4 of 3 bytes, not a.mp4 of 7"):
+        batch.unfinished([job], request)
+
+
+def scene(count, seed):
+    frames = np.stack(moving_frames(count, 96, 144, 3, seed=seed))
+    return list(np.stack([frames[..., 0], 255 - frames[..., 0], frames[..., 0] // 2], axis=-1))
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory):
+    """A folder of three videos and a folder of images, of 2 to 5 frames."""
+    folder = tmp_path_factory.mktemp("films") / "films"
+    for number, name in enumerate(("a", "b", "c"), 2):
+        write_video(folder / f"{name}.mp4", scene(number, number))
+    write_images(folder / "d", scene(5, 5))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def predictor(saved_model):
+    return Predictor.from_saved_model(str(saved_model))
+
+
+def contents(folder):
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def run(films, output, predictor, request=None, task="1/1", on_error="fail", overwrite=False):
+    """What the command does with a library, in this process; (failures, whether complete)."""
+    request, task = request or batch.Request(model=MODEL), Task.parse(task)
+    jobs = library.plan(str(films), None, str(output))
+    missing = batch.unfinished(jobs, request, overwrite)
+    todo = [job for job in task.share(jobs) if job in missing]
+    failures = batch.predict(lambda: predictor, todo, request, on_error)
+    return failures, batch.conclude(str(output), jobs, request, failures, task)
+
+
+@pytest.fixture(scope="module")
+def predicted(films, predictor, tmp_path_factory):
+    output = tmp_path_factory.mktemp("predicted") / "out"
+    assert run(films, output, predictor) == ({}, True)
+    return output
+
+
+@pytest.mark.slow
+def test_a_library_has_a_prediction_of_each_and_a_summary_of_all(predicted):
+    assert sorted(os.listdir(predicted)) == ["a", "b", "c", "d", "summary.csv"]
+    rows = []
+    for number, name in enumerate("abcd", 2):
+        assert sorted(os.listdir(predicted / name)) == sorted([*outputs.RESULTS, outputs.RECORD])
+        assert json.loads((predicted / name / outputs.RECORD).read_text())["frames"] == number
+        assert len(os.listdir(predicted / name / "label_maps")) == number
+        with open(predicted / name / "summary.csv", newline="") as file:
+            rows += [{"video": name, **row} for row in csv.DictReader(file)]
+    with open(predicted / "summary.csv", newline="") as file:
+        assert list(csv.DictReader(file)) == rows and len(rows) > 4
+
+
+@pytest.mark.slow
+def test_a_video_of_a_library_is_predicted_as_alone(films, predicted, predictor, tmp_path):
+    from a2d_tf.video import streaming
+
+    reader = video_files.Reader(films / "c.mp4")
+    streaming.predict(lambda: predictor, reader, str(tmp_path / "alone"))
+    there = contents(predicted / "c")
+    del there[outputs.RECORD]
+    assert contents(tmp_path / "alone") == there
+
+
+@pytest.mark.slow
+def test_given_again_it_does_nothing_but_what_is_missing(films, predicted, predictor, tmp_path):
+    output = shutil.copytree(predicted, tmp_path / "out")
+    before = {path: path.stat().st_mtime_ns for path in output.rglob("*/*")}
+    request = batch.Request(model=MODEL)
+    assert batch.unfinished(library.plan(str(films), None, str(output)), request) == []
+    shutil.rmtree(output / "b")
+    (output / f"{outputs.HIDDEN}0/new").mkdir(parents=True)  # of a killed run
+    assert run(films, output, predictor) == ({}, True)
+    assert contents(output) == contents(predicted)
+    kept = [path for path in before if path.relative_to(output).parts[0] != "b"]
+    assert len(kept) > 15 and all(path.stat().st_mtime_ns == before[path] for path in kept)
+
+
+@pytest.mark.slow
+def test_overwrite_replaces_predictions_of_other_settings(films, predicted, predictor, tmp_path):
+    output = shutil.copytree(predicted, tmp_path / "out")
+    request = batch.Request(model=MODEL, every=2, kinds=("tracks", "label_maps"))
+    with pytest.raises(InputError, match="out/a: finished with --every=1, not with --every=2"):
+        run(films, output, predictor, request)
+    assert contents(output) == contents(predicted)
+    assert run(films, output, predictor, request, overwrite=True) == ({}, True)
+    for name in "abcd":
+        assert sorted(os.listdir(output / name)) == ["label_maps", "prediction.json", "tracks.json"]
+        assert sorted(os.listdir(output / name / "label_maps"))[:1] == ["00001.png"]
+
+
+@pytest.fixture
+def broken(films, tmp_path):
+    folder = shutil.copytree(films, tmp_path / "films")
+    (folder / "b.mp4").write_bytes(b"no video")
+    (folder / "d/00004.png").write_bytes(b"no image")
+    return folder
+
+
+@pytest.mark.slow
+def test_a_video_that_fails_ends_it_or_is_listed(films, broken, predicted, predictor, tmp_path):
+    output = tmp_path / "out"
+    with pytest.raises(InputError, match="b.mp4: cannot be decoded"):
+        run(broken, output, predictor)
+    assert sorted(os.listdir(output)) == ["a"]
+    failures, complete = run(broken, output, predictor, on_error="skip")
+    assert complete and list(failures) == ["b", "d"]
+    assert sorted(os.listdir(output)) == ["a", "c", "failed.csv", "summary.csv"]
+    with open(output / "failed.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["video"] for row in rows] == ["b", "d"]
+    assert "b.mp4: cannot be decoded" in rows[0]["reason"]
+    assert "00004.png: not a readable image" in rows[1]["reason"]
+    with open(output / "summary.csv", newline="") as file:
+        assert {row["video"] for row in csv.DictReader(file)} <= {"a", "c"}
+    shutil.rmtree(broken)
+    shutil.copytree(films, broken)
+    assert run(broken, output, predictor) == ({}, True)  # mended
+    assert contents(output) == contents(predicted)
+
+
+@pytest.mark.slow
+def test_an_output_that_cannot_be_written_is_no_failure_of_a_video(films, predictor, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(outputs.OutputError, match="cannot be written"):
+        run(films, tmp_path / "file/out", predictor, on_error="skip")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_the_finished_ones_whole(films, predicted, predictor, tmp_path, number):
+    class Interrupted:
+        facts, labels, frame, calls = predictor.facts, predictor.labels, predictor.frame, 0
+
+        def key_frame(self, frames, size):
+            self.calls += 1
+            if self.calls == 4:  # the second of three frames of b
+                os.kill(os.getpid(), number)
+            return predictor.key_frame(frames, size)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(films, tmp_path / "out", Interrupted())
+    assert os.listdir(tmp_path / "out") == ["a"]
+    assert contents(tmp_path / "out/a") == contents(predicted / "a")
+
+
+@pytest.mark.slow
+def test_tasks_in_any_order_and_at_once_make_what_one_process_makes(
+    films, predicted, predictor, tmp_path
+):
+    tasks = [f"{i}/3" for i in (1, 2, 3)]
+    random.shuffle(tasks)
+    completed = [run(films, tmp_path / "order", predictor, task=task)[1] for task in tasks]
+    assert completed == [False, False, True]
+    assert contents(tmp_path / "order") == contents(predicted)
+    with futures.ThreadPoolExecutor(4) as pool:  # one task twice
+        done = [
+            pool.submit(run, films, tmp_path / "once", predictor, task=task)
+            for task in (*tasks, tasks[0])
+        ]
+    assert any(future.result()[1] for future in done)
+    assert contents(tmp_path / "once") == contents(predicted)
+
+
+@pytest.mark.slow
+def test_failures_of_all_tasks_are_in_one_list(broken, predictor, tmp_path):
+    alone, shared = tmp_path / "alone", tmp_path / "shared"
+    run(broken, alone, predictor, on_error="skip")
+    first = run(broken, shared, predictor, task="2/2", on_error="skip")
+    assert list(first[0]) == ["b", "d"] and not first[1]
+    assert sorted(os.listdir(shared)) == ["failed-2-of-2.csv"]
+    assert run(broken, shared, predictor, task="1/2", on_error="skip") == ({}, True)
+    assert contents(shared) == contents(alone)
+
+
+def command(*words, **options):
+    return subprocess.Popen(
+        [sys.executable, "-m", "a2d_tf.predict", *map(str, words)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+@pytest.mark.slow
+def test_a_killed_command_given_again_leaves_no_trace(films, saved_model, tmp_path):
+    words = [f"--saved_model={saved_model}", f"--video={films}", f"--output={tmp_path / 'out'}"]
+    killed = command(*words, "--task=1/2")
+    while killed.poll() is None and not list((tmp_path / "out").glob(".prediction-*")):
+        time.sleep(0.01)
+    time.sleep(random.uniform(0, 1))
+    with contextlib.suppress(ProcessLookupError):
+        killed.kill()
+    killed.communicate()
+    for number, state in ((2, "have not finished"), (1, "0 failed")):
+        process = command(*words, f"--task={number}/2")
+        shown, errors = process.communicate()
+        assert process.returncode == 0, errors
+        assert state in shown or (tmp_path / "out/summary.csv").exists()
+    assert sorted(os.listdir(tmp_path / "out")) == ["a", "b", "c", "d", "summary.csv"]
+    process = command(*words)
+    shown, errors = process.communicate()
+    assert process.returncode == 0 and "of 4 videos 0 predicted, 4 finished before" in shown, errors
+    assert "device:" not in shown  # the network is not even loaded

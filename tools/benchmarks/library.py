@@ -1,0 +1,117 @@
+"""Suite `library`: seconds a clip of many short videos, a process each and all in one process.
+
+Clips of the mini A2D, enlarged to 400x320, predicted by `--saved_model`, by default a network of
+configs/mini.flags with random weights. The command is timed from outside, start and all.
+"""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+import cv2
+
+from a2d_tf.data.mini import synthetic
+from a2d_tf.video import outputs
+from tools.benchmarks import learning, measure
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+_SIZE = (400, 320)  # width, height
+_FRAMES, _CLIPS = 36, 20
+_EACH = 3  # clips a round that have a process each
+_GOAL = 1.5  # seconds a clip, at most, with everything
+_WAYS = {
+    "with everything": tuple(outputs.KINDS),
+    "without overlay": tuple(kind for kind in outputs.KINDS if kind != "overlay"),
+}
+
+
+def run(options):
+    """Rows and details; `small`: three clips of four frames, the smallest network."""
+    small = options["small"]
+    count, each = (3, 1) if small else (_CLIPS, _EACH)
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        clips = _clips(folder / "clips", count, 4 if small else _FRAMES)
+        model = options["saved_model"] or _model(folder, small)
+        candidates = {}
+        for way, kinds in _WAYS.items():
+            words = [f"--saved_model={model}", f"--results={','.join(kinds)}"]
+            candidates[way, "each"] = lambda words=words: _apart(words, clips[:each], folder)
+            candidates[way, "one"] = lambda words=words: _together(words, clips, folder)
+        results = measure.alternate(options["rounds"], candidates)
+    rows = []
+    for way in _WAYS:
+        ours, peer = results[way, "one"], results[way, "each"]
+        name = f"{count} clips {way}"
+        rows.append(measure.row(f"{name}, a process each", "s a clip", ours, peer, False))
+    ours = results["with everything", "one"]
+    rows.append(measure.limit_row(f"{count} clips with everything", "s a clip", ours, _GOAL))
+    return rows, {f"{way}, {how}": seconds for (way, how), seconds in results.items()}
+
+
+def _clips(folder, count, length):
+    """Clips of the mini A2D at the size and length wanted."""
+    release = synthetic.make_release(folder / "mini", videos=max(count, 4), seed=0, workers=1)
+    sources = sorted((release / "clips320H").glob("*.mp4"))[:count]
+    for number, source in enumerate(sources):
+        capture = cv2.VideoCapture(str(source))
+        frames = []
+        while capture.grab():
+            frames.append(cv2.resize(capture.retrieve()[1], _SIZE))
+        writer = cv2.VideoWriter(
+            str(folder / f"{number:02d}.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 24, _SIZE
+        )
+        for index in range(length):  # there and back, where the source is shorter
+            place = index % max(2 * len(frames) - 2, 1)
+            writer.write(frames[min(place, 2 * len(frames) - 2 - place)])
+        writer.release()
+    shutil.rmtree(folder / "mini")
+    return sorted(folder.glob("*.mp4"))
+
+
+def _model(folder, small):
+    """A network with random weights, exported."""
+    from a2d_tf.core.labels import A2D
+    from a2d_tf.learning.runs.run_folder import Run
+    from a2d_tf.model.network import Network
+    from a2d_tf.serving import export_folder
+
+    config = learning.read("mini", small).with_inference(score_threshold=0.5)
+    facts = {
+        "flow_method": "dis",
+        "image_height": config.model.image_height,
+        "image_width": config.model.image_width,
+        "clip_stride": 1,
+    }
+    network = Network(config.model, A2D, config.compute)
+    export_folder.export(Run(config, network, facts, "random"), str(folder / "model"))
+    return folder / "model"
+
+
+def _command(words, video, folder):
+    """Seconds of a prediction into a new folder."""
+    with tempfile.TemporaryDirectory(dir=folder) as output:
+        began = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-m", "a2d_tf.predict", *words, f"--video={video}"]
+            + [f"--output={output}/out"],
+            cwd=ROOT,
+            env=dict(os.environ, CUDA_VISIBLE_DEVICES=""),
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise RuntimeError(done.stderr[-2000:])
+        return time.perf_counter() - began
+
+
+def _apart(words, clips, folder):
+    return sum(_command(words, clip, folder) for clip in clips) / len(clips)
+
+
+def _together(words, clips, folder):
+    return _command(words, clips[0].parent, folder) / len(clips)
