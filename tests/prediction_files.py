@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from a2d_tf.core.labels import A2D
-from a2d_tf.video import video_files
+from a2d_tf.video import encoder
 
 FPS = 10
 
@@ -51,9 +51,9 @@ def write(folder, tracks=TRACKS, overlay=40):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tracks.json").write_text(json.dumps(tracks))
     if overlay:
-        writer = video_files.Writer(folder / "overlay.mp4", FPS, (48, 64))
+        writer = encoder.Writer(folder / "overlay.mp4", FPS, (48, 64))
         for number in range(overlay):
-            writer.write(np.full((48, 64, 3), 5 * number, np.uint8))
+            writer.write(np.full((48, 64, 3), 5 * number, np.uint8), number / FPS)
         writer.close()
     return folder
 

@@ -262,7 +262,9 @@ def predictor(saved_model):
 
 
 def contents(folder):
-    files = [path for path in folder.rglob("*") if path.is_file()]
+    """{path: bytes} of all files but the library's page, which names the folder."""
+    page = folder / "index.html"
+    files = [path for path in folder.rglob("*") if path.is_file() and path != page]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
@@ -285,7 +287,7 @@ def predicted(films, predictor, tmp_path_factory):
 
 @pytest.mark.slow
 def test_a_library_has_a_prediction_of_each_and_a_summary_of_all(predicted):
-    assert sorted(os.listdir(predicted)) == ["a", "b", "c", "d", "summary.csv"]
+    assert sorted(os.listdir(predicted)) == ["a", "b", "c", "d", "index.html", "summary.csv"]
     rows = []
     for number, name in enumerate("abcd", 2):
         assert sorted(os.listdir(predicted / name)) == sorted([*outputs.RESULTS, outputs.RECORD])
@@ -331,7 +333,12 @@ def test_overwrite_replaces_predictions_of_other_settings(films, predicted, pred
     assert contents(output) == contents(predicted)
     assert run(films, output, predictor, request, overwrite=True) == ({}, True)
     for name in "abcd":
-        assert sorted(os.listdir(output / name)) == ["label_maps", "prediction.json", "tracks.json"]
+        assert sorted(os.listdir(output / name)) == [
+            "label_maps",
+            "prediction.json",
+            "tracks.json",
+            "video.json",
+        ]
         assert sorted(os.listdir(output / name / "label_maps"))[:1] == ["00001.png"]
 
 
@@ -351,7 +358,7 @@ def test_a_video_that_fails_ends_it_or_is_listed(films, broken, predicted, predi
     assert sorted(os.listdir(output)) == ["a"]
     failures, complete = run(broken, output, predictor, on_error="skip")
     assert complete and list(failures) == ["b", "d"]
-    assert sorted(os.listdir(output)) == ["a", "c", "failed.csv", "summary.csv"]
+    assert sorted(os.listdir(output)) == ["a", "c", "failed.csv", "index.html", "summary.csv"]
     with open(output / "failed.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["video"] for row in rows] == ["b", "d"]
@@ -445,7 +452,7 @@ def test_a_killed_command_given_again_leaves_no_trace(films, saved_model, tmp_pa
         shown, errors = process.communicate()
         assert process.returncode == 0, errors
         assert state in shown or (tmp_path / "out/summary.csv").exists()
-    assert sorted(os.listdir(tmp_path / "out")) == ["a", "b", "c", "d", "summary.csv"]
+    assert sorted(os.listdir(tmp_path / "out")) == ["a", "b", "c", "d", "index.html", "summary.csv"]
     process = command(*words)
     shown, errors = process.communicate()
     assert process.returncode == 0 and "of 4 videos 0 predicted, 4 finished before" in shown, errors
