@@ -168,7 +168,7 @@ def test_the_command_line(release, tmp_path):
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (["--check"], "--release is missing"),
+        (["--check"], "no source; name A2D's folder by --release"),
         (["--release=r", "--coco=c", "--videos=v"], "--coco replaces --release and --annotations"),
         (
             ["--coco=c", "--annotations=a", "--videos=v"],

@@ -58,7 +58,7 @@ def test_times_that_do_not_ascend_are_made_to(tmp_path):
 def test_a_frame_in_a_day_can_be_written(tmp_path):
     path = write(tmp_path / "a.mp4", grey_frames(3, *SIZE), [0, 1e5, 2e5], fps=1e-5)
     seconds, _ = shown(path)
-    np.testing.assert_allclose(seconds, [0, 36_000, 72_000], atol=1)
+    np.testing.assert_allclose(seconds, [0, 18_000, 36_000], atol=1)
 
 
 @pytest.mark.parametrize("size", [(47, 64), (48, 63), (47, 63)])
@@ -88,8 +88,8 @@ def test_colours_are_the_same_in_opencv_and_for_who_reads_the_tag(tmp_path, code
 
 
 def test_where_nothing_can_be_written(tmp_path, monkeypatch):
-    with pytest.raises(InputError, match="a.mp4: FFmpeg cannot write H.264 or VP9 there"):
-        encoder.Writer(tmp_path / "absent" / "a.mp4", 24, SIZE)
-    monkeypatch.setattr(encoder, "_CODECS", {"none": {}})
-    with pytest.raises(InputError, match="a.mp4: FFmpeg cannot write .*; install av by pip$"):
+    with pytest.raises(InputError, match="a.mp4: cannot be written .No such file or directory"):
+        write(tmp_path / "absent" / "a.mp4", grey_frames(2, *SIZE), range(2))
+    monkeypatch.setattr(encoder, "_CODECS", {"one": {}, "other": {}})
+    with pytest.raises(InputError, match="a.mp4: FFmpeg lacks one and other; install av by pip$"):
         encoder.Writer(tmp_path / "a.mp4", 24, SIZE)

@@ -390,7 +390,7 @@ def test_only_the_chosen_results_are_written(predictor, film, tmp_path):
     for kinds in (("overlay", "tracks"), ("label_maps", "detections", "summary")):
         reader = video_files.Reader(film)
         streaming.predict(lambda: predictor, reader, str(tmp_path), kinds=kinds)
-        names = {outputs.KINDS[kind] for kind in kinds}
+        names = {outputs.VIDEO, *(outputs.KINDS[kind] for kind in kinds)}
         assert {path.name for path in tmp_path.iterdir()} == names  # none is of the run before
     assert len(list((tmp_path / "label_maps").iterdir())) == 7
     assert json.loads((tmp_path / "detections.json").read_text())

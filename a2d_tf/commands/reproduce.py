@@ -56,7 +56,7 @@ _DELETE = flags.DEFINE_bool(
 _RUNS = flags.DEFINE_list("runs", None, "Rows to run; by default all.")
 _DEVICE = Config.define_device()
 
-_PACKAGES = ("tensorflow", "tensorflow-addons", "tf-keras", "numpy", "opencv-python")
+_PACKAGES = ("tensorflow", "tensorflow-addons", "tf-keras", "numpy", "opencv-python", "av")
 
 
 def order() -> list[str]:

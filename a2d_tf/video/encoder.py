@@ -19,7 +19,7 @@ _CODECS = {  # encoders by preference, and their options
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "crf": "30", "b": "0", "g": "50"},
 }
 _TICKS = 90_000  # a second; the usual rates are whole numbers of them
-_LONGEST = _TICKS * 36_000  # between two frames, for mp4 counts ticks in 32 bits
+_LONGEST = _TICKS * 18_000  # between two frames: mp4 counts ticks in 32 bits, PyAV in 31
 _BT601 = 6  # FFmpeg's AVCOL_SPC_SMPTE170M
 
 
@@ -35,26 +35,22 @@ class Writer:
       size: (height, width) of the frames.
 
     Raises:
-      InputError: FFmpeg cannot write there.
+      InputError: FFmpeg has neither encoder, or cannot write there, which shows with the frames.
     """
 
     def __init__(self, path: str | os.PathLike[str], fps: float, size: tuple[int, int]):
         height, width = size
-        self._padding = (height % 2, width % 2)
+        self._path, self._padding = path, (height % 2, width % 2)
         self._start: float | None = None
         self._pts, self._duration = -1, min(round(_TICKS / fps), _LONGEST)
-        try:
-            # The index in front, so that a browser need not fetch the file to its end.
-            self._file = av.open(
-                os.path.abspath(path), "w", format="mp4", options={"movflags": "+faststart"}
-            )
-            name = next(name for name in _CODECS if _has(name))
-            rate = Fraction(max(fps, 1)).limit_denominator(1001)
-            self._stream: Any = self._file.add_stream(name, rate, _CODECS[name])
-        except (av.FFmpegError, StopIteration) as error:
-            raise InputError(
-                f"{path}: FFmpeg cannot write H.264 or VP9 there ({error}); install av by pip"
-            ) from error
+        name = next(filter(_has, _CODECS), None)
+        if name is None:
+            raise InputError(f"{path}: FFmpeg lacks {' and '.join(_CODECS)}; install av by pip")
+        # The index in front, so that a browser need not fetch the file to its end.
+        options = {"movflags": "+faststart"}
+        self._file = av.open(os.path.abspath(path), "w", format="mp4", options=options)
+        rate = Fraction(max(fps, 1)).limit_denominator(1001)
+        self._stream: Any = self._file.add_stream(name, rate, _CODECS[name])
         context = self._stream.codec_context
         context.height, context.width = height + self._padding[0], width + self._padding[1]
         context.pix_fmt, context.time_base = "yuv420p", Fraction(1, _TICKS)
@@ -81,15 +77,19 @@ class Writer:
         self._mux(picture)
 
     def _mux(self, picture):
-        for packet in self._stream.encode(picture):
-            packet.duration = self._duration
-            self._file.mux(packet)
+        try:
+            for packet in self._stream.encode(picture):
+                packet.duration = self._duration
+                self._file.mux(packet)
+            if picture is None:
+                self._file.close()
+        except av.FFmpegError as error:
+            raise InputError(f"{self._path}: cannot be written ({error.strerror})") from error
 
     def close(self) -> None:
         """Finish the file."""
         if self._pts >= 0:
             self._mux(None)
-        self._file.close()
 
 
 def _has(codec):
