@@ -1,0 +1,173 @@
+"""Build records, or predict a library of videos, on the workers of an Apache Beam runner.
+
+  python tools/on_beam.py records --release=A2D/Release --output=records -- --runner=FnApiRunner
+  python tools/on_beam.py predict --saved_model=export --video=gs://bucket/videos \\
+    --output=gs://bucket/predicted -- --runner=DaskRunner --dask_client_address=tcp://host:8786
+
+The first word says what to do, then come the flags of tools/build_records.py or of a2d_tf.predict,
+which --help of theirs shows; after -- those of Beam and its runner. What is finished is left out
+when the command is given again. Paths may be URLs of Beam's file systems; others are of a disk that
+every worker sees. docs/scaling.md says more. Needs `pip install .[beam]`.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # inherited by the workers
+
+from absl import flags
+
+from a2d_tf.commands.beam import files
+from a2d_tf.core import shell
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import write_text
+
+FLAGS = flags.FLAGS
+_STAGING = flags.DEFINE_string(
+    "staging",
+    None,
+    "Folder on each machine for copies of what URLs name; by default one of yours in that for "
+    "temporary files. Copies of inputs and models stay there for the next time.",
+)
+_INPUTS = {
+    "records": ("release", "annotations", "coco", "videos", "labels", "names"),
+    "predict": ("saved_model", "workdir", "init_rgb"),
+}
+_LOCAL = ("task", "workers")  # which share the work without Beam
+
+
+def main(argv: list[str], command: str = "", words: tuple[str, ...] = ()) -> int | None:
+    """Run a command; `words` are those of Beam."""
+    if command not in _INPUTS:
+        raise InputError(
+            f"{argv[1] if len(argv) > 1 else 'no word'}: name what to do first, records or predict"
+        )
+    for name in _LOCAL:
+        if name in FLAGS and FLAGS[name].present:
+            raise InputError(f"--{name}: here the runner shares the work; give its flags after --")
+    files.connect(words)  # errors of its words come before any work
+    staging = os.path.abspath(_STAGING.value or _own_folder())
+    os.makedirs(staging, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=staging) as folder:
+        copies = tuple(_copy_inputs(command, staging))
+        return {"records": _records, "predict": _predict}[command](
+            argv, words, copies, folder, staging
+        )
+
+
+def _own_folder():
+    """A folder for temporary files that is this user's alone."""
+    path = os.path.join(tempfile.gettempdir(), f"a2d_tf-beam-{os.getuid()}")
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    if os.stat(path, follow_symlinks=False).st_uid != os.getuid() or os.path.islink(path):
+        raise InputError(f"{path}: of another user; give another folder by --staging")
+    return path
+
+
+def _copy_inputs(command, staging) -> Iterator[tuple[str, str]]:
+    """Copy inputs that are URLs here, and let their flags name the copies; yield (URL, copy)."""
+    for name in _INPUTS[command]:
+        value = FLAGS[name].value
+        if not value:
+            continue
+        new = []
+        for text in value if isinstance(value, list) else [value]:
+            named = re.fullmatch(r"([^/:=]*=)?(\w[\w+.-]*://.*)", text)  # VIDEO=URL, or a URL
+            if named:
+                place = files.place_of_copy(named[2], staging)
+                files.ensure(named[2], place)
+                yield named[2], place
+                text = (named[1] or "") + place
+            new.append(text)
+        FLAGS[name].value = new if isinstance(value, list) else new[0]
+
+
+def _records(argv, words, copies, folder, staging):
+    from a2d_tf.commands import build_records
+    from a2d_tf.commands.beam import records
+
+    url = FLAGS.output if files.is_url(FLAGS.output) else None
+    builder = records.Builder(words, url, copies, staging)
+    if not url:
+        return build_records.main(argv, builder.build_all)
+    FLAGS.output = os.path.join(folder, "records")
+    records.fetch_published(url, FLAGS.output)
+    status = build_records.main(argv, builder.build_all)
+    records.publish(FLAGS.output, url)
+    return status
+
+
+def _predict(argv, words, copies, folder, staging):
+    from a2d_tf import predict
+    from a2d_tf.commands.beam import prediction
+
+    stands, output = [], FLAGS.output
+    if files.is_url(FLAGS.video):
+        FLAGS.video, pair = files.outline(FLAGS.video, os.path.join(folder, "videos"))
+        stands.append(pair)
+    if FLAGS.videos:
+        FLAGS.videos = _outline_list(FLAGS.videos, folder, stands)
+    if files.is_url(output):
+        FLAGS.output = os.path.join(folder, "output")
+        stands.append((FLAGS.output, output))
+    work = prediction.Predictions(
+        words, output or "", FLAGS.output or "", copies, tuple(stands), staging
+    )
+    work.mirror()
+    status = predict.main(argv, work.predict)
+    work.publish()
+    return status
+
+
+def _outline_list(path, folder, stands):
+    """Write a list of videos anew, with outlines in place of URLs; return its path."""
+    try:
+        text = files.read(path).decode("utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise InputError(f"--videos={path}: not a readable text file ({error})") from error
+    lines = []
+    for number, line in enumerate(map(str.strip, text.splitlines())):
+        url = line
+        if line and not files.is_url(line):  # of the current folder, or of that of the list
+            beside = files.join(path.rpartition("/")[0] or ".", line)
+            url = os.path.abspath(line) if os.path.exists(line) else beside
+        if files.is_url(url):
+            url, pair = files.outline(url, os.path.join(folder, f"listed-{number}"))
+            stands.append(pair)
+        lines.append(url)
+    new = os.path.join(folder, "videos.txt")
+    write_text(new, "\n".join(lines))
+    return new
+
+
+def run() -> None:
+    """Run the command line."""
+    command, words = (sys.argv[1] if len(sys.argv) > 1 else ""), sys.argv[1:]
+    if command in _INPUTS:
+        end = words.index("--") if "--" in words else len(words)
+        _define_flags(command)
+        sys.argv[1:], words = words[1:end], words[end + 1 :]
+    shell.run(_named(functools.partial(main, command=command, words=tuple(words))))
+
+
+def _define_flags(command):
+    """Import the local command, which defines its flags; the two have some of the same names."""
+    if command == "records":
+        import a2d_tf.commands.build_records  # noqa: F401
+    else:
+        import a2d_tf.predict  # noqa: F401
+
+
+def _named(function: Callable[[list[str]], int | None]) -> Callable[[list[str]], int | None]:
+    function.__module__ = __name__  # whose text --help shows
+    return function
+
+
+if __name__ == "__main__":
+    run()
