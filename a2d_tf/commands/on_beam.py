@@ -12,7 +12,9 @@ every worker sees. docs/scaling.md says more. Needs `pip install .[beam]`.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
 import os
 import re
 import sys
@@ -24,7 +26,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # inherited by the workers
 from absl import flags
 
 from a2d_tf.commands.beam import files
-from a2d_tf.core import shell
+from a2d_tf.core import command_line, shell
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
 
@@ -46,15 +48,14 @@ def main(argv: list[str], command: str = "", words: tuple[str, ...] = ()) -> int
     """Run a command; `words` are those of Beam."""
     if command not in _INPUTS:
         raise InputError(
-            f"{argv[1] if len(argv) > 1 else 'no word'}: name what to do first, records or predict"
+            f"{argv[1] if len(argv) > 1 else ''}: say what to do first: records, or predict"
         )
     for name in _LOCAL:
         if name in FLAGS and FLAGS[name].present:
             raise InputError(f"--{name}: here the runner shares the work; give its flags after --")
     files.connect(words)  # errors of its words come before any work
     staging = os.path.abspath(_STAGING.value or _own_folder())
-    os.makedirs(staging, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=staging) as folder:
+    with files.scratch(staging) as folder:
         copies = tuple(_copy_inputs(command, staging))
         return {"records": _records, "predict": _predict}[command](
             argv, words, copies, folder, staging
@@ -97,10 +98,30 @@ def _records(argv, words, copies, folder, staging):
     if not url:
         return build_records.main(argv, builder.build_all)
     FLAGS.output = os.path.join(folder, "records")
-    records.fetch_published(url, FLAGS.output)
-    status = build_records.main(argv, builder.build_all)
-    records.publish(FLAGS.output, url)
+    with _named_by_urls([(FLAGS.output, url), *((place, url) for url, place in copies)]):
+        records.fetch_published(url, FLAGS.output)
+        status = build_records.main(argv, builder.build_all)
+        records.publish(FLAGS.output, url)
     return status
+
+
+@contextlib.contextmanager
+def _named_by_urls(stands):
+    """In what is printed and in errors, give URLs their names; by pairs of a folder and its URL."""
+
+    def named(text):
+        for folder, url in stands:
+            text = text.replace(folder, url)
+        return text
+
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed):
+            yield
+    except InputError as error:
+        raise InputError(named(str(error))) from error
+    finally:
+        print(named(printed.getvalue()), end="")
 
 
 def _predict(argv, words, copies, folder, staging):
@@ -119,9 +140,10 @@ def _predict(argv, words, copies, folder, staging):
     work = prediction.Predictions(
         words, output or "", FLAGS.output or "", copies, tuple(stands), staging
     )
-    work.mirror()
-    status = predict.main(argv, work.predict)
-    work.publish()
+    with _named_by_urls(stands):
+        work.mirror()
+        status = predict.main(argv, work.predict)
+        work.publish()
     return status
 
 
@@ -153,6 +175,8 @@ def run() -> None:
         end = words.index("--") if "--" in words else len(words)
         _define_flags(command)
         sys.argv[1:], words = words[1:end], words[end + 1 :]
+    elif command and not command_line.wants_help(sys.argv):
+        sys.argv[1:1] = ["--"]  # what follows are words, of which `main` complains
     shell.run(_named(functools.partial(main, command=command, words=tuple(words))))
 
 

@@ -15,13 +15,14 @@ import posixpath
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent import futures
 from typing import Any
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.sharing.locks import locked
+from a2d_tf.core.sharing.locks import HiddenFolder, locked, sweep
 
+_SCRATCH = ".scratch-"
 _TRANSFERS = 16  # files that are copied at once
 
 
@@ -41,7 +42,8 @@ def connect(words: Sequence[str]) -> None:
     """In a worker: make the file systems of the command line, and their options, known."""
     from a2d_tf.commands.beam import pipeline
 
-    _systems().set_options(pipeline.options(words))
+    options = pipeline.options(words)
+    _systems().set_options(options)
 
 
 def _systems() -> Any:
@@ -147,6 +149,16 @@ def put(folder: str, url: str, last: str | None = None) -> None:
     if last:
         with open(os.path.join(folder, last), "rb") as file:
             write(join(url, last), file.read())
+
+
+@contextlib.contextmanager
+def scratch(folder: str) -> Iterator[str]:
+    """A new folder in `folder`, for a while; those of processes that were killed are removed."""
+    sweep(folder, _SCRATCH)
+    with HiddenFolder(folder, _SCRATCH) as hidden:
+        place = os.path.join(hidden.path, "files")
+        os.mkdir(place)
+        yield place
 
 
 def _each(copy, pairs):

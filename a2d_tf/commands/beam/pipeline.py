@@ -20,6 +20,7 @@ from a2d_tf.commands.beam import files
 from a2d_tf.core.errors import InputError
 
 _RUNNERS = {"DaskRunner": "apache_beam.runners.dask.dask_runner.DaskRunner"}  # unknown to Beam
+LOCAL = "FnApiRunner"  # DirectRunner would first download a server of its own
 _QUIET = "--default_sdk_harness_log_level=WARNING"
 
 
@@ -29,6 +30,7 @@ def options(words: Sequence[str]) -> Any:
     Raises:
       InputError: Beam is not installed, or does not know the runner.
     """
+    logging.getLogger().setLevel(logging.ERROR)  # Beam says at its import what it does without
     try:
         from apache_beam.options import pipeline_options
         from apache_beam.runners.runner import create_runner
@@ -39,7 +41,7 @@ def options(words: Sequence[str]) -> Any:
         ) from error
     given = pipeline_options.PipelineOptions([_QUIET, *words])
     standard = given.view_as(pipeline_options.StandardOptions)
-    standard.runner = _RUNNERS.get(standard.runner, standard.runner)
+    standard.runner = _RUNNERS.get(standard.runner, standard.runner or LOCAL)
     if standard.runner in _RUNNERS.values():
         from apache_beam.runners.dask.dask_runner import DaskOptions
 
@@ -48,12 +50,23 @@ def options(words: Sequence[str]) -> Any:
         if not dask.npartitions and not dask.partition_size:
             dask.partition_size = 1
     for plugin in given.view_as(pipeline_options.SetupOptions).beam_plugins or ():
-        importlib.import_module(plugin)
+        _import(plugin)
     try:
-        create_runner(standard.runner or "DirectRunner")
+        create_runner(standard.runner)
     except (ImportError, ValueError) as error:
         raise InputError(f"--runner={standard.runner}: {error}") from error
     return given
+
+
+def _import(plugin):
+    """Import a module, or that of a class, as Beam names its plugins."""
+    try:
+        importlib.import_module(plugin)
+    except ImportError as error:
+        module = plugin.rpartition(".")[0]
+        if not module:
+            raise InputError(f"--beam_plugins={plugin}: {error}") from error
+        importlib.import_module(module)
 
 
 def run(
@@ -76,10 +89,9 @@ def run(
     import apache_beam as beam
 
     _help_workers_import()
-    place = files.join(folder, f".on_beam-{secrets.token_hex(8)}.json")
-    logging.getLogger("apache_beam").setLevel(logging.WARNING)
+    place, given = files.join(folder, f".on_beam-{secrets.token_hex(8)}.json"), options(words)
     try:
-        with beam.Pipeline(options=options(words)) as pipeline:
+        with beam.Pipeline(_runner(given), given) as pipeline:
             results = (
                 pipeline
                 | beam.Create(list(items))
@@ -99,6 +111,24 @@ def run(
         ) from error
     finally:
         files.delete([place])
+
+
+def _runner(given):
+    """The runner of some options: its name, or Beam's local one that knows the options.
+
+    By its name alone the workers of the local one would not know how much to log.
+    """
+    from apache_beam.options.pipeline_options import StandardOptions
+    from apache_beam.portability.api import beam_provision_api_pb2 as provision
+    from apache_beam.runners.portability.fn_api_runner import fn_runner
+    from apache_beam.runners.portability.portable_runner import JobServiceHandle
+
+    name = given.view_as(StandardOptions).runner
+    if name != LOCAL:
+        return name
+    encoded = JobServiceHandle.encode_pipeline_options(given.get_all_options())
+    facts = fn_runner.ExtendedProvisionInfo(provision.ProvisionInfo(pipeline_options=encoded))
+    return fn_runner.FnApiRunner(provision_info=facts)
 
 
 def _do(function, words, item):

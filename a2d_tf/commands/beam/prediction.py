@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from a2d_tf.commands.beam import files, pipeline
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_json
-from a2d_tf.video import batch, library, outputs
+from a2d_tf.video import batch, finished, library, outputs
 
 if TYPE_CHECKING:
     from a2d_tf.video.predictor import Predictor
@@ -136,21 +135,28 @@ def _predictor(work, load, request):
 
 
 def _predict_apart(work, predictor, request, job):
-    """Predict a video, by copies on this machine where the video or its place is a URL."""
+    """Predict a video, by copies on this machine where the video or its place is a URL.
+
+    A runner that lost a worker does again what that had done, which is left as it is.
+    """
     video, place = (files.url_of(path, work.stands) for path in (job.path, job.output))
-    if not video and not place:
-        return batch.predict_video(predictor, job, request)
-    os.makedirs(work.folder, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=work.folder) as folder:
-        path, output = job.path, job.output
+    with files.scratch(work.folder) as folder:
         if video:
-            path = os.path.join(folder, "video", os.path.basename(job.path))
-            files.get(video, path)
+            job = library.Job(os.path.join(folder, os.path.basename(job.path)), job.output)
+            files.get(video, job.path)
+        there = job
         if place:
-            output = os.path.join(folder, job.name)
-        note = batch.predict_video(predictor, library.Job(path, output), request)
+            job = library.Job(job.path, os.path.join(folder, "new", job.name))
+            there = library.Job(job.path, os.path.join(folder, "there", job.name))
+            record = files.join(place, outputs.RECORD)
+            if files.listing(record):
+                files.get(record, os.path.join(there.output, outputs.RECORD))
+                _outline_results(os.path.join(there.output, outputs.RECORD))
+        if finished.is_finished(there, request.record(job), overwrite=True):
+            return ""
+        note = batch.predict_video(predictor, job, request)
         if place:
-            _put(output, place)
+            _put(job.output, place)
     return note
 
 

@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import os
 import pathlib
-import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -76,11 +75,10 @@ def _build(builder: Builder, source, output, settings, on_error, shard) -> dict[
     return {"shard": shard.name, "sidecar": sidecar, "problem": ""}
 
 
-def _build_apart(records_url, shard, scratch, build):
+def _build_apart(records_url, shard, place, build):
     """Build a shard in a folder of this machine, and copy it to the URL, the sidecar last."""
     url, sidecar = files.join(records_url, convert.PARTIAL), f"{shard.name}.json"
-    os.makedirs(scratch, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+    with files.scratch(place) as folder:
         partial = pathlib.Path(folder, convert.PARTIAL)
         partial.mkdir()
         wanted = {files.join(url, name): str(partial / name) for name in (shard.name, sidecar)}
