@@ -121,6 +121,13 @@ def test_folders_that_are_no_library(tmp_path, names, message):
             plan(video)
 
 
+def test_a_video_is_not_overwritten(tmp_path):
+    empty(tmp_path, "out/overlay/overlay.mp4", "videos/1.png")
+    for video, output in (("out/overlay/*", "out"), ("vid*", ".")):
+        with pytest.raises(InputError, match="would be overwritten; give another --output"):
+            library.plan(str(tmp_path / video), None, str(tmp_path / output))
+
+
 def test_a_glob_of_images_is_no_library(tmp_path):
     empty(tmp_path, "1.png", "2.png")
     with pytest.raises(InputError, match="images; name their folder"):

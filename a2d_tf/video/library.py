@@ -176,3 +176,6 @@ def _check(jobs: Sequence[Job]) -> None:
                 f"{shown(job.name)}; rename one of them"
             )
         seen[job.name] = job.path
+        source, place = os.path.realpath(job.path), os.path.realpath(job.output)
+        if os.path.join(source, "").startswith(os.path.join(place, "")):
+            raise InputError(f"{job.path}: would be overwritten; give another --output")
