@@ -211,8 +211,8 @@ def test_predictions_on_dask_by_urls_though_a_worker_is_killed(
         assert "out: of 3 videos 3 predicted, 0 finished before, 0 failed" in shown
         assert (tmp_path / "killed").exists()
         assert without_failures(memory / "out") == without_failures(local)
-        shown = succeeded(on_beam(*words, f"--video={SCHEME}in/videos", **options))
-        assert "out: of 4 videos 0 predicted, 3 finished before, 1 failed" in shown
+        done = on_beam(*words, f"--video={SCHEME}in/videos", **options)
+        assert "out: of 4 videos 0 predicted, 3 finished before, 1 failed" in done.stdout
         assert (
             f"{SCHEME}in/videos/broken.mp4: cannot be decoded" in failures(memory / "out")["broken"]
         )

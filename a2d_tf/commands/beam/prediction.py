@@ -154,7 +154,10 @@ def _predict_apart(work, predictor, request, job):
                 _outline_results(os.path.join(there.output, outputs.RECORD))
         if finished.is_finished(there, request.record(job), overwrite=True):
             return ""
-        note = batch.predict_video(predictor, job, request)
+        try:
+            note = batch.predict_video(predictor, job, request)
+        except InputError as error:
+            raise type(error)(str(error).replace(job.path, video or job.path)) from error
         if place:
             _put(job.output, place)
     return note
