@@ -216,4 +216,13 @@ def test_predictions_on_dask_by_urls_though_a_worker_is_killed(
         assert (
             f"{SCHEME}in/videos/broken.mp4: cannot be decoded" in failures(memory / "out")["broken"]
         )
+        words = (
+            "predict",
+            f"--saved_model={saved_model.name}",
+            "--video=videos",
+            "--output=../here",
+        )
+        done = on_beam(*words, "--on_error=skip", cwd=memory / "in", **options)
+        assert "here: of 4 videos 3 predicted, 0 finished before, 1 failed" in succeeded(done)
+        assert without_failures(memory / "here") == without_failures(local)
     assert not list(memory.rglob("*.tmp")) and not list(memory.rglob(".on_beam*"))

@@ -15,8 +15,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import logging
 import os
-import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # inherited by the workers
 
 from absl import flags
 
-from a2d_tf.commands.beam import files
+from a2d_tf.commands.beam import files, pipeline
 from a2d_tf.core import command_line, shell
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
@@ -53,8 +53,11 @@ def main(argv: list[str], command: str = "", words: tuple[str, ...] = ()) -> int
     for name in _LOCAL:
         if name in FLAGS and FLAGS[name].present:
             raise InputError(f"--{name}: here the runner shares the work; give its flags after --")
-    files.connect(words)  # errors of its words come before any work
-    staging = os.path.abspath(_STAGING.value or _own_folder())
+    logging.getLogger().setLevel(logging.ERROR)  # Beam says at its import what it does without
+    pipeline.check(words)
+    files.connect(words)
+    own = os.path.join(tempfile.gettempdir(), f"a2d_tf-beam-{os.getuid()}")
+    staging = os.path.abspath(_STAGING.value or own)
     with files.scratch(staging) as folder:
         copies = tuple(_copy_inputs(command, staging))
         return {"records": _records, "predict": _predict}[command](
@@ -62,31 +65,33 @@ def main(argv: list[str], command: str = "", words: tuple[str, ...] = ()) -> int
         )
 
 
-def _own_folder():
-    """A folder for temporary files that is this user's alone."""
-    path = os.path.join(tempfile.gettempdir(), f"a2d_tf-beam-{os.getuid()}")
-    os.makedirs(path, mode=0o700, exist_ok=True)
-    if os.stat(path, follow_symlinks=False).st_uid != os.getuid() or os.path.islink(path):
-        raise InputError(f"{path}: of another user; give another folder by --staging")
-    return path
-
-
 def _copy_inputs(command, staging) -> Iterator[tuple[str, str]]:
-    """Copy inputs that are URLs here, and let their flags name the copies; yield (URL, copy)."""
+    """Copy inputs that are URLs here, and let their flags name the copies; yield (URL, copy).
+
+    Other paths become absolute, for workers may have another current folder.
+    """
     for name in _INPUTS[command]:
         value = FLAGS[name].value
         if not value:
             continue
         new = []
         for text in value if isinstance(value, list) else [value]:
-            named = re.fullmatch(r"([^/:=]*=)?(\w[\w+.-]*://.*)", text)  # VIDEO=URL, or a URL
-            if named:
-                place = files.place_of_copy(named[2], staging)
-                files.ensure(named[2], place)
-                yield named[2], place
-                text = (named[1] or "") + place
-            new.append(text)
+            before, url = _parted(text)
+            if files.is_url(url):
+                place = files.place_of_copy(url, staging)
+                files.ensure(url, place)
+                yield url, place
+            else:
+                place = os.path.abspath(url) if os.path.exists(url) else url
+            new.append(before + place)
         FLAGS[name].value = new if isinstance(value, list) else new[0]
+
+
+def _parted(text):
+    """('VIDEO=' or '', the path) of what a flag names."""
+    before, equals, path = text.partition("=")
+    named = equals and not os.path.exists(text) and "/" not in before
+    return (before + equals, path) if named else ("", text)
 
 
 def _records(argv, words, copies, folder, staging):
@@ -96,6 +101,7 @@ def _records(argv, words, copies, folder, staging):
     url = FLAGS.output if files.is_url(FLAGS.output) else None
     builder = records.Builder(words, url, copies, staging)
     if not url:
+        FLAGS.output = FLAGS.output and os.path.abspath(FLAGS.output)
         return build_records.main(argv, builder.build_all)
     FLAGS.output = os.path.join(folder, "records")
     with _named_by_urls([(FLAGS.output, url), *((place, url) for url, place in copies)]):
@@ -128,19 +134,25 @@ def _predict(argv, words, copies, folder, staging):
     from a2d_tf import predict
     from a2d_tf.commands.beam import prediction
 
-    stands, output = [], FLAGS.output
+    stands, names, output = [], [], FLAGS.output
     if files.is_url(FLAGS.video):
         FLAGS.video, pair = files.outline(FLAGS.video, os.path.join(folder, "videos"))
         stands.append(pair)
+    elif FLAGS.video:
+        FLAGS.video = os.path.abspath(FLAGS.video)
     if FLAGS.videos:
-        FLAGS.videos = _outline_list(FLAGS.videos, folder, stands)
+        listed = _outline_list(FLAGS.videos, folder, stands)
+        names.append((listed, FLAGS.videos))
+        FLAGS.videos = listed
     if files.is_url(output):
         FLAGS.output = os.path.join(folder, "output")
         stands.append((FLAGS.output, output))
+    elif output:
+        FLAGS.output = output = os.path.abspath(output)
     work = prediction.Predictions(
         words, output or "", FLAGS.output or "", copies, tuple(stands), staging
     )
-    with _named_by_urls(stands):
+    with _named_by_urls([*stands, *names]):
         work.mirror()
         status = predict.main(argv, work.predict)
         work.publish()
@@ -158,7 +170,8 @@ def _outline_list(path, folder, stands):
         url = line
         if line and not files.is_url(line):  # of the current folder, or of that of the list
             beside = files.join(path.rpartition("/")[0] or ".", line)
-            url = os.path.abspath(line) if os.path.exists(line) else beside
+            url = line if os.path.exists(line) else beside
+            url = url if files.is_url(url) else os.path.abspath(url)
         if files.is_url(url):
             url, pair = files.outline(url, os.path.join(folder, f"listed-{number}"))
             stands.append(pair)

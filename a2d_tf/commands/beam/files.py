@@ -154,11 +154,19 @@ def put(folder: str, url: str, last: str | None = None) -> None:
 @contextlib.contextmanager
 def scratch(folder: str) -> Iterator[str]:
     """A new folder in `folder`, for a while; those of processes that were killed are removed."""
+    _check_own(folder)
     sweep(folder, _SCRATCH)
     with HiddenFolder(folder, _SCRATCH) as hidden:
         place = os.path.join(hidden.path, "files")
         os.mkdir(place)
         yield place
+
+
+def _check_own(folder):
+    """Make a folder that is this user's alone; others could put a model of theirs into another."""
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    if os.path.islink(folder) or os.stat(folder).st_uid != os.getuid():
+        raise InputError(f"{folder}: not a folder of this user; give one by --staging")
 
 
 def _each(copy, pairs):
@@ -185,7 +193,8 @@ def _put_file(pair):
 
 
 def ensure(url: str, place: str) -> None:
-    """Copy what a URL names to `place`, unless it is there already; several processes may ask."""
+    """Copy what a URL names to its `place_of_copy`, unless it is there; several processes may."""
+    _check_own(os.path.dirname(os.path.dirname(place)))
     os.makedirs(os.path.dirname(place), exist_ok=True)
     with locked(f"{place}.lock"):
         if os.path.exists(place):

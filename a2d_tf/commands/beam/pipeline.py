@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import importlib
 import json
-import logging
 import os
 import pathlib
 import secrets
@@ -28,12 +27,10 @@ def options(words: Sequence[str]) -> Any:
     """Return Beam's PipelineOptions of the words of a command line, and import its plugins.
 
     Raises:
-      InputError: Beam is not installed, or does not know the runner.
+      InputError: Beam or a plugin is not installed.
     """
-    logging.getLogger().setLevel(logging.ERROR)  # Beam says at its import what it does without
     try:
         from apache_beam.options import pipeline_options
-        from apache_beam.runners.runner import create_runner
     except ImportError as error:
         raise InputError(
             f"Apache Beam cannot be imported ({error}); install the extra: pip install "
@@ -51,11 +48,20 @@ def options(words: Sequence[str]) -> Any:
             dask.partition_size = 1
     for plugin in given.view_as(pipeline_options.SetupOptions).beam_plugins or ():
         _import(plugin)
-    try:
-        create_runner(standard.runner)
-    except (ImportError, ValueError) as error:
-        raise InputError(f"--runner={standard.runner}: {error}") from error
     return given
+
+
+def check(words: Sequence[str]) -> None:
+    """Raise InputError where the words of Beam's command line name no runner that there is."""
+    given = options(words)
+    from apache_beam.options.pipeline_options import StandardOptions
+    from apache_beam.runners.runner import create_runner
+
+    name = given.view_as(StandardOptions).runner
+    try:
+        create_runner(name)
+    except (ImportError, ValueError) as error:
+        raise InputError(f"--runner={name}: {error}") from error
 
 
 def _import(plugin):
