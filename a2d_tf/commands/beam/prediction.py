@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from a2d_tf.commands.beam import files, pipeline
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_json
+from a2d_tf.core.sharing.locks import sweep
 from a2d_tf.video import batch, finished, library, outputs
 
 if TYPE_CHECKING:
@@ -54,7 +55,11 @@ class Predictions:
         """
         os.makedirs(self.here, exist_ok=True)
         function = functools.partial(_predict, self, load, request)
-        results = pipeline.run(function, jobs, self.words, self.output)
+        try:
+            results = pipeline.run(function, jobs, self.words, self.output)
+        finally:
+            for parent in {os.path.dirname(job.output) for job in jobs}:
+                sweep(parent, outputs.HIDDEN)  # of workers that were killed
         results.sort(key=lambda result: result["video"])
         for result in results:
             if result["note"]:
