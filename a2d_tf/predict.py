@@ -24,7 +24,16 @@ from a2d_tf.core import shell
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.sharing import tasks
-from a2d_tf.video import batch, finished, library, outputs, streaming, tracking, video_files
+from a2d_tf.video import (
+    batch,
+    finished,
+    library,
+    loading,
+    outputs,
+    streaming,
+    tracking,
+    video_files,
+)
 
 _SAVED_MODEL = flags.DEFINE_string("saved_model", None, "folder of a2d_tf.export")
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
@@ -73,37 +82,17 @@ Config.define_flags(["inference", "compute"])
 flags.DEFINE_alias("threshold", "score_threshold")
 
 
-def _load():
-    """Load the predictor of the flags, and announce the device."""
-    # Late, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
-    from a2d_tf.core import devices
-
-    device = devices.prepare(_DEVICE.value)
-    predictor = _predictor()
-    # Exports of the first versions do not name their precision, which was always float32.
-    device.announce(predictor.facts.get("precision", "float32"))
-    return predictor
-
-
-def _predictor():
-    import a2d_tf
-    from a2d_tf.learning.runs import run_folder, run_start
-
-    given = Config.given_inference()
-    if _WORKDIR.value:
-        run = run_folder.load(os.path.normpath(_WORKDIR.value), given, _CHECKPOINT.value)
-        return a2d_tf.Predictor.from_run(run)
-    if _INIT_RGB.value:
-        return a2d_tf.Predictor.from_run(run_start.untrained(_INIT_RGB.value, given))
-    predictor = a2d_tf.Predictor.from_saved_model(os.path.normpath(_SAVED_MODEL.value))
-    lowest, threshold = predictor.facts["score_threshold"], _threshold()
-    if 0 <= threshold < lowest:
-        raise InputError(
-            f"--threshold={threshold:g} is below {lowest:g}, which is fixed in "
-            f"{_SAVED_MODEL.value}; export again with --score_threshold={threshold:g}, or use "
-            "--workdir"
-        )
-    return predictor
+def _model():
+    """The model of the flags."""
+    return loading.Model(
+        saved_model=_SAVED_MODEL.value,
+        workdir=_WORKDIR.value,
+        init_rgb=_INIT_RGB.value,
+        checkpoint=_CHECKPOINT.value,
+        device=_DEVICE.value,
+        given=Config.given_inference(),
+        threshold=_threshold(),
+    )
 
 
 def _threshold():
@@ -150,7 +139,7 @@ def _one(output, kinds):
     reader = video_files.Reader(_VIDEO.value)
     span = streaming.Span.of_seconds(reader, _START.value, _END.value, _EVERY.value)
     options = {"window": _WINDOW.value, "threshold": _threshold(), "kinds": kinds}
-    predictor, count, stopped = streaming.predict(_load, reader, output, span, **options)
+    predictor, count, stopped = streaming.predict(_model().load, reader, output, span, **options)
     facts = predictor.facts
     threshold = max(facts["score_threshold"], _threshold())
     files = ",".join(outputs.KINDS[kind] for kind in kinds)
@@ -181,11 +170,11 @@ def _request(kinds):
     )
 
 
-def _many(jobs, output, request, task):
+def _many(jobs, output, request, task, predict):
     """Predict this task's share of the videos of a library; returns the exit status."""
     missing = set(batch.unfinished(jobs, request, _OVERWRITE.value))
     todo = [job for job in task.share(jobs) if job in missing]
-    failures = batch.predict(_load, todo, request, _ON_ERROR.value) if todo else {}
+    failures = predict(_model().load, todo, request, _ON_ERROR.value) if todo else {}
     complete = batch.conclude(output, jobs, request, failures, task)
     for reason in failures.values():
         print(f"skipped {reason}")
@@ -198,15 +187,18 @@ def _many(jobs, output, request, task):
     return 1 if todo and len(failures) == len(todo) else 0
 
 
-def main(argv: list[str]) -> int | None:
+def main(argv: list[str], predict: batch.Predict = batch.predict) -> int | None:
+    """Predict one video, or the videos of a library by `predict`."""
     _check_flags(argv)
     kinds, output = _kinds(), os.path.normpath(_OUTPUT.value)
     task = tasks.Task.parse(_TASK.value) if _TASK.value else tasks.ALONE
     jobs = library.plan(_VIDEO.value, _VIDEOS.value, output)
     if jobs is not None:
-        return _many(jobs, output, _request(kinds), task)
+        return _many(jobs, output, _request(kinds), task, predict)
     if _TASK.value:
         raise InputError("--task shares the videos of a library, but --video names one video")
+    if predict is not batch.predict:
+        raise InputError(f"--video={_VIDEO.value}: one video; name a folder of videos or a glob")
     return _one(output, kinds)
 
 

@@ -1,22 +1,14 @@
-"""Datumaro as an oracle, in packages of its own: its pins do not go with TensorFlow's.
+"""Datumaro as an oracle, in packages of its own: its pins do not go with TensorFlow's."""
 
-They are installed once, into `work/` of the repository, in half a minute (430 MB).
-"""
-
-import functools
-import hashlib
 import json
 import os
 import pathlib
-import secrets
-import shutil
 import subprocess
 import sys
 
-import pytest
+import extra_packages
 
-TESTS = pathlib.Path(__file__).resolve().parent
-REQUIREMENTS = TESTS / "datumaro_requirements.txt"
+WORKER = pathlib.Path(__file__).resolve().with_name("datumaro_worker.py")
 
 
 def instances(folder, format_name, size=(0, 0)):
@@ -40,42 +32,13 @@ def write(folder, format_name, content):
 
 
 def _run(*words, **options):
-    packages, problem = _packages()
-    if problem:
-        pytest.skip(f"Datumaro cannot be installed here: {problem}")
     done = subprocess.run(
         # -S: without the packages of this environment.
-        [sys.executable, "-S", str(TESTS / "datumaro_worker.py"), *map(str, words)],
+        [sys.executable, "-S", str(WORKER), *map(str, words)],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(packages)},
+        env={**os.environ, "PYTHONPATH": str(extra_packages.folder("datumaro"))},
         **options,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
-
-
-@functools.cache
-def _packages():
-    """(folder of the packages, why there is none)."""
-    key = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()[:12]
-    folder = TESTS.parent / "work" / f"datumaro-{key}"
-    if folder.is_dir():
-        return folder, None
-    # Another process may do the same: the first one to finish names the folder.
-    partial = folder.with_name(f"{folder.name}.{secrets.token_hex(4)}")
-    options = "--no-deps --no-compile --disable-pip-version-check --retries=1 --timeout=20".split()
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "install", *options, "--only-binary=:all:"]
-        + ["--target", str(partial), "-r", str(REQUIREMENTS)],
-        capture_output=True,
-        text=True,
-    )
-    try:
-        if done.returncode:
-            return None, (done.stderr.strip().splitlines() or ["pip failed"])[-1]
-        if not folder.is_dir():
-            partial.rename(folder)
-        return folder, None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

@@ -195,7 +195,8 @@ def _check_flags(argv):
         )
 
 
-def main(argv):
+def main(argv: list[str], builder: convert.Builder | None = None) -> int:
+    """Check or convert; `builder` as for `convert.convert_task`."""
     _check_flags(argv)
     if _CHECK.value:
         report = check.check(open_source(), _WORKERS.value)
@@ -218,6 +219,7 @@ def main(argv):
         tasks.Task.parse(_TASK.value) if _TASK.value else tasks.ALONE,
         _WORKERS.value,
         on_error=_ON_ERROR.value,
+        builder=builder,
     )
     if manifest is None:
         print(f"{_OUTPUT.value}: --task={_TASK.value} is done; the last task publishes the records")

@@ -23,7 +23,8 @@ import pathlib
 import re
 import secrets
 import shutil
-from typing import TYPE_CHECKING, Union
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Union
 
 import numpy as np
 import tqdm
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+Builder = Callable[..., Iterable[tuple[str, dict]]]
 ON_ERROR = ("fail", "skip")
 PARTIAL = ".partial"
 _LOCK = "lock"  # of the process that publishes
@@ -130,6 +132,7 @@ def convert_task(
     workers: int = 2,
     *,
     on_error: str = "fail",
+    builder: Builder | None = None,
 ) -> tuple[Manifest | None, bool]:
     """Build a task's share of the shards; publish the records if now every shard is whole.
 
@@ -138,6 +141,7 @@ def convert_task(
     Args:
       source, output, settings, workers, on_error: as for `convert`.
       task: which shards to build.
+      builder: builds them in place of `build_all`, whose arguments it takes.
 
     Returns:
       (the manifest, or None while other tasks' shards are missing; whether anything was built).
@@ -164,7 +168,8 @@ def convert_task(
     try:
         (output / PARTIAL).mkdir(parents=True, exist_ok=True)
         _tidy(output / PARTIAL, shards, task)
-        own = dict(_build_all(source, output, settings, task.share(shards), workers, on_error))
+        build = builder or build_all
+        own = dict(build(source, output, settings, task.share(shards), workers, on_error))
         # Waits for a task that publishes now, after which there is a manifest, and no PARTIAL.
         with locked(output / PARTIAL / _LOCK):
             if (output / manifests.NAME).exists():
@@ -492,12 +497,19 @@ def _check_complete(source, output, settings, shards, on_error):
     return manifest
 
 
-def _build_all(source, output, settings, shards, workers, on_error):
+def build_all(
+    source: Source,
+    output: pathlib.Path,
+    settings: ConversionSettings,
+    shards: Sequence[Shard],
+    workers: int,
+    on_error: str,
+) -> Iterator[tuple[str, dict]]:
     """Build shards in `workers` processes; yield (name, sidecar) of each."""
     build = functools.partial(build_shard, source, output, settings, on_error=on_error)
     workers = min(workers, len(shards))
     if workers > 1:
-        build = functools.partial(_build_in_worker, build)
+        build = functools.partial(build_in_worker, source, output, settings, on_error=on_error)
     total = sum(len(shard.videos) for shard in shards)
     with tqdm.tqdm(total=total, desc="Building records", unit="video") as bar:
         for shard, sidecar in zip(shards, imap(build, shards, workers)):
@@ -505,13 +517,13 @@ def _build_all(source, output, settings, shards, workers, on_error):
             bar.update(len(shard.videos))
 
 
-def _build_in_worker(build, shard):
-    """Build a shard in a worker process, whose TensorFlow uses one core."""
+def build_in_worker(*arguments: Any, **options: Any) -> dict:
+    """Call `build_shard` in a worker process, whose TensorFlow uses one core."""
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    return build(shard)
+    return build_shard(*arguments, **options)
 
 
 def _publish(source, output, settings, shards, sidecars):

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from a2d_tf.video.predictor import Predictor
 
 ON_ERROR = ("fail", "skip")
+Predict = Callable[..., "dict[str, str]"]  # `predict`, or another way to do it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,16 +168,16 @@ def predict(
                 except outputs.OutputError:
                     raise
                 except Exception as error:
-                    reason = _reason(job, error)
+                    why = reason(job, error)
                     if on_error == "fail":
-                        raise InputError(reason) from error
-                    failures[job.name] = reason
-                    progress.say(f"skipped {reason}")
+                        raise InputError(why) from error
+                    failures[job.name] = why
+                    progress.say(f"skipped {why}")
                 progress.next()
     return failures
 
 
-def _reason(job, error):
+def reason(job: Job, error: Exception) -> str:
     """Why a video failed, in a line that names it."""
     line = " ".join(str(error).split())[:1000]
     if not isinstance(error, InputError):

@@ -1,0 +1,228 @@
+"""Records and predictions on runners of Apache Beam: Beam's own, with processes, and Dask's."""
+
+import contextlib
+import csv
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+import extra_packages
+import pytest
+from a2d_files import write_video
+from test_library import contents, films, scene  # noqa: F401
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+PROCESSES = ("--runner=FnApiRunner", "--direct_running_mode=multi_processing")
+SIZES = ("--image_height=48", "--image_width=48", "--shard_videos=1")  # of `small_records`
+SCHEME = "mem-like://"
+
+
+def environment(**variables):
+    """The environment of a command and its workers: Beam's packages, and `mem_like`."""
+    paths = (ROOT / "tests", ROOT, extra_packages.folder("beam"))
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths)), **variables}
+
+
+def on_beam(*words, runner=(*PROCESSES, "--direct_num_workers=2"), cwd=ROOT, **variables):
+    """The `CompletedProcess` of the command, which must end by itself."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "tools/on_beam.py"), *map(str, words), "--", *runner],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=cwd,
+        env=environment(**variables),
+    )
+
+
+def succeeded(done):
+    assert done.returncode == 0, done.stdout + done.stderr[-5000:]
+    return done.stdout
+
+
+def complaint(done):
+    """The one line of a command that ended with an error."""
+    assert done.returncode == 1, done.stdout + done.stderr[-5000:]
+    (line,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
+    return line
+
+
+def killing(folder, at):
+    """Variables by which the first process that writes a file like `at` kills itself."""
+    return {"MEM_LIKE_KILL": str(folder / "killed"), "MEM_LIKE_KILL_AT": at}
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--release=r"], "--release=r: say what to do first: records, or predict"),
+        (["records", "--output=o"], "no source; name A2D's folder"),
+        (["records", "--relaese=r"], "there is no flag --relaese; did you mean --release?"),
+        (["predict", "--task=1/2"], "--task: here the runner shares the work"),
+        (["predict", "--video=a.mp4", "--output=o", "--saved_model=m"], "m: no such folder"),
+        (["predict", "--video=no-such://a", "--output=o"], "no-such://a: cannot be listed"),
+    ],
+)
+def test_command_lines_without_sense(tmp_path, words, message):
+    done = on_beam(*words, runner=["--runner=FnApiRunner"], cwd=tmp_path)
+    assert message in complaint(done) and "Traceback" not in done.stderr
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_runner_that_there_is_not(tmp_path):
+    done = on_beam("records", "--release=r", "--output=o", runner=["--runner=Sparkle"])
+    assert "--runner=Sparkle: " in complaint(done)
+
+
+def test_without_beam_the_extra_is_named(tmp_path):
+    words = [sys.executable, str(ROOT / "tools/on_beam.py"), "records", "--release=r"]
+    code = "import sys, runpy; sys.modules['apache_beam'] = None; sys.argv = sys.argv[1:]\n"
+    words[1:1] = ["-c", code + "runpy.run_path(sys.argv[0], run_name='__main__')"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
+    assert "pip install '.[beam]' in a clone" in complaint(done)
+
+
+@pytest.mark.slow
+def test_records_of_two_processes_are_those_of_the_local_command(
+    small_source, small_records, tmp_path
+):
+    words = ("records", f"--release={small_source}", f"--output={tmp_path / 'records'}", *SIZES)
+    assert "records: complete, 0 items skipped" in succeeded(on_beam(*words))
+    assert contents(tmp_path / "records") == contents(small_records)
+    assert "already complete, nothing to do" in succeeded(on_beam(*words))
+
+
+@pytest.mark.slow
+def test_records_by_urls_and_a_killed_worker(small_source, small_records, tmp_path):
+    memory = tmp_path / "memory"
+    shutil.copytree(small_source, memory / "bucket/Release")
+    words = ("records", f"--release={SCHEME}bucket/Release", f"--output={SCHEME}bucket/records")
+    words = (*words, *SIZES, f"--staging={tmp_path / 'staging'}")
+    options = {"runner": (*PROCESSES, "--direct_num_workers=2", "--beam_plugins=mem_like")}
+    options["MEM_LIKE"] = str(memory)
+    killed = on_beam(*words, **options, **killing(tmp_path, "records/.partial/train-00001"))
+    assert "the runner failed" in complaint(killed) and (tmp_path / "killed").exists()
+    assert not (memory / "bucket/records/manifest.json").exists()
+    shown = succeeded(on_beam(*words, **options))
+    assert f"{SCHEME}bucket/records: complete, 0 items skipped" in shown
+    assert contents(memory / "bucket/records") == contents(small_records)
+    assert f"{SCHEME}bucket/records: already complete" in succeeded(on_beam(*words, **options))
+    assert not list((tmp_path / "staging").glob(".scratch-*"))
+
+
+@pytest.mark.slow
+def test_a_broken_item_ends_records_with_its_name(small_copy, tmp_path):
+    next(small_copy.glob("Annotations/mat/c/*.mat")).write_bytes(b"no annotation")
+    words = ("records", f"--release={small_copy}", f"--output={tmp_path / 'records'}", *SIZES)
+    assert "00004.mat" in complaint(on_beam(*words))
+    assert not (tmp_path / "records/manifest.json").exists()
+
+
+@pytest.fixture(scope="module")
+def library(films, tmp_path_factory):  # noqa: F811
+    """A folder of three small videos and one that is none."""
+    folder = tmp_path_factory.mktemp("library") / "library"
+    shutil.copytree(films, folder, ignore=shutil.ignore_patterns("d"))
+    (folder / "broken.mp4").write_bytes(b"no video")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def local(library, saved_model, tmp_path_factory):
+    """The predictions of the local command."""
+    output = tmp_path_factory.mktemp("local") / "out"
+    words = [f"--saved_model={saved_model}", f"--video={library}", f"--output={output}"]
+    words = [sys.executable, "-m", "a2d_tf.predict", *words, "--on_error=skip"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert sorted(os.listdir(output)) == ["a", "b", "c", "failed.csv", "summary.csv"]
+    return output
+
+
+def without_failures(folder):
+    return {name: data for name, data in contents(folder).items() if name != "failed.csv"}
+
+
+def failures(output):
+    with open(output / "failed.csv", newline="") as file:
+        return {row["video"]: row["reason"] for row in csv.DictReader(file)}
+
+
+@pytest.mark.slow
+def test_predictions_of_two_processes_are_those_of_the_local_command(
+    library, local, saved_model, tmp_path
+):
+    videos, output = shutil.copytree(library, tmp_path / "videos"), tmp_path / "out"
+    words = ("predict", f"--saved_model={saved_model}", f"--video={videos}", f"--output={output}")
+    words = (*words, "--on_error=skip")
+    assert "of 4 videos 3 predicted, 0 finished before, 1 failed" in succeeded(on_beam(*words))
+    assert without_failures(output) == without_failures(local)
+    assert re.search(r"videos/broken.mp4: cannot be decoded", failures(output)["broken"])
+    before = {path: path.stat().st_mtime_ns for path in output.rglob("*/*")}
+    write_video(videos / "broken.mp4", scene(2, 9))
+    assert "of 4 videos 1 predicted, 3 finished before, 0 failed" in succeeded(on_beam(*words))
+    assert sorted(os.listdir(output)) == ["a", "b", "broken", "c", "summary.csv"]
+    assert before and all(path.stat().st_mtime_ns == time for path, time in before.items())
+
+
+@contextlib.contextmanager
+def dask_cluster(folder, **variables):
+    """A scheduler of Dask and two workers, each with its nanny; yields the scheduler's file."""
+    file = folder / "scheduler.json"
+    common = ("--scheduler-file", str(file), "--host", "127.0.0.1", "--no-dashboard")
+    worker = ("worker", *common, "--nthreads", "1", "--nworkers", "2")
+    worker = (*worker, "--local-directory", str(folder / "dask"))
+    processes = []
+    try:
+        for words in (("scheduler", *common, "--port", "0"), worker):
+            start = [sys.executable, "-m", "dask", *words]
+            options = {"cwd": folder, "env": environment(**variables), "stdout": subprocess.DEVNULL}
+            processes.append(subprocess.Popen(start, stderr=subprocess.DEVNULL, **options))
+            while not file.exists():
+                assert processes[0].poll() is None
+                time.sleep(0.1)
+        yield file
+    finally:
+        for process in reversed(processes):
+            process.terminate()
+        for process in processes:
+            process.wait(60)
+
+
+@pytest.mark.slow
+def test_predictions_on_dask_by_urls_though_a_worker_is_killed(
+    library, local, saved_model, tmp_path
+):
+    memory = tmp_path / "memory"
+    shutil.copytree(library, memory / "in/videos")
+    shutil.copytree(saved_model, memory / "in" / saved_model.name)
+    (memory / "in/list.txt").write_text(f"videos/a.mp4\n{SCHEME}in/videos/b.mp4\nvideos/c.mp4\n")
+    words = ("predict", f"--saved_model={SCHEME}in/{saved_model.name}", "--on_error=skip")
+    words = (*words, f"--output={SCHEME}out", f"--staging={tmp_path / 'staging'}")
+    variables = {"MEM_LIKE": str(memory)}
+    with dask_cluster(tmp_path, **variables, **killing(tmp_path, "out/b/")) as file:
+        runner = ("--runner=DaskRunner", f"--dask_scheduler_file={file}", "--beam_plugins=mem_like")
+        options = {"runner": runner, **variables}
+        shown = succeeded(on_beam(*words, f"--videos={SCHEME}in/list.txt", **options))
+        assert "out: of 3 videos 3 predicted, 0 finished before, 0 failed" in shown
+        assert (tmp_path / "killed").exists()
+        assert without_failures(memory / "out") == without_failures(local)
+        done = on_beam(*words, f"--video={SCHEME}in/videos", **options)
+        assert "out: of 4 videos 0 predicted, 3 finished before, 1 failed" in done.stdout
+        assert (
+            f"{SCHEME}in/videos/broken.mp4: cannot be decoded" in failures(memory / "out")["broken"]
+        )
+        words = (
+            "predict",
+            f"--saved_model={saved_model.name}",
+            "--video=videos",
+            "--output=../here",
+        )
+        done = on_beam(*words, "--on_error=skip", cwd=memory / "in", **options)
+        assert "here: of 4 videos 3 predicted, 0 finished before, 1 failed" in succeeded(done)
+        assert without_failures(memory / "here") == without_failures(local)
+    assert not list(memory.rglob("*.tmp")) and not list(memory.rglob(".on_beam*"))
