@@ -1,6 +1,7 @@
 """A headless Chromium, driven over a pipe by the DevTools protocol."""
 
 import base64
+import contextlib
 import itertools
 import json
 import os
@@ -38,6 +39,10 @@ def find():
     if not path:
         pytest.skip(f"none of {', '.join(BROWSERS)} is on this machine")
     return path
+
+
+class Navigated(AssertionError):
+    """The page was left while it was asked."""
 
 
 class Browser:
@@ -90,6 +95,8 @@ class Browser:
         while True:
             answer = self._message()
             if answer.get("id") == number:
+                if "navigated" in answer.get("error", {}).get("message", ""):
+                    raise Navigated(answer)
                 assert "error" not in answer, answer
                 return answer["result"]
 
@@ -144,7 +151,10 @@ class Browser:
     def wait(self, expression, seconds=20):
         """Wait until an expression is true."""
         end = time.monotonic() + seconds
-        while not self.get(expression):
+        while True:
+            with contextlib.suppress(Navigated):  # a page that is being left has no values
+                if self.get(expression):
+                    return
             assert time.monotonic() < end, f"never true: {expression}"
             time.sleep(0.05)
 

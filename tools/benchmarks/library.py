@@ -47,7 +47,9 @@ def run(options):
     for way in _WAYS:
         ours, peer = results[way, "one"], results[way, "each"]
         name = f"{count} clips {way}"
-        rows.append(measure.row(f"{name}, a process each", "s a clip", ours, peer, False))
+        rows.append(
+            measure.row(f"{name}, a process each", "s a clip", ours, peer, higher_is_better=False)
+        )
     ours = results["with everything", "one"]
     rows.append(measure.limit_row(f"{count} clips with everything", "s a clip", ours, _GOAL))
     return rows, {f"{way}, {how}": seconds for (way, how), seconds in results.items()}
