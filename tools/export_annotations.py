@@ -1,11 +1,6 @@
 """Run a2d_tf.commands.export_annotations in a clone that is not installed."""
 
-import pathlib
-import sys
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-
-from a2d_tf.commands.export_annotations import run
+import clone
 
 if __name__ == "__main__":
-    run()
+    clone.run(__file__)

@@ -25,7 +25,7 @@ _EACH = 3  # clips a round that have a process each
 _GOAL = 1.5  # seconds a clip, at most, with everything
 _WAYS = {
     "with everything": tuple(outputs.KINDS),
-    "without overlay": tuple(kind for kind in outputs.KINDS if kind != "overlay"),
+    "without overlay": tuple(kind for kind in outputs.KINDS if kind not in ("overlay", "page")),
 }
 
 
