@@ -81,10 +81,14 @@ def annotation(**fields):
     return {**COCO, "annotations": [{**COCO["annotations"][0], **fields}]}
 
 
-ROBOFLOW = changed(COCO, "images", value=[
-    {"id": 1, "file_name": "clip_mp4-1_jpg.rf.0123456789abcdef0123456789abcdef.jpg"},
-    {"id": 2, "file_name": "clip_mp4-1_jpg.rf.ffffffffffffffff0123456789abcdef.jpg"},
-])  # fmt: skip
+ROBOFLOW = changed(
+    COCO,
+    "images",
+    value=[
+        {"id": 1, "file_name": "clip_mp4-1_jpg.rf.0123456789abcdef0123456789abcdef.jpg"},
+        {"id": 2, "file_name": "clip_mp4-1_jpg.rf.ffffffffffffffff0123456789abcdef.jpg"},
+    ],
+)
 LABEL_STUDIO = {
     **changed(COCO, "images", 0, "file_name", value="../../upload/1/0123abcd-photo.jpg"),
     "info": {"contributor": "Label Studio"},
@@ -184,7 +188,7 @@ BROKEN = {
             )
         },
         r"x.json: .*regions\[0\].shape_attributes.all_points_y",
-    ),  # fmt: skip
+    ),
     "a mask that does not fill its box": (
         {"x.xml": CVAT.replace('rle="4, 4"', 'rle="4, 5"')},
         'x.xml: .*id="0".*',

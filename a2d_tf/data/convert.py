@@ -149,10 +149,7 @@ def convert_task(
     Raises:
       InputError: as of `convert`.
     """
-    if workers < 1:
-        raise InputError(f"--workers must be at least 1, got {workers}")
-    if on_error not in ON_ERROR:
-        raise InputError(f"--on_error '{on_error}' is not one of {ON_ERROR}")
+    _check_options(workers, on_error)
     Flow(settings.flow_method)  # fail early if the method is not installed
     _check_missing(source, on_error)
     output = pathlib.Path(output)
@@ -186,6 +183,13 @@ def convert_task(
         raise InputError(
             f"{output}: cannot be written ({error}); mend that and run again"
         ) from error
+
+
+def _check_options(workers, on_error):
+    if workers < 1:
+        raise InputError(f"--workers must be at least 1, got {workers}")
+    if on_error not in ON_ERROR:
+        raise InputError(f"--on_error '{on_error}' is not one of {ON_ERROR}")
 
 
 def _all_sidecars(source, output, settings, shards, own, on_error):
