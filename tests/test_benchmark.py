@@ -30,9 +30,8 @@ LIMITS = {
         "20 frames: 20 instances each, pycocotools": None,
     },
     "library": {
-        "3 clips with everything, a process each": None,
-        "3 clips without overlay, a process each": None,
-        "3 clips with everything": 1,
+        "1 clips with everything, a process each": None,
+        "1 clips with everything": 1,
     },
     "nms": {
         "a frame, of the peak": None,

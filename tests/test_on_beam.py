@@ -81,6 +81,7 @@ def test_a_runner_that_there_is_not(tmp_path):
 def test_without_beam_the_extra_is_named(tmp_path):
     words = [sys.executable, str(ROOT / "tools/on_beam.py"), "records", "--release=r"]
     code = "import sys, runpy; sys.modules['apache_beam'] = None; sys.argv = sys.argv[1:]\n"
+    code += f"sys.path.insert(0, {str(ROOT / 'tools')!r})\n"
     words[1:1] = ["-c", code + "runpy.run_path(sys.argv[0], run_name='__main__')"]
     done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
     assert "pip install '.[beam]' in a clone" in complaint(done)
@@ -139,7 +140,7 @@ def local(library, saved_model, tmp_path_factory):
     words = [sys.executable, "-m", "a2d_tf.predict", *words, "--on_error=skip"]
     done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
-    assert sorted(os.listdir(output)) == ["a", "b", "c", "failed.csv", "summary.csv"]
+    assert sorted(os.listdir(output)) == ["a", "b", "c", "failed.csv", "index.html", "summary.csv"]
     return output
 
 
@@ -165,7 +166,7 @@ def test_predictions_of_two_processes_are_those_of_the_local_command(
     before = {path: path.stat().st_mtime_ns for path in output.rglob("*/*")}
     write_video(videos / "broken.mp4", scene(2, 9))
     assert "of 4 videos 1 predicted, 3 finished before, 0 failed" in succeeded(on_beam(*words))
-    assert sorted(os.listdir(output)) == ["a", "b", "broken", "c", "summary.csv"]
+    assert sorted(os.listdir(output)) == ["a", "b", "broken", "c", "index.html", "summary.csv"]
     assert before and all(path.stat().st_mtime_ns == time for path, time in before.items())
 
 

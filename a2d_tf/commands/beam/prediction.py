@@ -72,11 +72,14 @@ class Predictions:
         return {result["video"]: result["problem"] for result in failed}
 
     def mirror(self) -> None:
-        """Copy what tells which videos are finished to the folder that stands for the output."""
+        """Copy what the library's own files are made from to the folder that stands for the output.
+
+        That is which videos are finished, their summaries and their tracks.
+        """
         if self.here == self.output:
             return
         there = files.listing(files.join(files.escape(self.output), "*", "*.*"))
-        wanted = (outputs.RECORD, outputs.KINDS["summary"])
+        wanted = (outputs.RECORD, outputs.KINDS["summary"], outputs.KINDS["tracks"])
         targets = {
             path: os.path.join(self.here, files.relative(path, self.output))
             for path in there
@@ -91,7 +94,7 @@ class Predictions:
         """Copy the library's own files, which are written last, to its URL."""
         if self.here == self.output:
             return
-        names = (library.SUMMARY, library.FAILED)
+        names = (library.SUMMARY, library.FAILED, outputs.KINDS["page"])
         written = [name for name in names if os.path.exists(os.path.join(self.here, name))]
         files.delete(files.join(self.output, name) for name in names if name not in written)
         for name in written:

@@ -153,7 +153,8 @@ def _card(video: _Video, shades: dict[str, str], with_picture: bool) -> str:
     """Render a video: its picture, name, totals and timeline, a link to its page."""
     overlay, name = video.folder / page.OVERLAY, page.escape(video.folder.name)
     picture = '<span class="blank">no overlay</span>'
-    if with_picture and overlay.is_file():
+    # An empty file stands for one that is not on this disk.
+    if with_picture and overlay.is_file() and overlay.stat().st_size:
         picture = f'<img alt="a frame of {name}" loading="lazy" src="{_thumbnail(overlay)}">'
     budget: dict[str, float] = collections.defaultdict(float)
     for (_, action), seconds in bouts.time_budget(video.tracks).items():
