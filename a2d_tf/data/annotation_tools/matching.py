@@ -59,6 +59,7 @@ class Matcher:
             default 1, but 0 where the folder of images begins with 0.
         """
         self.folder, self._first_frame = folder, first_frame
+        self._zero_based: dict[str, bool] = {}  # {video: whether its images begin with 0}
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder; --videos names that of the videos")
         entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
@@ -169,8 +170,10 @@ class Matcher:
             return 0
         if self._first_frame is not None:
             return 1 - self._first_frame
-        path = frame_files.find(self.folder, video)
-        return int(path is not None and frame_files.begins_with_zero(path))
+        if video not in self._zero_based:  # asked for every frame, and it lists the folder
+            path = frame_files.find(self.folder, video)
+            self._zero_based[video] = path is not None and frame_files.begins_with_zero(path)
+        return int(self._zero_based[video])
 
 
 def _same(frame: AnnotatedFrame, other: AnnotatedFrame) -> bool:

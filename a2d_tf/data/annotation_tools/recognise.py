@@ -51,9 +51,7 @@ def read_export(
         for reader in [_recognise(name, content)]
         if reader is not None and format_name in (None, reader.FORMAT)
     ]
-    if (
-        not chosen and not zips and format_name is not None
-    ):  # the user knows better, and sees what is wrong
+    if format_name and not chosen and not zips:  # its reader then says what is wrong
         reader = _READERS[format_name]
         chosen = [(name, content, reader) for name, content in contents if _suits(name, reader)]
     if not chosen and not zips:
@@ -98,5 +96,4 @@ def _recognise(name: str, content: Any) -> ModuleType | None:
 
 def _suits(name: str, reader: ModuleType) -> bool:
     """Whether a file has the suffix of a format."""
-    suffix = name.lower().rpartition(".")[2]
-    return {cvat: ("xml",), yolo: ("yaml", "yml")}.get(reader, ("json",)).count(suffix) > 0
+    return name.lower().endswith({cvat: (".xml",), yolo: (".yaml", ".yml")}.get(reader, ".json"))
