@@ -7,7 +7,7 @@ import numpy as np
 
 from a2d_tf.data.annotation_tools.container import Container
 from a2d_tf.data.annotation_tools.document import ReadOptions
-from a2d_tf.data.segmentations import decode_mask
+from a2d_tf.data.segmentations import decode_parts
 
 
 def read(reader, path, **options):
@@ -23,7 +23,7 @@ def read(reader, path, **options):
 
 def mask(instance, size):
     """The mask of an instance, bool [height, width]."""
-    return np.any([decode_mask(part, *size) for part in instance.parts], axis=0)
+    return decode_parts(instance.parts, size, size)
 
 
 def described(document):
