@@ -1,7 +1,8 @@
 """A file system of Beam's for tests: `mem-like://NAME` is a file of the folder MEM_LIKE.
 
 Where MEM_LIKE_KILL names a file that is absent, the first process that creates a file whose path
-holds MEM_LIKE_KILL_AT makes it, and kills itself.
+holds MEM_LIKE_KILL_AT makes it, and kills itself; where that is "start", the first worker does so
+that imports this module, which is before it connects.
 """
 
 import os
@@ -17,6 +18,18 @@ from apache_beam.io.filesystem import (
 )
 
 SCHEME = "mem-like"
+
+
+def _die(occasion):
+    """Kill this process if it is the first that should die on an occasion."""
+    mark = os.environ.get("MEM_LIKE_KILL")
+    if mark and os.environ["MEM_LIKE_KILL_AT"] in occasion and not os.path.exists(mark):
+        open(mark, "w").close()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+if "WORKER_ID" in os.environ:  # a process that Beam started
+    _die("start")
 
 
 class MemLike(FileSystem):
@@ -51,10 +64,7 @@ class MemLike(FileSystem):
                     yield FileMetadata(url, state.st_size, state.st_mtime)
 
     def create(self, path, mime_type="", compression_type=CompressionTypes.AUTO):
-        mark = os.environ.get("MEM_LIKE_KILL")
-        if mark and os.environ["MEM_LIKE_KILL_AT"] in path and not os.path.exists(mark):
-            open(mark, "w").close()
-            os.kill(os.getpid(), signal.SIGKILL)
+        _die(path)
         os.makedirs(os.path.dirname(self._place(path)), exist_ok=True)
         return self._opened(path, "wb", compression_type)
 

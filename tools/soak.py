@@ -1,10 +1,12 @@
-"""Kill conversion, training, evaluation and reproduction again and again: they must end the same.
+"""Kill the long commands again and again: what they make must be the same.
 
   python tools/soak.py --workdir=work/soak
 
-Each runs once undisturbed and once killed by SIGKILL, with its children, at random moments and
-started again. Then what both left is compared: bytes of records and of results, weights to the bit,
-TensorBoard's points, of which none may come twice. Ends with status 1 where anything differs.
+Conversion, training, evaluation, reproduction, the prediction of a library, and the same on Beam,
+each run once undisturbed and once killed by SIGKILL at random moments and started again: with all
+their children, but of Beam one worker process. Then what both left is compared: bytes of records
+and of results, weights to the bit, TensorBoard's points, of which none may come twice. Ends with
+status 1 where anything differs. Beam needs `pip install .[beam]`.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
@@ -32,7 +34,10 @@ from a2d_tf.core.files import write_json, write_text
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder that everything goes to; is emptied.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of the moments.", 0)
 _KILLS = flags.DEFINE_list(
-    "kills", "20,20,5,5", "How often to kill conversion, training, evaluation and reproduction."
+    "kills",
+    "20,20,5,5,10,0",
+    "How often to kill conversion, training, evaluation, reproduction, prediction and a worker of "
+    "Beam's. With 0 a part is left out, but for what others need.",
 )
 _VIDEOS = flags.DEFINE_integer("videos", 24, "Clips of the mini A2D.", 6)
 _STEPS = flags.DEFINE_integer("steps", 400, "Training steps.", 1)
@@ -63,18 +68,27 @@ _TINY = """--image_height=64
 --validate_every=100
 --roi_align_impl=auto
 """
+_WORKER = b"apache_beam.runners.worker.sdk_worker_main"
+_NEEDED = ("conversion", "training")  # by the parts after them
 _OF_TIME = ("run/clips_per_second", "run/step_ms", "run/wait_ms")
 
 
 def survive(
-    words: list[str], folder: str, kills: int, longest: float, *, moments: random.Random
+    words: list[str],
+    folder: str,
+    kills: int,
+    longest: float,
+    *,
+    moments: random.Random,
+    kill: Callable[[subprocess.Popen, random.Random], bool],
 ) -> None:
-    """Run a command to its end, after so many SIGKILLs of it and its children.
+    """Run a command to its end, after so many SIGKILLs.
 
     Args:
       words: the command.
       folder: what it makes; one that ends before its SIGKILL came begins anew, without that.
       kills: how many; longest: seconds that it may run before one; moments: a random.Random.
+      kill: `kill_all` or `kill_worker`.
 
     Raises:
       InputError: it failed by itself.
@@ -85,8 +99,7 @@ def survive(
             process.wait(timeout=moments.uniform(0.5, longest))
             shutil.rmtree(folder, ignore_errors=True)
         except subprocess.TimeoutExpired:
-            kills -= 1
-            os.killpg(process.pid, signal.SIGKILL)
+            kills -= kill(process, moments)
             process.wait()
     with tempfile.TemporaryFile() as log:
         process = _start(words, log)
@@ -94,6 +107,28 @@ def survive(
             log.seek(0)
             said = log.read()[-3000:].decode(errors="replace")
             raise InputError(f"{' '.join(words)}: status {process.returncode}\n{said}")
+
+
+def kill_all(process: subprocess.Popen, moments: random.Random) -> bool:
+    """Kill a command and its children; return whether that was done."""
+    del moments
+    os.killpg(process.pid, signal.SIGKILL)
+    return True
+
+
+def kill_worker(process: subprocess.Popen, moments: random.Random) -> bool:
+    """Kill one of the worker processes that Beam started; return whether there was one."""
+    workers = []
+    for place in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            words = (place / "cmdline").read_bytes().split(b"\0")
+            if os.getsid(int(place.name)) == process.pid and _WORKER in words:
+                workers.append(int(place.name))
+        except OSError:  # it has just ended
+            pass
+    if workers:
+        os.kill(moments.choice(sorted(workers)), signal.SIGKILL)
+    return bool(workers)
 
 
 def _start(command, log=subprocess.DEVNULL):
@@ -162,6 +197,8 @@ def parts(workdir: str, steps: int) -> list[tuple]:
     release = os.path.join(workdir, "mini", "Release")
     records = os.path.join(workdir, "conversion", "undisturbed")
     trained = os.path.join(workdir, "training", "undisturbed")
+    videos = os.path.join(release, "clips320H")
+    library = [f"--workdir={trained}", f"--video={videos}", "--output={}"]
     return [
         (
             "conversion",
@@ -212,6 +249,21 @@ def parts(workdir: str, steps: int) -> list[tuple]:
             "{}",
             figures,
         ),
+        ("prediction", ["-m", "a2d_tf.predict", *library], "{}", files),
+        (
+            "beam",
+            [
+                "tools/on_beam.py",
+                "predict",
+                *library,
+                "--",
+                "--runner=FnApiRunner",
+                "--direct_running_mode=multi_processing",
+                "--direct_num_workers=2",
+            ],
+            "{}",
+            files,
+        ),
     ]
 
 
@@ -221,21 +273,24 @@ def main(argv: list[str]) -> None:
         kills = [int(number) for number in _KILLS.value]
     except ValueError:
         kills = []
-    if len(kills) != 4:
-        raise InputError(f"--kills={','.join(_KILLS.value)}: four whole numbers are needed")
+    if len(kills) != 6:
+        raise InputError(f"--kills={','.join(_KILLS.value)}: six whole numbers are needed")
     workdir, moments = os.path.abspath(_WORKDIR.value), random.Random(_SEED.value)
     shutil.rmtree(workdir, ignore_errors=True)
     mini = ["tools/make_mini_a2d.py", f"--output={workdir}/mini", f"--videos={_VIDEOS.value}"]
-    survive(mini, f"{workdir}/mini", 0, 0, moments=moments)
+    survive(mini, f"{workdir}/mini", 0, 0, moments=moments, kill=kill_all)
     report, differ = {}, []
     for (name, command, makes, result), number in zip(parts(workdir, _STEPS.value), kills):
+        if not number and name not in _NEEDED:
+            continue
         ends, seconds = [], 0.0
         for way, count in (("undisturbed", 0), ("killed", number)):
             folder = os.path.join(workdir, name, way)
             words, made = [word.format(folder) for word in command], makes.format(folder)
             shutil.rmtree(made, ignore_errors=True)
             began = time.monotonic()
-            survive(words, made, count, seconds, moments=moments)
+            kill = kill_worker if name == "beam" else kill_all
+            survive(words, made, count, seconds, moments=moments, kill=kill)
             seconds = time.monotonic() - began
             ends.append(result(made))
         same = ends[0] == ends[1] and bool(ends[0])

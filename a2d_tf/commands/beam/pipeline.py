@@ -6,13 +6,16 @@ may do an item twice, where a worker died or seemed to; the function must bear t
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import json
 import os
 import pathlib
 import secrets
-from collections.abc import Callable, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from a2d_tf.commands.beam import files
@@ -21,6 +24,7 @@ from a2d_tf.core.errors import InputError
 _RUNNERS = {"DaskRunner": "apache_beam.runners.dask.dask_runner.DaskRunner"}  # unknown to Beam
 LOCAL = "FnApiRunner"  # DirectRunner would first download a server of its own
 _QUIET = "--default_sdk_harness_log_level=WARNING"
+_GRACE = 10  # seconds in which Beam itself ends when a worker that it knows has died
 
 
 def options(words: Sequence[str]) -> Any:
@@ -97,7 +101,7 @@ def run(
     _help_workers_import()
     place, given = files.join(folder, f".on_beam-{secrets.token_hex(8)}.json"), options(words)
     try:
-        with beam.Pipeline(_runner(given), given) as pipeline:
+        with _noticing_lost_workers(), beam.Pipeline(_runner(given), given) as pipeline:
             results = (
                 pipeline
                 | beam.Create(list(items))
@@ -117,6 +121,36 @@ def run(
         ) from error
     finally:
         files.delete([place])
+
+
+@contextlib.contextmanager
+def _noticing_lost_workers() -> Iterator[None]:
+    """Raise RuntimeError where a worker process of the local runner ends before it connects.
+
+    Beam waits for its connection without end, and the thread that notices its end only raises.
+    """
+    lost: list[str] = []
+    before = threading.excepthook
+    timer = threading.Timer(_GRACE, os.kill, (os.getpid(), signal.SIGINT))
+    timer.daemon = True
+
+    def hook(arguments, /):
+        if not (arguments.thread and arguments.thread.name == "run_worker"):
+            before(arguments)
+        elif not lost:
+            lost.append(str(arguments.exc_value))
+            timer.start()
+
+    threading.excepthook = hook
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if not lost:
+            raise
+        raise RuntimeError(lost[0]) from error
+    finally:
+        timer.cancel()
+        threading.excepthook = before
 
 
 def _runner(given):
