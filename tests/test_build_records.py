@@ -22,7 +22,8 @@ from pycocotools import mask as rle_tools
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.core.sharing.tasks import Task
-from a2d_tf.data import convert, records
+from a2d_tf.data import convert, records, shards
+from a2d_tf.data.clips import clip_sources
 from a2d_tf.data.flow import Flow, resize_frame
 from a2d_tf.data.manifest import Manifest, file_digest
 from a2d_tf.data.sources.release import Release
@@ -86,7 +87,7 @@ def run(*arguments, **kwargs):
     ],
 )
 def test_clips_are_centred_and_clamped(key, count, stride, length, sources, clamped):
-    assert convert.clip_sources(key, count, stride, length) == (sources, tuple(map(bool, clamped)))
+    assert clip_sources(key, count, stride, length) == (sources, tuple(map(bool, clamped)))
 
 
 def test_flow_spans_one_source_frame_and_missing_neighbours_have_none(release, built):
@@ -142,8 +143,8 @@ def build_one(release, output, number, settings=SETTINGS):
     """Build shard `number` in `output/.partial`, as an interrupted run leaves it; its path."""
     (output / ".partial").mkdir(parents=True, exist_ok=True)
     source = Release(release)
-    shard = convert.plan(source, settings)[number]
-    convert.build_shard(source, output, settings, shard, on_error="fail")
+    shard = shards.plan(source, settings)[number]
+    shards.build_shard(source, output, settings, shard, on_error="fail")
     return output / ".partial" / shard.name
 
 

@@ -15,7 +15,7 @@ from a2d_files import grey_frames, moving_frames, write_images
 
 from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.labels import A2D
-from a2d_tf.data import convert
+from a2d_tf.data import clips, convert
 from a2d_tf.data.flow import Flow, fit, resize_frame
 from a2d_tf.data.sources.release import Release
 from a2d_tf.serving.served_network import ServedNetwork
@@ -108,7 +108,7 @@ def slide(model, frames, known):
     flows = [np.zeros((*frames[0].shape[:2], 2), np.float32)]
     flows += [between(*pair) for pair in zip(frames, frames[1:])]
     for key in range(1, count + 1):
-        sources, missing = convert.clip_sources(key, known["frames"], known["clip_stride"], count)
+        sources, missing = clips.clip_sources(key, known["frames"], known["clip_stride"], count)
         rgb = np.stack([frames[source - 1] for source in sources])
         flow = np.stack([flows[s - 1] * (not lost) for s, lost in zip(sources, missing)])
         yield {name: x.numpy() for name, x in model.serve(rgb[None], flow[None]).items()}
@@ -303,7 +303,7 @@ def test_answers_are_those_of_the_records_clips(mini_records):
         facts(network),
     )
     assert len(list(streaming.answers(recorder, frames))) == shown.frames
-    records = list(convert._clips(release, settings, shown, None))
+    records = list(clips.clips_of(release, settings, shown, None))
     assert len(records) >= 3
     for record in records:
         clip = np.stack(record.rgb)[None], np.stack(record.flow)[None]

@@ -20,7 +20,7 @@ from pycocotools import mask as mask_tools
 from a2d_tf.core import devices
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import convert, flow_quality, records
+from a2d_tf.data import clips, convert, flow_quality, records
 from a2d_tf.data.flow import METHODS, Flow, fit, resize_frame
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.mini import synthetic
@@ -177,7 +177,7 @@ def _bare_work(source, settings, truth):
     for video in source.videos:
         length = source.length(video.vid)
         clips = {
-            key: convert.clip_sources(key, settings.clip_frames, settings.clip_stride, length)
+            key: clips.clip_sources(key, settings.clip_frames, settings.clip_stride, length)
             for key in source.annotated_frames(video.vid)
         }
         moving = {

@@ -12,6 +12,8 @@ from typing import Any
 from a2d_tf.commands.beam import files, pipeline
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import convert, manifest
+from a2d_tf.data.clips import ConversionSettings, Source
+from a2d_tf.data.shards import PARTIAL, Shard
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,10 +34,10 @@ class Builder:
 
     def build_all(
         self,
-        source: convert.Source,
+        source: Source,
         output: pathlib.Path,
-        settings: convert.ConversionSettings,
-        shards: Sequence[convert.Shard],
+        settings: ConversionSettings,
+        shards: Sequence[Shard],
         workers: int,
         on_error: str,
     ) -> Iterator[tuple[str, dict]]:
@@ -51,7 +53,7 @@ class Builder:
             more = f" (and {len(problems) - 1} more shards failed)" if len(problems) > 1 else ""
             raise InputError(problems[0] + more)
         if self.url:
-            files.get(files.join(self.url, convert.PARTIAL), str(output / convert.PARTIAL))
+            files.get(files.join(self.url, PARTIAL), str(output / PARTIAL))
         for result in results:
             yield result["shard"], result["sidecar"]
 
@@ -77,9 +79,9 @@ def _build(builder: Builder, source, output, settings, on_error, shard) -> dict[
 
 def _build_apart(records_url, shard, place, build):
     """Build a shard in a folder of this machine, and copy it to the URL, the sidecar last."""
-    url, sidecar = files.join(records_url, convert.PARTIAL), f"{shard.name}.json"
+    url, sidecar = files.join(records_url, PARTIAL), f"{shard.name}.json"
     with files.scratch(place) as folder:
-        partial = pathlib.Path(folder, convert.PARTIAL)
+        partial = pathlib.Path(folder, PARTIAL)
         partial.mkdir()
         wanted = {files.join(url, name): str(partial / name) for name in (shard.name, sidecar)}
         finished = set(wanted) <= set(files.listing(files.join(url, f"{shard.name}*")))
@@ -96,7 +98,7 @@ def _build_apart(records_url, shard, place, build):
 def fetch_published(url: str, output: str) -> None:
     """Copy records that are published at a URL, if they are, so that they can be compared."""
     if files.join(url, manifest.NAME) in files.listing(url):
-        there = [path for path in files.listing(url) if convert.PARTIAL not in path]
+        there = [path for path in files.listing(url) if PARTIAL not in path]
         files.get_files({path: os.path.join(output, files.relative(path, url)) for path in there})
 
 
@@ -111,4 +113,4 @@ def publish(output: str, url: str) -> None:
     ):
         return
     files.put(output, url, last=manifest.NAME)
-    files.delete(path for path in there if f"/{convert.PARTIAL}/" in path)
+    files.delete(path for path in there if f"/{PARTIAL}/" in path)

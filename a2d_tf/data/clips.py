@@ -1,0 +1,149 @@
+"""The clips of a video: its annotated frames with their neighbours, and the flow into each."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Union
+
+import numpy as np
+
+from a2d_tf.core.errors import InputError
+from a2d_tf.data.flow import METHODS, Flow, fit, resize_frame
+from a2d_tf.data.sources.release import Release, Video, check_number
+
+if TYPE_CHECKING:
+    from a2d_tf.data.records import ClipRecord
+    from a2d_tf.data.sources.annotated_videos import AnnotatedVideos
+
+    Source = Union[Release, AnnotatedVideos]
+
+
+@dataclasses.dataclass(frozen=True)
+class ConversionSettings:
+    """Settings that determine the contents of the records.
+
+    Attributes:
+      flow_method: one of `flow.METHODS`.
+      image_height, image_width: size that frames are resized to fit into, keeping their aspect.
+      clip_frames: T, odd.
+      clip_stride: source frames from one clip frame to the next; flow always spans one.
+      shard_videos: videos per shard.
+    """
+
+    flow_method: str = "dis"
+    image_height: int = 256
+    image_width: int = 256
+    clip_frames: int = 5
+    clip_stride: int = 1
+    shard_videos: int = 32
+
+    def __post_init__(self):
+        if self.flow_method not in METHODS:
+            raise InputError(f"--flow_method '{self.flow_method}' is not one of {METHODS}")
+        for name in ("image_height", "image_width", "clip_frames", "clip_stride", "shard_videos"):
+            if getattr(self, name) < 1:
+                raise InputError(f"--{name} must be at least 1, got {getattr(self, name)}")
+        if self.clip_frames % 2 == 0:
+            raise InputError(
+                f"--clip_frames must be odd, for the key frame is the middle one; got "
+                f"{self.clip_frames}"
+            )
+
+
+def clip_sources(
+    key: int, count: int, stride: int, length: int
+) -> tuple[tuple[int, ...], tuple[bool, ...]]:
+    """Return the source frames of a clip, and which of them are clamped.
+
+    Args:
+      key: 1-based key frame.
+      count: T.
+      stride: source frames from one clip frame to the next.
+      length: frames of the video.
+
+    Returns:
+      (T source frames within 1..length; T booleans, true if the nearest frame replaces one beyond
+      an end of the video, with zero flow).
+    """
+    unclamped = [key + (i - count // 2) * stride for i in range(count)]
+    sources = tuple(min(max(frame, 1), length) for frame in unclamped)
+    return sources, tuple(frame != source for frame, source in zip(unclamped, sources))
+
+
+def clips_of(
+    source: Source,
+    settings: ConversionSettings,
+    video: Video,
+    skip: Callable[[pathlib.Path, InputError], None],
+) -> Iterator[ClipRecord]:
+    """Yield the ClipRecords of a video, which is decoded once.
+
+    Args:
+      source, settings, video: which, and how; see `convert.convert`.
+      skip: called with the path of a broken item and its error; what lacks it is left out.
+    """
+    from a2d_tf.data.records import ClipRecord
+
+    keys: tuple[int, ...] = ()
+    try:
+        keys = source.annotated_frames(video.vid)
+        check_number(source, video, keys)  # the annotations that exist are used nevertheless
+    except InputError as error:
+        skip(source.annotation_folder(video.vid), error)
+    if not keys:
+        return
+    try:
+        length, size = source.length(video.vid), (settings.clip_frames, settings.clip_stride)
+        clips = {key: clip_sources(key, *size, length) for key in keys}
+        frames, flows, native_size = _decode(source, settings, video, clips)
+    except InputError as error:
+        skip(source.frames_path(video.vid), error)
+        return
+    for key, (sources, clamped) in clips.items():
+        try:
+            annotation = source.read_annotation(video.vid, key, native_size)
+        except InputError as error:
+            skip(source.annotation_path(video.vid, key), error)
+            continue
+        zero = np.zeros((*frames[key].shape[:2], 2), np.float32)
+        yield ClipRecord(
+            video=video.vid,
+            frame=key,
+            split=source.split(video),
+            clip_frames=sources,
+            rgb=[frames[number] for number in sources],
+            flow=[
+                zero if missing else flows.get(number, zero)
+                for number, missing in zip(sources, clamped)
+            ],
+            annotation=annotation,
+            previous=frames[key - 1] if key in flows else None,
+        )
+
+
+def _decode(source, settings, video, clips):
+    """Decode the frames that a video's clips need and compute their flow.
+
+    Returns:
+      ({number: frame at the stored size}, {number: flow from the frame before}, native size).
+    """
+    with_flow = {
+        number
+        for sources, clamped in clips.values()
+        for number, missing in zip(sources, clamped)
+        if number > 1 and not missing
+    }
+    needed = {number for sources, _ in clips.values() for number in sources}
+    frames, flows, flow, native_size = {}, {}, Flow(settings.flow_method), None
+    for number, frame in source.read_frames(video.vid, needed | {n - 1 for n in with_flow}):
+        native_size = frame.shape[:2]
+        size = fit(*native_size, settings.image_height, settings.image_width)
+        frames[number] = resize_frame(frame, *size)
+        if number in with_flow:
+            try:
+                flows[number] = flow(frames[number - 1], frames[number])
+            except InputError as error:
+                raise InputError(f"{source.frames_path(video.vid)}: {error}") from error
+    return frames, flows, native_size
