@@ -24,9 +24,8 @@ from a2d_tf.data.annotation_tools.document import (
     Document,
     Instance,
     ReadOptions,
-    Segmentation,
 )
-from a2d_tf.data.annotation_tools.readers import frame_names, shapes
+from a2d_tf.data.annotation_tools.readers import frame_names, parts, shapes
 from a2d_tf.data.annotation_tools.readers.fields import Fields
 from a2d_tf.data.sources.frames import claimed_size, decode_image, is_torn
 
@@ -51,7 +50,7 @@ def read(name: str, content: Any, container: Container, options: ReadOptions) ->
     entries = fields.entries(content, "shapes")
     size = fields.size(content, "", "imageHeight", "imageWidth")
     left_out: collections.Counter[str] = collections.Counter()
-    grouped: dict[Any, list[tuple[str, str, Segmentation]]] = {}
+    grouped: list[tuple[tuple[str, str] | None, Instance]] = []
     for i, shape in enumerate(entries):
         where = f"shapes[{i}]"
         part = _segmentation(fields, shape, where, size)
@@ -59,12 +58,9 @@ def read(name: str, content: Any, container: Container, options: ReadOptions) ->
             left_out[f"shapes of type {shown(shape.get('shape_type'))}"] += 1
             continue
         label, group = fields.text(shape, "label", where), shape.get("group_id")
-        key = i if group is None else (label, str(group))
-        grouped.setdefault(key, []).append((label, where, part))
-    instances = tuple(
-        Instance(members[0][0], tuple(part for _, _, part in members), members[0][1])
-        for members in grouped.values()
-    )
+        key = None if group is None else (label, str(group))
+        grouped.append((key, Instance(label, (part,), where)))
+    instances = parts.join(grouped)
     frames: tuple[AnnotatedFrame, ...] = ()
     if instances or not entries:
         found = _frame_name(fields, name, content.get("imagePath"))
