@@ -54,7 +54,8 @@ class Writer:
         context = self._stream.codec_context
         context.height, context.width = height + self._padding[0], width + self._padding[1]
         context.pix_fmt, context.time_base = "yuv420p", Fraction(1, _TICKS)
-        context.thread_count = cv2.getNumThreads()
+        # With two threads one film in thousands had other bytes in its last rows.
+        context.thread_count = 1
         # What swscale makes of RGB, and what players would have to guess.
         context.colorspace, context.color_range = _BT601, 1
 
