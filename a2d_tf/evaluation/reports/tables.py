@@ -32,6 +32,31 @@ DETECTION_ROWS = (
     ("TSMT", (68.3, 60.0, 48.9)),
     ("Ji et al., full", (77.2, 62.4, 55.5)),
 )
+# Figure in `metrics.json` -> its name in tables.
+BEST_MASKS = {
+    **{f"p{level}": f"P@0.{level // 10}" for level in (50, 60, 70, 80, 90)},
+    "overall_iou": "overall IoU",
+    "mean_iou": "mean IoU",
+}
+COCO = {
+    **{name: name.upper() for name in ("ap", "ap50", "ap75")},
+    **{f"ap_{size}": f"AP {size}" for size in ("small", "medium", "large")},
+}
+OVER_TIME = {
+    "hota": "HOTA",
+    "det_a": "DetA",
+    "ass_a": "AssA",
+    "loc_a": "LocA",
+    "idf1": "IDF1",
+    "idp": "IDP",
+    "idr": "IDR",
+    "stq": "STQ",
+    "aq": "AQ",
+    "sq": "SQ",
+    "tube_ap": "AP",
+    "tube_ap50": "AP50",
+    "label_changes": "changes",
+}
 NOTE = "Published rows are for A2D's own test split: compare only figures of that split."
 
 
@@ -43,11 +68,11 @@ def write_metrics(metrics: dict, path: str | os.PathLike) -> None:
 def table(metrics: dict, name: str = "ours") -> str:
     """Format Tables 1 and 2: the published rows, then ours; `-` where a part is absent.
 
-    Zero-shot figures and COCO's APs follow, if any.
+    Zero-shot figures, COCO's APs, the figures of best masks, calibration errors and the scores over
+    time follow, if any.
 
     Args:
-      metrics: {"segmentation": …, "detection": …, "zero_shot": …, "coco": …} in percent, every part
-        optional.
+      metrics: as in `metrics.json`, every part optional.
       name: of our row.
     """
     segmentation = metrics.get("segmentation", {})
@@ -66,7 +91,7 @@ def table(metrics: dict, name: str = "ours") -> str:
         *_rows(KINDS, [*DETECTION_ROWS, (name, detection)]),
         "",
     ]
-    zero_shot, coco = metrics.get("zero_shot"), metrics.get("coco")
+    zero_shot = metrics.get("zero_shot")
     if zero_shot:
         ratio = zero_shot.get("ratio")
         values = [zero_shot.get(figure) for figure in ("ap", "chance", "full_ap")]
@@ -76,22 +101,46 @@ def table(metrics: dict, name: str = "ours") -> str:
             *_rows(("AP", "chance", "full model", "r_zs"), [(name, values)]),
             "",
         ]
+    return "\n".join([*lines, *_further(metrics, name), NOTE])
+
+
+def _further(metrics, name):
+    """The tables of what the paper does not have."""
+    coco, masks, errors, tracks = (
+        metrics.get(part) for part in ("coco", "best_masks", "calibration", "over_time")
+    )
     if coco:
-        measures = [(kind, ap) for kind in coco for ap in ("ap", "ap50", "ap75")]
-        lines += [
-            "COCO's AP of the pairs, percent",
-            *_rows(
-                [f"{kind} {ap.upper()}" for kind, ap in measures],
-                [(name, [coco[kind][ap] for kind, ap in measures])],
-            ),
-            "",
-        ]
-    return "\n".join([*lines, NOTE])
+        rows = [(kind, [figures.get(ap) for ap in COCO]) for kind, figures in coco.items()]
+        yield from ["COCO's AP of the pairs, percent", *_rows(COCO.values(), rows), ""]
+    if masks:
+        yield "The best mask of each instance's pair, percent"
+        yield from _rows(BEST_MASKS.values(), [(name, [masks[figure] for figure in BEST_MASKS])])
+        yield ""
+    if errors:
+        yield "Calibration of the instances found: ECE, percent"
+        row = [figures["ece"] for figures in errors.values()]
+        yield from [*_rows([f"p({kind})" for kind in errors], [(name, row)]), ""]
+    if tracks:
+        yield from [*over_time(tracks), ""]
 
 
-def _rows(heads, rows):
+def over_time(figures: dict) -> list[str]:
+    """Format the scores over time, a row a kind of classes; see `over_time.metrics`."""
+    rows = [
+        (kind, [figures[kind].get(name) for name in OVER_TIME])
+        for kind in ("any", *KINDS)
+        if kind in figures
+    ]
+    return [
+        f"Over time, {figures['videos']} videos with {figures['frames']} frames: percent; AP of "
+        "tubes; label changes per 100 frames",
+        *_rows(OVER_TIME.values(), rows, 7),
+    ]
+
+
+def _rows(heads, rows, wide=11):
     width = max(len(label) for label, _ in rows)
-    yield " " * width + "".join(f"  {head:>11}" for head in heads)
+    yield " " * width + "".join(f"  {head:>{wide}}" for head in heads)
     for label, values in rows:
         cells = ("-" if value is None else f"{value:.1f}" for value in values)
-        yield f"{label:<{width}}" + "".join(f"  {cell:>11}" for cell in cells)
+        yield f"{label:<{width}}" + "".join(f"  {cell:>{wide}}" for cell in cells)
