@@ -31,7 +31,9 @@ def rois(*rows):
         boxes[i] = box
         actors[i, list(of_actor)] = list(of_actor.values())
         actions.append([of_action.get(action, 0.0) for action in range(9)])
-    return Detections(["v/1"], np.zeros(len(rows), int), boxes, actors, np.reshape(actions, (-1, 9)))
+    return Detections(
+        ["v/1"], np.zeros(len(rows), int), boxes, actors, np.reshape(actions, (-1, 9))
+    )
 
 
 FIRST, SECOND, LAST = [0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10]

@@ -36,7 +36,6 @@ from a2d_tf.evaluation import box_data, coco_eval, coco_results, detection, segm
 from a2d_tf.evaluation.further import best_masks, calibration
 from a2d_tf.evaluation.over_time import metrics as over_time
 from a2d_tf.evaluation.reports import tables
-from a2d_tf.video import scoring
 
 flags.DEFINE_string(
     "truth", None, "Folder of true label maps; COCO JSON of true boxes; YouTube-VIS JSON of tracks."
@@ -156,6 +155,9 @@ def score_tracks(truth: str, predicted: list[str], label_space: LabelSpace | Non
     Raises:
       InputError: a file cannot be used, or the two sides do not match.
     """
+    # Late: it loads what decodes videos.
+    from a2d_tf.video import scoring
+
     annotated = scoring.Truth(truth)
     videos, label_space, notes = scoring.read(annotated, scoring.folders(predicted), label_space)
     for note in notes:
@@ -177,7 +179,7 @@ def main(argv: list[str]) -> None:
     if argv[1] == "tracks":
         metrics = score_tracks(args.truth, args.predicted, label_space)
         tables.write_metrics(metrics, args.output)
-        print("\n".join(tables.over_time(metrics["over_time"])))
+        print(tables.over_time(metrics["over_time"]))
         return
     predicted, *others = args.predicted
     if others:

@@ -101,46 +101,61 @@ def table(metrics: dict, name: str = "ours") -> str:
             *_rows(("AP", "chance", "full model", "r_zs"), [(name, values)]),
             "",
         ]
-    return "\n".join([*lines, *_further(metrics, name), NOTE])
+    for title, heads, rows in further(metrics, name):
+        lines += [title, *_rows(heads, rows, max(5, *map(len, heads))), ""]
+    return "\n".join([*lines, NOTE])
 
 
-def _further(metrics, name):
-    """The tables of what the paper does not have."""
+def further(metrics: dict, name: str = "ours") -> list[tuple[str, list, list]]:
+    """Return the tables of what the paper does not have, as far as the metrics have it.
+
+    Args:
+      metrics: as in `metrics.json`.
+      name: of our row.
+
+    Returns:
+      (title, headings, rows) of each; a row is its name and its figures, None where there is none.
+    """
     coco, masks, errors, tracks = (
         metrics.get(part) for part in ("coco", "best_masks", "calibration", "over_time")
     )
+    found: list[tuple[str, list, list]] = []
     if coco:
         rows = [(kind, [figures.get(ap) for ap in COCO]) for kind, figures in coco.items()]
-        yield from ["COCO's AP of the pairs, percent", *_rows(COCO.values(), rows), ""]
+        found.append(("COCO's AP of the pairs, percent", [*COCO.values()], rows))
     if masks:
-        yield "The best mask of each instance's pair, percent"
-        yield from _rows(BEST_MASKS.values(), [(name, [masks[figure] for figure in BEST_MASKS])])
-        yield ""
+        row = [masks[figure] for figure in BEST_MASKS]
+        title = "The best mask of each instance's pair, percent"
+        found.append((title, [*BEST_MASKS.values()], [(name, row)]))
     if errors:
-        yield "Calibration of the instances found: ECE, percent"
         row = [figures["ece"] for figures in errors.values()]
-        yield from [*_rows([f"p({kind})" for kind in errors], [(name, row)]), ""]
+        title = "Calibration error (ECE) of the instances found, percent"
+        found.append((title, [f"p({kind})" for kind in errors], [(name, row)]))
     if tracks:
-        yield from [*over_time(tracks), ""]
+        title = (
+            f"Over time, {tracks['videos']} videos with {tracks['frames']} frames: percent; AP of "
+            "tubes; label changes per 100 frames"
+        )
+        rows = [
+            (kind, [tracks[kind].get(figure) for figure in OVER_TIME]) for kind in ("any", *KINDS)
+        ]
+        found.append((title, [*OVER_TIME.values()], rows))
+    return found
 
 
-def over_time(figures: dict) -> list[str]:
-    """Format the scores over time, a row a kind of classes; see `over_time.metrics`."""
-    rows = [
-        (kind, [figures[kind].get(name) for name in OVER_TIME])
-        for kind in ("any", *KINDS)
-        if kind in figures
-    ]
-    return [
-        f"Over time, {figures['videos']} videos with {figures['frames']} frames: percent; AP of "
-        "tubes; label changes per 100 frames",
-        *_rows(OVER_TIME.values(), rows, 7),
-    ]
+def over_time(figures: dict) -> str:
+    """Format the scores over time alone; see `evaluation.over_time.metrics`."""
+    ((title, heads, rows),) = further({"over_time": figures})
+    return "\n".join([title, *_rows(heads, rows, 7)])
+
+
+def figure(value: float | None) -> str:
+    """Format a figure; `-` where there is none."""
+    return "-" if value is None else f"{value:.1f}"
 
 
 def _rows(heads, rows, wide=11):
     width = max(len(label) for label, _ in rows)
     yield " " * width + "".join(f"  {head:>{wide}}" for head in heads)
     for label, values in rows:
-        cells = ("-" if value is None else f"{value:.1f}" for value in values)
-        yield f"{label:<{width}}" + "".join(f"  {cell:>{wide}}" for cell in cells)
+        yield f"{label:<{width}}" + "".join(f"  {figure(value):>{wide}}" for value in values)
