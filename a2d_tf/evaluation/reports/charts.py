@@ -152,7 +152,9 @@ def reliability(figures: dict[str, dict]) -> bytes:
         width, left = edges[1], edges[:-1]
         right = [np.nan if value is None else value for value in values["accuracy"]]
         shares = 100 * np.array(values["count"]) / max(total, 1)
-        axes.bar(left, right, width, align="edge", color=FULL, edgecolor="white", label="right")
+        axes.bar(
+            left, right, width, align="edge", color=FULL, edgecolor="white", label="how often right"
+        )
         axes.step([*left, 100], [*shares, shares[-1]], where="post", color=CHANCE, linewidth=1.3)
         axes.plot([], color=CHANCE, linewidth=1.3, label="share of the instances")
         mean = [np.nan if value is None else value for value in values["confidence"]]
