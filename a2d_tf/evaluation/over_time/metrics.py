@@ -16,10 +16,9 @@ from a2d_tf.evaluation.over_time.scenes import KINDS, Video, classes_of, of_clas
 def metrics_of(videos: Sequence[Video], labels: LabelSpace) -> dict:
     """Score videos over time.
 
-    Of actors, actions and pairs ("joint") each figure is that of the classes: HOTA and IDF1, with
-    their parts, are means over the classes that have truth, as are the AP of tubes and, background
-    and classes without truth among them, SQ. Of "any" all objects are of one class, so that only
-    who is who counts.
+    HOTA and IDF1, with their parts, and the AP of tubes are means over the classes of a kind that
+    have truth; STQ has its own mean. The classes of "joint" are pairs; of "any", all objects are of
+    one class, so that labels do not count.
 
     Returns:
       {"videos", "frames": numbers, and for each of KINDS {"hota", "det_a", "ass_a", "loc_a",

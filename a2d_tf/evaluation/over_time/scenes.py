@@ -138,21 +138,15 @@ def of_class(video: Video, kind: str, number: int, labels: LabelSpace) -> list[M
         columns = np.flatnonzero(classes_of(kind, frame.predicted_codes, labels) == number)
         if len(rows) or len(columns):
             chosen.append((frame, rows, columns))
-    places = [
-        {track: i for i, track in enumerate(sorted({t for side in sides for t in side.tolist()}))}
-        for sides in (
-            [frame.tracks[rows] for frame, rows, _ in chosen],
-            [frame.predicted_tracks[columns] for frame, _, columns in chosen],
-        )
-    ]
-
-    def indices(side, tracks):
-        return np.array([places[side][track] for track in tracks.tolist()], np.int64)
-
+    if not chosen:
+        return []
+    tracks = np.unique(np.concatenate([frame.tracks[rows] for frame, rows, _ in chosen]))
+    others = np.concatenate([frame.predicted_tracks[columns] for frame, _, columns in chosen])
+    others = np.unique(others)
     return [
         Match(
-            indices(0, frame.tracks[rows]),
-            indices(1, frame.predicted_tracks[columns]),
+            np.searchsorted(tracks, frame.tracks[rows]),
+            np.searchsorted(others, frame.predicted_tracks[columns]),
             frame.iou[np.ix_(rows, columns)],
         )
         for frame, rows, columns in chosen

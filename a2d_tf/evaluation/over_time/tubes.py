@@ -32,17 +32,13 @@ def precisions(videos: Sequence[Video], kind: str, labels: LabelSpace) -> dict[s
       {"ap", "ap50"} at IoU .5:.95 and .5; None where no object is true.
     """
     collected = [_collect(video, kind, labels) for video in videos]
-    true = [(i, tube, sum_) for i, part in enumerate(collected) for tube, sum_ in part.true.items()]
-    found = [
-        (i, tube, sum_) for i, part in enumerate(collected) for tube, sum_ in part.found.items()
-    ]
-    categories = sorted({tube[0] for _, tube, _ in true})
+    categories = sorted({number for part in collected for number, _ in part.true})
     if not categories:
         return {"ap": None, "ap50": None}
     images = [{"id": i} for i in range(len(videos))]
     sides = [
-        coco_eval.index(images, _annotations(side), categories)
-        for side in (true, [row for row in found if row[1][0] in categories])
+        coco_eval.index(images, _annotations(tubes, categories), categories)
+        for tubes in ([part.true for part in collected], [part.found for part in collected])
     ]
     figures = coco_eval.precisions(_TubeEvaluation(*sides, collected), _EVERY_SIZE)
     return {name: figures[name] for name in ("ap", "ap50")}
@@ -90,20 +86,23 @@ def _collect(video, kind, labels):
     return tubes
 
 
-def _annotations(tubes):
-    """Annotations of pycocotools, with their tubes."""
-    return [
-        {
-            "id": number,
-            "image_id": video,
-            "category_id": tube[0],
-            "tube": tube,
-            "area": sum_.area,
-            "iscrowd": 0,
-            "score": float(np.mean(sum_.scores)) if sum_.scores else 1.0,
-        }
-        for number, (video, tube, sum_) in enumerate(tubes, 1)
-    ]
+def _annotations(tubes, categories):
+    """Annotations of pycocotools, with their tubes, of the tubes of each video."""
+    annotations: list[dict] = []
+    for video, of_video in enumerate(tubes):
+        for tube, total in of_video.items():
+            if tube[0] in categories:
+                annotation = {
+                    "id": len(annotations) + 1,
+                    "image_id": video,
+                    "category_id": tube[0],
+                    "tube": tube,
+                    "area": total.area,
+                    "iscrowd": 0,
+                    "score": float(np.mean(total.scores)) if total.scores else 1.0,
+                }
+                annotations.append(annotation)
+    return annotations
 
 
 class _TubeEvaluation(COCOeval):
