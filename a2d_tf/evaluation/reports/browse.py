@@ -194,7 +194,7 @@ def _metrics(path):
 
 def _further(metrics):
     """Tables and the chart of what the paper does not have, as far as the evaluation has it."""
-    blocks: list[pages.Block] = []
+    blocks: list[pages.Block] = [pages.Html("<details><summary>More scores</summary>")]
     for title, heads, rows in tables.further(metrics):
         lines = [[name, *map(tables.figure, values)] for name, values in rows]
         blocks += [pages.Text(f"{title}:"), pages.Table(("", *heads), lines)]
@@ -203,7 +203,7 @@ def _further(metrics):
         source = visualize.png_url(charts.reliability(figures))
         alt = "reliability diagrams of p(actor) and p(action)"
         blocks.append(pages.Html(f'<p class="chart"><img alt="{alt}" src="{source}"></p>'))
-    return blocks
+    return [*blocks, pages.Html("</details>")] if len(blocks) > 1 else []
 
 
 def _palette(labels):

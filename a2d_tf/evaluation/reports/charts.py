@@ -140,11 +140,12 @@ def reliability(figures: dict[str, dict]) -> bytes:
     """Draw reliability diagrams side by side: how often a probability is right.
 
     Args:
-      figures: {kind: as of `calibration.reliability`}.
+      figures: {"actor" | "action": as of `calibration.reliability`}.
     """
     figure = _figure(9, 3.8)
     plots = np.atleast_1d(figure.subplots(1, len(figures)))
-    for axes, (kind, values) in zip(plots, figures.items()):
+    for axes, kind in zip(plots, (kind for kind in ("actor", "action") if kind in figures)):
+        values = figures[kind]
         error, total = values["ece"], sum(values["count"])
         title = f"p({kind}), {total} instances" + ("" if error is None else f", ECE {error:.1f} %")
         label_axes(axes, title, "probability, %", "%")
@@ -163,7 +164,9 @@ def reliability(figures: dict[str, dict]) -> bytes:
         axes.set(xlim=(0, 100), ylim=(0, 102))
         if not total:
             _note(axes, "no instance was found")
-    plots[0].legend(fontsize=7, frameon=False, loc="upper left")
+    # Below: no corner is free of bars.
+    parts = plots[0].get_legend_handles_labels()
+    figure.legend(*parts, fontsize=8, frameon=False, ncols=3, loc="outside lower center")
     return figure_png(figure)
 
 

@@ -128,9 +128,10 @@ def further(metrics: dict, name: str = "ours") -> list[tuple[str, list, list]]:
         title = "The best mask of each instance's pair, percent"
         found.append((title, [*BEST_MASKS.values()], [(name, row)]))
     if errors:
-        row = [figures["ece"] for figures in errors.values()]
+        kinds = [kind for kind in KINDS if kind in errors]
+        row = [errors[kind]["ece"] for kind in kinds]
         title = "Calibration error (ECE) of the instances found, percent"
-        found.append((title, [f"p({kind})" for kind in errors], [(name, row)]))
+        found.append((title, [f"p({kind})" for kind in kinds], [(name, row)]))
     if tracks:
         title = (
             f"Over time, {tracks['videos']} videos with {tracks['frames']} frames: percent; AP of "
