@@ -53,17 +53,22 @@ def test_frames_come_in_the_records_order_and_native_pixels(frames, mini_records
 
 
 def flat(values):
-    """A nested dictionary of figures, one level deep."""
+    """The figures of nested dictionaries and lists, by their paths."""
+    inner = dict(enumerate(values)) if isinstance(values, list) else values
+    if not isinstance(inner, dict):
+        return {(): values}
     return {
-        (name, inner): figure
-        for name, value in values.items()
-        for inner, figure in (value.items() if isinstance(value, dict) else [("", value)])
+        (name, *path): figure
+        for name, value in inner.items()
+        for path, figure in flat(value).items()
     }
 
 
 def test_score_py_repeats_the_figures(evaluated, tmp_path):
     metrics, output = evaluated
     assert json.loads((output / "metrics.json").read_text()) == metrics
+    assert sum(metrics["calibration"]["actor"]["count"]) > 0
+    assert "over_time" not in metrics  # the records of a release have no identities
     for command, truth, predicted in (
         ("segmentation", "label_truth", "label_maps"),
         ("detection", "truth.json", "detections.npz"),
@@ -80,8 +85,8 @@ def test_score_py_repeats_the_figures(evaluated, tmp_path):
         assert done.returncode == 0, done.stderr
         scored = json.loads(target.read_text())
         if predicted == "instances.json":  # fewer than all RoIs, which the other figures are of
-            assert set(scored["coco"]) == {"box", "mask"}
-            scored = {"coco": scored["coco"]}
+            assert set(scored["coco"]) == {"box", "mask"} and "mean_iou" in scored["best_masks"]
+            scored = {name: scored[name] for name in ("coco", "best_masks")}
         for name, value in scored.items():
             assert flat(value) == pytest.approx(flat(metrics[name]), abs=1e-4), name
 
@@ -175,7 +180,7 @@ def test_a_higher_threshold_paints_no_more(evaluator, frames):
 def test_validation_scores_as_evaluation_does_at_the_best_threshold(evaluator, evaluated, frames):
     metrics, _ = evaluated
     found, scores = evaluator.validate("test", 1), {}
-    for name in ("detection", "per_pair_ap", "per_actor_ap", "per_action_ap"):
+    for name in ("detection", "per_pair_ap", "per_actor_ap", "per_action_ap", "calibration"):
         assert found.metrics[name] == metrics[name]
     assert found.confusion.metrics() == found.metrics["segmentation"]
     for candidate in runner.THRESHOLDS:
