@@ -117,6 +117,23 @@ def test_the_truth_keeps_its_masks(evaluated, evaluator, frames):
         np.testing.assert_array_equal(rle_tools.decode(own), rle_tools.decode(frame.truth.rles))
 
 
+def test_records_of_every_frame_are_scored_over_time(evaluator, frames, monkeypatch, tmp_path):
+    def followed(*_):
+        """The frames as those of one video, each instance with an identity."""
+        for number, frame in enumerate(frames, 1):
+            tracks = np.arange(len(frame.truth.codes))
+            truth = dataclasses.replace(frame.truth, video="v", frame=number, tracks=tracks)
+            yield dataclasses.replace(frame, truth=truth)
+
+    monkeypatch.setattr(evaluator, "frames", followed)
+    figures = evaluator.evaluate("test", 0.0, str(tmp_path / "test"))["over_time"]
+    assert (figures["videos"], figures["frames"]) == (1, len(frames))
+    assert figures["any"]["loc_a"] < 100 and figures["joint"]["sq"] > 0
+    # With a threshold that nothing reaches, only background is right.
+    figures = evaluator.evaluate("test", 1.1, str(tmp_path / "test"))["over_time"]
+    assert figures["any"]["hota"] == figures["any"]["aq"] == 0 and figures["any"]["sq"] > 40
+
+
 def test_a_zero_shot_run_has_its_figures(evaluated, evaluator, monkeypatch, tmp_path):
     metrics, _ = evaluated
     assert "zero_shot" not in metrics
@@ -180,8 +197,9 @@ def test_a_higher_threshold_paints_no_more(evaluator, frames):
 def test_validation_scores_as_evaluation_does_at_the_best_threshold(evaluator, evaluated, frames):
     metrics, _ = evaluated
     found, scores = evaluator.validate("test", 1), {}
-    for name in ("detection", "per_pair_ap", "per_actor_ap", "per_action_ap", "calibration"):
+    for name in ("detection", "per_pair_ap", "per_actor_ap", "per_action_ap"):
         assert found.metrics[name] == metrics[name]
+    assert flat(found.metrics["calibration"]) == pytest.approx(flat(metrics["calibration"]))
     assert found.confusion.metrics() == found.metrics["segmentation"]
     for candidate in runner.THRESHOLDS:
         confusion = runner.segmentation.Confusion(evaluator.labels)
@@ -221,7 +239,10 @@ def test_validation_measures_in_the_pass_that_scores(evaluator):
     parts = evaluator.network, evaluator.config, evaluator.manifest
     measuring = runner.Evaluator(*parts, measure)
     found, plain = measuring.validate("test"), evaluator.validate("test")
+    errors = [validation.metrics.pop("calibration") for validation in (found, plain)]
     assert found.metrics == plain.metrics and not plain.losses
+    # Probabilities are not the same to the last bit in another graph.
+    assert flat(errors[0]) == pytest.approx(flat(errors[1]), rel=1e-3)
     # Six clips in batches of the evaluation's size, each batch weighing alike.
     size = evaluator.config.learning.evaluation_batch
     batches = [min(size, 6 - first) for first in range(0, 6, size)]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from a2d_tf.evaluation.coco_results import Results
 
 _MATCHES = {"ap": slice(None), "ap50": 0, "ap75": 5}  # of the IoUs .5, .55, ..., .95
-_SIZES = {
+_SIZES: dict[str, list[float]] = {
     "all": [0, np.inf],
     "small": [0, 32**2],
     "medium": [32**2, 96**2],
@@ -58,7 +58,7 @@ def metrics_of(results: Results, truth: Truth) -> dict[str, dict[str, float | No
     return figures
 
 
-def precisions(evaluation: COCOeval, sizes: dict[str, list]) -> dict[str, float | None]:
+def precisions(evaluation: COCOeval, sizes: dict[str, list[float]]) -> dict[str, float | None]:
     """Run an evaluation of pycocotools: AP in percent, the mean over the classes with truth.
 
     Args:

@@ -122,8 +122,8 @@ def read(
         sizes, or a damaged file.
     """
     sights = [predictions.read_sights(place) for place in places]
-    labels = _label_space(sights, labels)
-    truth.check(labels)
+    space = _label_space(sights, labels)
+    truth.check(space)
     videos: dict[str, Video] = {}
     notes = []
     for sight in sights:
@@ -136,7 +136,7 @@ def read(
         if sight.name in videos:
             raise InputError(f"{sight.folder}: another prediction of '{sight.name}'; give one")
         numbered = truth.videos[sight.name]
-        videos[sight.name] = _compare(truth, sight, numbered, labels)
+        videos[sight.name] = _compare(truth, sight, numbered, space)
         unanswered = len(set(numbered) - set(sight.frames))
         if unanswered:
             notes.append(
@@ -146,7 +146,7 @@ def read(
     left = len(truth.videos) - len(videos)
     if left:
         notes.append(f"{left} of {len(truth.videos)} annotated videos have no prediction")
-    return list(videos.values()), labels, notes
+    return list(videos.values()), space, notes
 
 
 def _label_space(sights, labels):

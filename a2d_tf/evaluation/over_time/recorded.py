@@ -32,6 +32,14 @@ class Sighted:
     action_scores: np.ndarray
 
 
+@dataclasses.dataclass(frozen=True)
+class _True:
+    """The truth of a frame of this (height, width)."""
+
+    objects: Objects
+    size: tuple[int, int]
+
+
 class Recorded:
     """Collects the frames of a split, and scores the videos whose frames are all there.
 
@@ -43,7 +51,7 @@ class Recorded:
 
     def __init__(self, labels: LabelSpace, threshold: float, joint: bool):
         self._labels, self._threshold, self._joint = labels, threshold, joint
-        self._videos: dict[str, dict[int, tuple[ClipTruth, Sighted]]] = {}
+        self._videos: dict[str, dict[int, tuple[_True, Sighted]]] = {}
         self._without: set[str] = set()  # videos with an instance that has no identity of its own
 
     def add(self, truth: ClipTruth, instances: dict, masks: list[dict]) -> None:
@@ -63,8 +71,8 @@ class Recorded:
         names = ("boxes", "code", "score", "actor_scores", "action_scores")
         boxes, codes, scores, actors, actions = (instances[name][chosen] for name in names)
         sighted = Sighted(boxes, codes, scores, [masks[i] for i in chosen], actors, actions)
-        truth = dataclasses.replace(truth, label_map=None)
-        self._videos.setdefault(truth.video, {})[truth.frame] = truth, sighted
+        true = _True(_objects(truth), truth.native_size)
+        self._videos.setdefault(truth.video, {})[truth.frame] = true, sighted
 
     def metrics(self) -> dict:
         """Return `metrics.metrics_of` these videos; empty where there are none.
@@ -77,7 +85,7 @@ class Recorded:
             for name, frames in self._videos.items()
             if len(frames) > 1
             and max(frames) - min(frames) + 1 == len(frames)
-            and any(len(truth.codes) for truth, _ in frames.values())
+            and any(len(true.objects.codes) for true, _ in frames.values())
         ]
         return metrics.metrics_of(videos, self._labels) if videos else {}
 
@@ -87,17 +95,8 @@ class Recorded:
         return Video(
             name,
             [
-                Frame.of(
-                    Objects(
-                        truth.tracks if len(truth.codes) else np.zeros(0, np.int64),
-                        truth.codes.astype(np.int64),
-                        truth.rles,
-                        np.ones(len(truth.codes)),
-                    ),
-                    _seen(sighted, tracks, codes, scores),
-                    truth.native_size,
-                )
-                for truth, sighted, tracks, codes, scores in followed
+                Frame.of(true.objects, _seen(sighted, tracks, codes, scores), true.size)
+                for true, sighted, tracks, codes, scores in followed
             ],
         )
 
@@ -108,6 +107,14 @@ def _all_known(truth):
         return True  # a frame without instances names no track
     tracks = truth.tracks
     return tracks is not None and tracks.min() >= 0 and len(np.unique(tracks)) == len(tracks)
+
+
+def _objects(truth):
+    """The true objects of a record."""
+    if not len(truth.codes):
+        return Objects.none()
+    codes = truth.codes.astype(np.int64)
+    return Objects(truth.tracks, codes, truth.rles, np.ones(len(codes)))
 
 
 def _seen(sighted, tracks, codes, scores):

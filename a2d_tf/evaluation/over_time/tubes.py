@@ -16,7 +16,7 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation import coco_eval
 from a2d_tf.evaluation.over_time.scenes import Video, classes_of
 
-_EVERY_SIZE = {"all": [0, np.inf]}
+_EVERY_SIZE: dict[str, list[float]] = {"all": [0, np.inf]}
 
 
 def precisions(videos: Sequence[Video], kind: str, labels: LabelSpace) -> dict[str, float | None]:
@@ -36,11 +36,11 @@ def precisions(videos: Sequence[Video], kind: str, labels: LabelSpace) -> dict[s
     if not categories:
         return {"ap": None, "ap50": None}
     images = [{"id": i} for i in range(len(videos))]
-    sides = [
+    true, found = (
         coco_eval.index(images, _annotations(tubes, categories), categories)
         for tubes in ([part.true for part in collected], [part.found for part in collected])
-    ]
-    figures = coco_eval.precisions(_TubeEvaluation(*sides, collected), _EVERY_SIZE)
+    )
+    figures = coco_eval.precisions(_TubeEvaluation(true, found, collected), _EVERY_SIZE)
     return {name: figures[name] for name in ("ap", "ap50")}
 
 

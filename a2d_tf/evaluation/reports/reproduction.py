@@ -265,7 +265,7 @@ def _further(rows):
     found: dict[str, Table] = {}
     for name in rows:
         for title, heads, lines in tables.further(rows[name], ROWS[name][0]):
-            shown = found.setdefault(title, Table((title, *heads), []))
+            shown = found.setdefault(title, Table(("", *heads), []))
             shown.rows.extend(
                 [
                     label if label == ROWS[name][0] else f"{ROWS[name][0]}, {label}",
@@ -273,7 +273,9 @@ def _further(rows):
                 ]
                 for label, values in lines
             )
-    blocks = [Heading("Beyond the paper"), *found.values()] if found else []
+    blocks: list[Block] = [Heading("Beyond the paper")] if found else []
+    for title, table in found.items():
+        blocks += [Text(f"{title}:"), table]
     if "calibration" in rows.get("full", {}):
         png = charts.reliability(rows["full"]["calibration"])
         blocks.append(Picture("calibration", png, "How often a probability is right, full model."))
