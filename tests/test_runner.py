@@ -1,6 +1,7 @@
 """Running a network over a split: native pixels, files that score.py repeats, the threshold."""
 
 import dataclasses
+import itertools
 import json
 
 import cv2
@@ -11,6 +12,7 @@ from processes import run_tool
 from pycocotools import mask as rle_tools
 
 from a2d_tf.core.errors import InputError
+from a2d_tf.data import records
 from a2d_tf.evaluation import box_data, coco_results, runner
 
 
@@ -118,20 +120,21 @@ def test_the_truth_keeps_its_masks(evaluated, evaluator, frames):
 
 
 def test_records_of_every_frame_are_scored_over_time(evaluator, frames, monkeypatch, tmp_path):
-    def followed(*_):
-        """The frames as those of one video, each instance with an identity."""
-        for number, frame in enumerate(frames, 1):
-            tracks = np.arange(len(frame.truth.codes))
-            truth = dataclasses.replace(frame.truth, video="v", frame=number, tracks=tracks)
-            yield dataclasses.replace(frame, truth=truth)
+    numbers, read = itertools.count(1), records.read_truth
 
-    monkeypatch.setattr(evaluator, "frames", followed)
-    figures = evaluator.evaluate("test", 0.0, str(tmp_path / "test"))["over_time"]
-    assert (figures["videos"], figures["frames"]) == (1, len(frames))
-    assert figures["any"]["loc_a"] < 100 and figures["joint"]["sq"] > 0
+    def followed(serialized):
+        """The truth as that of one video, each instance with an identity."""
+        truth = read(serialized)
+        tracks = np.arange(len(truth.codes))
+        return dataclasses.replace(truth, video="v", frame=next(numbers), tracks=tracks)
+
+    monkeypatch.setattr(records, "read_truth", followed)
+    found = evaluator.evaluate("test", 0.0, str(tmp_path / "test"))["over_time"]
+    assert (found["videos"], found["frames"]) == (1, len(frames))
     # With a threshold that nothing reaches, only background is right.
-    figures = evaluator.evaluate("test", 1.1, str(tmp_path / "test"))["over_time"]
-    assert figures["any"]["hota"] == figures["any"]["aq"] == 0 and figures["any"]["sq"] > 40
+    nothing = evaluator.evaluate("test", 1.1, str(tmp_path / "test"))["over_time"]
+    assert nothing["any"]["hota"] == nothing["any"]["aq"] == 0
+    assert 40 < nothing["any"]["sq"] != found["any"]["sq"]
 
 
 def test_a_zero_shot_run_has_its_figures(evaluated, evaluator, monkeypatch, tmp_path):
