@@ -121,12 +121,13 @@ def read(
       InputError: a video that the truth does not know or two predictions have, other labels or
         sizes, or a damaged file.
     """
-    sights = [predictions.read_sights(place) for place in places]
-    space = _label_space(sights, labels)
-    truth.check(space)
     videos: dict[str, Video] = {}
     notes = []
-    for sight in sights:
+    for place in places:
+        sight = predictions.read_sights(place)
+        labels = _label_space(sight, labels)
+        if not videos:
+            truth.check(labels)
         if sight.name not in truth.videos:
             known = ", ".join(list(truth.videos)[:5])
             raise InputError(
@@ -136,7 +137,7 @@ def read(
         if sight.name in videos:
             raise InputError(f"{sight.folder}: another prediction of '{sight.name}'; give one")
         numbered = truth.videos[sight.name]
-        videos[sight.name] = _compare(truth, sight, numbered, space)
+        videos[sight.name] = _compare(truth, sight, numbered, labels)
         unanswered = len(set(numbered) - set(sight.frames))
         if unanswered:
             notes.append(
@@ -146,19 +147,17 @@ def read(
     left = len(truth.videos) - len(videos)
     if left:
         notes.append(f"{left} of {len(truth.videos)} annotated videos have no prediction")
-    return list(videos.values()), space, notes
+    return list(videos.values()), labels or A2D, notes
 
 
-def _label_space(sights, labels):
-    """The one label space of all predictions, which must be the one given."""
-    for sight in sights:
-        if sight.labels is not None and labels is not None and sight.labels != labels:
-            raise InputError(
-                f"{sight.folder / outputs.VIDEO}: labels: not the label space of the others, or of "
-                "--labels; score predictions of one label space together"
-            )
-        labels = labels or sight.labels
-    return labels or A2D
+def _label_space(sight, labels):
+    """The label space so far, or else that of a prediction; they must be the same."""
+    if sight.labels is not None and labels is not None and sight.labels != labels:
+        raise InputError(
+            f"{sight.folder / outputs.VIDEO}: labels: not the label space of the others, or of "
+            "--labels; score predictions of one label space together"
+        )
+    return labels or sight.labels or A2D
 
 
 def _compare(truth, sight, numbered, labels):
