@@ -150,7 +150,7 @@ def read(
     return list(videos.values()), labels or A2D, notes
 
 
-def _label_space(sight, labels):
+def _label_space(sight: predictions.Sights, labels: LabelSpace | None) -> LabelSpace:
     """The label space so far, or else that of a prediction; they must be the same."""
     if sight.labels is not None and labels is not None and sight.labels != labels:
         raise InputError(
