@@ -24,6 +24,7 @@ from a2d_tf.core import shell
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.sharing import tasks
+from a2d_tf.ops import tracking
 from a2d_tf.video import (
     batch,
     finished,
@@ -31,7 +32,6 @@ from a2d_tf.video import (
     loading,
     outputs,
     streaming,
-    tracking,
     video_files,
 )
 

@@ -140,16 +140,16 @@ def test_unreadable_file(tmp_path):
 SPACE = LabelSpace(("man", "dog"), ("run", "eat"), (11, 12, 21, 22))
 
 
-def ellipse(rng, height, width):
-    centre, radius = rng.uniform(8, 32, 2), rng.uniform(3, 14, 2)
+def ellipse(rng, height, width, scale):
+    centre, radius = scale * rng.uniform(8, 32, 2), scale * rng.uniform(3, 14, 2)
     y, x = np.ogrid[:height, :width]
     return ((y - centre[0]) / radius[0]) ** 2 + ((x - centre[1]) / radius[1]) ** 2 <= 1
 
 
-def random_files(folder, seed):
+def random_files(folder, seed, scale=1):
     """Paths of a truth and of results around it, with masks, in three sizes of frames."""
     rng = np.random.default_rng(seed)
-    sizes = [(40, 40), (40, 56), (44, 40)]
+    sizes = [(40 * scale, 40 * scale), (40 * scale, 56 * scale), (44 * scale, 40 * scale)]
     images = [
         {"id": 10 + i, "file_name": f"v/{i:05d}.png", "height": height, "width": width}
         for i, (height, width) in enumerate(sizes)
@@ -157,7 +157,7 @@ def random_files(folder, seed):
     annotations, results = [], []
     for i in range(18):
         image = images[i % 3]
-        mask = ellipse(rng, image["height"], image["width"])
+        mask = ellipse(rng, image["height"], image["width"], scale)
         common = {"image_id": image["id"], "category_id": int(rng.choice([11, 12, 21]))}
 
         def shape(mask):
@@ -167,7 +167,7 @@ def random_files(folder, seed):
         area = int(mask.sum())
         annotations.append({**common, **shape(mask), "id": i + 1, "iscrowd": 0, "area": area})
         for shift in (0, 1, 4):
-            moved = np.roll(mask, shift, axis=(0, 1))
+            moved = np.roll(mask, scale * shift, axis=(0, 1))
             code = int(rng.choice([common["category_id"], 22]))
             score = round(float(rng.random()), 1)
             results.append({**common, **shape(moved), "category_id": code, "score": score})
@@ -179,20 +179,23 @@ def random_files(folder, seed):
 
 
 def test_agrees_with_pycocotools_on_the_files(tmp_path, capsys):
-    truth_path, results_path = random_files(tmp_path, 0)
+    truth_path, results_path = random_files(tmp_path, 0, scale=5)
     truth = Truth.load(truth_path, SPACE, with_masks=True)
     ours = coco_eval.metrics_of(Results.load(results_path, truth, SPACE), truth)
     assert capsys.readouterr().out == ""
     true = COCO(str(truth_path))
-    found = true.loadRes(str(results_path))
-    for kind, name in (("box", "bbox"), ("mask", "segm")):
+    entries = json.loads(results_path.read_text())
+    for kind, name, other in (("box", "bbox", "segmentation"), ("mask", "segm", "bbox")):
+        # With both fields, pycocotools would take the areas of boxes for masks too.
+        found = true.loadRes([{k: v for k, v in e.items() if k != other} for e in entries])
         evaluation = COCOeval(true, found, name)
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-        ap, ap50, ap75 = evaluation.stats[:3]
-        assert 0 < ap < ap50 < 1 and 0 < ap75 < ap50
-        assert ours[kind] == pytest.approx({"ap": 100 * ap, "ap50": 100 * ap50, "ap75": 100 * ap75})
+        ap, ap50, ap75, *sizes = evaluation.stats[:6]
+        assert 0 < ap < ap50 < 1 and 0 < ap75 < ap50 and min(sizes) >= 0 and len({*sizes}) == 3
+        names = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
+        assert ours[kind] == pytest.approx(dict(zip(names, 100 * evaluation.stats[:6])))
 
 
 def test_without_masks_on_both_sides_there_are_only_boxes(tmp_path):
@@ -218,5 +221,6 @@ def test_nothing_found_and_nothing_to_find():
         figures = coco_eval.metrics_of(results(count), truth)
         assert list(figures) == ["box", "mask"]
         for kind in figures.values():
-            assert kind == pytest.approx({"ap": ap, "ap50": ap, "ap75": ap})
+            aps = dict.fromkeys(("ap", "ap50", "ap75", "ap_small"), pytest.approx(ap))
+            assert kind == {**aps, "ap_medium": None, "ap_large": None}
     assert coco_eval.metrics_of(results(1), Truth(["v/1", "w/1"], [], [], [])) == {}

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
@@ -9,6 +10,7 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 
 from a2d_tf.core.labels import A2D
 from a2d_tf.evaluation import dashboard, runner
+from a2d_tf.evaluation.further import calibration
 from a2d_tf.evaluation.reports import charts
 from a2d_tf.learning import losses
 from a2d_tf.learning.runs.events import Events
@@ -43,9 +45,10 @@ def test_what_a_validation_shows(validation, tmp_path):
     scalars, images = dashboard.scalars(validation), dashboard.images(validation, A2D)
     assert scalars[dashboard.MAIN] == validation.metrics["segmentation"]["joint"]["miou"]
     assert scalars["detection/joint_map"] == validation.metrics["detection"]["joint"]
-    assert len(scalars) == 9 + 3 + 1
+    assert scalars["calibration/actor_ece"] == validation.metrics["calibration"]["actor"]["ece"]
+    assert len(scalars) == 9 + 3 + 2 + 1
     charts = {tag for tag in images if tag.startswith("classes/")}
-    assert len(charts) == 5 and len(images) == 5 + 2
+    assert len(charts) == 6 and len(images) == 6 + 2
     for image in images.values():
         assert image.dtype == "uint8" and image.ndim == 4 and image.std() > 1
     Events(tmp_path).write("validation", 5, scalars, images)
@@ -63,6 +66,13 @@ def test_charts_without_figures_say_so_and_axes_begin_at_0(monkeypatch):
     bars = {x: charts.bars({"": [x, x]}, ["a", "b"], "AP", "%") for x in (50.0, 0.0, None)}
     assert [said(axes) for axes in bars.values()] == [[], ["all are 0"], ["no figures"]]
     assert said(charts.curves({"a": {}})) == ["no figures"]
+    nothing = calibration.reliability(np.zeros(0), np.zeros(0, bool))
+    assert said(charts.reliability({"actor": nothing})) == ["no instance was found"]
+    figures = calibration.reliability(np.array([0.2, 0.95, 0.98]), np.array([False, True, False]))
+    axes = charts.reliability({"actor": figures})
+    assert said(axes) == [] and axes.get_title("left") == "p(actor), 3 instances, ECE 37.7 %"
+    heights = [bar.get_height() for bar in axes.patches]
+    assert heights[2] == 0 and heights[14] == 50 and np.isnan(heights[5])
     curves = charts.curves({"a": {"x": ([2, 3], [0.5, 0.75])}}, end=1)
     assert said(curves) == [] and curves.get_xlim() == (0, 1) and curves.get_ylim()[1] >= 1
 
@@ -72,6 +82,7 @@ def test_every_chart_of_the_layout_finds_its_tags():
     written = [f"loss/{name}" for name in (*losses.TERMS, "total")]
     written += [f"segmentation/{kind}_miou" for kind in ("actor", "action", "joint")]
     written += [f"detection/{kind}_map" for kind in ("actor", "action", "joint")]
+    written += [f"calibration/{kind}_ece" for kind in ("actor", "action")]
     written += [
         f"run/{name}"
         for name in (

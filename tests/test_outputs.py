@@ -12,8 +12,8 @@ from a2d_files import mask
 
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation.coco_results import encode_mask
-from a2d_tf.ops import visualize
-from a2d_tf.video import outputs, tracking
+from a2d_tf.ops import tracking, visualize
+from a2d_tf.video import outputs
 from a2d_tf.video.instances import Instances, VideoFrame
 
 SIZE = (48, 64)

@@ -6,7 +6,7 @@ import pytest
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_file
-from a2d_tf.evaluation.reports.tables import KINDS, table, write_metrics
+from a2d_tf.evaluation.reports.tables import KINDS, over_time, table, write_metrics
 
 METRICS = {
     "segmentation": {
@@ -61,13 +61,31 @@ def test_zero_shot_figures_follow_where_there_are_any():
 
 
 def test_coco_figures_follow_where_there_are_any():
-    box, mask = ({"ap": i + 0.1, "ap50": i + 0.2, "ap75": i + 0.3} for i in (1, 2))
+    box, mask = ({"ap": i + 0.1, "ap50": i + 0.2, "ap_small": i, "ap_large": None} for i in (1, 2))
     assert "COCO" not in table({**METRICS, "coco": {}})
     lines = table({"coco": {"box": box, "mask": mask}}).split("COCO's")[1].splitlines()
-    heads = "box AP  box AP50  box AP75  mask AP  mask AP50  mask AP75"
-    assert lines[1].split() == heads.split()
-    assert lines[2].split() == "ours 1.1 1.2 1.3 2.1 2.2 2.3".split()
-    assert "mask AP" not in table({"coco": {"box": box}})
+    assert lines[1].split() == "AP AP50 AP75 AP small AP medium AP large".split()
+    assert lines[2].split() == "box 1.1 1.2 - 1.0 - -".split()
+    assert lines[3].split() == "mask 2.1 2.2 - 2.0 - -".split()
+    assert "\nmask" not in table({"coco": {"box": box}}).split("COCO's")[1]
+
+
+def test_further_figures_follow_where_there_are_any():
+    masks = dict(zip(("p50", "p60", "p70", "p80", "p90", "overall_iou", "mean_iou"), range(1, 8)))
+    lines = table({"best_masks": masks}).split("best mask")[1].splitlines()
+    assert lines[1].split()[:5] == ["P@0.5", "P@0.6", "P@0.7", "P@0.8", "P@0.9"]
+    assert lines[2].split() == "ours 1.0 2.0 3.0 4.0 5.0 6.0 7.0".split()
+    errors = {"actor": {"ece": 5.04}, "action": {"ece": None}}
+    lines = table({"calibration": errors}, name="run").split("ECE")[1].splitlines()
+    assert (lines[1].split(), lines[2].split()) == (["p(actor)", "p(action)"], ["run", "5.0", "-"])
+    row = {"hota": 50.0, "tube_ap": None, "label_changes": 1.25}
+    figures = {"videos": 2, "frames": 9, "any": {}, "actor": row, "action": row, "joint": row}
+    lines = over_time(figures).splitlines()
+    assert "2 videos with 9 frames" in lines[0] and len(lines) == 6
+    assert lines[1].split()[0] == "HOTA" and lines[1].split()[-1] == "changes"
+    assert lines[2].split() == ["any", *"-" * 13]
+    assert lines[5].split() == ["joint", "50.0", *"-" * 11, "1.2"]
+    assert "\n".join(lines[1:]) in table({"over_time": figures})
 
 
 def test_metrics_file_is_sorted_json_and_replaced_whole(tmp_path):

@@ -75,9 +75,17 @@ def test_differences_have_the_intervals_of_the_bootstrap(report, results):
     full, other = (bootstrap.figures(results[i].test, A2D) for i in (0, 1))
     low, high = bootstrap.interval(*(f["segmentation"]["joint"]["miou"] for f in (other, full)))
     values = [results[i].metrics()["segmentation"]["joint"]["miou"] for i in (1, 0)]
-    cells = row((report / "report.md").read_text(), "w/o flow")
+    cells = row((report / "report.md").read_text(), "w/o flow", 0)
     assert cells[0] == "-7.5"  # 29.4 - 36.9
     assert cells[3] == f"{values[0] - values[1]:+.1f} [{low:+.1f}, {high:+.1f}]"
+
+
+def test_what_the_paper_does_not_have(report, results):
+    text = (report / "report.md").read_text()
+    coco = results[1].metrics()["coco"]["mask"]
+    assert row(text, "w/o flow, mask")[:2] == [f"{coco[name]:.1f}" for name in ("ap", "ap50")]
+    errors = results[1].metrics()["calibration"]
+    assert row(text, "w/o flow") == [f"{errors[kind]['ece']:.1f}" for kind in ("actor", "action")]
 
 
 def test_figure_4(report):
@@ -87,7 +95,8 @@ def test_figure_4(report):
 def test_html_needs_nothing_else_and_markdown_its_pictures(report):
     page, text = (report / "report.html").read_text(), (report / "report.md").read_text()
     names = re.findall(r"\]\((report/[^)]+)\)", text)
-    assert {"report/frames.png", "report/zero_shot.png", "report/confusion_joint.png"} <= set(names)
+    drawn = ("frames", "zero_shot", "confusion_joint", "calibration")
+    assert {f"report/{name}.png" for name in drawn} <= set(names)
     for name in names:
         assert (report / name).read_bytes()[:4] == b"\x89PNG"
     assert page.count("data:image/png;base64,") == len(names)

@@ -1,6 +1,7 @@
 """Running a network over a split: native pixels, files that score.py repeats, the threshold."""
 
 import dataclasses
+import itertools
 import json
 
 import cv2
@@ -11,6 +12,7 @@ from processes import run_tool
 from pycocotools import mask as rle_tools
 
 from a2d_tf.core.errors import InputError
+from a2d_tf.data import records
 from a2d_tf.evaluation import box_data, coco_results, runner
 
 
@@ -53,17 +55,22 @@ def test_frames_come_in_the_records_order_and_native_pixels(frames, mini_records
 
 
 def flat(values):
-    """A nested dictionary of figures, one level deep."""
+    """The figures of nested dictionaries and lists, by their paths."""
+    inner = dict(enumerate(values)) if isinstance(values, list) else values
+    if not isinstance(inner, dict):
+        return {(): values}
     return {
-        (name, inner): figure
-        for name, value in values.items()
-        for inner, figure in (value.items() if isinstance(value, dict) else [("", value)])
+        (name, *path): figure
+        for name, value in inner.items()
+        for path, figure in flat(value).items()
     }
 
 
 def test_score_py_repeats_the_figures(evaluated, tmp_path):
     metrics, output = evaluated
     assert json.loads((output / "metrics.json").read_text()) == metrics
+    assert sum(metrics["calibration"]["actor"]["count"]) > 0
+    assert "over_time" not in metrics  # the records of a release have no identities
     for command, truth, predicted in (
         ("segmentation", "label_truth", "label_maps"),
         ("detection", "truth.json", "detections.npz"),
@@ -80,8 +87,8 @@ def test_score_py_repeats_the_figures(evaluated, tmp_path):
         assert done.returncode == 0, done.stderr
         scored = json.loads(target.read_text())
         if predicted == "instances.json":  # fewer than all RoIs, which the other figures are of
-            assert set(scored["coco"]) == {"box", "mask"}
-            scored = {"coco": scored["coco"]}
+            assert set(scored["coco"]) == {"box", "mask"} and "mean_iou" in scored["best_masks"]
+            scored = {name: scored[name] for name in ("coco", "best_masks")}
         for name, value in scored.items():
             assert flat(value) == pytest.approx(flat(metrics[name]), abs=1e-4), name
 
@@ -110,6 +117,24 @@ def test_the_truth_keeps_its_masks(evaluated, evaluator, frames):
         assert truth.sizes[i] == frame.truth.native_size
         own = [truth.masks[index] for index in np.flatnonzero(truth.box_frame == i)]
         np.testing.assert_array_equal(rle_tools.decode(own), rle_tools.decode(frame.truth.rles))
+
+
+def test_records_of_every_frame_are_scored_over_time(evaluator, frames, monkeypatch, tmp_path):
+    numbers, read = itertools.count(1), records.read_truth
+
+    def followed(serialized):
+        """The truth as that of one video, each instance with an identity."""
+        truth = read(serialized)
+        tracks = np.arange(len(truth.codes))
+        return dataclasses.replace(truth, video="v", frame=next(numbers), tracks=tracks)
+
+    monkeypatch.setattr(records, "read_truth", followed)
+    found = evaluator.evaluate("test", 0.0, str(tmp_path / "test"))["over_time"]
+    assert (found["videos"], found["frames"]) == (1, len(frames))
+    # With a threshold that nothing reaches, only background is right.
+    nothing = evaluator.evaluate("test", 1.1, str(tmp_path / "test"))["over_time"]
+    assert nothing["any"]["hota"] == nothing["any"]["aq"] == 0
+    assert 40 < nothing["any"]["sq"] != found["any"]["sq"]
 
 
 def test_a_zero_shot_run_has_its_figures(evaluated, evaluator, monkeypatch, tmp_path):
@@ -177,6 +202,7 @@ def test_validation_scores_as_evaluation_does_at_the_best_threshold(evaluator, e
     found, scores = evaluator.validate("test", 1), {}
     for name in ("detection", "per_pair_ap", "per_actor_ap", "per_action_ap"):
         assert found.metrics[name] == metrics[name]
+    assert flat(found.metrics["calibration"]) == pytest.approx(flat(metrics["calibration"]))
     assert found.confusion.metrics() == found.metrics["segmentation"]
     for candidate in runner.THRESHOLDS:
         confusion = runner.segmentation.Confusion(evaluator.labels)
@@ -216,7 +242,10 @@ def test_validation_measures_in_the_pass_that_scores(evaluator):
     parts = evaluator.network, evaluator.config, evaluator.manifest
     measuring = runner.Evaluator(*parts, measure)
     found, plain = measuring.validate("test"), evaluator.validate("test")
+    errors = [validation.metrics.pop("calibration") for validation in (found, plain)]
     assert found.metrics == plain.metrics and not plain.losses
+    # Probabilities are not the same to the last bit in another graph.
+    assert flat(errors[0]) == pytest.approx(flat(errors[1]), rel=1e-3)
     # Six clips in batches of the evaluation's size, each batch weighing alike.
     size = evaluator.config.learning.evaluation_batch
     batches = [min(size, 6 - first) for first in range(0, 6, size)]

@@ -67,6 +67,7 @@ def test_detection_with_the_metrics_of_the_contract(tmp_path):
         "per_actor_ap",
         "per_action_ap",
         "zero_shot_actor_ap",
+        "calibration",
     }
     assert metrics["detection"] == pytest.approx(
         {"actor": 100 / 7, "action": 100 / 8, "joint": 100 / 43}
@@ -102,13 +103,16 @@ def write_detections(folder):
 def test_coco_results_by_the_same_protocol_and_by_cocos(tmp_path):
     words = write_detections(tmp_path)
     metrics = json.loads(run_metrics(tmp_path, *words, "--predicted=results.json"))
-    assert set(metrics) == {"detection", "per_pair_ap", "zero_shot_actor_ap", "coco"}
+    names = {"detection", "per_pair_ap", "zero_shot_actor_ap", "coco", "best_masks"}
+    assert set(metrics) == names
+    assert metrics["best_masks"] == dict.fromkeys(metrics["best_masks"], 50)
     assert metrics["detection"] == {"joint": pytest.approx(100 / 43)}
     assert metrics["per_pair_ap"] == {
         str(code): pytest.approx(100 * (code == 61)) for code in A2D.codes
     }
     assert metrics["zero_shot_actor_ap"]["6"] == pytest.approx(100 / 7)
-    half = pytest.approx({"ap": 50, "ap50": 50, "ap75": 50})  # of the two pairs with truth
+    half = dict.fromkeys(("ap", "ap50", "ap75", "ap_small"), pytest.approx(50))  # of two pairs
+    half |= {"ap_medium": None, "ap_large": None}
     assert metrics["coco"] == {"box": half, "mask": half}
 
 

@@ -1,15 +1,21 @@
-"""Score label maps or detections by the protocol of the paper's tables.
+"""Score label maps or detections by the protocol of the paper's tables, or predictions over time.
 
   python tools/score.py segmentation --truth DIR --predicted DIR --output metrics.json
   python tools/score.py detection --truth COCO.json --predicted detections.npz --output metrics.json
   python tools/score.py detection --truth COCO.json --predicted results.json --output metrics.json
+  python tools/score.py tracks --truth YOUTUBE_VIS.json --predicted PREDICTION --output metrics.json
 
 Label maps are <VID>/<frame>.png: single-channel PNGs of codes, or RGB PNGs in the colours of the
 label space. `--labels FILE.json` names a label space other than A2D's.
 
 results.json is in COCO's results format, as other methods write it: a list of {"image_id",
 "category_id" (the code of a pair), "score", "bbox" or "segmentation"}. It gives the joint figures
-of the same protocol, and COCO's AP of boxes and masks.
+of the same protocol, COCO's AP of boxes and masks, and precision at IoU and mean IoU of the best
+mask of each pair.
+
+Predictions over time are folders of a2d_tf.predict, or a library of them; --predicted may be
+repeated. They are scored in the frames that the truth annotates, videos going by their names: HOTA,
+IDF1, STQ, AP of tubes and label changes (docs/scoring.md).
 
 For a model trained without the action labels of an actor: --zero_shot_actor=cat, and the full
 model's --full=FULL/detections.npz for the ratio of the two (Eq. 3).
@@ -27,11 +33,18 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import check_inside
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation import box_data, coco_eval, coco_results, detection, segmentation, zero_shot
+from a2d_tf.evaluation.further import best_masks, calibration
+from a2d_tf.evaluation.over_time import metrics as over_time
 from a2d_tf.evaluation.reports import tables
 
-flags.DEFINE_string("truth", None, "Folder of true label maps, or COCO JSON of true boxes.")
 flags.DEFINE_string(
-    "predicted", None, "Folder of predicted label maps; detections.npz or COCO results (*.json)."
+    "truth", None, "Folder of true label maps; COCO JSON of true boxes; YouTube-VIS JSON of tracks."
+)
+flags.DEFINE_multi_string(
+    "predicted",
+    None,
+    "Folder of predicted label maps; detections.npz or COCO results (*.json); predictions of "
+    "videos or libraries of them, repeatable.",
 )
 flags.DEFINE_string("output", None, "Metrics file (JSON, percent) to write.")
 flags.DEFINE_string("labels", None, "Label space (JSON); A2D's by default.")
@@ -110,11 +123,13 @@ def score_detection(
         results = coco_results.Results.load(predicted, ground_truth, label_space)
         metrics = detection.metrics_of_results(results, ground_truth, label_space)
         metrics["coco"] = coco_eval.metrics_of(results, ground_truth)
+        metrics["best_masks"] = best_masks.metrics_of(results, ground_truth)
     else:
         ground_truth = box_data.Truth.load(truth, label_space)
         detections = box_data.Detections.load(predicted)
         full_detections = box_data.Detections.load(full) if full else None
         metrics = detection.metrics_of(detections, ground_truth, label_space)
+        metrics["calibration"] = calibration.metrics_of(detections, ground_truth, label_space)
         if zero_shot_actor:
             metrics["zero_shot"] = zero_shot.figures(
                 detections,
@@ -129,22 +144,53 @@ def score_detection(
     return metrics
 
 
+def score_tracks(truth: str, predicted: list[str], label_space: LabelSpace | None) -> dict:
+    """Score predictions of videos over time, and print what was not scored.
+
+    Args:
+      truth: path of YouTube-VIS's JSON.
+      predicted: folders of predictions, or of libraries.
+      label_space: of both; by default that of the predictions.
+
+    Raises:
+      InputError: a file cannot be used, or the two sides do not match.
+    """
+    # Late: it loads what decodes videos.
+    from a2d_tf.video import scoring
+
+    annotated = scoring.Truth(truth)
+    videos, label_space, notes = scoring.read(annotated, scoring.folders(predicted), label_space)
+    for note in notes:
+        print(note)
+    return {"over_time": over_time.metrics_of(videos, label_space)}
+
+
 def main(argv: list[str]) -> None:
     """Run the command."""
     args = flags.FLAGS
-    if len(argv) != 2 or argv[1] not in ("segmentation", "detection"):
-        raise InputError("the first word must be segmentation or detection, and the only one")
+    if len(argv) != 2 or argv[1] not in ("segmentation", "detection", "tracks"):
+        raise InputError(
+            "the first word must be segmentation, detection or tracks, and the only one"
+        )
     for name in ("truth", "predicted", "output"):
         if not args[name].value:
             raise InputError(f"--{name} is missing")
-    label_space = LabelSpace.from_json(args.labels) if args.labels else A2D
+    label_space = LabelSpace.from_json(args.labels) if args.labels else None
+    if argv[1] == "tracks":
+        metrics = score_tracks(args.truth, args.predicted, label_space)
+        tables.write_metrics(metrics, args.output)
+        print(tables.over_time(metrics["over_time"]))
+        return
+    predicted, *others = args.predicted
+    if others:
+        raise InputError(f"--predicted={others[0]}: one too many; only tracks takes several")
     if argv[1] == "segmentation":
-        metrics = score_segmentation(args.truth, args.predicted, label_space)
+        metrics = score_segmentation(args.truth, predicted, label_space or A2D)
     else:
         metrics = score_detection(
             args.truth,
-            args.predicted,
-            label_space,
+            predicted,
+            label_space or A2D,
             zero_shot_actor=args.zero_shot_actor,
             full=args.full,
             seed=args.seed,

@@ -21,59 +21,102 @@ if TYPE_CHECKING:
     from a2d_tf.evaluation.coco_results import Results
 
 _MATCHES = {"ap": slice(None), "ap50": 0, "ap75": 5}  # of the IoUs .5, .55, ..., .95
+_SIZES: dict[str, list[float]] = {
+    "all": [0, np.inf],
+    "small": [0, 32**2],
+    "medium": [32**2, 96**2],
+    "large": [96**2, np.inf],
+}
+"""Least and largest area of an object, pixels."""
 
 
-def metrics_of(results: Results, truth: Truth) -> dict[str, dict[str, float]]:
-    """Compute AP at IoU .5:.95, .5 and .75 of boxes and, where both sides have them, of masks.
+def metrics_of(results: Results, truth: Truth) -> dict[str, dict[str, float | None]]:
+    """Compute the AP of boxes and, where both sides have them, of masks.
+
+    At IoU .5:.95, .5 and .75; and at .5:.95 of small, medium and large objects alone. As COCO has
+    it, the area of a true object is that of its mask, where it has one, also for boxes; the area of
+    a detection is that of the box or of the mask that is matched.
 
     Args:
       results: a `coco_results.Results` of this truth's frames.
       truth: a `box_data.Truth`.
 
     Returns:
-      {"box": {"ap", "ap50", "ap75"}, "mask": {...}} in percent; empty without truth.
+      {"box": {"ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large"}, "mask": {...}} in
+      percent; None where no object is of that size; empty without truth.
     """
     if not len(truth.codes):
         return {}
     kinds = {"box": "bbox"}
     if truth.masks is not None and results.masks is not None:
         kinds["mask"] = "segm"
-    true = as_coco(truth, truth, truth.box_frame)
-    detected = as_coco(truth, results, results.roi_frame, results.scores)
-    return {kind: _precisions(true, detected, name) for kind, name in kinds.items()}
+    true = as_coco(truth, truth, truth.box_frame, masked=truth.masks is not None)
+    figures = {}
+    for kind, name in kinds.items():
+        detected = as_coco(truth, results, results.roi_frame, results.scores, masked=kind == "mask")
+        figures[kind] = precisions(COCOeval(true, detected, name), _SIZES)
+    return figures
 
 
-def _precisions(true, detected, kind):
-    evaluation = COCOeval(true, detected, kind)
+def precisions(evaluation: COCOeval, sizes: dict[str, list[float]]) -> dict[str, float | None]:
+    """Run an evaluation of pycocotools: AP in percent, the mean over the classes with truth.
+
+    Args:
+      evaluation: with truth in one class at least.
+      sizes: {"all", or name of a size: [least, largest area]}; "all" first.
+
+    Returns:
+      {"ap", "ap50", "ap75"} of all, and {"ap_<name>"} of each size, None where it has no truth.
+    """
     evaluation.params.maxDets = [100]
-    evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
+    evaluation.params.areaRng, evaluation.params.areaRngLbl = list(sizes.values()), list(sizes)
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation.evaluate()
         evaluation.accumulate()
-    precision = evaluation.eval["precision"]  # [IoU, ...], -1 for a class without truth
-    return {
-        name: 100 * float(precision[match][precision[match] > -1].mean())
-        for name, match in _MATCHES.items()
-    }
+    precision = evaluation.eval["precision"]  # [IoU, recall, class, size, 1]
+
+    def mean(match, size):
+        # -1 for a class without truth.
+        values = precision[match][..., size, :]
+        known = values[values > -1]
+        return 100 * float(known.mean()) if known.size else None
+
+    figures = {name: mean(match, 0) for name, match in _MATCHES.items()}
+    return figures | {f"ap_{name}": mean(slice(None), i) for i, name in enumerate(sizes) if i}
 
 
 def as_coco(
-    truth: Truth, items: Truth | Results, frames: np.ndarray, scores: np.ndarray | None = None
+    truth: Truth,
+    items: Truth | Results,
+    frames: np.ndarray,
+    scores: np.ndarray | None = None,
+    *,
+    masked: bool = False,
 ) -> COCO:
-    """Convert boxes, codes and masks, of frames of the truth, to an object of pycocotools."""
+    """Convert boxes, codes and masks, of frames of the truth, to an object of pycocotools.
+
+    Areas are those of the masks where `masked`, else of the boxes.
+    """
     annotations = coco_results.annotations_of(frames.tolist(), items.boxes, items.codes)
     for name, values in (("segmentation", items.masks), ("score", scores)):
         if values is not None:
             for annotation, value in zip(annotations, values):
                 annotation[name] = value
+    for annotation in annotations if masked else ():
+        annotation["area"] = coco_results.area(annotation["segmentation"])
     images = [{"id": i} for i in range(len(truth.frames))]
     for image, (height, width) in zip(images, truth.sizes or ()):
         image.update(height=height, width=width)
+    return index(images, annotations, np.unique(truth.codes).tolist())
+
+
+def index(images: list[dict], annotations: list[dict], categories: list[int]) -> COCO:
+    """Make an object of pycocotools of images, annotations and the ids of categories."""
     coco = COCO()
     coco.dataset = {
         "images": images,
         "annotations": annotations,
-        "categories": [{"id": code} for code in np.unique(truth.codes).tolist()],
+        "categories": [{"id": number} for number in categories],
     }
     with contextlib.redirect_stdout(io.StringIO()):
         coco.createIndex()

@@ -39,12 +39,14 @@ _HYPERPARAMETERS = {
     ),
     "compute": ("precision",),
 }
+_PROBABILITIES = ("actor", "action")
 _LAYOUT = {
     "How good": {
         # A chart each, since all lines of a run have one colour.
         **{f"mIoU, {kind}": f"segmentation/{kind}_miou" for kind in ("joint", "actor", "action")},
         **{f"mAP, {kind}": f"detection/{kind}_map" for kind in ("joint", "actor", "action")},
         "proposals that find an instance": "run/proposal_recall",
+        **{f"calibration error, p({kind})": f"calibration/{kind}_ece" for kind in _PROBABILITIES},
     },
     "Losses, training and validation": {
         "sum": "loss/total",
@@ -106,6 +108,11 @@ def scalars(validation: Validation) -> dict[str, float]:
             for name, value in values.items()
         },
         **{f"detection/{kind}_map": value for kind, value in metrics["detection"].items()},
+        **{
+            f"calibration/{kind}_ece": figures["ece"]
+            for kind, figures in metrics["calibration"].items()
+            if figures["ece"] is not None
+        },
         "segmentation/threshold": validation.threshold,
     }
 
@@ -124,6 +131,7 @@ def images(validation: Validation, space: LabelSpace) -> dict[str, np.ndarray]:
         "classes/confusion": _image(
             charts.confusion(validation.confusion, ("actor", "action"), space)
         ),
+        "classes/calibration": _image(charts.reliability(metrics["calibration"])),
         "classes/precision_recall": _image(
             charts.curves(
                 {"precision against recall, actors": _curves(validation, space)},

@@ -21,6 +21,8 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.data import pipeline, records
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import box_data, coco_eval, coco_results, detection, segmentation, zero_shot
+from a2d_tf.evaluation.further import best_masks, calibration
+from a2d_tf.evaluation.over_time.recorded import Recorded
 from a2d_tf.evaluation.reports import tables
 from a2d_tf.model.network import Network
 from a2d_tf.ops import masks as mask_ops
@@ -307,6 +309,7 @@ class Evaluator:
             metrics={
                 "segmentation": confusions[best].metrics(),
                 **detection.metrics_of(detections, truth, self.labels),
+                "calibration": calibration.metrics_of(detections, truth, self.labels),
             },
             confusion=confusions[best],
             losses={
@@ -348,7 +351,9 @@ class Evaluator:
     def _evaluate(self, split, threshold, partial):
         """Evaluate into a folder beside the final one."""
         confusion = segmentation.Confusion(self.labels)
-        collected, instances = _Collector(self.config.model.label_mode), []
+        mode = self.config.model.label_mode
+        collected, instances = _Collector(mode), []
+        recorded = Recorded(self.labels, threshold, joint=mode != "decoupled")
         for frame in tqdm(self.frames(split), desc=split, unit="frame", total=self._total(split)):
             predicted, expected = self.label_map(frame, threshold), frame.truth.label_map
             confusion.update(expected, predicted)
@@ -357,9 +362,9 @@ class Evaluator:
             collected.add(frame)
             fields = (frame.instances[name] for name in ("boxes", "code", "score"))
             image_id = len(collected.names)
-            instances += coco_results.entries(
-                image_id, *fields, masks=self.masks(frame, slice(None))
-            )
+            found = coco_results.entries(image_id, *fields, masks=self.masks(frame, slice(None)))
+            instances += found
+            recorded.add(frame.truth, frame.instances, [row["segmentation"] for row in found])
         if not collected.names:
             raise InputError(
                 f"{self.manifest.directory}: no record in split '{split}' "
@@ -375,8 +380,13 @@ class Evaluator:
             "segmentation": confusion.metrics(),
             **detection.metrics_of(detections, truth, self.labels),
             "coco": coco_eval.metrics_of(results, truth),
+            "best_masks": best_masks.metrics_of(results, truth),
+            "calibration": calibration.metrics_of(detections, truth, self.labels),
             "score_threshold": float(threshold),
         }
+        over_time = recorded.metrics()
+        if over_time:
+            metrics["over_time"] = over_time
         metrics["zero_shot_actor_ap"] = zero_shot.actor_aps(metrics["per_pair_ap"], self.labels)
         learning = self.config.learning
         if learning.zero_shot_actor:

@@ -49,19 +49,50 @@ def match(
     Returns:
       (scores, hits, RoI indices) of the boxes kept.
     """
+    rois = chunk[0][chunk[0] >= 0]
+    order, kept, _, row, column = _matched(chunk, boxes, scores, gt_boxes, targets)
+    hits = np.zeros(kept.shape, bool)
+    hits[row, column] = True
+    return scores[order[kept]], hits[kept], rois[order[kept]]
+
+
+def pairs(
+    chunk: tuple[np.ndarray, np.ndarray, np.ndarray],
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    gt_boxes: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Suppress and match boxes whatever their classes; arguments as for `match`.
+
+    Returns:
+      (ground-truth indices, RoI indices) of the ground truth that is matched.
+    """
+    rois = chunk[0][chunk[0] >= 0]
+    everything = np.ones(len(gt_boxes), bool)
+    order, _, gts, row, column = _matched(chunk, boxes, scores, gt_boxes, everything)
+    return gts, rois[order[row, column]]
+
+
+def _matched(chunk, boxes, scores, gt_boxes, targets):
+    """Suppress the boxes of a chunk, and find the first one kept that overlaps each target enough.
+
+    Returns:
+      order: int [F, N], the chunk's boxes by descending score within each frame.
+      kept: bool [F, N], in that order.
+      gts, row, column: the ground truth matched, and the place in `order` of its box.
+    """
     rois, gts, gt_row = chunk
     used = rois >= 0
     place = np.cumsum(used).reshape(rois.shape) - 1
     order = np.argsort(np.where(used, -scores[place], np.inf), axis=1, kind="stable")
     order = np.take_along_axis(place, order, axis=1)
     ordered = boxes[order]
-    kept, hits = _suppress(ordered, used), np.zeros(used.shape, bool)
+    kept = _suppress(ordered, used)
     in_class = targets[gts]
-    row, gt_boxes = gt_row[in_class], gt_boxes[gts[in_class], None]
-    matches = (iou(ordered[row], gt_boxes) >= MATCH_IOU) & kept[row]
+    row, gts = gt_row[in_class], gts[in_class]
+    matches = (iou(ordered[row], gt_boxes[gts, None]) >= MATCH_IOU) & kept[row]
     matched = matches.any(axis=1)
-    hits[row[matched], matches[matched].argmax(axis=1)] = True
-    return scores[order[kept]], hits[kept], rois[used][order[kept]]
+    return order, kept, gts[matched], row[matched], matches[matched].argmax(axis=1)
 
 
 def chunks(

@@ -285,9 +285,14 @@ def shrink(image: np.ndarray, side: int, how: int = cv2.INTER_AREA) -> np.ndarra
 
 def data_url(image: np.ndarray, extension: str, *options: int) -> str:
     """Encode a picture, BGR or BGRA, as a data URL; extension and options as of cv2.imencode."""
-    data = cv2.imencode(extension, image, options)[1]
+    data = cv2.imencode(extension, image, options)[1].tobytes()
     kind = {".jpg": "jpeg", ".png": "png"}[extension]
-    return f"data:image/{kind};base64,{base64.b64encode(data.tobytes()).decode()}"
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def png_url(png: bytes) -> str:
+    """Return the bytes of a PNG as a data URL."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def jpeg_url(rgb: np.ndarray, side: int, quality: int) -> str:

@@ -21,8 +21,8 @@ from a2d_tf.core.files import replace_folder, write_json
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.sharing.locks import HiddenFolder
 from a2d_tf.evaluation import coco_results
-from a2d_tf.ops import visualize
-from a2d_tf.video import encoder, tracking
+from a2d_tf.ops import tracking, visualize
+from a2d_tf.video import encoder
 from a2d_tf.video.instances import VideoFrame
 from a2d_tf.video.video_files import Reader
 from a2d_tf.video.views import page

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import collections
+import dataclasses
 import os
 import pathlib
 import re
 from typing import Any
 
 import cv2
+import numpy as np
 
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import is_file_name, read_json
@@ -15,6 +18,7 @@ from a2d_tf.core.labels import LabelSpace, is_name
 from a2d_tf.core.limits import MAX_SIDE
 from a2d_tf.data.annotation_tools.writers.tracked_video import Shape, Track, TrackedVideo
 from a2d_tf.data.rle import runs_of
+from a2d_tf.evaluation.over_time.scenes import Objects
 from a2d_tf.video.outputs import VIDEO
 
 _REMEDY = "predict again"
@@ -38,6 +42,37 @@ def read(
       InputError: a file is missing or damaged; names the field.
     """
     return _Prediction(pathlib.Path(folder), min_score, source).video()
+
+
+@dataclasses.dataclass(frozen=True)
+class Sights:
+    """What a prediction has seen, frame by frame.
+
+    Attributes:
+      folder: of the prediction.
+      name: of the video, see `TrackedVideo.name`.
+      size: (height, width) of its frames, pixels.
+      frame_count: number of its frames; None if unknown.
+      frames: 1-based numbers of the frames that were looked at, ascending.
+      labels: the label space; None in predictions of earlier versions.
+      objects: {number of a frame: what is in it}, with the labels and scores of the tracks.
+    """
+
+    folder: pathlib.Path
+    name: str
+    size: tuple[int, int]
+    frame_count: int | None
+    frames: tuple[int, ...]
+    labels: LabelSpace | None
+    objects: dict[int, Objects]
+
+
+def read_sights(folder: str | os.PathLike) -> Sights:
+    """Read the folder that a2d_tf.predict wrote, with its tracks as they are; errors as of `read`.
+
+    Masks without a pixel are left out.
+    """
+    return _Prediction(pathlib.Path(folder), 0.0, None).sights()
 
 
 class _Prediction:
@@ -79,6 +114,29 @@ class _Prediction:
             frames=self._frames,
             actions={actor: tuple(all_) for actor, all_ in actions.items()},
             tracks=self._split(names),
+        )
+
+    def sights(self) -> Sights:
+        """Return what is seen in each frame."""
+        rows: dict[int, list] = collections.defaultdict(list)
+        for identity, frame, code, row, mask in self._rows():
+            score = self._field(row, "tracks.json", "score", (int, float))
+            rows[frame].append((identity, code, mask, float(score)))
+        objects = {}
+        for frame, seen in rows.items():
+            tracks, codes, masks, scores = zip(*seen)
+            objects[frame] = Objects(
+                np.array(tracks, np.int64), np.array(codes, np.int64), masks, np.array(scores)
+            )
+        video = self.video()
+        return Sights(
+            folder=self._folder,
+            name=video.name,
+            size=video.size,
+            frame_count=video.frame_count,
+            frames=video.frames,
+            labels=self._label_space(),
+            objects=objects,
         )
 
     def _error(self, name, problem, remedy=_REMEDY):
@@ -134,11 +192,8 @@ class _Prediction:
 
     def _names(self):
         """{code: (actor, action)} of the label space, else of what occurs."""
-        if "labels" in self._facts:
-            try:
-                labels = LabelSpace.from_fields(self._facts["labels"])
-            except InputError as error:
-                raise self._error(VIDEO, f"labels: {error}") from error
+        labels = self._label_space()
+        if labels:
             return {
                 code: (labels.actors[actor], labels.actions[action])
                 for code, (actor, action) in zip(labels.codes, labels.pairs.tolist())
@@ -155,23 +210,37 @@ class _Prediction:
                 names[code] = pair
         return dict(sorted(names.items()))
 
-    def _split(self, names):
-        """The tracks, one for each actor of each."""
-        shapes: dict[tuple[int, str], list[Shape]] = {}
+    def _label_space(self):
+        """The label space of the prediction, or None."""
+        if "labels" not in self._facts:
+            return None
+        try:
+            return LabelSpace.from_fields(self._facts["labels"])
+        except InputError as error:
+            raise self._error(VIDEO, f"labels: {error}") from error
+
+    def _rows(self):
+        """Yield (track, frame, code, its entry in tracks.json, RLE) of what has a pixel."""
         for track in self._tracks:
             identity = self._field(track, "tracks.json", "track_id", int)
             for row in self._field(track, "tracks.json", "frames", list):
                 frame = self._field(row, "tracks.json", "frame", int)
                 code = self._field(row, "tracks.json", "category_id", int)
-                if code not in names:
-                    raise self._error("tracks.json", f"category_id: {code} has no name")
-                actor, action = names[code]
                 if (frame, identity) not in self._masks:
                     problem = f"no entry for track {identity} in frame {frame}, as in tracks.json"
                     raise self._error("detections.json", problem)
                 mask = self._masks[frame, identity]
                 if mask:
-                    shapes.setdefault((identity, actor), []).append(Shape(frame, action, mask))
+                    yield identity, frame, code, row, mask
+
+    def _split(self, names):
+        """The tracks, one for each actor of each."""
+        shapes: dict[tuple[int, str], list[Shape]] = {}
+        for identity, frame, code, _, mask in self._rows():
+            if code not in names:
+                raise self._error("tracks.json", f"category_id: {code} has no name")
+            actor, action = names[code]
+            shapes.setdefault((identity, actor), []).append(Shape(frame, action, mask))
         free = max((identity for identity, _ in shapes), default=0) + 1
         tracks, taken = [], set()
         for (identity, actor), found in sorted(shapes.items()):

@@ -16,9 +16,10 @@ from a2d_tf.core.limits import MAX_FRAMES
 from a2d_tf.data.manifest import check_facts
 from a2d_tf.learning.runs import run_folder
 from a2d_tf.ops import masks as mask_ops
+from a2d_tf.ops import tracking
 from a2d_tf.serving.export_folder import FACTS, check_folder, facts
 from a2d_tf.serving.served_network import ServedNetwork
-from a2d_tf.video import streaming, tracking, video_files
+from a2d_tf.video import streaming, video_files
 from a2d_tf.video.instances import Instances, VideoFrame
 
 Features = dict[str, tf.Tensor]

@@ -22,7 +22,8 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.sharing.locks import sweep
 from a2d_tf.core.stopping import stop_on_signal
 from a2d_tf.data.flow import Flow, fit, resize_frame
-from a2d_tf.video import tracking, video_files
+from a2d_tf.ops import tracking
+from a2d_tf.video import video_files
 from a2d_tf.video.instances import Instances, VideoFrame
 from a2d_tf.video.outputs import HIDDEN, KINDS, OutputError, Outputs
 

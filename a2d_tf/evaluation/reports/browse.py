@@ -20,7 +20,7 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import pipeline, records
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import box_data, coco_results, segmentation
-from a2d_tf.evaluation.reports import pages, tables
+from a2d_tf.evaluation.reports import charts, pages, tables
 from a2d_tf.ops import visualize
 
 _FILES = pathlib.Path(__file__)  # beside it are browse.css and browse.js
@@ -187,9 +187,23 @@ def _metrics(path):
         if "score_threshold" in metrics:
             least = f"{metrics['score_threshold']:g}"
             blocks.append(pages.Text(f"Painted are instances with p(actor) of {least} or more."))
-        return blocks
+        return blocks + _further(metrics)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: no metrics of a split; evaluate it again") from error
+
+
+def _further(metrics):
+    """Tables and the chart of what the paper does not have, as far as the evaluation has it."""
+    blocks: list[pages.Block] = [pages.Html("<details><summary>More scores</summary>")]
+    for title, heads, rows in tables.further(metrics):
+        lines = [[name, *map(tables.figure, values)] for name, values in rows]
+        blocks += [pages.Text(f"{title}:"), pages.Table(("", *heads), lines)]
+    figures = metrics.get("calibration")
+    if figures:
+        source = visualize.png_url(charts.reliability(figures))
+        alt = "reliability diagrams of p(actor) and p(action)"
+        blocks.append(pages.Html(f'<p class="chart"><img alt="{alt}" src="{source}"></p>'))
+    return [*blocks, pages.Html("</details>")] if len(blocks) > 1 else []
 
 
 def _palette(labels):

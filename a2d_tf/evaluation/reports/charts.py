@@ -136,6 +136,40 @@ def curves(
     return figure_png(figure)
 
 
+def reliability(figures: dict[str, dict]) -> bytes:
+    """Draw reliability diagrams side by side: how often a probability is right.
+
+    Args:
+      figures: {"actor" | "action": as of `calibration.reliability`}.
+    """
+    figure = _figure(9, 3.8)
+    plots = np.atleast_1d(figure.subplots(1, len(figures)))
+    for axes, kind in zip(plots, (kind for kind in ("actor", "action") if kind in figures)):
+        values = figures[kind]
+        error, total = values["ece"], sum(values["count"])
+        title = f"p({kind}), {total} instances" + ("" if error is None else f", ECE {error:.1f} %")
+        label_axes(axes, title, "probability, %", "%")
+        edges = np.linspace(0, 100, len(values["count"]) + 1)
+        width, left = edges[1], edges[:-1]
+        right = [np.nan if value is None else value for value in values["accuracy"]]
+        shares = 100 * np.array(values["count"]) / max(total, 1)
+        axes.bar(
+            left, right, width, align="edge", color=FULL, edgecolor="white", label="how often right"
+        )
+        axes.step([*left, 100], [*shares, shares[-1]], where="post", color=CHANCE, linewidth=1.3)
+        axes.plot([], color=CHANCE, linewidth=1.3, label="share of the instances")
+        mean = [np.nan if value is None else value for value in values["confidence"]]
+        axes.plot(mean, right, "o", color=OURS, markersize=3.5, label="at the mean probability")
+        axes.plot([0, 100], [0, 100], "--", color="black", linewidth=0.8)
+        axes.set(xlim=(0, 100), ylim=(0, 102))
+        if not total:
+            _note(axes, "no instance was found")
+    # Below: no corner is free of bars.
+    parts = plots[0].get_legend_handles_labels()
+    figure.legend(*parts, fontsize=8, frameon=False, ncols=3, loc="outside lower center")
+    return figure_png(figure)
+
+
 def grid(rows: list[tuple[str, list]], heads: list[str]) -> bytes:
     """Draw rows of pictures, (name, list of uint8 [H, W, 3]), under column headings."""
     width = 1.9 * len(heads)

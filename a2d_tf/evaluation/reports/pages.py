@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import html
 import os
@@ -10,6 +9,7 @@ from collections.abc import Iterable
 from typing import Union
 
 from a2d_tf.core.files import write_file, write_text
+from a2d_tf.ops.visualize import png_url
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,10 +125,9 @@ def _html(block):
     if isinstance(block, Heading):
         return f"<h2>{html.escape(block.text)}</h2>"
     if isinstance(block, Picture):
-        source = base64.b64encode(block.png).decode()
         caption = html.escape(block.caption)
         return (
-            f'<figure><img alt="{caption}" src="data:image/png;base64,{source}">'
+            f'<figure><img alt="{caption}" src="{png_url(block.png)}">'
             f"<figcaption>{caption}</figcaption></figure>"
         )
     if isinstance(block, Details):

@@ -113,7 +113,7 @@ def build(results: list[Result], manifest: Manifest, origin: str) -> list[Block]
             print(f"bootstrap of {name}", flush=True)
             draws[name] = bootstrap.figures(shown[name].test, space)
     blocks += _segmentation(rows) + _detection(rows) + _differences(rows, draws, shown)
-    blocks += _zero_shot(metrics, space) + _seeds(done)
+    blocks += _zero_shot(metrics, space) + _further(rows) + _seeds(done)
     blocks += _frames(shown, manifest) + _classes(shown, rows, space)
     return blocks + _curves(shown) + _runs(results)
 
@@ -126,16 +126,12 @@ def _failures(results):
     ]
 
 
-def _percent(value):
-    return "-" if value is None else f"{value:.1f}"
-
-
 def _ours(name):
     return f"ours, {ROWS[name][0]}"
 
 
 def _segmentation_row(metrics):
-    return [_percent(metrics["segmentation"][kind][measure]) for kind, measure in _MEASURES]
+    return [tables.figure(metrics["segmentation"][kind][measure]) for kind, measure in _MEASURES]
 
 
 def _segmentation(rows):
@@ -145,7 +141,7 @@ def _segmentation(rows):
         "printed for A2D's test split."
     )
     blocks = [Heading("Table 1: joint actor-action segmentation"), note]
-    lines = [[name, *map(_percent, published[name])] for name in TABLE_1]
+    lines = [[name, *map(tables.figure, published[name])] for name in TABLE_1]
     if "full" in rows:
         lines.append([_ours("full"), *_segmentation_row(rows["full"])])
     blocks.append(Table(_HEADS, lines, frozenset(range(len(TABLE_1), len(lines)))))
@@ -154,7 +150,7 @@ def _segmentation(rows):
     for name in ROWS:
         beside = ROWS[name][1]
         if beside:
-            lines.append([f"{beside}, published", *map(_percent, published[beside])])
+            lines.append([f"{beside}, published", *map(tables.figure, published[beside])])
         if name in rows:
             ours.add(len(lines))
             lines.append([_ours(name), *_segmentation_row(rows[name])])
@@ -168,12 +164,14 @@ def _segmentation(rows):
 def _detection(rows):
     lines, ours = [], set()
     for name, values in tables.DETECTION_ROWS:
-        lines.append([f"{name}, published", *map(_percent, values)])
+        lines.append([f"{name}, published", *map(tables.figure, values)])
         for mine in ROWS:
             if mine in rows and ROWS[mine][2] == name:
                 ours.add(len(lines))
                 figures = rows[mine]["detection"]
-                lines.append([_ours(mine), *(_percent(figures[kind]) for kind in tables.KINDS)])
+                lines.append(
+                    [_ours(mine), *(tables.figure(figures[kind]) for kind in tables.KINDS)]
+                )
     return [
         Heading("Table 2: detection of actors and actions"),
         Text(
@@ -236,7 +234,7 @@ def _zero_shot(metrics, space):
         lines.append(
             [
                 actor,
-                *map(_percent, (ap, whole, chance)),
+                *map(tables.figure, (ap, whole, chance)),
                 "-" if ratio is None else f"{ratio:.2f}",
                 "-" if not whole else f"{chance / whole:.2f}",
             ]
@@ -260,6 +258,28 @@ def _zero_shot(metrics, space):
         ),
         Table(("held out", "AP", "full model", "chance", "r_zs", "r of chance"), lines),
     ]
+
+
+def _further(rows):
+    """What the paper does not have: of every row, and the reliability of the full model."""
+    found: dict[str, Table] = {}
+    for name in rows:
+        for title, heads, lines in tables.further(rows[name], ROWS[name][0]):
+            shown = found.setdefault(title, Table(("", *heads), []))
+            shown.rows.extend(
+                [
+                    label if label == ROWS[name][0] else f"{ROWS[name][0]}, {label}",
+                    *map(tables.figure, values),
+                ]
+                for label, values in lines
+            )
+    blocks: list[Block] = [Heading("Beyond the paper")] if found else []
+    for title, table in found.items():
+        blocks += [Text(f"{title}:"), table]
+    if "calibration" in rows.get("full", {}):
+        png = charts.reliability(rows["full"]["calibration"])
+        blocks.append(Picture("calibration", png, "How often a probability is right, full model."))
+    return blocks
 
 
 def _seeds(done):

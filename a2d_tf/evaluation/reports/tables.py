@@ -32,6 +32,31 @@ DETECTION_ROWS = (
     ("TSMT", (68.3, 60.0, 48.9)),
     ("Ji et al., full", (77.2, 62.4, 55.5)),
 )
+# Figure in `metrics.json` -> its name in tables.
+BEST_MASKS = {
+    **{f"p{level}": f"P@0.{level // 10}" for level in (50, 60, 70, 80, 90)},
+    "overall_iou": "overall IoU",
+    "mean_iou": "mean IoU",
+}
+COCO = {
+    **{name: name.upper() for name in ("ap", "ap50", "ap75")},
+    **{f"ap_{size}": f"AP {size}" for size in ("small", "medium", "large")},
+}
+OVER_TIME = {
+    "hota": "HOTA",
+    "det_a": "DetA",
+    "ass_a": "AssA",
+    "loc_a": "LocA",
+    "idf1": "IDF1",
+    "idp": "IDP",
+    "idr": "IDR",
+    "stq": "STQ",
+    "aq": "AQ",
+    "sq": "SQ",
+    "tube_ap": "AP",
+    "tube_ap50": "AP50",
+    "label_changes": "changes",
+}
 NOTE = "Published rows are for A2D's own test split: compare only figures of that split."
 
 
@@ -43,11 +68,11 @@ def write_metrics(metrics: dict, path: str | os.PathLike) -> None:
 def table(metrics: dict, name: str = "ours") -> str:
     """Format Tables 1 and 2: the published rows, then ours; `-` where a part is absent.
 
-    Zero-shot figures and COCO's APs follow, if any.
+    Zero-shot figures, COCO's APs, the figures of best masks, calibration errors and the scores over
+    time follow, if any.
 
     Args:
-      metrics: {"segmentation": …, "detection": …, "zero_shot": …, "coco": …} in percent, every part
-        optional.
+      metrics: as in `metrics.json`, every part optional.
       name: of our row.
     """
     segmentation = metrics.get("segmentation", {})
@@ -66,7 +91,7 @@ def table(metrics: dict, name: str = "ours") -> str:
         *_rows(KINDS, [*DETECTION_ROWS, (name, detection)]),
         "",
     ]
-    zero_shot, coco = metrics.get("zero_shot"), metrics.get("coco")
+    zero_shot = metrics.get("zero_shot")
     if zero_shot:
         ratio = zero_shot.get("ratio")
         values = [zero_shot.get(figure) for figure in ("ap", "chance", "full_ap")]
@@ -76,22 +101,62 @@ def table(metrics: dict, name: str = "ours") -> str:
             *_rows(("AP", "chance", "full model", "r_zs"), [(name, values)]),
             "",
         ]
-    if coco:
-        measures = [(kind, ap) for kind in coco for ap in ("ap", "ap50", "ap75")]
-        lines += [
-            "COCO's AP of the pairs, percent",
-            *_rows(
-                [f"{kind} {ap.upper()}" for kind, ap in measures],
-                [(name, [coco[kind][ap] for kind, ap in measures])],
-            ),
-            "",
-        ]
+    for title, heads, rows in further(metrics, name):
+        lines += [title, *_rows(heads, rows, max(5, *map(len, heads))), ""]
     return "\n".join([*lines, NOTE])
 
 
-def _rows(heads, rows):
+def further(metrics: dict, name: str = "ours") -> list[tuple[str, list, list]]:
+    """Return the tables of what the paper does not have, as far as the metrics have it.
+
+    Args:
+      metrics: as in `metrics.json`.
+      name: of our row.
+
+    Returns:
+      (title, headings, rows) of each; a row is its name and its figures, None where there is none.
+    """
+    coco, masks, errors, tracks = (
+        metrics.get(part) for part in ("coco", "best_masks", "calibration", "over_time")
+    )
+    found: list[tuple[str, list, list]] = []
+    if coco:
+        rows = [(kind, [figures.get(ap) for ap in COCO]) for kind, figures in coco.items()]
+        found.append(("COCO's AP of the pairs, percent", [*COCO.values()], rows))
+    if masks:
+        row = [masks[figure] for figure in BEST_MASKS]
+        title = "The best mask of each instance's pair, percent"
+        found.append((title, [*BEST_MASKS.values()], [(name, row)]))
+    if errors:
+        kinds = [kind for kind in KINDS if kind in errors]
+        row = [errors[kind]["ece"] for kind in kinds]
+        title = "Calibration error (ECE) of the instances found, percent"
+        found.append((title, [f"p({kind})" for kind in kinds], [(name, row)]))
+    if tracks:
+        title = (
+            f"Over time, {tracks['videos']} videos with {tracks['frames']} frames: percent; AP of "
+            "tubes; label changes per 100 frames"
+        )
+        rows = [
+            (kind, [tracks[kind].get(figure) for figure in OVER_TIME]) for kind in ("any", *KINDS)
+        ]
+        found.append((title, [*OVER_TIME.values()], rows))
+    return found
+
+
+def over_time(figures: dict) -> str:
+    """Format the scores over time alone; see `evaluation.over_time.metrics`."""
+    ((title, heads, rows),) = further({"over_time": figures})
+    return "\n".join([title, *_rows(heads, rows, 7)])
+
+
+def figure(value: float | None) -> str:
+    """Format a figure; `-` where there is none."""
+    return "-" if value is None else f"{value:.1f}"
+
+
+def _rows(heads, rows, wide=11):
     width = max(len(label) for label, _ in rows)
-    yield " " * width + "".join(f"  {head:>11}" for head in heads)
+    yield " " * width + "".join(f"  {head:>{wide}}" for head in heads)
     for label, values in rows:
-        cells = ("-" if value is None else f"{value:.1f}" for value in values)
-        yield f"{label:<{width}}" + "".join(f"  {cell:>11}" for cell in cells)
+        yield f"{label:<{width}}" + "".join(f"  {figure(value):>{wide}}" for value in values)

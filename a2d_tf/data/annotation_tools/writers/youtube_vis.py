@@ -1,5 +1,6 @@
 """Writer of YouTube-VIS's JSON: an annotation for each track and action, with a shape or null in
-each of the frames listed, which are named from 0: clip1/00004.jpg is frame 5.
+each of the frames listed, which are named from 0: clip1/00004.jpg is frame 5. Its `track_id`, which
+is not YouTube-VIS's, joins the actions of a track.
 
 Source: youtubevos/cocoapi, `ytvos.py`.
 """
@@ -32,6 +33,7 @@ def write(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
                 {
                     "id": len(annotations) + 1,
                     "video_id": 1,
+                    "track_id": track.id,
                     "category_id": numbers[f"{track.actor}-{shape.action}"],
                     "iscrowd": 0,
                     "width": width,

@@ -10,19 +10,50 @@ from __future__ import annotations
 import collections
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from pycocotools import mask as rle_tools
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.video.instances import Instances
 
 PATIENCE = 8  # answered frames in a row that an actor may be missing and still keep its id
 MIN_IOU = 0.3  # of an actor's mask with its last one
 MIN_IOU_OTHER = 0.5  # the same, where the network now takes it for another kind of actor
 WINDOW = 9
 LEAD = 1.5  # how many times the evidence for another label must be that for the one so far
+
+
+class Instances(Protocol):
+    """What is read of the N instances of a frame; see `a2d_tf.video.instances.Instances`.
+
+    Attributes:
+      boxes: float [N, 4], y1, x1, y2, x2.
+      codes: int [N]; scores: float [N].
+      masks: N RLEs.
+      actor_scores: float [N, |X|]; action_scores: float [N, |Y|].
+    """
+
+    @property
+    def boxes(self) -> np.ndarray: ...
+
+    @property
+    def codes(self) -> np.ndarray: ...
+
+    @property
+    def scores(self) -> np.ndarray: ...
+
+    @property
+    def masks(self) -> list[Any]: ...
+
+    @property
+    def actor_scores(self) -> np.ndarray: ...
+
+    @property
+    def action_scores(self) -> np.ndarray: ...
+
+
+Found = TypeVar("Found", bound=Instances)
 
 
 @dataclasses.dataclass
@@ -183,13 +214,13 @@ def read_label(
 
 
 def follow(
-    answers: Iterable[tuple[Any, Instances]],
+    answers: Iterable[tuple[Any, Found]],
     labels: LabelSpace,
     window: int = WINDOW,
     is_cut: Callable[[Any, Any], bool] | None = None,
     *,
     joint: bool = False,
-) -> Iterator[tuple[Any, Instances, np.ndarray, np.ndarray, np.ndarray]]:
+) -> Iterator[tuple[Any, Found, np.ndarray, np.ndarray, np.ndarray]]:
     """Add tracks and steady labels to the instances of every answered frame.
 
     The label of an instance is read from the track's sights in the `window` frames around it, so

@@ -1,0 +1,1 @@
+"""Scores over time: who is who from frame to frame, beside what is where."""

@@ -1,0 +1,182 @@
+"""Predictions of videos beside their truth, for the scores over time."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.data.annotation_tools.document import DEFAULTS, AnnotatedFrame
+from a2d_tf.data.annotation_tools.names import NO_NAMES, check_label_space, check_mapped
+from a2d_tf.data.annotation_tools.recognise import read_export
+from a2d_tf.data.segmentations import decode_parts
+from a2d_tf.evaluation.coco_results import encode_mask
+from a2d_tf.evaluation.over_time.scenes import Frame, Objects, Video
+from a2d_tf.video import outputs, predictions
+
+_Numbered = dict[int, AnnotatedFrame]
+
+
+class Truth:
+    """The annotated videos of a YouTube-VIS file.
+
+    Attributes:
+      path: the file.
+      videos: {name: {1-based number: frame}}.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        """Read the file.
+
+        Raises:
+          InputError: it is missing, damaged or no YouTube-VIS.
+        """
+        self.path = pathlib.Path(path)
+        if not self.path.exists():
+            raise InputError(f"{self.path}: no such file; --truth names annotations of YouTube-VIS")
+        self.videos: dict[str, _Numbered] = {}
+        for document in read_export(self.path, DEFAULTS, "youtube_vis"):
+            for frame in document.frames:
+                self.videos.setdefault(frame.video or "", {})[frame.number] = frame
+
+    def check(self, labels: LabelSpace) -> None:
+        """Raise InputError where an instance's label is no pair of the label space."""
+        frames = (frame for numbered in self.videos.values() for frame in numbered.values())
+        located = [(self.path, instance) for frame in frames for instance in frame.instances]
+        check_mapped(located, NO_NAMES)
+        check_label_space(located, NO_NAMES, labels)
+
+    def objects(self, frame: AnnotatedFrame, size: tuple[int, int], labels: LabelSpace) -> Objects:
+        """Decode the objects of a frame whose video has this (height, width).
+
+        Raises:
+          InputError: another size, a damaged mask, or a track twice; names the place.
+        """
+        where = f"{self.path}: {frame.where}"
+        if frame.size not in (None, size):
+            height, width = frame.size or size
+            raise InputError(
+                f"{where}: is {width}x{height}, but the prediction {size[1]}x{size[0]} (width x "
+                "height); annotate and predict the same video"
+            )
+        tracks, codes, masks = [], [], []
+        for instance in frame.instances:
+            actor, action = NO_NAMES.pair(instance) or ("", "")
+            try:
+                masks.append(encode_mask(decode_parts(instance.parts, size, size)))
+            except InputError as error:
+                raise InputError(f"{self.path}: {instance.where}: {error}") from error
+            if instance.track in tracks:
+                raise InputError(
+                    f"{self.path}: {instance.where}: track {instance.track} is twice in this "
+                    "frame; give each object a 'track_id' of its own"
+                )
+            tracks.append(instance.track)
+            codes.append(labels.encode(labels.actors.index(actor), labels.actions.index(action)))
+        return Objects(
+            np.array(tracks, np.int64), np.array(codes, np.int64), masks, np.ones(len(codes))
+        )
+
+
+def folders(predicted: Sequence[str | os.PathLike]) -> list[pathlib.Path]:
+    """Find the folders of predictions: those given, and those in a library given.
+
+    Raises:
+      InputError: a path holds none.
+    """
+    found: list[pathlib.Path] = []
+    name = outputs.KINDS["tracks"]
+    for path in map(pathlib.Path, predicted):
+        alone = (path / name).is_file()
+        inside = [path] if alone else sorted(file.parent for file in path.glob(f"*/{name}"))
+        if not inside:
+            raise InputError(
+                f"--predicted={path}: neither a prediction nor a library of predictions, for there "
+                f"is no {name}; a2d_tf.predict makes them"
+            )
+        found += inside
+    return found
+
+
+def read(
+    truth: Truth, places: Iterable[pathlib.Path], labels: LabelSpace | None = None
+) -> tuple[list[Video], LabelSpace, list[str]]:
+    """Compare predictions with the truth in the frames that are annotated.
+
+    A frame that is annotated and was not segmented counts as one in which nothing was found.
+
+    Args:
+      truth: the annotated videos.
+      places: folders of predictions.
+      labels: the label space; by default that of the predictions, or A2D's where they name none.
+
+    Returns:
+      (the videos, their label space, a line on each thing that was not scored).
+
+    Raises:
+      InputError: a video that the truth does not know or two predictions have, other labels or
+        sizes, or a damaged file.
+    """
+    videos: dict[str, Video] = {}
+    notes = []
+    for place in places:
+        sight = predictions.read_sights(place)
+        labels = _label_space(sight, labels)
+        if not videos:
+            truth.check(labels)
+        if sight.name not in truth.videos:
+            known = ", ".join(list(truth.videos)[:5])
+            raise InputError(
+                f"{sight.folder}: is of the video '{sight.name}', which {truth.path} does not "
+                f"annotate; it has {known}{', ...' if len(truth.videos) > 5 else ''}"
+            )
+        if sight.name in videos:
+            raise InputError(f"{sight.folder}: another prediction of '{sight.name}'; give one")
+        numbered = truth.videos[sight.name]
+        videos[sight.name] = _compare(truth, sight, numbered, labels)
+        unanswered = len(set(numbered) - set(sight.frames))
+        if unanswered:
+            notes.append(
+                f"{sight.name}: {unanswered} of {len(numbered)} annotated frames were not "
+                "segmented; all in them counts as missed"
+            )
+    left = len(truth.videos) - len(videos)
+    if left:
+        notes.append(f"{left} of {len(truth.videos)} annotated videos have no prediction")
+    return list(videos.values()), labels or A2D, notes
+
+
+def _label_space(sight: predictions.Sights, labels: LabelSpace | None) -> LabelSpace:
+    """The label space so far, or else that of a prediction; they must be the same."""
+    if sight.labels is not None and labels is not None and sight.labels != labels:
+        raise InputError(
+            f"{sight.folder / outputs.VIDEO}: labels: not the label space of the others, or of "
+            "--labels; score predictions of one label space together"
+        )
+    return labels or sight.labels or A2D
+
+
+def _compare(truth, sight, numbered, labels):
+    """The `Video` of a prediction."""
+    last = max(numbered)
+    if sight.frame_count is not None and last > sight.frame_count:
+        raise InputError(
+            f"{truth.path}: {numbered[last].where}: is frame {last}, but '{sight.name}' has "
+            f"{sight.frame_count}; name its first frame {sight.name}/00000.jpg"
+        )
+    codes = {int(code) for found in sight.objects.values() for code in found.codes}
+    if not codes <= set(labels.codes):
+        raise InputError(
+            f"{sight.folder}: code {min(codes - set(labels.codes))} is no pair of the label space; "
+            "give that of the prediction by --labels"
+        )
+    frames = []
+    for number in sorted(numbered):
+        found = sight.objects.get(number, Objects.none())
+        true = truth.objects(numbered[number], sight.size, labels)
+        frames.append(Frame.of(true, found, sight.size))
+    return Video(sight.name, frames)

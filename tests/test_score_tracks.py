@@ -1,0 +1,211 @@
+"""Predictions of videos scored over time: the files of both sides, and what does not fit."""
+
+import json
+import types
+
+import numpy as np
+import pytest
+from a2d_files import mask
+from processes import run_tool
+from test_outputs import BOX, FILM, OTHER, SIZE, write
+
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.data.annotation_tools.writers import youtube_vis
+from a2d_tf.data.records import ClipTruth
+from a2d_tf.evaluation.coco_results import encode_mask
+from a2d_tf.evaluation.over_time.recorded import Recorded
+from a2d_tf.video import predictions, scoring
+
+CATEGORIES = [{"id": code, "name": A2D.name(code)} for code in A2D.codes]
+
+
+def predict(folder, film=FILM, name="clip1.mp4", every=1, count=6):
+    source = types.SimpleNamespace(name=name, images=None, length=count, count=count)
+    write(folder, film, every=every, source=source)
+    return folder
+
+
+def truth_of(folder, film=FILM, name="clip1", size=SIZE, **fields):
+    """A YouTube-VIS file of {frame: [(track, code, _, box), ...]}; `fields` of its video."""
+    path, numbers = folder / f"{name}.json", sorted(film)
+    annotations = {}
+    for k, number in enumerate(numbers):
+        for track, code, _, box in film[number]:
+            rows = annotations.setdefault((track, code), [None] * len(numbers))
+            rows[k] = encode_mask(mask(*SIZE, *box))
+    video = {"id": 1, "height": size[0], "width": size[1], "length": len(numbers)}
+    video["file_names"] = [f"{name}/{number - 1:05d}.jpg" for number in numbers]
+    rows = [
+        {"video_id": 1, "track_id": track, "category_id": code, "segmentations": masks}
+        for (track, code), masks in annotations.items()
+    ]
+    content = {"videos": [{**video, **fields}], "categories": CATEGORIES, "annotations": rows}
+    path.write_text(json.dumps(content))
+    return path
+
+
+def read(truth, *predicted, labels=None):
+    return scoring.read(scoring.Truth(truth), scoring.folders(predicted), labels)
+
+
+def complaint(*arguments, **options):
+    with pytest.raises(InputError) as caught:
+        read(*arguments, **options)
+    return str(caught.value)
+
+
+def test_a_prediction_agrees_with_its_own_export(tmp_path):
+    folder = predict(tmp_path / "out")
+    ((_, content),) = youtube_vis.write(predictions.read(folder), masks=True)
+    (tmp_path / "truth.json").write_bytes(content)
+    done = run_tool(
+        "score",
+        "tracks",
+        f"--truth={tmp_path / 'truth.json'}",
+        f"--predicted={folder}",
+        f"--output={tmp_path / 'metrics.json'}",
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "metrics.json").read_text())["over_time"]
+    assert (figures.pop("videos"), figures.pop("frames")) == (1, 6)
+    for kind, values in figures.items():
+        assert values.pop("label_changes", 0) == 0
+        assert values == pytest.approx(dict.fromkeys(values, 100)), kind
+    assert done.stdout.splitlines()[0].startswith("Over time, 1 videos with 6 frames")
+    assert done.stdout.splitlines()[-1].split() == ["joint", *["100.0"] * 12, "0.0"]
+
+
+def test_frames_are_paired_by_number_and_videos_by_name(tmp_path):
+    film = {number: FILM[number] for number in (2, 3, 5)}  # every other frame is not annotated
+    other = {2: [(1, 18, 1, OTHER)], 3: [], 5: [(1, 17, 1, BOX)]}
+    truth = json.loads(truth_of(tmp_path, film).read_text())
+    more = json.loads(truth_of(tmp_path, other, name="clip2").read_text())
+    more["videos"][0]["id"] = 2
+    for entry in more["annotations"]:
+        entry["video_id"] = 2
+    for side in ("videos", "annotations"):
+        truth[side] += more[side]
+    path = tmp_path / "both.json"
+    path.write_text(json.dumps(truth))
+    library = tmp_path / "library"
+    predict(library / "clip2", {2: [(7, 17, 0.5, OTHER)], 3: [(7, 17, 0.25, BOX)]}, "clip2.avi")
+    predict(library / "clip1")
+    videos, labels, notes = read(path, library)
+    assert [video.name for video in videos] == ["clip1", "clip2"] and labels == A2D
+    assert notes == [
+        "clip2: 1 of 3 annotated frames were not segmented; all in them counts as missed"
+    ]
+    first, second = videos
+    assert [frame.tracks.tolist() for frame in first.frames] == [[2, 1], [1], [1]]
+    assert [frame.codes.tolist() for frame in first.frames] == [[34, 17], [18], [18]]
+    assert first.frames[0].predicted_tracks.tolist() == [1, 2]
+    assert first.frames[0].overlaps.tolist() == [[0, 140], [640, 0]]
+    assert [frame.predicted_tracks.tolist() for frame in second.frames] == [[7], [7], []]
+    assert second.frames[0].scores.tolist() == [0.5]
+    assert second.frames[0].predicted_codes.tolist() == [17]
+    _, _, notes = read(path, library / "clip1")
+    assert notes == ["1 of 2 annotated videos have no prediction"]
+
+
+def test_what_does_not_fit_is_said(tmp_path):
+    folder, truth = predict(tmp_path / "out"), truth_of(tmp_path)
+    assert "no such file" in complaint(tmp_path / "none.json", folder)
+    assert "neither a prediction nor a library" in complaint(truth, tmp_path / "none")
+    assert "another prediction of 'clip1'" in complaint(truth, folder, folder)
+    other = predict(tmp_path / "other", name="clip9.mp4")
+    message = complaint(truth, other)
+    assert "the video 'clip9', which" in message and "it has clip1" in message
+    message = complaint(truth_of(tmp_path, size=(40, 64)), folder)
+    assert "videos[0].file_names[0]: is 64x40, but the prediction 64x48" in message
+    message = complaint(truth_of(tmp_path, {7: FILM[1]}), folder)
+    assert "is frame 7, but 'clip1' has 6" in message
+    message = complaint(truth_of(tmp_path, {1: [(1, 17, 1, BOX), (1, 18, 1, OTHER)]}), folder)
+    assert "annotations[1].segmentations[0]: track 1 is twice in this frame" in message
+    space = LabelSpace(("man",), ("run",), (11,))
+    assert "labels: not the label space" in complaint(truth_of(tmp_path), folder, labels=space)
+    content = json.loads(truth.read_text())
+    content["categories"][0]["name"] = content["categories"][6]["name"] = "cow-running"
+    truth.write_text(json.dumps(content))
+    assert "'cow' is not in the label space" in complaint(truth, folder)
+
+
+def test_several_predictions_are_for_tracks_alone(tmp_path):
+    words = ("--truth=a", "--predicted=b", "--predicted=c", "--output=d")
+    done = run_tool("score", "detection", *words, cwd=tmp_path)
+    assert done.returncode == 1 and "only tracks takes several" in done.stderr
+
+
+# ---- Records that hold every frame of a video
+
+
+def clip(number, tracks, video="v"):
+    """The truth of a record with adults who run in BOX, and then in OTHER."""
+    boxes = np.array([BOX, OTHER][: len(tracks)], np.float32).reshape(-1, 4)
+    rles = [encode_mask(mask(*SIZE, *box)) for box in boxes.astype(int)]
+    return ClipTruth(
+        video=video,
+        frame=number,
+        split="test",
+        clip_frames=np.array([number]),
+        native_size=SIZE,
+        size=SIZE,
+        boxes=boxes,
+        codes=np.full(len(tracks), 17, np.int32),
+        rles=rles,
+        label_map=np.zeros(SIZE, np.uint8),
+        tracks=np.array(tracks, np.int64) if tracks else None,
+    )
+
+
+def found(*rows):
+    """Instances of (code, p(actor), box), and their RLEs."""
+    codes, scores, boxes = zip(*rows) if rows else ((), (), ())
+    actors, actions = np.zeros((len(rows), 7)), np.zeros((len(rows), 9))
+    for i, (code, score, _) in enumerate(rows):
+        actors[i, code // 10 - 1], actions[i, code % 10 - 1] = score, 0.5
+    instances = {
+        "boxes": np.array(boxes, np.float32).reshape(-1, 4),
+        "code": np.array(codes, np.int32),
+        "class_score": np.array(scores),
+        "score": 0.5 * np.array(scores),
+        "actor_scores": actors,
+        "action_scores": actions,
+    }
+    return instances, [encode_mask(mask(*SIZE, *box)) for box in boxes]
+
+
+RIGHT, LOW = (17, 0.9, BOX), (17, 0.2, OTHER)
+
+
+def test_recorded_videos_are_followed():
+    recorded = Recorded(A2D, 0.3, joint=False)
+    # Out of order, and with an instance below the threshold.
+    for number in (4, 2, 3):
+        recorded.add(clip(number, [5]), *found(RIGHT, LOW))
+    recorded.add(clip(5, []), *found())
+    figures = recorded.metrics()
+    assert (figures["videos"], figures["frames"]) == (1, 4)
+    assert figures["joint"]["hota"] == figures["any"]["idf1"] == 100
+    # A second one, which is not found.
+    recorded.add(clip(1, [5], "w"), *found())
+    recorded.add(clip(2, [5], "w"), *found())
+    figures = recorded.metrics()
+    assert figures["videos"] == 2 and figures["any"]["idr"] == pytest.approx(60)
+
+
+@pytest.mark.parametrize(
+    "clips",
+    [
+        [(1, [5])],  # a single frame
+        [(1, [5]), (3, [5])],  # a gap
+        [(1, [5]), (2, [-1]), (3, [5])],  # an unknown identity
+        [(1, [5]), (2, [5, 5])],  # one twice
+        [(1, []), (2, [])],  # nothing
+    ],
+)
+def test_other_records_have_no_scores_over_time(clips):
+    recorded = Recorded(A2D, 0.3, joint=False)
+    for number, tracks in clips:
+        recorded.add(clip(number, tracks), *found(RIGHT))
+    assert recorded.metrics() == {}
