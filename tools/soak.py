@@ -198,7 +198,7 @@ def parts(workdir: str, steps: int) -> list[tuple]:
     records = os.path.join(workdir, "conversion", "undisturbed")
     trained = os.path.join(workdir, "training", "undisturbed")
     videos = os.path.join(release, "clips320H")
-    library = [f"--workdir={trained}", f"--video={videos}", "--output={}"]
+    library = [f"--workdir={trained}", f"--video={videos}", "--output={}/library"]
     return [
         (
             "conversion",
