@@ -58,9 +58,10 @@ class _Training:
 
 def run(options: dict) -> tuple[list[dict], dict]:
     """Rows and details; `small`: two steps of the smallest network on two drawn videos."""
-    devices.prepare()
+    options = dict(options, seeds=_seeds(options["seeds"]))
     if options["small"]:
-        options = dict(options, steps=2, seeds=options["seeds"][:1])
+        options.update(steps=2, seeds=options["seeds"][:1])
+    devices.prepare()
     folder = pathlib.Path(f"{options['output']}.parts")
     with tempfile.TemporaryDirectory() as scratch:
         manifest = _records(options, pathlib.Path(scratch))
@@ -68,6 +69,13 @@ def run(options: dict) -> tuple[list[dict], dict]:
         for training in _trainings(options):
             results[training.name] = _kept(training, manifest, folder)
     return _rows(results, options["seeds"]), {"trainings": results, **peers.versions()}
+
+
+def _seeds(words):
+    try:
+        return [int(word) for word in words]
+    except ValueError as error:
+        raise InputError(f"--seeds={','.join(words)}: whole numbers are needed") from error
 
 
 def _records(options, folder):
@@ -126,7 +134,7 @@ def _trainings(options):
     ]
     for seed, (side, choice) in itertools.product(options["seeds"], sides):
         if side == "ours" or peers.available():
-            yield _Training(side, choice, config_of(options, int(seed)))
+            yield _Training(side, choice, config_of(options, seed))
 
 
 def _kept(training, manifest, folder):

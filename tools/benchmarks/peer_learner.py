@@ -154,7 +154,7 @@ def _backbone(config):
 
     model = config.model
     if model.backbone == LITE0:
-        body, widths = _Lite0(), [24, 40, 112, 320]
+        body, widths = Lite0(), [24, 40, 112, 320]
         # Its maps are named as those of the ResNet's stages; nothing else looks inside.
         fpn = BackboneWithFPN(torch.nn.Sequential(), {}, widths, model.fpn_channels)
         fpn.body = body
@@ -203,7 +203,7 @@ def _resnet(width, blocks):
     return torch.nn.Sequential(layers)
 
 
-class _Lite0(torch.nn.Module if torch else object):  # type: ignore[misc]
+class Lite0(torch.nn.Module if torch else object):  # type: ignore[misc]
     """C2..C5 of EfficientNet-Lite0 with ImageNet's weights and frozen batch norm."""
 
     ENDS = {2: "0", 4: "1", 10: "2", 15: "3"}
