@@ -134,7 +134,8 @@ def _check_output(output):
 def _settings(workdir) -> Config:
     """The run's settings, without the paths of what it started from."""
     config = run_folder.settings(os.path.join(workdir, "flags.txt"))
-    learning = dataclasses.replace(config.learning, **dict.fromkeys(_STARTS, ""))
+    none: dict[str, Any] = dict.fromkeys(_STARTS, "")
+    learning = dataclasses.replace(config.learning, **none)
     return dataclasses.replace(config, learning=learning)
 
 
