@@ -69,6 +69,8 @@ def test_the_api_takes_its_folder_or_its_name(folder, monkeypatch):
     predictor = a2d_tf.Predictor.load("tiny", score_threshold=0.35)
     assert predictor.facts["checkpoint"] == "tiny"
     assert predictor.facts["score_threshold"] == 0.35
+    with pytest.raises(InputError, match="a packed model has no other checkpoints"):
+        a2d_tf.Predictor.load(folder, checkpoint="best")
 
 
 def test_a_name_that_is_none_is_refused_with_those_there(folder, monkeypatch):

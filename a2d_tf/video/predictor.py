@@ -66,6 +66,8 @@ class Predictor:
         """
         folder = os.path.normpath(path)
         if _is_packed(folder):
+            if checkpoint != "last":
+                raise InputError(f"{folder}: a packed model has no other checkpoints")
             return cls.from_run(packing.load(folder, settings))
         if os.path.isfile(os.path.join(folder, "flags.txt")):
             return cls.from_run(run_folder.load(folder, settings, checkpoint))

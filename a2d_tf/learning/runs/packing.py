@@ -34,7 +34,7 @@ from a2d_tf.pretrained import packed
 from a2d_tf.pretrained.weights import variables
 
 CARD, METRICS = "card.md", "metrics.json"
-_COPIED = ("labels.json", "records.json", "score_threshold.json")
+_COPIED = ("labels.json", "records.json")
 _STARTS = ("init_run", "init_checkpoint", "init_rgb", "init_flow", "class_map", "threshold_from")
 
 
@@ -88,44 +88,51 @@ def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> dict
       relative to the largest of its tensor}.
 
     Raises:
-      InputError: no run there, a weight beyond float16, or something else is at `output`.
+      InputError: no run there, a weight beyond float16, something else is at `output`, or it
+        cannot be written.
     """
     _check_output(output)
     run = run_folder.load(workdir, kind=kind)
     arrays = {name: variable.numpy() for name, variable in variables(run.network).items()}
     small = {name: _halved(name, values) for name, values in arrays.items()}
     metrics = _metrics(workdir, kind)
+    facts = {
+        "parameters": sum(values.size for values in arrays.values()),
+        "largest_error": max(_error(arrays[name], small[name]) for name in arrays),
+    }
+    name = os.path.basename(os.path.abspath(output))
+    card = _card(name, run, facts, metrics, notes=notes)
     parent = os.path.dirname(os.path.abspath(output))
-    os.makedirs(parent, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".partial-", dir=parent) as partial:
-        new = os.path.join(partial, "new")
-        os.mkdir(new)
-        _settings(workdir).write(os.path.join(new, "flags.txt"))
-        for name in _COPIED[:2]:
-            shutil.copy(os.path.join(workdir, name), new)
-        threshold = {"score_threshold": run.config.inference.score_threshold}
-        write_json(os.path.join(new, _COPIED[2]), threshold)
-        write_file(os.path.join(new, packed.WEIGHTS), lambda f: np.savez_compressed(f, **small))
-        if metrics:
-            write_json(os.path.join(new, METRICS), metrics, sort_keys=True)
-        facts = {
-            "parameters": sum(values.size for values in arrays.values()),
-            "largest_error": max(_error(arrays[name], small[name]) for name in arrays),
-        }
-        name = os.path.basename(os.path.abspath(output))
-        write_text(os.path.join(new, CARD), _card(name, run, facts, metrics, notes=notes))
-        facts["bytes"] = sum(entry.stat().st_size for entry in os.scandir(new))
-        replace_folder(new, output, os.path.join(partial, "old"))
+    try:
+        os.makedirs(parent, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".partial-", dir=parent) as partial:
+            new = os.path.join(partial, "new")
+            os.mkdir(new)
+            _write(new, workdir, run, small, metrics=metrics, card=card)
+            facts["bytes"] = sum(entry.stat().st_size for entry in os.scandir(new))
+            replace_folder(new, output, os.path.join(partial, "old"))
+    except OSError as error:
+        raise InputError(f"{output}: cannot be written ({error})") from error
     return facts
+
+
+def _write(folder, workdir, run, weights, *, metrics, card):
+    """Fill the folder of a packed model."""
+    _settings(workdir).write(os.path.join(folder, "flags.txt"))
+    for name in _COPIED:
+        shutil.copyfile(os.path.join(workdir, name), os.path.join(folder, name))
+    threshold = {"score_threshold": run.config.inference.score_threshold}
+    write_json(os.path.join(folder, "score_threshold.json"), threshold)
+    write_file(os.path.join(folder, packed.WEIGHTS), lambda f: np.savez_compressed(f, **weights))
+    if metrics:
+        write_json(os.path.join(folder, METRICS), metrics, sort_keys=True)
+    write_text(os.path.join(folder, CARD), card)
 
 
 def _check_output(output):
     known = os.path.isfile(os.path.join(output, packed.WEIGHTS))
-    if (
-        os.path.lexists(output)
-        and not known
-        and not (os.path.isdir(output) and not os.listdir(output))
-    ):
+    empty = os.path.isdir(output) and not os.listdir(output)
+    if os.path.lexists(output) and not known and not empty:
         raise InputError(
             f"{output}: is there already and is no packed model; give another --output"
         )
