@@ -124,8 +124,8 @@ def _check_flags(argv):
         raise InputError(f"--end={_END.value:g} must be beyond --start={_START.value:g}")
     if _MODEL.value:
         packed.find(_MODEL.value)
-    for flag in sources:
-        if flag in (_SAVED_MODEL, _WORKDIR) and not os.path.isdir(flag.value):
+    for flag in (_SAVED_MODEL, _WORKDIR):
+        if flag.value and not os.path.isdir(flag.value):
             raise InputError(f"--{flag.name}={flag.value}: no such folder")
 
 

@@ -147,7 +147,8 @@ def _settings(workdir) -> Config:
 
 
 def _halved(name, values):
-    small = values.astype(np.float16)
+    with np.errstate(over="ignore"):
+        small = values.astype(np.float16)
     if not np.isfinite(small).all():
         raise InputError(f"{name}: {np.abs(values).max():g} is beyond float16; it cannot be packed")
     return small
