@@ -2,8 +2,8 @@
 
   python tools/parity.py --output=docs/parity.md
 
-A minute on two cores. The oracles are those of the tests; torchvision and EfficientNet-Lite0 are
-compared where requirements-bench.txt is installed. Ends with status 1 if a bound is exceeded.
+The oracles are those of the tests; torchvision and EfficientNet-Lite0 are compared where
+requirements-bench.txt is installed. Ends with status 1 if a bound is exceeded.
 """
 
 from __future__ import annotations
