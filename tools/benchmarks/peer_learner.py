@@ -23,15 +23,14 @@ from tools.benchmarks import peers
 from tools.benchmarks.learners import DETECTIONS, LITE0, NMS, SCORE, Found, labels, lite0_file
 from tools.benchmarks.peers import torch, torchvision
 
-CHOICES = ("aligned",)
-"""Choices of ours that the peer can have: RoIAlign's grid, shifted by half a cell."""
+_GROUP = 8  # channels, as of `resnet.GroupNorm`
 
 
 class Peer:
     """torchvision's Mask R-CNN.
 
     Args:
-      config: settings of ours, which it gets where it has such; choice: one of CHOICES, or None.
+      config: settings of ours, which it gets where it has such; choice: "aligned" for RoIAlign with our grid, or None.
     """
 
     def __init__(self, config: Config, choice: str | None = None):
@@ -145,7 +144,7 @@ def _mask_rcnn(config):
 
 
 def _group_norm(channels):
-    groups = channels // math.gcd(channels, resnet._GROUP_CHANNELS)
+    groups = channels // math.gcd(channels, _GROUP)
     return torch.nn.GroupNorm(groups, channels)
 
 
