@@ -30,7 +30,8 @@ class Peer:
     """torchvision's Mask R-CNN.
 
     Args:
-      config: settings of ours, which it gets where it has such; choice: "aligned" for RoIAlign with our grid, or None.
+      config: settings of ours, which it gets where it has such.
+      choice: "aligned" for RoIAlign with our grid, or None.
     """
 
     def __init__(self, config: Config, choice: str | None = None):
