@@ -1,4 +1,7 @@
-"""Score a run: python -m a2d_tf.evaluate --workdir=RUN --records=RECORDS --split=test."""
+"""Score a run: python -m a2d_tf.evaluate --workdir=RUN --records=RECORDS --split=test.
+
+`--model=mini --output=DIR` scores a packed model (tools/pack_model.py) in place of a run.
+"""
 
 import os
 
@@ -6,8 +9,16 @@ from absl import flags
 
 from a2d_tf.core import shell
 from a2d_tf.core.config import Config
+from a2d_tf.core.errors import InputError
+from a2d_tf.pretrained import packed
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
+_MODEL = flags.DEFINE_string(
+    "model", None, "packed model in place of a run: a name, or a folder of tools/pack_model.py"
+)
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "folder of the scores; by default evaluation/<split> of the run folder"
+)
 _RECORDS = flags.DEFINE_string("records", None, "folder that tools/build_records.py made")
 _SPLIT = flags.DEFINE_enum(
     "split", "test", ["train", "val", "test"], "videos to score; train leaves out those of val"
@@ -18,25 +29,40 @@ Config.define_flags(["inference", "compute"])
 
 
 def main(argv: list[str]) -> None:
-    shell.require(argv, workdir=_WORKDIR.value, records=_RECORDS.value)
+    shell.require(argv, workdir=_WORKDIR.value or _MODEL.value, records=_RECORDS.value)
+    _check_flags()
     # Late, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
     import a2d_tf
     from a2d_tf.core import devices
     from a2d_tf.data.manifest import Manifest
-    from a2d_tf.learning.runs import run_folder
+    from a2d_tf.learning.runs import packing, run_folder
 
-    workdir = os.path.normpath(_WORKDIR.value)
     manifest = Manifest.load(_RECORDS.value)
     device = devices.prepare(_DEVICE.value)
-    run = run_folder.load(workdir, Config.given_inference(), _CHECKPOINT.value)
+    if _MODEL.value:
+        run = packing.load(_MODEL.value, Config.given_inference())
+    else:
+        workdir = os.path.normpath(_WORKDIR.value)
+        run = run_folder.load(workdir, Config.given_inference(), _CHECKPOINT.value)
     device.announce(run.config.compute.precision)
     best = "_best" if _CHECKPOINT.value == "best" else ""
-    output = os.path.join(workdir, "evaluation", _SPLIT.value + best)
+    output = _OUTPUT.value or os.path.join(workdir, "evaluation", _SPLIT.value + best)
     result = a2d_tf.metrics.evaluate(run, manifest, _SPLIT.value, output=output)
     threshold = run.config.inference.score_threshold
     print(f"{run.checkpoint} on {_SPLIT.value}, p(actor) >= {threshold:g}")
     print(a2d_tf.metrics.table(result))
     print(f"written to {output}")
+
+
+def _check_flags():
+    if _MODEL.value and _WORKDIR.value:
+        raise InputError("--model is a packed model in place of --workdir; leave out either")
+    if _MODEL.value and not _OUTPUT.value:
+        raise InputError("--output is missing: a packed model has no folder of scores")
+    if _MODEL.value and flags.FLAGS["checkpoint"].present:
+        raise InputError("--checkpoint chooses among a run's weights; it needs --workdir")
+    if _MODEL.value:
+        packed.find(_MODEL.value)
 
 
 run = shell.command(main)

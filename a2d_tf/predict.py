@@ -1,8 +1,9 @@
 """Segment a video: python -m a2d_tf.predict --saved_model=DIR --video=FILE --output=DIR.
 
-`--workdir=RUN` in place of `--saved_model` takes a run that is not exported. `--init_rgb=coco`, or
-a file of tools/import_weights.py, takes a detector's weights before any training: it finds actors,
-and calls their actions "untrained".
+`--workdir=RUN` in place of `--saved_model` takes a run that is not exported, `--model=mini` a model
+packed by tools/pack_model.py: its name where it comes with the package, or its folder.
+`--init_rgb=coco`, or a file of tools/import_weights.py, takes a detector's weights before any
+training: it finds actors, and calls their actions "untrained".
 
 Frames go by their number in the video, 1 for the first: in `label_maps/`, as `image_id` in
 `detections.json`, and in `tracks.json` and `summary.csv`. `--every=N` segments every Nth frame and
@@ -25,6 +26,7 @@ from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.sharing import tasks
 from a2d_tf.ops import tracking
+from a2d_tf.pretrained import packed
 from a2d_tf.video import (
     batch,
     finished,
@@ -37,6 +39,9 @@ from a2d_tf.video import (
 
 _SAVED_MODEL = flags.DEFINE_string("saved_model", None, "folder of a2d_tf.export")
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
+_MODEL = flags.DEFINE_string(
+    "model", None, "packed model: a name, such as mini, or a folder of tools/pack_model.py"
+)
 _CHECKPOINT = Config.define_checkpoint()
 _INIT_RGB = flags.DEFINE_string(
     "init_rgb", None, "imported COCO weights: coco, which is fetched once, or a file"
@@ -87,6 +92,7 @@ def _model():
     return loading.Model(
         saved_model=_SAVED_MODEL.value,
         workdir=_WORKDIR.value,
+        packed=_MODEL.value,
         init_rgb=_INIT_RGB.value,
         checkpoint=_CHECKPOINT.value,
         device=_DEVICE.value,
@@ -104,9 +110,9 @@ def _check_flags(argv):
     shell.require(argv, video=_VIDEO.value or _VIDEOS.value, output=_OUTPUT.value)
     if _VIDEO.value and _VIDEOS.value:
         raise InputError("--videos is a list in place of --video; leave out either")
-    sources = [flag for flag in (_SAVED_MODEL, _WORKDIR, _INIT_RGB) if flag.value]
+    sources = [flag for flag in (_SAVED_MODEL, _WORKDIR, _MODEL, _INIT_RGB) if flag.value]
     if len(sources) != 1:
-        raise InputError("give one of --saved_model, --workdir and --init_rgb")
+        raise InputError("give one of --saved_model, --workdir, --model and --init_rgb")
     if flags.FLAGS["checkpoint"].present and not _WORKDIR.value:
         raise InputError("--checkpoint chooses among a run's weights; it needs --workdir")
     given = [name for name in Config.given_inference() if name != "score_threshold"]
@@ -116,8 +122,10 @@ def _check_flags(argv):
         )
     if _END.value is not None and _END.value <= _START.value:
         raise InputError(f"--end={_END.value:g} must be beyond --start={_START.value:g}")
-    for flag in sources:
-        if flag is not _INIT_RGB and not os.path.isdir(flag.value):
+    if _MODEL.value:
+        packed.find(_MODEL.value)
+    for flag in (_SAVED_MODEL, _WORKDIR):
+        if flag.value and not os.path.isdir(flag.value):
             raise InputError(f"--{flag.name}={flag.value}: no such folder")
 
 
@@ -153,6 +161,13 @@ def _one(output, kinds):
         print(f"note: {_VIDEO.value} {note}", file=sys.stderr)
 
 
+def _source():
+    """The path or the name of the model."""
+    if _MODEL.value:
+        return packed.find(_MODEL.value)
+    return _SAVED_MODEL.value or _WORKDIR.value or _INIT_RGB.value
+
+
 def _request(kinds):
     """What to predict of each video of a library."""
     settings = Config.given_inference()
@@ -165,7 +180,7 @@ def _request(kinds):
         window=_WINDOW.value,
         threshold=_threshold(),
         kinds=kinds,
-        model=finished.model(_SAVED_MODEL.value or _WORKDIR.value or _INIT_RGB.value),
+        model=finished.model(_source()),
         settings=settings,
     )
 

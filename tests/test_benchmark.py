@@ -29,6 +29,7 @@ LIMITS = {
         "4 frames: boxes of 30 RoIs each, naive loop": None,
         "20 frames: 20 instances each, pycocotools": None,
     },
+    "learning": {},
     "library": {
         "1 clips with everything, a process each": None,
         "1 clips with everything": 1,
@@ -77,6 +78,7 @@ LIMITS = {
 PEERS = {
     "backbone": {"forward, 1 frame": 1, "forward, 8 frames": 1.2, "training, 1 frame": 1},
     "evaluation": {"4 frames: boxes of 30 RoIs each, torchvision loop": None},
+    "learning": {"seed 0: box AP": 1, "seed 0: mask AP": 1, "training": None},
     "nms": {"top-k and NMS of 50 boxes, torchvision": None},
     "rcnn": {
         "inference, 10 detections": 1.35,

@@ -4,12 +4,13 @@ import json
 
 import numpy as np
 import pytest
+from coco_files import SPACE, random_files
 from pycocotools import mask as rle_tools
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.core.labels import A2D
 from a2d_tf.evaluation import coco_eval, coco_results
 from a2d_tf.evaluation.box_data import Truth
 from a2d_tf.evaluation.coco_results import Results
@@ -136,46 +137,6 @@ def test_unreadable_file(tmp_path):
 
 
 # ---- COCO's own AP
-
-SPACE = LabelSpace(("man", "dog"), ("run", "eat"), (11, 12, 21, 22))
-
-
-def ellipse(rng, height, width, scale):
-    centre, radius = scale * rng.uniform(8, 32, 2), scale * rng.uniform(3, 14, 2)
-    y, x = np.ogrid[:height, :width]
-    return ((y - centre[0]) / radius[0]) ** 2 + ((x - centre[1]) / radius[1]) ** 2 <= 1
-
-
-def random_files(folder, seed, scale=1):
-    """Paths of a truth and of results around it, with masks, in three sizes of frames."""
-    rng = np.random.default_rng(seed)
-    sizes = [(40 * scale, 40 * scale), (40 * scale, 56 * scale), (44 * scale, 40 * scale)]
-    images = [
-        {"id": 10 + i, "file_name": f"v/{i:05d}.png", "height": height, "width": width}
-        for i, (height, width) in enumerate(sizes)
-    ]
-    annotations, results = [], []
-    for i in range(18):
-        image = images[i % 3]
-        mask = ellipse(rng, image["height"], image["width"], scale)
-        common = {"image_id": image["id"], "category_id": int(rng.choice([11, 12, 21]))}
-
-        def shape(mask):
-            rle = coco_results.encode_mask(mask)
-            return {"segmentation": rle, "bbox": rle_tools.toBbox(rle).tolist()}
-
-        area = int(mask.sum())
-        annotations.append({**common, **shape(mask), "id": i + 1, "iscrowd": 0, "area": area})
-        for shift in (0, 1, 4):
-            moved = np.roll(mask, scale * shift, axis=(0, 1))
-            code = int(rng.choice([common["category_id"], 22]))
-            score = round(float(rng.random()), 1)
-            results.append({**common, **shape(moved), "category_id": code, "score": score})
-    categories = [{"id": code, "name": str(code)} for code in SPACE.codes]
-    truth = {"images": images, "annotations": annotations, "categories": categories}
-    for name, value in (("truth", truth), ("results", results)):
-        (folder / f"{name}.json").write_text(json.dumps(value))
-    return folder / "truth.json", folder / "results.json"
 
 
 def test_agrees_with_pycocotools_on_the_files(tmp_path, capsys):

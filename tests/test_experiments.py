@@ -65,7 +65,7 @@ def trainings(monkeypatch, name, further):
     """[Settings and given flags] of an experiment's trainings, of the paper's network."""
     calls = []
     monkeypatch.chdir(ROOT)  # flagfiles name others from there
-    monkeypatch.setattr(processes, "_call", calls.append)
+    monkeypatch.setattr(processes, "call_main", calls.append)
     processes.train_and_score(name, "configs/a2d.flags", "RECORDS", "RUNS", extra=further)
     found = []
     for main, *words in calls[:-1]:

@@ -1,6 +1,5 @@
 """Public weights: their layouts, the errors, and that they compute what their networks compute."""
 
-import importlib
 import pathlib
 import re
 import subprocess
@@ -10,6 +9,7 @@ import cv2
 import h5py
 import matterport_network
 import numpy as np
+import public_networks
 import pytest
 import tensorflow as tf
 from tiny_network import normal
@@ -275,30 +275,6 @@ def test_a_detector_fills_the_whole_appearance_branch(tensors, request):
     assert all("background" in role for role in report.skipped)
 
 
-def backbone(weights, shape):
-    """C2..C5 of imported weights in our builder."""
-    flavour = FLAVOURS[weights.flavour]
-    image = tf.keras.Input([*shape, 3])
-    width = weights.tensors["backbone/stem/kernel"].shape[-1] / 64
-    maps = resnet.resnet(
-        flavour.preprocess(image),
-        weights.backbone,
-        width,
-        "frozen_bn",
-        stride_in_1x1=flavour.stride_in_1x1,
-        epsilon=flavour.epsilon,
-        padding=flavour.padding,
-        name="rgb_resnet",
-    )
-    model = tf.keras.Model(image, maps)
-    for layer in model.layers:
-        for weight in ("kernel", "gamma", "beta", "mean", "variance"):
-            if hasattr(layer, weight):
-                role = f"backbone/{layer.name[len('rgb_resnet_') :]}/{weight}"
-                getattr(layer, weight).assign(np.asarray(weights.tensors[role]))
-    return model
-
-
 def close(made, expected, tolerance=1e-4):
     scale = np.abs(expected).max()
     np.testing.assert_allclose(made / scale, expected / scale, atol=tolerance)
@@ -306,26 +282,15 @@ def close(made, expected, tolerance=1e-4):
 
 def test_torchvision_resnet101_agrees(tmp_path):
     torch = pytest.importorskip("torch")
-    models = pytest.importorskip("torchvision").models
-    torch.manual_seed(0)
-    model = models.resnet101(weights=None).eval()
-    for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.1)
-            module.running_var.uniform_(0.5, 1.5)
-            module.weight.data.uniform_(0.2, 0.6)
-            module.bias.data.normal_(0, 0.1)
+    pytest.importorskip("torchvision")
+    model = public_networks.torchvision_resnet101()
     path = str(tmp_path / "resnet101.pth")
     torch.save(model.state_dict(), path)
     weights, _, _ = layouts.convert("torchvision", tensor_files.read(path), path)
     rgb = np.random.default_rng(0).integers(0, 256, (2, 96, 128, 3)).astype("f")
-    x = (rgb / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
-    x = torch.tensor(x.transpose(0, 3, 1, 2), dtype=torch.float32)
-    with torch.no_grad():
-        x = model.maxpool(model.relu(model.bn1(model.conv1(x))))
-        for number, ours in enumerate(backbone(weights, rgb.shape[1:3])(rgb), 1):
-            x = getattr(model, f"layer{number}")(x)
-            close(ours.numpy(), x.numpy().transpose(0, 2, 3, 1))
+    expected = public_networks.torchvision_maps(model, rgb)
+    for ours, theirs in zip(public_networks.ours(weights, rgb.shape[1:3])(rgb), expected):
+        close(ours.numpy(), theirs)
 
 
 def command(*words, sizes=None):
@@ -343,34 +308,13 @@ def command(*words, sizes=None):
     return process.returncode, process.stdout, process.stderr
 
 
-def randomise(model):
-    rng = np.random.default_rng(0)
-    for layer in model.layers:
-        if isinstance(layer, tf.keras.layers.BatchNormalization):
-            spans = ((0.2, 0.6), (-0.1, 0.1), (-0.1, 0.1), (0.5, 1.5))
-            layer.set_weights([rng.uniform(*span, layer.gamma.shape) for span in spans])
-        elif isinstance(layer, tf.keras.layers.Conv2D):
-            layer.bias.assign(rng.normal(0, 0.1, layer.bias.shape))
-
-
 @pytest.mark.parametrize(
     "blocks",
     [(1, 1, 1, 1), pytest.param((3, 4, 23, 3), marks=pytest.mark.full_size)],
     ids=["one block a stage", "ResNet-101"],
 )
 def test_keras_resnet_through_the_command(blocks, tmp_path, tool):
-    package = tf.keras.Model.__module__.split(".")[0]  # keras, or tf_keras
-    keras = importlib.import_module(f"{package}.src.applications.resnet")
-    tf.keras.utils.set_random_seed(0)
-
-    def stages(x):
-        for stage, count in enumerate(blocks):
-            name = f"conv{stage + 2}"
-            x = keras.stack1(x, 64 * 2**stage, count, stride1=1 if stage == 0 else 2, name=name)
-        return x
-
-    model = keras.ResNet(stages, False, True, include_top=False, weights=None)
-    randomise(model)
+    model = public_networks.keras_resnet(blocks)
     sizes = layouts.Sizes("resnet101" if blocks[2] == 23 else "resnet14")
     path, imported = str(tmp_path / "notop.h5"), str(tmp_path / "imported.h5")
     model.save_weights(path)
@@ -384,12 +328,10 @@ def test_keras_resnet_through_the_command(blocks, tmp_path, tool):
     assert f"  flow_resnet_{name} <- backbone/{name}\n" in out
     assert "  action_logits/kernel: no pretrained weights exist for it\n" in out
 
-    names = [f"conv{stage}_block{block}_out" for stage, block in enumerate(blocks, 2)]
-    reference = tf.keras.Model(model.input, [model.get_layer(name).output for name in names])
     rgb = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3)).astype("f")
-    expected = reference(tf.keras.applications.resnet.preprocess_input(rgb.copy()))
-    for ours, theirs in zip(backbone(Weights.read(imported), (64, 96))(rgb), expected):
-        close(ours.numpy(), theirs.numpy())
+    expected = public_networks.keras_maps(model, blocks, rgb)
+    for ours, theirs in zip(public_networks.ours(Weights.read(imported), (64, 96))(rgb), expected):
+        close(ours.numpy(), theirs)
 
 
 @pytest.mark.parametrize(

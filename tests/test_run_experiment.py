@@ -79,7 +79,7 @@ def test_initial_weights_go_to_the_first_phase_and_to_the_streams_that_it_has(
     monkeypatch, tmp_path
 ):
     calls = []
-    monkeypatch.setattr(processes, "_call", calls.append)
+    monkeypatch.setattr(processes, "call_main", calls.append)
     weights, other = ["--init_rgb=coco.h5", "--init_flow=imagenet.h5"], "--seed=1"
     weights.append("--class_map=map.json")
     for name in ("no_joint", "no_flow", "mask_rcnn_baseline", "full"):

@@ -74,6 +74,8 @@ def test_it_holds_the_package_and_its_flagfiles_and_nothing_of_development(wheel
         path for path in (ROOT / "a2d_tf").rglob("*.*") if path.suffix in (".py", ".js", ".css")
     )
     expected = {str(path.relative_to(ROOT)) for path in files}
+    models = (ROOT / "a2d_tf" / "pretrained" / "models").glob("*/*")
+    expected |= {str(path.relative_to(ROOT)) for path in models}
     expected |= {f"a2d_tf/{path.relative_to(ROOT)}" for path in (ROOT / "configs").rglob("*.flags")}
     assert names == expected
     assert len(needed) > 8 and not [line for line in needed if re.match("pytest|ruff|mypy", line)]

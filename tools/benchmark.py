@@ -26,6 +26,7 @@ SUITES = {
     "backbone": "ResNet-101 with FPN, forward and training, against the peak and torch",
     "data": "conversion, the input pipeline, how flow is stored and computed",
     "evaluation": "2000 frames scored",
+    "learning": "COCO's AP of the detector and of torchvision's Mask R-CNN, trained alike",
     "library": "short videos by a2d_tf.predict: a process each, and all in one",
     "nms": "from the proposal network's output to regions of interest",
     "rcnn": "the detector, inference and training, against torchvision's Mask R-CNN",
@@ -52,6 +53,23 @@ _OPTIONS = (
     flags.DEFINE_integer("videos", 48, "data: videos of the mini A2D made for it.", 2),
     flags.DEFINE_integer("clips", 64, "data: clips per round and part, beside conversion.", 1),
     flags.DEFINE_string("release", None, "data: a release to take instead."),
+    flags.DEFINE_string(
+        "records", None, "learning: folder of records, of the mini A2D at 128x160."
+    ),
+    flags.DEFINE_list("seeds", ["0", "1", "2"], "learning: of weights, order and sampling."),
+    flags.DEFINE_integer("steps", 1500, "learning: of each training.", 1),
+    flags.DEFINE_enum(
+        "backbone",
+        "resnet14",
+        ["resnet14", "efficientnet_lite0"],
+        "learning: from random weights, or from ImageNet's.",
+    ),
+    flags.DEFINE_list(
+        "choices",
+        [],
+        "learning: further trainings with one choice of the other side: box_beta (of the actor "
+        "head's smooth L1), initialisation, soft_masks; aligned, the peer with our RoIAlign.",
+    ),
     flags.DEFINE_float(
         "step_clips_per_second",
         None,
@@ -65,7 +83,7 @@ def main(argv: list[str]) -> None:
     shell.require(argv, suite=_SUITE.value, output=_OUTPUT.value)
     # Imported now: a mistyped flag should not wait for TensorFlow.
     suite = importlib.import_module(f"tools.benchmarks.{_SUITE.value}")
-    options = {flag.name: flag.value for flag in _OPTIONS}
+    options = {flag.name: flag.value for flag in (*_OPTIONS, _OUTPUT)}
     rows, details = suite.run(options)
     from tools.benchmarks import measure
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pathlib
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import cast
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.learning.runs import experiments
@@ -42,10 +44,10 @@ def train_and_score(
     common = [f"--records={os.path.abspath(records)}"]
     common += [f"--device={device}"] if device != "auto" else []
     for folder, flagfiles, start in experiments.trainings(name, base, workdir):
-        _call(["train", *flagfiles, *common, f"--workdir={folder}", *extra, *start])
+        call_main(["train", *flagfiles, *common, f"--workdir={folder}", *extra, *start])
     if not experiments.is_scored(folder, since_trained=True):
         split = f"--split={experiments.SPLIT}"
-        _call(["evaluate", *common, f"--workdir={folder}", split])
+        call_main(["evaluate", *common, f"--workdir={folder}", split])
     return folder
 
 
@@ -55,24 +57,28 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
 
 
-def _call(command):
-    """Run a main of a2d_tf; raises InputError with its last error message."""
+def call_main(command: Sequence[str]) -> None:
+    """Run a main of a2d_tf, such as `["train", "--workdir=RUN"]`.
+
+    Raises:
+      InputError: it failed; with its last error message.
+    """
     print("python -m a2d_tf." + " ".join(command), flush=True)
     with subprocess.Popen(
         [sys.executable, "-m", f"a2d_tf.{command[0]}", *command[1:]],
         env=environment(),
         stderr=subprocess.PIPE,
     ) as process:
-        tail = b""
+        tail, said = b"", cast(io.BufferedReader, process.stderr)
         try:
-            while chunk := process.stderr.read1():
+            while chunk := said.read1():
                 sys.stderr.buffer.write(chunk)
                 sys.stderr.flush()
                 tail = (tail + chunk)[-4096:]
         except KeyboardInterrupt:
             process.terminate()
             # It saves its current step, and would fail at a closed pipe.
-            sys.stderr.buffer.write(process.stderr.read())
+            sys.stderr.buffer.write(said.read())
             process.wait()
             raise
     if process.returncode:

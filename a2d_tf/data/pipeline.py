@@ -6,6 +6,7 @@ Sources of randomness in training:
 |---|---|
 | order of the clips: a permutation of the shards, then of blocks of records | (seed, epoch) |
 | mirroring; zoom and shift; brightness and contrast | (seed, position in the stream) |
+| pasted instances (`copy_paste`) | (seed, step, row) |
 
 A clip's context is not random: it is the frames around its key frame. All draws are stateless, so
 that a run resumed at any step sees the clips it would have seen, and several workers together see
@@ -22,6 +23,7 @@ import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
+from a2d_tf.data import copy_paste as copy_paste_ops
 from a2d_tf.data import records
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.ops import canvas as canvas_ops
@@ -240,6 +242,7 @@ def training(
     flip: bool,
     scale_jitter: float,
     colour_jitter: float,
+    copy_paste: float = 0.0,
     start_step: int = 0,
     input_context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
@@ -284,6 +287,8 @@ def training(
         lambda epoch: _shuffled(paths, keep, shuffle_buffer, seed, epoch)
     )
     clips = epochs.skip(start % total).enumerate(start)
+    if copy_paste:
+        clips = copy_paste_ops.with_donors(clips, batch_size, seed=seed, probability=copy_paste)
     load = _loader(manifest.label_space, canvas, frames, batch_size, max_instances, augmented)
     clips = _loaded(clips, load, context)
     return _prefetched(clips.batch(batch_size // replicas, drop_remainder=True), 4)
@@ -306,12 +311,28 @@ def _shuffled(paths, keep, buffer, seed, epoch):
 
 
 def _loader(labels: LabelSpace, canvas, frames, batch_size, max_instances, change=None):
-    """Return the function from (position in the stream, serialised record) to a padded clip."""
+    """Return the function from (position in the stream, serialised record) to a padded clip.
 
-    def load(position, serialized):
+    A third argument is of `copy_paste.with_donors`.
+    """
+
+    def read(position, serialized):
         example = _fit(_parse(serialized, frames, labels), canvas)
-        if change:
-            example = change(example, position)
+        return change(example, position) if change else example
+
+    def load(position, serialized, donor=None):
+        example = read(position, serialized)
+        if donor:
+            example = tf.cond(
+                donor["chosen"],
+                lambda: copy_paste_ops.paste(
+                    example,
+                    read(donor["position"], donor["serialized"]),
+                    donor["pick"],
+                    frames,
+                ),
+                lambda: example,
+            )
         row = tf.cast(position % batch_size, tf.int32)
         return dict(_pad(example, canvas, frames, max_instances, labels.base), row=row)
 

@@ -19,7 +19,9 @@ def training(
     input_context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
     """Return the endless `pipeline.training` of a run, on its network's canvas."""
-    names = "seed max_instances val_fraction shuffle_buffer flip scale_jitter colour_jitter"
+    names = (
+        "seed max_instances val_fraction shuffle_buffer flip scale_jitter colour_jitter copy_paste"
+    )
     return pipeline.training(
         manifest,
         (config.model.image_height, config.model.image_width),

@@ -26,7 +26,7 @@ def model(path: str) -> dict[str, str]:
     """Identify a model, without TensorFlow.
 
     Args:
-      path: an exported folder, a run folder or a file of weights.
+      path: an exported folder, a run folder, a packed model or a file of weights.
 
     Returns:
       its name, and the digest of what tells it from others: all of a file; of a folder its facts,
@@ -36,7 +36,7 @@ def model(path: str) -> dict[str, str]:
     if os.path.isdir(path):
         pattern = os.path.join(glob.escape(path), "**", "*.index")
         files = [os.path.join(path, name) for name in os.listdir(path)]
-        files = [file for file in files if file.endswith((".json", ".pb", ".txt"))]
+        files = [file for file in files if file.endswith((".json", ".npz", ".pb", ".txt"))]
         for file in sorted([*files, *glob.glob(pattern, recursive=True)]):
             digest.update(f"{os.path.relpath(file, path)} {file_digest(file)}\n".encode())
     elif os.path.isfile(path):

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """What to load; one of the first three is given.
+    """What to load; one of the first four is given.
 
     Attributes:
       saved_model: folder of a2d_tf.export.
       workdir: run folder of a2d_tf.train.
+      packed: name or folder of a packed model.
       init_rgb: "coco" or a file: weights of a detector, before any training.
       checkpoint: of the run, "last" or "best".
       device: as for `devices.prepare`.
@@ -28,6 +29,7 @@ class Model:
 
     saved_model: str | None = None
     workdir: str | None = None
+    packed: str | None = None
     init_rgb: str | None = None
     checkpoint: str = "last"
     device: str = "auto"
@@ -51,11 +53,13 @@ class Model:
 
     def _predictor(self):
         import a2d_tf
-        from a2d_tf.learning.runs import run_folder, run_start
+        from a2d_tf.learning.runs import packing, run_folder, run_start
 
         if self.workdir:
             run = run_folder.load(os.path.normpath(self.workdir), self.given, self.checkpoint)
             return a2d_tf.Predictor.from_run(run)
+        if self.packed:
+            return a2d_tf.Predictor.from_run(packing.load(self.packed, self.given))
         if self.init_rgb:
             return a2d_tf.Predictor.from_run(run_start.untrained(self.init_rgb, self.given))
         assert self.saved_model

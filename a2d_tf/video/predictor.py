@@ -14,9 +14,10 @@ from a2d_tf.core.files import read_json
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.limits import MAX_FRAMES
 from a2d_tf.data.manifest import check_facts
-from a2d_tf.learning.runs import run_folder
+from a2d_tf.learning.runs import packing, run_folder
 from a2d_tf.ops import masks as mask_ops
 from a2d_tf.ops import tracking
+from a2d_tf.pretrained import packed
 from a2d_tf.serving.export_folder import FACTS, check_folder, facts
 from a2d_tf.serving.served_network import ServedNetwork
 from a2d_tf.video import streaming, video_files
@@ -54,7 +55,8 @@ class Predictor:
         """Load an exported SavedModel or a run folder.
 
         Args:
-          path: folder of `a2d-export` or of `a2d-train`.
+          path: folder of `a2d-export`, `a2d-train` or `a2d-pack-model`, or the name of a packed
+            model that comes with the package.
           checkpoint: of a run, "last" or "best": by validation.
           **settings: of a run, those of inference and computing, such as score_threshold=0.5.
 
@@ -63,6 +65,10 @@ class Predictor:
             they are fixed.
         """
         folder = os.path.normpath(path)
+        if _is_packed(folder):
+            if checkpoint != "last":
+                raise InputError(f"{folder}: a packed model has no other checkpoints")
+            return cls.from_run(packing.load(folder, settings))
         if os.path.isfile(os.path.join(folder, "flags.txt")):
             return cls.from_run(run_folder.load(folder, settings, checkpoint))
         if settings or checkpoint != "last":
@@ -165,6 +171,11 @@ class Predictor:
         # One by one: the masks of a full frame in float32 would be the largest thing in memory.
         masks = [_paste(small[i : i + 1], boxes[i : i + 1], *size).numpy() for i in range(number)]
         return Instances(boxes, codes, scores, masks, outputs["label_map"], actors, actions, small)
+
+
+def _is_packed(folder):
+    known = not os.path.isdir(folder) and folder in packed.names()
+    return known or os.path.isfile(os.path.join(folder, packed.WEIGHTS))
 
 
 _SIDE = tf.TensorSpec([], tf.int32)

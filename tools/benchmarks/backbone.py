@@ -15,10 +15,10 @@ from a2d_tf.core.config import ComputeConfig, ModelConfig
 from a2d_tf.core.labels import A2D
 from a2d_tf.model.network import Network
 from a2d_tf.serving.folding import folded
-from tools.benchmarks import inputs, learning, measure, peers
+from tools.benchmarks import inputs, measure, peers, setups
 
 ONE_STREAM = ModelConfig(image_height=320, image_width=576, use_flow=False, temporal_layers=0)
-SMALL = learning.smallest(ONE_STREAM)
+SMALL = setups.smallest(ONE_STREAM)
 _GOALS = {  # part -> (of the peak, against torch)
     "forward, 1 frame": (0.8, 1.0),
     "forward, 8 frames": (0.9, 1.2),

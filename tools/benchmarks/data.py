@@ -27,7 +27,7 @@ from a2d_tf.data.mini import synthetic
 from a2d_tf.data.sources.release import Release
 from a2d_tf.model.network import Network
 from a2d_tf.ops import canvas as canvas_ops
-from tools.benchmarks import learning, measure
+from tools.benchmarks import measure, setups
 
 PAPER = convert.ConversionSettings(shard_videos=4)
 MINI = convert.ConversionSettings(image_height=128, image_width=160, clip_frames=3, shard_videos=4)
@@ -44,7 +44,7 @@ _STEPS = 20  # timed, of training
 def run(options: dict) -> tuple[list[dict], dict]:
     """All parts, on a mini A2D made for it or on `options['release']`."""
     cv2.setNumThreads(1)  # one core's work is what the workers' is compared with
-    config = learning.read("mini")
+    config = setups.read("mini")
     devices.prepare(deterministic=config.learning.deterministic)
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
@@ -364,7 +364,7 @@ def pipelines(mini: Manifest, paper: Manifest, config: Config, options: dict) ->
             "read": (serialized, 1),
             "decoded": (serialized.map(records.parse, os.cpu_count()), 1),
             "training batches": (
-                learning.batches(manifest, config, canvas, manifest.clip_frames),
+                setups.batches(manifest, config, canvas, manifest.clip_frames),
                 batch,
             ),
         }
@@ -428,8 +428,8 @@ def _rate(dataset, size, clips):
 def _step_rate(manifest, config):
     """Clips a second that the training step of configs/mini.flags takes."""
     network = Network(config.model, manifest.label_space, config.compute)
-    step = learning.make_step(network, config.learning)[1]
-    stream = iter(learning.batches(manifest, config))
+    step = setups.make_step(network, config.learning)[1]
+    stream = iter(setups.batches(manifest, config))
     seconds = []
     for number in range(2 + _STEPS):
         batch = next(stream)

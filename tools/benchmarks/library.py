@@ -16,7 +16,7 @@ import cv2
 
 from a2d_tf.data.mini import synthetic
 from a2d_tf.video import outputs
-from tools.benchmarks import learning, measure
+from tools.benchmarks import measure, setups
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 _SIZE = (400, 320)  # width, height
@@ -83,7 +83,7 @@ def _model(folder, small):
     from a2d_tf.model.network import Network
     from a2d_tf.serving import export_folder
 
-    config = learning.read("mini", small).with_inference(score_threshold=0.5)
+    config = setups.read("mini", small).with_inference(score_threshold=0.5)
     facts = {
         "flow_method": "dis",
         "image_height": config.model.image_height,

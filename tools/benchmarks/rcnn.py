@@ -18,7 +18,7 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import coco_classes
 from a2d_tf.serving.folding import folded
-from tools.benchmarks import inputs, learning, measure, peers
+from tools.benchmarks import inputs, measure, peers, setups
 
 _SIZES = (32, 64, 128, 256, 512)  # of torchvision's anchors
 _FULL = ModelConfig(
@@ -103,7 +103,7 @@ def run(options: dict) -> tuple[list[dict], dict]:
 
 
 def _gflop(network, rois, masks):
-    return sum(learning.gflop(network, rois, masks).values())
+    return sum(setups.gflop(network, rois, masks).values())
 
 
 def _require(what, found, wanted):
@@ -141,7 +141,7 @@ def _ours(network, suffix, batches, counts):
             learning_rate=0.0,
             warmup_steps=0,
         )
-        step = learning.make_step(network, config)[1]
+        step = setups.make_step(network, config)[1]
         batch, zero = batches[positives], tf.constant(0, tf.int64)
         _require("positive RoIs", round(float(step(batch, zero)["positives"])), positives)
         name = f"training, {number} RoIs, {positives} masks{suffix}"

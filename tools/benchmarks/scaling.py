@@ -23,7 +23,7 @@ from a2d_tf.model.network import Network
 from a2d_tf.serving.served_network import ServedNetwork
 from a2d_tf.video import streaming
 from a2d_tf.video.predictor import Predictor
-from tools.benchmarks import evaluation, inputs, learning, measure
+from tools.benchmarks import evaluation, inputs, measure, setups
 
 matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402
@@ -87,10 +87,10 @@ def _chart(name, found, folder):
 
 def _step(most):
     """(a function of clips, so many at most, and instances -> call of a training step)."""
-    config = learning.read("mini")
+    config = setups.read("mini")
     model = config.model
     still = dataclasses.replace(config.learning, learning_rate=0.0, batch_size=most)
-    step = learning.make_step(Network(model, A2D, config.compute), still)[1]
+    step = setups.make_step(Network(model, A2D, config.compute), still)[1]
 
     def of(clips, instances):
         batch = inputs.labelled(
@@ -113,7 +113,7 @@ def _instances(sizes):
 
 def _served(side=None, detections=_DETECTIONS):
     """The run of a network with random weights, which finds so many instances in any frame."""
-    config = learning.read("mini").with_inference(score_threshold=0.0, max_detections=detections)
+    config = setups.read("mini").with_inference(score_threshold=0.0, max_detections=detections)
     if side:
         model = dataclasses.replace(config.model, image_height=side, image_width=side)
         config = dataclasses.replace(config, model=model)

@@ -22,7 +22,7 @@ from a2d_tf.data.sources.release import Release
 from a2d_tf.learning import forward, optimizer, targets
 from a2d_tf.model import fpn
 from a2d_tf.model.network import Network
-from tools.benchmarks import inputs, learning, measure
+from tools.benchmarks import inputs, measure, setups
 
 _STEPS = {"mini": 20, "a2d": 6}  # fed by the pipeline, per round
 _CALLS = {"mini": 5, "a2d": 1}  # of a part, per round
@@ -83,7 +83,7 @@ def run(options: dict) -> tuple[list[dict], dict]:
 
 def _config(name, small):
     """The settings, with a rate of zero: an update is computed, and the weights stay."""
-    config = learning.read(name, small)
+    config = setups.read(name, small)
     batch = 1 if name == "a2d" else config.learning.batch_size
     changed = dataclasses.replace(config.learning, learning_rate=0.0, batch_size=batch)
     return dataclasses.replace(config, learning=changed)
@@ -92,7 +92,7 @@ def _config(name, small):
 def _build(config, precision="float32", recompute=False):
     compute = dataclasses.replace(config.compute, precision=precision)
     network = Network(config.model, A2D, compute, recompute)
-    return (network, *learning.make_step(network, config.learning))
+    return (network, *setups.make_step(network, config.learning))
 
 
 def _batch(config, clips):
@@ -118,7 +118,7 @@ def _work(network, config):
     """{part: GFLOP} of a batch's forward pass."""
     samples = config.learning.roi_samples
     masks = targets.most_positives(samples, config.learning.positive_fraction)
-    parts = learning.gflop(network, samples, masks)
+    parts = setups.gflop(network, samples, masks)
     return {part: config.learning.batch_size * gflop for part, gflop in parts.items()}
 
 
@@ -223,7 +223,7 @@ def _fed(step, manifest, config, alike, steps):
     Args:
       alike: a batch, of whose names the step has seen no more.
     """
-    stream = iter(learning.batches(manifest, config))
+    stream = iter(setups.batches(manifest, config))
     next(stream)  # pays for what is done once
 
     def once():

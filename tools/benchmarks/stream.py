@@ -17,7 +17,7 @@ from a2d_tf.core import devices
 from a2d_tf.core.labels import A2D
 from a2d_tf.model.network import Network
 from a2d_tf.serving.served_network import ServedNetwork
-from tools.benchmarks import inputs, learning, measure
+from tools.benchmarks import inputs, measure, setups
 
 _CALLS = {"mini": 5, "a2d": 1}  # per round
 _DETECTIONS = 10
@@ -34,7 +34,7 @@ def run(options: dict) -> tuple[list[dict], dict]:
     names = ["mini"] if small else list(_CALLS)
     candidates, work = {"peak": measure.peak(small)}, {}
     for name in names:
-        config = learning.read(name, small)
+        config = setups.read(name, small)
         base = config.model
         settings = dataclasses.replace(
             config.inference, score_threshold=0.0, max_detections=_DETECTIONS
@@ -110,7 +110,7 @@ def _detections(model, clip):
 def _gflop(network, settings):
     """GFLOP of a frame by streaming."""
     model = network.model_config
-    parts = learning.gflop(network, settings.test_proposals, _DETECTIONS)
+    parts = setups.gflop(network, settings.test_proposals, _DETECTIONS)
     parts["towers"] /= model.frames
     action = measure.gflop(network.roi_heads, "action")
     parts["roi_heads"] -= (settings.test_proposals - _DETECTIONS) * action

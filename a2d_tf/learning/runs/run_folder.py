@@ -19,7 +19,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from a2d_tf.core.config import Config
@@ -139,13 +139,20 @@ class Run:
             )
 
 
-def load(workdir: str, given: dict[str, Any] | None = None, kind: str = "last") -> Run:
+def load(
+    workdir: str,
+    given: dict[str, Any] | None = None,
+    kind: str = "last",
+    *,
+    fill: Callable[[Network, str, str], str] = restore,
+) -> Run:
     """Load a run folder.
 
     Args:
       workdir: the folder.
       given: {setting of inference or computing: value}, over the run's own.
       kind: the checkpoint, one of `checkpoints.KINDS`.
+      fill: loads the weights: (network, workdir, kind) -> their path.
 
     Raises:
       InputError: no run there, or a damaged one.
@@ -159,7 +166,7 @@ def load(workdir: str, given: dict[str, Any] | None = None, kind: str = "last") 
     if config.inference.score_threshold < 0:
         config = config.with_inference(score_threshold=_threshold(workdir, kind))
     network = Network(config.model, labels, config.compute)
-    return Run(config, network, _record_facts(workdir), restore(network, workdir, kind))
+    return Run(config, network, _record_facts(workdir), fill(network, workdir, kind))
 
 
 def save_threshold(

@@ -1,0 +1,102 @@
+"""Each video held out in turn: which, in what folds, and the table of their scores."""
+
+import csv
+import json
+import types
+
+import cv2
+import numpy as np
+import pytest
+from a2d_files import small_release, write_release
+
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D
+from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.sources.release import Release
+
+
+@pytest.fixture(scope="module")
+def leave_one_out(tool):
+    return tool("leave_one_out")
+
+
+def releases(labels, root):
+    rows = [[f"v{i}", label, "0", "1", 48, 48, 5, 1, i % 2] for i, label in enumerate(labels)]
+    write_release(root, rows)
+    return Release(root)
+
+
+def test_held_out_are_the_videos_of_actors_that_another_shows(leave_one_out, tmp_path):
+    # Adult running and walking, a bird that flies, a dog that eats, adult crawling.
+    videos = leave_one_out.held_out(releases([17, 19, 44, 73, 13], tmp_path))
+    assert [video.vid for video in videos] == ["v0", "v1", "v4"]
+
+
+def test_without_a_second_video_of_any_actor_there_is_nothing_to_hold_out(leave_one_out, tmp_path):
+    with pytest.raises(InputError, match="videoset.csv: no actor of two videos or more"):
+        leave_one_out.held_out(releases([17, 44], tmp_path))
+
+
+def test_a_fold_links_to_the_release_and_tests_one_video(leave_one_out, tmp_path):
+    release = Release(small_release(tmp_path / "Release"))
+    vid = release.videos[0].vid
+    for _ in range(2):  # the second time it goes on
+        leave_one_out.split_release(release, vid, tmp_path / "fold")
+    fold = Release(tmp_path / "fold", follow_links=True)
+    assert {v.vid: v.usage for v in fold.videos} == {
+        v.vid: int(v.vid == vid) for v in release.videos
+    }
+    assert fold.frames_path(vid).exists()
+    with open(tmp_path / "fold" / "videoset.csv") as file:
+        assert [len(row) for row in csv.reader(file)] == [9] * len(release.videos)
+
+
+def test_the_report_has_mean_spread_and_all_frames_together(leave_one_out, tmp_path):
+    """One class of truth but background: the first video is found, the second is not."""
+    folds = {}
+    for vid, found, miou in (("a", True, 100.0), ("b", False, 25.0)):
+        truth = np.zeros((4, 4), np.uint8)
+        truth[:2] = 11
+        predicted = truth if found else np.zeros_like(truth)
+        folds[vid] = tmp_path / vid
+        for name, image in (("label_truth", truth), ("label_maps", predicted)):
+            path = folds[vid] / name / vid / "00001.png"
+            path.parent.mkdir(parents=True)
+            cv2.imwrite(str(path), image)
+        scores = dict.fromkeys(("actor", "action", "joint"), {"miou": miou})
+        (folds[vid] / "metrics.json").write_text(json.dumps({"segmentation": scores}))
+    report = leave_one_out._report(folds, A2D)
+    assert report["mean"]["joint"] == 62.5
+    assert report["deviation"]["joint"] == pytest.approx(53.0330086)
+    # Background 16 of 24 pixels, the actor 8 of 16.
+    assert report["together"]["actor"] == pytest.approx(100 * (16 / 24 + 8 / 16) / 2)
+    text = leave_one_out.table(report)
+    assert text.splitlines()[2] == "| a | 100.0 | 100.0 | 100.0 |"
+    assert text.splitlines()[-1] == "| all frames together | 58.3 | 58.3 | 58.3 |"
+
+
+def test_a_fold_is_trained_and_scored_once(leave_one_out, tmp_path, monkeypatch):
+    """By stand-ins for the two mains, which leave what these do."""
+    release, calls = Release(small_release(tmp_path / "Release")), []
+    settings, folder = tmp_path / "settings.flags", tmp_path / "fold"
+    settings.write_text("--image_height=64\n--image_width=96\n")
+    scored = folder / "run" / "evaluation" / "test"
+
+    def call(command):
+        calls.append(command)
+        scored.mkdir(parents=True, exist_ok=True)
+        name = "run/finished.json" if command[0] == "train" else "run/evaluation/test/metrics.json"
+        (folder / name).write_text("{}")
+
+    monkeypatch.setattr(leave_one_out.processes, "call_main", call)
+    for name, value in (("_WORKERS", 1), ("_DEVICE", "cpu"), ("_THRESHOLD", 0.4)):
+        monkeypatch.setattr(leave_one_out, name, types.SimpleNamespace(value=value))
+    for _ in range(2):
+        assert leave_one_out._fold(release, release.videos[0], folder, settings) == scored
+    common = [f"--records={folder}/records", f"--workdir={folder}/run", "--device=cpu"]
+    assert calls == [
+        ["train", f"--flagfile={settings}", *common, "--pictures=0"],
+        ["evaluate", *common, "--split=test", "--score_threshold=0.4"],
+    ]
+    manifest = Manifest.load(folder / "records")
+    assert manifest.counts["test"]["videos"] == 1 and manifest.clip_frames == 3

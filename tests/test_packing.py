@@ -1,0 +1,153 @@
+"""Packed models: what is in the folder, that it computes what the run does, and what is refused."""
+
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+from a2d_files import write_video
+from processes import complaint, run_main, run_tool
+
+import a2d_tf
+from a2d_tf.core.errors import InputError
+from a2d_tf.learning.runs import packing, run_folder
+from a2d_tf.pretrained import packed
+from a2d_tf.pretrained.weights import variables
+
+FILES = {"flags.txt", "labels.json", "records.json", "score_threshold.json", "weights.npz"}
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_run, tmp_path_factory):
+    """A packed `tiny_run`, with scores, in a folder of models."""
+    run = shutil.copytree(tiny_run, tmp_path_factory.mktemp("run") / "run")
+    path = run / "flags.txt"
+    path.write_text(path.read_text() + "--init_rgb=/home/me/coco.h5\n")
+    scores = {"ave": 50.25, "glo": 60.0, "miou": 40.0}
+    metrics = {
+        "segmentation": dict.fromkeys(("actor", "action", "joint"), scores),
+        "detection": {"actor": 70.0, "action": 60.0, "joint": 55.55},
+    }
+    (run / "evaluation" / "test").mkdir(parents=True)
+    (run / "evaluation" / "test" / "metrics.json").write_text(json.dumps(metrics))
+    output = tmp_path_factory.mktemp("models") / "tiny"
+    facts = packing.pack(str(run), str(output), notes="# Tiny\n\nNot for anything.")
+    assert facts["bytes"] == sum(path.stat().st_size for path in output.iterdir())
+    assert 0 < facts["largest_error"] < 2**-11
+    return output
+
+
+def test_it_holds_settings_halved_weights_scores_and_a_card(folder, loaded_run):
+    assert {path.name for path in folder.iterdir()} == FILES | {"metrics.json", "card.md"}
+    assert json.loads((folder / "score_threshold.json").read_text()) == {"score_threshold": 0.3}
+    assert "--init_rgb=\n" in (folder / "flags.txt").read_text()
+    with np.load(folder / "weights.npz") as stored:
+        assert all(stored[name].dtype == np.float16 for name in stored.files)
+        # Every variable, each once.
+        parts = loaded_run.network.parts().values()
+        assert len(stored.files) == sum(len(part.variables) for part in parts)
+    card = (folder / "card.md").read_text()
+    assert card.startswith("# Tiny\n\nNot for anything.\n\n## Facts")
+    assert "| ave | 50.2 | 50.2 | 50.2 |" in card and "| mAP | 70.0 | 60.0 | 55.5 |" in card
+    assert "adult, baby, ball, bird, car, cat, dog" in card
+
+
+def test_it_loads_as_the_run_but_for_the_rounding_of_its_weights(folder, loaded_run):
+    run = packing.load(str(folder), {"score_threshold": 0.4})
+    assert run.config.inference.score_threshold == 0.4
+    assert run.config.model == loaded_run.config.model and run.records == loaded_run.records
+    kept = variables(loaded_run.network)
+    for name, variable in variables(run.network).items():
+        rounded = kept[name].numpy().astype(np.float16).astype(np.float32)
+        np.testing.assert_array_equal(variable.numpy(), rounded)
+
+
+def test_the_api_takes_its_folder_or_its_name(folder, monkeypatch):
+    monkeypatch.setattr(packed, "MODELS", folder.parent)
+    assert packed.names() == ["tiny"] and packed.find("tiny") == str(folder)
+    predictor = a2d_tf.Predictor.load("tiny", score_threshold=0.35)
+    assert predictor.facts["checkpoint"] == "tiny"
+    assert predictor.facts["score_threshold"] == 0.35
+    with pytest.raises(InputError, match="a packed model has no other checkpoints"):
+        a2d_tf.Predictor.load(folder, checkpoint="best")
+
+
+def test_a_name_that_is_none_is_refused_with_those_there(folder, monkeypatch):
+    monkeypatch.setattr(packed, "MODELS", folder.parent)
+    with pytest.raises(InputError, match=r"--model=huge: no packed model of that name \(tiny\)"):
+        packing.load("huge")
+    monkeypatch.setattr(packed, "MODELS", folder)
+    with pytest.raises(InputError, match="none comes with this installation"):
+        packed.find("huge")
+
+
+def damaged(folder, tmp_path, change):
+    """A copy of the folder whose arrays were changed."""
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    with np.load(copy / "weights.npz") as stored:
+        arrays = dict(stored)
+    change(arrays)
+    np.savez(copy / "weights.npz", **arrays)
+    return str(copy)
+
+
+def test_weights_that_do_not_fit_are_refused(folder, tmp_path):
+    path = damaged(folder, tmp_path, lambda arrays: arrays.pop("rpn_conv/bias"))
+    with pytest.raises(InputError, match="weights.npz: of another network .* rpn_conv/bias and 0"):
+        packing.load(path)
+
+
+def test_weights_that_are_no_numbers_are_refused(folder, tmp_path):
+    path = damaged(folder, tmp_path, lambda arrays: arrays["rpn_conv/bias"].fill(np.nan))
+    with pytest.raises(InputError, match="'rpn_conv/bias' holds values that are not finite"):
+        packing.load(path)
+    (tmp_path / "copy" / "weights.npz").write_bytes(b"PK")
+    with pytest.raises(InputError, match="weights.npz: damaged"):
+        packing.load(path)
+
+
+def test_what_is_beyond_float16_or_in_the_way_is_refused(tiny_run, tmp_path, monkeypatch):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").touch()
+    with pytest.raises(InputError, match="is there already and is no packed model"):
+        packing.pack(str(tiny_run), str(tmp_path / "other"))
+    load = run_folder.load
+
+    def large(*arguments, **options):
+        run = load(*arguments, **options)
+        variables(run.network)["rpn_conv/bias"].assign_add([65520.0] * 16)
+        return run
+
+    monkeypatch.setattr(run_folder, "load", large)
+    with pytest.raises(InputError, match="rpn_conv/bias: 65520 is beyond float16"):
+        packing.pack(str(tiny_run), str(tmp_path / "new"))
+    assert {path.name for path in tmp_path.iterdir()} == {"other"}
+
+
+@pytest.mark.slow
+def test_from_a_run_to_a_prediction_by_commands(tiny_run, tmp_path):
+    model, film = tmp_path / "model", tmp_path / "film.mp4"
+    done = run_tool("pack_model", f"--workdir={tiny_run}", f"--output={model}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(f" MB -> {model}\n")
+    write_video(film, [np.full((96, 144, 3), 40 * i, np.uint8) for i in range(4)])
+    words = [f"--video={film}", f"--output={tmp_path / 'out'}"]
+    done = run_main("predict", f"--model={model}", "--score_threshold=0.2", *words)
+    assert done.returncode == 0, done.stderr
+    assert "model, p(actor) >= 0.2: 4 frames" in done.stdout
+    labels = sorted((tmp_path / "out" / "label_maps").glob("*.png"))
+    assert cv2.imread(str(labels[0])).shape == (96, 144, 3)
+
+
+@pytest.mark.slow
+def test_wrong_flags_end_with_one_clear_line(tmp_path):
+    there = ["--video=x.mp4", f"--output={tmp_path}"]
+    for main, words, message in (
+        ("predict", ["--model=huge", *there], "--model=huge: no packed model of that name"),
+        ("predict", ["--model=huge", "--workdir=x", *there], "give one of --saved_model"),
+        ("evaluate", ["--model=huge", "--records=x"], "--output is missing"),
+        ("evaluate", ["--model=huge", "--records=x", "--workdir=x"], "leave out either"),
+        ("export", ["--model=huge", "--checkpoint=best", "--output=x"], "in place of --workdir"),
+    ):
+        assert message in complaint(run_main(main, *words))

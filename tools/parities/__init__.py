@@ -1,0 +1,1 @@
+"""What tools/parity.py compares; see `comparison`."""
