@@ -347,8 +347,9 @@ class ComputeConfig:
     )
     roi_align_impl: str = _setting(
         "crop_and_resize",
-        "Kernels of RoIAlign; 'auto' uses sparse on a CPU and crop_and_resize on a GPU.",
-        ["auto", "sparse", "crop_and_resize", "einsum"],
+        "Kernels of RoIAlign; 'auto' uses sparse on a CPU and crop_and_resize on a GPU; 'einsum' "
+        "is an older name of segments.",
+        ["auto", "sparse", "crop_and_resize", "segments", "einsum"],
     )
 
 
