@@ -26,6 +26,7 @@ SUITES = {
     "backbone": "ResNet-101 with FPN, forward and training, against the peak and torch",
     "data": "conversion, the input pipeline, how flow is stored and computed",
     "evaluation": "2000 frames scored",
+    "launches": "kernels and copies of a training step on a GPU, counted without one",
     "library": "short videos by a2d_tf.predict: a process each, and all in one",
     "nms": "from the proposal network's output to regions of interest",
     "rcnn": "the detector, inference and training, against torchvision's Mask R-CNN",

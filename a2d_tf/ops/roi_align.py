@@ -22,7 +22,10 @@ segments         The same forward; its gradient sums what each pixel gets from e
 
 `auto` is `sparse` on a CPU and `crop_and_resize` on a GPU; `einsum`, a name in older runs, is
 `segments`.
-TIMES
+
+On two busy CPU cores, crop_and_resize takes, forward and forward + backward by those of sparse
+(medians of seven, one after the other; 256 channels): 0.7 and 1.4 times as long for 1000 RoIs of 14x14 in the pyramid of
+320x576 pixels, 0.6 and 0.7 times for eight frames of 256x256 pixels, 64 RoIs of 7x7 each.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.config import is_op_determinism_enabled
 
+from a2d_tf.core import devices
 from a2d_tf.ops import boxes as box_ops
 from a2d_tf.ops import sampling
 
@@ -165,8 +169,7 @@ def roi_align(
     Returns:
       float32 [B, R, n, n, C].
     """
-    on_gpu = bool(tf.config.get_visible_devices("GPU"))
-    forward, backward = choose(implementation, on_gpu, is_op_determinism_enabled())
+    forward, backward = choose(implementation, devices.on_gpu(), is_op_determinism_enabled())
     rois = tf.stop_gradient(rois)
     joined = sampling.Pyramid([tuple(features.shape[1:3]) for features in pyramid])
     grid = _grid(joined.shapes, rois, size, flavour, image_size)

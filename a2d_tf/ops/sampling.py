@@ -61,7 +61,7 @@ class Pyramid:
         corners = [(0, 0), *((height, left) for left in np.cumsum([0, *below])[:-1])]
         for (top, left), x in zip(corners, framed):
             sheet[top : top + x.shape[0], left : left + x.shape[1]] = x
-        return sheet, np.float32(corners) + 1.0
+        return sheet, np.array(corners, np.float32) + 1
 
 
 class Grid(NamedTuple):

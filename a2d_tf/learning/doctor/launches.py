@@ -35,6 +35,8 @@ FREE = {
     "TensorListGetItem",
     "TensorListReserve",
     "TensorListSetItem",
+    # Takes the buffer of its value, which nothing else reads.
+    "AssignVariableOp",
     # Are there before the step.
     "Const",
     "VarHandleOp",
@@ -54,8 +56,11 @@ FREE = {
 }
 """Ops that launch no kernel, beside those that run on the host or there compute shapes alone."""
 
+CLUSTER = "cluster of XLA"
 TO_DEVICE, TO_HOST = "to the device", "to the host"
 _MKL, _WITH_BIAS = re.compile("^_Mkl(Native)?"), "WithBias"  # a CPU's own
+_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+_CHAIN = "_UnaryOpsComposition"  # likewise
 
 
 class Counts(NamedTuple):
@@ -85,8 +90,7 @@ def count(function: Callable[..., Any], *arguments: Any) -> Counts:
     for name, number in times.items():
         node = nodes.get(name)
         if node is not None and _launches(node, memory[name]):
-            kinds = [_kind(node), "Bias"] if node.op.endswith(_WITH_BIAS) else [_kind(node)]
-            for kind in kinds:
+            for kind in _fused(node):
                 launches[trace.part_of(name)[0], kind] += number
     readers: dict = {}
     for name, node in nodes.items():
@@ -98,6 +102,8 @@ def count(function: Callable[..., Any], *arguments: Any) -> Counts:
             if times[name] and made != place and not (nodes[source].op == "Const" and made):
                 readers.setdefault((source, port, place), name)
     for (source, _, place), name in readers.items():
+        if not times[source]:
+            continue
         kinds = _kind(nodes[source]), _kind(nodes[name])
         copies[(TO_DEVICE if place else TO_HOST, *kinds)] += times[source]
     return Counts(launches, copies)
@@ -159,16 +165,30 @@ class _Memory(NamedTuple):
 
 
 def _kind(node):
+    if node.op in _CALLS and node.attr["_XlaMustCompile"].b:
+        return CLUSTER
     return _MKL.sub("", node.op).removesuffix(_WITH_BIAS)
 
 
+def _fused(node):
+    """Return the kinds that a node is made of, which a CPU alone fuses."""
+    if node.op == _CHAIN:
+        return [name.decode() for name in node.attr["op_names"].list.s]
+    return [_kind(node), "BiasAdd"] if node.op.endswith(_WITH_BIAS) else [_kind(node)]
+
+
 def _launches(node, memory):
-    touches = memory.outputs or memory.inputs
-    return memory.on_device and _kind(node) not in FREE and any(touches)
+    if _kind(node) in FREE or not memory.on_device:
+        return False
+    return _kind(node) == CLUSTER or any(memory.outputs or memory.inputs)
 
 
 def _memory(node):
     op, types = _kind(node), kernels.types(node)
+    if op == _CHAIN:
+        return _Memory(True, [True], [True])
+    if op in (CLUSTER, *_CALLS):
+        return _Memory(True, *(list(map(_on_device, types[way])) for way in ("Tin", "Tout")))
     definition = op_def_registry.get(op)
     kernel = kernels.kernel("GPU", op, **types)
     on_host = set(kernel.host_memory_arg) if kernel else None
@@ -184,6 +204,11 @@ def _memory(node):
     if node.op.endswith(_WITH_BIAS):
         inputs, outputs = [*inputs, True], [*outputs, True]
     return _Memory(kernel is not None, inputs, outputs)
+
+
+def _on_device(kind):
+    """Return whether what a function takes or returns lies there."""
+    return kind not in (tf.int32, tf.resource, tf.string)
 
 
 def _length(node, argument):
