@@ -24,8 +24,9 @@ segments         The same forward; its gradient sums what each pixel gets from e
 `segments`.
 
 On two busy CPU cores, crop_and_resize takes, forward and forward + backward by those of sparse
-(medians of seven, one after the other; 256 channels): 0.7 and 1.4 times as long for 1000 RoIs of 14x14 in the pyramid of
-320x576 pixels, 0.6 and 0.7 times for eight frames of 256x256 pixels, 64 RoIs of 7x7 each.
+(medians of seven, one after the other; 256 channels): 0.7 and 1.4 times as long for 1000 RoIs of
+14x14 in the pyramid of 320x576 pixels, 0.6 and 0.7 times for eight frames of 256x256 pixels, 64
+RoIs of 7x7 each.
 """
 
 from __future__ import annotations
