@@ -29,6 +29,7 @@ LIMITS = {
         "4 frames: boxes of 30 RoIs each, naive loop": None,
         "20 frames: 20 instances each, pycocotools": None,
     },
+    "launches": {},
     "library": {
         "1 clips with everything, a process each": None,
         "1 clips with everything": 1,
