@@ -47,7 +47,9 @@ def main(argv: list[str]) -> None:
     pipeline.check_batch(learning.batch_size, strategy.num_replicas_in_sync)
     with strategy.scope():
         inherited = run_folder.inherited_threshold(config, manifest)
-        network = Network(config.model, manifest.label_space, config.compute, learning.recompute)
+        network = Network(
+            config.model, manifest.label_space, config.compute, learning.recompute, learning.jit
+        )
         _prepare(network, config, manifest, workdir, inherited=inherited)
         threshold = inherited["threshold"] if inherited else run_folder.DEFAULT_THRESHOLD
         validate = _validation(network, config, manifest, workdir, threshold=threshold)

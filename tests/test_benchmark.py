@@ -30,6 +30,7 @@ LIMITS = {
         "20 frames: 20 instances each, pycocotools": None,
     },
     "learning": {},
+    "launches": {},
     "library": {
         "1 clips with everything, a process each": None,
         "1 clips with everything": 1,

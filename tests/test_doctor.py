@@ -27,7 +27,7 @@ STEPS = examination.Steps(
     unknown=[],
     on_host=["CombinedNonMaxSuppression"],
     racy=[],
-    roi_align=("crop_and_resize", "einsum"),
+    roi_align=("crop_and_resize", "segments"),
     variables=40,
     differing=0,
 )
@@ -78,7 +78,7 @@ def test_steps_in_words():
     lines = "\n".join(report.of_steps(STEPS, deterministic=True))
     assert "90 kinds of operations in a step, all with a kernel" in lines
     assert "on the host, as ever: CombinedNonMaxSuppression" in lines
-    assert "crop_and_resize, its gradient einsum" in lines
+    assert "crop_and_resize, its gradient segments" in lines
     assert "all 40 variables equal to the bit" in lines
     assert "step: 500 ms, of 4 clips, for 8 do not fit the memory; the first 20 s, 3.0 GB" in lines
     other = dataclasses.replace(STEPS, unknown=["Foo"], differing=2, roi_align=("auto", None))

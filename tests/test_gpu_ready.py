@@ -12,12 +12,12 @@ import tensorflow as tf
 import tiny_network
 from processes import ROOT
 
+from a2d_tf.core import devices
 from a2d_tf.core.config import Config
 from a2d_tf.core.labels import A2D
-from a2d_tf.learning.doctor import kernels
+from a2d_tf.learning.doctor import kernels, launches
 from a2d_tf.learning.train_step import TrainState, make_train_step
 from a2d_tf.model.network import Network
-from a2d_tf.ops import roi_align
 from a2d_tf.serving.served_network import ServedNetwork
 
 pytestmark = pytest.mark.slow
@@ -72,11 +72,8 @@ def knows_gpu_kernels():
 
 @pytest.fixture
 def with_gpu(monkeypatch):
-    """RoIAlign as on a GPU. All else is the same graph on every device."""
-    choose = roi_align.choose
-    monkeypatch.setattr(
-        roi_align, "choose", lambda name, _, deterministic: choose(name, True, deterministic)
-    )
+    """Graphs as on a GPU: RoIAlign, and how much of the weights is updated at once."""
+    monkeypatch.setattr(devices, "on_gpu", lambda: True)
 
 
 def on_gpu(op, **types):
@@ -92,10 +89,12 @@ def settings(folder, *files, flags=()):
 
 
 def training_step(config):
-    learning, network = config.learning, Network(config.model, A2D)
+    """(compiled step, its arguments)"""
+    learning = config.learning
+    network = Network(config.model, A2D, jit=learning.jit)
     step = make_train_step(TrainState.create(network, learning), learning)
     batch = tiny_network.labelled(2, config.model.frames)
-    return step.get_concrete_function(batch, tf.constant(0, tf.int64))
+    return step, (batch, tf.constant(0, tf.int64))
 
 
 @pytest.mark.parametrize(
@@ -126,7 +125,8 @@ def test_the_registry_tells_what_is_there_from_what_is_not(op, types, expected):
     indirect=["determinism"],
 )
 def test_a_training_step_runs_on_a_gpu(files, flags, determinism, with_gpu, tmp_path):
-    step = training_step(settings(tmp_path, *files, flags=flags))
+    step, arguments = training_step(settings(tmp_path, *files, flags=flags))
+    step = step.get_concrete_function(*arguments)
     assert kernels.missing(step) == TRAINING
     found = kernels.ops(step)
     assert found["Conv2DBackpropFilter"] > 30 and found["CropAndResize"]
@@ -138,6 +138,24 @@ def test_a_training_step_runs_on_a_gpu(files, flags, determinism, with_gpu, tmp_
         assert modes <= {True}
     else:
         assert found["CropAndResizeGradImage"] and not found["SparseTensorDenseMatMul"]
+
+
+@pytest.mark.parametrize(
+    "determinism, flags, most_launches, most_copies",
+    [(True, (), 1900, 126), (False, ("--deterministic=false", "--jit"), 630, 62)],
+    indirect=["determinism"],
+)
+def test_a_training_step_launches_and_copies_little(
+    determinism, flags, most_launches, most_copies, with_gpu, tmp_path
+):
+    """Of the network of configs/a2d.flags with four blocks in place of 33. No loop, no tf.where."""
+    config = settings(tmp_path, "a2d", flags=("--backbone=resnet14", *flags))
+    step, arguments = training_step(config)
+    counts = launches.count(step, *arguments)
+    found = {op for _, op in counts.launches}
+    assert not found & {"Where", "TensorListStack"}
+    assert sum(counts.launches.values()) <= most_launches
+    assert sum(counts.copies.values()) <= most_copies
 
 
 @pytest.mark.slow

@@ -27,6 +27,7 @@ SUITES = {
     "data": "conversion, the input pipeline, how flow is stored and computed",
     "evaluation": "2000 frames scored",
     "learning": "COCO's AP of the detector and of torchvision's Mask R-CNN, trained alike",
+    "launches": "kernels and copies of a training step on a GPU, counted without one",
     "library": "short videos by a2d_tf.predict: a process each, and all in one",
     "nms": "from the proposal network's output to regions of interest",
     "rcnn": "the detector, inference and training, against torchvision's Mask R-CNN",

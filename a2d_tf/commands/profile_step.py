@@ -57,7 +57,13 @@ def profile(config: Config, records: str, output: str, steps: int) -> dict:
     config = run_start.settle(config, Config.given_model())
     devices.prepare(_DEVICE.value, config.learning.deterministic)
     tf.keras.utils.set_random_seed(config.learning.seed)
-    network = Network(config.model, manifest.label_space, config.compute, config.learning.recompute)
+    network = Network(
+        config.model,
+        manifest.label_space,
+        config.compute,
+        config.learning.recompute,
+        config.learning.jit,
+    )
     network.set_phase(config.learning.train_phase)
     state = TrainState.create(network, config.learning)
     train_step = make_train_step(state, config.learning)

@@ -315,6 +315,11 @@ class LearningConfig:
     recompute: bool = _setting(
         False, "Recompute the backbones' activations in the backward pass: less memory, more time."
     )
+    jit: bool = _setting(
+        False,
+        "Let XLA compile backbones, pyramids, proposal network and update for training: few, large "
+        "kernels; needs --deterministic=false with a ResNet.",
+    )
     deterministic: bool = _setting(
         True, "Use deterministic kernels only, so that training can be repeated exactly."
     )
@@ -353,8 +358,9 @@ class ComputeConfig:
     )
     roi_align_impl: str = _setting(
         "crop_and_resize",
-        "Kernels of RoIAlign; 'auto' uses sparse on a CPU and crop_and_resize on a GPU.",
-        ["auto", "sparse", "crop_and_resize", "einsum"],
+        "Kernels of RoIAlign; 'auto' uses sparse on a CPU and crop_and_resize on a GPU; 'einsum' "
+        "is an older name of segments.",
+        ["auto", "sparse", "crop_and_resize", "segments", "einsum"],
     )
 
 
@@ -615,6 +621,21 @@ def _check_learning(learning):
         )
 
 
+def _check_jit(model, learning):
+    """Check that XLA can compile the network as the settings ask."""
+    if learning.recompute:
+        raise InputError("--jit compiles what --recompute would cut into stages; give one of them")
+    if learning.strategy != "none":
+        raise InputError(
+            f"--jit compiles the step of one device; got --strategy={learning.strategy}"
+        )
+    if learning.deterministic and model.backbone.startswith("resnet"):
+        raise InputError(
+            "--jit: XLA has no deterministic gradient of a ResNet's max pooling; give "
+            "--deterministic=false, or --backbone=efficientnet_lite0"
+        )
+
+
 def _check_start(model, learning):
     """Check that the network can be trained as the learning settings ask."""
     phase = learning.train_phase
@@ -630,6 +651,8 @@ def _check_start(model, learning):
             "--recompute would count every batch twice in the running means of --norm=bn; use "
             "frozen_bn or group_norm"
         )
+    if learning.jit:
+        _check_jit(model, learning)
     if learning.init_flow and not model.use_flow:
         raise InputError("--init_flow starts the flow stream; it needs --use_flow")
     if phase in ("action", "refiner") and not learning.init_run:

@@ -105,19 +105,24 @@ def prepare(device: str = "auto", deterministic: bool = True) -> Devices:
     return Devices(_described(gpus))
 
 
+def on_gpu() -> bool:
+    """Return whether TensorFlow computes on a GPU."""
+    return bool(tf.config.get_visible_devices("GPU"))
+
+
 def peak_memory() -> int | None:
     """Return the peak memory in bytes, of the first GPU since `forget_peak` or of this process.
 
     None if unknown.
     """
-    if tf.config.get_visible_devices("GPU"):
+    if on_gpu():
         return tf.config.experimental.get_memory_info("GPU:0")["peak"]
     return machine.process_memory()
 
 
 def forget_peak() -> None:
     """Reset the peak memory of the first GPU."""
-    if tf.config.get_visible_devices("GPU"):
+    if on_gpu():
         tf.config.experimental.reset_memory_stats("GPU:0")
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 
 import tensorflow as tf
 
+from a2d_tf.ops import joined
+
 
 class Averages(tf.Module):
     """Moving averages of variables, on several devices too (unlike those of tensorflow-addons).
@@ -28,9 +30,15 @@ class Averages(tf.Module):
         """Take the weights after a step into the averages; in a cross-replica context."""
         step = tf.cast(step, tf.float32)
         rate = 1.0 - tf.minimum(self._decay, (1.0 + step) / (10.0 + step))
-        extended = tf.distribute.get_strategy().extended
-        for mean, variable in zip(self.values, self._variables()):
-            extended.update(mean, _approach, args=(variable, rate))
+        tf.distribute.get_strategy().run(self._approach, (rate,))
+
+    def _approach(self, rate):
+        means, variables = _own(self.values), _own(self._variables())
+        before = joined.join([mean.read_value() for mean in means])
+        aims = joined.join([variable.read_value() for variable in variables])
+        moved = [mean - rate * (mean - aim) for mean, aim in zip(before, aims)]
+        for mean, value in zip(means, joined.split(moved, means)):
+            mean.assign(value)
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
@@ -49,5 +57,9 @@ class Averages(tf.Module):
             mean.assign(value)
 
 
-def _approach(mean, variable, rate):
-    mean.assign_sub(rate * (mean - variable))
+def _own(variables):
+    """Return this replica's parts of variables."""
+    strategy = tf.distribute.get_strategy()
+    index = tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group)
+    parts = [strategy.experimental_local_results(variable) for variable in variables]
+    return [part[index % len(part)] for part in parts]

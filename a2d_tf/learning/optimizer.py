@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from a2d_tf.core import addons
 from a2d_tf.core.config import LearningConfig
+from a2d_tf.ops import joined
 
 
 class Schedule(tf.keras.optimizers.schedules.LearningRateSchedule):
@@ -92,11 +93,12 @@ def clipped(
     Returns:
       (gradients, their global norm after unscaling and before clipping).
     """
-    norm = tf.linalg.global_norm(gradients) / scale
+    groups = joined.join(gradients)
+    norm = tf.linalg.global_norm(groups) / scale
     factor = 1.0 / scale
     if clip_norm:
         factor *= clip_norm / tf.maximum(norm, clip_norm)
-    return [factor * gradient for gradient in gradients], norm
+    return joined.split([factor * group for group in groups], gradients), norm
 
 
 class LossScale(tf.Module):

@@ -51,6 +51,7 @@ def make_train_step(state: TrainState, learning: LearningConfig) -> Step:
     lowers the scale, and reports a gradient norm of 0 unless the scale is already at its minimum.
     """
     strategy, loss_scale = tf.distribute.get_strategy(), state.loss_scale
+    update = _compiled(_update) if learning.jit else _update
 
     @tf.function(reduce_retracing=True)
     def train_step(batch, step):
@@ -61,7 +62,7 @@ def make_train_step(state: TrainState, learning: LearningConfig) -> Step:
         values = replicas.first(values)
         finite = tf.math.is_finite(values["gradient_norm"])
         finite &= tf.math.is_finite(values["total"])
-        tf.cond(finite, lambda: _update(state, gradients, step), lambda: False)
+        tf.cond(finite, lambda: update(state, gradients, step), lambda: False)
         if loss_scale:
             norm = tf.where(finite | (scale <= 1.0), values["gradient_norm"], 0.0)
             values = {**values, "gradient_norm": norm, "loss_scale": scale}
@@ -106,6 +107,16 @@ def _gradients(network, batch, seed, learning, *, scale=1.0):
     with tf.name_scope("optimizer"):
         gradients, norm = optimizer.clipped(gradients, learning.clip_norm, scale)
     return {**values, "gradient_norm": norm}, gradients
+
+
+def _compiled(update):
+    """Let XLA make one cluster of an update."""
+
+    def run(state, gradients, step):
+        cluster = tf.function(lambda *arguments: update(state, *arguments), jit_compile=True)
+        return cluster(gradients, step)
+
+    return run
 
 
 def _update(state, gradients, step):

@@ -27,6 +27,7 @@ from a2d_tf.core.config import ComputeConfig, InferenceConfig, ModelConfig
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.model import (
     classes,
+    compiled,
     efficientnet,
     flavours,
     fpn,
@@ -36,7 +37,7 @@ from a2d_tf.model import (
     selection,
     two_stream,
 )
-from a2d_tf.model.recompute import CheckpointedModel
+from a2d_tf.model.recompute import CheckpointedModel, cuts
 from a2d_tf.ops import anchors as anchor_ops
 from a2d_tf.ops import roi_align
 from a2d_tf.ops.boxes import BoxCoder
@@ -138,6 +139,8 @@ class Network(tf.Module):
       compute: its precision is a Keras mixed precision policy.
       recompute: whether training recomputes the activations within the towers' stages in the
         backward pass, to save memory; not with norm 'bn'.
+      jit: whether XLA compiles towers, context and rpn for training, which is then not
+        deterministic where the backbone pools; not with `recompute`.
 
     Attributes:
       towers: {rgb [N, H, W, 3] uint8, flow [N, H, W, 2]} -> {actor, rgb, flow: lists P2..P5};
@@ -161,6 +164,7 @@ class Network(tf.Module):
         labels: LabelSpace,
         compute: ComputeConfig = _DEFAULT_COMPUTE,
         recompute: bool = False,
+        jit: bool = False,
     ):
         super().__init__(name="network")
         self.model_config, self.labels, self.compute = model_config, labels, compute
@@ -174,6 +178,7 @@ class Network(tf.Module):
         shapes = [(-(-height // stride), -(-width // stride)) for stride in strides]
         self.anchors = anchor_ops.generate(shapes, strides, model_config.anchors)
         with _precision(compute.precision):
+            self._model = compiled.CompiledModel if jit else resnet.Backbones
             self.towers = self._towers(recompute)
             self.context = self._context()
             self.rpn = self._rpn()
@@ -224,7 +229,7 @@ class Network(tf.Module):
         inputs = {"rgb": rgb}
         x = self._preprocess(rgb)
         maps = self._backbone(x, "rgb", c.norm, 64 / self._flavour.std[0])
-        chains = [[x, *maps]]
+        chains, ends = [cuts(x, maps)], [*maps]
         outputs = {"actor": fpn.fpn(maps, c.fpn_channels, "rgb_fpn")}
         outputs["rgb"] = outputs["actor"]
         if c.action_topdown == "separate":
@@ -237,11 +242,12 @@ class Network(tf.Module):
                 x *= tf.minimum(1.0, tf.math.divide_no_nan(c.flow_bound, length * c.flow_scale))
             norm = c.norm if c.flow_norm == "same" else c.flow_norm
             maps = self._backbone(x, "flow", norm, c.flow_scale)
-            chains.append([x, *maps])
+            chains.append(cuts(x, maps))
+            ends += maps
             outputs["flow"] = fpn.fpn(maps, c.fpn_channels, "flow_fpn")
         if recompute:
-            return CheckpointedModel(inputs, outputs, chains, name="towers")
-        return tf.keras.Model(inputs, outputs, name="towers")
+            return CheckpointedModel(inputs, outputs, chains, ends, name="towers")
+        return self._model(inputs, outputs, name="towers")
 
     def _context(self):
         c = self.model_config
@@ -253,14 +259,14 @@ class Network(tf.Module):
                 two_stream.aggregate(inputs["flow"], c.temporal_layers, c.temporal_init, "flow")
             )
         fused = two_stream.fuse(*streams) if c.use_flow else streams[0]
-        return tf.keras.Model(inputs, fused, name="context")
+        return self._model(inputs, fused, name="context")
 
     def _rpn(self):
         pyramid = self._pyramid()
         levels = [*pyramid, fpn.coarsest(pyramid[-1])]
         per_cell = [len(sizes) * len(anchor_ops.RATIOS) for sizes in self.model_config.anchors]
         outputs = fpn.rpn(levels, self.model_config.rpn_channels, per_cell)
-        return tf.keras.Model(pyramid, outputs, name="rpn")
+        return self._model(pyramid, outputs, name="rpn")
 
     def _features(self):
         c = self.model_config

@@ -7,6 +7,29 @@ from typing import Any
 
 import tensorflow as tf
 
+_BLOCKS = 4
+"""Blocks between two cuts: of a stage of 23, about as much is kept as is computed again at once."""
+
+
+def cuts(x: tf.Tensor, maps: list[tf.Tensor]) -> list[tf.Tensor]:
+    """Return the tensors at which to cut a backbone: its input, the stem's end, some blocks' ends.
+
+    Args:
+      x: its input, a Keras tensor; maps: the ends of its stages.
+    """
+    chain, stage, blocks = [x], 0, 0
+    for layer in tf.keras.Model(x, maps).layers:
+        if isinstance(layer, tf.keras.layers.MaxPooling2D):
+            chain.append(layer.output)
+        elif layer.output is maps[stage]:
+            chain.append(layer.output)
+            stage, blocks = min(stage + 1, len(maps) - 1), 0
+        elif layer.name.endswith("_out"):
+            blocks += 1
+            if blocks % _BLOCKS == 0:
+                chain.append(layer.output)
+    return chain
+
 
 class CheckpointedModel(tf.keras.Model):
     """A functional model that, in training, keeps only the activations at given cuts.
@@ -17,10 +40,16 @@ class CheckpointedModel(tf.keras.Model):
     Args:
       inputs, outputs: as for `tf.keras.Model`.
       chains: for each chain of stages, the tensors at its cuts, in order.
+      ends: those of them that the rest of the model reads.
     """
 
     def __init__(
-        self, inputs: dict, outputs: dict, chains: list[list[tf.Tensor]], **kwargs: Any
+        self,
+        inputs: dict,
+        outputs: dict,
+        chains: list[list[tf.Tensor]],
+        ends: list[tf.Tensor],
+        **kwargs: Any,
     ) -> None:
         super().__init__(inputs, outputs, **kwargs)
         before = tf.keras.Model(inputs, [chain[0] for chain in chains])
@@ -31,15 +60,16 @@ class CheckpointedModel(tf.keras.Model):
         ]
         # Keras rejects a model that returns one tensor twice.
         unique = {id(x): x for x in tf.nest.flatten(outputs)}
-        after = tf.keras.Model([x for chain in chains for x in chain[1:]], list(unique.values()))
+        after = tf.keras.Model(ends, list(unique.values()))
 
         def run(inputs):
-            ends = []
-            for x, chain in zip(tf.nest.flatten(before(inputs, training=True)), stages):
-                for stage in chain:
+            reached = {}
+            starts = tf.nest.flatten(before(inputs, training=True))
+            for x, chain, symbols in zip(starts, stages, chains):
+                for stage, symbol in zip(chain, symbols[1:]):
                     x = tf.recompute_grad(functools.partial(stage, training=True))(x)
-                    ends.append(x)
-            values = dict(zip(unique, after(ends, training=True)))
+                    reached[id(symbol)] = x
+            values = dict(zip(unique, after([reached[id(x)] for x in ends], training=True)))
             return tf.nest.map_structure(lambda x: values[id(x)], outputs)
 
         # A function, since models as attributes would be saved in the checkpoint once more.

@@ -7,8 +7,13 @@ windows are padded TensorFlow's way (matterport) or PyTorch's (the others).
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import math
+from collections.abc import Iterable, Iterator
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 BLOCKS = {
@@ -149,11 +154,11 @@ class ConvNorm(tf.keras.layers.Layer):
         """Return (kernel, bias) of the equivalent convolution at inference, without batch norm."""
         if self.norm == "none":
             return self.kernel, self.bias
-        gamma, beta, mean, variance = self._statistics()
-        scale = gamma * tf.math.rsqrt(variance + self.epsilon)
-        return self.kernel * scale, beta - mean * scale
+        scale, offset = _AFFINES.get().get(id(self)) or _affine(self.statistics(), self.epsilon)
+        return self.kernel * scale, offset
 
-    def _statistics(self):
+    def statistics(self) -> tuple[tf.Tensor, ...]:
+        """Return gamma, beta, mean and variance of a batch norm."""
         if self.norm in FROZEN:
             return self.gamma, self.beta, self.mean, self.variance
         bn = self.normalise
@@ -170,6 +175,42 @@ class ConvNorm(tf.keras.layers.Layer):
             x = tf.matmul(flat, tf.reshape(kernel, [-1, self.filters]))
             return tf.reshape(x, [-1, 1, 1, self.filters])
         return tf.nn.conv2d(x, kernel, self.strides, self.padding)
+
+
+_AFFINES: contextvars.ContextVar[dict] = contextvars.ContextVar("affines", default={})
+"""{id of a layer: its (scale, offset)} inside of `affines_at_once`."""
+
+
+class Backbones(tf.keras.Model):
+    """A functional model that computes what its frozen norms multiply and add for all at once."""
+
+    def call(self, inputs: dict, training: bool | None = None, mask: Any = None) -> dict:
+        with affines_at_once(self.layers):
+            return super().call(inputs, training, mask)
+
+
+@contextlib.contextmanager
+def affines_at_once(layers: Iterable[tf.keras.layers.Layer]) -> Iterator[None]:
+    """Compute the scales and offsets of frozen norms in a few operations rather than five each."""
+    frozen = [x for x in layers if isinstance(x, ConvNorm) and x.norm in FROZEN]
+    if not frozen:
+        yield
+        return
+    statistics = [tf.concat(parts, axis=0) for parts in zip(*(x.statistics() for x in frozen))]
+    sizes = [layer.beta.shape[0] for layer in frozen]
+    epsilons = np.repeat(np.array([x.epsilon for x in frozen], np.float32), sizes)
+    parts = (tf.split(x, sizes) for x in _affine(statistics, epsilons))
+    before = _AFFINES.set(dict(zip(map(id, frozen), zip(*parts))))
+    try:
+        yield
+    finally:
+        _AFFINES.reset(before)
+
+
+def _affine(statistics, epsilon):
+    gamma, beta, mean, variance = statistics
+    scale = gamma * tf.math.rsqrt(variance + epsilon)
+    return scale, beta - mean * scale
 
 
 def _pad(x, padding):

@@ -10,41 +10,41 @@ This is ROIAlign "v2, aligned" with sampling ratio 2.
 `legacy` is matterport's flavour, for its published weights: one corner-aligned sample per cell,
 boxes normalised as (y1, x1, y2 - 1, x2 - 1) / (H - 1, W - 1) of the image, levels rounded.
 
-The cells are a linear function of the features, with three implementations:
+The levels are joined, so that one op samples all of them (`sampling`). The implementations:
 
 sparse           A sparse matrix, 16 numbers per cell. On a CPU it is exact and deterministic in
                  both directions, with any number of threads.
-crop_and_resize  `tf.image.crop_and_resize` and average pooling. The op reads zeros outside of the
-                 map, which is therefore padded by its edge. On a CPU with several threads its
+crop_and_resize  `tf.image.crop_and_resize` and average pooling. On a CPU with several threads its
                  gradient loses updates where RoIs overlap (tensorflow issue 42033), and on a GPU it
-                 is not deterministic; the gradient of `sparse` or `einsum` replaces it there.
-einsum           Two dense matrix products per RoI, rows and then columns, some RoIs at a time.
-                 Deterministic on a GPU as well, but it reads the whole map for each RoI.
+                 is not deterministic; the gradient of `sparse` or `segments` replaces it there.
+segments         The same forward; its gradient sums what each pixel gets from every cell, by a
+                 kernel that is deterministic on a GPU as well.
 
-`auto` is `sparse` on a CPU and `crop_and_resize` on a GPU. Times of the others over those of
-`sparse`, forward and forward + backward, 256 channels, the pyramid of 320x576 pixels, on two shared
-CPU cores (best of five in turn):
+`auto` is `sparse` on a CPU and `crop_and_resize` on a GPU; `einsum`, a name in older runs, is
+`segments`.
 
-                                  crop_and_resize    einsum
-    1 frame, 1000 RoIs, 14x14       1.0    1.3     4.4    6.2
-    1 frame, 1000 RoIs, 7x7         1.4    1.4     7.9     15
-    4 frames, 64 RoIs each, 7x7     6.4    1.9      11    6.6
+On two busy CPU cores, crop_and_resize takes, forward and forward + backward by those of sparse
+(medians of seven, one after the other; 256 channels): 0.7 and 1.4 times as long for 1000 RoIs of
+14x14 in the pyramid of 320x576 pixels, 0.6 and 0.7 times for eight frames of 256x256 pixels, 64
+RoIs of 7x7 each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.config import is_op_determinism_enabled
 
+from a2d_tf.core import devices
 from a2d_tf.ops import boxes as box_ops
 from a2d_tf.ops import sampling
 
 IMPLEMENTATIONS = {
     "sparse": sampling.Sparse,
     "crop_and_resize": sampling.Crop,
-    "einsum": sampling.Einsum,
+    "segments": sampling.Segments,
 }
 
 
@@ -105,42 +105,46 @@ def crop(images: tf.Tensor, boxes: tf.Tensor, box_indices: tf.Tensor, samples: i
 
 
 def _ends(boxes, samples):
-    """Return the indices of the first and last of the samples per side: two float32 [R, 2]."""
-    step = (boxes[:, 2:] - boxes[:, :2]) / samples
-    first = boxes[:, :2] + 0.5 * step - 0.5
+    """Return the indices of the first and last of the samples per side: two float32 [..., 2]."""
+    step = (boxes[..., 2:] - boxes[..., :2]) / samples
+    first = boxes[..., :2] + 0.5 * step - 0.5
     return first, first + step * (samples - 1)
 
 
-def _grids(pyramid, boxes, owners, size, flavour, image_size):
-    """Assign boxes to levels; return per level their indices and their samples."""
-    levels = assign_levels(boxes, len(pyramid), flavour, image_size)
-    level_rows, grids = [], []
-    for level, features in enumerate(pyramid):
-        rows = tf.where(levels == level)[:, 0]
-        of_level = tf.gather(boxes, rows)
-        if flavour == "legacy":
-            of_level = legacy_normalise(of_level, image_size)
-            sides = tf.constant([side - 1.0 for side in features.shape[1:3]])
-            first, last, samples = of_level[:, :2] * sides, of_level[:, 2:] * sides, 1
-        else:
-            first, last = _ends(of_level / 4.0 / 2.0**level, 2 * size)
-            samples = 2
-        level_rows.append(rows)
-        grids.append(sampling.Grid(first, last, tf.gather(owners, rows), size, samples))
-    return level_rows, grids
+def _grid(shapes, rois, size, flavour, image_size):
+    """Assign RoIs [B, R, 4] to levels; return their samples."""
+    levels = assign_levels(rois, len(shapes), flavour, image_size)
+    if flavour == "legacy":
+        boxes = legacy_normalise(rois, image_size)
+        sides = tf.gather(np.float32(shapes) - 1.0, levels)
+        first, last, samples = boxes[..., :2] * sides, boxes[..., 2:] * sides, 1
+    else:
+        scales = tf.gather(np.float32(0.25 * 0.5 ** np.arange(len(shapes))), levels)
+        first, last = _ends(rois * scales[..., None], 2 * size)
+        samples = 2
+    frames = tf.cast(tf.range(tf.shape(rois)[0]), tf.float32)
+    owners = tf.reshape(frames[:, None] + tf.zeros_like(rois[..., 0]), [-1])
+    first, last = tf.reshape(first, [-1, 2]), tf.reshape(last, [-1, 2])
+    return sampling.Grid(first, last, owners, tf.reshape(levels, [-1]), size, samples)
 
 
 def choose(implementation: str, on_gpu: bool, deterministic: bool) -> tuple[str, str | None]:
-    """Return the (forward, backward) implementation; backward is None for autodiff."""
+    """Return the (forward, backward) implementation; backward is None for autodiff.
+
+    Args:
+      implementation: 'auto', 'sparse', 'crop_and_resize' or 'segments'.
+    """
     if implementation == "auto":
         implementation = "crop_and_resize" if on_gpu else "sparse"
+    if implementation == "einsum":
+        implementation = "segments"
     if implementation not in IMPLEMENTATIONS:
         names = ", ".join(("auto", *IMPLEMENTATIONS))
         raise ValueError(f"RoIAlign is implemented as one of {names}, not as {implementation}")
     if implementation != "crop_and_resize":
         return implementation, implementation
     if on_gpu:
-        return implementation, "einsum" if deterministic else None
+        return implementation, "segments" if deterministic else None
     return implementation, "sparse"
 
 
@@ -161,45 +165,34 @@ def roi_align(
       size: n, cells per side.
       flavour: 'aligned' or 'legacy'.
       image_size: (height, width) of the image, for the legacy flavour only.
-      implementation: 'auto', 'sparse', 'crop_and_resize' or 'einsum'.
+      implementation: as of `choose`.
 
     Returns:
       float32 [B, R, n, n, C].
     """
-    on_gpu = bool(tf.config.get_visible_devices("GPU"))
-    forward, backward = choose(implementation, on_gpu, is_op_determinism_enabled())
-    batch, count = tf.shape(rois)[0], tf.shape(rois)[1]
-    flat = tf.reshape(tf.stop_gradient(rois), [-1, 4])
-    owners = tf.repeat(tf.range(batch), count)
-    level_rows, grids = _grids(pyramid, flat, owners, size, flavour, image_size)
-    order = tf.math.invert_permutation(tf.cast(tf.concat(level_rows, axis=0), tf.int32))
-    shapes = [[batch, *features.shape[1:]] for features in pyramid]
-
-    def make(sampler):
-        return [sampler(*level) for level in zip(shapes, grids)]
-
-    samplers = make(IMPLEMENTATIONS[forward])
-
-    def sampled(*pyramid):
-        parts = [sampler.cells(features) for sampler, features in zip(samplers, pyramid)]
-        return tf.gather(tf.concat(parts, axis=0), order)
+    forward, backward = choose(implementation, devices.on_gpu(), is_op_determinism_enabled())
+    rois = tf.stop_gradient(rois)
+    joined = sampling.Pyramid([tuple(features.shape[1:3]) for features in pyramid])
+    grid = _grid(joined.shapes, rois, size, flavour, image_size)
+    frames = tf.shape(rois)[0]
+    sampler = IMPLEMENTATIONS[forward](joined, grid, frames)
 
     @tf.custom_gradient
     def exactly_sampled(*pyramid):
         def gradient(cells):
-            backward_samplers = samplers
             with tf.name_scope("gradient_tape/roi_align"):  # for profiles
+                chosen = sampler
                 if backward != forward:
-                    backward_samplers = make(IMPLEMENTATIONS[backward])
-                return [
-                    sampler.gradient(tf.gather(cells, rows))
-                    for sampler, rows in zip(backward_samplers, level_rows)
-                ]
+                    chosen = IMPLEMENTATIONS[backward](joined, grid, frames)
+                return joined.split(chosen.gradient(cells))
 
-        return sampled(*pyramid), gradient
+        return sampler.cells(joined.join(pyramid)), gradient
+
+    def sampled(*pyramid):
+        return sampler.cells(joined.join(pyramid))
 
     function = exactly_sampled if backward else sampled
     cells = function(*(tf.cast(features, tf.float32) for features in pyramid))
-    channels = pyramid[0].shape[-1]
-    cells = tf.reshape(cells, [batch, count, size, size, channels])
+    count, channels = tf.shape(rois)[1], pyramid[0].shape[-1]
+    cells = tf.reshape(cells, [frames, count, size, size, channels])
     return tf.ensure_shape(cells, [rois.shape[0], rois.shape[1], size, size, channels])

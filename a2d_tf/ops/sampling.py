@@ -1,18 +1,67 @@
 """Bilinear sampling on regular grids inside boxes, and its gradient with respect to the maps.
 
-The cells are a linear function of the features, with three implementations; `ops.roi_align`
-compares them.
+The maps of a pyramid are joined, so that boxes of all its levels are sampled at once. The cells are
+a linear function of the features, with three implementations; `ops.roi_align` compares them.
+
+Indices are computed as floats, which are exact below 2**24: TensorFlow has arithmetic of int32 on
+the host alone, for shapes, and a GPU would wait for it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
-# Most floats between the two products of `Einsum`, 64 MiB.
-_CHUNK = 2**24
+# Most floats that `Segments` adds at a time, 256 MiB, by some channels after others.
+_CHUNK = 2**26
+_BOXES = 512  # where their number is not known before
+
+
+class Pyramid:
+    """Maps of one number of channels as one tensor [B, P, C] of all their P pixels.
+
+    Args:
+      shapes: (height, width) of each level's map.
+    """
+
+    def __init__(self, shapes: Sequence[tuple[int, int]]) -> None:
+        self._areas = [height * width for height, width in shapes]
+        self.shapes, self.pixels = shapes, sum(self._areas)
+        self.starts = np.cumsum([0, *self._areas[:-1]])
+
+    def join(self, maps: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Join maps [B, H_l, W_l, C] to [B, P, C]."""
+        flat = [tf.reshape(x, [-1, area, x.shape[-1]]) for x, area in zip(maps, self._areas)]
+        return tf.concat(flat, axis=1) if len(flat) > 1 else flat[0]
+
+    def split(self, pixels: tf.Tensor) -> list[tf.Tensor]:
+        """Invert `join`."""
+        maps = tf.split(pixels, self._areas, axis=1)
+        channels = pixels.shape[-1]
+        return [tf.reshape(x, [-1, *shape, channels]) for x, shape in zip(maps, self.shapes)]
+
+    def atlas(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lay the maps out on one sheet, the finest above the others, each with its edge repeated.
+
+        Returns:
+          (the pixel at each place, int64 [height, width]; where the maps begin, float32 [L, 2]).
+        """
+        framed = [
+            np.pad(start + np.arange(area).reshape(shape), 1, "edge")
+            for shape, area, start in zip(self.shapes, self._areas, self.starts)
+        ]
+        below = [x.shape[1] for x in framed[1:]]
+        height = framed[0].shape[0]
+        whole = height + max((len(x) for x in framed[1:]), default=0)
+        sheet = np.zeros([whole, max(framed[0].shape[1], sum(below))], np.int64)
+        corners = [(0, 0), *((height, left) for left in np.cumsum([0, *below])[:-1])]
+        for (top, left), x in zip(corners, framed):
+            sheet[top : top + x.shape[0], left : left + x.shape[1]] = x
+        return sheet, np.array(corners, np.float32) + 1
 
 
 class Grid(NamedTuple):
@@ -21,7 +70,8 @@ class Grid(NamedTuple):
     Attributes:
       first, last: float32 [R, 2], row and column of the outermost samples as indices of a map.
         Outside of 0..H - 1 the map's edge is repeated.
-      owners: int32 [R], the map of each box, ascending.
+      owners: float32 [R], the frame of each box, a whole number.
+      levels: int32 [R], its map in the pyramid.
       size: cells per side.
       samples: samples per cell and side.
     """
@@ -29,6 +79,7 @@ class Grid(NamedTuple):
     first: tf.Tensor
     last: tf.Tensor
     owners: tf.Tensor
+    levels: tf.Tensor
     size: int
     samples: int
 
@@ -42,27 +93,33 @@ def crop(
     reads zeros there. Its gradient loses updates on a CPU with several threads.
     """
     features = tf.pad(features, [[0, 0], [1, 1], [1, 1], [0, 0]], "SYMMETRIC")
+    return _crop(features, first + 1.0, last + 1.0, owners, number)
+
+
+def _crop(features, first, last, owners, number):
     span = tf.cast(tf.shape(features)[1:3] - 1, tf.float32)
-    boxes = tf.concat([(first + 1.0) / span, (last + 1.0) / span], axis=1)
+    boxes = tf.concat([first / span, last / span], axis=1)
     return tf.image.crop_and_resize(features, boxes, owners, [number, number])
 
 
 class Crop:
-    """Sampling by `crop` and average pooling, with the gradients of these ops.
+    """Sampling by `tf.image.crop_and_resize` and average pooling, with the gradients of these ops.
 
     Args:
-      shape: (N, H, W, C) of the maps, where N may be a tensor.
-      grid: the samples.
+      pyramid: a Pyramid; grid: the samples; batch: the number B of frames, which may be a tensor.
     """
 
-    def __init__(self, shape: Sequence, grid: Grid) -> None:
-        self._grid = grid
+    def __init__(self, pyramid: Pyramid, grid: Grid, batch: int | tf.Tensor) -> None:
+        self._pyramid, self._grid = pyramid, grid
 
-    def cells(self, features: tf.Tensor) -> tf.Tensor:
-        """Sample features float32 [N, H, W, C]: float32 [R, n, n, C]."""
+    def cells(self, pixels: tf.Tensor) -> tf.Tensor:
+        """Sample pixels float32 [B, P, C]: float32 [R, n, n, C]."""
         grid = self._grid
-        number = grid.size * grid.samples
-        cells = crop(features, grid.first, grid.last, grid.owners, number=number)
+        sheet, corners = self._pyramid.atlas()
+        features = tf.gather(pixels, sheet, axis=1)
+        corner = tf.gather(corners, grid.levels)
+        number, owners = grid.size * grid.samples, tf.cast(grid.owners, tf.int32)
+        cells = _crop(features, grid.first + corner, grid.last + corner, owners, number)
         if grid.samples > 1:
             cells = tf.nn.avg_pool2d(cells, grid.samples, grid.samples, "VALID")
         return cells
@@ -71,126 +128,85 @@ class Crop:
 class Sparse:
     """Sampling by a sparse matrix; arguments as of `Crop`."""
 
-    def __init__(self, shape: Sequence, grid: Grid) -> None:
-        self._shape, self._size = shape, grid.size
-        _, height, width, _ = shape
-        rows, row_weights = _corners(grid, 0, height)
-        columns, column_weights = _corners(grid, 1, width)
-        rows = (grid.owners[:, None, None] * height + rows) * width
-        pixels = rows[:, :, None, :, None] + columns[:, None, :, None, :]
-        weights = row_weights[:, :, None, :, None] * column_weights[:, None, :, None, :]
-        number = tf.shape(rows)[0] * grid.size**2
-        cells = tf.repeat(tf.range(number), rows.shape[2] * columns.shape[2])
+    def __init__(self, pyramid: Pyramid, grid: Grid, batch: int | tf.Tensor) -> None:
+        self._pixels, self._size = pyramid.pixels, grid.size
+        # The raw op accepts int32 indices, which are half as large.
+        pixels, weights = _corners(pyramid, grid, tf.int32)
+        number = tf.shape(grid.owners)[0] * grid.size**2
+        cells = tf.repeat(tf.range(number), pixels.shape[-1])
         self._matrix = dict(
             a_indices=tf.stack([cells, tf.reshape(pixels, [-1])], axis=1),
             a_values=tf.reshape(weights, [-1]),
-            a_shape=tf.cast([number, shape[0] * height * width], tf.int64),
+            a_shape=tf.cast([number, batch * pyramid.pixels], tf.int64),
         )
 
-    def cells(self, features: tf.Tensor) -> tf.Tensor:
-        """Sample features float32 [N, H, W, C]: float32 [R, n, n, C]."""
-        return self._product(features, [-1, self._size, self._size, self._shape[3]])
+    def cells(self, pixels: tf.Tensor) -> tf.Tensor:
+        """Sample pixels float32 [B, P, C]: float32 [R, n, n, C]."""
+        return self._product(pixels, [-1, self._size, self._size])
 
     def gradient(self, cells: tf.Tensor) -> tf.Tensor:
-        """Backpropagate cells float32 [R, n, n, C] to the maps: float32 [N, H, W, C]."""
-        return self._product(cells, self._shape, adjoint_a=True)
+        """Backpropagate cells float32 [R, n, n, C] to the pixels: float32 [B, P, C]."""
+        return self._product(cells, [-1, self._pixels], adjoint_a=True)
 
     def _product(self, x, shape, **options):
-        # The raw op accepts int32 indices, which are half as large.
-        x = tf.reshape(x, [-1, self._shape[3]])
+        channels = x.shape[-1]
+        x = tf.reshape(x, [-1, channels])
         x = tf.raw_ops.SparseTensorDenseMatMul(**self._matrix, b=x, **options)
-        return tf.reshape(x, shape)
+        return tf.reshape(x, [*shape, channels])
 
 
-class Einsum:
-    """Sampling by two dense products, rows and then columns; arguments as of `Crop`.
+class Segments(Crop):
+    """As `Crop`, but its gradient is a sum of segments: of what each pixel gets from every cell.
 
-    It takes a few boxes of a map at a time to bound the memory.
+    That has a deterministic kernel on a GPU, and neither loops nor sizes that depend on data.
     """
 
-    def __init__(self, shape: Sequence, grid: Grid) -> None:
-        self._shape, self._size = shape, grid.size
-        number, height, width, channels = shape
-        self._rows, self._columns = _dense(grid, 0, height), _dense(grid, 1, width)
-        self._owners, maps = grid.owners, tf.range(number)
-        self._starts = tf.searchsorted(grid.owners, maps, side="left")
-        self._ends = tf.searchsorted(grid.owners, maps, side="right")
-        self._boxes = max(1, _CHUNK // (grid.size * width * channels))
-
-    def cells(self, features: tf.Tensor) -> tf.Tensor:
-        """Sample features float32 [N, H, W, C]: float32 [R, n, n, C]."""
-        number, height, width, channels = self._shape
-        size = self._size
-        maps = tf.reshape(features, [number, height, width * channels])
-
-        def some(step, start, cells):
-            owner = self._owners[start]
-            end = tf.minimum(start + self._boxes, self._ends[owner])
-            x = tf.reshape(self._rows[start:end], [-1, height]) @ maps[owner]
-            x = self._columns[start:end, None] @ tf.reshape(x, [-1, size, width, channels])
-            return step + 1, end, cells.write(step, x)
-
-        cells = tf.TensorArray(
-            tf.float32,
-            0,
-            dynamic_size=True,
-            infer_shape=False,
-            element_shape=[None, size, size, channels],
-        )
-        # A first part without boxes, because an empty TensorArray cannot be concatenated.
-        start = (1, 0, cells.write(0, tf.zeros([0, size, size, channels])))
-        total = tf.shape(self._owners)[0]
-        *_, cells = tf.while_loop(
-            lambda step, start, _: start < total, some, start, parallel_iterations=1
-        )
-        return cells.concat()
+    def __init__(self, pyramid: Pyramid, grid: Grid, batch: int | tf.Tensor) -> None:
+        super().__init__(pyramid, grid, batch)
+        self._segments = batch * pyramid.pixels
 
     def gradient(self, cells: tf.Tensor) -> tf.Tensor:
-        """Backpropagate cells float32 [R, n, n, C] to the maps: float32 [N, H, W, C]."""
-        number, height, width, channels = self._shape
-
-        def one(owner):
-            def some(start, total):
-                end = tf.minimum(start + self._boxes, self._ends[owner])
-                x = tf.matmul(self._columns[start:end, None], cells[start:end], transpose_a=True)
-                x = tf.reshape(x, [-1, width * channels])
-                rows = tf.reshape(self._rows[start:end], [-1, height])
-                return end, total + tf.matmul(rows, x, transpose_a=True)
-
-            start = (self._starts[owner], tf.zeros([height, width * channels]))
-            return tf.while_loop(
-                lambda start, _: start < self._ends[owner], some, start, parallel_iterations=1
-            )[1]
-
-        maps = tf.map_fn(
-            one, tf.range(number), fn_output_signature=tf.float32, parallel_iterations=1
-        )
-        return tf.reshape(maps, self._shape)
+        """Backpropagate cells float32 [R, n, n, C] to the pixels: float32 [B, P, C]."""
+        pixels, weights = _corners(self._pyramid, self._grid, tf.int64)
+        index, weights = tf.reshape(pixels, [-1]), weights[..., None]
+        channels, rows = cells.shape[-1], math.prod(pixels.shape[1:])
+        at_once = max(1, _CHUNK // (rows * (pixels.shape[0] or _BOXES)))
+        sizes = [min(at_once, channels - start) for start in range(0, channels, at_once)]
+        parts = tf.split(cells, sizes, axis=-1) if len(sizes) > 1 else [cells]
+        sums = []
+        for part in parts:
+            part = tf.reshape(weights * part[..., None, :], [-1, part.shape[-1]])
+            sums.append(tf.math.unsorted_segment_sum(part, index, self._segments))
+        total = tf.concat(sums, axis=1) if len(sums) > 1 else sums[0]
+        return tf.reshape(total, [-1, self._pyramid.pixels, channels])
 
 
-def _positions(grid, axis, length):
-    """Return the samples' positions along an axis, clipped to the map: float32 [R, m]."""
-    first, last = grid.first[:, axis, None], grid.last[:, axis, None]
-    number = grid.size * grid.samples
-    steps = tf.range(number, dtype=tf.float32) / max(number - 1, 1)
-    return tf.clip_by_value(first + (last - first) * steps, 0.0, length - 1.0)
-
-
-def _corners(grid, axis, length):
-    """Return the pixels that a cell reads along an axis and their weights: both [R, n, k]."""
-    positions = _positions(grid, axis, length)
-    low = tf.minimum(tf.floor(positions), max(length - 2.0, 0.0))
-    part = positions - low
-    low = tf.cast(low, tf.int32)
-    pixels = tf.stack([low, tf.minimum(low + 1, length - 1)], axis=-1)
-    weights = tf.stack([1.0 - part, part], axis=-1) / grid.samples
-    shape = [-1, grid.size, 2 * grid.samples]
+def _corners(pyramid, grid, dtype):
+    """Return the pixels that a cell reads, of all frames', and their weights: [R, n, n, k] both."""
+    shapes = np.array(pyramid.shapes, np.float32)
+    table = tf.gather(np.column_stack([shapes, np.float32(pyramid.starts)]), grid.levels)
+    height, width, start = (x[:, None, None] for x in tf.unstack(table, axis=1))
+    rows, row_weights = _along(grid, 0, height)
+    columns, column_weights = _along(grid, 1, width)
+    rows = rows * width + start
+    pixels = rows[:, :, None, :, None] + columns[:, None, :, None, :]
+    owners = tf.reshape(tf.cast(grid.owners, dtype), [-1, 1, 1, 1, 1])
+    pixels = tf.cast(pixels, dtype) + owners * pyramid.pixels
+    weights = row_weights[:, :, None, :, None] * column_weights[:, None, :, None, :]
+    shape = [-1, grid.size, grid.size, (2 * grid.samples) ** 2]
     return tf.reshape(pixels, shape), tf.reshape(weights, shape)
 
 
-def _dense(grid, axis, length):
-    """Return the weight of every pixel of an axis in every cell: float32 [R, n, length]."""
-    positions = _positions(grid, axis, length)[..., None]
-    weights = tf.nn.relu(1.0 - tf.abs(positions - tf.range(length, dtype=tf.float32)))
-    weights = tf.reshape(weights, [-1, grid.size, grid.samples, length])
-    return tf.reduce_mean(weights, axis=2)
+def _along(grid, axis, length):
+    """Return the pixels that a cell reads along an axis and their weights: float32 [R, n, k]."""
+    first, last = grid.first[:, axis, None], grid.last[:, axis, None]
+    number = grid.size * grid.samples
+    steps = tf.range(number, dtype=tf.float32) / max(number - 1, 1)
+    positions = (first + (last - first) * steps)[:, None]
+    positions = tf.maximum(tf.minimum(positions, length - 1.0), 0.0)
+    low = tf.minimum(tf.floor(positions), tf.maximum(length - 2.0, 0.0))
+    part = positions - low
+    pixels = tf.stack([low, tf.minimum(low + 1.0, length - 1.0)], axis=-1)
+    weights = tf.stack([1.0 - part, part], axis=-1) / grid.samples
+    shape = [-1, grid.size, 2 * grid.samples]
+    return tf.reshape(pixels, shape), tf.reshape(weights, shape)

@@ -82,7 +82,9 @@ def train(config: Config, manifest: Manifest) -> tuple[Steps, Network]:
     on_gpu = bool(tf.config.get_visible_devices("GPU"))
     tf.keras.utils.set_random_seed(learning.seed)
     before = machine.process_memory() or 0
-    network = Network(config.model, manifest.label_space, config.compute, learning.recompute)
+    network = Network(
+        config.model, manifest.label_space, config.compute, learning.recompute, learning.jit
+    )
     network.set_phase(learning.train_phase)
     batch = wanted if on_gpu else 1
     out_of_memory: list[int] = []

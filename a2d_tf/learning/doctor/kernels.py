@@ -60,24 +60,31 @@ def ops(function: Any) -> collections.Counter[str]:
 
 def known(device: str, op: str, **types: Iterable[tf.DType]) -> bool:
     """Return whether an op has a kernel for the types of its attributes, on 'CPU' or 'GPU'."""
+    return kernel(device, op, **types) is not None
+
+
+def kernel(device: str, op: str, **types: Iterable[tf.DType]) -> Any:
+    """Return the KernelDef that `known` looks for, or None."""
 
     def fits(kernel):
-        return kernel.device_type in (device, "DEFAULT") and all(
+        return all(
             set(types.get(rule.name, ()))
             <= {tf.as_dtype(kind) for kind in rule.allowed_values.list.type}
             for rule in kernel.constraint
         )
 
-    return any(map(fits, _registered(op)))
+    fitting = [x for x in _registered(op) if x.device_type in (device, "DEFAULT") and fits(x)]
+    # The device's own before the one for any.
+    return min(fitting, key=lambda x: x.device_type != device, default=None)
 
 
 def missing(function: Any, device: str = "GPU") -> set[tuple[str, str]]:
     """Return (op, names of its types) of a concrete function's nodes without a kernel."""
-    uses = {(node.op, *sorted(_types(node).items())) for node in nodes(function)}
+    uses = {(node.op, *sorted(types(node).items())) for node in nodes(function)}
     return {
-        (op, " ".join(sorted({kind.name for _, kinds in types for kind in kinds})))
-        for op, *types in uses
-        if not known(device, op, **dict(types))
+        (op, " ".join(sorted({kind.name for _, kinds in pairs for kind in kinds})))
+        for op, *pairs in uses
+        if not known(device, op, **dict(pairs))
     }
 
 
@@ -86,7 +93,8 @@ def _registered(op):
     return kernels.get_registered_kernels_for_op(op).kernel
 
 
-def _types(node):
+def types(node: Any) -> dict[str, tuple[tf.DType, ...]]:
+    """Return the types among a node's attributes, by the attribute's name."""
     return {
         name: tuple(tf.as_dtype(kind) for kind in value.list.type or [value.type])
         for name, value in node.attr.items()

@@ -1,0 +1,42 @@
+"""Many small tensors as one vector: one operation on all of them rather than one on each.
+
+To launch a kernel on a GPU takes as long as to copy some megabytes there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from a2d_tf.core import devices
+
+_ON_CPU, _ON_GPU = 2**12, 2**20
+"""Most elements of a tensor that is worth joining to others."""
+
+
+def join(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """Return one vector of all small tensors, and the large ones as they are.
+
+    Args:
+      tensors: of one type and of static shapes.
+    """
+    small = [tf.reshape(x, [-1]) for x in tensors if _is_small(x)]
+    large = [x for x in tensors if not _is_small(x)]
+    return [tf.concat(small, axis=0), *large] if small else large
+
+
+def split(groups: Sequence[tf.Tensor], like: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """Invert `join`.
+
+    Args:
+      groups: of the shapes that `join` returns; like: tensors of the shapes that it was given.
+    """
+    small, large = [x for x in like if _is_small(x)], list(groups)
+    parts = tf.split(large.pop(0), [x.shape.num_elements() for x in small]) if small else []
+    rest, parts = iter(large), iter(parts)
+    return [tf.reshape(next(parts), x.shape) if _is_small(x) else next(rest) for x in like]
+
+
+def _is_small(x):
+    return x.shape.num_elements() <= (_ON_GPU if devices.on_gpu() else _ON_CPU)

@@ -1,0 +1,86 @@
+"""Suite `launches`: the kernels and copies of a training step of configs/a2d.flags on a GPU.
+
+Counted without one (`a2d_tf/learning/doctor/launches.py`), in frames of 64 pixels: the counts do
+not depend on it. Batch, frames, levels, RoIs and the network are those of the flagfile. The peer is
+the same step before its small operations were joined. No figure is a time, so the machine may be
+busy.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from unittest import mock
+
+import tensorflow as tf
+
+from a2d_tf.core import devices
+from a2d_tf.core.labels import A2D
+from a2d_tf.learning.doctor import launches
+from a2d_tf.model.network import Network
+from tools.benchmarks import inputs, learning, measure
+
+_BEFORE = {"launches": 9705, "copies": 876}
+_GOAL = 2.0  # times fewer
+_SIDE = 64
+
+
+def run(options: dict) -> tuple[list[dict], dict]:
+    """Rows and details; `small`: a network of the smallest size."""
+    devices.prepare("cpu", deterministic=True)
+    small = options["small"]
+    counts = {"": step(small)}
+    rows, details = [], {}
+    for suffix, made in counts.items():
+        for kind, number in zip(("launches", "copies"), made):
+            total, before = sum(number.values()), None if small else _BEFORE[kind]
+            rows.append(
+                measure.row(
+                    f"{kind} of a step{suffix}",
+                    kind,
+                    float(total),
+                    before,
+                    higher_is_better=False,
+                    goal=None if small else _GOAL,
+                )
+            )
+        for part, number in launches.by_part(made).items():
+            rows.append(measure.row(f"{part}{suffix}", "launches", float(number)))
+        details[suffix or "step"] = _details(made)
+    return rows, details
+
+
+def step(small: bool = False) -> launches.Counts:
+    """Counts of a step as on a GPU, under op determinism."""
+    config = learning.read("a2d", small)
+    side = {} if small else {"image_height": _SIDE, "image_width": _SIDE}
+    model = dataclasses.replace(config.model, **side)
+    with as_on_gpu():
+        network = Network(model, A2D, config.compute)
+        size = model.image_height, model.image_width
+        clips, instances = config.learning.batch_size, config.learning.max_instances
+        batch = inputs.labelled(clips, model.frames, *size, instances=instances)
+        call = learning.make_step(network, config.learning)[1]
+        return launches.count(call, batch, tf.constant(0, tf.int64))
+
+
+@contextlib.contextmanager
+def as_on_gpu() -> Iterator[None]:
+    """Inside, graphs are traced as where there is a GPU."""
+    with mock.patch.object(devices, "on_gpu", lambda: True):
+        yield
+
+
+def _details(counts):
+    """For JSON: launches by part and op, copies by direction and the ops at both ends."""
+    parts: dict = collections.defaultdict(dict)
+    for (part, op), number in counts.launches.most_common():
+        parts[part][op] = number
+    copies = [
+        {"direction": way, "from": source, "to": reader, "number": number}
+        for (way, source, reader), number in counts.copies.most_common()
+        if number
+    ]
+    return {"launches": parts, "copies": copies}
