@@ -20,7 +20,7 @@ from a2d_tf.core import devices
 from a2d_tf.core.labels import A2D
 from a2d_tf.learning.doctor import launches
 from a2d_tf.model.network import Network
-from tools.benchmarks import inputs, learning, measure
+from tools.benchmarks import inputs, measure, setups
 
 _BEFORE = {"launches": 9705, "copies": 876}
 _GOAL = 2.0  # times fewer
@@ -54,7 +54,7 @@ def run(options: dict) -> tuple[list[dict], dict]:
 
 def step(small: bool = False) -> launches.Counts:
     """Counts of a step as on a GPU, under op determinism."""
-    config = learning.read("a2d", small)
+    config = setups.read("a2d", small)
     side = {} if small else {"image_height": _SIDE, "image_width": _SIDE}
     model = dataclasses.replace(config.model, **side)
     with as_on_gpu():
@@ -62,7 +62,7 @@ def step(small: bool = False) -> launches.Counts:
         size = model.image_height, model.image_width
         clips, instances = config.learning.batch_size, config.learning.max_instances
         batch = inputs.labelled(clips, model.frames, *size, instances=instances)
-        call = learning.make_step(network, config.learning)[1]
+        call = setups.make_step(network, config.learning)[1]
         return launches.count(call, batch, tf.constant(0, tf.int64))
 
 
