@@ -116,7 +116,7 @@ def make_any() -> Callable[[bool], bool]:
 
 
 def make_told() -> Callable[[bool], bool]:
-    """Return a function as of `make_any` that waits for no other worker.
+    """Return a function as of `make_any` that reads no answer which may still be on its way.
 
     With several workers it tells of what was true at the call before.
     """
