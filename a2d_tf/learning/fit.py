@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import time
 from typing import Any, Callable
@@ -78,6 +79,9 @@ def fit(
     train_steps = make_train_steps(state, learning)
     stream = batches.distributed(manifest, config, start_step=step)
     told, alone = replicas.make_told(), replicas.is_alone()
+    check = functools.partial(
+        divergence.check, network=network, manifest=manifest, config=config, workdir=workdir
+    )
     progress = _Progress(keeper, events, learning)
     with progress.bar, stop_on_signal() as signals:
         while step < learning.steps:
@@ -91,11 +95,7 @@ def fit(
             due = _due(step, learning.validate_every, learning.steps)
             save = stop or due or step % learning.checkpoint_every == 0
             if save or _due(step, learning.log_every, learning.steps):
-                for number, read in progress.read(step):
-                    divergence.check(
-                        read, number, network, manifest, config=config, workdir=workdir
-                    )
-                progress.show(step)
+                progress.report(step, check)
             if save:
                 keeper.save()
                 # A signal during the save; other workers would not know of it.
@@ -194,12 +194,14 @@ class _Progress:
         self._steps += count
         self.bar.update(count)
 
-    def read(self, step):
-        """Fetch what is unread, up to a step, all in one transfer.
+    def report(self, step, check):
+        """Read and check all steps up to this one, show it, and write a point when it is due."""
+        for number, values in self._read(step):
+            check(values, number)
+        self._show(step)
 
-        Returns:
-          [(number of a step, from 0; {name: float})], which are also in the window from now on.
-        """
+    def _read(self, step):
+        """Fetch what is unread, all in one transfer, into the window; [(step, {name: float})]."""
         calls = [values for values, _ in self._unread]
         table = tf.stack([tf.concat([values[n] for values in calls], 0) for n in calls[0]], axis=1)
         rows = [dict(zip(calls[0], row)) for row in table.numpy().tolist()]
@@ -208,8 +210,7 @@ class _Progress:
         self._window.values += rows
         return list(enumerate(rows, step - len(rows)))
 
-    def show(self, step):
-        """Show the last values read, and write a point of TensorBoard when it is due."""
+    def _show(self, step):
         values = self._window.values[-1]
         terms = {name: f"{values[name]:.3f}" for name in losses.TERMS if name in values}
         self.bar.set_postfix(terms, refresh=False)
