@@ -15,15 +15,17 @@ import pytest
 import tensorflow as tf
 import tiny_network
 from processes import run_tool
+from tensorflow.python.framework import ops
 
 from a2d_tf.core import devices
 from a2d_tf.core.config import ComputeConfig, Config, LearningConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import records as record_format
-from a2d_tf.learning import batches, divergence, losses, optimizer
+from a2d_tf.learning import batches, divergence, losses, optimizer, train_step
+from a2d_tf.learning import fit as fit_module
 from a2d_tf.learning.fit import Validated, fit
-from a2d_tf.learning.runs import checkpoints, run_folder
+from a2d_tf.learning.runs import run_folder
 from a2d_tf.model.network import Network
 
 pytestmark = pytest.mark.slow
@@ -66,9 +68,13 @@ def train(
     steps=6,
     precision="float32",
     model=ONE_STREAM,
+    at_call=lambda: None,
     **learning,
 ):
-    """Train in the folder; returns the network and every step's values."""
+    """Train in the folder; returns the network and every step's values.
+
+    A kill or a signal comes at the end of a call that ends with that step or after it.
+    """
     config = Config(
         tiny_network.config(**model),
         compute=ComputeConfig(precision),
@@ -77,15 +83,21 @@ def train(
     tf.keras.utils.set_random_seed(config.learning.seed)
     network = Network(config.model, A2D, config.compute)
     log, calls = [], []
-    check = divergence.check_finite
 
-    def watch(values, step):
-        check(values, step)
-        log.append(values)
-        if step == kill_after:
-            raise Killed
-        if step == stop_after:
-            os.kill(os.getpid(), signal.SIGTERM)
+    def watched(*arguments):
+        train_steps = train_step.make_train_steps(*arguments)
+
+        def steps(stream, step, count):
+            at_call()
+            values, waited = train_steps(stream, step, count)
+            log.extend({name: value[i] for name, value in values.items()} for i in range(count))
+            if kill_after and step + count >= kill_after:
+                raise Killed
+            if stop_after and step + count >= stop_after:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return values, waited
+
+        return steps
 
     def validate():
         calls.append(True)
@@ -95,24 +107,29 @@ def train(
         )
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(divergence, "check_finite", watch)
+        patch.setattr(fit_module, "make_train_steps", watched)
         if kill_after or stop_after:
             with pytest.raises((Killed, KeyboardInterrupt)):
                 fit(network, records, config, str(workdir), validate=validate)
         else:
             fit(network, records, config, str(workdir), validate=validate)
             assert calls == [True]
-    return network, log
+    return network, [{name: float(value) for name, value in values.items()} for values in log]
 
 
 @pytest.fixture(scope="module")
 def undisturbed(mini_records, tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("run")
-    return (*train(mini_records, workdir), workdir)
+    workdir, count, counts = tmp_path_factory.mktemp("run"), [], []
+    fetch = ops.EagerTensor._numpy
+    with pytest.MonkeyPatch.context() as patch:
+        watched = lambda tensor: count.append(True) or fetch(tensor)  # noqa: E731
+        patch.setattr(ops._EagerTensorBase, "_numpy", watched)
+        network, log = train(mini_records, workdir, at_call=lambda: counts.append(len(count)))
+    return network, log, workdir, counts
 
 
 def test_every_step_has_its_five_finite_terms(undisturbed):
-    _, log, _ = undisturbed
+    _, log, _, _ = undisturbed
     assert len(log) == 6
     for values in log:
         assert set(values) == {
@@ -129,7 +146,7 @@ def test_every_step_has_its_five_finite_terms(undisturbed):
 
 
 def test_what_a_run_leaves(undisturbed):
-    _, log, workdir = undisturbed
+    _, log, workdir, _ = undisturbed
     names = {path.name for path in (workdir / "checkpoints").glob("*.index")}
     assert names == {"ckpt-3.index", "ckpt-6.index"}
 
@@ -151,7 +168,7 @@ def test_a_killed_or_stopped_run_ends_as_an_undisturbed_one_and_no_point_comes_t
     mini_records, undisturbed, tmp_path, caplog
 ):
     caplog.set_level(logging.INFO)
-    network, log, whole = undisturbed
+    network, log, whole, _ = undisturbed
     _, before = train(mini_records, tmp_path, kill_after=5)  # past the points of steps 2 and 4
     assert before == log[:5]  # the same seed gives the same run
     _, between = train(mini_records, tmp_path, stop_after=5)
@@ -168,7 +185,7 @@ def test_a_killed_or_stopped_run_ends_as_an_undisturbed_one_and_no_point_comes_t
 def test_another_precision_goes_on_and_float16_resumes_its_loss_scale(
     mini_records, undisturbed, tmp_path
 ):
-    _, _, done = undisturbed
+    _, _, done, _ = undisturbed
     half = {"precision": "mixed_float16", "steps": 9, "checkpoint_every": 1}
     for name in ("whole", "killed"):
         shutil.copytree(done, tmp_path / name)
@@ -184,6 +201,52 @@ def test_another_precision_goes_on_and_float16_resumes_its_loss_scale(
         assert (a.numpy() == b.numpy()).all(), a.name
     _, log = train(mini_records, tmp_path / "whole", steps=10)
     assert len(log) == 1 and "loss_scale" not in log[0]
+
+
+def tensors(path):
+    """{name: array} of a checkpoint."""
+    reader = tf.train.load_checkpoint(str(path))
+    names = set(reader.get_variable_to_shape_map()) - {"_CHECKPOINTABLE_OBJECT_GRAPH"}
+    return {name: reader.get_tensor(name) for name in names}
+
+
+def test_several_steps_a_call_end_as_one_by_one(mini_records, undisturbed, tmp_path, monkeypatch):
+    """Calls of 2, 1, 1 and 2 steps, traced once: same weights, slots, averages and points."""
+    _, log, whole, _ = undisturbed
+    real, traces, calls = train_step._step, [], []
+    monkeypatch.setattr(train_step, "_step", lambda *a: traces.append(True) or real(*a))
+    until_due = fit_module._until_due
+    monkeypatch.setattr(
+        fit_module, "_until_due", lambda *a: calls.append(until_due(*a)) or calls[-1]
+    )
+    _, several = train(mini_records, tmp_path, steps_per_call=4)
+    assert calls == [2, 1, 1, 2] and len(traces) == 1
+    assert several == log
+    points = [event_files.points(run / "tensorboard" / "train") for run in (tmp_path, whole)]
+    assert points[0] == points[1] and len(points[1]) >= 3 * 10
+    for step in (3, 6):
+        one, other = (tensors(run / "checkpoints" / f"ckpt-{step}") for run in (whole, tmp_path))
+        assert one.keys() == other.keys()
+        assert {name.split("/")[0] for name in one} >= {"averages", "optimizer", "window"}
+        for name, value in one.items():
+            assert np.array_equal(value, other[name]), name
+
+
+def test_a_call_ends_where_something_is_due():
+    learning = dataclasses.replace(
+        LEARNING, steps=103, log_every=20, checkpoint_every=50, validate_every=30, steps_per_call=8
+    )
+    ends, step = [], 0
+    while step < learning.steps:
+        step += fit_module._until_due(step, learning)
+        ends.append(step)
+    assert ends == [8, 16, 20, 28, 30, 38, 40, 48, 50, 58, 60, 68, 76, 80, 88, 90, 98, 100, 103]
+
+
+def test_nothing_is_fetched_before_it_is_due(undisturbed):
+    """After the first call, which traces; points are due after 2 and 4, a checkpoint after 3."""
+    _, _, _, counts = undisturbed
+    assert [b > a for a, b in zip(counts[1:], counts[2:])] == [True, True, True, False]
 
 
 @pytest.mark.parametrize("name, value", [("mask", math.nan), ("total", math.inf)])
@@ -214,22 +277,24 @@ def test_such_a_loss_ends_the_run_before_its_weights_are_kept(mini_records, tmp_
     )
     assert len(mini_records_videos) >= 2
     monkeypatch.setattr(record_format, "parse", spoilt)
+    late = dict(steps=50, log_every=50, steps_per_call=3)
     with pytest.raises(divergence.Diverged) as raised:
-        train(mini_records, tmp_path, checkpoint_every=1, steps=50, model=model)
+        train(mini_records, tmp_path, checkpoint_every=50, model=model, **late)
     text = str(raised.value)
     assert f"'action_cls' is nan, from {mini_records_videos[1]}/" in text and "roi_cls" not in text
     assert f"tools/replay_batch.py --workdir={tmp_path}" in text and calls
     step = int(re.match(r"step (\d+):", text)[1])
     batch, kept = divergence.load(str(tmp_path))
     assert kept == step - 1 and len(divergence.names(batch)) == LEARNING.batch_size
-    # What is kept are the weights before the step, which are those of the last checkpoint.
-    before, diverged = tiny_network.make(**model), tiny_network.make(seed=1, **model)
-    checkpoints.restore(diverged, str(tmp_path), "diverged")
-    if step > 1:
-        checkpoints.restore(before, str(tmp_path))
-    assert all(np.isfinite(v.numpy()).all() for v in diverged.variables)
-    for a, b in zip(before.variables, diverged.variables):
-        assert step == 1 or (a.numpy() == b.numpy()).all(), a.name
+    # It was read after fifty steps; kept are the weights before that step, as at its checkpoint.
+    diverged = tensors(tmp_path / "diverged" / f"ckpt-{step - 1}")
+    assert all(np.isfinite(x).all() for x in diverged.values() if x.dtype == np.float32)
+    late.update(checkpoint_every=1, average_decay=0)
+    train(mini_records, tmp_path / "again", kill_after=step, model=model, **late)
+    before = tensors(tmp_path / "again" / "checkpoints" / f"ckpt-{step - 1}") if step > 1 else {}
+    for name in set(diverged) & set(before):
+        assert "network" not in name or np.array_equal(before[name], diverged[name]), name
+    assert step == 1 or sum(name.startswith("network") for name in before) > 50
 
     config = Config(tiny_network.config(**model), learning=LEARNING)
     facts = types.SimpleNamespace(

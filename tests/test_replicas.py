@@ -148,6 +148,15 @@ def test_two_logical_devices_do_what_one_does(mini_records, one, tmp_path):
     assert_same(one, tmp_path)
 
 
+def test_two_logical_devices_take_several_steps_a_call(mini_records, one, tmp_path):
+    flags = ("--strategy=mirrored", "--replicas=2", "--steps_per_call=2", "--log_every=2")
+    finish(train(mini_records, tmp_path, *flags))
+    expected, found = weights(one), weights(tmp_path)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
 def test_two_workers_do_what_one_does_and_go_on_when_one_was_killed(mini_records, one, tmp_path):
     def both():
         ports, flags = free_ports(2), ("--strategy=multi_worker", "--steps=100000")

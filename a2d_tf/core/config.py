@@ -308,6 +308,12 @@ class LearningConfig:
         (0, 1),
     )
     shuffle_buffer: int = _setting(1000, "Records shuffled together.", (1, 1000000))
+    steps_per_call: int = _setting(
+        1,
+        "Most steps per call of the compiled function, for GPUs whose steps are short; the weights "
+        "are the same. Calls end at points, checkpoints and validations; a signal waits for one.",
+        (1, 100000),
+    )
     log_every: int = _setting(20, "Steps between TensorBoard points.", (1, None))
     validate_every: int = _setting(3000, "Steps between validations.", (1, None))
     checkpoint_every: int = _setting(1000, "Steps between checkpoints.", (1, None))

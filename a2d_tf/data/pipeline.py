@@ -229,6 +229,8 @@ def count(paths: Sequence[str], keep: Callable) -> int:
     return int(_serialized(paths, keep).reduce(0, lambda total, _: total + 1))
 
 
+# There is no `if` or `for` on tensors; AutoGraph would look for them for a second.
+@tf.autograph.experimental.do_not_convert
 def training(
     manifest: Manifest,
     canvas: tuple[int, int],
@@ -345,6 +347,7 @@ def _loaded(records_of_split, load, context):
     return share.map(load, num_parallel_calls=os.cpu_count())
 
 
+@tf.autograph.experimental.do_not_convert
 def evaluation(
     manifest: Manifest,
     split: str,

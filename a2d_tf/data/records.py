@@ -376,8 +376,12 @@ def naming(path: str | os.PathLike) -> Iterator[None]:
     try:
         yield
     except (InputError, tf.errors.OpError) as error:
-        # TensorFlow's messages begin and end with names of its own.
-        problem = re.sub(r"^\{\{.*?\}\} | \[Op:.*", "", str(error).splitlines()[0])
+        # TensorFlow's messages begin and end with names of its own; those of a graph that reads
+        # begin with where it was made.
+        text = str(error)
+        if text.startswith("Graph execution error:"):
+            text = text.partition("\n\t [[")[0].rstrip().rpartition("\n")[2]
+        problem = re.sub(r"^\{\{.*?\}\} | \[Op:.*", "", text.splitlines()[0])
         raise InputError(f"{path}: damaged records ({problem}); build them again") from error
 
 

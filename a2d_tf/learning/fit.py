@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import time
 from typing import Any, Callable
@@ -14,12 +15,11 @@ from tqdm import tqdm
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.stopping import stop_at_once, stop_on_signal
-from a2d_tf.data import records
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.learning import batches, divergence, losses, optimizer, replicas
 from a2d_tf.learning.runs.events import Events, tagged
 from a2d_tf.learning.runs.keeper import Keeper
-from a2d_tf.learning.train_step import TrainState, make_train_step
+from a2d_tf.learning.train_step import TrainState, make_train_steps
 from a2d_tf.model.network import Network
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,8 @@ def fit(
     """Train the network and keep its checkpoints; an interrupted run resumes from its last one.
 
     Call it in the scope of the network's strategy. A finished run is left as it is. SIGTERM or
-    Ctrl-C end the run after the current step, which is saved.
+    Ctrl-C end the run after the current call, which is saved; with several workers after the next.
+    What steps report stays on the device until a point, a save or the end needs it.
 
     Args:
       network: a Network; manifest: of the records; config: a Config.
@@ -75,23 +76,27 @@ def fit(
     step = _resume(keeper, events, validation, learning)
     if step is None:
         return
-    train_step = make_train_step(state, learning)
+    train_steps = make_train_steps(state, learning)
     stream = batches.distributed(manifest, config, start_step=step)
-    any_worker, alone = replicas.make_any(), replicas.is_alone()
+    told, alone = replicas.make_told(), replicas.is_alone()
+    check = functools.partial(
+        divergence.check, network=network, manifest=manifest, config=config, workdir=workdir
+    )
     progress = _Progress(keeper, events, learning)
     with progress.bar, stop_on_signal() as signals:
         while step < learning.steps:
-            with progress.waiting(), records.naming(manifest.directory):
-                batch = next(stream)
-            values = train_step(batch, tf.constant(step, tf.int64))
-            values = {name: float(value) for name, value in values.items()}
-            divergence.check(values, step, network, manifest, config=config, workdir=workdir)
-            step += 1
+            count = _until_due(step, learning)
+            with batches.naming(manifest.directory):
+                values, waited = train_steps(stream, step, count)
+            step += count
             state.step.assign(step)
-            progress.update(step, values)
-            stop = any_worker(bool(signals))
+            progress.advance(count, values, waited)
+            stop = told(bool(signals))
             due = _due(step, learning.validate_every, learning.steps)
-            if stop or due or step % learning.checkpoint_every == 0:
+            save = stop or due or step % learning.checkpoint_every == 0
+            if save or _due(step, learning.log_every, learning.steps):
+                progress.report(step, check)
+            if save:
                 keeper.save()
                 # A signal during the save; other workers would not know of it.
                 stop = stop or (alone and bool(signals))
@@ -104,6 +109,13 @@ def fit(
                 progress.restart()
     validation.run(step)
     keeper.mark_finished()
+
+
+def _until_due(step, learning):
+    """Return how many steps the next call takes: none goes past a point, a save or the end."""
+    every = (learning.log_every, learning.checkpoint_every, learning.validate_every)
+    rest = [interval - step % interval for interval in every]
+    return min(learning.steps_per_call, learning.steps - step, *rest)
 
 
 def _due(step, every, last):
@@ -161,6 +173,7 @@ class _Progress:
     def __init__(self, keeper, events, learning):
         self._window, self._events, self._learning = keeper.window, events, learning
         self._schedule = optimizer.schedule_of(learning)
+        self._unread = []
         self.bar = tqdm(
             total=learning.steps,
             initial=keeper.step,
@@ -175,18 +188,30 @@ class _Progress:
         """Restart the clock: the time until now is not that of steps."""
         self._steps, self._start, self._waited = 0, time.monotonic(), 0.0
 
-    @contextlib.contextmanager
-    def waiting(self):
-        """Count the time inside as waiting for data."""
-        start = time.monotonic()
-        yield
-        self._waited += time.monotonic() - start
+    def advance(self, count, values, waited):
+        """Take the outcome of a call, {name: tensor [count]} and seconds, which stays unread."""
+        self._unread.append((values, waited))
+        self._steps += count
+        self.bar.update(count)
 
-    def update(self, step, values):
-        """Show a step's values, and write a point of TensorBoard when it is due."""
-        self._window.values.append(values)
-        self._steps += 1
-        self.bar.update()
+    def report(self, step, check):
+        """Read and check all steps up to this one, show it, and write a point when it is due."""
+        for number, values in self._read(step):
+            check(values, number)
+        self._show(step)
+
+    def _read(self, step):
+        """Fetch what is unread, all in one transfer, into the window; [(step, {name: float})]."""
+        calls = [values for values, _ in self._unread]
+        table = tf.stack([tf.concat([values[n] for values in calls], 0) for n in calls[0]], axis=1)
+        rows = [dict(zip(calls[0], row)) for row in table.numpy().tolist()]
+        self._waited += sum(float(waited) for _, waited in self._unread)
+        self._unread.clear()
+        self._window.values += rows
+        return list(enumerate(rows, step - len(rows)))
+
+    def _show(self, step):
+        values = self._window.values[-1]
         terms = {name: f"{values[name]:.3f}" for name in losses.TERMS if name in values}
         self.bar.set_postfix(terms, refresh=False)
         if _due(step, self._learning.log_every, self._learning.steps):

@@ -85,6 +85,16 @@ def make_optimizer(
     return addons.SGDW(learning_rate=schedule, weight_decay=decay, momentum=momentum)
 
 
+def create_slots(
+    optimizer: tf.keras.optimizers.Optimizer, variables: Iterable[tf.Variable]
+) -> None:
+    """Create the optimizer's own variables for these, or restore those of a checkpoint read before.
+
+    Left to the first step, TensorFlow would trace it twice: once to find that variables are made.
+    """
+    optimizer._create_all_weights(list(variables))
+
+
 def clipped(
     gradients: list[tf.Tensor], clip_norm: float, scale: tf.Tensor | float = 1.0
 ) -> tuple[list[tf.Tensor], tf.Tensor]:
@@ -115,10 +125,14 @@ class LossScale(tf.Module):
         self.value = tf.Variable(start, trainable=False)
         self.steps = tf.Variable(0, trainable=False)
 
-    def update(self, finite: tf.Tensor) -> None:
-        """Adapt the scale to whether the gradients of a step were finite, a bool scalar."""
+    def update(self, finite: tf.Tensor, going: tf.Tensor | bool = True) -> None:
+        """Adapt the scale to whether the gradients of a step were finite, a bool scalar.
+
+        Nothing changes unless `going`, a bool scalar.
+        """
         steps = tf.where(finite, self.steps + 1, 0)
         due = steps >= self.patience
         factor = tf.where(finite, tf.where(due, 2.0, 1.0), 0.5)
-        self.value.assign(tf.clip_by_value(self.value * factor, 1.0, self.LARGEST))
-        self.steps.assign(tf.where(due, 0, steps))
+        value = tf.clip_by_value(self.value * factor, 1.0, self.LARGEST)
+        self.value.assign(tf.where(going, value, self.value))
+        self.steps.assign(tf.where(going, tf.where(due, 0, steps), self.steps))

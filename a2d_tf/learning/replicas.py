@@ -111,12 +111,35 @@ def agree(number: float) -> bool:
 
 def make_any() -> Callable[[bool], bool]:
     """Return a function bool -> whether it is true of any worker. All call it at the same step."""
+    count = _make_count()
+    return lambda flag: bool(count(flag) > 0)
+
+
+def make_told() -> Callable[[bool], bool]:
+    """Return a function as of `make_any` that reads no answer which may still be on its way.
+
+    With several workers it tells of what was true at the call before.
+    """
     if is_alone():
         return bool
+    count, before = _make_count(), tf.constant(0.0)
+
+    def told(flag):
+        nonlocal before
+        before, last = count(flag), before
+        return bool(last > 0)
+
+    return told
+
+
+def _make_count():
+    """Return a function bool -> of how many workers it is true, a scalar."""
+    if is_alone():
+        return float
     strategy = tf.distribute.get_strategy()
 
     @tf.function
     def count(flag):
         return first(strategy.run(lambda x: total(tf.identity(x)), (flag,)))
 
-    return lambda flag: bool(count(tf.constant(float(flag))) > 0)
+    return lambda flag: count(tf.constant(float(flag)))

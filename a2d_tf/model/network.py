@@ -58,13 +58,15 @@ class RoIAlign(tf.keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(dtype="float32", **kwargs)
-        self.align = functools.partial(
+        align = functools.partial(
             roi_align.roi_align,
             size=size,
             flavour=flavour,
             image_size=image_size,
             implementation=implementation,
         )
+        # It has no `if` or `for` on tensors; to look for them takes longer than to build it.
+        self.align = tf.autograph.experimental.do_not_convert(align)
 
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         *pyramid, rois = inputs
