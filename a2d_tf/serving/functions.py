@@ -128,7 +128,7 @@ def _rename_functions(graph):
         function.signature.name = names[function.signature.name]
     for nodes in (graph.node, *(function.node_def for function in functions)):
         for value in (value for node in nodes for value in node.attr.values()):
-            for called in ([value.func] if value.HasField("func") else value.list.func):
+            for called in [value.func] if value.HasField("func") else value.list.func:
                 called.name = names[called.name]
 
 

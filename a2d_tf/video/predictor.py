@@ -134,6 +134,12 @@ class Predictor:
         """
         return self._frame(rgb=tf.constant(rgb[None]), flow=tf.constant(flow[None]))
 
+    def outputs(self, frames: Sequence[Features], size: tuple[int, int]) -> dict[str, np.ndarray]:
+        """The network's outputs for a key frame; arguments of `key_frame`."""
+        stacked = {name: tf.stack([f[name] for f in frames], axis=1) for name in frames[0]}
+        outputs = self._key_frame(size=tf.constant(size, tf.int32), **stacked)
+        return {name: x.numpy()[0] for name, x in outputs.items()}
+
     def key_frame(self, frames: Sequence[Features], size: tuple[int, int]) -> Instances:
         """Predict the instances of a key frame.
 
@@ -144,9 +150,7 @@ class Predictor:
         Returns:
           the instances in native pixels, by descending p(actor).
         """
-        stacked = {name: tf.stack([f[name] for f in frames], axis=1) for name in frames[0]}
-        outputs = self._key_frame(size=tf.constant(size, tf.int32), **stacked)
-        outputs = {name: x.numpy()[0] for name, x in outputs.items()}
+        outputs = self.outputs(frames, size)
         number = outputs["num_detections"]
         names = ("boxes", "score", "code", "masks", "actor_scores", "action_scores")
         boxes, scores, codes, small, actors, actions = (outputs[name][:number] for name in names)

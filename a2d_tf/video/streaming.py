@@ -145,7 +145,9 @@ class Ring:
                 yield frames
 
 
-def _moving(frames, facts, span):
+def moving(
+    frames: Iterable[np.ndarray | None], facts: dict[str, Any], span: Span = EVERY_FRAME
+) -> Generator[tuple[Any, Any, Any], None, None]:
     """Yield (native frame, frame at the records' size, its flow), as `data.convert` makes them.
 
     The second is None where no answer depends on it, the flow where none needs its features.
@@ -210,8 +212,8 @@ def answers(
     def windows():
         """(index of the key frame, the frames around it)."""
         index, last = -1, None
-        moving = _ahead(_moving(frames, facts, span), depth=1)  # frames of a camera stay fresh
-        for index, (native, stored, flow) in enumerate(moving):
+        made = _ahead(moving(frames, facts, span), depth=1)  # frames of a camera stay fresh
+        for index, (native, stored, flow) in enumerate(made):
             if index in span:
                 waiting.append(native)
             yield index - far, ring.push(None if flow is None else predictor.frame(stored, flow))
