@@ -33,7 +33,8 @@ def load(folder: str) -> tuple[dict[str, functions.Function], dict[str, Any]]:
       folder: of `export_folder.export`.
 
     Returns:
-      ({name: function by keyword} of `functions.NAMES`, the contents of `a2d_tf.json`).
+      ({name: function by keyword} of `functions.NAMES`, the contents of `a2d_tf.json` but for the
+      digests in it).
 
     Raises:
       InputError: no such folder, one that a2d_tf.export did not make, one from before it knew
@@ -47,8 +48,10 @@ def load(folder: str) -> tuple[dict[str, functions.Function], dict[str, Any]]:
             raise ValueError(f"frames {shown(facts['frames'])}")
         _ = facts["use_flow"], facts["checkpoint"], float(facts["score_threshold"])
         LabelSpace.from_fields(facts["labels"])
-        loaded = functions.load(folder, facts.get("functions"))
-        loaded = loaded or _signatures(tf.saved_model.load(folder))
+        loaded = functions.load(folder, facts.pop("functions", None))
+        if loaded is None:
+            model = tf.saved_model.load(folder)
+            loaded = {name: functions.keeping(model, f) for name, f in model.signatures.items()}
     except (OSError, KeyError, TypeError, ValueError, tf.errors.OpError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{folder}: damaged ({reason}); export the run again") from error
@@ -59,12 +62,3 @@ def load(folder: str) -> tuple[dict[str, functions.Function], dict[str, Any]]:
                 "again"
             )
     return loaded, facts
-
-
-def _signatures(model):
-    """The signatures of a loaded SavedModel, which keep it alive: they do not by themselves."""
-
-    def alive(signature):
-        return lambda **arguments: (model, signature(**arguments))[1]
-
-    return {name: alive(signature) for name, signature in model.signatures.items()}

@@ -54,7 +54,8 @@ def load(folder: str, digests: Any) -> dict[str, Function] | None:
 
     Returns:
       {name: function by keyword, with the inputs and outputs of the signature}; None where the
-      folder has none, or a file in it is no longer the one that they were written with.
+      folder has none, a file in it is no longer the one that they were written with, or they were
+      written by another TensorFlow: across versions, the SavedModel is what TensorFlow promises.
     """
     metas = {}
     try:
@@ -65,8 +66,15 @@ def load(folder: str, digests: Any) -> dict[str, Function] | None:
                 metas[name] = tf.compat.v1.MetaGraphDef.FromString(file.read())
     except OSError:
         return None
+    if any(meta.meta_info_def.tensorflow_version != tf.__version__ for meta in metas.values()):
+        return None
     weights = _restored(folder, metas.values())
     return {name: _function(meta, name, weights) for name, meta in metas.items()}
+
+
+def keeping(owner: Any, function: Function) -> Function:
+    """The same function, which keeps alive what owns its variables: by itself it does not."""
+    return lambda **arguments: (owner, function(**arguments))[1]
 
 
 def _path(folder, name):
@@ -97,6 +105,7 @@ def _packed(name, function, keys):
             _make_constant(graph, inside, outside)
     _rename_functions(graph)
     meta = tf.compat.v1.MetaGraphDef(graph_def=graph)
+    meta.meta_info_def.tensorflow_version = tf.__version__
     _describe(meta.signature_def[name].inputs, inputs)
     _describe(meta.signature_def[name].outputs, outer.structured_outputs)
     return meta
@@ -176,4 +185,4 @@ def _function(meta, name, weights):
         return dict(zip(outputs, tensors))
 
     concrete = tf.function(call, [specs], autograph=False).get_concrete_function()
-    return lambda **arguments: concrete(arguments)
+    return keeping(weights, lambda **arguments: concrete(arguments))
