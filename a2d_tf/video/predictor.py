@@ -14,7 +14,7 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.ops import masks as mask_ops
 from a2d_tf.ops import tracking
 from a2d_tf.pretrained import packed
-from a2d_tf.serving import exported, functions
+from a2d_tf.serving import exported
 from a2d_tf.video import streaming, video_files
 from a2d_tf.video.instances import Instances, VideoFrame
 
@@ -92,7 +92,7 @@ class Predictor:
           InputError: as of `exported.load`.
         """
         loaded, known = exported.load(folder)
-        return cls(*(loaded[name] for name in functions.NAMES), known)
+        return cls(loaded["frame"], loaded["key_frame"], known)
 
     def video(
         self,

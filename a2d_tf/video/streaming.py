@@ -146,7 +146,7 @@ class Ring:
 
 
 def moving(
-    frames: Iterable[np.ndarray | None], facts: dict[str, Any], span: Span = EVERY_FRAME
+    frames: Iterable[Any], facts: dict[str, Any], span: Span = EVERY_FRAME
 ) -> Generator[tuple[Any, Any, Any], None, None]:
     """Yield (native frame, frame at the records' size, its flow), as `data.convert` makes them.
 
@@ -158,7 +158,8 @@ def moving(
     for index, native in enumerate(frames):
         stored = motion = None
         if span.any(index - far, index + far + 1):
-            size = fit(*native.shape[:2], facts["image_height"], facts["image_width"])
+            height, width = native.shape[:2]
+            size = fit(height, width, facts["image_height"], facts["image_width"])
             stored = resize_frame(native, *size)
             steps = range(-far, far + 1, stride)
             # The first frame also stands in for those before it.
