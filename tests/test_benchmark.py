@@ -34,6 +34,7 @@ LIMITS = {
     "library": {
         "1 clips with everything, a process each": None,
         "1 clips with everything": 1,
+        "a long video": 1,
     },
     "nms": {
         "a frame, of the peak": None,
@@ -56,6 +57,10 @@ LIMITS = {
         "label maps scored, frames: megabytes": 1,
         "boxes scored, frames: seconds": 1,
         "boxes scored, frames: megabytes": 1,
+    },
+    "starts": {
+        "first frame of a video": 1,
+        "clip, with everything": 1,
     },
     "step": {
         "mini (4 clips): step, of the peak": None,

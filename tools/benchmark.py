@@ -28,11 +28,12 @@ SUITES = {
     "evaluation": "2000 frames scored",
     "learning": "COCO's AP of the detector and of torchvision's Mask R-CNN, trained alike",
     "launches": "kernels and copies of a training step on a GPU, counted without one",
-    "library": "short videos by a2d_tf.predict: a process each, and all in one",
+    "library": "short videos by a2d_tf.predict, a process each and all in one; a long video",
     "nms": "from the proposal network's output to regions of interest",
     "rcnn": "the detector, inference and training, against torchvision's Mask R-CNN",
     "roi_align": "crops and their gradients, against torchvision's",
     "scaling": "time and memory against frames, instances, image area and video length",
+    "starts": "what a user waits for, by `import tensorflow`",
     "step": "a training step of configs/mini.flags and of configs/a2d.flags, and its parts",
     "stream": "a video's frames one by one: two streams, one, and clips",
 }
@@ -48,7 +49,7 @@ _OPTIONS = (
     flags.DEFINE_bool("small", False, "All but data: sizes that show only that a suite works."),
     flags.DEFINE_string("charts", None, "scaling: folder for a chart of each sweep."),
     flags.DEFINE_string(
-        "saved_model", None, "library: an export; by default the mini network at random."
+        "saved_model", None, "library, starts: an export; by default the mini network at random."
     ),
     flags.DEFINE_integer("workers", os.cpu_count(), "data, step: processes that convert.", 1),
     flags.DEFINE_integer("videos", 48, "data: videos of the mini A2D made for it.", 2),

@@ -1,7 +1,7 @@
-"""The folder of an exported network: a SavedModel with `a2d_tf.json` beside `saved_model.pb`.
+"""The folder of an exported network: a SavedModel with `a2d_tf.json` and `functions/` in it.
 
 `a2d_tf.json` holds what is not in the graph: the label space, the method of the flow and the
-distance between the frames of a clip.
+distance between the frames of a clip. `functions/` is for a quick start; see `functions`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ import tensorflow as tf
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import replace_folder, write_json
 from a2d_tf.learning.runs.run_folder import Run
-from a2d_tf.serving import warmup
+from a2d_tf.serving import functions, warmup
+from a2d_tf.serving.exported import FACTS, check_folder
 from a2d_tf.serving.served_network import INPUTS, OUTPUTS, SIGNATURES, ServedNetwork
-
-FACTS = "a2d_tf.json"
 
 
 def facts(run: Run) -> dict[str, Any]:
@@ -41,15 +40,6 @@ def facts(run: Run) -> dict[str, Any]:
         "outputs": OUTPUTS,
         "signatures": SIGNATURES,
     }
-
-
-def check_folder(folder: str) -> None:
-    """Raise InputError unless the folder is one that `export` made."""
-    if not os.path.isdir(folder):
-        raise InputError(f"{folder}: no such folder; a2d_tf.export makes one from a run")
-    for name in ("saved_model.pb", FACTS):
-        if not os.path.isfile(os.path.join(folder, name)):
-            raise InputError(f"{folder}: no {name} there, so not a SavedModel of a2d_tf.export")
 
 
 def check_versions(folder: str) -> None:
@@ -99,7 +89,8 @@ def export(
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=parent) as partial:
             new = os.path.join(partial, "new")
             tf.saved_model.save(served, new, signatures=signatures)
-            write_json(os.path.join(new, FACTS), facts(run))
+            digests = functions.write(new, served)
+            write_json(os.path.join(new, FACTS), {**facts(run), "functions": digests})
             if warm_up:
                 size = run.records["image_height"], run.records["image_width"]
                 warmup.write(new, signatures, run.config.model.frames, size)

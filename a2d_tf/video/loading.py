@@ -52,18 +52,23 @@ class Model:
         return predictor
 
     def _predictor(self):
-        import a2d_tf
-        from a2d_tf.learning.runs import packing, run_folder, run_start
+        from a2d_tf.video.predictor import Predictor
 
         if self.workdir:
+            from a2d_tf.learning.runs import run_folder
+
             run = run_folder.load(os.path.normpath(self.workdir), self.given, self.checkpoint)
-            return a2d_tf.Predictor.from_run(run)
+            return Predictor.from_run(run)
         if self.packed:
-            return a2d_tf.Predictor.from_run(packing.load(self.packed, self.given))
+            from a2d_tf.learning.runs import packing
+
+            return Predictor.from_run(packing.load(self.packed, self.given))
         if self.init_rgb:
-            return a2d_tf.Predictor.from_run(run_start.untrained(self.init_rgb, self.given))
+            from a2d_tf.learning.runs import run_start
+
+            return Predictor.from_run(run_start.untrained(self.init_rgb, self.given))
         assert self.saved_model
-        predictor = a2d_tf.Predictor.from_saved_model(os.path.normpath(self.saved_model))
+        predictor = Predictor.from_saved_model(os.path.normpath(self.saved_model))
         lowest = predictor.facts["score_threshold"]
         if 0 <= self.threshold < lowest:
             raise InputError(

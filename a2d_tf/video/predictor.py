@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.files import read_json
+from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.core.limits import MAX_FRAMES
-from a2d_tf.data.manifest import check_facts
-from a2d_tf.learning.runs import packing, run_folder
 from a2d_tf.ops import masks as mask_ops
 from a2d_tf.ops import tracking
 from a2d_tf.pretrained import packed
-from a2d_tf.serving.export_folder import FACTS, check_folder, facts
-from a2d_tf.serving.served_network import ServedNetwork
+from a2d_tf.serving import exported
 from a2d_tf.video import streaming, video_files
 from a2d_tf.video.instances import Instances, VideoFrame
+
+if TYPE_CHECKING:
+    from a2d_tf.learning.runs.run_folder import Run
 
 Features = dict[str, tf.Tensor]
 """The backbones' features of a frame: {name: [1, ...]}; those of the flow are named `flow_*`."""
@@ -41,11 +39,8 @@ class Predictor:
       facts: as given.
     """
 
-    NEEDS = ("frame", "key_frame")
-
     def __init__(self, frame: Callable, key_frame: Callable, facts: dict[str, Any]):
         self._frame, self._key_frame, self.facts = frame, key_frame, facts
-        self._alive: Any = None
         self.labels = LabelSpace.from_fields(facts["labels"])
 
     @classmethod
@@ -68,16 +63,24 @@ class Predictor:
         if _is_packed(folder):
             if checkpoint != "last":
                 raise InputError(f"{folder}: a packed model has no other checkpoints")
+            from a2d_tf.learning.runs import packing
+
             return cls.from_run(packing.load(folder, settings))
         if os.path.isfile(os.path.join(folder, "flags.txt")):
+            from a2d_tf.learning.runs import run_folder
+
             return cls.from_run(run_folder.load(folder, settings, checkpoint))
         if settings or checkpoint != "last":
             raise InputError(f"{folder}: a SavedModel takes no settings; load its run folder")
         return cls.from_saved_model(folder)
 
     @classmethod
-    def from_run(cls, run: run_folder.Run) -> Predictor:
+    def from_run(cls, run: Run) -> Predictor:
         """The predictor of a loaded run."""
+        # Late: a SavedModel needs neither the network's code nor Keras.
+        from a2d_tf.serving.export_folder import facts
+        from a2d_tf.serving.served_network import ServedNetwork
+
         served = ServedNetwork(run.network, run.config.inference)
         return cls(served.frame, lambda size, **frames: served.key_frame(frames, size), facts(run))
 
@@ -86,31 +89,10 @@ class Predictor:
         """The predictor of an exported folder.
 
         Raises:
-          InputError: no such folder, one that a2d_tf.export did not make, one from before it knew
-            streaming, or a damaged one.
+          InputError: as of `exported.load`.
         """
-        check_folder(folder)
-        try:
-            known = read_json(os.path.join(folder, FACTS))
-            check_facts(known)
-            if type(known["frames"]) is not int or not 1 <= known["frames"] <= MAX_FRAMES:
-                raise ValueError(f"frames {shown(known['frames'])}")
-            _ = known["use_flow"], known["checkpoint"], float(known["score_threshold"])
-            loaded = tf.saved_model.load(folder)
-            frame, key_frame = (loaded.signatures.get(name) for name in cls.NEEDS)
-            predictor = cls(frame, key_frame, known)
-        except (OSError, KeyError, TypeError, ValueError, tf.errors.OpError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"{folder}: damaged ({reason}); export the run again") from error
-        for name in cls.NEEDS:
-            if name not in loaded.signatures:
-                raise InputError(
-                    f"{folder}: no signature '{name}', so from an older a2d_tf.export; export the "
-                    "run again"
-                )
-        # A signature does not keep its variables alive; the loaded object does.
-        predictor._alive = loaded
-        return predictor
+        loaded, known = exported.load(folder)
+        return cls(loaded["frame"], loaded["key_frame"], known)
 
     def video(
         self,
@@ -152,6 +134,12 @@ class Predictor:
         """
         return self._frame(rgb=tf.constant(rgb[None]), flow=tf.constant(flow[None]))
 
+    def outputs(self, frames: Sequence[Features], size: tuple[int, int]) -> dict[str, np.ndarray]:
+        """The network's outputs for a key frame; arguments of `key_frame`."""
+        stacked = {name: tf.stack([f[name] for f in frames], axis=1) for name in frames[0]}
+        outputs = self._key_frame(size=tf.constant(size, tf.int32), **stacked)
+        return {name: x.numpy()[0] for name, x in outputs.items()}
+
     def key_frame(self, frames: Sequence[Features], size: tuple[int, int]) -> Instances:
         """Predict the instances of a key frame.
 
@@ -162,9 +150,7 @@ class Predictor:
         Returns:
           the instances in native pixels, by descending p(actor).
         """
-        stacked = {name: tf.stack([f[name] for f in frames], axis=1) for name in frames[0]}
-        outputs = self._key_frame(size=tf.constant(size, tf.int32), **stacked)
-        outputs = {name: x.numpy()[0] for name, x in outputs.items()}
+        outputs = self.outputs(frames, size)
         number = outputs["num_detections"]
         names = ("boxes", "score", "code", "masks", "actor_scores", "action_scores")
         boxes, scores, codes, small, actors, actions = (outputs[name][:number] for name in names)

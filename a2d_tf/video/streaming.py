@@ -7,12 +7,13 @@ needs them, and are the same as in the clip that the records would hold of that 
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from concurrent import futures
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -29,6 +30,8 @@ from a2d_tf.video.outputs import HIDDEN, KINDS, OutputError, Outputs
 
 if TYPE_CHECKING:
     from a2d_tf.video.predictor import Features, Predictor
+
+_Item = TypeVar("_Item")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,7 +145,9 @@ class Ring:
                 yield frames
 
 
-def _moving(frames, facts, span):
+def moving(
+    frames: Iterable[Any], facts: dict[str, Any], span: Span = EVERY_FRAME
+) -> Generator[tuple[Any, Any, Any], None, None]:
     """Yield (native frame, frame at the records' size, its flow), as `data.convert` makes them.
 
     The second is None where no answer depends on it, the flow where none needs its features.
@@ -153,7 +158,8 @@ def _moving(frames, facts, span):
     for index, native in enumerate(frames):
         stored = motion = None
         if span.any(index - far, index + far + 1):
-            size = fit(*native.shape[:2], facts["image_height"], facts["image_width"])
+            height, width = native.shape[:2]
+            size = fit(height, width, facts["image_height"], facts["image_width"])
             stored = resize_frame(native, *size)
             steps = range(-far, far + 1, stride)
             # The first frame also stands in for those before it.
@@ -165,16 +171,21 @@ def _moving(frames, facts, span):
         previous = stored
 
 
-def _ahead(items):
-    """Yield the items of an iterator, computing the next one in a thread."""
-    with futures.ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, items, None)
-        while True:
-            item = coming.result()
-            if item is None:
-                return
-            coming = pool.submit(next, items, None)
-            yield item
+def _ahead(items: Generator[_Item, None, None], depth: int = 2) -> Iterator[_Item]:
+    """Yield the items of a generator, of which a thread computes up to `depth` ahead."""
+    coming: collections.deque = collections.deque()
+    with contextlib.closing(items), futures.ThreadPoolExecutor(1) as pool:
+        try:
+            for _ in range(depth):
+                coming.append(pool.submit(next, items, None))
+            while True:
+                item = coming.popleft().result()
+                if item is None:
+                    return
+                coming.append(pool.submit(next, items, None))
+                yield item
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def answers(
@@ -183,7 +194,7 @@ def answers(
     """Predict the instances in the frames of a video; each passes the backbones at most once.
 
     Flow is computed between neighbours of the video, at the size of the records, while the network
-    works on the frame before. Memory does not grow with the video.
+    works on the frames before. Memory does not grow with the video.
 
     Args:
       predictor: of the video's instances.
@@ -202,7 +213,8 @@ def answers(
     def windows():
         """(index of the key frame, the frames around it)."""
         index, last = -1, None
-        for index, (native, stored, flow) in enumerate(_ahead(_moving(frames, facts, span))):
+        made = _ahead(moving(frames, facts, span), depth=1)  # frames of a camera stay fresh
+        for index, (native, stored, flow) in enumerate(made):
             if index in span:
                 waiting.append(native)
             yield index - far, ring.push(None if flow is None else predictor.frame(stored, flow))
@@ -239,6 +251,9 @@ def watch(
 ) -> Iterator[VideoFrame]:
     """Predict the frames of a video and link their instances over time.
 
+    Decoding and flow, the network, and the tracks have a thread each, and work a few frames ahead
+    of who iterates: that writes a frame's files while the network works on the next ones.
+
     Args:
       predictor: of the video's instances.
       reader: the video.
@@ -266,15 +281,18 @@ def watch(
             yield frame
 
     def compressed():
-        for image, instances in _until(answers(predictor, frames(), span), stops):
+        for image, instances in _until(_ahead(answers(predictor, frames(), span)), stops):
             # Frames wait for those that their labels are read from: masks must be small.
             yield image, instances.at_least(threshold, labels, facts).compressed()
 
-    is_cut = video_files.is_cut if span.every <= video_files.CUT_REACH else None
-    joint = facts.get("label_mode", "decoupled") != "decoupled"
-    followed = tracking.follow(compressed(), labels, window, is_cut, joint=joint)
-    for number, answer in zip(span.numbers(), followed):
-        yield VideoFrame(number, reader.seconds(number - 1), *answer, reader.seconds(number))
+    def followed():
+        is_cut = video_files.is_cut if span.every <= video_files.CUT_REACH else None
+        joint = facts.get("label_mode", "decoupled") != "decoupled"
+        tracked = tracking.follow(compressed(), labels, window, is_cut, joint=joint)
+        for number, answer in zip(span.numbers(), tracked):
+            yield VideoFrame(number, reader.seconds(number - 1), *answer, reader.seconds(number))
+
+    yield from _ahead(followed())
 
 
 def write(

@@ -1,7 +1,10 @@
-"""Suite `library`: seconds a clip of many short videos, a process each and all in one process.
+"""Suite `library`: seconds a clip of many short videos, and of a long one beside the bare network.
 
 Clips of the mini A2D, enlarged to 400x320, predicted by `--saved_model`, by default a network of
-configs/mini.flags with random weights. The command is timed from outside, start and all.
+configs/mini.flags with random weights. For short videos, a process each and all in one process, the
+command is timed from outside, start and all. Of a long video the time from the first frame to the
+written files counts, beside that of the same calls of `frame` and `key_frame` alone: nothing
+decoded, no flow, no files.
 """
 
 import os
@@ -20,9 +23,10 @@ from tools.benchmarks import measure, setups
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 _SIZE = (400, 320)  # width, height
-_FRAMES, _CLIPS = 36, 20
+FRAMES, _CLIPS = 36, 20
 _EACH = 3  # clips a round that have a process each
 _GOAL = 1.5  # seconds a clip, at most, with everything
+_LONG, _LONG_GOAL = 600, 1.3  # frames of the long video; times the bare network, at most
 _WAYS = {
     "with everything": tuple(outputs.KINDS),
     "without overlay": tuple(kind for kind in outputs.KINDS if kind not in ("overlay", "page")),
@@ -36,14 +40,16 @@ def run(options):
     ways = {"with everything": _WAYS["with everything"]} if small else _WAYS
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        clips = _clips(folder / "clips", count, 4 if small else _FRAMES)
-        model = options["saved_model"] or _model(folder, small)
+        films = clips(folder / "clips", count, 4 if small else FRAMES)
+        saved = options["saved_model"] or model(folder, small)
         candidates = {}
         for way, kinds in ways.items():
-            words = [f"--saved_model={model}", f"--results={','.join(kinds)}"]
-            candidates[way, "each"] = lambda words=words: _apart(words, clips[:each], folder)
-            candidates[way, "one"] = lambda words=words: _together(words, clips, folder)
-        results = measure.alternate(options["rounds"], candidates)
+            words = [f"--saved_model={saved}", f"--results={','.join(kinds)}"]
+            candidates[way, "each"] = lambda words=words: _apart(words, films[:each], folder)
+            candidates[way, "one"] = lambda words=words: _together(words, films, folder)
+        (film,) = clips(folder / "long", 1, 8 if small else _LONG)
+        long = _long(saved, film, folder)
+        results = measure.alternate(options["rounds"], {**candidates, **long})
     rows = []
     for way in ways:
         ours, peer = results[way, "one"], results[way, "each"]
@@ -53,10 +59,42 @@ def run(options):
         )
     ours = results["with everything", "one"]
     rows.append(measure.limit_row(f"{count} clips with everything", "s a clip", ours, _GOAL))
+    times = [a / b for a, b in zip(*(results[name] for name in long))]
+    rows.append(measure.limit_row("a long video", "times the bare network", times, _LONG_GOAL))
     return rows, {f"{way}, {how}": seconds for (way, how), seconds in results.items()}
 
 
-def _clips(folder, count, length):
+def _long(saved, film, folder):
+    """{name: a candidate that returns seconds}: of a whole prediction, of the bare network."""
+    from a2d_tf.core import devices
+    from a2d_tf.video import streaming, video_files
+    from a2d_tf.video.predictor import Predictor
+
+    devices.prepare()
+    predictor = Predictor.load(saved)
+    facts, size = predictor.facts, video_files.Reader(film).size
+    prepared = [moving[1:] for moving in streaming.moving(video_files.Reader(film), facts)]
+
+    def whole():
+        with tempfile.TemporaryDirectory(dir=folder) as output:
+            began = time.perf_counter()
+            streaming.predict(lambda: predictor, video_files.Reader(film), f"{output}/out")
+            return time.perf_counter() - began
+
+    def bare():
+        began = time.perf_counter()
+        ring = streaming.Ring(facts["frames"], facts["clip_stride"])
+        for frame, flow in prepared:
+            window = ring.push(predictor.frame(frame, flow))
+            if window:
+                predictor.outputs(window, size)
+        return time.perf_counter() - began
+
+    bare()
+    return {("a long video", "whole"): whole, ("a long video", "bare"): bare}
+
+
+def clips(folder, count, length):
     """Clips of the mini A2D at the size and length wanted."""
     release = synthetic.make_release(folder / "mini", videos=max(count, 4), seed=0, workers=1)
     sources = sorted((release / "clips320H").glob("*.mp4"))[:count]
@@ -76,7 +114,7 @@ def _clips(folder, count, length):
     return sorted(folder.glob("*.mp4"))
 
 
-def _model(folder, small):
+def model(folder, small):
     """A network with random weights, exported."""
     from a2d_tf.core.labels import A2D
     from a2d_tf.learning.runs.run_folder import Run

@@ -1,0 +1,127 @@
+"""The functions of an exported folder: those of its SavedModel to the bit, or not used at all."""
+
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from a2d_tf.serving import exported, functions
+from a2d_tf.video.predictor import Predictor
+
+PIXELS = tf.TensorSpec([None, 3], name="rgb")
+
+
+class Served(tf.Module):
+    """Like a ServedNetwork: two functions of one signature each, over weights, with a loop."""
+
+    def __init__(self, power, factor):
+        super().__init__()
+        self.weights = [tf.Variable(1.0), tf.Variable(factor)]
+        self.power, self.captured = power, tf.constant(0.5)
+        self.frame = tf.function(self._frame, [PIXELS, tf.TensorSpec([], name="flow")])
+        size = tf.TensorSpec([], name="a")
+        self.key_frame = tf.function(
+            self._key_frame, [{"b": tf.TensorSpec([None, 3], name="b")}, size]
+        )
+
+    def _frame(self, rgb, flow):
+        for _ in tf.range(self.power):
+            rgb = rgb * self.weights[1]
+        return {"sum": rgb + flow, "half": rgb * self.captured}
+
+    def _key_frame(self, frames, size):
+        return {"quotient": frames["b"] / size}
+
+
+def write(folder, power=3, factor=2.0):
+    """Save a network and its functions; returns the digests."""
+    served = Served(power, factor)
+    spec = served.key_frame.get_concrete_function()
+    signatures = {"frame": served.frame.get_concrete_function(), "key_frame": spec}
+    tf.saved_model.save(served, str(folder), signatures=signatures)
+    return functions.write(str(folder), served)
+
+
+def test_functions_compute_with_the_weights_of_the_saved_model(tmp_path):
+    loaded = functions.load(str(tmp_path), write(tmp_path))
+    outputs = loaded["frame"](rgb=tf.constant([[1.0, 2.0, 3.0]]), flow=tf.constant(0.25))
+    np.testing.assert_array_equal(outputs["sum"], [[8.25, 16.25, 24.25]])
+    np.testing.assert_array_equal(outputs["half"], [[4.0, 8.0, 12.0]])
+    outputs = loaded["key_frame"](b=tf.constant([[3.0, 6.0, 9.0]]), a=tf.constant(3.0))
+    np.testing.assert_array_equal(outputs["quotient"], [[1.0, 2.0, 3.0]])
+
+
+def test_functions_of_several_exports_do_not_mix(tmp_path):
+    rgb, flow = tf.ones([1, 3]), tf.constant(0.0)
+    loaded = []
+    for power in (2, 5):
+        folder = tmp_path / str(power)
+        tf.keras.backend.clear_session()
+        loaded.append(functions.load(str(folder), write(folder, power)))
+    sums = [float(each["frame"](rgb=rgb, flow=flow)["sum"][0, 0]) for each in loaded]
+    assert sums == [4.0, 32.0]
+
+
+@pytest.mark.parametrize("file", ["saved_model.pb", "variables/variables.index"])
+def test_what_belongs_to_another_saved_model_is_not_used(file, tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    digests = write(old)
+    assert functions.load(str(old), digests)
+    write(new, power=4, factor=3.0)
+    shutil.copy(new / file, old / file)
+    assert functions.load(str(old), digests) is None
+
+
+def test_another_tensorflow_loads_the_saved_model(tmp_path, monkeypatch):
+    digests = write(tmp_path)
+    monkeypatch.setattr(tf, "__version__", "2.99.0")
+    assert functions.load(str(tmp_path), digests) is None
+
+
+def test_a_folder_without_them_or_with_damaged_ones_has_none(tmp_path):
+    digests = write(tmp_path)
+    assert functions.load(str(tmp_path), None) is None
+    path = tmp_path / "functions" / "frame.pb"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    assert functions.load(str(tmp_path), digests) is None
+    path.unlink()
+    assert functions.load(str(tmp_path), digests) is None
+    path.write_bytes(whole)
+    assert functions.load(str(tmp_path), digests)
+
+
+def test_a_video_is_answered_as_by_the_saved_model_to_the_bit(saved_model, tmp_path, monkeypatch):
+    older = tmp_path / "older"
+    shutil.copytree(saved_model, older)
+    shutil.rmtree(older / "functions")
+    quick = Predictor.load(saved_model)
+    with monkeypatch.context() as patch:
+        patch.setattr(functions, "load", lambda *_: None)
+        slow = Predictor.load(saved_model)
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 256, (3, 48, 72, 3), np.uint8)
+    flow = rng.normal(0, 2, (3, 48, 72, 2)).astype(np.float32)
+    answers = []
+    for predictor in (quick, slow, Predictor.load(older)):
+        frames = [predictor.frame(*pair) for pair in zip(rgb, flow)]
+        answers.append(predictor.outputs(frames, (48, 72)))
+    assert answers[0]["num_detections"] > 0
+    for answer in answers[1:]:
+        assert set(answer) == set(answers[0])
+        for name, value in answer.items():
+            np.testing.assert_array_equal(answers[0][name], value, err_msg=name)
+
+
+def test_an_export_names_the_files_that_its_functions_belong_to(saved_model):
+    digests = json.loads((pathlib.Path(saved_model) / exported.FACTS).read_text())["functions"]
+    assert set(digests) == {
+        "saved_model.pb",
+        "variables/variables.index",
+        "functions/frame.pb",
+        "functions/key_frame.pb",
+    }
+    assert all((pathlib.Path(saved_model) / name).is_file() for name in digests)
