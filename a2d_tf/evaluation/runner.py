@@ -21,9 +21,9 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.data import pipeline, records, workers
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import box_data, coco_eval, coco_results, detection, segmentation, zero_shot
+from a2d_tf.evaluation.frames import FIELDS, Frame, Tables
 from a2d_tf.evaluation.further import best_masks, calibration
 from a2d_tf.evaluation.over_time.recorded import Recorded
-from a2d_tf.evaluation.frames import FIELDS, Frame, Tables
 from a2d_tf.evaluation.reports import pictures as pictures_of
 from a2d_tf.evaluation.reports import tables
 from a2d_tf.model.network import Network
