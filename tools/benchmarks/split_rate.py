@@ -42,20 +42,20 @@ def run(options: dict) -> tuple[list[dict], dict]:
             candidate()  # traces, and reads the files once
         timed = measure.alternate(options["rounds"], candidates)
         rates = {name: [frames / seconds for seconds in runs] for name, runs in timed.items()}
-        memory = {
-            manifest.counts[split]["records"]: measure.apart(_memory, folder, split, small)
+        memory = sorted(
+            (manifest.counts[split]["records"], measure.apart(_memory, folder, split, small))
             for split in ("test", "train")
-        }
-    label = f"mini, {frames} frames"
+        )
+    label = "mini, a split"
     rows = [
         measure.row(f"{label}: {name}, of the network", "frames/s", rate, alone, goal=_GOAL)
         for name, rate in rates.items()
         if name != "network" and (alone := rates["network"])
     ]
-    (few, less), (many, more) = sorted(memory.items())
-    growth = 1e6 * (more - less) / (many - few)
+    (few, less), (many, more) = memory
+    growth = 1e6 * (more - less) / max(many - few, 1)
     rows.append(measure.row(f"{label}: evaluate, memory of a further frame", "kB", growth))
-    return rows, {"frames a second": rates, "gigabytes by frames": memory}
+    return rows, {"frames a second": rates, "frames": frames, "frames, gigabytes": memory}
 
 
 def _records(folder, small, workers):
