@@ -28,6 +28,8 @@ LIMITS = {
         "20 frames: label maps, loop": None,
         "4 frames: boxes of 30 RoIs each, naive loop": None,
         "20 frames: 20 instances each, pycocotools": None,
+        "mini, a split: evaluate, of the network": 0.7,
+        "mini, a split: validate, of the network": 0.7,
     },
     "learning": {},
     "launches": {},

@@ -13,7 +13,8 @@ from pycocotools import mask as rle_tools
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import records
-from a2d_tf.evaluation import box_data, coco_results, runner
+from a2d_tf.evaluation import box_data, coco_results, runner, segmentation
+from a2d_tf.evaluation.frames import Tables
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +171,7 @@ def test_detections_carry_joint_arrays_where_labels_are_joint(mode, joint):
         }
         for rois in (2, 0, 1)
     ]
-    collected = runner._Collector(mode)
+    collected = Tables(mode)
     collected.names, collected.tables = ["v/1", "v/2", "w/1"], tables
     found = collected.detections()
     assert found.roi_frame.tolist() == [0, 0, 2]
@@ -226,7 +227,7 @@ def test_pictures_are_three_native_frames_wide(evaluator):
 
 
 def test_an_empty_split_is_one_clear_error(evaluator, monkeypatch, tmp_path):
-    monkeypatch.setattr(evaluator, "frames", lambda *_: iter(()))
+    monkeypatch.setattr(evaluator, "clips", lambda *_: iter(()))
     with pytest.raises(InputError, match="no record in split 'val'"):
         evaluator.evaluate("val", 0.3, str(tmp_path / "val"))
     assert evaluator.validate() is None
@@ -260,7 +261,7 @@ def test_label_maps_of_all_thresholds_are_those_of_each(evaluator, frames, monke
     monkeypatch.setattr(evaluator, "config", config)
     numbers = set()
     for frame in frames[:3]:
-        maps = {t: x for thresholds, x in evaluator.label_maps(frame) for t in thresholds}
+        maps = {t: x.copy() for thresholds, x in evaluator.label_maps(frame) for t in thresholds}
         assert sorted(maps) == list(runner.THRESHOLDS)
         for threshold, label_map in maps.items():
             numbers.add(np.count_nonzero(frame.instances["class_score"] >= threshold))
@@ -270,18 +271,36 @@ def test_label_maps_of_all_thresholds_are_those_of_each(evaluator, frames, monke
     assert len(numbers) > 3
 
 
-def test_frames_are_scored_in_order_and_what_fails_is_raised(evaluator, frames, monkeypatch):
-    scored = list(evaluator.scored(iter(frames)))
+def test_frames_are_scored_in_order_and_what_fails_is_raised(
+    evaluator, frames, monkeypatch, tmp_path
+):
+    scored = list(evaluator.scored((lambda frame=frame: frame) for frame in frames))
     assert [frame for frame, _ in scored] == frames
-    for frame, confusions in scored:
-        assert list(confusions) == sorted(runner.THRESHOLDS, reverse=True)
-        expected = runner.segmentation.Confusion(evaluator.labels)
-        expected.update(frame.truth.label_map, evaluator.label_map(frame, 0.3))
-        np.testing.assert_array_equal(confusions[0.3].matrix("joint"), expected.matrix("joint"))
+    for frame, pairs in scored:
+        assert list(pairs) == sorted(runner.THRESHOLDS, reverse=True)
+        expected = segmentation.pairs(frame.truth.label_map, evaluator.label_map(frame, 0.3))
+        for found, array in zip(pairs[0.3], expected):
+            np.testing.assert_array_equal(found, array)
 
     def fail(frame):
         raise InputError("no paint")
 
     monkeypatch.setattr(evaluator, "label_maps", fail)
     with pytest.raises(InputError, match="no paint"):
-        list(evaluator.scored(iter(frames)))
+        evaluator.validate("test")
+    monkeypatch.setattr(evaluator, "label_map", lambda *_: fail(None))
+    with pytest.raises(InputError, match="no paint"):
+        evaluator.evaluate("test", 0.3, str(tmp_path / "test"))
+
+
+def test_the_instances_scored_are_those_of_the_file(evaluated, evaluator):
+    _, output = evaluated
+    truth = box_data.Truth.load(output / "truth.json", evaluator.labels, with_masks=True)
+    path = output / "instances.json"
+    read = coco_results.Results.load(path, truth, evaluator.labels)
+    taken = coco_results.Results.of_entries(json.loads(path.read_text()), truth)
+    assert taken.masks == read.masks
+    for name in ("frames", "roi_frame", "boxes", "codes", "scores"):
+        expected = getattr(read, name)
+        assert getattr(taken, name).dtype == expected.dtype
+        np.testing.assert_array_equal(getattr(taken, name), expected)

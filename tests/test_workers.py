@@ -1,11 +1,12 @@
-"""Work shared by processes."""
+"""Work shared by processes, and by threads."""
 
 import os
+import time
 
 import pytest
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.workers import imap
+from a2d_tf.data.workers import imap, in_threads
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -18,3 +19,39 @@ def test_results_come_in_order_and_errors_through(workers):
 def test_a_killed_process_is_a_clear_error():
     with pytest.raises(InputError, match="a worker process was killed.*--workers"):
         list(imap(os._exit, [1], 2))
+
+
+def test_threads_keep_the_order_and_take_no_more_items_than_they_may():
+    taken = []
+
+    def items():
+        for item in range(9):
+            taken.append(item)
+            yield item
+
+    def work(item):
+        time.sleep(0.02 if item % 2 == 0 else 0)
+        return item
+
+    found = in_threads(work, items(), ahead=3)
+    assert next(found) == 0 and taken == [0, 1, 2, 3]
+    assert list(found) == list(range(1, 9))
+
+
+def test_errors_of_threads_and_of_items_are_raised_in_their_place():
+    def fail_at_two(item):
+        if item == 2:
+            raise InputError("two")
+        return item
+
+    found = in_threads(fail_at_two, range(9), ahead=3)
+    assert [next(found), next(found)] == [0, 1]
+    with pytest.raises(InputError, match="two"):
+        next(found)
+
+    def broken():
+        yield 0
+        raise InputError("no more")
+
+    with pytest.raises(InputError, match="no more"):
+        list(in_threads(lambda item: item, broken(), ahead=3))

@@ -25,7 +25,7 @@ from a2d_tf.core.files import write_json
 SUITES = {
     "backbone": "ResNet-101 with FPN, forward and training, against the peak and torch",
     "data": "conversion, the input pipeline, how flow is stored and computed",
-    "evaluation": "2000 frames scored",
+    "evaluation": "2000 frames scored; a split evaluated and validated, beside the network alone",
     "learning": "COCO's AP of the detector and of torchvision's Mask R-CNN, trained alike",
     "launches": "kernels and copies of a training step on a GPU, counted without one",
     "library": "short videos by a2d_tf.predict, a process each and all in one; a long video",

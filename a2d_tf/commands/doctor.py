@@ -71,7 +71,7 @@ def _validation(network, config, manifest):
 
     def once():
         began, count = time.perf_counter(), 0
-        for _ in evaluator.scored(itertools.islice(evaluator.frames("val"), most)):
+        for _ in evaluator.scored(itertools.islice(evaluator.clips("val"), most)):
             count += 1
         return (time.perf_counter() - began) / count
 

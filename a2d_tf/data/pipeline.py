@@ -28,6 +28,12 @@ from a2d_tf.data import records
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.ops import canvas as canvas_ops
 
+CLIP = (
+    *("rgb", "flow", "size", "boxes", "masks", "actors", "actions", "present", "annotated"),
+    *("native_size", "video", "frame", "row"),
+)
+"""The fields of a batch."""
+
 _BUCKETS = 1000
 
 
@@ -357,6 +363,7 @@ def evaluation(
     batch_size: int,
     max_instances: int,
     val_fraction: float,
+    fields: Collection[str] = CLIP,
     input_context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
     """Return the clips of a split once, unaugmented, in the order of the records.
@@ -366,6 +373,8 @@ def evaluation(
       split: 'train' (without the held-out videos), 'val' (those alone) or 'test'.
       canvas, frames, max_instances, val_fraction: as of `training`.
       batch_size: clips per replica; the last batch may be smaller.
+      fields: of the elements, by default those of `training`; no others are computed. `record` is
+        one more, the serialised records, string [B].
       input_context: of a distributed evaluation; each worker gets its share of the clips.
 
     Returns:
@@ -375,7 +384,12 @@ def evaluation(
     context = input_context or tf.distribute.InputContext()
     clips = _serialized(split_shards(manifest, split), split_filter(split, val_fraction))
     load = _loader(manifest.label_space, canvas, frames, batch_size, max_instances)
-    return _prefetched(_loaded(clips.enumerate(), load, context).batch(batch_size), 2)
+
+    def load_fields(position, serialized):
+        example = {**load(position, serialized), "record": serialized}
+        return {name: example[name] for name in fields}
+
+    return _prefetched(_loaded(clips.enumerate(), load_fields, context).batch(batch_size), 2)
 
 
 def _prefetched(dataset, batches):

@@ -1,7 +1,8 @@
-"""Worker processes that share the work on many videos."""
+"""Processes that share the work on many videos, and threads that share that on many frames."""
 
 from __future__ import annotations
 
+import collections
 import concurrent.futures
 import multiprocessing
 import os
@@ -13,6 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 import cv2
 
+from a2d_tf.core import machine
 from a2d_tf.core.errors import InputError
 
 
@@ -46,6 +48,26 @@ def imap(function: Callable, items: Iterable, workers: int) -> Iterator:
         ) from error
     finally:
         stop.value = 1
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def in_threads(function: Callable, items: Iterable, ahead: int) -> Iterator:
+    """Apply a function to items in a thread per core; yield the results in order.
+
+    Items are taken in the caller's thread, `ahead` of them before a result has to be there: what
+    it costs to make them passes while the threads work on those before. An error of either side is
+    raised where its result would be yielded.
+    """
+    waiting: collections.deque = collections.deque()
+    pool = concurrent.futures.ThreadPoolExecutor(machine.cores())
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 

@@ -79,6 +79,21 @@ class Results:
                     _corners(entry, mask, where),
                 )
             )
+        return cls._of_rows(truth, rows, masks)
+
+    @classmethod
+    def of_entries(cls, listed: list[dict], truth: Truth) -> Results:
+        """Take `entries` on the frames of a ground truth, as `load` would from their file."""
+        index = {identity: frame for frame, identity in enumerate(truth.image_ids)}
+        rows = [
+            (index[e["image_id"]], e["category_id"], e["score"], _corners(e, None, ""))
+            for e in listed
+        ]
+        return cls._of_rows(truth, rows, [entry["segmentation"] for entry in listed])
+
+    @classmethod
+    def _of_rows(cls, truth, rows, masks):
+        """Rows are (frame, code, score, corners)."""
         frames, codes, scores, boxes = zip(*rows) if rows else ((), (), (), ())
         return cls(
             truth.frames,

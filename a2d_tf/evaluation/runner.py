@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import collections
+import contextlib
 import dataclasses
+import functools
 import itertools
 import os
 import shutil
@@ -15,47 +16,26 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from a2d_tf.core import machine
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import pipeline, records
+from a2d_tf.data import pipeline, records, workers
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import box_data, coco_eval, coco_results, detection, segmentation, zero_shot
+from a2d_tf.evaluation.frames import FIELDS, Frame, Tables
 from a2d_tf.evaluation.further import best_masks, calibration
 from a2d_tf.evaluation.over_time.recorded import Recorded
+from a2d_tf.evaluation.reports import pictures as pictures_of
 from a2d_tf.evaluation.reports import tables
 from a2d_tf.model.network import Network
-from a2d_tf.ops import masks as mask_ops
-from a2d_tf.ops import visualize
+from a2d_tf.ops import painting
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 # Least p(actor) of instances: below every threshold, yet it bounds the number of masks.
 FLOOR = 0.05
-_PAINTED = ("masks", "boxes", "score", "code")
-
-
-@dataclasses.dataclass(frozen=True)
-class Frame:
-    """The network's outputs on one key frame; boxes are y1, x1, y2, x2 in native pixels.
-
-    Attributes:
-      truth: the record's ground truth.
-      table: arrays of `classes.score_rois` over the valid RoIs, [R, ...].
-      instances: arrays of `selection.select` over the detections, [N, ...], masks [N, m, m].
-      rgb: uint8 [h, w, 3], the key frame as stored, without padding.
-      flow: float32 [h, w, 2].
-    """
-
-    truth: records.ClipTruth
-    table: dict
-    instances: dict
-    rgb: np.ndarray
-    flow: np.ndarray
-
-    @property
-    def name(self) -> str:
-        """`<VID>/<%05d>`."""
-        return f"{self.truth.video}/{self.truth.frame:05d}"
+Clip = Callable[[], Frame]
+"""Makes the frame of a clip, off the main thread: it decodes the ground truth."""
+Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Of `segmentation.pairs`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,48 +58,6 @@ class Validation:
     detections: box_data.Detections
     truth: box_data.Truth
     pictures: dict
-
-
-class _Collector:
-    """Collects what detection metrics need of each frame: whole frames would fill the memory."""
-
-    def __init__(self, label_mode):
-        self._fields = ["boxes", "actor_scores", "action_scores"]
-        self._fields += ["joint_scores"] * (label_mode != "decoupled")
-        self._fields += ["joint_boxes"] * (label_mode == "cartesian")
-        self.names, self.tables, self._truths = [], [], []
-
-    def add(self, frame):
-        self.names.append(frame.name)
-        self.tables.append({field: frame.table[field] for field in self._fields})
-        self._truths.append(dataclasses.replace(frame.truth, label_map=None))
-
-    def detections(self):
-        """All RoIs as `box_data.Detections`; frees the tables."""
-
-        def gather(field):
-            # Popped, since the boxes of every pair of every RoI take gigabytes.
-            values = np.concatenate([table.pop(field) for table in self.tables])
-            return values[..., [1, 0, 3, 2]] if field.endswith("boxes") else values
-
-        counts = [len(table["boxes"]) for table in self.tables]
-        arrays = {field: gather(field) for field in self._fields}
-        return box_data.Detections(self.names, np.repeat(np.arange(len(counts)), counts), **arrays)
-
-    def ground_truth(self):
-        """The `box_data.Truth` of the frames."""
-        truths = self._truths
-        counts = [len(truth.codes) for truth in truths]
-        return box_data.Truth(
-            self.names,
-            np.repeat(np.arange(len(truths)), counts),
-            np.concatenate([truth.boxes for truth in truths])[:, [1, 0, 3, 2]],
-            np.concatenate([truth.codes for truth in truths]),
-            sizes=[truth.native_size for truth in truths],
-            masks=[
-                {**rle, "counts": rle["counts"].decode()} for truth in truths for rle in truth.rles
-            ],
-        )
 
 
 class Evaluator:
@@ -156,127 +94,92 @@ class Evaluator:
 
         self.run = run
 
-    def frames(self, split: str, measured: list[dict] | None = None) -> Iterator[Frame]:
-        """Yield each key frame of a split, in the records' order.
+    def clips(self, split: str, measured: list[dict] | None = None) -> Iterator[Clip]:
+        """Run the network over a split; yield its clips in the records' order.
 
         Args:
           split: 'train' (without the validation videos), 'val' or 'test'.
           measured: list to which the values of `measure` on each batch are appended.
         """
-        learning = self.config.learning
-        batches = pipeline.evaluation(
-            self.manifest,
-            split,
-            self.network.image_size,
-            self.config.model.frames,
-            batch_size=learning.evaluation_batch,
-            max_instances=learning.max_instances,
-            val_fraction=learning.val_fraction,
+        learning, directory = self.config.learning, self.manifest.directory
+        needed = pipeline.CLIP if self._measures else self._inputs
+        batches = iter(
+            pipeline.evaluation(
+                self.manifest,
+                split,
+                self.network.image_size,
+                self.config.model.frames,
+                batch_size=learning.evaluation_batch,
+                max_instances=learning.max_instances,
+                val_fraction=learning.val_fraction,
+                fields={*needed, *FIELDS},
+            )
         )
-        truths = self._truths(split)
-        batches = iter(batches)
         while True:
-            with records.naming(self.manifest.directory):
+            with records.naming(directory):
                 batch = next(batches, None)
             if batch is None:
                 return
-            inputs = batch if self._measures else {name: batch[name] for name in self._inputs}
-            outputs, values = self.run(inputs)
+            outputs, values = self.run({name: batch[name] for name in needed})
             if measured is not None:
                 measured.append({name: float(value) for name, value in values.items()})
-            outputs = tf.nest.map_structure(lambda x: x.numpy(), outputs)
-            for i in range(len(batch["video"])):
-                yield self._frame(next(truths), batch, outputs, i)
+            # What is on the host is not copied.
+            outputs, arrays = tf.nest.map_structure(
+                np.asarray, (outputs, {name: batch[name] for name in FIELDS})
+            )
+            for row in range(len(arrays["size"])):
+                yield functools.partial(_frame, arrays, outputs, row, directory)
 
-    def _truths(self, split):
-        """Yield the ground truth of the records of `pipeline.evaluation`, in the same order."""
-        keep = pipeline.split_filter(split, self.config.learning.val_fraction)
-        for path in pipeline.split_shards(self.manifest, split):
-            with records.naming(path):
-                for serialized in records.read_shard(path):
-                    truth = records.read_truth(serialized)
-                    if bool(keep(tf.constant(truth.video))):
-                        yield truth
-
-    def _frame(self, truth, batch, outputs, i):
-        size = batch["size"][i].numpy()
-        ratio = np.tile(np.array(truth.native_size) / size, 2).astype(np.float32)
-        valid = outputs["valid"][i]
-        number = outputs["detections"]["num_detections"][i]
-        table = {k: v[i][valid] for k, v in outputs["table"].items()}
-        instances = {k: v[i][:number] for k, v in outputs["detections"].items() if v[i].ndim}
-        for values in (table, instances):
-            for name in values:
-                if name.endswith("boxes"):
-                    values[name] = values[name] * ratio
-        middle = batch["rgb"].shape[1] // 2
-        rgb = batch["rgb"][i, middle].numpy()[: size[0], : size[1]]
-        flow = batch["flow"][i, middle].numpy()[: size[0], : size[1]]
-        return Frame(truth, table, instances, rgb, flow)
+    def frames(self, split: str) -> Iterator[Frame]:
+        """Yield the key frames of a split, in the records' order; see `clips`."""
+        for clip in self.clips(split):
+            yield clip()
 
     def label_map(self, frame: Frame, threshold: float) -> np.ndarray:
         """Paint a frame's label map at native size, of codes in the label space's dtype."""
-        chosen = frame.instances["class_score"] >= threshold
-        height, width = frame.truth.native_size
-        if not chosen.any():
-            return np.zeros((height, width), self.labels.code_dtype)
-        parts = [frame.instances[name][chosen] for name in _PAINTED]
-        painted = mask_ops.paint_one(*parts, height, width, self.config.inference.paint == "pixel")
-        return painted.numpy().astype(self.labels.code_dtype)
+        canvas = self._canvas(frame)
+        chosen = np.flatnonzero(frame.instances["class_score"] >= threshold)
+        self._paint(canvas, frame, chosen)
+        return canvas.labels
 
     def label_maps(self, frame: Frame) -> Iterator[tuple[list[float], np.ndarray]]:
         """Yield (thresholds of THRESHOLDS, their common `label_map`), from the highest down.
 
         Instances come best first, so each threshold only paints those that it adds, most of them
-        none: painting is slow.
+        none. It does so in the same array.
         """
         scores, painted = frame.instances["class_score"], 0
-        best = np.zeros(frame.truth.native_size, np.float32)
-        labels = best.astype(np.int32)
+        canvas = self._canvas(frame)
         descending = sorted(THRESHOLDS, reverse=True)
         for number, same in itertools.groupby(descending, lambda t: np.count_nonzero(scores >= t)):
-            if number > painted:
-                added = [frame.instances[name][painted:number] for name in _PAINTED]
-                best, labels = mask_ops.paint_over_one(
-                    best, labels, *added, self.config.inference.paint == "pixel"
-                )
-                painted = number
-            yield list(same), np.asarray(labels).astype(self.labels.code_dtype)
+            self._paint(canvas, frame, range(painted, number))
+            painted = number
+            yield list(same), canvas.labels
 
-    def scored(
-        self, frames: Iterable[Frame]
-    ) -> Iterator[tuple[Frame, dict[float, segmentation.Confusion]]]:
-        """Yield each frame in order with its confusion at each of THRESHOLDS.
+    def _canvas(self, frame):
+        per_pixel = self.config.inference.paint == "pixel"
+        return painting.Canvas(*frame.truth.native_size, per_pixel, self.labels.code_dtype)
 
-        Host threads paint while the network processes the next clips.
-        """
+    def _paint(self, canvas, frame, indices):
+        scores, codes = frame.instances["score"], frame.instances["code"]
+        for i in indices:
+            canvas.add(frame.patches[i], scores[i], codes[i])
 
-        def confusions(frame):
-            at_threshold = {}
+    def scored(self, clips: Iterable[Clip]) -> Iterator[tuple[Frame, dict[float, Pairs]]]:
+        """Yield the frame of each clip in order, with its pairs of codes at each of THRESHOLDS."""
+
+        def score(clip):
+            frame, pairs = clip(), {}
             for thresholds, label_map in self.label_maps(frame):
-                confusion = segmentation.Confusion(self.labels)
-                confusion.update(frame.truth.label_map, label_map)
-                at_threshold.update(dict.fromkeys(thresholds, confusion))
-            return at_threshold
+                counted = segmentation.pairs(frame.truth.label_map, label_map)
+                pairs.update(dict.fromkeys(thresholds, counted))
+            return frame, pairs
 
-        threads = machine.cores()
-        waiting: collections.deque = collections.deque()
-        with futures.ThreadPoolExecutor(threads) as pool:
-            for frame in frames:
-                waiting.append((frame, pool.submit(confusions, frame)))
-                if len(waiting) > threads:
-                    first, result = waiting.popleft()
-                    yield first, result.result()
-            for frame, result in waiting:
-                yield frame, result.result()
+        yield from self._in_threads(score, clips)
 
-    def masks(self, frame: Frame, chosen: np.ndarray | slice) -> np.ndarray:
-        """Paste the masks of a frame's chosen instances (a NumPy index): bool [n, h, w], native."""
-        height, width = frame.truth.native_size
-        masks, boxes = (frame.instances[name][chosen] for name in ("masks", "boxes"))
-        if not len(boxes):
-            return np.zeros((0, height, width), bool)
-        return mask_ops.paste(masks, boxes, height, width).numpy() >= 0.5
+    def _in_threads(self, work, items):
+        """Work on frames in threads, while the network processes the next batch."""
+        return workers.in_threads(work, items, ahead=2 * self.config.learning.evaluation_batch)
 
     def validate(self, split: str = "val", pictures: int = 0) -> Validation | None:
         """Choose the p(actor) threshold of best joint mIoU, and score a split with it.
@@ -289,13 +192,13 @@ class Evaluator:
           The scores; None if the split is empty.
         """
         confusions = {t: segmentation.Confusion(self.labels) for t in THRESHOLDS}
-        collected = _Collector(self.config.model.label_mode)
+        collected = Tables(self.config.model.label_mode)
         measured: list[dict] = []
         shown: dict[str, Frame] = {}
-        frames = tqdm(self.frames(split, measured), desc=split, unit="frame", leave=False)
-        for frame, frame_confusions in self.scored(frames):
+        scored = self.scored(self.clips(split, measured))
+        for frame, pairs in tqdm(scored, desc=split, unit="frame", leave=False):
             for threshold, confusion in confusions.items():
-                confusion.merge(frame_confusions[threshold])
+                confusion.add(*pairs[threshold])
             collected.add(frame)
             if len(shown) < pictures:
                 shown.setdefault(frame.truth.video, frame)
@@ -317,7 +220,9 @@ class Evaluator:
             },
             detections=detections,
             truth=truth,
-            pictures={f"{split}/{f.name}": self.picture(f, best) for f in shown.values()},
+            pictures={
+                f"{split}/{f.name}": pictures_of.draw(f, best, self.labels) for f in shown.values()
+            },
         )
 
     def evaluate(self, split: str, threshold: float, output: str) -> dict:
@@ -352,55 +257,74 @@ class Evaluator:
         """Evaluate into a folder beside the final one."""
         confusion = segmentation.Confusion(self.labels)
         mode = self.config.model.label_mode
-        collected, instances = _Collector(mode), []
+        collected, instances = Tables(mode), []
         recorded = Recorded(self.labels, threshold, joint=mode != "decoupled")
-        for frame in tqdm(self.frames(split), desc=split, unit="frame", total=self._total(split)):
-            predicted, expected = self.label_map(frame, threshold), frame.truth.label_map
-            confusion.update(expected, predicted)
-            for folder, image in (("label_maps", predicted), ("label_truth", expected)):
-                write_png(os.path.join(partial, folder, f"{frame.name}.png"), image)
-            collected.add(frame)
-            fields = (frame.instances[name] for name in ("boxes", "code", "score"))
-            image_id = len(collected.names)
-            found = coco_results.entries(image_id, *fields, masks=self.masks(frame, slice(None)))
-            instances += found
-            recorded.add(frame.truth, frame.instances, [row["segmentation"] for row in found])
+        work = functools.partial(self._write_frame, threshold, partial)
+        # Closed, so that no thread writes on where this one is interrupted.
+        with contextlib.closing(self._in_threads(work, enumerate(self.clips(split), 1))) as written:
+            frames = tqdm(written, desc=split, unit="frame", total=self._total(split))
+            for frame, pairs, found in frames:
+                confusion.add(*pairs)
+                collected.add(frame)
+                instances += found
+                masks = [entry["segmentation"] for entry in found]
+                recorded.add(frame.truth, frame.instances, masks)
         if not collected.names:
             raise InputError(
                 f"{self.manifest.directory}: no record in split '{split}' "
                 f"(--val_fraction={self.config.learning.val_fraction})"
             )
         detections, truth = collected.detections(), collected.ground_truth()
-        detections.save(os.path.join(partial, "detections.npz"))
         truth.save(os.path.join(partial, "truth.json"), self.labels)
-        path = os.path.join(partial, "instances.json")
-        coco_results.write(path, instances)
-        results = coco_results.Results.load(path, truth, self.labels)
-        metrics = {
-            "segmentation": confusion.metrics(),
-            **detection.metrics_of(detections, truth, self.labels),
-            "coco": coco_eval.metrics_of(results, truth),
-            "best_masks": best_masks.metrics_of(results, truth),
-            "calibration": calibration.metrics_of(detections, truth, self.labels),
-            "score_threshold": float(threshold),
-        }
+        coco_results.write(os.path.join(partial, "instances.json"), instances)
+        results = coco_results.Results.of_entries(instances, truth)
+        with futures.ThreadPoolExecutor(2) as pool:
+            # Both keep no more than a core busy, and the suppression of boxes not all of them.
+            saved = pool.submit(detections.save, os.path.join(partial, "detections.npz"))
+            coco = pool.submit(coco_eval.metrics_of, results, truth)
+            metrics = {
+                "segmentation": confusion.metrics(),
+                **detection.metrics_of(detections, truth, self.labels),
+                "coco": coco.result(),
+                "best_masks": best_masks.metrics_of(results, truth),
+                "calibration": calibration.metrics_of(detections, truth, self.labels),
+                "score_threshold": float(threshold),
+            }
+            saved.result()
         over_time = recorded.metrics()
         if over_time:
             metrics["over_time"] = over_time
-        metrics["zero_shot_actor_ap"] = zero_shot.actor_aps(metrics["per_pair_ap"], self.labels)
+        metrics.update(self._zero_shot(detections, truth, metrics["per_pair_ap"]))
+        tables.write_metrics(metrics, os.path.join(partial, "metrics.json"))
+        return metrics
+
+    def _zero_shot(self, detections, truth, per_pair_ap):
+        """Compute the metrics of section 4.4: of every actor, and of the one held out."""
+        metrics = {"zero_shot_actor_ap": zero_shot.actor_aps(per_pair_ap, self.labels)}
         learning = self.config.learning
         if learning.zero_shot_actor:
             actor = self.labels.actor_index(learning.zero_shot_actor)
             metrics["zero_shot"] = zero_shot.figures(
-                detections,
-                truth,
-                self.labels,
-                actor,
-                per_pair_ap=metrics["per_pair_ap"],
+                *(detections, truth, self.labels, actor),
+                per_pair_ap=per_pair_ap,
                 seed=learning.seed,
             )
-        tables.write_metrics(metrics, os.path.join(partial, "metrics.json"))
         return metrics
+
+    def _write_frame(self, threshold, partial, numbered):
+        """Write a frame's label maps; return it, its pairs of codes and its instances."""
+        number, clip = numbered
+        frame = clip()
+        predicted, expected = self.label_map(frame, threshold), frame.truth.label_map
+        for folder, image in (("label_maps", predicted), ("label_truth", expected)):
+            write_png(os.path.join(partial, folder, f"{frame.name}.png"), image)
+        height, width = frame.truth.native_size
+        found = coco_results.entries(
+            number,
+            *(frame.instances[name] for name in ("boxes", "code", "score")),
+            masks=[patch.mask(height, width) for patch in frame.patches],
+        )
+        return frame, segmentation.pairs(expected, predicted), found
 
     def _total(self, split):
         fraction = self.config.learning.val_fraction
@@ -409,37 +333,21 @@ class Evaluator:
         return None
 
     def pictures(self, split: str, threshold: float, limit: int) -> dict[str, np.ndarray]:
-        """Draw `picture`s of the first key frame of at most `limit` videos, by split/VID/frame."""
+        """Draw the first key frame of at most `limit` videos, by split/VID/frame."""
         images, seen = {}, set()
         for frame in self.frames(split) if limit else ():
             if frame.truth.video not in seen:
                 seen.add(frame.truth.video)
-                images[f"{split}/{frame.name}"] = self.picture(frame, threshold)
+                name = f"{split}/{frame.name}"
+                images[name] = pictures_of.draw(frame, threshold, self.labels)
             if len(seen) == limit:
                 break
         return images
 
-    def picture(self, frame: Frame, threshold: float) -> np.ndarray:
-        """Draw a frame's truth, prediction and flow side by side: uint8 [H, 3 W, 3], native."""
-        truth, instances = frame.truth, frame.instances
-        height, width = truth.native_size
-        rgb = cv2.resize(frame.rgb, (width, height))
-        masks = records.decode_rles(truth.rles, height, width)
-        left = visualize.draw_instances(
-            rgb, truth.boxes, truth.codes, masks, label_space=self.labels
-        )
-        chosen = instances["class_score"] >= threshold
-        boxes, codes = instances["boxes"][chosen], instances["code"][chosen]
-        middle = visualize.draw_instances(
-            rgb,
-            boxes,
-            codes,
-            self.masks(frame, chosen),
-            label_space=self.labels,
-            scores=instances["score"][chosen],
-        )
-        flow = cv2.resize(visualize.flow_to_rgb(frame.flow), (width, height))
-        return np.concatenate([left, middle, flow], axis=1)
+
+def _frame(batch, outputs, row, directory):
+    with records.naming(directory):
+        return Frame.of(batch, outputs, row)
 
 
 def write_png(path: str, image: np.ndarray) -> None:

@@ -55,7 +55,10 @@ class Confusion:
                 f"prediction is {predicted.shape[0]}x{predicted.shape[1]} (height x width); "
                 "both must be in native pixels"
             )
-        truth, predicted, pixels = pairs(truth, predicted)
+        self.add(*pairs(truth, predicted))
+
+    def add(self, truth: np.ndarray, predicted: np.ndarray, pixels: np.ndarray) -> None:
+        """Add the `pairs` of a frame; InputError where a true code is no valid pair."""
         rows = self._row[truth]
         if (rows < 0).any():
             code = truth[rows < 0][0]

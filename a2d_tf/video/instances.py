@@ -10,6 +10,7 @@ from pycocotools import mask as rle_tools
 
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation import coco_results
+from a2d_tf.ops import painting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,21 +44,16 @@ class Instances:
           indices: int [n], ascending.
           paint: as in `InferenceConfig.paint`.
         """
-        from a2d_tf.ops import masks as mask_ops  # late: it loads TensorFlow
-
         names = ("boxes", "codes", "scores", "actor_scores", "action_scores", "probabilities")
         rows = {name: getattr(self, name)[indices] for name in names}
-        label_map = mask_ops.paint_one(
-            rows["probabilities"],
-            rows["boxes"],
-            np.float32(rows["scores"]),
-            np.int32(rows["codes"]),
-            *self.label_map.shape,
-            paint == "pixel",
-        ).numpy()
+        height, width = self.label_map.shape
+        canvas = painting.Canvas(height, width, paint == "pixel", self.label_map.dtype)
+        patches = painting.paste(rows["probabilities"], rows["boxes"], height, width)
+        for patch, score, code in zip(patches, rows["scores"], rows["codes"]):
+            canvas.add(patch, score, code)
         return Instances(
             masks=[self.masks[i] for i in indices],
-            label_map=label_map.astype(self.label_map.dtype),
+            label_map=canvas.labels,
             **rows,
         )
 

@@ -11,8 +11,7 @@ import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.ops import masks as mask_ops
-from a2d_tf.ops import tracking
+from a2d_tf.ops import painting, tracking
 from a2d_tf.pretrained import packed
 from a2d_tf.serving import exported
 from a2d_tf.video import streaming, video_files
@@ -154,19 +153,10 @@ class Predictor:
         number = outputs["num_detections"]
         names = ("boxes", "score", "code", "masks", "actor_scores", "action_scores")
         boxes, scores, codes, small, actors, actions = (outputs[name][:number] for name in names)
-        # One by one: the masks of a full frame in float32 would be the largest thing in memory.
-        masks = [_paste(small[i : i + 1], boxes[i : i + 1], *size).numpy() for i in range(number)]
+        masks = [patch.mask(*size) for patch in painting.paste(small, boxes, *size)]
         return Instances(boxes, codes, scores, masks, outputs["label_map"], actors, actions, small)
 
 
 def _is_packed(folder):
     known = not os.path.isdir(folder) and folder in packed.names()
     return known or os.path.isfile(os.path.join(folder, packed.WEIGHTS))
-
-
-_SIDE = tf.TensorSpec([], tf.int32)
-
-
-@tf.function(input_signature=[tf.TensorSpec([1, 28, 28]), tf.TensorSpec([1, 4]), _SIDE, _SIDE])
-def _paste(mask, box, height, width):
-    return mask_ops.paste(mask, box, height, width)[0] >= 0.5

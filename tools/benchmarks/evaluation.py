@@ -1,7 +1,8 @@
 """Suite `evaluation`: 2000 frames of 320x240 scored, against naive loops and pycocotools.
 
 Label maps by actor, action and pair; boxes of every RoI by the protocol of Table 2, a suppression
-per class and frame; instances by the same protocol, and by pycocotools at the same one IoU.
+per class and frame; instances by the same protocol, and by pycocotools at the same one IoU. By
+`split_rate`, a split of records evaluated and validated beside the network alone.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from a2d_tf.evaluation import (
     segmentation,
     suppression,
 )
-from tools.benchmarks import measure, peers
+from tools.benchmarks import measure, peers, split_rate
 
 _FRAMES, _SIZE = 2000, (240, 320)
 _DISTINCT = 100  # pairs of label maps, seen in turn
@@ -66,7 +67,8 @@ def run(options: dict) -> tuple[list[dict], dict]:
             rows.append(measure.time_row(f"{loops}, {name} loop", ours, peer))
     ours, peer = seconds["instances"], seconds["instances, pycocotools"]
     rows.append(measure.time_row(f"{label}: {_INSTANCES} instances each, pycocotools", ours, peer))
-    return rows, {"figures": found, **peers.versions()}
+    of_splits, details = split_rate.run(options)
+    return rows + of_splits, {"figures": found, "split": details, **peers.versions()}
 
 
 def _ways(maps, frames, rois, few):

@@ -59,7 +59,7 @@ class Recorded:
 
         Args:
           truth: of its record.
-          instances: as of `runner.Frame`.
+          instances: as of `frames.Frame`.
           masks: their RLEs, native size.
         """
         if not _all_known(truth):

@@ -1,0 +1,125 @@
+"""Key frames of a split as a network sees them, and the tables that detection metrics need."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from a2d_tf.data import records
+from a2d_tf.evaluation import box_data
+from a2d_tf.ops import painting
+
+FIELDS = ("record", "rgb", "flow", "size")
+"""What `Frame.of` takes of a batch."""
+_NO_MAP = np.zeros((0, 0), np.uint8)
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """The network's outputs on one key frame; boxes are y1, x1, y2, x2 in native pixels.
+
+    Attributes:
+      truth: the record's ground truth.
+      table: arrays of `classes.score_rois` over the valid RoIs, [R, ...].
+      instances: arrays of `selection.select` over the detections, [N, ...], masks [N, m, m].
+      rgb: uint8 [h, w, 3], the key frame as stored, without padding.
+      flow: float32 [h, w, 2].
+    """
+
+    truth: records.ClipTruth
+    table: dict
+    instances: dict
+    rgb: np.ndarray
+    flow: np.ndarray
+
+    @classmethod
+    def of(cls, batch: dict[str, np.ndarray], outputs: dict, row: int) -> Frame:
+        """Return the frame of a row of a batch of `pipeline.evaluation`.
+
+        Args:
+          batch: its FIELDS.
+          outputs: of `Network.score_and_detect`.
+          row: index into both.
+
+        Raises:
+          InputError: the record holds no ground truth.
+        """
+        truth = records.read_truth(batch["record"][row])
+        size = batch["size"][row]
+        ratio = np.tile(np.array(truth.native_size) / size, 2).astype(np.float32)
+        valid = outputs["valid"][row]
+        number = outputs["detections"]["num_detections"][row]
+        table = {k: v[row][valid] for k, v in outputs["table"].items()}
+        instances = {k: v[row][:number] for k, v in outputs["detections"].items() if v[row].ndim}
+        for values in (table, instances):
+            for name in values:
+                if name.endswith("boxes"):
+                    values[name] = values[name] * ratio
+        clips = (batch[name][row] for name in ("rgb", "flow"))
+        rgb, flow = (clip[len(clip) // 2, : size[0], : size[1]] for clip in clips)
+        return cls(truth, table, instances, rgb, flow)
+
+    @property
+    def name(self) -> str:
+        """`<VID>/<%05d>`."""
+        return f"{self.truth.video}/{self.truth.frame:05d}"
+
+    @functools.cached_property
+    def patches(self) -> list[painting.Patch]:
+        """The masks of the instances at native size."""
+        masks, boxes = self.instances["masks"], self.instances["boxes"]
+        return list(painting.paste(masks, boxes, *self.truth.native_size))
+
+
+class Tables:
+    """What detection metrics need of each frame: whole frames would fill the memory.
+
+    They grow by 4 bytes a number of `box_data.Detections`, and by the run lengths of the truth.
+
+    Args:
+      label_mode: of the network.
+    """
+
+    def __init__(self, label_mode: str):
+        self._fields = ["boxes", "actor_scores", "action_scores"]
+        self._fields += ["joint_scores"] * (label_mode != "decoupled")
+        self._fields += ["joint_boxes"] * (label_mode == "cartesian")
+        self.names: list[str] = []
+        self.tables: list[dict] = []
+        self._truths: list[records.ClipTruth] = []
+
+    def add(self, frame: Frame) -> None:
+        """Keep a frame's RoIs and ground truth."""
+        self.names.append(frame.name)
+        self.tables.append({field: frame.table[field] for field in self._fields})
+        self._truths.append(dataclasses.replace(frame.truth, label_map=_NO_MAP))
+
+    def detections(self) -> box_data.Detections:
+        """Return all RoIs as in `detections.npz`, and free the tables."""
+
+        def gather(field):
+            # Popped, since the boxes of every pair of every RoI take gigabytes.
+            values = np.concatenate([table.pop(field) for table in self.tables])
+            return values[..., [1, 0, 3, 2]] if field.endswith("boxes") else values
+
+        counts = [len(table["boxes"]) for table in self.tables]
+        arrays = {field: gather(field) for field in self._fields}
+        rows = np.repeat(np.arange(len(counts)), counts)
+        return box_data.Detections(np.array(self.names), rows, **arrays)
+
+    def ground_truth(self) -> box_data.Truth:
+        """Return the ground truth of the frames."""
+        truths = self._truths
+        counts = [len(truth.codes) for truth in truths]
+        return box_data.Truth(
+            np.array(self.names),
+            np.repeat(np.arange(len(truths)), counts),
+            np.concatenate([truth.boxes for truth in truths])[:, [1, 0, 3, 2]],
+            np.concatenate([truth.codes for truth in truths]),
+            sizes=[truth.native_size for truth in truths],
+            masks=[
+                {**rle, "counts": rle["counts"].decode()} for truth in truths for rle in truth.rles
+            ],
+        )

@@ -1,0 +1,54 @@
+"""Painting on the host: what the graph's operations paste and paint."""
+
+import numpy as np
+import pytest
+
+from a2d_tf.ops import masks, painting
+
+HEIGHT, WIDTH = 45, 60
+
+
+def instances(seed, levels):
+    """(masks, boxes, scores, codes) of 12 instances, masks of so many levels, 0 for any.
+
+    Some boxes leave the frame, some are empty, and every third has whole corners.
+    """
+    rng = np.random.default_rng(seed)
+    grids = rng.uniform(0, 1, (12, 28, 28)).astype(np.float32)
+    if levels:
+        grids = np.round(grids * levels) / np.float32(levels)
+    corner = rng.uniform(-20, 50, (12, 2))
+    boxes = np.hstack([corner, corner + rng.uniform(-2, 40, (12, 2))]).astype(np.float32)
+    boxes[::3] = np.round(boxes[::3])
+    scores = rng.choice(np.float32([0, 0.25, 0.5, 0.7, 0.9]), 12)  # some of them tied
+    return grids, boxes, scores, rng.integers(1, 80, 12).astype(np.int32)
+
+
+@pytest.mark.parametrize("levels", [0, 2, 4])
+def test_pixels_are_those_of_the_graph(levels):
+    for seed in range(5):
+        grids, boxes, scores, codes = instances(seed, levels)
+        patches = list(painting.paste(grids, boxes, HEIGHT, WIDTH))
+        for patch, expected in zip(patches, masks.paste(grids, boxes, HEIGHT, WIDTH).numpy()):
+            whole = np.zeros((HEIGHT, WIDTH), np.float32)
+            whole[patch.rows, patch.columns] = patch.values
+            # Equal to the bit, where processors fuse multiplication and addition.
+            np.testing.assert_allclose(whole, expected, rtol=0, atol=2e-7)
+            np.testing.assert_array_equal(patch.mask(HEIGHT, WIDTH), expected >= 0.5)
+        for per_pixel in (False, True):
+            canvas = painting.Canvas(HEIGHT, WIDTH, per_pixel)
+            for patch, score, code in zip(patches, scores, codes):
+                canvas.add(patch, score, code)
+            row = (x[None] for x in (grids, boxes, scores, codes))
+            expected = masks.paint(*row, height=HEIGHT, width=WIDTH, per_pixel=per_pixel)
+            np.testing.assert_array_equal(canvas.labels, expected[0])
+            assert len(np.unique(canvas.labels)) > 3
+
+
+def test_no_instances_and_codes_of_one_byte():
+    assert not list(painting.paste(np.zeros((0, 28, 28)), np.zeros((0, 4)), 5, 6))
+    canvas = painting.Canvas(2, 3, dtype=np.uint8)
+    patch = painting.Patch(slice(0, 1), slice(1, 3), np.float32([[0.5, 0.4]]))
+    canvas.add(patch, np.float32(0.9), np.int32(11))
+    assert canvas.labels.dtype == np.uint8 and canvas.labels.tolist() == [[0, 11, 0], [0, 0, 0]]
+    assert patch.mask(2, 3).tolist() == [[False, True, False], [False] * 3]

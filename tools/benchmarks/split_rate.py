@@ -1,0 +1,121 @@
+"""Part of suite `evaluation`: a split of records scored, against the network alone.
+
+Clips of the mini A2D, a network of configs/mini.flags with random weights, which finds the most
+instances that there can be. The network alone takes the same batches from memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import tempfile
+import time
+
+import numpy as np
+
+from a2d_tf.core.config import Config
+from a2d_tf.core.labels import A2D
+from a2d_tf.data import convert, pipeline
+from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.mini import synthetic
+from a2d_tf.data.sources.release import Release
+from a2d_tf.evaluation.runner import Evaluator
+from a2d_tf.learning.forward import make_measure
+from a2d_tf.model.network import Network
+from tools.benchmarks import learning, measure
+
+_VIDEOS = 100
+_GOAL = 0.7  # of the network's rate
+_THRESHOLD = 0.1
+
+
+def run(options: dict) -> tuple[list[dict], dict]:
+    """Rows and details; `small`: four videos, the smallest network."""
+    small = options["small"]
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = _records(pathlib.Path(folder), small, options["workers"])
+        frames = manifest.counts["train"]["records"]
+        candidates = _candidates(manifest, folder, small)
+        for candidate in candidates.values():
+            candidate()  # traces, and reads the files once
+        timed = measure.alternate(options["rounds"], candidates)
+        rates = {name: [frames / seconds for seconds in runs] for name, runs in timed.items()}
+        memory = sorted(
+            (manifest.counts[split]["records"], measure.apart(_memory, folder, split, small))
+            for split in ("test", "train")
+        )
+    label = "mini, a split"
+    rows = [
+        measure.row(f"{label}: {name}, of the network", "frames/s", rate, alone, goal=_GOAL)
+        for name, rate in rates.items()
+        if name != "network" and (alone := rates["network"])
+    ]
+    (few, less), (many, more) = memory
+    growth = 1e6 * (more - less) / max(many - few, 1)
+    rows.append(measure.row(f"{label}: evaluate, memory of a further frame", "kB", growth))
+    return rows, {"frames a second": rates, "frames": frames, "frames, gigabytes": memory}
+
+
+def _records(folder, small, workers):
+    """Records of the mini A2D at the size of the network."""
+    model = learning.read("mini", small).model
+    settings = convert.ConversionSettings(
+        image_height=model.image_height, image_width=model.image_width, clip_frames=model.frames
+    )
+    videos = 4 if small else _VIDEOS
+    release = synthetic.make_release(folder / "mini", videos=videos, seed=0, workers=workers)
+    convert.convert(Release(release), folder / "records", settings, workers=workers)
+    return Manifest.load(folder / "records")
+
+
+def _config(small):
+    """Settings of a network that holds no video out."""
+    config = learning.read("mini", small).with_inference(score_threshold=_THRESHOLD)
+    return dataclasses.replace(
+        config, learning=dataclasses.replace(config.learning, val_fraction=0.0)
+    )
+
+
+def _candidates(manifest: Manifest, folder: str, small: bool) -> dict:
+    """{name: function that returns the seconds of the training split}."""
+    config = _config(small)
+    network = Network(config.model, A2D, config.compute)
+    evaluator = Evaluator(network, config, manifest)
+    validator = Evaluator(network, config, manifest, make_measure(network, config.learning))
+    batches = list(
+        pipeline.evaluation(
+            manifest,
+            "train",
+            network.image_size,
+            config.model.frames,
+            batch_size=config.learning.evaluation_batch,
+            max_instances=config.learning.max_instances,
+            val_fraction=0.0,
+            fields=("rgb", "flow", "size"),
+        )
+    )
+    ways = {
+        "network": lambda: [np.asarray(evaluator.run(batch)[0]["valid"]) for batch in batches],
+        "evaluate": lambda: evaluator.evaluate("train", _THRESHOLD, os.path.join(folder, "out")),
+        "validate": lambda: validator.validate("train"),
+    }
+    return {name: lambda way=way: _seconds(way) for name, way in ways.items()}
+
+
+def _seconds(way):
+    began = time.perf_counter()
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):  # progress bars
+        way()
+    return time.perf_counter() - began
+
+
+def _memory(folder, split, small):
+    """Gigabytes that a process held at most that evaluates a split."""
+    config: Config = _config(small)
+    evaluator = Evaluator(
+        Network(config.model, A2D, config.compute), config, Manifest.load(f"{folder}/records")
+    )
+    _seconds(lambda: evaluator.evaluate(split, _THRESHOLD, os.path.join(folder, "apart")))
+    return measure.memory()
