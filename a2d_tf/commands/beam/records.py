@@ -7,13 +7,16 @@ import functools
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from a2d_tf.commands.beam import files, pipeline
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import convert, manifest
-from a2d_tf.data.clips import ConversionSettings, Source
+from a2d_tf.data.clips import ConversionSettings
 from a2d_tf.data.shards import PARTIAL, Shard
+
+if TYPE_CHECKING:
+    from a2d_tf.data.clips import Source
 
 
 @dataclasses.dataclass(frozen=True)
