@@ -1,6 +1,6 @@
 """Score a run: python -m a2d_tf.evaluate --workdir=RUN --records=RECORDS --split=test.
 
-`--model=mini --output=DIR` scores a packed model (tools/pack_model.py) in place of a run.
+`--model=DIR --output=SCORES` scores a packed model (tools/pack_model.py) in place of a run.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Segment a video: python -m a2d_tf.predict --saved_model=DIR --video=FILE --output=DIR.
 
-`--workdir=RUN` in place of `--saved_model` takes a run that is not exported, `--model=mini` a model
-packed by tools/pack_model.py: its name where it comes with the package, or its folder.
+`--workdir=RUN` in place of `--saved_model` takes a run that is not exported, `--model=DIR` one that
+tools/pack_model.py packed.
 `--init_rgb=coco`, or a file of tools/import_weights.py, takes a detector's weights before any
 training: it finds actors, and calls their actions "untrained".
 
@@ -40,7 +40,9 @@ from a2d_tf.video import (
 _SAVED_MODEL = flags.DEFINE_string("saved_model", None, "folder of a2d_tf.export")
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
 _MODEL = flags.DEFINE_string(
-    "model", None, "packed model: a name, such as mini, or a folder of tools/pack_model.py"
+    "model",
+    None,
+    "packed model: a folder of tools/pack_model.py, or a name where some are installed",
 )
 _CHECKPOINT = Config.define_checkpoint()
 _INIT_RGB = flags.DEFINE_string(
