@@ -11,7 +11,6 @@ kernels.
 
 from __future__ import annotations
 
-import glob
 import os
 import statistics
 import time
@@ -86,7 +85,7 @@ def profile(config: Config, records: str, output: str, steps: int) -> dict:
         with tf.profiler.experimental.Trace("step", step_num=number, _r=1):
             step(batch, number)
     tf.profiler.experimental.stop()
-    parts, types = trace.tables(trace.operations(_read_trace(output)), steps)
+    parts, types = trace.tables(trace.operations(trace.read(output)), steps)
     return {
         "steps": steps,
         "batch_size": config.learning.batch_size,
@@ -95,17 +94,6 @@ def profile(config: Config, records: str, output: str, steps: int) -> dict:
         "parts": parts,
         "types": types,
     }
-
-
-def _read_trace(folder):
-    """The newest trace of TensorFlow's profiler in a folder."""
-    from tensorflow.tsl.profiler.protobuf import xplane_pb2
-
-    traces = glob.glob(os.path.join(folder, "plugins", "profile", "*", "*.xplane.pb"))
-    space = xplane_pb2.XSpace()
-    with open(max(traces, key=os.path.getmtime), "rb") as file:
-        space.ParseFromString(file.read())
-    return space
 
 
 def main(argv: list[str]) -> None:

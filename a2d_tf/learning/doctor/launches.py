@@ -8,8 +8,6 @@ have a GPU kernel, and which inputs and outputs of those kernels lie in the host
 from __future__ import annotations
 
 import collections
-import glob
-import os
 import re
 import tempfile
 from collections.abc import Callable, Iterable
@@ -144,19 +142,8 @@ def _run(function, arguments):
         tf.profiler.experimental.start(folder, options)
         function(*arguments)
         tf.profiler.experimental.stop()
-        names = (name for name, *_ in trace.operations(read_trace(folder)))
+        names = (name for name, *_ in trace.operations(trace.read(folder)))
         return nodes, collections.Counter(names)
-
-
-def read_trace(folder: str) -> Any:
-    """Return the newest trace of TensorFlow's profiler in a folder, an XSpace."""
-    from tensorflow.tsl.profiler.protobuf import xplane_pb2
-
-    traces = glob.glob(os.path.join(folder, "plugins", "profile", "*", "*.xplane.pb"))
-    space = xplane_pb2.XSpace()
-    with open(max(traces, key=os.path.getmtime), "rb") as file:
-        space.ParseFromString(file.read())
-    return space
 
 
 class _Memory(NamedTuple):

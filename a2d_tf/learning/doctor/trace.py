@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import collections
+import glob
+import os
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -33,6 +35,17 @@ def part_of(name: str) -> tuple[str, bool]:
     scopes = [re.sub(r"_\d+$", "", scope) for scope in name.split("/")]
     part = next((title for scope, title in PARTS.items() if scope in scopes), OTHER)
     return part, _BACKWARD in scopes
+
+
+def read(folder: str) -> Any:
+    """Return the newest trace of TensorFlow's profiler in a folder, an XSpace."""
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+    traces = glob.glob(os.path.join(folder, "plugins", "profile", "*", "*.xplane.pb"))
+    space = xplane_pb2.XSpace()
+    with open(max(traces, key=os.path.getmtime), "rb") as file:
+        space.ParseFromString(file.read())
+    return space
 
 
 def self_times(events: list[tuple[int, int]]) -> list[int]:
