@@ -489,7 +489,10 @@ def test_bad_command_lines_end_with_one_clear_line(tmp_path, film, saved_model):
     (tmp_path / "file").write_text("")
     model, output = f"--saved_model={tmp_path / 'model'}", f"--output={tmp_path / 'out'}"
     cases = [
-        ([f"--video={film}", output], "give one of --saved_model, --workdir and --init_rgb"),
+        (
+            [f"--video={film}", output],
+            "give one of --saved_model, --workdir, --model and --init_rgb",
+        ),
         ([model, f"--workdir={tmp_path}", f"--video={film}", output], "give one of"),
         ([model, "--checkpoint=best", f"--video={film}", output], "it needs --workdir"),
         ([f"--video={film}", model], "--output is missing"),

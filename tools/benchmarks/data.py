@@ -176,14 +176,14 @@ def _bare_work(source, settings, truth):
     flow, encoded = Flow(settings.flow_method), 0
     for video in source.videos:
         length = source.length(video.vid)
-        clips = {
+        spans = {
             key: clips.clip_sources(key, settings.clip_frames, settings.clip_stride, length)
             for key in source.annotated_frames(video.vid)
         }
         moving = {
-            n for clip in clips.values() for n, missing in zip(*clip) if n > 1 and not missing
+            n for clip in spans.values() for n, missing in zip(*clip) if n > 1 and not missing
         }
-        wanted = {n for numbers, _ in clips.values() for n in numbers} | {n - 1 for n in moving}
+        wanted = {n for numbers, _ in spans.values() for n in numbers} | {n - 1 for n in moving}
         frames, flows, native, size = {}, {}, None, None
         for number, frame in source.read_frames(video.vid, wanted):
             native = frame.shape[:2]
@@ -191,7 +191,7 @@ def _bare_work(source, settings, truth):
             frames[number] = resize_frame(frame, *size)
             if number in moving:
                 flows[number] = flow(frames[number - 1], frames[number])
-        for key, (numbers, _) in clips.items():
+        for key, (numbers, _) in spans.items():
             for number in numbers:
                 records.encode_rgb(frames[number])
                 if number in flows:

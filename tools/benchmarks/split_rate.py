@@ -24,7 +24,7 @@ from a2d_tf.data.sources.release import Release
 from a2d_tf.evaluation.runner import Evaluator
 from a2d_tf.learning.forward import make_measure
 from a2d_tf.model.network import Network
-from tools.benchmarks import learning, measure
+from tools.benchmarks import measure, setups
 
 _VIDEOS = 100
 _GOAL = 0.7  # of the network's rate
@@ -60,7 +60,7 @@ def run(options: dict) -> tuple[list[dict], dict]:
 
 def _records(folder, small, workers):
     """Records of the mini A2D at the size of the network."""
-    model = learning.read("mini", small).model
+    model = setups.read("mini", small).model
     settings = convert.ConversionSettings(
         image_height=model.image_height, image_width=model.image_width, clip_frames=model.frames
     )
@@ -72,7 +72,7 @@ def _records(folder, small, workers):
 
 def _config(small):
     """Settings of a network that holds no video out."""
-    config = learning.read("mini", small).with_inference(score_threshold=_THRESHOLD)
+    config = setups.read("mini", small).with_inference(score_threshold=_THRESHOLD)
     return dataclasses.replace(
         config, learning=dataclasses.replace(config.learning, val_fraction=0.0)
     )

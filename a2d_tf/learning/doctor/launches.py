@@ -85,23 +85,22 @@ def count(function: Callable[..., Any], *arguments: Any) -> Counts:
     launches: collections.Counter = collections.Counter()
     copies: collections.Counter = collections.Counter()
     memory = {name: _memory(node) for name, node in nodes.items()}
-    for name, number in times.items():
-        node = nodes.get(name)
-        if node is not None and _launches(node, memory[name]):
+    for name, node in nodes.items():
+        if _launches(node, memory[name]):
             for kind in _fused(node):
-                launches[trace.part_of(name)[0], kind] += number
+                launches[trace.part_of(name)[0], kind] += times[name]
     readers: dict = {}
     for name, node in nodes.items():
         data = [x for x in node.input if not x.startswith("^")]
         for tensor, place in zip(data, memory[name].inputs):
             source, _, port = tensor.partition(":")
+            if source not in nodes:
+                continue
             made = memory[source].outputs[int(port or 0)]
             # A constant of the host's is made there, where nothing else reads it.
-            if times[name] and made != place and not (nodes[source].op == "Const" and made):
+            if made != place and not (nodes[source].op == "Const" and made):
                 readers.setdefault((source, port, place), name)
     for (source, _, place), name in readers.items():
-        if not times[source]:
-            continue
         kinds = _kind(nodes[source]), _kind(nodes[name])
         copies[(TO_DEVICE if place else TO_HOST, *kinds)] += times[source]
     return Counts(launches, copies)
@@ -116,7 +115,7 @@ def by_part(counts: Counts) -> dict[str, int]:
 
 
 def _run(function, arguments):
-    """Return the nodes of the graph that runs, by name, and how often each runs."""
+    """Return the nodes that run, by name, and how often each runs."""
     # Rewritten as for a GPU, but for what is fused, which differs.
     before = tf.config.optimizer.get_experimental_options()
     wanted = {"remapping": False, "disable_meta_optimizer": False}
@@ -142,8 +141,9 @@ def _run(function, arguments):
         tf.profiler.experimental.start(folder, options)
         function(*arguments)
         tf.profiler.experimental.stop()
-        names = (name for name, *_ in trace.operations(trace.read(folder)))
-        return nodes, collections.Counter(names)
+        times = collections.Counter(name for name, *_ in trace.operations(trace.read(folder)))
+    # The graphs hold more: what XLA has compiled into a cluster.
+    return {name: node for name, node in nodes.items() if times[name]}, times
 
 
 class _Memory(NamedTuple):
