@@ -198,7 +198,9 @@ def parts(workdir: str, steps: int) -> list[tuple]:
     records = os.path.join(workdir, "conversion", "undisturbed")
     trained = os.path.join(workdir, "training", "undisturbed")
     videos = os.path.join(release, "clips320H")
+    # Without the overlay: on a busy machine x264 may quantise a film otherwise.
     library = [f"--workdir={trained}", f"--video={videos}", "--output={}/library"]
+    library.append("--results=label_maps,detections,tracks,summary")
     return [
         (
             "conversion",

@@ -54,7 +54,7 @@ class Writer:
         context = self._stream.codec_context
         context.height, context.width = height + self._padding[0], width + self._padding[1]
         context.pix_fmt, context.time_base = "yuv420p", Fraction(1, _TICKS)
-        # With two threads one film in thousands had other bytes in its last rows.
+        # x264's answer depends on their number, and so would the bytes on the machine's cores.
         context.thread_count = 1
         # What swscale makes of RGB, and what players would have to guess.
         context.colorspace, context.color_range = _BT601, 1
