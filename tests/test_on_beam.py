@@ -145,13 +145,7 @@ def local(library, saved_model, tmp_path_factory):
 
 
 def without_failures(folder):
-    """{file: bytes}, but of films, whose bytes may differ on a busy machine, the names alone.
-
-    The library's page shows a frame of each.
-    """
-    found = {name: data for name, data in contents(folder).items() if name != "failed.csv"}
-    films = [name for name in found if name.endswith("overlay.mp4") or name == "index.html"]
-    return {**found, **dict.fromkeys(films)}
+    return {name: data for name, data in contents(folder).items() if name != "failed.csv"}
 
 
 def failures(output):
