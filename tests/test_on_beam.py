@@ -116,6 +116,14 @@ def test_records_by_urls_and_a_killed_worker(small_source, small_records, tmp_pa
 
 
 @pytest.mark.slow
+def test_a_worker_that_is_killed_before_it_connects_ends_the_command(small_source, tmp_path):
+    words = ("records", f"--release={small_source}", f"--output={tmp_path / 'records'}", *SIZES)
+    runner = (*PROCESSES, "--direct_num_workers=2", "--beam_plugins=mem_like")
+    killed = on_beam(*words, runner=runner, MEM_LIKE=str(tmp_path), **killing(tmp_path, "start"))
+    assert "exited with return code" in complaint(killed) and (tmp_path / "killed").exists()
+
+
+@pytest.mark.slow
 def test_a_broken_item_ends_records_with_its_name(small_copy, tmp_path):
     next(small_copy.glob("Annotations/mat/c/*.mat")).write_bytes(b"no annotation")
     words = ("records", f"--release={small_copy}", f"--output={tmp_path / 'records'}", *SIZES)
