@@ -17,6 +17,7 @@ from a2d_tf.data.segmentations import decode_parts
 from a2d_tf.evaluation.coco_results import encode_mask
 from a2d_tf.evaluation.over_time.scenes import Frame, Objects, Video
 from a2d_tf.video import outputs, predictions
+from a2d_tf.video.views import library
 
 _Numbered = dict[int, AnnotatedFrame]
 
@@ -89,14 +90,14 @@ def folders(predicted: Sequence[str | os.PathLike]) -> list[pathlib.Path]:
       InputError: a path holds none.
     """
     found: list[pathlib.Path] = []
-    name = outputs.KINDS["tracks"]
+    tracks = outputs.KINDS["tracks"]
     for path in map(pathlib.Path, predicted):
-        alone = (path / name).is_file()
-        inside = [path] if alone else sorted(file.parent for file in path.glob(f"*/{name}"))
+        alone = (path / tracks).is_file()
+        inside = [path] if alone else library.predictions(path)
         if not inside:
             raise InputError(
                 f"--predicted={path}: neither a prediction nor a library of predictions, for there "
-                f"is no {name}; a2d_tf.predict makes them"
+                f"is no {tracks}; a2d_tf.predict makes them"
             )
         found += inside
     return found
