@@ -6,13 +6,16 @@ A reader finds the old file or the new one, never a part. A header can ask for a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
 import re
 import secrets
+import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO, Callable, Union
 
 import numpy as np
@@ -158,6 +161,22 @@ def write_json(path: Path, value: Any, sort_keys: bool = False) -> None:
     """Create or replace a JSON file, indented; InputError where it cannot be written."""
     text = json.dumps(value, indent=1, sort_keys=sort_keys, allow_nan=False)
     write_text(path, text + "\n")
+
+
+@contextlib.contextmanager
+def whole_folder(place: str) -> Iterator[str]:
+    """Yield an empty folder that afterwards takes `place`; nothing changes where it ends in error.
+
+    Raises:
+      OSError: it cannot be written.
+    """
+    parent = os.path.dirname(os.path.abspath(place))
+    os.makedirs(parent, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=parent) as partial:
+        new = os.path.join(partial, "new")
+        os.mkdir(new)
+        yield new
+        replace_folder(new, place, os.path.join(partial, "old"))
 
 
 def replace_folder(new: str, place: str, old: str) -> None:

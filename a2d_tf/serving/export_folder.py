@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from typing import Any
 
 import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import replace_folder, write_json
+from a2d_tf.core.files import whole_folder, write_json
 from a2d_tf.learning.runs.run_folder import Run
 from a2d_tf.serving import functions, warmup
 from a2d_tf.serving.exported import FACTS, check_folder
@@ -81,20 +80,16 @@ def export(
       InputError: there is something else, or the folder cannot be written.
     """
     check_output(output)
-    parent = os.path.dirname(os.path.abspath(output))
     served = ServedNetwork(run.network, run.config.inference, run.records["clip_stride"])
     signatures = served.signatures()
     try:
-        os.makedirs(parent, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".partial-", dir=parent) as partial:
-            new = os.path.join(partial, "new")
+        with whole_folder(output) as new:
             tf.saved_model.save(served, new, signatures=signatures)
             digests = functions.write(new, served)
             write_json(os.path.join(new, FACTS), {**facts(run), "functions": digests})
             if warm_up:
                 size = run.records["image_height"], run.records["image_width"]
                 warmup.write(new, signatures, run.config.model.frames, size)
-            replace_folder(new, output, os.path.join(partial, "old"))
     except (OSError, tf.errors.OpError) as error:
         raise InputError(f"{output}: cannot be written ({error})") from error
     return signatures

@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-import tempfile
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from a2d_tf.core.files import (
     UNREADABLE,
     read_json,
     read_npz,
-    replace_folder,
+    whole_folder,
     write_file,
     write_json,
     write_text,
@@ -102,15 +101,10 @@ def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> dict
     }
     name = os.path.basename(os.path.abspath(output))
     card = _card(name, run, facts, metrics, notes=notes)
-    parent = os.path.dirname(os.path.abspath(output))
     try:
-        os.makedirs(parent, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".partial-", dir=parent) as partial:
-            new = os.path.join(partial, "new")
-            os.mkdir(new)
+        with whole_folder(output) as new:
             _write(new, workdir, run, small, metrics=metrics, card=card)
             facts["bytes"] = sum(entry.stat().st_size for entry in os.scandir(new))
-            replace_folder(new, output, os.path.join(partial, "old"))
     except OSError as error:
         raise InputError(f"{output}: cannot be written ({error})") from error
     return facts
