@@ -7,7 +7,7 @@ import tiny_network
 
 from a2d_tf.core.config import LearningConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.learning import forward, optimizer
+from a2d_tf.learning import optimizer
 from a2d_tf.learning.runs import run_folder
 from a2d_tf.learning.train_step import TrainState, make_train_step
 from a2d_tf.model.resnet import ConvNorm
@@ -31,27 +31,13 @@ def make(precision, **override):
     return network
 
 
-def gradients(network):
-    """The total loss of one batch, and its gradient as one vector."""
-    variables = network.trainable_weights
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(variables)
-        terms, _ = forward.forward(
-            network, tiny_network.labelled(2), tf.constant([0, 0]), LEARNING, training=False
-        )
-        total = forward.weighted(terms, LEARNING)["total"]
-    parts = tape.gradient(total, variables, unconnected_gradients="zero")
-    assert {part.dtype for part in parts} == {tf.float32}
-    return float(total), np.concatenate([part.numpy().ravel() for part in parts])
-
-
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_losses_and_gradients_are_near_those_of_float32(variant):
-    loss, exact = gradients(make("float32", **variant))
+    loss, exact = tiny_network.gradients(make("float32", **variant), LEARNING)
     for precision in HALVES:
         network = make(precision, **variant)
         assert {v.dtype for v in network.variables} == {tf.float32}
-        near, rounded = gradients(network)
+        near, rounded = tiny_network.gradients(network, LEARNING)
         assert near == pytest.approx(loss, rel=0.02) and near != loss
         cosine = rounded @ exact / np.linalg.norm(rounded) / np.linalg.norm(exact)
         assert cosine > 0.99, precision

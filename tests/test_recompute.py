@@ -39,6 +39,16 @@ def step(network, training=True):
     return (*run(batch), run.get_concrete_function(batch).graph)
 
 
+def assert_near(names, found, expected, *, losses, gradients):
+    """Compare (losses, gradients) with others; gradients by the largest of their tensor."""
+    for name in expected[0]:
+        assert float(found[0][name]) == pytest.approx(float(expected[0][name]), rel=losses), name
+    for name, ours, exact in zip(names, found[1], expected[1]):
+        scale = max(np.abs(exact).max(), 1e-12)
+        np.testing.assert_allclose(ours / scale, exact / scale, atol=gradients, err_msg=name)
+    assert any(np.any(gradient) for gradient in found[1])
+
+
 def convolutions(graph):
     return [op for op in graph.get_operations() if op.type in ("Conv2D", "DepthwiseConv2dNative")]
 
@@ -59,12 +69,7 @@ def test_losses_and_gradients_are_those_of_the_plain_network(variant, tmp_path):
     restore(checkpointed, tmp_path)
     expected, wanted, graph = step(plain)
     values, gradients, other = step(checkpointed)
-    for name in expected:
-        assert float(values[name]) == pytest.approx(float(expected[name]), rel=1e-5), name
-    for name, ours, exact in zip(names, gradients, wanted):
-        scale = max(np.abs(exact).max(), 1e-12)
-        np.testing.assert_allclose(ours / scale, exact / scale, atol=1e-5, err_msg=name)
-    assert any(np.any(gradient) for gradient in gradients)
+    assert_near(names, (values, gradients), (expected, wanted), losses=1e-5, gradients=1e-5)
     # Every convolution of the backbones is there twice, and no other.
     inside = [
         op for op in convolutions(graph) if "_resnet_" in op.name or "_efficientnet" in op.name

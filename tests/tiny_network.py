@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from a2d_tf.core.config import ComputeConfig, ModelConfig
 from a2d_tf.core.labels import A2D
+from a2d_tf.learning import forward
 from a2d_tf.model.network import Network
 
 CANVAS = (64, 96)
@@ -74,3 +75,17 @@ def labelled(batch, frames=3, seed=0):
         row=np.arange(batch, dtype=np.int32),
     )
     return {name: tf.constant(value) for name, value in made.items()}
+
+
+def gradients(network, learning):
+    """The total loss of one batch, and its gradient as one vector."""
+    variables = network.trainable_weights
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(variables)
+        terms, _ = forward.forward(
+            network, labelled(2), tf.constant([0, 0]), learning, training=False
+        )
+        total = forward.weighted(terms, learning)["total"]
+    parts = tape.gradient(total, variables, unconnected_gradients="zero")
+    assert {part.dtype for part in parts} == {tf.float32}
+    return float(total), np.concatenate([part.numpy().ravel() for part in parts])

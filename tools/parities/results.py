@@ -21,7 +21,6 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.evaluation import coco_eval, detection
 from a2d_tf.evaluation.box_data import Truth
 from a2d_tf.evaluation.coco_results import Results
-from a2d_tf.learning import forward
 from a2d_tf.learning.runs.run_folder import Run
 from a2d_tf.serving import export_folder
 from a2d_tf.serving.served_network import ServedNetwork
@@ -137,12 +136,4 @@ def _gradients(precision):
     """The loss of one batch and its gradient as one vector."""
     network = tiny_network.make(precision=precision, norm="frozen_bn", flow_norm="group_norm")
     network.set_phase("joint")
-    variables = network.trainable_weights
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(variables)
-        terms, _ = forward.forward(
-            network, tiny_network.labelled(2), tf.constant([0, 0]), _LEARNING, training=False
-        )
-        total = forward.weighted(terms, _LEARNING)["total"]
-    parts = tape.gradient(total, variables, unconnected_gradients="zero")
-    return float(total), np.concatenate([part.numpy().ravel() for part in parts])
+    return tiny_network.gradients(network, _LEARNING)
