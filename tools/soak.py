@@ -197,10 +197,6 @@ def parts(workdir: str, steps: int) -> list[tuple]:
     release = os.path.join(workdir, "mini", "Release")
     records = os.path.join(workdir, "conversion", "undisturbed")
     trained = os.path.join(workdir, "training", "undisturbed")
-    videos = os.path.join(release, "clips320H")
-    # Without the overlay: on a busy machine x264 may quantise a film otherwise.
-    library = [f"--workdir={trained}", f"--video={videos}", "--output={}/library"]
-    library.append("--results=label_maps,detections,tracks,summary")
     return [
         (
             "conversion",
@@ -251,21 +247,24 @@ def parts(workdir: str, steps: int) -> list[tuple]:
             "{}",
             figures,
         ),
-        ("prediction", ["-m", "a2d_tf.predict", *library], "{}", files),
-        (
-            "beam",
-            [
-                "tools/on_beam.py",
-                "predict",
-                *library,
-                "--",
-                "--runner=FnApiRunner",
-                "--direct_running_mode=multi_processing",
-                "--direct_num_workers=2",
-            ],
-            "{}",
-            files,
-        ),
+        *_libraries(os.path.join(release, "clips320H"), trained),
+    ]
+
+
+def _libraries(videos, run):
+    """The parts that predict a library of videos by a run."""
+    # Without the overlay: on a busy machine x264 may quantise a film otherwise.
+    words = [
+        f"--workdir={run}",
+        f"--video={videos}",
+        "--output={}/library",
+        "--results=label_maps,detections,tracks,summary",
+    ]
+    workers = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
+    beam = ["predict", *words, "--", "--runner=FnApiRunner", *workers]
+    return [
+        ("prediction", ["-m", "a2d_tf.predict", *words], "{}", files),
+        ("beam", ["tools/on_beam.py", *beam], "{}", files),
     ]
 
 

@@ -79,7 +79,7 @@ def train(config: Config, manifest: Manifest) -> tuple[Steps, Network]:
       InputError: a batch of one clip does not fit the memory.
     """
     learning, wanted = config.learning, config.learning.batch_size
-    on_gpu = bool(tf.config.get_visible_devices("GPU"))
+    on_gpu = devices.on_gpu()
     tf.keras.utils.set_random_seed(learning.seed)
     before = machine.process_memory() or 0
     network = Network(
@@ -138,7 +138,7 @@ def _try(network, config, manifest, batch, *, out_of_memory):
         seconds += [timed_step(number) for number in range(1, 1 + _REPEATED)]
         digests.append([_digest(variable) for variable in variables])
     function = train_step.get_concrete_function(inputs[0], tf.constant(0, tf.int64))
-    on_gpu = bool(tf.config.get_visible_devices("GPU"))
+    on_gpu = devices.on_gpu()
     ops = set(kernels.ops(function))
     absent = {op for op, _ in kernels.missing(function, "GPU" if on_gpu else "CPU")}
     return Steps(
