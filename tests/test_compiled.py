@@ -1,11 +1,17 @@
 """Parts that XLA compiles: the same losses and gradients, weights and checkpoints, or a refusal."""
 
+import dataclasses
+
+import numpy as np
 import pytest
+import tensorflow as tf
 import test_recompute
 import tiny_network
 
 from a2d_tf.core.config import Config, LearningConfig, ModelConfig
 from a2d_tf.core.errors import InputError
+from a2d_tf.learning import targets
+from a2d_tf.learning.train_step import TrainState, make_train_step
 
 pytestmark = pytest.mark.slow
 
@@ -13,20 +19,72 @@ VARIANT = dict(norm="frozen_bn", use_flow=False, temporal_layers=0)
 
 
 @pytest.mark.parametrize("determinism", [False], indirect=True)
-def test_losses_and_gradients_are_those_of_the_plain_network(determinism):
-    plain, compiled = (tiny_network.make(jit=jit, **VARIANT) for jit in (False, True))
+@pytest.mark.parametrize(
+    "variant",
+    [
+        {},
+        dict(label_mode="cartesian"),
+        dict(use_flow=True, temporal_layers=1, fusion="late", action_background=False),
+    ],
+)
+def test_losses_and_gradients_are_those_of_the_plain_network(variant, determinism):
+    plain, compiled = (
+        tiny_network.make(jit=jit, **{**VARIANT, **variant}) for jit in (False, True)
+    )
     names = [v.name for v in plain.trainable_weights]
     assert [v.name for v in compiled.trainable_weights] == names
     for ours, exact in zip(compiled.variables, plain.variables):
         ours.assign(exact)
     expected, wanted, _ = test_recompute.step(plain)
-    values, gradients, graph = test_recompute.step(compiled)
+    learning = dataclasses.replace(test_recompute.LEARNING, jit=True, deterministic=False)
+    values, gradients, graph = test_recompute.step(compiled, learning=learning)
     test_recompute.assert_near(
         names, (values, gradients), (expected, wanted), losses=1e-4, gradients=1e-3
     )
-    # No convolution is left outside but those of the mask head.
-    left = [op.name for op in test_recompute.convolutions(graph)]
-    assert left and all("mask_head" in name for name in left)
+    # Outside of the clusters no layer is left, nor any loss.
+    outside = {op.type for op in graph.get_operations()}
+    assert "CombinedNonMaxSuppression" in outside
+    assert not outside & {"Conv2D", "MatMul", "Conv2DBackpropInput", "Log1p", "LogSoftmax"}
+
+
+@pytest.mark.parametrize("determinism", [False], indirect=True)
+def test_a_step_is_that_of_the_plain_network(determinism):
+    """Weights after an update, and what it reports."""
+    made = []
+    for jit in (False, True):
+        network = tiny_network.make(jit=jit, **VARIANT)
+        learning = dataclasses.replace(
+            test_recompute.LEARNING, jit=jit, deterministic=False, average_decay=0.9, batch_size=2
+        )
+        step = make_train_step(TrainState.create(network, learning), learning)
+        values = step(tiny_network.labelled(2), tf.constant(0, tf.int64))
+        made.append(({k: float(v) for k, v in values.items()}, network.trainable_weights))
+    (expected, wanted), (values, weights) = made
+    assert values == pytest.approx(expected, rel=1e-4)
+    for ours, exact in zip(weights, wanted):
+        np.testing.assert_allclose(ours, exact, rtol=0, atol=1e-5, err_msg=ours.name)
+
+
+def test_what_is_sampled_is_the_same():
+    """XLA gets no draws and no choices, so that rows are equal, and their numbers nearly."""
+    batch, learning = tiny_network.labelled(2), test_recompute.LEARNING
+    network = tiny_network.make(**VARIANT)
+    boxes = network.anchors[None].repeat(2, axis=0)[:, ::7] + tiny_network.normal(1, 1, 4)
+    truth = (batch["boxes"], batch["present"])
+    draws = targets.Draws([1, 2], batch["row"], 2)
+    for function, first, options in (
+        (targets.sample_rois, (boxes, np.ones(boxes.shape[:2], bool)), dict(positive_fraction=0.3)),
+        (targets.anchor_targets, (network.anchors,), dict(coder=network.rpn_coder)),
+    ):
+        given = (
+            (*first, *truth) if options.get("coder") is None else (*first, *truth, batch["size"])
+        )
+        options.update(annotated=batch["annotated"], draws=draws, samples=learning.roi_samples)
+        plain, compiled = (function(*given, **options, jit=jit) for jit in (False, True))
+        assert np.any(plain["positive"]) and set(plain) == set(compiled)
+        for name, exact in plain.items():
+            tolerance = 1e-6 if exact.dtype == tf.float32 else 0
+            np.testing.assert_allclose(compiled[name], exact, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize(

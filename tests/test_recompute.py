@@ -21,7 +21,7 @@ def make(recompute, precision="float32", **variant):
     return network
 
 
-def step(network, training=True):
+def step(network, training=True, learning=LEARNING):
     """(losses, gradients) of one batch, compiled; and the graph."""
     variables = network.trainable_weights
 
@@ -30,9 +30,9 @@ def step(network, training=True):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             terms, _ = forward.forward(
-                network, batch, tf.constant([0, 0]), LEARNING, training=training
+                network, batch, tf.constant([0, 0]), learning, training=training
             )
-            values = forward.weighted(terms, LEARNING)
+            values = forward.weighted(terms, learning)
         return values, tape.gradient(values["total"], variables, unconnected_gradients="zero")
 
     batch = tiny_network.labelled(1)

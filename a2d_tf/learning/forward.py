@@ -14,6 +14,7 @@ import tensorflow as tf
 from a2d_tf.core.config import LearningConfig
 from a2d_tf.learning import losses, refinement, replicas, targets
 from a2d_tf.model import classes, fpn
+from a2d_tf.model.compiled import cluster
 from a2d_tf.model.network import Network
 from a2d_tf.ops import boxes as box_ops
 from a2d_tf.ops import masks as mask_ops
@@ -60,27 +61,39 @@ def forward(
             before_nms=learning.before_nms,
             after_nms=learning.train_proposals,
         )
-    rois = _sampled_rois(batch, proposals, valid, learning, draws=roi_draws)
-    labels = _roi_labels(network, batch, rois)
+    jit = training and learning.jit
+    rois = _sampled_rois(batch, proposals, valid, learning, draws=roi_draws, jit=jit)
+    with tf.name_scope("targets"):
+        labels = cluster(lambda: _roi_labels(network, batch, rois), jit)
     pyramids = {name: features[name] for name in ("actor", "action")}
     outputs = network.roi_heads({**pyramids, "rois": rois["rois"]}, training=training)
     terms = {}
+    # The gradient of a choice is a sum that XLA makes deterministic by a loop over its rows.
+    jit_terms = jit and not learning.deterministic
     if learning.train_phase != "action":
-        terms.update(_rpn_terms(network, batch, features, learning, draws=anchor_draws))
-        boxes = losses.actor_boxes(outputs["deltas"], labels, rois, learning.box_normaliser)
-        terms["box_reg"].append(boxes)
-        terms["actor_cls"] = [losses.actor_class(outputs["class_logits"], labels, rois)]
+        anchors = _anchors(network, batch, learning, draws=anchor_draws, jit=jit)
+        proposed = cluster(lambda: _rpn_terms(network, features, anchors, learning), jit_terms)
+        found = cluster(lambda: _actor_terms(outputs, labels, rois, learning), jit_terms)
+        terms = {"roi_cls": [proposed[0]], "box_reg": [proposed[1], found[0]]}
+        terms["actor_cls"] = [found[1]]
         if network.mask_head is not None:
             rows = targets.most_positives(learning.roi_samples, learning.positive_fraction)
             first = {name: values[:, :rows] for name, values in {**rois, **labels}.items()}
-            terms["mask"] = [_mask_term(network, batch, features, first, training=training)]
+            logits, truth = _masks(network, batch, features, first, training=training)
+            row = (truth, first["class_index"], first["positive"])
+            terms["mask"] = [cluster(lambda: losses.mask(logits, *row), jit_terms)]
     if learning.train_phase != "actor" and "action_logits" in outputs:
-        logits = outputs["action_logits"]
-        terms["action_cls"] = [_action_term(network, logits, labels, rois, learning=learning)]
-    return terms, _health(batch, proposals, rois)
+        logits_of_actions = outputs["action_logits"]
+        terms["action_cls"] = [
+            cluster(
+                lambda: _action_term(network, logits_of_actions, labels, rois, learning=learning),
+                jit_terms,
+            )
+        ]
+    return terms, cluster(lambda: _health(batch, proposals, rois), jit)
 
 
-def _sampled_rois(batch, proposals, valid, learning, *, draws):
+def _sampled_rois(batch, proposals, valid, learning, *, draws, jit):
     with tf.name_scope("targets"):
         return targets.sample_rois(
             proposals,
@@ -92,6 +105,7 @@ def _sampled_rois(batch, proposals, valid, learning, *, draws):
             positive_fraction=learning.positive_fraction,
             draws=draws,
             add_truth=learning.add_truth_rois,
+            jit=jit,
         )
 
 
@@ -100,24 +114,22 @@ def _roi_labels(network, batch, rois):
     space = network.labels
     lookup = np.zeros(space.valid.shape, np.int32)
     lookup[space.valid] = classes.class_of_pair(space, network.model_config.label_mode)
-    with tf.name_scope("targets"):
-        # Padding is -1; no loss reads its class, but it must be an index of the lookup.
-        pairs = tf.maximum(tf.stack([batch["actors"], batch["actions"]], axis=-1), 0)
-        return targets.roi_targets(
-            rois,
-            batch["boxes"],
-            tf.gather_nd(lookup, pairs),
-            batch["actors"],
-            actions=batch["actions"],
-            num_classes=network.num_classes,
-            coder=network.head_coder,
-        )
+    # Padding is -1; no loss reads its class, but it must be an index of the lookup.
+    pairs = tf.maximum(tf.stack([batch["actors"], batch["actions"]], axis=-1), 0)
+    return targets.roi_targets(
+        rois,
+        batch["boxes"],
+        tf.gather_nd(lookup, pairs),
+        batch["actors"],
+        actions=batch["actions"],
+        num_classes=network.num_classes,
+        coder=network.head_coder,
+    )
 
 
-def _rpn_terms(network, batch, features, learning, *, draws):
-    """Return objectness, and of `box_reg` the part of the proposals."""
+def _anchors(network, batch, learning, *, draws, jit):
     with tf.name_scope("targets"):
-        anchors = targets.anchor_targets(
+        return targets.anchor_targets(
             network.anchors,
             batch["boxes"],
             batch["present"],
@@ -126,16 +138,29 @@ def _rpn_terms(network, batch, features, learning, *, draws):
             samples=learning.rpn_samples,
             coder=network.rpn_coder,
             draws=draws,
+            jit=jit,
         )
+
+
+def _rpn_terms(network, features, anchors, learning):
+    """Return objectness, and of `box_reg` the part of the proposals."""
     beta, deltas = learning.rpn_beta or network.rpn_beta, features["rpn_deltas"]
-    return {
-        "roi_cls": [losses.objectness(features["rpn_logits"], anchors)],
-        "box_reg": [losses.proposal_boxes(deltas, anchors, beta, learning.box_normaliser)],
-    }
+    return (
+        losses.objectness(features["rpn_logits"], anchors),
+        losses.proposal_boxes(deltas, anchors, beta, learning.box_normaliser),
+    )
 
 
-def _mask_term(network, batch, features, rows, *, training):
-    """Return the mask term of the rows that can be positive.
+def _actor_terms(outputs, labels, rois, learning):
+    """Return of `box_reg` the part of the actors, and the actors' classes."""
+    return (
+        losses.actor_boxes(outputs["deltas"], labels, rois, learning.box_normaliser),
+        losses.actor_class(outputs["class_logits"], labels, rois),
+    )
+
+
+def _masks(network, batch, features, rows, *, training):
+    """Return logits and truth of the masks of the rows that can be positive.
 
     Their number is static, so that there is one trace and never an empty batch, and small, because
     mask rows are expensive.
@@ -144,7 +169,7 @@ def _mask_term(network, batch, features, rows, *, training):
     logits = network.mask_head(inputs, training=training)
     with tf.name_scope("targets"):
         truth = mask_ops.crop_targets(batch["masks"], rows["rois"], rows["match"], logits.shape[2])
-    return losses.mask(logits, truth, rows["class_index"], rows["positive"])
+    return logits, truth
 
 
 def _action_term(network, logits, labels, rois, *, learning):

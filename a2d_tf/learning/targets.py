@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from a2d_tf.model.compiled import cluster
 from a2d_tf.ops import boxes as box_ops
 
 
@@ -70,6 +71,7 @@ def anchor_targets(
     draws: Draws,
     positive_iou: float = 0.7,
     negative_iou: float = 0.3,
+    jit: bool = False,
 ) -> dict[str, tf.Tensor]:
     """Sample anchors and assign objectness and box targets (Ren et al. 2015).
 
@@ -81,6 +83,7 @@ def anchor_targets(
       anchors: [A, 4]; truth: [B, N, 4]; present: bool [B, N], False for padding.
       size: int [B, 2], height and width of the frames inside the canvas; annotated: bool [B].
       samples: anchors to sample per frame; coder: of their deltas; draws: a Draws.
+      jit: whether XLA compiles what is before and after the sampling.
 
     Returns:
       dict of index int32 [B, S], objectness float32 0/1 [B, S], deltas [B, S, 4],
@@ -88,30 +91,38 @@ def anchor_targets(
       `samples` count.
     """
     anchors = tf.convert_to_tensor(anchors)
-    best, match, overlaps = _match(anchors[None], truth, present)
-    centre = 0.5 * (anchors[:, :2] + anchors[:, 2:])
-    inside = tf.reduce_all(centre[None] < tf.cast(size, tf.float32)[:, None], axis=-1)
-    inside &= annotated[:, None]
-    positive = inside & ((best >= positive_iou) | _is_peak(overlaps, inside))
-    negative = inside & (best < negative_iou) & ~positive
+
+    def candidates():
+        best, match, overlaps = _match(anchors[None], truth, present)
+        centre = 0.5 * (anchors[:, :2] + anchors[:, 2:])
+        inside = tf.reduce_all(centre[None] < tf.cast(size, tf.float32)[:, None], axis=-1)
+        inside &= annotated[:, None]
+        positive = inside & ((best >= positive_iou) | _is_peak(overlaps, inside))
+        return positive, inside & (best < negative_iou) & ~positive, match
+
+    positive, negative, match = cluster(candidates, jit)
     positive_draws, negative_draws = draws.split(2)
     positive_index, is_positive = _sample(positive, samples // 2, positive_draws)
     negative_index, is_negative = _sample(negative, samples, negative_draws)
-    quota = samples - tf.reduce_sum(tf.cast(is_positive, tf.int32), axis=1)
-    is_negative &= tf.sequence_mask(quota, is_negative.shape[1])
-    index = tf.concat([positive_index, negative_index], axis=1)
-    positive = tf.concat([is_positive, tf.zeros_like(is_negative)], axis=1)
-    # An anchor that is the best of one instance is regressed to its own best instance, which may
-    # be another.
-    matched = tf.gather(truth, tf.gather(match, index, batch_dims=1), batch_dims=1)
-    deltas = coder.encode(matched, tf.gather(anchors, index))
-    return {
-        "index": index,
-        "objectness": tf.cast(positive, tf.float32),
-        "deltas": tf.where(positive[..., None], deltas, 0.0),
-        "positive": positive,
-        "counted": tf.concat([is_positive, is_negative], axis=1),
-    }
+
+    def rows():
+        quota = samples - tf.reduce_sum(tf.cast(is_positive, tf.int32), axis=1)
+        counted = is_negative & tf.sequence_mask(quota, is_negative.shape[1])
+        index = tf.concat([positive_index, negative_index], axis=1)
+        positive = tf.concat([is_positive, tf.zeros_like(is_negative)], axis=1)
+        # An anchor that is the best of one instance is regressed to its own best instance, which
+        # may be another.
+        matched = tf.gather(truth, tf.gather(match, index, batch_dims=1), batch_dims=1)
+        deltas = coder.encode(matched, tf.gather(anchors, index))
+        return {
+            "index": index,
+            "objectness": tf.cast(positive, tf.float32),
+            "deltas": tf.where(positive[..., None], deltas, 0.0),
+            "positive": positive,
+            "counted": tf.concat([is_positive, counted], axis=1),
+        }
+
+    return cluster(rows, jit)
 
 
 def _is_peak(overlaps, inside):
@@ -132,6 +143,7 @@ def sample_rois(
     draws: Draws,
     add_truth: bool = True,
     positive_iou: float = 0.5,
+    jit: bool = False,
 ) -> dict[str, tf.Tensor]:
     """Sample RoIs for the heads: at most `positive_fraction` positive, the rest background.
 
@@ -139,6 +151,7 @@ def sample_rois(
       proposals: [B, R, 4]; valid: bool [B, R]; truth: [B, N, 4]; present: bool [B, N].
       annotated: bool [B]; samples: RoIs to sample per frame; draws: a Draws.
       add_truth: whether ground-truth boxes join the proposals.
+      jit: whether XLA compiles what is before and after the sampling.
 
     Returns:
       dict of rois [B, samples, 4], match int32 [B, samples] (the instance), positive and counted
@@ -148,31 +161,38 @@ def sample_rois(
     if add_truth:
         proposals = tf.concat([proposals, truth], axis=1)
         valid = tf.concat([valid, present], axis=1)
-    valid &= annotated[:, None]
-    best, match, _ = _match(proposals, truth, present)
-    positive, negative = valid & (best >= positive_iou), valid & (best < positive_iou)
+
+    def candidates():
+        best, match, _ = _match(proposals, truth, present)
+        counts = valid & annotated[:, None]
+        return counts & (best >= positive_iou), counts & (best < positive_iou), match
+
+    positive, negative, match = cluster(candidates, jit)
     positive_draws, negative_draws = draws.split(2)
     most = most_positives(samples, positive_fraction)
     positive_index, is_positive = _sample(positive, most, positive_draws)
     negative_index, is_negative = _sample(negative, samples, negative_draws)
-    index = tf.concat([positive_index, negative_index], axis=1)
-    counted = tf.concat([is_positive, is_negative], axis=1)
-    # Stable: rows that count move to the front and keep their order, positives before background.
-    order = tf.argsort(tf.cast(~counted, tf.int32), axis=1, stable=True)[:, :samples]
-    index = tf.gather(index, order, batch_dims=1)
-    positive = tf.gather(
-        tf.concat([is_positive, tf.zeros_like(is_negative)], axis=1), order, batch_dims=1
-    )
-    rows = {
-        "rois": tf.gather(proposals, index, batch_dims=1),
-        "match": tf.gather(match, index, batch_dims=1),
-        "positive": positive,
-        "counted": tf.gather(counted, order, batch_dims=1),
-    }
-    rows = {name: _padded(value, samples) for name, value in rows.items()}
-    # Rows that do not count still pass through the heads: give them a box that can be cropped.
-    rows["rois"] = tf.where(rows["counted"][..., None], rows["rois"], tf.constant([0.0, 0, 16, 16]))
-    return {name: tf.stop_gradient(value) for name, value in rows.items()}
+
+    def chosen():
+        index = tf.concat([positive_index, negative_index], axis=1)
+        counted = tf.concat([is_positive, is_negative], axis=1)
+        # Stable: rows that count move to the front and keep their order, positives before
+        # background.
+        order = tf.argsort(tf.cast(~counted, tf.int32), axis=1, stable=True)[:, :samples]
+        index = tf.gather(index, order, batch_dims=1)
+        positive = tf.concat([is_positive, tf.zeros_like(is_negative)], axis=1)
+        rows = {
+            "rois": tf.gather(proposals, index, batch_dims=1),
+            "match": tf.gather(match, index, batch_dims=1),
+            "positive": tf.gather(positive, order, batch_dims=1),
+            "counted": tf.gather(counted, order, batch_dims=1),
+        }
+        rows = {name: _padded(value, samples) for name, value in rows.items()}
+        # Rows that do not count still pass through the heads: give them a box that can be cropped.
+        crops = tf.where(rows["counted"][..., None], rows["rois"], tf.constant([0.0, 0, 16, 16]))
+        return {**rows, "rois": crops}
+
+    return {name: tf.stop_gradient(value) for name, value in cluster(chosen, jit).items()}
 
 
 def _padded(values, rows):

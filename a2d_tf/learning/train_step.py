@@ -13,6 +13,7 @@ from a2d_tf.core.config import LearningConfig
 from a2d_tf.learning import optimizer, replicas
 from a2d_tf.learning.averaging import Averages
 from a2d_tf.learning.forward import forward, scalars
+from a2d_tf.model.compiled import cluster
 from a2d_tf.model.network import Network
 
 Step = Callable[[dict, tf.Tensor], dict[str, tf.Tensor]]
@@ -145,8 +146,11 @@ def _step(state, learning, batch, step):
         norm = tf.where(finite | (scale <= 1.0), values["gradient_norm"], 0.0)
         values = {**values, "gradient_norm": norm, "loss_scale": scale}
     going &= tf.reduce_all(tf.math.is_finite(tf.stack(list(values.values()))))
-    update = _compiled(_update) if learning.jit else _update
-    tf.cond(going & finite, lambda: update(state, gradients, step), lambda: False)
+    tf.cond(
+        going & finite,
+        lambda: cluster(lambda: _update(state, gradients, step), learning.jit),
+        lambda: False,
+    )
     if loss_scale:
         loss_scale.update(finite, going)
     if means:
@@ -196,23 +200,15 @@ def _gradients(network, batch, seed, learning, *, scale=1.0):
         # A scope for what is not part of the network, for profiles and TensorBoard's graph.
         with tf.name_scope("losses"):
             pairs = forward(network, batch, seed, learning, training=True)
-            values = scalars(*pairs, learning)
+            values = cluster(lambda: scalars(*pairs, learning), learning.jit)
         loss = values["total"] * scale
     gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     values, gradients = replicas.total((values, gradients))
     with tf.name_scope("optimizer"):
-        gradients, norm = optimizer.clipped(gradients, learning.clip_norm, scale)
+        gradients, norm = cluster(
+            lambda: optimizer.clipped(gradients, learning.clip_norm, scale), learning.jit
+        )
     return {**values, "gradient_norm": norm}, gradients
-
-
-def _compiled(update):
-    """Let XLA make one cluster of an update."""
-
-    def run(state, gradients, step):
-        cluster = tf.function(lambda *arguments: update(state, *arguments), jit_compile=True)
-        return cluster(gradients, step)
-
-    return run
 
 
 def _update(state, gradients, step):

@@ -37,6 +37,7 @@ from a2d_tf.model import (
     selection,
     two_stream,
 )
+from a2d_tf.model.plain_calls import plain
 from a2d_tf.model.recompute import CheckpointedModel, cuts
 from a2d_tf.ops import anchors as anchor_ops
 from a2d_tf.ops import roi_align
@@ -58,16 +59,15 @@ class RoIAlign(tf.keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(dtype="float32", **kwargs)
-        align = functools.partial(
+        self.align = functools.partial(
             roi_align.roi_align,
             size=size,
             flavour=flavour,
             image_size=image_size,
             implementation=implementation,
         )
-        # It has no `if` or `for` on tensors; to look for them takes longer than to build it.
-        self.align = tf.autograph.experimental.do_not_convert(align)
 
+    @plain
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         *pyramid, rois = inputs
         return self.align(pyramid, rois)
@@ -80,6 +80,7 @@ class Propose(tf.keras.layers.Layer):
         super().__init__(name="proposals")
         self.anchors, self.options = anchors, options
 
+    @plain
     def call(self, inputs: list[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         logits, deltas, size = inputs
         return fpn.propose(logits, deltas, self.anchors, size, **self.options)
@@ -100,6 +101,7 @@ class ScoreAndSelect(tf.keras.layers.Layer):
         self.labels, self.label_mode, self.coder = labels, label_mode, coder
         self.settings = settings
 
+    @plain
     def call(self, inputs: list) -> tuple[dict, dict]:
         outputs, rois, valid, size = inputs
         names: dict[str, Any] = {"labels": self.labels, "label_mode": self.label_mode}
@@ -141,8 +143,8 @@ class Network(tf.Module):
       compute: its precision is a Keras mixed precision policy.
       recompute: whether training recomputes the activations within the towers' stages in the
         backward pass, to save memory; not with norm 'bn'.
-      jit: whether XLA compiles towers, context and rpn for training, which is then not
-        deterministic where the backbone pools; not with `recompute`.
+      jit: whether XLA compiles the submodels for training, of the heads what is behind RoIAlign;
+        it is then not deterministic where the backbone pools; not with `recompute`.
 
     Attributes:
       towers: {rgb [N, H, W, 3] uint8, flow [N, H, W, 2]} -> {actor, rgb, flow: lists P2..P5};
@@ -316,13 +318,15 @@ class Network(tf.Module):
         rois = tf.keras.Input([None, 4], name="rois")
         options = (7, self._flavour.roi_align, self.image_size, self.compute.roi_align_impl)
         appearance = RoIAlign(*options, name="roi_align_ar")([*actor, rois])
-        outputs = {}
+        outputs, cells = {}, [appearance]
         if c.label_mode == "cartesian":
             # One softmax over the pairs reads the features of both heads, if both exist.
             if c.use_flow or c.temporal_layers:
                 appearance = RoIAlign(*options, name="roi_align_an")([*action, rois])
+                cells = [appearance]
         else:
             motion = RoIAlign(*options, name="roi_align_an")([*action, rois])
+            cells.append(motion)
             count = classes.num_action_classes(self.labels, c.label_mode, c.has_action_background)
             if c.fusion == "late":
                 # One head per stream; their logits are averaged.
@@ -339,7 +343,13 @@ class Network(tf.Module):
             epsilon=self._flavour.epsilon,
         )
         inputs = {"actor": actor, "action": action, "rois": rois}
-        return tf.keras.Model(inputs, outputs, name="roi_heads")
+        return self._behind(cells, inputs, outputs, name="roi_heads")
+
+    def _behind(self, cells, inputs, outputs, name):
+        """Return a model of heads behind RoIAlign, whose outputs are `cells`."""
+        if self._model is compiled.CompiledModel:
+            return compiled.CompiledModel(inputs, outputs, start=cells, name=name)
+        return tf.keras.Model(inputs, outputs, name=name)
 
     def _mask_head(self):
         c = self.model_config
@@ -354,7 +364,7 @@ class Network(tf.Module):
             norm=self._flavour.head_norm or c.norm,
             epsilon=self._flavour.epsilon,
         )
-        return tf.keras.Model({"actor": pyramid, "rois": rois}, logits, name="mask_head")
+        return self._behind(cells, {"actor": pyramid, "rois": rois}, logits, name="mask_head")
 
     def _refiner(self):
         c = self.model_config

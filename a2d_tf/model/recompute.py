@@ -7,6 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from a2d_tf.model.plain_calls import plain
+
 _BLOCKS = 4
 """Blocks between two cuts: of a stage of 23, about as much is kept as is computed again at once."""
 
@@ -75,5 +77,6 @@ class CheckpointedModel(tf.keras.Model):
         # A function, since models as attributes would be saved in the checkpoint once more.
         self._run = run
 
+    @plain
     def call(self, inputs: dict, training: bool | None = None, mask: Any = None) -> dict:
         return self._run(inputs) if training else super().call(inputs, training, mask)

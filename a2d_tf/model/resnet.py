@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from a2d_tf.model.plain_calls import plain
+
 BLOCKS = {
     "resnet14": (1, 1, 1, 1),
     "resnet26": (2, 2, 2, 2),
@@ -49,6 +51,7 @@ class GroupNorm(tf.keras.layers.Layer):
         self.gamma = self.add_weight("gamma", initializer="ones", **options)
         self.beta = self.add_weight("beta", initializer="zeros", **options)
 
+    @plain
     def call(self, x: tf.Tensor) -> tf.Tensor:
         channels = x.shape[-1]
         # Reduce per channel first, over contiguous memory; the groups are tiny after that.
@@ -137,6 +140,7 @@ class ConvNorm(tf.keras.layers.Layer):
     def _weight(self, name, shape, **options):
         return self.add_weight(name, shape, experimental_autocast=False, **options)
 
+    @plain
     def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         kernel, bias = self.kernel, None
         if self.norm in (*FROZEN, "none"):
@@ -184,6 +188,7 @@ _AFFINES: contextvars.ContextVar[dict] = contextvars.ContextVar("affines", defau
 class Backbones(tf.keras.Model):
     """A functional model that computes what its frozen norms multiply and add for all at once."""
 
+    @plain
     def call(self, inputs: dict, training: bool | None = None, mask: Any = None) -> dict:
         with affines_at_once(self.layers):
             return super().call(inputs, training, mask)

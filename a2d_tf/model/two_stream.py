@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from a2d_tf.model.plain_calls import plain
+
 
 class TemporalConv(tf.keras.layers.Layer):
     """3x1x1 convolution over time without padding: [B, T, H, W, C] -> [B, T - 2, H, W, C].
@@ -39,6 +41,7 @@ class TemporalConv(tf.keras.layers.Layer):
         self.kernel = self.add_weight("kernel", [3, channels, channels], initializer=initializer)
         self.bias = self.add_weight("bias", [channels], initializer="zeros")
 
+    @plain
     def call(self, x: tf.Tensor) -> tf.Tensor:
         height, width, channels = x.shape[2:]
         # Unstack: the gradient of a slice would fill a whole clip with zeros.
