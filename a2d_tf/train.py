@@ -4,7 +4,7 @@ import os
 
 from absl import flags
 
-from a2d_tf.core import shell
+from a2d_tf.core import collecting, shell
 from a2d_tf.core.config import Config
 
 _RECORDS = flags.DEFINE_string("records", None, "folder that tools/build_records.py made")
@@ -22,6 +22,11 @@ Config.define_flags()
 def main(argv: list[str]) -> None:
     config = Config.from_flags()
     shell.require(argv, records=_RECORDS.value, workdir=_WORKDIR.value)
+    with collecting.paused():  # until the first step is done
+        _train(config)
+
+
+def _train(config):
     # Below, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
     import tensorflow as tf
 

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from a2d_tf.learning.doctor import launches
+from tools.benchmarks import launches as suite
 
 
 def count(function, *shapes):
@@ -64,3 +65,9 @@ def test_int32_of_the_device_goes_to_the_host_for_arithmetic():
         (launches.TO_HOST, "Cast", "AddV2"): 1,
         (launches.TO_DEVICE, "AddV2", "GatherV2"): 1,
     }
+
+
+def test_the_bytes_of_the_nms_follow_from_the_flagfile():
+    """Boxes and scores of 8 clips go, 2000 boxes and a number of each come back, as float32."""
+    clips, made = suite.suppressions()["NMS of a training step"]
+    assert (clips, *made) == (8, 8 * 10000 * 5 * 4, 8 * (2000 * 4 + 1) * 4)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_network
+from tensorflow.python.autograph.impl import api
 
 from a2d_tf.core.config import InferenceConfig, LearningConfig
 from a2d_tf.core.labels import A2D
@@ -289,3 +290,11 @@ def test_a_step_of_a_phase_leaves_the_rest_bit_for_bit(phase, eagerly):
     ]
     assert frozen == []
     assert changed >= {ref for ref in own if "kernel" in ref.deref().name}
+
+
+def test_autograph_looks_through_no_layer(monkeypatch):
+    def refuse(function, *arguments, **options):
+        raise AssertionError(f"AutoGraph converts {function}")
+
+    monkeypatch.setattr(api, "converted_call", refuse)
+    tiny_network.make(norm="group_norm")

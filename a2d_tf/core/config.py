@@ -323,8 +323,8 @@ class LearningConfig:
     )
     jit: bool = _setting(
         False,
-        "Let XLA compile backbones, pyramids, proposal network and update for training: few, large "
-        "kernels; needs --deterministic=false with a ResNet.",
+        "Let XLA compile backbones, pyramids, proposal network, heads, losses and update for "
+        "training: few, large kernels; needs --deterministic=false with a ResNet.",
     )
     deterministic: bool = _setting(
         True, "Use deterministic kernels only, so that training can be repeated exactly."

@@ -12,6 +12,7 @@ from typing import Any, Callable
 import tensorflow as tf
 from tqdm import tqdm
 
+from a2d_tf.core import collecting
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.stopping import stop_at_once, stop_on_signal
@@ -88,6 +89,7 @@ def fit(
             count = _until_due(step, learning)
             with batches.naming(manifest.directory):
                 values, waited = train_steps(stream, step, count)
+            collecting.resume()
             step += count
             state.step.assign(step)
             progress.advance(count, values, waited)

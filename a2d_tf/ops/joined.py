@@ -21,7 +21,7 @@ def join(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     Args:
       tensors: of one type and of static shapes.
     """
-    small = [tf.reshape(x, [-1]) for x in tensors if _is_small(x)]
+    small = [_shaped(x, [x.shape.num_elements()]) for x in tensors if _is_small(x)]
     large = [x for x in tensors if not _is_small(x)]
     return [tf.concat(small, axis=0), *large] if small else large
 
@@ -35,7 +35,12 @@ def split(groups: Sequence[tf.Tensor], like: Sequence[tf.Tensor]) -> list[tf.Ten
     small, large = [x for x in like if _is_small(x)], list(groups)
     parts = tf.split(large.pop(0), [x.shape.num_elements() for x in small]) if small else []
     rest, parts = iter(large), iter(parts)
-    return [tf.reshape(next(parts), x.shape) if _is_small(x) else next(rest) for x in like]
+    return [_shaped(next(parts), x.shape) if _is_small(x) else next(rest) for x in like]
+
+
+def _shaped(x, shape):
+    """Reshape a tensor that has another shape: each operation takes time to trace."""
+    return x if x.shape == shape else tf.reshape(x, shape)
 
 
 def _is_small(x):
