@@ -142,7 +142,7 @@ def test_a_training_step_runs_on_a_gpu(files, flags, determinism, with_gpu, tmp_
 
 @pytest.mark.parametrize(
     "determinism, flags, most_launches, most_copies",
-    [(True, (), 1900, 126), (False, ("--deterministic=false", "--jit"), 900, 62)],
+    [(True, (), 1900, 70), (False, ("--deterministic=false", "--jit"), 260, 40)],
     indirect=["determinism"],
 )
 def test_a_training_step_launches_and_copies_little(

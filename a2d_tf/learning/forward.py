@@ -6,6 +6,7 @@ divide.
 
 from __future__ import annotations
 
+import functools
 from typing import Callable
 
 import numpy as np
@@ -69,27 +70,18 @@ def forward(
     outputs = network.roi_heads({**pyramids, "rois": rois["rois"]}, training=training)
     terms = {}
     # The gradient of a choice is a sum that XLA makes deterministic by a loop over its rows.
-    jit_terms = jit and not learning.deterministic
+    together = functools.partial(cluster, jit=jit and not learning.deterministic)
     if learning.train_phase != "action":
         anchors = _anchors(network, batch, learning, draws=anchor_draws, jit=jit)
-        proposed = cluster(lambda: _rpn_terms(network, features, anchors, learning), jit_terms)
-        found = cluster(lambda: _actor_terms(outputs, labels, rois, learning), jit_terms)
-        terms = {"roi_cls": [proposed[0]], "box_reg": [proposed[1], found[0]]}
-        terms["actor_cls"] = [found[1]]
+        objects, proposed = together(lambda: _rpn_terms(network, features, anchors, learning))
+        boxes, actors = together(lambda: _actor_terms(outputs, labels, rois, learning))
+        terms = {"roi_cls": [objects], "box_reg": [proposed, boxes], "actor_cls": [actors]}
         if network.mask_head is not None:
-            rows = targets.most_positives(learning.roi_samples, learning.positive_fraction)
-            first = {name: values[:, :rows] for name, values in {**rois, **labels}.items()}
-            logits, truth = _masks(network, batch, features, first, training=training)
-            row = (truth, first["class_index"], first["positive"])
-            terms["mask"] = [cluster(lambda: losses.mask(logits, *row), jit_terms)]
+            masks = _masks(network, batch, features, {**rois, **labels}, learning, training)
+            terms["mask"] = [together(lambda: losses.mask(*masks))]
     if learning.train_phase != "actor" and "action_logits" in outputs:
-        logits_of_actions = outputs["action_logits"]
-        terms["action_cls"] = [
-            cluster(
-                lambda: _action_term(network, logits_of_actions, labels, rois, learning=learning),
-                jit_terms,
-            )
-        ]
+        action = (network, outputs["action_logits"], labels, rois)
+        terms["action_cls"] = [together(lambda: _action_term(*action, learning=learning))]
     return terms, cluster(lambda: _health(batch, proposals, rois), jit)
 
 
@@ -159,17 +151,19 @@ def _actor_terms(outputs, labels, rois, learning):
     )
 
 
-def _masks(network, batch, features, rows, *, training):
-    """Return logits and truth of the masks of the rows that can be positive.
+def _masks(network, batch, features, rows, learning, training):
+    """Return the arguments of `losses.mask` for the rows that can be positive.
 
     Their number is static, so that there is one trace and never an empty batch, and small, because
     mask rows are expensive.
     """
+    most = targets.most_positives(learning.roi_samples, learning.positive_fraction)
+    rows = {name: values[:, :most] for name, values in rows.items()}
     inputs = {"actor": features["actor"], "rois": rows["rois"]}
     logits = network.mask_head(inputs, training=training)
     with tf.name_scope("targets"):
         truth = mask_ops.crop_targets(batch["masks"], rows["rois"], rows["match"], logits.shape[2])
-    return logits, truth
+    return logits, truth, rows["class_index"], rows["positive"]
 
 
 def _action_term(network, logits, labels, rois, *, learning):

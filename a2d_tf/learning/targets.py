@@ -102,27 +102,34 @@ def anchor_targets(
 
     positive, negative, match = cluster(candidates, jit)
     positive_draws, negative_draws = draws.split(2)
-    positive_index, is_positive = _sample(positive, samples // 2, positive_draws)
-    negative_index, is_negative = _sample(negative, samples, negative_draws)
+    positives = _sample(positive, samples // 2, positive_draws)
+    negatives = _sample(negative, samples, negative_draws)
+    return cluster(
+        lambda: _anchor_rows(
+            anchors, truth, match, positives, negatives=negatives, samples=samples, coder=coder
+        ),
+        jit,
+    )
 
-    def rows():
-        quota = samples - tf.reduce_sum(tf.cast(is_positive, tf.int32), axis=1)
-        counted = is_negative & tf.sequence_mask(quota, is_negative.shape[1])
-        index = tf.concat([positive_index, negative_index], axis=1)
-        positive = tf.concat([is_positive, tf.zeros_like(is_negative)], axis=1)
-        # An anchor that is the best of one instance is regressed to its own best instance, which
-        # may be another.
-        matched = tf.gather(truth, tf.gather(match, index, batch_dims=1), batch_dims=1)
-        deltas = coder.encode(matched, tf.gather(anchors, index))
-        return {
-            "index": index,
-            "objectness": tf.cast(positive, tf.float32),
-            "deltas": tf.where(positive[..., None], deltas, 0.0),
-            "positive": positive,
-            "counted": tf.concat([is_positive, counted], axis=1),
-        }
 
-    return cluster(rows, jit)
+def _anchor_rows(anchors, truth, match, positives, *, negatives, samples, coder):
+    """Return the result of `anchor_targets` from what `_sample` chose."""
+    (positive_index, is_positive), (negative_index, is_negative) = positives, negatives
+    quota = samples - tf.reduce_sum(tf.cast(is_positive, tf.int32), axis=1)
+    is_negative &= tf.sequence_mask(quota, is_negative.shape[1])
+    index = tf.concat([positive_index, negative_index], axis=1)
+    positive = tf.concat([is_positive, tf.zeros_like(is_negative)], axis=1)
+    # An anchor that is the best of one instance is regressed to its own best instance, which may
+    # be another.
+    matched = tf.gather(truth, tf.gather(match, index, batch_dims=1), batch_dims=1)
+    deltas = coder.encode(matched, tf.gather(anchors, index))
+    return {
+        "index": index,
+        "objectness": tf.cast(positive, tf.float32),
+        "deltas": tf.where(positive[..., None], deltas, 0.0),
+        "positive": positive,
+        "counted": tf.concat([is_positive, is_negative], axis=1),
+    }
 
 
 def _is_peak(overlaps, inside):
@@ -170,29 +177,33 @@ def sample_rois(
     positive, negative, match = cluster(candidates, jit)
     positive_draws, negative_draws = draws.split(2)
     most = most_positives(samples, positive_fraction)
-    positive_index, is_positive = _sample(positive, most, positive_draws)
-    negative_index, is_negative = _sample(negative, samples, negative_draws)
+    positives = _sample(positive, most, positive_draws)
+    negatives = _sample(negative, samples, negative_draws)
+    rows = cluster(lambda: _roi_rows(proposals, match, positives, negatives, samples), jit)
+    return {name: tf.stop_gradient(value) for name, value in rows.items()}
 
-    def chosen():
-        index = tf.concat([positive_index, negative_index], axis=1)
-        counted = tf.concat([is_positive, is_negative], axis=1)
-        # Stable: rows that count move to the front and keep their order, positives before
-        # background.
-        order = tf.argsort(tf.cast(~counted, tf.int32), axis=1, stable=True)[:, :samples]
-        index = tf.gather(index, order, batch_dims=1)
-        positive = tf.concat([is_positive, tf.zeros_like(is_negative)], axis=1)
-        rows = {
-            "rois": tf.gather(proposals, index, batch_dims=1),
-            "match": tf.gather(match, index, batch_dims=1),
-            "positive": tf.gather(positive, order, batch_dims=1),
-            "counted": tf.gather(counted, order, batch_dims=1),
-        }
-        rows = {name: _padded(value, samples) for name, value in rows.items()}
-        # Rows that do not count still pass through the heads: give them a box that can be cropped.
-        crops = tf.where(rows["counted"][..., None], rows["rois"], tf.constant([0.0, 0, 16, 16]))
-        return {**rows, "rois": crops}
 
-    return {name: tf.stop_gradient(value) for name, value in cluster(chosen, jit).items()}
+def _roi_rows(proposals, match, positives, negatives, samples):
+    """Return the result of `sample_rois` from what `_sample` chose."""
+    (positive_index, is_positive), (negative_index, is_negative) = positives, negatives
+    index = tf.concat([positive_index, negative_index], axis=1)
+    counted = tf.concat([is_positive, is_negative], axis=1)
+    # Stable: rows that count move to the front and keep their order, positives before background.
+    order = tf.argsort(tf.cast(~counted, tf.int32), axis=1, stable=True)[:, :samples]
+    index = tf.gather(index, order, batch_dims=1)
+    positive = tf.gather(
+        tf.concat([is_positive, tf.zeros_like(is_negative)], axis=1), order, batch_dims=1
+    )
+    rows = {
+        "rois": tf.gather(proposals, index, batch_dims=1),
+        "match": tf.gather(match, index, batch_dims=1),
+        "positive": positive,
+        "counted": tf.gather(counted, order, batch_dims=1),
+    }
+    rows = {name: _padded(value, samples) for name, value in rows.items()}
+    # Rows that do not count still pass through the heads: give them a box that can be cropped.
+    rows["rois"] = tf.where(rows["counted"][..., None], rows["rois"], tf.constant([0.0, 0, 16, 16]))
+    return rows
 
 
 def _padded(values, rows):

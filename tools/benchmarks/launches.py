@@ -112,6 +112,7 @@ def suppressions(small: bool = False) -> dict[str, tuple[int, Bytes]]:
 
 
 def _suppression(model, clips, before_nms, after_nms):
+    """Bytes of the NMS of some clips."""
     size = model.image_height, model.image_width
     shapes = [[-(-side // stride) for side in size] for stride in anchors.STRIDES]
     boxes = anchors.generate(shapes, anchors.STRIDES, model.anchors)
@@ -121,15 +122,12 @@ def _suppression(model, clips, before_nms, after_nms):
         numbers = {"before_nms": before_nms, "after_nms": after_nms}
         return fpn.propose(logits, deltas, boxes, size, coder=coder, **numbers)
 
-    graph = (
-        tf.function(propose, autograph=False)
-        .get_concrete_function(
-            tf.TensorSpec([clips, len(boxes)]),
-            tf.TensorSpec([clips, len(boxes), 4]),
-            tf.TensorSpec([clips, 2], tf.int32),
-        )
-        .graph
-    )
+    given = [
+        tf.TensorSpec([clips, len(boxes)]),
+        tf.TensorSpec([clips, len(boxes), 4]),
+        tf.TensorSpec([clips, 2], tf.int32),
+    ]
+    graph = tf.function(propose, autograph=False).get_concrete_function(*given).graph
     (op,) = (op for op in graph.get_operations() if op.type in kernels.ON_HOST)
     read = [x for x in op.inputs if x.op.type != "Const"]
     used = [x for x in op.outputs if x.consumers()]
