@@ -35,6 +35,7 @@ def main(argv: list[str]) -> None:
     import a2d_tf
     from a2d_tf.core import devices
     from a2d_tf.data.manifest import Manifest
+    from a2d_tf.evaluation import dashboard
     from a2d_tf.learning.runs import packing, run_folder
 
     manifest = Manifest.load(_RECORDS.value)
@@ -45,9 +46,12 @@ def main(argv: list[str]) -> None:
         workdir = os.path.normpath(_WORKDIR.value)
         run = run_folder.load(workdir, Config.given_inference(), _CHECKPOINT.value)
     device.announce(run.config.compute.precision)
-    best = "_best" if _CHECKPOINT.value == "best" else ""
-    output = _OUTPUT.value or os.path.join(workdir, "evaluation", _SPLIT.value + best)
+    name = _SPLIT.value + ("_best" if _CHECKPOINT.value == "best" else "")
+    output = _OUTPUT.value or os.path.join(workdir, "evaluation", name)
     result = a2d_tf.metrics.evaluate(run, manifest, _SPLIT.value, output=output)
+    if not _OUTPUT.value:
+        step = int(run.checkpoint.rpartition("-")[2])
+        dashboard.show_evaluation(workdir, name, step, result)
     threshold = run.config.inference.score_threshold
     print(f"{run.checkpoint} on {_SPLIT.value}, p(actor) >= {threshold:g}")
     print(a2d_tf.metrics.table(result))

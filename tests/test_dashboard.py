@@ -56,6 +56,23 @@ def test_what_a_validation_shows(validation, tmp_path):
     assert set(tags) == {*scalars, *images}
 
 
+def test_what_an_evaluation_shows(validation, tmp_path):
+    further = {
+        "coco": {"box": {"ap": 40.0, "ap_small": None}},
+        "best_masks": {"p50": 70.0},
+        "over_time": {"videos": 2, "joint": {"hota": 30.0}},
+    }
+    before = dashboard.figures(validation.metrics)
+    for step in (3, 5):  # the second evaluation's alone are shown
+        dashboard.show_evaluation(
+            str(tmp_path), "test_best", step, {**validation.metrics, **further}
+        )
+    found = read(tmp_path / "tensorboard" / "evaluation" / "test_best")
+    shown = {"coco/box_ap", "best_masks/p50", "over_time/joint_hota"}
+    assert set(found.Tags()["tensors"]) == {*before, *shown}
+    assert [event.step for event in found.Tensors("coco/box_ap")] == [5]
+
+
 def test_charts_without_figures_say_so_and_axes_begin_at_0(monkeypatch):
     monkeypatch.setattr(charts, "figure_png", lambda figure: figure.axes[0])
 

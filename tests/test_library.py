@@ -262,16 +262,10 @@ def predictor(saved_model):
 
 
 def contents(folder):
-    """{path: bytes} of all files but the library's page, which names the folder.
-
-    Films count by their names: on a busy machine x264 may quantise one otherwise.
-    """
+    """{path: bytes} of all files but the library's page, which names the folder."""
     page = folder / "index.html"
     files = [path for path in folder.rglob("*") if path.is_file() and path != page]
-    return {
-        str(path.relative_to(folder)): path.name == "overlay.mp4" or path.read_bytes()
-        for path in files
-    }
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def run(films, output, predictor, request=None, task="1/1", on_error="fail", overwrite=False):

@@ -47,7 +47,9 @@ _OUTPUT = flags.DEFINE_string("output", None, "JSON file for the figures.")
 _OPTIONS = (
     flags.DEFINE_integer("rounds", 3, "Rounds, of whose figures the median counts.", 1),
     flags.DEFINE_bool("small", False, "All but data: sizes that show only that a suite works."),
-    flags.DEFINE_string("charts", None, "scaling: folder for a chart of each sweep."),
+    flags.DEFINE_string(
+        "charts", None, "scaling, step: folder for a chart of each sweep; the roofline."
+    ),
     flags.DEFINE_string(
         "saved_model", None, "library, starts: an export; by default the mini network at random."
     ),

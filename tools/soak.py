@@ -253,13 +253,7 @@ def parts(workdir: str, steps: int) -> list[tuple]:
 
 def _libraries(videos, run):
     """The parts that predict a library of videos by a run."""
-    # Without the overlay: on a busy machine x264 may quantise a film otherwise.
-    words = [
-        f"--workdir={run}",
-        f"--video={videos}",
-        "--output={}/library",
-        "--results=label_maps,detections,tracks,summary",
-    ]
+    words = [f"--workdir={run}", f"--video={videos}", "--output={}/library"]
     workers = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
     beam = ["predict", *words, "--", "--runner=FnApiRunner", *workers]
     return [

@@ -1,11 +1,13 @@
 """TensorBoard's view of a run: flags, hyperparameters and layout, figures of each validation.
 
-The former are written to `RUN/tensorboard`, validations to its subfolder `validation`.
+The former are written to `RUN/tensorboard`, validations to its subfolder `validation`, the figures
+of an evaluation to its subfolder `evaluation/<split>`.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 import cv2
@@ -20,6 +22,7 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation import detection
 from a2d_tf.evaluation.reports import charts
 from a2d_tf.learning.losses import TERMS
+from a2d_tf.learning.runs.events import Events
 
 if TYPE_CHECKING:
     from a2d_tf.evaluation.runner import Validation
@@ -100,21 +103,33 @@ def describe(workdir: str, config: Config) -> None:
 
 def scalars(validation: Validation) -> dict[str, float]:
     """Return the scalars of a validation by tag."""
-    metrics = validation.metrics
-    return {
-        **{
-            f"segmentation/{kind}_{name}": value
-            for kind, values in metrics["segmentation"].items()
-            for name, value in values.items()
-        },
-        **{f"detection/{kind}_map": value for kind, value in metrics["detection"].items()},
-        **{
-            f"calibration/{kind}_ece": figures["ece"]
-            for kind, figures in metrics["calibration"].items()
-            if figures["ece"] is not None
-        },
-        "segmentation/threshold": validation.threshold,
-    }
+    return {**figures(validation.metrics), "segmentation/threshold": validation.threshold}
+
+
+def figures(metrics: dict) -> dict[str, float]:
+    """Return the means in `metrics.json` by tag: no figures of single classes, and no tables."""
+    found = {f"detection/{kind}_map": value for kind, value in metrics["detection"].items()}
+    found.update({f"best_masks/{x}": value for x, value in metrics.get("best_masks", {}).items()})
+    for section in ("segmentation", "coco", "calibration", "over_time"):
+        for kind, values in metrics.get(section, {}).items():
+            named = values.items() if isinstance(values, dict) else ()
+            found.update({f"{section}/{kind}_{name}": value for name, value in named})
+    return {tag: value for tag, value in found.items() if isinstance(value, float)}
+
+
+def show_evaluation(workdir: str, name: str, step: int, metrics: dict) -> None:
+    """Write the figures of a split, as evaluated at a step; those of an earlier evaluation go.
+
+    Args:
+      workdir: the run's folder; name: of the folder of the split's scores.
+      step: of the weights; metrics: as in `metrics.json`.
+
+    Raises:
+      InputError: they cannot be written.
+    """
+    place = os.path.join("evaluation", name)
+    shutil.rmtree(os.path.join(workdir, "tensorboard", place), ignore_errors=True)
+    Events(workdir).write(place, step, figures(metrics))
 
 
 def images(validation: Validation, space: LabelSpace) -> dict[str, np.ndarray]:

@@ -233,7 +233,7 @@ class Network(tf.Module):
         inputs = {"rgb": rgb}
         x = self._preprocess(rgb)
         maps = self._backbone(x, "rgb", c.norm, 64 / self._flavour.std[0])
-        chains, ends = [cuts(x, maps)], [*maps]
+        chains, ends = [(x, maps)], [*maps]
         outputs = {"actor": fpn.fpn(maps, c.fpn_channels, "rgb_fpn")}
         outputs["rgb"] = outputs["actor"]
         if c.action_topdown == "separate":
@@ -246,11 +246,12 @@ class Network(tf.Module):
                 x *= tf.minimum(1.0, tf.math.divide_no_nan(c.flow_bound, length * c.flow_scale))
             norm = c.norm if c.flow_norm == "same" else c.flow_norm
             maps = self._backbone(x, "flow", norm, c.flow_scale)
-            chains.append(cuts(x, maps))
+            chains.append((x, maps))
             ends += maps
             outputs["flow"] = fpn.fpn(maps, c.fpn_channels, "flow_fpn")
-        if recompute:
-            return CheckpointedModel(inputs, outputs, chains, ends, name="towers")
+        if recompute:  # cuts() leaves nodes of its own at all layers
+            cut = [cuts(*chain) for chain in chains]
+            return CheckpointedModel(inputs, outputs, cut, ends, name="towers")
         return self._model(inputs, outputs, name="towers")
 
     def _context(self):

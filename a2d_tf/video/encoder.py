@@ -15,7 +15,9 @@ from a2d_tf.core.errors import InputError
 _CODECS = {  # encoders by preference, and their options
     # A key frame in two seconds or so, for quick jumps. Frames are sent in the order in which they
     # are shown, so that all players agree on their times.
-    "libx264": {"preset": "veryfast", "crf": "20", "g": "50", "bf": "0"},
+    # x264's macroblock tree chooses quantisers by floating-point approximations, which differ
+    # between processors; without it a film is the same everywhere.
+    "libx264": {"preset": "veryfast", "crf": "20", "g": "50", "bf": "0", "mbtree": "0"},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "crf": "30", "b": "0", "g": "50"},
 }
 _TICKS = 90_000  # a second; the usual rates are whole numbers of them

@@ -69,6 +69,13 @@ def peak(small: bool = False) -> Callable[[], float]:
     return lambda: work / seconds()
 
 
+def bandwidth(small: bool = False) -> Callable[[], float]:
+    """A candidate: gigabytes a second that a copy reads and writes."""
+    x = tf.zeros([1 << (10 if small else 26)])
+    seconds = stopwatch(lambda: tf.raw_ops.Neg(x=x), 3)
+    return lambda: 8e-9 * int(tf.size(x)) / seconds()
+
+
 def apart(function: Callable, *arguments: Any) -> Any:
     """What a function returns in a process of its own, whose memory nothing else has used.
 
@@ -95,14 +102,28 @@ def gflop(model: tf.keras.Model, prefix: str = "") -> float:
     again. Layers inside a nested model do not count; those that are called often count so often.
     """
     total = 0
+    for kernel, read, written, spreads in _calls(model, prefix):
+        # A transposed convolution spreads each cell that it reads.
+        total += 2 * math.prod(kernel) * math.prod((read if spreads else written)[1:-1])
+    return 1e-9 * total
+
+
+def traffic(model: tf.keras.Model) -> float:
+    """Gigabytes of float32 that the layers of `gflop` read and write, each on its own."""
+    shapes = (
+        (kernel, read[1:], written[1:]) for kernel, read, written, _ in _calls(model, prefix="")
+    )
+    return 4e-9 * sum(math.prod(shape) for call in shapes for shape in call)
+
+
+def _calls(model, prefix):
+    """(shapes of kernel, input and output, whether it is transposed) of each call of a layer."""
     for layer in model.layers:
         kernel = getattr(layer, "kernel", None) if layer.name.startswith(prefix) else None
         for node in range(0 if kernel is None else len(layer.inbound_nodes)):
-            # A transposed convolution spreads each cell that it reads.
             spreads = isinstance(layer, tf.keras.layers.Conv2DTranspose)
-            shape = (layer.get_input_shape_at if spreads else layer.get_output_shape_at)(node)
-            total += 2 * math.prod(kernel.shape) * math.prod(shape[1:-1])
-    return 1e-9 * total
+            shapes = layer.get_input_shape_at(node), layer.get_output_shape_at(node)
+            yield kernel.shape, *shapes, spreads
 
 
 def row(

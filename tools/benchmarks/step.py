@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+import statistics
 import tempfile
 import time
 
@@ -22,7 +23,7 @@ from a2d_tf.data.sources.release import Release
 from a2d_tf.learning import forward, optimizer, targets
 from a2d_tf.model import fpn
 from a2d_tf.model.network import Network
-from tools.benchmarks import inputs, measure, setups
+from tools.benchmarks import inputs, measure, roofline, setups
 
 _STEPS = {"mini": 20, "a2d": 6}  # fed by the pipeline, per round
 _CALLS = {"mini": 5, "a2d": 1}  # of a part, per round
@@ -33,6 +34,12 @@ _OTHERWISE = {
     "step, recomputed": {"recompute": True},
 }
 _HALF = 1.6  # times faster in bfloat16
+_DRAWN = {
+    "towers, forward": (1, ("towers",)),
+    "towers": (3, ("towers",)),
+    "context and proposal heads": (3, ("context", "rpn")),
+}
+"""What is timed and drawn: (times the work of a forward pass, parts of the network)."""
 _ZERO = np.zeros([], np.int64)  # no tensor: devices are prepared first
 
 
@@ -48,7 +55,8 @@ def run(options: dict) -> tuple[list[dict], dict]:
             name: [measure.apart(_memory, name, twice) for twice in (False, True)] for name in names
         }
     )
-    candidates, work = {"peak": measure.peak(small)}, {}
+    candidates = {"peak": measure.peak(small), "bandwidth": measure.bandwidth(small)}
+    work, intensities = {}, {}
     with tempfile.TemporaryDirectory() as folder:
         release = synthetic.make_release(
             folder, 2 if small else _VIDEOS, seed=0, workers=options["workers"]
@@ -72,13 +80,20 @@ def run(options: dict) -> tuple[list[dict], dict]:
                 2 if small else _STEPS[name],
             )
             work[name] = _work(network, config)
+            intensities[name] = _intensities(network)
         results = measure.alternate(options["rounds"], candidates)
     for name in names:
         times = {key[1]: result for key, result in results.items() if key[0] == name}
         rows += _rows(
             name, _config(name, small), times, work[name], results["peak"], memories.get(name)
         )
-    return rows, {"gflop": work, "memory_gb": memories, "peak": results["peak"]}
+    if options["charts"]:
+        points = {}
+        for name in names:
+            points.update(_points(name, results, work[name], intensities[name]))
+        roofline.chart(points, results["peak"], results["bandwidth"], options["charts"])
+    limits = {name: results[name] for name in ("peak", "bandwidth")}
+    return rows, {"gflop": work, "flop_a_byte": intensities, "memory_gb": memories, **limits}
 
 
 def _config(name, small):
@@ -120,6 +135,26 @@ def _work(network, config):
     masks = targets.most_positives(samples, config.learning.positive_fraction)
     parts = setups.gflop(network, samples, masks)
     return {part: config.learning.batch_size * gflop for part, gflop in parts.items()}
+
+
+def _intensities(network):
+    """{what is drawn: FLOP a byte} of its layers forward; their gradients have much the same."""
+    models, found = network.parts(), {}
+    for drawn, (_, parts) in _DRAWN.items():
+        work = sum(measure.gflop(models[part]) for part in parts)
+        found[drawn] = work / sum(measure.traffic(models[part]) for part in parts)
+    return found
+
+
+def _points(name, times, work, intensities):
+    """{label: (FLOP a byte, GFLOP/s)} for the roofline."""
+    return {
+        f"{name}: {drawn}": (
+            intensities[drawn],
+            often * sum(work[part] for part in parts) / statistics.median(times[name, drawn]),
+        )
+        for drawn, (often, parts) in _DRAWN.items()
+    }
 
 
 def _parts(network, opt, config, batch):
