@@ -1,10 +1,11 @@
 """Train the network: python -m a2d_tf.train --flagfile=F --records=RECORDS --workdir=RUN."""
 
+import gc
 import os
 
 from absl import flags
 
-from a2d_tf.core import collecting, shell
+from a2d_tf.core import shell
 from a2d_tf.core.config import Config
 
 _RECORDS = flags.DEFINE_string("records", None, "folder that tools/build_records.py made")
@@ -22,8 +23,12 @@ Config.define_flags()
 def main(argv: list[str]) -> None:
     config = Config.from_flags()
     shell.require(argv, records=_RECORDS.value, workdir=_WORKDIR.value)
-    with collecting.paused():  # until the first step is done
+    # What a start makes is kept, nearly all of it; `fit` collects again after its first step.
+    gc.disable()
+    try:
         _train(config)
+    finally:
+        gc.enable()
 
 
 def _train(config):

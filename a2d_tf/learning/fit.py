@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import gc
 import logging
 import time
 from typing import Any, Callable
@@ -12,7 +13,6 @@ from typing import Any, Callable
 import tensorflow as tf
 from tqdm import tqdm
 
-from a2d_tf.core import collecting
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.stopping import stop_at_once, stop_on_signal
@@ -89,7 +89,7 @@ def fit(
             count = _until_due(step, learning)
             with batches.naming(manifest.directory):
                 values, waited = train_steps(stream, step, count)
-            collecting.resume()
+            gc.enable()  # a2d_tf.train pauses it for the start
             step += count
             state.step.assign(step)
             progress.advance(count, values, waited)

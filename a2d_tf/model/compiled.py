@@ -7,8 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from a2d_tf.model.plain_calls import plain
-from a2d_tf.model.resnet import Backbones
+from a2d_tf.model.resnet import Backbones, plain
 
 
 class CompiledModel(Backbones):

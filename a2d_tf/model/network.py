@@ -37,8 +37,8 @@ from a2d_tf.model import (
     selection,
     two_stream,
 )
-from a2d_tf.model.plain_calls import plain
 from a2d_tf.model.recompute import CheckpointedModel, cuts
+from a2d_tf.model.resnet import plain
 from a2d_tf.ops import anchors as anchor_ops
 from a2d_tf.ops import roi_align
 from a2d_tf.ops.boxes import BoxCoder

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import inspect
 import math
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
-
-from a2d_tf.model.plain_calls import plain
 
 BLOCKS = {
     "resnet14": (1, 1, 1, 1),
@@ -31,6 +30,18 @@ NORMS = (*BATCH_NORMS, "group_norm", "none")
 _GROUP_CHANNELS = 8
 # Output layers start near zero, so that an untrained network predicts all classes alike.
 OUTPUT_STDDEV = 0.01
+_Call = TypeVar("_Call", bound=Callable[..., Any])
+
+
+def plain(call: _Call) -> _Call:
+    """Mark a layer's `call` as one without `if` or `for` on tensors.
+
+    Keras has AutoGraph convert every other one, which takes longer than to build the layer.
+    """
+    unconverted = tf.autograph.experimental.do_not_convert(call)
+    # Keras reads the names of the arguments there.
+    unconverted.__signature__ = inspect.signature(call)
+    return unconverted
 
 
 class GroupNorm(tf.keras.layers.Layer):

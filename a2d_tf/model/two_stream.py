@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from a2d_tf.model.plain_calls import plain
+from a2d_tf.model.resnet import plain
 
 
 class TemporalConv(tf.keras.layers.Layer):
