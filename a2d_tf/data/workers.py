@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 
 import cv2
@@ -57,7 +57,7 @@ def in_threads(
     ahead: int,
     threads: int | None = None,
     start: Callable[[], None] | None = None,
-) -> Iterator:
+) -> Generator:
     """Apply a function to items in threads, by default one per core; yield the results in order.
 
     Items are taken in the caller's thread, `ahead` of them before a result has to be there: what

@@ -233,8 +233,8 @@ class Cuts:
 
     def __call__(self, before: np.ndarray, after: np.ndarray) -> bool:
         known = self._seen if self._seen and self._seen[0] is before else _small(before)
-        self._seen = _small(after)
-        return _differ(*known[1:], *self._seen[1:])
+        self._seen = now = _small(after)
+        return _differ(*known[1:], *now[1:])
 
 
 def _small(frame):
