@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import threading
+from concurrent import futures
 
 import pytest
 
@@ -123,3 +125,14 @@ def test_memory_and_cores(root):
     assert machine.memory(root("sys/fs/cgroup/memory.max", f"{GIB}\n")) == GIB
     assert 1 <= machine.cores() <= os.cpu_count()
     assert 0 < machine.process_memory(most=False) <= machine.process_memory()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux")
+def test_a_thread_that_gives_way_is_alone_in_that():
+    def nice():
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    before = nice()
+    with futures.ThreadPoolExecutor(1, initializer=machine.give_way) as pool:
+        assert pool.submit(nice).result() == min(before + 10, 19)
+    assert nice() == before

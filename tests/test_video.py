@@ -159,6 +159,19 @@ def test_motion_is_no_cut_and_other_colours_are():
     assert video_files.is_cut(scene, other) and video_files.is_cut(moved, np.zeros_like(moved))
 
 
+def test_cuts_of_a_film_are_those_of_each_pair(monkeypatch):
+    rng = np.random.default_rng(0)
+    scenes = rng.integers(0, 256, (2, 6, 8, 3)).astype(np.uint8).repeat(20, 1).repeat(20, 2)
+    film = [scenes[i].copy() for i in (0, 0, 1, 1, 0)]
+    expected = [video_files.is_cut(*pair) for pair in zip(film, film[1:])]
+    assert expected == [False, True, False, True]
+    shrunk, small = [], video_files._small
+    monkeypatch.setattr(video_files, "_small", lambda frame: shrunk.append(1) or small(frame))
+    cuts = video_files.Cuts()
+    assert [cuts(*pair) for pair in zip(film, film[1:])] == expected and len(shrunk) == len(film)
+    assert not cuts(film[2], film[3])  # not what it has seen last
+
+
 def test_real_clips_are_cut_where_they_are_joined():
     paths = sorted((real("real_clips") / "Release/clips320H").glob("*.mp4"))
     clips = [list(video_files.Reader(path)) for path in paths]

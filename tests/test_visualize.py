@@ -1,6 +1,7 @@
 """Pictures: known colours in known places, and inputs left as they were."""
 
 import numpy as np
+import pytest
 from a2d_files import mask
 
 from a2d_tf.core.labels import A2D
@@ -41,6 +42,23 @@ def test_masks_tint_their_own_pixels_only():
     changed = (image != grey).any(axis=2)
     np.testing.assert_array_equal(changed, mask(6, 8, 1, 2, 3, 5))
     assert (grey == 100).all()
+
+
+@pytest.mark.parametrize("alpha", [0.5, 0.3, 1.0])
+def test_tints_are_rounded_as_the_formula_says(alpha):
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (40, 60, 3)).astype(np.uint8)
+    masks = rng.uniform(0, 1, (5, 40, 60)) < 0.3
+    masks[1, :, :20] = masks[1, :10] = masks[2] = False
+    colours = rng.integers(0, 256, (5, 3)).astype(np.uint8)
+    expected = image.astype(np.float64)
+    for colour, inside in zip(colours, masks):
+        tint = np.round((1 - alpha) * expected + alpha * colour)
+        expected = np.where(inside[..., None], tint, expected)
+    forms = [masks, list(masks), 7.0 * masks, [np.asfortranarray(m, np.uint8) for m in masks]]
+    for form in forms:
+        found = overlay_masks(image, [11] * 5, form, A2D, alpha=alpha, colours=colours)
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_boxes_are_half_open_and_named():

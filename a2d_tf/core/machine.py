@@ -9,6 +9,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 
 _CGROUP_LIMITS = ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes")
 _NVIDIA, _DISPLAY = "0x10de", "0x03"  # PCI vendor, and the class of display controllers
@@ -44,6 +45,15 @@ def memory(root: str | os.PathLike = "/") -> int:
         except (OSError, ValueError):  # another version of control groups, or 'max'
             pass
     return least
+
+
+def give_way() -> None:
+    """Let threads of this process, and others, go before the calling thread, for good (Linux).
+
+    Threads that it starts afterwards inherit this.
+    """
+    if sys.platform == "linux":  # elsewhere it would be the whole process
+        os.nice(10)
 
 
 def process_memory(most: bool = True) -> int | None:

@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 
 import cv2
@@ -51,15 +51,21 @@ def imap(function: Callable, items: Iterable, workers: int) -> Iterator:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def in_threads(function: Callable, items: Iterable, ahead: int) -> Iterator:
-    """Apply a function to items in a thread per core; yield the results in order.
+def in_threads(
+    function: Callable,
+    items: Iterable,
+    ahead: int,
+    threads: int | None = None,
+    start: Callable[[], None] | None = None,
+) -> Generator:
+    """Apply a function to items in threads, by default one per core; yield the results in order.
 
     Items are taken in the caller's thread, `ahead` of them before a result has to be there: what
     it costs to make them passes while the threads work on those before. An error of either side is
-    raised where its result would be yielded.
+    raised where its result would be yielded. `start` is called in each thread before all else.
     """
     waiting: collections.deque = collections.deque()
-    pool = concurrent.futures.ThreadPoolExecutor(machine.cores())
+    pool = concurrent.futures.ThreadPoolExecutor(threads or machine.cores(), initializer=start)
     try:
         for item in items:
             waiting.append(pool.submit(function, item))

@@ -86,11 +86,19 @@ class Evaluator:
         names = network.features.input_names
         self._inputs = [*names, "size"]
 
-        @tf.function(reduce_retracing=True)
-        def run(batch):
+        # There is no `if` or `for` on tensors for AutoGraph to find.
+        @tf.function(autograph=False)
+        def graph(batch):
             features = network.features({name: batch[name] for name in names})
             outputs = network.score_and_detect(batch["rgb"], features, batch["size"], settings)
             return outputs, measure(batch, features) if measure else {}
+
+        def run(batch):
+            # Of batches of any size, so that a smaller last one is not traced by itself.
+            specs = {
+                name: tf.TensorSpec([None, *x.shape[1:]], x.dtype) for name, x in batch.items()
+            }
+            return graph.get_concrete_function(specs)(batch)
 
         self.run = run
 

@@ -73,11 +73,17 @@ def overlay_masks(
     Returns:
       uint8 [H, W, 3], a new image.
     """
-    image = rgb.copy()
+    image, levels = rgb.copy(), np.arange(256)[None, :, None]
     for colour, mask in zip(_colours(codes, label_space, colours), masks):
-        inside = np.asarray(mask) != 0
-        tint = (1 - alpha) * image[inside] + alpha * colour
-        image[inside] = np.round(tint).astype(np.uint8)
+        inside = np.asarray(mask)
+        if inside.dtype != np.uint8:
+            inside = (inside != 0).view(np.uint8)
+        y, x, height, width = cv2.boundingRect(inside.T)  # RLEs are decoded by columns
+        rows, columns = slice(y, y + height), slice(x, x + width)
+        if height:
+            window, table = image[rows, columns], (1 - alpha) * levels + alpha * colour
+            tinted = cv2.LUT(window, np.round(table).astype(np.uint8))
+            cv2.copyTo(tinted, np.ascontiguousarray(inside[rows, columns]), window)
     return image
 
 

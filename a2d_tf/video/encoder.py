@@ -9,6 +9,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from a2d_tf.core.errors import InputError
 
@@ -44,6 +45,7 @@ class Writer:
         height, width = size
         self._path, self._padding = path, (height % 2, width % 2)
         self._start: float | None = None
+        self._converter = VideoReformatter()  # one a frame would build its tables again
         self._pts, self._duration = -1, min(round(_TICKS / fps), _LONGEST)
         name = next(filter(_has, _CODECS), None)
         if name is None:
@@ -75,7 +77,7 @@ class Writer:
         self._start = seconds if self._start is None else self._start
         due = round((seconds - self._start) * _TICKS)
         self._pts = min(max(due, self._pts + 1), self._pts + _LONGEST)
-        picture = picture.reformat(format="yuv420p")
+        picture = self._converter.reformat(picture, format="yuv420p")
         picture.pts, picture.time_base = self._pts, Fraction(1, _TICKS)
         self._mux(picture)
 

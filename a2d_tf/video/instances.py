@@ -63,6 +63,8 @@ class Instances:
         Args:
           facts: of the predictor, for its `label_mode` and `paint`.
         """
+        if threshold <= 0:
+            return self
         scores = self.scores
         if facts.get("label_mode") != "cartesian":
             actors = labels.split(self.codes)[0] - 1

@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from tqdm import tqdm
 
+from a2d_tf.core import machine
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.sharing.locks import sweep
 from a2d_tf.core.stopping import stop_on_signal
 from a2d_tf.data.flow import Flow, fit, resize_frame
+from a2d_tf.data.workers import in_threads
 from a2d_tf.ops import tracking
 from a2d_tf.video import video_files
 from a2d_tf.video.instances import Instances, VideoFrame
@@ -171,10 +173,18 @@ def moving(
         previous = stored
 
 
-def _ahead(items: Generator[_Item, None, None], depth: int = 2) -> Iterator[_Item]:
-    """Yield the items of a generator, of which a thread computes up to `depth` ahead."""
+def _ahead(
+    items: Generator[_Item, None, None],
+    depth: int = 2,
+    start: Callable[[], None] | None = None,
+) -> Iterator[_Item]:
+    """Yield the items of a generator, of which a thread computes up to `depth` ahead.
+
+    Args:
+      start: called in that thread before all else.
+    """
     coming: collections.deque = collections.deque()
-    with contextlib.closing(items), futures.ThreadPoolExecutor(1) as pool:
+    with contextlib.closing(items), futures.ThreadPoolExecutor(1, initializer=start) as pool:
         try:
             for _ in range(depth):
                 coming.append(pool.submit(next, items, None))
@@ -210,10 +220,11 @@ def answers(
     ring = Ring(facts["frames"], facts["clip_stride"])
     waiting: collections.deque = collections.deque()
 
-    def windows():
+    def clips():
         """(index of the key frame, the frames around it)."""
         index, last = -1, None
-        made = _ahead(moving(frames, facts, span), depth=1)  # frames of a camera stay fresh
+        # One ahead: frames of a camera stay fresh.
+        made = _ahead(moving(frames, facts, span), depth=1, start=machine.give_way)
         for index, (native, stored, flow) in enumerate(made):
             if index in span:
                 waiting.append(native)
@@ -226,10 +237,15 @@ def answers(
             left = ring.finish(lambda: predictor.frame(last, still))
             yield from enumerate(left, max(0, index + 1 - far))
 
-    for key, window in windows():
-        if window and key in span:
-            native = waiting.popleft()
-            yield native, predictor.key_frame(window, native.shape[:2])
+    def windows():
+        """(native key frame, the frames around it), where there is an answer."""
+        for key, window in clips():
+            if window and key in span:
+                yield waiting.popleft(), window
+
+    # A small network leaves cores idle, where the features of the next frame are computed.
+    for native, window in _ahead(windows(), depth=1):
+        yield native, predictor.key_frame(window, native.shape[:2])
 
 
 def _until(items, stops):
@@ -286,7 +302,7 @@ def watch(
             yield image, instances.at_least(threshold, labels, facts).compressed()
 
     def followed():
-        is_cut = video_files.is_cut if span.every <= video_files.CUT_REACH else None
+        is_cut = video_files.Cuts() if span.every <= video_files.CUT_REACH else None
         joint = facts.get("label_mode", "decoupled") != "decoupled"
         tracked = tracking.follow(compressed(), labels, window, is_cut, joint=joint)
         for number, answer in zip(span.numbers(), tracked):
@@ -303,8 +319,12 @@ def write(
     Raises:
       InputError: there are no frames, though `stops` is empty.
     """
-    for frame in frames:
-        files.add(frame, labels)
+    added = in_threads(
+        lambda frame: files.add(frame, labels), frames, ahead=2, threads=1, start=machine.give_way
+    )
+    # Closed, so that nothing is written any more where this thread is interrupted.
+    with contextlib.closing(added):
+        collections.deque(added, maxlen=0)
     if not files.frames and not stops:
         raise InputError("no frame of the video lies between --start and --end")
 

@@ -222,11 +222,32 @@ def is_cut(before: np.ndarray, after: np.ndarray) -> bool:
     A cut between views of one place may go unseen, and in a film without colours most do (58 % of
     those between ten clips of A2D).
     """
-    small = [cv2.resize(frame, (64, 64), interpolation=cv2.INTER_AREA) for frame in (before, after)]
-    colours = [cv2.calcHist([frame], [0, 1, 2], None, [8] * 3, [0, 256] * 3) for frame in small]
-    if cv2.compareHist(colours[0], colours[1], cv2.HISTCMP_BHATTACHARYYA) <= CUT_COLOURS:
+    return Cuts()(before, after)
+
+
+class Cuts:
+    """`is_cut` for the frames of a film one after the other: what it has of one serves the next."""
+
+    def __init__(self) -> None:
+        self._seen: tuple | None = None  # a frame; its small copy, its histogram
+
+    def __call__(self, before: np.ndarray, after: np.ndarray) -> bool:
+        known = self._seen if self._seen and self._seen[0] is before else _small(before)
+        self._seen = now = _small(after)
+        return _differ(*known[1:], *now[1:])
+
+
+def _small(frame):
+    """(the frame, a small copy, the histogram of that)."""
+    small = cv2.resize(frame, (64, 64), interpolation=cv2.INTER_AREA)
+    return frame, small, cv2.calcHist([small], [0, 1, 2], None, [8] * 3, [0, 256] * 3)
+
+
+def _differ(before, colours_before, after, colours_after):
+    """Whether small copies and their histograms are of two shots."""
+    if cv2.compareHist(colours_before, colours_after, cv2.HISTCMP_BHATTACHARYYA) <= CUT_COLOURS:
         return False
-    levels = [np.float64(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)) for frame in small]
+    levels = [np.float64(cv2.cvtColor(x, cv2.COLOR_RGB2GRAY)) for x in (before, after)]
     deviations = [each - each.mean() for each in levels]
     spread = np.prod([np.sqrt((each**2).mean()) for each in deviations])
     if spread < 4**2:  # hardly more than noise: there is nothing to correlate

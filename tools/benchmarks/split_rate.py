@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
+import itertools
 import os
 import pathlib
 import tempfile
@@ -29,6 +31,7 @@ from tools.benchmarks import measure, setups
 _VIDEOS = 100
 _GOAL = 0.7  # of the network's rate
 _THRESHOLD = 0.1
+_LENGTHS = (200, 800)  # frames of the splits whose memory is compared
 
 
 def run(options: dict) -> tuple[list[dict], dict]:
@@ -38,22 +41,23 @@ def run(options: dict) -> tuple[list[dict], dict]:
         manifest = _records(pathlib.Path(folder), small, options["workers"])
         frames = manifest.counts["train"]["records"]
         candidates = _candidates(manifest, folder, small)
-        for candidate in candidates.values():
-            candidate()  # traces, and reads the files once
+        for name, candidate in candidates.items():
+            if not name.endswith("first"):
+                candidate()  # traces, and reads the files once
         timed = measure.alternate(options["rounds"], candidates)
         rates = {name: [frames / seconds for seconds in runs] for name, runs in timed.items()}
-        memory = sorted(
-            (manifest.counts[split]["records"], measure.apart(_memory, folder, split, small))
-            for split in ("test", "train")
-        )
+        lengths = (4, 8) if small else _LENGTHS
+        memory = [(count, measure.apart(_memory, folder, count, small)) for count in lengths]
     label = "mini, a split"
     rows = [
         measure.row(f"{label}: {name}, of the network", "frames/s", rate, alone, goal=_GOAL)
         for name, rate in rates.items()
         if name != "network" and (alone := rates["network"])
     ]
+    for count, peak in memory:
+        rows.append(measure.row(f"{label}: evaluate, peak memory at {count} frames", "GB", peak))
     (few, less), (many, more) = memory
-    growth = 1e6 * (more - less) / max(many - few, 1)
+    growth = 1e6 * (more - less) / (many - few)
     rows.append(measure.row(f"{label}: evaluate, memory of a further frame", "kB", growth))
     return rows, {"frames a second": rates, "frames": frames, "frames, gigabytes": memory}
 
@@ -83,7 +87,9 @@ def _candidates(manifest: Manifest, folder: str, small: bool) -> dict:
     config = _config(small)
     network = Network(config.model, A2D, config.compute)
     evaluator = Evaluator(network, config, manifest)
-    validator = Evaluator(network, config, manifest, make_measure(network, config.learning))
+    loss = make_measure(network, config.learning)
+    validator = Evaluator(network, config, manifest, loss)
+    output = os.path.join(folder, "out")
     batches = list(
         pipeline.evaluation(
             manifest,
@@ -98,8 +104,12 @@ def _candidates(manifest: Manifest, folder: str, small: bool) -> dict:
     )
     ways = {
         "network": lambda: [np.asarray(evaluator.run(batch)[0]["valid"]) for batch in batches],
-        "evaluate": lambda: evaluator.evaluate("train", _THRESHOLD, os.path.join(folder, "out")),
+        "evaluate": lambda: evaluator.evaluate("train", _THRESHOLD, output),
         "validate": lambda: validator.validate("train"),
+        "evaluate, first": lambda: Evaluator(network, config, manifest).evaluate(
+            "train", _THRESHOLD, output
+        ),
+        "validate, first": lambda: Evaluator(network, config, manifest, loss).validate("train"),
     }
     return {name: lambda way=way: _seconds(way) for name, way in ways.items()}
 
@@ -111,11 +121,33 @@ def _seconds(way):
     return time.perf_counter() - began
 
 
-def _memory(folder, split, small):
-    """Gigabytes that a process held at most that evaluates a split."""
+def _memory(folder, count, small):
+    """Gigabytes that a process held at most that evaluates a split of so many frames."""
     config: Config = _config(small)
-    evaluator = Evaluator(
+    evaluator = _Repeated(
         Network(config.model, A2D, config.compute), config, Manifest.load(f"{folder}/records")
     )
-    _seconds(lambda: evaluator.evaluate(split, _THRESHOLD, os.path.join(folder, "apart")))
+    evaluator.count = count
+    _seconds(lambda: evaluator.evaluate("train", _THRESHOLD, os.path.join(folder, "apart")))
     return measure.memory()
+
+
+class _Repeated(Evaluator):
+    """Evaluates the first `count` frames of a split that is repeated under other names."""
+
+    count = 0
+
+    def clips(self, split, measured=None):
+        again = (super(_Repeated, self).clips(split, measured) for _ in itertools.count())
+        clips = (
+            functools.partial(_renamed, clip, number)
+            for number, clips in enumerate(again)
+            for clip in clips
+        )
+        return itertools.islice(clips, self.count)
+
+
+def _renamed(clip, number):
+    frame = clip()
+    video = f"{frame.truth.video}-{number}"
+    return dataclasses.replace(frame, truth=dataclasses.replace(frame.truth, video=video))
