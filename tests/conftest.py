@@ -36,17 +36,17 @@ def forgotten_gradients():
 
 @pytest.fixture(scope="session")
 def tool():
-    """Name -> a tool as a module, without its flags: those of the mains share one register."""
+    """Name -> a command's module, without its flags: those of the mains share one register."""
     from absl import flags
 
-    def load(name, room="a2d_tf.commands"):
+    def load(name):
         # A main that another test has loaded may have a flag of the same name.
         before = {flag: flags.FLAGS[flag] for flag in flags.FLAGS}
         others = [flag for flag, known in before.items() if not known.short_name]
         for flag in others:
             delattr(flags.FLAGS, flag)
         try:
-            return importlib.import_module(f"{room}.{name}")
+            return importlib.import_module(name)
         finally:
             for flag in set(flags.FLAGS) - (set(before) - set(others)):
                 delattr(flags.FLAGS, flag)

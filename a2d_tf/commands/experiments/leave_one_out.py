@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from a2d_tf.commands import processes
+from a2d_tf.commands.experiments import processes
 from a2d_tf.core import flagfiles, shell
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
