@@ -97,7 +97,7 @@ def mini_records(tmp_path_factory):
 
     Frames are 64x80, made for a 64x96 canvas, so that every clip has padding; 5 frames a clip.
     """
-    from a2d_tf.data import convert
+    from a2d_tf.data.conversion import convert
     from a2d_tf.data.manifest import Manifest
     from a2d_tf.data.mini import synthetic
     from a2d_tf.data.sources.release import Release
@@ -128,7 +128,7 @@ def small_copy(small_source, tmp_path):
 @pytest.fixture(scope="session")
 def small_records(small_source):
     """Folder of the records of `small_source`, a shard per video, beside it."""
-    from a2d_tf.data import convert
+    from a2d_tf.data.conversion import convert
     from a2d_tf.data.sources.release import Release
 
     settings = convert.ConversionSettings(image_height=48, image_width=48, shard_videos=1)

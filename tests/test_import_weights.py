@@ -17,7 +17,7 @@ from tiny_network import normal
 from a2d_tf.core.config import ModelConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.model import resnet
+from a2d_tf.model.backbones import resnet
 from a2d_tf.model.flavours import FLAVOURS
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import coco_check, coco_classes, layouts, tensor_files

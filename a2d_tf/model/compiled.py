@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from a2d_tf.model.resnet import Backbones
+from a2d_tf.model.backbones.resnet import Backbones
 
 
 class CompiledModel(Backbones):

@@ -29,8 +29,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.model import efficientnet
-from a2d_tf.model.resnet import BLOCKS
+from a2d_tf.model.backbones import efficientnet
+from a2d_tf.model.backbones.resnet import BLOCKS
 from a2d_tf.pretrained import coco_classes
 from a2d_tf.pretrained.weights import Weights
 

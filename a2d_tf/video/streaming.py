@@ -148,7 +148,7 @@ class Ring:
 def moving(
     frames: Iterable[Any], facts: dict[str, Any], span: Span = EVERY_FRAME
 ) -> Generator[tuple[Any, Any, Any], None, None]:
-    """Yield (native frame, frame at the records' size, its flow), as `data.convert` makes them.
+    """Yield (native frame, frame at the records' size, its flow), as `data.conversion` makes them.
 
     The second is None where no answer depends on it, the flow where none needs its features.
     """

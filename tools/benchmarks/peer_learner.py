@@ -17,7 +17,8 @@ import tensorflow as tf
 
 from a2d_tf.core.config import Config
 from a2d_tf.learning import optimizer, targets
-from a2d_tf.model import flavours, resnet
+from a2d_tf.model import flavours
+from a2d_tf.model.backbones import resnet
 from a2d_tf.ops import anchors as anchor_ops
 from tools.benchmarks import peers
 from tools.benchmarks.learners import DETECTIONS, LITE0, NMS, SCORE, Found, labels, lite0_file

@@ -92,7 +92,7 @@ def _settings(workdir, extra):
 
 def _fold(release, video, folder, settings):
     """Make the records, train and score; returns the run's folder of scores."""
-    from a2d_tf.data import convert
+    from a2d_tf.data.conversion import convert
     from a2d_tf.data.sources.release import Release
 
     split_release(release, video.vid, folder / "Release")

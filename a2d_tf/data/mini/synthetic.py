@@ -26,8 +26,8 @@ import tqdm
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
+from a2d_tf.core.sharing.workers import imap
 from a2d_tf.data.mini import figures
-from a2d_tf.data.workers import imap
 
 WIDTH, HEIGHT, FPS = 400, 320, 25
 NATIVE_WIDTHS = (568, 426, 480, 564, 400, 390, 532, 640)

@@ -12,8 +12,8 @@ import tqdm
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
+from a2d_tf.core.sharing.workers import imap
 from a2d_tf.data.sources.release import Release, check_number
-from a2d_tf.data.workers import imap
 
 if TYPE_CHECKING:
     from a2d_tf.data.sources.annotated_videos import AnnotatedVideos

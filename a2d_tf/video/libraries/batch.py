@@ -25,8 +25,9 @@ from a2d_tf.core.sharing.locks import sweep
 from a2d_tf.core.sharing.tasks import ALONE, Task
 from a2d_tf.core.stopping import stop_on_signal
 from a2d_tf.ops import tracking
-from a2d_tf.video import finished, outputs, streaming, video_files
-from a2d_tf.video.library import FAILED, SUMMARY, Job
+from a2d_tf.video import outputs, streaming, video_files
+from a2d_tf.video.libraries import finished
+from a2d_tf.video.libraries.library import FAILED, SUMMARY, Job
 from a2d_tf.video.views import library as views
 
 if TYPE_CHECKING:

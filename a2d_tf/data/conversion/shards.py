@@ -73,7 +73,7 @@ def build_shard(
     """
     # Only the workers need TensorFlow, which takes seconds to import.
     from a2d_tf.data import records
-    from a2d_tf.data.flow_quality import photometric_errors
+    from a2d_tf.data.conversion.flow_quality import photometric_errors
 
     inputs = fingerprint(source, settings, shard)
     sidecar = finished(output, shard, inputs, on_error)
