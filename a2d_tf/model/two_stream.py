@@ -7,6 +7,8 @@ then concatenated per level (mid-level fusion).
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 
 
@@ -22,7 +24,7 @@ class TemporalConv(tf.keras.layers.Layer):
         the middle frame unchanged.
     """
 
-    def __init__(self, relu: bool = False, init: str = "random", **kwargs):
+    def __init__(self, relu: bool = False, init: str = "random", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if init not in ("random", "identity"):
             raise ValueError(f"temporal init is 'random' or 'identity', got {init}")

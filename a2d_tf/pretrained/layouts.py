@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -58,7 +58,7 @@ class _Source:
     def __init__(self, tensors, path):
         self.left, self.path, self.taken = dict(tensors), path, []
 
-    def take(self, name, shape):
+    def take(self, name: str, shape: Sequence[int]) -> np.ndarray:
         """Take a tensor as float32; raises InputError if it is missing or has another shape."""
         if name not in self.left:
             raise InputError(f"{self.path}: no tensor {name}, which should have shape {shape}")
@@ -80,7 +80,7 @@ class _Recorder(_Source):
         super().__init__({}, "")
         self.shapes = {}
 
-    def take(self, name, shape):
+    def take(self, name: str, shape: Sequence[int]) -> np.ndarray:
         self.shapes[name] = tuple(shape)
         return np.zeros(shape, np.float32)
 

@@ -52,7 +52,7 @@ class _Training:
     config: Config
 
     @property
-    def name(self):
+    def name(self) -> str:
         parts = (self.side, self.choice, str(self.config.learning.seed))
         return "-".join(part for part in parts if part)
 

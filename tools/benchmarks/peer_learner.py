@@ -220,11 +220,11 @@ class Lite0(torch.nn.Module if torch else object):  # type: ignore[misc]
         for unused in ("_conv_head", "_bn1", "_fc"):
             setattr(self.net, unused, torch.nn.Identity())
 
-    def train(self, mode=True):
+    def train(self, mode: bool = True) -> Lite0:
         """Batch norm and stochastic depth stay as at inference."""
         return super().train(False)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> OrderedDict:
         net, maps = self.net, OrderedDict()
         x = net._swish(net._bn0(net._conv_stem(x)))
         for number, block in enumerate(net._blocks):

@@ -110,13 +110,13 @@ class _Finding:
     problems: list = dataclasses.field(default_factory=list)
     notes: list = dataclasses.field(default_factory=list)
 
-    def add(self, other):
+    def add(self, other: _Finding) -> None:
         self.counts.update(other.counts)
         self.forms.update(other.forms)
         self.problems += other.problems
         self.notes += other.notes
 
-    def problem(self, error):
+    def problem(self, error: Exception) -> None:
         line = " ".join(str(error).split())
         if line not in self.problems:  # a broken video can be reported twice
             self.problems.append(line)
