@@ -52,7 +52,7 @@ def _worker():
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(extra_packages.folder("datumaro"))},
+        env={**os.environ, "PYTHONPATH": str(extra_packages.folder("oracles"))},
     )
     atexit.register(worker.communicate)  # closes its input, which ends it
     return worker
