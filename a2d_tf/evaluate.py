@@ -10,7 +10,7 @@ from absl import flags
 from a2d_tf.core import shell
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.pretrained import packed
+from a2d_tf.learning.runs import chosen
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
 _MODEL = flags.DEFINE_string(
@@ -29,24 +29,24 @@ Config.define_flags(["inference", "compute"])
 
 
 def main(argv: list[str]) -> None:
-    shell.require(argv, workdir=_WORKDIR.value or _MODEL.value, records=_RECORDS.value)
-    _check_flags()
+    shell.require(argv, records=_RECORDS.value)
+    given = flags.FLAGS["checkpoint"].present
+    chosen.check(bool(given), workdir=_WORKDIR.value, model=_MODEL.value)
+    if _MODEL.value and not _OUTPUT.value:
+        raise InputError("--output is missing: a packed model has no folder of scores")
     # Late, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
     import a2d_tf
     from a2d_tf.core import devices
     from a2d_tf.data.manifest import Manifest
-    from a2d_tf.evaluation import dashboard
-    from a2d_tf.learning.runs import packing, run_folder
+    from a2d_tf.evaluation.reports import dashboard
 
     manifest = Manifest.load(_RECORDS.value)
     device = devices.prepare(_DEVICE.value)
-    if _MODEL.value:
-        run = packing.load(_MODEL.value, Config.given_inference())
-    else:
-        workdir = os.path.normpath(_WORKDIR.value)
-        run = run_folder.load(workdir, Config.given_inference(), _CHECKPOINT.value)
+    inference = Config.given_inference()
+    run = chosen.load(_WORKDIR.value, _MODEL.value, inference, _CHECKPOINT.value)
     device.announce(run.config.compute.precision)
     name = _SPLIT.value + ("_best" if _CHECKPOINT.value == "best" else "")
+    workdir = os.path.normpath(_WORKDIR.value or "")
     output = _OUTPUT.value or os.path.join(workdir, "evaluation", name)
     result = a2d_tf.metrics.evaluate(run, manifest, _SPLIT.value, output=output)
     if not _OUTPUT.value:
@@ -56,17 +56,6 @@ def main(argv: list[str]) -> None:
     print(f"{run.checkpoint} on {_SPLIT.value}, p(actor) >= {threshold:g}")
     print(a2d_tf.metrics.table(result))
     print(f"written to {output}")
-
-
-def _check_flags():
-    if _MODEL.value and _WORKDIR.value:
-        raise InputError("--model is a packed model in place of --workdir; leave out either")
-    if _MODEL.value and not _OUTPUT.value:
-        raise InputError("--output is missing: a packed model has no folder of scores")
-    if _MODEL.value and flags.FLAGS["checkpoint"].present:
-        raise InputError("--checkpoint chooses among a run's weights; it needs --workdir")
-    if _MODEL.value:
-        packed.find(_MODEL.value)
 
 
 run = shell.command(main)

@@ -9,8 +9,7 @@ from absl import flags, logging
 
 from a2d_tf.core import shell
 from a2d_tf.core.config import Config
-from a2d_tf.core.errors import InputError
-from a2d_tf.pretrained import packed
+from a2d_tf.learning.runs import chosen
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
 _MODEL = flags.DEFINE_string(
@@ -36,14 +35,11 @@ _EXAMPLE = """load it with TensorFlow alone:
 
 
 def main(argv: list[str]) -> None:
-    shell.require(argv, workdir=_WORKDIR.value or _MODEL.value, output=_OUTPUT.value)
-    if _MODEL.value and (_WORKDIR.value or flags.FLAGS["checkpoint"].present):
-        raise InputError("--model is a packed model in place of --workdir and --checkpoint")
-    if _MODEL.value:
-        packed.find(_MODEL.value)
+    shell.require(argv, output=_OUTPUT.value)
+    given = flags.FLAGS["checkpoint"].present
+    chosen.check(bool(given), workdir=_WORKDIR.value, model=_MODEL.value)
     # Late, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
     from a2d_tf.core import devices
-    from a2d_tf.learning.runs import packing, run_folder
     from a2d_tf.serving import export_folder, served_network
 
     # TensorFlow logs the name of the temporary folder.
@@ -54,11 +50,8 @@ def main(argv: list[str]) -> None:
         output = os.path.join(output, str(_VERSION.value))
     export_folder.check_output(output)
     devices.prepare(_DEVICE.value)
-    given = Config.given_inference()
-    if _MODEL.value:
-        run = packing.load(_MODEL.value, given)
-    else:
-        run = run_folder.load(os.path.normpath(_WORKDIR.value), given, _CHECKPOINT.value)
+    inference = Config.given_inference()
+    run = chosen.load(_WORKDIR.value, _MODEL.value, inference, _CHECKPOINT.value)
     signatures = export_folder.export(run, output, warm_up=bool(_VERSION.value))
     print(f"{run.checkpoint}, p(actor) >= {run.config.inference.score_threshold:g} -> {output}")
     _describe(signatures[served_network.SIGNATURE])

@@ -25,17 +25,11 @@ from a2d_tf.core import shell
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.sharing import tasks
+from a2d_tf.learning.runs import chosen
 from a2d_tf.ops import tracking
 from a2d_tf.pretrained import packed
-from a2d_tf.video import (
-    batch,
-    finished,
-    library,
-    loading,
-    outputs,
-    streaming,
-    video_files,
-)
+from a2d_tf.video import loading, outputs, streaming, video_files
+from a2d_tf.video.libraries import batch, finished, library
 
 _SAVED_MODEL = flags.DEFINE_string("saved_model", None, "folder of a2d_tf.export")
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
@@ -112,11 +106,8 @@ def _check_flags(argv):
     shell.require(argv, video=_VIDEO.value or _VIDEOS.value, output=_OUTPUT.value)
     if _VIDEO.value and _VIDEOS.value:
         raise InputError("--videos is a list in place of --video; leave out either")
-    sources = [flag for flag in (_SAVED_MODEL, _WORKDIR, _MODEL, _INIT_RGB) if flag.value]
-    if len(sources) != 1:
-        raise InputError("give one of --saved_model, --workdir, --model and --init_rgb")
-    if flags.FLAGS["checkpoint"].present and not _WORKDIR.value:
-        raise InputError("--checkpoint chooses among a run's weights; it needs --workdir")
+    sources = {flag.name: flag.value for flag in (_SAVED_MODEL, _WORKDIR, _MODEL, _INIT_RGB)}
+    chosen.check(bool(flags.FLAGS["checkpoint"].present), **sources)
     given = [name for name in Config.given_inference() if name != "score_threshold"]
     if _SAVED_MODEL.value and given:
         raise InputError(
@@ -124,8 +115,6 @@ def _check_flags(argv):
         )
     if _END.value is not None and _END.value <= _START.value:
         raise InputError(f"--end={_END.value:g} must be beyond --start={_START.value:g}")
-    if _MODEL.value:
-        packed.find(_MODEL.value)
     for flag in (_SAVED_MODEL, _WORKDIR):
         if flag.value and not os.path.isdir(flag.value):
             raise InputError(f"--{flag.name}={flag.value}: no such folder")

@@ -61,7 +61,7 @@ def main(argv: list[str]) -> None:
 
 def _prepare(network, config, manifest, workdir, *, inherited):
     """Create or check the run folder; give the network of a new run its initial weights."""
-    from a2d_tf.evaluation import dashboard
+    from a2d_tf.evaluation.reports import dashboard
     from a2d_tf.learning import replicas
     from a2d_tf.learning.runs import events, run_folder, run_start
 
@@ -81,7 +81,7 @@ def _prepare(network, config, manifest, workdir, *, inherited):
 
 def _validation(network, config, manifest, workdir, *, threshold):
     """Return the validation of a run, or pictures of training clips where no video is held out."""
-    from a2d_tf.evaluation import dashboard
+    from a2d_tf.evaluation.reports import dashboard
     from a2d_tf.evaluation.runner import Evaluator
     from a2d_tf.learning import replicas
     from a2d_tf.learning.fit import Validated

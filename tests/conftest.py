@@ -36,17 +36,17 @@ def forgotten_gradients():
 
 @pytest.fixture(scope="session")
 def tool():
-    """Name -> a tool as a module, without its flags: those of the mains share one register."""
+    """Name -> a command's module, without its flags: those of the mains share one register."""
     from absl import flags
 
-    def load(name, room="a2d_tf.commands"):
+    def load(name):
         # A main that another test has loaded may have a flag of the same name.
         before = {flag: flags.FLAGS[flag] for flag in flags.FLAGS}
         others = [flag for flag, known in before.items() if not known.short_name]
         for flag in others:
             delattr(flags.FLAGS, flag)
         try:
-            return importlib.import_module(f"{room}.{name}")
+            return importlib.import_module(name)
         finally:
             for flag in set(flags.FLAGS) - (set(before) - set(others)):
                 delattr(flags.FLAGS, flag)
@@ -97,7 +97,7 @@ def mini_records(tmp_path_factory):
 
     Frames are 64x80, made for a 64x96 canvas, so that every clip has padding; 5 frames a clip.
     """
-    from a2d_tf.data import convert
+    from a2d_tf.data.conversion import convert
     from a2d_tf.data.manifest import Manifest
     from a2d_tf.data.mini import synthetic
     from a2d_tf.data.sources.release import Release
@@ -128,7 +128,7 @@ def small_copy(small_source, tmp_path):
 @pytest.fixture(scope="session")
 def small_records(small_source):
     """Folder of the records of `small_source`, a shard per video, beside it."""
-    from a2d_tf.data import convert
+    from a2d_tf.data.conversion import convert
     from a2d_tf.data.sources.release import Release
 
     settings = convert.ConversionSettings(image_height=48, image_width=48, shard_videos=1)

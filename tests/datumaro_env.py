@@ -1,5 +1,7 @@
 """Datumaro as an oracle, in packages of its own: its pins do not go with TensorFlow's."""
 
+import atexit
+import functools
 import json
 import os
 import pathlib
@@ -23,22 +25,34 @@ def instances(folder, format_name, size=(0, 0)):
       {item id: [{"label", "attributes", "group", "area", "rows": indices of the mask's pixels, row
       by row}, ...]}; of frames without instances too.
     """
-    return json.loads(_run("read", format_name, folder, *size))
+    return _ask("read", format_name, str(folder), *size)
 
 
 def write(folder, format_name, content):
     """Write an export by Datumaro; see `datumaro_worker.write`."""
-    _run("write", format_name, folder, input=json.dumps(content))
+    _ask("write", format_name, str(folder), content)
 
 
-def _run(*words, **options):
-    done = subprocess.run(
+def _ask(*request):
+    worker = _worker()
+    worker.stdin.write(json.dumps(request) + "\n")
+    worker.stdin.flush()
+    answer = json.loads(worker.stdout.readline())
+    assert answer["error"] is None, answer["error"]
+    return answer["result"]
+
+
+@functools.cache
+def _worker():
+    """The process with Datumaro, one for all tests: it takes seconds to start."""
+    worker = subprocess.Popen(
         # -S: without the packages of this environment.
-        [sys.executable, "-S", str(WORKER), *map(str, words)],
-        capture_output=True,
+        [sys.executable, "-S", str(WORKER)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(extra_packages.folder("datumaro"))},
-        **options,
+        env={**os.environ, "PYTHONPATH": str(extra_packages.folder("oracles"))},
     )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
+    atexit.register(worker.communicate)  # closes its input, which ends it
+    return worker

@@ -1,7 +1,9 @@
-"""What Datumaro makes of an export, as JSON: run by tests/datumaro_env.py, in Datumaro's packages.
+"""What Datumaro makes of exports: run by tests/datumaro_env.py, in Datumaro's packages.
 
-python datumaro_worker.py read FORMAT FOLDER HEIGHT WIDTH    # instances to stdout
-python datumaro_worker.py write FORMAT FOLDER                # instances from stdin
+Each line of stdin is a request, JSON, and so is its answer on stdout, {"result", "error"}:
+
+["read", FORMAT, FOLDER, HEIGHT, WIDTH]    # the instances
+["write", FORMAT, FOLDER, CONTENT]         # null
 """
 
 import json
@@ -9,6 +11,7 @@ import pathlib
 import shutil
 import sys
 import tempfile
+import traceback
 import warnings
 
 import datumaro as dm
@@ -79,10 +82,18 @@ def write(format_name, folder, content):
     dataset.export(folder, format_name, save_media=True)
 
 
+def answer(request):
+    """The answer to a request."""
+    try:
+        command, *arguments = json.loads(request)
+        result = {"read": read, "write": write}[command](*arguments)
+        return {"result": result, "error": None}
+    except Exception:
+        return {"result": None, "error": traceback.format_exc()}
+
+
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    command, name, folder, *size = sys.argv[1:]
-    if command == "read":
-        json.dump(read(name, folder, *map(int, size)), sys.stdout)
-    else:
-        write(name, folder, json.load(sys.stdin))
+    answers, sys.stdout = sys.stdout, sys.stderr  # where Datumaro may print
+    for line in sys.stdin:
+        print(json.dumps(answer(line)), file=answers, flush=True)

@@ -5,7 +5,7 @@ import importlib
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.model import resnet
+from a2d_tf.model.backbones import resnet
 from a2d_tf.model.flavours import FLAVOURS
 
 

@@ -12,9 +12,10 @@ from pycocotools import mask as rle_tools
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.data import convert, records
+from a2d_tf.data import records
 from a2d_tf.data.annotation_tools.matching import Export
 from a2d_tf.data.annotation_tools.names import derive_label_space
+from a2d_tf.data.conversion import convert
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.segmentations import decode_mask
 from a2d_tf.data.sources import check

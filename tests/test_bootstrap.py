@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation import bootstrap, box_data, detection, segmentation
+from a2d_tf.evaluation import box_data, detection, segmentation
+from a2d_tf.evaluation.reports import bootstrap
 
 SMALL = LabelSpace(("man", "dog"), ("run", "eat", "none"), (11, 13, 21, 22), none_action="none")
 FRAMES = ["a/00001", "a/00002", "b/00004", "c/00001", "c/00009", "d/00002"]

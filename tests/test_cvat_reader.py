@@ -232,7 +232,7 @@ def test_images_of_the_users_keep_their_numbers(read):
     )
     assert [(x.video, x.number) for x in found.frames] == [("clip", 5), ("clip", 10)]
     assert (found.numbering, found.frame_count) == ("names", None)
-    with pytest.raises(InputError, match=r'<image id="4">: name \'yard.jpg\' has no frame number'):
+    with pytest.raises(InputError, match=r'<image id="4">: \'yard.jpg\' has no frame number'):
         read(document(image(4, "yard.jpg", shape), meta=""))
 
 

@@ -9,9 +9,9 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from a2d_tf.core.labels import A2D
-from a2d_tf.evaluation import dashboard, runner
+from a2d_tf.evaluation import runner
 from a2d_tf.evaluation.further import calibration
-from a2d_tf.evaluation.reports import charts
+from a2d_tf.evaluation.reports import charts, dashboard
 from a2d_tf.learning import losses
 from a2d_tf.learning.runs.events import Events
 

@@ -1,4 +1,4 @@
-"""Links of the documentation lead to files and headings that exist."""
+"""Links of the documentation lead to files and headings that exist, and so do files it names."""
 
 import re
 
@@ -21,3 +21,10 @@ def test_links(page):
         path = (ROOT / page).parent / name if name else ROOT / page
         assert path.exists(), link
         assert not anchor or anchor in anchors(path), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_files_of_code_exist(page):
+    """`tools/doctor.py` is of the repository, `data/clips.py` of the package."""
+    for name in re.findall(r"`([\w/]+/\w+\.(?:py|sh|flags))`", (ROOT / page).read_text()):
+        assert (ROOT / name).exists() or (ROOT / "a2d_tf" / name).exists(), name

@@ -15,7 +15,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.learning.runs import run_start
 from a2d_tf.model import flavours
-from a2d_tf.model.efficientnet import DepthwiseConvNorm6, efficientnet_lite0
+from a2d_tf.model.backbones.efficientnet import DepthwiseConvNorm6, efficientnet_lite0
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import layouts, tensor_files, weights
 

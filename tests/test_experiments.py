@@ -6,7 +6,7 @@ import tensorflow as tf
 from absl import flags
 from processes import ROOT
 
-from a2d_tf.commands import processes
+from a2d_tf.commands.experiments import processes
 from a2d_tf.core import command_line
 from a2d_tf.core.config import Config
 from a2d_tf.core.labels import A2D
@@ -52,7 +52,7 @@ def files(request, tmp_path_factory, tool):
     sizes, further = (SMALL, SMALL_FLAGS) if request.param == "small" else (None, [])
     for stream, source in (("rgb", "matterport"), ("flow", "keras_resnet101")):
         public, imported = str(folder / f"{source}.h5"), str(folder / f"{stream}.h5")
-        tool("make_random_weights", "tools").write(public, layouts.shapes(source, sizes))
+        tool("tools.make_random_weights").write(public, layouts.shapes(source, sizes))
         made, _, skipped = layouts.convert(source, tensor_files.read(public), public, sizes=sizes)
         assert not skipped
         made.write(imported)

@@ -319,7 +319,7 @@ def test_such_a_loss_ends_the_run_before_its_weights_are_kept(mini_records, tmp_
 
 
 def test_a_replay_finds_the_first_operation_that_gives_no_number(tool):
-    replay_batch = tool("replay_batch")
+    replay_batch = tool("a2d_tf.commands.training.replay_batch")
 
     @tf.function
     def probe(clip, step):

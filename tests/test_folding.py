@@ -6,7 +6,7 @@ import tensorflow as tf
 import tiny_network
 
 from a2d_tf.core.config import InferenceConfig
-from a2d_tf.model.resnet import ConvNorm
+from a2d_tf.model.backbones.resnet import ConvNorm
 from a2d_tf.serving.folding import folded
 from a2d_tf.serving.served_network import ServedNetwork
 

@@ -17,7 +17,7 @@ from tiny_network import normal
 from a2d_tf.core.config import ModelConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.model import resnet
+from a2d_tf.model.backbones import resnet
 from a2d_tf.model.flavours import FLAVOURS
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import coco_check, coco_classes, layouts, tensor_files
@@ -213,7 +213,7 @@ def layout(path):
 
 def random_layout(tool, source, sizes=None):
     """The same of a file of tools/make_random_weights.py, without writing one."""
-    dataset = tool("make_random_weights", "tools").dataset
+    dataset = tool("tools.make_random_weights").dataset
     return {dataset(name): shape for name, shape in layouts.shapes(source, sizes).items()}
 
 
@@ -300,7 +300,7 @@ def command(*words, sizes=None):
         program = [
             "-c",
             "import functools; from a2d_tf.pretrained import layouts; "
-            "from a2d_tf.commands.import_weights import run; "
+            "from a2d_tf.commands.weights.import_weights import run; "
             f"sizes = layouts.{sizes}; "
             "layouts.convert = functools.partial(layouts.convert, sizes=sizes); run()",
         ]

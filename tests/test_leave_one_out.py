@@ -17,7 +17,7 @@ from a2d_tf.data.sources.release import Release
 
 @pytest.fixture(scope="module")
 def leave_one_out(tool):
-    return tool("leave_one_out")
+    return tool("a2d_tf.commands.experiments.leave_one_out")
 
 
 def releases(labels, root):

@@ -143,11 +143,11 @@ def test_from_a_run_to_a_prediction_by_commands(tiny_run, tmp_path):
 @pytest.mark.slow
 def test_wrong_flags_end_with_one_clear_line(tmp_path):
     there = ["--video=x.mp4", f"--output={tmp_path}"]
+    (tmp_path / packed.WEIGHTS).touch()
     for main, words, message in (
         ("predict", ["--model=huge", *there], "--model=huge: no packed model of that name"),
-        ("predict", ["--model=huge", "--workdir=x", *there], "give one of --saved_model"),
-        ("evaluate", ["--model=huge", "--records=x"], "--output is missing"),
-        ("evaluate", ["--model=huge", "--records=x", "--workdir=x"], "leave out either"),
-        ("export", ["--model=huge", "--checkpoint=best", "--output=x"], "in place of --workdir"),
+        ("evaluate", [f"--model={tmp_path}", "--records=x"], "--output is missing"),
+        ("evaluate", ["--records=x"], "give one of --workdir and --model"),
+        ("export", ["--model=huge", "--checkpoint=best", "--output=x"], "it needs --workdir"),
     ):
         assert message in complaint(run_main(main, *words))

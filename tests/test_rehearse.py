@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def rehearse(tool):
-    return tool("rehearse", "tools")
+    return tool("tools.rehearse")
 
 
 def test_commands_are_those_of_code_blocks(rehearse):

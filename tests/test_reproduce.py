@@ -7,7 +7,7 @@ import pathlib
 import pytest
 from processes import ROOT, run_tool
 
-from a2d_tf.commands import processes
+from a2d_tf.commands.experiments import processes
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.learning.runs import experiments
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def reproduce(tool):
-    return tool("reproduce")
+    return tool("a2d_tf.commands.experiments.reproduce")
 
 
 @pytest.fixture

@@ -9,8 +9,7 @@ import pytest
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.evaluation import bootstrap
-from a2d_tf.evaluation.reports import pages, reproduction
+from a2d_tf.evaluation.reports import bootstrap, pages, reproduction
 from a2d_tf.evaluation.reports.reproduction import Result
 from a2d_tf.evaluation.runner import Evaluator
 

@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 from tiny_network import normal
 
-from a2d_tf.model import resnet
-from a2d_tf.model.resnet import ConvNorm, GroupNorm
+from a2d_tf.model.backbones import resnet
+from a2d_tf.model.backbones.resnet import ConvNorm, GroupNorm
 
 
 def build(height=64, width=96, backbone="resnet14", multiplier=0.125, **options):

@@ -50,7 +50,7 @@ def answers():
         input=json.dumps(given),
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(extra_packages.folder("trackeval"))},
+        env={**os.environ, "PYTHONPATH": str(extra_packages.folder("oracles"))},
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout)

@@ -1,6 +1,6 @@
 """TrackEval's HOTA and Identity on sequences, and SciPy's assignment, from and to JSON.
 
-It runs in the packages of tests/trackeval_requirements.txt, see tests/test_trackeval_oracle.py.
+It runs in the packages of tests/oracles_requirements.txt, see tests/test_trackeval_oracle.py.
 Standard input: {"cases": [[sequence, ...], ...], "scores": [matrix, ...]}; a sequence has for each
 frame the ids of the truth, those of the tracker and their similarity.
 """

@@ -7,8 +7,7 @@ import pathlib
 import sys
 
 
-def run(path: str) -> None:
-    """Run the command of `a2d_tf.commands` that has the name of this file of tools/."""
-    file = pathlib.Path(path).resolve()
-    sys.path.insert(0, str(file.parents[1]))
-    importlib.import_module(f"a2d_tf.commands.{file.stem}").run()
+def run(module: str) -> None:
+    """Run a command, such as `a2d_tf.commands.training.doctor`, of the clone of this file."""
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+    importlib.import_module(module).run()

@@ -61,7 +61,7 @@ def _values(field):
 if __name__ == "__main__":
     _OUTPUT = flags.DEFINE_string("output", None, "File to write.")
 
-    def main(argv):
+    def main(argv: list[str]) -> None:
         shell.require(argv, output=_OUTPUT.value)
         write_text(_OUTPUT.value, text())
         print(f"{_OUTPUT.value}: written")

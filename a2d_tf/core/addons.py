@@ -7,7 +7,8 @@ Keras's legacy ones; they compute the same and read each other's checkpoints.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import tensorflow as tf
 
@@ -59,10 +60,18 @@ class _DecoupledDecay:
         self._set_hyper("weight_decay", weight_decay)
         self._decaying = None
 
-    def apply_gradients(self, grads_and_vars, name=None, decay_var_list=None, **arguments):
+    def apply_gradients(
+        self,
+        grads_and_vars: Iterable[tuple],
+        name: str | None = None,
+        decay_var_list: Iterable[tf.Variable] | None = None,
+        **arguments: Any,
+    ) -> tf.Operation:
         """Apply gradients; only variables of `decay_var_list` decay, by default all."""
         self._decaying = decay_var_list and {variable.ref() for variable in decay_var_list}
-        return super().apply_gradients(grads_and_vars, name=name, **arguments)
+        return super().apply_gradients(  # type: ignore[misc]  # the optimizer's, beside this class
+            grads_and_vars, name=name, **arguments
+        )
 
     def _prepare_local(self, device, dtype, apply_state):
         super()._prepare_local(device, dtype, apply_state)
@@ -83,14 +92,18 @@ class _DecoupledDecay:
 class OwnAdamW(_DecoupledDecay, tf.keras.optimizers.legacy.Adam):
     """Adam with decoupled weight decay, a number or schedule, not times the learning rate."""
 
-    def __init__(self, weight_decay: float | Callable, name: str = "AdamW", **arguments) -> None:
+    def __init__(
+        self, weight_decay: float | Callable, name: str = "AdamW", **arguments: Any
+    ) -> None:
         super().__init__(weight_decay, name=name, **arguments)
 
 
 class OwnSGDW(_DecoupledDecay, tf.keras.optimizers.legacy.SGD):
     """SGD with decoupled weight decay, as of `OwnAdamW`."""
 
-    def __init__(self, weight_decay: float | Callable, name: str = "SGDW", **arguments) -> None:
+    def __init__(
+        self, weight_decay: float | Callable, name: str = "SGDW", **arguments: Any
+    ) -> None:
         super().__init__(weight_decay, name=name, **arguments)
 
 

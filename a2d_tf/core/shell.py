@@ -56,7 +56,7 @@ def prepare() -> None:
 class _Console(logging.Handler):
     """Prints log records as plain lines: notes to stdout, warnings to stderr."""
 
-    def emit(self, record):
+    def emit(self, record: logging.LogRecord) -> None:
         if record.levelno >= logging.WARNING:
             text = flagfiles.as_installed(self.format(record))
             print(f"warning: {text}", file=sys.stderr, flush=True)

@@ -278,6 +278,21 @@ def training(
     context = input_context or tf.distribute.InputContext()
     replicas = max(context.num_replicas_in_sync, context.num_input_pipelines)
     check_batch(batch_size, replicas)
+    clips = _endless(manifest, val_fraction, shuffle_buffer, seed, start_step * batch_size)
+    if copy_paste:
+        clips = copy_paste_ops.with_donors(clips, batch_size, seed=seed, probability=copy_paste)
+
+    def augmented(example, position):
+        jitter = dict(flip=flip, scale_jitter=scale_jitter, colour_jitter=colour_jitter)
+        return augment(example, tf.stack([tf.constant(seed, tf.int64), position]), **jitter)
+
+    load = _loader(manifest.label_space, canvas, frames, batch_size, max_instances, augmented)
+    clips = _loaded(clips, load, context)
+    return _prefetched(clips.batch(batch_size // replicas, drop_remainder=True), 4)
+
+
+def _endless(manifest, val_fraction, buffer, seed, start):
+    """Return the training records, epoch after epoch, as (position, serialised) from `start` on."""
     paths, keep = split_shards(manifest, "train"), split_filter("train", val_fraction)
     total = count(paths, keep)
     if total == 0:
@@ -285,21 +300,10 @@ def training(
             f"no training record: {manifest.counts['train']['records']} in the records, all of "
             f"them held out by --val_fraction={val_fraction}"
         )
-
-    def augmented(example, position):
-        jitter = dict(flip=flip, scale_jitter=scale_jitter, colour_jitter=colour_jitter)
-        return augment(example, tf.stack([tf.constant(seed, tf.int64), position]), **jitter)
-
-    start = start_step * batch_size
     epochs = tf.data.Dataset.range(start // total, tf.int64.max).flat_map(
-        lambda epoch: _shuffled(paths, keep, shuffle_buffer, seed, epoch)
+        lambda epoch: _shuffled(paths, keep, buffer, seed, epoch)
     )
-    clips = epochs.skip(start % total).enumerate(start)
-    if copy_paste:
-        clips = copy_paste_ops.with_donors(clips, batch_size, seed=seed, probability=copy_paste)
-    load = _loader(manifest.label_space, canvas, frames, batch_size, max_instances, augmented)
-    clips = _loaded(clips, load, context)
-    return _prefetched(clips.batch(batch_size // replicas, drop_remainder=True), 4)
+    return epochs.skip(start % total).enumerate(start)
 
 
 def _shuffled(paths, keep, buffer, seed, epoch):

@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import pipeline, records, workers
+from a2d_tf.core.sharing import workers
+from a2d_tf.data import pipeline, records
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import box_data, coco_eval, coco_results, detection, segmentation, zero_shot
 from a2d_tf.evaluation.frames import FIELDS, Frame, Tables

@@ -60,7 +60,6 @@ def fit(
     What steps report stays on the device until a point, a save or the end needs it.
 
     Args:
-      network: a Network; manifest: of the records; config: a Config.
       workdir: gets `checkpoints/`, `best/`, `tensorboard/` and, at the end, `finished.json`.
       validate: the validation, called with the averaged weights in place.
 
@@ -77,7 +76,7 @@ def fit(
     step = _resume(keeper, events, validation, learning)
     if step is None:
         return
-    train_steps = make_train_steps(state, learning)
+    train_steps = batches.naming(manifest.directory)(make_train_steps(state, learning))
     stream = batches.distributed(manifest, config, start_step=step)
     told, alone = replicas.make_told(), replicas.is_alone()
     check = functools.partial(
@@ -87,8 +86,7 @@ def fit(
     with progress.bar, stop_on_signal() as signals:
         while step < learning.steps:
             count = _until_due(step, learning)
-            with batches.naming(manifest.directory):
-                values, waited = train_steps(stream, step, count)
+            values, waited = train_steps(stream, step, count)
             gc.enable()  # a2d_tf.train pauses it for the start
             step += count
             state.step.assign(step)
@@ -100,12 +98,9 @@ def fit(
                 progress.report(step, check)
             if save:
                 keeper.save()
-                # A signal during the save; other workers would not know of it.
-                stop = stop or (alone and bool(signals))
+                stop = stop or (alone and bool(signals))  # the others would not know of it
             if stop:
-                progress.bar.close()
-                logger.info(_STOPPED, step)
-                raise KeyboardInterrupt
+                raise progress.stopped(step)
             if due and step < learning.steps:
                 validation.run(step)
                 progress.restart()
@@ -156,7 +151,7 @@ class _Validation:
         self._averages, self._keeper, self._events = averages, keeper, events
         self._validate = validate
 
-    def run(self, step):
+    def run(self, step: int) -> None:
         """Validate the weights of a step that is saved, so that a signal may end it at once."""
         averages = self._averages
         with stop_at_once():
@@ -186,21 +181,27 @@ class _Progress:
         )
         self.restart()
 
-    def restart(self):
+    def restart(self) -> None:
         """Restart the clock: the time until now is not that of steps."""
         self._steps, self._start, self._waited = 0, time.monotonic(), 0.0
 
-    def advance(self, count, values, waited):
+    def advance(self, count: int, values: dict[str, tf.Tensor], waited: float) -> None:
         """Take the outcome of a call, {name: tensor [count]} and seconds, which stays unread."""
         self._unread.append((values, waited))
         self._steps += count
         self.bar.update(count)
 
-    def report(self, step, check):
+    def report(self, step: int, check: Callable[[dict[str, float], int], None]) -> None:
         """Read and check all steps up to this one, show it, and write a point when it is due."""
         for number, values in self._read(step):
             check(values, number)
         self._show(step)
+
+    def stopped(self, step: int) -> KeyboardInterrupt:
+        """Take the bar away and say where the run stopped; the exception that ends it."""
+        self.bar.close()
+        logger.info(_STOPPED, step)
+        return KeyboardInterrupt()
 
     def _read(self, step):
         """Fetch what is unread, all in one transfer, into the window; [(step, {name: float})]."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from a2d_tf.model.resnet import Backbones, plain
+from a2d_tf.model.backbones.resnet import Backbones, plain
 
 
 class CompiledModel(Backbones):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from a2d_tf.model.resnet import OUTPUT_STDDEV, ConvNorm
+from a2d_tf.model.backbones.resnet import OUTPUT_STDDEV, ConvNorm
 
 
 def _fold(x):

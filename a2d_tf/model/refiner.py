@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from a2d_tf.model.backbones.resnet import OUTPUT_STDDEV, ConvNorm
 from a2d_tf.model.fpn import upsample
-from a2d_tf.model.resnet import OUTPUT_STDDEV, ConvNorm
 from a2d_tf.ops import roi_align
 
 # SharpMask takes patches of 160 pixels around objects of 128.

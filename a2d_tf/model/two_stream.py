@@ -7,9 +7,11 @@ then concatenated per level (mid-level fusion).
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 
-from a2d_tf.model.resnet import plain
+from a2d_tf.model.backbones.resnet import plain
 
 
 class TemporalConv(tf.keras.layers.Layer):
@@ -24,7 +26,7 @@ class TemporalConv(tf.keras.layers.Layer):
         the middle frame unchanged.
     """
 
-    def __init__(self, relu: bool = False, init: str = "random", **kwargs):
+    def __init__(self, relu: bool = False, init: str = "random", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if init not in ("random", "identity"):
             raise ValueError(f"temporal init is 'random' or 'identity', got {init}")

@@ -153,7 +153,7 @@ class _Plates:
         self._taken = []  # (x1, y1, x2, y2) of each plate
         self._hidden = 0  # pixels under names
 
-    def stamp(self, text):
+    def stamp(self, text: str) -> None:
         """Write in the lower right corner."""
         across, tall, *_ = self._extent(text, self._scale)
         if across <= self._width / 2 and tall <= self._height / 4:
@@ -161,7 +161,7 @@ class _Plates:
             place = left, top, self._width, self._height
             self._write(text, place, self._scale, (40, 40, 40))
 
-    def name(self, texts, box, colour):
+    def name(self, texts: list[str], box: np.ndarray, colour: Sequence[int]) -> None:
         """Write the first of the texts that fits, at its box y1, x1, y2, x2."""
         if self._extent(texts[0], 1)[0] * _SMALLEST > self._width - 2:
             texts = texts[1:]

@@ -17,6 +17,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from typing import IO
 
 from tqdm import tqdm
 
@@ -127,7 +128,15 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def __init__(self, url):
         self._url = url
 
-    def redirect_request(self, req, fp, code, msg, headers, newurl):
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
         _check_address(newurl, self._url)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 

@@ -24,13 +24,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.model import efficientnet
-from a2d_tf.model.resnet import BLOCKS
+from a2d_tf.model.backbones import efficientnet
+from a2d_tf.model.backbones.resnet import BLOCKS
 from a2d_tf.pretrained import coco_classes
 from a2d_tf.pretrained.weights import Weights
 
@@ -58,7 +58,7 @@ class _Source:
     def __init__(self, tensors, path):
         self.left, self.path, self.taken = dict(tensors), path, []
 
-    def take(self, name, shape):
+    def take(self, name: str, shape: Sequence[int]) -> np.ndarray:
         """Take a tensor as float32; raises InputError if it is missing or has another shape."""
         if name not in self.left:
             raise InputError(f"{self.path}: no tensor {name}, which should have shape {shape}")
@@ -80,7 +80,7 @@ class _Recorder(_Source):
         super().__init__({}, "")
         self.shapes = {}
 
-    def take(self, name, shape):
+    def take(self, name: str, shape: Sequence[int]) -> np.ndarray:
         self.shapes[name] = tuple(shape)
         return np.zeros(shape, np.float32)
 

@@ -176,7 +176,7 @@ class _TorchTensor:
     size: tuple
     stride: tuple
 
-    def array(self, storage):
+    def array(self, storage: np.ndarray) -> np.ndarray:
         step = storage.itemsize
         strides = [step * stride for stride in self.stride]
         # NumPy refuses a window that reaches beyond its buffer.

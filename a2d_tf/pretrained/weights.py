@@ -20,9 +20,10 @@ import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import UNREADABLE, read_dataset, write_file, write_text
-from a2d_tf.model import efficientnet, flavours
+from a2d_tf.model import flavours
+from a2d_tf.model.backbones import efficientnet
+from a2d_tf.model.backbones.resnet import BATCH_NORMS
 from a2d_tf.model.network import Network
-from a2d_tf.model.resnet import BATCH_NORMS
 from a2d_tf.pretrained import coco_classes
 
 _FORMAT = 1

@@ -7,8 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from a2d_tf.model.backbones.resnet import BATCH_NORMS, ConvNorm
 from a2d_tf.model.network import Network
-from a2d_tf.model.resnet import BATCH_NORMS, ConvNorm
 
 
 def folded(network: Network) -> Network:

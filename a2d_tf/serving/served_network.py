@@ -160,7 +160,7 @@ class _FrameNetwork:
         shared = {"rgb"} if network.model_config.action_topdown == "shared" else set()
         self._pyramids = sorted(set(network.towers.output) - shared)
 
-    def features(self, rgb, flow):
+    def features(self, rgb: tf.Tensor, flow: tf.Tensor) -> dict[str, tf.Tensor]:
         """The signature `frame`: uint8 [B, H, W, 3] and float32 [B, H, W, 2] -> dict."""
         towers, canvas = self._network.towers, self._network.image_size
         finite = tf.debugging.assert_all_finite(flow, "flow must be finite")
@@ -175,7 +175,7 @@ class _FrameNetwork:
             outputs["image"] = placed
         return outputs
 
-    def answer(self, frames, size):
+    def answer(self, frames: dict[str, tf.Tensor], size: tf.Tensor) -> dict[str, tf.Tensor]:
         """The signature `key_frame`: features [B, 2L + 1, ...] and int32 [2] -> the outputs."""
         network, settings = self._network, self._settings
         pyramids = {

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from a2d_tf.core.errors import InputError
+from a2d_tf.learning.runs import chosen
 
 if TYPE_CHECKING:
     from a2d_tf.video.predictor import Predictor
@@ -54,15 +55,9 @@ class Model:
     def _predictor(self):
         from a2d_tf.video.predictor import Predictor
 
-        if self.workdir:
-            from a2d_tf.learning.runs import run_folder
-
-            run = run_folder.load(os.path.normpath(self.workdir), self.given, self.checkpoint)
+        if self.workdir or self.packed:
+            run = chosen.load(self.workdir, self.packed, self.given, self.checkpoint)
             return Predictor.from_run(run)
-        if self.packed:
-            from a2d_tf.learning.runs import packing
-
-            return Predictor.from_run(packing.load(self.packed, self.given))
         if self.init_rgb:
             from a2d_tf.learning.runs import run_start
 

@@ -22,9 +22,9 @@ from a2d_tf.core import machine
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.sharing.locks import sweep
+from a2d_tf.core.sharing.workers import in_threads
 from a2d_tf.core.stopping import stop_on_signal
 from a2d_tf.data.flow import Flow, fit, resize_frame
-from a2d_tf.data.workers import in_threads
 from a2d_tf.ops import tracking
 from a2d_tf.video import video_files
 from a2d_tf.video.instances import Instances, VideoFrame
@@ -150,7 +150,7 @@ class Ring:
 def moving(
     frames: Iterable[Any], facts: dict[str, Any], span: Span = EVERY_FRAME
 ) -> Generator[tuple[Any, Any, Any], None, None]:
-    """Yield (native frame, frame at the records' size, its flow), as `data.convert` makes them.
+    """Yield (native frame, frame at the records' size, its flow), as `data.conversion` makes them.
 
     The second is None where no answer depends on it, the flow where none needs its features.
     """

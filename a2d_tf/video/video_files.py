@@ -200,7 +200,7 @@ class _Camera:
     def __exit__(self, *_):
         self._capture.release()
 
-    def pictures(self):
+    def pictures(self) -> Iterator[tuple[int, Callable]]:
         """Yield (index, what decodes it), until the camera is unplugged."""
         for index in itertools.count():
             if not self._capture.grab():

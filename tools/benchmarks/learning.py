@@ -23,7 +23,8 @@ from a2d_tf.core import devices
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_json, write_json
-from a2d_tf.data import convert, pipeline
+from a2d_tf.data import pipeline
+from a2d_tf.data.conversion import convert
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.mini import synthetic
 from a2d_tf.data.sources.release import Release
@@ -51,7 +52,7 @@ class _Training:
     config: Config
 
     @property
-    def name(self):
+    def name(self) -> str:
         parts = (self.side, self.choice, str(self.config.learning.seed))
         return "-".join(part for part in parts if part)
 

@@ -33,7 +33,7 @@ _WAYS = {
 }
 
 
-def run(options):
+def run(options: dict) -> tuple[list[dict], dict]:
     """Rows and details; `small`: one clip of four frames, one way, the smallest network."""
     small = options["small"]
     count, each = (1, 1) if small else (_CLIPS, _EACH)
@@ -94,7 +94,7 @@ def _long(saved, film, folder):
     return {("a long video", "whole"): whole, ("a long video", "bare"): bare}
 
 
-def clips(folder, count, length):
+def clips(folder: pathlib.Path, count: int, length: int) -> list[pathlib.Path]:
     """Clips of the mini A2D at the size and length wanted."""
     release = synthetic.make_release(folder / "mini", videos=max(count, 4), seed=0, workers=1)
     sources = sorted((release / "clips320H").glob("*.mp4"))[:count]
@@ -114,7 +114,7 @@ def clips(folder, count, length):
     return sorted(folder.glob("*.mp4"))
 
 
-def model(folder, small):
+def model(folder: pathlib.Path, small: bool) -> pathlib.Path:
     """A network with random weights, exported."""
     from a2d_tf.core.labels import A2D
     from a2d_tf.learning.runs.run_folder import Run

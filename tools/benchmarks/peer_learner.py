@@ -17,7 +17,8 @@ import tensorflow as tf
 
 from a2d_tf.core.config import Config
 from a2d_tf.learning import optimizer, targets
-from a2d_tf.model import flavours, resnet
+from a2d_tf.model import flavours
+from a2d_tf.model.backbones import resnet
 from a2d_tf.ops import anchors as anchor_ops
 from tools.benchmarks import peers
 from tools.benchmarks.learners import DETECTIONS, LITE0, NMS, SCORE, Found, labels, lite0_file
@@ -219,11 +220,11 @@ class Lite0(torch.nn.Module if torch else object):  # type: ignore[misc]
         for unused in ("_conv_head", "_bn1", "_fc"):
             setattr(self.net, unused, torch.nn.Identity())
 
-    def train(self, mode=True):
+    def train(self, mode: bool = True) -> Lite0:
         """Batch norm and stochastic depth stay as at inference."""
         return super().train(False)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> OrderedDict:
         net, maps = self.net, OrderedDict()
         x = net._swish(net._bn0(net._conv_stem(x)))
         for number, block in enumerate(net._blocks):

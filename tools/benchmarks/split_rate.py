@@ -19,7 +19,8 @@ import numpy as np
 
 from a2d_tf.core.config import Config
 from a2d_tf.core.labels import A2D
-from a2d_tf.data import convert, pipeline
+from a2d_tf.data import pipeline
+from a2d_tf.data.conversion import convert
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.mini import synthetic
 from a2d_tf.data.sources.release import Release

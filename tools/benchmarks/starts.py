@@ -27,7 +27,7 @@ _LEAST = 0.01  # seconds of the clip that make a prediction of one frame
 _LOAD = "import sys; from a2d_tf.video.predictor import Predictor; Predictor.load(sys.argv[1])"
 
 
-def run(options):
+def run(options: dict) -> tuple[list[dict], dict]:
     """Rows and details; `small`: a clip of four frames, the smallest network, no training."""
     small = options["small"]
     with tempfile.TemporaryDirectory() as folder:

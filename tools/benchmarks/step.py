@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from a2d_tf.core import devices
 from a2d_tf.core.labels import A2D
-from a2d_tf.data import convert
+from a2d_tf.data.conversion import convert
 from a2d_tf.data.mini import synthetic
 from a2d_tf.data.sources.release import Release
 from a2d_tf.learning import forward, optimizer, targets

@@ -12,7 +12,8 @@ import numpy as np
 import public_networks
 import tensorflow as tf
 
-from a2d_tf.model import efficientnet, flavours, resnet
+from a2d_tf.model import flavours
+from a2d_tf.model.backbones import efficientnet, resnet
 from a2d_tf.pretrained import coco_check, layouts, tensor_files
 from tools.benchmarks import learners, peers
 from tools.parities.comparison import RELATIVE, Comparison, relative

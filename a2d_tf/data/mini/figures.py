@@ -107,7 +107,7 @@ class _Board:
         height, width = self._scale * (_BELOW + _ABOVE), self._scale * 2 * _HALF_WIDTH
         self.image = np.zeros((math.ceil(height), math.ceil(width), 4), np.uint8)
 
-    def polygon(self, points, colour, outline=0.012):
+    def polygon(self, points: np.ndarray, colour: np.ndarray, outline: float = 0.012) -> None:
         points = np.asarray(points, np.float64)
         pixels = np.stack([points[:, 0] + _HALF_WIDTH, _ABOVE - points[:, 1]], axis=1)
         pixels = np.round(pixels * self._scale * 16).astype(np.int32)
@@ -118,17 +118,32 @@ class _Board:
             edge = [*map(float, 0.35 * colour), 255.0]
             cv2.polylines(self.image, [pixels], True, edge, width, cv2.LINE_8, shift=4)
 
-    def ellipse(self, centre, axes, colour, angle=0.0, outline=0.012):
+    def ellipse(
+        self,
+        centre: Sequence[float],
+        axes: Sequence[float],
+        colour: np.ndarray,
+        angle: float = 0.0,
+        outline: float = 0.012,
+    ) -> None:
         self.polygon(_ellipse(centre, axes, angle), colour, outline)
 
-    def limb(self, start, end, start_width, end_width, colour, outline=0.012):
+    def limb(
+        self,
+        start: Sequence[float],
+        end: Sequence[float],
+        start_width: float,
+        end_width: float,
+        colour: np.ndarray,
+        outline: float = 0.012,
+    ) -> None:
         ends = np.concatenate(
             [_ellipse(start, [start_width / 2] * 2), _ellipse(end, [end_width / 2] * 2)]
         )
         hull = cv2.convexHull(ends.astype(np.float32))[:, 0]
         self.polygon(hull, colour, outline)
 
-    def eye(self, centre, radius):
+    def eye(self, centre: Sequence[float], radius: float) -> None:
         self.ellipse(centre, (radius, radius), np.full(3, 245.0), outline=0)
         self.ellipse(centre, (radius * 0.55, radius * 0.55), np.full(3, 15.0), outline=0)
 

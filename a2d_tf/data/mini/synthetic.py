@@ -26,8 +26,8 @@ import tqdm
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
+from a2d_tf.core.sharing.workers import imap
 from a2d_tf.data.mini import figures
-from a2d_tf.data.workers import imap
 
 WIDTH, HEIGHT, FPS = 400, 320, 25
 NATIVE_WIDTHS = (568, 426, 480, 564, 400, 390, 532, 640)
@@ -199,7 +199,7 @@ class _Layer:
         self._sprite, self._pivot, self._centres, self._tilts = sprite, pivot, centres, tilts
         self._size = size
 
-    def place(self, index):
+    def place(self, index: int) -> tuple[slice, slice, np.ndarray] | None:
         """Return the part inside frame `index` as (rows, columns, patch BGRA), or None."""
         sprite = self._sprite(index)
         turn = math.radians(self._tilts[index])
@@ -215,7 +215,7 @@ class _Layer:
         patch = cv2.warpAffine(sprite, matrix, (right - left, bottom - top))
         return slice(top, bottom), slice(left, right), patch
 
-    def area(self, index):
+    def area(self, index: int) -> int:
         """Count the layer's pixels inside frame `index`, hidden ones included."""
         placed = self.place(index)
         return 0 if placed is None else int((placed[2][..., 3] >= 128).sum())

@@ -29,8 +29,8 @@ from pycocotools import mask as rle_tools
 
 from a2d_tf.core.files import write_json
 from a2d_tf.core.labels import A2D
+from a2d_tf.core.sharing.workers import imap
 from a2d_tf.data.mini.synthetic import HEIGHT, Scene, VideoPlan
-from a2d_tf.data.workers import imap
 
 PER_FRAME = ("segmentations", "bboxes", "areas")
 """Fields of an annotation that have a value a frame, null where the figure is not visible."""

@@ -100,7 +100,7 @@ class _Hdf5:
         self._count = self._claimed(self._counter)
         self._notes = []
 
-    def annotation(self, label_space):
+    def annotation(self, label_space: LabelSpace) -> Annotation:
         """Return the file's annotation."""
         numbered = self._counter == "instance"
         rows = self._distinct() if numbered else np.arange(self._count)

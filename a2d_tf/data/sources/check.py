@@ -12,8 +12,8 @@ import tqdm
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
+from a2d_tf.core.sharing.workers import imap
 from a2d_tf.data.sources.release import Release, check_number
-from a2d_tf.data.workers import imap
 
 if TYPE_CHECKING:
     from a2d_tf.data.sources.annotated_videos import AnnotatedVideos
@@ -110,13 +110,13 @@ class _Finding:
     problems: list = dataclasses.field(default_factory=list)
     notes: list = dataclasses.field(default_factory=list)
 
-    def add(self, other):
+    def add(self, other: _Finding) -> None:
         self.counts.update(other.counts)
         self.forms.update(other.forms)
         self.problems += other.problems
         self.notes += other.notes
 
-    def problem(self, error):
+    def problem(self, error: Exception) -> None:
         line = " ".join(str(error).split())
         if line not in self.problems:  # a broken video can be reported twice
             self.problems.append(line)

@@ -112,7 +112,7 @@ class _TubeEvaluation(COCOeval):
         super().__init__(true, found, "bbox")  # the kind whose annotations are left as they are
         self._collected = collected
 
-    def computeIoU(self, imgId, catId):
+    def computeIoU(self, imgId: int, catId: int) -> list | np.ndarray:
         """Return the IoU of each (predicted, true) tube, the best predicted first."""
         found = sorted(self._dts[imgId, catId], key=lambda row: -row["score"])
         found = found[: self.params.maxDets[-1]]

@@ -19,8 +19,8 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_json
 from a2d_tf.data import pipeline
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.evaluation import bootstrap, segmentation, zero_shot
-from a2d_tf.evaluation.reports import charts, tables
+from a2d_tf.evaluation import segmentation, zero_shot
+from a2d_tf.evaluation.reports import bootstrap, charts, tables
 from a2d_tf.evaluation.reports.pages import Block, Details, Heading, Picture, Table, Text
 from a2d_tf.learning.runs import experiments
 from a2d_tf.ops import visualize

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+from typing import NoReturn
 from xml.etree import ElementTree
 
 from a2d_tf.core.errors import InputError
@@ -11,7 +12,7 @@ from a2d_tf.core.errors import InputError
 class _Builder(ElementTree.TreeBuilder):
     """Builds the tree of a document that declares no types or entities of its own."""
 
-    def doctype(self, name, pubid, system):
+    def doctype(self, name: str, pubid: str | None, system: str | None) -> NoReturn:
         # Entities of entities grow to any length, and others read files of this machine.
         raise InputError("has a <!DOCTYPE>, which no annotation tool writes; remove it")
 

@@ -23,7 +23,6 @@ from a2d_tf.data.annotation_tools.document import (
     Document,
     Instance,
     ReadOptions,
-    split_frame_name,
 )
 from a2d_tf.data.annotation_tools.readers import parts
 from a2d_tf.data.annotation_tools.readers.fields import Fields
@@ -245,12 +244,7 @@ class _Reader:
                 raise self._fields.error(where, f"a frame that its task does not show; {_AGAIN}")
             return self._task.video, number
         self._by_name = True
-        found = split_frame_name(name)
-        if found is None:
-            raise self._fields.error(
-                where, f"name {shown(name)} has no frame number, as clip1/00005.jpg has; rename it"
-            )
-        return found
+        return self._fields.frame_name(name, where)
 
     def _is_mask(self, element):
         """Whether a shape has an area to fill; others are counted."""

@@ -17,7 +17,6 @@ from a2d_tf.data.annotation_tools.document import (
     Document,
     Instance,
     ReadOptions,
-    split_frame_name,
 )
 from a2d_tf.data.annotation_tools.readers import parts, shapes
 from a2d_tf.data.annotation_tools.readers.fields import Fields
@@ -162,11 +161,7 @@ class _Reader:
     def _name(self, item, where):
         """The video's name and the frame's number."""
         name = self._fields.text(item, "id", where)
-        found = split_frame_name(name)
-        if found is None:
-            raise self._fields.error(
-                f"{where}.id", f"{shown(name)} has no frame number, as clip1/00005 has; rename it"
-            )
+        found = self._fields.frame_name(name, f"{where}.id")
         return found if self._by_name else (None, found[1] + 1)
 
     def _size(self, item, where):

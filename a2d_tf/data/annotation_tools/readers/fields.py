@@ -7,7 +7,7 @@ from typing import Any
 
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.limits import MAX_SIDE
-from a2d_tf.data.annotation_tools.document import AnnotatedFrame
+from a2d_tf.data.annotation_tools.document import AnnotatedFrame, split_frame_name
 
 _FARTHEST = 1e9  # of a number that can be a coordinate
 
@@ -49,6 +49,14 @@ class Fields:
         if not isinstance(value, str) or not value.strip():
             raise self.error(f"{where}.{name}", f"{shown(value)} is no text; give it one")
         return value
+
+    def frame_name(self, name: str, where: str) -> tuple[str | None, int]:
+        """Return the (video or None, frame's number) that the name of an image says."""
+        found = split_frame_name(name)
+        if found is None:
+            problem = f"{shown(name)} has no frame number, as clip1/00005.jpg has; rename it"
+            raise self.error(where, problem)
+        return found
 
     def by_id(self, entries: list[dict], name: str) -> dict[Any, int]:
         """Return {id: index} of the entries of the list `name`."""

@@ -59,7 +59,7 @@ class _Reader:
         self._path = path
         self._instances = {}  # by the id of their image
 
-    def document(self, coco):
+    def document(self, coco: Any) -> Document:
         for field in ("images", "annotations"):
             entries = coco.get(field) if isinstance(coco, dict) else None
             if not isinstance(entries, list):

@@ -31,7 +31,7 @@ flags.DEFINE_bool(
 )
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
     shell.require(argv, output=FLAGS.output)
     release = synthetic.make_release(
         FLAGS.output, FLAGS.videos, FLAGS.seed, FLAGS.workers, native=FLAGS.native

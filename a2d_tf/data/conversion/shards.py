@@ -23,6 +23,7 @@ from a2d_tf.data.sources.release import Video
 
 if TYPE_CHECKING:
     from a2d_tf.data.clips import Source
+    from a2d_tf.data.records import ClipRecord
 
 PARTIAL = ".partial"
 QUALITY = ("frames", "error_still", "error_warped")
@@ -73,7 +74,7 @@ def build_shard(
     """
     # Only the workers need TensorFlow, which takes seconds to import.
     from a2d_tf.data import records
-    from a2d_tf.data.flow_quality import photometric_errors
+    from a2d_tf.data.conversion.flow_quality import photometric_errors
 
     inputs = fingerprint(source, settings, shard)
     sidecar = finished(output, shard, inputs, on_error)
@@ -125,7 +126,7 @@ class _Tally:
         self.flow_quality = dict.fromkeys(QUALITY, 0)
         self.mended = []
 
-    def add(self, clip):
+    def add(self, clip: ClipRecord) -> None:
         annotation, counts = clip.annotation, self.counts
         if clip.video != self._video:
             self._video, self._measured = clip.video, False

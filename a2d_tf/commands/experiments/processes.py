@@ -13,7 +13,7 @@ from typing import cast
 from a2d_tf.core.errors import InputError
 from a2d_tf.learning.runs import experiments
 
-_IMPORTED_FROM = str(pathlib.Path(__file__).resolve().parents[2])
+_IMPORTED_FROM = str(pathlib.Path(__file__).resolve().parents[3])
 
 
 def train_and_score(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from a2d_tf.model.resnet import ConvNorm
+from a2d_tf.model.backbones.resnet import ConvNorm
 
 NAME = "efficientnet_lite0"
 STEM = 32

@@ -26,7 +26,7 @@ from collections.abc import Iterator
 
 from absl import flags
 
-from a2d_tf.commands import processes
+from a2d_tf.commands.experiments import processes
 from a2d_tf.core import machine, shell
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
@@ -173,7 +173,7 @@ def make_records(
 
 
 def _call(command, *arguments):
-    words = [sys.executable, "-m", f"a2d_tf.commands.{command}", *arguments]
+    words = [sys.executable, "-m", f"a2d_tf.commands.data.{command}", *arguments]
     status = subprocess.run(words, env=processes.environment()).returncode
     if status:
         raise InputError(f"{command} ended with status {status}; mend what it names, run again")

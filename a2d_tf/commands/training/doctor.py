@@ -37,7 +37,8 @@ _VALIDATED = 4  # least number of clips to time validation
 @contextlib.contextmanager
 def _records(config):
     """Yield the manifest of --records, or of clips drawn at A2D's size."""
-    from a2d_tf.data import convert, pipeline
+    from a2d_tf.data import pipeline
+    from a2d_tf.data.conversion import convert
     from a2d_tf.data.manifest import Manifest
     from a2d_tf.data.mini import synthetic
     from a2d_tf.data.sources.release import Release

@@ -49,27 +49,11 @@ def profile(config: Config, records: str, output: str, steps: int) -> dict:
     from a2d_tf.learning import batches
     from a2d_tf.learning.doctor import trace
     from a2d_tf.learning.runs import run_start
-    from a2d_tf.learning.train_step import TrainState, make_train_step
-    from a2d_tf.model.network import Network
 
     manifest = Manifest.load(records)
     config = run_start.settle(config, Config.given_model())
     devices.prepare(_DEVICE.value, config.learning.deterministic)
-    tf.keras.utils.set_random_seed(config.learning.seed)
-    network = Network(
-        config.model,
-        manifest.label_space,
-        config.compute,
-        config.learning.recompute,
-        config.learning.jit,
-    )
-    network.set_phase(config.learning.train_phase)
-    state = TrainState.create(network, config.learning)
-    train_step = make_train_step(state, config.learning)
-
-    def step(batch, number):
-        return float(train_step(batch, tf.constant(number, tf.int64))["total"])
-
+    step = _step_of_new_network(config, manifest.label_space)
     clips, waits, walls = [], [], []
     stream = iter(batches.training(manifest, config))
     for number in range(_WARM_UP + steps):
@@ -94,6 +78,21 @@ def profile(config: Config, records: str, output: str, steps: int) -> dict:
         "parts": parts,
         "types": types,
     }
+
+
+def _step_of_new_network(config, labels):
+    """The function that takes a step, (batch, number) -> total loss."""
+    import tensorflow as tf
+
+    from a2d_tf.learning.train_step import TrainState, make_train_step
+    from a2d_tf.model.network import Network
+
+    learning = config.learning
+    tf.keras.utils.set_random_seed(learning.seed)
+    network = Network(config.model, labels, config.compute, learning.recompute, learning.jit)
+    network.set_phase(learning.train_phase)
+    train_step = make_train_step(TrainState.create(network, learning), learning)
+    return lambda batch, number: float(train_step(batch, tf.constant(number, tf.int64))["total"])
 
 
 def main(argv: list[str]) -> None:

@@ -14,7 +14,7 @@ import glob
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
@@ -25,8 +25,9 @@ from a2d_tf.core.sharing.locks import sweep
 from a2d_tf.core.sharing.tasks import ALONE, Task
 from a2d_tf.core.stopping import stop_on_signal
 from a2d_tf.ops import tracking
-from a2d_tf.video import finished, outputs, streaming, video_files
-from a2d_tf.video.library import FAILED, SUMMARY, Job
+from a2d_tf.video import outputs, streaming, video_files
+from a2d_tf.video.libraries import finished
+from a2d_tf.video.libraries.library import FAILED, SUMMARY, Job
 from a2d_tf.video.views import library as views
 
 if TYPE_CHECKING:
@@ -195,14 +196,14 @@ class _Progress:
         self._bar = tqdm(total=count, desc="predict", bar_format=form, smoothing=0)
         self._done = 0
 
-    def watch(self, frames, expected):
+    def watch(self, frames: Iterable, expected: int | None) -> Iterator:
         """Pass on a video's frames, of which so many are expected."""
         for number, frame in enumerate(frames, 1):
             yield frame
             if expected:
                 self._move(self._done + min(number / expected, 1.0))
 
-    def next(self):
+    def next(self) -> None:
         """Go to the next video."""
         self._done += 1
         self._move(self._done)
@@ -210,7 +211,7 @@ class _Progress:
     def _move(self, place):
         self._bar.update(place - self._bar.n)
 
-    def say(self, line):
+    def say(self, line: str) -> None:
         """Print a line to stderr, above the bar."""
         self._bar.write(line, file=sys.stderr)
 

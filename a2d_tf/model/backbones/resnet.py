@@ -50,7 +50,7 @@ class GroupNorm(tf.keras.layers.Layer):
     Groups are smaller where eight does not divide the channels.
     """
 
-    def __init__(self, epsilon: float = 1e-5, **kwargs):
+    def __init__(self, epsilon: float = 1e-5, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.epsilon = epsilon
 
@@ -115,8 +115,8 @@ class ConvNorm(tf.keras.layers.Layer):
         padding: str = "same",
         stddev: float | None = None,
         gain: float = 1.0,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if norm not in NORMS:
             raise ValueError(f"norm is one of {NORMS}, got {norm}")

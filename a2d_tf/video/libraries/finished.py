@@ -18,7 +18,7 @@ from a2d_tf.core.files import read_json
 from a2d_tf.data.manifest import file_digest
 from a2d_tf.data.sources import frames
 from a2d_tf.video import video_files
-from a2d_tf.video.library import Job
+from a2d_tf.video.libraries.library import Job
 from a2d_tf.video.outputs import KINDS, RECORD, RESULTS
 
 

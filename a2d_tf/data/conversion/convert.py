@@ -2,7 +2,7 @@
 
 The videos come from a *source*: a `release.Release` or an `annotated_videos.AnnotatedVideos`.
 
-An interrupted conversion resumes from the finished shards (`data.shards`), so that the records are
+An interrupted conversion resumes from the finished shards (`shards`), so that the records are
 the same, byte for byte, as those of an uninterrupted one. Finally all shards move to OUTPUT, then
 the manifest is written. Several processes may share the shards (`convert_task`).
 """
@@ -27,11 +27,10 @@ import tqdm
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.sharing.locks import locked
 from a2d_tf.core.sharing.tasks import ALONE, Task
+from a2d_tf.core.sharing.workers import imap
 from a2d_tf.data import manifest as manifests
 from a2d_tf.data.clips import ConversionSettings
-from a2d_tf.data.flow import Flow
-from a2d_tf.data.manifest import Manifest
-from a2d_tf.data.shards import (
+from a2d_tf.data.conversion.shards import (
     PARTIAL,
     QUALITY,
     Shard,
@@ -41,7 +40,8 @@ from a2d_tf.data.shards import (
     plan,
     sidecar_path,
 )
-from a2d_tf.data.workers import imap
+from a2d_tf.data.flow import Flow
+from a2d_tf.data.manifest import Manifest
 
 if TYPE_CHECKING:
     from a2d_tf.data.clips import Source

@@ -23,8 +23,8 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.core.sharing import tasks
-from a2d_tf.data import convert
 from a2d_tf.data.annotation_tools.recognise import FORMATS
+from a2d_tf.data.conversion import convert
 from a2d_tf.data.flow import METHODS
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.sources import check

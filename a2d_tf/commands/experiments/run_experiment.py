@@ -15,7 +15,7 @@ import signal
 
 from absl import flags
 
-from a2d_tf.commands import processes
+from a2d_tf.commands.experiments import processes
 from a2d_tf.core import shell
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from a2d_tf.commands import processes
+from a2d_tf.commands.experiments import processes
 from a2d_tf.core import flagfiles, shell
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
@@ -92,7 +92,7 @@ def _settings(workdir, extra):
 
 def _fold(release, video, folder, settings):
     """Make the records, train and score; returns the run's folder of scores."""
-    from a2d_tf.data import convert
+    from a2d_tf.data.conversion import convert
     from a2d_tf.data.sources.release import Release
 
     split_release(release, video.vid, folder / "Release")

@@ -1,0 +1,1 @@
+"""Records: made from videos, inspected; the mini A2D."""

@@ -1,0 +1,1 @@
+"""Experiments: a row of the paper's tables, all of them, a handful of videos."""

@@ -1,0 +1,1 @@
+"""Weights: fetched, imported, packed with a run."""

@@ -1,0 +1,1 @@
+"""From videos and annotations to records: shards built in parallel, published together."""
