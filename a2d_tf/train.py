@@ -25,7 +25,14 @@ def main(argv: list[str]) -> None:
     shell.require(argv, records=_RECORDS.value, workdir=_WORKDIR.value)
     # What a start makes is kept, nearly all of it; `fit` collects again after its first step.
     gc.disable()
-    # Below, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
+    try:
+        _train(config)
+    finally:
+        gc.enable()
+
+
+def _train(config):
+    # Here, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
     import tensorflow as tf
 
     from a2d_tf.core import devices

@@ -87,7 +87,6 @@ def fit(
         while step < learning.steps:
             count = _until_due(step, learning)
             values, waited = train_steps(stream, step, count)
-            gc.enable()  # a2d_tf.train pauses it for the start
             step += count
             state.step.assign(step)
             progress.advance(count, values, waited)
@@ -187,6 +186,7 @@ class _Progress:
 
     def advance(self, count: int, values: dict[str, tf.Tensor], waited: float) -> None:
         """Take the outcome of a call, {name: tensor [count]} and seconds, which stays unread."""
+        gc.enable()  # a2d_tf.train pauses it for the start
         self._unread.append((values, waited))
         self._steps += count
         self.bar.update(count)
