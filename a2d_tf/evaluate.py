@@ -49,13 +49,13 @@ def main(argv: list[str]) -> None:
     workdir = os.path.normpath(_WORKDIR.value or "")
     output = _OUTPUT.value or os.path.join(workdir, "evaluation", name)
     result = a2d_tf.metrics.evaluate(run, manifest, _SPLIT.value, output=output)
-    if not _OUTPUT.value:
-        step = int(run.checkpoint.rpartition("-")[2])
-        dashboard.show_evaluation(workdir, name, step, result)
     threshold = run.config.inference.score_threshold
     print(f"{run.checkpoint} on {_SPLIT.value}, p(actor) >= {threshold:g}")
     print(a2d_tf.metrics.table(result))
     print(f"written to {output}")
+    if not _OUTPUT.value:
+        step = int(run.checkpoint.rpartition("-")[2])
+        dashboard.show_evaluation(workdir, name, step, result)
 
 
 run = shell.command(main)

@@ -1,5 +1,6 @@
 """Train the network: python -m a2d_tf.train --flagfile=F --records=RECORDS --workdir=RUN."""
 
+import contextlib
 import gc
 import os
 
@@ -20,19 +21,21 @@ _DEVICE = Config.define_device()
 Config.define_flags()
 
 
-def main(argv: list[str]) -> None:
-    config = Config.from_flags()
-    shell.require(argv, records=_RECORDS.value, workdir=_WORKDIR.value)
-    # What a start makes is kept, nearly all of it; `fit` collects again after its first step.
+@contextlib.contextmanager
+def _without_collection():
+    """Collect no garbage: what a start makes is kept, nearly all of it. `fit` ends it sooner."""
     gc.disable()
     try:
-        _train(config)
+        yield
     finally:
         gc.enable()
 
 
-def _train(config):
-    # Here, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
+@_without_collection()
+def main(argv: list[str]) -> None:
+    config = Config.from_flags()
+    shell.require(argv, records=_RECORDS.value, workdir=_WORKDIR.value)
+    # Below, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
     import tensorflow as tf
 
     from a2d_tf.core import devices

@@ -7,8 +7,10 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 import extra_packages
+import pytest
 
 WORKER = pathlib.Path(__file__).resolve().with_name("datumaro_worker.py")
 
@@ -34,25 +36,30 @@ def write(folder, format_name, content):
 
 
 def _ask(*request):
-    worker = _worker()
+    worker, said = _worker()
     worker.stdin.write(json.dumps(request) + "\n")
     worker.stdin.flush()
-    answer = json.loads(worker.stdout.readline())
+    line = worker.stdout.readline()
+    if not line:
+        _worker.cache_clear()
+        pytest.fail(f"the process with Datumaro ended: {said.read_text()[-2000:]}")
+    answer = json.loads(line)
     assert answer["error"] is None, answer["error"]
     return answer["result"]
 
 
 @functools.cache
 def _worker():
-    """The process with Datumaro, one for all tests: it takes seconds to start."""
+    """The process with Datumaro, one for all tests, as it takes seconds to start; what it says."""
+    said = pathlib.Path(tempfile.mkdtemp()) / "stderr.txt"
     worker = subprocess.Popen(
         # -S: without the packages of this environment.
         [sys.executable, "-S", str(WORKER)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=said.open("w"),
         text=True,
         env={**os.environ, "PYTHONPATH": str(extra_packages.folder("oracles"))},
     )
     atexit.register(worker.communicate)  # closes its input, which ends it
-    return worker
+    return worker, said

@@ -45,6 +45,10 @@ def test_it_is_h264_for_every_player_with_the_index_in_front(tmp_path):
     assert data.index(b"ftyp") < data.index(b"moov") < data.index(b"mdat")
 
 
+@pytest.mark.skipif(
+    platform.machine() not in ROUNDINGS or not ctypes.util.find_library("m"),
+    reason="the constants of fenv.h are those of glibc on two processors",
+)
 def test_no_pixel_depends_on_how_a_processor_rounds(tmp_path):
     frames, times = moving_frames(30, 90, 160, step=3), np.arange(30) / 24
     libm, films = ctypes.CDLL(ctypes.util.find_library("m")), []

@@ -152,6 +152,7 @@ class _Validation:
 
     def run(self, step: int) -> None:
         """Validate the weights of a step that is saved, so that a signal may end it at once."""
+        gc.enable()  # where it comes before the first step
         averages = self._averages
         with stop_at_once():
             with averages.in_place() if averages else contextlib.nullcontext():

@@ -267,8 +267,8 @@ def watch(
 ) -> Iterator[VideoFrame]:
     """Predict the frames of a video and link their instances over time.
 
-    Decoding and flow, the network, and the tracks have a thread each, and work a few frames ahead
-    of who iterates: that writes a frame's files while the network works on the next ones.
+    Decoding and flow, the features, the answers, and the tracks have a thread each, and work a few
+    frames ahead of who iterates.
 
     Args:
       predictor: of the video's instances.

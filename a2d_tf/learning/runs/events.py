@@ -30,6 +30,8 @@ def clear(workdir: str) -> None:
 class Events:
     """The writers of a run folder: `train`, and `validation` or, without that, `training_clips`.
 
+    `evaluation/<split>` is of a2d_tf.evaluate.
+
     Args:
       workdir: the run folder; chief: whether this process writes it.
     """
