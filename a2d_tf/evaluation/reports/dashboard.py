@@ -1,7 +1,7 @@
 """TensorBoard's view of a run: flags, hyperparameters and layout, figures of each validation.
 
 The former are written to `RUN/tensorboard`, validations to its subfolder `validation`, the figures
-of an evaluation to its subfolder `evaluation/<split>`, of the best weights `evaluation/<split>_best`.
+of an evaluation to `evaluation/<split>`, those of the best weights to `evaluation/<split>_best`.
 """
 
 from __future__ import annotations
