@@ -130,16 +130,21 @@ def _noticing_lost_workers() -> Iterator[None]:
     Beam waits for its connection without end, and the thread that notices its end only raises.
     """
     lost: list[str] = []
-    before = threading.excepthook
-    timer = threading.Timer(_GRACE, os.kill, (os.getpid(), signal.SIGINT))
-    timer.daemon = True
+    before, ended = threading.excepthook, threading.Event()
+
+    def interrupt():
+        # Again, should what Beam does at that moment swallow it.
+        while not ended.wait(_GRACE):
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    interrupter = threading.Thread(target=interrupt, daemon=True)
 
     def hook(arguments, /):
         if not (arguments.thread and arguments.thread.name == "run_worker"):
             before(arguments)
         elif not lost:
             lost.append(str(arguments.exc_value))
-            timer.start()
+            interrupter.start()
 
     threading.excepthook = hook
     try:
@@ -149,7 +154,7 @@ def _noticing_lost_workers() -> Iterator[None]:
             raise
         raise RuntimeError(lost[0]) from error
     finally:
-        timer.cancel()
+        ended.set()
         threading.excepthook = before
 
 
