@@ -448,12 +448,13 @@ def test_a_signal_leaves_whole_files_of_the_frames_so_far(predictor, film, tmp_p
 
     handler = signal.getsignal(number)
     _, count, stopped = streaming.predict(Interrupted, video_files.Reader(film), str(tmp_path))
-    assert (count, stopped) == (3, True)
+    # The frame in hand is the last: the third, or the second where its files are still written.
+    assert stopped and count in (2, 3)
     assert signal.getsignal(number) is handler
-    assert len(read_back(tmp_path / "overlay.mp4")[0]) == 3
-    assert len(list((tmp_path / "label_maps").iterdir())) == 3
+    assert len(read_back(tmp_path / "overlay.mp4")[0]) == count
+    assert len(list((tmp_path / "label_maps").iterdir())) == count
     results = json.loads((tmp_path / "detections.json").read_text())
-    assert {result["image_id"] for result in results} <= {1, 2, 3}
+    assert {result["image_id"] for result in results} <= set(range(1, count + 1))
 
 
 def test_interrupted_command_line(tiny_run, tmp_path):
