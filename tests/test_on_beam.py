@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -119,7 +120,13 @@ def test_records_by_urls_and_a_killed_worker(small_source, small_records, tmp_pa
 def test_a_worker_that_is_killed_before_it_connects_ends_the_command(small_source, tmp_path):
     words = ("records", f"--release={small_source}", f"--output={tmp_path / 'records'}", *SIZES)
     runner = (*PROCESSES, "--direct_num_workers=2", "--beam_plugins=mem_like")
-    killed = on_beam(*words, runner=runner, MEM_LIKE=str(tmp_path), **killing(tmp_path, "start"))
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited, as in the background
+    try:
+        killed = on_beam(
+            *words, runner=runner, MEM_LIKE=str(tmp_path), **killing(tmp_path, "start")
+        )
+    finally:
+        signal.signal(signal.SIGINT, handler)
     assert "exited with return code" in complaint(killed) and (tmp_path / "killed").exists()
 
 

@@ -147,6 +147,8 @@ def _noticing_lost_workers() -> Iterator[None]:
             interrupter.start()
 
     threading.excepthook = hook
+    # Commands that a script starts in the background ignore it.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     except KeyboardInterrupt as error:
@@ -155,6 +157,7 @@ def _noticing_lost_workers() -> Iterator[None]:
         raise RuntimeError(lost[0]) from error
     finally:
         ended.set()
+        signal.signal(signal.SIGINT, handler)
         threading.excepthook = before
 
 
