@@ -78,9 +78,14 @@ class Instances:
             self, masks=[coco_results.encode_mask(mask) for mask in self.masks]
         )
 
+    def mask(self, index: int) -> np.ndarray:
+        """The mask of an instance, [H, W]: uint8 where it was an RLE."""
+        mask = self.masks[index]
+        return rle_tools.decode(mask) if isinstance(mask, dict) else mask
+
     def decoded_masks(self) -> np.ndarray:
         """The masks as bool [N, H, W]."""
-        masks = [rle_tools.decode(m) if isinstance(m, dict) else m for m in self.masks]
+        masks = [self.mask(i) for i in range(len(self.masks))]
         return np.array(masks, bool).reshape(-1, *self.label_map.shape)
 
 

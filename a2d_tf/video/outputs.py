@@ -15,7 +15,6 @@ from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
-from pycocotools import mask as rle_tools
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import replace_folder, write_json
@@ -188,7 +187,7 @@ class Outputs:
             frame.image,
             frame.instances.boxes[order],
             frame.codes[order],
-            [rle_tools.decode(frame.instances.masks[i]) for i in order],
+            [frame.instances.mask(i) for i in order],
             label_space=labels,
             scores=frame.scores[order],
             ids=frame.tracks[order],
