@@ -32,6 +32,13 @@ def test_held_out_are_the_videos_of_actors_that_another_shows(leave_one_out, tmp
     assert [video.vid for video in videos] == ["v0", "v1", "v4"]
 
 
+def test_of_these_only_those_that_are_named(leave_one_out, tmp_path):
+    release = releases([17, 19, 44, 73, 13], tmp_path)
+    assert [v.vid for v in leave_one_out.held_out(release, ["v4", "v0"])] == ["v0", "v4"]
+    with pytest.raises(InputError, match="--videos=v2: .* held out are v0, v1, v4"):
+        leave_one_out.held_out(release, ["v0", "v2"])
+
+
 def test_without_a_second_video_of_any_actor_there_is_nothing_to_hold_out(leave_one_out, tmp_path):
     with pytest.raises(InputError, match="videoset.csv: no actor of two videos or more"):
         leave_one_out.held_out(releases([17, 44], tmp_path))
@@ -89,7 +96,8 @@ def test_a_fold_is_trained_and_scored_once(leave_one_out, tmp_path, monkeypatch)
         (folder / name).write_text("{}")
 
     monkeypatch.setattr(leave_one_out.processes, "call_main", call)
-    for name, value in (("_WORKERS", 1), ("_DEVICE", "cpu"), ("_THRESHOLD", 0.4)):
+    given = {"_WORKERS": 1, "_DEVICE": "cpu", "_THRESHOLD": 0.4, "_STRIDE": 2}
+    for name, value in given.items():
         monkeypatch.setattr(leave_one_out, name, types.SimpleNamespace(value=value))
     for _ in range(2):
         assert leave_one_out._fold(release, release.videos[0], folder, settings) == scored
@@ -100,3 +108,4 @@ def test_a_fold_is_trained_and_scored_once(leave_one_out, tmp_path, monkeypatch)
     ]
     manifest = Manifest.load(folder / "records")
     assert manifest.counts["test"]["videos"] == 1 and manifest.clip_frames == 3
+    assert manifest.clip_stride == 2

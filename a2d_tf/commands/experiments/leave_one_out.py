@@ -3,9 +3,9 @@
   python tools/leave_one_out.py --release=Release --base=configs/real_clips.flags --workdir=runs/loo
 
 Videos are those of `videoset.csv`, whatever its last column says; held out in turn is each whose
-actor another video shows too. Flags after `--` go to every training: -- --seed=1. Run again, it
-continues where it stopped. Scores of the videos and of all of them together are printed, and
-written to WORKDIR/leave_one_out.json.
+actor another video shows too, or those of --videos. Flags after `--` go to every training:
+-- --seed=1. Run again, it continues where it stopped. Scores of the videos and of all of them
+together are printed, and written to WORKDIR/leave_one_out.json.
 """
 
 from __future__ import annotations
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 _RELEASE = flags.DEFINE_string("release", None, "Folder of videos in A2D's layout.")
 _BASE = flags.DEFINE_string("base", "configs/real_clips.flags", "Flagfile of the network.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a folder per video held out.")
+_VIDEOS = flags.DEFINE_list(
+    "videos", None, "Videos to hold out, of those that can be; all if not given."
+)
+_STRIDE = flags.DEFINE_integer("clip_stride", 1, "Video frames from one clip frame to the next.", 1)
 _THRESHOLD = flags.DEFINE_float(
     "score_threshold", 0.3, "Least p(actor) of an instance: no video is left to choose it by.", 0, 1
 )
@@ -58,18 +62,21 @@ def main(argv: list[str]) -> None:
     workdir = pathlib.Path(_WORKDIR.value).absolute()
     settings = _settings(workdir, argv[1:])
     folds = {}
-    for video in held_out(release):
+    for video in held_out(release, _VIDEOS.value):
         folds[video.vid] = _fold(release, video, workdir / video.vid, settings)
     report = _report(folds, labels)
     write_json(workdir / "leave_one_out.json", report)
     print(table(report))
 
 
-def held_out(release: Release) -> list[Video]:
+def held_out(release: Release, names: list[str] | None = None) -> list[Video]:
     """Return the videos whose actor, by the list of videos, is that of another one too.
 
+    Args:
+      release: the release; names: of the videos to return, or None for all.
+
     Raises:
-      InputError: there are none.
+      InputError: there are none, or one that is named is not among them.
     """
     actors = {video.vid: release.label_space.split(video.label)[0] for video in release.videos}
     counts = collections.Counter(actors.values())
@@ -78,7 +85,11 @@ def held_out(release: Release) -> list[Video]:
         raise InputError(
             f"{release.root}/videoset.csv: no actor of two videos or more, so none can be held out"
         )
-    return videos
+    unknown = set(names or ()) - {video.vid for video in videos}
+    if unknown:
+        known = ", ".join(video.vid for video in videos)
+        raise InputError(f"--videos={min(unknown)}: those that can be held out are {known}")
+    return [video for video in videos if not names or video.vid in names]
 
 
 def _settings(workdir, extra):
@@ -104,6 +115,7 @@ def _fold(release, video, folder, settings):
             image_height=model.image_height,
             image_width=model.image_width,
             clip_frames=model.frames,
+            clip_stride=_STRIDE.value,
         ),
         _WORKERS.value,
     )
@@ -152,9 +164,13 @@ def _report(folds, labels):
     return {
         "videos": videos,
         "mean": {kind: statistics.fmean(values) for kind, values in columns.items()},
-        "deviation": {kind: statistics.stdev(values) for kind, values in columns.items()},
+        "deviation": {kind: _deviation(values) for kind, values in columns.items()},
         "together": {kind: whole[kind]["miou"] for kind in _KINDS},
     }
+
+
+def _deviation(values):
+    return statistics.stdev(values) if len(values) > 1 else 0.0
 
 
 def table(report: dict) -> str:
