@@ -17,7 +17,9 @@ _MODEL = flags.DEFINE_string(
     "model", None, "packed model in place of a run: a name, or a folder of tools/pack_model.py"
 )
 _OUTPUT = flags.DEFINE_string(
-    "output", None, "folder of the scores; by default evaluation/<split> of the run folder"
+    "output",
+    None,
+    "folder of the scores, replaced as a whole; by default evaluation/<split> of the run folder",
 )
 _RECORDS = flags.DEFINE_string("records", None, "folder that tools/build_records.py made")
 _SPLIT = flags.DEFINE_enum(

@@ -190,7 +190,7 @@ def _many(jobs, output, request, task, predict):
     )
     if not complete:
         print("other tasks have not finished theirs; the last one writes the summary of all")
-    return 1 if todo and len(failures) == len(todo) else 0
+    return 1 if failures and len(failures) == len(task.share(jobs)) else 0
 
 
 def main(argv: list[str], predict: batch.Predict = batch.predict) -> int | None:

@@ -30,8 +30,8 @@ def clip(boxes, grey, flow=(0.0, 0.0), height=8, width=10, frames=3):
     return {name: tf.constant(value) for name, value in parts.items()}
 
 
-def paste(host, donor, pick=0.0):
-    made = copy_paste.paste(host, donor, tf.constant(pick), 3)
+def paste(host, donor, pick=0.0, **options):
+    made = copy_paste.paste(host, donor, tf.constant(pick), 3, **options)
     return {name: x.numpy() for name, x in made.items()}
 
 
@@ -45,6 +45,16 @@ def test_pixels_and_flow_follow_the_flow_in_all_frames():
         np.testing.assert_array_equal(made["flow"][frame, ..., 0], np.where(inside, 2, 0))
         np.testing.assert_array_equal(made["flow"][frame, ..., 1], np.where(inside, -1, 0))
     assert made["video"] == b"v"
+
+
+def test_flow_of_one_frame_moves_it_by_the_stride():
+    donor = clip([(2, 4, 4, 6)], 90, flow=(1.0, -1.0))
+    made = paste(clip(HOST, 10), donor, stride=2)
+    for frame, (y1, x1, y2, x2) in enumerate([(4, 2, 6, 4), (2, 4, 4, 6), (0, 6, 2, 8)]):
+        inside = np.zeros((8, 10), bool)
+        inside[y1:y2, x1:x2] = True
+        np.testing.assert_array_equal(made["rgb"][frame, ..., 0], np.where(inside, 90, 10))
+        np.testing.assert_array_equal(made["flow"][frame, ..., 0], np.where(inside, 1, 0))
 
 
 def test_what_is_covered_shrinks():
@@ -132,6 +142,18 @@ OPTIONS = dict(
 def training(manifest, batches, **options):
     stream = pipeline.training(manifest, (64, 96), 3, 4, **{**OPTIONS, **options})
     return list(stream.take(batches).as_numpy_iterator())
+
+
+def test_the_records_stride_moves_what_is_pasted(mini_records, monkeypatch):
+    seen, paste_once = [], copy_paste.paste
+
+    def spied(*arguments):
+        seen.append(arguments[4])
+        return paste_once(*arguments)
+
+    monkeypatch.setattr(copy_paste, "paste", spied)
+    training(dataclasses.replace(mini_records, clip_stride=3), 1, copy_paste=1.0)
+    assert seen == [3]
 
 
 def test_in_training_it_changes_clips_alone_and_resumes_to_the_bit_on_a_second_worker(mini_records):

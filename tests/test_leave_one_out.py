@@ -82,6 +82,20 @@ def test_the_report_has_mean_spread_and_all_frames_together(leave_one_out, tmp_p
     assert text.splitlines()[-1] == "| all frames together | 58.3 | 58.3 | 58.3 |"
 
 
+def test_trainings_of_other_flags_are_not_gone_on_with(leave_one_out, tmp_path, monkeypatch):
+    base = tmp_path / "base.flags"
+    base.write_text("--image_height=64\n")
+    monkeypatch.setattr(leave_one_out, "_BASE", types.SimpleNamespace(value=str(base)))
+    for extra in (["--seed=1"], ["--seed=2"]):  # nothing has been trained yet
+        path = leave_one_out._settings(tmp_path, extra)
+    (tmp_path / "v0/run").mkdir(parents=True)
+    (tmp_path / "v0/run/flags.txt").touch()
+    assert leave_one_out._settings(tmp_path, ["--seed=2"]) == path
+    with pytest.raises(InputError, match="settings.flags: the trainings there have these flags"):
+        leave_one_out._settings(tmp_path, ["--seed=3"])
+    assert "--seed=2" in path.read_text()
+
+
 def test_a_fold_is_trained_and_scored_once(leave_one_out, tmp_path, monkeypatch):
     """By stand-ins for the two mains, which leave what these do."""
     release, calls = Release(small_release(tmp_path / "Release")), []
@@ -93,7 +107,8 @@ def test_a_fold_is_trained_and_scored_once(leave_one_out, tmp_path, monkeypatch)
         calls.append(command)
         scored.mkdir(parents=True, exist_ok=True)
         name = "run/finished.json" if command[0] == "train" else "run/evaluation/test/metrics.json"
-        (folder / name).write_text("{}")
+        threshold = leave_one_out._THRESHOLD.value
+        (folder / name).write_text(json.dumps({"score_threshold": threshold}))
 
     monkeypatch.setattr(leave_one_out.processes, "call_main", call)
     given = {"_WORKERS": 1, "_DEVICE": "cpu", "_THRESHOLD": 0.4, "_STRIDE": 2}
@@ -106,6 +121,9 @@ def test_a_fold_is_trained_and_scored_once(leave_one_out, tmp_path, monkeypatch)
         ["train", f"--flagfile={settings}", *common, "--pictures=0"],
         ["evaluate", *common, "--split=test", "--score_threshold=0.4"],
     ]
+    monkeypatch.setattr(leave_one_out, "_THRESHOLD", types.SimpleNamespace(value=0.5))
+    leave_one_out._fold(release, release.videos[0], folder, settings)
+    assert calls[2:] == [["evaluate", *common, "--split=test", "--score_threshold=0.5"]]
     manifest = Manifest.load(folder / "records")
     assert manifest.counts["test"]["videos"] == 1 and manifest.clip_frames == 3
     assert manifest.clip_stride == 2

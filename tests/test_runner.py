@@ -233,6 +233,22 @@ def test_an_empty_split_is_one_clear_error(evaluator, monkeypatch, tmp_path):
     assert evaluator.validate() is None
 
 
+def test_only_scores_make_way_for_scores(evaluator, tmp_path, monkeypatch):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "metrics.json").touch()  # a packed model has one too
+    with pytest.raises(InputError, match="run: is there already and is no folder of scores"):
+        evaluator.evaluate("test", 0.3, str(tmp_path / "run"))
+    assert [path.name for path in tmp_path.rglob("*.json")] == ["metrics.json"]
+    for _ in range(2):
+        evaluator.evaluate("test", 0.3, f"{tmp_path / 'scores'}/")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "scores"]
+    before = (tmp_path / "scores" / "metrics.json").stat()
+    monkeypatch.setattr(evaluator, "clips", lambda *_: iter(()))
+    with pytest.raises(InputError, match="no record"):
+        evaluator.evaluate("test", 0.3, str(tmp_path / "scores"))
+    assert (tmp_path / "scores" / "metrics.json").stat() == before
+
+
 def test_validation_measures_in_the_pass_that_scores(evaluator, monkeypatch):
     monkeypatch.setattr("a2d_tf.core.config.EVALUATION_BATCH", 4)
     seen = []

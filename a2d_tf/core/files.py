@@ -15,7 +15,7 @@ import secrets
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO, Callable, Union
 
 import numpy as np
@@ -161,6 +161,21 @@ def write_json(path: Path, value: Any, sort_keys: bool = False) -> None:
     """Create or replace a JSON file, indented; InputError where it cannot be written."""
     text = json.dumps(value, indent=1, sort_keys=sort_keys, allow_nan=False)
     write_text(path, text + "\n")
+
+
+def check_place(place: str, marks: Iterable[str], kind: str) -> None:
+    """Check that a folder may take `place`: nothing, an empty folder or an older one is there.
+
+    Args:
+      place: path; marks: names of files that every such folder has; kind: what it is called.
+
+    Raises:
+      InputError: something else is there.
+    """
+    known = all(os.path.isfile(os.path.join(place, name)) for name in marks)
+    empty = os.path.isdir(place) and not os.listdir(place)
+    if os.path.lexists(place) and not known and not empty:
+        raise InputError(f"{place}: is there already and is no {kind}; give another --output")
 
 
 @contextlib.contextmanager

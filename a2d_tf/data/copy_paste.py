@@ -1,7 +1,8 @@
 """Copy-paste (Ghiasi et al. 2021) for clips: an instance of another clip of the batch over a clip.
 
 The instance keeps its place and its pixels and flow in every frame. Its mask is known in the key
-frame; in the others it is that mask, moved by the mean of the flow inside, in whole pixels.
+frame; in the others it is that mask, moved by the mean of the flow inside (times the clip's
+stride, for flow spans one frame of the video), in whole pixels.
 
 All draws depend on (seed, step, row) alone: neither on how workers share a batch nor on a resume.
 """
@@ -51,7 +52,11 @@ def with_donors(
 
 
 def paste(
-    example: dict[str, tf.Tensor], donor: dict[str, tf.Tensor], pick: tf.Tensor, frames: int
+    example: dict[str, tf.Tensor],
+    donor: dict[str, tf.Tensor],
+    pick: tf.Tensor,
+    frames: int,
+    stride: int = 1,
 ) -> dict[str, tf.Tensor]:
     """Paste an instance of one clip over another.
 
@@ -64,6 +69,7 @@ def paste(
         [N, H, W] of the key frame, codes [N].
       donor: the same of the other clip, of as many frames; its frames may have another size.
       pick: float32 in [0, 1): which of the donor's instances; frames: T.
+      stride: frames of the video from one frame of the clip to the next; flow spans one.
 
     Returns:
       the example, the pasted instance last.
@@ -75,7 +81,7 @@ def paste(
     def pasted():
         mask = _fitted(donor["masks"][index][None, ..., None], size)[0, ..., 0] > 0
         flow = _fitted(donor["flow"], size)
-        masks = _over_time(mask, flow, frames)
+        masks = _over_time(mask, flow * float(stride), frames)
         covered = dict(
             example,
             rgb=tf.where(masks[..., None], _fitted(donor["rgb"], size), example["rgb"]),
@@ -103,7 +109,7 @@ def _fitted(images, size):
 
 
 def _over_time(mask, flow, frames):
-    """Move the key frame's mask along the flow inside: bool [T, H, W]."""
+    """Move the key frame's mask along the flow between frames inside it: bool [T, H, W]."""
     middle = frames // 2
     moved, place = {middle: mask}, {middle: tf.zeros([2])}
     for step in (1, -1):

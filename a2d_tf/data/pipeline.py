@@ -22,7 +22,6 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import copy_paste as copy_paste_ops
 from a2d_tf.data import records
 from a2d_tf.data.manifest import Manifest
@@ -286,7 +285,7 @@ def training(
         jitter = dict(flip=flip, scale_jitter=scale_jitter, colour_jitter=colour_jitter)
         return augment(example, tf.stack([tf.constant(seed, tf.int64), position]), **jitter)
 
-    load = _loader(manifest.label_space, canvas, frames, batch_size, max_instances, augmented)
+    load = _loader(manifest, canvas, frames, batch_size, max_instances, augmented)
     clips = _loaded(clips, load, context)
     return _prefetched(clips.batch(batch_size // replicas, drop_remainder=True), 4)
 
@@ -322,11 +321,12 @@ def _shuffled(paths, keep, buffer, seed, epoch):
     return blocks.enumerate().map(permute).unbatch()
 
 
-def _loader(labels: LabelSpace, canvas, frames, batch_size, max_instances, change=None):
+def _loader(manifest, canvas, frames, batch_size, max_instances, change=None):
     """Return the function from (position in the stream, serialised record) to a padded clip.
 
     A third argument is of `copy_paste.with_donors`.
     """
+    labels = manifest.label_space
 
     def read(position, serialized):
         example = _fit(_parse(serialized, frames, labels), canvas)
@@ -342,6 +342,7 @@ def _loader(labels: LabelSpace, canvas, frames, batch_size, max_instances, chang
                     read(donor["position"], donor["serialized"]),
                     donor["pick"],
                     frames,
+                    manifest.clip_stride,
                 ),
                 lambda: example,
             )
@@ -387,7 +388,7 @@ def evaluation(
     check_manifest(manifest, frames)
     context = input_context or tf.distribute.InputContext()
     clips = _serialized(split_shards(manifest, split), split_filter(split, val_fraction))
-    load = _loader(manifest.label_space, canvas, frames, batch_size, max_instances)
+    load = _loader(manifest, canvas, frames, batch_size, max_instances)
 
     def load_fields(position, serialized):
         example = {**load(position, serialized), "record": serialized}

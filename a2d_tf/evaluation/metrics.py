@@ -75,7 +75,9 @@ def evaluate(
       the contents of `metrics.json`; `table` prints them.
 
     Raises:
-      InputError: no run or records there, records of another kind, or an empty split.
+      InputError: no run or records there, records of another kind, an empty split, or something
+        else than scores at `output`.
+      ValueError: a loaded run without `output`.
     """
     # Late: these load TensorFlow.
     from a2d_tf.evaluation.runner import Evaluator

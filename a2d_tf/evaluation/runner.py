@@ -7,7 +7,6 @@ import dataclasses
 import functools
 import itertools
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 
@@ -18,6 +17,7 @@ from tqdm import tqdm
 
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import check_place, whole_folder
 from a2d_tf.core.sharing import workers
 from a2d_tf.data import pipeline, records
 from a2d_tf.data.manifest import Manifest
@@ -33,6 +33,7 @@ from a2d_tf.ops import painting
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 # Least p(actor) of instances: below every threshold, yet it bounds the number of masks.
 FLOOR = 0.05
+_MARKS = ("metrics.json", "truth.json")  # a folder of scores has these
 Clip = Callable[[], Frame]
 """Makes the frame of a clip, off the main thread: it decodes the ground truth."""
 Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -248,19 +249,14 @@ class Evaluator:
           The metrics, as in `metrics.json`.
 
         Raises:
-          InputError: the split is empty.
+          InputError: the split is empty, or something else than scores is at `output`.
         """
-        partial = f"{output}.partial"
+        check_place(output, _MARKS, "folder of scores")
         try:
-            shutil.rmtree(partial, ignore_errors=True)
-            metrics = self._evaluate(split, threshold, partial)
-            shutil.rmtree(output, ignore_errors=True)
-            os.replace(partial, output)
+            with whole_folder(output) as partial:
+                return self._evaluate(split, threshold, partial)
         except OSError as error:
             raise InputError(f"{output}: cannot be written ({error.strerror})") from error
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-        return metrics
 
     def _evaluate(self, split, threshold, partial):
         """Evaluate into a folder beside the final one."""

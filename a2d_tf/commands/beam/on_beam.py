@@ -39,7 +39,7 @@ _STAGING = flags.DEFINE_string(
 )
 _INPUTS = {
     "records": ("release", "annotations", "coco", "videos", "labels", "names"),
-    "predict": ("saved_model", "workdir", "init_rgb"),
+    "predict": ("saved_model", "workdir", "model", "init_rgb"),
 }
 _LOCAL = ("task", "workers")  # which share the work without Beam
 

@@ -93,10 +93,17 @@ def held_out(release: Release, names: list[str] | None = None) -> list[Video]:
 
 
 def _settings(workdir, extra):
-    """Write the settings of all trainings: the base, no video for validation, further flags."""
+    """Write the settings of all trainings: the base, no video for validation, further flags.
+
+    Raises:
+      InputError: a mistake in them, or trainings with others are there.
+    """
     base = os.path.abspath(flagfiles.find(_BASE.value))
     path = workdir / "settings.flags"
-    write_text(path, "\n".join([f"--flagfile={base}", "--val_fraction=0", *extra]) + "\n")
+    text = "\n".join([f"--flagfile={base}", "--val_fraction=0", *extra]) + "\n"
+    if any(workdir.glob("*/run/flags.txt")) and path.read_text() != text:
+        raise InputError(f"{path}: the trainings there have these flags; give another --workdir")
+    write_text(path, text)
     Config.read(path)  # a mistake shows before the first training
     return path
 
@@ -124,10 +131,12 @@ def _fold(release, video, folder, settings):
     common += [f"--device={_DEVICE.value}"] if _DEVICE.value != "auto" else []
     if not (run / "finished.json").exists():
         processes.call_main(["train", f"--flagfile={settings}", *common, "--pictures=0"])
-    if not experiments.is_scored(run, since_trained=True):
-        threshold = f"--score_threshold={_THRESHOLD.value}"
-        processes.call_main(["evaluate", *common, f"--split={experiments.SPLIT}", threshold])
-    return run / "evaluation" / experiments.SPLIT
+    scores, threshold = run / "evaluation" / experiments.SPLIT, _THRESHOLD.value
+    scored = experiments.is_scored(run, since_trained=True)
+    if not scored or read_json(scores / "metrics.json")["score_threshold"] != threshold:
+        options = [f"--split={experiments.SPLIT}", f"--score_threshold={threshold}"]
+        processes.call_main(["evaluate", *common, *options])
+    return scores
 
 
 def split_release(release: Release, vid: str, folder: pathlib.Path) -> None:

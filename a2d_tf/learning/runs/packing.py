@@ -19,6 +19,7 @@ from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import (
     UNREADABLE,
+    check_place,
     read_json,
     read_npz,
     whole_folder,
@@ -90,7 +91,7 @@ def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> dict
       InputError: no run there, a weight beyond float16, something else is at `output`, or it
         cannot be written.
     """
-    _check_output(output)
+    check_place(output, [packed.WEIGHTS], "packed model")
     run = run_folder.load(workdir, kind=kind)
     arrays = {name: variable.numpy() for name, variable in variables(run.network).items()}
     small = {name: _halved(name, values) for name, values in arrays.items()}
@@ -121,15 +122,6 @@ def _write(folder, workdir, run, weights, *, metrics, card):
     if metrics:
         write_json(os.path.join(folder, METRICS), metrics, sort_keys=True)
     write_text(os.path.join(folder, CARD), card)
-
-
-def _check_output(output):
-    known = os.path.isfile(os.path.join(output, packed.WEIGHTS))
-    empty = os.path.isdir(output) and not os.listdir(output)
-    if os.path.lexists(output) and not known and not empty:
-        raise InputError(
-            f"{output}: is there already and is no packed model; give another --output"
-        )
 
 
 def _settings(workdir) -> Config:
