@@ -383,7 +383,10 @@ def evaluation(
       input_context: of a distributed evaluation; each worker gets its share of the clips.
 
     Returns:
-      a dataset, with elements and errors as of `training`.
+      a dataset, with elements as of `training`; empty if no video is held out for "val".
+
+    Raises:
+      InputError: too short clips, or no shard of the split.
     """
     check_manifest(manifest, frames)
     context = input_context or tf.distribute.InputContext()

@@ -164,7 +164,10 @@ def _iou(instances, tracks):
 
 
 def _actor(sights, labels, before=None):
-    """The kind of actor with the highest sum of p(actor) over several sights: a 0-based index."""
+    """The kind of actor that several sights vote for: a 0-based index.
+
+    Each votes for the actor of its own code, with p(actor).
+    """
     votes = np.zeros(len(labels.actors))
     for _, code, _, actors, _ in sights:
         actor = labels.split(code)[0] - 1
@@ -184,8 +187,8 @@ def read_label(
 ) -> tuple[int, float]:
     """Read the label of an actor from several sights of it.
 
-    The actor is the one with the highest sum of p(actor), the action the valid one with the highest
-    sum of p(action). The label before holds until another has LEAD times its sum.
+    Each sight votes for the actor of its own code, with p(actor); the actor is the one with the
+    highest sum, the action the valid one with the highest sum of p(action). The label before holds until another has LEAD times its sum.
 
     Args:
       sights: as in a Track, at least one.

@@ -118,7 +118,8 @@ _STRIDE = flags.DEFINE_integer("clip_stride", 1, "Video frames from one clip fra
 _LABELS = flags.DEFINE_string(
     "labels",
     None,
-    "JSON of the label space. By default A2D's; with --coco, that of the annotations' names.",
+    "JSON of the label space. By default A2D's; with --annotations or --coco, A2D's if it has all "
+    "their pairs, else their names.",
 )
 _FOLLOW = flags.DEFINE_bool(
     "follow_links",

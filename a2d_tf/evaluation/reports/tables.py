@@ -61,7 +61,7 @@ NOTE = "Published rows are for A2D's own test split: compare only figures of tha
 
 
 def write_metrics(metrics: dict, path: str | os.PathLike) -> None:
-    """Write `metrics.json`: figures in percent, except thresholds."""
+    """Write `metrics.json`: figures in percent, except thresholds, counts and ratios."""
     write_json(path, metrics, sort_keys=True)
 
 
