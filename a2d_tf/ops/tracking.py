@@ -188,7 +188,8 @@ def read_label(
     """Read the label of an actor from several sights of it.
 
     Each sight votes for the actor of its own code, with p(actor); the actor is the one with the
-    highest sum, the action the valid one with the highest sum of p(action). The label before holds until another has LEAD times its sum.
+    highest sum, the action the valid one with the highest sum of p(action). The label before holds
+    until another has LEAD times its sum.
 
     Args:
       sights: as in a Track, at least one.

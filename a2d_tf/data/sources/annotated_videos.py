@@ -69,8 +69,8 @@ class AnnotatedVideos:
         Args:
           exports: the files, folders and zips of the annotations.
           videos_dir: the folder of the videos.
-          label_space: the names that may occur; by default A2D's if they cover all pairs that do, else
-            those that do.
+          label_space: the names that may occur; by default A2D's if they have all pairs that do,
+            else those that do.
           names: maps labels to actors and actions.
           options: which frames and shapes count.
           format_name: one of `recognise.FORMATS`; by default recognised by content.

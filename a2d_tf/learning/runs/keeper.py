@@ -1,7 +1,8 @@
 """The checkpoints of a training run, which may be killed at any step and resumes exactly.
 
 A checkpoint holds the network, the optimizer's slots, averages and loss scale where there are any,
-the step, and the values gathered for the next TensorBoard point. An older checkpoint stays until the new one is complete.
+the step, and the values gathered for the next TensorBoard point. An older checkpoint stays until
+the new one is complete.
 """
 
 from __future__ import annotations
