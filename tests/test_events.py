@@ -33,6 +33,14 @@ def test_later_steps_are_dropped_and_said_again(tmp_path):
     assert all(path.name.startswith("events.out.tfevents.") for path in train.iterdir())
 
 
+def test_a_folder_whose_name_is_a_glob(tmp_path):
+    folder = tmp_path / "lr[1e-3]"
+    for step in (1, 2):
+        Events(folder).write("train", step, {"loss/total": 1.0})
+    Events(folder).trim("train", 1)
+    assert read(folder / "tensorboard" / "train") == [(1, "loss/total")]
+
+
 def test_points_of_a_run_that_kept_no_checkpoint_are_cleared_and_nothing_else(tmp_path):
     for name in ("train", "validation"):
         Events(tmp_path).write(name, 1, {"loss/total": 1.0})

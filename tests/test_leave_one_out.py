@@ -54,6 +54,9 @@ def test_a_fold_links_to_the_release_and_tests_one_video(leave_one_out, tmp_path
         v.vid: int(v.vid == vid) for v in release.videos
     }
     assert fold.frames_path(vid).exists()
+    other = Release(small_release(tmp_path / "Other"))
+    with pytest.raises(InputError, match="leads to another release; give another --workdir"):
+        leave_one_out.split_release(other, vid, tmp_path / "fold")
     with open(tmp_path / "fold" / "videoset.csv") as file:
         assert [len(row) for row in csv.reader(file)] == [9] * len(release.videos)
 

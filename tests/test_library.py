@@ -76,6 +76,8 @@ def test_a_glob(tmp_path):
     assert [name for name, _ in plan(tmp_path / "**/*")] == ["b.mp4", "c.mkv", "a.mp4", "d.mp4"]
     with pytest.raises(InputError, match=r"\*.avi: no video of that name"):
         plan(tmp_path / "*.avi")
+    empty(tmp_path, "out/b/overlay.mp4", "out/b/prediction.json")  # of an earlier call
+    assert [name for name, _ in plan(tmp_path / "**/*.m*")] == ["b.mp4", "c.mkv", "a.mp4", "d.mp4"]
 
 
 def test_a_list(tmp_path, monkeypatch):
@@ -341,6 +343,7 @@ def test_overwrite_replaces_predictions_of_other_settings(films, predicted, pred
             "video.json",
         ]
         assert sorted(os.listdir(output / name / "label_maps"))[:1] == ["00001.png"]
+    assert sorted(os.listdir(output)) == ["a", "b", "c", "d"]  # no totals of other predictions
 
 
 @pytest.fixture

@@ -185,6 +185,12 @@ def test_tracks_are_let_go_when_they_cannot_come_back(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(outputs.RESULTS)
 
 
+def test_a_library_does_not_take_a_later_prediction_for_its_own(tmp_path):
+    (tmp_path / outputs.RECORD).write_text("{}")
+    write(tmp_path, {1: []})
+    assert not (tmp_path / outputs.RECORD).exists()
+
+
 def test_a_video_without_anybody_has_whole_files(tmp_path):
     write(tmp_path, {1: [], 2: []})
     assert json.loads((tmp_path / "tracks.json").read_text()) == []

@@ -136,6 +136,21 @@ def test_videos_that_the_user_names(videos, tmp_path):
         Matcher(tmp_path / "nowhere")
 
 
+def test_the_whole_name_of_an_export_goes_before_its_beginning(tmp_path):
+    for name in ("cam1", "cam1.part2"):
+        write_video(tmp_path / f"{name}.mp4", moving_frames(1, 24, 32, step=2))
+    assert matched(tmp_path, document(frame(), path="cam1.part2.json")) == {"cam1.part2": [1]}
+    assert matched(tmp_path, document(frame(), path="cam1.zip")) == {"cam1": [1]}
+    assert matched(tmp_path, document(frame(), path="cam1.v1.json")) == {"cam1": [1]}
+
+
+def test_a_folder_without_images_is_no_video(tmp_path):
+    write_video(tmp_path / "clip1.mp4", moving_frames(1, 24, 32, step=2))
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "clip1.zip").touch()
+    assert Matcher(tmp_path).names == ["clip1"]
+
+
 def test_images_numbered_from_zero(videos):
     named = document(frame("imgs", 0), frame("imgs", 3), numbering="names")
     assert matched(videos, named) == {"imgs": [1, 4]}

@@ -1,6 +1,7 @@
 """Packed models: what is in the folder, that it computes what the run does, and what is refused."""
 
 import json
+import os
 import shutil
 
 import cv2
@@ -51,6 +52,16 @@ def test_it_holds_settings_halved_weights_scores_and_a_card(folder, loaded_run):
     assert card.startswith("# Tiny\n\nNot for anything.\n\n## Facts")
     assert "| ave | 50.2 | 50.2 | 50.2 |" in card and "| mAP | 70.0 | 60.0 | 55.5 |" in card
     assert "adult, baby, ball, bird, car, cat, dog" in card
+
+
+def test_scores_of_older_weights_are_not_packed(tiny_run, tmp_path):
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    metrics = run / "evaluation" / "test" / "metrics.json"
+    metrics.parent.mkdir(parents=True, exist_ok=True)
+    metrics.write_text("{}")
+    os.utime(metrics, (0, 0))
+    packing.pack(str(run), str(tmp_path / "packed"))
+    assert {path.name for path in (tmp_path / "packed").iterdir()} == FILES | {"card.md"}
 
 
 def test_it_loads_as_the_run_but_for_the_rounding_of_its_weights(folder, loaded_run):

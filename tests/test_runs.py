@@ -67,6 +67,19 @@ def test_runs_that_compute_the_same_otherwise_are_of_one_network(tmp_path):
         run_folder.create(tmp_path, Config(tiny_network.config(roi_align="legacy")), manifest())
 
 
+def test_a_run_that_has_begun_takes_no_other_start(tmp_path, monkeypatch):
+    config = Config(tiny_network.config())
+    started = dataclasses.replace(config, learning=LearningConfig(init_rgb="coco"))
+    run_folder.create(tmp_path, config, manifest())
+    run_folder.create(tmp_path, started, manifest())  # there is no checkpoint yet
+    monkeypatch.setattr(run_folder, "is_new", lambda _: False)
+    run_folder.create(tmp_path, started, manifest())
+    other = dataclasses.replace(config, learning=LearningConfig(init_rgb="other.h5"))
+    with pytest.raises(InputError, match="the run there has --init_rgb=coco, not other.h5"):
+        run_folder.create(tmp_path, other, manifest())
+    run_folder.create(tmp_path, config, manifest())  # it goes on, and needs no start
+
+
 def chooser(folder, **model):
     """A finished run whose validation has chosen .4, and a Config of one that asks for it."""
     run_folder.create(folder, Config(tiny_network.config()), manifest())

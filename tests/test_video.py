@@ -89,6 +89,15 @@ def test_the_rate_is_the_stated_one(claimed, fps, camera, monkeypatch):
     assert video_files.Reader("0").fps == fps
 
 
+def test_images_are_in_the_order_of_their_numbers(tmp_path):
+    folder = write_images(tmp_path / "a", grey_frames(11, 48, 64))
+    for path in sorted(folder.iterdir()):
+        path.rename(folder / f"{int(path.stem)}.png")
+    reader = video_files.Reader(folder)
+    assert levels(reader) == list(range(10, 120, 10))
+    assert reader.images == tuple(f"{number}.png" for number in range(1, 12))
+
+
 def test_what_a_mac_leaves_beside_an_image_is_none(tmp_path):
     write_images(tmp_path / "a", grey_frames(2, 48, 64))
     (tmp_path / "a" / "._00001.png").write_bytes(b"Mac OS X")

@@ -242,7 +242,8 @@ class Outputs:
             write_json(place, {**self._record, "frames": self.frames})
             replace_folder(self.partial, self.folder, os.path.join(self._hidden.path, "old"))
             return
-        for name in RESULTS:
+        # The record first: with it, a library would take these results for its own.
+        for name in (RECORD, *RESULTS):
             place, new = (os.path.join(folder, name) for folder in (self.folder, self.partial))
             if os.path.isdir(place):
                 shutil.rmtree(place)

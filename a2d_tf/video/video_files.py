@@ -7,6 +7,7 @@ import itertools
 import math
 import os
 import pathlib
+import re
 from collections.abc import Callable, Iterator
 
 import cv2
@@ -158,7 +159,7 @@ class Reader:
         self.length = length
 
     def _images(self):
-        paths = frames.files(self._path, IMAGES)
+        paths = sorted(frames.files(self._path, IMAGES), key=_by_number)
         if not paths:
             raise InputError(f"{self._path}: no image in this folder ({', '.join(IMAGES)})")
         self.count = self.length = len(paths)
@@ -214,6 +215,12 @@ class _Camera:
         except cv2.error:
             return None
         return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) if decoded else None
+
+
+def _by_number(path):
+    """Sort key of a name, by which 2 is before 10."""
+    parts = re.split("([0-9]+)", path.name)
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)]
 
 
 def is_cut(before: np.ndarray, after: np.ndarray) -> bool:

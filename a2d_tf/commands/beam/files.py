@@ -78,11 +78,12 @@ def _create(path):
 def delete(paths: Iterable[str]) -> None:
     """Delete files, if they are there."""
     there = [path for path in paths if _systems().exists(path)]
-    _systems().delete(there)
+    # Beam takes what it is given for patterns.
+    _systems().delete([escape(path) if is_url(path) else glob.escape(path) for path in there])
 
 
 def listing(url: str) -> dict[str, Any]:
-    """List the files below a URL, or those that a glob matches.
+    """List the files below a URL, or itself, or those that it matches as a glob.
 
     Returns:
       {URL: Beam's metadata}; of a file alone its own.
@@ -91,10 +92,7 @@ def listing(url: str) -> dict[str, Any]:
       InputError: it cannot be listed.
     """
     url = url.rstrip("/")
-    if glob.has_magic(url):
-        patterns = [url]
-    else:
-        patterns = [f"{escape(url)}/**", escape(url)]
+    patterns = [f"{escape(url)}/**", escape(url), *([url] if glob.has_magic(url) else [])]
     try:
         for pattern in patterns:
             (found,) = _systems().match([pattern])

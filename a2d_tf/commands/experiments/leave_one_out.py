@@ -144,9 +144,14 @@ def split_release(release: Release, vid: str, folder: pathlib.Path) -> None:
 
     Args:
       release: the release; vid: of the test video; folder: gets `videoset.csv` and links.
+
+    Raises:
+      InputError: the folder links to another release.
     """
     for name in _LINKED:
         target, link = release.root.absolute() / name, folder / name
+        if link.is_symlink() and link.resolve() != target.resolve():
+            raise InputError(f"{link}: leads to another release; give another --workdir")
         if target.is_dir() and not link.is_dir():
             folder.mkdir(parents=True, exist_ok=True)
             link.symlink_to(target)

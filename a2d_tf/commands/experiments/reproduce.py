@@ -27,7 +27,7 @@ from collections.abc import Iterator
 from absl import flags
 
 from a2d_tf.commands.experiments import processes
-from a2d_tf.core import machine, shell
+from a2d_tf.core import flagfiles, machine, shell
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_json, write_json
@@ -77,6 +77,8 @@ def _lock(path, wait):
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             held = False
+        except OSError:  # a file system without locks
+            pass
         yield held
 
 
@@ -153,7 +155,7 @@ def make_records(
     workdir: str, base: str, *, release: str | None, videos: int, flow_method: str, workers: int
 ) -> str:
     """Make records of the network's size, if they are not there; returns their folder."""
-    model = Config.read(base).model
+    model = Config.read(flagfiles.find(base)).model
     if release is None:
         mini = os.path.join(workdir, "mini_a2d")
         _call("make_mini_a2d", f"--output={mini}", f"--videos={videos}", f"--workers={workers}")

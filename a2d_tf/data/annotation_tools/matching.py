@@ -65,7 +65,7 @@ class Matcher:
         entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
         self.names = sorted(
             {path.stem for path in entries if path.suffix.lower() in frame_files.VIDEOS}
-            | {path.name for path in entries if path.is_dir()}
+            | {path.name for path in entries if path.is_dir() and frame_files.files(path)}
         )
 
     def match(self, exports: Iterable[tuple[Export, Document]]) -> dict[str, dict[int, Located]]:
@@ -108,8 +108,8 @@ class Matcher:
         if any(frame.video for frame in document.frames):
             return None
         *folders, file = document.path.parts
-        for part in [file.partition(".")[0], *reversed(folders)]:
-            for name in {part, part.rpartition(".")[0]}:
+        for part in [file, file.partition(".")[0], *reversed(folders)]:
+            for name in (part, part.rpartition(".")[0]):
                 if name in self.names:
                     return name
         return None

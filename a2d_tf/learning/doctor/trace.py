@@ -41,7 +41,7 @@ def read(folder: str) -> Any:
     """Return the newest trace of TensorFlow's profiler in a folder, an XSpace."""
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
-    traces = glob.glob(os.path.join(folder, "plugins", "profile", "*", "*.xplane.pb"))
+    traces = glob.glob(os.path.join(glob.escape(folder), "plugins", "profile", "*", "*.xplane.pb"))
     space = xplane_pb2.XSpace()
     with open(max(traces, key=os.path.getmtime), "rb") as file:
         space.ParseFromString(file.read())

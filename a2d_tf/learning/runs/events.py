@@ -87,7 +87,9 @@ class Events:
             ) from error
 
     def _trim(self, name, last):
-        for path in glob.glob(os.path.join(self._folder, name, "events.out.tfevents.*")):
+        for path in glob.glob(
+            os.path.join(glob.escape(self._folder), glob.escape(name), "events.out.tfevents.*")
+        ):
             remaining, dropped = [], False
             for serialized, event in _events(path):
                 if event.step <= last:

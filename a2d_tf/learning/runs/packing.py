@@ -91,11 +91,11 @@ def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> dict
       InputError: no run there, a weight beyond float16, something else is at `output`, or it
         cannot be written.
     """
-    check_place(output, [packed.WEIGHTS], "packed model")
+    check_place(output, [packed.WEIGHTS, "flags.txt", "labels.json"], "packed model")
     run = run_folder.load(workdir, kind=kind)
     arrays = {name: variable.numpy() for name, variable in variables(run.network).items()}
     small = {name: _halved(name, values) for name, values in arrays.items()}
-    metrics = _metrics(workdir, kind)
+    metrics = _metrics(workdir, kind, run.checkpoint)
     facts = {
         "parameters": sum(values.size for values in arrays.values()),
         "largest_error": max(_error(arrays[name], small[name]) for name in arrays),
@@ -145,11 +145,13 @@ def _error(values, small):
     return float(np.abs(values - small).max(initial=0)) / largest if largest else 0.0
 
 
-def _metrics(workdir, kind):
-    """The scores of the test split; {} where that was not evaluated."""
+def _metrics(workdir, kind, checkpoint):
+    """The scores of the test split; {} where that was not evaluated since the checkpoint."""
     split = "test_best" if kind == "best" else "test"
     path = os.path.join(workdir, "evaluation", split, METRICS)
     try:
+        if os.path.getmtime(path) < os.path.getmtime(f"{checkpoint}.index"):
+            return {}
         return read_json(path)
     except FileNotFoundError:
         return {}

@@ -34,6 +34,8 @@ from a2d_tf.model.network import Network
 # The authors' choice of p(actor), for a run without a validation split.
 DEFAULT_THRESHOLD = 0.7
 
+_STARTS = ("init_rgb", "init_flow", "init_checkpoint", "class_map")
+
 logger = logging.getLogger(__name__)
 
 
@@ -53,6 +55,8 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
         check_network(workdir, config, manifest.label_space)
         # Changing these would not undo the steps that are done.
         fixed = ["seed", "val_fraction", "zero_shot_actor", "train_phase", "average_decay"]
+        if not is_new(workdir):
+            fixed += [name for name in _STARTS if getattr(config.learning, name)]
         check_same(path, config, fixed)
         _check_records(workdir, manifest)
     write_text(os.path.join(workdir, "labels.json"), manifest.label_space.to_json())

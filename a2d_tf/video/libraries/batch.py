@@ -27,7 +27,7 @@ from a2d_tf.core.stopping import stop_on_signal
 from a2d_tf.ops import tracking
 from a2d_tf.video import outputs, streaming, video_files
 from a2d_tf.video.libraries import finished
-from a2d_tf.video.libraries.library import FAILED, SUMMARY, Job
+from a2d_tf.video.libraries.library import FAILED, PAGE, SUMMARY, Job
 from a2d_tf.video.views import library as views
 
 if TYPE_CHECKING:
@@ -258,13 +258,18 @@ def conclude(
             whole.append(job)
         elif job.name not in failed:
             return False
+    summary, page = os.path.join(output, SUMMARY), os.path.join(output, PAGE)
     if "summary" in request.kinds:
-        write_file(os.path.join(output, SUMMARY), lambda file: _write_summary(file, whole))
+        write_file(summary, lambda file: _write_summary(file, whole))
+    elif os.path.exists(summary):
+        os.remove(summary)
     names = {job.name for job in whole}
     lost = {job.name: failed[job.name] for job in jobs if job.name not in names}
     _write_failures(os.path.join(output, FAILED), lost)
     if "page" in request.kinds:
         views.write_library_page(output, failed=lost)
+    elif os.path.exists(page):
+        os.remove(page)
     for path in glob.glob(pattern):
         with contextlib.suppress(FileNotFoundError):  # another task was faster
             os.remove(path)

@@ -23,7 +23,8 @@ VIDEOS = (
 )
 """Suffixes by which a folder or a glob has videos; a list may name any file."""
 SUMMARY, FAILED = "summary.csv", "failed.csv"
-_TAKEN = (SUMMARY, FAILED, "index.html")  # names of the library's own files
+PAGE = "index.html"
+_TAKEN = (SUMMARY, FAILED, PAGE)  # names of the library's own files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +111,10 @@ def _is_video_of_images(path):
     return bool(images)
 
 
+def _is_of_prediction(path):
+    return os.path.exists(os.path.join(os.path.dirname(path), outputs.RECORD))
+
+
 def _mixed(place, image, video):
     image, video = os.path.basename(image), os.path.basename(video)
     return InputError(
@@ -120,7 +125,8 @@ def _mixed(place, image, video):
 
 def _chosen(place, paths):
     """Those of some paths that are videos, in order; `place` names them in errors."""
-    paths = sorted(paths)
+    # A pattern may reach into the predictions of an earlier call.
+    paths = sorted(path for path in paths if not _is_of_prediction(path))
     images = [path for path in paths if _is_a(path, video_files.IMAGES)]
     videos = [path for path in paths if _is_a(path, VIDEOS) or _is_video_of_images(path)]
     if images and videos:
