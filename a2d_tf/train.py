@@ -82,6 +82,7 @@ def _prepare(network, config, manifest, workdir, *, inherited):
         return
     if new:
         events.clear(workdir)
+        run_folder.forget(workdir)
         dashboard.describe(workdir, config)
         if report:
             report.publish(workdir)

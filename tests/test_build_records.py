@@ -11,6 +11,8 @@ import signal
 import subprocess
 import sys
 import time
+import types
+import weakref
 from concurrent import futures
 
 import cv2
@@ -22,6 +24,7 @@ from pycocotools import mask as rle_tools
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.core.sharing.tasks import Task
+from a2d_tf.data import clips as clips_module
 from a2d_tf.data import records
 from a2d_tf.data.clips import clip_sources
 from a2d_tf.data.conversion import convert, shards
@@ -656,3 +659,30 @@ def test_a_killed_task_is_run_again(release, built, tmp_path):
     assert contents(tmp_path / "out") == contents(built)
     assert "complete, " in done.stdout
     assert not killed or "--task=1/3 is done; the last task publishes" in shown[0]
+
+
+def test_a_long_video_is_never_held_whole():
+    """A clip comes as soon as its last frame is read, and frames of the past are let go."""
+
+    alive, read = [], []
+
+    class Tracked(np.ndarray):
+        pass
+
+    def read_frames(_, numbers):
+        for number in sorted(numbers):
+            frame = np.full((48, 64, 3), number, np.uint8).view(Tracked)
+            alive.append(weakref.ref(frame))
+            read.append(number)
+            yield number, frame
+
+    source = types.SimpleNamespace(length=lambda _: 200, read_frames=read_frames)
+    settings = convert.ConversionSettings(image_height=48, image_width=64, clip_frames=3)
+    keys, most = range(5, 200, 5), 0
+    decoded = clips_module._decoded(source, settings, types.SimpleNamespace(vid="v"), keys)
+    for clip, key in zip(decoded, keys):
+        assert clip.key == key and clip.sources == (key - 1, key, key + 1) == tuple(read[-3:])
+        assert [int(frame[0, 0, 0]) for frame in clip.rgb] == list(clip.sources)
+        most = max(most, sum(frame() is not None for frame in alive))
+        del clip
+    assert key == 195 and 0 < most < 12

@@ -247,3 +247,12 @@ def test_the_authors_flagfile_says_what_differs_and_no_more(tmp_path, monkeypatc
     assert sorted(changed) == sorted(re.findall(r"^--(\w+)=", path.read_text(), re.MULTILINE))
     assert (changed["score_threshold"], changed["action_threshold"]) == (0.7, 0.3)
     assert made["learning"]["learning_rate"] == 2e-4
+
+
+def test_settings_of_code_are_checked_as_those_of_flags_are():
+    for settings, words in (
+        ({"score_threshold": 70.0}, "--score_threshold=70.0 is not in the range"),
+        ({"paint": "pixels"}, "--paint=pixels: there are instance, pixel"),
+    ):
+        with pytest.raises(InputError, match=words):
+            Config().with_inference(**settings).checked()

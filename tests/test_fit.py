@@ -329,3 +329,14 @@ def test_a_replay_finds_the_first_operation_that_gives_no_number(tool):
     step = tf.constant(0, tf.int64)
     assert replay_batch.first_failure(probe, {"x": tf.constant([-1.0])}, step) == "losses/bad"
     assert replay_batch.first_failure(probe, {"x": tf.constant([2.0])}, step) == ""
+
+
+def test_a_finished_run_without_its_last_checkpoint_goes_on():
+    """Not by the number of steps that it was to have, but by those that are there."""
+    learning = LearningConfig(steps=3000, validate_every=3000)
+    events = types.SimpleNamespace(trim=lambda *_: None)
+    for step, expected in ((2000, 2000), (3000, None)):
+        keeper = types.SimpleNamespace(
+            workdir="run", step=step, resume=lambda: True, is_finished=lambda steps: steps == 3000
+        )
+        assert fit_module._resume(keeper, events, None, learning) == expected

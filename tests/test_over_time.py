@@ -7,7 +7,7 @@ import pytest
 import track_cases
 from track_cases import square, video
 
-from a2d_tf.core.labels import A2D
+from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation.over_time import hota, label_changes, metrics, stq, tubes
 from a2d_tf.evaluation.over_time.assignment import assign
 from a2d_tf.evaluation.over_time.scenes import KINDS, Frame, Objects, of_class
@@ -161,6 +161,12 @@ def test_stq_agrees_with_loops_over_pixels(kind):
         expected = slow_stq(frames, kind)
         assert [figures[name] for name in ("stq", "aq", "sq")] == pytest.approx(expected)
         assert 0 < expected[1] < expected[2] < 100
+
+
+def test_stq_counts_an_actor_without_any_action():
+    labels = LabelSpace(("dog", "cat"), ("run",), (11,))
+    figures = stq.figures([video(([(1, 11, A)], [(1, 21, A)]))], "actor", labels)
+    assert figures["aq"] == 100 and figures["sq"] == pytest.approx(100 / 3)
 
 
 def test_stq_by_hand():

@@ -64,6 +64,14 @@ def test_scores_of_older_weights_are_not_packed(tiny_run, tmp_path):
     assert {path.name for path in (tmp_path / "packed").iterdir()} == FILES | {"card.md"}
 
 
+def test_a_run_of_a_phase_loads_without_the_run_that_it_began_with(tiny_run, tmp_path):
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    path = run / "flags.txt"
+    path.write_text(path.read_text() + "--train_phase=action\n--init_run=/home/me/actor\n")
+    packing.pack(str(run), str(tmp_path / "packed"))
+    assert packing.load(str(tmp_path / "packed")).config.learning.train_phase == "joint"
+
+
 def test_it_loads_as_the_run_but_for_the_rounding_of_its_weights(folder, loaded_run):
     run = packing.load(str(folder), {"score_threshold": 0.4})
     assert run.config.inference.score_threshold == 0.4

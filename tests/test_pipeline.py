@@ -570,3 +570,8 @@ def test_a_mirrored_strategy_shares_the_batches(mini_records):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["step", "0", "step", "1", "step", "2"]
+
+
+def test_a_split_that_there_is_not_is_refused(mini_records):
+    with pytest.raises(InputError, match="split 'validation': there are train, val and test"):
+        pipeline.split_shards(mini_records, "validation")

@@ -78,11 +78,23 @@ def test_a_run_that_has_begun_takes_no_other_start(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="the run there has --init_rgb=coco, not other.h5"):
         run_folder.create(tmp_path, other, manifest())
     run_folder.create(tmp_path, config, manifest())  # it goes on, and needs no start
+    run_folder.create(tmp_path, started, manifest())  # which is not forgotten
+
+
+def test_what_a_training_that_is_gone_has_chosen_is_forgotten(tmp_path):
+    chooser(tmp_path)
+    (tmp_path / "best").mkdir()
+    (tmp_path / "best" / "validation.json").touch()
+    run_folder.forget(tmp_path)
+    names = {"flags.txt", "labels.json", "records.json"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    run_folder.forget(tmp_path)
 
 
 def chooser(folder, **model):
     """A finished run whose validation has chosen .4, and a Config of one that asks for it."""
-    run_folder.create(folder, Config(tiny_network.config()), manifest())
+    config = Config(tiny_network.config(), learning=LearningConfig(steps=3))
+    run_folder.create(folder, config, manifest())
     run_folder.save_threshold(folder, 0.4, {"segmentation": 1})
     (folder / "finished.json").write_text('{"steps": 3}')
     learning = LearningConfig(val_fraction=0.0, threshold_from=str(folder))
@@ -99,10 +111,18 @@ def test_a_threshold_is_taken_from_another_run_with_its_origin(tmp_path):
     origin = str(tmp_path / "held_out")
     kept = {"score_threshold": 0.4, "validation": {"segmentation": 1}, "origin": origin}
     assert json.loads((final / "score_threshold.json").read_text()) == kept
-    (final / "finished.json").write_text("{}")
+    (final / "finished.json").write_text('{"steps": 60000}')
     learning = dataclasses.replace(config.learning, threshold_from=str(final))
     with pytest.raises(InputError, match=f"no threshold .*it is that of {origin}"):
         run_folder.inherited_threshold(dataclasses.replace(config, learning=learning), manifest())
+
+
+def test_no_threshold_of_a_run_that_goes_on(tmp_path):
+    config = chooser(tmp_path / "run")
+    path = tmp_path / "run" / "flags.txt"
+    path.write_text(path.read_text() + "--steps=6\n")
+    with pytest.raises(InputError, match="no threshold .*it goes on from step 3"):
+        run_folder.inherited_threshold(config, manifest())
 
 
 OTHER_LABELS = json.loads(LabelSpace(("x",), ("a",), (11,)).to_json())

@@ -9,7 +9,7 @@ import pytest
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.evaluation.segmentation import Confusion, read_label_map
+from a2d_tf.evaluation.segmentation import Confusion, pairs, read_label_map
 
 WIDE = LabelSpace(
     tuple(f"x{i}" for i in range(30)), tuple(f"y{i}" for i in range(12)), (14, 25, 391)
@@ -258,3 +258,8 @@ def test_size_is_checked_before_decoding(tmp_path):
     path.write_bytes(data)
     with pytest.raises(InputError, match="claims 9000x9000 pixels"):
         read_label_map(path, A2D)
+
+
+def test_pairs_of_unsigned_maps_of_any_width():
+    truth, predicted = np.array([[0, 11]], np.uint8), np.array([[11, 11]], np.uint64)
+    assert [part.tolist() for part in pairs(truth, predicted)] == [[0, 11], [11, 11], [1, 1]]

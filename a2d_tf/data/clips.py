@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import pathlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, NamedTuple, Union
 
 import numpy as np
 
@@ -78,7 +79,7 @@ def clips_of(
     video: Video,
     skip: Callable[[pathlib.Path, InputError], None],
 ) -> Iterator[ClipRecord]:
-    """Yield the ClipRecords of a video, which is decoded once.
+    """Yield the ClipRecords of a video, which is decoded once, in the order of their key frames.
 
     Args:
       source, settings, video: which, and how; see `convert.convert`.
@@ -94,41 +95,53 @@ def clips_of(
         skip(source.annotation_folder(video.vid), error)
     if not keys:
         return
-    try:
-        length, size = source.length(video.vid), (settings.clip_frames, settings.clip_stride)
-        clips = {key: clip_sources(key, *size, length) for key in keys}
-        frames, flows, native_size = _decode(source, settings, video, clips)
-    except InputError as error:
-        skip(source.frames_path(video.vid), error)
-        return
-    for key, (sources, clamped) in clips.items():
+    decoded = _decoded(source, settings, video, keys)
+    while True:
         try:
-            annotation = source.read_annotation(video.vid, key, native_size)
+            clip = next(decoded, None)
         except InputError as error:
-            skip(source.annotation_path(video.vid, key), error)
+            skip(source.frames_path(video.vid), error)
+            return
+        if clip is None:
+            return
+        try:
+            annotation = source.read_annotation(video.vid, clip.key, clip.native_size)
+        except InputError as error:
+            skip(source.annotation_path(video.vid, clip.key), error)
             continue
-        zero = np.zeros((*frames[key].shape[:2], 2), np.float32)
         yield ClipRecord(
             video=video.vid,
-            frame=key,
+            frame=clip.key,
             split=source.split(video),
-            clip_frames=sources,
-            rgb=[frames[number] for number in sources],
-            flow=[
-                zero if missing else flows.get(number, zero)
-                for number, missing in zip(sources, clamped)
-            ],
+            clip_frames=clip.sources,
+            rgb=clip.rgb,
+            flow=clip.flow,
             annotation=annotation,
-            previous=frames[key - 1] if key in flows else None,
+            previous=clip.previous,
         )
 
 
-def _decode(source, settings, video, clips):
-    """Decode the frames that a video's clips need and compute their flow.
+class _Clip(NamedTuple):
+    """A clip without its annotation; its fields are those of a ClipRecord."""
 
-    Returns:
-      ({number: frame at the stored size}, {number: flow from the frame before}, native size).
+    key: int
+    sources: tuple[int, ...]
+    rgb: list[np.ndarray]
+    flow: list[np.ndarray]
+    previous: np.ndarray | None
+    native_size: tuple[int, int]
+
+
+def _decoded(source, settings, video, keys) -> Iterator[_Clip]:
+    """Decode a video once, and yield each clip as soon as its last frame is there.
+
+    Only frames that a later clip needs are kept, so that memory does not grow with the video.
     """
+    length = source.length(video.vid)
+    clips = {
+        key: clip_sources(key, settings.clip_frames, settings.clip_stride, length)
+        for key in sorted(keys)
+    }
     with_flow = {
         number
         for sources, clamped in clips.values()
@@ -136,14 +149,36 @@ def _decode(source, settings, video, clips):
         if number > 1 and not missing
     }
     needed = {number for sources, _ in clips.values() for number in sources}
-    frames, flows, flow, native_size = {}, {}, Flow(settings.flow_method), None
+    frames, flows, flow = {}, {}, Flow(settings.flow_method)
+    waiting = collections.deque(clips)
     for number, frame in source.read_frames(video.vid, needed | {n - 1 for n in with_flow}):
-        native_size = frame.shape[:2]
-        size = fit(*native_size, settings.image_height, settings.image_width)
+        height, width = frame.shape[:2]
+        size = fit(height, width, settings.image_height, settings.image_width)
         frames[number] = resize_frame(frame, *size)
         if number in with_flow:
             try:
                 flows[number] = flow(frames[number - 1], frames[number])
             except InputError as error:
                 raise InputError(f"{source.frames_path(video.vid)}: {error}") from error
-    return frames, flows, native_size
+        while waiting and number >= clips[waiting[0]][0][-1]:
+            key = waiting.popleft()
+            yield _clip(key, *clips[key], frames=frames, flows=flows, native_size=(height, width))
+            first = clips[waiting[0]][0][0] - 1 if waiting else number
+            for older in [n for n in frames if n < first]:
+                del frames[older]
+                flows.pop(older, None)
+
+
+def _clip(key, sources, clamped, *, frames, flows, native_size):
+    zero = np.zeros((*frames[key].shape[:2], 2), np.float32)
+    return _Clip(
+        key,
+        sources,
+        rgb=[frames[number] for number in sources],
+        flow=[
+            zero if missing else flows.get(number, zero)
+            for number, missing in zip(sources, clamped)
+        ],
+        previous=frames[key - 1] if key in flows else None,
+        native_size=native_size,
+    )

@@ -127,7 +127,7 @@ def _codes(label_map, what):
 def pairs(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Count the pairs of codes of two maps: (true, predicted, pixels), each int64 [n]."""
     width = int(predicted.max(initial=0)) + 1
-    index = (truth.astype(np.int64) * width + predicted).ravel()
+    index = (truth.astype(np.int64) * width + predicted.astype(np.int64)).ravel()
     if (int(truth.max(initial=0)) + 1) * width <= 1 << 20:
         pixels = np.bincount(index)
         used = np.flatnonzero(pixels)

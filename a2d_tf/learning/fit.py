@@ -128,7 +128,7 @@ def _resume(keeper, events, validation, learning):
             f"{step}); all of them must see the same folder"
         )
     if resumed:
-        if keeper.is_finished(max(step, learning.steps)):
+        if step >= learning.steps and keeper.is_finished(step):
             logger.info("%s: trained to step %d already", keeper.workdir, step)
             return None
         logger.info("resuming at step %d of %d", step, learning.steps)

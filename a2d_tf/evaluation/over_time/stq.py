@@ -26,7 +26,9 @@ def figures(videos: Sequence[Video], kind: str, labels: LabelSpace) -> dict[str,
     Returns:
       {"stq", "aq", "sq"}; None for AQ and STQ where no object is true.
     """
-    size = int(classes_of(kind, np.array(labels.codes), labels).max()) + 1
+    # Also of pairs that are not valid: an actor without any may be predicted.
+    codes = labels.encode(*np.indices(labels.valid.shape)).ravel()
+    size = int(classes_of(kind, codes, labels).max()) + 1
     confusion = np.zeros((size, size), np.int64)
     qualities: list[float] = []
     for video in videos:

@@ -114,7 +114,8 @@ def _can_try(steps, wanted, before):
 
 def _try(network, config, manifest, batch, *, out_of_memory):
     """Run steps of a batch size, some of them twice, and look up their kernels."""
-    learning = dataclasses.replace(config.learning, batch_size=batch)
+    pasted = config.learning.copy_paste if batch > 1 else 0.0  # it wants two clips
+    learning = dataclasses.replace(config.learning, batch_size=batch, copy_paste=pasted)
     state = TrainState.create(network, learning)
     train_step = make_train_step(state, learning)
     dataset = batches.training(manifest, dataclasses.replace(config, learning=learning))

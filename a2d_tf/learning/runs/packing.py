@@ -128,7 +128,8 @@ def _settings(workdir) -> Config:
     """The run's settings, without the paths of what it started from."""
     config = run_folder.settings(os.path.join(workdir, "flags.txt"))
     none: dict[str, Any] = dict.fromkeys(_STARTS, "")
-    learning = dataclasses.replace(config.learning, **none)
+    # A phase of its own would want the run that it goes on from.
+    learning = dataclasses.replace(config.learning, train_phase="joint", **none)
     return dataclasses.replace(config, learning=learning)
 
 

@@ -16,9 +16,11 @@ evaluation/<split>/   metrics, detections and label maps
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -56,7 +58,8 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
         # Changing these would not undo the steps that are done.
         fixed = ["seed", "val_fraction", "zero_shot_actor", "train_phase", "average_decay"]
         if not is_new(workdir):
-            fixed += [name for name in _STARTS if getattr(config.learning, name)]
+            config = _with_start(config, settings(path).learning)
+            fixed += _STARTS
         check_same(path, config, fixed)
         _check_records(workdir, manifest)
     write_text(os.path.join(workdir, "labels.json"), manifest.label_space.to_json())
@@ -64,9 +67,24 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
     config.write(path)
 
 
+def forget(workdir: str) -> None:
+    """Remove what an earlier training, whose checkpoints are gone, has chosen and finished."""
+    shutil.rmtree(os.path.join(workdir, checkpoints.KINDS["best"]), ignore_errors=True)
+    for name in ("finished.json", "score_threshold.json"):
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(os.path.join(workdir, name))
+
+
 def settings(path: str) -> Config:
     """Read the Config of a run's flags.txt."""
     return Config.read(path, of_run=True)
+
+
+def _with_start(config, learning):
+    """Take the start of a run that goes on from its settings, where the new ones name none."""
+    names = [name for name in _STARTS if not getattr(config.learning, name)]
+    before = {name: getattr(learning, name) for name in names}
+    return dataclasses.replace(config, learning=dataclasses.replace(config.learning, **before))
 
 
 def check_same(path: str, config: Config, fields: Iterable[str], section: str = "learning") -> None:
@@ -163,7 +181,7 @@ def load(
     """
     if not os.path.isdir(workdir):
         raise InputError(f"{workdir}: no such run folder; --workdir names what a2d_tf.train made")
-    config = settings(os.path.join(workdir, "flags.txt")).with_inference(**(given or {}))
+    config = settings(os.path.join(workdir, "flags.txt")).with_inference(**(given or {})).checked()
     labels = LabelSpace.from_json(os.path.join(workdir, "labels.json"))
     if kind == "best":
         _best(workdir)
@@ -210,7 +228,9 @@ def inherited_threshold(config: Config, manifest: Manifest) -> dict[str, Any] | 
     _check_records(origin, manifest)
     path = os.path.join(origin, "score_threshold.json")
     try:
-        read_json(os.path.join(origin, "finished.json"))
+        finished = read_json(os.path.join(origin, "finished.json"))["steps"]
+        if finished < settings(os.path.join(origin, "flags.txt")).learning.steps:
+            raise ValueError(f"it goes on from step {finished}")
         chosen = read_json(path)
         if "origin" in chosen:
             raise ValueError(f"it is that of {chosen['origin']}")
