@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import shutil
 
 import cv2
@@ -12,6 +13,9 @@ from processes import complaint, run_main, run_tool
 
 import a2d_tf
 from a2d_tf.core.errors import InputError
+from a2d_tf.data.conversion import convert
+from a2d_tf.data.mini import synthetic
+from a2d_tf.data.sources.release import Release
 from a2d_tf.learning.runs import packing, run_folder
 from a2d_tf.pretrained import packed
 from a2d_tf.pretrained.weights import variables
@@ -170,3 +174,18 @@ def test_wrong_flags_end_with_one_clear_line(tmp_path):
         ("export", ["--model=huge", "--checkpoint=best", "--output=x"], "it needs --workdir"),
     ):
         assert message in complaint(run_main(main, *words))
+
+
+@pytest.mark.slow
+def test_the_model_that_comes_with_the_code_finds_drawn_actors(tmp_path):
+    """Of other drawings than it was trained on."""
+    release = synthetic.make_release(tmp_path / "drawn", 6, seed=77, workers=1)
+    run = packing.load(packed.find("mini"))
+    size = convert.ConversionSettings(image_height=128, image_width=160, clip_frames=3)
+    manifest, _ = convert.convert(Release(release), tmp_path / "records", size, workers=1)
+    scores = a2d_tf.metrics.evaluate(run, manifest, "test", output=str(tmp_path / "scores"))
+    assert scores["segmentation"]["actor"]["miou"] > 40
+    assert scores["segmentation"]["joint"]["miou"] > 25
+    card = (pathlib.Path(packed.find("mini")) / "card.md").read_text()
+    notes = pathlib.Path(a2d_tf.__file__).parents[1] / "docs" / "model_card.md"
+    assert card.startswith(notes.read_text().rstrip())

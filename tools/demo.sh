@@ -26,9 +26,10 @@ step "2/6 records"
 python tools/build_records.py --release="$out/mini_a2d/Release" --output="$out/records" \
   --image_height=128 --image_width=160 --clip_frames=3
 
+# Without jitter: drawn clips vary enough (docs/experiments.md).
 step "3/6 training; watch it: tensorboard --logdir $out/run/tensorboard"
 python -m a2d_tf.train --flagfile=configs/mini.flags --records="$out/records" --workdir="$out/run" \
-  ${train[@]+"${train[@]}"}
+  --scale_jitter=0 --colour_jitter=0 ${train[@]+"${train[@]}"}
 
 step "4/6 evaluation on the test split"
 python -m a2d_tf.evaluate --workdir="$out/run" --records="$out/records" --split=test
