@@ -67,18 +67,21 @@ def test_runs_that_compute_the_same_otherwise_are_of_one_network(tmp_path):
         run_folder.create(tmp_path, Config(tiny_network.config(roi_align="legacy")), manifest())
 
 
-def test_a_run_that_has_begun_takes_no_other_start(tmp_path, monkeypatch):
+def test_a_run_that_has_begun_keeps_its_start(tmp_path, monkeypatch, caplog):
     config = Config(tiny_network.config())
-    started = dataclasses.replace(config, learning=LearningConfig(init_rgb="coco"))
+    started, other = (
+        dataclasses.replace(config, learning=LearningConfig(init_rgb=path))
+        for path in ("coco", "other.h5")
+    )
     run_folder.create(tmp_path, config, manifest())
     run_folder.create(tmp_path, started, manifest())  # there is no checkpoint yet
     monkeypatch.setattr(run_folder, "is_new", lambda _: False)
-    run_folder.create(tmp_path, started, manifest())
-    other = dataclasses.replace(config, learning=LearningConfig(init_rgb="other.h5"))
-    with pytest.raises(InputError, match="the run there has --init_rgb=coco, not other.h5"):
-        run_folder.create(tmp_path, other, manifest())
-    run_folder.create(tmp_path, config, manifest())  # it goes on, and needs no start
-    run_folder.create(tmp_path, started, manifest())  # which is not forgotten
+    for again in (started, config):
+        run_folder.create(tmp_path, again, manifest())
+        assert Config.read(tmp_path / "flags.txt").learning.init_rgb == "coco" and not caplog.text
+    run_folder.create(tmp_path, other, manifest())
+    assert Config.read(tmp_path / "flags.txt").learning.init_rgb == "coco"
+    assert "the run has begun; --init_rgb=other.h5 is not used" in caplog.text
 
 
 def test_what_a_training_that_is_gone_has_chosen_is_forgotten(tmp_path):

@@ -57,10 +57,9 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
         check_network(workdir, config, manifest.label_space)
         # Changing these would not undo the steps that are done.
         fixed = ["seed", "val_fraction", "zero_shot_actor", "train_phase", "average_decay"]
-        if not is_new(workdir):
-            config = _with_start(config, settings(path).learning)
-            fixed += _STARTS
         check_same(path, config, fixed)
+        if not is_new(workdir):
+            config = _with_start(config, path)
         _check_records(workdir, manifest)
     write_text(os.path.join(workdir, "labels.json"), manifest.label_space.to_json())
     write_json(os.path.join(workdir, "records.json"), _facts(manifest))
@@ -80,10 +79,13 @@ def settings(path: str) -> Config:
     return Config.read(path, of_run=True)
 
 
-def _with_start(config, learning):
-    """Take the start of a run that goes on from its settings, where the new ones name none."""
-    names = [name for name in _STARTS if not getattr(config.learning, name)]
-    before = {name: getattr(learning, name) for name in names}
+def _with_start(config, path):
+    """Keep the start of a run that goes on, whatever the command says that starts nothing now."""
+    before = {name: getattr(settings(path).learning, name) for name in _STARTS}
+    for name, value in before.items():
+        given = getattr(config.learning, name)
+        if given and given != value:
+            logger.warning("%s: the run has begun; --%s=%s is not used", path, name, given)
     return dataclasses.replace(config, learning=dataclasses.replace(config.learning, **before))
 
 
