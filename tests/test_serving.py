@@ -4,6 +4,7 @@ import functools
 import importlib.util
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -249,6 +250,7 @@ def test_the_client_says_what_predict_says(versioned, mini_records, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     said = [line.split(" [")[0].rpartition(" ") for line in done.stdout.splitlines()]
+    assert all(re.fullmatch(r"[01]\.[0-9]{4}", score) for _, _, score in said)
     assert [words for words, _, _ in said] == [words for words, _ in lines]
     # Four digits of scores that differ by what two graphs round.
     told = [float(score) for _, _, score in said]

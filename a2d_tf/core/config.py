@@ -433,11 +433,6 @@ def parse_anchors(text: str, flag: str) -> tuple[tuple[float, ...], ...]:
     return levels
 
 
-def _check_ranges(section):
-    for field in dataclasses.fields(section):
-        _check_range(field, getattr(section, field.name))
-
-
 def _check_range(field, value):
     choices = field.metadata["choices"]
     if choices and value not in choices:
@@ -583,7 +578,8 @@ class Config:
           InputError: a setting is out of range, or contradicts another.
         """
         for section in (self.model, self.inference, self.learning, self.compute):
-            _check_ranges(section)
+            for field in dataclasses.fields(section):
+                _check_range(field, getattr(section, field.name))
         _check_model(self.model)
         _check_learning(self.learning)
         _check_start(self.model, self.learning)

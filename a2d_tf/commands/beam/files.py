@@ -79,7 +79,7 @@ def delete(paths: Iterable[str]) -> None:
     """Delete files, if they are there."""
     there = [path for path in paths if _systems().exists(path)]
     # Beam takes what it is given for patterns.
-    _systems().delete([escape(path) if is_url(path) else glob.escape(path) for path in there])
+    _systems().delete([escape(path) for path in there])
 
 
 def listing(url: str) -> dict[str, Any]:
@@ -92,22 +92,26 @@ def listing(url: str) -> dict[str, Any]:
       InputError: it cannot be listed.
     """
     url = url.rstrip("/")
-    patterns = [f"{escape(url)}/**", escape(url), *([url] if glob.has_magic(url) else [])]
-    try:
-        for pattern in patterns:
-            (found,) = _systems().match([pattern])
-            there = {entry.path: entry for entry in found.metadata_list}
-            if there:
-                return dict(sorted(there.items()))
-    except Exception as error:  # each file system has its own
-        raise InputError(f"{url}: cannot be listed ({error})") from error
+    for pattern in dict.fromkeys((f"{escape(url)}/**", escape(url), url)):
+        there = matches(pattern, url)
+        if there:
+            return there
     return {}
 
 
-def escape(url: str) -> str:
-    """Escape a URL so that as a glob it is only itself."""
-    scheme, rest = url.split("://", 1)
-    return f"{scheme}://{glob.escape(rest)}"
+def matches(pattern: str, url: str | None = None) -> dict[str, Any]:
+    """List the files that a glob matches, as `listing` does; errors name `url`, or the glob."""
+    try:
+        (found,) = _systems().match([pattern])
+    except Exception as error:  # each file system has its own
+        raise InputError(f"{url or pattern}: cannot be listed ({error})") from error
+    return {entry.path: entry for entry in sorted(found.metadata_list, key=lambda e: e.path)}
+
+
+def escape(path: str) -> str:
+    """Escape a URL or a path so that as a glob it is only itself."""
+    scheme, separator, rest = path.partition("://") if is_url(path) else ("", "", path)
+    return f"{scheme}{separator}{glob.escape(rest)}"
 
 
 def relative(path: str, url: str) -> str:

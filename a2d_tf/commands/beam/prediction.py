@@ -79,7 +79,7 @@ class Predictions:
         """
         if self.here == self.output:
             return
-        there = files.listing(files.join(files.escape(self.output), "*", "*.*"))
+        there = files.matches(files.join(files.escape(self.output), "*", "*.*"))
         wanted = (outputs.RECORD, outputs.KINDS["summary"], outputs.KINDS["tracks"])
         targets = {
             path: os.path.join(self.here, files.relative(path, self.output))

@@ -101,7 +101,8 @@ def _settings(workdir, extra):
     base = os.path.abspath(flagfiles.find(_BASE.value))
     path = workdir / "settings.flags"
     text = "\n".join([f"--flagfile={base}", "--val_fraction=0", *extra]) + "\n"
-    if any(workdir.glob("*/run/flags.txt")) and path.read_text() != text:
+    trained = path.exists() and any(workdir.glob("*/run/flags.txt"))
+    if trained and path.read_text() != text:
         raise InputError(f"{path}: the trainings there have these flags; give another --workdir")
     write_text(path, text)
     Config.read(path)  # a mistake shows before the first training

@@ -12,7 +12,6 @@ on a GPU each, share the runs; the last to finish writes the whole report.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import importlib.metadata
 import os
 import pathlib
@@ -31,6 +30,7 @@ from a2d_tf.core import flagfiles, machine, shell
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_json, write_json
+from a2d_tf.core.sharing.locks import locked
 from a2d_tf.data.flow import METHODS
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.learning.runs import experiments
@@ -62,24 +62,6 @@ _PACKAGES = ("tensorflow", "tensorflow-addons", "tf-keras", "numpy", "opencv-pyt
 def order() -> list[str]:
     """Order the experiments: the full model first, for comparison, and zero-shot rows last."""
     return sorted(experiments.names(), key=lambda name: (name != "full", "zero_shot" in name, name))
-
-
-@contextlib.contextmanager
-def _lock(path, wait):
-    """Lock a file; yields whether this process holds the lock.
-
-    The system releases it when the process ends, however it ends.
-    """
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "w") as file:
-        held = True
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            held = False
-        except OSError:  # a file system without locks
-            pass
-        yield held
 
 
 class Status:
@@ -124,7 +106,7 @@ class Status:
 
         Yields None, and records nothing, if another process is at this run.
         """
-        with _lock(self._path.with_suffix(".lock"), wait=False) as held:
+        with locked(self._path.with_suffix(".lock"), wait=False) as held:
             if not held:
                 yield None
                 return
@@ -363,7 +345,7 @@ def main(argv: list[str]) -> None:
         "flow_method": _FLOW.value,
     }
     _check_settings(path, settings)
-    with _lock(os.path.join(workdir, "records.lock"), wait=True):
+    with locked(os.path.join(workdir, "records.lock")):
         records = make_records(
             workdir,
             _BASE.value,

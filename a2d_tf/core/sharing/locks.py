@@ -20,16 +20,25 @@ _IDLE = 24 * 3600  # seconds after which another machine's folder is taken for a
 
 
 @contextlib.contextmanager
-def locked(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Hold the lock of a file, which is made if missing; wait for it while another holds it.
+def locked(path: str | os.PathLike[str], wait: bool = True) -> Iterator[bool]:
+    """Hold the lock of a file, which is made if missing, and yield whether this process holds it.
+
+    Args:
+      path: of the file; wait: whether to wait while another process holds the lock.
 
     Raises:
       OSError: the file cannot be made.
     """
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     with open(path, "a") as file:
-        with contextlib.suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        held = True
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            held = False
+        except OSError:
+            pass  # the file system has no locks
+        yield held
 
 
 class HiddenFolder:

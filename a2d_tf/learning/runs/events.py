@@ -87,9 +87,8 @@ class Events:
             ) from error
 
     def _trim(self, name, last):
-        for path in glob.glob(
-            os.path.join(glob.escape(self._folder), glob.escape(name), "events.out.tfevents.*")
-        ):
+        folder = glob.escape(os.path.join(self._folder, name))
+        for path in glob.glob(os.path.join(folder, "events.out.tfevents.*")):
             remaining, dropped = [], False
             for serialized, event in _events(path):
                 if event.step <= last:

@@ -35,7 +35,7 @@ from a2d_tf.pretrained.weights import variables
 
 CARD, METRICS = "card.md", "metrics.json"
 _COPIED = ("labels.json", "records.json")
-_STARTS = ("init_run", "init_checkpoint", "init_rgb", "init_flow", "class_map", "threshold_from")
+_ORIGINS = ("init_run", *run_folder.STARTS, "threshold_from")
 
 
 def load(name: str, given: dict[str, Any] | None = None) -> Run:
@@ -127,7 +127,7 @@ def _write(folder, workdir, run, weights, *, metrics, card):
 def _settings(workdir) -> Config:
     """The run's settings, without the paths of what it started from."""
     config = run_folder.settings(os.path.join(workdir, "flags.txt"))
-    none: dict[str, Any] = dict.fromkeys(_STARTS, "")
+    none: dict[str, Any] = dict.fromkeys(_ORIGINS, "")
     # A phase of its own would want the run that it goes on from.
     learning = dataclasses.replace(config.learning, train_phase="joint", **none)
     return dataclasses.replace(config, learning=learning)

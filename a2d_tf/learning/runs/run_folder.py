@@ -36,7 +36,8 @@ from a2d_tf.model.network import Network
 # The authors' choice of p(actor), for a run without a validation split.
 DEFAULT_THRESHOLD = 0.7
 
-_STARTS = ("init_rgb", "init_flow", "init_checkpoint", "class_map")
+STARTS = ("init_rgb", "init_flow", "init_checkpoint", "class_map")
+"""The settings that name the weights which a new run takes."""
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +82,8 @@ def settings(path: str) -> Config:
 
 def _with_start(config, path):
     """Keep the start of a run that goes on, whatever the command says that starts nothing now."""
-    before = {name: getattr(settings(path).learning, name) for name in _STARTS}
+    there = settings(path).learning
+    before = {name: getattr(there, name) for name in STARTS}
     for name, value in before.items():
         given = getattr(config.learning, name)
         if given and given != value:

@@ -27,8 +27,9 @@ from a2d_tf.core.stopping import stop_on_signal
 from a2d_tf.ops import tracking
 from a2d_tf.video import outputs, streaming, video_files
 from a2d_tf.video.libraries import finished
-from a2d_tf.video.libraries.library import FAILED, PAGE, SUMMARY, Job
+from a2d_tf.video.libraries.library import FAILED, SUMMARY, Job
 from a2d_tf.video.views import library as views
+from a2d_tf.video.views import page
 
 if TYPE_CHECKING:
     from a2d_tf.video.predictor import Predictor
@@ -258,29 +259,32 @@ def conclude(
             whole.append(job)
         elif job.name not in failed:
             return False
-    summary, page = os.path.join(output, SUMMARY), os.path.join(output, PAGE)
+    summary = os.path.join(output, SUMMARY)
     if "summary" in request.kinds:
         write_file(summary, lambda file: _write_summary(file, whole))
-    elif os.path.exists(summary):
-        os.remove(summary)
+    else:
+        _remove(summary)
     names = {job.name for job in whole}
     lost = {job.name: failed[job.name] for job in jobs if job.name not in names}
     _write_failures(os.path.join(output, FAILED), lost)
     if "page" in request.kinds:
         views.write_library_page(output, failed=lost)
-    elif os.path.exists(page):
-        os.remove(page)
+    else:
+        _remove(os.path.join(output, page.NAME))
     for path in glob.glob(pattern):
-        with contextlib.suppress(FileNotFoundError):  # another task was faster
-            os.remove(path)
+        _remove(path)
     return True
+
+
+def _remove(path):
+    with contextlib.suppress(FileNotFoundError):  # it was not there, or another task was faster
+        os.remove(path)
 
 
 def _write_failures(path, failures):
     """Write videos that failed and why; where there are none, there is no file."""
     if not failures:
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(path)
+        _remove(path)
         return
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")

@@ -15,6 +15,7 @@ from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import is_file_name, read_text
 from a2d_tf.data.sources import frames
 from a2d_tf.video import outputs, video_files
+from a2d_tf.video.views import page
 
 VIDEOS = (
     *frames.VIDEOS,
@@ -23,8 +24,7 @@ VIDEOS = (
 )
 """Suffixes by which a folder or a glob has videos; a list may name any file."""
 SUMMARY, FAILED = "summary.csv", "failed.csv"
-PAGE = "index.html"
-_TAKEN = (SUMMARY, FAILED, PAGE)  # names of the library's own files
+_TAKEN = (SUMMARY, FAILED, page.NAME)  # names of the library's own files
 
 
 @dataclasses.dataclass(frozen=True)
