@@ -350,7 +350,19 @@ def test_without_splits_the_names_decide(tmp_path):
     for entry in content["images"]:
         del entry["split"]
     source = open_source(*write(tmp_path, content), FORKLIFTS)
-    assert {v.vid: source.split(v) for v in source.videos} == split_by_name(["yard", "gate-1"])
+    splits = {v.vid: source.split(v) for v in source.videos}
+    assert splits == split_by_name(["yard", "gate-1"])
+    (test,) = (vid for vid, split in splits.items() if split == "test")
+    assert source.summary()[-1].endswith(f"--test_videos={test}")
+
+
+def test_the_test_videos_that_the_user_names(tmp_path):
+    path, videos = write(tmp_path)
+    source = AnnotatedVideos([Export(path)], videos, FORKLIFTS, test_videos=["yard"])
+    for each in (source, pickle.loads(pickle.dumps(source))):
+        assert {v.vid: each.split(v) for v in each.videos} == {"yard": "test", "gate-1": "train"}
+    with pytest.raises(InputError, match="--test_videos: no annotation of dock; there are gate-1"):
+        AnnotatedVideos([Export(path)], videos, FORKLIFTS, test_videos=["dock"])
 
 
 def test_the_records_hold_what_went_in(tmp_path):
@@ -373,6 +385,38 @@ def test_the_records_hold_what_went_in(tmp_path):
         np.testing.assert_array_equal(truth.label_map, annotation.label_map)
         masks = records.decode_rles(truth.rles, *SIZE)
         np.testing.assert_array_equal(masks, annotation.masks)
+
+
+def test_two_files_of_a_video(tmp_path):
+    """Each numbers its tracks by itself, and they agree on the split."""
+    _, videos = write(tmp_path)
+    for name, actor, frame in (("a", "truck", 2), ("b", "forklift", 3)):
+        content = {
+            "videos": [{"id": 1, "file_names": [f"yard/{k:05d}.jpg" for k in (0, frame)]}],
+            "categories": [{"id": 1, "name": f"{actor}-drive"}],
+            "annotations": [
+                {
+                    "id": 2**64 + 5 if name == "b" else 5,
+                    "video_id": 1,
+                    "category_id": 1,
+                    "segmentations": [None, rle(SMALL)],
+                }
+            ],
+        }
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    exports = [Export(tmp_path / name) for name in ("a.json", "b.json")]
+    source = AnnotatedVideos(exports, videos)
+    tracks = [source.read_annotation("yard", frame).tracks for frame in (3, 4)]
+    assert tracks[0].tolist() == [5] and tracks[1].tolist() == [5 + 6]  # modulo 2^63
+    one = {"images": [image(1, "yard/2", split="train")], "annotations": []}
+    for name, split in (("c", "train"), ("d", "test")):
+        one["images"][0].update(split=split, file_name=f"yard/{ord(name) - 97}")
+        (tmp_path / f"{name}.json").write_text(json.dumps(one))
+    exports = [Export(tmp_path / name) for name in ("c.json", "d.json")]
+    with pytest.raises(
+        InputError, match=r"d.json: images\[0\]: puts 'yard' into 'test', and .*c.js"
+    ):
+        AnnotatedVideos(exports, videos)
 
 
 def test_broken_frames_can_be_skipped(tmp_path):

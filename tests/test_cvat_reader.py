@@ -181,6 +181,13 @@ def test_frames_of_a_project_run_on_through_the_tasks_of_a_subset(read):
         read(document(track(0, polygon(3), task_id=77), meta=meta))
 
 
+def test_two_tasks_of_one_source_are_not_mixed(read):
+    source = "<source>video.mp4</source>"
+    meta = project((3, "", 0, 9, "", source), (4, "", 0, 9, "", source))
+    with pytest.raises(InputError, match="tasks 3 and 4 are both of a video 'video'"):
+        read(document(track(0, polygon(3), task_id=3), meta=meta))
+
+
 @pytest.mark.parametrize("inside", [True, False])
 def test_a_job_has_no_name_and_any_part_of_the_frames(read, inside):
     size = "<original_size><width>8</width><height>6</height></original_size>"

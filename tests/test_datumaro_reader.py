@@ -172,7 +172,8 @@ DAMAGED = {
     "points": (changed(["a"], *FIRST, "points"), "annotations[0].points: ['a'] is no list of"),
     "odd points": (changed([1, 2, 3], *FIRST, "points"), "items[0].annotations[0]: [[1, 2, 3]] is"),
     "rle": (changed("mask", *FIRST, "type"), "items[0].annotations[0].rle: None is no object"),
-    "action": (changed({"action": 3}, *FIRST, "attributes"), "attributes.action: 3 is no text"),
+    "action": (changed({"action": [3]}, *FIRST, "attributes"), "attributes.action: [3] is no text"),
+    "a group that is none": (changed([], *FIRST, "group"), "items[0].annotations[0].group"),
     "size": (changed([6], "items", 0, "image", "size"), "items[0].image.size: [6] is no"),
     "frame twice": (
         document(item(0, polygon(SQUARE)), item(0, polygon(SQUARE))),

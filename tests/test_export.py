@@ -16,7 +16,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.model.network import Network
 from a2d_tf.ops import canvas, masks
-from a2d_tf.serving import export_folder
+from a2d_tf.serving import export_folder, exported
 from a2d_tf.serving.served_network import ServedNetwork
 from a2d_tf.video.predictor import Predictor
 
@@ -268,7 +268,7 @@ def test_export_replaces_its_own_folder_only(loaded_run, saved_model, tmp_path, 
     output = tmp_path / "model"
     output.mkdir()
     (output / "thesis.txt").write_text("mine")
-    with pytest.raises(InputError, match="is no export; delete it or give another"):
+    with pytest.raises(InputError, match="is no export; give another --output"):
         export_folder.export(loaded_run, str(output))
     assert [path.name for path in tmp_path.rglob("*")] == ["model", "thesis.txt"]
     (output / "thesis.txt").unlink()
@@ -289,7 +289,7 @@ def test_export_replaces_its_own_folder_only(loaded_run, saved_model, tmp_path, 
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     monkeypatch.undo()
     export_folder.export(loaded_run, str(output))
-    export_folder.check_folder(str(output))
+    exported.check_folder(str(output))
     assert not (output / "older").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 

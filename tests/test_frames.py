@@ -44,8 +44,9 @@ def test_a_video_file_is_found_before_a_folder_of_its_frames(tmp_path):
     for suffix in (".webm", ".mp4"):  # the later is looked for earlier
         (tmp_path / f"-v{suffix}").touch()
         assert frames.find(tmp_path, "-v") == tmp_path / f"-v{suffix}"
-    (tmp_path / "GX010001.MP4").touch()  # of a camera
-    assert frames.find(tmp_path, "GX010001") == tmp_path / "GX010001.MP4"
+    for name in ("GX010001.MP4", "clip.Mov"):  # as cameras name them
+        (tmp_path / name).touch()
+        assert frames.find(tmp_path, name.partition(".")[0]) == tmp_path / name
 
 
 def test_the_remedy_ends_each_message(tmp_path):

@@ -42,10 +42,9 @@ def frame(video=None, number=1, size=(24, 32), instances=None, **fields):
     return AnnotatedFrame(video, number, size, instances, f"images[{number}]", **fields)
 
 
-def document(*frames, path="task.json", numbering="video", frame_count=None):
-    return Document(
-        pathlib.PurePath(path), "coco", frames, numbering, "counted from 1", frame_count
-    )
+def document(*frames, path="task.json", numbering="video", frame_count=None, task=None):
+    path = pathlib.PurePath(path)
+    return Document(path, "coco", frames, numbering, "counted from 1", frame_count, task=task)
 
 
 def matched(folder, *documents, first_frame=None, video=None):
@@ -105,6 +104,27 @@ def test_videos_by_the_folder_of_the_export(videos, path):
     assert matched(videos, document(frame(), path=path)) == {"far": [1]}
 
 
+def test_folders_above_the_export_name_no_video(videos):
+    exports = [(Export(pathlib.Path("far/task.zip")), document(frame(), path="far/task.zip/a.xml"))]
+    with pytest.raises(InputError, match="names no video"):
+        Matcher(videos).match(exports)
+
+
+def test_a_video_that_is_there_twice(videos):
+    (videos / "far").mkdir()
+    cv2.imwrite(str(videos / "far" / "00001.png"), np.zeros((24, 32, 3), np.uint8))
+    assert matched(videos, document(frame("wide"))) == {"wide": [1]}
+    with pytest.raises(InputError, match="far and far.mp4 are both the video 'far'"):
+        matched(videos, document(frame("far")))
+
+
+def test_a_name_differs_from_anothers_by_more_than_blanks(tmp_path):
+    for name in ("clip_11.mp4", "M\u00e4use 1.mp4"):
+        (tmp_path / name).touch()
+    assert matched(tmp_path, document(frame("Ma\u0308use_1"))) == {"M\u00e4use 1": [1]}
+    assert matched(tmp_path, document(frame("clip_1_1"))) == {"clip_1_1": [1]}  # is missing
+
+
 def test_videos_by_size_and_number_of_frames(videos):
     assert matched(videos, document(frame(), frame_count=4)) == {"Clip 1": [1]}
     assert matched(videos, document(frame(), frame_count=5)) == {"far": [1]}
@@ -119,6 +139,9 @@ def test_videos_by_size_and_number_of_frames(videos):
         matched(videos, document(frame(), frame_count=4))
     pair = document(frame(), frame_count=4), document(frame("more", 2))
     assert matched(videos, *pair) == {"Clip 1": [1], "more": [2]}
+    # Nor is one taken for two files.
+    with pytest.raises(InputError, match="again.json: names no video, and 0 of"):
+        matched(videos, *pair, document(frame(number=3), frame_count=4, path="again.json"))
 
 
 def test_videos_that_the_user_names(videos, tmp_path):
@@ -180,6 +203,9 @@ def test_a_frame_that_is_annotated_twice(videos):
         (instance("rat", action="run"), ("mouse", "run")),
         (instance("R1"), ("mouse", "rest")),
         (instance("R1", action="run"), ("mouse", "rest")),
+        (instance(" cat - sit "), ("cat", "sit")),
+        (instance(" R1"), ("mouse", "rest")),
+        (instance("cat", action="__undefined__"), None),
         (instance("cat"), None),
         (instance("-sit"), None),
         (instance("cat-"), None),
@@ -190,6 +216,23 @@ def test_actors_and_actions(tmp_path, given, expected):
     path = tmp_path / "names.json"
     path.write_text(json.dumps({"rat": ["mouse", None], "R1": ["mouse", "rest"]}))
     assert Names.load(path).pair(given) == expected
+
+
+def test_a_label_space_tells_where_an_actor_with_a_hyphen_ends():
+    known = LabelSpace(("polar-bear", "polar"), ("rest", "bear"), (11, 12, 22))
+    assert Names().pair(instance("polar-bear-rest")) == ("polar", "bear-rest")
+    assert Names(known=known).pair(instance("polar-bear-rest")) == ("polar-bear", "rest")
+    assert Names(known=known).pair(instance("polar-bear")) == ("polar", "bear")
+    assert Names(known=known).pair(instance("grey-wolf-rest")) == ("grey", "wolf-rest")
+
+
+def test_a_task_that_was_exported_again(videos):
+    old = document(frame("far", 2), frame("far", 3), path="old.zip/a.xml", task=7)
+    again = document(frame("far", 2), frame("far", 3), path="new.zip/a.xml", task=7)
+    assert matched(videos, old, again) == {"far": [2, 3]}
+    corrected = document(frame("far", 2), path="new.zip/a.xml", task=7)
+    with pytest.raises(InputError, match="new.zip/a.xml: task 7 is also old.*remove the older"):
+        matched(videos, old, corrected)
 
 
 def test_what_cannot_be_mapped_is_listed_at_once():

@@ -39,6 +39,7 @@ def example(**override):
         video="v",
         frame=7,
         native_size=np.int32([320, 480]),
+        annotated=True,
     )
     return {name: tf.constant(value) for name, value in {**fields, **override}.items()}
 
@@ -269,13 +270,36 @@ def test_pad_fills_up_with_absent_rows():
     assert made["masks"].shape == (3, 32, 48) and not made["masks"][1:].numpy().any()
 
 
-def test_a_frame_without_instances_is_not_annotated():
-    nothing = example(
-        boxes=np.zeros((0, 4), "f"), masks=np.zeros((0, 32, 48), "u1"), codes=np.zeros(0, np.int32)
+def without_instances(**fields):
+    return example(
+        boxes=np.zeros((0, 4), "f"),
+        masks=np.zeros((0, 32, 48), "u1"),
+        codes=np.zeros(0, np.int32),
+        **fields,
     )
-    made = pipeline._pad(nothing, (32, 48), 3, 2, 10)
-    assert not made["annotated"].numpy() and not made["present"].numpy().any()
+
+
+def test_padding_alone_fills_a_frame_without_instances():
+    made = pipeline._pad(without_instances(), (32, 48), 3, 2, 10)
+    assert not made["present"].numpy().any()
     assert made["boxes"].shape == (2, 4) and made["masks"].shape == (2, 32, 48)
+
+
+@pytest.mark.parametrize(
+    "given, changed, annotated",
+    [
+        (example, example, True),
+        (without_instances, without_instances, True),  # background alone, as the record says
+        (example, without_instances, False),  # zoomed out of sight: a part of it may be seen
+    ],
+)
+def test_background_is_known_where_all_instances_are(
+    given, changed, annotated, mini_records, monkeypatch
+):
+    monkeypatch.setattr(pipeline, "_parse", lambda *_: given())
+    load = pipeline._loader(mini_records, (32, 48), 3, 4, 2, lambda *_: changed())
+    made = load(tf.constant(5, tf.int64), tf.constant(b""))
+    assert made["annotated"].numpy() == annotated and made["row"].numpy() == 1
 
 
 # Splits.

@@ -8,6 +8,7 @@ import pytest
 from a2d_tf.core.errors import InputError
 from a2d_tf.data.annotation_tools.container import Container
 from a2d_tf.data.annotation_tools.document import AnnotatedFrame, Instance, ReadOptions
+from a2d_tf.data.annotation_tools.matching import Export, Matcher
 from a2d_tf.data.annotation_tools.readers import youtube_vis
 
 SQUARE = [[1, 1, 9, 1, 9, 7, 1, 7]]
@@ -46,6 +47,26 @@ def test_all_listed_frames_are_annotated_and_counted_from_zero(tmp_path):
     )
     assert document.format == "youtube_vis" and document.numbering == "video"
     assert "clip/00005.jpg is frame 6" in document.explanation and document.left_out == {}
+
+
+def test_images_counted_from_one_are_meant_by_their_own_numbers(tmp_path):
+    content = copy.deepcopy(CONTENT)
+    content["videos"][0]["file_names"] = ["a/00001.jpg", "a/00003.jpg"]
+    (document,) = read(tmp_path, content)
+    for folder, first in (("from 1", 1), ("from 0", 0)):
+        for number in range(first, 7):
+            (tmp_path / folder / "a").mkdir(parents=True, exist_ok=True)
+            (tmp_path / folder / "a" / f"{number:05d}.jpg").touch()
+    (tmp_path / "video").mkdir()
+    (tmp_path / "video" / "a.mp4").touch()
+
+    def numbers(folder, first_frame=None):
+        export = Export(tmp_path / "instances.json")
+        return sorted(Matcher(tmp_path / folder, first_frame).match([(export, document)])["a"])
+
+    assert numbers("from 1") == [1, 3] and numbers("from 0") == [2, 4]
+    assert numbers("video") == [2, 4] and numbers("video", first_frame=1) == [1, 3]
+    assert numbers("video", first_frame=0) == [2, 4]
 
 
 def test_crowds_are_left_out_where_they_are_meant(tmp_path):

@@ -61,7 +61,7 @@ def paste(
     """Paste an instance of one clip over another.
 
     Masks lose what it covers in the key frame, and their boxes shrink to the rest; an instance of
-    which less than VISIBLE is left is dropped. A frame without instances stays as it is: it does
+    which less than VISIBLE is left is dropped. A frame without instances stays as it is: it need
     not tell what is background, and a pasted instance would claim that it does.
 
     Args:

@@ -194,8 +194,7 @@ def _pad(example, canvas, frames, max_instances, base):
         "actors": codes // base - 1,
         "actions": codes % base - 1,
         "present": tf.sequence_mask(count, max_instances),
-        # A frame without annotated instances does not tell what is background.
-        "annotated": count > 0,
+        "annotated": example["annotated"],
         "native_size": example["native_size"],
         "video": example["video"],
         "frame": example["frame"],
@@ -266,7 +265,8 @@ def training(
     Returns:
       a dataset of dicts: rgb uint8 [B, T, H, W, 3], flow float32 [B, T, H, W, 2], size int32 [B, 2]
       (the frame inside the canvas), boxes [B, N, 4], masks uint8 [B, N, H, W], actors and actions
-      int32 [B, N] (0-based), present bool [B, N], annotated bool [B], native_size int32 [B, 2],
+      int32 [B, N] (0-based), present bool [B, N], annotated bool [B] (False where augmentation
+      has cut off all instances: what is background is not known then), native_size int32 [B, 2],
       video string [B], frame int [B], row int32 [B] (the clip's index in the step's whole batch).
 
     Raises:
@@ -330,7 +330,11 @@ def _loader(manifest, canvas, frames, batch_size, max_instances, change=None):
 
     def read(position, serialized):
         example = _fit(_parse(serialized, frames, labels), canvas)
-        return change(example, position) if change else example
+        changed = change(example, position) if change else example
+        # Background is known where all instances are. A record without any shows background alone,
+        # but a window that lost them all may show a part of one.
+        known = (tf.size(changed["codes"]) > 0) | tf.equal(tf.size(example["codes"]), 0)
+        return dict(changed, annotated=known)
 
     def load(position, serialized, donor=None):
         example = read(position, serialized)

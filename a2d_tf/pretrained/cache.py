@@ -12,6 +12,7 @@ import os
 import pathlib
 
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.sharing.locks import locked
 from a2d_tf.data.manifest import file_digest
 from a2d_tf.pretrained import download, layouts, tensor_files
 from a2d_tf.pretrained.catalogue import PUBLISHED
@@ -58,7 +59,7 @@ def get(
     imported = place / f"{name}.h5"
     if _readable(imported, quiet=True):
         return imported
-    with _lock(place / f"{name}.lock"):
+    with _alone(name, place):
         if not _readable(imported):  # another process may have been faster
             original = _original(name, place, by_hand)
             tensors = tensor_files.read(str(original))
@@ -122,27 +123,19 @@ def _original(name, place, by_hand):
 
 
 @contextlib.contextmanager
-def _lock(path):
-    """Hold a file's lock: of trainings that start together, one downloads and the others wait."""
+def _alone(name, place):
+    """Hold the lock of a name: of trainings that start together, one downloads, the others wait."""
+    path = place / f"{name}.lock"
     try:
-        import fcntl
-    except ImportError:  # Windows has none
-        yield
-        return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(path, "w")
+        with locked(path, wait=False) as held:
+            if held:
+                yield
+                return
+        print(f"another process is fetching {name}; waiting for it", flush=True)
+        with locked(path):
+            yield
     except OSError as error:
         raise InputError(
-            f"{path.parent}: cannot be written ({error.strerror}); name another cache by "
+            f"{place}: cannot be written ({error.strerror}); name another cache by "
             "--cache or A2D_TF_CACHE"
         ) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"another process is fetching {path.stem}; waiting for it", flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        except OSError:  # a file system without locks
-            pass
-        yield

@@ -13,10 +13,10 @@ from typing import Any
 import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import whole_folder, write_json
+from a2d_tf.core.files import check_place, whole_folder, write_json
 from a2d_tf.learning.runs.run_folder import Run
 from a2d_tf.serving import functions, warmup
-from a2d_tf.serving.exported import FACTS, check_folder
+from a2d_tf.serving.exported import FACTS, SAVED_MODEL
 from a2d_tf.serving.served_network import INPUTS, OUTPUTS, SIGNATURES, ServedNetwork
 
 
@@ -43,7 +43,7 @@ def facts(run: Run) -> dict[str, Any]:
 
 def check_versions(folder: str) -> None:
     """Raise InputError unless a folder can hold the versions of a model as subfolders."""
-    if os.path.isfile(os.path.join(folder, "saved_model.pb")):
+    if os.path.isfile(os.path.join(folder, SAVED_MODEL)):
         raise InputError(
             f"{folder}: is a SavedModel itself; for --version give another --output, of which "
             "each version is a subfolder"
@@ -52,15 +52,7 @@ def check_versions(folder: str) -> None:
 
 def check_output(output: str) -> None:
     """Raise InputError unless `output` is new, empty, or an older export."""
-    if os.path.isdir(output) and not os.listdir(output):
-        return
-    if os.path.lexists(output):
-        try:
-            check_folder(output)
-        except InputError as error:
-            raise InputError(
-                f"{output}: is there already and is no export; delete it or give another --output"
-            ) from error
+    check_place(output, (SAVED_MODEL, FACTS), "export")
 
 
 def export(

@@ -15,13 +15,14 @@ from a2d_tf.data.manifest import check_facts
 from a2d_tf.serving import functions
 
 FACTS = "a2d_tf.json"
+SAVED_MODEL = "saved_model.pb"
 
 
 def check_folder(folder: str) -> None:
     """Raise InputError unless the folder is one that `export_folder.export` made."""
     if not os.path.isdir(folder):
         raise InputError(f"{folder}: no such folder; a2d_tf.export makes one from a run")
-    for name in ("saved_model.pb", FACTS):
+    for name in (SAVED_MODEL, FACTS):
         if not os.path.isfile(os.path.join(folder, name)):
             raise InputError(f"{folder}: no {name} there, so not a SavedModel of a2d_tf.export")
 

@@ -93,6 +93,12 @@ _FIRST_FRAME = flags.DEFINE_enum(
     "Number in the name of a video's first image, where --annotations names images; by default 1, "
     "but 0 where the video is a folder of images that begins with 0.",
 )
+_TEST = flags.DEFINE_list(
+    "test_videos",
+    [],
+    "Names of the videos of the test split, of those of --annotations; by default as the "
+    "annotations say, else a fifth of the videos, by a hash of their names.",
+)
 _CHECK = flags.DEFINE_bool(
     "check", False, "Only read everything and report what is missing or broken."
 )
@@ -165,6 +171,7 @@ def open_source() -> Release | AnnotatedVideos:
         format_name="a2d_tf" if _COCO.value else _FORMAT.value,
         first_frame=None if _FIRST_FRAME.value is None else int(_FIRST_FRAME.value),
         follow_links=_FOLLOW.value,
+        test_videos=_TEST.value,
     )
     for line in source.summary():
         print(line)
@@ -184,6 +191,8 @@ def _check_flags(argv):
     if _COCO.value and (_RELEASE.value or _ANNOTATIONS.value):
         raise InputError("--coco replaces --release and --annotations; leave out either")
     if _release():
+        if _TEST.value:
+            raise InputError("--test_videos: A2D has a split of its own; leave it out")
         if len(_ANNOTATIONS.value) > 1:
             raise InputError("--release takes one --annotations; leave out the others")
         shell.require(argv)

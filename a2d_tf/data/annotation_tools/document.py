@@ -70,10 +70,12 @@ class Document:
       format: name of its format, one of `recognise.FORMATS`.
       frames: the annotated frames, in the order of the file.
       numbering: 'video', if `AnnotatedFrame.number` counts the frames of the source video from 1;
-        'names', if it is the number in the name of an image, whose folder may begin at 0.
+        'names', if it is the number in the name of an image, whose folder may begin at 0;
+        'names from 0', if it is one more than that, unless the folder begins at 1.
       explanation: how the tool numbers frames, in one line for the user: 'frame_000005 is frame 6'.
       frame_count: the number of frames of the video, as far as the tool says; else None.
       left_out: {reason: count} of frames and shapes that were left out.
+      task: number of the task in the tool, of which there is one export; None where it has none.
     """
 
     path: pathlib.PurePath
@@ -83,6 +85,7 @@ class Document:
     explanation: str
     frame_count: int | None = None
     left_out: dict[str, int] = dataclasses.field(default_factory=dict)
+    task: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)

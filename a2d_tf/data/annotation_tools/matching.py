@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 from a2d_tf.core.errors import InputError, shown
@@ -59,14 +60,11 @@ class Matcher:
             default 1, but 0 where the folder of images begins with 0.
         """
         self.folder, self._first_frame = folder, first_frame
-        self._zero_based: dict[str, bool] = {}  # {video: whether its images begin with 0}
+        self._zero_based: dict[str, bool | None] = {}  # of a folder, whether it begins with 0
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder; --videos names that of the videos")
-        entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-        self.names = sorted(
-            {path.stem for path in entries if path.suffix.lower() in frame_files.VIDEOS}
-            | {path.name for path in entries if path.is_dir() and frame_files.files(path)}
-        )
+        self._entries = sorted(path for path in folder.iterdir() if _name_of(path))
+        self.names = sorted({_name_of(path) for path in self._entries})
 
     def match(self, exports: Iterable[tuple[Export, Document]]) -> dict[str, dict[int, Located]]:
         """Find the video and the frame of each annotated frame.
@@ -81,14 +79,29 @@ class Matcher:
         named = {id(document): self._named(export, document) for export, document in exports}
         taken = {video for video in named.values() if video}
         taken |= {f.video for _, document in exports for f in document.frames if f.video}
+        by_size: dict[pathlib.PurePath, str] = {}  # a file may be of two documents
         found: dict[str, dict[int, Located]] = {}
         for _, document in exports:
             for frame in document.frames:
                 video = named[id(document)] or frame.video and self._known(frame.video)
                 if video is None:
-                    video = named[id(document)] = self._by_size(document, taken)
+                    video = by_size.get(document.path) or self._by_size(document, taken)
+                    named[id(document)] = by_size[document.path] = video
+                    taken.add(video)
                 self._add(found.setdefault(video, {}), video, Located(frame, document))
+        for video in found:
+            self._check_one(video)
+        _check_tasks(document for _, document in exports)
         return found
+
+    def _check_one(self, video: str) -> None:
+        """Raise InputError where two of the folder's entries are the video of this name."""
+        there = [path.name for path in self._entries if video == _name_of(path)]
+        if len(there) > 1:
+            raise InputError(
+                f"{self.folder}: {' and '.join(there)} are both the video '{video}', and their "
+                "frames may differ; keep the one that was annotated"
+            )
 
     def _named(self, export: Export, document: Document) -> str | None:
         """Return the video of a whole document: as the user says, or by the path of the export."""
@@ -107,7 +120,9 @@ class Matcher:
             return export.video
         if any(frame.video for frame in document.frames):
             return None
-        *folders, file = document.path.parts
+        path, above = document.path, export.path.parent
+        # Folders above the export may be called anything.
+        *folders, file = (path.relative_to(above) if path.is_relative_to(above) else path).parts
         for part in [file, file.partition(".")[0], *reversed(folders)]:
             for name in (part, part.rpartition(".")[0]):
                 if name in self.names:
@@ -115,9 +130,10 @@ class Matcher:
         return None
 
     def _known(self, video: str) -> str:
-        """Return the folder's spelling of a video's name; tools change blanks and cases."""
+        """Return the folder's spelling of a video's name."""
         if video in self.names:
             return video
+        # Tools change blanks and cases, and macOS the form of accents.
         alike = [name for name in self.names if _letters(name) == _letters(video)]
         if len(alike) == 1:
             return alike[0]
@@ -168,12 +184,39 @@ class Matcher:
         """Return what to add to the numbers of a document."""
         if document.numbering == "video":
             return 0
+        more = -1 if document.numbering == "names from 0" else 0  # what is in the numbers already
         if self._first_frame is not None:
-            return 1 - self._first_frame
+            return 1 - self._first_frame + more
         if video not in self._zero_based:  # asked for every frame, and it lists the folder
             path = frame_files.find(self.folder, video)
-            self._zero_based[video] = path is not None and frame_files.begins_with_zero(path)
-        return int(self._zero_based[video])
+            of_images = path is not None and path.is_dir()
+            self._zero_based[video] = frame_files.begins_with_zero(path) if of_images else None
+        zero_based = self._zero_based[video]
+        return int(zero_based) + more if zero_based is not None else 0
+
+
+def _name_of(path):
+    """The name of the video that an entry of a folder is; '' for any other entry."""
+    if path.name.startswith("."):
+        return ""
+    if path.is_dir():
+        return path.name if frame_files.files(path) else ""
+    return path.stem if path.suffix.lower() in frame_files.VIDEOS else ""
+
+
+def _check_tasks(documents: Iterable[Document]) -> None:
+    """Raise InputError where a task was exported twice, and corrected in between."""
+    first: dict[int, Document] = {}
+    for document in documents:
+        if document.task is not None:
+            other = first.setdefault(document.task, document)
+            if len(other.frames) != len(document.frames) or not all(
+                a.number == b.number and _same(a, b) for a, b in zip(other.frames, document.frames)
+            ):
+                raise InputError(
+                    f"{document.path}: task {document.task} is also {other.path}, with other "
+                    "annotations; remove the older export"
+                )
 
 
 def _same(frame: AnnotatedFrame, other: AnnotatedFrame) -> bool:
@@ -185,7 +228,7 @@ def _same(frame: AnnotatedFrame, other: AnnotatedFrame) -> bool:
 
 
 def _letters(name: str) -> str:
-    return re.sub(r"[^\w]|_", "", name.lower())
+    return re.sub(r"[\W_]+", "_", unicodedata.normalize("NFC", name).lower())
 
 
 def _listed(names: Sequence[str]) -> str:

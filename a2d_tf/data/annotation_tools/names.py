@@ -1,7 +1,8 @@
 """Names: from a tool's labels and attributes to an actor and an action.
 
 In this order: the file of `--names`; the attributes 'actor' and 'action'; the label as the actor,
-with the attribute 'action'; a label 'actor-action', split at its first hyphen.
+with the attribute 'action'; a label 'actor-action', split at its first hyphen, or where --labels
+knows both. Blanks around a name do not count.
 """
 
 from __future__ import annotations
@@ -26,9 +27,11 @@ class Names:
 
     Attributes:
       by_label: {label: (actor, action)}; an action of None is that of the attribute.
+      known: a label space, which tells where a label of several hyphens is split.
     """
 
     by_label: Mapping[str, tuple[str, str | None]] = dataclasses.field(default_factory=dict)
+    known: LabelSpace | None = None
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Names:
@@ -57,20 +60,37 @@ class Names:
 
     def pair(self, instance: Instance) -> Pair | None:
         """Return the actor and the action of an instance; None if they cannot be told."""
-        label, action = instance.label, instance.action
+        label, action = instance.label.strip(), (instance.action or "").strip()
+        if action in _NO_ACTION:
+            action = None
         if label in self.by_label:
             actor, named = self.by_label[label]
             action = action if named is None else named
         elif instance.actor is not None and action is not None:
-            actor = instance.actor
+            actor = instance.actor.strip()
         elif action is not None:
             actor = label
         else:
-            actor, _, action = label.partition("-")
+            actor, action = self._split(label)
         return (actor, action) if action and is_name(actor) and is_name(action) else None
+
+    def _split(self, label):
+        """Split 'actor-action' as the label space knows it, else at the first hyphen."""
+        places = [i for i, letter in enumerate(label) if letter == "-"] or [len(label)]
+        splits = [(label[:i].strip(), label[i + 1 :].strip()) for i in places]
+        space = self.known
+        for actor, action in splits if space else ():
+            if actor in space.actors and action in space.actions:
+                return actor, action
+        return splits[0]
+
+    def unused(self, labels: Iterable[str]) -> list[str]:
+        """Return the labels of the file that no instance has, sorted."""
+        return sorted(set(self.by_label) - {label.strip() for label in labels})
 
 
 NO_NAMES = Names()
+_NO_ACTION = ("", "__undefined__")  # the second is CVAT's first value of an attribute not chosen
 
 
 def check_mapped(located: Iterable[tuple[PurePath, Instance]], names: Names) -> None:

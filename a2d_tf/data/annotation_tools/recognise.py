@@ -42,7 +42,9 @@ def read_export(
       InputError: no such path, a damaged file, or not one file of a known format.
     """
     container = Container(path)
-    zips = [path / name for name in container.names if path.is_dir() and name.endswith(".zip")]
+    zips = [
+        path / name for name in container.names if path.is_dir() and name.lower().endswith(".zip")
+    ]
     contents = [(name, _parse(name, container)) for name in container.names]
     contents = [(name, content) for name, content in contents if content is not None]
     chosen = [
@@ -75,12 +77,15 @@ def _parse(name: str, container: Container) -> Any:
     lower = name.lower()
     if lower.endswith(".json"):
         try:
-            return json.loads(container.text(name))
+            content = json.loads(container.text(name))
         except (ValueError, RecursionError) as error:
             problem = "nested too deep" if isinstance(error, RecursionError) else error
             raise InputError(
                 f"{container.locate(name)}: not a readable JSON file ({problem}); export it again"
             ) from error
+        if isinstance(content, dict):
+            content.pop("imageData", None)  # LabelMe's copy of the image, in each of its files
+        return content
     if lower.endswith(".xml") or lower.rpartition("/")[2] in ("data.yaml", "data.yml"):
         return container.read(name)
     return None
@@ -89,7 +94,7 @@ def _parse(name: str, container: Container) -> Any:
 def _recognise(name: str, content: Any) -> ModuleType | None:
     """Return the reader of a file, by its content."""
     if _suits(name, cvat):
-        return cvat if b"<annotations" in content else None
+        return cvat if cvat.matches(content) else None
     candidates = _JSON if _suits(name, native) else (yolo,)
     return next((reader for reader in candidates if reader.matches(content)), None)
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import hashlib
+import itertools
 import json
 import os
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+import shlex
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from a2d_tf.core.errors import InputError
+from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import check_inside
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.limits import MAX_INSTANCES, MAX_MASK_PIXELS
@@ -63,6 +66,7 @@ class AnnotatedVideos:
         format_name: str | None = None,
         first_frame: int | None = None,
         follow_links: bool = False,
+        test_videos: Collection[str] = (),
     ) -> None:
         """Read the annotations and find their videos.
 
@@ -76,10 +80,11 @@ class AnnotatedVideos:
           format_name: one of `recognise.FORMATS`; by default recognised by content.
           first_frame: see `Matcher`.
           follow_links: whether to read links that lead out of the folder of the videos.
+          test_videos: names of the test split; by default as the files say, else `split_by_name`.
 
         Raises:
           InputError: a file cannot be read or is of no known format, a label has no actor and
-            action, or the video of a frame cannot be told.
+            action, the video of a frame cannot be told, or a test video is not annotated.
         """
         self.folder = pathlib.Path(videos_dir)
         self.root = exports[0].path.parent
@@ -90,7 +95,8 @@ class AnnotatedVideos:
             for document in read_export(export.path, options, format_name)
         ]
         self.documents: tuple[Document, ...] = tuple(document for _, document in read)
-        self._names, self._follow_links = names, follow_links
+        self._names = dataclasses.replace(names, known=label_space)
+        self._follow_links = follow_links
         self._frames = matcher.match(read)
         if not self._frames:
             raise InputError(
@@ -98,15 +104,19 @@ class AnnotatedVideos:
             )
         self.label_space = self._check_names(label_space)
         self._reread = (exports, videos_dir, names, options, format_name, first_frame)
+        self._test_videos = frozenset(test_videos)
         files = ", ".join(export.path.name for export in exports[:3])
         self.listing = f"{files}, videos in {self.folder}"
+        self._hashed: list[str] = []  # the test videos that nobody named
         splits = self._splits()
         self._lengths: dict[str, int] = {}
+        self._offsets = {vid: _offsets(numbered.values()) for vid, numbered in self._frames.items()}
         self.videos = tuple(self._video(vid, splits[vid]) for vid in self._frames)
 
     def __reduce__(self):
         # Worker processes read the files again, which is faster than sending all masks.
-        return _reopen, (self._reread, self.label_space, self._follow_links)
+        links, tests = self._follow_links, self._test_videos
+        return _reopen, (self._reread, self.label_space, links, tests)
 
     def summary(self) -> list[str]:
         """Describe in a line each the files' format, videos, numbering and what is left out."""
@@ -128,6 +138,15 @@ class AnnotatedVideos:
             line = f"{where}: {format_name}; annotated frames of {listed or 'none'}{more}"
             left_out = _left_out(documents)
             lines.append(f"{line}; {explanation}" + (f"; {left_out}" if left_out else ""))
+        labels = (i.label for d in self.documents for f in d.frames for i in f.instances)
+        if unused := self._names.unused(labels):
+            lines.append(f"--names: no annotation has the labels {', '.join(map(shown, unused))}")
+        if self._hashed:
+            listed = ",".join(f'"{vid}"' if "," in vid else vid for vid in self._hashed)
+            lines.append(
+                f"test split, by a hash of the names: {', '.join(self._hashed)}; keep it as you "
+                f"add videos by --test_videos={shlex.quote(listed)}"
+            )
         return lines
 
     def split(self, video: Video) -> str:
@@ -195,7 +214,9 @@ class AnnotatedVideos:
                 ) from error
         codes = np.array([self._code(i) for i in annotated.instances], np.int32)
         label_map = paint(masks, codes, self.label_space.code_dtype)
-        return Annotation(label_map, masks, codes, boxes, tracks=_tracks(annotated.instances))
+        offset = self._offsets[vid].get(_numbering_of(located.document), 0)
+        tracks = _tracks(annotated.instances, offset)
+        return Annotation(label_map, masks, codes, boxes, tracks=tracks)
 
     def read_frames(
         self, vid: str, numbers: Iterable[int] | None
@@ -274,10 +295,18 @@ class AnnotatedVideos:
         return int(space.encode(space.actors.index(actor), space.actions.index(action)))
 
     def _splits(self):
-        """Return {vid: split}: the files' own, or else `split_by_name`."""
-        own = {vid: next(iter(n.values())).frame.split for vid, n in self._frames.items()}
-        without = [vid for vid, split in own.items() if split is None]
-        return {**own, **split_by_name(without)}
+        """Return {vid: split}: of --test_videos, else the files' own, else `split_by_name`."""
+        if self._test_videos:
+            if unknown := sorted(self._test_videos - set(self._frames)):
+                raise InputError(
+                    f"--test_videos: no annotation of {', '.join(unknown)}; there are "
+                    f"{', '.join(sorted(self._frames))}"
+                )
+            return {vid: "test" if vid in self._test_videos else "train" for vid in self._frames}
+        own = {vid: _split_of(vid, numbered.values()) for vid, numbered in self._frames.items()}
+        hashed = split_by_name(vid for vid, split in own.items() if split is None)
+        self._hashed = sorted(vid for vid, split in hashed.items() if split == "test")
+        return {**own, **hashed}
 
     def _video(self, vid, split):
         numbered = self._frames[vid]
@@ -296,7 +325,7 @@ class AnnotatedVideos:
         )
 
 
-def _reopen(reread, label_space, follow_links):
+def _reopen(reread, label_space, follow_links, test_videos):
     exports, videos_dir, names, options, format_name, first_frame = reread
     return AnnotatedVideos(
         exports,
@@ -307,13 +336,47 @@ def _reopen(reread, label_space, follow_links):
         format_name=format_name,
         first_frame=first_frame,
         follow_links=follow_links,
+        test_videos=test_videos,
     )
 
 
-def _tracks(instances):
+def _numbering_of(document):
+    """What numbers its tracks by itself: a task, or else a file."""
+    return document.path if document.task is None else document.task
+
+
+def _offsets(located):
+    """Return {numbering: what to add}, so that the tracks of a video's files do not mix."""
+    highest: dict = {}
+    for item in located:
+        for instance in item.frame.instances:
+            if instance.track is not None:
+                key = _numbering_of(item.document)
+                highest[key] = max(highest.get(key, 0), instance.track)
+    ends = itertools.accumulate((top + 1 for top in highest.values()), initial=0)
+    return dict(zip(highest, ends))
+
+
+def _tracks(instances, offset):
     """Return the identities int64 [N], -1 where there is none; None where all have none."""
-    tracks = [-1 if i.track is None else i.track for i in instances]
+    largest = np.iinfo(np.int64).max  # tools write numbers of any length
+    tracks = [-1 if i.track is None else (i.track + offset) & largest for i in instances]
     return np.array(tracks, np.int64) if any(track >= 0 for track in tracks) else None
+
+
+def _split_of(vid, located):
+    """Return the split that a video's files give it, None where none does; they must agree."""
+    first = None
+    for item in located:
+        if item.frame.split is not None:
+            first = first or item
+            if item.frame.split != first.frame.split:
+                raise InputError(
+                    f"{item.document.path}: {item.frame.where}: puts '{vid}' into "
+                    f"'{item.frame.split}', and {first.document.path} into '{first.frame.split}'; "
+                    "the frames of a video are of one split"
+                )
+    return first and first.frame.split
 
 
 def _left_out(documents):

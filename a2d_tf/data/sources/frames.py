@@ -37,11 +37,11 @@ def find(folder: Path, vid: str) -> pathlib.Path | None:
       vid: name of one of them.
 
     Returns:
-      Path of `<vid>.mp4` (or another of `VIDEOS`, also in capitals), else of the folder `<vid>`,
+      Path of `<vid>.mp4` (or another of `VIDEOS`, also as `.MP4` or `.Mp4`), else of the folder `<vid>`,
       else None.
     """
     folder = pathlib.Path(folder)
-    for suffix in (*VIDEOS, *map(str.upper, VIDEOS)):
+    for suffix in (*VIDEOS, *map(str.upper, VIDEOS), *map(str.title, VIDEOS)):
         if (folder / f"{vid}{suffix}").is_file():
             return folder / f"{vid}{suffix}"
     return folder / vid if (folder / vid).is_dir() else None

@@ -29,6 +29,7 @@ class Task:
       offset: what a project adds to the frame numbers.
       frame_count: number of frames of the video; None if unknown.
       split: 'train' or 'test'; None where the project has other subsets.
+      id: its number; None of a job, of which a task has several.
     """
 
     video: str | None = None
@@ -40,6 +41,7 @@ class Task:
     offset: int = 0
     frame_count: int | None = None
     split: str | None = None
+    id: int | None = None
 
     def number(self, frame: int) -> int | None:
         """Return the 1-based number of a frame of the file; None if the task does not show it."""
@@ -75,15 +77,30 @@ def read_tasks(root: Element, path: pathlib.PurePath) -> dict[str | None, Task]:
     for element, subset, name in zip(elements, subsets, names):
         start, count = (_whole_number(element, field, path) for field in ("start_frame", "size"))
         task = _task(element, path, start, count)
-        tasks[str(_whole_number(element, "id", path))] = dataclasses.replace(
+        identity = _whole_number(element, "id", path)
+        tasks[str(identity)] = dataclasses.replace(
             task,
+            id=identity,
             video=task.video or _stem(element.findtext("name"), VIDEOS),
             count=count,
             offset=ends[subset],
             split=name if set(names) == _SPLITS else None,
         )
         ends[subset] += start + task.step * count
+    _check_videos(tasks.values(), path)
     return tasks
+
+
+def _check_videos(tasks, path):
+    """Raise InputError where two tasks of a project would be taken for one video."""
+    first: dict[str, int] = {}
+    for task in tasks:
+        if task.video and first.setdefault(task.video, task.id) != task.id:
+            raise InputError(
+                f"{path}: the tasks {first[task.video]} and {task.id} are both of a video "
+                f"'{task.video}'; if these are two videos, rename them and export each task by "
+                "itself, else put all annotations into one task"
+            )
 
 
 def _single(element, root, path):
@@ -95,7 +112,9 @@ def _single(element, root, path):
     # Until 2020 the source stood beside the task; a job's size may.
     video, size = task.video or _stem(meta.findtext("source")), task.size or _size(meta, path)
     of_video = True if video or size else task.of_video
-    return dataclasses.replace(task, video=video, size=size, of_video=of_video)
+    named = element.tag == "task" and element.findtext("id")
+    identity = _whole_number(element, "id", path) if named else None
+    return dataclasses.replace(task, video=video, size=size, of_video=of_video, id=identity)
 
 
 def _task(element, path, start, count):

@@ -199,6 +199,7 @@ class _Reader:
             explanation=_BY_NAME if self._by_name else _BY_FRAME,
             frame_count=None if self._by_name else self._task.frame_count,
             left_out=dict(self._left_out),
+            task=self._task.id,
         )
 
     def _annotated(self, entry):

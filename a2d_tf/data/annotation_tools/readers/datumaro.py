@@ -19,7 +19,7 @@ from a2d_tf.data.annotation_tools.document import (
     ReadOptions,
 )
 from a2d_tf.data.annotation_tools.readers import parts, shapes
-from a2d_tf.data.annotation_tools.readers.fields import Fields
+from a2d_tf.data.annotation_tools.readers.fields import Fields, is_number
 
 FORMAT = "datumaro"
 
@@ -73,10 +73,13 @@ class _Reader:
         numbers, frames = set(), []
         for i, item in enumerate(self._items):
             where = f"items[{i}]"
+            masks = self._masks(item["annotations"], where)
+            annotated = self._is_annotated(item["annotations"], masks.values())
+            if self._by_name and not annotated:  # its name need not be that of a frame
+                continue
             video, number = self._name(item, where)
             numbers.add(number)
-            masks = self._masks(item["annotations"], where)
-            if self._is_annotated(item["annotations"], masks.values()):
+            if annotated:
                 size, instances = self._size(item, where), self._instances(masks)
                 frames.append(AnnotatedFrame(video, number, size, instances, where))
                 self._fields.check_once(frames[-1], "put all annotations of a frame in one item")
@@ -118,16 +121,16 @@ class _Reader:
     def _instances(self, masks):
         pairs = []
         for where, mask in masks.items():
-            group = mask.get("group") or 0
+            group = 0 if mask.get("group") is None else mask["group"]
             if type(group) is not int:
                 raise self._fields.error(f"{where}.group", f"{shown(group)} is no number; {_AGAIN}")
-            pairs.append((group, self._instance(mask, where)))
+            pairs.append((group, self._instance(mask, where, group)))
         try:
             return parts.join(pairs)
         except InputError as error:
             raise InputError(f"{self._fields.path}: {error}") from error
 
-    def _instance(self, mask, where):
+    def _instance(self, mask, where, group):
         index = mask.get("label_id")
         if type(index) is not int or not 0 <= index < len(self._labels):
             raise self._fields.error(
@@ -136,7 +139,9 @@ class _Reader:
         label = self._fields.text(self._labels[index], "name", f"categories.label.labels[{index}]")
         names = {field: _attributes(mask).get(field) for field in ("actor", "action")}
         for field, value in names.items():
-            if value is not None and not isinstance(value, str):
+            if is_number(value):  # Datumaro types what looks like a number
+                names[field] = f"{value:g}"
+            elif value is not None and not isinstance(value, str):
                 raise self._fields.error(
                     f"{where}.attributes.{field}", f"{shown(value)} is no text; {_AGAIN}"
                 )
@@ -144,7 +149,7 @@ class _Reader:
             label=label,
             parts=(self._segmentation(mask, where),),
             where=where,
-            track=self._identities.get(mask.get("group"), _track(mask)),
+            track=self._identities.get(group, _track(mask)),
             **names,
         )
 

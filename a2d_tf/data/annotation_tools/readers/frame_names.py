@@ -103,7 +103,7 @@ def of_youtube_vis(name: str) -> FrameName | None:
     return found and FrameName(
         found.video,
         found.number + 1,
-        "video",
+        "names from 0",
         "YouTube-VIS counts from 0: clip/00005.jpg is frame 6 of the video",
     )
 

@@ -48,7 +48,9 @@ def read(name: str, content: Any, container: Container, options: ReadOptions) ->
     names = [_file_names(fields, video, i) for i, video in enumerate(videos)]
     left_out: collections.Counter[str] = collections.Counter()
     tracks = _sort(fields, content, names, options, left_out)
-    frames, explanation = [], ""
+    frames, explanation, info = [], "", content.get("info")
+    # A file that lists 00000.jpg leaves no doubt, nor does this project's own.
+    counted = isinstance(info, dict) and info.get("description") == frame_names.PREDICTION
     for i, video in enumerate(videos):
         size = fields.size(video, f"videos[{i}]")
         for k, file_name in enumerate(names[i]):
@@ -61,12 +63,19 @@ def read(name: str, content: Any, container: Container, options: ReadOptions) ->
                 found.video, found.number, size, tuple(tracks.get((i, k), ())), where
             )
             fields.check_once(frame, "list each frame once")
-            explanation = found.explanation
+            explanation, counted = found.explanation, counted or found.number == 1
             frames.append(frame)
     if not frames:
         raise fields.error("videos", "no frame is listed in 'file_names'; export them again")
     return [
-        Document(fields.path, FORMAT, tuple(frames), "video", explanation, left_out=dict(left_out))
+        Document(
+            fields.path,
+            FORMAT,
+            tuple(frames),
+            "video" if counted else "names from 0",
+            explanation,
+            left_out=dict(left_out),
+        )
     ]
 
 

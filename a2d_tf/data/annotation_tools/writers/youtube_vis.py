@@ -13,6 +13,7 @@ from typing import Any
 
 from pycocotools import mask as rle_tools
 
+from a2d_tf.data.annotation_tools.readers.frame_names import PREDICTION
 from a2d_tf.data.annotation_tools.writers.polygons import polygons
 from a2d_tf.data.annotation_tools.writers.tracked_video import TrackedVideo
 
@@ -50,7 +51,7 @@ def write(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
             annotation["bboxes"][k] = rle_tools.toBbox(shape.mask).tolist()
             annotation["areas"][k] = int(rle_tools.area(shape.mask))
     content = {
-        "info": {},
+        "info": {"description": PREDICTION},
         "videos": [
             {
                 "id": 1,
