@@ -124,6 +124,35 @@ def test_folders_that_are_no_library(tmp_path, names, message):
             plan(video)
 
 
+def test_files_of_the_users_own_are_not_taken_for_a_librarys(tmp_path):
+    videos = str(empty(tmp_path, "site/a.mp4", "site/index.html") / "site")
+    with pytest.raises(InputError, match="index.html: is there, but no prediction of a library"):
+        library.plan(videos, None, videos)
+    assert library.plan(videos, None, str(tmp_path / "out"))
+    empty(tmp_path, "site/a/prediction.json")
+    assert library.plan(videos, None, videos)
+
+
+def test_videos_in_subfolders_alone(tmp_path):
+    videos = empty(tmp_path, "sub/day1/a.mp4", "sub/day2/b.mp4") / "sub"
+    with pytest.raises(InputError, match="in its subfolders, give --video='.*sub/.*mp4'"):
+        plan(videos)
+    assert plan(videos / "**" / "*.mp4") == [("a.mp4", "out/a"), ("b.mp4", "out/b")]
+
+
+def test_overlays_of_single_predictions_are_no_videos(tmp_path):
+    for name in ("one", "two"):
+        empty(tmp_path, *(f"{name}/{file}" for file in ("overlay.mp4", "video.json")))
+        empty(tmp_path, f"{name}/label_maps/00001.png")
+    empty(tmp_path, "a.mp4")
+    assert plan(tmp_path / "**") == [("a.mp4", "out/a")]
+
+
+def test_a_link_to_a_video_that_is_gone_is_a_video(tmp_path):
+    (tmp_path / "a.mp4").symlink_to(tmp_path / "gone" / "x.mp4")
+    assert plan(tmp_path) == [("a.mp4", "out/a")]
+
+
 def test_a_video_is_not_overwritten(tmp_path):
     empty(tmp_path, "out/overlay/overlay.mp4", "videos/1.png")
     for video, output in (("out/overlay/*", "out"), ("vid*", ".")):

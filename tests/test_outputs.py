@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from a2d_files import mask
 
+from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation.coco_results import encode_mask
 from a2d_tf.ops import tracking, visualize
-from a2d_tf.video import outputs
+from a2d_tf.video import encoder, outputs
 from a2d_tf.video.instances import Instances, VideoFrame
+from a2d_tf.video.views import page
 
 SIZE = (48, 64)
 BOX, OTHER = [4, 8, 24, 40], [30, 2, 44, 12]
@@ -70,8 +72,8 @@ def test_what_the_video_is(tmp_path):
     write(tmp_path, FILM, source=source)
     video = json.loads((tmp_path / "video.json").read_text())
     assert LabelSpace.from_fields(video.pop("labels")) == A2D
-    facts = {"name": "my.mp4", "images": None, "frames": 9, "fps": 10, "height": 48, "width": 64}
-    assert video == facts
+    file = {"name": "my.mp4", "images": None, "frames": 9, "fps": 10, "height": 48, "width": 64}
+    assert video == {**file, "every": 1, "begin": 0, "until": 0.6}
     source.length = 8  # read to its end, where the file claims more
     write(tmp_path, FILM, source=source)
     assert json.loads((tmp_path / "video.json").read_text())["frames"] == 8
@@ -189,6 +191,58 @@ def test_a_library_does_not_take_a_later_prediction_for_its_own(tmp_path):
     (tmp_path / outputs.RECORD).write_text("{}")
     write(tmp_path, {1: []})
     assert not (tmp_path / outputs.RECORD).exists()
+
+
+@pytest.mark.parametrize("name", ["index.html", "summary.csv", "video.json", "label_maps/1.png"])
+def test_files_of_the_users_own_stay(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(outputs.OutputError, match="give another --output"):
+        write(tmp_path, {1: []})
+    assert (tmp_path / name).read_text() == "mine"
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / name]
+
+
+@pytest.mark.parametrize("name", ["label_maps", "tracks.json"])
+def test_a_link_in_the_place_of_a_result_is_refused_before_the_work(tmp_path, name):
+    write(tmp_path / "out", {1: []})
+    (tmp_path / "out" / name).rename(tmp_path / "elsewhere")
+    (tmp_path / "out" / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(outputs.OutputError, match=f"{name}: a link or a folder"):
+        write(tmp_path / "out", {1: []})
+    assert (tmp_path / "elsewhere").exists()
+
+
+def test_an_earlier_prediction_is_replaced_with_and_without_a_description(tmp_path):
+    write(tmp_path, FILM)
+    write(tmp_path, {1: []})
+    assert json.loads((tmp_path / "tracks.json").read_text()) == []
+    (tmp_path / "video.json").unlink()  # as earlier versions left it
+    write(tmp_path, FILM)
+    assert json.loads((tmp_path / "tracks.json").read_text())
+
+
+def test_a_full_disk_is_no_fault_of_the_video(tmp_path, monkeypatch):
+    def full(*_):
+        raise InputError("overlay.mp4: cannot be written (No space left on device)")
+
+    for place in (encoder.Writer, "write"), (encoder.Writer, "close"), (outputs, "write_json"):
+        with monkeypatch.context() as patched, pytest.raises(outputs.OutputError, match="No space"):
+            patched.setattr(*place, full)
+            write(tmp_path, FILM)
+        assert not any(tmp_path.iterdir())
+
+
+def test_a_page_written_again_is_the_same(tmp_path):
+    own = LabelSpace(("adult", "ball"), ("walking", "running", "flying"), (11, 12, 23))
+    with outputs.Outputs(str(tmp_path), 10, SIZE, 3) as files:
+        for number in (4, 7, 10):
+            shown = frame(number, (1, 12, 0.5, BOX))
+            times = {"seconds": shown.seconds + 1.5, "until": shown.until + 1.75}
+            files.add(dataclasses.replace(shown, **times), own)
+    first = (tmp_path / "index.html").read_bytes()
+    page.write_page(tmp_path)
+    assert (tmp_path / "index.html").read_bytes() == first
 
 
 def test_a_video_without_anybody_has_whole_files(tmp_path):

@@ -71,9 +71,16 @@ def test_where_the_overlay_starts_is_given_or_read_from_the_label_maps(tmp_path)
     page.write_page(folder)
     data = Elements(folder / "index.html").data
     assert (data["start"], data["end"]) == (2, 4.1) and data["step"] == pytest.approx(0.3)
-    page.write_page(folder, "t", span=(1.5, 9.25), fps=4)
+    own = {"actors": ["dog"], "actions": ["none", "running"], "pairs": [["dog", "running"]]}
+    fields = {"name": "t.mp4", "fps": 8, "every": 2, "begin": 1.5, "until": 9.25, "labels": own}
+    (folder / "video.json").write_text(json.dumps(fields))
+    page.write_page(folder)
     data = Elements(folder / "index.html").data
-    assert (data["title"], data["start"], data["end"], data["step"]) == ("t", 1.5, 9.25, 0.25)
+    assert (data["title"], data["start"], data["end"], data["step"]) == ("t.mp4", 1.5, 9.25, 0.25)
+    fields["until"] = 1.0
+    (folder / "video.json").write_text(json.dumps(fields))
+    with pytest.raises(InputError, match="video.json: damaged .*; predict the video again"):
+        page.write_page(folder)
     assert "video" not in Elements(folder / "index.html").tags
 
 

@@ -25,7 +25,7 @@ from a2d_tf.ops import tracking, visualize
 from a2d_tf.video import encoder
 from a2d_tf.video.instances import VideoFrame
 from a2d_tf.video.video_files import Reader
-from a2d_tf.video.views import page
+from a2d_tf.video.views import facts, page
 
 KINDS = {
     "overlay": "overlay.mp4",
@@ -36,7 +36,7 @@ KINDS = {
     "page": page.NAME,
 }
 """Kind of result, as `--results` names it -> its file or folder."""
-VIDEO = "video.json"
+VIDEO = facts.NAME
 RESULTS = (*KINDS.values(), VIDEO)
 RECORD = "prediction.json"
 HIDDEN = ".prediction-"  # begins the name of a folder of results that are not yet whole
@@ -93,7 +93,8 @@ class Outputs:
         then appears whole or not at all, and whatever was there is replaced.
 
     Raises:
-      OutputError: the folder cannot be written, or holds a `label_maps` that is no prediction.
+      OutputError: the folder cannot be written, or holds files of these names that are no
+        prediction's.
     """
 
     def __init__(
@@ -114,12 +115,7 @@ class Outputs:
         self._begin = self._until = 0.0  # seconds, of what was added
         self._tracks: dict[int, _Track] = {}  # by id, those that may be seen again
         try:
-            older = os.path.join(folder, "label_maps")
-            for name in os.listdir(older) if os.path.isdir(older) else ():
-                if not re.fullmatch(r"\d{5,}\.png", name):
-                    raise OutputError(
-                        f"{older}: holds {name}, which is no prediction; give another --output"
-                    )
+            _check_place(folder)
             self._hidden = HiddenFolder(
                 folder if record is None else os.path.dirname(folder), HIDDEN
             )
@@ -156,7 +152,8 @@ class Outputs:
             self._labels, self._begin = labels, frame.seconds
         self._until = frame.until
         if self._video:
-            self._video.write(self._drawn(frame, labels), frame.seconds)
+            with _written():
+                self._video.write(self._drawn(frame, labels), frame.seconds)
         instances = frame.instances
         if "label_maps" in self._kinds:
             png = cv2.imencode(".png", instances.label_map)[1]
@@ -204,30 +201,30 @@ class Outputs:
     def _describe(self, labels):
         """Write what the video is, and the page of what was found in it."""
         source = self._source
-        facts = {
+        known = {
             "name": source and source.name,
             "images": source and source.images,
             "frames": source and (source.length or source.count),
             "fps": self._fps,
             "height": self._size[0],
             "width": self._size[1],
+            "every": self._every,
+            "begin": self._begin,
+            "until": self._until,
             "labels": json.loads(labels.to_json()),
         }
-        write_json(os.path.join(self.partial, VIDEO), facts)
+        write_json(os.path.join(self.partial, VIDEO), known)
         if "page" in self._kinds:
             page.write_page(
                 self.partial,
                 source.name if source else os.path.basename(os.path.abspath(self.folder)),
-                labels=labels,
-                span=(self._begin, self._until),
-                fps=self._fps / self._every,
             )
 
     def __enter__(self):
         return self
 
     def __exit__(self, kind, error, trace):
-        with self._hidden:
+        with self._hidden, _written():
             with self._summary, self._ended, self._detections:
                 if self._video:
                     self._video.close()
@@ -245,12 +242,48 @@ class Outputs:
         # The record first: with it, a library would take these results for its own.
         for name in (RECORD, *RESULTS):
             place, new = (os.path.join(folder, name) for folder in (self.folder, self.partial))
-            if os.path.isdir(place):
+            if os.path.isdir(place):  # label maps, see `_check_place`
                 shutil.rmtree(place)
             if os.path.exists(new):
                 os.replace(new, place)
             elif os.path.exists(place):
                 os.remove(place)
+
+
+@contextlib.contextmanager
+def _written():
+    """Tell what cannot be written from what is wrong with the video."""
+    try:
+        yield
+    except InputError as error:
+        raise OutputError(str(error)) from error
+
+
+def _check_place(folder):
+    """Raise OutputError where a prediction would replace something else in its folder."""
+
+    def refuse(name, reason):
+        return OutputError(f"{os.path.join(folder, name)}: {reason}; give another --output")
+
+    there = [name for name in RESULTS if os.path.lexists(os.path.join(folder, name))]
+    maps = KINDS["label_maps"]
+    for name in there:
+        place = os.path.join(folder, name)
+        if os.path.islink(place) or os.path.isdir(place) != (name == maps):
+            raise refuse(name, "a link or a folder, which no prediction makes")
+    if maps in there:
+        for name in os.listdir(os.path.join(folder, maps)):
+            if not re.fullmatch(r"\d{5,}\.png", name):
+                raise refuse(maps, f"holds {name}, which is no prediction")
+    # Predictions of earlier versions have no VIDEO, and those of a library a RECORD.
+    known = {VIDEO, KINDS["tracks"]} & {*there} or os.path.exists(os.path.join(folder, RECORD))
+    if there and not known:
+        raise refuse(there[0], f"there is no {VIDEO} beside it, so it is no prediction")
+    if VIDEO in there:
+        try:
+            facts.read(folder)
+        except InputError as error:
+            raise refuse(VIDEO, "is not of a prediction") from error
 
 
 class _List:

@@ -21,10 +21,14 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_file, write_text
 from a2d_tf.core.labels import LabelSpace
 
-_PREDICTION = flags.DEFINE_list("prediction", [], "Folder of a2d_tf.predict; several with commas.")
+_PREDICTION = flags.DEFINE_list(
+    "prediction",
+    [],
+    "Folder of a2d_tf.predict; several with commas. Quote a name that has one: '\"Smith, John\"'.",
+)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the plots.")
 _LABELS = flags.DEFINE_string(
-    "labels", None, "Label space (JSON), for the order of the actions; by default A2D's."
+    "labels", None, "Label space (JSON), for the order of the actions; by default the predictions'."
 )
 
 
@@ -51,10 +55,16 @@ def main(argv: list[str]) -> None:
     if len({os.path.realpath(folder) for folder in folders}) < len(folders):
         raise InputError(f"--prediction={','.join(folders)}: names a folder twice; name it once")
     labels = LabelSpace.from_json(_LABELS.value) if _LABELS.value else None
-    from a2d_tf.video.views import bouts, colours, plots  # late, for Matplotlib takes a second
+    from a2d_tf.video.views import (
+        bouts,
+        colours,
+        facts,
+        plots,
+    )  # late, for Matplotlib takes a second
 
     predictions = [bouts.read(folder) for folder in folders]
     tracks = [track for prediction in predictions for track in prediction]
+    labels = labels or facts.labels_of(folders)
     shades = colours.of_actions((b.action for t in tracks for b in t.bouts), labels)
     actions = list(shades)
     _write(os.path.join(output, "time_budget"), plots.time_budget(tracks, shades))

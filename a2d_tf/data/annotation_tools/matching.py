@@ -189,8 +189,9 @@ class Matcher:
             return 1 - self._first_frame + more
         if video not in self._zero_based:  # asked for every frame, and it lists the folder
             path = frame_files.find(self.folder, video)
-            of_images = path is not None and path.is_dir()
-            self._zero_based[video] = frame_files.begins_with_zero(path) if of_images else None
+            self._zero_based[video] = None
+            if path is not None and path.is_dir():
+                self._zero_based[video] = frame_files.begins_with_zero(path)
         zero_based = self._zero_based[video]
         return int(zero_based) + more if zero_based is not None else 0
 

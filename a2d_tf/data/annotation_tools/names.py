@@ -60,9 +60,8 @@ class Names:
 
     def pair(self, instance: Instance) -> Pair | None:
         """Return the actor and the action of an instance; None if they cannot be told."""
-        label, action = instance.label.strip(), (instance.action or "").strip()
-        if action in _NO_ACTION:
-            action = None
+        label, given = instance.label.strip(), (instance.action or "").strip()
+        action = None if given in _NO_ACTION else given
         if label in self.by_label:
             actor, named = self.by_label[label]
             action = action if named is None else named

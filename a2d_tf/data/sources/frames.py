@@ -37,8 +37,8 @@ def find(folder: Path, vid: str) -> pathlib.Path | None:
       vid: name of one of them.
 
     Returns:
-      Path of `<vid>.mp4` (or another of `VIDEOS`, also as `.MP4` or `.Mp4`), else of the folder `<vid>`,
-      else None.
+      Path of `<vid>.mp4` (or another of `VIDEOS`, also as `.MP4` or `.Mp4`), else of the folder
+      `<vid>`, else None.
     """
     folder = pathlib.Path(folder)
     for suffix in (*VIDEOS, *map(str.upper, VIDEOS), *map(str.title, VIDEOS)):

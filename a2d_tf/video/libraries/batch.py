@@ -13,6 +13,7 @@ import dataclasses
 import glob
 import io
 import os
+import pathlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -268,7 +269,8 @@ def conclude(
     lost = {job.name: failed[job.name] for job in jobs if job.name not in names}
     _write_failures(os.path.join(output, FAILED), lost)
     if "page" in request.kinds:
-        views.write_library_page(output, failed=lost)
+        folders = [pathlib.Path(job.output) for job in whole]
+        views.write_library_page(output, folders=folders, failed=lost)
     else:
         _remove(os.path.join(output, page.NAME))
     for path in glob.glob(pattern):

@@ -61,6 +61,7 @@ def plan(video: str | None, videos: str | None, output: str) -> tuple[Job, ...] 
         paths = _listed(videos)
     elif video and os.path.isdir(video):
         if not _holds_videos(video):
+            _check_subfolders(video)
             return None
         paths = _chosen(video, [entry.path for entry in _entries(video)])
     elif video and not os.path.exists(video) and glob.has_magic(video):
@@ -74,6 +75,7 @@ def plan(video: str | None, videos: str | None, output: str) -> tuple[Job, ...] 
         return None
     jobs = tuple(Job(path, os.path.join(output, _name(path))) for path in paths)
     _check(jobs)
+    _check_place(output)
     return jobs
 
 
@@ -86,7 +88,10 @@ def _entries(folder):
 
 
 def _is_a(path, suffixes):
-    return path.lower().endswith(suffixes) and os.path.isfile(path)
+    """Whether it is a file; so is a link to one that is gone, which fails under its name."""
+    return path.lower().endswith(suffixes) and (
+        os.path.isfile(path) or os.path.islink(path) and not os.path.exists(path)
+    )
 
 
 def _holds_videos(folder):
@@ -97,6 +102,17 @@ def _holds_videos(folder):
     if images and videos == {outputs.KINDS["overlay"]}:
         return False  # predicted into the folder itself
     return bool(videos) or not images and any(_is_video_of_images(entry.path) for entry in entries)
+
+
+def _check_subfolders(folder):
+    """Raise InputError where not a folder holds videos, but its subfolders."""
+    if any(_is_a(entry.path, video_files.IMAGES) for entry in _entries(folder)):
+        return
+    if any(name.lower().endswith(VIDEOS) for *_, names in os.walk(folder) for name in names):
+        raise InputError(
+            f"{folder}: no image in this folder, and no video ({', '.join(VIDEOS)}); for videos in "
+            f"its subfolders, give --video='{os.path.join(glob.escape(folder), '**', '*.mp4')}'"
+        )
 
 
 def _is_video_of_images(path):
@@ -112,7 +128,12 @@ def _is_video_of_images(path):
 
 
 def _is_of_prediction(path):
-    return os.path.exists(os.path.join(os.path.dirname(path), outputs.RECORD))
+    """Whether a path is of a prediction's results."""
+    folder, name = os.path.split(path)
+    if os.path.basename(folder) == outputs.KINDS["label_maps"]:
+        folder, name = os.path.split(folder)
+    marks = [outputs.RECORD, *[outputs.VIDEO] * (name in outputs.RESULTS)]
+    return any(os.path.exists(os.path.join(folder, mark)) for mark in marks)
 
 
 def _mixed(place, image, video):
@@ -166,6 +187,18 @@ def _name(path):
     """The name of a video in the library: its file's without suffix, or its folder's."""
     name = os.path.basename(os.path.abspath(path))
     return name if os.path.isdir(path) else os.path.splitext(name)[0]
+
+
+def _check_place(output: str) -> None:
+    """Raise InputError where the library's own files would replace others."""
+    there = [name for name in _TAKEN if os.path.lexists(os.path.join(output, name))]
+    records = os.path.join(glob.escape(output), "*", outputs.RECORD)
+    # Without a prediction, a library has its list of what failed.
+    if there and FAILED not in there and not glob.glob(records):
+        raise InputError(
+            f"{os.path.join(output, there[0])}: is there, but no prediction of a library; it would "
+            "be replaced: give another --output"
+        )
 
 
 def _check(jobs: Sequence[Job]) -> None:

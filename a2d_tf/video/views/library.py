@@ -17,7 +17,7 @@ from a2d_tf.core.files import write_text
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.sources import frames
 from a2d_tf.ops import visualize
-from a2d_tf.video.views import bouts, colours, page
+from a2d_tf.video.views import bouts, colours, facts, page
 
 PICTURES = 1000  # videos with a thumbnail; each is about 6 kB
 _WIDE = 240  # pixels of the longest side of a thumbnail
@@ -78,15 +78,16 @@ def write_library_page(
     title: str | None = None,
     *,
     labels: LabelSpace | None = None,
+    folders: Sequence[pathlib.Path] | None = None,
     failed: Mapping[str, str] | None = None,
 ) -> pathlib.Path:
     """Write the page of a library into its folder, from the `tracks.json` of its predictions.
 
     Args:
-      output: folder of the predictions; each folder in it with a `tracks.json` is one. Those with a
-        page are linked to.
+      output: folder of the predictions. Those with a page are linked to.
       title: of the page; by default the name of the folder.
-      labels: gives the order of the actions, and so their colours.
+      labels: gives the order of the actions, and so their colours; by default the predictions'.
+      folders: those of the predictions in it; by default each with a `tracks.json`.
       failed: {name of a video: why it has no prediction}.
 
     Returns:
@@ -97,11 +98,12 @@ def write_library_page(
         written.
     """
     output = pathlib.Path(output)
-    folders = predictions(output)
+    folders = predictions(output) if folders is None else folders
     if not folders and not failed:
         raise InputError(f"{output}: no folder with a tracks.json in it; name that of a library")
     videos = [_Video(folder, bouts.read(folder)) for folder in folders]
     every = [bout for video in videos for track in video.tracks for bout in track.bouts]
+    labels = labels or facts.labels_of(folders)
     shades = colours.of_actions((bout.action for bout in every), labels)
     data = _data(videos, sorted({bout.actor for bout in every}), list(shades))
     data["title"] = title = page.printable(title or os.path.basename(os.path.abspath(output)))

@@ -16,7 +16,7 @@ from typing import Any
 from a2d_tf.core.files import write_text
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation.reports import pages
-from a2d_tf.video.views import bouts, colours
+from a2d_tf.video.views import bouts, colours, facts
 
 NAME = "index.html"
 OVERLAY = "overlay.mp4"
@@ -70,37 +70,34 @@ def write_page(
     title: str | None = None,
     *,
     labels: LabelSpace | None = None,
-    span: tuple[float, float] | None = None,
-    fps: float | None = None,
 ) -> pathlib.Path:
-    """Write the page of a prediction into its folder, from its `tracks.json`.
+    """Write the page of a prediction into its folder, from its `tracks.json` and `video.json`.
+
+    Of a prediction of an earlier version, the times of the overlay are read from the label maps and
+    the tracks.
 
     Args:
       folder: of `a2d_tf.predict`; with or without an `overlay.mp4`.
-      title: of the page; by default the name of the folder.
-      labels: gives the order of the actions, and so their colours.
-      span: (start, end) of what was segmented, seconds in the video: the overlay's first frame is
-        that of `start`. By default read from the label maps, or (0, end of the last track).
-      fps: frames a second of the overlay; by default the video's, as far as the tracks tell it.
+      title: of the page; by default the name of the video, else of the folder.
+      labels: gives the order of the actions, and so their colours; by default the prediction's.
 
     Returns:
       the path of the page.
 
     Raises:
-      InputError: `tracks.json` is missing or malformed, or the page cannot be written.
+      InputError: a file is missing or malformed, or the page cannot be written.
     """
     folder = pathlib.Path(folder)
-    tracks = bouts.read(folder)
-    rate, every = bouts.rate_of(tracks), 1
-    if span is None:
-        span, every = _span(folder, tracks, rate)
-    shades = colours.of_actions((b.action for t in tracks for b in t.bouts), labels)
+    tracks, video = bouts.read(folder), facts.read(folder)
+    span, step = (video.span, video.step) if video.span else _guessed(folder, tracks)
+    shades = colours.of_actions((b.action for t in tracks for b in t.bouts), labels or video.labels)
     has_video = (folder / OVERLAY).is_file()
     data = _data(tracks, list(shades))
-    data["title"] = title = printable(title or os.path.basename(os.path.abspath(folder)))
+    title = title or video.name or os.path.basename(os.path.abspath(folder))
+    data["title"] = title = printable(title)
     data["colours"] = list(shades.values())
     data["start"], data["end"] = span
-    data["step"] = 1 / fps if fps else every / (rate or 25)
+    data["step"] = step
     body = _BODY.format(figure=_FIGURE if has_video else _NO_FIGURE)
     scripts = ("common.js", "timeline.js", "page.js")
     path = folder / NAME
@@ -108,16 +105,18 @@ def write_page(
     return path
 
 
-def _span(folder, tracks, rate):
-    """((start, end) in seconds, frames from one answer to the next) of a prediction's files."""
+def _guessed(folder, tracks):
+    """((start, end), from one answer to the next) in seconds, as far as the files tell."""
+    rate = bouts.rate_of(tracks)
     names = [path.stem for path in folder.glob("label_maps/*.png")]
     numbers = sorted(int(name) for name in names if name.isdecimal())
     end = max((track.end for track in tracks), default=0.0)
     if not numbers or not rate:
-        return (0.0, end), 1
+        return (0.0, end), 1 / (rate or 25)
     every = numbers[1] - numbers[0] if len(numbers) > 1 else 1
     last = numbers[-1] - 1 + every
-    return (round((numbers[0] - 1) / rate, 3), max(round(last / rate, 3), end)), every
+    start = round((numbers[0] - 1) / rate, 3)
+    return (start, max(round(last / rate, 3), end)), every / rate
 
 
 def _data(tracks: Sequence[bouts.Track], actions: list[str]) -> dict[str, Any]:
