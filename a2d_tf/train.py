@@ -51,7 +51,8 @@ def main(argv: list[str]) -> None:
     if config.learning.zero_shot_actor:
         manifest.label_space.actor_index(config.learning.zero_shot_actor)
     workdir = os.path.normpath(_WORKDIR.value)
-    config = run_start.settle(config, Config.given_model(), _WORKDIR.value)
+    given = {**Config.given_model(), **Config.given_learning()}
+    config = run_start.settle(config, given, _WORKDIR.value)
     learning = config.learning
     machine = devices.prepare(_DEVICE.value, learning.deterministic)
     tf.keras.utils.set_random_seed(learning.seed)
@@ -64,7 +65,9 @@ def main(argv: list[str]) -> None:
             config.model, manifest.label_space, config.compute, learning.recompute, learning.jit
         )
         _prepare(network, config, manifest, workdir, inherited=inherited)
-        threshold = inherited["threshold"] if inherited else run_folder.DEFAULT_THRESHOLD
+        threshold = config.inference.score_threshold
+        if threshold < 0:
+            threshold = inherited["threshold"] if inherited else run_folder.DEFAULT_THRESHOLD
         validate = _validation(network, config, manifest, workdir, threshold=threshold)
         fit(network, manifest, config, workdir, validate=validate)
 

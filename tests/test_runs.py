@@ -12,7 +12,7 @@ from a2d_tf.core.config import ComputeConfig, Config, InferenceConfig, LearningC
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.manifest import SCHEMA, Manifest
-from a2d_tf.learning.runs import run_folder
+from a2d_tf.learning.runs import run_folder, run_start
 
 
 def manifest(**changes):
@@ -82,6 +82,46 @@ def test_a_run_that_has_begun_keeps_its_start(tmp_path, monkeypatch, caplog):
     run_folder.create(tmp_path, other, manifest())
     assert Config.read(tmp_path / "flags.txt").learning.init_rgb == "coco"
     assert "the run has begun; --init_rgb=other.h5 is not used" in caplog.text
+
+
+def test_a_run_that_has_begun_stays_readable_whatever_start_is_given(tmp_path, monkeypatch):
+    config = Config(tiny_network.config())
+    started, other = (
+        dataclasses.replace(config, learning=LearningConfig(**start))
+        for start in ({"init_checkpoint": "a"}, {"init_run": "b"})
+    )
+    run_folder.create(tmp_path, started, manifest())
+    monkeypatch.setattr(run_folder, "is_new", lambda _: False)
+    run_folder.create(tmp_path, other, manifest())
+    assert Config.read(tmp_path / "flags.txt").learning == started.learning
+    other = dataclasses.replace(started, learning=LearningConfig(optimizer="adam"))
+    with pytest.raises(InputError, match="--optimizer=sgd, not adam; give that"):
+        run_folder.create(tmp_path, other, manifest())
+
+
+def test_a_flag_that_is_given_counts_even_at_its_default(tmp_path, monkeypatch):
+    older = Config(tiny_network.config(), learning=LearningConfig(rpn_beta=1 / 9))
+    run_folder.create(tmp_path, older, manifest())
+    monkeypatch.setattr(run_folder, "is_new", lambda _: False)
+    again = Config(tiny_network.config())
+    for given, beta in ({}, 1 / 9), ({"rpn_beta"}, 0):
+        assert run_start.settle(again, given, str(tmp_path)).learning.rpn_beta == beta
+
+
+def test_withheld_actions_are_not_learned_in_the_run_before(tmp_path):
+    def run(name, **learning):
+        config = Config(tiny_network.config(), learning=LearningConfig(**learning))
+        run_folder.create(tmp_path / name, config, manifest())
+        return str(tmp_path / name)
+
+    learned, withheld = run("learned"), run("withheld", zero_shot_actor="cat")
+    actor = run("actor", train_phase="actor")
+    late = run("late", train_phase="actor", init_checkpoint=learned)
+    for before in (withheld, actor, "", run("from gone", train_phase="actor", init_run="gone")):
+        run_start._check_withheld("cat", before)
+    for before, actor in ((learned, "cat"), (late, "cat"), (withheld, "dog")):
+        with pytest.raises(InputError, match=f"has learned the actions of '{actor}'"):
+            run_start._check_withheld(actor, before)
 
 
 def test_what_a_training_that_is_gone_has_chosen_is_forgotten(tmp_path):

@@ -61,9 +61,9 @@ class ModelConfig:
     width_multiplier: float = _setting(1.0, "Factor on the backbone's channels.", (0.125, 4))
     norm: str = _setting(
         "frozen_bn",
-        "Normalisation of the backbones, the actor head and the mask head: frozen batch norm; "
-        "batch norm with frozen statistics but trained scale and offset; batch norm; group norm; "
-        "or none.",
+        "Normalisation of the backbones, and of those heads that have one in their flavour: frozen "
+        "batch norm; batch norm with frozen statistics but trained scale and offset; batch norm; "
+        "group norm, of the mask head but not the actor head; or none.",
         NORMS,
     )
     flow_norm: str = _setting(
@@ -179,10 +179,13 @@ class InferenceConfig:
         10000, "Anchors per frame that enter the proposals' NMS at inference.", (1, 1000000)
     )
     score_threshold: float = _setting(
-        -1.0, "Least p(actor) of an instance; -1: the threshold chosen in validation.", (-1, 1)
+        -1.0,
+        "Least p(actor) of an instance, with cartesian labels p(pair); -1: the threshold chosen in "
+        "validation.",
+        (-1, 1),
     )
     nms_threshold: float = _setting(
-        0.3, "IoU threshold of the NMS over instances of an actor.", (0, 1)
+        0.3, "IoU threshold of the NMS over instances of an actor, or of a cartesian pair.", (0, 1)
     )
     max_detections: int = _setting(100, "Most instances per frame.", (1, 10000))
     action_threshold: float = _setting(
@@ -237,7 +240,8 @@ class LearningConfig:
     train_phase: str = _setting(
         "joint",
         "What is trained: everything but the refiner; the actor branch; the motion backbone, the "
-        "convolutions over time and the action head; or the refiner.",
+        "FPNs that the actor branch does not read, the convolutions over time and the action head; "
+        "or the refiner.",
         ["joint", "actor", "action", "refiner"],
     )
     init_run: str = _setting(
@@ -285,7 +289,9 @@ class LearningConfig:
         before=0,
     )
     roi_samples: int = _setting(64, "RoIs per frame in training.", (2, 100000))
-    positive_fraction: float = _setting(1 / 3, "Largest fraction of positive RoIs.", (0, 1))
+    positive_fraction: float = _setting(
+        1 / 3, "Largest fraction of positive RoIs, rounded up to an RoI.", (0, 1)
+    )
     add_truth_rois: bool = _setting(True, "Add the ground-truth boxes to the training proposals.")
     max_instances: int = _setting(
         25, "Most ground-truth instances per frame, the largest ones first.", (1, 10000)
@@ -559,6 +565,11 @@ class Config:
         """Return the model flags given on the command line or in a flagfile as {name: value}."""
         return _given(ModelConfig, flag_values)
 
+    @staticmethod
+    def given_learning(flag_values: flags.FlagValues = flags.FLAGS) -> dict[str, Any]:
+        """Return the flags of learning given, as `given_model` does."""
+        return _given(LearningConfig, flag_values)
+
     def with_inference(self, **settings: Any) -> Config:
         """Return these settings with some of inference and computing replaced."""
         names = [field.name for field in dataclasses.fields(ComputeConfig)]
@@ -652,6 +663,11 @@ def _check_start(model, learning):
         raise InputError(
             "--zero_shot_actor withholds action labels, which only --label_mode=decoupled can "
             f"share between actors; got --label_mode={model.label_mode}"
+        )
+    if learning.zero_shot_actor and phase == "actor":
+        raise InputError(
+            f"--zero_shot_actor={learning.zero_shot_actor} withholds action labels, and "
+            "--train_phase=actor reads none; leave it out, and give it in the phase of actions"
         )
     if phase == "refiner" and not model.use_refiner:
         raise InputError("--train_phase=refiner trains the refiner; it needs --use_refiner")

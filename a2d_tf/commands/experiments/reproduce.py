@@ -277,7 +277,10 @@ def origin(manifest: Manifest, release: str | None, base: str, train: list[str])
     """Introduce the report: the data, and what figures on it do and do not show."""
     counts = {split: counts["records"] for split, counts in manifest.counts.items()}
     size = f"{counts['train']} training and {counts['test']} test clips"
-    network = f"Network: {base}, with {' '.join(train) or 'its own flags'}."
+    network = (
+        f"Network: {base}, with {' '.join(train) or 'its own flags'}. Each run chose its threshold "
+        "on the training videos of --val_fraction, which it did not learn from."
+    )
     if release is None:
         videos = sum(counts["videos"] for counts in manifest.counts.values())
         return (

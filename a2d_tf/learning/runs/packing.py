@@ -35,7 +35,7 @@ from a2d_tf.pretrained.weights import variables
 
 CARD, METRICS = "card.md", "metrics.json"
 _COPIED = ("labels.json", "records.json")
-_ORIGINS = ("init_run", *run_folder.STARTS, "threshold_from")
+_ORIGINS = (*run_folder.STARTS, "threshold_from")
 
 
 def load(name: str, given: dict[str, Any] | None = None) -> Run:

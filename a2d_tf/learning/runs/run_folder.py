@@ -36,7 +36,7 @@ from a2d_tf.model.network import Network
 # The authors' choice of p(actor), for a run without a validation split.
 DEFAULT_THRESHOLD = 0.7
 
-STARTS = ("init_rgb", "init_flow", "init_checkpoint", "class_map")
+STARTS = ("init_run", "init_rgb", "init_flow", "init_checkpoint", "class_map")
 """The settings that name the weights which a new run takes."""
 
 logger = logging.getLogger(__name__)
@@ -58,6 +58,8 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
         check_network(workdir, config, manifest.label_space)
         # Changing these would not undo the steps that are done.
         fixed = ["seed", "val_fraction", "zero_shot_actor", "train_phase", "average_decay"]
+        if not is_new(workdir):
+            fixed.append("optimizer")  # whose moments would begin anew
         check_same(path, config, fixed)
         if not is_new(workdir):
             config = _with_start(config, path)

@@ -73,7 +73,7 @@ def settle(config: Config, given: Collection[str], workdir: str | None = None) -
 def _as_before(config, there, given, sections):
     """Take the settings in PREDATED from `there`, an older run's, unless they were given.
 
-    `given` names model flags alone; a learning flag counts as given if it is not at its default.
+    From Python nothing is known to be given; there, what is not at its default was.
     """
     for section in sections:
         ours, theirs = (getattr(c, section) for c in (config, there))
@@ -98,6 +98,8 @@ def initialise(network: Network, config: Config) -> weights.LoadReport | None:
       InputError: they are not there, or for another network, or nothing of them fits.
     """
     learning, report = config.learning, None
+    if learning.zero_shot_actor:
+        _check_withheld(learning.zero_shot_actor, learning.init_run or learning.init_checkpoint)
     if learning.init_run:
         _take_over(network, config, learning.init_run)
     elif learning.init_checkpoint:
@@ -112,6 +114,20 @@ def initialise(network: Network, config: Config) -> weights.LoadReport | None:
             loaded = weights.load(network, weights.Weights.read(path), stream, chosen)
             report = report.then(loaded) if report else loaded
     return report
+
+
+def _check_withheld(actor: str, run: str) -> None:
+    """Raise InputError where a run, or one that it started from, has learned an actor's actions."""
+    while run:
+        there = run_folder.settings(os.path.join(run, "flags.txt")).learning
+        if there.train_phase in ("joint", "action") and there.zero_shot_actor != actor:
+            raise InputError(
+                f"{run}: has learned the actions of '{actor}', which --zero_shot_actor withholds; "
+                f"start from a run with --zero_shot_actor={actor}, or of --train_phase=actor"
+            )
+        run = there.init_run or there.init_checkpoint
+        if not os.path.isdir(run):
+            return
 
 
 def _take_over(network: Network, config: Config, run: str) -> None:
