@@ -78,6 +78,13 @@ def test_keyframes_are_annotated_with_all_visible_shapes_and_the_rest_by_option(
     assert export_reading.described(found)[6] == [] and found.left_out == {}
 
 
+def test_the_names_of_attributes_may_have_capitals(read):
+    text = document(track(0, polygon(3, action="run")))
+    for name in ("action", "Action"):
+        (frame,) = read(text.replace('name="action"', f'name="{name}"'))[0].frames
+        assert frame.instances[0].action == "run"
+
+
 def test_runs_of_a_mask_go_row_by_row_through_its_box(read):
     box = 'left="2" top="1" width="4" height="3"'
     mask = f'<mask frame="3" keyframe="1" outside="0" rle="0, 4, 3, 1, 1, 3" {box}/>'

@@ -162,6 +162,8 @@ def test_own_label_space_with_16_bit_codes(tmp_path):
 def test_wrong_command_lines(tmp_path):
     assert "no flags given" in fails(tmp_path)
     assert "first word" in fails(tmp_path, "segment", *FLAGS)
+    message = fails(tmp_path, "segmentation", *FLAGS, "--zero_shot_actor=cat")
+    assert "--zero_shot_actor: segmentation does not use it" in message
     assert "first word" in fails(tmp_path, "detection", "segmentation", *FLAGS)
     assert "--truth is missing" in fails(tmp_path, "segmentation", *FLAGS[2:])
     assert "--output is missing" in fails(tmp_path, "detection", *FLAGS[:4])

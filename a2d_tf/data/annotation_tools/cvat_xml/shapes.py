@@ -42,9 +42,9 @@ def segmentation(element: Element, size: tuple[int, int] | None) -> Segmentation
 
 
 def attributes(element: Element) -> dict[str, str]:
-    """Return {name: text} of the attributes of a shape that are not blank."""
+    """Return {name in small letters: text} of the attributes of a shape that are not blank."""
     pairs = ((entry.get("name", ""), entry.text or "") for entry in element.findall("attribute"))
-    return {name: text.strip() for name, text in pairs if text.strip()}
+    return {name.lower(): text.strip() for name, text in pairs if text.strip()}
 
 
 def _mask(element, size):

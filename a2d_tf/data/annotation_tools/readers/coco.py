@@ -23,7 +23,7 @@ from a2d_tf.data.annotation_tools.document import (
     ReadOptions,
 )
 from a2d_tf.data.annotation_tools.readers import frame_names
-from a2d_tf.data.annotation_tools.readers.fields import Fields, is_number
+from a2d_tf.data.annotation_tools.readers.fields import Fields, attributes_of, is_number
 from a2d_tf.data.annotation_tools.readers.frame_names import FrameName
 
 FORMAT = "coco"
@@ -159,7 +159,7 @@ def _instances(annotations, dialect, options, left_out):
         elif dialect.thin and _is_thin(parts):
             left_out["polygons without an area"] += 1
         else:
-            attributes = _attributes(annotation)
+            attributes = attributes_of(annotation)
             action, track = attributes.get("action"), attributes.get("track_id")
             if is_number(action):  # CVAT's attributes are typed where they look like numbers
                 action = str(action)
@@ -196,11 +196,6 @@ def _is_thin(segmentation):
     return True
 
 
-def _attributes(annotation):
-    attributes = annotation.get("attributes")
-    return attributes if isinstance(attributes, dict) else {}
-
-
 def _is_annotated(annotations, instances, dialect, options, left_out):
     """Whether a frame was annotated, with what is on it; else it is counted."""
     if not annotations:
@@ -209,7 +204,7 @@ def _is_annotated(annotations, instances, dialect, options, left_out):
         reason = "frames with nothing but such annotations"
     else:
         drawn = any(
-            _attributes(annotation).get("keyframe") not in (False, "false", "False")
+            attributes_of(annotation).get("keyframe") not in (False, "false", "False")
             for _, _, annotation in annotations
         )
         reason = None if drawn or options.interpolated else "interpolated frames"

@@ -19,7 +19,7 @@ from a2d_tf.data.annotation_tools.document import (
     ReadOptions,
 )
 from a2d_tf.data.annotation_tools.readers import parts, shapes
-from a2d_tf.data.annotation_tools.readers.fields import Fields, is_number
+from a2d_tf.data.annotation_tools.readers.fields import Fields, attributes_of, is_number
 
 FORMAT = "datumaro"
 
@@ -113,7 +113,7 @@ class _Reader:
                 self._left_out["frames without shapes, which may not be annotated"] += 1
             return self._options.empty_frames
         if masks and not self._options.interpolated:
-            if all(_attributes(mask).get("keyframe") is False for mask in masks):
+            if all(attributes_of(mask).get("keyframe") is False for mask in masks):
                 self._left_out["frames with interpolated shapes only"] += 1
                 return False
         return bool(masks)
@@ -137,7 +137,7 @@ class _Reader:
                 f"{where}.label_id", f"{shown(index)} is none of categories.label.labels; {_AGAIN}"
             )
         label = self._fields.text(self._labels[index], "name", f"categories.label.labels[{index}]")
-        names = {field: _attributes(mask).get(field) for field in ("actor", "action")}
+        names = {field: attributes_of(mask).get(field) for field in ("actor", "action")}
         for field, value in names.items():
             if is_number(value):  # Datumaro types what looks like a number
                 names[field] = f"{value:g}"
@@ -203,11 +203,6 @@ def _identities(items):
     return identities
 
 
-def _attributes(annotation):
-    attributes = annotation.get("attributes")
-    return attributes if isinstance(attributes, dict) else {}
-
-
 def _track(annotation):
-    track = _attributes(annotation).get("track_id")
+    track = attributes_of(annotation).get("track_id")
     return track if type(track) is int else None

@@ -115,3 +115,9 @@ class Fields:
 def is_number(value: Any) -> bool:
     """Whether a value is a finite number that can be a coordinate."""
     return type(value) in (int, float) and -_FARTHEST < value < _FARTHEST
+
+
+def attributes_of(annotation: dict) -> dict[str, Any]:
+    """Return the 'attributes' of an annotation by their names in small letters."""
+    attributes = annotation.get("attributes")
+    return {k.lower(): v for k, v in attributes.items()} if isinstance(attributes, dict) else {}
