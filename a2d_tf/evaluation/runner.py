@@ -81,12 +81,14 @@ class Evaluator:
         measure: Callable[[dict, dict], dict] | None = None,
     ):
         self.network, self.config, self.manifest = network, config, manifest
-        self.labels, self._measures = network.labels, measure is not None
+        self.labels = network.labels
         given = config.inference.score_threshold
         floor = min(FLOOR, given) if given >= 0 else FLOOR
         settings = dataclasses.replace(config.inference, score_threshold=floor)
         names = network.features.input_names
         self._inputs = [*names, "size"]
+        self._needed = pipeline.CLIP if measure else self._inputs
+        self._batches: dict[str, tf.data.Dataset] = {}  # by split: each takes a second to trace
 
         # There is no `if` or `for` on tensors for AutoGraph to find.
         @tf.function(autograph=False)
@@ -111,26 +113,16 @@ class Evaluator:
           split: 'train' (without the validation videos), 'val' or 'test'.
           measured: list to which the values of `measure` on each batch are appended.
         """
-        learning, directory = self.config.learning, self.manifest.directory
-        needed = pipeline.CLIP if self._measures else self._inputs
-        batches = iter(
-            pipeline.evaluation(
-                self.manifest,
-                split,
-                self.network.image_size,
-                self.config.model.frames,
-                batch_size=learning.evaluation_batch,
-                max_instances=learning.max_instances,
-                val_fraction=learning.val_fraction,
-                fields={*needed, *FIELDS},
-            )
-        )
+        directory = self.manifest.directory
+        if split not in self._batches:
+            self._batches[split] = self._read(split)
+        batches = iter(self._batches[split])
         while True:
             with records.naming(directory):
                 batch = next(batches, None)
             if batch is None:
                 return
-            outputs, values = self.run({name: batch[name] for name in needed})
+            outputs, values = self.run({name: batch[name] for name in self._needed})
             if measured is not None:
                 measured.append({name: float(value) for name, value in values.items()})
             # What is on the host is not copied.
@@ -139,6 +131,19 @@ class Evaluator:
             )
             for row in range(len(arrays["size"])):
                 yield functools.partial(_frame, arrays, outputs, row, directory)
+
+    def _read(self, split):
+        learning = self.config.learning
+        return pipeline.evaluation(
+            self.manifest,
+            split,
+            self.network.image_size,
+            self.config.model.frames,
+            batch_size=learning.evaluation_batch,
+            max_instances=learning.max_instances,
+            val_fraction=learning.val_fraction,
+            fields={*self._needed, *FIELDS},
+        )
 
     def frames(self, split: str) -> Iterator[Frame]:
         """Yield the key frames of a split, in the records' order; see `clips`."""
