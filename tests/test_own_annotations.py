@@ -231,8 +231,12 @@ def test_a_task_that_was_exported_again(videos):
     again = document(frame("far", 2), frame("far", 3), path="new.zip/a.xml", task=7)
     assert matched(videos, old, again) == {"far": [2, 3]}
     corrected = document(frame("far", 2), path="new.zip/a.xml", task=7)
-    with pytest.raises(InputError, match="new.zip/a.xml: task 7 is also old.*remove the older"):
-        matched(videos, old, corrected)
+    other = document(frame("far", 2, instances=()), frame("far", 3), path="new.zip/a.xml", task=7)
+    for newer in (corrected, other):
+        with pytest.raises(InputError, match="new.zip/a.xml: task 7 is also old.*remove the older"):
+            matched(videos, old, newer)
+    elsewhere = document(frame("wide", 2), path="b.xml", task=7)  # another server's
+    assert matched(videos, old, elsewhere) == {"far": [2, 3], "wide": [2]}
 
 
 def test_what_cannot_be_mapped_is_listed_at_once():

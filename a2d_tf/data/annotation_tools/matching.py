@@ -60,11 +60,14 @@ class Matcher:
             default 1, but 0 where the folder of images begins with 0.
         """
         self.folder, self._first_frame = folder, first_frame
-        self._zero_based: dict[str, bool | None] = {}  # of a folder, whether it begins with 0
+        self._first: dict[str, int | None] = {}  # number of a folder's first image; None of a file
+        self._paths: dict[str, list[pathlib.Path]] = {}
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder; --videos names that of the videos")
-        self._entries = sorted(path for path in folder.iterdir() if _name_of(path))
-        self.names = sorted({_name_of(path) for path in self._entries})
+        for path in sorted(folder.iterdir()):
+            if name := _name_of(path):
+                self._paths.setdefault(name, []).append(path)
+        self.names = sorted(self._paths)
 
     def match(self, exports: Iterable[tuple[Export, Document]]) -> dict[str, dict[int, Located]]:
         """Find the video and the frame of each annotated frame.
@@ -73,13 +76,15 @@ class Matcher:
           {video: {1-based number: frame}}, in the order of the documents.
 
         Raises:
-          InputError: a document's video cannot be told, or two documents annotate one frame.
+          InputError: a document's video cannot be told, two files are one video, or two documents
+            annotate one frame.
         """
         exports = list(exports)
         named = {id(document): self._named(export, document) for export, document in exports}
         taken = {video for video in named.values() if video}
         taken |= {f.video for _, document in exports for f in document.frames if f.video}
         by_size: dict[pathlib.PurePath, str] = {}  # a file may be of two documents
+        tasks: dict[tuple[str, int], Document] = {}
         found: dict[str, dict[int, Located]] = {}
         for _, document in exports:
             for frame in document.frames:
@@ -88,15 +93,16 @@ class Matcher:
                     video = by_size.get(document.path) or self._by_size(document, taken)
                     named[id(document)] = by_size[document.path] = video
                     taken.add(video)
+                if document.task is not None and frame is document.frames[0]:
+                    _check_again(document, tasks.setdefault((video, document.task), document))
                 self._add(found.setdefault(video, {}), video, Located(frame, document))
         for video in found:
             self._check_one(video)
-        _check_tasks(document for _, document in exports)
         return found
 
     def _check_one(self, video: str) -> None:
         """Raise InputError where two of the folder's entries are the video of this name."""
-        there = [path.name for path in self._entries if video == _name_of(path)]
+        there = [path.name for path in self._paths.get(video, ())]
         if len(there) > 1:
             raise InputError(
                 f"{self.folder}: {' and '.join(there)} are both the video '{video}', and their "
@@ -184,16 +190,16 @@ class Matcher:
         """Return what to add to the numbers of a document."""
         if document.numbering == "video":
             return 0
-        more = -1 if document.numbering == "names from 0" else 0  # what is in the numbers already
-        if self._first_frame is not None:
-            return 1 - self._first_frame + more
-        if video not in self._zero_based:  # asked for every frame, and it lists the folder
+        usual = 0 if document.numbering == "names from 0" else 1
+        if video not in self._first:  # asked for every frame, and it lists the folder
             path = frame_files.find(self.folder, video)
-            self._zero_based[video] = None
+            self._first[video] = None
             if path is not None and path.is_dir():
-                self._zero_based[video] = frame_files.begins_with_zero(path)
-        zero_based = self._zero_based[video]
-        return int(zero_based) + more if zero_based is not None else 0
+                self._first[video] = 0 if frame_files.begins_with_zero(path) else 1
+        for first in (self._first_frame, self._first[video]):
+            if first is not None:
+                return usual - first
+        return 0
 
 
 def _name_of(path):
@@ -205,19 +211,15 @@ def _name_of(path):
     return path.stem if path.suffix.lower() in frame_files.VIDEOS else ""
 
 
-def _check_tasks(documents: Iterable[Document]) -> None:
-    """Raise InputError where a task was exported twice, and corrected in between."""
-    first: dict[int, Document] = {}
-    for document in documents:
-        if document.task is not None:
-            other = first.setdefault(document.task, document)
-            if len(other.frames) != len(document.frames) or not all(
-                a.number == b.number and _same(a, b) for a, b in zip(other.frames, document.frames)
-            ):
-                raise InputError(
-                    f"{document.path}: task {document.task} is also {other.path}, with other "
-                    "annotations; remove the older export"
-                )
+def _check_again(document: Document, other: Document) -> None:
+    """Raise InputError where two exports of a task differ, for it was corrected in between."""
+    if len(document.frames) != len(other.frames) or not all(
+        a.number == b.number and _same(a, b) for a, b in zip(document.frames, other.frames)
+    ):
+        raise InputError(
+            f"{document.path}: task {document.task} is also {other.path}, with other annotations; "
+            "remove the older export"
+        )
 
 
 def _same(frame: AnnotatedFrame, other: AnnotatedFrame) -> bool:
