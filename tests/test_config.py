@@ -152,7 +152,6 @@ def test_a_missing_file_is_named(tmp_path):
         (["--threshold_from=r"], "it needs --val_fraction=0"),
         (["--train_proposals_before_nms=999"], "fewer than --train_proposals=2000"),
         (["--train_phase=action"], "--init_run"),
-        (["--train_phase=actor", "--zero_shot_actor=cat"], "--train_phase=actor reads none"),
         (["--train_phase=action", "--init_run=r", "--label_mode=cartesian"], "no action head"),
     ],
 )

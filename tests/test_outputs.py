@@ -217,9 +217,11 @@ def test_an_earlier_prediction_is_replaced_with_and_without_a_description(tmp_pa
     write(tmp_path, FILM)
     write(tmp_path, {1: []})
     assert json.loads((tmp_path / "tracks.json").read_text()) == []
-    (tmp_path / "video.json").unlink()  # as earlier versions left it
-    write(tmp_path, FILM)
-    assert json.loads((tmp_path / "tracks.json").read_text())
+    for gone in (["video.json"], ["video.json", "tracks.json"]):  # as earlier versions left it
+        for name in gone:
+            (tmp_path / name).unlink()
+        write(tmp_path, FILM)
+        assert json.loads((tmp_path / "tracks.json").read_text())
 
 
 def test_a_full_disk_is_no_fault_of_the_video(tmp_path, monkeypatch):

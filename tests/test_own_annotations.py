@@ -105,9 +105,12 @@ def test_videos_by_the_folder_of_the_export(videos, path):
 
 
 def test_folders_above_the_export_name_no_video(videos):
-    exports = [(Export(pathlib.Path("far/task.zip")), document(frame(), path="far/task.zip/a.xml"))]
+    def named_by(path):
+        return Matcher(videos).match([(Export(pathlib.Path(path)), document(frame(), path=path))])
+
+    assert set(named_by("far/task.json")) == {"far"}  # unzipped there
     with pytest.raises(InputError, match="names no video"):
-        Matcher(videos).match(exports)
+        named_by("far/exports/task.json")
 
 
 def test_a_video_that_is_there_twice(videos):
@@ -119,9 +122,12 @@ def test_a_video_that_is_there_twice(videos):
 
 
 def test_a_name_differs_from_anothers_by_more_than_blanks(tmp_path):
-    for name in ("clip_11.mp4", "M\u00e4use 1.mp4"):
-        (tmp_path / name).touch()
+    for name in ("clip_11", "M\u00e4use 1", "mouse (2)", "it's here", "GX 010001"):
+        (tmp_path / f"{name}.mp4").touch()
     assert matched(tmp_path, document(frame("Ma\u0308use_1"))) == {"M\u00e4use 1": [1]}
+    assert matched(tmp_path, document(frame("Mouse_2"))) == {"mouse (2)": [1]}
+    assert matched(tmp_path, document(frame("its_here"))) == {"it's here": [1]}
+    assert matched(tmp_path, document(frame("GX010001"))) == {"GX 010001": [1]}
     assert matched(tmp_path, document(frame("clip_1_1"))) == {"clip_1_1": [1]}  # is missing
 
 
@@ -206,6 +212,7 @@ def test_a_frame_that_is_annotated_twice(videos):
         (instance(" cat - sit "), ("cat", "sit")),
         (instance(" R1"), ("mouse", "rest")),
         (instance("cat", action="__undefined__"), None),
+        (instance("cat", actor="__undefined__", action="run"), ("cat", "run")),
         (instance("cat"), None),
         (instance("-sit"), None),
         (instance("cat-"), None),
@@ -214,7 +221,7 @@ def test_a_frame_that_is_annotated_twice(videos):
 )
 def test_actors_and_actions(tmp_path, given, expected):
     path = tmp_path / "names.json"
-    path.write_text(json.dumps({"rat": ["mouse", None], "R1": ["mouse", "rest"]}))
+    path.write_text(json.dumps({"rat": ["mouse", None], " R1": ["mouse", "rest"]}))
     assert Names.load(path).pair(given) == expected
 
 
@@ -258,6 +265,7 @@ def test_what_cannot_be_mapped_is_listed_at_once():
         ('{"rat": ["mouse"]}', "is no pair"),
         ('{"rat": [null, "run"]}', "is no pair"),
         ('{"rat": ["mouse", ""]}', "is no pair"),
+        ('{"rat": ["mouse", null], "rat ": ["mouse", null]}', "differ in blanks alone"),
     ],
 )
 def test_broken_files_of_names(tmp_path, text, words):

@@ -198,3 +198,12 @@ def test_of_two_processes_one_fetches(world, server, capsys):
     other.join(20)
     assert len(server.asked) == 1
     assert "another process is fetching imagenet; waiting" in capsys.readouterr().out
+
+
+def test_what_goes_wrong_under_the_lock_is_not_blamed_on_the_cache(world, server, monkeypatch):
+    def fails(*_):
+        raise FileNotFoundError(2, "No such file or directory", "elsewhere.h5")
+
+    monkeypatch.setattr(cache, "_original", fails)
+    with pytest.raises(FileNotFoundError, match="elsewhere.h5"):
+        cache.get("imagenet")

@@ -114,14 +114,27 @@ def test_withheld_actions_are_not_learned_in_the_run_before(tmp_path):
         run_folder.create(tmp_path / name, config, manifest())
         return str(tmp_path / name)
 
+    def check(actor, before="", **more):
+        more.setdefault("init_run", before)
+        run_start._check_withheld(LearningConfig(zero_shot_actor=actor, **more))
+
     learned, withheld = run("learned"), run("withheld", zero_shot_actor="cat")
     actor = run("actor", train_phase="actor")
     late = run("late", train_phase="actor", init_checkpoint=learned)
-    for before in (withheld, actor, "", run("from gone", train_phase="actor", init_run="gone")):
-        run_start._check_withheld("cat", before)
-    for before, actor in ((learned, "cat"), (late, "cat"), (withheld, "dog")):
-        with pytest.raises(InputError, match=f"has learned the actions of '{actor}'"):
-            run_start._check_withheld(actor, before)
+    around = run("around", train_phase="actor", init_run=str(tmp_path / "back"))
+    run("back", train_phase="actor", init_run=around)
+    (tmp_path / "gone").mkdir()
+    gone = run("from gone", train_phase="actor", init_run=str(tmp_path / "gone"))
+    for before in (withheld, actor, gone, around, ""):
+        check("cat", before)
+    check("robot", learned)  # whose labels know no robot
+    for before, name in ((learned, "cat"), (late, "cat"), (withheld, "dog")):
+        with pytest.raises(InputError, match=f"has learned the actions of '{name}'"):
+            check(name, before)
+        with pytest.raises(InputError, match=f"has learned the actions of '{name}'"):
+            check(name, init_checkpoint=before)
+    with pytest.raises(InputError, match="--train_phase=actor reads none; leave it out"):
+        check("cat", train_phase="actor")
 
 
 def test_what_a_training_that_is_gone_has_chosen_is_forgotten(tmp_path):

@@ -664,11 +664,6 @@ def _check_start(model, learning):
             "--zero_shot_actor withholds action labels, which only --label_mode=decoupled can "
             f"share between actors; got --label_mode={model.label_mode}"
         )
-    if learning.zero_shot_actor and phase == "actor":
-        raise InputError(
-            f"--zero_shot_actor={learning.zero_shot_actor} withholds action labels, and "
-            "--train_phase=actor reads none; leave it out, and give it in the phase of actions"
-        )
     if phase == "refiner" and not model.use_refiner:
         raise InputError("--train_phase=refiner trains the refiner; it needs --use_refiner")
     if learning.recompute and "bn" in (model.norm, model.flow_norm):

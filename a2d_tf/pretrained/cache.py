@@ -126,16 +126,14 @@ def _original(name, place, by_hand):
 def _alone(name, place):
     """Hold the lock of a name: of trainings that start together, one downloads, the others wait."""
     path = place / f"{name}.lock"
-    try:
-        with locked(path, wait=False) as held:
-            if held:
-                yield
-                return
-        print(f"another process is fetching {name}; waiting for it", flush=True)
-        with locked(path):
-            yield
-    except OSError as error:
-        raise InputError(
-            f"{place}: cannot be written ({error.strerror}); name another cache by "
-            "--cache or A2D_TF_CACHE"
-        ) from error
+    with contextlib.ExitStack() as holding:
+        try:
+            if not holding.enter_context(locked(path, wait=False)):
+                print(f"another process is fetching {name}; waiting for it", flush=True)
+                holding.enter_context(locked(path))
+        except OSError as error:
+            raise InputError(
+                f"{place}: cannot be written ({error.strerror}); name another cache by "
+                "--cache or A2D_TF_CACHE"
+            ) from error
+        yield

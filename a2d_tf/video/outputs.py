@@ -239,8 +239,9 @@ class Outputs:
             write_json(place, {**self._record, "frames": self.frames})
             replace_folder(self.partial, self.folder, os.path.join(self._hidden.path, "old"))
             return
-        # The record first: with it, a library would take these results for its own.
-        for name in (RECORD, *RESULTS):
+        # The record first: with it, a library would take these results for its own. Then what tells
+        # that they are a prediction's, should this be killed.
+        for name in (RECORD, VIDEO, *KINDS.values()):
             place, new = (os.path.join(folder, name) for folder in (self.folder, self.partial))
             if os.path.isdir(place):  # label maps, see `_check_place`
                 shutil.rmtree(place)
@@ -263,7 +264,8 @@ def _check_place(folder):
     """Raise OutputError where a prediction would replace something else in its folder."""
 
     def refuse(name, reason):
-        return OutputError(f"{os.path.join(folder, name)}: {reason}; give another --output")
+        place = os.path.join(folder, name)
+        return OutputError(f"{place}: {reason}; remove it, or give another --output")
 
     there = [name for name in RESULTS if os.path.lexists(os.path.join(folder, name))]
     maps = KINDS["label_maps"]
@@ -275,15 +277,23 @@ def _check_place(folder):
         for name in os.listdir(os.path.join(folder, maps)):
             if not re.fullmatch(r"\d{5,}\.png", name):
                 raise refuse(maps, f"holds {name}, which is no prediction")
-    # Predictions of earlier versions have no VIDEO, and those of a library a RECORD.
-    known = {VIDEO, KINDS["tracks"]} & {*there} or os.path.exists(os.path.join(folder, RECORD))
-    if there and not known:
+    if there and not (VIDEO in there or _is_of_an_earlier_version(folder)):
         raise refuse(there[0], f"there is no {VIDEO} beside it, so it is no prediction")
     if VIDEO in there:
         try:
             facts.read(folder)
         except InputError as error:
             raise refuse(VIDEO, "is not of a prediction") from error
+
+
+def _is_of_an_earlier_version(folder):
+    """Whether a folder holds a prediction without VIDEO."""
+    if any(os.path.exists(os.path.join(folder, name)) for name in (RECORD, KINDS["tracks"])):
+        return True
+    with contextlib.suppress(OSError, ValueError):
+        with open(os.path.join(folder, KINDS["summary"]), encoding="utf-8") as file:
+            return file.readline() == ",".join(COLUMNS) + "\n"
+    return False
 
 
 class _List:

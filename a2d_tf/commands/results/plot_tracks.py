@@ -24,7 +24,7 @@ from a2d_tf.core.labels import LabelSpace
 _PREDICTION = flags.DEFINE_list(
     "prediction",
     [],
-    "Folder of a2d_tf.predict; several with commas. Quote a name that has one: '\"Smith, John\"'.",
+    "Folder of a2d_tf.predict; several with commas. Quote one with a comma: '\"Smith, John\"'.",
 )
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the plots.")
 _LABELS = flags.DEFINE_string(

@@ -175,7 +175,7 @@ def main(argv: list[str]) -> None:
     for name in ("truth", "predicted", "output"):
         if not args[name].value:
             raise InputError(f"--{name} is missing")
-    for name in ("zero_shot_actor", "full", "seed"):
+    for name in ("zero_shot_actor", "full"):
         if argv[1] != "detection" and args[name].present:
             raise InputError(f"--{name}: {argv[1]} does not use it; leave it out")
     label_space = LabelSpace.from_json(args.labels) if args.labels else None

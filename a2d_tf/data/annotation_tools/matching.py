@@ -106,7 +106,7 @@ class Matcher:
         if len(there) > 1:
             raise InputError(
                 f"{self.folder}: {' and '.join(there)} are both the video '{video}', and their "
-                "frames may differ; keep the one that was annotated"
+                "frames may differ; move the one that was not annotated out of this folder"
             )
 
     def _named(self, export: Export, document: Document) -> str | None:
@@ -126,8 +126,9 @@ class Matcher:
             return export.video
         if any(frame.video for frame in document.frames):
             return None
-        path, above = document.path, export.path.parent
-        # Folders above the export may be called anything.
+        # Folders above that of the export may be called anything.
+        path, own = document.path, export.path
+        above = own.parent if own.is_dir() else own.parent.parent
         *folders, file = (path.relative_to(above) if path.is_relative_to(above) else path).parts
         for part in [file, file.partition(".")[0], *reversed(folders)]:
             for name in (part, part.rpartition(".")[0]):
@@ -212,7 +213,7 @@ def _name_of(path):
 
 
 def _check_again(document: Document, other: Document) -> None:
-    """Raise InputError where two exports of a task differ, for it was corrected in between."""
+    """Raise InputError where two exports of a task differ, as before and after a correction."""
     if len(document.frames) != len(other.frames) or not all(
         a.number == b.number and _same(a, b) for a, b in zip(document.frames, other.frames)
     ):
@@ -231,7 +232,10 @@ def _same(frame: AnnotatedFrame, other: AnnotatedFrame) -> bool:
 
 
 def _letters(name: str) -> str:
-    return re.sub(r"[\W_]+", "_", unicodedata.normalize("NFC", name).lower())
+    """A name without what tools change, but with separators of numbers: 1_1 is not 11."""
+    text = unicodedata.normalize("NFC", name).lower()
+    text = re.sub(r"(?<=\d)[\W_]+(?=\d)", "_", text)
+    return re.sub(r"[^\w]|(?<!\d)_|_(?!\d)", "", text)
 
 
 def _listed(names: Sequence[str]) -> str:

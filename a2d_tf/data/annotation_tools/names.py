@@ -56,17 +56,20 @@ class Names:
                     f"{path}: {shown(label)}: {shown(pair)} is no pair; write "
                     '["actor", "action"], or ["actor", null] to take the attribute \'action\''
                 )
-        return cls({label: (actor, action) for label, (actor, action) in content.items()})
+        by_label = {label.strip(): (actor, action) for label, (actor, action) in content.items()}
+        if len(by_label) < len(content):
+            raise InputError(f"{path}: two labels differ in blanks alone; keep one of them")
+        return cls(by_label)
 
     def pair(self, instance: Instance) -> Pair | None:
         """Return the actor and the action of an instance; None if they cannot be told."""
-        label, given = instance.label.strip(), (instance.action or "").strip()
-        action = None if given in _NO_ACTION else given
+        label = instance.label.strip()
+        given, action = _chosen(instance.actor), _chosen(instance.action)
         if label in self.by_label:
             actor, named = self.by_label[label]
             action = action if named is None else named
-        elif instance.actor is not None and action is not None:
-            actor = instance.actor.strip()
+        elif given is not None and action is not None:
+            actor = given
         elif action is not None:
             actor = label
         else:
@@ -89,7 +92,12 @@ class Names:
 
 
 NO_NAMES = Names()
-_NO_ACTION = ("", "__undefined__")  # the second is CVAT's first value of an attribute not chosen
+
+
+def _chosen(value):
+    """The text of an attribute; None where it has no value, which CVAT calls __undefined__."""
+    text = (value or "").strip()
+    return None if text in ("", "__undefined__") else text
 
 
 def check_mapped(located: Iterable[tuple[PurePath, Instance]], names: Names) -> None:

@@ -350,7 +350,7 @@ def _offsets(located):
     highest: dict = {}
     for item in located:
         for instance in item.frame.instances:
-            if instance.track is not None:
+            if instance.track is not None and instance.track >= 0:
                 key = _numbering_of(item.document)
                 highest[key] = max(highest.get(key, 0), instance.track)
     ends = itertools.accumulate((top + 1 for top in highest.values()), initial=0)
@@ -360,7 +360,8 @@ def _offsets(located):
 def _tracks(instances, offset):
     """Return the identities int64 [N], -1 where there is none; None where all have none."""
     largest = np.iinfo(np.int64).max  # tools write numbers of any length
-    tracks = [-1 if i.track is None else (i.track + offset) & largest for i in instances]
+    given = [-1 if i.track is None else i.track for i in instances]
+    tracks = [(track + offset) & largest if track >= 0 else -1 for track in given]
     return np.array(tracks, np.int64) if any(track >= 0 for track in tracks) else None
 
 
@@ -374,7 +375,8 @@ def _split_of(vid, located):
                 raise InputError(
                     f"{item.document.path}: {item.frame.where}: puts '{vid}' into "
                     f"'{item.frame.split}', and {first.document.path} into '{first.frame.split}'; "
-                    "the frames of a video are of one split"
+                    "the frames of a video are of one split: correct one, or name the test videos "
+                    "by --test_videos"
                 )
     return first and first.frame.split
 

@@ -11,7 +11,7 @@ import os
 from collections.abc import Collection
 from typing import Any
 
-from a2d_tf.core.config import PREDATED, Config, InferenceConfig, ModelConfig
+from a2d_tf.core.config import PREDATED, Config, InferenceConfig, LearningConfig, ModelConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.manifest import RECORD_FIELDS
@@ -99,7 +99,7 @@ def initialise(network: Network, config: Config) -> weights.LoadReport | None:
     """
     learning, report = config.learning, None
     if learning.zero_shot_actor:
-        _check_withheld(learning.zero_shot_actor, learning.init_run or learning.init_checkpoint)
+        _check_withheld(learning)
     if learning.init_run:
         _take_over(network, config, learning.init_run)
     elif learning.init_checkpoint:
@@ -116,18 +116,32 @@ def initialise(network: Network, config: Config) -> weights.LoadReport | None:
     return report
 
 
-def _check_withheld(actor: str, run: str) -> None:
-    """Raise InputError where a run, or one that it started from, has learned an actor's actions."""
-    while run:
+def _check_withheld(learning: LearningConfig) -> None:
+    """Check that a new run withholds the actions of --zero_shot_actor.
+
+    Raises:
+      InputError: it trains no actions, or starts from a run that has learned these, or that has
+        itself started from one.
+    """
+    actor, run = learning.zero_shot_actor, learning.init_run or learning.init_checkpoint
+    if learning.train_phase == "actor":
+        raise InputError(
+            f"--zero_shot_actor={actor} withholds action labels, and --train_phase=actor reads "
+            "none; leave it out, and give it in the phase of actions"
+        )
+    seen: set[str] = set()
+    # A run before the last may be gone: its weights are not needed.
+    while os.path.isfile(os.path.join(run, "flags.txt")) and os.path.realpath(run) not in seen:
+        seen.add(os.path.realpath(run))
         there = run_folder.settings(os.path.join(run, "flags.txt")).learning
-        if there.train_phase in ("joint", "action") and there.zero_shot_actor != actor:
+        known = LabelSpace.from_json(os.path.join(run, "labels.json")).actors
+        trained = actor in known and there.train_phase in ("joint", "action")
+        if trained and there.zero_shot_actor != actor:
             raise InputError(
                 f"{run}: has learned the actions of '{actor}', which --zero_shot_actor withholds; "
                 f"start from a run with --zero_shot_actor={actor}, or of --train_phase=actor"
             )
         run = there.init_run or there.init_checkpoint
-        if not os.path.isdir(run):
-            return
 
 
 def _take_over(network: Network, config: Config, run: str) -> None:

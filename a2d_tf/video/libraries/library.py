@@ -108,10 +108,12 @@ def _check_subfolders(folder):
     """Raise InputError where not a folder holds videos, but its subfolders."""
     if any(_is_a(entry.path, video_files.IMAGES) for entry in _entries(folder)):
         return
-    if any(name.lower().endswith(VIDEOS) for *_, names in os.walk(folder) for name in names):
+    pattern = os.path.join(glob.escape(folder), "**")
+    found = glob.iglob(pattern, recursive=True)
+    if any(_is_a(path, VIDEOS) and not _is_of_prediction(path) for path in found):
         raise InputError(
             f"{folder}: no image in this folder, and no video ({', '.join(VIDEOS)}); for videos in "
-            f"its subfolders, give --video='{os.path.join(glob.escape(folder), '**', '*.mp4')}'"
+            f"its subfolders, give --video='{pattern}'"
         )
 
 

@@ -92,15 +92,17 @@ def read_tasks(root: Element, path: pathlib.PurePath) -> dict[str | None, Task]:
 
 
 def _check_videos(tasks, path):
-    """Raise InputError where two tasks of a project would be taken for one video."""
-    first: dict[str, int] = {}
+    """Raise InputError where tasks of a project show the same frames of videos of one name."""
+    shown_by: dict[tuple[str, int], int] = {}
     for task in tasks:
-        if task.video and first.setdefault(task.video, task.id) != task.id:
-            raise InputError(
-                f"{path}: the tasks {first[task.video]} and {task.id} are both of a video "
-                f"'{task.video}'; if these are two videos, rename them and export each task by "
-                "itself, else put all annotations into one task"
-            )
+        for frame in range(task.start, task.start + task.step * task.count, task.step):
+            other = shown_by.setdefault((task.video or "", frame), task.id)
+            if task.video and other != task.id:
+                raise InputError(
+                    f"{path}: the tasks {other} and {task.id} both show frame {frame} of a video "
+                    f"'{task.video}'; export each task by itself, and rename the videos if they "
+                    "are two"
+                )
 
 
 def _single(element, root, path):

@@ -23,7 +23,12 @@ from a2d_tf.data.annotation_tools.document import (
     ReadOptions,
 )
 from a2d_tf.data.annotation_tools.readers import frame_names
-from a2d_tf.data.annotation_tools.readers.fields import Fields, attributes_of, is_number
+from a2d_tf.data.annotation_tools.readers.fields import (
+    Fields,
+    attributes_of,
+    is_number,
+    text_of_number,
+)
 from a2d_tf.data.annotation_tools.readers.frame_names import FrameName
 
 FORMAT = "coco"
@@ -162,7 +167,7 @@ def _instances(annotations, dialect, options, left_out):
             attributes = attributes_of(annotation)
             action, track = attributes.get("action"), attributes.get("track_id")
             if is_number(action):  # CVAT's attributes are typed where they look like numbers
-                action = str(action)
+                action = text_of_number(action)
             instances.append(
                 Instance(
                     label,

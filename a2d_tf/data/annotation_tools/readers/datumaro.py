@@ -19,7 +19,12 @@ from a2d_tf.data.annotation_tools.document import (
     ReadOptions,
 )
 from a2d_tf.data.annotation_tools.readers import parts, shapes
-from a2d_tf.data.annotation_tools.readers.fields import Fields, attributes_of, is_number
+from a2d_tf.data.annotation_tools.readers.fields import (
+    Fields,
+    attributes_of,
+    is_number,
+    text_of_number,
+)
 
 FORMAT = "datumaro"
 
@@ -140,7 +145,7 @@ class _Reader:
         names = {field: attributes_of(mask).get(field) for field in ("actor", "action")}
         for field, value in names.items():
             if is_number(value):  # Datumaro types what looks like a number
-                names[field] = f"{value:g}"
+                names[field] = text_of_number(value)
             elif value is not None and not isinstance(value, str):
                 raise self._fields.error(
                     f"{where}.attributes.{field}", f"{shown(value)} is no text; {_AGAIN}"

@@ -117,6 +117,11 @@ def is_number(value: Any) -> bool:
     return type(value) in (int, float) and -_FARTHEST < value < _FARTHEST
 
 
+def text_of_number(value: float) -> str:
+    """Return a number as its digits, for tools write texts that look like numbers as such."""
+    return str(int(value)) if value == int(value) else str(value)
+
+
 def attributes_of(annotation: dict) -> dict[str, Any]:
     """Return the 'attributes' of an annotation by their names in small letters."""
     attributes = annotation.get("attributes")

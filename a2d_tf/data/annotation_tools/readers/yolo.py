@@ -81,7 +81,7 @@ def read(name: str, content: Any, container: Container, options: ReadOptions) ->
         else:
             left_out["images without a text file"] += 1
             continue
-        file = image or f"{stem}.PNG"  # as CVAT calls the frames of a video
+        file = image or f"{stem}.txt"
         if frame_names.is_of_roboflow(file):
             found = frame_names.of_roboflow(file, options.frame_step)
         else:

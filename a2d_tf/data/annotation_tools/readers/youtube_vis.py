@@ -55,6 +55,9 @@ def read(name: str, content: Any, container: Container, options: ReadOptions) ->
         size = fields.size(video, f"videos[{i}]")
         for k, file_name in enumerate(names[i]):
             where = f"videos[{i}].file_names[{k}]"
+            if tracks.get((i, k)) == []:
+                left_out["frames with nothing but crowds"] += 1
+                continue
             found = frame_names.of_youtube_vis(file_name) if isinstance(file_name, str) else None
             if not found:
                 problem = f"{shown(file_name)} names no frame; name frames <video>/<number>.jpg"
@@ -88,7 +91,10 @@ def _file_names(fields, video, i):
 
 
 def _sort(fields, content, names, options, left_out):
-    """Check the annotations; return {(index of a video, of its frame): [Instance, ...]}."""
+    """Check the annotations; return {(index of a video, of its frame): [Instance, ...]}.
+
+    The list is empty where all of its annotations are crowds that are left out.
+    """
     by_video = fields.by_id(content["videos"], "videos")
     labels = fields.entries(content, "categories")
     categories = fields.by_id(labels, "categories")
@@ -104,15 +110,14 @@ def _sort(fields, content, names, options, left_out):
         if not isinstance(masks, list) or len(masks) != len(names[i]):
             problem = f"not a list of {len(names[i])}, one for each of videos[{i}].file_names"
             raise fields.error(f"{where}.segmentations", f"{problem}; export them again")
-        if options.crowds and annotation.get("iscrowd"):
-            left_out["crowds"] += 1
-            continue
+        crowd = bool(options.crowds and annotation.get("iscrowd"))
+        left_out.update({"crowds": 1} if crowd else {})
         for frame, mask in enumerate(masks):
             if mask not in (None, []):
                 place = f"{where}.segmentations[{frame}]"
-                instances.setdefault((i, frame), []).append(
-                    Instance(label, (mask,), place, track=track)
-                )
+                drawn = instances.setdefault((i, frame), [])
+                if not crowd:
+                    drawn.append(Instance(label, (mask,), place, track=track))
     return instances
 
 
