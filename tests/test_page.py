@@ -77,7 +77,7 @@ def test_where_the_overlay_starts_is_given_or_read_from_the_label_maps(tmp_path)
     page.write_page(folder)
     data = Elements(folder / "index.html").data
     assert (data["title"], data["start"], data["end"], data["step"]) == ("t.mp4", 1.5, 9.25, 0.25)
-    fields["until"] = 1.0
+    fields["until"] = -1.0
     (folder / "video.json").write_text(json.dumps(fields))
     with pytest.raises(InputError, match="video.json: damaged .*; predict the video again"):
         page.write_page(folder)

@@ -290,7 +290,7 @@ class LearningConfig:
     )
     roi_samples: int = _setting(64, "RoIs per frame in training.", (2, 100000))
     positive_fraction: float = _setting(
-        1 / 3, "Largest fraction of positive RoIs, rounded up to an RoI.", (0, 1)
+        1 / 3, "Largest fraction of positive RoIs; their number is rounded up.", (0, 1)
     )
     add_truth_rois: bool = _setting(True, "Add the ground-truth boxes to the training proposals.")
     max_instances: int = _setting(

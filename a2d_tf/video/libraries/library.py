@@ -105,7 +105,7 @@ def _holds_videos(folder):
 
 
 def _check_subfolders(folder):
-    """Raise InputError where not a folder holds videos, but its subfolders."""
+    """Raise InputError where a folder holds neither videos nor images, but its subfolders do."""
     if any(_is_a(entry.path, video_files.IMAGES) for entry in _entries(folder)):
         return
     pattern = os.path.join(glob.escape(folder), "**")

@@ -46,7 +46,7 @@ def read(folder: str | os.PathLike) -> Facts:
         if "until" not in fields:  # of a version that did not write the times
             return Facts(name, labels=labels)
         begin, until, rate, every = (float(fields[f]) for f in ("begin", "until", "fps", "every"))
-        if not (0 <= begin <= until < 1e9 and 0 < rate < 1e9 and every >= 1):
+        if not (0 <= begin < 1e9 and 0 <= until < 1e9 and 0 < rate < 1e9 and every >= 1):
             raise ValueError(f"times {begin}, {until}, {rate}, {every}")
     except FileNotFoundError:
         return Facts()
