@@ -75,12 +75,13 @@ class Predictions:
     def mirror(self) -> None:
         """Copy what the library's own files are made from to the folder that stands for the output.
 
-        That is which videos are finished, their summaries and their tracks.
+        That is which videos are finished, their summaries and tracks, and their label space.
         """
         if self.here == self.output:
             return
         there = files.matches(files.join(files.escape(self.output), "*", "*.*"))
-        wanted = (outputs.RECORD, outputs.KINDS["summary"], outputs.KINDS["tracks"])
+        kinds = outputs.KINDS
+        wanted = (outputs.RECORD, outputs.VIDEO, kinds["summary"], kinds["tracks"])
         targets = {
             path: os.path.join(self.here, files.relative(path, self.output))
             for path in there
