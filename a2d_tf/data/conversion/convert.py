@@ -204,8 +204,8 @@ def _check_complete(source, output, settings, shards, on_error):
     bar = tqdm.tqdm(shards, "Comparing with the source", unit="shard")
     if manifest.source != _source(fingerprint(source, settings, shard) for shard in bar):
         raise InputError(
-            f"{output}: holds records of other annotations or videos, or another --labels or "
-            f"--shard_videos; {remedy}"
+            f"{output}: holds records of other annotations or videos, or of another release, "
+            f"--labels or --shard_videos; {remedy}"
         )
     if manifest.skipped and on_error == "fail":
         raise InputError(
