@@ -193,6 +193,11 @@ def test_two_tasks_of_one_source_are_not_mixed(read):
     meta = project((3, "", 0, 9, "", source), (4, "", 0, 9, "", source))
     with pytest.raises(InputError, match="tasks 3 and 4 both show frame 0 of a video 'video'"):
         read(document(track(0, polygon(3), task_id=3), meta=meta))
+    meta = project((3, "", 3, 999_999_999, "step=6", source), (4, "", 7, 3, "step=4", source))
+    with pytest.raises(InputError, match="tasks 3 and 4 both show frame 15 of a video 'video'"):
+        read(document(track(0, polygon(3), task_id=3), meta=meta))
+    meta = project((3, "", 3, 999_999_999, "step=6", source), (4, "", 4, 99, "step=2", source))
+    assert read(document(track(0, polygon(3), task_id=3), meta=meta))  # odd frames and even ones
     meta = project((3, "", 0, 5, "", source), (4, "", 5, 4, "", source))  # a video in two parts
     text = document(track(0, polygon(3), task_id=3), track(1, polygon(5 + 7), task_id=4), meta=meta)
     assert [frame.number for each in read(text) for frame in each.frames] == [4, 8]

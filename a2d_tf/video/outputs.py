@@ -201,7 +201,7 @@ class Outputs:
     def _describe(self, labels):
         """Write what the video is, and the page of what was found in it."""
         source = self._source
-        known = {
+        described = {
             "name": source and source.name,
             "images": source and source.images,
             "frames": source and (source.length or source.count),
@@ -213,7 +213,7 @@ class Outputs:
             "until": self._until,
             "labels": json.loads(labels.to_json()),
         }
-        write_json(os.path.join(self.partial, VIDEO), known)
+        write_json(os.path.join(self.partial, VIDEO), described)
         if "page" in self._kinds:
             page.write_page(
                 self.partial,

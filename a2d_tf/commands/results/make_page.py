@@ -17,7 +17,11 @@ from a2d_tf.core import shell
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 
-_PREDICTION = flags.DEFINE_list("prediction", [], "Folder of a2d_tf.predict; several with commas.")
+_PREDICTION = flags.DEFINE_list(
+    "prediction",
+    [],
+    "Folder of a2d_tf.predict; several with commas. Quote one with a comma: '\"Smith, John\"'.",
+)
 _LIBRARY = flags.DEFINE_string("library", None, "Folder of such folders, each of one video.")
 _LABELS = flags.DEFINE_string(
     "labels", None, "Label space (JSON), for the order of the actions; by default the predictions'."

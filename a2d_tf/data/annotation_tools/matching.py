@@ -192,15 +192,15 @@ class Matcher:
         if document.numbering == "video":
             return 0
         usual = 0 if document.numbering == "names from 0" else 1
+        if self._first_frame is not None:
+            return usual - self._first_frame
         if video not in self._first:  # asked for every frame, and it lists the folder
             path = frame_files.find(self.folder, video)
             self._first[video] = None
             if path is not None and path.is_dir():
                 self._first[video] = 0 if frame_files.begins_with_zero(path) else 1
-        for first in (self._first_frame, self._first[video]):
-            if first is not None:
-                return usual - first
-        return 0
+        first = self._first[video]
+        return 0 if first is None else usual - first
 
 
 def _name_of(path):

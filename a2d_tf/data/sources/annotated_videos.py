@@ -103,20 +103,18 @@ class AnnotatedVideos:
                 f"{exports[0].path}: not one annotated frame; {_left_out(self.documents)}"
             )
         self.label_space = self._check_names(label_space)
-        self._reread = (exports, videos_dir, names, options, format_name, first_frame)
-        self._test_videos = frozenset(test_videos)
+        tests = frozenset(test_videos)
+        self._reread = (exports, videos_dir, names, options, format_name, first_frame, tests)
         files = ", ".join(export.path.name for export in exports[:3])
         self.listing = f"{files}, videos in {self.folder}"
-        self._hashed: list[str] = []  # the test videos that nobody named
-        splits = self._splits()
+        splits, self._hashed = self._splits(tests)
         self._lengths: dict[str, int] = {}
         self._offsets = {vid: _offsets(numbered.values()) for vid, numbered in self._frames.items()}
         self.videos = tuple(self._video(vid, splits[vid]) for vid in self._frames)
 
     def __reduce__(self):
         # Worker processes read the files again, which is faster than sending all masks.
-        links, tests = self._follow_links, self._test_videos
-        return _reopen, (self._reread, self.label_space, links, tests)
+        return _reopen, (self._reread, self.label_space, self._follow_links)
 
     def summary(self) -> list[str]:
         """Describe in a line each the files' format, videos, numbering and what is left out."""
@@ -294,19 +292,21 @@ class AnnotatedVideos:
         space = self.label_space
         return int(space.encode(space.actors.index(actor), space.actions.index(action)))
 
-    def _splits(self):
-        """Return {vid: split}: of --test_videos, else the files' own, else `split_by_name`."""
-        if self._test_videos:
-            if unknown := sorted(self._test_videos - set(self._frames)):
+    def _splits(self, tests):
+        """Return {vid: split}, and the test videos that are so by `split_by_name`.
+
+        A split is that of --test_videos, else the files' own.
+        """
+        if tests:
+            if unknown := sorted(tests - set(self._frames)):
                 raise InputError(
                     f"--test_videos: no annotation of {', '.join(unknown)}; there are "
                     f"{', '.join(sorted(self._frames))}"
                 )
-            return {vid: "test" if vid in self._test_videos else "train" for vid in self._frames}
+            return {vid: "test" if vid in tests else "train" for vid in self._frames}, []
         own = {vid: _split_of(vid, numbered.values()) for vid, numbered in self._frames.items()}
         hashed = split_by_name(vid for vid, split in own.items() if split is None)
-        self._hashed = sorted(vid for vid, split in hashed.items() if split == "test")
-        return {**own, **hashed}
+        return {**own, **hashed}, sorted(vid for vid in hashed if hashed[vid] == "test")
 
     def _video(self, vid, split):
         numbered = self._frames[vid]
@@ -325,8 +325,8 @@ class AnnotatedVideos:
         )
 
 
-def _reopen(reread, label_space, follow_links, test_videos):
-    exports, videos_dir, names, options, format_name, first_frame = reread
+def _reopen(reread, label_space, follow_links):
+    exports, videos_dir, names, options, format_name, first_frame, test_videos = reread
     return AnnotatedVideos(
         exports,
         videos_dir,

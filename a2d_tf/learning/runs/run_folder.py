@@ -58,10 +58,11 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
         check_network(workdir, config, manifest.label_space)
         # Changing these would not undo the steps that are done.
         fixed = ["seed", "val_fraction", "zero_shot_actor", "train_phase", "average_decay"]
-        if not is_new(workdir):
+        begun = not is_new(workdir)
+        if begun:
             fixed.append("optimizer")  # whose moments would begin anew
         check_same(path, config, fixed)
-        if not is_new(workdir):
+        if begun:
             config = _with_start(config, path)
         _check_records(workdir, manifest)
     write_text(os.path.join(workdir, "labels.json"), manifest.label_space.to_json())

@@ -6,6 +6,7 @@ Source: cvat-ai/cvat, `cvat/apps/dataset_manager/bindings.py`.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import pathlib
 import re
 from xml.etree.ElementTree import Element
@@ -43,11 +44,15 @@ class Task:
     split: str | None = None
     id: int | None = None
 
+    @property
+    def frames(self) -> range:
+        """The frames of the video that the task shows, counted from 0; none where unknown."""
+        return range(self.start, self.start + self.step * (self.count or 0), self.step)
+
     def number(self, frame: int) -> int | None:
         """Return the 1-based number of a frame of the file; None if the task does not show it."""
         frame -= self.offset
-        shown_frames = range(self.start, self.start + self.step * (self.count or 0), self.step)
-        return None if self.count is not None and frame not in shown_frames else frame + 1
+        return None if self.count is not None and frame not in self.frames else frame + 1
 
 
 def read_tasks(root: Element, path: pathlib.PurePath) -> dict[str | None, Task]:
@@ -93,16 +98,21 @@ def read_tasks(root: Element, path: pathlib.PurePath) -> dict[str | None, Task]:
 
 def _check_videos(tasks, path):
     """Raise InputError where tasks of a project show the same frames of videos of one name."""
-    shown_by: dict[tuple[str, int], int] = {}
-    for task in tasks:
-        for frame in range(task.start, task.start + task.step * task.count, task.step):
-            other = shown_by.setdefault((task.video or "", frame), task.id)
-            if task.video and other != task.id:
-                raise InputError(
-                    f"{path}: the tasks {other} and {task.id} both show frame {frame} of a video "
-                    f"'{task.video}'; export each task by itself, and rename the videos if they "
-                    "are two"
-                )
+    for other, task in itertools.combinations(tasks, 2):
+        frame = _first_of_both(other.frames, task.frames)
+        if task.video and task.video == other.video and frame is not None:
+            raise InputError(
+                f"{path}: the tasks {other.id} and {task.id} both show frame {frame} of a video "
+                f"'{task.video}'; export each task by itself, and rename the videos if they are two"
+            )
+
+
+def _first_of_both(ours, others):
+    """The first number of two ascending ranges, None where they have none in common."""
+    start = max(ours.start, others.start)
+    later = ours[-((ours.start - start) // ours.step) :]
+    # What they have in common recurs after at most so many of ours.
+    return next((number for number in later[: others.step] if number in others), None)
 
 
 def _single(element, root, path):

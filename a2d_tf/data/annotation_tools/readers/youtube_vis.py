@@ -48,9 +48,7 @@ def read(name: str, content: Any, container: Container, options: ReadOptions) ->
     names = [_file_names(fields, video, i) for i, video in enumerate(videos)]
     left_out: collections.Counter[str] = collections.Counter()
     tracks = _sort(fields, content, names, options, left_out)
-    frames, explanation, info = [], "", content.get("info")
-    # A file that lists 00000.jpg leaves no doubt, nor does this project's own.
-    counted = isinstance(info, dict) and info.get("description") == frame_names.PREDICTION
+    frames, explanation = [], ""
     for i, video in enumerate(videos):
         size = fields.size(video, f"videos[{i}]")
         for k, file_name in enumerate(names[i]):
@@ -66,10 +64,14 @@ def read(name: str, content: Any, container: Container, options: ReadOptions) ->
                 found.video, found.number, size, tuple(tracks.get((i, k), ())), where
             )
             fields.check_once(frame, "list each frame once")
-            explanation, counted = found.explanation, counted or found.number == 1
+            explanation = found.explanation
             frames.append(frame)
     if not frames:
         raise fields.error("videos", "no frame is listed in 'file_names'; export them again")
+    info = content.get("info")
+    ours = isinstance(info, dict) and info.get("description") == frame_names.PREDICTION
+    # A file that lists 00000.jpg leaves no doubt, nor does this project's own.
+    counted = ours or any(frame.number == 1 for frame in frames)
     return [
         Document(
             fields.path,
@@ -111,7 +113,8 @@ def _sort(fields, content, names, options, left_out):
             problem = f"not a list of {len(names[i])}, one for each of videos[{i}].file_names"
             raise fields.error(f"{where}.segmentations", f"{problem}; export them again")
         crowd = bool(options.crowds and annotation.get("iscrowd"))
-        left_out.update({"crowds": 1} if crowd else {})
+        if crowd:
+            left_out["crowds"] += 1
         for frame, mask in enumerate(masks):
             if mask not in (None, []):
                 place = f"{where}.segmentations[{frame}]"
