@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from a2d_tf.evaluation.coco_results import encode_mask
 from a2d_tf.ops import masks, painting
 
 HEIGHT, WIDTH = 45, 60
@@ -35,6 +36,7 @@ def test_pixels_are_those_of_the_graph(levels):
             # Equal to the bit, where processors fuse multiplication and addition.
             np.testing.assert_allclose(whole, expected, rtol=0, atol=2e-7)
             np.testing.assert_array_equal(patch.mask(HEIGHT, WIDTH), expected >= 0.5)
+            assert patch.rle(HEIGHT, WIDTH) == encode_mask(expected >= 0.5)
         for per_pixel in (False, True):
             canvas = painting.Canvas(HEIGHT, WIDTH, per_pixel)
             for patch, score, code in zip(patches, scores, codes):
@@ -52,3 +54,15 @@ def test_no_instances_and_codes_of_one_byte():
     canvas.add(patch, np.float32(0.9), np.int32(11))
     assert canvas.labels.dtype == np.uint8 and canvas.labels.tolist() == [[0, 11, 0], [0, 0, 0]]
     assert patch.mask(2, 3).tolist() == [[False, True, False], [False] * 3]
+    assert patch.rle(2, 3) == encode_mask(patch.mask(2, 3))
+
+
+@pytest.mark.parametrize("share", [0, 0.3, 0.7, 1])
+def test_run_lengths_of_windows_at_any_border(share):
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        height, width = rng.integers(1, 7, 2).tolist()
+        rows, columns = (slice(*np.sort(rng.integers(0, n + 1, 2))) for n in (height, width))
+        shape = rows.stop - rows.start, columns.stop - columns.start
+        patch = painting.Patch(rows, columns, (rng.random(shape) < share).astype(np.float32))
+        assert patch.rle(height, width) == encode_mask(patch.mask(height, width))

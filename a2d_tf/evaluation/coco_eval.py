@@ -7,7 +7,9 @@ the best 100 do.
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +32,19 @@ _SIZES: dict[str, list[float]] = {
 """Least and largest area of an object, pixels."""
 
 
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Pause Python's search for cycles, which took two fifths of the time of so many objects."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@_uncollected()
 def metrics_of(results: Results, truth: Truth) -> dict[str, dict[str, float | None]]:
     """Compute the AP of boxes and, where both sides have them, of masks.
 

@@ -332,7 +332,7 @@ class Evaluator:
         found = coco_results.entries(
             number,
             *(frame.instances[name] for name in ("boxes", "code", "score")),
-            masks=[patch.mask(height, width) for patch in frame.patches],
+            masks=[patch.rle(height, width) for patch in frame.patches],
         )
         return frame, segmentation.pairs(expected, predicted), found
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from pycocotools import mask as rle_tools
 
 
 class Patch(NamedTuple):
@@ -28,13 +29,30 @@ class Patch(NamedTuple):
     values: np.ndarray
 
     def mask(self, height: int, width: int) -> np.ndarray:
-        """Return the mask of the whole frame, bool [height, width], in the order of columns.
-
-        That is the order in which COCO's run lengths are counted.
-        """
-        whole = np.zeros((width, height), bool).T
+        """Return the mask of the whole frame, bool [height, width]."""
+        whole = np.zeros((height, width), bool)
         whole[self.rows, self.columns] = self.values >= 0.5
         return whole
+
+    def rle(self, height: int, width: int) -> dict:
+        """Return the mask of the whole frame as COCO's compressed RLE, reading the window alone.
+
+        COCO counts the runs of 0 and 1 in turn, column after column: `coco_results.encode_mask`.
+        """
+        rows, columns = self.values.shape
+        bounded = np.zeros(1 + columns * (rows + 1), bool)  # a pixel outside before each column
+        bounded[1:].reshape(columns, rows + 1)[:, :rows] = self.values.T >= 0.5
+        changes = np.flatnonzero(bounded[1:] != bounded[:-1])
+        column, row = np.divmod(changes, rows + 1)
+        changes = (self.columns.start + column) * height + self.rows.start + row
+        if rows == height:  # a run that ends at the bottom may go on at the top of the next column
+            once = np.unique(changes, return_counts=True)
+            changes = once[0][once[1] == 1]
+        runs = np.diff(np.concatenate([[0], changes, [height * width]])).tolist()
+        size = [height, width]
+        counts = runs if runs[-1] else runs[:-1]
+        encoded = rle_tools.frPyObjects({"size": size, "counts": counts}, height, width)
+        return {"size": size, "counts": encoded["counts"].decode()}
 
 
 def paste(masks: np.ndarray, boxes: np.ndarray, height: int, width: int) -> Iterator[Patch]:

@@ -9,7 +9,6 @@ import numpy as np
 from pycocotools import mask as rle_tools
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation import coco_results
 from a2d_tf.ops import painting
 
 
@@ -21,7 +20,7 @@ class Instances:
       boxes: float32 [N, 4], y1, x1, y2, x2.
       codes: int32 [N], the pair of actor and action; see `LabelSpace`.
       scores: float32 [N], of the pair.
-      masks: N masks, bool [H, W] or RLEs.
+      masks: N RLEs, see `coco_results.encode_mask`.
       label_map: codes [H, W], in the label space's dtype; 0 is background.
       actor_scores: float32 [N, |X|], p(actor).
       action_scores: float32 [N, |Y|], p(action).
@@ -31,7 +30,7 @@ class Instances:
     boxes: np.ndarray
     codes: np.ndarray
     scores: np.ndarray
-    masks: list[Any]
+    masks: list[dict]
     label_map: np.ndarray
     actor_scores: np.ndarray
     action_scores: np.ndarray
@@ -72,16 +71,9 @@ class Instances:
         indices = np.flatnonzero(scores >= threshold)
         return self if len(indices) == len(scores) else self.select(indices, facts["paint"])
 
-    def compressed(self) -> Instances:
-        """The same with masks as RLEs, which take little memory."""
-        return dataclasses.replace(
-            self, masks=[coco_results.encode_mask(mask) for mask in self.masks]
-        )
-
     def mask(self, index: int) -> np.ndarray:
-        """The mask of an instance, [H, W]: uint8 where it was an RLE."""
-        mask = self.masks[index]
-        return rle_tools.decode(mask) if isinstance(mask, dict) else mask
+        """The mask of an instance, uint8 [H, W]."""
+        return rle_tools.decode(self.masks[index])
 
     def decoded_masks(self) -> np.ndarray:
         """The masks as bool [N, H, W]."""
@@ -97,7 +89,7 @@ class VideoFrame:
       number: 1 for the first frame of the video.
       seconds: time at which the frame begins, as a player shows it.
       image: RGB uint8 [H, W, 3].
-      instances: the network's own answer; N instances, masks as RLEs.
+      instances: the network's own answer; N instances.
       tracks: int64 [N], the track of each instance; an actor keeps its number.
       codes: int64 [N], the label of the track in this frame; steadier than `instances.codes`.
       scores: float64 [N], of `codes`.

@@ -153,7 +153,7 @@ class Predictor:
         number = outputs["num_detections"]
         names = ("boxes", "score", "code", "masks", "actor_scores", "action_scores")
         boxes, scores, codes, small, actors, actions = (outputs[name][:number] for name in names)
-        masks = [patch.mask(*size) for patch in painting.paste(small, boxes, *size)]
+        masks = [patch.rle(*size) for patch in painting.paste(small, boxes, *size)]
         return Instances(boxes, codes, scores, masks, outputs["label_map"], actors, actions, small)
 
 

@@ -296,15 +296,14 @@ def watch(
                 return
             yield frame
 
-    def compressed():
+    def chosen():
         for image, instances in _until(_ahead(answers(predictor, frames(), span)), stops):
-            # Frames wait for those that their labels are read from: masks must be small.
-            yield image, instances.at_least(threshold, labels, facts).compressed()
+            yield image, instances.at_least(threshold, labels, facts)
 
     def followed():
         is_cut = video_files.Cuts() if span.every <= video_files.CUT_REACH else None
         joint = facts.get("label_mode", "decoupled") != "decoupled"
-        tracked = tracking.follow(compressed(), labels, window, is_cut, joint=joint)
+        tracked = tracking.follow(chosen(), labels, window, is_cut, joint=joint)
         for number, answer in zip(span.numbers(), tracked):
             yield VideoFrame(number, reader.seconds(number - 1), *answer, reader.seconds(number))
 
