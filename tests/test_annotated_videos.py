@@ -18,7 +18,7 @@ from a2d_tf.data.annotation_tools.names import derive_label_space
 from a2d_tf.data.conversion import convert
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.segmentations import decode_mask
-from a2d_tf.data.sources import check
+from a2d_tf.data.sources import check, release
 from a2d_tf.data.sources.annotated_videos import AnnotatedVideos, split_by_name
 
 SIZE = (48, 64)
@@ -241,6 +241,10 @@ def test_frames_of_another_size_and_frames_beyond_the_end(tmp_path):
     source = open_source(*write(tmp_path, late), FORKLIFTS)
     with pytest.raises(InputError, match=r"images\[0\]: .* frame 7, but .*mp4 has 6 in a row"):
         source.annotated_frames("yard")
+    told = []
+    yard = next(video for video in source.videos if video.vid == "yard")
+    left = release.annotated_frames(source, yard, lambda path, error: told.append(str(error)))
+    assert left == (2,) and len(told) == 1 and "frame 7" in told[0]
 
 
 @pytest.mark.parametrize(

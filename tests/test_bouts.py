@@ -25,6 +25,20 @@ def test_tracks_are_read_in_the_order_of_their_starts(tmp_path):
     assert bouts.rate_of(tracks) == 10 and bouts.rate_of([]) is None
 
 
+def test_a_track_in_each_line_is_read_line_by_line(tmp_path, monkeypatch):
+    folder = write(tmp_path, overlay=0)
+    expected = bouts.read(folder)
+    lines = ",\n".join(map(json.dumps, json.loads((folder / "tracks.json").read_text())))
+    (folder / "tracks.json").write_text(f"[\n{lines}\n]\n")
+    monkeypatch.setattr(bouts, "read_json", None)
+    assert bouts.read(folder) == expected
+    monkeypatch.undo()
+    for damaged in (f"[\n{lines}\n", f"[\n{lines[:-9]}\n]\n", f"[\n{lines},\n"):
+        (folder / "tracks.json").write_text(damaged)
+        with pytest.raises(InputError, match="tracks.json: not a readable JSON file"):
+            bouts.read(folder)
+
+
 def test_the_time_budget_is_in_seconds(tmp_path):
     budget = bouts.time_budget(bouts.read(write(tmp_path, overlay=0)))
     assert {pair: round(seconds, 6) for pair, seconds in budget.items()} == {

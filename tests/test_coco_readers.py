@@ -56,6 +56,16 @@ def cvat():
     return content(images, [*track, mask])
 
 
+def test_attributes_name_actors_and_actions(tmp_path):
+    mouse = drawn(1, attributes={"actor": "mouse", "action": "run"})
+    seventh = drawn(1, attributes={"actor": 7, "action": " "})
+    (document,) = read(tmp_path, content([image(1, "frame_000000.PNG")], [mouse, seventh]))
+    assert [(i.label, i.actor, i.action) for i in document.frames[0].instances] == [
+        ("mouse", "mouse", "run"),
+        ("mouse", "7", None),
+    ]
+
+
 def test_cvat_numbers_frames_from_zero_and_marks_keyframes(tmp_path):
     (document,) = read(tmp_path, cvat())
     mouse = {"label": "mouse", "parts": (SQUARE,), "action": "run", "track": 7}
@@ -233,7 +243,8 @@ def test_label_studio_outlines_of_a_line_of_pixels_have_no_area(tmp_path):
     annotations = [drawn(0, 1, line) for line in lines]
     (document,) = read(tmp_path, label_studio(["0a1b2c3d-clip1_00003.jpg"], annotations))
     assert [i.where for i in document.frames[0].instances] == ["annotations[2]"]
-    assert document.left_out == {"polygons without an area": 2}
+    assert document.left_out == {"polygons without an area": 2, "parts of one or two points": 1}
+    assert document.frames[0].instances[0].parts == (SQUARE,)
 
 
 @pytest.mark.parametrize("name", ["0a1b2c3d-00003.jpg", "clip1/00003.jpg", "0a1b2c3d-frame_3.jpg"])

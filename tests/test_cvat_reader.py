@@ -188,6 +188,16 @@ def test_frames_of_a_project_run_on_through_the_tasks_of_a_subset(read):
         read(document(track(0, polygon(3), task_id=77), meta=meta))
 
 
+def test_videos_of_a_third_subset_keep_the_others_where_they_are(read):
+    # They are split by a hash; validation is a part of training.
+    for subset, split in (("Validation", "train"), ("", None)):
+        names = ("Train", "Test", subset)
+        tasks = [(i, name, 0, 7, "", f"<source>{i}.mp4</source>") for i, name in enumerate(names)]
+        tracks = [track(i, polygon(3), task_id=i) for i in range(3)]
+        found = read(document(*tracks, meta=project(*tasks)))
+        assert [frame.split for each in found for frame in each.frames] == ["train", "test", split]
+
+
 def test_two_tasks_of_one_source_are_not_mixed(read):
     source = "<source>video.mp4</source>"
     meta = project((3, "", 0, 9, "", source), (4, "", 0, 9, "", source))
@@ -256,6 +266,15 @@ def test_images_of_the_users_keep_their_numbers(read):
     assert (found.numbering, found.frame_count) == ("names", None)
     with pytest.raises(InputError, match=r'<image id="4">: \'yard.jpg\' has no frame number'):
         read(document(image(4, "yard.jpg", shape), meta=""))
+
+
+def test_a_video_format_of_a_task_of_images_counts_its_images(read):
+    meta = TASK.replace("interpolation", "annotation").replace("<source>yard.one.mp4</source>", "")
+    start, end = meta.index("<original_size>"), meta.index("</original_size>")
+    meta = meta[:start] + meta[end + len("</original_size>") :]
+    (found,) = read(document(track(0, polygon(1, "run"), polygon(2, "run")), meta=meta))
+    assert (found.numbering, found.frame_count) == ("images", 10)
+    assert [(x.video, x.number) for x in found.frames] == [(None, 2), (None, 3)]
 
 
 def test_an_ellipse_turns_about_its_centre(read):

@@ -4,6 +4,8 @@ import dataclasses
 import os
 import shutil
 import struct
+import subprocess
+import sys
 
 import av
 import cv2
@@ -114,6 +116,17 @@ def test_seconds_are_those_of_the_file(film, name):
 def test_a_film_begins_at_zero_though_its_clock_does_not(tmp_path):
     path = write_film(tmp_path / "late.mp4", scene(COUNT), "libx264", 3 + VARYING)
     np.testing.assert_allclose(pictures(path)[0], VARYING, atol=1e-4)
+
+
+@pytest.mark.parametrize("name, codec", [("a.flv", "flv"), ("a.mpg", "mpeg2video")])
+@pytest.mark.parametrize("other", ["", ".mp4"])
+def test_containers_that_list_no_streams_at_their_start(tmp_path, name, codec, other):
+    film = write_film(tmp_path / name, scene(10), codec, ticks=25)
+    path = film.rename(tmp_path / f"{name}{other}")
+    # In a process of its own, which what was wrong here ended.
+    code = f"from a2d_tf.data.sources import frames; print(frames.count({str(path)!r}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "10\n"), done.stderr
 
 
 @pytest.mark.parametrize("name", ["old.avi", "b.avi"])

@@ -51,6 +51,15 @@ def advice(config=CONFIG, found=A100, rate=100.0, clips=0, **changed):
     return " | ".join(report.advice(config, found, steps, rate, whole=whole))
 
 
+def test_devices_that_share_a_batch():
+    # Two devices take 4 clips each, of 8, in half a second.
+    whole = examination.estimate(CONFIG, STEPS, 100.0, 90, seconds=2.0, sharing=2)
+    assert whole == examination.Estimate(0.5, 0.25, pytest.approx(0.2), 4, 90)
+    steps = dataclasses.replace(STEPS, batch=2, wanted=4, out_of_memory=[4])
+    said = " | ".join(report.advice(CONFIG, A100, steps, 100.0, whole=whole, sharing=2))
+    assert "--batch_size=8 does not fit, 4 does" in said and "strategy" not in said
+
+
 def test_what_to_change():
     said = advice()
     for words in (
@@ -91,7 +100,7 @@ def test_steps_in_words():
 def trials(monkeypatch, mini_records):
     """Examines a machine whose memory holds so many clips; returns (Steps, batches tried)."""
 
-    def train(gpus, fits, first=1.0):
+    def train(gpus, fits, first=1.0, sharing=1):
         tried = []
 
         def step(network, config, manifest, batch, out_of_memory):
@@ -109,7 +118,7 @@ def trials(monkeypatch, mini_records):
         monkeypatch.setattr(examination, "_try", step)
         monkeypatch.setattr(examination, "Network", Network)
         monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: gpus)
-        return examination.train(CONFIG, mini_records)[0], tried
+        return examination.train(CONFIG, mini_records, sharing)[0], tried
 
     return train
 
@@ -118,6 +127,7 @@ def test_the_batch_is_what_the_machine_bears(trials):
     steps, tried = trials(["GPU:0"], fits=3)
     assert tried == [8, 4, 2] and steps.batch == 2 and steps.out_of_memory == [8, 4]
     assert trials(["GPU:0"], fits=8)[1] == [8]
+    assert trials(["GPU:0"] * 4, fits=8, sharing=4)[1] == [2]
     with pytest.raises(InputError, match="one clip"):
         trials(["GPU:0"], fits=0)
     assert trials([], fits=8)[1] == [1, 8]

@@ -397,6 +397,10 @@ def test_a_video_that_fails_ends_it_or_is_listed(films, broken, predicted, predi
     assert [row["video"] for row in rows] == ["b", "d"]
     assert "b.mp4: cannot be decoded" in rows[0]["reason"]
     assert "00004.png: not a readable image" in rows[1]["reason"]
+    (broken / "b.mp4").unlink()
+    (broken / "b.mp4").symlink_to("gone.mp4")
+    failures, complete = run(broken, output, predictor, on_error="skip")
+    assert complete and list(failures) == ["b", "d"] and "b.mp4: no such video" in failures["b"]
     with open(output / "summary.csv", newline="") as file:
         assert {row["video"] for row in csv.DictReader(file)} <= {"a", "c"}
     shutil.rmtree(broken)

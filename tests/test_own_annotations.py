@@ -1,5 +1,6 @@
 """Annotations of tools: the videos, the frames and the names that they are matched to."""
 
+import dataclasses
 import json
 import pathlib
 import re
@@ -15,6 +16,7 @@ from a2d_files import moving_frames, write_video
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import records
+from a2d_tf.data.annotation_tools import matching
 from a2d_tf.data.annotation_tools.container import Container
 from a2d_tf.data.annotation_tools.document import (
     AnnotatedFrame,
@@ -165,6 +167,58 @@ def test_videos_that_the_user_names(videos, tmp_path):
         Matcher(tmp_path / "nowhere")
 
 
+def test_an_export_that_is_said_to_be_of_one_video_names_several(videos):
+    of_far = document(frame("far", 3), path="x/far/00003.json")
+    loose = document(frame(None, 2), path="x/part/00002.json")
+    assert matched(videos, of_far, loose, video="far") == {"far": [2, 3]}
+    other = document(frame("clip_1", 4), path="x/Clip 1/00004.json")
+    with pytest.raises(InputError, match="x: names the videos Clip 1, far, so --annotations=far="):
+        matched(videos, of_far, other, video="far")
+
+
+def test_a_file_of_labelme_is_named_after_its_frame(tmp_path):
+    for name in ("00001", "00002"):
+        write_video(tmp_path / f"{name}.mp4", moving_frames(4, 24, 32, step=2))
+    of_frame = document(frame(None, 2), path="labelme/00001/00002.json", numbering="names")
+    export = Export(pathlib.Path("labelme/00001"))
+    for kind, video in (("labelme", "00001"), ("coco", "00002")):
+        entry = dataclasses.replace(of_frame, format=kind)
+        assert list(Matcher(tmp_path).match([(export, entry)])) == [video]
+
+
+def test_positions_of_images_in_a_task_tell_frames_of_whole_videos_alone(videos):
+    whole = document(frame("imgs", 3), numbering="images", frame_count=4)
+    assert matched(videos, whole) == {"imgs": [3]}
+    for count in (3, None):
+        part = document(frame("imgs", 3), numbering="images", frame_count=count)
+        with pytest.raises(InputError, match="has 4 frames.*export it as 'CVAT for images 1.1'"):
+            matched(videos, part)
+
+
+def test_our_own_names_are_not_those_of_images_from_zero(videos):
+    own = dataclasses.replace(document(frame("imgs", 3)), format="a2d_tf")
+    with pytest.raises(InputError, match="imgs has images from 0.*number the images from 1"):
+        matched(videos, own)
+
+
+def test_what_is_no_video_does_not_stop_the_search_by_size(videos, monkeypatch):
+    (videos / "broken.mp4").write_bytes(b"no video")
+    (videos / "thumbs").mkdir()
+    (videos / "thumbs" / "cover.png").write_bytes(b"no image")
+    counted, count = [], matching.frame_files.count
+    monkeypatch.setattr(
+        matching.frame_files, "count", lambda path, **k: counted.append(path) or count(path, **k)
+    )
+    unnamed = [document(frame(number=1), path=f"{i}.json", frame_count=i) for i in (4, 5)]
+    matcher = Matcher(videos)
+    found = matcher.match([(Export(pathlib.Path("x")), entry) for entry in unnamed])
+    assert list(found) == ["Clip 1", "far"] and len(counted) == len(set(counted))
+    again = Matcher(videos, by_size=matcher.by_size)
+    del counted[:]
+    assert again.match([(Export(pathlib.Path("x")), entry) for entry in unnamed]) == found
+    assert not counted
+
+
 def test_the_whole_name_of_an_export_goes_before_its_beginning(tmp_path):
     for name in ("cam1", "cam1.part2"):
         write_video(tmp_path / f"{name}.mp4", moving_frames(1, 24, 32, step=2))
@@ -188,6 +242,8 @@ def test_images_numbered_from_zero(videos):
     with pytest.raises(InputError, match=r"images\[0\]: is numbered 0.*--first_frame=0"):
         matched(videos, named)
     assert matched(videos, named, first_frame=0) == {"far": [1]}
+    from_one = document(frame("imgs", 1), numbering="names")  # a folder tells its first by itself
+    assert matched(videos, from_one, first_frame=1) == {"imgs": [2]}
 
 
 def test_a_frame_that_is_annotated_twice(videos):
@@ -342,6 +398,11 @@ def test_a_folder_of_zips(tmp_path):
         "a.zip/instances.json",
         "b.zip/instances.json",
     ]
+    (tmp_path / "tasks.json").write_text("[]")
+    (tmp_path / "00001.xml").write_text("<annotation/>")
+    documents = read_export(tmp_path, ReadOptions(empty_frames=True))
+    reason = "files of no known format (00001.xml, tasks.json)"
+    assert [d.left_out for d in documents] == [{reason: 2}, {}]
 
 
 def run_command(*arguments):

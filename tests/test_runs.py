@@ -108,7 +108,7 @@ def test_a_flag_that_is_given_counts_even_at_its_default(tmp_path, monkeypatch):
         assert run_start.settle(again, given, str(tmp_path)).learning.rpn_beta == beta
 
 
-def test_withheld_actions_are_not_learned_in_the_run_before(tmp_path):
+def test_withheld_actions_are_not_learned_in_the_run_before(tmp_path, monkeypatch):
     def run(name, **learning):
         config = Config(tiny_network.config(), learning=LearningConfig(**learning))
         run_folder.create(tmp_path / name, config, manifest())
@@ -128,6 +128,8 @@ def test_withheld_actions_are_not_learned_in_the_run_before(tmp_path):
     for before in (withheld, actor, gone, around, ""):
         check("cat", before)
     check("robot", learned)  # whose labels know no robot
+    monkeypatch.chdir(learned)  # a run folder that is not started from
+    check("cat", "")
     for before, name in ((learned, "cat"), (late, "cat"), (withheld, "dog")):
         with pytest.raises(InputError, match=f"has learned the actions of '{name}'"):
             check(name, before)

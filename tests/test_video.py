@@ -63,6 +63,15 @@ def test_a_camera_by_its_index(camera):
     assert camera.released == 1
 
 
+def test_a_camera_that_drops_frames_has_the_times_of_a_clock(camera, monkeypatch):
+    clock = iter([100.0, 103.5, 103.75, 104.0, 104.25, 104.5])
+    monkeypatch.setattr(video_files.time, "monotonic", lambda: next(clock))
+    reader = video_files.Reader("0")
+    assert len(list(reader)) == 6
+    assert [reader.seconds(i) for i in range(6)] == [0, 3.5, 3.75, 4, 4.25, 4.5]
+    assert reader.seconds(6) == pytest.approx(4.5 + 1 / 30)
+
+
 def test_a_camera_that_is_not_there(camera, monkeypatch):
     monkeypatch.setattr(camera, "frames", [])
     with pytest.raises(InputError, match="^7: cannot be decoded .*give the index of a camera"):

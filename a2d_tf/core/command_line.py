@@ -104,7 +104,7 @@ def help_text(module: str, short: bool, flag_values: flags.FlagValues = flags.FL
 def written(value: Any) -> str:
     """Format a flag's value as it is written on a command line."""
     if isinstance(value, float):
-        return f"{value:g}"
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

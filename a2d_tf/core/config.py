@@ -84,10 +84,10 @@ class ModelConfig:
         "convolution (flavour 'own' only).",
     )
     pixel_scale: float = _setting(
-        1.0, "Factor on the mean-subtracted RGB input (flavour 'own' only).", (0, 1000)
+        1.0, "Factor on the mean-subtracted RGB input (flavour 'own' only).", (1e-6, 1000)
     )
     flow_scale: float = _setting(
-        16.0, "Factor on the flow input, which is in pixels per frame.", (0, 1000), before=1.0
+        16.0, "Factor on the flow input, which is in pixels per frame.", (1e-6, 1000), before=1.0
     )
     flow_bound: float = _setting(
         256.0,

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple, Union
 
 import numpy as np
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.data.flow import METHODS, Flow, fit, resize_frame
-from a2d_tf.data.sources.release import Release, Video, check_number
+from a2d_tf.data.sources.release import Release, Skip, Video, annotated_frames
 
 if TYPE_CHECKING:
     from a2d_tf.data.records import ClipRecord
@@ -77,7 +76,7 @@ def clips_of(
     source: Source,
     settings: ConversionSettings,
     video: Video,
-    skip: Callable[[pathlib.Path, InputError], None],
+    skip: Skip,
 ) -> Iterator[ClipRecord]:
     """Yield the ClipRecords of a video, which is decoded once, in the order of their key frames.
 
@@ -87,12 +86,7 @@ def clips_of(
     """
     from a2d_tf.data.records import ClipRecord
 
-    keys: tuple[int, ...] = ()
-    try:
-        keys = source.annotated_frames(video.vid)
-        check_number(source, video, keys)  # the annotations that exist are used nevertheless
-    except InputError as error:
-        skip(source.annotation_folder(video.vid), error)
+    keys = annotated_frames(source, video, skip)
     if not keys:
         return
     decoded = _decoded(source, settings, video, keys)

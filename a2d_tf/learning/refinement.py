@@ -46,6 +46,6 @@ def forward(
     rgb = batch["rgb"][:, batch["rgb"].shape[1] // 2]
     logits = network.refiner({"rgb": rgb, "rois": boxes}, training=training)
     truth = mask_ops.crop_targets(batch["masks"], refiner.windows(boxes), match, logits.shape[2])
-    valid = tf.repeat(batch["annotated"][:, None], rows, axis=1)
+    valid = tf.repeat(batch["annotated"][:, None] & (count > 0), rows, axis=1)
     class_index = tf.zeros_like(match)
     return {"mask": [losses.mask(logits[..., None], truth, class_index, valid)]}, {}

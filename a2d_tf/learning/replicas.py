@@ -34,8 +34,8 @@ def make(kind: str, number: int = 0) -> tf.distribute.Strategy:
     if kind == "none":
         return tf.distribute.get_strategy()
     gpus = tf.config.get_visible_devices("GPU")
-    if gpus and number > len(gpus):
-        raise InputError(f"--replicas={number}: TensorFlow finds {len(gpus)} GPUs; give as many")
+    if gpus:
+        _check_gpus(number, len(gpus))
     if gpus or not number:
         return tf.distribute.MirroredStrategy([f"GPU:{i}" for i in range(number)] or None)
     tf.config.set_logical_device_configuration(
@@ -44,7 +44,31 @@ def make(kind: str, number: int = 0) -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(number)])
 
 
-def _check_cluster() -> None:
+def count(kind: str, number: int = 0) -> int:
+    """Return how many GPUs, or machines without one, share a batch; parts of a CPU count as one.
+
+    Args:
+      kind, number: see `make`, which has not to be called.
+
+    Raises:
+      InputError: see `make`.
+    """
+    gpus = len(tf.config.get_visible_devices("GPU"))
+    if kind == "multi_worker":
+        return len(_check_cluster()["worker"]) * max(1, gpus)
+    if kind == "none" or not gpus:
+        return 1
+    _check_gpus(number, gpus)
+    return number or gpus
+
+
+def _check_gpus(number: int, gpus: int) -> None:
+    if number > gpus:
+        raise InputError(f"--replicas={number}: TensorFlow finds {gpus} GPUs; give as many")
+
+
+def _check_cluster() -> dict[str, list[str]]:
+    """Return the hosts in TF_CONFIG by kind, 'worker' among them."""
     text = os.environ.get("TF_CONFIG", "")
     example = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", '
     try:
@@ -54,7 +78,7 @@ def _check_cluster() -> None:
         well_formed = all(re.fullmatch(r"[^\s:]\S*:\d+", host) for host in every)
         if well_formed and value["cluster"]["worker"] and type(index) is int and index >= 0:
             _ = hosts[index]
-            return
+            return value["cluster"]
     except (ValueError, LookupError, AttributeError, TypeError):
         pass
     raise InputError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import colorsys
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import cv2
@@ -54,7 +54,7 @@ def track_colours(ids: Sequence[int] | np.ndarray | None) -> np.ndarray:
 def overlay_masks(
     rgb: np.ndarray,
     codes: Sequence[int] | np.ndarray,
-    masks: Sequence[np.ndarray] | np.ndarray,
+    masks: Iterable[np.ndarray],
     label_space: LabelSpace,
     *,
     alpha: float = 0.5,
@@ -65,7 +65,7 @@ def overlay_masks(
     Args:
       rgb: uint8 [H, W, 3].
       codes: int [N].
-      masks: [N, H, W], nonzero inside; later ones lie over earlier ones.
+      masks: N masks [H, W], nonzero inside; later ones lie over earlier ones.
       label_space: its palette gives the colours.
       alpha: opacity of the tint.
       colours: [N, 3], RGB, to replace those of the codes.
@@ -220,7 +220,7 @@ def draw_instances(
     rgb: np.ndarray,
     boxes: Sequence | np.ndarray,
     codes: Sequence[int] | np.ndarray,
-    masks: Sequence[np.ndarray] | np.ndarray,
+    masks: Iterable[np.ndarray],
     *,
     label_space: LabelSpace,
     scores: Sequence[float] | np.ndarray | None = None,

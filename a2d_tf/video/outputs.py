@@ -184,7 +184,7 @@ class Outputs:
             frame.image,
             frame.instances.boxes[order],
             frame.codes[order],
-            [frame.instances.mask(i) for i in order],
+            map(frame.instances.mask, order),  # all of a large frame would fill the memory
             label_space=labels,
             scores=frame.scores[order],
             ids=frame.tracks[order],

@@ -118,8 +118,11 @@ class Predictor:
           a VideoFrame for each answered frame, in order.
 
         Raises:
-          InputError: a video or a frame that cannot be read, or a time that is not finite.
+          InputError: a video or a frame that cannot be read, a time that is not finite, or `every`
+            or `window` below 1.
         """
+        if every < 1 or window < 1:
+            raise InputError(f"every={every}, window={window}: both are 1 or more")
         reader = video_files.Reader(path)
         span = streaming.Span.of_seconds(reader, start, end, every)
         yield from streaming.watch(self, reader, span, window, threshold=threshold)

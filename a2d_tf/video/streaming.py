@@ -340,7 +340,8 @@ def predict(
 ) -> tuple[Predictor, int, bool]:
     """Predict the frames of a video and write the results.
 
-    Ctrl-C or SIGTERM ends it after the frame in hand, with whole files of the frames so far.
+    Ctrl-C or SIGTERM ends it after the frame in hand, with whole files of the frames so far; before
+    the first frame, with those that were there.
 
     Args:
       load: returns the predictor; called when `output` is known to be writable.
@@ -355,13 +356,16 @@ def predict(
     Raises:
       InputError: `output` cannot be written, the video ends before the span begins, or what `load`
         and `reader` raise.
+      KeyboardInterrupt: a signal came while the predictor was loaded.
     """
-    total = span.count(reader.count)
+    total = span.count(reader.expected)
     sweep(output, HIDDEN)
     try:
         files = Outputs(output, reader.fps, reader.size, span.every, source=reader, kinds=kinds)
         with stop_on_signal() as stops, files as outputs:
             predictor = load()
+            if stops:  # nothing is answered: what is there stays
+                raise KeyboardInterrupt
             frames = watch(predictor, reader, span, window, threshold=threshold, stops=stops)
             bar = tqdm(frames, desc="predict", unit="frame", total=total)
             write(bar, outputs, predictor.labels, stops)
@@ -373,6 +377,11 @@ def predict(
 def shortfall(reader: video_files.Reader, span: Span, count: int) -> str:
     """Describe that fewer frames were answered than the video claims; "" where it is not so."""
     expected = span.count(reader.count)
+    if reader.count is None and reader.duration and reader.length:
+        end = reader.seconds(reader.length)
+        # Sound may go on where pictures end.
+        if span.last is None and end < reader.duration - max(1.0, 0.02 * reader.duration):
+            return f"claims to last {reader.duration:.1f} s; {end:.1f} s could be decoded"
     if not expected or count >= expected:
         return ""
     return (

@@ -8,6 +8,7 @@ import math
 import os
 import pathlib
 import re
+import time
 from collections.abc import Callable, Iterator
 
 import cv2
@@ -41,6 +42,7 @@ class Reader:
       size: (height, width).
       fps: frames a second, on average; 25 where the source does not say.
       count: how many frames the source claims to have, or None.
+      duration: seconds that a file claims to last, or None.
       length: how many frames it has; None until that is known.
       name: name of the file or folder, or the index of the camera.
       images: names of the images of a folder; None for another source.
@@ -53,11 +55,13 @@ class Reader:
     def __init__(self, path: str | os.PathLike[str]):
         self._path = pathlib.Path(path)
         self.fps, self.count, self.size = decoder.DEFAULT_FPS, None, (0, 0)
+        self.duration: float | None = None
         self.length: int | None = None
         self.name = os.path.basename(os.path.abspath(path))
         self.images: tuple[str, ...] | None = None
         self._is_needed: Callable[[int], bool] = _always
-        self._times: array.array[float] | None = None  # of the frames of a file, and of its end
+        # Of the frames of a file or camera, and of the end of a file; None of images.
+        self._times: array.array[float] | None = None
         self._timeline: decoder.Timeline | None = None
         remedy = _REMEDY
         if self._path.is_dir():
@@ -66,6 +70,7 @@ class Reader:
             self._times = array.array("d")
             self._frames = self._fitted(self._file())
         elif str(path).isdigit():
+            self._times = array.array("d")
             remedy = "give the index of a camera that works and is not in use, or a file"
             self._frames = self._fitted(self._camera(int(str(path)), remedy))
         else:
@@ -105,7 +110,7 @@ class Reader:
         A video file is read up to that time, without decoding it where that will do.
         """
         # 0.4 s of 30 frames a second is frame 12, whatever 0.4 * 30 comes to.
-        if self._times is None:
+        if self._times is None or not self._path.exists():
             return max(0, math.ceil(seconds * self.fps - 1e-6))
         if seconds <= 0:
             return 0
@@ -114,18 +119,29 @@ class Reader:
                 self._timeline = video.timeline(seconds)
         return int(np.searchsorted(self._timeline.seconds, seconds - 1e-6))
 
+    @property
+    def expected(self) -> int | None:
+        """How many frames there may be, by the claimed number or duration; None if unknown."""
+        if self.count or not self.duration:
+            return self.count
+        return max(1, round(self.duration * self.fps))
+
     def seconds(self, index: int) -> float:
         """The time at which the frame of a 0-based index begins, as a player shows it.
 
         Args:
           index: of a frame that was read, or of the one behind it.
         """
-        return index / self.fps if self._times is None else self._times[index]
+        if self._times is None:
+            return index / self.fps
+        # The end of what a camera saw last is not known.
+        beyond = self._path.exists() or index < len(self._times)
+        return self._times[index] if beyond else self._times[-1] + 1 / self.fps
 
     def _file(self, start=0):
         """Yield (index, what makes it RGB) when it is known how long a frame lasts."""
         with decoder.Video(self._path, _REMEDY) as video:
-            self.fps, self.count, last = video.fps, video.count, None
+            self.fps, self.count, self.duration, last = video.fps, video.count, video.duration, None
             for index, picture in enumerate(video.pictures(start, self._timeline), start):
                 self._times.append(picture.seconds)
                 if last is not None:
@@ -137,8 +153,13 @@ class Reader:
 
     def _camera(self, number, remedy):
         with _Camera(number, remedy) as camera:
-            self.fps = camera.fps
-            yield from camera.pictures()
+            self.fps, start = camera.fps, None
+            for index, rgb in camera.pictures():
+                # By the clock: frames are dropped where the network is slower than the camera.
+                now = time.monotonic()
+                start = now if start is None else start
+                self._times.append(now - start)
+                yield index, rgb
 
     def _fitted(self, pictures):
         """The frames that are needed, at the size of the first, and None for the others."""

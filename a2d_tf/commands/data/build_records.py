@@ -90,8 +90,8 @@ _FIRST_FRAME = flags.DEFINE_enum(
     "first_frame",
     None,
     ("0", "1"),
-    "Number in the name of a video's first image, where --annotations names images; by default 1, "
-    "but 0 where the video is a folder of images that begins with 0.",
+    "Number of a video file's first frame in the names of its images, where --annotations names "
+    "images; by default 1. Folders of images begin with 0 or 1 by themselves.",
 )
 _TEST = flags.DEFINE_list(
     "test_videos",

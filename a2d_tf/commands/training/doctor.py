@@ -6,7 +6,8 @@ Prints devices, memory and precision; whether every operation of the training st
 whether two steps, run twice, are equal to the bit; the time and memory of a step; the clips per
 second of the input pipeline; the hours of a whole run; and advice. Takes the flags of a2d_tf.train,
 by default those of configs/a2d.flags. Give the weights to start from, since they decide how RoIs
-are cropped and so the time of a step. Without --records it draws clips. Only --json is written.
+are cropped and so the time of a step. Without --records it draws clips. With --strategy it
+measures what one of the GPUs computes, without the exchange of gradients. Only --json is written.
 """
 
 from __future__ import annotations
@@ -88,19 +89,23 @@ def main(argv: list[str]) -> None:
     import tensorflow as tf
 
     from a2d_tf.core import devices
+    from a2d_tf.learning import replicas
     from a2d_tf.learning.doctor import examination, report
     from a2d_tf.learning.runs import run_start
 
     config = run_start.settle(config, Config.given_model())
     learning = config.learning
     used = devices.prepare(_DEVICE.value, learning.deterministic)
+    sharing = replicas.count(learning.strategy, learning.replicas)
     used.announce(config.compute.precision)
     versions = f"TensorFlow {tf.__version__}, Python {platform.python_version()}"
     cores, memory = machine.cores(), machine.memory()
     print(f"host: {cores} cores, {memory / 2**30:.0f} GB, {versions}", flush=True)
     with _records(config) as manifest:
         print(f"clips: {manifest.directory if _RECORDS.value else 'drawn at the size of A2D'}")
-        steps, network = examination.train(config, manifest)
+        if sharing > 1:
+            print(f"devices: {sharing} share a batch; one of them is measured, without exchange")
+        steps, network = examination.train(config, manifest, sharing)
         print("\n".join(report.of_steps(steps, learning.deterministic)), flush=True)
         rate = examination.feed(config, manifest)
         tried = dataclasses.replace(learning, batch_size=steps.batch)
@@ -109,9 +114,9 @@ def main(argv: list[str]) -> None:
             seconds = _validation(network, dataclasses.replace(config, learning=tried), manifest)
     clips = manifest.counts["train"]["records"] if _RECORDS.value else examination.A2D_CLIPS
     clips = round(learning.val_fraction * clips)
-    whole = examination.estimate(config, steps, rate, clips, seconds=seconds)
+    whole = examination.estimate(config, steps, rate, clips, seconds=seconds, sharing=sharing)
     print("\n".join(report.of_run(config, rate, seconds, whole)))
-    advice = report.advice(config, used, steps, rate, whole=whole)
+    advice = report.advice(config, used, steps, rate, whole=whole, sharing=sharing)
     print(
         "\n".join(
             ["what to change:", *(f"- {line}" for line in advice)]

@@ -5,8 +5,8 @@
 Times some steps of training, then traces as many with TensorFlow's profiler. Prints tables of the
 time per part of the network and per type of operation, and writes them to `profile.json` in
 --output, beside the trace (`tensorboard --logdir=profile` with tensorboard-plugin-profile). Takes
-the flags of a2d_tf.train. Only the host is traced: on a GPU the tables show the time of launching
-kernels.
+the flags of a2d_tf.train, but computes on one device. Only the host is traced: on a GPU the tables
+show the time of launching kernels.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from absl import flags
 
 from a2d_tf.core import shell
 from a2d_tf.core.config import Config
+from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json
 
 _RECORDS = flags.DEFINE_string("records", None, "Folder written by tools/build_records.py.")
@@ -99,6 +100,8 @@ def main(argv: list[str]) -> None:
     """Run the command."""
     config = Config.from_flags()
     shell.require(argv, records=_RECORDS.value, output=_OUTPUT.value)
+    if config.learning.strategy != "none":
+        raise InputError("one device is profiled: leave --strategy out, and divide --batch_size")
     output = os.path.normpath(_OUTPUT.value)
     from a2d_tf.learning.doctor import trace
 

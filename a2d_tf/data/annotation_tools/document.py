@@ -71,7 +71,8 @@ class Document:
       frames: the annotated frames, in the order of the file.
       numbering: 'video', if `AnnotatedFrame.number` counts the frames of the source video from 1;
         'names', if it is the number in the name of an image, whose folder may begin at 0;
-        'names from 0', if it is one more than that, unless the folder begins at 1.
+        'names from 0', if it is one more than that, unless the folder begins at 1; 'images', if it
+        counts the images of a task, which tell frames only where they are all of the video's.
       explanation: how the tool numbers frames, in one line for the user: 'frame_000005 is frame 6'.
       frame_count: the number of frames of the video, as far as the tool says; else None.
       left_out: {reason: count} of frames and shapes that were left out.

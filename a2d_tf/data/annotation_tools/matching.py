@@ -7,11 +7,12 @@ frames that the file gives.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pathlib
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import is_file_name
@@ -49,18 +50,28 @@ class Matcher:
     Attributes:
       folder: the folder of the videos.
       names: the names of its videos, sorted.
+      by_size: {path of a document: the video that was found by its size}.
     """
 
-    def __init__(self, folder: pathlib.Path, first_frame: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        first_frame: int | None = None,
+        by_size: Mapping[pathlib.PurePath, str] | None = None,
+    ) -> None:
         """List the videos.
 
         Args:
           folder: the folder of a video file, or of a folder of numbered images, per video.
-          first_frame: 0 or 1, the number of the first image where images are numbered by name; by
-            default 1, but 0 where the folder of images begins with 0.
+          first_frame: 0 or 1, the number of the first frame of a video file where images are
+            numbered by name; by default 1. Folders of images begin with 0 or 1 by themselves.
+          by_size: that of an earlier match of the same documents, which took decoding the videos.
         """
         self.folder, self._first_frame = folder, first_frame
+        self.by_size = dict(by_size or {})  # a file may be of two documents
         self._first: dict[str, int | None] = {}  # number of a folder's first image; None of a file
+        self._spelled: dict[str, str] = {}
+        self._measured: dict[str, tuple[tuple[int, int], int] | None] = {}
         self._paths: dict[str, list[pathlib.Path]] = {}
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder; --videos names that of the videos")
@@ -81,20 +92,27 @@ class Matcher:
         """
         exports = list(exports)
         named = {id(document): self._named(export, document) for export, document in exports}
+        self._check_said(exports)
         taken = {video for video in named.values() if video}
-        taken |= {f.video for _, document in exports for f in document.frames if f.video}
-        by_size: dict[pathlib.PurePath, str] = {}  # a file may be of two documents
+        taken |= {
+            self._known(video)
+            for _, document in exports
+            for video in {frame.video for frame in document.frames}
+            if video
+        }
         tasks: dict[tuple[str, int], Document] = {}
         found: dict[str, dict[int, Located]] = {}
         for _, document in exports:
             for frame in document.frames:
                 video = named[id(document)] or frame.video and self._known(frame.video)
                 if video is None:
-                    video = by_size.get(document.path) or self._by_size(document, taken)
-                    named[id(document)] = by_size[document.path] = video
+                    video = self.by_size.get(document.path) or self._find_by_size(document, taken)
+                    named[id(document)] = self.by_size[document.path] = video
                     taken.add(video)
-                if document.task is not None and frame is document.frames[0]:
-                    _check_again(document, tasks.setdefault((video, document.task), document))
+                if frame is document.frames[0]:
+                    self._check_positions(video, document)
+                    if document.task is not None:
+                        _check_again(document, tasks.setdefault((video, document.task), document))
                 self._add(found.setdefault(video, {}), video, Located(frame, document))
         for video in found:
             self._check_one(video)
@@ -107,6 +125,42 @@ class Matcher:
             raise InputError(
                 f"{self.folder}: {' and '.join(there)} are both the video '{video}', and their "
                 "frames may differ; move the one that was not annotated out of this folder"
+            )
+
+    def _check_said(self, exports: Sequence[tuple[Export, Document]]) -> None:
+        """Raise InputError where an export is said to be of one video, and its files name more."""
+        several: dict[Export, set[str]] = {}
+        for export, document in exports:
+            if export.video is not None:
+                for video in {frame.video for frame in document.frames}:
+                    name = self._known(video) if video else self._by_path(export, document)
+                    if name in self.names:
+                        several.setdefault(export, set()).add(name)
+        for export, names in several.items():
+            if len(names) > 1:
+                raise InputError(
+                    f"{export.path}: names the videos {_listed(sorted(names))}, so "
+                    f"--annotations={export.video}=… cannot hold; leave out '{export.video}='"
+                )
+
+    def _check_positions(self, video: str, document: Document) -> None:
+        """Raise InputError where numbers would be taken for other frames than those meant."""
+        path = frame_files.find(self.folder, video)
+        if path is None:
+            return
+        if document.format == "a2d_tf" and path.is_dir() and frame_files.begins_with_zero(path):
+            raise InputError(
+                f"{document.path}: counts frames from 1, and {path} has images from 0, so that "
+                "names of one are not those of the other; number the images from 1"
+            )
+        if document.numbering != "images":
+            return
+        count = frame_files.count(path, zero_based=True)
+        if count != document.frame_count:
+            raise InputError(
+                f"{document.path}: counts {document.frame_count or 'some'} images of a task, and "
+                f"{path} has {count} frames, so that it does not say which they are; export it as "
+                "'CVAT for images 1.1', which keeps the images' names"
             )
 
     def _named(self, export: Export, document: Document) -> str | None:
@@ -126,11 +180,17 @@ class Matcher:
             return export.video
         if any(frame.video for frame in document.frames):
             return None
+        return self._by_path(export, document)
+
+    def _by_path(self, export: Export, document: Document) -> str | None:
+        """Return the video after which a document's file or one of its folders is named."""
         # Folders above that of the export may be called anything.
         path, own = document.path, export.path
         above = own.parent if own.is_dir() else own.parent.parent
         *folders, file = (path.relative_to(above) if path.is_relative_to(above) else path).parts
-        for part in [file, file.partition(".")[0], *reversed(folders)]:
+        # LabelMe's file of a frame may be the number of the frame alone.
+        files = [] if document.format == "labelme" else [file, file.partition(".")[0]]
+        for part in [*files, *reversed(folders)]:
             for name in (part, part.rpartition(".")[0]):
                 if name in self.names:
                     return name
@@ -138,6 +198,11 @@ class Matcher:
 
     def _known(self, video: str) -> str:
         """Return the folder's spelling of a video's name."""
+        if video not in self._spelled:
+            self._spelled[video] = self._spelling(video)
+        return self._spelled[video]
+
+    def _spelling(self, video: str) -> str:
         if video in self.names:
             return video
         # Tools change blanks and cases, and macOS the form of accents.
@@ -148,17 +213,13 @@ class Matcher:
             raise InputError(f"video {shown(video)} cannot be a file name; rename the video")
         return video
 
-    def _by_size(self, document: Document, taken: set[str]) -> str:
+    def _find_by_size(self, document: Document, taken: set[str]) -> str:
         """Return the only video of the size and the number of frames that a document gives."""
         size = document.frames[0].size
         free = [name for name in self.names if name not in taken]
         fit = []
         if size is not None and document.frame_count is not None:
-            for name in free:
-                path = frame_files.find(self.folder, name)
-                if path is not None and frame_files.size(path, zero_based=True) == size:
-                    if frame_files.count(path, zero_based=True) == document.frame_count:
-                        fit.append(name)
+            fit = [name for name in free if self._measure(name) == (size, document.frame_count)]
         if len(fit) == 1:
             return fit[0]
         candidates = fit or free or self.names
@@ -169,6 +230,16 @@ class Matcher:
             f"candidates: {_listed(candidates)}; say --annotations={(candidates or ['VIDEO'])[0]}="
             "PATH"
         )
+
+    def _measure(self, video: str) -> tuple[tuple[int, int], int] | None:
+        """Return the (height, width) and the number of frames; None of what is no whole video."""
+        if video not in self._measured:
+            self._measured[video], path = None, frame_files.find(self.folder, video)
+            with contextlib.suppress(InputError):  # other things may lie in the folder
+                if path is not None:
+                    size = frame_files.size(path, zero_based=True)
+                    self._measured[video] = size, frame_files.count(path, zero_based=True)
+        return self._measured[video]
 
     def _add(self, numbered: dict[int, Located], video: str, located: Located) -> None:
         frame, document = located.frame, located.document
@@ -189,17 +260,15 @@ class Matcher:
 
     def _shift(self, video: str, document: Document) -> int:
         """Return what to add to the numbers of a document."""
-        if document.numbering == "video":
+        if document.numbering in ("video", "images"):
             return 0
         usual = 0 if document.numbering == "names from 0" else 1
-        if self._first_frame is not None:
-            return usual - self._first_frame
         if video not in self._first:  # asked for every frame, and it lists the folder
             path = frame_files.find(self.folder, video)
             self._first[video] = None
             if path is not None and path.is_dir():
                 self._first[video] = 0 if frame_files.begins_with_zero(path) else 1
-        first = self._first[video]
+        first = self._first[video] if self._first[video] is not None else self._first_frame
         return 0 if first is None else usual - first
 
 

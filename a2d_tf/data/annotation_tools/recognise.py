@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pathlib
 from types import ModuleType
@@ -69,7 +70,13 @@ def read_export(
         for name, content, reader in chosen
         for document in reader.read(name, content, container, options)
     ]
-    return documents + [d for file in zips for d in read_export(file, options, format_name)]
+    documents += [d for file in zips for d in read_export(file, options, format_name)]
+    unknown = [name for name, content in contents if _recognise(name, content) is None]
+    if unknown and documents:
+        listed = ", ".join(unknown[:3]) + (", …" if len(unknown) > 3 else "")
+        left_out = {**documents[0].left_out, f"files of no known format ({listed})": len(unknown)}
+        documents[0] = dataclasses.replace(documents[0], left_out=left_out)
+    return documents
 
 
 def _parse(name: str, container: Container) -> Any:

@@ -10,7 +10,7 @@ import json
 import os
 import pathlib
 import shlex
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -32,7 +32,7 @@ from a2d_tf.data.manifest import SPLITS
 from a2d_tf.data.segmentations import decode_box, decode_parts
 from a2d_tf.data.sources import frames
 from a2d_tf.data.sources.annotations import Annotation, paint
-from a2d_tf.data.sources.release import FOLLOW, Video
+from a2d_tf.data.sources.release import FOLLOW, Skip, Video
 
 _REMEDY = "restore it, or re-encode it"
 
@@ -67,6 +67,7 @@ class AnnotatedVideos:
         first_frame: int | None = None,
         follow_links: bool = False,
         test_videos: Collection[str] = (),
+        by_size: Mapping[pathlib.PurePath, str] | None = None,
     ) -> None:
         """Read the annotations and find their videos.
 
@@ -81,6 +82,7 @@ class AnnotatedVideos:
           first_frame: see `Matcher`.
           follow_links: whether to read links that lead out of the folder of the videos.
           test_videos: names of the test split; by default as the files say, else `split_by_name`.
+          by_size: see `Matcher`.
 
         Raises:
           InputError: a file cannot be read or is of no known format, a label has no actor and
@@ -88,7 +90,7 @@ class AnnotatedVideos:
         """
         self.folder = pathlib.Path(videos_dir)
         self.root = exports[0].path.parent
-        matcher = Matcher(self.folder, first_frame)
+        matcher = Matcher(self.folder, first_frame, by_size)
         read = [
             (export, document)
             for export in exports
@@ -104,7 +106,8 @@ class AnnotatedVideos:
             )
         self.label_space = self._check_names(label_space)
         tests = frozenset(test_videos)
-        self._reread = (exports, videos_dir, names, options, format_name, first_frame, tests)
+        found = matcher.by_size
+        self._reread = exports, videos_dir, names, options, format_name, first_frame, tests, found
         files = ", ".join(export.path.name for export in exports[:3])
         self.listing = f"{files}, videos in {self.folder}"
         splits, self._hashed = self._splits(tests)
@@ -157,17 +160,25 @@ class AnnotatedVideos:
             self._lengths[vid] = frames.count(self._existing(vid), _REMEDY, zero_based=True)
         return self._lengths[vid]
 
-    def annotated_frames(self, vid: str) -> tuple[int, ...]:
-        """Return the 1-based numbers of a video's annotated frames, ascending."""
-        numbers = tuple(sorted(self._frames[vid]))
-        if numbers[-1] > self.length(vid):
-            located = self._frames[vid][numbers[-1]]
-            raise InputError(
-                f"{located.document.path}: {located.frame.where}: names frame {numbers[-1]}, but "
+    def annotated_frames(self, vid: str, skip: Skip | None = None) -> tuple[int, ...]:
+        """Return the 1-based numbers of a video's annotated frames, ascending.
+
+        Those beyond the video's end raise an error, or are left out and told to `skip`.
+        """
+        numbers = []
+        for number, located in sorted(self._frames[vid].items()):
+            if number <= self.length(vid):
+                numbers.append(number)
+                continue
+            error = InputError(
+                f"{located.document.path}: {located.frame.where}: names frame {number}, but "
                 f"{self.frames_path(vid)} has {self.length(vid)} in a row; "
                 f"{located.document.explanation}"
             )
-        return numbers
+            if skip is None:
+                raise error
+            skip(self.annotation_path(vid, number), error)
+        return tuple(numbers)
 
     def read_annotation(
         self, vid: str, frame: int, size: tuple[int, int] | None = None
@@ -326,7 +337,7 @@ class AnnotatedVideos:
 
 
 def _reopen(reread, label_space, follow_links):
-    exports, videos_dir, names, options, format_name, first_frame, test_videos = reread
+    exports, videos_dir, names, options, format_name, first_frame, tests, by_size = reread
     return AnnotatedVideos(
         exports,
         videos_dir,
@@ -336,7 +347,8 @@ def _reopen(reread, label_space, follow_links):
         format_name=format_name,
         first_frame=first_frame,
         follow_links=follow_links,
-        test_videos=test_videos,
+        test_videos=tests,
+        by_size=by_size,
     )
 
 

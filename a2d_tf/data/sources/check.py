@@ -13,7 +13,7 @@ import tqdm
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.core.sharing.workers import imap
-from a2d_tf.data.sources.release import Release, check_number
+from a2d_tf.data.sources.release import Release, annotated_frames
 
 if TYPE_CHECKING:
     from a2d_tf.data.sources.annotated_videos import AnnotatedVideos
@@ -161,12 +161,8 @@ def _examine_frames(source, video, finding):
 
 
 def _examine_annotations(source, video, size, finding):
-    counts, keys = finding.counts, ()
-    try:
-        keys = source.annotated_frames(video.vid)
-        check_number(source, video, keys)
-    except InputError as error:
-        finding.problem(error)
+    counts = finding.counts
+    keys = annotated_frames(source, video, lambda _, error: finding.problem(error))
     counts["annotated frames", "listed"] = video.annotated
     counts["annotated frames", "found"] = len(keys)
     for key in keys:

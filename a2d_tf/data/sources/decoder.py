@@ -31,11 +31,7 @@ _CONTAINERS = (
     "asf,avi,dv,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,mxf,nut,ogg,rm,"
     "webm,yuv4mpegpipe"
 )
-_OPTIONS = {
-    "format_whitelist": _CONTAINERS,
-    "protocol_whitelist": "file",
-    "max_pixels": str(MAX_PIXELS),
-}
+_OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
 # Codecs whose packets are a frame each, but for damaged ones: packets tell the frames' numbers.
 _FRAME_A_PACKET = {"av1", "ffv1", "h264", "hevc", "mjpeg", "prores", "vp9"}
 
@@ -99,6 +95,7 @@ class Video:
     Attributes:
       fps: frames a second as the file states it, on average; 25 where it does not.
       count: how many frames it claims to have, or None.
+      duration: seconds that it claims to last, or None.
 
     Raises:
       InputError: no such file, one that cannot be decoded, or one that claims frames beyond
@@ -111,7 +108,8 @@ class Video:
         self._path, self._remedy = pathlib.Path(path), remedy
         self._open()
         self.fps = stated_rate(self._stream.average_rate, self._stream.guessed_rate)
-        self.count = self._stream.frames or self._estimate()
+        self.count = self._stream.frames or None
+        self.duration = self._claimed_duration()
 
     def _open(self):
         try:
@@ -135,14 +133,12 @@ class Video:
         context.thread_type = "AUTO"
         context.options = {"max_pixels": str(MAX_PIXELS)}
 
-    def _estimate(self):
-        """The number of frames by the length, where the file does not state it."""
+    def _claimed_duration(self):
         if self._stream.duration:
-            length = float(self._stream.duration * self._stream.time_base)
+            seconds = float(self._stream.duration * self._stream.time_base)
         else:
-            length = (self._container.duration or 0) / av.time_base
-        count = round(length * self.fps)
-        return count if 1 <= count < 2**31 else None
+            seconds = (self._container.duration or 0) / av.time_base
+        return seconds if 0 < seconds < 2**31 else None
 
     def __enter__(self) -> Video:
         return self
@@ -277,12 +273,13 @@ class Video:
 
 
 def _container(path):
-    # FFmpeg would take the start of a relative path, such as http:, for a protocol.
+    # FFmpeg would take the start of a relative path, such as http:, for a protocol. Options of
+    # streams end PyAV 15 where the container has no header that lists these (FLV, MPEG-PS).
     path = os.path.abspath(path)
     try:
-        return av.open(path, options=dict(_OPTIONS))
+        return av.open(path, container_options=dict(_OPTIONS))
     except UnicodeDecodeError:  # in a title, say; later versions of PyAV do not mind
-        return av.open(path, options=dict(_OPTIONS), metadata_errors="replace")
+        return av.open(path, container_options=dict(_OPTIONS), metadata_errors="replace")
 
 
 def stated_rate(*claimed: float | Fraction | None) -> float:

@@ -16,7 +16,7 @@ import io
 import os
 import pathlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,9 @@ _COLUMNS = ("vid", "label", "start", "end", "height", "width", "frames", "annota
 _NUMBERS = ("label", "height", "width", "frames", "annotated", "usage")
 _SUFFIXES = (".mat", ".h5")
 INSTANCES, _SENTENCES = "a2d_annotation_with_instances", "text_annotations"
+
+Skip = Callable[[pathlib.Path, InputError], None]
+"""Is told the path of a broken item, which is left out, and its error; or raises that."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,8 +160,11 @@ class Release:
         """Return the number of frames of a video according to `videoset.csv`."""
         return self._videos[vid].frames
 
-    def annotated_frames(self, vid: str) -> tuple[int, ...]:
-        """Return the 1-based numbers of a video's annotated frames, ascending."""
+    def annotated_frames(self, vid: str, skip: Skip | None = None) -> tuple[int, ...]:
+        """Return the 1-based numbers of a video's annotated frames, ascending.
+
+        Those beyond the video's end raise an error, or are left out and told to `skip`.
+        """
         paths = self._annotation_files(vid)
         for path in paths:
             if not re.fullmatch(r"[0-9]{5}", path.stem) or path.stem == "00000":
@@ -171,13 +177,18 @@ class Release:
                 f"{self.annotation_folder(vid)}: no annotation here, yet videoset.csv says "
                 f"{self._videos[vid].annotated}; restore the folder or set 'annotated' to 0"
             )
-        numbers = tuple(sorted({int(path.stem) for path in paths}))
-        if numbers and numbers[-1] > self.length(vid):
-            raise InputError(
-                f"{self.annotation_path(vid, numbers[-1])}: annotates frame {numbers[-1]}, but "
-                f"videoset.csv gives the video {self.length(vid)}; correct 'frames' there"
+        numbers = sorted({int(path.stem) for path in paths})
+        for number in [number for number in numbers if number > self.length(vid)]:
+            path = self.annotation_path(vid, number)
+            error = InputError(
+                f"{path}: annotates frame {number}, but videoset.csv gives the video "
+                f"{self.length(vid)}; correct 'frames' there"
             )
-        return numbers
+            if skip is None:
+                raise error
+            skip(path, error)
+            numbers.remove(number)
+        return tuple(numbers)
 
     def read_annotation(
         self, vid: str, frame: int, size: tuple[int, int] | None = None
@@ -234,14 +245,34 @@ class Release:
         ]
 
 
-def check_number(source: Any, video: Video, keys: Sequence[int]) -> None:
-    """Raise an InputError if fewer frames of a video are annotated than its list says."""
-    if len(keys) < video.annotated:
-        raise InputError(
-            f"{source.annotation_folder(video.vid)}: annotates {len(keys)} frames, but "
-            f"'annotated' in videoset.csv is {video.annotated}; restore the others, or correct "
-            "'annotated'"
+def annotated_frames(source: Any, video: Video, skip: Skip) -> tuple[int, ...]:
+    """Return the numbers of the annotated frames that there are, ascending.
+
+    Args:
+      source: a Release, or another source of clips.
+      video: one of its videos.
+      skip: is told of frames that are missing, in the list of videos or in the video.
+    """
+    beyond = []
+
+    def leave_out(path, error):
+        beyond.append(path)
+        skip(path, error)
+
+    folder, keys = source.annotation_folder(video.vid), ()
+    try:
+        keys = source.annotated_frames(video.vid, leave_out)
+    except InputError as error:
+        skip(folder, error)
+        return keys
+    count = len(keys) + len(beyond)
+    if count < video.annotated:
+        message = (
+            f"{folder}: annotates {count} frames, but 'annotated' in videoset.csv is "
+            f"{video.annotated}; restore the others, or correct 'annotated'"
         )
+        skip(folder, InputError(message))
+    return keys
 
 
 def _only(path, videos, videoset):

@@ -37,7 +37,7 @@ class Steps:
     """Measurements of a few training steps.
 
     Attributes:
-      batch: batch size of these steps; wanted: that of the settings.
+      batch: batch size of these steps; wanted: that of the settings on each device.
       out_of_memory: batch sizes that did not fit the device's memory, largest first.
       first: seconds of the first step, in which TensorFlow traces and a GPU may compile kernels.
       seconds: median of the later steps, without waiting for data.
@@ -66,19 +66,22 @@ class Steps:
     differing: int
 
 
-def train(config: Config, manifest: Manifest) -> tuple[Steps, Network]:
-    """Run a few training steps of a new network.
+def train(config: Config, manifest: Manifest, sharing: int = 1) -> tuple[Steps, Network]:
+    """Run a few training steps of a new network, on one device.
 
     On a GPU the batch is halved until it fits. A CPU starts with one clip, and tries the whole
     batch if that is expected to fit its memory and to take less than a minute.
 
     Args:
       config: a Config; manifest: of records that suit it.
+      sharing: number of devices that share a batch, see `replicas.count`.
 
     Raises:
       InputError: a batch of one clip does not fit the memory.
     """
-    learning, wanted = config.learning, config.learning.batch_size
+    wanted = math.ceil(config.learning.batch_size / sharing)
+    learning = dataclasses.replace(config.learning, batch_size=wanted)
+    config = dataclasses.replace(config, learning=learning)
     on_gpu = devices.on_gpu()
     tf.keras.utils.set_random_seed(learning.seed)
     before = machine.process_memory() or 0
@@ -202,16 +205,19 @@ class Estimate:
         return self.training + self.validation
 
 
-def estimate(config: Config, steps: Steps, rate: float, clips: int, *, seconds: float) -> Estimate:
+def estimate(
+    config: Config, steps: Steps, rate: float, clips: int, *, seconds: float, sharing: int = 1
+) -> Estimate:
     """Estimate the hours of a run.
 
     Args:
       config: a Config; steps: a Steps; rate: clips per second of the input.
-      clips: of the validation split; seconds: of the validation of a clip.
+      clips: of the validation split; seconds: of the validation of a clip, on one device.
+      sharing: number of devices that share a batch.
     """
     learning = config.learning
     batch = learning.batch_size
-    step = max(steps.seconds * batch / steps.batch, batch / rate)
+    step = max(steps.seconds * batch / (sharing * steps.batch), batch / rate)
     count = math.ceil(learning.steps / learning.validate_every) if clips else 0
     return Estimate(
         step, learning.steps * step / 3600, count * clips * seconds / 3600, count, clips

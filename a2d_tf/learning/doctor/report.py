@@ -70,13 +70,20 @@ def of_run(config: Config, rate: float, seconds: float, whole: Estimate) -> list
 
 
 def advice(
-    config: Config, devices: Devices, steps: Steps, rate: float, *, whole: Estimate
+    config: Config,
+    devices: Devices,
+    steps: Steps,
+    rate: float,
+    *,
+    whole: Estimate,
+    sharing: int = 1,
 ) -> list[str]:
     """Return what to change before a run, one sentence each.
 
     Args:
       config: a Config; devices: of this machine.
       steps: the measured steps; rate: clips per second of the input; whole: the run.
+      sharing: number of devices that share a batch.
     """
     learning, lines = config.learning, []
     report = "please report it with this output"
@@ -89,9 +96,9 @@ def advice(
         )
     if steps.out_of_memory:
         lines.append(
-            f"--batch_size={learning.batch_size} does not fit, {steps.batch} does: --recompute or "
-            "--precision=mixed_bfloat16 need less; several GPUs share a batch with "
-            "--strategy=mirrored"
+            f"--batch_size={learning.batch_size} does not fit, {sharing * steps.batch} does: "
+            "--recompute or --precision=mixed_bfloat16 need less"
+            + ("" if sharing > 1 else "; several GPUs share a batch with --strategy=mirrored")
         )
     elif learning.recompute:
         lines.append(f"--norecompute is faster, if the memory suffices; {_TRY}")
@@ -102,7 +109,7 @@ def advice(
             "this wants a GPU; for a CPU there is configs/mini.flags, a small network for a drawn "
             "A2D"
         )
-    needed = steps.batch / steps.seconds
+    needed = sharing * steps.batch / steps.seconds
     if rate < needed:
         lines.append(
             f"the input is slower than the steps, which take {needed:.0f} clips/s: it wants more "

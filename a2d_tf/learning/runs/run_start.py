@@ -11,6 +11,8 @@ import os
 from collections.abc import Collection
 from typing import Any
 
+import numpy as np
+
 from a2d_tf.core.config import PREDATED, Config, InferenceConfig, LearningConfig, ModelConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
@@ -23,6 +25,10 @@ from a2d_tf.model.network import Network
 from a2d_tf.pretrained import cache, coco_classes, weights
 
 logger = logging.getLogger(__name__)
+
+# --flow_scale and --flow_bound beside photographs of undivided pixels (docs/training.md), and how
+# many times that is taken for a mistake.
+_FLOW, _FAR = (16.0, 256.0), 8
 
 
 def settle(config: Config, given: Collection[str], workdir: str | None = None) -> Config:
@@ -55,6 +61,8 @@ def settle(config: Config, given: Collection[str], workdir: str | None = None) -
         path = "" if goes_on else cache.resolve(getattr(learning, f"init_{stream}"))
         if path:
             model[f"{stream}_flavour"], origin = weights.Weights.read(path).flavour, path
+            if stream == "flow":
+                _warn_of_scale(config.model, model["flow_flavour"], path)
     if run:
         origin = os.path.join(run, "flags.txt")
         model.update(rgb_flavour=there.model.rgb_flavour, flow_flavour=there.model.flow_flavour)
@@ -68,6 +76,19 @@ def settle(config: Config, given: Collection[str], workdir: str | None = None) -
                 "or leave it out"
             )
     return dataclasses.replace(config, model=dataclasses.replace(config.model, **model))
+
+
+def _warn_of_scale(model, flavour, path):
+    """Warn where flow is many times what photographs are to these weights."""
+    divisor = float(np.mean(flavours.FLAVOURS[flavour].std))
+    usual = [side / divisor for side in _FLOW]
+    if model.flow_scale > _FAR * usual[0]:
+        logger.warning(
+            "%s: these weights want pixels divided by %.3g, and --flow_scale=%g is for undivided "
+            "ones; about --flow_scale=%.2g --flow_bound=%.2g suits them (docs/training.md, 'Flow "
+            "beside RGB')",
+            *(path, divisor, model.flow_scale, *usual),
+        )
 
 
 def _as_before(config, there, given, sections):
@@ -131,7 +152,7 @@ def _check_withheld(learning: LearningConfig) -> None:
         )
     seen: set[str] = set()
     # A run before the last may be gone: its weights are not needed.
-    while os.path.isfile(os.path.join(run, "flags.txt")) and os.path.realpath(run) not in seen:
+    while run and os.path.isfile(f"{run}/flags.txt") and os.path.realpath(run) not in seen:
         seen.add(os.path.realpath(run))
         there = run_folder.settings(os.path.join(run, "flags.txt")).learning
         known = LabelSpace.from_json(os.path.join(run, "labels.json")).actors

@@ -108,7 +108,7 @@ def predict_video(
                 predictor, reader, span, window, threshold=threshold, stops=stops
             )
             streaming.write(
-                watched(frames, span.count(reader.count)), files, predictor.labels, stops
+                watched(frames, span.count(reader.expected)), files, predictor.labels, stops
             )
             if stops:
                 raise KeyboardInterrupt

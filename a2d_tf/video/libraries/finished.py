@@ -54,9 +54,15 @@ def record(job: Job, of_all: dict[str, Any]) -> dict[str, Any]:
       job: the job.
       of_all: what the predictions of a library share: that of `model`, and `settings`, {flag:
         value}.
+
+    Returns:
+      the contents; `bytes` is None of a video that is gone, or a link to one.
     """
-    files = frames.files(job.path, video_files.IMAGES)
-    size = sum(file.stat().st_size for file in files)
+    try:
+        files = frames.files(job.path, video_files.IMAGES)
+        size = sum(file.stat().st_size for file in files)
+    except OSError:
+        size = None
     return {"video": os.path.basename(os.path.abspath(job.path)), "bytes": size, **of_all}
 
 
@@ -105,10 +111,12 @@ def _difference(there, wanted):
     if there["model_sha256"] != wanted["model_sha256"]:
         return f"finished by another model or other weights ({there['model']})"
     for name in sorted({*there["settings"], *wanted["settings"]}):
-        was, now = (_flag(name, each["settings"].get(name)) for each in (there, wanted))
+        was, now = (each["settings"].get(name) for each in (there, wanted))
         if was != now:
-            return f"finished {was}, not {now}"
-    if (there["video"], there["bytes"]) != (wanted["video"], wanted["bytes"]):
+            return f"finished {_flag(name, was)}, not {_flag(name, now)}"
+    # A video that is gone since is not another one.
+    same = wanted["bytes"] in (None, there["bytes"])
+    if there["video"] != wanted["video"] or not same:
         return (
             f"finished for {there['video']} of {there['bytes']} bytes, not {wanted['video']} of "
             f"{wanted['bytes']}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import json
 import math
 import os
 import pathlib
@@ -83,7 +84,7 @@ def read(folder: str | os.PathLike) -> list[Track]:
     """
     path = pathlib.Path(folder, "tracks.json")
     try:
-        listed = read_json(path, _without_frames)
+        listed = _by_line(path) or read_json(path, _without_frames)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; {_REMEDY}, with its tracks") from error
     except (OSError, ValueError) as error:
@@ -92,6 +93,26 @@ def read(folder: str | os.PathLike) -> list[Track]:
         raise InputError(f"{path}: no list of tracks; {_REMEDY}")
     tracks = [_track(fields, f"{path}: [{i}]") for i, fields in enumerate(listed)]
     return sorted(tracks, key=lambda track: (track.start, track.number))
+
+
+def _by_line(path):
+    """Read a file that has a track in each line, as predictions do; None of any other.
+
+    A long video's file, read as a whole, takes twice its size in memory.
+    """
+    tracks, text = [], ""
+    with open(path, encoding="utf-8") as file:
+        if file.readline() != "[\n":
+            return None
+        for line in file:
+            text = line.rstrip()
+            if text == "]":
+                continue
+            try:
+                tracks.append(json.loads(text.rstrip(","), object_hook=_without_frames))
+            except (ValueError, RecursionError):
+                return None
+    return tracks if text == "]" else None
 
 
 def _without_frames(fields):

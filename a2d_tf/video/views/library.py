@@ -175,7 +175,7 @@ def _card(video: _Video, shades: dict[str, str], with_picture: bool) -> str:
 def _thumbnail(path):
     """A frame near the start of a video as the data URL of a small JPEG."""
     read = frames.read(path, remedy="predict the video again")
-    *_, (_, rgb) = itertools.islice(read, _FRAME)
+    (_, rgb) = collections.deque(itertools.islice(read, _FRAME), maxlen=1).pop()
     return visualize.jpeg_url(rgb, _WIDE, 70)
 
 

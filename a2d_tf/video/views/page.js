@@ -128,7 +128,8 @@ function sums() {
     const names = [data.actors[bouts[0][ACTOR]], data.actions[bouts[0][ACTION]]];
     return [...(alone ? [id, ...names] : [...names, tracks.size]), seconds,
       100 * seconds / Math.max(last - data.start, 1e-3), bouts.length,
-      Math.min(...bouts.map(bout => bout[START])), Math.max(...bouts.map(bout => bout[END])),
+      bouts.reduce((least, bout) => Math.min(least, bout[START]), Infinity),
+      bouts.reduce((most, bout) => Math.max(most, bout[END]), 0),
       seconds ? scores / seconds : bouts[0][SCORE]];
   });
 }

@@ -15,7 +15,8 @@ from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.limits import MAX_SIDE
 from a2d_tf.data.sources.frames import VIDEOS
 
-_SPLITS = {"train", "test"}
+# Of CVAT's subsets, where one of them is Test: validation videos are chosen by `--val_fraction`.
+_SPLITS = {"train": "train", "validation": "train", "test": "test"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Task:
       size: (height, width) of the video; None for images.
       start, step, count: the frames of the video that the task shows; count is None if unknown.
       offset: what a project adds to the frame numbers.
-      frame_count: number of frames of the video; None if unknown.
-      split: 'train' or 'test'; None where the project has other subsets.
+      frame_count: number of frames of the video, or of images; None if unknown.
+      split: 'train' or 'test'; None in another subset, or where the project lacks one of the two.
       id: its number; None of a job, of which a task has several.
     """
 
@@ -76,10 +77,10 @@ def read_tasks(root: Element, path: pathlib.PurePath) -> dict[str | None, Task]:
     elements = project.findall("tasks/task")
     elements.sort(key=lambda element: _whole_number(element, "id", path))
     subsets = [element.findtext("subset") or "" for element in elements]
-    names = [subset.lower() for subset in subsets]
+    splits = [_SPLITS.get(subset.lower()) for subset in subsets]
     tasks: dict[str | None, Task] = {}
     ends = dict.fromkeys(subsets, 0)
-    for element, subset, name in zip(elements, subsets, names):
+    for element, subset, split in zip(elements, subsets, splits):
         start, count = (_whole_number(element, field, path) for field in ("start_frame", "size"))
         task = _task(element, path, start, count)
         identity = _whole_number(element, "id", path)
@@ -89,7 +90,7 @@ def read_tasks(root: Element, path: pathlib.PurePath) -> dict[str | None, Task]:
             video=task.video or _stem(element.findtext("name"), VIDEOS),
             count=count,
             offset=ends[subset],
-            split=name if set(names) == _SPLITS else None,
+            split=split if {"train", "test"} <= set(splits) else None,
         )
         ends[subset] += start + task.step * count
     _check_videos(tasks.values(), path)
@@ -136,7 +137,7 @@ def _task(element, path, start, count):
     of_video = True if source or size else mode
     task = Task(source, of_video, size, start, int(step[1]) if step else 1)
     # Of every second frame, the last one may be the video's last but one.
-    known = of_video and task.step == 1 and count is not None
+    known = of_video is not None and task.step == 1 and count is not None
     return dataclasses.replace(task, frame_count=start + count if known else None)
 
 

@@ -27,7 +27,7 @@ from a2d_tf.data.annotation_tools.readers.fields import (
     Fields,
     attributes_of,
     is_number,
-    text_of_number,
+    name_of,
 )
 from a2d_tf.data.annotation_tools.readers.frame_names import FrameName
 
@@ -156,7 +156,7 @@ def _sort(fields, content, images):
 def _instances(annotations, dialect, options, left_out):
     instances = []
     for where, label, annotation in annotations:
-        parts = _segmentation(annotation.get("segmentation"))
+        parts = _segmentation(annotation.get("segmentation"), left_out)
         if parts is None:
             left_out[_NO_MASK] += 1
         elif options.crowds and annotation.get("iscrowd"):
@@ -165,26 +165,41 @@ def _instances(annotations, dialect, options, left_out):
             left_out["polygons without an area"] += 1
         else:
             attributes = attributes_of(annotation)
-            action, track = attributes.get("action"), attributes.get("track_id")
-            if is_number(action):  # CVAT's attributes are typed where they look like numbers
-                action = text_of_number(action)
+            track = attributes.get("track_id")
             instances.append(
                 Instance(
                     label,
                     (parts,),
                     where,
-                    action=action if isinstance(action, str) and action.strip() else None,
+                    actor=_name(attributes.get("actor")),
+                    action=_name(attributes.get("action")),
                     track=track if type(track) is int else None,
                 )
             )
     return instances
 
 
-def _segmentation(value):
+def _name(value):
+    """An attribute that names something; None where it is absent or empty."""
+    value = name_of(value)
+    return value if isinstance(value, str) and value.strip() else None
+
+
+def _segmentation(value, left_out):
     """A COCO segmentation; a polygon that is not in a list is put into one. None: no mask."""
     if isinstance(value, list) and value and all(map(is_number, value)):
         return [value]
+    if isinstance(value, list) and any(map(_is_splinter, value)):
+        # Programs that outline masks leave them beside polygons.
+        whole = [polygon for polygon in value if not _is_splinter(polygon)]
+        if whole:
+            left_out["parts of one or two points"] += len(value) - len(whole)
+            return whole
     return None if value in (None, [], [[]], {}, "") else value
+
+
+def _is_splinter(polygon):
+    return isinstance(polygon, list) and len(polygon) in (2, 4) and all(map(is_number, polygon))
 
 
 def _is_thin(segmentation):

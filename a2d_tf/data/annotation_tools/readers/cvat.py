@@ -33,6 +33,7 @@ _START = 4096  # bytes that hold the first tag
 _AGAIN = "export it again"
 _BY_NAME = "the number in an image's name is the frame's"
 _BY_FRAME = "CVAT counts from 0: its frame 5 is frame 6 of the video"
+_BY_IMAGE = "CVAT counts the task's images from 0: its frame 5 is the sixth of them"
 
 
 @dataclasses.dataclass
@@ -195,12 +196,20 @@ class _Reader:
             path=self._fields.path,
             format=FORMAT,
             frames=tuple(frames),
-            numbering="names" if self._by_name else "video",
-            explanation=_BY_NAME if self._by_name else _BY_FRAME,
-            frame_count=None if self._by_name else self._task.frame_count,
+            **self._numbering(),
             left_out=dict(self._left_out),
             task=self._task.id,
         )
+
+    def _numbering(self):
+        if self._by_name:
+            return {"numbering": "names", "explanation": _BY_NAME}
+        of_images = self._task.of_video is False
+        return {
+            "numbering": "images" if of_images else "video",
+            "explanation": _BY_IMAGE if of_images else _BY_FRAME,
+            "frame_count": self._task.frame_count,
+        }
 
     def _annotated(self, entry):
         pairs = [(shape.group, self._instance(shape, entry.size)) for shape in entry.shapes]

@@ -22,8 +22,7 @@ from a2d_tf.data.annotation_tools.readers import parts, shapes
 from a2d_tf.data.annotation_tools.readers.fields import (
     Fields,
     attributes_of,
-    is_number,
-    text_of_number,
+    name_of,
 )
 
 FORMAT = "datumaro"
@@ -142,11 +141,9 @@ class _Reader:
                 f"{where}.label_id", f"{shown(index)} is none of categories.label.labels; {_AGAIN}"
             )
         label = self._fields.text(self._labels[index], "name", f"categories.label.labels[{index}]")
-        names = {field: attributes_of(mask).get(field) for field in ("actor", "action")}
+        names = {field: name_of(attributes_of(mask).get(field)) for field in ("actor", "action")}
         for field, value in names.items():
-            if is_number(value):  # Datumaro types what looks like a number
-                names[field] = text_of_number(value)
-            elif value is not None and not isinstance(value, str):
+            if value is not None and not isinstance(value, str):
                 raise self._fields.error(
                     f"{where}.attributes.{field}", f"{shown(value)} is no text; {_AGAIN}"
                 )

@@ -117,8 +117,10 @@ def is_number(value: Any) -> bool:
     return type(value) in (int, float) and -_FARTHEST < value < _FARTHEST
 
 
-def text_of_number(value: float) -> str:
-    """Return a number as its digits, for tools write texts that look like numbers as such."""
+def name_of(value: Any) -> Any:
+    """Return an attribute's value, a number as its digits: tools type texts that look like one."""
+    if not is_number(value):
+        return value
     return str(int(value)) if value == int(value) else str(value)
 
 
