@@ -102,8 +102,8 @@ def dataset(
       `native_size` of the key frame; and `row`, the place in the batch that random draws go by.
 
     Raises:
-      InputError: no records there, clips that are too short, or no record to train on. "val" is
-        empty where `val_fraction` holds no video out.
+      InputError: no records there, an unknown split, clips that are too short, or no record to
+        train on. "val" is empty where `val_fraction` holds no video out.
       ValueError: `augment` of another split than "train".
     """
     from a2d_tf.data import pipeline

@@ -32,8 +32,7 @@ Config.define_flags(["inference", "compute"])
 
 def main(argv: list[str]) -> None:
     shell.require(argv, records=_RECORDS.value)
-    given = flags.FLAGS["checkpoint"].present
-    chosen.check(bool(given), workdir=_WORKDIR.value, model=_MODEL.value)
+    chosen.check(_CHECKPOINT.present, workdir=_WORKDIR.value, model=_MODEL.value)
     if _MODEL.value and not _OUTPUT.value:
         raise InputError("--output is missing: a packed model has no folder of scores")
     # Late, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
@@ -44,7 +43,7 @@ def main(argv: list[str]) -> None:
 
     manifest = Manifest.load(_RECORDS.value)
     device = devices.prepare(_DEVICE.value)
-    inference = Config.given_inference()
+    inference = Config.given("inference", "compute")
     run = chosen.load(_WORKDIR.value, _MODEL.value, inference, _CHECKPOINT.value)
     device.announce(run.config.compute.precision)
     name = _SPLIT.value + ("_best" if _CHECKPOINT.value == "best" else "")

@@ -36,8 +36,7 @@ _EXAMPLE = """load it with TensorFlow alone:
 
 def main(argv: list[str]) -> None:
     shell.require(argv, output=_OUTPUT.value)
-    given = flags.FLAGS["checkpoint"].present
-    chosen.check(bool(given), workdir=_WORKDIR.value, model=_MODEL.value)
+    chosen.check(_CHECKPOINT.present, workdir=_WORKDIR.value, model=_MODEL.value)
     # Late, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
     from a2d_tf.core import devices
     from a2d_tf.serving import export_folder, served_network
@@ -50,7 +49,7 @@ def main(argv: list[str]) -> None:
         output = os.path.join(output, str(_VERSION.value))
     export_folder.check_output(output)
     devices.prepare(_DEVICE.value)
-    inference = Config.given_inference()
+    inference = Config.given("inference", "compute")
     run = chosen.load(_WORKDIR.value, _MODEL.value, inference, _CHECKPOINT.value)
     signatures = export_folder.export(run, output, warm_up=bool(_VERSION.value))
     print(f"{run.checkpoint}, p(actor) >= {run.config.inference.score_threshold:g} -> {output}")

@@ -76,7 +76,7 @@ _END = flags.DEFINE_float(
 _WINDOW = flags.DEFINE_integer(
     "window",
     tracking.WINDOW,
-    "segmented frames from which the label of a track is read; 1: the network's own answer",
+    "segmented frames whose answers are combined into a track's label; 1: the network's own answer",
     lower_bound=1,
 )
 Config.define_flags(["inference", "compute"])
@@ -92,7 +92,7 @@ def _model():
         init_rgb=_INIT_RGB.value,
         checkpoint=_CHECKPOINT.value,
         device=_DEVICE.value,
-        given=Config.given_inference(),
+        given=Config.given("inference", "compute"),
         threshold=_threshold(),
     )
 
@@ -107,8 +107,8 @@ def _check_flags(argv):
     if _VIDEO.value and _VIDEOS.value:
         raise InputError("--videos is a list in place of --video; leave out either")
     sources = {flag.name: flag.value for flag in (_SAVED_MODEL, _WORKDIR, _MODEL, _INIT_RGB)}
-    chosen.check(bool(flags.FLAGS["checkpoint"].present), **sources)
-    given = [name for name in Config.given_inference() if name != "score_threshold"]
+    chosen.check(_CHECKPOINT.present, **sources)
+    given = [name for name in Config.given("inference", "compute") if name != "score_threshold"]
     if _SAVED_MODEL.value and given:
         raise InputError(
             f"--{given[0]} is fixed in a SavedModel; give it to a2d_tf.export, or use --workdir"
@@ -161,7 +161,7 @@ def _source():
 
 def _request(kinds):
     """What to predict of each video of a library."""
-    settings = Config.given_inference()
+    settings = Config.given("inference", "compute")
     if _WORKDIR.value:
         settings["checkpoint"] = _CHECKPOINT.value
     return batch.Request(

@@ -51,7 +51,7 @@ def main(argv: list[str]) -> None:
     if config.learning.zero_shot_actor:
         manifest.label_space.actor_index(config.learning.zero_shot_actor)
     workdir = os.path.normpath(_WORKDIR.value)
-    given = {**Config.given_model(), **Config.given_learning()}
+    given = Config.given("model", "learning")
     config = run_start.settle(config, given, _WORKDIR.value)
     learning = config.learning
     machine = devices.prepare(_DEVICE.value, learning.deterministic)

@@ -22,6 +22,7 @@ from a2d_files import mask, moving_frames, real, row, write_mat, write_release, 
 from pycocotools import mask as rle_tools
 
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import file_digest
 from a2d_tf.core.labels import A2D
 from a2d_tf.core.sharing.tasks import Task
 from a2d_tf.data import clips as clips_module
@@ -29,7 +30,7 @@ from a2d_tf.data import records
 from a2d_tf.data.clips import clip_sources
 from a2d_tf.data.conversion import convert, shards
 from a2d_tf.data.flow import Flow, resize_frame
-from a2d_tf.data.manifest import Manifest, file_digest
+from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.sources.release import Release
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]

@@ -179,14 +179,16 @@ def test_what_agrees_is_accepted(words):
 def test_the_command_line_overrides_settings_of_inference_that_it_names_alone():
     sections = ["inference", "compute"]
     values = parsed("--nms_threshold=0.6", "--paint=instance", sections=sections)
-    made = CHANGED.with_inference(**Config.given_inference(values))
+    made = CHANGED.with_inference(**Config.given("inference", "compute", flag_values=values))
     assert made.inference == dataclasses.replace(
         CHANGED.inference, nms_threshold=0.6, paint="instance"
     )
     assert made.inference.score_threshold == 0.45
     assert dataclasses.replace(made, inference=CHANGED.inference) == CHANGED
-    assert Config.given_inference(parsed(sections=sections)) == {}
-    given = Config.given_inference(parsed("--precision=float32", sections=sections))
+    assert Config.given("inference", "compute", flag_values=parsed(sections=sections)) == {}
+    given = Config.given(
+        "inference", "compute", flag_values=parsed("--precision=float32", sections=sections)
+    )
     assert CHANGED.with_inference(**given) == dataclasses.replace(CHANGED, compute=ComputeConfig())
 
 

@@ -75,7 +75,7 @@ def trainings(monkeypatch, name, further):
         for flag in ("flagfile", "records", "workdir"):
             flags.DEFINE_string(flag, "", "", flag_values=values)
         assert command_line.parse(["", *words], values) == [""]
-        found.append((Config.from_flags(values), Config.given_model(values)))
+        found.append((Config.from_flags(values), Config.given("model", flag_values=values)))
     return found
 
 

@@ -14,7 +14,7 @@ from a2d_tf.core.config import Config, LearningConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.learning.runs import run_start
 from a2d_tf.pretrained import cache, layouts
-from a2d_tf.pretrained.catalogue import HDF5, PUBLISHED
+from a2d_tf.pretrained.catalogue import HDF5, PUBLISHED, SOURCES
 from a2d_tf.pretrained.weights import Weights
 
 
@@ -59,7 +59,7 @@ def check(path):
 def test_the_catalogue():
     for name, published in PUBLISHED.items():
         assert published.url.startswith("https://") and published.file.endswith(".h5"), name
-        assert published.source in layouts.SOURCES and published.magic == HDF5
+        assert published.source in SOURCES and published.magic == HDF5
         assert published.size > 10**8 and len(bytes.fromhex(published.md5)) == 16
 
 

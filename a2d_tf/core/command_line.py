@@ -72,9 +72,9 @@ def example(module: str) -> str:
     return found[0].rstrip(".`") if found else ""
 
 
-def help_text(module: str, short: bool, flag_values: flags.FlagValues = flags.FLAGS) -> str:
+def help_text(module: str, short: bool) -> str:
     """Return the text of `--helpshort` or `--help`: a main module's flags, then the settings."""
-    by_module = flag_values.flags_by_module_dict()
+    by_module = flags.FLAGS.flags_by_module_dict()
     doc = (sys.modules[module].__doc__ or "").strip()
     first = doc.split("\n\n")[0]
     lines = [first if short and "python" in first else doc, ""]

@@ -248,7 +248,9 @@ class LearningConfig:
         "", "Run folder of the same network, whose weights a new run starts from."
     )
     init_checkpoint: str = _setting(
-        "", "Run folder, also of another network or labels, whose fitting weights a new run takes."
+        "",
+        "Run folder to start from, also of another network or labels: variables of the same name "
+        "and shape are copied, classes by their names.",
     )
     init_rgb: str = _setting(
         "",
@@ -257,9 +259,9 @@ class LearningConfig:
     )
     class_map: str = _setting(
         "",
-        "JSON file {actor: COCO class or null} of the class whose rows in the detector of "
-        "--init_rgb start an actor, null for random ones; actors that it leaves out start from "
-        "the class of their name.",
+        "JSON file {actor: COCO class or null}: the class whose weights in the detector of "
+        "--init_rgb an actor starts from, null for random ones. Actors that are not listed start "
+        "from the class of their name.",
     )
     init_flow: str = _setting(
         "", "Pretrained weights of the motion backbone: a name or a file, as for --init_rgb."
@@ -317,7 +319,8 @@ class LearningConfig:
     steps_per_call: int = _setting(
         1,
         "Most steps per call of the compiled function, for GPUs whose steps are short; the weights "
-        "are the same. Calls end at points, checkpoints and validations; a signal waits for one.",
+        "are the same. A call never runs past a TensorBoard point, checkpoint or validation; a "
+        "signal takes effect when it ends.",
         (1, 100000),
     )
     log_every: int = _setting(20, "Steps between TensorBoard points.", (1, None))
@@ -450,12 +453,6 @@ def _check_range(field, value):
         raise InputError(f"--{field.name}={value} is not in the range {low} to {high or 'any'}")
 
 
-def _given(section, flag_values):
-    names = [field.name for field in dataclasses.fields(section)]
-    names = [name for name in names if name in flag_values and flag_values[name].present]
-    return {name: flag_values[name].value for name in names}
-
-
 @dataclasses.dataclass(frozen=True)
 class Config:
     """All settings of a run."""
@@ -556,19 +553,11 @@ class Config:
         write_text(path, "\n".join(lines) + "\n")
 
     @staticmethod
-    def given_inference(flag_values: flags.FlagValues = flags.FLAGS) -> dict[str, Any]:
-        """Return the given flags of inference and computing as {name: value}."""
-        return {**_given(InferenceConfig, flag_values), **_given(ComputeConfig, flag_values)}
-
-    @staticmethod
-    def given_model(flag_values: flags.FlagValues = flags.FLAGS) -> dict[str, Any]:
-        """Return the model flags given on the command line or in a flagfile as {name: value}."""
-        return _given(ModelConfig, flag_values)
-
-    @staticmethod
-    def given_learning(flag_values: flags.FlagValues = flags.FLAGS) -> dict[str, Any]:
-        """Return the flags of learning given, as `given_model` does."""
-        return _given(LearningConfig, flag_values)
+    def given(*sections: str, flag_values: flags.FlagValues = flags.FLAGS) -> dict[str, Any]:
+        """Return the flags of sections that the command line or a flagfile gives: {name: value}."""
+        fields = [field for section in sections for field in dataclasses.fields(SECTIONS[section])]
+        names = [field.name for field in fields if field.name in flag_values]
+        return {name: flag_values[name].value for name in names if flag_values[name].present}
 
     def with_inference(self, **settings: Any) -> Config:
         """Return these settings with some of inference and computing replaced."""

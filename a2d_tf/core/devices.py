@@ -61,7 +61,7 @@ class Devices:
         return f"device: {', '.join([*parts, precision])}"
 
     def warnings(self) -> list[str]:
-        """Return a line for each GPU that will be slow."""
+        """Return a line for each kind of GPU that this TensorFlow has no binaries for."""
         info = tf.sysconfig.get_build_info()
         built = info.get("cuda_compute_capabilities", ())
         unsupported = {gpu for gpu in self.gpus if gpu.capability and not _is_built(gpu, built)}

@@ -7,6 +7,7 @@ A reader finds the old file or the new one, never a part. A header can ask for a
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import pathlib
@@ -62,6 +63,15 @@ def read_json(path: Path, object_hook: Callable[[dict], Any] | None = None) -> A
         return json.loads(read_text(path), object_hook=object_hook)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
+
+
+def file_digest(path: Path, algorithm: str = "sha256") -> str:
+    """Return the digest of a file in hexadecimal, by an algorithm of `hashlib`."""
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def read_dataset(data: h5py.Dataset) -> np.ndarray:

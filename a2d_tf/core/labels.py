@@ -56,8 +56,7 @@ class LabelSpace:
                 raise InputError(
                     f"label space: '{field}' must be distinct names, got {shown(names)}"
                 )
-        if self.max_code > _MAX_CODE:
-            raise InputError("label space: codes do not fit 16 bits")
+        _check_codes(self.actors, self.actions)
         if not self.codes or tuple(sorted(set(self.codes))) != tuple(self.codes):
             raise InputError("label space: 'codes' must be ascending, distinct and not empty")
         for code in self.codes:
@@ -77,7 +76,7 @@ class LabelSpace:
     @property
     def base(self) -> int:
         """K in code = K * actor + action."""
-        return max(10, len(self.actions) + 1)
+        return _base(self.actions)
 
     @property
     def max_code(self) -> int:
@@ -161,9 +160,8 @@ class LabelSpace:
                 if not isinstance(fields[field], (list, tuple)):
                     raise InputError(f"label space: '{field}' must be a list of names")
             actors, actions = tuple(fields["actors"]), tuple(fields["actions"])
-            base = max(10, len(actions) + 1)
-            if base * len(actors) + len(actions) > _MAX_CODE:  # before making all pairs
-                raise InputError("label space: codes do not fit 16 bits")
+            base = _base(actions)
+            _check_codes(actors, actions)  # before making all pairs
             if fields.get("codes"):
                 codes = tuple(sorted(operator.index(code) for code in fields["codes"]))
             else:
@@ -200,6 +198,15 @@ class LabelSpace:
             return cls.from_fields(fields)
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
+
+
+def _base(actions):
+    return max(10, len(actions) + 1)
+
+
+def _check_codes(actors, actions):
+    if _base(actions) * len(actors) + len(actions) > _MAX_CODE:
+        raise InputError("label space: codes do not fit 16 bits")
 
 
 def _a2d():

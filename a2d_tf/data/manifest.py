@@ -6,7 +6,6 @@ Without TensorFlow, so that the converter's main process starts quickly.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 import pathlib
 import struct
@@ -247,12 +246,3 @@ def whole_records(path: str | os.PathLike) -> tuple[int, int]:
             file.seek(length - 12, os.SEEK_CUR)
             left, count = left - length, count + 1
     return count, left
-
-
-def file_digest(path: str | os.PathLike) -> str:
-    """Return the SHA-256 of a file in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()

@@ -424,9 +424,8 @@ def key_frames(
     for path in split_shards(manifest, split):
         for serialized in records.read_shard(path):
             truth = records.read_truth(serialized)
-            name = f"{truth.video}/{truth.frame:05d}"
-            if name in names:
-                yield name, records.parse(serialized, 1)["rgb"][0].numpy()
+            if truth.name in names:
+                yield truth.name, records.parse(serialized, 1)["rgb"][0].numpy()
 
 
 def split_shards(manifest: Manifest, split: str) -> list[str]:

@@ -132,6 +132,11 @@ class ClipTruth:
     label_map: np.ndarray
     tracks: np.ndarray | None = None
 
+    @property
+    def name(self) -> str:
+        """The key frame's name, `<VID>/<%05d>`."""
+        return f"{self.video}/{self.frame:05d}"
+
 
 def encode(record: ClipRecord) -> bytes:
     """Serialise a record as a tf.train.Example."""

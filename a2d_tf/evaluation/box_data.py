@@ -149,7 +149,7 @@ class Truth:
             is a crowd.
         """
         path = os.fspath(path)
-        coco = coco_results.read_json(path)
+        coco = coco_results.read_coco(path)
         for field in ("images", "annotations"):
             if not isinstance(coco, dict) or not isinstance(coco.get(field), list):
                 raise InputError(f"{path}: COCO JSON needs a list '{field}'")

@@ -59,7 +59,7 @@ class Results:
             missing or malformed.
         """
         path = os.fspath(path)
-        listed = read_json(path)
+        listed = read_coco(path)
         if not isinstance(listed, list):
             raise InputError(f"{path}: COCO results are a list of instances")
         index = {identity: frame for frame, identity in enumerate(truth.image_ids)}
@@ -199,8 +199,8 @@ def read_mask(segmentation: Any, height: int, width: int, where: str) -> dict:
         raise InputError(f"{where}.segmentation: {error}") from error
 
 
-def read_json(path: str | os.PathLike) -> Any:
-    """Read a JSON file; raises InputError if it is missing or malformed."""
+def read_coco(path: str | os.PathLike) -> Any:
+    """Read COCO JSON; raises InputError if the file is missing or no JSON."""
     try:
         return files.read_json(path)
     except (OSError, ValueError) as error:

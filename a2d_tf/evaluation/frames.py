@@ -64,7 +64,7 @@ class Frame:
     @property
     def name(self) -> str:
         """`<VID>/<%05d>`."""
-        return f"{self.truth.video}/{self.truth.frame:05d}"
+        return self.truth.name
 
     @functools.cached_property
     def patches(self) -> list[painting.Patch]:

@@ -80,8 +80,8 @@ def check(
         raise Diverged(
             f"{error}, from {at_fault}; tools/replay_batch.py --workdir={workdir} shows more of "
             "it. Mend the clip, or lower --learning_rate, lengthen --warmup_steps or lower "
-            "--clip_norm; the same command goes on from the last checkpoint. Where the same comes "
-            f"at once, its weights are spoilt: delete the newest of {workdir}/checkpoints"
+            "--clip_norm; the same command goes on from the last checkpoint. If it diverges again "
+            f"at once, that one's weights are bad: delete the newest of {workdir}/checkpoints"
         ) from error
 
 

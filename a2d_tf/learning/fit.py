@@ -56,8 +56,8 @@ def fit(
     """Train the network and keep its checkpoints; an interrupted run resumes from its last one.
 
     Call it in the scope of the network's strategy. A finished run is left as it is. SIGTERM or
-    Ctrl-C end the run after the current call, which is saved; with several workers after the next.
-    What steps report stays on the device until a point, a save or the end needs it.
+    Ctrl-C ends the run after the current call (with several workers, after the next) and saves it.
+    Metrics stay on the device until they are logged or a checkpoint is due.
 
     Args:
       workdir: gets `checkpoints/`, `best/`, `tensorboard/` and, at the end, `finished.json`.
@@ -78,7 +78,7 @@ def fit(
         return
     train_steps = batches.naming(manifest.directory)(make_train_steps(state, learning))
     stream = batches.distributed(manifest, config, start_step=step)
-    told, alone = replicas.make_told(), replicas.is_alone()
+    any_stopped, alone = replicas.make_delayed_any(), replicas.is_alone()
     check = functools.partial(
         divergence.check, network=network, manifest=manifest, config=config, workdir=workdir
     )
@@ -90,7 +90,7 @@ def fit(
             step += count
             state.step.assign(step)
             progress.advance(count, values, waited)
-            stop = told(bool(signals))
+            stop = any_stopped(bool(signals))
             due = _due(step, learning.validate_every, learning.steps)
             save = stop or due or step % learning.checkpoint_every == 0
             if save or _due(step, learning.log_every, learning.steps):
@@ -128,7 +128,7 @@ def _resume(keeper, events, validation, learning):
             f"{step}); all of them must see the same folder"
         )
     if resumed:
-        if step >= learning.steps and keeper.is_finished(step):
+        if step >= learning.steps and keeper.is_finished():
             logger.info("%s: trained to step %d already", keeper.workdir, step)
             return None
         logger.info("resuming at step %d of %d", step, learning.steps)

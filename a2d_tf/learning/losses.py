@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from a2d_tf.model import selection
+
 Term = tuple[tf.Tensor, tf.Tensor]
 
 TERMS = ("roi_cls", "box_reg", "actor_cls", "action_cls", "mask")
@@ -130,6 +132,6 @@ def mask(logits: tf.Tensor, truth: tf.Tensor, classes: tf.Tensor, positive: tf.T
       positive: bool [B, R], the rows that count.
     """
     classes = tf.minimum(classes, logits.shape[-1] - 1)
-    logits = tf.gather(tf.transpose(logits, [0, 1, 4, 2, 3]), classes, batch_dims=2)
+    logits = selection.logits_of_classes(logits, classes)
     values = tf.nn.sigmoid_cross_entropy_with_logits(truth, logits)
     return _masked(tf.reduce_mean(values, axis=[2, 3]), positive)

@@ -88,7 +88,7 @@ def make_optimizer(
 def create_slots(
     optimizer: tf.keras.optimizers.Optimizer, variables: Iterable[tf.Variable]
 ) -> None:
-    """Create the optimizer's own variables for these, or restore those of a checkpoint read before.
+    """Create the optimizer's slot variables; a checkpoint that was restored before fills them.
 
     Left to the first step, TensorFlow would trace it twice: once to find that variables are made.
     """

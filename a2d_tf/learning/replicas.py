@@ -139,21 +139,21 @@ def make_any() -> Callable[[bool], bool]:
     return lambda flag: bool(count(flag) > 0)
 
 
-def make_told() -> Callable[[bool], bool]:
-    """Return a function as of `make_any` that reads no answer which may still be on its way.
+def make_delayed_any() -> Callable[[bool], bool]:
+    """Like `make_any`, but with several workers return the answer of the call before.
 
-    With several workers it tells of what was true at the call before.
+    So no step waits for communication.
     """
     if is_alone():
         return bool
     count, before = _make_count(), tf.constant(0.0)
 
-    def told(flag):
+    def delayed(flag):
         nonlocal before
         before, last = count(flag), before
         return bool(last > 0)
 
-    return told
+    return delayed
 
 
 def _make_count():

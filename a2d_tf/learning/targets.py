@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from a2d_tf.model.compiled import cluster
 from a2d_tf.ops import boxes as box_ops
+from a2d_tf.ops.anchors import NEGATIVE_IOU, POSITIVE_IOU, ROI_POSITIVE_IOU
 
 
 class Draws:
@@ -69,15 +70,13 @@ def anchor_targets(
     samples: int,
     coder: box_ops.BoxCoder,
     draws: Draws,
-    positive_iou: float = 0.7,
-    negative_iou: float = 0.3,
     jit: bool = False,
 ) -> dict[str, tf.Tensor]:
     """Sample anchors and assign objectness and box targets (Ren et al. 2015).
 
-    An anchor is positive if its IoU with an instance is at least `positive_iou` or the best of all
-    anchors, and negative if its IoU is below `negative_iou`. Anchors with their centre in the
-    padding are neither. At most half of the sample is positive.
+    An anchor is positive if its IoU with an instance is at least 0.7 or the best of all anchors,
+    and negative if its IoU is below 0.3. Anchors with their centre in the padding are neither. At
+    most half of the sample is positive.
 
     Args:
       anchors: [A, 4]; truth: [B, N, 4]; present: bool [B, N], False for padding.
@@ -97,8 +96,8 @@ def anchor_targets(
         centre = 0.5 * (anchors[:, :2] + anchors[:, 2:])
         inside = tf.reduce_all(centre[None] < tf.cast(size, tf.float32)[:, None], axis=-1)
         inside &= annotated[:, None]
-        positive = inside & ((best >= positive_iou) | _is_peak(overlaps, inside))
-        return positive, inside & (best < negative_iou) & ~positive, match
+        positive = inside & ((best >= POSITIVE_IOU) | _is_peak(overlaps, inside))
+        return positive, inside & (best < NEGATIVE_IOU) & ~positive, match
 
     positive, negative, match = cluster(candidates, jit)
     positive_draws, negative_draws = draws.split(2)
@@ -149,7 +148,6 @@ def sample_rois(
     positive_fraction: float,
     draws: Draws,
     add_truth: bool = True,
-    positive_iou: float = 0.5,
     jit: bool = False,
 ) -> dict[str, tf.Tensor]:
     """Sample RoIs for the heads: at most `positive_fraction` positive, the rest background.
@@ -172,7 +170,7 @@ def sample_rois(
     def candidates():
         best, match, _ = _match(proposals, truth, present)
         counts = valid & annotated[:, None]
-        return counts & (best >= positive_iou), counts & (best < positive_iou), match
+        return counts & (best >= ROI_POSITIVE_IOU), counts & (best < ROI_POSITIVE_IOU), match
 
     positive, negative, match = cluster(candidates, jit)
     positive_draws, negative_draws = draws.split(2)

@@ -50,7 +50,7 @@ def coarsest(p5: tf.Tensor) -> tf.Tensor:
 
 
 def rpn(
-    pyramid: list[tf.Tensor], channels: int, anchors_per_cell: list[int], name: str = "rpn"
+    pyramid: list[tf.Tensor], channels: int, anchors_per_cell: list[int]
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Predict objectness and box deltas of every anchor, by one head shared over P2..P6.
 
@@ -66,9 +66,9 @@ def rpn(
       (logits [B, A], deltas [B, A, 4]), float32, in the order of `anchors.generate`.
     """
     most = max(anchors_per_cell)
-    shared = ConvNorm(channels, 3, name=f"{name}_conv")
-    objectness = ConvNorm(most, 1, relu=False, stddev=OUTPUT_STDDEV, name=f"{name}_logits")
-    regression = ConvNorm(4 * most, 1, relu=False, stddev=OUTPUT_STDDEV, name=f"{name}_deltas")
+    shared = ConvNorm(channels, 3, name="rpn_conv")
+    objectness = ConvNorm(most, 1, relu=False, stddev=OUTPUT_STDDEV, name="rpn_logits")
+    regression = ConvNorm(4 * most, 1, relu=False, stddev=OUTPUT_STDDEV, name="rpn_deltas")
     logits, deltas = [], []
     for level, count in zip(pyramid, anchors_per_cell):
         hidden = shared(level)

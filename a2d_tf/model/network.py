@@ -307,16 +307,15 @@ class Network(tf.Module):
         fused = c.fpn_channels * (2 if c.use_flow else 1)
         actor, action = self._pyramid(), self._pyramid(fused)
         rois = tf.keras.Input([None, 4], name="rois")
-        options = (7, self._flavour.roi_align, self.image_size, self.compute.roi_align_impl)
-        appearance = RoIAlign(*options, name="roi_align_ar")([*actor, rois])
-        outputs, cells = {}, [appearance]
-        if c.label_mode == "cartesian":
-            # One softmax over the pairs reads the features of both heads, if both exist.
-            if c.use_flow or c.temporal_layers:
-                appearance = RoIAlign(*options, name="roi_align_an")([*action, rois])
-                cells = [appearance]
+        cartesian = c.label_mode == "cartesian"
+        if cartesian and (c.use_flow or c.temporal_layers):
+            # One softmax over the pairs reads the action's features, which hold both streams'.
+            cells = [self._roi_align(7, "roi_align_an", action, rois)]
         else:
-            motion = RoIAlign(*options, name="roi_align_an")([*action, rois])
+            cells = [self._roi_align(7, "roi_align_ar", actor, rois)]
+        outputs = {}
+        if not cartesian:
+            motion = self._roi_align(7, "roi_align_an", action, rois)
             cells.append(motion)
             count = classes.num_action_classes(self.labels, c.label_mode, c.has_action_background)
             if c.fusion == "late":
@@ -327,7 +326,7 @@ class Network(tf.Module):
             else:
                 outputs["action_logits"] = heads.action_head(motion, count, c.head_units)
         outputs["class_logits"], outputs["deltas"] = heads.actor_head(
-            appearance,
+            cells[0],
             self.num_classes,
             c.head_units,
             self._flavour.head_norm or c.norm,
@@ -335,6 +334,13 @@ class Network(tf.Module):
         )
         inputs = {"actor": actor, "action": action, "rois": rois}
         return self._behind(cells, inputs, outputs, name="roi_heads")
+
+    def _roi_align(self, size, name, pyramid, rois):
+        """Return the cells [B, R, size, size, C] of RoIs."""
+        canvas, implementation = self.image_size, self.compute.roi_align_impl
+        return RoIAlign(size, self._flavour.roi_align, canvas, implementation, name=name)(
+            [*pyramid, rois]
+        )
 
     def _behind(self, cells, inputs, outputs, name):
         """Return a model of heads behind RoIAlign, whose outputs are `cells`."""
@@ -345,8 +351,7 @@ class Network(tf.Module):
     def _mask_head(self):
         c = self.model_config
         pyramid, rois = self._pyramid(), tf.keras.Input([None, 4], name="rois")
-        options = (14, self._flavour.roi_align, self.image_size, self.compute.roi_align_impl)
-        cells = RoIAlign(*options, name="roi_align_mask")([*pyramid, rois])
+        cells = self._roi_align(14, "roi_align_mask", pyramid, rois)
         logits = heads.mask_head(
             cells,
             self.num_classes,

@@ -167,10 +167,14 @@ def _gather_rows(rows, index, number):
     return {name: gather(values) for name, values in rows.items()}
 
 
+def logits_of_classes(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+    """Pick each row's mask logits by its class: [B, N, m, m, C], [B, N] -> [B, N, m, m]."""
+    return tf.gather(tf.transpose(logits, [0, 1, 4, 2, 3]), classes, batch_dims=2)
+
+
 def masks_of_classes(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
     """Pick each instance's mask by its class: [B, N, m, m, C], [B, N] -> sigmoid [B, N, m, m]."""
-    logits = tf.gather(tf.transpose(logits, [0, 1, 4, 2, 3]), classes, batch_dims=2)
-    return tf.sigmoid(logits)
+    return tf.sigmoid(logits_of_classes(logits, classes))
 
 
 def apply_to_used_rows(

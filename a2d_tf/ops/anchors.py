@@ -10,15 +10,17 @@ STRIDES = (4, 8, 16, 32, 64)
 """Image pixels per cell of P2..P6."""
 RATIOS = (0.5, 1.0, 2.0)
 """Width / height, so 0.5 is tall (matterport's sense)."""
+POSITIVE_IOU, NEGATIVE_IOU = 0.7, 0.3
+"""IoU with an instance from which an anchor is positive, and below which it is negative (Ren et al.
+2015)."""
+ROI_POSITIVE_IOU = 0.5
+"""The same for a RoI, which is else background (Girshick 2015)."""
 
 
 def generate(
-    shapes: Sequence[tuple[int, int]],
-    strides: Sequence[int],
-    sizes: Sequence,
-    ratios: Sequence[float] = RATIOS,
+    shapes: Sequence[tuple[int, int]], strides: Sequence[int], sizes: Sequence
 ) -> np.ndarray:
-    """Return the anchors of all pyramid levels.
+    """Return the anchors of all pyramid levels, at each cell those of all RATIOS.
 
     Centres lie at (i * stride, j * stride).
 
@@ -27,7 +29,6 @@ def generate(
       strides: per level, image pixels per cell.
       sizes: per level, one or several; a size is the square root of the anchors' area in pixels,
         the same for each ratio.
-      ratios: width / height of the anchors at each cell.
 
     Returns:
       float32 [A, 4] (y1, x1, y2, x2), ordered by level, row, column, size, ratio.
@@ -36,33 +37,28 @@ def generate(
     for (rows, columns), stride, size in zip(shapes, strides, sizes):
         y, x = np.meshgrid(np.arange(rows) * stride, np.arange(columns) * stride, indexing="ij")
         centres = np.stack([y, x], axis=-1)[:, :, None, :]
-        halves = 0.5 * _sides(size, ratios)
+        halves = 0.5 * _sides(size)
         corners = np.concatenate([centres - halves, centres + halves], axis=-1)
         levels.append(corners.reshape(-1, 4))
     return np.concatenate(levels).astype(np.float32)
 
 
-def _sides(sizes, ratios):
+def _sides(sizes):
     """Return (height, width) of the anchors at a cell: [sizes * ratios, 2]."""
-    ratios = np.sqrt(np.asarray(ratios, np.float64))
+    ratios = np.sqrt(np.asarray(RATIOS, np.float64))
     sides = np.stack([1 / ratios, ratios], axis=-1)
     return (np.reshape(sizes, (-1, 1, 1)) * sides).reshape(-1, 2)
 
 
 def best_overlaps(
-    boxes: np.ndarray,
-    frames: np.ndarray,
-    strides: Sequence[int],
-    sizes: Sequence,
-    *,
-    ratios: Sequence[float] = RATIOS,
+    boxes: np.ndarray, frames: np.ndarray, strides: Sequence[int], sizes: Sequence
 ) -> np.ndarray:
     """Return the largest IoU of each box with the anchors that are centred in its frame.
 
     Args:
       boxes: [N, 4] (y1, x1, y2, x2), pixels of the canvas, not empty.
       frames: [N, 2] height and width of each box's frame, which starts at (0, 0).
-      strides, sizes, ratios: as of `generate`.
+      strides, sizes: see `generate`.
 
     Returns:
       float64 [N].
@@ -71,7 +67,7 @@ def best_overlaps(
     area, best = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1), np.zeros(len(boxes))
     for stride, size in zip(strides, sizes):
         centres = stride * np.arange(-(-int(frames.max(initial=0)) // stride))
-        for sides in _sides(size, ratios):
+        for sides in _sides(size):
             # Anchors of one shape form a grid, so each axis can be maximised on its own.
             inner = np.ones(len(boxes))
             for axis, side in enumerate(sides):

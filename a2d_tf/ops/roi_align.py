@@ -132,7 +132,10 @@ def choose(implementation: str, on_gpu: bool, deterministic: bool) -> tuple[str,
     """Return the (forward, backward) implementation; backward is None for autodiff.
 
     Args:
-      implementation: 'auto', 'sparse', 'crop_and_resize' or 'segments'.
+      implementation: 'auto', 'sparse', 'crop_and_resize' or 'segments' ('einsum' in older runs).
+
+    Raises:
+      ValueError: another implementation.
     """
     if implementation == "auto":
         implementation = "crop_and_resize" if on_gpu else "sparse"

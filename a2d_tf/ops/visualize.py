@@ -44,7 +44,7 @@ def label_map_to_rgb(label_map: np.ndarray, label_space: LabelSpace) -> np.ndarr
     return label_space.palette[label_map]
 
 
-def track_colours(ids: Sequence[int] | np.ndarray | None) -> np.ndarray:
+def track_colours(ids: Sequence[int] | np.ndarray) -> np.ndarray:
     """Return the colours of track ids: uint8 [N, 3], RGB, different for close ids."""
     hues = [((i - 1) * _GOLDEN) % 1 for i in np.asarray(ids).tolist()]
     colours = [np.round(255 * np.array(colorsys.hsv_to_rgb(hue, 0.8, 1))) for hue in hues]

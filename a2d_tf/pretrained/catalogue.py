@@ -3,6 +3,8 @@
 import dataclasses
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
+SOURCES = ("matterport", "keras_resnet101", "detectron2", "torchvision", "efficientnet_lite0")
+"""The layouts of weights that can be imported."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,7 +15,7 @@ class Published:
       url: its address.
       size: bytes.
       md5: of the file, hexadecimal.
-      source: its layout, of `layouts.SOURCES`.
+      source: its layout, one of SOURCES.
       licence: as published.
       magic: its first bytes.
     """

@@ -8,7 +8,6 @@ published ones. Only HTTPS with verified certificates is used, except for server
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import http.client
 import os
 import re
@@ -22,6 +21,7 @@ from typing import IO
 from tqdm import tqdm
 
 from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.files import file_digest
 
 ATTEMPTS = 5  # attempts in a row without progress
 _PROGRESS = 0.02  # least share of the file that counts; at most 50 * ATTEMPTS attempts are made
@@ -113,12 +113,9 @@ def difference(path: str | os.PathLike, size: int, md5: str | None = None) -> st
         return f"has {os.path.getsize(path)} bytes, not the {size} of the published file"
     if md5 is None:
         return ""
-    digest = hashlib.md5(usedforsecurity=False)
-    with open(path, "rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    if digest.hexdigest() != md5:
-        return f"has md5 {digest.hexdigest()}, not the published {md5}"
+    digest = file_digest(path, "md5")
+    if digest != md5:
+        return f"has md5 {digest}, not the published {md5}"
     return ""
 
 

@@ -34,7 +34,6 @@ from a2d_tf.model.backbones.resnet import BLOCKS
 from a2d_tf.pretrained import coco_classes
 from a2d_tf.pretrained.weights import Weights
 
-SOURCES = ("matterport", "keras_resnet101", "detectron2", "torchvision", "efficientnet_lite0")
 _NORMS = ("gamma", "beta", "mean", "variance")
 _ANCHORS = 3
 
@@ -89,7 +88,7 @@ def shapes(source: str, sizes: Sizes | None = None) -> dict[str, tuple[int, ...]
     """Return the shapes of the tensors that a source's file must hold, by name.
 
     Args:
-      source: one of SOURCES.
+      source: one of `catalogue.SOURCES`.
       sizes: by default the published ones.
     """
     recorder = _Recorder()
@@ -103,7 +102,7 @@ def convert(
     """Convert public weights to our layout.
 
     Args:
-      source: one of SOURCES.
+      source: one of `catalogue.SOURCES`.
       tensors: {name: tensor}, from `tensor_files.read`.
       path: of the file, for messages.
       sha256: of the file.

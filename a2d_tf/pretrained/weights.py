@@ -68,7 +68,7 @@ class Weights:
 
     Attributes:
       tensors: {role: array}.
-      source: of `layouts.SOURCES`.
+      source: one of `catalogue.SOURCES`.
       flavour: of `flavours.FLAVOURS`.
       backbone: of `resnet.BLOCKS`, or `efficientnet.NAME`.
       classes: names of the detector's classes, without background; empty for a backbone.

@@ -16,7 +16,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from a2d_tf.data.manifest import file_digest
+from a2d_tf.core.files import file_digest
 
 FOLDER = "functions"
 NAMES = ("frame", "key_frame")

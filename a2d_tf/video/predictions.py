@@ -139,8 +139,8 @@ class _Prediction:
             objects=objects,
         )
 
-    def _error(self, name, problem, remedy=_REMEDY):
-        return InputError(f"{self._folder / name}: {problem}; {remedy}")
+    def _error(self, name, problem):
+        return InputError(f"{self._folder / name}: {problem}; {_REMEDY}")
 
     def _read(self, name):
         try:

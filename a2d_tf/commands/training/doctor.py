@@ -93,7 +93,7 @@ def main(argv: list[str]) -> None:
     from a2d_tf.learning.doctor import examination, report
     from a2d_tf.learning.runs import run_start
 
-    config = run_start.settle(config, Config.given_model())
+    config = run_start.settle(config, Config.given("model"))
     learning = config.learning
     used = devices.prepare(_DEVICE.value, learning.deterministic)
     sharing = replicas.count(learning.strategy, learning.replicas)

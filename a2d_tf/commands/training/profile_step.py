@@ -52,7 +52,7 @@ def profile(config: Config, records: str, output: str, steps: int) -> dict:
     from a2d_tf.learning.runs import run_start
 
     manifest = Manifest.load(records)
-    config = run_start.settle(config, Config.given_model())
+    config = run_start.settle(config, Config.given("model"))
     devices.prepare(_DEVICE.value, config.learning.deterministic)
     step = _step_of_new_network(config, manifest.label_space)
     clips, waits, walls = [], [], []

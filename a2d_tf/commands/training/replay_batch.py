@@ -73,7 +73,10 @@ def main(argv: list[str]) -> None:
     workdir = os.path.normpath(_WORKDIR.value)
     batch, step = divergence.load(workdir)
     devices.prepare(_DEVICE.value)
-    given = {"score_threshold": run_folder.DEFAULT_THRESHOLD, **Config.given_inference()}
+    given = {
+        "score_threshold": run_folder.DEFAULT_THRESHOLD,
+        **Config.given("inference", "compute"),
+    }
     run = run_folder.load(workdir, given, "diverged")
     learning = run.config.learning
     run.network.set_phase(learning.train_phase)

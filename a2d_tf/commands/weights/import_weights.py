@@ -20,12 +20,13 @@ from absl import flags
 
 from a2d_tf.core import shell
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.manifest import file_digest
+from a2d_tf.core.files import file_digest
+from a2d_tf.pretrained.catalogue import SOURCES
 
 _SOURCE = flags.DEFINE_enum(
     "source",
     None,
-    ["matterport", "keras_resnet101", "detectron2", "torchvision", "efficientnet_lite0"],
+    SOURCES,
     "Source of the weights.",
 )
 _INPUT = flags.DEFINE_string("input", None, "File of public weights: .h5, .pkl, .pth or .npz.")

@@ -11,8 +11,8 @@ from a2d_tf.core.errors import InputError
 
 _Item = TypeVar("_Item")
 HELP = (
-    "I/N, I from 1: do every Nth part of the work, from the Ith on. N processes with the same "
-    "other flags do all of it; the one that finds every part whole publishes."
+    "I/N, I from 1: do the Ith of N shares of the work. Start N processes with the same other "
+    "flags; the last to finish publishes the result."
 )
 
 

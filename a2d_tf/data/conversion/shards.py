@@ -16,7 +16,7 @@ import pathlib
 import secrets
 from typing import TYPE_CHECKING
 
-from a2d_tf.core.files import read_json, write_json
+from a2d_tf.core.files import file_digest, read_json, write_json
 from a2d_tf.data import manifest as manifests
 from a2d_tf.data.clips import ConversionSettings, clips_of
 from a2d_tf.data.sources.release import Video
@@ -104,7 +104,7 @@ def build_shard(
     sidecar = {
         "fingerprint": inputs,
         "bytes": path.stat().st_size,
-        "sha256": manifests.file_digest(path),
+        "sha256": file_digest(path),
         **tally.counts,
         "flow_quality": tally.flow_quality,
         "skipped": skipped,
@@ -158,7 +158,7 @@ def fingerprint(source: Source, settings: ConversionSettings, shard: Shard) -> s
         digest.update(f"{video.vid} {source.facts(video.vid)}\n".encode())
         for path in source.files(video.vid):
             try:
-                content = manifests.file_digest(path)
+                content = file_digest(path)
             except OSError:
                 content = "unreadable"
             digest.update(f"{path.name} {content}\n".encode())
@@ -185,7 +185,7 @@ def finished(output: pathlib.Path, shard: Shard, inputs: str, on_error: str) -> 
             return None
         # It is in OUTPUT itself if publishing was interrupted.
         for path in (output / PARTIAL / shard.name, output / shard.name):
-            if path.is_file() and manifests.file_digest(path) == sidecar["sha256"]:
+            if path.is_file() and file_digest(path) == sidecar["sha256"]:
                 return sidecar
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass  # no sidecar, or a damaged one: build the shard

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from a2d_tf.data.flow import fit
 from a2d_tf.ops import anchors
 
 if TYPE_CHECKING:
     from a2d_tf.data.records import ClipTruth
 
-IOUS = (0.5, 0.7)
+IOUS = (anchors.ROI_POSITIVE_IOU, anchors.POSITIVE_IOU)
 """IoU at which a RoI, and at which an anchor, is positive."""
 _BOUNDS = (8, 16, 32, 64, 128)  # square root of a box's area, in pixels
 
@@ -27,8 +28,7 @@ class Boxes:
 
     def add(self, truth: ClipTruth) -> None:
         """Add the boxes of a record."""
-        scale = np.divide(self.canvas, truth.native_size).min()
-        frame = np.maximum(np.round(np.multiply(truth.native_size, scale)), 1)
+        frame = np.array(fit(*truth.native_size, *self.canvas))
         self._boxes += list(truth.boxes * np.tile(frame / truth.native_size, 2))
         self._frames += [frame] * len(truth.boxes)
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from a2d_tf.evaluation.over_time.assignment import assign
-from a2d_tf.evaluation.over_time.scenes import Match
+from a2d_tf.evaluation.over_time.scenes import Match, track_counts
 
 ALPHAS = np.arange(0.05, 0.99, 0.05)
 """Least IoUs of a match; every figure is the mean over them."""
@@ -68,8 +68,7 @@ def count(frames: Sequence[Match]) -> Counts:
     the whole video: IoU times an alignment of the two tracks, itself a Jaccard index of soft
     matches over the video.
     """
-    rows = 1 + max((int(frame.rows.max(initial=-1)) for frame in frames), default=-1)
-    columns = 1 + max((int(frame.columns.max(initial=-1)) for frame in frames), default=-1)
+    rows, columns = track_counts(frames)
     soft = np.zeros((rows, columns))
     lengths, other_lengths = np.zeros(rows), np.zeros(columns)
     for frame in frames:

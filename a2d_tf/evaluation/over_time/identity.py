@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from a2d_tf.evaluation.over_time.assignment import assign
-from a2d_tf.evaluation.over_time.scenes import Match
+from a2d_tf.evaluation.over_time.scenes import Match, track_counts
 
 MIN_IOU = 0.5
 
@@ -50,8 +50,7 @@ def count(frames: Sequence[Match]) -> Counts:
 
     An object is right where the two masks' IoU is MIN_IOU or more.
     """
-    rows = 1 + max((int(frame.rows.max(initial=-1)) for frame in frames), default=-1)
-    columns = 1 + max((int(frame.columns.max(initial=-1)) for frame in frames), default=-1)
+    rows, columns = track_counts(frames)
     together = np.zeros((rows, columns), np.int64)
     for frame in frames:
         together[np.ix_(frame.rows, frame.columns)] += frame.iou >= MIN_IOU

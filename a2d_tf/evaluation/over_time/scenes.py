@@ -126,6 +126,13 @@ class Match:
     iou: np.ndarray
 
 
+def track_counts(frames: Sequence[Match]) -> tuple[int, int]:
+    """Return the numbers of true and of predicted tracks in the frames of a video."""
+    rows = 1 + max((int(frame.rows.max(initial=-1)) for frame in frames), default=-1)
+    columns = 1 + max((int(frame.columns.max(initial=-1)) for frame in frames), default=-1)
+    return rows, columns
+
+
 def of_class(video: Video, kind: str, number: int, labels: LabelSpace) -> list[Match]:
     """Select the objects of one class of a kind in each frame of a video that has any.
 

@@ -16,6 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import read_json
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import pipeline, records
 from a2d_tf.data.manifest import Manifest
@@ -173,8 +174,8 @@ def _errors(truth, predicted, labels):
 
 def _metrics(path):
     """The table of the whole split, and the threshold of painted instances."""
-    metrics = coco_results.read_json(path)
     try:
+        metrics = read_json(path)
         rows = [
             [
                 kind,
@@ -188,7 +189,7 @@ def _metrics(path):
             least = f"{metrics['score_threshold']:g}"
             blocks.append(pages.Text(f"Painted are instances with p(actor) of {least} or more."))
         return blocks + _further(metrics)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, OSError, TypeError, ValueError) as error:
         raise InputError(f"{path}: no metrics of a split; evaluate it again") from error
 
 

@@ -136,10 +136,10 @@ class Keeper:
         if self._chief:
             write_json(self._finished(), {"steps": self.step})
 
-    def is_finished(self, steps: int) -> bool:
-        """Return whether the run was marked as finished after so many steps."""
+    def is_finished(self) -> bool:
+        """Return whether the run was marked as finished at this step."""
         try:
-            return read_json(self._finished()) == {"steps": steps}
+            return read_json(self._finished()) == {"steps": self.step}
         except (OSError, ValueError):
             return False
 

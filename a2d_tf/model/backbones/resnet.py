@@ -166,7 +166,7 @@ class ConvNorm(tf.keras.layers.Layer):
         return self.rectify(x) if self.relu else x
 
     def folded(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return (kernel, bias) of the equivalent convolution at inference, without batch norm."""
+        """Return (kernel, bias) of the equivalent convolution without its frozen norm."""
         if self.norm == "none":
             return self.kernel, self.bias
         scale, offset = _AFFINES.get().get(id(self)) or _affine(self.statistics(), self.epsilon)

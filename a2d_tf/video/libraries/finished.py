@@ -14,8 +14,7 @@ from typing import Any
 
 from a2d_tf.core.command_line import written
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import read_json
-from a2d_tf.data.manifest import file_digest
+from a2d_tf.core.files import file_digest, read_json
 from a2d_tf.data.sources import frames
 from a2d_tf.video import video_files
 from a2d_tf.video.libraries.library import Job
