@@ -145,6 +145,10 @@ def test_plots_are_written_as_pictures_and_numbers(tmp_path):
     before = {name: (plots / f"{name}.svg").read_bytes() for name in names}
     run_tool("plot_tracks", f"--prediction={one},{other}", f"--output={plots}")
     assert before == {name: (plots / f"{name}.svg").read_bytes() for name in names}
+    (plots / "timeline_of_mine.png").touch()
+    run_tool("plot_tracks", f"--prediction={one}", f"--output={plots}")
+    kept = {"timeline.png", "timeline.svg", "timeline_of_mine.png"}
+    assert {path.name for path in plots.iterdir() if "timeline" in path.name} == kept
 
 
 def test_plots_of_nobody_and_of_one_are_drawn(tmp_path):

@@ -277,6 +277,25 @@ def test_a_video_format_of_a_task_of_images_counts_its_images(read):
     assert [(x.video, x.number) for x in found.frames] == [(None, 2), (None, 3)]
 
 
+def test_masks_of_one_group_are_one_track(read):
+    """As our own export writes them: CVAT has no tracks of masks."""
+    masks = [track(i, polygon(i), polygon(i + 1, outside=1), group_id=7) for i in (1, 3, 5)]
+    alone = [track(8, polygon(1, points=WIDE), group_id=9), track(9, polygon(3, points=WIDE))]
+    (found,) = read(document(*masks, *alone))
+    assert export_reading.described(found) == {
+        2: [("mouse", None, 1), ("mouse", None, None)],
+        4: [("mouse", None, 1), ("mouse", None, None)],
+        6: [("mouse", None, 1)],
+    }
+
+
+def test_folders_of_images_may_have_dots(read):
+    for name, video in (("clip.v2", "clip.v2"), ("clip.MPG", "clip"), ("a/clip.zip", "clip")):
+        meta = TASK.replace("yard.one.mp4", name)
+        (found,) = read(document(track(0, polygon(1), polygon(2)), meta=meta))
+        assert {frame.video for frame in found.frames} == {video}
+
+
 def test_an_ellipse_turns_about_its_centre(read):
     ellipse = '<ellipse label="wheel" cx="20" cy="15" rx="12" ry="4" rotation="90.00"/>'
     frame = f'<image id="0" name="a/1.jpg" width="40" height="30">{ellipse}</image>'

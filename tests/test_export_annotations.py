@@ -21,10 +21,12 @@ from test_outputs import BOX, FILM, OTHER, SIZE, write
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
+from a2d_tf.data.annotation_tools.document import ReadOptions
 from a2d_tf.data.annotation_tools.readers import coco as coco_reader
 from a2d_tf.data.annotation_tools.readers import cvat as cvat_reader
 from a2d_tf.data.annotation_tools.readers import labelme as labelme_reader
 from a2d_tf.data.annotation_tools.readers import youtube_vis as youtube_vis_reader
+from a2d_tf.data.annotation_tools.recognise import read_export
 from a2d_tf.data.annotation_tools.writers import cvat, files
 from a2d_tf.data.annotation_tools.writers.polygons import polygons
 from a2d_tf.data.annotation_tools.writers.tracked_video import Shape, Track, TrackedVideo, thinned
@@ -119,6 +121,11 @@ def test_key_frames_are_at_every_few_frames_and_where_a_track_changes():
     assert key.tracks[0].shapes == shapes("a1 a2 a5 a6 a7 a9 a10 a11 a12", a12=13)
     assert key.tracks[1].shapes == shapes("a2 b5 b6 b7 b9 b10", b7=8, b10=11)
     assert thinned(whole, 1).frames == whole.frames
+    marked = thinned(whole, 5, between=True)
+    assert marked.frames == whole.frames
+    first, second = ([s.frame for s in t.shapes if s.key] for t in marked.tracks)
+    assert first == [1, 2, 5, 6, 7, 9, 10, 11, 12] and second == [2, 5, 6, 7, 9, 10]
+    assert [s.frame for s in marked.tracks[1].shapes] == [2, 3, 4, 5, 6, 7, 9, 10]
 
 
 def test_key_frames_of_every_fourth_frame():
@@ -347,6 +354,14 @@ def test_coco_has_the_attributes_of_cvat(prediction, tmp_path):
         "iscrowd": 0,
         "attributes": {"action": "flying", "occluded": False, "track_id": 2, "keyframe": True},
     }
+    whole = thinned(predictions.read(prediction), 5, between=True)
+    files.save(whole, str(tmp_path / "b.json"), "coco", False)
+    (document,) = read_export(tmp_path / "b.json", ReadOptions())
+    (keys,) = read_export(tmp_path / "a.json", ReadOptions())
+    # CVAT's tracks go on through frames that are no key frames, and readers leave these out.
+    numbers = [frame.number for frame in document.frames]
+    assert numbers == [frame.number for frame in keys.frames] == [1, 2, 3, 5, 6]
+    assert {i.track for f in document.frames for i in f.instances} == {1, 2}
     content = saved(prediction, tmp_path / "a.json", "coco", masks=True)
     assert content["annotations"][2]["segmentation"] == encode_mask(mask(*SIZE, *OTHER))
     assert "keyframe" not in content["annotations"][2]["attributes"]

@@ -380,10 +380,8 @@ def test_yolo_of_a_video_that_cvat_numbers(tmp_path):
         "train.txt": "data/images/train/frame_000005.PNG\n",
         "labels/train/frame_000005.txt": f"0 {TRIANGLE}",
     }
-    for name in (None, "train.txt"):  # with the list of images, and without
-        files.pop(name, None)
-        (document,) = read_yolo(tmp_path / str(name), files)
-        assert numbers(document) == [(None, 6, 1)] and document.numbering == "video"
+    (document,) = read_yolo(tmp_path, files)
+    assert numbers(document) == [(None, 6, 1)] and document.numbering == "video"
 
 
 def test_yolo_without_a_frame_says_what_is_left_out(tmp_path):

@@ -172,7 +172,7 @@ def test_an_export_that_is_said_to_be_of_one_video_names_several(videos):
     loose = document(frame(None, 2), path="x/part/00002.json")
     assert matched(videos, of_far, loose, video="far") == {"far": [2, 3]}
     other = document(frame("clip_1", 4), path="x/Clip 1/00004.json")
-    with pytest.raises(InputError, match="x: names the videos Clip 1, far, so --annotations=far="):
+    with pytest.raises(InputError, match="of the videos Clip 1, far, so --annotations=far="):
         matched(videos, of_far, other, video="far")
 
 

@@ -112,6 +112,13 @@ def test_a_name_that_is_no_utf_8_is_shown_and_linked(tmp_path):
     assert Elements(tmp_path / "index.html").data["videos"][0][0] == "clip \ufffd"
 
 
+def test_a_page_made_again_keeps_what_failed(tmp_path):
+    write(tmp_path / "a", overlay=0)
+    (tmp_path / "failed.csv").write_text("video,reason\nb,not one frame\n")
+    assert run_tool("make_page", f"--library={tmp_path}").returncode == 0
+    assert "<td>b</td><td class=name>not one frame</td>" in (tmp_path / "index.html").read_text()
+
+
 def test_the_page_of_a_library_has_a_card_for_each_prediction(tmp_path):
     page.write_page(write(tmp_path / "b", overlay=30))
     write(tmp_path / "a", [], overlay=0)

@@ -225,12 +225,12 @@ def test_a_cluster_that_is_none_is_refused(text, monkeypatch):
 
 
 def test_the_devices_that_share_a_batch(monkeypatch):
-    assert replicas.count("none") == replicas.count("mirrored", 2) == 1  # parts of one CPU
+    assert replicas.count("none") == replicas.count("mirrored", 2) == (1, 1)  # parts of one CPU
     monkeypatch.setenv("TF_CONFIG", cluster(["a:1", "b:1"], 1))
-    assert replicas.count("multi_worker") == 2
+    assert replicas.count("multi_worker") == (2, 1)
     monkeypatch.setattr(replicas.tf.config, "get_visible_devices", lambda kind: ["GPU:0"] * 4)
     counts = [replicas.count("none"), replicas.count("mirrored"), replicas.count("mirrored", 3)]
-    assert [*counts, replicas.count("multi_worker")] == [1, 4, 3, 8]
+    assert [*counts, replicas.count("multi_worker")] == [(1, 1), (1, 4), (1, 3), (2, 4)]
     with pytest.raises(InputError, match="--replicas=5: TensorFlow finds 4 GPUs"):
         replicas.count("mirrored", 5)
 

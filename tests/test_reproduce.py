@@ -179,6 +179,7 @@ def test_flags_of_one_row_follow_those_of_all(reproduce):
         (["--seeds=0"], "--workdir is missing"),
         (["--workdir=w", "--runs=full,no_such"], "'no_such' is no run; there are full"),
         (["--workdir=w", "--seeds=a"], "--seeds=a: whole numbers"),
+        (["--workdir=w", "--records=no_such"], "no_such: no "),
         (["--workdir={old}"], "settings.json: the runs there have --base 'other', not "),
     ],
 )
@@ -195,6 +196,16 @@ def test_settings_bind_only_once_there_are_runs(tmp_path):
     for base in ("a.flags", "b.flags"):
         result = run_tool("reproduce", f"--workdir={tmp_path}", f"--base={tmp_path}/{base}")
         assert f"{base}: no such file" in result.stderr.splitlines()[-1], result.stderr
+
+
+@pytest.mark.slow
+def test_records_that_are_there_need_no_release(reproduce, mini_records, tmp_path):
+    folder = str(mini_records.directory)
+    assert reproduce._given_records(folder, "configs/mini.flags") == folder
+    flags = tmp_path / "long.flags"
+    flags.write_text("--temporal_layers=9\n")
+    with pytest.raises(InputError, match="records hold clips of .* frames, but the network looks"):
+        reproduce._given_records(folder, str(flags))
 
 
 def test_flagfiles_are_whole(reproduce):

@@ -108,6 +108,31 @@ def test_a_flag_that_is_given_counts_even_at_its_default(tmp_path, monkeypatch):
         assert run_start.settle(again, given, str(tmp_path)).learning.rpn_beta == beta
 
 
+def test_inputs_that_weights_do_not_suit_are_told(caplog):
+    model = Config().model
+    for name, scale, bound in (
+        ("keras", 16, 256),
+        ("efficientnet_lite0", 0.125, 2),
+        ("torchvision", 0.28, 4.5),
+        ("torchvision", 1, 0),
+    ):
+        fitting = dataclasses.replace(model, flow_scale=scale, flow_bound=bound)
+        run_start._warn_of_scale(fitting, name, "w.h5")
+    assert not caplog.records
+    for scale, bound in ((16, 256), (0.28, 256)):
+        large = dataclasses.replace(model, flow_scale=scale, flow_bound=bound)
+        run_start._warn_of_scale(large, "torchvision", "w.h5")
+        assert "about --flow_scale=0.28 --flow_bound=4.4 suit" in caplog.records.pop().getMessage()
+    frozen = dataclasses.replace(model, norm="frozen_bn")
+    run_start._warn_of_norms(frozen, LearningConfig(init_rgb="coco", init_flow="imagenet"))
+    run_start._warn_of_norms(dataclasses.replace(model, norm="group_norm"), LearningConfig())
+    assert not caplog.records
+    run_start._warn_of_norms(frozen, LearningConfig(init_rgb="coco"))
+    assert caplog.records.pop().getMessage().startswith("without --init_flow the flow backbone")
+    run_start._warn_of_norms(dataclasses.replace(frozen, use_flow=False), LearningConfig())
+    assert [record.args[0] for record in caplog.records] == ["rgb"]
+
+
 def test_withheld_actions_are_not_learned_in_the_run_before(tmp_path, monkeypatch):
     def run(name, **learning):
         config = Config(tiny_network.config(), learning=LearningConfig(**learning))

@@ -192,6 +192,13 @@ def test_recorded_videos_are_followed():
     recorded.add(clip(2, [5], "w"), *found())
     figures = recorded.metrics()
     assert figures["videos"] == 2 and figures["any"]["idr"] == pytest.approx(60)
+    # A third one, which shows nothing: what is found there is wrong.
+    precision = figures["any"]["idp"]
+    for number in (1, 2):
+        recorded.add(clip(number, [], "x"), *found(RIGHT))
+    figures = recorded.metrics()
+    assert (figures["videos"], precision) == (3, 100)
+    assert figures["any"]["idp"] == pytest.approx(60) == figures["any"]["idr"]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import functools
 import json
 import pathlib
 import threading
+import types
 import weakref
 
 import numpy as np
@@ -244,6 +245,27 @@ def test_frames_of_a_stretch_of_time(fps, start, end, expected, tmp_path):
     reader.fps = fps
     span = streaming.Span.of_seconds(reader, start, end, 3)
     assert (span.first, span.last, span.every) == (*expected, 3)
+
+
+@pytest.mark.parametrize(
+    "count, duration, length, last, found, said",
+    [
+        (100, None, 60, None, 60, "claims 100 frames, of which 100 were to be answered; 60 could"),
+        (100, None, 100, None, 100, ""),
+        (100, None, None, 50, 50, ""),
+        (None, 10.0, 100, None, 100, ""),
+        (None, 10.0, 92, None, 92, ""),  # sound may go on
+        (None, 10.0, 60, None, 60, "claims to last 10.0 s; 6.0 s could be decoded"),
+        (None, 10.0, None, 60, 60, ""),  # not read to its end
+        (None, None, None, 60, 20, ""),  # a camera
+    ],
+)
+def test_a_video_that_is_shorter_than_it_claims(count, duration, length, last, found, said):
+    reader = types.SimpleNamespace(
+        count=count, duration=duration, length=length, seconds=lambda index: index / 10
+    )
+    told = streaming.shortfall(reader, streaming.Span(0, last, 1), found)
+    assert told.startswith(said) and bool(told) == bool(said)
 
 
 @pytest.mark.parametrize("more", [(), SEPARATE, CARTESIAN, HIERARCHICAL, (("use_mask", False),)])

@@ -105,6 +105,14 @@ def prepare(device: str = "auto", deterministic: bool = True) -> Devices:
     return Devices(_described(gpus))
 
 
+def hide_gpus() -> None:
+    """Keep this process off the GPUs, for it computes little and would take their memory.
+
+    Call this before TensorFlow creates a tensor.
+    """
+    tf.config.set_visible_devices([], "GPU")
+
+
 def on_gpu() -> bool:
     """Return whether TensorFlow computes on a GPU."""
     return bool(tf.config.get_visible_devices("GPU"))

@@ -222,16 +222,19 @@ def average_precisions(
         if weights is None:
             aps[c] = 100 * average_precision(scores, hits, positives[c])
             continue
-        order = np.argsort(-scores, kind="stable")  # once: sorting sorted scores again is cheap
+        order = np.argsort(-scores, kind="stable")
         frames = gt_frame[detections.roi_frame[rois[order]]]
         counts = weights[:, truth.box_frame[targets[:, c]]].sum(axis=1)
-        aps[c] = 100 * np.array(
-            [
-                average_precision(scores[order], hits[order], count, sample[frames])
-                for count, sample in zip(counts, weights)
-            ]
-        )
+        hits = hits[order]
+        with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
+            score = functools.partial(_of_sample, hits, frames)
+            aps[c] = 100 * np.array(list(pool.map(score, counts, weights)))
     return aps
+
+
+def _of_sample(hits, frames, positives, weights):
+    """Compute `_of_sorted` in a sample of frames."""
+    return _of_sorted(hits, positives, weights[frames])
 
 
 def average_precision(
@@ -249,11 +252,16 @@ def average_precision(
       positives: number of ground-truth boxes; 0 gives 0.
       weights: int [N], multiplicity of each detection; by default 1.
     """
-    if not positives or not len(scores):
-        return 0.0
     order = np.argsort(-scores, kind="stable")
     weights = np.ones(len(order), np.int64) if weights is None else weights[order]
-    true, all_ = np.cumsum(hits[order] * weights), np.cumsum(weights)
+    return _of_sorted(hits[order], positives, weights)
+
+
+def _of_sorted(hits, positives, weights):
+    """`average_precision` by descending score."""
+    if not positives or not len(hits):
+        return 0.0
+    true, all_ = np.cumsum(hits * weights), np.cumsum(weights)
     precision = true / np.maximum(all_, 1)
     best_from = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
     return float(best_from[np.searchsorted(true / positives, RECALL_LEVELS)].mean())

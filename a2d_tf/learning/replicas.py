@@ -44,22 +44,22 @@ def make(kind: str, number: int = 0) -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(number)])
 
 
-def count(kind: str, number: int = 0) -> int:
-    """Return how many GPUs, or machines without one, share a batch; parts of a CPU count as one.
+def count(kind: str, number: int = 0) -> tuple[int, int]:
+    """Return how many machines share a batch, and how many devices of each; its CPU is one.
 
     Args:
-      kind, number: see `make`, which has not to be called.
+      kind, number: see `make`, which need not be called.
 
     Raises:
       InputError: see `make`.
     """
     gpus = len(tf.config.get_visible_devices("GPU"))
     if kind == "multi_worker":
-        return len(_check_cluster()["worker"]) * max(1, gpus)
+        return len(_check_cluster()["worker"]), max(1, gpus)
     if kind == "none" or not gpus:
-        return 1
+        return 1, 1
     _check_gpus(number, gpus)
-    return number or gpus
+    return 1, number or gpus
 
 
 def _check_gpus(number: int, gpus: int) -> None:

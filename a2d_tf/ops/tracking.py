@@ -81,7 +81,6 @@ class Tracker:
     """Assigns the instances of one frame after another to tracks.
 
     Args:
-      labels: the LabelSpace.
       window: answered frames from which a label is read.
     """
 
@@ -193,7 +192,6 @@ def read_label(
 
     Args:
       sights: as in a Track, at least one.
-      labels: the LabelSpace.
       before: code of the frame before. Without it, a single sight keeps the network's own answer.
       joint: whether p(action) is a sum over actors, as with cartesian and hierarchical labels. It
         then contains p(actor), and each sight is normalised to 1.
@@ -232,7 +230,6 @@ def follow(
 
     Args:
       answers: (frame, its instances with masks as RLEs), in order.
-      labels: the LabelSpace.
       window: answered frames; 1 is the network's own answer.
       is_cut: (frame, the next one) -> whether the film was cut between them, which ends all tracks;
         None for a film of one shot.

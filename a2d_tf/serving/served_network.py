@@ -59,7 +59,7 @@ class ServedNetwork(tf.Module):
     Its batch norms are folded (see `serving.folding`).
 
     Args:
-      network: a Network; later changes of its weights have no effect here.
+      network: what is served; later changes of its weights have no effect here.
       settings: an InferenceConfig with its score_threshold resolved.
       stride: frames from one of a clip to the next, for `stream`.
 

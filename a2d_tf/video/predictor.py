@@ -34,8 +34,8 @@ class Predictor:
       facts: the contents of `a2d_tf.json`.
 
     Attributes:
-      labels: the LabelSpace.
       facts: as given.
+      labels: the label space of the codes.
     """
 
     def __init__(self, frame: Callable, key_frame: Callable, facts: dict[str, Any]):

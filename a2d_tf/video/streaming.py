@@ -356,7 +356,7 @@ def predict(
     Raises:
       InputError: `output` cannot be written, the video ends before the span begins, or what `load`
         and `reader` raise.
-      KeyboardInterrupt: a signal came while the predictor was loaded.
+      KeyboardInterrupt: a signal came while the predictor was being loaded.
     """
     total = span.count(reader.expected)
     sweep(output, HIDDEN)
@@ -375,13 +375,19 @@ def predict(
 
 
 def shortfall(reader: video_files.Reader, span: Span, count: int) -> str:
-    """Describe that fewer frames were answered than the video claims; "" where it is not so."""
-    expected = span.count(reader.count)
-    if reader.count is None and reader.duration and reader.length:
+    """Describe that fewer frames were answered than the video claims; "" where it is not so.
+
+    A file that claims no number of frames is measured by its duration, if it was read to its end.
+    """
+    if reader.count is None:
+        if reader.duration is None or reader.length is None or span.last is not None:
+            return ""
         end = reader.seconds(reader.length)
         # Sound may go on where pictures end.
-        if span.last is None and end < reader.duration - max(1.0, 0.02 * reader.duration):
-            return f"claims to last {reader.duration:.1f} s; {end:.1f} s could be decoded"
+        if end >= reader.duration - max(1.0, 0.02 * reader.duration):
+            return ""
+        return f"claims to last {reader.duration:.1f} s; {end:.1f} s could be decoded"
+    expected = span.count(reader.count)
     if not expected or count >= expected:
         return ""
     return (

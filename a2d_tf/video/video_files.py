@@ -63,6 +63,7 @@ class Reader:
         # Of the frames of a file or camera, and of the end of a file; None of images.
         self._times: array.array[float] | None = None
         self._timeline: decoder.Timeline | None = None
+        self._is_camera = False
         remedy = _REMEDY
         if self._path.is_dir():
             self._frames = self._images()
@@ -70,7 +71,7 @@ class Reader:
             self._times = array.array("d")
             self._frames = self._fitted(self._file())
         elif str(path).isdigit():
-            self._times = array.array("d")
+            self._times, self._is_camera = array.array("d"), True
             remedy = "give the index of a camera that works and is not in use, or a file"
             self._frames = self._fitted(self._camera(int(str(path)), remedy))
         else:
@@ -107,10 +108,11 @@ class Reader:
     def index(self, seconds: float) -> int:
         """The 0-based index of the first frame that begins at a time or later.
 
-        A video file is read up to that time, without decoding it where that will do.
+        A video file is read up to that time, without decoding it where that will do. Frames of a
+        camera are counted as if it dropped none.
         """
         # 0.4 s of 30 frames a second is frame 12, whatever 0.4 * 30 comes to.
-        if self._times is None or not self._path.exists():
+        if self._times is None or self._is_camera:
             return max(0, math.ceil(seconds * self.fps - 1e-6))
         if seconds <= 0:
             return 0
@@ -134,9 +136,9 @@ class Reader:
         """
         if self._times is None:
             return index / self.fps
-        # The end of what a camera saw last is not known.
-        beyond = self._path.exists() or index < len(self._times)
-        return self._times[index] if beyond else self._times[-1] + 1 / self.fps
+        if self._is_camera and index >= len(self._times):  # the end of its last frame
+            return self._times[-1] + 1 / self.fps
+        return self._times[index]
 
     def _file(self, start=0):
         """Yield (index, what makes it RGB) when it is known how long a frame lasts."""

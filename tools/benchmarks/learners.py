@@ -22,7 +22,6 @@ from a2d_tf.learning import losses
 from a2d_tf.learning.batches import without_names
 from a2d_tf.model.network import Network
 from a2d_tf.ops import masks as mask_ops
-from a2d_tf.ops import roi_align
 from a2d_tf.pretrained import coco_classes, layouts, tensor_files, weights
 from tools.benchmarks import setups
 
@@ -134,15 +133,7 @@ def _box_beta() -> Iterator[None]:
 @contextlib.contextmanager
 def _soft_masks() -> Iterator[None]:
     """Mask targets keep the values between 0 and 1 of their edges, as torchvision's do."""
-
-    def crop(masks, rois, matches, size):
-        shape = tf.shape(masks)
-        maps = tf.reshape(masks, [shape[0] * shape[1], shape[2], shape[3], 1])
-        owners = tf.range(shape[0])[:, None] * shape[1] + matches
-        cells = roi_align.crop(maps, tf.reshape(rois, [-1, 4]), tf.reshape(owners, [-1]), size)
-        return tf.reshape(cells, [shape[0], rois.shape[1], size, size])
-
-    with mock.patch.object(mask_ops, "crop_targets", crop):
+    with mock.patch.object(mask_ops, "crop_targets", mask_ops.crop_masks):
         yield
 
 

@@ -213,6 +213,9 @@ def main(argv: list[str], builder: convert.Builder | None = None) -> int:
         print(report.text())
         return 1 if report.problems and _ON_ERROR.value == "fail" else 0
     shell.require(argv, output=_OUTPUT.value)
+    from a2d_tf.core import devices  # late: TensorFlow takes seconds, and a check does without
+
+    devices.hide_gpus()
     settings = convert.ConversionSettings(
         flow_method=_FLOW.value,
         image_height=_HEIGHT.value,

@@ -47,6 +47,9 @@ def main(argv: list[str]) -> None:
     shell.require(argv, records=_RECORDS.value)
     variants = {text: parse_anchors(text, "anchors") for text in _ANCHORS.value}
     manifest = Manifest.load(_RECORDS.value)
+    from a2d_tf.core import devices  # late, for TensorFlow takes seconds to load
+
+    devices.hide_gpus()
     label_space = manifest.label_space
     splits = manifest.splits if _SPLIT.value == "all" else [_SPLIT.value]
     shards = [(split, shard) for split in splits for shard in manifest.shards(split)]

@@ -111,9 +111,11 @@ def _settings(workdir, extra):
 
 def _fold(release, video, folder, settings):
     """Make the records, train and score; returns the run's folder of scores."""
+    from a2d_tf.core import devices
     from a2d_tf.data.conversion import convert
     from a2d_tf.data.sources.release import Release
 
+    devices.hide_gpus()  # which the trainings use
     split_release(release, video.vid, folder / "Release")
     model = Config.read(settings).model
     convert.convert(

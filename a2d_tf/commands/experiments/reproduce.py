@@ -40,6 +40,12 @@ _BASE = flags.DEFINE_string("base", "configs/mini.flags", "Flagfile of the netwo
 _RELEASE = flags.DEFINE_string(
     "release", None, "A2D's folder Release; by default a mini A2D is drawn instead."
 )
+_RECORDS = flags.DEFINE_string(
+    "records",
+    None,
+    "Folder of records that tools/build_records.py made, of A2D or of other videos, in place of "
+    "those that are made.",
+)
 _VIDEOS = flags.DEFINE_integer("mini_videos", 400, "Number of videos of the mini A2D.", 6)
 _FLOW = flags.DEFINE_enum("flow_method", "dis", METHODS, "Optical flow method of the records.")
 _WORKERS = flags.DEFINE_integer("workers", 2, "Number of processes that make the records.", 1)
@@ -154,6 +160,15 @@ def make_records(
         f"--workers={workers}",
     )
     return folder
+
+
+def _given_records(folder: str, base: str) -> str:
+    """Check that records suit the network, and return their absolute folder."""
+    from a2d_tf.data import pipeline
+
+    model = Config.read(flagfiles.find(base)).model
+    pipeline.check_manifest(Manifest.load(folder), model.frames)
+    return os.path.abspath(folder)
 
 
 def _call(command, *arguments):
@@ -300,8 +315,10 @@ def origin(manifest: Manifest, release: str | None, base: str, train: list[str])
 def _report(workdir, records, runs):
     """Write the report; returns its results."""
     # Imported here because the runs need the memory.
+    from a2d_tf.core import devices
     from a2d_tf.evaluation.reports import pages, reproduction
 
+    devices.hide_gpus()  # which the trainings of other processes use
     print("\n== report", flush=True)
     manifest, names = Manifest.load(records), order()
     results = [
@@ -318,7 +335,7 @@ def _report(workdir, records, runs):
             runs.items(), key=lambda item: (item[0][0], names.index(item[0][1]))
         )
     ]
-    text = origin(manifest, _RELEASE.value, _BASE.value, _TRAIN.value)
+    text = origin(manifest, _RECORDS.value or _RELEASE.value, _BASE.value, _TRAIN.value)
     blocks = reproduction.build(results, manifest, text)
     pages.write(workdir, "The paper's tables, reproduced", blocks)
     print(f"{workdir}/report.html")
@@ -339,24 +356,29 @@ def main(argv: list[str]) -> None:
     except ValueError as error:
         raise InputError(f"--seeds={','.join(_SEEDS.value)}: whole numbers, as 0,1,2") from error
     workdir = os.path.abspath(_WORKDIR.value)
+    given = _given_records(_RECORDS.value, _BASE.value) if _RECORDS.value else None
     path = os.path.join(workdir, "settings.json")
     settings = {
         "base": _BASE.value,
         "release": _RELEASE.value,
         "train": _TRAIN.value,
-        "mini_videos": None if _RELEASE.value else _VIDEOS.value,
-        "flow_method": _FLOW.value,
+        "mini_videos": None if _RELEASE.value or given else _VIDEOS.value,
+        "flow_method": None if given else _FLOW.value,
     }
+    if given:
+        settings["records"] = given
     _check_settings(path, settings)
-    with locked(os.path.join(workdir, "records.lock")):
-        records = make_records(
-            workdir,
-            _BASE.value,
-            release=_RELEASE.value,
-            videos=_VIDEOS.value,
-            flow_method=_FLOW.value,
-            workers=_WORKERS.value,
-        )
+    records = given or ""
+    if not given:
+        with locked(os.path.join(workdir, "records.lock")):
+            records = make_records(
+                workdir,
+                _BASE.value,
+                release=_RELEASE.value,
+                videos=_VIDEOS.value,
+                flow_method=_FLOW.value,
+                workers=_WORKERS.value,
+            )
     write_json(path, settings)
     runs = run_all(
         workdir,

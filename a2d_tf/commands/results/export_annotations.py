@@ -51,7 +51,8 @@ def main(argv: list[str]) -> None:
     files.check_output(_OUTPUT.value, _FORMAT.value)
     folder = os.path.normpath(_PREDICTION.value)
     source = os.path.basename(_VIDEO.value) if _VIDEO.value else None
-    video = thinned(predictions.read(folder, _MIN_SCORE.value, source), _EVERY.value)
+    between = files.WRITERS[_FORMAT.value].BETWEEN and _SHAPES.value == "polygons"
+    video = thinned(predictions.read(folder, _MIN_SCORE.value, source), _EVERY.value, between)
     files.save(video, _OUTPUT.value, _FORMAT.value, _SHAPES.value == "masks")
     shapes = sum(len(track.shapes) for track in video.tracks)
     print(

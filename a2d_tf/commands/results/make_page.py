@@ -9,6 +9,7 @@ of predictions: each gets its page, and the page above shows them all.
 
 from __future__ import annotations
 
+import os
 import pathlib
 
 from absl import flags
@@ -34,7 +35,8 @@ def main(argv: list[str]) -> None:
     if bool(_PREDICTION.value) == bool(_LIBRARY.value):
         raise InputError("give one of --prediction and --library")
     labels = LabelSpace.from_json(_LABELS.value) if _LABELS.value else None
-    from a2d_tf.video.views import library, page  # late, for OpenCV takes a second
+    from a2d_tf.video.libraries.library import FAILED, failures  # late: OpenCV takes a second
+    from a2d_tf.video.views import library, page
 
     folders = [pathlib.Path(folder) for folder in _PREDICTION.value]
     if _LIBRARY.value:
@@ -42,7 +44,9 @@ def main(argv: list[str]) -> None:
     for folder in folders:
         print(page.printable(str(page.write_page(folder, labels=labels))))
     if _LIBRARY.value:
-        print(page.printable(str(library.write_library_page(_LIBRARY.value, labels=labels))))
+        failed = failures(os.path.join(_LIBRARY.value, FAILED))
+        path = library.write_library_page(_LIBRARY.value, labels=labels, failed=failed)
+        print(page.printable(str(path)))
 
 
 run = shell.command(main)

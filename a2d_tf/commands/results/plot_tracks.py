@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 
 from absl import flags
 
@@ -69,9 +70,14 @@ def main(argv: list[str]) -> None:
     actions = list(shades)
     _write(os.path.join(output, "time_budget"), plots.time_budget(tracks, shades))
     _write(os.path.join(output, "transitions"), plots.transitions(tracks, actions))
+    written: set[str] = set()
     for number, (folder, prediction) in enumerate(zip(folders, predictions), 1):
         name = "timeline" if len(folders) == 1 else f"timeline_{number:0{len(str(len(folders)))}d}"
         _write(os.path.join(output, name), plots.timeline(prediction, shades, folder))
+        written |= {f"{name}.png", f"{name}.svg"}
+    for name in os.listdir(output):  # of other predictions, by an earlier call
+        if re.fullmatch(r"timeline(_\d+)?\.(png|svg)", name) and name not in written:
+            os.remove(os.path.join(output, name))
     budget = [[*pair, round(s, 3)] for pair, s in bouts.time_budget(tracks).items()]
     _write_rows(os.path.join(output, "time_budget.csv"), [("actor", "action", "seconds"), *budget])
     rows = [[name, *row] for name, row in zip(actions, bouts.transitions(tracks, actions).tolist())]

@@ -89,6 +89,7 @@ def main(argv: list[str]) -> None:
     import tensorflow as tf
 
     from a2d_tf.core import devices
+    from a2d_tf.data import pipeline
     from a2d_tf.learning import replicas
     from a2d_tf.learning.doctor import examination, report
     from a2d_tf.learning.runs import run_start
@@ -96,7 +97,9 @@ def main(argv: list[str]) -> None:
     config = run_start.settle(config, Config.given("model"))
     learning = config.learning
     used = devices.prepare(_DEVICE.value, learning.deterministic)
-    sharing = replicas.count(learning.strategy, learning.replicas)
+    hosts, devices_each = replicas.count(learning.strategy, learning.replicas)
+    sharing = hosts * devices_each
+    pipeline.check_batch(learning.batch_size, sharing)
     used.announce(config.compute.precision)
     versions = f"TensorFlow {tf.__version__}, Python {platform.python_version()}"
     cores, memory = machine.cores(), machine.memory()
@@ -107,7 +110,7 @@ def main(argv: list[str]) -> None:
             print(f"devices: {sharing} share a batch; one of them is measured, without exchange")
         steps, network = examination.train(config, manifest, sharing)
         print("\n".join(report.of_steps(steps, learning.deterministic)), flush=True)
-        rate = examination.feed(config, manifest)
+        rate = hosts * examination.feed(config, manifest)
         tried = dataclasses.replace(learning, batch_size=steps.batch)
         seconds = 0.0
         if learning.val_fraction:

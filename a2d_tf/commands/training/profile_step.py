@@ -101,7 +101,10 @@ def main(argv: list[str]) -> None:
     config = Config.from_flags()
     shell.require(argv, records=_RECORDS.value, output=_OUTPUT.value)
     if config.learning.strategy != "none":
-        raise InputError("one device is profiled: leave --strategy out, and divide --batch_size")
+        raise InputError(
+            f"--strategy={config.learning.strategy}: one device is profiled; give --strategy=none "
+            "and the part of --batch_size that a device has"
+        )
     output = os.path.normpath(_OUTPUT.value)
     from a2d_tf.learning.doctor import trace
 

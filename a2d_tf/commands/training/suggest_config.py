@@ -35,11 +35,13 @@ def main(argv: list[str]) -> None:
     # Imported here because TensorFlow takes seconds to load; a wrong folder is reported at once.
     import tensorflow as tf
 
+    from a2d_tf.core import devices
     from a2d_tf.data import pipeline
     from a2d_tf.data.inspection.contents import gather
     from a2d_tf.learning.doctor import start, suggestion
 
     host = start.Host.here(_MACHINE.value)
+    devices.hide_gpus()
     sizes = suggestion.sizes_of(manifest.sizes)
     contents = gather(manifest, start.canvas(sizes, start.preset(host).pixels))
     videos = tf.constant(sorted(contents.summaries["train"].videos))

@@ -1,8 +1,8 @@
 """Matching: which video of a folder, and which of its frames, an annotation speaks of.
 
-The video is the one that the user says, else the one that the file names, else the one after which
-the export's file or one of its folders is named, else the only one of the size and the number of
-frames that the file gives.
+The video is the one that the user says, unless the files name several; else the one that the file
+names, else the one after which the export's file or one of its folders is named, else the only one
+of the size and the number of frames that the file gives.
 """
 
 from __future__ import annotations
@@ -65,12 +65,14 @@ class Matcher:
           folder: the folder of a video file, or of a folder of numbered images, per video.
           first_frame: 0 or 1, the number of the first frame of a video file where images are
             numbered by name; by default 1. Folders of images begin with 0 or 1 by themselves.
-          by_size: that of an earlier match of the same documents, which took decoding the videos.
+          by_size: that of an earlier match of the same documents, whose checks are not repeated.
         """
         self.folder, self._first_frame = folder, first_frame
         self.by_size = dict(by_size or {})  # a file may be of two documents
         self._first: dict[str, int | None] = {}  # number of a folder's first image; None of a file
         self._spelled: dict[str, str] = {}
+        self._counts: dict[str, int] = {}
+        self._again = by_size is not None
         self._measured: dict[str, tuple[tuple[int, int], int] | None] = {}
         self._paths: dict[str, list[pathlib.Path]] = {}
         if not folder.is_dir():
@@ -95,11 +97,12 @@ class Matcher:
         self._check_said(exports)
         taken = {video for video in named.values() if video}
         taken |= {
-            self._known(video)
-            for _, document in exports
+            self._spelling(video)
+            for export, document in exports
             for video in {frame.video for frame in document.frames}
-            if video
+            if video and export.video is None
         }
+        checked: set[tuple[int, str]] = set()
         tasks: dict[tuple[str, int], Document] = {}
         found: dict[str, dict[int, Located]] = {}
         for _, document in exports:
@@ -109,10 +112,11 @@ class Matcher:
                     video = self.by_size.get(document.path) or self._find_by_size(document, taken)
                     named[id(document)] = self.by_size[document.path] = video
                     taken.add(video)
-                if frame is document.frames[0]:
+                if (id(document), video) not in checked:
+                    checked.add((id(document), video))
                     self._check_positions(video, document)
-                    if document.task is not None:
-                        _check_again(document, tasks.setdefault((video, document.task), document))
+                if document.task is not None and frame is document.frames[0]:
+                    _check_again(document, tasks.setdefault((video, document.task), document))
                 self._add(found.setdefault(video, {}), video, Located(frame, document))
         for video in found:
             self._check_one(video)
@@ -133,20 +137,21 @@ class Matcher:
         for export, document in exports:
             if export.video is not None:
                 for video in {frame.video for frame in document.frames}:
-                    name = self._known(video) if video else self._by_path(export, document)
+                    name = self._spelling(video) if video else self._by_path(export, document)
                     if name in self.names:
                         several.setdefault(export, set()).add(name)
         for export, names in several.items():
             if len(names) > 1:
                 raise InputError(
-                    f"{export.path}: names the videos {_listed(sorted(names))}, so "
-                    f"--annotations={export.video}=… cannot hold; leave out '{export.video}='"
+                    f"{export.path}: it, or its files by their names, are of the videos "
+                    f"{_listed(sorted(names))}, so --annotations={export.video}=… cannot hold; "
+                    f"leave out '{export.video}='"
                 )
 
     def _check_positions(self, video: str, document: Document) -> None:
         """Raise InputError where numbers would be taken for other frames than those meant."""
         path = frame_files.find(self.folder, video)
-        if path is None:
+        if path is None or self._again:
             return
         if document.format == "a2d_tf" and path.is_dir() and frame_files.begins_with_zero(path):
             raise InputError(
@@ -155,12 +160,15 @@ class Matcher:
             )
         if document.numbering != "images":
             return
-        count = frame_files.count(path, zero_based=True)
-        if count != document.frame_count:
+        if video not in self._counts:
+            self._counts[video] = frame_files.count(path, zero_based=True)
+        if self._counts[video] != document.frame_count:
+            known = document.frame_count is not None
+            number = document.frame_count if known else "an unknown number of"
             raise InputError(
-                f"{document.path}: counts {document.frame_count or 'some'} images of a task, and "
-                f"{path} has {count} frames, so that it does not say which they are; export it as "
-                "'CVAT for images 1.1', which keeps the images' names"
+                f"{document.path}: counts {number} images of a task, and {path} has "
+                f"{self._counts[video]} frames, so that it does not say which they are; export it "
+                "as 'CVAT for images 1.1', which keeps the images' names"
             )
 
     def _named(self, export: Export, document: Document) -> str | None:
@@ -188,8 +196,9 @@ class Matcher:
         path, own = document.path, export.path
         above = own.parent if own.is_dir() else own.parent.parent
         *folders, file = (path.relative_to(above) if path.is_relative_to(above) else path).parts
-        # LabelMe's file of a frame may be the number of the frame alone.
-        files = [] if document.format == "labelme" else [file, file.partition(".")[0]]
+        files = [file, file.partition(".")[0]]
+        if document.format == "labelme" and files[1].isdigit():  # the number of the frame
+            files = []
         for part in [*files, *reversed(folders)]:
             for name in (part, part.rpartition(".")[0]):
                 if name in self.names:
@@ -197,21 +206,24 @@ class Matcher:
         return None
 
     def _known(self, video: str) -> str:
-        """Return the folder's spelling of a video's name."""
-        if video not in self._spelled:
-            self._spelled[video] = self._spelling(video)
-        return self._spelled[video]
+        """Return the folder's spelling of a video's name; InputError where it can have none."""
+        name = self._spelling(video)
+        if name not in self.names and not is_file_name(video):
+            raise InputError(f"video {shown(video)} cannot be a file name; rename the video")
+        return name
 
     def _spelling(self, video: str) -> str:
+        """Return the folder's spelling of a name; the name where the folder has no such video."""
+        if video not in self._spelled:
+            self._spelled[video] = self._find_spelling(video)
+        return self._spelled[video]
+
+    def _find_spelling(self, video: str) -> str:
         if video in self.names:
             return video
         # Tools change blanks and cases, and macOS the form of accents.
         alike = [name for name in self.names if _letters(name) == _letters(video)]
-        if len(alike) == 1:
-            return alike[0]
-        if not is_file_name(video):
-            raise InputError(f"video {shown(video)} cannot be a file name; rename the video")
-        return video
+        return alike[0] if len(alike) == 1 else video
 
     def _find_by_size(self, document: Document, taken: set[str]) -> str:
         """Return the only video of the size and the number of frames that a document gives."""

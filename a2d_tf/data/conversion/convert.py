@@ -238,9 +238,12 @@ def build_all(
 
 
 def build_in_worker(*arguments: Any, **options: Any) -> dict:
-    """Call `build_shard` in a worker process, whose TensorFlow uses one core."""
+    """Call `build_shard` in a worker process, whose TensorFlow uses one core and no GPU."""
     import tensorflow as tf
 
+    from a2d_tf.core import devices
+
+    devices.hide_gpus()
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     return build_shard(*arguments, **options)

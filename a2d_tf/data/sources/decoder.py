@@ -32,6 +32,9 @@ _CONTAINERS = (
     "webm,yuv4mpegpipe"
 )
 _OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
+# First bytes of Matroska, AVI, Ogg and ASF; types of the first atom of MP4 and QuickTime.
+_HEADERS = (b"\x1aE\xdf\xa3", b"RIFF", b"OggS", b"0&\xb2u")
+_ATOMS = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")
 # Codecs whose packets are a frame each, but for damaged ones: packets tell the frames' numbers.
 _FRAME_A_PACKET = {"av1", "ffv1", "h264", "hevc", "mjpeg", "prores", "vp9"}
 
@@ -273,13 +276,25 @@ class Video:
 
 
 def _container(path):
-    # FFmpeg would take the start of a relative path, such as http:, for a protocol. Options of
-    # streams end PyAV 15 where the container has no header that lists these (FLV, MPEG-PS).
+    # FFmpeg would take the start of a relative path, such as http:, for a protocol.
     path = os.path.abspath(path)
+    options = {"container_options": dict(_OPTIONS)}
+    if _lists_streams(path):
+        options = {"options": {**_OPTIONS, "max_pixels": str(MAX_PIXELS)}}
     try:
-        return av.open(path, container_options=dict(_OPTIONS))
+        return av.open(path, **options)
     except UnicodeDecodeError:  # in a title, say; later versions of PyAV do not mind
-        return av.open(path, container_options=dict(_OPTIONS), metadata_errors="replace")
+        return av.open(path, metadata_errors="replace", **options)
+
+
+def _lists_streams(path):
+    """Whether a file begins as containers do whose header lists the streams.
+
+    Where it does not (FLV, MPEG-PS), options of the streams end PyAV 15 with a fault of memory.
+    """
+    with open(path, "rb") as file:
+        start = file.read(8)
+    return start.startswith(_HEADERS) or start[4:] in _ATOMS
 
 
 def stated_rate(*claimed: float | Fraction | None) -> float:

@@ -75,7 +75,7 @@ class Recorded:
         self._videos.setdefault(truth.video, {})[truth.frame] = true, sighted
 
     def metrics(self) -> dict:
-        """Return `metrics.metrics_of` these videos; empty where there are none.
+        """Return `metrics.metrics_of` these videos; empty where they hold no object.
 
         A video counts if its frames are recorded without a gap, two or more, and every instance has
         an identity.
@@ -83,11 +83,10 @@ class Recorded:
         videos = [
             self._follow(name, [frames[number] for number in sorted(frames)])
             for name, frames in self._videos.items()
-            if len(frames) > 1
-            and max(frames) - min(frames) + 1 == len(frames)
-            and any(len(true.objects.codes) for true, _ in frames.values())
+            if len(frames) > 1 and max(frames) - min(frames) + 1 == len(frames)
         ]
-        return metrics.metrics_of(videos, self._labels) if videos else {}
+        anything = any(len(frame.codes) for video in videos for frame in video.frames)
+        return metrics.metrics_of(videos, self._labels) if anything else {}
 
     def _follow(self, name, frames):
         """Link the instances of a video's frames."""

@@ -21,13 +21,14 @@ from a2d_tf.learning.runs import run_folder
 from a2d_tf.learning.runs.checkpoints import restore
 from a2d_tf.learning.runs.run_folder import Run
 from a2d_tf.model import flavours
+from a2d_tf.model.backbones.resnet import FROZEN
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import cache, coco_classes, weights
 
 logger = logging.getLogger(__name__)
 
-# --flow_scale and --flow_bound beside photographs of undivided pixels (docs/training.md), and how
-# many times that is taken for a mistake.
+# --flow_scale and --flow_bound beside photographs of undivided pixels (docs/training.md); more than
+# _FAR times that is taken for a mistake.
 _FLOW, _FAR = (16.0, 256.0), 8
 
 
@@ -56,6 +57,8 @@ def settle(config: Config, given: Collection[str], workdir: str | None = None) -
     elif config.learning.init_run:
         config = _as_before(config, there, given, ("model",))
     learning, origin = config.learning, ""
+    if not run:
+        _warn_of_norms(config.model, learning)
     model: dict[str, Any] = {}
     for stream in ("rgb", "flow"):
         path = "" if goes_on else cache.resolve(getattr(learning, f"init_{stream}"))
@@ -78,16 +81,30 @@ def settle(config: Config, given: Collection[str], workdir: str | None = None) -
     return dataclasses.replace(config, model=dataclasses.replace(config.model, **model))
 
 
+def _warn_of_norms(model, learning):
+    """Warn where norms are frozen at the statistics of no weights."""
+    norms = {"rgb": model.norm}
+    if model.use_flow:
+        norms["flow"] = model.norm if model.flow_norm == "same" else model.flow_norm
+    for stream, norm in norms.items():
+        if norm in FROZEN and not getattr(learning, f"init_{stream}"):
+            logger.warning(
+                "without --init_%s the %s backbone is random, and its norms (%s) do not adapt to "
+                "that: name weights (docs/pretrained_weights.md), or use --norm=group_norm",
+                *(stream, stream, norm),
+            )
+
+
 def _warn_of_scale(model, flavour, path):
     """Warn where flow is many times what photographs are to these weights."""
     divisor = float(np.mean(flavours.FLAVOURS[flavour].std))
     usual = [side / divisor for side in _FLOW]
-    if model.flow_scale > _FAR * usual[0]:
+    if model.flow_scale > _FAR * usual[0] or model.flow_bound > _FAR * usual[1]:
         logger.warning(
-            "%s: these weights want pixels divided by %.3g, and --flow_scale=%g is for undivided "
-            "ones; about --flow_scale=%.2g --flow_bound=%.2g suits them (docs/training.md, 'Flow "
-            "beside RGB')",
-            *(path, divisor, model.flow_scale, *usual),
+            "%s: these weights want pixels divided by %.3g, and --flow_scale=%g --flow_bound=%g "
+            "are for undivided ones; about --flow_scale=%.2g --flow_bound=%.2g suit them "
+            "(docs/training.md, 'Flow beside RGB')",
+            *(path, divisor, model.flow_scale, model.flow_bound, *usual),
         )
 
 

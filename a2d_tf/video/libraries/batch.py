@@ -27,7 +27,7 @@ from a2d_tf.core.sharing.tasks import ALONE, Task
 from a2d_tf.core.stopping import stop_on_signal
 from a2d_tf.ops import tracking
 from a2d_tf.video import outputs, streaming, video_files
-from a2d_tf.video.libraries import finished
+from a2d_tf.video.libraries import finished, library
 from a2d_tf.video.libraries.library import FAILED, SUMMARY, Job
 from a2d_tf.video.views import library as views
 from a2d_tf.video.views import page
@@ -252,8 +252,7 @@ def conclude(
     pattern = os.path.join(glob.escape(output), f"{name}-*-of-*{suffix}")
     failed: dict[str, str] = {}
     for path in [os.path.join(output, FAILED), *sorted(glob.glob(pattern))]:
-        with contextlib.suppress(FileNotFoundError), open(path, encoding="utf-8") as file:
-            failed.update({row["video"]: row["reason"] for row in csv.DictReader(file)})
+        failed.update(library.failures(path))
     whole = []
     for job in jobs:
         if finished.is_finished(job, request.record(job), overwrite=True):

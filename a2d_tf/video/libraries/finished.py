@@ -55,7 +55,7 @@ def record(job: Job, of_all: dict[str, Any]) -> dict[str, Any]:
         value}.
 
     Returns:
-      the contents; `bytes` is None of a video that is gone, or a link to one.
+      the contents; `bytes` is None if the video, or the file that a link leads to, is gone.
     """
     try:
         files = frames.files(job.path, video_files.IMAGES)

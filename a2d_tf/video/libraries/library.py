@@ -6,6 +6,8 @@ video and no library.
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import dataclasses
 import glob
 import os
@@ -25,6 +27,14 @@ VIDEOS = (
 """Suffixes by which a folder or a glob has videos; a list may name any file."""
 SUMMARY, FAILED = "summary.csv", "failed.csv"
 _TAKEN = (SUMMARY, FAILED, page.NAME)  # names of the library's own files
+
+
+def failures(path: str | os.PathLike) -> dict[str, str]:
+    """Read a file such as `failed.csv`, {name of a video: why it failed}; empty without one."""
+    with contextlib.suppress(FileNotFoundError):
+        with open(path, encoding="utf-8", newline="") as file:
+            return {row["video"]: row["reason"] for row in csv.DictReader(file)}
+    return {}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -105,14 +105,17 @@ def _by_line(path):
         if file.readline() != "[\n":
             return None
         for line in file:
-            text = line.rstrip()
+            text, before = line.rstrip(), text
             if text == "]":
-                continue
+                break
             try:
                 tracks.append(json.loads(text.rstrip(","), object_hook=_without_frames))
             except (ValueError, RecursionError):
                 return None
-    return tracks if text == "]" else None
+            if len(tracks) > 1 and not before.endswith(","):
+                return None
+        ends = text == "]" and not file.read().strip()
+    return tracks if ends else None
 
 
 def _without_frames(fields):

@@ -19,6 +19,15 @@ from a2d_tf.data.sources.frames import VIDEOS
 _SPLITS = {"train": "train", "validation": "train", "test": "test"}
 
 
+# Of sources: films, archives and images. A folder's name may have a dot, too: clip.v2.
+_FILES = {
+    *(
+        ".3gp .asf .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .vob .webm"
+    ).split(),
+    *(".wmv .7z .gz .rar .tar .tgz .zip .bmp .gif .jpeg .jpg .pdf .png .tif .tiff .webp").split(),
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class Task:
     """A task of an export, or the one job that it is of.
@@ -123,7 +132,8 @@ def _single(element, root, path):
     start = _whole_number(element, "start_frame", path) if count is not None else 0
     task, meta = _task(element, path, start, count), root.find("meta")
     # Until 2020 the source stood beside the task; a job's size may.
-    video, size = task.video or _stem(meta.findtext("source")), task.size or _size(meta, path)
+    video = task.video or _stem(meta.findtext("source"), _FILES)
+    size = task.size or _size(meta, path)
     of_video = True if video or size else task.of_video
     named = element.tag == "task" and element.findtext("id")
     identity = _whole_number(element, "id", path) if named else None
@@ -132,7 +142,7 @@ def _single(element, root, path):
 
 def _task(element, path, start, count):
     step = re.search(r"step\s*=\s*([1-9][0-9]{0,8})", element.findtext("frame_filter") or "")
-    size, source = _size(element, path), _stem(element.findtext("source"))
+    size, source = _size(element, path), _stem(element.findtext("source"), _FILES)
     mode = {"interpolation": True, "annotation": False}.get(element.findtext("mode") or "")
     of_video = True if source or size else mode
     task = Task(source, of_video, size, start, int(step[1]) if step else 1)
@@ -163,9 +173,9 @@ def _whole_number(element, field, path):
     return int(text)
 
 
-def _stem(name, suffixes=None):
+def _stem(name, suffixes):
     """The name of a file without folders and suffix (one of `suffixes`); None for no name."""
     base = (name or "").strip().replace("\\", "/").rpartition("/")[2]
     stem, dot, suffix = base.rpartition(".")
-    is_suffix = suffixes is None or f"{dot}{suffix}".lower() in suffixes
+    is_suffix = f"{dot}{suffix}".lower() in suffixes
     return (stem if stem and is_suffix else base) or None

@@ -79,7 +79,7 @@ def read(name: str, content: Any, container: Container, options: ReadOptions) ->
 
     A frame of a video counts as annotated where a visible shape is a keyframe, with all its visible
     shapes. Images keep no keyframes: those with shapes count. A shape that is on one frame only has
-    no track.
+    no track, but those of a group and label that recurs, as our own export writes masks.
 
     Returns:
       A document for each task.
@@ -112,6 +112,8 @@ class _Reader:
         self._fields, self._task, self._options = Fields(path), task, options
         self._frames: dict[tuple[str | None, int], _Frame] = {}
         self._identities: dict[int, int] = {}
+        # By group and label, {frame: identity} of the tracks of one shape, as masks are.
+        self._single: dict[tuple[int, str], dict[int, int]] = {}
         self._left_out: collections.Counter[str] = collections.Counter()
         self._by_name = False
 
@@ -120,7 +122,7 @@ class _Reader:
         where = _place(track)
         label, group = self._label(track, where), self._whole(track, "group_id", where, 0)
         identity = self._whole(track, "id", where)
-        found, left = [], []
+        found, left, first = [], [], 0
         for element in track:
             frame = self._whole(element, "frame", f"{where}, <{element.tag}>")
             place = f'{where}, frame="{frame}"'
@@ -136,6 +138,7 @@ class _Reader:
             elif self._is_mask(element):
                 entry.known |= self._flag(element, "keyframe", True, place)
                 found.append(_Shape(element, label, group, place))
+                first = first or number
                 entry.shapes.append(found[-1])
             else:
                 entry.others = True
@@ -148,6 +151,8 @@ class _Reader:
                 self._identities[group] = min(identity, self._identities.get(group, identity))
             for shape in found:
                 shape.track = identity
+        elif group and found:
+            self._single.setdefault((group, label), {})[first] = identity
 
     def add_image(self, image: Element) -> None:
         """Add the shapes of an <image>."""
@@ -175,6 +180,9 @@ class _Reader:
 
     def document(self) -> Document:
         """Return the document, with the frames that are annotated."""
+        for (group, _), tracks in self._single.items():
+            if len(tracks) > 1:
+                self._identities.setdefault(group, min(tracks.values()))
         frames = []
         entries = list(self._frames.values())
         if not self._by_name:

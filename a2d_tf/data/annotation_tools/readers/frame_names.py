@@ -89,12 +89,18 @@ def of_cvat(name: str) -> FrameName | None:
 
 
 def of_prediction(name: str) -> FrameName | None:
-    """Parse a name of this project's own export: 'clip1/frame_000005.PNG' is frame 6 of clip1."""
+    """Parse a name of this project's own export: 'clip1/frame_000005.PNG' is frame 6 of clip1.
+
+    'garden/DSC_0005.jpg' is frame 5 of garden.
+    """
     folders, _, last = name.rpartition("/")
     found = of_cvat(last if last.endswith(".PNG") else name)
     if found and found.numbering == "video":
         return dataclasses.replace(found, video=folders.rpartition("/")[2] or None)
-    return of_image(name)
+    found = of_image(last)  # the folder names the video, whatever its images are called
+    if found and folders:
+        return dataclasses.replace(found, video=folders.rpartition("/")[2])
+    return found
 
 
 def of_youtube_vis(name: str) -> FrameName | None:

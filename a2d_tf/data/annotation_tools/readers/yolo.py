@@ -84,8 +84,8 @@ def read(name: str, content: Any, container: Container, options: ReadOptions) ->
         file = image or f"{stem}.txt"
         if frame_names.is_of_roboflow(file):
             found = frame_names.of_roboflow(file, options.frame_step)
-        else:  # without its image's name, CVAT's frame is told by its own alone
-            found = frame_names.of_cvat(image or f"{stem}.PNG")
+        else:
+            found = frame_names.of_cvat(file)
         if not found:
             where = labels or image
             problem = f"{shown(stem)} names no frame of a video; name images <video>/<number>.jpg"

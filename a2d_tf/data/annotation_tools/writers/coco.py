@@ -1,10 +1,11 @@
 """Writer of COCO's JSON, with CVAT's attributes: 'action', 'occluded', 'track_id', 'keyframe'.
 
 Images of a video are named as CVAT names them, which counts from 0: clip1/frame_000004.PNG is frame
-5; those of a folder have their own names. CVAT makes a track of annotations with a 'keyframe', and
-a track cannot hold masks or several parts, so these have none.
+5; those of a folder have their own names. CVAT makes a track of annotations with a 'keyframe',
+which ends where a frame has none: so it has the frames between key frames, too, where 'keyframe' is
+false. A track cannot hold masks or several parts: these have no 'keyframe', and key frames alone.
 
-Source: cvat-ai/cvat, `cvat/apps/dataset_manager/bindings.py`.
+Source: cvat-ai/cvat, `cvat/apps/dataset_manager/bindings.py`, `_validate_track_shapes`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from a2d_tf.data.annotation_tools.readers import frame_names
 from a2d_tf.data.annotation_tools.writers.polygons import polygons
 from a2d_tf.data.annotation_tools.writers.tracked_video import TrackedVideo
 
-SUFFIX = ".json"
+SUFFIX, BETWEEN = ".json", True
 
 
 def write(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
@@ -40,7 +41,9 @@ def write(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
             attributes = {"action": shape.action, "occluded": False, "track_id": track.id}
             segmentation = shape.mask if masks else polygons(shape.decoded())
             if not masks and len(segmentation) == 1:
-                attributes["keyframe"] = True
+                attributes["keyframe"] = shape.key
+            elif not shape.key:
+                continue
             annotations.append(
                 {
                     "id": len(annotations) + 1,

@@ -19,7 +19,7 @@ import numpy as np
 from a2d_tf.data.annotation_tools.writers.polygons import crop, polygons
 from a2d_tf.data.annotation_tools.writers.tracked_video import Shape, TrackedVideo
 
-SUFFIX = ".xml"
+SUFFIX, BETWEEN = ".xml", False
 
 
 def write(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:

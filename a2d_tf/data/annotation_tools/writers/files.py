@@ -13,6 +13,8 @@ from a2d_tf.data.annotation_tools.writers import coco, cvat, labelme, youtube_vi
 from a2d_tf.data.annotation_tools.writers.tracked_video import TrackedVideo
 
 WRITERS = {"cvat": cvat, "coco": coco, "youtube_vis": youtube_vis, "labelme": labelme}
+"""Each has `write`, the SUFFIX of its file ('' for a folder), and whether its tracks need the
+frames BETWEEN key frames."""
 
 
 def check_output(output: str, form: str) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from a2d_tf.data.annotation_tools.writers.polygons import crop, polygons
 from a2d_tf.data.annotation_tools.writers.tracked_video import Shape, TrackedVideo
 
-SUFFIX = ""  # a folder
+SUFFIX, BETWEEN = "", False  # a folder
 _VERSION = "6.3.1"
 
 

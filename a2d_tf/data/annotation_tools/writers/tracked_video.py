@@ -19,12 +19,14 @@ class Shape:
       mask: RLE {'size': [height, width], 'counts': text}, not empty.
       until: number of a later frame where the track is gone; None where it goes on to its next
         shape, or to the end of the video.
+      key: whether the frame is a key frame; others are between two, see `thinned`.
     """
 
     frame: int
     action: str
     mask: dict
     until: int | None = None
+    key: bool = True
 
     def decoded(self) -> np.ndarray:
         """Return the mask, bool [height, width]."""
@@ -80,8 +82,8 @@ class TrackedVideo:
         return found
 
 
-def thinned(video: TrackedVideo, every: int) -> TrackedVideo:
-    """Keep the key frames of a video, with all that is in them.
+def thinned(video: TrackedVideo, every: int, between: bool = False) -> TrackedVideo:
+    """Keep the key frames of a video, with all that is in them; with `between` mark the others.
 
     These are the first frame, one that is `every` frames or more behind the last such, and so on;
     and those where a track begins, ends or changes its action. A track that is missing for a time
@@ -109,6 +111,15 @@ def thinned(video: TrackedVideo, every: int) -> TrackedVideo:
             before = dataclasses.replace(shape, until=until)
             shapes.append(before)
         tracks.append(dataclasses.replace(track, shapes=tuple(shapes)))
+    if between:
+        tracks = [
+            dataclasses.replace(
+                track,
+                shapes=tuple(dataclasses.replace(s, key=s.frame in kept) for s in track.shapes),
+            )
+            for track in tracks
+        ]
+        kept |= {shape.frame for track in tracks for shape in track.shapes}
     return dataclasses.replace(
         video,
         frames=tuple(sorted(kept)),

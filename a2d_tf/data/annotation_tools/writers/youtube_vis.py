@@ -17,7 +17,7 @@ from a2d_tf.data.annotation_tools.readers.frame_names import PREDICTION
 from a2d_tf.data.annotation_tools.writers.polygons import polygons
 from a2d_tf.data.annotation_tools.writers.tracked_video import TrackedVideo
 
-SUFFIX = ".json"
+SUFFIX, BETWEEN = ".json", False
 
 
 def write(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
