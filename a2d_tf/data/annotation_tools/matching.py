@@ -71,7 +71,6 @@ class Matcher:
         self.by_size = dict(by_size or {})  # a file may be of two documents
         self._first: dict[str, int | None] = {}  # number of a folder's first image; None of a file
         self._spelled: dict[str, str] = {}
-        self._counts: dict[str, int] = {}
         self._again = by_size is not None
         self._measured: dict[str, tuple[tuple[int, int], int] | None] = {}
         self._paths: dict[str, list[pathlib.Path]] = {}
@@ -150,25 +149,23 @@ class Matcher:
 
     def _check_positions(self, video: str, document: Document) -> None:
         """Raise InputError where numbers would be taken for other frames than those meant."""
+        own = document.format == "a2d_tf"
         path = frame_files.find(self.folder, video)
-        if path is None or self._again:
+        if path is None or self._again or not (own or document.numbering == "images"):
             return
-        if document.format == "a2d_tf" and path.is_dir() and frame_files.begins_with_zero(path):
+        if own and path.is_dir() and frame_files.begins_with_zero(path):
             raise InputError(
                 f"{document.path}: counts frames from 1, and {path} has images from 0, so that "
                 "names of one are not those of the other; number the images from 1"
             )
-        if document.numbering != "images":
-            return
-        if video not in self._counts:
-            self._counts[video] = frame_files.count(path, zero_based=True)
-        if self._counts[video] != document.frame_count:
+        measured = None if own else self._measure(video)
+        if measured and measured[1] != document.frame_count:
             known = document.frame_count is not None
             number = document.frame_count if known else "an unknown number of"
             raise InputError(
                 f"{document.path}: counts {number} images of a task, and {path} has "
-                f"{self._counts[video]} frames, so that it does not say which they are; export it "
-                "as 'CVAT for images 1.1', which keeps the images' names"
+                f"{measured[1]} frames, so that it does not say which they are; export it as "
+                "'CVAT for images 1.1', which keeps the images' names"
             )
 
     def _named(self, export: Export, document: Document) -> str | None:

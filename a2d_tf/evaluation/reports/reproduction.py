@@ -207,7 +207,8 @@ def _differences(rows, draws, shown):
         Text(
             f"Points, with {bootstrap.LEVEL} % intervals of a paired bootstrap over the test "
             f"videos ({bootstrap.SAMPLES} samples). They reflect the choice of test videos; the "
-            "seed of training adds to them."
+            "seed of training adds to them. A pair that a sample does not draw counts 0 in its "
+            "mAP, so that intervals of mAP lean towards 0 where pairs are in few videos."
             + (f" Steps of training: {', '.join(steps)}." if phased else "")
         ),
         Table(("", "joint mIoU, published", *_COMPARED_HEADS), lines),
