@@ -47,7 +47,7 @@ def main(argv: list[str]) -> None:
     from a2d_tf.model.network import Network
 
     manifest = Manifest.load(_RECORDS.value)
-    pipeline.check_manifest(manifest, config.model.frames)
+    manifest.check_frames(config.model.frames)
     if config.learning.zero_shot_actor:
         manifest.label_space.actor_index(config.learning.zero_shot_actor)
     workdir = os.path.normpath(_WORKDIR.value)

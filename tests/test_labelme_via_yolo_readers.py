@@ -382,6 +382,9 @@ def test_yolo_of_a_video_that_cvat_numbers(tmp_path):
     }
     (document,) = read_yolo(tmp_path, files)
     assert numbers(document) == [(None, 6, 1)] and document.numbering == "video"
+    del files["train.txt"]
+    with pytest.raises(InputError, match="frame_000005.txt: name: CVAT counts such names from 0"):
+        read_yolo(tmp_path / "without", files)
 
 
 def test_yolo_without_a_frame_says_what_is_left_out(tmp_path):

@@ -256,6 +256,8 @@ def test_frames_of_a_stretch_of_time(fps, start, end, expected, tmp_path):
         (None, 10.0, 100, None, 100, ""),
         (None, 10.0, 92, None, 92, ""),  # sound may go on
         (None, 10.0, 60, None, 60, "claims to last 10.0 s; 6.0 s could be decoded"),
+        (None, 10.0, 60, 95, 60, "claims to last 10.0 s; 6.0 s could be decoded"),
+        (None, 10.0, 60, 60, 60, ""),
         (None, 10.0, None, 60, 60, ""),  # not read to its end
         (None, None, None, 60, 20, ""),  # a camera
     ],

@@ -179,6 +179,15 @@ class Manifest:
         """The splits that have records."""
         return tuple(split for split in SPLITS if self.counts[split]["records"])
 
+    def check_frames(self, frames: int) -> None:
+        """Raise an InputError if the clips are shorter than a network's temporal field."""
+        if self.clip_frames < frames:
+            raise InputError(
+                f"records hold clips of {self.clip_frames} frames, but the network looks at "
+                f"{frames} (2 x temporal_layers + 1): build them again with "
+                f"--clip_frames={frames}, or lower --temporal_layers"
+            )
+
     def shards(self, split: str) -> list[str]:
         """Return the paths of a split's shards, in order.
 

@@ -206,16 +206,6 @@ def _pad(example, canvas, frames, max_instances, base):
     return batch
 
 
-def check_manifest(manifest: Manifest, frames: int) -> None:
-    """Raise an InputError if the clips are shorter than the network's temporal field."""
-    if manifest.clip_frames < frames:
-        raise InputError(
-            f"records hold clips of {manifest.clip_frames} frames, but the network looks at "
-            f"{frames} (2 x temporal_layers + 1): build them again with --clip_frames={frames}, or "
-            f"lower --temporal_layers"
-        )
-
-
 def check_batch(batch_size: int, replicas: int) -> None:
     """Raise an InputError if the replicas cannot share a batch evenly."""
     if batch_size % replicas:
@@ -273,7 +263,7 @@ def training(
       InputError: too short clips, no record in the split, or a batch that the replicas cannot
         share evenly.
     """
-    check_manifest(manifest, frames)
+    manifest.check_frames(frames)
     context = input_context or tf.distribute.InputContext()
     replicas = max(context.num_replicas_in_sync, context.num_input_pipelines)
     check_batch(batch_size, replicas)
@@ -392,7 +382,7 @@ def evaluation(
     Raises:
       InputError: too short clips, or no shard of the split.
     """
-    check_manifest(manifest, frames)
+    manifest.check_frames(frames)
     context = input_context or tf.distribute.InputContext()
     clips = _serialized(split_shards(manifest, split), split_filter(split, val_fraction))
     load = _loader(manifest, canvas, frames, batch_size, max_instances)

@@ -380,11 +380,12 @@ def shortfall(reader: video_files.Reader, span: Span, count: int) -> str:
     A file that claims no number of frames is measured by its duration, if it was read to its end.
     """
     if reader.count is None:
-        if reader.duration is None or reader.length is None or span.last is not None:
+        if reader.duration is None or reader.length is None:
             return ""
         end = reader.seconds(reader.length)
         # Sound may go on where pictures end.
-        if end >= reader.duration - max(1.0, 0.02 * reader.duration):
+        whole = end >= reader.duration - max(1.0, 0.02 * reader.duration)
+        if whole or (span.last is not None and span.last <= reader.length):
             return ""
         return f"claims to last {reader.duration:.1f} s; {end:.1f} s could be decoded"
     expected = span.count(reader.count)

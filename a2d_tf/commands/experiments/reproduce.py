@@ -43,8 +43,8 @@ _RELEASE = flags.DEFINE_string(
 _RECORDS = flags.DEFINE_string(
     "records",
     None,
-    "Folder of records that tools/build_records.py made, of A2D or of other videos, in place of "
-    "those that are made.",
+    "Folder of records that tools/build_records.py made, in place of those of --release, "
+    "--mini_videos, --flow_method and --workers. Rows of actors that they lack are left out.",
 )
 _VIDEOS = flags.DEFINE_integer("mini_videos", 400, "Number of videos of the mini A2D.", 6)
 _FLOW = flags.DEFINE_enum("flow_method", "dis", METHODS, "Optical flow method of the records.")
@@ -164,11 +164,18 @@ def make_records(
 
 def _given_records(folder: str, base: str) -> str:
     """Check that records suit the network, and return their absolute folder."""
-    from a2d_tf.data import pipeline
-
-    model = Config.read(flagfiles.find(base)).model
-    pipeline.check_manifest(Manifest.load(folder), model.frames)
+    Manifest.load(folder).check_frames(Config.read(flagfiles.find(base)).model.frames)
     return os.path.abspath(folder)
+
+
+def _rows_of(records: str, names: list[str]) -> list[str]:
+    """Leave out rows that withhold an actor which records do not have."""
+    actors = Manifest.load(records).label_space.actors
+    return [
+        name
+        for name in names
+        if not name.startswith("zero_shot_") or name.removeprefix("zero_shot_") in actors
+    ]
 
 
 def _call(command, *arguments):
@@ -360,13 +367,12 @@ def main(argv: list[str]) -> None:
     path = os.path.join(workdir, "settings.json")
     settings = {
         "base": _BASE.value,
+        "records": given,
         "release": _RELEASE.value,
         "train": _TRAIN.value,
         "mini_videos": None if _RELEASE.value or given else _VIDEOS.value,
         "flow_method": None if given else _FLOW.value,
     }
-    if given:
-        settings["records"] = given
     _check_settings(path, settings)
     records = given or ""
     if not given:
@@ -385,7 +391,9 @@ def main(argv: list[str]) -> None:
         _BASE.value,
         records,
         seeds=seeds,
-        names=[name for name in names if not _RUNS.value or name in _RUNS.value],
+        names=_RUNS.value
+        and [name for name in names if name in _RUNS.value]
+        or _rows_of(records, names),
         train=_TRAIN.value,
         delete_weights=_DELETE.value,
         device=_DEVICE.value,

@@ -5,7 +5,7 @@
 
 Writes PNG and SVG, and the numbers as CSV. The time budget and the transitions from one action of a
 track to its next are of all predictions together; each has a timeline of its own, numbered in their
-order where there are several.
+order where there are several. Timelines of an earlier call in the same folder are removed.
 """
 
 from __future__ import annotations

@@ -38,7 +38,6 @@ _VALIDATED = 4  # least number of clips to time validation
 @contextlib.contextmanager
 def _records(config):
     """Yield the manifest of --records, or of clips drawn at A2D's size."""
-    from a2d_tf.data import pipeline
     from a2d_tf.data.conversion import convert
     from a2d_tf.data.manifest import Manifest
     from a2d_tf.data.mini import synthetic
@@ -57,7 +56,7 @@ def _records(config):
             )
             convert.convert(Release(release), place, settings, workers)
         manifest = Manifest.load(place)
-        pipeline.check_manifest(manifest, model.frames)
+        manifest.check_frames(model.frames)
         yield manifest
 
 

@@ -65,7 +65,7 @@ class Matcher:
           folder: the folder of a video file, or of a folder of numbered images, per video.
           first_frame: 0 or 1, the number of the first frame of a video file where images are
             numbered by name; by default 1. Folders of images begin with 0 or 1 by themselves.
-          by_size: that of an earlier match of the same documents, whose checks are not repeated.
+          by_size: that of an earlier match of the same documents, so that no video is decoded.
         """
         self.folder, self._first_frame = folder, first_frame
         self.by_size = dict(by_size or {})  # a file may be of two documents
@@ -142,7 +142,7 @@ class Matcher:
         for export, names in several.items():
             if len(names) > 1:
                 raise InputError(
-                    f"{export.path}: it, or its files by their names, are of the videos "
+                    f"{export.path}: its contents or file names are of the videos "
                     f"{_listed(sorted(names))}, so --annotations={export.video}=… cannot hold; "
                     f"leave out '{export.video}='"
                 )

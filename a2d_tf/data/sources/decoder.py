@@ -126,7 +126,7 @@ class Video:
             self._stream = next(films)
             context = self._stream.codec_context
             height, width = context.height, context.width
-        except (av.FFmpegError, AttributeError, StopIteration) as error:
+        except (av.FFmpegError, AttributeError, OSError, StopIteration) as error:
             raise InputError(
                 f"{self._path}: cannot be decoded (truncated, or no video); {self._remedy}"
             ) from error

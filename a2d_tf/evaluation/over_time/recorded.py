@@ -80,13 +80,15 @@ class Recorded:
         A video counts if its frames are recorded without a gap, two or more, and every instance has
         an identity.
         """
-        videos = [
-            self._follow(name, [frames[number] for number in sorted(frames)])
+        whole = {
+            name: [frames[number] for number in sorted(frames)]
             for name, frames in self._videos.items()
             if len(frames) > 1 and max(frames) - min(frames) + 1 == len(frames)
-        ]
-        anything = any(len(frame.codes) for video in videos for frame in video.frames)
-        return metrics.metrics_of(videos, self._labels) if anything else {}
+        }
+        if not any(len(true.objects.codes) for frames in whole.values() for true, _ in frames):
+            return {}
+        videos = [self._follow(name, frames) for name, frames in whole.items()]
+        return metrics.metrics_of(videos, self._labels)
 
     def _follow(self, name, frames):
         """Link the instances of a video's frames."""

@@ -57,7 +57,7 @@ def settle(config: Config, given: Collection[str], workdir: str | None = None) -
     elif config.learning.init_run:
         config = _as_before(config, there, given, ("model",))
     learning, origin = config.learning, ""
-    if not run:
+    if workdir and not run:
         _warn_of_norms(config.model, learning)
     model: dict[str, Any] = {}
     for stream in ("rgb", "flow"):
@@ -83,28 +83,29 @@ def settle(config: Config, given: Collection[str], workdir: str | None = None) -
 
 def _warn_of_norms(model, learning):
     """Warn where norms are frozen at the statistics of no weights."""
-    norms = {"rgb": model.norm}
+    norms = {"rgb": ("norm", model.norm)}
     if model.use_flow:
-        norms["flow"] = model.norm if model.flow_norm == "same" else model.flow_norm
-    for stream, norm in norms.items():
+        flow_norm = model.norm if model.flow_norm == "same" else model.flow_norm
+        norms["flow"] = "flow_norm", flow_norm
+    for stream, (flag, norm) in norms.items():
         if norm in FROZEN and not getattr(learning, f"init_{stream}"):
             logger.warning(
-                "without --init_%s the %s backbone is random, and its norms (%s) do not adapt to "
-                "that: name weights (docs/pretrained_weights.md), or use --norm=group_norm",
-                *(stream, stream, norm),
+                "the %s backbone starts random, and %s keeps its norms at their first statistics: "
+                "name weights by --init_%s (docs/pretrained_weights.md), or give --%s=group_norm",
+                *(stream, norm, stream, flag),
             )
 
 
 def _warn_of_scale(model, flavour, path):
-    """Warn where flow is many times what photographs are to these weights."""
+    """Warn if flow is scaled to many times the photographs that these weights know."""
     divisor = float(np.mean(flavours.FLAVOURS[flavour].std))
     usual = [side / divisor for side in _FLOW]
-    if model.flow_scale > _FAR * usual[0] or model.flow_bound > _FAR * usual[1]:
+    if model.flow_scale > _FAR * usual[0]:
         logger.warning(
-            "%s: these weights want pixels divided by %.3g, and --flow_scale=%g --flow_bound=%g "
-            "are for undivided ones; about --flow_scale=%.2g --flow_bound=%.2g suit them "
-            "(docs/training.md, 'Flow beside RGB')",
-            *(path, divisor, model.flow_scale, model.flow_bound, *usual),
+            "%s: these weights want pixels divided by %.3g, and --flow_scale=%g is for undivided "
+            "ones; about --flow_scale=%.2g --flow_bound=%.2g suit them (docs/training.md, 'Flow "
+            "beside RGB')",
+            *(path, divisor, model.flow_scale, *usual),
         )
 
 

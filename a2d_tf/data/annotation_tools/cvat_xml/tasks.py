@@ -21,10 +21,10 @@ _SPLITS = {"train": "train", "validation": "train", "test": "test"}
 
 # Of sources: films, archives and images. A folder's name may have a dot, too: clip.v2.
 _FILES = {
-    *(
-        ".3gp .asf .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .vob .webm"
-    ).split(),
-    *(".wmv .7z .gz .rar .tar .tgz .zip .bmp .gif .jpeg .jpg .pdf .png .tif .tiff .webp").split(),
+    *".3gp .asf .avi .divx .dv .f4v .flv .m1v .m2ts .m2v .m4v .mkv .mov .mp2 .mp4 .mpeg".split(),
+    *".mpg .mts .mxf .ogg .ogv .qt .rm .rmvb .ts .vob .webm .wmv .y4m".split(),
+    *".7z .gz .rar .tar .tgz .zip .avif .bmp .gif .heic .jpeg .jpg .pdf .png .tif .tiff".split(),
+    ".webp",
 }
 
 

@@ -78,8 +78,8 @@ def read(name: str, content: Any, container: Container, options: ReadOptions) ->
     """Read an XML file: the bytes `content` of the file `name`.
 
     A frame of a video counts as annotated where a visible shape is a keyframe, with all its visible
-    shapes. Images keep no keyframes: those with shapes count. A shape that is on one frame only has
-    no track, but those of a group and label that recurs, as our own export writes masks.
+    shapes. Images keep no keyframes: those with shapes count. A shape on one frame only has no
+    track, unless its group recurs on other frames, as in our own export of masks.
 
     Returns:
       A document for each task.
@@ -111,9 +111,9 @@ class _Reader:
     def __init__(self, path: pathlib.PurePath, task: Task, options: ReadOptions) -> None:
         self._fields, self._task, self._options = Fields(path), task, options
         self._frames: dict[tuple[str | None, int], _Frame] = {}
-        self._identities: dict[int, int] = {}
-        # By group and label, {frame: identity} of the tracks of one shape, as masks are.
-        self._single: dict[tuple[int, str], dict[int, int]] = {}
+        self._identities: dict[int, int] = {}  # by group
+        # By group, {frame: identity} of the tracks of one shape, as masks are.
+        self._single: dict[int, dict[int, int]] = {}
         self._left_out: collections.Counter[str] = collections.Counter()
         self._by_name = False
 
@@ -152,7 +152,7 @@ class _Reader:
             for shape in found:
                 shape.track = identity
         elif group and found:
-            self._single.setdefault((group, label), {})[first] = identity
+            self._single.setdefault(group, {})[first] = identity
 
     def add_image(self, image: Element) -> None:
         """Add the shapes of an <image>."""
@@ -180,7 +180,7 @@ class _Reader:
 
     def document(self) -> Document:
         """Return the document, with the frames that are annotated."""
-        for (group, _), tracks in self._single.items():
+        for group, tracks in self._single.items():
             if len(tracks) > 1:
                 self._identities.setdefault(group, min(tracks.values()))
         frames = []

@@ -94,13 +94,8 @@ def of_prediction(name: str) -> FrameName | None:
     'garden/DSC_0005.jpg' is frame 5 of garden.
     """
     folders, _, last = name.rpartition("/")
-    found = of_cvat(last if last.endswith(".PNG") else name)
-    if found and found.numbering == "video":
-        return dataclasses.replace(found, video=folders.rpartition("/")[2] or None)
-    found = of_image(last)  # the folder names the video, whatever its images are called
-    if found and folders:
-        return dataclasses.replace(found, video=folders.rpartition("/")[2])
-    return found
+    found, video = of_cvat(last), folders.rpartition("/")[2]
+    return dataclasses.replace(found, video=video) if found and video else found
 
 
 def of_youtube_vis(name: str) -> FrameName | None:

@@ -81,6 +81,9 @@ def read(name: str, content: Any, container: Container, options: ReadOptions) ->
         else:
             left_out["images without a text file"] += 1
             continue
+        if image is None and re.fullmatch(r"(.*/)?frame_[0-9]{6,9}", stem):
+            problem = "CVAT counts such names from 0, others from 1; give the export with its"
+            raise Fields(container.locate(labels)).error("name", f"{problem} train.txt or images")
         file = image or f"{stem}.txt"
         if frame_names.is_of_roboflow(file):
             found = frame_names.of_roboflow(file, options.frame_step)
