@@ -337,6 +337,9 @@ def test_a_finished_run_without_its_last_checkpoint_goes_on():
     events = types.SimpleNamespace(trim=lambda *_: None)
     for step, expected in ((2000, 2000), (3000, None)):
         keeper = types.SimpleNamespace(
-            workdir="run", step=step, resume=lambda: True, is_finished=lambda steps: steps == 3000
+            workdir="run",
+            step=step,
+            resume=lambda: True,
+            is_finished=lambda step=step: step == 3000,
         )
         assert fit_module._resume(keeper, events, None, learning) == expected
