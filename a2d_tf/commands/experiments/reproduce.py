@@ -386,14 +386,14 @@ def main(argv: list[str]) -> None:
                 workers=_WORKERS.value,
             )
     write_json(path, settings)
+    chosen = _RUNS.value or _rows_of(records, names)
+    names = [name for name in names if name in chosen]
     runs = run_all(
         workdir,
         _BASE.value,
         records,
         seeds=seeds,
-        names=_RUNS.value
-        and [name for name in names if name in _RUNS.value]
-        or _rows_of(records, names),
+        names=names,
         train=_TRAIN.value,
         delete_weights=_DELETE.value,
         device=_DEVICE.value,
