@@ -119,13 +119,8 @@ def main(argv: list[str]) -> None:
     whole = examination.estimate(config, steps, rate, clips, seconds=seconds, sharing=sharing)
     print("\n".join(report.of_run(config, rate, seconds, whole)))
     advice = report.advice(config, used, steps, rate, whole=whole, sharing=sharing)
-    print(
-        "\n".join(
-            ["what to change:", *(f"- {line}" for line in advice)]
-            if advice
-            else ["nothing to change"]
-        )
-    )
+    lines = ["what to change:", *(f"- {line}" for line in advice)]
+    print("\n".join(lines if advice else ["nothing to change"]))
     if _JSON.value:
         write_json(
             _JSON.value,
