@@ -3,7 +3,7 @@
 Images of a video are named as CVAT names them, which counts from 0: clip1/frame_000004.PNG is frame
 5; those of a folder have their own names. CVAT makes a track of annotations with a 'keyframe',
 which ends where a frame has none: so it has the frames between key frames, too, where 'keyframe' is
-false. A track cannot hold masks or several parts: these have no 'keyframe', and are shapes.
+false. A track cannot hold masks or several parts: these have no 'keyframe', and key frames alone.
 
 Source: cvat-ai/cvat, `cvat/apps/dataset_manager/bindings.py`, `_validate_track_shapes`.
 """
@@ -28,29 +28,30 @@ def write(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
     numbers = {actor: i for i, actor in enumerate(video.actions, 1)}
     images: list[dict[str, Any]] = []
     annotations: list[str] = []
-    for i, (frame, found) in enumerate(video.by_frame().items(), 1):
+    for frame, found in video.by_frame().items():
+        rows = [(track, shape, *_segmentation(shape, masks)) for track, shape in found]
+        rows = [row for row in rows if row[1].key or row[3]]
+        if found and not rows:  # nothing but masks in parts, between key frames
+            continue
         images.append(
             {
-                "id": i,
+                "id": len(images) + 1,
                 "file_name": f"{video.name}/{_image(video, frame)}",
                 "width": video.size[1],
                 "height": video.size[0],
             }
         )
-        for track, shape in found:
+        for track, shape, segmentation, keyframe in rows:
             attributes = {"action": shape.action, "occluded": False, "track_id": track.id}
-            segmentation = shape.mask if masks else polygons(shape.decoded())
-            if not masks and len(segmentation) == 1:
-                attributes["keyframe"] = shape.key
             annotation = {
                 "id": len(annotations) + 1,
-                "image_id": i,
+                "image_id": len(images),
                 "category_id": numbers[track.actor],
                 "segmentation": segmentation,
                 "area": int(rle_tools.area(shape.mask)),
                 "bbox": rle_tools.toBbox(shape.mask).tolist(),
                 "iscrowd": 0,
-                "attributes": attributes,
+                "attributes": {**attributes, **keyframe},
             }
             annotations.append(json.dumps(annotation))  # a tenth of the objects' memory
     content = {
@@ -63,6 +64,13 @@ def write(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
     }
     text = f'{json.dumps(content)[:-1]}, "annotations": [{", ".join(annotations)}]}}\n'
     yield "annotations/instances_default.json", text.encode()
+
+
+def _segmentation(shape, masks):
+    """The segmentation of a shape, and the attribute 'keyframe' where it can be of a track."""
+    segmentation = shape.mask if masks else polygons(shape.decoded())
+    of_track = not masks and len(segmentation) == 1
+    return segmentation, {"keyframe": shape.key} if of_track else {}
 
 
 def _image(video, frame):
