@@ -92,7 +92,8 @@ RULES = (
     Rule("python tools/reproduce.py --flagfile=configs/reproduce_mini.flags", None),  # not of A2D
     Rule(
         "python tools/reproduce.py --flagfile=configs/reproduce_a2d.flags",
-        f"--workers=2 --delete_weights {_each(_TRAIN)}",
+        # Flags of one row, which the flagfile has, go before those of all.
+        f"--workers=2 --delete_weights {_each(_TRAIN)} --train=no_joint:--steps=2",
         f"--workers=1 --base=small.flags --runs=mask_rcnn_baseline {_each(_BRIEFER)} "
         "--train=--init_rgb= --train=--init_flow=",
     ),
