@@ -201,7 +201,7 @@ def test_settings_bind_only_once_there_are_runs(tmp_path):
 @pytest.mark.slow
 def test_records_that_are_there_need_no_release(reproduce, mini_records, tmp_path):
     folder = str(mini_records.directory)
-    assert reproduce._given_records(folder, "configs/mini.flags") == folder
+    assert reproduce._given_records(folder, "configs/mini.flags").directory == folder
     flags = tmp_path / "long.flags"
     flags.write_text("--temporal_layers=9\n")
     with pytest.raises(InputError, match="records hold clips of .* frames, but the network looks"):

@@ -157,6 +157,11 @@ class ModelConfig:
         return 2 * self.temporal_layers + 1
 
     @property
+    def motion_norm(self) -> str:
+        """Normalisation of the motion backbone, one of NORMS."""
+        return self.norm if self.flow_norm == "same" else self.flow_norm
+
+    @property
     def has_action_background(self) -> bool:
         """Whether background is a class of the action head.
 

@@ -91,7 +91,7 @@ def prepare(device: str = "auto", deterministic: bool = True) -> Devices:
     """
     gpus = [] if device == "cpu" else tf.config.get_visible_devices("GPU")
     if device == "cpu":
-        tf.config.set_visible_devices([], "GPU")
+        hide_gpus()
     elif not gpus:
         _check_unused(device)
     for gpu in gpus:

@@ -81,7 +81,7 @@ class LabelSpace:
     @property
     def max_code(self) -> int:
         """The largest possible code."""
-        return self.base * len(self.actors) + len(self.actions)
+        return _max_code(self.actors, self.actions)
 
     @property
     def code_dtype(self) -> type:
@@ -204,8 +204,12 @@ def _base(actions):
     return max(10, len(actions) + 1)
 
 
+def _max_code(actors, actions):
+    return _base(actions) * len(actors) + len(actions)
+
+
 def _check_codes(actors, actions):
-    if _base(actions) * len(actors) + len(actions) > _MAX_CODE:
+    if _max_code(actors, actions) > _MAX_CODE:
         raise InputError("label space: codes do not fit 16 bits")
 
 

@@ -234,8 +234,7 @@ class Network(tf.Module):
             x = tf.concat([flow, length], axis=-1) * c.flow_scale
             if c.flow_bound:
                 x *= tf.minimum(1.0, tf.math.divide_no_nan(c.flow_bound, length * c.flow_scale))
-            norm = c.norm if c.flow_norm == "same" else c.flow_norm
-            maps = self._backbone(x, "flow", norm, c.flow_scale)
+            maps = self._backbone(x, "flow", c.motion_norm, c.flow_scale)
             chains.append((x, maps))
             ends += maps
             outputs["flow"] = fpn.fpn(maps, c.fpn_channels, "flow_fpn")

@@ -162,20 +162,18 @@ def make_records(
     return folder
 
 
-def _given_records(folder: str, base: str) -> str:
-    """Check that records suit the network, and return their absolute folder."""
-    Manifest.load(folder).check_frames(Config.read(flagfiles.find(base)).model.frames)
-    return os.path.abspath(folder)
+def _given_records(folder: str, base: str) -> Manifest:
+    """Load the manifest of --records, and check that it suits the network."""
+    manifest = Manifest.load(os.path.abspath(folder))
+    manifest.check_frames(Config.read(flagfiles.find(base)).model.frames)
+    return manifest
 
 
-def _rows_of(records: str, names: list[str]) -> list[str]:
-    """Leave out rows that withhold an actor which records do not have."""
-    actors = Manifest.load(records).label_space.actors
-    return [
-        name
-        for name in names
-        if not name.startswith("zero_shot_") or name.removeprefix("zero_shot_") in actors
-    ]
+def _rows_of(manifest: Manifest, names: list[str]) -> list[str]:
+    """Leave out rows that withhold an actor which the records do not have."""
+    zero_shot = [name for name in names if name.startswith(experiments.ZERO_SHOT)]
+    there = [f"{experiments.ZERO_SHOT}{actor}" for actor in manifest.label_space.actors]
+    return [name for name in names if name in there or name not in zero_shot]
 
 
 def _call(command, *arguments):
@@ -367,15 +365,16 @@ def main(argv: list[str]) -> None:
     path = os.path.join(workdir, "settings.json")
     settings = {
         "base": _BASE.value,
-        "records": given,
+        "records": given and given.directory,
         "release": _RELEASE.value,
         "train": _TRAIN.value,
         "mini_videos": None if _RELEASE.value or given else _VIDEOS.value,
         "flow_method": None if given else _FLOW.value,
     }
     _check_settings(path, settings)
-    records = given or ""
-    if not given:
+    if given:
+        records = given.directory
+    else:
         with locked(os.path.join(workdir, "records.lock")):
             records = make_records(
                 workdir,
@@ -386,14 +385,13 @@ def main(argv: list[str]) -> None:
                 workers=_WORKERS.value,
             )
     write_json(path, settings)
-    chosen = _RUNS.value or _rows_of(records, names)
-    names = [name for name in names if name in chosen]
+    wanted = _RUNS.value or (_rows_of(given, names) if given else names)
     runs = run_all(
         workdir,
         _BASE.value,
         records,
         seeds=seeds,
-        names=names,
+        names=[name for name in names if name in wanted],
         train=_TRAIN.value,
         delete_weights=_DELETE.value,
         device=_DEVICE.value,

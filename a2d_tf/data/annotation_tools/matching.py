@@ -150,8 +150,10 @@ class Matcher:
     def _check_positions(self, video: str, document: Document) -> None:
         """Raise InputError where numbers would be taken for other frames than those meant."""
         own = document.format == "a2d_tf"
+        if self._again or not (own or document.numbering == "images"):
+            return
         path = frame_files.find(self.folder, video)
-        if path is None or self._again or not (own or document.numbering == "images"):
+        if path is None:
             return
         if own and path.is_dir() and frame_files.begins_with_zero(path):
             raise InputError(

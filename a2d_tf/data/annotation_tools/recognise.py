@@ -48,10 +48,10 @@ def read_export(
     ]
     contents = [(name, _parse(name, container)) for name in container.names]
     contents = [(name, content) for name, content in contents if content is not None]
+    recognised = [(name, content, _recognise(name, content)) for name, content in contents]
     chosen = [
         (name, content, reader)
-        for name, content in contents
-        for reader in [_recognise(name, content)]
+        for name, content, reader in recognised
         if reader is not None and format_name in (None, reader.FORMAT)
     ]
     if format_name and not chosen and not zips:  # its reader then says what is wrong
@@ -71,7 +71,7 @@ def read_export(
         for document in reader.read(name, content, container, options)
     ]
     documents += [d for file in zips for d in read_export(file, options, format_name)]
-    unknown = [name for name, content in contents if _recognise(name, content) is None]
+    unknown = [name for name, _, reader in recognised if reader is None]
     if unknown and documents:
         listed = ", ".join(unknown[:3]) + (", …" if len(unknown) > 3 else "")
         left_out = {**documents[0].left_out, f"files of no known format ({listed})": len(unknown)}

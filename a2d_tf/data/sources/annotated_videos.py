@@ -32,7 +32,7 @@ from a2d_tf.data.manifest import SPLITS
 from a2d_tf.data.segmentations import decode_box, decode_parts
 from a2d_tf.data.sources import frames
 from a2d_tf.data.sources.annotations import Annotation, paint
-from a2d_tf.data.sources.release import FOLLOW, Skip, Video
+from a2d_tf.data.sources.release import FOLLOW, Skip, Video, within
 
 _REMEDY = "restore it, or re-encode it"
 
@@ -165,20 +165,16 @@ class AnnotatedVideos:
 
         Those beyond the video's end raise an error, or are left out and told to `skip`.
         """
-        numbers = []
-        for number, located in sorted(self._frames[vid].items()):
-            if number <= self.length(vid):
-                numbers.append(number)
-                continue
-            error = InputError(
+
+        def beyond(number):
+            located = self._frames[vid][number]
+            return (
                 f"{located.document.path}: {located.frame.where}: names frame {number}, but "
                 f"{self.frames_path(vid)} has {self.length(vid)} in a row; "
                 f"{located.document.explanation}"
             )
-            if skip is None:
-                raise error
-            skip(self.annotation_path(vid, number), error)
-        return tuple(numbers)
+
+        return within(self, vid, sorted(self._frames[vid]), beyond, skip)
 
     def read_annotation(
         self, vid: str, frame: int, size: tuple[int, int] | None = None

@@ -177,18 +177,14 @@ class Release:
                 f"{self.annotation_folder(vid)}: no annotation here, yet videoset.csv says "
                 f"{self._videos[vid].annotated}; restore the folder or set 'annotated' to 0"
             )
-        numbers = sorted({int(path.stem) for path in paths})
-        for number in [number for number in numbers if number > self.length(vid)]:
-            path = self.annotation_path(vid, number)
-            error = InputError(
-                f"{path}: annotates frame {number}, but videoset.csv gives the video "
-                f"{self.length(vid)}; correct 'frames' there"
+
+        def beyond(number):
+            return (
+                f"{self.annotation_path(vid, number)}: annotates frame {number}, but videoset.csv "
+                f"gives the video {self.length(vid)}; correct 'frames' there"
             )
-            if skip is None:
-                raise error
-            skip(path, error)
-            numbers.remove(number)
-        return tuple(numbers)
+
+        return within(self, vid, sorted({int(path.stem) for path in paths}), beyond, skip)
 
     def read_annotation(
         self, vid: str, frame: int, size: tuple[int, int] | None = None
@@ -243,6 +239,33 @@ class Release:
             for path in sorted(self.annotation_folder(vid).glob("*"))
             if path.suffix in _SUFFIXES and not path.name.startswith(".")
         ]
+
+
+def within(
+    source: Any,
+    vid: str,
+    numbers: Iterable[int],
+    beyond: Callable[[int], str],
+    skip: Skip | None,
+) -> tuple[int, ...]:
+    """Return the numbers of frames that a video has.
+
+    Args:
+      source: a Release, or another source of clips.
+      vid: its video.
+      numbers: of annotated frames, from 1.
+      beyond: what is wrong with a number beyond the video's end.
+      skip: is told of these; None to raise an InputError.
+    """
+    kept = []
+    for number in numbers:
+        if number <= source.length(vid):
+            kept.append(number)
+        elif skip is None:
+            raise InputError(beyond(number))
+        else:
+            skip(source.annotation_path(vid, number), InputError(beyond(number)))
+    return tuple(kept)
 
 
 def annotated_frames(source: Any, video: Video, skip: Skip) -> tuple[int, ...]:

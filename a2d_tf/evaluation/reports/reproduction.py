@@ -38,7 +38,6 @@ ROWS = {
     "late_fusion": ("late fusion", None, None),
 }
 TABLE_1 = ("Trilayer", "GPM+TSP", "GPM+GBH", "TSMT+GBH", "TSMT+SM", "Ji et al., full")
-ZERO_SHOT = "zero_shot_"
 _MEASURES = [(kind, measure) for kind in tables.KINDS for measure in ("ave", "glo", "miou")]
 _HEADS = ("", *(f"{kind} {'mIoU' if m == 'miou' else m}" for kind, m in _MEASURES))
 _COMPARED = (*(("segmentation", kind, "miou") for kind in tables.KINDS), ("detection", "joint"))
@@ -225,7 +224,7 @@ def _zero_shot(metrics, space):
     lines, columns = [], {"zero-shot": [], "full model": [], "chance": []}
     names = []
     for i, actor in enumerate(space.actors):
-        held_out = metrics.get(f"{ZERO_SHOT}{actor}")
+        held_out = metrics.get(f"{experiments.ZERO_SHOT}{actor}")
         if held_out is None:
             continue
         names.append(actor)

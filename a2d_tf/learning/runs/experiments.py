@@ -22,6 +22,8 @@ PHASES = {
 }
 NOTHING = ("--init_rgb=", "--init_flow=", "--init_checkpoint=", "--class_map=")
 SPLIT = "test"
+ZERO_SHOT = "zero_shot_"
+"""What the experiments that withhold an actor's action labels begin with, before its name."""
 
 
 def names() -> list[str]:

@@ -85,8 +85,7 @@ def _warn_of_norms(model, learning):
     """Warn where norms are frozen at the statistics of no weights."""
     norms = {"rgb": ("norm", model.norm)}
     if model.use_flow:
-        flow_norm = model.norm if model.flow_norm == "same" else model.flow_norm
-        norms["flow"] = "flow_norm", flow_norm
+        norms["flow"] = "flow_norm", model.motion_norm
     for stream, (flag, norm) in norms.items():
         if norm in FROZEN and not getattr(learning, f"init_{stream}"):
             logger.warning(

@@ -13,18 +13,16 @@ from xml.etree.ElementTree import Element
 
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.limits import MAX_SIDE
-from a2d_tf.data.sources.frames import VIDEOS
+from a2d_tf.data.sources.frames import IMAGES, VIDEOS
 
 # Of CVAT's subsets, where one of them is Test: validation videos are chosen by `--val_fraction`.
 _SPLITS = {"train": "train", "validation": "train", "test": "test"}
-
-
 # Of sources: films, archives and images. A folder's name may have a dot, too: clip.v2.
 _FILES = {
-    *".3gp .asf .avi .divx .dv .f4v .flv .m1v .m2ts .m2v .m4v .mkv .mov .mp2 .mp4 .mpeg".split(),
-    *".mpg .mts .mxf .ogg .ogv .qt .rm .rmvb .ts .vob .webm .wmv .y4m".split(),
-    *".7z .gz .rar .tar .tgz .zip .avif .bmp .gif .heic .jpeg .jpg .pdf .png .tif .tiff".split(),
-    ".webp",
+    *(*VIDEOS, *IMAGES),
+    *".3gp .asf .divx .dv .f4v .flv .m1v .m2ts .m2v .m4v .mp2 .mpeg .mpg .mts .mxf .ogg".split(),
+    *".ogv .qt .rm .rmvb .ts .vob .wmv .y4m .7z .gz .rar .tar .tgz .zip".split(),
+    *".avif .bmp .gif .heic .pdf .tif .tiff .webp".split(),
 }
 
 

@@ -111,20 +111,15 @@ def thinned(video: TrackedVideo, every: int, between: bool = False) -> TrackedVi
             before = dataclasses.replace(shape, until=until)
             shapes.append(before)
         tracks.append(dataclasses.replace(track, shapes=tuple(shapes)))
-    if between:
-        tracks = [
-            dataclasses.replace(
-                track,
-                shapes=tuple(dataclasses.replace(s, key=s.frame in kept) for s in track.shapes),
-            )
-            for track in tracks
-        ]
-        kept |= {shape.frame for track in tracks for shape in track.shapes}
+    shown = kept | ({s.frame for track in tracks for s in track.shapes} if between else set())
+
+    def marked(shapes):
+        return tuple(
+            dataclasses.replace(s, key=s.frame in kept) for s in shapes if s.frame in shown
+        )
+
     return dataclasses.replace(
         video,
-        frames=tuple(sorted(kept)),
-        tracks=tuple(
-            dataclasses.replace(track, shapes=tuple(s for s in track.shapes if s.frame in kept))
-            for track in tracks
-        ),
+        frames=tuple(sorted(shown)),
+        tracks=tuple(dataclasses.replace(t, shapes=marked(t.shapes)) for t in tracks),
     )
