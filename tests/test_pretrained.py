@@ -58,9 +58,55 @@ def check(path):
 
 def test_the_catalogue():
     for name, published in PUBLISHED.items():
+        assert published.source in SOURCES and len(bytes.fromhex(published.md5)) == 16
+        if published.package:
+            assert published.url == published.file and "==" in published.package, name
+            continue
         assert published.url.startswith("https://") and published.file.endswith(".h5"), name
-        assert published.source in SOURCES and published.magic == HDF5
-        assert published.size > 10**8 and len(bytes.fromhex(published.md5)) == 16
+        assert published.size > 10**8 and published.magic == HDF5
+
+
+def install(folder, monkeypatch, content):
+    """Install a package with a small file into a folder, and have it in the catalogue as lite0."""
+    files = {
+        "lite0_model/models/small.h5": content,
+        "lite0_model-0.1.0.dist-info/METADATA": b"Name: lite0-model\nVersion: 0.1.0\n",
+    }
+    for name, data in {**files, "lite0_model-0.1.0.dist-info/RECORD": b""}.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data or "".join(f"{file},,\n" for file in files).encode())
+    entry = dataclasses.replace(
+        PUBLISHED["imagenet"],
+        url="small.h5",
+        package="lite0-model==0.1.0",
+        size=len(content),
+        md5=hashlib.md5(content).hexdigest(),
+    )
+    monkeypatch.setitem(PUBLISHED, "lite0", entry)
+    monkeypatch.syspath_prepend(folder)
+
+
+def test_weights_of_a_package_are_found_where_it_is_installed(
+    world, published, tmp_path, monkeypatch
+):
+    package = tmp_path / "site"
+    install(package, monkeypatch, published)
+    path = cache.get("lite0")
+    assert path == world / "weights/lite0.h5"
+    check(path)
+    assert {file.name for file in path.parent.iterdir()} == {"lite0.h5", "lite0.lock"}
+    path.unlink()
+    (package / "lite0_model/models/small.h5").write_bytes(published[:-1] + b"x")
+    with pytest.raises(InputError, match="small.h5: has md5 .*; remove it, and get `pip install"):
+        cache.get("lite0")
+
+
+def test_a_package_that_is_not_installed_is_named(world, monkeypatch):
+    entry = dataclasses.replace(PUBLISHED["lite0"], package="no-such-package==0.1.0")
+    monkeypatch.setitem(PUBLISHED, "lite0", entry)
+    with pytest.raises(InputError, match="lite0: `pip install no-such-package==0.1.0` first"):
+        cache.get("lite0")
 
 
 def test_keras_publishes_what_the_catalogue_says():

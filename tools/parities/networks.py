@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from a2d_tf.model import flavours
 from a2d_tf.model.backbones import efficientnet, resnet
-from a2d_tf.pretrained import coco_check, layouts, tensor_files
+from a2d_tf.pretrained import cache, coco_check, layouts, tensor_files
 from tools.benchmarks import learners, peers
 from tools.parities.comparison import RELATIVE, Comparison, relative
 
@@ -97,12 +97,12 @@ def _torchvision():
 
 
 def _lite0():
-    path = learners.lite0_file()
+    path = cache.installed("lite0")
     if peers.torch is None or path is None:
         return None
     from tools.benchmarks.peer_learner import Lite0
 
-    made, _, _ = layouts.convert(learners.LITE0, tensor_files.read(path), path)
+    made, _, _ = layouts.convert(learners.LITE0, tensor_files.read(str(path)), str(path))
     flavour = flavours.FLAVOURS[made.flavour]
     image = tf.keras.Input([64, 96, 3])
     model = tf.keras.Model(image, efficientnet.efficientnet_lite0(image))
