@@ -15,6 +15,7 @@ from a2d_tf.data.inspection import anchor_recall, contents
 from a2d_tf.data.inspection.input_scale import InputScale
 from a2d_tf.data.inspection.summary import Summary
 from a2d_tf.learning.doctor import start, suggestion
+from a2d_tf.pretrained.catalogue import PUBLISHED
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 GB = 2**30
@@ -77,6 +78,32 @@ def test_for_a_cpu(mini_records, gathered):
         )
     ]
     assert round(100 * reached[0]) >= round(100 * reached[1])
+
+
+@pytest.fixture(autouse=True)
+def no_weights(monkeypatch, tmp_path):
+    """Weights of no name are at hand, whatever this machine has."""
+    monkeypatch.setenv("A2D_TF_CACHE", str(tmp_path / "cache"))
+    entry = dataclasses.replace(PUBLISHED["lite0"], package="no-such-package==1")
+    monkeypatch.setitem(PUBLISHED, "lite0", entry)
+
+
+def test_for_a_cpu_that_has_the_weights_of_imagenet(mini_records, gathered, tmp_path):
+    (tmp_path / "cache/weights").mkdir(parents=True)
+    (tmp_path / "cache/weights/lite0.h5").touch()
+    found = suggestion.suggest(mini_records, gathered, CPU, lambda fraction: 0)
+    path = tmp_path / "own.flags"
+    path.write_text(suggestion.flagfile("For a test.", found, ["one"]))
+    config = Config.read(path)
+    assert (config.model.backbone, config.learning.batch_size) == ("efficientnet_lite0", 2)
+    assert (config.learning.init_rgb, config.learning.init_flow) == ("lite0", "lite0")
+    assert (config.learning.steps, config.learning.warmup_steps) == (350, 35)
+    ratio = gathered.inputs.ratio(1.0, 128.0)
+    assert config.model.flow_scale == start.flow_scale(ratio)
+    still = InputScale()
+    still.add(np.arange(12.0).reshape(2, 2, 3), np.zeros((2, 2, 2)))
+    found = flags(mini_records, dataclasses.replace(gathered, inputs=still), CPU)
+    assert (found["use_flow"], found["init_flow"]) == (False, "")
 
 
 def test_for_a_gpu(mini_records, gathered, tmp_path):

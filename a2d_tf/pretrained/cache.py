@@ -94,6 +94,12 @@ def _readable(path, quiet=False):
     return True
 
 
+def at_hand(name: str) -> bool:
+    """Whether `get` would find a name's file, imported or as published, and download nothing."""
+    files = (folder() / "weights" / file for file in (f"{name}.h5", PUBLISHED[name].file))
+    return any(path.exists() for path in files) or installed(name) is not None
+
+
 def installed(name: str) -> pathlib.Path | None:
     """Return the published file of a name in its package; None without one, or without it."""
     published = PUBLISHED[name]

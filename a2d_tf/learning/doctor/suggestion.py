@@ -100,14 +100,15 @@ def _of_motion(manifest, contents, preset, base):
     flow, rgb = (contents.inputs.deviation(name) for name in ("flow", "rgb"))
     moves = flow > _LEAST_FLOW and rgb > 0
     if moves:
-        ratio = contents.inputs.ratio(1.0, 1 / base.model.pixel_scale)
+        ratio = contents.inputs.ratio(1.0, preset.rgb_std)
         reason = (
             f"flow deviates by {flow:.2g} pixels, RGB by {rgb:.3g} levels; so both streams see "
             "inputs of one size (docs/training.md, flow beside RGB)"
         )
         yield Suggestion({"flow_scale": start.flow_scale(ratio)}, reason)
     else:
-        yield Suggestion({"use_flow": False}, "nothing moves in the key frames: there is no flow")
+        flags = {"use_flow": False, **({"init_flow": ""} if base.learning.init_flow else {})}
+        yield Suggestion(flags, "nothing moves in the key frames: there is no flow")
     if preset is start.PAPER:
         weights = {"init_rgb": "coco", "init_flow": "imagenet"}
         reason = (
@@ -128,11 +129,11 @@ def _of_training(contents, host, preset, base):
             flags["learning_rate"] = base.learning.learning_rate * batch / preset.batch
             reason += "; the rate goes with the batch"
         yield Suggestion(flags, reason)
-    most = start.allowed_steps(batch, pixels, host.cores) if host.gpu is None else np.inf
+    most = np.inf if host.gpu else start.allowed_steps(batch, pixels, host.cores, preset)
     steps = start.step_count(contents.clips, batch, preset, most)
     reason = f"{steps * batch / contents.clips:.0f} passes over {contents.clips} clips"
     if host.gpu is None:
-        hours = start.cpu_hours(steps, batch, pixels, host.cores)
+        hours = start.cpu_hours(steps, batch, pixels, host.cores, preset)
         reason += f", about {hours:.1f} h on {host}"
     yield Suggestion({"steps": steps}, f"{reason}; tools/doctor.py measures the time")
     every = max(1, min(base.learning.validate_every, steps // 3))
