@@ -20,8 +20,8 @@ from a2d_tf.video import predictions, scoring
 CATEGORIES = [{"id": code, "name": A2D.name(code)} for code in A2D.codes]
 
 
-def predict(folder, film=FILM, name="clip1.mp4", every=1, count=6):
-    source = types.SimpleNamespace(name=name, images=None, length=count, count=count)
+def predict(folder, film=FILM, name="clip1.mp4", every=1, count=6, images=None):
+    source = types.SimpleNamespace(name=name, images=images, length=count, count=count)
     write(folder, film, every=every, source=source)
     return folder
 
@@ -128,6 +128,67 @@ def test_what_does_not_fit_is_said(tmp_path):
     content["categories"][0]["name"] = content["categories"][6]["name"] = "cow-running"
     truth.write_text(json.dumps(content))
     assert "'cow' is not in the label space" in complaint(truth, folder)
+
+
+@pytest.mark.parametrize(
+    "images, listed",
+    [
+        ([f"{n:05d}.jpg" for n in range(1, 7)], [1, 2, 3, 5]),  # as named: from 1 on
+        ([f"{n:05d}.jpg" for n in range(6)], [0, 1, 2, 4]),
+        ([f"{n:05d}.jpg" for n in range(0, 30, 5)], [0, 5, 10, 20]),  # YouTube-VIS's own
+        ([f"{n:05d}.jpg" for n in range(1, 7)], [0, 1, 2, 4]),  # by place: no image is 00000
+        (["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg"], [0, 1, 2, 4]),
+    ],
+)
+def test_frames_of_a_folder_of_images_go_by_their_names(tmp_path, images, listed):
+    folder = predict(tmp_path / "out", name="clip1", images=images)
+    film = {number: FILM[number] for number in (1, 2, 3, 5)}
+    names = [f"clip1/{number:05d}.jpg" for number in listed]
+    ((video,), _, notes) = read(truth_of(tmp_path, film, file_names=names), folder)
+    assert not notes and len(video.frames) == 4
+    for frame in video.frames:
+        assert sorted(frame.tracks) == sorted(frame.predicted_tracks)
+        assert frame.iou.max(axis=0).tolist() == [1.0] * len(frame.tracks)
+
+
+def test_a_library_has_videos_that_are_not_annotated(tmp_path):
+    library = tmp_path / "library"
+    for name in ("clip1", "clip2"):
+        predict(library / name, name=f"{name}.mp4")
+    videos, _, notes = read(truth_of(tmp_path), library)
+    assert [video.name for video in videos] == ["clip1"]
+    assert len(notes) == 1 and "the video 'clip2', which" in notes[0]
+    assert notes[0].endswith("it has clip1; not scored")
+
+
+def test_two_files_of_one_video_are_not_joined(tmp_path):
+    folder = predict(tmp_path / "out")
+    for name in ("a", "b"):
+        truth_of(tmp_path).rename((tmp_path / "truth").with_name(f"{name}.json"))
+    (tmp_path / "truth").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.json").rename(tmp_path / "truth" / f"{name}.json")
+    assert "b.json: videos[0].file_names[0]: another file of" in complaint(
+        tmp_path / "truth", folder
+    )
+
+
+def test_names_are_split_and_label_spaces_compared_as_they_are_told_apart(tmp_path):
+    """By the pairs, not by colours; a predicted actor may have none of its actions."""
+    space = LabelSpace(("polar-bear", "dog"), ("run",), (11,))
+    folder = predict(tmp_path / "out", {1: [(1, 11, 0.5, BOX), (2, 21, 0.5, OTHER)]})
+    facts = json.loads((folder / "video.json").read_text())
+    facts["labels"] = json.loads(space.to_json())
+    (folder / "video.json").write_text(json.dumps(facts))
+    path = truth_of(tmp_path, {1: [(1, 17, 1, BOX)]})
+    path.write_text(path.read_text().replace(A2D.name(17), "polar-bear-run"))
+    given = LabelSpace(("polar-bear", "dog"), ("run",), (11,), colours=((11, (1, 2, 3)),))
+    for labels in (None, given):
+        ((video,), _, _) = read(path, folder, labels=labels)
+        assert video.frames[0].codes.tolist() == [11]
+        assert video.frames[0].predicted_codes.tolist() == [11, 21]
+    path.write_text(path.read_text().replace("polar-bear-run", "dog"))
+    assert "the category 'dog' has no action; name it 'actor-action'" in complaint(path, folder)
 
 
 def test_several_predictions_are_for_tracks_alone(tmp_path):

@@ -20,6 +20,7 @@ from pycocotools import mask as rle_tools
 from a2d_tf.core import files
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.labels import LabelSpace
+from a2d_tf.data.rle import decode_rle
 from a2d_tf.data.segmentations import decode_mask
 
 if TYPE_CHECKING:
@@ -190,11 +191,12 @@ def read_mask(segmentation: Any, height: int, width: int, where: str) -> dict:
     Raises:
       InputError: malformed, or of another size; the message starts with `where`.
     """
-    empty = encode_mask(np.zeros((height, width), bool))
-    if segmentation in ([], empty):
-        return empty
+    if segmentation == []:
+        return encode_mask(np.zeros((height, width), bool))
     try:
-        return encode_mask(decode_mask(segmentation, height, width))
+        # Results may be empty, unlike what was drawn.
+        decode = decode_rle if isinstance(segmentation, dict) else decode_mask
+        return encode_mask(decode(segmentation, height, width))
     except InputError as error:
         raise InputError(f"{where}.segmentation: {error}") from error
 

@@ -16,7 +16,12 @@ from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import is_file_name, read_json
 from a2d_tf.core.labels import LabelSpace, is_name
 from a2d_tf.core.limits import MAX_SIDE
-from a2d_tf.data.annotation_tools.writers.tracked_video import Shape, Track, TrackedVideo
+from a2d_tf.data.annotation_tools.writers.tracked_video import (
+    Shape,
+    Track,
+    TrackedVideo,
+    name_of,
+)
 from a2d_tf.data.rle import runs_of
 from a2d_tf.evaluation.over_time.scenes import Objects
 from a2d_tf.video.outputs import VIDEO
@@ -52,6 +57,7 @@ class Sights:
       folder: of the prediction.
       name: of the video, see `TrackedVideo.name`.
       size: (height, width) of its frames, pixels.
+      images: file names of its images, in order; None for a video file.
       frame_count: number of its frames; None if unknown.
       frames: 1-based numbers of the frames that were looked at, ascending.
       labels: the label space; None in predictions of earlier versions.
@@ -61,6 +67,7 @@ class Sights:
     folder: pathlib.Path
     name: str
     size: tuple[int, int]
+    images: tuple[str, ...] | None
     frame_count: int | None
     frames: tuple[int, ...]
     labels: LabelSpace | None
@@ -128,13 +135,14 @@ class _Prediction:
             objects[frame] = Objects(
                 np.array(tracks, np.int64), np.array(codes, np.int64), masks, np.array(scores)
             )
-        video = self.video()
+        images = self._images()
         return Sights(
             folder=self._folder,
-            name=video.name,
-            size=video.size,
-            frame_count=video.frame_count,
-            frames=video.frames,
+            name=name_of(self._source, images),
+            size=self._size,
+            images=images,
+            frame_count=self._count(images),
+            frames=self._frames,
             labels=self._label_space(),
             objects=objects,
         )

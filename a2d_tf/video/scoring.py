@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from a2d_tf.core.errors import InputError
+from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.data.annotation_tools.document import DEFAULTS, AnnotatedFrame
-from a2d_tf.data.annotation_tools.names import NO_NAMES, check_label_space, check_mapped
+from a2d_tf.data.annotation_tools.document import DEFAULTS, AnnotatedFrame, split_frame_name
+from a2d_tf.data.annotation_tools.names import Names, check_label_space
 from a2d_tf.data.annotation_tools.recognise import read_export
 from a2d_tf.data.segmentations import decode_parts
 from a2d_tf.evaluation.coco_results import encode_mask
@@ -27,14 +27,14 @@ class Truth:
 
     Attributes:
       path: the file.
-      videos: {name: {1-based number: frame}}.
+      videos: {name: {1-based number, as in `AnnotatedFrame`: frame}}.
     """
 
     def __init__(self, path: str | os.PathLike):
         """Read the file.
 
         Raises:
-          InputError: it is missing, damaged or no YouTube-VIS.
+          InputError: it is missing, damaged or no YouTube-VIS, or two of several have a frame.
         """
         self.path = pathlib.Path(path)
         if not self.path.exists():
@@ -42,14 +42,26 @@ class Truth:
         self.videos: dict[str, _Numbered] = {}
         for document in read_export(self.path, DEFAULTS, "youtube_vis"):
             for frame in document.frames:
-                self.videos.setdefault(frame.video or "", {})[frame.number] = frame
+                numbered = self.videos.setdefault(frame.video or "", {})
+                if frame.number in numbered:
+                    raise InputError(
+                        f"{document.path}: {frame.where}: another file of {self.path} has this "
+                        "frame, too; name one file"
+                    )
+                numbered[frame.number] = frame
 
     def check(self, labels: LabelSpace) -> None:
         """Raise InputError where an instance's label is no pair of the label space."""
         frames = (frame for numbered in self.videos.values() for frame in numbered.values())
         located = [(self.path, instance) for frame in frames for instance in frame.instances]
-        check_mapped(located, NO_NAMES)
-        check_label_space(located, NO_NAMES, labels)
+        names = Names(known=labels)
+        for _, instance in located:
+            if names.pair(instance) is None:
+                raise InputError(
+                    f"{self.path}: {instance.where}: the category {shown(instance.label)} has no "
+                    "action; name it 'actor-action'"
+                )
+        check_label_space(located, names, labels)
 
     def objects(self, frame: AnnotatedFrame, size: tuple[int, int], labels: LabelSpace) -> Objects:
         """Decode the objects of a frame whose video has this (height, width).
@@ -64,9 +76,10 @@ class Truth:
                 f"{where}: is {width}x{height}, but the prediction {size[1]}x{size[0]} (width x "
                 "height); annotate and predict the same video"
             )
+        names = Names(known=labels)
         tracks, codes, masks = [], [], []
         for instance in frame.instances:
-            actor, action = NO_NAMES.pair(instance) or ("", "")
+            actor, action = names.pair(instance) or ("", "")
             try:
                 masks.append(encode_mask(decode_parts(instance.parts, size, size)))
             except InputError as error:
@@ -119,25 +132,26 @@ def read(
       (the videos, their label space, a line on each thing that was not scored).
 
     Raises:
-      InputError: a video that the truth does not know or two predictions have, other labels or
-        sizes, or a damaged file.
+      InputError: two predictions of a video, none of a video of the truth, other labels or sizes,
+        or a damaged file.
     """
     videos: dict[str, Video] = {}
-    notes = []
+    notes, unknown = [], []
     for place in places:
         sight = predictions.read_sights(place)
         labels = _label_space(sight, labels)
-        if not videos:
-            truth.check(labels)
         if sight.name not in truth.videos:
             known = ", ".join(list(truth.videos)[:5])
-            raise InputError(
+            unknown.append(
                 f"{sight.folder}: is of the video '{sight.name}', which {truth.path} does not "
                 f"annotate; it has {known}{', ...' if len(truth.videos) > 5 else ''}"
             )
+            continue
+        if not videos:
+            truth.check(labels)
         if sight.name in videos:
             raise InputError(f"{sight.folder}: another prediction of '{sight.name}'; give one")
-        numbered = truth.videos[sight.name]
+        numbered = _placed(truth.videos[sight.name], sight.images)
         videos[sight.name] = _compare(truth, sight, numbered, labels)
         unanswered = len(set(numbered) - set(sight.frames))
         if unanswered:
@@ -145,6 +159,9 @@ def read(
                 f"{sight.name}: {unanswered} of {len(numbered)} annotated frames were not "
                 "segmented; all in them counts as missed"
             )
+    if unknown and not videos:
+        raise InputError(unknown[0])
+    notes += [f"{problem}; not scored" for problem in unknown]
     left = len(truth.videos) - len(videos)
     if left:
         notes.append(f"{left} of {len(truth.videos)} annotated videos have no prediction")
@@ -153,12 +170,33 @@ def read(
 
 def _label_space(sight: predictions.Sights, labels: LabelSpace | None) -> LabelSpace:
     """The label space so far, or else that of a prediction; they must be the same."""
-    if sight.labels is not None and labels is not None and sight.labels != labels:
+    if (
+        sight.labels is not None
+        and labels is not None
+        and _classes(sight.labels) != _classes(labels)
+    ):
         raise InputError(
             f"{sight.folder / outputs.VIDEO}: labels: not the label space of the others, or of "
             "--labels; score predictions of one label space together"
         )
     return labels or sight.labels or A2D
+
+
+def _classes(labels):
+    """What tells label spaces apart: not their colours."""
+    return labels.actors, labels.actions, tuple(labels.codes)
+
+
+def _placed(numbered: _Numbered, images: Sequence[str] | None) -> _Numbered:
+    """Number frames by their places in the video, of whose images they may have the names.
+
+    YouTube-VIS names frames from 00000.jpg on, and a folder of images may begin with another number
+    or lack some. Names of which the folder has not all count places, as those of a video file do.
+    """
+    found = [split_frame_name(name) for name in images or ()]
+    places = {name[1]: place for place, name in enumerate(found, 1) if name}
+    named = {places.get(number - 1, 0): frame for number, frame in numbered.items()}
+    return numbered if 0 in named else named
 
 
 def _compare(truth, sight, numbered, labels):
@@ -169,11 +207,15 @@ def _compare(truth, sight, numbered, labels):
             f"{truth.path}: {numbered[last].where}: is frame {last}, but '{sight.name}' has "
             f"{sight.frame_count}; name its first frame {sight.name}/00000.jpg"
         )
-    codes = {int(code) for found in sight.objects.values() for code in found.codes}
-    if not codes <= set(labels.codes):
+    codes = np.unique([code for found in sight.objects.values() for code in found.codes])
+    actors, actions = labels.split(codes.astype(np.int64))
+    # An actor without any of its actions may be predicted, and is told by --labels alone.
+    strange = (actors < 1) | (actors > len(labels.actors))
+    strange |= (actions < 1) | (actions > len(labels.actions))
+    if strange.any():
         raise InputError(
-            f"{sight.folder}: code {min(codes - set(labels.codes))} is no pair of the label space; "
-            "give that of the prediction by --labels"
+            f"{sight.folder}: code {codes[strange][0]} is no pair of the label space; give that of "
+            "the prediction by --labels"
         )
     frames = []
     for number in sorted(numbered):

@@ -44,10 +44,12 @@ flags.DEFINE_multi_string(
     "predicted",
     None,
     "Folder of predicted label maps; detections.npz or COCO results (*.json); predictions of "
-    "videos or libraries of them, repeatable.",
+    "videos or libraries of them, of which tracks takes several.",
 )
 flags.DEFINE_string("output", None, "Metrics file (JSON, percent) to write.")
-flags.DEFINE_string("labels", None, "Label space (JSON); A2D's by default.")
+flags.DEFINE_string(
+    "labels", None, "Label space (JSON); by default A2D's, of tracks that of the predictions."
+)
 flags.DEFINE_string("zero_shot_actor", None, "Actor whose action labels were withheld.")
 flags.DEFINE_string("full", None, "detections.npz of the full model, for the zero-shot ratio.")
 flags.DEFINE_integer("seed", 0, "Seed of the shuffles for zero-shot chance.")

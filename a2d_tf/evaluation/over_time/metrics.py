@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import operator
 from collections.abc import Sequence
 
 import numpy as np
@@ -58,8 +56,8 @@ def of_classes(
     for number in present[present > 0]:
         matches = [of_class(video, kind, number, labels) for video in videos]
         matches = [frames for frames in matches if frames]
-        followed = functools.reduce(operator.add, map(hota.count, matches), hota.Counts.none())
-        known = functools.reduce(operator.add, map(identity.count, matches), identity.Counts())
+        followed = sum(map(hota.count, matches), hota.Counts.none())
+        known = sum(map(identity.count, matches), identity.Counts())
         figures[int(number)] = {**followed.figures(), **known.figures()}
     return figures
 

@@ -76,13 +76,13 @@ class Frame:
     @classmethod
     def of(cls, truth: Objects, predicted: Objects, size: tuple[int, int]) -> Frame:
         """Compare the objects of a frame of this (height, width)."""
-        true, found = _decoded(truth.masks, size), _decoded(predicted.masks, size)
-        areas, predicted_areas = true.sum(axis=1), found.sum(axis=1)
-        seen = _seen(true, np.argsort(-areas, kind="stable"))
+        areas, predicted_areas = _areas(truth.masks), _areas(predicted.masks)
+        seen = _seen(truth.masks, np.argsort(-areas, kind="stable"), size)
         # The best last, on top; of equal scores the first is, as in label maps.
-        seen_found = _seen(found, np.argsort(-predicted.scores, kind="stable")[::-1])
-        width = len(found) + 1
-        visible = np.bincount(seen * width + seen_found, minlength=(len(true) + 1) * width)
+        by_score = np.argsort(-predicted.scores, kind="stable")
+        seen_found = _seen(predicted.masks, by_score[::-1], size)
+        width = len(predicted.masks) + 1
+        visible = np.bincount(seen * width + seen_found, minlength=(len(truth.masks) + 1) * width)
         return cls(
             tracks=truth.tracks,
             codes=truth.codes,
@@ -91,9 +91,13 @@ class Frame:
             predicted_codes=predicted.codes,
             predicted_areas=predicted_areas,
             scores=predicted.scores,
-            overlaps=np.array(
-                [np.count_nonzero(found & mask, axis=1) for mask in true], np.int64
-            ).reshape(len(true), len(found)),
+            overlaps=_areas(
+                [
+                    rle_tools.merge([mask, other], intersect=True)
+                    for mask in truth.masks
+                    for other in predicted.masks
+                ]
+            ).reshape(len(truth.masks), len(predicted.masks)),
             visible=visible.reshape(-1, width),
         )
 
@@ -160,17 +164,14 @@ def of_class(video: Video, kind: str, number: int, labels: LabelSpace) -> list[M
     ]
 
 
-def _decoded(masks, size):
-    """Masks as rows of pixels, bool [N, height * width]; the order of pixels is of no matter."""
-    if not len(masks):
-        return np.zeros((0, size[0] * size[1]), bool)
-    pixels = rle_tools.decode(list(masks))  # [height, width, N], column by column
-    return pixels.reshape(-1, len(masks), order="F").T.astype(bool)
+def _areas(masks):
+    """Pixels of each RLE, int64 [N]."""
+    return np.array([rle_tools.area(mask) for mask in masks], np.int64)
 
 
-def _seen(masks, order):
+def _seen(masks, order, size):
     """Index of the mask that is seen at each pixel, painted in this order; N for none."""
-    seen = np.full(masks.shape[1], len(masks))
+    seen = np.full(size[0] * size[1], len(masks))
     for i in order:
-        seen[masks[i]] = i
+        seen[rle_tools.decode(masks[i]).ravel(order="F") > 0] = i
     return seen

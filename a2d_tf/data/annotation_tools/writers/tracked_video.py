@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 from pycocotools import mask as rle_tools
+
+
+def name_of(source: str, images: Sequence[str] | None) -> str:
+    """Return the name of a video in names of frames: a file's without suffix, a folder's whole."""
+    return source if images is not None else pathlib.PurePath(source).stem
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,8 +72,8 @@ class TrackedVideo:
 
     @property
     def name(self) -> str:
-        """The name of the video in names of frames: without suffix, for it is no folder's."""
-        return self.source if self.images is not None else pathlib.PurePath(self.source).stem
+        """The name of the video in names of frames."""
+        return name_of(self.source, self.images)
 
     def image(self, frame: int) -> str:
         """Return the file name of a frame's image: the user's own, or 00005.jpg for frame 5."""
