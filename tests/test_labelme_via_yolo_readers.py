@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from a2d_tf.core.errors import InputError
+from a2d_tf.data.annotation_tools import shapes
 from a2d_tf.data.annotation_tools.container import Container
 from a2d_tf.data.annotation_tools.document import AnnotatedFrame, Instance, ReadOptions
-from a2d_tf.data.annotation_tools.readers import labelme, shapes, via, yolo
+from a2d_tf.data.annotation_tools.readers import labelme, via, yolo
 from a2d_tf.data.segmentations import decode_mask
 
 SQUARE = [[1, 1, 9, 1, 9, 7, 1, 7]]

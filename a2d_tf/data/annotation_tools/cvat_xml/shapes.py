@@ -11,8 +11,8 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from a2d_tf.core.errors import InputError
+from a2d_tf.data.annotation_tools import shapes
 from a2d_tf.data.annotation_tools.document import Segmentation
-from a2d_tf.data.annotation_tools.readers import shapes
 
 MASKS = ("polygon", "mask", "ellipse")
 """The elements with an area to fill; a box only bounds one."""

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from a2d_tf.core.errors import shown
+from a2d_tf.data.annotation_tools import frame_names
 from a2d_tf.data.annotation_tools.container import Container
 from a2d_tf.data.annotation_tools.document import (
     AnnotatedFrame,
@@ -22,14 +23,13 @@ from a2d_tf.data.annotation_tools.document import (
     Instance,
     ReadOptions,
 )
-from a2d_tf.data.annotation_tools.readers import frame_names
-from a2d_tf.data.annotation_tools.readers.fields import (
+from a2d_tf.data.annotation_tools.fields import (
     Fields,
     attributes_of,
     is_number,
     name_of,
 )
-from a2d_tf.data.annotation_tools.readers.frame_names import FrameName
+from a2d_tf.data.annotation_tools.frame_names import FrameName
 
 FORMAT = "coco"
 

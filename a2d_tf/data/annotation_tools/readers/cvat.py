@@ -14,6 +14,7 @@ from xml.etree.ElementTree import Element
 
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.limits import MAX_SIDE
+from a2d_tf.data.annotation_tools import parts
 from a2d_tf.data.annotation_tools.container import Container
 from a2d_tf.data.annotation_tools.cvat_xml import shapes
 from a2d_tf.data.annotation_tools.cvat_xml.markup import parse_xml
@@ -24,8 +25,7 @@ from a2d_tf.data.annotation_tools.document import (
     Instance,
     ReadOptions,
 )
-from a2d_tf.data.annotation_tools.readers import parts
-from a2d_tf.data.annotation_tools.readers.fields import Fields
+from a2d_tf.data.annotation_tools.fields import Fields
 
 FORMAT = "cvat"
 

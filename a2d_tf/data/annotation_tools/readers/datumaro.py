@@ -11,6 +11,7 @@ from typing import Any
 
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.limits import MAX_SIDE
+from a2d_tf.data.annotation_tools import parts, shapes
 from a2d_tf.data.annotation_tools.container import Container
 from a2d_tf.data.annotation_tools.document import (
     AnnotatedFrame,
@@ -18,8 +19,7 @@ from a2d_tf.data.annotation_tools.document import (
     Instance,
     ReadOptions,
 )
-from a2d_tf.data.annotation_tools.readers import parts, shapes
-from a2d_tf.data.annotation_tools.readers.fields import (
+from a2d_tf.data.annotation_tools.fields import (
     Fields,
     attributes_of,
     name_of,

@@ -18,6 +18,7 @@ from typing import Any
 import cv2
 
 from a2d_tf.core.errors import InputError, shown
+from a2d_tf.data.annotation_tools import frame_names, parts, shapes
 from a2d_tf.data.annotation_tools.container import Container
 from a2d_tf.data.annotation_tools.document import (
     AnnotatedFrame,
@@ -25,8 +26,7 @@ from a2d_tf.data.annotation_tools.document import (
     Instance,
     ReadOptions,
 )
-from a2d_tf.data.annotation_tools.readers import frame_names, parts, shapes
-from a2d_tf.data.annotation_tools.readers.fields import Fields
+from a2d_tf.data.annotation_tools.fields import Fields
 from a2d_tf.data.sources.frames import claimed_size, decode_image, is_torn
 
 FORMAT = "labelme"

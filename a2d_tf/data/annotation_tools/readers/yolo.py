@@ -23,6 +23,7 @@ from typing import Any
 import yaml
 
 from a2d_tf.core.errors import shown
+from a2d_tf.data.annotation_tools import frame_names
 from a2d_tf.data.annotation_tools.container import Container
 from a2d_tf.data.annotation_tools.document import (
     AnnotatedFrame,
@@ -30,9 +31,8 @@ from a2d_tf.data.annotation_tools.document import (
     Instance,
     ReadOptions,
 )
-from a2d_tf.data.annotation_tools.readers import frame_names
-from a2d_tf.data.annotation_tools.readers.fields import Fields
-from a2d_tf.data.annotation_tools.readers.frame_names import FrameName
+from a2d_tf.data.annotation_tools.fields import Fields
+from a2d_tf.data.annotation_tools.frame_names import FrameName
 
 FORMAT = "yolo"
 

@@ -13,6 +13,7 @@ import collections
 from typing import Any
 
 from a2d_tf.core.errors import shown
+from a2d_tf.data.annotation_tools import frame_names
 from a2d_tf.data.annotation_tools.container import Container
 from a2d_tf.data.annotation_tools.document import (
     AnnotatedFrame,
@@ -20,8 +21,7 @@ from a2d_tf.data.annotation_tools.document import (
     Instance,
     ReadOptions,
 )
-from a2d_tf.data.annotation_tools.readers import frame_names
-from a2d_tf.data.annotation_tools.readers.fields import Fields
+from a2d_tf.data.annotation_tools.fields import Fields
 
 FORMAT = "youtube_vis"
 

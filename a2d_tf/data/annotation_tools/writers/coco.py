@@ -16,7 +16,7 @@ from typing import Any
 
 from pycocotools import mask as rle_tools
 
-from a2d_tf.data.annotation_tools.readers import frame_names
+from a2d_tf.data.annotation_tools import frame_names
 from a2d_tf.data.annotation_tools.writers.polygons import polygons
 from a2d_tf.data.annotation_tools.writers.tracked_video import TrackedVideo
 

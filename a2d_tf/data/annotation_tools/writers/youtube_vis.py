@@ -13,7 +13,7 @@ from typing import Any
 
 from pycocotools import mask as rle_tools
 
-from a2d_tf.data.annotation_tools.readers.frame_names import PREDICTION
+from a2d_tf.data.annotation_tools.frame_names import PREDICTION
 from a2d_tf.data.annotation_tools.writers.polygons import polygons
 from a2d_tf.data.annotation_tools.writers.tracked_video import TrackedVideo
 
