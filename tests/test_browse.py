@@ -278,13 +278,18 @@ def test_figures_in_a_browser_are_those_of_the_classes_chosen(written, truths, r
     """Against numpy on the label maps; without a choice they are Python's."""
     of_name = {f"{t.video}/{t.frame:05d}": t for t in truths}
     kinds = ("miou", "error", "missed", "extra", "who", "what")
-    for plain, shown in zip(Cards(written.read_text()).cards, opened("")):
+    cards = Cards(written.read_text()).cards
+    all_shown = opened("")
+    assert len(cards) == len(all_shown) == 6
+    for plain, shown in zip(cards, all_shown):
         assert [float(plain[f"data-{kind}"]) for kind in kinds] == pytest.approx(
             [float(shown[f"data-{kind}"]) for kind in kinds], abs=1e-3
         )
     # Frames where an adult who eats was made up have others in truth.
     for side in ("either", "truth", "prediction"):
-        for card in opened(f"actor=adult&side={side}&sort=extra"):
+        found = opened(f"actor=adult&side={side}&sort=extra")
+        assert found
+        for card in found:
             truth = of_name[card["data-name"]].label_map
             predicted = spoilt(of_name[card["data-name"]], run[1][card["data-name"]])[0]
             of = {"truth": truth // 10 == 1, "prediction": predicted // 10 == 1}

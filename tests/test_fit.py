@@ -22,6 +22,7 @@ from a2d_tf.core.config import ComputeConfig, Config, LearningConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import records as record_format
+from a2d_tf.evaluation.reports import dashboard
 from a2d_tf.learning import batches, divergence, losses, optimizer, train_step
 from a2d_tf.learning import fit as fit_module
 from a2d_tf.learning.fit import Validated, fit
@@ -157,6 +158,11 @@ def test_what_a_run_leaves(undisturbed):
 
     train_events, validation = scalars("train"), scalars("validation")
     assert {step for step, _ in train_events} == {2, 4, 6}
+    tags = {tag for _, tag in train_events}
+    charts = [tag for panels in dashboard._LAYOUT.values() for tag in panels.values()]
+    charts = [tag for tag in charts if tag.startswith(("run/", "loss/"))]
+    for tag in charts:
+        assert any(re.fullmatch(tag, written) for written in tags), tag
     mean = (log[2]["mask"] + log[3]["mask"]) / 2
     assert train_events[4, "loss/mask"] == pytest.approx(mean, rel=1e-5)
     assert (4, "loss/total") in train_events and (4, "run/gradient_norm") in train_events

@@ -237,9 +237,7 @@ def _of_sample(hits, frames, positives, weights):
     return _of_sorted(hits, positives, weights[frames])
 
 
-def average_precision(
-    scores: np.ndarray, hits: np.ndarray, positives: int, weights: np.ndarray | None = None
-) -> float:
+def average_precision(scores: np.ndarray, hits: np.ndarray, positives: int) -> float:
     """Compute the VOC2007 11-point average precision, in [0, 1].
 
     The recall levels are those of np.arange(0, 1.1, 0.1), as in the usual scripts, so that figures
@@ -250,11 +248,9 @@ def average_precision(
       scores: [N], in any order; equal scores keep theirs.
       hits: bool [N], true positives.
       positives: number of ground-truth boxes; 0 gives 0.
-      weights: int [N], multiplicity of each detection; by default 1.
     """
     order = np.argsort(-scores, kind="stable")
-    weights = np.ones(len(order), np.int64) if weights is None else weights[order]
-    return _of_sorted(hits[order], positives, weights)
+    return _of_sorted(hits[order], positives, np.ones(len(order), np.int64))
 
 
 def _of_sorted(hits, positives, weights):
