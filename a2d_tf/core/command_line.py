@@ -87,6 +87,8 @@ def help_text(module: str, short: bool) -> str:
         "",
     ]
     sections = [name for name in by_module if name.startswith(SETTINGS)]
+    if sections and f"{SETTINGS}learning" not in sections:
+        lines += ["Settings that are not given are the model's own; in brackets, a new one's.", ""]
     for name in sections:
         lines.append(f"{name}:")
         if short:
@@ -105,11 +107,15 @@ def written(value: Any) -> str:
     """Format a flag's value as it is written on a command line."""
     if isinstance(value, float):
         return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    if isinstance(value, list):
+        return ",".join(map(written, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _described(flag):
     text = " ".join((flag.help or "").split())
+    # absl's own words, after those of flags that may be given several times.
+    text = re.sub(r";\s*repeat this option to specify a list of values$", "", text)
     return text if flag.default in (None, "", []) else f"{text} ({written(flag.default)})"
 
 

@@ -81,8 +81,7 @@ def run(main: Callable[[list[str]], int | None]) -> None:
             print("interrupted", file=sys.stderr)
             return 130
         except BrokenPipeError:
-            # The reader has gone, as in `| head`; Python would complain once more at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _leave_pipe()
             return 1
         except Exception as error:
             return _complain(f"{_happened(error)}; --debug shows where")
@@ -98,7 +97,11 @@ def command(main: Callable[[list[str]], int | None]) -> Callable[[], None]:
 def _parse(words, module):
     asked = command_line.wants_help(words)
     if asked:
-        print(flagfiles.as_installed(command_line.help_text(module, asked == "helpshort")))
+        try:
+            print(flagfiles.as_installed(command_line.help_text(module, asked == "helpshort")))
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _leave_pipe()
         sys.exit(0)
     if len(words) == 1 and command_line.example(module):
         sys.exit(
@@ -110,6 +113,11 @@ def _parse(words, module):
         return command_line.parse(words)
     except flags.Error as error:
         sys.exit(_complain(error))
+
+
+def _leave_pipe():
+    """Let go of stdout, whose reader has gone, as in `| head`; Python would complain at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(problem):

@@ -96,8 +96,8 @@ _FIRST_FRAME = flags.DEFINE_enum(
 _TEST = flags.DEFINE_list(
     "test_videos",
     [],
-    "Names of the videos of the test split, of those of --annotations; by default as the "
-    "annotations say, else a fifth of the videos, by a hash of their names.",
+    "Names of the videos of the test split, of those of --annotations, separated by commas; by "
+    "default as the annotations say, else a fifth of the videos, by a hash of their names.",
 )
 _CHECK = flags.DEFINE_bool(
     "check", False, "Only read everything and report what is missing or broken."
@@ -133,7 +133,7 @@ _FOLLOW = flags.DEFINE_bool(
     "Read links that lead out of these folders; only for folders that you trust.",
 )
 _SHARD = flags.DEFINE_integer("shard_videos", 32, "Videos per shard.")
-_TASK = flags.DEFINE_string("task", None, f"{tasks.HELP} A part is a shard.")
+_TASK = flags.DEFINE_string("task", None, f"{tasks.HELP} A share is of shards.")
 
 
 def open_source() -> Release | AnnotatedVideos:

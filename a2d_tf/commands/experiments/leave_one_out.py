@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 _RELEASE = flags.DEFINE_string("release", None, "Folder of videos in A2D's layout.")
 _BASE = flags.DEFINE_string("base", "configs/real_clips.flags", "Flagfile of the network.")
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a folder per video held out.")
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Folder to write; each video held out gets a folder."
+)
 _VIDEOS = flags.DEFINE_list(
     "videos", None, "Videos to hold out, of those that can be; all if not given."
 )
