@@ -54,20 +54,6 @@ def test_records_made_otherwise_are_refused(field, value, tmp_path):
         run.check_records(other)
 
 
-def test_other_annotations_of_the_same_kind_are_noticed_once_a_run_has_begun(tmp_path, caplog):
-    config = Config(tiny_network.config(), InferenceConfig())
-    run_folder.create(tmp_path, config, manifest(source="a"))
-    run_folder.create(tmp_path, config, manifest(source="b"))
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints/ckpt-1.index").touch()
-    run_folder.create(tmp_path, config, manifest(source="b"))
-    assert caplog.text == ""
-    run_folder.create(tmp_path, config, manifest(source="c"))
-    assert f"{tmp_path}: the run has learned from other annotations than those in RECORDS" in (
-        caplog.text
-    )
-
-
 def test_runs_that_compute_the_same_otherwise_are_of_one_network(tmp_path):
     """Also an older run, whose flags do not know the ways to compute yet."""
     run_folder.create(tmp_path, Config(tiny_network.config()), manifest())

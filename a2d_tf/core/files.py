@@ -193,15 +193,18 @@ def whole_folder(place: str) -> Iterator[str]:
     """Yield an empty folder that afterwards takes `place`; nothing changes where it ends in error.
 
     Raises:
-      OSError: it cannot be written.
+      InputError: it cannot be written.
     """
     parent = os.path.dirname(os.path.abspath(place))
-    os.makedirs(parent, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".partial-", dir=parent) as partial:
-        new = os.path.join(partial, "new")
-        os.mkdir(new)
-        yield new
-        replace_folder(new, place, os.path.join(partial, "old"))
+    try:
+        os.makedirs(parent, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".partial-", dir=parent) as partial:
+            new = os.path.join(partial, "new")
+            os.mkdir(new)
+            yield new
+            replace_folder(new, place, os.path.join(partial, "old"))
+    except OSError as error:
+        raise InputError(f"{place}: cannot be written ({error.strerror or error})") from error
 
 
 def replace_folder(new: str, place: str, old: str) -> None:

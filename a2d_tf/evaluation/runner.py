@@ -257,11 +257,8 @@ class Evaluator:
           InputError: the split is empty, or something else than scores is at `output`.
         """
         check_place(output, _MARKS, "folder of scores")
-        try:
-            with whole_folder(output) as partial:
-                return self._evaluate(split, threshold, partial)
-        except OSError as error:
-            raise InputError(f"{output}: cannot be written ({error.strerror})") from error
+        with whole_folder(output) as partial:
+            return self._evaluate(split, threshold, partial)
 
     def _evaluate(self, split, threshold, partial):
         """Evaluate into a folder beside the final one."""

@@ -129,7 +129,10 @@ def _resume(keeper, events, validation, learning):
         )
     if resumed:
         if step >= learning.steps and keeper.is_finished():
-            logger.info("%s: trained to step %d already", keeper.workdir, step)
+            logger.info(
+                "%s: trained to step %d already; more --steps go on, another --workdir begins anew",
+                *(keeper.workdir, step),
+            )
             return None
         logger.info("resuming at step %d of %d", step, learning.steps)
     # The validation of this step may have been cut off; it is then repeated.

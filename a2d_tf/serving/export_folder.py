@@ -82,6 +82,6 @@ def export(
             if warm_up:
                 size = run.records["image_height"], run.records["image_width"]
                 warmup.write(new, signatures, run.config.model.frames, size)
-    except (OSError, tf.errors.OpError) as error:
+    except tf.errors.OpError as error:
         raise InputError(f"{output}: cannot be written ({error})") from error
     return signatures

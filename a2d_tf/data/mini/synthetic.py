@@ -15,8 +15,6 @@ import functools
 import math
 import os
 import pathlib
-import shutil
-import tempfile
 from collections.abc import Sequence
 
 import cv2
@@ -25,6 +23,7 @@ import numpy as np
 import tqdm
 
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import whole_folder
 from a2d_tf.core.labels import A2D
 from a2d_tf.core.sharing.workers import imap
 from a2d_tf.data.mini import figures
@@ -440,22 +439,16 @@ def make_release(
         )
     try:
         output.mkdir(parents=True, exist_ok=True)
-        partial = pathlib.Path(tempfile.mkdtemp(prefix=".partial-", dir=output))
     except OSError as error:
         raise InputError(f"--output={output}: cannot write there ({error.strerror})") from error
-    try:
+    with whole_folder(os.fspath(release)) as folder:
+        partial = pathlib.Path(folder)
         (partial / "clips320H").mkdir()
         bar = functools.partial(tqdm.tqdm, total=len(plans), desc="mini A2D", unit="clip")
         for _ in bar(imap(functools.partial(write_video, partial), plans, workers)):
             pass
         (partial / "videoset.csv").write_text("".join(map(_csv_line, plans)), encoding="utf-8")
         (partial / "README").write_text(readme, encoding="utf-8")
-        partial.chmod(0o755)  # mkdtemp makes it private
-        os.rename(partial, release)
-    except OSError as error:
-        raise InputError(f"{release}: cannot be written ({error})") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return release
 
 

@@ -102,12 +102,9 @@ def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> dict
     }
     name = os.path.basename(os.path.abspath(output))
     card = _card(name, run, facts, metrics, notes=notes)
-    try:
-        with whole_folder(output) as new:
-            _write(new, workdir, run, small, metrics=metrics, card=card)
-            facts["bytes"] = sum(entry.stat().st_size for entry in os.scandir(new))
-    except OSError as error:
-        raise InputError(f"{output}: cannot be written ({error})") from error
+    with whole_folder(output) as new:
+        _write(new, workdir, run, small, metrics=metrics, card=card)
+        facts["bytes"] = sum(entry.stat().st_size for entry in os.scandir(new))
     return facts
 
 

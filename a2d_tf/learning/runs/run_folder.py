@@ -65,11 +65,8 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
         if begun:
             config = _with_start(config, path)
         _check_records(workdir, manifest)
-        if begun:
-            _warn_of_other_records(workdir, manifest)
     write_text(os.path.join(workdir, "labels.json"), manifest.label_space.to_json())
-    facts = {**_facts(manifest), "source": manifest.source}
-    write_json(os.path.join(workdir, "records.json"), facts)
+    write_json(os.path.join(workdir, "records.json"), _facts(manifest))
     config.write(path)
 
 
@@ -133,17 +130,6 @@ def _check_records(workdir, manifest):
         )
 
 
-def _warn_of_other_records(workdir, manifest):
-    """Say that a run goes on with records of other annotations, or is finished without them."""
-    before = read_json(os.path.join(workdir, "records.json")).get("source")
-    if before not in (None, manifest.source):
-        logger.warning(
-            "%s: the run has learned from other annotations than those in %s; to begin with these, "
-            "give another --workdir, and --init_checkpoint=%s to start from what it has learned",
-            *(workdir, manifest.directory, workdir),
-        )
-
-
 def _record_facts(workdir):
     path = os.path.join(workdir, "records.json")
     try:
@@ -170,8 +156,7 @@ class Run:
 
     def check_records(self, manifest: Manifest) -> None:
         """Raise InputError unless the records are of the kind that the network learned from."""
-        for name in RECORD_FIELDS:
-            value = self.records[name]
+        for name, value in self.records.items():
             if getattr(manifest, name) != value:
                 raise InputError(
                     f"{manifest.directory}: records with {name} {getattr(manifest, name)}, but the "

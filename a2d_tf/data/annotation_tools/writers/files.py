@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import pathlib
-import tempfile
 import zipfile
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import write_file
+from a2d_tf.core.files import whole_folder, write_file
 from a2d_tf.data.annotation_tools.writers import coco, cvat, labelme, youtube_vis
 from a2d_tf.data.annotation_tools.writers.tracked_video import TrackedVideo
 
@@ -56,25 +55,14 @@ def save(video: TrackedVideo, output: str, form: str, masks: bool) -> None:
         ((_, content),) = members
         write_file(output, lambda file: file.write(content))
     else:
-        _write_folder(pathlib.Path(output), members)
+        with whole_folder(output) as folder:
+            for name, content in members:
+                path = pathlib.Path(folder, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
 
 
 def _zip(file, members):
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members:
             archive.writestr(name, content)
-
-
-def _write_folder(output, members):
-    parent = output.absolute().parent
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".partial-", dir=parent) as partial:
-            new = pathlib.Path(partial, "new")
-            new.mkdir()
-            for name, content in members:
-                (new / name).parent.mkdir(parents=True, exist_ok=True)
-                (new / name).write_bytes(content)
-            new.replace(output)
-    except OSError as error:
-        raise InputError(f"{output}: cannot be written ({error.strerror})") from error
