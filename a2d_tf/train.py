@@ -8,6 +8,7 @@ from absl import flags
 
 from a2d_tf.core import shell
 from a2d_tf.core.config import Config
+from a2d_tf.core.errors import InputError
 
 _RECORDS = flags.DEFINE_string("records", None, "folder that tools/build_records.py made")
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder; an interrupted run there goes on")
@@ -64,12 +65,35 @@ def main(argv: list[str]) -> None:
         network = Network(
             config.model, manifest.label_space, config.compute, learning.recompute, learning.jit
         )
-        _prepare(network, config, manifest, workdir, inherited=inherited)
         threshold = config.inference.score_threshold
         if threshold < 0:
             threshold = inherited["threshold"] if inherited else run_folder.DEFAULT_THRESHOLD
-        validate = _validation(network, config, manifest, workdir, threshold=threshold)
-        fit(network, manifest, config, workdir, validate=validate)
+        with _alone(workdir):
+            _prepare(network, config, manifest, workdir, inherited=inherited)
+            validate = _validation(network, config, manifest, workdir, threshold=threshold)
+            fit(network, manifest, config, workdir, validate=validate)
+
+
+@contextlib.contextmanager
+def _alone(workdir):
+    """Keep other trainings, but for this one's own workers, out of the run folder."""
+    from a2d_tf.core.sharing.locks import locked_folder
+    from a2d_tf.learning import replicas
+
+    if not replicas.is_chief():
+        yield
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            held = stack.enter_context(locked_folder(workdir))
+        except OSError as error:
+            raise InputError(f"{workdir}: cannot be written ({error.strerror})") from error
+        if not held:
+            raise InputError(
+                f"{workdir}: another training is at this run; stop it first, or give another "
+                "--workdir"
+            )
+        yield
 
 
 def _prepare(network, config, manifest, workdir, *, inherited):

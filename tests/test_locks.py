@@ -33,6 +33,24 @@ def test_a_hidden_folder_lasts_as_long_as_its_process(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {".other-0", ".work-file"}
 
 
+def test_a_folder_is_locked_without_a_file_in_it(tmp_path):
+    folder = tmp_path / "new"
+    with locks.locked_folder(folder) as held:
+        with locks.locked_folder(folder) as again:
+            assert held and not again
+        assert list(folder.iterdir()) == []
+    assert not folder.exists()  # it was made for the lock alone
+    folder.mkdir()
+    with locks.locked_folder(folder) as held:
+        assert held
+        (folder / "flags.txt").touch()
+    assert folder.exists()
+    (folder / "flags.txt").unlink()
+    with locks.locked_folder(folder):
+        pass
+    assert folder.exists()
+
+
 def test_another_machines_folder_must_have_been_idle_for_a_day(tmp_path, monkeypatch):
     with monkeypatch.context() as other:
         other.setattr(locks.platform, "node", lambda: "other")

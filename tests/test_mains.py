@@ -9,6 +9,7 @@ import event_files
 import pytest
 from processes import ROOT, complaint, run_main
 
+from a2d_tf.core.sharing import locks
 from a2d_tf.learning import losses
 from a2d_tf.learning.runs import run_folder
 
@@ -37,6 +38,14 @@ def trained(mini_records, tmp_path_factory):
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("device: CPU, ") and ", float32\n" in result.stdout
     return folder
+
+
+def test_two_trainings_in_one_run_folder_are_refused(mini_records, tmp_path):
+    with locks.locked_folder(tmp_path) as held:
+        words = (*TINY, f"--records={mini_records.directory}", f"--workdir={tmp_path}")
+        message = complaint(run_main("train", *words, "--steps=2", "--val_fraction=0"))
+    assert held and "another training is at this run; stop it first" in message
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_train_then_evaluate(trained, mini_records):

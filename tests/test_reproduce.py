@@ -149,6 +149,24 @@ def test_what_another_process_has_ended_meanwhile_is_reported(
     }
 
 
+def test_what_has_failed_in_another_process_is_reported(reproduce, run_all, monkeypatch, tmp_path):
+    runs = Runs()
+
+    def run(*arguments, **options):
+        taken["error"] = "no space"
+        sitting.__exit__(None, None, None)
+        return runs(*arguments, **options)
+
+    sitting = reproduce.Status(tmp_path, 0, "full").sitting()
+    taken = sitting.__enter__()
+    monkeypatch.setattr(processes, "train_and_score", run)
+    found = run_all([0], ["full", "no_flow"])
+    assert {key: run["error"] for key, run in found.items()} == {
+        (0, "full"): "no space",
+        (0, "no_flow"): "",
+    }
+
+
 def test_a_damaged_status_is_named(reproduce, tmp_path):
     path = tmp_path / "seed0" / "status" / "full.json"
     path.parent.mkdir(parents=True)

@@ -631,7 +631,7 @@ def _check_learning(learning):
     if sum(map(bool, (learning.init_run, learning.init_checkpoint, files))) > 1:
         raise InputError(
             "a run starts from --init_run, from --init_checkpoint, or from --init_rgb and "
-            "--init_flow; give one of these"
+            "--init_flow; give one of these (an empty --init_rgb= takes back a flagfile's)"
         )
 
 

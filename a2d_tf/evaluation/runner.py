@@ -206,6 +206,8 @@ class Evaluator:
         Returns:
           The scores; None if the split is empty.
         """
+        if split == "val" and not self.config.learning.val_fraction:
+            return None  # found without reading the whole training split
         confusions = {t: segmentation.Confusion(self.labels) for t in THRESHOLDS}
         collected = Tables(self.config.model.label_mode)
         measured: list[dict] = []

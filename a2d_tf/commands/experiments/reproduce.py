@@ -80,6 +80,7 @@ class Status:
     def __init__(self, workdir: str | os.PathLike, seed: int, name: str):
         self._workdir = pathlib.Path(workdir)
         self._path = self._workdir / f"seed{seed}" / "status" / f"{name}.json"
+        self._lock = self._path.with_suffix(".lock")
 
     def read(self) -> dict:
         """Read the file; without one, the state of a run that never began.
@@ -106,13 +107,18 @@ class Status:
         folder = self.read()["folder"]
         return bool(folder) and experiments.is_scored(self._workdir / folder)
 
+    def running(self) -> bool:
+        """Tell whether a process is at this run."""
+        with locked(self._lock, wait=False) as held:
+            return not held
+
     @contextlib.contextmanager
     def sitting(self) -> Iterator[dict | None]:
         """Time a sitting and record it, however it ends; yields the run's dict to be filled.
 
         Yields None, and records nothing, if another process is at this run.
         """
-        with locked(self._path.with_suffix(".lock"), wait=False) as held:
+        with locked(self._lock, wait=False) as held:
             if not held:
                 yield None
                 return
@@ -241,7 +247,7 @@ def run_all(
         if delete_weights and runs[seed, name].done():
             _delete_checkpoints(folder, name)
         done += len(experiments.phases(name))
-    running = {key for key in elsewhere if not runs[key].done()}
+    running = {key for key in elsewhere if runs[key].running()}
     return {key: Status(workdir, *key).read() for key in {*_known(workdir), *runs} - running}
 
 

@@ -8,6 +8,7 @@ itself and, for the first clip that is not finite, the input or operation where 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import re
@@ -54,7 +55,10 @@ def first_failure(probe: Callable, clip: dict[str, tf.Tensor], step: tf.Tensor) 
     except tf.errors.InvalidArgumentError as error:
         patterns = (r"node (\S+)/CheckNumerics", r'graph op "(\S+)"')
         matches = filter(None, (re.search(pattern, error.message) for pattern in patterns))
-        return next(matches)[1]
+        found = next(matches, None)
+        if found is None:
+            raise
+        return found[1]
     finally:
         tf.debugging.disable_check_numerics()
     return ""
@@ -78,7 +82,8 @@ def main(argv: list[str]) -> None:
         **Config.given("inference", "compute"),
     }
     run = run_folder.load(workdir, given, "diverged")
-    learning = run.config.learning
+    # Operations that XLA has fused cannot be looked at.
+    learning = dataclasses.replace(run.config.learning, jit=False)
     run.network.set_phase(learning.train_phase)
     try:
         clips = divergence.probe_clips(batch, step, make_probe(run.network, learning))

@@ -41,6 +41,31 @@ def locked(path: str | os.PathLike[str], wait: bool = True) -> Iterator[bool]:
         yield held
 
 
+@contextlib.contextmanager
+def locked_folder(path: str | os.PathLike[str]) -> Iterator[bool]:
+    """Hold the lock of a folder, which is made if missing; like `locked` without waiting.
+
+    A folder that it made, and that is empty at the end, is removed.
+    """
+    made = not os.path.isdir(path)
+    os.makedirs(path, exist_ok=True)
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        held = True
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            held = False
+        except OSError:
+            pass  # the file system has no locks
+        yield held
+    finally:
+        with contextlib.suppress(OSError):
+            if made:
+                os.rmdir(path)
+        os.close(folder)
+
+
 class HiddenFolder:
     """A new hidden folder to build something in, locked until it is removed.
 

@@ -97,9 +97,10 @@ def advice(
     if steps.out_of_memory:
         lines.append(
             f"--batch_size={learning.batch_size} does not fit, {sharing * steps.batch} does: "
-            "--recompute or --precision=mixed_bfloat16 need less"
-            + ("" if sharing > 1 else "; several GPUs share a batch with --strategy=mirrored")
+            f"{'' if learning.jit else '--recompute or '}--precision=mixed_bfloat16 needs less"
         )
+        if sharing == 1 and not learning.jit:
+            lines.append("several GPUs share a batch with --strategy=mirrored")
     elif learning.recompute:
         lines.append(f"--norecompute is faster, if the memory suffices; {_TRY}")
     if devices.gpus:
