@@ -190,10 +190,10 @@ def load(
         raise InputError(f"{workdir}: no such run folder; --workdir names what a2d_tf.train made")
     config = settings(os.path.join(workdir, "flags.txt")).with_inference(**(given or {})).checked()
     labels = LabelSpace.from_json(os.path.join(workdir, "labels.json"))
-    if kind == "best":
-        _best(workdir)
+    best = _best(workdir) if kind == "best" else None
     if config.inference.score_threshold < 0:
-        config = config.with_inference(score_threshold=_threshold(workdir, kind))
+        threshold = _probability(best["score_threshold"]) if best else _threshold(workdir)
+        config = config.with_inference(score_threshold=threshold)
     network = Network(config.model, labels, config.compute)
     return Run(config, network, _record_facts(workdir), fill(network, workdir, kind))
 
@@ -261,11 +261,9 @@ def _probability(value):
     return value
 
 
-def _threshold(workdir, kind):
-    """The threshold that goes with a checkpoint."""
+def _threshold(workdir):
+    """The threshold that the last validation has chosen."""
     path = os.path.join(workdir, "score_threshold.json")
-    if kind == "best":
-        return _best(workdir)["score_threshold"]
     try:
         return _probability(read_json(path)["score_threshold"])
     except FileNotFoundError:
