@@ -176,6 +176,22 @@ def test_a_damaged_status_is_named(reproduce, tmp_path):
             reproduce.Status(tmp_path, 0, "full").read()
 
 
+def test_flags_that_a_training_would_refuse_are_found_before_the_records(reproduce, tmp_path):
+    def check(*train, names=("full", "no_joint")):
+        reproduce.check_flags(names, "configs/mini.flags", list(train), str(tmp_path))
+
+    check("--pictures=1", "--steps=9", "no_joint:--steps=4", "--nodeterministic", "--jit")
+    check("--init_rgb=coco", "--init_flow=imagenet", names=reproduce.order())
+    for flag, words in (
+        ("--stepz=9", "full: .*stepz"),
+        ("--jit", "full: --jit"),
+        ("no_joint:--steps=x", "no_joint_actor: .*steps"),
+        ("no_such:--steps=1", "a flag, as --steps=900, or a run and its flag"),
+    ):
+        with pytest.raises(InputError, match=words):
+            check(flag)
+
+
 def test_flags_of_one_row_follow_those_of_all(reproduce):
     train = ["no_joint:--steps=450", "--steps=900", "no_flow:--batch_size=2", "--schedule=cosine"]
     assert reproduce.train_flags(train, "no_joint") == [

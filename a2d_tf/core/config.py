@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from absl import flags
@@ -528,22 +528,38 @@ class Config:
         if not os.path.isfile(path):
             hint = "; is the folder one that a2d_tf.train made?" if of_run else ""
             raise InputError(f"{path}: no such file{hint}")
-        flag_values = flags.FlagValues()
-        cls.define_flags(flag_values=flag_values)
-        flags.DEFINE_string("flagfile", "", "", flag_values=flag_values)
         try:
-            stray = command_line.parse(["", f"--flagfile={path}"], flag_values, not of_run)[1:]
-            if stray:
-                raise InputError(f"'{stray[0]}' is no flag; flags are written --name=value")
-            if of_run:
-                for name, value in PREDATED.items():
-                    if not flag_values[name].present:
-                        flag_values[name].value = value
-            return cls.from_flags(flag_values)
+            return cls._parse([f"--flagfile={path}"], of_run)
         except flags.Error as error:  # names the file, or the one that it includes
             raise InputError(str(error)) from error
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
+
+    @classmethod
+    def parse(cls, words: Sequence[str]) -> Config:
+        """Parse the settings of a command line, `--flagfile` among its words.
+
+        Raises:
+          InputError: a word that is no such flag, or contradicting settings.
+        """
+        try:
+            return cls._parse(words)
+        except flags.Error as error:
+            raise InputError(str(error)) from error
+
+    @classmethod
+    def _parse(cls, words, of_run=False):
+        flag_values = flags.FlagValues()
+        cls.define_flags(flag_values=flag_values)
+        flags.DEFINE_string("flagfile", "", "", flag_values=flag_values)
+        stray = command_line.parse(["", *words], flag_values, not of_run)[1:]
+        if stray:
+            raise InputError(f"'{stray[0]}' is no flag; flags are written --name=value")
+        if of_run:
+            for name, value in PREDATED.items():
+                if not flag_values[name].present:
+                    flag_values[name].value = value
+        return cls.from_flags(flag_values)
 
     def write(self, path: str | os.PathLike) -> None:
         """Write the settings as a flagfile, atomically."""

@@ -21,7 +21,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from absl import flags
 
@@ -62,6 +62,8 @@ _DELETE = flags.DEFINE_bool(
 _RUNS = flags.DEFINE_list("runs", None, "Rows to run; by default all.")
 _DEVICE = Config.define_device()
 
+_OF_TRAIN = ("--pictures", "--device", "--debug")
+"""Flags of a2d_tf.train that are no settings."""
 _PACKAGES = ("tensorflow", "tensorflow-addons", "tf-keras", "numpy", "opencv-python", "av")
 
 
@@ -284,6 +286,22 @@ def train_flags(train: list[str], name: str) -> list[str]:
     return common + specific
 
 
+def check_flags(names: Iterable[str], base: str, train: list[str], workdir: str) -> None:
+    """Check the flags of all trainings of some runs, before there are records.
+
+    Raises:
+      InputError: a training would refuse them.
+    """
+    Config.read(flagfiles.find(base))
+    for name in names:
+        for folder, files, start in experiments.trainings(name, base, workdir):
+            words = [*files, *train_flags(train, name), *start]
+            try:
+                Config.parse([word for word in words if not word.startswith(_OF_TRAIN)])
+            except InputError as error:
+                raise InputError(f"{os.path.basename(folder)}: {error}") from error
+
+
 def _check_settings(path, settings):
     """Raise InputError if there are runs with other settings beside the file."""
     if os.path.exists(path) and any(pathlib.Path(path).parent.glob("seed*/*/flags.txt")):
@@ -361,7 +379,6 @@ def main(argv: list[str]) -> None:
     for name in _RUNS.value or ():
         if name not in names:
             raise InputError(f"--runs: '{name}' is no run; there are {', '.join(names)}")
-    train_flags(_TRAIN.value, "")  # report a mistake before the records are made
     try:
         seeds = [int(seed) for seed in _SEEDS.value]
     except ValueError as error:
@@ -378,6 +395,8 @@ def main(argv: list[str]) -> None:
         "flow_method": None if given else _FLOW.value,
     }
     _check_settings(path, settings)
+    wanted = _RUNS.value or (_rows_of(given, names) if given else names)
+    check_flags(wanted, _BASE.value, _TRAIN.value, workdir)
     if given:
         records = given.directory
     else:
@@ -391,7 +410,6 @@ def main(argv: list[str]) -> None:
                 workers=_WORKERS.value,
             )
     write_json(path, settings)
-    wanted = _RUNS.value or (_rows_of(given, names) if given else names)
     runs = run_all(
         workdir,
         _BASE.value,
