@@ -163,6 +163,8 @@ def test_what_a_run_leaves(undisturbed):
     charts = [tag for tag in charts if tag.startswith(("run/", "loss/"))]
     for tag in charts:
         assert any(re.fullmatch(tag, written) for written in tags), tag
+    of_clips = {"run/positives"}  # which no chart shows
+    assert all(any(re.fullmatch(tag, written) for tag in charts) for written in tags - of_clips)
     mean = (log[2]["mask"] + log[3]["mask"]) / 2
     assert train_events[4, "loss/mask"] == pytest.approx(mean, rel=1e-5)
     assert (4, "loss/total") in train_events and (4, "run/gradient_norm") in train_events

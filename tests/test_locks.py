@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 import threading
+from unittest import mock
 
 from a2d_tf.core.sharing import locks
 
@@ -40,6 +41,15 @@ def test_a_folder_is_locked_without_a_file_in_it(tmp_path):
             assert held and not again
         assert list(folder.iterdir()) == []
     assert not folder.exists()  # it was made for the lock alone
+    with locks.locked_folder(folder):
+        # Another process that began at the same moment takes the folder for its own.
+        with (
+            mock.patch.multiple(os, makedirs=mock.DEFAULT),
+            mock.patch.object(os.path, "isdir", return_value=False),
+        ):
+            with locks.locked_folder(folder) as again:
+                assert not again
+        assert folder.exists()
     folder.mkdir()
     with locks.locked_folder(folder) as held:
         assert held

@@ -48,18 +48,17 @@ def test_the_batch_is_a_power_of_two_that_fits():
     assert start.batch_size(square, 1 * GB, start.SMALL) == 1
 
 
-def test_the_network_is_the_papers_where_a_gpu_holds_it():
-    cpu, small, large = (start.Host(2, 16 * GB, gpu) for gpu in (None, 4 * GB, 8 * GB))
-    assert [start.preset(host) for host in (cpu, small, large)] == [
-        start.SMALL,
-        start.SMALL,
-        start.PAPER,
-    ]
+@pytest.mark.parametrize("there, light", [(False, start.SMALL), (True, start.LITE0)])
+def test_the_network_is_the_papers_where_a_gpu_holds_it(monkeypatch, there, light):
+    monkeypatch.setattr(start.cache, "at_hand", {"lite0": there}.__getitem__)
+    hosts = [start.Host(2, 16 * GB, gpu) for gpu in (None, 4 * GB, 8 * GB)]
+    assert [start.preset(host) for host in hosts] == [light, light, start.PAPER]
 
 
 def test_steps_are_passes_over_the_clips():
     assert start.step_count(9561, 8, start.PAPER) == 60000
     assert start.step_count(845, 4, start.SMALL) == 3200
+    assert start.step_count(845, 2, start.LITE0) == 1300
     assert start.step_count(10, 4, start.SMALL) == 600
     assert start.step_count(10**6, 4, start.SMALL) == 60000
     assert start.step_count(10**6, 4, start.SMALL, most=5432.1) == 5400

@@ -88,7 +88,10 @@ def help_text(module: str, short: bool) -> str:
     ]
     sections = [name for name in by_module if name.startswith(SETTINGS)]
     if sections and f"{SETTINGS}learning" not in sections:
-        lines += ["Settings that are not given are the model's own; in brackets, a new one's.", ""]
+        lines += [
+            "Settings that are not given are the model's own; in brackets are a new one's.",
+            "",
+        ]
     for name in sections:
         lines.append(f"{name}:")
         if short:

@@ -189,8 +189,11 @@ def check_place(place: str, marks: Iterable[str], kind: str) -> None:
 
 
 @contextlib.contextmanager
-def whole_folder(place: str) -> Iterator[str]:
+def whole_folder(place: str, replace: bool = True) -> Iterator[str]:
     """Yield an empty folder that afterwards takes `place`; nothing changes where it ends in error.
+
+    Args:
+      place: path; replace: whether a folder there is replaced, else it must be empty.
 
     Raises:
       InputError: it cannot be written.
@@ -202,7 +205,10 @@ def whole_folder(place: str) -> Iterator[str]:
             new = os.path.join(partial, "new")
             os.mkdir(new)
             yield new
-            replace_folder(new, place, os.path.join(partial, "old"))
+            if replace:
+                replace_folder(new, place, os.path.join(partial, "old"))
+            else:
+                os.replace(new, place)
     except OSError as error:
         raise InputError(f"{place}: cannot be written ({error.strerror or error})") from error
 

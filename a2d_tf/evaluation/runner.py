@@ -207,7 +207,7 @@ class Evaluator:
           The scores; None if the split is empty.
         """
         if split == "val" and not self.config.learning.val_fraction:
-            return None  # found without reading the whole training split
+            return None  # no video is held out: the training split need not be read to see it
         confusions = {t: segmentation.Confusion(self.labels) for t in THRESHOLDS}
         collected = Tables(self.config.model.label_mode)
         measured: list[dict] = []

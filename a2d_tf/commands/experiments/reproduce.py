@@ -62,7 +62,7 @@ _DELETE = flags.DEFINE_bool(
 _RUNS = flags.DEFINE_list("runs", None, "Rows to run; by default all.")
 _DEVICE = Config.define_device()
 
-_OF_TRAIN = ("--pictures", "--device", "--debug")
+_OF_TRAIN = ("--pictures", "--device", "--debug", "--nodebug", "--verbosity")
 """Flags of a2d_tf.train that are no settings."""
 _PACKAGES = ("tensorflow", "tensorflow-addons", "tf-keras", "numpy", "opencv-python", "av")
 

@@ -44,11 +44,11 @@ flags.DEFINE_multi_string(
     "predicted",
     None,
     "Folder of predicted label maps; detections.npz or COCO results (*.json); predictions of "
-    "videos or libraries of them, of which tracks takes several.",
+    "videos or libraries of them: tracks takes several.",
 )
 flags.DEFINE_string("output", None, "Metrics file (JSON, percent) to write.")
 flags.DEFINE_string(
-    "labels", None, "Label space (JSON); by default A2D's, of tracks that of the predictions."
+    "labels", None, "Label space (JSON); by default A2D's, for tracks that of the predictions."
 )
 flags.DEFINE_string("zero_shot_actor", None, "Actor whose action labels were withheld.")
 flags.DEFINE_string("full", None, "detections.npz of the full model, for the zero-shot ratio.")

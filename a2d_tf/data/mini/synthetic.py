@@ -441,7 +441,7 @@ def make_release(
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--output={output}: cannot write there ({error.strerror})") from error
-    with whole_folder(os.fspath(release)) as folder:
+    with whole_folder(os.fspath(release), replace=False) as folder:
         partial = pathlib.Path(folder)
         (partial / "clips320H").mkdir()
         bar = functools.partial(tqdm.tqdm, total=len(plans), desc="mini A2D", unit="clip")

@@ -115,12 +115,12 @@ LITE0 = Preset(
     weights=1.2 * 2**30,
     clip=1.0 * 2**30,
     batch=2,
-    epochs=4,
+    epochs=3,
     least=350,
     most=60000,
     core_seconds=1.1e-5,
 )
-"""1300 steps on 267 videos are 4 passes; 350 fit a handful of clips (docs/real_video.md)."""
+"""1300 steps on 267 videos are 3 passes; 350 fit a handful of clips (docs/real_video.md)."""
 PAPER = Preset(
     "configs/a2d.flags",
     "the paper's network, ResNet-101 in both streams",

@@ -129,7 +129,9 @@ def _of_training(contents, host, preset, base):
             flags["learning_rate"] = base.learning.learning_rate * batch / preset.batch
             reason += "; the rate goes with the batch"
         yield Suggestion(flags, reason)
-    most = np.inf if host.gpu else start.allowed_steps(batch, pixels, host.cores, preset)
+    most = (
+        np.inf if host.gpu is not None else start.allowed_steps(batch, pixels, host.cores, preset)
+    )
     steps = start.step_count(contents.clips, batch, preset, most)
     reason = f"{steps * batch / contents.clips:.0f} passes over {contents.clips} clips"
     if host.gpu is None:

@@ -55,7 +55,7 @@ def save(video: TrackedVideo, output: str, form: str, masks: bool) -> None:
         ((_, content),) = members
         write_file(output, lambda file: file.write(content))
     else:
-        with whole_folder(output) as folder:
+        with whole_folder(output, replace=False) as folder:
             for name, content in members:
                 path = pathlib.Path(folder, name)
                 path.parent.mkdir(parents=True, exist_ok=True)
