@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A new machine to a trained, evaluated and exported model and an overlay video, in ./work/demo:
 #   tools/demo.sh           6 minutes on two quick cores
-#   tools/demo.sh --quick   the same path, smaller, QUICK minutes
+#   tools/demo.sh --quick   the same path, smaller, 3 minutes
 # Run again, it goes on where it stopped; delete work/demo to start anew.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
