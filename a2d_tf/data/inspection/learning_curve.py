@@ -45,9 +45,9 @@ def text(frames: int, pairs: int, curve: Mapping[int, float] = CURVE) -> str:
     return (
         f"{frames} annotated frames for {pairs} pairs are {verdict}: on the mini A2D, with as many "
         f"a pair, joint mIoU was about {expected(there, curve):.0f} %; with the most tried, "
-        f"{_two_digits(most * pairs / PAIRS)} frames for {pairs} pairs, {curve[most]:.0f} % and "
-        f"rising; nine tenths of that took about {wanted} (docs/experiments.md). Real video needs "
-        "more"
+        f"{_two_digits(most * pairs / PAIRS)} frames for {pairs} pairs, {curve[most]:.0f} %; nine "
+        f"tenths of that took about {wanted} (docs/experiments.md). More still helps there, and "
+        "real video needs more"
     )
 
 
