@@ -60,8 +60,7 @@ class LabelSpace:
         if not self.codes or tuple(sorted(set(self.codes))) != tuple(self.codes):
             raise InputError("label space: 'codes' must be ascending, distinct and not empty")
         for code in self.codes:
-            actor, action = divmod(code, self.base)
-            if not (1 <= actor <= len(self.actors) and 1 <= action <= len(self.actions)):
+            if not self.knows(code):
                 raise InputError(f"label space: code {code} names no actor and action")
         if self.none_action is not None and self.none_action not in self.actions:
             raise InputError(f"label space: none_action {shown(self.none_action)} is not an action")
@@ -113,6 +112,12 @@ class LabelSpace:
     def split(self, codes: int | np.ndarray) -> tuple:
         """Return the 1-based (actor, action) of codes, both 0 for code 0."""
         return codes // self.base, codes % self.base
+
+    def knows(self, codes: Any) -> Any:
+        """Return whether codes have an actor and an action, be they a valid pair or not."""
+        actor, action = self.split(codes)
+        of_actor = (actor >= 1) & (actor <= len(self.actors))
+        return of_actor & (action >= 1) & (action <= len(self.actions))
 
     def name(self, code: int) -> str:
         """Return the name of a code, such as 'adult-running'."""

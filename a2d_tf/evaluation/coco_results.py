@@ -218,11 +218,7 @@ def _frame(entry, index, source, where):
 
 def _code(entry, label_space, where):
     code = entry.get("category_id")
-    known = False
-    if type(code) is int:
-        actor, action = label_space.split(code)
-        known = 1 <= actor <= len(label_space.actors) and 1 <= action <= len(label_space.actions)
-    if not known:
+    if type(code) is not int or not label_space.knows(code):
         raise InputError(f"{where}.category_id {shown(code)} is no code of the label space")
     return code
 

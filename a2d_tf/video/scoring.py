@@ -207,15 +207,13 @@ def _compare(truth, sight, numbered, labels):
             f"{truth.path}: {numbered[last].where}: is frame {last}, but '{sight.name}' has "
             f"{sight.frame_count}; name its first frame {sight.name}/00000.jpg"
         )
-    codes = np.unique([code for found in sight.objects.values() for code in found.codes])
-    actors, actions = labels.split(codes.astype(np.int64))
-    # An actor without any of its actions may be predicted, and is told by --labels alone.
-    strange = (actors < 1) | (actors > len(labels.actors))
-    strange |= (actions < 1) | (actions > len(labels.actions))
-    if strange.any():
+    codes = {int(code) for found in sight.objects.values() for code in found.codes}
+    # Of pairs that are not valid, too: an actor without any may be predicted.
+    strange = [code for code in codes if not labels.knows(code)]
+    if strange:
         raise InputError(
-            f"{sight.folder}: code {codes[strange][0]} is no pair of the label space; give that of "
-            "the prediction by --labels"
+            f"{sight.folder}: code {min(strange)} is no pair of the label space; give that of the "
+            "prediction by --labels"
         )
     frames = []
     for number in sorted(numbered):

@@ -31,14 +31,7 @@ def locked(path: str | os.PathLike[str], wait: bool = True) -> Iterator[bool]:
     """
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     with open(path, "a") as file:
-        held = True
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            held = False
-        except OSError:
-            pass  # the file system has no locks
-        yield held
+        yield _take(file.fileno(), wait)
 
 
 @contextlib.contextmanager
@@ -50,20 +43,25 @@ def locked_folder(path: str | os.PathLike[str]) -> Iterator[bool]:
     made = not os.path.isdir(path)
     os.makedirs(path, exist_ok=True)
     folder = os.open(path, os.O_RDONLY)
-    held = True
+    held = _take(folder, wait=False)
     try:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            held = False
-        except OSError:
-            pass  # the file system has no locks
         yield held
     finally:
-        with contextlib.suppress(OSError):
-            if made and held:
+        if made and held:
+            with contextlib.suppress(OSError):
                 os.rmdir(path)
         os.close(folder)
+
+
+def _take(descriptor, wait):
+    """Take the lock of an open file or folder; return whether this process holds it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # the file system has no locks
+    return True
 
 
 class HiddenFolder:

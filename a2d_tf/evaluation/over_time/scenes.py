@@ -166,7 +166,7 @@ def of_class(video: Video, kind: str, number: int, labels: LabelSpace) -> list[M
 
 def _areas(masks):
     """Pixels of each RLE, int64 [N]."""
-    return np.array([rle_tools.area(mask) for mask in masks], np.int64)
+    return np.asarray(rle_tools.area(list(masks)), np.int64)
 
 
 def _seen(masks, order, size):

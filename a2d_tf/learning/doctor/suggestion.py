@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import textwrap
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from a2d_tf.data.inspection.anchor_recall import IOUS, Boxes
 from a2d_tf.data.inspection.contents import Contents
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.learning.doctor import start
+from a2d_tf.model import flavours
 
 _WIDTH = 100
 _LEAST_FLOW = 1e-3  # standard deviation in pixels below which nothing moves
@@ -100,14 +102,17 @@ def _of_motion(manifest, contents, preset, base):
     flow, rgb = (contents.inputs.deviation(name) for name in ("flow", "rgb"))
     moves = flow > _LEAST_FLOW and rgb > 0
     if moves:
-        ratio = contents.inputs.ratio(1.0, preset.rgb_std)
+        model = dataclasses.replace(base.model, rgb_flavour=preset.rgb_flavour)
+        ratio = contents.inputs.ratio(1.0, flavours.for_stream(model, "rgb").std[0])
         reason = (
             f"flow deviates by {flow:.2g} pixels, RGB by {rgb:.3g} levels; so both streams see "
             "inputs of one size (docs/training.md, flow beside RGB)"
         )
         yield Suggestion({"flow_scale": start.flow_scale(ratio)}, reason)
     else:
-        flags = {"use_flow": False, **({"init_flow": ""} if base.learning.init_flow else {})}
+        flags: dict[str, Any] = {"use_flow": False}
+        if base.learning.init_flow:
+            flags["init_flow"] = ""
         yield Suggestion(flags, "nothing moves in the key frames: there is no flow")
     if preset is start.PAPER:
         weights = {"init_rgb": "coco", "init_flow": "imagenet"}
