@@ -188,6 +188,22 @@ def test_precision_and_recall_from_the_best_score_down():
     assert all(len(part) == 0 for part in detection.precision_recall(scores[:0], hits[:0], 0))
 
 
+def test_a_curve_goes_on_behind_the_last_true_positive():
+    # Whose boxes change no average precision, and are not even suppressed for it.
+    detections, truth = random_case(A2D, 5, rois=300)
+    actors = truth.codes // A2D.base
+    of_classes = (
+        *(detections, truth, lambda rois: detections.boxes[rois, 0]),
+        lambda rois: detections.actor_scores[rois],
+    )
+    targets = actors[:, None] == np.arange(1, 8)
+    curves: list = []
+    whole = detection.average_precisions(*of_classes, targets=targets, curves=curves)
+    assert detection.average_precisions(*of_classes, targets=targets) == whole and any(whole)
+    behind = [len(recall) - 1 - recall.searchsorted(recall[-1]) for recall, _ in curves]
+    assert len(curves) == len(np.unique(actors)) and max(behind) > 20
+
+
 def test_means_and_what_they_leave_out():
     # A perfect dog-run and man-none; man-run and dog-eat have no truth.
     names = ["v/00001", "v/00002"]

@@ -8,6 +8,8 @@ import numpy as np
 
 from a2d_tf.core.errors import InputError, shown
 
+_MOST_DIGITS = 8  # of a run: 40 bits
+
 
 def decode_rle(rle: dict, height: int, width: int) -> np.ndarray:
     """Decode the mask of an RLE {'size': [height, width], 'counts': text or list}.
@@ -52,15 +54,20 @@ def _parse_runs(text):
     follow; bit 16 of the last is the sign. From the fourth run on it is the difference to the run
     two before.
     """
-    runs, value, shift = [], 0, 0
-    for character in text:
-        digit = ord(character) - ord("0")
-        if not 0 <= digit < 64 or shift > 35:
-            return None
-        value |= (digit & 31) << shift
-        shift += 5
-        if not digit & 32:
-            value -= (digit & 16) << (shift - 4)
-            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-            value = shift = 0
-    return runs if shift == 0 else None
+    try:
+        digits = np.frombuffer(text.encode("ascii"), np.uint8).astype(np.int64) - ord("0")
+    except UnicodeEncodeError:
+        return None
+    if not len(digits):
+        return []
+    last = np.flatnonzero(digits & 32 == 0)
+    first = np.concatenate([[0], last[:-1] + 1])
+    lengths = last + 1 - first
+    if digits.min() < 0 or digits.max() > 63 or digits[-1] & 32 or lengths.max() > _MOST_DIGITS:
+        return None
+    shifts = 5 * (np.arange(len(digits)) - np.repeat(first, lengths))
+    runs = np.add.reduceat((digits & 31) << shifts, first)
+    runs -= ((digits[last] & 16) > 0) * (1 << 5 * lengths)
+    for parity in (runs[1::2], runs[2::2]):
+        np.cumsum(parity, out=parity)
+    return runs.tolist()

@@ -83,21 +83,49 @@ def precisions(evaluation: COCOeval, sizes: dict[str, list[float]]) -> dict[str,
     Returns:
       {"ap", "ap50", "ap75"} of all, and {"ap_<name>"} of each size, None where it has no truth.
     """
-    evaluation.params.maxDets = [100]
-    evaluation.params.areaRng, evaluation.params.areaRngLbl = list(sizes.values()), list(sizes)
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluation.evaluate()
-        evaluation.accumulate()
-    precision = evaluation.eval["precision"]  # [IoU, recall, class, size, 1]
+    settings = evaluation.params
+    settings.maxDets = [100]
+    categories = settings.catIds
+    counts = len(settings.iouThrs), len(settings.recThrs), len(categories), len(sizes)
+    precision = -np.ones(counts)
+    # Class by class, for an evaluation looks at each of its frames in each of its classes and
+    # sizes, and most have none of these.
+    for k, category in enumerate(categories):
+        rows, settings.areaRng = _with_truth(evaluation.cocoGt, category, sizes)
+        if not rows:
+            continue
+        settings.catIds, settings.imgIds = [category], _frames(evaluation, category)
+        with contextlib.redirect_stdout(io.StringIO()):
+            evaluation.evaluate()
+            evaluation.accumulate()
+        precision[:, :, k, rows] = evaluation.eval["precision"][:, :, 0, :, 0]
 
     def mean(match, size):
         # -1 for a class without truth.
-        values = precision[match][..., size, :]
+        values = precision[match][..., size]
         known = values[values > -1]
         return 100 * float(known.mean()) if known.size else None
 
     figures = {name: mean(match, 0) for name, match in _MATCHES.items()}
     return figures | {f"ap_{name}": mean(slice(None), i) for i, name in enumerate(sizes) if i}
+
+
+def _with_truth(true, category, sizes):
+    """Return the sizes with truth of a category: their places among all, and their areas."""
+    owned = true.loadAnns(true.getAnnIds(catIds=[category]))
+    areas = [annotation["area"] for annotation in owned]
+    rows = [
+        row
+        for row, (least, largest) in enumerate(sizes.values())
+        if any(least <= area <= largest for area in areas)
+    ]
+    return rows, [list(sizes.values())[row] for row in rows]
+
+
+def _frames(evaluation, category):
+    """Return the frames with truth or detections of a category."""
+    sides = evaluation.cocoGt, evaluation.cocoDt
+    return sorted({frame for side in sides for frame in side.catToImgs[category]})
 
 
 def as_coco(

@@ -199,24 +199,16 @@ def average_precisions(
     """
     positives = targets.sum(axis=0)
     classes = np.flatnonzero(positives)
-
-    def match(chunk):
-        rois = chunk[0][chunk[0] >= 0]
-        boxes, scores = boxes_of(rois), np.asarray(scores_of(rois), float)
-        return [
-            suppression.match(chunk, boxes, scores[:, c], truth.boxes, targets=targets[:, c])
-            for c in classes
-        ]
-
     aps = [0.0 if weights is None else np.zeros(len(weights)) for _ in positives]
-    if not len(classes):
-        return aps
-    with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-        chunks = list(pool.map(match, suppression.chunks(detections, truth)))
+    found = _matched(
+        *(detections, truth, boxes_of, scores_of),
+        targets=targets,
+        classes=classes,
+        whole=curves is not None,
+    )
     frame_index = {name: i for i, name in enumerate(truth.frames.tolist())}
     gt_frame = np.array([frame_index.get(name, -1) for name in detections.frames.tolist()])
-    for c, parts in zip(classes, zip(*chunks)):
-        scores, hits, rois = map(np.concatenate, zip(*parts))
+    for c, (scores, hits, rois) in zip(classes, found):
         if curves is not None:
             curves.append(precision_recall(scores, hits, positives[c]))
         if weights is None:
@@ -230,6 +222,43 @@ def average_precisions(
             score = functools.partial(_of_sample, hits, frames)
             aps[c] = 100 * np.array(list(pool.map(score, counts, weights)))
     return aps
+
+
+def _matched(detections, truth, boxes_of, scores_of, *, targets, classes, whole):
+    """Suppress and match the boxes of classes: (scores, hits, RoI indices) of each.
+
+    Unless the lists are to be `whole`, boxes that score less than a class's last true positive are
+    left out: behind it precision only falls, so they change no average precision, whatever the
+    frames weigh. Its frames with truth tell that score, and they are few.
+    """
+    chunks = list(suppression.chunks(detections, truth))
+
+    def match(with_truth, least, chunk):
+        rois = chunk[0][chunk[0] >= 0]
+        boxes, scores = boxes_of(rois), np.asarray(scores_of(rois), float)
+        return [
+            suppression.match(
+                *(chunk, boxes, scores[:, c], truth.boxes),
+                targets=targets[:, c],
+                frames=suppression.frames_with(chunk, targets[:, c]) == with_truth,
+                least=bound,
+            )
+            for c, bound in zip(classes, least)
+        ]
+
+    def match_all(with_truth, least):
+        of_chunks = pool.map(functools.partial(match, with_truth, least), chunks)
+        return [list(map(np.concatenate, zip(*parts))) for parts in zip(*of_chunks)]
+
+    with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
+        own = match_all(True, np.full(len(classes), -np.inf))
+        last = [scores[hits].min(initial=np.inf) for scores, hits, _ in own]
+        others = match_all(False, np.full(len(classes), -np.inf) if whole else last)
+    for parts in zip(own, others):
+        scores, hits, rois = map(np.concatenate, zip(*parts))
+        # Equal scores keep the order of their frames.
+        order = np.argsort(detections.roi_frame[rois], kind="stable")
+        yield scores[order], hits[order], rois[order]
 
 
 def _of_sample(hits, frames, positives, weights):

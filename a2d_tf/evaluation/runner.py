@@ -287,14 +287,13 @@ class Evaluator:
         truth.save(os.path.join(partial, "truth.json"), self.labels)
         coco_results.write(os.path.join(partial, "instances.json"), instances)
         results = coco_results.Results.of_entries(instances, truth)
-        with futures.ThreadPoolExecutor(2) as pool:
-            # Both keep no more than a core busy, and the suppression of boxes not all of them.
+        with futures.ThreadPoolExecutor(1) as pool:
+            # Compressing does without Python. The others would wait for each other.
             saved = pool.submit(detections.save, os.path.join(partial, "detections.npz"))
-            coco = pool.submit(coco_eval.metrics_of, results, truth)
             metrics = {
                 "segmentation": confusion.metrics(),
                 **detection.metrics_of(detections, truth, self.labels),
-                "coco": coco.result(),
+                "coco": coco_eval.metrics_of(results, truth),
                 "best_masks": best_masks.metrics_of(results, truth),
                 "calibration": calibration.metrics_of(detections, truth, self.labels),
                 "score_threshold": float(threshold),

@@ -38,19 +38,22 @@ def match(
     gt_boxes: np.ndarray,
     *,
     targets: np.ndarray,
+    frames: np.ndarray,
+    least: float = -np.inf,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Suppress and match the boxes of a class in the frames of a chunk.
+    """Suppress and match the boxes of a class in some frames of a chunk.
 
     Args:
       chunk: of `chunks`.
       boxes, scores: of the chunk's RoIs.
       gt_boxes, targets: of all ground truth; bool, whether it is of this class.
+      frames: bool [F], which frames of the chunk; least: a score, boxes below it are left out.
 
     Returns:
-      (scores, hits, RoI indices) of the boxes kept.
+      (scores, hits, RoI indices) of the boxes kept, frame after frame by descending score.
     """
     rois = chunk[0][chunk[0] >= 0]
-    order, kept, _, row, column = _matched(chunk, boxes, scores, gt_boxes, targets)
+    order, kept, _, row, column = _matched(chunk, boxes, scores, gt_boxes, targets, frames, least)
     hits = np.zeros(kept.shape, bool)
     hits[row, column] = True
     return scores[order[kept]], hits[kept], rois[order[kept]]
@@ -68,28 +71,44 @@ def pairs(
       (ground-truth indices, RoI indices) of the ground truth that is matched.
     """
     rois = chunk[0][chunk[0] >= 0]
-    everything = np.ones(len(gt_boxes), bool)
-    order, _, gts, row, column = _matched(chunk, boxes, scores, gt_boxes, everything)
+    all_truth, all_frames = np.ones(len(gt_boxes), bool), np.ones(len(chunk[0]), bool)
+    order, _, gts, row, column = _matched(chunk, boxes, scores, gt_boxes, all_truth, all_frames)
     return gts, rois[order[row, column]]
 
 
-def _matched(chunk, boxes, scores, gt_boxes, targets):
+def frames_with(
+    chunk: tuple[np.ndarray, np.ndarray, np.ndarray], targets: np.ndarray
+) -> np.ndarray:
+    """Return which frames of a chunk have ground truth of a class, bool [F]; see `match`."""
+    rois, gts, gt_row = chunk
+    frames = np.zeros(len(rois), bool)
+    frames[gt_row[targets[gts]]] = True
+    return frames
+
+
+def _matched(chunk, boxes, scores, gt_boxes, targets, frames, least=-np.inf):
     """Suppress the boxes of a chunk, and find the first one kept that overlaps each target enough.
 
     Returns:
-      order: int [F, N], the chunk's boxes by descending score within each frame.
-      kept: bool [F, N], in that order.
+      order: int [f, n], the boxes that take part by descending score, in each frame that has any.
+      kept: bool [f, n], in that order.
       gts, row, column: the ground truth matched, and the place in `order` of its box.
     """
     rois, gts, gt_row = chunk
     used = rois >= 0
     place = np.cumsum(used).reshape(rois.shape) - 1
+    used &= frames[:, None] & (scores[place] >= least)
+    counts = used.sum(axis=1)
+    rows = np.flatnonzero(counts)
+    row_of = np.full(len(rois), -1)
+    row_of[rows] = np.arange(len(rows))
+    used, place, counts = used[rows], place[rows], counts[rows]
     order = np.argsort(np.where(used, -scores[place], np.inf), axis=1, kind="stable")
-    order = np.take_along_axis(place, order, axis=1)
+    order = np.take_along_axis(place, order[:, : counts.max(initial=1)], axis=1)
     ordered = boxes[order]
-    kept = _suppress(ordered, used)
-    in_class = targets[gts]
-    row, gts = gt_row[in_class], gts[in_class]
+    kept = _suppress(ordered, np.arange(order.shape[1]) < counts[:, None])
+    wanted = targets[gts] & (row_of[gt_row] >= 0)
+    row, gts = row_of[gt_row[wanted]], gts[wanted]
     matches = (iou(ordered[row], gt_boxes[gts, None]) >= MATCH_IOU) & kept[row]
     matched = matches.any(axis=1)
     return order, kept, gts[matched], row[matched], matches[matched].argmax(axis=1)
