@@ -23,7 +23,7 @@ Config.define_flags()
 
 
 @contextlib.contextmanager
-def _without_collection():
+def without_collection():
     """Collect no garbage: what a start makes is kept, nearly all of it. `fit` ends it sooner."""
     gc.disable()
     try:
@@ -32,7 +32,7 @@ def _without_collection():
         gc.enable()
 
 
-@_without_collection()
+@without_collection()
 def main(argv: list[str]) -> None:
     config = Config.from_flags()
     shell.require(argv, records=_RECORDS.value, workdir=_WORKDIR.value)

@@ -158,7 +158,8 @@ def _masks(network, batch, features, rows, learning, training):
     mask rows are expensive.
     """
     most = targets.most_positives(learning.roi_samples, learning.positive_fraction)
-    rows = {name: values[:, :most] for name, values in rows.items()}
+    names = "rois", "match", "class_index", "positive"
+    rows = {name: rows[name][:, :most] for name in names}
     inputs = {"actor": features["actor"], "rois": rows["rois"]}
     logits = network.mask_head(inputs, training=training)
     with tf.name_scope("targets"):

@@ -7,7 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from a2d_tf.model.backbones.resnet import Backbones, plain
+from a2d_tf.model.autograph import plain
+from a2d_tf.model.backbones.resnet import Backbones
 
 
 class CompiledModel(Backbones):

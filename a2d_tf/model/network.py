@@ -26,9 +26,9 @@ import tensorflow as tf
 from a2d_tf.core.config import ComputeConfig, InferenceConfig, ModelConfig
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.model import classes, compiled, flavours, fpn, heads, refiner, selection, two_stream
+from a2d_tf.model.autograph import plain
 from a2d_tf.model.backbones import efficientnet, resnet
 from a2d_tf.model.backbones.recompute import CheckpointedModel, cuts
-from a2d_tf.model.backbones.resnet import plain
 from a2d_tf.ops import anchors as anchor_ops
 from a2d_tf.ops import roi_align
 from a2d_tf.ops.boxes import BoxCoder

@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from a2d_tf.model.backbones.resnet import plain
+from a2d_tf.model.autograph import plain
 
 
 class TemporalConv(tf.keras.layers.Layer):

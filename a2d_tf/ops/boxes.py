@@ -21,23 +21,23 @@ MAX_LOG_SCALE = math.log(1000.0 / 16)
 
 def area(boxes: tf.Tensor) -> tf.Tensor:
     """Return the areas of boxes [..., 4] -> [...]; an inverted box has area 0."""
-    height, width = boxes[..., 2] - boxes[..., 0], boxes[..., 3] - boxes[..., 1]
-    return tf.maximum(height, 0.0) * tf.maximum(width, 0.0)
+    y1, x1, y2, x2 = tf.unstack(boxes, 4, axis=-1)
+    return tf.nn.relu(y2 - y1) * tf.nn.relu(x2 - x1)
 
 
 def intersection(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """Return the pairwise intersection areas of [..., N, 4] and [..., M, 4] -> [..., N, M]."""
-    a, b = a[..., :, None, :], b[..., None, :, :]
-    top_left = tf.maximum(a[..., :2], b[..., :2])
-    bottom_right = tf.minimum(a[..., 2:], b[..., 2:])
-    sides = tf.maximum(bottom_right - top_left, 0.0)
-    return sides[..., 0] * sides[..., 1]
+    first, last = tf.split(tf.expand_dims(a, -2), 2, axis=-1)
+    other_first, other_last = tf.split(tf.expand_dims(b, -3), 2, axis=-1)
+    sides = tf.nn.relu(tf.minimum(last, other_last) - tf.maximum(first, other_first))
+    height, width = tf.unstack(sides, 2, axis=-1)
+    return height * width
 
 
 def iou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """Return the pairwise IoU of [..., N, 4] and [..., M, 4]: [..., N, M], 0 if both are empty."""
     inner = intersection(a, b)
-    union = area(a)[..., :, None] + area(b)[..., None, :] - inner
+    union = tf.expand_dims(area(a), -1) + tf.expand_dims(area(b), -2) - inner
     return tf.math.divide_no_nan(inner, union)
 
 
@@ -80,10 +80,10 @@ class BoxCoder:
 
     def decode(self, deltas: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
         """Return boxes [..., 4] from deltas [..., 4] on anchors [..., 4], inverting `encode`."""
-        deltas = deltas / tf.constant(self.weights, tf.float32)
+        shift, scale = tf.split(deltas / tf.constant(self.weights, tf.float32), 2, axis=-1)
         anchor_centre, anchor_size = self._centre_size(anchors)
-        centre = anchor_centre + deltas[..., :2] * anchor_size
-        half = 0.5 * anchor_size * tf.exp(tf.minimum(deltas[..., 2:], self.max_log_scale))
+        centre = anchor_centre + shift * anchor_size
+        half = 0.5 * anchor_size * tf.exp(tf.minimum(scale, self.max_log_scale))
         return self.to_half_open(tf.concat([centre - half, centre + half], axis=-1))
 
     def from_half_open(self, boxes: tf.Tensor) -> tf.Tensor:
@@ -95,9 +95,9 @@ class BoxCoder:
         return from_inclusive(boxes) if self.inclusive else boxes
 
     def _centre_size(self, boxes):
-        boxes = self.from_half_open(boxes)
-        size = boxes[..., 2:] - boxes[..., :2]
-        return boxes[..., :2] + 0.5 * size, size
+        first, last = tf.split(self.from_half_open(boxes), 2, axis=-1)
+        size = last - first
+        return first + 0.5 * size, size
 
 
 def clip(boxes: tf.Tensor, size: tf.Tensor, inclusive: bool = False) -> tf.Tensor:

@@ -106,8 +106,9 @@ def crop(images: tf.Tensor, boxes: tf.Tensor, box_indices: tf.Tensor, samples: i
 
 def _ends(boxes, samples):
     """Return the indices of the first and last of the samples per side: two float32 [..., 2]."""
-    step = (boxes[..., 2:] - boxes[..., :2]) / samples
-    first = boxes[..., :2] + 0.5 * step - 0.5
+    first, last = tf.split(boxes, 2, axis=-1)
+    step = (last - first) / samples
+    first += 0.5 * step - 0.5
     return first, first + step * (samples - 1)
 
 

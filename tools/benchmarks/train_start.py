@@ -71,6 +71,7 @@ def _train() -> None:
 
     began, parts = float(os.environ[_BEGAN]), {}
 
+    @train.without_collection()  # the imports, too, as it has them
     def main(argv):
         from a2d_tf.learning import batches, fit, train_step
         from a2d_tf.model import network

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from a2d_tf.model.backbones.resnet import plain
+from a2d_tf.model.autograph import plain
 
 _BLOCKS = 4
 """Blocks between two cuts: of a stage of 23, about as much is kept as is computed again at once."""

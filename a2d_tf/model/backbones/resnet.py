@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import inspect
 import math
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
+
+from a2d_tf.model.autograph import plain
+from a2d_tf.model.backbones.group_norm import GroupNorm
 
 BLOCKS = {
     "resnet14": (1, 1, 1, 1),
@@ -27,56 +29,8 @@ BLOCKS = {
 FROZEN = ("frozen_bn", "frozen_stats")
 BATCH_NORMS = (*FROZEN, "bn")
 NORMS = (*BATCH_NORMS, "group_norm", "none")
-_GROUP_CHANNELS = 8
 # Output layers start near zero, so that an untrained network predicts all classes alike.
 OUTPUT_STDDEV = 0.01
-_Call = TypeVar("_Call", bound=Callable[..., Any])
-
-
-def plain(call: _Call) -> _Call:
-    """Mark a layer's `call` as one without `if` or `for` on tensors.
-
-    Keras has AutoGraph convert every other one, which takes longer than to build the layer.
-    """
-    unconverted = tf.autograph.experimental.do_not_convert(call)
-    # Keras reads the names of the arguments there.
-    unconverted.__signature__ = inspect.signature(call)
-    return unconverted
-
-
-class GroupNorm(tf.keras.layers.Layer):
-    """Group normalisation (Wu and He 2018) in groups of eight channels.
-
-    Groups are smaller where eight does not divide the channels.
-    """
-
-    def __init__(self, epsilon: float = 1e-5, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.epsilon = epsilon
-
-    def build(self, shape: tf.TensorShape) -> None:
-        channels = shape[-1]
-        self.groups = channels // math.gcd(channels, _GROUP_CHANNELS)
-        # Statistics, scale and offset are float32 in any precision.
-        options = {"shape": [channels], "dtype": tf.float32, "experimental_autocast": False}
-        self.gamma = self.add_weight("gamma", initializer="ones", **options)
-        self.beta = self.add_weight("beta", initializer="zeros", **options)
-
-    @plain
-    def call(self, x: tf.Tensor) -> tf.Tensor:
-        channels = x.shape[-1]
-        # Reduce per channel first, over contiguous memory; the groups are tiny after that.
-        wide = tf.cast(x, tf.float32)
-        mean = tf.reduce_mean(wide, axis=[1, 2])
-        square = tf.reduce_mean(tf.square(wide), axis=[1, 2])
-        grouped = [-1, self.groups, channels // self.groups]
-        mean = tf.reduce_mean(tf.reshape(mean, grouped), axis=2, keepdims=True)
-        square = tf.reduce_mean(tf.reshape(square, grouped), axis=2, keepdims=True)
-        scale = tf.math.rsqrt(tf.maximum(square - tf.square(mean), 0.0) + self.epsilon)
-        scale *= tf.reshape(self.gamma, grouped)
-        shift = tf.reshape(self.beta, grouped) - mean * scale
-        scale, shift = (tf.reshape(y, [-1, 1, 1, channels]) for y in (scale, shift))
-        return x * tf.cast(scale, x.dtype) + tf.cast(shift, x.dtype)
 
 
 class ConvNorm(tf.keras.layers.Layer):
@@ -159,10 +113,8 @@ class ConvNorm(tf.keras.layers.Layer):
         x = self.convolve(x, tf.cast(kernel, x.dtype))
         if bias is not None:
             x = tf.nn.bias_add(x, tf.cast(bias, x.dtype))
-        elif self.norm == "bn":
-            x = self.normalise(x, training=training)
         else:
-            x = self.normalise(x)
+            x = self.normalise(x, training=training)
         return self.rectify(x) if self.relu else x
 
     def folded(self) -> tuple[tf.Tensor, tf.Tensor]:

@@ -1,0 +1,22 @@
+"""Keep AutoGraph off layers that need none of it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import tensorflow as tf
+
+_Call = TypeVar("_Call", bound=Callable[..., Any])
+
+
+def plain(call: _Call) -> _Call:
+    """Mark a layer's `call` as one without `if` or `for` on tensors.
+
+    Keras has AutoGraph convert every other one, which takes longer than to build the layer.
+    """
+    unconverted = tf.autograph.experimental.do_not_convert(call)
+    # Keras reads the names of the arguments there.
+    unconverted.__signature__ = inspect.signature(call)
+    return unconverted
