@@ -159,28 +159,53 @@ def test_a_second_block_adds_its_input():
     assert "resnet_c2_b1_shortcut" not in [layer.name for layer in model.layers]
 
 
-@pytest.mark.parametrize("channels, groups", [(4, 1), (8, 1), (16, 2), (32, 4)])
-def test_group_norm_against_keras(channels, groups):
-    ours, reference = GroupNorm(), tf.keras.layers.GroupNormalization(groups, epsilon=1e-5)
-    x = tf.constant(3 * normal(2, 5, 7, channels) + 1)
-    ours(x), reference(x)
-    for layer in (ours, reference):
-        layer.gamma.assign(normal(channels, seed=1))
-        layer.beta.assign(normal(channels, seed=2))
-    with tf.GradientTape(persistent=True) as tape:
+def normalised(layer, x, **options):
+    """The values of a norm, and the gradients of the sum of their cubes: of x, gamma and beta."""
+    channels = x.shape[-1]
+    layer(x)
+    layer.gamma.assign(normal(channels, seed=1))
+    layer.beta.assign(normal(channels, seed=2))
+    with tf.GradientTape() as tape:
         tape.watch(x)
-        made, expected = ours(x), reference(x)
-        sums = [tf.reduce_sum(y**3) for y in (made, expected)]
+        made = layer(x, **options)
+        total = tf.reduce_sum(tf.cast(made, tf.float32) ** 3)
+    gradients = tape.gradient(total, [x, layer.gamma, layer.beta])
+    return made.numpy(), [tf.cast(gradient, tf.float32).numpy() for gradient in gradients]
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("channels, groups", [(4, 1), (8, 1), (16, 2), (32, 4)])
+def test_group_norm_against_keras(channels, groups, training):
+    reference = tf.keras.layers.GroupNormalization(groups, epsilon=1e-5)
+    x = 3 * normal(2, 5, 7, channels) + 1
+    x[1, ..., :4] = 1  # a variance of 0, as far as eight channels are a group
+    made, gradients = normalised(GroupNorm(), tf.constant(x), training=training)
+    expected, exact = normalised(reference, tf.constant(x))
     np.testing.assert_allclose(made, expected, atol=2e-5)
-    scale = float(tf.reduce_max(tf.abs(tape.gradient(sums[1], x))))
-    np.testing.assert_allclose(
-        tape.gradient(sums[0], x) / scale, tape.gradient(sums[1], x) / scale, atol=1e-5
-    )
+    for ours, theirs in zip(gradients, exact):
+        np.testing.assert_allclose(ours, theirs, atol=2e-5 * np.abs(theirs).max())
+
+
+def test_group_norm_has_the_same_gradients_in_16_bits():
+    x = tf.cast(3 * normal(2, 5, 7, 16) + 1, tf.bfloat16)
+    layer = GroupNorm(dtype="mixed_bfloat16")
+    made, gradients = normalised(layer, x, training=True)
+    _, exact = normalised(GroupNorm(), tf.cast(x, tf.float32), training=True)
+    assert made.dtype == tf.bfloat16.as_numpy_dtype and layer.gamma.dtype == tf.float32
+    for ours, theirs in zip(gradients, exact):
+        np.testing.assert_allclose(ours, theirs, atol=0.02 * np.abs(theirs).max())
 
 
 def test_group_norm_of_a_constant_map_is_its_offset():
-    layer = GroupNorm()
-    assert not layer(tf.fill([1, 4, 4, 8], 300.0)).numpy().any()
+    layer, x = GroupNorm(), tf.fill([1, 4, 4, 8], 300.0)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        made = layer(x, training=True)
+        total = tf.reduce_sum(made * tf.range(8.0))
+    assert not made.numpy().any()
+    # It moves by as much as a pixel differs from the mean, over the least deviation.
+    expected = (np.arange(8) - 3.5) / np.sqrt(1e-5)
+    np.testing.assert_allclose(tape.gradient(total, x)[0, 0, 0], expected, rtol=1e-5)
 
 
 def test_batch_norm_uses_the_batch_only_in_training():

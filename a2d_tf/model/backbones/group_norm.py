@@ -79,7 +79,13 @@ def normalised(
     scale = inverse * gamma
     factor, shift = (tf.reshape(y, per_channel) for y in (scale, beta - mean * scale))
 
+    scope = tf.get_current_name_scope()
+
     def gradient(upstream):
+        with tf.name_scope(f"gradient_tape/{scope}/"):  # as TensorFlow has it, for profiles
+            return of_inputs(upstream)
+
+    def of_inputs(upstream):
         # y = x * scale + shift, and both depend on x by its mean m and its variance v:
         # dx = dy * scale + 2 x dv + dm, where dv and dm are already means over a group's pixels.
         up = tf.cast(upstream, tf.float32)
