@@ -1,12 +1,11 @@
 """Train the network: python -m a2d_tf.train --flagfile=F --records=RECORDS --workdir=RUN."""
 
 import contextlib
-import gc
 import os
 
 from absl import flags
 
-from a2d_tf.core import shell
+from a2d_tf.core import machine, shell
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 
@@ -22,17 +21,7 @@ _DEVICE = Config.define_device()
 Config.define_flags()
 
 
-@contextlib.contextmanager
-def without_collection():
-    """Collect no garbage: what a start makes is kept, nearly all of it. `fit` ends it sooner."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
-@without_collection()
+@machine.without_collection()  # until the first step is done
 def main(argv: list[str]) -> None:
     config = Config.from_flags()
     shell.require(argv, records=_RECORDS.value, workdir=_WORKDIR.value)
@@ -55,10 +44,10 @@ def main(argv: list[str]) -> None:
     given = Config.given("model", "learning")
     config = run_start.settle(config, given, _WORKDIR.value)
     learning = config.learning
-    machine = devices.prepare(_DEVICE.value, learning.deterministic)
+    hardware = devices.prepare(_DEVICE.value, learning.deterministic)
     tf.keras.utils.set_random_seed(learning.seed)
     strategy = replicas.make(learning.strategy, learning.replicas)
-    machine.announce(config.compute.precision, replicas.local_devices(strategy))
+    hardware.announce(config.compute.precision, replicas.local_devices(strategy))
     pipeline.check_batch(learning.batch_size, strategy.num_replicas_in_sync)
     with strategy.scope():
         inherited = run_folder.inherited_threshold(config, manifest)

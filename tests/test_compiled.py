@@ -23,7 +23,7 @@ VARIANT = dict(norm="frozen_bn", use_flow=False, temporal_layers=0)
     "variant",
     [
         {},
-        dict(label_mode="cartesian"),
+        dict(label_mode="cartesian", norm="group_norm"),
         dict(use_flow=True, temporal_layers=1, fusion="late", action_background=False),
     ],
 )

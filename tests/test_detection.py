@@ -202,6 +202,17 @@ def test_a_curve_goes_on_behind_the_last_true_positive():
     assert detection.average_precisions(*of_classes, targets=targets) == whole and any(whole)
     behind = [len(recall) - 1 - recall.searchsorted(recall[-1]) for recall, _ in curves]
     assert len(curves) == len(np.unique(actors)) and max(behind) > 20
+    classes = np.unique(actors) - 1
+    kept = [
+        sum(
+            len(scores)
+            for scores, _, _ in detection._matched(
+                *of_classes, targets=targets, classes=classes, whole=whole
+            )
+        )
+        for whole in (False, True)
+    ]
+    assert kept[0] < 0.9 * kept[1]
 
 
 def test_means_and_what_they_leave_out():

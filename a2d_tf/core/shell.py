@@ -49,8 +49,8 @@ def prepare() -> None:
             sys.modules["cv2"].setLogLevel(0)
     if "debug" not in flags.FLAGS:
         flags.DEFINE_bool("debug", False, "show where in the code an error arises")
-    # Importing TensorFlow makes some 10^6 objects that stay: to look for garbage among them after
-    # every 700 new ones, as Python does, takes a fifth of the time.
+    # Importing TensorFlow makes some 300000 objects that stay. To look for garbage after every 700
+    # new ones, as Python does, takes a fifth of the time of the import.
     gc.set_threshold(50_000)
     logger = logging.getLogger("a2d_tf")
     logger.setLevel(logging.INFO)

@@ -288,7 +288,7 @@ class Evaluator:
         coco_results.write(os.path.join(partial, "instances.json"), instances)
         results = coco_results.Results.of_entries(instances, truth)
         with futures.ThreadPoolExecutor(1) as pool:
-            # Compressing does without Python. The others would wait for each other.
+            # Compressing releases Python's lock. The others would take turns.
             saved = pool.submit(detections.save, os.path.join(partial, "detections.npz"))
             metrics = {
                 "segmentation": confusion.metrics(),

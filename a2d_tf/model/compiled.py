@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from a2d_tf.model.autograph import plain
+from a2d_tf.model.backbones import group_norm
 from a2d_tf.model.backbones.resnet import Backbones
 
 
@@ -29,9 +30,11 @@ class CompiledModel(Backbones):
         if start is not None:
             before = tf.keras.Model(inputs, start)
             rest = Backbones(start, outputs).call
-        compiled = tf.function(
-            lambda inputs: rest(inputs, training=True), jit_compile=True, autograph=False
-        )
+
+        @tf.function(jit_compile=True, autograph=False)
+        def compiled(inputs):
+            with group_norm.derived_gradients():
+                return rest(inputs, training=True)
 
         def run(inputs):
             return compiled(before(inputs, training=True) if before else inputs)

@@ -108,7 +108,7 @@ def _ends(boxes, samples):
     """Return the indices of the first and last of the samples per side: two float32 [..., 2]."""
     first, last = tf.split(boxes, 2, axis=-1)
     step = (last - first) / samples
-    first += 0.5 * step - 0.5
+    first = first + 0.5 * step - 0.5
     return first, first + step * (samples - 1)
 
 

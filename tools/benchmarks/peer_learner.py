@@ -25,7 +25,7 @@ from tools.benchmarks import peers
 from tools.benchmarks.learners import DETECTIONS, LITE0, NMS, SCORE, Found, labels
 from tools.benchmarks.peers import torch, torchvision
 
-_GROUP = 8  # channels, as of `resnet.GroupNorm`
+_GROUP = 8  # channels, as of `group_norm.GroupNorm`
 
 
 class Peer:

@@ -1,7 +1,8 @@
 """Part of suite `evaluation`: a split of records scored, against the network alone.
 
 Clips of the mini A2D, a network of configs/mini.flags with random weights, which finds the most
-instances that there can be. The network alone takes the same batches from memory.
+instances that there can be. The network alone, and with the losses of a validation, takes the same
+batches from memory.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import tempfile
 import time
 
 import numpy as np
+import tensorflow as tf
 
 from a2d_tf.core.config import Config
 from a2d_tf.core.labels import A2D
@@ -59,8 +61,10 @@ def run(options: dict) -> tuple[list[dict], dict]:
             goal=None if name.endswith("first") else _GOAL,
         )
         for name, rate in rates.items()
-        if name != "network" and (alone := rates["network"])
+        if not name.startswith("network") and (alone := rates["network"])
     ]
+    losses = f"{label}: validate, of the network and the losses"
+    rows.append(measure.row(losses, "frames/s", rates["validate"], rates["network, losses"]))
     for count, peak in memory:
         rows.append(measure.row(f"{label}: evaluate, peak memory at {count} frames", "GB", peak))
     (few, less), (many, more) = memory
@@ -97,20 +101,25 @@ def _candidates(manifest: Manifest, folder: str, small: bool) -> dict:
     loss = make_measure(network, config.learning)
     validator = Evaluator(network, config, manifest, loss)
     output = os.path.join(folder, "out")
-    batches = list(
-        pipeline.evaluation(
-            manifest,
-            "train",
-            network.image_size,
-            config.model.frames,
-            batch_size=config.learning.evaluation_batch,
-            max_instances=config.learning.max_instances,
-            val_fraction=0.0,
-            fields=("rgb", "flow", "size"),
+
+    def alone(evaluator, fields):
+        batches = list(
+            pipeline.evaluation(
+                manifest,
+                "train",
+                network.image_size,
+                config.model.frames,
+                batch_size=config.learning.evaluation_batch,
+                max_instances=config.learning.max_instances,
+                val_fraction=0.0,
+                fields=fields,
+            )
         )
-    )
+        return lambda: [tf.nest.map_structure(np.asarray, evaluator.run(b)) for b in batches]
+
     ways = {
-        "network": lambda: [np.asarray(evaluator.run(batch)[0]["valid"]) for batch in batches],
+        "network": alone(evaluator, ("rgb", "flow", "size")),
+        "network, losses": alone(validator, pipeline.CLIP),
         "evaluate": lambda: evaluator.evaluate("train", _THRESHOLD, output),
         "validate": lambda: validator.validate("train"),
         "evaluate, first": lambda: Evaluator(network, config, manifest).evaluate(

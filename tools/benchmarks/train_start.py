@@ -67,11 +67,11 @@ def _timed(parts: dict[str, float], name: str, function: Callable) -> Callable:
 def _train() -> None:
     """Train as a2d_tf.train does, and print the parts as JSON once a step's values are there."""
     from a2d_tf import train
-    from a2d_tf.core import shell
+    from a2d_tf.core import machine, shell
 
     began, parts = float(os.environ[_BEGAN]), {}
 
-    @train.without_collection()  # the imports, too, as it has them
+    @machine.without_collection()  # as training has its imports
     def main(argv):
         from a2d_tf.learning import batches, fit, train_step
         from a2d_tf.model import network

@@ -1,13 +1,15 @@
 """Group normalisation (Wu and He 2018), with its gradient in few operations.
 
-Derived step by step, the gradient of a layer takes 92 operations and passes over its activations
-nine times; written out, it takes some forty and four passes.
+TensorFlow derives it step by step: a graph of 147 nodes, 12 of them over whole maps. Written out
+it has 39, of them 7 over whole maps.
 """
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -15,6 +17,20 @@ import tensorflow as tf
 from a2d_tf.model.autograph import plain
 
 _GROUP_CHANNELS = 8
+_DERIVED = contextvars.ContextVar("derived", default=False)
+
+
+@contextlib.contextmanager
+def derived_gradients() -> Iterator[None]:
+    """Let TensorFlow derive the gradients of the norms that are called inside.
+
+    For XLA, which joins their steps by itself, and would keep the input of a written-out one twice.
+    """
+    before = _DERIVED.set(True)
+    try:
+        yield
+    finally:
+        _DERIVED.reset(before)
 
 
 class GroupNorm(tf.keras.layers.Layer):
@@ -41,7 +57,7 @@ class GroupNorm(tf.keras.layers.Layer):
             return normalised(x, gamma, beta, self.groups, self.epsilon)
 
         weights = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
-        if training:
+        if training and not _DERIVED.get():
             return tf.custom_gradient(normalise)(x, *weights)
         return normalise(x, *weights)[0]  # no operation for a gradient in what is exported
 
