@@ -97,12 +97,17 @@ class Evaluator:
             outputs = network.score_and_detect(batch["rgb"], features, batch["size"], settings)
             return outputs, measure(batch, features) if measure else {}
 
+        traced: dict[tuple, Callable] = {}  # to look one up by its specs takes a millisecond
+
         def run(batch):
-            # Of batches of any size, so that a smaller last one is not traced by itself.
-            specs = {
-                name: tf.TensorSpec([None, *x.shape[1:]], x.dtype) for name, x in batch.items()
-            }
-            return graph.get_concrete_function(specs)(batch)
+            fields = tuple(sorted(batch))
+            if fields not in traced:
+                # Of batches of any size, so that a smaller last one is not traced by itself.
+                specs = {
+                    name: tf.TensorSpec([None, *x.shape[1:]], x.dtype) for name, x in batch.items()
+                }
+                traced[fields] = graph.get_concrete_function(specs)
+            return traced[fields](batch)
 
         self.run = run
 
