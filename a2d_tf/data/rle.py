@@ -67,7 +67,7 @@ def _parse_runs(text):
         return None
     shifts = 5 * (np.arange(len(digits)) - np.repeat(first, lengths))
     runs = np.add.reduceat((digits & 31) << shifts, first)
-    runs -= ((digits[last] & 16) > 0) * (1 << 5 * lengths)
+    runs -= (digits[last] >> 4) << 5 * lengths  # the last digit's bit 32 is not set
     for parity in (runs[1::2], runs[2::2]):
         np.cumsum(parity, out=parity)
     return runs.tolist()

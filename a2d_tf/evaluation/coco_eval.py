@@ -72,15 +72,16 @@ def precisions(evaluation: COCOeval, sizes: dict[str, list[float]]) -> dict[str,
     """
     settings = evaluation.params
     settings.maxDets = [100]
-    categories = settings.catIds
+    categories, bounds = settings.catIds, list(sizes.values())
     counts = len(settings.iouThrs), len(settings.recThrs), len(categories), len(sizes)
     precision = -np.ones(counts)
     # Class by class, for an evaluation looks at each of its frames in each of its classes and
     # sizes, and most have none of these.
     for k, category in enumerate(categories):
-        rows, settings.areaRng = _with_truth(evaluation.cocoGt, category, sizes)
+        rows = _with_truth(evaluation.cocoGt, category, bounds)
         if not rows:
             continue
+        settings.areaRng = [bounds[row] for row in rows]
         settings.catIds, settings.imgIds = [category], _frames(evaluation, category)
         with contextlib.redirect_stdout(io.StringIO()):
             evaluation.evaluate()
@@ -97,16 +98,15 @@ def precisions(evaluation: COCOeval, sizes: dict[str, list[float]]) -> dict[str,
     return figures | {f"ap_{name}": mean(slice(None), i) for i, name in enumerate(sizes) if i}
 
 
-def _with_truth(true, category, sizes):
-    """Return the sizes with truth of a category: their places among all, and their bounds."""
+def _with_truth(true, category, bounds):
+    """Return the places of the sizes with truth of a category."""
     owned = true.loadAnns(true.getAnnIds(catIds=[category]))
     areas = [annotation["area"] for annotation in owned]
-    rows = [
+    return [
         row
-        for row, (least, largest) in enumerate(sizes.values())
+        for row, (least, largest) in enumerate(bounds)
         if any(least <= area <= largest for area in areas)
     ]
-    return rows, [list(sizes.values())[row] for row in rows]
 
 
 def _frames(evaluation, category):

@@ -240,7 +240,7 @@ def _matched(detections, truth, boxes_of, scores_of, *, targets, classes, whole)
             suppression.match(
                 *(chunk, boxes, scores[:, c], truth.boxes),
                 targets=targets[:, c],
-                frames=suppression.frames_with(chunk, targets[:, c]) == with_truth,
+                with_truth=with_truth,
                 least=bound,
             )
             for c, bound in zip(classes, least)
@@ -250,10 +250,11 @@ def _matched(detections, truth, boxes_of, scores_of, *, targets, classes, whole)
         of_chunks = pool.map(functools.partial(match, with_truth, least), chunks)
         return [list(map(np.concatenate, zip(*parts))) for parts in zip(*of_chunks)]
 
+    everything = [-np.inf] * len(classes)
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-        own = match_all(True, np.full(len(classes), -np.inf))
+        own = match_all(True, everything)
         last = [scores[hits].min(initial=np.inf) for scores, hits, _ in own]
-        others = match_all(False, np.full(len(classes), -np.inf) if whole else last)
+        others = match_all(False, everything if whole else last)
     for parts in zip(own, others):
         scores, hits, rois = map(np.concatenate, zip(*parts))
         # Equal scores keep the order of their frames.

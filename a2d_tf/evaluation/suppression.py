@@ -38,7 +38,7 @@ def match(
     gt_boxes: np.ndarray,
     *,
     targets: np.ndarray,
-    frames: np.ndarray,
+    with_truth: bool,
     least: float = -np.inf,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Suppress and match the boxes of a class in some frames of a chunk.
@@ -47,12 +47,17 @@ def match(
       chunk: of `chunks`.
       boxes, scores: of the chunk's RoIs.
       gt_boxes, targets: of all ground truth; bool, whether it is of this class.
-      frames: bool [F], which frames of the chunk; least: a score, boxes below it are left out.
+      with_truth: whether to take the frames that have ground truth of this class, or the others.
+      least: a score; boxes below it are left out.
 
     Returns:
       (scores, hits, RoI indices) of the boxes kept, frame after frame by descending score.
     """
-    rois = chunk[0][chunk[0] >= 0]
+    rows, gts, gt_row = chunk
+    rois = rows[rows >= 0]
+    own = np.zeros(len(rows), bool)
+    own[gt_row[targets[gts]]] = True
+    frames = own == with_truth
     order, kept, _, row, column = _matched(chunk, boxes, scores, gt_boxes, targets, frames, least)
     hits = np.zeros(kept.shape, bool)
     hits[row, column] = True
@@ -76,18 +81,10 @@ def pairs(
     return gts, rois[order[row, column]]
 
 
-def frames_with(
-    chunk: tuple[np.ndarray, np.ndarray, np.ndarray], targets: np.ndarray
-) -> np.ndarray:
-    """Return which frames of a chunk have ground truth of a class, bool [F]; see `match`."""
-    rois, gts, gt_row = chunk
-    frames = np.zeros(len(rois), bool)
-    frames[gt_row[targets[gts]]] = True
-    return frames
-
-
 def _matched(chunk, boxes, scores, gt_boxes, targets, frames, least=-np.inf):
     """Suppress the boxes of a chunk, and find the first one kept that overlaps each target enough.
+
+    Boxes of other `frames`, bool [F], and those that score below `least` take no part.
 
     Returns:
       order: int [f, n], the boxes that take part by descending score, in each frame that has any.
