@@ -108,7 +108,7 @@ def dataset(
     """
     from a2d_tf.data import pipeline
     from a2d_tf.data.manifest import Manifest
-    from a2d_tf.learning import batches
+    from a2d_tf.training import batches
 
     config, manifest = _config(settings), Manifest.load(records)
     learning = config.learning

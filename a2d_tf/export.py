@@ -9,7 +9,7 @@ from absl import flags, logging
 
 from a2d_tf.core import shell
 from a2d_tf.core.config import Config
-from a2d_tf.learning.runs import chosen
+from a2d_tf.training import chosen
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
 _MODEL = flags.DEFINE_string(

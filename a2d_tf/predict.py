@@ -21,15 +21,13 @@ import sys
 
 from absl import flags
 
-from a2d_tf.core import shell
+from a2d_tf.core import shell, tasks
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.sharing import tasks
-from a2d_tf.learning.runs import chosen
 from a2d_tf.ops import tracking
 from a2d_tf.pretrained import packed
-from a2d_tf.video import loading, outputs, streaming, video_files
-from a2d_tf.video.libraries import batch, finished, library
+from a2d_tf.training import chosen
+from a2d_tf.video import batch, finished, library, loading, outputs, streaming, video_files
 
 _SAVED_MODEL = flags.DEFINE_string("saved_model", None, "folder of a2d_tf.export")
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")

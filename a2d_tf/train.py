@@ -31,10 +31,9 @@ def main(argv: list[str]) -> None:
     from a2d_tf.core import devices
     from a2d_tf.data import pipeline
     from a2d_tf.data.manifest import Manifest
-    from a2d_tf.learning import replicas
-    from a2d_tf.learning.fit import fit
-    from a2d_tf.learning.runs import run_folder, run_start
     from a2d_tf.model.network import Network
+    from a2d_tf.training import replicas, run_folder, run_start
+    from a2d_tf.training.fit import fit
 
     manifest = Manifest.load(_RECORDS.value)
     manifest.check_frames(config.model.frames)
@@ -66,8 +65,8 @@ def main(argv: list[str]) -> None:
 @contextlib.contextmanager
 def _alone(workdir):
     """Keep other trainings, but for this one's own workers, out of the run folder."""
-    from a2d_tf.core.sharing.locks import locked_folder
-    from a2d_tf.learning import replicas
+    from a2d_tf.core.locks import locked_folder
+    from a2d_tf.training import replicas
 
     if not replicas.is_chief():
         yield
@@ -88,8 +87,7 @@ def _alone(workdir):
 def _prepare(network, config, manifest, workdir, *, inherited):
     """Create or check the run folder; give the network of a new run its initial weights."""
     from a2d_tf.evaluation.reports import dashboard
-    from a2d_tf.learning import replicas
-    from a2d_tf.learning.runs import events, run_folder, run_start
+    from a2d_tf.training import events, replicas, run_folder, run_start
 
     new = run_folder.is_new(workdir)
     report = run_start.initialise(network, config) if new else None
@@ -110,11 +108,10 @@ def _validation(network, config, manifest, workdir, *, threshold):
     """Return the validation of a run, or pictures of training clips where no video is held out."""
     from a2d_tf.evaluation.reports import dashboard
     from a2d_tf.evaluation.runner import Evaluator
-    from a2d_tf.learning import replicas
-    from a2d_tf.learning.fit import Validated
-    from a2d_tf.learning.forward import make_measure
-    from a2d_tf.learning.runs import run_folder
-    from a2d_tf.learning.runs.events import tagged
+    from a2d_tf.training import replicas, run_folder
+    from a2d_tf.training.events import tagged
+    from a2d_tf.training.fit import Validated
+    from a2d_tf.training.forward import make_measure
 
     evaluator = Evaluator(network, config, manifest, make_measure(network, config.learning))
 

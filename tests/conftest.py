@@ -97,10 +97,10 @@ def mini_records(tmp_path_factory):
 
     Frames are 64x80, made for a 64x96 canvas, so that every clip has padding; 5 frames a clip.
     """
-    from a2d_tf.data.conversion import convert
+    from a2d_tf.data import convert
+    from a2d_tf.data import mini as synthetic
     from a2d_tf.data.manifest import Manifest
-    from a2d_tf.data.mini import synthetic
-    from a2d_tf.data.sources.release import Release
+    from a2d_tf.data.release import Release
 
     folder = tmp_path_factory.mktemp("mini")
     release = synthetic.make_release(folder, videos=6, seed=0, workers=1)
@@ -128,8 +128,8 @@ def small_copy(small_source, tmp_path):
 @pytest.fixture(scope="session")
 def small_records(small_source):
     """Folder of the records of `small_source`, a shard per video, beside it."""
-    from a2d_tf.data.conversion import convert
-    from a2d_tf.data.sources.release import Release
+    from a2d_tf.data import convert
+    from a2d_tf.data.release import Release
 
     settings = convert.ConversionSettings(image_height=48, image_width=48, shard_videos=1)
     output = small_source.parent / "records"
@@ -148,7 +148,7 @@ def tiny_run(tmp_path_factory):
 
     from a2d_tf.core.config import Config, InferenceConfig
     from a2d_tf.data.manifest import SCHEMA, Manifest
-    from a2d_tf.learning.runs import run_folder
+    from a2d_tf.training import run_folder
 
     folder = tmp_path_factory.mktemp("tiny_run")
     inference = InferenceConfig(test_proposals=30, proposals_before_nms=200, max_detections=8)
@@ -191,9 +191,9 @@ def loaded_run(tiny_run):
     """`tiny_run` as a `runs.Run`."""
     from a2d_tf.core.config import Config
     from a2d_tf.core.labels import A2D
-    from a2d_tf.learning.runs import run_folder
-    from a2d_tf.learning.runs.checkpoints import restore
     from a2d_tf.model.network import Network
+    from a2d_tf.training import run_folder
+    from a2d_tf.training.checkpoints import restore
 
     config = Config.read(tiny_run / "flags.txt").with_inference(score_threshold=0.3)
     network = Network(config.model, A2D)

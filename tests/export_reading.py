@@ -5,8 +5,8 @@ import pathlib
 
 import numpy as np
 
-from a2d_tf.data.annotation_tools.container import Container
-from a2d_tf.data.annotation_tools.document import ReadOptions
+from a2d_tf.annotations.container import Container
+from a2d_tf.annotations.document import ReadOptions
 from a2d_tf.data.segmentations import decode_parts
 
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from a2d_tf.core import addons
-from a2d_tf.learning import optimizer
+from a2d_tf.training import optimizer
 
 needs_tfa = pytest.mark.skipif(addons.tfa is None, reason="tensorflow-addons is not installed")
 SHAPES = [(3, 3, 2, 4), (4,), (5, 7), ()]

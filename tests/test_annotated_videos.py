@@ -10,16 +10,14 @@ import pytest
 from a2d_files import grey_frames, mask, moving_frames, write_video
 from pycocotools import mask as rle_tools
 
+from a2d_tf.annotations.annotated_videos import AnnotatedVideos, split_by_name
+from a2d_tf.annotations.matching import Export
+from a2d_tf.annotations.names import derive_label_space
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.data import records
-from a2d_tf.data.annotation_tools.matching import Export
-from a2d_tf.data.annotation_tools.names import derive_label_space
-from a2d_tf.data.conversion import convert
+from a2d_tf.data import check, convert, records, release
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.segmentations import decode_mask
-from a2d_tf.data.sources import check, release
-from a2d_tf.data.sources.annotated_videos import AnnotatedVideos, split_by_name
 
 SIZE = (48, 64)
 LARGE, SMALL = mask(*SIZE, 4, 6, 40, 50), mask(*SIZE, 30, 40, 44, 60)

@@ -40,7 +40,7 @@ def imported_rooms(path):
 def test_the_picture_shows_every_room_once():
     rooms = {room(path) for path in PACKAGE.rglob("*.py")} - {None}
     assert set(picture()) == rooms
-    assert MAINS < rooms and len(rooms - MAINS) <= 10
+    assert MAINS < rooms
 
 
 def test_imports_point_downward():
@@ -52,12 +52,6 @@ def test_imports_point_downward():
         if room(path) not in (None, other) and height[other] >= height[room(path)]
     ]
     assert not upward
-
-
-def test_no_room_is_crowded():
-    folders = {path.parent for path in PACKAGE.rglob("*.py")} - {PACKAGE}
-    files = {folder: len([*folder.glob("*.py")]) - 1 for folder in folders}  # but for __init__.py
-    assert max(files.values()) <= 12
 
 
 def test_the_python_package_names_every_room():
@@ -111,9 +105,9 @@ def test_from_the_main_to_the_forward_pass_it_is_three_hops():
     hops = re.findall(r"`([\w./]+)`", section("A training step in three hops").split("\n|")[0])
     assert hops == [
         "train.main",
-        "learning/fit.py",
-        "learning/train_step.py",
-        "learning/forward.py",
+        "training/fit.py",
+        "training/train_step.py",
+        "training/forward.py",
     ]
     assert "fit" in called("train.py", "main")
     assert {"make_train_steps", "train_steps"} <= called(hops[1], "fit")

@@ -14,8 +14,8 @@ import pytest
 from a2d_files import real, row, write_release
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.sources import archive
-from a2d_tf.data.sources.release import Release
+from a2d_tf.data import archive
+from a2d_tf.data.release import Release
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 KINDS = ["folder", "tar", "tar.bz", "tar.gz", "tar.xz", "zip"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from a2d_tf.learning.averaging import Averages
+from a2d_tf.training.averaging import Averages
 
 
 def test_the_mean_in_figures():
@@ -45,7 +45,7 @@ def test_they_change_places_and_back_even_after_an_error():
 
 ON_TWO_REPLICAS = """
 import tensorflow as tf
-from a2d_tf.learning.averaging import Averages
+from a2d_tf.training.averaging import Averages
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)

@@ -8,9 +8,9 @@ import zipfile
 import pytest
 from a2d_files import moving_frames, write_video
 
+from a2d_tf.annotations.annotated_videos import AnnotatedVideos
+from a2d_tf.annotations.matching import Export
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.annotation_tools.matching import Export
-from a2d_tf.data.sources.annotated_videos import AnnotatedVideos
 
 SQUARE = [2, 1, 6, 1, 6, 5, 2, 5]
 COCO = {

@@ -18,8 +18,7 @@ from processes import run_tool
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data import pipeline, records
-from a2d_tf.evaluation import box_data, coco_results
-from a2d_tf.evaluation.further import calibration
+from a2d_tf.evaluation import box_data, calibration, coco_results
 from a2d_tf.evaluation.reports import browse, pages
 from a2d_tf.evaluation.runner import write_png
 

@@ -24,14 +24,13 @@ from pycocotools import mask as rle_tools
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest
 from a2d_tf.core.labels import A2D
-from a2d_tf.core.sharing.tasks import Task
+from a2d_tf.core.tasks import Task
 from a2d_tf.data import clips as clips_module
-from a2d_tf.data import records
+from a2d_tf.data import convert, records, shards
 from a2d_tf.data.clips import clip_sources
-from a2d_tf.data.conversion import convert, shards
 from a2d_tf.data.flow import Flow, resize_frame
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.data.sources.release import Release
+from a2d_tf.data.release import Release
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SETTINGS = convert.ConversionSettings(image_height=48, image_width=48, shard_videos=1)
@@ -187,7 +186,7 @@ def test_damaged_or_different_leftovers_are_built_anew(release, built, tmp_path)
 DIES = """
 import os, pathlib, signal, sys
 from a2d_tf.data.conversion import convert
-from a2d_tf.data.sources.release import Release
+from a2d_tf.data.release import Release
 
 release, output = map(pathlib.Path, sys.argv[1:3])
 replace = os.replace

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from a2d_tf.core.labels import A2D
+from a2d_tf.evaluation import best_masks, calibration
 from a2d_tf.evaluation.box_data import Detections, Truth
 from a2d_tf.evaluation.coco_results import Results, encode_mask
-from a2d_tf.evaluation.further import best_masks, calibration
 
 
 def test_reliability_by_hand():

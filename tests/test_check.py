@@ -10,8 +10,8 @@ import pytest
 from a2d_files import mask, moving_frames, real, row, write_h5, write_images, write_mat, write_video
 
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.data.sources.check import PUBLISHED, check
-from a2d_tf.data.sources.release import Release
+from a2d_tf.data.check import PUBLISHED, check
+from a2d_tf.data.release import Release
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SIZE = (64, 96)

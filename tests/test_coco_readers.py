@@ -5,10 +5,10 @@ import json
 
 import pytest
 
+from a2d_tf.annotations import read_coco as coco
+from a2d_tf.annotations.container import Container
+from a2d_tf.annotations.document import AnnotatedFrame, Instance, ReadOptions
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.annotation_tools.container import Container
-from a2d_tf.data.annotation_tools.document import AnnotatedFrame, Instance, ReadOptions
-from a2d_tf.data.annotation_tools.readers import coco
 
 SQUARE = [[1, 1, 9, 1, 9, 7, 1, 7]]
 RLE = {"size": [8, 10], "counts": [3, 4, 73]}

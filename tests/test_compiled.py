@@ -10,8 +10,8 @@ import tiny_network
 
 from a2d_tf.core.config import Config, LearningConfig, ModelConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.learning import targets
-from a2d_tf.learning.train_step import TrainState, make_train_step
+from a2d_tf.training import targets
+from a2d_tf.training.train_step import TrainState, make_train_step
 
 pytestmark = pytest.mark.slow
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from a2d_files import real
 
+from a2d_tf.annotations import read_cvat as cvat
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.annotation_tools.readers import cvat
 
 TASK = """<task><id>7</id><name>anything</name><size>10</size><mode>interpolation</mode>
 <start_frame>0</start_frame><stop_frame>9</stop_frame><frame_filter></frame_filter>

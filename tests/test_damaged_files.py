@@ -26,16 +26,16 @@ from a2d_files import (
 )
 from processes import complaint, run_tool
 
+from a2d_tf.annotations.annotated_videos import AnnotatedVideos
+from a2d_tf.annotations.matching import Export
 from a2d_tf.core import files
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.data.annotation_tools.matching import Export
+from a2d_tf.data import frames
+from a2d_tf.data.a2d_annotations import Annotation
+from a2d_tf.data.release import Release
 from a2d_tf.data.rle import decode_rle
-from a2d_tf.data.sources import frames
-from a2d_tf.data.sources.annotated_videos import AnnotatedVideos
-from a2d_tf.data.sources.annotations import Annotation
-from a2d_tf.data.sources.release import Release
 from a2d_tf.evaluation.box_data import Detections, Truth
 from a2d_tf.evaluation.segmentation import read_label_map
 from a2d_tf.pretrained import tensor_files

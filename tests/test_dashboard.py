@@ -7,10 +7,9 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from a2d_tf.core.labels import A2D
-from a2d_tf.evaluation import runner
-from a2d_tf.evaluation.further import calibration
+from a2d_tf.evaluation import calibration, runner
 from a2d_tf.evaluation.reports import charts, dashboard
-from a2d_tf.learning.runs.events import Events
+from a2d_tf.training.events import Events
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from a2d_files import real
 
-from a2d_tf.data.annotation_tools.readers import coco, cvat, datumaro
+from a2d_tf.annotations import read_coco as coco
+from a2d_tf.annotations import read_cvat as cvat
+from a2d_tf.annotations import read_datumaro as datumaro
 
 pytestmark = pytest.mark.slow
 

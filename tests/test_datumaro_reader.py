@@ -7,8 +7,8 @@ import export_reading
 import numpy as np
 import pytest
 
+from a2d_tf.annotations import read_datumaro as datumaro
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.annotation_tools.readers import datumaro
 
 SQUARE = [1.0, 1.0, 3.0, 1.0, 3.0, 3.0, 1.0, 3.0]  # 4 pixels
 WIDE = [0.0, 4.0, 8.0, 4.0, 8.0, 6.0, 0.0, 6.0]  # 16 pixels

@@ -15,7 +15,7 @@ from a2d_files import REAL, moving_frames, real, write_film, write_video
 
 from a2d_tf.core import limits
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.sources import decoder, frames
+from a2d_tf.data import decoder, frames
 
 COUNT = 30
 # Seconds between frames, as a phone makes them where the light changes.

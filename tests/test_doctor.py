@@ -11,7 +11,7 @@ from test_mains import TINY
 from a2d_tf.core.config import ComputeConfig, Config, LearningConfig
 from a2d_tf.core.devices import Devices, Gpu
 from a2d_tf.core.errors import InputError
-from a2d_tf.learning.doctor import examination, report
+from a2d_tf.training.doctor import examination, report
 
 pytestmark = pytest.mark.slow
 

@@ -13,12 +13,12 @@ from tiny_network import normal
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.learning.runs import run_start
 from a2d_tf.model import flavours
 from a2d_tf.model.backbones.efficientnet import DepthwiseConvNorm6, efficientnet_lite0
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import cache, layouts, tensor_files, weights
 from a2d_tf.pretrained.catalogue import PUBLISHED
+from a2d_tf.training import run_start
 
 REAL_CLIPS = ROOT.parent / "shared/data/real_clips/Release/clips320H"
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.learning.runs.events import Events, clear
+from a2d_tf.training.events import Events, clear
 
 
 def read(folder):

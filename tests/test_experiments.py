@@ -6,13 +6,13 @@ import tensorflow as tf
 from absl import flags
 from processes import ROOT
 
-from a2d_tf.commands.experiments import processes
+from a2d_tf.commands import processes
 from a2d_tf.core import command_line
 from a2d_tf.core.config import Config
 from a2d_tf.core.labels import A2D
-from a2d_tf.learning.runs import experiments, run_start
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import layouts, tensor_files, weights
+from a2d_tf.training import experiments, run_start
 
 SMALL = layouts.Sizes("resnet14", width=8, pyramid=16, proposals=16, head=32, mask=16)
 SMALL_FLAGS = (

@@ -19,17 +19,18 @@ import pytest
 from a2d_files import mask
 from test_outputs import BOX, FILM, OTHER, SIZE, write
 
+from a2d_tf.annotations import read_coco as coco_reader
+from a2d_tf.annotations import read_cvat as cvat_reader
+from a2d_tf.annotations import read_labelme as labelme_reader
+from a2d_tf.annotations import read_youtube_vis as youtube_vis_reader
+from a2d_tf.annotations import write_cvat as cvat
+from a2d_tf.annotations import writers as files
+from a2d_tf.annotations.document import ReadOptions
+from a2d_tf.annotations.polygons import polygons
+from a2d_tf.annotations.recognise import read_export
+from a2d_tf.annotations.tracked_video import Shape, Track, TrackedVideo, thinned
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.data.annotation_tools.document import ReadOptions
-from a2d_tf.data.annotation_tools.readers import coco as coco_reader
-from a2d_tf.data.annotation_tools.readers import cvat as cvat_reader
-from a2d_tf.data.annotation_tools.readers import labelme as labelme_reader
-from a2d_tf.data.annotation_tools.readers import youtube_vis as youtube_vis_reader
-from a2d_tf.data.annotation_tools.recognise import read_export
-from a2d_tf.data.annotation_tools.writers import cvat, files
-from a2d_tf.data.annotation_tools.writers.polygons import polygons
-from a2d_tf.data.annotation_tools.writers.tracked_video import Shape, Track, TrackedVideo, thinned
 from a2d_tf.data.segmentations import decode_mask
 from a2d_tf.evaluation.coco_results import encode_mask
 from a2d_tf.video import predictions
@@ -82,7 +83,7 @@ def test_polygons_are_within_a_pixel_of_the_mask(seed):
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_closest_polygons_are_the_mask(seed, monkeypatch):
-    monkeypatch.setattr("a2d_tf.data.annotation_tools.writers.polygons._LEAST_IOU", 1.0)
+    monkeypatch.setattr("a2d_tf.annotations.polygons._LEAST_IOU", 1.0)
     inside = blobs(seed)
     assert (decode_mask(polygons(inside), *inside.shape) == inside).all()
 

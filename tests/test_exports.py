@@ -7,9 +7,9 @@ import pathlib
 import pytest
 from a2d_files import REAL, real
 
-from a2d_tf.data.annotation_tools.document import ReadOptions
-from a2d_tf.data.annotation_tools.matching import Export
-from a2d_tf.data.sources.annotated_videos import AnnotatedVideos
+from a2d_tf.annotations.annotated_videos import AnnotatedVideos
+from a2d_tf.annotations.document import ReadOptions
+from a2d_tf.annotations.matching import Export
 
 EXPORTS = REAL / "exports"
 CASES = sorted(path.parent.name for path in EXPORTS.glob("*/expected.json")) or ["exports"]

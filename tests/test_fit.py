@@ -23,11 +23,10 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import records as record_format
 from a2d_tf.evaluation.reports import dashboard
-from a2d_tf.learning import batches, divergence, losses, optimizer, train_step
-from a2d_tf.learning import fit as fit_module
-from a2d_tf.learning.fit import Validated, fit
-from a2d_tf.learning.runs import run_folder
 from a2d_tf.model.network import Network
+from a2d_tf.training import batches, divergence, losses, optimizer, run_folder, train_step
+from a2d_tf.training import fit as fit_module
+from a2d_tf.training.fit import Validated, fit
 
 pytestmark = pytest.mark.slow
 
@@ -327,7 +326,7 @@ def test_such_a_loss_ends_the_run_before_its_weights_are_kept(mini_records, tmp_
 
 
 def test_a_replay_finds_the_first_operation_that_gives_no_number(tool):
-    replay_batch = tool("a2d_tf.commands.training.replay_batch")
+    replay_batch = tool("a2d_tf.commands.replay_batch")
 
     @tf.function
     def probe(clip, step):

@@ -14,9 +14,9 @@ from processes import ROOT
 
 from a2d_tf.core.config import Config
 from a2d_tf.evaluation.runner import Evaluator
-from a2d_tf.learning.fit import Validated, fit
-from a2d_tf.learning.runs import run_folder, run_start
 from a2d_tf.model.network import Network
+from a2d_tf.training import run_folder, run_start
+from a2d_tf.training.fit import Validated, fit
 
 pytestmark = pytest.mark.slow
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from a2d_tf.data.conversion import flow_quality
+from a2d_tf.data import flow_quality
 
 
 def pair(u, v, size=(40, 60)):

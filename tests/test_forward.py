@@ -9,8 +9,8 @@ import tensorflow as tf
 import tiny_network
 
 from a2d_tf.core.config import LearningConfig
-from a2d_tf.learning import forward, losses, optimizer
-from a2d_tf.learning.train_step import TrainState, make_train_step
+from a2d_tf.training import forward, losses, optimizer
+from a2d_tf.training.train_step import TrainState, make_train_step
 
 LEARNING = LearningConfig(
     batch_size=2,

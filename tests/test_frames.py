@@ -5,7 +5,7 @@ import pytest
 from a2d_files import grey_frames, write_images, write_video
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.sources import frames
+from a2d_tf.data import frames
 
 SIZE = (32, 48)
 

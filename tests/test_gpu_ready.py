@@ -15,10 +15,10 @@ from processes import ROOT
 from a2d_tf.core import devices
 from a2d_tf.core.config import Config
 from a2d_tf.core.labels import A2D
-from a2d_tf.learning.doctor import kernels, launches
-from a2d_tf.learning.train_step import TrainState, make_train_step
 from a2d_tf.model.network import Network
 from a2d_tf.serving.served_network import ServedNetwork
+from a2d_tf.training.doctor import kernels, launches
+from a2d_tf.training.train_step import TrainState, make_train_step
 
 pytestmark = pytest.mark.slow
 

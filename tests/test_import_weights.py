@@ -300,7 +300,7 @@ def command(*words, sizes=None):
         program = [
             "-c",
             "import functools; from a2d_tf.pretrained import layouts; "
-            "from a2d_tf.commands.weights.import_weights import run; "
+            "from a2d_tf.commands.import_weights import run; "
             f"sizes = layouts.{sizes}; "
             "layouts.convert = functools.partial(layouts.convert, sizes=sizes); run()",
         ]

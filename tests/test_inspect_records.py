@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from a2d_tf.commands.data.inspect_records import describe
+from a2d_tf.commands.inspect_records import describe
 from a2d_tf.core.labels import A2D
 from a2d_tf.data.records import ClipTruth
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from a2d_files import mask, moving_frames, write_mat, write_video
 
-from a2d_tf.data.sources.intact import flaw
+from a2d_tf.data.intact import flaw
 
 
 def of(data, suffix):

@@ -8,10 +8,10 @@ import pytest
 import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.learning.averaging import Averages
-from a2d_tf.learning.runs import checkpoints
-from a2d_tf.learning.runs.keeper import Keeper, Window
-from a2d_tf.learning.train_step import TrainState
+from a2d_tf.training import checkpoints
+from a2d_tf.training.averaging import Averages
+from a2d_tf.training.keeper import Keeper, Window
+from a2d_tf.training.train_step import TrainState
 
 
 class Toy(tf.Module):

@@ -9,11 +9,13 @@ import cv2
 import numpy as np
 import pytest
 
+from a2d_tf.annotations import read_labelme as labelme
+from a2d_tf.annotations import read_via as via
+from a2d_tf.annotations import read_yolo as yolo
+from a2d_tf.annotations import shapes
+from a2d_tf.annotations.container import Container
+from a2d_tf.annotations.document import AnnotatedFrame, Instance, ReadOptions
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.annotation_tools import shapes
-from a2d_tf.data.annotation_tools.container import Container
-from a2d_tf.data.annotation_tools.document import AnnotatedFrame, Instance, ReadOptions
-from a2d_tf.data.annotation_tools.readers import labelme, via, yolo
 from a2d_tf.data.segmentations import decode_mask
 
 SQUARE = [[1, 1, 9, 1, 9, 7, 1, 7]]

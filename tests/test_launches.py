@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from a2d_tf.learning.doctor import launches
+from a2d_tf.training.doctor import launches
 from tools.benchmarks import launches as suite
 
 

@@ -12,12 +12,12 @@ from a2d_files import small_release, write_release
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.data.sources.release import Release
+from a2d_tf.data.release import Release
 
 
 @pytest.fixture(scope="module")
 def leave_one_out(tool):
-    return tool("a2d_tf.commands.experiments.leave_one_out")
+    return tool("a2d_tf.commands.leave_one_out")
 
 
 def releases(labels, root):

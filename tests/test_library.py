@@ -18,10 +18,9 @@ import pytest
 from a2d_files import moving_frames, write_images, write_video
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.sharing.tasks import Task
-from a2d_tf.video import outputs, video_files
-from a2d_tf.video.libraries import batch, finished, library
-from a2d_tf.video.libraries.library import Job
+from a2d_tf.core.tasks import Task
+from a2d_tf.video import batch, finished, library, outputs, video_files
+from a2d_tf.video.library import Job
 from a2d_tf.video.predictor import Predictor
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]

@@ -7,7 +7,7 @@ import sys
 import threading
 from unittest import mock
 
-from a2d_tf.core.sharing import locks
+from a2d_tf.core import locks
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 HOLDS = """

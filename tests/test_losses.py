@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from a2d_tf.learning import losses
+from a2d_tf.training import losses
 
 RNG = np.random.default_rng(0)
 

@@ -9,9 +9,8 @@ import event_files
 import pytest
 from processes import ROOT, complaint, run_main
 
-from a2d_tf.core.sharing import locks
-from a2d_tf.learning import losses
-from a2d_tf.learning.runs import run_folder
+from a2d_tf.core import locks
+from a2d_tf.training import losses, run_folder
 
 pytestmark = pytest.mark.slow
 

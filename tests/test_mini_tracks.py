@@ -13,7 +13,8 @@ from pycocotools import mask as rle_tools
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.data.mini import synthetic, tracks
+from a2d_tf.data import mini as synthetic
+from a2d_tf.data import mini_tracks as tracks
 
 TOOL = pathlib.Path(__file__).resolve().parents[1] / "tools" / "make_mini_a2d.py"
 VIDEOS, SEED = 3, 5

@@ -10,8 +10,8 @@ from tensorflow.python.autograph.impl import api
 
 from a2d_tf.core.config import InferenceConfig, LearningConfig
 from a2d_tf.core.labels import A2D
-from a2d_tf.learning import forward, optimizer
-from a2d_tf.learning.train_step import TrainState, make_train_step
+from a2d_tf.training import forward, optimizer
+from a2d_tf.training.train_step import TrainState, make_train_step
 
 pytestmark = pytest.mark.slow
 

@@ -21,10 +21,10 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation.detection import Detections
 from a2d_tf.evaluation.runner import Evaluator
-from a2d_tf.learning.runs import run_folder, run_start
-from a2d_tf.learning.runs.keeper import Keeper
-from a2d_tf.learning.train_step import TrainState
 from a2d_tf.model.network import Network
+from a2d_tf.training import run_folder, run_start
+from a2d_tf.training.keeper import Keeper
+from a2d_tf.training.train_step import TrainState
 from a2d_tf.video.predictor import Predictor
 
 pytestmark = pytest.mark.slow

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from a2d_tf.learning import optimizer
+from a2d_tf.training import optimizer
 
 
 @pytest.mark.parametrize(

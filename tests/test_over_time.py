@@ -8,9 +8,10 @@ import track_cases
 from track_cases import square, video
 
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.evaluation.over_time import hota, label_changes, metrics, stq, tubes
-from a2d_tf.evaluation.over_time.assignment import assign
-from a2d_tf.evaluation.over_time.scenes import KINDS, Frame, Objects, of_class
+from a2d_tf.evaluation import hota, label_changes, stq, tubes
+from a2d_tf.evaluation import track_metrics as metrics
+from a2d_tf.evaluation.assignment import assign
+from a2d_tf.evaluation.scenes import KINDS, Frame, Objects, of_class
 
 ADULT_EATING, ADULT_RUNNING, CAT_EATING = 13, 17, 63
 A, B = square(0, 0), square(12, 16)  # apart

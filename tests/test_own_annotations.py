@@ -13,21 +13,21 @@ import numpy as np
 import pytest
 from a2d_files import moving_frames, write_video
 
-from a2d_tf.core.errors import InputError
-from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data import records
-from a2d_tf.data.annotation_tools import matching
-from a2d_tf.data.annotation_tools.container import Container
-from a2d_tf.data.annotation_tools.document import (
+from a2d_tf.annotations import matching
+from a2d_tf.annotations.container import Container
+from a2d_tf.annotations.document import (
     AnnotatedFrame,
     Document,
     Instance,
     ReadOptions,
     split_frame_name,
 )
-from a2d_tf.data.annotation_tools.matching import Export, Matcher
-from a2d_tf.data.annotation_tools.names import Names, check_label_space, check_mapped
-from a2d_tf.data.annotation_tools.recognise import read_export
+from a2d_tf.annotations.matching import Export, Matcher
+from a2d_tf.annotations.names import Names, check_label_space, check_mapped
+from a2d_tf.annotations.recognise import read_export
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.data import records
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.segmentations import decode_parts
 

@@ -13,12 +13,12 @@ from processes import complaint, run_main, run_tool
 
 import a2d_tf
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.conversion import convert
-from a2d_tf.data.mini import synthetic
-from a2d_tf.data.sources.release import Release
-from a2d_tf.learning.runs import packing, run_folder
+from a2d_tf.data import convert
+from a2d_tf.data import mini as synthetic
+from a2d_tf.data.release import Release
 from a2d_tf.pretrained import packed
 from a2d_tf.pretrained.weights import variables
+from a2d_tf.training import packing, run_folder
 
 FILES = {"flags.txt", "labels.json", "records.json", "score_threshold.json", "weights.npz"}
 

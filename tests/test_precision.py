@@ -7,11 +7,10 @@ import tiny_network
 
 from a2d_tf.core.config import LearningConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.learning import optimizer
-from a2d_tf.learning.runs import run_folder
-from a2d_tf.learning.train_step import TrainState, make_train_step
 from a2d_tf.model.backbones.resnet import ConvNorm
 from a2d_tf.serving import export_folder
+from a2d_tf.training import optimizer, run_folder
+from a2d_tf.training.train_step import TrainState, make_train_step
 from a2d_tf.video.predictor import Predictor
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("eagerly")]

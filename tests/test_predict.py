@@ -19,9 +19,9 @@ from a2d_files import moving_frames, real, write_film, write_video
 from processes import ROOT, complaint, run_main
 from pycocotools import mask as rle_tools
 
+from a2d_tf.core import locks
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.core.sharing import locks
 from a2d_tf.ops import visualize
 from a2d_tf.video import outputs, streaming, video_files
 from a2d_tf.video.predictor import Predictor

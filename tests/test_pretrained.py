@@ -12,10 +12,10 @@ from test_import_weights import SIZES, keras_tensors
 
 from a2d_tf.core.config import Config, LearningConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.learning.runs import run_start
 from a2d_tf.pretrained import cache, layouts
 from a2d_tf.pretrained.catalogue import HDF5, PUBLISHED, SOURCES
 from a2d_tf.pretrained.weights import Weights
+from a2d_tf.training import run_start
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from pycocotools import mask as rle_tools
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import records
+from a2d_tf.data.a2d_annotations import Annotation
 from a2d_tf.data.manifest import SCHEMA, Manifest
-from a2d_tf.data.sources.annotations import Annotation
 
 NATIVE, STORED = (40, 60), (20, 30)
 

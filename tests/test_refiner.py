@@ -6,9 +6,9 @@ import tensorflow as tf
 import tiny_network
 
 from a2d_tf.core.config import InferenceConfig, LearningConfig
-from a2d_tf.learning import optimizer, refinement, targets
-from a2d_tf.learning.train_step import TrainState, make_train_step
 from a2d_tf.model import refiner
+from a2d_tf.training import optimizer, refinement, targets
+from a2d_tf.training.train_step import TrainState, make_train_step
 
 pytestmark = pytest.mark.slow
 

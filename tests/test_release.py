@@ -20,7 +20,7 @@ from a2d_files import (
 )
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.sources.release import Release, Video
+from a2d_tf.data.release import Release, Video
 
 SIZE = (20, 32)
 A = mask(*SIZE, 2, 3, 9, 8)

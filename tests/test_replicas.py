@@ -19,7 +19,7 @@ from processes import ROOT
 
 from a2d_tf.core.config import ComputeConfig, Config, LearningConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.learning import replicas
+from a2d_tf.training import replicas
 
 pytestmark = pytest.mark.slow
 

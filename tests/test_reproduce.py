@@ -7,17 +7,17 @@ import pathlib
 import pytest
 from processes import ROOT, run_tool
 
-from a2d_tf.commands.experiments import processes
+from a2d_tf.commands import processes
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.learning.runs import experiments
+from a2d_tf.training import experiments
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def reproduce(tool):
-    return tool("a2d_tf.commands.experiments.reproduce")
+    return tool("a2d_tf.commands.reproduce")
 
 
 @pytest.fixture

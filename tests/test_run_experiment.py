@@ -7,9 +7,9 @@ import pytest
 from processes import run_tool
 from test_mains import TINY
 
-from a2d_tf.commands.experiments import processes
+from a2d_tf.commands import processes
 from a2d_tf.core.config import Config
-from a2d_tf.learning.runs import experiments
+from a2d_tf.training import experiments
 
 pytestmark = pytest.mark.slow
 

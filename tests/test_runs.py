@@ -12,7 +12,7 @@ from a2d_tf.core.config import ComputeConfig, Config, InferenceConfig, LearningC
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.manifest import SCHEMA, Manifest
-from a2d_tf.learning.runs import run_folder, run_start
+from a2d_tf.training import run_folder, run_start
 
 
 def manifest(**changes):

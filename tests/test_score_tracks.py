@@ -9,12 +9,12 @@ from a2d_files import mask
 from processes import run_tool
 from test_outputs import BOX, FILM, OTHER, SIZE, write
 
+from a2d_tf.annotations import write_youtube_vis as youtube_vis
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.data.annotation_tools.writers import youtube_vis
 from a2d_tf.data.records import ClipTruth
 from a2d_tf.evaluation.coco_results import encode_mask
-from a2d_tf.evaluation.over_time.recorded import Recorded
+from a2d_tf.evaluation.recorded import Recorded
 from a2d_tf.video import predictions, scoring
 
 CATEGORIES = [{"id": code, "name": A2D.name(code)} for code in A2D.codes]

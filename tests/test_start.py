@@ -4,7 +4,7 @@ import pytest
 
 from a2d_tf.core import machine
 from a2d_tf.core.config import parse_anchors
-from a2d_tf.learning.doctor import start
+from a2d_tf.training.doctor import start
 
 GB = 2**30
 

@@ -16,10 +16,9 @@ from a2d_files import grey_frames, moving_frames, write_images
 
 from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.labels import A2D
-from a2d_tf.data import clips
-from a2d_tf.data.conversion import convert
+from a2d_tf.data import clips, convert
 from a2d_tf.data.flow import Flow, fit, resize_frame
-from a2d_tf.data.sources.release import Release
+from a2d_tf.data.release import Release
 from a2d_tf.serving.served_network import ServedNetwork
 from a2d_tf.video import streaming, video_files
 from a2d_tf.video.predictor import Predictor

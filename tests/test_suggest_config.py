@@ -14,8 +14,8 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.data.inspection import anchor_recall, contents
 from a2d_tf.data.inspection.input_scale import InputScale
 from a2d_tf.data.inspection.summary import Summary
-from a2d_tf.learning.doctor import start, suggestion
 from a2d_tf.pretrained.catalogue import PUBLISHED
+from a2d_tf.training.doctor import start, suggestion
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 GB = 2**30

@@ -14,7 +14,8 @@ import pytest
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.data.mini import figures, synthetic
+from a2d_tf.data import mini as synthetic
+from a2d_tf.data import mini_figures as figures
 
 VIDEOS, SEED = 6, 3
 TOOL = pathlib.Path(__file__).resolve().parents[1] / "tools" / "make_mini_a2d.py"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from a2d_tf.learning import targets
 from a2d_tf.ops.boxes import BoxCoder
+from a2d_tf.training import targets
 
 UNIT = BoxCoder((1.0, 1.0, 1.0, 1.0))
 SEED = tf.constant([0, 1])

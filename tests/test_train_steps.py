@@ -11,7 +11,7 @@ from processes import run_python
 from a2d_tf.core import devices
 from a2d_tf.core.config import LearningConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.learning import batches, optimizer, train_step
+from a2d_tf.training import batches, optimizer, train_step
 
 pytestmark = pytest.mark.slow
 
@@ -124,7 +124,7 @@ def test_batches_are_copied_to_the_device_ahead():
     done = run_python(
         "-c",
         "import tensorflow as tf\n"
-        "from a2d_tf.learning import batches\n"
+        "from a2d_tf.training import batches\n"
         "cpu = tf.config.list_physical_devices('CPU')[0]\n"
         "two = [tf.config.LogicalDeviceConfiguration()] * 2\n"
         "tf.config.set_logical_device_configuration(cpu, two)\n"

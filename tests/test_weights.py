@@ -15,10 +15,10 @@ from tiny_network import normal
 from a2d_tf.core.config import Config, LearningConfig, ModelConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.learning.runs import run_start
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import coco_classes, tensor_files, weights
 from a2d_tf.pretrained.weights import Weights
+from a2d_tf.training import run_start
 from a2d_tf.video.predictor import Predictor
 
 pytestmark = pytest.mark.slow

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.sharing.workers import imap, in_threads
+from a2d_tf.core.workers import imap, in_threads
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -5,8 +5,8 @@ import tensorflow as tf
 
 from a2d_tf.core.config import ComputeConfig, ModelConfig
 from a2d_tf.core.labels import A2D
-from a2d_tf.learning import forward
 from a2d_tf.model.network import Network
+from a2d_tf.training import forward
 
 CANVAS = (64, 96)
 

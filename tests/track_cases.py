@@ -3,7 +3,7 @@
 import numpy as np
 
 from a2d_tf.evaluation.coco_results import encode_mask
-from a2d_tf.evaluation.over_time.scenes import Frame, Objects, Video
+from a2d_tf.evaluation.scenes import Frame, Objects, Video
 
 SIZE = (24, 32)
 

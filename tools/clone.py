@@ -8,6 +8,6 @@ import sys
 
 
 def run(module: str) -> None:
-    """Run a command, such as `a2d_tf.commands.training.doctor`, of the clone of this file."""
+    """Run a command, such as `a2d_tf.commands.doctor`, of the clone of this file."""
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
     importlib.import_module(module).run()

@@ -1,6 +1,6 @@
-"""Run a2d_tf.commands.results.export_annotations in a clone that is not installed."""
+"""Run a2d_tf.commands.export_annotations in a clone that is not installed."""
 
 import clone
 
 if __name__ == "__main__":
-    clone.run("a2d_tf.commands.results.export_annotations")
+    clone.run("a2d_tf.commands.export_annotations")

@@ -1,6 +1,6 @@
-"""Run a2d_tf.commands.experiments.run_experiment in a clone that is not installed."""
+"""Run a2d_tf.commands.run_experiment in a clone that is not installed."""
 
 import clone
 
 if __name__ == "__main__":
-    clone.run("a2d_tf.commands.experiments.run_experiment")
+    clone.run("a2d_tf.commands.run_experiment")

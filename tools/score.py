@@ -1,6 +1,6 @@
-"""Run a2d_tf.commands.results.score in a clone that is not installed."""
+"""Run a2d_tf.commands.score in a clone that is not installed."""
 
 import clone
 
 if __name__ == "__main__":
-    clone.run("a2d_tf.commands.results.score")
+    clone.run("a2d_tf.commands.score")

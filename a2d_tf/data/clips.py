@@ -4,20 +4,47 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple, Union
+import pathlib
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.data.a2d_annotations import Annotation
 from a2d_tf.data.flow import METHODS, Flow, fit, resize_frame
-from a2d_tf.data.sources.release import Release, Skip, Video, annotated_frames
+from a2d_tf.data.release import Skip, Video, annotated_frames
 
 if TYPE_CHECKING:
     from a2d_tf.data.records import ClipRecord
-    from a2d_tf.data.sources.annotated_videos import AnnotatedVideos
 
-    Source = Union[Release, AnnotatedVideos]
+
+class Source(Protocol):
+    """Videos with annotations: a `release.Release`, which documents each of these, or a user's own
+    videos, `annotations.annotated_videos.AnnotatedVideos`.
+    """
+
+    root: pathlib.Path
+    label_space: LabelSpace
+    videos: tuple[Video, ...]
+    listing: str
+    skipped: Any
+
+    def split(self, video: Video) -> str: ...
+    def length(self, vid: str) -> int: ...
+    def annotated_frames(self, vid: str, skip: Skip | None = None) -> tuple[int, ...]: ...
+    def read_annotation(
+        self, vid: str, frame: int, size: tuple[int, int] | None = None
+    ) -> Annotation: ...
+    def read_frames(
+        self, vid: str, numbers: Iterable[int] | None
+    ) -> Iterator[tuple[int, np.ndarray]]: ...
+    def frames_path(self, vid: str) -> pathlib.Path: ...
+    def annotation_path(self, vid: str, frame: int) -> pathlib.Path: ...
+    def files(self, vid: str) -> tuple[pathlib.Path, ...]: ...
+    def facts(self, vid: str) -> str: ...
+    def missing(self) -> list[tuple[str, pathlib.Path]]: ...
 
 
 @dataclasses.dataclass(frozen=True)

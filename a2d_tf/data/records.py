@@ -41,11 +41,11 @@ from pycocotools import mask as rle_tools
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import is_file_name
 from a2d_tf.core.limits import MAX_MASK_PIXELS, MAX_PIXELS, check_size
+from a2d_tf.data.a2d_annotations import Annotation
 from a2d_tf.data.flow import resize_frame
+from a2d_tf.data.frames import claimed_size
 from a2d_tf.data.manifest import SPLITS, count_records
 from a2d_tf.data.rle import runs_of
-from a2d_tf.data.sources.annotations import Annotation
-from a2d_tf.data.sources.frames import claimed_size
 from a2d_tf.ops import canvas as canvas_ops
 
 JPEG_QUALITY = 95

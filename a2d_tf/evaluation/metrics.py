@@ -15,7 +15,7 @@ from a2d_tf.evaluation.box_data import Detections, Truth
 from a2d_tf.evaluation.reports.tables import table
 
 if TYPE_CHECKING:
-    from a2d_tf.learning.runs.run_folder import Run
+    from a2d_tf.training.run_folder import Run
 
 __all__ = ["Detections", "Truth", "detections", "evaluate", "label_maps", "table"]
 
@@ -81,7 +81,7 @@ def evaluate(
     """
     # Late: these load TensorFlow.
     from a2d_tf.evaluation.runner import Evaluator
-    from a2d_tf.learning.runs import run_folder
+    from a2d_tf.training import run_folder
 
     if not isinstance(run, run_folder.Run):
         output = output or os.path.join(run, "evaluation", split)

@@ -15,16 +15,24 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from a2d_tf.core import workers
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import check_place, whole_folder
-from a2d_tf.core.sharing import workers
 from a2d_tf.data import pipeline, records
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.evaluation import box_data, coco_eval, coco_results, detection, segmentation, zero_shot
+from a2d_tf.evaluation import (
+    best_masks,
+    box_data,
+    calibration,
+    coco_eval,
+    coco_results,
+    detection,
+    segmentation,
+    zero_shot,
+)
 from a2d_tf.evaluation.frames import FIELDS, Frame, Tables
-from a2d_tf.evaluation.further import best_masks, calibration
-from a2d_tf.evaluation.over_time.recorded import Recorded
+from a2d_tf.evaluation.recorded import Recorded
 from a2d_tf.evaluation.reports import pictures as pictures_of
 from a2d_tf.evaluation.reports import tables
 from a2d_tf.model.network import Network

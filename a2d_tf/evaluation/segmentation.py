@@ -16,7 +16,7 @@ import numpy as np
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data.sources import frames
+from a2d_tf.data import frames
 
 _CODES = 65536  # of a 16-bit label map
 _STEPS = {"1": 255, "L;2": 85, "L;4": 17}  # between the grey levels that OpenCV makes of few bits

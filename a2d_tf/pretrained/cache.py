@@ -14,7 +14,7 @@ import pathlib
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest
-from a2d_tf.core.sharing.locks import locked
+from a2d_tf.core.locks import locked
 from a2d_tf.pretrained import download, layouts, tensor_files
 from a2d_tf.pretrained.catalogue import PUBLISHED
 from a2d_tf.pretrained.weights import Weights

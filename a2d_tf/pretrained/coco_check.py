@@ -17,7 +17,7 @@ import tensorflow as tf
 from a2d_tf.core.config import ModelConfig, parse_anchors
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_file
-from a2d_tf.data.sources import frames
+from a2d_tf.data import frames
 from a2d_tf.model import fpn
 from a2d_tf.model.network import Network
 from a2d_tf.ops import boxes as box_ops

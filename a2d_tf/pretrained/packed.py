@@ -1,6 +1,6 @@
 """Packed models that come with the package: small trained networks, known by a name.
 
-Each is a folder of MODELS that tools/pack_model.py made of a run. `learning.runs.packing` loads it.
+Each is a folder of MODELS that tools/pack_model.py made of a run. `training.packing` loads it.
 """
 
 from __future__ import annotations

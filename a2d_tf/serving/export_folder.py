@@ -14,10 +14,10 @@ import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import check_place, whole_folder, write_json
-from a2d_tf.learning.runs.run_folder import Run
 from a2d_tf.serving import functions, warmup
 from a2d_tf.serving.exported import FACTS, SAVED_MODEL
 from a2d_tf.serving.served_network import INPUTS, OUTPUTS, SIGNATURES, ServedNetwork
+from a2d_tf.training.run_folder import Run
 
 
 def facts(run: Run) -> dict[str, Any]:

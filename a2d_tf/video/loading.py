@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.learning.runs import chosen
+from a2d_tf.training import chosen
 
 if TYPE_CHECKING:
     from a2d_tf.video.predictor import Predictor
@@ -59,7 +59,7 @@ class Model:
             run = chosen.load(self.workdir, self.packed, self.given, self.checkpoint)
             return Predictor.from_run(run)
         if self.init_rgb:
-            from a2d_tf.learning.runs import run_start
+            from a2d_tf.training import run_start
 
             return Predictor.from_run(run_start.untrained(self.init_rgb, self.given))
         assert self.saved_model

@@ -19,7 +19,7 @@ import numpy as np
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import replace_folder, write_json
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.core.sharing.locks import HiddenFolder
+from a2d_tf.core.locks import HiddenFolder
 from a2d_tf.evaluation import coco_results
 from a2d_tf.ops import tracking, visualize
 from a2d_tf.video import encoder

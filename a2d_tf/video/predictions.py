@@ -12,18 +12,13 @@ from typing import Any
 import cv2
 import numpy as np
 
+from a2d_tf.annotations.tracked_video import Shape, Track, TrackedVideo, name_of
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import is_file_name, read_json
 from a2d_tf.core.labels import LabelSpace, is_name
 from a2d_tf.core.limits import MAX_SIDE
-from a2d_tf.data.annotation_tools.writers.tracked_video import (
-    Shape,
-    Track,
-    TrackedVideo,
-    name_of,
-)
 from a2d_tf.data.rle import runs_of
-from a2d_tf.evaluation.over_time.scenes import Objects
+from a2d_tf.evaluation.scenes import Objects
 from a2d_tf.video.outputs import VIDEO
 
 _REMEDY = "predict again"

@@ -18,7 +18,7 @@ from a2d_tf.video import streaming, video_files
 from a2d_tf.video.instances import Instances, VideoFrame
 
 if TYPE_CHECKING:
-    from a2d_tf.learning.runs.run_folder import Run
+    from a2d_tf.training.run_folder import Run
 
 Features = dict[str, tf.Tensor]
 """The backbones' features of a frame: {name: [1, ...]}; those of the flow are named `flow_*`."""
@@ -62,11 +62,11 @@ class Predictor:
         if _is_packed(folder):
             if checkpoint != "last":
                 raise InputError(f"{folder}: a packed model has no other checkpoints")
-            from a2d_tf.learning.runs import packing
+            from a2d_tf.training import packing
 
             return cls.from_run(packing.load(folder, settings))
         if os.path.isfile(os.path.join(folder, "flags.txt")):
-            from a2d_tf.learning.runs import run_folder
+            from a2d_tf.training import run_folder
 
             return cls.from_run(run_folder.load(folder, settings, checkpoint))
         if settings or checkpoint != "last":

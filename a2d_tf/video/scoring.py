@@ -8,14 +8,14 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from a2d_tf.annotations.document import DEFAULTS, AnnotatedFrame, split_frame_name
+from a2d_tf.annotations.names import Names, check_label_space
+from a2d_tf.annotations.recognise import read_export
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.data.annotation_tools.document import DEFAULTS, AnnotatedFrame, split_frame_name
-from a2d_tf.data.annotation_tools.names import Names, check_label_space
-from a2d_tf.data.annotation_tools.recognise import read_export
 from a2d_tf.data.segmentations import decode_parts
 from a2d_tf.evaluation.coco_results import encode_mask
-from a2d_tf.evaluation.over_time.scenes import Frame, Objects, Video
+from a2d_tf.evaluation.scenes import Frame, Objects, Video
 from a2d_tf.video import outputs, predictions
 from a2d_tf.video.views import library
 

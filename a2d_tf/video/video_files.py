@@ -16,7 +16,7 @@ import numpy as np
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.limits import check_size
-from a2d_tf.data.sources import decoder, frames
+from a2d_tf.data import decoder, frames
 
 IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 # There is a cut between two frames where the distance of their colours is above the first and the

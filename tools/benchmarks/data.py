@@ -20,12 +20,11 @@ from pycocotools import mask as mask_tools
 from a2d_tf.core import devices
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import clips, records
-from a2d_tf.data.conversion import convert, flow_quality
+from a2d_tf.data import clips, convert, flow_quality, records
+from a2d_tf.data import mini as synthetic
 from a2d_tf.data.flow import METHODS, Flow, fit, resize_frame
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.data.mini import synthetic
-from a2d_tf.data.sources.release import Release
+from a2d_tf.data.release import Release
 from a2d_tf.model.network import Network
 from a2d_tf.ops import canvas as canvas_ops
 from tools.benchmarks import measure, setups

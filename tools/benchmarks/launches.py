@@ -1,6 +1,6 @@
 """Suite `launches`: the kernels and copies of a training step of configs/a2d.flags on a GPU.
 
-Counted without one (`a2d_tf/learning/doctor/launches.py`), in frames of 64 pixels: the counts do
+Counted without one (`a2d_tf/training/doctor/launches.py`), in frames of 64 pixels: the counts do
 not depend on it. Batch, frames, levels, RoIs and the network are those of the flagfile. The peer is
 the same step before its small operations were joined. No figure is a measured time, so the machine
 may be busy.
@@ -19,10 +19,10 @@ import tensorflow as tf
 
 from a2d_tf.core import devices
 from a2d_tf.core.labels import A2D
-from a2d_tf.learning.doctor import kernels, launches
 from a2d_tf.model import flavours, fpn
 from a2d_tf.model.network import Network
 from a2d_tf.ops import anchors
+from a2d_tf.training.doctor import kernels, launches
 from tools.benchmarks import inputs, measure, setups
 
 _BEFORE = {"launches": 9705, "copies": 876}

@@ -18,11 +18,11 @@ import tensorflow as tf
 
 from a2d_tf.core.config import Config, InferenceConfig
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.learning import losses
-from a2d_tf.learning.batches import without_names
 from a2d_tf.model.network import Network
 from a2d_tf.ops import masks as mask_ops
 from a2d_tf.pretrained import cache, coco_classes, weights
+from a2d_tf.training import losses
+from a2d_tf.training.batches import without_names
 from tools.benchmarks import setups
 
 LITE0 = "efficientnet_lite0"

@@ -23,11 +23,10 @@ from a2d_tf.core import devices
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_json, write_json
-from a2d_tf.data import pipeline
-from a2d_tf.data.conversion import convert
+from a2d_tf.data import convert, pipeline
+from a2d_tf.data import mini as synthetic
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.data.mini import synthetic
-from a2d_tf.data.sources.release import Release
+from a2d_tf.data.release import Release
 from a2d_tf.evaluation import box_data, coco_eval, coco_results
 from a2d_tf.pretrained import cache
 from tools.benchmarks import learners, peers, setups

@@ -17,7 +17,7 @@ import time
 
 import cv2
 
-from a2d_tf.data.mini import synthetic
+from a2d_tf.data import mini as synthetic
 from a2d_tf.video import outputs
 from tools.benchmarks import measure, setups
 
@@ -117,9 +117,9 @@ def clips(folder: pathlib.Path, count: int, length: int) -> list[pathlib.Path]:
 def model(folder: pathlib.Path, small: bool) -> pathlib.Path:
     """A network with random weights, exported."""
     from a2d_tf.core.labels import A2D
-    from a2d_tf.learning.runs.run_folder import Run
     from a2d_tf.model.network import Network
     from a2d_tf.serving import export_folder
+    from a2d_tf.training.run_folder import Run
 
     config = setups.read("mini", small).with_inference(score_threshold=0.5)
     facts = {

@@ -16,11 +16,11 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf.core.config import Config
-from a2d_tf.learning import optimizer, targets
 from a2d_tf.model import flavours
 from a2d_tf.model.backbones import resnet
 from a2d_tf.ops import anchors as anchor_ops
 from a2d_tf.pretrained import cache
+from a2d_tf.training import optimizer, targets
 from tools.benchmarks import peers
 from tools.benchmarks.learners import DETECTIONS, LITE0, NMS, SCORE, Found, labels
 from tools.benchmarks.peers import torch, torchvision

@@ -18,9 +18,9 @@ import tensorflow as tf
 from a2d_tf.core import devices
 from a2d_tf.core.labels import A2D
 from a2d_tf.evaluation import detection
-from a2d_tf.learning.runs import run_folder
 from a2d_tf.model.network import Network
 from a2d_tf.serving.served_network import ServedNetwork
+from a2d_tf.training import run_folder
 from a2d_tf.video import streaming
 from a2d_tf.video.predictor import Predictor
 from tools.benchmarks import evaluation, inputs, measure, setups

@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from a2d_tf.core.config import Config, LearningConfig, ModelConfig
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.learning import batches as learning_batches
-from a2d_tf.learning.train_step import Step, TrainState, make_train_step
 from a2d_tf.model.network import Network
+from a2d_tf.training import batches as learning_batches
+from a2d_tf.training.train_step import Step, TrainState, make_train_step
 from tools.benchmarks import measure
 
 _CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"

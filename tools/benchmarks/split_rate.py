@@ -21,14 +21,13 @@ import tensorflow as tf
 
 from a2d_tf.core.config import Config
 from a2d_tf.core.labels import A2D
-from a2d_tf.data import pipeline
-from a2d_tf.data.conversion import convert
+from a2d_tf.data import convert, pipeline
+from a2d_tf.data import mini as synthetic
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.data.mini import synthetic
-from a2d_tf.data.sources.release import Release
+from a2d_tf.data.release import Release
 from a2d_tf.evaluation.runner import Evaluator
-from a2d_tf.learning.forward import make_measure
 from a2d_tf.model.network import Network
+from a2d_tf.training.forward import make_measure
 from tools.benchmarks import measure, setups
 
 _VIDEOS = 100

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 
-from a2d_tf.data.mini import synthetic
+from a2d_tf.data import mini as synthetic
 from a2d_tf.video import outputs
 from tools.benchmarks import library, measure
 

@@ -17,12 +17,12 @@ import tensorflow as tf
 
 from a2d_tf.core import devices
 from a2d_tf.core.labels import A2D
-from a2d_tf.data.conversion import convert
-from a2d_tf.data.mini import synthetic
-from a2d_tf.data.sources.release import Release
-from a2d_tf.learning import forward, optimizer, targets
+from a2d_tf.data import convert
+from a2d_tf.data import mini as synthetic
+from a2d_tf.data.release import Release
 from a2d_tf.model import fpn
 from a2d_tf.model.network import Network
+from a2d_tf.training import forward, optimizer, targets
 from tools.benchmarks import inputs, measure, roofline, setups
 
 _STEPS = {"mini": 20, "a2d": 6}  # fed by the pipeline, per round

@@ -73,8 +73,8 @@ def _train() -> None:
 
     @machine.without_collection()  # as training has its imports
     def main(argv):
-        from a2d_tf.learning import batches, fit, train_step
         from a2d_tf.model import network
+        from a2d_tf.training import batches, fit, train_step
 
         parts["imports"] = time.time() - began
         made = fit.make_train_steps

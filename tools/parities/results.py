@@ -21,9 +21,9 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.evaluation import coco_eval, detection
 from a2d_tf.evaluation.box_data import Truth
 from a2d_tf.evaluation.coco_results import Results
-from a2d_tf.learning.runs.run_folder import Run
 from a2d_tf.serving import export_folder
 from a2d_tf.serving.served_network import ServedNetwork
+from a2d_tf.training.run_folder import Run
 from tools.parities.comparison import RELATIVE, Comparison, relative
 
 _FACTS = {"flow_method": "dis", "image_height": 64, "image_width": 96, "clip_stride": 1}

@@ -20,7 +20,7 @@ from concurrent import futures
 from typing import Any
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.sharing.locks import HiddenFolder, locked, sweep
+from a2d_tf.core.locks import HiddenFolder, locked, sweep
 
 _SCRATCH = ".scratch-"
 _TRANSFERS = 16  # files that are copied at once

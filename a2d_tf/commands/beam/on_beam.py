@@ -95,8 +95,8 @@ def _parted(text):
 
 
 def _records(argv, words, copies, folder, staging):
+    from a2d_tf.commands import build_records
     from a2d_tf.commands.beam import records
-    from a2d_tf.commands.data import build_records
 
     url = FLAGS.output if files.is_url(FLAGS.output) else None
     builder = records.Builder(words, url, copies, staging)
@@ -196,7 +196,7 @@ def run() -> None:
 def _define_flags(command):
     """Import the local command, which defines its flags; the two have some of the same names."""
     if command == "records":
-        import a2d_tf.commands.data.build_records  # noqa: F401
+        import a2d_tf.commands.build_records  # noqa: F401
     else:
         import a2d_tf.predict  # noqa: F401
 

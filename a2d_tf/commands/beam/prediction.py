@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 from a2d_tf.commands.beam import files, pipeline
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_json
-from a2d_tf.core.sharing.locks import sweep
-from a2d_tf.video import outputs
-from a2d_tf.video.libraries import batch, finished, library
+from a2d_tf.core.locks import sweep
+from a2d_tf.video import batch, finished, library, outputs
 
 if TYPE_CHECKING:
     from a2d_tf.video.predictor import Predictor

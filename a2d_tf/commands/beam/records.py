@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from a2d_tf.commands.beam import files, pipeline
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import manifest
+from a2d_tf.data import convert, manifest
 from a2d_tf.data.clips import ConversionSettings
-from a2d_tf.data.conversion import convert
-from a2d_tf.data.conversion.shards import PARTIAL, Shard
+from a2d_tf.data.shards import PARTIAL, Shard
 
 if TYPE_CHECKING:
     from a2d_tf.data.clips import Source

@@ -21,8 +21,8 @@ from a2d_tf.core.config import Config
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation import detection
 from a2d_tf.evaluation.reports import charts
-from a2d_tf.learning.losses import TERMS
-from a2d_tf.learning.runs.events import Events
+from a2d_tf.training.events import Events
+from a2d_tf.training.losses import TERMS
 
 if TYPE_CHECKING:
     from a2d_tf.evaluation.runner import Validation

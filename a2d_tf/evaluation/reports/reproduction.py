@@ -22,8 +22,8 @@ from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import segmentation, zero_shot
 from a2d_tf.evaluation.reports import bootstrap, charts, tables
 from a2d_tf.evaluation.reports.pages import Block, Details, Heading, Picture, Table, Text
-from a2d_tf.learning.runs import experiments
 from a2d_tf.ops import visualize
+from a2d_tf.training import experiments
 
 # Experiment -> name of our row, and the published rows beside it in Tables 1 or 3, and in Table 2.
 ROWS = {

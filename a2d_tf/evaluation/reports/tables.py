@@ -145,7 +145,7 @@ def further(metrics: dict, name: str = "ours") -> list[tuple[str, list, list]]:
 
 
 def over_time(figures: dict) -> str:
-    """Format the scores over time alone; see `evaluation.over_time.metrics`."""
+    """Format the scores over time alone; see `evaluation.track_metrics`."""
     ((title, heads, rows),) = further({"over_time": figures})
     return "\n".join([title, *_rows(heads, rows, 7)])
 

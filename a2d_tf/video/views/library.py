@@ -15,7 +15,7 @@ from tqdm import tqdm
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data.sources import frames
+from a2d_tf.data import frames
 from a2d_tf.ops import visualize
 from a2d_tf.video.views import bouts, colours, facts, page
 

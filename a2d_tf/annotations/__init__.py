@@ -1,0 +1,1 @@
+"""Exports of annotation tools, read, matched to videos, and written."""

@@ -1,0 +1,408 @@
+"""Users' own videos with annotations in any format of `annotation_tools`: a source of clips."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import hashlib
+import itertools
+import json
+import os
+import pathlib
+import shlex
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from a2d_tf.annotations.document import DEFAULTS, Document, ReadOptions
+from a2d_tf.annotations.matching import Export, Located, Matcher
+from a2d_tf.annotations.names import (
+    NO_NAMES,
+    Names,
+    check_label_space,
+    check_mapped,
+    derive_label_space,
+)
+from a2d_tf.annotations.recognise import read_export
+from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.files import check_inside
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.core.limits import MAX_INSTANCES, MAX_MASK_PIXELS
+from a2d_tf.data import frames
+from a2d_tf.data.a2d_annotations import Annotation, paint
+from a2d_tf.data.manifest import SPLITS
+from a2d_tf.data.release import FOLLOW, Skip, Video, within
+from a2d_tf.data.segmentations import decode_box, decode_parts
+
+_REMEDY = "restore it, or re-encode it"
+
+
+class AnnotatedVideos:
+    """Annotated videos; broken files raise an InputError that names file and field.
+
+    The structure of the annotations is checked at once, masks and boxes when they are read.
+
+    Attributes:
+      folder: the folder of a video file or a folder of frames per video, see `frames.find`.
+      root: the folder of the first export.
+      label_space: the one given, or by default `derive_label_space` of the annotations.
+      videos: the `release.Video`s in the order of the annotations; their `frames` is 0, see
+        `length`.
+      documents: the `Document`s that were read.
+      listing: description of the source, for reports.
+      skipped: always empty; see `release.Release`.
+    """
+
+    skipped = ()
+
+    def __init__(
+        self,
+        exports: Sequence[Export],
+        videos_dir: str | os.PathLike,
+        label_space: LabelSpace | None = None,
+        *,
+        names: Names = NO_NAMES,
+        options: ReadOptions = DEFAULTS,
+        format_name: str | None = None,
+        first_frame: int | None = None,
+        follow_links: bool = False,
+        test_videos: Collection[str] = (),
+        by_size: Mapping[pathlib.PurePath, str] | None = None,
+    ) -> None:
+        """Read the annotations and find their videos.
+
+        Args:
+          exports: the files, folders and zips of the annotations.
+          videos_dir: the folder of the videos.
+          label_space: the names that may occur; by default A2D's if they have all pairs that do,
+            else those that do.
+          names: maps labels to actors and actions.
+          options: which frames and shapes count.
+          format_name: one of `recognise.FORMATS`; by default recognised by content.
+          first_frame: see `Matcher`.
+          follow_links: whether to read links that lead out of the folder of the videos.
+          test_videos: names of the test split; by default as the files say, else `split_by_name`.
+          by_size: see `Matcher`.
+
+        Raises:
+          InputError: a file cannot be read or is of no known format, a label has no actor and
+            action, the video of a frame cannot be told, or a test video is not annotated.
+        """
+        self.folder = pathlib.Path(videos_dir)
+        self.root = exports[0].path.parent
+        matcher = Matcher(self.folder, first_frame, by_size)
+        read = [
+            (export, document)
+            for export in exports
+            for document in read_export(export.path, options, format_name)
+        ]
+        self.documents: tuple[Document, ...] = tuple(document for _, document in read)
+        self._names = dataclasses.replace(names, known=label_space)
+        self._follow_links = follow_links
+        self._frames = matcher.match(read)
+        if not self._frames:
+            raise InputError(
+                f"{exports[0].path}: not one annotated frame; {_left_out(self.documents)}"
+            )
+        self.label_space = self._check_names(label_space)
+        tests = frozenset(test_videos)
+        found = matcher.by_size
+        self._reread = exports, videos_dir, names, options, format_name, first_frame, tests, found
+        files = ", ".join(export.path.name for export in exports[:3])
+        self.listing = f"{files}, videos in {self.folder}"
+        splits, self._hashed = self._splits(tests)
+        self._lengths: dict[str, int] = {}
+        self._offsets = {vid: _offsets(numbered.values()) for vid, numbered in self._frames.items()}
+        self.videos = tuple(self._video(vid, splits[vid]) for vid in self._frames)
+
+    def __reduce__(self):
+        # Worker processes read the files again, which is faster than sending all masks.
+        return _reopen, (self._reread, self.label_space, self._follow_links)
+
+    def summary(self) -> list[str]:
+        """Describe in a line each the files' format, videos, numbering and what is left out."""
+        videos = collections.defaultdict(list)
+        for vid, numbered in self._frames.items():
+            for located in numbered.values():
+                videos[id(located.document)].append(vid)
+        # LabelMe writes a file for each frame: those of a folder are one line.
+        groups = collections.defaultdict(list)
+        for document in self.documents:
+            groups[document.path.parent, document.format, document.explanation].append(document)
+        lines = []
+        for (folder, format_name, explanation), documents in groups.items():
+            counts = collections.Counter(vid for d in documents for vid in videos[id(d)])
+            listed = ", ".join(f"{vid} ({n})" for vid, n in list(counts.items())[:5])
+            more = f" and {len(counts) - 5} more" if len(counts) > 5 else ""
+            several = len(documents) > 1
+            where = f"{folder}: {len(documents)} files" if several else str(documents[0].path)
+            line = f"{where}: {format_name}; annotated frames of {listed or 'none'}{more}"
+            left_out = _left_out(documents)
+            lines.append(f"{line}; {explanation}" + (f"; {left_out}" if left_out else ""))
+        labels = (i.label for d in self.documents for f in d.frames for i in f.instances)
+        if unused := self._names.unused(labels):
+            lines.append(f"--names: no annotation has the labels {', '.join(map(shown, unused))}")
+        if self._hashed:
+            listed = ",".join(f'"{vid}"' if "," in vid else vid for vid in self._hashed)
+            lines.append(
+                f"test split, by a hash of the names: {', '.join(self._hashed)}; keep it as you "
+                f"add videos by --test_videos={shlex.quote(listed)}"
+            )
+        return lines
+
+    def split(self, video: Video) -> str:
+        """Return 'train' or 'test'."""
+        return SPLITS[video.usage]
+
+    def length(self, vid: str) -> int:
+        """Return the number of frames that decode; counted once."""
+        if vid not in self._lengths:
+            self._lengths[vid] = frames.count(self._existing(vid), _REMEDY, zero_based=True)
+        return self._lengths[vid]
+
+    def annotated_frames(self, vid: str, skip: Skip | None = None) -> tuple[int, ...]:
+        """Return the 1-based numbers of a video's annotated frames, ascending.
+
+        Those beyond the video's end raise an error, or are left out and told to `skip`.
+        """
+
+        def beyond(number):
+            located = self._frames[vid][number]
+            return (
+                f"{located.document.path}: {located.frame.where}: names frame {number}, but "
+                f"{self.frames_path(vid)} has {self.length(vid)} in a row; "
+                f"{located.document.explanation}"
+            )
+
+        return within(self, vid, sorted(self._frames[vid]), beyond, skip)
+
+    def read_annotation(
+        self, vid: str, frame: int, size: tuple[int, int] | None = None
+    ) -> Annotation:
+        """Decode the masks of one frame.
+
+        Args:
+          vid: the video.
+          frame: 1-based frame number, one of `annotated_frames`.
+          size: (height, width) of the decoded frames, to be compared with the annotation's; by
+            default the annotation's, or else the first frame's.
+
+        Returns:
+          The annotation, with a label map painted from the masks, smaller over larger.
+        """
+        located = self._frames[vid][frame]
+        annotated, path = located.frame, located.document.path
+        if size is None:
+            size = self._annotated_size(vid, annotated)
+        drawn = annotated.size or size
+        if drawn != tuple(size) and not annotated.scaled:
+            raise InputError(
+                f"{path}: {annotated.where}: 'width' and 'height' say "
+                f"{drawn[1]}x{drawn[0]}, but the frames of "
+                f"{self.frames_path(vid)} are {size[1]}x{size[0]}; annotate them at their own size"
+            )
+        count = len(annotated.instances)
+        if count > min(MAX_INSTANCES, MAX_MASK_PIXELS // (size[0] * size[1])):
+            raise InputError(
+                f"{path}: {annotated.where}: {count} instances are too many; remove some"
+            )
+        masks, boxes = np.zeros((count, *size), bool), np.zeros((count, 4), np.float32)
+        for i, instance in enumerate(annotated.instances):
+            field = "segmentation"
+            try:
+                masks[i] = decode_parts(instance.parts, drawn, size)
+                field = "bbox"
+                boxes[i] = decode_box(instance.box, masks[i])
+            except InputError as error:
+                raise InputError(
+                    f"{path}: {instance.where}.{field}: {error} (frame {frame} of '{vid}')"
+                ) from error
+        codes = np.array([self._code(i) for i in annotated.instances], np.int32)
+        label_map = paint(masks, codes, self.label_space.code_dtype)
+        offset = self._offsets[vid].get(_numbering_of(located.document), 0)
+        tracks = _tracks(annotated.instances, offset)
+        return Annotation(label_map, masks, codes, boxes, tracks=tracks)
+
+    def read_frames(
+        self, vid: str, numbers: Iterable[int] | None
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield frames, by default all, as (1-based number, RGB uint8 [H, W, 3]), ascending."""
+        return frames.read(self._existing(vid), numbers, _REMEDY, zero_based=True)
+
+    def frames_path(self, vid: str) -> pathlib.Path:
+        """Return the video file, or else the folder of its frames."""
+        return frames.find(self.folder, vid) or self.folder / f"{vid}.mp4"
+
+    def annotation_folder(self, vid: str) -> pathlib.Path:
+        """Return the file of the video's first annotated frame."""
+        return self.annotation_path(vid, min(self._frames[vid]))
+
+    def annotation_path(self, vid: str, frame: int) -> pathlib.Path:
+        """Return the file of a frame's annotation."""
+        return pathlib.Path(self._frames[vid][frame].document.path)
+
+    def files(self, vid: str) -> tuple[pathlib.Path, ...]:
+        """Return the video file, or the frames in its folder."""
+        return frames.files(self.frames_path(vid))
+
+    def facts(self, vid: str) -> str:
+        """Return the annotations of a video as text, independent of the files' layout."""
+        content = []
+        for number, located in sorted(self._frames[vid].items()):
+            frame = located.frame
+            instances = [
+                [self._code(i), i.track, i.box, list(i.parts)] for i in located.frame.instances
+            ]
+            content.append([number, frame.size, frame.scaled, frame.split, instances])
+        return json.dumps(content, sort_keys=True)
+
+    def missing(self) -> list[tuple[str, pathlib.Path]]:
+        """Return the videos without frames as (vid, missing path), by existence only."""
+        vids = [vid for vid in self._frames if frames.find(self.folder, vid) is None]
+        return [(vid, self.frames_path(vid)) for vid in vids]
+
+    def _annotated_size(self, vid, frame):
+        """Return the (height, width) of a frame's video, as far as possible without decoding."""
+        if frame.size is not None and not frame.scaled:
+            return frame.size
+        return frames.size(self._existing(vid), _REMEDY, zero_based=True)
+
+    def _existing(self, vid):
+        path = frames.find(self.folder, vid)
+        if path is None:
+            raise InputError(
+                f"{self.folder}: neither a video {vid}.mp4 (.avi, .mov, .mkv, .webm) nor a folder "
+                f"{vid} of frames; add it, or remove the video from {self.annotation_folder(vid)}"
+            )
+        if not self._follow_links:
+            for file in frames.files(path):
+                check_inside(file, self.folder, FOLLOW)
+        return path
+
+    def _located(self) -> Iterator[Located]:
+        return (located for numbered in self._frames.values() for located in numbered.values())
+
+    def _check_names(self, label_space):
+        """Check the names of all instances; return their label space."""
+        located = [(f.document.path, i) for f in self._located() for i in f.frame.instances]
+        check_mapped(located, self._names)
+        if label_space is not None:
+            check_label_space(located, self._names, label_space)
+            return label_space
+        try:
+            return derive_label_space(dict.fromkeys(self._names.pair(i) for _, i in located))
+        except InputError as error:
+            raise InputError(f"{self.documents[0].path}: {error}") from error
+
+    def _code(self, instance):
+        actor, action = self._names.pair(instance)
+        space = self.label_space
+        return int(space.encode(space.actors.index(actor), space.actions.index(action)))
+
+    def _splits(self, tests):
+        """Return {vid: split}, and the test videos that are so by `split_by_name`.
+
+        A split is that of --test_videos, else the files' own.
+        """
+        if tests:
+            if unknown := sorted(tests - set(self._frames)):
+                raise InputError(
+                    f"--test_videos: no annotation of {', '.join(unknown)}; there are "
+                    f"{', '.join(sorted(self._frames))}"
+                )
+            return {vid: "test" if vid in tests else "train" for vid in self._frames}, []
+        own = {vid: _split_of(vid, numbered.values()) for vid, numbered in self._frames.items()}
+        hashed = split_by_name(vid for vid, split in own.items() if split is None)
+        return {**own, **hashed}, sorted(vid for vid in hashed if hashed[vid] == "test")
+
+    def _video(self, vid, split):
+        numbered = self._frames[vid]
+        frame = next(iter(numbered.values())).frame
+        height, width = (0, 0) if frame.scaled or frame.size is None else frame.size
+        return Video(
+            vid=vid,
+            label=0,
+            start="",
+            end="",
+            height=height,
+            width=width,
+            frames=0,
+            annotated=len(numbered),
+            usage=SPLITS.index(split),
+        )
+
+
+def _reopen(reread, label_space, follow_links):
+    exports, videos_dir, names, options, format_name, first_frame, tests, by_size = reread
+    return AnnotatedVideos(
+        exports,
+        videos_dir,
+        label_space,
+        names=names,
+        options=options,
+        format_name=format_name,
+        first_frame=first_frame,
+        follow_links=follow_links,
+        test_videos=tests,
+        by_size=by_size,
+    )
+
+
+def _numbering_of(document):
+    """What numbers its tracks by itself: a task, or else a file."""
+    return document.path if document.task is None else document.task
+
+
+def _offsets(located):
+    """Return {numbering: what to add}, so that the tracks of a video's files do not mix."""
+    highest: dict = {}
+    for item in located:
+        for instance in item.frame.instances:
+            if instance.track is not None and instance.track >= 0:
+                key = _numbering_of(item.document)
+                highest[key] = max(highest.get(key, 0), instance.track)
+    ends = itertools.accumulate((top + 1 for top in highest.values()), initial=0)
+    return dict(zip(highest, ends))
+
+
+def _tracks(instances, offset):
+    """Return the identities int64 [N], -1 where there is none; None where all have none."""
+    largest = np.iinfo(np.int64).max  # tools write numbers of any length
+    given = [-1 if i.track is None else i.track for i in instances]
+    tracks = [(track + offset) & largest if track >= 0 else -1 for track in given]
+    return np.array(tracks, np.int64) if any(track >= 0 for track in tracks) else None
+
+
+def _split_of(vid, located):
+    """Return the split that a video's files give it, None where none does; they must agree."""
+    first = None
+    for item in located:
+        if item.frame.split is not None:
+            first = first or item
+            if item.frame.split != first.frame.split:
+                raise InputError(
+                    f"{item.document.path}: {item.frame.where}: puts '{vid}' into "
+                    f"'{item.frame.split}', and {first.document.path} into '{first.frame.split}'; "
+                    "the frames of a video are of one split: correct one, or name the test videos "
+                    "by --test_videos"
+                )
+    return first and first.frame.split
+
+
+def _left_out(documents):
+    total: collections.Counter = collections.Counter()
+    for document in documents:
+        total.update(document.left_out)
+    listed = ", ".join(f"{count} {reason}" for reason, count in total.items())
+    return f"left out: {listed}" if listed else ""
+
+
+def split_by_name(vids: Iterable[str]) -> dict[str, str]:
+    """Assign a fifth of the videos to 'test', by a hash of their names; return {vid: split}.
+
+    The result is the same on every machine and in every order of the videos. Of two or more videos
+    at least one is in each split.
+    """
+    ordered = sorted(vids, key=lambda vid: hashlib.sha256(vid.encode()).digest())
+    count = max(round(len(ordered) / 5), 1) if len(ordered) > 1 else 0
+    return {vid: "test" if i < count else "train" for i, vid in enumerate(ordered)}

@@ -1,0 +1,164 @@
+"""Names: from a tool's labels and attributes to an actor and an action.
+
+In this order: the file of `--names`; the attributes 'actor' and 'action'; the label as the actor,
+with the attribute 'action'; a label 'actor-action', split at its first hyphen, or where --labels
+knows both. Blanks around a name do not count.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import PurePath
+
+from a2d_tf.annotations.document import Instance
+from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.files import read_json
+from a2d_tf.core.labels import A2D, LabelSpace, is_name
+
+Pair = tuple[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Names:
+    """Maps labels to pairs of an actor and an action.
+
+    Attributes:
+      by_label: {label: (actor, action)}; an action of None is that of the attribute.
+      known: a label space, which tells where a label of several hyphens is split.
+    """
+
+    by_label: Mapping[str, tuple[str, str | None]] = dataclasses.field(default_factory=dict)
+    known: LabelSpace | None = None
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Names:
+        """Read a JSON file {"label": ["actor", "action"]}, or ["actor", null] for the attribute's.
+
+        Raises:
+          InputError: the file is missing, malformed, or has a name that is none.
+        """
+        try:
+            content = read_json(path)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{path}: not a readable JSON file ({error}); --names names a file "
+                '{"label": ["actor", "action"]}'
+            ) from error
+        if not isinstance(content, dict):
+            raise InputError(f'{path}: not an object; write {{"label": ["actor", "action"]}}')
+        for label, pair in content.items():
+            valid = isinstance(pair, list) and len(pair) == 2 and is_name(pair[0])
+            if not valid or not (pair[1] is None or is_name(pair[1])):
+                raise InputError(
+                    f"{path}: {shown(label)}: {shown(pair)} is no pair; write "
+                    '["actor", "action"], or ["actor", null] to take the attribute \'action\''
+                )
+        by_label = {label.strip(): (actor, action) for label, (actor, action) in content.items()}
+        if len(by_label) < len(content):
+            raise InputError(f"{path}: two labels differ in blanks alone; keep one of them")
+        return cls(by_label)
+
+    def pair(self, instance: Instance) -> Pair | None:
+        """Return the actor and the action of an instance; None if they cannot be told."""
+        label = instance.label.strip()
+        given, action = _chosen(instance.actor), _chosen(instance.action)
+        if label in self.by_label:
+            actor, named = self.by_label[label]
+            action = action if named is None else named
+        elif given is not None and action is not None:
+            actor = given
+        elif action is not None:
+            actor = label
+        else:
+            actor, action = self._split(label)
+        return (actor, action) if action and is_name(actor) and is_name(action) else None
+
+    def _split(self, label):
+        """Split 'actor-action' as the label space knows it, else at the first hyphen."""
+        places = [i for i, letter in enumerate(label) if letter == "-"] or [len(label)]
+        splits = [(label[:i].strip(), label[i + 1 :].strip()) for i in places]
+        space = self.known
+        for actor, action in splits if space else ():
+            if actor in space.actors and action in space.actions:
+                return actor, action
+        return splits[0]
+
+    def unused(self, labels: Iterable[str]) -> list[str]:
+        """Return the labels of the file that no instance has, sorted."""
+        return sorted(set(self.by_label) - {label.strip() for label in labels})
+
+
+NO_NAMES = Names()
+
+
+def _chosen(value):
+    """The text of an attribute; None where it has no value, which CVAT calls __undefined__."""
+    text = (value or "").strip()
+    return None if text in ("", "__undefined__") else text
+
+
+def check_mapped(located: Iterable[tuple[PurePath, Instance]], names: Names) -> None:
+    """Check that all instances, each with its file, have an actor and an action.
+
+    Raises:
+      InputError: lists the labels of those that have none, with counts.
+    """
+    unmapped = [(path, i.label) for path, i in located if names.pair(i) is None]
+    if unmapped:
+        path, first = unmapped[0]
+        counts = collections.Counter(label for _, label in unmapped)
+        listed = ", ".join(f"{shown(label)} ({n})" for label, n in sorted(counts.items()))
+        raise InputError(
+            f"{path}: no actor and action for the labels {listed}; name them 'actor-action', give "
+            "them the attribute 'action', or map them with --names=FILE, a JSON file such as "
+            f'{{"{first}": ["actor", "action"]}}'
+        )
+
+
+def derive_label_space(pairs: Iterable[Pair]) -> LabelSpace:
+    """Return a label space with these pairs.
+
+    A2D's if it has all of them, else a new one in alphabetical order, but with 'none', the action
+    that action mAP leaves out, last.
+    """
+    pairs = list(pairs)
+    if set(pairs) <= {(A2D.actors[x], A2D.actions[y]) for x, y in A2D.pairs}:
+        return A2D
+    actions = sorted({action for _, action in pairs}, key=lambda name: (name == "none", name))
+    return LabelSpace.from_fields(
+        {
+            "actors": sorted({actor for actor, _ in pairs}),
+            "actions": actions,
+            "pairs": pairs,
+            "none_action": "none" if "none" in actions else None,
+        }
+    )
+
+
+def check_label_space(
+    located: Iterable[tuple[PurePath, Instance]], names: Names, space: LabelSpace
+) -> None:
+    """Check that a label space has the pairs of all instances, each given with its file.
+
+    Raises:
+      InputError: names the file and the first instance whose pair the label space lacks.
+    """
+    for path, instance in located:
+        actor, action = names.pair(instance) or ("", "")
+        for field, name, known in (
+            ("actor", actor, space.actors),
+            ("action", action, space.actions),
+        ):
+            if name not in known:
+                raise InputError(
+                    f"{path}: {instance.where}.{field}: '{name}' is not in the label space "
+                    f"({', '.join(known)}); correct it, or add it in the file of --labels"
+                )
+        if not space.valid[space.actors.index(actor), space.actions.index(action)]:
+            raise InputError(
+                f"{path}: {instance.where}.action: the label space has no '{action}' of '{actor}'; "
+                "correct it, or add the pair in the file of --labels"
+            )

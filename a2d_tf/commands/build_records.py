@@ -1,0 +1,273 @@
+"""Convert A2D, or your own videos, to TFRecords of clips.
+
+  python tools/build_records.py --release A2D/Release --check
+  python tools/build_records.py --release A2D/Release --output records
+  python tools/build_records.py --annotations task_17.zip --videos videos --output records
+
+An interrupted conversion resumes when it is run again, and several processes may share one by
+`--task=1/16` to `--task=16/16`. docs/data_format.md describes the records.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from typing import TYPE_CHECKING
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # inherited by the workers
+
+from absl import flags
+
+from a2d_tf.annotations.recognise import FORMATS
+from a2d_tf.core import shell, tasks
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import write_text
+from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.data import check, convert
+from a2d_tf.data.flow import METHODS
+from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.release import Release
+
+if TYPE_CHECKING:
+    from a2d_tf.annotations.annotated_videos import AnnotatedVideos
+
+_RELEASE = flags.DEFINE_string(
+    "release",
+    None,
+    "Folder with videoset.csv, the frames (clips320H/VID.mp4, or pngs320H/VID/00001.png) and the "
+    "annotations (Annotations/mat/VID/00001.mat, or a2d_annotation_with_instances/VID/00001.h5).",
+)
+_ANNOTATIONS = flags.DEFINE_multi_string(
+    "annotations",
+    [],
+    "Export of an annotation tool: a file, a folder or the zip as downloaded; may be given several "
+    "times; VIDEO=PATH says which video it is of. See docs/own_data.md. With --release: folder "
+    "with a folder of .mat or .h5 annotations per video, to replace those above, or to choose "
+    "between two.",
+)
+_COCO = flags.DEFINE_string(
+    "coco", None, "The same as --annotations with --format=a2d_tf; see docs/own_data.md."
+)
+_VIDEOS = flags.DEFINE_string(
+    "videos",
+    None,
+    "With --annotations: folder of the videos. With --release: text file of the VIDs to use, one a "
+    "line, such as those downloaded.",
+)
+_FORMAT = flags.DEFINE_enum(
+    "format", None, FORMATS, "Format of --annotations; by default recognised by content."
+)
+_NAMES = flags.DEFINE_string(
+    "names",
+    None,
+    'JSON file that maps labels of --annotations to names: {"label": ["actor", "action"]}, or '
+    "[\"actor\", null] to take the attribute 'action'.",
+)
+_INTERPOLATED = flags.DEFINE_bool(
+    "interpolated",
+    False,
+    "Use also frames of --annotations whose shapes were all interpolated between keyframes.",
+)
+_EMPTY = flags.DEFINE_bool(
+    "empty_frames",
+    False,
+    "Take frames that --annotations lists without shapes for annotated, with background alone.",
+)
+_CROWDS = flags.DEFINE_bool(
+    "crowds",
+    False,
+    "Leave out shapes of --annotations marked 'iscrowd', which tools also give to single masks.",
+)
+_FRAME_STEP = flags.DEFINE_integer(
+    "frame_step",
+    1,
+    "Of frames that Roboflow sampled from a video: number of video frames from one to the next.",
+    lower_bound=1,
+)
+_FIRST_FRAME = flags.DEFINE_enum(
+    "first_frame",
+    None,
+    ("0", "1"),
+    "Number of a video file's first frame in the names of its images, where --annotations names "
+    "images; by default 1. Folders of images begin with 0 or 1 by themselves.",
+)
+_TEST = flags.DEFINE_list(
+    "test_videos",
+    [],
+    "Names of the videos of the test split, of those of --annotations, separated by commas; by "
+    "default as the annotations say, else a fifth of the videos, by a hash of their names.",
+)
+_CHECK = flags.DEFINE_bool(
+    "check", False, "Only read everything and report what is missing or broken."
+)
+_OUTPUT = flags.DEFINE_string("output", None, "Folder for the records.")
+_FLOW = flags.DEFINE_enum(
+    "flow_method", "dis", METHODS, "Method of optical flow; the authors used tvl1."
+)
+_WORKERS = flags.DEFINE_integer("workers", 2, "Number of processes that build shards or check.")
+_ON_ERROR = flags.DEFINE_enum(
+    "on_error",
+    "fail",
+    convert.ON_ERROR,
+    "On a broken item: fail, or skip and report it. With --check: exit status 1, or 0.",
+)
+_HEIGHT = flags.DEFINE_integer(
+    "image_height", 256, "Largest height of the stored frames, which keep their aspect."
+)
+_WIDTH = flags.DEFINE_integer(
+    "image_width", 256, "Largest width of the stored frames, which keep their aspect."
+)
+_FRAMES = flags.DEFINE_integer("clip_frames", 5, "Frames per clip, odd, centred on the key frame.")
+_STRIDE = flags.DEFINE_integer("clip_stride", 1, "Video frames from one clip frame to the next.")
+_LABELS = flags.DEFINE_string(
+    "labels",
+    None,
+    "JSON of the label space. By default A2D's; with --annotations or --coco, A2D's if it has all "
+    "their pairs, else their names.",
+)
+_FOLLOW = flags.DEFINE_bool(
+    "follow_links",
+    False,
+    "Read links that lead out of these folders; only for folders that you trust.",
+)
+_SHARD = flags.DEFINE_integer("shard_videos", 32, "Videos per shard.")
+_TASK = flags.DEFINE_string("task", None, f"{tasks.HELP} Shares are made of shards.")
+
+
+def open_source() -> Release | AnnotatedVideos:
+    """Return the source of annotated videos that the flags name."""
+    labels = LabelSpace.from_json(_LABELS.value) if _LABELS.value else None
+    release = _release()
+    if release:
+        named = _ANNOTATIONS.value if _RELEASE.value else []
+        return Release(
+            release,
+            labels or A2D,
+            videos=None if _VIDEOS.value and os.path.isdir(_VIDEOS.value) else _VIDEOS.value,
+            annotations=named[0] if named else None,
+            follow_links=_FOLLOW.value,
+            skip_rows=_CHECK.value or _ON_ERROR.value == "skip",
+        )
+    from a2d_tf.annotations.annotated_videos import AnnotatedVideos
+    from a2d_tf.annotations.document import ReadOptions
+    from a2d_tf.annotations.matching import Export
+    from a2d_tf.annotations.names import NO_NAMES, Names
+
+    source = AnnotatedVideos(
+        [Export(pathlib.Path(_COCO.value))]
+        if _COCO.value
+        else [Export.parse(argument) for argument in _ANNOTATIONS.value],
+        _VIDEOS.value,
+        labels,
+        names=Names.load(_NAMES.value) if _NAMES.value else NO_NAMES,
+        options=ReadOptions(
+            interpolated=_INTERPOLATED.value,
+            empty_frames=_EMPTY.value,
+            crowds=_CROWDS.value,
+            frame_step=_FRAME_STEP.value,
+        ),
+        format_name="a2d_tf" if _COCO.value else _FORMAT.value,
+        first_frame=None if _FIRST_FRAME.value is None else int(_FIRST_FRAME.value),
+        follow_links=_FOLLOW.value,
+        test_videos=_TEST.value,
+    )
+    for line in source.summary():
+        print(line)
+    return source
+
+
+def _release() -> str | None:
+    """Return A2D's folder, whether --release names it or --annotations does."""
+    if _RELEASE.value or len(_ANNOTATIONS.value) != 1:
+        return _RELEASE.value
+    path = pathlib.Path(_ANNOTATIONS.value[0])
+    return str(path) if (path / "videoset.csv").is_file() else None
+
+
+def _check_flags(argv):
+    """Check which source the flags name."""
+    if _COCO.value and (_RELEASE.value or _ANNOTATIONS.value):
+        raise InputError("--coco replaces --release and --annotations; leave out either")
+    if _release():
+        if _TEST.value:
+            raise InputError("--test_videos: A2D has a split of its own; leave it out")
+        if len(_ANNOTATIONS.value) > 1:
+            raise InputError("--release takes one --annotations; leave out the others")
+        shell.require(argv)
+    elif _COCO.value or _ANNOTATIONS.value:
+        shell.require(argv, videos=_VIDEOS.value)
+    else:
+        raise InputError(
+            "no source; name A2D's folder by --release, or annotations of your own by "
+            "--annotations and their videos by --videos"
+        )
+
+
+def main(argv: list[str], builder: convert.Builder | None = None) -> int:
+    """Check or convert; `builder` as for `convert.convert_task`."""
+    _check_flags(argv)
+    if _CHECK.value:
+        report = check.check(open_source(), _WORKERS.value)
+        print(report.text())
+        return 1 if report.problems and _ON_ERROR.value == "fail" else 0
+    shell.require(argv, output=_OUTPUT.value)
+    from a2d_tf.core import devices  # late: TensorFlow takes seconds, and a check does without
+
+    devices.hide_gpus()
+    settings = convert.ConversionSettings(
+        flow_method=_FLOW.value,
+        image_height=_HEIGHT.value,
+        image_width=_WIDTH.value,
+        clip_frames=_FRAMES.value,
+        clip_stride=_STRIDE.value,
+        shard_videos=_SHARD.value,
+    )
+    source = open_source()
+    manifest, built = convert.convert_task(
+        source,
+        _OUTPUT.value,
+        settings,
+        tasks.Task.parse(_TASK.value) if _TASK.value else tasks.ALONE,
+        _WORKERS.value,
+        on_error=_ON_ERROR.value,
+        builder=builder,
+    )
+    if manifest is None:
+        print(f"{_OUTPUT.value}: --task={_TASK.value} is done; the last task publishes the records")
+        return 0
+    _report(source, manifest)
+    state = "complete" if built else "already complete, nothing to do"
+    print(f"{_OUTPUT.value}: {state}, {len(manifest.skipped)} items skipped")
+    return 0
+
+
+def _report(source: Release | AnnotatedVideos, manifest: Manifest) -> None:
+    """Print what published records hold; of videos of one's own, write the label space too."""
+    for item in manifest.skipped:
+        print(f"skipped {item['item']}: {item['reason']}")
+    for item in manifest.mended:
+        print(f"mended {item['item']}: {item['note']}")
+    for split, counts in manifest.counts.items():
+        print(
+            f"{split}: {counts['videos']} videos, {counts['records']} clips, "
+            f"{counts['instances']} instances"
+        )
+    total = sum(shard["bytes"] for shard in manifest.files)
+    clips = sum(shard["records"] for shard in manifest.files)
+    print(
+        f"{total / 1e6:.1f} MB, {total / clips / 1e3:.1f} kB per clip; stored as {manifest.sizes}"
+    )
+    print(manifest.flow_report())
+    if not isinstance(source, Release):
+        labels = os.path.join(_OUTPUT.value, "labels.json")
+        write_text(labels, source.label_space.to_json() + "\n")
+        print(f"{labels}: the label space, for --labels the next time")
+
+
+def run() -> None:
+    """Run the command line."""
+    shell.run(main)
+
+
+if __name__ == "__main__":
+    run()

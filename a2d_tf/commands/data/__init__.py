@@ -1,1 +1,0 @@
-"""Records: made from videos, inspected; the mini A2D."""

@@ -1,1 +1,0 @@
-"""Experiments: a row of the paper's tables, all of them, a handful of videos."""

@@ -1,0 +1,70 @@
+"""Write a prediction for an annotation tool, as tracks to correct there.
+
+  python tools/export_annotations.py --prediction out --format cvat --output clip1.zip
+  python tools/export_annotations.py --prediction out --format labelme --output clip1 --every 25
+
+The prediction is a folder of a2d_tf.predict. Its tracks become polygons, or masks with
+--shapes=masks, in the key frames: every --every frames, and where a track begins, ends or changes
+its action. Files:
+
+  cvat         CVAT for video 1.1: .xml or .zip
+  coco         COCO with CVAT's attributes: .json or .zip
+  youtube_vis  YouTube-VIS: .json or .zip
+  labelme      LabelMe, a JSON for each frame: a folder or .zip
+
+A label is the actor and has the attribute 'action'; of youtube_vis and labelme it is
+'actor-action'. tools/build_records.py reads all of them, corrected or not.
+"""
+
+from __future__ import annotations
+
+import os
+
+from absl import flags
+
+from a2d_tf.annotations import writers as files
+from a2d_tf.annotations.tracked_video import thinned
+from a2d_tf.core import shell
+from a2d_tf.video import predictions
+
+_PREDICTION = flags.DEFINE_string("prediction", None, "Folder of a2d_tf.predict.")
+_FORMAT = flags.DEFINE_enum("format", "cvat", list(files.WRITERS), "Format to write.")
+_OUTPUT = flags.DEFINE_string("output", None, "File, .zip, or folder to write.")
+_SHAPES = flags.DEFINE_enum(
+    "shapes",
+    "polygons",
+    ["polygons", "masks"],
+    "Polygons, within a pixel of the masks, or the masks themselves.",
+)
+_EVERY = flags.DEFINE_integer(
+    "every", 5, "Frames of the video from one key frame to the next.", lower_bound=1
+)
+_MIN_SCORE = flags.DEFINE_float("min_score", 0.0, "Leave out tracks with a lower mean score.")
+_VIDEO = flags.DEFINE_string(
+    "video", None, "Name of the video in the tool, if not that of the file that was segmented."
+)
+
+
+def main(argv: list[str]) -> None:
+    """Run the command."""
+    shell.require(argv, prediction=_PREDICTION.value, output=_OUTPUT.value)
+    files.check_output(_OUTPUT.value, _FORMAT.value)
+    folder = os.path.normpath(_PREDICTION.value)
+    source = os.path.basename(_VIDEO.value) if _VIDEO.value else None
+    between = files.WRITERS[_FORMAT.value].BETWEEN and _SHAPES.value == "polygons"
+    video = thinned(predictions.read(folder, _MIN_SCORE.value, source), _EVERY.value, between)
+    files.save(video, _OUTPUT.value, _FORMAT.value, _SHAPES.value == "masks")
+    shapes = sum(len(track.shapes) for track in video.tracks)
+    print(
+        f"{_OUTPUT.value}: {len(video.tracks)} tracks with {shapes} {_SHAPES.value} in "
+        f"{len(video.frames)} frames of {video.source} ({_FORMAT.value})"
+    )
+
+
+def run() -> None:
+    """Parse the command line and run."""
+    shell.run(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,53 @@
+"""Make the mini A2D, a drawn data set in the layout of the real release.
+
+python tools/make_mini_a2d.py --output DIR [--videos 400] [--seed 0] [--workers 2] [--native]
+python tools/make_mini_a2d.py --output DIR --tracks
+
+The second also writes DIR/tracks.json, the identity and the exact mask of every figure on every
+frame, in YouTube-VIS's form (a2d_tf/data/mini_tracks.py). The release is the same.
+"""
+
+from __future__ import annotations
+
+import os
+
+from absl import flags
+
+from a2d_tf.core import shell
+from a2d_tf.data import mini as synthetic
+from a2d_tf.data import mini_tracks as tracks
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("output", None, "Folder to create Release in.")
+flags.DEFINE_integer("videos", 400, "Number of clips.", lower_bound=2)
+flags.DEFINE_integer("seed", 0, "Seed of all randomness.", lower_bound=0)
+flags.DEFINE_integer(
+    "workers", 2, "Number of processes; the result does not depend on it.", lower_bound=1
+)
+flags.DEFINE_bool("native", False, "Use the widths and the fraction of test clips of A2D.")
+flags.DEFINE_bool(
+    "tracks",
+    False,
+    "Write tracks.json beside Release: every figure on every frame, in YouTube-VIS's form.",
+)
+
+
+def main(argv: list[str]) -> None:
+    shell.require(argv, output=FLAGS.output)
+    release = synthetic.make_release(
+        FLAGS.output, FLAGS.videos, FLAGS.seed, FLAGS.workers, native=FLAGS.native
+    )
+    print(f"{release} is ready")
+    if FLAGS.tracks:
+        plans = synthetic.plan(FLAGS.videos, FLAGS.seed, FLAGS.native)
+        path = tracks.write_tracks(os.path.join(FLAGS.output, "tracks.json"), plans, FLAGS.workers)
+        print(f"{path} is ready")
+
+
+def run() -> None:
+    """Run the command line."""
+    shell.run(main)
+
+
+if __name__ == "__main__":
+    run()

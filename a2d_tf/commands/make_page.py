@@ -1,0 +1,56 @@
+"""Make the HTML page of predictions that have none, or of a library of them.
+
+  python tools/make_page.py --prediction=out
+  python tools/make_page.py --library=out
+
+The page, `index.html`, lies beside the overlay and plays it above a timeline. A library is a folder
+of predictions: each gets its page, and the page above shows them all.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+from absl import flags
+
+from a2d_tf.core import shell
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import LabelSpace
+
+_PREDICTION = flags.DEFINE_list(
+    "prediction",
+    [],
+    "Folder of a2d_tf.predict; several with commas. Quote one with a comma: '\"Smith, John\"'.",
+)
+_LIBRARY = flags.DEFINE_string("library", None, "Folder of such folders, each of one video.")
+_LABELS = flags.DEFINE_string(
+    "labels", None, "Label space (JSON), for the order of the actions; by default the predictions'."
+)
+
+
+def main(argv: list[str]) -> None:
+    """Run the command."""
+    shell.require(argv)
+    if bool(_PREDICTION.value) == bool(_LIBRARY.value):
+        raise InputError("give one of --prediction and --library")
+    labels = LabelSpace.from_json(_LABELS.value) if _LABELS.value else None
+    from a2d_tf.video.library import FAILED, failures  # late: OpenCV takes a second
+    from a2d_tf.video.views import library, page
+
+    folders = [pathlib.Path(folder) for folder in _PREDICTION.value]
+    if _LIBRARY.value:
+        folders = library.predictions(_LIBRARY.value)
+    for folder in folders:
+        print(page.printable(str(page.write_page(folder, labels=labels))))
+    if _LIBRARY.value:
+        failed = failures(os.path.join(_LIBRARY.value, FAILED))
+        path = library.write_library_page(_LIBRARY.value, labels=labels, failed=failed)
+        print(page.printable(str(path)))
+
+
+run = shell.command(main)
+
+
+if __name__ == "__main__":
+    run()

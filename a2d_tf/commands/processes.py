@@ -1,0 +1,95 @@
+"""Start mains of this package as processes: train and score an experiment by them."""
+
+from __future__ import annotations
+
+import io
+import os
+import pathlib
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import cast
+
+from a2d_tf.core.errors import InputError
+from a2d_tf.training import experiments
+
+_IMPORTED_FROM = str(pathlib.Path(__file__).resolve().parents[3])
+
+
+def train_and_score(
+    name: str,
+    base: str,
+    records: str,
+    workdir: str | os.PathLike,
+    *,
+    extra: Sequence[str] = (),
+    device: str = "auto",
+) -> pathlib.Path:
+    """Train and score an experiment; what is done already is not done again.
+
+    Args:
+      name: one of `experiments.names()`.
+      base: flagfile of the network.
+      records: folder of the records.
+      workdir: folder of the run folders.
+      extra: further flags of every training.
+      device: --device of training and scoring.
+
+    Returns:
+      The scored run folder.
+
+    Raises:
+      InputError: no such experiment, or a phase failed.
+    """
+    common = [f"--records={os.path.abspath(records)}"]
+    common += [f"--device={device}"] if device != "auto" else []
+    for folder, flagfiles, start in experiments.trainings(name, base, workdir):
+        call_main(["train", *flagfiles, *common, f"--workdir={folder}", *extra, *start])
+    if not experiments.is_scored(folder, since_trained=True):
+        split = f"--split={experiments.SPLIT}"
+        call_main(["evaluate", *common, f"--workdir={folder}", split])
+    return folder
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of processes that import this package, installed or not."""
+    places = [_IMPORTED_FROM, os.environ.get("PYTHONPATH")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
+
+
+def call_main(command: Sequence[str]) -> None:
+    """Run a main of a2d_tf, such as `["train", "--workdir=RUN"]`.
+
+    Raises:
+      InputError: it failed; with its last error message.
+    """
+    print("python -m a2d_tf." + " ".join(command), flush=True)
+    with subprocess.Popen(
+        [sys.executable, "-m", f"a2d_tf.{command[0]}", *command[1:]],
+        env=environment(),
+        stderr=subprocess.PIPE,
+    ) as process:
+        tail, said = b"", cast(io.BufferedReader, process.stderr)
+        try:
+            while chunk := said.read1():
+                sys.stderr.buffer.write(chunk)
+                sys.stderr.flush()
+                tail = (tail + chunk)[-4096:]
+        except KeyboardInterrupt:
+            process.terminate()
+            # It saves its current step, and would fail at a closed pipe.
+            sys.stderr.buffer.write(said.read())
+            process.wait()
+            raise
+    if process.returncode:
+        raise InputError(
+            f"a2d_tf.{command[0]} ended with status {process.returncode} ({_reason(tail)}); mend "
+            "that and run again, it goes on from there"
+        )
+
+
+def _reason(tail):
+    """The error message at the end of a main's stderr."""
+    lines = tail.decode(errors="replace").replace("\r", "\n").splitlines()
+    lines = [line for line in lines if line.strip()]
+    return lines[-1].removeprefix("error: ") if lines else "it said nothing"

@@ -1,0 +1,433 @@
+"""Reproduce the paper's Tables 1 to 3 and Fig. 4: train and score every row, write a report.
+
+  python tools/reproduce.py --flagfile=configs/reproduce_mini.flags --workdir=runs/mini
+  python tools/reproduce.py --flagfile=configs/reproduce_a2d.flags --workdir=runs/a2d
+
+Makes the records, trains and scores what is not done yet, then writes WORKDIR/report.md and
+report.html. Run again, it continues where it stopped; a run that fails is reported and the others
+go on. With several --seeds the report shows how figures vary with the seed. Several processes, say
+on a GPU each, share the runs; the last to finish writes the whole report.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import os
+import pathlib
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+
+from absl import flags
+
+from a2d_tf.commands import processes
+from a2d_tf.core import flagfiles, machine, shell
+from a2d_tf.core.config import Config
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import read_json, write_json
+from a2d_tf.core.locks import locked
+from a2d_tf.data.flow import METHODS
+from a2d_tf.data.manifest import Manifest
+from a2d_tf.training import experiments
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder for the records, the runs and the report.")
+_BASE = flags.DEFINE_string("base", "configs/mini.flags", "Flagfile of the network.")
+_RELEASE = flags.DEFINE_string(
+    "release", None, "A2D's folder Release; by default a mini A2D is drawn instead."
+)
+_RECORDS = flags.DEFINE_string(
+    "records",
+    None,
+    "Folder of records that tools/build_records.py made, in place of those of --release, "
+    "--mini_videos, --flow_method and --workers. Rows of actors that they lack are left out.",
+)
+_VIDEOS = flags.DEFINE_integer("mini_videos", 400, "Number of videos of the mini A2D.", 6)
+_FLOW = flags.DEFINE_enum("flow_method", "dis", METHODS, "Optical flow method of the records.")
+_WORKERS = flags.DEFINE_integer("workers", 2, "Number of processes that make the records.", 1)
+_TRAIN = flags.DEFINE_multi_string(
+    "train",
+    [],
+    "Flag of every training, as --train=--steps=900, or of one row's, as "
+    "--train=no_joint:--steps=450.",
+)
+_SEEDS = flags.DEFINE_list("seeds", "0", "Seeds of the trainings, in order.")
+_DELETE = flags.DEFINE_bool(
+    "delete_weights", False, "Delete a row's checkpoints once it is scored."
+)
+_RUNS = flags.DEFINE_list("runs", None, "Rows to run; by default all.")
+_DEVICE = Config.define_device()
+
+_OF_TRAIN = ("--pictures", "--device", "--debug", "--nodebug", "--verbosity")
+"""Flags of a2d_tf.train that are no settings."""
+_PACKAGES = ("tensorflow", "tensorflow-addons", "tf-keras", "numpy", "opencv-python", "av")
+
+
+def order() -> list[str]:
+    """Order the experiments: the full model first, for comparison, and zero-shot rows last."""
+    return sorted(experiments.names(), key=lambda name: (name != "full", "zero_shot" in name, name))
+
+
+class Status:
+    """The state of a run, in `WORKDIR/seed<S>/status/<run>.json`.
+
+    {"folder", "seconds", "sittings", "error", "versions"}; `folder`, relative to WORKDIR, is null
+    until the run is scored.
+    """
+
+    def __init__(self, workdir: str | os.PathLike, seed: int, name: str):
+        self._workdir = pathlib.Path(workdir)
+        self._path = self._workdir / f"seed{seed}" / "status" / f"{name}.json"
+        self._lock = self._path.with_suffix(".lock")
+
+    def read(self) -> dict:
+        """Read the file; without one, the state of a run that never began.
+
+        Raises:
+          InputError: damaged.
+        """
+        run: dict = {"folder": None, "seconds": 0.0, "sittings": 0, "error": "", "versions": {}}
+        try:
+            run = {**run, **read_json(self._path)}
+            folder = pathlib.PurePath(run["folder"] or "")
+            if folder.is_absolute() or ".." in folder.parts:
+                raise ValueError(f"folder {folder}")
+        except FileNotFoundError:
+            pass
+        except (OSError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{self._path}: damaged ({error}); delete it: what is trained is not lost"
+            ) from error
+        return run
+
+    def done(self) -> bool:
+        """Tell whether the run is scored."""
+        folder = self.read()["folder"]
+        return bool(folder) and experiments.is_scored(self._workdir / folder)
+
+    def running(self) -> bool:
+        """Tell whether a process is at this run."""
+        with locked(self._lock, wait=False) as held:
+            return not held
+
+    @contextlib.contextmanager
+    def sitting(self) -> Iterator[dict | None]:
+        """Time a sitting and record it, however it ends; yields the run's dict to be filled.
+
+        Yields None, and records nothing, if another process is at this run.
+        """
+        with locked(self._lock, wait=False) as held:
+            if not held:
+                yield None
+                return
+            run = self.read()
+            run.update(error="", sittings=run["sittings"] + 1, versions=_versions())
+            began = time.monotonic()
+            try:
+                yield run
+            finally:
+                run["seconds"] += time.monotonic() - began
+                write_json(self._path, run)
+
+
+def _versions():
+    versions = {}
+    for name in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return {
+        **versions,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cores": machine.cores(),
+    }
+
+
+def make_records(
+    workdir: str, base: str, *, release: str | None, videos: int, flow_method: str, workers: int
+) -> str:
+    """Make records of the network's size, if they are not there; returns their folder."""
+    model = Config.read(flagfiles.find(base)).model
+    if release is None:
+        mini = os.path.join(workdir, "mini_a2d")
+        _call("make_mini_a2d", f"--output={mini}", f"--videos={videos}", f"--workers={workers}")
+        release = os.path.join(mini, "Release")
+    folder = os.path.join(workdir, "records")
+    _call(
+        "build_records",
+        f"--release={release}",
+        f"--output={folder}",
+        f"--image_height={model.image_height}",
+        f"--image_width={model.image_width}",
+        f"--clip_frames={model.frames}",
+        f"--flow_method={flow_method}",
+        f"--workers={workers}",
+    )
+    return folder
+
+
+def _given_records(folder: str, base: str) -> Manifest:
+    """Load the manifest of --records, and check that it suits the network."""
+    manifest = Manifest.load(os.path.abspath(folder))
+    manifest.check_frames(Config.read(flagfiles.find(base)).model.frames)
+    return manifest
+
+
+def _rows_of(manifest: Manifest, names: list[str]) -> list[str]:
+    """Leave out rows that withhold an actor which the records do not have."""
+    zero_shot = [name for name in names if name.startswith(experiments.ZERO_SHOT)]
+    there = [f"{experiments.ZERO_SHOT}{actor}" for actor in manifest.label_space.actors]
+    return [name for name in names if name in there or name not in zero_shot]
+
+
+def _call(command, *arguments):
+    words = [sys.executable, "-m", f"a2d_tf.commands.{command}", *arguments]
+    status = subprocess.run(words, env=processes.environment()).returncode
+    if status:
+        raise InputError(f"{command} ended with status {status}; mend what it names, run again")
+
+
+def run_all(
+    workdir: str | os.PathLike,
+    base: str,
+    records: str,
+    *,
+    seeds: list[int],
+    names: list[str],
+    train: list[str],
+    delete_weights: bool = False,
+    device: str = "auto",
+) -> dict[tuple[int, str], dict]:
+    """Train and score what is not done yet.
+
+    Args:
+      workdir, base, records: folder of the runs, flagfile of the network, folder of records.
+      seeds, names: of the runs.
+      train: flags of every training, or `<name>:<flag>`.
+      delete_weights: whether to delete a row's checkpoints once it is scored.
+      device: --device of all.
+
+    Returns:
+      {(seed, name): see `Status`} of these and all earlier runs, except those that other processes
+      are still at.
+    """
+    runs = {(seed, name): Status(workdir, seed, name) for seed in seeds for name in names}
+    left = [key for key, status in runs.items() if not status.done()]
+    count, began, done, elsewhere = len(left), time.monotonic(), 0, set()
+    for i, (seed, name) in enumerate(left):
+        # Other processes may have done some of them meanwhile.
+        undone = [key for key in left[i:] if not runs[key].done()]
+        if (seed, name) not in undone:
+            continue
+        todo = sum(len(experiments.phases(other)) for _, other in undone)
+        elapsed = time.monotonic() - began
+        rest = f", about {elapsed / done * todo / 60:.0f} min left" if done else ""
+        print(
+            f"\n== {i + 1}/{count} {name}, seed {seed}: {elapsed / 60:.0f} min so far{rest}",
+            flush=True,
+        )
+        folder = os.path.join(workdir, f"seed{seed}")
+        with runs[seed, name].sitting() as run:
+            if run is None:
+                print("another process is at it", flush=True)
+                elsewhere.add((seed, name))
+                continue
+            try:
+                extra = [*train_flags(train, name), f"--seed={seed}"]
+                scored = processes.train_and_score(
+                    name, base, records, folder, extra=extra, device=device
+                )
+                run["folder"] = os.path.relpath(scored, workdir)
+            except InputError as error:
+                run["error"] = str(error)
+                print(f"failed: {error}", file=sys.stderr, flush=True)
+        # Only once the status is on disk: a run not known to be done continues from them.
+        if delete_weights and runs[seed, name].done():
+            _delete_checkpoints(folder, name)
+        done += len(experiments.phases(name))
+    running = {key for key in elsewhere if runs[key].running()}
+    return {key: Status(workdir, *key).read() for key in {*_known(workdir), *runs} - running}
+
+
+def _known(workdir):
+    """{(seed, name)} of all runs that have a status."""
+    paths = pathlib.Path(workdir).glob("seed*/status/*.json")
+    return {(int(p.parts[-3][4:]), p.stem) for p in paths if p.parts[-3][4:].isdigit()}
+
+
+def _delete_checkpoints(folder, name):
+    for phase in experiments.phases(name):
+        for kind in ("checkpoints", "best"):
+            shutil.rmtree(os.path.join(folder, phase, kind), ignore_errors=True)
+
+
+def train_flags(train: list[str], name: str) -> list[str]:
+    """Select the flags of --train for an experiment: those of every training, then its own.
+
+    Raises:
+      InputError: a flag of no experiment.
+    """
+    common, specific = [], []
+    for flag in train:
+        row, colon, rest = flag.partition(":--")
+        if flag.startswith("--"):
+            common.append(flag)
+        elif not colon or row not in experiments.names():
+            raise InputError(
+                f"--train={flag}: a flag, as --steps=900, or a run and its flag, as "
+                f"no_joint:--steps=450, of the runs {', '.join(order())}"
+            )
+        elif row == name:
+            specific.append(f"--{rest}")
+    return common + specific
+
+
+def check_flags(names: Iterable[str], base: str, train: list[str], workdir: str) -> None:
+    """Check the flags of all trainings of some runs, before there are records.
+
+    Raises:
+      InputError: a training would refuse them.
+    """
+    Config.read(flagfiles.find(base))
+    for name in names:
+        for folder, files, start in experiments.trainings(name, base, workdir):
+            words = [*files, *train_flags(train, name), *start]
+            try:
+                Config.parse([word for word in words if not word.startswith(_OF_TRAIN)])
+            except InputError as error:
+                raise InputError(f"{os.path.basename(folder)}: {error}") from error
+
+
+def _check_settings(path, settings):
+    """Raise InputError if there are runs with other settings beside the file."""
+    if os.path.exists(path) and any(pathlib.Path(path).parent.glob("seed*/*/flags.txt")):
+        try:
+            old = dict(read_json(path))
+        except (OSError, TypeError, ValueError) as error:
+            raise InputError(f"{path}: damaged ({error}); delete it") from error
+        for name, value in settings.items():
+            if old.get(name) != value:
+                raise InputError(
+                    f"{path}: the runs there have --{name} {old.get(name)!r}, not {value!r}; give "
+                    "that, or another --workdir"
+                )
+
+
+def origin(manifest: Manifest, release: str | None, base: str, train: list[str]) -> str:
+    """Introduce the report: the data, and what figures on it do and do not show."""
+    counts = {split: counts["records"] for split, counts in manifest.counts.items()}
+    size = f"{counts['train']} training and {counts['test']} test clips"
+    network = (
+        f"Network: {base}, with {' '.join(train) or 'its own flags'}. Each run chose its threshold "
+        "on the training videos of --val_fraction, which it did not learn from."
+    )
+    if release is None:
+        videos = sum(counts["videos"] for counts in manifest.counts.values())
+        return (
+            f"Made on the mini A2D: {videos} drawn videos, {size}. {network} It shows that "
+            "training, protocol and every variant work, and what each part of the network "
+            "contributes where an action cannot be told from one frame. It shows nothing about "
+            "A2D: no network here has seen a real video. The published rows serve for comparing "
+            "order and differences, not figures."
+        )
+    return (
+        f"Made on {release}: {size}, flow by {manifest.flow_method}. {network} Published rows are "
+        "for A2D's own test split: figures can be compared if this is that split, in whole "
+        f"(2365 clips), and it has {counts['test']}."
+    )
+
+
+def _report(workdir, records, runs):
+    """Write the report; returns its results."""
+    # Imported here because the runs need the memory.
+    from a2d_tf.core import devices
+    from a2d_tf.evaluation.reports import pages, reproduction
+
+    devices.hide_gpus()  # which the trainings of other processes use
+    print("\n== report", flush=True)
+    manifest, names = Manifest.load(records), order()
+    results = [
+        reproduction.Result(
+            name=name,
+            seed=seed,
+            folder=os.path.join(workdir, run["folder"] or ""),
+            seconds=run["seconds"],
+            sittings=run["sittings"],
+            error=run["error"] or ("" if run["folder"] else "not ended"),
+            versions=run["versions"],
+        )
+        for (seed, name), run in sorted(
+            runs.items(), key=lambda item: (item[0][0], names.index(item[0][1]))
+        )
+    ]
+    text = origin(manifest, _RECORDS.value or _RELEASE.value, _BASE.value, _TRAIN.value)
+    blocks = reproduction.build(results, manifest, text)
+    pages.write(workdir, "The paper's tables, reproduced", blocks)
+    print(f"{workdir}/report.html")
+    return results
+
+
+def main(argv: list[str]) -> None:
+    """Run the command."""
+    shell.require(argv, workdir=_WORKDIR.value, base=_BASE.value)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a sitting is recorded
+    names = order()
+    for name in _RUNS.value or ():
+        if name not in names:
+            raise InputError(f"--runs: '{name}' is no run; there are {', '.join(names)}")
+    try:
+        seeds = [int(seed) for seed in _SEEDS.value]
+    except ValueError as error:
+        raise InputError(f"--seeds={','.join(_SEEDS.value)}: whole numbers, as 0,1,2") from error
+    workdir = os.path.abspath(_WORKDIR.value)
+    given = _given_records(_RECORDS.value, _BASE.value) if _RECORDS.value else None
+    path = os.path.join(workdir, "settings.json")
+    settings = {
+        "base": _BASE.value,
+        "records": given and given.directory,
+        "release": _RELEASE.value,
+        "train": _TRAIN.value,
+        "mini_videos": None if _RELEASE.value or given else _VIDEOS.value,
+        "flow_method": None if given else _FLOW.value,
+    }
+    _check_settings(path, settings)
+    wanted = _RUNS.value or (_rows_of(given, names) if given else names)
+    check_flags(wanted, _BASE.value, _TRAIN.value, workdir)
+    if given:
+        records = given.directory
+    else:
+        with locked(os.path.join(workdir, "records.lock")):
+            records = make_records(
+                workdir,
+                _BASE.value,
+                release=_RELEASE.value,
+                videos=_VIDEOS.value,
+                flow_method=_FLOW.value,
+                workers=_WORKERS.value,
+            )
+    write_json(path, settings)
+    runs = run_all(
+        workdir,
+        _BASE.value,
+        records,
+        seeds=seeds,
+        names=[name for name in names if name in wanted],
+        train=_TRAIN.value,
+        delete_weights=_DELETE.value,
+        device=_DEVICE.value,
+    )
+    results = _report(workdir, records, runs)
+    failed = [f"{r.name}, seed {r.seed}" for r in results if r.error]
+    if failed:
+        raise InputError(f"{len(failed)} runs are missing: {'; '.join(failed)}; run again")
+
+
+run = shell.command(main)
+
+
+if __name__ == "__main__":
+    run()

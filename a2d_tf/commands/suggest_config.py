@@ -1,0 +1,74 @@
+"""Suggest settings of training for records: a flagfile with a reason for each line.
+
+  python tools/suggest_config.py --records=records --output=own.flags
+  python -m a2d_tf.train --flagfile=own.flags --records=records --workdir=runs/own
+
+Looks at sizes, counts and motion of the training split's instances and at this machine, or at one
+with or without a GPU (--machine). Also says which labels are too rare to be learned, what to build
+the records again with, and how many annotated frames are likely to be enough.
+"""
+
+from __future__ import annotations
+
+import shlex
+
+from absl import flags
+
+from a2d_tf.core import shell
+from a2d_tf.core.files import write_text
+from a2d_tf.data.manifest import Manifest
+
+_RECORDS = flags.DEFINE_string("records", None, "Folder of the records, made by build_records.py.")
+_OUTPUT = flags.DEFINE_string("output", None, "Flagfile to write; by default it is printed.")
+_MACHINE = flags.DEFINE_enum(
+    "machine",
+    "auto",
+    ["auto", "gpu", "cpu"],
+    "Machine to train on; auto: this one, with its GPU if it has one.",
+)
+
+
+def main(argv: list[str]) -> None:
+    shell.require(argv, records=_RECORDS.value)
+    manifest = Manifest.load(_RECORDS.value)
+    manifest.shards("train")
+    # Imported here because TensorFlow takes seconds to load; a wrong folder is reported at once.
+    import tensorflow as tf
+
+    from a2d_tf.core import devices
+    from a2d_tf.data import pipeline
+    from a2d_tf.data.inspection.contents import gather
+    from a2d_tf.training.doctor import start, suggestion
+
+    host = start.Host.here(_MACHINE.value)
+    devices.hide_gpus()
+    sizes = suggestion.sizes_of(manifest.sizes)
+    contents = gather(manifest, start.canvas(sizes, start.preset(host).pixels))
+    videos = tf.constant(sorted(contents.summaries["train"].videos))
+
+    def held_out(fraction):
+        return int(tf.math.count_nonzero(pipeline.is_validation(videos, fraction)))
+
+    suggestions = suggestion.suggest(manifest, contents, host, held_out)
+    remarks = suggestion.notes(manifest, contents, host)
+    title = (
+        f"Suggested by tools/suggest_config.py for {_RECORDS.value} "
+        f"({contents.summaries['train'].counts()} in training) and {host}."
+    )
+    text = suggestion.flagfile(title, suggestions, remarks)
+    if not _OUTPUT.value:
+        print(text, end="")
+        return
+    write_text(_OUTPUT.value, text)
+    print("\n".join([title, *(f"- {remark}" for remark in remarks)]))
+    words = [f"--flagfile={_OUTPUT.value}", f"--records={_RECORDS.value}"]
+    print(f"{_OUTPUT.value}: written; python -m a2d_tf.train {shlex.join(words)} --workdir=RUN")
+
+
+def run() -> None:
+    """Run the command line."""
+    shell.run(main)
+
+
+if __name__ == "__main__":
+    run()

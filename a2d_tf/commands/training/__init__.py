@@ -1,1 +1,0 @@
-"""Training: what a machine and records ask for, the time of a step, a step that failed."""

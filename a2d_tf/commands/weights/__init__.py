@@ -1,1 +1,0 @@
-"""Weights: fetched, imported, packed with a run."""

@@ -1,1 +1,0 @@
-"""Annotation tools' exports: read into one form, matched to videos, and written."""

@@ -1,1 +1,0 @@
-"""What is in CVAT's XML: the document, its tasks, its shapes."""

@@ -1,0 +1,176 @@
+"""Check that a source is complete: decode every frame and parse every annotation."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import functools
+from collections.abc import Mapping
+
+import tqdm
+
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D
+from a2d_tf.core.workers import imap
+from a2d_tf.data.clips import Source
+from a2d_tf.data.release import annotated_frames
+
+_COLUMNS = ("listed", "found", "whole", "published")
+_ROWS = {
+    "videos": ("listed", "found", "whole"),
+    "train": ("listed", "found", "whole"),
+    "test": ("listed", "found", "whole"),
+    "frames": ("listed", "found"),
+    "annotated frames": ("listed", "found", "whole"),
+    "instances": ("found",),
+}
+# Xu et al., CVPR 2015, as the published videoset.csv counts them.
+PUBLISHED = {"videos": 3782, "train": 3036, "test": 746, "annotated frames": 11926}
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckReport:
+    """The result of a check.
+
+    Attributes:
+      title: the source and its list of videos.
+      forms: file formats of its frames and annotations.
+      counts: {row: {column: number}}; a video or annotation is `found` if its file exists and
+        `whole` if all of it can be read. Frames are `found` if they decode.
+      problems: a line for each missing or broken item, with its file, field and remedy.
+      notes: a line for each item that was repaired, or that differs without harm.
+    """
+
+    title: str
+    forms: str
+    counts: dict
+    problems: tuple
+    notes: tuple
+
+    def text(self) -> str:
+        """Format the report: a table, the problems, the notes and their numbers."""
+        lines = [self.title, self.forms, "", *table(self.counts)]
+        lines += ["", *(f"problem: {line}" for line in self.problems)]
+        lines += [f"note: {line}" for line in self.notes]
+        lines.append(f"problems: {len(self.problems)}, notes: {len(self.notes)}")
+        return "\n".join(lines)
+
+
+def table(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Format counts, {row: {column: number}}, as the lines of a table."""
+    columns = [c for c in _COLUMNS if any(c in row for row in counts.values())]
+    lines = [f"{'':20}" + "".join(f"{column:>11}" for column in columns)]
+    for name, row in counts.items():
+        lines.append(f"{name:20}" + "".join(f"{row.get(column, ''):>11}" for column in columns))
+    return lines
+
+
+def check(source: Source, workers: int = 2) -> CheckReport:
+    """Decode every frame to the last and parse every annotation.
+
+    Args:
+      source: the annotated videos.
+      workers: number of processes.
+    """
+    if workers < 1:
+        raise InputError(f"--workers must be at least 1, got {workers}")
+    examine = functools.partial(_examine, source)
+    results = imap(examine, source.videos, min(workers, len(source.videos)))
+    total = _Finding(problems=[item["reason"] for item in source.skipped])
+    for finding in tqdm.tqdm(results, "Checking", total=len(source.videos), unit="video"):
+        total.add(finding)
+    counts = {
+        row: {c: total.counts[row, c] for c in columns if c != "listed" or total.counts[row, c]}
+        for row, columns in _ROWS.items()
+    }
+    if source.label_space == A2D and len(source.videos) == PUBLISHED["videos"]:
+        for row, number in PUBLISHED.items():
+            counts[row]["published"] = number
+    forms = ", ".join(
+        f"{number} {form}" for form, number in sorted(total.forms.items(), reverse=True)
+    )
+    return CheckReport(
+        f"{source.root}: {source.listing}",
+        forms or "no video and no annotation",
+        counts,
+        tuple(total.problems),
+        tuple(total.notes),
+    )
+
+
+@dataclasses.dataclass
+class _Finding:
+    """The findings on one or more videos; `counts` is {(row, column): number}."""
+
+    counts: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+    forms: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+    problems: list = dataclasses.field(default_factory=list)
+    notes: list = dataclasses.field(default_factory=list)
+
+    def add(self, other: _Finding) -> None:
+        self.counts.update(other.counts)
+        self.forms.update(other.forms)
+        self.problems += other.problems
+        self.notes += other.notes
+
+    def problem(self, error: Exception) -> None:
+        line = " ".join(str(error).split())
+        if line not in self.problems:  # a broken video can be reported twice
+            self.problems.append(line)
+
+
+def _examine(source, video):
+    finding = _Finding()
+    size = _examine_frames(source, video, finding)
+    _examine_annotations(source, video, size, finding)
+    exists = source.frames_path(video.vid).exists()
+    for row in ("videos", source.split(video)):
+        finding.counts[row, "listed"] = 1
+        finding.counts[row, "found"] = int(exists)
+        finding.counts[row, "whole"] = int(not finding.problems)
+    return finding
+
+
+def _examine_frames(source, video, finding):
+    """Decode a video to its end; return its (height, width), None if no frame decodes."""
+    path, size, decoded = source.frames_path(video.vid), None, 0
+    try:
+        for decoded, frame in source.read_frames(video.vid, None):  # noqa: B007
+            size = frame.shape[:2]
+    except InputError as error:
+        finding.problem(error)
+    else:
+        if decoded < video.frames:
+            finding.problem(
+                f"{path}: decoding ends after {decoded} frames, but 'frames' in videoset.csv "
+                f"is {video.frames}; restore the video, or correct 'frames'"
+            )
+        elif decoded > video.frames > 0:
+            finding.notes.append(
+                f"{path}: {decoded} frames decode, but 'frames' in videoset.csv is "
+                f"{video.frames}; those beyond are left out"
+            )
+    finding.counts["frames", "listed"] = video.frames
+    finding.counts["frames", "found"] = decoded
+    if path.exists():
+        finding.forms[f"videos as {'images' if path.is_dir() else path.suffix[1:]}"] += 1
+    return size
+
+
+def _examine_annotations(source, video, size, finding):
+    counts = finding.counts
+    keys = annotated_frames(source, video, lambda _, error: finding.problem(error))
+    counts["annotated frames", "listed"] = video.annotated
+    counts["annotated frames", "found"] = len(keys)
+    for key in keys:
+        path = source.annotation_path(video.vid, key)
+        finding.forms[f"annotations as {path.suffix[1:]}"] += 1
+        try:
+            annotation = source.read_annotation(video.vid, key, size)
+        except InputError as error:
+            finding.problem(error)
+            continue
+        counts["annotated frames", "whole"] += 1
+        counts["instances", "found"] += len(annotation.codes)
+        if annotation.note:
+            finding.notes.append(f"{path}: {annotation.note}")

@@ -1,1 +1,0 @@
-"""From videos and annotations to records: shards built in parallel, published together."""

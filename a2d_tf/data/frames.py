@@ -1,0 +1,249 @@
+"""The frames of a video on disk: a video file, or a folder of images named by their number.
+
+Numbers are 1-based: `00001.png` is the first frame. All frames of a video must be of one size.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import os
+import pathlib
+import re
+from collections.abc import Iterable, Iterator
+from typing import Union
+
+import cv2
+import numpy as np
+from PIL import Image, ImageFile
+
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.limits import MAX_PIXELS, check_size
+from a2d_tf.data import decoder
+
+Path = Union[str, os.PathLike]
+
+VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
+IMAGES = (".png", ".jpg", ".jpeg")
+_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+_REMEDY = "restore it from the release"
+
+
+def find(folder: Path, vid: str) -> pathlib.Path | None:
+    """Find the frames of a video.
+
+    Args:
+      folder: folder of the videos.
+      vid: name of one of them.
+
+    Returns:
+      Path of `<vid>.mp4` (or another of `VIDEOS`, also as `.MP4` or `.Mp4`), else of the folder
+      `<vid>`, else None.
+    """
+    folder = pathlib.Path(folder)
+    for suffix in (*VIDEOS, *map(str.upper, VIDEOS), *map(str.title, VIDEOS)):
+        if (folder / f"{vid}{suffix}").is_file():
+            return folder / f"{vid}{suffix}"
+    return folder / vid if (folder / vid).is_dir() else None
+
+
+def read(
+    path: Path,
+    numbers: Iterable[int] | None = None,
+    remedy: str = _REMEDY,
+    *,
+    zero_based: bool = False,
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Decode frames in one pass that stops after the last one asked for.
+
+    Args:
+      path: a video file, or a folder of images.
+      numbers: 1-based, in any order; by default all frames there are.
+      remedy: what the user can do about a broken file; ends each message.
+      zero_based: whether a folder of images may begin with 00000, which is then frame 1.
+
+    Yields:
+      (number, RGB uint8 [H, W, 3]), ascending.
+
+    Raises:
+      InputError: one of these frames is absent, cannot be decoded, or is of another size than
+        those before it.
+    """
+    path = pathlib.Path(path)
+    size: tuple[int, int] | None = None
+    ascending = None if numbers is None else sorted(set(numbers))
+    if path.is_dir():
+        decoded = _decode_images(path, images(path, remedy, zero_based), ascending, remedy)
+    else:
+        decoded = _decode_video(path, ascending, remedy)
+    for number, frame, file in decoded:
+        size = size or frame.shape[:2]
+        if frame.shape[:2] != size:
+            raise InputError(
+                f"{file}: frame {number} has {frame.shape[0]}x{frame.shape[1]} pixels (height x "
+                f"width), those before it {size[0]}x{size[1]}; {remedy}"
+            )
+        yield number, frame
+
+
+def count(path: Path, remedy: str = _REMEDY, zero_based: bool = False) -> int:
+    """Count the frames by decoding them, whatever the file claims.
+
+    Args:
+      path: a video file, which is decoded to its end, or a folder of images.
+      remedy, zero_based: see `read`.
+
+    Returns:
+      The number of frames that decode; of a folder, the last number without a gap before it.
+    """
+    path = pathlib.Path(path)
+    if path.is_dir():
+        return sum(number == i for i, number in enumerate(images(path, remedy, zero_based), 1))
+    with decoder.Video(path, remedy) as video:
+        return sum(1 for _ in video.pictures())
+
+
+def size(path: Path, remedy: str = _REMEDY, zero_based: bool = False) -> tuple[int, int]:
+    """Return (height, width) of the first frame."""
+    _, frame = next(read(path, [1], remedy, zero_based=zero_based))
+    height, width, _ = frame.shape
+    return height, width
+
+
+def files(path: Path, suffixes: tuple[str, ...] = IMAGES) -> tuple[pathlib.Path, ...]:
+    """List the files that hold the frames: the video file itself, or the images in a folder."""
+    path = pathlib.Path(path)
+    if not path.is_dir():
+        return (path,)
+    # macOS leaves files with a leading dot beside copied ones.
+    names = sorted(name for name in os.listdir(path) if not name.startswith("."))
+    return tuple(path / name for name in names if name.lower().endswith(suffixes))
+
+
+def begins_with_zero(path: Path) -> bool:
+    """Return whether this is a folder of images whose first is numbered 0."""
+    return any(re.fullmatch("0+", file.stem) for file in files(path))
+
+
+def images(
+    folder: Path, remedy: str = _REMEDY, zero_based: bool = False
+) -> dict[int, pathlib.Path]:
+    """List the numbered images of a folder: {1-based number: path}, ascending.
+
+    Args:
+      folder: the folder.
+      remedy, zero_based: see `read`.
+
+    Raises:
+      InputError: an image whose name is no 1-based number, two of one number, or none at all.
+    """
+    numbered: dict[int, pathlib.Path] = {}
+    first = 0 if zero_based and begins_with_zero(folder) else 1
+    for path in files(folder):
+        number = int(path.stem) + 1 - first if re.fullmatch(r"[0-9]{1,9}", path.stem) else 0
+        if number == 0:
+            raise InputError(
+                f"{path}: frames are named by their number from 1 on, such as 00001.png; rename or "
+                "remove it"
+            )
+        if number in numbered:
+            raise InputError(
+                f"{path}: {numbered[number].name} is frame {number} too; remove one of them"
+            )
+        numbered[number] = path
+    if not numbered:
+        raise InputError(f"{folder}: no image ({', '.join(IMAGES)}) in this folder; {remedy}")
+    return dict(sorted(numbered.items()))
+
+
+def _decode_images(folder, numbered, numbers, remedy):
+    """Yield (number, RGB frame, its file)."""
+    last = max(numbered)
+    for number in range(1, last + 1) if numbers is None else numbers:
+        if number not in numbered:
+            raise InputError(
+                f"{folder}: frame {number} ({number:05d}{IMAGES[0]}) is missing, the last one here "
+                f"is {last}; {remedy}"
+            )
+        frame = cv2.cvtColor(read_image(numbered[number], remedy), cv2.COLOR_BGR2RGB)
+        yield number, frame, numbered[number]
+
+
+def read_image(path: Path, remedy: str) -> np.ndarray:
+    """Decode a PNG, JPEG, BMP, TIFF or WebP.
+
+    Returns:
+      BGR uint8 [H, W, 3].
+
+    Raises:
+      InputError: unreadable, truncated or too large; ends with the remedy.
+    """
+    try:
+        data = pathlib.Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
+    frame = None
+    if open_image(data, path, remedy) and not is_torn(data):
+        frame = decode_image(data, cv2.IMREAD_COLOR)
+    if frame is None:
+        raise InputError(f"{path}: not a readable image, or truncated; {remedy}")
+    return frame
+
+
+def decode_image(data: bytes, flags: int) -> np.ndarray | None:
+    """Decode an image with OpenCV; None where it cannot be decoded."""
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        return None
+
+
+def open_image(data: bytes, path: Path, remedy: str) -> ImageFile.ImageFile | None:
+    """Read the header of an encoded image, and none of its pixels.
+
+    Returns:
+      The image, whose pixels Pillow decodes on demand; None where there is no header of a PNG,
+      JPEG, BMP, TIFF or WebP.
+
+    Raises:
+      InputError: it claims more than MAX_PIXELS; ends with the remedy.
+    """
+    try:
+        image = Image.open(io.BytesIO(data), formats=_FORMATS)
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{path}: claims more than {MAX_PIXELS} pixels; {remedy}") from error
+    except Exception:  # of a damaged header, Pillow raises whatever its parser met
+        return None
+    check_size(path, image.height, image.width, remedy)
+    return image
+
+
+def claimed_size(data: bytes) -> tuple[int, int] | None:
+    """(height, width) in the header of an encoded image; None where there is no known header."""
+    image = open_image(data, "an image", "write it again")
+    return (image.height, image.width) if image is not None else None
+
+
+def is_torn(data: bytes) -> bool:
+    """Whether a PNG or a JPEG breaks off: it may decode, to grey where the rest is missing."""
+    if data[:4] == b"\x89PNG":
+        return b"IEND" not in data
+    # A JPEG ends with a marker that comes after its last scan's.
+    return data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+
+
+def _decode_video(path, numbers, remedy):
+    """Yield (number, RGB frame, the file)."""
+    with decoder.Video(path, remedy) as video:
+        pictures, position = video.pictures(), 0
+        for number in itertools.count(1) if numbers is None else numbers:
+            while position < number and (picture := next(pictures, None)):
+                position += 1
+            if position < number and numbers is None:
+                return
+            if position < number:
+                raise InputError(
+                    f"{path}: decoding ends after {position} frames, but frame {number} is wanted; "
+                    f"{remedy}"
+                )
+            yield number, picture.rgb(), path

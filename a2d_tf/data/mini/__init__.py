@@ -1,1 +1,0 @@
-"""The mini A2D: drawn figures that act, in A2D's layout."""

@@ -1,0 +1,416 @@
+"""Reader of an A2D release on disk: the list of videos, the frames, the annotations.
+
+The layout is that of the published data set (Xu et al., CVPR 2015): `videoset.csv`,
+`clips320H/<VID>.mp4`, `Annotations/mat/<VID>/<%05d>.mat`. Frames may also be images,
+`pngs320H/<VID>/<%05d>.png`, and annotations those with instance numbers (Gavrilyuk et al.,
+CVPR 2018), `a2d_annotation_with_instances/<VID>/<%05d>.h5`, in the release, in its `Annotations`,
+beside it, or in `text_annotations` beside it. Frame numbers are 1-based everywhere: `00030.mat`
+belongs to the 30th decoded frame.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import os
+import pathlib
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.files import check_inside, is_file_name, read_text
+from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.core.limits import MAX_SIDE
+from a2d_tf.data import frames
+from a2d_tf.data.a2d_annotations import Annotation, read_hdf5
+
+FOLLOW = "put the file there, or pass --follow_links if the link is your own"
+
+_COLUMNS = ("vid", "label", "start", "end", "height", "width", "frames", "annotated", "usage")
+_NUMBERS = ("label", "height", "width", "frames", "annotated", "usage")
+_SUFFIXES = (".mat", ".h5")
+INSTANCES, _SENTENCES = "a2d_annotation_with_instances", "text_annotations"
+
+Skip = Callable[[pathlib.Path, InputError], None]
+"""Is told the path of a broken item, which is left out, and its error; or raises that."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Video:
+    """One row of `videoset.csv`; `usage` is 0 for train and 1 for test."""
+
+    vid: str
+    label: int
+    start: str
+    end: str
+    height: int
+    width: int
+    frames: int
+    annotated: int
+    usage: int
+
+
+class Release:
+    """A release; broken files raise an InputError that names file and field.
+
+    Attributes:
+      root: the folder of `videoset.csv`.
+      label_space: label space of the annotations' codes.
+      videos: the `Video`s, in the order of `videoset.csv`.
+      listing: description of the list of videos, for reports.
+      skipped: {'item', 'reason'} of each row of `videoset.csv` that was left out.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike,
+        label_space: LabelSpace = A2D,
+        *,
+        videos: str | os.PathLike | None = None,
+        annotations: str | os.PathLike | None = None,
+        follow_links: bool = False,
+        skip_rows: bool = False,
+    ) -> None:
+        """Read `videoset.csv`.
+
+        Args:
+          root: the folder of `videoset.csv`.
+          label_space: label space of the annotations' codes.
+          videos: text file of the VIDs to use, one a line; by default all.
+          annotations: folder with a folder of annotations per video; by default one of those named
+            above.
+          follow_links: whether to read links that lead out of these folders.
+          skip_rows: whether to leave malformed rows of the list out instead of raising.
+
+        Raises:
+          InputError: a list or folder is missing or malformed.
+        """
+        self.root = pathlib.Path(root)
+        self.label_space = label_space
+        self._follow_links = follow_links
+        videoset = self.root / "videoset.csv"
+        self.videos, header, self.skipped = _read_videoset(videoset, skip_rows)
+        self.listing = f"videoset.csv {'with' if header else 'without'} a header line"
+        if videos is not None:
+            self.videos = _only(pathlib.Path(videos), self.videos, videoset)
+        self._videos = {video.vid: video for video in self.videos}
+        if annotations is None:
+            beside = self.root.absolute().parent
+            self._annotations = [self.root / "Annotations" / "mat"] + [
+                folder / INSTANCES
+                for folder in (self.root, self.root / "Annotations", beside, beside / _SENTENCES)
+            ]
+        elif pathlib.Path(annotations).is_dir():
+            self._annotations = [pathlib.Path(annotations)]
+        else:
+            raise InputError(
+                f"{annotations}: no such folder; --annotations names the one that holds a folder "
+                "of .mat or .h5 files per video"
+            )
+
+    def frames_path(self, vid: str) -> pathlib.Path:
+        """Return the video file, or else the folder of its frames."""
+        clips = self.root / "clips320H"
+        path = frames.find(clips, vid) or frames.find(self.root / "pngs320H", vid)
+        return path or clips / f"{vid}.mp4"
+
+    def annotation_folder(self, vid: str) -> pathlib.Path:
+        """Return the folder of a video's annotations."""
+        folders = (folder / vid for folder in self._annotations if (folder / vid).is_dir())
+        return next(folders, self._annotations[0] / vid)
+
+    def annotation_path(self, vid: str, frame: int) -> pathlib.Path:
+        """Return the `.mat` of a frame, or its `.h5` if there is no `.mat`."""
+        mat, h5 = (self.annotation_folder(vid) / f"{frame:05d}{suffix}" for suffix in _SUFFIXES)
+        return h5 if h5.is_file() and not mat.is_file() else mat
+
+    def files(self, vid: str) -> tuple[pathlib.Path, ...]:
+        """Return all files that a video's records depend on."""
+        return (*frames.files(self.frames_path(vid)), *self._annotation_files(vid))
+
+    def facts(self, vid: str) -> str:
+        """Return what else a video's records depend on, as text: nothing."""
+        return ""
+
+    def missing(self) -> list[tuple[str, Any]]:
+        """Return the missing files and folders as (vid, path), by existence only.
+
+        If a folder lacks some of its annotations, the path is followed by their number.
+        """
+        lost: list[tuple[str, Any]] = []
+        for video in self.videos:
+            vid = video.vid
+            if not self.frames_path(vid).exists():
+                lost.append((vid, self.frames_path(vid)))
+            count, folder = len(self._annotation_files(vid)), self.annotation_folder(vid)
+            if count < video.annotated:
+                incomplete = f"{folder} ({count} of {video.annotated} annotations)"
+                lost.append((vid, incomplete if count else folder))
+        return lost
+
+    def split(self, video: Video) -> str:
+        """Return 'train' or 'test'."""
+        return "test" if video.usage else "train"
+
+    def length(self, vid: str) -> int:
+        """Return the number of frames of a video according to `videoset.csv`."""
+        return self._videos[vid].frames
+
+    def annotated_frames(self, vid: str, skip: Skip | None = None) -> tuple[int, ...]:
+        """Return the 1-based numbers of a video's annotated frames, ascending.
+
+        Those beyond the video's end raise an error, or are left out and told to `skip`.
+        """
+        paths = self._annotation_files(vid)
+        for path in paths:
+            if not re.fullmatch(r"[0-9]{5}", path.stem) or path.stem == "00000":
+                raise InputError(
+                    f"{path}: annotations are named by their 1-based frame, such as "
+                    f"00001{path.suffix}; rename or remove it"
+                )
+        if not paths and self._videos[vid].annotated:
+            raise InputError(
+                f"{self.annotation_folder(vid)}: no annotation here, yet videoset.csv says "
+                f"{self._videos[vid].annotated}; restore the folder or set 'annotated' to 0"
+            )
+
+        def beyond(number):
+            return (
+                f"{self.annotation_path(vid, number)}: annotates frame {number}, but videoset.csv "
+                f"gives the video {self.length(vid)}; correct 'frames' there"
+            )
+
+        return within(self, vid, sorted({int(path.stem) for path in paths}), beyond, skip)
+
+    def read_annotation(
+        self, vid: str, frame: int, size: tuple[int, int] | None = None
+    ) -> Annotation:
+        """Read the ground truth of a frame.
+
+        Args:
+          vid: the video.
+          frame: 1-based frame number.
+          size: (height, width) of the decoded frames; by default that of `videoset.csv`.
+        """
+        video = self._videos[vid]
+        path = self.annotation_path(vid, frame)
+        if not self._follow_links and path.is_file():
+            inside = (
+                folder for folder in (self.root, *self._annotations) if folder in path.parents
+            )
+            check_inside(path, next(inside), FOLLOW)
+        return read_hdf5(path, size or (video.height, video.width), self.label_space)
+
+    def read_frames(
+        self, vid: str, numbers: Iterable[int] | None
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """Decode frames in one pass that stops after the last of them.
+
+        Args:
+          vid: the video.
+          numbers: 1-based frame numbers, in any order; None for all.
+
+        Yields:
+          (frame number, RGB uint8 [H, W, 3]), ascending.
+        """
+        path = self.frames_path(vid)
+        if not path.exists():
+            raise InputError(
+                f"{path}: no such video, nor a folder of its frames in {self.root / 'pngs320H'}; "
+                "restore it, remove it from videoset.csv, or name those that you have by --videos"
+            )
+        remedy = (
+            f"restore it from the release, or correct 'frames' (now {self.length(vid)}) in "
+            "videoset.csv"
+        )
+        if not self._follow_links:
+            for file in frames.files(path):
+                check_inside(file, self.root, FOLLOW)
+        yield from frames.read(path, numbers, remedy)
+
+    def _annotation_files(self, vid):
+        # macOS leaves files with a leading dot beside copied ones.
+        return [
+            path
+            for path in sorted(self.annotation_folder(vid).glob("*"))
+            if path.suffix in _SUFFIXES and not path.name.startswith(".")
+        ]
+
+
+def within(
+    source: Any,
+    vid: str,
+    numbers: Iterable[int],
+    beyond: Callable[[int], str],
+    skip: Skip | None,
+) -> tuple[int, ...]:
+    """Return the numbers of frames that a video has.
+
+    Args:
+      source: a Release, or another source of clips.
+      vid: its video.
+      numbers: of annotated frames, from 1.
+      beyond: what is wrong with a number beyond the video's end.
+      skip: is told of these; None to raise an InputError.
+    """
+    kept = []
+    for number in numbers:
+        if number <= source.length(vid):
+            kept.append(number)
+        elif skip is None:
+            raise InputError(beyond(number))
+        else:
+            skip(source.annotation_path(vid, number), InputError(beyond(number)))
+    return tuple(kept)
+
+
+def annotated_frames(source: Any, video: Video, skip: Skip) -> tuple[int, ...]:
+    """Return the numbers of the annotated frames that there are, ascending.
+
+    Args:
+      source: a Release, or another source of clips.
+      video: one of its videos.
+      skip: is told of frames that are missing, in the list of videos or in the video.
+    """
+    beyond = []
+
+    def leave_out(path, error):
+        beyond.append(path)
+        skip(path, error)
+
+    folder, keys = source.annotation_folder(video.vid), ()
+    try:
+        keys = source.annotated_frames(video.vid, leave_out)
+    except InputError as error:
+        skip(folder, error)
+        return keys
+    count = len(keys) + len(beyond)
+    if count < video.annotated:
+        message = (
+            f"{folder}: annotates {count} frames, but 'annotated' in videoset.csv is "
+            f"{video.annotated}; restore the others, or correct 'annotated'"
+        )
+        skip(folder, InputError(message))
+    return keys
+
+
+def _only(path, videos, videoset):
+    """Return the videos that a text file lists, in the order of `videos`."""
+    try:
+        lines = read_text(path).splitlines()
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path}: not a readable list of videos ({error}); --videos names a text file of VIDs, "
+            "one a line"
+        ) from error
+    known, seen = {video.vid for video in videos}, {}
+    for number, vid in enumerate(map(str.strip, lines), 1):
+        if not vid:
+            continue
+        if vid not in known:
+            raise InputError(
+                f"{path}, line {number}: {shown(vid)} is not in {videoset}; correct or remove the "
+                "line"
+            )
+        if vid in seen:
+            raise InputError(
+                f"{path}, line {number}: '{vid}' is also on line {seen[vid]}; remove one of them"
+            )
+        seen[vid] = number
+    if not seen:
+        raise InputError(f"{path}: lists no video; write VIDs of videoset.csv, one a line")
+    return tuple(video for video in videos if video.vid in seen)
+
+
+def _read_videoset(path, skip_rows):
+    """Read videoset.csv: (tuple of Video, whether it has a header line, `Release.skipped`)."""
+    try:
+        text = read_text(path)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{path}: no such file; --release must name the folder with videoset.csv, clips320H "
+            "and Annotations"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a readable CSV file ({error})") from error
+    return parse_videoset(text, path, skip_rows)
+
+
+def parse_videoset(
+    text: str, path: str | os.PathLike, skip_rows: bool = False
+) -> tuple[tuple[Video, ...], bool, tuple[dict, ...]]:
+    """Parse the text of a videoset.csv.
+
+    Args:
+      text: its contents.
+      path: its path, for messages.
+      skip_rows: whether to leave malformed rows out instead of raising.
+
+    Returns:
+      (the videos, whether there is a header line, the skipped rows as of `Release.skipped`).
+
+    Raises:
+      InputError: names the line and the column.
+    """
+    try:
+        file = io.StringIO(text, newline="")
+        rows = [(number, row) for number, row in enumerate(csv.reader(file), 1) if any(row)]
+    except csv.Error as error:
+        raise InputError(f"{path}: not a readable CSV file ({error})") from error
+    # The published list has no header line; some copies have one.
+    header = bool(rows) and not any(re.fullmatch(r"\s*-?\d+\s*", c) for c in rows[0][1][4:])
+    rows = rows[header:]
+    if not rows:
+        raise InputError(f"{path}: lists no video; restore it from the release")
+    videos, skipped = [], []
+    seen: dict[str, int] = {}
+    for number, row in rows:
+        try:
+            video = _parse_row(f"{path}, line {number}", row)
+            if video.vid in seen:
+                raise InputError(
+                    f"{path}, line {number}: vid '{video.vid}' is also on line {seen[video.vid]}; "
+                    "remove one of them"
+                )
+        except InputError as error:
+            if not skip_rows:
+                raise
+            skipped.append(
+                {"item": f"{os.path.basename(path)}, line {number}", "reason": str(error)}
+            )
+            continue
+        seen[video.vid] = number
+        videos.append(video)
+    if not videos:
+        raise InputError(f"{path}: no row of it can be used; the first: {skipped[0]['reason']}")
+    return tuple(videos), header, tuple(skipped)
+
+
+def _parse_row(where, row):
+    """Parse the cells of a row; messages begin with `where`."""
+    if len(row) != len(_COLUMNS):
+        raise InputError(
+            f"{where}: {len(row)} columns instead of {len(_COLUMNS)} ({','.join(_COLUMNS)})"
+        )
+    fields = {column: cell.strip() for column, cell in zip(_COLUMNS, row)}
+    vid = fields["vid"]
+    if not is_file_name(vid):
+        raise InputError(f"{where}: vid {shown(vid)} cannot be a file name; rename the video")
+    for column in _NUMBERS:
+        if not re.fullmatch(r"\d{1,9}", fields[column]):
+            raise InputError(f"{where}: {column} {shown(fields[column])} is not a whole number")
+        fields[column] = int(fields[column])
+    for column in ("height", "width", "frames"):
+        if fields[column] == 0:
+            raise InputError(f"{where}: {column} is 0; give the video's own")
+        if column != "frames" and fields[column] > MAX_SIDE:
+            raise InputError(
+                f"{where}: {column} {fields[column]} is more than {MAX_SIDE}; give the video's own"
+            )
+    if fields["usage"] not in (0, 1):
+        raise InputError(f"{where}: usage {fields['usage']} is neither 0 (train) nor 1 (test)")
+    return Video(**fields)

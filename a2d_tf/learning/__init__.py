@@ -1,1 +1,0 @@
-"""Targets, losses and the training loop."""

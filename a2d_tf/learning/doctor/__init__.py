@@ -1,1 +1,0 @@
-"""How a machine trains: kernels, determinism, time and memory of a step."""

@@ -1,1 +1,0 @@
-"""Run folders: settings, checkpoints, TensorBoard events; the runs of an experiment."""

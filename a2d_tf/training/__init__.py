@@ -1,0 +1,1 @@
+"""Training: fit -> train_step -> forward, and the run folder."""

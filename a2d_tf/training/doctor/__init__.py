@@ -1,0 +1,1 @@
+"""What a machine makes of a training, and settings suggested for it."""

@@ -1,0 +1,236 @@
+"""How a run starts: its settings completed, and its weights loaded.
+
+The weights are random, of imported files, of another run, or the run's own where it resumes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+
+from a2d_tf.core.config import PREDATED, Config, InferenceConfig, LearningConfig, ModelConfig
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.data.manifest import RECORD_FIELDS
+from a2d_tf.model import flavours
+from a2d_tf.model.backbones.resnet import FROZEN
+from a2d_tf.model.network import Network
+from a2d_tf.pretrained import cache, coco_classes, weights
+from a2d_tf.training import run_folder
+from a2d_tf.training.checkpoints import restore
+from a2d_tf.training.run_folder import Run
+
+logger = logging.getLogger(__name__)
+
+# --flow_scale and --flow_bound beside photographs of undivided pixels (docs/training.md); more than
+# _FAR times that is taken for a mistake.
+_FLOW, _FAR = (16.0, 256.0), 8
+
+
+def settle(config: Config, given: Collection[str], workdir: str | None = None) -> Config:
+    """Complete the settings by those of the weights that the run starts from.
+
+    These are the flavours of imported files, or of another run. A run that resumes, or starts from
+    one of the same network, keeps the behaviour before settings that are younger than that run,
+    unless their flags are given. Weights that go by a name are fetched if they are not in the
+    cache; a run that resumes does not need them.
+
+    Args:
+      config: the settings of the flags.
+      given: names of the flags that were given.
+      workdir: the run folder, which may hold a run already.
+
+    Raises:
+      InputError: an unusable file, or a given flag that contradicts it.
+    """
+    goes_on = workdir and not run_folder.is_new(workdir)
+    run = workdir if goes_on else config.learning.init_run or config.learning.init_checkpoint
+    if run:
+        there = run_folder.settings(os.path.join(run, "flags.txt"))
+    if goes_on:
+        config = _as_before(config, there, given, ("model", "learning"))
+    elif config.learning.init_run:
+        config = _as_before(config, there, given, ("model",))
+    learning, origin = config.learning, ""
+    if workdir and not run:
+        _warn_of_norms(config.model, learning)
+    model: dict[str, Any] = {}
+    for stream in ("rgb", "flow"):
+        path = "" if goes_on else cache.resolve(getattr(learning, f"init_{stream}"))
+        if path:
+            model[f"{stream}_flavour"], origin = weights.Weights.read(path).flavour, path
+            if stream == "flow":
+                _warn_of_scale(config.model, model["flow_flavour"], path)
+    if run:
+        origin = os.path.join(run, "flags.txt")
+        model.update(rgb_flavour=there.model.rgb_flavour, flow_flavour=there.model.flow_flavour)
+    flavour = model.get("rgb_flavour", config.model.rgb_flavour)
+    model.update(flavours.own_flags(flavour))
+    for name, value in model.items():
+        mine = getattr(config.model, name)
+        if name in given and mine != value:
+            raise InputError(
+                f"--{name}={mine} contradicts {origin or flavour}, which wants {value}; give that, "
+                "or leave it out"
+            )
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, **model))
+
+
+def _warn_of_norms(model, learning):
+    """Warn where norms are frozen at the statistics of no weights."""
+    norms = {"rgb": ("norm", model.norm)}
+    if model.use_flow:
+        norms["flow"] = "flow_norm", model.motion_norm
+    for stream, (flag, norm) in norms.items():
+        if norm in FROZEN and not getattr(learning, f"init_{stream}"):
+            logger.warning(
+                "the %s backbone starts random, and %s keeps its norms at their first statistics: "
+                "name weights by --init_%s (docs/pretrained_weights.md), or give --%s=group_norm",
+                *(stream, norm, stream, flag),
+            )
+
+
+def _warn_of_scale(model, flavour, path):
+    """Warn if flow is scaled to many times the photographs that these weights know."""
+    divisor = float(np.mean(flavours.FLAVOURS[flavour].std))
+    usual = [side / divisor for side in _FLOW]
+    if model.flow_scale > _FAR * usual[0]:
+        logger.warning(
+            "%s: these weights want pixels divided by %.3g, and --flow_scale=%g is for undivided "
+            "ones; about --flow_scale=%.2g --flow_bound=%.2g suit them (docs/training.md, 'Flow "
+            "beside RGB')",
+            *(path, divisor, model.flow_scale, *usual),
+        )
+
+
+def _as_before(config, there, given, sections):
+    """Take the settings in PREDATED from `there`, an older run's, unless they were given.
+
+    From Python nothing is known to be given; there, what is not at its default was.
+    """
+    for section in sections:
+        ours, theirs = (getattr(c, section) for c in (config, there))
+        older = {
+            field.name: getattr(theirs, field.name)
+            for field in dataclasses.fields(ours)
+            if field.name in PREDATED
+            and field.name not in given
+            and getattr(ours, field.name) == field.default
+        }
+        config = dataclasses.replace(config, **{section: dataclasses.replace(ours, **older)})
+    return config
+
+
+def initialise(network: Network, config: Config) -> weights.LoadReport | None:
+    """Load the weights that the settings of a new run name.
+
+    Returns:
+      a `weights.LoadReport`; None where they are random, or all of those of --init_run.
+
+    Raises:
+      InputError: they are not there, or for another network, or nothing of them fits.
+    """
+    learning, report = config.learning, None
+    if learning.zero_shot_actor:
+        _check_withheld(learning)
+    if learning.init_run:
+        _take_over(network, config, learning.init_run)
+    elif learning.init_checkpoint:
+        report = _warm_start(network, config, learning.init_checkpoint)
+    class_map = {}
+    if learning.class_map:
+        class_map = coco_classes.read_class_map(learning.class_map, network.labels.actors)
+    for stream in ("rgb", "flow"):
+        path = cache.resolve(getattr(learning, f"init_{stream}"))
+        if path:
+            chosen = class_map if stream == "rgb" else {}
+            loaded = weights.load(network, weights.Weights.read(path), stream, chosen)
+            report = report.then(loaded) if report else loaded
+    return report
+
+
+def _check_withheld(learning: LearningConfig) -> None:
+    """Check that a new run withholds the actions of --zero_shot_actor.
+
+    Raises:
+      InputError: it trains no actions, or starts from a run that has learned these, or that has
+        itself started from one.
+    """
+    actor, run = learning.zero_shot_actor, learning.init_run or learning.init_checkpoint
+    if learning.train_phase == "actor":
+        raise InputError(
+            f"--zero_shot_actor={actor} withholds action labels, and --train_phase=actor reads "
+            "none; leave it out, and give it in the phase of actions"
+        )
+    seen: set[str] = set()
+    # A run before the last may be gone: its weights are not needed.
+    while run and os.path.isfile(f"{run}/flags.txt") and os.path.realpath(run) not in seen:
+        seen.add(os.path.realpath(run))
+        there = run_folder.settings(os.path.join(run, "flags.txt")).learning
+        known = LabelSpace.from_json(os.path.join(run, "labels.json")).actors
+        trained = actor in known and there.train_phase in ("joint", "action")
+        if trained and there.zero_shot_actor != actor:
+            raise InputError(
+                f"{run}: has learned the actions of '{actor}', which --zero_shot_actor withholds; "
+                f"start from a run with --zero_shot_actor={actor}, or of --train_phase=actor"
+            )
+        run = there.init_run or there.init_checkpoint
+
+
+def _take_over(network: Network, config: Config, run: str) -> None:
+    """Restore the weights of another run, which must be of the same network.
+
+    Raises:
+      InputError: no run there, or one of another network or label space.
+    """
+    run_folder.check_network(run, config, network.labels)
+    restore(network, run)
+
+
+def _warm_start(network, config, run):
+    path = os.path.join(run, "flags.txt")
+    there = run_folder.settings(path)
+    fields = ["backbone", "norm", "rgb_flavour", "stride_in_1x1", "pixel_scale", "roi_align"]
+    if config.model.use_flow and there.model.use_flow:
+        fields += ["flow_norm", "flow_flavour", "flow_scale", "flow_bound"]
+    run_folder.check_same(path, config, fields, "model")
+    other = Network(there.model, LabelSpace.from_json(os.path.join(run, "labels.json")))
+    return weights.copy(network, other, restore(other, run))
+
+
+def untrained(path: str, given: dict[str, Any] | None = None) -> Run:
+    """Load a network with COCO weights alone: it finds A2D's actors, and knows no actions.
+
+    Where COCO has one class for two actors (adult and baby), it is called the first.
+
+    Args:
+      path: of a detector's imported weights, or a name of `pretrained`.
+      given: {setting of inference or computing: value}.
+
+    Raises:
+      InputError: no such file, or not a detector's.
+    """
+    path = cache.resolve(path)
+    imported = weights.Weights.read(path)
+    if not imported.classes:
+        raise InputError(
+            f"{path}: {imported.source} weights are a backbone's, which finds no actors; predict "
+            "needs a detector's"
+        )
+    # With a single action, background must not take a share of its probability.
+    model = ModelConfig(
+        use_flow=False, temporal_layers=0, action_background=False, **imported.model_fields()
+    )
+    config = Config(model, InferenceConfig(score_threshold=run_folder.DEFAULT_THRESHOLD))
+    config = config.with_inference(**(given or {})).checked()
+    labels = coco_classes.label_space(A2D.actors, "untrained")
+    network = Network(model, labels, config.compute)
+    logger.info(weights.load(network, imported).summary())
+    weights.silence_twins(network)
+    facts = dict(zip(RECORD_FIELDS, ("dis", model.image_height, model.image_width, 1)))
+    return Run(config, network, facts, path)

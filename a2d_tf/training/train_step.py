@@ -1,0 +1,229 @@
+"""One training step on every replica: forward pass, gradients, clipping, update (paper, 4)."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from typing import Callable, Union
+
+import tensorflow as tf
+
+from a2d_tf.core.config import LearningConfig
+from a2d_tf.model.compiled import cluster
+from a2d_tf.model.network import Network
+from a2d_tf.training import optimizer, replicas
+from a2d_tf.training.averaging import Averages
+from a2d_tf.training.forward import forward, scalars
+
+Step = Callable[[dict, tf.Tensor], dict[str, tf.Tensor]]
+Steps = Callable[[Iterator[dict], int, int], tuple[dict[str, tf.Tensor], Union[tf.Tensor, float]]]
+
+
+def _step_variable():
+    return tf.Variable(0, dtype=tf.int64, trainable=False)
+
+
+def _flag_variable():
+    return tf.Variable(False, trainable=False)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainState:
+    """The objects that training changes.
+
+    Attributes:
+      step: the number of steps done, int64.
+      diverged: whether a step has reported what is no number; nothing changes from that step on.
+    """
+
+    network: Network
+    optimizer: tf.keras.optimizers.Optimizer
+    step: tf.Variable = dataclasses.field(default_factory=_step_variable)
+    loss_scale: optimizer.LossScale | None = None
+    averages: Averages | None = None
+    diverged: tf.Variable = dataclasses.field(default_factory=_flag_variable)
+
+    @classmethod
+    def create(cls, network: Network, learning: LearningConfig) -> TrainState:
+        """Make the state of a new run, with a loss scale and averages if its settings need them."""
+        half, decay = network.compute.precision == "mixed_float16", learning.average_decay
+        return cls(
+            network,
+            optimizer.of_settings(learning),
+            loss_scale=optimizer.LossScale() if half else None,
+            averages=Averages(network.variables, decay) if decay else None,
+        )
+
+
+def make_train_step(state: TrainState, learning: LearningConfig) -> Step:
+    """Compile the step: (batch, step int64 scalar) -> {name: scalar} of losses and health.
+
+    It runs on the strategy in whose scope it is made, on elements of `batches.distributed`, once a
+    checkpoint is restored.
+
+    A step whose loss or gradients are not finite changes no weight. With a loss scale such a step
+    lowers the scale, and reports a gradient norm of 0 unless the scale is already at its minimum.
+    A step that reports what is no number changes nothing at all, nor does any step after it, so
+    that whoever reads the reports, whenever that is, finds the state before that step.
+    """
+    optimizer.create_slots(state.optimizer, state.network.trainable_weights)
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def train_step(batch, step):
+        return _step(state, learning, batch, step)
+
+    return train_step
+
+
+def make_train_steps(state: TrainState, learning: LearningConfig) -> Steps:
+    """Return (stream, step, count) -> ({name: float32 [count]}, seconds that it waited for data).
+
+    It takes `count` batches of the stream, `batches.distributed`, from step `step` on; the values
+    are those of `make_train_step`. With `steps_per_call` above 1 one compiled call does them all;
+    otherwise `count` is 1. Nothing that is returned has been waited for.
+    """
+    if learning.steps_per_call == 1:
+        train_step = make_train_step(state, learning)
+        return lambda stream, step, count: _fed(train_step, stream, step)
+    optimizer.create_slots(state.optimizer, state.network.trainable_weights)
+    names: list[str] = []
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def compiled(stream, step, count):
+        def one(i, waited, rows):
+            batch, seconds = _timed_next(stream)
+            values = _step(state, learning, batch, step + tf.cast(i, tf.int64))
+            names[:] = values
+            return i + 1, waited + seconds, rows.write(i, tf.stack(list(values.values())))
+
+        # A loop whose length is a tensor: a shorter call is not traced anew.
+        start = (0, tf.zeros([], tf.float64), tf.TensorArray(tf.float32, count))
+        _, waited, rows = tf.while_loop(lambda i, *_: i < count, one, start, parallel_iterations=1)
+        table = tf.reshape(rows.stack(), [count, len(names)])
+        return dict(zip(names, tf.unstack(table, axis=1))), waited
+
+    def train_steps(stream, step, count):
+        return compiled(stream, tf.constant(step, tf.int64), tf.constant(count))
+
+    return train_steps
+
+
+def _fed(train_step, stream, step):
+    """Take a single step, as `make_train_steps` returns it."""
+    began = time.monotonic()
+    batch = next(stream)
+    waited = time.monotonic() - began
+    values = train_step(batch, tf.constant(step, tf.int64))
+    return {name: tf.expand_dims(value, 0) for name, value in values.items()}, waited
+
+
+def _timed_next(stream):
+    """In a graph: return the next batch, and the seconds until it was there."""
+
+    def now():  # tf.timestamp, but that is refused where kernels have to be deterministic
+        return tf.ensure_shape(tf.numpy_function(time.monotonic, [], tf.float64), [])
+
+    began = now()
+    with tf.control_dependencies([began]):
+        batch = next(stream)
+    with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
+        return batch, now() - began
+
+
+def _step(state, learning, batch, step):
+    strategy, loss_scale = tf.distribute.get_strategy(), state.loss_scale
+    seed = tf.stack([tf.constant(learning.seed, tf.int64), step])
+    scale = loss_scale.value.read_value() if loss_scale else 1.0
+    going = ~state.diverged.read_value()
+    means = _running_means(state.network)
+    before = strategy.run(lambda: list(map(tf.identity, means))) if means else []
+    inputs = (state.network, batch, seed, learning)
+    values, gradients = strategy.run(_gradients, inputs, {"scale": scale})
+    values = replicas.first(values)
+    finite = tf.math.is_finite(values["gradient_norm"]) & tf.math.is_finite(values["total"])
+    if loss_scale:
+        norm = tf.where(finite | (scale <= 1.0), values["gradient_norm"], 0.0)
+        values = {**values, "gradient_norm": norm, "loss_scale": scale}
+    going &= tf.reduce_all(tf.math.is_finite(tf.stack(list(values.values()))))
+    tf.cond(
+        going & finite,
+        lambda: cluster(lambda: _update(state, gradients, step), learning.jit),
+        lambda: False,
+    )
+    if loss_scale:
+        loss_scale.update(finite, going)
+    if means:
+        strategy.run(_keep, (means, before, going))
+    state.diverged.assign(~going)
+    return values
+
+
+def _running_means(network):
+    """Return the variables that a forward pass changes: those of batch norm."""
+    config = network.model_config
+    trained = "bn" in (config.norm, config.flow_norm)
+    return [v for v in network.variables if "moving_" in v.name] if trained else []
+
+
+def _keep(variables, before, going):
+    """In a replica: give variables their values before the step unless training goes on."""
+    for variable, value in zip(variables, before):
+        variable.assign(tf.where(going, variable, value))
+
+
+def make_probe(network: Network, learning: LearningConfig) -> Step:
+    """Compile what a step reports, without an update: (batch, step int64 scalar) -> {name: scalar}.
+
+    The batch may be some rows of a step's batch: they are sampled as in that step. Every replica
+    gets all of it.
+    """
+    strategy = tf.distribute.get_strategy()
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def probe(batch, step):
+        seed = tf.stack([tf.constant(learning.seed, tf.int64), step])
+        values, _ = strategy.run(_gradients, (network, batch, seed, learning))
+        return replicas.first(values)
+
+    return probe
+
+
+def _gradients(network, batch, seed, learning, *, scale=1.0):
+    """In a replica: return what the step reports, and the clipped gradients of all replicas.
+
+    `scale` is a factor on the loss while gradients are computed.
+    """
+    variables = network.trainable_weights
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(variables)
+        # A scope for what is not part of the network, for profiles and TensorBoard's graph.
+        with tf.name_scope("losses"):
+            pairs = forward(network, batch, seed, learning, training=True)
+            values = cluster(lambda: scalars(*pairs, learning), learning.jit)
+        loss = values["total"] * scale
+    gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    values, gradients = replicas.total((values, gradients))
+    with tf.name_scope("optimizer"):
+        gradients, norm = cluster(
+            lambda: optimizer.clipped(gradients, learning.clip_norm, scale), learning.jit
+        )
+    return {**values, "gradient_norm": norm}, gradients
+
+
+def _update(state, gradients, step):
+    """Apply the gradients on every replica, then take the new weights into the averages."""
+
+    def apply(gradients):
+        variables = state.network.trainable_weights
+        state.optimizer.apply_gradients(
+            zip(gradients, variables),
+            decay_var_list=optimizer.decaying(variables),
+            experimental_aggregate_gradients=False,
+        )
+
+    with tf.name_scope("optimizer"):
+        tf.distribute.get_strategy().run(apply, (gradients,))
+        if state.averages:
+            state.averages.update(step)
+    return True

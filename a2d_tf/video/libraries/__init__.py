@@ -1,1 +1,0 @@
-"""Libraries of videos: their plan, their predictions one after the other, what is finished."""
