@@ -65,7 +65,7 @@ def main(argv: list[str]) -> None:
 @contextlib.contextmanager
 def _alone(workdir):
     """Keep other trainings, but for this one's own workers, out of the run folder."""
-    from a2d_tf.core.locks import locked_folder
+    from a2d_tf.core.locks import locked
     from a2d_tf.training import replicas
 
     if not replicas.is_chief():
@@ -73,7 +73,7 @@ def _alone(workdir):
         return
     with contextlib.ExitStack() as stack:
         try:
-            held = stack.enter_context(locked_folder(workdir))
+            held = stack.enter_context(locked(os.path.join(workdir, ".lock"), wait=False))
         except OSError as error:
             raise InputError(f"{workdir}: cannot be written ({error.strerror})") from error
         if not held:

@@ -21,13 +21,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Callable, Union
 
 import numpy as np
 
-from a2d_tf.core.errors import InputError
+from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.limits import MAX_ARRAY_BYTES, MAX_NAME
 
 if TYPE_CHECKING:
     import h5py
 
 Path = Union[str, os.PathLike]
+_LARGEST = 1e300  # of a JSON number, which can be NaN, infinite or of any length
 UNREADABLE = (
     EOFError,
     LookupError,
@@ -63,6 +64,116 @@ def read_json(path: Path, object_hook: Callable[[dict], Any] | None = None) -> A
         return json.loads(read_text(path), object_hook=object_hook)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
+
+
+def load_json(path: Path, kind: Any, remedy: str) -> Any:
+    """Read a JSON file and check its fields; fields that `kind` does not name may be anything.
+
+    Args:
+      path: the file.
+      kind: what the file holds, as for `check_json`.
+      remedy: what to do about a missing or damaged file; ends the error.
+
+    Raises:
+      InputError: no such file, or a damaged one; names file, field and remedy.
+    """
+    try:
+        value = read_json(path)
+        check_json(value, kind)
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: {problem}; {remedy}") from error
+    return value
+
+
+def check_json(value: Any, kind: Any, where: str = "") -> None:
+    """Check a value that was read from JSON.
+
+    Args:
+      value: the value.
+      kind: one of
+        - a type; float takes any finite number, int and bool are apart;
+        - [kind]: a list of such values;
+        - {name: kind}: an object with these fields and perhaps others; 'name?' may be missing;
+        - {str: kind}: an object with such values under any names;
+        - (kind, ...): one of these; None is null;
+        - a function that raises ValueError for a wrong value, as `whole`, `number` and `one_of`
+          return.
+      where: the value's place in the file.
+
+    Raises:
+      ValueError: a value is missing or wrong; names its place, such as files[0].bytes.
+    """
+    if isinstance(kind, tuple):
+        wrong = not any(_matches(value, each) for each in kind)
+    elif isinstance(kind, list):
+        wrong = type(value) is not list
+        for i, each in enumerate(() if wrong else value):
+            check_json(each, kind[0], f"{where}[{i}]")
+    elif isinstance(kind, dict):
+        wrong = type(value) is not dict
+        for name, each in () if wrong else kind.items():
+            _check_field(value, name, each, f"{where}." if where else "")
+    elif kind is float:
+        wrong = type(value) not in (int, float) or not -_LARGEST < value < _LARGEST
+    elif isinstance(kind, type) or kind is None:
+        wrong = type(value) is not kind if kind else value is not None
+    else:
+        wrong = False
+        try:
+            kind(value)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}" if where else str(error)) from error
+    if wrong:
+        raise ValueError(f"{where or 'content'}: {shown(value)} is missing or of the wrong kind")
+
+
+def _check_field(value, name, kind, prefix):
+    """Check a field, or under the name `str` all fields, of an object."""
+    if name is str:
+        for key, each in value.items():
+            check_json(each, kind, f"{prefix}{shown(key)}")
+    elif name.rstrip("?") in value or not name.endswith("?"):
+        name = name.rstrip("?")
+        check_json(value.get(name), kind, f"{prefix}{name}")
+
+
+def _matches(value, kind):
+    try:
+        check_json(value, kind)
+    except ValueError:
+        return False
+    return True
+
+
+def whole(least: int = 0, most: int = 2**53) -> Callable[[Any], None]:
+    """Return a kind for `check_json`: whole numbers of a range."""
+
+    def check(value):
+        if type(value) is not int or not least <= value <= most:
+            raise ValueError(f"{shown(value)} is no whole number from {least} to {most}")
+
+    return check
+
+
+def number(least: float, most: float) -> Callable[[Any], None]:
+    """Return a kind for `check_json`: numbers of a range."""
+
+    def check(value):
+        if type(value) not in (int, float) or not least <= value <= most:
+            raise ValueError(f"{shown(value)} is no number from {least:g} to {most:g}")
+
+    return check
+
+
+def one_of(*values: Any) -> Callable[[Any], None]:
+    """Return a kind for `check_json`: one of these values."""
+
+    def check(value):
+        if value not in values:
+            raise ValueError(f"{shown(value)} is none of {', '.join(map(str, values))}")
+
+    return check
 
 
 def file_digest(path: Path, algorithm: str = "sha256") -> str:

@@ -15,13 +15,17 @@ import shutil
 import time
 from collections.abc import Iterator
 
+import filelock
+
 _LOCK = "lock"
 _IDLE = 24 * 3600  # seconds after which another machine's folder is taken for abandoned
 
 
 @contextlib.contextmanager
 def locked(path: str | os.PathLike[str], wait: bool = True) -> Iterator[bool]:
-    """Hold the lock of a file, which is made if missing, and yield whether this process holds it.
+    """Hold the lock of a file, and yield whether this process holds it.
+
+    The file is made if missing, and stays.
 
     Args:
       path: of the file; wait: whether to wait while another process holds the lock.
@@ -30,38 +34,18 @@ def locked(path: str | os.PathLike[str], wait: bool = True) -> Iterator[bool]:
       OSError: the file cannot be made.
     """
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    with open(path, "a") as file:
-        yield _take(file.fileno(), wait)
-
-
-@contextlib.contextmanager
-def locked_folder(path: str | os.PathLike[str]) -> Iterator[bool]:
-    """Hold the lock of a folder, which is made if missing; like `locked` without waiting.
-
-    A folder that it made, and that is empty at the end, is removed.
-    """
-    made = not os.path.isdir(path)
-    os.makedirs(path, exist_ok=True)
-    folder = os.open(path, os.O_RDONLY)
-    held = _take(folder, wait=False)
+    lock = filelock.FileLock(path)
+    try:
+        lock.acquire(blocking=wait)
+        held = True
+    except filelock.Timeout:
+        held = False
+    except NotImplementedError:  # the file system has no locks
+        held = True
     try:
         yield held
     finally:
-        if made and held:
-            with contextlib.suppress(OSError):
-                os.rmdir(path)
-        os.close(folder)
-
-
-def _take(descriptor, wait):
-    """Take the lock of an open file or folder; return whether this process holds it."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass  # the file system has no locks
-    return True
+        lock.release()
 
 
 class HiddenFolder:

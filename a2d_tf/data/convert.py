@@ -129,6 +129,7 @@ def convert_task(
         # Waits for a task that publishes now, after which there is a manifest, and no PARTIAL.
         with locked(output / PARTIAL / _LOCK):
             if (output / manifests.NAME).exists():
+                shutil.rmtree(output / PARTIAL, ignore_errors=True)  # made anew for the lock
                 return complete(), True
             sidecars = _all_sidecars(source, output, settings, shards, own, on_error)
             if sidecars is None:

@@ -1,0 +1,71 @@
+"""Files: JSON that is checked as it is read."""
+
+import json
+
+import pytest
+
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import load_json, number, one_of, whole
+
+KIND = {
+    "name": str,
+    "share": number(0, 1),
+    "rate": float,
+    "note?": (str, None),
+    "counts": {str: whole()},
+    "files": [{"split": one_of("train", "test"), "bytes": whole(1)}],
+}
+RIGHT = {
+    "name": "a",
+    "share": 1,
+    "rate": 2.5,
+    "counts": {"x": 0},
+    "files": [{"split": "test", "bytes": 3}],
+    "other": [1],
+}
+
+
+def test_json_of_the_right_kind_is_returned_whole(tmp_path):
+    path = tmp_path / "facts.json"
+    for more in ({}, {"note": None}, {"note": "n"}, {"files": []}):
+        path.write_text(json.dumps({**RIGHT, **more}))
+        assert load_json(path, KIND, "build it again") == {**RIGHT, **more}
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("name", 1),
+        ("name", None),
+        ("share", 1.5),
+        ("share", float("nan")),
+        ("share", True),
+        ("rate", float("inf")),
+        ("rate", 10**400),
+        ("note", 0),
+        ("counts", []),
+        ("counts.'x'", {"x": -1}),
+        ("files", {}),
+        ("files[0]", [3]),
+        ("files[1].bytes", [{"split": "test", "bytes": 3}, {"split": "test"}]),
+        ("files[0].split", [{"split": "val", "bytes": 3}]),
+    ],
+)
+def test_json_of_another_kind_is_an_error_that_names_file_field_and_remedy(tmp_path, field, value):
+    path = tmp_path / "facts.json"
+    name = field.partition(".")[0].partition("[")[0]
+    path.write_text(json.dumps({**RIGHT, name: value}))
+    with pytest.raises(InputError) as error:
+        load_json(path, KIND, "build it again")
+    message = str(error.value)
+    assert message.startswith(f"{path}: {field}: ") and message.endswith("; build it again")
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[]", "[" * 100_000, "\ud800"])
+def test_a_missing_or_damaged_json_file_is_an_error_that_names_it(tmp_path, text):
+    path = tmp_path / "facts.json"
+    if text is not None:
+        path.write_bytes(text.encode(errors="surrogatepass"))
+    with pytest.raises(InputError) as error:
+        load_json(path, KIND, "build it again")
+    assert str(error.value).startswith(f"{path}: ")
