@@ -108,25 +108,15 @@ def dataset(
     """
     from a2d_tf.data import pipeline
     from a2d_tf.data.manifest import Manifest
-    from a2d_tf.training import batches
 
     config, manifest = _config(settings), Manifest.load(records)
-    learning = config.learning
     if augment is None:
         augment = split == "train"
     if not augment:
-        return pipeline.evaluation(
-            manifest,
-            split,
-            (config.model.image_height, config.model.image_width),
-            config.model.frames,
-            batch_size=learning.batch_size,
-            max_instances=learning.max_instances,
-            val_fraction=learning.val_fraction,
-        )
+        return pipeline.evaluation(manifest, split, config, config.learning.batch_size)
     if split != "train":
         raise ValueError(f"augment=True is for split 'train', not '{split}'")
-    return batches.training(manifest, config)
+    return pipeline.training(manifest, config)
 
 
 def _config(settings: _Settings) -> Config:

@@ -21,10 +21,11 @@ from a2d_tf.core import devices
 from a2d_tf.core.config import ComputeConfig, Config, LearningConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
+from a2d_tf.data import pipeline
 from a2d_tf.data import records as record_format
 from a2d_tf.evaluation.reports import dashboard
 from a2d_tf.model.network import Network
-from a2d_tf.training import batches, divergence, losses, optimizer, run_folder, train_step
+from a2d_tf.training import divergence, losses, optimizer, run_folder, train_step
 from a2d_tf.training import fit as fit_module
 from a2d_tf.training.fit import Validated, fit
 
@@ -281,7 +282,7 @@ def test_such_a_loss_ends_the_run_before_its_weights_are_kept(mini_records, tmp_
     mini_records_videos = sorted(
         {
             v.decode()
-            for b in batches.training(mini_records, config).take(20)
+            for b in pipeline.training(mini_records, config).take(20)
             for v in b["video"].numpy()
         }
     )

@@ -11,10 +11,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from a2d_tf.core.config import Config, LearningConfig, ModelConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import pipeline, records
+from a2d_tf.data import augment, pipeline, records
 
-CANVAS = (64, 96)
+
+def config(frames=3, height=64, width=96, **learning):
+    """A run's settings, on the canvas of `mini_records` and without held-out videos."""
+    model = ModelConfig(image_height=height, image_width=width, temporal_layers=frames // 2)
+    settings = dict(max_instances=4, val_fraction=0.0, shuffle_buffer=100, batch_size=4)
+    return Config(model=model, learning=LearningConfig(**{**settings, **learning}))
 
 
 def scene(height=32, width=48, frames=3):
@@ -39,26 +45,18 @@ def example(**override):
         video="v",
         frame=7,
         native_size=np.int32([320, 480]),
-        annotated=True,
     )
     return {name: tf.constant(value) for name, value in {**fields, **override}.items()}
 
 
 def warp(parts, window, flip):
-    made = pipeline.warp(
-        *map(tf.constant, parts), window=tf.constant(window, tf.float32), flip=flip
-    )
+    made = augment.warp(*map(tf.constant, parts), window=tf.constant(window, tf.float32), flip=flip)
     return [part.numpy() for part in made]
 
 
-def augment(given, seed, flip=False, scale_jitter=0.0, colour_jitter=0.0):
-    return pipeline.augment(
-        given,
-        tf.constant(seed, tf.int64),
-        flip=flip,
-        scale_jitter=scale_jitter,
-        colour_jitter=colour_jitter,
-    )
+def augmented(given, seed, **changes):
+    off = dict(flip=False, scale_jitter=0.0, colour_jitter=0.0)
+    return augment.augment(given, tf.constant(seed, tf.int64), **{**off, **changes})
 
 
 def extent(image):
@@ -171,7 +169,7 @@ def test_augmentation_keeps_flow_and_boxes_right(seed):
     masks = np.zeros((1, 64, 96), np.uint8)
     masks[:, 20:44, 32:64] = 1
     given = example(rgb=rgb, flow=flow, boxes=np.float32([[20, 32, 44, 64]]), masks=masks)
-    made = augment(given, [seed, 5], flip=True, scale_jitter=0.3, colour_jitter=0.1)
+    made = augmented(given, [seed, 5], flip=True, scale_jitter=0.3, colour_jitter=0.1)
     assert not np.allclose(made["flow"][1, 32, 48], [6, -4], atol=0.05)
     assert photometric_error(made["rgb"].numpy(), made["flow"].numpy()) < 0.6
     np.testing.assert_allclose(extent(made["masks"][0].numpy()), made["boxes"][0], atol=0.75)
@@ -179,7 +177,7 @@ def test_augmentation_keeps_flow_and_boxes_right(seed):
 
 def test_augmentation_mirrors_half_of_the_clips():
     given = example()
-    draws = [float(augment(given, [1, i], flip=True)["boxes"][0, 1]) for i in range(60)]
+    draws = [float(augmented(given, [1, i], flip=True)["boxes"][0, 1]) for i in range(60)]
     assert set(draws) == {12.0, 18.0}
     assert 18 <= draws.count(12.0) <= 42
 
@@ -187,7 +185,7 @@ def test_augmentation_mirrors_half_of_the_clips():
 def test_windows_keep_the_aspect_and_nest_in_the_frame():
     scales = []
     for i in range(60):
-        y, x, height, width = pipeline._random_window([64, 96], 0.4, tf.constant([7, i])).numpy()
+        y, x, height, width = augment._random_window([64, 96], 0.4, tf.constant([7, i])).numpy()
         assert height / 64 == pytest.approx(width / 96, rel=1e-5)
         low, high = sorted([0.0, 64 - height])
         assert low - 1e-3 <= y <= high + 1e-3
@@ -199,7 +197,7 @@ def test_windows_keep_the_aspect_and_nest_in_the_frame():
 
 def test_instances_cut_away_are_dropped_with_all_their_parts(monkeypatch):
     window = tf.constant([0.0, 0, 16, 24])
-    monkeypatch.setattr(pipeline, "_random_window", lambda *_: window)
+    monkeypatch.setattr(augment, "_random_window", lambda *_: window)
     boxes = np.float32(
         [
             [2, 2, 10, 10],  # whole
@@ -213,7 +211,7 @@ def test_instances_cut_away_are_dropped_with_all_their_parts(monkeypatch):
     for mask, (y1, x1, y2, x2) in zip(masks, np.round(boxes).astype(int)):
         mask[y1:y2, x1:x2] = 1
     given = example(boxes=boxes, masks=masks, codes=np.int32([11, 21, 34, 43, 54]))
-    made = augment(given, [0, 0], scale_jitter=0.5)
+    made = augmented(given, [0, 0], scale_jitter=0.5)
     assert made["codes"].numpy().tolist() == [11, 43]
     np.testing.assert_allclose(made["boxes"], [[4, 4, 20, 20], [24, 8, 32, 40]], atol=1e-4)
     assert [extent(mask) for mask in made["masks"].numpy()] == [[4, 4, 20, 20], [24, 8, 32, 40]]
@@ -221,13 +219,13 @@ def test_instances_cut_away_are_dropped_with_all_their_parts(monkeypatch):
 
 def test_colour_jitter_leaves_what_lies_outside_the_frame(monkeypatch):
     window = tf.constant([-16.0, -24, 64, 96])
-    monkeypatch.setattr(pipeline, "_random_window", lambda *_: window)
+    monkeypatch.setattr(augment, "_random_window", lambda *_: window)
     given = example(rgb=np.full((3, 32, 48, 3), 100, np.uint8))
     inside = np.zeros((32, 48), bool)
     inside[8:24, 12:36] = True
     tints = set()
     for i in range(8):
-        made = augment(given, [0, i], scale_jitter=0.5, colour_jitter=0.2)
+        made = augmented(given, [0, i], scale_jitter=0.5, colour_jitter=0.2)
         rgb = made["rgb"].numpy()
         assert not rgb[:, ~inside].any()
         tints.add(int(rgb[0, 16, 24, 0]))
@@ -257,7 +255,6 @@ def test_pad_keeps_the_largest_first():
     assert made["actions"].numpy().tolist() == [2, 8]
     assert made["masks"][:, 0, 0].numpy().tolist() == [2, 3]
     assert made["present"].numpy().tolist() == [True, True]
-    assert made["annotated"].numpy()
     assert made["rgb"].shape == (3, 40, 50, 3) and made["flow"].shape == (3, 40, 50, 2)
     assert made["size"].numpy().tolist() == [32, 48]
     assert made["native_size"].numpy().tolist() == [320, 480]
@@ -297,7 +294,8 @@ def test_background_is_known_where_all_instances_are(
     given, changed, annotated, mini_records, monkeypatch
 ):
     monkeypatch.setattr(pipeline, "_parse", lambda *_: given())
-    load = pipeline._loader(mini_records, (32, 48), 3, 4, 2, lambda *_: changed())
+    settings = config(height=32, width=48, max_instances=2)
+    load = pipeline._loader(mini_records, settings, 4, lambda *_: changed())
     made = load(tf.constant(5, tf.int64), tf.constant(b""))
     assert made["annotated"].numpy() == annotated and made["row"].numpy() == 1
 
@@ -328,8 +326,8 @@ def keys(batch):
 
 
 def evaluation(manifest, split, batch_size=5, fraction=0.0, context=None, frames=3):
-    options = dict(batch_size=batch_size, max_instances=4, val_fraction=fraction)
-    return pipeline.evaluation(manifest, split, CANVAS, frames, **options, input_context=context)
+    settings = config(frames, val_fraction=fraction)
+    return pipeline.evaluation(manifest, split, settings, batch_size, input_context=context)
 
 
 def evaluated(manifest, split, fraction, batch_size=5, context=None):
@@ -364,20 +362,12 @@ def test_validation_takes_whole_videos_out_of_training(mini_records):
 # Training batches.
 
 
-OPTIONS = dict(
-    seed=0,
-    max_instances=4,
-    val_fraction=0.0,
-    shuffle_buffer=100,
-    flip=True,
-    scale_jitter=0.2,
-    colour_jitter=0.1,
-)
-
-
-def training(manifest, batches=None, batch_size=4, frames=3, **options):
+def training(manifest, batches=None, frames=3, start_step=0, input_context=None, **learning):
     """The dataset, or a list of its first batches."""
-    dataset = pipeline.training(manifest, CANVAS, frames, batch_size, **{**OPTIONS, **options})
+    settings = config(frames, **learning)
+    dataset = pipeline.training(
+        manifest, settings, start_step=start_step, input_context=input_context
+    )
     return dataset if batches is None else list(dataset.take(batches))
 
 
@@ -553,6 +543,7 @@ MIRRORED = """
 import sys
 import numpy as np
 import tensorflow as tf
+from a2d_tf.core.config import Config, LearningConfig, ModelConfig
 from a2d_tf.data import pipeline
 from a2d_tf.data.manifest import Manifest
 
@@ -561,14 +552,14 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 assert strategy.num_replicas_in_sync == 2
 manifest = Manifest.load(sys.argv[1])
-options = dict(
-    seed=0, max_instances=4, val_fraction=0.0, shuffle_buffer=100, flip=True, scale_jitter=0.2,
-    colour_jitter=0.1, start_step=1,
+config = Config(
+    ModelConfig(image_height=64, image_width=96, temporal_layers=1),
+    learning=LearningConfig(max_instances=4, val_fraction=0.0, batch_size=6),
 )
 
 
 def training(context=None):
-    return pipeline.training(manifest, (64, 96), 3, 6, input_context=context, **options)
+    return pipeline.training(manifest, config, start_step=1, input_context=context)
 
 
 shared = strategy.distribute_datasets_from_function(training)

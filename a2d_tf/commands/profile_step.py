@@ -46,8 +46,9 @@ def profile(config: Config, records: str, output: str, steps: int) -> dict:
     import tensorflow as tf
 
     from a2d_tf.core import devices
+    from a2d_tf.data import pipeline
     from a2d_tf.data.manifest import Manifest
-    from a2d_tf.training import batches, run_start
+    from a2d_tf.training import run_start
     from a2d_tf.training.doctor import trace
 
     manifest = Manifest.load(records)
@@ -55,7 +56,7 @@ def profile(config: Config, records: str, output: str, steps: int) -> dict:
     devices.prepare(_DEVICE.value, config.learning.deterministic)
     step = _step_of_new_network(config, manifest.label_space)
     clips, waits, walls = [], [], []
-    stream = iter(batches.training(manifest, config))
+    stream = iter(pipeline.training(manifest, config))
     for number in range(_WARM_UP + steps):
         began = time.perf_counter()
         clips.append(next(stream))

@@ -314,12 +314,6 @@ class LearningConfig:
     flip: bool = _setting(True, "Mirror half of the training clips.")
     scale_jitter: float = _setting(0.2, "Largest relative zoom in or out, with a shift.", (0, 0.9))
     colour_jitter: float = _setting(0.1, "Largest change of brightness and contrast.", (0, 1))
-    copy_paste: float = _setting(
-        0.0,
-        "Probability with which a training clip gets an instance of another clip of its batch "
-        "pasted in.",
-        (0, 1),
-    )
     shuffle_buffer: int = _setting(1000, "Records shuffled together.", (1, 1000000))
     steps_per_call: int = _setting(
         1,
@@ -630,11 +624,6 @@ def _check_learning(learning):
         raise InputError(
             f"--train_proposals_before_nms={learning.train_proposals_before_nms} leaves fewer "
             f"than --train_proposals={learning.train_proposals}"
-        )
-    if learning.copy_paste and learning.batch_size < 2:
-        raise InputError(
-            f"--copy_paste={learning.copy_paste} pastes between the clips of a batch; it needs "
-            "--batch_size=2 or more"
         )
     if learning.replicas and learning.strategy != "mirrored":
         raise InputError("--replicas counts those of --strategy=mirrored")

@@ -6,7 +6,6 @@ Sources of randomness in training:
 |---|---|
 | order of the clips: a permutation of the shards, then of blocks of records | (seed, epoch) |
 | mirroring; zoom and shift; brightness and contrast | (seed, position in the stream) |
-| pasted instances (`copy_paste`) | (seed, step, row) |
 
 A clip's context is not random: it is the frames around its key frame. All draws are stateless, so
 that a run resumed at any step sees the clips it would have seen, and several workers together see
@@ -16,14 +15,14 @@ those of a single one. To resume, serialised records are skipped, which costs no
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import tensorflow as tf
 
+from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import copy_paste as copy_paste_ops
-from a2d_tf.data import records
+from a2d_tf.data import augment, records
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.ops import canvas as canvas_ops
 
@@ -40,110 +39,6 @@ def is_validation(video: tf.Tensor, fraction: float) -> tf.Tensor:
     """Return whether a training video is held out, a bool tensor: decided by a hash of its VID."""
     bucket = tf.strings.to_hash_bucket_fast(video, _BUCKETS)
     return bucket < int(round(fraction * _BUCKETS))
-
-
-def warp(
-    rgb: tf.Tensor,
-    flow: tf.Tensor,
-    boxes: tf.Tensor,
-    masks: tf.Tensor,
-    *,
-    window: tf.Tensor,
-    flip: tf.Tensor,
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Crop a window of a clip, resize it to the frame's size and mirror it.
-
-    A point at pixel (y, x) moves to ((y - y0) / s, (x - x0) / s), s = window size / frame size, and
-    then, if mirrored, to (y', W - x'). Flow vectors are divided by s, and mirroring negates u.
-    Outside of the frame all is zero.
-
-    Args:
-      rgb: [T, H, W, 3], 0..255.
-      flow: float32 [T, H, W, 2].
-      boxes: [N, 4].
-      masks: 0/1 [N, H, W].
-      window: float32 [4] y0, x0, height, width in pixels, inside the frame or around it.
-      flip: bool scalar.
-
-    Returns:
-      the four, of the same shapes, RGB and masks uint8; boxes are not clipped.
-    """
-    size = tf.cast(tf.shape(rgb)[1:3], tf.float32)
-    origin, step = window[:2], window[2:] / size
-    # crop_and_resize is corner-aligned and reads zeros outside. This samples at the centres of the
-    # new pixels, in frames padded by their edge (cf. ops/roi_align).
-    first = (origin + 0.5 * step + 0.5) / (size + 1.0)
-    last = first + step * (size - 1.0) / (size + 1.0)
-    # Mirroring reads from right to left: reversing the result would take twice as long.
-    left, right = tf.where(flip, last[1], first[1]), tf.where(flip, first[1], last[1])
-    box = tf.stack([first[0], left, last[0], right])[None]
-
-    def resample(images):
-        images = tf.cast(images, tf.float32)
-        images = tf.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]], "SYMMETRIC")
-        count = tf.shape(images)[0]
-        return tf.image.crop_and_resize(
-            images, tf.tile(box, [count, 1]), tf.range(count), tf.shape(rgb)[1:3]
-        )
-
-    factor = tf.stack([tf.where(flip, -1.0, 1.0), 1.0]) / step[::-1]
-    rgb = tf.cast(tf.clip_by_value(tf.round(resample(rgb)), 0.0, 255.0), tf.uint8)
-    flow = canvas_ops.scale_vectors(resample(flow), factor)
-    masks = tf.cast(resample(masks[..., None])[..., 0] >= 0.5, tf.uint8)
-    boxes = (boxes - tf.tile(origin, [2])) / tf.tile(step, [2])
-    y1, x1, y2, x2 = tf.unstack(boxes, axis=1)
-    x1, x2 = tf.where(flip, size[1] - x2, x1), tf.where(flip, size[1] - x1, x2)
-    return rgb, flow, tf.stack([y1, x1, y2, x2], axis=1), masks
-
-
-def _random_window(size, jitter, seed):
-    """Draw a window of the frame's aspect, smaller or larger by up to `jitter`."""
-    draw = tf.random.stateless_uniform([3], seed)
-    size = tf.cast(size, tf.float32)
-    extent = size * (1.0 + jitter * (2.0 * draw[0] - 1.0))
-    return tf.concat([(size - extent) * draw[1:], extent], axis=0)
-
-
-def augment(
-    example: dict[str, tf.Tensor],
-    seed: tf.Tensor,
-    *,
-    flip: bool,
-    scale_jitter: float,
-    colour_jitter: float,
-) -> dict[str, tf.Tensor]:
-    """Mirror, zoom and shift a clip and change its brightness and contrast, alike in all frames.
-
-    Outside of the frame all is zero, like padding. An instance is dropped if less than a tenth of
-    its box, fewer than two pixels of a side or none of its mask remain.
-    """
-    seeds = tf.random.experimental.stateless_split(seed, 3)
-    size = tf.shape(example["rgb"])[1:3]
-    mirrored = tf.random.stateless_uniform([], seeds[0]) < (0.5 if flip else 0.0)
-    draw = tf.random.stateless_uniform([2], seeds[2], -colour_jitter, colour_jitter)
-    # Before the warp, whose zeros outside of the frame must stay zero.
-    rgb = tf.cast(example["rgb"], tf.float32) * (1.0 + draw[0]) + 128.0 * draw[1]
-    rgb, flow, boxes, masks = warp(
-        tf.clip_by_value(rgb, 0.0, 255.0),
-        example["flow"],
-        example["boxes"],
-        example["masks"],
-        window=_random_window(size, scale_jitter, seeds[1]),
-        flip=mirrored,
-    )
-    limit = tf.cast(tf.tile(size, [2]), tf.float32)
-    clipped = tf.clip_by_value(boxes, 0.0, limit)
-    old, new = boxes[:, 2:] - boxes[:, :2], clipped[:, 2:] - clipped[:, :2]
-    kept = (tf.reduce_min(new, 1) >= 2.0) & (tf.reduce_prod(new, 1) >= 0.1 * tf.reduce_prod(old, 1))
-    kept &= tf.reduce_any(masks > 0, axis=[1, 2])
-    return dict(
-        example,
-        rgb=rgb,
-        flow=flow,
-        boxes=tf.boolean_mask(clipped, kept),
-        masks=tf.boolean_mask(masks, kept),
-        codes=tf.boolean_mask(example["codes"], kept),
-    )
 
 
 def _fit(example, canvas):
@@ -183,27 +78,20 @@ def _pad(example, canvas, frames, max_instances, base):
     count = tf.shape(order)[0]
     border = [[0, 0], [0, canvas[0] - size[0]], [0, canvas[1] - size[1]]]
     more = [0, max_instances - count]
-    codes = tf.pad(tf.gather(example["codes"], order), [more])
+    codes = tf.ensure_shape(tf.pad(tf.gather(example["codes"], order), [more]), [max_instances])
+    boxes = tf.pad(tf.gather(example["boxes"], order), [more, [0, 0]])
     masks = tf.pad(tf.gather(example["masks"], order), [more, *border[1:]])
-    batch = {
+    return {
         "rgb": tf.ensure_shape(tf.pad(example["rgb"], [*border, [0, 0]]), [frames, *canvas, 3]),
         "flow": tf.ensure_shape(tf.pad(example["flow"], [*border, [0, 0]]), [frames, *canvas, 2]),
         "size": size,
-        "boxes": tf.pad(tf.gather(example["boxes"], order), [more, [0, 0]]),
-        "masks": masks,
+        "boxes": tf.ensure_shape(boxes, [max_instances, 4]),
+        "masks": tf.ensure_shape(masks, [max_instances, *canvas]),
         "actors": codes // base - 1,
         "actions": codes % base - 1,
         "present": tf.sequence_mask(count, max_instances),
-        "annotated": example["annotated"],
-        "native_size": example["native_size"],
-        "video": example["video"],
-        "frame": example["frame"],
+        **{name: example[name] for name in ("native_size", "video", "frame")},
     }
-    batch["boxes"] = tf.ensure_shape(batch["boxes"], [max_instances, 4])
-    batch["masks"] = tf.ensure_shape(batch["masks"], [max_instances, *canvas])
-    for name in ("actors", "actions"):
-        batch[name] = tf.ensure_shape(batch[name], [max_instances])
-    return batch
 
 
 def check_batch(batch_size: int, replicas: int) -> None:
@@ -214,43 +102,35 @@ def check_batch(batch_size: int, replicas: int) -> None:
         )
 
 
-def _serialized(paths, keep):
-    return tf.data.TFRecordDataset(paths).filter(lambda x: keep(records.parse_video(x)))
-
-
-def count(paths: Sequence[str], keep: Callable) -> int:
-    """Count the records of the shards whose video passes the filter `keep`."""
-    return int(_serialized(paths, keep).reduce(0, lambda total, _: total + 1))
+def _serialized(paths, split, val_fraction):
+    """Return the serialised records of a split from its shards."""
+    clips = tf.data.TFRecordDataset(paths)
+    if split == "test":
+        return clips
+    held_out = split == "val"
+    return clips.filter(
+        lambda clip: is_validation(records.parse_video(clip), val_fraction) == held_out
+    )
 
 
 # There is no `if` or `for` on tensors; AutoGraph would look for them for a second.
 @tf.autograph.experimental.do_not_convert
 def training(
     manifest: Manifest,
-    canvas: tuple[int, int],
-    frames: int,
-    batch_size: int,
+    config: Config,
     *,
-    seed: int,
-    max_instances: int,
-    val_fraction: float,
-    shuffle_buffer: int,
-    flip: bool,
-    scale_jitter: float,
-    colour_jitter: float,
-    copy_paste: float = 0.0,
     start_step: int = 0,
     input_context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
     """Return endless batches of augmented training clips, from `start_step` on.
 
     Args:
-      canvas: (height, width) of the network's input; frames: 2L + 1.
-      batch_size: clips of a step, over all workers.
+      manifest: the records.
+      config: of the run; the canvas and the number of frames are those of its network.
+      start_step: step of the first batch.
       input_context: of `distribute_datasets_from_function`, which calls this once per worker;
         elements are then a replica's equal part of a batch. The replicas together see exactly the
         batches that one would see.
-      The others are settings of `config.LearningConfig`.
 
     Returns:
       a dataset of dicts: rgb uint8 [B, T, H, W, 3], flow float32 [B, T, H, W, 2], size int32 [B, 2]
@@ -263,85 +143,73 @@ def training(
       InputError: too short clips, no record in the split, or a batch that the replicas cannot
         share evenly.
     """
-    manifest.check_frames(frames)
+    learning = config.learning
     context = input_context or tf.distribute.InputContext()
     replicas = max(context.num_replicas_in_sync, context.num_input_pipelines)
-    check_batch(batch_size, replicas)
-    clips = _endless(manifest, val_fraction, shuffle_buffer, seed, start_step * batch_size)
-    if copy_paste:
-        clips = copy_paste_ops.with_donors(clips, batch_size, seed=seed, probability=copy_paste)
+    check_batch(learning.batch_size, replicas)
 
     def augmented(example, position):
-        jitter = dict(flip=flip, scale_jitter=scale_jitter, colour_jitter=colour_jitter)
-        return augment(example, tf.stack([tf.constant(seed, tf.int64), position]), **jitter)
+        return augment.augment(
+            example,
+            tf.stack([tf.constant(learning.seed, tf.int64), position]),
+            flip=learning.flip,
+            scale_jitter=learning.scale_jitter,
+            colour_jitter=learning.colour_jitter,
+        )
 
-    load = _loader(manifest, canvas, frames, batch_size, max_instances, augmented)
+    load = _loader(manifest, config, learning.batch_size, augmented)
+    clips = _endless(manifest, learning, start_step * learning.batch_size)
     clips = _loaded(clips, load, context)
-    return _prefetched(clips.batch(batch_size // replicas, drop_remainder=True), 4)
+    return _prefetched(clips.batch(learning.batch_size // replicas, drop_remainder=True), 4)
 
 
-def _endless(manifest, val_fraction, buffer, seed, start):
+def _endless(manifest, learning, start):
     """Return the training records, epoch after epoch, as (position, serialised) from `start` on."""
-    paths, keep = split_shards(manifest, "train"), split_filter("train", val_fraction)
-    total = count(paths, keep)
+    paths, fraction = split_shards(manifest, "train"), learning.val_fraction
+    total = int(_serialized(paths, "train", fraction).reduce(0, lambda count, _: count + 1))
     if total == 0:
         raise InputError(
             f"no training record: {manifest.counts['train']['records']} in the records, all of "
-            f"them held out by --val_fraction={val_fraction}"
+            f"them held out by --val_fraction={fraction}"
         )
     epochs = tf.data.Dataset.range(start // total, tf.int64.max).flat_map(
-        lambda epoch: _shuffled(paths, keep, buffer, seed, epoch)
+        lambda epoch: _shuffled(paths, learning, epoch)
     )
     return epochs.skip(start % total).enumerate(start)
 
 
-def _shuffled(paths, keep, buffer, seed, epoch):
+def _shuffled(paths, learning, epoch):
     """Return the serialised records in the order of an epoch.
 
     Block by block, because Dataset.shuffle takes no seed that is a tensor, such as an epoch's.
     """
-    draw = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0x5EED], tf.int64), epoch)
-    order = tf.argsort(tf.random.stateless_uniform([len(paths)], draw))
+    run_seed = tf.constant([learning.seed, 0x5EED], tf.int64)
+    seed = tf.random.experimental.stateless_fold_in(run_seed, epoch)
+    order = tf.argsort(tf.random.stateless_uniform([len(paths)], seed))
 
     def permute(block, rows):
-        block_seed = tf.random.experimental.stateless_fold_in(draw, block)
+        block_seed = tf.random.experimental.stateless_fold_in(seed, block)
         return tf.random.experimental.stateless_shuffle(rows, block_seed)
 
-    blocks = _serialized(tf.gather(tf.constant(paths), order), keep).batch(buffer)
-    return blocks.enumerate().map(permute).unbatch()
+    ordered = tf.gather(tf.constant(paths), order)
+    clips = _serialized(ordered, "train", learning.val_fraction)
+    return clips.batch(learning.shuffle_buffer).enumerate().map(permute).unbatch()
 
 
-def _loader(manifest, canvas, frames, batch_size, max_instances, change=None):
-    """Return the function from (position in the stream, serialised record) to a padded clip.
+def _loader(manifest, config, batch_size, change=None):
+    """Return the function from (position in the stream, serialised record) to a padded clip."""
+    labels, model = manifest.label_space, config.model
+    canvas, frames = (model.image_height, model.image_width), model.frames
+    manifest.check_frames(frames)
 
-    A third argument is of `copy_paste.with_donors`.
-    """
-    labels = manifest.label_space
-
-    def read(position, serialized):
+    def load(position, serialized):
         example = _fit(_parse(serialized, frames, labels), canvas)
         changed = change(example, position) if change else example
         # Background is known where all instances are. A record without any shows background alone,
         # but a window that lost them all may show a part of one.
         known = (tf.size(changed["codes"]) > 0) | tf.equal(tf.size(example["codes"]), 0)
-        return dict(changed, annotated=known)
-
-    def load(position, serialized, donor=None):
-        example = read(position, serialized)
-        if donor:
-            example = tf.cond(
-                donor["chosen"],
-                lambda: copy_paste_ops.paste(
-                    example,
-                    read(donor["position"], donor["serialized"]),
-                    donor["pick"],
-                    frames,
-                    manifest.clip_stride,
-                ),
-                lambda: example,
-            )
-        row = tf.cast(position % batch_size, tf.int32)
-        return dict(_pad(example, canvas, frames, max_instances, labels.base), row=row)
+        padded = _pad(changed, canvas, frames, config.learning.max_instances, labels.base)
+        return dict(padded, annotated=known, row=tf.cast(position % batch_size, tf.int32))
 
     return load
 
@@ -356,12 +224,9 @@ def _loaded(records_of_split, load, context):
 def evaluation(
     manifest: Manifest,
     split: str,
-    canvas: tuple[int, int],
-    frames: int,
-    *,
+    config: Config,
     batch_size: int,
-    max_instances: int,
-    val_fraction: float,
+    *,
     fields: Collection[str] = CLIP,
     input_context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
@@ -370,7 +235,7 @@ def evaluation(
     Args:
       manifest: the records.
       split: 'train' (without the held-out videos), 'val' (those alone) or 'test'.
-      canvas, frames, max_instances, val_fraction: as of `training`.
+      config: as of `training`.
       batch_size: clips per replica; the last batch may be smaller.
       fields: of the elements, by default those of `training`; no others are computed. `record` is
         one more, the serialised records, string [B].
@@ -382,10 +247,9 @@ def evaluation(
     Raises:
       InputError: too short clips, or no shard of the split.
     """
-    manifest.check_frames(frames)
     context = input_context or tf.distribute.InputContext()
-    clips = _serialized(split_shards(manifest, split), split_filter(split, val_fraction))
-    load = _loader(manifest, canvas, frames, batch_size, max_instances)
+    load = _loader(manifest, config, batch_size)
+    clips = _serialized(split_shards(manifest, split), split, config.learning.val_fraction)
 
     def load_fields(position, serialized):
         example = {**load(position, serialized), "record": serialized}
@@ -427,12 +291,3 @@ def split_shards(manifest: Manifest, split: str) -> list[str]:
     if split not in ("train", "val", "test"):
         raise InputError(f"split '{split}': there are train, val and test")
     return manifest.shards("test" if split == "test" else "train")
-
-
-def split_filter(split: str, val_fraction: float) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Return the predicate on VIDs that selects a split from its shards."""
-    if split == "test":
-        return lambda video: tf.constant(True)
-    if split == "val":
-        return lambda video: is_validation(video, val_fraction)
-    return lambda video: ~is_validation(video, val_fraction)

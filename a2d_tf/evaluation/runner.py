@@ -146,17 +146,9 @@ class Evaluator:
                 yield functools.partial(_frame, arrays, outputs, row, directory)
 
     def _read(self, split):
-        learning = self.config.learning
-        return pipeline.evaluation(
-            self.manifest,
-            split,
-            self.network.image_size,
-            self.config.model.frames,
-            batch_size=learning.evaluation_batch,
-            max_instances=learning.max_instances,
-            val_fraction=learning.val_fraction,
-            fields={*self._needed, *FIELDS},
-        )
+        batch_size = self.config.learning.evaluation_batch
+        fields = {*self._needed, *FIELDS}
+        return pipeline.evaluation(self.manifest, split, self.config, batch_size, fields=fields)
 
     def frames(self, split: str) -> Iterator[Frame]:
         """Yield the key frames of a split, in the records' order; see `clips`."""

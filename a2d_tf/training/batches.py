@@ -15,42 +15,20 @@ from a2d_tf.data.manifest import Manifest
 _AHEAD = 2  # batches on the device
 
 
-def training(
-    manifest: Manifest,
-    config: Config,
-    *,
-    start_step: int = 0,
-    input_context: tf.distribute.InputContext | None = None,
-) -> tf.data.Dataset:
-    """Return the endless `pipeline.training` of a run, on its network's canvas."""
-    names = (
-        "seed max_instances val_fraction shuffle_buffer flip scale_jitter colour_jitter copy_paste"
-    )
-    return pipeline.training(
-        manifest,
-        (config.model.image_height, config.model.image_width),
-        config.model.frames,
-        config.learning.batch_size,
-        start_step=start_step,
-        input_context=input_context,
-        **{name: getattr(config.learning, name) for name in names.split()},
-    )
-
-
 def without_names(batch: dict) -> dict:
     """Drop the strings of a batch: a step has no use for them, and a GPU cannot hold them."""
     return {name: value for name, value in batch.items() if value.dtype != tf.string}
 
 
 def distributed(manifest: Manifest, config: Config, *, start_step: int) -> Iterator[dict]:
-    """Iterate over `training` from a step on, each replica's part on its device.
+    """Iterate over `pipeline.training` from a step on, each replica's part on its device.
 
     The next batches are copied there while a step computes: by the strategy, or without one by a
     prefetch to the GPU, if there is one.
     """
 
     def part(context):
-        dataset = training(manifest, config, start_step=start_step, input_context=context)
+        dataset = pipeline.training(manifest, config, start_step=start_step, input_context=context)
         # Several workers would ask each other before every step whether there are more batches.
         endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
         return dataset.map(without_names).apply(endless)

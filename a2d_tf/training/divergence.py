@@ -15,7 +15,7 @@ import tensorflow as tf
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import UNREADABLE, read_json, read_npz, write_file, write_json
-from a2d_tf.data import records
+from a2d_tf.data import pipeline, records
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model.network import Network
 from a2d_tf.training import batches, checkpoints, replicas
@@ -72,7 +72,7 @@ def check(
         check_finite(values, step + 1)
     except Diverged as error:
         with records.naming(manifest.directory):
-            batch = next(iter(batches.training(manifest, config, start_step=step)))
+            batch = next(iter(pipeline.training(manifest, config, start_step=step)))
         save(network, batch, step, workdir, chief=replicas.is_chief())
         clips = probe_clips(batch, step, make_probe(network, config.learning))
         at_fault = ", ".join(culprits(batch, clips)) or "no clip alone"

@@ -186,16 +186,8 @@ def _learner(training):
 
 def _scores(learner, manifest, config):
     """COCO's AP on the test split, whose frames and masks are those of the canvas."""
-    model, learning = config.model, config.learning
-    frames = pipeline.evaluation(
-        manifest,
-        "test",
-        (model.image_height, model.image_width),
-        model.frames,
-        batch_size=_EVALUATED,
-        max_instances=learning.max_instances,
-        val_fraction=0.0,
-    )
+    model = config.model
+    frames = pipeline.evaluation(manifest, "test", config, _EVALUATED)
     names: list[str] = []
     true: list[learners.Found] = []
     found: list[learners.Found] = []

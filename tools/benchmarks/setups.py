@@ -8,9 +8,9 @@ import pathlib
 import tensorflow as tf
 
 from a2d_tf.core.config import Config, LearningConfig, ModelConfig
+from a2d_tf.data import pipeline
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model.network import Network
-from a2d_tf.training import batches as learning_batches
 from a2d_tf.training.train_step import Step, TrainState, make_train_step
 from tools.benchmarks import measure
 
@@ -60,7 +60,7 @@ def batches(
             model, image_height=canvas[0], image_width=canvas[1], temporal_layers=layers
         )
     everything = dataclasses.replace(config.learning, val_fraction=0.0)
-    return learning_batches.training(
+    return pipeline.training(
         manifest, dataclasses.replace(config, model=model, learning=everything)
     )
 

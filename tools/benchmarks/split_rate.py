@@ -104,14 +104,7 @@ def _candidates(manifest: Manifest, folder: str, small: bool) -> dict:
     def alone(evaluator, fields):
         batches = list(
             pipeline.evaluation(
-                manifest,
-                "train",
-                network.image_size,
-                config.model.frames,
-                batch_size=config.learning.evaluation_batch,
-                max_instances=config.learning.max_instances,
-                val_fraction=0.0,
-                fields=fields,
+                manifest, "train", config, config.learning.evaluation_batch, fields=fields
             )
         )
         return lambda: [tf.nest.map_structure(np.asarray, evaluator.run(b)) for b in batches]

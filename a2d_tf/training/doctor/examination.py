@@ -18,6 +18,7 @@ import tensorflow as tf
 from a2d_tf.core import devices, machine
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
+from a2d_tf.data import pipeline
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model.network import Network
 from a2d_tf.ops import roi_align
@@ -117,11 +118,10 @@ def _can_try(steps, wanted, before):
 
 def _try(network, config, manifest, batch, *, out_of_memory):
     """Run steps of a batch size, some of them twice, and look up their kernels."""
-    pasted = config.learning.copy_paste if batch > 1 else 0.0  # it wants two clips
-    learning = dataclasses.replace(config.learning, batch_size=batch, copy_paste=pasted)
+    learning = dataclasses.replace(config.learning, batch_size=batch)
     state = TrainState.create(network, learning)
     train_step = make_train_step(state, learning)
-    dataset = batches.training(manifest, dataclasses.replace(config, learning=learning))
+    dataset = pipeline.training(manifest, dataclasses.replace(config, learning=learning))
     inputs = list(dataset.map(batches.without_names).take(1 + _REPEATED))
 
     def timed_step(number):
@@ -175,7 +175,7 @@ def feed(config: Config, manifest: Manifest, seconds: float = 5.0) -> float:
       config: a Config; manifest: of records that suit it.
       seconds: duration of the measurement.
     """
-    stream = iter(batches.training(manifest, config))
+    stream = iter(pipeline.training(manifest, config))
     next(stream)  # fills the buffers
     start, clips = time.perf_counter(), 0
     while time.perf_counter() - start < seconds:
