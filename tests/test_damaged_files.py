@@ -35,7 +35,7 @@ from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data import frames
 from a2d_tf.data.a2d_annotations import Annotation
 from a2d_tf.data.release import Release
-from a2d_tf.data.rle import decode_rle
+from a2d_tf.data.segmentations import decode_rle
 from a2d_tf.evaluation.box_data import Detections, Truth
 from a2d_tf.evaluation.segmentation import read_label_map
 from a2d_tf.pretrained import tensor_files

@@ -9,7 +9,7 @@ import numpy as np
 
 from a2d_tf.annotations.document import Instance, Segmentation
 from a2d_tf.core.errors import InputError, shown
-from a2d_tf.data.rle import runs_of
+from a2d_tf.data.segmentations import runs_of
 
 
 def join(shapes: Iterable[tuple[Hashable, Instance]]) -> tuple[Instance, ...]:

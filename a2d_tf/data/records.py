@@ -45,7 +45,7 @@ from a2d_tf.data.a2d_annotations import Annotation
 from a2d_tf.data.flow import resize_frame
 from a2d_tf.data.frames import claimed_size
 from a2d_tf.data.manifest import SPLITS, count_records
-from a2d_tf.data.rle import runs_of
+from a2d_tf.data.segmentations import runs_of
 from a2d_tf.ops import canvas as canvas_ops
 
 JPEG_QUALITY = 95

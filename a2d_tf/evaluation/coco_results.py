@@ -20,8 +20,7 @@ from pycocotools import mask as rle_tools
 from a2d_tf.core import files
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data.rle import decode_rle
-from a2d_tf.data.segmentations import decode_mask
+from a2d_tf.data.segmentations import decode_mask, decode_rle
 
 if TYPE_CHECKING:
     from a2d_tf.evaluation.box_data import Truth

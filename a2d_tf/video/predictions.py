@@ -17,7 +17,7 @@ from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import is_file_name, read_json
 from a2d_tf.core.labels import LabelSpace, is_name
 from a2d_tf.core.limits import MAX_SIDE
-from a2d_tf.data.rle import runs_of
+from a2d_tf.data.segmentations import runs_of
 from a2d_tf.evaluation.scenes import Objects
 from a2d_tf.video.outputs import VIDEO
 
