@@ -7,7 +7,7 @@ import os
 
 from absl import flags
 
-from a2d_tf.core import shell
+from a2d_tf.core import command_line
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.training import chosen
@@ -31,7 +31,7 @@ Config.define_flags(["inference", "compute"])
 
 
 def main(argv: list[str]) -> None:
-    shell.require(argv, records=_RECORDS.value)
+    command_line.require(argv, records=_RECORDS.value)
     chosen.check(_CHECKPOINT.present, workdir=_WORKDIR.value, model=_MODEL.value)
     if _MODEL.value and not _OUTPUT.value:
         raise InputError("--output is missing: a packed model has no folder of scores")
@@ -59,7 +59,7 @@ def main(argv: list[str]) -> None:
         dashboard.show_evaluation(workdir, name, step, result)
 
 
-run = shell.command(main)
+run = command_line.command(main)
 
 
 if __name__ == "__main__":

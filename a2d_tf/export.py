@@ -7,7 +7,7 @@ import os
 
 from absl import flags, logging
 
-from a2d_tf.core import shell
+from a2d_tf.core import command_line
 from a2d_tf.core.config import Config
 from a2d_tf.training import chosen
 
@@ -35,7 +35,7 @@ _EXAMPLE = """load it with TensorFlow alone:
 
 
 def main(argv: list[str]) -> None:
-    shell.require(argv, output=_OUTPUT.value)
+    command_line.require(argv, output=_OUTPUT.value)
     chosen.check(_CHECKPOINT.present, workdir=_WORKDIR.value, model=_MODEL.value)
     # Late, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
     from a2d_tf.core import devices
@@ -72,7 +72,7 @@ def _describe(function):
             print(f"  {title} {name:14s} {spec.dtype.name} {shape}".replace("'", ""))
 
 
-run = shell.command(main)
+run = command_line.command(main)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ import sys
 
 from absl import flags
 
-from a2d_tf.core import shell, tasks
+from a2d_tf.core import command_line, workers
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.ops import tracking
@@ -65,7 +65,7 @@ _ON_ERROR = flags.DEFINE_enum(
     batch.ON_ERROR,
     "library: on a video that cannot be predicted, fail, or skip it and list it in failed.csv",
 )
-_TASK = flags.DEFINE_string("task", None, f"library: {tasks.HELP}")
+_TASK = flags.DEFINE_string("task", None, f"library: {workers.HELP}")
 _EVERY = flags.DEFINE_integer("every", 1, "segment every Nth frame only", lower_bound=1)
 _START = flags.DEFINE_float("start", 0.0, "start of the segmented part, seconds", lower_bound=0)
 _END = flags.DEFINE_float(
@@ -101,7 +101,7 @@ def _threshold():
 
 
 def _check_flags(argv):
-    shell.require(argv, video=_VIDEO.value or _VIDEOS.value, output=_OUTPUT.value)
+    command_line.require(argv, video=_VIDEO.value or _VIDEOS.value, output=_OUTPUT.value)
     if _VIDEO.value and _VIDEOS.value:
         raise InputError("--videos is a list in place of --video; leave out either")
     sources = {flag.name: flag.value for flag in (_SAVED_MODEL, _WORKDIR, _MODEL, _INIT_RGB)}
@@ -195,7 +195,7 @@ def main(argv: list[str], predict: batch.Predict = batch.predict) -> int | None:
     """Predict one video, or the videos of a library by `predict`."""
     _check_flags(argv)
     kinds, output = _kinds(), os.path.normpath(_OUTPUT.value)
-    task = tasks.Task.parse(_TASK.value) if _TASK.value else tasks.ALONE
+    task = workers.Task.parse(_TASK.value) if _TASK.value else workers.ALONE
     jobs = library.plan(_VIDEO.value, _VIDEOS.value, output)
     if jobs is not None:
         return _many(jobs, output, _request(kinds), task, predict)
@@ -206,7 +206,7 @@ def main(argv: list[str], predict: batch.Predict = batch.predict) -> int | None:
     return _one(output, kinds)
 
 
-run = shell.command(main)
+run = command_line.command(main)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import os
 
 from absl import flags
 
-from a2d_tf.core import machine, shell
+from a2d_tf.core import command_line, machine
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 
@@ -24,7 +24,7 @@ Config.define_flags()
 @machine.without_collection()  # until the first step is done
 def main(argv: list[str]) -> None:
     config = Config.from_flags()
-    shell.require(argv, records=_RECORDS.value, workdir=_WORKDIR.value)
+    command_line.require(argv, records=_RECORDS.value, workdir=_WORKDIR.value)
     # Below, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
     import tensorflow as tf
 
@@ -133,7 +133,7 @@ def _validation(network, config, manifest, workdir, *, threshold):
     return validate
 
 
-run = shell.command(main)
+run = command_line.command(main)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from pycocotools import mask as rle_tools
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest
 from a2d_tf.core.labels import A2D
-from a2d_tf.core.tasks import Task
+from a2d_tf.core.workers import Task
 from a2d_tf.data import clips as clips_module
 from a2d_tf.data import convert, records, shards
 from a2d_tf.data.clips import clip_sources

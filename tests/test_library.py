@@ -18,7 +18,7 @@ import pytest
 from a2d_files import moving_frames, write_images, write_video
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.tasks import Task
+from a2d_tf.core.workers import Task
 from a2d_tf.video import batch, finished, library, outputs, video_files
 from a2d_tf.video.library import Job
 from a2d_tf.video.predictor import Predictor
@@ -167,11 +167,11 @@ def test_a_glob_of_images_is_no_library(tmp_path):
 
 def test_errors_of_the_plan_come_before_tensorflow(tmp_path):
     empty(tmp_path, "videos/a.mp4", "videos/a.avi", "model/saved_model.pb")
-    code = "import sys; from a2d_tf import predict; from a2d_tf.core import shell\n" + (
+    code = "import sys; from a2d_tf import predict; from a2d_tf.core import command_line\n" + (
         "def main(argv):\n"
         "    try: return predict.main(argv)\n"
         "    finally: print('tensorflow' in sys.modules)\n"
-        "shell.run(main)"
+        "command_line.run(main)"
     )
     flags = ("video=videos", "saved_model=model", "output=out")
     words = [sys.executable, "-c", code, *(f"--{flag}" for flag in flags)]

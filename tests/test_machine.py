@@ -111,7 +111,7 @@ def test_tensorflow_warns_where_there_is_a_card(smi, visible, level):
     smi("NVIDIA L4, 23034")
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": visible}
     del environment["TF_CPP_MIN_LOG_LEVEL"]
-    code = "import os; from a2d_tf.core import shell; shell.prepare();"
+    code = "import os; from a2d_tf.core import command_line; command_line.prepare();"
     code += "print(os.environ['TF_CPP_MIN_LOG_LEVEL'])"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment

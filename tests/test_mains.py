@@ -126,9 +126,9 @@ def test_mistakes_in_evaluation(tmp_path, mini_records):
 
 def test_a_reader_that_goes_away_is_no_traceback():
     code = """if True:
-        from a2d_tf.core import shell
+        from a2d_tf.core import command_line
 
-        shell.run(lambda _: [print("x" * 99) for _ in range(9999)])
+        command_line.run(lambda _: [print("x" * 99) for _ in range(9999)])
     """
     result = subprocess.run(
         ["bash", "-c", '"$0" -c "$1" | head -c 1', sys.executable, code],

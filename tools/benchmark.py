@@ -19,7 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # inherited by the workers
 
 from absl import flags
 
-from a2d_tf.core import shell
+from a2d_tf.core import command_line
 from a2d_tf.core.files import write_json
 
 SUITES = {
@@ -84,7 +84,7 @@ _OPTIONS = (
 
 
 def main(argv: list[str]) -> None:
-    shell.require(argv, suite=_SUITE.value, output=_OUTPUT.value)
+    command_line.require(argv, suite=_SUITE.value, output=_OUTPUT.value)
     # Imported now: a mistyped flag should not wait for TensorFlow.
     suite = importlib.import_module(f"tools.benchmarks.{_SUITE.value}")
     options = {flag.name: flag.value for flag in (*_OPTIONS, _OUTPUT)}
@@ -99,4 +99,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    shell.run(main)
+    command_line.run(main)

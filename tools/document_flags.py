@@ -13,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import flags
 
-from a2d_tf.core import shell
+from a2d_tf.core import command_line
 from a2d_tf.core.command_line import written
 from a2d_tf.core.config import SECTIONS
 from a2d_tf.core.files import write_text
@@ -62,8 +62,8 @@ if __name__ == "__main__":
     _OUTPUT = flags.DEFINE_string("output", None, "File to write.")
 
     def main(argv: list[str]) -> None:
-        shell.require(argv, output=_OUTPUT.value)
+        command_line.require(argv, output=_OUTPUT.value)
         write_text(_OUTPUT.value, text())
         print(f"{_OUTPUT.value}: written")
 
-    shell.run(main)
+    command_line.run(main)

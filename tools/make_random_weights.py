@@ -19,7 +19,7 @@ from absl import flags
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from a2d_tf.core import shell
+from a2d_tf.core import command_line
 from a2d_tf.core.files import write_file
 
 _SOURCE = flags.DEFINE_enum(
@@ -77,7 +77,7 @@ def write(path: str, shapes: dict[str, Sequence[int]], seed: int = 0) -> None:
 
 
 def main(argv: list[str]) -> None:
-    shell.require(argv, source=_SOURCE.value, output=_OUTPUT.value)
+    command_line.require(argv, source=_SOURCE.value, output=_OUTPUT.value)
     from a2d_tf.pretrained import layouts
 
     write(_OUTPUT.value, layouts.shapes(_SOURCE.value), _SEED.value)
@@ -85,4 +85,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    shell.run(main)
+    command_line.run(main)

@@ -21,7 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import flags, logging
 
-from a2d_tf.core import shell
+from a2d_tf.core import command_line
 from a2d_tf.core.files import write_text
 
 _PARTS = ("operations", "networks", "results")
@@ -38,7 +38,7 @@ hold most of these too. [evidence.md](evidence.md) says what that shows and what
 
 def main(argv: list[str]) -> int:
     """Run the command; returns the exit status."""
-    shell.require(argv)
+    command_line.require(argv)
     # Imported now: a mistyped flag should not wait for TensorFlow.
     from a2d_tf.core import devices
     from tools.benchmarks import peers
@@ -62,4 +62,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    shell.run(main)
+    command_line.run(main)

@@ -28,7 +28,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import flags
 
-from a2d_tf.core import shell
+from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_json, write_json, write_text
 from a2d_tf.pretrained.catalogue import PUBLISHED
@@ -302,7 +302,7 @@ def table(measured: dict[str, dict], rows: dict[str, float]) -> str:
 
 
 def main(argv: list[str]) -> None:
-    shell.require(argv, workdir=_WORKDIR.value)
+    command_line.require(argv, workdir=_WORKDIR.value)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     workdir = pathlib.Path(_WORKDIR.value).absolute()
     path = workdir / "rehearsal.json"
@@ -314,4 +314,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    shell.run(main)
+    command_line.run(main)

@@ -27,7 +27,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import flags
 
-from a2d_tf.core import shell
+from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json, write_text
 
@@ -260,7 +260,7 @@ def _libraries(videos, run):
 
 
 def main(argv: list[str]) -> None:
-    shell.require(argv, workdir=_WORKDIR.value)
+    command_line.require(argv, workdir=_WORKDIR.value)
     try:
         kills = [int(number) for number in _KILLS.value]
     except ValueError:
@@ -301,4 +301,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    shell.run(main)
+    command_line.run(main)

@@ -13,7 +13,7 @@ import pathlib
 
 from absl import flags
 
-from a2d_tf.core import shell
+from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
 from a2d_tf.core.labels import LabelSpace
@@ -37,7 +37,7 @@ _LIMIT = flags.DEFINE_integer(
 
 def main(argv: list[str]) -> None:
     """Run the command."""
-    shell.require(argv, run=_RUN.value)
+    command_line.require(argv, run=_RUN.value)
     run, split = pathlib.Path(_RUN.value), _SPLIT.value.removesuffix("_best")
     folder = run / "evaluation" / _SPLIT.value
     if not folder.is_dir():
@@ -60,7 +60,7 @@ def main(argv: list[str]) -> None:
     print(f"{shown} of {count} frames, {len(text.encode()) / 1e6:.1f} MB -> {output}")
 
 
-run = shell.command(main)
+run = command_line.command(main)
 
 
 if __name__ == "__main__":

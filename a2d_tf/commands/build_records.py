@@ -19,7 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # inherited by the workers
 from absl import flags
 
 from a2d_tf.annotations.recognise import FORMATS
-from a2d_tf.core import shell, tasks
+from a2d_tf.core import command_line, workers
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
 from a2d_tf.core.labels import A2D, LabelSpace
@@ -131,7 +131,7 @@ _FOLLOW = flags.DEFINE_bool(
     "Read links that lead out of these folders; only for folders that you trust.",
 )
 _SHARD = flags.DEFINE_integer("shard_videos", 32, "Videos per shard.")
-_TASK = flags.DEFINE_string("task", None, f"{tasks.HELP} Shares are made of shards.")
+_TASK = flags.DEFINE_string("task", None, f"{workers.HELP} Shares are made of shards.")
 
 
 def open_source() -> Release | AnnotatedVideos:
@@ -193,9 +193,9 @@ def _check_flags(argv):
             raise InputError("--test_videos: A2D has a split of its own; leave it out")
         if len(_ANNOTATIONS.value) > 1:
             raise InputError("--release takes one --annotations; leave out the others")
-        shell.require(argv)
+        command_line.require(argv)
     elif _COCO.value or _ANNOTATIONS.value:
-        shell.require(argv, videos=_VIDEOS.value)
+        command_line.require(argv, videos=_VIDEOS.value)
     else:
         raise InputError(
             "no source; name A2D's folder by --release, or annotations of your own by "
@@ -210,8 +210,8 @@ def main(argv: list[str], builder: convert.Builder | None = None) -> int:
         report = check.check(open_source(), _WORKERS.value)
         print(report.text())
         return 1 if report.problems and _ON_ERROR.value == "fail" else 0
-    shell.require(argv, output=_OUTPUT.value)
-    from a2d_tf.core import devices  # late: TensorFlow takes seconds, and a check does without
+    command_line.require(argv, output=_OUTPUT.value)
+    from a2d_tf.core import devices# late: TensorFlow takes seconds, and a check does without
 
     devices.hide_gpus()
     settings = convert.ConversionSettings(
@@ -227,7 +227,7 @@ def main(argv: list[str], builder: convert.Builder | None = None) -> int:
         source,
         _OUTPUT.value,
         settings,
-        tasks.Task.parse(_TASK.value) if _TASK.value else tasks.ALONE,
+        workers.Task.parse(_TASK.value) if _TASK.value else workers.ALONE,
         _WORKERS.value,
         on_error=_ON_ERROR.value,
         builder=builder,
@@ -266,7 +266,7 @@ def _report(source: Release | AnnotatedVideos, manifest: Manifest) -> None:
 
 def run() -> None:
     """Run the command line."""
-    shell.run(main)
+    command_line.run(main)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import time
 
 from absl import flags
 
-from a2d_tf.core import flagfiles, machine, shell
+from a2d_tf.core import command_line, machine
 from a2d_tf.core.config import Config
 from a2d_tf.core.files import write_json
 
@@ -83,7 +83,7 @@ def _validation(network, config, manifest):
 def main(argv: list[str]) -> None:
     """Run the command."""
     config = Config.from_flags()
-    shell.require(argv)
+    command_line.require(argv)
     # Imported here because TensorFlow takes seconds to load; a mistyped flag is reported at once.
     import tensorflow as tf
 
@@ -142,8 +142,8 @@ def main(argv: list[str]) -> None:
 def run() -> None:
     """Parse the command line and run."""
     if not any(word.lstrip("-").startswith("flagfile") for word in sys.argv[1:]):
-        sys.argv.insert(1, f"--flagfile={flagfiles.CONFIGS}/a2d.flags")
-    shell.run(main)
+        sys.argv.insert(1, f"--flagfile={command_line.CONFIGS}/a2d.flags")
+    command_line.run(main)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from absl import flags
 
 from a2d_tf.annotations import writers as files
 from a2d_tf.annotations.tracked_video import thinned
-from a2d_tf.core import shell
+from a2d_tf.core import command_line
 from a2d_tf.video import predictions
 
 _PREDICTION = flags.DEFINE_string("prediction", None, "Folder of a2d_tf.predict.")
@@ -47,7 +47,7 @@ _VIDEO = flags.DEFINE_string(
 
 def main(argv: list[str]) -> None:
     """Run the command."""
-    shell.require(argv, prediction=_PREDICTION.value, output=_OUTPUT.value)
+    command_line.require(argv, prediction=_PREDICTION.value, output=_OUTPUT.value)
     files.check_output(_OUTPUT.value, _FORMAT.value)
     folder = os.path.normpath(_PREDICTION.value)
     source = os.path.basename(_VIDEO.value) if _VIDEO.value else None
@@ -63,7 +63,7 @@ def main(argv: list[str]) -> None:
 
 def run() -> None:
     """Parse the command line and run."""
-    shell.run(main)
+    command_line.run(main)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from absl import flags
 
-from a2d_tf.core import shell
+from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 
 _CACHE = flags.DEFINE_string(
@@ -45,7 +45,7 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-run = shell.command(main)
+run = command_line.command(main)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from absl import flags
 
-from a2d_tf.core import shell
+from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest
 from a2d_tf.pretrained.catalogue import SOURCES
@@ -55,7 +55,7 @@ def _network(weights):
 
 def main(argv: list[str]) -> None:
     """Run the command."""
-    shell.require(argv, source=_SOURCE.value, input=_INPUT.value)
+    command_line.require(argv, source=_SOURCE.value, input=_INPUT.value)
     if not _OUTPUT.value and not _IMAGE.value:
         raise InputError("--output is missing, and so is --check_image; give one or both")
     if bool(_IMAGE.value) != bool(_CHECK.value):
@@ -87,7 +87,7 @@ def main(argv: list[str]) -> None:
         )
 
 
-run = shell.command(main)
+run = command_line.command(main)
 
 
 if __name__ == "__main__":

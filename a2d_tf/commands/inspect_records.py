@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from absl import flags
 
-from a2d_tf.core import shell
+from a2d_tf.core import command_line
 from a2d_tf.core.config import parse_anchors
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_file, write_json
@@ -44,10 +44,10 @@ _ANCHORS = flags.DEFINE_multi_string(
 
 
 def main(argv: list[str]) -> None:
-    shell.require(argv, records=_RECORDS.value)
+    command_line.require(argv, records=_RECORDS.value)
     variants = {text: parse_anchors(text, "anchors") for text in _ANCHORS.value}
     manifest = Manifest.load(_RECORDS.value)
-    from a2d_tf.core import devices  # late, for TensorFlow takes seconds to load
+    from a2d_tf.core import devices# late, for TensorFlow takes seconds to load
 
     devices.hide_gpus()
     label_space = manifest.label_space
@@ -177,7 +177,7 @@ def _caption(image, text):
         )
 
 
-run = shell.command(main)
+run = command_line.command(main)
 
 
 if __name__ == "__main__":

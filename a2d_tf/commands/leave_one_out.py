@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from a2d_tf.commands import processes
-from a2d_tf.core import flagfiles, shell
+from a2d_tf.core import command_line
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_json, write_json, write_text
@@ -53,7 +53,7 @@ _LINKED = ("Annotations", "clips320H", "pngs320H", "a2d_annotation_with_instance
 def main(argv: list[str]) -> None:
     """Run the command."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a training then saves its step
-    shell.require(argv[:1], release=_RELEASE.value, workdir=_WORKDIR.value)
+    command_line.require(argv[:1], release=_RELEASE.value, workdir=_WORKDIR.value)
     stray = [word for word in argv[1:] if not word.startswith("--")]
     if stray:
         raise InputError(f"unexpected word '{stray[0]}'; flags of trainings follow `--`")
@@ -100,7 +100,7 @@ def _settings(workdir, extra):
     Raises:
       InputError: a mistake in them, or trainings with others are there.
     """
-    base = os.path.abspath(flagfiles.find(_BASE.value))
+    base = os.path.abspath(command_line.find(_BASE.value))
     path = workdir / "settings.flags"
     text = "\n".join([f"--flagfile={base}", "--val_fraction=0", *extra]) + "\n"
     trained = path.exists() and any(workdir.glob("*/run/flags.txt"))
@@ -206,7 +206,7 @@ def table(report: dict) -> str:
     return "\n".join(lines)
 
 
-run = shell.command(main)
+run = command_line.command(main)
 
 
 if __name__ == "__main__":

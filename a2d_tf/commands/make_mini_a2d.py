@@ -13,7 +13,7 @@ import os
 
 from absl import flags
 
-from a2d_tf.core import shell
+from a2d_tf.core import command_line
 from a2d_tf.data import mini as synthetic
 from a2d_tf.data import mini_tracks as tracks
 
@@ -33,7 +33,7 @@ flags.DEFINE_bool(
 
 
 def main(argv: list[str]) -> None:
-    shell.require(argv, output=FLAGS.output)
+    command_line.require(argv, output=FLAGS.output)
     release = synthetic.make_release(
         FLAGS.output, FLAGS.videos, FLAGS.seed, FLAGS.workers, native=FLAGS.native
     )
@@ -46,7 +46,7 @@ def main(argv: list[str]) -> None:
 
 def run() -> None:
     """Run the command line."""
-    shell.run(main)
+    command_line.run(main)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import pathlib
 
 from absl import flags
 
-from a2d_tf.core import shell
+from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 
@@ -31,7 +31,7 @@ _LABELS = flags.DEFINE_string(
 
 def main(argv: list[str]) -> None:
     """Run the command."""
-    shell.require(argv)
+    command_line.require(argv)
     if bool(_PREDICTION.value) == bool(_LIBRARY.value):
         raise InputError("give one of --prediction and --library")
     labels = LabelSpace.from_json(_LABELS.value) if _LABELS.value else None
@@ -49,7 +49,7 @@ def main(argv: list[str]) -> None:
         print(page.printable(str(path)))
 
 
-run = shell.command(main)
+run = command_line.command(main)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import os
 
 from absl import flags
 
-from a2d_tf.core import shell
+from a2d_tf.core import command_line
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_text
@@ -27,7 +27,7 @@ _CHECKPOINT = Config.define_checkpoint()
 
 def main(argv: list[str]) -> None:
     """Run the command."""
-    shell.require(argv, workdir=_WORKDIR.value, output=_OUTPUT.value)
+    command_line.require(argv, workdir=_WORKDIR.value, output=_OUTPUT.value)
     try:
         notes = read_text(_NOTES.value) if _NOTES.value else ""
     except (OSError, ValueError) as error:
@@ -40,7 +40,7 @@ def main(argv: list[str]) -> None:
     print(f"{facts['parameters']} weights, {facts['bytes'] / 1e6:.2f} MB -> {output}")
 
 
-run = shell.command(main)
+run = command_line.command(main)
 
 
 if __name__ == "__main__":

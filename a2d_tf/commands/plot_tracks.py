@@ -17,7 +17,7 @@ import re
 
 from absl import flags
 
-from a2d_tf.core import shell
+from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_file, write_text
 from a2d_tf.core.labels import LabelSpace
@@ -51,7 +51,7 @@ def _write_rows(path, rows):
 
 def main(argv: list[str]) -> None:
     """Run the command."""
-    shell.require(argv, prediction=_PREDICTION.value, output=_OUTPUT.value)
+    command_line.require(argv, prediction=_PREDICTION.value, output=_OUTPUT.value)
     folders, output = _PREDICTION.value, _OUTPUT.value
     if len({os.path.realpath(folder) for folder in folders}) < len(folders):
         raise InputError(f"--prediction={','.join(folders)}: names a folder twice; name it once")
@@ -86,7 +86,7 @@ def main(argv: list[str]) -> None:
     print(f"{len(tracks)} tracks, {count} bouts -> {output}/{{time_budget,transitions,timeline}}")
 
 
-run = shell.command(main)
+run = command_line.command(main)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import time
 
 from absl import flags
 
-from a2d_tf.core import shell
+from a2d_tf.core import command_line
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json
@@ -99,7 +99,7 @@ def _step_of_new_network(config, labels):
 def main(argv: list[str]) -> None:
     """Run the command."""
     config = Config.from_flags()
-    shell.require(argv, records=_RECORDS.value, output=_OUTPUT.value)
+    command_line.require(argv, records=_RECORDS.value, output=_OUTPUT.value)
     if config.learning.strategy != "none":
         raise InputError(
             f"--strategy={config.learning.strategy}: one device is profiled; give --strategy=none "
@@ -115,7 +115,7 @@ def main(argv: list[str]) -> None:
     print(f"{path}: written, and the trace beside it")
 
 
-run = shell.command(main)
+run = command_line.command(main)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags, logging
 
-from a2d_tf.core import shell
+from a2d_tf.core import command_line
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 
@@ -66,7 +66,7 @@ def first_failure(probe: Callable, clip: dict[str, tf.Tensor], step: tf.Tensor) 
 
 def main(argv: list[str]) -> None:
     """Run the command."""
-    shell.require(argv, workdir=_WORKDIR.value)
+    command_line.require(argv, workdir=_WORKDIR.value)
     import tensorflow as tf
 
     from a2d_tf.core import devices
@@ -113,7 +113,7 @@ def main(argv: list[str]) -> None:
     print(f"  first operation that gives no number: {place or 'none; run it again'}")
 
 
-run = shell.command(main)
+run = command_line.command(main)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from collections.abc import Iterable, Iterator
 from absl import flags
 
 from a2d_tf.commands import processes
-from a2d_tf.core import flagfiles, machine, shell
+from a2d_tf.core import command_line, machine
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_json, write_json
@@ -151,7 +151,7 @@ def make_records(
     workdir: str, base: str, *, release: str | None, videos: int, flow_method: str, workers: int
 ) -> str:
     """Make records of the network's size, if they are not there; returns their folder."""
-    model = Config.read(flagfiles.find(base)).model
+    model = Config.read(command_line.find(base)).model
     if release is None:
         mini = os.path.join(workdir, "mini_a2d")
         _call("make_mini_a2d", f"--output={mini}", f"--videos={videos}", f"--workers={workers}")
@@ -173,7 +173,7 @@ def make_records(
 def _given_records(folder: str, base: str) -> Manifest:
     """Load the manifest of --records, and check that it suits the network."""
     manifest = Manifest.load(os.path.abspath(folder))
-    manifest.check_frames(Config.read(flagfiles.find(base)).model.frames)
+    manifest.check_frames(Config.read(command_line.find(base)).model.frames)
     return manifest
 
 
@@ -292,7 +292,7 @@ def check_flags(names: Iterable[str], base: str, train: list[str], workdir: str)
     Raises:
       InputError: a training would refuse them.
     """
-    Config.read(flagfiles.find(base))
+    Config.read(command_line.find(base))
     for name in names:
         for folder, files, start in experiments.trainings(name, base, workdir):
             words = [*files, *train_flags(train, name), *start]
@@ -373,7 +373,7 @@ def _report(workdir, records, runs):
 
 def main(argv: list[str]) -> None:
     """Run the command."""
-    shell.require(argv, workdir=_WORKDIR.value, base=_BASE.value)
+    command_line.require(argv, workdir=_WORKDIR.value, base=_BASE.value)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a sitting is recorded
     names = order()
     for name in _RUNS.value or ():
@@ -426,7 +426,7 @@ def main(argv: list[str]) -> None:
         raise InputError(f"{len(failed)} runs are missing: {'; '.join(failed)}; run again")
 
 
-run = shell.command(main)
+run = command_line.command(main)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import signal
 from absl import flags
 
 from a2d_tf.commands import processes
-from a2d_tf.core import shell
+from a2d_tf.core import command_line
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.training import experiments
@@ -35,7 +35,7 @@ def main(argv: list[str]) -> None:
         raise InputError(
             f"the first word must name an experiment: {', '.join(experiments.names())}"
         )
-    shell.require(argv[:1], base=args.base, records=args.records, workdir=args.workdir)
+    command_line.require(argv[:1], base=args.base, records=args.records, workdir=args.workdir)
     stray = [word for word in argv[2:] if not word.startswith("--")]
     if stray:
         raise InputError(f"unexpected word '{stray[0]}'; flags of trainings follow `--`")
@@ -45,7 +45,7 @@ def main(argv: list[str]) -> None:
     print(f"{argv[1]}: {folder / 'evaluation' / experiments.SPLIT}")
 
 
-run = shell.command(main)
+run = command_line.command(main)
 
 
 if __name__ == "__main__":

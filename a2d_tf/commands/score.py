@@ -28,7 +28,7 @@ import pathlib
 
 from absl import flags
 
-from a2d_tf.core import shell
+from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import check_inside
 from a2d_tf.core.labels import A2D, LabelSpace
@@ -212,7 +212,7 @@ def main(argv: list[str]) -> None:
     print(tables.table(metrics))
 
 
-run = shell.command(main)
+run = command_line.command(main)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import shlex
 
 from absl import flags
 
-from a2d_tf.core import shell
+from a2d_tf.core import command_line
 from a2d_tf.core.files import write_text
 from a2d_tf.data.manifest import Manifest
 
@@ -29,7 +29,7 @@ _MACHINE = flags.DEFINE_enum(
 
 
 def main(argv: list[str]) -> None:
-    shell.require(argv, records=_RECORDS.value)
+    command_line.require(argv, records=_RECORDS.value)
     manifest = Manifest.load(_RECORDS.value)
     manifest.shards("train")
     # Imported here because TensorFlow takes seconds to load; a wrong folder is reported at once.
@@ -67,7 +67,7 @@ def main(argv: list[str]) -> None:
 
 def run() -> None:
     """Run the command line."""
-    shell.run(main)
+    command_line.run(main)
 
 
 if __name__ == "__main__":

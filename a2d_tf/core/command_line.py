@@ -1,4 +1,4 @@
-"""Parse command lines with one-line errors, and print help in groups.
+"""Command lines: flags parsed, help printed, and whatever goes wrong told in one line.
 
 absl parses and keeps the flags. Flagfiles are expanded here, so that an error can name the file and
 the line; and the help is that of the program, without the flags of its libraries.
@@ -7,30 +7,160 @@ the line; and the help is that of the program, without the flags of its librarie
 from __future__ import annotations
 
 import difflib
+import functools
+import gc
+import importlib.metadata
+import logging
+import os
+import pathlib
 import re
 import sys
 import textwrap
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from absl import flags
+from absl import app, flags
 
-from a2d_tf.core import flagfiles
+from a2d_tf.core import machine
+from a2d_tf.core.errors import InputError
+
+_PACKAGE = pathlib.Path(__file__).resolve().parents[1]
+INSTALLED = (_PACKAGE / "configs").is_dir()
+CONFIGS = (_PACKAGE if INSTALLED else _PACKAGE.parent) / "configs"
+"""Folder of the package's flagfiles, in a clone or installed."""
 
 SETTINGS = "settings, "  # begins the module names under which config.py defines its sections
-_HELP = ("help", "helpshort", "h", "?")
+_HELP = {"help": "help", "?": "help", "helpshort": "helpshort", "h": "helpshort"}
 _WIDTH = 100
+_LONGEST = 2000  # characters of a message
 
 
-def parse(
-    words: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS, nested: bool = True
-) -> list[str]:
+def run(main: Callable[[list[str]], int | None]) -> None:
+    """Run `main(argv)` under absl: whatever goes wrong becomes one line on stderr.
+
+    The exit status is then 1, and 130 after Ctrl-C. An exception that is no InputError is a fault
+    of the code or of the machine; `--debug` shows where it arises.
+    """
+    prepare()
+    app.run(
+        lambda argv: _guarded(main, argv),
+        flags_parser=lambda words: _parse(words, main.__module__),
+    )
+
+
+def _guarded(function, *arguments):
+    """Call a function; returns the exit status."""
+    try:
+        status = function(*arguments)
+        sys.stdout.flush()
+        return status
+    except InputError as error:
+        return _complain(error)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # as in `| head`; Python would complain at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        return _complain(f"{_happened(error)}; --debug shows where")
+
+
+def command(main: Callable[[list[str]], int | None]) -> Callable[[], None]:
+    """Return the entry point of a main: `run` it with the words of the command line."""
+    return functools.partial(run, main)
+
+
+def require(argv: list[str], **values: object) -> None:
+    """Check a command line: no stray words, and a value for each flag named.
+
+    Raises:
+      InputError: names the word, or the flag that is missing.
+    """
+    if len(argv) > 1:
+        raise InputError(f"unexpected word '{argv[1]}'; flags are written --name=value")
+    for name, value in values.items():
+        if not value:
+            raise InputError(f"--{name} is missing; --help shows the flags")
+
+
+def prepare() -> None:
+    """Set up this process for a command: quiet libraries, plain log lines, the flag --debug.
+
+    Libraries read their environment variables when they load, so that commands import TensorFlow
+    after this; child processes inherit them. Variables that are set already stay.
+    """
+    # With an NVIDIA card TensorFlow's warnings are shown, for they say which library of CUDA is
+    # missing; otherwise nothing that it prints helps a user.
+    uses_nvidia = machine.may_have_nvidia() and not machine.hides_nvidia()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1" if uses_nvidia else "3")
+    # The messages of OpenCV and FFmpeg would bury the one line that matters.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    if "OPENCV_LOG_LEVEL" not in os.environ:
+        os.environ["OPENCV_LOG_LEVEL"] = "SILENT"
+        if "cv2" in sys.modules:
+            sys.modules["cv2"].setLogLevel(0)
+    if "debug" not in flags.FLAGS:
+        flags.DEFINE_bool("debug", False, "show where in the code an error arises")
+    # Importing TensorFlow makes some 300000 objects that stay. To look for garbage after every 700
+    # new ones, as Python does, takes a fifth of the time of the import.
+    gc.set_threshold(50_000)
+    logger = logging.getLogger("a2d_tf")
+    logger.setLevel(logging.INFO)
+    logger.handlers, logger.propagate = [_Console()], False
+
+
+class _Console(logging.Handler):
+    """Prints log records as plain lines: notes to stdout, warnings to stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        warns = record.levelno >= logging.WARNING
+        text = as_installed(("warning: " if warns else "") + self.format(record))
+        print(text, file=sys.stderr if warns else sys.stdout, flush=True)
+
+
+def _parse(words, module):
+    asked, example = wants_help(words), _example(module)
+    if asked:
+        sys.exit(_guarded(print, as_installed(help_text(module, asked == "helpshort"))))
+    if len(words) == 1 and example:
+        sys.exit(_complain(f"no flags given; for example {example} (--help explains)"))
+    try:
+        return parse(words)
+    except flags.Error as error:
+        sys.exit(_complain(error))
+
+
+def _complain(problem):
+    """Print one line that starts with 'error: '; returns the exit status."""
+    sys.stdout.flush()
+    if flags.FLAGS.is_parsed() and flags.FLAGS.debug:
+        traceback.print_exc()
+    # A name in a file must not steer the terminal.
+    line = as_installed(" ".join(str(problem).split()))
+    line = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line[:_LONGEST])
+    print(f"error: {line}", file=sys.stderr)
+    return 1
+
+
+def _happened(error):
+    """Describe an unexpected exception in one line."""
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    # TensorFlow's go on for many lines.
+    lines = str(error).strip().splitlines()
+    return f"unexpected {type(error).__name__}" + (f": {lines[0][:1000]}" if lines else "")
+
+
+def parse(words: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> list[str]:
     """Parse a command line.
 
     Args:
       words: the program's name, then flags and other words.
       flag_values: where the flags are defined.
-      nested: whether flagfiles may name others.
 
     Returns:
       The words that are no flags, the program's name first.
@@ -39,34 +169,96 @@ def parse(
       flags.Error: an unknown flag (names the nearest known), a value that it cannot have, an
         unreadable flagfile; in one line, which begins with the flagfile and its line.
     """
-    placed = _expanded(words[1:], nested)
+    places: dict[str, str] = {}
+    expanded = _expanded(words[1:], places)
     try:
-        return flag_values([words[0], *(word for word, _ in placed)])
+        return flag_values([words[0], *expanded])
     except flags.UnrecognizedFlagError as error:
-        name, near = error.flagname, _nearest(error.flagname, flag_values)
-        problem = f"there is no flag --{name}"
-        problem += (
-            f"; did you mean --{' or --'.join(near)}?" if near else "; --help shows the flags"
-        )
-        raise flags.Error(_where(placed, name) + problem) from error
+        named = error.flagname
+        known = [name for flag in flag_values for name in (flag, f"no{flag}") if len(flag) > 1]
+        near = difflib.get_close_matches(named, known, 1, 0.75)
+        hint = f"did you mean --{near[0]}?" if near else "--help shows the flags"
+        problem = f"there is no flag --{named}; {hint}"
     except (flags.Error, ValueError) as error:  # a ValueError where --noflag has a value
         problem = " ".join(str(error).split())
         problem = re.sub(r"\('Non-boolean argument.*", "neither true nor false", problem)
-        named = re.search(r"--(\w+)(?:=(.*?)[:\s]|\s|$)", problem)
-        raise flags.Error((_where(placed, *named.groups()) if named else "") + problem) from error
+        found = re.search(r"--(\w+(=.*?(?=[:\s]))?)", problem)
+        named = found[1] if found else ""
+    raise flags.Error(places.get(named, "") + problem)
+
+
+def _expanded(words, places, inside=()):
+    """Return the words with flagfiles replaced by their flags.
+
+    Args:
+      words: of a command line or of a line of a flagfile.
+      places: gets {flag, or flag=value: 'file, line n: '} of what is in flagfiles.
+      inside: the flagfiles that the words are in, the outermost first.
+    """
+    expanded, words = [], iter(words)
+    for word in words:
+        if word == "--":
+            return [*expanded, word, *words]
+        name, equals, path = word.lstrip("-").partition("=")
+        if word.startswith("-") and name == "flagfile":
+            expanded += _flagfile(path if equals else next(words, ""), places, inside)
+        else:
+            expanded.append(word)
+    return expanded
+
+
+def _flagfile(path, places, inside):
+    """Return the flags of a flagfile; arguments as of `_expanded`."""
+    if not path:
+        return []
+    path = find(path)
+    if path in inside:
+        raise flags.Error(f"{inside[-1]}: --flagfile={path} is this file, or one that names it")
+    try:
+        lines = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise flags.Error(f"--flagfile={path}: not a readable file of flags ({reason})") from error
+    expanded = []
+    for number, line in enumerate(map(str.strip, lines), 1):
+        if line and not line.startswith(("#", "//")):
+            word = line.lstrip("-")
+            for key in (word, word.partition("=")[0]):
+                places.setdefault(key, f"{path}, line {number}: ")
+            expanded += _expanded([line], places, (*inside, path))
+    return expanded
+
+
+def find(path: str) -> str:
+    """Return the path of a flagfile.
+
+    `configs/NAME` and `configs/ablations/NAME` name the package's flagfiles from any folder, unless
+    such a path exists.
+    """
+    path = os.path.expanduser(path)
+    first, _, rest = path.replace(os.sep, "/").partition("/")
+    if first == "configs" and not os.path.exists(path) and (CONFIGS / rest).is_file():
+        return str(CONFIGS / rest)
+    return path
+
+
+def as_installed(text: str) -> str:
+    """Replace `python tools/NAME.py` by its installed command, unless the package is in a clone."""
+    if not INSTALLED:
+        return text
+    scripts = importlib.metadata.distribution("a2d_tf").entry_points
+    names = {re.split(r"[.:]", script.value)[-2]: script.name for script in scripts}
+    return re.sub(r"(?:python )?tools/(\w+)\.py", lambda match: names.get(match[1], match[0]), text)
 
 
 def wants_help(words: Sequence[str]) -> str | None:
     """Return 'help' or 'helpshort' where a command line asks for either, else None."""
-    for word in words[1:]:
-        if word == "--":
-            return None
-        if word.startswith("-") and word.lstrip("-") in _HELP:
-            return "helpshort" if word.lstrip("-") in ("helpshort", "h") else "help"
-    return None
+    own = words[1 : words.index("--")] if "--" in words else words[1:]
+    asked = [word.lstrip("-") for word in own if word.startswith("-")]
+    return next((_HELP[word] for word in asked if word in _HELP), None)
 
 
-def example(module: str) -> str:
+def _example(module):
     """Return the first command line in a main module's docstring; '' if there is none."""
     found = re.search(r"python (-m a2d_tf\.|tools/)\w+.*", sys.modules[module].__doc__ or "")
     return found[0].rstrip(".`") if found else ""
@@ -76,34 +268,31 @@ def help_text(module: str, short: bool) -> str:
     """Return the text of `--helpshort` or `--help`: a main module's flags, then the settings."""
     by_module = flags.FLAGS.flags_by_module_dict()
     doc = (sys.modules[module].__doc__ or "").strip()
-    first = doc.split("\n\n")[0]
-    lines = [first if short and "python" in first else doc, ""]
     # absl names the module that Python runs by the path of its file.
     main = sys.argv[0] if module == "__main__" else module
-    for name in (main, "a2d_tf.core.config", "a2d_tf.core.shell"):
-        lines += [_line(flag.name, _described(flag)) for flag in by_module.get(name, ())]
-    lines += [
-        _line("flagfile", "file of flags, one a line, such as configs/a2d.flags; later flags win"),
-        "",
-    ]
+    lines = [doc.split("\n\n")[0] if short else doc, ""]
+    for name in (main, "a2d_tf.core.config", "a2d_tf.core.command_line"):
+        lines += map(_described, by_module.get(name, ()))
+    lines.append(_line("flagfile", "file of flags, one a line, such as configs/a2d.flags"))
     sections = [name for name in by_module if name.startswith(SETTINGS)]
     if sections and f"{SETTINGS}learning" not in sections:
-        lines += [
-            "Settings that are not given are the model's own; in brackets are a new one's.",
-            "",
-        ]
+        lines += ["", "Settings that are not given are the model's; in brackets: a new model's."]
     for name in sections:
-        lines.append(f"{name}:")
+        lines += ["", f"{name}:"]
         if short:
             names = " ".join(f"--{flag.name}" for flag in by_module[name])
-            wrapped = textwrap.wrap(names, _WIDTH - 2, break_on_hyphens=False)
-            lines += [f"  {line}" for line in wrapped]
+            lines += textwrap.wrap(
+                names,
+                _WIDTH,
+                initial_indent="  ",
+                subsequent_indent="  ",
+                break_on_hyphens=False,
+            )
         else:
-            lines += [_line(flag.name, _described(flag)) for flag in by_module[name]]
+            lines += map(_described, by_module[name])
     if sections:
-        more = "--help explains them, " if short else ""
-        lines += ["", f"{more}docs/flags.md has them in tables; true or false: --flip, --noflip"]
-    return "\n".join([*lines, "--helpfull adds the flags of the libraries"])
+        lines += ["", "docs/flags.md has the settings in tables; true or false: --flip, --noflip"]
+    return "\n".join([*lines, "--help explains all flags, --helpfull also those of the libraries"])
 
 
 def written(value: Any) -> str:
@@ -116,70 +305,11 @@ def written(value: Any) -> str:
 
 
 def _described(flag):
-    text = " ".join((flag.help or "").split())
     # absl's own words, after those of flags that may be given several times.
-    text = re.sub(r";\s*repeat this option to specify a list of values$", "", text)
-    return text if flag.default in (None, "", []) else f"{text} ({written(flag.default)})"
+    text = re.sub(r"[;\s]*repeat this option to specify a list of values$", "", flag.help or "")
+    default = "" if flag.default in (None, "", []) else f" ({written(flag.default)})"
+    return _line(flag.name, text + default)
 
 
 def _line(name, text):
     return textwrap.fill(text, _WIDTH, initial_indent=f"  --{name:23} ", subsequent_indent=" " * 28)
-
-
-def _expanded(words, nested, inside=()):
-    """[(word, 'file, line n: ' or '')], flagfiles replaced by their contents.
-
-    Args:
-      nested: whether flagfiles may name others.
-      inside: the flagfiles that the words are in, the outermost first.
-    """
-    placed, words = [], iter(words)
-    for word in words:
-        if word == "--":
-            return [*placed, (word, ""), *((other, "") for other in words)]
-        name, _, path = word.lstrip("-").partition("=")
-        if not word.startswith("-") or name != "flagfile":
-            placed.append((word, ""))
-            continue
-        path = path if "=" in word else next(words, "")
-        placed += _flagfile(path.strip(), nested, inside) if path.strip() else []
-    return placed
-
-
-def _flagfile(path, nested, inside):
-    """The words of a flagfile, as of `_expanded`."""
-    path = flagfiles.find(path)
-    if path in inside:
-        raise flags.Error(f"{inside[-1]}: --flagfile={path} is this file, or one that names it")
-    if inside and not nested:
-        raise flags.Error(f"{inside[-1]}: --flagfile={path}: no other file is read from here")
-    try:
-        with open(path, encoding="utf-8") as file:
-            lines = [line.strip() for line in file]
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise flags.Error(f"--flagfile={path}: not a readable file of flags ({reason})") from error
-    placed = []
-    for number, line in enumerate(lines, 1):
-        if line and not line.startswith(("#", "//")):
-            for word, where in _expanded([line], nested, (*inside, path)):
-                placed.append((word, where or f"{path}, line {number}: "))
-    return placed
-
-
-def _where(placed, name, value=None):
-    """'file, line n: ' of the flag of this name, and of this value if one is given."""
-    ends = {name, f"no{name}"} if value is None else {f"{name}={value}"}
-    for word, where in placed:
-        word = word.lstrip("-")
-        if word in ends or (value is None and word.partition("=")[0] in ends):
-            return where
-    return ""
-
-
-def _nearest(name, flag_values):
-    """Up to three known flags that a mistyped name may have meant, the likeliest first."""
-    known = [flag for flag in flag_values if len(flag) > 1]
-    known += [f"no{flag}" for flag in known if flag_values[flag].boolean]
-    close = difflib.get_close_matches(name, known, 3, 0.75)
-    return close[:1] or sorted(flag for flag in known if len(name) > 2 and name in flag)[:3]

@@ -1,21 +1,59 @@
-"""Processes that share the work on many videos, and threads that share that on many frames."""
+"""Work shared by processes, threads and tasks, and stopped by signals."""
 
 from __future__ import annotations
 
 import collections
 import concurrent.futures
+import contextlib
+import dataclasses
 import multiprocessing
 import os
+import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
 
 import cv2
 
 from a2d_tf.core import machine
 from a2d_tf.core.errors import InputError
+
+_Item = TypeVar("_Item")
+HELP = (
+    "I/N, I from 1: do the Ith of N shares of the work. Start N processes with the same other "
+    "flags; the last to finish publishes the result."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One of `count` processes that share some work; `number` is 1 for the first."""
+
+    number: int = 1
+    count: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> Task:
+        """Read a task as `--task` gives it, such as 3/16.
+
+        Raises:
+          InputError: not of that form, or not between 1/N and N/N.
+        """
+        match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)
+        task = cls(int(match[1]), int(match[2])) if match else cls(0)
+        if not 1 <= task.number <= task.count:
+            raise InputError(f"--task={text}: no task; give I/N with I from 1 to N, such as 3/16")
+        return task
+
+    def share(self, items: Sequence[_Item]) -> Sequence[_Item]:
+        """Return this process's part of some items: every Nth from the Ith on."""
+        return items[self.number - 1 :: self.count]
+
+
+ALONE = Task()
 
 
 def imap(function: Callable, items: Iterable, workers: int) -> Iterator:
@@ -97,3 +135,37 @@ def _exit_with(parent, stop):
 
 def _call(item):
     return _function(item)
+
+
+@contextlib.contextmanager
+def stop_on_signal() -> Iterator[list[int]]:
+    """Yield a list that the first Ctrl-C or SIGTERM appends to; another has its usual effect.
+
+    Only the main thread may handle signals; in another, they do what they did.
+    """
+    stops: list[int] = []
+
+    def stop(number, _):
+        stops.append(number)
+        signal.signal(number, old[number])
+
+    with _handled_by(stop) as old:
+        yield stops
+
+
+def stop_at_once() -> contextlib.AbstractContextManager:
+    """Return a context in which Ctrl-C and SIGTERM raise KeyboardInterrupt."""
+    return _handled_by(signal.default_int_handler)
+
+
+@contextlib.contextmanager
+def _handled_by(handler):
+    """Install a handler of Ctrl-C and SIGTERM; yields those before, by their signals."""
+    is_main = threading.current_thread() is threading.main_thread()
+    signals = (signal.SIGINT, signal.SIGTERM) if is_main else ()
+    old = {number: signal.signal(number, handler) for number in signals}
+    try:
+        yield old
+    finally:
+        for number, before in old.items():
+            signal.signal(number, before)

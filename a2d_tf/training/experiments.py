@@ -10,10 +10,10 @@ import os
 import pathlib
 from collections.abc import Iterator
 
-from a2d_tf.core import flagfiles
+from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 
-ABLATIONS = flagfiles.CONFIGS / "ablations"
+ABLATIONS = command_line.CONFIGS / "ablations"
 # The phases of an experiment; each starts from the weights of the one before.
 PHASES = {
     "full": ("full",),
@@ -54,7 +54,7 @@ def trainings(
         raise InputError(f"'{name}' is no experiment; there are {', '.join(names())}")
     previous = None
     for phase in phases(name):
-        files, start = [os.path.abspath(flagfiles.find(base))], []
+        files, start = [os.path.abspath(command_line.find(base))], []
         if phase != "full":
             files.append(f"{ABLATIONS / phase}.flags")
         if previous:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.stopping import stop_at_once, stop_on_signal
+from a2d_tf.core.workers import stop_at_once, stop_on_signal
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model.network import Network
 from a2d_tf.training import batches, divergence, losses, optimizer, replicas

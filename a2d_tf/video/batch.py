@@ -23,8 +23,7 @@ from tqdm import tqdm
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_file, write_text
 from a2d_tf.core.locks import sweep
-from a2d_tf.core.stopping import stop_on_signal
-from a2d_tf.core.tasks import ALONE, Task
+from a2d_tf.core.workers import ALONE, Task, stop_on_signal
 from a2d_tf.ops import tracking
 from a2d_tf.video import finished, library, outputs, streaming, video_files
 from a2d_tf.video.library import FAILED, SUMMARY, Job

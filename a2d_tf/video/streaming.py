@@ -22,8 +22,7 @@ from a2d_tf.core import machine
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.locks import sweep
-from a2d_tf.core.stopping import stop_on_signal
-from a2d_tf.core.workers import in_threads
+from a2d_tf.core.workers import in_threads, stop_on_signal
 from a2d_tf.data.flow import Flow, fit, resize_frame
 from a2d_tf.ops import tracking
 from a2d_tf.video import video_files

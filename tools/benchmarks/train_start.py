@@ -67,7 +67,7 @@ def _timed(parts: dict[str, float], name: str, function: Callable) -> Callable:
 def _train() -> None:
     """Train as a2d_tf.train does, and print the parts as JSON once a step's values are there."""
     from a2d_tf import train
-    from a2d_tf.core import machine, shell
+    from a2d_tf.core import command_line, machine
 
     began, parts = float(os.environ[_BEGAN]), {}
 
@@ -98,7 +98,7 @@ def _train() -> None:
             whole = time.time() - began
             print(json.dumps({**parts, "other": whole - sum(parts.values()), "whole": whole}))
 
-    shell.run(main)
+    command_line.run(main)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # inherited by the workers
 from absl import flags
 
 from a2d_tf.commands.beam import files, pipeline
-from a2d_tf.core import command_line, shell
+from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
 
@@ -190,7 +190,7 @@ def run() -> None:
         sys.argv[1:], words = words[1:end], words[end + 1 :]
     elif command and not command_line.wants_help(sys.argv):
         sys.argv[1:1] = ["--"]  # what follows are words, of which `main` complains
-    shell.run(_named(functools.partial(main, command=command, words=tuple(words))))
+    command_line.run(_named(functools.partial(main, command=command, words=tuple(words))))
 
 
 def _define_flags(command):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from a2d_tf.core import flagfiles
+from a2d_tf.core import command_line
 from a2d_tf.core.command_line import written
 from a2d_tf.core.config import Config, parse_anchors
 from a2d_tf.data.inspection import learning_curve, motion, rarity
@@ -51,7 +51,7 @@ def suggest(
       held_out: how many training videos a --val_fraction holds out.
     """
     preset = start.preset(host)
-    base = Config.read(flagfiles.find(preset.flagfile))
+    base = Config.read(command_line.find(preset.flagfile))
     return [
         Suggestion({"flagfile": preset.flagfile}, f"for {host}: {preset.why}"),
         *_of_frames(manifest, contents, base),
