@@ -211,7 +211,7 @@ def main(argv: list[str], builder: convert.Builder | None = None) -> int:
         print(report.text())
         return 1 if report.problems and _ON_ERROR.value == "fail" else 0
     command_line.require(argv, output=_OUTPUT.value)
-    from a2d_tf.core import devices# late: TensorFlow takes seconds, and a check does without
+    from a2d_tf.core import devices  # late: TensorFlow takes seconds, and a check does without
 
     devices.hide_gpus()
     settings = convert.ConversionSettings(

@@ -47,7 +47,7 @@ def main(argv: list[str]) -> None:
     command_line.require(argv, records=_RECORDS.value)
     variants = {text: parse_anchors(text, "anchors") for text in _ANCHORS.value}
     manifest = Manifest.load(_RECORDS.value)
-    from a2d_tf.core import devices# late, for TensorFlow takes seconds to load
+    from a2d_tf.core import devices  # late, for TensorFlow takes seconds to load
 
     devices.hide_gpus()
     label_space = manifest.label_space
