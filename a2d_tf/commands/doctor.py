@@ -125,7 +125,6 @@ def main(argv: list[str]) -> None:
             _JSON.value,
             {
                 "device": used.line(config.compute.precision),
-                "warnings": used.warnings(),
                 "versions": versions,
                 "cores": cores,
                 "memory": memory,

@@ -100,7 +100,8 @@ def prepare() -> None:
     if "OPENCV_LOG_LEVEL" not in os.environ:
         os.environ["OPENCV_LOG_LEVEL"] = "SILENT"
         if "cv2" in sys.modules:
-            sys.modules["cv2"].setLogLevel(0)
+            cv2 = sys.modules["cv2"]
+            getattr(cv2.utils, "logging", cv2).setLogLevel(0)  # OpenCV 4.13 moved it
     if "debug" not in flags.FLAGS:
         flags.DEFINE_bool("debug", False, "show where in the code an error arises")
     # Importing TensorFlow makes some 300000 objects that stay. To look for garbage after every 700

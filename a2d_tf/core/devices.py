@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import collections
-import ctypes
 import dataclasses
 import os
-import re
 
 import tensorflow as tf
 
 from a2d_tf.core import machine
 from a2d_tf.core.errors import InputError
 
-_ON_CPU = (
-    "An empty CUDA_VISIBLE_DEVICES computes on the CPU, as does --device=cpu of the programs that "
-    "have it"
-)
-_NEWER = (
-    "TensorFlow 2.21 has binaries for 6.0 to 9.0: delete .venv and run "
-    "PYTHON=python3.12 tools/setup.sh --gpu"
-)
 _TF32 = (8, 0)  # the least compute capability whose float32 products are in TF32
 
 
@@ -60,20 +50,9 @@ class Devices:
             precision += " with products in TF32"
         return f"device: {', '.join([*parts, precision])}"
 
-    def warnings(self) -> list[str]:
-        """Return a line for each kind of GPU that this TensorFlow has no binaries for."""
-        info = tf.sysconfig.get_build_info()
-        built = info.get("cuda_compute_capabilities", ())
-        unsupported = {gpu for gpu in self.gpus if gpu.capability and not _is_built(gpu, built)}
-        return [
-            f"warning: TensorFlow {tf.__version__} has no binaries for {gpu.name} (compute "
-            f"capability {_dotted(gpu.capability)}): {_consequence(gpu.capability, built)}"
-            for gpu in sorted(unsupported, key=lambda gpu: gpu.name)
-        ]
-
     def announce(self, precision: str, used: int = 1) -> None:
-        """Print `line` and `warnings`."""
-        print("\n".join([self.line(precision, used), *self.warnings()]), flush=True)
+        """Print `line`."""
+        print(self.line(precision, used), flush=True)
 
 
 def prepare(device: str = "auto", deterministic: bool = True) -> Devices:
@@ -153,82 +132,19 @@ def _check_unused(device):
         return
     cards = machine.nvidia_cards()
     if cards:
-        reason = _reason(visible)
         raise InputError(
             f"this machine has {cards[0].name}{_size(cards[0].memory)}, which TensorFlow "
-            f"{tf.__version__} cannot use: {reason} (docs/gpu.md). {_ON_CPU}"
+            f"{tf.__version__} cannot use, for the reason above; tools/setup.sh --gpu installs a "
+            "TensorFlow for GPUs with CUDA's libraries, nvidia-smi shows whether the driver works "
+            "(docs/gpu.md); --device=cpu, or an empty CUDA_VISIBLE_DEVICES, computes on the CPU"
         )
     if device == "gpu":
         raise InputError("--device=gpu: TensorFlow finds no GPU, nor is there an NVIDIA card")
 
 
-def _reason(visible):
-    """Return why TensorFlow finds no GPU although there is a card, and the remedy."""
-    if not tf.test.is_built_with_cuda():
-        return "it is built for the CPU alone. tools/setup.sh --gpu installs one for GPUs"
-    error = _driver_error()
-    if error:
-        return (
-            f"NVIDIA's driver does not answer ({error}). Install or mend it, until nvidia-smi "
-            "lists the card; start a container with --gpus all"
-        )
-    if visible:
-        return (
-            f"CUDA_VISIBLE_DEVICES={visible} may name none that there is; if it does, CUDA's "
-            "libraries are missing: tools/setup.sh --gpu"
-        )
-    newer = f"; for a card of compute capability 9.0 (H100): {_NEWER}" if _is_old() else ""
-    return (
-        "CUDA's libraries are missing or of another version. tools/setup.sh --gpu installs them"
-        + newer
-    )
-
-
-def _consequence(capability, built):
-    """Return the consequence of TensorFlow having no binaries for a compute capability."""
-    if capability < min(_numbers(built), default=(0, 0)):
-        return "it is older than all that this one is built for, and will not work (docs/gpu.md)"
-    newer = f". {_NEWER}" if _is_old() and capability[0] == 9 else ""
-    return (
-        "the driver compiles its kernels from PTX, which takes up to half an hour at the first "
-        f"start, and keeps them in its cache{newer}"
-    )
-
-
-def _driver_error():
-    """Return the error of NVIDIA's driver, '' if it answers."""
-    try:
-        status = ctypes.CDLL("libcuda.so.1").cuInit(0)
-    except OSError as error:
-        return str(error)
-    return f"cuInit: error {status}" if status else ""
-
-
-def _is_old():
-    return tuple(map(int, tf.__version__.split(".")[:2])) < (2, 16)
-
-
-def _is_built(gpu, built):
-    """Return whether binaries for one of these architectures, as 'sm_75', run on a GPU.
-
-    They run on their compute capability and on higher ones of the same major version.
-    """
-    major, minor = gpu.capability
-    return any(known == major and least <= minor for known, least in _numbers(built))
-
-
-def _numbers(built):
-    """Parse TensorFlow's names of architectures, 'sm_75' or 'compute_80', to (major, minor)."""
-    return [divmod(int(re.search(r"\d+", name)[0]), 10) for name in built]
-
-
 def _rounds(gpu):
     enabled = tf.config.experimental.tensor_float_32_execution_enabled()
     return enabled and gpu.capability is not None and gpu.capability >= _TF32
-
-
-def _dotted(capability):
-    return ".".join(map(str, capability))
 
 
 def _size(memory):

@@ -16,23 +16,20 @@ from collections.abc import Iterator
 
 _CGROUP_LIMITS = ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes")
 _NVIDIA, _DISPLAY = "0x10de", "0x03"  # PCI vendor, and the class of display controllers
-_UNNAMED = "an NVIDIA GPU"
 
 
 @dataclasses.dataclass(frozen=True)
 class Card:
     """An NVIDIA card: its name and its memory in bytes, None if unknown."""
 
-    name: str = _UNNAMED
+    name: str = "an NVIDIA GPU"
     memory: int | None = None
 
 
 def cores() -> int:
     """Return the number of cores that this process may use."""
     # Only Linux reports the affinity.
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def memory(root: str | os.PathLike = "/") -> int:
@@ -85,19 +82,17 @@ def nvidia_cards(root: str | os.PathLike = "/") -> list[Card]:
     """Return the NVIDIA cards of this machine, usable or not.
 
     nvidia-smi reports names and memory. If it is missing or fails, as without a loaded driver, the
-    driver's files are read, then device nodes (all that some containers have), then the PCI bus,
-    which lists cards without a driver.
+    device nodes or the PCI bus show that there are cards.
 
     Args:
-      root: the folder of `proc`, `dev` and `sys`, for tests.
+      root: the folder of `dev` and `sys`, for tests.
     """
-    return _listed() or _by_driver(root) or _by_node(root) or _by_bus(root)
+    return _listed() or _found(root)
 
 
 def may_have_nvidia(root: str | os.PathLike = "/") -> bool:
     """Return whether there is any sign of an NVIDIA card, within milliseconds."""
-    cards = _by_driver(root) or _by_node(root) or _by_bus(root)
-    return bool(cards or shutil.which("nvidia-smi"))  # WSL has only this
+    return bool(_found(root) or shutil.which("nvidia-smi"))  # WSL has only this
 
 
 def hides_nvidia() -> bool:
@@ -110,17 +105,13 @@ def hides_nvidia() -> bool:
 
 
 def _listed():
-    program = shutil.which("nvidia-smi")
-    if not program:
-        return []
-    query = [program, "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
+    """Return the cards that nvidia-smi lists."""
+    query = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
     try:
-        process = subprocess.run(query, capture_output=True, text=True, timeout=30)
-    except (OSError, subprocess.TimeoutExpired):
+        text = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
         return []
-    if process.returncode:
-        return []
-    rows = [line.rpartition(",") for line in process.stdout.splitlines() if "," in line]
+    rows = [line.rpartition(",") for line in text.splitlines() if "," in line]
     # Cards that share the host's memory report '[N/A]'.
     return [
         Card(name.strip(), int(size) << 20 if size.strip().isdigit() else None)
@@ -128,29 +119,20 @@ def _listed():
     ]
 
 
-def _by_driver(root):
-    cards = []
-    for path in sorted(glob.glob(f"{root}/proc/driver/nvidia/gpus/*/information")):
-        match = re.search(r"^Model:\s*(.+?)\s*$", _text(path), re.MULTILINE)
-        cards.append(Card(match[1] if match else _UNNAMED))
-    return cards
-
-
-def _by_node(root):
-    return [Card() for _ in glob.glob(f"{root}/dev/nvidia[0-9]*")]
-
-
-def _by_bus(root):
-    return [
-        Card()
+def _found(root):
+    """Return the cards that have device nodes (all that some containers have) or are on the bus."""
+    nodes = glob.glob(f"{root}/dev/nvidia[0-9]*")
+    on_bus = [
+        folder
         for folder in glob.glob(f"{root}/sys/bus/pci/devices/*")
-        if _text(f"{folder}/vendor").strip() == _NVIDIA
+        if _text(f"{folder}/vendor").startswith(_NVIDIA)
         and _text(f"{folder}/class").startswith(_DISPLAY)
     ]
+    return [Card() for _ in nodes or on_bus]
 
 
 def _text(path):
     try:
-        return pathlib.Path(path).read_text(errors="replace")
+        return pathlib.Path(path).read_text()
     except OSError:
         return ""
