@@ -1,4 +1,4 @@
-"""Write docs/flags.md, the tables of every setting, from their definitions in core/config.py.
+"""Write docs/flags.md, the lists of all settings, from their definitions in core/config.py.
 
 python tools/document_flags.py --output=docs/flags.md
 """
@@ -20,11 +20,10 @@ from a2d_tf.core.files import write_text
 
 _INTRODUCTION = """# Flags
 
-Every setting of a run, a table a section. `a2d_tf.train` takes all of them; `a2d_tf.evaluate`,
-`a2d_tf.export` and `a2d_tf.predict` take those of inference and computing, which replace the run's.
-The defaults are the paper's settings, as in `configs/a2d.flags`; what the paper does not give, such
-as the number of steps, is ours ([paper.md](paper.md)). A Boolean is `--flip` or `--noflip`, or
-`--flip=false`. `--helpshort` lists a program's own flags, such as `--records`.
+Every setting of a run, with its default. `a2d_tf.train` takes all of them; `a2d_tf.evaluate`, `a2d_tf.export` and
+`a2d_tf.predict` take those of inference and computing, which override the run's. The defaults are those of
+`configs/a2d.flags` ([paper.md](paper.md)). `--flip` and `--noflip` are short for `--flip=true` and `--flip=false`.
+`--helpshort` lists a program's own flags, such as `--records`.
 
 `tools/document_flags.py` makes this page from `a2d_tf/core/config.py`.
 """
@@ -35,24 +34,21 @@ def text() -> str:
     parts = [_INTRODUCTION]
     for name, section in SECTIONS.items():
         parts.append(f"\n## {name.capitalize()}\n\n{section.__doc__.strip()}\n")
-        parts.append("\n| flag | default | meaning | values |\n|---|---|---|---|\n")
+        parts.append("\n")
         parts += map(_row, dataclasses.fields(section))
     return "".join(parts)
 
 
 def _row(field):
-    default = written(field.default)
-    default = f"`{default}`" if default else ""
-    meaning = field.metadata["help"].replace("|", "\\|")
-    return f"| `--{field.name}` | {default} | {meaning} | {_values(field)} |\n"
+    values = _values(field)
+    values = f" ({values})" if values else ""
+    return f"- `--{field.name}={written(field.default)}`: {field.metadata['help']}{values}\n"
 
 
 def _values(field):
     low, high = field.metadata["low"], field.metadata["high"]
     if field.metadata["choices"]:
         return ", ".join(f"`{choice}`" for choice in field.metadata["choices"])
-    if field.type == "bool":
-        return "true, false"
     if high is not None:
         return f"{low} to {high}"
     return "" if low is None else f"{low} or more"
