@@ -213,15 +213,10 @@ def test_a_link_in_the_place_of_a_result_is_refused_before_the_work(tmp_path, na
     assert (tmp_path / "elsewhere").exists()
 
 
-def test_an_earlier_prediction_is_replaced_with_and_without_a_description(tmp_path):
+def test_an_earlier_prediction_is_replaced(tmp_path):
     write(tmp_path, FILM)
     write(tmp_path, {1: []})
     assert json.loads((tmp_path / "tracks.json").read_text()) == []
-    for gone in (["video.json"], ["video.json", "tracks.json"]):  # as earlier versions left it
-        for name in gone:
-            (tmp_path / name).unlink()
-        write(tmp_path, FILM)
-        assert json.loads((tmp_path / "tracks.json").read_text())
 
 
 def test_a_full_disk_is_no_fault_of_the_video(tmp_path, monkeypatch):

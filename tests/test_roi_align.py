@@ -203,7 +203,6 @@ def test_who_computes_what():
         ],
         "sparse": [("sparse", "sparse")] * 3,
         "segments": [("segments", "segments")] * 3,
-        "einsum": [("segments", "segments")] * 3,  # in older runs
     }
     for name, expected in table.items():
         assert [roi_align.choose(name, *there) for there in (cpu, gpu, repeatable)] == expected

@@ -55,12 +55,9 @@ def test_records_made_otherwise_are_refused(field, value, tmp_path):
 
 
 def test_runs_that_compute_the_same_otherwise_are_of_one_network(tmp_path):
-    """Also an older run, whose flags do not know the ways to compute yet."""
     run_folder.create(tmp_path, Config(tiny_network.config()), manifest())
     path = tmp_path / "flags.txt"
-    path.write_text(path.read_text().split("# compute")[0])
-    assert Config.read(path) == Config(tiny_network.config())
-    other = Config(tiny_network.config(), compute=ComputeConfig("mixed_bfloat16", "einsum"))
+    other = Config(tiny_network.config(), compute=ComputeConfig("mixed_bfloat16", "segments"))
     run_folder.create(tmp_path, other, manifest())
     assert Config.read(path) == other
     with pytest.raises(InputError, match="--roi_align=aligned, not legacy"):
@@ -97,15 +94,6 @@ def test_a_run_that_has_begun_stays_readable_whatever_start_is_given(tmp_path, m
     other = dataclasses.replace(started, learning=LearningConfig(optimizer="adam"))
     with pytest.raises(InputError, match="--optimizer=sgd, not adam; give that"):
         run_folder.create(tmp_path, other, manifest())
-
-
-def test_a_flag_that_is_given_counts_even_at_its_default(tmp_path, monkeypatch):
-    older = Config(tiny_network.config(), learning=LearningConfig(rpn_beta=1 / 9))
-    run_folder.create(tmp_path, older, manifest())
-    monkeypatch.setattr(run_folder, "is_new", lambda _: False)
-    again = Config(tiny_network.config())
-    for given, beta in ({}, 1 / 9), ({"rpn_beta"}, 0):
-        assert run_start.settle(again, given, str(tmp_path)).learning.rpn_beta == beta
 
 
 def test_inputs_that_weights_do_not_suit_are_told(caplog):

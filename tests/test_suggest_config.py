@@ -188,6 +188,6 @@ def test_the_flagfile_is_repeatable_reasoned_and_trains(mini_records, tmp_path):
     done = run("-m", "a2d_tf.train", *words, "--pictures=0")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "finished.json").is_file()
-    trained = Config.read(tmp_path / "run" / "flags.txt", of_run=True)
+    trained = Config.read(tmp_path / "run" / "flags.txt")
     given = Config.read(path)
     assert trained.model == given.model

@@ -26,20 +26,23 @@ PRECISIONS = ["float32", "mixed_bfloat16", "mixed_float16"]
 NORMS = ["frozen_bn", "frozen_stats", "bn", "group_norm", "none"]
 EVALUATION_BATCH = 8
 _MAX_ANCHOR_SIZES = 8  # of a pyramid level
+_CHANNELS = (8, 2048)
+_COUNT = (1, None)
+_POSITIVE = (0, None)
+_SHARE = (0, 1)
 
 
-def _setting(default, help_text, values=None, *, before=None):
+def _setting(default, help_text, values=None):
     """Return a field.
 
     Args:
       default: its default.
       help_text: help of its flag.
       values: list of its choices, or its (lowest, highest) value, where None is unlimited.
-      before: its value in runs that do not know it, or knew another default.
     """
     choices = values if isinstance(values, list) else None
     low, high = values if isinstance(values, tuple) else (None, None)
-    metadata = {"help": help_text, "choices": choices, "low": low, "high": high, "before": before}
+    metadata = {"help": help_text, "choices": choices, "low": low, "high": high}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -47,107 +50,83 @@ def _setting(default, help_text, values=None, *, before=None):
 class ModelConfig:
     """The network's structure. Two runs can exchange weights if these agree."""
 
-    image_height: int = _setting(
-        256, "Height of the network's input in pixels, a multiple of 32.", (32, MAX_SIDE)
-    )
-    image_width: int = _setting(
-        256, "Width of the network's input in pixels, a multiple of 32.", (32, MAX_SIDE)
-    )
+    image_height: int = _setting(256, "Input height in pixels, a multiple of 32.", (32, MAX_SIDE))
+    image_width: int = _setting(256, "Input width in pixels, a multiple of 32.", (32, MAX_SIDE))
     backbone: str = _setting(
         "resnet101",
-        "Backbone of the appearance and the motion stream.",
+        "Backbone of both streams.",
         ["resnet14", "resnet26", "resnet50", "resnet101", "resnet152", "efficientnet_lite0"],
     )
     width_multiplier: float = _setting(1.0, "Factor on the backbone's channels.", (0.125, 4))
     norm: str = _setting(
         "frozen_bn",
-        "Normalisation of the backbones, and of those heads that have one in their flavour: frozen "
-        "batch norm; batch norm with frozen statistics but trained scale and offset; batch norm; "
-        "group norm, of the mask head but not the actor head; or none.",
+        "Normalisation of the backbones, and of heads that have one: frozen batch norm; batch norm "
+        "with frozen statistics and trained scale and offset; batch norm; group norm; none.",
         NORMS,
     )
     flow_norm: str = _setting(
-        "same", "Normalisation of the motion backbone; 'same': that of --norm.", ["same", *NORMS]
+        "same", "Normalisation of the motion backbone; same: as --norm.", ["same", *NORMS]
     )
     rgb_flavour: str = _setting(
         "own",
-        "Conventions (such as preprocessing) of the appearance branch's pretrained weights; "
-        "--init_rgb sets it.",
+        "Convention of the appearance branch's pretrained weights; --init_rgb sets it.",
         FLAVOURS,
     )
     flow_flavour: str = _setting(
-        "own", "Conventions of the motion backbone's weights; --init_flow sets it.", FLAVOURS
+        "own", "Convention of the motion backbone's weights; --init_flow sets it.", FLAVOURS
     )
     stride_in_1x1: bool = _setting(
-        True,
-        "Put the stride of a ResNet stage in its first 1x1 convolution, not in its 3x3 "
-        "convolution (flavour 'own' only).",
+        True, "Stride of a ResNet stage in its first 1x1 convolution, not the 3x3 (flavour own)."
     )
-    pixel_scale: float = _setting(
-        1.0, "Factor on the mean-subtracted RGB input (flavour 'own' only).", (1e-6, 1000)
-    )
-    flow_scale: float = _setting(
-        16.0, "Factor on the flow input, which is in pixels per frame.", (1e-6, 1000), before=1.0
-    )
+    pixel_scale: float = _setting(1.0, "Factor on mean-subtracted RGB (flavour own).", (1e-6, 1000))
+    flow_scale: float = _setting(16.0, "Factor on the flow in pixels per frame.", (1e-6, 1000))
     flow_bound: float = _setting(
-        256.0,
-        "Largest length of a scaled flow vector; longer ones are shortened to it; 0: no limit.",
-        (0, 1000000),
-        before=0.0,
+        256.0, "Largest length of a scaled flow vector; 0: no limit.", (0, 1000000)
     )
-    fpn_channels: int = _setting(256, "Channels of the feature pyramids.", (8, 2048))
-    rpn_channels: int = _setting(512, "Channels of the proposal network.", (8, 2048))
-    head_units: int = _setting(
-        1024, "Units of the layers of the actor and action heads.", (8, 8192)
-    )
-    mask_channels: int = _setting(256, "Channels of the mask head.", (8, 2048))
+    fpn_channels: int = _setting(256, "Channels of the feature pyramids.", _CHANNELS)
+    rpn_channels: int = _setting(512, "Channels of the proposal network.", _CHANNELS)
+    head_units: int = _setting(1024, "Units of the actor and action heads' layers.", (8, 8192))
+    mask_channels: int = _setting(256, "Channels of the mask head.", _CHANNELS)
     mask_layers: int = _setting(4, "3x3 convolutions in the mask head.", (0, 32))
     anchor_sizes: str = _setting(
         "16,32,64,128,256",
-        "Side of the anchors at pyramid levels P2 to P6 in pixels, separated by commas; a level "
-        "may have several, as in 8+16,32,64,128,256.",
+        "Side of the anchors of pyramid levels P2 to P6 in pixels; 8+16 for two at a level.",
     )
     use_flow: bool = _setting(True, "Use the motion stream (section 3.2).")
     temporal_layers: int = _setting(
-        1, "Number L of 3x1x1 convolutions over time; the network sees 2L + 1 frames.", (0, 64)
+        1, "Number L of convolutions over time; the network sees 2L + 1 frames.", (0, 64)
     )
     temporal_init: str = _setting(
-        "random", "Initial weights of these convolutions.", ["random", "identity"]
+        "random", "Initial weights of the convolutions over time.", ["random", "identity"]
     )
     fusion: str = _setting(
-        "mid",
-        "Fuse appearance and motion in the middle or at the end (section 3.2).",
-        ["mid", "late"],
+        "mid", "Fuse appearance and motion in the middle or late (section 3.2).", ["mid", "late"]
     )
     action_topdown: str = _setting(
         "shared",
-        "Top-down pathway over RGB that the action branch uses: the actor branch's or its own.",
+        "Top-down pathway over RGB of the action branch: the actor branch's, or its own.",
         ["shared", "separate"],
     )
     use_mask: bool = _setting(True, "Use the mask head; otherwise paint label maps from boxes.")
     use_refiner: bool = _setting(
-        False, "Replace the mask head by a separate network that segments each box (section 4.3)."
+        False, "Segment each box by a separate network in place of the mask head (section 4.3)."
     )
-    refiner_size: int = _setting(
-        128, "Side of the refiner's input, a multiple of 32 pixels.", (32, 1024)
-    )
+    refiner_size: int = _setting(128, "Side of the refiner's input, a multiple of 32.", (32, 1024))
     refiner_channels: int = _setting(64, "Channels of the refinement modules.", (4, 1024))
     label_mode: str = _setting(
         "decoupled",
-        "Factorisation of the pair's probability: p(actor) p(action), one softmax over all pairs, "
-        "or p(actor) p(action | actor).",
+        "Probability of a pair: p(actor) p(action); one softmax over pairs; or p(actor) "
+        "p(action | actor).",
         ["decoupled", "cartesian", "hierarchical"],
     )
     action_background: bool = _setting(
         True,
-        "Give the action head a background class and train it on all RoIs; otherwise it is "
-        "trained on positive RoIs only (--label_mode=decoupled).",
-        before=False,
+        "Give the action head a background class and train it on all RoIs; otherwise on positive "
+        "RoIs only (--label_mode=decoupled).",
     )
     roi_align: str = _setting(
         "aligned",
-        "Sampling grid and box convention of RoIAlign; 'legacy' is matterport's (flavour 'own' "
-        "only).",
+        "Grid and boxes of RoIAlign; legacy: matterport's (flavour own).",
         ["aligned", "legacy"],
     )
 
@@ -185,21 +164,18 @@ class InferenceConfig:
     )
     score_threshold: float = _setting(
         -1.0,
-        "Least p(actor) of an instance, with cartesian labels p(pair); -1: the threshold chosen in "
-        "validation.",
+        "Least p(actor) of an instance (cartesian labels: p(pair)); -1: as chosen in validation.",
         (-1, 1),
     )
-    nms_threshold: float = _setting(
-        0.3, "IoU threshold of the NMS over instances of an actor, or of a cartesian pair.", (0, 1)
-    )
+    nms_threshold: float = _setting(0.3, "IoU threshold of the NMS over instances.", _SHARE)
     max_detections: int = _setting(100, "Most instances per frame.", (1, 10000))
     action_threshold: float = _setting(
-        0.0, "Least p(action) of a reported instance; 0 keeps all.", (0, 1)
+        0.0, "Least p(action) of a reported instance; 0 keeps all.", _SHARE
     )
     paint: str = _setting(
         "instance",
-        "Where instances overlap, give a pixel to the one of highest score ('instance') or of "
-        "highest score times mask probability ('pixel').",
+        "Where instances overlap, the pixel is of the highest score, or of the highest score times "
+        "mask probability.",
         ["instance", "pixel"],
     )
 
@@ -213,60 +189,49 @@ class LearningConfig:
     )
     batch_size: int = _setting(8, "Clips per training step.", (1, 65536))
     steps: int = _setting(60000, "Number of training steps.", (1, 10**9))
-    learning_rate: float = _setting(2e-4, "Peak learning rate.", (0, None))
-    schedule: str = _setting(
-        "constant", "Learning-rate schedule after warm-up.", ["constant", "cosine"]
-    )
-    warmup_steps: int = _setting(1000, "Steps of linear warm-up of the learning rate.", (0, None))
+    learning_rate: float = _setting(2e-4, "Peak learning rate.", _POSITIVE)
+    schedule: str = _setting("constant", "Learning rate after warm-up.", ["constant", "cosine"])
+    warmup_steps: int = _setting(1000, "Steps of linear warm-up of the learning rate.", _POSITIVE)
     optimizer: str = _setting(
         "sgd", "SGD with momentum, or Adam; both with decoupled weight decay.", ["sgd", "adam"]
     )
-    momentum: float = _setting(0.9, "Momentum of SGD.", (0, 1))
+    momentum: float = _setting(0.9, "Momentum of SGD.", _SHARE)
     weight_decay: float = _setting(
-        1e-4, "Decoupled weight decay, times the rate; norms and biases do not decay.", (0, None)
+        1e-4, "Weight decay, times the learning rate; norms and biases do not decay.", _POSITIVE
     )
-    clip_norm: float = _setting(
-        5.0, "Largest global norm of the gradient, scaled down to it; 0: no limit.", (0, None)
-    )
+    clip_norm: float = _setting(5.0, "Largest norm of the gradient; 0: no limit.", _POSITIVE)
     average_decay: float = _setting(
-        0.999,
-        "Decay of the running mean of the weights that is saved; 0: no mean.",
-        (0, 0.99999),
-        before=0.0,
+        0.999, "Decay of the running mean of the weights; 0: no mean.", (0, 0.99999)
     )
-    lambda_roi_cls: float = _setting(1.0, "Lambda 1: weight of the objectness loss.", (0, None))
-    lambda_box_reg: float = _setting(1.0, "Lambda 2: weight of both box losses.", (0, None))
-    lambda_actor_cls: float = _setting(1.0, "Lambda 3: weight of the actor loss.", (0, None))
-    lambda_action_cls: float = _setting(1.0, "Lambda 4: weight of the action loss.", (0, None))
-    lambda_mask: float = _setting(1.0, "Lambda 5: weight of the mask loss.", (0, None))
+    lambda_roi_cls: float = _setting(1.0, "Lambda 1: weight of the objectness loss.", _POSITIVE)
+    lambda_box_reg: float = _setting(1.0, "Lambda 2: weight of both box losses.", _POSITIVE)
+    lambda_actor_cls: float = _setting(1.0, "Lambda 3: weight of the actor loss.", _POSITIVE)
+    lambda_action_cls: float = _setting(1.0, "Lambda 4: weight of the action loss.", _POSITIVE)
+    lambda_mask: float = _setting(1.0, "Lambda 5: weight of the mask loss.", _POSITIVE)
     zero_shot_actor: str = _setting(
         "", "Actor whose action labels are withheld from training (section 4.4)."
     )
     train_phase: str = _setting(
         "joint",
-        "What is trained: everything but the refiner; the actor branch; the motion backbone, the "
-        "FPNs that the actor branch does not read, the convolutions over time and the action head; "
-        "or the refiner.",
+        "What is trained: everything but the refiner; the actor branch; what only the action "
+        "branch uses; or the refiner.",
         ["joint", "actor", "action", "refiner"],
     )
-    init_run: str = _setting(
-        "", "Run folder of the same network, whose weights a new run starts from."
-    )
+    init_run: str = _setting("", "Run folder of the same network to take all weights from.")
     init_checkpoint: str = _setting(
         "",
-        "Run folder to start from, also of another network or labels: variables of the same name "
-        "and shape are copied, classes by their names.",
+        "Run folder, also of another network or labels, to take weights of the same name and shape "
+        "from, and classes by their names.",
     )
     init_rgb: str = _setting(
         "",
-        "Pretrained weights of the appearance branch: 'coco' or 'imagenet', downloaded once "
-        "(tools/get_weights.py), 'lite0' of a package, or a file made by tools/import_weights.py.",
+        "Pretrained weights of the appearance branch: coco, imagenet (downloaded once), lite0 (of "
+        "a package), or a file of tools/import_weights.py.",
     )
     class_map: str = _setting(
         "",
-        "JSON file {actor: COCO class or null}: the class whose weights in the detector of "
-        "--init_rgb an actor starts from, null for random ones. Actors that are not listed start "
-        "from the class of their name.",
+        "JSON file {actor: COCO class or null}: the class of --init_rgb that an actor starts from, "
+        "null for random weights; actors not listed start from the class of their name.",
     )
     init_flow: str = _setting(
         "", "Pretrained weights of the motion backbone: a name or a file, as for --init_rgb."
@@ -274,46 +239,33 @@ class LearningConfig:
     rpn_samples: int = _setting(256, "Anchors per frame in the proposal loss.", (2, 1000000))
     rpn_beta: float = _setting(
         0.0,
-        "Beta of the proposals' smooth L1 loss; 0: as the pretrained weights were trained, 1 for "
-        "matterport's and 1/9 for all others.",
+        "Beta of the proposals' smooth L1 loss; 0: that of the pretrained weights.",
         (0, 100),
-        before=1 / 9,
     )
     box_normaliser: str = _setting(
         "samples",
-        "Denominator of the box losses: the number of sampled anchors or RoIs, or four times the "
-        "number of positives among them.",
+        "Divide box losses by the sampled anchors or RoIs, or by four times the positive ones.",
         ["samples", "positives"],
     )
-    train_proposals: int = _setting(
-        2000, "Proposals per frame in training, to sample RoIs from.", (1, 100000), before=1000
-    )
+    train_proposals: int = _setting(2000, "Proposals per frame in training.", (1, 100000))
     train_proposals_before_nms: int = _setting(
         10000,
-        "Number of anchors per frame that enter the proposals' NMS in training; 0: twice "
-        "--train_proposals.",
+        "Anchors per frame that enter the proposals' NMS in training; 0: twice --train_proposals.",
         (0, 1000000),
-        before=0,
     )
     roi_samples: int = _setting(64, "RoIs per frame in training.", (2, 100000))
-    positive_fraction: float = _setting(
-        1 / 3, "Largest fraction of positive RoIs; their number is rounded up.", (0, 1)
-    )
+    positive_fraction: float = _setting(1 / 3, "Largest fraction of positive RoIs.", _SHARE)
     add_truth_rois: bool = _setting(True, "Add the ground-truth boxes to the training proposals.")
     max_instances: int = _setting(
-        25, "Most ground-truth instances per frame, the largest ones first.", (1, 10000)
+        25, "Most ground-truth instances per frame, the largest first.", (1, 10000)
     )
-    val_fraction: float = _setting(
-        0.1, "Fraction of the training videos used for validation.", (0, 1)
-    )
+    val_fraction: float = _setting(0.1, "Fraction of training videos held out to validate.", _SHARE)
     threshold_from: str = _setting(
-        "",
-        "With --val_fraction=0: run folder of the same network whose validation videos chose the "
-        "score threshold.",
+        "", "With --val_fraction=0: run folder to take the score threshold from."
     )
     flip: bool = _setting(True, "Mirror half of the training clips.")
     scale_jitter: float = _setting(0.2, "Largest relative zoom in or out, with a shift.", (0, 0.9))
-    colour_jitter: float = _setting(0.1, "Largest change of brightness and contrast.", (0, 1))
+    colour_jitter: float = _setting(0.1, "Largest change of brightness and contrast.", _SHARE)
     shuffle_buffer: int = _setting(1000, "Records shuffled together.", (1, 1000000))
     steps_per_call: int = _setting(
         1,
@@ -322,32 +274,26 @@ class LearningConfig:
         "signal takes effect when it ends.",
         (1, 100000),
     )
-    log_every: int = _setting(20, "Steps between TensorBoard points.", (1, None))
-    validate_every: int = _setting(3000, "Steps between validations.", (1, None))
-    checkpoint_every: int = _setting(1000, "Steps between checkpoints.", (1, None))
-    keep_checkpoints: int = _setting(3, "Number of newest checkpoints kept.", (1, None))
+    log_every: int = _setting(20, "Steps between TensorBoard points.", _COUNT)
+    validate_every: int = _setting(3000, "Steps between validations.", _COUNT)
+    checkpoint_every: int = _setting(1000, "Steps between checkpoints.", _COUNT)
+    keep_checkpoints: int = _setting(3, "Number of newest checkpoints kept.", _COUNT)
     recompute: bool = _setting(
         False, "Recompute the backbones' activations in the backward pass: less memory, more time."
     )
     jit: bool = _setting(
-        False,
-        "Let XLA compile backbones, pyramids, proposal network, heads, losses and update for "
-        "training: few, large kernels; needs --deterministic=false with a ResNet.",
+        False, "Compile the training step by XLA; a ResNet needs --deterministic=false with it."
     )
     deterministic: bool = _setting(
         True, "Use deterministic kernels only, so that training can be repeated exactly."
     )
     strategy: str = _setting(
         "none",
-        "Distribution of training: one device; all devices of this machine; or the workers listed "
-        "in TF_CONFIG.",
+        "Train on one device, on all of this machine, or on the workers listed in TF_CONFIG.",
         ["none", "mirrored", "multi_worker"],
     )
     replicas: int = _setting(
-        0,
-        "With --strategy=mirrored: number of GPUs, or of parts of the CPU on a machine without a "
-        "GPU; 0: all GPUs.",
-        (0, None),
+        0, "With --strategy=mirrored: GPUs, or parts of the CPU; 0: all GPUs.", _POSITIVE
     )
 
     @property
@@ -367,14 +313,13 @@ class ComputeConfig:
 
     precision: str = _setting(
         "float32",
-        "Precision of the activations; weights, boxes, scores and losses are always float32.",
+        "Precision of the activations; weights, boxes, scores and losses are float32.",
         PRECISIONS,
     )
     roi_align_impl: str = _setting(
         "crop_and_resize",
-        "Kernels of RoIAlign; 'auto' uses sparse on a CPU and crop_and_resize on a GPU; 'einsum' "
-        "is an older name of segments.",
-        ["auto", "sparse", "crop_and_resize", "segments", "einsum"],
+        "Kernels of RoIAlign; auto: sparse on a CPU, crop_and_resize on a GPU.",
+        ["auto", "sparse", "crop_and_resize", "segments"],
     )
 
 
@@ -384,14 +329,7 @@ SECTIONS = {
     "learning": LearningConfig,
     "compute": ComputeConfig,
 }
-
-PREDATED = {
-    field.name: field.metadata["before"]
-    for section in SECTIONS.values()
-    for field in dataclasses.fields(section)
-    if field.metadata["before"] is not None
-}
-"""{setting: value} that older runs mean where they leave it out or have an older default."""
+PREDATED: dict = {}
 
 
 def _define(name: str, flag_values: flags.FlagValues) -> None:
@@ -435,21 +373,10 @@ def parse_anchors(text: str, flag: str) -> tuple[tuple[float, ...], ...]:
     within = all(len(sizes) <= _MAX_ANCHOR_SIZES and sizes[-1] <= MAX_SIDE for sizes in levels)
     if len(levels) != 5 or not ascending or not within:
         raise InputError(
-            f"--{flag}={text}: five positive sizes are needed, for P2..P6; a level may have up to "
-            f"{_MAX_ANCHOR_SIZES} in ascending order, as 8+16"
+            f"--{flag}={text}: give five sizes, for P2 to P6, or up to {_MAX_ANCHOR_SIZES} "
+            "ascending ones for a level, as 8+16"
         )
     return levels
-
-
-def _check_range(field, value):
-    choices = field.metadata["choices"]
-    if choices and value not in choices:
-        raise InputError(f"--{field.name}={value}: there are {', '.join(choices)}")
-    low, high = field.metadata["low"], field.metadata["high"]
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"--{field.name}={value} is no finite number")
-    if (low is not None and value < low) or (high is not None and value > high):
-        raise InputError(f"--{field.name}={value} is not in the range {low} to {high or 'any'}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -508,25 +435,13 @@ class Config:
         return cls(**sections).checked()
 
     @classmethod
-    def read(cls, path: str | os.PathLike, of_run: bool = False) -> Config:
-        """Read the settings of a flagfile.
-
-        Args:
-          path: the file.
-          of_run: whether it is a run's `flags.txt`, which includes no other flagfile, and in which
-            missing settings have the value that they had before they became flags.
-
-        Raises:
-          InputError: no such file, a line that is no such flag, or contradicting settings.
-        """
-        if not os.path.isfile(path):
-            hint = "; is the folder one that a2d_tf.train made?" if of_run else ""
-            raise InputError(f"{path}: no such file{hint}")
+    def read(cls, path: str | os.PathLike) -> Config:
+        """Read the settings of a flagfile, such as a run's `flags.txt`; errors as of `parse`."""
         try:
-            return cls._parse([f"--flagfile={path}"], of_run)
-        except flags.Error as error:  # names the file, or the one that it includes
-            raise InputError(str(error)) from error
+            return cls.parse([f"--flagfile={path}"])
         except InputError as error:
+            if str(path) in str(error):
+                raise
             raise InputError(f"{path}: {error}") from error
 
     @classmethod
@@ -534,37 +449,25 @@ class Config:
         """Parse the settings of a command line, `--flagfile` among its words.
 
         Raises:
-          InputError: a word that is no such flag, or contradicting settings.
+          InputError: an unreadable file, a word that is no such flag, or contradicting settings.
         """
-        try:
-            return cls._parse(words)
-        except flags.Error as error:
-            raise InputError(str(error)) from error
-
-    @classmethod
-    def _parse(cls, words, of_run=False):
         flag_values = flags.FlagValues()
         cls.define_flags(flag_values=flag_values)
-        flags.DEFINE_string("flagfile", "", "", flag_values=flag_values)
-        stray = command_line.parse(["", *words], flag_values, not of_run)[1:]
+        try:
+            stray = command_line.parse(["", *words], flag_values)[1:]
+        except flags.Error as error:
+            raise InputError(str(error)) from error
         if stray:
             raise InputError(f"'{stray[0]}' is no flag; flags are written --name=value")
-        if of_run:
-            for name, value in PREDATED.items():
-                if not flag_values[name].present:
-                    flag_values[name].value = value
         return cls.from_flags(flag_values)
 
     def write(self, path: str | os.PathLike) -> None:
         """Write the settings as a flagfile, atomically."""
         lines = []
-        for name, section in SECTIONS.items():
-            values = getattr(self, name)
-            lines += [f"# {name}"]
-            for field in dataclasses.fields(section):
-                value = getattr(values, field.name)
-                text = str(value).lower() if field.type == "bool" else value
-                lines.append(f"--{field.name}={text}")
+        for name in SECTIONS:
+            lines.append(f"# {name}")
+            for field, value in dataclasses.asdict(getattr(self, name)).items():
+                lines.append(f"--{field}={str(value).lower() if type(value) is bool else value}")
         write_text(path, "\n".join(lines) + "\n")
 
     @staticmethod
@@ -587,94 +490,78 @@ class Config:
     def checked(self) -> Config:
         """Return self if each setting is in its range and they agree.
 
-        Flags are checked for their ranges by absl; settings can also come from a weights file.
+        absl checks the ranges of flags; settings can also come from Python.
 
         Raises:
           InputError: a setting is out of range, or contradicts another.
         """
-        for section in (self.model, self.inference, self.learning, self.compute):
+        for name in SECTIONS:
+            section = getattr(self, name)
             for field in dataclasses.fields(section):
                 _check_range(field, getattr(section, field.name))
-        _check_model(self.model)
-        _check_learning(self.learning)
-        _check_start(self.model, self.learning)
+        parse_anchors(self.model.anchor_sizes, "anchor_sizes")
+        problem = _contradiction(self.model, self.learning)
+        if problem:
+            raise InputError(problem)
         return self
 
 
-def _check_model(model):
+def _check_range(field, value):
+    choices, low, high = (field.metadata[name] for name in ("choices", "low", "high"))
+    if choices and value not in choices:
+        raise InputError(f"--{field.name}={value}: there are {', '.join(choices)}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"--{field.name}={value} is not finite")
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise InputError(f"--{field.name}={value} is not in the range {low} to {high or 'any'}")
+
+
+def _contradiction(model, learning):
+    """Return how settings contradict each other; None where they do not."""
     for name in ("image_height", "image_width", "refiner_size"):
         if getattr(model, name) % 32:
-            raise InputError(f"--{name}={getattr(model, name)} must be a multiple of 32")
-    parse_anchors(model.anchor_sizes, "anchor_sizes")
+            return f"--{name}={getattr(model, name)} must be a multiple of 32"
+    phase, cartesian = learning.train_phase, model.label_mode == "cartesian"
+    starts = learning.init_run, learning.init_checkpoint, learning.init_rgb or learning.init_flow
+    before, most = learning.train_proposals_before_nms, learning.train_proposals
     if model.fusion == "late" and not model.use_flow:
-        raise InputError("--fusion=late joins two streams; it needs --use_flow")
-    if model.fusion == "late" and model.label_mode == "cartesian":
-        raise InputError("--fusion=late joins action heads; --label_mode=cartesian has none")
+        return "--fusion=late joins two streams; it needs --use_flow"
+    if model.fusion == "late" and cartesian:
+        return "--fusion=late joins action heads; --label_mode=cartesian has none"
     if model.use_refiner and model.use_mask:
-        raise InputError("--use_refiner stands in for the mask head; it needs --use_mask=false")
-
-
-def _check_learning(learning):
+        return "--use_refiner stands in for the mask head; it needs --use_mask=false"
     if learning.threshold_from and learning.val_fraction:
-        raise InputError(
-            f"--threshold_from={learning.threshold_from} is for a run that holds no videos out "
-            "to choose a threshold by; it needs --val_fraction=0"
-        )
-    if 0 < learning.train_proposals_before_nms < learning.train_proposals:
-        raise InputError(
-            f"--train_proposals_before_nms={learning.train_proposals_before_nms} leaves fewer "
-            f"than --train_proposals={learning.train_proposals}"
-        )
+        return "--threshold_from is for a run without validation; it needs --val_fraction=0"
+    if 0 < before < most:
+        return f"--train_proposals_before_nms={before} is less than --train_proposals={most}"
     if learning.replicas and learning.strategy != "mirrored":
-        raise InputError("--replicas counts those of --strategy=mirrored")
+        return "--replicas counts those of --strategy=mirrored"
     if learning.class_map and not learning.init_rgb:
-        raise InputError(
-            f"--class_map={learning.class_map} names classes of the detector that a run starts "
-            "from; it needs --init_rgb"
-        )
-    files = learning.init_rgb or learning.init_flow
-    if sum(map(bool, (learning.init_run, learning.init_checkpoint, files))) > 1:
-        raise InputError(
+        return "--class_map names classes of a detector; it needs --init_rgb"
+    if sum(map(bool, starts)) > 1:
+        return (
             "a run starts from --init_run, from --init_checkpoint, or from --init_rgb and "
             "--init_flow; give one of these (an empty --init_rgb= takes back a flagfile's)"
         )
-
-
-def _check_jit(model, learning):
-    """Check that XLA can compile the network as the settings ask."""
-    if learning.recompute:
-        raise InputError("--jit compiles what --recompute would cut into stages; give one of them")
-    if learning.strategy != "none":
-        raise InputError(
-            f"--jit compiles the step of one device; got --strategy={learning.strategy}"
-        )
-    if learning.deterministic and model.backbone.startswith("resnet"):
-        raise InputError(
+    if learning.init_flow and not model.use_flow:
+        return "--init_flow starts the motion stream; it needs --use_flow"
+    if learning.zero_shot_actor and model.label_mode != "decoupled":
+        return f"--zero_shot_actor needs --label_mode=decoupled, not {model.label_mode}"
+    if phase == "refiner" and not model.use_refiner:
+        return "--train_phase=refiner trains the refiner; it needs --use_refiner"
+    if phase in ("action", "refiner") and not learning.init_run:
+        return f"--train_phase={phase} freezes the actor branch: give --init_run"
+    if phase == "action" and cartesian:
+        return "--train_phase=action: cartesian labels have no action head"
+    if learning.recompute and "bn" in (model.norm, model.flow_norm):
+        return "--recompute would count batches twice in --norm=bn; use frozen_bn or group_norm"
+    if learning.jit and learning.recompute:
+        return "--jit and --recompute exclude each other; give one of them"
+    if learning.jit and learning.strategy != "none":
+        return f"--jit is for one device; got --strategy={learning.strategy}"
+    if learning.jit and learning.deterministic and model.backbone.startswith("resnet"):
+        return (
             "--jit: XLA has no deterministic gradient of a ResNet's max pooling; give "
             "--deterministic=false, or --backbone=efficientnet_lite0"
         )
-
-
-def _check_start(model, learning):
-    """Check that the network can be trained as the learning settings ask."""
-    phase = learning.train_phase
-    if learning.zero_shot_actor and model.label_mode != "decoupled":
-        raise InputError(
-            "--zero_shot_actor withholds action labels, which only --label_mode=decoupled can "
-            f"share between actors; got --label_mode={model.label_mode}"
-        )
-    if phase == "refiner" and not model.use_refiner:
-        raise InputError("--train_phase=refiner trains the refiner; it needs --use_refiner")
-    if learning.recompute and "bn" in (model.norm, model.flow_norm):
-        raise InputError(
-            "--recompute would count every batch twice in the running means of --norm=bn; use "
-            "frozen_bn or group_norm"
-        )
-    if learning.jit:
-        _check_jit(model, learning)
-    if learning.init_flow and not model.use_flow:
-        raise InputError("--init_flow starts the flow stream; it needs --use_flow")
-    if phase in ("action", "refiner") and not learning.init_run:
-        raise InputError(f"--train_phase={phase} freezes the actor branch: give --init_run")
-    if phase == "action" and model.label_mode == "cartesian":
-        raise InputError("--train_phase=action: cartesian labels have no action head")
+    return None

@@ -20,8 +20,7 @@ crop_and_resize  `tf.image.crop_and_resize` and average pooling. On a CPU with s
 segments         The same forward; its gradient sums what each pixel gets from every cell, by a
                  kernel that is deterministic on a GPU as well.
 
-`auto` is `sparse` on a CPU and `crop_and_resize` on a GPU; `einsum`, a name in older runs, is
-`segments`.
+`auto` is `sparse` on a CPU and `crop_and_resize` on a GPU.
 
 On two busy CPU cores, crop_and_resize takes, forward and forward + backward by those of sparse
 (medians of seven, one after the other; 256 channels): 0.7 and 1.4 times as long for 1000 RoIs of
@@ -133,15 +132,13 @@ def choose(implementation: str, on_gpu: bool, deterministic: bool) -> tuple[str,
     """Return the (forward, backward) implementation; backward is None for autodiff.
 
     Args:
-      implementation: 'auto', 'sparse', 'crop_and_resize' or 'segments' ('einsum' in older runs).
+      implementation: 'auto', 'sparse', 'crop_and_resize' or 'segments'.
 
     Raises:
       ValueError: another implementation.
     """
     if implementation == "auto":
         implementation = "crop_and_resize" if on_gpu else "sparse"
-    if implementation == "einsum":
-        implementation = "segments"
     if implementation not in IMPLEMENTATIONS:
         names = ", ".join(("auto", *IMPLEMENTATIONS))
         raise ValueError(f"RoIAlign is implemented as one of {names}, not as {implementation}")

@@ -80,7 +80,7 @@ def forget(workdir: str) -> None:
 
 def settings(path: str) -> Config:
     """Read the Config of a run's flags.txt."""
-    return Config.read(path, of_run=True)
+    return Config.read(path)
 
 
 def _with_start(config, path):
