@@ -97,3 +97,20 @@ def keras_maps(model, blocks, rgb):
     reference = tf.keras.Model(model.input, [model.get_layer(name).output for name in names])
     maps = reference(tf.keras.applications.resnet.preprocess_input(rgb.copy()))
     return [x.numpy() for x in maps]
+
+
+def lite0_maps(path, pixels):
+    """C2..C5 of preprocessed RGB [N, H, W, 3] by efficientnet-lite-pytorch: [N, h, w, C] each."""
+    import torch
+    from efficientnet_lite_pytorch import EfficientNet
+
+    net = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
+    maps = []
+    with torch.inference_mode():
+        x = torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy())
+        x = net._swish(net._bn0(net._conv_stem(x)))
+        for number, block in enumerate(net._blocks):
+            x = block(x)
+            if number in (2, 4, 10, 15):
+                maps.append(x.numpy().transpose(0, 2, 3, 1))
+    return maps

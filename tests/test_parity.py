@@ -1,35 +1,132 @@
-"""The table of differences from oracles: how a row is measured, and the command."""
+"""Operations beside torchvision's, on random inputs; a backbone beside its package's network."""
 
+import numpy as np
 import pytest
-from processes import run_tool
+import public_networks
+import tensorflow as tf
 
-from tools.parities import comparison
+from a2d_tf.model import fpn
+from a2d_tf.model.backbones import efficientnet
+from a2d_tf.model.flavours import FLAVOURS
+from a2d_tf.ops import anchors, roi_align
+from a2d_tf.ops.boxes import BoxCoder
+from a2d_tf.pretrained import cache, layouts, tensor_files
+
+torch = pytest.importorskip("torch")
+torchvision = pytest.importorskip("torchvision")
+
+IMAGE = (256, 320)
+XY = [1, 0, 3, 2]
+WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 
 
-def test_differences_are_relative_to_the_oracles_largest_value():
-    ours, theirs = [[1.0, -3.0], [[10.0]]], [[1.0, -4.0], [[10.5]]]
-    assert comparison.relative(ours, theirs) == 0.25
-    with pytest.raises(ValueError, match=r"shapes \(1,\) and \(2,\)"):
-        comparison.relative([[1.0]], [[1.0, 2.0]])
+def boxes(count, seed=0):
+    """float32 [count, 4] inside the image, small ones as likely as large ones."""
+    rng = np.random.default_rng(seed)
+    sides = np.minimum(np.exp(rng.uniform(np.log(6), np.log(250), (count, 2))), IMAGE)
+    corners = rng.uniform(0, IMAGE - sides)
+    return np.hstack([corners, corners + sides]).astype(np.float32)
 
 
-def test_the_table_tells_what_holds_and_what_was_not_compared():
-    rows = [
-        comparison.Comparison("a", "b", difference, 0.1, "pixels")
-        for difference in (0.1, 0.11, None)
+def assert_near(ours, theirs, bound):
+    """The largest difference is at most `bound` of the largest value."""
+    ours, theirs = np.asarray(ours), np.asarray(theirs)
+    assert ours.shape == theirs.shape
+    assert np.abs(ours - theirs).max() <= bound * np.abs(theirs).max()
+
+
+@pytest.mark.parametrize("implementation", roi_align.IMPLEMENTATIONS)
+def test_roi_align(implementation):
+    rng, rois = np.random.default_rng(0), boxes(200)
+    pyramid = [
+        rng.normal(size=(1, IMAGE[0] // stride, IMAGE[1] // stride, 8)).astype(np.float32)
+        for stride in anchors.STRIDES[:4]
     ]
-    assert [row.holds for row in rows] == [True, False, True]
-    assert comparison.table(rows).splitlines()[2:] == [
-        "| a | b | 0.1 | 0.1 | pixels |",
-        "| a | b | 0.11 (beyond the bound) | 0.1 | pixels |",
-        "| a | b | not installed | 0.1 | pixels |",
-    ]
+    ours = roi_align.roi_align(
+        [tf.constant(x) for x in pyramid],
+        tf.constant(rois[None]),
+        size=7,
+        flavour="aligned",
+        image_size=IMAGE,
+        implementation=implementation,
+    ).numpy()[0]
+    levels, theirs = roi_align.assign_levels(tf.constant(rois), 4).numpy(), np.zeros_like(ours)
+    for level, features in enumerate(pyramid):
+        here = levels == level
+        cells = torchvision.ops.roi_align(
+            torch.from_numpy(features.transpose(0, 3, 1, 2).copy()),
+            [torch.from_numpy(rois[here][:, XY])],
+            7,
+            0.25 / 2**level,
+            sampling_ratio=2,
+            aligned=True,
+        )
+        theirs[here] = cells.numpy().transpose(0, 2, 3, 1)
+    assert_near(ours, theirs, 5e-5)
 
 
-@pytest.mark.slow
-def test_the_command_writes_the_page(tmp_path):
-    done = run_tool("parity", "--part=operations", f"--output={tmp_path / 'parity.md'}")
-    assert done.returncode == 0, done.stderr
-    text = (tmp_path / "parity.md").read_text()
-    assert text.startswith("# Parity\n") and done.stdout.strip() in text
-    assert text.count("\n| RoIAlign 7x7") == 3 and "beyond" not in text
+def test_suppression_of_proposals():
+    given = boxes(2000)
+    scores = np.random.default_rng(1).normal(size=len(given)).astype(np.float32)
+    rois, valid = fpn.propose(
+        tf.constant(scores[None]),
+        tf.zeros([1, len(given), 4]),
+        given,
+        tf.constant([IMAGE]),
+        coder=BoxCoder((1.0, 1.0, 1.0, 1.0)),
+        before_nms=len(given),
+        after_nms=300,
+        iou_threshold=0.7,
+    )
+    kept = torchvision.ops.nms(torch.from_numpy(given[:, XY]), torch.from_numpy(scores), 0.7)
+    theirs = given[kept.numpy()[:300]]
+    np.testing.assert_allclose(rois.numpy()[0][valid.numpy()[0]], theirs, atol=1e-3)
+
+
+def test_anchors():
+    """In torchvision's order (level, row, column, ratio); it rounds to pixels."""
+    from torchvision.models.detection import anchor_utils, image_list
+
+    sizes = (16, 32, 64, 128, 256)
+    shapes = [(-(-IMAGE[0] // s), -(-IMAGE[1] // s)) for s in anchors.STRIDES]
+    # Its ratio is height / width.
+    ratios = tuple(1 / ratio for ratio in anchors.RATIOS)
+    generator = anchor_utils.AnchorGenerator([(side,) for side in sizes], [ratios] * 5)
+    images = image_list.ImageList(torch.zeros(1, 3, *IMAGE), [IMAGE])
+    theirs = generator(images, [torch.zeros(1, 1, *shape) for shape in shapes])[0].numpy()
+    ours = anchors.generate(shapes, anchors.STRIDES, sizes)
+    np.testing.assert_allclose(ours, theirs[:, XY], rtol=0, atol=0.5)
+
+
+def test_box_coder():
+    from torchvision.models.detection._utils import BoxCoder as Theirs
+
+    ours, theirs, references = BoxCoder(WEIGHTS), Theirs(WEIGHTS), boxes(300, seed=1)
+    # Some deltas are beyond the largest scale, which both bound.
+    deltas = np.random.default_rng(2).normal(0, 6, (300, 4)).astype(np.float32)
+
+    def xy(array):
+        return torch.from_numpy(array[:, XY].copy())
+
+    encoded = theirs.encode_single(xy(boxes(300)), xy(references)).numpy()[:, XY]
+    assert_near(ours.encode(tf.constant(boxes(300)), tf.constant(references)), encoded, 1e-5)
+    decoded = theirs.decode_single(xy(deltas), xy(references)).numpy()[:, XY]
+    assert_near(ours.decode(tf.constant(deltas), tf.constant(references)), decoded, 1e-5)
+
+
+def test_efficientnet_lite0():
+    path = cache.installed("lite0")
+    if path is None:
+        pytest.skip("EfficientNet-Lite0 is not installed; see requirements-bench.txt")
+    made, _, _ = layouts.convert("efficientnet_lite0", tensor_files.read(str(path)), str(path))
+    image = tf.keras.Input([64, 96, 3])
+    model = tf.keras.Model(image, efficientnet.efficientnet_lite0(image))
+    for layer in model.layers:
+        for variable in layer.weights:
+            role, name = layer.name[len("efficientnet_") :], variable.name.split("/")[-1]
+            variable.assign(made.tensors[f"backbone/{role}/{name.split(':')[0]}"])
+    rgb = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3)).astype("f")
+    pixels = FLAVOURS[made.flavour].preprocess(tf.constant(rgb))
+    theirs = public_networks.lite0_maps(str(path), pixels.numpy())
+    for mine, other in zip(model(pixels), theirs):
+        assert_near(mine, other, 1e-4)

@@ -15,33 +15,32 @@ import tensorflow as tf
 try:
     import torch
     import torchvision
-    from torchvision.models.detection import MaskRCNN
-    from torchvision.models.detection._utils import BoxCoder  # noqa: F401  for the suites
-    from torchvision.models.detection.anchor_utils import AnchorGenerator
-    from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 except ImportError:
     torch = None
 
+_PER_LEVEL = 1000  # best anchors of each level that torchvision suppresses
+
 
 def available() -> bool:
-    """Whether there is a peer that works on the same kind of device as TensorFlow."""
+    """Return whether there is a peer that works on the same kind of device as TensorFlow."""
     gpu = bool(tf.config.list_physical_devices("GPU"))
     return torch is not None and torch.cuda.is_available() == gpu
 
 
 def versions() -> dict[str, str]:
-    """For the report: {} without a peer."""
+    """Return the peer's versions for the report: {} without a peer."""
     if not available():
         return {}
     return {"torch": torch.__version__, "torchvision": torchvision.__version__}
 
 
 def device() -> str:
+    """Return the peer's name of its device."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def waiting(function: Callable[[], Any]) -> Callable[[], Any]:
-    """The function, which then also waits for what it started on a GPU."""
+    """Return the function, which then also waits for what it started on a GPU."""
 
     def waited():
         result = function()
@@ -53,12 +52,26 @@ def waiting(function: Callable[[], Any]) -> Callable[[], Any]:
 
 
 def maps(array: np.ndarray) -> torch.Tensor:
-    """[N, H, W, C] as a tensor [N, C, H, W] of the peer's."""
+    """Return [N, H, W, C] as a tensor [N, C, H, W] of the peer's."""
     return torch.from_numpy(array).permute(0, 3, 1, 2).to(device())
 
 
+def truth(batch: dict[str, tf.Tensor], row: int) -> dict[str, torch.Tensor]:
+    """Return the instances of a clip of a batch as a Mask R-CNN wants them."""
+    present = batch["present"][row].numpy()
+    fields = {
+        "boxes": batch["boxes"][row].numpy()[present][:, [1, 0, 3, 2]],
+        "labels": batch["actors"][row].numpy()[present].astype(np.int64) + 1,
+        "masks": batch["masks"][row].numpy()[present],
+    }
+    tensors = {name: torch.from_numpy(np.ascontiguousarray(x)) for name, x in fields.items()}
+    return {name: x.to(device()) for name, x in tensors.items()}
+
+
 def resnet_fpn(name: str) -> torch.nn.Module:
-    """ResNet and FPN with frozen batch norm, all layers trainable, channels last."""
+    """Return ResNet and FPN with frozen batch norm, all layers trainable, channels last."""
+    from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+
     torch.manual_seed(0)
     model = resnet_fpn_backbone(backbone_name=name, weights=None, trainable_layers=5)
     for blocks in (getattr(model.body, f"layer{stage}") for stage in range(1, 5)):
@@ -68,39 +81,34 @@ def resnet_fpn(name: str) -> torch.nn.Module:
     return model.to(device(), memory_format=torch.channels_last)
 
 
-def numpy_nms(boxes: np.ndarray, scores: np.ndarray, iou_threshold: float) -> np.ndarray:
-    """torchvision's suppression of x1, y1, x2, y2: indices kept, best first."""
-    boxes, scores = (torch.from_numpy(x).double() for x in (boxes, scores))
-    return torchvision.ops.nms(boxes, scores, iou_threshold).numpy()
-
-
 def mask_rcnn(
     backbone: str,
     classes: int,
     anchor_sizes: Sequence[int],
     size: tuple[int, int],
     *,
-    per_level: int,
     proposals: int,
     nms_threshold: float,
-) -> MaskRCNN:
-    """torchvision's Mask R-CNN on images of one size, which it neither resizes nor pastes into.
+) -> torch.nn.Module:
+    """Return torchvision's Mask R-CNN on images of one size; it neither resizes nor pastes.
 
     Args:
       backbone: a ResNet's name; classes: without background.
       anchor_sizes: of the five levels; size: (height, width).
-      per_level: anchors of a level that enter the suppression; proposals: that come out of it.
+      proposals: that come out of the suppression.
       nms_threshold: of detections.
     """
-    anchors = AnchorGenerator([(side,) for side in anchor_sizes], [(0.5, 1.0, 2.0)] * 5)
+    from torchvision.models.detection import MaskRCNN, anchor_utils
+
+    ratios = [(0.5, 1.0, 2.0)] * 5
     model = MaskRCNN(
         resnet_fpn(backbone),
         classes + 1,
         min_size=min(size),
         max_size=max(size),
-        rpn_anchor_generator=anchors,
-        rpn_pre_nms_top_n_train=per_level,
-        rpn_pre_nms_top_n_test=per_level,
+        rpn_anchor_generator=anchor_utils.AnchorGenerator([(s,) for s in anchor_sizes], ratios),
+        rpn_pre_nms_top_n_train=_PER_LEVEL,
+        rpn_pre_nms_top_n_test=_PER_LEVEL,
         rpn_post_nms_top_n_train=proposals,
         rpn_post_nms_top_n_test=proposals,
         box_nms_thresh=nms_threshold,
@@ -110,20 +118,9 @@ def mask_rcnn(
     return model.to(device(), memory_format=torch.channels_last)
 
 
-def targets(batch: dict) -> dict:
-    """The truth of a batch's one clip, as a Mask R-CNN wants it."""
-    truth = {
-        "boxes": batch["boxes"].numpy()[0][:, [1, 0, 3, 2]],
-        "labels": batch["actors"].numpy()[0].astype("int64") + 1,
-        "masks": batch["masks"].numpy()[0],
-    }
-    return {name: torch.tensor(value).to(device()) for name, value in truth.items()}
-
-
-def watch(model: MaskRCNN) -> dict:
-    """A dict that after each call holds its `rois`, `masks` (rows in the heads) and `logits`."""
-    seen = {}
-    heads = model.roi_heads
+def watch(model: torch.nn.Module) -> dict:
+    """Return a dict that holds `rois`, `masks` (rows in the heads) and `logits` of each call."""
+    seen, heads = {}, model.roi_heads
 
     def look(_, arguments, logits_and_deltas):
         seen.update(rois=len(arguments[0]), logits=logits_and_deltas[0].detach())
@@ -136,19 +133,6 @@ def watch(model: MaskRCNN) -> dict:
 
 
 def score_of(logits: torch.Tensor, place: int) -> float:
-    """The class score that this many others exceed, background left out."""
+    """Return the class score that this many others exceed, background left out."""
     scores = torch.softmax(logits, dim=-1)[:, 1:].flatten()
     return float(scores.sort(descending=True).values[min(place, len(scores) - 1)])
-
-
-def detecting(model: MaskRCNN, detections: int, score_threshold: float) -> None:
-    """Set what a Mask R-CNN gives at inference."""
-    model.roi_heads.detections_per_img = detections
-    model.roi_heads.score_thresh = score_threshold
-
-
-def sampling(model: MaskRCNN, rois: int, positives: int) -> None:
-    """Set how many RoIs a Mask R-CNN learns from."""
-    sampler = model.roi_heads.fg_bg_sampler
-    sampler.batch_size_per_image = rois
-    sampler.positive_fraction = (positives + 0.5) / rois  # it rounds down

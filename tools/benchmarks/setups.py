@@ -1,21 +1,25 @@
-"""What the suites that train share: configurations, the step, its data, its work."""
+"""What the suites train and train on: configurations, the step, random clips, its work."""
 
 from __future__ import annotations
 
 import dataclasses
 import pathlib
 
+import numpy as np
 import tensorflow as tf
 
-from a2d_tf.core.config import Config, LearningConfig, ModelConfig
-from a2d_tf.data import pipeline
+from a2d_tf.core.config import Config, LearningConfig
+from a2d_tf.data import convert, pipeline
+from a2d_tf.data import mini as synthetic
 from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.release import Release
 from a2d_tf.model.network import Network
+from a2d_tf.training import targets
 from a2d_tf.training.train_step import Step, TrainState, make_train_step
 from tools.benchmarks import measure
 
-_CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
-_SMALLEST = dict(
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SMALLEST = dict(
     image_height=64,
     image_width=96,
     backbone="resnet14",
@@ -27,49 +31,67 @@ _SMALLEST = dict(
 )
 
 
-def smallest(model: ModelConfig) -> ModelConfig:
-    """A ModelConfig with the same parts, of the smallest size: for runs that show it works."""
-    return dataclasses.replace(model, **_SMALLEST)
-
-
 def read(name: str, small: bool = False) -> Config:
-    """The Config of configs/<name>.flags, or its smallest likeness."""
-    config = Config.read(_CONFIGS / f"{name}.flags")
-    return dataclasses.replace(config, model=smallest(config.model)) if small else config
+    """Read configs/<name>.flags; with `small` the network has its smallest size."""
+    config = Config.read(ROOT / "configs" / f"{name}.flags")
+    model = dataclasses.replace(config.model, **SMALLEST) if small else config.model
+    return dataclasses.replace(config, model=model)
 
 
-def make_step(
-    network: Network, learning: LearningConfig
-) -> tuple[tf.keras.optimizers.Optimizer, Step]:
-    """(optimizer, compiled training step) of a LearningConfig."""
-    state = TrainState.create(network, learning)
-    return state.optimizer, make_train_step(state, learning)
+def make_step(network: Network, learning: LearningConfig) -> Step:
+    """Return the compiled training step of a LearningConfig."""
+    return make_train_step(TrainState.create(network, learning), learning)
 
 
-def batches(
-    manifest: Manifest,
-    config: Config,
-    canvas: tuple[int, int] | None = None,
-    frames: int = 3,
-) -> tf.data.Dataset:
-    """Training batches of a Config, no video held out; of another canvas and length, if given."""
-    model = config.model
-    if canvas:
-        layers = (frames - 1) // 2
-        model = dataclasses.replace(
-            model, image_height=canvas[0], image_width=canvas[1], temporal_layers=layers
-        )
+def records(folder: pathlib.Path, videos: int, workers: int, **settings: int) -> Manifest:
+    """Make records of a drawn A2D in a folder; `settings` are fields of ConversionSettings."""
+    release = synthetic.make_release(folder, videos, seed=0, workers=workers)
+    sizes = convert.ConversionSettings(**settings)
+    return convert.convert(Release(release), folder / "records", sizes, workers)[0]
+
+
+def batches(manifest: Manifest, config: Config) -> tf.data.Dataset:
+    """Return the training batches of a Config, no video held out."""
     everything = dataclasses.replace(config.learning, val_fraction=0.0)
-    return pipeline.training(
-        manifest, dataclasses.replace(config, model=model, learning=everything)
-    )
+    return pipeline.training(manifest, dataclasses.replace(config, learning=everything))
 
 
-def gflop(network: Network, rois: int, masks: int) -> dict[str, float]:
-    """{part: GFLOP} of a clip's forward pass, by how many RoIs and masks pass the heads."""
-    parts = {name: measure.gflop(part) for name, part in network.parts().items()}
-    parts["towers"] *= network.model_config.frames
-    parts["roi_heads"] *= rois
-    if "mask_head" in parts:
-        parts["mask_head"] *= masks
-    return parts
+def clips(
+    count: int, length: int, height: int, width: int, *, instances: int
+) -> dict[str, tf.Tensor]:
+    """Draw clips with truth, in the form of `batches`; masks fill their boxes."""
+    rng = np.random.default_rng(0)
+    sides = rng.uniform(1 / 8, 1 / 2, (count, instances, 2)) * (height, width)
+    corners = rng.uniform(0, 1, sides.shape) * ((height, width) - sides)
+    boxes = np.concatenate([corners, corners + sides], axis=-1)
+    masks = np.zeros((count, instances, height, width), np.uint8)
+    for mask, box in zip(masks.reshape(-1, height, width), boxes.reshape(-1, 4)):
+        y1, x1, y2, x2 = np.round(box).astype(int)
+        mask[y1:y2, x1:x2] = 1
+    made = {
+        "rgb": rng.integers(0, 256, (count, length, height, width, 3), np.uint8),
+        "flow": np.float32(rng.normal(0, 2, (count, length, height, width, 2))),
+        "size": np.tile(np.int32([height, width]), (count, 1)),
+        "boxes": np.float32(boxes),
+        "masks": masks,
+        "actors": np.tile(np.arange(instances, dtype=np.int32) % 7, (count, 1)),
+        "actions": np.zeros((count, instances), np.int32),
+        "present": np.ones((count, instances), bool),
+        "annotated": np.ones(count, bool),
+        "row": np.arange(count, dtype=np.int32),
+    }
+    return {name: tf.constant(value) for name, value in made.items()}
+
+
+def gflop(network: Network, rois: int, masks: int) -> float:
+    """Return the GFLOP of a clip's forward pass, by the RoIs and masks that pass the heads."""
+    work = {name: measure.gflop(part) for name, part in network.parts().items()}
+    often = {"towers": network.model_config.frames, "roi_heads": rois, "mask_head": masks}
+    return sum(often.get(name, 1) * gflop for name, gflop in work.items())
+
+
+def step_gflop(network: Network, learning: LearningConfig) -> float:
+    """Return the GFLOP of a training step: its gradients take twice the forward pass."""
+    rois = learning.roi_samples
+    masks = targets.most_positives(rois, learning.positive_fraction)
+    return 3 * learning.batch_size * gflop(network, rois, masks)

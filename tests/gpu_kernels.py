@@ -13,11 +13,6 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.python.framework import kernels
 
-ON_HOST = {"CombinedNonMaxSuppression"}
-"""Ops of a training step that only have a CPU kernel: the NMS of proposals.
-
-TensorFlow runs them there and copies their inputs and outputs."""
-
 NOT_DETERMINISTIC = {
     "AdjustContrast",
     "AdjustContrastv2",
@@ -60,11 +55,6 @@ def ops(function: Any) -> collections.Counter[str]:
 
 def known(device: str, op: str, **types: Iterable[tf.DType]) -> bool:
     """Return whether an op has a kernel for the types of its attributes, on 'CPU' or 'GPU'."""
-    return kernel(device, op, **types) is not None
-
-
-def kernel(device: str, op: str, **types: Iterable[tf.DType]) -> Any:
-    """Return the KernelDef that `known` looks for, or None."""
 
     def fits(kernel):
         return all(
@@ -73,9 +63,7 @@ def kernel(device: str, op: str, **types: Iterable[tf.DType]) -> Any:
             for rule in kernel.constraint
         )
 
-    fitting = [x for x in _registered(op) if x.device_type in (device, "DEFAULT") and fits(x)]
-    # The device's own before the one for any.
-    return min(fitting, key=lambda x: x.device_type != device, default=None)
+    return any(x.device_type in (device, "DEFAULT") and fits(x) for x in _registered(op))
 
 
 def missing(function: Any, device: str = "GPU") -> set[tuple[str, str]]:

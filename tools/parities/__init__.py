@@ -1,1 +1,0 @@
-"""What tools/parity.py compares; see `comparison`."""
