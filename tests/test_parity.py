@@ -1,8 +1,8 @@
 """Operations beside torchvision's, on random inputs; a backbone beside its package's network."""
 
 import numpy as np
-import pytest
 import public_networks
+import pytest
 import tensorflow as tf
 
 from a2d_tf.model import fpn
