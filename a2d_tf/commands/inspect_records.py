@@ -22,8 +22,8 @@ from a2d_tf.core.config import parse_anchors
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_file, write_json
 from a2d_tf.core.labels import LabelSpace
+from a2d_tf.data import inspection
 from a2d_tf.data.flow import resize_frame
-from a2d_tf.data.inspection import anchor_recall, input_scale, reading, summary
 from a2d_tf.data.manifest import SPLITS, Manifest
 from a2d_tf.ops import visualize
 
@@ -54,50 +54,39 @@ def main(argv: list[str]) -> None:
     splits = manifest.splits if _SPLIT.value == "all" else [_SPLIT.value]
     shards = [(split, shard) for split in splits for shard in manifest.shards(split)]
     decode = bool(_JSON.value or _DRAW.value)
-    rows, summaries = [], {split: summary.Summary() for split in splits}
-    boxes = anchor_recall.Boxes((manifest.image_height, manifest.image_width))
-    inputs = input_scale.InputScale()
+    rows, summaries = [], {split: inspection.Summary() for split in splits}
+    boxes = inspection.Boxes((manifest.image_height, manifest.image_width))
+    inputs = inspection.InputScale()
     try:
         parents = [os.path.dirname(path) for path in (_JSON.value, _CHART.value) if path]
-        for folder in (*parents, _DRAW.value):
-            if folder:
-                os.makedirs(folder, exist_ok=True)
-        for split, fields, truth in reading.read(shards, _LIMIT.value, decode):
-            summaries[split].add(truth)
-            boxes.add(truth)
-            if decode:
-                rows.append(describe(fields, truth, label_space))
-                middle = len(fields["rgb"]) // 2
-                inputs.add(fields["rgb"][middle], fields["flow"][middle])
-            if _DRAW.value:
-                picture = sheet(fields, truth, label_space)
-                path = os.path.join(_DRAW.value, f"{truth.video}_{truth.frame:05d}.png")
-                if not cv2.imwrite(path, picture[..., ::-1]):
-                    raise InputError(f"{path}: cannot be written; see --draw")
+        for folder in filter(None, (*parents, _DRAW.value)):
+            os.makedirs(folder, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot write: {error}; see --json, --chart and --draw") from error
+    for split, fields, truth in inspection.read(shards, _LIMIT.value, decode):
+        summaries[split].add(truth)
+        boxes.add(truth)
+        if decode:
+            rows.append(describe(fields, truth, label_space))
+            middle = len(fields["rgb"]) // 2
+            inputs.add(fields["rgb"][middle], fields["flow"][middle])
+        if _DRAW.value:
+            path = os.path.join(_DRAW.value, f"{truth.video}_{truth.frame:05d}.png")
+            if not cv2.imwrite(path, sheet(fields, truth, label_space)[..., ::-1]):
+                raise InputError(f"{path}: cannot be written; see --draw")
     if _JSON.value:
         write_json(_JSON.value, rows)
     if _CHART.value:
         title = f"Records in {os.path.basename(os.path.abspath(_RECORDS.value))}"
         if _LIMIT.value is not None:
             title += f", the first {_LIMIT.value}"
-        chart = summary.chart(summaries, manifest.durations, label_space, title)
+        chart = inspection.chart(summaries, manifest.durations, label_space, title)
         write_file(_CHART.value, lambda file: file.write(chart))
-    lines = summary.text(summaries, manifest.durations, label_space)
-    lines += inputs.text(_divisors()) if decode else []
-    print("\n".join([*lines, *anchor_recall.text(boxes, variants)]))
-
-
-def _divisors():
-    """Return {names of pretrained weights: their divisor of RGB}."""
-    from a2d_tf.model.flavours import FLAVOURS  # here, because it loads TensorFlow
-
-    names = {}
-    for name, flavour in FLAVOURS.items():
-        if name != "own":
-            names.setdefault(float(np.mean(flavour.std)), []).append(name)
-    return {", ".join(flavours): divisor for divisor, flavours in names.items()}
+    lines = inspection.describe(summaries, manifest.durations, label_space)
+    if rows:
+        rgb, flow = (inputs.deviation(name) for name in ("rgb", "flow"))
+        lines.append(f"inputs: standard deviation {rgb:.1f} of RGB, {flow:.2f} px of flow")
+    print("\n".join([*lines, *inspection.describe_anchors(boxes, variants)]))
 
 
 def describe(fields: Mapping[str, np.ndarray], truth: ClipTruth, label_space: LabelSpace) -> dict:
@@ -142,39 +131,27 @@ def sheet(
     scale = height / rgb.shape[0]
     size = (height, max(1, round(rgb.shape[1] * scale)))
     masks = [cv2.resize(m, size[::-1], interpolation=cv2.INTER_NEAREST) for m in fields["masks"]]
-    panels: list[np.ndarray] = [
-        visualize.draw_instances(
-            resize_frame(rgb, *size),
-            fields["boxes"] * scale,
-            fields["codes"],
-            masks,
-            label_space=label_space,
-        ),
-        resize_frame(visualize.flow_to_rgb(fields["flow"][key]), *size),
-        cv2.resize(
-            visualize.label_map_to_rgb(truth.label_map, label_space),
-            size[::-1],
-            interpolation=cv2.INTER_NEAREST,
-        ),
-    ]
-    fastest = np.linalg.norm(fields["flow"][key], axis=-1).max()
-    captions = (
-        f"{truth.video} {truth.frame} ({truth.split})",
-        f"flow, up to {fastest:.1f} px",
-        "label map",
+    instances = visualize.draw_instances(
+        resize_frame(rgb, *size),
+        fields["boxes"] * scale,
+        fields["codes"],
+        masks,
+        label_space=label_space,
     )
-    for panel, caption in zip(panels, captions):
-        _caption(panel, caption)
-    return np.concatenate(panels, axis=1)
-
-
-def _caption(image, text):
-    """Write white text with a dark rim into the lower left corner, in place."""
-    place = (6, image.shape[0] - 8)
-    for ink, thickness in ((0, 3), (255, 1)):
-        cv2.putText(
-            image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, (ink,) * 3, thickness, cv2.LINE_AA
-        )
+    flow = resize_frame(visualize.flow_to_rgb(fields["flow"][key]), *size)
+    labels = visualize.label_map_to_rgb(truth.label_map, label_space)
+    labels = cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST)
+    fastest = np.linalg.norm(fields["flow"][key], axis=-1).max()
+    place = (6, height - 8)
+    for panel, caption in (
+        (instances, f"{truth.video} {truth.frame} ({truth.split})"),
+        (flow, f"flow, up to {fastest:.1f} px"),
+        (labels, "label map"),
+    ):
+        for ink, thickness in ((0, 3), (255, 1)):  # white with a dark rim
+            font = cv2.FONT_HERSHEY_SIMPLEX
+            cv2.putText(panel, caption, place, font, 0.42, (ink,) * 3, thickness, cv2.LINE_AA)
+    return np.concatenate([instances, flow, labels], axis=1)
 
 
 run = command_line.command(main)

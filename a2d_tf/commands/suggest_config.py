@@ -37,13 +37,13 @@ def main(argv: list[str]) -> None:
 
     from a2d_tf.core import devices
     from a2d_tf.data import pipeline
-    from a2d_tf.data.inspection.contents import gather
-    from a2d_tf.training.doctor import start, suggestion
+    from a2d_tf.data.inspection import gather
+    from a2d_tf.training import suggestion
 
-    host = start.Host.here(_MACHINE.value)
+    host = suggestion.Host.here(_MACHINE.value)
     devices.hide_gpus()
     sizes = suggestion.sizes_of(manifest.sizes)
-    contents = gather(manifest, start.canvas(sizes, start.preset(host).pixels))
+    contents = gather(manifest, suggestion.canvas(sizes, suggestion.preset_for(host).pixels))
     videos = tf.constant(sorted(contents.summaries["train"].videos))
 
     def held_out(fraction):

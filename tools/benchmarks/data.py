@@ -52,7 +52,7 @@ def run(options: dict) -> tuple[list[dict], dict]:
         )
         paper = Manifest.load(folder / "paper0")
         mini = convert.convert(source, folder / "mini", _MINI, workers)[0]
-        rates = _rates(mini, paper, config, options)
+        rates, sizes = _rates(mini, paper, config, options), _sizes(paper)
     frames = _PAPER.clip_frames * sum(count["records"] for count in paper.counts.values())
     ours, bare = ([frames / s for s in results[way]] for way in ("ours", "bare"))
     best = [workers * rate for rate in bare]
@@ -62,7 +62,6 @@ def run(options: dict) -> tuple[list[dict], dict]:
     for stage, rate in rates.items():
         peer = step if stage == "mini: training batches" else None
         rows.append(measure.row(stage, "clips/s", rate, peer, higher_is_better=True))
-    sizes = _sizes(paper)
     rows += [measure.row(f"record: {part}", "bytes", size) for part, size in sizes.items()]
     return rows, {"frames": frames, "bytes_per_clip": sizes}
 

@@ -1,1 +1,0 @@
-"""Statistics of a folder of records: contents, recall of anchors, scale of the inputs."""
