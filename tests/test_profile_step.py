@@ -7,7 +7,7 @@ import tiny_network
 from processes import run_tool
 from test_mains import TINY
 
-from a2d_tf.training.doctor import trace
+from a2d_tf.training import trace
 
 pytestmark = pytest.mark.slow
 

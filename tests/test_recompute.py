@@ -6,9 +6,8 @@ import tensorflow as tf
 import tiny_network
 
 from a2d_tf.core.config import LearningConfig
-from a2d_tf.training import forward
+from a2d_tf.training import forward, trace
 from a2d_tf.training.checkpoints import restore
-from a2d_tf.training.doctor import trace
 
 pytestmark = pytest.mark.slow
 

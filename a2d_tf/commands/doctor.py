@@ -2,9 +2,9 @@
 
   python tools/doctor.py --records=records --init_rgb=coco --init_flow=imagenet
 
-Prints devices, memory and precision; whether every operation of the training step has a kernel;
-whether two steps, run twice, are equal to the bit; the time and memory of a step; the clips per
-second of the input pipeline; the hours of a whole run; and advice. Takes the flags of a2d_tf.train,
+Prints devices, memory and precision; whether two steps, run twice, are equal to the bit; the time
+and memory of a step; the clips per second of the input pipeline; the hours of a whole run; and
+what to change. Takes the flags of a2d_tf.train,
 by default those of configs/a2d.flags. Give the weights to start from, since they decide how RoIs
 are cropped and so the time of a step. Without --records it draws clips. With --strategy it
 measures what one of the GPUs computes, without the exchange of gradients. Only --json is written.
@@ -60,12 +60,12 @@ def _records(config):
         yield manifest
 
 
-def _validation(network, config, manifest):
+def _validation(network, config, manifest, batch):
     """Measure the seconds per clip of validation."""
     from a2d_tf.evaluation.runner import Evaluator
     from a2d_tf.training.forward import make_measure
 
-    learning = dataclasses.replace(config.learning, val_fraction=1.0)
+    learning = dataclasses.replace(config.learning, val_fraction=1.0, batch_size=batch)
     config = dataclasses.replace(config, learning=learning)
     evaluator = Evaluator(network, config, manifest, make_measure(network, learning))
     most = max(learning.evaluation_batch, _VALIDATED)
@@ -89,8 +89,7 @@ def main(argv: list[str]) -> None:
 
     from a2d_tf.core import devices
     from a2d_tf.data import pipeline
-    from a2d_tf.training import replicas, run_start
-    from a2d_tf.training.doctor import examination, report
+    from a2d_tf.training import doctor, replicas, run_start
 
     config = run_start.settle(config, Config.given("model"))
     learning = config.learning
@@ -106,18 +105,16 @@ def main(argv: list[str]) -> None:
         print(f"clips: {manifest.directory if _RECORDS.value else 'drawn at the size of A2D'}")
         if sharing > 1:
             print(f"devices: {sharing} share a batch; one of them is measured, without exchange")
-        steps, network = examination.train(config, manifest, sharing)
-        print("\n".join(report.of_steps(steps, learning.deterministic)), flush=True)
-        rate = hosts * examination.feed(config, manifest)
-        tried = dataclasses.replace(learning, batch_size=steps.batch)
+        steps, network = doctor.train(config, manifest, sharing)
+        rate = hosts * doctor.feed(config, manifest)
         seconds = 0.0
         if learning.val_fraction:
-            seconds = _validation(network, dataclasses.replace(config, learning=tried), manifest)
-    clips = manifest.counts["train"]["records"] if _RECORDS.value else examination.A2D_CLIPS
+            seconds = _validation(network, config, manifest, steps.batch)
+    clips = manifest.counts["train"]["records"] if _RECORDS.value else doctor.A2D_CLIPS
     clips = round(learning.val_fraction * clips)
-    whole = examination.estimate(config, steps, rate, clips, seconds=seconds, sharing=sharing)
-    print("\n".join(report.of_run(config, rate, seconds, whole)))
-    advice = report.advice(config, used, steps, rate, whole=whole, sharing=sharing)
+    whole = doctor.estimate(config, steps, rate, clips, seconds=seconds, sharing=sharing)
+    print("\n".join(doctor.report(config, steps, whole)))
+    advice = doctor.advise(config, used, steps, whole, sharing)
     lines = ["what to change:", *(f"- {line}" for line in advice)]
     print("\n".join(lines if advice else ["nothing to change"]))
     if _JSON.value:
@@ -130,7 +127,6 @@ def main(argv: list[str]) -> None:
                 "memory": memory,
                 "records": _RECORDS.value,
                 "steps": dataclasses.asdict(steps),
-                "clips_per_second": rate,
                 "validation_seconds_per_clip": seconds,
                 "run": {**dataclasses.asdict(whole), "hours": whole.hours},
                 "advice": advice,

@@ -59,8 +59,9 @@ def main(argv: list[str]) -> None:
     inputs = inspection.InputScale()
     try:
         parents = [os.path.dirname(path) for path in (_JSON.value, _CHART.value) if path]
-        for folder in filter(None, (*parents, _DRAW.value)):
-            os.makedirs(folder, exist_ok=True)
+        for folder in (*parents, _DRAW.value):
+            if folder:
+                os.makedirs(folder, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot write: {error}; see --json, --chart and --draw") from error
     for split, fields, truth in inspection.read(shards, _LIMIT.value, decode):

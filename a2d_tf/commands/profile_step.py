@@ -48,8 +48,7 @@ def profile(config: Config, records: str, output: str, steps: int) -> dict:
     from a2d_tf.core import devices
     from a2d_tf.data import pipeline
     from a2d_tf.data.manifest import Manifest
-    from a2d_tf.training import run_start
-    from a2d_tf.training.doctor import trace
+    from a2d_tf.training import run_start, trace
 
     manifest = Manifest.load(records)
     config = run_start.settle(config, Config.given("model"))
@@ -106,7 +105,7 @@ def main(argv: list[str]) -> None:
             "and the part of --batch_size that a device has"
         )
     output = os.path.normpath(_OUTPUT.value)
-    from a2d_tf.training.doctor import trace
+    from a2d_tf.training import trace
 
     report = profile(config, _RECORDS.value, output, _TRACED.value)
     path = os.path.join(output, "profile.json")

@@ -339,6 +339,7 @@ def chart(
     """Draw the same as a chart of one page, splits side by side: bytes of a PNG."""
     # Imported here, because only charts need it; without pyplot, which looks for a screen.
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     codes = label_space.codes
     figure = Figure((11.5, max(8.5, 0.2 * len(codes))), dpi=110, layout="constrained")
@@ -354,7 +355,7 @@ def chart(
     # A box without area has no logarithm.
     shares = {split: np.maximum(s.areas, 1e-6) for split, s in summaries.items()}
     least = min((values.min() for values in shares.values() if len(values)), default=1e-3)
-    bins = np.geomspace(10 ** np.floor(np.log10(least)), 1, 25)
+    bins = np.geomspace(10 ** np.floor(np.log10(least)), 1, 25).tolist()
     thick = 0.8 / len(summaries)
     for i, (split, summary) in enumerate(summaries.items()):
         colour, shift = COLOURS[split], (i - (len(summaries) - 1) / 2) * thick
@@ -373,11 +374,11 @@ def chart(
     areas.set_xscale("log")
     areas.xaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
     for axis in (pairs.xaxis, numbers.xaxis):
-        axis.get_major_locator().set_params(integer=True)
+        axis.set_major_locator(MaxNLocator(integer=True))
     frames = np.array([int(length) for length in durations], float)
     if len(frames):
         # Bins of whole frames, so that all hold equally many lengths.
         step = max(1, -(-np.ptp(frames) // 40))
-        edges = np.arange(frames.min(), frames.max() + step + 1, step) - 0.5
+        edges = np.arange(frames.min() - 0.5, frames.max() - 0.5 + step + 1, step).tolist()
         lengths.hist(frames, edges, weights=list(durations.values()), color="#5f6b73", rwidth=0.9)
     return figure_png(figure)

@@ -16,8 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from a2d_tf.core import flagfiles, machine
-from a2d_tf.core.command_line import written
+from a2d_tf.core import command_line, machine
 from a2d_tf.core.config import Config, parse_anchors
 from a2d_tf.core.limits import MAX_SIDE
 from a2d_tf.data.inspection import IOUS, STILL, Boxes, Contents, describe_rare
@@ -312,7 +311,7 @@ def suggest(
       held_out: how many training videos a --val_fraction holds out.
     """
     preset = preset_for(host)
-    base = Config.read(flagfiles.find(preset.flagfile))
+    base = Config.read(command_line.find(preset.flagfile))
     yield Suggestion({"flagfile": preset.flagfile}, f"for {host}: {preset.why}")
     yield from _of_frames(manifest, contents.boxes, base.model)
     yield from _of_motion(manifest, contents.inputs, preset, base)
@@ -469,7 +468,9 @@ def flagfile(title: str, suggestions: Iterable[Suggestion], remarks: Sequence[st
         lines += _comment(f"- {remark}", "  ")
     for suggestion in suggestions:
         lines += ["", *_comment(suggestion.reason)]
-        lines += [f"--{name}={written(value)}" for name, value in suggestion.flags.items()]
+        lines += [
+            f"--{name}={command_line.written(value)}" for name, value in suggestion.flags.items()
+        ]
     return "\n".join(lines) + "\n"
 
 

@@ -1,1 +1,0 @@
-"""What a machine makes of a training, and settings suggested for it."""
