@@ -65,10 +65,10 @@ def test_every_problem_is_found(release):
     expected = (
         ("clips320H/-b.mp4: decoding ends after 7 frames", "'frames' in videoset.csv is 8"),
         ("Annotations/mat/-b/00001.mat: not a readable HDF5", "restore"),
-        ("Annotations/mat/--a: no annotation here", "says 1"),
+        ("Annotations/mat/--a: annotates 0 frames", "is 1"),
         ("pngs320H/c/00005.png: not a readable image", "restore"),
         ("clips320H/d.mp4: no such video", "--videos"),
-        ("Annotations/mat/d: no annotation here", "says 1"),
+        ("Annotations/mat/d: annotates 0 frames", "is 1"),
         ("Annotations/mat/e: annotates 1 frames", "'annotated' in videoset.csv is 2"),
     )
     problems = reports[0].problems

@@ -365,7 +365,7 @@ def test_an_hdf5_file_that_claims_too_much(tmp_path):
     with h5py.File(path, "r+") as file:
         del file["id"]
         file.create_dataset("id", (1, 10**9), "f8")
-    with refused("00004.mat: 'id': claims 1000000000 instances, more than 1000"):
+    with refused("00004.mat: 'id': claims 1000000000 instances, more than"):
         read_mat(path)
     path = make_weights(tmp_path)
     with h5py.File(path, "r+") as file:
@@ -412,7 +412,7 @@ def test_shards_are_in_their_folder(tmp_path, name):
     from test_records import manifest_of
 
     shard = {"name": name, "split": "train", "records": 1, "bytes": 16, "sha256": ""}
-    with refused("manifest.json: damaged manifest"):
+    with refused("manifest.json: files.0..name"):
         manifest_of(tmp_path, files=[shard])
 
 

@@ -124,7 +124,7 @@ def test_containers_that_list_no_streams_at_their_start(tmp_path, name, codec, o
     film = write_film(tmp_path / name, scene(10), codec, ticks=25)
     path = film.rename(tmp_path / f"{name}{other}")
     # In a process of its own, which what was wrong here ended.
-    code = f"from a2d_tf.data.sources import frames; print(frames.count({str(path)!r}))"
+    code = f"from a2d_tf.data import frames; print(frames.count({str(path)!r}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "10\n"), done.stderr
 

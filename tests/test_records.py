@@ -227,6 +227,9 @@ def test_shards_are_read_back_and_damage_names_the_shard(tmp_path):
         records.write_shard(tmp_path / "absent" / "x.tfrecord", [])
 
 
+QUALITY = {"frames": 3, "error_still": 8.0, "error_warped": 2.0, "gain_percent": 75.0}
+
+
 def manifest_of(folder, **changes):
     """Save and load a manifest of one train shard, of one empty record."""
     folder.mkdir(exist_ok=True)
@@ -243,7 +246,7 @@ def manifest_of(folder, **changes):
         sizes={},
         native_sizes={},
         durations={},
-        flow_quality={},
+        flow_quality=QUALITY,
         files=[{"name": "t.tfrecord", "split": "train", "records": 1, "bytes": 16, "sha256": ""}],
         skipped=[],
         mended=[],
@@ -264,8 +267,7 @@ def test_manifest_round_trip(tmp_path):
 
 def test_the_report_of_the_flow_warns_where_it_explains_nothing(tmp_path):
     def report(**figures):
-        quality = {"frames": 3, "error_still": 8.0, "error_warped": 2.0, "gain_percent": 75.0}
-        return manifest_of(tmp_path, flow_quality={**quality, **figures}).flow_report()
+        return manifest_of(tmp_path, flow_quality={**QUALITY, **figures}).flow_report()
 
     assert report() == (
         "flow: a frame moved by it differs from the next by 2.00 grey levels, unmoved by 8.00: "
@@ -281,24 +283,26 @@ def test_the_report_of_the_flow_warns_where_it_explains_nothing(tmp_path):
 def test_unusable_folders_of_records(tmp_path):
     with pytest.raises(InputError, match="absent: no such folder; --records"):
         Manifest.load(tmp_path / "absent")
-    with pytest.raises(InputError, match="manifest.json: no such file: .*build_records.py"):
+    with pytest.raises(InputError, match="manifest.json: No such file.*build_records.py"):
         Manifest.load(tmp_path)
-    with pytest.raises(InputError, match="lists no shards"):
-        manifest_of(tmp_path, files=[])
-    for schema in (1, 99):
-        match = f"schema {schema}, but this version reads {SCHEMA}; build"
-        with pytest.raises(InputError, match=match):
-            manifest_of(tmp_path, schema=schema)
-    with pytest.raises(InputError, match="damaged manifest"):
-        manifest_of(tmp_path, counts=[])
+    for field, value in (
+        ("schema", 99),
+        ("counts", []),
+        ("clip_stride", 0),
+        ("image_height", 10**9),
+        ("files", [{"name": "../t.tfrecord", "split": "train", "records": 1, "bytes": 16}]),
+    ):
+        with pytest.raises(InputError, match=f"manifest.json: {field}.*build the records"):
+            manifest_of(tmp_path, **{field: value})
     manifest_of(tmp_path)
-    (tmp_path / "t.tfrecord").write_bytes(b"ab")
-    with pytest.raises(InputError, match="t.tfrecord: 2 bytes instead of 16"):
-        Manifest.load(tmp_path)
+    for data, problem in ((b"ab", "damaged"), (bytes(32), "32 bytes instead of 16")):
+        (tmp_path / "t.tfrecord").write_bytes(data)
+        with pytest.raises(InputError, match=f"t.tfrecord: .*{problem}"):
+            Manifest.load(tmp_path)
     (tmp_path / "t.tfrecord").unlink()
     with pytest.raises(InputError, match="t.tfrecord: shard missing"):
         Manifest.load(tmp_path)
-    for text in ("{", "[]", f'{{"schema": {SCHEMA}}}'):
+    for text in ("{", "[]"):
         (tmp_path / "manifest.json").write_text(text)
-        with pytest.raises(InputError, match="damaged manifest"):
+        with pytest.raises(InputError, match="manifest.json: "):
             Manifest.load(tmp_path)

@@ -57,7 +57,7 @@ def test_the_published_videoset(tmp_path):
     "rows, words",
     [
         ([row("v", 320, 568, 9, 1, 0)[:8]], "line 1: 8 columns instead of 9"),
-        ([row("v", 320, 568, 9, 1, 0), row("v", 320, 568, 9, 1, 1)], "'v' is also on line 1"),
+        ([row("v", 320, 568, 9, 1, 0), row("v", 320, 568, 9, 1, 1)], "line 2: vid 'v'"),
         ([row("../v", 320, 568, 9, 1, 0)], "cannot be a file name"),
         ([row("a\\b", 320, 568, 9, 1, 0)], "cannot be a file name"),
         ([row("/v", 320, 568, 9, 1, 0)], "cannot be a file name"),
@@ -66,7 +66,7 @@ def test_the_published_videoset(tmp_path):
         ([row("", 320, 568, 9, 1, 0)], "cannot be a file name"),
         ([row("v", 320, 568, 9, 1, 2)], "usage 2 is neither 0"),
         ([row("v", 320, "wide", 9, 1, 0)], "width 'wide' is not a whole number"),
-        ([row("v", 320, 568, 0, 1, 0)], "frames is 0"),
+        ([row("v", 320, 568, 0, 1, 0)], "frames 0"),
         ([row("v", 320, 568, -4, 1, 0)], "frames '-4'"),
         ([], "lists no video"),
     ],
@@ -91,15 +91,15 @@ def test_malformed_rows_can_be_left_out(tmp_path):
         "videoset.csv, line 4",
         "videoset.csv, line 5",
     ]
-    for item, words in zip(release.skipped, ("cannot be a file name", "'v' is also", "usage 2")):
+    for item, words in zip(release.skipped, ("cannot be a file name", "'v' is listed", "usage 2")):
         assert item["reason"].startswith(f"{tmp_path}/videoset.csv, line ")
         assert words in item["reason"]
-    with pytest.raises(InputError, match="no row of it can be used; the first: .*line 1: vid '../"):
+    with pytest.raises(InputError, match="lists no video.*line 1: vid '../"):
         Release(write_release(tmp_path, rows[1:2]), skip_rows=True)
 
 
 def test_missing_or_binary_videoset(tmp_path):
-    with pytest.raises(InputError, match="videoset.csv: no such file; --release"):
+    with pytest.raises(InputError, match="videoset.csv: .*No such file.*--release"):
         Release(tmp_path)
     (tmp_path / "videoset.csv").write_bytes(b"\xff\xfe\x00\x01" * 9)
     with pytest.raises(InputError, match="videoset.csv: not a readable CSV"):
@@ -123,7 +123,7 @@ def test_annotated_frames_are_ascending_and_one_based(tmp_path):
 def test_no_annotation_is_an_error_only_where_some_are_promised(tmp_path):
     release = Release(write_release(tmp_path, [row("v", 9, 9, 9, 0, 0), row("w", 9, 9, 9, 3, 0)]))
     assert release.annotated_frames("v") == ()
-    with pytest.raises(InputError, match="mat/w: no annotation here.* 3"):
+    with pytest.raises(InputError, match="mat/w: annotates 0 frames.* 3"):
         release.annotated_frames("w")
 
 
@@ -228,8 +228,8 @@ def test_a_list_chooses_videos(tmp_path):
     shutil.rmtree(root / "Annotations/mat/--a")
     assert release.missing() == []
     for text, words in (
-        ("-b\n\n# c\n", "have.txt, line 3: '# c' is not in .*videoset.csv; correct or remove"),
-        ("-b\nc\n-b\n", "have.txt, line 3: '-b' is also on line 1; remove one"),
+        ("-b\n\n# c\n", "have.txt, line 3: '# c' is not in .*videoset.csv"),
+        ("-b\nc\n-b\n", "have.txt, line 3: '-b' "),
         ("\n", "have.txt: lists no video"),
     ):
         chosen.write_text(text)

@@ -31,7 +31,7 @@ from a2d_tf.core.limits import MAX_INSTANCES, MAX_MASK_PIXELS
 from a2d_tf.data import frames
 from a2d_tf.data.a2d_annotations import Annotation, paint
 from a2d_tf.data.manifest import SPLITS
-from a2d_tf.data.release import FOLLOW, Skip, Video, within
+from a2d_tf.data.release import FOLLOW, Skip, Video, fail, within
 from a2d_tf.data.segmentations import decode_box, decode_parts
 
 _REMEDY = "restore it, or re-encode it"
@@ -160,7 +160,7 @@ class AnnotatedVideos:
             self._lengths[vid] = frames.count(self._existing(vid), _REMEDY, zero_based=True)
         return self._lengths[vid]
 
-    def annotated_frames(self, vid: str, skip: Skip | None = None) -> tuple[int, ...]:
+    def annotated_frames(self, vid: str, skip: Skip = fail) -> tuple[int, ...]:
         """Return the 1-based numbers of a video's annotated frames, ascending.
 
         Those beyond the video's end raise an error, or are left out and told to `skip`.

@@ -104,7 +104,9 @@ _OUTPUT = flags.DEFINE_string("output", None, "Folder for the records.")
 _FLOW = flags.DEFINE_enum(
     "flow_method", "dis", METHODS, "Method of optical flow; the authors used tvl1."
 )
-_WORKERS = flags.DEFINE_integer("workers", 2, "Number of processes that build shards or check.")
+_WORKERS = flags.DEFINE_integer(
+    "workers", 2, "Number of processes that build shards or check.", lower_bound=1
+)
 _ON_ERROR = flags.DEFINE_enum(
     "on_error",
     "fail",
@@ -204,7 +206,7 @@ def _check_flags(argv):
 
 
 def main(argv: list[str], builder: convert.Builder | None = None) -> int:
-    """Check or convert; `builder` as for `convert.convert_task`."""
+    """Check or convert; `builder` as for `convert.convert`."""
     _check_flags(argv)
     if _CHECK.value:
         report = check.check(open_source(), _WORKERS.value)
@@ -223,13 +225,13 @@ def main(argv: list[str], builder: convert.Builder | None = None) -> int:
         shard_videos=_SHARD.value,
     )
     source = open_source()
-    manifest, built = convert.convert_task(
+    manifest, built = convert.convert(
         source,
         _OUTPUT.value,
         settings,
-        workers.Task.parse(_TASK.value) if _TASK.value else workers.ALONE,
         _WORKERS.value,
         on_error=_ON_ERROR.value,
+        task=workers.Task.parse(_TASK.value) if _TASK.value else workers.ALONE,
         builder=builder,
     )
     if manifest is None:

@@ -22,6 +22,7 @@ import h5py
 import numpy as np
 
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import UNREADABLE
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.limits import MAX_INSTANCES, MAX_MASK_PIXELS
 
@@ -59,17 +60,15 @@ def read_hdf5(path: pathlib.Path, size: tuple[int, int], label_space: LabelSpace
     Raises:
       InputError: the file is missing or broken; names file and field.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; restore it from the release")
     try:
         with h5py.File(path, "r") as file:
             return _Hdf5(path, file, size).annotation(label_space)
     except InputError:
         raise
-    except (MemoryError, OSError, RuntimeError, KeyError, TypeError, ValueError) as error:  # h5py's
+    except UNREADABLE as error:
         raise InputError(
-            f"{path}: not a readable HDF5 file; save it again from MATLAB with -v7.3, or restore "
-            f"it from the release ({error})"
+            f"{path}: not a readable HDF5 file ({error}); save it again from MATLAB with -v7.3, or "
+            "restore it from the release"
         ) from error
 
 
@@ -160,14 +159,9 @@ class _Hdf5:
             number = shape[axis] if len(shape) == dimensions else 1
         else:
             number = math.prod(shape)
-        if number > MAX_INSTANCES:
-            raise self._error(field, f"claims {number} instances, more than {MAX_INSTANCES}")
-        if number * math.prod(self._size) > MAX_MASK_PIXELS:
-            raise self._error(
-                field,
-                f"claims {number} instances, whose masks would have more than {MAX_MASK_PIXELS} "
-                f"pixels in a frame of width {self._size[1]} and height {self._size[0]}",
-            )
+        most = min(MAX_INSTANCES, MAX_MASK_PIXELS // math.prod(self._size))
+        if number > most:
+            raise self._error(field, f"claims {number} instances, more than {most}")
         return number
 
     def _stored(self, field):
@@ -208,10 +202,7 @@ class _Hdf5:
                 f"('{self._counter}') in a frame of width {self._size[1]} and height "
                 f"{self._size[0]} need",
             )
-        try:
-            return data[()]
-        except (OSError, RuntimeError) as error:
-            raise self._error(field, f"cannot be read ({error})") from error
+        return data[()]
 
     def _check_codes(self, field, codes, known):
         is_known = np.zeros(1 << 16, bool)  # a table: np.isin is as slow as reading the file

@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
-from collections.abc import Mapping
 
 import tqdm
 
@@ -49,20 +48,14 @@ class CheckReport:
 
     def text(self) -> str:
         """Format the report: a table, the problems, the notes and their numbers."""
-        lines = [self.title, self.forms, "", *table(self.counts)]
+        columns = [c for c in _COLUMNS if any(c in row for row in self.counts.values())]
+        lines = [self.title, self.forms, "", f"{'':20}" + "".join(f"{c:>11}" for c in columns)]
+        for name, row in self.counts.items():
+            lines.append(f"{name:20}" + "".join(f"{row.get(c, ''):>11}" for c in columns))
         lines += ["", *(f"problem: {line}" for line in self.problems)]
         lines += [f"note: {line}" for line in self.notes]
         lines.append(f"problems: {len(self.problems)}, notes: {len(self.notes)}")
         return "\n".join(lines)
-
-
-def table(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
-    """Format counts, {row: {column: number}}, as the lines of a table."""
-    columns = [c for c in _COLUMNS if any(c in row for row in counts.values())]
-    lines = [f"{'':20}" + "".join(f"{column:>11}" for column in columns)]
-    for name, row in counts.items():
-        lines.append(f"{name:20}" + "".join(f"{row.get(column, ''):>11}" for column in columns))
-    return lines
 
 
 def check(source: Source, workers: int = 2) -> CheckReport:
@@ -72,8 +65,6 @@ def check(source: Source, workers: int = 2) -> CheckReport:
       source: the annotated videos.
       workers: number of processes.
     """
-    if workers < 1:
-        raise InputError(f"--workers must be at least 1, got {workers}")
     examine = functools.partial(_examine, source)
     results = imap(examine, source.videos, min(workers, len(source.videos)))
     total = _Finding(problems=[item["reason"] for item in source.skipped])
@@ -159,7 +150,7 @@ def _examine_frames(source, video, finding):
 
 def _examine_annotations(source, video, size, finding):
     counts = finding.counts
-    keys = annotated_frames(source, video, lambda _, error: finding.problem(error))
+    keys = annotated_frames(source, video.vid, lambda _, error: finding.problem(error))
     counts["annotated frames", "listed"] = video.annotated
     counts["annotated frames", "found"] = len(keys)
     for key in keys:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import collections
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,9 +15,6 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.a2d_annotations import Annotation
 from a2d_tf.data.flow import METHODS, Flow, fit, resize_frame
 from a2d_tf.data.release import Skip, Video, annotated_frames
-
-if TYPE_CHECKING:
-    from a2d_tf.data.records import ClipRecord
 
 
 class Source(Protocol):
@@ -33,7 +30,7 @@ class Source(Protocol):
 
     def split(self, video: Video) -> str: ...
     def length(self, vid: str) -> int: ...
-    def annotated_frames(self, vid: str, skip: Skip | None = None) -> tuple[int, ...]: ...
+    def annotated_frames(self, vid: str, skip: Skip = ...) -> tuple[int, ...]: ...
     def read_annotation(
         self, vid: str, frame: int, size: tuple[int, int] | None = None
     ) -> Annotation: ...
@@ -45,6 +42,33 @@ class Source(Protocol):
     def files(self, vid: str) -> tuple[pathlib.Path, ...]: ...
     def facts(self, vid: str) -> str: ...
     def missing(self) -> list[tuple[str, pathlib.Path]]: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipRecord:
+    """The contents of a record.
+
+    Attributes:
+      video: the VID.
+      frame: 1-based number of the key frame.
+      split: 'train' or 'test'.
+      clip_frames: T source frames, 1-based.
+      rgb: T frames uint8 [h, w, 3], at the stored size.
+      flow: T times float32 [h, w, 2], (u, v), pixels of the stored frames, from the previous source
+        frame.
+      annotation: the key frame's ground truth, at the native size.
+      previous: uint8 [h, w, 3], the source frame before the key frame, to measure the flow by; not
+        stored. None if there is none.
+    """
+
+    video: str
+    frame: int
+    split: str
+    clip_frames: tuple[int, ...]
+    rgb: Sequence[np.ndarray]
+    flow: Sequence[np.ndarray]
+    annotation: Annotation
+    previous: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,64 +124,26 @@ def clip_sources(
 
 
 def clips_of(
-    source: Source,
-    settings: ConversionSettings,
-    video: Video,
-    skip: Skip,
+    source: Source, settings: ConversionSettings, video: Video, skip: Skip
 ) -> Iterator[ClipRecord]:
-    """Yield the ClipRecords of a video, which is decoded once, in the order of their key frames.
+    """Yield the clips of a video, which is decoded once, in the order of their key frames.
+
+    A clip comes as soon as its last frame is decoded, and only frames that a later clip needs are
+    kept, so that memory does not grow with the video.
 
     Args:
       source, settings, video: which, and how; see `convert.convert`.
       skip: called with the path of a broken item and its error; what lacks it is left out.
     """
-    from a2d_tf.data.records import ClipRecord
-
-    keys = annotated_frames(source, video, skip)
-    if not keys:
-        return
-    decoded = _decoded(source, settings, video, keys)
-    while True:
+    keys = annotated_frames(source, video.vid, skip)
+    if keys:
         try:
-            clip = next(decoded, None)
+            yield from _clips(source, settings, video, keys, skip)
         except InputError as error:
             skip(source.frames_path(video.vid), error)
-            return
-        if clip is None:
-            return
-        try:
-            annotation = source.read_annotation(video.vid, clip.key, clip.native_size)
-        except InputError as error:
-            skip(source.annotation_path(video.vid, clip.key), error)
-            continue
-        yield ClipRecord(
-            video=video.vid,
-            frame=clip.key,
-            split=source.split(video),
-            clip_frames=clip.sources,
-            rgb=clip.rgb,
-            flow=clip.flow,
-            annotation=annotation,
-            previous=clip.previous,
-        )
 
 
-class _Clip(NamedTuple):
-    """A clip without its annotation; its fields are those of a ClipRecord."""
-
-    key: int
-    sources: tuple[int, ...]
-    rgb: list[np.ndarray]
-    flow: list[np.ndarray]
-    previous: np.ndarray | None
-    native_size: tuple[int, int]
-
-
-def _decoded(source, settings, video, keys) -> Iterator[_Clip]:
-    """Decode a video once, and yield each clip as soon as its last frame is there.
-
-    Only frames that a later clip needs are kept, so that memory does not grow with the video.
-    """
+def _clips(source, settings, video, keys, skip):
     length = source.length(video.vid)
     clips = {
         key: clip_sources(key, settings.clip_frames, settings.clip_stride, length)
@@ -183,23 +169,27 @@ def _decoded(source, settings, video, keys) -> Iterator[_Clip]:
                 raise InputError(f"{source.frames_path(video.vid)}: {error}") from error
         while waiting and number >= clips[waiting[0]][0][-1]:
             key = waiting.popleft()
-            yield _clip(key, *clips[key], frames=frames, flows=flows, native_size=(height, width))
+            try:
+                annotation = source.read_annotation(video.vid, key, (height, width))
+            except InputError as error:
+                skip(source.annotation_path(video.vid, key), error)
+            else:
+                sources, clamped = clips[key]
+                zero = np.zeros((*size, 2), np.float32)
+                yield ClipRecord(
+                    video=video.vid,
+                    frame=key,
+                    split=source.split(video),
+                    clip_frames=sources,
+                    rgb=[frames[i] for i in sources],
+                    flow=[
+                        zero if missing else flows.get(i, zero)
+                        for i, missing in zip(sources, clamped)
+                    ],
+                    annotation=annotation,
+                    previous=frames[key - 1] if key in flows else None,
+                )
             first = clips[waiting[0]][0][0] - 1 if waiting else number
             for older in [n for n in frames if n < first]:
                 del frames[older]
                 flows.pop(older, None)
-
-
-def _clip(key, sources, clamped, *, frames, flows, native_size):
-    zero = np.zeros((*frames[key].shape[:2], 2), np.float32)
-    return _Clip(
-        key,
-        sources,
-        rgb=[frames[number] for number in sources],
-        flow=[
-            zero if missing else flows.get(number, zero)
-            for number, missing in zip(sources, clamped)
-        ],
-        previous=frames[key - 1] if key in flows else None,
-        native_size=native_size,
-    )

@@ -1,55 +1,180 @@
 """Convert annotated videos to records: shards built in parallel, then published together.
 
-The videos come from a *source*: a `release.Release` or an `annotated_videos.AnnotatedVideos`.
-
-An interrupted conversion resumes from the finished shards (`shards`), so that the records are
-the same, byte for byte, as those of an uninterrupted one. Finally all shards move to OUTPUT, then
-the manifest is written. Several processes may share the shards (`convert_task`).
+A shard is a slice of the videos of one split. A finished one is renamed into `OUTPUT/.partial`
+beside a JSON *sidecar* of its counts and a fingerprint of the settings and of all files that it was
+made from; it is kept only as long as its fingerprint matches. So an interrupted conversion resumes,
+and its records are the same, byte for byte, as those of an uninterrupted one. Finally all shards
+move to OUTPUT, then the manifest is written. Several processes may share the shards.
 """
 
 from __future__ import annotations
 
 import collections
 import contextlib
-import functools
+import dataclasses
 import hashlib
 import json
 import logging
 import os
 import pathlib
 import re
+import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Callable
+from collections.abc import Iterable, Sequence
+from typing import Callable
 
 import tqdm
 
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import file_digest, load_json, write_json
 from a2d_tf.core.locks import locked
 from a2d_tf.core.workers import ALONE, Task, imap
 from a2d_tf.data import manifest as manifests
-from a2d_tf.data.clips import ConversionSettings
+from a2d_tf.data.clips import ClipRecord, ConversionSettings, Source, clips_of
 from a2d_tf.data.flow import Flow
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.data.shards import (
-    PARTIAL,
-    QUALITY,
-    Shard,
-    build_shard,
-    fingerprint,
-    finished,
-    plan,
-    sidecar_path,
-)
-
-if TYPE_CHECKING:
-    from a2d_tf.data.clips import Source
+from a2d_tf.data.release import Video
 
 logger = logging.getLogger(__name__)
 
-Builder = Callable[..., Iterable[tuple[str, dict]]]
 ON_ERROR = ("fail", "skip")
+PARTIAL = ".partial"
 _LOCK = "lock"  # of the process that publishes
+_QUALITY = ("frames", "error_still", "error_warped")
+_SIDECAR = {"fingerprint": str, "sha256": str, "skipped": list}
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """A slice of the videos of one split."""
+
+    name: str
+    split: str
+    videos: tuple[Video, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Conversion:
+    """What is converted, and how; it is sent to the processes that build shards.
+
+    Attributes:
+      source: the annotated videos.
+      output: folder of the records.
+      settings: what the records contain.
+      on_error: 'fail' stops at the first broken item; 'skip' leaves broken items out and lists
+        them in the manifest.
+    """
+
+    source: Source
+    output: pathlib.Path
+    settings: ConversionSettings
+    on_error: str = "fail"
+
+    def shards(self) -> tuple[Shard, ...]:
+        """Return the shards: train first, the videos in the source's order."""
+        shards, size = [], self.settings.shard_videos
+        for split in manifests.SPLITS:
+            videos = [video for video in self.source.videos if self.source.split(video) == split]
+            slices = [tuple(videos[i : i + size]) for i in range(0, len(videos), size)]
+            shards += [
+                Shard(f"{split}-{i:05d}-of-{len(slices):05d}.tfrecord", split, part)
+                for i, part in enumerate(slices)
+            ]
+        return tuple(shards)
+
+    def build(self, shard: Shard) -> dict:
+        """Build a shard in `output/.partial`, unless it is there already.
+
+        Returns:
+          The sidecar: `fingerprint`, `records`, `bytes`, `sha256`, `videos`, `instances`, `pairs`,
+          `sizes`, `native_sizes`, `durations`, `flow_quality` (sums), `skipped`, `mended`.
+        """
+        from a2d_tf.data import records  # late: only the workers need TensorFlow
+
+        inputs = self.fingerprint(shard)
+        sidecar = self.finished(shard, inputs)
+        if sidecar is not None:
+            return sidecar
+        tally, skipped = _Tally(self.source), []
+
+        def skip(path, error):
+            if self.on_error == "fail":
+                raise error
+            skipped.append({"item": _item(self.source, path), "reason": str(error)})
+
+        def serialised():
+            for video in shard.videos:
+                for clip in clips_of(self.source, self.settings, video, skip):
+                    tally.add(clip)
+                    yield records.encode(clip)
+
+        path = self.output / PARTIAL / shard.name
+        # Process numbers alone may be the same on two machines that share a disk.
+        temporary = path.with_name(f"{shard.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+        try:
+            records.write_shard(temporary, serialised())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sidecar = {
+            "fingerprint": inputs,
+            "bytes": path.stat().st_size,
+            "sha256": file_digest(path),
+            **tally.counts,
+            "flow_quality": tally.flow_quality,
+            "skipped": skipped,
+            "mended": tally.mended,
+        }
+        write_json(self.sidecar_path(shard), sidecar)
+        return sidecar
+
+    def build_in_worker(self, shard: Shard) -> dict:
+        """Build a shard in a worker process, whose TensorFlow uses one core and no GPU."""
+        import tensorflow as tf
+
+        from a2d_tf.core import devices
+
+        devices.hide_gpus()
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        return self.build(shard)
+
+    def fingerprint(self, shard: Shard) -> str:
+        """Return a hash of the settings and of all inputs of a shard, file contents included."""
+        digest = hashlib.sha256()
+        fields = dataclasses.asdict(self.settings)
+        fields["label_space"] = self.source.label_space.to_json()
+        digest.update(repr([manifests.SCHEMA, fields, shard]).encode())
+        for video in shard.videos:
+            digest.update(f"{video.vid} {self.source.facts(video.vid)}\n".encode())
+            for path in self.source.files(video.vid):
+                try:
+                    content = file_digest(path)
+                except OSError:
+                    content = "unreadable"
+                digest.update(f"{path.name} {content}\n".encode())
+        return digest.hexdigest()
+
+    def sidecar_path(self, shard: Shard) -> pathlib.Path:
+        """Return the path of a shard's sidecar."""
+        return self.output / PARTIAL / f"{shard.name}.json"
+
+    def finished(self, shard: Shard, inputs: str) -> dict | None:
+        """Return the sidecar of a shard that is built from `inputs`, a `fingerprint`, or None."""
+        try:
+            sidecar = load_json(self.sidecar_path(shard), _SIDECAR, "build the shard")
+        except InputError:
+            return None
+        if sidecar["fingerprint"] != inputs or (sidecar["skipped"] and self.on_error == "fail"):
+            return None
+        # It is in OUTPUT itself if publishing was interrupted.
+        for path in (self.output / PARTIAL / shard.name, self.output / shard.name):
+            if path.is_file() and file_digest(path) == sidecar["sha256"]:
+                return sidecar
+        return None
+
+
+Builder = Callable[[Conversion, Sequence[Shard], int], Iterable["tuple[str, dict]"]]
 
 
 def convert(
@@ -59,45 +184,17 @@ def convert(
     workers: int = 2,
     *,
     on_error: str = "fail",
-) -> tuple[Manifest, bool]:
-    """Build the records of a source, or finish building them.
-
-    Args:
-      source: the annotated videos.
-      output: folder of the records; created if missing.
-      settings: what the records contain.
-      workers: number of processes.
-      on_error: 'fail' stops at the first broken item and publishes nothing; 'skip' leaves broken
-        items out and lists them in the manifest.
-
-    Returns:
-      (the manifest, whether anything was built).
-
-    Raises:
-      InputError: a missing or broken item (with 'fail'), or an `output` that holds other records or
-        cannot be written.
-    """
-    manifest, built = convert_task(source, output, settings, ALONE, workers, on_error=on_error)
-    assert manifest is not None  # a task that is alone has built every shard
-    return manifest, built
-
-
-def convert_task(
-    source: Source,
-    output: str | os.PathLike,
-    settings: ConversionSettings,
-    task: Task,
-    workers: int = 2,
-    *,
-    on_error: str = "fail",
+    task: Task = ALONE,
     builder: Builder | None = None,
 ) -> tuple[Manifest | None, bool]:
-    """Build a task's share of the shards; publish the records if now every shard is whole.
+    """Build the records of a source, or finish building them.
 
-    The tasks may run in any order and at once, on machines that share the disk of `output`.
+    Tasks may run in any order and at once, on machines that share the disk of `output`. Each builds
+    its share of the shards, and publishes the records if now every shard is whole.
 
     Args:
-      source, output, settings, workers, on_error: as for `convert`.
+      source, output, settings, on_error: as of `Conversion`; `output` is created if missing.
+      workers: number of processes.
       task: which shards to build.
       builder: builds them in place of `build_all`, whose arguments it takes.
 
@@ -105,38 +202,29 @@ def convert_task(
       (the manifest, or None while other tasks' shards are missing; whether anything was built).
 
     Raises:
-      InputError: as of `convert`.
+      InputError: a missing or broken item (with 'fail', which publishes nothing), or an `output`
+        that holds other records or cannot be written.
     """
-    _check_options(workers, on_error)
     Flow(settings.flow_method)  # fail early if the method is not installed
     _check_missing(source, on_error)
-    output = pathlib.Path(output)
-    shards = plan(source, settings)
-
-    def complete():
-        return _check_complete(source, output, settings, shards, on_error)
-
-    if (output / manifests.NAME).exists():
-        return complete(), False
-    if (output / PARTIAL).is_symlink():  # its contents would be deleted
-        raise InputError(f"{output / PARTIAL}: a link; remove it, or choose another --output")
+    conversion = Conversion(source, pathlib.Path(output), settings, on_error)
+    shards, partial = conversion.shards(), conversion.output / PARTIAL
+    published = conversion.output / manifests.NAME
+    if published.exists():
+        return _check_complete(conversion, shards), False
     try:
-        (output / PARTIAL).mkdir(parents=True, exist_ok=True)
-        _tidy(output / PARTIAL, shards, task)
-        build = builder or build_all
-        own = dict(build(source, output, settings, task.share(shards), workers, on_error))
+        partial.mkdir(parents=True, exist_ok=True)
+        _tidy(partial, shards, task)
+        own = dict((builder or build_all)(conversion, task.share(shards), workers))
         # Waits for a task that publishes now, after which there is a manifest, and no PARTIAL.
-        with locked(output / PARTIAL / _LOCK):
-            if (output / manifests.NAME).exists():
-                shutil.rmtree(output / PARTIAL, ignore_errors=True)  # made anew for the lock
-                return complete(), True
-            sidecars = _all_sidecars(source, output, settings, shards, own, on_error)
-            if sidecars is None:
-                return None, True
-            return _publish(source, output, settings, shards, sidecars), True
+        with locked(partial / _LOCK):
+            if published.exists():
+                return _check_complete(conversion, shards), True
+            sidecars = _all_sidecars(conversion, shards, own)
+            return (_publish(conversion, shards, sidecars) if sidecars else None), True
     except (OSError, InputError) as error:
-        if (output / manifests.NAME).exists():  # another copy of this task was faster
-            return complete(), True
+        if published.exists():  # another copy of this task was faster
+            return _check_complete(conversion, shards), True
         if isinstance(error, InputError):
             raise
         raise InputError(
@@ -144,24 +232,28 @@ def convert_task(
         ) from error
 
 
-def _check_options(workers, on_error):
-    if workers < 1:
-        raise InputError(f"--workers must be at least 1, got {workers}")
-    if on_error not in ON_ERROR:
-        raise InputError(f"--on_error '{on_error}' is not one of {ON_ERROR}")
+def build_all(
+    conversion: Conversion, shards: Sequence[Shard], workers: int
+) -> Iterable[tuple[str, dict]]:
+    """Build shards in `workers` processes; yield (name, sidecar) of each."""
+    workers = min(workers, len(shards))
+    build = conversion.build_in_worker if workers > 1 else conversion.build
+    total = sum(len(shard.videos) for shard in shards)
+    with tqdm.tqdm(total=total, desc="Building records", unit="video") as bar:
+        for shard, sidecar in zip(shards, imap(build, shards, workers)):
+            yield shard.name, sidecar
+            bar.update(len(shard.videos))
 
 
-def _all_sidecars(source, output, settings, shards, own, on_error):
-    """The sidecars of all shards, in order, `own` among them; None where a shard is missing."""
+def _all_sidecars(conversion, shards, own):
+    """Return the sidecars of all shards, in order, `own` among them; None if a shard is missing."""
     others = [shard for shard in shards if shard.name not in own]
-    if not all(sidecar_path(output, shard).exists() for shard in others):
+    if not all(conversion.sidecar_path(shard).exists() for shard in others):
         return None  # without reading the files of every video
     for shard in others:
-        inputs = fingerprint(source, settings, shard)
-        own[shard.name] = finished(output, shard, inputs, on_error)
-        if own[shard.name] is None:
-            return None
-    return [own[shard.name] for shard in shards]
+        own[shard.name] = conversion.finished(shard, conversion.fingerprint(shard))
+    sidecars = [own[shard.name] for shard in shards]
+    return None if None in sidecars else sidecars
 
 
 def _tidy(partial, shards, task):
@@ -193,21 +285,22 @@ def _check_missing(source, on_error):
     logger.info("%s; they are left out", problem)
 
 
-def _check_complete(source, output, settings, shards, on_error):
+def _check_complete(conversion, shards):
     """Return the manifest of complete records if they are those asked for."""
+    output = conversion.output
     manifest = Manifest.load(output)
     remedy = "choose another --output, or delete this one to build it again"
     for field in ("flow_method", "image_height", "image_width", "clip_frames", "clip_stride"):
-        built, asked = getattr(manifest, field), getattr(settings, field)
+        built, asked = getattr(manifest, field), getattr(conversion.settings, field)
         if built != asked:
             raise InputError(f"{output}: holds records of --{field} {built}, not {asked}; {remedy}")
     bar = tqdm.tqdm(shards, "Comparing with the source", unit="shard")
-    if manifest.source != _source(fingerprint(source, settings, shard) for shard in bar):
+    if manifest.source != _digest_of(map(conversion.fingerprint, bar)):
         raise InputError(
             f"{output}: holds records of other annotations or videos, or of another release, "
             f"--labels or --shard_videos; {remedy}"
         )
-    if manifest.skipped and on_error == "fail":
+    if manifest.skipped and conversion.on_error == "fail":
         raise InputError(
             f"{output}: complete but for {len(manifest.skipped)} broken items that were skipped, "
             f"the first {manifest.skipped[0]['item']}; pass --on_error skip to accept that, or "
@@ -217,54 +310,12 @@ def _check_complete(source, output, settings, shards, on_error):
     return manifest
 
 
-def build_all(
-    source: Source,
-    output: pathlib.Path,
-    settings: ConversionSettings,
-    shards: Sequence[Shard],
-    workers: int,
-    on_error: str,
-) -> Iterator[tuple[str, dict]]:
-    """Build shards in `workers` processes; yield (name, sidecar) of each."""
-    build = functools.partial(build_shard, source, output, settings, on_error=on_error)
-    workers = min(workers, len(shards))
-    if workers > 1:
-        build = functools.partial(build_in_worker, source, output, settings, on_error=on_error)
-    total = sum(len(shard.videos) for shard in shards)
-    with tqdm.tqdm(total=total, desc="Building records", unit="video") as bar:
-        for shard, sidecar in zip(shards, imap(build, shards, workers)):
-            yield shard.name, sidecar
-            bar.update(len(shard.videos))
-
-
-def build_in_worker(*arguments: Any, **options: Any) -> dict:
-    """Call `build_shard` in a worker process, whose TensorFlow uses one core and no GPU."""
-    import tensorflow as tf
-
-    from a2d_tf.core import devices
-
-    devices.hide_gpus()
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    return build_shard(*arguments, **options)
-
-
-def _publish(source, output, settings, shards, sidecars):
+def _publish(conversion, shards, sidecars):
     """Move the shards into OUTPUT, then write the manifest; return it."""
-    counts = {}
-    for split in manifests.SPLITS:
-        of_split = [s for shard, s in zip(shards, sidecars) if shard.split == split]
-        counts[split] = {
-            **{
-                field: sum(s[field] for s in of_split)
-                for field in ("videos", "records", "instances")
-            },
-            "pairs": _total(of_split, "pairs", key=int),
-        }
+    source, output = conversion.source, conversion.output
     sizes = _total(sidecars, "sizes")
     if not sizes:
         raise InputError(f"{output}: not one annotated frame of the release could be used")
-
     names = {shard.name for shard in shards}
     for path in output.glob("*.tfrecord"):
         if path.name not in names and re.fullmatch(r"(train|test)-\d+-of-\d+\.tfrecord", path.name):
@@ -274,14 +325,12 @@ def _publish(source, output, settings, shards, sidecars):
     for shard in shards:
         with contextlib.suppress(FileNotFoundError):  # an interrupted run moved it
             os.replace(output / PARTIAL / shard.name, output / shard.name)
+    settings = dataclasses.asdict(conversion.settings)
+    del settings["shard_videos"]
     Manifest(
         schema=manifests.SCHEMA,
-        flow_method=settings.flow_method,
-        image_height=settings.image_height,
-        image_width=settings.image_width,
-        clip_frames=settings.clip_frames,
-        clip_stride=settings.clip_stride,
-        counts=counts,
+        **settings,
+        counts={split: _counts(shards, sidecars, split) for split in manifests.SPLITS},
         sizes=sizes,
         native_sizes=_total(sidecars, "native_sizes"),
         durations=_total(sidecars, "durations", key=int),
@@ -294,10 +343,18 @@ def _publish(source, output, settings, shards, sidecars):
         skipped=[*source.skipped, *(item for sidecar in sidecars for item in sidecar["skipped"])],
         mended=[item for sidecar in sidecars for item in sidecar["mended"]],
         labels=json.loads(source.label_space.to_json()),
-        source=_source(sidecar["fingerprint"] for sidecar in sidecars),
+        source=_digest_of(sidecar["fingerprint"] for sidecar in sidecars),
     ).save(output)
     shutil.rmtree(output / PARTIAL, ignore_errors=True)  # another copy of a task may write there
     return Manifest.load(output)
+
+
+def _counts(shards, sidecars, split):
+    """Return the manifest's `counts` of a split."""
+    of_split = [sidecar for shard, sidecar in zip(shards, sidecars) if shard.split == split]
+    names = ("videos", "records", "instances")
+    sums = {name: sum(sidecar[name] for sidecar in of_split) for name in names}
+    return {**sums, "pairs": _total(of_split, "pairs", key=int)}
 
 
 def _total(sidecars, tally, key=None):
@@ -308,7 +365,7 @@ def _total(sidecars, tally, key=None):
 
 def _flow_quality(sidecars):
     """Return the manifest's `flow_quality` from the sums of the shards."""
-    frames, still, warped = (sum(s["flow_quality"][name] for s in sidecars) for name in QUALITY)
+    frames, still, warped = (sum(s["flow_quality"][name] for s in sidecars) for name in _QUALITY)
     return {
         "frames": frames,
         "error_still": round(still / max(frames, 1), 4),
@@ -317,5 +374,45 @@ def _flow_quality(sidecars):
     }
 
 
-def _source(fingerprints):
+def _digest_of(fingerprints):
     return hashlib.sha256("\n".join(fingerprints).encode()).hexdigest()
+
+
+def _item(source, path):
+    """Return the name of a file in reports: its path relative to the source's folder."""
+    return pathlib.Path(os.path.relpath(path, source.root)).as_posix()
+
+
+class _Tally:
+    """Statistics of a shard's clips for its sidecar; a video's clips are added consecutively."""
+
+    def __init__(self, source):
+        self._source, self._video, self._measured = source, None, False
+        self.counts = {"videos": 0, "records": 0, "instances": 0}
+        for name in ("pairs", "sizes", "native_sizes", "durations"):
+            self.counts[name] = collections.Counter()
+        self.flow_quality = dict.fromkeys(_QUALITY, 0)
+        self.mended = []
+
+    def add(self, clip: ClipRecord) -> None:
+        from a2d_tf.data.flow_quality import photometric_errors
+
+        annotation, counts = clip.annotation, self.counts
+        if clip.video != self._video:
+            self._video, self._measured = clip.video, False
+            counts["videos"] += 1
+            counts["native_sizes"]["{}x{}".format(*annotation.label_map.shape)] += 1
+            counts["durations"][str(self._source.length(clip.video))] += 1
+        counts["records"] += 1
+        counts["instances"] += len(annotation.codes)
+        counts["pairs"].update(map(str, annotation.codes))
+        counts["sizes"]["{}x{}".format(*clip.rgb[0].shape)] += 1
+        if annotation.note:
+            path = self._source.annotation_path(clip.video, clip.frame)
+            self.mended.append({"item": _item(self._source, path), "note": annotation.note})
+        # Warping needs two rows and two columns.
+        if not self._measured and clip.previous is not None and min(clip.previous.shape[:2]) > 1:
+            self._measured, key = True, len(clip.rgb) // 2
+            errors = photometric_errors(clip.previous, clip.rgb[key], clip.flow[key])
+            for name, value in zip(_QUALITY, (1, *errors)):
+                self.flow_quality[name] += value

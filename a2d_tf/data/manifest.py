@@ -9,18 +9,62 @@ import dataclasses
 import os
 import pathlib
 import struct
-from collections.abc import Mapping
 
 from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.files import check_inside, is_file_name, read_json, write_json
+from a2d_tf.core.files import (
+    check_inside,
+    check_json,
+    is_file_name,
+    load_json,
+    one_of,
+    whole,
+    write_json,
+)
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.limits import MAX_SIDE
 
 SCHEMA = 3  # of the records; increase it if they become incompatible with older readers
 NAME = "manifest.json"
 SPLITS = ("train", "test")
-# Properties of the records that a network was trained on, which its inputs must share.
-RECORD_FIELDS = ("flow_method", "image_height", "image_width", "clip_stride")
+FACTS = {
+    "flow_method": str,
+    "image_height": whole(1, MAX_SIDE),
+    "image_width": whole(1, MAX_SIDE),
+    "clip_stride": whole(1, 1000),
+}
+"""Properties of the records that a network was trained on, which its inputs must share, as of
+`check_json`; sizes and stride bound the memory that a video takes."""
+RECORD_FIELDS = tuple(FACTS)
+
+
+def _shard_name(value):
+    if not isinstance(value, str) or not is_file_name(value):
+        raise ValueError(f"{shown(value)} is no file name")
+
+
+_COUNTS = {"videos": whole(), "records": whole(), "instances": whole(), "pairs": {str: whole()}}
+_KIND = {
+    "schema": one_of(SCHEMA),
+    **FACTS,
+    "clip_frames": whole(1),
+    "counts": {split: _COUNTS for split in SPLITS},
+    "sizes": {str: whole()},
+    "native_sizes": {str: whole()},
+    "durations": {str: whole()},
+    "flow_quality": {
+        "frames": whole(),
+        "error_still": float,
+        "error_warped": float,
+        "gain_percent": (float, None),
+    },
+    "files": [
+        {"name": _shard_name, "split": one_of(*SPLITS), "records": whole(), "bytes": whole()}
+    ],
+    "skipped": [{"item": str, "reason": str}],
+    "mended": [{"item": str, "note": str}],
+    "labels": LabelSpace.from_fields,
+    "source": str,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,76 +119,25 @@ class Manifest:
           InputError: no such folder, no manifest or a damaged one, or a damaged or missing shard.
         """
         folder = pathlib.Path(records_dir)
-        path = folder / NAME
         if not folder.is_dir():
             raise InputError(
                 f"{folder}: no such folder; --records names what build_records.py made"
             )
-        if not path.is_file():
-            raise InputError(
-                f"{path}: no such file: the folder holds no finished records; run "
-                "tools/build_records.py (again, if it was interrupted)"
-            )
-        try:
-            fields = read_json(path)
-            current = fields["schema"] == SCHEMA
-            manifest = cls(**fields, directory=str(folder)) if current else None
-            if manifest:
-                manifest._check()
-        except (AttributeError, KeyError, OSError, OverflowError, TypeError, ValueError) as error:
-            raise InputError(
-                f"{path}: damaged manifest ({error!r}); build the records again"
-            ) from error
-        if manifest is None:
-            raise InputError(
-                f"{path}: schema {shown(fields['schema'])}, but this version reads {SCHEMA}; build "
-                "the records again into a new folder"
-            )
+        remedy = "build the records, or build them again, by tools/build_records.py"
+        fields = load_json(folder / NAME, _KIND, remedy)
+        manifest = cls(**{name: fields[name] for name in _KIND}, directory=str(folder))
         for shard in manifest.files:
-            path, size = folder / shard["name"], shard["bytes"]
+            path = folder / shard["name"]
             if not path.is_file():
-                raise InputError(f"{path}: shard missing; build the records again")
+                raise InputError(f"{path}: shard missing; {remedy}")
             check_inside(path, folder, "put the shard there")
-            if path.stat().st_size != size:
-                raise InputError(
-                    f"{path}: {path.stat().st_size} bytes instead of {size}, damaged; build the "
-                    "records again"
-                )
-            count = count_records(path)
-            if count != shard["records"]:
-                raise InputError(
-                    f"{path}: {count} records instead of {shard['records']}, damaged; build the "
-                    "records again"
-                )
+            found = {"bytes": path.stat().st_size, "records": count_records(path)}
+            for name, number in found.items():
+                if number != shard[name]:
+                    raise InputError(
+                        f"{path}: {number} {name} instead of {shard[name]}, damaged; {remedy}"
+                    )
         return manifest
-
-    def _check(self):
-        """Raise a ValueError, TypeError or KeyError if a field is malformed."""
-        check_facts({name: getattr(self, name) for name in RECORD_FIELDS})
-        _whole(self.clip_frames, 1)
-        for sizes in (self.sizes, self.native_sizes, self.durations):
-            for count in sizes.values():
-                _whole(count)
-        for frames in self.durations:
-            _whole(int(frames), 1)
-        if not self.files:
-            raise ValueError("it lists no shards")
-        for shard in self.files:
-            if shard["split"] not in SPLITS or not is_file_name(shard["name"]):
-                raise ValueError(f"shard {shown(shard)}")
-            _whole(shard["bytes"])
-            _whole(shard["records"])
-        for split in SPLITS:
-            for name in ("videos", "records", "instances"):
-                _whole(self.counts[split][name])
-            total = sum(shard["records"] for shard in self.files if shard["split"] == split)
-            if total != self.counts[split]["records"]:
-                raise ValueError(f"the shards hold {total} records of split '{split}'")
-        for item in (*self.skipped, *self.mended):
-            _ = item["item"]
-        _ = self.label_space
-        if self.flow_quality != {}:
-            self.flow_report()
 
     def save(self, records_dir: str | os.PathLike) -> None:
         """Write `manifest.json` atomically, which marks the folder as complete."""
@@ -177,7 +170,7 @@ class Manifest:
     @property
     def splits(self) -> tuple[str, ...]:
         """The splits that have records."""
-        return tuple(split for split in SPLITS if self.counts[split]["records"])
+        return tuple(s for s in SPLITS if any(f["split"] == s and f["records"] for f in self.files))
 
     def check_frames(self, frames: int) -> None:
         """Raise an InputError if the clips are shorter than a network's temporal field."""
@@ -206,22 +199,10 @@ class Manifest:
         ]
 
 
-def check_facts(facts: Mapping) -> dict:
-    """Return the RECORD_FIELDS of a dict; raise a ValueError or KeyError if one is out of range.
-
-    Sizes and stride bound the memory that a video takes.
-    """
-    if not isinstance(facts["flow_method"], str):
-        raise ValueError(f"flow_method {shown(facts['flow_method'])}")
-    for name in ("image_height", "image_width"):
-        _whole(facts[name], 1, MAX_SIDE)
-    _whole(facts["clip_stride"], 1, 1000)
-    return {name: facts[name] for name in RECORD_FIELDS}
-
-
-def _whole(number, least=0, most=2**53):
-    if type(number) is not int or not least <= number <= most:
-        raise ValueError(f"{shown(number)} is no whole number from {least} to {most}")
+def check_facts(facts: dict) -> dict:
+    """Return the RECORD_FIELDS of a dict; raise a ValueError if one is out of range."""
+    check_json(facts, FACTS)
+    return {name: facts[name] for name in FACTS}
 
 
 def count_records(path: str | os.PathLike) -> int:

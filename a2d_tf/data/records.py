@@ -30,7 +30,7 @@ import contextlib
 import dataclasses
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import cv2
 import numpy as np
@@ -41,7 +41,7 @@ from pycocotools import mask as rle_tools
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import is_file_name
 from a2d_tf.core.limits import MAX_MASK_PIXELS, MAX_PIXELS, check_size
-from a2d_tf.data.a2d_annotations import Annotation
+from a2d_tf.data.clips import ClipRecord
 from a2d_tf.data.flow import resize_frame
 from a2d_tf.data.frames import claimed_size
 from a2d_tf.data.manifest import SPLITS, count_records
@@ -72,33 +72,6 @@ _FEATURES = {
     "masks": tf.io.FixedLenFeature((), tf.string),
 }
 """The features that training needs."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ClipRecord:
-    """The contents of a record.
-
-    Attributes:
-      video: the VID.
-      frame: 1-based number of the key frame.
-      split: 'train' or 'test'.
-      clip_frames: T source frames, 1-based.
-      rgb: T frames uint8 [h, w, 3], at the stored size.
-      flow: T times float32 [h, w, 2], (u, v), pixels of the stored frames, from the previous source
-        frame.
-      annotation: the key frame's ground truth, at the native size.
-      previous: uint8 [h, w, 3], the source frame before the key frame, to measure the flow by; not
-        stored. None if there is none.
-    """
-
-    video: str
-    frame: int
-    split: str
-    clip_frames: tuple[int, ...]
-    rgb: Sequence[np.ndarray]
-    flow: Sequence[np.ndarray]
-    annotation: Annotation
-    previous: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -36,7 +36,12 @@ _SUFFIXES = (".mat", ".h5")
 INSTANCES, _SENTENCES = "a2d_annotation_with_instances", "text_annotations"
 
 Skip = Callable[[pathlib.Path, InputError], None]
-"""Is told the path of a broken item, which is left out, and its error; or raises that."""
+"""Is told the path of a missing or broken item, which is left out, and its error; or raises it."""
+
+
+def fail(path: pathlib.Path, error: InputError) -> None:
+    """Raise the error: the Skip that leaves nothing out."""
+    raise error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,23 +165,18 @@ class Release:
         """Return the number of frames of a video according to `videoset.csv`."""
         return self._videos[vid].frames
 
-    def annotated_frames(self, vid: str, skip: Skip | None = None) -> tuple[int, ...]:
+    def annotated_frames(self, vid: str, skip: Skip = fail) -> tuple[int, ...]:
         """Return the 1-based numbers of a video's annotated frames, ascending.
 
-        Those beyond the video's end raise an error, or are left out and told to `skip`.
+        Those beyond the video's end, and missing ones, are told to `skip`.
         """
-        paths = self._annotation_files(vid)
+        folder, paths = self.annotation_folder(vid), self._annotation_files(vid)
         for path in paths:
             if not re.fullmatch(r"[0-9]{5}", path.stem) or path.stem == "00000":
                 raise InputError(
                     f"{path}: annotations are named by their 1-based frame, such as "
                     f"00001{path.suffix}; rename or remove it"
                 )
-        if not paths and self._videos[vid].annotated:
-            raise InputError(
-                f"{self.annotation_folder(vid)}: no annotation here, yet videoset.csv says "
-                f"{self._videos[vid].annotated}; restore the folder or set 'annotated' to 0"
-            )
 
         def beyond(number):
             return (
@@ -184,7 +184,15 @@ class Release:
                 f"gives the video {self.length(vid)}; correct 'frames' there"
             )
 
-        return within(self, vid, sorted({int(path.stem) for path in paths}), beyond, skip)
+        numbers = sorted({int(path.stem) for path in paths})
+        kept = within(self, vid, numbers, beyond, skip)
+        if len(numbers) < self._videos[vid].annotated:
+            message = (
+                f"{folder}: annotates {len(numbers)} frames, but 'annotated' in videoset.csv is "
+                f"{self._videos[vid].annotated}; restore the others, or correct 'annotated'"
+            )
+            skip(folder, InputError(message))
+        return kept
 
     def read_annotation(
         self, vid: str, frame: int, size: tuple[int, int] | None = None
@@ -242,11 +250,7 @@ class Release:
 
 
 def within(
-    source: Any,
-    vid: str,
-    numbers: Iterable[int],
-    beyond: Callable[[int], str],
-    skip: Skip | None,
+    source: Any, vid: str, numbers: Iterable[int], beyond: Callable[[int], str], skip: Skip
 ) -> tuple[int, ...]:
     """Return the numbers of frames that a video has.
 
@@ -255,47 +259,30 @@ def within(
       vid: its video.
       numbers: of annotated frames, from 1.
       beyond: what is wrong with a number beyond the video's end.
-      skip: is told of these; None to raise an InputError.
+      skip: is told of these.
     """
     kept = []
     for number in numbers:
         if number <= source.length(vid):
             kept.append(number)
-        elif skip is None:
-            raise InputError(beyond(number))
         else:
             skip(source.annotation_path(vid, number), InputError(beyond(number)))
     return tuple(kept)
 
 
-def annotated_frames(source: Any, video: Video, skip: Skip) -> tuple[int, ...]:
-    """Return the numbers of the annotated frames that there are, ascending.
+def annotated_frames(source: Any, vid: str, skip: Skip) -> tuple[int, ...]:
+    """Return the numbers of the annotated frames that there are; `skip` is told of all others.
 
     Args:
       source: a Release, or another source of clips.
-      video: one of its videos.
+      vid: one of its videos.
       skip: is told of frames that are missing, in the list of videos or in the video.
     """
-    beyond = []
-
-    def leave_out(path, error):
-        beyond.append(path)
-        skip(path, error)
-
-    folder, keys = source.annotation_folder(video.vid), ()
     try:
-        keys = source.annotated_frames(video.vid, leave_out)
+        return source.annotated_frames(vid, skip)
     except InputError as error:
-        skip(folder, error)
-        return keys
-    count = len(keys) + len(beyond)
-    if count < video.annotated:
-        message = (
-            f"{folder}: annotates {count} frames, but 'annotated' in videoset.csv is "
-            f"{video.annotated}; restore the others, or correct 'annotated'"
-        )
-        skip(folder, InputError(message))
-    return keys
+        skip(source.annotation_folder(vid), error)
+        return ()
 
 
 def _only(path, videos, videoset):
@@ -307,87 +294,48 @@ def _only(path, videos, videoset):
             f"{path}: not a readable list of videos ({error}); --videos names a text file of VIDs, "
             "one a line"
         ) from error
-    known, seen = {video.vid for video in videos}, {}
+    known, listed = {video.vid for video in videos}, set()
     for number, vid in enumerate(map(str.strip, lines), 1):
-        if not vid:
-            continue
-        if vid not in known:
-            raise InputError(
-                f"{path}, line {number}: {shown(vid)} is not in {videoset}; correct or remove the "
-                "line"
-            )
-        if vid in seen:
-            raise InputError(
-                f"{path}, line {number}: '{vid}' is also on line {seen[vid]}; remove one of them"
-            )
-        seen[vid] = number
-    if not seen:
+        if vid and (vid not in known or vid in listed):
+            problem = "is listed twice" if vid in known else f"is not in {videoset}"
+            raise InputError(f"{path}, line {number}: {shown(vid)} {problem}; remove the line")
+        listed.add(vid)
+    kept = tuple(video for video in videos if video.vid in listed)
+    if not kept:
         raise InputError(f"{path}: lists no video; write VIDs of videoset.csv, one a line")
-    return tuple(video for video in videos if video.vid in seen)
+    return kept
 
 
 def _read_videoset(path, skip_rows):
     """Read videoset.csv: (tuple of Video, whether it has a header line, `Release.skipped`)."""
     try:
-        text = read_text(path)
-    except FileNotFoundError as error:
-        raise InputError(
-            f"{path}: no such file; --release must name the folder with videoset.csv, clips320H "
-            "and Annotations"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a readable CSV file ({error})") from error
-    return parse_videoset(text, path, skip_rows)
-
-
-def parse_videoset(
-    text: str, path: str | os.PathLike, skip_rows: bool = False
-) -> tuple[tuple[Video, ...], bool, tuple[dict, ...]]:
-    """Parse the text of a videoset.csv.
-
-    Args:
-      text: its contents.
-      path: its path, for messages.
-      skip_rows: whether to leave malformed rows out instead of raising.
-
-    Returns:
-      (the videos, whether there is a header line, the skipped rows as of `Release.skipped`).
-
-    Raises:
-      InputError: names the line and the column.
-    """
-    try:
-        file = io.StringIO(text, newline="")
+        file = io.StringIO(read_text(path), newline="")
         rows = [(number, row) for number, row in enumerate(csv.reader(file), 1) if any(row)]
-    except csv.Error as error:
-        raise InputError(f"{path}: not a readable CSV file ({error})") from error
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(
+            f"{path}: not a readable CSV file ({getattr(error, 'strerror', None) or error}); "
+            "--release must name the folder with videoset.csv, clips320H and Annotations"
+        ) from error
     # The published list has no header line; some copies have one.
     header = bool(rows) and not any(re.fullmatch(r"\s*-?\d+\s*", c) for c in rows[0][1][4:])
-    rows = rows[header:]
-    if not rows:
-        raise InputError(f"{path}: lists no video; restore it from the release")
-    videos, skipped = [], []
-    seen: dict[str, int] = {}
-    for number, row in rows:
+    videos: dict[str, Video] = {}
+    skipped = []
+    for number, row in rows[header:]:
+        where = f"{path}, line {number}"
         try:
-            video = _parse_row(f"{path}, line {number}", row)
-            if video.vid in seen:
-                raise InputError(
-                    f"{path}, line {number}: vid '{video.vid}' is also on line {seen[video.vid]}; "
-                    "remove one of them"
-                )
+            video = _parse_row(where, row)
+            if video.vid in videos:
+                raise InputError(f"{where}: vid '{video.vid}' is listed twice; remove the line")
         except InputError as error:
             if not skip_rows:
                 raise
-            skipped.append(
-                {"item": f"{os.path.basename(path)}, line {number}", "reason": str(error)}
-            )
+            skipped.append({"item": f"{path.name}, line {number}", "reason": str(error)})
             continue
-        seen[video.vid] = number
-        videos.append(video)
+        videos[video.vid] = video
     if not videos:
-        raise InputError(f"{path}: no row of it can be used; the first: {skipped[0]['reason']}")
-    return tuple(videos), header, tuple(skipped)
+        reason = f"the first row: {skipped[0]['reason']}" if skipped else "restore it"
+        raise InputError(f"{path}: lists no video that can be used; {reason}")
+    return tuple(videos.values()), header, tuple(skipped)
 
 
 def _parse_row(where, row):
@@ -404,12 +352,10 @@ def _parse_row(where, row):
         if not re.fullmatch(r"\d{1,9}", fields[column]):
             raise InputError(f"{where}: {column} {shown(fields[column])} is not a whole number")
         fields[column] = int(fields[column])
-    for column in ("height", "width", "frames"):
-        if fields[column] == 0:
-            raise InputError(f"{where}: {column} is 0; give the video's own")
-        if column != "frames" and fields[column] > MAX_SIDE:
+    for column, most in (("height", MAX_SIDE), ("width", MAX_SIDE), ("frames", 10**9)):
+        if not 0 < fields[column] <= most:
             raise InputError(
-                f"{where}: {column} {fields[column]} is more than {MAX_SIDE}; give the video's own"
+                f"{where}: {column} {fields[column]} is 0 or more than {most}; give the video's own"
             )
     if fields["usage"] not in (0, 1):
         raise InputError(f"{where}: usage {fields['usage']} is neither 0 (train) nor 1 (test)")

@@ -7,16 +7,12 @@ import functools
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from a2d_tf.commands.beam import files, pipeline
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import convert, manifest
-from a2d_tf.data.clips import ConversionSettings
-from a2d_tf.data.shards import PARTIAL, Shard
-
-if TYPE_CHECKING:
-    from a2d_tf.data.clips import Source
+from a2d_tf.data import manifest
+from a2d_tf.data.convert import PARTIAL, Conversion, Shard
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,20 +32,15 @@ class Builder:
     folder: str
 
     def build_all(
-        self,
-        source: Source,
-        output: pathlib.Path,
-        settings: ConversionSettings,
-        shards: Sequence[Shard],
-        workers: int,
-        on_error: str,
+        self, conversion: Conversion, shards: Sequence[Shard], workers: int
     ) -> Iterator[tuple[str, dict]]:
         """Build shards on Beam's workers; see `convert.build_all`, whose place it takes.
 
         Raises:
           InputError: of a worker, or the runner failed.
         """
-        function = functools.partial(_build, self, source, output, settings, on_error)
+        output = conversion.output
+        function = functools.partial(_build, self, conversion)
         results = pipeline.run(function, shards, self.words, self.url or str(output))
         problems = sorted(result["problem"] for result in results if result["problem"])
         if problems:
@@ -61,19 +52,19 @@ class Builder:
             yield result["shard"], result["sidecar"]
 
 
-def _build(builder: Builder, source, output, settings, on_error, shard) -> dict[str, Any]:
+def _build(builder: Builder, conversion, shard) -> dict[str, Any]:
     """In a worker: build a shard, or find it built."""
     for url, place in builder.copies:
         files.ensure(url, place)
 
     def build(folder):
-        return convert.build_in_worker(source, folder, settings, shard, on_error=on_error)
+        return dataclasses.replace(conversion, output=folder).build_in_worker(shard)
 
     try:
         sidecar = (
             _build_apart(builder.url, shard, builder.folder, build)
             if builder.url
-            else build(output)
+            else build(conversion.output)
         )
     except InputError as error:
         return {"shard": shard.name, "sidecar": None, "problem": str(error)}
