@@ -14,7 +14,6 @@ from pycocotools import mask as rle_tools
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import mini as synthetic
-from a2d_tf.data import mini_tracks as tracks
 
 TOOL = pathlib.Path(__file__).resolve().parents[1] / "tools" / "make_mini_a2d.py"
 VIDEOS, SEED = 3, 5
@@ -61,13 +60,13 @@ class Drawn:
 
 
 def test_two_figures_by_hand(tmp_path, monkeypatch):
-    monkeypatch.setattr(tracks, "Scene", Drawn)
+    monkeypatch.setattr(synthetic, "Scene", Drawn)
     plans = [
         synthetic.VideoPlan(0, 0, "--abc", 0, 3, 3, (35, 16, 72), width=4),
         synthetic.VideoPlan(1, 0, "d", 1, 2, 3, (11, 12, 13), width=4),
     ]
     path = tmp_path / "new" / "tracks.json"
-    assert tracks.write_tracks(path, plans, 1) == path
+    assert synthetic.write_tracks(path, plans, 1) == path
     document = json.loads(path.read_text())
     size = {"height": 320, "width": 4}
     assert document["videos"] == [
@@ -142,11 +141,11 @@ def test_masks_are_those_of_the_release_on_annotated_frames(made, document):
 def test_every_frame_has_every_figure_that_it_shows(monkeypatch):
     """With a threshold that hides figures on some frames."""
     plan = max(synthetic.plan(VIDEOS, SEED), key=lambda plan: len(plan.codes))
-    whole = tracks.video_tracks(plan)
+    whole = synthetic.video_tracks(plan)
     least = int(np.median([row["areas"] for row in whole]))
     monkeypatch.setattr(synthetic, "MIN_VISIBLE", least)
-    rows, scene = tracks.video_tracks(plan), synthetic.Scene(plan)
-    assert {len(row[name]) for row in rows for name in tracks.PER_FRAME} == {plan.frames}
+    rows, scene = synthetic.video_tracks(plan), synthetic.Scene(plan)
+    assert {len(row[name]) for row in rows for name in synthetic.PER_FRAME} == {plan.frames}
     of_figure = {row["category_id"]: row for row in rows}
     hidden = 0
     for index in range(plan.frames):
@@ -155,7 +154,7 @@ def test_every_frame_has_every_figure_that_it_shows(monkeypatch):
             visible = owners == figure
             mask, box, area = (
                 of_figure[code][name][index] if code in of_figure else None
-                for name in tracks.PER_FRAME
+                for name in synthetic.PER_FRAME
             )
             if visible.sum() < least:
                 assert mask is box is area is None
@@ -178,12 +177,12 @@ def test_the_release_is_the_same_without_tracks(made, tmp_path):
 
 def test_workers_do_not_change_a_byte(made, tmp_path):
     plans = synthetic.plan(VIDEOS, SEED)
-    path = tracks.write_tracks(tmp_path / "tracks.json", plans, workers=2)
+    path = synthetic.write_tracks(tmp_path / "tracks.json", plans, workers=2)
     assert path.read_bytes() == (made / "tracks.json").read_bytes()
 
 
 def test_a_file_that_cannot_be_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(tracks, "Scene", Drawn)
+    monkeypatch.setattr(synthetic, "Scene", Drawn)
     with pytest.raises(InputError, match="a folder, a pipe or a device is there"):
-        tracks.write_tracks(tmp_path, [], 1)
+        synthetic.write_tracks(tmp_path, [], 1)
     assert list(tmp_path.iterdir()) == []

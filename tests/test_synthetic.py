@@ -79,7 +79,8 @@ def test_annotations_read_back_as_drawn(release):
     for video in synthetic.plan(VIDEOS, SEED):
         scene = synthetic.Scene(video)
         for key in video.keys:
-            codes, masks = scene.annotation(key - 1)
+            instances = scene.instances(key - 1)
+            codes, masks = [video.codes[i] for i in instances], np.stack([*instances.values()])
             assert codes[0] == video.codes[0]  # the clip's label is always in sight
             assert masks.sum(axis=0).max() == 1 and masks.sum(axis=(1, 2)).min() >= 40
             path = release / "Annotations" / "mat" / video.vid / f"{key:05d}.mat"
@@ -182,7 +183,8 @@ def test_command_line_shows_one_clear_line(tmp_path):
     command = [sys.executable, str(TOOL), f"--output={tmp_path / 'file'}", "--videos=2"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: --output=") and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert str(tmp_path / "file") in done.stderr
 
 
 # The plan
@@ -210,11 +212,6 @@ def test_vids_are_distinct_and_some_look_like_options():
     assert sum(vid.startswith("--") for vid in vids) >= 20
     assert sum(vid.startswith("-") and not vid.startswith("--") for vid in vids) >= 20
     assert any(vid.startswith("--") for vid in [v.vid for v in synthetic.plan(4, 0)])
-
-
-def test_one_clip_cannot_fill_two_splits():
-    with pytest.raises(InputError, match="--videos=1"):
-        synthetic.plan(1, 0)
 
 
 # Motion

@@ -22,7 +22,7 @@ from a2d_tf.annotations.container import Container
 from a2d_tf.annotations.document import AnnotatedFrame, Document, Instance, ReadOptions
 from a2d_tf.annotations.fields import Fields
 from a2d_tf.core.errors import InputError, shown
-from a2d_tf.data.frames import claimed_size, decode_image, is_torn
+from a2d_tf.data.frames import claimed_size, decode_image
 
 FORMAT = "labelme"
 
@@ -121,14 +121,14 @@ def _decode(text, height, width):
         raise InputError("no PNG in base64; draw the mask again") from error
     # The size is compared before the image is decoded, which takes as much memory as it claims.
     claimed = claimed_size(data)
-    if claimed is None or is_torn(data):
-        raise InputError("no PNG, or a truncated one; draw the mask again")
+    if claimed is None:
+        raise InputError("no PNG; draw the mask again")
     if claimed != (height, width):
         raise InputError(
             f"the PNG is {claimed[1]}x{claimed[0]}, but 'points' span {width}x{height}; draw the "
             "mask again"
         )
-    image = decode_image(data, cv2.IMREAD_GRAYSCALE)
+    image = decode_image(data, cv2.IMREAD_GRAYSCALE, "the PNG", "draw the mask again")
     if image is None:
-        raise InputError("a damaged PNG; draw the mask again")
+        raise InputError("a damaged or truncated PNG; draw the mask again")
     return image != 0

@@ -4,7 +4,7 @@ python tools/make_mini_a2d.py --output DIR [--videos 400] [--seed 0] [--workers 
 python tools/make_mini_a2d.py --output DIR --tracks
 
 The second also writes DIR/tracks.json, the identity and the exact mask of every figure on every
-frame, in YouTube-VIS's form (a2d_tf/data/mini_tracks.py). The release is the same.
+frame, in YouTube-VIS's form (`write_tracks` in a2d_tf/data/mini.py). The release is the same.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ import os
 from absl import flags
 
 from a2d_tf.core import command_line
-from a2d_tf.data import mini as synthetic
-from a2d_tf.data import mini_tracks as tracks
+from a2d_tf.data import mini
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output", None, "Folder to create Release in.")
@@ -34,13 +33,13 @@ flags.DEFINE_bool(
 
 def main(argv: list[str]) -> None:
     command_line.require(argv, output=FLAGS.output)
-    release = synthetic.make_release(
+    release = mini.make_release(
         FLAGS.output, FLAGS.videos, FLAGS.seed, FLAGS.workers, native=FLAGS.native
     )
     print(f"{release} is ready")
     if FLAGS.tracks:
-        plans = synthetic.plan(FLAGS.videos, FLAGS.seed, FLAGS.native)
-        path = tracks.write_tracks(os.path.join(FLAGS.output, "tracks.json"), plans, FLAGS.workers)
+        plans = mini.plan(FLAGS.videos, FLAGS.seed, FLAGS.native)
+        path = mini.write_tracks(os.path.join(FLAGS.output, "tracks.json"), plans, FLAGS.workers)
         print(f"{path} is ready")
 
 

@@ -67,101 +67,86 @@ def check(source: Source, workers: int = 2) -> CheckReport:
     """
     examine = functools.partial(_examine, source)
     results = imap(examine, source.videos, min(workers, len(source.videos)))
-    total = _Finding(problems=[item["reason"] for item in source.skipped])
-    for finding in tqdm.tqdm(results, "Checking", total=len(source.videos), unit="video"):
-        total.add(finding)
-    counts = {
-        row: {c: total.counts[row, c] for c in columns if c != "listed" or total.counts[row, c]}
+    counts: collections.Counter = collections.Counter()
+    forms: collections.Counter = collections.Counter()
+    problems, notes = [item["reason"] for item in source.skipped], []
+    for found in tqdm.tqdm(results, "Checking", total=len(source.videos), unit="video"):
+        counts.update(found.counts)
+        forms.update(found.forms)
+        problems += found.problems
+        notes += found.notes
+    table = {
+        row: {c: counts[row, c] for c in columns if c != "listed" or counts[row, c]}
         for row, columns in _ROWS.items()
     }
     if source.label_space == A2D and len(source.videos) == PUBLISHED["videos"]:
         for row, number in PUBLISHED.items():
-            counts[row]["published"] = number
-    forms = ", ".join(
-        f"{number} {form}" for form, number in sorted(total.forms.items(), reverse=True)
-    )
-    return CheckReport(
-        f"{source.root}: {source.listing}",
-        forms or "no video and no annotation",
-        counts,
-        tuple(total.problems),
-        tuple(total.notes),
-    )
+            table[row]["published"] = number
+    title = f"{source.root}: {source.listing}"
+    kinds = (f"{number} {form}" for form, number in sorted(forms.items(), reverse=True))
+    shown = ", ".join(kinds) or "no video and no annotation"
+    return CheckReport(title, shown, table, tuple(problems), tuple(notes))
 
 
-@dataclasses.dataclass
 class _Finding:
-    """The findings on one or more videos; `counts` is {(row, column): number}."""
+    """The findings on a video; `counts` is {(row, column): number}."""
 
-    counts: collections.Counter = dataclasses.field(default_factory=collections.Counter)
-    forms: collections.Counter = dataclasses.field(default_factory=collections.Counter)
-    problems: list = dataclasses.field(default_factory=list)
-    notes: list = dataclasses.field(default_factory=list)
+    def __init__(self):
+        self.counts, self.forms = collections.Counter(), collections.Counter()
+        self.problems, self.notes = [], []
 
-    def add(self, other: _Finding) -> None:
-        self.counts.update(other.counts)
-        self.forms.update(other.forms)
-        self.problems += other.problems
-        self.notes += other.notes
-
-    def problem(self, error: Exception) -> None:
+    def problem(self, path, error: Exception) -> None:
+        """Note a problem; its error names the path."""
         line = " ".join(str(error).split())
         if line not in self.problems:  # a broken video can be reported twice
             self.problems.append(line)
 
 
 def _examine(source, video):
-    finding = _Finding()
-    size = _examine_frames(source, video, finding)
-    _examine_annotations(source, video, size, finding)
-    exists = source.frames_path(video.vid).exists()
+    found = _Finding()
+    path, size = source.frames_path(video.vid), _examine_frames(source, video, found)
+    _examine_annotations(source, video, size, found)
     for row in ("videos", source.split(video)):
-        finding.counts[row, "listed"] = 1
-        finding.counts[row, "found"] = int(exists)
-        finding.counts[row, "whole"] = int(not finding.problems)
-    return finding
+        found.counts[row, "listed"] = 1
+        found.counts[row, "found"] = int(path.exists())
+        found.counts[row, "whole"] = int(not found.problems)
+    if path.exists():
+        found.forms[f"videos as {'images' if path.is_dir() else path.suffix[1:]}"] += 1
+    return found
 
 
-def _examine_frames(source, video, finding):
+def _examine_frames(source, video, found):
     """Decode a video to its end; return its (height, width), None if no frame decodes."""
     path, size, decoded = source.frames_path(video.vid), None, 0
     try:
         for decoded, frame in source.read_frames(video.vid, None):  # noqa: B007
             size = frame.shape[:2]
     except InputError as error:
-        finding.problem(error)
+        found.problem(path, error)
     else:
+        differs = f"{path}: {decoded} frames decode, but 'frames' in videoset.csv is {video.frames}"
         if decoded < video.frames:
-            finding.problem(
-                f"{path}: decoding ends after {decoded} frames, but 'frames' in videoset.csv "
-                f"is {video.frames}; restore the video, or correct 'frames'"
-            )
+            found.problem(path, InputError(f"{differs}; restore the video, or correct 'frames'"))
         elif decoded > video.frames > 0:
-            finding.notes.append(
-                f"{path}: {decoded} frames decode, but 'frames' in videoset.csv is "
-                f"{video.frames}; those beyond are left out"
-            )
-    finding.counts["frames", "listed"] = video.frames
-    finding.counts["frames", "found"] = decoded
-    if path.exists():
-        finding.forms[f"videos as {'images' if path.is_dir() else path.suffix[1:]}"] += 1
+            found.notes.append(f"{differs}; those beyond are left out")
+    found.counts["frames", "listed"] = video.frames
+    found.counts["frames", "found"] = decoded
     return size
 
 
-def _examine_annotations(source, video, size, finding):
-    counts = finding.counts
-    keys = annotated_frames(source, video.vid, lambda _, error: finding.problem(error))
-    counts["annotated frames", "listed"] = video.annotated
-    counts["annotated frames", "found"] = len(keys)
+def _examine_annotations(source, video, size, found):
+    keys = annotated_frames(source, video.vid, found.problem)
+    found.counts["annotated frames", "listed"] = video.annotated
+    found.counts["annotated frames", "found"] = len(keys)
     for key in keys:
         path = source.annotation_path(video.vid, key)
-        finding.forms[f"annotations as {path.suffix[1:]}"] += 1
+        found.forms[f"annotations as {path.suffix[1:]}"] += 1
         try:
             annotation = source.read_annotation(video.vid, key, size)
         except InputError as error:
-            finding.problem(error)
+            found.problem(path, error)
             continue
-        counts["annotated frames", "whole"] += 1
-        counts["instances", "found"] += len(annotation.codes)
+        found.counts["annotated frames", "whole"] += 1
+        found.counts["instances", "found"] += len(annotation.codes)
         if annotation.note:
-            finding.notes.append(f"{path}: {annotation.note}")
+            found.notes.append(f"{path}: {annotation.note}")

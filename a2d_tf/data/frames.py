@@ -182,16 +182,25 @@ def read_image(path: Path, remedy: str) -> np.ndarray:
         data = pathlib.Path(path).read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
-    frame = None
-    if open_image(data, path, remedy) and not is_torn(data):
-        frame = decode_image(data, cv2.IMREAD_COLOR)
+    frame = decode_image(data, cv2.IMREAD_COLOR, path, remedy)
     if frame is None:
         raise InputError(f"{path}: not a readable image, or truncated; {remedy}")
     return frame
 
 
-def decode_image(data: bytes, flags: int) -> np.ndarray | None:
-    """Decode an image with OpenCV; None where it cannot be decoded."""
+def decode_image(data: bytes, flags: int, path: Path, remedy: str) -> np.ndarray | None:
+    """Decode an image with OpenCV; None where it is damaged or no image.
+
+    Raises:
+      InputError: as of `open_image`.
+    """
+    # A PNG or JPEG that breaks off may decode, to grey where the rest is missing.
+    is_png, is_jpeg = data[:4] == b"\x89PNG", data[:2] == b"\xff\xd8"
+    torn = (is_png and b"IEND" not in data) or (
+        is_jpeg and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+    )
+    if torn or open_image(data, path, remedy) is None:
+        return None
     try:
         return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:
@@ -219,17 +228,9 @@ def open_image(data: bytes, path: Path, remedy: str) -> ImageFile.ImageFile | No
 
 
 def claimed_size(data: bytes) -> tuple[int, int] | None:
-    """(height, width) in the header of an encoded image; None where there is no known header."""
+    """Return the (height, width) in an image's header; None where there is no known header."""
     image = open_image(data, "an image", "write it again")
     return (image.height, image.width) if image is not None else None
-
-
-def is_torn(data: bytes) -> bool:
-    """Whether a PNG or a JPEG breaks off: it may decode, to grey where the rest is missing."""
-    if data[:4] == b"\x89PNG":
-        return b"IEND" not in data
-    # A JPEG ends with a marker that comes after its last scan's.
-    return data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
 
 
 def _decode_video(path, numbers, remedy):

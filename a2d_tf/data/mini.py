@@ -16,14 +16,16 @@ import math
 import os
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import h5py
 import numpy as np
 import tqdm
+from pycocotools import mask as rle_tools
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import whole_folder
+from a2d_tf.core.files import whole_folder, write_json
 from a2d_tf.core.labels import A2D
 from a2d_tf.core.workers import imap
 from a2d_tf.data import mini_figures as figures
@@ -95,13 +97,8 @@ def plan(videos: int, seed: int, native: bool = False) -> list[VideoPlan]:
     At least 30 % are test clips. Labels come from shuffled rounds of the 43 pairs in each split
     (first actors and companions separately), so that each pair leads a clip in both splits from
     144 clips on. If `native`, 20 % are test clips and widths are drawn from A2D's; otherwise all
-    are WIDTH.
-
-    Raises:
-      InputError: fewer than 2 clips, which cannot fill two splits.
+    are WIDTH. Two splits need two clips or more.
     """
-    if videos < 2:
-        raise InputError(f"--videos={videos}: a train and a test split need at least 2")
     rng = np.random.default_rng(seed)
     share = NATIVE_TEST_SHARE if native else TEST_SHARE
     tests = set(rng.permutation(videos)[: math.ceil(share * videos)].tolist())
@@ -328,14 +325,6 @@ class Scene:
         masks = [owners == number for number in range(1, len(self._video.codes) + 1)]
         return {i: mask for i, mask in enumerate(masks) if mask.sum() >= MIN_VISIBLE}
 
-    def annotation(self, index: int) -> tuple[list[int], np.ndarray]:
-        """Return the actors in frame `index`: codes [N], disjoint masks bool [N, 320, width].
-
-        An annotated frame has one or more.
-        """
-        instances = self.instances(index)
-        return [self._video.codes[i] for i in instances], np.stack([*instances.values()])
-
 
 def write_mat(path: str | os.PathLike, codes: Sequence[int], masks: np.ndarray) -> None:
     """Write a frame's annotation like A2D's, MATLAB v7.3: HDF5 behind a user block.
@@ -386,18 +375,12 @@ def _box(mask):
 
 
 def write_video(release: str | os.PathLike, video: VideoPlan) -> None:
-    """Draw a clip and its annotations in a release.
-
-    Raises:
-      InputError: OpenCV cannot write the clip or an image.
-    """
+    """Draw a clip and its annotations in a release."""
     release = pathlib.Path(release)
     scene = Scene(video)
     clip = release / "clips320H" / f"{video.vid}.mp4"
     size = video.width, HEIGHT
     writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"mp4v"), FPS, size)
-    if not writer.isOpened():
-        raise InputError(f"{clip}: OpenCV cannot write mp4v video; install opencv-python by pip")
     for index in range(video.frames):
         writer.write(scene.image(index))
     writer.release()
@@ -405,12 +388,12 @@ def write_video(release: str | os.PathLike, video: VideoPlan) -> None:
     for folder in folders.values():
         folder.mkdir(parents=True)
     for key in video.keys:
-        codes, masks = scene.annotation(key - 1)
+        instances = scene.instances(key - 1)
+        codes, masks = [video.codes[i] for i in instances], np.stack([*instances.values()])
         write_mat(folders["mat"] / f"{key:05d}.mat", codes, masks)
         colours = A2D.palette[_label_map(codes, masks)]
         image = folders["col"] / f"{key:05d}.png"
-        if not cv2.imwrite(str(image), colours[..., ::-1]):
-            raise InputError(f"{image}: cannot write; free some disk space")
+        cv2.imwrite(str(image), colours[..., ::-1])
 
 
 def make_release(
@@ -437,35 +420,98 @@ def make_release(
             f"{release} is there already and was not made with {made_with}; "
             "delete it or choose another --output"
         )
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--output={output}: cannot write there ({error.strerror})") from error
     with whole_folder(os.fspath(release), replace=False) as folder:
         partial = pathlib.Path(folder)
         (partial / "clips320H").mkdir()
-        bar = functools.partial(tqdm.tqdm, total=len(plans), desc="mini A2D", unit="clip")
-        for _ in bar(imap(functools.partial(write_video, partial), plans, workers)):
+        made = imap(functools.partial(write_video, partial), plans, workers)
+        for _ in tqdm.tqdm(made, "mini A2D", len(plans), unit="clip"):
             pass
         (partial / "videoset.csv").write_text("".join(map(_csv_line, plans)), encoding="utf-8")
         (partial / "README").write_text(readme, encoding="utf-8")
     return release
 
 
-def _csv_line(video):
-    end = f"00:00:{math.ceil(video.frames / FPS):02d}"
-    fields = (
-        video.vid,
-        video.codes[0],
-        "00:00:00",
-        end,
-        HEIGHT,
-        video.width,
-        video.frames,
-        video.annotated,
-        video.usage,
-    )
-    return ",".join(map(str, fields)) + "\n"
+def _csv_line(v):
+    end = f"00:00:{math.ceil(v.frames / FPS):02d}"
+    times = ("00:00:00", end)
+    cells = (v.vid, v.codes[0], *times, HEIGHT, v.width, v.frames, v.annotated, v.usage)
+    return ",".join(map(str, cells)) + "\n"
+
+
+PER_FRAME = ("segmentations", "bboxes", "areas")
+"""Fields of an annotation that have a value a frame, null where the figure is not visible."""
+
+
+def write_tracks(
+    path: str | os.PathLike, videos: Sequence[VideoPlan], workers: int
+) -> pathlib.Path:
+    """Create or replace the file of the identities in clips, in YouTube-VIS's form.
+
+    A figure of the mini A2D keeps its action, so a figure is one annotation. Its masks are those of
+    the release on annotated frames, and by the same rule between them: its visible pixels, null
+    below MIN_VISIBLE.
+
+    | field | contents |
+    |---|---|
+    | `videos` | `id` from 1; `file_names` `<VID>/00000.jpg`, 0-based; `length`, `height`, `width` |
+    | `categories` | the valid pairs: `id` is A2D's code, `name` 'actor-action' |
+    | `annotations` | `id` from 1, `video_id`, `category_id`, `iscrowd` 0; `track_id`, the figure |
+    | `segmentations`, `bboxes`, `areas` | on each frame: RLE, compressed; x, y, width, height |
+
+    Categories belong to tracks, so another writer begins an annotation anew where the action
+    changes; `track_id` then joins what is one figure.
+
+    Args:
+      path: the JSON file.
+      videos: the plans of the clips, as `plan` gives them.
+      workers: number of processes; the file does not depend on it.
+
+    Raises:
+      InputError: the file cannot be written.
+    """
+    annotations: list[dict[str, Any]] = []
+    made = tqdm.tqdm(imap(video_tracks, videos, workers), "tracks", len(videos), unit="clip")
+    for number, tracks in enumerate(made, 1):
+        for track in tracks:
+            identity = len(annotations) + 1
+            annotations.append({"id": identity, "track_id": identity, "video_id": number, **track})
+    document = {
+        "info": {"description": "Mini A2D: every figure on every frame"},
+        "videos": [_video(number, video) for number, video in enumerate(videos, 1)],
+        "categories": [{"id": code, "name": A2D.name(code)} for code in A2D.codes],
+        "annotations": annotations,
+    }
+    write_json(path, document)
+    return pathlib.Path(path)
+
+
+def video_tracks(video: VideoPlan) -> list[dict[str, Any]]:
+    """Return the annotations of a clip's figures, without the fields of their numbers.
+
+    A figure that no frame shows has none.
+    """
+    scene, tracks = Scene(video), {}
+    for index in range(video.frames):
+        for figure, mask in scene.instances(index).items():
+            if figure not in tracks:
+                empty = {name: [None] * video.frames for name in PER_FRAME}
+                tracks[figure] = {"category_id": video.codes[figure], "iscrowd": 0, **empty}
+            for name, value in zip(PER_FRAME, _measure(mask)):
+                tracks[figure][name][index] = value
+    return [tracks[figure] for figure in sorted(tracks)]
+
+
+def _measure(mask):
+    """Return the RLE, the box and the area of a mask."""
+    rle = rle_tools.encode(np.asfortranarray(mask, np.uint8))
+    box = [int(side) for side in rle_tools.toBbox(rle)]
+    return {"size": rle["size"], "counts": rle["counts"].decode()}, box, int(mask.sum())
+
+
+def _video(number, video):
+    names = [f"{video.vid}/{index:05d}.jpg" for index in range(video.frames)]
+    size = {"height": HEIGHT, "width": video.width, "length": video.frames}
+    return {"id": number, **size, "file_names": names}
 
 
 _README = """Mini A2D: drawn clips in the layout of the Actor-Action Dataset (A2D).

@@ -107,7 +107,7 @@ class _Board:
         height, width = self._scale * (_BELOW + _ABOVE), self._scale * 2 * _HALF_WIDTH
         self.image = np.zeros((math.ceil(height), math.ceil(width), 4), np.uint8)
 
-    def polygon(self, points: np.ndarray, colour: np.ndarray, outline: float = 0.012) -> None:
+    def polygon(self, points, colour, outline=0.012):
         points = np.asarray(points, np.float64)
         pixels = np.stack([points[:, 0] + _HALF_WIDTH, _ABOVE - points[:, 1]], axis=1)
         pixels = np.round(pixels * self._scale * 16).astype(np.int32)
@@ -118,32 +118,16 @@ class _Board:
             edge = [*map(float, 0.35 * colour), 255.0]
             cv2.polylines(self.image, [pixels], True, edge, width, cv2.LINE_8, shift=4)
 
-    def ellipse(
-        self,
-        centre: Sequence[float],
-        axes: Sequence[float],
-        colour: np.ndarray,
-        angle: float = 0.0,
-        outline: float = 0.012,
-    ) -> None:
+    def ellipse(self, centre, axes, colour, angle=0.0, outline=0.012):
         self.polygon(_ellipse(centre, axes, angle), colour, outline)
 
-    def limb(
-        self,
-        start: Sequence[float],
-        end: Sequence[float],
-        start_width: float,
-        end_width: float,
-        colour: np.ndarray,
-        outline: float = 0.012,
-    ) -> None:
-        ends = np.concatenate(
-            [_ellipse(start, [start_width / 2] * 2), _ellipse(end, [end_width / 2] * 2)]
-        )
-        hull = cv2.convexHull(ends.astype(np.float32))[:, 0]
+    def limb(self, start, end, start_width, end_width, colour, outline=0.012):
+        """Draw a limb: the hull of a circle at either end."""
+        circles = [_ellipse(start, [start_width / 2] * 2), _ellipse(end, [end_width / 2] * 2)]
+        hull = cv2.convexHull(np.concatenate(circles).astype(np.float32))[:, 0]
         self.polygon(hull, colour, outline)
 
-    def eye(self, centre: Sequence[float], radius: float) -> None:
+    def eye(self, centre, radius):
         self.ellipse(centre, (radius, radius), np.full(3, 245.0), outline=0)
         self.ellipse(centre, (radius * 0.55, radius * 0.55), np.full(3, 15.0), outline=0)
 
@@ -236,13 +220,8 @@ def _ball(board, swing, pose, colours):
         for corner in corners:
             seam = rim(corner, np.array([0.2, 0.36])[:, None])
             board.limb(*seam, 0.035, 0.035, second, outline=0)
-            board.polygon(
-                rim(
-                    corner + np.array([-17, 0, 17, 17, -17]),
-                    np.array([0.4, 0.3, 0.4, 0.48, 0.48])[:, None],
-                ),
-                second,
-            )
+            turns = corner + np.array([-17, 0, 17, 17, -17])
+            board.polygon(rim(turns, np.array([[0.4], [0.3], [0.4], [0.48], [0.48]])), second)
         board.polygon(rim(corners, 0.2), second)
     else:  # a basketball: two straight seams and two bows
         for seam in (np.array([[-0.48, 0], [0.48, 0]]), np.array([[0, -0.48], [0, 0.48]])):
@@ -270,42 +249,19 @@ def _bird(board, swing, pose, colours):
     board.polygon([(0.44, 0.76), (0.72, 0.64 + 0.03 * pose[1]), (0.42, 0.6)], beak)
     board.ellipse((0.36, 0.69), (0.14, 0.13), body)
     board.polygon([(0.3, 0.8), (0.16, 0.86), (0.24, 0.72)], crest)
-    board.polygon(
-        [
-            (0.12, 0.48),
-            (-0.02, 0.8 + lift),
-            (-0.18, 0.98 + lift),
-            (-0.5, 1.0 + lift),
-            (-0.44, 0.88 + lift),
-            (-0.54, 0.82 + lift),
-            (-0.42, 0.72 + lift),
-            (-0.48, 0.64 + lift),
-            (-0.3, 0.42),
-        ],
-        wing,
-    )
+    rising = [(-0.02, 0.8 + lift), (-0.18, 0.98 + lift), (-0.5, 1.0 + lift), (-0.44, 0.88 + lift)]
+    feathers = [(-0.54, 0.82 + lift), (-0.42, 0.72 + lift), (-0.48, 0.64 + lift)]
+    board.polygon([(0.12, 0.48), *rising, *feathers, (-0.3, 0.42)], wing)
     board.eye((0.4, 0.72), 0.032)
 
 
 def _car(board, swing, pose, colours):
     paint, glass, tyre, light = colours[0], 0.4 * colours[1] + 60, 0.3 * colours[2], colours[3]
     rear, roof = 0.12 * pose[0], 0.05 * pose[1]
-    board.polygon(
-        [
-            (-1.08, 0.22),
-            (-1.1, 0.58),
-            (-0.85, 0.64),
-            (-0.58 - rear, 0.95 + roof),
-            (-0.5 - rear, 0.98 + roof),
-            (0.25, 0.98 + roof),
-            (0.33, 0.95 + roof),
-            (0.66, 0.64),
-            (1.02, 0.55),
-            (1.1, 0.42),
-            (1.1, 0.22),
-        ],
-        paint,
-    )
+    top = 0.98 + roof
+    trunk = [(-1.08, 0.22), (-1.1, 0.58), (-0.85, 0.64), (-0.58 - rear, 0.95 + roof)]
+    bonnet = [(0.33, 0.95 + roof), (0.66, 0.64), (1.02, 0.55), (1.1, 0.42), (1.1, 0.22)]
+    board.polygon([*trunk, (-0.5 - rear, top), (0.25, top), *bonnet], paint)
     top = 0.9 + roof
     board.polygon([(-0.72, 0.64), (-0.5 - rear, top), (-0.18, top), (-0.18, 0.64)], glass)
     board.polygon([(-0.1, 0.64), (-0.1, top), (0.23, top), (0.5, 0.64)], glass)
@@ -338,14 +294,9 @@ def _cat(board, swing, pose, colours):
         board.limb(knee, foot, 0.07, 0.06, fur * (1 if near else 0.7))
     bend = 0.05 * pose[0] + 0.03 * swing
     turn = np.linspace(0, 1, 12)
-    hook = np.stack(
-        [
-            -0.42 - 0.3 * np.sin(2.4 * turn) + (bend + 0.3) * turn**3,
-            0.46 + 0.62 * turn - 0.08 * turn**4,
-        ],
-        axis=1,
-    )
-    _curve(board, hook, 0.08, 0.065, patch)
+    x = -0.42 - 0.3 * np.sin(2.4 * turn) + (bend + 0.3) * turn**3
+    y = 0.46 + 0.62 * turn - 0.08 * turn**4
+    _curve(board, np.stack([x, y], axis=1), 0.08, 0.065, patch)
     board.ellipse((-0.06, 0.43), (0.41, 0.135), fur)
     for x in (-0.25, -0.12, 0.01):
         board.limb((x, 0.55), (x - 0.03, 0.44), 0.05, 0.02, patch, outline=0)
@@ -381,14 +332,15 @@ def _dog(board, swing, pose, colours):
     board.eye((0.55, 0.87), 0.032)
 
 
+# Each actor's drawing, and the contrast and stripe period (pixels; None: no stripes) of its coat.
 _DRAWINGS = {
-    "adult": _adult,
-    "baby": _baby,
-    "ball": _ball,
-    "bird": _bird,
-    "car": _car,
-    "cat": _cat,
-    "dog": _dog,
+    "adult": (_adult, 0.2, None),
+    "baby": (_baby, 0.08, None),
+    "ball": (_ball, 0.08, None),
+    "bird": (_bird, 0.22, 6.0),
+    "car": (_car, 0.06, None),
+    "cat": (_cat, 0.3, 10.0),
+    "dog": (_dog, 0.35, None),
 }
 # Typical colours of each actor's four parts, as (hue, saturation, value) ranges in OpenCV's units.
 _ANY = ((0, 180), (10, 220), (60, 240))
@@ -413,16 +365,6 @@ _COATS = {
     "dog": (((10, 22), (20, 80), (170, 245)), ((5, 15), (90, 180), (50, 100)), _ANY, _ANY),
 }
 _ODD = 0.1  # fraction of the figures with random colours
-# Contrast and stripe period of each actor's coat, in pixels; no stripes where None.
-_TEXTURES = {
-    "adult": (0.2, None),
-    "baby": (0.08, None),
-    "ball": (0.08, None),
-    "bird": (0.22, 6.0),
-    "car": (0.06, None),
-    "cat": (0.3, 10.0),
-    "dog": (0.35, None),
-}
 WIDTHS = {"adult": 0.5, "baby": 0.8, "ball": 1.0, "bird": 1.5, "car": 2.2, "cat": 1.3, "dog": 1.5}
 """Rough width of each actor, in heights."""
 
@@ -438,13 +380,12 @@ class Figure:
 
     def __init__(self, actor: str, height: int, rng: np.random.Generator) -> None:
         """Draw an actor of A2D, `height` pixels tall."""
-        self._draw = _DRAWINGS[actor]
+        self._draw, contrast, self._period = _DRAWINGS[actor]
         self._height = height
         self._pose = rng.uniform(-1, 1, size=6)
         odd = rng.random() < _ODD
         self._colours = _colours([_ANY] * 4 if odd else _COATS[actor], rng)
         self._mirrored = rng.random() < 0.5
-        contrast, self._period = _TEXTURES[actor]
         self._contrast = contrast * rng.uniform(0.7, 1.3)
         self._texture_seed = int(rng.integers(2**32))
         self._sprites: dict[int, np.ndarray] = {}

@@ -194,7 +194,7 @@ def read_label_map(path: str | os.PathLike, label_space: LabelSpace) -> np.ndarr
     header = frames.open_image(data, path, "write the file again")
     if header is None or header.format != "PNG":
         raise InputError(f"{path}: not a PNG, or damaged; label maps are PNG files")
-    image = frames.decode_image(data, cv2.IMREAD_UNCHANGED)
+    image = frames.decode_image(data, cv2.IMREAD_UNCHANGED, path, "write the file again")
     if image is None:
         raise InputError(f"{path}: damaged PNG; write the file again")
     layout = str(header.tile[0][3])  # such as "L;4" or "RGB;16B": channels, and bits where not 8
