@@ -63,7 +63,7 @@ def test_every_problem_is_found(release):
     reports = [check(Release(release), workers=n) for n in (1, 2)]
     assert reports[0] == reports[1]
     expected = (
-        ("clips320H/-b.mp4: decoding ends after 7 frames", "'frames' in videoset.csv is 8"),
+        ("clips320H/-b.mp4: 7 frames decode", "'frames' in videoset.csv is 8"),
         ("Annotations/mat/-b/00001.mat: not a readable HDF5", "restore"),
         ("Annotations/mat/--a: annotates 0 frames", "is 1"),
         ("pngs320H/c/00005.png: not a readable image", "restore"),
