@@ -1,5 +1,6 @@
 """Label spaces: A2D's pairs and colours, and users' own JSON."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -14,7 +15,8 @@ def test_a2d_has_its_43_pairs_and_colours():
     assert A2D.valid.sum(axis=1).tolist() == [8, 5, 4, 7, 5, 7, 7]
     assert A2D.name(43) == "bird-eating" and A2D.name(0) == "background"
     assert A2D.palette[11].tolist() == [52, 1, 1] and A2D.palette[79].tolist() == [255, 205, 235]
-    assert len(np.unique(A2D.palette[11:], axis=0)) == 64  # 63 pairs, and black at x0
+    # All are those of the release's Annotations/col.
+    assert hashlib.sha256(A2D.palette.tobytes()).hexdigest().startswith("6ec435cd123fcf95")
 
 
 def test_codes_and_indices_are_inverse():
@@ -46,7 +48,7 @@ def test_own_label_space_round_trips_through_json(tmp_path):
 
 def test_actors_by_name():
     assert A2D.actor_index("cat") == 5
-    with pytest.raises(InputError, match="'cow' is none of adult, baby"):
+    with pytest.raises(InputError, match="'cow'"):
         A2D.actor_index("cow")
 
 
@@ -56,19 +58,23 @@ def test_sixteen_bit_codes_where_eight_are_too_few():
 
 
 @pytest.mark.parametrize(
-    "text, word",
+    "text, field",
     [
-        ("[]", "object"),
-        ("{", "readable"),
+        ("[]", ""),
+        ("{", ""),
         ('{"actors": ["a"]}', "actions"),
-        ('{"actors": ["a"], "actions": ["b"], "pairs": [["a", "c"]]}', "malformed"),
+        ('{"actors": ["a"], "actions": ["b"], "pairs": [["a", "c"]]}', "pairs"),
         ('{"actors": ["a"], "actions": ["b"], "codes": [99]}', "99"),
         ('{"actors": ["a", "a"], "actions": ["b"]}', "actors"),
-        ('{"actors": ["a"], "actions": ["b"], "colour": {}}', "colour"),
+        ('{"actors": ["a"], "actions": ["b"], "colours": {"11": [1, 2, 256]}}', "colours"),
+        ('{"actors": ["a"], "actions": ["b"], "colour": {}}', "'colour'"),
+        (json.dumps({"actors": ["a"] * 9000, "actions": ["b"] * 9000}), "actors"),
     ],
+    ids=range(9),
 )
-def test_bad_label_space_names_file_and_field(tmp_path, text, word):
+def test_bad_label_space_names_file_and_field(tmp_path, text, field):
     path = tmp_path / "labels.json"
     path.write_text(text)
-    with pytest.raises(InputError, match=word):
+    with pytest.raises(InputError) as error:
         LabelSpace.from_json(path)
+    assert str(path) in str(error.value) and field in str(error.value)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import colorsys
 import dataclasses
 import functools
+import itertools
 import json
-import operator
 import os
 import re
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.files import read_json
+from a2d_tf.core.files import check_json, load_json, whole
 from a2d_tf.core.limits import MAX_NAME
 
 _MAX_CODE = 65535  # of a 16-bit label map
@@ -50,37 +50,31 @@ class LabelSpace:
     colours: tuple = ()
 
     def __post_init__(self):
-        for field in ("actors", "actions"):
-            names = getattr(self, field)
+        for names in (self.actors, self.actions):
             if not names or not all(map(is_name, names)) or len(set(names)) != len(names):
-                raise InputError(
-                    f"label space: '{field}' must be distinct names, got {shown(names)}"
-                )
-        _check_codes(self.actors, self.actions)
+                raise InputError(f"actors and actions must be distinct names, got {shown(names)}")
+        if self.max_code > _MAX_CODE:
+            raise InputError("so many actors and actions that codes do not fit 16 bits")
         if not self.codes or tuple(sorted(set(self.codes))) != tuple(self.codes):
-            raise InputError("label space: 'codes' must be ascending, distinct and not empty")
+            raise InputError("codes must be ascending, distinct and not empty")
         for code in self.codes:
             if not self.knows(code):
-                raise InputError(f"label space: code {code} names no actor and action")
+                raise InputError(f"code {shown(code)} names no actor and action")
         if self.none_action is not None and self.none_action not in self.actions:
-            raise InputError(f"label space: none_action {shown(self.none_action)} is not an action")
+            raise InputError(f"none_action {shown(self.none_action)} is not an action")
         for code, colour in self.colours:
-            levels = len(colour) == 3 and all(0 <= level <= 255 for level in colour)
-            if not levels or not 0 <= code <= self.max_code:
-                raise InputError(
-                    f"label space: colour {shown(list(colour))} of code {code}: a colour is "
-                    f"[r, g, b], each 0..255, of a code up to {self.max_code}"
-                )
+            if len(colour) != 3 or not 0 <= code <= self.max_code:
+                raise InputError(f"colours: {code}: {list(colour)} is no [r, g, b] of a code")
 
     @property
     def base(self) -> int:
         """K in code = K * actor + action."""
-        return _base(self.actions)
+        return max(10, len(self.actions) + 1)
 
     @property
     def max_code(self) -> int:
         """The largest possible code."""
-        return _max_code(self.actors, self.actions)
+        return self.base * len(self.actors) + len(self.actions)
 
     @property
     def code_dtype(self) -> type:
@@ -155,34 +149,26 @@ class LabelSpace:
         Raises:
           InputError: a field is missing, unknown or malformed.
         """
-        if not isinstance(fields, dict):
-            raise InputError("a label space is a JSON object with actors and actions")
-        unknown = set(fields) - {"actors", "actions", "codes", "pairs", "none_action", "colours"}
-        if unknown:
-            raise InputError(f"unknown field {shown(sorted(unknown)[0])} in a label space")
         try:
-            for field in ("actors", "actions"):
-                if not isinstance(fields[field], (list, tuple)):
-                    raise InputError(f"label space: '{field}' must be a list of names")
+            check_json(fields, _FIELDS)
+            unknown = {*fields} - {name.rstrip("?") for name in _FIELDS}
+            if unknown:
+                raise ValueError(f"unknown field {shown(sorted(unknown)[0])}")
+            # First with one code: all of a mistaken file may be too many to list.
             actors, actions = tuple(fields["actors"]), tuple(fields["actions"])
-            base = _base(actions)
-            _check_codes(actors, actions)  # before making all pairs
-            if fields.get("codes"):
-                codes = tuple(sorted(operator.index(code) for code in fields["codes"]))
-            else:
-                pairs = fields.get("pairs") or [(x, y) for x in actors for y in actions]
-                codes = tuple(
-                    sorted(base * (actors.index(x) + 1) + actions.index(y) + 1 for x, y in pairs)
-                )
-            colours = sorted(
-                (int(code), tuple(map(operator.index, colour)))
-                for code, colour in fields.get("colours", {}).items()
-            )
-            return cls(actors, actions, codes, fields.get("none_action"), tuple(colours))
-        except InputError:
-            raise
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise InputError(f"label space: field missing or malformed: {error}") from error
+            plain = cls(actors, actions, (max(10, len(actions) + 1) + 1,))
+            pairs = fields.get("pairs") or itertools.product(actors, actions)
+            for pair in fields.get("pairs") or ():
+                if len(pair) != 2 or pair[0] not in actors or pair[1] not in actions:
+                    raise ValueError(f"pairs: {shown(pair)} is no [actor, action]")
+            codes = fields.get("codes") or [
+                plain.encode(actors.index(actor), actions.index(action)) for actor, action in pairs
+            ]
+            colours = [(int(code), tuple(rgb)) for code, rgb in fields.get("colours", {}).items()]
+            none = fields.get("none_action")
+            return cls(actors, actions, tuple(sorted(codes)), none, tuple(sorted(colours)))
+        except ValueError as error:
+            raise InputError(f"label space: {error}") from error
 
     @classmethod
     def from_json(cls, path: str | os.PathLike) -> LabelSpace:
@@ -195,71 +181,40 @@ class LabelSpace:
         Raises:
           InputError: the file is missing or malformed, or names an unknown actor or action.
         """
-        try:
-            fields = read_json(path)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: not a readable label space ({error})") from error
-        try:
-            return cls.from_fields(fields)
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from error
+        remedy = "docs/data_format.md describes label spaces"
+        return cls.from_fields(load_json(path, cls.from_fields, remedy))
 
 
-def _base(actions):
-    return max(10, len(actions) + 1)
-
-
-def _max_code(actors, actions):
-    return _base(actions) * len(actors) + len(actions)
-
-
-def _check_codes(actors, actions):
-    if _max_code(actors, actions) > _MAX_CODE:
-        raise InputError("label space: codes do not fit 16 bits")
+_FIELDS = {
+    "actors": [str],
+    "actions": [str],
+    "codes?": ([int], None),
+    "pairs?": ([[str]], None),
+    "none_action?": (str, None),
+    "colours?": {str: [whole(0, 255)]},
+}
 
 
 def _a2d():
-    # Xu et al., CVPR 2015; colours as in the release's Annotations/col.
-    shades = {
-        1: "52,1,1 103,1,1 154,1,1 205,1,1 255,1,1 255,51,51 255,103,103 255,154,154 255,205,205",
-        2: "52,46,1 103,92,1 154,138,1 205,184,1 255,230,1 255,235,51 255,240,103 255,245,154 "
-        "255,250,205",
-        3: "11,52,1 21,103,1 31,154,1 41,205,1 52,255,1 92,255,51 133,255,103 174,255,154 "
-        "215,255,205",
-        4: "1,52,36 1,103,72 1,154,108 1,205,143 1,255,179 51,255,194 103,255,210 154,255,225 "
-        "205,255,240",
-        5: "1,21,52 1,41,103 1,62,154 1,82,205 1,103,255 51,133,255 103,164,255 154,194,255 "
-        "205,225,255",
-        6: "26,1,52 52,1,103 77,1,154 103,1,205 128,1,255 154,51,255 179,103,255 205,154,255 "
-        "230,205,255",
-        7: "52,1,31 103,1,62 154,1,92 205,1,123 255,1,153 255,51,174 255,103,194 255,154,215 "
-        "255,205,235",
-    }
-    colours = tuple(
-        (10 * actor + action, tuple(int(c) for c in colour.split(",")))
-        for actor, line in shades.items()
-        for action, colour in enumerate(line.split(), start=1)
-    )
+    """Return the label space of A2D (Xu et al., CVPR 2015).
+
+    Colours are those of the release's Annotations/col: a hue for each actor, and for each action a
+    shade of it, from dark over full to light.
+    """
+    actors = ("adult", "baby", "ball", "bird", "car", "cat", "dog")
+    actions = "climbing crawling eating flying jumping rolling running walking none"
     codes = (
         "11 12 13 15 16 17 18 19 21 22 26 28 29 34 35 36 39 41 43 44 45 46 48 49 54 55 56 57 59 "
         "61 63 65 66 67 68 69 72 73 75 76 77 78 79"
     )
+    colours = []
+    for actor in range(7):
+        for shade in range(1, 10):
+            rgb = colorsys.hsv_to_rgb(actor * 15 / 100, min(1, (10 - shade) / 5), min(1, shade / 5))
+            levels = tuple(min(255, int(255 * level) + 1) for level in rgb)
+            colours.append((10 * (actor + 1) + shade, levels))
     return LabelSpace(
-        actors=("adult", "baby", "ball", "bird", "car", "cat", "dog"),
-        actions=(
-            "climbing",
-            "crawling",
-            "eating",
-            "flying",
-            "jumping",
-            "rolling",
-            "running",
-            "walking",
-            "none",
-        ),
-        codes=tuple(int(code) for code in codes.split()),
-        none_action="none",
-        colours=colours,
+        actors, tuple(actions.split()), tuple(map(int, codes.split())), "none", tuple(colours)
     )
 
 
