@@ -7,7 +7,14 @@ import re
 import pytest
 from absl import flags
 
-from a2d_tf.core.config import ComputeConfig, Config, InferenceConfig, LearningConfig, ModelConfig
+from a2d_tf.core.config import (
+    ComputeConfig,
+    Config,
+    InferenceConfig,
+    LearningConfig,
+    ModelConfig,
+    help_of,
+)
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 
@@ -50,6 +57,7 @@ def test_a_level_may_have_several_anchor_sizes():
 def test_every_field_is_a_flag():
     values = parsed()
     for section in (ModelConfig, InferenceConfig, LearningConfig, ComputeConfig):
+        assert list(help_of(section)) == [field.name for field in dataclasses.fields(section)]
         for field in dataclasses.fields(section):
             assert values[field.name].value == field.default
             assert values[field.name].help

@@ -15,7 +15,7 @@ from absl import flags
 
 from a2d_tf.core import command_line
 from a2d_tf.core.command_line import written
-from a2d_tf.core.config import SECTIONS
+from a2d_tf.core.config import SECTIONS, help_of
 from a2d_tf.core.files import write_text
 
 _INTRODUCTION = """# Flags
@@ -34,21 +34,21 @@ def text() -> str:
     """The page, as Markdown."""
     parts = [_INTRODUCTION]
     for name, section in SECTIONS.items():
-        parts.append(f"\n## {name.capitalize()}\n\n{section.__doc__.strip()}\n")
-        parts.append("\n")
-        parts += map(_row, dataclasses.fields(section))
+        about, meanings = section.__doc__.split("\n\n")[0], help_of(section)
+        parts.append(f"\n## {name.capitalize()}\n\n{about}\n\n")
+        parts += [_row(field, meanings[field.name]) for field in dataclasses.fields(section)]
     return "".join(parts)
 
 
-def _row(field):
+def _row(field, meaning):
     values = _values(field)
     values = f" ({values})" if values else ""
-    return f"- `--{field.name}={written(field.default)}`: {field.metadata['help']}{values}\n"
+    return f"- `--{field.name}={written(field.default)}`: {meaning}{values}\n"
 
 
 def _values(field):
-    low, high = field.metadata["low"], field.metadata["high"]
-    if field.metadata["choices"]:
+    low, high = map(field.metadata.get, ("low", "high"))
+    if field.metadata.get("choices"):
         return ", ".join(f"`{choice}`" for choice in field.metadata["choices"])
     if high is not None:
         return f"{low} to {high}"

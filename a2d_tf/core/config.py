@@ -8,8 +8,10 @@ does not (docs/paper.md). A run folder stores its resolved settings in `flags.tx
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 import os
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -32,103 +34,91 @@ _POSITIVE = (0, None)
 _SHARE = (0, 1)
 
 
-def _setting(default, help_text, values=None):
-    """Return a field.
-
-    Args:
-      default: its default.
-      help_text: help of its flag.
-      values: list of its choices, or its (lowest, highest) value, where None is unlimited.
-    """
+def _setting(default, values):
+    """Return a field; `values` is a list of choices, or (lowest, highest), None for no limit."""
     choices = values if isinstance(values, list) else None
     low, high = values if isinstance(values, tuple) else (None, None)
-    metadata = {"help": help_text, "choices": choices, "low": low, "high": high}
-    return dataclasses.field(default=default, metadata=metadata)
+    return dataclasses.field(
+        default=default, metadata={"choices": choices, "low": low, "high": high}
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """The network's structure. Two runs can exchange weights if these agree."""
+    """The network's structure. Two runs can exchange weights if these agree.
 
-    image_height: int = _setting(256, "Input height in pixels, a multiple of 32.", (32, MAX_SIDE))
-    image_width: int = _setting(256, "Input width in pixels, a multiple of 32.", (32, MAX_SIDE))
+    Attributes:
+      image_height: Input height in pixels, a multiple of 32.
+      image_width: Input width in pixels, a multiple of 32.
+      backbone: Backbone of both streams.
+      width_multiplier: Factor on the backbone's channels.
+      norm: Normalisation of the backbones, and of heads that have one: frozen batch norm; batch
+        norm with frozen statistics and trained scale and offset; batch norm; group norm; none.
+      flow_norm: Normalisation of the motion backbone; same: as --norm.
+      rgb_flavour: Convention of the appearance branch's pretrained weights; --init_rgb sets it.
+      flow_flavour: Convention of the motion backbone's weights; --init_flow sets it.
+      stride_in_1x1: Stride of a ResNet stage in its first 1x1 convolution, not the 3x3 (flavour
+        own).
+      pixel_scale: Factor on mean-subtracted RGB (flavour own).
+      flow_scale: Factor on the flow in pixels per frame.
+      flow_bound: Largest length of a scaled flow vector; 0: no limit.
+      fpn_channels: Channels of the feature pyramids.
+      rpn_channels: Channels of the proposal network.
+      head_units: Units of the actor and action heads' layers.
+      mask_channels: Channels of the mask head.
+      mask_layers: 3x3 convolutions in the mask head.
+      anchor_sizes: Side of the anchors of pyramid levels P2 to P6 in pixels; 8+16 for two at a
+        level.
+      use_flow: Use the motion stream (section 3.2).
+      temporal_layers: Number L of convolutions over time; the network sees 2L + 1 frames.
+      temporal_init: Initial weights of the convolutions over time.
+      fusion: Fuse appearance and motion in the middle or late (section 3.2).
+      action_topdown: Top-down pathway over RGB of the action branch: the actor branch's, or its
+        own.
+      use_mask: Use the mask head; otherwise paint label maps from boxes.
+      use_refiner: Segment each box by a separate network in place of the mask head (section 4.3).
+      refiner_size: Side of the refiner's input, a multiple of 32.
+      refiner_channels: Channels of the refinement modules.
+      label_mode: Probability of a pair: p(actor) p(action); one softmax over pairs; or p(actor)
+        p(action | actor).
+      action_background: Give the action head a background class and train it on all RoIs; otherwise
+        on positive RoIs only (--label_mode=decoupled).
+      roi_align: Grid and boxes of RoIAlign; legacy: matterport's (flavour own).
+    """
+
+    image_height: int = _setting(256, (32, MAX_SIDE))
+    image_width: int = _setting(256, (32, MAX_SIDE))
     backbone: str = _setting(
         "resnet101",
-        "Backbone of both streams.",
         ["resnet14", "resnet26", "resnet50", "resnet101", "resnet152", "efficientnet_lite0"],
     )
-    width_multiplier: float = _setting(1.0, "Factor on the backbone's channels.", (0.125, 4))
-    norm: str = _setting(
-        "frozen_bn",
-        "Normalisation of the backbones, and of heads that have one: frozen batch norm; batch norm "
-        "with frozen statistics and trained scale and offset; batch norm; group norm; none.",
-        NORMS,
-    )
-    flow_norm: str = _setting(
-        "same", "Normalisation of the motion backbone; same: as --norm.", ["same", *NORMS]
-    )
-    rgb_flavour: str = _setting(
-        "own",
-        "Convention of the appearance branch's pretrained weights; --init_rgb sets it.",
-        FLAVOURS,
-    )
-    flow_flavour: str = _setting(
-        "own", "Convention of the motion backbone's weights; --init_flow sets it.", FLAVOURS
-    )
-    stride_in_1x1: bool = _setting(
-        True, "Stride of a ResNet stage in its first 1x1 convolution, not the 3x3 (flavour own)."
-    )
-    pixel_scale: float = _setting(1.0, "Factor on mean-subtracted RGB (flavour own).", (1e-6, 1000))
-    flow_scale: float = _setting(16.0, "Factor on the flow in pixels per frame.", (1e-6, 1000))
-    flow_bound: float = _setting(
-        256.0, "Largest length of a scaled flow vector; 0: no limit.", (0, 1000000)
-    )
-    fpn_channels: int = _setting(256, "Channels of the feature pyramids.", _CHANNELS)
-    rpn_channels: int = _setting(512, "Channels of the proposal network.", _CHANNELS)
-    head_units: int = _setting(1024, "Units of the actor and action heads' layers.", (8, 8192))
-    mask_channels: int = _setting(256, "Channels of the mask head.", _CHANNELS)
-    mask_layers: int = _setting(4, "3x3 convolutions in the mask head.", (0, 32))
-    anchor_sizes: str = _setting(
-        "16,32,64,128,256",
-        "Side of the anchors of pyramid levels P2 to P6 in pixels; 8+16 for two at a level.",
-    )
-    use_flow: bool = _setting(True, "Use the motion stream (section 3.2).")
-    temporal_layers: int = _setting(
-        1, "Number L of convolutions over time; the network sees 2L + 1 frames.", (0, 64)
-    )
-    temporal_init: str = _setting(
-        "random", "Initial weights of the convolutions over time.", ["random", "identity"]
-    )
-    fusion: str = _setting(
-        "mid", "Fuse appearance and motion in the middle or late (section 3.2).", ["mid", "late"]
-    )
-    action_topdown: str = _setting(
-        "shared",
-        "Top-down pathway over RGB of the action branch: the actor branch's, or its own.",
-        ["shared", "separate"],
-    )
-    use_mask: bool = _setting(True, "Use the mask head; otherwise paint label maps from boxes.")
-    use_refiner: bool = _setting(
-        False, "Segment each box by a separate network in place of the mask head (section 4.3)."
-    )
-    refiner_size: int = _setting(128, "Side of the refiner's input, a multiple of 32.", (32, 1024))
-    refiner_channels: int = _setting(64, "Channels of the refinement modules.", (4, 1024))
-    label_mode: str = _setting(
-        "decoupled",
-        "Probability of a pair: p(actor) p(action); one softmax over pairs; or p(actor) "
-        "p(action | actor).",
-        ["decoupled", "cartesian", "hierarchical"],
-    )
-    action_background: bool = _setting(
-        True,
-        "Give the action head a background class and train it on all RoIs; otherwise on positive "
-        "RoIs only (--label_mode=decoupled).",
-    )
-    roi_align: str = _setting(
-        "aligned",
-        "Grid and boxes of RoIAlign; legacy: matterport's (flavour own).",
-        ["aligned", "legacy"],
-    )
+    width_multiplier: float = _setting(1.0, (0.125, 4))
+    norm: str = _setting("frozen_bn", NORMS)
+    flow_norm: str = _setting("same", ["same", *NORMS])
+    rgb_flavour: str = _setting("own", FLAVOURS)
+    flow_flavour: str = _setting("own", FLAVOURS)
+    stride_in_1x1: bool = True
+    pixel_scale: float = _setting(1.0, (1e-6, 1000))
+    flow_scale: float = _setting(16.0, (1e-6, 1000))
+    flow_bound: float = _setting(256.0, (0, 1000000))
+    fpn_channels: int = _setting(256, _CHANNELS)
+    rpn_channels: int = _setting(512, _CHANNELS)
+    head_units: int = _setting(1024, (8, 8192))
+    mask_channels: int = _setting(256, _CHANNELS)
+    mask_layers: int = _setting(4, (0, 32))
+    anchor_sizes: str = "16,32,64,128,256"
+    use_flow: bool = True
+    temporal_layers: int = _setting(1, (0, 64))
+    temporal_init: str = _setting("random", ["random", "identity"])
+    fusion: str = _setting("mid", ["mid", "late"])
+    action_topdown: str = _setting("shared", ["shared", "separate"])
+    use_mask: bool = True
+    use_refiner: bool = False
+    refiner_size: int = _setting(128, (32, 1024))
+    refiner_channels: int = _setting(64, (4, 1024))
+    label_mode: str = _setting("decoupled", ["decoupled", "cartesian", "hierarchical"])
+    action_background: bool = True
+    roi_align: str = _setting("aligned", ["aligned", "legacy"])
 
     @property
     def frames(self) -> int:
@@ -156,145 +146,140 @@ class ModelConfig:
 
 @dataclasses.dataclass(frozen=True)
 class InferenceConfig:
-    """How outputs become instances and label maps; can be changed after training."""
+    """How outputs become instances and label maps; can be changed after training.
 
-    test_proposals: int = _setting(1000, "Proposals per frame at inference.", (1, 100000))
-    proposals_before_nms: int = _setting(
-        10000, "Anchors per frame that enter the proposals' NMS at inference.", (1, 1000000)
-    )
-    score_threshold: float = _setting(
-        -1.0,
-        "Least p(actor) of an instance (cartesian labels: p(pair)); -1: as chosen in validation.",
-        (-1, 1),
-    )
-    nms_threshold: float = _setting(0.3, "IoU threshold of the NMS over instances.", _SHARE)
-    max_detections: int = _setting(100, "Most instances per frame.", (1, 10000))
-    action_threshold: float = _setting(
-        0.0, "Least p(action) of a reported instance; 0 keeps all.", _SHARE
-    )
-    paint: str = _setting(
-        "instance",
-        "Where instances overlap, the pixel is of the highest score, or of the highest score times "
-        "mask probability.",
-        ["instance", "pixel"],
-    )
+    Attributes:
+      test_proposals: Proposals per frame at inference.
+      proposals_before_nms: Anchors per frame that enter the proposals' NMS at inference.
+      score_threshold: Least p(actor) of an instance (cartesian labels: p(pair)); -1: as chosen in
+        validation.
+      nms_threshold: IoU threshold of the NMS over instances.
+      max_detections: Most instances per frame.
+      action_threshold: Least p(action) of a reported instance; 0 keeps all.
+      paint: Where instances overlap, the pixel is of the highest score, or of the highest score
+        times mask probability.
+    """
+
+    test_proposals: int = _setting(1000, (1, 100000))
+    proposals_before_nms: int = _setting(10000, (1, 1000000))
+    score_threshold: float = _setting(-1.0, (-1, 1))
+    nms_threshold: float = _setting(0.3, _SHARE)
+    max_detections: int = _setting(100, (1, 10000))
+    action_threshold: float = _setting(0.0, _SHARE)
+    paint: str = _setting("instance", ["instance", "pixel"])
 
 
 @dataclasses.dataclass(frozen=True)
 class LearningConfig:
-    """How the network is trained (paper, sections 3.3 and 4)."""
+    """How the network is trained (paper, sections 3.3 and 4).
 
-    seed: int = _setting(
-        0, "Seed of initial weights, data order, augmentation and sampling.", (0, 2**32 - 1)
-    )
-    batch_size: int = _setting(8, "Clips per training step.", (1, 65536))
-    steps: int = _setting(60000, "Number of training steps.", (1, 10**9))
-    learning_rate: float = _setting(2e-4, "Peak learning rate.", _POSITIVE)
-    schedule: str = _setting("constant", "Learning rate after warm-up.", ["constant", "cosine"])
-    warmup_steps: int = _setting(1000, "Steps of linear warm-up of the learning rate.", _POSITIVE)
-    optimizer: str = _setting(
-        "sgd", "SGD with momentum, or Adam; both with decoupled weight decay.", ["sgd", "adam"]
-    )
-    momentum: float = _setting(0.9, "Momentum of SGD.", _SHARE)
-    weight_decay: float = _setting(
-        1e-4, "Weight decay, times the learning rate; norms and biases do not decay.", _POSITIVE
-    )
-    clip_norm: float = _setting(5.0, "Largest norm of the gradient; 0: no limit.", _POSITIVE)
-    average_decay: float = _setting(
-        0.999, "Decay of the running mean of the weights; 0: no mean.", (0, 0.99999)
-    )
-    lambda_roi_cls: float = _setting(1.0, "Lambda 1: weight of the objectness loss.", _POSITIVE)
-    lambda_box_reg: float = _setting(1.0, "Lambda 2: weight of both box losses.", _POSITIVE)
-    lambda_actor_cls: float = _setting(1.0, "Lambda 3: weight of the actor loss.", _POSITIVE)
-    lambda_action_cls: float = _setting(1.0, "Lambda 4: weight of the action loss.", _POSITIVE)
-    lambda_mask: float = _setting(1.0, "Lambda 5: weight of the mask loss.", _POSITIVE)
-    zero_shot_actor: str = _setting(
-        "", "Actor whose action labels are withheld from training (section 4.4)."
-    )
-    train_phase: str = _setting(
-        "joint",
-        "What is trained: everything but the refiner; the actor branch; what only the action "
-        "branch uses; or the refiner.",
-        ["joint", "actor", "action", "refiner"],
-    )
-    init_run: str = _setting("", "Run folder of the same network to take all weights from.")
-    init_checkpoint: str = _setting(
-        "",
-        "Run folder, also of another network or labels, to take weights of the same name and shape "
-        "from, and classes by their names.",
-    )
-    init_rgb: str = _setting(
-        "",
-        "Pretrained weights of the appearance branch: coco, imagenet (downloaded once), lite0 (of "
-        "a package), or a file of tools/import_weights.py.",
-    )
-    class_map: str = _setting(
-        "",
-        "JSON file {actor: COCO class or null}: the class of --init_rgb that an actor starts from, "
-        "null for random weights; actors not listed start from the class of their name.",
-    )
-    init_flow: str = _setting(
-        "", "Pretrained weights of the motion backbone: a name or a file, as for --init_rgb."
-    )
-    rpn_samples: int = _setting(256, "Anchors per frame in the proposal loss.", (2, 1000000))
-    rpn_beta: float = _setting(
-        0.0,
-        "Beta of the proposals' smooth L1 loss; 0: that of the pretrained weights.",
-        (0, 100),
-    )
-    box_normaliser: str = _setting(
-        "samples",
-        "Divide box losses by the sampled anchors or RoIs, or by four times the positive ones.",
-        ["samples", "positives"],
-    )
-    train_proposals: int = _setting(2000, "Proposals per frame in training.", (1, 100000))
-    train_proposals_before_nms: int = _setting(
-        10000,
-        "Anchors per frame that enter the proposals' NMS in training; 0: twice --train_proposals.",
-        (0, 1000000),
-    )
-    roi_samples: int = _setting(64, "RoIs per frame in training.", (2, 100000))
-    positive_fraction: float = _setting(1 / 3, "Largest fraction of positive RoIs.", _SHARE)
-    add_truth_rois: bool = _setting(True, "Add the ground-truth boxes to the training proposals.")
-    max_instances: int = _setting(
-        25, "Most ground-truth instances per frame, the largest first.", (1, 10000)
-    )
-    val_fraction: float = _setting(0.1, "Fraction of training videos held out to validate.", _SHARE)
-    threshold_from: str = _setting(
-        "", "With --val_fraction=0: run folder to take the score threshold from."
-    )
-    flip: bool = _setting(True, "Mirror half of the training clips.")
-    scale_jitter: float = _setting(0.2, "Largest relative zoom in or out, with a shift.", (0, 0.9))
-    colour_jitter: float = _setting(0.1, "Largest change of brightness and contrast.", _SHARE)
-    shuffle_buffer: int = _setting(1000, "Records shuffled together.", (1, 1000000))
-    steps_per_call: int = _setting(
-        1,
-        "Most steps per call of the compiled function, for GPUs whose steps are short; the weights "
-        "are the same. A call never runs past a TensorBoard point, checkpoint or validation; a "
-        "signal takes effect when it ends.",
-        (1, 100000),
-    )
-    log_every: int = _setting(20, "Steps between TensorBoard points.", _COUNT)
-    validate_every: int = _setting(3000, "Steps between validations.", _COUNT)
-    checkpoint_every: int = _setting(1000, "Steps between checkpoints.", _COUNT)
-    keep_checkpoints: int = _setting(3, "Number of newest checkpoints kept.", _COUNT)
-    recompute: bool = _setting(
-        False, "Recompute the backbones' activations in the backward pass: less memory, more time."
-    )
-    jit: bool = _setting(
-        False, "Compile the training step by XLA; a ResNet needs --deterministic=false with it."
-    )
-    deterministic: bool = _setting(
-        True, "Use deterministic kernels only, so that training can be repeated exactly."
-    )
-    strategy: str = _setting(
-        "none",
-        "Train on one device, on all of this machine, or on the workers listed in TF_CONFIG.",
-        ["none", "mirrored", "multi_worker"],
-    )
-    replicas: int = _setting(
-        0, "With --strategy=mirrored: GPUs, or parts of the CPU; 0: all GPUs.", _POSITIVE
-    )
+    Attributes:
+      seed: Seed of initial weights, data order, augmentation and sampling.
+      batch_size: Clips per training step.
+      steps: Number of training steps.
+      learning_rate: Peak learning rate.
+      schedule: Learning rate after warm-up.
+      warmup_steps: Steps of linear warm-up of the learning rate.
+      optimizer: SGD with momentum, or Adam; both with decoupled weight decay.
+      momentum: Momentum of SGD.
+      weight_decay: Weight decay, times the learning rate; norms and biases do not decay.
+      clip_norm: Largest norm of the gradient; 0: no limit.
+      average_decay: Decay of the running mean of the weights; 0: no mean.
+      lambda_roi_cls: Lambda 1: weight of the objectness loss.
+      lambda_box_reg: Lambda 2: weight of both box losses.
+      lambda_actor_cls: Lambda 3: weight of the actor loss.
+      lambda_action_cls: Lambda 4: weight of the action loss.
+      lambda_mask: Lambda 5: weight of the mask loss.
+      zero_shot_actor: Actor whose action labels are withheld from training (section 4.4).
+      train_phase: What is trained: everything but the refiner; the actor branch; what only the
+        action branch uses; or the refiner.
+      init_run: Run folder of the same network to take all weights from.
+      init_checkpoint: Run folder, also of another network or labels, to take weights of the same
+        name and shape from, and classes by their names.
+      init_rgb: Pretrained weights of the appearance branch: coco, imagenet (downloaded once), lite0
+        (of a package), or a file of tools/import_weights.py.
+      class_map: JSON file {actor: COCO class or null}: the class of --init_rgb that an actor starts
+        from, null for random weights; actors not listed start from the class of their name.
+      init_flow: Pretrained weights of the motion backbone: a name or a file, as for --init_rgb.
+      rpn_samples: Anchors per frame in the proposal loss.
+      rpn_beta: Beta of the proposals' smooth L1 loss; 0: that of the pretrained weights.
+      box_normaliser: Divide box losses by the sampled anchors or RoIs, or by four times the
+        positive ones.
+      train_proposals: Proposals per frame in training.
+      train_proposals_before_nms: Anchors per frame that enter the proposals' NMS in training; 0:
+        twice --train_proposals.
+      roi_samples: RoIs per frame in training.
+      positive_fraction: Largest fraction of positive RoIs.
+      add_truth_rois: Add the ground-truth boxes to the training proposals.
+      max_instances: Most ground-truth instances per frame, the largest first.
+      val_fraction: Fraction of training videos held out to validate.
+      threshold_from: With --val_fraction=0: run folder to take the score threshold from.
+      flip: Mirror half of the training clips.
+      scale_jitter: Largest relative zoom in or out, with a shift.
+      colour_jitter: Largest change of brightness and contrast.
+      shuffle_buffer: Records shuffled together.
+      steps_per_call: Most steps per call of the compiled function, for GPUs whose steps are short;
+        the weights are the same. A call never runs past a TensorBoard point, checkpoint or
+        validation; a signal takes effect when it ends.
+      log_every: Steps between TensorBoard points.
+      validate_every: Steps between validations.
+      checkpoint_every: Steps between checkpoints.
+      keep_checkpoints: Number of newest checkpoints kept.
+      recompute: Recompute the backbones' activations in the backward pass: less memory, more time.
+      jit: Compile the training step by XLA; a ResNet needs --deterministic=false with it.
+      deterministic: Use deterministic kernels only, so that training can be repeated exactly.
+      strategy: Train on one device, on all of this machine, or on the workers listed in TF_CONFIG.
+      replicas: With --strategy=mirrored: GPUs, or parts of the CPU; 0: all GPUs.
+    """
+
+    seed: int = _setting(0, (0, 2**32 - 1))
+    batch_size: int = _setting(8, (1, 65536))
+    steps: int = _setting(60000, (1, 10**9))
+    learning_rate: float = _setting(2e-4, _POSITIVE)
+    schedule: str = _setting("constant", ["constant", "cosine"])
+    warmup_steps: int = _setting(1000, _POSITIVE)
+    optimizer: str = _setting("sgd", ["sgd", "adam"])
+    momentum: float = _setting(0.9, _SHARE)
+    weight_decay: float = _setting(1e-4, _POSITIVE)
+    clip_norm: float = _setting(5.0, _POSITIVE)
+    average_decay: float = _setting(0.999, (0, 0.99999))
+    lambda_roi_cls: float = _setting(1.0, _POSITIVE)
+    lambda_box_reg: float = _setting(1.0, _POSITIVE)
+    lambda_actor_cls: float = _setting(1.0, _POSITIVE)
+    lambda_action_cls: float = _setting(1.0, _POSITIVE)
+    lambda_mask: float = _setting(1.0, _POSITIVE)
+    zero_shot_actor: str = ""
+    train_phase: str = _setting("joint", ["joint", "actor", "action", "refiner"])
+    init_run: str = ""
+    init_checkpoint: str = ""
+    init_rgb: str = ""
+    class_map: str = ""
+    init_flow: str = ""
+    rpn_samples: int = _setting(256, (2, 1000000))
+    rpn_beta: float = _setting(0.0, (0, 100))
+    box_normaliser: str = _setting("samples", ["samples", "positives"])
+    train_proposals: int = _setting(2000, (1, 100000))
+    train_proposals_before_nms: int = _setting(10000, (0, 1000000))
+    roi_samples: int = _setting(64, (2, 100000))
+    positive_fraction: float = _setting(1 / 3, _SHARE)
+    add_truth_rois: bool = True
+    max_instances: int = _setting(25, (1, 10000))
+    val_fraction: float = _setting(0.1, _SHARE)
+    threshold_from: str = ""
+    flip: bool = True
+    scale_jitter: float = _setting(0.2, (0, 0.9))
+    colour_jitter: float = _setting(0.1, _SHARE)
+    shuffle_buffer: int = _setting(1000, (1, 1000000))
+    steps_per_call: int = _setting(1, (1, 100000))
+    log_every: int = _setting(20, _COUNT)
+    validate_every: int = _setting(3000, _COUNT)
+    checkpoint_every: int = _setting(1000, _COUNT)
+    keep_checkpoints: int = _setting(3, _COUNT)
+    recompute: bool = False
+    jit: bool = False
+    deterministic: bool = True
+    strategy: str = _setting("none", ["none", "mirrored", "multi_worker"])
+    replicas: int = _setting(0, _POSITIVE)
 
     @property
     def before_nms(self) -> int:
@@ -309,17 +294,16 @@ class LearningConfig:
 
 @dataclasses.dataclass(frozen=True)
 class ComputeConfig:
-    """How the network is computed; runs with the same weights may differ in these."""
+    """How the network is computed; runs with the same weights may differ in these.
 
-    precision: str = _setting(
-        "float32",
-        "Precision of the activations; weights, boxes, scores and losses are float32.",
-        PRECISIONS,
-    )
+    Attributes:
+      precision: Precision of the activations; weights, boxes, scores and losses are float32.
+      roi_align_impl: Kernels of RoIAlign; auto: sparse on a CPU, crop_and_resize on a GPU.
+    """
+
+    precision: str = _setting("float32", PRECISIONS)
     roi_align_impl: str = _setting(
-        "crop_and_resize",
-        "Kernels of RoIAlign; auto: sparse on a CPU, crop_and_resize on a GPU.",
-        ["auto", "sparse", "crop_and_resize", "segments"],
+        "crop_and_resize", ["auto", "sparse", "crop_and_resize", "segments"]
     )
 
 
@@ -332,23 +316,36 @@ SECTIONS = {
 PREDATED: dict = {}
 
 
+def help_of(section: type) -> dict[str, str]:
+    """Return {setting: help of its flag} of a section, from the attributes in its docstring."""
+    doc = inspect.cleandoc(section.__doc__ or "")
+    found = re.findall(r"^  (\w+): (.*(?:\n {4}.*)*)", doc, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in found}
+
+
+_DEFINE = {
+    "bool": flags.DEFINE_bool,
+    "float": flags.DEFINE_float,
+    "int": flags.DEFINE_integer,
+    "str": flags.DEFINE_string,
+}
+
+
 def _define(name: str, flag_values: flags.FlagValues) -> None:
+    """Define a flag for each field of a section."""
+    texts = help_of(SECTIONS[name])
+    # --help groups flags by the name of their module.
+    options = {"flag_values": flag_values, "module_name": command_line.SETTINGS + name}
     for field in dataclasses.fields(SECTIONS[name]):
-        help_text = field.metadata["help"]
-        # --help groups flags by the name of their module.
-        options = {"flag_values": flag_values, "module_name": command_line.SETTINGS + name}
-        if field.metadata["choices"]:
-            flags.DEFINE_enum(
-                field.name, field.default, field.metadata["choices"], help_text, **options
-            )
-        elif field.type == "bool":
-            flags.DEFINE_bool(field.name, field.default, help_text, **options)
-        elif field.type == "str":
-            flags.DEFINE_string(field.name, field.default, help_text, **options)
+        text, choices = texts.get(field.name, ""), field.metadata.get("choices")
+        bounds = {}
+        if field.type in ("int", "float"):
+            low, high = field.metadata.get("low"), field.metadata.get("high")
+            bounds = {"lower_bound": low, "upper_bound": high}
+        if choices:
+            flags.DEFINE_enum(field.name, field.default, choices, text, **options)
         else:
-            define = flags.DEFINE_integer if field.type == "int" else flags.DEFINE_float
-            options.update(lower_bound=field.metadata["low"], upper_bound=field.metadata["high"])
-            define(field.name, field.default, help_text, **options)
+            _DEFINE[str(field.type)](field.name, field.default, text, **options, **bounds)
 
 
 def parse_anchors(text: str, flag: str) -> tuple[tuple[float, ...], ...]:
@@ -507,7 +504,7 @@ class Config:
 
 
 def _check_range(field, value):
-    choices, low, high = (field.metadata[name] for name in ("choices", "low", "high"))
+    choices, low, high = map(field.metadata.get, ("choices", "low", "high"))
     if choices and value not in choices:
         raise InputError(f"--{field.name}={value}: there are {', '.join(choices)}")
     if isinstance(value, float) and not math.isfinite(value):
