@@ -1,11 +1,13 @@
-"""Files: JSON that is checked as it is read."""
+"""Files: JSON that is checked as it is read; locks."""
 
 import json
+import threading
 
 import pytest
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import load_json, number, one_of, whole
+from a2d_tf.core.locks import locked
 
 KIND = {
     "name": str,
@@ -69,3 +71,25 @@ def test_a_missing_or_damaged_json_file_is_an_error_that_names_it(tmp_path, text
     with pytest.raises(InputError) as error:
         load_json(path, KIND, "build it again")
     assert str(error.value).startswith(f"{path}: ")
+
+
+def test_a_lock_is_held_by_one_at_a_time(tmp_path):
+    entered, order = threading.Event(), []
+
+    def second():
+        with locked(tmp_path / "lock", wait=False) as held:
+            assert not held
+        entered.set()
+        with locked(tmp_path / "lock"):
+            order.append("second")
+
+    with locked(tmp_path / "lock"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        entered.wait()
+        thread.join(0.2)  # it would be through by now
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+    with locked(tmp_path / "lock", wait=False) as held:
+        assert held

@@ -4,7 +4,6 @@ import os
 import pathlib
 import subprocess
 import sys
-import threading
 
 from a2d_tf.core import locks
 
@@ -55,25 +54,3 @@ def test_folders_of_one_process_are_removed_at_their_end_and_not_swept(tmp_path)
             assert sorted(map(str, tmp_path.iterdir())) == sorted([one.path, other.path])
         assert os.listdir(tmp_path) == [os.path.basename(one.path)]
     assert os.listdir(tmp_path) == []
-
-
-def test_a_lock_is_held_by_one_at_a_time(tmp_path):
-    entered, order = threading.Event(), []
-
-    def second():
-        entered.set()
-        with locks.locked(tmp_path / "lock", wait=False) as held:
-            assert not held
-        with locks.locked(tmp_path / "lock"):
-            order.append("second")
-
-    with locks.locked(tmp_path / "lock"):
-        thread = threading.Thread(target=second)
-        thread.start()
-        entered.wait()
-        thread.join(0.2)  # it would be through by now
-        order.append("first")
-    thread.join()
-    assert order == ["first", "second"]
-    with locks.locked(tmp_path / "lock", wait=False) as held:
-        assert held

@@ -29,7 +29,7 @@ def pip(*words):
 def wheel(tmp_path_factory):
     """The wheel, built from a copy, for setuptools leaves its own folders beside the sources."""
     folder = tmp_path_factory.mktemp("wheel")
-    ignored = shutil.ignore_patterns("__pycache__", "*.xz")
+    ignored = shutil.ignore_patterns("__pycache__")
     for name in SOURCES:
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, folder / "source" / name, ignore=ignored)
