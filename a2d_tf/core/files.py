@@ -148,30 +148,31 @@ def _matches(value, kind):
 
 def whole(least: int = 0, most: int = 2**53) -> Callable[[Any], None]:
     """Return a kind for `check_json`: whole numbers of a range."""
-
-    def check(value):
-        if type(value) is not int or not least <= value <= most:
-            raise ValueError(f"{shown(value)} is no whole number from {least} to {most}")
-
-    return check
+    return _kind(
+        lambda value: type(value) is int and least <= value <= most,
+        f"whole number from {least} to {most}",
+    )
 
 
 def number(least: float, most: float) -> Callable[[Any], None]:
     """Return a kind for `check_json`: numbers of a range."""
-
-    def check(value):
-        if type(value) not in (int, float) or not least <= value <= most:
-            raise ValueError(f"{shown(value)} is no number from {least:g} to {most:g}")
-
-    return check
+    return _kind(
+        lambda value: type(value) in (int, float) and least <= value <= most,
+        f"number from {least:g} to {most:g}",
+    )
 
 
 def one_of(*values: Any) -> Callable[[Any], None]:
     """Return a kind for `check_json`: one of these values."""
+    return _kind(lambda value: value in values, f"value of {', '.join(map(str, values))}")
+
+
+def _kind(right, what):
+    """Return a check that `right` is true of a value; `what` says what is right."""
 
     def check(value):
-        if value not in values:
-            raise ValueError(f"{shown(value)} is none of {', '.join(map(str, values))}")
+        if not right(value):
+            raise ValueError(f"{shown(value)} is no {what}")
 
     return check
 
