@@ -3,8 +3,6 @@
 import json
 import pathlib
 
-import numpy as np
-
 from a2d_tf.annotations.container import Container
 from a2d_tf.annotations.document import ReadOptions
 from a2d_tf.data.segmentations import decode_parts
@@ -33,17 +31,3 @@ def described(document):
         for frame in document.frames
     }
 
-
-def check_against_datumaro(instances, theirs, size, pixels=6):
-    """Assert that the instances of a frame are those of `datumaro_env.instances`, names and masks.
-
-    Datumaro keeps float32 coordinates, so that a few pixels on edges differ.
-    """
-    left = [(x["label"], x["attributes"].get("action"), set(x["rows"])) for x in theirs]
-    for instance in instances:
-        inside = set(np.flatnonzero(mask(instance, size)).tolist())
-        same = [x for x in left if x[:2] == (instance.label, instance.action)]
-        best = min(same, key=lambda x: len(x[2] ^ inside), default=None)
-        assert best and len(best[2] ^ inside) <= pixels, instance.where
-        left.remove(best)
-    assert not left

@@ -12,7 +12,6 @@ import zipfile
 from xml.etree import ElementTree
 
 import cv2
-import datumaro_env
 import export_reading
 import numpy as np
 import pytest
@@ -22,7 +21,6 @@ from test_outputs import BOX, FILM, OTHER, SIZE, write
 from a2d_tf.annotations import read_coco as coco_reader
 from a2d_tf.annotations import read_cvat as cvat_reader
 from a2d_tf.annotations import read_labelme as labelme_reader
-from a2d_tf.annotations import read_youtube_vis as youtube_vis_reader
 from a2d_tf.annotations import write_cvat as cvat
 from a2d_tf.annotations import writers as files
 from a2d_tf.annotations.document import ReadOptions
@@ -380,32 +378,6 @@ def test_a_mask_in_parts_between_key_frames_makes_no_empty_frame(tmp_path):
     assert found == [(1, 1), (6, 1), (7, 1)]
 
 
-def test_youtube_vis_has_a_track_for_each_action(prediction, tmp_path):
-    content = saved(prediction, tmp_path / "a.json", "youtube_vis", every=5)
-    assert content["videos"] == [
-        {
-            "id": 1,
-            "file_names": [f"clip1/{n:05d}.jpg" for n in (0, 1, 2, 4, 5)],
-            "width": 64,
-            "height": 48,
-            "length": 5,
-        }
-    ]
-    names = {c["id"]: c["name"] for c in content["categories"]}
-    box = [[8, 4, 8, 24, 40, 24, 40, 4]]
-    found = [(names[a["category_id"]], a["segmentations"]) for a in content["annotations"]]
-    assert found == [
-        ("adult-running", [box, box, None, None, box]),
-        ("adult-walking", [None, None, box, box, None]),
-        ("ball-flying", [None, [[2, 30, 2, 44, 12, 44, 12, 30]], None, None, None]),
-    ]
-    assert content["annotations"][2]["bboxes"] == [None, [2, 30, 10, 14], None, None, None]
-    assert content["annotations"][2]["areas"] == [None, 140, None, None, None]
-    masks = saved(prediction, tmp_path / "a.json", "youtube_vis", masks=True)
-    assert masks["annotations"][2]["segmentations"][1] == encode_mask(mask(*SIZE, *OTHER))
-    assert len(masks["videos"][0]["file_names"]) == 6
-
-
 def test_labelme_has_a_file_for_each_frame(prediction, tmp_path):
     files.save(predictions.read(prediction), str(tmp_path / "new" / "a"), "labelme", False)
     names = sorted(p.relative_to(tmp_path / "new").as_posix() for p in tmp_path.rglob("a/*/*"))
@@ -460,7 +432,7 @@ def test_frames_of_a_folder_have_the_names_of_its_images(tmp_path):
         ("coco", "a", "--format=coco ends in .json or .zip"),
         ("labelme", "a.json", "--format=labelme is a folder, or ends in .zip"),
         ("labelme", "full", "is there already; delete it or name another"),
-        ("youtube_vis", "folder.zip", "a folder is there; name a file"),
+        ("coco", "folder.zip", "a folder is there; name a file"),
     ],
 )
 def test_outputs_are_what_the_format_needs_and_replace_no_folder(tmp_path, form, name, message):
@@ -488,7 +460,6 @@ def test_a_failure_leaves_nothing_behind(prediction, tmp_path, monkeypatch):
 READERS = {
     "cvat": (cvat_reader, ".xml"),
     "coco": (coco_reader, ".json"),
-    "youtube_vis": (youtube_vis_reader, ".json"),
     "labelme": (labelme_reader, ".zip"),
 }
 
@@ -538,23 +509,6 @@ def test_imported_again_they_are_the_same_instances(form, masks, tmp_path):
             again = export_reading.mask(instance, whole.size)
             far, iou = differences(inside, again)
             assert far == 0 and iou >= (1 if masks else 0.95)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("form, name", [("coco", "coco_instances"), ("cvat", "cvat")])
-def test_datumaro_reads_the_same(form, name, tmp_path):
-    whole = thinned(ragged(), 4)
-    (tmp_path / "export").mkdir()
-    for member, content in files.WRITERS[form].write(whole, False):
-        (tmp_path / "export" / member).parent.mkdir(exist_ok=True)
-        (tmp_path / "export" / member).write_bytes(content)
-    theirs = datumaro_env.instances(tmp_path / "export", name, whole.size)
-    (ours,) = export_reading.read(READERS[form][0], tmp_path / "export")
-    keys = {int(key.rpartition("_")[2]) + 1: key for key in theirs}
-    assert len(ours.frames) > 8
-    for frame in ours.frames:
-        found = theirs[keys[frame.number]]
-        export_reading.check_against_datumaro(frame.instances, found, whole.size)
 
 
 @pytest.mark.slow

@@ -71,7 +71,7 @@ def test_exports_as_zips(case):
     assert problems(case, [Export(path, videos.get(path.name)) for path in paths]) == []
 
 
-@pytest.mark.parametrize("case", sorted(set(CASES) & {"cvat_coco", "datumaro_json"}) or ["exports"])
+@pytest.mark.parametrize("case", sorted(set(CASES) & {"cvat_coco"}) or ["exports"])
 def test_the_file_of_a_task_names_no_video(case):
     (path, *_) = sorted((real(f"exports/{case}") / "zips").glob("*.zip"))
     with pytest.raises(ValueError, match="names no video.*--annotations=clip"):

@@ -9,7 +9,6 @@ from a2d_files import mask
 from processes import run_tool
 from test_outputs import BOX, FILM, OTHER, SIZE, write
 
-from a2d_tf.annotations import write_youtube_vis as youtube_vis
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.records import ClipTruth
@@ -55,14 +54,13 @@ def complaint(*arguments, **options):
     return str(caught.value)
 
 
-def test_a_prediction_agrees_with_its_own_export(tmp_path):
+def test_a_prediction_agrees_with_itself(tmp_path):
     folder = predict(tmp_path / "out")
-    ((_, content),) = youtube_vis.write(predictions.read(folder), masks=True)
-    (tmp_path / "truth.json").write_bytes(content)
+    truth = truth_of(tmp_path)
     done = run_tool(
         "score",
         "tracks",
-        f"--truth={tmp_path / 'truth.json'}",
+        f"--truth={truth}",
         f"--predicted={folder}",
         f"--output={tmp_path / 'metrics.json'}",
     )

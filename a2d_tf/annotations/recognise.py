@@ -10,10 +10,8 @@ from typing import Any
 
 from a2d_tf.annotations import read_coco as coco
 from a2d_tf.annotations import read_cvat as cvat
-from a2d_tf.annotations import read_datumaro as datumaro
 from a2d_tf.annotations import read_labelme as labelme
 from a2d_tf.annotations import read_native as native
-from a2d_tf.annotations import read_via as via
 from a2d_tf.annotations import read_yolo as yolo
 from a2d_tf.annotations import read_youtube_vis as youtube_vis
 from a2d_tf.annotations.container import Container
@@ -21,10 +19,10 @@ from a2d_tf.annotations.document import Document, ReadOptions
 from a2d_tf.core.errors import InputError, shown
 
 # The order in which they are asked: the more particular ones first.
-_JSON = (native, youtube_vis, datumaro, labelme, via, coco)
+_JSON = (native, youtube_vis, labelme, coco)
 _READERS: dict[str, ModuleType] = {reader.FORMAT: reader for reader in (*_JSON, cvat, yolo)}
 FORMATS = tuple(sorted(_READERS))
-_KINDS = "COCO, YouTube-VIS, Datumaro, LabelMe or VIA (.json), CVAT (.xml), YOLO (data.yaml)"
+_KINDS = "COCO, YouTube-VIS or LabelMe (.json), CVAT (.xml), YOLO (data.yaml)"
 
 
 def read_export(

@@ -9,12 +9,11 @@ import zipfile
 from a2d_tf.annotations import write_coco as coco
 from a2d_tf.annotations import write_cvat as cvat
 from a2d_tf.annotations import write_labelme as labelme
-from a2d_tf.annotations import write_youtube_vis as youtube_vis
 from a2d_tf.annotations.tracked_video import TrackedVideo
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import whole_folder, write_file
 
-WRITERS = {"cvat": cvat, "coco": coco, "youtube_vis": youtube_vis, "labelme": labelme}
+WRITERS = {"cvat": cvat, "coco": coco, "labelme": labelme}
 """Each has `write`, the SUFFIX of its file ('' for a folder), and whether its tracks need the
 frames BETWEEN key frames."""
 

@@ -7,12 +7,11 @@ The prediction is a folder of a2d_tf.predict. Its tracks become polygons, or mas
 --shapes=masks, in the key frames: every --every frames, and where a track begins, ends or changes
 its action. Files:
 
-  cvat         CVAT for video 1.1: .xml or .zip
-  coco         COCO with CVAT's attributes: .json or .zip
-  youtube_vis  YouTube-VIS: .json or .zip
-  labelme      LabelMe, a JSON for each frame: a folder or .zip
+  cvat     CVAT for video 1.1: .xml or .zip
+  coco     COCO with CVAT's attributes: .json or .zip
+  labelme  LabelMe, a JSON for each frame: a folder or .zip
 
-A label is the actor and has the attribute 'action'; of youtube_vis and labelme it is
+A label is the actor and has the attribute 'action'; of labelme it is
 'actor-action'. tools/build_records.py reads all of them, corrected or not.
 """
 

@@ -1,4 +1,4 @@
-"""LabelMe's and VIA's JSON and YOLO's text files: literals, and damaged files."""
+"""LabelMe's JSON and YOLO's text files: literals, and damaged files."""
 
 import base64
 import copy
@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from a2d_tf.annotations import read_labelme as labelme
-from a2d_tf.annotations import read_via as via
 from a2d_tf.annotations import read_yolo as yolo
 from a2d_tf.annotations import shapes
 from a2d_tf.annotations.container import Container
@@ -193,127 +192,9 @@ def test_labelme_without_a_number_anywhere(tmp_path):
         read_labelme(tmp_path, of_labelme(path="cat.jpg"), "a.json")
 
 
-# VIA
-
-
-def region(shape=None, **attributes):
-    shape = shape or {"name": "polygon", "all_points_x": [1, 9, 9, 1], "all_points_y": [1, 1, 7, 7]}
-    return {"shape_attributes": shape, "region_attributes": attributes}
-
-
-MOUSE = region(actor="mouse", action="run")
-
-
-def of_via(**images):
-    return {
-        f"{name}.jpg4521": {"filename": f"{name}.jpg", "size": 4521, "regions": regions}
-        for name, regions in images.items()
-    }
-
-
-def read_via(folder, content, **options):
-    assert via.matches(content)
-    container = write(folder, {"via.json": json.dumps(content)})
-    return via.read("via.json", content, container, ReadOptions(**options))
-
-
-def test_via_export_and_project(tmp_path):
-    images = of_via(clip1_00004=[MOUSE], clip1_00009=[], clip2_00004={"0": MOUSE, "1": MOUSE})
-    mouse = {"label": "mouse", "parts": (SQUARE,), "actor": "mouse", "action": "run"}
-    for content, prefix in ((images, ""), ({"_via_img_metadata": images}, "_via_img_metadata")):
-        (document,) = read_via(tmp_path, content)
-        first, second = (f"{prefix}['{name}.jpg4521']" for name in ("clip1_00004", "clip2_00004"))
-        one = Instance(where=f"{first}.regions[0]", **mouse)
-        two = tuple(Instance(where=f"{second}.regions[{k}]", **mouse) for k in range(2))
-        assert document.frames == (
-            AnnotatedFrame("clip1", 4, None, (one,), first),
-            AnnotatedFrame("clip2", 4, None, two, second),
-        )
-        assert (document.format, document.numbering) == ("via", "names")
-        assert document.left_out == {"frames without regions": 1}
-    (document,) = read_via(tmp_path, images, empty_frames=True)
-    assert [len(frame.instances) for frame in document.frames] == [1, 0, 2]
-
-
-def test_via_shapes(tmp_path):
-    circle = {"name": "circle", "cx": 30, "cy": 20, "r": 5.5}
-    ellipse = {"name": "ellipse", "cx": 30, "cy": 20, "rx": 8, "ry": 4}
-    turned = {**ellipse, "theta": 0.5}
-    box = {"name": "rect", "x": 3, "y": 4, "width": 10, "height": 5}
-    lines = [{"name": "polyline", "all_points_x": [1, 2]}, {"name": "point", "cx": 1, "cy": 2}]
-    regions = [region(s, actor="a") for s in (circle, ellipse, turned, box, *lines)]
-    (document,) = read_via(tmp_path, of_via(clip1_00004=regions, clip1_00005=regions[4:]))
-    areas = [area(*instance.parts) for instance in document.frames[0].instances]
-    centres = np.hypot(np.arange(60) - 29.5, np.arange(40)[:, None] - 19.5)
-    ellipse_area = math.pi * 8 * 4
-    np.testing.assert_allclose(areas[:3], [(centres < 5.5).sum(), *[ellipse_area] * 2], atol=3)
-    assert areas[3] == 50
-    assert len(document.frames) == 1
-    assert document.left_out == {
-        "regions of type 'polyline'": 2,
-        "regions of type 'point'": 2,
-        "frames with no region that has an area": 1,
-    }
-
-
-@pytest.mark.parametrize(
-    "attributes, expected",
-    [
-        ({"Actor": " mouse ", "action": ""}, ("mouse", "mouse", None)),
-        ({"label": "mouse-run", "sex": "f"}, ("mouse-run", None, None)),
-        ({"animal": "mouse", "action": "run"}, ("mouse", None, "run")),
-        ({"class": {"mouse": True, "wheel": False}}, ("mouse", None, None)),
-    ],
-)
-def test_via_attributes(tmp_path, attributes, expected):
-    (document,) = read_via(tmp_path, of_via(clip1_00004=[region(**attributes)]))
-    (instance,) = document.frames[0].instances
-    assert (instance.label, instance.actor, instance.action) == expected
-
-
-def part(**changes):
-    return region({**MOUSE["shape_attributes"], **changes}, actor="a")
-
-
-@pytest.mark.parametrize(
-    "regions, message",
-    [
-        (None, r"\].regions: None is no object"),
-        ([3], r"regions\[0\]: 3 is no object"),
-        ([{"shape_attributes": {}}], r"region_attributes: None is no object"),
-        ([region()], r"region_attributes: neither 'actor' nor one attribute"),
-        ([region(sex="f", age="3")], r"region_attributes: neither 'actor' nor one attribute"),
-        ([region(label={"a": True, "b": True})], r"region_attributes: neither 'actor' nor"),
-        ([part(all_points_y=[1, 2])], r"all_points_y: \[1, 2\] is no list of 4 numbers"),
-        ([part(all_points_x=None)], r"all_points_x: None is no list of numbers"),
-        ([part(all_points_x=[1, 2], all_points_y=[1, 2])], "a polygon of 2 points"),
-        ([part(name="circle", cx=1, cy=2)], r"shape_attributes.r: None is no number"),
-        ([part(name="rect", x=1, y=2, width="3")], r"shape_attributes.width: '3' is no number"),
-    ],
-)
-def test_via_damaged_files(tmp_path, regions, message):
-    if "region_attributes: None" in message:
-        regions[0]["shape_attributes"] = MOUSE["shape_attributes"]
-    with pytest.raises(InputError, match=f"via.json: .*{message}"):
-        read_via(tmp_path, of_via(clip1_00004=regions))
-
-
-def test_via_names(tmp_path):
-    with pytest.raises(
-        InputError, match="filename: 'cat.jpg' names no frame; name images <video>_"
-    ):
-        read_via(tmp_path, of_via(cat=[MOUSE]))
-    twice = {**of_via(clip1_00004=[MOUSE]), "x": {"filename": "clip1_4.jpg", "regions": [MOUSE]}}
-    with pytest.raises(InputError, match=r"\['x'\]: frame 4 of 'clip1' is also \['clip1_00004.jpg"):
-        read_via(tmp_path, twice)
-    with pytest.raises(InputError, match="_via_img_metadata: 3 is no object"):
-        read_via(tmp_path, {"_via_img_metadata": 3})
-
-
-def test_other_files_are_not_taken_for_labelme_or_via():
+def test_other_files_are_not_taken_for_labelme():
     others = [{}, [], None, {"images": [], "annotations": []}, {"a": {"filename": "b"}}, {"a": 3}]
-    assert not any(map(via.matches, others)) and not any(map(labelme.matches, others))
-    assert not labelme.matches(of_via(a=[])) and not via.matches(of_labelme())
+    assert not any(map(labelme.matches, others))
 
 
 # YOLO
