@@ -30,4 +30,3 @@ def described(document):
         frame.number: [(x.label, x.action, x.track) for x in frame.instances]
         for frame in document.frames
     }
-

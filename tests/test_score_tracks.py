@@ -14,7 +14,7 @@ from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.records import ClipTruth
 from a2d_tf.evaluation.coco_results import encode_mask
 from a2d_tf.evaluation.recorded import Recorded
-from a2d_tf.video import predictions, scoring
+from a2d_tf.video import scoring
 
 CATEGORIES = [{"id": code, "name": A2D.name(code)} for code in A2D.codes]
 
