@@ -10,7 +10,7 @@ import pytest
 from a2d_files import grey_frames, mask, moving_frames, write_video
 from pycocotools import mask as rle_tools
 
-from a2d_tf.annotations.annotated_videos import AnnotatedVideos, split_by_name
+from a2d_tf.annotations.annotated_videos import AnnotatedVideos, AnnotationSettings, split_by_name
 from a2d_tf.annotations.matching import Export
 from a2d_tf.annotations.names import derive_label_space
 from a2d_tf.core.errors import InputError
@@ -71,8 +71,9 @@ def write(folder, content=CONTENT):
     return path, videos
 
 
-def open_source(path, videos, label_space=None):
-    return AnnotatedVideos([Export(path)], videos, label_space, format_name="a2d_tf")
+def open_source(path, videos, label_space=None, **fields):
+    settings = AnnotationSettings((Export(path),), videos, label_space, **fields)
+    return AnnotatedVideos(settings)
 
 
 def changed(*path, **fields):
@@ -189,7 +190,6 @@ def test_polygons_agree_with_pycocotools():
     "segmentation, words",
     [
         ([], "neither polygons"),
-        ("text", "neither polygons"),
         ([[1, 2, 3, 4]], "three points"),
         ([[1, 2, 3, 4, 5, 6, 7]], "three points"),
         ([[1, 2, 3, 4, 5, "6"]], "three points"),
@@ -222,15 +222,6 @@ def test_broken_masks_are_named_when_they_are_read(tmp_path, segmentation, words
     assert source.read_annotation("gate-1", 3).codes.tolist() == [23]
 
 
-@pytest.mark.parametrize(
-    "bbox", [[1, 2, 3], [1, 2, 3, "4"], "box", [1, 2, 0, 4], [64, 2, 5, 5], [1, 2, 3, np.inf]]
-)
-def test_broken_boxes_are_named_when_they_are_read(tmp_path, bbox):
-    source = open_source(*write(tmp_path, changed("annotations", 0, bbox=bbox)), FORKLIFTS)
-    with pytest.raises(InputError, match=r"own.json: annotations\[0\].bbox: .*leave it out"):
-        source.read_annotation("yard", 5)
-
-
 def test_frames_of_another_size_and_frames_beyond_the_end(tmp_path):
     source = open_source(*write(tmp_path), FORKLIFTS)
     with pytest.raises(InputError, match=r"images\[0\]: .*64x48, but .*yard.mp4 are 32x24"):
@@ -243,87 +234,6 @@ def test_frames_of_another_size_and_frames_beyond_the_end(tmp_path):
     yard = next(video for video in source.videos if video.vid == "yard")
     left = release.annotated_frames(source, yard, lambda path, error: told.append(str(error)))
     assert left == (2,) and len(told) == 1 and "frame 7" in told[0]
-
-
-@pytest.mark.parametrize(
-    "field, value, words",
-    [
-        ("id", ..., "None"),
-        ("id", [1], r"\[1\]"),
-        ("id", 7, r"7 is also that of images\[0\]"),
-        ("width", ..., "None is no size"),
-        ("height", 0, "0 is no size"),
-        ("height", 8193, "8193 is no size"),
-        ("height", 50, r"50, but images\[0\] .* 48"),
-        ("file_name", ..., "None is not <video>/<frame>"),
-        ("file_name", "00002.png", ".*<video>/<frame>"),
-        ("file_name", "yard/two.png", ".*<video>/<frame>"),
-        ("file_name", "yard/00000.png", ".* is 00001"),
-        ("file_name", "yard/5", "frame 5 of 'yard' is also"),
-        ("file_name", "../1", r"video '\.\.' cannot be a file"),
-        ("file_name", "/etc/1", "video '/etc' cannot"),
-        ("file_name", "a\ud800/1", "video .* cannot"),
-        ("file_name", "a" * 300 + "/1", "video .* cannot"),
-        ("split", ..., "None is neither 'train' nor 'test'"),
-        ("split", "val", "'val' is neither"),
-        ("split", "test", r"'test', but images\[0\] of 'yard'"),
-    ],
-)
-def test_a_broken_image_is_refused_at_once(tmp_path, field, value, words):
-    with pytest.raises(InputError, match=rf"own.json: images\[1\].{field}: {words}"):
-        open_source(*write(tmp_path, changed("images", 1, **{field: value})), FORKLIFTS)
-
-
-@pytest.mark.parametrize(
-    "field, value, words",
-    [
-        ("image_id", ..., "None is the id of no image"),
-        ("image_id", 8, "8 is the id of no image"),
-        ("image_id", {}, "{} is the id of no image"),
-        ("actor", ..., "None is no name"),
-        ("action", 3, "3 is no name"),
-        ("action", "a\nb", "'a.*' is no name"),
-        ("actor", "lorry", "'lorry' is not in .*labels"),
-        ("action", "fly", "'fly' is not in .*labels"),
-        ("action", "lift", ".* no 'lift' of 'truck'"),
-        ("segmentation", ..., "missing"),
-        ("iscrowd", 1, ".*each instance"),
-    ],
-)
-def test_a_broken_annotation_is_refused_at_once(tmp_path, field, value, words):
-    with pytest.raises(InputError, match=rf"own.json: annotations\[2\].{field}: {words}"):
-        open_source(*write(tmp_path, changed("annotations", 2, **{field: value})), FORKLIFTS)
-
-
-@pytest.mark.parametrize(
-    "field, value, words",
-    [
-        ("images", [], "images: empty"),
-        ("images", ..., "images: missing, or not a list"),
-        ("annotations", {}, "annotations: missing, or not a list"),
-        ("annotations", [3], r"annotations\[0\]: not an object"),
-    ],
-)
-def test_a_broken_file_is_refused_at_once(tmp_path, field, value, words):
-    with pytest.raises(InputError, match=f"own.json: {words}"):
-        open_source(*write(tmp_path, changed(**{field: value})), FORKLIFTS)
-
-
-@pytest.mark.parametrize(
-    "text, words",
-    [
-        ("[1, 2]", "own.json: images: missing"),
-        ("{", "own.json: not a readable JSON"),
-        ("[" * 100000, "own.json: not a readable JSON"),
-    ],
-    ids=["list", "torn", "deep"],
-)
-def test_what_is_no_such_json(tmp_path, text, words):
-    with pytest.raises(InputError, match=words):
-        open_source(*write(tmp_path, text))
-    (tmp_path / "own.json").unlink()
-    with pytest.raises(InputError, match="own.json: no such file or folder; --annotations"):
-        open_source(tmp_path / "own.json", tmp_path / "videos")
 
 
 def test_the_label_space_follows_from_the_names(tmp_path):
@@ -360,11 +270,11 @@ def test_without_splits_the_names_decide(tmp_path):
 
 def test_the_test_videos_that_the_user_names(tmp_path):
     path, videos = write(tmp_path)
-    source = AnnotatedVideos([Export(path)], videos, FORKLIFTS, test_videos=["yard"])
+    source = open_source(path, videos, FORKLIFTS, test_videos=["yard"])
     for each in (source, pickle.loads(pickle.dumps(source))):
         assert {v.vid: each.split(v) for v in each.videos} == {"yard": "test", "gate-1": "train"}
     with pytest.raises(InputError, match="--test_videos: no annotation of dock; there are gate-1"):
-        AnnotatedVideos([Export(path)], videos, FORKLIFTS, test_videos=["dock"])
+        open_source(path, videos, FORKLIFTS, test_videos=["dock"])
 
 
 def test_the_records_hold_what_went_in(tmp_path):
@@ -406,19 +316,19 @@ def test_two_files_of_a_video(tmp_path):
             ],
         }
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
-    exports = [Export(tmp_path / name) for name in ("a.json", "b.json")]
-    source = AnnotatedVideos(exports, videos)
+    exports = tuple(Export(tmp_path / name) for name in ("a.json", "b.json"))
+    source = AnnotatedVideos(AnnotationSettings(exports, videos))
     tracks = [source.read_annotation("yard", frame).tracks for frame in (3, 4)]
     assert tracks[0].tolist() == [5] and tracks[1].tolist() == [5 + 6]  # modulo 2^63
     one = {"images": [image(1, "yard/2", split="train")], "annotations": []}
     for name, split in (("c", "train"), ("d", "test")):
         one["images"][0].update(split=split, file_name=f"yard/{ord(name) - 97}")
         (tmp_path / f"{name}.json").write_text(json.dumps(one))
-    exports = [Export(tmp_path / name) for name in ("c.json", "d.json")]
+    exports = tuple(Export(tmp_path / name) for name in ("c.json", "d.json"))
     with pytest.raises(
         InputError, match=r"d.json: images\[0\]: puts 'yard' into 'test', and .*c.js"
     ):
-        AnnotatedVideos(exports, videos)
+        AnnotatedVideos(AnnotationSettings(exports, videos))
 
 
 def test_broken_frames_can_be_skipped(tmp_path):

@@ -12,24 +12,20 @@ import zipfile
 from xml.etree import ElementTree
 
 import cv2
-import export_reading
 import numpy as np
 import pytest
 from a2d_files import mask
 from test_outputs import BOX, FILM, OTHER, SIZE, write
 
-from a2d_tf.annotations import read_coco as coco_reader
-from a2d_tf.annotations import read_cvat as cvat_reader
-from a2d_tf.annotations import read_labelme as labelme_reader
 from a2d_tf.annotations import write_cvat as cvat
 from a2d_tf.annotations import writers as files
 from a2d_tf.annotations.document import ReadOptions
+from a2d_tf.annotations.formats import read_export
 from a2d_tf.annotations.polygons import polygons
-from a2d_tf.annotations.recognise import read_export
 from a2d_tf.annotations.tracked_video import Shape, Track, TrackedVideo, thinned
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.data.segmentations import decode_mask
+from a2d_tf.data.segmentations import decode_mask, decode_parts
 from a2d_tf.evaluation.coco_results import encode_mask
 from a2d_tf.video import predictions
 
@@ -457,11 +453,7 @@ def test_a_failure_leaves_nothing_behind(prediction, tmp_path, monkeypatch):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-READERS = {
-    "cvat": (cvat_reader, ".xml"),
-    "coco": (coco_reader, ".json"),
-    "labelme": (labelme_reader, ".zip"),
-}
+SUFFIXES = {"cvat": ".xml", "coco": ".json", "labelme": ".zip"}
 
 
 def ragged(count=12, size=(60, 80)):
@@ -482,7 +474,7 @@ def ragged(count=12, size=(60, 80)):
 def read_back(form, path):
     """{frame: [(actor, action, mask), ...]} as the reader of a format finds them."""
     found = {}
-    for document in export_reading.read(READERS[form][0], path):
+    for document in read_export(path, ReadOptions(), form):
         for frame in document.frames:
             assert frame.video == "clip1"
             found[frame.number] = [
@@ -493,10 +485,10 @@ def read_back(form, path):
 
 
 @pytest.mark.parametrize("masks", [False, True])
-@pytest.mark.parametrize("form", READERS)
+@pytest.mark.parametrize("form", SUFFIXES)
 def test_imported_again_they_are_the_same_instances(form, masks, tmp_path):
     whole = thinned(ragged(), 4)
-    path = tmp_path / f"export{READERS[form][1]}"
+    path = tmp_path / f"export{SUFFIXES[form]}"
     files.save(whole, str(path), form, masks)
     found, expected = read_back(form, path), whole.by_frame()
     empty = {frame for frame in expected if not expected[frame]}
@@ -506,7 +498,7 @@ def test_imported_again_they_are_the_same_instances(form, masks, tmp_path):
         assert len(instances) == len(expected[frame])
         for actor, action, instance in instances:
             inside = pairs[actor, action].decoded()
-            again = export_reading.mask(instance, whole.size)
+            again = decode_parts(instance.parts, whole.size, whole.size)
             far, iou = differences(inside, again)
             assert far == 0 and iou >= (1 if masks else 0.95)
 

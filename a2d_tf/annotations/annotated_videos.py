@@ -1,4 +1,4 @@
-"""Users' own videos with annotations in any format of `annotation_tools`: a source of clips."""
+"""Users' own videos with annotations in any of `formats.FORMATS`: a source of clips."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import dataclasses
 import hashlib
 import itertools
 import json
-import os
 import pathlib
 import shlex
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import numpy as np
 
-from a2d_tf.annotations.document import DEFAULTS, Document, ReadOptions
-from a2d_tf.annotations.matching import Export, Located, Matcher
+from a2d_tf.annotations.document import DEFAULTS, ReadOptions
+from a2d_tf.annotations.formats import read_export
+from a2d_tf.annotations.matching import Export, Matcher
 from a2d_tf.annotations.names import (
     NO_NAMES,
     Names,
@@ -23,7 +23,6 @@ from a2d_tf.annotations.names import (
     check_mapped,
     derive_label_space,
 )
-from a2d_tf.annotations.recognise import read_export
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import check_inside
 from a2d_tf.core.labels import LabelSpace
@@ -35,6 +34,36 @@ from a2d_tf.data.release import FOLLOW, Skip, Video, fail, within
 from a2d_tf.data.segmentations import decode_box, decode_parts
 
 _REMEDY = "restore it, or re-encode it"
+
+
+@dataclasses.dataclass(frozen=True)
+class AnnotationSettings:
+    """Which annotations, of which videos, and how they are read.
+
+    Attributes:
+      exports: the files, folders and zips of the annotations.
+      videos: the folder of the videos.
+      label_space: the names that may occur; by default A2D's if they have all pairs that do, else
+        those that do.
+      names: maps labels to actors and actions.
+      options: which frames and shapes count.
+      format_name: one of `formats.FORMATS`; by default recognised by content.
+      first_frame: see `Matcher`.
+      follow_links: whether to read links that lead out of the folder of the videos.
+      test_videos: names of the test split; by default as the files say, else `split_by_name`.
+      by_size: see `Matcher`.
+    """
+
+    exports: tuple[Export, ...]
+    videos: pathlib.Path
+    label_space: LabelSpace | None = None
+    names: Names = NO_NAMES
+    options: ReadOptions = DEFAULTS
+    format_name: str | None = None
+    first_frame: int | None = None
+    follow_links: bool = False
+    test_videos: Collection[str] = ()
+    by_size: Mapping[pathlib.PurePath, str] | None = None
 
 
 class AnnotatedVideos:
@@ -55,90 +84,63 @@ class AnnotatedVideos:
 
     skipped = ()
 
-    def __init__(
-        self,
-        exports: Sequence[Export],
-        videos_dir: str | os.PathLike,
-        label_space: LabelSpace | None = None,
-        *,
-        names: Names = NO_NAMES,
-        options: ReadOptions = DEFAULTS,
-        format_name: str | None = None,
-        first_frame: int | None = None,
-        follow_links: bool = False,
-        test_videos: Collection[str] = (),
-        by_size: Mapping[pathlib.PurePath, str] | None = None,
-    ) -> None:
+    def __init__(self, settings: AnnotationSettings) -> None:
         """Read the annotations and find their videos.
-
-        Args:
-          exports: the files, folders and zips of the annotations.
-          videos_dir: the folder of the videos.
-          label_space: the names that may occur; by default A2D's if they have all pairs that do,
-            else those that do.
-          names: maps labels to actors and actions.
-          options: which frames and shapes count.
-          format_name: one of `recognise.FORMATS`; by default recognised by content.
-          first_frame: see `Matcher`.
-          follow_links: whether to read links that lead out of the folder of the videos.
-          test_videos: names of the test split; by default as the files say, else `split_by_name`.
-          by_size: see `Matcher`.
 
         Raises:
           InputError: a file cannot be read or is of no known format, a label has no actor and
             action, the video of a frame cannot be told, or a test video is not annotated.
         """
-        self.folder = pathlib.Path(videos_dir)
+        exports = settings.exports
+        self.folder = pathlib.Path(settings.videos)
         self.root = exports[0].path.parent
-        matcher = Matcher(self.folder, first_frame, by_size)
+        matcher = Matcher(self.folder, settings.first_frame, settings.by_size)
         read = [
             (export, document)
             for export in exports
-            for document in read_export(export.path, options, format_name)
+            for document in read_export(export.path, settings.options, settings.format_name)
         ]
-        self.documents: tuple[Document, ...] = tuple(document for _, document in read)
-        self._names = dataclasses.replace(names, known=label_space)
-        self._follow_links = follow_links
+        self.documents = tuple(document for _, document in read)
+        self._names = dataclasses.replace(settings.names, known=settings.label_space)
         self._frames = matcher.match(read)
         if not self._frames:
             raise InputError(
-                f"{exports[0].path}: not one annotated frame; {_left_out(self.documents)}"
+                f"{exports[0].path}: not one annotated frame; "
+                + "; ".join(_left_out(self.documents))
             )
-        self.label_space = self._check_names(label_space)
-        tests = frozenset(test_videos)
-        found = matcher.by_size
-        self._reread = exports, videos_dir, names, options, format_name, first_frame, tests, found
+        self.label_space = self._check_names(settings.label_space)
+        self._settings = dataclasses.replace(
+            settings, label_space=self.label_space, by_size=matcher.by_size
+        )
         files = ", ".join(export.path.name for export in exports[:3])
         self.listing = f"{files}, videos in {self.folder}"
-        splits, self._hashed = self._splits(tests)
+        splits, self._hashed = self._splits(frozenset(settings.test_videos))
         self._lengths: dict[str, int] = {}
         self._offsets = {vid: _offsets(numbered.values()) for vid, numbered in self._frames.items()}
         self.videos = tuple(self._video(vid, splits[vid]) for vid in self._frames)
 
     def __reduce__(self):
         # Worker processes read the files again, which is faster than sending all masks.
-        return _reopen, (self._reread, self.label_space, self._follow_links)
+        return AnnotatedVideos, (self._settings,)
 
     def summary(self) -> list[str]:
         """Describe in a line each the files' format, videos, numbering and what is left out."""
-        videos = collections.defaultdict(list)
-        for vid, numbered in self._frames.items():
-            for located in numbered.values():
-                videos[id(located.document)].append(vid)
         # LabelMe writes a file for each frame: those of a folder are one line.
         groups = collections.defaultdict(list)
         for document in self.documents:
-            groups[document.path.parent, document.format, document.explanation].append(document)
+            groups[document.path.parent, document.format].append(document)
+        located = [(vid, each) for vid, found in self._frames.items() for each in found.values()]
         lines = []
-        for (folder, format_name, explanation), documents in groups.items():
-            counts = collections.Counter(vid for d in documents for vid in videos[id(d)])
+        for (folder, format_name), documents in groups.items():
+            own = set(map(id, documents))
+            counts = collections.Counter(vid for vid, each in located if id(each.document) in own)
             listed = ", ".join(f"{vid} ({n})" for vid, n in list(counts.items())[:5])
             more = f" and {len(counts) - 5} more" if len(counts) > 5 else ""
             several = len(documents) > 1
             where = f"{folder}: {len(documents)} files" if several else str(documents[0].path)
             line = f"{where}: {format_name}; annotated frames of {listed or 'none'}{more}"
-            left_out = _left_out(documents)
-            lines.append(f"{line}; {explanation}" + (f"; {left_out}" if left_out else ""))
+            numberings = [f.numbering.explanation for d in documents for f in d.frames]
+            lines.append("; ".join([line, *dict.fromkeys(numberings), *_left_out(documents)]))
         labels = (i.label for d in self.documents for f in d.frames for i in f.instances)
         if unused := self._names.unused(labels):
             lines.append(f"--names: no annotation has the labels {', '.join(map(shown, unused))}")
@@ -169,9 +171,8 @@ class AnnotatedVideos:
         def beyond(number):
             located = self._frames[vid][number]
             return (
-                f"{located.document.path}: {located.frame.where}: names frame {number}, but "
-                f"{self.frames_path(vid)} has {self.length(vid)} in a row; "
-                f"{located.document.explanation}"
+                f"{located}: names frame {number}, but {self.frames_path(vid)} has "
+                f"{self.length(vid)} in a row; {located.frame.numbering.explanation}"
             )
 
         return within(self, vid, sorted(self._frames[vid]), beyond, skip)
@@ -192,20 +193,19 @@ class AnnotatedVideos:
         """
         located = self._frames[vid][frame]
         annotated, path = located.frame, located.document.path
+        if size is None and not annotated.scaled:
+            size = annotated.size
         if size is None:
-            size = self._annotated_size(vid, annotated)
+            size = frames.size(self._existing(vid), _REMEDY, zero_based=True)
         drawn = annotated.size or size
         if drawn != tuple(size) and not annotated.scaled:
             raise InputError(
-                f"{path}: {annotated.where}: 'width' and 'height' say "
-                f"{drawn[1]}x{drawn[0]}, but the frames of "
+                f"{located}: 'width' and 'height' say {drawn[1]}x{drawn[0]}, but the frames of "
                 f"{self.frames_path(vid)} are {size[1]}x{size[0]}; annotate them at their own size"
             )
         count = len(annotated.instances)
         if count > min(MAX_INSTANCES, MAX_MASK_PIXELS // (size[0] * size[1])):
-            raise InputError(
-                f"{path}: {annotated.where}: {count} instances are too many; remove some"
-            )
+            raise InputError(f"{located}: {count} instances are too many; remove some")
         masks, boxes = np.zeros((count, *size), bool), np.zeros((count, 4), np.float32)
         for i, instance in enumerate(annotated.instances):
             field = "segmentation"
@@ -219,7 +219,7 @@ class AnnotatedVideos:
                 ) from error
         codes = np.array([self._code(i) for i in annotated.instances], np.int32)
         label_map = paint(masks, codes, self.label_space.code_dtype)
-        offset = self._offsets[vid].get(_numbering_of(located.document), 0)
+        offset = self._offsets[vid].get(_namespace(located.document), 0)
         tracks = _tracks(annotated.instances, offset)
         return Annotation(label_map, masks, codes, boxes, tracks=tracks)
 
@@ -250,9 +250,7 @@ class AnnotatedVideos:
         content = []
         for number, located in sorted(self._frames[vid].items()):
             frame = located.frame
-            instances = [
-                [self._code(i), i.track, i.box, list(i.parts)] for i in located.frame.instances
-            ]
+            instances = [[self._code(i), i.track, i.box, list(i.parts)] for i in frame.instances]
             content.append([number, frame.size, frame.scaled, frame.split, instances])
         return json.dumps(content, sort_keys=True)
 
@@ -261,12 +259,6 @@ class AnnotatedVideos:
         vids = [vid for vid in self._frames if frames.find(self.folder, vid) is None]
         return [(vid, self.frames_path(vid)) for vid in vids]
 
-    def _annotated_size(self, vid, frame):
-        """Return the (height, width) of a frame's video, as far as possible without decoding."""
-        if frame.size is not None and not frame.scaled:
-            return frame.size
-        return frames.size(self._existing(vid), _REMEDY, zero_based=True)
-
     def _existing(self, vid):
         path = frames.find(self.folder, vid)
         if path is None:
@@ -274,17 +266,19 @@ class AnnotatedVideos:
                 f"{self.folder}: neither a video {vid}.mp4 (.avi, .mov, .mkv, .webm) nor a folder "
                 f"{vid} of frames; add it, or remove the video from {self.annotation_folder(vid)}"
             )
-        if not self._follow_links:
+        if not self._settings.follow_links:
             for file in frames.files(path):
                 check_inside(file, self.folder, FOLLOW)
         return path
 
-    def _located(self) -> Iterator[Located]:
-        return (located for numbered in self._frames.values() for located in numbered.values())
-
     def _check_names(self, label_space):
         """Check the names of all instances; return their label space."""
-        located = [(f.document.path, i) for f in self._located() for i in f.frame.instances]
+        located = [
+            (each.document.path, instance)
+            for numbered in self._frames.values()
+            for each in numbered.values()
+            for instance in each.frame.instances
+        ]
         check_mapped(located, self._names)
         if label_space is not None:
             check_label_space(located, self._names, label_space)
@@ -332,34 +326,18 @@ class AnnotatedVideos:
         )
 
 
-def _reopen(reread, label_space, follow_links):
-    exports, videos_dir, names, options, format_name, first_frame, tests, by_size = reread
-    return AnnotatedVideos(
-        exports,
-        videos_dir,
-        label_space,
-        names=names,
-        options=options,
-        format_name=format_name,
-        first_frame=first_frame,
-        follow_links=follow_links,
-        test_videos=tests,
-        by_size=by_size,
-    )
-
-
-def _numbering_of(document):
-    """What numbers its tracks by itself: a task, or else a file."""
+def _namespace(document):
+    """Return what numbers its tracks by itself: a task, or else a file."""
     return document.path if document.task is None else document.task
 
 
 def _offsets(located):
-    """Return {numbering: what to add}, so that the tracks of a video's files do not mix."""
+    """Return {namespace: what to add}, so that the tracks of a video's files do not mix."""
     highest: dict = {}
     for item in located:
         for instance in item.frame.instances:
             if instance.track is not None and instance.track >= 0:
-                key = _numbering_of(item.document)
+                key = _namespace(item.document)
                 highest[key] = max(highest.get(key, 0), instance.track)
     ends = itertools.accumulate((top + 1 for top in highest.values()), initial=0)
     return dict(zip(highest, ends))
@@ -381,8 +359,8 @@ def _split_of(vid, located):
             first = first or item
             if item.frame.split != first.frame.split:
                 raise InputError(
-                    f"{item.document.path}: {item.frame.where}: puts '{vid}' into "
-                    f"'{item.frame.split}', and {first.document.path} into '{first.frame.split}'; "
+                    f"{item}: puts '{vid}' into '{item.frame.split}', and {first} into "
+                    f"'{first.frame.split}'; "
                     "the frames of a video are of one split: correct one, or name the test videos "
                     "by --test_videos"
                 )
@@ -390,11 +368,12 @@ def _split_of(vid, located):
 
 
 def _left_out(documents):
+    """What documents left out, as a list of one line or none."""
     total: collections.Counter = collections.Counter()
     for document in documents:
         total.update(document.left_out)
     listed = ", ".join(f"{count} {reason}" for reason, count in total.items())
-    return f"left out: {listed}" if listed else ""
+    return [f"left out: {listed}"] if listed else []
 
 
 def split_by_name(vids: Iterable[str]) -> dict[str, str]:

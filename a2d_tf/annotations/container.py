@@ -1,12 +1,18 @@
-"""The files of an annotation export, which is one file, a folder, or a zip as downloaded."""
+"""An annotation export, which is one file, a folder, or a zip as downloaded, and its files."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import json
 import pathlib
 import zipfile
 import zlib
+from collections.abc import Iterator
+from typing import Any
 
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import check_json
 from a2d_tf.core.limits import MAX_EXPORT_BYTES
 
 _REMEDY = "export it again"
@@ -31,14 +37,12 @@ class Container:
             names = [file.relative_to(path).as_posix() for file in found]
         elif not path.is_file():
             raise InputError(f"{path}: no such file or folder; --annotations names an export")
-        elif zipfile.is_zipfile(path):
+        elif path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
             try:
                 self._zip = zipfile.ZipFile(path)
-            except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+            except (zipfile.BadZipFile, OSError) as error:
                 raise InputError(f"{path}: not a readable zip ({error}); {_REMEDY}") from error
             names = [info.filename for info in self._zip.infolist() if not info.is_dir()]
-        elif path.suffix.lower() == ".zip":
-            raise InputError(f"{path}: not a zip, or a truncated one; {_REMEDY}")
         else:
             names = [path.name]
         self.names = sorted(name for name in names if not _is_hidden(name))
@@ -51,13 +55,11 @@ class Container:
         """Return the content of one of `names`."""
         where = self.locate(name)
         try:
-            if self._zip:
-                size = self._zip.getinfo(name).file_size
-            else:
-                size = pathlib.Path(where).stat().st_size
-            if size > MAX_EXPORT_BYTES:
+            if self._zip is None:
+                return pathlib.Path(where).read_bytes()
+            if self._zip.getinfo(name).file_size > MAX_EXPORT_BYTES:
                 raise InputError(f"{where}: larger than {MAX_EXPORT_BYTES} bytes; split the export")
-            return self._zip.read(name) if self._zip else pathlib.Path(where).read_bytes()
+            return self._zip.read(name)
         except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
             raise InputError(f"{where}: cannot be read ({error}); {_REMEDY}") from error
 
@@ -72,3 +74,52 @@ class Container:
 def _is_hidden(name):
     """Whether a file is a system's own: macOS leaves __MACOSX/ and ._name in zips."""
     return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+    """A file of an export.
+
+    Attributes:
+      container: the export.
+      name: one of its names.
+      content: the value of a .json; else the bytes.
+    """
+
+    container: Container
+    name: str
+    content: Any
+
+    @classmethod
+    def open(cls, container: Container, name: str) -> File:
+        """Read a file; InputError where it cannot be read, or is a .json and none."""
+        if not name.lower().endswith(".json"):
+            return cls(container, name, container.read(name))
+        try:
+            content = json.loads(container.text(name))
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise InputError(
+                f"{container.locate(name)}: not a readable JSON file ({error}); {_REMEDY}"
+            ) from error
+        return cls(container, name, content)
+
+    @property
+    def path(self) -> pathlib.PurePath:
+        """The path, as errors name it."""
+        return self.container.locate(self.name)
+
+    def check(self, kind: Any) -> Any:
+        """Return the content, of this kind for `core.files.check_json`; else raise InputError."""
+        try:
+            check_json(self.content, kind)
+        except ValueError as error:
+            raise InputError(f"{self.path}: {error}; {_REMEDY}") from error
+        return self.content
+
+    @contextlib.contextmanager
+    def at(self, where: str, remedy: str = _REMEDY) -> Iterator[None]:
+        """Name file, place and remedy in a ValueError that a damaged value raises within."""
+        try:
+            yield
+        except ValueError as error:
+            raise InputError(f"{self.path}: {where}: {error}; {remedy}") from error

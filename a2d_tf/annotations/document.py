@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-import re
-from typing import Any, Union
+from typing import Any, NamedTuple, Union
 
 Segmentation = Union[list, dict]
 """A COCO segmentation: polygons [[x1, y1, x2, y2, ...], ...] or an RLE {'size', 'counts'}."""
@@ -37,13 +36,38 @@ class Instance:
     box: Any = None
 
 
+class Numbering(NamedTuple):
+    """How a tool numbers the frames of a video.
+
+    Attributes:
+      kind: 'video', if numbers count the frames of the source video from 1; 'names', if a number is
+        that in the name of an image, whose folder may begin at 0; 'names from 0', if it is one more
+        than that, unless the folder begins at 1; 'names from 1', if the folder must begin at 1;
+        'images', if numbers count the images of a task, which tell frames only where they are all
+        of the video's.
+      explanation: the same in one line for the user: 'frame_000005 is frame 6'.
+    """
+
+    kind: str
+    explanation: str
+
+
+class FrameName(NamedTuple):
+    """Which frame of which video; the fields are those of `AnnotatedFrame`."""
+
+    video: str | None
+    number: int
+    numbering: Numbering
+
+
 @dataclasses.dataclass(frozen=True)
 class AnnotatedFrame:
     """One annotated frame; without instances, it shows background alone.
 
     Attributes:
       video: the video's name as in the file, without suffix; None where the file names none.
-      number: 1-based number of the frame; see `Document.numbering`.
+      number: 1-based number of the frame; see `numbering`.
+      numbering: what the number means.
       size: (height, width) of the image that the coordinates refer to; None for the video's own.
       instances: its instances.
       where: the frame's place in the file, for errors: 'images[0]'.
@@ -54,6 +78,7 @@ class AnnotatedFrame:
 
     video: str | None
     number: int
+    numbering: Numbering
     size: tuple[int, int] | None
     instances: tuple[Instance, ...]
     where: str
@@ -67,25 +92,18 @@ class Document:
 
     Attributes:
       path: the file; a member of a zip as 'task.zip/annotations.xml'.
-      format: name of its format, one of `recognise.FORMATS`.
+      format: name of its format, one of `formats.FORMATS`.
       frames: the annotated frames, in the order of the file.
-      numbering: 'video', if `AnnotatedFrame.number` counts the frames of the source video from 1;
-        'names', if it is the number in the name of an image, whose folder may begin at 0;
-        'names from 0', if it is one more than that, unless the folder begins at 1; 'images', if it
-        counts the images of a task, which tell frames only where they are all of the video's.
-      explanation: how the tool numbers frames, in one line for the user: 'frame_000005 is frame 6'.
-      frame_count: the number of frames of the video, as far as the tool says; else None.
       left_out: {reason: count} of frames and shapes that were left out.
+      frame_count: the number of frames of the video, as far as the tool says; else None.
       task: number of the task in the tool, of which there is one export; None where it has none.
     """
 
     path: pathlib.PurePath
     format: str
     frames: tuple[AnnotatedFrame, ...]
-    numbering: str
-    explanation: str
-    frame_count: int | None = None
     left_out: dict[str, int] = dataclasses.field(default_factory=dict)
+    frame_count: int | None = None
     task: int | None = None
 
 
@@ -108,23 +126,3 @@ class ReadOptions:
 
 
 DEFAULTS = ReadOptions()
-
-
-def split_frame_name(name: str) -> tuple[str | None, int] | None:
-    """Split the path of an image into the video's name and the frame's number.
-
-    'clip1/00005.jpg', 'clip1_00005.jpg' and r'images\\clip1\\frame-5.png' are frame 5 of clip1;
-    '00005.jpg' and 'frame_00005.png' are frame 5 of a video without a name.
-
-    Returns:
-      (video or None, number), or None where the name ends with no number.
-    """
-    *folders, last = name.replace("\\", "/").split("/")
-    stem = last.rpartition(".")[0] or last
-    found = re.fullmatch(r"(?:(.*?)[ _.-]?)?([0-9]{1,9})", stem)
-    if not found:
-        return None
-    prefix, number = found[1] or "", int(found[2])
-    if prefix.lower() in ("", "frame", "img", "image"):
-        return (folders[-1] if folders else None), number
-    return prefix, number

@@ -2,64 +2,38 @@
 
 from __future__ import annotations
 
-import dataclasses
-import pathlib
 import re
-from collections.abc import Iterable, Mapping
 
-from a2d_tf.annotations.document import AnnotatedFrame, Document, split_frame_name
-
-OF_IMAGES = "images are numbered by their own names, as in clip/00005.jpg"
-"""Explanation of numbers that are the user's, see `Document.explanation`."""
-
+from a2d_tf.annotations.document import FrameName, Numbering
 
 PREDICTION = "a2d_tf"
 """`info.description` of this project's own export of a prediction as COCO."""
 
-
-@dataclasses.dataclass(frozen=True)
-class FrameName:
-    """What the name of an image says; the fields are those of `AnnotatedFrame` and `Document`."""
-
-    video: str | None
-    number: int
-    numbering: str = "names"
-    explanation: str = OF_IMAGES
+_BY_NAME = Numbering("names", "images are numbered by their own names, as in clip/00005.jpg")
+_BY_CVAT = Numbering("video", "CVAT counts from 0: frame_000005 is frame 6 of the video")
+_OWN = Numbering("names from 1", "yard/00005.png is frame 5, counted from 1")
+_FROM_0 = "YouTube-VIS counts from 0: clip/00005.jpg is frame 6 of the video"
+_UPLOADED = re.compile(r"^[0-9a-f]{8}(-|__)(?=.)")
 
 
-def documents(
-    path: pathlib.PurePath,
-    format_name: str,
-    frames: Iterable[tuple[FrameName, AnnotatedFrame]],
-    left_out: Mapping[str, int],
-    frame_count: int | None = None,
-) -> list[Document]:
-    """Make a file's documents: one, or two where its images are numbered in both ways.
+def split_frame_name(name: str) -> tuple[str | None, int] | None:
+    """Split the path of an image into the video's name and the frame's number.
 
-    Args:
-      path: the file.
-      format_name: its format.
-      frames: its annotated frames, with what their names say.
-      left_out: see `Document`; the first document has it.
-      frame_count: see `Document`; of the frames that are numbered as in the video.
+    'clip1/00005.jpg', 'clip1_00005.jpg' and r'images\\clip1\\frame-5.png' are frame 5 of clip1;
+    '00005.jpg' and 'frame_00005.png' are frame 5 of a video without a name.
+
+    Returns:
+      (video or None, number), or None where the name ends with no number.
     """
-    numbered: dict[str, tuple[str, list[AnnotatedFrame]]] = {}
-    for name, frame in frames:
-        numbered.setdefault(name.numbering, (name.explanation, []))[1].append(frame)
-    return [
-        Document(
-            path,
-            format_name,
-            tuple(members),
-            numbering,
-            explanation,
-            frame_count if numbering == "video" else None,
-            dict(left_out) if i == 0 else {},
-        )
-        for i, (numbering, (explanation, members)) in enumerate(
-            (numbered or {"names": (OF_IMAGES, [])}).items()
-        )
-    ]
+    *folders, last = name.replace("\\", "/").split("/")
+    stem = last.rpartition(".")[0] or last
+    found = re.fullmatch(r"(?:(.*?)[ _.-]?)?([0-9]{1,9})", stem)
+    if not found:
+        return None
+    prefix, number = found[1] or "", int(found[2])
+    if prefix.lower() in ("", "frame", "img", "image"):
+        return (folders[-1] if folders else None), number
+    return prefix, number
 
 
 def of_image(name: str) -> FrameName | None:
@@ -72,7 +46,7 @@ def of_image(name: str) -> FrameName | None:
     if not found:
         return None
     video, number = found
-    return FrameName(None if video in ("", ".", "..") else video, number)
+    return FrameName(None if video in ("", ".", "..") else video, number, _BY_NAME)
 
 
 def of_cvat(name: str) -> FrameName | None:
@@ -81,11 +55,7 @@ def of_cvat(name: str) -> FrameName | None:
     Source: cvat-ai/cvat `dataset_manager/bindings.py`.
     """
     found = re.fullmatch(r"frame_([0-9]{6,9})\.PNG", _without_images(name))
-    if not found:
-        return of_image(name)
-    return FrameName(
-        None, int(found[1]) + 1, "video", "CVAT counts from 0: frame_000005 is frame 6 of the video"
-    )
+    return FrameName(None, int(found[1]) + 1, _BY_CVAT) if found else of_image(name)
 
 
 def of_prediction(name: str) -> FrameName | None:
@@ -95,18 +65,27 @@ def of_prediction(name: str) -> FrameName | None:
     """
     folders, _, last = name.rpartition("/")
     found, video = of_cvat(last), folders.rpartition("/")[2]
-    return dataclasses.replace(found, video=video) if found and video else found
+    return found._replace(video=video) if found and video else found
 
 
-def of_youtube_vis(name: str) -> FrameName | None:
-    """Parse a name of YouTube-VIS, which counts from 0: 'clip1/00005.jpg' is frame 6."""
+def of_own(name: str) -> FrameName | None:
+    """Parse a name in this project's own annotations: 'yard/00005.png' is frame 5, and none 0."""
+    found = re.fullmatch(r"(.+)/([0-9]{1,9})(\.(png|jpe?g))?", name, re.IGNORECASE)
+    if not found or int(found[2]) == 0:
+        return None
+    return FrameName(found[1], int(found[2]), _OWN)
+
+
+def of_youtube_vis(name: str, certain: bool) -> FrameName | None:
+    """Parse a name of YouTube-VIS, which counts from 0: 'clip1/00005.jpg' is frame 6.
+
+    Args:
+      name: the image's name.
+      certain: whether this file surely counts from 0; others may have counted from 1.
+    """
     found = of_image(name)
-    return found and FrameName(
-        found.video,
-        found.number + 1,
-        "names from 0",
-        "YouTube-VIS counts from 0: clip/00005.jpg is frame 6 of the video",
-    )
+    numbering = Numbering("video" if certain else "names from 0", _FROM_0)
+    return found and FrameName(found.video, found.number + 1, numbering)
 
 
 def of_roboflow(name: str, step: int) -> FrameName | None:
@@ -124,13 +103,11 @@ def of_roboflow(name: str, step: int) -> FrameName | None:
     )
     if not found:
         return of_image(name)
-    return FrameName(
-        found[1],
-        int(found[2]) * step + 1,
-        "video",
+    explanation = (
         f"Roboflow counts the frames it sampled from 0: clip_mp4-5.jpg is frame {5 * step + 1} of "
-        "the video; if it took every tenth, say --frame_step=10",
+        "the video; if it took every tenth, say --frame_step=10"
     )
+    return FrameName(found[1], int(found[2]) * step + 1, Numbering("video", explanation))
 
 
 def is_of_roboflow(name: str) -> bool:
@@ -144,17 +121,13 @@ def of_label_studio(name: str) -> FrameName | None:
     Returns:
       The frame; None also where the name does not hold the video, for folders are lost.
     """
-    last = _last(name)
-    found = of_image(re.sub(_UPLOADED, "", last))
+    found = of_image(re.sub(_UPLOADED, "", _last(name)))
     return found if found and found.video else None
 
 
 def is_of_label_studio(name: str) -> bool:
     """Whether Label Studio has named an image, an upload or one of a local storage."""
     return bool(re.match(_UPLOADED, _last(name)))
-
-
-_UPLOADED = re.compile(r"^[0-9a-f]{8}(-|__)(?=.)")
 
 
 def _last(name):

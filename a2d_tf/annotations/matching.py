@@ -27,6 +27,10 @@ class Located:
     frame: AnnotatedFrame
     document: Document
 
+    def __str__(self) -> str:
+        """The place of the frame, for errors."""
+        return f"{self.document.path}: {self.frame.where}"
+
 
 @dataclasses.dataclass(frozen=True)
 class Export:
@@ -68,11 +72,11 @@ class Matcher:
           by_size: that of an earlier match of the same documents, so that no video is decoded.
         """
         self.folder, self._first_frame = folder, first_frame
-        self.by_size = dict(by_size or {})  # a file may be of two documents
-        self._first: dict[str, int | None] = {}  # number of a folder's first image; None of a file
-        self._spelled: dict[str, str] = {}
+        self.by_size = dict(by_size or {})
         self._again = by_size is not None
+        self._said: dict[Export, set[str]] = {}  # the videos that exports of a said video name
         self._measured: dict[str, tuple[tuple[int, int], int] | None] = {}
+        self._first: dict[str, int | None] = {}
         self._paths: dict[str, list[pathlib.Path]] = {}
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder; --videos names that of the videos")
@@ -80,6 +84,9 @@ class Matcher:
             if name := _name_of(path):
                 self._paths.setdefault(name, []).append(path)
         self.names = sorted(self._paths)
+        self._alike: dict[str, list[str]] = {}
+        for name in self.names:
+            self._alike.setdefault(_letters(name), []).append(name)
 
     def match(self, exports: Iterable[tuple[Export, Document]]) -> dict[str, dict[int, Located]]:
         """Find the video and the frame of each annotated frame.
@@ -91,103 +98,66 @@ class Matcher:
           InputError: a document's video cannot be told, two files are one video, or two documents
             annotate one frame.
         """
-        exports = list(exports)
-        named = {id(document): self._named(export, document) for export, document in exports}
-        self._check_said(exports)
-        taken = {video for video in named.values() if video}
-        taken |= {
-            self._spelling(video)
-            for export, document in exports
-            for video in {frame.video for frame in document.frames}
-            if video and export.video is None
-        }
-        checked: set[tuple[int, str]] = set()
+        named = [(document, self._videos_of(export, document)) for export, document in exports]
+        taken = {video for _, videos in named for video in videos.values() if video}
         tasks: dict[tuple[str, int], Document] = {}
         found: dict[str, dict[int, Located]] = {}
-        for _, document in exports:
-            for frame in document.frames:
-                video = named[id(document)] or frame.video and self._known(frame.video)
-                if video is None:
-                    video = self.by_size.get(document.path) or self._find_by_size(document, taken)
-                    named[id(document)] = self.by_size[document.path] = video
-                    taken.add(video)
-                if (id(document), video) not in checked:
-                    checked.add((id(document), video))
-                    self._check_positions(video, document)
-                if document.task is not None and frame is document.frames[0]:
+        for document, videos in named:
+            sized = ""
+            if None in videos.values():
+                sized = self.by_size.get(document.path) or self._find_by_size(document, taken)
+                self.by_size[document.path] = sized
+                taken.add(sized)
+            known = {name: video or sized for name, video in videos.items()}
+            for video in set(known.values()):
+                self._check_numbering(video, document)
+                if document.task is not None:
                     _check_again(document, tasks.setdefault((video, document.task), document))
+            for frame in document.frames:
+                video = known[frame.video]
                 self._add(found.setdefault(video, {}), video, Located(frame, document))
         for video in found:
-            self._check_one(video)
+            there = [path.name for path in self._paths.get(video, ())]
+            if len(there) > 1:
+                raise InputError(
+                    f"{self.folder}: {' and '.join(there)} are both the video '{video}', and their "
+                    "frames may differ; move the one that was not annotated out of this folder"
+                )
         return found
 
-    def _check_one(self, video: str) -> None:
-        """Raise InputError where two of the folder's entries are the video of this name."""
-        there = [path.name for path in self._paths.get(video, ())]
-        if len(there) > 1:
+    def _videos_of(self, export: Export, document: Document) -> dict[str | None, str | None]:
+        """Return {name in a document: its video in the folder, None if only its size may tell}."""
+        found = {
+            name: self._spelling(name) if name else self._by_path(export, document)
+            for name in dict.fromkeys(frame.video for frame in document.frames)
+        }
+        if export.video is None:
+            for name, video in found.items():
+                if video and not is_file_name(video):
+                    raise InputError(
+                        f"{document.path}: video {shown(name)} cannot be a file name; rename it"
+                    )
+            return found
+        if export.video not in self.names:
             raise InputError(
-                f"{self.folder}: {' and '.join(there)} are both the video '{video}', and their "
-                "frames may differ; move the one that was not annotated out of this folder"
+                f"--annotations={export.video}={export.path}: {self.folder} has no video "
+                f"'{export.video}'; it has {_listed(self.names)}"
             )
-
-    def _check_said(self, exports: Sequence[tuple[Export, Document]]) -> None:
-        """Raise InputError where an export is said to be of one video, and its files name more."""
-        several: dict[Export, set[str]] = {}
-        for export, document in exports:
-            if export.video is not None:
-                for video in {frame.video for frame in document.frames}:
-                    name = self._spelling(video) if video else self._by_path(export, document)
-                    if name in self.names:
-                        several.setdefault(export, set()).add(name)
-        for export, names in several.items():
-            if len(names) > 1:
-                raise InputError(
-                    f"{export.path}: its contents or file names are of the videos "
-                    f"{_listed(sorted(names))}, so --annotations={export.video}=… cannot hold; "
-                    f"leave out '{export.video}='"
-                )
-
-    def _check_positions(self, video: str, document: Document) -> None:
-        """Raise InputError where numbers would be taken for other frames than those meant."""
-        own = document.format == "a2d_tf"
-        if self._again or not (own or document.numbering == "images"):
-            return
-        path = frame_files.find(self.folder, video)
-        if path is None:
-            return
-        if own and path.is_dir() and frame_files.begins_with_zero(path):
+        said = self._said.setdefault(export, set())
+        said.update(video for video in found.values() if video in self.names)
+        if len(found) > 1 or len(said) > 1:
+            names = sorted(said if len(said) > 1 else map(str, found))
             raise InputError(
-                f"{document.path}: counts frames from 1, and {path} has images from 0, so that "
-                "names of one are not those of the other; number the images from 1"
+                f"{document.path}: its contents or file names are of the videos {_listed(names)}, so "
+                f"--annotations={export.video}=… cannot hold; leave out '{export.video}='"
             )
-        measured = None if own else self._measure(video)
-        if measured and measured[1] != document.frame_count:
-            known = document.frame_count is not None
-            number = document.frame_count if known else "an unknown number of"
-            raise InputError(
-                f"{document.path}: counts {number} images of a task, and {path} has "
-                f"{measured[1]} frames, so that it does not say which they are; export it as "
-                "'CVAT for images 1.1', which keeps the images' names"
-            )
+        return dict.fromkeys(found, export.video)
 
-    def _named(self, export: Export, document: Document) -> str | None:
-        """Return the video of a whole document: as the user says, or by the path of the export."""
-        if export.video is not None:
-            if not is_file_name(export.video) or export.video not in self.names:
-                raise InputError(
-                    f"--annotations={export.video}={export.path}: {self.folder} has no video "
-                    f"'{export.video}'; it has {_listed(self.names)}"
-                )
-            several = {frame.video for frame in document.frames}
-            if len(several) > 1:
-                raise InputError(
-                    f"{document.path}: names the videos {_listed(sorted(map(str, several)))}, so "
-                    f"--annotations={export.video}=… cannot hold; leave out '{export.video}='"
-                )
-            return export.video
-        if any(frame.video for frame in document.frames):
-            return None
-        return self._by_path(export, document)
+    def _spelling(self, video: str) -> str:
+        """Return the folder's spelling of a name; the name where the folder has no such video."""
+        # Tools change blanks and cases, and macOS the form of accents.
+        alike = self._alike.get(_letters(video), [])
+        return alike[0] if len(alike) == 1 and video not in self._paths else video
 
     def _by_path(self, export: Export, document: Document) -> str | None:
         """Return the video after which a document's file or one of its folders is named."""
@@ -200,29 +170,9 @@ class Matcher:
             files = []
         for part in [*files, *reversed(folders)]:
             for name in (part, part.rpartition(".")[0]):
-                if name in self.names:
+                if name in self._paths:
                     return name
         return None
-
-    def _known(self, video: str) -> str:
-        """Return the folder's spelling of a video's name; InputError where it can have none."""
-        name = self._spelling(video)
-        if name not in self.names and not is_file_name(video):
-            raise InputError(f"video {shown(video)} cannot be a file name; rename the video")
-        return name
-
-    def _spelling(self, video: str) -> str:
-        """Return the folder's spelling of a name; the name where the folder has no such video."""
-        if video not in self._spelled:
-            self._spelled[video] = self._find_spelling(video)
-        return self._spelled[video]
-
-    def _find_spelling(self, video: str) -> str:
-        if video in self.names:
-            return video
-        # Tools change blanks and cases, and macOS the form of accents.
-        alike = [name for name in self.names if _letters(name) == _letters(video)]
-        return alike[0] if len(alike) == 1 else video
 
     def _find_by_size(self, document: Document, taken: set[str]) -> str:
         """Return the only video of the size and the number of frames that a document gives."""
@@ -245,42 +195,57 @@ class Matcher:
     def _measure(self, video: str) -> tuple[tuple[int, int], int] | None:
         """Return the (height, width) and the number of frames; None of what is no whole video."""
         if video not in self._measured:
-            self._measured[video], path = None, frame_files.find(self.folder, video)
+            self._measured[video], path = None, self._paths[video][0]
             with contextlib.suppress(InputError):  # other things may lie in the folder
-                if path is not None:
-                    size = frame_files.size(path, zero_based=True)
-                    self._measured[video] = size, frame_files.count(path, zero_based=True)
+                size = frame_files.size(path, zero_based=True)
+                self._measured[video] = size, frame_files.count(path, zero_based=True)
         return self._measured[video]
 
+    def _check_numbering(self, video: str, document: Document) -> None:
+        """Raise InputError where numbers would be taken for other frames than those meant."""
+        kinds = {frame.numbering.kind for frame in document.frames}
+        if "names from 1" in kinds and self._first_image(video) == 0:
+            raise InputError(
+                f"{document.path}: counts frames from 1, and the images of '{video}' from 0, so "
+                "that names of one are not those of the other; number the images from 1"
+            )
+        if "images" in kinds and video in self._paths and not self._again:
+            measured = self._measure(video)
+            if measured and measured[1] != document.frame_count:
+                raise InputError(
+                    f"{document.path}: counts {document.frame_count or 'some'} images of a task, "
+                    f"and '{video}' has {measured[1]} frames, so that it does not say which they "
+                    "are; export it as 'CVAT for images 1.1', which keeps the images' names"
+                )
+
+    def _first_image(self, video: str) -> int | None:
+        """Return the number of the first image of a folder, 0 or 1; None of any other video."""
+        if video not in self._first:  # is asked for every frame
+            path, self._first[video] = self.folder / video, None
+            if frame_files.find(self.folder, video) == path:
+                self._first[video] = int(not frame_files.begins_with_zero(path))
+        return self._first[video]
+
     def _add(self, numbered: dict[int, Located], video: str, located: Located) -> None:
-        frame, document = located.frame, located.document
-        number = frame.number + self._shift(video, document)
-        where = f"{document.path}: {frame.where}"
+        """Add a frame of a video to those of the documents before."""
+        frame, kind = located.frame, located.frame.numbering.kind
+        number = frame.number
+        if kind in ("names", "names from 0"):
+            first = self._first_image(video)
+            first = self._first_frame if first is None else first
+            usual = 1 if kind == "names" else 0
+            number += 0 if first is None else usual - first
         if number < 1:
             raise InputError(
-                f"{where}: is numbered {frame.number}, and the first frame 1; "
+                f"{located}: is numbered {frame.number}, and the first frame 1; "
                 "pass --first_frame=0 if the images are numbered from 0"
             )
         other = numbered.setdefault(number, located)
         if other is not located and not _same(other.frame, frame):
             raise InputError(
-                f"{where}: frame {number} of '{video}' is also {other.document.path}: "
-                f"{other.frame.where}; put all instances of a frame on one image, and export "
-                "images once, without augmentation"
+                f"{located}: frame {number} of '{video}' is also {other}; put all instances of a "
+                "frame on one image, and export images once, without augmentation"
             )
-
-    def _shift(self, video: str, document: Document) -> int:
-        """Return what to add to the numbers of a document."""
-        if document.numbering in ("video", "images"):
-            return 0
-        usual = 0 if document.numbering == "names from 0" else 1
-        if video not in self._first:  # asked for every frame, and it lists the folder
-            path = frame_files.find(self.folder, video)
-            self._first[video] = None
-            if path is not None and path.is_dir():
-                self._first[video] = 0 if frame_files.begins_with_zero(path) else 1
-        first = self._first[video] if self._first[video] is not None else self._first_frame
-        return 0 if first is None else usual - first
 
 
 def _name_of(path):

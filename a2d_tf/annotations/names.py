@@ -15,7 +15,7 @@ from pathlib import PurePath
 
 from a2d_tf.annotations.document import Instance
 from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.files import read_json
+from a2d_tf.core.files import load_json
 from a2d_tf.core.labels import A2D, LabelSpace, is_name
 
 Pair = tuple[str, str]
@@ -40,26 +40,12 @@ class Names:
         Raises:
           InputError: the file is missing, malformed, or has a name that is none.
         """
-        try:
-            content = read_json(path)
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{path}: not a readable JSON file ({error}); --names names a file "
-                '{"label": ["actor", "action"]}'
-            ) from error
-        if not isinstance(content, dict):
-            raise InputError(f'{path}: not an object; write {{"label": ["actor", "action"]}}')
-        for label, pair in content.items():
-            valid = isinstance(pair, list) and len(pair) == 2 and is_name(pair[0])
-            if not valid or not (pair[1] is None or is_name(pair[1])):
-                raise InputError(
-                    f"{path}: {shown(label)}: {shown(pair)} is no pair; write "
-                    '["actor", "action"], or ["actor", null] to take the attribute \'action\''
-                )
-        by_label = {label.strip(): (actor, action) for label, (actor, action) in content.items()}
-        if len(by_label) < len(content):
-            raise InputError(f"{path}: two labels differ in blanks alone; keep one of them")
-        return cls(by_label)
+        content = load_json(
+            path,
+            {str: _check_pair},
+            'write {"label": ["actor", "action"]}, or ["actor", null] for the attribute \'action\'',
+        )
+        return cls({label.strip(): (actor, action) for label, (actor, action) in content.items()})
 
     def pair(self, instance: Instance) -> Pair | None:
         """Return the actor and the action of an instance; None if they cannot be told."""
@@ -92,6 +78,13 @@ class Names:
 
 
 NO_NAMES = Names()
+
+
+def _check_pair(pair):
+    if not isinstance(pair, list) or len(pair) != 2 or not is_name(pair[0]):
+        raise ValueError(f"{shown(pair)} is no pair of names")
+    if pair[1] is not None and not is_name(pair[1]):
+        raise ValueError(f"{shown(pair[1])} is no name of an action")
 
 
 def _chosen(value):
@@ -146,19 +139,11 @@ def check_label_space(
     Raises:
       InputError: names the file and the first instance whose pair the label space lacks.
     """
+    known = {(space.actors[x], space.actions[y]) for x, y in space.pairs}
     for path, instance in located:
-        actor, action = names.pair(instance) or ("", "")
-        for field, name, known in (
-            ("actor", actor, space.actors),
-            ("action", action, space.actions),
-        ):
-            if name not in known:
-                raise InputError(
-                    f"{path}: {instance.where}.{field}: '{name}' is not in the label space "
-                    f"({', '.join(known)}); correct it, or add it in the file of --labels"
-                )
-        if not space.valid[space.actors.index(actor), space.actions.index(action)]:
+        pair = names.pair(instance)
+        if pair not in known:
             raise InputError(
-                f"{path}: {instance.where}.action: the label space has no '{action}' of '{actor}'; "
-                "correct it, or add the pair in the file of --labels"
+                f"{path}: {instance.where}: the label space has no {'-'.join(pair or ())}; correct "
+                "it, or add the pair in the file of --labels"
             )

@@ -1,7 +1,18 @@
-"""COCO's JSON as CVAT, Roboflow and Label Studio write it, and as others do.
+"""COCO's JSON as CVAT, Roboflow and Label Studio write it, as others do, and this project's own.
 
 The tools differ in how they name images and in what an image without annotations means, see
 `_Dialect`. 'iscrowd' marks masks in CVAT, and is ignored unless `ReadOptions.crowds`.
+
+This project's own has no categories, but an actor and an action for each annotation:
+
+```
+{"images": [{"id": 1, "file_name": "yard/00030.png", "width": 320, "height": 240}, …],
+ "annotations": [{"image_id": 1, "actor": "truck", "action": "driving", "segmentation": …}, …]}
+```
+
+`file_name` is `<video>/<frame>`, with the 1-based number of the frame; its suffix is optional.
+`bbox` [x, y, width, height] is optional. Either all images have a `split` ('train' or 'test') or
+none.
 
 Sources: cvat-ai/datumaro `coco/exporter.py`; label-studio-sdk 2.1.2 `converter/converter.py` and
 `exports/brush_to_coco.py`; Roboflow's from public files.
@@ -15,13 +26,33 @@ from collections.abc import Callable
 from typing import Any
 
 from a2d_tf.annotations import frame_names
-from a2d_tf.annotations.container import Container
-from a2d_tf.annotations.document import AnnotatedFrame, Document, Instance, ReadOptions
-from a2d_tf.annotations.fields import Fields, attributes_of, is_number, name_of
-from a2d_tf.annotations.frame_names import FrameName
-from a2d_tf.core.errors import shown
+from a2d_tf.annotations.container import File
+from a2d_tf.annotations.document import (
+    AnnotatedFrame,
+    Document,
+    FrameName,
+    Instance,
+    ReadOptions,
+    Segmentation,
+)
+from a2d_tf.annotations.shapes import area
+from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.files import check_json, one_of, whole
+from a2d_tf.core.limits import MAX_SIDE
+from a2d_tf.data.manifest import SPLITS
 
-FORMAT = "coco"
+_ID, _SIDE = (int, str), whole(1, MAX_SIDE)
+_IMAGE = {"id": _ID, "file_name": str}
+_COCO = {
+    "images": [{**_IMAGE, "width?": (_SIDE, None), "height?": (_SIDE, None)}],
+    "categories": [{"id": _ID, "name": str}],
+    "annotations": [{"image_id": _ID, "category_id": _ID, "attributes?": (dict, None)}],
+}
+_OWN = {
+    "images": [{**_IMAGE, "width": _SIDE, "height": _SIDE}],
+    "annotations": [{"image_id": _ID, "actor": str, "action": str, "segmentation": (list, dict)}],
+}
+_NO_MASK = "annotations without a mask"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +62,6 @@ class _Dialect:
     Attributes:
       parse: the name of an image -> its frame, or None.
       form: what a name should look like, the remedy where `parse` finds none.
-      twice: the remedy where a frame is there twice.
       empty: whether an image without annotations is an annotated frame without instances.
       thin: whether polygons may have no area, as the outlines of a line of pixels have none.
       scaled: see `AnnotatedFrame.scaled`.
@@ -39,80 +69,90 @@ class _Dialect:
 
     parse: Callable[[str], FrameName | None]
     form: str = "<video>/<number>.jpg"
-    twice: str = "put all instances of a frame on one image"
     empty: bool = False
     thin: bool = False
     scaled: bool = False
 
 
+def is_own(content: Any) -> bool:
+    """Whether a parsed JSON is of this project's format: COCO with actors and no categories."""
+    if not matches(content):
+        return False
+    entries = content["annotations"]
+    if not entries:
+        return "categories" not in content
+    return any(isinstance(entry, dict) and "actor" in entry for entry in entries)
+
+
 def matches(content: Any) -> bool:
-    """Whether a parsed JSON is COCO, but not this project's own, whose annotations have actors."""
+    """Whether a parsed JSON is COCO."""
     if not isinstance(content, dict) or "videos" in content:
         return False
-    images, annotations = content.get("images"), content.get("annotations")
-    if not isinstance(images, list) or not isinstance(annotations, list):
-        return False
-    if any(isinstance(entry, dict) and "actor" in entry for entry in annotations):
-        return False
-    return bool(annotations) or "categories" in content
+    return all(isinstance(content.get(name), list) for name in ("images", "annotations"))
 
 
-def read(name: str, content: Any, container: Container, options: ReadOptions) -> list[Document]:
-    """Read a COCO file.
-
-    Args:
-      name: the file, one of `container.names`.
-      content: its parsed JSON.
-      container: the export.
-      options: what the user says of it.
-
-    Returns:
-      A document; two, where some images are numbered by CVAT and some by their names.
+def read(file: File, options: ReadOptions) -> list[Document]:
+    """Read a tool's COCO file.
 
     Raises:
       InputError: the structure is broken, a name holds no frame, or nothing has a mask.
     """
-    fields = Fields(container.locate(name))
-    images = fields.entries(content, "images")
-    dialect = _dialect(content, images, options)
-    by_image = _sort(fields, content, images)
+    content = file.check(_COCO)
+    labels = _by_id(file, "categories")
+    drawn = _by_image(file)
+    for i, annotation in enumerate(content["annotations"]):
+        if annotation["category_id"] not in labels:
+            raise _unknown(file, f"annotations[{i}].category_id", annotation["category_id"])
+    dialect = _dialect(content, options)
     left_out: collections.Counter[str] = collections.Counter()
-    frames: list[tuple[FrameName, AnnotatedFrame]] = []
-    for (i, image), drawn in zip(enumerate(images), by_image.values()):
-        instances = _instances(drawn, dialect, options, left_out)
-        if not _is_annotated(drawn, instances, dialect, options, left_out):
-            continue
-        found = _parse(fields, image, f"images[{i}]", dialect)
-        size = fields.size(image, f"images[{i}]")
-        frame = AnnotatedFrame(
-            found.video,
-            found.number,
-            size,
-            tuple(instances),
-            f"images[{i}]",
-            scaled=dialect.scaled and size is not None,
-        )
-        fields.check_once(frame, dialect.twice)
-        frames.append((found, frame))
+    frames = []
+    for i, image in enumerate(content["images"]):
+        annotations = drawn[image["id"]]
+        instances = _instances(file, annotations, labels, dialect, options, left_out)
+        if _is_annotated(annotations, instances, dialect, options, left_out):
+            frames.append(_frame(file, i, dialect, instances))
     if content["annotations"] and left_out[_NO_MASK] == len(content["annotations"]):
-        problem = "none has a mask ('segmentation'); draw polygons or masks, boxes do not do"
-        raise fields.error("annotations", problem)
-    return frame_names.documents(fields.path, FORMAT, frames, left_out, _frame_count(images))
+        raise InputError(
+            f"{file.path}: annotations: none has a mask ('segmentation'); draw polygons or masks, "
+            "boxes do not do"
+        )
+    return [Document(file.path, "coco", tuple(frames), dict(left_out), _frame_count(content))]
 
 
-_NO_MASK = "annotations without a mask"
+def read_own(file: File, options: ReadOptions) -> list[Document]:
+    """Read a file of this project's own format; all of its images are annotated.
+
+    Raises:
+      InputError: the structure is broken; masks and boxes are checked when they are decoded.
+    """
+    content = file.check(_OWN)
+    if any("split" in image for image in content["images"]):
+        file.check({"images": [{"split": one_of(*SPLITS)}]})
+    dialect = _Dialect(frame_names.of_own, "<video>/<frame>, such as yard/00030 or yard/00030.png")
+    drawn = _by_image(file)
+    frames = []
+    for i, image in enumerate(content["images"]):
+        instances = []
+        for where, annotation in drawn[image["id"]]:
+            if annotation.get("iscrowd"):
+                problem = "crowds have no single action; annotate each instance"
+                raise InputError(f"{file.path}: {where}.iscrowd: {problem}")
+            actor, action = annotation["actor"], annotation["action"]
+            parts = (annotation["segmentation"],)
+            box = annotation.get("bbox")
+            instances.append(Instance(actor, parts, where, actor, action, box=box))
+        frame = _frame(file, i, dialect, instances)
+        frames.append(dataclasses.replace(frame, split=image.get("split")))
+    return [Document(file.path, "a2d_tf", tuple(frames))]
 
 
-def _dialect(content, images, options):
+def _dialect(content, options):
     info = content.get("info")
     info = info if isinstance(info, dict) else {}
-    names = [image["file_name"] for image in images if isinstance(image.get("file_name"), str)]
+    names = [image["file_name"] for image in content["images"]]
     if "roboflow" in str(info.get("description")) or any(map(frame_names.is_of_roboflow, names)):
         return _Dialect(
-            lambda name: frame_names.of_roboflow(name, options.frame_step),
-            twice="versions of one frame are augmentation; export a version without",
-            empty=True,
-            scaled=True,
+            lambda name: frame_names.of_roboflow(name, options.frame_step), empty=True, scaled=True
         )
     if str(info.get("contributor")).startswith("Label Studio") or (
         names and all(map(frame_names.is_of_label_studio, names))
@@ -120,7 +160,6 @@ def _dialect(content, images, options):
         return _Dialect(
             frame_names.of_label_studio,
             form="<video>_<number>.jpg before the import, for Label Studio keeps no folders",
-            twice="export one annotation of each task",
             empty=True,
             thin=True,
         )
@@ -129,81 +168,102 @@ def _dialect(content, images, options):
     return _Dialect(frame_names.of_cvat)
 
 
-def _sort(fields, content, images):
-    """Check the annotations; return {image id: [(where, label, annotation), ...]}, all images."""
-    labels = fields.entries(content, "categories")
-    categories = fields.by_id(labels, "categories")
-    by_image = {identity: [] for identity in fields.by_id(images, "images")}
-    for i, annotation in enumerate(fields.entries(content, "annotations")):
-        where = f"annotations[{i}]"
-        image = fields.reference(annotation, "image_id", where, by_image)
-        k = categories[fields.reference(annotation, "category_id", where, categories)]
-        label = fields.text(labels[k], "name", f"categories[{k}]")
-        by_image[image].append((where, label, annotation))
-    return by_image
+def _by_id(file, name):
+    """Return {id: entry} of a list; ids are unique."""
+    entries = {}
+    for i, entry in enumerate(file.content[name]):
+        if entries.setdefault(entry["id"], entry) is not entry:
+            problem = f"{shown(entry['id'])} is also that of another; ids are unique"
+            raise InputError(f"{file.path}: {name}[{i}].id: {problem}")
+    return entries
 
 
-def _instances(annotations, dialect, options, left_out):
+def _by_image(file):
+    """Return {image id: [(where, annotation), ...]} of all images."""
+    drawn = {identity: [] for identity in _by_id(file, "images")}
+    for i, annotation in enumerate(file.content["annotations"]):
+        if annotation["image_id"] not in drawn:
+            raise _unknown(file, f"annotations[{i}].image_id", annotation["image_id"])
+        drawn[annotation["image_id"]].append((f"annotations[{i}]", annotation))
+    return drawn
+
+
+def _unknown(file, where, identity):
+    problem = f"{shown(identity)} is not listed in this file; export the annotations again"
+    return InputError(f"{file.path}: {where}: {problem}")
+
+
+def _frame(file, i, dialect, instances):
+    """Return the annotated frame that images[i] is."""
+    image = file.content["images"][i]
+    name, extra = image["file_name"], image.get("extra")
+    # Roboflow keeps the name that was uploaded, and numbers frames in it.
+    uploaded = extra.get("name") if dialect.scaled and isinstance(extra, dict) else None
+    found = dialect.parse(uploaded) if isinstance(uploaded, str) else None
+    found = found or dialect.parse(name)
+    if not found:
+        problem = f"{shown(name)} names no frame of a video; name images {dialect.form}"
+        raise InputError(f"{file.path}: images[{i}].file_name: {problem}")
+    height, width = image.get("height"), image.get("width")
+    size = (height, width) if height and width else None
+    scaled = dialect.scaled and size is not None
+    return AnnotatedFrame(*found, size, tuple(instances), f"images[{i}]", scaled)
+
+
+def _instances(file, annotations, labels, dialect, options, left_out):
     instances = []
-    for where, label, annotation in annotations:
-        parts = _segmentation(annotation.get("segmentation"), left_out)
-        if parts is None:
+    for where, annotation in annotations:
+        segmentation = _segmentation(annotation.get("segmentation"), left_out)
+        attributes = _attributes(annotation)
+        track = attributes.get("track_id")
+        if not segmentation:
             left_out[_NO_MASK] += 1
         elif options.crowds and annotation.get("iscrowd"):
             left_out["crowds"] += 1
-        elif dialect.thin and _is_thin(parts):
+        elif dialect.thin and _is_thin(file, segmentation, where):
             left_out["polygons without an area"] += 1
         else:
-            attributes = attributes_of(annotation)
-            track = attributes.get("track_id")
             instances.append(
                 Instance(
-                    label,
-                    (parts,),
+                    labels[annotation["category_id"]]["name"],
+                    (segmentation,),
                     where,
-                    actor=_name(attributes.get("actor")),
-                    action=_name(attributes.get("action")),
+                    actor=_text(attributes.get("actor")),
+                    action=_text(attributes.get("action")),
                     track=track if type(track) is int else None,
                 )
             )
     return instances
 
 
-def _name(value):
-    """An attribute that names something; None where it is absent or empty."""
-    value = name_of(value)
-    return value if isinstance(value, str) and value.strip() else None
+def _attributes(annotation):
+    """Return the 'attributes' of an annotation by their names in small letters."""
+    return {name.lower(): value for name, value in (annotation.get("attributes") or {}).items()}
 
 
-def _segmentation(value, left_out):
-    """A COCO segmentation; a polygon that is not in a list is put into one. None: no mask."""
-    if isinstance(value, list) and value and all(map(is_number, value)):
+def _text(value):
+    """Return an attribute as text: CVAT writes a number where it looks like one; else None."""
+    return str(value).removesuffix(".0") if type(value) in (int, float, str) else None
+
+
+def _segmentation(value: Any, left_out: collections.Counter[str]) -> Segmentation | None:
+    """Return a COCO segmentation, whose polygons may lack the list around them; None: no mask."""
+    if not isinstance(value, list) or not any(value):
+        return value if isinstance(value, dict) else None
+    if not all(isinstance(polygon, list) for polygon in value):
         return [value]
-    if isinstance(value, list) and any(map(_is_splinter, value)):
-        # Programs that outline masks leave them beside polygons.
-        whole = [polygon for polygon in value if not _is_splinter(polygon)]
-        if whole:
-            left_out["parts of one or two points"] += len(value) - len(whole)
-            return whole
-    return None if value in (None, [], [[]], {}, "") else value
+    # Programs that outline masks leave parts of one or two points beside polygons.
+    polygons = [polygon for polygon in value if len(polygon) not in (2, 4)]
+    if not polygons or len(polygons) == len(value):
+        return value
+    left_out["parts of one or two points"] += len(value) - len(polygons)
+    return polygons
 
 
-def _is_splinter(polygon):
-    return isinstance(polygon, list) and len(polygon) in (2, 4) and all(map(is_number, polygon))
-
-
-def _is_thin(segmentation):
-    """Whether all polygons have no area; what is malformed is left for `decode_mask` to refuse."""
-    if not isinstance(segmentation, list):
-        return False
-    for polygon in segmentation:
-        if not isinstance(polygon, list) or not all(map(is_number, polygon)) or len(polygon) % 2:
-            return False
-        xs, ys = polygon[::2], polygon[1::2]
-        following = zip(xs, ys, xs[1:] + xs[:1], ys[1:] + ys[:1])
-        if abs(sum(x * next_y - next_x * y for x, y, next_x, next_y in following)) > 1e-6:
-            return False
-    return True
+def _is_thin(file, segmentation, where):
+    with file.at(f"{where}.segmentation"):
+        check_json(segmentation, (dict, [[float]]))
+        return area(segmentation) < 1e-6
 
 
 def _is_annotated(annotations, instances, dialect, options, left_out):
@@ -214,8 +274,8 @@ def _is_annotated(annotations, instances, dialect, options, left_out):
         reason = "frames with nothing but such annotations"
     else:
         drawn = any(
-            attributes_of(annotation).get("keyframe") not in (False, "false", "False")
-            for _, _, annotation in annotations
+            _attributes(annotation).get("keyframe") not in (False, "false", "False")
+            for _, annotation in annotations
         )
         reason = None if drawn or options.interpolated else "interpolated frames"
     if reason:
@@ -223,20 +283,8 @@ def _is_annotated(annotations, instances, dialect, options, left_out):
     return reason is None
 
 
-def _parse(fields, image, where, dialect):
-    """Return the frame that an image's name says, of Roboflow's the name that was uploaded."""
-    name, extra = fields.text(image, "file_name", where), image.get("extra")
-    uploaded = extra.get("name") if dialect.scaled and isinstance(extra, dict) else None
-    found = dialect.parse(uploaded) if isinstance(uploaded, str) else None
-    found = found or dialect.parse(name)
-    if not found:
-        problem = f"{shown(name)} names no frame of a video; name images {dialect.form}"
-        raise fields.error(f"{where}.file_name", problem)
-    return found
-
-
-def _frame_count(images):
+def _frame_count(content):
     """The number of frames of the video, where CVAT lists every frame of one; else None."""
-    found = [frame_names.of_cvat(str(image.get("file_name"))) for image in images]
-    numbers = sorted(frame.number for frame in found if frame and frame.numbering == "video")
-    return len(images) if numbers == list(range(1, len(images) + 1)) else None
+    found = [frame_names.of_cvat(image["file_name"]) for image in content["images"]]
+    numbers = sorted(frame.number for frame in found if frame and frame.numbering.kind == "video")
+    return len(found) if numbers == list(range(1, len(found) + 1)) else None

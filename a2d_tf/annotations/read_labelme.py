@@ -16,15 +16,22 @@ import posixpath
 from typing import Any
 
 import cv2
+import numpy as np
 
-from a2d_tf.annotations import frame_names, parts, shapes
-from a2d_tf.annotations.container import Container
-from a2d_tf.annotations.document import AnnotatedFrame, Document, Instance, ReadOptions
-from a2d_tf.annotations.fields import Fields
+from a2d_tf.annotations import frame_names, shapes
+from a2d_tf.annotations.container import File
+from a2d_tf.annotations.document import AnnotatedFrame, Document, FrameName, Instance, ReadOptions
 from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.files import check_json, whole
+from a2d_tf.core.limits import MAX_SIDE
 from a2d_tf.data.frames import claimed_size, decode_image
 
-FORMAT = "labelme"
+_SIDE = whole(1, MAX_SIDE)
+_KIND = {
+    "shapes": [{"label": str, "shape_type?": (str, None), "points": list}],
+    "imageHeight?": (_SIDE, None),
+    "imageWidth?": (_SIDE, None),
+}
 
 
 def matches(content: Any) -> bool:
@@ -32,103 +39,85 @@ def matches(content: Any) -> bool:
     return isinstance(content, dict) and "shapes" in content and "imagePath" in content
 
 
-def read(name: str, content: Any, container: Container, options: ReadOptions) -> list[Document]:
-    """Read the file of one image; see `coco.read` for arguments.
-
-    Returns:
-      One document of one frame, or of none where no shape has an area.
+def read(file: File, options: ReadOptions) -> list[Document]:
+    """Read the file of one image: a document of one frame, or of none where no shape has an area.
 
     Raises:
       InputError: the structure is broken, or neither image nor file are named by a frame.
     """
-    fields = Fields(container.locate(name))
-    entries = fields.entries(content, "shapes")
-    size = fields.size(content, "", "imageHeight", "imageWidth")
+    content = file.check(_KIND)
+    height, width = content.get("imageHeight"), content.get("imageWidth")
+    size = (height, width) if height and width else None
     left_out: collections.Counter[str] = collections.Counter()
     grouped: list[tuple[tuple[str, str] | None, Instance]] = []
-    for i, shape in enumerate(entries):
+    for i, shape in enumerate(content["shapes"]):
         where = f"shapes[{i}]"
-        part = _segmentation(fields, shape, where, size)
+        with file.at(where, "draw the shape again"):
+            part = _segmentation(shape, size)
         if part is None:
-            left_out[f"shapes of type {shown(shape.get('shape_type'))}"] += 1
-            continue
-        label, group = fields.text(shape, "label", where), shape.get("group_id")
-        key = None if group is None else (label, str(group))
-        grouped.append((key, Instance(label, (part,), where)))
-    instances = parts.join(grouped)
+            left_out[f"shapes of type {shown(shape['shape_type'])}"] += 1
+        else:
+            label, group = shape["label"], shape.get("group_id")
+            key = None if group is None else (label, str(group))
+            grouped.append((key, Instance(label, (part,), where)))
     frames: tuple[AnnotatedFrame, ...] = ()
-    if instances or not entries:
-        found = _frame_name(fields, name, content.get("imagePath"))
-        frames = (AnnotatedFrame(found.video, found.number, size, instances, "imagePath"),)
+    if grouped or not content["shapes"]:
+        found = _frame_name(file)
+        frames = (AnnotatedFrame(*found, size, shapes.join(grouped), "imagePath"),)
     else:
         left_out["frames with no shape that has an area"] += 1
-    explanation = frame_names.OF_IMAGES
-    return [Document(fields.path, FORMAT, frames, "names", explanation, left_out=dict(left_out))]
+    return [Document(file.path, "labelme", frames, dict(left_out))]
 
 
-def _frame_name(fields, name, image_path):
+def _frame_name(file: File) -> FrameName:
     """Return the frame that an image's path names, relative to the file; else the file's own."""
-    found = None
-    if isinstance(image_path, str):
-        path = image_path.replace("\\", "/")
-        if not pathlib.PureWindowsPath(image_path).is_absolute():
-            path = posixpath.normpath(posixpath.join(posixpath.dirname(name), path))
+    found, image = None, file.content["imagePath"]
+    if isinstance(image, str):
+        path = image.replace("\\", "/")
+        if not pathlib.PureWindowsPath(image).is_absolute():
+            path = posixpath.normpath(posixpath.join(posixpath.dirname(file.name), path))
         found = frame_names.of_image(path)
-    found = found or frame_names.of_image(name)
+    found = found or frame_names.of_image(file.name)
     if not found:
-        problem = f"{shown(image_path)} names no frame of a video; name images <video>/<number>.jpg"
-        raise fields.error("imagePath", problem)
+        problem = f"{shown(image)} names no frame of a video; name images <video>/<number>.jpg"
+        raise InputError(f"{file.path}: imagePath: {problem}")
     return found
 
 
-def _segmentation(fields, shape, where, size):
+def _segmentation(shape, size):
     """Return the COCO segmentation of a shape; None where its type has no area."""
-    kind, points = shape.get("shape_type") or "polygon", shape.get("points")
+    kind, points = shape.get("shape_type") or "polygon", shape["points"]
     if kind not in ("polygon", "mask", "circle", "rectangle"):
         return None
-    if not isinstance(points, list):
-        raise fields.error(f"{where}.points", "missing, or not a list; draw the shape again")
-    corners = [fields.numbers(xy, f"{where}.points[{j}]", 2) for j, xy in enumerate(points)]
+    check_json(points, [[float]], "points")
+    numbers = [number for point in points for number in point]
     if kind == "polygon":
-        if len(corners) < 3:
-            problem = f"a polygon of {len(corners)} points; draw three or more"
-            raise fields.error(f"{where}.points", problem)
-        return [[number for xy in corners for number in xy]]
-    if len(corners) != 2:
-        problem = f"a {kind} has two points, not {len(corners)}; draw it again"
-        raise fields.error(f"{where}.points", problem)
-    (x1, y1), (x2, y2) = corners
+        if len(points) < 3 or len(numbers) != 2 * len(points):
+            raise ValueError(f"points: {shown(points)} are not three points x, y or more")
+        return [numbers]
+    if len(numbers) != 4:
+        raise ValueError(f"points: {shown(points)} are not two points x, y")
+    x1, y1, x2, y2 = numbers
     if kind == "circle":
         radius = math.hypot(x2 - x1, y2 - y1)
         return [shapes.ellipse(x1, y1, radius, radius)]
     if kind == "rectangle":
-        return [shapes.rectangle(x1, y1, x2, y2)]
-    if size is None:
-        raise fields.error("imageHeight", "missing, but a mask needs it; save the file again")
-    try:
-        box = [int(number) for number in (x1, y1, x2, y2)]
-        inside = _decode(shape.get("mask"), box[3] - box[1] + 1, box[2] - box[0] + 1)
-        return shapes.bitmap(inside, box[0], box[1], size)
-    except InputError as error:
-        raise fields.error(f"{where}.mask", str(error)) from error
+        return [[x1, y1, x2, y1, x2, y2, x1, y2]]
+    left, top = int(x1), int(y1)
+    inside = _decode(shape.get("mask"), int(y2) - top + 1, int(x2) - left + 1)
+    return shapes.bitmap(inside, left, top, size)
 
 
-def _decode(text, height, width):
+def _decode(text: Any, height: int, width: int) -> np.ndarray:
     """Decode a mask's PNG, whose values are 0 and 1, to bool [height, width]."""
-    try:
-        data = base64.b64decode(text, validate=True)
-    except (TypeError, ValueError) as error:
-        raise InputError("no PNG in base64; draw the mask again") from error
+    data = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
     # The size is compared before the image is decoded, which takes as much memory as it claims.
     claimed = claimed_size(data)
     if claimed is None:
-        raise InputError("no PNG; draw the mask again")
+        raise ValueError("mask: no PNG")
     if claimed != (height, width):
-        raise InputError(
-            f"the PNG is {claimed[1]}x{claimed[0]}, but 'points' span {width}x{height}; draw the "
-            "mask again"
-        )
-    image = decode_image(data, cv2.IMREAD_GRAYSCALE, "the PNG", "draw the mask again")
+        raise ValueError(f"mask: is {claimed[1]}x{claimed[0]}, but 'points' span {width}x{height}")
+    image = decode_image(data, cv2.IMREAD_GRAYSCALE, "the mask", "draw it again")
     if image is None:
-        raise InputError("a damaged or truncated PNG; draw the mask again")
+        raise ValueError("mask: a damaged or truncated PNG")
     return image != 0

@@ -15,7 +15,6 @@ Source: cvat-ai/datumaro `yolo/exporter.py`.
 from __future__ import annotations
 
 import collections
-import math
 import posixpath
 import re
 from typing import Any
@@ -23,110 +22,85 @@ from typing import Any
 import yaml
 
 from a2d_tf.annotations import frame_names
-from a2d_tf.annotations.container import Container
-from a2d_tf.annotations.document import AnnotatedFrame, Document, Instance, ReadOptions
-from a2d_tf.annotations.fields import Fields
-from a2d_tf.annotations.frame_names import FrameName
-from a2d_tf.core.errors import shown
-
-FORMAT = "yolo"
+from a2d_tf.annotations.container import File
+from a2d_tf.annotations.document import AnnotatedFrame, Document, FrameName, Instance, ReadOptions
+from a2d_tf.core.errors import InputError, shown
 
 _SUBSETS = {"train", "val", "valid", "test", "default"}
 _IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 
-def matches(content: bytes) -> bool:
-    """Whether a YAML file lists classes."""
+def matches(content: Any) -> bool:
+    """Whether a YAML file, as bytes, lists classes."""
     return bool(re.search(rb"(?m)^['\"]?names['\"]?\s*:", content))
 
 
-def read(name: str, content: Any, container: Container, options: ReadOptions) -> list[Document]:
+def read(file: File, options: ReadOptions) -> list[Document]:
     """Read a data set from its data.yaml.
-
-    Args:
-      name: the data.yaml.
-      content: its bytes.
-      container: the export.
-      options: what the user says of it.
-
-    Returns:
-      A document; two, where some images are numbered by CVAT and some by their names.
 
     Raises:
       InputError: the yaml or a line is broken, or a name holds no frame.
     """
-    fields = Fields(container.locate(name))
-    dataset = _load(fields, content)
-    classes = _classes(fields, dataset.get("names"))
+    dataset = _load(file)
+    classes = dataset["names"]
     subsets = _SUBSETS | {key.lower() for key, value in dataset.items() if isinstance(value, str)}
-    files = _files(container, posixpath.dirname(name), subsets)
+    files = _files(file, subsets)
     if not any(labels for labels, _ in files.values()):
-        problem = "no labels/<subset>/<image>.txt beside it; give the whole folder, or its zip"
-        raise fields.error("labels", problem)
+        raise InputError(
+            f"{file.path}: no labels/<subset>/<image>.txt beside it; give the whole folder, or "
+            "its zip"
+        )
     left_out: collections.Counter[str] = collections.Counter()
-    frames: list[tuple[FrameName, AnnotatedFrame]] = []
+    frames = []
     for (_, stem), (labels, image) in sorted(files.items()):
+        instances: tuple[Instance, ...] = ()
         if labels:
-            instances, lines = _instances(container, labels, classes, left_out)
-            if lines and not instances:
+            lines = file.container.text(labels).splitlines()
+            instances = _instances(File(file.container, labels, lines), classes, left_out)
+            if not instances and any(map(str.strip, lines)):
                 left_out["frames with nothing but boxes"] += 1
                 continue
-        elif options.empty_frames:
-            instances = ()
-        else:
+        elif not options.empty_frames:
             left_out["images without a text file"] += 1
             continue
-        if image is None and re.fullmatch(r"(.*/)?frame_[0-9]{6,9}", stem):
-            problem = "CVAT counts such names from 0, others from 1; give the export with its"
-            raise Fields(container.locate(labels)).error("name", f"{problem} train.txt or images")
-        file = image or f"{stem}.txt"
-        if frame_names.is_of_roboflow(file):
-            found = frame_names.of_roboflow(file, options.frame_step)
-        else:
-            found = frame_names.of_cvat(file)
-        if not found:
-            where = labels or image
-            problem = f"{shown(stem)} names no frame of a video; name images <video>/<number>.jpg"
-            raise Fields(container.locate(where)).error("name", problem)
-        frame = AnnotatedFrame(
-            found.video, found.number, (1, 1), instances, labels or image, scaled=True
-        )
-        fields.check_once(frame, "keep one of them")
-        frames.append((found, frame))
-    return frame_names.documents(fields.path, FORMAT, frames, left_out)
+        where = labels or image
+        found = _frame_name(f"{file.container.locate(where)}", stem, image, options)
+        frames.append(AnnotatedFrame(*found, (1, 1), instances, where, scaled=True))
+    return [Document(file.path, "yolo", tuple(frames), dict(left_out))]
 
 
-def _load(fields, content):
-    """Parse data.yaml; all its scalars stay texts, so that a class may be called 'no'."""
+def _load(file):
+    """Parse data.yaml; all its scalars stay texts, so that a class may be called 'no'.
+
+    Returns:
+      Its fields, with `names` as {number as text: name}.
+    """
     try:
-        dataset = yaml.load(content, Loader=yaml.BaseLoader)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        dataset = yaml.load(file.content, Loader=yaml.BaseLoader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         # A YAML error goes on for lines, and the first says what is wrong.
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise fields.error("content", f"no YAML ({reason}); export it again") from error
-    return fields.check_object(dataset, "content")
-
-
-def _classes(fields, names):
-    """Return {number as text: name} of a list or an object of names."""
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{file.path}: no YAML ({reason}); export it again") from error
+    names = dataset.get("names") if isinstance(dataset, dict) else None
     if isinstance(names, list):
         names = {str(number): label for number, label in enumerate(names)}
-    if not isinstance(names, dict) or not names:
-        raise fields.error("names", f"{shown(names)} lists no classes; export it again")
-    return {number: fields.text(names, number, "names") for number in names}
+    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+        raise InputError(f"{file.path}: names: {shown(names)} lists no classes; export it again")
+    return {**dataset, "names": names}
 
 
-def _files(container, folder, subsets):
+def _files(file, subsets):
     """Return {(subset, path in it without suffix): [text file or None, image or None]}.
 
     The text file is a name in the container, the image a path in its subset. Images are those in
     the container and in the lists beside data.yaml, such as train.txt, whose paths begin anywhere.
     """
     files: dict[tuple[str, str], list[str | None]] = {}
+    folder = posixpath.dirname(file.name)
     prefix = f"{folder}/" if folder else ""
-    names = [name for name in container.names if name.startswith(prefix)]
-    lists = [f"{prefix}{subset}.txt" for subset in subsets]
-    listed = [container.text(name) for name in names if name.lower() in map(str.lower, lists)]
+    names = [name for name in file.container.names if name.startswith(prefix)]
+    lists = {f"{prefix}{subset}.txt".lower() for subset in subsets}
+    listed = [file.container.text(name) for name in names if name.lower() in lists]
     for name in [*names, *(line for text in listed for line in text.splitlines())]:
         stem, suffix = posixpath.splitext(name.strip().replace("\\", "/"))
         is_text, is_image = suffix.lower() == ".txt", suffix.lower() in _IMAGES
@@ -153,33 +127,39 @@ def _split(stem, kind, subsets):
     return outer, "/".join([*inner, last])
 
 
-def _instances(container, name, classes, left_out):
-    """Read a text file; return its instances and the number of its lines."""
-    fields, instances = Fields(container.locate(name)), []
-    lines = [line.split() for line in container.text(name).splitlines()]
-    for number, (label, *words) in ((i, line) for i, line in enumerate(lines, 1) if line):
-        where = f"line {number}"
-        if label not in classes:
-            problem = f"class {shown(label)} is not among the 'names' of data.yaml"
-            raise fields.error(where, f"{problem}; export both together")
-        polygon = [_number(fields, word, where) for word in words]
+def _frame_name(path: str, stem: str, image: str | None, options: ReadOptions) -> FrameName:
+    """Return the frame of an image, of which there may only be the text file at `path`."""
+    if image is None and re.fullmatch(r"(.*/)?frame_[0-9]{6,9}", stem):
+        raise InputError(
+            f"{path}: CVAT counts such names from 0, others from 1; give the export with its "
+            "train.txt or images"
+        )
+    name = image or f"{stem}.txt"
+    if frame_names.is_of_roboflow(name):
+        found = frame_names.of_roboflow(name, options.frame_step)
+    else:
+        found = frame_names.of_cvat(name)
+    if not found:
+        problem = f"{shown(stem)} names no frame of a video; name images <video>/<number>.jpg"
+        raise InputError(f"{path}: {problem}")
+    return found
+
+
+def _instances(file, classes, left_out):
+    """Return the instances in the lines of a text file."""
+    instances = []
+    for i, line in enumerate(file.content, 1):
+        if not line.strip():
+            continue
+        label, *words = line.split()
+        with file.at(f"line {i}"):
+            polygon = [float(word) for word in words]
+            if label not in classes:
+                raise ValueError(f"class {shown(label)} is not among the 'names' of data.yaml")
+            if len(polygon) != 4 and (len(polygon) < 6 or len(polygon) % 2):
+                raise ValueError(f"{len(polygon)} numbers after the class are no polygon")
         if len(polygon) == 4:
             left_out["boxes without a mask"] += 1
-            continue
-        if len(polygon) < 6 or len(polygon) % 2:
-            problem = f"{len(polygon)} numbers after the class; three points x y or more"
-            raise fields.error(where, f"{problem} make a polygon")
-        instances.append(Instance(classes[label], ([polygon],), f"{name}: {where}"))
-    return tuple(instances), sum(map(bool, lines))
-
-
-def _number(fields, word, where):
-    try:
-        number = float(word)
-    except ValueError:
-        number = math.nan
-    # Points slightly outside are clipped; points far outside are in other units.
-    if not -1 <= number <= 2:
-        problem = f"{shown(word)} is no share of the image's side"
-        raise fields.error(where, f"{problem}; write coordinates from 0 to 1")
-    return number
+        else:
+            instances.append(Instance(classes[label], ([polygon],), f"{file.name}: line {i}"))
+    return tuple(instances)

@@ -1,19 +1,17 @@
-"""Shapes of annotation tools as COCO segmentations: polygons, and RLEs of bitmaps."""
+"""Shapes of annotation tools as COCO segmentations, and the instances that consist of several."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Hashable, Iterable
 
 import numpy as np
+from pycocotools import mask as rle_tools
 
-from a2d_tf.core.errors import InputError
+from a2d_tf.annotations.document import Instance, Segmentation
 
 _CORNERS = 96  # of an ellipse, whose area is then right to a thousandth
-
-
-def rectangle(x1: float, y1: float, x2: float, y2: float) -> list[float]:
-    """Return the polygon [x, y, ...] of a rectangle between two opposite corners."""
-    return [x1, y1, x2, y1, x2, y2, x1, y2]
 
 
 def ellipse(
@@ -33,26 +31,53 @@ def ellipse(
     return np.stack([xs, ys], axis=1).ravel().tolist()
 
 
-def bitmap(inside: np.ndarray, left: int, top: int, size: tuple[int, int]) -> dict:
+def bitmap(inside: np.ndarray, left: int, top: int, size: tuple[int, int] | None) -> dict:
     """Return the RLE of a bitmap that covers a part of an image.
 
     Args:
       inside: bool [h, w].
       left, top: the bitmap's corner in the image.
-      size: (height, width) of the image.
+      size: (height, width) of the image; None where it is unknown, which is an error.
 
     Raises:
-      InputError: the bitmap leaves the image; names no file.
+      ValueError: the bitmap leaves the image; names no file.
     """
     height, width = inside.shape
+    if size is None:
+        raise ValueError("a mask, and the file does not give the size of the image")
     if left < 0 or top < 0 or left + width > size[1] or top + height > size[0]:
-        raise InputError(
+        raise ValueError(
             f"a mask of {width}x{height} at x {left}, y {top} leaves the image of "
-            f"{size[1]}x{size[0]}; draw it again"
+            f"{size[1]}x{size[0]}"
         )
-    # Column by column, with background above and below: edges begin and end the runs of the mask.
-    columns = np.zeros((width, height + 2), np.int8)
-    columns[:, 1:-1] = inside.T
-    x, y = np.nonzero(np.diff(columns))
-    counts = np.diff((left + x) * size[0] + top + y, prepend=0, append=size[0] * size[1])
-    return {"size": list(size), "counts": counts.tolist()}
+    whole = np.zeros(size, np.uint8, order="F")
+    whole[top : top + height, left : left + width] = inside
+    return {"size": list(size), "counts": rle_tools.encode(whole)["counts"].decode()}
+
+
+def join(shapes: Iterable[tuple[tuple | None, Instance]]) -> tuple[Instance, ...]:
+    """Join the shapes of a frame that are parts of one instance.
+
+    Args:
+      shapes: (group, shape) of each; None is no group.
+
+    Returns:
+      The instances in the order of their first parts; names and identity are the largest part's.
+    """
+    groups: dict[Hashable, list[Instance]] = {}  # an index is no group
+    for i, (group, shape) in enumerate(shapes):
+        groups.setdefault(i if group is None else group, []).append(shape)
+    return tuple(_whole(parts) if len(parts) > 1 else parts[0] for parts in groups.values())
+
+
+def area(segmentation: Segmentation) -> float:
+    """Return the area of a segmentation in pixels, overlaps of its polygons counted twice."""
+    if isinstance(segmentation, dict):
+        return float(rle_tools.area(segmentation))
+    outlines = [np.reshape(polygon, (-1, 2)).T for polygon in segmentation]
+    return sum(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2 for x, y in outlines)
+
+
+def _whole(parts):
+    largest = max(parts, key=lambda part: sum(map(area, part.parts)))
+    return dataclasses.replace(largest, parts=tuple(s for part in parts for s in part.parts))

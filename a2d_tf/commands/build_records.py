@@ -18,7 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # inherited by the workers
 
 from absl import flags
 
-from a2d_tf.annotations.recognise import FORMATS
+from a2d_tf.annotations.formats import FORMATS
 from a2d_tf.core import command_line, workers
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
@@ -150,16 +150,16 @@ def open_source() -> Release | AnnotatedVideos:
             follow_links=_FOLLOW.value,
             skip_rows=_CHECK.value or _ON_ERROR.value == "skip",
         )
-    from a2d_tf.annotations.annotated_videos import AnnotatedVideos
+    from a2d_tf.annotations.annotated_videos import AnnotatedVideos, AnnotationSettings
     from a2d_tf.annotations.document import ReadOptions
     from a2d_tf.annotations.matching import Export
     from a2d_tf.annotations.names import NO_NAMES, Names
 
-    source = AnnotatedVideos(
-        [Export(pathlib.Path(_COCO.value))]
+    settings = AnnotationSettings(
+        (Export(pathlib.Path(_COCO.value)),)
         if _COCO.value
-        else [Export.parse(argument) for argument in _ANNOTATIONS.value],
-        _VIDEOS.value,
+        else tuple(Export.parse(argument) for argument in _ANNOTATIONS.value),
+        pathlib.Path(_VIDEOS.value),
         labels,
         names=Names.load(_NAMES.value) if _NAMES.value else NO_NAMES,
         options=ReadOptions(
@@ -173,6 +173,7 @@ def open_source() -> Release | AnnotatedVideos:
         follow_links=_FOLLOW.value,
         test_videos=_TEST.value,
     )
+    source = AnnotatedVideos(settings)
     for line in source.summary():
         print(line)
     return source

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from a2d_tf.annotations.document import DEFAULTS, AnnotatedFrame, split_frame_name
+from a2d_tf.annotations.document import DEFAULTS, AnnotatedFrame
+from a2d_tf.annotations.formats import read_export
+from a2d_tf.annotations.frame_names import split_frame_name
 from a2d_tf.annotations.names import Names, check_label_space
-from a2d_tf.annotations.recognise import read_export
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.segmentations import decode_parts

@@ -1,0 +1,91 @@
+"""The formats that are read, and which file of an export is of which, by its content."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+from a2d_tf.annotations import read_coco as coco
+from a2d_tf.annotations import read_cvat as cvat
+from a2d_tf.annotations import read_labelme as labelme
+from a2d_tf.annotations import read_yolo as yolo
+from a2d_tf.annotations import read_youtube_vis as youtube_vis
+from a2d_tf.annotations.container import Container, File
+from a2d_tf.annotations.document import Document, ReadOptions
+from a2d_tf.core.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """A format.
+
+    Attributes:
+      suffixes: how the paths of its files end, in small letters.
+      matches: whether it is the format of such a file, by the content, see `File`.
+      read: makes documents of a file; raises InputError where it is damaged.
+    """
+
+    suffixes: tuple[str, ...]
+    matches: Callable[[Any], bool]
+    read: Callable[[File, ReadOptions], list[Document]]
+
+    def may_be(self, name: str) -> bool:
+        """Whether a file of this name may be of the format."""
+        return f"/{name.lower()}".endswith(self.suffixes)
+
+
+# In the order in which they are asked: the more particular ones first.
+_FORMATS = {
+    "a2d_tf": Format((".json",), coco.is_own, coco.read_own),
+    "youtube_vis": Format((".json",), youtube_vis.matches, youtube_vis.read),
+    "labelme": Format((".json",), labelme.matches, labelme.read),
+    "coco": Format((".json",), coco.matches, coco.read),
+    "cvat": Format((".xml",), cvat.matches, cvat.read),
+    "yolo": Format(("/data.yaml", "/data.yml"), yolo.matches, yolo.read),
+}
+FORMATS = tuple(sorted(_FORMATS))
+_KINDS = "COCO, YouTube-VIS or LabelMe (.json), CVAT (.xml), YOLO (data.yaml)"
+
+
+def read_export(
+    path: pathlib.Path, options: ReadOptions, format_name: str | None = None
+) -> list[Document]:
+    """Read all annotations of an export.
+
+    Args:
+      path: a file, a zip as downloaded, or a folder, which may hold zips.
+      options: what the user says of it.
+      format_name: one of FORMATS, to overrule recognition by content.
+
+    Raises:
+      InputError: no such path, a damaged file, or not one file of a known format.
+    """
+    container = Container(path)
+    documents: list[Document] = []
+    others: list[File] = []
+    for name in container.names:
+        possible = [key for key, form in _FORMATS.items() if form.may_be(name)]
+        if possible:
+            file = File.open(container, name)
+            found = next((key for key in possible if _FORMATS[key].matches(file.content)), None)
+            if found and format_name in (None, found):
+                documents += _FORMATS[found].read(file, options)
+            else:
+                others.append(file)
+        elif path.is_dir() and name.lower().endswith(".zip"):
+            documents += read_export(path / name, options, format_name)
+    if format_name and not documents:  # the format's reader says what is wrong
+        form = _FORMATS[format_name]
+        documents = [d for f in others if form.may_be(f.name) for d in form.read(f, options)]
+    names = ", ".join(file.name for file in others[:3]) + (", …" if len(others) > 3 else "")
+    if not documents:
+        known = f"the format '{format_name}'" if format_name else f"a known format: {_KINDS}"
+        raise InputError(
+            f"{path}: no annotations of {known}; found {names or 'none'}; name an export, or its "
+            "format by --format"
+        )
+    if others:
+        documents[0].left_out[f"files of other formats ({names})"] = len(others)
+    return documents

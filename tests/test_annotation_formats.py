@@ -1,0 +1,711 @@
+"""Exports of every format: one scene as each tool writes it, what is peculiar to each, damage."""
+
+import base64
+import copy
+import json
+import math
+import zipfile
+
+import cv2
+import numpy as np
+import pytest
+from a2d_files import mask, moving_frames, write_video
+from pycocotools import mask as rle_tools
+
+from a2d_tf.annotations.annotated_videos import AnnotatedVideos, AnnotationSettings
+from a2d_tf.annotations.document import ReadOptions
+from a2d_tf.annotations.formats import read_export
+from a2d_tf.annotations.matching import Export, Matcher
+from a2d_tf.core.errors import InputError
+
+SIZE = (24, 32)
+SQUARE, WIDE = [2, 1, 6, 1, 6, 5, 2, 5], [8, 10, 24, 10, 24, 20, 8, 20]
+CAT, DOG = mask(*SIZE, 1, 2, 5, 6), mask(*SIZE, 10, 8, 20, 24)
+RUNS = rle_tools.encode(np.asfortranarray(DOG, np.uint8))
+RUNS = {"size": [*SIZE], "counts": RUNS["counts"].decode()}
+HASH = "a72336164157d2fe122c6e14ecab224c"
+NAMES = [{"id": 0, "name": "cat-sit"}, {"id": 1, "name": "dog-run"}, {"id": 2, "name": "a choice"}]
+
+
+def image(name, number=1, size=SIZE, **fields):
+    return {"id": number, "file_name": name, "height": size[0], "width": size[1], **fields}
+
+
+def drawn(category=0, segmentation=None, image_id=1, **fields):
+    segmentation = [SQUARE] if segmentation is None else segmentation
+    return {
+        "image_id": image_id,
+        "category_id": category,
+        "segmentation": segmentation,
+        "iscrowd": 0,
+        **fields,
+    }
+
+
+def coco(images, annotations, names=NAMES, **fields):
+    return {"images": images, "annotations": annotations, "categories": names, **fields}
+
+
+def shape(label="cat-sit", polygon=SQUARE, kind="polygon", **fields):
+    points = np.reshape(polygon, (-1, 2)).tolist()
+    return {"label": label, "points": points, "shape_type": kind, "group_id": None, **fields}
+
+
+def png(values):
+    return base64.b64encode(cv2.imencode(".png", np.uint8(values))[1].tobytes()).decode()
+
+
+def labelme(*shapes, path="00003.jpg", **fields):
+    size = {"imageHeight": 24, "imageWidth": 32, "imageData": "AAAA"}
+    return {"version": "6.3.1", "shapes": list(shapes), "imagePath": path, **size, **fields}
+
+
+def vis(names, *annotations, **fields):
+    video = {"id": 4, "height": 24, "width": 32, "file_names": names, **fields}
+    rows = [
+        {"id": i, "video_id": 4, "category_id": k, "iscrowd": 1, "segmentations": masks}
+        for i, (k, masks) in enumerate(annotations, 7)
+    ]
+    return {"videos": [video], "categories": NAMES, "annotations": rows}
+
+
+def xml(*elements, source="clip.mp4"):
+    task = (
+        "<task><id>7</id><name>t</name><size>6</size><mode>interpolation</mode><start_frame>0"
+        "</start_frame><frame_filter></frame_filter><original_size><width>32</width><height>24"
+        f"</height></original_size><source>{source}</source></task>"
+    )
+    return f"<annotations><meta>{task}</meta>{''.join(elements)}</annotations>"
+
+
+def points(polygon):
+    return ";".join(f"{x},{y}" for x, y in zip(polygon[::2], polygon[1::2]))
+
+
+def action(name):
+    return f'<attribute name="action">{name}</attribute>'
+
+
+def track(number, label, *frames, name="sit", polygon=SQUARE):
+    shapes = (
+        f'<polygon frame="{n}" points="{points(polygon)}">{action(name)}</polygon>' for n in frames
+    )
+    return f'<track id="{number}" label="{label}">{"".join(shapes)}</track>'
+
+
+YOLO = "names: {0: cat-sit, 1: dog-run}\ntrain: train.txt\n"
+LINE = " ".join(str(v / s) for v, s in zip(SQUARE, (32, 24) * 4))
+WIDE_LINE = " ".join(str(v / s) for v, s in zip(WIDE, (32, 24) * 4))
+TRACKED = [{"track_id": t, "keyframe": True, "occluded": False} for t in (4, 9)]
+DOUBLE = [[2 * v for v in polygon] for polygon in (SQUARE, WIDE)]
+
+# The same scene in each format: on frame 3 of clip a cat and a dog, and nothing on frame 5 where
+# the format can say that.
+SCENES = {
+    "a2d_tf": {
+        "own.json": {
+            "images": [image("clip/00003.png"), image("clip/5", 2)],
+            "annotations": [
+                {"image_id": 1, "actor": "cat", "action": "sit", "segmentation": [SQUARE]},
+                {"image_id": 1, "actor": "dog", "action": "run", "segmentation": RUNS},
+            ],
+        }
+    },
+    "coco": {"x.json": coco([image("clip/00003.jpg")], [drawn(), drawn(1, RUNS)])},
+    "coco of CVAT": {
+        "clip/annotations/instances_default.json": coco(
+            [image(f"frame_{n:06d}.PNG", n) for n in range(6)],
+            [
+                drawn(0, image_id=2, attributes={**TRACKED[0], "Action": "sit"}),
+                drawn(1, RUNS, 2, iscrowd=1, attributes={**TRACKED[1], "action": "run"}),
+                drawn(0, image_id=3, attributes={**TRACKED[0], "keyframe": False}),
+            ],
+            [{"id": 0, "name": "cat"}, {"id": 1, "name": "dog"}],
+        )
+    },
+    "coco of Label Studio": {
+        "result.json": coco(
+            [
+                image("../../upload/1/0a1b2c3d-clip_00003.jpg"),
+                image("images/0a1b2c3e__clip_5.jpg", 2),
+            ],
+            [drawn(), drawn(1, [WIDE])],
+        )
+    },
+    "coco of Roboflow": {
+        f"{part}/_annotations.coco.json": coco(
+            [image(f"clip_mp4-{number}_jpg.rf.{HASH}.jpg", size=(48, 64))],
+            [drawn(0, DOUBLE[:1]), drawn(1, DOUBLE[1:])] if number == 2 else [],
+        )
+        for part, number in (("train", 2), ("valid", 4))
+    },
+    "youtube_vis": {
+        "x.json": vis(
+            ["clip/00000.jpg", "clip/00002.jpg", "clip/00004.jpg"],
+            (0, [None, [SQUARE], []]),
+            (1, [[WIDE], RUNS, None]),
+        )
+    },
+    "labelme": {
+        "clip/00003.json": labelme(
+            shape(), shape("dog-run", [8, 10, 23, 19], "mask", mask=png(np.ones((10, 16))))
+        ),
+        "clip/00005.json": labelme(path="00005.jpg"),
+    },
+    "yolo": {
+        "data.yaml": YOLO,
+        "labels/train/clip/00003.txt": f"0 {LINE}\n\n1 {WIDE_LINE}\n",
+        "labels/train/clip/00005.txt": "",
+        "train.txt": "data/images/train/clip/00003.jpg\ndata/images/train/clip/00006.jpg\n",
+    },
+    "cvat": {
+        "annotations.xml": xml(
+            track(0, "cat", 2, 3, polygon=SQUARE).replace('frame="3"', 'frame="3" keyframe="0"'),
+            '<track id="1" label="dog"><mask frame="2" keyframe="1" outside="0" left="8" top="10" '
+            f'width="16" height="10" rle="0, 160">{action("run")}</mask></track>',
+        )
+    },
+    "cvat of images": {
+        "annotations.xml": "<annotations>"
+        '<image id="0" name="clip/00003.jpg" width="32" height="24">'
+        f'<polygon label="cat-sit" points="{points(SQUARE)}"/>'
+        f'<polygon label="dog-run" points="{points(WIDE)}"/></image></annotations>'
+    },
+}
+TRACKS = {"coco of CVAT": [4, 9], "youtube_vis": [7, 8], "cvat": [0, -1]}
+
+
+def write(folder, files):
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = json.dumps(content) if isinstance(content, (dict, list)) else content
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    write_video(folder / "clip.mp4", moving_frames(6, *SIZE, step=2))
+    return folder
+
+
+def open_source(export, videos, **settings):
+    return AnnotatedVideos(AnnotationSettings((Export(export),), videos, **settings))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("name", SCENES)
+def test_every_format_says_the_same(tmp_path, videos, name, packed):
+    export = write(tmp_path / "clip", SCENES[name])
+    if packed:
+        path = tmp_path / "task_17.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            for member in SCENES[name]:
+                archive.write(export / member, f"clip/{member}")
+        export = path
+    source = open_source(export, videos)
+    assert {document.format for document in source.documents} == {name.split()[0]}
+    numbers = source.annotated_frames("clip")
+    assert numbers in ((3,), (3, 5), (1, 3, 5)) and len(source.videos) == 1
+    annotation = source.read_annotation("clip", 3, SIZE)
+    np.testing.assert_array_equal(annotation.masks, [CAT, DOG])
+    pairs = [source.label_space.name(code) for code in annotation.codes]
+    assert pairs == ["cat-sit", "dog-run"]
+    tracks = annotation.tracks
+    assert (tracks if tracks is None else tracks.tolist()) == TRACKS.get(name)
+    for number in set(numbers) - {1, 3}:
+        assert len(source.read_annotation("clip", number, SIZE).codes) == 0
+
+
+def read(folder, files, **options):
+    return read_export(write(folder / "export", files), ReadOptions(**options))
+
+
+def found(documents):
+    """{(video, number): labels} of documents."""
+    return {
+        (frame.video, frame.number): [instance.label for instance in frame.instances]
+        for document in documents
+        for frame in document.frames
+    }
+
+
+def left_out(documents):
+    return {reason: n for document in documents for reason, n in document.left_out.items()}
+
+
+# COCO
+
+
+@pytest.mark.parametrize(
+    "name, frame, kind",
+    [
+        ("clip1/00005.jpg", ("clip1", 5), "names"),
+        (r"lab\clip1\00005.jpg", ("clip1", 5), "names"),
+        ("clip1/frame_000005.PNG", ("clip1", 5), "names"),
+        ("frame_000005.png", (None, 5), "names"),
+        ("frame_000005.PNG", (None, 6), "video"),
+        ("images/default/frame_000005.PNG", (None, 6), "video"),
+        ("images/default/clip1/00000.jpg", ("clip1", 0), "names"),
+        ("images/00005.jpg", (None, 5), "names"),
+        ("clip1_00005.jpg", ("clip1", 5), "names"),
+        ("../upload/1/204292eb-clip1_00003.jpg", ("clip1", 3), "names"),
+        ("204292eb-deadbeef-clip_00003.jpg", ("deadbeef-clip", 3), "names"),
+        ("204292eb-00003_00003.jpg", ("00003", 3), "names"),
+        (f"clip-1_mp4-4_jpg.rf.{HASH}.jpg", ("clip-1", 41), "video"),
+        (f"clip1_00005_png.rf.{HASH}.jpg", ("clip1", 5), "names"),
+    ],
+)
+def test_names_of_images_in_coco(tmp_path, name, frame, kind):
+    (document,) = read(tmp_path, {"x.json": coco([image(name)], [drawn()])}, frame_step=10)
+    assert found([document]) == {frame: ["cat-sit"]}
+    assert document.frames[0].numbering.kind == kind and document.frame_count is None
+
+
+def test_roboflow_keeps_uploaded_names_beside_its_own(tmp_path):
+    images = [image(f"x_jpg.rf.{HASH}.jpg", extra={"name": "clip1_MOV-0007.jpg"})]
+    assert found(read(tmp_path, {"x.json": coco(images, [drawn()])})) == {("clip1", 8): ["cat-sit"]}
+
+
+def test_options_say_which_frames_and_shapes_of_cvat_count(tmp_path):
+    files = SCENES["coco of CVAT"]
+    keys = {(None, 3): ["cat", "dog"]}
+    documents = read(tmp_path, files)
+    assert found(documents) == keys and documents[0].frame_count == 6
+    assert left_out(documents) == {"interpolated frames": 1, "frames without annotations": 4}
+    assert found(read(tmp_path, files, interpolated=True)) == {**keys, (None, 4): ["cat"]}
+    empty = {(None, number): [] for number in (1, 2, 5, 6)}
+    assert found(read(tmp_path, files, empty_frames=True)) == {**keys, **empty}
+    assert found(read(tmp_path, files, crowds=True)) == {(None, 3): ["cat"]}
+
+
+def test_attributes_of_other_types(tmp_path):
+    """CVAT writes numbers where an action looks like one."""
+    values = [
+        {"action": 3.0, "actor": "x"},
+        {"action": None, "track_id": "7"},
+        None,
+        {"action": True},
+    ]
+    annotations = [drawn(attributes=value) for value in values]
+    (document,) = read(tmp_path, {"x.json": coco([image("a/1.jpg")], annotations)})
+    instances = document.frames[0].instances
+    assert [(i.actor, i.action) for i in instances] == [("x", "3"), *[(None, None)] * 3]
+    assert {instance.track for instance in instances} == {None}
+
+
+def test_annotations_without_masks_are_left_out(tmp_path):
+    images = [image("a/1.jpg"), image("a/2.jpg", 2)]
+    annotations = [drawn(0, SQUARE), drawn(1, []), drawn(1, image_id=2, segmentation={})]
+    documents = read(tmp_path, {"x.json": coco(images, annotations)}, empty_frames=True)
+    assert found(documents) == {("a", 1): ["cat-sit"]}  # what is on frame 2 is not known
+    assert left_out(documents) == {
+        "annotations without a mask": 2,
+        "frames with nothing but such annotations": 1,
+    }
+
+
+def test_label_studio_outlines_of_a_line_of_pixels_have_no_area(tmp_path):
+    lines = [[[3, 3, 3, 6, 3, 5]], [[3, 3, 4, 4]], [[3, 3, 4, 4], SQUARE]]
+    images = [image("0a1b2c3d-clip1_3.jpg"), {"id": 2, "file_name": "0a1b2c3e-clip1_4.jpg"}]
+    content = coco(images, [drawn(0, line) for line in lines])
+    documents = read(tmp_path, {"x.json": content})
+    assert [i.parts for i in documents[0].frames[0].instances] == [([SQUARE],)]
+    assert left_out(documents) == {"polygons without an area": 2, "parts of one or two points": 1}
+    assert documents[0].frames[1].size is None  # submitted, and empty
+
+
+# YouTube-VIS
+
+
+def test_images_counted_from_one_are_meant_by_their_own_numbers(tmp_path):
+    (document,) = read(tmp_path, {"x.json": vis(["a/00001.jpg", "a/00003.jpg"], (0, [RUNS, None]))})
+    for folder, first in (("from 1", 1), ("from 0", 0)):
+        for number in range(first, 7):
+            write(tmp_path / folder, {f"a/{number:05d}.jpg": ""})
+    write(tmp_path / "video", {"a.mp4": ""})
+
+    def numbers(folder, first_frame=None):
+        matcher = Matcher(tmp_path / folder, first_frame)
+        return sorted(matcher.match([(Export(tmp_path / "x.json"), document)])["a"])
+
+    assert numbers("from 1") == [1, 3] and numbers("from 0") == [2, 4]
+    assert numbers("video") == [2, 4] and numbers("video", first_frame=1) == [1, 3]
+    assert numbers("video", first_frame=0) == [2, 4]
+
+
+def test_crowds_are_left_out_where_they_are_meant(tmp_path):
+    documents = read(tmp_path, SCENES["youtube_vis"], crowds=True)
+    assert found(documents) == {("clip", 5): []}
+    assert left_out(documents) == {"crowds": 2, "frames with nothing but crowds": 2}
+
+
+def test_tracks_of_youtube_vis_are_joined_by_an_identity(tmp_path):
+    content = vis(["a/0.jpg"], (0, [RUNS]), (1, [[SQUARE]]))
+    content["annotations"][0]["track_id"] = 3
+    del content["annotations"][1]["id"]
+    (document,) = read(tmp_path, {"x.json": content})
+    assert [instance.track for instance in document.frames[0].instances] == [3, 1]
+
+
+# LabelMe
+
+
+def test_labelme_joins_the_shapes_of_a_group(tmp_path):
+    shapes = [
+        shape(group_id=0),
+        shape("dog-run"),
+        shape(group_id=0),
+        shape("b-c", group_id=0),
+        shape(),
+    ]
+    (document,) = read(tmp_path, {"clip1/00005.json": labelme(*shapes)})
+    (frame,) = document.frames
+    assert [(i.label, len(i.parts)) for i in frame.instances] == [
+        ("cat-sit", 2),
+        ("dog-run", 1),
+        ("b-c", 1),
+        ("cat-sit", 1),
+    ]
+
+
+def test_labelme_shapes_of_other_kinds(tmp_path, videos):
+    shapes = [shape(polygon=p, kind=k) for p, k in (([1, 1], "point"), ([1, 1, 2, 2], "line"))]
+    shapes.append(shape(polygon=[12, 10, 15, 14], kind="circle"))
+    shapes.append(
+        shape(polygon=[9, 7, 1, 2], kind="rectangle", shape_type=None) | {"shape_type": "rectangle"}
+    )
+    export = write(
+        tmp_path / "x", {"clip/3.json": labelme(*shapes), "clip/4.json": labelme(*shapes[:1])}
+    )
+    source = open_source(export, videos)
+    areas = source.read_annotation("clip", 3).masks.sum(axis=(1, 2)).tolist()
+    assert source.annotated_frames("clip") == (3,)
+    assert areas == [pytest.approx(math.pi * 25, abs=3), 40]
+    assert left_out(source.documents)["frames with no shape that has an area"] == 1
+
+
+@pytest.mark.parametrize(
+    "path, name, frame",
+    [
+        ("00005.jpg", "x.json", (None, 5)),
+        (r"..\images\clip2\00007.jpg", "labels/a.json", ("clip2", 7)),
+        ("../../00007.jpg", "clip1/a.json", (None, 7)),
+        ("../00007.jpg", "clip1/labels/a.json", ("clip1", 7)),
+        (r"C:\lab\clip3\00007.jpg", "labels/a.json", ("clip3", 7)),
+        ("/lab/clip3/00007.jpg", "labels/a.json", ("clip3", 7)),
+        ("clip4_00007.jpg", "a.json", ("clip4", 7)),
+        ("cat.jpg", "clip5/00008.json", ("clip5", 8)),
+        (None, "clip5_00008.json", ("clip5", 8)),
+    ],
+)
+def test_labelme_frames_are_named_by_the_image_or_the_file(tmp_path, path, name, frame):
+    assert list(found(read(tmp_path, {name: labelme(shape(), path=path)}))) == [frame]
+
+
+# YOLO
+
+
+@pytest.mark.parametrize(
+    "path, video",
+    [
+        ("labels/train/clip1_00005.txt", "clip1"),
+        ("labels/Val/clip1/00005.txt", "clip1"),
+        ("labels/night/clip1/00005.txt", "clip1"),
+        ("labels/night/00005.txt", None),
+        ("labels/clip1/00005.txt", "clip1"),
+        ("train/labels/clip1_00005.txt", "clip1"),
+    ],
+)
+def test_yolo_subsets_are_not_videos(tmp_path, path, video):
+    yaml = "names: [cat-sit]\ntrain: x\nnight: night.txt\nnc: 1\n"
+    files = {"set/data.yaml": yaml, f"set/{path}": f"0 {LINE}", "set/labels/classes.txt": "a"}
+    assert found(read(tmp_path, files)) == {(video, 5): ["cat-sit"]}
+
+
+def test_yolo_images_without_a_text_file_and_boxes(tmp_path):
+    files = {
+        **SCENES["yolo"],
+        "data.yaml": YOLO.replace("dog-run", "'no'"),
+        "images/train/clip/00007.PNG": "",
+        "labels/train/clip/00008.txt": "0 0.5 0.5 0.1 0.1",
+    }
+    documents = read(tmp_path, files)
+    assert found(documents) == {("clip", 3): ["cat-sit", "no"], ("clip", 5): []}
+    assert left_out(documents) == {
+        "boxes without a mask": 1,
+        "frames with nothing but boxes": 1,
+        "images without a text file": 2,
+    }
+    assert sorted(n for _, n in found(read(tmp_path, files, empty_frames=True))) == [3, 5, 6, 7]
+
+
+def test_yolo_of_a_video_that_cvat_numbers(tmp_path):
+    files = {
+        "data.yaml": YOLO,
+        "train.txt": "data/images/train/frame_000005.PNG\n",
+        "labels/train/frame_000005.txt": f"0 {LINE}",
+    }
+    assert found(read(tmp_path, files)) == {(None, 6): ["cat-sit"]}
+
+
+# Damage
+
+
+def changed(name, *path, value=...):
+    """A scene with the entry at a path replaced, or removed where it is `...`."""
+    files = copy.deepcopy(SCENES[name])
+    *parents, last = path
+    entry = files
+    for key in parents:
+        entry = entry[key]
+    if value is ...:
+        del entry[last]
+    else:
+        entry[last] = value
+    return files
+
+
+def of_coco(*path, value=...):
+    return changed("coco", "x.json", *path, value=value)
+
+
+def of_own(*path, value=...):
+    return changed("a2d_tf", "own.json", *path, value=value)
+
+
+def of_labelme(*shapes, **fields):
+    return {"clip_3.json": labelme(*shapes, **fields)}
+
+
+def of_yolo(line):
+    return {"data.yaml": YOLO, "labels/train/clip_3.txt": f"0 {LINE}\n{line}"}
+
+
+def of_mask(**fields):
+    return of_labelme(shape(polygon=[8, 10, 23, 19], kind="mask", **fields))
+
+
+AUGMENTED = coco(
+    [image(f"clip_mp4-1_jpg.rf.{h * 16}.jpg", i) for i, h in enumerate(("a1", "b2"))],
+    [drawn(image_id=0), drawn(0, [WIDE], 1)],
+)
+OUTSIDE = {"size": [24, 32], "counts": [0, 10**12]}
+
+# What is in the export, and the file and the field that the error names.
+BROKEN = {
+    "nothing": ({}, "export: no annotations of a known format"),
+    "images alone": ({"a.jpg": b"x"}, "export: no annotations of a known format"),
+    "a foreign JSON": ({"x.json": {"frames": []}}, "found x.json; .*--format"),
+    "a torn JSON": ({"x.json": json.dumps(SCENES["coco"])[:90]}, "x.json: not a readable JSON"),
+    "a deep JSON": ({"x.json": "[" * 100000}, "x.json: not a readable JSON"),
+    "no UTF-8": ({"x.json": b'"\xff"'}, "x.json: not UTF-8"),
+    "Pascal VOC": ({"x.xml": "<annotation><object/></annotation>"}, "found x.xml"),
+    "an image without a name": (of_coco("images", 0, "file_name"), r"images\[0\].file_name"),
+    "a name without a frame": (
+        of_coco("images", 0, "file_name", value="photo.jpg"),
+        r"x.json: images\[0\].file_name: 'photo.jpg'",
+    ),
+    "no categories": (of_coco("categories"), "x.json: categories"),
+    "an image's id": (
+        of_coco("images", value=[image("a/1.jpg")] * 2),
+        r"x.json: images\[1\].id: 1",
+    ),
+    "an image's size": (of_coco("images", 0, "width", value="10"), r"x.json: images\[0\].width"),
+    "a large image": (of_coco("images", 0, "width", value=10**6), r"x.json: images\[0\].width"),
+    "an unknown image": (
+        of_coco("annotations", 0, "image_id", value=7),
+        r"x.json: annotations\[0\].image_id: 7",
+    ),
+    "an unknown category": (
+        of_coco("annotations", 0, "category_id", value=7),
+        r"x.json: annotations\[0\].category_id: 7",
+    ),
+    "boxes alone": (
+        of_coco("annotations", value=[drawn(0, [])]),
+        "x.json: annotations: none has a",
+    ),
+    "a polygon of another image": (
+        of_coco("annotations", 0, "segmentation", value=[[0, 0, 999, 0, 999, 999]]),
+        r"x.json: annotations\[0\].segmentation: .*32x24",
+    ),
+    "an RLE of another size": (
+        of_coco("annotations", 0, "segmentation", value={"size": [4, 4], "counts": [0, 16]}),
+        r"x.json: annotations\[0\].segmentation: .*\[4, 4\]",
+    ),
+    "an RLE of any length": (
+        of_coco("annotations", 0, "segmentation", value=OUTSIDE),
+        r"x.json: annotations\[0\].segmentation",
+    ),
+    "a size of another video": (
+        of_coco("images", 0, "width", value=33),
+        r"x.json: images\[0\]: .* 33x24, but .*clip.mp4 are 32x24",
+    ),
+    "a frame beyond the end": (
+        of_coco("images", 0, "file_name", value="clip/00007.jpg"),
+        r"x.json: images\[0\]: names frame 7, but .*clip.mp4 has 6",
+    ),
+    "a label without an action": (
+        of_coco("categories", 0, "name", value="cat"),
+        r"x.json: .*labels 'cat' \(1\)",
+    ),
+    "another video": (
+        of_coco("images", 0, "file_name", value="other/00002.jpg"),
+        "neither a video other.mp4",
+    ),
+    "augmentation": ({"x.json": AUGMENTED}, r"x.json: images\[1\]: .*augment"),
+    "Label Studio's photo": (
+        {"result.json": coco([image("0a1b2c3d-00003.jpg")], [drawn()])},
+        r"result.json: images\[0\].file_name: .*<video>_<number>.jpg",
+    ),
+    "two tools on one frame": (
+        {**SCENES["coco"], "clip_00003.json": labelme(path=None)},
+        "frame 3 of 'clip' is also .*clip_00003.json: imagePath",
+    ),
+    "own: an actor": (of_own("annotations", 1, "actor"), r"own.json: annotations\[1\].actor"),
+    "own: an action": (
+        of_own("annotations", 1, "action", value="a\nb"),
+        "own.json: .*labels 'dog'",
+    ),
+    "own: no mask": (
+        of_own("annotations", 1, "segmentation"),
+        r"own.json: annotations\[1\].segmentation",
+    ),
+    "own: a crowd": (of_own("annotations", 0, "iscrowd", value=1), r"annotations\[0\].iscrowd"),
+    "own: a box": (
+        of_own("annotations", 0, "bbox", value=[64, 2, 5, 5]),
+        r"own.json: annotations\[0\].bbox",
+    ),
+    "own: a name": (
+        of_own("images", 0, "file_name", value="00003.png"),
+        r"own.json: images\[0\].file_name: '00003.png'",
+    ),
+    "own: frame 0": (
+        of_own("images", 0, "file_name", value="clip/00000.png"),
+        r"own.json: images\[0\].file_name",
+    ),
+    "own: no video's name": (
+        of_own("images", 0, "file_name", value="/etc/1"),
+        "own.json: video '/etc' cannot be a file name",
+    ),
+    "own: a split": (
+        of_own("images", 0, "split", value="val"),
+        r"own.json: images\[0\].split: 'val'",
+    ),
+    "own: one split": (of_own("images", 0, "split", value="test"), r"images\[1\].split: None"),
+    "tracks and frames that differ": (
+        changed("youtube_vis", "x.json", "annotations", 0, "segmentations", value=[None]),
+        r"x.json: annotations\[0\].segmentations",
+    ),
+    "an unknown video": (
+        changed("youtube_vis", "x.json", "annotations", 0, "video_id", value=9),
+        r"x.json: annotations\[0\].video_id: 9",
+    ),
+    "a listed name": (
+        changed("youtube_vis", "x.json", "videos", 0, "file_names", 1, value="clip/cat.jpg"),
+        r"x.json: videos\[0\].file_names\[1\]: 'clip/cat.jpg'",
+    ),
+    "an image's path": (
+        {"photo.json": labelme(shape(), path="photo.jpg")},
+        "photo.json: imagePath: 'photo.jpg'",
+    ),
+    "no label": (of_labelme(shape(None)), r"clip_3.json: shapes\[0\].label"),
+    "a polygon of two points": (
+        of_labelme(shape(polygon=[1, 1, 2, 2])),
+        r"clip_3.json: shapes\[0\]: points",
+    ),
+    "a point of three numbers": (
+        of_labelme({**shape(), "points": [[1, 2, 3]] * 4}),
+        r"clip_3.json: shapes\[0\]: points",
+    ),
+    "a circle": (of_labelme(shape(kind="circle")), r"clip_3.json: shapes\[0\]: points"),
+    "a mask without a PNG": (of_mask(mask=None), r"clip_3.json: shapes\[0\]: mask"),
+    "a mask that is no base64": (of_mask(mask="né"), r"clip_3.json: shapes\[0\]"),
+    "a mask that is no PNG": (of_mask(mask="AAAA"), r"clip_3.json: shapes\[0\]: mask"),
+    "a torn mask": (
+        of_mask(mask=png(np.ones((10, 16)))[:-16]),
+        r"clip_3.json: shapes\[0\]: mask",
+    ),
+    "a mask of another size": (
+        of_mask(mask=png(np.ones((9, 16)))),
+        r"clip_3.json: shapes\[0\]: mask: is 16x9, .* 16x10",
+    ),
+    "a mask beyond the image": (
+        of_labelme(shape(polygon=[18, 16, 33, 25], kind="mask", mask=png(np.ones((10, 16))))),
+        r"clip_3.json: shapes\[0\]: .* leaves the image of 32x24",
+    ),
+    "no YAML": ({"data.yaml": "names: [a\n"}, "data.yaml: no YAML"),
+    "no classes": ({"data.yaml": "names: a"}, "data.yaml: names: 'a'"),
+    "no labels": ({"data.yaml": YOLO}, "data.yaml: no labels/<subset>/<image>.txt"),
+    "an unknown class": (of_yolo(f"3 {LINE}"), "clip_3.txt: line 2: class '3'"),
+    "half a point": (of_yolo(f"0 {LINE} 0.5"), "clip_3.txt: line 2: 9 numbers"),
+    "no number": (of_yolo(f"0 {LINE} 0.5 x"), "clip_3.txt: line 2: .*'x'"),
+    "pixels in place of shares": (of_yolo("0 10 10 50 10 50 40"), "clip_3.txt: line 2"),
+    "an image of YOLO's": (
+        {"data.yaml": YOLO, "labels/train/cat.txt": ""},
+        "labels/train/cat.txt: 'cat' names no frame",
+    ),
+    "a number of CVAT's or not": (
+        {"data.yaml": YOLO, "labels/train/frame_000005.txt": ""},
+        "frame_000005.txt: CVAT counts such names from 0",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_exports_have_one_clear_error(tmp_path, videos, name):
+    files, words = BROKEN[name]
+    with pytest.raises(InputError, match=words) as caught:
+        source = open_source(write(tmp_path / "export", files), videos)
+        for video in source.videos:
+            for number in source.annotated_frames(video.vid):
+                source.read_annotation(video.vid, number, SIZE)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
+
+
+def test_a_format_that_the_user_says(tmp_path, videos):
+    export = write(tmp_path / "export", {**SCENES["coco"], "clip_00004.json": labelme(shape())})
+    assert open_source(export, videos, format_name="coco").annotated_frames("clip") == (3,)
+    with pytest.raises(InputError, match="export: no annotations of the format 'yolo'"):
+        open_source(export, videos, format_name="yolo")
+    torn = write(tmp_path / "torn", {"own.json": {"images": []}})
+    with pytest.raises(InputError, match="own.json: annotations"):
+        open_source(torn, videos, format_name="a2d_tf")
+
+
+def test_the_files_of_an_export(tmp_path):
+    """Those of the system are hidden; a folder may hold zips, and files of other kinds."""
+    content = json.dumps(coco([image("clip/00002.jpg")], []))
+    for name in ("b.zip", "a.zip"):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            for member in ("x/instances.json", "__MACOSX/x/._instances.json"):
+                archive.writestr(member, "\ufeff" + content)
+    write(tmp_path, {"tasks.json": "[]", "00001.xml": "<annotation/>", ".hidden/y.json": "["})
+    documents = read_export(tmp_path, ReadOptions(empty_frames=True))
+    names = [str(document.path.relative_to(tmp_path)) for document in documents]
+    assert names == ["a.zip/x/instances.json", "b.zip/x/instances.json"]
+    assert documents[0].left_out == {"files of other formats (00001.xml, tasks.json)": 2}
+    with zipfile.ZipFile(tmp_path / "export.zip", "w") as archive:
+        archive.writestr("task.zip", b"PK")
+    with pytest.raises(InputError, match="export.zip: no annotations of a known format"):
+        read_export(tmp_path / "export.zip", ReadOptions())
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "missing"])
+def test_damaged_zips(tmp_path, damage):
+    path = tmp_path / "task.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("annotations.json", json.dumps(list(range(500))))
+    data = bytearray(path.read_bytes())
+    if damage == "truncated":
+        path.write_bytes(data[: len(data) // 2])
+    elif damage == "flipped":
+        data[60] ^= 255
+        path.write_bytes(data)
+    else:
+        path.unlink()
+    with pytest.raises(InputError, match="task.zip"):
+        read_export(path, ReadOptions())
