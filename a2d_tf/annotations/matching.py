@@ -132,8 +132,8 @@ class Matcher:
             for name in dict.fromkeys(frame.video for frame in document.frames)
         }
         if export.video is None:
-            for name, video in found.items():
-                if video and not is_file_name(video):
+            for name in filter(None, found):
+                if not is_file_name(name):
                     raise InputError(
                         f"{document.path}: video {shown(name)} cannot be a file name; rename it"
                     )
@@ -148,7 +148,7 @@ class Matcher:
         if len(found) > 1 or len(said) > 1:
             names = sorted(said if len(said) > 1 else map(str, found))
             raise InputError(
-                f"{document.path}: its contents or file names are of the videos {_listed(names)}, so "
+                f"{document.path}: contents or file names are of the videos {_listed(names)}, so "
                 f"--annotations={export.video}=… cannot hold; leave out '{export.video}='"
             )
         return dict.fromkeys(found, export.video)
