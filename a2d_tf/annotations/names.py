@@ -125,7 +125,7 @@ def derive_label_space(pairs: Iterable[Pair]) -> LabelSpace:
         {
             "actors": sorted({actor for actor, _ in pairs}),
             "actions": actions,
-            "pairs": pairs,
+            "pairs": [list(pair) for pair in pairs],
             "none_action": "none" if "none" in actions else None,
         }
     )
