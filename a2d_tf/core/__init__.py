@@ -1,1 +1,1 @@
-"""What every other room stands on: settings, labels, errors, files, command lines, devices."""
+"""Settings, labels, errors, files, command lines and devices, which every other room uses."""

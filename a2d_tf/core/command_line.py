@@ -1,7 +1,7 @@
-"""Command lines: flags parsed, help printed, and whatever goes wrong told in one line.
+"""Parse command lines, print help, and report errors in one line.
 
-absl parses and keeps the flags. Flagfiles are expanded here, so that an error can name the file and
-the line; and the help is that of the program, without the flags of its libraries.
+absl parses and holds the flags. Flagfiles are expanded here, so that an error can name the file and
+the line. The help leaves out the flags of libraries.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ _LONGEST = 2000  # characters of a message
 
 
 def run(main: Callable[[list[str]], int | None]) -> None:
-    """Run `main(argv)` under absl: whatever goes wrong becomes one line on stderr.
+    """Run `main(argv)` under absl, and print any error as one line on stderr.
 
-    The exit status is then 1, and 130 after Ctrl-C. An exception that is no InputError is a fault
-    of the code or of the machine; `--debug` shows where it arises.
+    The exit status is then 1, or 130 after Ctrl-C. An exception that is no InputError is a fault of
+    the code or of the machine; `--debug` shows where it arises.
     """
     prepare()
     app.run(
@@ -64,16 +64,16 @@ def _guarded(function, *arguments):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
-        return _complain(f"{_happened(error)}; --debug shows where")
+        return _complain(f"{_describe(error)}; --debug shows where")
 
 
 def command(main: Callable[[list[str]], int | None]) -> Callable[[], None]:
-    """Return the entry point of a main: `run` it with the words of the command line."""
+    """Return the entry point of a main, which runs it with the words of the command line."""
     return functools.partial(run, main)
 
 
 def require(argv: list[str], **values: object) -> None:
-    """Check a command line: no stray words, and a value for each flag named.
+    """Check that a command line has no stray words, and a value for each named flag.
 
     Raises:
       InputError: names the word, or the flag that is missing.
@@ -91,8 +91,8 @@ def prepare() -> None:
     Libraries read their environment variables when they load, so that commands import TensorFlow
     after this; child processes inherit them. Variables that are set already stay.
     """
-    # With an NVIDIA card TensorFlow's warnings are shown, for they say which library of CUDA is
-    # missing; otherwise nothing that it prints helps a user.
+    # With an NVIDIA card, TensorFlow's warnings say which library of CUDA is missing. Without one,
+    # nothing that it prints helps a user.
     uses_nvidia = machine.may_have_nvidia() and not machine.hides_nvidia()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1" if uses_nvidia else "3")
     # The messages of OpenCV and FFmpeg would bury the one line that matters.
@@ -104,8 +104,8 @@ def prepare() -> None:
             getattr(cv2.utils, "logging", cv2).setLogLevel(0)  # OpenCV 4.13 moved it
     if "debug" not in flags.FLAGS:
         flags.DEFINE_bool("debug", False, "show where in the code an error arises")
-    # Importing TensorFlow makes some 300000 objects that stay. To look for garbage after every 700
-    # new ones, as Python does, takes a fifth of the time of the import.
+    # Importing TensorFlow makes some 300000 objects that stay. Python looks for garbage after every
+    # 700 new ones, which takes a fifth of the time of the import.
     gc.set_threshold(50_000)
     logger = logging.getLogger("a2d_tf")
     logger.setLevel(logging.INFO)
@@ -113,7 +113,7 @@ def prepare() -> None:
 
 
 class _Console(logging.Handler):
-    """Prints log records as plain lines: notes to stdout, warnings to stderr."""
+    """Prints log records as plain lines, notes to stdout and warnings to stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
         warns = record.levelno >= logging.WARNING
@@ -145,13 +145,13 @@ def _complain(problem):
     return 1
 
 
-def _happened(error):
+def _describe(error):
     """Describe an unexpected exception in one line."""
     if isinstance(error, MemoryError):
         return "out of memory"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    # TensorFlow's go on for many lines.
+    # TensorFlow's messages have many lines.
     lines = str(error).strip().splitlines()
     return f"unexpected {type(error).__name__}" + (f": {lines[0][:1000]}" if lines else "")
 
@@ -164,11 +164,11 @@ def parse(words: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> 
       flag_values: where the flags are defined.
 
     Returns:
-      The words that are no flags, the program's name first.
+      the words that are no flags, the program's name first.
 
     Raises:
-      flags.Error: an unknown flag (names the nearest known), a value that it cannot have, an
-        unreadable flagfile; in one line, which begins with the flagfile and its line.
+      flags.Error: an unknown flag (the message names the nearest known one), a wrong value, or an
+        unreadable flagfile; one line, which begins with the flagfile and the line in it.
     """
     places: dict[str, str] = {}
     expanded = _expanded(words[1:], places)
@@ -193,7 +193,7 @@ def _expanded(words, places, inside=()):
 
     Args:
       words: of a command line or of a line of a flagfile.
-      places: gets {flag, or flag=value: 'file, line n: '} of what is in flagfiles.
+      places: a dict to fill with {flag, and flag=value: 'file, line n: '} for errors.
       inside: the flagfiles that the words are in, the outermost first.
     """
     expanded, words = [], iter(words)
@@ -253,7 +253,7 @@ def as_installed(text: str) -> str:
 
 
 def wants_help(words: Sequence[str]) -> str | None:
-    """Return 'help' or 'helpshort' where a command line asks for either, else None."""
+    """Return 'help' or 'helpshort' if a command line asks for one of them, else None."""
     own = words[1 : words.index("--")] if "--" in words else words[1:]
     asked = [word.lstrip("-") for word in own if word.startswith("-")]
     return next((_HELP[word] for word in asked if word in _HELP), None)

@@ -1,4 +1,4 @@
-"""Choose the devices that TensorFlow computes on, check and describe them."""
+"""Choose, check and describe the devices that TensorFlow computes on."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def prepare(device: str = "auto", deterministic: bool = True) -> Devices:
 
 
 def hide_gpus() -> None:
-    """Keep this process off the GPUs, for it computes little and would take their memory.
+    """Keep this process off the GPUs: it computes little, and would take their memory.
 
     Call this before TensorFlow creates a tensor.
     """

@@ -1,7 +1,7 @@
-"""Files: text, JSON and arrays read, and all of them written atomically.
+"""Read text, JSON and arrays, and write files and folders atomically.
 
-A reader finds the old file or the new one, never a part. A header can ask for any amount of memory:
-`read_dataset` and `read_npz` refuse more than MAX_ARRAY_BYTES an array before they take it.
+A reader finds the old file or the new one, never a part. A damaged header can claim any size:
+`read_dataset` and `read_npz` refuse arrays of more than MAX_ARRAY_BYTES before they take memory.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def read_json(path: Path, object_hook: Callable[[dict], Any] | None = None) -> A
 
     Args:
       path: the file.
-      object_hook: what is made of each object, as for `json.loads`.
+      object_hook: as for `json.loads`.
     """
     try:
         return json.loads(read_text(path), object_hook=object_hook)
@@ -227,7 +227,7 @@ def _check_size(name, size):
 
 
 def is_file_name(name: str) -> bool:
-    """Whether a video may have this name, which becomes part of the paths of every output."""
+    """Return whether a video may have this name, which becomes part of paths of outputs."""
     return (
         name not in ("", ".", "..")
         and not re.search(r"[/\\\x00-\x1f\x7f\ud800-\udfff]", name)
@@ -236,13 +236,13 @@ def is_file_name(name: str) -> bool:
 
 
 def is_frame_name(name: str) -> bool:
-    """Whether it is `<video>/<frame>`, as frames are named in files of truth and detections."""
+    """Return whether a name is `<video>/<frame>`, as in files of truth and detections."""
     video, _, frame = name.rpartition("/")
     return is_file_name(video) and is_file_name(frame)
 
 
 def check_inside(path: Path, folder: Path, remedy: str) -> None:
-    """Raise InputError, which ends with the remedy, where a link leads a path out of the folder."""
+    """Raise InputError, ending with the remedy, if a link leads a path out of the folder."""
     real, root = os.path.realpath(path), os.path.realpath(folder)
     if os.path.commonpath([real, root]) != root:
         raise InputError(f"{path}: a link that leads out of {folder}; {remedy}")
@@ -286,10 +286,10 @@ def write_json(path: Path, value: Any, sort_keys: bool = False) -> None:
 
 
 def check_place(place: str, marks: Iterable[str], kind: str) -> None:
-    """Check that a folder may take `place`: nothing, an empty folder or an older one is there.
+    """Check that `place` is free, an empty folder, or a folder of the same kind to replace.
 
     Args:
-      place: path; marks: names of files that every such folder has; kind: what it is called.
+      place: path; marks: names of files that every such folder has; kind: its name in messages.
 
     Raises:
       InputError: something else is there.
@@ -302,7 +302,7 @@ def check_place(place: str, marks: Iterable[str], kind: str) -> None:
 
 @contextlib.contextmanager
 def whole_folder(place: str, replace: bool = True) -> Iterator[str]:
-    """Yield an empty folder that afterwards takes `place`; nothing changes where it ends in error.
+    """Yield an empty folder that afterwards takes `place`; after an error nothing has changed.
 
     Args:
       place: path; replace: whether a folder there is replaced, else it must be empty.
@@ -326,7 +326,7 @@ def whole_folder(place: str, replace: bool = True) -> Iterator[str]:
 
 
 def replace_folder(new: str, place: str, old: str) -> None:
-    """Move folder `new` to `place`; what is there moves to `old`, and back where that fails."""
+    """Move folder `new` to `place`, and what is there to `old`; undo that if it fails."""
     if os.path.isdir(place):
         os.replace(place, old)
     try:

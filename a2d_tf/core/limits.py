@@ -1,4 +1,4 @@
-"""The largest sizes that a file may claim; a larger claim is refused before memory is taken."""
+"""Largest sizes that a file may claim; larger claims are refused before memory is taken."""
 
 from __future__ import annotations
 

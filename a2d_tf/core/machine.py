@@ -1,4 +1,4 @@
-"""Hardware of the machine, without TensorFlow or CUDA: cores, memory, NVIDIA cards."""
+"""Cores, memory and NVIDIA cards of the machine, found without TensorFlow or CUDA."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def memory(root: str | os.PathLike = "/") -> int:
 
 @contextlib.contextmanager
 def without_collection() -> Iterator[None]:
-    """Let Python look for no garbage inside, where nearly all that is made stays."""
+    """Switch off garbage collection for code that makes many objects and keeps them."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -60,10 +60,7 @@ def without_collection() -> Iterator[None]:
 
 
 def give_way() -> None:
-    """Let threads of this process, and others, go before the calling thread, for good (Linux).
-
-    Threads that it starts afterwards inherit this.
-    """
+    """Lower the priority of the calling thread, and of threads that it starts, for good (Linux)."""
     if sys.platform == "linux":  # elsewhere it would be the whole process
         os.nice(10)
 
@@ -91,7 +88,7 @@ def nvidia_cards(root: str | os.PathLike = "/") -> list[Card]:
 
 
 def may_have_nvidia(root: str | os.PathLike = "/") -> bool:
-    """Return whether there is any sign of an NVIDIA card, within milliseconds."""
+    """Return whether there is any sign of an NVIDIA card; takes milliseconds."""
     return bool(_found(root) or shutil.which("nvidia-smi"))  # WSL has only this
 
 

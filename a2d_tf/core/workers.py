@@ -1,4 +1,4 @@
-"""Work shared by processes, threads and tasks, and stopped by signals."""
+"""Share work among processes, threads and tasks; stop it on signals."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ ALONE = Task()
 def imap(function: Callable, items: Iterable, workers: int) -> Iterator:
     """Apply a function to items in `workers` processes; yield the results in order.
 
-    If it is left early, work in progress is abandoned at once.
+    If the caller stops early, work in progress is abandoned at once.
 
     Args:
       function: sent to each process once, so it may be large.
@@ -98,9 +98,9 @@ def in_threads(
 ) -> Generator:
     """Apply a function to items in threads, by default one per core; yield the results in order.
 
-    Items are taken in the caller's thread, `ahead` of them before a result has to be there: what
-    it costs to make them passes while the threads work on those before. An error of either side is
-    raised where its result would be yielded. `start` is called in each thread before all else.
+    Items are made in the caller's thread, up to `ahead` of them before the first result is waited
+    for, so that the threads work meanwhile. An error is raised in place of its result. Each thread
+    calls `start` first.
     """
     waiting: collections.deque = collections.deque()
     pool = concurrent.futures.ThreadPoolExecutor(threads or machine.cores(), initializer=start)
@@ -139,9 +139,9 @@ def _call(item):
 
 @contextlib.contextmanager
 def stop_on_signal() -> Iterator[list[int]]:
-    """Yield a list that the first Ctrl-C or SIGTERM appends to; another has its usual effect.
+    """Yield a list that the first Ctrl-C or SIGTERM appends to; a second has its usual effect.
 
-    Only the main thread may handle signals; in another, they do what they did.
+    Signals are handled only in the main thread; elsewhere this changes nothing.
     """
     stops: list[int] = []
 
