@@ -3,8 +3,6 @@
 import os
 import subprocess
 import sys
-import threading
-from concurrent import futures
 
 import pytest
 import tensorflow as tf
@@ -58,9 +56,8 @@ def test_nvidia_smi_lists_names_and_memory(smi):
 
 
 def test_a_failing_nvidia_smi_lists_none(smi, tmp_path):
-    smi("NVIDIA-SMI has failed because it couldn't communicate, 9", status=9)
-    assert machine.nvidia_cards(tmp_path) == []
-    assert machine.may_have_nvidia(tmp_path)
+    smi("NVIDIA-SMI has failed, 9", status=9)
+    assert machine.nvidia_cards(tmp_path) == [] and machine.may_have_nvidia(tmp_path)
 
 
 def test_cards_by_device_nodes(root):
@@ -91,11 +88,8 @@ def test_cards_by_the_pci_bus(root, vendor, kind, count):
         (None, False),
         ("", True),
         ("-1", True),
-        ("-1,0", True),
-        ("NoDevFiles", True),
         ("0", False),
         ("1,0", False),
-        ("GPU-8932f937", False),
         ("MIG-GPU-8932f937/1/2", False),
     ],
 )
@@ -134,17 +128,6 @@ def test_memory_and_cores(root):
     assert machine.memory(root("sys/fs/cgroup/memory.max", f"{GIB}\n")) == GIB
     assert 1 <= machine.cores() <= os.cpu_count()
     assert 0 < machine.process_memory(most=False) <= machine.process_memory()
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux")
-def test_a_thread_that_gives_way_is_alone_in_that():
-    def nice():
-        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-
-    before = nice()
-    with futures.ThreadPoolExecutor(1, initializer=machine.give_way) as pool:
-        assert pool.submit(nice).result() == min(before + 10, 19)
-    assert nice() == before
 
 
 @pytest.fixture
