@@ -10,7 +10,7 @@ from absl import flags
 from a2d_tf.core import command_line
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.training import chosen
+from a2d_tf.pretrained import packed
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
 _MODEL = flags.DEFINE_string(
@@ -32,7 +32,7 @@ Config.define_flags(["inference", "compute"])
 
 def main(argv: list[str]) -> None:
     command_line.require(argv, records=_RECORDS.value)
-    chosen.check(_CHECKPOINT.present, workdir=_WORKDIR.value, model=_MODEL.value)
+    packed.check_sources(_CHECKPOINT.present, workdir=_WORKDIR.value, model=_MODEL.value)
     if _MODEL.value and not _OUTPUT.value:
         raise InputError("--output is missing: a packed model has no folder of scores")
     # Late, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
@@ -40,11 +40,13 @@ def main(argv: list[str]) -> None:
     from a2d_tf.core import devices
     from a2d_tf.data.manifest import Manifest
     from a2d_tf.evaluation.reports import dashboard
+    from a2d_tf.training import run_folder
 
     manifest = Manifest.load(_RECORDS.value)
     device = devices.prepare(_DEVICE.value)
     inference = Config.given("inference", "compute")
-    run = chosen.load(_WORKDIR.value, _MODEL.value, inference, _CHECKPOINT.value)
+    folder = packed.folder_of(_WORKDIR.value, _MODEL.value)
+    run = run_folder.load(folder, inference, _CHECKPOINT.value)
     device.announce(run.config.compute.precision)
     name = _SPLIT.value + ("_best" if _CHECKPOINT.value == "best" else "")
     workdir = os.path.normpath(_WORKDIR.value or "")

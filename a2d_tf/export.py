@@ -9,7 +9,7 @@ from absl import flags, logging
 
 from a2d_tf.core import command_line
 from a2d_tf.core.config import Config
-from a2d_tf.training import chosen
+from a2d_tf.pretrained import packed
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
 _MODEL = flags.DEFINE_string(
@@ -36,10 +36,11 @@ _EXAMPLE = """load it with TensorFlow alone:
 
 def main(argv: list[str]) -> None:
     command_line.require(argv, output=_OUTPUT.value)
-    chosen.check(_CHECKPOINT.present, workdir=_WORKDIR.value, model=_MODEL.value)
+    packed.check_sources(_CHECKPOINT.present, workdir=_WORKDIR.value, model=_MODEL.value)
     # Late, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
     from a2d_tf.core import devices
     from a2d_tf.serving import export_folder, served_network
+    from a2d_tf.training import run_folder
 
     # TensorFlow logs the name of the temporary folder.
     logging.set_verbosity(logging.WARNING)
@@ -50,7 +51,8 @@ def main(argv: list[str]) -> None:
     export_folder.check_output(output)
     devices.prepare(_DEVICE.value)
     inference = Config.given("inference", "compute")
-    run = chosen.load(_WORKDIR.value, _MODEL.value, inference, _CHECKPOINT.value)
+    folder = packed.folder_of(_WORKDIR.value, _MODEL.value)
+    run = run_folder.load(folder, inference, _CHECKPOINT.value)
     signatures = export_folder.export(run, output, warm_up=bool(_VERSION.value))
     print(f"{run.checkpoint}, p(actor) >= {run.config.inference.score_threshold:g} -> {output}")
     _describe(signatures[served_network.SIGNATURE])

@@ -26,7 +26,6 @@ from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.ops import tracking
 from a2d_tf.pretrained import packed
-from a2d_tf.training import chosen
 from a2d_tf.video import batch, finished, library, loading, outputs, streaming, video_files
 
 _SAVED_MODEL = flags.DEFINE_string("saved_model", None, "folder of a2d_tf.export")
@@ -105,7 +104,7 @@ def _check_flags(argv):
     if _VIDEO.value and _VIDEOS.value:
         raise InputError("--videos is a list in place of --video; leave out either")
     sources = {flag.name: flag.value for flag in (_SAVED_MODEL, _WORKDIR, _MODEL, _INIT_RGB)}
-    chosen.check(_CHECKPOINT.present, **sources)
+    packed.check_sources(_CHECKPOINT.present, **sources)
     given = [name for name in Config.given("inference", "compute") if name != "score_threshold"]
     if _SAVED_MODEL.value and given:
         raise InputError(

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 
 from absl import flags
 
@@ -17,6 +18,12 @@ _PICTURES = flags.DEFINE_integer(
     "clips drawn for TensorBoard at each validation; training clips if no video is held out",
     0,
 )
+_PROFILE = flags.DEFINE_string(
+    "profile",
+    None,
+    "FROM:TO: steps, counted from 1, to trace into the run's tensorboard folder, for the profile "
+    "page of TensorBoard (pip install tensorboard-plugin-profile)",
+)
 _DEVICE = Config.define_device()
 Config.define_flags()
 
@@ -25,6 +32,7 @@ Config.define_flags()
 def main(argv: list[str]) -> None:
     config = Config.from_flags()
     command_line.require(argv, records=_RECORDS.value, workdir=_WORKDIR.value)
+    profiled = _profiled(_PROFILE.value)
     # Below, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
     import tensorflow as tf
 
@@ -41,7 +49,7 @@ def main(argv: list[str]) -> None:
         manifest.label_space.actor_index(config.learning.zero_shot_actor)
     workdir = os.path.normpath(_WORKDIR.value)
     given = Config.given("model", "learning")
-    config = run_start.settle(config, given, _WORKDIR.value)
+    config = run_start.resolve_config(config, given, _WORKDIR.value)
     learning = config.learning
     hardware = devices.prepare(_DEVICE.value, learning.deterministic)
     tf.keras.utils.set_random_seed(learning.seed)
@@ -59,7 +67,16 @@ def main(argv: list[str]) -> None:
         with _alone(workdir):
             _prepare(network, config, manifest, workdir, inherited=inherited)
             validate = _validation(network, config, manifest, workdir, threshold=threshold)
-            fit(network, manifest, config, workdir, validate=validate)
+            fit(network, manifest, config, workdir, validate=validate, profiled=profiled)
+
+
+def _profiled(text):
+    """The steps of --profile as a range, from 1."""
+    match = re.fullmatch(r"(\d+):(\d+)", text or "1:0")
+    steps = range(int(match[1]), int(match[2]) + 1) if match else range(0)
+    if text and not steps:
+        raise InputError(f"--profile={text}: the first and the last step to trace, as 100:110")
+    return steps
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from a2d_tf.core import addons
+from a2d_tf.core.config import LearningConfig
 from a2d_tf.training import optimizer
 
 needs_tfa = pytest.mark.skipif(addons.tfa is None, reason="tensorflow-addons is not installed")
@@ -14,7 +15,8 @@ SHAPES = [(3, 3, 2, 4), (4,), (5, 7), ()]
 def make(kind, own, schedules):
     """An optimizer over learning rate and decay, as schedules or as numbers."""
     if schedules:
-        rate, decay = (optimizer.Schedule(peak, 6, 2, "cosine") for peak in (0.1, 0.003))
+        learning = LearningConfig(learning_rate=0.1, steps=6, warmup_steps=2, schedule="cosine")
+        rate, decay = (optimizer.Schedule(learning, factor) for factor in (1.0, 0.03))
     else:
         rate, decay = 0.1, 0.003
     if kind == "adam":

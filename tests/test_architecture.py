@@ -110,5 +110,5 @@ def test_from_the_main_to_the_forward_pass_it_is_three_hops():
         "training/forward.py",
     ]
     assert "fit" in called("train.py", "main")
-    assert {"make_train_steps", "train_steps"} <= called(hops[1], "fit")
+    assert {"make_train_step", "train_step"} <= called(hops[1], "fit")
     assert "forward" in called(hops[2], "_gradients")

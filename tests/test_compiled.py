@@ -70,17 +70,14 @@ def test_what_is_sampled_is_the_same():
     batch, learning = tiny_network.labelled(2), test_recompute.LEARNING
     network = tiny_network.make(**VARIANT)
     boxes = network.anchors[None].repeat(2, axis=0)[:, ::7] + tiny_network.normal(1, 1, 4)
-    truth = (batch["boxes"], batch["present"])
-    draws = targets.Draws([1, 2], batch["row"], 2)
+    rng = targets.Rng([1, 2], batch["row"], 2)
     for function, first, options in (
-        (targets.sample_rois, (boxes, np.ones(boxes.shape[:2], bool)), dict(positive_fraction=0.3)),
+        (targets.sample_rois, (boxes, np.ones(boxes.shape[:2], bool)), {}),
         (targets.anchor_targets, (network.anchors,), dict(coder=network.rpn_coder)),
     ):
-        given = (
-            (*first, *truth) if options.get("coder") is None else (*first, *truth, batch["size"])
+        plain, compiled = (
+            function(*first, batch, learning, **options, rng=rng, jit=jit) for jit in (False, True)
         )
-        options.update(annotated=batch["annotated"], draws=draws, samples=learning.roi_samples)
-        plain, compiled = (function(*given, **options, jit=jit) for jit in (False, True))
         assert np.any(plain["positive"]) and set(plain) == set(compiled)
         for name, exact in plain.items():
             tolerance = 1e-6 if exact.dtype == tf.float32 else 0

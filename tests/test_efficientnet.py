@@ -199,7 +199,7 @@ def test_both_streams_of_the_network_start_from_it(tmp_path, monkeypatch):
     config = Config.read(composed)
     # As if all had been given: the flagfiles do not contradict the weights.
     given = set(vars(config.model)) - {"rgb_flavour", "flow_flavour"}
-    config = run_start.settle(config, given)
+    config = run_start.resolve_config(config, given)
     network = Network(config.model, A2D)
     report = run_start.initialise(network, config)
     variables = weights.variables(network)

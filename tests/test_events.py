@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
+from a2d_tf.training import replicas
 from a2d_tf.training.events import Events, clear
 
 
@@ -14,6 +15,7 @@ def read(folder):
 
 
 def test_later_steps_are_dropped_and_said_again(tmp_path):
+    tmp_path = tmp_path / "lr[1e-3]"  # which is a glob
     log = Events(tmp_path)
     for step in (0, 2, 4, 6):
         log.write("train", step, {"loss/total": 1.0 * step})
@@ -31,14 +33,6 @@ def test_later_steps_are_dropped_and_said_again(tmp_path):
     ]
     assert read(tmp_path / "tensorboard" / "validation") == [(4, "clip")]
     assert all(path.name.startswith("events.out.tfevents.") for path in train.iterdir())
-
-
-def test_a_folder_whose_name_is_a_glob(tmp_path):
-    folder = tmp_path / "lr[1e-3]"
-    for step in (1, 2):
-        Events(folder).write("train", step, {"loss/total": 1.0})
-    Events(folder).trim("train", 1)
-    assert read(folder / "tensorboard" / "train") == [(1, "loss/total")]
 
 
 def test_points_of_a_run_that_kept_no_checkpoint_are_cleared_and_nothing_else(tmp_path):
@@ -62,24 +56,16 @@ def test_a_file_that_was_cut_off_keeps_its_whole_records(tmp_path):
 
 
 def test_what_is_no_file_of_events(tmp_path):
-    """A record that claims more than all memory, and one that is text."""
+    """A record that claims more than all memory ends the file; one that is text is refused."""
     log = Events(tmp_path)
     log.write("train", 1, {"loss/total": 1.0})
     (path,) = (tmp_path / "tensorboard" / "train").iterdir()
-    claim = (2**40).to_bytes(8, "little")
-    checksum = 0xFFFFFFFF  # CRC-32C, and TensorFlow's mask over it
-    for byte in claim:
-        checksum ^= byte
-        for _ in range(8):
-            checksum = checksum >> 1 ^ (0x82F63B78 if checksum & 1 else 0)
-    checksum ^= 0xFFFFFFFF
-    checksum = ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF
-    path.write_bytes(path.read_bytes() + claim + checksum.to_bytes(4, "little") + bytes(100))
+    path.write_bytes(path.read_bytes() + (2**40).to_bytes(8, "little") + bytes(104))
     Events(tmp_path).trim("train", 0)
     assert read(path.parent) == []
     with tf.io.TFRecordWriter(str(path)) as writer:
         writer.write(b"\xff\xfe no event")
-    with pytest.raises(InputError, match=f"{path.name}: no events of TensorBoard; delete it"):
+    with pytest.raises(InputError, match=path.name):
         Events(tmp_path).trim("train", 0)
 
 
@@ -89,8 +75,9 @@ def test_points_that_cannot_be_written(tmp_path):
         Events(tmp_path).write("train", 1, {"loss/total": 1.0})
 
 
-def test_only_the_chief_writes(tmp_path):
-    log = Events(tmp_path, chief=False)
+def test_only_the_chief_writes(tmp_path, monkeypatch):
+    monkeypatch.setattr(replicas, "is_chief", lambda: False)
+    log = Events(tmp_path)
     log.write("train", 1, {"loss/total": 1.0})
     log.trim("train", 0)
     assert not list(tmp_path.iterdir())

@@ -106,7 +106,7 @@ def start():
 def test_row_starts_from_public_weights(name, files, start, monkeypatch):
     flagged, further, tensors = files
     first, *later = trainings(monkeypatch, name, [*further, *flagged])
-    config = run_start.settle(*first)
+    config = run_start.resolve_config(*first)
     assert (config.model.rgb_flavour, config.learning.init_rgb) == ("matterport", flagged[0][11:])
     before, after, report = start(config)
 
@@ -132,7 +132,7 @@ def test_rgb_channels_of_a_kernel_that_reads_both_streams(files, start, monkeypa
     """The class head of the pairs sees RGB and flow; COCO's has only seen RGB."""
     flagged, further, tensors = files
     (first,) = trainings(monkeypatch, "cartesian", [*further, *flagged])
-    config = run_start.settle(*first)
+    config = run_start.resolve_config(*first)
     before, after, report = start(config)
     kernel, file = after["actor_fc1/kernel"], tensors["rgb"]["actor/fc1/kernel"]
     half = file.shape[2]

@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import types
+from contextlib import nullcontext
 
 import event_files
 import numpy as np
@@ -25,9 +26,10 @@ from a2d_tf.data import pipeline
 from a2d_tf.data import records as record_format
 from a2d_tf.evaluation.reports import dashboard
 from a2d_tf.model.network import Network
-from a2d_tf.training import divergence, losses, optimizer, run_folder, train_step
+from a2d_tf.training import divergence, losses, optimizer, run_folder
 from a2d_tf.training import fit as fit_module
 from a2d_tf.training.fit import Validated, fit
+from a2d_tf.training.train_step import make_train_step
 
 pytestmark = pytest.mark.slow
 
@@ -57,6 +59,9 @@ def deterministic():
     devices.prepare()
 
 
+NONE = range(0)
+
+
 class Killed(BaseException):
     pass
 
@@ -64,17 +69,18 @@ class Killed(BaseException):
 def train(
     records,
     workdir,
-    kill_after=None,
-    stop_after=None,
+    kill=None,
+    stop=None,
     steps=6,
     precision="float32",
     model=ONE_STREAM,
-    at_call=lambda: None,
+    at_step=lambda: None,
+    profiled=NONE,
     **learning,
 ):
     """Train in the folder; returns the network and every step's values.
 
-    A kill or a signal comes at the end of a call that ends with that step or after it.
+    A kill or a signal comes at the end of that step.
     """
     config = Config(
         tiny_network.config(**model),
@@ -86,19 +92,18 @@ def train(
     log, calls = [], []
 
     def watched(*arguments):
-        train_steps = train_step.make_train_steps(*arguments)
+        train_step = make_train_step(*arguments)
 
-        def steps(stream, step, count):
-            at_call()
-            values, waited = train_steps(stream, step, count)
-            log.extend({name: value[i] for name, value in values.items()} for i in range(count))
-            if kill_after and step + count >= kill_after:
+        def step(batch, number):
+            at_step()
+            log.append(train_step(batch, number))
+            if len(log) == kill:
                 raise Killed
-            if stop_after and step + count >= stop_after:
+            if len(log) == stop:
                 os.kill(os.getpid(), signal.SIGTERM)
-            return values, waited
+            return log[-1]
 
-        return steps
+        return step
 
     def validate():
         calls.append(True)
@@ -108,13 +113,11 @@ def train(
         )
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fit_module, "make_train_steps", watched)
-        if kill_after or stop_after:
-            with pytest.raises((Killed, KeyboardInterrupt)):
-                fit(network, records, config, str(workdir), validate=validate)
-        else:
-            fit(network, records, config, str(workdir), validate=validate)
-            assert calls == [True]
+        patch.setattr(fit_module, "make_train_step", watched)
+        ends = pytest.raises((Killed, KeyboardInterrupt)) if kill or stop else nullcontext()
+        with ends:
+            fit(network, records, config, str(workdir), validate=validate, profiled=profiled)
+    assert calls == [] if kill or stop else [True]
     return network, [{name: float(value) for name, value in values.items()} for values in log]
 
 
@@ -125,7 +128,7 @@ def undisturbed(mini_records, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         watched = lambda tensor: count.append(True) or fetch(tensor)  # noqa: E731
         patch.setattr(ops._EagerTensorBase, "_numpy", watched)
-        network, log = train(mini_records, workdir, at_call=lambda: counts.append(len(count)))
+        network, log = train(mini_records, workdir, at_step=lambda: counts.append(len(count)))
     return network, log, workdir, counts
 
 
@@ -177,9 +180,9 @@ def test_a_killed_or_stopped_run_ends_as_an_undisturbed_one_and_no_point_comes_t
 ):
     caplog.set_level(logging.INFO)
     network, log, whole, _ = undisturbed
-    _, before = train(mini_records, tmp_path, kill_after=5)  # past the points of steps 2 and 4
+    _, before = train(mini_records, tmp_path, kill=5)  # past the points of steps 2 and 4
     assert before == log[:5]  # the same seed gives the same run
-    _, between = train(mini_records, tmp_path, stop_after=5)
+    _, between = train(mini_records, tmp_path, stop=2)
     assert "resuming at step 3 of 6" in caplog.text
     assert "stopped at step 5, which is kept" in caplog.text
     other, after = train(mini_records, tmp_path)
@@ -200,7 +203,7 @@ def test_another_precision_goes_on_and_float16_resumes_its_loss_scale(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(optimizer.LossScale.__init__, "__defaults__", (2.0**60, 1))
         network, log = train(mini_records, tmp_path / "whole", **half)
-        _, before = train(mini_records, tmp_path / "killed", kill_after=8, **half)
+        _, before = train(mini_records, tmp_path / "killed", kill=2, **half)
         other, after = train(mini_records, tmp_path / "killed", **half)
     assert len(log) == 3 and before == log[:2] and after == log[1:]
     assert log[0]["loss_scale"] == 2.0**60 and log[0]["gradient_norm"] == 0
@@ -218,40 +221,10 @@ def tensors(path):
     return {name: reader.get_tensor(name) for name in names}
 
 
-def test_several_steps_a_call_end_as_one_by_one(mini_records, undisturbed, tmp_path, monkeypatch):
-    """Calls of 2, 1, 1 and 2 steps, traced once: same weights, slots, averages and points."""
-    _, log, whole, _ = undisturbed
-    real, traces, calls = train_step._step, [], []
-    monkeypatch.setattr(train_step, "_step", lambda *a: traces.append(True) or real(*a))
-    until_due = fit_module._until_due
-    monkeypatch.setattr(
-        fit_module, "_until_due", lambda *a: calls.append(until_due(*a)) or calls[-1]
-    )
-    _, several = train(mini_records, tmp_path, steps_per_call=4)
-    assert calls == [2, 1, 1, 2] and len(traces) == 1
-    # To the bit, but for rare trainings on a busy machine, in which a step rounds otherwise.
-    assert several == [pytest.approx(values, rel=1e-5) for values in log]
-    points = [event_files.points(run / "tensorboard" / "train") for run in (tmp_path, whole)]
-    assert points[0] == pytest.approx(points[1], rel=1e-5) and len(points[1]) >= 3 * 10
-    for step in (3, 6):
-        one, other = (tensors(run / "checkpoints" / f"ckpt-{step}") for run in (whole, tmp_path))
-        assert one.keys() == other.keys()
-        assert {name.split("/")[0] for name in one} >= {"averages", "optimizer", "window"}
-        for name, value in one.items():
-            if name.startswith("window"):  # JSON of the values above
-                continue
-            np.testing.assert_allclose(value, other[name], rtol=1e-4, atol=1e-6, err_msg=name)
-
-
-def test_a_call_ends_where_something_is_due():
-    learning = dataclasses.replace(
-        LEARNING, steps=103, log_every=20, checkpoint_every=50, validate_every=30, steps_per_call=8
-    )
-    ends, step = [], 0
-    while step < learning.steps:
-        step += fit_module._until_due(step, learning)
-        ends.append(step)
-    assert ends == [8, 16, 20, 28, 30, 38, 40, 48, 50, 58, 60, 68, 76, 80, 88, 90, 98, 100, 103]
+def test_steps_are_profiled_for_tensorboard(mini_records, tmp_path):
+    train(mini_records, tmp_path, steps=3, profiled=range(2, 100))
+    (trace,) = tmp_path.glob("tensorboard/plugins/profile/*/*.xplane.pb")
+    assert trace.stat().st_size > 1000
 
 
 def test_nothing_is_fetched_before_it_is_due(undisturbed):
@@ -260,73 +233,55 @@ def test_nothing_is_fetched_before_it_is_due(undisturbed):
     assert [b > a for a, b in zip(counts[1:], counts[2:])] == [True, True, True, False]
 
 
-@pytest.mark.parametrize("name, value", [("mask", math.nan), ("total", math.inf)])
-def test_a_loss_that_is_not_finite_is_named(name, value):
-    with pytest.raises(InputError, match=f"step 7: the loss term '{name}' is {value}"):
-        divergence.check_finite({"roi_cls": 1e30, name: value}, 7)
-
-
-def test_such_a_loss_ends_the_run_before_its_weights_are_kept(mini_records, tmp_path, monkeypatch):
-    """A clip whose flow is no number: named, kept with the weights before it, and played again."""
-    parse, calls = record_format.parse, []
+def test_a_non_finite_loss_ends_the_run_before_its_weights_are_kept(
+    mini_records, tmp_path, monkeypatch
+):
+    """A clip with non-finite flow: named, kept with the weights before it, and played again."""
+    parse = record_format.parse
+    model = dict(use_flow=True, temporal_layers=0)
+    config = Config(tiny_network.config(**model), learning=LEARNING)
+    clips = pipeline.training(mini_records, config).take(20)
+    videos = {video.decode() for batch in clips for video in batch["video"].numpy()}
+    culprit = sorted(videos)[1]
 
     def spoilt(serialized, frames):
         example = parse(serialized, frames)
-        bad = example["video"] == mini_records_videos[1]
-        calls.append(True)
-        flow = tf.where(bad, example["flow"] * math.nan, example["flow"])
+        flow = tf.where(example["video"] == culprit, example["flow"] * math.nan, example["flow"])
         return dict(example, flow=flow)
 
-    model = dict(use_flow=True, temporal_layers=0)
-    config = Config(tiny_network.config(**model), learning=LEARNING)
-    mini_records_videos = sorted(
-        {
-            v.decode()
-            for b in pipeline.training(mini_records, config).take(20)
-            for v in b["video"].numpy()
-        }
-    )
-    assert len(mini_records_videos) >= 2
     monkeypatch.setattr(record_format, "parse", spoilt)
-    late = dict(steps=50, log_every=50, steps_per_call=3)
-    with pytest.raises(divergence.Diverged) as raised:
-        train(mini_records, tmp_path, checkpoint_every=50, model=model, **late)
+    with pytest.raises(InputError) as raised:
+        train(mini_records, tmp_path, model=model, steps=50, log_every=50, checkpoint_every=50)
     text = str(raised.value)
-    assert f"'action_cls' is nan, from {mini_records_videos[1]}/" in text and "roi_cls" not in text
-    assert f"tools/replay_batch.py --workdir={tmp_path}" in text and calls
+    assert f"'action_cls' is nan, from {culprit}/" in text and "roi_cls" not in text
+    assert f"tools/replay_batch.py --workdir={tmp_path}" in text
     step = int(re.match(r"step (\d+):", text)[1])
     batch, kept = divergence.load(str(tmp_path))
-    assert kept == step - 1 and len(divergence.names(batch)) == LEARNING.batch_size
+    assert kept == step - 1 and len(batch["row"]) == LEARNING.batch_size
     # It was read after fifty steps; kept are the weights before that step, as at its checkpoint.
+    again = dict(model=model, steps=50, checkpoint_every=1, average_decay=0)
+    train(mini_records, tmp_path / "again", kill=step, **again)
     diverged = tensors(tmp_path / "diverged" / f"ckpt-{step - 1}")
-    assert all(np.isfinite(x).all() for x in diverged.values() if x.dtype == np.float32)
-    late.update(checkpoint_every=1, average_decay=0)
-    train(mini_records, tmp_path / "again", kill_after=step, model=model, **late)
     before = tensors(tmp_path / "again" / "checkpoints" / f"ckpt-{step - 1}") if step > 1 else {}
-    for name in set(diverged) & set(before):
-        assert "network" not in name or np.array_equal(before[name], diverged[name]), name
-    assert step == 1 or sum(name.startswith("network") for name in before) > 50
+    shared = {name for name in diverged if name.startswith("network")} & set(before)
+    assert step == 1 or len(shared) > 50
+    for name in shared:
+        np.testing.assert_array_equal(before[name], diverged[name], err_msg=name)
 
-    config = Config(tiny_network.config(**model), learning=LEARNING)
     facts = types.SimpleNamespace(
         label_space=A2D, flow_method="dis", image_height=64, image_width=96, clip_stride=1
     )
     run_folder.create(tmp_path, config, facts)
     done = run_tool("replay_batch", f"--workdir={tmp_path}")
     assert done.returncode == 0, done.stderr
-    own = [x for x in done.stdout.splitlines() if x.startswith(f"{mini_records_videos[1]}/")]
-    assert "*nan" in own[0] and "its flow holds what is no number" in done.stdout
-    path = tmp_path / "diverged" / divergence.BATCH
-    with np.load(path) as kept:
-        parts = dict(kept)
-    for name, value in (("rgb", None), ("video", np.arange(2)), ("flow", parts["flow"][:1])):
-        spoilt = {**parts, name: value}
-        np.savez(path, **{name: value for name, value in spoilt.items() if value is not None})
-        with pytest.raises(InputError, match=f"batch.npz: damaged .*{name}"):
-            divergence.load(str(tmp_path))
+    own = [line for line in done.stdout.splitlines() if line.startswith(f"{culprit}/")]
+    assert "*nan" in own[0] and "its flow holds non-finite values" in done.stdout
+    (tmp_path / "diverged" / divergence.BATCH).write_bytes(b"PK")
+    with pytest.raises(InputError, match="batch.npz: damaged"):
+        divergence.load(str(tmp_path))
 
 
-def test_a_replay_finds_the_first_operation_that_gives_no_number(tool):
+def test_a_replay_finds_the_first_operation_with_a_non_finite_result(tool):
     replay_batch = tool("a2d_tf.commands.replay_batch")
 
     @tf.function
@@ -343,11 +298,11 @@ def test_a_finished_run_without_its_last_checkpoint_goes_on():
     """Not by the number of steps that it was to have, but by those that are there."""
     learning = LearningConfig(steps=3000, validate_every=3000)
     events = types.SimpleNamespace(trim=lambda *_: None)
-    for step, expected in ((2000, 2000), (3000, None)):
-        keeper = types.SimpleNamespace(
+    for step, left in ((2000, True), (3000, False)):
+        checkpointer = types.SimpleNamespace(
             workdir="run",
             step=step,
             resume=lambda: True,
             is_finished=lambda step=step: step == 3000,
         )
-        assert fit_module._resume(keeper, events, None, learning) == expected
+        assert fit_module._resume(checkpointer, events, None, learning) is left

@@ -68,27 +68,19 @@ def test_objectness_is_averaged_over_the_sample():
     assert quotient(made) == pytest.approx(values.sum() / 5, abs=1e-6)
 
 
-def test_proposal_boxes_are_divided_by_the_sample_not_by_the_positives():
-    deltas, wanted = normal(2, 5, 4), normal(2, 4, 4)
-    made = losses.proposal_boxes(
-        tf.constant(deltas), tensors(index=INDEX, deltas=wanted, positive=POSITIVE, counted=COUNTED)
-    )
-    expected = huber(deltas[0, 4] - wanted[0, 0], 1 / 9) + huber(deltas[1, 3] - wanted[1, 0], 1 / 9)
-    assert float(made[1]) == 5
-    assert quotient(made) == pytest.approx(expected / 5, abs=1e-5)
-
-
-def test_proposal_boxes_as_matterport_has_them():
-    """Its mean over the four deltas of each positive anchor, beta 1."""
+@pytest.mark.parametrize("normaliser, beta", [("samples", 1 / 9), ("positives", 1.0)])
+def test_proposal_boxes_are_divided_by_the_sample_or_a_mean_over_the_deltas(normaliser, beta):
     deltas, wanted = normal(2, 5, 4), normal(2, 4, 4)
     made = losses.proposal_boxes(
         tf.constant(deltas),
         tensors(index=INDEX, deltas=wanted, positive=POSITIVE, counted=COUNTED),
-        1.0,
-        "positives",
+        beta,
+        normaliser,
     )
     error = np.stack([deltas[0, 4] - wanted[0, 0], deltas[1, 3] - wanted[1, 0]])
-    assert quotient(made) == pytest.approx(huber(error[..., None], 1.0).mean(), abs=1e-6)
+    count = 5 if normaliser == "samples" else error.size  # as matterport has them
+    assert float(made[1]) == count
+    assert quotient(made) == pytest.approx(huber(error, beta).sum() / count, abs=1e-5)
 
 
 # RoIs: two frames of four, three actors, five actions.
@@ -98,6 +90,7 @@ ROWS = dict(
     counted=np.array([[True, True, True, False], [True, True, False, False]]),
 )
 CLASS = np.int32([[2, 0, 3, 3], [1, 3, 3, 3]])
+TRUE_CLASSES = [(0, 0, 2), (0, 1, 0), (1, 0, 1)]  # of the positives: frame, RoI, class
 ACTOR = np.int32([[2, 0, 1, 1], [1, 0, 0, 0]])
 ACTION = np.int32([[4, 1, 0, 0], [3, 0, 0, 0]])
 
@@ -110,40 +103,31 @@ def test_actor_class_is_averaged_over_the_rois_that_count():
     assert quotient(made) == pytest.approx(values[ROWS["counted"]].sum() / 5, abs=1e-6)
 
 
-def test_actor_boxes_read_the_true_class_and_are_divided_by_all_rois():
+@pytest.mark.parametrize("normaliser, count", [("samples", 5), ("positives", 12)])
+def test_actor_boxes_read_the_true_class(normaliser, count):
     deltas, wanted = normal(2, 4, 3, 4), normal(2, 4, 4)
-    made = losses.actor_boxes(
-        tf.constant(deltas), tensors(class_index=CLASS, deltas=wanted), tensors(**ROWS)
-    )
-    places = [(0, 0, 2), (0, 1, 0), (1, 0, 1)]
-    expected = sum(huber(deltas[b, r, c] - wanted[b, r], 1.0) for b, r, c in places)
-    assert float(made[1]) == 5
-    assert quotient(made) == pytest.approx(expected / 5, abs=1e-6)
+    targets, rows = tensors(class_index=CLASS, deltas=wanted), tensors(**ROWS)
+    made = losses.actor_boxes(tf.constant(deltas), targets, rows, normaliser)
+    expected = sum(huber(deltas[b, r, c] - wanted[b, r], 1.0) for b, r, c in TRUE_CLASSES)
+    assert float(made[1]) == count
+    assert quotient(made) == pytest.approx(expected / count, abs=1e-6)
 
 
-def test_actor_boxes_divided_by_the_positives_are_a_mean_over_their_deltas():
-    deltas, wanted = normal(2, 4, 3, 4), normal(2, 4, 4)
-    made = losses.actor_boxes(
-        tf.constant(deltas), tensors(class_index=CLASS, deltas=wanted), tensors(**ROWS), "positives"
-    )
-    error = [deltas[b, r, c] - wanted[b, r] for b, r, c in [(0, 0, 2), (0, 1, 0), (1, 0, 1)]]
-    assert quotient(made) == pytest.approx(huber(np.stack(error)[..., None], 1.0).mean(), abs=1e-6)
+POSITIVES = [(0, 0), (0, 1), (1, 0)]
 
 
 def action_values(logits):
-    places = [(0, 0, 4), (0, 1, 1), (1, 0, 3)]
-    return np.array([-log_softmax(logits)[place] for place in places])
+    return np.array([-log_softmax(logits)[(*place, ACTION[place])] for place in POSITIVES])
+
+
+# With background, class 5: the RoIs that count, two of them background.
+WITH_BACKGROUND = {(0, 0): 4, (0, 1): 1, (0, 2): 5, (1, 0): 3, (1, 1): 5}
 
 
 def action(logits, held_out=-1, background=False):
-    return losses.action_class(
-        tf.constant(logits),
-        tensors(actor=ACTOR, action=ACTION),
-        tensors(**ROWS),
-        5,
-        background=background,
-        held_out=held_out,
-    )
+    targets, rows = tensors(actor=ACTOR, action=ACTION), tensors(**ROWS)
+    logits = tf.convert_to_tensor(logits)
+    return losses.action_class(logits, targets, rows, 5, background=background, held_out=held_out)
 
 
 def test_action_class_is_averaged_over_the_positives():
@@ -153,54 +137,33 @@ def test_action_class_is_averaged_over_the_positives():
     assert quotient(made) == pytest.approx(action_values(logits).sum() / 3, abs=1e-6)
 
 
-# With background, class 5: the RoIs that count, two of them background.
-WITH_BACKGROUND = {(0, 0): 4, (0, 1): 1, (0, 2): 5, (1, 0): 3, (1, 1): 5}
+@pytest.mark.parametrize("held_out", [-1, 0])
+def test_action_class_with_background_is_averaged_over_the_rois_that_count(held_out):
+    """A held-out actor silences its positives alone, and stays in the count.
 
-
-def test_action_class_with_background_is_averaged_over_the_rois_that_count():
-    logits = normal(2, 4, 6)
-    made = action(logits, background=True)
-    values = [-log_softmax(logits)[(*place, y)] for place, y in WITH_BACKGROUND.items()]
-    assert float(made[1]) == 5
-    assert quotient(made) == pytest.approx(sum(values) / 5, abs=1e-6)
-
-
-def test_with_background_a_held_out_actor_silences_its_positives_alone():
+    (1, 1) is background whose nearest instance is of that actor: it stays, too.
+    """
     logits = tf.constant(normal(2, 4, 6))
-    targets = tensors(actor=ACTOR, action=ACTION)
     with tf.GradientTape() as tape:
         tape.watch(logits)
-        total, count = losses.action_class(
-            logits, targets, tensors(**ROWS), 5, background=True, held_out=0
-        )
-        loss = total / count
-    # (1, 1) is background whose nearest instance is of the held-out actor: it stays.
-    left = {place: y for place, y in WITH_BACKGROUND.items() if place != (0, 1)}
+        total, count = action(logits, held_out, background=True)
+    left = {place: y for place, y in WITH_BACKGROUND.items() if held_out < 0 or place != (0, 1)}
     values = [-log_softmax(logits.numpy())[(*place, y)] for place, y in left.items()]
     assert float(count) == 5
-    assert float(loss) == pytest.approx(sum(values) / 5, abs=1e-6)
-    moved = np.argwhere(np.abs(tape.gradient(loss, logits).numpy()).max(axis=2) > 0)
+    assert float(total) == pytest.approx(sum(values), abs=1e-5)
+    moved = np.argwhere(np.abs(tape.gradient(total, logits).numpy()).max(axis=2) > 0)
     assert {tuple(place) for place in moved} == set(left)
 
 
-def test_a_held_out_actor_leaves_the_sum_but_not_the_count():
-    logits = normal(2, 4, 5)
-    made = action(logits, held_out=2)
-    assert float(made[1]) == 3
-    assert quotient(made) == pytest.approx(action_values(logits)[1:].sum() / 3, abs=1e-6)
-
-
 @pytest.mark.parametrize("held_out, row", [(2, (0, 0)), (0, (0, 1)), (1, (1, 0))])
-def test_gradient_is_exactly_zero_for_the_held_out_actor_alone(held_out, row):
+def test_a_held_out_actor_leaves_sum_and_gradient_but_not_the_count(held_out, row):
     logits = tf.constant(normal(2, 4, 5))
-    targets = tensors(actor=ACTOR, action=ACTION)
     with tf.GradientTape() as tape:
         tape.watch(logits)
-        total, count = losses.action_class(
-            logits, targets, tensors(**ROWS), 5, background=False, held_out=held_out
-        )
-        loss = total / count
-    moved = np.abs(tape.gradient(loss, logits).numpy()).max(axis=2) > 0
+        total, count = action(logits, held_out)
+    left = [value for value, place in zip(action_values(logits.numpy()), POSITIVES) if place != row]
+    assert float(count) == 3 and float(total) == pytest.approx(sum(left), abs=1e-5)
+    moved = np.abs(tape.gradient(total, logits).numpy()).max(axis=2) > 0
     expected = ROWS["positive"].copy()
     expected[row] = False
     assert (moved == expected).all()
@@ -225,14 +188,14 @@ def test_mask_reads_the_true_class_alone_and_is_averaged_over_pixels_and_positiv
         made = losses.mask(
             variable, tf.constant(truth), tf.constant(CLASS), tf.constant(ROWS["positive"])
         )
-    places = [(0, 0, 2), (0, 1, 0), (1, 0, 1)]
-    expected = [cross_entropy(logits[b, r, :, :, c], truth[b, r]).mean() for b, r, c in places]
+    expected = [
+        cross_entropy(logits[b, r, :, :, c], truth[b, r]).mean() for b, r, c in TRUE_CLASSES
+    ]
     assert float(made[1]) == 3
     assert quotient(made) == pytest.approx(np.sum(expected) / 3, abs=1e-6)
     gradient = tape.gradient(made[0], variable).numpy()
-    assert {tuple(place) for place in np.argwhere(np.abs(gradient).max(axis=(2, 3)) > 0)} == set(
-        places
-    )
+    moved = np.argwhere(np.abs(gradient).max(axis=(2, 3)) > 0)
+    assert {tuple(place) for place in moved} == set(TRUE_CLASSES)
 
 
 # Rows that do not count.

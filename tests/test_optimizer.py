@@ -1,10 +1,15 @@
-"""The schedule at literal steps; one step of each optimizer against numpy."""
+"""The schedule at literal steps; each optimizer against numpy; averaged weights."""
+
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from a2d_tf.core.config import LearningConfig
 from a2d_tf.training import optimizer
+from a2d_tf.training.optimizer import Averages
 
 
 @pytest.mark.parametrize(
@@ -23,11 +28,14 @@ from a2d_tf.training import optimizer
     ],
 )
 def test_schedule(kind, step, rate):
-    schedule = optimizer.Schedule(0.1, 105, 5, kind)
-    assert float(schedule(step)) == pytest.approx(rate, abs=1e-6)
-    again = optimizer.Schedule(**schedule.get_config())
-    assert float(again(step)) == float(schedule(step))
-    assert float(optimizer.Schedule(0.1, 105)(0)) == pytest.approx(0.1)  # no warm-up
+    learning = LearningConfig(learning_rate=0.1, steps=105, warmup_steps=5, schedule=kind)
+    assert float(optimizer.Schedule(learning)(step)) == pytest.approx(rate, abs=1e-6)
+    assert float(optimizer.Schedule(learning, 0.5)(step)) == pytest.approx(rate / 2, abs=1e-6)
+
+
+def test_without_warm_up_the_rate_is_whole_at_once():
+    learning = LearningConfig(learning_rate=0.1, warmup_steps=0)
+    assert float(optimizer.Schedule(learning)(0)) == pytest.approx(0.1)
 
 
 def variables():
@@ -53,56 +61,40 @@ def test_clipping_is_of_all_together_and_undoes_the_scale(clip_norm, factor, sca
         np.testing.assert_allclose(made, np.multiply(factor, gradient), rtol=1e-6)
 
 
-def test_gradients_that_are_no_numbers_have_no_norm():
+def test_non_finite_gradients_have_no_norm():
     for value in (np.inf, np.nan):
         assert not np.isfinite(optimizer.clipped([tf.constant([1.0, value])], 1.0, 2.0)[1])
 
 
-def run(kind, steps, graph, schedule, momentum=0.9, weight_decay=0.01):
-    """Values of `variables` after steps with GRADIENTS times the step's number."""
-    held = variables()
-    opt = optimizer.make_optimizer(kind, schedule, momentum, weight_decay)
+@pytest.mark.parametrize("graph", [False, True])
+@pytest.mark.parametrize("kind", ["sgd", "adam"])
+def test_three_steps_with_decoupled_decay(kind, graph):
+    """Of kernels alone, two of which share a name; gradients grow with the step."""
+    learning = LearningConfig(
+        optimizer=kind, learning_rate=0.1, steps=100, warmup_steps=4, weight_decay=0.01
+    )
+    held, opt = variables(), optimizer.make(learning)
 
     def apply(factor):
         gradients = [tf.constant(g) * factor for g in GRADIENTS]
         opt.apply_gradients(zip(gradients, held), decay_var_list=optimizer.decaying(held))
 
     apply = tf.function(apply) if graph else apply
-    for step in range(steps):
+    for step in range(3):
         apply(tf.constant(float(step + 1)))
-    return [variable.numpy() for variable in held]
-
-
-def rates(schedule, steps):
-    return [float(schedule(step)) for step in range(steps)]
-
-
-@pytest.mark.parametrize("graph", [False, True])
-def test_sgd_with_momentum_and_decoupled_decay(graph):
-    schedule = optimizer.Schedule(0.1, 100, 4)  # .025, .05, .075
-    made = run("sgd", 3, graph, schedule)
-    for value, start, gradient in zip(made, variables(), GRADIENTS):
-        w, v = start.numpy().astype(np.float64), 0.0
-        decay = 0.01 if w.ndim > 1 else 0.0
-        for step, rate in enumerate(rates(schedule, 3)):
-            v = 0.9 * v - rate * np.array(gradient) * (step + 1)
-            w = w * (1 - rate * decay) + v
-        np.testing.assert_allclose(value, w, rtol=1e-6)
-
-
-@pytest.mark.parametrize("graph", [False, True])
-def test_adam_with_decoupled_decay(graph):
-    schedule = optimizer.Schedule(0.1, 100, 4)
-    made = run("adam", 3, graph, schedule)
-    for value, start, gradient in zip(made, variables(), GRADIENTS):
+    for made, start, gradient in zip(held, variables(), GRADIENTS):
         w, m, v = start.numpy().astype(np.float64), 0.0, 0.0
-        decay = 0.01 if w.ndim > 1 else 0.0
-        for step, rate in enumerate(rates(schedule, 3)):
+        for step, rate in enumerate((0.025, 0.05, 0.075)):
             g = np.array(gradient) * (step + 1)
-            m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
-            unbiased = m / (1 - 0.9 ** (step + 1)), v / (1 - 0.999 ** (step + 1))
-            w = w * (1 - rate * decay) - rate * unbiased[0] / (np.sqrt(unbiased[1]) + 1e-7)
-        np.testing.assert_allclose(value, w, rtol=1e-5)
+            w *= 1 - rate * (0.01 if w.ndim > 1 else 0.0)
+            if kind == "sgd":
+                m = 0.9 * m - rate * g
+                w += m
+            else:
+                m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+                unbiased = m / (1 - 0.9 ** (step + 1)), v / (1 - 0.999 ** (step + 1))
+                w -= rate * unbiased[0] / (np.sqrt(unbiased[1]) + 1e-7)
+        np.testing.assert_allclose(made.numpy(), w, rtol=1e-5)
 
 
 def test_only_kernels_decay():
@@ -115,20 +107,74 @@ def test_the_loss_scale_falls_at_once_and_rises_by_patience():
     for finite in (True, True, False, True, True, True, True, False, False, False, False):
         scale.update(tf.constant(finite))
         seen.append((float(scale.value), int(scale.steps)))
-    assert seen == [
-        (4, 1),
-        (4, 2),
-        (2, 0),
-        (2, 1),
-        (2, 2),
-        (4, 0),
-        (4, 1),
-        (2, 0),
-        (1, 0),
-        (1, 0),
-        (1, 0),
-    ]
+    values, steps = zip(*seen)
+    assert values == (4, 4, 2, 2, 2, 4, 4, 2, 1, 1, 1)
+    assert steps == (1, 2, 0, 1, 2, 0, 1, 0, 0, 0, 0)
     scale.value.assign(2.0**24)
     for _ in range(3):
         scale.update(tf.constant(True))
     assert float(scale.value) == 2.0**24
+
+
+def test_averages_in_figures():
+    variable = tf.Variable([1.0, -2.0])
+    averages = Averages([variable], 0.25)
+    expected = np.array([1.0, -2.0])
+    # The decay is (1 + n) / (10 + n) until that is .25, at n = 2.
+    for step, decay in enumerate([0.1, 2 / 11, 0.25, 0.25]):
+        variable.assign_add([1.0, 3.0])
+        averages.update(tf.constant(step, tf.int64))
+        expected = decay * expected + (1 - decay) * variable.numpy()
+        np.testing.assert_allclose(averages.values[0], expected, rtol=1e-6)
+    assert variable.numpy().tolist() == [5.0, 10.0]
+
+
+def test_what_never_changes_stays_to_the_bit():
+    values = np.random.default_rng(0).normal(size=100).astype(np.float32)
+    variable = tf.Variable(values)
+    averages = Averages([variable], 0.999)
+    for step in range(5):
+        averages.update(tf.constant(step, tf.int64))
+    np.testing.assert_array_equal(averages.values[0], values)
+
+
+def test_weights_and_averages_change_places_and_back_even_after_an_error():
+    variable = tf.Variable(1.0)
+    averages = Averages([variable], 0.5)
+    variable.assign(3.0)
+    with averages.in_place():
+        assert (float(variable), float(averages.values[0])) == (1.0, 3.0)
+    with pytest.raises(KeyError), averages.in_place():
+        raise KeyError
+    assert (float(variable), float(averages.values[0])) == (3.0, 1.0)
+
+
+ON_TWO_REPLICAS = """
+import tensorflow as tf
+from a2d_tf.training.optimizer import Averages
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+with strategy.scope():
+    statistics = tf.Variable(
+        1.0,
+        trainable=False,
+        synchronization=tf.VariableSynchronization.ON_READ,
+        aggregation=tf.VariableAggregation.MEAN,
+    )
+    averages = Averages([statistics], 0.5)
+    replica = lambda: tf.distribute.get_replica_context().replica_id_in_sync_group
+    strategy.run(lambda: statistics.assign(4.0 * tf.cast(replica(), tf.float32)))
+    averages.update(tf.constant(100, tf.int64))
+    print(float(averages.values[0].read_value()))
+    averages.exchange()
+    print(float(statistics.read_value()), float(averages.values[0].read_value()))
+"""
+
+
+def test_statistics_of_batches_are_the_mean_over_the_replicas():
+    """They are 0 and 4, and were 1: half of that and half of their mean."""
+    command = [sys.executable, "-c", ON_TWO_REPLICAS]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1.5", "1.5", "2.0"]

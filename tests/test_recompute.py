@@ -6,7 +6,7 @@ import tensorflow as tf
 import tiny_network
 
 from a2d_tf.core.config import LearningConfig
-from a2d_tf.training import forward, trace
+from a2d_tf.training import forward
 from a2d_tf.training.checkpoints import restore
 
 pytestmark = pytest.mark.slow
@@ -122,12 +122,6 @@ def test_inside_of_a_stage_nothing_is_kept_for_the_gradient():
     inside = {f"rgb_resnet_c{stage}_b0_conv{i}" for stage in (2, 3, 4, 5) for i in (1, 2)}
     assert kept(make(False, **variant)) == ends | inside
     assert kept(make(True, **variant)) == ends
-
-
-def test_a_profile_has_what_is_computed_twice_among_the_towers():
-    variant = dict(norm="frozen_bn", use_flow=False, temporal_layers=0)
-    inside = [op for op in convolutions(step(make(True, **variant))[2]) if "resnet" in op.name]
-    assert {trace.part_of(op.name)[0] for op in inside} == {"towers"}
 
 
 def test_in_16_bits():

@@ -7,7 +7,7 @@ import tiny_network
 
 from a2d_tf.core.config import InferenceConfig, LearningConfig
 from a2d_tf.model import refiner
-from a2d_tf.training import optimizer, refinement, targets
+from a2d_tf.training import refinement, targets
 from a2d_tf.training.train_step import TrainState, make_train_step
 
 pytestmark = pytest.mark.slow
@@ -55,9 +55,9 @@ def test_a_mask_of_the_window_is_cut_to_the_box():
 
 def test_jitter_stays_in_its_bounds_and_follows_the_seed():
     boxes = tf.tile(tf.constant([[[8.0, 16, 40, 144]]]), [1, 500, 1])
-    made = refinement.jitter(boxes, targets.Draws([1, 2], [0], 1)).numpy()[0]
-    np.testing.assert_array_equal(made, refinement.jitter(boxes, targets.Draws([1, 2], [0], 1))[0])
-    assert (made != refinement.jitter(boxes, targets.Draws([1, 3], [0], 1))[0].numpy()).all()
+    made = refinement.jitter(boxes, targets.Rng([1, 2], [0], 1)).numpy()[0]
+    np.testing.assert_array_equal(made, refinement.jitter(boxes, targets.Rng([1, 2], [0], 1))[0])
+    assert (made != refinement.jitter(boxes, targets.Rng([1, 3], [0], 1))[0].numpy()).all()
     sizes, centres = made[:, 2:] - made[:, :2], (made[:, 2:] + made[:, :2]) / 2
     shift, scale = (centres - [24, 80]) / [32, 128], np.log2(sizes / [32, 128])
     for values, most in ((shift, 0.125), (scale, 0.25)):
@@ -109,9 +109,16 @@ def test_it_learns_alone_and_its_masks_reach_the_detections():
     assert own == {v.ref() for v in network.refiner.trainable_variables} and not own & joint
     before = {v.ref(): v.numpy() for v in network.variables}
 
-    config = LearningConfig(train_phase="refiner", roi_samples=12)
-    opt = optimizer.make_optimizer("adam", optimizer.Schedule(3e-3, 40, 5), 0.9, 0.0)
-    step = make_train_step(TrainState(network, opt), config)
+    config = LearningConfig(
+        train_phase="refiner",
+        roi_samples=12,
+        optimizer="adam",
+        learning_rate=3e-3,
+        warmup_steps=5,
+        weight_decay=0.0,
+        average_decay=0.0,
+    )
+    step = make_train_step(TrainState.create(network, config), config)
     batch = halved(tiny_network.labelled(2))
     losses = [float(step(batch, tf.constant(i, tf.int64))["mask"]) for i in range(40)]
     assert np.mean(losses[-5:]) < 0.4 * np.mean(losses[:3])
@@ -136,10 +143,3 @@ def test_the_inference_model_holds_it():
     made = model(dict(tiny_network.clip(2, 3), size=tf.constant([[64, 96], [48, 80]])))
     masks = made["detections"]["masks"].numpy()
     assert masks.shape == (2, 5, 28, 28) and 0 < masks.min() < masks.max() < 1
-
-
-@pytest.mark.parametrize("size", [32, 96])
-def test_any_patch_size_in_steps_of_32(size):
-    network = tiny_network.make(**dict(VARIANT, refiner_size=size))
-    rgb, rois = tf.zeros([2, *tiny_network.CANVAS, 3], tf.uint8), tf.ones([2, 4, 4])
-    assert network.refiner({"rgb": rgb, "rois": rois}).shape == (2, 4, size // 2, size // 2)

@@ -54,25 +54,13 @@ def test_two_phases_and_their_score(arguments, tiny_run):
         ([], "the first word must name an experiment"),
         (["full", "--records="], "--records is missing"),
         (["full", "no_flow"], "unexpected word 'no_flow'"),
+        (["full", "--", "--backbone=resnet15"], "a2d_tf.train ended with status 1"),
     ],
 )
 def test_mistakes(arguments, words, complaint):
     result = run_tool("run_experiment", *words[:1], *arguments, *words[1:])
     assert result.returncode == 1 and "Traceback" not in result.stderr
     assert complaint in result.stderr.splitlines()[-1]
-
-
-def test_from_any_folder(arguments, tmp_path):
-    """The default base is found: what is refused is the number of steps."""
-    result = run_tool("run_experiment", "full", *arguments[1:], "--", "--steps=0", cwd=tmp_path)
-    assert "--steps" in result.stderr and "flagfile" not in result.stderr
-
-
-def test_a_phase_that_fails_ends_it(arguments):
-    result = run_tool("run_experiment", "full", *arguments, "--", "--backbone=resnet15")
-    assert result.returncode == 1 and "Traceback" not in result.stderr
-    last = result.stderr.splitlines()[-1]
-    assert "a2d_tf.train ended with status" in last and "resnet15" in last
 
 
 def test_initial_weights_go_to_the_first_phase_and_to_the_streams_that_it_has(

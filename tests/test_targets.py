@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from a2d_tf.core.config import LearningConfig
 from a2d_tf.ops.boxes import BoxCoder
 from a2d_tf.training import targets
 
@@ -14,27 +15,34 @@ SEED = tf.constant([0, 1])
 
 
 def test_a_clip_draws_the_same_whatever_is_beside_it():
-    whole = targets.Draws(SEED, [0, 1, 2, 3], 4).uniform([5])
+    whole = targets.Rng(SEED, [0, 1, 2, 3], 4).uniform([5])
     assert whole.shape == (4, 5) and len(np.unique(whole)) == 20
-    parts = [targets.Draws(SEED, rows, 4).uniform([5]) for rows in ([0, 2], [3, 1])]
+    parts = [targets.Rng(SEED, rows, 4).uniform([5]) for rows in ([0, 2], [3, 1])]
     np.testing.assert_array_equal(tf.gather(whole, [0, 2, 3, 1]), tf.concat(parts, 0))
-    first, second = targets.Draws(SEED, [0, 1, 2, 3], 4).split(2)
+    first, second = targets.Rng(SEED, [0, 1, 2, 3], 4).split(2)
     assert not np.intersect1d(first.uniform([5]), second.uniform([5])).size
-    shifted = targets.Draws(SEED, [0], 1).uniform([1000], -1.0, 3.0).numpy()
+    shifted = targets.Rng(SEED, [0], 1).uniform([1000], -1.0, 3.0).numpy()
     assert -1 <= shifted.min() < -0.9 and 2.9 < shifted.max() < 3
+
+
+def batch_of(truth, present, annotated=True, size=(100, 100)):
+    """A batch of one frame."""
+    return {
+        "boxes": tf.constant([truth], tf.float32),
+        "present": tf.constant([present]),
+        "size": tf.constant([size]),
+        "annotated": tf.constant([annotated]),
+    }
 
 
 def anchor_labels(anchors, truth, present, size=(100, 100), annotated=True, samples=256, seed=SEED):
     """Per anchor 1, 0 or None as it was sampled, and the dict itself, of a batch of one."""
     made = targets.anchor_targets(
         np.float32(anchors),
-        tf.constant([truth], tf.float32),
-        tf.constant([present]),
-        tf.constant([size]),
-        annotated=tf.constant([annotated]),
-        samples=samples,
+        batch_of(truth, present, annotated, size),
+        LearningConfig(rpn_samples=samples),
         coder=UNIT,
-        draws=targets.Draws(seed, [0], 1),
+        rng=targets.Rng(seed, [0], 1),
     )
     made = {name: value.numpy()[0] for name, value in made.items()}
     labels = [None] * len(anchors)
@@ -65,15 +73,13 @@ def test_best_anchor_of_each_instance_is_positive_ties_included():
     np.testing.assert_allclose(by_anchor[3], [0, 0.5, 0, math.log(2)], atol=1e-6)
 
 
-def test_an_instance_that_no_anchor_touches_makes_no_positive():
+def test_what_is_far_or_absent_makes_no_positive():
     labels, _ = anchor_labels([[0, 0, 10, 10], [20, 20, 30, 30]], [[60, 60, 70, 70]], [True])
     assert labels == [0, 0]
-
-
-def test_padded_instances_match_nothing():
     truth = [[0, 0, 10, 10], [20, 20, 30, 30]]
-    labels, _ = anchor_labels(truth, truth, [True, False])
-    assert labels == [1, 0]
+    assert anchor_labels(truth, truth, [True, False])[0] == [1, 0]
+    labels, made = anchor_labels(truth, truth, [True, True], annotated=False)
+    assert labels == [None, None] and not made["positive"].any() and not made["deltas"].any()
 
 
 def test_anchors_in_the_padding_are_neither():
@@ -84,13 +90,6 @@ def test_anchors_in_the_padding_are_neither():
     anchors = [[0, 34, 10, 52], [0, 30, 10, 36]]
     labels, _ = anchor_labels(anchors, [[0, 34, 10, 40]], [True], size=(60, 40))
     assert labels == [None, 1]
-
-
-def test_a_frame_without_annotation_counts_nothing():
-    labels, made = anchor_labels(
-        [[0, 0, 10, 10], [50, 50, 60, 60]], [[0, 0, 10, 10]], [True], annotated=False
-    )
-    assert labels == [None, None] and not made["positive"].any() and not made["deltas"].any()
 
 
 @pytest.mark.parametrize(
@@ -117,16 +116,14 @@ def test_the_sample_comes_from_the_seed_and_is_spread():
 
 def test_frames_of_a_batch_have_their_own_targets():
     anchors = np.float32([[0, 0, 10, 10], [20, 20, 30, 30], [50, 50, 60, 60]])
-    made = targets.anchor_targets(
-        anchors,
-        tf.constant(anchors[:2, None]),
-        tf.constant([[True], [True]]),
-        tf.constant([[100, 100], [40, 100]]),
-        annotated=tf.constant([True, True]),
-        samples=256,
-        coder=UNIT,
-        draws=targets.Draws(SEED, [0, 1], 2),
-    )
+    batch = {
+        "boxes": tf.constant(anchors[:2, None]),
+        "present": tf.constant([[True], [True]]),
+        "size": tf.constant([[100, 100], [40, 100]]),
+        "annotated": tf.constant([True, True]),
+    }
+    rng = targets.Rng(SEED, [0, 1], 2)
+    made = targets.anchor_targets(anchors, batch, LearningConfig(), coder=UNIT, rng=rng)
     found = [
         sorted(zip(index[counted].tolist(), objectness[counted].tolist()))
         for index, objectness, counted in zip(
@@ -141,25 +138,19 @@ def test_frames_of_a_batch_have_their_own_targets():
 
 def rois(
     proposals,
-    valid,
+    valid=None,
     truth=((0, 0, 10, 10),),
-    present=(True,),
+    present=None,
     annotated=True,
-    samples=64,
-    fraction=1 / 3,
     seed=SEED,
-    **options,
+    **learning,
 ):
     made = targets.sample_rois(
         tf.constant([proposals], tf.float32),
-        tf.constant([valid]),
-        tf.constant([truth], tf.float32),
-        tf.constant([present]),
-        annotated=tf.constant([annotated]),
-        samples=samples,
-        positive_fraction=fraction,
-        draws=targets.Draws(seed, [0], 1),
-        **options,
+        tf.constant([valid or [True] * len(proposals)]),
+        batch_of(truth, present or [True] * len(truth), annotated),
+        LearningConfig(**learning),
+        rng=targets.Rng(seed, [0], 1),
     )
     return {name: value.numpy()[0] for name, value in made.items()}
 
@@ -167,25 +158,18 @@ def rois(
 NEAR, FAR = [0.0, 0, 10, 9], [50.0, 50, 60, 60]
 
 
-def test_at_most_a_third_is_positive_and_positives_come_first():
-    made = rois([NEAR] * 100 + [FAR] * 100, [True] * 200)
-    assert made["positive"].tolist() == [True] * 22 + [False] * 42
-    assert made["counted"].all()
-    assert (made["rois"][22:] == FAR).all()
-    assert all(roi.tolist() in (NEAR, [0, 0, 10, 10]) for roi in made["rois"][:22])
-
-
 @pytest.mark.parametrize(
     "samples, fraction, most", [(64, 1 / 3, 22), (64, 0.25, 16), (64, 0.5, 32), (2, 0.1, 1)]
 )
-def test_most_positives(samples, fraction, most):
-    assert targets.most_positives(samples, fraction) == most
-    made = rois([NEAR] * 100 + [FAR] * 100, [True] * 200, samples=samples, fraction=fraction)
-    assert made["positive"].sum() == most and made["counted"].sum() == samples
+def test_at_most_a_fraction_is_positive_and_positives_come_first(samples, fraction, most):
+    made = rois([NEAR] * 100 + [FAR] * 100, roi_samples=samples, positive_fraction=fraction)
+    assert made["positive"].tolist() == [True] * most + [False] * (samples - most)
+    assert made["counted"].all() and (made["rois"][most:] == FAR).all()
+    assert all(roi.tolist() in (NEAR, [0, 0, 10, 10]) for roi in made["rois"][:most])
 
 
 def test_fewer_candidates_than_rows():
-    made = rois([NEAR, FAR, FAR, FAR], [True, True, True, False], samples=8)
+    made = rois([NEAR, FAR, FAR, FAR], valid=[True, True, True, False], roi_samples=8)
     # One proposal and the ground truth itself are positive, two are background, four are padding.
     assert made["positive"].tolist() == [True] * 2 + [False] * 6
     assert made["counted"].tolist() == [True] * 4 + [False] * 4
@@ -195,36 +179,26 @@ def test_fewer_candidates_than_rows():
     assert made["match"].shape == (8,)
 
 
-def test_few_positives_leave_their_places_to_background():
-    made = rois([NEAR] * 3 + [FAR] * 200, [True] * 203, add_truth=False)
-    assert made["positive"].sum() == 3 and made["counted"].sum() == 64
-
-
-def test_without_enough_background_rows_stay_empty():
-    made = rois([NEAR] * 100 + [FAR] * 5, [True] * 105)
-    assert made["positive"].sum() == 22 and made["counted"].sum() == 27
-
-
-def test_ground_truth_joins_only_if_asked():
-    made = rois([FAR] * 3, [True] * 3, samples=4)
-    assert made["rois"][0].tolist() == [0, 0, 10, 10] and made["positive"].sum() == 1
-    made = rois([FAR] * 3, [True] * 3, samples=4, add_truth=False)
-    assert made["positive"].sum() == 0 and made["counted"].sum() == 3
-
-
-def test_absent_instances_neither_join_nor_match():
-    made = rois([FAR, NEAR], [True, True], truth=[[0, 0, 10, 10], FAR], present=[False, False])
-    assert made["positive"].sum() == 0 and made["counted"].sum() == 2
-
-
-def test_a_frame_without_annotation_has_no_roi_that_counts():
-    made = rois([NEAR] * 50 + [FAR] * 50, [True] * 100, annotated=False)
-    assert not made["counted"].any() and not made["positive"].any()
-    assert (made["rois"] == [0, 0, 16, 16]).all()
+@pytest.mark.parametrize(
+    "proposals, options, positive, counted",
+    [
+        ([NEAR] * 3 + [FAR] * 200, dict(add_truth_rois=False), 3, 64),
+        ([NEAR] * 100 + [FAR] * 5, {}, 22, 27),
+        ([FAR] * 3, dict(roi_samples=4), 1, 4),
+        ([FAR] * 3, dict(roi_samples=4, add_truth_rois=False), 0, 3),
+        ([FAR, NEAR], dict(truth=[[0, 0, 10, 10], FAR], present=[False] * 2), 0, 2),
+        ([NEAR] * 50 + [FAR] * 50, dict(annotated=False), 0, 0),
+    ],
+    ids=["more background", "little", "truth joins", "or not", "absent", "not annotated"],
+)
+def test_how_many_rois_are_positive_and_count(proposals, options, positive, counted):
+    made = rois(proposals, **options)
+    assert (made["positive"].sum(), made["counted"].sum()) == (positive, counted)
+    assert (made["rois"][counted:] == [0, 0, 16, 16]).all()
 
 
 def test_positive_from_half_an_overlap_on():
-    made = rois([[0, 0, 10, 5], [0, 0, 10, 4.9]], [True, True], samples=4, add_truth=False)
+    made = rois([[0, 0, 10, 5], [0, 0, 10, 4.9]], roi_samples=4, add_truth_rois=False)
     assert made["rois"][:2].tolist() == [[0, 0, 10, 5], [0, 0, 10, np.float32(4.9)]]
     assert made["positive"].tolist() == [True, False, False, False]
 
@@ -232,7 +206,7 @@ def test_positive_from_half_an_overlap_on():
 def test_each_roi_knows_its_instance():
     truth = [[0, 0, 10, 10], [20, 20, 40, 40], [20, 20, 40, 42]]
     proposals = [[20, 20, 40, 40], [0, 0, 10, 8], [20, 20, 40, 42], FAR]
-    made = rois(proposals, [True] * 4, truth, [True] * 3, samples=30, add_truth=False)
+    made = rois(proposals, truth=truth, roi_samples=30, add_truth_rois=False)
     matches = {tuple(roi): match for roi, match in zip(made["rois"][:3], made["match"][:3])}
     assert matches == {(20, 20, 40, 40): 1, (0, 0, 10, 8): 0, (20, 20, 40, 42): 2}
 
@@ -242,7 +216,7 @@ def test_rois_come_from_the_seed():
     spread += [[50, 50, 60, 60 + i] for i in range(100)]
 
     def run(seed):
-        return rois(spread, [True] * 200, seed=tf.constant([0, seed]))["rois"].tolist()
+        return rois(spread, seed=tf.constant([0, seed]))["rois"].tolist()
 
     assert run(5) == run(5) != run(6)
 
@@ -251,16 +225,9 @@ def test_no_gradient_passes_the_sample():
     proposals = tf.constant([[NEAR, FAR]])
     with tf.GradientTape() as tape:
         tape.watch(proposals)
-        made = targets.sample_rois(
-            proposals,
-            tf.constant([[True, True]]),
-            tf.constant([[[0.0, 0, 10, 10]]]),
-            tf.constant([[True]]),
-            annotated=tf.constant([True]),
-            samples=4,
-            positive_fraction=0.5,
-            draws=targets.Draws(SEED, [0], 1),
-        )
+        valid, batch = tf.constant([[True, True]]), batch_of([[0, 0, 10, 10]], [True])
+        rng, learning = targets.Rng(SEED, [0], 1), LearningConfig(roi_samples=4)
+        made = targets.sample_rois(proposals, valid, batch, learning, rng=rng)
         total = tf.reduce_sum(made["rois"])
     assert tape.gradient(total, proposals) is None
 
@@ -271,16 +238,13 @@ def test_roi_targets():
         "match": tf.constant([[1, 0, 1]]),
         "positive": tf.constant([[True, True, False]]),
     }
-    truth = tf.constant([[[0.0, 0, 10, 20], [5.0, 5, 25, 15]]])
-    made = targets.roi_targets(
-        rows,
-        truth,
-        tf.constant([[40, 41]]),
-        tf.constant([[3, 5]]),
-        actions=tf.constant([[2, 8]]),
-        num_classes=43,
-        coder=BoxCoder((10.0, 10.0, 5.0, 5.0)),
-    )
+    batch = {
+        "boxes": tf.constant([[[0.0, 0, 10, 20], [5.0, 5, 25, 15]]]),
+        "actors": tf.constant([[3, 5]]),
+        "actions": tf.constant([[2, 8]]),
+    }
+    coder = BoxCoder((10.0, 10.0, 5.0, 5.0))
+    made = targets.roi_targets(rows, batch, tf.constant([[40, 41]]), num_classes=43, coder=coder)
     assert made["class_index"].numpy().tolist() == [[41, 40, 43]]
     assert made["actor"].numpy().tolist() == [[5, 3, 5]]
     assert made["action"].numpy().tolist() == [[8, 2, 8]]
@@ -295,9 +259,12 @@ def test_targets_of_a_frame_without_instances_are_usable_indices():
         "positive": tf.constant([[False]]),
     }
     absent = tf.constant([[-1, -1]])
-    made = targets.roi_targets(
-        rows, tf.zeros([1, 2, 4]), absent, absent, actions=absent, num_classes=7, coder=UNIT
-    )
-    assert made["class_index"].numpy().tolist() == [[7]]
-    assert made["actor"].numpy().tolist() == made["action"].numpy().tolist() == [[0]]
-    assert made["deltas"].numpy().tolist() == [[[0, 0, 0, 0]]]
+    batch = {"boxes": tf.zeros([1, 2, 4]), "actors": absent, "actions": absent}
+    made = targets.roi_targets(rows, batch, absent, num_classes=7, coder=UNIT)
+    found = {name: value.numpy().tolist() for name, value in made.items()}
+    assert found == {
+        "class_index": [[7]],
+        "actor": [[0]],
+        "action": [[0]],
+        "deltas": [[[0, 0, 0, 0]]],
+    }

@@ -346,11 +346,11 @@ def test_the_flavour_comes_from_the_file(detector, tmp_path):
     path = str(tmp_path / "w.h5")
     detector.write(path)
     config = Config(learning=learning(init_rgb=path))
-    made = run_start.settle(config, {}).model
+    made = run_start.resolve_config(config, {}).model
     assert (made.rgb_flavour, made.flow_flavour, made.roi_align) == ("matterport", "own", "legacy")
     given = {"stride_in_1x1": True, "rgb_flavour": "matterport"}
     same = dataclasses.replace(config, model=ModelConfig(rgb_flavour="matterport"))
-    assert run_start.settle(same, given).model == made
+    assert run_start.resolve_config(same, given).model == made
     for name, value in (
         ("rgb_flavour", "keras"),
         ("roi_align", "aligned"),
@@ -359,14 +359,14 @@ def test_the_flavour_comes_from_the_file(detector, tmp_path):
     ):
         other = dataclasses.replace(config, model=ModelConfig(**{name: value}))
         with pytest.raises(InputError, match=f"--{name}={value} contradicts {path}"):
-            run_start.settle(other, {name: value})
+            run_start.resolve_config(other, {name: value})
         if name != "rgb_flavour":
-            assert run_start.settle(other, {}).model == made
+            assert run_start.resolve_config(other, {}).model == made
 
 
 def test_own_weights_need_nothing_settled():
     config = Config(ModelConfig(stride_in_1x1=False, pixel_scale=0.5))
-    assert run_start.settle(config, {}) == config
+    assert run_start.resolve_config(config, {}) == config
 
 
 LABELS = LabelSpace(("dog", "truck", "cat"), ("running", "none"), (11, 12, 21, 31))
@@ -445,10 +445,10 @@ def test_a_run_without_flow_is_the_rgb_half_of_a_head_that_reads_both(network):
 def test_the_flavour_comes_from_the_run(other_run):
     run, _ = other_run
     config = Config(tiny_network.config(norm="none"), learning=learning(init_checkpoint=run))
-    settled = run_start.settle(config, {})
+    settled = run_start.resolve_config(config, {})
     assert settled.model.rgb_flavour == "matterport" and settled.model.roi_align == "legacy"
     with pytest.raises(InputError, match="--rgb_flavour=own contradicts .*flags.txt"):
-        run_start.settle(config, {"rgb_flavour": "own"})
+        run_start.resolve_config(config, {"rgb_flavour": "own"})
     with pytest.raises(InputError, match="--norm=frozen_bn, not none"):
         run_start.initialise(None, settled)
 

@@ -91,7 +91,7 @@ def main(argv: list[str]) -> None:
     from a2d_tf.data import pipeline
     from a2d_tf.training import doctor, replicas, run_start
 
-    config = run_start.settle(config, Config.given("model"))
+    config = run_start.resolve_config(config, Config.given("model"))
     learning = config.learning
     used = devices.prepare(_DEVICE.value, learning.deterministic)
     hosts, devices_each = replicas.count(learning.strategy, learning.replicas)

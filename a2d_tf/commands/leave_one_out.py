@@ -11,6 +11,8 @@ together are printed, and written to WORKDIR/leave_one_out.json.
 from __future__ import annotations
 
 import collections
+import copy
+import dataclasses
 import os
 import pathlib
 import signal
@@ -47,22 +49,19 @@ _LABELS = flags.DEFINE_string("labels", None, "JSON file of other actors and act
 _DEVICE = Config.define_device()
 
 _KINDS = ("actor", "action", "joint")
-_LINKED = ("Annotations", "clips320H", "pngs320H", "a2d_annotation_with_instances")
 
 
 def main(argv: list[str]) -> None:
     """Run the command."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a training then saves its step
     command_line.require(argv[:1], release=_RELEASE.value, workdir=_WORKDIR.value)
-    stray = [word for word in argv[1:] if not word.startswith("--")]
-    if stray:
-        raise InputError(f"unexpected word '{stray[0]}'; flags of trainings follow `--`")
+    extra = processes.flags_of_trainings(argv[1:])
     from a2d_tf.data.release import Release
 
     labels = LabelSpace.from_json(_LABELS.value) if _LABELS.value else A2D
-    release = Release(_RELEASE.value, labels)
+    release = Release(_RELEASE.value, labels, follow_links=True)
     workdir = pathlib.Path(_WORKDIR.value).absolute()
-    settings = _settings(workdir, argv[1:])
+    settings = _settings(workdir, extra)
     folds = {}
     for video in held_out(release, _VIDEOS.value):
         folds[video.vid] = _fold(release, video, workdir / video.vid, settings)
@@ -115,57 +114,34 @@ def _fold(release, video, folder, settings):
     """Make the records, train and score; returns the run's folder of scores."""
     from a2d_tf.core import devices
     from a2d_tf.data import convert
-    from a2d_tf.data.release import Release
 
     devices.hide_gpus()  # which the trainings use
-    split_release(release, video.vid, folder / "Release")
     model = Config.read(settings).model
-    convert.convert(
-        Release(folder / "Release", release.label_space, follow_links=True),
-        folder / "records",
-        convert.ConversionSettings(
-            image_height=model.image_height,
-            image_width=model.image_width,
-            clip_frames=model.frames,
-            clip_stride=_STRIDE.value,
-        ),
-        _WORKERS.value,
+    size = convert.ConversionSettings(
+        image_height=model.image_height,
+        image_width=model.image_width,
+        clip_frames=model.frames,
+        clip_stride=_STRIDE.value,
     )
-    run = folder / "run"
-    common = [f"--records={folder / 'records'}", f"--workdir={run}"]
-    common += [f"--device={_DEVICE.value}"] if _DEVICE.value != "auto" else []
+    run, records = folder / "run", folder / "records"
+    convert.convert(without(release, video), records, size, _WORKERS.value)
+    metrics, threshold = run / "evaluation" / experiments.SPLIT / "metrics.json", _THRESHOLD.value
+    if metrics.exists() and read_json(metrics)["score_threshold"] != threshold:
+        metrics.unlink()
     if not (run / "finished.json").exists():
-        processes.call_main(["train", f"--flagfile={settings}", *common, "--pictures=0"])
-    scores, threshold = run / "evaluation" / experiments.SPLIT, _THRESHOLD.value
-    scored = experiments.is_scored(run, since_trained=True)
-    if not scored or read_json(scores / "metrics.json")["score_threshold"] != threshold:
-        options = [f"--split={experiments.SPLIT}", f"--score_threshold={threshold}"]
-        processes.call_main(["evaluate", *common, *options])
-    return scores
+        words = [f"--flagfile={settings}", "--pictures=0"]
+        processes.train(run, records, _DEVICE.value, words)
+    processes.score(run, records, _DEVICE.value, f"--score_threshold={threshold}")
+    return metrics.parent
 
 
-def split_release(release: Release, vid: str, folder: pathlib.Path) -> None:
-    """Write a folder in A2D's layout that links to a release, one of whose videos is the test.
-
-    Args:
-      release: the release; vid: of the test video; folder: gets `videoset.csv` and links.
-
-    Raises:
-      InputError: the folder links to another release.
-    """
-    for name in _LINKED:
-        target, link = release.root.absolute() / name, folder / name
-        if link.is_symlink() and link.resolve() != target.resolve():
-            raise InputError(f"{link}: leads to another release; give another --workdir")
-        if target.is_dir() and not link.is_dir():
-            folder.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(target)
-    rows = []
-    for video in release.videos:
-        row = [video.vid, video.label, video.start, video.end, video.height, video.width]
-        rows.append([*row, video.frames, video.annotated, int(video.vid == vid)])
-    text = "\n".join(",".join(map(str, row)) for row in rows) + "\n"
-    write_text(folder / "videoset.csv", text)
+def without(release: Release, held_out: Video) -> Release:
+    """Return a release of which one video is the test split, and all others are for training."""
+    fold = copy.copy(release)
+    fold.videos = [
+        dataclasses.replace(video, usage=int(video.vid == held_out.vid)) for video in release.videos
+    ]
+    return fold
 
 
 def _report(folds, labels):
@@ -178,18 +154,14 @@ def _report(folds, labels):
         videos[vid] = {kind: scores[kind]["miou"] for kind in _KINDS}
         for frame in segmentation.frames_of(folder):
             together.update(*segmentation.read_maps(folder, frame, labels))
-    columns = {kind: [scores[kind] for scores in videos.values()] for kind in _KINDS}
     whole = together.metrics()
-    return {
-        "videos": videos,
-        "mean": {kind: statistics.fmean(values) for kind, values in columns.items()},
-        "deviation": {kind: _deviation(values) for kind, values in columns.items()},
-        "together": {kind: whole[kind]["miou"] for kind in _KINDS},
-    }
-
-
-def _deviation(values):
-    return statistics.stdev(values) if len(values) > 1 else 0.0
+    report = {"videos": videos, "mean": {}, "deviation": {}, "together": {}}
+    for kind in _KINDS:
+        values = [scores[kind] for scores in videos.values()]
+        report["mean"][kind] = statistics.fmean(values)
+        report["deviation"][kind] = statistics.stdev(values) if len(values) > 1 else 0.0
+        report["together"][kind] = whole[kind]["miou"]
+    return report
 
 
 def table(report: dict) -> str:

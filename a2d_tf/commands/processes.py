@@ -16,6 +16,14 @@ from a2d_tf.training import experiments
 _IMPORTED_FROM = str(pathlib.Path(__file__).resolve().parents[3])
 
 
+def flags_of_trainings(words: Sequence[str]) -> Sequence[str]:
+    """Return the flags after `--` of a command line; InputError where one is no flag."""
+    stray = [word for word in words if not word.startswith("--")]
+    if stray:
+        raise InputError(f"unexpected word '{stray[0]}'; flags of trainings follow `--`")
+    return words
+
+
 def train_and_score(
     name: str,
     base: str,
@@ -41,14 +49,27 @@ def train_and_score(
     Raises:
       InputError: no such experiment, or a phase failed.
     """
-    common = [f"--records={os.path.abspath(records)}"]
-    common += [f"--device={device}"] if device != "auto" else []
     for folder, flagfiles, start in experiments.trainings(name, base, workdir):
-        call_main(["train", *flagfiles, *common, f"--workdir={folder}", *extra, *start])
-    if not experiments.is_scored(folder, since_trained=True):
-        split = f"--split={experiments.SPLIT}"
-        call_main(["evaluate", *common, f"--workdir={folder}", split])
+        train(folder, records, device, [*flagfiles, *extra, *start])
+    score(folder, records, device)
     return folder
+
+
+def train(run: pathlib.Path, records: str | os.PathLike, device: str, words: list[str]) -> None:
+    """Train in a run folder, with further flags; a run that is there goes on."""
+    call_main(["train", *_common(run, records, device), *words])
+
+
+def score(run: pathlib.Path, records: str | os.PathLike, device: str, *words: str) -> None:
+    """Score a run, with further flags, unless it is scored since it was trained."""
+    if not experiments.is_scored(run, since_trained=True):
+        split = f"--split={experiments.SPLIT}"
+        call_main(["evaluate", *_common(run, records, device), split, *words])
+
+
+def _common(run, records, device):
+    words = [f"--records={os.path.abspath(records)}", f"--workdir={run}"]
+    return words if device == "auto" else [*words, f"--device={device}"]
 
 
 def environment() -> dict[str, str]:

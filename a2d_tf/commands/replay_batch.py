@@ -19,7 +19,6 @@ from absl import flags, logging
 
 from a2d_tf.core import command_line
 from a2d_tf.core.config import Config
-from a2d_tf.core.errors import InputError
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -29,12 +28,12 @@ _DEVICE = Config.define_device()
 Config.define_flags(["compute"])
 
 
-def table(names: list[str], clips: list[dict[str, float]]) -> list[str]:
+def table(clips: dict[str, dict[str, float]]) -> list[str]:
     """Format a row per clip and a column per value; values that are not finite have a star."""
-    columns = list(clips[0])
-    width = max(map(len, names))
+    columns = list(next(iter(clips.values())))
+    width = max(map(len, clips))
     lines = [" " * width + "".join(f"{column:>18}" for column in columns)]
-    for name, values in zip(names, clips):
+    for name, values in clips.items():
         cells = [f"{'' if math.isfinite(values[c]) else '*'}{values[c]:.4g}" for c in columns]
         lines.append(f"{name:{width}}" + "".join(f"{cell:>18}" for cell in cells))
     return lines
@@ -53,12 +52,8 @@ def first_failure(probe: Callable, clip: dict[str, tf.Tensor], step: tf.Tensor) 
     try:
         probe(clip, step)
     except tf.errors.InvalidArgumentError as error:
-        patterns = (r"node (\S+)/CheckNumerics", r'graph op "(\S+)"')
-        matches = filter(None, (re.search(pattern, error.message) for pattern in patterns))
-        found = next(matches, None)
-        if found is None:
-            raise
-        return found[1]
+        found = re.search(r'node (\S+)/CheckNumerics|graph op "(\S+)"', error.message)
+        return (found[1] or found[2]) if found else error.message
     finally:
         tf.debugging.disable_check_numerics()
     return ""
@@ -70,47 +65,34 @@ def main(argv: list[str]) -> None:
     import tensorflow as tf
 
     from a2d_tf.core import devices
-    from a2d_tf.training import batches, divergence, run_folder
+    from a2d_tf.training import divergence, run_folder
     from a2d_tf.training.train_step import make_probe
 
     workdir = os.path.normpath(_WORKDIR.value)
     batch, step = divergence.load(workdir)
     devices.prepare(_DEVICE.value)
-    given = {
-        "score_threshold": run_folder.DEFAULT_THRESHOLD,
-        **Config.given("inference", "compute"),
-    }
+    given = {"score_threshold": run_folder.DEFAULT_THRESHOLD, **Config.given("compute")}
     run = run_folder.load(workdir, given, "diverged")
     # Operations that XLA has fused cannot be looked at.
     learning = dataclasses.replace(run.config.learning, jit=False)
     run.network.set_phase(learning.train_phase)
-    try:
-        clips = divergence.probe_clips(batch, step, make_probe(run.network, learning))
-    except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
-        # TensorFlow prints the cause after a traceback and before names of operations.
-        lines = [line for line in str(error).splitlines() if not line.lstrip().startswith("[[")]
-        reason = lines[-1].strip() if lines else type(error).__name__
-        raise InputError(
-            f"{workdir}/diverged/{divergence.BATCH}: no batch of this network ({reason})"
-        ) from error
+    clips = divergence.probe_clips(batch, step, make_probe(run.network, learning))
     print(f"{run.checkpoint}, step {step + 1}, precision {run.config.compute.precision}")
-    print("\n".join(table(divergence.names(batch), clips)))
-    bad = [not all(map(math.isfinite, values.values())) for values in clips]
-    if not any(bad):
+    print("\n".join(table(clips)))
+    worst = next((n for n, v in enumerate(clips.values()) if not divergence.is_finite(v)), None)
+    if worst is None:
         print("every clip alone is finite; a smaller --learning_rate or --clip_norm may do")
         return
-    worst = bad.index(True)
-    inputs = batches.without_names(batch)
-    clip = divergence.row(inputs, worst)
-    print(f"{divergence.names(batch)[worst]}:")
+    print(f"{list(clips)[worst]}:")
+    clip = divergence.row(batch, worst)
     floats = {name: value for name, value in clip.items() if value.dtype.is_floating}
     broken = [name for name, x in floats.items() if not bool(tf.reduce_all(tf.math.is_finite(x)))]
     if broken:
-        print(f"  its {', '.join(broken)} holds what is no number; mend its record")
+        print(f"  its {', '.join(broken)} holds non-finite values; mend its record")
         return
     number = tf.constant(step, tf.int64)
     place = first_failure(make_probe(run.network, learning), clip, number)
-    print(f"  first operation that gives no number: {place or 'none; run it again'}")
+    print(f"  first operation with a non-finite result: {place or 'none; run it again'}")
 
 
 run = command_line.command(main)

@@ -36,11 +36,9 @@ def main(argv: list[str]) -> None:
             f"the first word must name an experiment: {', '.join(experiments.names())}"
         )
     command_line.require(argv[:1], base=args.base, records=args.records, workdir=args.workdir)
-    stray = [word for word in argv[2:] if not word.startswith("--")]
-    if stray:
-        raise InputError(f"unexpected word '{stray[0]}'; flags of trainings follow `--`")
+    extra = processes.flags_of_trainings(argv[2:])
     folder = processes.train_and_score(
-        argv[1], args.base, args.records, args.workdir, extra=argv[2:], device=args.device
+        argv[1], args.base, args.records, args.workdir, extra=extra, device=args.device
     )
     print(f"{argv[1]}: {folder / 'evaluation' / experiments.SPLIT}")
 

@@ -218,9 +218,6 @@ class LearningConfig:
       scale_jitter: Largest relative zoom in or out, with a shift.
       colour_jitter: Largest change of brightness and contrast.
       shuffle_buffer: Records shuffled together.
-      steps_per_call: Most steps per call of the compiled function, for GPUs whose steps are short;
-        the weights are the same. A call never runs past a TensorBoard point, checkpoint or
-        validation; a signal takes effect when it ends.
       log_every: Steps between TensorBoard points.
       validate_every: Steps between validations.
       checkpoint_every: Steps between checkpoints.
@@ -270,7 +267,6 @@ class LearningConfig:
     scale_jitter: float = _setting(0.2, (0, 0.9))
     colour_jitter: float = _setting(0.1, _SHARE)
     shuffle_buffer: int = _setting(1000, (1, 1000000))
-    steps_per_call: int = _setting(1, (1, 100000))
     log_every: int = _setting(20, _COUNT)
     validate_every: int = _setting(3000, _COUNT)
     checkpoint_every: int = _setting(1000, _COUNT)
@@ -313,7 +309,6 @@ SECTIONS = {
     "learning": LearningConfig,
     "compute": ComputeConfig,
 }
-PREDATED: dict = {}
 
 
 def help_of(section: type) -> dict[str, str]:

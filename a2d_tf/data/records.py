@@ -347,6 +347,8 @@ def naming(path: str | os.PathLike) -> Iterator[None]:
     try:
         yield
     except (InputError, tf.errors.OpError) as error:
+        if isinstance(error, tf.errors.ResourceExhaustedError):  # the records are not at fault
+            raise
         # TensorFlow's messages begin and end with names of its own; those of a graph that reads
         # begin with where it was made.
         text = str(error)

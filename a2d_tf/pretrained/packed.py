@@ -1,6 +1,6 @@
 """Packed models that come with the package: small trained networks, known by a name.
 
-Each is a folder of MODELS that tools/pack_model.py made of a run. `training.packing` loads it.
+Each is a folder of MODELS that tools/pack_model.py made of a run. `training.run_folder` loads it.
 """
 
 from __future__ import annotations
@@ -30,10 +30,40 @@ def find(name: str) -> str:
     """
     if name in names():
         return str(MODELS / name)
-    if os.path.isfile(os.path.join(name, WEIGHTS)):
+    if is_packed(name):
         return os.path.normpath(name)
     known = ", ".join(names()) or "none comes with this installation"
     raise InputError(
         f"--model={name}: no packed model of that name ({known}), nor a folder of "
         "tools/pack_model.py; runs go by --workdir, exports by --saved_model"
     )
+
+
+def is_packed(folder: str) -> bool:
+    """Whether a folder is a packed model."""
+    return os.path.isfile(os.path.join(folder, WEIGHTS))
+
+
+def check_sources(checkpoint_given: bool, **sources: str | None) -> None:
+    """Check the flags that choose a network, without loading it.
+
+    Args:
+      checkpoint_given: whether --checkpoint is among the flags.
+      sources: {flag: its value} of those that name a network, `workdir` and `model` among them.
+
+    Raises:
+      InputError: not one of them is given, --checkpoint is without --workdir, or there is no such
+        packed model.
+    """
+    if sum(bool(value) for value in sources.values()) != 1:
+        *others, last = (f"--{name}" for name in sources)
+        raise InputError(f"give one of {', '.join(others)} and {last}")
+    if checkpoint_given and not sources["workdir"]:
+        raise InputError("--checkpoint chooses among a run's weights; it needs --workdir")
+    if sources["model"]:
+        find(sources["model"])
+
+
+def folder_of(workdir: str | None, model: str | None) -> str:
+    """Return the run folder that is given, or else that of the packed model."""
+    return os.path.normpath(workdir) if workdir else find(model or "")

@@ -376,7 +376,7 @@ def load(
     """Fill a network from imported weights.
 
     Args:
-      network: of the weights' flavour (see `run_start.settle`).
+      network: of the weights' flavour (see `run_start.resolve_config`).
       weights: imported weights.
       stream: 'rgb' fills the appearance backbone, the refiner's trunk, every pyramid, the proposal
         network and the actor and mask heads; 'flow' fills the motion backbone, and its pyramid if

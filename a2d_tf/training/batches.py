@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Iterator
 
 import tensorflow as tf
 
 from a2d_tf.core.config import Config
-from a2d_tf.data import pipeline, records
+from a2d_tf.data import pipeline
 from a2d_tf.data.manifest import Manifest
 
 _AHEAD = 2  # batches on the device
@@ -43,15 +41,3 @@ def distributed(manifest: Manifest, config: Config, *, start_step: int) -> Itera
 def on_device(dataset: tf.data.Dataset, device: str) -> tf.data.Dataset:
     """Copy the elements of a dataset to a device ahead of their use."""
     return dataset.apply(tf.data.experimental.prefetch_to_device(device, _AHEAD))
-
-
-@contextlib.contextmanager
-def naming(path: str | os.PathLike) -> Iterator[None]:
-    """Reraise errors in reading a batch, not those of a step on it, as `records.naming` does."""
-    try:
-        yield
-    except tf.errors.OpError as error:
-        if "GetNext" not in str(error) or isinstance(error, tf.errors.ResourceExhaustedError):
-            raise
-        with records.naming(path):
-            raise

@@ -1,32 +1,203 @@
-"""Checkpoints of a run folder: saves them, finds the newest whole one, restores weights from it.
+"""Checkpoints of a run folder: saved, found and restored, so that a killed run resumes exactly.
 
 `checkpoints/` has the newest ones, `best/` that of the best validation, `diverged/` the weights
-before a step whose loss was no number.
+before a step with a non-finite loss. An older checkpoint stays until the new one is complete.
 """
 
 from __future__ import annotations
 
 import contextlib
 import glob
+import json
 import logging
 import os
 import re
 import shutil
+import statistics
 import tempfile
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import read_json, write_json, write_text
+from a2d_tf.training import replicas
 
 if TYPE_CHECKING:
     from a2d_tf.model.network import Network
+    from a2d_tf.training.train_step import TrainState
 
 logger = logging.getLogger(__name__)
 
 KINDS = {"last": "checkpoints", "best": "best", "diverged": "diverged"}
 BEST = "validation.json"
 """In `best/`: {"step", "joint_miou", "score_threshold"} of that validation."""
+
+
+class Window(tf.train.experimental.PythonState):
+    """The values of the steps since the last TensorBoard point: a list of {name: float}."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: list[dict[str, float]] = []
+
+    def means(self) -> dict[str, float]:
+        """Return the mean of each value of the last step over the steps that have it.
+
+        Steps in another precision, before a resume, may lack some.
+        """
+        return {
+            name: statistics.fmean(values[name] for values in self.values if name in values)
+            for name in self.values[-1]
+        }
+
+    def serialize(self) -> str:
+        return json.dumps(self.values)
+
+    def deserialize(self, text: str) -> None:
+        self.values = json.loads(text)
+
+
+class Checkpointer:
+    """Saves and restores the training state in a run folder.
+
+    A checkpoint holds the network, the optimizer's slots, averages and loss scale where there are
+    any, the step, and the values gathered for the next TensorBoard point. The averages take the
+    place of the network's weights, so that every reader gets them. The chief alone writes the run
+    folder, but all workers have to call `save` and `save_best`: some variables are gathered.
+
+    Args:
+      workdir: the run folder, also an attribute.
+      state: the training state.
+      number: how many of the newest checkpoints to keep.
+
+    Attributes:
+      window: a Window.
+    """
+
+    def __init__(self, workdir: str, state: TrainState, number: int) -> None:
+        self.workdir, self.window = workdir, Window()
+        self._state, self._number = state, number
+        names = ["network", "optimizer", "step"] + ["averages"] * bool(state.averages)
+        self._parts = {name: getattr(state, name) for name in names} | {"window": self.window}
+
+    @property
+    def step(self) -> int:
+        """The number of steps done."""
+        return int(self._state.step.numpy())
+
+    def resume(self) -> bool:
+        """Restore the newest intact checkpoint, and return whether there is one.
+
+        Raises:
+          InputError: the checkpoint is of another network, or all are damaged.
+        """
+        path = newest(self._folder("last"))
+        if replicas.is_chief():
+            for kind in ("last", "best"):
+                sweep(self._folder(kind))
+        if path is None:
+            return False
+        load(path, self._parts)
+        # A checkpoint of another precision has none.
+        tf.train.Checkpoint(**self._loss_scale()).read(path).expect_partial()
+        if self._state.averages:
+            self._state.averages.exchange()
+        return True
+
+    def save(self) -> None:
+        """Save the current step.
+
+        Raises:
+          InputError: it cannot be written; the older checkpoints stay.
+        """
+        self._save("last", {**self._parts, **self._loss_scale()}, self._number)
+
+    def save_best(self, score: float, threshold: float) -> bool:
+        """Save to `best/` if the validation is the run's best; return whether it is.
+
+        The chief's score decides: scores may differ between devices, but only together can they
+        save.
+
+        Args:
+          score: joint mIoU, percent; threshold: on p(actor), with which it was reached.
+        """
+        step, path = self.step, os.path.join(self._folder("best"), BEST)
+        better = replicas.is_chief()
+        if better and os.path.isfile(path):
+            best = read_json(path)
+            # Ignore a best from this step or later: the run was killed and will repeat it.
+            better = best["step"] >= step or best["joint_miou"] < score
+        if not replicas.make_any()(better):
+            return False
+        self._save("best", {"network": self._state.network}, 1)
+        if replicas.is_chief():
+            write_json(path, {"step": step, "joint_miou": score, "score_threshold": threshold})
+        return True
+
+    def mark_finished(self) -> None:
+        """Write `finished.json`, after the validation of the last step."""
+        if replicas.is_chief():
+            write_json(self._finished(), {"steps": self.step})
+
+    def is_finished(self) -> bool:
+        """Return whether the run was marked as finished at this step."""
+        path = self._finished()
+        return os.path.isfile(path) and read_json(path) == {"steps": self.step}
+
+    def _finished(self):
+        return os.path.join(self.workdir, "finished.json")
+
+    def _folder(self, kind):
+        return os.path.join(self.workdir, KINDS[kind])
+
+    def _loss_scale(self):
+        return {"loss_scale": self._state.loss_scale} if self._state.loss_scale else {}
+
+    def _save(self, kind, parts, number):
+        averages = self._state.averages
+        with averages.in_place() if averages else contextlib.nullcontext():
+            save(self._folder(kind), parts, self.step, number)
+
+
+def save(folder: str, parts: dict, step: int, number: int = 1) -> None:
+    """Write `ckpt-<step>`, and remove all but the newest `number` of the folder up to that step.
+
+    The chief's checkpoint goes there. All workers have to call; what the others write is dropped.
+
+    Args:
+      folder: of checkpoints; parts: {name: trackable}.
+
+    Raises:
+      InputError: it cannot be written; the older ones stay.
+    """
+    with contextlib.ExitStack() as stack:
+        chief = replicas.is_chief()
+        place = folder if chief else stack.enter_context(tempfile.TemporaryDirectory())
+        try:
+            tf.train.Checkpoint(**parts).write(os.path.join(place, f"ckpt-{step}"))
+        except tf.errors.OpError as error:
+            sweep(place)
+            raise InputError(
+                f"{folder}: step {step} cannot be kept ({error.message.splitlines()[0]}); make "
+                "room, then give the same command again: it goes on from the last checkpoint"
+            ) from error
+    if chief:
+        # For TensorFlow's own `latest_checkpoint`.
+        write_text(os.path.join(folder, "checkpoint"), f'model_checkpoint_path: "ckpt-{step}"\n')
+        for old in [found for found in _steps(folder) if found <= step][:-number]:
+            for part in glob.glob(f"{glob.escape(os.path.join(folder, f'ckpt-{old}'))}.*"):
+                os.remove(part)
+
+
+def sweep(folder: str) -> None:
+    """Remove what a run that was killed while it saved left in a folder of checkpoints."""
+    for name in _names(folder):
+        path = os.path.join(folder, name)
+        if re.fullmatch(r"ckpt-\d+_temp", name):
+            shutil.rmtree(path)
+        elif ".tempstate" in name:
+            os.remove(path)
 
 
 def newest(folder: str) -> str | None:
@@ -38,16 +209,18 @@ def newest(folder: str) -> str | None:
     Raises:
       InputError: all that are there are damaged.
     """
-    numbers = sorted(_numbers(folder), reverse=True)
-    for number in numbers:
-        path = os.path.join(folder, f"ckpt-{number}")
+    path = None
+    for step in reversed(_steps(folder)):
+        path = os.path.join(folder, f"ckpt-{step}")
         try:
-            _read(path)
+            reader = tf.train.load_checkpoint(path)
+            for name in reader.get_variable_to_shape_map():
+                reader.get_tensor(name)
             return path
-        except (tf.errors.OpError, OSError, ValueError, RuntimeError, LookupError) as error:
+        except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             logger.warning("%s: damaged, left aside (%s)", path, reason)
-    if numbers:
+    if path:
         raise InputError(
             f"{path}: damaged ({reason}), as every checkpoint there is; delete {folder} to "
             "start anew"
@@ -55,69 +228,15 @@ def newest(folder: str) -> str | None:
     return None
 
 
-def save(
-    checkpoint: tf.train.Checkpoint, folder: str, number: int, step: int, *, chief: bool = True
-) -> None:
-    """Write `ckpt-<step>`, and remove all but the newest `number` of the folder.
-
-    Args:
-      checkpoint: a tf.train.Checkpoint, the same one at every call.
-      chief: whether this process writes there. Of several workers all have to call, since some
-        variables are gathered from all; the others write elsewhere, and that is thrown away.
-
-    Raises:
-      InputError: it cannot be written; the older ones stay.
-    """
-    with contextlib.ExitStack() as stack:
-        place = folder if chief else stack.enter_context(tempfile.TemporaryDirectory())
-        try:
-            tf.train.CheckpointManager(checkpoint, place, number).save(step)
-        except (tf.errors.OpError, OSError) as error:
-            with contextlib.suppress(OSError, tf.errors.OpError):
-                sweep(place)
-            reason = str(error).splitlines()[0]
-            raise InputError(
-                f"{folder}: step {step} cannot be kept ({reason}); make room, then give the same "
-                "command again: it goes on from the last checkpoint"
-            ) from error
-    if chief:
-        # Those that the file `checkpoint` does not know of: a run was killed before it was written.
-        for old in sorted(n for n in _numbers(folder) if n <= step)[:-number]:
-            for part in glob.glob(f"{glob.escape(os.path.join(folder, f'ckpt-{old}'))}.*"):
-                with contextlib.suppress(OSError):
-                    os.remove(part)
-
-
-def sweep(folder: str) -> None:
-    """Remove what a run that was killed while it saved left in a folder of checkpoints."""
-    for name in _names(folder):
-        path = os.path.join(folder, name)
-        if re.fullmatch(r"ckpt-\d+_temp", name):
-            shutil.rmtree(path)
-        elif ".tempstate" in name:
-            os.remove(path)
-    try:
-        tf.train.get_checkpoint_state(folder)
-    except ValueError:  # empty, as a power failure may leave it; TensorFlow would save no more
-        os.remove(os.path.join(folder, "checkpoint"))
-
-
 def any_in(folder: str) -> bool:
     """Whether there is a checkpoint in a folder, whole or not, by the names of the files."""
-    return bool(_numbers(folder))
+    return bool(_steps(folder))
 
 
-def _numbers(folder):
-    """The steps of the checkpoints in a folder, by their names."""
+def _steps(folder):
+    """The steps of the checkpoints in a folder, by their names, in order."""
     names = [re.fullmatch(r"ckpt-(\d+)\.index", name) for name in _names(folder)]
-    return [int(match[1]) for match in names if match]
-
-
-def _read(path):
-    """Read a whole checkpoint, so that TensorFlow compares its checksums."""
-    reader = tf.train.load_checkpoint(path)
-    for name in reader.get_variable_to_shape_map():
-        reader.get_tensor(name)
+    return sorted(int(match[1]) for match in names if match)
 
 
 def _names(folder):
@@ -141,7 +260,6 @@ def restore(network: Network, run: str, kind: str = "last") -> str:
     path = newest(folder)
     if path is None:
         raise InputError(f"{folder}: no checkpoint; train first, with --workdir={run}")
-    # Partial: the optimizer's state stays unread.
     load(path, {"network": network})
     return path
 
@@ -157,16 +275,10 @@ def load(path: str, parts: dict) -> None:
     """
     try:
         # Partial only lest TensorFlow tells of a mismatch in a line per variable.
-        status = tf.train.Checkpoint(**parts).restore(path).expect_partial()
+        status = tf.train.Checkpoint(**parts).read(path).expect_partial()
         status.assert_existing_objects_matched()
-    except (AssertionError, ValueError, tf.errors.OpError) as error:
+    except (AssertionError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
             f"{path}: a checkpoint of another network ({reason}); give another --workdir"
         ) from error
-
-
-def holds(path: str, name: str) -> bool:
-    """Whether a checkpoint has a part of this name."""
-    names = tf.train.load_checkpoint(path).get_variable_to_shape_map()
-    return any(key.split("/")[0] == name for key in names)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import glob
+import contextlib
 import os
+import pathlib
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
@@ -11,7 +12,9 @@ from tensorflow.core.util import event_pb2
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.data.manifest import whole_records
-from a2d_tf.training import losses
+from a2d_tf.training import losses, replicas
+
+_FILES = "events.out.tfevents.*"
 
 
 def tagged(values: dict[str, float]) -> dict[str, float]:
@@ -22,9 +25,8 @@ def tagged(values: dict[str, float]) -> dict[str, float]:
 
 def clear(workdir: str) -> None:
     """Remove the points of a run that was killed before its first checkpoint: they come again."""
-    folder = glob.escape(os.path.join(workdir, "tensorboard"))
-    for path in glob.glob(f"{folder}/**/events.out.tfevents.*", recursive=True):
-        os.remove(path)
+    for path in pathlib.Path(workdir, "tensorboard").rglob(_FILES):
+        path.unlink()
 
 
 class Events:
@@ -32,12 +34,14 @@ class Events:
 
     `evaluation/<split>` is of a2d_tf.evaluate.
 
+    The chief alone writes them.
+
     Args:
-      workdir: the run folder; chief: whether this process writes it.
+      workdir: the run folder.
     """
 
-    def __init__(self, workdir: str, chief: bool = True) -> None:
-        self._folder, self._chief = os.path.join(workdir, "tensorboard"), chief
+    def __init__(self, workdir: str) -> None:
+        self._folder, self._chief = os.path.join(workdir, "tensorboard"), replicas.is_chief()
         self._writers: dict[str, tf.summary.SummaryWriter] = {}
 
     def write(
@@ -51,67 +55,46 @@ class Events:
         if not self._chief:
             return
         try:
-            self._write(name, step, scalars, images or {})
+            if name not in self._writers:
+                path = os.path.join(self._folder, name)
+                self._writers[name] = tf.summary.create_file_writer(path)
+            with self._writers[name].as_default(step):
+                for tag, value in scalars.items():
+                    tf.summary.scalar(tag, value)
+                for tag, value in (images or {}).items():
+                    tf.summary.image(tag, value)
+            self._writers[name].flush()
         except tf.errors.OpError as error:
-            reason = error.message.splitlines()[0]
             raise InputError(
-                f"{self._folder}: the points of step {step} cannot be kept ({reason}); make room, "
-                "then give the same command again: it goes on from the last checkpoint"
+                f"{self._folder}: the points of step {step} cannot be kept "
+                f"({error.message.splitlines()[0]}); make room, then give the same command again: "
+                "it goes on from the last checkpoint"
             ) from error
-
-    def _write(self, name, step, scalars, images):
-        if name not in self._writers:
-            path = os.path.join(self._folder, name)
-            self._writers[name] = tf.summary.create_file_writer(path)
-        with self._writers[name].as_default(step):
-            for tag, value in scalars.items():
-                tf.summary.scalar(tag, value)
-            for tag, value in images.items():
-                tf.summary.image(tag, value)
-        self._writers[name].flush()
 
     def trim(self, name: str, last: int) -> None:
         """Remove the points after step `last` from a writer's files: they will be written again.
 
         Raises:
-          InputError: a file there is not an event file, or cannot be rewritten.
+          InputError: a file there is not an event file.
         """
-        if not self._chief:
-            return
-        try:
-            self._trim(name, last)
-        except (OSError, tf.errors.OpError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(
-                f"{self._folder}: the events of '{name}' cannot be taken up ({reason})"
-            ) from error
-
-    def _trim(self, name, last):
-        folder = glob.escape(os.path.join(self._folder, name))
-        for path in glob.glob(os.path.join(folder, "events.out.tfevents.*")):
-            remaining, dropped = [], False
-            for serialized, event in _events(path):
-                if event.step <= last:
-                    remaining.append(serialized)
-                else:
-                    dropped = True
-            if dropped:
+        for path in pathlib.Path(self._folder, name).glob(_FILES) if self._chief else ():
+            try:
+                events = list(_events(path))
+            except DecodeError as error:
+                raise InputError(f"{path}: no events of TensorBoard; delete it") from error
+            kept = [serialized for serialized, event in events if event.step <= last]
+            if len(kept) < len(events):
                 # Without `tfevents` in its name TensorBoard does not read it.
-                partial = os.path.join(os.path.dirname(path), ".trim.tmp")
-                with tf.io.TFRecordWriter(partial) as writer:
-                    for serialized in remaining:
+                partial = path.with_name(".trim.tmp")
+                with tf.io.TFRecordWriter(str(partial)) as writer:
+                    for serialized in kept:
                         writer.write(serialized)
-                os.replace(partial, path)
+                partial.replace(path)
 
 
 def _events(path):
     """Yield (bytes, Event) of the complete records; a killed run may leave a partial one."""
     count, _ = whole_records(path)
-    try:
-        for serialized in tf.data.TFRecordDataset(path).take(count):
-            serialized = serialized.numpy()
+    with contextlib.suppress(tf.errors.DataLossError):
+        for serialized in tf.data.TFRecordDataset(str(path)).take(count).as_numpy_iterator():
             yield serialized, event_pb2.Event.FromString(serialized)
-    except tf.errors.DataLossError:
-        return
-    except DecodeError as error:
-        raise InputError(f"{path}: no events of TensorBoard; delete it") from error

@@ -7,7 +7,9 @@ import dataclasses
 import functools
 import gc
 import logging
+import os
 import time
+from collections.abc import Iterator
 from typing import Any, Callable
 
 import tensorflow as tf
@@ -16,12 +18,13 @@ from tqdm import tqdm
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.workers import stop_at_once, stop_on_signal
+from a2d_tf.data import records
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model.network import Network
 from a2d_tf.training import batches, divergence, losses, optimizer, replicas
+from a2d_tf.training.checkpoints import Checkpointer
 from a2d_tf.training.events import Events, tagged
-from a2d_tf.training.keeper import Keeper
-from a2d_tf.training.train_step import TrainState, make_train_steps
+from a2d_tf.training.train_step import TrainState, make_train_step
 
 logger = logging.getLogger(__name__)
 
@@ -52,16 +55,18 @@ def fit(
     workdir: str,
     *,
     validate: Callable[[], Validated],
+    profiled: range = range(0),
 ) -> None:
     """Train the network and keep its checkpoints; an interrupted run resumes from its last one.
 
     Call it in the scope of the network's strategy. A finished run is left as it is. SIGTERM or
-    Ctrl-C ends the run after the current call (with several workers, after the next) and saves it.
+    Ctrl-C ends the run after the current step (with several workers, after the next) and saves it.
     Metrics stay on the device until they are logged or a checkpoint is due.
 
     Args:
       workdir: gets `checkpoints/`, `best/`, `tensorboard/` and, at the end, `finished.json`.
       validate: the validation, called with the averaged weights in place.
+      profiled: numbers of steps, from 1, to trace for TensorBoard's profile page.
 
     Raises:
       InputError: unusable records or checkpoint, or a loss that is not finite.
@@ -70,48 +75,49 @@ def fit(
     learning = config.learning
     network.set_phase(learning.train_phase)
     state = TrainState.create(network, learning)
-    keeper = Keeper(workdir, state, learning.keep_checkpoints, replicas.is_chief())
-    events = Events(workdir, replicas.is_chief())
-    validation = _Validation(state.averages, keeper, events, validate)
-    step = _resume(keeper, events, validation, learning)
-    if step is None:
+    checkpointer = Checkpointer(workdir, state, learning.keep_checkpoints)
+    events = Events(workdir)
+    validation = functools.partial(_validate, validate, state, checkpointer, events)
+    if not _resume(checkpointer, events, validation, learning):
         return
-    train_steps = batches.naming(manifest.directory)(make_train_steps(state, learning))
+    step = checkpointer.step
+    train_step = make_train_step(state, learning)
     stream = batches.distributed(manifest, config, start_step=step)
     any_stopped, alone = replicas.make_delayed_any(), replicas.is_alone()
-    check = functools.partial(
-        divergence.check, network=network, manifest=manifest, config=config, workdir=workdir
-    )
-    progress = _Progress(keeper, events, learning)
+    profiled = range(max(profiled.start, step + 1), min(profiled.stop, learning.steps + 1))
+    progress = _Progress(checkpointer, events, learning)
     with progress.bar, stop_on_signal() as signals:
         while step < learning.steps:
-            count = _until_due(step, learning)
-            values, waited = train_steps(stream, step, count)
-            step += count
+            with _profile(profiled, step + 1, workdir):
+                began = time.monotonic()
+                with records.naming(manifest.directory):
+                    batch = next(stream)
+                waited = time.monotonic() - began
+                values = train_step(batch, tf.constant(step, tf.int64))
+            step += 1
             state.step.assign(step)
-            progress.advance(count, values, waited)
+            progress.advance(values, waited)
             stop = any_stopped(bool(signals))
             due = _due(step, learning.validate_every, learning.steps)
             save = stop or due or step % learning.checkpoint_every == 0
             if save or _due(step, learning.log_every, learning.steps):
-                progress.report(step, check)
+                for number, values in progress.read(step):
+                    divergence.check(
+                        values, number, network, manifest, config=config, workdir=workdir
+                    )
+                progress.show(step)
             if save:
-                keeper.save()
+                checkpointer.save()
                 stop = stop or (alone and bool(signals))  # the others would not know of it
             if stop:
-                raise progress.stopped(step)
+                progress.bar.close()
+                logger.info(_STOPPED, step)
+                raise KeyboardInterrupt
             if due and step < learning.steps:
-                validation.run(step)
+                validation(step)
                 progress.restart()
-    validation.run(step)
-    keeper.mark_finished()
-
-
-def _until_due(step, learning):
-    """Return how many steps the next call takes: none goes past a point, a save or the end."""
-    every = (learning.log_every, learning.checkpoint_every, learning.validate_every)
-    rest = [interval - step % interval for interval in every]
-    return min(learning.steps_per_call, learning.steps - step, *rest)
+    validation(step)
+    checkpointer.mark_finished()
 
 
 def _due(step, every, last):
@@ -119,21 +125,21 @@ def _due(step, every, last):
     return step % every == 0 or step >= last
 
 
-def _resume(keeper, events, validation, learning):
-    """Restore the newest checkpoint, validate where that is due; its step, None if finished."""
-    resumed, step = keeper.resume(), keeper.step
+def _resume(checkpointer, events, validation, learning):
+    """Restore the newest checkpoint, validate where that is due; return whether steps are left."""
+    resumed, step = checkpointer.resume(), checkpointer.step
     if not replicas.agree(step):
         raise InputError(
-            f"{keeper.workdir}: the workers find different checkpoints there (this one step "
+            f"{checkpointer.workdir}: the workers find different checkpoints there (this one step "
             f"{step}); all of them must see the same folder"
         )
     if resumed:
-        if step >= learning.steps and keeper.is_finished():
+        if step >= learning.steps and checkpointer.is_finished():
             logger.info(
                 "%s: trained to step %d already; more --steps go on, another --workdir begins anew",
-                *(keeper.workdir, step),
+                *(checkpointer.workdir, step),
             )
-            return None
+            return False
         logger.info("resuming at step %d of %d", step, learning.steps)
     # The validation of this step may have been cut off; it is then repeated.
     due = _due(step, learning.validate_every, learning.steps)
@@ -142,41 +148,51 @@ def _resume(keeper, events, validation, learning):
     for name in ("validation", "training_clips"):
         events.trim(name, step - due)
     if resumed and due and step < learning.steps:
-        validation.run(step)
-    return step
+        validation(step)
+    return True
 
 
-class _Validation:
-    """Runs `validate` with the averaged weights, writes its results and keeps the best weights."""
+@contextlib.contextmanager
+def _profile(profiled: range, number: int, workdir: str) -> Iterator[None]:
+    """Trace a step, if it is one of those to profile; after the last the trace is written."""
+    if number not in profiled:
+        yield
+        return
+    if number == profiled[0]:
+        tf.profiler.experimental.start(os.path.join(workdir, "tensorboard"))
+    with tf.profiler.experimental.Trace("train", step_num=number, _r=1):
+        yield
+    if number == profiled[-1]:
+        tf.test.experimental.sync_devices()
+        tf.profiler.experimental.stop()
 
-    def __init__(self, averages, keeper, events, validate):
-        self._averages, self._keeper, self._events = averages, keeper, events
-        self._validate = validate
 
-    def run(self, step: int) -> None:
-        """Validate the weights of a step that is saved, so that a signal may end it at once."""
-        gc.enable()  # where it comes before the first step
-        averages = self._averages
-        with stop_at_once():
-            with averages.in_place() if averages else contextlib.nullcontext():
-                outcome = self._validate()
-            # Without a validation split there are only pictures, of training clips.
-            name = "validation" if outcome.scalars else "training_clips"
-            self._events.write(name, step, outcome.scalars, outcome.images)
-            if outcome.joint_miou is not None:
-                self._keeper.save_best(outcome.joint_miou, outcome.threshold)
+def _validate(validate, state, checkpointer, events, step):
+    """Validate the averaged weights of a step, write the results and keep the best weights.
+
+    The step is saved, so that a signal may end it at once.
+    """
+    gc.enable()  # where it comes before the first step
+    with stop_at_once():
+        with state.averages.in_place() if state.averages else contextlib.nullcontext():
+            outcome = validate()
+        # Without a validation split there are only pictures, of training clips.
+        name = "validation" if outcome.scalars else "training_clips"
+        events.write(name, step, outcome.scalars, outcome.images)
+        if outcome.joint_miou is not None:
+            checkpointer.save_best(outcome.joint_miou, outcome.threshold)
 
 
 class _Progress:
     """The progress bar, and the TensorBoard points of the training steps with their times."""
 
-    def __init__(self, keeper, events, learning):
-        self._window, self._events, self._learning = keeper.window, events, learning
-        self._schedule = optimizer.schedule_of(learning)
+    def __init__(self, checkpointer, events, learning):
+        self._window, self._events, self._learning = checkpointer.window, events, learning
+        self._schedule = optimizer.Schedule(learning)
         self._unread = []
         self.bar = tqdm(
             total=learning.steps,
-            initial=keeper.step,
+            initial=checkpointer.step,
             unit="step",
             dynamic_ncols=True,
             smoothing=0.1,
@@ -188,50 +204,35 @@ class _Progress:
         """Restart the clock: the time until now is not that of steps."""
         self._steps, self._start, self._waited = 0, time.monotonic(), 0.0
 
-    def advance(self, count: int, values: dict[str, tf.Tensor], waited: float) -> None:
-        """Take the outcome of a call, {name: tensor [count]} and seconds, which stays unread."""
+    def advance(self, values: dict[str, tf.Tensor], waited: float) -> None:
+        """Take the outcome of a step, {name: scalar}, which stays unread, and its seconds' wait."""
         gc.enable()  # a2d_tf.train pauses it for the start
-        self._unread.append((values, waited))
-        self._steps += count
-        self.bar.update(count)
+        self._unread.append(values)
+        self._steps += 1
+        self._waited += waited
+        self.bar.update()
 
-    def report(self, step: int, check: Callable[[dict[str, float], int], None]) -> None:
-        """Read and check all steps up to this one, show it, and write a point when it is due."""
-        for number, values in self._read(step):
-            check(values, number)
-        self._show(step)
-
-    def stopped(self, step: int) -> KeyboardInterrupt:
-        """Take the bar away and say where the run stopped; the exception that ends it."""
-        self.bar.close()
-        logger.info(_STOPPED, step)
-        return KeyboardInterrupt()
-
-    def _read(self, step):
-        """Fetch what is unread, all in one transfer, into the window; [(step, {name: float})]."""
-        calls = [values for values, _ in self._unread]
-        table = tf.stack([tf.concat([values[n] for values in calls], 0) for n in calls[0]], axis=1)
-        rows = [dict(zip(calls[0], row)) for row in table.numpy().tolist()]
-        self._waited += sum(float(waited) for _, waited in self._unread)
+    def read(self, step: int) -> list[tuple[int, dict[str, float]]]:
+        """Fetch what is unread, all in one transfer: [(step, {name: float})] up to this step."""
+        table = tf.stack([tf.stack(list(values.values())) for values in self._unread])
+        rows = [dict(zip(self._unread[0], row)) for row in table.numpy().tolist()]
         self._unread.clear()
         self._window.values += rows
         return list(enumerate(rows, step - len(rows)))
 
-    def _show(self, step):
+    def show(self, step: int) -> None:
+        """Show the last step that was read, and write a point when it is due."""
         values = self._window.values[-1]
         terms = {name: f"{values[name]:.3f}" for name in losses.TERMS if name in values}
         self.bar.set_postfix(terms, refresh=False)
         if _due(step, self._learning.log_every, self._learning.steps):
-            self._events.write("train", step, {**tagged(self._window.means()), **self._run(step)})
+            elapsed = time.monotonic() - self._start
+            times = {
+                "run/learning_rate": self._schedule(step),
+                "run/clips_per_second": self._steps * self._learning.batch_size / elapsed,
+                "run/step_ms": 1e3 * elapsed / self._steps,
+                "run/wait_ms": 1e3 * self._waited / self._steps,
+            }
+            self._events.write("train", step, {**tagged(self._window.means()), **times})
             self._window.values.clear()
             self.restart()
-
-    def _run(self, step):
-        """Return {tag: value} of the learning rate and the times."""
-        elapsed = time.monotonic() - self._start
-        return {
-            "run/learning_rate": self._schedule(step),
-            "run/clips_per_second": self._steps * self._learning.batch_size / elapsed,
-            "run/step_ms": 1e3 * elapsed / self._steps,
-            "run/wait_ms": 1e3 * self._waited / self._steps,
-        }

@@ -48,7 +48,8 @@ def forward(
     """
     if learning.train_phase == "refiner":
         return refinement.forward(network, batch, seed, learning, training=training)
-    roi_draws, anchor_draws = targets.Draws(seed, batch["row"], learning.batch_size).split(2)
+    jit = training and learning.jit
+    roi_rng, anchor_rng = targets.Rng(seed, batch["row"], learning.batch_size).split(2)
     if features is None:
         inputs = {name: batch[name] for name in network.features.input_names}
         features = network.features(inputs, training=training)
@@ -62,9 +63,8 @@ def forward(
             before_nms=learning.before_nms,
             after_nms=learning.train_proposals,
         )
-    jit = training and learning.jit
-    rois = _sampled_rois(batch, proposals, valid, learning, draws=roi_draws, jit=jit)
     with tf.name_scope("targets"):
+        rois = targets.sample_rois(proposals, valid, batch, learning, rng=roi_rng, jit=jit)
         labels = cluster(lambda: _roi_labels(network, batch, rois), jit)
     pyramids = {name: features[name] for name in ("actor", "action")}
     outputs = network.roi_heads({**pyramids, "rois": rois["rois"]}, training=training)
@@ -72,7 +72,10 @@ def forward(
     # The gradient of a choice is a sum that XLA makes deterministic by a loop over its rows.
     together = functools.partial(cluster, jit=jit and not learning.deterministic)
     if learning.train_phase != "action":
-        anchors = _anchors(network, batch, learning, draws=anchor_draws, jit=jit)
+        with tf.name_scope("targets"):
+            anchors = targets.anchor_targets(
+                network.anchors, batch, learning, coder=network.rpn_coder, rng=anchor_rng, jit=jit
+            )
         objects, proposed = together(lambda: _rpn_terms(network, features, anchors, learning))
         boxes, actors = together(lambda: _actor_terms(outputs, labels, rois, learning))
         terms = {"roi_cls": [objects], "box_reg": [proposed, boxes], "actor_cls": [actors]}
@@ -80,25 +83,10 @@ def forward(
             masks = _masks(network, batch, features, {**rois, **labels}, learning, training)
             terms["mask"] = [together(lambda: losses.mask(*masks))]
     if learning.train_phase != "actor" and "action_logits" in outputs:
-        action = (network, outputs["action_logits"], labels, rois)
-        terms["action_cls"] = [together(lambda: _action_term(*action, learning=learning))]
+        logits = outputs["action_logits"]
+        action = together(lambda: _action_term(network, logits, labels, rois, learning=learning))
+        terms["action_cls"] = [action]
     return terms, cluster(lambda: _health(batch, proposals, rois), jit)
-
-
-def _sampled_rois(batch, proposals, valid, learning, *, draws, jit):
-    with tf.name_scope("targets"):
-        return targets.sample_rois(
-            proposals,
-            valid,
-            batch["boxes"],
-            batch["present"],
-            annotated=batch["annotated"],
-            samples=learning.roi_samples,
-            positive_fraction=learning.positive_fraction,
-            draws=draws,
-            add_truth=learning.add_truth_rois,
-            jit=jit,
-        )
 
 
 def _roi_labels(network, batch, rois):
@@ -110,28 +98,11 @@ def _roi_labels(network, batch, rois):
     pairs = tf.maximum(tf.stack([batch["actors"], batch["actions"]], axis=-1), 0)
     return targets.roi_targets(
         rois,
-        batch["boxes"],
+        batch,
         tf.gather_nd(lookup, pairs),
-        batch["actors"],
-        actions=batch["actions"],
         num_classes=network.num_classes,
         coder=network.head_coder,
     )
-
-
-def _anchors(network, batch, learning, *, draws, jit):
-    with tf.name_scope("targets"):
-        return targets.anchor_targets(
-            network.anchors,
-            batch["boxes"],
-            batch["present"],
-            batch["size"],
-            annotated=batch["annotated"],
-            samples=learning.rpn_samples,
-            coder=network.rpn_coder,
-            draws=draws,
-            jit=jit,
-        )
 
 
 def _rpn_terms(network, features, anchors, learning):
@@ -157,7 +128,7 @@ def _masks(network, batch, features, rows, learning, training):
     Their number is static, so that there is one trace and never an empty batch, and small, because
     mask rows are expensive.
     """
-    most = targets.most_positives(learning.roi_samples, learning.positive_fraction)
+    most = targets.most_positives(learning)
     names = "rois", "match", "class_index", "positive"
     rows = {name: rows[name][:, :most] for name in names}
     inputs = {"actor": features["actor"], "rois": rows["rois"]}

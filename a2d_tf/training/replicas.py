@@ -15,6 +15,7 @@ from typing import Any, Callable
 import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import check_json, whole
 
 
 def make(kind: str, number: int = 0) -> tf.distribute.Strategy:
@@ -28,20 +29,16 @@ def make(kind: str, number: int = 0) -> tf.distribute.Strategy:
     Raises:
       InputError: more replicas than GPUs, or no usable TF_CONFIG.
     """
-    if kind == "multi_worker":
-        _check_cluster()
-        return tf.distribute.MultiWorkerMirroredStrategy()
     if kind == "none":
         return tf.distribute.get_strategy()
-    gpus = tf.config.get_visible_devices("GPU")
-    if gpus:
-        _check_gpus(number, len(gpus))
-    if gpus or not number:
-        return tf.distribute.MirroredStrategy([f"GPU:{i}" for i in range(number)] or None)
-    tf.config.set_logical_device_configuration(
-        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * number
-    )
-    return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(number)])
+    count(kind, number)
+    if kind == "multi_worker":
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    device = "GPU" if tf.config.get_visible_devices("GPU") else "CPU"
+    if device == "CPU" and number:
+        parts = [tf.config.LogicalDeviceConfiguration()] * number
+        tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], parts)
+    return tf.distribute.MirroredStrategy([f"{device}:{i}" for i in range(number)] or None)
 
 
 def count(kind: str, number: int = 0) -> tuple[int, int]:
@@ -55,31 +52,26 @@ def count(kind: str, number: int = 0) -> tuple[int, int]:
     """
     gpus = len(tf.config.get_visible_devices("GPU"))
     if kind == "multi_worker":
-        return len(_check_cluster()["worker"]), max(1, gpus)
+        return len(_workers()), max(1, gpus)
     if kind == "none" or not gpus:
         return 1, 1
-    _check_gpus(number, gpus)
+    if number > gpus:
+        raise InputError(f"--replicas={number}: TensorFlow finds {gpus} GPUs; give as many")
     return 1, number or gpus
 
 
-def _check_gpus(number: int, gpus: int) -> None:
-    if number > gpus:
-        raise InputError(f"--replicas={number}: TensorFlow finds {gpus} GPUs; give as many")
-
-
-def _check_cluster() -> dict[str, list[str]]:
-    """Return the hosts in TF_CONFIG by kind, 'worker' among them."""
+def _workers() -> list[str]:
+    """Return the workers' hosts in TF_CONFIG."""
     text = os.environ.get("TF_CONFIG", "")
     example = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", '
     try:
         value = json.loads(text)
-        hosts, index = value["cluster"][value["task"]["type"]], value["task"]["index"]
-        every = [host for kind in value["cluster"].values() for host in kind]
-        well_formed = all(re.fullmatch(r"[^\s:]\S*:\d+", host) for host in every)
-        if well_formed and value["cluster"]["worker"] and type(index) is int and index >= 0:
-            _ = hosts[index]
-            return value["cluster"]
-    except (ValueError, LookupError, AttributeError, TypeError):
+        check_json(value, {"cluster": {"worker": [str]}, "task": {"type": str, "index": whole()}})
+        value["cluster"][value["task"]["type"]][value["task"]["index"]]  # is there
+        workers = value["cluster"]["worker"]
+        if workers and all(re.fullmatch(r"[^\s:]\S*:\d+", host) for host in workers):
+            return workers
+    except (ValueError, LookupError):
         pass
     raise InputError(
         f"--strategy=multi_worker: the environment variable TF_CONFIG is {text!r}; in every worker "

@@ -16,28 +16,40 @@ evaluation/<split>/   metrics, detections and label maps
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import logging
 import os
+import pathlib
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
+
+import numpy as np
 
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import read_json, write_json, write_text
+from a2d_tf.core.files import (
+    UNREADABLE,
+    load_json,
+    number,
+    read_npz,
+    write_json,
+    write_text,
+)
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data.manifest import RECORD_FIELDS, Manifest, check_facts
+from a2d_tf.data.manifest import FACTS, Manifest
 from a2d_tf.model.network import Network
+from a2d_tf.pretrained import packed
+from a2d_tf.pretrained.weights import variables
 from a2d_tf.training import checkpoints
-from a2d_tf.training.checkpoints import restore
 
 # The authors' choice of p(actor), for a run without a validation split.
 DEFAULT_THRESHOLD = 0.7
 
 STARTS = ("init_run", "init_rgb", "init_flow", "init_checkpoint", "class_map")
 """The settings that name the weights which a new run takes."""
+
+_CHOSEN = {"score_threshold": number(0, 1)}
 
 logger = logging.getLogger(__name__)
 
@@ -64,9 +76,10 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
         check_same(path, config, fixed)
         if begun:
             config = _with_start(config, path)
-        _check_records(workdir, manifest)
+        check_made_alike(_record_facts(workdir), manifest)
     write_text(os.path.join(workdir, "labels.json"), manifest.label_space.to_json())
-    write_json(os.path.join(workdir, "records.json"), _facts(manifest))
+    facts = {name: getattr(manifest, name) for name in FACTS}
+    write_json(os.path.join(workdir, "records.json"), facts)
     config.write(path)
 
 
@@ -74,18 +87,12 @@ def forget(workdir: str) -> None:
     """Remove what an earlier training, whose checkpoints are gone, has chosen and finished."""
     shutil.rmtree(os.path.join(workdir, checkpoints.KINDS["best"]), ignore_errors=True)
     for name in ("finished.json", "score_threshold.json"):
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(os.path.join(workdir, name))
-
-
-def settings(path: str) -> Config:
-    """Read the Config of a run's flags.txt."""
-    return Config.read(path)
+        pathlib.Path(workdir, name).unlink(missing_ok=True)
 
 
 def _with_start(config, path):
     """Keep the start of a run that goes on, whatever the command says that starts nothing now."""
-    there = settings(path).learning
+    there = Config.read(path).learning
     before = {name: getattr(there, name) for name in STARTS}
     for name, value in before.items():
         given = getattr(config.learning, name)
@@ -96,7 +103,7 @@ def _with_start(config, path):
 
 def check_same(path: str, config: Config, fields: Iterable[str], section: str = "learning") -> None:
     """Raise InputError where a run's flags.txt has another value in one of a section's fields."""
-    old, new = (getattr(c, section) for c in (settings(path), config))
+    old, new = (getattr(c, section) for c in (Config.read(path), config))
     for name in fields:
         if getattr(old, name) != getattr(new, name):
             raise InputError(
@@ -117,25 +124,19 @@ def check_network(workdir: str, config: Config, labels: LabelSpace) -> None:
         )
 
 
-def _facts(manifest):
-    return {name: getattr(manifest, name) for name in RECORD_FIELDS}
-
-
-def _check_records(workdir, manifest):
-    """Raise InputError unless the run learns from records of the same kind."""
-    if _record_facts(workdir) != _facts(manifest):
-        raise InputError(
-            f"{workdir}/records.json: the run there learns from records made otherwise than "
-            f"those in {manifest.directory}; give another run folder"
-        )
+def check_made_alike(facts: dict[str, Any], manifest: Manifest) -> None:
+    """Raise InputError unless records are made as those that a network learned from."""
+    for name, value in facts.items():
+        if getattr(manifest, name) != value:
+            raise InputError(
+                f"{manifest.directory}: records with {name} {getattr(manifest, name)}, but the "
+                f"network learned from {name} {value}; build the records again with that"
+            )
 
 
 def _record_facts(workdir):
-    path = os.path.join(workdir, "records.json")
-    try:
-        return check_facts(read_json(path))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: missing or damaged ({error}); is this a run folder?") from error
+    facts = load_json(os.path.join(workdir, "records.json"), FACTS, "is this a run folder?")
+    return {name: facts[name] for name in FACTS}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,46 +157,52 @@ class Run:
 
     def check_records(self, manifest: Manifest) -> None:
         """Raise InputError unless the records are of the kind that the network learned from."""
-        for name, value in self.records.items():
-            if getattr(manifest, name) != value:
-                raise InputError(
-                    f"{manifest.directory}: records with {name} {getattr(manifest, name)}, but the "
-                    f"network learned from {name} {value}; build the records again with that"
-                )
+        check_made_alike(self.records, manifest)
         if manifest.label_space != self.network.labels:
             raise InputError(
                 f"{manifest.directory}: the records have other actors or actions than the network"
             )
 
 
-def load(
-    workdir: str,
-    given: dict[str, Any] | None = None,
-    kind: str = "last",
-    *,
-    fill: Callable[[Network, str, str], str] = restore,
-) -> Run:
-    """Load a run folder.
+def load(workdir: str, given: dict[str, Any] | None = None, kind: str = "last") -> Run:
+    """Load the network of a run folder or of a packed model.
 
     Args:
-      workdir: the folder.
+      workdir: the run folder, or the folder of a packed model.
       given: {setting of inference or computing: value}, over the run's own.
-      kind: the checkpoint, one of `checkpoints.KINDS`.
-      fill: loads the weights: (network, workdir, kind) -> their path.
+      kind: of checkpoints.KINDS; "best" has the threshold of its own validation.
 
     Raises:
-      InputError: no run there, or a damaged one.
+      InputError: no finished run folder, a damaged one, or a setting out of range.
     """
     if not os.path.isdir(workdir):
-        raise InputError(f"{workdir}: no such run folder; --workdir names what a2d_tf.train made")
-    config = settings(os.path.join(workdir, "flags.txt")).with_inference(**(given or {})).checked()
+        raise InputError(f"{workdir}: no such folder; it is one that a2d_tf.train made")
+    config = (
+        Config.read(os.path.join(workdir, "flags.txt")).with_inference(**(given or {})).checked()
+    )
     labels = LabelSpace.from_json(os.path.join(workdir, "labels.json"))
     best = _best(workdir) if kind == "best" else None
     if config.inference.score_threshold < 0:
-        threshold = _probability(best["score_threshold"]) if best else _threshold(workdir)
+        threshold = best["score_threshold"] if best else _threshold(workdir)
         config = config.with_inference(score_threshold=threshold)
     network = Network(config.model, labels, config.compute)
-    return Run(config, network, _record_facts(workdir), fill(network, workdir, kind))
+    if packed.is_packed(workdir):
+        _take_packed(network, os.path.join(workdir, packed.WEIGHTS))
+        return Run(config, network, _record_facts(workdir), workdir)
+    path = checkpoints.restore(network, workdir, kind)
+    return Run(config, network, _record_facts(workdir), path)
+
+
+def _take_packed(network, path):
+    """Assign the weights of a packed model."""
+    try:
+        stored = read_npz(path)
+    except UNREADABLE as error:
+        raise InputError(f"{path}: damaged ({error}); pack the run again") from error
+    for name, variable in variables(network).items():
+        if name not in stored or stored[name].shape != tuple(variable.shape):
+            raise InputError(f"{path}: '{name}' is not as flags.txt says; pack the run again")
+        variable.assign(stored[name].astype(np.float32))
 
 
 def save_threshold(
@@ -229,52 +236,28 @@ def inherited_threshold(config: Config, manifest: Manifest) -> dict[str, Any] | 
     origin = config.learning.threshold_from
     if not origin:
         return None
-    if not os.path.isdir(origin):
-        raise InputError(f"--threshold_from={origin}: no such run folder")
     check_network(origin, config, manifest.label_space)
-    _check_records(origin, manifest)
-    path = os.path.join(origin, "score_threshold.json")
-    try:
-        finished = read_json(os.path.join(origin, "finished.json"))["steps"]
-        if finished < settings(os.path.join(origin, "flags.txt")).learning.steps:
-            raise ValueError(f"it goes on from step {finished}")
-        chosen = read_json(path)
-        if "origin" in chosen:
-            raise ValueError(f"it is that of {chosen['origin']}")
-        return {
-            "threshold": _probability(chosen["score_threshold"]),
-            "metrics": chosen["validation"],
-            "origin": origin,
-        }
-    except (OSError, OverflowError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path}: no threshold that a finished run has chosen ({error}); train that run to its "
-            "end, with --val_fraction above 0"
-        ) from error
-
-
-def _probability(value):
-    """A value of a file as a float; ValueError unless it is a probability."""
-    value = float(value)
-    if not 0 <= value <= 1:
-        raise ValueError(f"{value} is no probability")
-    return value
+    check_made_alike(_record_facts(origin), manifest)
+    path, remedy = os.path.join(origin, "score_threshold.json"), "train that run to its end"
+    finished = load_json(os.path.join(origin, "finished.json"), {"steps": int}, remedy)["steps"]
+    if finished < Config.read(os.path.join(origin, "flags.txt")).learning.steps:
+        raise InputError(f"{origin}: goes on from step {finished}; {remedy}")
+    chosen = load_json(path, {**_CHOSEN, "validation": {}}, f"{remedy}, with validation")
+    if "origin" in chosen:
+        raise InputError(f"{path}: chosen by {chosen['origin']}; name that")
+    threshold = chosen["score_threshold"]
+    return {"threshold": threshold, "metrics": chosen["validation"], "origin": origin}
 
 
 def _threshold(workdir):
     """The threshold that the last validation has chosen."""
     path = os.path.join(workdir, "score_threshold.json")
-    try:
-        return _probability(read_json(path)["score_threshold"])
-    except FileNotFoundError:
+    if not os.path.isfile(path):
         logger.warning(
             "%s is not there: no validation chose a threshold; using %s", path, DEFAULT_THRESHOLD
         )
         return DEFAULT_THRESHOLD
-    except (OSError, OverflowError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path}: no threshold in it; delete it or give --score_threshold"
-        ) from error
+    return load_json(path, _CHOSEN, "delete it or give --score_threshold")["score_threshold"]
 
 
 def _best(workdir):
@@ -284,23 +267,12 @@ def _best(workdir):
       InputError: no validation has chosen one, or the run was killed while it kept it.
     """
     folder = os.path.join(workdir, checkpoints.KINDS["best"])
-    path = os.path.join(folder, checkpoints.BEST)
-    try:
-        best = read_json(path)
-        _probability(best["score_threshold"])
-    except FileNotFoundError as error:
-        raise InputError(
-            f"{path} is not there: no validation has chosen a best checkpoint; --checkpoint=last "
-            "takes the newest"
-        ) from error
-    except (OSError, OverflowError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path}: damaged ({error}); --checkpoint=last takes the newest"
-        ) from error
+    path, remedy = os.path.join(folder, checkpoints.BEST), "take --checkpoint=last"
+    best = load_json(path, {**_CHOSEN, "step": int}, f"validate, or {remedy}")
     newest = checkpoints.newest(folder)
     if newest != os.path.join(folder, f"ckpt-{best['step']}"):
         raise InputError(
             f"{path}: of step {best['step']}, but beside it is {newest}: the run was killed there; "
-            "give its command again, or --checkpoint=last"
+            f"give its command again, or {remedy}"
         )
     return best

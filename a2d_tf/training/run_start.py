@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from a2d_tf.core.config import PREDATED, Config, InferenceConfig, LearningConfig, ModelConfig
+from a2d_tf.core.config import Config, InferenceConfig, LearningConfig, ModelConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.manifest import RECORD_FIELDS
@@ -32,13 +32,11 @@ logger = logging.getLogger(__name__)
 _FLOW, _FAR = (16.0, 256.0), 8
 
 
-def settle(config: Config, given: Collection[str], workdir: str | None = None) -> Config:
+def resolve_config(config: Config, given: Collection[str], workdir: str | None = None) -> Config:
     """Complete the settings by those of the weights that the run starts from.
 
-    These are the flavours of imported files, or of another run. A run that resumes, or starts from
-    one of the same network, keeps the behaviour before settings that are younger than that run,
-    unless their flags are given. Weights that go by a name are fetched if they are not in the
-    cache; a run that resumes does not need them.
+    These are the weight conventions of imported files, or of another run. Weights that go by a name
+    are fetched if they are not in the cache; a run that resumes does not need them.
 
     Args:
       config: the settings of the flags.
@@ -48,27 +46,22 @@ def settle(config: Config, given: Collection[str], workdir: str | None = None) -
     Raises:
       InputError: an unusable file, or a given flag that contradicts it.
     """
-    goes_on = workdir and not run_folder.is_new(workdir)
-    run = workdir if goes_on else config.learning.init_run or config.learning.init_checkpoint
-    if run:
-        there = run_folder.settings(os.path.join(run, "flags.txt"))
-    if goes_on:
-        config = _as_before(config, there, given, ("model", "learning"))
-    elif config.learning.init_run:
-        config = _as_before(config, there, given, ("model",))
-    learning, origin = config.learning, ""
+    resumes = workdir and not run_folder.is_new(workdir)
+    run = workdir if resumes else config.learning.init_run or config.learning.init_checkpoint
     if workdir and not run:
-        _warn_of_norms(config.model, learning)
+        _warn_of_norms(config.model, config.learning)
     model: dict[str, Any] = {}
+    origin = ""
     for stream in ("rgb", "flow"):
-        path = "" if goes_on else cache.resolve(getattr(learning, f"init_{stream}"))
+        path = "" if resumes else cache.resolve(getattr(config.learning, f"init_{stream}"))
         if path:
             model[f"{stream}_flavour"], origin = weights.Weights.read(path).flavour, path
             if stream == "flow":
                 _warn_of_scale(config.model, model["flow_flavour"], path)
     if run:
         origin = os.path.join(run, "flags.txt")
-        model.update(rgb_flavour=there.model.rgb_flavour, flow_flavour=there.model.flow_flavour)
+        there = Config.read(origin).model
+        model.update(rgb_flavour=there.rgb_flavour, flow_flavour=there.flow_flavour)
     flavour = model.get("rgb_flavour", config.model.rgb_flavour)
     model.update(flavours.own_flags(flavour))
     for name, value in model.items():
@@ -83,10 +76,8 @@ def settle(config: Config, given: Collection[str], workdir: str | None = None) -
 
 def _warn_of_norms(model, learning):
     """Warn where norms are frozen at the statistics of no weights."""
-    norms = {"rgb": ("norm", model.norm)}
-    if model.use_flow:
-        norms["flow"] = "flow_norm", model.motion_norm
-    for stream, (flag, norm) in norms.items():
+    motion_norm = model.motion_norm if model.use_flow else None
+    for stream, flag, norm in (("rgb", "norm", model.norm), ("flow", "flow_norm", motion_norm)):
         if norm in FROZEN and not getattr(learning, f"init_{stream}"):
             logger.warning(
                 "the %s backbone starts random, and %s keeps its norms at their first statistics: "
@@ -108,24 +99,6 @@ def _warn_of_scale(model, flavour, path):
         )
 
 
-def _as_before(config, there, given, sections):
-    """Take the settings in PREDATED from `there`, an older run's, unless they were given.
-
-    From Python nothing is known to be given; there, what is not at its default was.
-    """
-    for section in sections:
-        ours, theirs = (getattr(c, section) for c in (config, there))
-        older = {
-            field.name: getattr(theirs, field.name)
-            for field in dataclasses.fields(ours)
-            if field.name in PREDATED
-            and field.name not in given
-            and getattr(ours, field.name) == field.default
-        }
-        config = dataclasses.replace(config, **{section: dataclasses.replace(ours, **older)})
-    return config
-
-
 def initialise(network: Network, config: Config) -> weights.LoadReport | None:
     """Load the weights that the settings of a new run name.
 
@@ -139,7 +112,8 @@ def initialise(network: Network, config: Config) -> weights.LoadReport | None:
     if learning.zero_shot_actor:
         _check_withheld(learning)
     if learning.init_run:
-        _take_over(network, config, learning.init_run)
+        run_folder.check_network(learning.init_run, config, network.labels)
+        restore(network, learning.init_run)
     elif learning.init_checkpoint:
         report = _warm_start(network, config, learning.init_checkpoint)
     class_map = {}
@@ -167,11 +141,9 @@ def _check_withheld(learning: LearningConfig) -> None:
             f"--zero_shot_actor={actor} withholds action labels, and --train_phase=actor reads "
             "none; leave it out, and give it in the phase of actions"
         )
-    seen: set[str] = set()
     # A run before the last may be gone: its weights are not needed.
-    while run and os.path.isfile(f"{run}/flags.txt") and os.path.realpath(run) not in seen:
-        seen.add(os.path.realpath(run))
-        there = run_folder.settings(os.path.join(run, "flags.txt")).learning
+    while run and os.path.isfile(os.path.join(run, "flags.txt")):
+        there = Config.read(os.path.join(run, "flags.txt")).learning
         known = LabelSpace.from_json(os.path.join(run, "labels.json")).actors
         trained = actor in known and there.train_phase in ("joint", "action")
         if trained and there.zero_shot_actor != actor:
@@ -182,19 +154,10 @@ def _check_withheld(learning: LearningConfig) -> None:
         run = there.init_run or there.init_checkpoint
 
 
-def _take_over(network: Network, config: Config, run: str) -> None:
-    """Restore the weights of another run, which must be of the same network.
-
-    Raises:
-      InputError: no run there, or one of another network or label space.
-    """
-    run_folder.check_network(run, config, network.labels)
-    restore(network, run)
-
-
 def _warm_start(network, config, run):
+    """Copy what fits of another run, also of another network; return the report."""
     path = os.path.join(run, "flags.txt")
-    there = run_folder.settings(path)
+    there = Config.read(path)
     fields = ["backbone", "norm", "rgb_flavour", "stride_in_1x1", "pixel_scale", "roi_align"]
     if config.model.use_flow and there.model.use_flow:
         fields += ["flow_norm", "flow_flavour", "flow_scale", "flow_bound"]

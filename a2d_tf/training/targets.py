@@ -12,12 +12,13 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from a2d_tf.core.config import LearningConfig
 from a2d_tf.model.compiled import cluster
 from a2d_tf.ops import boxes as box_ops
 from a2d_tf.ops.anchors import NEGATIVE_IOU, POSITIVE_IOU, ROI_POSITIVE_IOU
 
 
-class Draws:
+class Rng:
     """Random numbers for the clips of a batch, independent of how replicas share the batch.
 
     Args:
@@ -29,10 +30,10 @@ class Draws:
     def __init__(self, seed: tf.Tensor, rows: tf.Tensor, total: int) -> None:
         self._seed, self._rows, self._total = seed, rows, total
 
-    def split(self, number: int) -> list[Draws]:
+    def split(self, number: int) -> list[Rng]:
         """Return so many independent generators."""
         seeds = tf.random.experimental.stateless_split(self._seed, number)
-        return [Draws(seeds[i], self._rows, self._total) for i in range(number)]
+        return [Rng(seeds[i], self._rows, self._total) for i in range(number)]
 
     def uniform(self, shape: Sequence[int], low: float = 0.0, high: float = 1.0) -> tf.Tensor:
         """Draw float32 [B, *shape] from [low, high); `shape` is static."""
@@ -40,13 +41,13 @@ class Draws:
         return tf.gather(whole_batch, self._rows)
 
 
-def _sample(candidates, most, draws):
+def _sample(candidates, most, rng):
     """Choose uniformly at most `most` of the candidates, bool [B, A].
 
     Returns:
       (indices int32 [B, k], whether each is a candidate, bool [B, k]), k = min(most, A).
     """
-    keys = draws.uniform(candidates.shape[1:])
+    keys = rng.uniform(candidates.shape[1:])
     keys = tf.where(candidates, keys + 1.0, 0.0)
     most = min(most, candidates.shape[1])
     values, indices = tf.math.top_k(keys, most)
@@ -62,14 +63,11 @@ def _match(boxes, truth, present):
 
 def anchor_targets(
     anchors: np.ndarray,
-    truth: tf.Tensor,
-    present: tf.Tensor,
-    size: tf.Tensor,
+    batch: dict,
+    learning: LearningConfig,
     *,
-    annotated: tf.Tensor,
-    samples: int,
     coder: box_ops.BoxCoder,
-    draws: Draws,
+    rng: Rng,
     jit: bool = False,
 ) -> dict[str, tf.Tensor]:
     """Sample anchors and assign objectness and box targets (Ren et al. 2015).
@@ -79,56 +77,49 @@ def anchor_targets(
     most half of the sample is positive.
 
     Args:
-      anchors: [A, 4]; truth: [B, N, 4]; present: bool [B, N], False for padding.
-      size: int [B, 2], height and width of the frames inside the canvas; annotated: bool [B].
-      samples: anchors to sample per frame; coder: of their deltas; draws: a Draws.
-      jit: whether XLA compiles what is before and after the sampling.
+      anchors: [A, 4]; batch: an element of `pipeline.training`; learning: its `rpn_samples`.
+      coder: of the deltas; jit: whether XLA compiles what is before and after the sampling.
 
     Returns:
       dict of index int32 [B, S], objectness float32 0/1 [B, S], deltas [B, S, 4],
       positive bool [B, S], counted bool [B, S]; S = samples + samples // 2 rows, of which at most
       `samples` count.
     """
-    anchors = tf.convert_to_tensor(anchors)
+    anchors, samples = tf.convert_to_tensor(anchors), learning.rpn_samples
 
     def candidates():
-        best, match, overlaps = _match(anchors[None], truth, present)
+        best, match, overlaps = _match(anchors[None], batch["boxes"], batch["present"])
         centre = 0.5 * (anchors[:, :2] + anchors[:, 2:])
-        inside = tf.reduce_all(centre[None] < tf.cast(size, tf.float32)[:, None], axis=-1)
-        inside &= annotated[:, None]
+        inside = tf.reduce_all(centre[None] < tf.cast(batch["size"], tf.float32)[:, None], axis=-1)
+        inside &= batch["annotated"][:, None]
         positive = inside & ((best >= POSITIVE_IOU) | _is_peak(overlaps, inside))
         return positive, inside & (best < NEGATIVE_IOU) & ~positive, match
 
     positive, negative, match = cluster(candidates, jit)
-    positive_draws, negative_draws = draws.split(2)
-    positives = _sample(positive, samples // 2, positive_draws)
-    negatives = _sample(negative, samples, negative_draws)
-    return cluster(
-        lambda: _anchor_rows(
-            anchors, truth, match, positives, negatives=negatives, samples=samples, coder=coder
-        ),
-        jit,
-    )
+    positive_rng, negative_rng = rng.split(2)
+    positives = _sample(positive, samples // 2, positive_rng)
+    negatives = _sample(negative, samples, negative_rng)
 
+    def rows():
+        (positive_index, is_positive), (negative_index, is_negative) = positives, negatives
+        quota = samples - tf.reduce_sum(tf.cast(is_positive, tf.int32), axis=1)
+        counted = is_negative & tf.sequence_mask(quota, is_negative.shape[1])
+        index = tf.concat([positive_index, negative_index], axis=1)
+        positive = tf.concat([is_positive, tf.zeros_like(is_negative)], axis=1)
+        # An anchor that is the best of one instance is regressed to its own best instance, which
+        # may be another.
+        matched = tf.gather(match, index, batch_dims=1)
+        truth = tf.gather(batch["boxes"], matched, batch_dims=1)
+        deltas = coder.encode(truth, tf.gather(anchors, index))
+        return {
+            "index": index,
+            "objectness": tf.cast(positive, tf.float32),
+            "deltas": tf.where(positive[..., None], deltas, 0.0),
+            "positive": positive,
+            "counted": tf.concat([is_positive, counted], axis=1),
+        }
 
-def _anchor_rows(anchors, truth, match, positives, *, negatives, samples, coder):
-    """Return the result of `anchor_targets` from what `_sample` chose."""
-    (positive_index, is_positive), (negative_index, is_negative) = positives, negatives
-    quota = samples - tf.reduce_sum(tf.cast(is_positive, tf.int32), axis=1)
-    is_negative &= tf.sequence_mask(quota, is_negative.shape[1])
-    index = tf.concat([positive_index, negative_index], axis=1)
-    positive = tf.concat([is_positive, tf.zeros_like(is_negative)], axis=1)
-    # An anchor that is the best of one instance is regressed to its own best instance, which may
-    # be another.
-    matched = tf.gather(truth, tf.gather(match, index, batch_dims=1), batch_dims=1)
-    deltas = coder.encode(matched, tf.gather(anchors, index))
-    return {
-        "index": index,
-        "objectness": tf.cast(positive, tf.float32),
-        "deltas": tf.where(positive[..., None], deltas, 0.0),
-        "positive": positive,
-        "counted": tf.concat([is_positive, is_negative], axis=1),
-    }
+    return cluster(rows, jit)
 
 
 def _is_peak(overlaps, inside):
@@ -140,68 +131,60 @@ def _is_peak(overlaps, inside):
 def sample_rois(
     proposals: tf.Tensor,
     valid: tf.Tensor,
-    truth: tf.Tensor,
-    present: tf.Tensor,
+    batch: dict,
+    learning: LearningConfig,
     *,
-    annotated: tf.Tensor,
-    samples: int,
-    positive_fraction: float,
-    draws: Draws,
-    add_truth: bool = True,
+    rng: Rng,
     jit: bool = False,
 ) -> dict[str, tf.Tensor]:
     """Sample RoIs for the heads: at most `positive_fraction` positive, the rest background.
 
     Args:
-      proposals: [B, R, 4]; valid: bool [B, R]; truth: [B, N, 4]; present: bool [B, N].
-      annotated: bool [B]; samples: RoIs to sample per frame; draws: a Draws.
-      add_truth: whether ground-truth boxes join the proposals.
+      proposals: [B, R, 4]; valid: bool [B, R]; batch: an element of `pipeline.training`.
+      learning: its `roi_samples`, `positive_fraction` and `add_truth_rois`.
       jit: whether XLA compiles what is before and after the sampling.
 
     Returns:
       dict of rois [B, samples, 4], match int32 [B, samples] (the instance), positive and counted
       bool [B, samples]. Positives come first, then background, then rows that do not count; so
-      the first `most_positives(samples, positive_fraction)` rows hold every positive.
+      the first `most_positives(learning)` rows hold every positive.
     """
-    if add_truth:
-        proposals = tf.concat([proposals, truth], axis=1)
-        valid = tf.concat([valid, present], axis=1)
+    samples = learning.roi_samples
+    if learning.add_truth_rois:
+        proposals = tf.concat([proposals, batch["boxes"]], axis=1)
+        valid = tf.concat([valid, batch["present"]], axis=1)
 
     def candidates():
-        best, match, _ = _match(proposals, truth, present)
-        counts = valid & annotated[:, None]
+        best, match, _ = _match(proposals, batch["boxes"], batch["present"])
+        counts = valid & batch["annotated"][:, None]
         return counts & (best >= ROI_POSITIVE_IOU), counts & (best < ROI_POSITIVE_IOU), match
 
     positive, negative, match = cluster(candidates, jit)
-    positive_draws, negative_draws = draws.split(2)
-    most = most_positives(samples, positive_fraction)
-    positives = _sample(positive, most, positive_draws)
-    negatives = _sample(negative, samples, negative_draws)
-    rows = cluster(lambda: _roi_rows(proposals, match, positives, negatives, samples), jit)
-    return {name: tf.stop_gradient(value) for name, value in rows.items()}
+    positive_rng, negative_rng = rng.split(2)
+    positives = _sample(positive, most_positives(learning), positive_rng)
+    negatives = _sample(negative, samples, negative_rng)
 
+    def rows():
+        (positive_index, is_positive), (negative_index, is_negative) = positives, negatives
+        index = tf.concat([positive_index, negative_index], axis=1)
+        counted = tf.concat([is_positive, is_negative], axis=1)
+        # Stable: rows that count move to the front and keep their order, positives before
+        # background.
+        order = tf.argsort(tf.cast(~counted, tf.int32), axis=1, stable=True)[:, :samples]
+        index = tf.gather(index, order, batch_dims=1)
+        positive = tf.concat([is_positive, tf.zeros_like(is_negative)], axis=1)
+        found = {
+            "rois": tf.gather(proposals, index, batch_dims=1),
+            "match": tf.gather(match, index, batch_dims=1),
+            "positive": tf.gather(positive, order, batch_dims=1),
+            "counted": tf.gather(counted, order, batch_dims=1),
+        }
+        found = {name: _padded(value, samples) for name, value in found.items()}
+        # Rows that do not count still pass through the heads: give them a box to crop.
+        counted, unused = found["counted"][..., None], tf.constant([0.0, 0, 16, 16])
+        return {**found, "rois": tf.where(counted, found["rois"], unused)}
 
-def _roi_rows(proposals, match, positives, negatives, samples):
-    """Return the result of `sample_rois` from what `_sample` chose."""
-    (positive_index, is_positive), (negative_index, is_negative) = positives, negatives
-    index = tf.concat([positive_index, negative_index], axis=1)
-    counted = tf.concat([is_positive, is_negative], axis=1)
-    # Stable: rows that count move to the front and keep their order, positives before background.
-    order = tf.argsort(tf.cast(~counted, tf.int32), axis=1, stable=True)[:, :samples]
-    index = tf.gather(index, order, batch_dims=1)
-    positive = tf.gather(
-        tf.concat([is_positive, tf.zeros_like(is_negative)], axis=1), order, batch_dims=1
-    )
-    rows = {
-        "rois": tf.gather(proposals, index, batch_dims=1),
-        "match": tf.gather(match, index, batch_dims=1),
-        "positive": positive,
-        "counted": tf.gather(counted, order, batch_dims=1),
-    }
-    rows = {name: _padded(value, samples) for name, value in rows.items()}
-    # Rows that do not count still pass through the heads: give them a box that can be cropped.
-    rows["rois"] = tf.where(rows["counted"][..., None], rows["rois"], tf.constant([0.0, 0, 16, 16]))
-    return rows
+    return {name: tf.stop_gradient(value) for name, value in cluster(rows, jit).items()}
 
 
 def _padded(values, rows):
@@ -212,26 +195,24 @@ def _padded(values, rows):
     return tf.pad(values, [[0, 0], [0, missing]] + [[0, 0]] * (values.shape.rank - 2))
 
 
-def most_positives(samples: int, positive_fraction: float) -> int:
+def most_positives(learning: LearningConfig) -> int:
     """Return how many RoIs of a sample can be positive: 22 of 64 at one third."""
-    return max(1, -int(-samples * positive_fraction // 1))
+    return max(1, -int(-learning.roi_samples * learning.positive_fraction // 1))
 
 
 def roi_targets(
     rows: dict[str, tf.Tensor],
-    truth: tf.Tensor,
+    batch: dict,
     classes: tf.Tensor,
-    actors: tf.Tensor,
     *,
-    actions: tf.Tensor,
     num_classes: int,
     coder: box_ops.BoxCoder,
 ) -> dict[str, tf.Tensor]:
     """Assign class, box and action targets to sampled RoIs.
 
     Args:
-      rows: of `sample_rois`.
-      truth: [B, N, 4]; classes, actors, actions: int32 [B, N], 0-based, -1 in padding.
+      rows: of `sample_rois`; batch: an element of `pipeline.training`.
+      classes: int32 [B, N], 0-based, of the instances.
       num_classes: index of the background class; coder: of the deltas.
 
     Returns:
@@ -242,11 +223,11 @@ def roi_targets(
     def matched(values):
         return tf.gather(values, rows["match"], batch_dims=1)
 
-    deltas = coder.encode(matched(truth), rows["rois"])
+    deltas = coder.encode(matched(batch["boxes"]), rows["rois"])
     # RoIs of a frame without instances match padding, whose -1 is not an index.
     return {
         "class_index": tf.where(rows["positive"], matched(classes), num_classes),
-        "actor": tf.maximum(matched(actors), 0),
-        "action": tf.maximum(matched(actions), 0),
+        "actor": tf.maximum(matched(batch["actors"]), 0),
+        "action": tf.maximum(matched(batch["actions"]), 0),
         "deltas": tf.where(rows["positive"][..., None], deltas, 0.0),
     }

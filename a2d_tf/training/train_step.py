@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections.abc import Iterator
-from typing import Callable, Union
+from typing import Callable
 
 import tensorflow as tf
 
@@ -13,19 +11,9 @@ from a2d_tf.core.config import LearningConfig
 from a2d_tf.model.compiled import cluster
 from a2d_tf.model.network import Network
 from a2d_tf.training import optimizer, replicas
-from a2d_tf.training.averaging import Averages
 from a2d_tf.training.forward import forward, scalars
 
 Step = Callable[[dict, tf.Tensor], dict[str, tf.Tensor]]
-Steps = Callable[[Iterator[dict], int, int], tuple[dict[str, tf.Tensor], Union[tf.Tensor, float]]]
-
-
-def _step_variable():
-    return tf.Variable(0, dtype=tf.int64, trainable=False)
-
-
-def _flag_variable():
-    return tf.Variable(False, trainable=False)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -34,15 +22,19 @@ class TrainState:
 
     Attributes:
       step: the number of steps done, int64.
-      diverged: whether a step has reported what is no number; nothing changes from that step on.
+      diverged: whether a step has reported a non-finite value; nothing changes from that step on.
     """
 
     network: Network
     optimizer: tf.keras.optimizers.Optimizer
-    step: tf.Variable = dataclasses.field(default_factory=_step_variable)
     loss_scale: optimizer.LossScale | None = None
-    averages: Averages | None = None
-    diverged: tf.Variable = dataclasses.field(default_factory=_flag_variable)
+    averages: optimizer.Averages | None = None
+    step: tf.Variable = dataclasses.field(
+        default_factory=lambda: tf.Variable(0, dtype=tf.int64, trainable=False)
+    )
+    diverged: tf.Variable = dataclasses.field(
+        default_factory=lambda: tf.Variable(False, trainable=False)
+    )
 
     @classmethod
     def create(cls, network: Network, learning: LearningConfig) -> TrainState:
@@ -50,9 +42,9 @@ class TrainState:
         half, decay = network.compute.precision == "mixed_float16", learning.average_decay
         return cls(
             network,
-            optimizer.of_settings(learning),
+            optimizer.make(learning),
             loss_scale=optimizer.LossScale() if half else None,
-            averages=Averages(network.variables, decay) if decay else None,
+            averages=optimizer.Averages(network.variables, decay) if decay else None,
         )
 
 
@@ -64,7 +56,7 @@ def make_train_step(state: TrainState, learning: LearningConfig) -> Step:
 
     A step whose loss or gradients are not finite changes no weight. With a loss scale such a step
     lowers the scale, and reports a gradient norm of 0 unless the scale is already at its minimum.
-    A step that reports what is no number changes nothing at all, nor does any step after it, so
+    A step that reports a non-finite value changes nothing at all, nor does any step after it, so
     that whoever reads the reports, whenever that is, finds the state before that step.
     """
     optimizer.create_slots(state.optimizer, state.network.trainable_weights)
@@ -74,61 +66,6 @@ def make_train_step(state: TrainState, learning: LearningConfig) -> Step:
         return _step(state, learning, batch, step)
 
     return train_step
-
-
-def make_train_steps(state: TrainState, learning: LearningConfig) -> Steps:
-    """Return (stream, step, count) -> ({name: float32 [count]}, seconds that it waited for data).
-
-    It takes `count` batches of the stream, `batches.distributed`, from step `step` on; the values
-    are those of `make_train_step`. With `steps_per_call` above 1 one compiled call does them all;
-    otherwise `count` is 1. Nothing that is returned has been waited for.
-    """
-    if learning.steps_per_call == 1:
-        train_step = make_train_step(state, learning)
-        return lambda stream, step, count: _fed(train_step, stream, step)
-    optimizer.create_slots(state.optimizer, state.network.trainable_weights)
-    names: list[str] = []
-
-    @tf.function(reduce_retracing=True, autograph=False)
-    def compiled(stream, step, count):
-        def one(i, waited, rows):
-            batch, seconds = _timed_next(stream)
-            values = _step(state, learning, batch, step + tf.cast(i, tf.int64))
-            names[:] = values
-            return i + 1, waited + seconds, rows.write(i, tf.stack(list(values.values())))
-
-        # A loop whose length is a tensor: a shorter call is not traced anew.
-        start = (0, tf.zeros([], tf.float64), tf.TensorArray(tf.float32, count))
-        _, waited, rows = tf.while_loop(lambda i, *_: i < count, one, start, parallel_iterations=1)
-        table = tf.reshape(rows.stack(), [count, len(names)])
-        return dict(zip(names, tf.unstack(table, axis=1))), waited
-
-    def train_steps(stream, step, count):
-        return compiled(stream, tf.constant(step, tf.int64), tf.constant(count))
-
-    return train_steps
-
-
-def _fed(train_step, stream, step):
-    """Take a single step, as `make_train_steps` returns it."""
-    began = time.monotonic()
-    batch = next(stream)
-    waited = time.monotonic() - began
-    values = train_step(batch, tf.constant(step, tf.int64))
-    return {name: tf.expand_dims(value, 0) for name, value in values.items()}, waited
-
-
-def _timed_next(stream):
-    """In a graph: return the next batch, and the seconds until it was there."""
-
-    def now():  # tf.timestamp, but that is refused where kernels have to be deterministic
-        return tf.ensure_shape(tf.numpy_function(time.monotonic, [], tf.float64), [])
-
-    began = now()
-    with tf.control_dependencies([began]):
-        batch = next(stream)
-    with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
-        return batch, now() - began
 
 
 def _step(state, learning, batch, step):
@@ -163,7 +100,7 @@ def _running_means(network):
     """Return the variables that a forward pass changes: those of batch norm."""
     config = network.model_config
     trained = "bn" in (config.norm, config.flow_norm)
-    return [v for v in network.variables if "moving_" in v.name] if trained else []
+    return [v for v in network.variables if not v.trainable] if trained else []
 
 
 def _keep(variables, before, going):

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.training import chosen
+from a2d_tf.pretrained import packed
 
 if TYPE_CHECKING:
     from a2d_tf.video.predictor import Predictor
@@ -56,8 +56,10 @@ class Model:
         from a2d_tf.video.predictor import Predictor
 
         if self.workdir or self.packed:
-            run = chosen.load(self.workdir, self.packed, self.given, self.checkpoint)
-            return Predictor.from_run(run)
+            from a2d_tf.training import run_folder
+
+            folder = packed.folder_of(self.workdir, self.packed)
+            return Predictor.from_run(run_folder.load(folder, self.given, self.checkpoint))
         if self.init_rgb:
             from a2d_tf.training import run_start
 

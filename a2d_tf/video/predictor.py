@@ -59,12 +59,10 @@ class Predictor:
             they are fixed.
         """
         folder = os.path.normpath(path)
-        if _is_packed(folder):
-            if checkpoint != "last":
-                raise InputError(f"{folder}: a packed model has no other checkpoints")
-            from a2d_tf.training import packing
-
-            return cls.from_run(packing.load(folder, settings))
+        if not os.path.isdir(folder) and folder in packed.names():
+            folder = packed.find(folder)
+        if packed.is_packed(folder) and checkpoint != "last":
+            raise InputError(f"{folder}: a packed model has no other checkpoints")
         if os.path.isfile(os.path.join(folder, "flags.txt")):
             from a2d_tf.training import run_folder
 
@@ -158,8 +156,3 @@ class Predictor:
         boxes, scores, codes, small, actors, actions = (outputs[name][:number] for name in names)
         masks = [patch.rle(*size) for patch in painting.paste(small, boxes, *size)]
         return Instances(boxes, codes, scores, masks, outputs["label_map"], actors, actions, small)
-
-
-def _is_packed(folder):
-    known = not os.path.isdir(folder) and folder in packed.names()
-    return known or os.path.isfile(os.path.join(folder, packed.WEIGHTS))

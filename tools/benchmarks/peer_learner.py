@@ -32,7 +32,7 @@ class Torchvisions:
 
     def __init__(self, config: Config) -> None:
         learning = self._learning = config.learning
-        self._schedule = optimizer.schedule_of(learning)
+        self._schedule = optimizer.Schedule(learning)
         torch.manual_seed(learning.seed)
         self._model = _mask_rcnn(config).to(peers.device(), memory_format=torch.channels_last)
         self._trained = [p for p in self._model.parameters() if p.requires_grad]

@@ -1,0 +1,89 @@
+"""A step in float16, and one with a non-finite loss, after which nothing changes."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tiny_network
+from processes import run_python
+
+from a2d_tf.core import devices
+from a2d_tf.core.config import LearningConfig
+from a2d_tf.training import optimizer, train_step
+
+pytestmark = pytest.mark.slow
+
+LEARNING = LearningConfig(
+    batch_size=1,
+    optimizer="adam",
+    learning_rate=0.01,
+    warmup_steps=0,
+    average_decay=0.9,
+    roi_samples=16,
+    train_proposals=20,
+    rpn_samples=32,
+)
+BAD = 4
+
+
+@pytest.fixture(autouse=True, scope="module")
+def deterministic():
+    devices.prepare()
+
+
+def run(steps):
+    """Take so many steps; returns [values of a step] and all that they change."""
+    network = tiny_network.make(
+        precision="mixed_float16", norm="bn", use_flow=False, temporal_layers=0, use_mask=False
+    )
+    state = train_step.TrainState.create(network, LEARNING)
+    step = train_step.make_train_step(state, LEARNING)
+    log = []
+    for number in range(steps):
+        batch = tiny_network.labelled(1, frames=1, seed=number)
+        values = step(batch, tf.constant(number, tf.int64))
+        log.append({name: float(value) for name, value in values.items()})
+    variables = [*network.variables, *state.optimizer.variables(), *state.averages.values]
+    return log, [variable.numpy() for variable in (*variables, *state.loss_scale.variables)]
+
+
+def test_in_float16_with_overflows_and_up_to_a_non_finite_loss(monkeypatch):
+    """The scale, too large at first, falls and rises; the running means of batch norm move.
+
+    Step BAD reports a non-finite value, and neither it nor those after it change anything.
+    """
+    monkeypatch.setattr(optimizer.LossScale.__init__, "__defaults__", (2.0**60, 1))
+    forward = train_step.forward
+
+    def spoilt(network, batch, seed, *arguments, **options):
+        terms, health = forward(network, batch, seed, *arguments, **options)
+        ((total, count),) = terms["roi_cls"]
+        bad = tf.where(seed[1] == BAD, np.nan, 1.0)
+        return {**terms, "roi_cls": [(total * bad, count)]}, health
+
+    monkeypatch.setattr(train_step, "forward", spoilt)
+    one, before = run(BAD)
+    assert one[0]["gradient_norm"] == 0 and one[0]["loss_scale"] == 2.0**60
+    assert all(np.isfinite(list(values.values())).all() for values in one)
+    other, after = run(BAD + 3)
+    assert other[:BAD] == one
+    assert not np.isfinite(other[BAD]["total"]) and np.isfinite(other[BAD + 1]["total"])
+    for x, y in zip(before, after):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_batches_are_copied_to_the_device_ahead():
+    """To the second of two devices, made of one CPU in a process of its own."""
+    done = run_python(
+        "-c",
+        "import tensorflow as tf\n"
+        "from a2d_tf.training import batches\n"
+        "cpu = tf.config.list_physical_devices('CPU')[0]\n"
+        "two = [tf.config.LogicalDeviceConfiguration()] * 2\n"
+        "tf.config.set_logical_device_configuration(cpu, two)\n"
+        "data = tf.data.Dataset.range(3).map(lambda x: {'x': tf.cast(x, tf.float32)})\n"
+        "for batch in batches.on_device(data, '/device:CPU:1'):\n"
+        "    print(batch['x'].device, float(batch['x']))\n",
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.split("\n")
+    assert [line.split("/")[-1] for line in lines[:3]] == [f"device:CPU:1 {i}.0" for i in range(3)]
