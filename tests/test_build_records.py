@@ -563,8 +563,6 @@ def test_wrong_flags_end_with_one_clear_line(release, tmp_path, arguments, words
 def test_impossible_settings():
     with pytest.raises(InputError, match="--clip_frames must be odd"):
         convert.ConversionSettings(clip_frames=4)
-    with pytest.raises(InputError, match="--image_width must be at least 1"):
-        convert.ConversionSettings(image_width=0)
 
 
 def test_real_clips(tmp_path):

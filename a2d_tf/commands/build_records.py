@@ -24,6 +24,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data import check, convert
+from a2d_tf.data.clips import ConversionSettings
 from a2d_tf.data.flow import METHODS
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.release import Release
@@ -31,28 +32,19 @@ from a2d_tf.data.release import Release
 if TYPE_CHECKING:
     from a2d_tf.annotations.annotated_videos import AnnotatedVideos
 
-_RELEASE = flags.DEFINE_string(
-    "release",
-    None,
-    "Folder with videoset.csv, the frames (clips320H/VID.mp4, or pngs320H/VID/00001.png) and the "
-    "annotations (Annotations/mat/VID/00001.mat, or a2d_annotation_with_instances/VID/00001.h5).",
-)
+_RELEASE = flags.DEFINE_string("release", None, "Folder of A2D: videoset.csv, clips, annotations.")
 _ANNOTATIONS = flags.DEFINE_multi_string(
     "annotations",
     [],
-    "Export of an annotation tool: a file, a folder or the zip as downloaded; may be given several "
-    "times; VIDEO=PATH says which video it is of. See docs/own_data.md. With --release: folder "
-    "with a folder of .mat or .h5 annotations per video, to replace those above, or to choose "
-    "between two.",
+    "Export of an annotation tool: a file, a folder or the zip as downloaded; may be repeated; "
+    "VIDEO=PATH says which video it is of. With --release: another folder of its annotations.",
 )
-_COCO = flags.DEFINE_string(
-    "coco", None, "The same as --annotations with --format=a2d_tf; see docs/own_data.md."
-)
+_COCO = flags.DEFINE_string("coco", None, "The same as --annotations with --format=a2d_tf.")
 _VIDEOS = flags.DEFINE_string(
     "videos",
     None,
     "With --annotations: folder of the videos. With --release: text file of the VIDs to use, one a "
-    "line, such as those downloaded.",
+    "line.",
 )
 _FORMAT = flags.DEFINE_enum(
     "format", None, FORMATS, "Format of --annotations; by default recognised by content."
@@ -64,20 +56,12 @@ _NAMES = flags.DEFINE_string(
     "[\"actor\", null] to take the attribute 'action'.",
 )
 _INTERPOLATED = flags.DEFINE_bool(
-    "interpolated",
-    False,
-    "Use also frames of --annotations whose shapes were all interpolated between keyframes.",
+    "interpolated", False, "Use also frames whose shapes were all interpolated between keyframes."
 )
 _EMPTY = flags.DEFINE_bool(
-    "empty_frames",
-    False,
-    "Take frames that --annotations lists without shapes for annotated, with background alone.",
+    "empty_frames", False, "Take listed frames without shapes for annotated: background alone."
 )
-_CROWDS = flags.DEFINE_bool(
-    "crowds",
-    False,
-    "Leave out shapes of --annotations marked 'iscrowd', which tools also give to single masks.",
-)
+_CROWDS = flags.DEFINE_bool("crowds", False, "Leave out shapes that are marked 'iscrowd'.")
 _FRAME_STEP = flags.DEFINE_integer(
     "frame_step",
     1,
@@ -88,51 +72,40 @@ _FIRST_FRAME = flags.DEFINE_enum(
     "first_frame",
     None,
     ("0", "1"),
-    "Number of a video file's first frame in the names of its images, where --annotations names "
-    "images; by default 1. Folders of images begin with 0 or 1 by themselves.",
+    "Number of a video file's first frame in the names of its images; by default 1.",
 )
 _TEST = flags.DEFINE_list(
     "test_videos",
     [],
-    "Names of the videos of the test split, of those of --annotations, separated by commas; by "
-    "default as the annotations say, else a fifth of the videos, by a hash of their names.",
+    "Names of the test videos of --annotations; by default as these say, else a fifth, by a hash.",
 )
-_CHECK = flags.DEFINE_bool(
-    "check", False, "Only read everything and report what is missing or broken."
-)
+_CHECK = flags.DEFINE_bool("check", False, "Only read everything; report what is wrong.")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the records.")
 _FLOW = flags.DEFINE_enum(
     "flow_method", "dis", METHODS, "Method of optical flow; the authors used tvl1."
 )
-_WORKERS = flags.DEFINE_integer(
-    "workers", 2, "Number of processes that build shards or check.", lower_bound=1
-)
+_WORKERS = flags.DEFINE_integer("workers", 2, "Number of processes.", lower_bound=1)
 _ON_ERROR = flags.DEFINE_enum(
     "on_error",
     "fail",
     convert.ON_ERROR,
     "On a broken item: fail, or skip and report it. With --check: exit status 1, or 0.",
 )
-_HEIGHT = flags.DEFINE_integer(
-    "image_height", 256, "Largest height of the stored frames, which keep their aspect."
-)
-_WIDTH = flags.DEFINE_integer(
-    "image_width", 256, "Largest width of the stored frames, which keep their aspect."
-)
-_FRAMES = flags.DEFINE_integer("clip_frames", 5, "Frames per clip, odd, centred on the key frame.")
-_STRIDE = flags.DEFINE_integer("clip_stride", 1, "Video frames from one clip frame to the next.")
+_SIZES = {
+    "image_height": "Largest height of the stored frames, which keep their aspect.",
+    "image_width": "Largest width of the stored frames, which keep their aspect.",
+    "clip_frames": "Frames per clip, odd, centred on the key frame.",
+    "clip_stride": "Video frames from one clip frame to the next.",
+    "shard_videos": "Videos per shard.",
+}
+for _name, _text in _SIZES.items():
+    flags.DEFINE_integer(_name, getattr(ConversionSettings, _name), _text, lower_bound=1)
 _LABELS = flags.DEFINE_string(
-    "labels",
-    None,
-    "JSON of the label space. By default A2D's; with --annotations or --coco, A2D's if it has all "
-    "their pairs, else their names.",
+    "labels", None, "JSON of the label space; by default A2D's, or that of --annotations."
 )
 _FOLLOW = flags.DEFINE_bool(
-    "follow_links",
-    False,
-    "Read links that lead out of these folders; only for folders that you trust.",
+    "follow_links", False, "Read links that lead out of these folders; only if you trust them."
 )
-_SHARD = flags.DEFINE_integer("shard_videos", 32, "Videos per shard.")
 _TASK = flags.DEFINE_string("task", None, f"{workers.HELP} Shares are made of shards.")
 
 
@@ -217,14 +190,8 @@ def main(argv: list[str], builder: convert.Builder | None = None) -> int:
     from a2d_tf.core import devices  # late: TensorFlow takes seconds, and a check does without
 
     devices.hide_gpus()
-    settings = convert.ConversionSettings(
-        flow_method=_FLOW.value,
-        image_height=_HEIGHT.value,
-        image_width=_WIDTH.value,
-        clip_frames=_FRAMES.value,
-        clip_stride=_STRIDE.value,
-        shard_videos=_SHARD.value,
-    )
+    sizes = {name: flags.FLAGS[name].value for name in _SIZES}
+    settings = ConversionSettings(flow_method=_FLOW.value, **sizes)
     source = open_source()
     manifest, built = convert.convert(
         source,

@@ -13,7 +13,7 @@ import numpy as np
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.a2d_annotations import Annotation
-from a2d_tf.data.flow import METHODS, Flow, fit, resize_frame
+from a2d_tf.data.flow import Flow, fit, resize_frame
 from a2d_tf.data.release import Skip, Video, annotated_frames
 
 
@@ -91,11 +91,6 @@ class ConversionSettings:
     shard_videos: int = 32
 
     def __post_init__(self):
-        if self.flow_method not in METHODS:
-            raise InputError(f"--flow_method '{self.flow_method}' is not one of {METHODS}")
-        for name in ("image_height", "image_width", "clip_frames", "clip_stride", "shard_videos"):
-            if getattr(self, name) < 1:
-                raise InputError(f"--{name} must be at least 1, got {getattr(self, name)}")
         if self.clip_frames % 2 == 0:
             raise InputError(
                 f"--clip_frames must be odd, for the key frame is the middle one; got "
