@@ -126,52 +126,42 @@ def test_label_spaces_beyond_eight_bits(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "broken, words",
+    "field, broken",
     [
-        (dict(drop=["reMask"]), "'reMask': field missing"),
-        (dict(drop=["id"]), "'id': field missing"),
-        (dict(codes=[11, 57, 57]), "'reMask'"),
-        (dict(masks=[A], codes=[11, 57]), "'reMask'"),
-        (dict(masks=[A, B, A]), "'reMask'"),
-        (dict(reBBox=np.ones((4, 3))), "'reBBox'"),
-        (dict(reBBox=np.full((4, 2), np.nan)), "'reBBox': a corner is not finite"),
-        (
-            dict(boxes=[[4, 3, 8, 9], [40, 6, 50, 20]]),
-            "'reBBox': box .* of instance 2 leaves nothing",
-        ),
-        (
-            dict(boxes=[[8, 3, 4, 9], [7, 6, 32, 20]]),
-            "'reBBox': box .* of instance 1 leaves nothing",
-        ),
-        (
-            dict(label_map=np.zeros((32, 20))),
-            "'reS_id'",
-        ),
-        (dict(masks=[A, B & False]), "'reMask': the mask of instance 2 is empty"),
-        (dict(codes=[11, 14]), "'id': code 14 is not in the label space"),
-        (dict(codes=[0, 57]), "'id': code 0 is not"),
-        (dict(codes=[11.5, 57]), "'id': code 11.5 is not"),
-        (dict(label_map=np.where(A, 99, 0)), "'reS_id': code 99 is not"),
-        (dict(id=np.array([[b"a", b"b"]])), "'id': not an array of numbers"),
+        ("reMask", dict(drop=["reMask"])),
+        ("reMask", dict(codes=[11, 57, 57])),
+        ("reMask", dict(masks=[A])),
+        ("reMask", dict(masks=[A, B, A])),
+        ("reMask", dict(masks=[A, B & False])),
+        ("reBBox", dict(reBBox=np.ones((4, 3)))),
+        ("reBBox", dict(reBBox=np.full((4, 2), np.nan))),
+        ("reBBox", dict(boxes=[[4, 3, 8, 9], [40, 6, 50, 20]])),  # outside the frame
+        ("reBBox", dict(boxes=[[8, 3, 4, 9], [7, 6, 32, 20]])),  # x2 < x1
+        ("reS_id", dict(label_map=np.zeros((32, 20)))),
+        ("reS_id", dict(label_map=np.where(A, 99, 0))),
+        ("id", dict(codes=[11, 14])),
+        ("id", dict(codes=[0, 57])),
+        ("id", dict(codes=[11.5, 57])),
+        ("id", dict(id=np.array([[b"a", b"b"]]))),
     ],
 )
-def test_a_broken_annotation_names_file_and_field(tmp_path, broken, words):
-    with pytest.raises(InputError, match="v/00003.mat: " + words):
+def test_a_broken_annotation_names_file_and_field(tmp_path, field, broken):
+    with pytest.raises(InputError, match=f"v/00003.mat: '{field}': "):
         mat(tmp_path, **broken)
 
 
 @pytest.mark.parametrize(
-    "broken, words",
+    "field, broken",
     [
-        (dict(codes=[11]), "'id'"),
-        (dict(masks=[A]), "'reMask'"),
-        (dict(reBBox=np.ones((4, 1))), "'reBBox'"),
-        (dict(instances=np.zeros(1001)), "'instance': claims 1001 instances, more than 1000"),
-        (dict(instance=np.array([b"a"])), "'instance': not an array of numbers"),
+        ("id", dict(codes=[11])),
+        ("reMask", dict(masks=[A])),
+        ("reBBox", dict(reBBox=np.ones((4, 1)))),
+        ("instance", dict(instances=np.zeros(1001))),
+        ("instance", dict(instance=np.array([b"a"]))),
     ],
 )
-def test_numbered_instances_need_each_their_arrays(tmp_path, broken, words):
-    with pytest.raises(InputError, match="v/00003.h5: " + words):
+def test_numbered_instances_need_each_their_arrays(tmp_path, field, broken):
+    with pytest.raises(InputError, match=f"v/00003.h5: '{field}': "):
         h5(tmp_path, **broken)
 
 
@@ -193,30 +183,4 @@ def test_a_huge_claim_is_refused_before_it_is_read(tmp_path, field, shape):
         del file[field]
         file.create_dataset(field, shape, np.uint8, chunks=(1,) * len(shape))
     with pytest.raises(InputError, match=f"'{field}'"):
-        read_hdf5(path, SIZE, A2D)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"MATLAB 5.0 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x01IM" + bytes(300),
-        b"not a mat file\n",
-        b"",
-    ],
-    ids=["v5", "text", "empty"],
-)
-def test_files_that_are_not_hdf5(tmp_path, content):
-    path = tmp_path / "00003.mat"
-    path.write_bytes(content)
-    with pytest.raises(InputError, match="00003.mat: not a readable HDF5 file"):
-        read_hdf5(path, SIZE, A2D)
-
-
-def test_missing_and_truncated_files(tmp_path):
-    path = tmp_path / "v/00003.mat"
-    with pytest.raises(InputError, match="00003.mat"):
-        read_hdf5(path, SIZE, A2D)
-    mat(tmp_path)
-    path.write_bytes(path.read_bytes()[:-2000])
-    with pytest.raises(InputError, match="00003.mat"):
         read_hdf5(path, SIZE, A2D)

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import os
-import pathlib
 import random
 import resource
 import shutil
@@ -19,6 +18,7 @@ import cv2
 import numpy as np
 import pytest
 from a2d_files import mask, moving_frames, real, row, write_mat, write_release, write_video
+from processes import ROOT, complaint, run_tool
 from pycocotools import mask as rle_tools
 
 from a2d_tf.core.errors import InputError
@@ -31,7 +31,6 @@ from a2d_tf.data.flow import Flow, resize_frame
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.release import Release, fail
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 SETTINGS = convert.ConversionSettings(image_height=48, image_width=48, shard_videos=1)
 
 
@@ -70,13 +69,12 @@ def clips(output):
     return found
 
 
-TOOL = [sys.executable, str(ROOT / "tools" / "build_records.py")]
-COMMAND = [*TOOL, "--image_height=48", "--image_width=48", "--shard_videos=1"]  # of SETTINGS
+COMMAND = [sys.executable, str(ROOT / "tools" / "build_records.py")]
+SMALL = ["--image_height=48", "--image_width=48", "--shard_videos=1"]  # of SETTINGS
 
 
-def run(*arguments, **kwargs):
-    words = [*TOOL, *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, timeout=300, **kwargs)
+def run(*arguments, **options):
+    return run_tool("build_records", *arguments, **options)
 
 
 @pytest.mark.parametrize(
@@ -151,33 +149,30 @@ def build_one(release, output, number, settings=SETTINGS):
     return output / ".partial" / shard.name
 
 
-def test_an_interrupted_run_goes_on_from_its_finished_shards(release, built, tmp_path):
-    finished = build_one(release, tmp_path / "out", 1)
+@pytest.mark.parametrize("published", [False, True])
+def test_an_interrupted_run_goes_on_from_its_finished_shards(release, built, tmp_path, published):
+    """Interrupted while it built, or while it published."""
+    output, finished = tmp_path / "out", build_one(release, tmp_path / "out", 1)
     inode = finished.stat().st_ino
     (finished.parent / "train-00000-of-00002.tfrecord.99.tmp").write_bytes(b"half a sha")
     (finished.parent / "train-00000-of-00002.tfrecord").write_bytes(b"no sidecar yet")
-    _, new = build(release, tmp_path / "out")
-    assert new and contents(tmp_path / "out") == contents(built)
-    assert (tmp_path / "out" / finished.name).stat().st_ino == inode  # moved, not built again
+    if published:
+        finished.rename(output / finished.name)
+    _, new = build(release, output)
+    assert new and contents(output) == contents(built)
+    assert (output / finished.name).stat().st_ino == inode  # moved, not built again
 
 
-def test_a_run_interrupted_while_it_published(release, built, tmp_path):
-    finished = build_one(release, tmp_path / "out", 0)
-    inode = finished.stat().st_ino
-    finished.rename(tmp_path / "out" / finished.name)
-    build(release, tmp_path / "out")
-    assert contents(tmp_path / "out") == contents(built)
-    assert (tmp_path / "out" / finished.name).stat().st_ino == inode
-
-
-def test_damaged_or_different_leftovers_are_built_anew(release, built, tmp_path):
+@pytest.mark.parametrize("task", ["1/1", "3/3"])
+def test_damaged_or_different_leftovers_are_built_anew(release, built, tmp_path, task):
     output = tmp_path / "out"
-    other = convert.ConversionSettings(image_height=24, image_width=24, shard_videos=1)
-    build_one(release, output, 0, other)
+    build_one(release, output, 0, dataclasses.replace(SETTINGS, image_height=24))
     finished = build_one(release, output, 1)
     finished.write_bytes(finished.read_bytes()[:-1])
-    coarse = convert.ConversionSettings(image_height=24, image_width=24, shard_videos=2)
+    coarse = dataclasses.replace(SETTINGS, shard_videos=2)
     build_one(release, output, 0, coarse).rename(output / "train-00000-of-00001.tfrecord")
+    whole, _ = build_task(release, output, task)
+    assert (whole is None) == (task == "3/3") and (output / "manifest.json").exists() == bool(whole)
     build(release, output)
     assert contents(output) == contents(built)
 
@@ -206,7 +201,7 @@ def test_killed_twice_and_run_again(release, built, tmp_path):
     """SIGKILL: from outside at some moment, then while it publishes."""
     output, rng = tmp_path / "out", np.random.default_rng()
     process = subprocess.Popen(
-        [*COMMAND, f"--release={release}", f"--output={output}", "--workers=2"],
+        [*COMMAND, *SMALL, f"--release={release}", f"--output={output}", "--workers=2"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -260,18 +255,10 @@ def test_a_full_disk_ends_it_and_the_next_run_goes_on(release, built, tmp_path):
     assert contents(output) == contents(built)
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda text: "",
-        lambda text: text[: len(text) // 2],
-        lambda text: "[]",
-    ],
-)
+@pytest.mark.parametrize("damage", ["", '{"fingerprint": "', "[]"])
 def test_a_damaged_sidecar_is_not_believed(release, built, tmp_path, damage):
     finished = build_one(release, tmp_path / "out", 0)
-    sidecar = finished.with_name(f"{finished.name}.json")
-    sidecar.write_text(damage(sidecar.read_text()))
+    finished.with_name(f"{finished.name}.json").write_text(damage)
     build(release, tmp_path / "out")
     assert contents(tmp_path / "out") == contents(built)
 
@@ -283,22 +270,17 @@ def test_complete_records_are_left_alone(release, built, tmp_path):
     _, new = build(release, output)
     assert not new and {path: path.stat().st_mtime_ns for path in output.iterdir()} == before
     for changed, words in (
-        ({"flow_method": "farneback"}, "--flow_method dis, not farneback; choose another"),
+        ({"flow_method": "farneback"}, "--flow_method dis, not farneback"),
         ({"clip_frames": 3}, "--clip_frames 5, not 3"),
-        ({"shard_videos": 2}, "another release, --labels or --shard_videos"),
+        ({"shard_videos": 2}, "--shard_videos"),
     ):
-        fields = {**vars(SETTINGS), **changed}
         with pytest.raises(InputError, match=words):
-            build(release, output, convert.ConversionSettings(**fields))
+            build(release, output, dataclasses.replace(SETTINGS, **changed))
     changed = tmp_path / "Release"
     shutil.copytree(release, changed)
-    write_mat(
-        changed / "Annotations/mat/c/00004.mat",
-        np.zeros((64, 96)),
-        [mask(64, 96, 8, 16, 40, 48)],
-        [34],
-        [[17, 9, 48, 40]],
-    )
+    one = mask(64, 96, 8, 16, 40, 48)
+    path = changed / "Annotations/mat/c/00004.mat"
+    write_mat(path, np.zeros((64, 96)), [one], [34], [[17, 9, 48, 40]])
     with pytest.raises(InputError, match="another release"):
         build(changed, output)
 
@@ -345,9 +327,7 @@ def test_a_broken_item_ends_it_with_nothing_published(release, broken, tmp_path)
     mended = "Annotations/mat/-b/00008.mat"
     shutil.copy(release / mended, broken / mended)
     done = run("--release", broken, "--output", tmp_path / "out", "--workers=2")
-    assert done.returncode == 1
-    assert "error: " in done.stderr and "Traceback" not in done.stderr
-    assert "--a.mp4: decoding ends after 3 frames" in done.stderr
+    assert "--a.mp4: decoding ends after 3 frames" in complaint(done)
     assert [path.name for path in (tmp_path / "out").iterdir()] == [".partial"]
 
 
@@ -362,24 +342,12 @@ def partial_download(release, tmp_path):
     return root
 
 
-def test_missing_files_are_told_before_any_work(partial_download, tmp_path, caplog):
+def test_missing_files_are_told_before_any_work(partial_download, tmp_path):
     source, output = Release(partial_download), tmp_path / "out"
-    problem = f"{partial_download}: 2 of 3 videos lack files: "
-    lost = [
-        partial_download / "clips320H/-b.mp4",
-        partial_download / "Annotations/mat/-b",
-        partial_download / "clips320H/--a.mp4",
-    ]
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError, match="2 of 3 .*-b.mp4, .*mat/-b, .*--a.mp4"):
         build(source, output)
-    assert str(caught.value) == (
-        f"{problem}{', '.join(map(str, lost))}; restore them, pass --on_error skip to leave "
-        "them out, or, of a release, name the videos that you have by --videos LIST"
-    )
     assert not output.exists()
-    with caplog.at_level("INFO", "a2d_tf"):
-        manifest, _ = build(source, output, on_error="skip")
-    assert caplog.messages == [f"{problem}{', '.join(map(str, lost))}; they are left out"]
+    manifest, _ = build(source, output, on_error="skip")
     assert [item["item"] for item in manifest.skipped] == [
         "Annotations/mat/-b",
         "clips320H/--a.mp4",
@@ -400,20 +368,6 @@ def test_a_lost_annotation_is_told(release, built, tmp_path):
     assert skipped["item"] == "Annotations/mat/-b"
     assert "annotates 1 frames, but 'annotated' in videoset.csv is 2" in skipped["reason"]
     assert set(clips(tmp_path / "out")) == set(clips(built)) - {("-b", 1)}
-
-
-def test_a_video_too_small_for_the_flow_is_named(release, tmp_path):
-    small = convert.ConversionSettings(image_height=4, image_width=6)
-    with pytest.raises(InputError, match=r"clips320H/-b.mp4: flow method 'dis' cannot work on"):
-        build(release, tmp_path / "out", small)
-
-
-def test_only_the_first_missing_files_are_named(release, tmp_path):
-    root = tmp_path / "Empty"
-    root.mkdir()
-    shutil.copy(release / "videoset.csv", root)
-    with pytest.raises(InputError, match="3 of 3 videos lack files: .* and 3 more; restore"):
-        build(root, tmp_path / "out")
 
 
 class Mending(Release):
@@ -449,20 +403,6 @@ def test_the_manifest_tells_how_well_the_flow_explains_the_frames(release, built
         100 * (1 - quality["error_warped"] / quality["error_still"]), abs=0.01
     )
     assert quality["gain_percent"] > 50
-
-
-def test_videos_that_stand_still_have_no_gain(release, tmp_path):
-    root = tmp_path / "Still"
-    shutil.copytree(release, root)
-    for name in ("-b", "--a", "c"):
-        write_video(root / f"clips320H/{name}.mp4", [np.full((64, 96, 3), 90, np.uint8)] * 8)
-    manifest, _ = build(root, tmp_path / "out")
-    assert manifest.flow_quality == {
-        "frames": 3,
-        "error_still": 0.0,
-        "error_warped": 0.0,
-        "gain_percent": None,
-    }
 
 
 def random_release(root, rng):
@@ -535,34 +475,18 @@ def test_what_goes_in_comes_out(seed, tmp_path):
             assert np.abs(fields["rgb"][i].astype(int) - frames[number]).mean() < 2.5
 
 
-def test_a_mended_release_goes_on(release, broken, built, tmp_path):
-    """What `fail` stopped at is mended; the result is that of a release that was always whole."""
-    output = tmp_path / "out"
-    with pytest.raises(InputError, match="00008.mat"):
-        build(broken, output)
-    shutil.rmtree(broken)
-    shutil.copytree(release, broken)
-    build(broken, output)
-    assert contents(output) == contents(built)
-
-
 @pytest.mark.parametrize(
-    "arguments, words",
+    "flag, words",
     [
-        (["--release", "absent"], "absent/videoset.csv: "),
-        (["--labels=absent.json"], "absent.json: not a readable label space"),
-        (["--flow_method=lucas"], "flow_method"),
-        (["--output=/dev/null/x"], "/dev/null/x: cannot be written"),
+        ("--labels=absent.json", "absent.json: "),
+        ("--flow_method=lucas", "flow_method"),
+        ("--output=/dev/null/x", "/dev/null/x: cannot be written"),
+        ("--clip_frames=4", "--clip_frames must be odd"),
     ],
 )
-def test_wrong_flags_end_with_one_clear_line(release, tmp_path, arguments, words):
-    done = run("--release", release, "--output", tmp_path / "out", *arguments, cwd=tmp_path)
-    assert done.returncode == 1 and words in done.stderr and "Traceback" not in done.stderr
-
-
-def test_impossible_settings():
-    with pytest.raises(InputError, match="--clip_frames must be odd"):
-        convert.ConversionSettings(clip_frames=4)
+def test_wrong_flags_end_with_one_clear_line(release, tmp_path, flag, words):
+    done = run("--release", release, "--output", tmp_path / "out", flag, cwd=tmp_path)
+    assert words in complaint(done)
 
 
 def test_real_clips(tmp_path):
@@ -612,17 +536,6 @@ def test_tasks_that_end_at_once_publish_once(release, built, tmp_path):
     assert contents(tmp_path / "out") == contents(built)
 
 
-def test_a_shard_of_other_settings_is_not_published_by_a_task(release, built, tmp_path):
-    output = tmp_path / "out"
-    other = convert.ConversionSettings(image_height=24, image_width=24, shard_videos=1)
-    build_one(release, output, 0, other)
-    build_one(release, output, 1)
-    assert build_task(release, output, "3/3") == (None, True)
-    assert [path.name for path in output.iterdir()] == [".partial"]
-    assert build_task(release, output, "1/3")[0] is not None
-    assert contents(output) == contents(built)
-
-
 def test_a_task_leaves_the_files_that_another_one_writes(release, built, tmp_path):
     partial = tmp_path / "out" / ".partial"
     partial.mkdir(parents=True)
@@ -638,16 +551,18 @@ def test_a_task_leaves_the_files_that_another_one_writes(release, built, tmp_pat
 @pytest.mark.slow
 def test_a_killed_task_is_run_again(release, built, tmp_path):
     """By the command: three tasks at once, one of which is killed at some moment."""
-    words = [*COMMAND, f"--release={release}", f"--output={tmp_path / 'out'}", "--workers=1"]
+    words = [*SMALL, f"--release={release}", f"--output={tmp_path / 'out'}", "--workers=1"]
     tasks = [
-        subprocess.Popen([*words, f"--task={number}/3"], stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [*COMMAND, *words, f"--task={number}/3"], stdout=subprocess.PIPE, text=True
+        )
         for number in (1, 2, 3)
     ]
     time.sleep(random.uniform(0, 8))
     tasks[1].kill()
     shown = [task.communicate()[0] for task in tasks]
     killed = tasks[1].returncode != 0
-    done = run(*words[2:], "--task=2/3")
+    done = run(*words, "--task=2/3")
     assert done.returncode == 0, done.stderr
     assert contents(tmp_path / "out") == contents(built)
     assert "complete, " in done.stdout

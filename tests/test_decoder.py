@@ -1,6 +1,5 @@
 """Video files as PyAV decodes them: OpenCV's frames, a player's times, and exact seeking."""
 
-import dataclasses
 import os
 import shutil
 import struct
@@ -179,15 +178,6 @@ def test_what_lies_before_is_not_decoded(film, tmp_path):
     assert_same(pictures(broken, 25, timeline)[1], pictures(path)[1][25:])
 
 
-def test_a_seek_that_leads_too_far_is_undone(film):
-    path = film("a.mp4")
-    with decoder.Video(path, "") as video:
-        timeline = video.timeline(1e9)
-    last = max(timeline.keys.values())
-    wrong = dataclasses.replace(timeline, keys={0: last, 1: last})
-    assert_same(pictures(path, 5, wrong)[1], pictures(path)[1][5:])
-
-
 @pytest.mark.parametrize(
     "matrix, turns", [((0, 1, -1, 0), 3), ((-1, 0, 0, -1), 2), ((0, -1, 1, 0), 1)]
 )
@@ -270,9 +260,3 @@ def test_damage_is_quiet(tmp_path, capfd):
     path.write_bytes(data)
     assert 0 < len(pictures(path)[0]) < COUNT
     assert capfd.readouterr().err == ""
-
-
-def test_threads_are_opencvs(film, monkeypatch):
-    monkeypatch.setattr(cv2, "getNumThreads", lambda: 3)
-    with decoder.Video(film("a.mp4"), "") as video:
-        assert video._stream.codec_context.thread_count == 3

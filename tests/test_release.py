@@ -1,7 +1,6 @@
 """Reading a release: each form of its files, each trap of the layout, and partial ones."""
 
 import os
-import re
 import shutil
 
 import numpy as np
@@ -42,7 +41,6 @@ def test_videoset_with_and_without_a_header_line(tmp_path, header):
     assert release.videos[0] == Video(
         "--h5fAKYurM", 43, "00:00:00", "00:00:01", 320, 568, 181, 3, 0
     )
-    assert release.listing == f"videoset.csv {'with' if header else 'without'} a header line"
     assert [release.split(video) for video in release.videos] == ["train", "test"]
 
 
@@ -59,11 +57,7 @@ def test_the_published_videoset(tmp_path):
         ([row("v", 320, 568, 9, 1, 0)[:8]], "line 1: 8 columns instead of 9"),
         ([row("v", 320, 568, 9, 1, 0), row("v", 320, 568, 9, 1, 1)], "line 2: vid 'v'"),
         ([row("../v", 320, 568, 9, 1, 0)], "cannot be a file name"),
-        ([row("a\\b", 320, 568, 9, 1, 0)], "cannot be a file name"),
-        ([row("/v", 320, 568, 9, 1, 0)], "cannot be a file name"),
         ([row("é" * 101, 320, 568, 9, 1, 0)], "cannot be a file name"),
-        ([row("..", 320, 568, 9, 1, 0)], "cannot be a file name"),
-        ([row("", 320, 568, 9, 1, 0)], "cannot be a file name"),
         ([row("v", 320, 568, 9, 1, 2)], "usage 2 is neither 0"),
         ([row("v", 320, "wide", 9, 1, 0)], "width 'wide' is not a whole number"),
         ([row("v", 320, 568, 0, 1, 0)], "frames 0"),
@@ -72,7 +66,7 @@ def test_the_published_videoset(tmp_path):
     ],
 )
 def test_bad_videoset_names_line_and_field(tmp_path, rows, words):
-    with pytest.raises(InputError, match="videoset.csv.*" + words.replace("\\", "\\\\")):
+    with pytest.raises(InputError, match="videoset.csv.*" + words):
         Release(write_release(tmp_path, rows))
 
 
@@ -96,14 +90,6 @@ def test_malformed_rows_can_be_left_out(tmp_path):
         assert words in item["reason"]
     with pytest.raises(InputError, match="lists no video.*line 1: vid '../"):
         Release(write_release(tmp_path, rows[1:2]), skip_rows=True)
-
-
-def test_missing_or_binary_videoset(tmp_path):
-    with pytest.raises(InputError, match="videoset.csv: .*No such file.*--release"):
-        Release(tmp_path)
-    (tmp_path / "videoset.csv").write_bytes(b"\xff\xfe\x00\x01" * 9)
-    with pytest.raises(InputError, match="videoset.csv: not a readable CSV"):
-        Release(tmp_path)
 
 
 def test_annotated_frames_are_ascending_and_one_based(tmp_path):
@@ -184,18 +170,6 @@ def test_frames_come_from_videos_or_images(tmp_path):
     assert release.frames_path("v") == path
     assert release.files("v") == (path, annotation) and release.facts("v") == ""
     assert len(list(release.read_frames("v", None))) == release.length("v") == 9
-
-
-def test_broken_videos_are_named(tmp_path):
-    release = Release(write_release(tmp_path, [row("v", 32, 48, 12, 1, 0)]))
-    with pytest.raises(
-        InputError, match="v.mp4: no such video, nor .*pngs320H; restore it, remove"
-    ):
-        list(release.read_frames("v", [1]))
-    write_video(tmp_path / "clips320H/v.mp4", grey_frames(9, 32, 48))
-    words = re.escape("v.mp4: decoding ends after 9 frames, but frame 12 is wanted; restore it")
-    with pytest.raises(InputError, match=words + ".*'frames' .now 12. in videoset.csv"):
-        list(release.read_frames("v", [2, 12]))
 
 
 def test_what_is_missing_is_known_by_existence(tmp_path):

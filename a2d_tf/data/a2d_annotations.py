@@ -110,10 +110,10 @@ class _Hdf5:
             label_map = self._read("reS_id", self._size[::-1]).T
             self._check_codes("reS_id", label_map, (0, *label_space.codes))
 
-        stored = self._stored("reMask")
-        squeezed = [self._size[::-1]] if stored == 1 else []
-        masks = self._read("reMask", (stored, *self._size[::-1]), *squeezed)
-        masks = masks.reshape(stored, *self._size[::-1]).transpose(0, 2, 1)[rows] != 0
+        stored, width_height = self._stored("reMask"), self._size[::-1]
+        squeezed = [width_height] if stored == 1 else []
+        masks = self._read("reMask", (stored, *width_height), *squeezed)
+        masks = masks.reshape(stored, *width_height).transpose(0, 2, 1)[rows] != 0
         for i in np.flatnonzero(~masks.any(axis=(1, 2))):
             raise self._error("reMask", f"the mask of instance {rows[i] + 1} is empty")
 

@@ -42,21 +42,11 @@ def _shard_name(value):
         raise ValueError(f"{shown(value)} is no file name")
 
 
-_COUNTS = {"videos": whole(), "records": whole(), "instances": whole(), "pairs": {str: whole()}}
 _KIND = {
     "schema": one_of(SCHEMA),
     **FACTS,
     "clip_frames": whole(1),
-    "counts": {split: _COUNTS for split in SPLITS},
-    "sizes": {str: whole()},
-    "native_sizes": {str: whole()},
-    "durations": {str: whole()},
-    "flow_quality": {
-        "frames": whole(),
-        "error_still": float,
-        "error_warped": float,
-        "gain_percent": (float, None),
-    },
+    **dict.fromkeys(("counts", "sizes", "native_sizes", "durations", "flow_quality"), dict),
     "files": [
         {"name": _shard_name, "split": one_of(*SPLITS), "records": whole(), "bytes": whole()}
     ],
@@ -119,10 +109,6 @@ class Manifest:
           InputError: no such folder, no manifest or a damaged one, or a damaged or missing shard.
         """
         folder = pathlib.Path(records_dir)
-        if not folder.is_dir():
-            raise InputError(
-                f"{folder}: no such folder; --records names what build_records.py made"
-            )
         remedy = "build the records, or build them again, by tools/build_records.py"
         fields = load_json(folder / NAME, _KIND, remedy)
         manifest = cls(**{name: fields[name] for name in _KIND}, directory=str(folder))

@@ -105,15 +105,12 @@ def plan(videos: int, seed: int, native: bool = False) -> list[VideoPlan]:
     # From a generator of their own, so that nothing else depends on them.
     widths = np.random.default_rng([seed, videos]).choice(NATIVE_WIDTHS, videos, p=NATIVE_SHARES)
     leads, companions = ([_rounds(rng), _rounds(rng)] for _ in range(2))
-    plans, vids = [], set()
+    plans = []
     for index in range(videos):
         usage = int(index in tests)
         count = rng.choice([1, 2, 3], p=[0.3, 0.4, 0.3])
         codes = [next(leads[usage])] + [next(companions[usage]) for _ in range(count - 1)]
         vid = _vid(index, rng)
-        while vid in vids:
-            vid = _vid(index, rng)
-        vids.add(vid)
         frames = int(rng.integers(36, 43))  # keys 6 or 7 frames apart, with room to turn back
         annotated = 5 if rng.random() < 0.08 else 3
         width = int(widths[index]) if native else WIDTH

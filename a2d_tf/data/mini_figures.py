@@ -287,11 +287,11 @@ def _curve(board, points, start_width, end_width, colour):
 def _cat(board, swing, pose, colours):
     fur, patch = colours[0], colours[1]
     for side, x in ((-1, -0.27), (1, 0.25), (1, -0.36), (-1, 0.15)):
-        near = x in (0.25, -0.36)
-        knee = _reach((x, 0.38), side * 5 + 8 * swing * (1 if near else -1), 0.2)
-        foot = _reach(knee, side * 3 + 8 * swing * (1 if near else -1), 0.16)
-        board.limb((x, 0.38), knee, 0.11, 0.07, fur * (1 if near else 0.7))
-        board.limb(knee, foot, 0.07, 0.06, fur * (1 if near else 0.7))
+        shade = fur * (1 if side > 0 else 0.7)  # darker on the far side
+        knee = _reach((x, 0.38), side * (5 + 8 * swing), 0.2)
+        foot = _reach(knee, side * (3 + 8 * swing), 0.16)
+        board.limb((x, 0.38), knee, 0.11, 0.07, shade)
+        board.limb(knee, foot, 0.07, 0.06, shade)
     bend = 0.05 * pose[0] + 0.03 * swing
     turn = np.linspace(0, 1, 12)
     x = -0.42 - 0.3 * np.sin(2.4 * turn) + (bend + 0.3) * turn**3
@@ -313,12 +313,12 @@ def _cat(board, swing, pose, colours):
 def _dog(board, swing, pose, colours):
     fur, patch = colours[0], colours[1]
     for side, x in ((-1, -0.3), (1, 0.32), (1, -0.4), (-1, 0.22)):
-        near = x in (0.32, -0.4)
-        knee = _reach((x, 0.42), side * 6 + 8 * swing * (1 if near else -1), 0.22)
-        foot = _reach(knee, 8 * swing * (1 if near else -1), 0.18)
-        board.limb((x, 0.42), knee, 0.17, 0.1, fur * (1 if near else 0.7))
-        board.limb(knee, foot, 0.1, 0.09, fur * (1 if near else 0.7))
-        board.limb(foot, (foot[0] + 0.06, foot[1]), 0.08, 0.06, fur * (1 if near else 0.7))
+        shade = fur * (1 if side > 0 else 0.7)
+        knee = _reach((x, 0.42), side * (6 + 8 * swing), 0.22)
+        foot = _reach(knee, side * 8 * swing, 0.18)
+        board.limb((x, 0.42), knee, 0.17, 0.1, shade)
+        board.limb(knee, foot, 0.1, 0.09, shade)
+        board.limb(foot, (foot[0] + 0.06, foot[1]), 0.08, 0.06, shade)
     tail = _reach((-0.46, 0.58), -125 - 12 * pose[0] - 8 * swing, 0.2)
     board.limb((-0.44, 0.56), tail, 0.09, 0.05, patch)
     board.ellipse((-0.06, 0.5), (0.46, 0.18), fur)

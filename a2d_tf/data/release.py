@@ -98,8 +98,8 @@ class Release:
         self.label_space = label_space
         self._follow_links = follow_links
         videoset = self.root / "videoset.csv"
-        self.videos, header, self.skipped = _read_videoset(videoset, skip_rows)
-        self.listing = f"videoset.csv {'with' if header else 'without'} a header line"
+        self.videos, self.skipped = _read_videoset(videoset, skip_rows)
+        self.listing = videoset.name
         if videos is not None:
             self.videos = _only(pathlib.Path(videos), self.videos, videoset)
         self._videos = {video.vid: video for video in self.videos}
@@ -261,13 +261,10 @@ def within(
       beyond: what is wrong with a number beyond the video's end.
       skip: is told of these.
     """
-    kept = []
     for number in numbers:
-        if number <= source.length(vid):
-            kept.append(number)
-        else:
+        if number > source.length(vid):
             skip(source.annotation_path(vid, number), InputError(beyond(number)))
-    return tuple(kept)
+    return tuple(number for number in numbers if number <= source.length(vid))
 
 
 def annotated_frames(source: Any, vid: str, skip: Skip) -> tuple[int, ...]:
@@ -307,7 +304,7 @@ def _only(path, videos, videoset):
 
 
 def _read_videoset(path, skip_rows):
-    """Read videoset.csv: (tuple of Video, whether it has a header line, `Release.skipped`)."""
+    """Read videoset.csv: `Release.videos` and `Release.skipped`."""
     try:
         file = io.StringIO(read_text(path), newline="")
         rows = [(number, row) for number, row in enumerate(csv.reader(file), 1) if any(row)]
@@ -335,7 +332,7 @@ def _read_videoset(path, skip_rows):
     if not videos:
         reason = f"the first row: {skipped[0]['reason']}" if skipped else "restore it"
         raise InputError(f"{path}: lists no video that can be used; {reason}")
-    return tuple(videos.values()), header, tuple(skipped)
+    return tuple(videos.values()), tuple(skipped)
 
 
 def _parse_row(where, row):
