@@ -442,7 +442,7 @@ def test_a_resumed_stream_is_the_undisturbed_one(mini_records, tmp_path, shards,
     names = [f"{i}.tfrecord" for i in range(shards)]
     for i, name in enumerate(names):
         records.write_shard(tmp_path / name, serialized[i::shards])
-    files = [{"name": name, "split": "train"} for name in names]
+    files = [{"name": name, "split": "train", "records": 1} for name in names]
     manifest = dataclasses.replace(mini_records, directory=str(tmp_path), files=files)
     # Batches of 5 from 12 records: epochs end within batches; blocks of 4: so do blocks.
     whole = training(manifest, 9, batch_size=5, shuffle_buffer=4)

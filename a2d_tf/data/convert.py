@@ -290,8 +290,8 @@ def _check_complete(conversion, shards):
     output = conversion.output
     manifest = Manifest.load(output)
     remedy = "choose another --output, or delete this one to build it again"
-    for field in ("flow_method", "image_height", "image_width", "clip_frames", "clip_stride"):
-        built, asked = getattr(manifest, field), getattr(conversion.settings, field)
+    for field, asked in dataclasses.asdict(conversion.settings).items():
+        built = getattr(manifest, field, asked)
         if built != asked:
             raise InputError(f"{output}: holds records of --{field} {built}, not {asked}; {remedy}")
     bar = tqdm.tqdm(shards, "Comparing with the source", unit="shard")

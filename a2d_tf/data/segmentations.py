@@ -56,41 +56,24 @@ def _decode(part, annotated, size):
         return cv2.resize(mask.view(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST) != 0
     if not isinstance(part, list) or not part:
         raise InputError("neither polygons [[x1, y1, x2, y2, ...], ...] nor an RLE; draw it again")
-    polygons = _scale(part, annotated, size)
-    _check_polygons(polygons, *size)
-    return rle_tools.decode(rle_tools.merge(rle_tools.frPyObjects(polygons, *size))).astype(bool)
-
-
-def _scale(polygons, annotated, size):
-    """Scale polygons; malformed ones are left as they are, for `decode_mask` to refuse."""
-    if annotated == size:
-        return polygons
-    (rows, columns), (height, width) = annotated, size
-    scaled = []
-    for polygon in polygons:
-        points = _numbers(polygon)
-        if points is None or len(points) % 2:
-            return polygons
-        scaled.append((points.reshape(-1, 2) * [width / columns, height / rows]).ravel().tolist())
-    return scaled
-
-
-def _check_polygons(polygons, height, width):
-    length, limits = 0.0, np.array([width, height])
-    for polygon in polygons:
-        points = _numbers(polygon)
-        if points is None or len(points) < 6 or len(points) % 2:
+    scale, length, polygons = np.divide(size, annotated)[::-1], 0.0, []
+    for polygon in part:
+        numbers = _numbers(polygon)
+        if numbers is None or len(numbers) < 6 or len(numbers) % 2:
             raise InputError("a polygon is a list x1, y1, x2, y2, ... of three points or more")
-        points = points.reshape(-1, 2)
+        points = numbers.reshape(-1, 2) * scale
         # Points slightly outside are clipped; points far outside are in other units.
-        if (points < -limits).any() or (points > 2 * limits).any():
+        if (points < np.negative(size[::-1])).any() or (points > 2 * np.array(size[::-1])).any():
             raise InputError(
-                f"a polygon leaves the frame of {width}x{height} by more than its size; give pixels"
+                f"a polygon leaves the frame of {size[1]}x{size[0]} by more than its size; give "
+                "pixels"
             )
         length += float(np.hypot(*(points - np.roll(points, 1, axis=0)).T).sum())
+        polygons.append(points.ravel().tolist())
     # The outline is traced pixel by pixel, so memory grows with its length.
-    if length > min(4 * height * width + 64, MAX_OUTLINE):
+    if length > min(4 * size[0] * size[1] + 64, MAX_OUTLINE):
         raise InputError("the polygons' outline is longer than all pixels' edges; simplify it")
+    return rle_tools.decode(rle_tools.merge(rle_tools.frPyObjects(polygons, *size))).astype(bool)
 
 
 def decode_box(bbox: Any, mask: np.ndarray) -> np.ndarray:
