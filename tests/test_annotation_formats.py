@@ -500,9 +500,9 @@ BROKEN = {
     "nothing": ({}, "export: no annotations of a known format"),
     "images alone": ({"a.jpg": b"x"}, "export: no annotations of a known format"),
     "a foreign JSON": ({"x.json": {"frames": []}}, "found x.json; .*--format"),
-    "a torn JSON": ({"x.json": json.dumps(SCENES["coco"])[:90]}, "x.json: not a readable JSON"),
-    "a deep JSON": ({"x.json": "[" * 100000}, "x.json: not a readable JSON"),
-    "no UTF-8": ({"x.json": b'"\xff"'}, "x.json: not UTF-8"),
+    "a torn JSON": ({"x.json": json.dumps(SCENES["coco"])[:90]}, "x.json: cannot be read"),
+    "a deep JSON": ({"x.json": "[" * 100000}, "x.json: cannot be read"),
+    "no UTF-8": ({"x.json": b'"\xff"'}, "x.json: cannot be read"),
     "Pascal VOC": ({"x.xml": "<annotation><object/></annotation>"}, "found x.xml"),
     "an image without a name": (of_coco("images", 0, "file_name"), r"images\[0\].file_name"),
     "a name without a frame": (

@@ -192,7 +192,7 @@ def test_frames_of_a_project_run_on_through_the_tasks_of_a_subset(read):
     assert {frame.split for each in read(other) for frame in each.frames} == {None}
     for frame, task in ((4 + 15 + 10, 12), (5, 9)):
         wrong = document(track(2, polygon(frame), task_id=task), meta=meta)
-        with pytest.raises(InputError, match=f'<track id="2">: frame {frame}, .* does not show'):
+        with pytest.raises(InputError, match=f'<track id="2">, frame="{frame}": .* does not show'):
             read(wrong)
     with pytest.raises(InputError, match=r"<track id=\"0\">: 'task_id' '77' is no task"):
         read(document(track(0, polygon(3), task_id=77), meta=meta))
@@ -326,7 +326,7 @@ DAMAGED = {
         document(track(0, polygon(1)).replace("mouse", "")),
         "<track id=\"0\">: no 'label'",
     ),
-    "frame": (document(track(0, polygon("x"))), "<track id=\"0\">: <polygon>: 'frame' is 'x'"),
+    "frame": (document(track(0, polygon("x"))), "<polygon>: 'frame' is 'x'"),
     "track": (document(track("a", polygon(1))), "'id' is 'a'"),
     "group": (document(track(0, polygon(1), group_id="b")), "'group_id' is 'b'"),
     "points": (document(track(0, polygon(1, points="1,2;3"))), '<track id="0">, frame="1"'),

@@ -393,7 +393,7 @@ def test_json_that_is_nested_without_end(tmp_path):
     path.write_text("[" * 100_000)
     (tmp_path / "videos").mkdir()
     for kind in ("truth", "labels", "coco"):
-        with refused("x.json: not "):
+        with refused("x.json: "):
             KINDS[kind][1](path)
 
 

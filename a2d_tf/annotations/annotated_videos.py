@@ -9,13 +9,13 @@ import itertools
 import json
 import pathlib
 import shlex
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 
 import numpy as np
 
 from a2d_tf.annotations.document import DEFAULTS, ReadOptions
 from a2d_tf.annotations.formats import read_export
-from a2d_tf.annotations.matching import Export, Matcher
+from a2d_tf.annotations.matching import Export, Matcher, Measured
 from a2d_tf.annotations.names import (
     NO_NAMES,
     Names,
@@ -23,7 +23,7 @@ from a2d_tf.annotations.names import (
     check_mapped,
     derive_label_space,
 )
-from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import check_inside
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.limits import MAX_INSTANCES, MAX_MASK_PIXELS
@@ -51,7 +51,7 @@ class AnnotationSettings:
       first_frame: see `Matcher`.
       follow_links: whether to read links that lead out of the folder of the videos.
       test_videos: names of the test split; by default as the files say, else `split_by_name`.
-      by_size: see `Matcher`.
+      measured: see `Matcher`.
     """
 
     exports: tuple[Export, ...]
@@ -63,7 +63,7 @@ class AnnotationSettings:
     first_frame: int | None = None
     follow_links: bool = False
     test_videos: Collection[str] = ()
-    by_size: Mapping[pathlib.PurePath, str] | None = None
+    measured: Measured | None = None
 
 
 class AnnotatedVideos:
@@ -94,7 +94,7 @@ class AnnotatedVideos:
         exports = settings.exports
         self.folder = pathlib.Path(settings.videos)
         self.root = exports[0].path.parent
-        matcher = Matcher(self.folder, settings.first_frame, settings.by_size)
+        matcher = Matcher(self.folder, settings.first_frame, settings.measured)
         read = [
             (export, document)
             for export in exports
@@ -110,7 +110,7 @@ class AnnotatedVideos:
             )
         self.label_space = self._check_names(settings.label_space)
         self._settings = dataclasses.replace(
-            settings, label_space=self.label_space, by_size=matcher.by_size
+            settings, label_space=self.label_space, measured=matcher.measured
         )
         files = ", ".join(export.path.name for export in exports[:3])
         self.listing = f"{files}, videos in {self.folder}"
@@ -141,9 +141,6 @@ class AnnotatedVideos:
             line = f"{where}: {format_name}; annotated frames of {listed or 'none'}{more}"
             numberings = [f.numbering.explanation for d in documents for f in d.frames]
             lines.append("; ".join([line, *dict.fromkeys(numberings), *_left_out(documents)]))
-        labels = (i.label for d in self.documents for f in d.frames for i in f.instances)
-        if unused := self._names.unused(labels):
-            lines.append(f"--names: no annotation has the labels {', '.join(map(shown, unused))}")
         if self._hashed:
             listed = ",".join(f'"{vid}"' if "," in vid else vid for vid in self._hashed)
             lines.append(
@@ -219,8 +216,7 @@ class AnnotatedVideos:
                 ) from error
         codes = np.array([self._code(i) for i in annotated.instances], np.int32)
         label_map = paint(masks, codes, self.label_space.code_dtype)
-        offset = self._offsets[vid].get(_namespace(located.document), 0)
-        tracks = _tracks(annotated.instances, offset)
+        tracks = _tracks(annotated.instances, self._offsets[vid][_namespace(located.document)])
         return Annotation(label_map, masks, codes, boxes, tracks=tracks)
 
     def read_frames(
@@ -312,18 +308,8 @@ class AnnotatedVideos:
     def _video(self, vid, split):
         numbered = self._frames[vid]
         frame = next(iter(numbered.values())).frame
-        height, width = (0, 0) if frame.scaled or frame.size is None else frame.size
-        return Video(
-            vid=vid,
-            label=0,
-            start="",
-            end="",
-            height=height,
-            width=width,
-            frames=0,
-            annotated=len(numbered),
-            usage=SPLITS.index(split),
-        )
+        size = (0, 0) if frame.scaled or frame.size is None else frame.size
+        return Video(vid, 0, "", "", *size, 0, len(numbered), SPLITS.index(split))
 
 
 def _namespace(document):
@@ -334,37 +320,31 @@ def _namespace(document):
 def _offsets(located):
     """Return {namespace: what to add}, so that the tracks of a video's files do not mix."""
     highest: dict = {}
-    for item in located:
-        for instance in item.frame.instances:
-            if instance.track is not None and instance.track >= 0:
-                key = _namespace(item.document)
-                highest[key] = max(highest.get(key, 0), instance.track)
+    for each in located:
+        tracks = [i.track for i in each.frame.instances if i.track is not None]
+        key = _namespace(each.document)
+        highest[key] = max([highest.get(key, -1), *tracks])
     ends = itertools.accumulate((top + 1 for top in highest.values()), initial=0)
     return dict(zip(highest, ends))
 
 
 def _tracks(instances, offset):
     """Return the identities int64 [N], -1 where there is none; None where all have none."""
-    largest = np.iinfo(np.int64).max  # tools write numbers of any length
-    given = [-1 if i.track is None else i.track for i in instances]
-    tracks = [(track + offset) & largest if track >= 0 else -1 for track in given]
+    # Tools write numbers of any length.
+    tracks = [-1 if i.track is None else (i.track + offset) % 2**63 for i in instances]
     return np.array(tracks, np.int64) if any(track >= 0 for track in tracks) else None
 
 
 def _split_of(vid, located):
     """Return the split that a video's files give it, None where none does; they must agree."""
-    first = None
-    for item in located:
-        if item.frame.split is not None:
-            first = first or item
-            if item.frame.split != first.frame.split:
-                raise InputError(
-                    f"{item}: puts '{vid}' into '{item.frame.split}', and {first} into "
-                    f"'{first.frame.split}'; "
-                    "the frames of a video are of one split: correct one, or name the test videos "
-                    "by --test_videos"
-                )
-    return first and first.frame.split
+    by_split = {each.frame.split: each for each in located if each.frame.split is not None}
+    if len(by_split) > 1:
+        test, train = by_split["test"], by_split["train"]
+        raise InputError(
+            f"{test}: puts '{vid}' into 'test', and {train} into 'train'; correct one, or name the "
+            "test videos by --test_videos"
+        )
+    return next(iter(by_split), None)
 
 
 def _left_out(documents):

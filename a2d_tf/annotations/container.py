@@ -16,6 +16,8 @@ from a2d_tf.core.files import check_json
 from a2d_tf.core.limits import MAX_EXPORT_BYTES
 
 _REMEDY = "export it again"
+# Of a file that is none of its kind, damaged or not to be read.
+_UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error)
 
 
 class Container:
@@ -26,7 +28,7 @@ class Container:
       names: relative paths of its files, with '/', sorted; hidden ones are left out.
 
     Raises:
-      InputError: no such path, a damaged zip, a file that cannot be read or is too large.
+      InputError: no such path, or a damaged zip.
     """
 
     def __init__(self, path: pathlib.Path) -> None:
@@ -38,10 +40,8 @@ class Container:
         elif not path.is_file():
             raise InputError(f"{path}: no such file or folder; --annotations names an export")
         elif path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
-            try:
+            with _readable(path):
                 self._zip = zipfile.ZipFile(path)
-            except (zipfile.BadZipFile, OSError) as error:
-                raise InputError(f"{path}: not a readable zip ({error}); {_REMEDY}") from error
             names = [info.filename for info in self._zip.infolist() if not info.is_dir()]
         else:
             names = [path.name]
@@ -52,23 +52,30 @@ class Container:
         return self.path if self.path.is_file() and not self._zip else self.path / name
 
     def read(self, name: str) -> bytes:
-        """Return the content of one of `names`."""
+        """Return the content of one of `names`; InputError where it cannot be read."""
         where = self.locate(name)
-        try:
+        with _readable(where):
             if self._zip is None:
                 return pathlib.Path(where).read_bytes()
             if self._zip.getinfo(name).file_size > MAX_EXPORT_BYTES:
-                raise InputError(f"{where}: larger than {MAX_EXPORT_BYTES} bytes; split the export")
+                raise ValueError(f"larger than {MAX_EXPORT_BYTES} bytes")
             return self._zip.read(name)
-        except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-            raise InputError(f"{where}: cannot be read ({error}); {_REMEDY}") from error
 
     def text(self, name: str) -> str:
         """Return the content of a text file, UTF-8 with or without a byte order mark."""
-        try:
+        with _readable(self.locate(name)):
             return self.read(name).decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise InputError(f"{self.locate(name)}: not UTF-8 ({error}); {_REMEDY}") from error
+
+
+@contextlib.contextmanager
+def _readable(path):
+    """Name the file in an error that reading it raises."""
+    try:
+        yield
+    except InputError:
+        raise
+    except _UNREADABLE as error:
+        raise InputError(f"{path}: cannot be read ({error}); {_REMEDY}") from error
 
 
 def _is_hidden(name):
@@ -95,18 +102,17 @@ class File:
         """Read a file; InputError where it cannot be read, or is a .json and none."""
         if not name.lower().endswith(".json"):
             return cls(container, name, container.read(name))
-        try:
-            content = json.loads(container.text(name))
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise InputError(
-                f"{container.locate(name)}: not a readable JSON file ({error}); {_REMEDY}"
-            ) from error
-        return cls(container, name, content)
+        with _readable(container.locate(name)):  # a RecursionError is a RuntimeError
+            return cls(container, name, json.loads(container.text(name)))
 
     @property
     def path(self) -> pathlib.PurePath:
         """The path, as errors name it."""
         return self.container.locate(self.name)
+
+    def error(self, where: str, problem: str) -> InputError:
+        """Return the error of a field; `problem` ends with the remedy."""
+        return InputError(f"{self.path}: {where}: {problem}")
 
     def check(self, kind: Any) -> Any:
         """Return the content, of this kind for `core.files.check_json`; else raise InputError."""
@@ -122,4 +128,4 @@ class File:
         try:
             yield
         except ValueError as error:
-            raise InputError(f"{self.path}: {where}: {error}; {remedy}") from error
+            raise self.error(where, f"{error}; {remedy}") from error

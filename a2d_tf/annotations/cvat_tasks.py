@@ -88,10 +88,11 @@ def read_tasks(root: Element) -> dict[str | None, Task]:
     tasks: dict[str | None, Task] = {}
     ends = dict.fromkeys(subsets, 0)
     for element, subset, split in zip(elements, subsets, splits):
-        task = _task(element, _number(element, "start_frame"), _number(element, "size"))
+        start, count = _number(element, "start_frame"), _number(element, "size")
+        task = _task(element, start, count, element)
         tasks[str(task.id)] = dataclasses.replace(
             task,
-            video=task.video or _video(element.findtext("name")),
+            video=task.video or _video(element.findtext("name", "")),
             offset=ends[subset],
             split=split if {"train", "test"} <= set(splits) else None,
         )
@@ -114,27 +115,19 @@ def _check_videos(tasks: Iterable[Task]) -> None:
 
 def _single(root):
     """Return the task, or a job, which shows any part of its task."""
-    meta = root.find("meta")
-    element = root.find("meta/job")
-    if element is None:
-        element = root.find("meta/task")
-    if element is None:
+    meta, element = root.find("meta"), root.find("meta/task")
+    if meta is None:
         return Task()
-    if element.tag == "task" and element.find("size") is not None:
-        task = _task(element, _number(element, "start_frame"), _number(element, "size"))
-    else:
-        task = _task(element, 0, None)
-    # Until 2020 the source stood beside the task; a job's size may.
-    video, size = task.video or _video(meta.findtext("source")), task.size or _size(meta)
-    of_video = True if video or size else task.of_video
-    return dataclasses.replace(task, video=video, size=size, of_video=of_video)
+    if element is None or element.find("size") is None:
+        return _task(meta, 0, None, element)
+    return _task(meta, _number(element, "start_frame"), _number(element, "size"), element)
 
 
-def _task(element, start, count):
-    step = re.search(r"step\s*=\s*([1-9][0-9]*)", element.findtext("frame_filter") or "")
-    video, size = _video(element.findtext("source")), _size(element)
-    mode = {"interpolation": True, "annotation": False}.get(element.findtext("mode") or "")
-    named = element.tag == "task" and element.findtext("id")
+def _task(parent, start, count, task):
+    """Return the task that is described somewhere within `parent`; `task` has its number."""
+    step = re.search(r"step\s*=\s*([1-9][0-9]*)", _text(parent, "frame_filter"))
+    video, size = _video(_text(parent, "source")), _size(parent)
+    mode = {"interpolation": True, "annotation": False}.get(_text(parent, "mode"))
     return Task(
         video,
         True if video or size else mode,
@@ -142,17 +135,23 @@ def _task(element, start, count):
         start,
         int(step[1]) if step else 1,
         count,
-        id=_number(element, "id") if named else None,
+        id=_number(task, "id") if task is not None and task.findtext("id") else None,
     )
 
 
-def _size(element):
-    if element.find("original_size") is None:
+def _size(parent):
+    element = next(parent.iter("original_size"), None)
+    if element is None:
         return None
-    height, width = (_number(element, f"original_size/{side}") for side in ("height", "width"))
+    height, width = _number(element, "height"), _number(element, "width")
     if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
         raise ValueError(f"original_size: {width}x{height} is no size of a video")
     return height, width
+
+
+def _text(parent, tag):
+    """Return the text of the first such element within a parent; '' where there is none."""
+    return next((element.text or "" for element in parent.iter(tag)), "")
 
 
 def _number(element, field):
@@ -164,5 +163,5 @@ def _number(element, field):
 
 def _video(name):
     """Return the name of a file without folders and suffix; None for no name."""
-    base = (name or "").strip().replace("\\", "/").rpartition("/")[2]
+    base = name.strip().replace("\\", "/").rpartition("/")[2]
     return _SUFFIX.sub("", base) or None

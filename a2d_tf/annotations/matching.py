@@ -13,11 +13,15 @@ import pathlib
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Optional
 
 from a2d_tf.annotations.document import AnnotatedFrame, Document
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import is_file_name
 from a2d_tf.data import frames as frame_files
+
+Measured = Mapping[str, Optional[tuple[tuple[int, int], int]]]
+"""{name of a video: (height, width) and number of frames, or None of what is no whole video}."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,14 +58,14 @@ class Matcher:
     Attributes:
       folder: the folder of the videos.
       names: the names of its videos, sorted.
-      by_size: {path of a document: the video that was found by its size}.
+      measured: what has been measured of videos, which takes decoding.
     """
 
     def __init__(
         self,
         folder: pathlib.Path,
         first_frame: int | None = None,
-        by_size: Mapping[pathlib.PurePath, str] | None = None,
+        measured: Measured | None = None,
     ) -> None:
         """List the videos.
 
@@ -69,13 +73,11 @@ class Matcher:
           folder: the folder of a video file, or of a folder of numbered images, per video.
           first_frame: 0 or 1, the number of the first frame of a video file where images are
             numbered by name; by default 1. Folders of images begin with 0 or 1 by themselves.
-          by_size: that of an earlier match of the same documents, so that no video is decoded.
+          measured: that of an earlier match, so that no video is decoded again.
         """
         self.folder, self._first_frame = folder, first_frame
-        self.by_size = dict(by_size or {})
-        self._again = by_size is not None
+        self.measured = dict(measured or {})
         self._said: dict[Export, set[str]] = {}  # the videos that exports of a said video name
-        self._measured: dict[str, tuple[tuple[int, int], int] | None] = {}
         self._first: dict[str, int | None] = {}
         self._paths: dict[str, list[pathlib.Path]] = {}
         if not folder.is_dir():
@@ -105,8 +107,7 @@ class Matcher:
         for document, videos in named:
             sized = ""
             if None in videos.values():
-                sized = self.by_size.get(document.path) or self._find_by_size(document, taken)
-                self.by_size[document.path] = sized
+                sized = self._find_by_size(document, taken)
                 taken.add(sized)
             known = {name: video or sized for name, video in videos.items()}
             for video in set(known.values()):
@@ -183,23 +184,21 @@ class Matcher:
             fit = [name for name in free if self._measure(name) == (size, document.frame_count)]
         if len(fit) == 1:
             return fit[0]
-        candidates = fit or free or self.names
-        claim = f" of {size[1]}x{size[0]}" if size else ""
-        claim += f" with {document.frame_count} frames" if document.frame_count else ""
+        candidates = fit or free or self.names or ["VIDEO"]
         raise InputError(
-            f"{document.path}: names no video, and {len(fit)} of {self.folder} are{claim}; "
-            f"candidates: {_listed(candidates)}; say --annotations={(candidates or ['VIDEO'])[0]}="
-            "PATH"
+            f"{document.path}: names no video, and {len(fit)} of {self.folder} have its size and "
+            f"number of frames; candidates: {_listed(candidates)}; say --annotations="
+            f"{candidates[0]}=PATH"
         )
 
     def _measure(self, video: str) -> tuple[tuple[int, int], int] | None:
         """Return the (height, width) and the number of frames; None of what is no whole video."""
-        if video not in self._measured:
-            self._measured[video], path = None, self._paths[video][0]
+        if video not in self.measured:
+            self.measured[video], path = None, self._paths[video][0]
             with contextlib.suppress(InputError):  # other things may lie in the folder
                 size = frame_files.size(path, zero_based=True)
-                self._measured[video] = size, frame_files.count(path, zero_based=True)
-        return self._measured[video]
+                self.measured[video] = size, frame_files.count(path, zero_based=True)
+        return self.measured[video]
 
     def _check_numbering(self, video: str, document: Document) -> None:
         """Raise InputError where numbers would be taken for other frames than those meant."""
@@ -209,7 +208,7 @@ class Matcher:
                 f"{document.path}: counts frames from 1, and the images of '{video}' from 0, so "
                 "that names of one are not those of the other; number the images from 1"
             )
-        if "images" in kinds and video in self._paths and not self._again:
+        if "images" in kinds and video in self._paths:
             measured = self._measure(video)
             if measured and measured[1] != document.frame_count:
                 raise InputError(

@@ -72,10 +72,6 @@ class Names:
                 return actor, action
         return splits[0]
 
-    def unused(self, labels: Iterable[str]) -> list[str]:
-        """Return the labels of the file that no instance has, sorted."""
-        return sorted(set(self.by_label) - {label.strip() for label in labels})
-
 
 NO_NAMES = Names()
 

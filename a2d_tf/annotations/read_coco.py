@@ -36,7 +36,7 @@ from a2d_tf.annotations.document import (
     Segmentation,
 )
 from a2d_tf.annotations.shapes import area
-from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.errors import shown
 from a2d_tf.core.files import check_json, one_of, whole
 from a2d_tf.core.limits import MAX_SIDE
 from a2d_tf.data.manifest import SPLITS
@@ -98,11 +98,8 @@ def read(file: File, options: ReadOptions) -> list[Document]:
       InputError: the structure is broken, a name holds no frame, or nothing has a mask.
     """
     content = file.check(_COCO)
-    labels = _by_id(file, "categories")
-    drawn = _by_image(file)
-    for i, annotation in enumerate(content["annotations"]):
-        if annotation["category_id"] not in labels:
-            raise _unknown(file, f"annotations[{i}].category_id", annotation["category_id"])
+    labels = {category["id"]: category["name"] for category in content["categories"]}
+    drawn = _by_image(file, {"category_id": labels})
     dialect = _dialect(content, options)
     left_out: collections.Counter[str] = collections.Counter()
     frames = []
@@ -112,10 +109,8 @@ def read(file: File, options: ReadOptions) -> list[Document]:
         if _is_annotated(annotations, instances, dialect, options, left_out):
             frames.append(_frame(file, i, dialect, instances))
     if content["annotations"] and left_out[_NO_MASK] == len(content["annotations"]):
-        raise InputError(
-            f"{file.path}: annotations: none has a mask ('segmentation'); draw polygons or masks, "
-            "boxes do not do"
-        )
+        problem = "none has a mask ('segmentation'); draw polygons or masks, boxes do not do"
+        raise file.error("annotations", problem)
     return [Document(file.path, "coco", tuple(frames), dict(left_out), _frame_count(content))]
 
 
@@ -129,14 +124,14 @@ def read_own(file: File, options: ReadOptions) -> list[Document]:
     if any("split" in image for image in content["images"]):
         file.check({"images": [{"split": one_of(*SPLITS)}]})
     dialect = _Dialect(frame_names.of_own, "<video>/<frame>, such as yard/00030 or yard/00030.png")
-    drawn = _by_image(file)
+    drawn = _by_image(file, {})
     frames = []
     for i, image in enumerate(content["images"]):
         instances = []
         for where, annotation in drawn[image["id"]]:
             if annotation.get("iscrowd"):
                 problem = "crowds have no single action; annotate each instance"
-                raise InputError(f"{file.path}: {where}.iscrowd: {problem}")
+                raise file.error(f"{where}.iscrowd", problem)
             actor, action = annotation["actor"], annotation["action"]
             parts = (annotation["segmentation"],)
             box = annotation.get("bbox")
@@ -168,29 +163,24 @@ def _dialect(content, options):
     return _Dialect(frame_names.of_cvat)
 
 
-def _by_id(file, name):
-    """Return {id: entry} of a list; ids are unique."""
-    entries = {}
-    for i, entry in enumerate(file.content[name]):
-        if entries.setdefault(entry["id"], entry) is not entry:
-            problem = f"{shown(entry['id'])} is also that of another; ids are unique"
-            raise InputError(f"{file.path}: {name}[{i}].id: {problem}")
-    return entries
+def _by_image(file, lists):
+    """Return {image id: [(where, annotation), ...]} of all images.
 
-
-def _by_image(file):
-    """Return {image id: [(where, annotation), ...]} of all images."""
-    drawn = {identity: [] for identity in _by_id(file, "images")}
+    Args:
+      file: the file; lists: {field of annotations: what it may be}, beside `image_id`.
+    """
+    drawn = {}
+    for i, image in enumerate(file.content["images"]):
+        if image["id"] in drawn:
+            raise file.error(f"images[{i}].id", f"{shown(image['id'])} is also another's")
+        drawn[image["id"]] = []
     for i, annotation in enumerate(file.content["annotations"]):
-        if annotation["image_id"] not in drawn:
-            raise _unknown(file, f"annotations[{i}].image_id", annotation["image_id"])
+        for field, known in {"image_id": drawn, **lists}.items():
+            if annotation[field] not in known:
+                problem = f"{shown(annotation[field])} is not listed in this file; export it again"
+                raise file.error(f"annotations[{i}].{field}", problem)
         drawn[annotation["image_id"]].append((f"annotations[{i}]", annotation))
     return drawn
-
-
-def _unknown(file, where, identity):
-    problem = f"{shown(identity)} is not listed in this file; export the annotations again"
-    return InputError(f"{file.path}: {where}: {problem}")
 
 
 def _frame(file, i, dialect, instances):
@@ -203,7 +193,7 @@ def _frame(file, i, dialect, instances):
     found = found or dialect.parse(name)
     if not found:
         problem = f"{shown(name)} names no frame of a video; name images {dialect.form}"
-        raise InputError(f"{file.path}: images[{i}].file_name: {problem}")
+        raise file.error(f"images[{i}].file_name", problem)
     height, width = image.get("height"), image.get("width")
     size = (height, width) if height and width else None
     scaled = dialect.scaled and size is not None
@@ -225,7 +215,7 @@ def _instances(file, annotations, labels, dialect, options, left_out):
         else:
             instances.append(
                 Instance(
-                    labels[annotation["category_id"]]["name"],
+                    labels[annotation["category_id"]],
                     (segmentation,),
                     where,
                     actor=_text(attributes.get("actor")),

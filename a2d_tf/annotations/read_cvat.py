@@ -9,7 +9,6 @@ import collections
 import dataclasses
 import math
 import re
-from collections.abc import Hashable
 from typing import Any, NoReturn
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
@@ -31,6 +30,7 @@ from a2d_tf.annotations.document import (
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.limits import MAX_SIDE
 
+_Key = tuple[str, int]  # the group of a shape, or else its track
 _START = 4096  # bytes that hold the first tag
 _MASKS = ("polygon", "mask", "ellipse")  # have an area to fill; a box only bounds one
 _BY_FRAME = Numbering("video", "CVAT counts from 0: its frame 5 is frame 6 of the video")
@@ -40,31 +40,22 @@ _BY_IMAGE = Numbering(
 
 
 @dataclasses.dataclass
-class _Shape:
-    """A visible shape; `key` is its group or else its track, which parts of an instance share."""
-
-    element: Element
-    label: str
-    key: tuple[str, int] | None
-    where: str
-
-
-@dataclasses.dataclass
 class _Frame:
     """A frame on the way.
 
     Attributes:
-      frame: what is known of it without its shapes.
+      frame: what is known of it without its instances.
       known: whether it is annotated, by a keyframe.
       listed: whether it is an <image>, or one that a track has left.
       others: whether it has shapes that are no masks.
+      shapes: (key, shape) of the visible ones; parts of one instance have the same key.
     """
 
     frame: AnnotatedFrame
     known: bool = False
     listed: bool = False
     others: bool = False
-    shapes: list[_Shape] = dataclasses.field(default_factory=list)
+    shapes: list[tuple[_Key | None, Instance]] = dataclasses.field(default_factory=list)
 
 
 def matches(content: Any) -> bool:
@@ -89,13 +80,11 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     for element in root:
         if element.tag in ("track", "image"):
             key = None if None in readers else element.get("task_id")
-            with file.at(_place(element)):
-                if key not in readers:
-                    raise ValueError(f"'task_id' {shown(key)} is no task of meta/project")
-                if element.tag == "track":
-                    readers[key].add_track(element)
-                else:
-                    readers[key].add_image(element)
+            if key not in readers:
+                problem = f"'task_id' {shown(key)} is no task of meta/project; export it again"
+                raise file.error(_place(element), problem)
+            reader = readers[key]
+            (reader.add_track if element.tag == "track" else reader.add_image)(element)
     return [reader.document() for reader in readers.values()]
 
 
@@ -123,28 +112,30 @@ class _Reader:
         self._file, self._task, self._options = file, task, options
         self._images: list[_Frame] = []
         self._frames: dict[int, _Frame] = {}  # of a video, by number
-        # Of the groups and tracks: their first identity, and their frames.
-        self._identities: dict[Hashable, int] = {}
-        self._spans: collections.defaultdict[Hashable, set[int]] = collections.defaultdict(set)
+        self._spans: collections.defaultdict[_Key, set[int]] = collections.defaultdict(set)
+        self._identities: dict[_Key, int] = {}
         self._left_out: collections.Counter[str] = collections.Counter()
 
     def add_track(self, track: Element) -> None:
         """Add the visible shapes of a <track>."""
-        identity, group = _number(track, "id"), _number(track, "group_id", "0")
-        key = ("group", group) if group else ("track", identity)
+        place = _place(track)
+        with self._file.at(place):
+            label, identity = _label(track), _number(track, "id")
+            key = _group(track) or ("track", identity)
+        # The largest part of a group changes; its first track does not.
         self._identities[key] = min(identity, self._identities.get(key, identity))
         visible, left = 0, []
         for element in track:
-            number = _number(element, "frame")
-            entry = self._entry(self._task.number(number), f'frame="{number}"')
-            if element.get("outside") == "1":
-                left.append(entry)
-            elif self._is_mask(element, entry):
-                entry.known |= element.get("keyframe") != "0"
-                where = f'{_place(track)}, frame="{number}"'
-                entry.shapes.append(_Shape(element, _label(track), key, where))
-                self._spans[key].add(number)
-                visible += 1
+            where = f'frame="{element.get("frame")}"'
+            with self._file.at(f"{place}, {where}"):
+                number = self._task.number(_number(element, "frame"))
+                entry = self._entry(number, where)
+                if element.get("outside") == "1":
+                    left.append(entry)
+                elif self._add(entry, element, label, key, f"{place}, {where}"):
+                    entry.known |= element.get("keyframe") != "0"
+                    self._spans[key].add(number)
+                    visible += 1
         # A shape that was drawn on one frame is exported as a track too, which ends at the next
         # frame, whatever that one shows.
         for entry in left if visible > 1 else ():
@@ -152,20 +143,18 @@ class _Reader:
 
     def add_image(self, image: Element) -> None:
         """Add the shapes of an <image>."""
-        height, width = (_number(image, side) for side in ("height", "width"))
-        if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
-            raise ValueError(f"{width}x{height} is no size of an image")
-        found = self._name(image)
-        frame = AnnotatedFrame(*found, (height, width), (), _place(image), split=self._task.split)
-        entry = _Frame(frame, listed=True)
-        self._images.append(entry)
-        for element in image:
-            if element.tag != "tag" and self._is_mask(element, entry):
-                group = _number(element, "group_id", "0")
-                where = f"{_place(image)}, <{element.tag}> {len(entry.shapes) + 1}"
-                key = ("group", group) if group else None
-                entry.shapes.append(_Shape(element, _label(element), key, where))
+        place = _place(image)
+        with self._file.at(place):
+            size = (_number(image, "height"), _number(image, "width"))
+            found = self._name(image)
+            frame = AnnotatedFrame(*found, size, (), place, split=self._task.split)
+            entry = _Frame(frame, listed=True)
+            for i, element in enumerate(image, 1):
+                if element.tag != "tag":
+                    where = f"{place}, shape {i}"
+                    self._add(entry, element, _label(element), _group(element), where)
         entry.known = bool(entry.shapes)
+        self._images.append(entry)
 
     def document(self) -> Document:
         """Return the document, with the frames that are annotated."""
@@ -180,8 +169,7 @@ class _Reader:
             else:
                 continue
             if kept:
-                pairs = [(shape.key, self._instance(entry, shape)) for shape in entry.shapes]
-                instances = shapes.join(pairs)
+                instances = shapes.join((key, self._tracked(key, x)) for key, x in entry.shapes)
                 frames.append(dataclasses.replace(entry.frame, instances=instances))
             else:
                 self._left_out[reason] += 1
@@ -219,30 +207,24 @@ class _Reader:
             raise ValueError(f"{shown(name)} has no frame number, as clip1/00005.jpg has")
         return found
 
-    def _is_mask(self, element, entry):
-        """Whether a shape has an area to fill; others are counted."""
-        if element.tag in _MASKS:
-            return True
-        self._left_out[f"shapes <{element.tag}>, which are no masks"] += 1
-        entry.others = True
-        return False
-
-    def _instance(self, entry, shape):
+    def _add(self, entry, element, label, key, where):
+        """Add a shape to a frame, or count it where it has no area; return whether it has one."""
+        if element.tag not in _MASKS:
+            self._left_out[f"shapes <{element.tag}>, which are no masks"] += 1
+            entry.others = True
+            return False
         attributes = {
             attribute.get("name", "").lower(): (attribute.text or "").strip()
-            for attribute in shape.element.findall("attribute")
+            for attribute in element.findall("attribute")
         }
-        with self._file.at(shape.where):
-            part = _segmentation(shape.element, entry.frame.size)
-        return Instance(
-            shape.label,
-            (part,),
-            shape.where,
-            actor=attributes.get("actor"),
-            action=attributes.get("action"),
-            # The largest part of a group changes; its first track does not.
-            track=self._identities[shape.key] if len(self._spans[shape.key]) > 1 else None,
-        )
+        part, action = _segmentation(element, entry.frame.size), attributes.get("action")
+        entry.shapes.append((key, Instance(label, (part,), where, attributes.get("actor"), action)))
+        return True
+
+    def _tracked(self, key, shape):
+        """Return a shape with its identity, if it recurs on other frames."""
+        track = self._identities[key] if len(self._spans.get(key, ())) > 1 else None
+        return dataclasses.replace(shape, track=track)
 
 
 def _segmentation(element: Element, size: tuple[int, int] | None) -> Segmentation:
@@ -269,6 +251,11 @@ def _label(element):
     if not element.get("label"):
         raise ValueError("no 'label'")
     return element.get("label")
+
+
+def _group(element):
+    group = _number(element, "group_id", "0")
+    return ("group", group) if group else None
 
 
 def _number(element, field, default=""):

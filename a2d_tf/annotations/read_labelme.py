@@ -21,7 +21,7 @@ import numpy as np
 from a2d_tf.annotations import frame_names, shapes
 from a2d_tf.annotations.container import File
 from a2d_tf.annotations.document import AnnotatedFrame, Document, FrameName, Instance, ReadOptions
-from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.errors import shown
 from a2d_tf.core.files import check_json, whole
 from a2d_tf.core.limits import MAX_SIDE
 from a2d_tf.data.frames import claimed_size, decode_image
@@ -80,7 +80,7 @@ def _frame_name(file: File) -> FrameName:
     found = found or frame_names.of_image(file.name)
     if not found:
         problem = f"{shown(image)} names no frame of a video; name images <video>/<number>.jpg"
-        raise InputError(f"{file.path}: imagePath: {problem}")
+        raise file.error("imagePath", problem)
     return found
 
 

@@ -85,7 +85,7 @@ def _load(file):
     if isinstance(names, list):
         names = {str(number): label for number, label in enumerate(names)}
     if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
-        raise InputError(f"{file.path}: names: {shown(names)} lists no classes; export it again")
+        raise file.error("names", f"{shown(names)} lists no classes; export it again")
     return {**dataset, "names": names}
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from a2d_tf.annotations import frame_names
 from a2d_tf.annotations.container import File
 from a2d_tf.annotations.document import AnnotatedFrame, Document, Instance, ReadOptions
-from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.errors import shown
 from a2d_tf.core.files import whole
 from a2d_tf.core.limits import MAX_SIDE
 
@@ -60,7 +60,7 @@ def read(file: File, options: ReadOptions) -> list[Document]:
             found = frame_names.of_youtube_vis(name, certain)
             if not found:
                 problem = f"{shown(name)} names no frame; name frames <video>/<number>.jpg"
-                raise InputError(f"{file.path}: {where}: {problem}")
+                raise file.error(where, problem)
             frames.append(AnnotatedFrame(*found, size, tuple(tracks.get((i, k), ())), where))
     return [Document(file.path, "youtube_vis", tuple(frames), dict(left_out))]
 
@@ -77,13 +77,13 @@ def _sort(file, options, left_out):
         where = f"annotations[{j}]"
         for field, known in (("video_id", videos), ("category_id", labels)):
             if annotation[field] not in known:
-                problem = f"{shown(annotation[field])} is not listed in this file"
-                raise InputError(f"{file.path}: {where}.{field}: {problem}; export it again")
+                problem = f"{shown(annotation[field])} is not listed in this file; export it again"
+                raise file.error(f"{where}.{field}", problem)
         i, masks = videos[annotation["video_id"]], annotation["segmentations"]
         count = len(file.content["videos"][i]["file_names"])
         if len(masks) != count:
-            problem = f"{len(masks)} of them, but videos[{i}] has {count} file_names"
-            raise InputError(f"{file.path}: {where}.segmentations: {problem}; export it again")
+            problem = f"{len(masks)}, but videos[{i}] has {count} file_names; export it again"
+            raise file.error(f"{where}.segmentations", problem)
         crowd = bool(options.crowds and annotation.get("iscrowd"))
         if crowd:
             left_out["crowds"] += 1
