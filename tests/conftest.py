@@ -1,5 +1,6 @@
 """Fixtures that several test modules share."""
 
+import dataclasses
 import gc
 import importlib
 import json
@@ -160,26 +161,11 @@ def tiny_run(tmp_path_factory):
         for name, factor in factors.items():
             if name in weight.name and "kernel" in weight.name:
                 weight.assign(weight * factor)
-    labels = json.loads(network.labels.to_json())
     facts = dict(flow_method="dis", image_height=64, image_width=96, clip_frames=5, clip_stride=1)
-    run_folder.create(
-        folder,
-        config,
-        Manifest(
-            schema=SCHEMA,
-            counts={},
-            sizes={},
-            native_sizes={},
-            durations={},
-            flow_quality={},
-            files=[],
-            skipped=[],
-            mended=[],
-            labels=labels,
-            source="",
-            **facts,
-        ),
-    )
+    empty = {field.name: {} for field in dataclasses.fields(Manifest) if field.name not in facts}
+    labels = json.loads(network.labels.to_json())
+    manifest = Manifest(**{**empty, **facts, "schema": SCHEMA, "labels": labels, "directory": ""})
+    run_folder.create(folder, config, manifest)
     run_folder.save_threshold(folder, 0.3, {})
     checkpoint = tf.train.Checkpoint(network=network)
     tf.train.CheckpointManager(checkpoint, str(folder / "checkpoints"), 1).save(7)

@@ -71,7 +71,9 @@ def test_it_holds_the_package_and_its_flagfiles_and_nothing_of_development(wheel
         (points,) = (name for name in archive.namelist() if name.endswith("/entry_points.txt"))
         scripts = archive.read(points).decode()
     files = (
-        path for path in (ROOT / "a2d_tf").rglob("*.*") if path.suffix in (".py", ".js", ".css")
+        path
+        for path in (ROOT / "a2d_tf").rglob("*.*")
+        if path.suffix in (".py", ".js", ".css", ".html")
     )
     expected = {str(path.relative_to(ROOT)) for path in files}
     models = (ROOT / "a2d_tf" / "pretrained" / "models").glob("*/*")
