@@ -37,6 +37,7 @@ def main(argv: list[str]) -> None:
     import tensorflow as tf
 
     from a2d_tf.core import devices
+    from a2d_tf.core.locks import locked
     from a2d_tf.data import pipeline
     from a2d_tf.data.manifest import Manifest
     from a2d_tf.model.network import Network
@@ -64,7 +65,14 @@ def main(argv: list[str]) -> None:
         threshold = config.inference.score_threshold
         if threshold < 0:
             threshold = inherited["threshold"] if inherited else run_folder.DEFAULT_THRESHOLD
-        with _alone(workdir):
+        # Workers of one training share the run folder; other trainings are kept out of it.
+        lock = locked(os.path.join(workdir, ".lock"), wait=False)
+        with lock if replicas.is_chief() else contextlib.nullcontext(True) as held:
+            if not held:
+                raise InputError(
+                    f"{workdir}: another training uses this run folder; stop it, or give another "
+                    "--workdir"
+                )
             _prepare(network, config, manifest, workdir, inherited=inherited)
             validate = _validation(network, config, manifest, workdir, threshold=threshold)
             fit(network, manifest, config, workdir, validate=validate, profiled=profiled)
@@ -77,28 +85,6 @@ def _profiled(text):
     if text and not steps:
         raise InputError(f"--profile={text}: the first and the last step to trace, as 100:110")
     return steps
-
-
-@contextlib.contextmanager
-def _alone(workdir):
-    """Keep other trainings, but for this one's own workers, out of the run folder."""
-    from a2d_tf.core.locks import locked
-    from a2d_tf.training import replicas
-
-    if not replicas.is_chief():
-        yield
-        return
-    with contextlib.ExitStack() as stack:
-        try:
-            held = stack.enter_context(locked(os.path.join(workdir, ".lock"), wait=False))
-        except OSError as error:
-            raise InputError(f"{workdir}: cannot be written ({error.strerror})") from error
-        if not held:
-            raise InputError(
-                f"{workdir}: another training is at this run; stop it first, or give another "
-                "--workdir"
-            )
-        yield
 
 
 def _prepare(network, config, manifest, workdir, *, inherited):

@@ -57,7 +57,7 @@ def test_two_trainings_in_one_run_folder_are_refused(mini_records, tmp_path):
     with locks.locked(tmp_path / ".lock") as held:
         words = (*TINY, f"--records={mini_records.directory}", f"--workdir={tmp_path}")
         message = complaint(run_main("train", *words, "--steps=2", "--val_fraction=0"))
-    assert held and "another training is at this run; stop it first" in message
+    assert held and f"{tmp_path}: another training" in message
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 

@@ -17,6 +17,8 @@ from collections.abc import Iterator
 
 import filelock
 
+from a2d_tf.core.errors import InputError
+
 _LOCK = "lock"
 _IDLE = 24 * 3600  # seconds after which another machine's folder is taken for abandoned
 
@@ -31,17 +33,19 @@ def locked(path: str | os.PathLike[str], wait: bool = True) -> Iterator[bool]:
       path: of the file; wait: whether to wait while another process holds the lock.
 
     Raises:
-      OSError: the file cannot be made.
+      InputError: the file cannot be made.
     """
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     lock = filelock.FileLock(path)
     try:
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
         lock.acquire(blocking=wait)
         held = True
     except filelock.Timeout:
         held = False
     except NotImplementedError:  # the file system has no locks
         held = True
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
     try:
         yield held
     finally:

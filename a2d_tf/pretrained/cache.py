@@ -160,9 +160,6 @@ def _alone(name, place):
             if not holding.enter_context(locked(path, wait=False)):
                 print(f"another process is fetching {name}; waiting for it", flush=True)
                 holding.enter_context(locked(path))
-        except OSError as error:
-            raise InputError(
-                f"{place}: cannot be written ({error.strerror}); name another cache by "
-                "--cache or A2D_TF_CACHE"
-            ) from error
+        except InputError as error:
+            raise InputError(f"{error}; name another cache by --cache or A2D_TF_CACHE") from error
         yield
