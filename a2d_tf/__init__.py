@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from a2d_tf.core.config import Config
     from a2d_tf.core.errors import InputError
     from a2d_tf.core.labels import A2D, LabelSpace
-    from a2d_tf.evaluation import metrics
+    from a2d_tf.evaluation import api as metrics
     from a2d_tf.model.network import Network
     from a2d_tf.video.predictor import Predictor
 
@@ -43,7 +43,7 @@ _MODULES = {
     "InputError": "a2d_tf.core.errors",
     "LabelSpace": "a2d_tf.core.labels",
     "Predictor": "a2d_tf.video.predictor",
-    "metrics": "a2d_tf.evaluation.metrics",
+    "metrics": "a2d_tf.evaluation.api",
 }
 _Settings = Union["Config", str, "os.PathLike[str]"]
 

@@ -109,8 +109,8 @@ def _prepare(network, config, manifest, workdir, *, inherited):
 
 def _validation(network, config, manifest, workdir, *, threshold):
     """Return the validation of a run, or pictures of training clips where no video is held out."""
+    from a2d_tf.evaluation.evaluator import Evaluator
     from a2d_tf.evaluation.reports import dashboard
-    from a2d_tf.evaluation.runner import Evaluator
     from a2d_tf.training import replicas, run_folder
     from a2d_tf.training.events import tagged
     from a2d_tf.training.fit import Validated

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation import box_data, detection, segmentation
+from a2d_tf.evaluation import box_data
+from a2d_tf.evaluation.metrics import detection, segmentation
 from a2d_tf.evaluation.reports import bootstrap
 
 SMALL = LabelSpace(("man", "dog"), ("run", "eat", "none"), (11, 13, 21, 22), none_action="none")

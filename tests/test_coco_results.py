@@ -11,9 +11,10 @@ from pycocotools.cocoeval import COCOeval
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.evaluation import coco_eval, coco_results
+from a2d_tf.evaluation import coco_results
 from a2d_tf.evaluation.box_data import Truth
 from a2d_tf.evaluation.coco_results import Results
+from a2d_tf.evaluation.metrics import coco
 
 SIZE = (8, 12)
 SQUARE = [[2, 1, 6, 1, 6, 5, 2, 5]]  # x 2..6, y 1..5
@@ -83,57 +84,43 @@ def test_a_box_needs_no_mask_and_stands_over_it(tmp_path):
     assert read(tmp_path, [{**box, "segmentation": SQUARE}], unsized).masks is None
 
 
+RLE = {"size": [8, 12], "counts": [96]}
+
+
 @pytest.mark.parametrize(
-    "entries, message",
+    "entries, field",
     [
-        ({}, "are a list of instances"),
-        ([3], r"\[0\] is no object"),
-        ([{**ENTRY, "bbox": [0, 0, 1, 1]}, {}], r"\[1\]\.image_id None is no image of truth\.json"),
-        ([{**ENTRY, "image_id": "5"}], r"\[0\]\.image_id '5'"),
-        ([{**ENTRY, "image_id": []}], r"\[0\]\.image_id \[\]"),
-        ([{**ENTRY, "category_id": 81}], r"\[0\]\.category_id 81 is no code"),
-        ([{**ENTRY, "category_id": 10}], r"\[0\]\.category_id 10 is no code"),
-        ([{**ENTRY, "category_id": "11"}], r"\[0\]\.category_id '11'"),
-        ([{"image_id": 5, "category_id": 11, "bbox": [0, 0, 1, 1]}], r"\[0\]\.score None"),
-        ([{**ENTRY, "score": float("nan")}], r"\[0\]\.score nan"),
-        ([{**ENTRY, "score": True}], r"\[0\]\.score True"),
-        ([ENTRY], r"\[0\]\.bbox is missing"),
-        ([{**ENTRY, "bbox": [0, 0, 1]}], r"\[0\]\.bbox \[0, 0, 1\]"),
-        ([{**ENTRY, "bbox": [0, 0, -1, 1]}], r"\[0\]\.bbox \[0, 0, -1, 1\]"),
-        ([{**ENTRY, "bbox": [0, 0, float("inf"), 1]}], r"\[0\]\.bbox"),
-        ([{**ENTRY, "bbox": "box"}], r"\[0\]\.bbox 'box'"),
+        ({}, "content"),
+        ([3], r"\[0\]"),
+        ([{**ENTRY, "bbox": [0, 0, 1, 1]}, {}], r"\[1\]\.image_id"),
+        ([{**ENTRY, "image_id": "5"}], r"\[0\]\.image_id: '5'"),
+        ([{**ENTRY, "image_id": []}], r"\[0\]\.image_id"),
+        ([{**ENTRY, "category_id": 81}], r"\[0\]\.category_id: 81"),
+        ([{**ENTRY, "category_id": 10}], r"\[0\]\.category_id: 10"),
+        ([{**ENTRY, "category_id": "11"}], r"\[0\]\.category_id: '11'"),
+        ([{"image_id": 5, "category_id": 11, "bbox": [0, 0, 1, 1]}], r"\[0\]\.score"),
+        ([{**ENTRY, "score": float("nan")}], r"\[0\]\.score"),
         ([{**ENTRY, "score": 10**400}], r"\[0\]\.score"),
+        ([ENTRY], r"\[0\]\.bbox"),
+        ([{**ENTRY, "bbox": [0, 0, 1]}], r"\[0\]\.bbox"),
+        ([{**ENTRY, "bbox": [0, 0, -1, 1]}], r"\[0\]\.bbox"),
+        ([{**ENTRY, "bbox": [0, 0, float("inf"), 1]}], r"\[0\]\.bbox"),
         ([{**ENTRY, "bbox": [0, 0, 10**400, 1]}], r"\[0\]\.bbox"),
-        ([{**ENTRY, "segmentation": {"size": [12, 8], "counts": [96]}}], r"\.segmentation: .*size"),
-        (
-            [{**ENTRY, "segmentation": {"size": [8, 12], "counts": "21"}}],
-            r"\.segmentation: .*add up",
-        ),
-        (
-            [{**ENTRY, "segmentation": {"size": [8, 12], "counts": "~o"}}],
-            r"\.segmentation: .*damaged",
-        ),
-        ([{**ENTRY, "segmentation": "mask"}], r"\[0\]\.segmentation: neither polygons"),
+        ([{**ENTRY, "segmentation": {**RLE, "size": [12, 8]}}], r"\[0\]\.segmentation: .*size"),
+        ([{**ENTRY, "segmentation": {**RLE, "counts": "21"}}], r"\[0\]\.segmentation: .*add up"),
+        ([{**ENTRY, "segmentation": {**RLE, "counts": "~o"}}], r"\[0\]\.segmentation: .*damaged"),
+        ([{**ENTRY, "segmentation": "mask"}], r"\[0\]\.segmentation"),
         ([{**ENTRY, "segmentation": [[0, 0, 1, 1]]}], r"\[0\]\.segmentation: a polygon"),
     ],
 )
-def test_malformed_entries_are_named(tmp_path, entries, message):
-    with pytest.raises(InputError, match=rf"results\.json.*{message}"):
+def test_malformed_entries_are_named(tmp_path, entries, field):
+    with pytest.raises(InputError, match=rf"results\.json: .*{field}"):
         read(tmp_path, entries)
 
 
 def test_a_segmentation_without_sizes_is_no_box(tmp_path):
-    with pytest.raises(InputError, match=r"\[0\]\.bbox is missing.*'width' and 'height'"):
+    with pytest.raises(InputError, match=r"\[0\]\.bbox.*'width' and 'height'"):
         read(tmp_path, [{**ENTRY, "segmentation": SQUARE}], truth_of(sizes=None))
-
-
-def test_unreadable_file(tmp_path):
-    path = tmp_path / "results.json"
-    for content in (None, "[", "[" * 100000):
-        if content:
-            path.write_text(content)
-        with pytest.raises(InputError, match=r"results\.json: not readable COCO JSON"):
-            Results.load(path, truth_of(), A2D)
 
 
 # ---- COCO's own AP
@@ -142,7 +129,7 @@ def test_unreadable_file(tmp_path):
 def test_agrees_with_pycocotools_on_the_files(tmp_path, capsys):
     truth_path, results_path = random_files(tmp_path, 0, scale=5)
     truth = Truth.load(truth_path, SPACE, with_masks=True)
-    ours = coco_eval.metrics_of(Results.load(results_path, truth, SPACE), truth)
+    ours = coco.metrics_of(Results.load(results_path, truth, SPACE), truth)
     assert capsys.readouterr().out == ""
     true = COCO(str(truth_path))
     entries = json.loads(results_path.read_text())
@@ -162,13 +149,13 @@ def test_agrees_with_pycocotools_on_the_files(tmp_path, capsys):
 def test_without_masks_on_both_sides_there_are_only_boxes(tmp_path):
     truth_path, results_path = random_files(tmp_path, 1)
     truth = Truth.load(truth_path, SPACE)
-    boxes = coco_eval.metrics_of(Results.load(results_path, truth, SPACE), truth)
+    boxes = coco.metrics_of(Results.load(results_path, truth, SPACE), truth)
     assert list(boxes) == ["box"]
     truth = Truth.load(truth_path, SPACE, with_masks=True)
     results = Results.load(results_path, truth, SPACE)
-    assert coco_eval.metrics_of(results, truth)["box"] == boxes["box"]
+    assert coco.metrics_of(results, truth)["box"] == boxes["box"]
     chosen = results.select(np.ones(len(results.codes), bool))
-    assert coco_eval.metrics_of(chosen, truth) == boxes
+    assert coco.metrics_of(chosen, truth) == boxes
 
 
 def test_nothing_found_and_nothing_to_find():
@@ -179,9 +166,9 @@ def test_nothing_found_and_nothing_to_find():
 
     truth = truth_of(masks=[coco_results.encode_mask(square())])
     for count, ap in ((1, 100), (0, 0)):
-        figures = coco_eval.metrics_of(results(count), truth)
+        figures = coco.metrics_of(results(count), truth)
         assert list(figures) == ["box", "mask"]
         for kind in figures.values():
             aps = dict.fromkeys(("ap", "ap50", "ap75", "ap_small"), pytest.approx(ap))
             assert kind == {**aps, "ap_medium": None, "ap_large": None}
-    assert coco_eval.metrics_of(results(1), Truth(["v/1", "w/1"], [], [], [])) == {}
+    assert coco.metrics_of(results(1), Truth(["v/1", "w/1"], [], [], [])) == {}

@@ -37,7 +37,7 @@ from a2d_tf.data.a2d_annotations import Annotation
 from a2d_tf.data.release import Release
 from a2d_tf.data.segmentations import decode_rle
 from a2d_tf.evaluation.box_data import Detections, Truth
-from a2d_tf.evaluation.segmentation import read_label_map
+from a2d_tf.evaluation.label_maps import read_label_map
 from a2d_tf.pretrained import tensor_files
 
 SIZE = (24, 32)
@@ -384,7 +384,7 @@ def test_masks_that_reach_beyond_their_frame(tmp_path):
         with refused("the RLE's 'counts'"):
             decode_rle({"size": list(SIZE), "counts": counts}, *SIZE)
     path = make_coco(tmp_path, height=10**12)
-    with refused("coco.json: images.0. has .* pixels, more than"):
+    with refused("coco.json: images.0..height"):
         Truth.load(path, A2D, with_masks=True)
 
 
@@ -405,7 +405,7 @@ def test_frames_are_named_by_video_and_number(tmp_path, name):
     with refused("field 'frames': .* is not <VID>/<frame>"):
         Detections.load(make_detections(tmp_path, frames=[name]))
     path = make_coco(tmp_path, file_name=f"../{name}/00001.png")
-    with refused("images.0..file_name must be <VID>/<frame>.png"):
+    with refused("images.0..file_name: .* must be <VID>/<frame>.png"):
         Truth.load(path, A2D)
     with refused("json: video .* cannot be a file name"):
         read_annotations(path)

@@ -1,20 +1,22 @@
 """TensorBoard's page of a run: what its plugins read back out of the event files."""
 
-import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from a2d_tf.core.labels import A2D
-from a2d_tf.evaluation import calibration, runner
+from a2d_tf.evaluation import evaluator
+from a2d_tf.evaluation.metrics import scalars as scalars_of
 from a2d_tf.evaluation.reports import charts, dashboard
 from a2d_tf.training.events import Events
 
 
 @pytest.fixture(scope="module")
 def validation(loaded_run, mini_records):
-    return runner.Evaluator(loaded_run.network, loaded_run.config, mini_records).validate("test", 2)
+    return evaluator.Evaluator(loaded_run.network, loaded_run.config, mini_records).validate(
+        "test", 2
+    )
 
 
 def read(folder):
@@ -41,10 +43,9 @@ def test_what_a_validation_shows(validation, tmp_path):
     scalars, images = dashboard.scalars(validation), dashboard.images(validation, A2D)
     assert scalars[dashboard.MAIN] == validation.metrics["segmentation"]["joint"]["miou"]
     assert scalars["detection/joint_map"] == validation.metrics["detection"]["joint"]
-    assert scalars["calibration/actor_ece"] == validation.metrics["calibration"]["actor"]["ece"]
-    assert len(scalars) == 9 + 3 + 2 + 1
+    assert len(scalars) == 9 + 3 + 1
     charts = {tag for tag in images if tag.startswith("classes/")}
-    assert len(charts) == 6 and len(images) == 6 + 2
+    assert len(charts) == 5 and len(images) == 5 + 2
     for image in images.values():
         assert image.dtype == "uint8" and image.ndim == 4 and image.std() > 1
     Events(tmp_path).write("validation", 5, scalars, images)
@@ -53,45 +54,32 @@ def test_what_a_validation_shows(validation, tmp_path):
 
 
 def test_what_an_evaluation_shows(validation, tmp_path):
+    over_time = {"videos": 2, "frames": 9, "joint": {"hota": 30.0}}
     further = {
         "coco": {"box": {"ap": 40.0, "ap_small": None}},
-        "best_masks": {"p50": 70.0},
-        "over_time": {"videos": 2, "joint": {"hota": 30.0}},
+        "over_time": {**dict.fromkeys(("any", "actor", "action"), {}), **over_time},
     }
-    before = dashboard.figures(validation.metrics)
+    before = scalars_of(validation.metrics)
     for step in (3, 5):  # the second evaluation's alone are shown
         dashboard.show_evaluation(
             str(tmp_path), "test_best", step, {**validation.metrics, **further}
         )
     found = read(tmp_path / "tensorboard" / "evaluation" / "test_best")
-    shown = {"coco/box_ap", "best_masks/p50", "over_time/joint_hota"}
+    shown = {"coco/box_ap", "over_time/joint_hota"}
     assert set(found.Tags()["tensors"]) == {*before, *shown}
     assert [event.step for event in found.Tensors("coco/box_ap")] == [5]
 
 
-def test_charts_without_figures_say_so_and_axes_begin_at_0(monkeypatch):
+def test_axes_begin_at_0(monkeypatch):
     monkeypatch.setattr(charts, "figure_png", lambda figure: figure.axes[0])
-
-    def said(axes):
-        assert axes.get_ylim()[0] == 0
-        return [text.get_text() for text in axes.texts]
-
-    bars = {x: charts.bars({"": [x, x]}, ["a", "b"], "AP", "%") for x in (50.0, 0.0, None)}
-    assert [said(axes) for axes in bars.values()] == [[], ["all are 0"], ["no figures"]]
-    assert said(charts.curves({"a": {}})) == ["no figures"]
-    nothing = calibration.reliability(np.zeros(0), np.zeros(0, bool))
-    assert said(charts.reliability({"actor": nothing})) == ["no instance was found"]
-    figures = calibration.reliability(np.array([0.2, 0.95, 0.98]), np.array([False, True, False]))
-    axes = charts.reliability({"actor": figures})
-    assert said(axes) == [] and axes.get_title("left") == "p(actor), 3 instances, ECE 37.7 %"
-    heights = [bar.get_height() for bar in axes.patches]
-    assert heights[2] == 0 and heights[14] == 50 and np.isnan(heights[5])
+    for value in (50.0, 0.0, None):
+        assert charts.bars({"": [value, value]}, ["a", "b"], "AP", "%").get_ylim()[0] == 0
     curves = charts.curves({"a": {"x": ([2, 3], [0.5, 0.75])}}, end=1)
-    assert said(curves) == [] and curves.get_xlim() == (0, 1) and curves.get_ylim()[1] >= 1
+    assert curves.get_xlim() == (0, 1) and curves.get_ylim()[0] == 0 and curves.get_ylim()[1] >= 1
 
 
 def test_every_chart_of_a_validation_finds_its_tag(validation):
     tags = dashboard.scalars(validation)
     charts = dashboard._LAYOUT["How good"].values()
-    means = {tag for tag in tags if tag.endswith(("_miou", "_map", "_ece"))}
+    means = {tag for tag in tags if tag.endswith(("_miou", "_map"))}
     assert {tag for tag in charts if not tag.startswith("run/")} == means

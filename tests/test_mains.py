@@ -13,7 +13,7 @@ from processes import ROOT, complaint, run_main
 
 from a2d_tf.core import locks
 from a2d_tf.core.config import Config
-from a2d_tf.evaluation.runner import Evaluator
+from a2d_tf.evaluation.evaluator import Evaluator
 from a2d_tf.model.network import Network
 from a2d_tf.training import losses, run_folder, run_start
 from a2d_tf.training.fit import Validated, fit

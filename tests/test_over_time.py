@@ -1,4 +1,4 @@
-"""Scores over time: literals, and STQ and tubes against slow loops from their definitions."""
+"""Scores over time: literals, and tubes against slow loops from their definition."""
 
 import collections
 
@@ -7,10 +7,10 @@ import pytest
 import track_cases
 from track_cases import square, video
 
-from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.evaluation import hota, label_changes, stq, tubes
-from a2d_tf.evaluation import track_metrics as metrics
-from a2d_tf.evaluation.assignment import assign
+from a2d_tf.core.labels import A2D
+from a2d_tf.evaluation.metrics import hota, tubes
+from a2d_tf.evaluation.metrics import over_time as metrics
+from a2d_tf.evaluation.metrics.hota import assign
 from a2d_tf.evaluation.scenes import KINDS, Frame, Objects, of_class
 
 ADULT_EATING, ADULT_RUNNING, CAT_EATING = 13, 17, 63
@@ -28,22 +28,15 @@ def test_assignments_by_hand():
         assert [len(side) for side in assign(np.zeros(size))] == [0, 0]
 
 
-def test_overlaps_and_what_is_seen():
+def test_overlaps():
     large, small = square(0, 0, 10), square(0, 0, 4)
     truth = track_cases.objects((7, 11, large), (3, 12, small))
     predicted = track_cases.objects((1, 11, small, 0.5), (2, 12, large, 0.5), (4, 13, B, 0.9))
-    frame = Frame.of(truth, predicted, track_cases.SIZE)
+    frame = Frame.of(truth, predicted)
     assert frame.areas.tolist() == [100, 16] and frame.predicted_areas.tolist() == [16, 100, 64]
     assert frame.overlaps.tolist() == [[16, 100, 0], [16, 16, 0]]
     assert frame.iou[0].tolist() == [0.16, 1, 0]
-    # Of true masks the small one is on top, of predicted ones with equal scores the first.
-    assert frame.visible.tolist() == [
-        [0, 84, 0, 0],
-        [16, 0, 0, 0],
-        [0, 0, 64, 24 * 32 - 164],
-    ]
-    empty = Frame.of(Objects.none(), Objects.none(), (2, 3))
-    assert empty.overlaps.shape == (0, 0) and empty.visible.tolist() == [[6]]
+    assert Frame.of(Objects.none(), Objects.none()).overlaps.shape == (0, 0)
 
 
 def test_the_objects_of_a_class():
@@ -75,21 +68,22 @@ def test_hota_of_a_track_that_changes_its_number():
     assert (figures["idf1"], figures["idp"], figures["idr"]) == (50, 50, 50)
     # Tubes cover half of the true one, at IoU .5 a hit; the best is as good as the other.
     assert figures["tube_ap50"] == pytest.approx(100) and figures["tube_ap"] == pytest.approx(10)
-    assert figures["aq"] == 50 and figures["sq"] == 100
 
 
 def test_hota_of_masks_that_are_half_right():
     frames = [([(1, 11, A)], [(5, 11, half(A))]), ([], [(5, 11, A)]), ([(1, 11, B)], [])]
-    counts = hota.count(of_class(video(*frames), "any", 1, A2D))
+    matches = of_class(video(*frames), "any", 1, A2D)
+    matched, missed, extra, *_ = hota.count(matches)
     reached = hota.ALPHAS <= 0.5  # IoU .5
     assert reached.sum() == 10
-    assert counts.matched.tolist() == reached.tolist() and counts.missed[0] == counts.extra[0] == 1
-    assert counts.missed[-1] == counts.extra[-1] == 2
-    figures = counts.figures()
+    assert matched.tolist() == reached.tolist() and missed[0] == extra[0] == 1
+    assert missed[-1] == extra[-1] == 2
+    figures = hota.figures([matches])
     assert figures["det_a"] == pytest.approx(100 * 10 / 19 / 3)
     assert figures["ass_a"] == pytest.approx(100 * 10 / 19 / 3)
     assert figures["loc_a"] == pytest.approx(100 * (10 * 0.5 + 9) / 19)  # 1 where none is matched
-    assert hota.Counts.none().figures() == {"hota": 0, "det_a": 0, "ass_a": 0, "loc_a": 100}
+    nothing = {"hota": 0, "det_a": 0, "ass_a": 0, "loc_a": 100, "idf1": 0, "idp": 0, "idr": 0}
+    assert hota.figures([]) == nothing
 
 
 def test_identity_takes_one_track_for_each_object():
@@ -98,99 +92,6 @@ def test_identity_takes_one_track_for_each_object():
     figures = metrics.metrics_of([video(*frames)], A2D)["any"]
     assert figures["idr"] == pytest.approx(100 * 3 / 6) and figures["idp"] == 100 * 3 / 4
     assert figures["idf1"] == pytest.approx(100 * 6 / 10)
-
-
-def test_label_changes_are_of_objects_that_keep_their_label():
-    said = [ADULT_EATING, ADULT_RUNNING, None, ADULT_RUNNING, CAT_EATING, CAT_EATING]
-    done = [ADULT_EATING] * 4 + [ADULT_RUNNING] * 2
-    frames = [
-        ([(1, true, A)], [(10 + t, found, A)] if found else [])
-        for t, (true, found) in enumerate(zip(done, said))
-    ]
-    both = [video(*frames), video(([(1, 13, A)], [(1, 13, A)]), ([(1, 13, A)], [(1, 13, B)]))]
-    # Frame pairs (0, 1), (1, 3) and (4, 5) keep the pair; between 3 and 4 the truth changes.
-    assert label_changes.rate(both, "joint", A2D) == pytest.approx(100 / 3)
-    assert label_changes.rate(both, "action", A2D) == pytest.approx(100 / 3)
-    # The actor is the same throughout: (3, 4) counts, too.
-    assert label_changes.rate(both, "actor", A2D) == pytest.approx(100 / 4)
-    assert label_changes.rate(both[1:], "actor", A2D) is None
-
-
-def slow_stq(frames_of_videos, kind):
-    """STQ by loops over pixels, from the definition: (STQ, AQ, SQ), percent."""
-
-    def number(code):
-        return {"any": int(code > 0), "actor": code // 10, "action": code % 10, "joint": code}[kind]
-
-    hits, true_pixels, found_pixels = (collections.Counter() for _ in range(3))
-    qualities = []
-    for frames in frames_of_videos:
-        tubes_true, tubes_found = collections.defaultdict(set), collections.defaultdict(set)
-        for t, (true, found) in enumerate(frames):
-            # The smallest is seen, of equal ones the last.
-            true = [row for row in true if row[2].any()][::-1]
-            true = sorted(true, key=lambda row: row[2].sum())
-            found = sorted((row for row in found if row[2].any()), key=lambda row: -row[3])
-            for y, x in np.ndindex(track_cases.SIZE):
-                row = next((row for row in true if row[2][y, x]), None)
-                column = next((row for row in found if row[2][y, x]), None)
-                if row:
-                    tubes_true[number(row[1]), row[0]].add((t, y, x))
-                if column:
-                    tubes_found[number(column[1]), column[0]].add((t, y, x))
-                classes = [number(side[1]) if side else 0 for side in (row, column)]
-                true_pixels[classes[0]] += 1
-                found_pixels[classes[1]] += 1
-                hits[classes[0]] += classes[0] == classes[1]
-        for tube in tubes_true.values():
-            shares = [
-                len(tube & other) * len(tube & other) / len(tube | other)
-                for other in tubes_found.values()
-            ]
-            qualities.append(sum(shares) / len(tube))
-    present = {*true_pixels, *found_pixels}
-    ious = [hits[c] / (true_pixels[c] + found_pixels[c] - hits[c]) for c in present]
-    aq, sq = np.mean(qualities), np.mean(ious)
-    return 100 * (aq * sq) ** 0.5, 100 * aq, 100 * sq
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_stq_agrees_with_loops_over_pixels(kind):
-    for seed in (0, 1):
-        videos, frames = track_cases.random_videos(seed)
-        figures = stq.figures(videos, kind, A2D)
-        expected = slow_stq(frames, kind)
-        assert [figures[name] for name in ("stq", "aq", "sq")] == pytest.approx(expected)
-        assert 0 < expected[1] < expected[2] < 100
-
-
-def test_stq_counts_an_actor_without_any_action():
-    labels = LabelSpace(("dog", "cat"), ("run",), (11,))
-    figures = stq.figures([video(([(1, 11, A)], [(1, 21, A)]))], "actor", labels)
-    assert figures["aq"] == 100 and figures["sq"] == pytest.approx(100 / 3)
-
-
-def test_stq_by_hand():
-    """Two frames: an adult, half of it found under one number, then all of it as a cat."""
-    first = ([(1, ADULT_EATING, A)], [(5, ADULT_EATING, half(A))])
-    second = ([(1, ADULT_EATING, A)], [(5, CAT_EATING, A)])
-    clip = [video(first, second, size=track_cases.SIZE)]
-    pixels, background = 2 * 64, 2 * (24 * 32 - 64)
-    # One tube of 96 pixels of 128.
-    figures = stq.figures(clip, "action", A2D)
-    assert figures["aq"] == pytest.approx(100 * (96 / pixels) ** 2)
-    eating, nothing = 96 / 128, background / (background + 32)
-    assert figures["sq"] == pytest.approx(100 * (eating + nothing) / 2)
-    assert figures["stq"] == pytest.approx((figures["aq"] * figures["sq"]) ** 0.5)
-    # Two tubes, of 32 and of 64 pixels; a class that is never true has an IoU of 0.
-    figures = stq.figures(clip, "actor", A2D)
-    assert figures["aq"] == pytest.approx(100 * (32 * 32 / 128 + 64 * 64 / 128) / 128)
-    assert figures["sq"] == pytest.approx(100 * (32 / 128 + nothing + 0) / 3)
-    # Without a true object.
-    figures = stq.figures([video(([], [(1, 11, A)]))], "any", A2D)
-    assert figures["aq"] is figures["stq"] is None and figures["sq"] == pytest.approx(
-        50 * (24 * 32 - 64) / (24 * 32)
-    )
 
 
 def slow_tube_ap(frames_of_videos, kind, threshold):
@@ -262,14 +163,12 @@ def test_all_figures_of_a_perfect_prediction_and_of_none():
     figures = metrics.metrics_of([video(*frames)], A2D)
     assert figures.pop("videos") == 1 and figures.pop("frames") == 3
     assert list(figures) == list(KINDS)
-    for kind, values in figures.items():
-        changes = values.pop("label_changes", None)
-        assert changes == (None if kind == "any" else 0)
-        assert values == pytest.approx(dict.fromkeys(values, 100)) and len(values) == 12
+    for values in figures.values():
+        assert values == pytest.approx(dict.fromkeys(values, 100)) and len(values) == 9
     nothing = metrics.metrics_of([video(([], []))], A2D)["joint"]
-    assert nothing.pop("sq") == 100 and set(nothing.values()) == {None}
+    assert set(nothing.values()) == {None}
     missed = metrics.metrics_of([video(([(1, 13, A)], []))], A2D)["joint"]
-    assert (missed["hota"], missed["idf1"], missed["tube_ap"], missed["aq"]) == (0, 0, 0, 0)
+    assert (missed["hota"], missed["idf1"], missed["tube_ap"]) == (0, 0, 0)
 
 
 def test_classes_without_truth_do_not_count():

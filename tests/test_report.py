@@ -1,12 +1,7 @@
-"""Metrics files and tables."""
+"""The printed tables."""
 
-import json
-
-import pytest
-
-from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import write_file
-from a2d_tf.evaluation.reports.tables import KINDS, over_time, table, write_metrics
+from a2d_tf.evaluation.metrics import KINDS
+from a2d_tf.evaluation.reports.tables import table
 
 METRICS = {
     "segmentation": {
@@ -42,10 +37,10 @@ def test_detection_rows():
     assert lines[6].startswith("mini run")
 
 
-def test_absent_parts_are_dashes():
-    text = table({"detection": METRICS["detection"]})
-    assert row(text, "ours") == ["-"] * 9
-    assert table({}).count(" -") == table(METRICS).count(" -") + 12
+def test_absent_figures_are_dashes_and_absent_parts_are_left_out():
+    text = table({"detection": {"joint": 3.0}})
+    assert row(text, "ours") == ["-", "-", "3.0"] and "Table 1" not in text
+    assert table({}) == ""
 
 
 def test_zero_shot_figures_follow_where_there_are_any():
@@ -55,9 +50,9 @@ def test_zero_shot_figures_follow_where_there_are_any():
     assert "'cat'" in lines[0]
     assert lines[1].split() == ["AP", "chance", "full", "model", "r_zs"]
     assert lines[2].split() == ["ours", "12.3", "5.0", "-", "-"]
-    figures.update(full_ap=24.68, ratio=0.5)
-    assert "24.7         50.0" in table({"zero_shot": figures})
-    assert "0.0            -" in table({"zero_shot": {**figures, "full_ap": 0, "ratio": None}})
+    for full, ratio, shown in ((24.68, 0.5, ["24.7", "50.0"]), (0, None, ["0.0", "-"])):
+        text = table({"zero_shot": {**figures, "full_ap": full, "ratio": ratio}})
+        assert text.splitlines()[2].split()[-2:] == shown
 
 
 def test_coco_figures_follow_where_there_are_any():
@@ -70,50 +65,11 @@ def test_coco_figures_follow_where_there_are_any():
     assert "\nmask" not in table({"coco": {"box": box}}).split("COCO's")[1]
 
 
-def test_further_figures_follow_where_there_are_any():
-    masks = dict(zip(("p50", "p60", "p70", "p80", "p90", "overall_iou", "mean_iou"), range(1, 8)))
-    lines = table({"best_masks": masks}).split("best mask")[1].splitlines()
-    assert lines[1].split()[:5] == ["P@0.5", "P@0.6", "P@0.7", "P@0.8", "P@0.9"]
-    assert lines[2].split() == "ours 1.0 2.0 3.0 4.0 5.0 6.0 7.0".split()
-    errors = {"actor": {"ece": 5.04}, "action": {"ece": None}}
-    lines = table({"calibration": errors}, name="run").split("ECE")[1].splitlines()
-    assert (lines[1].split(), lines[2].split()) == (["p(actor)", "p(action)"], ["run", "5.0", "-"])
-    row = {"hota": 50.0, "tube_ap": None, "label_changes": 1.25}
+def test_scores_over_time_follow_where_there_are_any():
+    row = {"hota": 50.0, "tube_ap": None, "tube_ap50": 1.25}
     figures = {"videos": 2, "frames": 9, "any": {}, "actor": row, "action": row, "joint": row}
-    lines = over_time(figures).splitlines()
+    lines = table({"over_time": figures}).splitlines()
     assert "2 videos with 9 frames" in lines[0] and len(lines) == 6
-    assert lines[1].split()[0] == "HOTA" and lines[1].split()[-1] == "changes"
-    assert lines[2].split() == ["any", *"-" * 13]
-    assert lines[5].split() == ["joint", "50.0", *"-" * 11, "1.2"]
-    assert "\n".join(lines[1:]) in table({"over_time": figures})
-
-
-def test_metrics_file_is_sorted_json_and_replaced_whole(tmp_path):
-    path = tmp_path / "new" / "metrics.json"
-    write_metrics({"b": 1.0}, path)
-    write_metrics(METRICS, path)
-    assert json.loads(path.read_text()) == METRICS
-    assert list(json.loads(path.read_text())["detection"]) == ["action", "actor", "joint"]
-    assert [p.name for p in path.parent.iterdir()] == ["metrics.json"]
-
-
-def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
-    path = tmp_path / "metrics.json"
-    path.write_text("old")
-
-    def fail(file):
-        file.write(b"half")
-        raise RuntimeError("stop")
-
-    with pytest.raises(RuntimeError):
-        write_file(path, fail)
-    assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
-    with pytest.raises(ValueError):
-        write_metrics({"ave": float("nan")}, path)
-    assert path.read_text() == "old"
-
-
-def test_a_place_that_cannot_be_written(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot be written"):
-        write_metrics({}, tmp_path / "file" / "metrics.json")
+    assert lines[1].split()[0] == "HOTA" and lines[1].split()[-1] == "AP50"
+    assert lines[2].split() == ["any", *"-" * 9]
+    assert lines[5].split() == ["joint", "50.0", *"-" * 7, "1.2"]

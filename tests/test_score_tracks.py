@@ -13,7 +13,8 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.records import ClipTruth
 from a2d_tf.evaluation.coco_results import encode_mask
-from a2d_tf.evaluation.recorded import Recorded
+from a2d_tf.evaluation.metrics import Split
+from a2d_tf.evaluation.metrics.over_time import OverTime
 from a2d_tf.video import scoring
 
 CATEGORIES = [{"id": code, "name": A2D.name(code)} for code in A2D.codes]
@@ -68,10 +69,9 @@ def test_a_prediction_agrees_with_itself(tmp_path):
     figures = json.loads((tmp_path / "metrics.json").read_text())["over_time"]
     assert (figures.pop("videos"), figures.pop("frames")) == (1, 6)
     for kind, values in figures.items():
-        assert values.pop("label_changes", 0) == 0
         assert values == pytest.approx(dict.fromkeys(values, 100)), kind
     assert done.stdout.splitlines()[0].startswith("Over time, 1 videos with 6 frames")
-    assert done.stdout.splitlines()[-1].split() == ["joint", *["100.0"] * 12, "0.0"]
+    assert done.stdout.splitlines()[-1].split() == ["joint", *["100.0"] * 9]
 
 
 def test_frames_are_paired_by_number_and_videos_by_name(tmp_path):
@@ -234,28 +234,33 @@ def found(*rows):
     return instances, [encode_mask(mask(*SIZE, *box)) for box in boxes]
 
 
+def show(metric, truth, instances, rles):
+    """Update a metric with a frame."""
+    metric.update(types.SimpleNamespace(truth=truth, instances=instances, rles=rles))
+
+
 RIGHT, LOW = (17, 0.9, BOX), (17, 0.2, OTHER)
 
 
 def test_recorded_videos_are_followed():
-    recorded = Recorded(A2D, 0.3, joint=False)
+    metric = OverTime(Split(A2D, 0.3))
     # Out of order, and with an instance below the threshold.
     for number in (4, 2, 3):
-        recorded.add(clip(number, [5]), *found(RIGHT, LOW))
-    recorded.add(clip(5, []), *found())
-    figures = recorded.metrics()
+        show(metric, clip(number, [5]), *found(RIGHT, LOW))
+    show(metric, clip(5, []), *found())
+    figures = metric.result()["over_time"]
     assert (figures["videos"], figures["frames"]) == (1, 4)
     assert figures["joint"]["hota"] == figures["any"]["idf1"] == 100
     # A second one, which is not found.
-    recorded.add(clip(1, [5], "w"), *found())
-    recorded.add(clip(2, [5], "w"), *found())
-    figures = recorded.metrics()
+    show(metric, clip(1, [5], "w"), *found())
+    show(metric, clip(2, [5], "w"), *found())
+    figures = metric.result()["over_time"]
     assert figures["videos"] == 2 and figures["any"]["idr"] == pytest.approx(60)
     # A third one, which shows nothing: what is found there is wrong.
     precision = figures["any"]["idp"]
     for number in (1, 2):
-        recorded.add(clip(number, [], "x"), *found(RIGHT))
-    figures = recorded.metrics()
+        show(metric, clip(number, [], "x"), *found(RIGHT))
+    figures = metric.result()["over_time"]
     assert (figures["videos"], precision) == (3, 100)
     assert figures["any"]["idp"] == pytest.approx(60) == figures["any"]["idr"]
 
@@ -271,7 +276,7 @@ def test_recorded_videos_are_followed():
     ],
 )
 def test_other_records_have_no_scores_over_time(clips):
-    recorded = Recorded(A2D, 0.3, joint=False)
+    metric = OverTime(Split(A2D, 0.3))
     for number, tracks in clips:
-        recorded.add(clip(number, tracks), *found(RIGHT))
-    assert recorded.metrics() == {}
+        show(metric, clip(number, tracks), *found(RIGHT))
+    assert metric.result() == {}

@@ -9,7 +9,8 @@ import pytest
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.evaluation.segmentation import Confusion, pairs, read_label_map
+from a2d_tf.evaluation.label_maps import read_label_map
+from a2d_tf.evaluation.metrics.segmentation import Confusion, pairs
 
 WIDE = LabelSpace(
     tuple(f"x{i}" for i in range(30)), tuple(f"y{i}" for i in range(12)), (14, 25, 391)
@@ -102,18 +103,6 @@ def test_codes_of_16_bits_far_beyond_the_label_space_are_misses():
     metrics = score([[391, 391, 14, 0]], [[391, 65535, 14, 60000]], WIDE)
     assert metrics["joint"]["glo"] == metrics["actor"]["glo"] == 50
     assert metrics["joint"]["ave"] == pytest.approx(100 * (0.5 + 1 + 0) / 3)
-
-
-def test_merging_is_adding_frames():
-    frames = np.random.default_rng(0).choice([0, 11, 56], (2, 2, 4, 5))
-    whole, first, second = (Confusion(A2D) for _ in range(3))
-    for frame, part in zip(frames, (first, second)):
-        whole.update(*frame)
-        part.update(*frame)
-    first.merge(second)
-    assert first.metrics() == whole.metrics()
-    with pytest.raises(InputError, match="different label spaces"):
-        first.merge(Confusion(WIDE))
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import pytest
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.evaluation import zero_shot
 from a2d_tf.evaluation.box_data import Detections, Truth
-from a2d_tf.evaluation.detection import metrics_of
+from a2d_tf.evaluation.metrics import Split, zero_shot
+from a2d_tf.evaluation.metrics.detection import metrics_of
 
 SPACE = LabelSpace(("man", "dog"), ("run", "eat"), (11, 12, 21, 22))
 
@@ -87,25 +87,23 @@ def test_figures_of_an_actor_with_and_without_the_full_model():
     wrong = (np.arange(61) % 3 > 0) & (np.arange(61) < 60)
     scores = np.where(wrong[:, None], full.action_scores[:, ::-1], full.action_scores)
     ours = dataclasses.replace(full, action_scores=scores)
-    per_pair = metrics_of(ours, truth, SPACE)["per_pair_ap"]
-    figures = zero_shot.figures(ours, truth, SPACE, 0, per_pair_ap=per_pair, seed=1)
+    split = Split(SPACE, truth=truth, detections=ours, zero_shot_actor="man", seed=1)
+    split.metrics = metrics_of(ours, truth, SPACE)
+    found = zero_shot.ZeroShot(split).result()
+    figures = found["zero_shot"]
     assert figures == {
         "actor": "man",
-        "ap": (per_pair["11"] + per_pair["12"]) / 2,
+        "ap": found["zero_shot_actor_ap"]["1"],
         "chance": zero_shot.chance(ours, truth, SPACE, 0, seed=1),
     }
-    compared = zero_shot.figures(ours, truth, SPACE, 0, per_pair_ap=per_pair, seed=1, full=full)
+    split.full = full
+    compared = zero_shot.ZeroShot(split).result()["zero_shot"]
     assert compared.pop("full_ap") == pytest.approx(100)
     assert compared.pop("ratio") == pytest.approx(figures["ap"] / 100)
     assert compared == figures and 0 < figures["ap"] < 100
-
-
-def test_the_full_model_must_belong_to_the_same_truth():
-    detections, truth = case(4)
-    other = dataclasses.replace(detections, frames=[f"w/{i}" for i in range(5)])
-    per_pair = {str(code): 0.0 for code in SPACE.codes}
+    split.full = dataclasses.replace(full, frames=[f"w/{i}" for i in range(61)])
     with pytest.raises(InputError, match="detections: field 'frames': w/0"):
-        zero_shot.figures(detections, truth, SPACE, 0, per_pair_ap=per_pair, seed=0, full=other)
+        zero_shot.ZeroShot(split).result()
 
 
 def test_what_cannot_be_shuffled():

@@ -23,9 +23,9 @@ def objects(*seen):
     return Objects(np.array(tracks, int), np.array(codes, int), masks, np.array(scores, float))
 
 
-def video(*frames, name="v", size=SIZE):
+def video(*frames, name="v"):
     """A Video of (true, predicted) objects, each a list of arguments of `objects`."""
-    return Video(name, [Frame.of(objects(*t), objects(*p), size) for t, p in frames])
+    return Video(name, [Frame.of(objects(*t), objects(*p)) for t, p in frames])
 
 
 def random_frames(rng, frames=8, codes=(11, 18, 61)):

@@ -62,7 +62,7 @@ def _records(config):
 
 def _validation(network, config, manifest, batch):
     """Measure the seconds per clip of validation."""
-    from a2d_tf.evaluation.runner import Evaluator
+    from a2d_tf.evaluation.evaluator import Evaluator
     from a2d_tf.training.forward import make_measure
 
     learning = dataclasses.replace(config.learning, val_fraction=1.0, batch_size=batch)

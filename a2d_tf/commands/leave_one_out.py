@@ -146,14 +146,15 @@ def without(release: Release, held_out: Video) -> Release:
 
 def _report(folds, labels):
     """{"videos": {VID: {kind: mIoU}}, "mean", "deviation", "together": {kind: mIoU}}."""
-    from a2d_tf.evaluation import segmentation
+    from a2d_tf.evaluation import label_maps
+    from a2d_tf.evaluation.metrics import segmentation
 
     together, videos = segmentation.Confusion(labels), {}
     for vid, folder in folds.items():
         scores = read_json(folder / "metrics.json")["segmentation"]
         videos[vid] = {kind: scores[kind]["miou"] for kind in _KINDS}
-        for frame in segmentation.frames_of(folder):
-            together.update(*segmentation.read_maps(folder, frame, labels))
+        for frame in label_maps.frames_of(folder):
+            together.update(*label_maps.read_maps(folder, frame, labels))
     whole = together.metrics()
     report = {"videos": videos, "mean": {}, "deviation": {}, "together": {}}
     for kind in _KINDS:

@@ -10,12 +10,11 @@ label space. `--labels FILE.json` names a label space other than A2D's.
 
 results.json is in COCO's results format, as other methods write it: a list of {"image_id",
 "category_id" (the code of a pair), "score", "bbox" or "segmentation"}. It gives the joint figures
-of the same protocol, COCO's AP of boxes and masks, and precision at IoU and mean IoU of the best
-mask of each pair.
+of the same protocol, and COCO's AP of boxes and masks.
 
 Predictions over time are folders of a2d_tf.predict, or a library of them; --predicted may be
 repeated. They are scored in the frames that the truth annotates, videos going by their names: HOTA,
-IDF1, STQ, AP of tubes and label changes (docs/scoring.md).
+IDF1 and AP of tubes (docs/evaluation.md).
 
 For a model trained without the action labels of an actor: --zero_shot_actor=cat, and the full
 model's --full=FULL/detections.npz for the ratio of the two (Eq. 3).
@@ -23,26 +22,17 @@ model's --full=FULL/detections.npz for the ratio of the two (Eq. 3).
 
 from __future__ import annotations
 
-import os
 import pathlib
 
 from absl import flags
 
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import check_inside
+from a2d_tf.core.files import check_inside, write_json
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.evaluation import (
-    best_masks,
-    box_data,
-    calibration,
-    coco_eval,
-    coco_results,
-    detection,
-    segmentation,
-    zero_shot,
-)
-from a2d_tf.evaluation import track_metrics as over_time
+from a2d_tf.evaluation import box_data, coco_results, label_maps
+from a2d_tf.evaluation import metrics as registry
+from a2d_tf.evaluation.metrics.segmentation import LabelMaps
 from a2d_tf.evaluation.reports import tables
 
 flags.DEFINE_string(
@@ -63,41 +53,39 @@ flags.DEFINE_string("full", None, "detections.npz of the full model, for the zer
 flags.DEFINE_integer("seed", 0, "Seed of the shuffles for zero-shot chance.")
 
 
-def score_segmentation(
-    truth: str | os.PathLike, predicted: str | os.PathLike, label_space: LabelSpace
-) -> dict:
+def score_segmentation(truth: str, predicted: str, label_space: LabelSpace) -> dict:
     """Score a folder of label maps against another.
 
     Raises:
       InputError: a folder or a prediction is missing, or a label map cannot be used.
     """
-    truth, predicted = pathlib.Path(truth), pathlib.Path(predicted)
-    for flag, folder in (("truth", truth), ("predicted", predicted)):
+    folders = [pathlib.Path(truth), pathlib.Path(predicted)]
+    for flag, folder in zip(("truth", "predicted"), folders):
         if not folder.is_dir():
             raise InputError(f"--{flag}: {folder} is not a folder")
     # Copies made on a Mac have a ._NAME beside NAME.
-    names = sorted(path.relative_to(truth) for path in truth.glob("*/[!.]*.png"))
+    names = sorted(path.relative_to(truth) for path in folders[0].glob("*/[!.]*.png"))
     if not names:
         raise InputError(f"--truth: {truth} holds no label maps <VID>/<frame>.png")
-    missing = [name for name in names if not (predicted / name).is_file()]
+    missing = [name for name in names if not (folders[1] / name).is_file()]
     if missing:
         raise InputError(
-            f"{predicted / missing[0]}: missing; {len(missing)} of the {len(names)} frames of the "
+            f"{folders[1] / missing[0]}: missing; {len(missing)} of the {len(names)} frames of the "
             "truth have no prediction"
         )
-    for folder in (truth, predicted):
-        for name in names:  # a link to the truth would be a perfect prediction
-            check_inside(folder / name, folder, "put the label map there")
-    confusion = segmentation.Confusion(label_space)
+    split = registry.Split(label_space)
+    metrics = [metric(split) for metric in registry.registered("segmentation")]
     for name in names:
-        maps = [
-            segmentation.read_label_map(folder / name, label_space) for folder in (truth, predicted)
-        ]
+        maps = []
+        for folder in folders:  # a link to the truth would be a perfect prediction
+            check_inside(folder / name, folder, "put the label map there")
+            maps.append(label_maps.read_label_map(folder / name, label_space))
         try:
-            confusion.update(*maps)
+            for metric in metrics:
+                metric.update(LabelMaps(*maps))
         except InputError as error:
-            raise InputError(f"{truth / name} against {predicted / name}: {error}") from error
-    return {"segmentation": confusion.metrics()}
+            raise InputError(f"{folders[0] / name}, {folders[1] / name}: {error}") from error
+    return registry.results(metrics, split)
 
 
 def score_detection(
@@ -123,35 +111,20 @@ def score_detection(
     """
     if full and not zero_shot_actor:
         raise InputError("--full needs --zero_shot_actor, the actor whose figures are compared")
+    split = registry.Split(label_space, zero_shot_actor=zero_shot_actor or "", seed=seed)
     if predicted.endswith(".json"):
         if zero_shot_actor:
             raise InputError(
                 "--zero_shot_actor needs --predicted=detections.npz: COCO results have no action "
                 "scores to compare with chance; see zero_shot_actor_ap for their APs"
             )
-        ground_truth = box_data.Truth.load(truth, label_space, with_masks=True)
-        results = coco_results.Results.load(predicted, ground_truth, label_space)
-        metrics = detection.metrics_of_results(results, ground_truth, label_space)
-        metrics["coco"] = coco_eval.metrics_of(results, ground_truth)
-        metrics["best_masks"] = best_masks.metrics_of(results, ground_truth)
+        split.truth = box_data.Truth.load(truth, label_space, with_masks=True)
+        split.results = coco_results.Results.load(predicted, split.truth, label_space)
     else:
-        ground_truth = box_data.Truth.load(truth, label_space)
-        detections = box_data.Detections.load(predicted)
-        full_detections = box_data.Detections.load(full) if full else None
-        metrics = detection.metrics_of(detections, ground_truth, label_space)
-        metrics["calibration"] = calibration.metrics_of(detections, ground_truth, label_space)
-        if zero_shot_actor:
-            metrics["zero_shot"] = zero_shot.figures(
-                detections,
-                ground_truth,
-                label_space,
-                label_space.actor_index(zero_shot_actor),
-                per_pair_ap=metrics["per_pair_ap"],
-                seed=seed,
-                full=full_detections,
-            )
-    metrics["zero_shot_actor_ap"] = zero_shot.actor_aps(metrics["per_pair_ap"], label_space)
-    return metrics
+        split.truth = box_data.Truth.load(truth, label_space)
+        split.detections = box_data.Detections.load(predicted)
+        split.full = box_data.Detections.load(full) if full else None
+    return _results("detection", split)
 
 
 def score_tracks(truth: str, predicted: list[str], label_space: LabelSpace | None) -> dict:
@@ -172,7 +145,11 @@ def score_tracks(truth: str, predicted: list[str], label_space: LabelSpace | Non
     videos, label_space, notes = scoring.read(annotated, scoring.folders(predicted), label_space)
     for note in notes:
         print(note)
-    return {"over_time": over_time.metrics_of(videos, label_space)}
+    return _results("tracks", registry.Split(label_space, videos=videos))
+
+
+def _results(command, split):
+    return registry.results([metric(split) for metric in registry.registered(command)], split)
 
 
 def main(argv: list[str]) -> None:
@@ -188,16 +165,13 @@ def main(argv: list[str]) -> None:
     for name in ("zero_shot_actor", "full"):
         if argv[1] != "detection" and args[name].present:
             raise InputError(f"--{name}: {argv[1]} does not use it; leave it out")
+    predicted, *others = args.predicted
+    if others and argv[1] != "tracks":
+        raise InputError(f"--predicted={others[0]}: one too many; only tracks takes several")
     label_space = LabelSpace.from_json(args.labels) if args.labels else None
     if argv[1] == "tracks":
         metrics = score_tracks(args.truth, args.predicted, label_space)
-        tables.write_metrics(metrics, args.output)
-        print(tables.over_time(metrics["over_time"]))
-        return
-    predicted, *others = args.predicted
-    if others:
-        raise InputError(f"--predicted={others[0]}: one too many; only tracks takes several")
-    if argv[1] == "segmentation":
+    elif argv[1] == "segmentation":
         metrics = score_segmentation(args.truth, predicted, label_space or A2D)
     else:
         metrics = score_detection(
@@ -208,7 +182,7 @@ def main(argv: list[str]) -> None:
             full=args.full,
             seed=args.seed,
         )
-    tables.write_metrics(metrics, args.output)
+    write_json(args.output, metrics, sort_keys=True)
     print(tables.table(metrics))
 
 

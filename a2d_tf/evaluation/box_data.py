@@ -11,9 +11,18 @@ import os
 import numpy as np
 
 from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.files import UNREADABLE, is_frame_name, read_npz, write_file, write_json
+from a2d_tf.core.files import (
+    UNREADABLE,
+    is_frame_name,
+    load_json,
+    one_of,
+    read_npz,
+    whole,
+    write_file,
+    write_json,
+)
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.core.limits import MAX_PIXELS
+from a2d_tf.core.limits import MAX_SIDE
 from a2d_tf.evaluation import coco_results
 
 
@@ -43,20 +52,16 @@ class Detections:
 
     def __post_init__(self):
         self.frames = _frame_names(self.frames, self.source)
-        self.roi_frame = _integers(self.roi_frame, "roi_frame", self.source)
+        self.roi_frame = _indices(self.roi_frame, "roi_frame", self)
         rois = len(self.roi_frame)
-        if rois and not 0 <= self.roi_frame.min() <= self.roi_frame.max() < len(self.frames):
-            raise InputError(
-                f"{self.source}: field 'roi_frame' must index the {len(self.frames)} frames"
-            )
-        self.actor_scores = _floats(self.actor_scores, "actor_scores", self.source, (rois, None))
-        self.action_scores = _floats(self.action_scores, "action_scores", self.source, (rois, None))
-        pair = (rois, self.actor_scores.shape[1], self.action_scores.shape[1])
-        self.boxes = _boxes(self.boxes, "boxes", self.source, (*pair[:2], 4))
+        self.actor_scores = _floats(self, "actor_scores", rois, None)
+        self.action_scores = _floats(self, "action_scores", rois, None)
+        actors, actions = self.actor_scores.shape[1], self.action_scores.shape[1]
+        self.boxes = _boxes(self, rois, actors, 4)
         if self.joint_scores is not None:
-            self.joint_scores = _floats(self.joint_scores, "joint_scores", self.source, pair)
+            self.joint_scores = _floats(self, "joint_scores", rois, actors, actions)
         if self.joint_boxes is not None:
-            self.joint_boxes = _boxes(self.joint_boxes, "joint_boxes", self.source, (*pair, 4))
+            self.joint_boxes = _boxes(self, rois, actors, actions, 4, name="joint_boxes")
 
     def save(self, path: str | os.PathLike) -> None:
         """Write `detections.npz` atomically, without pickles."""
@@ -80,12 +85,11 @@ class Detections:
                 raise InputError(f"{path}: field '{name}' is missing")
         return cls(**{name: stored[name] for name in _FIELDS if name in stored}, source=path)
 
-    def joint(self, rois: np.ndarray, actor: int, actions: np.ndarray | list[int]) -> np.ndarray:
-        """Return the scores of pairs of an actor (0-based indices): float64 [n, len(actions)]."""
+    def joint(self, actor: int, action: int) -> np.ndarray:
+        """Return the scores of a pair of 0-based indices: float64 [R]."""
         if self.joint_scores is not None:
-            return self.joint_scores[rois, actor][:, actions].astype(np.float64)
-        action_scores = self.action_scores[rois][:, actions].astype(np.float64)
-        return self.actor_scores[rois, actor, None] * action_scores
+            return self.joint_scores[:, actor, action].astype(np.float64)
+        return self.actor_scores[:, actor] * self.action_scores[:, action].astype(np.float64)
 
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(Detections))[:-1]
@@ -117,17 +121,10 @@ class Truth:
 
     def __post_init__(self):
         self.frames = _frame_names(self.frames, self.source)
-        self.box_frame = _integers(self.box_frame, "box_frame", self.source)
-        count = len(self.box_frame)
-        if count and not 0 <= self.box_frame.min() <= self.box_frame.max() < len(self.frames):
-            raise InputError(
-                f"{self.source}: field 'box_frame' must index the {len(self.frames)} frames"
-            )
-        boxes = np.asarray(self.boxes, np.float32).reshape(-1, 4)
-        self.boxes = _boxes(boxes, "boxes", self.source, (count, 4))
-        self.codes = _integers(self.codes, "codes", self.source)
-        if len(self.codes) != count:
-            raise InputError(f"{self.source}: field 'codes' must have one code a box")
+        self.box_frame = _indices(self.box_frame, "box_frame", self)
+        self.boxes = np.asarray(self.boxes, np.float32).reshape(-1, 4)
+        self.boxes = _boxes(self, len(self.box_frame), 4)
+        self.codes = np.asarray(self.codes, np.int64)
         if not self.image_ids:
             self.image_ids = list(range(1, len(self.frames) + 1))
 
@@ -148,31 +145,31 @@ class Truth:
             lacks its image, has a code that is no valid pair, a malformed box or segmentation, or
             is a crowd.
         """
-        path = os.fspath(path)
-        coco = coco_results.read_coco(path)
-        for field in ("images", "annotations"):
-            if not isinstance(coco, dict) or not isinstance(coco.get(field), list):
-                raise InputError(f"{path}: COCO JSON needs a list '{field}'")
-        frames: dict = {}  # image id -> frame name
-        for i, image in enumerate(coco["images"]):
-            identity, name = _read_image(image, f"{path}: images[{i}]")
-            if identity in frames:
-                raise InputError(f"{path}: images[{i}].id {shown(identity)} is used twice")
-            frames[identity] = name
-        index = {identity: frame for frame, identity in enumerate(frames)}
-        valid = set(label_space.codes)
-        rows = [
-            _read_annotation(annotation, index, valid, f"{path}: annotations[{i}]")
-            for i, annotation in enumerate(coco["annotations"])
-        ]
-        box_frame, boxes, codes = zip(*rows) if rows else ((), (), ())
+        index: dict = {}  # image id -> frame
+
+        def new_image(value):
+            if type(value) not in (int, str) or value in index:
+                raise ValueError(f"{shown(value)} is no id, or used twice")
+            index[value] = len(index)
+
+        side = (whole(1, MAX_SIDE), None)
+        image = {"id": new_image, "file_name": _file_name, "height?": side, "width?": side}
+        annotation = {
+            "image_id": coco_results.among(index, "image"),
+            "category_id": coco_results.among(label_space.codes, "valid pair"),
+            "bbox": coco_results.bbox,
+            "iscrowd?": one_of(0, None),  # crowds cannot be scored
+        }
+        kind = {"images": [image], "annotations": [annotation]}
+        coco = load_json(path, kind, "a truth is COCO JSON")
+        boxes = coco["annotations"]
         truth = cls(
-            np.array(list(frames.values())),
-            np.array(box_frame),
-            np.array(boxes, np.float32),
-            np.array(codes),
-            source=path,
-            image_ids=list(frames),
+            np.array([image["file_name"][: -len(".png")] for image in coco["images"]]),
+            np.array([index[box["image_id"]] for box in boxes], np.int64),
+            np.array([coco_results.corners(box["bbox"]) for box in boxes], np.float32),
+            np.array([box["category_id"] for box in boxes], np.int64),
+            source=os.fspath(path),
+            image_ids=list(index),
         )
         if with_masks:
             truth._read_masks(coco)
@@ -181,18 +178,11 @@ class Truth:
     def _read_masks(self, coco):
         sizes = [(image.get("height"), image.get("width")) for image in coco["images"]]
         segmentations = [annotation.get("segmentation") for annotation in coco["annotations"]]
-        complete = all(type(side) is int and side > 0 for size in sizes for side in size)
-        if not complete or not all(segmentations):
+        if not all(map(all, sizes)) or not all(segmentations):
             return
-        for i, (height, width) in enumerate(sizes):
-            if height * width > MAX_PIXELS:
-                raise InputError(
-                    f"{self.source}: images[{i}] has {height}x{width} pixels, more than "
-                    f"{MAX_PIXELS}; correct 'height' and 'width'"
-                )
         self.sizes = sizes
         self.masks = [
-            coco_results.read_mask(segmentation, *sizes[frame], f"{self.source}: annotations[{i}]")
+            coco_results.read_mask(segmentation, sizes[frame], f"{self.source}: annotations[{i}]")
             for i, (segmentation, frame) in enumerate(zip(segmentations, self.box_frame))
         ]
 
@@ -248,37 +238,10 @@ def check(detections: Detections, truth: Truth, label_space: LabelSpace) -> None
         )
 
 
-def _read_image(image, where):
-    """(id, frame name) of an image of COCO JSON."""
-    try:
-        identity, name = image["id"], image["file_name"]
-        hash(identity)
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{where} needs 'id' and 'file_name'") from error
-    if not isinstance(name, str) or not name.endswith(".png") or not is_frame_name(name[:-4]):
-        raise InputError(f"{where}.file_name must be <VID>/<frame>.png")
-    return identity, name[:-4]
-
-
-def _read_annotation(annotation, index, valid, where):
-    """(frame, (x1, y1, x2, y2), code) of an annotation of COCO JSON; `index` is {id: frame}."""
-    try:
-        frame, code = index.get(annotation["image_id"]), annotation["category_id"]
-        x, y, width, height = (float(value) for value in annotation["bbox"])
-        crowd, known = annotation.get("iscrowd"), code in valid
-    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{where} needs 'image_id', 'category_id' and 'bbox' [x, y, width, height]"
-        ) from error
-    if frame is None:
-        raise InputError(f"{where}.image_id {shown(annotation['image_id'])} is no image")
-    if not known:
-        raise InputError(f"{where}.category_id {shown(code)} is no valid pair of the label space")
-    if not (np.isfinite([x, y, width, height]).all() and width >= 0 and height >= 0):
-        raise InputError(f"{where}.bbox must be finite, width and height not negative")
-    if crowd:
-        raise InputError(f"{where} is a crowd; crowds cannot be scored")
-    return frame, (x, y, x + width, y + height), code
+def _file_name(value):
+    """Check the file name of a frame, as a kind of `files.check_json`."""
+    if not isinstance(value, str) or not value.endswith(".png") or not is_frame_name(value[:-4]):
+        raise ValueError(f"{shown(value)} must be <VID>/<frame>.png")
 
 
 def _frame_names(frames, source):
@@ -296,36 +259,38 @@ def _frame_names(frames, source):
     return frames
 
 
-def _integers(values, name, source):
+def _indices(values, name, owner):
+    """Return int64 [N], indices of the owner's frames."""
     values = np.asarray(values)
-    if values.ndim != 1 or (values.size and values.dtype.kind not in "iu"):
-        raise InputError(f"{source}: field '{name}' must be a list of integers")
+    whole = values.ndim == 1 and (not values.size or values.dtype.kind in "iu")
+    if not whole or (values.size and not 0 <= values.min() <= values.max() < len(owner.frames)):
+        raise InputError(
+            f"{owner.source}: field '{name}' must be integers that index the {len(owner.frames)} "
+            "frames"
+        )
     return values.astype(np.int64, copy=False)
 
 
-def _floats(values, name, source, shape):
-    values = np.asarray(values)
+def _floats(owner, name, *shape):
+    """Return a field as finite floats; None stands for any length."""
+    values = np.asarray(getattr(owner, name))
     fits = len(shape) == values.ndim and all(
         expected in (None, size) for expected, size in zip(shape, values.shape)
     )
-    if not fits:
+    if not fits or values.dtype.kind not in "fiu" or not np.isfinite(values).all():
         expected = ", ".join("any" if size is None else str(size) for size in shape)
         raise InputError(
-            f"{source}: field '{name}' must have the shape [{expected}], not {list(values.shape)}"
+            f"{owner.source}: field '{name}' must be finite numbers of the shape [{expected}], not "
+            f"{values.dtype} {list(values.shape)}"
         )
-    if values.dtype.kind not in "fiu":
-        raise InputError(f"{source}: field '{name}' must hold numbers, not {values.dtype}")
-    if not np.isfinite(values).all():
-        raise InputError(f"{source}: field '{name}' holds NaN or infinity")
     return values.astype(np.result_type(values.dtype, np.float32), copy=False)
 
 
-def _boxes(values, name, source, shape):
-    boxes = _floats(values, name, source, shape)
-    with np.errstate(over="ignore"):  # overflow of float32 becomes infinity, which is rejected
-        boxes = _floats(boxes.astype(np.float32, copy=False), name, source, shape)
-    if (boxes[..., 2:] < boxes[..., :2]).any():
+def _boxes(owner, *shape, name="boxes"):
+    """Return a field as boxes, float32."""
+    boxes = _floats(owner, name, *shape).astype(np.float32, copy=False)
+    if not (boxes[..., 2:] >= boxes[..., :2]).all():
         raise InputError(
-            f"{source}: field '{name}' must hold x1, y1, x2, y2 with x1 <= x2 and y1 <= y2"
+            f"{owner.source}: field '{name}' must hold x1, y1, x2, y2 with x1 <= x2 and y1 <= y2"
         )
     return boxes

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,49 +58,43 @@ class Results:
           InputError: the file is missing or no such JSON, or names the entry and its field that is
             missing or malformed.
         """
-        path = os.fspath(path)
-        listed = read_coco(path)
-        if not isinstance(listed, list):
-            raise InputError(f"{path}: COCO results are a list of instances")
         index = {identity: frame for frame, identity in enumerate(truth.image_ids)}
-        rows, masks = [], []
-        for i, entry in enumerate(listed):
-            where = f"{path}: [{i}]"
-            if not isinstance(entry, dict):
-                raise InputError(f"{where} is no object with 'image_id', 'category_id', 'score'")
-            frame = _frame(entry, index, truth.source, where)
-            mask = _mask(entry, truth.sizes and truth.sizes[frame], where)
-            masks.append(mask)
-            rows.append(
-                (
-                    frame,
-                    _code(entry, label_space, where),
-                    _number(entry, "score", where),
-                    _corners(entry, mask, where),
-                )
-            )
-        return cls._of_rows(truth, rows, masks)
+
+        every = label_space.encode(*np.indices(label_space.valid.shape)).ravel().tolist()
+        entry = {
+            "image_id": among(index, f"image of {truth.source}"),
+            "category_id": among(every, "code of the label space"),
+            "score": float,
+            "bbox?": bbox,
+        }
+        listed = files.load_json(path, [entry], "results are a JSON list of COCO's instances")
+        for i, each in enumerate(listed):
+            mask = each.get("segmentation")
+            if mask is not None:
+                place, sizes = f"{path}: [{i}]", truth.sizes
+                frame = index[each["image_id"]]
+                mask = read_mask(mask, sizes[frame], place) if sizes else None
+            each["segmentation"] = mask
+            if "bbox" not in each:
+                if mask is None:
+                    raise InputError(
+                        f"{path}: [{i}].bbox is missing, and no 'segmentation' stands in for it: "
+                        "that also needs 'width' and 'height' of the images of the truth"
+                    )
+                each["bbox"] = rle_tools.toBbox(mask).tolist()
+        return cls.of_entries(listed, truth)
 
     @classmethod
     def of_entries(cls, listed: list[dict], truth: Truth) -> Results:
         """Take `entries` on the frames of a ground truth, as `load` would from their file."""
         index = {identity: frame for frame, identity in enumerate(truth.image_ids)}
-        rows = [
-            (index[e["image_id"]], e["category_id"], e["score"], _corners(e, None, ""))
-            for e in listed
-        ]
-        return cls._of_rows(truth, rows, [entry["segmentation"] for entry in listed])
-
-    @classmethod
-    def _of_rows(cls, truth, rows, masks):
-        """Rows are (frame, code, score, corners)."""
-        frames, codes, scores, boxes = zip(*rows) if rows else ((), (), (), ())
+        masks = [entry["segmentation"] for entry in listed]
         return cls(
             truth.frames,
-            np.array(frames, np.int64),
-            np.array(boxes, np.float32).reshape(-1, 4),
-            np.array(codes, np.int64),
-            np.array(scores, np.float64),
+            np.array([index[entry["image_id"]] for entry in listed], np.int64),
+            np.array([corners(entry["bbox"]) for entry in listed], np.float32).reshape(-1, 4),
+            np.array([entry["category_id"] for entry in listed], np.int64),
+            np.array([entry["score"] for entry in listed], np.float64),
             None if None in masks else masks,
         )
 
@@ -153,14 +147,14 @@ def annotations_of(image_ids: Iterable, boxes: np.ndarray, codes: np.ndarray) ->
     Args:
       image_ids: of each box's frame; boxes: float [N, 4], x1, y1, x2, y2; codes: int [N].
     """
-    corners = boxes.astype(np.float64)
-    extents = corners[:, 2:] - corners[:, :2]
+    edges = boxes.astype(np.float64)
+    extents = edges[:, 2:] - edges[:, :2]
     return [
         {
             "id": i + 1,
             "image_id": image_id,
             "category_id": int(codes[i]),
-            "bbox": [*corners[i, :2].tolist(), *extents[i].tolist()],
+            "bbox": [*edges[i, :2].tolist(), *extents[i].tolist()],
             "area": float(extents[i].prod()),
             "iscrowd": 0,
         }
@@ -184,77 +178,45 @@ def area(rle: dict) -> int:
     return int(rle_tools.area(rle))
 
 
-def read_mask(segmentation: Any, height: int, width: int, where: str) -> dict:
+def read_mask(segmentation: Any, size: tuple[int, int], where: str) -> dict:
     """Convert a COCO segmentation, polygons or RLE, to the form of `encode_mask`.
+
+    Args:
+      segmentation: the mask; size: (height, width); where: its place in the file.
 
     Raises:
       InputError: malformed, or of another size; the message starts with `where`.
     """
     if segmentation == []:
-        return encode_mask(np.zeros((height, width), bool))
+        return encode_mask(np.zeros(size, bool))
     try:
         # Results may be empty, unlike what was drawn.
         decode = decode_rle if isinstance(segmentation, dict) else decode_mask
-        return encode_mask(decode(segmentation, height, width))
+        return encode_mask(decode(segmentation, *size))
     except InputError as error:
         raise InputError(f"{where}.segmentation: {error}") from error
 
 
-def read_coco(path: str | os.PathLike) -> Any:
-    """Read COCO JSON; raises InputError if the file is missing or no JSON."""
-    try:
-        return files.read_json(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not readable COCO JSON ({error})") from error
+def among(values: Container, what: str) -> Callable[[Any], None]:
+    """Return a kind for `files.check_json`: integers or texts that are among these values."""
+
+    def check(value):
+        if type(value) not in (int, str) or value not in values:
+            raise ValueError(f"{shown(value)} is no {what}")
+
+    return check
 
 
-def _frame(entry, index, source, where):
-    identity = entry.get("image_id")
-    if type(identity) not in (int, str) or identity not in index:
-        raise InputError(f"{where}.image_id {shown(identity)} is no image of {source}")
-    return index[identity]
+def bbox(value: Any) -> None:
+    """Check a box of COCO JSON, as a kind of `files.check_json`."""
+    four = isinstance(value, list) and len(value) == 4
+    if not four or not all(type(x) in (int, float) and abs(x) <= _LARGEST for x in value):
+        raise ValueError(f"{shown(value)} is not [x, y, width, height] in finite numbers")
+    if min(value[2:]) < 0:
+        raise ValueError(f"{shown(value)}: width and height are not negative")
 
 
-def _code(entry, label_space, where):
-    code = entry.get("category_id")
-    if type(code) is not int or not label_space.knows(code):
-        raise InputError(f"{where}.category_id {shown(code)} is no code of the label space")
-    return code
-
-
-def _number(entry, field, where):
-    value = entry.get(field)
-    if not _is_finite(value):
-        raise InputError(f"{where}.{field} {shown(value)} is no finite number")
-    return value
-
-
-def _is_finite(value):
-    return type(value) in (int, float) and abs(value) <= _LARGEST
-
-
-def _mask(entry, size, where):
-    segmentation = entry.get("segmentation")
-    if segmentation is None or size is None:
-        return None
-    return read_mask(segmentation, *size, where)
-
-
-def _corners(entry, mask, where):
-    """x1, y1, x2, y2 of an entry's `bbox`, or of its mask if that is absent."""
-    bbox = entry.get("bbox")
-    if bbox is None and mask is not None:
-        bbox = rle_tools.toBbox(mask).tolist()
-    elif bbox is None:
-        raise InputError(
-            f"{where}.bbox is missing, and no 'segmentation' stands in for it: that also needs "
-            "'width' and 'height' of the images of the truth"
-        )
-    four = isinstance(bbox, list) and len(bbox) == 4 and all(map(_is_finite, bbox))
-    if not four or min(bbox[2:]) < 0:
-        raise InputError(
-            f"{where}.bbox {shown(bbox)} is not [x, y, width, height], finite and not negative in "
-            "size"
-        )
-    x, y, width, height = bbox
+def corners(box: list[float]) -> tuple[float, float, float, float]:
+    """Convert [x, y, width, height] to x1, y1, x2, y2."""
+    x, y, width, height = box
     return x, y, x + width, y + height

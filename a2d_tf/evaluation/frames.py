@@ -1,4 +1,4 @@
-"""Key frames of a split as a network sees them, and the tables that detection metrics need."""
+"""Key frames of a split as a network sees them, and what is kept of each."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import functools
 import numpy as np
 
 from a2d_tf.data import records
-from a2d_tf.evaluation import box_data
+from a2d_tf.evaluation import box_data, coco_results
 from a2d_tf.ops import painting
 
 FIELDS = ("record", "rgb", "flow", "size")
 """What `Frame.of` takes of a batch."""
 _NO_MAP = np.zeros((0, 0), np.uint8)
+Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Of `segmentation.pairs`."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Frame:
     """The network's outputs on one key frame; boxes are y1, x1, y2, x2 in native pixels.
 
@@ -26,6 +28,7 @@ class Frame:
       instances: arrays of `selection.select` over the detections, [N, ...], masks [N, m, m].
       rgb: uint8 [h, w, 3], the key frame as stored, without padding.
       flow: float32 [h, w, 2].
+      pairs: of its label maps at the split's threshold, once they are painted.
     """
 
     truth: records.ClipTruth
@@ -33,6 +36,7 @@ class Frame:
     instances: dict
     rgb: np.ndarray
     flow: np.ndarray
+    pairs: Pairs = dataclasses.field(default=(), init=False)  # type: ignore[assignment]
 
     @classmethod
     def of(cls, batch: dict[str, np.ndarray], outputs: dict, row: int) -> Frame:
@@ -72,9 +76,19 @@ class Frame:
         masks, boxes = self.instances["masks"], self.instances["boxes"]
         return list(painting.paste(masks, boxes, *self.truth.native_size))
 
+    @functools.cached_property
+    def rles(self) -> list[dict]:
+        """The same as RLEs."""
+        return [patch.rle(*self.truth.native_size) for patch in self.patches]
 
-class Tables:
-    """What detection metrics need of each frame: whole frames would fill the memory.
+    def entries(self, image_id: int) -> list[dict]:
+        """Return the instances in COCO's results format."""
+        parts = (self.instances[name] for name in ("boxes", "code", "score"))
+        return coco_results.entries(image_id, *parts, masks=self.rles)
+
+
+class Collected:
+    """The RoIs and the truth of each frame: whole frames would fill the memory.
 
     They grow by 4 bytes a number of `box_data.Detections`, and by the run lengths of the truth.
 
@@ -109,7 +123,7 @@ class Tables:
         rows = np.repeat(np.arange(len(counts)), counts)
         return box_data.Detections(np.array(self.names), rows, **arrays)
 
-    def ground_truth(self) -> box_data.Truth:
+    def truth(self) -> box_data.Truth:
         """Return the ground truth of the frames."""
         truths = self._truths
         counts = [len(truth.codes) for truth in truths]

@@ -58,9 +58,6 @@ class Frame:
       predicted_areas: int64 [M].
       scores: of the predicted objects, float64 [M].
       overlaps: pixels of each intersection, int64 [N, M].
-      visible: pixels of each (true, predicted) object where only one of each side is seen, and of
-        background in the last row and column, int64 [N + 1, M + 1]. Of true objects the smallest is
-        seen, as in label maps; of predicted ones that of the highest score.
     """
 
     tracks: np.ndarray
@@ -71,25 +68,17 @@ class Frame:
     predicted_areas: np.ndarray
     scores: np.ndarray
     overlaps: np.ndarray
-    visible: np.ndarray
 
     @classmethod
-    def of(cls, truth: Objects, predicted: Objects, size: tuple[int, int]) -> Frame:
-        """Compare the objects of a frame of this (height, width)."""
-        areas, predicted_areas = _areas(truth.masks), _areas(predicted.masks)
-        seen = _seen(truth.masks, np.argsort(-areas, kind="stable"), size)
-        # The best last, on top; of equal scores the first is, as in label maps.
-        by_score = np.argsort(-predicted.scores, kind="stable")
-        seen_found = _seen(predicted.masks, by_score[::-1], size)
-        width = len(predicted.masks) + 1
-        visible = np.bincount(seen * width + seen_found, minlength=(len(truth.masks) + 1) * width)
+    def of(cls, truth: Objects, predicted: Objects) -> Frame:
+        """Compare the objects of a frame."""
         return cls(
             tracks=truth.tracks,
             codes=truth.codes,
-            areas=areas,
+            areas=_areas(truth.masks),
             predicted_tracks=predicted.tracks,
             predicted_codes=predicted.codes,
-            predicted_areas=predicted_areas,
+            predicted_areas=_areas(predicted.masks),
             scores=predicted.scores,
             overlaps=_areas(
                 [
@@ -98,7 +87,6 @@ class Frame:
                     for other in predicted.masks
                 ]
             ).reshape(len(truth.masks), len(predicted.masks)),
-            visible=visible.reshape(-1, width),
         )
 
     @functools.cached_property
@@ -167,11 +155,3 @@ def of_class(video: Video, kind: str, number: int, labels: LabelSpace) -> list[M
 def _areas(masks):
     """Pixels of each RLE, int64 [N]."""
     return np.asarray(rle_tools.area(list(masks)), np.int64)
-
-
-def _seen(masks, order, size):
-    """Index of the mask that is seen at each pixel, painted in this order; N for none."""
-    seen = np.full(size[0] * size[1], len(masks))
-    for i in order:
-        seen[rle_tools.decode(masks[i]).ravel(order="F") > 0] = i
-    return seen

@@ -220,5 +220,5 @@ def _compare(truth, sight, numbered, labels):
     for number in sorted(numbered):
         found = sight.objects.get(number, Objects.none())
         true = truth.objects(numbered[number], sight.size, labels)
-        frames.append(Frame.of(true, found, sight.size))
+        frames.append(Frame.of(true, found))
     return Video(sight.name, frames)

@@ -12,7 +12,8 @@ import pathlib
 import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation import box_data, detection, segmentation
+from a2d_tf.evaluation import box_data, label_maps
+from a2d_tf.evaluation.metrics import KINDS, detection, segmentation
 
 SAMPLES = 500
 LEVEL = 95  # percent of the samples inside an interval
@@ -46,11 +47,11 @@ def figures(
     videos, place = np.unique([name.rpartition("/")[0] for name in names], return_inverse=True)
     weights = draw(len(videos), samples, seed)
 
-    matrices: dict[str, list] = {kind: [] for kind in ("actor", "action", "joint")}
+    matrices: dict[str, list] = {kind: [] for kind in KINDS}
     for video in range(len(videos)):
         confusion = segmentation.Confusion(label_space)
         for i in np.flatnonzero(place == video):
-            confusion.update(*segmentation.read_maps(folder, names[i], label_space))
+            confusion.update(*label_maps.read_maps(folder, names[i], label_space))
         for kind, per_video in matrices.items():
             per_video.append(confusion.matrix(kind))
     segmentation_figures = {

@@ -20,8 +20,9 @@ from a2d_tf.core.files import read_json
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import pipeline, records
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.evaluation import box_data, coco_results, segmentation
-from a2d_tf.evaluation.reports import charts, pages, tables
+from a2d_tf.evaluation import box_data, coco_results, label_maps
+from a2d_tf.evaluation.metrics import KINDS, segmentation
+from a2d_tf.evaluation.reports import pages, tables
 from a2d_tf.ops import visualize
 
 _FILES = pathlib.Path(__file__)  # beside it are browse.css and browse.js
@@ -74,12 +75,12 @@ def score(folder: pathlib.Path, labels: LabelSpace) -> list[Scored]:
       InputError: the split was not evaluated, or a label map is missing or damaged.
     """
     truths = folder / "label_truth"
-    names = segmentation.frames_of(folder)
+    names = label_maps.frames_of(folder)
     if not names:
         raise InputError(f"{truths}: no label maps there; run a2d_tf.evaluate on this split first")
     scored = []
     for name in tqdm(names, desc="score", unit="frame", leave=False):
-        maps = segmentation.read_maps(folder, name, labels)
+        maps = label_maps.read_maps(folder, name, labels)
         confusion = segmentation.Confusion(labels)
         try:
             confusion.update(*maps)
@@ -182,7 +183,7 @@ def _metrics(path):
                 *(f"{metrics['segmentation'][kind][name]:.1f}" for name in _MEASURES),
                 f"{metrics['detection'][kind]:.1f}",
             ]
-            for kind in tables.KINDS
+            for kind in KINDS
         ]
         blocks = [pages.Table(("whole split, percent", *_MEASURES.values(), "mAP of boxes"), rows)]
         if "score_threshold" in metrics:
@@ -196,14 +197,9 @@ def _metrics(path):
 def _further(metrics):
     """Tables and the chart of what the paper does not have, as far as the evaluation has it."""
     blocks: list[pages.Block] = [pages.Html("<details><summary>More scores</summary>")]
-    for title, heads, rows in tables.further(metrics):
-        lines = [[name, *map(tables.figure, values)] for name, values in rows]
-        blocks += [pages.Text(f"{title}:"), pages.Table(("", *heads), lines)]
-    figures = metrics.get("calibration")
-    if figures:
-        source = visualize.png_url(charts.reliability(figures))
-        alt = "reliability diagrams of p(actor) and p(action)"
-        blocks.append(pages.Html(f'<p class="chart"><img alt="{alt}" src="{source}"></p>'))
+    for table in tables.further(metrics):
+        lines = [[name, *map(tables.figure, values)] for name, values in tables.lines(table)]
+        blocks += [pages.Text(f"{table.title}:"), pages.Table(("", *table.columns.values()), lines)]
     return [*blocks, pages.Html("</details>")] if len(blocks) > 1 else []
 
 
@@ -237,7 +233,7 @@ def _painted(rows, results, label_map):
 
 def _card(frame, folder, labels, palette, picture, truth, results):
     """Render a frame."""
-    maps = segmentation.read_maps(folder, frame.name, labels)
+    maps = label_maps.read_maps(folder, frame.name, labels)
     place = truth.frames.tolist().index(frame.name)
     height, width = maps[0].shape
 

@@ -8,19 +8,15 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation.segmentation import Confusion
+from a2d_tf.evaluation.metrics.segmentation import Confusion
 from a2d_tf.ops.visualize import figure_png, label_axes
 
+_CENTRED = {"ha": "center", "va": "center", "fontsize": 6}
 OURS, FULL, CHANCE = "#33658a", "#9fb8c9", "#f26419"
 
 
 def _figure(width, height):
     return Figure((width, height), dpi=100, layout="constrained")
-
-
-def _note(axes, text):
-    """Explain an empty chart."""
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", color="#5f6b73", fontsize=9)
 
 
 def bars(
@@ -48,24 +44,15 @@ def bars(
         heights = [0 if value is None else value for value in values]
         axes.bar(places, heights, thick, label=label, color=colours[i] if colours else None)
     turned = max(map(len, names)) > 8 and len(names) > 8
-    axes.set_xticks(
-        range(len(names)),
-        names,
-        rotation=90 if turned else 0,
-        fontsize=7 if turned else 9,
-        parse_math=False,
-    )
+    style: dict = {"rotation": 90, "fontsize": 7} if turned else {"fontsize": 9}
+    axes.set_xticks(range(len(names)), names, **style, parse_math=False)
     axes.margins(x=0.01)
-    if not any(value for values in groups.values() for value in values):
-        axes.set_ylim(0, 1)
-        known = any(value is not None for values in groups.values() for value in values)
-        _note(axes, "all are 0" if known else "no figures")
+    axes.set_ylim(0, None)
     axes.axhline(0, color="black", linewidth=0.8)
     if len(groups) > 1:
         # Beside the title, above the bars whatever their heights.
-        axes.legend(
-            fontsize=8, frameon=False, ncols=len(groups), loc="lower right", bbox_to_anchor=(1, 1)
-        )
+        place = {"loc": "lower right", "bbox_to_anchor": (1, 1), "ncols": len(groups)}
+        axes.legend(fontsize=8, frameon=False, **place)
     return figure_png(figure)
 
 
@@ -80,12 +67,9 @@ def confusion(confusion: Confusion, kinds: tuple[str, ...], space: LabelSpace) -
     classes = {"actor": space.actors, "action": space.actions}
     classes["joint"] = tuple(map(space.name, space.codes))
     matrices = {kind: (confusion.matrix(kind), ["background", *classes[kind]]) for kind in kinds}
-    wide = sum(3 + 0.12 * len(names) for _, names in matrices.values())
-    tall = 2 + max(0.13 * len(names) for _, names in matrices.values())
-    figure = _figure(wide, max(tall, 3.5))
-    plots = figure.subplots(
-        1, len(matrices), width_ratios=[3 + 0.12 * len(n) for _, n in matrices.values()]
-    )
+    widths = [3 + 0.12 * len(names) for _, names in matrices.values()]
+    figure = _figure(sum(widths), max(3.5, 13 / 12 * max(widths) - 1.25))
+    plots = figure.subplots(1, len(matrices), width_ratios=widths)
     for axes, (title, (matrix, names)) in zip(np.atleast_1d(plots), matrices.items()):
         label_axes(axes, title, "predicted", "true")
         totals = matrix.sum(axis=1, keepdims=True)
@@ -100,15 +84,8 @@ def confusion(confusion: Confusion, kinds: tuple[str, ...], space: LabelSpace) -
             for row, column in np.ndindex(len(names), len(columns)):
                 share = shares[row, column]
                 if share >= 0.5:
-                    axes.text(
-                        column,
-                        row,
-                        f"{share:.0f}",
-                        ha="center",
-                        va="center",
-                        fontsize=6,
-                        color="white" if share > 60 else "black",
-                    )
+                    colour = "white" if share > 60 else "black"
+                    axes.text(column, row, f"{share:.0f}", **_CENTRED, color=colour)
     return figure_png(figure)
 
 
@@ -127,46 +104,10 @@ def curves(
         label_axes(axes, title, across, up)
         for label, (steps, values) in lines.items():
             axes.plot(steps, values, label=label, linewidth=1.3, marker="." * (len(steps) < 30))
-        if not lines:
-            _note(axes, "no figures")
         axes.set_xlim(0, end)
         axes.set_ylim(0, end and 1.02 * end)
         if len(lines) > 1:
             axes.legend(fontsize=7, frameon=False)
-    return figure_png(figure)
-
-
-def reliability(figures: dict[str, dict]) -> bytes:
-    """Draw reliability diagrams side by side: how often a probability is right.
-
-    Args:
-      figures: {"actor" | "action": as of `calibration.reliability`}.
-    """
-    figure = _figure(9, 3.8)
-    plots = np.atleast_1d(figure.subplots(1, len(figures)))
-    for axes, kind in zip(plots, (kind for kind in ("actor", "action") if kind in figures)):
-        values = figures[kind]
-        error, total = values["ece"], sum(values["count"])
-        title = f"p({kind}), {total} instances" + ("" if error is None else f", ECE {error:.1f} %")
-        label_axes(axes, title, "probability, %", "%")
-        edges = np.linspace(0, 100, len(values["count"]) + 1)
-        width, left = edges[1], edges[:-1]
-        right = [np.nan if value is None else value for value in values["accuracy"]]
-        shares = 100 * np.array(values["count"]) / max(total, 1)
-        axes.bar(
-            left, right, width, align="edge", color=FULL, edgecolor="white", label="how often right"
-        )
-        axes.step([*left, 100], [*shares, shares[-1]], where="post", color=CHANCE, linewidth=1.3)
-        axes.plot([], color=CHANCE, linewidth=1.3, label="share of the instances")
-        mean = [np.nan if value is None else value for value in values["confidence"]]
-        axes.plot(mean, right, "o", color=OURS, markersize=3.5, label="at the mean probability")
-        axes.plot([0, 100], [0, 100], "--", color="black", linewidth=0.8)
-        axes.set(xlim=(0, 100), ylim=(0, 102))
-        if not total:
-            _note(axes, "no instance was found")
-    # Below: no corner is free of bars.
-    parts = plots[0].get_legend_handles_labels()
-    figure.legend(*parts, fontsize=8, frameon=False, ncols=3, loc="outside lower center")
     return figure_png(figure)
 
 

@@ -6,6 +6,7 @@ of an evaluation to `evaluation/<split>`, those of the best weights to `evaluati
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from typing import TYPE_CHECKING
@@ -19,37 +20,28 @@ from tensorboard.plugins.hparams import api as hparams
 
 from a2d_tf.core.config import Config
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation import detection
+from a2d_tf.evaluation import metrics as registry
+from a2d_tf.evaluation.metrics import detection
 from a2d_tf.evaluation.reports import charts
 from a2d_tf.training.events import Events
 from a2d_tf.training.losses import TERMS
 
 if TYPE_CHECKING:
-    from a2d_tf.evaluation.runner import Validation
+    from a2d_tf.evaluation.evaluator import Validation
 
 MAIN = "segmentation/joint_miou"
 # They tell the runs of a folder apart: the rows of the paper's tables, and how they were trained.
-_HYPERPARAMETERS = {
-    "model": ("backbone", "use_flow", "temporal_layers", "use_mask", "label_mode", "fusion"),
-    "learning": (
-        "train_phase",
-        "zero_shot_actor",
-        "seed",
-        "steps",
-        "batch_size",
-        "learning_rate",
-        "optimizer",
-    ),
-    "compute": ("precision",),
-}
-_PROBABILITIES = ("actor", "action")
+_HYPERPARAMETERS = (
+    *("backbone", "use_flow", "temporal_layers", "use_mask", "label_mode", "fusion"),
+    *("train_phase", "zero_shot_actor", "seed", "steps", "batch_size", "learning_rate"),
+    *("optimizer", "precision"),
+)
 _LAYOUT = {
     "How good": {
         # A chart each, since all lines of a run have one colour.
         **{f"mIoU, {kind}": f"segmentation/{kind}_miou" for kind in ("joint", "actor", "action")},
         **{f"mAP, {kind}": f"detection/{kind}_map" for kind in ("joint", "actor", "action")},
         "proposals that find an instance": "run/proposal_recall",
-        **{f"calibration error, p({kind})": f"calibration/{kind}_ece" for kind in _PROBABILITIES},
     },
     "Losses, training and validation": {
         "sum": "loss/total",
@@ -66,27 +58,18 @@ _LAYOUT = {
 
 def describe(workdir: str, config: Config) -> None:
     """Write a new run's flags, hyperparameters and layout of custom scalars."""
-    writer = tf.summary.create_file_writer(os.path.join(workdir, "tensorboard"))
     with open(os.path.join(workdir, "flags.txt"), encoding="utf-8") as file:
         flags = file.read()
-    lines = layout_pb2.MultilineChartContent
-    layout = layout_pb2.Layout(
-        category=[
-            layout_pb2.Category(
-                title=category,
-                chart=[
-                    layout_pb2.Chart(title=title, multiline=lines(tag=[f"^{tag}$"]))
-                    for title, tag in panels.items()
-                ],
-            )
-            for category, panels in _LAYOUT.items()
+    categories = []
+    for title, panels in _LAYOUT.items():
+        charts_of = [
+            {"title": name, "multiline": {"tag": [f"^{t}$"]}} for name, t in panels.items()
         ]
-    )
-    values = {
-        name: getattr(getattr(config, section), name)
-        for section, names in _HYPERPARAMETERS.items()
-        for name in names
-    }
+        categories.append({"title": title, "chart": charts_of})
+    layout = layout_pb2.Layout(category=categories)
+    settings = dataclasses.asdict(config).values()
+    values = {k: v for part in settings for k, v in part.items() if k in _HYPERPARAMETERS}
+    writer = tf.summary.create_file_writer(os.path.join(workdir, "tensorboard"))
     with writer.as_default(0):
         tf.summary.text("flags", f"```\n{flags}```")
         tf.summary.experimental.write_raw_pb(custom_scalar.pb(layout).SerializeToString())
@@ -103,18 +86,7 @@ def describe(workdir: str, config: Config) -> None:
 
 def scalars(validation: Validation) -> dict[str, float]:
     """Return the scalars of a validation by tag."""
-    return {**figures(validation.metrics), "segmentation/threshold": validation.threshold}
-
-
-def figures(metrics: dict) -> dict[str, float]:
-    """Return the means in `metrics.json` by tag: no figures of single classes, and no tables."""
-    found = {f"detection/{kind}_map": value for kind, value in metrics["detection"].items()}
-    found.update({f"best_masks/{x}": value for x, value in metrics.get("best_masks", {}).items()})
-    for section in ("segmentation", "coco", "calibration", "over_time"):
-        for kind, values in metrics.get(section, {}).items():
-            named = values.items() if isinstance(values, dict) else ()
-            found.update({f"{section}/{kind}_{name}": value for name, value in named})
-    return {tag: value for tag, value in found.items() if isinstance(value, float)}
+    return {**registry.scalars(validation.metrics), "segmentation/threshold": validation.threshold}
 
 
 def show_evaluation(workdir: str, name: str, step: int, metrics: dict) -> None:
@@ -129,59 +101,43 @@ def show_evaluation(workdir: str, name: str, step: int, metrics: dict) -> None:
     """
     place = os.path.join("evaluation", name)
     shutil.rmtree(os.path.join(workdir, "tensorboard", place), ignore_errors=True)
-    Events(workdir).write(place, step, figures(metrics))
+    Events(workdir).write(place, step, registry.scalars(metrics))
 
 
 def images(validation: Validation, space: LabelSpace) -> dict[str, np.ndarray]:
     """Return a validation's pictures and charts of classes by tag, each uint8 [1, H, W, 3]."""
-    metrics = validation.metrics
-    pairs = [metrics["per_pair_ap"][str(code)] for code in space.codes]
+    curves = {"precision against recall, actors": _curves(validation.split, space)}
+    found = {
+        "confusion": charts.confusion(validation.confusion, ("actor", "action"), space),
+        "precision_recall": charts.curves(curves, "recall", "precision", 1),
+    }
+    for kind, names in (
+        ("actor", space.actors),
+        ("action", space.actions),
+        ("pair", [space.name(code) for code in space.codes]),
+    ):
+        aps = [*validation.metrics[f"per_{kind}_ap"].values()]  # in code order
+        found[f"{kind}_ap"] = charts.bars({"": aps}, list(names), f"AP of {kind}s", "%")
     return {
         **{tag: picture[None] for tag, picture in validation.pictures.items()},
-        "classes/actor_ap": _bars(metrics["per_actor_ap"], space.actors, "AP of actors"),
-        "classes/action_ap": _bars(metrics["per_action_ap"], space.actions, "AP of actions"),
-        "classes/pair_ap": _image(
-            charts.bars({"": pairs}, [space.name(code) for code in space.codes], "AP of pairs", "%")
-        ),
-        "classes/confusion": _image(
-            charts.confusion(validation.confusion, ("actor", "action"), space)
-        ),
-        "classes/calibration": _image(charts.reliability(metrics["calibration"])),
-        "classes/precision_recall": _image(
-            charts.curves(
-                {"precision against recall, actors": _curves(validation, space)},
-                "recall",
-                "precision",
-                1,
-            )
-        ),
+        **{f"classes/{tag}": _decoded(png) for tag, png in found.items()},
     }
 
 
-def _bars(aps, names, title):
-    values = [aps[str(i + 1)] for i in range(len(names))]
-    return _image(charts.bars({"": values}, list(names), title, "%"))
-
-
-def _curves(validation, space):
-    """{actor: (recall, precision)} of the actors in the split."""
-    detections, truth = validation.detections, validation.truth
-    gt_actor, _ = space.split(truth.codes)
-    lines = {}
-    for actor, name in enumerate(space.actors):
-        curves: list = []
-        detection.average_precisions(
-            detections,
-            truth,
-            lambda rois, actor=actor: detections.boxes[rois, actor],
-            lambda rois, actor=actor: detections.actor_scores[rois, actor, None],
-            targets=gt_actor[:, None] == actor + 1,
-            curves=curves,
+def _curves(split, space):
+    """Return {actor: (recall, precision)} of the actors in the split."""
+    found, actors = split.detections, space.split(split.truth.codes)[0]
+    classes, lines = detection.Classes(found, split.truth), {}
+    for actor in np.unique(actors) - 1:
+        boxes, scores, own = (
+            found.boxes[:, actor],
+            found.actor_scores[:, actor],
+            actors == actor + 1,
         )
-        if curves:
-            lines[name] = curves[0]
+        kept, hits, _ = classes.matched(boxes, scores, own, whole=True)
+        lines[space.actors[actor]] = detection.precision_recall(kept, hits, own.sum())
     return lines
 
 
-def _image(png):
+def _decoded(png):
     return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)[None, ..., ::-1]

@@ -14,20 +14,24 @@ import statistics
 import cv2
 import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
 
-from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import read_json
+from a2d_tf.core.files import load_json
 from a2d_tf.data import pipeline
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.evaluation import segmentation, zero_shot
+from a2d_tf.evaluation import label_maps
+from a2d_tf.evaluation.metrics import KINDS, zero_shot
+from a2d_tf.evaluation.metrics.detection import Detection
+from a2d_tf.evaluation.metrics.segmentation import Confusion, Segmentation
 from a2d_tf.evaluation.reports import bootstrap, charts, tables
 from a2d_tf.evaluation.reports.pages import Block, Details, Heading, Picture, Table, Text
 from a2d_tf.ops import visualize
 from a2d_tf.training import experiments
 
+_FULL = "Ji et al., full"  # published
 # Experiment -> name of our row, and the published rows beside it in Tables 1 or 3, and in Table 2.
 ROWS = {
-    "full": ("full", "Ji et al., full", "Ji et al., full"),
+    "full": ("full", _FULL, _FULL),
     "mask_rcnn_baseline": ("Mask R-CNN baseline", "Mask R-CNN baseline", None),
     "no_mask": ("w/o mask + SM", "w/o mask + SM", None),
     "no_temporal": ("w/o temporal", "w/o temporal", None),
@@ -37,11 +41,11 @@ ROWS = {
     "hierarchical": ("hierarchical labels", None, "TSHR"),
     "late_fusion": ("late fusion", None, None),
 }
-TABLE_1 = ("Trilayer", "GPM+TSP", "GPM+GBH", "TSMT+GBH", "TSMT+SM", "Ji et al., full")
-_MEASURES = [(kind, measure) for kind in tables.KINDS for measure in ("ave", "glo", "miou")]
-_HEADS = ("", *(f"{kind} {'mIoU' if m == 'miou' else m}" for kind, m in _MEASURES))
-_COMPARED = (*(("segmentation", kind, "miou") for kind in tables.KINDS), ("detection", "joint"))
-_COMPARED_HEADS = ("actor mIoU", "action mIoU", "joint mIoU", "joint mAP")
+_TABLE_1 = ("Trilayer", "GPM+TSP", "GPM+GBH", "TSMT+GBH", "TSMT+SM", _FULL)
+_COMPARED = {
+    **{f"{kind} mIoU": ("segmentation", kind, "miou") for kind in KINDS},
+    "joint mAP": ("detection", "joint"),
+}
 _PICTURED = ("full", "mask_rcnn_baseline", "no_mask", "no_temporal", "no_flow", "no_joint")
 _FRAMES = 6  # frames shown
 
@@ -71,19 +75,11 @@ class Result:
     @property
     def test(self) -> pathlib.Path:
         """The folder of its scores on the test split."""
-        return pathlib.Path(self.folder) / "evaluation" / "test"
+        return pathlib.Path(self.folder) / "evaluation" / experiments.SPLIT
 
     def metrics(self) -> dict:
-        """Read its `metrics.json`.
-
-        Raises:
-          InputError: missing or damaged.
-        """
-        path = self.test / "metrics.json"
-        try:
-            return read_json(path)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: unreadable ({error}); delete it, run again") from error
+        """Read its `metrics.json`; InputError where it is missing or damaged."""
+        return load_json(self.test / "metrics.json", dict, "delete it, run again")
 
 
 def build(results: list[Result], manifest: Manifest, origin: str) -> list[Block]:
@@ -95,7 +91,8 @@ def build(results: list[Result], manifest: Manifest, origin: str) -> list[Block]
       origin: introduction: the data, and what figures on it do and do not show.
     """
     done = [result for result in results if not result.error]
-    blocks = [Text(origin), *_failures(results)]
+    blocks: list[Block] = [Text(origin)]
+    blocks += [Text(f"Failed: {r.name}, seed {r.seed}: {r.error}.") for r in results if r.error]
     if not done:
         return blocks
     seeds = collections.Counter(result.seed for result in done)
@@ -106,111 +103,69 @@ def build(results: list[Result], manifest: Manifest, origin: str) -> list[Block]
     metrics = {name: result.metrics() for name, result in shown.items()}
     space = manifest.label_space
     rows = {name: metrics[name] for name in ROWS if name in metrics}
-    draws = {}
-    if "full" in rows and len(rows) > 1:
-        for name in rows:
-            print(f"bootstrap of {name}", flush=True)
-            draws[name] = bootstrap.figures(shown[name].test, space)
-    blocks += _segmentation(rows) + _detection(rows) + _differences(rows, draws, shown)
+    blocks += _tables(rows) + _differences(rows, shown, space)
     blocks += _zero_shot(metrics, space) + _further(rows) + _seeds(done)
     blocks += _frames(shown, manifest) + _classes(shown, rows, space)
     return blocks + _curves(shown) + _runs(results)
 
 
-def _failures(results):
+def _tables(rows):
+    """The paper's Tables 1 to 3, our rows in bold."""
+    table_1 = [(name, None) for name in _TABLE_1] + [(None, "full")]
+    table_3 = [(published, name) for name, (_, published, _) in ROWS.items()]
+    table_2 = []
+    for published in Detection.published:
+        ours = [name for name in ROWS if ROWS[name][2] == published]
+        table_2 += [(published, None), *((None, name) for name in ours)]
     return [
-        Text(f"Failed: {r.name}, seed {r.seed}: {r.error}. It is missing below.")
-        for r in results
-        if r.error
-    ]
-
-
-def _ours(name):
-    return f"ours, {ROWS[name][0]}"
-
-
-def _segmentation_row(metrics):
-    return [tables.figure(metrics["segmentation"][kind][measure]) for kind, measure in _MEASURES]
-
-
-def _segmentation(rows):
-    published = dict(tables.SEGMENTATION_ROWS)
-    note = Text(
-        "Percent, background a class. Rows in bold are ours, the others those that the paper "
-        "printed for A2D's test split."
-    )
-    blocks = [Heading("Table 1: joint actor-action segmentation"), note]
-    lines = [[name, *map(tables.figure, published[name])] for name in TABLE_1]
-    if "full" in rows:
-        lines.append([_ours("full"), *_segmentation_row(rows["full"])])
-    blocks.append(Table(_HEADS, lines, frozenset(range(len(TABLE_1), len(lines)))))
-
-    lines, ours = [], set()
-    for name in ROWS:
-        beside = ROWS[name][1]
-        if beside:
-            lines.append([f"{beside}, published", *map(tables.figure, published[beside])])
-        if name in rows:
-            ours.add(len(lines))
-            lines.append([_ours(name), *_segmentation_row(rows[name])])
-    blocks += [
+        Heading("Table 1: joint actor-action segmentation"),
+        _beside(Segmentation, rows, table_1),
         Heading("Table 3: what each part is worth, and beyond it"),
-        Table(_HEADS, lines, frozenset(ours)),
-    ]
-    return blocks
-
-
-def _detection(rows):
-    lines, ours = [], set()
-    for name, values in tables.DETECTION_ROWS:
-        lines.append([f"{name}, published", *map(tables.figure, values)])
-        for mine in ROWS:
-            if mine in rows and ROWS[mine][2] == name:
-                ours.add(len(lines))
-                figures = rows[mine]["detection"]
-                lines.append(
-                    [_ours(mine), *(tables.figure(figures[kind]) for kind in tables.KINDS)]
-                )
-    return [
+        _beside(Segmentation, rows, table_3),
         Heading("Table 2: detection of actors and actions"),
-        Text(
-            "Mean average precision at IoU 0.5, percent. TSCT, TSHR and TSMT differ in the label "
-            "space of one two-stream detector; ours differ in it inside this network, whose full "
-            "form is multitask. An action's AP ranks regions by p(action) alone."
-        ),
-        Table(("", *tables.KINDS), lines, frozenset(ours)),
+        _beside(Detection, rows, table_2),
     ]
 
 
-def _differences(rows, draws, shown):
-    if not draws:
+def _beside(metric, rows, lines):
+    """A table of `lines`: (published row or None, experiment or None) each."""
+    cells, ours = [], set()
+    for published, name in lines:
+        if published:
+            values = metric.published[published]
+            cells.append([f"{published}, published", *map(tables.figure, values)])
+        if name in rows:
+            ((_, values),) = tables.lines(metric.rows(rows[name])[0])
+            ours.add(len(cells))
+            cells.append([f"ours, {ROWS[name][0]}", *map(tables.figure, values)])
+    return Table(("", *metric.columns.values()), cells, frozenset(ours))
+
+
+def _differences(rows, shown, space):
+    """Differences to the full model, with the intervals of a paired bootstrap."""
+    if "full" not in rows or len(rows) < 2:
         return []
-    published = dict(tables.SEGMENTATION_ROWS)
-    full = published["Ji et al., full"]
-    lines = []
+    draws = {}
     for name in rows:
-        if name == "full":
-            continue
+        print(f"bootstrap of {name}", flush=True)
+        draws[name] = bootstrap.figures(shown[name].test, space)
+    published, lines = Segmentation.published, []
+    for name in (name for name in rows if name != "full"):
         beside = ROWS[name][1]
-        paper = published[beside][-1] - full[-1] if beside else None
-        cells = [ROWS[name][0], "-" if paper is None else f"{paper:+.1f}"]
-        for part in _COMPARED:
-            mine, other = (_at(rows[n], part) for n in (name, "full"))
+        paper = f"{published[beside][-1] - published[_FULL][-1]:+.1f}" if beside else "-"
+        cells = [ROWS[name][0], paper]
+        for part in _COMPARED.values():
+            change = _at(rows[name], part) - _at(rows["full"], part)
             low, high = bootstrap.interval(_at(draws[name], part), _at(draws["full"], part))
-            cells.append(f"{mine - other:+.1f} [{low:+.1f}, {high:+.1f}]")
+            cells.append(f"{change:+.1f} [{low:+.1f}, {high:+.1f}]")
         lines.append(cells)
-    phased = [name for name in rows if len(experiments.phases(name)) > 1]
-    steps = [f"{ROWS[name][0]} for {_steps(shown[name])}" for name in [*phased, "full"]]
     return [
         Heading("Difference to the full model"),
         Text(
             f"Points, with {bootstrap.LEVEL} % intervals of a paired bootstrap over the test "
-            f"videos ({bootstrap.SAMPLES} samples). They reflect the choice of test videos; the "
-            "seed of training adds to them. A pair that a sample does not draw counts 0 in its "
-            "mAP, so that intervals of mAP lean towards 0 where pairs are in few videos."
-            + (f" Steps of training: {', '.join(steps)}." if phased else "")
+            f"videos ({bootstrap.SAMPLES} samples); the seed of training adds to them."
         ),
-        Table(("", "joint mIoU, published", *_COMPARED_HEADS), lines),
+        Table(("", "joint mIoU, published", *_COMPARED), lines),
     ]
 
 
@@ -222,38 +177,26 @@ def _at(figures, path):
 
 def _zero_shot(metrics, space):
     lines, columns = [], {"zero-shot": [], "full model": [], "chance": []}
-    names = []
     for i, actor in enumerate(space.actors):
         held_out = metrics.get(f"{experiments.ZERO_SHOT}{actor}")
         if held_out is None:
             continue
-        names.append(actor)
         ap, chance = held_out["zero_shot"]["ap"], held_out["zero_shot"]["chance"]
         whole = metrics["full"]["zero_shot_actor_ap"][str(i + 1)] if "full" in metrics else None
-        ratio = zero_shot.ratio(ap, whole) if whole else None
-        lines.append(
-            [
-                actor,
-                *map(tables.figure, (ap, whole, chance)),
-                "-" if ratio is None else f"{ratio:.2f}",
-                "-" if not whole else f"{chance / whole:.2f}",
-            ]
-        )
+        ratios = [zero_shot.ratio(value, whole) if whole else None for value in (ap, chance)]
+        cells = ["-" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
+        lines.append([actor, *map(tables.figure, (ap, whole, chance)), *cells])
         for column, value in zip(columns.values(), (ap, whole, chance)):
             column.append(value)
     if not lines:
         return []
+    title, names = "AP per held-out actor", [line[0] for line in lines]
     colours = (charts.OURS, charts.FULL, charts.CHANCE)
     return [
         Heading("Fig. 4: actions of an actor whose action labels were withheld"),
-        Text(
-            "AP, percent, over the actor's valid actions; r_zs (Eq. 3) is its share of the full "
-            "model's. Chance is the same network with its action scores shuffled among that "
-            "actor's regions, the mean of 20 shuffles."
-        ),
         Picture(
             "zero_shot",
-            charts.bars(columns, names, "AP per held-out actor", "%", colours=colours),
+            charts.bars(columns, names, title, "%", colours=colours),
             "AP per held-out actor, beside the full model and chance.",
         ),
         Table(("held out", "AP", "full model", "chance", "r_zs", "r of chance"), lines),
@@ -261,24 +204,17 @@ def _zero_shot(metrics, space):
 
 
 def _further(rows):
-    """What the paper does not have: of every row, and the reliability of the full model."""
+    """What the paper does not have, of every row."""
     found: dict[str, Table] = {}
     for name in rows:
-        for title, heads, lines in tables.further(rows[name], ROWS[name][0]):
-            shown = found.setdefault(title, Table(("", *heads), []))
-            shown.rows.extend(
-                [
-                    label if label == ROWS[name][0] else f"{ROWS[name][0]}, {label}",
-                    *map(tables.figure, values),
-                ]
-                for label, values in lines
-            )
+        for table in tables.further(rows[name]):
+            shown = found.setdefault(table.title, Table(("", *table.columns.values()), []))
+            for label, values in tables.lines(table):
+                cells = map(tables.figure, values)
+                shown.rows.append([", ".join(filter(None, (ROWS[name][0], label))), *cells])
     blocks: list[Block] = [Heading("Beyond the paper")] if found else []
-    for title, table in found.items():
-        blocks += [Text(f"{title}:"), table]
-    if "calibration" in rows.get("full", {}):
-        png = charts.reliability(rows["full"]["calibration"])
-        blocks.append(Picture("calibration", png, "How often a probability is right, full model."))
+    for title, shown in found.items():
+        blocks += [Text(f"{title}:"), shown]
     return blocks
 
 
@@ -289,20 +225,19 @@ def _seeds(done):
             runs[result.name][result.seed] = result.metrics()
     lines, differences = [], []
     for name in (name for name in ROWS if len(runs[name]) > 1):
-        seeds = runs[name].values()
-        cells = (_spread([_at(m, part) for m in seeds], ".1f") for part in _COMPARED)
-        lines.append([ROWS[name][0], str(len(seeds)), *cells])
+        values = [[_at(m, part) for m in runs[name].values()] for part in _COMPARED.values()]
+        lines.append([ROWS[name][0], str(len(runs[name])), *(_spread(v, ".1f") for v in values)])
         both = sorted(runs[name].keys() & runs["full"].keys())
         if name != "full" and len(both) > 1:
-            pairs = [(runs[name][seed], runs["full"][seed]) for seed in both]
-            cells = (
-                _spread([_at(mine, part) - _at(full, part) for mine, full in pairs], "+.1f")
-                for part in _COMPARED
-            )
+            values = [
+                [_at(runs[name][seed], part) - _at(runs["full"][seed], part) for seed in both]
+                for part in _COMPARED.values()
+            ]
+            cells = (_spread(v, "+.1f") for v in values)
             differences.append([ROWS[name][0], str(len(both)), *cells])
     if not lines:
         return []
-    heads = ("", "seeds", *_COMPARED_HEADS)
+    heads = ("", "seeds", *_COMPARED)
     blocks = [
         Heading("Seeds"),
         Text("Mean of the seeds, and the lowest and highest of them; percent."),
@@ -323,38 +258,29 @@ def _frames(shown, manifest):
     if not variants:
         return []
     space, folder = manifest.label_space, shown[variants[0]].test
-    maps = folder / "label_truth"
     # One frame per video, spread over the split.
-    video_frames = {name.partition("/")[0]: name for name in segmentation.frames_of(folder)}
+    video_frames = {name.partition("/")[0]: name for name in label_maps.frames_of(folder)}
     spread = np.linspace(0, len(video_frames) - 1, min(_FRAMES, len(video_frames))).astype(int)
     chosen = [list(video_frames.values())[i] for i in spread]
-    inputs = dict(pipeline.key_frames(manifest, "test", set(chosen)))
+    inputs = dict(pipeline.key_frames(manifest, experiments.SPLIT, set(chosen)))
 
-    def painted(folder, name, image):
-        codes = segmentation.read_label_map(folder / f"{name}.png", space)
+    def painted(codes, image):
         codes = cv2.resize(codes, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
         grey = (0.5 * image.mean(axis=2, keepdims=True)).astype(np.uint8).repeat(3, axis=2)
         present = [code for code in np.unique(codes) if code]
-        return visualize.overlay_masks(
-            grey, present, [codes == c for c in present], space, alpha=0.9
-        )
+        masks = [codes == code for code in present]
+        return visualize.overlay_masks(grey, present, masks, space, alpha=0.9)
 
     rows = []
     for name in chosen:
         image = inputs[name]
-        pictures = [image, painted(maps, name, image)]
-        pictures += [painted(shown[n].test / "label_maps", name, image) for n in variants]
-        codes = np.unique(segmentation.read_label_map(maps / f"{name}.png", space))
-        rows.append((f"{name}: {', '.join(space.name(c) for c in codes if c)}", pictures))
-    heads = ["input", "truth", *(ROWS[name][0] for name in variants)]
-    return [
-        Heading("Fig. 3: frames of the test split"),
-        Picture(
-            "frames",
-            charts.grid(rows, heads),
-            "Key frame, truth and the prediction of each variant; colours are pairs.",
-        ),
-    ]
+        pairs = [label_maps.read_maps(shown[n].test, name, space) for n in variants]
+        maps = [pairs[0][0], *(predicted for _, predicted in pairs)]
+        present = ", ".join(space.name(code) for code in np.unique(maps[0]) if code)
+        rows.append((f"{name}: {present}", [image, *(painted(codes, image) for codes in maps)]))
+    png = charts.grid(rows, ["input", "truth", *(ROWS[name][0] for name in variants)])
+    caption = "Key frame, truth and the prediction of each variant; colours are pairs."
+    return [Heading("Fig. 3: frames of the test split"), Picture("frames", png, caption)]
 
 
 def _classes(shown, rows, space):
@@ -366,9 +292,9 @@ def _classes(shown, rows, space):
         png = charts.bars(aps, names, "AP per pair", "%")
         blocks += [Heading("Per class"), Picture("pair_ap", png, "AP of every valid pair.")]
     if "full" in rows:
-        folder, confusion = shown["full"].test, segmentation.Confusion(space)
-        for name in segmentation.frames_of(folder):
-            confusion.update(*segmentation.read_maps(folder, name, space))
+        folder, confusion = shown["full"].test, Confusion(space)
+        for name in label_maps.frames_of(folder):
+            confusion.update(*label_maps.read_maps(folder, name, space))
         for kinds in (("actor", "action"), ("joint",)):
             png = charts.confusion(confusion, kinds, space)
             caption = f"Confusion of {' and of '.join(kinds)} pixels, full model, percent of rows."
@@ -389,10 +315,8 @@ def _curves(shown):
                 panels.setdefault(title, {})[ROWS[name][0]] = line
     if not panels:
         return []
-    return [
-        Heading("Learning curves"),
-        Picture("curves", charts.curves(panels), "Rows of two phases show the second one."),
-    ]
+    caption = "Rows of two phases show the second one."
+    return [Heading("Learning curves"), Picture("curves", charts.curves(panels), caption)]
 
 
 def _scalars(folder, tag):
@@ -400,55 +324,41 @@ def _scalars(folder, tag):
     if not os.path.isdir(folder):
         return {}
     logging.getLogger("tensorboard").setLevel(logging.WARNING)
-    accumulator = EventAccumulator(folder, size_guidance={"tensors": 0, "scalars": 0})
+    accumulator = EventAccumulator(folder, size_guidance={"tensors": 0})
     accumulator.Reload()
     if tag not in accumulator.Tags()["tensors"]:
         return {}
-    return {
-        event.step: float(event.tensor_proto.float_val[0])
-        if event.tensor_proto.float_val
-        else float(np.frombuffer(event.tensor_proto.tensor_content, np.float32)[0])
-        for event in accumulator.Tensors(tag)
-    }
+    points = accumulator.Tensors(tag)
+    return {event.step: float(make_ndarray(event.tensor_proto)) for event in points}
+
+
+def _flags(folder):
+    """Read a run's `flags.txt`; paths to a first phase become relative to the folder of both."""
+    path = pathlib.Path(folder, "flags.txt")
+    text = path.read_text(encoding="utf-8").strip() if path.exists() else ""
+    return text.replace(os.path.dirname(folder) + os.sep, "")
 
 
 def _steps(result):
     """Format the steps of each phase: '600 + 600'."""
-    counts = []
-    for phase in experiments.phases(result.name):
-        path = pathlib.Path(result.folder).parent / phase / "flags.txt"
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        steps = re.search(r"^--steps=(\d+)$", text, re.MULTILINE)
-        counts.append(steps[1] if steps else "?")
-    return " + ".join(counts)
+    folders = (
+        pathlib.Path(result.folder).parent / name for name in experiments.phases(result.name)
+    )
+    found = (re.search(r"^--steps=(\d+)$", _flags(folder), re.MULTILINE) for folder in folders)
+    return " + ".join(steps[1] if steps else "?" for steps in found)
 
 
 def _runs(results):
-    lines = [
-        [
-            r.name,
-            str(r.seed),
-            _steps(r),
-            f"{r.seconds / 60:.1f}",
-            str(r.sittings),
-            r.error or "done",
-        ]
-        for r in results
-    ]
+    lines = []
+    for r in results:
+        minutes = f"{r.seconds / 60:.1f}"
+        lines.append([r.name, str(r.seed), _steps(r), minutes, str(r.sittings), r.error or "done"])
     blocks = [
         Heading("Runs"),
         Text(f"{sum(r.seconds for r in results) / 3600:.1f} hours in all."),
         Table(("run", "seed", "steps", "minutes", "sittings", "state"), lines),
     ]
-    versions = {json.dumps(r.versions, sort_keys=True) for r in results if r.versions}
-    for text in sorted(versions):
-        blocks.append(Details("Versions", json.dumps(json.loads(text), indent=1, sort_keys=True)))
-    for result in results:
-        path = os.path.join(result.folder, "flags.txt")
-        if os.path.exists(path):
-            with open(path, encoding="utf-8") as file:
-                text = file.read().strip()
-            # Paths to a first phase are shown relative to the folder of both.
-            text = text.replace(os.path.dirname(result.folder) + os.sep, "")
-            blocks.append(Details(f"Flags of {result.name}, seed {result.seed}", text))
-    return blocks
+    versions = {json.dumps(r.versions, indent=1, sort_keys=True) for r in results if r.versions}
+    blocks += [Details("Versions", text) for text in sorted(versions)]
+    flags = [(f"Flags of {r.name}, seed {r.seed}", _flags(r.folder)) for r in results]
+    return blocks + [Details(title, text) for title, text in flags if text]

@@ -53,62 +53,29 @@ def match(
     Returns:
       (scores, hits, RoI indices) of the boxes kept, frame after frame by descending score.
     """
-    rows, gts, gt_row = chunk
-    rois = rows[rows >= 0]
-    own = np.zeros(len(rows), bool)
-    own[gt_row[targets[gts]]] = True
-    frames = own == with_truth
-    order, kept, _, row, column = _matched(chunk, boxes, scores, gt_boxes, targets, frames, least)
-    hits = np.zeros(kept.shape, bool)
-    hits[row, column] = True
-    return scores[order[kept]], hits[kept], rois[order[kept]]
-
-
-def pairs(
-    chunk: tuple[np.ndarray, np.ndarray, np.ndarray],
-    boxes: np.ndarray,
-    scores: np.ndarray,
-    gt_boxes: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Suppress and match boxes whatever their classes; arguments as for `match`.
-
-    Returns:
-      (ground-truth indices, RoI indices) of the ground truth that is matched.
-    """
-    rois = chunk[0][chunk[0] >= 0]
-    all_truth, all_frames = np.ones(len(gt_boxes), bool), np.ones(len(chunk[0]), bool)
-    order, _, gts, row, column = _matched(chunk, boxes, scores, gt_boxes, all_truth, all_frames)
-    return gts, rois[order[row, column]]
-
-
-def _matched(chunk, boxes, scores, gt_boxes, targets, frames, least=-np.inf):
-    """Suppress the boxes of a chunk, and find the first one kept that overlaps each target enough.
-
-    Boxes of other `frames`, bool [F], and those that score below `least` take no part.
-
-    Returns:
-      order: int [f, n], the boxes that take part by descending score, in each frame that has any.
-      kept: bool [f, n], in that order.
-      gts, row, column: the ground truth matched, and the place in `order` of its box.
-    """
     rois, gts, gt_row = chunk
+    gt_row, gts = gt_row[targets[gts]], gts[targets[gts]]
+    own = np.zeros(len(rois), bool)
+    own[gt_row] = True
     used = rois >= 0
     place = np.cumsum(used).reshape(rois.shape) - 1
-    used &= frames[:, None] & (scores[place] >= least)
+    indices = rois[used]
+    used &= (own == with_truth)[:, None] & (scores[place] >= least)
     counts = used.sum(axis=1)
     rows = np.flatnonzero(counts)
-    row_of = np.full(len(rois), -1)
-    row_of[rows] = np.arange(len(rows))
     used, place, counts = used[rows], place[rows], counts[rows]
     order = np.argsort(np.where(used, -scores[place], np.inf), axis=1, kind="stable")
     order = np.take_along_axis(place, order[:, : counts.max(initial=1)], axis=1)
     ordered = boxes[order]
     kept = _suppress(ordered, np.arange(order.shape[1]) < counts[:, None])
-    wanted = targets[gts] & (row_of[gt_row] >= 0)
-    row, gts = row_of[gt_row[wanted]], gts[wanted]
+    hits = np.zeros(kept.shape, bool)
+    # The first box kept that overlaps a true one enough is a hit.
+    known = np.isin(gt_row, rows)
+    row, gts = np.searchsorted(rows, gt_row[known]), gts[known]
     matches = (iou(ordered[row], gt_boxes[gts, None]) >= MATCH_IOU) & kept[row]
-    matched = matches.any(axis=1)
-    return order, kept, gts[matched], row[matched], matches[matched].argmax(axis=1)
+    found = matches.any(axis=1)
+    hits[row[found], matches[found].argmax(axis=1)] = True
+    return scores[order[kept]], hits[kept], indices[order[kept]]
 
 
 def chunks(
@@ -125,26 +92,23 @@ def chunks(
     for i, frame in enumerate(truth.box_frame.tolist()):
         gts.setdefault(truth.frames[frame], []).append(i)
 
-    def pack(group):
-        padded = np.full((len(group), max(len(indices) for _, indices in group)), -1)
-        for row, (_, indices) in zip(padded, group):
-            row[: len(indices)] = indices
-        group_gts = [gts.get(frame, []) for frame, _ in group]
-        rows = np.repeat(np.arange(len(group)), [len(indices) for indices in group_gts])
-        return padded, np.array(sum(group_gts, []), np.int64), rows
-
-    group: list = []
+    groups: list[list] = []
     longest = 0
     for frame, indices in zip(detections.frames, roi_groups):
         if not len(indices):
             continue
         longest = max(longest, len(indices))
-        if group and (len(group) + 1) * longest > _CELLS:
-            yield pack(group)
-            group, longest = [], len(indices)
-        group.append((frame, indices))
-    if group:
-        yield pack(group)
+        if not groups or (len(groups[-1]) + 1) * longest > _CELLS:
+            groups.append([])
+            longest = len(indices)
+        groups[-1].append((frame, indices))
+    for group in groups:
+        padded = np.full((len(group), max(len(indices) for _, indices in group)), -1)
+        for row, (_, indices) in zip(padded, group):
+            row[: len(indices)] = indices
+        group_gts = [gts.get(frame, []) for frame, _ in group]
+        rows = np.repeat(np.arange(len(group)), [len(indices) for indices in group_gts])
+        yield padded, np.array(sum(group_gts, []), np.int64), rows
 
 
 def _suppress(boxes, alive):

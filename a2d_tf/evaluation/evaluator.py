@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 
-import cv2
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
@@ -18,23 +17,15 @@ from tqdm import tqdm
 from a2d_tf.core import workers
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import check_place, whole_folder
+from a2d_tf.core.files import check_place, whole_folder, write_json
 from a2d_tf.data import pipeline, records
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.evaluation import (
-    best_masks,
-    box_data,
-    calibration,
-    coco_eval,
-    coco_results,
-    detection,
-    segmentation,
-    zero_shot,
-)
-from a2d_tf.evaluation.frames import FIELDS, Frame, Tables
-from a2d_tf.evaluation.recorded import Recorded
+from a2d_tf.evaluation import coco_results
+from a2d_tf.evaluation import metrics as registry
+from a2d_tf.evaluation.frames import FIELDS, Collected, Frame, Pairs
+from a2d_tf.evaluation.label_maps import write_png
+from a2d_tf.evaluation.metrics import segmentation
 from a2d_tf.evaluation.reports import pictures as pictures_of
-from a2d_tf.evaluation.reports import tables
 from a2d_tf.model.network import Network
 from a2d_tf.ops import painting
 
@@ -44,8 +35,6 @@ FLOOR = 0.05
 _MARKS = ("metrics.json", "truth.json")  # a folder of scores has these
 Clip = Callable[[], Frame]
 """Makes the frame of a clip, off the main thread: it decodes the ground truth."""
-Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Of `segmentation.pairs`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +46,7 @@ class Validation:
       metrics: as in `metrics.json`: segmentation at that threshold, detection, APs of classes.
       confusion: at that threshold.
       losses: {name: mean over the batches} of the Evaluator's `measure`.
-      detections, truth: see `detection.metrics_of`.
+      split: what the metrics are computed from.
       pictures: {split/VID/frame: uint8 [H, 3 W, 3]}, truth | prediction | flow.
     """
 
@@ -65,8 +54,7 @@ class Validation:
     metrics: dict
     confusion: segmentation.Confusion
     losses: dict
-    detections: box_data.Detections
-    truth: box_data.Truth
+    split: registry.Split
     pictures: dict
 
 
@@ -94,9 +82,9 @@ class Evaluator:
         floor = min(FLOOR, given) if given >= 0 else FLOOR
         settings = dataclasses.replace(config.inference, score_threshold=floor)
         names = network.features.input_names
-        self._inputs = [*names, "size"]
-        self._needed = pipeline.CLIP if measure else self._inputs
+        self._needed = pipeline.CLIP if measure else [*names, "size"]
         self._batches: dict[str, tf.data.Dataset] = {}  # by split: each takes a second to trace
+        self._traced: Callable | None = None
 
         # There is no `if` or `for` on tensors for AutoGraph to find.
         @tf.function(autograph=False)
@@ -105,19 +93,18 @@ class Evaluator:
             outputs = network.score_and_detect(batch["rgb"], features, batch["size"], settings)
             return outputs, measure(batch, features) if measure else {}
 
-        traced: dict[tuple, Callable] = {}  # to look one up by its specs takes a millisecond
+        self._graph = graph
 
-        def run(batch):
-            fields = tuple(sorted(batch))
-            if fields not in traced:
-                # Of batches of any size, so that a smaller last one is not traced by itself.
-                specs = {
-                    name: tf.TensorSpec([None, *x.shape[1:]], x.dtype) for name, x in batch.items()
-                }
-                traced[fields] = graph.get_concrete_function(specs)
-            return traced[fields](batch)
-
-        self.run = run
+    def run(self, batch: dict[str, tf.Tensor]) -> tuple[dict, dict]:
+        """Compute the outputs of `Network.score_and_detect` and those of `measure` on a batch."""
+        batch = {name: batch[name] for name in self._needed}
+        if self._traced is None:
+            # For batches of any size, so that a smaller last one is not traced by itself.
+            specs = {
+                name: tf.TensorSpec([None, *x.shape[1:]], x.dtype) for name, x in batch.items()
+            }
+            self._traced = self._graph.get_concrete_function(specs)
+        return self._traced(batch)
 
     def clips(self, split: str, measured: list[dict] | None = None) -> Iterator[Clip]:
         """Run the network over a split; yield its clips in the records' order.
@@ -135,7 +122,7 @@ class Evaluator:
                 batch = next(batches, None)
             if batch is None:
                 return
-            outputs, values = self.run({name: batch[name] for name in self._needed})
+            outputs, values = self.run(batch)
             if measured is not None:
                 measured.append({name: float(value) for name, value in values.items()})
             # What is on the host is not copied.
@@ -157,33 +144,29 @@ class Evaluator:
 
     def label_map(self, frame: Frame, threshold: float) -> np.ndarray:
         """Paint a frame's label map at native size, of codes in the label space's dtype."""
-        canvas = self._canvas(frame)
-        chosen = np.flatnonzero(frame.instances["class_score"] >= threshold)
-        self._paint(canvas, frame, chosen)
-        return canvas.labels
+        ((_, painted),) = self.label_maps(frame, [threshold])
+        return painted
 
-    def label_maps(self, frame: Frame) -> Iterator[tuple[list[float], np.ndarray]]:
-        """Yield (thresholds of THRESHOLDS, their common `label_map`), from the highest down.
+    def label_maps(
+        self, frame: Frame, thresholds: Iterable[float] = THRESHOLDS
+    ) -> Iterator[tuple[list[float], np.ndarray]]:
+        """Yield (thresholds, their common `label_map`), from the highest down.
 
         Instances come best first, so each threshold only paints those that it adds, most of them
         none. It does so in the same array.
         """
-        scores, painted = frame.instances["class_score"], 0
-        canvas = self._canvas(frame)
-        descending = sorted(THRESHOLDS, reverse=True)
-        for number, same in itertools.groupby(descending, lambda t: np.count_nonzero(scores >= t)):
-            self._paint(canvas, frame, range(painted, number))
+        values = [frame.instances[name] for name in ("class_score", "score", "code")]
+        class_scores, scores, codes = values
+        per_pixel = self.config.inference.paint == "pixel"
+        canvas = painting.Canvas(*frame.truth.native_size, per_pixel, self.labels.code_dtype)
+        descending, painted = sorted(thresholds, reverse=True), 0
+        for number, same in itertools.groupby(
+            descending, lambda threshold: np.count_nonzero(class_scores >= threshold)
+        ):
+            for i in range(painted, number):
+                canvas.add(frame.patches[i], scores[i], codes[i])
             painted = number
             yield list(same), canvas.labels
-
-    def _canvas(self, frame):
-        per_pixel = self.config.inference.paint == "pixel"
-        return painting.Canvas(*frame.truth.native_size, per_pixel, self.labels.code_dtype)
-
-    def _paint(self, canvas, frame, indices):
-        scores, codes = frame.instances["score"], frame.instances["code"]
-        for i in indices:
-            canvas.add(frame.patches[i], scores[i], codes[i])
 
     def scored(self, clips: Iterable[Clip]) -> Iterator[tuple[Frame, dict[float, Pairs]]]:
         """Yield the frame of each clip in order, with its pairs of codes at each of THRESHOLDS."""
@@ -201,11 +184,23 @@ class Evaluator:
         """Work on frames in threads, while the network processes the next batch."""
         return workers.in_threads(work, items, ahead=2 * self.config.learning.evaluation_batch)
 
+    def _inputs(self, threshold):
+        """Return the `Split` of an evaluation, to be filled, and a place for its frames."""
+        learning, mode = self.config.learning, self.config.model.label_mode
+        inputs = registry.Split(
+            self.labels,
+            threshold,
+            joint=mode != "decoupled",
+            zero_shot_actor=learning.zero_shot_actor,
+            seed=learning.seed,
+        )
+        return inputs, Collected(mode)
+
     def validate(self, split: str = "val", pictures: int = 0) -> Validation | None:
         """Choose the p(actor) threshold of best joint mIoU, and score a split with it.
 
         Args:
-          split: see `frames`.
+          split: see `clips`.
           pictures: number of videos whose first key frame is drawn.
 
         Returns:
@@ -213,35 +208,37 @@ class Evaluator:
         """
         if split == "val" and not self.config.learning.val_fraction:
             return None  # no video is held out: the training split need not be read to see it
-        confusions = {t: segmentation.Confusion(self.labels) for t in THRESHOLDS}
-        collected = Tables(self.config.model.label_mode)
+        inputs, collected = self._inputs(0.0)
+        maps = {t: segmentation.Segmentation(inputs) for t in THRESHOLDS}
+        others = [
+            metric(inputs)
+            for metric in registry.registered("validate")
+            if metric is not segmentation.Segmentation
+        ]
         measured: list[dict] = []
         shown: dict[str, Frame] = {}
         scored = self.scored(self.clips(split, measured))
         for frame, pairs in tqdm(scored, desc=split, unit="frame", leave=False):
-            for threshold, confusion in confusions.items():
-                confusion.add(*pairs[threshold])
+            for threshold, metric in maps.items():
+                metric.confusion.add(*pairs[threshold])
+            for other in others:
+                other.update(frame)
             collected.add(frame)
             if len(shown) < pictures:
                 shown.setdefault(frame.truth.video, frame)
         if not collected.names:
             return None
-        scores = {t: c.metrics()["joint"]["miou"] for t, c in confusions.items()}
-        best = max(scores, key=scores.__getitem__)
-        detections, truth = collected.detections(), collected.ground_truth()
+        scores = {t: m.result()["segmentation"]["joint"]["miou"] for t, m in maps.items()}
+        best = inputs.threshold = max(scores, key=scores.__getitem__)
+        inputs.detections, inputs.truth = collected.detections(), collected.truth()
         return Validation(
             threshold=best,
-            metrics={
-                "segmentation": confusions[best].metrics(),
-                **detection.metrics_of(detections, truth, self.labels),
-                "calibration": calibration.metrics_of(detections, truth, self.labels),
-            },
-            confusion=confusions[best],
+            metrics=registry.results([maps[best], *others], inputs),
+            confusion=maps[best].confusion,
             losses={
                 name: float(np.mean([values[name] for values in measured])) for name in measured[0]
             },
-            detections=detections,
-            truth=truth,
+            split=inputs,
             pictures={
                 f"{split}/{f.name}": pictures_of.draw(f, best, self.labels) for f in shown.values()
             },
@@ -269,75 +266,44 @@ class Evaluator:
 
     def _evaluate(self, split, threshold, partial):
         """Evaluate into a folder beside the final one."""
-        confusion = segmentation.Confusion(self.labels)
-        mode = self.config.model.label_mode
-        collected, instances = Tables(mode), []
-        recorded = Recorded(self.labels, threshold, joint=mode != "decoupled")
+        inputs, collected = self._inputs(threshold)
+        chosen = [metric(inputs) for metric in registry.registered("evaluate")]
+        instances: list[dict] = []
         work = functools.partial(self._write_frame, threshold, partial)
         # Closed, so that no thread writes on where this one is interrupted.
         with contextlib.closing(self._in_threads(work, enumerate(self.clips(split), 1))) as written:
-            frames = tqdm(written, desc=split, unit="frame", total=self._total(split))
-            for frame, pairs, found in frames:
-                confusion.add(*pairs)
+            for frame, found in tqdm(written, desc=split, unit="frame", total=self._total(split)):
                 collected.add(frame)
                 instances += found
-                masks = [entry["segmentation"] for entry in found]
-                recorded.add(frame.truth, frame.instances, masks)
+                for metric in chosen:
+                    metric.update(frame)
         if not collected.names:
             raise InputError(
                 f"{self.manifest.directory}: no record in split '{split}' "
                 f"(--val_fraction={self.config.learning.val_fraction})"
             )
-        detections, truth = collected.detections(), collected.ground_truth()
-        truth.save(os.path.join(partial, "truth.json"), self.labels)
+        inputs.detections, inputs.truth = collected.detections(), collected.truth()
+        inputs.truth.save(os.path.join(partial, "truth.json"), self.labels)
         coco_results.write(os.path.join(partial, "instances.json"), instances)
-        results = coco_results.Results.of_entries(instances, truth)
+        inputs.results = coco_results.Results.of_entries(instances, inputs.truth)
         with futures.ThreadPoolExecutor(1) as pool:
             # Compressing releases Python's lock. The others would take turns.
-            saved = pool.submit(detections.save, os.path.join(partial, "detections.npz"))
-            metrics = {
-                "segmentation": confusion.metrics(),
-                **detection.metrics_of(detections, truth, self.labels),
-                "coco": coco_eval.metrics_of(results, truth),
-                "best_masks": best_masks.metrics_of(results, truth),
-                "calibration": calibration.metrics_of(detections, truth, self.labels),
-                "score_threshold": float(threshold),
-            }
+            saved = pool.submit(inputs.detections.save, os.path.join(partial, "detections.npz"))
+            scores = registry.results(chosen, inputs)
             saved.result()
-        over_time = recorded.metrics()
-        if over_time:
-            metrics["over_time"] = over_time
-        metrics.update(self._zero_shot(detections, truth, metrics["per_pair_ap"]))
-        tables.write_metrics(metrics, os.path.join(partial, "metrics.json"))
-        return metrics
-
-    def _zero_shot(self, detections, truth, per_pair_ap):
-        """Compute the metrics of section 4.4: of every actor, and of the one held out."""
-        metrics = {"zero_shot_actor_ap": zero_shot.actor_aps(per_pair_ap, self.labels)}
-        learning = self.config.learning
-        if learning.zero_shot_actor:
-            actor = self.labels.actor_index(learning.zero_shot_actor)
-            metrics["zero_shot"] = zero_shot.figures(
-                *(detections, truth, self.labels, actor),
-                per_pair_ap=per_pair_ap,
-                seed=learning.seed,
-            )
-        return metrics
+        scores["score_threshold"] = float(threshold)
+        write_json(os.path.join(partial, "metrics.json"), scores, sort_keys=True)
+        return scores
 
     def _write_frame(self, threshold, partial, numbered):
-        """Write a frame's label maps; return it, its pairs of codes and its instances."""
+        """Write a frame's label maps, count their pairs; return it and its instances."""
         number, clip = numbered
         frame = clip()
         predicted, expected = self.label_map(frame, threshold), frame.truth.label_map
         for folder, image in (("label_maps", predicted), ("label_truth", expected)):
             write_png(os.path.join(partial, folder, f"{frame.name}.png"), image)
-        height, width = frame.truth.native_size
-        found = coco_results.entries(
-            number,
-            *(frame.instances[name] for name in ("boxes", "code", "score")),
-            masks=[patch.rle(height, width) for patch in frame.patches],
-        )
-        return frame, segmentation.pairs(expected, predicted), found
+        frame.pairs = segmentation.pairs(expected, predicted)
+        return frame, frame.entries(number)
 
     def _total(self, split):
         fraction = self.config.learning.val_fraction
@@ -361,10 +327,3 @@ class Evaluator:
 def _frame(batch, outputs, row, directory):
     with records.naming(directory):
         return Frame.of(batch, outputs, row)
-
-
-def write_png(path: str, image: np.ndarray) -> None:
-    """Write an image, creating its folders."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    if not cv2.imwrite(path, image):
-        raise InputError(f"{path}: cannot be written; is the disk full?")

@@ -16,6 +16,7 @@ from pycocotools.cocoeval import COCOeval
 
 from a2d_tf.core import machine
 from a2d_tf.evaluation import coco_results
+from a2d_tf.evaluation.metrics import Metric, Table
 
 if TYPE_CHECKING:
     from a2d_tf.evaluation.box_data import Truth
@@ -29,6 +30,31 @@ _SIZES: dict[str, list[float]] = {
     "large": [96**2, np.inf],
 }
 """Least and largest area of an object, pixels."""
+
+_COLUMNS = {
+    **{name: name.upper() for name in _MATCHES},
+    **{f"ap_{size}": f"AP {size}" for size in _SIZES if size != "all"},
+}
+
+
+class Coco(Metric):
+    """COCO's AP of the pairs."""
+
+    section, place = "coco", 4
+    computed_by = ("evaluate", "detection")
+
+    def result(self) -> dict:
+        """Return {"coco": see `metrics_of`}, where there are instances."""
+        if self.split.results is None:
+            return {}
+        return {"coco": metrics_of(self.split.results, self.split.truth)}
+
+    @classmethod
+    def rows(cls, metrics: dict) -> list[Table]:
+        """Return a table with a row for boxes and one for masks."""
+        found = metrics.get("coco")
+        title = "COCO's AP of the pairs, percent"
+        return [Table(title, _COLUMNS, found)] if found else []
 
 
 @machine.without_collection()  # the search took two fifths of the time of so many objects

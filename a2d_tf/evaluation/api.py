@@ -1,4 +1,4 @@
-"""The paper's metrics, of a run or of the results of any method."""
+"""The paper's metrics, of a run or of the results of any method: `a2d_tf.metrics`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.evaluation import detection, segmentation
 from a2d_tf.evaluation.box_data import Detections, Truth
+from a2d_tf.evaluation.metrics import detection, segmentation
 from a2d_tf.evaluation.reports.tables import table
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def evaluate(
       ValueError: a loaded run without `output`.
     """
     # Late: these load TensorFlow.
-    from a2d_tf.evaluation.runner import Evaluator
+    from a2d_tf.evaluation.evaluator import Evaluator
     from a2d_tf.training import run_folder
 
     if not isinstance(run, run_folder.Run):

@@ -1,0 +1,98 @@
+"""Label maps as files: PNGs of codes, or in the colours of the label space."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pathlib
+
+import cv2
+import numpy as np
+
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.data import frames
+
+_STEPS = {"1": 255, "L;2": 85, "L;4": 17}  # between the grey levels that OpenCV makes of few bits
+_UNKNOWN, _SHARED = 0, 1  # in the table of colours
+
+
+def frames_of(folder: pathlib.Path) -> list[str]:
+    """Return the frames of an evaluated split, `<VID>/<%05d>`, in order."""
+    maps = folder / "label_truth"
+    paths = sorted(path.relative_to(maps).with_suffix("") for path in maps.glob("*/*.png"))
+    return [path.as_posix() for path in paths]
+
+
+def read_maps(folder: pathlib.Path, frame: str, label_space: LabelSpace) -> list[np.ndarray]:
+    """Read the label maps of a frame of an evaluated split: truth and prediction."""
+    return [
+        read_label_map(folder / kind / f"{frame}.png", label_space)
+        for kind in ("label_truth", "label_maps")
+    ]
+
+
+def write_png(path: str, image: np.ndarray) -> None:
+    """Write an image, creating its folders."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    if not cv2.imwrite(path, image):
+        raise InputError(f"{path}: cannot be written; is the disk full?")
+
+
+def read_label_map(path: str | os.PathLike, label_space: LabelSpace) -> np.ndarray:
+    """Read a label map from a PNG.
+
+    Single-channel images hold codes, RGB images the label space's colours. A paletted image counts
+    as RGB if all its pixels have known colours, and else its indices are the codes.
+
+    Returns:
+      Codes uint8 or uint16 [H, W].
+
+    Raises:
+      InputError: the file is missing, no whole PNG, larger than MAX_PIXELS, or has a colour that
+        the label space does not know.
+    """
+    path = os.fspath(path)
+    try:
+        data = pathlib.Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    remedy = "write the file again"
+    header = frames.open_image(data, path, remedy)
+    image = frames.decode_image(data, cv2.IMREAD_UNCHANGED, path, remedy)
+    if header is None or header.format != "PNG" or image is None:
+        raise InputError(f"{path}: not a PNG, or a damaged PNG; {remedy}")
+    layout = str(header.tile[0][3])  # such as "L;4" or "RGB;16B": channels, and bits where not 8
+    if layout in ("RGB;16B", "RGBA;16B"):
+        raise InputError(f"{path}: colours must have 8 bits a channel")
+    if not layout.startswith(("RGB", "P")):  # greyscale, maybe with alpha
+        grey = image if image.ndim == 2 else image[..., 0]
+        return grey // _STEPS[layout] if layout in _STEPS else grey
+    if image.shape[2] == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA)
+    keys = image.view("<u4")[..., 0] & 0xFFFFFF
+    table, codes = _colour_table(label_space)
+    indices = table[keys]
+    if indices.min(initial=2) > _SHARED:
+        return codes[indices]
+    wrong = int(keys[indices <= _SHARED][0])
+    if table[wrong] == _UNKNOWN and header.mode == "P":
+        return np.array(header)
+    problem = "belongs to two codes" if table[wrong] == _SHARED else "is not in the label space"
+    colour = (wrong >> 16, wrong >> 8 & 255, wrong & 255)
+    raise InputError(f"{path}: colour (R, G, B) = {colour} {problem}")
+
+
+@functools.lru_cache(maxsize=1)
+def _colour_table(label_space):
+    """Return (table uint16 [2^24] of every 24-bit RGB, codes): indices of codes, or why not."""
+    every = label_space.encode(*np.indices(label_space.valid.shape)).ravel()
+    valid = np.array((0, *label_space.codes))
+    codes = np.array([*np.setdiff1d(every, valid), *valid], label_space.code_dtype)
+    keys = label_space.palette[codes].astype(np.int64) @ [1 << 16, 1 << 8, 1]
+    table = np.zeros(1 << 24, np.uint16)
+    for index, key in enumerate(keys.tolist(), 2):  # a valid pair has a colour rather than others
+        table[key] = index
+    shared, counts = np.unique(keys[-len(valid) :], return_counts=True)
+    table[shared[counts > 1]] = _SHARED
+    return table, np.concatenate([codes[:2], codes])

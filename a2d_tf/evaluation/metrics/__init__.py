@@ -1,0 +1,123 @@
+"""The registry of metrics: every subclass of `Metric` in a module of this folder.
+
+A metric sees the frames of a split one by one, and then gives its part of `metrics.json`.
+`evaluator`, `tools/score.py`, the printed tables and TensorBoard loop over the registry.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+import pkgutil
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from a2d_tf.core.labels import LabelSpace
+
+KINDS = ("actor", "action", "joint")
+
+
+@dataclasses.dataclass
+class Split:
+    """What metrics are computed from, beside the frames; None where it is not given.
+
+    Attributes:
+      labels: the label space.
+      threshold: least p(actor) of an instance in label maps and tracks.
+      joint: whether p(action) is a sum over actors, see `tracking.read_label`.
+      truth, detections, results: of all frames when `Metric.result` is called: a `box_data.Truth`
+        and its `Detections`, `coco_results.Results`.
+      videos: list of `scenes.Video`.
+      zero_shot_actor: name of the actor whose action labels were withheld, or "".
+      seed: of shuffles.
+      full: `Detections` of the full model, to compare a zero-shot model with.
+      metrics: the parts of `metrics.json` of the metrics before.
+    """
+
+    labels: LabelSpace
+    threshold: float = 0.0
+    joint: bool = False
+    truth: Any = None
+    detections: Any = None
+    results: Any = None
+    videos: Any = None
+    zero_shot_actor: str = ""
+    seed: int = 0
+    full: Any = None
+    metrics: dict = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Figures of a metric as they are printed; TensorBoard's scalars are made of them, too.
+
+    Attributes:
+      title: printed above.
+      columns: {name of a figure: its heading}.
+      rows: {name: {name of a figure: its value, or None}}; the row "" gets the network's name.
+      published: {name: values in the order of the columns}, rows of the paper.
+    """
+
+    title: str
+    columns: dict[str, str]
+    rows: dict[str, dict]
+    published: dict[str, tuple] = dataclasses.field(default_factory=dict)
+
+
+class Metric:
+    """One or several figures of a split.
+
+    Attributes:
+      section: of TensorBoard's tags: SECTION/FIGURE, or SECTION/ROW_FIGURE.
+      place: tables and results come in this order.
+      computed_by: "evaluate" (a2d_tf.evaluate), "validate" (a2d_tf.train), and "segmentation",
+        "detection" or "tracks" (tools/score.py).
+    """
+
+    section: ClassVar[str]
+    place: ClassVar[int] = 100
+    computed_by: ClassVar[tuple[str, ...]] = ("evaluate",)
+
+    def __init__(self, split: Split):
+        self.split = split
+
+    def update(self, frame: Any) -> None:
+        """Take what is needed of an `evaluation.frames.Frame`; label maps alone have `pairs`."""
+
+    def result(self) -> dict:
+        """Return the metric's part of `metrics.json`; empty where there is nothing to score."""
+        raise NotImplementedError
+
+    @classmethod
+    def rows(cls, metrics: dict) -> list[Table]:
+        """Return the tables of the whole `metrics.json`, of which any part may be missing."""
+        return []
+
+
+@functools.cache
+def registered(by: str = "") -> tuple[type[Metric], ...]:
+    """Return all metrics, or those that are `computed_by` something, in the order of `place`."""
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+    metrics = sorted(Metric.__subclasses__(), key=lambda metric: (metric.place, metric.section))
+    return tuple(metric for metric in metrics if not by or by in metric.computed_by)
+
+
+def results(metrics: Iterable[Metric], split: Split) -> dict:
+    """Return the contents of `metrics.json`: the results of metrics of one split."""
+    for metric in metrics:
+        split.metrics.update(metric.result())
+    return split.metrics
+
+
+def scalars(metrics: dict) -> dict[str, float]:
+    """Return the figures of all tables of `metrics.json` by TensorBoard's tag."""
+    return {
+        f"{metric.section}/{'_'.join(filter(None, (row, name)))}": float(value)
+        for metric in registered()
+        for table in metric.rows(metrics)
+        for row, values in table.rows.items()
+        for name, value in values.items()
+        if value is not None
+    }

@@ -1,0 +1,266 @@
+"""Detection metrics of Table 2: VOC2007 average precision of actors, actions and pairs.
+
+Classes are scored separately: within a frame, a class's boxes pass NMS in the order of their
+scores, each ground-truth box is matched by the first that overlaps it enough, and precision and
+recall are computed over the detections of the whole set.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.evaluation.box_data import Detections, Truth, check
+from a2d_tf.evaluation.coco_results import Results
+from a2d_tf.evaluation.metrics import KINDS, Metric, Table, suppression
+
+RECALL_LEVELS = np.linspace(0, 1, 11)  # not the exact tenths, see average_precision
+
+_THREADS = min(8, os.cpu_count() or 1)
+
+
+class Detection(Metric):
+    """Table 2, and the AP of each class."""
+
+    section, place = "detection", 2
+    computed_by = ("evaluate", "validate", "detection")
+    columns = {f"{kind}_map": kind for kind in KINDS}
+    # Source: Ji et al., ECCV 2018, Table 2, on A2D's own test split.
+    published = {
+        "TSCT": (67.2, 60.2, 49.2),
+        "TSHR": (67.9, 59.6, 49.6),
+        "TSMT": (68.3, 60.0, 48.9),
+        "Ji et al., full": (77.2, 62.4, 55.5),
+    }
+
+    def result(self) -> dict:
+        """Return `metrics_of`, or `metrics_of_results` where there are only instances."""
+        split = self.split
+        if split.detections is None:
+            return metrics_of_results(split.results, split.truth, split.labels)
+        return metrics_of(split.detections, split.truth, split.labels)
+
+    @classmethod
+    def rows(cls, metrics: dict) -> list[Table]:
+        """Return Table 2, the published rows first."""
+        found = metrics.get("detection")
+        if not found:
+            return []
+        ours = {f"{kind}_map": found.get(kind) for kind in KINDS}
+        title = "Table 2: detection, mAP at IoU 0.5, percent"
+        return [Table(title, cls.columns, {"": ours}, cls.published)]
+
+
+def metrics_of(
+    detections: Detections, truth: Truth, label_space: LabelSpace, weights: np.ndarray | None = None
+) -> dict:
+    """Score detections by the protocol of Table 2.
+
+    A pair is scored p(actor) * p(action) with the actor's box, unless the detections have joint
+    scores or boxes. An actor's ground truth is the union over its actions. An action has the box of
+    the RoI's most probable actor or, with joint scores, of the RoI's best valid pair with this
+    action.
+
+    Args:
+      detections, truth, label_space: see `box_data.check`.
+      weights: int [S, F], multiplicity of each ground-truth frame in each of S samples; every
+        figure is then an array [S].
+
+    Returns:
+      {"detection": {"actor", "action", "joint"}, "per_pair_ap": {code: AP}, "per_actor_ap",
+      "per_action_ap": {1-based digit: AP}}, in percent, keys strings. Joint mAP is the mean over
+      all valid pairs, counting 0 for those without ground truth; action mAP excludes `none_action`.
+
+    Raises:
+      InputError: see `box_data.check`.
+    """
+    check(detections, truth, label_space)
+    classes = Classes(detections, truth, weights)
+    true_actors, true_actions = label_space.split(truth.codes)
+    actor_ap = {
+        str(actor + 1): classes.ap(
+            detections.boxes[:, actor], detections.actor_scores[:, actor], true_actors == actor + 1
+        )
+        for actor in range(len(label_space.actors))
+    }
+    action_ap = {
+        str(action + 1): classes.ap(
+            _action_boxes(detections, label_space, action),
+            detections.action_scores[:, action],
+            true_actions == action + 1,
+        )
+        for action in range(len(label_space.actions))
+    }
+    pair_ap = pair_aps(classes, label_space, label_space.pairs)
+    named = zip(label_space.actions, action_ap.values())
+    real = [ap for name, ap in named if name != label_space.none_action]
+    means = {"actor": actor_ap.values(), "action": real, "joint": pair_ap.values()}
+    return {
+        "detection": {kind: _mean(aps) for kind, aps in means.items()},
+        "per_pair_ap": pair_ap,
+        "per_actor_ap": actor_ap,
+        "per_action_ap": action_ap,
+    }
+
+
+def metrics_of_results(results: Results, truth: Truth, label_space: LabelSpace) -> dict:
+    """Score COCO results on the frames of this ground truth, each of one pair, by this protocol.
+
+    Returns:
+      {"detection": {"joint"}, "per_pair_ap": {code: AP}} in percent, keys strings; actors and
+      actions have no scores of their own.
+    """
+    pair_ap = {}
+    for code in label_space.codes:
+        found = results.select(results.codes == code)
+        classes = Classes(found, truth)
+        pair_ap[str(code)] = classes.ap(found.boxes, found.scores, truth.codes == code)
+    return {"detection": {"joint": _mean(pair_ap.values())}, "per_pair_ap": pair_ap}
+
+
+def pair_aps(classes: Classes, label_space: LabelSpace, pairs: Iterable) -> dict:
+    """Compute the AP of pairs, 0-based (actor, action), by code as a string."""
+    found, aps = classes.detections, {}
+    for actor, action in pairs:
+        boxes = found.boxes[:, actor]
+        if found.joint_boxes is not None:
+            boxes = found.joint_boxes[:, actor, action]
+        code = label_space.encode(int(actor), int(action))
+        scores = found.joint(actor, action)
+        aps[str(code)] = classes.ap(boxes, scores, classes.truth.codes == code)
+    return aps
+
+
+def _action_boxes(detections, label_space, action):
+    """Return the box of each RoI for an action, [R, 4]."""
+    rois = np.arange(len(detections.roi_frame))
+    if detections.joint_scores is None:
+        return detections.boxes[rois, detections.actor_scores.argmax(axis=1)]
+    actors = np.flatnonzero(label_space.valid[:, action])
+    if not len(actors):
+        return np.zeros((len(rois), 4), np.float32)
+    best = actors[detections.joint_scores[:, actors, action].argmax(axis=1)]
+    if detections.joint_boxes is None:
+        return detections.boxes[rois, best]
+    return detections.joint_boxes[rois, best, action]
+
+
+class Classes:
+    """Computes average precisions of classes, one after the other, whose boxes the RoIs have.
+
+    Args:
+      detections: `frames` and `roi_frame` are used.
+      truth: the ground truth.
+      weights: see `metrics_of`.
+    """
+
+    def __init__(
+        self, detections: Detections | Results, truth: Truth, weights: np.ndarray | None = None
+    ):
+        self.detections: Any = detections
+        self.truth, self._weights = truth, weights
+        self._chunks = list(suppression.chunks(detections, truth))
+        places = {name: i for i, name in enumerate(truth.frames.tolist())}
+        frames = np.array([places.get(name, -1) for name in detections.frames.tolist()], int)
+        self._frame = frames[detections.roi_frame]  # of the truth
+
+    def ap(self, boxes: np.ndarray, scores: np.ndarray, targets: np.ndarray) -> float | np.ndarray:
+        """Compute the AP of a class in percent, an array [S] with `weights`.
+
+        Args:
+          boxes, scores: of the RoIs, float32 [R, 4] and float [R].
+          targets: bool [G], whether a ground-truth box is of the class.
+        """
+        positives = int(targets.sum())
+        if self._weights is None:
+            if not positives:
+                return 0.0
+            found, hits, _ = self.matched(boxes, scores, targets)
+            return 100 * average_precision(found, hits, positives)
+        if not positives:
+            return np.zeros(len(self._weights))
+        found, hits, rois = self.matched(boxes, scores, targets)
+        order = np.argsort(-found, kind="stable")
+        hits, frames = hits[order], self._frame[rois[order]]
+        counts = self._weights[:, self.truth.box_frame[targets]].sum(axis=1)
+        with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
+            samples = pool.map(lambda n, w: _of_sorted(hits, n, w[frames]), counts, self._weights)
+            return 100 * np.array(list(samples))
+
+    def matched(
+        self, boxes: np.ndarray, scores: np.ndarray, targets: np.ndarray, whole: bool = False
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Suppress and match the boxes of a class, arguments as for `ap`.
+
+        Unless the lists are to be `whole`, boxes that score less than the last true positive are
+        left out: behind it precision only falls, so they change no average precision, whatever the
+        frames weigh. The frames with truth tell that score, and they are few.
+
+        Returns:
+          (scores, hits, RoI indices) of the boxes kept; equal scores in the order of their frames.
+        """
+
+        def match(with_truth, least=-np.inf):
+            def of_chunk(chunk):
+                rois = chunk[0][chunk[0] >= 0]
+                return suppression.match(
+                    *(chunk, boxes[rois], scores[rois].astype(float), self.truth.boxes),
+                    targets=targets,
+                    with_truth=with_truth,
+                    least=least,
+                )
+
+            return list(pool.map(of_chunk, self._chunks))
+
+        with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
+            parts = match(True)
+            last = min((found[hits].min(initial=np.inf) for found, hits, _ in parts), default=0)
+            parts += match(False, -np.inf if whole else last)
+        nothing = np.zeros(0), np.zeros(0, bool), np.zeros(0, int)
+        found, hits, rois = map(np.concatenate, zip(nothing, *parts))
+        order = np.argsort(self.detections.roi_frame[rois], kind="stable")
+        return found[order], hits[order], rois[order]
+
+
+def average_precision(scores: np.ndarray, hits: np.ndarray, positives: int) -> float:
+    """Compute the VOC2007 11-point average precision, in [0, 1].
+
+    The recall levels are those of np.arange(0, 1.1, 0.1), as in the usual scripts, so that figures
+    agree to the last digit: 0.3, 0.6 and 0.7 are slightly above the tenths, and a recall of exactly
+    3/10 does not reach level 0.3.
+
+    Args:
+      scores: [N], in any order; equal scores keep theirs.
+      hits: bool [N], true positives.
+      positives: number of ground-truth boxes; 0 gives 0.
+    """
+    order = np.argsort(-scores, kind="stable")
+    return _of_sorted(hits[order], positives, np.ones(len(order), np.int64))
+
+
+def _of_sorted(hits, positives, weights):
+    """`average_precision` by descending score."""
+    if not positives or not len(hits):
+        return 0.0
+    true, all_ = np.cumsum(hits * weights), np.cumsum(weights)
+    precision = true / np.maximum(all_, 1)
+    best_from = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
+    return float(best_from[np.searchsorted(true / positives, RECALL_LEVELS)].mean())
+
+
+def precision_recall(
+    scores: np.ndarray, hits: np.ndarray, positives: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the curve of `average_precision`, by descending score: (recall [N], precision [N])."""
+    true = np.cumsum(hits[np.argsort(-scores, kind="stable")])
+    return true / max(positives, 1), true / np.arange(1, len(true) + 1)
+
+
+def _mean(values):
+    values = list(values)
+    return sum(values) / len(values) if values else 0.0

@@ -1,0 +1,150 @@
+"""HOTA and IDF1: how well objects are found, and how well they are followed.
+
+Sources: Luiten et al., "HOTA: A Higher Order Metric for Evaluating Multi-Object Tracking", IJCV
+2021; Ristani et al., "Performance Measures and a Data Set for Multi-Target, Multi-Camera Tracking",
+ECCV Workshops 2016; details as in TrackEval 1.0.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from a2d_tf.evaluation.scenes import Match, track_counts
+
+ALPHAS = np.arange(0.05, 0.99, 0.05)
+"""Least IoUs of a match; every figure of HOTA is the mean over them."""
+IDENTITY_IOU = 0.5  # least IoU of an object that is on its track, for IDF1
+NAMES = ("hota", "det_a", "ass_a", "loc_a", "idf1", "idp", "idr")
+_EPSILON = np.finfo(float).eps
+
+
+def figures(videos: Iterable[Sequence[Match]]) -> dict[str, float]:
+    """Score the objects of one class, in percent; counts add up over the videos, as in TrackEval.
+
+    Returns:
+      {"hota", "det_a", "ass_a", "loc_a": HOTA and its parts, LocA 100 where nothing is matched;
+      "idf1", "idp", "idr": IDF1, its precision and its recall}.
+    """
+    videos = [frames for frames in videos if frames]
+    matched, missed, extra, located, associated = sum(
+        map(count, videos), np.zeros((5, len(ALPHAS)))
+    )
+    detection = matched / np.maximum(matched + missed + extra, 1)
+    association = associated / np.maximum(matched, 1)
+    location = np.divide(located, matched, out=np.ones(len(ALPHAS)), where=matched > 0)
+    hota = np.sqrt(detection * association)
+    right, true, found = sum(map(count_identities, videos), np.zeros(3, np.int64)).tolist()
+    identity = 200 * right / max(true + found, 1), 100 * right / max(found, 1)
+    values = [100 * float(part.mean()) for part in (hota, detection, association, location)]
+    return dict(zip(NAMES, [*values, *identity, 100 * right / max(true, 1)]))
+
+
+def count(frames: Sequence[Match]) -> np.ndarray:
+    """Match the objects of one class in a video, for HOTA.
+
+    One assignment in each frame serves all of ALPHAS. It prefers pairs whose tracks overlap much in
+    the whole video: IoU times an alignment of the two tracks, itself a Jaccard index of soft
+    matches over the video.
+
+    Returns:
+      float64 [5, 19], at each of ALPHAS: the number of matches; of true objects without one, and of
+      predicted ones; the sum of the matches' IoUs; and the sum over the matches of the share of
+      frames, among those in which the true or the predicted track is seen, in which the two are
+      matched to each other.
+    """
+    rows, columns = track_counts(frames)
+    soft = np.zeros((rows, columns))
+    lengths, other_lengths = np.zeros(rows), np.zeros(columns)
+    for frame in frames:
+        total = frame.iou.sum(axis=0) + frame.iou.sum(axis=1, keepdims=True) - frame.iou
+        share = np.divide(frame.iou, total, out=np.zeros_like(total), where=total > _EPSILON)
+        soft[np.ix_(frame.rows, frame.columns)] += share
+        lengths[frame.rows] += 1
+        other_lengths[frame.columns] += 1
+    aligned = soft / (lengths[:, None] + other_lengths - soft)
+
+    together = np.zeros((len(ALPHAS), rows, columns))
+    matched, located = np.zeros((2, len(ALPHAS)))
+    for frame in frames:
+        pairs = np.ix_(frame.rows, frame.columns)
+        i, k = assign(aligned[pairs] * frame.iou)
+        iou = frame.iou[i, k]
+        hits = iou >= ALPHAS[:, None] - _EPSILON
+        matched += hits.sum(axis=1)
+        located += (hits * iou).sum(axis=1)
+        together[:, frame.rows[i], frame.columns[k]] += hits
+    either = np.maximum(lengths[:, None] + other_lengths - together, 1)
+    associated = (together**2 / either).sum(axis=(1, 2))
+    missed, extra = lengths.sum() - matched, other_lengths.sum() - matched
+    return np.stack([matched, missed, extra, located, associated])
+
+
+def count_identities(frames: Sequence[Match]) -> np.ndarray:
+    """Give each true track of a class in a video one predicted track, or none, for IDF1.
+
+    An object is right where the predicted track of its own track is on it, with an IoU of
+    IDENTITY_IOU or more; the pairs of tracks are those for most right objects.
+
+    Returns:
+      int64 [3]: the number of right objects, of true ones and of predicted ones.
+    """
+    together = np.zeros(track_counts(frames), np.int64)
+    for frame in frames:
+        together[np.ix_(frame.rows, frame.columns)] += frame.iou >= IDENTITY_IOU
+    # A pair that never meets costs as much as no pair, so that all may be paired.
+    right = together[assign(together)].sum()
+    true, found = (sum(map(len, side)) for side in zip(*((f.rows, f.columns) for f in frames)))
+    return np.array([right, true, found])
+
+
+def assign(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pair rows with columns so that the sum of the pairs' scores is the highest.
+
+    By shortest augmenting paths with potentials, O(N^2 M): Jonker and Volgenant, "A shortest
+    augmenting path algorithm for dense and sparse linear assignment problems", Computing 1987.
+    SciPy has it too, and nothing else here needs SciPy.
+
+    Args:
+      scores: finite float [N, M].
+
+    Returns:
+      (rows, columns), each int64 [min(N, M)], rows ascending; every row or every column is paired.
+    """
+    scores = np.asarray(scores, np.float64)
+    if scores.shape[0] > scores.shape[1]:
+        columns, rows = assign(scores.T)
+        order = np.argsort(rows)
+        return rows[order], columns[order]
+    owner = np.full(scores.shape[1] + 1, -1)  # the row of each column, and of a start beside them
+    prices = np.zeros(scores.shape[0]), np.zeros(len(owner))
+    for row in range(scores.shape[0]):
+        owner[-1] = row
+        _augment(-scores, owner, *prices)
+    columns = np.flatnonzero(owner[:-1] >= 0)
+    rows = owner[columns]
+    order = np.argsort(rows)
+    return rows[order], columns[order]
+
+
+def _augment(costs, owner, row_prices, column_prices):
+    """Give the row that owns the start a column: along the cheapest path, rows change theirs."""
+    start = column = len(owner) - 1
+    cheapest, before = np.full(start, np.inf), np.full(start, start)
+    reached = np.zeros(len(owner), bool)
+    while owner[column] >= 0:
+        reached[column] = True
+        row = owner[column]
+        reduced = costs[row] - row_prices[row] - column_prices[:start]
+        shorter = ~reached[:start] & (reduced < cheapest)
+        cheapest[shorter], before[shorter] = reduced[shorter], column
+        open_ = np.where(reached[:start], np.inf, cheapest)
+        column = int(np.argmin(open_))
+        step = open_[column]
+        row_prices[owner[reached]] += step
+        column_prices[reached] -= step
+        cheapest -= step
+    while column != start:
+        owner[column] = owner[before[column]]
+        column = before[column]

@@ -1,0 +1,198 @@
+"""Segmentation metrics of Tables 1 and 3: one confusion matrix over the whole set of frames.
+
+Background is a class for actors, actions and pairs alike. The actor and the action of a pixel are
+the digits of its code, so a predicted pair that does not exist is a miss as a pair and still
+counts for its actor and its action.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.evaluation.metrics import KINDS, Metric, Split, Table
+
+_CODES = 65536  # of a 16-bit label map
+_MEASURES = {"ave": "ave", "glo": "glo", "miou": "mIoU"}
+_FIGURES = [(kind, measure) for kind in KINDS for measure in _MEASURES]
+
+
+class Segmentation(Metric):
+    """Table 1."""
+
+    section, place = "segmentation", 1
+    computed_by = ("evaluate", "validate", "segmentation")
+    columns = {f"{kind}_{m}": f"{kind} {_MEASURES[m]}" for kind, m in _FIGURES}
+    # ave, glo, mIoU of each kind; None where the paper prints a dash. Source: Ji et al., ECCV 2018,
+    # Tables 1 and 3, all on A2D's own test split.
+    published = {
+        "Trilayer": (45.7, 74.6, None, 47.0, 74.6, None, 25.4, 76.2, None),
+        "GPM+TSP": (58.3, 85.2, 33.4, 60.5, 85.3, 32.0, 43.3, 84.2, 19.9),
+        "GPM+GBH": (59.4, 84.8, 33.3, 61.2, 84.9, 31.9, 43.9, 83.8, 19.9),
+        "TSMT+GBH": (72.9, 85.8, 42.7, 61.4, 84.6, 35.5, 48.0, 83.9, 24.9),
+        "TSMT+SM": (73.7, 90.6, 49.5, 60.5, 89.3, 42.2, 47.5, 88.7, 29.7),
+        "Ji et al., full": (79.1, 94.5, 66.4, 62.9, 92.6, 46.3, 51.4, 92.5, 36.9),
+        "Mask R-CNN baseline": (62.8, 84.2, 33.7, 59.6, 84.0, 30.3, 41.7, 82.5, 19.1),
+        "w/o mask + SM": (76.6, 92.2, 60.3, 60.7, 90.3, 42.9, 49.0, 89.8, 32.4),
+        "w/o temporal": (79.0, 94.1, 66.1, 61.8, 92.0, 45.5, 50.3, 90.2, 35.3),
+        "w/o flow": (79.5, 93.7, 66.5, 60.4, 86.3, 36.8, 46.2, 87.8, 29.4),
+        "w/o joint": (77.7, 93.2, 63.2, 62.1, 91.3, 45.2, 50.9, 90.1, 33.6),
+    }
+
+    def __init__(self, split: Split):
+        super().__init__(split)
+        self.confusion = Confusion(split.labels)
+
+    def update(self, frame: LabelMaps) -> None:
+        """Add the pairs of codes of a frame."""
+        self.confusion.add(*frame.pairs)
+
+    def result(self) -> dict:
+        """Return {"segmentation": see `Confusion.metrics`}."""
+        return {"segmentation": self.confusion.metrics()}
+
+    @classmethod
+    def rows(cls, metrics: dict) -> list[Table]:
+        """Return Table 1, the published rows first."""
+        found = metrics.get("segmentation")
+        if not found:
+            return []
+        ours = {f"{kind}_{measure}": found[kind][measure] for kind, measure in _FIGURES}
+        title = "Table 1: segmentation, percent"
+        return [Table(title, cls.columns, {"": ours}, cls.published)]
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelMaps:
+    """The label maps of a frame, integer codes [H, W]: the truth, and any codes predicted."""
+
+    truth: np.ndarray
+    predicted: np.ndarray
+
+    @functools.cached_property
+    def pairs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Their `pairs`; InputError where a map is no 16-bit codes or the shapes differ."""
+        truth, predicted = _codes(self.truth, "truth"), _codes(self.predicted, "prediction")
+        if truth.shape != predicted.shape:
+            raise InputError(
+                f"label maps differ in size: truth is {truth.shape[0]}x{truth.shape[1]}, "
+                f"prediction is {predicted.shape[0]}x{predicted.shape[1]} (height x width); "
+                "both must be in native pixels"
+            )
+        return pairs(truth, predicted)
+
+
+class Confusion:
+    """Pixel counts of (true code, predicted code), added up over frames."""
+
+    def __init__(self, label_space: LabelSpace):
+        self.label_space = label_space
+        self._classes = np.array((0, *label_space.codes))
+        self._row = np.full(_CODES, -1, np.int32)
+        self._row[self._classes] = np.arange(len(self._classes))
+        # A code above the last actor's is no class, yet its last digit is an action: it goes to
+        # the column of that digit behind the actors.
+        base, codes = label_space.base, np.arange(_CODES)
+        beyond = base * (len(label_space.actors) + 1)
+        self._column = np.where(codes < beyond, codes, beyond + codes % base)
+        self._counts = np.zeros((len(self._classes), beyond + base), np.int64)
+
+    def update(self, truth: np.ndarray, predicted: np.ndarray) -> None:
+        """Add a frame; errors as of `LabelMaps.pairs` and `add`."""
+        self.add(*LabelMaps(truth, predicted).pairs)
+
+    def add(self, truth: np.ndarray, predicted: np.ndarray, pixels: np.ndarray) -> None:
+        """Add the `pairs` of a frame; InputError where a true code is no valid pair."""
+        rows = self._row[truth]
+        if (rows < 0).any():
+            code = truth[rows < 0][0]
+            raise InputError(f"truth label map: code {code} is no valid pair of the label space")
+        np.add.at(self._counts, (rows, self._column[predicted]), pixels)
+
+    def matrix(self, kind: str) -> np.ndarray:
+        """Return the pixel counts int64 [C, C + 1], rows truth, columns prediction.
+
+        The classes are in code order, background first. The last column counts predictions that
+        are no class: pairs that do not exist, actors or actions beyond the last one.
+
+        Args:
+          kind: "actor", "action" or "joint".
+        """
+        row_actor, row_action = self.label_space.split(self._classes)
+        actor, action = self.label_space.split(np.arange(self._counts.shape[1]))
+        if kind == "joint":
+            rows, size = np.arange(len(self._classes)), len(self._classes)
+            columns = self._row[: self._counts.shape[1]]
+        elif kind == "actor":
+            rows, columns, size = row_actor, actor, len(self.label_space.actors) + 1
+        else:
+            rows, columns, size = row_action, action, len(self.label_space.actions) + 1
+        columns = np.where((columns < 0) | (columns >= size), size, columns)
+        matrix = np.zeros((size, size + 1), np.int64)
+        np.add.at(matrix, (rows[:, None], columns[None]), self._counts)
+        return matrix
+
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """Return {"actor" | "action" | "joint": {"ave", "glo", "miou"}} in percent.
+
+        ave is the mean over classes of correct / ground-truth pixels, glo correct / all pixels,
+        mIoU the mean over classes of TP / (row + column - TP); both means run over the classes,
+        background among them, that have ground-truth pixels.
+
+        Raises:
+          InputError: no pixel was counted.
+        """
+        if not self._counts.any():
+            raise InputError("segmentation: no frame to score")
+        return {
+            kind: {name: float(value) for name, value in metrics_of(self.matrix(kind)).items()}
+            for kind in KINDS
+        }
+
+
+def _codes(label_map, what):
+    label_map = np.asarray(label_map)
+    if label_map.ndim != 2 or label_map.dtype.kind not in "iu":
+        raise InputError(f"{what} label map must be integer codes [height, width]")
+    if label_map.dtype.itemsize > 2 or label_map.dtype.kind == "i":
+        if label_map.size and not 0 <= label_map.min() <= label_map.max() < _CODES:
+            raise InputError(f"{what} label map: codes must lie in 0..{_CODES - 1}")
+    return label_map
+
+
+def pairs(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Count the pairs of codes of two maps: (true, predicted, pixels), each int64 [n]."""
+    width = int(predicted.max(initial=0)) + 1
+    index = (truth.astype(np.int64) * width + predicted.astype(np.int64)).ravel()
+    if (int(truth.max(initial=0)) + 1) * width <= 1 << 20:
+        pixels = np.bincount(index)
+        used = np.flatnonzero(pixels)
+        pixels = pixels[used]
+    else:
+        used, pixels = np.unique(index, return_counts=True)
+    return used // width, used % width, pixels
+
+
+def metrics_of(matrix: np.ndarray) -> dict[str, np.ndarray]:
+    """Return {"ave", "glo", "miou"} in percent, [...] each.
+
+    Args:
+      matrix: [..., C, C + 1] as `Confusion.matrix` returns them.
+    """
+    correct = np.diagonal(matrix, axis1=-2, axis2=-1)
+    truth, predicted = matrix.sum(axis=-1), matrix.sum(axis=-2)[..., :-1]
+    present = truth > 0
+
+    def mean(parts, wholes):
+        ratios = np.divide(parts, wholes, out=np.zeros(parts.shape), where=present)
+        return 100 * ratios.sum(axis=-1) / present.sum(axis=-1)
+
+    return {
+        "ave": mean(correct, truth),
+        "glo": 100 * correct.sum(axis=-1) / truth.sum(axis=-1),
+        "miou": mean(correct, truth + predicted - correct),
+    }
