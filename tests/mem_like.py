@@ -1,8 +1,7 @@
 """A file system of Beam's for tests: `mem-like://NAME` is a file of the folder MEM_LIKE.
 
 Where MEM_LIKE_KILL names a file that is absent, the first process that creates a file whose path
-holds MEM_LIKE_KILL_AT makes it, and kills itself; where that is "start", the first worker does so
-that imports this module, which is before it connects.
+holds MEM_LIKE_KILL_AT makes it, and kills itself.
 """
 
 import os
@@ -26,10 +25,6 @@ def _die(occasion):
     if mark and os.environ["MEM_LIKE_KILL_AT"] in occasion and not os.path.exists(mark):
         open(mark, "w").close()
         os.kill(os.getpid(), signal.SIGKILL)
-
-
-if "WORKER_ID" in os.environ:  # a process that Beam started
-    _die("start")
 
 
 class MemLike(FileSystem):

@@ -1,6 +1,6 @@
 """Write docs/flags.md, the lists of all settings, from their definitions in core/config.py.
 
-python tools/document_flags.py --output=docs/flags.md
+python tools/document_flags.py
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _values(field):
 
 
 if __name__ == "__main__":
-    _OUTPUT = flags.DEFINE_string("output", None, "File to write.")
+    _OUTPUT = flags.DEFINE_string("output", "docs/flags.md", "File to write.")
 
     def main(argv: list[str]) -> None:
         command_line.require(argv, output=_OUTPUT.value)

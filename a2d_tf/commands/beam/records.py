@@ -6,94 +6,37 @@ import dataclasses
 import functools
 import os
 import pathlib
+import tempfile
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-from a2d_tf.commands.beam import files, pipeline
+from a2d_tf.commands.beam import files
+from a2d_tf.commands.beam.pipeline import Setup
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import manifest
 from a2d_tf.data.convert import PARTIAL, Conversion, Shard
 
 
-@dataclasses.dataclass(frozen=True)
-class Builder:
-    """What the workers know beside the shards.
+def build_all(
+    setup: Setup, conversion: Conversion, shards: Sequence[Shard], workers: int
+) -> Iterator[tuple[str, dict]]:
+    """Build shards on Beam's workers; see `convert.build_all`, whose place it takes.
 
-    Attributes:
-      words: Beam's command line.
-      url: of the records where they are not on a disk that all workers see, else None.
-      copies: (URL, path of its copy on each machine) of the inputs.
-      folder: of each machine, for what it must hold for a while.
+    Raises:
+      InputError: of a worker, or the runner failed.
     """
-
-    words: tuple[str, ...]
-    url: str | None
-    copies: tuple[tuple[str, str], ...]
-    folder: str
-
-    def build_all(
-        self, conversion: Conversion, shards: Sequence[Shard], workers: int
-    ) -> Iterator[tuple[str, dict]]:
-        """Build shards on Beam's workers; see `convert.build_all`, whose place it takes.
-
-        Raises:
-          InputError: of a worker, or the runner failed.
-        """
-        output = conversion.output
-        function = functools.partial(_build, self, conversion)
-        results = pipeline.run(function, shards, self.words, self.url or str(output))
-        problems = sorted(result["problem"] for result in results if result["problem"])
-        if problems:
-            more = f" (and {len(problems) - 1} more shards failed)" if len(problems) > 1 else ""
-            raise InputError(problems[0] + more)
-        if self.url:
-            files.get(files.join(self.url, PARTIAL), str(output / PARTIAL))
-        for result in results:
-            yield result["shard"], result["sidecar"]
-
-
-def _build(builder: Builder, conversion, shard) -> dict[str, Any]:
-    """In a worker: build a shard, or find it built."""
-    for url, place in builder.copies:
-        files.ensure(url, place)
-
-    def build(folder):
-        return dataclasses.replace(conversion, output=folder).build_in_worker(shard)
-
-    try:
-        sidecar = (
-            _build_apart(builder.url, shard, builder.folder, build)
-            if builder.url
-            else build(conversion.output)
-        )
-    except InputError as error:
-        return {"shard": shard.name, "sidecar": None, "problem": str(error)}
-    return {"shard": shard.name, "sidecar": sidecar, "problem": ""}
-
-
-def _build_apart(records_url, shard, place, build):
-    """Build a shard in a folder of this machine, and copy it to the URL, the sidecar last."""
-    url, sidecar = files.join(records_url, PARTIAL), f"{shard.name}.json"
-    with files.scratch(place) as folder:
-        partial = pathlib.Path(folder, PARTIAL)
-        partial.mkdir()
-        wanted = {files.join(url, name): str(partial / name) for name in (shard.name, sidecar)}
-        finished = set(wanted) <= set(files.listing(files.join(url, f"{shard.name}*")))
-        if finished:
-            files.get_files(wanted)
-        before = (partial / sidecar).read_bytes() if finished else b""
-        result = build(pathlib.Path(folder))
-        if (partial / sidecar).read_bytes() != before:
-            files.delete([files.join(url, sidecar)])
-            files.put(str(partial), url, last=sidecar)
-    return result
-
-
-def fetch_published(url: str, output: str) -> None:
-    """Copy records that are published at a URL, if they are, so that they can be compared."""
-    if files.join(url, manifest.NAME) in files.listing(url):
-        there = [path for path in files.listing(url) if PARTIAL not in path]
-        files.get_files({path: os.path.join(output, files.relative(path, url)) for path in there})
+    output, url = conversion.output, setup.url_of(str(conversion.output))
+    if url:  # what an earlier call has finished was copied here
+        there = [shard for shard in shards if conversion.sidecar_path(shard).exists()]
+        yield from ((shard.name, conversion.build(shard)) for shard in there)
+        shards = [shard for shard in shards if shard not in there]
+    results = setup.run(functools.partial(_build, setup, conversion), shards, str(output))
+    problems = sorted(problem for _, _, problem in results if problem)
+    if problems:
+        more = f" (and {len(problems) - 1} more shards failed)" if len(problems) > 1 else ""
+        raise InputError(problems[0] + more)
+    if url:
+        files.get(files.join(url, PARTIAL), str(output / PARTIAL))
+    yield from ((name, sidecar) for name, sidecar, _ in results)
 
 
 def publish(output: str, url: str) -> None:
@@ -101,10 +44,25 @@ def publish(output: str, url: str) -> None:
 
     The shards are copied from here, where each was compared with its digest.
     """
-    there = files.listing(url)
-    if files.join(url, manifest.NAME) in there or not os.path.exists(
-        os.path.join(output, manifest.NAME)
-    ):
-        return
-    files.put(output, url, last=manifest.NAME)
-    files.delete(path for path in there if f"/{PARTIAL}/" in path)
+    _, there = files.listing(url)
+    if manifest.NAME not in there:
+        files.put(output, url, last=manifest.NAME)
+        files.delete(entry.path for entry in there.values() if f"/{PARTIAL}/" in entry.path)
+
+
+def _build(setup: Setup, conversion: Conversion, shard: Shard) -> tuple[str, dict | None, str]:
+    """In a worker: build a shard; return its name, its sidecar, and what went wrong."""
+    url = setup.url_of(str(conversion.output))
+    try:
+        setup.fetch_copies()
+        if not url:
+            return shard.name, conversion.build_in_worker(shard), ""
+        with tempfile.TemporaryDirectory(dir=setup.staging) as folder:
+            partial = os.path.join(folder, PARTIAL)
+            os.mkdir(partial)
+            apart = dataclasses.replace(conversion, output=pathlib.Path(folder))
+            sidecar = apart.build_in_worker(shard)
+            files.put(partial, files.join(url, PARTIAL), last=f"{shard.name}.json")
+        return shard.name, sidecar, ""
+    except InputError as error:
+        return shard.name, None, str(error)
