@@ -112,13 +112,6 @@ def test_the_stride_moves_the_median_instance_half_a_pixel(speeds, stride, expec
     assert suggestion.clip_stride(speeds, stride) == expected
 
 
-def test_frames_are_judged_by_the_pair():
-    few, many = (suggestion.judge_frames(frames, 43) for frames in (64, 600))
-    assert "64 annotated frames for 43 pairs are likely to be too few" in few
-    assert "about 11 %" in few  # halfway from 4.1 to 18.1
-    assert "likely to be enough" in many and "about 32 %" in many
-
-
 def test_the_machine_is_this_one_or_as_asked(monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(machine, "nvidia_cards", lambda: [machine.Card("T", 24 * GB)])
@@ -226,7 +219,8 @@ def test_short_clips_many_instances_sides_and_validation(mini_records, gathered)
 def test_the_notes_say_what_to_build_again(mini_records, gathered):
     slow = dataclasses.replace(gathered, speeds=[0.3] * 5)
     lines = suggestion.notes(mini_records, slow, CPU)
-    assert "--clip_stride=2" in lines[0] and lines[-1].startswith("12 annotated frames")
+    assert "--clip_stride=2" in lines[0]
+    assert "12 annotated frames for 43 pairs are likely to be too few" in lines[-1]
     assert any(line.startswith("never learned, pairs") for line in lines)
     tiny = inspection.Boxes((64, 96))
     tiny._boxes, tiny._frames = [np.array([0, 0, 5, 5])] * 3, [np.array([64, 80])] * 3

@@ -71,9 +71,8 @@ def _validation(network, config, manifest, batch):
     most = max(learning.evaluation_batch, _VALIDATED)
 
     def once():
-        began, count = time.perf_counter(), 0
-        for _ in evaluator.scored(itertools.islice(evaluator.clips("val"), most)):
-            count += 1
+        began = time.perf_counter()
+        count = sum(1 for _ in evaluator.scored(itertools.islice(evaluator.clips("val"), most)))
         return (time.perf_counter() - began) / count
 
     once()  # traces
