@@ -57,8 +57,8 @@ class ModelConfig:
       flow_norm: Normalisation of the motion backbone; same: as --norm.
       rgb_flavour: Convention of the appearance branch's pretrained weights; --init_rgb sets it.
       flow_flavour: Convention of the motion backbone's weights; --init_flow sets it.
-      stride_in_1x1: Stride of a ResNet stage in its first 1x1 convolution, not the 3x3 (flavour
-        own).
+      stride_in_1x1: Put the stride of a ResNet stage into its first 1x1 convolution, not the 3x3
+        (flavour own).
       pixel_scale: Factor on mean-subtracted RGB (flavour own).
       flow_scale: Factor on the flow in pixels per frame.
       flow_bound: Largest length of a scaled flow vector; 0: no limit.
@@ -83,7 +83,7 @@ class ModelConfig:
         p(action | actor).
       action_background: Give the action head a background class and train it on all RoIs; otherwise
         on positive RoIs only (--label_mode=decoupled).
-      roi_align: Grid and boxes of RoIAlign; legacy: matterport's (flavour own).
+      roi_align: Sampling grid and boxes of RoIAlign; legacy: matterport's (flavour own).
     """
 
     image_height: int = _setting(256, (32, MAX_SIDE))
@@ -156,7 +156,7 @@ class InferenceConfig:
       nms_threshold: IoU threshold of the NMS over instances.
       max_detections: Most instances per frame.
       action_threshold: Least p(action) of a reported instance; 0 keeps all.
-      paint: Where instances overlap, the pixel is of the highest score, or of the highest score
+      paint: Where instances overlap, give a pixel to the highest score, or to the highest score
         times mask probability.
     """
 
@@ -226,7 +226,7 @@ class LearningConfig:
       jit: Compile the training step by XLA; a ResNet needs --deterministic=false with it.
       deterministic: Use deterministic kernels only, so that training can be repeated exactly.
       strategy: Train on one device, on all of this machine, or on the workers listed in TF_CONFIG.
-      replicas: With --strategy=mirrored: GPUs, or parts of the CPU; 0: all GPUs.
+      replicas: Number of GPUs, or of parts of the CPU, for --strategy=mirrored; 0: all GPUs.
     """
 
     seed: int = _setting(0, (0, 2**32 - 1))
