@@ -639,18 +639,18 @@ BROKEN = {
     ),
     "no YAML": ({"data.yaml": "names: [a\n"}, "data.yaml: no YAML"),
     "no classes": ({"data.yaml": "names: a"}, "data.yaml: names: 'a'"),
-    "no labels": ({"data.yaml": YOLO}, "data.yaml: no labels/<subset>/<image>.txt"),
+    "no labels": ({"data.yaml": YOLO}, "data.yaml: labels: no <subset>/<image>.txt"),
     "an unknown class": (of_yolo(f"3 {LINE}"), "clip_3.txt: line 2: class '3'"),
     "half a point": (of_yolo(f"0 {LINE} 0.5"), "clip_3.txt: line 2: 9 numbers"),
     "no number": (of_yolo(f"0 {LINE} 0.5 x"), "clip_3.txt: line 2: .*'x'"),
     "pixels in place of shares": (of_yolo("0 10 10 50 10 50 40"), "clip_3.txt: line 2"),
     "an image of YOLO's": (
         {"data.yaml": YOLO, "labels/train/cat.txt": ""},
-        "labels/train/cat.txt: 'cat' names no frame",
+        "labels/train/cat.txt: name: 'cat'",
     ),
     "a number of CVAT's or not": (
         {"data.yaml": YOLO, "labels/train/frame_000005.txt": ""},
-        "frame_000005.txt: CVAT counts such names from 0",
+        "frame_000005.txt: name: CVAT counts such names from 0",
     ),
 }
 

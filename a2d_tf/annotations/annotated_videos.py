@@ -104,10 +104,8 @@ class AnnotatedVideos:
         self._names = dataclasses.replace(settings.names, known=settings.label_space)
         self._frames = matcher.match(read)
         if not self._frames:
-            raise InputError(
-                f"{exports[0].path}: not one annotated frame; "
-                + "; ".join(_left_out(self.documents))
-            )
+            left_out = "; ".join(_left_out(self.documents))
+            raise InputError(f"{exports[0].path}: not one annotated frame; {left_out}")
         self.label_space = self._check_names(settings.label_space)
         self._settings = dataclasses.replace(
             settings, label_space=self.label_space, measured=matcher.measured
@@ -134,11 +132,10 @@ class AnnotatedVideos:
         for (folder, format_name), documents in groups.items():
             own = set(map(id, documents))
             counts = collections.Counter(vid for vid, each in located if id(each.document) in own)
-            listed = ", ".join(f"{vid} ({n})" for vid, n in list(counts.items())[:5])
-            more = f" and {len(counts) - 5} more" if len(counts) > 5 else ""
+            listed = ", ".join(f"{vid} ({n})" for vid, n in counts.items())
             several = len(documents) > 1
             where = f"{folder}: {len(documents)} files" if several else str(documents[0].path)
-            line = f"{where}: {format_name}; annotated frames of {listed or 'none'}{more}"
+            line = f"{where}: {format_name}; annotated frames of {listed or 'none'}"
             numberings = [f.numbering.explanation for d in documents for f in d.frames]
             lines.append("; ".join([line, *dict.fromkeys(numberings), *_left_out(documents)]))
         if self._hashed:
@@ -190,10 +187,8 @@ class AnnotatedVideos:
         """
         located = self._frames[vid][frame]
         annotated, path = located.frame, located.document.path
-        if size is None and not annotated.scaled:
-            size = annotated.size
-        if size is None:
-            size = frames.size(self._existing(vid), _REMEDY, zero_based=True)
+        size = size or (None if annotated.scaled else annotated.size)
+        size = size or frames.size(self._existing(vid), _REMEDY, zero_based=True)
         drawn = annotated.size or size
         if drawn != tuple(size) and not annotated.scaled:
             raise InputError(
@@ -279,10 +274,7 @@ class AnnotatedVideos:
         if label_space is not None:
             check_label_space(located, self._names, label_space)
             return label_space
-        try:
-            return derive_label_space(dict.fromkeys(self._names.pair(i) for _, i in located))
-        except InputError as error:
-            raise InputError(f"{self.documents[0].path}: {error}") from error
+        return derive_label_space(dict.fromkeys(self._names.pair(i) for _, i in located))
 
     def _code(self, instance):
         actor, action = self._names.pair(instance)

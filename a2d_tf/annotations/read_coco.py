@@ -99,14 +99,12 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     """
     content = file.check(_COCO)
     labels = {category["id"]: category["name"] for category in content["categories"]}
-    drawn = _by_image(file, {"category_id": labels})
     dialect = _dialect(content, options)
     left_out: collections.Counter[str] = collections.Counter()
     frames = []
-    for i, image in enumerate(content["images"]):
-        annotations = drawn[image["id"]]
-        instances = _instances(file, annotations, labels, dialect, options, left_out)
-        if _is_annotated(annotations, instances, dialect, options, left_out):
+    for i, drawn in enumerate(_by_image(file, {"category_id": labels})):
+        instances = _instances(file, drawn, labels, dialect, options, left_out)
+        if _is_annotated(drawn, instances, dialect, options, left_out):
             frames.append(_frame(file, i, dialect, instances))
     if content["annotations"] and left_out[_NO_MASK] == len(content["annotations"]):
         problem = "none has a mask ('segmentation'); draw polygons or masks, boxes do not do"
@@ -124,20 +122,18 @@ def read_own(file: File, options: ReadOptions) -> list[Document]:
     if any("split" in image for image in content["images"]):
         file.check({"images": [{"split": one_of(*SPLITS)}]})
     dialect = _Dialect(frame_names.of_own, "<video>/<frame>, such as yard/00030 or yard/00030.png")
-    drawn = _by_image(file, {})
     frames = []
-    for i, image in enumerate(content["images"]):
+    for i, drawn in enumerate(_by_image(file, {})):
         instances = []
-        for where, annotation in drawn[image["id"]]:
+        for where, annotation in drawn:
             if annotation.get("iscrowd"):
                 problem = "crowds have no single action; annotate each instance"
                 raise file.error(f"{where}.iscrowd", problem)
-            actor, action = annotation["actor"], annotation["action"]
+            actor, action, box = annotation["actor"], annotation["action"], annotation.get("bbox")
             parts = (annotation["segmentation"],)
-            box = annotation.get("bbox")
             instances.append(Instance(actor, parts, where, actor, action, box=box))
         frame = _frame(file, i, dialect, instances)
-        frames.append(dataclasses.replace(frame, split=image.get("split")))
+        frames.append(dataclasses.replace(frame, split=content["images"][i].get("split")))
     return [Document(file.path, "a2d_tf", tuple(frames))]
 
 
@@ -164,7 +160,7 @@ def _dialect(content, options):
 
 
 def _by_image(file, lists):
-    """Return {image id: [(where, annotation), ...]} of all images.
+    """Return [(where, annotation), ...] of each image.
 
     Args:
       file: the file; lists: {field of annotations: what it may be}, beside `image_id`.
@@ -180,7 +176,7 @@ def _by_image(file, lists):
                 problem = f"{shown(annotation[field])} is not listed in this file; export it again"
                 raise file.error(f"annotations[{i}].{field}", problem)
         drawn[annotation["image_id"]].append((f"annotations[{i}]", annotation))
-    return drawn
+    return drawn.values()
 
 
 def _frame(file, i, dialect, instances):

@@ -24,7 +24,7 @@ import yaml
 from a2d_tf.annotations import frame_names
 from a2d_tf.annotations.container import File
 from a2d_tf.annotations.document import AnnotatedFrame, Document, FrameName, Instance, ReadOptions
-from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.errors import shown
 
 _SUBSETS = {"train", "val", "valid", "test", "default"}
 _IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -46,10 +46,8 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     subsets = _SUBSETS | {key.lower() for key, value in dataset.items() if isinstance(value, str)}
     files = _files(file, subsets)
     if not any(labels for labels, _ in files.values()):
-        raise InputError(
-            f"{file.path}: no labels/<subset>/<image>.txt beside it; give the whole folder, or "
-            "its zip"
-        )
+        problem = "no <subset>/<image>.txt beside it; give the whole folder, or its zip"
+        raise file.error("labels", problem)
     left_out: collections.Counter[str] = collections.Counter()
     frames = []
     for (_, stem), (labels, image) in sorted(files.items()):
@@ -64,7 +62,8 @@ def read(file: File, options: ReadOptions) -> list[Document]:
             left_out["images without a text file"] += 1
             continue
         where = labels or image
-        found = _frame_name(f"{file.container.locate(where)}", stem, image, options)
+        with File(file.container, where, None).at("name", "rename it, or export it again"):
+            found = _frame_name(stem, image, options)
         frames.append(AnnotatedFrame(*found, (1, 1), instances, where, scaled=True))
     return [Document(file.path, "yolo", tuple(frames), dict(left_out))]
 
@@ -77,10 +76,9 @@ def _load(file):
     """
     try:
         dataset = yaml.load(file.content, Loader=yaml.BaseLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        # A YAML error goes on for lines, and the first says what is wrong.
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{file.path}: no YAML ({reason}); export it again") from error
+    except yaml.YAMLError as error:
+        # It goes on for lines, and the first says what is wrong.
+        raise file.error("no YAML", f"{str(error).splitlines()[0]}; export it again") from error
     names = dataset.get("names") if isinstance(dataset, dict) else None
     if isinstance(names, list):
         names = {str(number): label for number, label in enumerate(names)}
@@ -127,12 +125,11 @@ def _split(stem, kind, subsets):
     return outer, "/".join([*inner, last])
 
 
-def _frame_name(path: str, stem: str, image: str | None, options: ReadOptions) -> FrameName:
-    """Return the frame of an image, of which there may only be the text file at `path`."""
+def _frame_name(stem: str, image: str | None, options: ReadOptions) -> FrameName:
+    """Return the frame of an image, of which there may only be the text file."""
     if image is None and re.fullmatch(r"(.*/)?frame_[0-9]{6,9}", stem):
-        raise InputError(
-            f"{path}: CVAT counts such names from 0, others from 1; give the export with its "
-            "train.txt or images"
+        raise ValueError(
+            "CVAT counts such names from 0, others from 1, and train.txt or the images are missing"
         )
     name = image or f"{stem}.txt"
     if frame_names.is_of_roboflow(name):
@@ -140,8 +137,7 @@ def _frame_name(path: str, stem: str, image: str | None, options: ReadOptions) -
     else:
         found = frame_names.of_cvat(name)
     if not found:
-        problem = f"{shown(stem)} names no frame of a video; name images <video>/<number>.jpg"
-        raise InputError(f"{path}: {problem}")
+        raise ValueError(f"{shown(stem)} is not <video>/<number>.jpg")
     return found
 
 

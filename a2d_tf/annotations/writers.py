@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 import zipfile
 
@@ -19,26 +18,15 @@ frames BETWEEN key frames."""
 
 
 def check_output(output: str, form: str) -> None:
-    """Raise InputError unless `output` is a place for a format, one of `WRITERS`.
-
-    It ends in .zip or in the format's own suffix; without one it is a folder, new or empty, since
-    another may hold what was corrected by hand.
-    """
+    """Raise InputError unless `output` ends in .zip or in the suffix of a format of `WRITERS`."""
     suffix, own = pathlib.PurePath(output).suffix.lower(), WRITERS[form].SUFFIX
-    if own:
-        if suffix not in (own, ".zip"):
-            raise InputError(f"--output={output}: --format={form} ends in {own} or .zip")
-        if os.path.isdir(output):
-            raise InputError(f"--output={output}: a folder is there; name a file")
-    elif suffix in (".json", ".xml"):
-        raise InputError(f"--output={output}: --format={form} is a folder, or ends in .zip")
-    elif suffix != ".zip" and os.path.lexists(output):
-        if not os.path.isdir(output) or os.listdir(output):
-            raise InputError(f"--output={output}: is there already; delete it or name another")
+    if suffix != ".zip" and (suffix != own if own else suffix in (".json", ".xml")):
+        what = f"a {own}" if own else "a folder"
+        raise InputError(f"--output={output}: --format={form} is {what} or a .zip")
 
 
 def save(video: TrackedVideo, output: str, form: str, masks: bool) -> None:
-    """Write an export, see `check_output`; a file that is there is replaced.
+    """Write an export; a file that is there is replaced, a folder must be new or empty.
 
     Args:
       video: what to write.
