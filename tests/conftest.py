@@ -1,6 +1,5 @@
 """Fixtures that several test modules share."""
 
-import dataclasses
 import gc
 import importlib
 import json
@@ -148,7 +147,6 @@ def tiny_run(tmp_path_factory):
     import tiny_network
 
     from a2d_tf.core.config import Config, InferenceConfig
-    from a2d_tf.data.manifest import SCHEMA, Manifest
     from a2d_tf.training import run_folder
 
     folder = tmp_path_factory.mktemp("tiny_run")
@@ -161,11 +159,7 @@ def tiny_run(tmp_path_factory):
         for name, factor in factors.items():
             if name in weight.name and "kernel" in weight.name:
                 weight.assign(weight * factor)
-    facts = dict(flow_method="dis", image_height=64, image_width=96, clip_frames=5, clip_stride=1)
-    empty = {field.name: {} for field in dataclasses.fields(Manifest) if field.name not in facts}
-    labels = json.loads(network.labels.to_json())
-    manifest = Manifest(**{**empty, **facts, "schema": SCHEMA, "labels": labels, "directory": ""})
-    run_folder.create(folder, config, manifest)
+    run_folder.create(folder, config, tiny_network.manifest())
     run_folder.save_threshold(folder, 0.3, {})
     checkpoint = tf.train.Checkpoint(network=network)
     tf.train.CheckpointManager(checkpoint, str(folder / "checkpoints"), 1).save(7)

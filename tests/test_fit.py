@@ -268,10 +268,7 @@ def test_a_non_finite_loss_ends_the_run_before_its_weights_are_kept(
     for name in shared:
         np.testing.assert_array_equal(before[name], diverged[name], err_msg=name)
 
-    facts = types.SimpleNamespace(
-        label_space=A2D, flow_method="dis", image_height=64, image_width=96, clip_stride=1
-    )
-    run_folder.create(tmp_path, config, facts)
+    run_folder.create(tmp_path, config, tiny_network.manifest())
     done = run_tool("replay_batch", f"--workdir={tmp_path}")
     assert done.returncode == 0, done.stderr
     own = [line for line in done.stdout.splitlines() if line.startswith(f"{culprit}/")]

@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 from a2d_files import write_video
-from processes import complaint, run_main, run_tool
+from processes import run_main, run_tool
 
 import a2d_tf
 from a2d_tf.core.errors import InputError
@@ -90,10 +90,18 @@ def test_the_api_takes_its_folder_or_its_name(folder, monkeypatch):
         a2d_tf.Predictor.load(folder, checkpoint="best")
 
 
-def test_a_name_that_is_none_is_refused_with_those_there(folder, monkeypatch):
+def test_flags_that_choose_no_network_are_refused(folder, monkeypatch):
     monkeypatch.setattr(packed, "MODELS", folder.parent)
-    with pytest.raises(InputError, match=r"--model=huge: .*\(tiny\)"):
-        packed.find("huge")
+    packed.check_sources(True, workdir="run", model=None)
+    packed.check_sources(False, workdir=None, model="tiny")
+    for checkpoint, workdir, model, complaint in (
+        (False, None, "huge", r"--model=huge: .*\(tiny\)"),
+        (False, None, None, "--workdir and --model"),
+        (False, "run", "tiny", "--workdir and --model"),
+        (True, None, "tiny", "--checkpoint"),
+    ):
+        with pytest.raises(InputError, match=complaint):
+            packed.check_sources(checkpoint, workdir=workdir, model=model)
 
 
 def test_weights_that_do_not_fit_are_refused(folder, tmp_path):
@@ -137,19 +145,6 @@ def test_from_a_run_to_a_prediction_by_commands(tiny_run, tmp_path):
     done = run_main("predict", f"--model={model}", *words)
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "out" / "label_maps").glob("*.png"))) == 4
-
-
-@pytest.mark.slow
-def test_wrong_flags_end_with_one_clear_line(tmp_path):
-    there = ["--video=x.mp4", f"--output={tmp_path}"]
-    (tmp_path / packed.WEIGHTS).touch()
-    for main, words, message in (
-        ("predict", ["--model=huge", *there], "--model=huge: no packed model of that name"),
-        ("evaluate", [f"--model={tmp_path}", "--records=x"], "--output is missing"),
-        ("evaluate", ["--records=x"], "give one of --workdir and --model"),
-        ("export", ["--model=huge", "--checkpoint=best", "--output=x"], "it needs --workdir"),
-    ):
-        assert message in complaint(run_main(main, *words))
 
 
 @pytest.mark.slow

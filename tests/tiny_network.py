@@ -1,5 +1,7 @@
 """A network small enough to build in a second, and clips for it."""
 
+import types
+
 import numpy as np
 import tensorflow as tf
 
@@ -36,6 +38,12 @@ def make(seed=0, precision="float32", recompute=False, jit=False, **override):
     """A Network on A2D's labels whose weights come from the seed."""
     tf.keras.utils.set_random_seed(seed)
     return Network(config(**override), A2D, ComputeConfig(precision), recompute, jit)
+
+
+def manifest(**changes):
+    """Stand in for the manifest of records for this network: what a run folder keeps of it."""
+    facts = dict(flow_method="dis", image_height=64, image_width=96, clip_stride=1)
+    return types.SimpleNamespace(**{**facts, "label_space": A2D, "directory": "RECORDS", **changes})
 
 
 def normal(*shape, seed=0):

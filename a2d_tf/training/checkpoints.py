@@ -11,7 +11,6 @@ import glob
 import json
 import logging
 import os
-import re
 import shutil
 import statistics
 import tempfile
@@ -138,15 +137,12 @@ class Checkpointer:
     def mark_finished(self) -> None:
         """Write `finished.json`, after the validation of the last step."""
         if replicas.is_chief():
-            write_json(self._finished(), {"steps": self.step})
+            write_json(os.path.join(self.workdir, "finished.json"), {"steps": self.step})
 
     def is_finished(self) -> bool:
         """Return whether the run was marked as finished at this step."""
-        path = self._finished()
+        path = os.path.join(self.workdir, "finished.json")
         return os.path.isfile(path) and read_json(path) == {"steps": self.step}
-
-    def _finished(self):
-        return os.path.join(self.workdir, "finished.json")
 
     def _folder(self, kind):
         return os.path.join(self.workdir, KINDS[kind])
@@ -185,18 +181,17 @@ def save(folder: str, parts: dict, step: int, number: int = 1) -> None:
     if chief:
         # For TensorFlow's own `latest_checkpoint`.
         write_text(os.path.join(folder, "checkpoint"), f'model_checkpoint_path: "ckpt-{step}"\n')
-        for old in [found for found in _steps(folder) if found <= step][:-number]:
+        for old in [found for found in steps_in(folder) if found <= step][:-number]:
             for part in glob.glob(f"{glob.escape(os.path.join(folder, f'ckpt-{old}'))}.*"):
                 os.remove(part)
 
 
 def sweep(folder: str) -> None:
     """Remove what a run that was killed while it saved left in a folder of checkpoints."""
-    for name in _names(folder):
-        path = os.path.join(folder, name)
-        if re.fullmatch(r"ckpt-\d+_temp", name):
+    for path in glob.glob(os.path.join(glob.escape(folder), "ckpt-*temp*")):
+        if os.path.isdir(path):
             shutil.rmtree(path)
-        elif ".tempstate" in name:
+        else:
             os.remove(path)
 
 
@@ -210,7 +205,7 @@ def newest(folder: str) -> str | None:
       InputError: all that are there are damaged.
     """
     path = None
-    for step in reversed(_steps(folder)):
+    for step in reversed(steps_in(folder)):
         path = os.path.join(folder, f"ckpt-{step}")
         try:
             reader = tf.train.load_checkpoint(path)
@@ -228,19 +223,10 @@ def newest(folder: str) -> str | None:
     return None
 
 
-def any_in(folder: str) -> bool:
-    """Whether there is a checkpoint in a folder, whole or not, by the names of the files."""
-    return bool(_steps(folder))
-
-
-def _steps(folder):
-    """The steps of the checkpoints in a folder, by their names, in order."""
-    names = [re.fullmatch(r"ckpt-(\d+)\.index", name) for name in _names(folder)]
-    return sorted(int(match[1]) for match in names if match)
-
-
-def _names(folder):
-    return os.listdir(folder) if os.path.isdir(folder) else []
+def steps_in(folder: str) -> list[int]:
+    """Return the steps of the checkpoints in a folder, whole or not, in order."""
+    indices = glob.glob(os.path.join(glob.escape(folder), "ckpt-*.index"))
+    return sorted(int(path[:-6].rpartition("-")[2]) for path in indices)
 
 
 def restore(network: Network, run: str, kind: str = "last") -> str:

@@ -101,9 +101,9 @@ def fit(
             due = _due(step, learning.validate_every, learning.steps)
             save = stop or due or step % learning.checkpoint_every == 0
             if save or _due(step, learning.log_every, learning.steps):
-                for number, values in progress.read(step):
+                for number, read in progress.read(step):
                     divergence.check(
-                        values, number, network, manifest, config=config, workdir=workdir
+                        read, number, network, manifest, config=config, workdir=workdir
                     )
                 progress.show(step)
             if save:

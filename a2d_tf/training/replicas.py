@@ -112,23 +112,15 @@ def is_alone() -> bool:
 
 def agree(number: float) -> bool:
     """Return whether all workers give the same number. All have to call it."""
-    if is_alone():
-        return True
-    strategy = tf.distribute.get_strategy()
-
-    @tf.function
-    def spread(x):
-        # The identity is on a device; the argument is not.
-        return first(strategy.run(lambda x: total((x * x, tf.identity(x))), (x,)))
-
-    squares, values = (float(x) for x in spread(tf.constant(float(number), tf.float64)))
-    return squares * strategy.num_replicas_in_sync == values**2
+    add = _make_sum()
+    count = 1 if is_alone() else tf.distribute.get_strategy().num_replicas_in_sync
+    return bool(add(number**2) * count == add(number) ** 2)
 
 
 def make_any() -> Callable[[bool], bool]:
     """Return a function bool -> whether it is true of any worker. All call it at the same step."""
-    count = _make_count()
-    return lambda flag: bool(count(flag) > 0)
+    add = _make_sum()
+    return lambda flag: bool(add(flag) > 0)
 
 
 def make_delayed_any() -> Callable[[bool], bool]:
@@ -138,24 +130,25 @@ def make_delayed_any() -> Callable[[bool], bool]:
     """
     if is_alone():
         return bool
-    count, before = _make_count(), tf.constant(0.0)
+    add, before = _make_sum(), tf.constant(0.0)
 
     def delayed(flag):
         nonlocal before
-        before, last = count(flag), before
+        before, last = add(flag), before
         return bool(last > 0)
 
     return delayed
 
 
-def _make_count():
-    """Return a function bool -> of how many workers it is true, a scalar."""
+def _make_sum():
+    """Return a function of a number -> its sum over all workers, a scalar."""
     if is_alone():
         return float
     strategy = tf.distribute.get_strategy()
 
     @tf.function
-    def count(flag):
-        return first(strategy.run(lambda x: total(tf.identity(x)), (flag,)))
+    def add(x):
+        # The identity is on a device; the argument is not.
+        return first(strategy.run(lambda x: total(tf.identity(x)), (x,)))
 
-    return lambda flag: count(tf.constant(float(flag)))
+    return lambda number: add(tf.constant(float(number), tf.float64))

@@ -56,7 +56,7 @@ logger = logging.getLogger(__name__)
 
 def is_new(workdir: str) -> bool:
     """Whether a run has no checkpoint yet, so that it starts from its initial weights."""
-    return not checkpoints.any_in(os.path.join(workdir, checkpoints.KINDS["last"]))
+    return not checkpoints.steps_in(os.path.join(workdir, checkpoints.KINDS["last"]))
 
 
 def create(workdir: str, config: Config, manifest: Manifest) -> None:

@@ -54,6 +54,12 @@ def _sample(candidates, most, rng):
     return indices, values > 0.0
 
 
+def _joined(positives, negatives):
+    """Join two results of `_sample`: indices, which are positive, which are candidates."""
+    index, counted = (tf.concat(parts, axis=1) for parts in zip(positives, negatives))
+    return index, tf.concat([positives[1], tf.zeros_like(negatives[1])], axis=1), counted
+
+
 def _match(boxes, truth, present):
     """Return the best instance of each box: IoU [B, A], index [B, A], and all IoUs [B, A, N]."""
     overlaps = box_ops.iou(boxes, truth)
@@ -101,11 +107,9 @@ def anchor_targets(
     negatives = _sample(negative, samples, negative_rng)
 
     def rows():
-        (positive_index, is_positive), (negative_index, is_negative) = positives, negatives
-        quota = samples - tf.reduce_sum(tf.cast(is_positive, tf.int32), axis=1)
-        counted = is_negative & tf.sequence_mask(quota, is_negative.shape[1])
-        index = tf.concat([positive_index, negative_index], axis=1)
-        positive = tf.concat([is_positive, tf.zeros_like(is_negative)], axis=1)
+        quota = samples - tf.reduce_sum(tf.cast(positives[1], tf.int32), axis=1)
+        within = negatives[1] & tf.sequence_mask(quota, negatives[1].shape[1])
+        index, positive, counted = _joined(positives, (negatives[0], within))
         # An anchor that is the best of one instance is regressed to its own best instance, which
         # may be another.
         matched = tf.gather(match, index, batch_dims=1)
@@ -116,7 +120,7 @@ def anchor_targets(
             "objectness": tf.cast(positive, tf.float32),
             "deltas": tf.where(positive[..., None], deltas, 0.0),
             "positive": positive,
-            "counted": tf.concat([is_positive, counted], axis=1),
+            "counted": counted,
         }
 
     return cluster(rows, jit)
@@ -165,14 +169,11 @@ def sample_rois(
     negatives = _sample(negative, samples, negative_rng)
 
     def rows():
-        (positive_index, is_positive), (negative_index, is_negative) = positives, negatives
-        index = tf.concat([positive_index, negative_index], axis=1)
-        counted = tf.concat([is_positive, is_negative], axis=1)
+        index, positive, counted = _joined(positives, negatives)
         # Stable: rows that count move to the front and keep their order, positives before
         # background.
         order = tf.argsort(tf.cast(~counted, tf.int32), axis=1, stable=True)[:, :samples]
         index = tf.gather(index, order, batch_dims=1)
-        positive = tf.concat([is_positive, tf.zeros_like(is_negative)], axis=1)
         found = {
             "rois": tf.gather(proposals, index, batch_dims=1),
             "match": tf.gather(match, index, batch_dims=1),
