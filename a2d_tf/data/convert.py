@@ -55,7 +55,7 @@ class Shard:
 
 @dataclasses.dataclass(frozen=True)
 class Conversion:
-    """What is converted, and how; it is sent to the processes that build shards.
+    """A source, its settings and its output, sent to the processes that build shards.
 
     Attributes:
       source: the annotated videos.

@@ -137,10 +137,9 @@ class Video:
         context.options = {"max_pixels": str(MAX_PIXELS)}
 
     def _claimed_duration(self):
+        seconds = (self._container.duration or 0) / av.time_base
         if self._stream.duration:
             seconds = float(self._stream.duration * self._stream.time_base)
-        else:
-            seconds = (self._container.duration or 0) / av.time_base
         return seconds if 0 < seconds < 2**31 else None
 
     def __enter__(self) -> Video:
@@ -206,7 +205,7 @@ class Video:
             yield Picture(seconds, duration, stamp, frame, converter)
 
     def _is_untimed(self):
-        """Whether the format has no times of frames but their order: AVI, older than B-frames."""
+        """Return whether the format has no times of frames but their order: AVI."""
         return self._container.format.name == "avi"
 
     def _frames(self):

@@ -22,8 +22,8 @@ class Flow:
     """Compute flow: (previous, current), RGB uint8 [H, W, 3] each -> float32 [H, W, 2] (u, v).
 
     Raises:
-      InputError: an unknown method, TV-L1 without opencv-contrib-python, frames of different
-        sizes, or frames too small for the method.
+      InputError: an unknown method, TV-L1 without opencv-contrib-python, or frames too small for
+        the method.
     """
 
     def __init__(self, method: str = "dis") -> None:
@@ -43,11 +43,6 @@ class Flow:
             self._calculate = cv2.optflow.DualTVL1OpticalFlow_create().calc  # type: ignore[attr-defined]
 
     def __call__(self, previous: np.ndarray, current: np.ndarray) -> np.ndarray:
-        if previous.shape != current.shape:
-            raise InputError(
-                f"flow between frames of different sizes, {previous.shape} and {current.shape}; "
-                "resize them first"
-            )
         grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (previous, current)]
         try:
             rows, columns = grey[0].shape

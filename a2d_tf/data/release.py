@@ -36,7 +36,7 @@ _SUFFIXES = (".mat", ".h5")
 INSTANCES, _SENTENCES = "a2d_annotation_with_instances", "text_annotations"
 
 Skip = Callable[[pathlib.Path, InputError], None]
-"""Is told the path of a missing or broken item, which is left out, and its error; or raises it."""
+"""Take the path of a missing or broken item, which is left out, and its error; or raise that."""
 
 
 def fail(path: pathlib.Path, error: InputError) -> None:
@@ -168,7 +168,7 @@ class Release:
     def annotated_frames(self, vid: str, skip: Skip = fail) -> tuple[int, ...]:
         """Return the 1-based numbers of a video's annotated frames, ascending.
 
-        Those beyond the video's end, and missing ones, are told to `skip`.
+        `skip` is called for those beyond the video's end and for missing ones.
         """
         folder, paths = self.annotation_folder(vid), self._annotation_files(vid)
         for path in paths:
