@@ -331,43 +331,22 @@ def test_a_broken_item_ends_it_with_nothing_published(release, broken, tmp_path)
     assert [path.name for path in (tmp_path / "out").iterdir()] == [".partial"]
 
 
-@pytest.fixture
-def partial_download(release, tmp_path):
-    """The small release without two of its videos and one folder of annotations."""
-    root = tmp_path / "Download"
+def test_missing_files_are_told_before_any_work(release, tmp_path):
+    """No record disappears without a word; a video's other annotations are used."""
+    root, output = tmp_path / "Download", tmp_path / "out"
     shutil.copytree(release, root)
-    for name in ("-b", "--a"):
-        (root / "clips320H" / f"{name}.mp4").unlink()
-    shutil.rmtree(root / "Annotations/mat/-b")
-    return root
-
-
-def test_missing_files_are_told_before_any_work(partial_download, tmp_path):
-    source, output = Release(partial_download), tmp_path / "out"
-    with pytest.raises(InputError, match="2 of 3 .*-b.mp4, .*mat/-b, .*--a.mp4"):
-        build(source, output)
-    assert not output.exists()
-    manifest, _ = build(source, output, on_error="skip")
-    assert [item["item"] for item in manifest.skipped] == [
-        "Annotations/mat/-b",
-        "clips320H/--a.mp4",
-    ]
-    assert set(clips(output)) == {("c", 4)}
-    assert manifest.durations == {"6": 1} and manifest.native_sizes == {"64x96": 1}
-
-
-def test_a_lost_annotation_is_told(release, built, tmp_path):
-    """Its video's other annotations are used; no record disappears without a word."""
-    root = tmp_path / "Lost"
-    shutil.copytree(release, root)
+    (root / "clips320H" / "--a.mp4").unlink()
     (root / "Annotations/mat/-b/00001.mat").unlink()
-    with pytest.raises(InputError, match=r"1 of 3 .*mat/-b \(1 of 2 annotations\); restore them"):
-        build(root, tmp_path / "out")
-    manifest, _ = build(root, tmp_path / "out", on_error="skip")
-    (skipped,) = manifest.skipped
-    assert skipped["item"] == "Annotations/mat/-b"
-    assert "annotates 1 frames, but 'annotated' in videoset.csv is 2" in skipped["reason"]
-    assert set(clips(tmp_path / "out")) == set(clips(built)) - {("-b", 1)}
+    shutil.rmtree(root / "Annotations/mat/c")
+    lost = r"3 of 3 .*mat/-b \(1 of 2 annotations\), .*--a.mp4, .*mat/c; restore"
+    with pytest.raises(InputError, match=lost):
+        build(root, output)
+    assert not output.exists()
+    manifest, _ = build(root, output, on_error="skip")
+    items = [item["item"] for item in manifest.skipped]
+    assert items == ["Annotations/mat/-b", "clips320H/--a.mp4", "Annotations/mat/c"]
+    assert set(clips(output)) == {("-b", 8)}
+    assert manifest.durations == {"8": 1} and manifest.native_sizes == {"64x96": 1}
 
 
 class Mending(Release):

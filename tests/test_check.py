@@ -144,16 +144,3 @@ def test_the_command_line(release, tmp_path):
     done = run("--release", release, "--check", f"--videos={chosen}")
     assert "have.txt, line 3: " in complaint(done)
     assert {path.name for path in tmp_path.iterdir()} == {"Release", "have.txt"}
-
-
-@pytest.mark.parametrize(
-    "flags, words",
-    [
-        ("--check", "no source"),
-        ("--release=r --coco=c --videos=v", "--coco"),
-        ("--coco=c --check", "--videos is missing"),
-        ("--release=r", "--output is missing"),
-    ],
-)
-def test_flags_that_do_not_fit(flags, words):
-    assert words in complaint(run_tool("build_records", *flags.split()))

@@ -388,10 +388,11 @@ def test_from_an_export_to_records_and_again(videos, tmp_path):
     "flags, words",
     [
         (["--check"], "no source; name A2D's folder by --release, or annotations .* --videos"),
-        (["--annotations=a.zip"], "--videos is missing"),
-        (["--annotations=a.zip", "--coco=b.json", "--videos=v"], "--coco replaces"),
-        (["--release=r", "--annotations=a", "--annotations=b"], "--release takes one"),
+        (["--annotations=a.zip", "--check"], "--videos is missing"),
+        (["--annotations=a.zip", "--coco=b.json", "--check"], "--coco replaces"),
+        (["--release=r", "--annotations=a", "--annotations=b", "--check"], "--release"),
         (["--annotations=a.zip", "--videos=v", "--format=xls"], "--format"),
+        (["--release=r"], "--output is missing"),
         (["--annotations=a.zip", "--videos=v", "--check"], "v: no such folder; --videos names"),
     ],
 )

@@ -112,26 +112,35 @@ _TASK = flags.DEFINE_string("task", None, f"{workers.HELP} Shares are made of sh
 def open_source() -> Release | AnnotatedVideos:
     """Return the source of annotated videos that the flags name."""
     labels = LabelSpace.from_json(_LABELS.value) if _LABELS.value else None
-    release = _release()
+    release, exports = _RELEASE.value, _ANNOTATIONS.value
+    if not release and len(exports) == 1 and (pathlib.Path(exports[0]) / "videoset.csv").is_file():
+        release, exports = exports[0], []
+    if _COCO.value and (release or exports):
+        raise InputError("--coco replaces --release and --annotations; leave out either")
     if release:
-        named = _ANNOTATIONS.value if _RELEASE.value else []
+        if _TEST.value or len(exports) > 1:
+            raise InputError("--release takes no --test_videos and one --annotations at most")
         return Release(
             release,
             labels or A2D,
             videos=None if _VIDEOS.value and os.path.isdir(_VIDEOS.value) else _VIDEOS.value,
-            annotations=named[0] if named else None,
+            annotations=exports[0] if exports else None,
             follow_links=_FOLLOW.value,
             skip_rows=_CHECK.value or _ON_ERROR.value == "skip",
         )
+    if not (_COCO.value or exports):
+        raise InputError(
+            "no source; name A2D's folder by --release, or annotations of your own by "
+            "--annotations and their videos by --videos"
+        )
+    command_line.require([], videos=_VIDEOS.value)
     from a2d_tf.annotations.annotated_videos import AnnotatedVideos, AnnotationSettings
     from a2d_tf.annotations.document import ReadOptions
     from a2d_tf.annotations.matching import Export
     from a2d_tf.annotations.names import NO_NAMES, Names
 
     settings = AnnotationSettings(
-        (Export(pathlib.Path(_COCO.value)),)
-        if _COCO.value
-        else tuple(Export.parse(argument) for argument in _ANNOTATIONS.value),
+        (Export(pathlib.Path(_COCO.value)),) if _COCO.value else tuple(map(Export.parse, exports)),
         pathlib.Path(_VIDEOS.value),
         labels,
         names=Names.load(_NAMES.value) if _NAMES.value else NO_NAMES,
@@ -152,47 +161,20 @@ def open_source() -> Release | AnnotatedVideos:
     return source
 
 
-def _release() -> str | None:
-    """Return A2D's folder, whether --release names it or --annotations does."""
-    if _RELEASE.value or len(_ANNOTATIONS.value) != 1:
-        return _RELEASE.value
-    path = pathlib.Path(_ANNOTATIONS.value[0])
-    return str(path) if (path / "videoset.csv").is_file() else None
-
-
-def _check_flags(argv):
-    """Check which source the flags name."""
-    if _COCO.value and (_RELEASE.value or _ANNOTATIONS.value):
-        raise InputError("--coco replaces --release and --annotations; leave out either")
-    if _release():
-        if _TEST.value:
-            raise InputError("--test_videos: A2D has a split of its own; leave it out")
-        if len(_ANNOTATIONS.value) > 1:
-            raise InputError("--release takes one --annotations; leave out the others")
-        command_line.require(argv)
-    elif _COCO.value or _ANNOTATIONS.value:
-        command_line.require(argv, videos=_VIDEOS.value)
-    else:
-        raise InputError(
-            "no source; name A2D's folder by --release, or annotations of your own by "
-            "--annotations and their videos by --videos"
-        )
-
-
 def main(argv: list[str], builder: convert.Builder | None = None) -> int:
     """Check or convert; `builder` as for `convert.convert`."""
-    _check_flags(argv)
     if _CHECK.value:
+        command_line.require(argv)
         report = check.check(open_source(), _WORKERS.value)
         print(report.text())
         return 1 if report.problems and _ON_ERROR.value == "fail" else 0
     command_line.require(argv, output=_OUTPUT.value)
+    source = open_source()
     from a2d_tf.core import devices  # late: TensorFlow takes seconds, and a check does without
 
     devices.hide_gpus()
     sizes = {name: flags.FLAGS[name].value for name in _SIZES}
     settings = ConversionSettings(flow_method=_FLOW.value, **sizes)
-    source = open_source()
     manifest, built = convert.convert(
         source,
         _OUTPUT.value,
@@ -218,15 +200,11 @@ def _report(source: Release | AnnotatedVideos, manifest: Manifest) -> None:
     for item in manifest.mended:
         print(f"mended {item['item']}: {item['note']}")
     for split, counts in manifest.counts.items():
-        print(
-            f"{split}: {counts['videos']} videos, {counts['records']} clips, "
-            f"{counts['instances']} instances"
-        )
-    total = sum(shard["bytes"] for shard in manifest.files)
-    clips = sum(shard["records"] for shard in manifest.files)
-    print(
-        f"{total / 1e6:.1f} MB, {total / clips / 1e3:.1f} kB per clip; stored as {manifest.sizes}"
-    )
+        videos, records, instances = (counts[n] for n in ("videos", "records", "instances"))
+        print(f"{split}: {videos} videos, {records} clips, {instances} instances")
+    total, clips = (sum(shard[name] for shard in manifest.files) for name in ("bytes", "records"))
+    size = f"{total / 1e6:.1f} MB, {total / clips / 1e3:.1f} kB per clip"
+    print(f"{size}; stored as {manifest.sizes}")
     print(manifest.flow_report())
     if not isinstance(source, Release):
         labels = os.path.join(_OUTPUT.value, "labels.json")

@@ -315,10 +315,8 @@ def _tracks(feature, count):
     if "track" not in feature:  # indexing would add it
         return None
     tracks = np.array(feature["track"].int64_list.value, np.int64)
-    if len(tracks) != count:
-        raise InputError(f"{count} instances, but {len(tracks)} of 'track'")
-    if (tracks < -1).any():
-        raise InputError(f"'track' {tracks.min()}: an identity is 0 or more, or -1 where unknown")
+    if len(tracks) != count or (tracks < -1).any():
+        raise InputError(f"'track' {shown(tracks.tolist())} of {count} instances")
     return tracks
 
 
