@@ -46,15 +46,14 @@ def build(sizes, blocks):
     """One Keras model of everything that learns: (image, cells 7x7, cells 14x14) -> dict."""
     image = tf.keras.Input([None, None, 3])
     x = KL.ZeroPadding2D(3)(image)
-    x = KL.ReLU()(_norm("bn_conv1")(KL.Conv2D(sizes.width, 7, 2, name="conv1")(x)))
+    width = round(64 * sizes.width_multiplier)
+    x = KL.ReLU()(_norm("bn_conv1")(KL.Conv2D(width, 7, 2, name="conv1")(x)))
     x = KL.MaxPooling2D(3, 2, padding="same")(x)
     maps = []
     for stage, count in enumerate(blocks, 2):
         for block in range(count):
             strides = 2 if block == 0 and stage > 2 else 1
-            x = _block(
-                x, sizes.width * 2 ** (stage - 2), stage, chr(97 + block), strides, block == 0
-            )
+            x = _block(x, width * 2 ** (stage - 2), stage, chr(97 + block), strides, block == 0)
         maps.append(x)
     top, pyramid = None, []
     for level in (5, 4, 3, 2):

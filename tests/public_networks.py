@@ -5,63 +5,24 @@ import importlib
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.model.backbones import resnet
-from a2d_tf.model.flavours import FLAVOURS
+from a2d_tf.model import backbones
 
 
 def ours(weights, shape):
     """C2..C5 of imported weights in our builder."""
-    flavour = FLAVOURS[weights.flavour]
+    convention = backbones.CONVENTIONS[weights.source]
     image = tf.keras.Input([*shape, 3])
-    width = weights.tensors["backbone/stem/kernel"].shape[-1] / 64
-    maps = resnet.resnet(
-        flavour.preprocess(image),
-        weights.backbone,
-        width,
-        "frozen_bn",
-        stride_in_1x1=flavour.stride_in_1x1,
-        epsilon=flavour.epsilon,
-        padding=flavour.padding,
-        name="rgb_resnet",
-    )
+    backbone = backbones.find(weights.backbone)
+    width = weights.model_fields()["width_multiplier"]
+    pixels = convention.preprocess(image)
+    maps, _ = backbone.build(pixels, width, convention=convention, name="backbone")
     model = tf.keras.Model(image, maps)
     for layer in model.layers:
-        for weight in ("kernel", "gamma", "beta", "mean", "variance"):
-            if hasattr(layer, weight):
-                role = f"backbone/{layer.name[len('rgb_resnet_') :]}/{weight}"
-                getattr(layer, weight).assign(np.asarray(weights.tensors[role]))
+        for variable in layer.weights:
+            weight = variable.name.split("/")[-1].split(":")[0]
+            role = f"{layer.name.replace('_', '/', 1)}/{weight}"
+            variable.assign(np.asarray(weights.tensors[role]))
     return model
-
-
-def torchvision_resnet101():
-    """torchvision's ResNet-101, with batch norm statistics of a trained one's size."""
-    import torch
-    from torchvision import models
-
-    torch.manual_seed(0)
-    model = models.resnet101(weights=None).eval()
-    for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.1)
-            module.running_var.uniform_(0.5, 1.5)
-            module.weight.data.uniform_(0.2, 0.6)
-            module.bias.data.normal_(0, 0.1)
-    return model
-
-
-def torchvision_maps(model, rgb):
-    """C2..C5 of RGB float [N, H, W, 3], 0..255, by torchvision's network: [N, h, w, C] each."""
-    import torch
-
-    x = (rgb / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
-    x = torch.tensor(x.transpose(0, 3, 1, 2), dtype=torch.float32)
-    maps = []
-    with torch.no_grad():
-        x = model.maxpool(model.relu(model.bn1(model.conv1(x))))
-        for number in range(1, 5):
-            x = getattr(model, f"layer{number}")(x)
-            maps.append(x.numpy().transpose(0, 2, 3, 1))
-    return maps
 
 
 def keras_resnet(blocks):

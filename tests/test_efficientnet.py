@@ -13,20 +13,21 @@ from tiny_network import normal
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.model import flavours
+from a2d_tf.model.backbones import CONVENTIONS, PUBLISHED
 from a2d_tf.model.backbones.efficientnet import DepthwiseConvNorm6, efficientnet_lite0
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import cache, layouts, tensor_files, weights
-from a2d_tf.pretrained.catalogue import PUBLISHED
 from a2d_tf.training import run_start
 
+CONVENTION = CONVENTIONS["efficientnet_lite0"]
 REAL_CLIPS = ROOT.parent / "shared/data/real_clips/Release/clips320H"
 
 
 def build(height=64, width=96, **options):
     tf.keras.utils.set_random_seed(0)
     image = tf.keras.Input([height, width, 3])
-    return tf.keras.Model(image, efficientnet_lite0(image, **options))
+    options.setdefault("convention", CONVENTION)
+    return tf.keras.Model(image, efficientnet_lite0(image, **options)[0])
 
 
 @pytest.mark.parametrize(
@@ -166,7 +167,7 @@ def test_every_tensor_is_used_or_named_with_the_reason():
         "_fc.weight",
         "_fc.bias",
     }
-    assert (made.backbone, made.flavour) == ("efficientnet_lite0",) * 2
+    assert (made.backbone, made.source) == ("efficientnet_lite0",) * 2
     # The second block of the third stage is the fifth of all.
     np.testing.assert_array_equal(
         made.tensors["backbone/s3_b1_depthwise/kernel"][:, :, 0],
@@ -198,7 +199,7 @@ def test_both_streams_of_the_network_start_from_it(tmp_path, monkeypatch):
     )
     config = Config.read(composed)
     # As if all had been given: the flagfiles do not contradict the weights.
-    given = set(vars(config.model)) - {"rgb_flavour", "flow_flavour"}
+    given = set(vars(config.model)) - {"rgb_convention", "flow_convention"}
     config = run_start.resolve_config(config, given)
     network = Network(config.model, A2D)
     report = run_start.initialise(network, config)
@@ -234,10 +235,9 @@ def classifier():
     )
 
     def classify(rgb):
-        flavour = flavours.FLAVOURS[made.flavour]
-        c5 = model(flavour.preprocess(rgb.astype(np.float32))[None])[-1].numpy()[0]
+        c5 = model(CONVENTION.preprocess(rgb.astype(np.float32))[None])[-1].numpy()[0]
         y = c5 @ np.asarray(tensors["_conv_head.weight"])[:, :, 0, 0].T
-        y = (y - mean) / np.sqrt(variance + flavour.epsilon) * gamma + beta
+        y = (y - mean) / np.sqrt(variance + CONVENTION.epsilon) * gamma + beta
         y = np.clip(y, 0, 6).mean(axis=(0, 1))
         return tensors["_fc.weight"] @ y + tensors["_fc.bias"]
 

@@ -14,7 +14,7 @@ from a2d_tf.model.network import Network
 from a2d_tf.pretrained import layouts, tensor_files, weights
 from a2d_tf.training import experiments, run_start
 
-SMALL = layouts.Sizes("resnet14", width=8, pyramid=16, proposals=16, head=32, mask=16)
+SMALL = layouts.Sizes("resnet14", 1 / 8, pyramid=16, proposals=16, head=32, mask=16)
 SMALL_FLAGS = (
     "--image_height=64 --image_width=96 --backbone=resnet14 --width_multiplier=0.125 "
     "--fpn_channels=16 --rpn_channels=16 --head_units=32 --mask_channels=16 --refiner_size=32 "
@@ -107,7 +107,10 @@ def test_row_starts_from_public_weights(name, files, start, monkeypatch):
     flagged, further, tensors = files
     first, *later = trainings(monkeypatch, name, [*further, *flagged])
     config = run_start.resolve_config(*first)
-    assert (config.model.rgb_flavour, config.learning.init_rgb) == ("matterport", flagged[0][11:])
+    assert (config.model.rgb_convention, config.learning.init_rgb) == (
+        "matterport",
+        flagged[0][11:],
+    )
     before, after, report = start(config)
 
     assert {*report.loaded, *report.initialised} >= set(after)

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tiny_network
 
 from a2d_tf.core.config import InferenceConfig
-from a2d_tf.model.backbones.resnet import ConvNorm
+from a2d_tf.model.layers import ConvNorm
 from a2d_tf.serving.folding import folded
 from a2d_tf.serving.served_network import ServedNetwork
 
@@ -18,9 +18,9 @@ SETTINGS = InferenceConfig(
 VARIANTS = [
     dict(norm="frozen_bn"),
     dict(norm="bn", use_mask=False, use_refiner=True, refiner_size=32),
-    dict(norm="frozen_bn", flow_norm="group_norm", rgb_flavour="detectron2"),
+    dict(norm="frozen_bn", flow_norm="group_norm", rgb_convention="matterport"),
     dict(norm="group_norm", flow_norm="bn", action_topdown="separate", fusion="late"),
-    dict(norm="frozen_bn", backbone="efficientnet_lite0", flow_flavour="efficientnet_lite0"),
+    dict(norm="frozen_bn", backbone="efficientnet_lite0", flow_convention="efficientnet_lite0"),
 ]
 
 

@@ -160,7 +160,7 @@ def test_a_held_out_actor_alone_gives_no_gradient_to_the_action_branch():
     _, full = gradients_of(network, birds)
     _, withheld = gradients_of(network, birds, dataclasses.replace(ALL, zero_shot_actor="bird"))
     # Of the action branch: the action head, the flow tower, the temporal layers of both streams.
-    context = {v.name for v in network.context.variables}
+    context = {v.name for v in network.temporal_fusion.variables}
     removed = {n for n in full if n.startswith(("action_", "flow_")) or n in context}
     assert {name.split("_")[0] for name in removed} == {"action", "flow", "rgb"}
     assert {name for name in full if full[name].any() and not withheld[name].any()} == {

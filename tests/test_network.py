@@ -178,7 +178,7 @@ def test_flow_beyond_the_bound_keeps_its_direction():
 
     def level(network, u, v):
         flow = tf.tile(tf.constant([[[[u, v]]]]), [1, *tiny_network.CANVAS, 1])
-        return network.towers({"rgb": rgb, "flow": flow})["flow"][0].numpy()
+        return network.backbones({"rgb": rgb, "flow": flow})["flow"][0].numpy()
 
     # Halved by --flow_scale: (30, -40) px has length 25 then, ten times the bound; (3, 4) is at it.
     np.testing.assert_allclose(level(bounded, 30.0, -40.0), level(free, 3.0, -4.0), atol=1e-5)
@@ -199,12 +199,12 @@ def test_the_model_is_the_submodels_one_by_one(network, model):
     clip = {name: tf.constant(value) for name, value in tiny_network.clip(2, 3).items()}
     made = model(dict(clip, size=SIZE))
     frames = {name: tf.reshape(x, [-1, *x.shape[2:]]) for name, x in clip.items()}
-    pyramids = network.towers(frames)
+    pyramids = network.backbones(frames)
     levels = {
         name: [tf.reshape(x, [2, 3, *x.shape[1:]]) for x in pyramids[name]]
         for name in ("rgb", "flow")
     }
-    action = network.context(levels)
+    action = network.temporal_fusion(levels)
     actor = [x[:, 1] for x in levels["rgb"]]
     assert [tuple(x.shape) for x in actor] == [
         (2, 16, 24, 16),

@@ -6,8 +6,7 @@ import pytest
 import tensorflow as tf
 
 from a2d_tf.model import fpn
-from a2d_tf.model.backbones import efficientnet
-from a2d_tf.model.flavours import FLAVOURS
+from a2d_tf.model.backbones import CONVENTIONS
 from a2d_tf.ops import anchors, roi_align
 from a2d_tf.ops.boxes import BoxCoder
 from a2d_tf.pretrained import cache, layouts, tensor_files
@@ -46,7 +45,7 @@ def test_roi_align(implementation):
         [tf.constant(x) for x in pyramid],
         tf.constant(rois[None]),
         size=7,
-        flavour="aligned",
+        convention="aligned",
         image_size=IMAGE,
         implementation=implementation,
     ).numpy()[0]
@@ -119,14 +118,8 @@ def test_efficientnet_lite0():
     if path is None:
         pytest.skip("EfficientNet-Lite0 is not installed; see requirements-bench.txt")
     made, _, _ = layouts.convert("efficientnet_lite0", tensor_files.read(str(path)), str(path))
-    image = tf.keras.Input([64, 96, 3])
-    model = tf.keras.Model(image, efficientnet.efficientnet_lite0(image))
-    for layer in model.layers:
-        for variable in layer.weights:
-            role, name = layer.name[len("efficientnet_") :], variable.name.split("/")[-1]
-            variable.assign(made.tensors[f"backbone/{role}/{name.split(':')[0]}"])
     rgb = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3)).astype("f")
-    pixels = FLAVOURS[made.flavour].preprocess(tf.constant(rgb))
+    pixels = CONVENTIONS[made.source].preprocess(tf.constant(rgb))
     theirs = public_networks.lite0_maps(str(path), pixels.numpy())
-    for mine, other in zip(model(pixels), theirs):
+    for mine, other in zip(public_networks.ours(made, (64, 96))(rgb), theirs):
         assert_near(mine, other, 1e-4)

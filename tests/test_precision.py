@@ -7,7 +7,7 @@ import tiny_network
 
 from a2d_tf.core.config import LearningConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.model.backbones.resnet import ConvNorm
+from a2d_tf.model.layers import ConvNorm
 from a2d_tf.serving import export_folder
 from a2d_tf.training import optimizer, run_folder
 from a2d_tf.training.train_step import TrainState, make_train_step
@@ -49,7 +49,7 @@ def test_16_bits_inside_and_float32_outside(precision):
     network = make(precision, use_mask=False, use_refiner=True, refiner_size=32)
     inside = precision[len("mixed_") :]
     features = network.features.output
-    pyramids = [*network.towers.output["flow"], *features["actor"], *features["action"]]
+    pyramids = [*network.backbones.output["flow"], *features["actor"], *features["action"]]
     assert {x.dtype.name for x in pyramids} == {inside}
     parts = network.parts().values()
     convolutions = [x for part in parts for x in part.layers if hasattr(x, "kernel")]

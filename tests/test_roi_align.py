@@ -1,4 +1,4 @@
-"""RoIAlign: literals, an independent separable oracle, levels, the legacy flavour, gradients."""
+"""RoIAlign: literals, an independent separable oracle, levels, the legacy convention, gradients."""
 
 import functools
 
@@ -130,20 +130,20 @@ def both_ways(function, pyramid, into):
 
 
 @functools.cache
-def case(flavour, levels):
+def case(convention, levels):
     """(pyramid, rois, gradient of the cells, [cells, gradients of the maps] in float64)."""
     rng, n = np.random.default_rng(1), 7
     shapes = [(-(-SIZE[0] // s), -(-SIZE[1] // s)) for s in (4, 8, 16, 32, 64)[:levels]]
     pyramid = [rng.normal(size=(2, *shape, 3)).astype(np.float32) for shape in shapes]
     rois = boxes_inside(*SIZE, (2, 30))
     rois[1, 3:] = [4, 4, 30, 30]  # one frame has but a few on the other levels
-    assigned = roi_align.assign_levels(tf.constant(rois), levels, flavour, SIZE).numpy()
+    assigned = roi_align.assign_levels(tf.constant(rois), levels, convention, SIZE).numpy()
     assert set(assigned.ravel()) == {0, 1, 2}
     into = rng.normal(size=(2, 30, n, n, 3)).astype(np.float32)
     expected = [np.zeros(into.shape), *(np.zeros(x.shape) for x in pyramid)]
     for b, r in np.ndindex(2, 30):
         level = assigned[b, r]
-        if flavour == "legacy":
+        if convention == "legacy":
             rows, columns = legacy_matrices(rois[b, r], shapes[level], n, SIZE)
         else:
             rows, columns = matrices(rois[b, r] / 4 / 2**level, shapes[level], n)
@@ -154,7 +154,7 @@ def case(flavour, levels):
     return pyramid, rois, into, expected
 
 
-@pytest.mark.parametrize("flavour", ["aligned", "legacy"])
+@pytest.mark.parametrize("convention", ["aligned", "legacy"])
 @pytest.mark.parametrize(
     "implementation, chunk, levels",
     [
@@ -162,14 +162,19 @@ def case(flavour, levels):
         ("segments", 60 * 7 * 7 * 16 * 2, 3),  # two of three channels at a time
     ],
 )
-def test_implementations_are_the_same_map(implementation, flavour, chunk, levels, monkeypatch):
+def test_implementations_are_the_same_map(implementation, convention, chunk, levels, monkeypatch):
     """On all levels, also on two of five that get no RoI; forth and back, against float64."""
     monkeypatch.setattr(sampling, "_CHUNK", chunk)
-    pyramid, rois, into, expected = case(flavour, levels)
+    pyramid, rois, into, expected = case(convention, levels)
 
     def align(pyramid):
         return roi_align.roi_align(
-            pyramid, tf.constant(rois), 7, flavour, image_size=SIZE, implementation=implementation
+            pyramid,
+            tf.constant(rois),
+            7,
+            convention,
+            image_size=SIZE,
+            implementation=implementation,
         )
 
     made = both_ways(align, [tf.constant(x) for x in pyramid], tf.constant(into))

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.model import selection
+from a2d_tf.model import scoring
 
 SMALL = LabelSpace(("x", "y"), ("a", "b", "c"), (11, 12, 23))
 """Two actors and three actions, of which x does a or b, and y does c."""
@@ -53,7 +53,7 @@ def table_of(rois=40, seed=0):
 def select(
     table, mode="decoupled", threshold=0.1, overlap=0.3, most=20, labels=SMALL, action_threshold=0.0
 ):
-    made = selection.select(
+    made = scoring.select(
         {k: tf.constant(v) for k, v in table.items()},
         labels,
         mode,
@@ -178,6 +178,6 @@ def test_nothing_above_the_threshold():
 
 def test_masks_of_classes():
     logits = np.random.default_rng(0).normal(size=(1, 2, 3, 3, 4)).astype(np.float32)
-    made = selection.masks_of_classes(tf.constant(logits), tf.constant([[3, 1]])).numpy()
+    made = scoring.masks_of_classes(tf.constant(logits), tf.constant([[3, 1]])).numpy()
     for n, c in ((0, 3), (1, 1)):
         np.testing.assert_allclose(made[0, n], 1 / (1 + np.exp(-logits[0, n, :, :, c])), atol=1e-6)

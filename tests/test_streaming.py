@@ -280,7 +280,7 @@ def test_the_answer_from_the_towers_end_is_that_of_the_whole(more):
     @tf.function
     def key_frame():
         folded = {name: tf.reshape(x, [6, *x.shape[2:]]) for name, x in clip.items()}
-        pyramids = network.towers(folded)
+        pyramids = network.backbones(folded)
         levels = tf.nest.map_structure(
             lambda x: tf.reshape(x, [2, 3, *x.shape[1:]]), dict(pyramids)
         )
@@ -309,7 +309,7 @@ def test_key_frames_know_no_backbone_and_nothing_is_traced_twice():
     assert model.frame.experimental_get_tracing_count() == 1
     assert model.key_frame.experimental_get_tracing_count() == 1
     used = {v.ref() for v in model.key_frame.get_concrete_function().graph.variables}
-    towers = {v.ref() for v in network.towers.variables}
+    towers = {v.ref() for v in network.backbones.variables}
     assert used and towers and not used & towers
 
 

@@ -10,7 +10,7 @@ from a2d_tf.core import machine
 from a2d_tf.core.config import Config, parse_anchors
 from a2d_tf.data import inspection
 from a2d_tf.data.inspection import InputScale, Summary
-from a2d_tf.pretrained.catalogue import PUBLISHED
+from a2d_tf.model.backbones import PUBLISHED
 from a2d_tf.training import suggestion
 from a2d_tf.training.suggestion import LITE0, PAPER, SMALL, Host
 

@@ -3,7 +3,6 @@
 import os
 import pickle
 import subprocess
-import zipfile
 
 import h5py
 import numpy as np
@@ -15,7 +14,7 @@ from a2d_tf.pretrained import tensor_files
 
 TENSORS = {
     "conv.weight": np.arange(24, dtype="f4").reshape(2, 3, 2, 2),
-    "half": np.arange(3, dtype="f2"),
+    "bias": np.arange(3, dtype="f4"),
     "count": np.array(7, "i8"),
 }
 
@@ -24,46 +23,24 @@ def check(path, expected=TENSORS):
     tensors = tensor_files.read(str(path))
     assert list(tensors) == list(expected)
     for name, value in expected.items():
-        assert tensors[name].shape == value.shape
-        assert tensors[name].dtype.str[1:] == value.dtype.str[1:]  # in either byte order
+        assert (tensors[name].shape, tensors[name].dtype) == (value.shape, value.dtype)
         np.testing.assert_array_equal(tensors[name], value)
 
 
-@pytest.mark.parametrize("protocol", range(6))
-def test_numpy_pickles(tmp_path, protocol):
-    tensors = {
-        **TENSORS,
-        "columns": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
-        "big": np.arange(3, dtype=">f4"),
-        "scalar": np.float64(0.5),
-    }
-    for state in (tensors, {"model": tensors, "__author__": "someone"}):
-        (tmp_path / "w.pkl").write_bytes(pickle.dumps(state, protocol))
-        check(tmp_path / "w.pkl", tensors)
-
-
-@pytest.mark.parametrize("legacy", [True, False])
-def test_torch_files(tmp_path, legacy):
-    torch_files.write(tmp_path / "w.pth", TENSORS, legacy)
+def test_torch_files(tmp_path):
+    torch_files.write(tmp_path / "w.pth", TENSORS)
     check(tmp_path / "w.pth")
 
 
-@pytest.mark.parametrize("legacy", [True, False])
-def test_torch_itself(tmp_path, legacy):
+def test_torch_itself(tmp_path):
     torch = pytest.importorskip("torch")
     state = {
         "a.weight": torch.arange(24.0).reshape(4, 6).T,
         "b": torch.nn.Parameter(torch.ones(3)),
         "c": torch.arange(10)[3:7],
     }
-    torch.save(state, tmp_path / "w.pth", _use_new_zipfile_serialization=not legacy)
+    torch.save(state, tmp_path / "w.pth", _use_new_zipfile_serialization=False)
     check(tmp_path / "w.pth", {k: v.detach().numpy() for k, v in state.items()})
-
-
-@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-def test_npz(tmp_path, save):
-    save(tmp_path / "w.npz", **TENSORS)
-    check(tmp_path / "w.npz")
 
 
 def test_keras_names(tmp_path):
@@ -74,10 +51,6 @@ def test_keras_names(tmp_path):
         file["optimizer_weights/kernel:0"] = np.ones(1)
     names = set(tensor_files.read(str(tmp_path / "w.h5")))
     assert names == {"conv1/kernel", "rpn_conv/bias", "bn/gamma"}
-    with h5py.File(tmp_path / "keras3.h5", "w") as file:
-        file["layers/conv2d/vars/0"] = np.ones(2)
-    with pytest.raises(InputError, match="save_weights"):
-        tensor_files.read(str(tmp_path / "keras3.h5"))
 
 
 class Call:
@@ -102,20 +75,13 @@ class Call:
     ],
 )
 def test_a_pickle_cannot_call(tmp_path, protocol, function, name):
-    witness = tmp_path / "witness"
-    call = Call(function, f"touch {witness}")
-    for number, state in enumerate((call, {"model": {"a": np.ones(3), "b": [call]}})):
-        program = pickle.dumps(state, protocol)
-        (tmp_path / f"{number}.pkl").write_bytes(program)
-        with zipfile.ZipFile(tmp_path / f"{number}.pth", "w") as archive:
-            archive.writestr("w/data.pkl", program)
-        for suffix in ("pkl", "pth"):
-            with pytest.raises(InputError, match=f"{name}.*nothing was run"):
-                tensor_files.read(str(tmp_path / f"{number}.{suffix}"))
+    path, witness = tmp_path / "w.pth", tmp_path / "witness"
+    path.write_bytes(pickle.dumps({"a": [Call(function, f"touch {witness}")]}, protocol))
+    with pytest.raises(InputError, match=f"w.pth.*{name}.*nothing was run"):
+        tensor_files.read(str(path))
     assert not witness.exists()
 
 
-@pytest.mark.parametrize("legacy", [True, False])
 @pytest.mark.parametrize(
     "edit",
     [
@@ -125,16 +91,14 @@ def test_a_pickle_cannot_call(tmp_path, protocol, function, name):
         lambda offset, size, stride: (offset, size, tuple(-s for s in stride) or (1,)),
     ],
 )
-def test_a_torch_tensor_stays_inside_its_storage(tmp_path, legacy, edit):
-    torch_files.write(tmp_path / "w.pth", TENSORS, legacy, edit)
+def test_a_torch_tensor_stays_inside_its_storage(tmp_path, edit):
+    torch_files.write(tmp_path / "w.pth", TENSORS, edit)
     with pytest.raises(InputError, match="w.pth: damaged"):
         tensor_files.read(str(tmp_path / "w.pth"))
 
 
-@pytest.mark.parametrize(
-    "state", [[1, 2], {"a": np.array([{}])}, {"a": Call(np.dtype, "O")}, {"a": Call(np.ndarray, 9)}]
-)
-def test_a_pickle_of_other_things(tmp_path, state):
-    (tmp_path / "w.pkl").write_bytes(pickle.dumps(state))
-    with pytest.raises(InputError, match="damaged, or neither"):
-        tensor_files.read(str(tmp_path / "w.pkl"))
+@pytest.mark.parametrize("content", [b"", b"no tensors", pickle.dumps([1, 2])])
+def test_files_of_other_things(tmp_path, content):
+    (tmp_path / "w.pth").write_bytes(content)
+    with pytest.raises(InputError, match="w.pth: damaged, or neither"):
+        tensor_files.read(str(tmp_path / "w.pth"))

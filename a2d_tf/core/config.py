@@ -22,8 +22,6 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
 from a2d_tf.core.limits import MAX_SIDE
 
-# model/flavours.py defines them.
-FLAVOURS = ["own", "matterport", "keras", "detectron2", "torchvision", "efficientnet_lite0"]
 PRECISIONS = ["float32", "mixed_bfloat16", "mixed_float16"]
 NORMS = ["frozen_bn", "frozen_stats", "bn", "group_norm", "none"]
 EVALUATION_BATCH = 8
@@ -50,16 +48,17 @@ class ModelConfig:
     Attributes:
       image_height: Input height in pixels, a multiple of 32.
       image_width: Input width in pixels, a multiple of 32.
-      backbone: Backbone of both streams.
+      backbone: Backbone of both streams: resnet14, resnet26, resnet50, resnet101, resnet152 or
+        efficientnet_lite0.
       width_multiplier: Factor on the backbone's channels.
       norm: Normalisation of the backbones, and of heads that have one: frozen batch norm; batch
         norm with frozen statistics and trained scale and offset; batch norm; group norm; none.
       flow_norm: Normalisation of the motion backbone; same: as --norm.
-      rgb_flavour: Convention of the appearance branch's pretrained weights; --init_rgb sets it.
-      flow_flavour: Convention of the motion backbone's weights; --init_flow sets it.
+      rgb_convention: Convention of the appearance branch's pretrained weights; --init_rgb sets it.
+      flow_convention: Convention of the motion backbone's weights; --init_flow sets it.
       stride_in_1x1: Put the stride of a ResNet stage into its first 1x1 convolution, not the 3x3
-        (flavour own).
-      pixel_scale: Factor on mean-subtracted RGB (flavour own).
+        (convention own).
+      pixel_scale: Factor on mean-subtracted RGB (convention own).
       flow_scale: Factor on the flow in pixels per frame.
       flow_bound: Largest length of a scaled flow vector; 0: no limit.
       fpn_channels: Channels of the feature pyramids.
@@ -83,20 +82,17 @@ class ModelConfig:
         p(action | actor).
       action_background: Give the action head a background class and train it on all RoIs; otherwise
         on positive RoIs only (--label_mode=decoupled).
-      roi_align: Sampling grid and boxes of RoIAlign; legacy: matterport's (flavour own).
+      roi_align: Sampling grid and boxes of RoIAlign; legacy: matterport's (convention own).
     """
 
     image_height: int = _setting(256, (32, MAX_SIDE))
     image_width: int = _setting(256, (32, MAX_SIDE))
-    backbone: str = _setting(
-        "resnet101",
-        ["resnet14", "resnet26", "resnet50", "resnet101", "resnet152", "efficientnet_lite0"],
-    )
+    backbone: str = "resnet101"
     width_multiplier: float = _setting(1.0, (0.125, 4))
     norm: str = _setting("frozen_bn", NORMS)
     flow_norm: str = _setting("same", ["same", *NORMS])
-    rgb_flavour: str = _setting("own", FLAVOURS)
-    flow_flavour: str = _setting("own", FLAVOURS)
+    rgb_convention: str = "own"
+    flow_convention: str = "own"
     stride_in_1x1: bool = True
     pixel_scale: float = _setting(1.0, (1e-6, 1000))
     flow_scale: float = _setting(16.0, (1e-6, 1000))
@@ -551,9 +547,4 @@ def _contradiction(model, learning):
         return "--jit and --recompute exclude each other; give one of them"
     if learning.jit and learning.strategy != "none":
         return f"--jit is for one device; got --strategy={learning.strategy}"
-    if learning.jit and learning.deterministic and model.backbone.startswith("resnet"):
-        return (
-            "--jit: XLA has no deterministic gradient of a ResNet's max pooling; give "
-            "--deterministic=false, or --backbone=efficientnet_lite0"
-        )
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.model.backbones.resnet import OUTPUT_STDDEV, ConvNorm
+from a2d_tf.model.layers import OUTPUT_STDDEV, ConvNorm
 from a2d_tf.ops import boxes as box_ops
 
 

@@ -1,4 +1,4 @@
-"""Heads on RoI features: actor and box, mask (paper, section 3.1), action (section 3.2).
+"""Heads on features of RoIs: actor and box, mask (paper, section 3.1), action (section 3.2).
 
 All heads take [B, R, n, n, C] and merge B and R internally.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from a2d_tf.model.backbones.resnet import OUTPUT_STDDEV, ConvNorm
+from a2d_tf.model.layers import OUTPUT_STDDEV, ConvNorm
 
 
 def _fold(x):
@@ -32,7 +32,7 @@ def _output(x, channels, name):
 
 
 def actor_head(
-    cells: tf.Tensor, num_classes: int, units: int, norm: str, *, epsilon: float = 1e-5
+    roi_features: tf.Tensor, num_classes: int, units: int, norm: str, *, epsilon: float = 1e-5
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Predict class logits and one box per class.
 
@@ -41,20 +41,24 @@ def actor_head(
     """
     # Fully connected units have no spatial extent: statistics of groups of eight would erase them.
     norm = "none" if norm == "group_norm" else norm
-    x = _hidden(_fold(cells), units, norm, "actor", epsilon)
+    x = _hidden(_fold(roi_features), units, norm, "actor", epsilon)
     logits = _output(x, num_classes + 1, "actor_logits")
     deltas = _output(x, 4 * num_classes, "actor_deltas")
-    return _unfold(logits, cells, num_classes + 1), _unfold(deltas, cells, num_classes, 4)
+    return _unfold(logits, roi_features, num_classes + 1), _unfold(
+        deltas, roi_features, num_classes, 4
+    )
 
 
-def action_head(cells: tf.Tensor, num_outputs: int, units: int, name: str = "action") -> tf.Tensor:
+def action_head(
+    roi_features: tf.Tensor, num_outputs: int, units: int, name: str = "action"
+) -> tf.Tensor:
     """Predict action logits float32 [B, R, num_outputs], without normalisation layers."""
-    x = _hidden(_fold(cells), units, "none", name)
-    return _unfold(_output(x, num_outputs, f"{name}_logits"), cells, num_outputs)
+    x = _hidden(_fold(roi_features), units, "none", name)
+    return _unfold(_output(x, num_outputs, f"{name}_logits"), roi_features, num_outputs)
 
 
 def mask_head(
-    cells: tf.Tensor,
+    roi_features: tf.Tensor,
     num_classes: int,
     channels: int,
     layers: int,
@@ -67,7 +71,7 @@ def mask_head(
     Returns:
       logits float32 [B, R, 2n, 2n, num_classes].
     """
-    x = _fold(cells)
+    x = _fold(roi_features)
     size = 2 * x.shape[1]
     for layer in range(layers):
         x = ConvNorm(channels, 3, norm=norm, epsilon=epsilon, name=f"mask_conv{layer + 1}")(x)
@@ -79,4 +83,4 @@ def mask_head(
         kernel_initializer="he_normal",
         name="mask_deconv",
     )(x)
-    return _unfold(_output(x, num_classes, "mask_logits"), cells, size, size, num_classes)
+    return _unfold(_output(x, num_classes, "mask_logits"), roi_features, size, size, num_classes)

@@ -1,17 +1,17 @@
 """The network: submodels over one set of variables, and the inference model composed of them.
 
-    towers     RGB and flow of a frame -> pyramids          (paper, 3.1 and 3.2, backbones)
-    context    pyramids of 2L + 1 frames -> the fused one   (3.2, temporal aggregation, fusion)
-    rpn        RGB pyramid of the key frame -> proposals    (3.1)
-    features   a clip through these three
-    roi_heads  RoIAlign-AR and actor head, RoIAlign-AN and action head
-    mask_head  RoIAlign-AR and mask head
-    refiner    in its place, RGB and boxes -> masks         (4.3, "w/o Mask + SM")
+    backbones        RGB and flow of a frame -> pyramids          (paper, 3.1 and 3.2, backbones)
+    temporal_fusion  pyramids of 2L + 1 frames -> the fused one   (3.2, aggregation and fusion)
+    rpn              RGB pyramid of the key frame -> proposals    (3.1)
+    features         a clip through these three
+    roi_heads        RoIAlign-AR and actor head, RoIAlign-AN and action head
+    mask_head        RoIAlign-AR and mask head
+    refiner          in its place, RGB and boxes -> masks         (4.3, "w/o Mask + SM")
 
 They are separate models because training samples RoIs between features and heads.
 
-In mixed precision, towers, context, rpn and the heads behind RoIAlign compute in 16 bits. The
-towers' inputs, RoIAlign, the heads' outputs and all variables are float32.
+In mixed precision, backbones, temporal_fusion, rpn and the heads behind RoIAlign compute in 16
+bits. The backbones' inputs, RoIAlign, the heads' outputs and all variables are float32.
 """
 
 from __future__ import annotations
@@ -20,97 +20,32 @@ import contextlib
 import functools
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from a2d_tf.core.config import ComputeConfig, InferenceConfig, ModelConfig
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.model import classes, compiled, flavours, fpn, heads, refiner, selection, two_stream
-from a2d_tf.model.autograph import plain
-from a2d_tf.model.backbones import efficientnet, resnet
-from a2d_tf.model.backbones.recompute import CheckpointedModel, cuts
+from a2d_tf.model import backbones, fpn, heads, refiner, scoring, temporal
+from a2d_tf.model.execution import CheckpointedModel, CompiledModel
+from a2d_tf.model.layers import ConvNorm, Function, JoinedNorms
 from a2d_tf.ops import anchors as anchor_ops
 from a2d_tf.ops import roi_align
-from a2d_tf.ops.boxes import BoxCoder
 
 MASK_SIZE = 28
 _DEFAULT_COMPUTE = ComputeConfig()
 
 
-class RoIAlign(tf.keras.layers.Layer):
-    """`roi_align.roi_align` as a float32 layer, which the model's summary shows by name."""
-
-    def __init__(
-        self,
-        size: int,
-        flavour: str,
-        image_size: tuple[int, int],
-        implementation: str,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(dtype="float32", **kwargs)
-        self.align = functools.partial(
-            roi_align.roi_align,
-            size=size,
-            flavour=flavour,
-            image_size=image_size,
-            implementation=implementation,
-        )
-
-    @plain
-    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
-        *pyramid, rois = inputs
-        return self.align(pyramid, rois)
-
-
-class Propose(tf.keras.layers.Layer):
-    """`fpn.propose` as a layer."""
-
-    def __init__(self, anchors: np.ndarray, **options: Any) -> None:
-        super().__init__(name="proposals")
-        self.anchors, self.options = anchors, options
-
-    @plain
-    def call(self, inputs: list[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        logits, deltas, size = inputs
-        return fpn.propose(logits, deltas, self.anchors, size, **self.options)
-
-
-class ScoreAndSelect(tf.keras.layers.Layer):
-    """`classes.score_rois` and `selection.select` as a layer."""
-
-    def __init__(
-        self,
-        labels: LabelSpace,
-        label_mode: str,
-        coder: BoxCoder,
-        settings: InferenceConfig,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.labels, self.label_mode, self.coder = labels, label_mode, coder
-        self.settings = settings
-
-    @plain
-    def call(self, inputs: list) -> tuple[dict, dict]:
-        outputs, rois, valid, size = inputs
-        names: dict[str, Any] = {"labels": self.labels, "label_mode": self.label_mode}
-        table = classes.score_rois(outputs, rois, valid, size, coder=self.coder, **names)
-        return table, selection.select(
-            table,
-            **names,
-            **_suppression(self.settings),
-            action_threshold=self.settings.action_threshold,
-        )
-
-
 def _suppression(settings: InferenceConfig) -> dict[str, Any]:
-    """Return the arguments of `selection.suppress`."""
+    """Return the arguments of `scoring.suppress`."""
     return {
         "score_threshold": max(settings.score_threshold, 0.0),
         "nms_threshold": settings.nms_threshold,
         "max_detections": settings.max_detections,
     }
+
+
+def _layers_behind(model, *outputs):
+    """Return the layers that some of a model's outputs are computed by."""
+    return tf.keras.Model(model.inputs, [model.output[name] for name in outputs]).layers
 
 
 @contextlib.contextmanager
@@ -131,19 +66,19 @@ class Network(tf.Module):
       model_config: the network's settings.
       labels: the label space.
       compute: its precision is a Keras mixed precision policy.
-      recompute: whether training recomputes the activations within the towers' stages in the
+      recompute: whether training recomputes the activations within the backbones' stages in the
         backward pass, to save memory; not with norm 'bn'.
       jit: whether XLA compiles the submodels for training, of the heads what is behind RoIAlign;
         it is then not deterministic where the backbone pools; not with `recompute`.
 
     Attributes:
-      towers: {rgb [N, H, W, 3] uint8, flow [N, H, W, 2]} -> {actor, rgb, flow: lists P2..P5};
+      backbones: {rgb [N, H, W, 3] uint8, flow [N, H, W, 2]} -> {actor, rgb, flow: lists P2..P5};
         `rgb` is the action branch's RGB pyramid, the actor's unless the top-down is separate.
-      context: {rgb, flow: lists of [B, 2L + 1, h, w, C]} -> the action branch's pyramid.
+      temporal_fusion: {rgb, flow: lists of [B, 2L + 1, h, w, C]} -> the action branch's pyramid.
       features: {rgb [B, T, H, W, 3], flow [B, T, H, W, 2]} -> {actor, action, rpn_logits,
         rpn_deltas}, of the middle 2L + 1 of T frames.
       roi_heads: {actor, action, rois [B, R, 4]} -> {class_logits, deltas, action_logits}, as
-        `classes.score_rois` takes them.
+        `scoring.score_rois` takes them.
       mask_head: {actor, rois} -> logits [B, R, 28, 28, C]; None without masks.
       refiner: {rgb uint8 [B, H, W, 3], rois} -> logits [B, R, m, m] over `refiner.windows`; None
         without a refiner.
@@ -163,23 +98,28 @@ class Network(tf.Module):
         super().__init__(name="network")
         self.model_config, self.labels, self.compute = model_config, labels, compute
         self.image_size = (model_config.image_height, model_config.image_width)
-        self.num_classes = classes.num_classes(labels, model_config.label_mode)
-        self._flavour = flavours.for_stream(model_config, "rgb")
-        self.rpn_coder, self.head_coder = self._flavour.rpn_coder, self._flavour.head_coder
-        self.rpn_beta = self._flavour.rpn_beta
+        self.num_classes = scoring.num_classes(labels, model_config.label_mode)
+        self._entry = backbones.find(model_config.backbone)
+        self._convention = backbones.convention(model_config, "rgb")
+        self.rpn_coder, self.head_coder = self._convention.rpn_coder, self._convention.head_coder
+        self.rpn_beta = self._convention.rpn_beta
         strides = anchor_ops.STRIDES
         height, width = self.image_size
         shapes = [(-(-height // stride), -(-width // stride)) for stride in strides]
         self.anchors = anchor_ops.generate(shapes, strides, model_config.anchors)
         with _precision(compute.precision):
-            self._model = compiled.CompiledModel if jit else resnet.Backbones
-            self.towers = self._towers(recompute)
-            self.context = self._context()
+            self._model = CompiledModel if jit else JoinedNorms
+            self.backbones = self._backbones(recompute)
+            self.temporal_fusion = self._temporal_fusion()
             self.rpn = self._rpn()
             self.features = self._features()
             self.roi_heads = self._roi_heads()
             self.mask_head = self._mask_head() if model_config.use_mask else None
             self.refiner = self._refiner() if model_config.use_refiner else None
+
+    @property
+    def _label_arguments(self) -> dict[str, Any]:
+        return {"labels": self.labels, "label_mode": self.model_config.label_mode}
 
     def _pyramid(self, channels=None, frames=None):
         """Symbolic P2..P5."""
@@ -189,41 +129,31 @@ class Network(tf.Module):
         sizes = [[side // s for side in self.image_size] for s in anchor_ops.STRIDES[:4]]
         return [tf.keras.Input([*lead, *size, channels], dtype=dtype) for size in sizes]
 
-    def _backbone(self, x, name, norm, deviation):
+    def _backbone(self, x, stream, norm, deviation):
+        """Return what `Backbone.build` does, for the stream 'rgb' or 'flow' or the refiner."""
         c = self.model_config
-        flavour = flavours.for_stream(c, "flow") if name == "flow" else self._flavour
-        options = {
-            # A group norm in the stem would erase the magnitude of the flow.
-            "stem_norm": "none" if name == "flow" and norm == "group_norm" else None,
-            "epsilon": flavour.epsilon,
-            "deviation": deviation,
-        }
-        if c.backbone == efficientnet.NAME:
-            return efficientnet.efficientnet_lite0(
-                x, c.width_multiplier, norm, name=f"{name}_efficientnet", **options
-            )
-        return resnet.resnet(
+        return self._entry.build(
             x,
-            c.backbone,
             c.width_multiplier,
             norm,
-            stride_in_1x1=flavour.stride_in_1x1,
-            padding=flavour.padding,
-            name=f"{name}_resnet",
-            **options,
+            convention=self._convention if stream != "flow" else backbones.convention(c, "flow"),
+            # A group norm in the stem would erase the magnitude of the flow.
+            stem_norm="none" if stream == "flow" and norm == "group_norm" else None,
+            deviation=deviation,
+            name=f"{stream}_{self._entry.family}",
         )
 
     def _preprocess(self, rgb):
         """Convert uint8 RGB to the input of an appearance backbone."""
-        return self._flavour.preprocess(tf.cast(rgb, tf.float32))
+        return self._convention.preprocess(tf.cast(rgb, tf.float32))
 
-    def _towers(self, recompute):
+    def _backbones(self, recompute):
         c = self.model_config
         rgb = tf.keras.Input([*self.image_size, 3], dtype=tf.uint8, name="rgb")
         inputs = {"rgb": rgb}
         x = self._preprocess(rgb)
-        maps = self._backbone(x, "rgb", c.norm, 64 / self._flavour.std[0])
-        chains, ends = [(x, maps)], [*maps]
+        maps, cuts = self._backbone(x, "rgb", c.norm, 64 / self._convention.std[0])
+        chains, ends = [[x, *cuts]], [*maps]
         outputs = {"actor": fpn.fpn(maps, c.fpn_channels, "rgb_fpn")}
         outputs["rgb"] = outputs["actor"]
         if c.action_topdown == "separate":
@@ -234,26 +164,23 @@ class Network(tf.Module):
             x = tf.concat([flow, length], axis=-1) * c.flow_scale
             if c.flow_bound:
                 x *= tf.minimum(1.0, tf.math.divide_no_nan(c.flow_bound, length * c.flow_scale))
-            maps = self._backbone(x, "flow", c.motion_norm, c.flow_scale)
-            chains.append((x, maps))
+            maps, cuts = self._backbone(x, "flow", c.motion_norm, c.flow_scale)
+            chains.append([x, *cuts])
             ends += maps
             outputs["flow"] = fpn.fpn(maps, c.fpn_channels, "flow_fpn")
-        if recompute:  # cuts() leaves nodes of its own at all layers
-            cut = [cuts(*chain) for chain in chains]
-            return CheckpointedModel(inputs, outputs, cut, ends, name="towers")
-        return self._model(inputs, outputs, name="towers")
+        if recompute:
+            return CheckpointedModel(inputs, outputs, chains, ends, name="backbones")
+        return self._model(inputs, outputs, name="backbones")
 
-    def _context(self):
+    def _temporal_fusion(self):
         c = self.model_config
-        inputs = {"rgb": self._pyramid(frames=c.frames)}
-        streams = [two_stream.aggregate(inputs["rgb"], c.temporal_layers, c.temporal_init, "rgb")]
-        if c.use_flow:
-            inputs["flow"] = self._pyramid(frames=c.frames)
-            streams.append(
-                two_stream.aggregate(inputs["flow"], c.temporal_layers, c.temporal_init, "flow")
-            )
-        fused = two_stream.fuse(*streams) if c.use_flow else streams[0]
-        return self._model(inputs, fused, name="context")
+        inputs = {s: self._pyramid(frames=c.frames) for s in ("rgb", "flow")[: 1 + c.use_flow]}
+        streams = [
+            temporal.aggregate(pyramid, c.temporal_layers, c.temporal_init, stream)
+            for stream, pyramid in inputs.items()
+        ]
+        fused = temporal.fuse(*streams) if c.use_flow else streams[0]
+        return self._model(inputs, fused, name="temporal_fusion")
 
     def _rpn(self):
         pyramid = self._pyramid()
@@ -275,7 +202,7 @@ class Network(tf.Module):
             frames[name] = tf.reshape(field, [-1, *self.image_size, clip.shape[-1]])
         pyramids = {
             name: [tf.reshape(x, [-1, c.frames, *x.shape[1:]]) for x in levels]
-            for name, levels in self.towers(frames).items()
+            for name, levels in self.backbones(frames).items()
         }
         return tf.keras.Model(inputs, self._fuse(pyramids), name="features")
 
@@ -286,7 +213,7 @@ class Network(tf.Module):
         around = {name: levels for name, levels in pyramids.items() if name != "actor"}
         return {
             "actor": key,
-            "action": self.context(around),
+            "action": self.temporal_fusion(around),
             "rpn_logits": logits,
             "rpn_deltas": deltas,
         }
@@ -309,14 +236,14 @@ class Network(tf.Module):
         cartesian = c.label_mode == "cartesian"
         if cartesian and (c.use_flow or c.temporal_layers):
             # One softmax over the pairs reads the action's features, which hold both streams'.
-            cells = [self._roi_align(7, "roi_align_an", action, rois)]
+            roi_features = [self._roi_align(7, "roi_align_an", action, rois)]
         else:
-            cells = [self._roi_align(7, "roi_align_ar", actor, rois)]
+            roi_features = [self._roi_align(7, "roi_align_ar", actor, rois)]
         outputs = {}
         if not cartesian:
             motion = self._roi_align(7, "roi_align_an", action, rois)
-            cells.append(motion)
-            count = classes.num_action_classes(self.labels, c.label_mode, c.has_action_background)
+            roi_features.append(motion)
+            count = scoring.num_action_classes(self.labels, c.label_mode, c.has_action_background)
             if c.fusion == "late":
                 # One head per stream; their logits are averaged.
                 streams = zip(("action_rgb", "action_flow"), tf.split(motion, 2, axis=-1))
@@ -325,48 +252,59 @@ class Network(tf.Module):
             else:
                 outputs["action_logits"] = heads.action_head(motion, count, c.head_units)
         outputs["class_logits"], outputs["deltas"] = heads.actor_head(
-            cells[0],
+            roi_features[0],
             self.num_classes,
             c.head_units,
-            self._flavour.head_norm or c.norm,
-            epsilon=self._flavour.epsilon,
+            c.norm,
+            epsilon=self._convention.epsilon,
         )
         inputs = {"actor": actor, "action": action, "rois": rois}
-        return self._behind(cells, inputs, outputs, name="roi_heads")
+        return self._after_roi_align(roi_features, inputs, outputs, name="roi_heads")
 
     def _roi_align(self, size, name, pyramid, rois):
-        """Return the cells [B, R, size, size, C] of RoIs."""
-        canvas, implementation = self.image_size, self.compute.roi_align_impl
-        return RoIAlign(size, self._flavour.roi_align, canvas, implementation, name=name)(
-            [*pyramid, rois]
-        )
+        """Return the features of RoIs, [B, R, size, size, C]."""
 
-    def _behind(self, cells, inputs, outputs, name):
-        """Return a model of heads behind RoIAlign, whose outputs are `cells`."""
-        if self._model is compiled.CompiledModel:
-            return compiled.CompiledModel(inputs, outputs, start=cells, name=name)
+        def align(*inputs):
+            *pyramid, rois = inputs
+            return roi_align.roi_align(
+                pyramid,
+                rois,
+                size,
+                self._convention.roi_align,
+                image_size=self.image_size,
+                implementation=self.compute.roi_align_impl,
+            )
+
+        return Function(align, name=name, dtype="float32")([*pyramid, rois])
+
+    def _after_roi_align(self, roi_features, inputs, outputs, name):
+        """Return a model of heads, of which XLA compiles what follows the RoIs' features."""
+        if self._model is CompiledModel:
+            return CompiledModel(inputs, outputs, start=roi_features, name=name)
         return tf.keras.Model(inputs, outputs, name=name)
 
     def _mask_head(self):
         c = self.model_config
         pyramid, rois = self._pyramid(), tf.keras.Input([None, 4], name="rois")
-        cells = self._roi_align(14, "roi_align_mask", pyramid, rois)
+        roi_features = self._roi_align(14, "roi_align_mask", pyramid, rois)
         logits = heads.mask_head(
-            cells,
+            roi_features,
             self.num_classes,
             c.mask_channels,
             c.mask_layers,
-            norm=self._flavour.head_norm or c.norm,
-            epsilon=self._flavour.epsilon,
+            norm=c.norm,
+            epsilon=self._convention.epsilon,
         )
-        return self._behind(cells, {"actor": pyramid, "rois": rois}, logits, name="mask_head")
+        return self._after_roi_align(
+            roi_features, {"actor": pyramid, "rois": rois}, logits, name="mask_head"
+        )
 
     def _refiner(self):
         c = self.model_config
         rgb = tf.keras.Input([*self.image_size, 3], dtype=tf.uint8, name="rgb")
         rois = tf.keras.Input([None, 4], name="rois")
         patches = refiner.patches(self._preprocess(rgb), rois, c.refiner_size)
-        maps = self._backbone(patches, "refiner", c.norm, 64 / self._flavour.std[0])
+        maps, _ = self._backbone(patches, "refiner", c.norm, 64 / self._convention.std[0])
         logits = refiner.segment(maps, c.refiner_channels)
         logits = tf.reshape(logits, [-1, tf.shape(rois)[1], *logits.shape[1:]])
         return tf.keras.Model({"rgb": rgb, "rois": rois}, logits, name="refiner")
@@ -379,8 +317,8 @@ class Network(tf.Module):
 
         Returns:
           a Keras model {rgb uint8 [B, T, H, W, 3], flow [B, T, H, W, 2], size int32 [B, 2]} ->
-          {rois [B, R, 4], valid [B, R], table (see `classes.score_rois`), detections (see
-          `selection.select`, with masks [B, N, 28, 28])}. `size` is the frames' height and width
+          {rois [B, R, 4], valid [B, R], table (see `scoring.score_rois`), detections (see
+          `scoring.select`, with masks [B, N, 28, 28])}. `size` is the frames' height and width
           inside the canvas; all boxes are in its pixels.
         """
         c = self.model_config
@@ -401,14 +339,14 @@ class Network(tf.Module):
         settings: InferenceConfig,
         rgb: tf.Tensor | None = None,
     ) -> dict[str, tf.Tensor]:
-        """Compute the detections of a key frame from the towers' outputs: `inference` in less time.
+        """Compute the detections of a key frame from the backbones' outputs.
 
-        The frames of a video pass the towers once rather than 2L + 1 times, and the action head
-        runs on the instances rather than on every RoI. To be called in a tf.function, which prunes
-        unused outputs.
+        This takes less time than `inference`, with the same result: the frames of a video pass the
+        backbones once rather than 2L + 1 times, and the action head runs on the instances rather
+        than on every RoI. To be called in a tf.function, which prunes unused outputs.
 
         Args:
-          pyramids: {actor, rgb, flow: lists P2..P5 of [B, 2L + 1, h, w, C]}, of `towers`; `rgb`
+          pyramids: {actor, rgb, flow: lists P2..P5 of [B, 2L + 1, h, w, C]}, of `backbones`; `rgb`
             defaults to the actor's.
           size: int32 [B, 2], as for `inference`.
           settings: as for `inference`.
@@ -417,26 +355,25 @@ class Network(tf.Module):
         Returns:
           The `detections` of `inference`.
         """
-        names: dict[str, Any] = {"labels": self.labels, "label_mode": self.model_config.label_mode}
         features = self._fuse({"rgb": pyramids["actor"], **pyramids})
         rois, valid = self._propose(features, size, settings)
         outputs = self._run_heads(features, rois)
         outputs = {name: outputs[name] for name in ("class_logits", "deltas")}
-        kept, roi = selection.suppress(
-            *classes.score_classes(outputs, rois, valid, size, coder=self.head_coder),
-            **_suppression(settings),
-        )
+        scores = scoring.score_classes(outputs, rois, valid, size, coder=self.head_coder)
+        kept, roi = scoring.suppress(*scores, **_suppression(settings))
         number = kept["num_detections"]
         rois = tf.gather(rois, roi, batch_dims=1)
         outputs = {name: tf.gather(x, roi, batch_dims=1) for name, x in outputs.items()}
         if self.model_config.label_mode != "cartesian":
-            outputs["action_logits"] = selection.apply_to_used_rows(
+            outputs["action_logits"] = scoring.apply_to_used_rows(
                 lambda rois: self._run_heads(features, rois)["action_logits"], number, rois
             )
         used = tf.sequence_mask(number, settings.max_detections)
-        scores = classes.score_rois(outputs, rois, used, size, coder=self.head_coder, **names)
-        detections = selection.assign_actions(
-            kept, scores, **names, action_threshold=settings.action_threshold
+        table = scoring.score_rois(
+            outputs, rois, used, size, coder=self.head_coder, **self._label_arguments
+        )
+        detections = scoring.assign_actions(
+            kept, table, **self._label_arguments, action_threshold=settings.action_threshold
         )
         return self._with_masks(detections, rgb, features)
 
@@ -448,20 +385,34 @@ class Network(tf.Module):
         settings: InferenceConfig,
     ) -> dict:
         """Compute the outputs of `inference` from `features`; the refiner also needs the clip."""
+
+        def score_and_select(outputs, rois, valid, size):
+            table = scoring.score_rois(
+                outputs, rois, valid, size, coder=self.head_coder, **self._label_arguments
+            )
+            return table, scoring.select(
+                table,
+                **self._label_arguments,
+                **_suppression(settings),
+                action_threshold=settings.action_threshold,
+            )
+
         rois, valid = self._propose(features, size, settings)
-        table, detections = ScoreAndSelect(
-            self.labels, self.model_config.label_mode, self.head_coder, settings, name="instances"
-        )([self._run_heads(features, rois), rois, valid, size])
+        outputs = self._run_heads(features, rois)
+        layer = Function(score_and_select, name="instances")
+        table, detections = layer([outputs, rois, valid, size])
         detections = self._with_masks(detections, rgb, features)
         return {"rois": rois, "valid": valid, "table": table, "detections": detections}
 
     def _propose(self, features, size, settings):
-        layer = Propose(
-            self.anchors,
+        propose = functools.partial(
+            fpn.propose,
+            anchors=self.anchors,
             coder=self.rpn_coder,
             before_nms=settings.proposals_before_nms,
             after_nms=settings.test_proposals,
         )
+        layer = Function(lambda *inputs: propose(*inputs[:2], size=inputs[2]), name="proposals")
         return layer([features["rpn_logits"], features["rpn_deltas"], size])
 
     def _run_heads(self, features, rois):
@@ -476,13 +427,13 @@ class Network(tf.Module):
             return self._masks(rgb, features, boxes, class_index)
 
         rows = (detections[name] for name in ("num_detections", "boxes", "class"))
-        return {**detections, "masks": selection.apply_to_used_rows(masks, *rows)}
+        return {**detections, "masks": scoring.apply_to_used_rows(masks, *rows)}
 
     def _masks(self, rgb, features, boxes, class_index):
         """Masks [B, N, 28, 28] from the mask head or the refiner, else full boxes."""
         if self.mask_head is not None:
             logits = self.mask_head({"actor": features["actor"], "rois": boxes})
-            return selection.masks_of_classes(logits, class_index)
+            return scoring.masks_of_classes(logits, class_index)
         shape = [-1, tf.shape(boxes)[1], MASK_SIZE, MASK_SIZE]
         if self.refiner is not None:
             logits = self.refiner({"rgb": rgb[:, tf.shape(rgb)[1] // 2], "rois": boxes})
@@ -493,34 +444,33 @@ class Network(tf.Module):
     def set_phase(self, phase: str) -> None:
         """Choose what is trained: 'joint' (both branches), 'actor', 'action' or 'refiner'.
 
-        The action branch consists of the flow tower, the temporal layers, the action head and its
-        RGB top-down, if separate; everything else is the actor branch (section 4.3, "Ours w/o Joint
-        Learning"). The refiner is trained separately.
+        The actor branch is all that actors, boxes and masks are computed from; the action branch is
+        the rest: the flow backbone, the temporal layers, the action head and its RGB top-down, if
+        separate (section 4.3, "Ours w/o Joint Learning"). The refiner is trained separately.
         """
-        for part_name, part in self.parts().items():
-            for layer in part.layers:
-                branch = "actor"
-                if part_name == "context" or layer.name.startswith(("flow", "action")):
-                    branch = "action"
-                elif part_name == "refiner":
-                    branch = "refiner"
-                layer.trainable = phase == branch or (phase == "joint" and branch != "refiner")
+        parts = self.parts()
+        actor = [*self.rpn.layers, *getattr(self.mask_head, "layers", [])]
+        actor += _layers_behind(self.backbones, "actor")
+        actor += _layers_behind(self.roi_heads, "class_logits", "deltas")
+        refine = getattr(parts.pop("refiner", None), "layers", [])
+        for layer in refine:
+            layer.trainable = phase == "refiner"
+        for layer in (layer for part in parts.values() for layer in part.layers):
+            layer.trainable = phase in ("joint", "actor" if layer in actor else "action")
 
     @property
     def trainable_weights(self) -> list[tf.Variable]:
         """The variables that the phase trains, in a fixed order."""
         return [v for part in self.parts().values() for v in part.trainable_variables]
 
+    @property
+    def running_statistics(self) -> list[tf.Variable]:
+        """The variables that a forward pass of training changes: those of batch norm."""
+        layers = (layer for part in self.parts().values() for layer in part.layers)
+        return [v for x in layers if isinstance(x, ConvNorm) for v in x.running_statistics()]
+
     def parts(self) -> dict[str, tf.keras.Model]:
         """Return the submodels with variables by name; each variable is in exactly one of them."""
-        parts = {
-            "towers": self.towers,
-            "context": self.context,
-            "rpn": self.rpn,
-            "roi_heads": self.roi_heads,
-        }
-        if self.mask_head is not None:
-            parts["mask_head"] = self.mask_head
-        if self.refiner is not None:
-            parts["refiner"] = self.refiner
-        return parts
+        names = ("backbones", "temporal_fusion", "rpn", "roi_heads", "mask_head", "refiner")
+        parts = {name: getattr(self, name) for name in names}
+        return {name: part for name, part in parts.items() if part is not None}

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from a2d_tf.model.backbones.resnet import OUTPUT_STDDEV, ConvNorm
 from a2d_tf.model.fpn import upsample
+from a2d_tf.model.layers import OUTPUT_STDDEV, ConvNorm
 from a2d_tf.ops import roi_align
 
 # SharpMask takes patches of 160 pixels around objects of 128.
@@ -37,8 +37,8 @@ def patches(images: tf.Tensor, boxes: tf.Tensor, size: int) -> tf.Tensor:
       float32 [B * R, size, size, 3].
     """
     owners = tf.repeat(tf.range(tf.shape(boxes)[0]), tf.shape(boxes)[1])
-    cells = roi_align.crop(images, tf.reshape(windows(boxes), [-1, 4]), owners, 2 * size)
-    return tf.nn.avg_pool2d(cells, 2, 2, "VALID")
+    samples = roi_align.crop(images, tf.reshape(windows(boxes), [-1, 4]), owners, 2 * size)
+    return tf.nn.avg_pool2d(samples, 2, 2, "VALID")
 
 
 def segment(maps: list[tf.Tensor], channels: int) -> tf.Tensor:

@@ -7,7 +7,7 @@ a + (k + 1/2) s - 1/2 on the grid of pixel centres. Samples of a box at the bord
 pixel outside of the centres, where the map's edge is repeated. A cell is the mean of 2x2 samples.
 This is ROIAlign "v2, aligned" with sampling ratio 2.
 
-`legacy` is matterport's flavour, for its published weights: one corner-aligned sample per cell,
+`legacy` is matterport's convention, for its published weights: one corner-aligned sample per cell,
 boxes normalised as (y1, x1, y2 - 1, x2 - 1) / (H - 1, W - 1) of the image, levels rounded.
 
 The levels are joined, so that one op samples all of them (`sampling`). The implementations:
@@ -50,7 +50,7 @@ IMPLEMENTATIONS = {
 def assign_levels(
     boxes: tf.Tensor,
     num_levels: int,
-    flavour: str = "aligned",
+    convention: str = "aligned",
     image_size: tuple[int, int] | None = None,
 ) -> tf.Tensor:
     """Return the pyramid level of each box, an index into levels of stride 4, 8, 16, ...
@@ -61,12 +61,12 @@ def assign_levels(
     Args:
       boxes: [..., 4] in image pixels.
       num_levels: number of levels, to which the index is clamped.
-      image_size: (height, width), needed by the legacy flavour only.
+      image_size: (height, width), needed by the legacy convention only.
 
     Returns:
       int32 [...].
     """
-    if flavour == "legacy":
+    if convention == "legacy":
         assert image_size is not None
         boxes = legacy_normalise(boxes, image_size)
         scale = 224.0 / (image_size[0] * image_size[1]) ** 0.5
@@ -75,7 +75,7 @@ def assign_levels(
     side = tf.sqrt(tf.maximum(box_ops.area(boxes), 1e-12))
     octaves = tf.math.log(side / scale) / tf.math.log(2.0)
     # The small addend keeps a side of exactly 224 / 2**k on its own level in float32.
-    octaves = tf.round(octaves) if flavour == "legacy" else tf.floor(octaves + 1e-6)
+    octaves = tf.round(octaves) if convention == "legacy" else tf.floor(octaves + 1e-6)
     return tf.cast(tf.clip_by_value(octaves + 2.0, 0.0, num_levels - 1.0), tf.int32)
 
 
@@ -111,10 +111,10 @@ def _ends(boxes, samples):
     return first, first + step * (samples - 1)
 
 
-def _grid(shapes, rois, size, flavour, image_size):
+def _grid(shapes, rois, size, convention, image_size):
     """Assign RoIs [B, R, 4] to levels; return their samples."""
-    levels = assign_levels(rois, len(shapes), flavour, image_size)
-    if flavour == "legacy":
+    levels = assign_levels(rois, len(shapes), convention, image_size)
+    if convention == "legacy":
         boxes = legacy_normalise(rois, image_size)
         sides = tf.gather(np.float32(shapes) - 1.0, levels)
         first, last, samples = boxes[..., :2] * sides, boxes[..., 2:] * sides, 1
@@ -153,7 +153,7 @@ def roi_align(
     pyramid: Sequence[tf.Tensor],
     rois: tf.Tensor,
     size: int,
-    flavour: str = "aligned",
+    convention: str = "aligned",
     *,
     image_size: tuple[int, int] | None = None,
     implementation: str = "auto",
@@ -164,8 +164,8 @@ def roi_align(
       pyramid: list of [B, H_l, W_l, C], of strides 4, 8, 16, ..., static but for B.
       rois: float32 [B, R, 4] in image pixels, finite, inside the image; they get no gradient.
       size: n, cells per side.
-      flavour: 'aligned' or 'legacy'.
-      image_size: (height, width) of the image, for the legacy flavour only.
+      convention: 'aligned' or 'legacy'.
+      image_size: (height, width) of the image, for the legacy convention only.
       implementation: as of `choose`.
 
     Returns:
@@ -174,7 +174,7 @@ def roi_align(
     forward, backward = choose(implementation, devices.on_gpu(), is_op_determinism_enabled())
     rois = tf.stop_gradient(rois)
     joined = sampling.Pyramid([tuple(features.shape[1:3]) for features in pyramid])
-    grid = _grid(joined.shapes, rois, size, flavour, image_size)
+    grid = _grid(joined.shapes, rois, size, convention, image_size)
     frames = tf.shape(rois)[0]
     sampler = IMPLEMENTATIONS[forward](joined, grid, frames)
 

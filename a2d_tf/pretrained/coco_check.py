@@ -121,7 +121,7 @@ class Detector:
           coordinates of 0..1, deltas are (dy, dx, dh, dw).
         """
         network = self.network
-        pyramid = network.towers({"rgb": canvas[None]})["actor"]
+        pyramid = network.backbones({"rgb": canvas[None]})["actor"]
         levels = [*pyramid, fpn.coarsest(pyramid[-1])]
         outputs = {f"P{level}": x for level, x in enumerate(levels, 2)}
         logits, outputs["rpn_deltas"] = network.rpn(pyramid)

@@ -1,9 +1,9 @@
 """Imported weights: files, loading into a network, and a report that accounts for every tensor.
 
 A file of imported weights (tools/import_weights.py) holds tensors named by their roles, in the
-network's layout (see `layouts`), and their flavour (see `flavours`). The report of loading lists
-every tensor of the file and every variable of the network as loaded, initialised or skipped, with
-the reason. A run that is to start from weights starts from them or stops.
+network's layout (see `layouts`), and their source, which tells their convention. The report of
+loading lists every tensor of the file and every variable of the network as loaded, initialised or
+skipped, with the reason. A run that is to start from weights starts from them or stops.
 """
 
 from __future__ import annotations
@@ -20,30 +20,26 @@ import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import UNREADABLE, read_dataset, write_file, write_text
-from a2d_tf.model import flavours
-from a2d_tf.model.backbones import efficientnet
-from a2d_tf.model.backbones.resnet import BATCH_NORMS
+from a2d_tf.model import backbones
+from a2d_tf.model.layers import BATCH_NORMS
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import coco_classes
 
-_FORMAT = 1
-_FIELDS = ("source", "flavour", "backbone", "classes", "sha256")
+_FORMAT = 2
+_FIELDS = ("source", "backbone", "classes", "sha256")
+_FAMILIES = sorted({backbone.family for backbone in backbones.BACKBONES.values()})
 # Prefixes of the names of a stream's layers -> the part of the file that fills them. All pyramids
 # start from the file's only one (paper: both streams have the same layers).
-_PYRAMIDS = {"rgb_fpn_": "fpn/", "action_fpn_": "fpn/", "flow_fpn_": "fpn/"}
 _ROLES = {
     "rgb": {
-        "rgb_resnet_": "backbone/",
-        "rgb_efficientnet_": "backbone/",
         # SharpMask's trunk also starts from a classifier.
-        "refiner_resnet_": "backbone/",
-        "refiner_efficientnet_": "backbone/",
-        **_PYRAMIDS,
+        **{f"{x}_{family}_": "backbone/" for x in ("rgb", "refiner") for family in _FAMILIES},
+        **{f"{x}_fpn_": "fpn/" for x in ("rgb", "action", "flow")},
         "rpn_": "rpn/",
         "actor_": "actor/",
         "mask_": "mask/",
     },
-    "flow": {"flow_resnet_": "backbone/", "flow_efficientnet_": "backbone/", "flow_fpn_": "fpn/"},
+    "flow": {**{f"flow_{family}_": "backbone/" for family in _FAMILIES}, "flow_fpn_": "fpn/"},
 }
 _SIZES = {
     "fpn_channels": "fpn/p2",
@@ -68,9 +64,8 @@ class Weights:
 
     Attributes:
       tensors: {role: array}.
-      source: one of `catalogue.SOURCES`.
-      flavour: of `flavours.FLAVOURS`.
-      backbone: of `resnet.BLOCKS`, or `efficientnet.NAME`.
+      source: who trained them; it names their convention, of `backbones.CONVENTIONS`.
+      backbone: of `backbones.BACKBONES`.
       classes: names of the detector's classes, without background; empty for a backbone.
       sha256: of the file that they were imported from.
       path: their file, for messages.
@@ -78,7 +73,6 @@ class Weights:
 
     tensors: dict
     source: str
-    flavour: str
     backbone: str
     classes: tuple
     sha256: str
@@ -86,14 +80,14 @@ class Weights:
 
     def model_fields(self, stream: str = "rgb") -> dict:
         """Return the fields of the ModelConfig that these weights fit as a stream's."""
-        stem = efficientnet.STEM if self.backbone == efficientnet.NAME else 64
+        stem = backbones.find(self.backbone).stem
         fields = {
-            f"{stream}_flavour": self.flavour,
+            f"{stream}_convention": self.source,
             "backbone": self.backbone,
             "width_multiplier": self.tensors["backbone/stem/kernel"].shape[-1] / stem,
         }
         if stream == "rgb":
-            fields.update(flavours.own_flags(self.flavour))
+            fields.update(backbones.implied_settings(self.source))
         for field, role in _SIZES.items():
             if f"{role}/kernel" in self.tensors:
                 fields[field] = self.tensors[f"{role}/kernel"].shape[-1]
@@ -104,8 +98,7 @@ class Weights:
 
     def write(self, path: str | os.PathLike) -> None:
         """Write the file atomically."""
-        facts = {name: getattr(self, name) for name in _FIELDS}
-        facts.update(format=_FORMAT, fields=dataclasses.asdict(flavours.FLAVOURS[self.flavour]))
+        facts = {"format": _FORMAT, **{name: getattr(self, name) for name in _FIELDS}}
 
         def fill(file):
             with h5py.File(file.name, "w") as output:
@@ -120,12 +113,12 @@ class Weights:
         """Read the weights of a file.
 
         Raises:
-          InputError: no such file, no file of imported weights, or one that is damaged or made by
-            another version.
+          InputError: no such file, no file of imported weights, or a damaged one.
         """
         if not os.path.isfile(path):
             raise InputError(
-                f"{path}: no such file; give coco or imagenet, or a file of tools/import_weights.py"
+                f"{path}: no such file; give {', '.join(backbones.PUBLISHED)}, or a file of "
+                "tools/import_weights.py"
             )
         tensors = {}
 
@@ -137,26 +130,15 @@ class Weights:
             with h5py.File(path, "r") as file:
                 facts = {name: json.loads(value) for name, value in file.attrs.items()}
                 file.visititems(visit)
-            format_version, fields = facts.pop("format"), dict(facts.pop("fields"))
+            if facts.pop("format") != _FORMAT or facts["source"] not in backbones.CONVENTIONS:
+                raise ValueError("of another version")
             facts["classes"] = tuple(facts["classes"])
-            texts = [*facts["classes"], *(facts[name] for name in facts if name != "classes")]
-            if not all(isinstance(text, str) for text in texts):
-                raise ValueError("a fact that is no text")
-            if not all(tensor.shape for tensor in tensors.values()):
-                raise ValueError("a tensor that is one number")
-            if "backbone/stem/kernel" not in tensors:
-                raise ValueError("no tensor backbone/stem/kernel")
-            weights = cls(tensors=tensors, path=path, **facts)
+            return cls(tensors=tensors, path=path, **facts)
         except UNREADABLE as error:
             raise InputError(
-                f"{path}: no file of imported weights, or a damaged one ({error}); make one with "
-                "tools/import_weights.py"
+                f"{path}: no file of imported weights, or a damaged one ({error}); remove it, "
+                "and make one with tools/import_weights.py"
             ) from error
-        if format_version != _FORMAT:
-            raise InputError(f"{path}: of another version; import it again")
-        fields = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-        flavours.check(weights.flavour, fields, path)
-        return weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -376,7 +358,7 @@ def load(
     """Fill a network from imported weights.
 
     Args:
-      network: of the weights' flavour (see `run_start.resolve_config`).
+      network: of the weights' convention (see `run_start.resolve_config`).
       weights: imported weights.
       stream: 'rgb' fills the appearance backbone, the refiner's trunk, every pyramid, the proposal
         network and the actor and mask heads; 'flow' fills the motion backbone, and its pyramid if
@@ -439,7 +421,10 @@ def _check(model, weights, stream, class_map):
             f"{weights.path}: {weights.source} weights are a backbone's, which have no classes; "
             "--class_map needs a detector's, such as --init_rgb=coco"
         )
-    for name, value in ((f"{stream}_flavour", weights.flavour), ("backbone", weights.backbone)):
+    for name, value in (
+        (f"{stream}_convention", weights.source),
+        ("backbone", weights.backbone),
+    ):
         if getattr(model, name) != value:
             raise InputError(
                 f"{weights.path}: weights of --{name}={value}, but the network has "
@@ -456,7 +441,7 @@ def _check(model, weights, stream, class_map):
 def copy(network: Network, other: Network, origin: str) -> LoadReport:
     """Fill a network from another: variables of the same name and shape, classes by name.
 
-    They may differ in labels, variant and sizes, but not in flavour and norm.
+    They may differ in labels, variant and sizes, but not in weight convention and norm.
 
     Raises:
       InputError: nothing fits.
@@ -476,7 +461,7 @@ def copy(network: Network, other: Network, origin: str) -> LoadReport:
     return _fill(network, tensors, find, rows=rows, strict=False, origin=origin, halves=halves)
 
 
-def silence_twins(network: Network) -> None:
+def suppress_duplicate_actors(network: Network) -> None:
     """Keep only the first of several actors with the same COCO class.
 
     Their rows are equal: before training, each would take half of the class's probability and be

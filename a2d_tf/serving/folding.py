@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from a2d_tf.model.backbones.resnet import BATCH_NORMS, ConvNorm
+from a2d_tf.model.layers import BATCH_NORMS, ConvNorm
 from a2d_tf.model.network import Network
 
 

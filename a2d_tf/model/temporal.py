@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from a2d_tf.model.autograph import plain
+from a2d_tf.model.layers import plain
 
 
 class TemporalConv(tf.keras.layers.Layer):
@@ -28,8 +28,6 @@ class TemporalConv(tf.keras.layers.Layer):
 
     def __init__(self, relu: bool = False, init: str = "random", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if init not in ("random", "identity"):
-            raise ValueError(f"temporal init is 'random' or 'identity', got {init}")
         self.relu, self.init = relu, init
 
     def build(self, shape: tf.TensorShape) -> None:

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.model import classes
+from a2d_tf.model import scoring
 from a2d_tf.ops.boxes import BoxCoder
 
 SMALL = LabelSpace(("x", "y"), ("a", "b", "c"), (11, 12, 23))
@@ -23,13 +23,13 @@ def softmax(x):
 def heads(mode, batch=2, rois=6, seed=0, background=False):
     """Random head outputs for SMALL, RoIs, and which of them are valid."""
     rng = np.random.default_rng(seed)
-    count = classes.num_classes(SMALL, mode)
+    count = scoring.num_classes(SMALL, mode)
     outputs = {
         "class_logits": rng.normal(0, 2, (batch, rois, count + 1)),
         "deltas": rng.normal(0, 2, (batch, rois, count, 4)),
     }
     if mode != "cartesian":
-        count = classes.num_action_classes(SMALL, mode, background)
+        count = scoring.num_action_classes(SMALL, mode, background)
         outputs["action_logits"] = rng.normal(0, 2, (batch, rois, count))
     corner = rng.uniform(0, 60, (batch, rois, 2))
     boxes = np.concatenate([corner, corner + rng.uniform(10, 40, (batch, rois, 2))], -1)
@@ -43,7 +43,7 @@ SIZE = np.int32([[80, 70], [60, 90]])
 
 def score(mode, seed=0):
     outputs, rois, valid = heads(mode, seed=seed)
-    table = classes.score_rois(
+    table = scoring.score_rois(
         {k: tf.constant(v) for k, v in outputs.items()},
         tf.constant(rois),
         tf.constant(valid),
@@ -113,7 +113,7 @@ def test_background_among_the_actions_takes_its_share_of_their_probability():
     assert outputs["action_logits"].shape == (2, 6, 4)
     outputs["action_logits"][0, 0] = np.log([1, 2, 3, 4])
     outputs["class_logits"][0, 0] = np.log([1, 2, 1])
-    table = classes.score_rois(
+    table = scoring.score_rois(
         outputs, rois, valid, SIZE, labels=SMALL, label_mode="decoupled", coder=CODER
     )
     np.testing.assert_allclose(table["action_scores"][0, 0], [0.1, 0.2, 0.3], atol=1e-6)
@@ -127,7 +127,7 @@ def test_a_sure_car_does_not_eat():
     """Of hierarchical labels: the actions that it can do share what the softmax leaves them."""
     logits = np.full((1, 1, 8), -50, "f")
     logits[0, 0, A2D.actor_index("car")] = 50
-    table = classes.score_rois(
+    table = scoring.score_rois(
         {
             "class_logits": tf.constant(logits),
             "deltas": tf.zeros([1, 1, 7, 4]),
@@ -148,7 +148,7 @@ def test_a_sure_car_does_not_eat():
 def test_the_box_of_an_actor_is_that_of_a_valid_pair_even_where_all_score_zero():
     outputs, rois, valid = heads("cartesian")
     outputs["class_logits"][0, 0] = [0, 0, -1000, 0]  # the last pair, y's only one, underflows
-    table = classes.score_rois(
+    table = scoring.score_rois(
         {k: tf.constant(v) for k, v in outputs.items()},
         tf.constant(rois),
         tf.constant(valid),
@@ -162,7 +162,7 @@ def test_the_box_of_an_actor_is_that_of_a_valid_pair_even_where_all_score_zero()
 
 
 def test_classes_of_pairs():
-    assert classes.num_classes(A2D, "decoupled") == 7
-    assert classes.num_classes(A2D, "cartesian") == 43
-    assert classes.class_of_pair(SMALL, "decoupled").tolist() == [0, 0, 1]
-    assert classes.class_of_pair(SMALL, "cartesian").tolist() == [0, 1, 2]
+    assert scoring.num_classes(A2D, "decoupled") == 7
+    assert scoring.num_classes(A2D, "cartesian") == 43
+    assert scoring.class_of_pair(SMALL, "decoupled").tolist() == [0, 0, 1]
+    assert scoring.class_of_pair(SMALL, "cartesian").tolist() == [0, 1, 2]

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 from tiny_network import normal
 
-from a2d_tf.model import two_stream
-from a2d_tf.model.two_stream import TemporalConv
+from a2d_tf.model import temporal
+from a2d_tf.model.temporal import TemporalConv
 
 
 def conv3d(x, kernel, bias):
@@ -36,7 +36,7 @@ def test_identity_passes_the_middle_frame():
 def aggregated(pyramid, layers, init="random"):
     tf.keras.utils.set_random_seed(0)
     inputs = [tf.keras.Input(x.shape[1:]) for x in pyramid]
-    model = tf.keras.Model(inputs, two_stream.aggregate(inputs, layers, init, "s"))
+    model = tf.keras.Model(inputs, temporal.aggregate(inputs, layers, init, "s"))
     return model, model(pyramid)
 
 
@@ -63,7 +63,7 @@ def test_identity_aggregation_is_the_key_frame_where_it_is_positive():
 
 def test_fusion_puts_rgb_before_flow_at_each_level():
     rgb, flow = [normal(1, 4, 4, 2), normal(1, 2, 2, 2)], [normal(1, 4, 4, 3), normal(1, 2, 2, 3)]
-    for made, a, b in zip(two_stream.fuse(rgb, flow), rgb, flow):
+    for made, a, b in zip(temporal.fuse(rgb, flow), rgb, flow):
         assert (made.numpy() == np.concatenate([a, b], axis=-1)).all()
 
 

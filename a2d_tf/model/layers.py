@@ -1,0 +1,263 @@
+"""The layers that the network is built of: convolutions with their norms.
+
+A norm's statistics, scales and offsets are float32 in any precision.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+import tensorflow as tf
+
+FROZEN = ("frozen_bn", "frozen_stats")
+BATCH_NORMS = (*FROZEN, "bn")
+NORMS = (*BATCH_NORMS, "group_norm", "none")
+# Output layers start near zero, so that an untrained network predicts all classes alike.
+OUTPUT_STDDEV = 0.01
+
+
+_Call = TypeVar("_Call", bound=Callable[..., Any])
+
+
+def plain(call: _Call) -> _Call:
+    """Mark a layer's `call` as one without `if` or `for` on tensors.
+
+    Keras has AutoGraph convert every other one, which takes longer than to build the layer.
+    """
+    unconverted = tf.autograph.experimental.do_not_convert(call)
+    # Keras reads the names of the arguments there.
+    unconverted.__signature__ = inspect.signature(call)
+    return unconverted
+
+
+DERIVED = contextvars.ContextVar("derived", default=False)
+"""Whether TensorFlow derives the gradients of group norms: for XLA, which joins their steps itself,
+and would keep the input of a written-out one twice."""
+
+
+class GroupNorm(tf.keras.layers.Layer):
+    """Group normalisation (Wu and He 2018) in groups of eight channels.
+
+    Groups are smaller where eight does not divide the channels. The gradient is written out, since
+    TensorFlow derives it in four times as many operations.
+    """
+
+    def __init__(self, epsilon: float = 1e-5, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.epsilon = epsilon
+
+    def build(self, shape: tf.TensorShape) -> None:
+        options = {"shape": [shape[-1]], "dtype": tf.float32, "experimental_autocast": False}
+        self.gamma = self.add_weight("gamma", initializer="ones", **options)
+        self.beta = self.add_weight("beta", initializer="zeros", **options)
+
+    @plain
+    def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        weights = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
+        if training and not DERIVED.get():
+            return tf.custom_gradient(self._normalised)(x, *weights)
+        return self._normalised(x, *weights)[0]  # no operation for a gradient in what is exported
+
+    def _normalised(self, x, gamma, beta):
+        """Return the normalised x, and the function from its gradient to those of the arguments."""
+        _, height, width, channels = x.shape
+        size = math.gcd(channels, 8)
+        # Each of these would be a node of its own wherever it stands.
+        grouped, per_channel = [-1, channels // size, size], [-1, 1, 1, channels]
+        grouped, per_channel, area, last = map(tf.constant, (grouped, per_channel, [1, 2], 2))
+
+        def of_channels(values):
+            # Reduce per channel first, over contiguous memory; the groups are tiny after that.
+            return tf.reshape(tf.reduce_mean(values, area), grouped)
+
+        def of_groups(values):
+            return tf.reduce_mean(values, last, keepdims=True)
+
+        wide = tf.cast(x, tf.float32)
+        mean = of_groups(of_channels(wide))
+        variance = of_groups(of_channels(tf.square(wide))) - tf.square(mean)
+        inverse = tf.math.rsqrt(tf.nn.relu(variance) + self.epsilon)
+        gamma, beta = tf.reshape(gamma, grouped), tf.reshape(beta, grouped)
+        scale = inverse * gamma
+        factor, shift = (tf.reshape(y, per_channel) for y in (scale, beta - mean * scale))
+
+        def gradient(upstream):
+            # y = x * scale + shift, and both depend on x by its mean m and its variance v:
+            # dx = dy * scale + 2 x dv + dm, where dv and dm are already means over a group.
+            up = tf.cast(upstream, tf.float32)
+            of_shift = of_channels(up)
+            of_scale = of_channels(up * wide) - mean * of_shift
+            of_variance = tf.raw_ops.RsqrtGrad(y=inverse, dy=of_groups(of_scale * gamma))
+            of_variance = tf.raw_ops.ReluGrad(gradients=of_variance, features=variance)
+            slope = of_variance + of_variance
+            offset = -(of_groups(of_shift * scale) + mean * slope)
+            ones = tf.ones([1, 1, size])
+            slope, offset = (tf.reshape(y * ones, per_channel) for y in (slope, offset))
+            of_x = up * factor + (wide * slope + offset)
+            sums = (tf.reduce_sum(y, axis=0) for y in (of_scale * inverse, of_shift))
+            of_gamma, of_beta = (tf.reshape(y * float(height * width), [channels]) for y in sums)
+            return tf.cast(of_x, x.dtype), of_gamma, of_beta
+
+        return x * tf.cast(factor, x.dtype) + tf.cast(shift, x.dtype), gradient
+
+
+class ConvNorm(tf.keras.layers.Layer):
+    """Convolution, normalisation, optional ReLU.
+
+    `frozen_bn` holds gamma, beta, mean and variance as constants and folds them into the kernel at
+    each step, W * gamma / sqrt(variance + epsilon): the gradient of W is exact, and normalising
+    costs no pass over the activations. In `frozen_stats` gamma and beta are trained, as in
+    matterport's and the authors' code. `none` has a bias instead.
+
+    Under a mixed precision policy the folded kernel is computed in float32, then rounded.
+
+    Args:
+      filters: output channels.
+      size: side of the kernel.
+      strides: of the convolution.
+      norm: one of NORMS.
+      relu: whether a ReLU follows.
+      epsilon: of the normalisation.
+      padding: 'same' or 'valid'.
+      stddev: of a normal kernel initialiser; by default He's with a ReLU and LeCun's without.
+      gain: initial gamma under a frozen norm.
+    """
+
+    rectify = staticmethod(tf.nn.relu)
+
+    def __init__(
+        self,
+        filters: int | None,
+        size: int,
+        strides: int = 1,
+        norm: str = "none",
+        *,
+        relu: bool = True,
+        epsilon: float = 1e-5,
+        padding: str = "same",
+        stddev: float | None = None,
+        gain: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.filters, self.size, self.strides, self.norm = filters, size, strides, norm
+        self.relu, self.epsilon, self.padding = relu, epsilon, padding.upper()
+        self.stddev, self.gain = stddev, gain
+
+    def build(self, shape: tf.TensorShape) -> None:
+        kernel = [self.size, self.size, shape[-1], self.filters]
+        init = "he_normal" if self.relu else "lecun_normal"
+        if self.stddev:
+            init = tf.keras.initializers.RandomNormal(stddev=self.stddev)
+        self.kernel = self._weight("kernel", kernel, initializer=init)
+        if self.norm in FROZEN:
+            start = (("gamma", self.gain), ("beta", 0), ("mean", 0), ("variance", 1))
+            for name, value in start:
+                trainable = self.norm == "frozen_stats" and name in ("gamma", "beta")
+                constant = tf.keras.initializers.Constant(value)
+                weight = self._weight(
+                    name, [self.filters], trainable=trainable, initializer=constant
+                )
+                setattr(self, name, weight)
+        elif self.norm == "bn":
+            self.normalise = tf.keras.layers.BatchNormalization(
+                epsilon=self.epsilon, name="bn", dtype=self.dtype_policy
+            )
+        elif self.norm == "group_norm":
+            self.normalise = GroupNorm(self.epsilon, name="gn", dtype=self.dtype_policy)
+        else:
+            self.bias = self._weight("bias", [self.filters], initializer="zeros")
+
+    def _weight(self, name, shape, **options):
+        return self.add_weight(name, shape, experimental_autocast=False, **options)
+
+    @plain
+    def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        kernel, bias = self.kernel, None
+        if self.norm in (*FROZEN, "none"):
+            kernel, bias = self.folded()
+        x = self.convolve(x, tf.cast(kernel, x.dtype))
+        if bias is not None:
+            x = tf.nn.bias_add(x, tf.cast(bias, x.dtype))
+        else:
+            x = self.normalise(x, training=training)
+        return self.rectify(x) if self.relu else x
+
+    def folded(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return (kernel, bias) of the equivalent convolution without its frozen norm."""
+        if self.norm == "none":
+            return self.kernel, self.bias
+        scale, offset = _AFFINES.get().get(id(self)) or _affine(self.statistics(), self.epsilon)
+        return self.kernel * scale, offset
+
+    def statistics(self) -> tuple[tf.Tensor, ...]:
+        """Return gamma, beta, mean and variance of a batch norm."""
+        if self.norm in FROZEN:
+            return self.gamma, self.beta, self.mean, self.variance
+        bn = self.normalise
+        return bn.gamma, bn.beta, bn.moving_mean, bn.moving_variance
+
+    def running_statistics(self) -> list[tf.Variable]:
+        """Return the variables that a forward pass of training changes."""
+        return list(self.statistics()[2:]) if self.norm == "bn" else []
+
+    def convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        """Convolve x [N, H, W, C] with a kernel of this layer's shape."""
+        once = self.size == 1 or self.padding == "VALID"
+        # In float16 a matrix product accumulates in 16 bits on a CPU, a convolution does not.
+        if once and x.shape[1:3] == kernel.shape[:2] and x.dtype != tf.float16:
+            # A fully connected layer. The convolution would first reorder the whole kernel: for the
+            # 64 RoIs of a head it takes twice as long, gradients included.
+            flat = tf.reshape(x, [-1, math.prod(kernel.shape[:3])])
+            x = tf.matmul(flat, tf.reshape(kernel, [-1, self.filters]))
+            return tf.reshape(x, [-1, 1, 1, self.filters])
+        return tf.nn.conv2d(x, kernel, self.strides, self.padding)
+
+
+_AFFINES: contextvars.ContextVar[dict] = contextvars.ContextVar("affines", default={})
+"""{id of a layer: its (scale, offset)} inside of `JoinedNorms`."""
+
+
+class JoinedNorms(tf.keras.Model):
+    """A functional model that computes the scales and offsets of all its frozen norms at once.
+
+    That takes a few operations rather than five for each norm.
+    """
+
+    @plain
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        frozen = [x for x in self.layers if isinstance(x, ConvNorm) and x.norm in FROZEN]
+        if not frozen:
+            return super().call(inputs, training, mask)
+        statistics = [tf.concat(parts, axis=0) for parts in zip(*(x.statistics() for x in frozen))]
+        sizes = [layer.beta.shape[0] for layer in frozen]
+        epsilons = np.repeat(np.array([x.epsilon for x in frozen], np.float32), sizes)
+        parts = (tf.split(x, sizes) for x in _affine(statistics, epsilons))
+        before = _AFFINES.set(dict(zip(map(id, frozen), zip(*parts))))
+        try:
+            return super().call(inputs, training, mask)
+        finally:
+            _AFFINES.reset(before)
+
+
+def _affine(statistics, epsilon):
+    gamma, beta, mean, variance = statistics
+    scale = gamma * tf.math.rsqrt(variance + epsilon)
+    return scale, beta - mean * scale
+
+
+class Function(tf.keras.layers.Layer):
+    """A function of tensors as a layer, which the model's summary shows by name."""
+
+    def __init__(self, function: Callable[..., Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.function = function
+
+    @plain
+    def call(self, inputs: list) -> Any:
+        return self.function(*inputs)

@@ -1,0 +1,71 @@
+"""The registry of backbones, and weight conventions: literals, coders, what flags may say."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tiny_network
+from processes import ROOT
+
+from a2d_tf.core.config import ModelConfig
+from a2d_tf.core.errors import InputError
+from a2d_tf.model import backbones
+from a2d_tf.model.backbones import CONVENTIONS
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [
+        ("own", [10 - 123.7, 20 - 116.8, 30 - 103.9]),
+        ("matterport", [10 - 123.7, 20 - 116.8, 30 - 103.9]),
+        ("keras_resnet101", [30 - 103.939, 20 - 116.779, 10 - 123.68]),
+        ("efficientnet_lite0", [(10 - 127) / 128, (20 - 127) / 128, (30 - 127) / 128]),
+    ],
+)
+def test_preprocessing_of_red_green_blue(name, expected):
+    made = CONVENTIONS[name].preprocess(np.array([[10.0, 20, 30], [10.0, 20, 30], [30.0, 20, 10]]))
+    np.testing.assert_allclose(made[:2], [expected] * 2, rtol=1e-6)
+    assert not np.allclose(made[2], expected)
+
+
+def test_coders_and_the_proposals_loss():
+    matterport, keras = CONVENTIONS["matterport"], CONVENTIONS["keras_resnet101"]
+    assert matterport.rpn_coder.weights == matterport.head_coder.weights == (10, 10, 5, 5)
+    assert matterport.rpn_coder.inclusive and matterport.rpn_coder.max_log_scale == math.inf
+    assert keras.rpn_coder.weights == (1, 1, 1, 1) and not keras.head_coder.inclusive
+    assert keras.head_coder.max_log_scale == pytest.approx(math.log(62.5))
+    assert (matterport.rpn_beta, keras.rpn_beta) == (1, 1 / 9)
+
+
+def test_flags_speak_for_our_own_convention_only():
+    options = dict(stride_in_1x1=False, pixel_scale=0.25, roi_align="legacy")
+    own = backbones.convention(ModelConfig(**options), "rgb")
+    assert (own.stride_in_1x1, own.std, own.roi_align) == (False, (4, 4, 4), "legacy")
+    model = ModelConfig(
+        rgb_convention="keras_resnet101", flow_convention="efficientnet_lite0", **options
+    )
+    assert backbones.convention(model, "rgb") == CONVENTIONS["keras_resnet101"]
+    assert backbones.convention(model, "flow") == CONVENTIONS["efficientnet_lite0"]
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(InputError, match="--rgb_convention=caffe"):
+        backbones.convention(ModelConfig(rgb_convention="caffe"), "rgb")
+    with pytest.raises(InputError, match="--backbone=resnet18.*resnet101"):
+        backbones.find("resnet18")
+
+
+def test_the_backbone_that_the_contributors_guide_adds(monkeypatch):
+    guide = (ROOT / "CONTRIBUTING.md").read_text()
+    module: dict = {}
+    exec(re.search(r"```python\n(.*?)```", guide, re.S)[1], module)
+    monkeypatch.setitem(backbones.BACKBONES, "plain", module["BACKBONES"]["plain"])
+    network = tiny_network.make(backbone="plain", norm="frozen_bn", recompute=True)
+    flow = [x.name for x in network.backbones.layers if x.name.startswith("flow_plain")]
+    assert flow == ["flow_plain_stem", *(f"flow_plain_c{level}" for level in range(2, 6))]
+    frames = {name: x[:, 0] for name, x in tiny_network.clip(2, 1).items()}
+    made = (network.backbones(frames, training=training) for training in (False, True))
+    for one, other in zip(*map(tf.nest.flatten, made)):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
