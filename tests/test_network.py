@@ -112,7 +112,7 @@ def test_variant_builds_runs_and_learns(variant):
 
     # Each variable is in exactly one part, and each that can learn does.
     parts = network.parts()
-    assert set(parts) == {"towers", "context", "rpn", "roi_heads"} | (
+    assert set(parts) == {"backbones", "temporal_fusion", "rpn", "roi_heads"} | (
         {"mask_head"} if variant["use_mask"] else set()
     )
     refs = [v.ref() for part in parts.values() for v in part.variables]
@@ -256,12 +256,12 @@ def test_phases_move_exactly_their_own_variables(variant):
     joint, actor, action = (moved(network, phase) for phase in ("joint", "actor", "action"))
     assert joint == moved(network, "joint")
     for part, names in joint.items():
-        free = [n for n in names if is_actor(n) and part != "context"]
+        free = [n for n in names if is_actor(n) and part != "temporal_fusion"]
         assert actor[part] == free
         assert action[part] == [n for n in names if n not in free]
-    assert actor["context"] == [] and action["context"] == joint["context"] != []
+    assert actor["temporal_fusion"] == [] and action["temporal_fusion"] == joint["temporal_fusion"] != []
     assert action["rpn"] == action["mask_head"] == [] and actor["rpn"] and actor["mask_head"]
-    heads = {name.split("_")[0] for name in action["towers"]}
+    heads = {name.split("_")[0] for name in action["backbones"]}
     assert heads == ({"flow", "action"} if "fusion" in variant else {"flow"})
     assert {name.split("_")[0] for name in action["roi_heads"]} == {"action"}
     assert {name.split("_")[0] for name in actor["roi_heads"]} == {"actor"}
@@ -285,7 +285,7 @@ def test_a_step_of_a_phase_leaves_the_rest_bit_for_bit(phase, eagerly):
         v.name
         for name, part in network.parts().items()
         for v in part.variables
-        if v.ref() in changed and (is_actor(v.name) and name != "context") != (phase == "actor")
+        if v.ref() in changed and (is_actor(v.name) and name != "temporal_fusion") != (phase == "actor")
     ]
     assert frozen == []
     assert changed >= {ref for ref in own if "kernel" in ref.deref().name}
