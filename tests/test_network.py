@@ -259,7 +259,10 @@ def test_phases_move_exactly_their_own_variables(variant):
         free = [n for n in names if is_actor(n) and part != "temporal_fusion"]
         assert actor[part] == free
         assert action[part] == [n for n in names if n not in free]
-    assert actor["temporal_fusion"] == [] and action["temporal_fusion"] == joint["temporal_fusion"] != []
+    assert (
+        actor["temporal_fusion"] == []
+        and action["temporal_fusion"] == joint["temporal_fusion"] != []
+    )
     assert action["rpn"] == action["mask_head"] == [] and actor["rpn"] and actor["mask_head"]
     heads = {name.split("_")[0] for name in action["backbones"]}
     assert heads == ({"flow", "action"} if "fusion" in variant else {"flow"})
@@ -285,7 +288,8 @@ def test_a_step_of_a_phase_leaves_the_rest_bit_for_bit(phase, eagerly):
         v.name
         for name, part in network.parts().items()
         for v in part.variables
-        if v.ref() in changed and (is_actor(v.name) and name != "temporal_fusion") != (phase == "actor")
+        if v.ref() in changed
+        and (is_actor(v.name) and name != "temporal_fusion") != (phase == "actor")
     ]
     assert frozen == []
     assert changed >= {ref for ref in own if "kernel" in ref.deref().name}
