@@ -250,5 +250,5 @@ def test_the_flagfile_is_repeatable_reasoned_and_trains(mini_records, tmp_path):
     assert (tmp_path / "run" / "finished.json").is_file()
     trained, given = (Config.read(x).model for x in (tmp_path / "run" / "flags.txt", path))
     # Those of the weights that it started from.
-    flavours = {name: getattr(trained, name) for name in ("rgb_flavour", "flow_flavour")}
-    assert trained == dataclasses.replace(given, **flavours)
+    conventions = {name: getattr(trained, name) for name in ("rgb_convention", "flow_convention")}
+    assert trained == dataclasses.replace(given, **conventions)
