@@ -26,7 +26,8 @@ from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.ops import tracking
 from a2d_tf.pretrained import packed
-from a2d_tf.video import batch, finished, library, loading, outputs, streaming, video_files
+from a2d_tf.video import batch, library, outputs, streaming, video_files
+from a2d_tf.video.predictor import Model
 
 _SAVED_MODEL = flags.DEFINE_string("saved_model", None, "folder of a2d_tf.export")
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
@@ -82,7 +83,7 @@ flags.DEFINE_alias("threshold", "score_threshold")
 
 def _model():
     """The model of the flags."""
-    return loading.Model(
+    return Model(
         saved_model=_SAVED_MODEL.value,
         workdir=_WORKDIR.value,
         packed=_MODEL.value,
@@ -168,7 +169,7 @@ def _request(kinds):
         window=_WINDOW.value,
         threshold=_threshold(),
         kinds=kinds,
-        model=finished.model(_source()),
+        model=batch.model(_source()),
         settings=settings,
     )
 

@@ -1,4 +1,4 @@
-"""Predictions written by hand: tracks.json, and an overlay."""
+"""Predictions written by hand: tracks.json, video.json, and an overlay."""
 
 import json
 
@@ -46,10 +46,15 @@ TRACKS = [
 ]
 
 
-def write(folder, tracks=TRACKS, overlay=40):
+def write(folder, tracks=TRACKS, overlay=40, **facts):
     """A prediction of so many frames of overlay, each of another grey; without any, none."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tracks.json").write_text(json.dumps(tracks))
+    described = {"name": f"{folder.name}.mp4", "images": None, "frames": None, "fps": FPS}
+    described |= {"height": 48, "width": 64, "every": 1, "begin": 0.0}
+    described["until"] = max((track["end_second"] for track in tracks), default=0.0)
+    described["labels"] = json.loads(A2D.to_json())
+    (folder / "video.json").write_text(json.dumps({**described, **facts}))
     if overlay:
         writer = encoder.Writer(folder / "overlay.mp4", FPS, (48, 64))
         for number in range(overlay):

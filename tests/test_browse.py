@@ -3,26 +3,21 @@
 import base64
 import html.parser
 import json
-import os
-import pathlib
 import re
 import shutil
-import subprocess
 
 import browsers
 import cv2
 import numpy as np
 import pytest
-from processes import run_tool
+from processes import complaint, run_tool
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data import pipeline, records
 from a2d_tf.evaluation import box_data, coco_results
 from a2d_tf.evaluation.label_maps import write_png
-from a2d_tf.evaluation.reports import browse, pages
-
-TOOL = pathlib.Path(__file__).resolve().parents[1] / "tools" / "browse.py"
+from a2d_tf.evaluation.reports import browse
 
 
 def other_action(code):
@@ -105,26 +100,28 @@ def written(run, mini_records):
 
 
 class Cards(html.parser.HTMLParser):
-    """The frames of a page: of each its attributes, and its pictures by their name."""
+    """A page: its tags and addresses, the data of its script, the pictures and boxes of a frame."""
 
     def __init__(self, text):
         super().__init__()
-        self.cards, self.tags, self.sources = [], set(), []
+        self.tags, self.sources, self.pictures, self.boxes, self.frames = set(), [], [], [], []
         self.feed(text)
+        found = re.search('<script id="data" type="application/json">(.*)</script>', text)
+        self.data = json.loads(found[1])
+        self.names = [frame["name"] for frame in self.data["frames"]]
 
     def handle_starttag(self, tag, attributes):
         attributes = dict(attributes)
         self.tags.add(tag)
         self.sources += [attributes[k] for k in ("src", "href", "data") if attributes.get(k)]
         if tag == "article":
-            self.cards.append({**attributes, "pictures": {}, "boxes": 0})
+            self.frames.append(attributes["style"])
+            self.pictures.append({})
+            self.boxes.append(0)
         elif tag == "img":
-            self.cards[-1]["pictures"][attributes["alt"]] = decoded(attributes["src"])
+            self.pictures[-1][attributes["alt"]] = decoded(attributes["src"])
         elif tag == "i":
-            self.cards[-1]["boxes"] += 1
-
-    def names(self):
-        return [card["data-name"] for card in self.cards]
+            self.boxes[-1] += 1
 
 
 def decoded(url):
@@ -132,51 +129,68 @@ def decoded(url):
     return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
 
 
-def joint_miou(truth, predicted):
-    """Percent; the mean over the codes in the truth, background among them."""
-    ious = []
-    for code in np.unique(truth):
-        a, b = truth == code, predicted == code
-        ious.append((a & b).sum() / (a | b).sum())
-    return 100 * np.mean(ious)
+@pytest.fixture(scope="module")
+def cards(written):
+    return Cards(written.read_text())
 
 
-def test_the_page_holds_every_frame_the_worst_first(run, written, truths):
-    folder, hows = run
-    page = Cards(written.read_text())
-    of_name = {f"{t.video}/{t.frame:05d}": t for t in truths}
-    assert sorted(page.names()) == sorted(hows)
-    mious = [float(card["data-miou"]) for card in page.cards]
-    assert mious == sorted(mious) and mious[-2:] == [100, 100] and mious[0] < 60
-    for card in page.cards:
-        truth, how = of_name[card["data-name"]], hows[card["data-name"]]
-        predicted, codes = spoilt(truth, how)
-        miou = joint_miou(truth.label_map, predicted)
-        assert float(card["data-miou"]) == pytest.approx(miou, abs=1e-3)
-        wrong = 100 * (truth.label_map != predicted).mean()
-        assert float(card["data-error"]) == pytest.approx(wrong, abs=1e-2)
-        if how in ("missed", "what"):
-            assert card[f"data-{how}"] == card["data-error"] != "0.000"
-        kinds = [float(card[f"data-{kind}"]) for kind in ("missed", "extra", "who", "what")]
-        assert sum(kinds) == pytest.approx(wrong, abs=1e-2)
-        assert card["data-truth"].split() == [str(c) for c in np.unique(truth.label_map) if c]
-        assert card["data-prediction"].split() == [str(c) for c in np.unique(predicted) if c]
+@pytest.fixture(scope="module")
+def maps(truths, run):
+    """{name: (true, predicted label map)}."""
+    named = {f"{truth.video}/{truth.frame:05d}": truth for truth in truths}
+    return {
+        name: (truth.label_map, spoilt(truth, run[1][name])[0]) for name, truth in named.items()
+    }
+
+
+def figures(truth, predicted, chosen=lambda code: code >= 0, sides=(0, 1)):
+    """miou and shares of errors, percent, of the codes chosen, by plain NumPy."""
+    of = [chosen(label_map) for label_map in (truth, predicted)]
+    wrong = (truth != predicted) & np.any([of[side] for side in sides], axis=0)
+    same = truth // 10 == predicted // 10
+    pixels = {
+        "error": wrong,
+        "missed": wrong & (predicted == 0),
+        "extra": wrong & (truth == 0),
+        "what": wrong & same & (predicted > 0) & (truth > 0),
+        "who": wrong & (truth > 0) & (predicted > 0) & ~same,
+    }
+    ious = [
+        ((truth == code) & (predicted == code)).sum()
+        / ((truth == code) | (predicted == code)).sum()
+        for code in np.unique(truth[of[0]])
+    ]
+    shares = {kind: 100 * inside.mean() for kind, inside in pixels.items()}
+    return {"miou": 100 * np.mean(ious) if ious else 0, **shares}
+
+
+def test_the_page_holds_every_frame_the_worst_first(cards, maps, run, truths):
+    mious = {name: figures(*both)["miou"] for name, both in maps.items()}
+    assert cards.names == sorted(mious, key=lambda name: (mious[name], name))
+    assert mious[cards.names[0]] < 60 and mious[cards.names[-1]] == 100
+    instances = {f"{truth.video}/{truth.frame:05d}": len(truth.codes) for truth in truths}
+    for frame, boxes in zip(cards.data["frames"], cards.boxes):
+        truth, predicted = maps[frame["name"]]
+        pairs = np.stack([truth.ravel(), predicted.ravel()], axis=1)
+        unique, counts = np.unique(pairs, axis=0, return_counts=True)
+        assert frame["pixels"] == [[*p, n] for p, n in zip(unique.tolist(), counts.tolist())]
         # An instance behind another one may not be to be seen in the prediction.
-        boxes = card["boxes"] - len(truth.codes)
-        assert min(len(codes), 1) <= boxes <= len(codes)
+        true = instances[frame["name"]]
+        most = 0 if run[1][frame["name"]] == "missed" else true
+        assert min(most, 1) <= boxes - true <= most
 
 
-def test_pictures_are_the_frame_and_its_label_maps(run, written, truths, mini_records):
-    page = {card["data-name"]: card for card in Cards(written.read_text()).cards}
-    frames = dict(pipeline.key_frames(mini_records, "test", set(page)))
-    assert set(frames) == set(page)
+def test_pictures_are_the_frame_and_its_label_maps(cards, run, truths, mini_records):
+    index = {name: i for i, name in enumerate(cards.names)}
+    frames = dict(pipeline.key_frames(mini_records, "test", set(index)))
+    assert set(frames) == set(index)
     palette = A2D.palette
     for truth in truths:
         name = f"{truth.video}/{truth.frame:05d}"
-        frame = decoded(page[name]["style"])[..., ::-1]
+        frame = decoded(cards.frames[index[name]])[..., ::-1]
         assert frame.shape == frames[name].shape == (*truth.size, 3)
         assert np.abs(frame.astype(int) - frames[name]).mean() < 8
-        shown = page[name]["pictures"]["truth"]
+        shown = cards.pictures[index[name]]["truth"]
         height, width = truth.native_size
         scale = 320 / max(height, width)
         assert shown.shape == (round(height * scale), round(width * scale), 4)
@@ -186,34 +200,30 @@ def test_pictures_are_the_frame_and_its_label_maps(run, written, truths, mini_re
             colour = palette[code] * (255 / palette[code].max())
             (drawn,) = np.unique(shown[codes == code][:, 2::-1], axis=0)
             np.testing.assert_allclose(drawn, colour, atol=1)
-    missed = next(page[name] for name, how in run[1].items() if how == "missed")
-    assert not missed["pictures"]["prediction"][..., 3].any()
-    errors, truth = missed["pictures"]["errors"], missed["pictures"]["truth"]
-    np.testing.assert_array_equal(errors[..., 3], truth[..., 3])
+    missed = next(cards.pictures[index[name]] for name, how in run[1].items() if how == "missed")
+    assert not missed["prediction"][..., 3].any()
+    errors = missed["errors"]
+    np.testing.assert_array_equal(errors[..., 3], missed["truth"][..., 3])
     assert np.unique(errors[errors[..., 3] > 0], axis=0).tolist() == [[216, 126, 47, 255]]
 
 
-def test_the_page_needs_nothing_else_and_escapes_names(run, written):
+def test_the_page_needs_nothing_else_and_escapes_names(written, cards):
     text = written.read_text()
-    page = Cards(text)
-    assert page.sources and all(source.startswith("data:image/") for source in page.sources)
-    assert not page.tags & {"link", "iframe", "object"} and "http://" not in text
+    assert cards.sources and all(source.startswith("data:image/") for source in cards.sources)
+    assert not cards.tags & {"link", "iframe", "object"} and "http://" not in text
     assert "<title>run &lt;1&gt;: frames of split test</title>" in text and "<1>" not in text
     assert "default-src 'none'" in text and "p(actor) of 0.35 or more" in text
     assert "<td>joint</td><td>12.3</td><td>50.0</td><td>25.0</td><td>3.0</td>" in text
-    assert f">{A2D.name(int(page.cards[0]['data-truth'].split()[0]))}</b>" in text
+    assert f">{A2D.name(cards.data['frames'][0]['pixels'][-1][0])}</b>" in text
     assert written.stat().st_size < 1_000_000
 
 
-def test_a_limit_keeps_the_worst_and_records_are_optional(run):
+def test_a_limit_keeps_the_worst_and_records_are_optional(run, cards):
     folder = run[0] / "evaluation" / "test"
     text, shown, count = browse.page("p", folder, A2D, None, split="test", limit=2)
-    page = Cards(text)
-    assert (shown, count) == (2, 6)
-    assert "right" not in [run[1][name] for name in page.names()]
-    assert page.names() == [frame.name for frame in browse.score(folder, A2D)[:2]]
-    assert all("--frame" not in card["style"] for card in page.cards)
-    assert "2 of 6 frames, those of lowest joint mIoU" in text
+    assert (shown, count) == (2, 6) and "2 of 6 frames" in text
+    assert Cards(text).names == cards.names[:2]
+    assert all("--frame" not in style for style in Cards(text).frames)
 
 
 def test_instances_below_others_have_no_box():
@@ -234,150 +244,90 @@ def test_instances_below_others_have_no_box():
     assert browse._painted(np.arange(4), results, label_map) == [1, 2]
 
 
-def test_what_is_missing_is_said(run, truths, mini_records, tmp_path):
-    def complaint(*arguments):
-        done = run_tool("browse", *arguments)
-        assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
-        return done.stderr
-
-    assert "a2d_tf.evaluate" in complaint("--run", str(run[0]), "--split=val")
-    with pytest.raises(InputError, match="no label maps there; run a2d_tf.evaluate"):
+def test_what_is_missing_is_said(run, mini_records, tmp_path):
+    assert "a2d_tf.evaluate" in complaint(run_tool("browse", "--run", run[0], "--split=val"))
+    with pytest.raises(InputError, match="label_truth"):
         browse.score(tmp_path, A2D)
     folder = tmp_path / "test"
     shutil.copytree(run[0] / "evaluation" / "test", folder)
-    with pytest.raises(InputError, match=r"split 'train' lacks .* made from other records"):
+    with pytest.raises(InputError, match="--records"):
         browse.page("p", folder, A2D, mini_records, split="train", limit=6)
     with pytest.raises(InputError, match="another label space"):
         other = LabelSpace(("x",), ("y",), (11,))
         browse.page("p", folder, other, mini_records, split="test", limit=1)
     (folder / "metrics.json").write_text("{}")
-    with pytest.raises(InputError, match="metrics.json: no metrics of a split"):
+    with pytest.raises(InputError, match="metrics.json: segmentation"):
         browse.page("p", folder, A2D, None, split="test", limit=1)
     next((folder / "label_maps").glob("*/*.png")).unlink()
-    with pytest.raises(InputError, match=r"label_maps.*\.png: cannot be read"):
+    with pytest.raises(InputError, match=r"label_maps.*\.png"):
         browse.score(folder, A2D)
 
 
 def test_figures_beyond_the_paper_are_shown_where_there_are_any(run, tmp_path):
-    plain = json.loads((run[0] / "evaluation" / "test" / "metrics.json").read_text())
-    coco = {"box": {"ap": 12.5, "ap_large": None}}
-    path = tmp_path / "metrics.json"
-    path.write_text(json.dumps({**plain, "coco": coco}))
-    text = pages.document("p", browse._metrics(path))
+    folder = tmp_path / "test"
+    shutil.copytree(run[0] / "evaluation" / "test", folder)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics["coco"] = {"box": {"ap": 12.5, "ap_large": None}}
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    text, *_ = browse.page("p", folder, A2D, None, split="test", limit=1)
     assert "<td>box</td><td>12.5</td>" in text
-    path.write_text(json.dumps({"coco": coco}))
-    with pytest.raises(InputError, match="no metrics of a split"):
-        browse._metrics(path)
-
-
-def test_figures_in_a_browser_are_those_of_the_classes_chosen(written, truths, run, opened):
-    """Against numpy on the label maps; without a choice they are Python's."""
-    of_name = {f"{t.video}/{t.frame:05d}": t for t in truths}
-    kinds = ("miou", "error", "missed", "extra", "who", "what")
-    cards = Cards(written.read_text()).cards
-    all_shown = opened("")
-    assert len(cards) == len(all_shown) == 6
-    for plain, shown in zip(cards, all_shown):
-        assert [float(plain[f"data-{kind}"]) for kind in kinds] == pytest.approx(
-            [float(shown[f"data-{kind}"]) for kind in kinds], abs=1e-3
-        )
-    # Frames where an adult who eats was made up have others in truth.
-    for side in ("either", "truth", "prediction"):
-        found = opened(f"actor=adult&side={side}&sort=extra")
-        assert found
-        for card in found:
-            truth = of_name[card["data-name"]].label_map
-            predicted = spoilt(of_name[card["data-name"]], run[1][card["data-name"]])[0]
-            of = {"truth": truth // 10 == 1, "prediction": predicted // 10 == 1}
-            of["either"] = of["truth"] | of["prediction"]
-            wrong = (truth != predicted) & of[side]
-            expected = {
-                "error": wrong,
-                "missed": wrong & (predicted == 0),
-                "extra": wrong & (truth == 0),
-                "what": wrong & (truth // 10 == predicted // 10),
-                "who": wrong & (truth > 0) & (predicted > 0) & (truth // 10 != predicted // 10),
-            }
-            for kind, pixels in expected.items():
-                assert float(card[f"data-{kind}"]) == pytest.approx(100 * pixels.mean(), abs=1e-3)
-            ious = [
-                ((truth == code) & (predicted == code)).sum()
-                / ((truth == code) | (predicted == code)).sum()
-                for code in np.unique(truth[truth // 10 == 1])
-            ]
-            miou = 100 * np.mean(ious) if ious else 0
-            assert float(card["data-miou"]) == pytest.approx(miou, abs=1e-3)
 
 
 @pytest.fixture(scope="module")
-def browser():
-    return browsers.find()
+def opened(written, tmp_path_factory):
+    """Callable: fragment of the address -> the frames to be seen, in their order."""
+    with browsers.Browser(browsers.find(), tmp_path_factory.mktemp("browser")) as browser:
+
+        def open_page(fragment, script=""):
+            browser.open(f"{written.as_uri()}#{fragment}")
+            browser.get(script)
+            expression = "cards.filter(c => !c.hidden).map(c => ({name: c.name, ...c.found}))"
+            seen = browser.get(expression)
+            assert browser.get("form.querySelector('output').value") == f"{len(seen)} of 6 frames"
+            assert not browser.complaints
+            return seen
+
+        open_page.get = browser.get
+        yield open_page
 
 
-@pytest.fixture
-def opened(browser, written, tmp_path):
-    """Callable: fragment of the address -> the cards to be seen, in their order.
-
-    A script given is run at the end, and what it makes of the page's title must be `title`.
-    """
-
-    def open_page(fragment, script="", title=""):
-        path = tmp_path / "page.html"
-        path.write_text(written.read_text() + f"<script>{script}</script>")
-        done = subprocess.run(
-            [
-                browser,
-                "--headless",
-                "--no-sandbox",
-                "--disable-gpu",
-                "--dump-dom",
-                f"--user-data-dir={tmp_path / 'profile'}",
-                "--virtual-time-budget=2000",
-                f"{path.as_uri()}#{fragment}",
-            ],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            env=dict(os.environ, HOME=str(tmp_path)),
-        )
-        page = Cards(done.stdout)
-        seen = [card for card in page.cards if "hidden" not in card]
-        assert f"{len(seen)} of 6 frames</output>" in done.stdout
-        assert f"<title>{title}" in done.stdout
-        return seen
-
-    return open_page
+def test_figures_in_a_browser_are_those_of_the_classes_chosen(maps, opened):
+    for side, sides in (("either", (0, 1)), ("truth", (0,)), ("prediction", (1,))):
+        for fragment, chosen in (
+            ("", lambda code: code >= 0),
+            ("actor=adult&sort=extra", lambda code: code // 10 == 1),
+        ):
+            found = opened(f"{fragment}&side={side}")
+            assert found
+            for frame in found:
+                name = frame.pop("name")
+                expected = figures(*maps[name], chosen, sides if fragment else (0, 1))
+                assert frame == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_browser_sorts_and_filters_as_the_address_says(run, written, opened):
-    cards = Cards(written.read_text()).cards
-    actor, action = divmod(int(cards[0]["data-truth"].split()[0]), 10)
+def test_a_browser_sorts_and_filters_as_the_address_says(cards, maps, opened):
+    error = {name: figures(*both)["error"] for name, both in maps.items()}
+    actor, action = divmod(cards.data["frames"][0]["pixels"][-1][0], 10)
     actor_name, action_name = A2D.actors[actor - 1], A2D.actions[action - 1]
 
-    def names(cards):
-        return [card["data-name"] for card in cards]
+    def names(fragment, script=""):
+        return [card["name"] for card in opened(fragment, script)]
 
-    def has(card, side, x, y=None):
-        codes = [divmod(int(c), 10) for c in card[f"data-{side}"].split()]
-        return any(a == x and y in (None, b) for a, b in codes)
-
-    by_error = sorted(cards, key=lambda c: (-float(c["data-error"]), c["data-name"]))
-    assert names(by_error) != names(cards)
-    assert names(opened("sort=error")) == names(by_error)
-    seen = opened(f"sort=error&actor={actor_name}")
-    assert set(names(seen)) == set(
-        names(c for c in cards if has(c, "truth", actor) or has(c, "prediction", actor))
+    by_error = sorted(error, key=lambda name: (-error[name], name))
+    assert names("") == cards.names != by_error
+    assert names("sort=error") == by_error
+    seen = names(f"sort=name&order=best&actor={actor_name}")
+    assert seen == sorted(
+        (name for name, both in maps.items() if any((x // 10 == actor).any() for x in both)),
+        reverse=True,
     )
-    assert names(seen) == names(
-        sorted(seen, key=lambda c: (-float(c["data-error"]), c["data-name"]))
-    )
-    seen = opened(f"sort=name&order=best&actor={actor_name}&action={action_name}&side=prediction")
-    expected = [c for c in cards if has(c, "prediction", actor, action)]
-    assert names(seen) == sorted(names(expected), reverse=True)
-    assert len(seen) < len(cards)
-    assert names(opened("actor=unicorn&nonsense=1")) == names(cards)
+    seen = names(f"sort=name&actor={actor_name}&action={action_name}&side=prediction")
+    code = 10 * actor + action
+    assert seen == sorted(name for name, (_, found) in maps.items() if (found == code).any())
+    assert len(seen) < 6
+    assert names("actor=unicorn&nonsense=1") == cards.names
     # A choice by hand sorts at once, and can be sent to others as an address.
-    by_hand = """fields.sort.value = "error"; form.dispatchEvent(new Event("input"));
-                 document.title = location.hash;"""
-    by_error.sort(key=lambda c: (float(c["data-error"]), c["data-name"]))
-    assert names(opened("order=best", by_hand, "#sort=error&amp;order=best<")) == names(by_error)
+    by_hand = "fields.sort.value = 'error'; form.dispatchEvent(new Event('input'))"
+    assert names("order=best", by_hand) == sorted(error, key=lambda name: (error[name], name))
+    assert opened.get("location.hash") == "#sort=error&order=best"
+    assert opened.get("cards[0].querySelector('.miou').textContent") == "100.0"

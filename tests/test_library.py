@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from a2d_files import moving_frames, write_images, write_video
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.workers import Task
-from a2d_tf.video import batch, finished, library, outputs, video_files
+from a2d_tf.video import batch, library, outputs, streaming, video_files
 from a2d_tf.video.library import Job
 from a2d_tf.video.predictor import Predictor
 
@@ -45,38 +46,36 @@ def plan(video=None, videos=None):
 def test_one_video_is_no_library(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     empty(tmp_path, "a.mp4", "images/1.png", "images/more/2.png", "nothing/", "a[1].mp4")
-    empty(tmp_path, "into_itself/1.png", "into_itself/overlay.mp4")
+    empty(tmp_path, "into_itself/1.png", "into_itself/overlay.mp4", "into_itself/video.json")
     for video in ("a.mp4", "images", "nothing", "0", "absent.mp4", "a[1].mp4", "into_itself"):
         assert library.plan(video, None, "out") is None
 
 
-def test_a_folder_of_videos(tmp_path):
-    names = ["b.mp4", "a.b.MOV", "notes.txt", ".hidden.mp4", "c.d/1.jpg", "empty/", "deep/x/y.mp4"]
-    assert plan(empty(tmp_path, *names)) == [
-        ("a.b.MOV", "out/a.b"),
-        ("b.mp4", "out/b"),
-        ("c.d", "out/c.d"),
-    ]
-    assert plan(empty(tmp_path / "one", "a.webm")) == [("a.webm", "out/a")]
-    assert plan(empty(tmp_path / "images", "a/1.png", "b/1.png")) == [
-        ("a", "out/a"),
-        ("b", "out/b"),
-    ]
+@pytest.mark.parametrize(
+    "names, pattern, expected",
+    [
+        (
+            "b.mp4 a.b.MOV notes.txt .hidden.mp4 c.d/1.jpg empty/ deep/x/y.mp4",
+            "",
+            ["a.b.MOV", "b.mp4", "c.d"],
+        ),
+        ("a/1.png b/1.png", "", ["a", "b"]),
+        ("a.mp4 out/a/overlay.mp4 out/a/prediction.json b/prediction.json b/p.png", "*", ["a.mp4"]),
+        ("x/b.mp4 x/c.mkv y/a.mp4 y/notes.txt", "*/*.mp4", ["b.mp4", "a.mp4"]),
+        ("x/b.mp4 y/z/d.mp4 out/b/overlay.mp4 out/b/prediction.json", "**", ["b.mp4", "d.mp4"]),
+        ("a.mp4 1/overlay.mp4 1/video.json 1/label_maps/00001.png", "**", ["a.mp4"]),
+    ],
+)
+def test_videos_of_a_folder_or_a_glob(tmp_path, names, pattern, expected):
+    videos = empty(tmp_path, *names.split()) / pattern
+    assert [name for name, _ in plan(videos)] == expected
 
 
-def test_predictions_are_no_videos(tmp_path):
-    empty(tmp_path, "a.mp4", "out/a/overlay.mp4", "b/prediction.json", "b/poster.png")
-    assert plan(tmp_path) == plan(tmp_path / "*") == [("a.mp4", "out/a")]
-
-
-def test_a_glob(tmp_path):
-    empty(tmp_path, "x/b.mp4", "x/c.mkv", "y/a.mp4", "y/z/d.mp4", "y/notes.txt")
-    assert plan(tmp_path / "*/*.mp4") == [("b.mp4", "out/b"), ("a.mp4", "out/a")]
-    assert [name for name, _ in plan(tmp_path / "**/*")] == ["b.mp4", "c.mkv", "a.mp4", "d.mp4"]
-    with pytest.raises(InputError, match=r"\*.avi: no video of that name"):
-        plan(tmp_path / "*.avi")
-    empty(tmp_path, "out/b/overlay.mp4", "out/b/prediction.json")  # of an earlier call
-    assert [name for name, _ in plan(tmp_path / "**/*.m*")] == ["b.mp4", "c.mkv", "a.mp4", "d.mp4"]
+def test_results_are_named_by_their_videos(tmp_path):
+    empty(tmp_path, "a.b.MOV", "c.d/1.jpg")
+    (tmp_path / "gone.mp4").symlink_to(tmp_path / "elsewhere" / "x.mp4")
+    expected = [("a.b.MOV", "out/a.b"), ("c.d", "out/c.d"), ("gone.mp4", "out/gone")]
+    assert plan(tmp_path) == expected
 
 
 def test_a_list(tmp_path, monkeypatch):
@@ -84,35 +83,29 @@ def test_a_list(tmp_path, monkeypatch):
     file = tmp_path / "lists" / "list.txt"
     file.write_text("\ufeffb.dat\n\n  a.mp4\r\nimages\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    assert plan(videos="lists/list.txt") == [
-        ("b.dat", "out/b"),
-        ("a.mp4", "out/a"),
-        ("images", "out/images"),
-    ]
+    expected = [("b.dat", "out/b"), ("a.mp4", "out/a"), ("images", "out/images")]
+    assert plan(videos="lists/list.txt") == expected
     for text, message in (
-        ("a.mp4\nc.mp4\n", r"line 2: 'c.mp4': no such file"),
-        ("nothing\n", "line 1: 'nothing': no image in this folder"),
-        ("images/1.png\n", "line 1: 'images/1.png': an image; name its folder"),
-        ("\n", "names no video"),
+        ("a.mp4\nc.mp4\n", "line 2: 'c.mp4'"),
+        ("nothing\n", "line 1: 'nothing'"),
+        ("images/1.png\n", "line 1: 'images/1.png'"),
+        ("\n", "--videos"),
     ):
         file.write_text(text)
         with pytest.raises(InputError, match=message):
             plan(videos=file)
-    with pytest.raises(InputError, match="--videos=absent.txt: not a readable text file"):
+    with pytest.raises(InputError, match="--videos=absent.txt"):
         plan(videos="absent.txt")
 
 
 @pytest.mark.parametrize(
     "names, message",
     [
-        (
-            ["a.mp4", "a.avi"],
-            "a.mp4: its results would be those of .*a.avi, for both are named 'a'",
-        ),
-        (["a.mp4", "a/1.png"], "its results would be those of"),
+        (["a.mp4", "a.avi"], "a.mp4: .*a.avi, for both are named 'a'"),
+        (["a.mp4", "a/1.png"], "for both are named 'a'"),
         (["a.mp4", "1.png"], r"holds images \(1.png\) and videos \(a.mp4\)"),
         (["a.mp4", "b/1.png", "b/2.mp4"], r"b: holds images \(1.png\) and videos \(2.mp4\)"),
-        (["summary.csv.mp4"], "'summary.csv' cannot be the name of its results"),
+        (["summary.csv.mp4"], "'summary.csv' cannot be the name"),
         (["a\n.mp4"], "cannot be the name"),
     ],
 )
@@ -123,46 +116,24 @@ def test_folders_that_are_no_library(tmp_path, names, message):
             plan(video)
 
 
-def test_files_of_the_users_own_are_not_taken_for_a_librarys(tmp_path):
+def test_globs_of_no_video(tmp_path):
+    empty(tmp_path, "1.png", "2.png")
+    for pattern in ("*.png", "*.avi"):
+        with pytest.raises(InputError, match=re.escape(pattern)):
+            plan(tmp_path / pattern)
+
+
+def test_no_file_of_the_users_own_is_replaced(tmp_path):
     videos = str(empty(tmp_path, "site/a.mp4", "site/index.html") / "site")
-    with pytest.raises(InputError, match="index.html: is there, but no prediction of a library"):
+    with pytest.raises(InputError, match="site/index.html: .*--output"):
         library.plan(videos, None, videos)
     assert library.plan(videos, None, str(tmp_path / "out"))
     empty(tmp_path, "site/a/prediction.json")
     assert library.plan(videos, None, videos)
-
-
-def test_videos_in_subfolders_alone(tmp_path):
-    videos = empty(tmp_path, "sub/day1/a.mp4", "sub/day2/b.mp4") / "sub"
-    with pytest.raises(InputError, match=r"in its subfolders, give --video='.*sub/\*\*'"):
-        plan(videos)
-    assert plan(videos / "**") == [("a.mp4", "out/a"), ("b.mp4", "out/b")]
-
-
-def test_overlays_of_single_predictions_are_no_videos(tmp_path):
-    for name in ("one", "two"):
-        empty(tmp_path, *(f"{name}/{file}" for file in ("overlay.mp4", "video.json")))
-        empty(tmp_path, f"{name}/label_maps/00001.png")
-    empty(tmp_path, "a.mp4")
-    assert plan(tmp_path / "**") == [("a.mp4", "out/a")]
-
-
-def test_a_link_to_a_video_that_is_gone_is_a_video(tmp_path):
-    (tmp_path / "a.mp4").symlink_to(tmp_path / "gone" / "x.mp4")
-    assert plan(tmp_path) == [("a.mp4", "out/a")]
-
-
-def test_a_video_is_not_overwritten(tmp_path):
     empty(tmp_path, "out/overlay/overlay.mp4", "videos/1.png")
     for video, output in (("out/overlay/*", "out"), ("vid*", ".")):
-        with pytest.raises(InputError, match="would be overwritten; give another --output"):
+        with pytest.raises(InputError, match="--output"):
             library.plan(str(tmp_path / video), None, str(tmp_path / output))
-
-
-def test_a_glob_of_images_is_no_library(tmp_path):
-    empty(tmp_path, "1.png", "2.png")
-    with pytest.raises(InputError, match="images; name their folder"):
-        plan(tmp_path / "*.png")
 
 
 def test_errors_of_the_plan_come_before_tensorflow(tmp_path):
@@ -181,17 +152,6 @@ def test_errors_of_the_plan_come_before_tensorflow(tmp_path):
     assert done.stdout == "False\n" and not (tmp_path / "out").exists()
 
 
-def test_tasks_share_all_items_once():
-    items = list(range(23))
-    for count in (1, 2, 5, 23, 40):
-        shares = [Task.parse(f"{i}/{count}").share(items) for i in range(1, count + 1)]
-        assert sorted(sum(shares, [])) == items
-    assert Task.parse("2/5").share(items) == [1, 6, 11, 16, 21]
-    for text in ("0/3", "4/3", "3", "a/b", "1/0", "-1/2", "1/2/3", ""):
-        with pytest.raises(InputError, match=f"--task={text}: no task"):
-            Task.parse(text)
-
-
 def test_a_model_is_known_by_its_weights(tmp_path):
     files = {"a2d_tf.json": "{}", "saved_model.pb": "graph", "variables/variables.index": "sums"}
     for folder in ("one", "same", "other"):
@@ -199,12 +159,8 @@ def test_a_model_is_known_by_its_weights(tmp_path):
             (tmp_path / folder / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / folder / name).write_text(text)
     (tmp_path / "other/variables/variables.index").write_text("other sums")
-    digests = [
-        finished.model(str(tmp_path / name))["model_sha256"] for name in os.listdir(tmp_path)
-    ]
-    assert len(set(digests)) == 2
     (tmp_path / "same/events").write_text("no part of the model")
-    one, same, other = (finished.model(str(tmp_path / n)) for n in ("one", "same", "other"))
+    one, same, other = (batch.model(str(tmp_path / n)) for n in ("one", "same", "other"))
     assert one["model_sha256"] == same["model_sha256"] != other["model_sha256"]
     assert one["model"] == "one"
 
@@ -221,14 +177,11 @@ def finish(job, request, **changes):
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"every": 2}, "finished with --every=1, not with --every=2"),
-        ({"end": 2.5}, "finished without --end, not with --end=2.5"),
-        ({"kinds": ("tracks",)}, "finished with --results=.*, not with --results=tracks"),
-        ({"settings": {"paint": "pixel"}}, "finished without --paint, not with --paint=pixel"),
-        (
-            {"model": {**MODEL, "model_sha256": "1"}},
-            r"finished by another model or other weights \(full\)",
-        ),
+        ({"every": 2}, "with --every=1, not with --every=2"),
+        ({"end": 2.5}, "without --end, not with --end=2.5"),
+        ({"kinds": ("tracks",)}, "with --results=.*, not with --results=tracks"),
+        ({"settings": {"paint": "pixel"}}, "without --paint, not with --paint=pixel"),
+        ({"model": {**MODEL, "model_sha256": "1"}}, r"another model .*\(full\)"),
     ],
 )
 def test_other_settings_are_named(tmp_path, changes, message):
@@ -238,9 +191,7 @@ def test_other_settings_are_named(tmp_path, changes, message):
     finish(job, request)
     assert batch.unfinished([job], request) == []
     other = batch.Request(**{"model": MODEL, **changes})
-    with pytest.raises(
-        InputError, match=f"out/a: {message}; give another --output, or --overwrite"
-    ):
+    with pytest.raises(InputError, match=f"out/a: finished .*{message}; .*--overwrite"):
         batch.unfinished([job], other)
     assert batch.unfinished([job], other, overwrite=True) == [job]
 
@@ -254,11 +205,11 @@ def test_what_else_may_be_in_the_place_of_a_prediction(tmp_path):
     (place / "tracks.json").unlink()
     assert batch.unfinished([job], request) == [job]  # not whole
     (place / "mine.txt").touch()
-    with pytest.raises(InputError, match="holds mine.txt, which is no result"):
+    with pytest.raises(InputError, match="mine.txt"):
         batch.unfinished([job], request)
     (place / "mine.txt").unlink()
     (place / outputs.RECORD).write_text("{")
-    with pytest.raises(InputError, match="prediction.json is missing or damaged"):
+    with pytest.raises(InputError, match="prediction.json: "):
         batch.unfinished([job], request)
     assert batch.unfinished([job], request, overwrite=True) == [job]
     shutil.rmtree(place)
@@ -332,8 +283,6 @@ def test_a_library_has_a_prediction_of_each_and_a_summary_of_all(predicted):
 
 @pytest.mark.slow
 def test_a_video_of_a_library_is_predicted_as_alone(films, predicted, predictor, tmp_path):
-    from a2d_tf.video import streaming
-
     reader = video_files.Reader(films / "c.mp4")
     streaming.predict(lambda: predictor, reader, str(tmp_path / "alone"))
     there = contents(predicted / "c")

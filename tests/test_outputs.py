@@ -16,7 +16,7 @@ from a2d_tf.evaluation.coco_results import encode_mask
 from a2d_tf.ops import tracking, visualize
 from a2d_tf.video import encoder, outputs
 from a2d_tf.video.instances import Instances, VideoFrame
-from a2d_tf.video.views import page
+from a2d_tf.video.views import pages
 
 SIZE = (48, 64)
 BOX, OTHER = [4, 8, 24, 40], [30, 2, 44, 12]
@@ -38,11 +38,21 @@ def frame(number, *instances, level=0, fps=10):
     return VideoFrame(number, begin, image, found, tracks, codes, scores, end)
 
 
-def write(folder, frames, fps=10, every=1, source=None):
-    """Outputs of frames {number: instances}."""
-    with outputs.Outputs(str(folder), fps, SIZE, every, source=source) as files:
+def reader(fps=10, **facts):
+    """A stand-in for the video's reader."""
+    known = {"name": "my.mp4", "images": None, "length": None, "count": 9}
+    return types.SimpleNamespace(**{**known, "fps": fps, "size": SIZE, **facts})
+
+
+def write(folder, frames, fps=10, every=1, **facts):
+    """A prediction of frames {number: instances}."""
+    with outputs.opened(str(folder), reader(fps, **facts), every) as files:
         for number, instances in frames.items():
             files.add(frame(number, *instances, level=90, fps=fps), A2D)
+
+
+def load(folder, name):
+    return json.loads((folder / name).read_text())
 
 
 FILM = {
@@ -68,22 +78,18 @@ def test_the_summary_says_who_did_what_from_when_to_when(tmp_path):
 
 
 def test_what_the_video_is(tmp_path):
-    source = types.SimpleNamespace(name="my.mp4", images=None, length=None, count=9)
-    write(tmp_path, FILM, source=source)
-    video = json.loads((tmp_path / "video.json").read_text())
+    write(tmp_path, FILM)
+    video = load(tmp_path, "video.json")
     assert LabelSpace.from_fields(video.pop("labels")) == A2D
     file = {"name": "my.mp4", "images": None, "frames": 9, "fps": 10, "height": 48, "width": 64}
     assert video == {**file, "every": 1, "begin": 0, "until": 0.6}
-    source.length = 8  # read to its end, where the file claims more
-    write(tmp_path, FILM, source=source)
-    assert json.loads((tmp_path / "video.json").read_text())["frames"] == 8
-    write(tmp_path, FILM)
-    assert json.loads((tmp_path / "video.json").read_text())["name"] is None
+    write(tmp_path, FILM, length=8)  # read to its end, where the file claims more
+    assert load(tmp_path, "video.json")["frames"] == 8
 
 
 def test_tracks_hold_the_same_and_every_frame(tmp_path):
     write(tmp_path, FILM)
-    first, second = json.loads((tmp_path / "tracks.json").read_text())
+    first, second = load(tmp_path, "tracks.json")
     assert second == {
         "track_id": 2,
         "actor": "ball",
@@ -116,14 +122,14 @@ def test_tracks_hold_the_same_and_every_frame(tmp_path):
 
 def test_a_track_is_called_what_it_was_in_most_frames(tmp_path):
     write(tmp_path, {1: [(1, 66, 0.5, BOX)], 2: [(1, 76, 0.5, BOX)], 3: [(1, 77, 0.5, BOX)]})
-    (track,) = json.loads((tmp_path / "tracks.json").read_text())
+    (track,) = load(tmp_path, "tracks.json")
     assert track["actor"] == "dog"
     assert [action["actor"] for action in track["actions"]] == ["cat", "dog", "dog"]
 
 
 def test_detections_and_label_maps_are_named_by_the_frames_of_the_video(tmp_path):
     write(tmp_path, {11: FILM[1], 14: FILM[2]}, every=3)
-    results = json.loads((tmp_path / "detections.json").read_text())
+    results = load(tmp_path, "detections.json")
     assert [(r["image_id"], r["track_id"], r["category_id"], r["score"]) for r in results] == [
         (11, 1, 17, 0.5),
         (14, 2, 34, 0.25),
@@ -135,12 +141,8 @@ def test_detections_and_label_maps_are_named_by_the_frames_of_the_video(tmp_path
     assert maps == ["00011.png", "00014.png"]
     codes = cv2.imread(str(tmp_path / "label_maps" / "00014.png"), cv2.IMREAD_UNCHANGED)
     assert (codes[10, 20], codes[35, 5], codes[0, 0]) == (17, 34, 0)
-    assert (
-        (tmp_path / "summary.csv")
-        .read_text()
-        .splitlines()[1]
-        .startswith("1,adult,running,1.0,1.4,11,14")
-    )
+    rows = (tmp_path / "summary.csv").read_text().splitlines()
+    assert rows[1].startswith("1,adult,running,1.0,1.4,11,14")
 
 
 @pytest.mark.parametrize("every, fps", [(1, 10), (4, 2.5), (100, 0.1)])
@@ -165,37 +167,33 @@ def test_what_a_long_track_holds_is_on_disk_and_the_same(tmp_path, monkeypatch):
     film = {n: [(1, 17 if n // 5 % 2 else 18, n / 1000, BOX)] for n in range(1, 200)}
     write(tmp_path / "memory", film)
     monkeypatch.setattr(outputs, "_IN_MEMORY", 300)
-    with outputs.Outputs(str(tmp_path / "disk"), 10, SIZE) as files:
+    with outputs.opened(str(tmp_path / "disk"), reader()) as files:
         for number, instances in film.items():
             files.add(frame(number, *instances), A2D)
         track = files._tracks[1]
         assert track._frames._rolled and track._actions._rolled
     for name in ("tracks.json", "summary.csv", "detections.json"):
         assert (tmp_path / "disk" / name).read_bytes() == (tmp_path / "memory" / name).read_bytes()
-    (track,) = json.loads((tmp_path / "disk" / "tracks.json").read_text())
+    (track,) = load(tmp_path / "disk", "tracks.json")
     assert len(track["frames"]) == 199 and len(track["actions"]) == 40
 
 
 def test_tracks_are_let_go_when_they_cannot_come_back(tmp_path):
-    with outputs.Outputs(str(tmp_path), 10, SIZE) as files:
+    with outputs.opened(str(tmp_path), reader()) as files:
         for number in range(1, 61):
             instances = [(number // 3 + 1, 17, 0.5, BOX)]  # somebody else every third frame
             files.add(frame(number, *instances), A2D)
             assert len(files._tracks) <= 1 + (tracking.PATIENCE + 1) // 3 + 1
-    tracks = json.loads((tmp_path / "tracks.json").read_text())
+    tracks = load(tmp_path, "tracks.json")
     assert [track["track_id"] for track in tracks] == list(range(1, 22))
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(outputs.RESULTS)
 
 
-def test_a_library_does_not_take_a_later_prediction_for_its_own(tmp_path):
-    (tmp_path / outputs.RECORD).write_text("{}")
-    write(tmp_path, {1: []})
-    assert not (tmp_path / outputs.RECORD).exists()
-
-
-@pytest.mark.parametrize("name", ["index.html", "summary.csv", "video.json", "label_maps/1.png"])
+@pytest.mark.parametrize(
+    "name", ["index.html", "summary.csv", "video.json", "label_maps/1.png", "label_maps/VID/1.png"]
+)
 def test_files_of_the_users_own_stay(tmp_path, name):
-    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
     (tmp_path / name).write_text("mine")
     with pytest.raises(outputs.OutputError, match="give another --output"):
         write(tmp_path, {1: []})
@@ -208,15 +206,21 @@ def test_a_link_in_the_place_of_a_result_is_refused_before_the_work(tmp_path, na
     write(tmp_path / "out", {1: []})
     (tmp_path / "out" / name).rename(tmp_path / "elsewhere")
     (tmp_path / "out" / name).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(outputs.OutputError, match=f"{name}: a link or a folder"):
+    with pytest.raises(outputs.OutputError, match=name):
         write(tmp_path / "out", {1: []})
     assert (tmp_path / "elsewhere").exists()
 
 
-def test_an_earlier_prediction_is_replaced(tmp_path):
+def test_an_earlier_prediction_is_replaced_and_what_a_killed_one_left_removed(tmp_path):
     write(tmp_path, FILM)
+    (tmp_path / outputs.RECORD).write_text("{}")  # of a library, which would take it for its own
+    (tmp_path / f"{outputs.HIDDEN}0/new").mkdir(parents=True)
+    (tmp_path / "mine.txt").touch()
     write(tmp_path, {1: []})
-    assert json.loads((tmp_path / "tracks.json").read_text()) == []
+    assert load(tmp_path, "tracks.json") == load(tmp_path, "detections.json") == []
+    assert (tmp_path / "summary.csv").read_text().splitlines() == SUMMARY[:1]
+    assert len(list((tmp_path / "label_maps").iterdir())) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {*outputs.RESULTS, "mine.txt"}
 
 
 def test_a_full_disk_is_no_fault_of_the_video(tmp_path, monkeypatch):
@@ -232,30 +236,23 @@ def test_a_full_disk_is_no_fault_of_the_video(tmp_path, monkeypatch):
 
 def test_a_page_written_again_is_the_same(tmp_path):
     own = LabelSpace(("adult", "ball"), ("walking", "running", "flying"), (11, 12, 23))
-    with outputs.Outputs(str(tmp_path), 10, SIZE, 3) as files:
+    with outputs.opened(str(tmp_path), reader(), 3) as files:
         for number in (4, 7, 10):
             shown = frame(number, (1, 12, 0.5, BOX))
             times = {"seconds": shown.seconds + 1.5, "until": shown.until + 1.75}
             files.add(dataclasses.replace(shown, **times), own)
     first = (tmp_path / "index.html").read_bytes()
-    page.write_page(tmp_path)
+    pages.write_page(tmp_path)
     assert (tmp_path / "index.html").read_bytes() == first
 
 
-def test_a_video_without_anybody_has_whole_files(tmp_path):
-    write(tmp_path, {1: [], 2: []})
-    assert json.loads((tmp_path / "tracks.json").read_text()) == []
-    assert json.loads((tmp_path / "detections.json").read_text()) == []
-    assert (tmp_path / "summary.csv").read_text().splitlines() == SUMMARY[:1]
-
-
 def test_maps_and_detections_are_the_networks_own_answer_and_the_rest_is_steady(tmp_path):
-    with outputs.Outputs(str(tmp_path), 10, SIZE) as files:
+    with outputs.opened(str(tmp_path), reader()) as files:
         steady = {"codes": np.array([18]), "scores": np.array([0.75])}
         files.add(dataclasses.replace(frame(1, (1, 17, 0.5, BOX)), **steady), A2D)
-    (result,) = json.loads((tmp_path / "detections.json").read_text())
+    (result,) = load(tmp_path, "detections.json")
     assert (result["category_id"], result["score"], result["track_id"]) == (17, 0.5, 1)
     assert cv2.imread(str(tmp_path / "label_maps/00001.png"), -1).max() == 17
-    (track,) = json.loads((tmp_path / "tracks.json").read_text())
+    (track,) = load(tmp_path, "tracks.json")
     assert (track["frames"][0]["category_id"], track["mean_score"]) == (18, 0.75)
     assert ",walking," in (tmp_path / "summary.csv").read_text()

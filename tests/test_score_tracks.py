@@ -1,7 +1,6 @@
 """Predictions of videos scored over time: the files of both sides, and what does not fit."""
 
 import json
-import types
 
 import numpy as np
 import pytest
@@ -21,8 +20,7 @@ CATEGORIES = [{"id": code, "name": A2D.name(code)} for code in A2D.codes]
 
 
 def predict(folder, film=FILM, name="clip1.mp4", every=1, count=6, images=None):
-    source = types.SimpleNamespace(name=name, images=images, length=count, count=count)
-    write(folder, film, every=every, source=source)
+    write(folder, film, every=every, name=name, images=images, length=count, count=count)
     return folder
 
 

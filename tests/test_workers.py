@@ -7,7 +7,7 @@ import time
 import pytest
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.workers import imap, in_threads
+from a2d_tf.core.workers import Task, imap, in_threads
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -69,3 +69,14 @@ def test_errors_of_threads_and_of_items_are_raised_in_their_place():
 
     with pytest.raises(InputError, match="no more"):
         list(in_threads(lambda item: item, broken(), ahead=3))
+
+
+def test_tasks_share_all_items_once():
+    items = list(range(23))
+    for count in (1, 2, 5, 23, 40):
+        shares = [Task.parse(f"{i}/{count}").share(items) for i in range(1, count + 1)]
+        assert sorted(sum(shares, [])) == items
+    assert Task.parse("2/5").share(items) == [1, 6, 11, 16, 21]
+    for text in ("0/3", "4/3", "3", "a/b", "1/0", "-1/2", "1/2/3", ""):
+        with pytest.raises(InputError, match=f"--task={text}: no task"):
+            Task.parse(text)

@@ -16,7 +16,6 @@ from absl import flags
 
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.labels import LabelSpace
 
 _PREDICTION = flags.DEFINE_list(
     "prediction",
@@ -24,9 +23,6 @@ _PREDICTION = flags.DEFINE_list(
     "Folder of a2d_tf.predict; several with commas. Quote one with a comma: '\"Smith, John\"'.",
 )
 _LIBRARY = flags.DEFINE_string("library", None, "Folder of such folders, each of one video.")
-_LABELS = flags.DEFINE_string(
-    "labels", None, "Label space (JSON), for the order of the actions; by default the predictions'."
-)
 
 
 def main(argv: list[str]) -> None:
@@ -34,19 +30,19 @@ def main(argv: list[str]) -> None:
     command_line.require(argv)
     if bool(_PREDICTION.value) == bool(_LIBRARY.value):
         raise InputError("give one of --prediction and --library")
-    labels = LabelSpace.from_json(_LABELS.value) if _LABELS.value else None
-    from a2d_tf.video.library import FAILED, failures  # late: OpenCV takes a second
-    from a2d_tf.video.views import library, page
+    from a2d_tf.evaluation.reports.pages import printable  # late: OpenCV takes a second
+    from a2d_tf.video.library import FAILED, failures
+    from a2d_tf.video.views import pages
 
     folders = [pathlib.Path(folder) for folder in _PREDICTION.value]
     if _LIBRARY.value:
-        folders = library.predictions(_LIBRARY.value)
+        folders = pages.predictions(_LIBRARY.value)
     for folder in folders:
-        print(page.printable(str(page.write_page(folder, labels=labels))))
+        print(printable(str(pages.write_page(folder))))
     if _LIBRARY.value:
         failed = failures(os.path.join(_LIBRARY.value, FAILED))
-        path = library.write_library_page(_LIBRARY.value, labels=labels, failed=failed)
-        print(page.printable(str(path)))
+        path = pages.write_library_page(_LIBRARY.value, failed=failed)
+        print(printable(str(path)))
 
 
 run = command_line.command(main)

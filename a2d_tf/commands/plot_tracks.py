@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import pathlib
 import re
 
 from absl import flags
@@ -20,7 +21,6 @@ from absl import flags
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_file, write_text
-from a2d_tf.core.labels import LabelSpace
 
 _PREDICTION = flags.DEFINE_list(
     "prediction",
@@ -28,9 +28,6 @@ _PREDICTION = flags.DEFINE_list(
     "Folder of a2d_tf.predict; several with commas. Quote one with a comma: '\"Smith, John\"'.",
 )
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the plots.")
-_LABELS = flags.DEFINE_string(
-    "labels", None, "Label space (JSON), for the order of the actions; by default the predictions'."
-)
 
 
 def _write(path, figure):
@@ -52,36 +49,29 @@ def _write_rows(path, rows):
 def main(argv: list[str]) -> None:
     """Run the command."""
     command_line.require(argv, prediction=_PREDICTION.value, output=_OUTPUT.value)
-    folders, output = _PREDICTION.value, _OUTPUT.value
+    folders, output = _PREDICTION.value, pathlib.Path(_OUTPUT.value)
     if len({os.path.realpath(folder) for folder in folders}) < len(folders):
         raise InputError(f"--prediction={','.join(folders)}: names a folder twice; name it once")
-    labels = LabelSpace.from_json(_LABELS.value) if _LABELS.value else None
-    from a2d_tf.video.views import (
-        bouts,
-        colours,
-        facts,
-        plots,
-    )  # late, for Matplotlib takes a second
+    from a2d_tf.video.views import bouts, pages, plots  # late, for Matplotlib takes a second
 
     predictions = [bouts.read(folder) for folder in folders]
     tracks = [track for prediction in predictions for track in prediction]
-    labels = labels or facts.labels_of(folders)
-    shades = colours.of_actions((b.action for t in tracks for b in t.bouts), labels)
+    budget = bouts.time_budget(tracks)
+    shades = bouts.colours((action for _, action in budget), pages.labels_of(folders))
     actions = list(shades)
-    _write(os.path.join(output, "time_budget"), plots.time_budget(tracks, shades))
-    _write(os.path.join(output, "transitions"), plots.transitions(tracks, actions))
-    written: set[str] = set()
+    _write(f"{output}/time_budget", plots.time_budget(tracks, shades))
+    _write(f"{output}/transitions", plots.transitions(tracks, actions))
+    old = {path for path in output.iterdir() if re.match(r"timeline(_\d+)?\.(png|svg)$", path.name)}
     for number, (folder, prediction) in enumerate(zip(folders, predictions), 1):
         name = "timeline" if len(folders) == 1 else f"timeline_{number:0{len(str(len(folders)))}d}"
-        _write(os.path.join(output, name), plots.timeline(prediction, shades, folder))
-        written |= {f"{name}.png", f"{name}.svg"}
-    for name in os.listdir(output):  # of other predictions, by an earlier call
-        if re.fullmatch(r"timeline(_\d+)?\.(png|svg)", name) and name not in written:
-            os.remove(os.path.join(output, name))
-    budget = [[*pair, round(s, 3)] for pair, s in bouts.time_budget(tracks).items()]
-    _write_rows(os.path.join(output, "time_budget.csv"), [("actor", "action", "seconds"), *budget])
+        _write(f"{output}/{name}", plots.timeline(prediction, shades, folder))
+        old -= {output / f"{name}.png", output / f"{name}.svg"}
+    for path in old:  # of other predictions, by an earlier call
+        path.unlink()
+    rows = [[*pair, round(seconds, 3)] for pair, seconds in budget.items()]
+    _write_rows(output / "time_budget.csv", [("actor", "action", "seconds"), *rows])
     rows = [[name, *row] for name, row in zip(actions, bouts.transitions(tracks, actions).tolist())]
-    _write_rows(os.path.join(output, "transitions.csv"), [("from \\ to", *actions), *rows])
+    _write_rows(output / "transitions.csv", [("from \\ to", *actions), *rows])
     count = sum(len(track.bouts) for track in tracks)
     print(f"{len(tracks)} tracks, {count} bouts -> {output}/{{time_budget,transitions,timeline}}")
 

@@ -7,15 +7,29 @@ from typing import Any
 
 import tensorflow as tf
 
-from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.files import read_json
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import load_json, number, whole
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.core.limits import MAX_FRAMES
-from a2d_tf.data.manifest import check_facts
+from a2d_tf.core.limits import MAX_FRAMES, MAX_SIDE
 from a2d_tf.serving import functions
 
 FACTS = "a2d_tf.json"
 SAVED_MODEL = "saved_model.pb"
+_KIND = {
+    "labels": LabelSpace.from_fields,
+    "frames": whole(1, MAX_FRAMES),
+    "use_flow": bool,
+    "label_mode": str,
+    "flow_method": str,
+    "image_height": whole(1, MAX_SIDE),
+    "image_width": whole(1, MAX_SIDE),
+    "clip_stride": whole(1, 1000),
+    "score_threshold": number(0, 1),
+    "paint": str,
+    "precision": str,
+    "checkpoint": str,
+    "functions": {str: str},
+}
 
 
 def check_folder(folder: str) -> None:
@@ -38,28 +52,18 @@ def load(folder: str) -> tuple[dict[str, functions.Function], dict[str, Any]]:
       digests in it).
 
     Raises:
-      InputError: no such folder, one that a2d_tf.export did not make, one from before it knew
-        streaming, or a damaged one.
+      InputError: no such folder, one that a2d_tf.export did not make, or a damaged one.
     """
     check_folder(folder)
+    facts = load_json(os.path.join(folder, FACTS), _KIND, "export the run again")
     try:
-        facts = read_json(os.path.join(folder, FACTS))
-        check_facts(facts)
-        if type(facts["frames"]) is not int or not 1 <= facts["frames"] <= MAX_FRAMES:
-            raise ValueError(f"frames {shown(facts['frames'])}")
-        _ = facts["use_flow"], facts["checkpoint"], float(facts["score_threshold"])
-        LabelSpace.from_fields(facts["labels"])
-        loaded = functions.load(folder, facts.pop("functions", None))
+        loaded = functions.load(folder, facts.pop("functions"))
         if loaded is None:
             model = tf.saved_model.load(folder)
-            loaded = {name: functions.keeping(model, f) for name, f in model.signatures.items()}
-    except (OSError, KeyError, TypeError, ValueError, tf.errors.OpError) as error:
+            loaded = {
+                name: functions.keeping(model, model.signatures[name]) for name in functions.NAMES
+            }
+    except (OSError, KeyError, tf.errors.OpError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{folder}: damaged ({reason}); export the run again") from error
-    for name in functions.NAMES:
-        if name not in loaded:
-            raise InputError(
-                f"{folder}: no signature '{name}', so from an older a2d_tf.export; export the run "
-                "again"
-            )
     return loaded, facts

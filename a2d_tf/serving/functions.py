@@ -45,27 +45,27 @@ def write(folder: str, served: tf.Module) -> dict[str, str]:
     return _digests(folder)
 
 
-def load(folder: str, digests: Any) -> dict[str, Function] | None:
+def load(folder: str, digests: dict[str, str]) -> dict[str, Function] | None:
     """Load the functions of an exported folder.
 
     Args:
       folder: of the SavedModel.
-      digests: what `write` returned; None of an export from before there were functions.
+      digests: what `write` returned.
 
     Returns:
-      {name: function by keyword, with the inputs and outputs of the signature}; None where the
-      folder has none, a file in it is no longer the one that they were written with, or they were
-      written by another TensorFlow: across versions, the SavedModel is what TensorFlow promises.
+      {name: function by keyword, with the inputs and outputs of the signature}; None where a file
+      is missing or no longer the one that they were written with, or they were written by another
+      TensorFlow: across versions, the SavedModel is what TensorFlow promises.
     """
     metas = {}
     try:
-        if digests is None or digests != _digests(folder):
+        if digests != _digests(folder):
             return None
-        for name in NAMES:
-            with open(_path(folder, name), "rb") as file:
-                metas[name] = tf.compat.v1.MetaGraphDef.FromString(file.read())
-    except OSError:
+    except FileNotFoundError:
         return None
+    for name in NAMES:
+        with open(_path(folder, name), "rb") as file:
+            metas[name] = tf.compat.v1.MetaGraphDef.FromString(file.read())
     if any(meta.meta_info_def.tensorflow_version != tf.__version__ for meta in metas.values()):
         return None
     weights = _restored(folder, metas.values())
@@ -143,10 +143,8 @@ def _rename_functions(graph):
 
 def _restored(folder, metas):
     """{input's name: tf.Variable} of the weights that graphs take, from `variables/`."""
-    inputs = {}
-    for meta in metas:
-        for signature in meta.signature_def.values():
-            inputs.update(signature.inputs)
+    signatures = [signature for meta in metas for signature in meta.signature_def.values()]
+    inputs = {key for signature in signatures for key in signature.inputs}
     keys = sorted(key for key in inputs if key.startswith(_WEIGHT))
     prefix = os.path.join(folder, _VARIABLES)
     names = [f"{key}/.ATTRIBUTES/VARIABLE_VALUE" for key in keys]

@@ -97,9 +97,8 @@ class ServedNetwork(tf.Module):
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """Name in the SavedModel -> concrete function."""
-        functions = {SIGNATURE: self.serve}
-        functions = {name: functions.get(name) or getattr(self, name) for name in SIGNATURES}
-        return {name: function.get_concrete_function() for name, function in functions.items()}
+        names = {name: "serve" if name == SIGNATURE else name for name in SIGNATURES}
+        return {name: getattr(self, own).get_concrete_function() for name, own in names.items()}
 
     def _serve(self, rgb, flow):
         """The outputs for the key frame of each clip; see INPUTS and OUTPUTS."""

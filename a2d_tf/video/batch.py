@@ -1,8 +1,10 @@
 """Predict the videos of a library one after the other, each whole or not at all.
 
-Each is built in a hidden folder beside its place and renamed. What goes wrong with a video is known
-by its name; `summary.csv` and `failed.csv` of the library are written once every video is finished,
-or has failed in one of the processes that share the library.
+`prediction.json` marks a video as finished: it holds the video's file and size, the model, the
+settings and the number of frames, so that the same command given again knows what it need not do,
+and another command what it must not replace. What goes wrong with a video is known by its name.
+`summary.csv` and `failed.csv` of the library are written once every video is finished, or has
+failed in one of the processes that share the library.
 """
 
 from __future__ import annotations
@@ -11,7 +13,9 @@ import contextlib
 import csv
 import dataclasses
 import glob
+import hashlib
 import io
+import itertools
 import os
 import pathlib
 import sys
@@ -20,21 +24,49 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from a2d_tf.core.command_line import written
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import write_file, write_text
-from a2d_tf.core.locks import sweep
+from a2d_tf.core.files import file_digest, load_json, write_file
 from a2d_tf.core.workers import ALONE, Task, stop_on_signal
+from a2d_tf.data import frames
 from a2d_tf.ops import tracking
-from a2d_tf.video import finished, library, outputs, streaming, video_files
+from a2d_tf.video import library, outputs, streaming, video_files
 from a2d_tf.video.library import FAILED, SUMMARY, Job
-from a2d_tf.video.views import library as views
-from a2d_tf.video.views import page
+from a2d_tf.video.predictions import KINDS, RECORD, RESULTS
+from a2d_tf.video.views import pages
 
 if TYPE_CHECKING:
     from a2d_tf.video.predictor import Predictor
 
 ON_ERROR = ("fail", "skip")
 Predict = Callable[..., "dict[str, str]"]  # `predict`, or another way to do it
+_FAILURE = ("video", "reason")
+_RECORD = {"video": str, "bytes": (int, None), "model": str, "model_sha256": str, "settings": {}}
+
+
+def model(path: str) -> dict[str, str]:
+    """Identify a model, without TensorFlow.
+
+    Args:
+      path: an exported folder, a run folder, a packed model or a file of weights.
+
+    Returns:
+      its name, and the digest of what tells it from others: all of a file; of a folder its facts,
+      graph and settings, and the indices of its variables, which hold their checksums.
+    """
+    digest = hashlib.sha256()
+    if os.path.isdir(path):
+        pattern = os.path.join(glob.escape(path), "**", "*.index")
+        files = [os.path.join(path, name) for name in os.listdir(path)]
+        files = [file for file in files if file.endswith((".json", ".npz", ".pb", ".txt"))]
+        for file in sorted([*files, *glob.glob(pattern, recursive=True)]):
+            digest.update(f"{os.path.relpath(file, path)} {file_digest(file)}\n".encode())
+    elif os.path.isfile(path):
+        digest.update(file_digest(path).encode())
+    else:  # weights that are known by a name
+        digest.update(path.encode())
+    name = os.path.basename(os.path.abspath(path))
+    return {"model": name, "model_sha256": digest.hexdigest()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,8 +75,8 @@ class Request:
 
     Attributes:
       start, end, every, window, threshold: as for `Predictor.video`.
-      kinds: those of `outputs.KINDS` that are written.
-      model: of `finished.model`.
+      kinds: those of `predictions.KINDS` that are written.
+      model: of `model`.
       settings: further settings that tell predictions apart, as {flag: value}.
     """
 
@@ -53,15 +85,80 @@ class Request:
     every: int = 1
     window: int = tracking.WINDOW
     threshold: float = 0.0
-    kinds: tuple[str, ...] = tuple(outputs.KINDS)
+    kinds: tuple[str, ...] = tuple(KINDS)
     model: dict[str, str] = dataclasses.field(default_factory=dict)
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def record(self, job: Job) -> dict[str, Any]:
-        """The contents of a job's `prediction.json`, but for the number of frames."""
+        """The contents of a job's `prediction.json`, but for the number of frames.
+
+        `bytes` is None if the video, or the file that a link leads to, is gone.
+        """
         span = {name: getattr(self, name) for name in ("start", "end", "every", "window")}
         settings = {**span, "results": ",".join(self.kinds), **self.settings}
-        return finished.record(job, {**self.model, "settings": settings})
+        try:
+            files = frames.files(job.path, video_files.IMAGES)
+            size = sum(file.stat().st_size for file in files)
+        except OSError:
+            size = None
+        name = os.path.basename(os.path.abspath(job.path))
+        return {"video": name, "bytes": size, **self.model, "settings": settings}
+
+    def is_finished(self, job: Job, overwrite: bool = False) -> bool:
+        """Whether the results of a job are there and whole.
+
+        Args:
+          job: the job.
+          overwrite: whether a prediction of other settings counts as none, rather than as an error.
+
+        Raises:
+          InputError: its place is taken: by a prediction that is not the wanted one, with the field
+            that differs, or by something else.
+        """
+        place = job.output
+        if os.path.lexists(place) and not os.path.isdir(place):
+            raise InputError(f"{place}: not a folder; remove it, or give another --output")
+        there = set(os.listdir(place)) if os.path.isdir(place) else set()
+        if all(name.startswith(".") for name in there):
+            return False
+        try:
+            found = load_json(os.path.join(place, RECORD), _RECORD, "no prediction of a library")
+            difference = _difference(found, self.record(job))
+        except InputError as error:
+            difference = str(error)
+        if not difference and {KINDS[kind] for kind in self.kinds} <= there:
+            return True
+        if difference and not overwrite:
+            raise InputError(f"{place}: {difference}; give another --output, or --overwrite")
+        strange = sorted(there - {*RESULTS, RECORD})
+        if strange:
+            raise InputError(
+                f"{place}: holds {strange[0]}, which is no result and would be removed; move it, "
+                "or give another --output"
+            )
+        return False
+
+
+def _difference(there, wanted):
+    """Describe in what a prediction is not the wanted one; None where it is."""
+    if there["model_sha256"] != wanted["model_sha256"]:
+        return f"finished by another model or other weights ({there['model']})"
+    for name in sorted({*there["settings"], *wanted["settings"]}):
+        was, now = (each["settings"].get(name) for each in (there, wanted))
+        if was != now:
+            return f"finished {_flag(name, was)}, not {_flag(name, now)}"
+    # A video that is gone since is not another one.
+    same = wanted["bytes"] in (None, there["bytes"])
+    if there["video"] != wanted["video"] or not same:
+        return (
+            f"finished for {there['video']} of {there['bytes']} bytes, not {wanted['video']} of "
+            f"{wanted['bytes']}"
+        )
+    return None
+
+
+def _flag(name, value):
+    return f"without --{name}" if value is None else f"with --{name}={written(value)}"
 
 
 def predict_video(
@@ -90,30 +187,22 @@ def predict_video(
     """
     reader = video_files.Reader(job.path)
     span = streaming.Span.of_seconds(reader, request.start, request.end, request.every)
-    window, threshold, record = request.window, request.threshold, request.record(job)
+    place = outputs.opened(
+        job.output, reader, span.every, kinds=request.kinds, record=request.record(job)
+    )
     try:
-        files = outputs.Outputs(
-            job.output,
-            reader.fps,
-            reader.size,
-            span.every,
-            source=reader,
-            kinds=request.kinds,
-            record=record,
-        )
-        with files:
-            frames = streaming.watch(
-                predictor, reader, span, window, threshold=threshold, stops=stops
+        with place as files:
+            found = streaming.watch(
+                predictor, reader, span, request.window, threshold=request.threshold, stops=stops
             )
-            streaming.write(
-                watched(frames, span.count(reader.expected)), files, predictor.labels, stops
-            )
+            found = watched(found, span.count(reader.expected))
+            streaming.write(found, files, predictor.labels, stops)
             if stops:
                 raise KeyboardInterrupt
-    except OSError as error:
+    except outputs.OutputError:
         # Where another process has finished it meanwhile, its folder cannot be replaced.
-        if not finished.is_finished(job, record, overwrite=True):
-            raise outputs.OutputError(f"{job.output}: cannot be written ({error})") from error
+        if not request.is_finished(job, overwrite=True):
+            raise
     return streaming.shortfall(reader, span, files.frames)
 
 
@@ -121,13 +210,10 @@ def unfinished(jobs: Sequence[Job], request: Request, overwrite: bool = False) -
     """The jobs whose results are not there.
 
     Raises:
-      InputError: as of `finished.is_finished`.
+      InputError: as of `Request.is_finished`.
     """
-    return [
-        job
-        for job in tqdm(jobs, "Comparing with what is there", unit="video", leave=False)
-        if not finished.is_finished(job, request.record(job), overwrite)
-    ]
+    compared = tqdm(jobs, "Comparing with what is there", unit="video", leave=False)
+    return [job for job in compared if not request.is_finished(job, overwrite)]
 
 
 def predict(
@@ -155,8 +241,6 @@ def predict(
       KeyboardInterrupt: a signal ended it.
     """
     failures: dict[str, str] = {}
-    for parent in {os.path.dirname(job.output) for job in jobs}:
-        sweep(parent, outputs.HIDDEN)
     with stop_on_signal() as stops:
         predictor = load()
         with _Progress(len(jobs)) as progress:
@@ -188,9 +272,9 @@ def reason(job: Job, error: Exception) -> str:
 
 
 class _Progress:
-    """A bar in videos that also moves while a long one lasts; a context manager."""
+    """A bar in videos that also moves while a long one lasts; a context manager that closes it."""
 
-    def __init__(self, count):
+    def __init__(self, count: int):
         form = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total} videos [{elapsed}<{remaining}]"
         # Smoothing 0: the time left by the mean rate, for videos differ in length.
         self._bar = tqdm(total=count, desc="predict", bar_format=form, smoothing=0)
@@ -232,7 +316,8 @@ def conclude(
     """Write the library's own files, if by now each video is finished or has failed.
 
     `summary.csv` has the rows of every finished video, `failed.csv` the videos that failed and why;
-    it is absent where none did. Until then the failures of a task wait in a file of its own.
+    it is absent where none did. Until then the failures of a task wait in a file of its own. What
+    killed processes left is removed.
 
     Args:
       output: folder of the library.
@@ -246,32 +331,27 @@ def conclude(
     """
     name, suffix = os.path.splitext(FAILED)
     own = os.path.join(output, f"{name}-{task.number}-of-{task.count}{suffix}")
-    _write_failures(own, failures)
+    _write_rows(own, _FAILURE, failures.items() or None)
     pattern = os.path.join(glob.escape(output), f"{name}-*-of-*{suffix}")
     failed: dict[str, str] = {}
     for path in [os.path.join(output, FAILED), *sorted(glob.glob(pattern))]:
         failed.update(library.failures(path))
-    whole = []
-    for job in jobs:
-        if finished.is_finished(job, request.record(job), overwrite=True):
-            whole.append(job)
-        elif job.name not in failed:
-            return False
-    summary = os.path.join(output, SUMMARY)
-    if "summary" in request.kinds:
-        write_file(summary, lambda file: _write_summary(file, whole))
-    else:
-        _remove(summary)
-    names = {job.name for job in whole}
-    lost = {job.name: failed[job.name] for job in jobs if job.name not in names}
-    _write_failures(os.path.join(output, FAILED), lost)
+    whole = [job for job in jobs if request.is_finished(job, overwrite=True)]
+    missing = [job.name for job in jobs if job not in whole]
+    if not failed.keys() >= set(missing):
+        return False
+    lost = {name: failed[name] for name in missing}
+    rows = _summary(whole) if "summary" in request.kinds else None
+    _write_rows(os.path.join(output, SUMMARY), ("video", *outputs.COLUMNS), rows)
+    _write_rows(os.path.join(output, FAILED), _FAILURE, lost.items() or None)
     if "page" in request.kinds:
         folders = [pathlib.Path(job.output) for job in whole]
-        views.write_library_page(output, folders=folders, failed=lost)
+        pages.write_library_page(output, folders=folders, failed=lost)
     else:
-        _remove(os.path.join(output, page.NAME))
+        _remove(os.path.join(output, KINDS["page"]))
     for path in glob.glob(pattern):
         _remove(path)
+    outputs.sweep(output)
     return True
 
 
@@ -280,24 +360,23 @@ def _remove(path):
         os.remove(path)
 
 
-def _write_failures(path, failures):
-    """Write videos that failed and why; where there are none, there is no file."""
-    if not failures:
+def _write_rows(path, head, rows):
+    """Write a CSV; without rows there shall be none."""
+
+    def write(file):
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+        csv.writer(text, lineterminator="\n").writerows(itertools.chain([head], rows))
+        text.detach()
+
+    if rows is None:
         _remove(path)
-        return
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerows([("video", "reason"), *failures.items()])
-    write_text(path, text.getvalue())
+    else:
+        write_file(path, write)
 
 
-def _write_summary(file, jobs):
-    """Write the rows of the summaries of some jobs, each after its video's name."""
-    text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(("video", *outputs.COLUMNS))
+def _summary(jobs):
+    """Yield the rows of the summaries of some jobs, each after its video's name."""
     for job in jobs:
-        path = os.path.join(job.output, outputs.KINDS["summary"])
+        path = os.path.join(job.output, KINDS["summary"])
         with open(path, encoding="utf-8", newline="") as own:
-            rows.writerows((job.name, *row) for row in list(csv.reader(own))[1:])
-    text.detach()
+            yield from ((job.name, *row) for row in list(csv.reader(own))[1:])

@@ -65,7 +65,7 @@ class Instances:
         if threshold <= 0:
             return self
         scores = self.scores
-        if facts.get("label_mode") != "cartesian":
+        if facts["label_mode"] != "cartesian":
             actors = labels.split(self.codes)[0] - 1
             scores = np.take_along_axis(self.actor_scores, actors[:, None], axis=1)[:, 0]
         indices = np.flatnonzero(scores >= threshold)

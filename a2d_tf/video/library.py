@@ -11,13 +11,13 @@ import csv
 import dataclasses
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import is_file_name, read_text
 from a2d_tf.data import frames
-from a2d_tf.video import outputs, video_files
-from a2d_tf.video.views import page
+from a2d_tf.video import video_files
+from a2d_tf.video.predictions import KINDS, RECORD, RESULTS, VIDEO
 
 VIDEOS = (
     *frames.VIDEOS,
@@ -26,7 +26,7 @@ VIDEOS = (
 )
 """Suffixes by which a folder or a glob has videos; a list may name any file."""
 SUMMARY, FAILED = "summary.csv", "failed.csv"
-_TAKEN = (SUMMARY, FAILED, page.NAME)  # names of the library's own files
+_TAKEN = (SUMMARY, FAILED, KINDS["page"])  # names of the library's own files
 
 
 def failures(path: str | os.PathLike) -> dict[str, str]:
@@ -70,12 +70,14 @@ def plan(video: str | None, videos: str | None, output: str) -> tuple[Job, ...] 
     if videos:
         paths = _listed(videos)
     elif video and os.path.isdir(video):
-        if not _holds_videos(video):
-            _check_subfolders(video)
+        paths, images = _found(_entries(video))
+        # Beside images, a folder of images may be anything.
+        if not paths or images and all(map(os.path.isdir, paths)):
             return None
-        paths = _chosen(video, [entry.path for entry in _entries(video)])
+        _check_kinds(video, paths, images)
     elif video and not os.path.exists(video) and glob.has_magic(video):
-        paths = _chosen(video, glob.glob(video, recursive=True))
+        paths, images = _found(glob.glob(video, recursive=True))
+        _check_kinds(video, paths, images)
         if not paths:
             raise InputError(
                 f"--video={video}: no video of that name ({', '.join(VIDEOS)}, or a folder of "
@@ -85,16 +87,31 @@ def plan(video: str | None, videos: str | None, output: str) -> tuple[Job, ...] 
         return None
     jobs = tuple(Job(path, os.path.join(output, _name(path))) for path in paths)
     _check(jobs)
-    _check_place(output)
+    there = [name for name in _TAKEN if os.path.lexists(os.path.join(output, name))]
+    records = os.path.join(glob.escape(output), "*", RECORD)
+    # Without a prediction, a library has its list of what failed.
+    if there and FAILED not in there and not glob.glob(records):
+        raise InputError(
+            f"{os.path.join(output, there[0])}: is there, but no prediction of a library; it would "
+            "be replaced: give another --output"
+        )
     return jobs
 
 
 def _entries(folder):
-    """The entries of a folder that are not hidden."""
+    """The paths in a folder that are not hidden."""
     try:
-        return [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
+        return [entry.path for entry in os.scandir(folder) if not entry.name.startswith(".")]
     except OSError as error:
         raise InputError(f"{folder}: cannot be read ({error.strerror})") from error
+
+
+def _found(paths: Iterable[str]) -> tuple[list[str], list[str]]:
+    """(videos, single images) among some paths, in order; what was predicted is neither."""
+    # A pattern may reach into the predictions of an earlier call.
+    paths = sorted(path for path in paths if not _is_predicted(path))
+    videos = [path for path in paths if _is_a(path, VIDEOS) or _holds_images(path)]
+    return videos, [path for path in paths if _is_a(path, video_files.IMAGES)]
 
 
 def _is_a(path, suffixes):
@@ -104,69 +121,37 @@ def _is_a(path, suffixes):
     )
 
 
-def _holds_videos(folder):
-    """Whether a folder is a library: images beside no video file are one video."""
-    entries = _entries(folder)
-    videos = {entry.name for entry in entries if _is_a(entry.path, VIDEOS)}
-    images = any(_is_a(entry.path, video_files.IMAGES) for entry in entries)
-    if images and videos == {outputs.KINDS["overlay"]}:
-        return False  # predicted into the folder itself
-    return bool(videos) or not images and any(_is_video_of_images(entry.path) for entry in entries)
-
-
-def _check_subfolders(folder):
-    """Raise InputError where a folder holds neither videos nor images, but its subfolders do."""
-    if any(_is_a(entry.path, video_files.IMAGES) for entry in _entries(folder)):
-        return
-    pattern = os.path.join(glob.escape(folder), "**")
-    found = glob.iglob(pattern, recursive=True)
-    if any(_is_a(path, VIDEOS) and not _is_of_prediction(path) for path in found):
-        raise InputError(
-            f"{folder}: no image in this folder, and no video ({', '.join(VIDEOS)}); for videos in "
-            f"its subfolders, give --video='{pattern}'"
-        )
-
-
-def _is_video_of_images(path):
+def _holds_images(path):
     """Whether it is a folder that holds images, and no prediction; InputError if videos too."""
-    if not os.path.isdir(path) or os.path.exists(os.path.join(path, outputs.RECORD)):
+    if not os.path.isdir(path) or os.path.exists(os.path.join(path, RECORD)):
         return False
-    names = [entry.name.lower() for entry in _entries(path)]
-    images = [name for name in names if name.endswith(video_files.IMAGES)]
-    videos = [name for name in names if name.endswith(VIDEOS)]
-    if images and videos:
-        raise _mixed(path, images[0], videos[0])
+    entries = [entry for entry in _entries(path) if not _is_predicted(entry)]
+    images = [entry for entry in entries if _is_a(entry, video_files.IMAGES)]
+    _check_kinds(
+        path, [entry for entry in entries if _is_a(entry, VIDEOS)] if images else [], images
+    )
     return bool(images)
 
 
-def _is_of_prediction(path):
+def _is_predicted(path):
     """Whether a path is of a prediction's results."""
     folder, name = os.path.split(path)
-    if os.path.basename(folder) == outputs.KINDS["label_maps"]:
+    if os.path.basename(folder) == KINDS["label_maps"]:
         folder, name = os.path.split(folder)
-    marks = [outputs.RECORD, *[outputs.VIDEO] * (name in outputs.RESULTS)]
+    marks = [RECORD, *[VIDEO] * (name in RESULTS)]
     return any(os.path.exists(os.path.join(folder, mark)) for mark in marks)
 
 
-def _mixed(place, image, video):
-    image, video = os.path.basename(image), os.path.basename(video)
-    return InputError(
-        f"{place}: holds images ({image}) and videos ({video}); put the images of each video into "
-        "a folder of their own"
-    )
-
-
-def _chosen(place, paths):
-    """Those of some paths that are videos, in order; `place` names them in errors."""
-    # A pattern may reach into the predictions of an earlier call.
-    paths = sorted(path for path in paths if not _is_of_prediction(path))
-    images = [path for path in paths if _is_a(path, video_files.IMAGES)]
-    videos = [path for path in paths if _is_a(path, VIDEOS) or _is_video_of_images(path)]
+def _check_kinds(place, videos, images):
+    """Raise InputError where a place has single images beside videos, or where a glob names any."""
     if images and videos:
-        raise _mixed(place, images[0], videos[0])
-    if images:
+        names = (os.path.basename(paths[0]) for paths in (images, videos))
+        raise InputError(
+            "{}: holds images ({}) and videos ({}); put the images of each video into a folder of "
+            "their own".format(place, *names)
+        )
+    if images and not os.path.isdir(place):
         raise InputError(f"{place}: images; name their folder, which is one video")
-    return videos
 
 
 def _listed(file):
@@ -180,15 +165,17 @@ def _listed(file):
     for number, line in enumerate(lines, 1):
         if not line:
             continue
-        where = f"{file}, line {number}: {shown(line)}"
         places = [line, os.path.join(os.path.dirname(file), line)]
         path = next((place for place in places if os.path.exists(place)), None)
-        if path is None:
-            raise InputError(f"{where}: no such file; a line names a video or a folder of images")
-        if os.path.isdir(path) and not _is_video_of_images(path):
-            raise InputError(f"{where}: no image in this folder; a line names one video")
-        if _is_a(path, video_files.IMAGES):
-            raise InputError(f"{where}: an image; name its folder, which is one video")
+        is_video = path and (
+            _holds_images(path) if os.path.isdir(path) else not _is_a(path, video_files.IMAGES)
+        )
+        if not is_video:
+            problem = "an image, or a folder without any" if path else "no such file"
+            raise InputError(
+                f"{file}, line {number}: {shown(line)}: {problem}; a line names a video or a "
+                "folder of images"
+            )
         paths.append(path)
     if not paths:
         raise InputError(f"--videos={file}: names no video; give one a line")
@@ -199,18 +186,6 @@ def _name(path):
     """The name of a video in the library: its file's without suffix, or its folder's."""
     name = os.path.basename(os.path.abspath(path))
     return name if os.path.isdir(path) else os.path.splitext(name)[0]
-
-
-def _check_place(output: str) -> None:
-    """Raise InputError where the library's own files would replace others."""
-    there = [name for name in _TAKEN if os.path.lexists(os.path.join(output, name))]
-    records = os.path.join(glob.escape(output), "*", outputs.RECORD)
-    # Without a prediction, a library has its list of what failed.
-    if there and FAILED not in there and not glob.glob(records):
-        raise InputError(
-            f"{os.path.join(output, there[0])}: is there, but no prediction of a library; it would "
-            "be replaced: give another --output"
-        )
 
 
 def _check(jobs: Sequence[Job]) -> None:

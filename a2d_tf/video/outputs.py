@@ -5,12 +5,12 @@ from __future__ import annotations
 import collections
 import contextlib
 import csv
+import glob
 import json
 import os
-import re
 import shutil
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any, BinaryIO
 
 import cv2
@@ -19,26 +19,14 @@ import numpy as np
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import replace_folder, write_json
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.core.locks import HiddenFolder
 from a2d_tf.evaluation import coco_results
 from a2d_tf.ops import tracking, visualize
 from a2d_tf.video import encoder
 from a2d_tf.video.instances import VideoFrame
+from a2d_tf.video.predictions import KINDS, RECORD, RESULTS, VIDEO, read_facts
 from a2d_tf.video.video_files import Reader
-from a2d_tf.video.views import facts, page
+from a2d_tf.video.views import pages
 
-KINDS = {
-    "overlay": "overlay.mp4",
-    "label_maps": "label_maps",
-    "detections": "detections.json",
-    "tracks": "tracks.json",
-    "summary": "summary.csv",
-    "page": page.NAME,
-}
-"""Kind of result, as `--results` names it -> its file or folder."""
-VIDEO = facts.NAME
-RESULTS = (*KINDS.values(), VIDEO)
-RECORD = "prediction.json"
 HIDDEN = ".prediction-"  # begins the name of a folder of results that are not yet whole
 _NEEDS = {"page": ("overlay", "tracks")}
 COLUMNS = (
@@ -51,7 +39,6 @@ COLUMNS = (
     "end_frame",
     "mean_score",
 )
-_NEVER = (0, 0.0)  # frame, second
 _IN_MEMORY = 1 << 14  # bytes of a track's rows that are held in memory
 
 
@@ -65,29 +52,24 @@ class OutputError(InputError):
     """The results cannot be written, whatever the video."""
 
 
-class Outputs:
-    """Writer of the files of a prediction.
+@contextlib.contextmanager
+def opened(
+    folder: str,
+    reader: Reader,
+    every: int = 1,
+    *,
+    kinds: Collection[str] = tuple(KINDS),
+    record: dict[str, Any] | None = None,
+) -> Iterator[Outputs]:
+    """Yield the `Outputs` of a prediction, whose files move to their places at the end.
 
-    label_maps/         %05d.png of codes, named by the 1-based frame number of the video
-    detections.json     COCO results with `track_id`; `image_id` is the frame number
-    overlay.mp4         the answered frames, one after the other
-    tracks.json         for each track its actions, and its box and score in each frame
-    summary.csv         one row for each action of a track
-    video.json          the video: name, number of frames, rate, size; and the label space
-    index.html          a page to look at: the overlay above a timeline of the tracks
-
-    The first two hold the network's own answer to each frame, the others the labels of the tracks.
-    Tracks and rows of the summary are in the order in which they ended.
-
-    A context manager: the files are written into a hidden folder, and moved to their places at the
-    end unless there was an exception.
+    They are written into a hidden folder. Nothing changes where it ends in an error, or without a
+    frame.
 
     Args:
       folder: made if missing; results of an earlier prediction there are replaced.
-      fps: frames a second of the video, on average.
-      size: (height, width) of its frames, pixels.
-      every: one of so many frames is added; each is shown at its time, from the first one's on.
-      source: the video's reader, for its name and its number of frames; None if unknown.
+      reader: of the video.
+      every: one of so many frames is added.
       kinds: those of KINDS that are written.
       record: what to write to `prediction.json` beside the results, with their `frames`. The folder
         then appears whole or not at all, and whatever was there is replaced.
@@ -96,41 +78,99 @@ class Outputs:
       OutputError: the folder cannot be written, or holds files of these names that are no
         prediction's.
     """
+    parent = folder if record is None else os.path.dirname(folder)
+    try:
+        _check_place(folder)
+        os.makedirs(parent, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=HIDDEN, dir=parent) as hidden:
+            new = os.path.join(hidden, "new")
+            os.mkdir(new)
+            with Outputs(new, reader, every, kinds) as files:
+                yield files
+            if not files.frames:
+                return
+            if record is None:
+                _move_files(new, folder)
+            else:
+                write_json(os.path.join(new, RECORD), {**record, "frames": files.frames})
+                replace_folder(new, folder, os.path.join(hidden, "old"))
+        if record is None:
+            sweep(folder)
+    except OSError as error:
+        raise OutputError(f"--output={folder}: cannot be written ({error})") from error
 
-    def __init__(
-        self,
-        folder: str,
-        fps: float,
-        size: tuple[int, int],
-        every: int = 1,
-        *,
-        source: Reader | None = None,
-        kinds: Collection[str] = tuple(KINDS),
-        record: dict[str, Any] | None = None,
-    ):
-        self.folder, self.frames, self._fps, self._every = folder, 0, fps, every
-        self._size, self._source = size, source
-        self._kinds, self._record = kinds, record
+
+def sweep(folder: str) -> None:
+    """Remove the hidden folders that killed processes left; nobody may be writing here."""
+    for left in glob.glob(os.path.join(glob.escape(folder), f"{HIDDEN}*")):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _move_files(new, folder):
+    """Move results to their places, of which nothing but a prediction's results is replaced."""
+    # The record first: with it, a library would take these results for its own. Then what tells
+    # that they are a prediction's, should this be killed.
+    for name in (RECORD, VIDEO, *KINDS.values()):
+        place, made = os.path.join(folder, name), os.path.join(new, name)
+        if os.path.isdir(place):
+            shutil.rmtree(place)
+        if os.path.exists(made):
+            os.replace(made, place)
+        elif os.path.exists(place):
+            os.remove(place)
+
+
+def _check_place(folder):
+    """Raise OutputError where a prediction would replace something else in its folder."""
+    there = [name for name in RESULTS if os.path.lexists(os.path.join(folder, name))]
+    for name in there:
+        place = os.path.join(folder, name)
+        if os.path.islink(place) or os.path.isdir(place) != (name == KINDS["label_maps"]):
+            raise OutputError(
+                f"{place}: a link or a folder, which no prediction makes; remove it, or give "
+                "another --output"
+            )
+    if there and VIDEO not in there:
+        raise OutputError(
+            f"{os.path.join(folder, there[0])}: there is no {VIDEO} beside it, so it is no "
+            "prediction; remove it, or give another --output"
+        )
+    if there:
+        try:
+            read_facts(folder)
+        except InputError as error:
+            raise OutputError(f"{error}, or give another --output") from error
+
+
+class Outputs:
+    """Writer of the files of a prediction; a context manager.
+
+    label_maps/         %05d.png of codes, named by the 1-based frame number of the video
+    detections.json     COCO results with `track_id`; `image_id` is the frame number
+    overlay.mp4         the answered frames, one after the other, each at its time
+    tracks.json         for each track its actions, and its box and score in each frame
+    summary.csv         one row for each action of a track
+    video.json          the video: name, number of frames, rate, size; and the label space
+    index.html          a page to look at: the overlay above a timeline of the tracks
+
+    The first two hold the network's own answer to each frame, the others the labels of the tracks.
+    Tracks and rows of the summary are in the order in which they ended.
+
+    Args:
+      folder: an empty one.
+      reader, every, kinds: as for `opened`.
+
+    Attributes:
+      frames: how many were added.
+    """
+
+    def __init__(self, folder: str, reader: Reader, every: int, kinds: Collection[str]):
+        self._folder, self._reader, self._every, self._kinds = folder, reader, every, kinds
+        self.frames = 0
         self._labels: LabelSpace | None = None
         self._begin = self._until = 0.0  # seconds, of what was added
         self._tracks: dict[int, _Track] = {}  # by id, those that may be seen again
-        try:
-            _check_place(folder)
-            self._hidden = HiddenFolder(
-                folder if record is None else os.path.dirname(folder), HIDDEN
-            )
-        except OSError as error:
-            raise OutputError(f"--output={folder}: cannot be written ({error.strerror})") from error
-        with contextlib.ExitStack() as failed:
-            failed.enter_context(self._hidden)
-            self._open(fps / every, size)
-            failed.pop_all()
-
-    def _open(self, fps, size):
-        """Open the files."""
-        self.partial = os.path.join(self._hidden.path, "new")
-        os.mkdir(self.partial)
-        if "label_maps" in self._kinds:
+        if "label_maps" in kinds:
             os.mkdir(self._path("label_maps"))
         self._detections = _List(self._path("detections"))
         self._ended = _List(self._path("tracks"))
@@ -138,12 +178,12 @@ class Outputs:
         self._rows = csv.writer(self._summary, lineterminator="\n")
         self._rows.writerow(COLUMNS)
         self._video = None
-        if "overlay" in self._kinds:
-            self._video = encoder.Writer(self._path("overlay"), fps, size)
+        if "overlay" in kinds:
+            self._video = encoder.Writer(self._path("overlay"), reader.fps / every, reader.size)
 
     def _path(self, kind):
         """Where results of a kind are written: nowhere if they are not wanted."""
-        return os.path.join(self.partial, KINDS[kind]) if kind in self._kinds else os.devnull
+        return os.path.join(self._folder, KINDS[kind]) if kind in self._kinds else os.devnull
 
     def add(self, frame: VideoFrame, labels: LabelSpace) -> None:
         """Append a frame; the numbers of frames must ascend."""
@@ -153,7 +193,7 @@ class Outputs:
         self._until = frame.until
         if self._video:
             with _written():
-                self._video.write(self._drawn(frame, labels), frame.seconds)
+                self._video.write(_drawn(frame, labels), frame.seconds)
         instances = frame.instances
         if "label_maps" in self._kinds:
             png = cv2.imencode(".png", instances.label_map)[1]
@@ -170,26 +210,12 @@ class Outputs:
         for identity, code, score, result in rows:
             self._detections.write({**result, "track_id": identity})
             if identity not in self._tracks:
-                self._tracks[identity] = _Track(identity, labels, self.partial)
+                self._tracks[identity] = _Track(identity, labels, self._folder)
             row = {"category_id": code, "score": round(score, 6), "bbox": result["bbox"]}
             ended = self._tracks[identity].add(self.frames, frame, row)
             if ended:
                 self._rows.writerow(ended)
         self._end(self.frames - tracking.PATIENCE - 1)
-
-    def _drawn(self, frame, labels):
-        """The frame as the overlay shows it."""
-        order = np.argsort(frame.scores, kind="stable")  # the best one is drawn last, on top
-        return visualize.draw_instances(
-            frame.image,
-            frame.instances.boxes[order],
-            frame.codes[order],
-            map(frame.instances.mask, order),  # all of a large frame would fill the memory
-            label_space=labels,
-            scores=frame.scores[order],
-            ids=frame.tracks[order],
-            stamp=f"{frame.seconds:.2f} s",
-        )
 
     def _end(self, last):
         """Write the tracks that were last seen in the answered frame `last` or before it."""
@@ -200,55 +226,34 @@ class Outputs:
 
     def _describe(self, labels):
         """Write what the video is, and the page of what was found in it."""
-        source = self._source
+        reader = self._reader
         described = {
-            "name": source and source.name,
-            "images": source and source.images,
-            "frames": source and (source.length or source.count),
-            "fps": self._fps,
-            "height": self._size[0],
-            "width": self._size[1],
+            "name": reader.name,
+            "images": reader.images,
+            "frames": reader.length or reader.count,
+            "fps": reader.fps,
+            "height": reader.size[0],
+            "width": reader.size[1],
             "every": self._every,
             "begin": self._begin,
             "until": self._until,
             "labels": json.loads(labels.to_json()),
         }
-        write_json(os.path.join(self.partial, VIDEO), described)
+        write_json(os.path.join(self._folder, VIDEO), described)
         if "page" in self._kinds:
-            page.write_page(
-                self.partial,
-                source.name if source else os.path.basename(os.path.abspath(self.folder)),
-            )
+            pages.write_page(self._folder)
 
     def __enter__(self):
         return self
 
-    def __exit__(self, kind, error, trace):
-        with self._hidden, _written():
+    def __exit__(self, kind, *_):
+        with _written():
             with self._summary, self._ended, self._detections:
                 if self._video:
                     self._video.close()
                 self._end(self.frames)
             if kind is None and self._labels:
                 self._describe(self._labels)
-                self._publish()
-
-    def _publish(self):
-        if self._record is not None:
-            place = os.path.join(self.partial, RECORD)
-            write_json(place, {**self._record, "frames": self.frames})
-            replace_folder(self.partial, self.folder, os.path.join(self._hidden.path, "old"))
-            return
-        # The record first: with it, a library would take these results for its own. Then what tells
-        # that they are a prediction's, should this be killed.
-        for name in (RECORD, VIDEO, *KINDS.values()):
-            place, new = (os.path.join(folder, name) for folder in (self.folder, self.partial))
-            if os.path.isdir(place):  # label maps, see `_check_place`
-                shutil.rmtree(place)
-            if os.path.exists(new):
-                os.replace(new, place)
-            elif os.path.exists(place):
-                os.remove(place)
 
 
 @contextlib.contextmanager
@@ -260,44 +265,23 @@ def _written():
         raise OutputError(str(error)) from error
 
 
-def _check_place(folder):
-    """Raise OutputError where a prediction would replace something else in its folder."""
-
-    def refuse(name, reason):
-        place = os.path.join(folder, name)
-        return OutputError(f"{place}: {reason}; remove it, or give another --output")
-
-    there = [name for name in RESULTS if os.path.lexists(os.path.join(folder, name))]
-    maps = KINDS["label_maps"]
-    for name in there:
-        place = os.path.join(folder, name)
-        if os.path.islink(place) or os.path.isdir(place) != (name == maps):
-            raise refuse(name, "a link or a folder, which no prediction makes")
-    if maps in there:
-        for name in os.listdir(os.path.join(folder, maps)):
-            if not re.fullmatch(r"\d{5,}\.png", name):
-                raise refuse(maps, f"holds {name}, which is no prediction")
-    if there and not (VIDEO in there or _is_of_an_earlier_version(folder)):
-        raise refuse(there[0], f"there is no {VIDEO} beside it, so it is no prediction")
-    if VIDEO in there:
-        try:
-            facts.read(folder)
-        except InputError as error:
-            raise refuse(VIDEO, "is not of a prediction") from error
-
-
-def _is_of_an_earlier_version(folder):
-    """Whether a folder holds a prediction without VIDEO."""
-    if any(os.path.exists(os.path.join(folder, name)) for name in (RECORD, KINDS["tracks"])):
-        return True
-    with contextlib.suppress(OSError, ValueError):
-        with open(os.path.join(folder, KINDS["summary"]), encoding="utf-8") as file:
-            return file.readline() == ",".join(COLUMNS) + "\n"
-    return False
+def _drawn(frame, labels):
+    """The frame as the overlay shows it."""
+    order = np.argsort(frame.scores, kind="stable")  # the best one is drawn last, on top
+    return visualize.draw_instances(
+        frame.image,
+        frame.instances.boxes[order],
+        frame.codes[order],
+        map(frame.instances.mask, order),  # all of a large frame would fill the memory
+        label_space=labels,
+        scores=frame.scores[order],
+        ids=frame.tracks[order],
+        stamp=f"{frame.seconds:.2f} s",
+    )
 
 
 class _List:
-    """A file with a JSON list, one item a line, written item by item."""
+    """A file with a JSON list, one item a line, written item by item; a context manager."""
 
     def __init__(self, path):
         self._file, self._start = open(path, "wb"), b"\n"
@@ -330,9 +314,8 @@ class _Track:
     def __init__(self, identity: int, labels: LabelSpace, folder: str):
         self._id, self._labels = identity, labels
         self._actors: collections.Counter[int] = collections.Counter()
-        self._scores = 0.0
-        self._first = self._last = _NEVER
-        self.seen = 0
+        self._scores, self.seen = 0.0, 0
+        self._first = self._last = (0, 0.0)  # frame, second
         # The action in progress: [code, begin, end, sum of scores, frames].
         self._action: list = []
         # Both grow with the video; beyond a size they move to disk.

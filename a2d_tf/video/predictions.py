@@ -1,286 +1,269 @@
-"""Read the files of a prediction back, as the tracks of a video."""
+"""A prediction's folder: which files it has, and how they are read back."""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
+import json
 import os
 import pathlib
 import re
+from collections.abc import Callable
 from typing import Any
 
-import cv2
 import numpy as np
 
 from a2d_tf.annotations.tracked_video import Shape, Track, TrackedVideo, name_of
 from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.files import is_file_name, read_json
-from a2d_tf.core.labels import LabelSpace, is_name
+from a2d_tf.core.files import check_json, is_file_name, load_json, number, whole
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.limits import MAX_SIDE
 from a2d_tf.data.segmentations import runs_of
 from a2d_tf.evaluation.scenes import Objects
-from a2d_tf.video.outputs import VIDEO
 
-_REMEDY = "predict again"
+KINDS = {
+    "overlay": "overlay.mp4",
+    "label_maps": "label_maps",
+    "detections": "detections.json",
+    "tracks": "tracks.json",
+    "summary": "summary.csv",
+    "page": "index.html",
+}
+"""Kind of result, as `--results` names it -> its file or folder."""
+VIDEO = "video.json"
+RESULTS = (*KINDS.values(), VIDEO)
+RECORD = "prediction.json"  # of a video of a library, see `batch`
+SECONDS = number(0, 1e9)
+_REMEDY = "predict the video again"
+_FACTS = {
+    "name": str,
+    "images": ([str], None),
+    "frames": (whole(), None),
+    "fps": number(1e-9, 1e9),
+    "height": whole(1, MAX_SIDE),
+    "width": whole(1, MAX_SIDE),
+    "every": whole(1),
+    "begin": SECONDS,
+    "until": SECONDS,
+    "labels": LabelSpace.from_fields,
+}
+_TRACK = {
+    "track_id": whole(),
+    "mean_score": number(0, 1),
+    "frames": [{"frame": whole(), "category_id": whole(), "score": number(0, 1)}],
+}
+_DETECTION = {
+    "image_id": whole(),
+    "track_id": whole(),
+    "segmentation": {"size": [whole()], "counts": str},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What `video.json` says of a prediction's video.
+
+    Attributes:
+      name: of its file, or of its folder of images.
+      images: file names of its images, in order; None for a video file.
+      frames: number of its frames; None if unknown.
+      size: (height, width), pixels.
+      span: (start, end) of what was segmented, seconds in the video.
+      step: seconds from one answered frame to the next, on average.
+      labels: the label space.
+    """
+
+    name: str
+    images: tuple[str, ...] | None
+    frames: int | None
+    size: tuple[int, int]
+    span: tuple[float, float]
+    step: float
+    labels: LabelSpace
+
+
+def read_facts(folder: str | os.PathLike) -> Facts:
+    """Read the facts of a prediction; InputError where `video.json` is missing or damaged."""
+    fields = load_json(os.path.join(folder, VIDEO), _FACTS, _REMEDY)
+    return Facts(
+        name=fields["name"],
+        images=None if fields["images"] is None else tuple(fields["images"]),
+        frames=fields["frames"],
+        size=(fields["height"], fields["width"]),
+        span=(float(fields["begin"]), float(fields["until"])),
+        step=fields["every"] / fields["fps"],
+        labels=LabelSpace.from_fields(fields["labels"]),
+    )
+
+
+def read_tracks(
+    folder: str | os.PathLike, kind: Any, hook: Callable[[dict], Any] | None = None
+) -> list[dict]:
+    """Read `tracks.json`, which has a track a line.
+
+    Line by line, because a long video's file as a whole takes twice its size in memory.
+
+    Args:
+      folder: of the prediction.
+      kind: what a track must hold, as for `check_json`.
+      hook: what is made of each object, as for `json.loads`.
+
+    Raises:
+      InputError: the file is missing or damaged; names the field.
+    """
+    path, rows, text = pathlib.Path(folder, KINDS["tracks"]), [], ""
+    try:
+        with open(path, encoding="utf-8") as file:
+            for line in file:
+                text = line.strip().rstrip(",")
+                if text not in "[]":
+                    found = json.loads(text, object_hook=hook)
+                    rows += found if isinstance(found, list) else [found]
+        if not text.endswith("]"):
+            raise ValueError("its end is missing")
+        check_json(rows, [kind])
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: {reason}; {_REMEDY}, with its tracks") from error
+    return rows
+
+
+@dataclasses.dataclass(frozen=True)
+class Detections:
+    """What a prediction holds, frame by frame.
+
+    Attributes:
+      folder: of the prediction.
+      facts: of the video.
+      frames: 1-based numbers of the frames that were answered, ascending.
+      objects: {number of a frame: what is in it}, with the labels and scores of the tracks.
+    """
+
+    folder: pathlib.Path
+    facts: Facts
+    frames: tuple[int, ...]
+    objects: dict[int, Objects]
+
+    @property
+    def name(self) -> str:
+        """The name of the video, as of `TrackedVideo.name`."""
+        return name_of(self.facts.name, self.facts.images)
+
+    @property
+    def frame_count(self) -> int | None:
+        """The video's number of frames; None if unknown, or where more were read than it claims."""
+        count = self.facts.frames
+        return count if count is None or count >= max(self.frames, default=0) else None
+
+
+def read_detections(folder: str | os.PathLike, min_score: float = 0.0) -> Detections:
+    """Read the folder that a2d_tf.predict wrote; masks without a pixel are left out.
+
+    Args:
+      folder: with `tracks.json`, `detections.json`, `label_maps` and `video.json`.
+      min_score: tracks with a lower mean score are left out.
+
+    Raises:
+      InputError: a file is missing or damaged; names the field.
+    """
+    folder = pathlib.Path(folder)
+    if not (folder / KINDS["label_maps"]).is_dir():
+        raise InputError(f"{folder / KINDS['label_maps']}: no such folder; {_REMEDY}, to the end")
+    facts = read_facts(folder)
+    named = (path.stem for path in (folder / KINDS["label_maps"]).iterdir())
+    frames = tuple(sorted(int(name) for name in named if re.fullmatch("[0-9]{5,9}", name)))
+    masks = _masks(folder, facts.size)
+    rows: dict[int, list] = collections.defaultdict(list)
+    for track in read_tracks(folder, _TRACK):
+        identity = track["track_id"]
+        for row in track["frames"] if track["mean_score"] >= min_score else ():
+            if (row["frame"], identity) not in masks:
+                raise InputError(
+                    f"{folder / KINDS['detections']}: no entry for track {identity} in frame "
+                    f"{row['frame']}, as in tracks.json; {_REMEDY}"
+                )
+            mask = masks[row["frame"], identity]
+            if mask:
+                rows[row["frame"]].append((identity, row["category_id"], mask, row["score"]))
+    objects = {}
+    for frame, found in rows.items():
+        tracks, codes, rles, scores = map(list, zip(*found))
+        objects[frame] = Objects(
+            np.array(tracks, np.int64), np.array(codes, np.int64), rles, np.array(scores, float)
+        )
+    return Detections(folder, facts, frames, objects)
+
+
+def _masks(folder, size):
+    """{(frame, track): its RLE, or None where no pixel is in it}."""
+    masks: dict[tuple[int, int], dict | None] = {}
+    height, width = size
+
+    def take(entry):
+        check_json(entry, _DETECTION)
+        rle = entry["segmentation"]
+        if rle["size"] != [height, width]:
+            raise ValueError(
+                f"segmentation.size: {rle['size']} is not the video's {[height, width]}"
+            )
+        runs = runs_of(rle["counts"], height * width)
+        masks[entry["image_id"], entry["track_id"]] = rle if any(runs[1::2]) else None
+
+    load_json(folder / KINDS["detections"], [take], _REMEDY)
+    return masks
 
 
 def read(
     folder: str | os.PathLike, min_score: float = 0.0, source: str | None = None
 ) -> TrackedVideo:
-    """Read the folder that a2d_tf.predict wrote.
+    """Read the tracks of a prediction, with labels that are steadier than the detections'.
 
-    Labels are those of the tracks, which are steadier than the detections'. A track has one actor:
-    where its actor changes, another track begins. Masks without a pixel are left out.
+    A track has one actor: where its actor changes, another track begins.
 
     Args:
-      folder: with `tracks.json`, `detections.json`, `label_maps` and `video.json`; predictions of
-        earlier versions have no `video.json`, and their label space is what occurs.
-      min_score: tracks with a lower mean score are left out.
-      source: name of the video's file; by default as in `video.json`, else the folder's name.
-
-    Raises:
-      InputError: a file is missing or damaged; names the field.
+      folder, min_score: as for `read_detections`, with its errors.
+      source: name of the video's file; by default as in `video.json`.
     """
-    return _Prediction(pathlib.Path(folder), min_score, source).video()
-
-
-@dataclasses.dataclass(frozen=True)
-class Sights:
-    """What a prediction has seen, frame by frame.
-
-    Attributes:
-      folder: of the prediction.
-      name: of the video, see `TrackedVideo.name`.
-      size: (height, width) of its frames, pixels.
-      images: file names of its images, in order; None for a video file.
-      frame_count: number of its frames; None if unknown.
-      frames: 1-based numbers of the frames that were looked at, ascending.
-      labels: the label space; None in predictions of earlier versions.
-      objects: {number of a frame: what is in it}, with the labels and scores of the tracks.
-    """
-
-    folder: pathlib.Path
-    name: str
-    size: tuple[int, int]
-    images: tuple[str, ...] | None
-    frame_count: int | None
-    frames: tuple[int, ...]
-    labels: LabelSpace | None
-    objects: dict[int, Objects]
-
-
-def read_sights(folder: str | os.PathLike) -> Sights:
-    """Read the folder that a2d_tf.predict wrote, with its tracks as they are; errors as of `read`.
-
-    Masks without a pixel are left out.
-    """
-    return _Prediction(pathlib.Path(folder), 0.0, None).sights()
-
-
-class _Prediction:
-    """The parsed files of a prediction."""
-
-    def __init__(self, folder, min_score, source):
-        self._folder = folder
-        if not folder.is_dir():
-            raise InputError(f"{folder}: no such folder; a2d_tf.predict makes one")
-        self._frames = self._numbers()
-        self._tracks = [
-            track
-            for track in self._list("tracks.json")
-            if self._field(track, "tracks.json", "mean_score", (int, float)) >= min_score
-        ]
-        self._facts = self._read(VIDEO) if (folder / VIDEO).is_file() else {}
-        if not isinstance(self._facts, dict):
-            raise self._error(VIDEO, "no object")
-        self._size = self._read_size()
-        self._masks = self._segmentations()
-        self._source = source or self._facts.get("name") or folder.absolute().name
-        if not (isinstance(self._source, str) and is_file_name(self._source)):
-            raise InputError(
-                f"{folder / VIDEO}: name: {shown(self._source)} is no file's; give it by --video"
-            )
-
-    def video(self) -> TrackedVideo:
-        """Return the tracks of the video."""
-        names = self._names()
-        actions: dict[str, list[str]] = {}
-        for actor, action in names.values():
-            actions.setdefault(actor, []).append(action)
-        images = self._images()
-        return TrackedVideo(
-            source=self._source,
-            images=images,
-            size=self._size,
-            frame_count=self._count(images),
-            frames=self._frames,
-            actions={actor: tuple(all_) for actor, all_ in actions.items()},
-            tracks=self._split(names),
+    found = read_detections(folder, min_score)
+    facts, labels = found.facts, found.facts.labels
+    source = source or facts.name
+    if not is_file_name(source):
+        raise InputError(
+            f"{found.folder / VIDEO}: name: {shown(source)} is no file's; give it by --video"
         )
-
-    def sights(self) -> Sights:
-        """Return what is seen in each frame."""
-        rows: dict[int, list] = collections.defaultdict(list)
-        for identity, frame, code, row, mask in self._rows():
-            score = self._field(row, "tracks.json", "score", (int, float))
-            rows[frame].append((identity, code, mask, float(score)))
-        objects = {}
-        for frame, seen in rows.items():
-            tracks, codes, masks, scores = zip(*seen)
-            objects[frame] = Objects(
-                np.array(tracks, np.int64), np.array(codes, np.int64), masks, np.array(scores)
-            )
-        images = self._images()
-        return Sights(
-            folder=self._folder,
-            name=name_of(self._source, images),
-            size=self._size,
-            images=images,
-            frame_count=self._count(images),
-            frames=self._frames,
-            labels=self._label_space(),
-            objects=objects,
-        )
-
-    def _error(self, name, problem):
-        return InputError(f"{self._folder / name}: {problem}; {_REMEDY}")
-
-    def _read(self, name):
-        try:
-            return read_json(self._folder / name)
-        except (OSError, ValueError) as error:
-            raise self._error(name, f"no readable JSON of a prediction ({error})") from error
-
-    def _list(self, name):
-        entries = self._read(name)
-        if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
-            raise self._error(name, "no list of objects")
-        return entries
-
-    def _field(self, entry: Any, name: str, field: str, kind: Any) -> Any:
-        value = entry.get(field) if isinstance(entry, dict) else None
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise self._error(name, f"{field}: {shown(value)} is missing or of another kind")
-        return value
-
-    def _numbers(self):
-        """The numbers of the frames that were answered, by the names of the label maps."""
-        folder = self._folder / "label_maps"
-        if not folder.is_dir():
-            raise self._error("label_maps", "no such folder, so no whole prediction")
-        found = (re.fullmatch(r"([0-9]{5,9})\.png", path.name) for path in folder.iterdir())
-        return tuple(sorted(int(match[1]) for match in found if match))
-
-    def _segmentations(self):
-        """{(frame, track): its RLE, or None where no pixel is in it}."""
-        masks, known, name = {}, set(self._frames), "detections.json"
-        for i, entry in enumerate(self._list(name)):
-            frame, track = (self._field(entry, name, key, int) for key in ("image_id", "track_id"))
-            rle = self._field(entry, name, "segmentation", dict)
-            counts = self._field(rle, name, "counts", str)
-            if frame not in known:
-                raise self._error(name, f"[{i}].image_id: {frame} has no label map")
-            if rle.get("size") != list(self._size):
-                raise self._error(
-                    name,
-                    f"[{i}].segmentation.size: {shown(rle.get('size'))} is not [height, width] of "
-                    f"the video, {list(self._size)}",
-                )
-            try:
-                runs = runs_of(counts, self._size[0] * self._size[1])
-            except InputError as error:
-                raise self._error(name, f"[{i}].segmentation: {error}") from error
-            masks[frame, track] = rle if any(runs[1::2]) else None
-        return masks
-
-    def _names(self):
-        """{code: (actor, action)} of the label space, else of what occurs."""
-        labels = self._label_space()
-        if labels:
-            return {
-                code: (labels.actors[actor], labels.actions[action])
-                for code, (actor, action) in zip(labels.codes, labels.pairs.tolist())
-            }
-        names = {}
-        for track in self._tracks:
-            for action in self._field(track, "tracks.json", "actions", list):
-                code = self._field(action, "tracks.json", "category_id", int)
-                pair = tuple(
-                    self._field(action, "tracks.json", field, str) for field in ("actor", "action")
-                )
-                if not all(map(is_name, pair)):
-                    raise self._error("tracks.json", f"{shown(pair)} are no names")
-                names[code] = pair
-        return dict(sorted(names.items()))
-
-    def _label_space(self):
-        """The label space of the prediction, or None."""
-        if "labels" not in self._facts:
-            return None
-        try:
-            return LabelSpace.from_fields(self._facts["labels"])
-        except InputError as error:
-            raise self._error(VIDEO, f"labels: {error}") from error
-
-    def _rows(self):
-        """Yield (track, frame, code, its entry in tracks.json, RLE) of what has a pixel."""
-        for track in self._tracks:
-            identity = self._field(track, "tracks.json", "track_id", int)
-            for row in self._field(track, "tracks.json", "frames", list):
-                frame = self._field(row, "tracks.json", "frame", int)
-                code = self._field(row, "tracks.json", "category_id", int)
-                if (frame, identity) not in self._masks:
-                    problem = f"no entry for track {identity} in frame {frame}, as in tracks.json"
-                    raise self._error("detections.json", problem)
-                mask = self._masks[frame, identity]
-                if mask:
-                    yield identity, frame, code, row, mask
-
-    def _split(self, names):
-        """The tracks, one for each actor of each."""
-        shapes: dict[tuple[int, str], list[Shape]] = {}
-        for identity, frame, code, _, mask in self._rows():
+    names = {
+        code: (labels.actors[actor], labels.actions[action])
+        for code, (actor, action) in zip(labels.codes, labels.pairs.tolist())
+    }
+    actions: dict[str, list[str]] = {}
+    for actor, action in names.values():
+        actions.setdefault(actor, []).append(action)
+    shapes: dict[tuple[int, str], list[Shape]] = {}
+    for frame, objects in sorted(found.objects.items()):
+        for identity, code, mask in zip(objects.tracks, objects.codes, objects.masks):
             if code not in names:
-                raise self._error("tracks.json", f"category_id: {code} has no name")
+                raise InputError(
+                    f"{found.folder / KINDS['tracks']}: category_id: {code} has no name; {_REMEDY}"
+                )
             actor, action = names[code]
-            shapes.setdefault((identity, actor), []).append(Shape(frame, action, mask))
-        free = max((identity for identity, _ in shapes), default=0) + 1
-        tracks, taken = [], set()
-        for (identity, actor), found in sorted(shapes.items()):
-            if identity in taken:
-                identity, free = free, free + 1
-            taken.add(identity)
-            tracks.append(Track(identity, actor, tuple(sorted(found, key=lambda s: s.frame))))
-        return tuple(sorted(tracks, key=lambda track: track.id))
+            shapes.setdefault((int(identity), actor), []).append(Shape(frame, action, mask))
+    return TrackedVideo(
+        source=source,
+        images=facts.images,
+        size=facts.size,
+        frame_count=found.frame_count,
+        frames=found.frames,
+        actions={actor: tuple(own) for actor, own in actions.items()},
+        tracks=_numbered(shapes),
+    )
 
-    def _images(self):
-        images = self._facts.get("images")
-        if images is None:
-            return None
-        if not isinstance(images, list) or not all(
-            isinstance(name, str) and is_file_name(name) for name in images
-        ):
-            raise self._error(VIDEO, "images: no list of file names")
-        return tuple(images)
 
-    def _count(self, images):
-        """The number of frames; None if unknown, or where more were read than the file claims."""
-        count, last = self._facts.get("frames"), self._frames[-1] if self._frames else 0
-        if count is not None and type(count) is not int:
-            raise self._error(VIDEO, f"frames: {shown(count)} is no number")
-        if images is not None and len(images) < last:
-            raise self._error(
-                VIDEO, f"images: {len(images)} of them, but frame {last} is predicted"
-            )
-        return count if count is None or count >= last else None
-
-    def _read_size(self):
-        """The (height, width) of the video, else of a label map."""
-        size = [self._facts.get("height"), self._facts.get("width")]
-        if not self._facts and self._frames:
-            path = self._folder / "label_maps" / f"{self._frames[0]:05d}.png"
-            label_map = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-            size = size if label_map is None else list(label_map.shape[:2])
-        if not all(type(side) is int and 0 < side <= MAX_SIDE for side in size):
-            raise self._error(VIDEO, f"height, width: {shown(size)} is no size of a video")
-        return tuple(size)
+def _numbered(shapes):
+    """A track for each actor of each; the first keeps the number, others get a free one."""
+    free = max((identity for identity, _ in shapes), default=0) + 1
+    tracks: dict[int, Track] = {}
+    for (identity, actor), own in sorted(shapes.items(), key=lambda item: item[0]):
+        if identity in tracks:
+            identity, free = free, free + 1
+        tracks[identity] = Track(identity, actor, tuple(own))
+    return tuple(tracks[identity] for identity in sorted(tracks))

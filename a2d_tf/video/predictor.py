@@ -1,26 +1,31 @@
-"""Predict the instances in the frames of a video, by a run or by its SavedModel."""
+"""Predict the instances in the frames of a video, by a run or by its SavedModel.
+
+TensorFlow takes seconds to load, so that it is imported where it is used: a mistyped flag should
+not wait for it.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.ops import painting, tracking
 from a2d_tf.pretrained import packed
-from a2d_tf.serving import exported
 from a2d_tf.video import streaming, video_files
 from a2d_tf.video.instances import Instances, VideoFrame
 
 if TYPE_CHECKING:
+    import tensorflow as tf
+
     from a2d_tf.training.run_folder import Run
 
-Features = dict[str, tf.Tensor]
+Features = dict[str, "tf.Tensor"]
 """The backbones' features of a frame: {name: [1, ...]}; those of the flow are named `flow_*`."""
 
 
@@ -74,7 +79,6 @@ class Predictor:
     @classmethod
     def from_run(cls, run: Run) -> Predictor:
         """The predictor of a loaded run."""
-        # Late: a SavedModel needs neither the network's code nor Keras.
         from a2d_tf.serving.export_folder import facts
         from a2d_tf.serving.served_network import ServedNetwork
 
@@ -83,11 +87,13 @@ class Predictor:
 
     @classmethod
     def from_saved_model(cls, folder: str) -> Predictor:
-        """The predictor of an exported folder.
+        """The predictor of an exported folder, which needs neither the network's code nor Keras.
 
         Raises:
           InputError: as of `exported.load`.
         """
+        from a2d_tf.serving import exported
+
         loaded, known = exported.load(folder)
         return cls(loaded["frame"], loaded["key_frame"], known)
 
@@ -132,10 +138,14 @@ class Predictor:
           rgb: uint8 [h, w, 3].
           flow: float32 [h, w, 2] from the previous frame to this one, pixels.
         """
+        import tensorflow as tf
+
         return self._frame(rgb=tf.constant(rgb[None]), flow=tf.constant(flow[None]))
 
     def outputs(self, frames: Sequence[Features], size: tuple[int, int]) -> dict[str, np.ndarray]:
         """The network's outputs for a key frame; arguments of `key_frame`."""
+        import tensorflow as tf
+
         stacked = {name: tf.stack([f[name] for f in frames], axis=1) for name in frames[0]}
         outputs = self._key_frame(size=tf.constant(size, tf.int32), **stacked)
         return {name: x.numpy()[0] for name, x in outputs.items()}
@@ -156,3 +166,60 @@ class Predictor:
         boxes, scores, codes, small, actors, actions = (outputs[name][:number] for name in names)
         masks = [patch.rle(*size) for patch in painting.paste(small, boxes, *size)]
         return Instances(boxes, codes, scores, masks, outputs["label_map"], actors, actions, small)
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """What the flags of a command name as its model, to be loaded where it is used, in any process.
+
+    One of the first four is given.
+
+    Attributes:
+      saved_model: folder of a2d_tf.export.
+      workdir: run folder of a2d_tf.train.
+      packed: name or folder of a packed model.
+      init_rgb: "coco" or a file: weights of a detector, before any training.
+      checkpoint: of the run, "last" or "best".
+      device: as for `devices.prepare`.
+      given: {name: value} of the settings of inference and computing that were given.
+      threshold: on p(actor) for a SavedModel; -1: its own.
+    """
+
+    saved_model: str | None = None
+    workdir: str | None = None
+    packed: str | None = None
+    init_rgb: str | None = None
+    checkpoint: str = "last"
+    device: str = "auto"
+    given: dict[str, Any] = dataclasses.field(default_factory=dict)
+    threshold: float = -1.0
+
+    def load(self) -> Predictor:
+        """Load the predictor, and announce the device.
+
+        Raises:
+          InputError: there is no such model, it is damaged, or the settings are not for it.
+        """
+        from a2d_tf.core import devices
+
+        device = devices.prepare(self.device)
+        if self.saved_model:
+            predictor = Predictor.from_saved_model(os.path.normpath(self.saved_model))
+            lowest = predictor.facts["score_threshold"]
+            if 0 <= self.threshold < lowest:
+                raise InputError(
+                    f"--threshold={self.threshold:g} is below {lowest:g}, which is fixed in "
+                    f"{self.saved_model}; export again with --score_threshold={self.threshold:g}, "
+                    "or use --workdir"
+                )
+        elif self.init_rgb:
+            from a2d_tf.training import run_start
+
+            predictor = Predictor.from_run(run_start.untrained(self.init_rgb, self.given))
+        else:
+            from a2d_tf.training import run_folder
+
+            folder = packed.folder_of(self.workdir, self.packed)
+            predictor = Predictor.from_run(run_folder.load(folder, self.given, self.checkpoint))
+        device.announce(predictor.facts["precision"])
+        return predictor

@@ -17,8 +17,8 @@ from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.segmentations import decode_parts
 from a2d_tf.evaluation.coco_results import encode_mask
 from a2d_tf.evaluation.scenes import Frame, Objects, Video
-from a2d_tf.video import outputs, predictions
-from a2d_tf.video.views import library
+from a2d_tf.video import predictions
+from a2d_tf.video.views import pages
 
 _Numbered = dict[int, AnnotatedFrame]
 
@@ -104,10 +104,10 @@ def folders(predicted: Sequence[str | os.PathLike]) -> list[pathlib.Path]:
       InputError: a path holds none.
     """
     found: list[pathlib.Path] = []
-    tracks = outputs.KINDS["tracks"]
+    tracks = predictions.KINDS["tracks"]
     for path in map(pathlib.Path, predicted):
         alone = (path / tracks).is_file()
-        inside = [path] if alone else library.predictions(path)
+        inside = [path] if alone else pages.predictions(path)
         if not inside:
             raise InputError(
                 f"--predicted={path}: neither a prediction nor a library of predictions, for there "
@@ -127,7 +127,7 @@ def read(
     Args:
       truth: the annotated videos.
       places: folders of predictions.
-      labels: the label space; by default that of the predictions, or A2D's where they name none.
+      labels: the label space; by default that of the predictions.
 
     Returns:
       (the videos, their label space, a line on each thing that was not scored).
@@ -139,25 +139,30 @@ def read(
     videos: dict[str, Video] = {}
     notes, unknown = [], []
     for place in places:
-        sight = predictions.read_sights(place)
-        labels = _label_space(sight, labels)
-        if sight.name not in truth.videos:
+        found = predictions.read_detections(place)
+        labels = labels or found.facts.labels
+        if _classes(labels) != _classes(found.facts.labels):
+            raise InputError(
+                f"{found.folder / predictions.VIDEO}: labels: not the label space of the others, "
+                "or of --labels; score predictions of one label space together"
+            )
+        if found.name not in truth.videos:
             known = ", ".join(list(truth.videos)[:5])
             unknown.append(
-                f"{sight.folder}: is of the video '{sight.name}', which {truth.path} does not "
+                f"{found.folder}: is of the video '{found.name}', which {truth.path} does not "
                 f"annotate; it has {known}{', ...' if len(truth.videos) > 5 else ''}"
             )
             continue
         if not videos:
             truth.check(labels)
-        if sight.name in videos:
-            raise InputError(f"{sight.folder}: another prediction of '{sight.name}'; give one")
-        numbered = _placed(truth.videos[sight.name], sight.images)
-        videos[sight.name] = _compare(truth, sight, numbered, labels)
-        unanswered = len(set(numbered) - set(sight.frames))
+        if found.name in videos:
+            raise InputError(f"{found.folder}: another prediction of '{found.name}'; give one")
+        numbered = _placed(truth.videos[found.name], found.facts.images)
+        videos[found.name] = _compare(truth, found, numbered, labels)
+        unanswered = len(set(numbered) - set(found.frames))
         if unanswered:
             notes.append(
-                f"{sight.name}: {unanswered} of {len(numbered)} annotated frames were not "
+                f"{found.name}: {unanswered} of {len(numbered)} annotated frames were not "
                 "segmented; all in them counts as missed"
             )
     if unknown and not videos:
@@ -167,20 +172,6 @@ def read(
     if left:
         notes.append(f"{left} of {len(truth.videos)} annotated videos have no prediction")
     return list(videos.values()), labels or A2D, notes
-
-
-def _label_space(sight: predictions.Sights, labels: LabelSpace | None) -> LabelSpace:
-    """The label space so far, or else that of a prediction; they must be the same."""
-    if (
-        sight.labels is not None
-        and labels is not None
-        and _classes(sight.labels) != _classes(labels)
-    ):
-        raise InputError(
-            f"{sight.folder / outputs.VIDEO}: labels: not the label space of the others, or of "
-            "--labels; score predictions of one label space together"
-        )
-    return labels or sight.labels or A2D
 
 
 def _classes(labels):
@@ -200,25 +191,17 @@ def _placed(numbered: _Numbered, images: Sequence[str] | None) -> _Numbered:
     return numbered if 0 in named or len(places) < len(found) else named
 
 
-def _compare(truth, sight, numbered, labels):
+def _compare(truth, found, numbered, labels):
     """The `Video` of a prediction."""
     last = max(numbered)
-    if sight.frame_count is not None and last > sight.frame_count:
+    if found.frame_count is not None and last > found.frame_count:
         raise InputError(
-            f"{truth.path}: {numbered[last].where}: is frame {last}, but '{sight.name}' has "
-            f"{sight.frame_count}; name its first frame {sight.name}/00000.jpg"
-        )
-    codes = {int(code) for found in sight.objects.values() for code in found.codes}
-    # Of pairs that are not valid, too: an actor without any may be predicted.
-    strange = [code for code in codes if not labels.knows(code)]
-    if strange:
-        raise InputError(
-            f"{sight.folder}: code {min(strange)} is no pair of the label space; give that of the "
-            "prediction by --labels"
+            f"{truth.path}: {numbered[last].where}: is frame {last}, but '{found.name}' has "
+            f"{found.frame_count}; name its first frame {found.name}/00000.jpg"
         )
     frames = []
     for number in sorted(numbered):
-        found = sight.objects.get(number, Objects.none())
-        true = truth.objects(numbered[number], sight.size, labels)
-        frames.append(Frame.of(true, found))
-    return Video(sight.name, frames)
+        size = found.facts.size
+        objects = found.objects.get(number, Objects.none())
+        frames.append(Frame.of(truth.objects(numbered[number], size, labels), objects))
+    return Video(found.name, frames)

@@ -12,7 +12,6 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
-from concurrent import futures
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -21,13 +20,11 @@ from tqdm import tqdm
 from a2d_tf.core import machine
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.core.locks import sweep
 from a2d_tf.core.workers import in_threads, stop_on_signal
 from a2d_tf.data.flow import Flow, fit, resize_frame
 from a2d_tf.ops import tracking
-from a2d_tf.video import video_files
+from a2d_tf.video import outputs, video_files
 from a2d_tf.video.instances import Instances, VideoFrame
-from a2d_tf.video.outputs import HIDDEN, KINDS, OutputError, Outputs
 
 if TYPE_CHECKING:
     from a2d_tf.video.predictor import Features, Predictor
@@ -182,19 +179,9 @@ def _ahead(
     Args:
       start: called in that thread before all else.
     """
-    coming: collections.deque = collections.deque()
-    with contextlib.closing(items), futures.ThreadPoolExecutor(1, initializer=start) as pool:
-        try:
-            for _ in range(depth):
-                coming.append(pool.submit(next, items, None))
-            while True:
-                item = coming.popleft().result()
-                if item is None:
-                    return
-                coming.append(pool.submit(next, items, None))
-                yield item
-        finally:
-            pool.shutdown(cancel_futures=True)
+    made = in_threads(lambda _: next(items, None), itertools.count(), depth, 1, start)
+    with contextlib.closing(items), contextlib.closing(made):
+        yield from itertools.takewhile(lambda item: item is not None, made)
 
 
 def answers(
@@ -301,7 +288,7 @@ def watch(
 
     def followed():
         is_cut = video_files.Cuts() if span.every <= video_files.CUT_REACH else None
-        joint = facts.get("label_mode", "decoupled") != "decoupled"
+        joint = facts["label_mode"] != "decoupled"
         tracked = tracking.follow(chosen(), labels, window, is_cut, joint=joint)
         for number, answer in zip(span.numbers(), tracked):
             yield VideoFrame(number, reader.seconds(number - 1), *answer, reader.seconds(number))
@@ -310,7 +297,10 @@ def watch(
 
 
 def write(
-    frames: Iterable[VideoFrame], files: Outputs, labels: LabelSpace, stops: Sequence[Any] = ()
+    frames: Iterable[VideoFrame],
+    files: outputs.Outputs,
+    labels: LabelSpace,
+    stops: Sequence[Any] = (),
 ) -> None:
     """Write the results of a video's frames.
 
@@ -335,7 +325,7 @@ def predict(
     *,
     window: int = tracking.WINDOW,
     threshold: float = 0.0,
-    kinds: Collection[str] = tuple(KINDS),
+    kinds: Collection[str] = tuple(outputs.KINDS),
 ) -> tuple[Predictor, int, bool]:
     """Predict the frames of a video and write the results.
 
@@ -347,7 +337,7 @@ def predict(
       reader: the video.
       output: folder of the results.
       span, window, threshold: as for `watch`.
-      kinds: as for `Outputs`.
+      kinds: as for `outputs.opened`.
 
     Returns:
       (the predictor, frames written, whether a signal ended it).
@@ -357,20 +347,15 @@ def predict(
         and `reader` raise.
       KeyboardInterrupt: a signal came while the predictor was being loaded.
     """
-    total = span.count(reader.expected)
-    sweep(output, HIDDEN)
-    try:
-        files = Outputs(output, reader.fps, reader.size, span.every, source=reader, kinds=kinds)
-        with stop_on_signal() as stops, files as outputs:
-            predictor = load()
-            if stops:  # nothing is answered: what is there stays
-                raise KeyboardInterrupt
-            frames = watch(predictor, reader, span, window, threshold=threshold, stops=stops)
-            bar = tqdm(frames, desc="predict", unit="frame", total=total)
-            write(bar, outputs, predictor.labels, stops)
-    except OSError as error:
-        raise OutputError(f"--output={output}: cannot be written ({error})") from error
-    return predictor, outputs.frames, bool(stops)
+    place = outputs.opened(output, reader, span.every, kinds=kinds)
+    with stop_on_signal() as stops, place as files:
+        predictor = load()
+        if stops:  # nothing is answered: what is there stays
+            raise KeyboardInterrupt
+        frames = watch(predictor, reader, span, window, threshold=threshold, stops=stops)
+        total = span.count(reader.expected)
+        write(tqdm(frames, "predict", total, unit="frame"), files, predictor.labels, stops)
+    return predictor, files.frames, bool(stops)
 
 
 def shortfall(reader: video_files.Reader, span: Span, count: int) -> str:

@@ -184,7 +184,10 @@ class Reader:
     def _images(self):
         paths = sorted(frames.files(self._path, IMAGES), key=_by_number)
         if not paths:
-            raise InputError(f"{self._path}: no image in this folder ({', '.join(IMAGES)})")
+            raise InputError(
+                f"{self._path}: no image in this folder ({', '.join(IMAGES)}); for videos in its "
+                f"subfolders give --video='{self._path}/**'"
+            )
         self.count = self.length = len(paths)
         self.images = tuple(path.name for path in paths)
         for index, path in enumerate(paths):

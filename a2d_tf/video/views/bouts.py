@@ -7,21 +7,27 @@ Measuring Behaviour).
 from __future__ import annotations
 
 import collections
+import colorsys
 import dataclasses
-import json
 import math
 import os
-import pathlib
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
-from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.files import read_json
-from a2d_tf.core.labels import is_name
+from a2d_tf.core.errors import shown
+from a2d_tf.core.files import check_json, number, whole
+from a2d_tf.core.labels import LabelSpace, is_name
+from a2d_tf.video.predictions import SECONDS, read_tracks
 
-_REMEDY = "predict the video again"
+# Those of Okabe and Ito (Color Universal Design, 2008), which the colour-blind can tell apart, but
+# for black; and two more.
+_FIRST = (
+    *("#e69f00", "#56b4e9", "#009e73", "#e3cf25", "#0072b2", "#d55e00", "#cc79a7"),
+    *("#7b5ea7", "#8c6a4a"),
+)
+_NONE = "#8f979e"
+_GOLDEN = (5**0.5 - 1) / 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,13 +60,11 @@ class Track:
       number: its id in the video.
       actor: what it was in most frames.
       bouts: at least one, in order of time.
-      last: 1-based number of its last frame in the video.
     """
 
     number: int
     actor: str
     bouts: tuple[Bout, ...]
-    last: int
 
     @property
     def start(self) -> float:
@@ -82,40 +86,21 @@ def read(folder: str | os.PathLike) -> list[Track]:
     Raises:
       InputError: the file is missing, or names the field that is missing or malformed.
     """
-    path = pathlib.Path(folder, "tracks.json")
-    try:
-        listed = _by_line(path) or read_json(path, _without_frames)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; {_REMEDY}, with its tracks") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a readable JSON file ({error}); {_REMEDY}") from error
-    if not isinstance(listed, list):
-        raise InputError(f"{path}: no list of tracks; {_REMEDY}")
-    tracks = [_track(fields, f"{path}: [{i}]") for i, fields in enumerate(listed)]
+    tracks = []
+    for row in read_tracks(folder, _check_track, _without_frames):
+        bouts = [
+            Bout(
+                bout["actor"],
+                bout["action"],
+                float(bout["start_second"]),
+                float(bout["end_second"]),
+                float(bout["mean_score"]),
+            )
+            for bout in row["actions"]
+        ]
+        own = tuple(sorted(bouts, key=lambda bout: bout.start))
+        tracks.append(Track(row["track_id"], row["actor"], own))
     return sorted(tracks, key=lambda track: (track.start, track.number))
-
-
-def _by_line(path):
-    """Read a file that has a track in each line, as predictions do; None of any other.
-
-    A long video's file, read as a whole, takes twice its size in memory.
-    """
-    tracks, text = [], ""
-    with open(path, encoding="utf-8") as file:
-        if file.readline() != "[\n":
-            return None
-        for line in file:
-            text, before = line.rstrip(), text
-            if text == "]":
-                break
-            try:
-                tracks.append(json.loads(text.rstrip(","), object_hook=_without_frames))
-            except (ValueError, RecursionError):
-                return None
-            if len(tracks) > 1 and not before.endswith(","):
-                return None
-        ends = text == "]" and not file.read().strip()
-    return tracks if ends else None
 
 
 def _without_frames(fields):
@@ -123,58 +108,23 @@ def _without_frames(fields):
     return None if "bbox" in fields else fields
 
 
-def _track(fields: Any, where: str) -> Track:
-    actions = _field(fields, "actions", where, lambda x: isinstance(x, list) and x, "a list")
-    bouts = tuple(_bout(row, f"{where}: actions[{i}]") for i, row in enumerate(actions))
-    return Track(
-        _field(fields, "track_id", where, _is_count, "a number from 1 on"),
-        _field(fields, "actor", where, is_name, "a name"),
-        tuple(sorted(bouts, key=lambda bout: bout.start)),
-        _field(fields, "end_frame", where, _is_count, "a number from 1 on"),
-    )
+def _check_track(fields):
+    check_json(fields, {"track_id": whole(1), "actor": _check_name, "actions": [_check_bout]})
+    if not fields["actions"]:
+        raise ValueError("actions: none")
 
 
-def _bout(fields: Any, where: str) -> Bout:
-    start = _field(fields, "start_second", where, _is_time, "seconds")
-    end = _field(fields, "end_second", where, _is_time, "seconds")
-    if end < start:
-        raise InputError(f"{where}: 'end_second' {end:g} is before its start, {start:g}; {_REMEDY}")
-    return Bout(
-        _field(fields, "actor", where, is_name, "a name"),
-        _field(fields, "action", where, is_name, "a name"),
-        float(start),
-        float(end),
-        float(_field(fields, "mean_score", where, _is_score, "a number in 0..1")),
-    )
+def _check_bout(fields):
+    names, score = dict.fromkeys(("actor", "action"), _check_name), number(0, 1)
+    times = dict.fromkeys(("start_second", "end_second"), SECONDS)
+    check_json(fields, {**names, **times, "mean_score": score})
+    if fields["end_second"] < fields["start_second"]:
+        raise ValueError(f"end_second: {fields['end_second']:g} is before its start")
 
 
-def _field(fields, name, where, is_valid, meaning):
-    if not isinstance(fields, dict) or name not in fields:
-        raise InputError(f"{where}: '{name}' is missing; {_REMEDY}")
-    if not is_valid(fields[name]):
-        raise InputError(f"{where}: '{name}' is {shown(fields[name])}, not {meaning}; {_REMEDY}")
-    return fields[name]
-
-
-def _is_count(value):
-    return type(value) is int and value >= 1
-
-
-def _is_time(value):
-    return type(value) in (int, float) and 0 <= value < 1e9
-
-
-def _is_score(value):
-    return type(value) in (int, float) and 0 <= value <= 1
-
-
-def rate_of(tracks: Iterable[Track]) -> float | None:
-    """Frames a second of the video; None where there are no tracks.
-
-    A track's last frame ends at its number over the rate, which is least wrong where it is late.
-    """
-    last = max(tracks, key=lambda track: track.end, default=None)
-    return last.last / last.end if last and last.end > 0 else None
+def _check_name(value):
+    if not is_name(value):
+        raise ValueError(f"{shown(value)} is no name")
 
 
 def time_budget(tracks: Iterable[Track]) -> dict[tuple[str, str], float]:
@@ -208,3 +158,30 @@ def transitions(
             if before.action != after.action and actor in (None, before.actor):
                 counts[index[before.action], index[after.action]] += 1
     return counts
+
+
+def colours(names: Iterable[str], labels: LabelSpace | None = None) -> dict[str, str]:
+    """Colour actions, alike on every page of a label space.
+
+    Args:
+      names: those that occur.
+      labels: gives the order; None: that of the alphabet.
+
+    Returns:
+      {name: '#rrggbb'} of the actions that occur, in that order.
+    """
+    found = set(names)
+    known = labels.actions if labels else ()
+    none = labels.none_action if labels else "none"
+    shades, count = {}, 0
+    for name in [*known, *sorted(found - set(known))]:
+        shades[name] = _NONE if name == none else _colour(count)
+        count += name != none
+    return {name: colour for name, colour in shades.items() if name in found}
+
+
+def _colour(index):
+    if index < len(_FIRST):
+        return _FIRST[index]
+    red, green, blue = colorsys.hls_to_rgb(index * _GOLDEN % 1, (0.45, 0.6)[index % 2], 0.55)
+    return f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}"

@@ -1,7 +1,3 @@
-"use strict";
-const $ = id => document.getElementById(id);
-const data = JSON.parse($("data").textContent);
-
 /* The theme is the system's until the button was used, then that of the button. */
 const system = matchMedia("(prefers-color-scheme: dark)");
 let chosenTheme = null;
@@ -17,7 +13,7 @@ function otherTheme() {
   try { localStorage.setItem("a2d_tf theme", chosenTheme); } catch { /* as above */ }
   showTheme();
 }
-$("theme").addEventListener("click", otherTheme);
+$("theme").onclick = otherTheme;
 system.addEventListener("change", showTheme);
 showTheme();
 
@@ -43,19 +39,17 @@ function swatch(colour) {
 
 /* Buttons that choose among names; none pressed means all. `chosen` holds their indices. */
 class Chips {
-  constructor(place, names, colours, changed) {
+  constructor(place, names, colours = []) {
     this.names = names;
     this.chosen = new Set();
     this.buttons = names.map((name, index) => {
-      const button = element("button", {type: "button", title: name});
-      if (colours) button.append(swatch(colours[index]));
-      button.append(name);
-      button.addEventListener("click", () => {
+      const press = () => {
         if (!this.chosen.delete(index)) this.chosen.add(index);
         this.show();
-        changed();
-      });
-      return button;
+        filtered();
+      };
+      const parts = colours[index] ? [swatch(colours[index]), name] : [name];
+      return element("button", {type: "button", title: name, onclick: press}, ...parts);
     });
     place.append(...this.buttons);
     this.show();
@@ -78,28 +72,24 @@ const SHOWN = 200;  // rows of a table before its button is pressed
    of so many digits, or names where there are none; link(row) is called at a click on a name. */
 class Table {
   constructor(place, more) {
-    this.head = element("thead");
-    this.body = element("tbody");
-    this.more = more;
+    Object.assign(this, {head: element("thead"), body: element("tbody"), more});
     place.append(this.head, this.body);
-    more.addEventListener("click", () => { this.limit = Infinity; this.render(); });
+    more.onclick = () => { this.limit = Infinity; this.render(); };
   }
   show(columns, rows) {
     if (this.columns !== columns) this.showHeads(columns);
-    this.rows = rows;
-    this.limit = SHOWN;
+    Object.assign(this, {rows, limit: SHOWN});
     this.render();
   }
   showHeads(columns) {
-    this.columns = columns;
-    this.key = null;
+    Object.assign(this, {columns, key: null});
     this.heads = columns.map((column, index) => {
-      const button = element("button", {type: "button"}, column.name);
-      button.addEventListener("click", () => {
+      const sort = () => {
         this.up = this.key === index ? !this.up : column.digits === undefined;
         this.key = index;
         this.render();
-      });
+      };
+      const button = element("button", {type: "button", onclick: sort}, column.name);
       return element("th", {className: column.digits === undefined ? "name" : ""}, button);
     });
     this.head.replaceChildren(element("tr", {}, ...this.heads));
@@ -107,8 +97,7 @@ class Table {
   sorted() {
     if (this.key === null) return this.rows;
     const key = this.key, sign = this.up ? 1 : -1;
-    const order = (a, b) => typeof a === "number" ? a - b : a < b ? -1 : a > b ? 1 : 0;
-    return [...this.rows].sort((a, b) => sign * order(a[key], b[key]));
+    return [...this.rows].sort((a, b) => sign * (a[key] < b[key] ? -1 : a[key] > b[key] ? 1 : 0));
   }
   render() {
     this.heads.forEach((head, index) => head.setAttribute("aria-sort",
@@ -119,29 +108,39 @@ class Table {
     this.more.hidden = rows.length <= this.limit;
     this.more.textContent = `Show all ${rows.length} rows`;
   }
-  cell(column, row, index) {
-    if (column.digits !== undefined) return element("td", {}, row[index].toFixed(column.digits));
-    const text = String(row[index]), cell = element("td", {className: "name", title: text});
-    if (!column.link) cell.append(text);
-    else {
-      const button = element("button", {type: "button"}, text);
-      button.addEventListener("click", () => column.link(row));
-      cell.append(button);
-    }
-    return cell;
+  cell({digits, link}, row, index) {
+    if (digits !== undefined) return element("td", {}, row[index].toFixed(digits));
+    const text = String(row[index]);
+    const button = () => element("button", {type: "button", onclick: () => link(row)}, text);
+    return element("td", {className: "name", title: text}, link ? button() : text);
   }
   csv() {
     const quoted = value => /[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value;
-    const lines = [this.columns.map(column => column.csv), ...this.sorted().map(row =>
-      row.map((value, index) => this.columns[index].digits === undefined ? value
-        : Number(value.toFixed(this.columns[index].digits))))];
-    return lines.map(line => line.map(value => quoted(String(value))).join(",") + "\n").join("");
+    const cell = (value, {digits}) => digits === undefined ? value : Number(value.toFixed(digits));
+    const lines = this.sorted().map(row => row.map((x, index) => cell(x, this.columns[index])));
+    return [this.columns.map(column => column.csv), ...lines]
+      .map(line => line.map(value => quoted(String(value))).join(",") + "\n").join("");
   }
 }
 
-function download(name, text) {
-  const link = element("a", {download: name.replace(/[/\\:*?"<>|]/g, "_")});
-  link.href = URL.createObjectURL(new Blob(["\ufeff", text], {type: "text/csv;charset=utf-8"}));
+/* What the pages have in common; `filtered`, and `keys` with what each key does, are their own. */
+const form = document.forms[0], fields = form.elements;
+const actors = new Chips($("actors"), data.actors);
+const actions = new Chips($("actions"), data.actions, data.colours);
+const table = new Table($("table"), $("more"));
+addEventListener("input", event => { if (event.target.form === form) filtered(); });
+form.onsubmit = event => event.preventDefault();
+$("csv").onclick = () => {
+  const name = `${data.title} by ${fields.by.value}.csv`.replace(/[/\\:*?"<>|]/g, "_");
+  const text = new Blob(["\ufeff", table.csv()], {type: "text/csv;charset=utf-8"});
+  const link = element("a", {download: name, href: URL.createObjectURL(text)});
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-}
+};
+addEventListener("keydown", event => {
+  if (event.ctrlKey || event.metaKey || event.altKey || !keys[event.key]) return;
+  if (event.target.closest("input, select")) return;
+  if (event.target.closest("button, summary") && [" ", "Enter"].includes(event.key)) return;
+  event.preventDefault();
+  keys[event.key]();
+});

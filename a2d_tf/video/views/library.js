@@ -1,6 +1,5 @@
 /* A row of `data.videos` is [name, tracks, seconds of the video, [[actor, action, seconds, bouts],
    ...]], in the order of the cards. */
-const form = document.forms[0], fields = form.elements;
 const main = document.querySelector("main"), cards = [...main.children];
 const columns = [
   {name: "video", csv: "video", link: row => {
@@ -13,9 +12,8 @@ const columns = [
 ];
 const all = [
   columns[1], columns[2], {name: "videos", csv: "videos", digits: 0}, columns[3], columns[4]];
-const table = new Table($("table"), $("more"));
 
-function choose() {
+function filtered() {
   const words = fields.search.value.trim().toLowerCase();
   const fits = ([actor, action]) => actors.has(actor) && actions.has(action);
   const every = !actors.chosen.size && !actions.chosen.size;
@@ -55,17 +53,5 @@ function tell(shown) {
   table.show(all, [...groups.values()].sort((a, b) => b[3] - a[3]));
 }
 
-const actors = new Chips($("actors"), data.actors, null, choose);
-const actions = new Chips($("actions"), data.actions, data.colours, choose);
-form.addEventListener("input", choose);
-form.addEventListener("submit", event => event.preventDefault());
-fields.by.addEventListener("input", choose);
-$("csv").addEventListener("click", () =>
-  download(`${data.title} by ${fields.by.value}.csv`, table.csv()));
-addEventListener("keydown", event => {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.closest("input, select")) return;
-  if (event.key === "t") otherTheme();
-  if (event.key === "/") { event.preventDefault(); fields.search.focus(); }
-});
-choose();
+const keys = {t: otherTheme, "/": () => fields.search.focus()};
+filtered();

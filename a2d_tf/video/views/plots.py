@@ -22,14 +22,8 @@ def _figure(width, height):
 def _legend(figure, shades):
     """Name the colours above the charts."""
     patches = [Patch(color=shade, label=_plain(name)) for name, shade in shades.items()]
-    figure.legend(
-        handles=patches,
-        loc="outside upper left",
-        ncols=6,
-        fontsize=8,
-        frameon=False,
-        handlelength=1,
-    )
+    style = {"ncols": 6, "fontsize": 8, "frameon": False, "handlelength": 1}
+    figure.legend(handles=patches, loc="outside upper left", **style)
 
 
 def _plain(name):
@@ -93,15 +87,14 @@ def _matrix(axes, counts, names):
     shares = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
     if names:
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    middle = {"ha": "center", "va": "center", "fontsize": 8}
     if not counts.any():
-        middle = {"transform": axes.transAxes, "ha": "center", "va": "center"}
-        axes.text(0.5, 0.5, "no transitions", **middle, fontsize=8)
+        axes.text(0.5, 0.5, "no transitions", transform=axes.transAxes, **middle)
     axes.set_xticks(range(len(names)), names, rotation=90, parse_math=False)
     axes.set_yticks(range(len(names)), names, parse_math=False)
     for row, column in zip(*np.nonzero(counts)):
         ink = "white" if shares[row, column] > 0.6 else "black"
-        text = str(counts[row, column])
-        axes.text(column, row, text, ha="center", va="center", fontsize=8, color=ink)
+        axes.text(column, row, str(counts[row, column]), color=ink, **middle)
 
 
 def timeline(tracks: Sequence[bouts.Track], shades: dict[str, str], title: str = "") -> Figure:
@@ -115,22 +108,16 @@ def timeline(tracks: Sequence[bouts.Track], shades: dict[str, str], title: str =
     count = max(len(tracks), 1)
     figure = _figure(11, 1.3 + min(0.22 * count, 14) + 0.2 * (len(shades) // 6))
     axes = label_axes(figure.subplots(), title, "seconds", "" if count <= _LABELLED else "tracks")
-    corners: dict[str, list] = {action: [] for action in shades}
-    for row, track in enumerate(tracks):
-        top, bottom = row - 0.38, row + 0.38
-        for bout in track.bouts:
-            edges = ((bout.start, top), (bout.start, bottom), (bout.end, bottom), (bout.end, top))
-            corners[bout.action].append(edges)
-    for (
-        action,
-        drawn,
-    ) in corners.items():  # a collection, because a bar each takes many times longer
-        axes.add_collection(PolyCollection(drawn, facecolors=shades[action], linewidths=0))
-    if len(tracks) <= _LABELLED:
-        names = [f"#{track.number} {track.actor}" for track in tracks]
-        axes.set_yticks(range(len(tracks)), names, parse_math=False)
-    else:
-        axes.set_yticks([])
+    for action, shade in shades.items():  # a collection, because a bar each takes much longer
+        drawn = [
+            ((b.start, row - 0.38), (b.start, row + 0.38), (b.end, row + 0.38), (b.end, row - 0.38))
+            for row, track in enumerate(tracks)
+            for b in track.bouts
+            if b.action == action
+        ]
+        axes.add_collection(PolyCollection(drawn, facecolors=shade, linewidths=0))
+    names = [f"#{track.number} {track.actor}" for track in tracks if count <= _LABELLED]
+    axes.set_yticks(range(len(names)), names, parse_math=False)
     axes.set_ylim(count - 0.4, -0.6)
     start = min((track.start for track in tracks), default=0.0)
     end = max((track.end for track in tracks), default=1.0)
