@@ -1,6 +1,7 @@
 """Predictions of videos scored over time: the files of both sides, and what does not fit."""
 
 import json
+import types
 
 import numpy as np
 import pytest
