@@ -119,22 +119,21 @@ def test_a_run_folder_of_another_network_is_refused(trained, mini_records):
 
 def test_mistakes_in_training(tmp_path, mini_records):
     records, workdir = f"--records={mini_records.directory}", f"--workdir={tmp_path / 'run'}"
-    assert "--records is missing" in complaint(run_main("train", workdir))
-    assert "multiple of 32" in complaint(run_main("train", records, workdir, "--image_height=50"))
     (tmp_path / "empty").mkdir()
-    empty = f"--records={tmp_path / 'empty'}"
-    assert "build_records.py" in complaint(run_main("train", empty, workdir))
-    long = run_main("train", *TINY, records, workdir, "--temporal_layers=3")
-    assert "clips of 5 frames" in complaint(long) and "--clip_frames=7" in complaint(long)
+    for words, named in (
+        ([workdir], "--records"),
+        ([records, workdir, "--image_height=50"], "--image_height=50"),
+        ([f"--records={tmp_path / 'empty'}", workdir], str(tmp_path / "empty")),
+        ([*TINY, records, workdir, "--temporal_layers=3"], "--clip_frames=7"),
+    ):
+        assert named in complaint(run_main("train", *words))
     assert not (tmp_path / "run").exists()
 
 
 def test_mistakes_in_evaluation(tmp_path, mini_records):
     records = f"--records={mini_records.directory}"
-    assert "no such run folder" in complaint(
-        run_main("evaluate", records, f"--workdir={tmp_path}/no")
-    )
-    assert "flags.txt" in complaint(run_main("evaluate", records, f"--workdir={tmp_path}"))
+    for workdir, named in ((f"{tmp_path}/no", f"{tmp_path}/no"), (tmp_path, "flags.txt")):
+        assert named in complaint(run_main("evaluate", records, f"--workdir={workdir}"))
 
 
 def test_a_reader_that_goes_away_is_no_traceback():
