@@ -24,19 +24,6 @@ def test_published_rows_and_ours():
     assert "own test split" in text
 
 
-def test_detection_rows():
-    lines = table(METRICS, name="mini run").split("Table 2")[1].splitlines()
-    assert lines[1].split() == list(KINDS)
-    assert [line.split()[-3:] for line in lines[2:7]] == [
-        ["67.2", "60.2", "49.2"],
-        ["67.9", "59.6", "49.6"],
-        ["68.3", "60.0", "48.9"],
-        ["77.2", "62.4", "55.5"],
-        ["1.0", "2.0", "3.0"],
-    ]
-    assert lines[6].startswith("mini run")
-
-
 def test_absent_figures_are_dashes_and_absent_parts_are_left_out():
     text = table({"detection": {"joint": 3.0}})
     assert row(text, "ours") == ["-", "-", "3.0"] and "Table 1" not in text

@@ -113,12 +113,6 @@ def test_seeds_are_summed_up(results, mini_records):
     assert row[:3] == ["w/o flow", "2", f"{off} ({off} to {off})"]
 
 
-def test_seeds_of_one_run_each_have_no_spread(results, mini_records):
-    other = dataclasses.replace(results[1], seed=4)
-    blocks = reproduction.build([results[0], other], mini_records, "")
-    assert "Seeds" not in [getattr(block, "text", "") for block in blocks]
-
-
 def test_the_steps_of_phases_are_told(results, mini_records, tmp_path):
     for name, result, text in (
         ("full", results[0], "--steps=9\n"),
@@ -146,11 +140,6 @@ def test_the_seed_with_the_most_runs_is_shown(results, mini_records):
     ]
     assert texts[1] == "All but the section Seeds shows seed 1."
     assert "w/o flow" in str(reproduction.build(few + more, mini_records, "x"))
-
-
-def test_a_bar_in_a_cell_parts_no_row(tmp_path):
-    pages.write(tmp_path, "t", [pages.Table(("a", "b"), [["x", "3%| | 1/9"]])])
-    assert "| x | 3%\\| \\| 1/9 |" in (tmp_path / "report.md").read_text()
 
 
 def test_a_damaged_result_is_named(results, mini_records, tmp_path):

@@ -158,18 +158,6 @@ def test_a_library_has_videos_that_are_not_annotated(tmp_path):
     assert notes[0].endswith("it has clip1; not scored")
 
 
-def test_two_files_of_one_video_are_not_joined(tmp_path):
-    folder = predict(tmp_path / "out")
-    for name in ("a", "b"):
-        truth_of(tmp_path).rename((tmp_path / "truth").with_name(f"{name}.json"))
-    (tmp_path / "truth").mkdir()
-    for name in ("a", "b"):
-        (tmp_path / f"{name}.json").rename(tmp_path / "truth" / f"{name}.json")
-    assert "b.json: videos[0].file_names[0]: another file of" in complaint(
-        tmp_path / "truth", folder
-    )
-
-
 def test_names_are_split_and_label_spaces_compared_as_they_are_told_apart(tmp_path):
     """By the pairs, not by colours; a predicted actor may have none of its actions."""
     space = LabelSpace(("polar-bear", "dog"), ("run",), (11,))
@@ -186,12 +174,6 @@ def test_names_are_split_and_label_spaces_compared_as_they_are_told_apart(tmp_pa
         assert video.frames[0].predicted_codes.tolist() == [11, 21]
     path.write_text(path.read_text().replace("polar-bear-run", "dog"))
     assert "the category 'dog' has no action; name it 'actor-action'" in complaint(path, folder)
-
-
-def test_several_predictions_are_for_tracks_alone(tmp_path):
-    words = ("--truth=a", "--predicted=b", "--predicted=c", "--output=d")
-    done = run_tool("score", "detection", *words, cwd=tmp_path)
-    assert done.returncode == 1 and "only tracks takes several" in done.stderr
 
 
 # ---- Records that hold every frame of a video

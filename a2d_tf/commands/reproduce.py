@@ -26,10 +26,10 @@ from collections.abc import Iterable, Iterator
 from absl import flags
 
 from a2d_tf.commands import processes
-from a2d_tf.core import command_line, machine
+from a2d_tf.core import command_line
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import read_json, write_json
+from a2d_tf.core.files import load_json, whole, write_json
 from a2d_tf.core.locks import locked
 from a2d_tf.data.flow import METHODS
 from a2d_tf.data.manifest import Manifest
@@ -90,19 +90,13 @@ class Status:
         Raises:
           InputError: damaged.
         """
-        run: dict = {"folder": None, "seconds": 0.0, "sittings": 0, "error": "", "versions": {}}
-        try:
-            run = {**run, **read_json(self._path)}
-            folder = pathlib.PurePath(run["folder"] or "")
-            if folder.is_absolute() or ".." in folder.parts:
-                raise ValueError(f"folder {folder}")
-        except FileNotFoundError:
-            pass
-        except (OSError, TypeError, ValueError) as error:
-            raise InputError(
-                f"{self._path}: damaged ({error}); delete it: what is trained is not lost"
-            ) from error
-        return run
+        if not self._path.exists():
+            return {"folder": None, "seconds": 0.0, "sittings": 0, "error": "", "versions": {}}
+        folder = (_inside, None)
+        kind = {"folder": folder, "seconds": float, "sittings": whole(), "error": str}
+        return load_json(
+            self._path, {**kind, "versions": dict}, "delete it: nothing trained is lost"
+        )
 
     def done(self) -> bool:
         """Tell whether the run is scored."""
@@ -134,17 +128,18 @@ class Status:
                 write_json(self._path, run)
 
 
+def _inside(folder):
+    """Check the path of a run folder, as a kind of `files.check_json`."""
+    if type(folder) is not str or os.path.isabs(folder) or ".." in pathlib.PurePath(folder).parts:
+        raise ValueError(f"{folder} is no folder inside")
+
+
 def _versions():
-    versions = {}
+    versions = {"python": platform.python_version(), "machine": platform.machine()}
     for name in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
-    return {
-        **versions,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "cores": machine.cores(),
-    }
+    return versions
 
 
 def make_records(
@@ -157,16 +152,9 @@ def make_records(
         _call("make_mini_a2d", f"--output={mini}", f"--videos={videos}", f"--workers={workers}")
         release = os.path.join(mini, "Release")
     folder = os.path.join(workdir, "records")
-    _call(
-        "build_records",
-        f"--release={release}",
-        f"--output={folder}",
-        f"--image_height={model.image_height}",
-        f"--image_width={model.image_width}",
-        f"--clip_frames={model.frames}",
-        f"--flow_method={flow_method}",
-        f"--workers={workers}",
-    )
+    size = [f"--image_height={model.image_height}", f"--image_width={model.image_width}"]
+    words = [f"--release={release}", f"--output={folder}", *size, f"--clip_frames={model.frames}"]
+    _call("build_records", *words, f"--flow_method={flow_method}", f"--workers={workers}")
     return folder
 
 
@@ -217,19 +205,12 @@ def run_all(
     """
     runs = {(seed, name): Status(workdir, seed, name) for seed in seeds for name in names}
     left = [key for key, status in runs.items() if not status.done()]
-    count, began, done, elsewhere = len(left), time.monotonic(), 0, set()
-    for i, (seed, name) in enumerate(left):
-        # Other processes may have done some of them meanwhile.
-        undone = [key for key in left[i:] if not runs[key].done()]
-        if (seed, name) not in undone:
+    began, elsewhere = time.monotonic(), set()
+    for i, (seed, name) in enumerate(left, 1):
+        if runs[seed, name].done():  # by another process, meanwhile
             continue
-        todo = sum(len(experiments.phases(other)) for _, other in undone)
-        elapsed = time.monotonic() - began
-        rest = f", about {elapsed / done * todo / 60:.0f} min left" if done else ""
-        print(
-            f"\n== {i + 1}/{count} {name}, seed {seed}: {elapsed / 60:.0f} min so far{rest}",
-            flush=True,
-        )
+        elapsed = (time.monotonic() - began) / 60
+        print(f"\n== {i}/{len(left)} {name}, seed {seed}: {elapsed:.0f} min so far", flush=True)
         folder = os.path.join(workdir, f"seed{seed}")
         with runs[seed, name].sitting() as run:
             if run is None:
@@ -247,8 +228,9 @@ def run_all(
                 print(f"failed: {error}", file=sys.stderr, flush=True)
         # Only once the status is on disk: a run not known to be done continues from them.
         if delete_weights and runs[seed, name].done():
-            _delete_checkpoints(folder, name)
-        done += len(experiments.phases(name))
+            for phase in experiments.phases(name):
+                for kind in ("checkpoints", "best"):
+                    shutil.rmtree(os.path.join(folder, phase, kind), ignore_errors=True)
     running = {key for key in elsewhere if runs[key].running()}
     return {key: Status(workdir, *key).read() for key in {*_known(workdir), *runs} - running}
 
@@ -257,12 +239,6 @@ def _known(workdir):
     """{(seed, name)} of all runs that have a status."""
     paths = pathlib.Path(workdir).glob("seed*/status/*.json")
     return {(int(p.parts[-3][4:]), p.stem) for p in paths if p.parts[-3][4:].isdigit()}
-
-
-def _delete_checkpoints(folder, name):
-    for phase in experiments.phases(name):
-        for kind in ("checkpoints", "best"):
-            shutil.rmtree(os.path.join(folder, phase, kind), ignore_errors=True)
 
 
 def train_flags(train: list[str], name: str) -> list[str]:
@@ -305,10 +281,7 @@ def check_flags(names: Iterable[str], base: str, train: list[str], workdir: str)
 def _check_settings(path, settings):
     """Raise InputError if there are runs with other settings beside the file."""
     if os.path.exists(path) and any(pathlib.Path(path).parent.glob("seed*/*/flags.txt")):
-        try:
-            old = dict(read_json(path))
-        except (OSError, TypeError, ValueError) as error:
-            raise InputError(f"{path}: damaged ({error}); delete it") from error
+        old = load_json(path, dict, "delete it")
         for name, value in settings.items():
             if old.get(name) != value:
                 raise InputError(
@@ -318,26 +291,18 @@ def _check_settings(path, settings):
 
 
 def origin(manifest: Manifest, release: str | None, base: str, train: list[str]) -> str:
-    """Introduce the report: the data, and what figures on it do and do not show."""
-    counts = {split: counts["records"] for split, counts in manifest.counts.items()}
-    size = f"{counts['train']} training and {counts['test']} test clips"
-    network = (
-        f"Network: {base}, with {' '.join(train) or 'its own flags'}. Each run chose its threshold "
-        "on the training videos of --val_fraction, which it did not learn from."
-    )
+    """Introduce the report: the data, the network, and what to compare with."""
+    counts = manifest.counts
+    data = f"{counts['train']['records']} training and {counts['test']['records']} test clips"
+    network = f"Network: {base}, with {' '.join(train) or 'its own flags'}."
     if release is None:
-        videos = sum(counts["videos"] for counts in manifest.counts.values())
         return (
-            f"Made on the mini A2D: {videos} drawn videos, {size}. {network} It shows that "
-            "training, protocol and every variant work, and what each part of the network "
-            "contributes where an action cannot be told from one frame. It shows nothing about "
-            "A2D: no network here has seen a real video. The published rows serve for comparing "
-            "order and differences, not figures."
+            f"Made on the mini A2D, {data} of drawn videos. {network} Compare order and "
+            "differences with the published rows, not figures: those are of real videos."
         )
     return (
-        f"Made on {release}: {size}, flow by {manifest.flow_method}. {network} Published rows are "
-        "for A2D's own test split: figures can be compared if this is that split, in whole "
-        f"(2365 clips), and it has {counts['test']}."
+        f"Made on {release}: {data}, flow by {manifest.flow_method}. {network} Published rows are "
+        "for A2D's own test split of 2365 clips: compare figures of that split only."
     )
 
 
@@ -350,20 +315,12 @@ def _report(workdir, records, runs):
     devices.hide_gpus()  # which the trainings of other processes use
     print("\n== report", flush=True)
     manifest, names = Manifest.load(records), order()
-    results = [
-        reproduction.Result(
-            name=name,
-            seed=seed,
-            folder=os.path.join(workdir, run["folder"] or ""),
-            seconds=run["seconds"],
-            sittings=run["sittings"],
-            error=run["error"] or ("" if run["folder"] else "not ended"),
-            versions=run["versions"],
-        )
-        for (seed, name), run in sorted(
-            runs.items(), key=lambda item: (item[0][0], names.index(item[0][1]))
-        )
-    ]
+    results = []
+    for seed, name in sorted(runs, key=lambda key: (key[0], names.index(key[1]))):
+        run = runs[seed, name]
+        run["error"] = run["error"] or ("" if run["folder"] else "not ended")
+        run["folder"] = os.path.join(workdir, run["folder"] or "")
+        results.append(reproduction.Result(name, seed, **run))
     text = origin(manifest, _RECORDS.value or _RELEASE.value, _BASE.value, _TRAIN.value)
     blocks = reproduction.build(results, manifest, text)
     pages.write(workdir, "The paper's tables, reproduced", blocks)
@@ -400,15 +357,10 @@ def main(argv: list[str]) -> None:
     if given:
         records = given.directory
     else:
+        options = {"release": _RELEASE.value, "videos": _VIDEOS.value}
+        options.update(flow_method=_FLOW.value, workers=_WORKERS.value)
         with locked(os.path.join(workdir, "records.lock")):
-            records = make_records(
-                workdir,
-                _BASE.value,
-                release=_RELEASE.value,
-                videos=_VIDEOS.value,
-                flow_method=_FLOW.value,
-                workers=_WORKERS.value,
-            )
+            records = make_records(workdir, _BASE.value, **options)
     write_json(path, settings)
     runs = run_all(
         workdir,
