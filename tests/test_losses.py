@@ -229,24 +229,20 @@ def all_terms(rows, anchors_counted, anchors_positive):
     return [float(v) for v in values], [g.numpy() for g in tape.gradient(total, watched)]
 
 
-def test_nothing_to_learn_from_is_zero_and_not_nan():
-    none = np.zeros((2, 4), bool)
-    values, gradients = all_terms(dict(positive=none, counted=none), none, none)
-    assert values == [0.0] * 6
-    assert not any(gradient.any() for gradient in gradients)
+NONE, EVERY = np.zeros((2, 4), bool), np.ones((2, 4), bool)
+HALF = np.array([[True] * 4, [False] * 4])
 
 
-def test_background_alone_feeds_the_classes_alone():
-    none, every = np.zeros((2, 4), bool), np.ones((2, 4), bool)
-    values, gradients = all_terms(dict(positive=none, counted=every), every, none)
-    assert [value > 0 for value in values] == [True, False, True, False, True, False]
-    assert [bool(g.any()) for g in gradients] == [True, False, True, False, True, False]
-    assert np.isfinite(values).all()
+@pytest.mark.parametrize("counted", [NONE, EVERY], ids=["nothing", "background"])
+def test_without_positives_the_classes_alone_are_fed_by_background(counted):
+    values, gradients = all_terms(dict(positive=NONE, counted=counted), counted, NONE)
+    fed = [bool(counted.any()), False] * 3
+    assert [value > 0 for value in values] == fed and np.isfinite(values).all()
+    assert [bool(gradient.any()) for gradient in gradients] == fed
 
 
 def test_an_empty_frame_beside_a_full_one_adds_nothing():
-    half = np.array([[True] * 4, [False] * 4])
-    positive = np.array([[True, True, False, False], [False] * 4])
-    _, gradients = all_terms(dict(positive=positive, counted=half), half, positive)
+    positive = HALF & [True, True, False, False]
+    _, gradients = all_terms(dict(positive=positive, counted=HALF), HALF, positive)
     for gradient in gradients:
         assert gradient[0].any() and not gradient[1].any() and np.isfinite(gradient).all()

@@ -192,24 +192,15 @@ def cluster(workers, index):
     return json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}})
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "{",
-        "[]",
-        '{"cluster": {}}',
-        '{"cluster": {"worker": ["a:1"]}}',
-        cluster(["a:1"], 1),
-        cluster(["nonsense"], 0),
-        cluster("a:1", 0),
-        cluster(["a:1", "b:1"], True),
-        cluster([], 0),
-    ],
-)
+WRONG = ["", "{", "[]", '{"cluster": {}}', '{"cluster": {"worker": ["a:1"]}}', cluster([], 0)]
+WRONG += [cluster(["a:1"], 1), cluster(["nonsense"], 0), cluster("a:1", 0)]
+WRONG += [cluster(["a:1", "b:1"], True)]
+
+
+@pytest.mark.parametrize("text", WRONG)
 def test_a_cluster_that_is_none_is_refused(text, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", text)
-    with pytest.raises(InputError, match="the environment variable TF_CONFIG is .*in every worker"):
+    with pytest.raises(InputError, match="TF_CONFIG"):
         replicas.make("multi_worker")
 
 
@@ -220,7 +211,7 @@ def test_the_devices_that_share_a_batch(monkeypatch):
     monkeypatch.setattr(replicas.tf.config, "get_visible_devices", lambda kind: ["GPU:0"] * 4)
     counts = [replicas.count("none"), replicas.count("mirrored"), replicas.count("mirrored", 3)]
     assert [*counts, replicas.count("multi_worker")] == [(1, 1), (1, 4), (1, 3), (2, 4)]
-    with pytest.raises(InputError, match="--replicas=5: TensorFlow finds 4 GPUs"):
+    with pytest.raises(InputError, match="--replicas=5"):
         replicas.count("mirrored", 5)
 
 
