@@ -37,14 +37,6 @@ def test_a_level_may_have_several_sizes():
     np.testing.assert_array_equal(made[12:], anchors.generate([(1, 1)], (8,), (32,)))
 
 
-def test_paper_size_counts():
-    shapes = [(64, 64), (32, 32), (16, 16), (8, 8), (4, 4)]
-    made = anchors.generate(shapes, (4, 8, 16, 32, 64), (16, 32, 64, 128, 256))
-    assert made.shape == (3 * (4096 + 1024 + 256 + 64 + 16), 4)
-    areas = np.prod(made[:, 2:] - made[:, :2], axis=1)
-    np.testing.assert_allclose(np.unique(np.round(areas)), [256, 1024, 4096, 16384, 65536])
-
-
 def test_the_best_overlap_is_that_of_the_anchors_one_by_one():
     rng = np.random.default_rng(0)
     frames = rng.choice([(64, 96), (40, 96), (64, 37)], 60)

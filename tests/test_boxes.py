@@ -19,10 +19,6 @@ def test_iou_of_half_open_boxes():
     np.testing.assert_allclose(boxes.iou(a, b), expected, atol=1e-7)
 
 
-def test_inverted_box_has_no_area():
-    assert boxes.area(tf.constant([[4.0, 4, 2, 2]])).numpy() == [0]
-
-
 def test_coder_literals():
     anchor, box = tf.constant([[0.0, 0, 10, 20]]), tf.constant([[5.0, 5, 25, 15]])
     # Centres (5, 10) -> (15, 10); sizes (10, 20) -> (20, 10).
@@ -39,11 +35,6 @@ def test_decode_inverts_encode(coder):
     made = np.concatenate([corner, corner + rng.uniform(2, 100, (2, 50, 2))], -1).astype("f")
     back = coder.decode(coder.encode(made[0], made[1]), made[1])
     np.testing.assert_allclose(back, made[0], atol=2e-3)
-
-
-def test_decode_clamps_the_scale():
-    wild = HEAD.decode(tf.constant([[0.0, 0, 1e9, 1e9]]), tf.constant([[0.0, 0, 16, 16]]))
-    np.testing.assert_allclose(wild, [[-492, -492, 508, 508]], rtol=1e-5)
 
 
 def test_clip_to_each_frame():

@@ -14,7 +14,7 @@ from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.model.backbones import CONVENTIONS, PUBLISHED
-from a2d_tf.model.backbones.efficientnet import DepthwiseConvNorm6, efficientnet_lite0
+from a2d_tf.model.backbones.efficientnet import efficientnet_lite0
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import cache, layouts, tensor_files, weights
 from a2d_tf.training import run_start
@@ -99,20 +99,6 @@ def test_wiring_against_plain_layers():
     for made, expected in zip(ours(x), reference(x)):
         scale = float(tf.reduce_max(tf.abs(expected)))
         np.testing.assert_allclose(made / scale, expected / scale, atol=1e-4)
-
-
-def test_a_depthwise_kernel_filters_each_channel_by_itself():
-    layer = DepthwiseConvNorm6(None, 3, norm="none")
-    layer(tf.zeros([1, 3, 3, 2]))
-    layer.kernel.assign(np.arange(18, dtype=np.float32).reshape(3, 3, 1, 2) / 10)
-    layer.bias.assign([0.0, 1.0])
-    x = np.zeros((1, 3, 3, 2), np.float32)
-    x[0, 1, 1] = [1, 2]
-    made = layer(x).numpy()[0]
-    # The kernel turned round, doubled and one more in channel 1, at most six.
-    np.testing.assert_allclose(made[..., 0], [[1.6, 1.4, 1.2], [1.0, 0.8, 0.6], [0.4, 0.2, 0]])
-    np.testing.assert_allclose(made[..., 1], [[4.4, 4.0, 3.6], [3.2, 2.8, 2.4], [2, 1.6, 1.2]])
-    assert layer(10 * x).numpy().max() == 6
 
 
 @pytest.mark.parametrize("norm", ["frozen_bn", "none"])
@@ -260,21 +246,3 @@ def test_a_portrait_in_uniform_is_recognised(classifier):
 
 
 DOGS = range(151, 269)  # ImageNet's breeds
-
-
-@pytest.mark.parametrize(
-    "video, frame, left, classes",
-    [
-        ("dvs-swan001", 25, 124, [100]),  # black swan
-        ("dvs-drftchc", 52, 248, [751]),  # racer, drifting in its smoke
-        ("dvs-drftstr", 34, 124, [751]),
-        ("dvs-dog0001", 60, 124, DOGS),  # its breed is not certain: the head is at the grass
-    ],
-)
-def test_actors_of_real_clips_are_recognised(classifier, video, frame, left, classes):
-    path = REAL_CLIPS / f"{video}.mp4"
-    if not path.exists():
-        pytest.skip("no real clips beside the repository")
-    video = cv2.VideoCapture(str(path))
-    photo = [video.read()[1] for _ in range(frame)][-1]
-    assert np.argmax(classifier(square(photo, left, 0))) in classes

@@ -15,12 +15,6 @@ SHAPES = [(16, 24), (8, 12), (4, 6), (2, 3)]
 UNIT = BoxCoder((1.0, 1.0, 1.0, 1.0))
 
 
-def test_upsample_repeats():
-    x = normal(2, 3, 4, 5)
-    made = fpn.upsample(tf.constant(x)).numpy()
-    assert (made == x.repeat(2, axis=1).repeat(2, axis=2)).all()
-
-
 def test_upsample_gathers_the_gradient_of_its_four_copies():
     x, weight = tf.constant(normal(2, 3, 4, 5)), normal(2, 6, 8, 5, seed=1)
     with tf.GradientTape() as tape:
@@ -46,12 +40,6 @@ def test_pyramid_against_a_plain_composition():
         expected = tf.nn.conv2d(tf.constant(top, tf.float32), output.kernel, 1, "SAME")
         np.testing.assert_allclose(made[level], expected, atol=2e-4)
         top = top.repeat(2, axis=1).repeat(2, axis=2)
-
-
-def test_coarsest_is_every_second_cell():
-    p5 = normal(1, 3, 4, 2)
-    made = fpn.coarsest(tf.constant(p5)).numpy()
-    assert made.shape == (1, 2, 2, 2) and (made == p5[:, [0, 2]][:, :, [0, 2]]).all()
 
 
 def test_proposal_head_is_in_the_order_of_the_anchors():
@@ -149,17 +137,6 @@ def test_proposals_against_a_plain_suppression(before, after):
         np.testing.assert_allclose(rois[b, : len(expected)], expected, atol=1e-3)
         assert not rois[b, len(expected) :].numpy().any()
         assert (rois[b].numpy() <= np.tile(size[b], 2)).all() and (rois[b].numpy() >= 0).all()
-
-
-def test_boxes_in_the_padding_take_no_place():
-    anchors = tf.constant([[40.0, 0, 60, 20], [0.0, 40, 20, 60], [0.0, 0, 20, 20]])
-    logits = tf.constant([[9.0, 8, -3]])
-    counts = {"before_nms": 10, "after_nms": 2}
-    rois, valid = fpn.propose(
-        logits, tf.zeros([1, 3, 4]), anchors, tf.constant([[40, 40]]), coder=UNIT, **counts
-    )
-    assert valid.numpy().tolist() == [[True, False]]
-    assert rois.numpy().tolist() == [[[0, 0, 20, 20], [0, 0, 0, 0]]]
 
 
 def test_no_gradient_passes_the_proposals():

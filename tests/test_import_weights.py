@@ -13,13 +13,9 @@ import public_networks
 import pytest
 from tiny_network import normal
 
-from a2d_tf.core.config import ModelConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.labels import A2D
 from a2d_tf.model.backbones import resnet
-from a2d_tf.model.network import Network
 from a2d_tf.pretrained import coco_check, coco_classes, layouts, tensor_files
-from a2d_tf.pretrained import weights as weights_lib
 from a2d_tf.pretrained.weights import Weights
 
 pytestmark = pytest.mark.slow
@@ -92,13 +88,6 @@ def test_a_renamed_a_reshaped_a_missing_and_a_broken_tensor_are_named(source, te
             layouts.convert(source, changed, "FILE", "", sizes=SIZES)
 
 
-def test_a_bias_before_a_norm_is_folded_into_the_mean():
-    weights, _, _ = layouts.convert("keras_resnet101", keras_tensors(), "FILE", "", sizes=SIZES)
-    source = keras_tensors()
-    expected = source["conv1_bn/moving_mean"] - source["conv1_conv/bias"]
-    np.testing.assert_array_equal(weights.tensors["backbone/stem/mean"], expected)
-
-
 def test_matterports_network_agrees_stage_by_stage(matterport, tmp_path, capsys):
     model, path = matterport
     photo, folder = str(tmp_path / "photo.png"), str(tmp_path / "check")
@@ -154,15 +143,6 @@ def test_square_is_bilinear_in_the_middle_of_zeros():
     canvas, window = coco_check.square(np.uint8([[[100] * 3, [200] * 3]]), 4)
     assert window == (1, 0, 3, 4)
     assert canvas[1, :, 0].tolist() == [100, 100, 131, 112]
-
-
-def test_a_detector_fills_the_whole_appearance_branch(matterport):
-    tensors = tensor_files.read(matterport[1])
-    weights, _, _ = layouts.convert("matterport", tensors, "FILE", "", sizes=SIZES)
-    config = ModelConfig(64, 64, use_flow=False, temporal_layers=0, **weights.model_fields())
-    report = weights_lib.load(Network(config, A2D), weights)
-    assert {name.split("_")[0] for name in report.initialised} == {"action"}
-    assert all("background" in role for role in report.skipped)
 
 
 def close(made, expected, tolerance=1e-4):

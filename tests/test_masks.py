@@ -54,15 +54,3 @@ def test_masks_below_one_half_and_scores_of_zero_are_not_painted():
 def test_per_pixel_weighs_by_the_mask():
     assert paint([0.9, 0.8], (0.6, 1.0)) == [[11, 11, 22, 0]] * 2
     assert paint([0.9, 0.8], (0.6, 1.0), per_pixel=True) == [[11, 22, 22, 0]] * 2
-
-
-def test_nothing_to_paint():
-    made = masks.paint(
-        tf.zeros([2, 3, 28, 28]),
-        tf.zeros([2, 3, 4]),
-        tf.zeros([2, 3]),
-        tf.zeros([2, 3], tf.int32),
-        height=5,
-        width=6,
-    )
-    assert made.shape == (2, 5, 6) and not made.numpy().any()

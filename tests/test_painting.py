@@ -47,16 +47,6 @@ def test_pixels_are_those_of_the_graph(levels):
             assert len(np.unique(canvas.labels)) > 3
 
 
-def test_no_instances_and_codes_of_one_byte():
-    assert not list(painting.paste(np.zeros((0, 28, 28)), np.zeros((0, 4)), 5, 6))
-    canvas = painting.Canvas(2, 3, dtype=np.uint8)
-    patch = painting.Patch(slice(0, 1), slice(1, 3), np.float32([[0.5, 0.4]]))
-    canvas.add(patch, np.float32(0.9), np.int32(11))
-    assert canvas.labels.dtype == np.uint8 and canvas.labels.tolist() == [[0, 11, 0], [0, 0, 0]]
-    assert patch.mask(2, 3).tolist() == [[False, True, False], [False] * 3]
-    assert patch.rle(2, 3) == encode_mask(patch.mask(2, 3))
-
-
 @pytest.mark.parametrize("share", [0, 0.3, 0.7, 1])
 def test_run_lengths_of_windows_at_any_border(share):
     rng = np.random.default_rng(0)

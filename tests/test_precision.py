@@ -6,7 +6,6 @@ import tensorflow as tf
 import tiny_network
 
 from a2d_tf.core.config import LearningConfig
-from a2d_tf.core.errors import InputError
 from a2d_tf.model.layers import ConvNorm
 from a2d_tf.serving import export_folder
 from a2d_tf.training import optimizer, run_folder
@@ -133,10 +132,3 @@ def test_the_export_answers_in_float32(tiny_run, tmp_path):
     frames = [predictor.frame(rgb, flow) for rgb, flow in zip(clip["rgb"][0], clip["flow"][0])]
     found = predictor.key_frame(frames, tiny_network.CANVAS)
     assert found.label_map.shape == tiny_network.CANVAS and np.isfinite(found.scores).all()
-
-
-def test_other_names_are_refused(tiny_run, tmp_path):
-    path = tmp_path / "flags.txt"
-    path.write_text((tiny_run / "flags.txt").read_text() + "--precision=bfloat16\n")
-    with pytest.raises(InputError, match="flags.txt, line .*precision"):
-        run_folder.Config.read(path)

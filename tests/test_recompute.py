@@ -122,11 +122,3 @@ def test_inside_of_a_stage_nothing_is_kept_for_the_gradient():
     inside = {f"rgb_resnet_c{stage}_b0_conv{i}" for stage in (2, 3, 4, 5) for i in (1, 2)}
     assert kept(make(False, **variant)) == ends | inside
     assert kept(make(True, **variant)) == ends
-
-
-def test_in_16_bits():
-    network = make(True, "mixed_bfloat16", norm="frozen_bn", use_flow=False, temporal_layers=0)
-    values, gradients, _ = step(network)
-    assert np.isfinite(float(values["total"]))
-    assert {g.dtype for g in gradients} == {tf.float32}
-    assert all(np.isfinite(g).all() for g in gradients)

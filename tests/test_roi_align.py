@@ -41,11 +41,6 @@ def legacy_matrices(box, shape, n, image_size):
     ]
 
 
-def separable(feature, box, n):
-    rows, columns = matrices(box, feature.shape[:2], n)
-    return np.einsum("ih,hwc,jw->ijc", rows, feature, columns)
-
-
 def boxes_inside(height, width, shape, seed=0):
     """Boxes of all sizes, three of them at the borders: float32 [*shape, 4]."""
     rng = np.random.default_rng(seed)
@@ -63,31 +58,6 @@ def test_detectron2_literal():
     cells = roi_align.roi_align([feature], tf.constant([[[4.0, 4, 12, 12]]]), 4)
     expected = [[4.5, 5, 5.5, 6], [7, 7.5, 8, 8.5], [9.5, 10, 10.5, 11], [12, 12.5, 13, 13.5]]
     np.testing.assert_allclose(cells[0, 0, :, :, 0], expected, atol=1e-5)
-
-
-@pytest.mark.parametrize("n", [7, 14])
-def test_matches_the_oracle_border_boxes_included(n):
-    rng = np.random.default_rng(n)
-    height, width = 16, 24
-    feature = rng.normal(size=(2, height, width, 3)).astype(np.float32)
-    corners = rng.uniform(0, 1, (2, 40, 2, 2)) * [height, width]
-    boxes = np.sort(corners, axis=2).reshape(2, 40, 4)
-    boxes[:, 0] = [0, 0, height, width]
-    boxes[:, 1] = [0, width - 2, 3, width]
-    boxes[:, 2] = [height - 0.4, 0, height, 0.3]
-    made = roi_align.roi_align([feature], tf.constant(4 * boxes, tf.float32), n)
-    expected = [[separable(f, box, n) for box in rows] for f, rows in zip(feature, boxes)]
-    np.testing.assert_allclose(made, expected, atol=1e-5)
-
-
-def test_order_is_kept_over_levels():
-    pyramid = [tf.fill([2, 64 // 2**i, 64 // 2**i, 1], float(i)) for i in range(4)]
-    sides = [20.0, 224, 60, 120, 256, 30]
-    rois = tf.constant([[[0.0, 0, side, side] for side in sides]] * 2)
-    cells = roi_align.roi_align(pyramid, rois, 7)
-    assert cells.shape == (2, 6, 7, 7, 1)
-    # floor(4 + log2(side / 224)) - 2, clamped to 0..3
-    assert cells[1, :, 3, 3, 0].numpy().tolist() == [0, 2, 0, 1, 2, 0]
 
 
 @pytest.mark.parametrize("side, level", [(111.9, 0), (112, 1), (223.9, 1), (224, 2), (448, 3)])
@@ -236,14 +206,6 @@ def test_saved_and_loaded(implementation, tmp_path):
         np.testing.assert_allclose(loaded(features, rois), expected, atol=1e-5)
 
 
-def test_crops_of_images_pass_no_gradient():
-    image = tf.ones([1, 8, 8, 3])
-    with tf.GradientTape() as tape:
-        tape.watch(image)
-        cells = roi_align.crop(image, tf.constant([[1.0, 1, 5, 5]]), tf.constant([0]), 4)
-    assert tape.gradient(cells, image) is None
-
-
 @pytest.mark.parametrize("size", [(256, 256), (128, 160)])
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 def test_legacy_boxes_that_end_at_the_border_read_no_zeros(size, implementation):
@@ -255,24 +217,6 @@ def test_legacy_boxes_that_end_at_the_border_read_no_zeros(size, implementation)
         pyramid, rois, 7, "legacy", image_size=size, implementation=implementation
     )
     np.testing.assert_allclose(cells, np.ones((1, 200, 7, 7, 1)), atol=1e-5)
-
-
-def test_legacy_samples_corners_and_rounds_levels():
-    feature = tf.reshape(tf.range(25, dtype=tf.float32), [1, 5, 5, 1])
-    # matterport 2.1 normalises (y1, x1, y2 - 1, x2 - 1) by (H - 1, W - 1): here 0..1, so the
-    # samples are the map's own corners and centre.
-    cells = roi_align.roi_align(
-        [feature], tf.constant([[[0.0, 0, 20, 20]]]), 3, "legacy", image_size=(20, 20)
-    )
-    assert cells[0, 0, :, :, 0].numpy().tolist() == [[0, 2, 4], [10, 12, 14], [20, 22, 24]]
-    sides = tf.constant([[0.0, 0, 160, 160], [0.0, 0, 150, 150], [0.0, 0, 30, 30]])
-    assert roi_align.assign_levels(sides, 4, "legacy", (256, 256)).numpy().tolist() == [2, 1, 0]
-
-
-def test_legacy_normalises_to_the_last_pixel():
-    boxes = tf.constant([[0.0, 0, 101, 201], [10, 20, 61, 121], [0, 0, 1, 1]])
-    made = roi_align.legacy_normalise(boxes, (101, 201))
-    np.testing.assert_allclose(made, [[0, 0, 1, 1], [0.1, 0.1, 0.6, 0.6], [0, 0, 0, 0]], atol=1e-7)
 
 
 @pytest.mark.parametrize(

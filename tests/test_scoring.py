@@ -1,10 +1,10 @@
-"""Scores and boxes of every class, actor, action and pair, against NumPy."""
+"""Scores and boxes of classes, actors, actions and pairs, and the choice of detections."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.model import scoring
 from a2d_tf.ops.boxes import BoxCoder
 
@@ -123,28 +123,6 @@ def test_background_among_the_actions_takes_its_share_of_their_probability():
     np.testing.assert_allclose(np.sum(table["action_scores"], 2), left * valid, atol=1e-6)
 
 
-def test_a_sure_car_does_not_eat():
-    """Of hierarchical labels: the actions that it can do share what the softmax leaves them."""
-    logits = np.full((1, 1, 8), -50, "f")
-    logits[0, 0, A2D.actor_index("car")] = 50
-    table = scoring.score_rois(
-        {
-            "class_logits": tf.constant(logits),
-            "deltas": tf.zeros([1, 1, 7, 4]),
-            "action_logits": tf.zeros([1, 1, 63]),
-        },
-        tf.constant([[[0.0, 0, 9, 9]]]),
-        tf.constant([[True]]),
-        tf.constant([[20, 20]]),
-        labels=A2D,
-        label_mode="hierarchical",
-        coder=CODER,
-    )
-    scores = dict(zip(A2D.actions, table["action_scores"].numpy()[0, 0]))
-    assert scores["eating"] == pytest.approx(0, abs=1e-9)
-    assert scores["flying"] == pytest.approx(1 / 9)
-
-
 def test_the_box_of_an_actor_is_that_of_a_valid_pair_even_where_all_score_zero():
     outputs, rois, valid = heads("cartesian")
     outputs["class_logits"][0, 0] = [0, 0, -1000, 0]  # the last pair, y's only one, underflows
@@ -161,8 +139,155 @@ def test_the_box_of_an_actor_is_that_of_a_valid_pair_even_where_all_score_zero()
     np.testing.assert_array_equal(table["boxes"][0, 0, 1], table["joint_boxes"][0, 0, 1, 2])
 
 
-def test_classes_of_pairs():
-    assert scoring.num_classes(A2D, "decoupled") == 7
-    assert scoring.num_classes(A2D, "cartesian") == 43
-    assert scoring.class_of_pair(SMALL, "decoupled").tolist() == [0, 0, 1]
-    assert scoring.class_of_pair(SMALL, "cartesian").tolist() == [0, 1, 2]
+# The choice of detections.
+
+
+def plain_iou(a, b):
+    inner = max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(0, min(a[3], b[3]) - max(a[1], b[1]))
+    total = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inner
+    return inner / total if total > 0 else 0
+
+
+def plain_selection(scores, boxes, threshold, overlap):
+    """Per-class suppression of one frame: [(score, roi, class)], best first."""
+    kept = []
+    for c in range(scores.shape[1]):
+        own = []
+        for r in np.argsort(-scores[:, c], kind="stable"):
+            if scores[r, c] < threshold or scores[r, c] == 0:
+                continue
+            if all(plain_iou(boxes[r, c], boxes[k, c]) <= overlap for k in own):
+                own.append(r)
+        kept += [(scores[r, c], r, c) for r in own]
+    return sorted(kept, reverse=True)
+
+
+def table_of(rois=40, seed=0):
+    """A table of SMALL with many overlaps, decoupled."""
+    rng = np.random.default_rng(seed)
+    corner = rng.uniform(0, 40, (2, rois, 2, 2))
+    boxes = np.concatenate([corner, corner + rng.uniform(10, 30, (2, rois, 2, 2))], -1)
+    actors = rng.uniform(0, 0.5, (2, rois, 2))
+    actions = rng.dirichlet([1.0, 1.0, 1.0], (2, rois))
+    joint = actors[..., None] * actions[:, :, None] * SMALL.valid
+    made = {
+        "class_scores": actors,
+        "class_boxes": boxes,
+        "boxes": boxes,
+        "actor_scores": actors,
+        "action_scores": actions,
+        "joint_scores": joint,
+    }
+    return {name: value.astype(np.float32) for name, value in made.items()}
+
+
+def select(
+    table, mode="decoupled", threshold=0.1, overlap=0.3, most=20, labels=SMALL, action_threshold=0.0
+):
+    made = scoring.select(
+        {k: tf.constant(v) for k, v in table.items()},
+        labels,
+        mode,
+        score_threshold=threshold,
+        nms_threshold=overlap,
+        max_detections=most,
+        action_threshold=action_threshold,
+    )
+    return {name: value.numpy() for name, value in made.items()}
+
+
+@pytest.mark.parametrize(
+    "threshold, overlap, most", [(0.1, 0.3, 40), (0.3, 0.5, 40), (0.0, 0.3, 8)]
+)
+def test_selection_is_a_suppression_per_class(threshold, overlap, most):
+    table = table_of()
+    made = select(table, threshold=threshold, overlap=overlap, most=most)
+    for b in range(2):
+        expected = plain_selection(
+            table["class_scores"][b], table["class_boxes"][b], threshold, overlap
+        )[:most]
+        count = made["num_detections"][b]
+        assert count == len(expected) and 4 < count
+        scores, rois, classes = map(list, zip(*expected))
+        assert made["class_score"][b, :count].tolist() == scores
+        assert made["class"][b, :count].tolist() == classes
+        assert (made["actor"][b, :count] == np.add(classes, 1)).all()
+        assert (made["boxes"][b, :count] == table["boxes"][b, rois, classes]).all()
+        assert (made["action_scores"][b, :count] == table["action_scores"][b, rois]).all()
+        assert (made["actor_scores"][b, :count] == table["actor_scores"][b, rois]).all()
+        own = table["joint_scores"][b, rois, classes]
+        assert (made["score"][b, :count] == own.max(1)).all()
+        assert (made["action"][b, :count] == own.argmax(1) + 1).all()
+        assert (made["code"][b] == 10 * made["actor"][b] + made["action"][b]).all()
+        assert set(made["code"][b, :count]) <= set(SMALL.codes)
+        for name, value in made.items():
+            if name != "num_detections":
+                assert not value[b, count:].any(), name
+
+
+def one(actor, action, mode="decoupled", labels=SMALL):
+    """The instance chosen from one RoI with these scores."""
+    actor, action = np.float32(actor), np.float32(action)
+    boxes = np.tile(np.float32([0, 0, 9, 9]), (1, 1, len(actor), 1))
+    joint = actor[:, None] * action[None] * labels.valid
+    table = {
+        "class_scores": actor[None, None],
+        "class_boxes": boxes,
+        "boxes": boxes,
+        "actor_scores": actor[None, None],
+        "action_scores": action[None, None],
+        "joint_scores": np.float32(joint)[None, None],
+    }
+    return select(table, mode, labels=labels, most=1)
+
+
+def test_an_invalid_pair_is_never_chosen():
+    made = one([0.8, 0.05], [0.2, 0.1, 0.7])
+    assert made["code"].tolist() == [[11]]
+    assert made["score"][0, 0] == pytest.approx(0.16)
+    assert one([0.05, 0.8], [0.6, 0.3, 0.1])["code"].tolist() == [[23]]
+
+
+def test_an_invalid_pair_is_not_chosen_even_where_the_valid_ones_underflow():
+    made = one([0.05, 0.8], [1.0, 0.0, 0.0])
+    assert made["code"].tolist() == [[23]] and made["score"].tolist() == [[0]]
+
+
+@pytest.mark.parametrize("mode, pairs", [("decoupled", 2), ("cartesian", 3)])
+def test_an_action_threshold_drops_instances_and_leaves_no_gaps(mode, pairs):
+    table = table_of()
+    rng = np.random.default_rng(1)
+    table["class_scores"] = rng.uniform(0, 0.5, (2, 40, pairs)).astype(np.float32)
+    table["class_boxes"] = np.tile(table["boxes"][:, :, :1], (1, 1, pairs, 1))
+    every, made = select(table, mode, most=40), select(table, mode, most=40, action_threshold=0.4)
+    for b in range(2):
+        action = every["action"][b, : every["num_detections"][b]] - 1
+        own = every["action_scores"][b, range(len(action)), action]
+        rows = np.flatnonzero(own >= 0.4)
+        assert 2 < len(rows) < len(own) and rows[-1] > len(rows)
+        assert made["num_detections"][b] == len(rows)
+        for name in set(made) - {"num_detections"}:
+            assert (made[name][b, : len(rows)] == every[name][b, rows]).all(), name
+            assert not made[name][b, len(rows) :].any(), name
+
+
+def test_cartesian_classes_are_pairs():
+    table = table_of(1)
+    scores = np.float32([[[0.2, 0.5, 0.15]]])
+    boxes = np.float32([[[[0, 0, 9, 9], [0, 0, 8, 8], [30, 30, 40, 40]]]])
+    table = {name: value[:1] for name, value in table.items()}
+    table.update(class_scores=scores, class_boxes=boxes)
+    made = select(table, "cartesian", most=4)
+    assert made["code"].tolist() == [[12, 11, 23, 0]]
+    assert made["actor"].tolist() == [[1, 1, 2, 0]] and made["action"].tolist() == [[2, 1, 3, 0]]
+    np.testing.assert_allclose(made["score"], [[0.5, 0.2, 0.15, 0]])
+    assert made["boxes"][0, 0].tolist() == [0, 0, 8, 8]
+
+
+def test_a_score_that_is_the_threshold_is_enough():
+    table = table_of()
+    scores = np.unique(table["class_scores"])
+    for threshold in map(float, scores[scores > 0][-3:]):
+        made = select(table, threshold=threshold, overlap=1.0)
+        assert (made["class_score"] == threshold).any()
+        assert made["num_detections"].sum() == (table["class_scores"] >= threshold).sum()

@@ -66,11 +66,6 @@ def test_actors_that_cross_keep_their_ids_and_newcomers_get_the_next():
     ]
 
 
-def test_the_better_overlap_wins_and_the_other_one_is_new():
-    near, nearer = sight(at(14)), sight(at(12))  # IoU with columns 10 to 30: 16 / 24, 18 / 22
-    assert ids([frame(sight(at(10))), frame(near, nearer)]) == [[1], [2, 1]]
-
-
 @pytest.mark.parametrize("missed, expected", [(1, 1), (8, 1), (9, 3)])
 def test_an_id_survives_eight_missed_frames(missed, expected):
     other = sight(at(60))  # is there all the time
@@ -174,14 +169,6 @@ def test_what_is_taken_for_background_says_little_of_its_action():
     assert codes == [17, 17, 17]
     expected = 0.8 * (0.6 + 2 * 0.05 * 0.0125) / 3
     assert scores == pytest.approx([expected] * 3)
-
-
-def test_frames_without_instances_pass_in_their_order():
-    frames = [frame(), frame(sight(at(10))), frame()]
-    followed = list(tracking.follow(zip("abc", frames), A2D, 9))
-    assert [name for name, *_ in followed] == ["a", "b", "c"]
-    assert [f[2].tolist() for f in followed] == [[], [1], []]
-    assert all(f[3].dtype == np.int64 and f[3].shape == f[4].shape for f in followed)
 
 
 def test_answers_wait_for_half_a_window_and_no_longer():

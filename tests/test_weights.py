@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import types
 
 import event_files
 import h5py
@@ -122,18 +121,6 @@ def test_coco_rows_go_to_the_actors(detector, network):
     )
 
 
-def test_an_actor_that_coco_does_not_have_is_initialised_and_listed(detector):
-    labels = LabelSpace(("truck", "robot"), ("moving",), (11, 21))
-    network = Network(tiny_network.config(**TINY), labels)
-    before = values(network)["actor_deltas/kernel"].reshape(-1, 2, 4)
-    report = weights.load(network, detector)
-    after = values(network)["actor_deltas/kernel"].reshape(-1, 2, 4)
-    assert report.initialised["actor_deltas/kernel[robot]"] == "no class of that name"
-    np.testing.assert_array_equal(after[:, 1], before[:, 1])
-    truck = detector.tensors["actor/deltas/kernel"].reshape(-1, 80, 4)[:, 7]
-    np.testing.assert_array_equal(after[:, 0], truck)
-
-
 def test_a_class_map_chooses_the_rows_of_actors(detector):
     """Before the class of an actor's own name; twice the same class; none; left out."""
     labels = LabelSpace(("mouse", "dog", "truck", "cat", "vole"), ("run",), (11, 21, 31, 41, 51))
@@ -166,19 +153,6 @@ def test_a_class_map_chooses_the_rows_of_actors(detector):
     assert row == "no class of that name"
 
 
-def test_a_class_map_for_pairs(detector):
-    network = tiny_network.make(**TINY, label_mode="cartesian")
-    weights.load(network, detector, class_map={"dog": "horse"})
-    bias, source = values(network)["mask_logits/bias"], detector.tensors["mask/logits/bias"]
-    assert bias[A2D.codes.index(79)] == source[17] and bias[A2D.codes.index(69)] == source[15]
-
-
-def test_a_class_map_for_a_file_without_classes(network):
-    backbone = imported(["backbone"], "matterport", ())
-    with pytest.raises(InputError, match="FILE.h5: .* have no classes; --class_map needs a det"):
-        weights.load(network, backbone, class_map={"dog": "horse"})
-
-
 def test_a_run_starts_by_its_class_map(detector, tmp_path):
     path, chosen = str(tmp_path / "w.h5"), tmp_path / "map.json"
     detector.write(path)
@@ -192,15 +166,6 @@ def test_a_run_starts_by_its_class_map(detector, tmp_path):
     np.testing.assert_array_equal(bias, source[[0, 0, 32, 14, 2, 15, 17]])
     with pytest.raises(InputError, match="--class_map=map.json .* needs --init_rgb"):
         Config(learning=learning(class_map="map.json")).checked()
-
-
-def test_labels_that_share_no_name_share_no_row(detector):
-    labels = LabelSpace(("robot",), ("moving",), (11,))
-    report = weights.load(Network(tiny_network.config(**TINY), labels), detector)
-    reason = "no class has a name that is known there"
-    assert report.initialised["mask_logits/bias"] == reason
-    assert report.skipped["mask/logits/bias"] == reason
-    assert report.loaded["actor_logits/bias"] == "actor/logits/bias (background)"
 
 
 def test_smaller_anchors_start_from_the_next_size_that_is_there(detector, network):
@@ -222,24 +187,6 @@ def test_smaller_anchors_start_from_the_next_size_that_is_there(detector, networ
     np.testing.assert_array_equal(kept, variable.numpy()[..., 3:])
     weights.copy(two, network, "RUN")
     np.testing.assert_array_equal(variable, np.tile(kept, 2))
-
-
-def test_sizes_of_anchors_count_from_the_largest_of_a_level():
-    config = tiny_network.config(anchor_sizes="8,16,24+28+32,40,48")
-    names = weights._class_names(types.SimpleNamespace(labels=A2D, model_config=config))
-    assert (
-        names["rpn_logits"]
-        == names["rpn_deltas"]
-        == [("size 3", "size 2", "size 1"), ("size 2", "size 1"), ("size 1",)]
-    )
-
-
-def test_pairs_take_their_actors_rows(detector):
-    network = tiny_network.make(**TINY, label_mode="cartesian")
-    weights.load(network, detector)
-    bias = values(network)["mask_logits/bias"]
-    assert bias[A2D.codes.index(34)] == detector.tensors["mask/logits/bias"][32]
-    assert bias[A2D.codes.index(79)] == detector.tensors["mask/logits/bias"][16]
 
 
 def test_a_backbone_starts_the_flow_stream(two_streams):
@@ -371,11 +318,6 @@ def test_the_convention_comes_from_the_file(detector, tmp_path):
             assert run_start.resolve_config(other, {}).model == made
 
 
-def test_own_weights_need_nothing_settled():
-    config = Config(ModelConfig(stride_in_1x1=False, pixel_scale=0.5))
-    assert run_start.resolve_config(config, {}) == config
-
-
 LABELS = LabelSpace(("dog", "truck", "cat"), ("running", "none"), (11, 12, 21, 31))
 
 
@@ -499,10 +441,3 @@ def test_coco_weights_predict_before_any_training(detector, tmp_path, caplog):
     assert {predictor.labels.name(code) for code in found.codes} == {"adult-untrained"}
     assert 0 < len(found.boxes) <= 5 and found.scores.min() > 0.7
     assert found.boxes.max() <= 128 and found.mask(0).shape == (96, 128)
-
-
-def test_a_backbone_alone_predicts_nothing(tmp_path):
-    path = str(tmp_path / "backbone.h5")
-    imported(["backbone"], "keras_resnet101", ()).write(path)
-    with pytest.raises(InputError, match="a backbone's, which finds no actors"):
-        run_start.untrained(path)
