@@ -190,5 +190,5 @@ def test_memory_is_that_of_the_window():
     for t in range(300):
         flicker = sight(at(40 + 25 * (t % 2), 5 + 12 * (t % 3), 10))
         tracks = tracker.add(frame(sight(at(5)), flicker))
-        assert len(tracks[0].sights) <= 9 and len(tracker._tracks) <= 12
+        assert len(tracks[0].detections) <= 9 and len(tracker._tracks) <= 12
     assert tracks[0].id == 1

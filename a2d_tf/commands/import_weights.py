@@ -30,13 +30,6 @@ _OUTPUT = flags.DEFINE_string("output", None, "File of imported weights (.h5) to
 _IMAGE = flags.DEFINE_string("check_image", None, "Photo to run the detector on.")
 _CHECK = flags.DEFINE_string("check_output", None, "Folder of check.png and check.npz to write.")
 _PROPOSALS = flags.DEFINE_integer("check_proposals", 1000, "Number of proposals in the check.", 1)
-_SIZE = flags.DEFINE_integer("check_size", 256, "Side of the check's square canvas, pixels.", 64)
-_ANCHORS = flags.DEFINE_string(
-    "check_anchor_sizes", "16,32,64,128,256", "Anchor sides of the check at P2..P6, pixels."
-)
-_SCORE = flags.DEFINE_float(
-    "check_score", 0.7, "Least score of detections that the check draws.", 0, 1
-)
 
 
 def _report(weights, used, skipped):
@@ -75,9 +68,7 @@ def main(argv: list[str]) -> None:
         weights.write(_OUTPUT.value)
         _report(weights, used, skipped)
     if _IMAGE.value:
-        settings = coco_check.CheckSettings(
-            _SIZE.value, _ANCHORS.value, _PROPOSALS.value, _SCORE.value
-        )
+        settings = coco_check.CheckSettings(proposals=_PROPOSALS.value)
         coco_check.run(weights, _IMAGE.value, _CHECK.value, settings)
 
 

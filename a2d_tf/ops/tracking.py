@@ -10,7 +10,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from pycocotools import mask as rle_tools
@@ -24,36 +24,9 @@ WINDOW = 9
 LEAD = 1.5  # how many times the evidence for another label must be that for the one so far
 
 
-class Instances(Protocol):
-    """What is read of the N instances of a frame; see `a2d_tf.video.instances.Instances`.
-
-    Attributes:
-      boxes: float [N, 4], y1, x1, y2, x2.
-      codes: int [N]; scores: float [N].
-      masks: N RLEs.
-      actor_scores: float [N, |X|]; action_scores: float [N, |Y|].
-    """
-
-    @property
-    def boxes(self) -> np.ndarray: ...
-
-    @property
-    def codes(self) -> np.ndarray: ...
-
-    @property
-    def scores(self) -> np.ndarray: ...
-
-    @property
-    def masks(self) -> list[Any]: ...
-
-    @property
-    def actor_scores(self) -> np.ndarray: ...
-
-    @property
-    def action_scores(self) -> np.ndarray: ...
-
-
-Found = TypeVar("Found", bound=Instances)
+Found = TypeVar("Found")
+"""The N instances of a frame, of which are read: boxes [N, 4] (y1, x1, y2, x2), codes [N], scores
+[N], masks (N RLEs), actor_scores [N, |X|], action_scores [N, |Y|]."""
 
 
 @dataclasses.dataclass
@@ -65,7 +38,7 @@ class Track:
       seen: index of the answered frame where it was last seen.
       box: [y1, x1, y2, x2] where it was last seen.
       mask: RLE of the same.
-      sights: (index, code, score, p(actor) [|X|], p(action) [|Y|]), the newest last.
+      detections: (index, code, score, p(actor) [|X|], p(action) [|Y|]), the newest last.
       label: the code that was last read for it; None before that.
     """
 
@@ -73,7 +46,7 @@ class Track:
     seen: int
     box: np.ndarray
     mask: np.ndarray | dict
-    sights: collections.deque
+    detections: collections.deque
     label: int | None = None
 
 
@@ -89,7 +62,7 @@ class Tracker:
         self._tracks: list[Track] = []
         self._frames, self._ids = 0, 0
 
-    def add(self, instances: Instances) -> list[Track]:
+    def add(self, instances: Any) -> list[Track]:
         """Follow the actors into the next answered frame.
 
         An instance goes to the track with whose last mask it has the highest IoU, first among those
@@ -107,12 +80,12 @@ class Tracker:
         for i, owner in enumerate(owners):
             if owner is None:
                 self._ids += 1
-                sights: collections.deque = collections.deque(maxlen=self._window)
-                owner = Track(self._ids, index, instances.boxes[i], instances.masks[i], sights)
+                detections: collections.deque = collections.deque(maxlen=self._window)
+                owner = Track(self._ids, index, instances.boxes[i], instances.masks[i], detections)
                 owners[i] = owner
                 self._tracks.append(owner)
             owner.seen, owner.box, owner.mask = index, instances.boxes[i], instances.masks[i]
-            owner.sights.append(
+            owner.detections.append(
                 (
                     index,
                     int(instances.codes[i]),
@@ -131,7 +104,7 @@ class Tracker:
         """The track of each instance, or None."""
         owners, tracks = [None] * len(instances.boxes), self._tracks
         actors = self._labels.split(np.asarray(instances.codes))[0]
-        kinds = [_actor(track.sights, self._labels) + 1 for track in tracks]
+        kinds = [_actor(track.detections, self._labels) + 1 for track in tracks]
         iou = _iou(instances, tracks)
         pairs = []
         for i, k in zip(*np.nonzero(iou >= MIN_IOU)):
@@ -162,13 +135,13 @@ def _iou(instances, tracks):
     )
 
 
-def _actor(sights, labels, before=None):
-    """The kind of actor that several sights vote for: a 0-based index.
+def _actor(detections, labels, before=None):
+    """The kind of actor that several detections vote for: a 0-based index.
 
     Each votes for the actor of its own code, with p(actor).
     """
     votes = np.zeros(len(labels.actors))
-    for _, code, _, actors, _ in sights:
+    for _, code, _, actors, _ in detections:
         actor = labels.split(code)[0] - 1
         votes[actor] += max(actors[actor], 1e-30)
     return _best(votes, before)
@@ -182,36 +155,37 @@ def _best(evidence, before):
 
 
 def read_label(
-    sights: Sequence[tuple], labels: LabelSpace, before: int | None = None, joint: bool = False
+    detections: Sequence[tuple], labels: LabelSpace, before: int | None = None, joint: bool = False
 ) -> tuple[int, float]:
-    """Read the label of an actor from several sights of it.
+    """Read the label of an actor from several detections of it.
 
-    Each sight votes for the actor of its own code, with p(actor); the actor is the one with the
+    Each detection votes for the actor of its own code, with p(actor); the actor is the one with the
     highest sum, the action the valid one with the highest sum of p(action). The label before holds
     until another has LEAD times its sum.
 
     Args:
-      sights: as in a Track, at least one.
-      before: code of the frame before. Without it, a single sight keeps the network's own answer.
+      detections: as in a Track, at least one.
+      before: code of the frame before. Without it, a single detection keeps
+        the network's answer.
       joint: whether p(action) is a sum over actors, as with cartesian and hierarchical labels. It
-        then contains p(actor), and each sight is normalised to 1.
+        then contains p(actor), and each detection is normalised to 1.
 
     Returns:
-      (code, score): the score is the mean over the sights of p(actor) p(action).
+      (code, score): the score is the mean over the detections of p(actor) p(action).
     """
-    if before is None and len(sights) == 1:
-        return sights[0][1:3]
+    if before is None and len(detections) == 1:
+        return detections[0][1:3]
     old_actor = old_action = None
     if before is not None:
         old_actor, old_action = (number - 1 for number in labels.split(before))
-    actor = _actor(sights, labels, old_actor)
-    actions = np.stack([actions for *_, actions in sights]).astype(np.float64)
+    actor = _actor(detections, labels, old_actor)
+    actions = np.stack([actions for *_, actions in detections]).astype(np.float64)
     if joint:
         actions /= np.maximum(actions.sum(axis=1, keepdims=True), 1e-30)
     # Underflow may leave every action at 0: an invalid one must still lose.
     evidence = np.where(labels.valid[actor], actions.sum(axis=0), -1)
     action = _best(evidence, old_action if actor == old_actor else None)
-    scores = np.array([actors[actor] for *_, actors, _ in sights]) * actions[:, action]
+    scores = np.array([actors[actor] for *_, actors, _ in detections]) * actions[:, action]
     return labels.encode(actor, action), float(scores.mean())
 
 
@@ -225,8 +199,8 @@ def follow(
 ) -> Iterator[tuple[Any, Found, np.ndarray, np.ndarray, np.ndarray]]:
     """Add tracks and steady labels to the instances of every answered frame.
 
-    The label of an instance is read from the track's sights in the `window` frames around it, so
-    that it does not lag; a frame is yielded once the window // 2 frames after it are there.
+    The label of an instance is read from the track's detections in the `window` frames around it,
+    so that it does not lag; a frame is yielded once the window // 2 frames after it are there.
 
     Args:
       answers: (frame, its instances with masks as RLEs), in order.
@@ -242,13 +216,13 @@ def follow(
     waiting: collections.deque = collections.deque()
     ahead, before = window // 2, None
 
-    def settle():
+    def labelled():
         index, frame, instances, tracks = waiting.popleft()
         first, last = index + ahead - window + 1, index + ahead
         codes, scores = np.zeros(len(tracks), np.int64), np.zeros(len(tracks))
         for i, track in enumerate(tracks):
-            sights = [sight for sight in track.sights if first <= sight[0] <= last]
-            codes[i], scores[i] = read_label(sights, labels, track.label, joint)
+            detections = [x for x in track.detections if first <= x[0] <= last]
+            codes[i], scores[i] = read_label(detections, labels, track.label, joint)
             track.label = int(codes[i]) if window > 1 else None
         return frame, instances, np.array([track.id for track in tracks], np.int64), codes, scores
 
@@ -258,6 +232,6 @@ def follow(
         before = frame
         waiting.append((index, frame, instances, tracker.add(instances)))
         if len(waiting) > ahead:
-            yield settle()
+            yield labelled()
     while waiting:
-        yield settle()
+        yield labelled()

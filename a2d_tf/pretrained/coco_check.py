@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.core.config import ModelConfig, parse_anchors
+from a2d_tf.core.config import ModelConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_file
 from a2d_tf.data import frames
@@ -32,10 +32,9 @@ _NMS_THRESHOLD = 0.3
 
 @dataclasses.dataclass(frozen=True)
 class CheckSettings:
-    """Side of the square canvas, anchor sizes, number of proposals, least score shown."""
+    """Side of the square canvas, number of proposals, least score shown."""
 
     size: int = 256
-    anchor_sizes: str = "16,32,64,128,256"
     proposals: int = 1000
     score: float = 0.7
 
@@ -84,21 +83,12 @@ class Detector:
                 f"{weights.path}: --check_image runs matterport's network; these are "
                 f"{weights.source} weights"
             )
-        if settings.size % 64:
-            raise InputError(f"--check_size={settings.size} must be a multiple of 64")
         self.weights, self.settings = weights, settings
-        sizes = parse_anchors(settings.anchor_sizes, "check_anchor_sizes")
-        if any(len(level) > 1 for level in sizes):
-            raise InputError(
-                f"--check_anchor_sizes={settings.anchor_sizes}: matterport's network has one size "
-                "a level"
-            )
         config = ModelConfig(
             image_height=settings.size,
             image_width=settings.size,
             use_flow=False,
             temporal_layers=0,
-            anchor_sizes=settings.anchor_sizes,
             **weights.model_fields(),
         )
         self.labels = coco_classes.ClassSpace.of(weights.classes)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Sequence
 
 from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.files import read_json
+from a2d_tf.core.files import load_json
 from a2d_tf.core.labels import LabelSpace
 
 CLASSES = tuple(
@@ -49,15 +49,7 @@ def read_class_map(path: str | os.PathLike, actors: Sequence[str]) -> dict[str, 
     Raises:
       InputError: no such file, or it names another actor or class; names the file and the actor.
     """
-    try:
-        chosen = read_json(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a readable JSON file ({error}); see --class_map") from error
-    if not isinstance(chosen, dict):
-        raise InputError(
-            f"{path}: not a JSON object; write {{actor: COCO class or null}}, as in "
-            f'{{"{actors[0]}": "dog"}}'
-        )
+    chosen = load_json(path, {str: (str, None)}, "write {actor: COCO class or null}")
     for actor, name in chosen.items():
         if actor not in actors:
             raise InputError(

@@ -447,9 +447,8 @@ def copy(network: Network, other: Network, origin: str) -> LoadReport:
       InputError: nothing fits.
     """
     tensors = variables(other)
-    rows = {
-        layer: [names[0] for names in classes] for layer, classes in _class_names(other).items()
-    }
+    named = _class_names(other).items()
+    rows = {layer: [names[0] for names in classes] for layer, classes in named}
 
     def find(name):
         return (name, None) if name in tensors else (None, "not there")

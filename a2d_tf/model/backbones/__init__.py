@@ -69,5 +69,5 @@ def implied_settings(name: str) -> dict:
 
 def _found(entries, flag, name):
     if name not in entries:
-        raise InputError(f"--{flag}={name}: there is no such one; give {', '.join(entries)}")
+        raise InputError(f"--{flag}={name}: unknown; give one of {', '.join(entries)}")
     return entries[name]
