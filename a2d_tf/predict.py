@@ -1,17 +1,15 @@
 """Segment a video: python -m a2d_tf.predict --saved_model=DIR --video=FILE --output=DIR.
 
-`--workdir=RUN` in place of `--saved_model` takes a run that is not exported, `--model=DIR` one that
-tools/pack_model.py packed.
-`--init_rgb=coco`, or a file of tools/import_weights.py, takes a detector's weights before any
-training: it finds actors, and calls their actions "untrained".
+`--workdir=RUN` takes a run that is not exported, `--model=DIR` a model of tools/pack_model.py, in
+place of `--saved_model`. `--init_rgb=coco`, or a file of tools/import_weights.py, takes a
+detector's weights before any training: it finds actors, and calls their actions "untrained".
 
-Frames go by their number in the video, 1 for the first: in `label_maps/`, as `image_id` in
-`detections.json`, and in `tracks.json` and `summary.csv`. `--every=N` segments every Nth frame and
-leaves out the others, also in the overlay, which plays as fast as the video; clips and flow still
-come from neighbouring frames.
+Frames are numbered from 1, as in the video: in `label_maps/`, in `detections.json` (`image_id`), in
+`tracks.json` and in `summary.csv`. `--every=N` segments every Nth frame and leaves out the others,
+also in the overlay, which plays at the video's speed; clips and flow still use neighbouring frames.
 
-A folder of videos, a glob or a list (`--videos`) is a library: OUTPUT/<file name without suffix>/
-for each video, and OUTPUT/summary.csv. Given again, it goes on where it stopped.
+A folder of videos, a glob or a list (`--videos`) is a library: the results are
+OUTPUT/<file name without suffix>/ for each video, and OUTPUT/summary.csv. The same command resumes.
 """
 
 from __future__ import annotations
@@ -82,7 +80,7 @@ flags.DEFINE_alias("threshold", "score_threshold")
 
 
 def _model():
-    """The model of the flags."""
+    """Return the model that the flags name."""
     return Model(
         saved_model=_SAVED_MODEL.value,
         workdir=_WORKDIR.value,
@@ -96,7 +94,7 @@ def _model():
 
 
 def _threshold():
-    """--threshold for a SavedModel; -1 where none is given, or a run has it already."""
+    """Return --threshold for a SavedModel; -1 if it is not given, or a run has applied it."""
     return flags.FLAGS.score_threshold if _SAVED_MODEL.value else -1.0
 
 
@@ -119,7 +117,7 @@ def _check_flags(argv):
 
 
 def _kinds():
-    """The kinds of results to write."""
+    """Return the kinds of results to write."""
     unknown = [kind for kind in _RESULTS.value if kind not in outputs.KINDS]
     if unknown or not _RESULTS.value:
         raise InputError(
@@ -151,14 +149,14 @@ def _one(output, kinds):
 
 
 def _source():
-    """The path or the name of the model."""
+    """Return the path or the name of the model."""
     if _MODEL.value:
         return packed.find(_MODEL.value)
     return _SAVED_MODEL.value or _WORKDIR.value or _INIT_RGB.value
 
 
 def _request(kinds):
-    """What to predict of each video of a library."""
+    """Return what to predict of each video of a library."""
     settings = Config.given("inference", "compute")
     if _WORKDIR.value:
         settings["checkpoint"] = _CHECKPOINT.value

@@ -79,7 +79,7 @@ def main(argv: list[str]) -> None:
 
 
 def _profiled(text):
-    """The steps of --profile as a range, from 1."""
+    """Return the steps of --profile as a range, counted from 1."""
     match = re.fullmatch(r"(\d+):(\d+)", text or "1:0")
     steps = range(int(match[1]), int(match[2]) + 1) if match else range(0)
     if text and not steps:
