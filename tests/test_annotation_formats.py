@@ -83,7 +83,7 @@ def points(polygon):
 
 
 def action(name):
-    return f'<attribute name="action">{name}</attribute>'
+    return f'<attribute name="Action">{name}</attribute>'
 
 
 def track(number, label, *frames, name="sit", polygon=SQUARE):
@@ -252,6 +252,8 @@ def left_out(documents):
         ("images/default/clip1/00000.jpg", ("clip1", 0), "names"),
         ("images/00005.jpg", (None, 5), "names"),
         ("clip1_00005.jpg", ("clip1", 5), "names"),
+        ("my.clip-5.png", ("my.clip", 5), "names"),
+        ("clip_2_3.png", ("clip_2", 3), "names"),
         ("../upload/1/204292eb-clip1_00003.jpg", ("clip1", 3), "names"),
         ("204292eb-deadbeef-clip_00003.jpg", ("deadbeef-clip", 3), "names"),
         ("204292eb-00003_00003.jpg", ("00003", 3), "names"),
@@ -285,7 +287,7 @@ def test_options_say_which_frames_and_shapes_of_cvat_count(tmp_path):
 def test_attributes_of_other_types(tmp_path):
     """CVAT writes numbers where an action looks like one."""
     values = [
-        {"action": 3.0, "actor": "x"},
+        {"action": 3.0, "actor": "v1.0"},
         {"action": None, "track_id": "7"},
         None,
         {"action": True},
@@ -293,7 +295,7 @@ def test_attributes_of_other_types(tmp_path):
     annotations = [drawn(attributes=value) for value in values]
     (document,) = read(tmp_path, {"x.json": coco([image("a/1.jpg")], annotations)})
     instances = document.frames[0].instances
-    assert [(i.actor, i.action) for i in instances] == [("x", "3"), *[(None, None)] * 3]
+    assert [(i.actor, i.action) for i in instances] == [("v1.0", "3"), *[(None, None)] * 3]
     assert {instance.track for instance in instances} == {None}
 
 
@@ -309,11 +311,12 @@ def test_annotations_without_masks_are_left_out(tmp_path):
 
 
 def test_label_studio_outlines_of_a_line_of_pixels_have_no_area(tmp_path):
-    lines = [[[3, 3, 3, 6, 3, 5]], [[3, 3, 4, 4]], [[3, 3, 4, 4], SQUARE]]
+    rle = {"size": [*SIZE], "counts": [3, 4, 24 * 32 - 7]}
+    lines = [[[3, 3, 3, 6, 3, 5]], [[3, 3, 4, 4]], [[3, 3, 4, 4], SQUARE], rle]
     images = [image("0a1b2c3d-clip1_3.jpg"), {"id": 2, "file_name": "0a1b2c3e-clip1_4.jpg"}]
     content = coco(images, [drawn(0, line) for line in lines])
     documents = read(tmp_path, {"x.json": content})
-    assert [i.parts for i in documents[0].frames[0].instances] == [([SQUARE],)]
+    assert [i.parts for i in documents[0].frames[0].instances] == [([SQUARE],), (rle,)]
     assert left_out(documents) == {"polygons without an area": 2, "parts of one or two points": 1}
     assert documents[0].frames[1].size is None  # submitted, and empty
 
@@ -493,29 +496,23 @@ AUGMENTED = coco(
     [image(f"clip_mp4-1_jpg.rf.{h * 16}.jpg", i) for i, h in enumerate(("a1", "b2"))],
     [drawn(image_id=0), drawn(0, [WIDE], 1)],
 )
-OUTSIDE = {"size": [24, 32], "counts": [0, 10**12]}
 
 # What is in the export, and the file and the field that the error names.
 BROKEN = {
     "nothing": ({}, "export: no annotations of a known format"),
-    "images alone": ({"a.jpg": b"x"}, "export: no annotations of a known format"),
     "a foreign JSON": ({"x.json": {"frames": []}}, "found x.json; .*--format"),
     "a torn JSON": ({"x.json": json.dumps(SCENES["coco"])[:90]}, "x.json: cannot be read"),
-    "a deep JSON": ({"x.json": "[" * 100000}, "x.json: cannot be read"),
-    "no UTF-8": ({"x.json": b'"\xff"'}, "x.json: cannot be read"),
     "Pascal VOC": ({"x.xml": "<annotation><object/></annotation>"}, "found x.xml"),
     "an image without a name": (of_coco("images", 0, "file_name"), r"images\[0\].file_name"),
     "a name without a frame": (
         of_coco("images", 0, "file_name", value="photo.jpg"),
         r"x.json: images\[0\].file_name: 'photo.jpg'",
     ),
-    "no categories": (of_coco("categories"), "x.json: categories"),
     "an image's id": (
         of_coco("images", value=[image("a/1.jpg")] * 2),
         r"x.json: images\[1\].id: 1",
     ),
     "an image's size": (of_coco("images", 0, "width", value="10"), r"x.json: images\[0\].width"),
-    "a large image": (of_coco("images", 0, "width", value=10**6), r"x.json: images\[0\].width"),
     "an unknown image": (
         of_coco("annotations", 0, "image_id", value=7),
         r"x.json: annotations\[0\].image_id: 7",
@@ -535,10 +532,6 @@ BROKEN = {
     "an RLE of another size": (
         of_coco("annotations", 0, "segmentation", value={"size": [4, 4], "counts": [0, 16]}),
         r"x.json: annotations\[0\].segmentation: .*\[4, 4\]",
-    ),
-    "an RLE of any length": (
-        of_coco("annotations", 0, "segmentation", value=OUTSIDE),
-        r"x.json: annotations\[0\].segmentation",
     ),
     "a size of another video": (
         of_coco("images", 0, "width", value=33),
@@ -570,10 +563,6 @@ BROKEN = {
         of_own("annotations", 1, "action", value="a\nb"),
         "own.json: .*labels 'dog'",
     ),
-    "own: no mask": (
-        of_own("annotations", 1, "segmentation"),
-        r"own.json: annotations\[1\].segmentation",
-    ),
     "own: a crowd": (of_own("annotations", 0, "iscrowd", value=1), r"annotations\[0\].iscrowd"),
     "own: a box": (
         of_own("annotations", 0, "bbox", value=[64, 2, 5, 5]),
@@ -582,10 +571,6 @@ BROKEN = {
     "own: a name": (
         of_own("images", 0, "file_name", value="00003.png"),
         r"own.json: images\[0\].file_name: '00003.png'",
-    ),
-    "own: frame 0": (
-        of_own("images", 0, "file_name", value="clip/00000.png"),
-        r"own.json: images\[0\].file_name",
     ),
     "own: no video's name": (
         of_own("images", 0, "file_name", value="/etc/1"),
@@ -600,14 +585,6 @@ BROKEN = {
         changed("youtube_vis", "x.json", "annotations", 0, "segmentations", value=[None]),
         r"x.json: annotations\[0\].segmentations",
     ),
-    "an unknown video": (
-        changed("youtube_vis", "x.json", "annotations", 0, "video_id", value=9),
-        r"x.json: annotations\[0\].video_id: 9",
-    ),
-    "a listed name": (
-        changed("youtube_vis", "x.json", "videos", 0, "file_names", 1, value="clip/cat.jpg"),
-        r"x.json: videos\[0\].file_names\[1\]: 'clip/cat.jpg'",
-    ),
     "an image's path": (
         {"photo.json": labelme(shape(), path="photo.jpg")},
         "photo.json: imagePath: 'photo.jpg'",
@@ -621,10 +598,7 @@ BROKEN = {
         of_labelme({**shape(), "points": [[1, 2, 3]] * 4}),
         r"clip_3.json: shapes\[0\]: points",
     ),
-    "a circle": (of_labelme(shape(kind="circle")), r"clip_3.json: shapes\[0\]: points"),
     "a mask without a PNG": (of_mask(mask=None), r"clip_3.json: shapes\[0\]: mask"),
-    "a mask that is no base64": (of_mask(mask="né"), r"clip_3.json: shapes\[0\]"),
-    "a mask that is no PNG": (of_mask(mask="AAAA"), r"clip_3.json: shapes\[0\]: mask"),
     "a torn mask": (
         of_mask(mask=png(np.ones((10, 16)))[:-16]),
         r"clip_3.json: shapes\[0\]: mask",
@@ -641,8 +615,6 @@ BROKEN = {
     "no classes": ({"data.yaml": "names: a"}, "data.yaml: names: 'a'"),
     "no labels": ({"data.yaml": YOLO}, "data.yaml: labels: no <subset>/<image>.txt"),
     "an unknown class": (of_yolo(f"3 {LINE}"), "clip_3.txt: line 2: class '3'"),
-    "half a point": (of_yolo(f"0 {LINE} 0.5"), "clip_3.txt: line 2: 9 numbers"),
-    "no number": (of_yolo(f"0 {LINE} 0.5 x"), "clip_3.txt: line 2: .*'x'"),
     "pixels in place of shares": (of_yolo("0 10 10 50 10 50 40"), "clip_3.txt: line 2"),
     "an image of YOLO's": (
         {"data.yaml": YOLO, "labels/train/cat.txt": ""},

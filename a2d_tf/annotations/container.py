@@ -8,10 +8,10 @@ import json
 import pathlib
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from a2d_tf.core.errors import InputError
+from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import check_json
 from a2d_tf.core.limits import MAX_EXPORT_BYTES
 
@@ -78,6 +78,11 @@ def _readable(path):
         raise InputError(f"{path}: cannot be read ({error}); {_REMEDY}") from error
 
 
+def size_of(image: dict, height: str = "height", width: str = "width") -> tuple[int, int] | None:
+    """Return an image's (height, width) by the names of their fields; None where it has none."""
+    return (image[height], image[width]) if image.get(height) and image.get(width) else None
+
+
 def _is_hidden(name):
     """Whether a file is a system's own: macOS leaves __MACOSX/ and ._name in zips."""
     return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
@@ -121,6 +126,13 @@ class File:
         except ValueError as error:
             raise InputError(f"{self.path}: {error}; {_REMEDY}") from error
         return self.content
+
+    def check_listed(self, where: str, entry: dict, known: Mapping[str, Collection]) -> None:
+        """Raise InputError where fields of an entry are not among what is known of them."""
+        for field, values in known.items():
+            if entry[field] not in values:
+                problem = f"{shown(entry[field])} is not listed in this file; {_REMEDY}"
+                raise self.error(f"{where}.{field}", problem)
 
     @contextlib.contextmanager
     def at(self, where: str, remedy: str = _REMEDY) -> Iterator[None]:

@@ -26,7 +26,7 @@ from collections.abc import Callable
 from typing import Any
 
 from a2d_tf.annotations import frame_names
-from a2d_tf.annotations.container import File
+from a2d_tf.annotations.container import File, size_of
 from a2d_tf.annotations.document import (
     AnnotatedFrame,
     Document,
@@ -171,10 +171,7 @@ def _by_image(file, lists):
             raise file.error(f"images[{i}].id", f"{shown(image['id'])} is also another's")
         drawn[image["id"]] = []
     for i, annotation in enumerate(file.content["annotations"]):
-        for field, known in {"image_id": drawn, **lists}.items():
-            if annotation[field] not in known:
-                problem = f"{shown(annotation[field])} is not listed in this file; export it again"
-                raise file.error(f"annotations[{i}].{field}", problem)
+        file.check_listed(f"annotations[{i}]", annotation, {"image_id": drawn, **lists})
         drawn[annotation["image_id"]].append((f"annotations[{i}]", annotation))
     return drawn.values()
 
@@ -190,8 +187,7 @@ def _frame(file, i, dialect, instances):
     if not found:
         problem = f"{shown(name)} names no frame of a video; name images {dialect.form}"
         raise file.error(f"images[{i}].file_name", problem)
-    height, width = image.get("height"), image.get("width")
-    size = (height, width) if height and width else None
+    size = size_of(image)
     scaled = dialect.scaled and size is not None
     return AnnotatedFrame(*found, size, tuple(instances), f"images[{i}]", scaled)
 
@@ -229,7 +225,9 @@ def _attributes(annotation):
 
 def _text(value):
     """Return an attribute as text: CVAT writes a number where it looks like one; else None."""
-    return str(value).removesuffix(".0") if type(value) in (int, float, str) else None
+    if type(value) is float and value.is_integer():
+        value = int(value)
+    return str(value) if type(value) in (int, float, str) else None
 
 
 def _segmentation(value: Any, left_out: collections.Counter[str]) -> Segmentation | None:
@@ -249,7 +247,7 @@ def _segmentation(value: Any, left_out: collections.Counter[str]) -> Segmentatio
 def _is_thin(file, segmentation, where):
     with file.at(f"{where}.segmentation"):
         check_json(segmentation, (dict, [[float]]))
-        return area(segmentation) < 1e-6
+        return isinstance(segmentation, list) and area(segmentation) < 1e-6
 
 
 def _is_annotated(annotations, instances, dialect, options, left_out):

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from a2d_tf.annotations import frame_names, shapes
-from a2d_tf.annotations.container import File
+from a2d_tf.annotations.container import File, size_of
 from a2d_tf.annotations.document import AnnotatedFrame, Document, FrameName, Instance, ReadOptions
 from a2d_tf.core.errors import shown
 from a2d_tf.core.files import check_json, whole
@@ -46,8 +46,7 @@ def read(file: File, options: ReadOptions) -> list[Document]:
       InputError: the structure is broken, or neither image nor file are named by a frame.
     """
     content = file.check(_KIND)
-    height, width = content.get("imageHeight"), content.get("imageWidth")
-    size = (height, width) if height and width else None
+    size = size_of(content, "imageHeight", "imageWidth")
     left_out: collections.Counter[str] = collections.Counter()
     grouped: list[tuple[tuple[str, str] | None, Instance]] = []
     for i, shape in enumerate(content["shapes"]):

@@ -14,7 +14,7 @@ import collections
 from typing import Any
 
 from a2d_tf.annotations import frame_names
-from a2d_tf.annotations.container import File
+from a2d_tf.annotations.container import File, size_of
 from a2d_tf.annotations.document import AnnotatedFrame, Document, Instance, ReadOptions
 from a2d_tf.core.errors import shown
 from a2d_tf.core.files import whole
@@ -50,8 +50,7 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     certain = any(name and name[1] == 0 for name in map(frame_names.split_frame_name, names))
     frames = []
     for i, video in enumerate(videos):
-        height, width = video.get("height"), video.get("width")
-        size = (height, width) if height and width else None
+        size = size_of(video)
         for k, name in enumerate(video["file_names"]):
             where = f"videos[{i}].file_names[{k}]"
             if tracks.get((i, k)) == []:
@@ -75,10 +74,7 @@ def _sort(file, options, left_out):
     instances: dict[tuple[int, int], list[Instance]] = {}
     for j, annotation in enumerate(file.content["annotations"]):
         where = f"annotations[{j}]"
-        for field, known in (("video_id", videos), ("category_id", labels)):
-            if annotation[field] not in known:
-                problem = f"{shown(annotation[field])} is not listed in this file; export it again"
-                raise file.error(f"{where}.{field}", problem)
+        file.check_listed(where, annotation, {"video_id": videos, "category_id": labels})
         i, masks = videos[annotation["video_id"]], annotation["segmentations"]
         count = len(file.content["videos"][i]["file_names"])
         if len(masks) != count:

@@ -29,12 +29,7 @@ from a2d_tf.video import predictions
 _PREDICTION = flags.DEFINE_string("prediction", None, "Folder of a2d_tf.predict.")
 _FORMAT = flags.DEFINE_enum("format", "cvat", list(files.WRITERS), "Format to write.")
 _OUTPUT = flags.DEFINE_string("output", None, "File, .zip, or folder to write.")
-_SHAPES = flags.DEFINE_enum(
-    "shapes",
-    "polygons",
-    ["polygons", "masks"],
-    "Polygons, within a pixel of the masks, or the masks themselves.",
-)
+_SHAPES = flags.DEFINE_enum("shapes", "polygons", ["polygons", "masks"], "Shapes to write.")
 _EVERY = flags.DEFINE_integer(
     "every", 5, "Frames of the video from one key frame to the next.", lower_bound=1
 )
