@@ -73,16 +73,6 @@ def test_what_to_change():
     assert advice(found=Devices(), out_of_memory=[]) == ""
 
 
-def test_steps_in_words():
-    whole = doctor.estimate(CONFIG, STEPS, 100.0, 90, seconds=2.0)
-    lines = "\n".join(doctor.report(CONFIG, STEPS, whole))
-    assert "all 40 variables equal to the bit" in lines
-    assert "step: 500 ms, of 4 clips, for 8 do not fit the memory; the first 20 s, 3.0 GB" in lines
-    assert lines.endswith("8 clips at 1000 ms take 0.5 h, validation 0.2 h: 0.7 h")
-    other = dataclasses.replace(STEPS, differing=2)
-    assert "2 of 40 variables differ" in "\n".join(doctor.report(CONFIG, other, whole))
-
-
 @pytest.fixture
 def trials(monkeypatch, mini_records):
     """Examines a machine whose memory holds so many clips; returns (Steps, batches tried)."""

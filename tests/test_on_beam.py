@@ -3,7 +3,6 @@
 import contextlib
 import csv
 import os
-import pathlib
 import shutil
 import subprocess
 import sys
@@ -12,9 +11,9 @@ import time
 import extra_packages
 import pytest
 from a2d_files import write_video
+from processes import ROOT, complaint, run_main, run_python
 from test_library import contents, films, scene  # noqa: F401
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 PROCESSES = ("--runner=FnApiRunner", "--direct_running_mode=multi_processing")
 SIZES = ("--image_height=48", "--image_width=48", "--shard_videos=1")  # of `small_records`
 SCHEME = "mem-like://"
@@ -43,40 +42,31 @@ def succeeded(done):
     return done.stdout
 
 
-def complaint(done):
-    """The one line of a command that ended with an error."""
-    assert done.returncode == 1, done.stdout + done.stderr[-5000:]
-    (line,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
-    return line
-
-
 def killing(folder, at):
     """Variables by which the first process that writes a file like `at` kills itself."""
     return {"MEM_LIKE_KILL": str(folder / "killed"), "MEM_LIKE_KILL_AT": at}
 
 
 @pytest.mark.parametrize(
-    "words, named, runner",
+    "words, named",
     [
-        (["--release=r"], "--release=r", "FnApiRunner"),
-        (["records", "--relaese=r"], "--release", "FnApiRunner"),
-        (["predict", "--task=1/2"], "--task", "FnApiRunner"),
-        (["predict", "--video=no-such://a", "--output=o"], "no-such://a", "FnApiRunner"),
+        (["--release=r"], "--release=r"),
+        (["records", "--relaese=r"], "--release"),
+        (["predict", "--task=1/2"], "--task"),
+        (["predict", "--video=no-such://a", "--output=o"], "no-such://a"),
     ],
 )
-def test_command_lines_without_sense(tmp_path, words, named, runner):
-    done = on_beam(*words, runner=[f"--runner={runner}"], cwd=tmp_path)
+def test_command_lines_without_sense(tmp_path, words, named):
+    done = on_beam(*words, cwd=tmp_path)
     assert named in complaint(done) and "Traceback" not in done.stderr
     assert os.listdir(tmp_path) == []
 
 
-def test_without_beam_the_extra_is_named(tmp_path):
-    words = [sys.executable, str(ROOT / "tools/on_beam.py"), "records", "--release=r"]
-    code = "import sys, runpy; sys.modules['apache_beam'] = None; sys.argv = sys.argv[1:]\n"
-    code += f"sys.path.insert(0, {str(ROOT / 'tools')!r})\n"
-    words[1:1] = ["-c", code + "runpy.run_path(sys.argv[0], run_name='__main__')"]
-    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
-    assert "pip install '.[beam]' in a clone" in complaint(done)
+def test_without_beam_the_extra_is_named():
+    code = "import sys; sys.modules['apache_beam'] = None; from a2d_tf.commands.beam import on_beam"
+    words = ("records", "--release=r", "--output=o")
+    done = run_python("-c", f"{code}; on_beam.run()", *words, PYTHONPATH=str(ROOT))
+    assert "pip install '.[beam]'" in complaint(done)
 
 
 @pytest.mark.slow
@@ -124,9 +114,8 @@ def library(films, tmp_path_factory):  # noqa: F811
 def local(library, saved_model, tmp_path_factory):
     """The predictions of the local command."""
     output = tmp_path_factory.mktemp("local") / "out"
-    words = [f"--saved_model={saved_model}", f"--video={library}", f"--output={output}"]
-    words = [sys.executable, "-m", "a2d_tf.predict", *words, "--on_error=skip"]
-    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
+    words = (f"--saved_model={saved_model}", f"--video={library}", f"--output={output}")
+    done = run_main("predict", *words, "--on_error=skip")
     assert done.returncode == 0, done.stderr
     assert sorted(os.listdir(output)) == ["a", "b", "c", "failed.csv", "index.html", "summary.csv"]
     return output

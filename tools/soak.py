@@ -175,7 +175,10 @@ def main(argv: list[str]) -> None:
         keys = {**ends[0], **ends[1]}
         differ = sorted(key for key in keys if ends[0].get(key) != ends[1].get(key))
         report[name] = {"kills": _KILLS.value, "compared": len(keys), "differ": differ}
-        print(f"{name}: killed {_KILLS.value} times, {len(keys)} compared, {len(differ)} differ")
+        print(
+            f"{name}: killed {_KILLS.value} times, {len(keys)} compared, {len(differ)} differ",
+            flush=True,
+        )
     write_json(os.path.join(workdir, "soak.json"), report)
     if any(part["differ"] or not part["compared"] for part in report.values()):
         raise InputError(f"not the same after kills; see {workdir}/soak.json")
