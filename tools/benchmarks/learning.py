@@ -161,7 +161,7 @@ def _train(learner: Learner, manifest, config, name):
 
 def _score(learner, manifest, config):
     """COCO's AP on the test split, whose frames and masks are those of the canvas, in percent."""
-    frames = pipeline.evaluation(manifest, "test", config, _EVALUATED)
+    model, frames = config.model, pipeline.evaluation(manifest, "test", config, _EVALUATED)
     true: list[Instances] = []
     found: list[Instances] = []
     for batch in frames:
@@ -170,7 +170,10 @@ def _score(learner, manifest, config):
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()
         truth.dataset = {
-            "images": [{"id": i} for i in range(len(true))],
+            "images": [
+                {"id": i, "height": model.image_height, "width": model.image_width}
+                for i in range(len(true))
+            ],
             "categories": [{"id": i} for i in range(len(A2D.actors))],
             "annotations": list(_entries(true)),
         }

@@ -94,13 +94,16 @@ def listing(url: str) -> tuple[str, dict[str, Any]]:
     return base, {}
 
 
-def get(url: str, place: str, contents: Callable[[str], bool] = lambda name: True) -> str:
+def get(
+    url: str, place: str, contents: Callable[[str], bool] | None = None, sized: bool = False
+) -> str:
     """Copy a file, or the files below a URL or of a glob, to a path of this machine.
 
     Args:
       url: may name nothing yet.
       place: path of the copy.
-      contents: name below the URL -> whether to copy; other files are made empty, of their size.
+      contents: name below the URL -> whether to copy; by default all.
+      sized: whether files that are not copied have their size, or else none.
 
     Returns:
       the URL that `place` stands for.
@@ -111,8 +114,8 @@ def get(url: str, place: str, contents: Callable[[str], bool] = lambda name: Tru
         path = os.path.join(place, name) if name else place
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "wb") as copy:
-            if not contents(name):
-                copy.truncate(there[name].size_in_bytes)
+            if contents and not contents(name):
+                copy.truncate(there[name].size_in_bytes if sized else 0)
                 return
             source = there[name].path
             with _systems().open(source, compression_type="uncompressed") as file:

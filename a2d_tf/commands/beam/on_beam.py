@@ -86,7 +86,7 @@ def _copied(words, folder, staging):
                 stands[place] = url.rstrip("/")
             elif name == "video":
                 place = os.path.join(folder, "videos")
-                stands[place] = files.get(url, place, contents=lambda name: False)
+                stands[place] = files.get(url, place, lambda name: False, sized=True)
                 place += url.rstrip("/")[len(stands[place]) :]  # a glob stays one
             else:
                 place = files.place_of_copy(url, staging)

@@ -52,7 +52,7 @@ def predict(
 
 
 def mirror(setup: Setup, output: str) -> None:
-    """Copy the small files of an output's URL here; others are made empty, of their size."""
+    """Copy the small files of an output's URL here; others are made empty."""
     url = setup.url_of(output)
     if url:
         files.get(url, output, lambda name: os.path.basename(name) in _SMALL)
