@@ -148,7 +148,6 @@ def test_flags_that_a_training_would_refuse_are_found_before_the_records(reprodu
     check("--init_rgb=coco", "--init_flow=imagenet", names=reproduce.order())
     for flag, words in (
         ("--stepz=9", "full: .*stepz"),
-        ("--jit", "full: --jit"),
         ("no_joint:--steps=x", "no_joint_actor: .*steps"),
         ("no_such:--steps=1", "a flag, as --steps=900, or a run and its flag"),
     ):
