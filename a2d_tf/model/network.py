@@ -43,7 +43,7 @@ def _suppression(settings: InferenceConfig) -> dict[str, Any]:
     }
 
 
-def _layers_behind(model, *outputs):
+def _layers_computing(model, *outputs):
     """Return the layers that some of a model's outputs are computed by."""
     return tf.keras.Model(model.inputs, [model.output[name] for name in outputs]).layers
 
@@ -450,8 +450,8 @@ class Network(tf.Module):
         """
         parts = self.parts()
         actor = [*self.rpn.layers, *getattr(self.mask_head, "layers", [])]
-        actor += _layers_behind(self.backbones, "actor")
-        actor += _layers_behind(self.roi_heads, "class_logits", "deltas")
+        actor += _layers_computing(self.backbones, "actor")
+        actor += _layers_computing(self.roi_heads, "class_logits", "deltas")
         refine = getattr(parts.pop("refiner", None), "layers", [])
         for layer in refine:
             layer.trainable = phase == "refiner"

@@ -11,12 +11,7 @@ from a2d_tf.ops import roi_align
 
 
 def crop_targets(masks: tf.Tensor, rois: tf.Tensor, matches: tf.Tensor, size: int) -> tf.Tensor:
-    """Return the mask head's targets, float32 0/1: `crop_masks`, thresholded at 1/2."""
-    return tf.cast(crop_masks(masks, rois, matches, size) >= 0.5, tf.float32)
-
-
-def crop_masks(masks: tf.Tensor, rois: tf.Tensor, matches: tf.Tensor, size: int) -> tf.Tensor:
-    """Sample the matched instance's mask inside each RoI.
+    """Sample the matched instance's mask inside each RoI: the mask head's targets.
 
     Args:
       masks: 0/1 [B, N, H, W] over the image.
@@ -25,13 +20,14 @@ def crop_masks(masks: tf.Tensor, rois: tf.Tensor, matches: tf.Tensor, size: int)
       size: cells a side.
 
     Returns:
-      float32 [B, R, size, size], bilinear samples at the cells' centres.
+      float32 0/1 [B, R, size, size], bilinear samples at the cells' centres, thresholded at 1/2.
     """
     shape = tf.shape(masks)
     maps = tf.reshape(masks, [shape[0] * shape[1], shape[2], shape[3], 1])
     owners = tf.range(shape[0])[:, None] * shape[1] + matches
     cells = roi_align.crop(maps, tf.reshape(rois, [-1, 4]), tf.reshape(owners, [-1]), size)
-    return tf.reshape(cells, [shape[0], rois.shape[1] or tf.shape(rois)[1], size, size])
+    cells = tf.reshape(cells, [shape[0], rois.shape[1] or tf.shape(rois)[1], size, size])
+    return tf.cast(cells >= 0.5, tf.float32)
 
 
 def _interpolation(first, last, length, size):

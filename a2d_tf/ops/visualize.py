@@ -262,20 +262,18 @@ def label_axes(axes: Axes, title: str = "", x: str = "", y: str = "") -> Axes:
 
 def figure_png(figure: Figure) -> bytes:
     """Render a Matplotlib figure as a PNG, without a screen."""
-    return _figure(figure, "png")
+    file = io.BytesIO()
+    figure.savefig(file, format="png", facecolor="white")
+    return file.getvalue()
 
 
 def figure_svg(figure: Figure) -> bytes:
     """Render a Matplotlib figure as an SVG with texts as text; equal figures give equal bytes."""
     import matplotlib  # takes half a second to load
 
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "a2d_tf"}):
-        return _figure(figure, "svg", metadata={"Date": None})
-
-
-def _figure(figure, kind, **options):
     file = io.BytesIO()
-    figure.savefig(file, format=kind, facecolor="white", **options)
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "a2d_tf"}):
+        figure.savefig(file, format="svg", facecolor="white", metadata={"Date": None})
     return file.getvalue()
 
 
