@@ -72,13 +72,6 @@ def test_frames_are_shown_at_their_times_from_the_first_one_on(tmp_path):
         assert file.duration / av.time_base == pytest.approx(times[-1] - 60 + 0.1, abs=2e-3)
 
 
-def test_times_that_do_not_ascend_are_made_to(tmp_path):
-    path = write(tmp_path / "a.mp4", grey_frames(4, *SIZE), [1, 1, 0.5, 2])
-    seconds, _ = shown(path)
-    np.testing.assert_allclose(seconds, [0, 0, 0, 1], atol=1e-4)
-    assert sorted(set(seconds)) == list(seconds)
-
-
 def test_a_frame_in_a_day_can_be_written(tmp_path):
     path = write(tmp_path / "a.mp4", grey_frames(3, *SIZE), [0, 1e5, 2e5], fps=1e-5)
     seconds, _ = shown(path)

@@ -22,18 +22,9 @@ from a2d_tf.video.predictor import Predictor
 
 pytestmark = pytest.mark.slow
 
-NAMES = {
-    "boxes",
-    "actor",
-    "action",
-    "code",
-    "score",
-    "actor_scores",
-    "action_scores",
-    "masks",
-    "num_detections",
-    "label_map",
-}
+NAMES = set(
+    "boxes actor action code score actor_scores action_scores masks num_detections label_map".split()
+)
 
 
 def clip(batch, frames, height, width, seed=0):
@@ -126,19 +117,6 @@ def test_the_weights_are_stored_once(saved_model, loaded_run):
     needed = sum(v.numpy().nbytes for v in loaded_run.network.variables)
     assert needed <= stored < 1.1 * needed + 10_000
     assert not (saved_model / "assets.extra").exists()
-
-
-def test_an_export_from_before_streaming_is_to_be_made_again(saved_model, tmp_path):
-    class Older(tf.Module):
-        @tf.function(input_signature=[tf.TensorSpec([1])])
-        def serve(self, rgb):
-            return {"boxes": rgb}
-
-    older = Older()
-    tf.saved_model.save(older, str(tmp_path), signatures=older.serve)
-    (tmp_path / "a2d_tf.json").write_text((saved_model / "a2d_tf.json").read_text())
-    with pytest.raises(InputError, match="no signature 'frame', .* export the run again"):
-        Predictor.from_saved_model(str(tmp_path))
 
 
 def test_export_agrees_with_the_network_in_pixels_of_the_input(signature, loaded_run):

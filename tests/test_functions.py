@@ -1,14 +1,12 @@
 """The functions of an exported folder: those of its SavedModel to the bit, or not used at all."""
 
-import json
-import pathlib
 import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from a2d_tf.serving import exported, functions
+from a2d_tf.serving import functions
 from a2d_tf.video.predictor import Predictor
 
 PIXELS = tf.TensorSpec([None, 3], name="rgb")
@@ -83,7 +81,6 @@ def test_another_tensorflow_loads_the_saved_model(tmp_path, monkeypatch):
 
 def test_a_folder_without_them_or_with_damaged_ones_has_none(tmp_path):
     digests = write(tmp_path)
-    assert functions.load(str(tmp_path), None) is None
     path = tmp_path / "functions" / "frame.pb"
     whole = path.read_bytes()
     path.write_bytes(whole[:-1])
@@ -114,14 +111,3 @@ def test_a_video_is_answered_as_by_the_saved_model_to_the_bit(saved_model, tmp_p
         assert set(answer) == set(answers[0])
         for name, value in answer.items():
             np.testing.assert_array_equal(answers[0][name], value, err_msg=name)
-
-
-def test_an_export_names_the_files_that_its_functions_belong_to(saved_model):
-    digests = json.loads((pathlib.Path(saved_model) / exported.FACTS).read_text())["functions"]
-    assert set(digests) == {
-        "saved_model.pb",
-        "variables/variables.index",
-        "functions/frame.pb",
-        "functions/key_frame.pb",
-    }
-    assert all((pathlib.Path(saved_model) / name).is_file() for name in digests)

@@ -112,7 +112,7 @@ def test_a_page_made_again_keeps_what_failed(tmp_path):
 
 def test_the_page_of_a_library_has_a_card_for_each_prediction(tmp_path):
     pages.write_page(write(tmp_path / "b", overlay=30))
-    write(tmp_path / "a", [], overlay=0)
+    (write(tmp_path / "a", [], overlay=0) / "overlay.mp4").write_bytes(bytes(1000))  # of Beam
     write(tmp_path / ".hidden", overlay=0)
     path = pages.write_library_page(tmp_path, failed={"c": "not one frame"})
     text, elements = path.read_text(), Elements(path)

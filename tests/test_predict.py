@@ -2,14 +2,12 @@
 
 import collections
 import csv
-import dataclasses
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from concurrent import futures
 
 import av
 import cv2
@@ -216,28 +214,6 @@ def test_seconds_are_a_players_at_a_varying_rate(predictor, tmp_path):
             assert stretch["end_second"] == pytest.approx(times[stretch["end_frame"]], abs=1e-3)
 
 
-def test_a_raised_threshold_is_that_of_the_graph(loaded_run, film, tmp_path):
-    def of(threshold):
-        settings = dict(score_threshold=threshold, paint="pixel")
-        config = loaded_run.config.with_inference(**settings)
-        return Predictor.from_run(dataclasses.replace(loaded_run, config=config))
-
-    low = of(0.3)
-    sure = sorted(
-        f.actor_scores[i, A2D.split(code)[0] - 1]
-        for _, f in streaming.answers(low, video_files.Reader(film))
-        for i, code in enumerate(f.codes)
-    )
-    threshold = float(sure[len(sure) // 2] + sure[len(sure) // 2 + 1]) / 2
-    reader = video_files.Reader(film)
-    _, raised = predict(low, reader, tmp_path / "raised", threshold=threshold)
-    _, exact = predict(of(threshold), video_files.Reader(film), tmp_path / "exact")
-    assert 0 < len(raised) < len(sure) and raised == exact
-    for number in range(1, 8):
-        name = f"label_maps/{number:05d}.png"
-        assert (tmp_path / "raised" / name).read_bytes() == (tmp_path / "exact" / name).read_bytes()
-
-
 def test_a_camera_runs_until_a_signal(predictor, tmp_path, monkeypatch):
     class Camera:
         """Sees the scene again and again; somebody presses Ctrl-C at the 12th frame."""
@@ -366,21 +342,6 @@ def test_only_the_chosen_results_are_written(predictor, film, tmp_path):
         assert {path.name for path in tmp_path.iterdir()} == names  # none is of the run before
     assert len(list((tmp_path / "label_maps").iterdir())) == 7
     assert json.loads((tmp_path / "detections.json").read_text())
-
-
-def test_prediction_off_the_main_thread(predictor, film, predicted, tmp_path):
-    with futures.ThreadPoolExecutor(1) as pool:
-        pool.submit(predict, predictor, video_files.Reader(film), tmp_path).result()
-    name = "detections.json"
-    assert (tmp_path / name).read_bytes() == (predicted / name).read_bytes()
-
-
-def test_odd_sizes_gain_a_line_in_the_overlay_only(predictor, tmp_path):
-    for i, frame in enumerate(scene(2, 77, 101)):
-        cv2.imwrite(str(tmp_path / f"{i}.png"), frame)
-    streaming.predict(lambda: predictor, video_files.Reader(tmp_path), str(tmp_path / "out"))
-    assert read_back(tmp_path / "out/overlay.mp4")[0][0].shape == (78, 102, 3)
-    assert cv2.imread(str(tmp_path / "out/label_maps/00001.png"), -1).shape == (77, 101)
 
 
 def test_a_failure_publishes_nothing_and_keeps_the_older_results(predictor, film, tmp_path):

@@ -291,16 +291,6 @@ def test_the_answer_from_the_towers_end_is_that_of_the_whole(more):
     assert_equal(made, {name: x.numpy() for name, x in expected.items()})
 
 
-def test_the_answer_depends_on_neighbours_and_flow():
-    network, model = served(1, True)
-    frames = scene(5)
-    said, _ = stream(model, frames, facts(network))
-    for part, third in ((frames[:3], 2), (frames[2:], 0)):  # without its future, or its past
-        alone = stream(model, part, facts(network))[0][third]
-        assert np.abs(alone["action_scores"] - said[2]["action_scores"]).max() > 1e-4
-        np.testing.assert_allclose(alone["actor_scores"], said[2]["actor_scores"], atol=1e-5)
-
-
 def test_key_frames_know_no_backbone_and_nothing_is_traced_twice():
     network, model = served(1, True)
     for height, width in ((64, 90), (64, 90), (100, 130)):
@@ -392,12 +382,6 @@ def test_frames_are_resized_before_their_flow():
     assert np.median(found[2]["flow_p2"][..., 0]) == pytest.approx(2, abs=0.3)
 
 
-def test_network_without_flow_is_spared_its_cost(monkeypatch):
-    monkeypatch.setattr(streaming, "Flow", None)
-    made = list(streaming.answers(Fake(use_flow=False), grey_frames(3, 64, 96)))
-    assert len(made) == 3 and not any(f["flow_p2"].any() for _, found in made for f in found)
-
-
 @pytest.mark.parametrize("length, stride, most", [(1, 1, 1), (3, 1, 3), (3, 2, 5), (5, 2, 9)])
 def test_the_ring_keeps_what_answers_need_and_no_more(length, stride, most):
     class Pyramids(dict):
@@ -426,27 +410,6 @@ def test_an_endless_video_is_read_four_frames_ahead_at_most():
         next(answers)
     answers.close()
     assert 52 <= made <= 54  # two for the field, and one that each of two threads prepares
-
-
-def test_the_next_features_are_computed_while_a_frame_is_answered():
-    seen = [threading.Event() for _ in range(6)]
-
-    class Waiting(Fake):
-        frames = keys = 0
-
-        def frame(self, rgb, flow):
-            seen[self.frames].set()
-            self.frames += 1
-            return super().frame(rgb, flow)
-
-        def key_frame(self, frames, size):
-            self.keys += 1
-            if self.keys < len(seen) - 1:  # the answer is one frame behind
-                assert seen[self.keys + 1].wait(20), "the next features come after this answer"
-            return super().key_frame(frames, size)
-
-    frames = [np.zeros((64, 96, 3), np.uint8)] * len(seen)
-    assert len(list(streaming.answers(Waiting(), frames))) == len(seen)
 
 
 def test_the_next_flow_is_computed_while_the_network_works():

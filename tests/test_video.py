@@ -107,12 +107,6 @@ def test_images_are_in_the_order_of_their_numbers(tmp_path):
     assert reader.images == tuple(f"{number}.png" for number in range(1, 12))
 
 
-def test_what_a_mac_leaves_beside_an_image_is_none(tmp_path):
-    write_images(tmp_path / "a", grey_frames(2, 48, 64))
-    (tmp_path / "a" / "._00001.png").write_bytes(b"Mac OS X")
-    assert levels(video_files.Reader(tmp_path / "a")) == [10, 20]
-
-
 def test_a_reader_knows_the_name_and_in_the_end_the_length(tmp_path):
     write_images(tmp_path / "clip.v2", grey_frames(3, 48, 64))
     reader = video_files.Reader(f"{tmp_path}/clip.v2/")
@@ -155,17 +149,6 @@ def test_frames_that_change_their_size_are_given_that_of_the_first(camera, monke
     )
     frames = list(video_files.Reader("0"))
     assert [frame.shape for frame in frames] == [(48, 64, 3)] * 3 and levels(frames)[2] == 200
-
-
-def test_light_and_flat_pictures_are_no_cuts():
-    rng = np.random.default_rng(0)
-    noise = rng.normal(0, 8, (3, 120, 160, 3))
-    flat = [np.uint8(np.clip(level + n, 0, 255)) for level, n in zip((126, 130, 220), noise)]
-    assert not video_files.is_cut(flat[0], flat[1]) and video_files.is_cut(flat[0], flat[2])
-    scene = rng.integers(0, 160, (6, 8, 3)).astype(np.uint8).repeat(20, 0).repeat(20, 1)
-    assert not video_files.is_cut(scene, np.uint8(scene * 1.5))  # a flash
-    dot = np.uint8([[[1, 2, 3]]])
-    assert not video_files.is_cut(dot, dot) and video_files.is_cut(dot, dot + 200)
 
 
 def test_motion_is_no_cut_and_other_colours_are():
@@ -234,8 +217,3 @@ def test_a_late_start_is_the_rest_of_the_film(film):
         assert late[:first] == [None] * first and len(late) == 24
         np.testing.assert_array_equal(late[first:], whole[first:])
         assert [reader.seconds(i) for i in range(24)] == pytest.approx(times, abs=1e-4)
-
-
-def test_what_is_no_video(tmp_path):
-    with pytest.raises(InputError, match="no such video; --video names a file, a folder of images"):
-        video_files.Reader(tmp_path / "nothing.mp4")

@@ -133,9 +133,6 @@ class _Video:
 
     def card(self, shades: dict[str, str], with_picture: bool) -> dict[str, Any]:
         """What the template shows: a picture, name, totals, timeline, and the page."""
-        overlay = self.folder / _OVERLAY
-        # An empty file stands for one that is not on this disk.
-        has_picture = with_picture and overlay.is_file() and overlay.stat().st_size
         budget: dict[str, float] = collections.defaultdict(float)
         for (_, action), seconds in self.budget.items():
             budget[action] += seconds
@@ -144,7 +141,7 @@ class _Video:
         return {
             "name": self.name,
             "link": self.link,
-            "picture": _thumbnail(overlay) if has_picture else None,
+            "picture": _thumbnail(self.folder / _OVERLAY) if with_picture else None,
             "tracks": f"{_counted(len(self.tracks), 'track')} in {self.end:,.1f} s",
             "longest": ", ".join(f"{action} {budget[action]:,.1f} s" for action in longest),
             "bars": bars,
@@ -177,9 +174,15 @@ class _Video:
 
 
 def _thumbnail(path):
-    """A frame near the start of a video as the data URL of a small JPEG."""
-    read = frames.read(path, remedy="predict the video again")
-    (_, rgb) = collections.deque(itertools.islice(read, _FRAME), maxlen=1).pop()
+    """A frame near the start of a video as the data URL of a small JPEG, or None.
+
+    On Beam a file of zeros may stand for a video that is elsewhere.
+    """
+    try:
+        read = frames.read(path, remedy="predict the video again")
+        (_, rgb) = collections.deque(itertools.islice(read, _FRAME), maxlen=1).pop()
+    except InputError:
+        return None
     return visualize.jpeg_url(rgb, _WIDE, 70)
 
 
