@@ -22,9 +22,8 @@ from a2d_tf.video.predictor import Predictor
 
 pytestmark = pytest.mark.slow
 
-NAMES = set(
-    "boxes actor action code score actor_scores action_scores masks num_detections label_map".split()
-)
+INSTANCES = ("boxes", "actor", "action", "code", "score", "actor_scores", "action_scores", "masks")
+NAMES = {*INSTANCES, "num_detections", "label_map"}
 
 
 def clip(batch, frames, height, width, seed=0):

@@ -430,3 +430,24 @@ def test_the_next_flow_is_computed_while_the_network_works():
             return super().frame(rgb, flow)
 
     assert len(list(streaming.answers(Waiting(), frames()))) == 5
+
+
+def test_the_next_features_are_computed_while_a_frame_is_answered():
+    seen = [threading.Event() for _ in range(6)]
+
+    class Waiting(Fake):
+        frames = keys = 0
+
+        def frame(self, rgb, flow):
+            seen[self.frames].set()
+            self.frames += 1
+            return super().frame(rgb, flow)
+
+        def key_frame(self, frames, size):
+            self.keys += 1
+            if self.keys < len(seen) - 1:  # the answer is one frame behind
+                assert seen[self.keys + 1].wait(20), "the next features come after this answer"
+            return super().key_frame(frames, size)
+
+    frames = [np.zeros((64, 96, 3), np.uint8)] * len(seen)
+    assert len(list(streaming.answers(Waiting(), frames))) == len(seen)
