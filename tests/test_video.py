@@ -156,15 +156,15 @@ def test_motion_is_no_cut_and_other_colours_are():
     scene = rng.integers(0, 256, (6, 8, 3)).astype(np.uint8).repeat(20, 0).repeat(20, 1)
     moved = np.roll(scene, (7, 30), (0, 1))
     other = rng.integers(0, 256, (6, 8, 3)).astype(np.uint8).repeat(20, 0).repeat(20, 1)
-    assert not video_files.is_cut(scene, scene) and not video_files.is_cut(scene, moved)
-    assert video_files.is_cut(scene, other) and video_files.is_cut(moved, np.zeros_like(moved))
+    assert not video_files.Cuts()(scene, scene) and not video_files.Cuts()(scene, moved)
+    assert video_files.Cuts()(scene, other) and video_files.Cuts()(moved, np.zeros_like(moved))
 
 
 def test_cuts_of_a_film_are_those_of_each_pair(monkeypatch):
     rng = np.random.default_rng(0)
     scenes = rng.integers(0, 256, (2, 6, 8, 3)).astype(np.uint8).repeat(20, 1).repeat(20, 2)
     film = [scenes[i].copy() for i in (0, 0, 1, 1, 0)]
-    expected = [video_files.is_cut(*pair) for pair in zip(film, film[1:])]
+    expected = [video_files.Cuts()(*pair) for pair in zip(film, film[1:])]
     assert expected == [False, True, False, True]
     shrunk, small = [], video_files._small
     monkeypatch.setattr(video_files, "_small", lambda frame: shrunk.append(1) or small(frame))
@@ -177,8 +177,8 @@ def test_real_clips_are_cut_where_they_are_joined():
     paths = sorted((real("real_clips") / "Release/clips320H").glob("*.mp4"))
     clips = [list(video_files.Reader(path)) for path in paths]
     inside = [pair for clip in clips for pair in zip(clip[::2], clip[video_files.CUT_REACH :: 2])]
-    assert len(inside) > 200 and not any(video_files.is_cut(*pair) for pair in inside)
-    joints = [video_files.is_cut(a[-1], b[0]) for a in clips for b in clips if a is not b]
+    assert len(inside) > 200 and not any(video_files.Cuts()(*pair) for pair in inside)
+    joints = [video_files.Cuts()(a[-1], b[0]) for a in clips for b in clips if a is not b]
     assert np.mean(joints) > 0.95
 
 

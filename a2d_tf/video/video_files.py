@@ -249,17 +249,13 @@ def _by_number(path):
     return [int(part) if place % 2 else part for place, part in enumerate(parts)]
 
 
-def is_cut(before: np.ndarray, after: np.ndarray) -> bool:
+class Cuts:
     """Whether a film was cut between two frames, RGB uint8 [H, W, 3], at most CUT_REACH apart.
 
-    A cut between views of one place may go unseen, and in a film without colours most do (58 % of
-    those between ten clips of A2D).
+    Called for a film's frames one after the other, it keeps what it has of one for the next. A cut
+    between views of one place may go unseen, and in a film without colours most do (58 % of those
+    between ten clips of A2D).
     """
-    return Cuts()(before, after)
-
-
-class Cuts:
-    """`is_cut` for the frames of a film one after the other: what it has of one serves the next."""
 
     def __init__(self) -> None:
         self._seen: tuple | None = None  # a frame; its small copy, its histogram
