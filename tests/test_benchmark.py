@@ -22,7 +22,7 @@ RATIOS = {
 """Suite -> rows that have a ratio on any machine."""
 PEERS = {
     "detector": {"inference, 10 detections", "training, 8 RoIs, 2 masks"},
-    "learning": {"box AP", "mask AP", "steps/s"},
+    "learning": {"box AP", "mask AP", "training"},
 }
 """Suite -> rows that have a ratio where torch is installed."""
 

@@ -38,6 +38,7 @@ from tools.benchmarks import measure, peers, setups
 DETECTIONS = 100  # a frame, at most
 SCORE, NMS = 0.05, 0.5  # torchvision's defaults
 _EVALUATED = 8  # frames together
+_UNITS = {"training": "steps/s"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,9 +116,11 @@ def run(options: dict) -> tuple[list[dict], dict]:
                 results[side].append(_train(learner(config), manifest, config, name))
     rows = []
     for figure in results["ours"][0]:
-        ours, theirs = ([found[figure] for found in results.get(s, [])] for s in ("ours", *sides))
-        theirs = theirs if len(sides) > 1 else None
-        rows.append(measure.row(figure, "", ours, theirs, higher_is_better=True))
+        of = {side: [found[figure] for found in runs] for side, runs in results.items()}
+        peer = of.get("torchvision")
+        rows.append(
+            measure.row(figure, _UNITS.get(figure, "%"), of["ours"], peer, higher_is_better=True)
+        )
     return rows, {"trainings": results, **peers.versions()}
 
 
@@ -156,7 +159,7 @@ def _train(learner: Learner, manifest, config, name):
         began = time.perf_counter()
         learner.step(batch, number)
         seconds.append(time.perf_counter() - began)
-    return {**_score(learner, manifest, config), "steps/s": 1 / statistics.median(seconds)}
+    return {**_score(learner, manifest, config), "training": 1 / statistics.median(seconds)}
 
 
 def _score(learner, manifest, config):

@@ -88,7 +88,7 @@ def _mask_rcnn(config):
     ratios = [tuple(anchors.RATIOS)] * len(model.anchors)
     norm = _group_norm if model.norm == "group_norm" else None
     widths = (model.mask_channels,) * model.mask_layers
-    positives = targets.most_positives(learning.roi_samples, learning.positive_fraction)
+    positives = targets.most_positives(learning)
     return mask_rcnn.MaskRCNN(
         _backbone(model),
         image_mean=[x / 255 for x in convention.mean],

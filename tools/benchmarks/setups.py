@@ -93,5 +93,5 @@ def gflop(network: Network, rois: int, masks: int) -> float:
 def step_gflop(network: Network, learning: LearningConfig) -> float:
     """Return the GFLOP of a training step: its gradients take twice the forward pass."""
     rois = learning.roi_samples
-    masks = targets.most_positives(rois, learning.positive_fraction)
+    masks = targets.most_positives(learning)
     return 3 * learning.batch_size * gflop(network, rois, masks)
