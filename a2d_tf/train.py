@@ -90,7 +90,7 @@ def _profiled(text):
 def _prepare(network, config, manifest, workdir, *, inherited):
     """Create or check the run folder; give the network of a new run its initial weights."""
     from a2d_tf.evaluation.reports import dashboard
-    from a2d_tf.training import events, replicas, run_folder, run_start
+    from a2d_tf.training import replicas, run_folder, run_start
 
     new = run_folder.is_new(workdir)
     report = run_start.initialise(network, config) if new else None
@@ -98,7 +98,6 @@ def _prepare(network, config, manifest, workdir, *, inherited):
     if not replicas.is_chief():
         return
     if new:
-        events.clear(workdir)
         run_folder.forget(workdir)
         dashboard.describe(workdir, config)
         if report:

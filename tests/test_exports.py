@@ -17,7 +17,7 @@ ZIPS = sorted({path.parent.parent.name for path in EXPORTS.glob("*/zips/*.zip")}
 
 
 def listed(source):
-    """The instances of a source as `inspect_records --json` lists those of records."""
+    """The annotated frames of a source with their instances, as JSON."""
     entries = []
     for video in source.videos:
         for number in source.annotated_frames(video.vid):

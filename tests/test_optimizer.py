@@ -31,11 +31,8 @@ def test_schedule(kind, step, rate):
     learning = LearningConfig(learning_rate=0.1, steps=105, warmup_steps=5, schedule=kind)
     assert float(optimizer.Schedule(learning)(step)) == pytest.approx(rate, abs=1e-6)
     assert float(optimizer.Schedule(learning, 0.5)(step)) == pytest.approx(rate / 2, abs=1e-6)
-
-
-def test_without_warm_up_the_rate_is_whole_at_once():
-    learning = LearningConfig(learning_rate=0.1, warmup_steps=0)
-    assert float(optimizer.Schedule(learning)(0)) == pytest.approx(0.1)
+    at_once = LearningConfig(learning_rate=0.1, warmup_steps=0)
+    assert float(optimizer.Schedule(at_once)(0)) == pytest.approx(0.1)
 
 
 def variables():
@@ -95,11 +92,6 @@ def test_three_steps_with_decoupled_decay(kind, graph):
                 unbiased = m / (1 - 0.9 ** (step + 1)), v / (1 - 0.999 ** (step + 1))
                 w -= rate * unbiased[0] / (np.sqrt(unbiased[1]) + 1e-7)
         np.testing.assert_allclose(made.numpy(), w, rtol=1e-5)
-
-
-def test_only_kernels_decay():
-    held = [tf.Variable(tf.ones(shape)) for shape in ([3, 3, 2, 4], [4], [2, 5], [])]
-    assert [v.shape.rank for v in optimizer.decaying(held)] == [4, 2]
 
 
 def test_the_loss_scale_falls_at_once_and_rises_by_patience():

@@ -11,7 +11,6 @@ import time
 import browsers
 import pytest
 from prediction_files import TRACKS, many, track, write
-from processes import complaint, run_tool
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.video.views import pages
@@ -97,17 +96,9 @@ def test_names_cannot_leave_their_place(tmp_path):
 
 def test_a_name_that_is_no_utf_8_is_shown_and_linked(tmp_path):
     write(tmp_path / os.fsdecode(b"clip \xff"), overlay=0)
-    done = run_tool("make_page", f"--library={tmp_path}")
-    assert done.returncode == 0, done.stderr
-    assert "clip%20%FF/index.html" in Elements(tmp_path / "index.html").addresses
-    assert Elements(tmp_path / "index.html").data["videos"][0][0] == "clip \ufffd"
-
-
-def test_a_page_made_again_keeps_what_failed(tmp_path):
-    write(tmp_path / "a", overlay=0)
-    (tmp_path / "failed.csv").write_text("video,reason\nb,not one frame\n")
-    assert run_tool("make_page", f"--library={tmp_path}").returncode == 0
-    assert '<td>b</td><td class="name">not one frame</td>' in (tmp_path / "index.html").read_text()
+    elements = Elements(pages.write_library_page(tmp_path))
+    assert "clip%20%FF/index.html" in elements.addresses
+    assert elements.data["videos"][0][0] == "clip \ufffd"
 
 
 def test_the_page_of_a_library_has_a_card_for_each_prediction(tmp_path):
@@ -135,7 +126,6 @@ def test_mistakes_are_said(tmp_path):
     for make in (pages.write_library_page, pages.write_page):
         with pytest.raises(InputError, match=r"tracks\.json"):
             make(tmp_path)
-    assert "--prediction and --library" in complaint(run_tool("make_page", "--prediction="))
 
 
 @pytest.fixture(scope="module")

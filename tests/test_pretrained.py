@@ -140,8 +140,8 @@ def test_a_file_in_another_folder_is_taken(world, server, published, tmp_path):
     with pytest.raises(InputError, match="notop.h5: no such file"):
         cache.get("imagenet", by_hand=tmp_path)
     (tmp_path / "notop.h5").write_bytes(published)
-    check(cache.get("imagenet", tmp_path / "other", tmp_path))
-    made = {path.name for path in (tmp_path / "other/weights").iterdir()}
+    check(cache.get("imagenet", tmp_path))
+    made = {path.name for path in (world / "weights").iterdir()}
     assert made == {"imagenet.h5", "imagenet.lock"} and server.asked == 0
 
 
@@ -173,12 +173,11 @@ def test_where_the_cache_is(monkeypatch, tmp_path):
     assert str(cache.folder()) == "/xdg/a2d_tf"
     monkeypatch.setenv("A2D_TF_CACHE", "~/mine")
     assert cache.folder() == tmp_path / "mine"
-    assert str(cache.folder("/given")) == "/given"
 
 
 def test_a_cache_that_cannot_be_written_is_named(world):
     world.write_text("a file")
-    with pytest.raises(InputError, match="cannot be written; give --cache"):
+    with pytest.raises(InputError, match="A2D_TF_CACHE"):
         cache.get("imagenet")
 
 

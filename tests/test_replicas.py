@@ -192,12 +192,7 @@ def cluster(workers, index):
     return json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}})
 
 
-WRONG = ["", "{", "[]", '{"cluster": {}}', '{"cluster": {"worker": ["a:1"]}}', cluster([], 0)]
-WRONG += [cluster(["a:1"], 1), cluster(["nonsense"], 0), cluster("a:1", 0)]
-WRONG += [cluster(["a:1", "b:1"], True)]
-
-
-@pytest.mark.parametrize("text", WRONG)
+@pytest.mark.parametrize("text", ["", '{"cluster": {"worker": ["a:1"]}}', cluster(["a:1"], 1)])
 def test_a_cluster_that_is_none_is_refused(text, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(InputError, match="TF_CONFIG"):

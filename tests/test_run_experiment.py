@@ -51,8 +51,6 @@ def test_two_phases_and_their_score(arguments, tiny_run):
     "words, complaint",
     [
         (["no_such"], "'no_such' is no experiment; there are cartesian, full, hierarchical"),
-        ([], "the first word must name an experiment"),
-        (["full", "--records="], "--records is missing"),
         (["full", "no_flow"], "unexpected word 'no_flow'"),
         (["full", "--", "--backbone=resnet15"], "a2d_tf.train ended with status 1"),
     ],

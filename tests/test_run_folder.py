@@ -1,5 +1,6 @@
 """The run folder: what may differ between two uses of it, and what is refused."""
 
+import contextlib
 import dataclasses
 import json
 import shutil
@@ -13,6 +14,7 @@ from a2d_tf.core.config import ComputeConfig, Config, LearningConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.training import run_folder, run_start
+from a2d_tf.training.events import Events
 
 
 @pytest.mark.parametrize(
@@ -53,6 +55,17 @@ def test_what_may_change_and_what_may_not(tmp_path, monkeypatch, caplog):
     ):
         with pytest.raises(InputError, match=flag):
             run_folder.create(tmp_path, config, manifest())
+
+
+@pytest.mark.parametrize(
+    "backbone, deterministic, fits",
+    [("resnet101", True, False), ("resnet101", False, True), ("efficientnet_lite0", True, True)],
+)
+def test_xla_has_no_deterministic_gradient_of_max_pooling(backbone, deterministic, fits):
+    learning = LearningConfig(jit=True, deterministic=deterministic)
+    config = Config(tiny_network.config(backbone=backbone), learning=learning)
+    with contextlib.nullcontext() if fits else pytest.raises(InputError, match="--jit"):
+        assert run_start.resolve_config(config, ()).learning == learning
 
 
 def test_inputs_that_weights_do_not_suit_are_told(caplog):
@@ -104,10 +117,12 @@ def test_what_a_training_that_is_gone_has_chosen_is_forgotten(tmp_path):
     chooser(tmp_path)
     (tmp_path / "best").mkdir()
     (tmp_path / "best" / "validation.json").touch()
-    run_folder.forget(tmp_path)
-    names = {"flags.txt", "labels.json", "records.json"}
-    assert {path.name for path in tmp_path.iterdir()} == names
-    run_folder.forget(tmp_path)
+    Events(tmp_path).write("train", 1, {"loss/total": 1.0})
+    (tmp_path / "tensorboard" / "notes.txt").touch()
+    for _ in range(2):
+        run_folder.forget(tmp_path)
+        names = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+        assert names == {"flags.txt", "labels.json", "records.json", "notes.txt"}
 
 
 def chooser(folder, **model):

@@ -7,7 +7,7 @@ import pytest
 from processes import run_python, run_tool
 
 from a2d_tf.core import machine
-from a2d_tf.core.config import Config, parse_anchors
+from a2d_tf.core.config import Config
 from a2d_tf.data import inspection
 from a2d_tf.data.inspection import InputScale, Summary
 from a2d_tf.model.backbones import PUBLISHED
@@ -48,8 +48,6 @@ def test_anchors_go_from_the_small_boxes_to_the_large_ones():
     assert (spread, by_half, by_two) == ("16,32,64,128,256", "16,24,40,80,160", "16,32,64,128,256")
     spread, *_ = suggestion.anchor_sizes([5, 5, 6, 6])  # an anchor spans its cells
     assert spread == "10,20,40,80,160"
-    for text in suggestion.anchor_sizes([3, 9000, 9000]):
-        parse_anchors(text, "anchor_sizes")
 
 
 def test_the_batch_is_a_power_of_two_that_fits():
@@ -76,7 +74,8 @@ def test_steps_are_passes_over_the_clips():
     assert suggestion.step_count(10**6, 4, SMALL, most=5432.1) == 5400
     assert suggestion.step_count(10**6, 4, SMALL, most=10) == 600
     # docs/training.md: 399 ms a step of four clips of 128 x 160 on a core.
-    assert suggestion.cpu_hours(9000, 4, 128 * 160, 1, SMALL) == pytest.approx(1.0, rel=0.01)
+    hours = suggestion.cpu_hours(4, 128 * 160, 1, SMALL)
+    assert 9000 * hours == pytest.approx(1.0, rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -96,22 +95,6 @@ def test_records_are_worth_building_larger_for_small_boxes_alone():
     assert suggestion.finer_records([50.0] * 9, (256, 256), (1080, 1920)) is None
 
 
-@pytest.mark.parametrize(
-    "speeds, stride, expected",
-    [
-        ([0.3], 1, 2),
-        ([0.2, 0.2, 9.0], 1, 3),
-        ([0.06], 1, 4),
-        ([2.0], 1, 1),
-        ([2.0], 3, 3),
-        ([0.01], 1, 1),
-        ([], 2, 2),
-    ],
-)
-def test_the_stride_moves_the_median_instance_half_a_pixel(speeds, stride, expected):
-    assert suggestion.clip_stride(speeds, stride) == expected
-
-
 def test_the_machine_is_this_one_or_as_asked(monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(machine, "nvidia_cards", lambda: [machine.Card("T", 24 * GB)])
@@ -120,8 +103,6 @@ def test_the_machine_is_this_one_or_as_asked(monkeypatch):
     monkeypatch.setattr(machine, "nvidia_cards", lambda: [])
     assert Host.here().gpu is None
     assert Host.here("gpu").gpu == suggestion.UNKNOWN_GPU
-    assert str(Host(1, 3 * GB)) == "a CPU, 1 core, 3 GB"
-    assert str(Host.here("gpu")) == "a GPU of 16 GB (assumed)"
 
 
 @pytest.fixture(scope="module")
@@ -217,11 +198,9 @@ def test_short_clips_many_instances_sides_and_validation(mini_records, gathered)
 
 
 def test_the_notes_say_what_to_build_again(mini_records, gathered):
-    slow = dataclasses.replace(gathered, speeds=[0.3] * 5)
-    lines = suggestion.notes(mini_records, slow, CPU)
-    assert "--clip_stride=2" in lines[0]
-    assert "12 annotated frames for 43 pairs are likely to be too few" in lines[-1]
-    assert any(line.startswith("never learned, pairs") for line in lines)
+    lines = suggestion.notes(mini_records, gathered, CPU)
+    assert "12 annotated frames for 43 pairs" in lines[-1]
+    assert any(line.startswith("too rare to learn, pairs") for line in lines)
     tiny = inspection.Boxes((64, 96))
     tiny._boxes, tiny._frames = [np.array([0, 0, 5, 5])] * 3, [np.array([64, 80])] * 3
     lines = suggestion.notes(mini_records, dataclasses.replace(gathered, boxes=tiny), CPU)

@@ -107,7 +107,7 @@ def test_a_mini_a2d_becomes_records(command):
     steps = [
         ("a2d-mini", "--output=mini", "--videos=4", "--workers=1"),
         ("a2d-records", "--release=mini/Release", "--output=records", "--workers=1"),
-        ("a2d-inspect", "--records=records", "--chart=records.png"),
+        ("a2d-inspect", "--records=records"),
     ]
     for step in steps:
         done = command(*step)

@@ -46,7 +46,7 @@ _REPRODUCE = "python tools/reproduce.py --flagfile=configs/reproduce_a2d.flags -
 _FULL = f"""
 python tools/build_records.py --release=Release --check --workers=2
 python tools/build_records.py --release=Release --output=records --workers=2
-python tools/inspect_records.py --records=records --json=records.json --chart=records.png
+python tools/inspect_records.py --records=records
 python tools/get_weights.py coco imagenet
 python tools/doctor.py --records=records {_WEIGHTS}
 python -m a2d_tf.train --flagfile=configs/a2d.flags {_WEIGHTS} --records=records --workdir=runs/full {_BRIEF}

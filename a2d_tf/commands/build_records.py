@@ -14,8 +14,6 @@ import os
 import pathlib
 from typing import TYPE_CHECKING
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # inherited by the workers
-
 from absl import flags
 
 from a2d_tf.annotations.formats import FORMATS
@@ -39,7 +37,6 @@ _ANNOTATIONS = flags.DEFINE_multi_string(
     "Export of an annotation tool: a file, a folder or the zip as downloaded; may be repeated; "
     "VIDEO=PATH says which video it is of. With --release: another folder of its annotations.",
 )
-_COCO = flags.DEFINE_string("coco", None, "The same as --annotations with --format=a2d_tf.")
 _VIDEOS = flags.DEFINE_string(
     "videos",
     None,
@@ -115,8 +112,6 @@ def open_source() -> Release | AnnotatedVideos:
     release, exports = _RELEASE.value, _ANNOTATIONS.value
     if not release and len(exports) == 1 and (pathlib.Path(exports[0]) / "videoset.csv").is_file():
         release, exports = exports[0], []
-    if _COCO.value and (release or exports):
-        raise InputError("--coco replaces --release and --annotations; leave out either")
     if release:
         if _TEST.value or len(exports) > 1:
             raise InputError("--release takes no --test_videos and one --annotations at most")
@@ -128,7 +123,7 @@ def open_source() -> Release | AnnotatedVideos:
             follow_links=_FOLLOW.value,
             skip_rows=_CHECK.value or _ON_ERROR.value == "skip",
         )
-    if not (_COCO.value or exports):
+    if not exports:
         raise InputError(
             "no source; name A2D's folder by --release, or annotations of your own by "
             "--annotations and their videos by --videos"
@@ -140,7 +135,7 @@ def open_source() -> Release | AnnotatedVideos:
     from a2d_tf.annotations.names import NO_NAMES, Names
 
     settings = AnnotationSettings(
-        (Export(pathlib.Path(_COCO.value)),) if _COCO.value else tuple(map(Export.parse, exports)),
+        tuple(map(Export.parse, exports)),
         pathlib.Path(_VIDEOS.value),
         labels,
         names=Names.load(_NAMES.value) if _NAMES.value else NO_NAMES,
@@ -150,7 +145,7 @@ def open_source() -> Release | AnnotatedVideos:
             crowds=_CROWDS.value,
             frame_step=_FRAME_STEP.value,
         ),
-        format_name="a2d_tf" if _COCO.value else _FORMAT.value,
+        format_name=_FORMAT.value,
         first_frame=None if _FIRST_FRAME.value is None else int(_FIRST_FRAME.value),
         follow_links=_FOLLOW.value,
         test_videos=_TEST.value,
@@ -212,9 +207,7 @@ def _report(source: Release | AnnotatedVideos, manifest: Manifest) -> None:
         print(f"{labels}: the label space, for --labels the next time")
 
 
-def run() -> None:
-    """Run the command line."""
-    command_line.run(main)
+run = command_line.command(main)
 
 
 if __name__ == "__main__":

@@ -55,9 +55,7 @@ def main(argv: list[str]) -> None:
     )
 
 
-def run() -> None:
-    """Parse the command line and run."""
-    command_line.run(main)
+run = command_line.command(main)
 
 
 if __name__ == "__main__":

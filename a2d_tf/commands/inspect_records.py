@@ -1,7 +1,6 @@
-"""Inspect records: a summary, a chart, a JSON list, and a picture of each.
+"""Inspect records: counts, rare labels, the recall of anchors, and a picture of each record.
 
-python tools/inspect_records.py --records records --chart records.png
-python tools/inspect_records.py --records records --json records.json --draw sheets --limit 20
+python tools/inspect_records.py --records records --draw sheets --limit 20
 python tools/inspect_records.py --records records --anchors 16,32,64,128,256
 """
 
@@ -11,28 +10,23 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 import cv2
 import numpy as np
 from absl import flags
 
 from a2d_tf.core import command_line
 from a2d_tf.core.config import parse_anchors
-from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import write_file, write_json
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import inspection
 from a2d_tf.data.flow import resize_frame
 from a2d_tf.data.manifest import SPLITS, Manifest
+from a2d_tf.evaluation.label_maps import write_png
 from a2d_tf.ops import visualize
 
 if TYPE_CHECKING:
     from a2d_tf.data.records import ClipTruth
 
 _RECORDS = flags.DEFINE_string("records", None, "Folder of the records, made by build_records.py.")
-_JSON = flags.DEFINE_string("json", None, "JSON file to write the list of records to.")
-_CHART = flags.DEFINE_string("chart", None, "PNG file to write a chart of the records to.")
 _DRAW = flags.DEFINE_string("draw", None, "Folder to write a picture of each record to.")
 _LIMIT = flags.DEFINE_integer("limit", None, "Largest number of records to read.", lower_bound=0)
 _SPLIT = flags.DEFINE_enum("split", "all", [*SPLITS, "all"], "Split of the records.")
@@ -53,74 +47,18 @@ def main(argv: list[str]) -> None:
     label_space = manifest.label_space
     splits = manifest.splits if _SPLIT.value == "all" else [_SPLIT.value]
     shards = [(split, shard) for split in splits for shard in manifest.shards(split)]
-    decode = bool(_JSON.value or _DRAW.value)
-    rows, summaries = [], {split: inspection.Summary() for split in splits}
+    summaries = {split: inspection.Summary() for split in splits}
     boxes = inspection.Boxes((manifest.image_height, manifest.image_width))
-    inputs = inspection.InputScale()
-    try:
-        parents = [os.path.dirname(path) for path in (_JSON.value, _CHART.value) if path]
-        for folder in (*parents, _DRAW.value):
-            if folder:
-                os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write: {error}; see --json, --chart and --draw") from error
-    for split, fields, truth in inspection.read(shards, _LIMIT.value, decode):
+    for split, fields, truth in inspection.read(shards, _LIMIT.value, bool(_DRAW.value)):
         summaries[split].add(truth)
         boxes.add(truth)
-        if decode:
-            rows.append(describe(fields, truth, label_space))
-            middle = len(fields["rgb"]) // 2
-            inputs.add(fields["rgb"][middle], fields["flow"][middle])
         if _DRAW.value:
             path = os.path.join(_DRAW.value, f"{truth.video}_{truth.frame:05d}.png")
-            if not cv2.imwrite(path, sheet(fields, truth, label_space)[..., ::-1]):
-                raise InputError(f"{path}: cannot be written; see --draw")
-    if _JSON.value:
-        write_json(_JSON.value, rows)
-    if _CHART.value:
-        title = f"Records in {os.path.basename(os.path.abspath(_RECORDS.value))}"
-        if _LIMIT.value is not None:
-            title += f", the first {_LIMIT.value}"
-        chart = inspection.chart(summaries, manifest.durations, label_space, title)
-        write_file(_CHART.value, lambda file: file.write(chart))
-    lines = inspection.describe(summaries, manifest.durations, label_space)
-    if rows:
-        rgb, flow = (inputs.deviation(name) for name in ("rgb", "flow"))
-        lines.append(f"inputs: standard deviation {rgb:.1f} of RGB, {flow:.2f} px of flow")
+            write_png(path, sheet(fields, truth, label_space)[..., ::-1])
+    lines = inspection.describe(summaries, label_space)
+    if _LIMIT.value is None:
+        lines += inspection.describe_rare(summaries, label_space)
     print("\n".join([*lines, *inspection.describe_anchors(boxes, variants)]))
-
-
-def describe(fields: Mapping[str, np.ndarray], truth: ClipTruth, label_space: LabelSpace) -> dict:
-    """Return the JSON object of a record; boxes, areas and flow are in stored pixels.
-
-    An instance's `track` is its identity in the video, None where unknown.
-    """
-    flow = fields["flow"][len(fields["flow"]) // 2].astype(np.float64)
-    codes = fields["codes"].tolist()
-    tracks = [-1] * len(codes) if truth.tracks is None else truth.tracks.tolist()
-    instances = []
-    for box, code, mask, track in zip(fields["boxes"].tolist(), codes, fields["masks"], tracks):
-        actor, action = label_space.split(code)
-        instances.append(
-            {
-                "actor": label_space.actors[actor - 1],
-                "action": label_space.actions[action - 1],
-                "code": code,
-                "box": [box[1], box[0], box[3], box[2]],
-                "area": int(mask.sum()),
-                "flow_mean": flow[mask != 0].mean(axis=0).tolist(),
-                "track": None if track < 0 else track,
-            }
-        )
-    return {
-        "video": truth.video,
-        "frame": truth.frame,
-        "split": truth.split,
-        "height": truth.size[0],
-        "width": truth.size[1],
-        "clip_frames": truth.clip_frames.tolist(),
-        "instances": instances,
-    }
 
 
 def sheet(

@@ -43,9 +43,7 @@ def main(argv: list[str]) -> None:
         print(f"{path} is ready")
 
 
-def run() -> None:
-    """Run the command line."""
-    command_line.run(main)
+run = command_line.command(main)
 
 
 if __name__ == "__main__":

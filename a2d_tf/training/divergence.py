@@ -1,27 +1,28 @@
 """Steps whose loss is not finite: find the clips at fault and save the batch for a replay.
 
-`RUN/diverged/` gets the weights before the step, `batch.npz` and `step.json`, which
-tools/replay_batch.py reads.
+`RUN/diverged/` gets `batch.npz` and a checkpoint of the weights before the step, whose number is
+that of the step; tools/replay_batch.py reads both.
 """
 
 from __future__ import annotations
 
 import math
 import os
+import shutil
 
 import numpy as np
 import tensorflow as tf
 
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import UNREADABLE, load_json, read_npz, whole, write_file, write_json
+from a2d_tf.core.files import read_npz, write_file
 from a2d_tf.data import pipeline, records
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model.network import Network
 from a2d_tf.training import batches, checkpoints, replicas
 from a2d_tf.training.train_step import Step, make_probe
 
-BATCH, STEP = "batch.npz", "step.json"
+BATCH = "batch.npz"
 
 
 def check(
@@ -92,26 +93,24 @@ def save(network: Network, batch: dict, step: int, workdir: str) -> None:
       network: a Network; batch: the whole batch; step: its number, from 0; workdir: the run folder.
     """
     folder = os.path.join(workdir, checkpoints.KINDS["diverged"])
+    if replicas.is_chief():
+        shutil.rmtree(folder, ignore_errors=True)
     checkpoints.save(folder, {"network": network}, step)
     if replicas.is_chief():
         values = {name: value.numpy() for name, value in batch.items()}
         values["video"] = np.char.decode(values["video"].astype(bytes))  # no pickle
         write_file(os.path.join(folder, BATCH), lambda file: np.savez_compressed(file, **values))
-        write_json(os.path.join(folder, STEP), {"step": step})
 
 
 def load(workdir: str) -> tuple[dict, int]:
     """Read the (batch, step) that `save` wrote.
 
     Raises:
-      InputError: they are missing or damaged.
+      InputError: no step has diverged.
     """
     folder = os.path.join(workdir, checkpoints.KINDS["diverged"])
     path = os.path.join(folder, BATCH)
     if not os.path.isfile(path):
         raise InputError(f"{path}: not there; no step of this run has diverged")
-    step = load_json(os.path.join(folder, STEP), {"step": whole()}, "train again")["step"]
-    try:
-        return {name: tf.constant(array) for name, array in read_npz(path).items()}, step
-    except UNREADABLE as error:
-        raise InputError(f"{path}: damaged ({error}); train again") from error
+    (step,) = checkpoints.steps_in(folder)
+    return {name: tf.constant(array) for name, array in read_npz(path).items()}, step

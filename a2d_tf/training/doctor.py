@@ -19,10 +19,7 @@ from a2d_tf.model.network import Network
 from a2d_tf.training.batches import without_names
 from a2d_tf.training.train_step import TrainState, make_train_step
 
-A2D_CLIPS = 9561
-"""Training clips of A2D, one per annotated frame of its training videos."""
 _REPEATED = 2  # steps to run twice from the same state
-_PATIENCE = 60.0  # seconds that a larger batch may take on a CPU
 _SPARE = 0.5  # share of a GPU's memory in use below which a larger batch is worth a trial
 _LONG = 48.0  # hours of a run from which a GPU is recommended
 _MOST_VALIDATION = 0.1  # share of a run's hours above which validation is too frequent
@@ -34,7 +31,7 @@ class Steps:
     """Measurements of a few training steps.
 
     Attributes:
-      batch: batch size of these steps; wanted: that of the settings on each device.
+      batch: batch size of these steps.
       out_of_memory: batch sizes that did not fit the device's memory, largest first.
       first: seconds of the first step, in which TensorFlow traces and a GPU may compile kernels.
       seconds: median of the later steps, without waiting for data.
@@ -44,7 +41,6 @@ class Steps:
     """
 
     batch: int
-    wanted: int
     out_of_memory: list[int]
     first: float
     seconds: float
@@ -60,27 +56,20 @@ class Estimate:
     Attributes:
       rate: clips per second of the input.
       step: seconds of a step with the batch size of the settings, input included.
-      training, validation: hours of all steps and of all validations.
-      validations: their number; clips: those of a validation.
+      training, validation: hours of all steps and of all validations; hours: both.
     """
 
     rate: float
     step: float
     training: float
     validation: float
-    validations: int
-    clips: int
-
-    @property
-    def hours(self) -> float:
-        return self.training + self.validation
+    hours: float
 
 
 def train(config: Config, manifest: Manifest, sharing: int = 1) -> tuple[Steps, Network]:
     """Run a few training steps of a new network, on one device.
 
-    On a GPU the batch is halved until it fits. A CPU starts with one clip, and tries the whole
-    batch if that is expected to fit its memory and to take less than a minute.
+    A GPU computes its share of the batch, halved until it fits; a CPU a single clip.
 
     Args:
       config: a Config; manifest: of records that suit it.
@@ -89,34 +78,24 @@ def train(config: Config, manifest: Manifest, sharing: int = 1) -> tuple[Steps, 
     Raises:
       InputError: a batch of one clip does not fit the memory.
     """
-    learning, on_gpu = config.learning, devices.on_gpu()
-    wanted = math.ceil(learning.batch_size / sharing)
+    learning = config.learning
     tf.keras.utils.set_random_seed(learning.seed)
-    before = machine.process_memory() or 0
     network = Network(
         config.model, manifest.label_space, config.compute, learning.recompute, learning.jit
     )
     network.set_phase(learning.train_phase)
-    batch, steps = wanted if on_gpu else 1, None
+    batch = math.ceil(learning.batch_size / sharing) if devices.on_gpu() else 1
     out_of_memory: list[int] = []
-    while steps is None:
+    while batch:
         try:
-            measured = _measure(network, config, manifest, batch)
-            steps = Steps(batch, wanted, out_of_memory, *measured)
-        except tf.errors.ResourceExhaustedError as error:
+            return Steps(batch, out_of_memory, *_measure(network, config, manifest, batch)), network
+        except tf.errors.ResourceExhaustedError:
             out_of_memory.append(batch)
             batch //= 2
-            if not batch:
-                raise InputError(
-                    "the memory does not hold a training step of one clip: --recompute and "
-                    "--precision=mixed_bfloat16 need less"
-                ) from error
-    if not on_gpu and batch < wanted:
-        seconds = steps.first + 2 * _REPEATED * steps.seconds * wanted
-        most = before + ((steps.memory or 0) - before) * wanted
-        if seconds < _PATIENCE and most < machine.memory():
-            steps = Steps(wanted, wanted, [], *_measure(network, config, manifest, wanted))
-    return steps, network
+    raise InputError(
+        "the memory does not hold a training step of one clip: --recompute and "
+        "--precision=mixed_bfloat16 need less"
+    )
 
 
 def _measure(network, config, manifest, batch):
@@ -177,9 +156,10 @@ def estimate(
     learning = config.learning
     batch = learning.batch_size
     step = max(steps.seconds * batch / (sharing * steps.batch), batch / rate)
-    count = math.ceil(learning.steps / learning.validate_every) if clips else 0
-    hours, validation = learning.steps * step / 3600, count * clips * seconds / 3600
-    return Estimate(rate, step, hours, validation, count, clips)
+    training = learning.steps * step / 3600
+    validations = math.ceil(learning.steps / learning.validate_every)
+    validation = validations * clips * seconds / 3600
+    return Estimate(rate, step, training, validation, training + validation)
 
 
 def report(config: Config, steps: Steps, run: Estimate) -> list[str]:
@@ -192,18 +172,11 @@ def report(config: Config, steps: Steps, run: Estimate) -> list[str]:
     tried = f"{steps.batch} {'clip' if steps.batch == 1 else 'clips'}"
     if steps.out_of_memory:
         tried += f", for {steps.out_of_memory[0]} do not fit the memory"
-    elif steps.batch < steps.wanted:
-        tried += f", for {steps.wanted} would take too long here"
     memory = "" if steps.memory is None else f", {steps.memory / 2**30:.1f} GB at most"
-    lines = [
+    return [
         f"determinism: two steps, twice from the same state: {repeated}",
         f"step: {1e3 * steps.seconds:.0f} ms, of {tried}; the first {steps.first:.0f} s{memory}",
         f"input: {run.rate:.0f} clips/s",
-    ]
-    if run.clips:
-        lines.append(f"validation: about {run.clips} clips, {run.validations} times")
-    return [
-        *lines,
         f"a run: {learning.steps} steps of {learning.batch_size} clips at {1e3 * run.step:.0f} ms "
         f"take {run.training:.1f} h, validation {run.validation:.1f} h: {run.hours:.1f} h",
     ]

@@ -7,26 +7,19 @@ import os
 import pathlib
 
 import tensorflow as tf
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from tensorflow.core.util import event_pb2
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.data.manifest import whole_records
 from a2d_tf.training import losses, replicas
 
-_FILES = "events.out.tfevents.*"
+FILES = "events.out.tfevents.*"
 
 
 def tagged(values: dict[str, float]) -> dict[str, float]:
     """Rename the losses and health figures of a step to their tags in TensorBoard."""
     groups = {name: "loss" for name in (*losses.TERMS, "total")}
     return {f"{groups.get(name, 'run')}/{name}": value for name, value in values.items()}
-
-
-def clear(workdir: str) -> None:
-    """Remove the points of a run that was killed before its first checkpoint: they come again."""
-    for path in pathlib.Path(workdir, "tensorboard").rglob(_FILES):
-        path.unlink()
 
 
 class Events:
@@ -72,16 +65,9 @@ class Events:
             ) from error
 
     def trim(self, name: str, last: int) -> None:
-        """Remove the points after step `last` from a writer's files: they will be written again.
-
-        Raises:
-          InputError: a file there is not an event file.
-        """
-        for path in pathlib.Path(self._folder, name).glob(_FILES) if self._chief else ():
-            try:
-                events = list(_events(path))
-            except DecodeError as error:
-                raise InputError(f"{path}: no events of TensorBoard; delete it") from error
+        """Remove the points after step `last` from a writer's files: they will be written again."""
+        for path in pathlib.Path(self._folder, name).glob(FILES) if self._chief else ():
+            events = list(_events(path))
             kept = [serialized for serialized, event in events if event.step <= last]
             if len(kept) < len(events):
                 # Without `tfevents` in its name TensorBoard does not read it.

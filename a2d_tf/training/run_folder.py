@@ -41,7 +41,7 @@ from a2d_tf.data.manifest import FACTS, Manifest
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import packed
 from a2d_tf.pretrained.weights import variables
-from a2d_tf.training import checkpoints
+from a2d_tf.training import checkpoints, events
 
 # The authors' choice of p(actor), for a run without a validation split.
 DEFAULT_THRESHOLD = 0.7
@@ -84,10 +84,12 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
 
 
 def forget(workdir: str) -> None:
-    """Remove what an earlier training, whose checkpoints are gone, has chosen and finished."""
+    """Remove what an earlier training, whose checkpoints are gone, has plotted and chosen."""
     shutil.rmtree(os.path.join(workdir, checkpoints.KINDS["best"]), ignore_errors=True)
     for name in ("finished.json", "score_threshold.json"):
         pathlib.Path(workdir, name).unlink(missing_ok=True)
+    for path in pathlib.Path(workdir, "tensorboard").rglob(events.FILES):
+        path.unlink()
 
 
 def _with_start(config, path):

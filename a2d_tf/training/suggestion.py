@@ -19,7 +19,7 @@ import numpy as np
 from a2d_tf.core import command_line, machine
 from a2d_tf.core.config import Config, parse_anchors
 from a2d_tf.core.limits import MAX_SIDE
-from a2d_tf.data.inspection import IOUS, STILL, Boxes, Contents, describe_rare
+from a2d_tf.data.inspection import IOUS, Boxes, Contents, describe_rare
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model import backbones
 from a2d_tf.model.backbones import PUBLISHED
@@ -41,8 +41,6 @@ _MOST_STEPS = 60000  # the paper's, by the authors' code
 _HOURS = 3.0  # a first run on a CPU may take
 _BESIDE = 0.8  # of the memory is the network's
 _SQUARE = 256**2
-_WANTED = 0.5  # pixels that instances move from one clip frame to the next
-_LONGEST = 4  # stride; three frames then span a third of a second of 25 frames
 _LEAST_FLOW = 1e-3  # standard deviation in pixels below which nothing moves
 _SIDES = {"left", "right", "leftwards", "rightwards", "clockwise", "counterclockwise"}
 
@@ -52,30 +50,26 @@ class Host:
     """The machine that trains.
 
     Attributes:
-      cores: of its CPU; memory: bytes.
-      gpu: bytes of its GPU's memory, None without one; known: whether they are no assumption.
+      cores: of its CPU; memory: bytes; gpu: bytes of its GPU's memory, None without one.
     """
 
     cores: int
     memory: int
     gpu: int | None = None
-    known: bool = True
 
     @classmethod
     def here(cls, kind: str = "auto") -> Host:
         """Return this machine; `kind` 'gpu' or 'cpu' says with or without a GPU."""
         cards = [] if machine.hides_nvidia() or kind == "cpu" else machine.nvidia_cards()
-        gpu = cards[0].memory if cards else None
-        if not cards and kind != "gpu":
-            return cls(machine.cores(), machine.memory())
-        return cls(machine.cores(), machine.memory(), gpu or UNKNOWN_GPU, gpu is not None)
+        gpu = None
+        if cards or kind == "gpu":
+            gpu = (cards[0].memory if cards else None) or UNKNOWN_GPU
+        return cls(machine.cores(), machine.memory(), gpu)
 
     def __str__(self) -> str:
         if self.gpu is not None:
-            assumed = "" if self.known else " (assumed)"
-            return f"a GPU of {self.gpu / 2**30:.0f} GB{assumed}"
-        cores = "1 core" if self.cores == 1 else f"{self.cores} cores"
-        return f"a CPU, {cores}, {self.memory / 2**30:.0f} GB"
+            return f"a GPU of {self.gpu / 2**30:.0f} GB"
+        return f"a CPU of {self.memory / 2**30:.0f} GB, cores: {self.cores}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,9 +193,9 @@ def batch_size(pixels: int, memory: float, preset: Preset) -> int:
     return max(1, min(preset.batch, 2 ** int(math.log2(max(fit, 1)))))
 
 
-def cpu_hours(steps: int, batch: int, pixels: int, cores: int, preset: Preset) -> float:
-    """Return about how many hours of a CPU so many steps of a preset for one take."""
-    return steps * batch * pixels * preset.core_seconds / cores / 3600
+def cpu_hours(batch: int, pixels: int, cores: int, preset: Preset) -> float:
+    """Return about how many hours of a CPU a step of a preset for one takes."""
+    return batch * pixels * preset.core_seconds / cores / 3600
 
 
 def step_count(clips: int, batch: int, preset: Preset, most: float = math.inf) -> int:
@@ -246,22 +240,6 @@ def finer_records(
         return None
     height, width = (math.ceil(scale * side / _CELL) * _CELL for side in stored)
     return height, width
-
-
-def clip_stride(speeds: Sequence[float], stride: int = 1) -> int:
-    """Return the stride at which the median instance moves half a pixel between clip frames.
-
-    Flow is of one frame to the next at any stride: what grows is how far apart the frames are that
-    the convolutions over time compare.
-
-    Args:
-      speeds: of the instances, pixels a frame.
-      stride: that of the records, which is kept where it suffices or nothing moves.
-    """
-    speed = float(np.median(speeds)) if len(speeds) else 0.0
-    if speed < STILL:
-        return stride
-    return max(stride, min(_LONGEST, math.ceil(_WANTED / speed)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -345,10 +323,9 @@ def _of_motion(manifest, inputs, preset, base):
         )
         yield Suggestion({"flow_scale": float(f"{min(scale, 1000.0):.2g}")}, reason)
     else:
-        flags: dict[str, Any] = {"use_flow": False}
-        if base.learning.init_flow:
-            flags["init_flow"] = ""
-        yield Suggestion(flags, "nothing moves in the key frames: there is no flow")
+        none: dict[str, Any] = {"init_flow": ""} if base.learning.init_flow else {}
+        reason = "nothing moves in the key frames: there is no flow"
+        yield Suggestion({"use_flow": False, **none}, reason)
     if preset is PAPER:
         weights = {"init_rgb": "coco", **({"init_flow": "imagenet"} if moves else {})}
         reason = (
@@ -368,14 +345,10 @@ def _of_training(contents, host, preset, learning):
             flags["learning_rate"] = learning.learning_rate * batch / preset.batch
             reason += "; the rate goes with the batch"
         yield Suggestion(flags, reason)
-    most = math.inf
-    if host.gpu is None:
-        most = _HOURS / cpu_hours(1, batch, pixels, host.cores, preset)
-    steps = step_count(clips, batch, preset, most)
+    hours = cpu_hours(batch, pixels, host.cores, preset) if host.gpu is None else 0.0
+    steps = step_count(clips, batch, preset, _HOURS / hours if hours else math.inf)
     reason = f"{steps * batch / clips:.0f} passes over {clips} clips"
-    if host.gpu is None:
-        hours = cpu_hours(steps, batch, pixels, host.cores, preset)
-        reason += f", about {hours:.1f} h on {host}"
+    reason += f", about {steps * hours:.1f} h on {host}" if hours else ""
     yield Suggestion({"steps": steps}, f"{reason}; tools/doctor.py measures the time")
     every = max(1, min(learning.validate_every, steps // 3))
     flags = {
@@ -402,16 +375,12 @@ def _of_labels(labels, train, base, held_out):
         yield Suggestion(flags, f"a frame has up to {most} instances")
     videos = len(train.videos)
     fraction = val_fraction(videos, held_out)
-    number = "1 training video is" if videos == 1 else f"{videos} training videos are"
-    reason = f"{number} too few to hold any out; the score threshold is then 0.7 and not chosen"
+    reason = f"too few training videos ({videos}) to hold any out; the score threshold is then 0.7"
     if fraction:
         reason = f"{held_out(fraction)} of {videos} training videos choose the score threshold"
     yield Suggestion({"val_fraction": fraction}, reason)
-    sided = [
-        name
-        for name in (*labels.actors, *labels.actions)
-        if _SIDES & set(re.split(r"[\s_./-]+", name.lower()))
-    ]
+    names = (*labels.actors, *labels.actions)
+    sided = [name for name in names if _SIDES & set(re.split(r"[\s_./-]+", name.lower()))]
     if sided:
         yield Suggestion({"flip": False}, f"mirrored, {', '.join(sided)} would be another")
 
@@ -419,12 +388,6 @@ def _of_labels(labels, train, base, held_out):
 def notes(manifest: Manifest, contents: Contents, host: Host) -> list[str]:
     """Return sentences on what no flag of training mends: the records, and what is annotated."""
     lines, sides = [], contents.boxes.sides()
-    stride = clip_stride(contents.speeds, manifest.clip_stride)
-    if stride != manifest.clip_stride:
-        lines.append(
-            f"build again with --clip_stride={stride}: half of the instances move less than "
-            f"{np.median(contents.speeds):.2g} pixels a frame"
-        )
     height, width = np.max(sizes_of(manifest.native_sizes), axis=0)
     stored, most = (manifest.image_height, manifest.image_width), preset_for(host).pixels
     finer = finer_records(sides, stored, (int(height), int(width)), most)
@@ -435,6 +398,8 @@ def notes(manifest: Manifest, contents: Contents, host: Host) -> list[str]:
             f"of the boxes have sides below {SMALL_SIDE} pixels"
         )
     lines += describe_rare(contents.summaries, manifest.label_space)
+    if "test" not in contents.summaries:
+        lines.append("no test split: nothing will say how well it works")
     frames, pairs = contents.summaries["train"].clips, len(manifest.label_space.codes)
     verdict = "enough" if frames >= ENOUGH * pairs else "too few"
     lines.append(
