@@ -1,4 +1,4 @@
-"""The five terms against numpy, their normalisers, the held-out actor, empty batches."""
+"""The five terms against numpy, their normalisers, the held-out actor."""
 
 import numpy as np
 import pytest
@@ -196,53 +196,3 @@ def test_mask_reads_the_true_class_alone_and_is_averaged_over_pixels_and_positiv
     gradient = tape.gradient(made[0], variable).numpy()
     moved = np.argwhere(np.abs(gradient).max(axis=(2, 3)) > 0)
     assert {tuple(place) for place in moved} == set(TRUE_CLASSES)
-
-
-# Rows that do not count.
-
-
-def all_terms(rows, anchors_counted, anchors_positive):
-    """Every term with large values wherever nothing counts, and its gradients."""
-    shapes = ((2, 5), (2, 5, 4), (2, 4, 4), (2, 4, 3, 4), (2, 4, 6), (2, 4, 2, 2, 3))
-    watched = [tf.constant(normal(*shape)) for shape in shapes]
-    rows = tensors(**rows)
-    anchors = tensors(
-        index=INDEX,
-        objectness=np.float32(anchors_positive),
-        deltas=normal(2, 4, 4),
-        positive=anchors_positive,
-        counted=anchors_counted,
-    )
-    wanted = tensors(class_index=CLASS, deltas=normal(2, 4, 4), actor=ACTOR, action=ACTION)
-    with tf.GradientTape() as tape:
-        tape.watch(watched)
-        pairs = [
-            losses.objectness(watched[0], anchors),
-            losses.proposal_boxes(watched[1], anchors),
-            losses.actor_class(watched[2], wanted, rows),
-            losses.actor_boxes(watched[3], wanted, rows),
-            losses.action_class(watched[4], wanted, rows, 5, background=True),
-            losses.mask(watched[5], tf.ones([2, 4, 2, 2]), wanted["class_index"], rows["positive"]),
-        ]
-        values = [tf.math.divide_no_nan(*pair) for pair in pairs]
-        total = tf.add_n(values)
-    return [float(v) for v in values], [g.numpy() for g in tape.gradient(total, watched)]
-
-
-NONE, EVERY = np.zeros((2, 4), bool), np.ones((2, 4), bool)
-HALF = np.array([[True] * 4, [False] * 4])
-
-
-@pytest.mark.parametrize("counted", [NONE, EVERY], ids=["nothing", "background"])
-def test_without_positives_the_classes_alone_are_fed_by_background(counted):
-    values, gradients = all_terms(dict(positive=NONE, counted=counted), counted, NONE)
-    fed = [bool(counted.any()), False] * 3
-    assert [value > 0 for value in values] == fed and np.isfinite(values).all()
-    assert [bool(gradient.any()) for gradient in gradients] == fed
-
-
-def test_an_empty_frame_beside_a_full_one_adds_nothing():
-    positive = HALF & [True, True, False, False]
-    _, gradients = all_terms(dict(positive=positive, counted=HALF), HALF, positive)
-    for gradient in gradients:
-        assert gradient[0].any() and not gradient[1].any() and np.isfinite(gradient).all()

@@ -7,9 +7,7 @@ import pytest
 from processes import run_tool
 from test_mains import TINY
 
-from a2d_tf.commands import processes
 from a2d_tf.core.config import Config
-from a2d_tf.training import experiments
 
 pytestmark = pytest.mark.slow
 
@@ -59,26 +57,3 @@ def test_mistakes(arguments, words, complaint):
     result = run_tool("run_experiment", *words[:1], *arguments, *words[1:])
     assert result.returncode == 1 and "Traceback" not in result.stderr
     assert complaint in result.stderr.splitlines()[-1]
-
-
-def test_initial_weights_go_to_the_first_phase_and_to_the_streams_that_it_has(
-    monkeypatch, tmp_path
-):
-    calls = []
-    monkeypatch.setattr(processes, "call_main", calls.append)
-    weights, other = ["--init_rgb=coco.h5", "--init_flow=imagenet.h5"], "--seed=1"
-    weights.append("--class_map=map.json")
-    for name in ("no_joint", "no_flow", "mask_rcnn_baseline", "full"):
-        for phase in experiments.phases(name):  # so that nothing is left to be scored
-            place = tmp_path / phase / "evaluation" / "test"
-            place.mkdir(parents=True)
-            (tmp_path / phase / "finished.json").write_text("{}")
-            (place / "metrics.json").write_text("{}")
-        processes.train_and_score(name, "base.flags", "records", tmp_path, extra=[*weights, other])
-    assert all(call[0] == "train" and other in call for call in calls)
-    # The last of a flag counts.
-    last = [dict(flag.split("=", 1) for flag in call if "=" in flag) for call in calls]
-    coco, imagenet = ([call[name] for call in last] for name in ("--init_rgb", "--init_flow"))
-    assert coco == ["coco.h5", "", "coco.h5", "coco.h5", "coco.h5"]
-    assert imagenet == ["imagenet.h5", "", "", "", "imagenet.h5"]
-    assert [bool(call["--class_map"]) for call in last] == [bool(file) for file in coco]

@@ -211,16 +211,6 @@ def test_each_roi_knows_its_instance():
     assert matches == {(20, 20, 40, 40): 1, (0, 0, 10, 8): 0, (20, 20, 40, 42): 2}
 
 
-def test_rois_come_from_the_seed():
-    spread = [[0, 0, 10, 6 + i / 100] for i in range(100)]
-    spread += [[50, 50, 60, 60 + i] for i in range(100)]
-
-    def run(seed):
-        return rois(spread, seed=tf.constant([0, seed]))["rois"].tolist()
-
-    assert run(5) == run(5) != run(6)
-
-
 def test_no_gradient_passes_the_sample():
     proposals = tf.constant([[NEAR, FAR]])
     with tf.GradientTape() as tape:

@@ -61,13 +61,12 @@ def main(argv: list[str]) -> None:
     actions = list(shades)
     _write(f"{output}/time_budget", plots.time_budget(tracks, shades))
     _write(f"{output}/transitions", plots.transitions(tracks, actions))
-    old = {path for path in output.iterdir() if re.match(r"timeline(_\d+)?\.(png|svg)$", path.name)}
+    for path in output.iterdir():  # of other predictions, by an earlier call
+        if re.fullmatch(r"timeline(_\d+)?\.(png|svg)", path.name):
+            path.unlink()
     for number, (folder, prediction) in enumerate(zip(folders, predictions), 1):
         name = "timeline" if len(folders) == 1 else f"timeline_{number:0{len(str(len(folders)))}d}"
         _write(f"{output}/{name}", plots.timeline(prediction, shades, folder))
-        old -= {output / f"{name}.png", output / f"{name}.svg"}
-    for path in old:  # of other predictions, by an earlier call
-        path.unlink()
     rows = [[*pair, round(seconds, 3)] for pair, seconds in budget.items()]
     _write_rows(output / "time_budget.csv", [("actor", "action", "seconds"), *rows])
     rows = [[name, *row] for name, row in zip(actions, bouts.transitions(tracks, actions).tolist())]
