@@ -70,7 +70,7 @@ def test_xla_has_no_deterministic_gradient_of_max_pooling(backbone, deterministi
 
 def test_inputs_that_weights_do_not_suit_are_told(caplog):
     model = Config().model
-    run_start._warn_of_scale(model, "keras", "w.h5")
+    run_start._warn_of_scale(model, "keras_resnet101", "w.h5")
     lite0 = dataclasses.replace(model, flow_scale=0.125)
     run_start._warn_of_scale(lite0, "efficientnet_lite0", "w.h5")
     frozen = dataclasses.replace(model, norm="frozen_bn")
