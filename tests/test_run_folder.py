@@ -160,7 +160,7 @@ OTHER_LABELS = LabelSpace(("x",), ("a",), (11,))
         ("", 3, {}, {"head_units": 64}, "flags.txt: .*--head_units=32"),
         ("", 3, {"label_space": OTHER_LABELS}, {}, "labels.json"),
         ("", 3, {"flow_method": "tvl1"}, {}, "flow_method"),
-        ("", 2, {}, {}, "from step 2"),
+        ("", 2, {}, {}, "at step 2"),
         ("finished.json", 3, {}, {}, "finished.json"),
         ("score_threshold.json", 3, {}, {}, "score_threshold.json"),
     ],

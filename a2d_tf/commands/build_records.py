@@ -189,7 +189,7 @@ def main(argv: list[str], builder: convert.Builder | None = None) -> int:
 
 
 def _report(source: Release | AnnotatedVideos, manifest: Manifest) -> None:
-    """Print what published records hold; of videos of one's own, write the label space too."""
+    """Print what published records hold; for own annotations, write the label space too."""
     for item in manifest.skipped:
         print(f"skipped {item['item']}: {item['reason']}")
     for item in manifest.mended:

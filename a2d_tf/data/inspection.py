@@ -120,7 +120,7 @@ class InputScale:
 
 @dataclasses.dataclass
 class Contents:
-    """What the settings of a run depend on in its records.
+    """Statistics of records that the settings of a run depend on.
 
     Attributes:
       boxes: those of the training split, on the canvas.

@@ -176,7 +176,7 @@ def save(folder: str, parts: dict, step: int, number: int = 1) -> None:
             sweep(place)
             raise InputError(
                 f"{folder}: step {step} cannot be kept ({error.message.splitlines()[0]}); make "
-                "room, then give the same command again: it goes on from the last checkpoint"
+                "room, then give the same command again: it resumes at the last checkpoint"
             ) from error
     if chief:
         # For TensorFlow's own `latest_checkpoint`.
@@ -187,7 +187,7 @@ def save(folder: str, parts: dict, step: int, number: int = 1) -> None:
 
 
 def sweep(folder: str) -> None:
-    """Remove what a run that was killed while it saved left in a folder of checkpoints."""
+    """Remove the partial checkpoints that a killed run left in a folder."""
     for path in glob.glob(os.path.join(glob.escape(folder), "ckpt-*temp*")):
         if os.path.isdir(path):
             shutil.rmtree(path)

@@ -56,7 +56,7 @@ def check(
         f"step {step + 1}: the loss term '{name}' is {values[name]}, from "
         f"{', '.join(at_fault) or 'no clip alone'}; tools/replay_batch.py --workdir={workdir} "
         "shows more of it. Mend the clip, or lower --learning_rate, lengthen --warmup_steps or "
-        "lower --clip_norm; the same command goes on from the last checkpoint. If it diverges "
+        "lower --clip_norm; the same command resumes at the last checkpoint. If it diverges "
         f"again at once, that one's weights are bad: delete the newest of {workdir}/checkpoints"
     )
 

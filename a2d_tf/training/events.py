@@ -61,7 +61,7 @@ class Events:
             raise InputError(
                 f"{self._folder}: the points of step {step} cannot be kept "
                 f"({error.message.splitlines()[0]}); make room, then give the same command again: "
-                "it goes on from the last checkpoint"
+                "it resumes at the last checkpoint"
             ) from error
 
     def trim(self, name: str, last: int) -> None:

@@ -23,7 +23,7 @@ PHASES = {
 NOTHING = ("--init_rgb=", "--init_flow=", "--init_checkpoint=", "--class_map=")
 SPLIT = "test"
 ZERO_SHOT = "zero_shot_"
-"""What the experiments that withhold an actor's action labels begin with, before its name."""
+"""Prefix of the experiments that withhold the action labels of an actor, whose name follows."""
 
 
 def names() -> list[str]:

@@ -28,7 +28,7 @@ from a2d_tf.training.train_step import TrainState, make_train_step
 
 logger = logging.getLogger(__name__)
 
-_STOPPED = "stopped at step %d, which is kept; the same command goes on from there"
+_STOPPED = "stopped at step %d, which is kept; the same command resumes there"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +136,7 @@ def _resume(checkpointer, events, validation, learning):
     if resumed:
         if step >= learning.steps and checkpointer.is_finished():
             logger.info(
-                "%s: trained to step %d already; more --steps go on, another --workdir begins anew",
+                "%s: trained to step %d already; more --steps continue it, another --workdir begins anew",
                 *(checkpointer.workdir, step),
             )
             return False

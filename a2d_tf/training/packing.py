@@ -73,7 +73,7 @@ def _settings(workdir):
     """The run's settings, without the paths of what it started from."""
     config = Config.read(os.path.join(workdir, "flags.txt"))
     none: dict[str, Any] = dict.fromkeys((*run_folder.STARTS, "threshold_from"), "")
-    # A phase of its own would want the run that it goes on from.
+    # Another phase would need the run that it started from.
     learning = dataclasses.replace(config.learning, train_phase="joint", **none)
     return dataclasses.replace(config, learning=learning)
 

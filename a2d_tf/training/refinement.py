@@ -13,7 +13,7 @@ from a2d_tf.model.network import Network
 from a2d_tf.ops import masks as mask_ops
 from a2d_tf.training import losses, targets
 
-# Of SharpMask's training: shifts up to 16 of the object's 128 pixels, scales within 2^(1/4).
+# As in SharpMask's training: shifts up to 16 of the object's 128 pixels, scales within 2^(1/4).
 _SHIFT = 16 / 128
 _LOG2_SCALE = 0.25
 

@@ -93,7 +93,7 @@ def forget(workdir: str) -> None:
 
 
 def _with_start(config, path):
-    """Keep the start of a run that goes on, whatever the command says that starts nothing now."""
+    """Keep the settings that a run started with; warn of other ones, which have no effect."""
     there = Config.read(path).learning
     before = {name: getattr(there, name) for name in STARTS}
     for name, value in before.items():
@@ -243,7 +243,7 @@ def inherited_threshold(config: Config, manifest: Manifest) -> dict[str, Any] | 
     path, remedy = os.path.join(origin, "score_threshold.json"), "train that run to its end"
     finished = load_json(os.path.join(origin, "finished.json"), {"steps": int}, remedy)["steps"]
     if finished < Config.read(os.path.join(origin, "flags.txt")).learning.steps:
-        raise InputError(f"{origin}: goes on from step {finished}; {remedy}")
+        raise InputError(f"{origin}: not finished, at step {finished}; {remedy}")
     chosen = load_json(path, {**_CHOSEN, "validation": {}}, f"{remedy}, with validation")
     if "origin" in chosen:
         raise InputError(f"{path}: chosen by {chosen['origin']}; name that")

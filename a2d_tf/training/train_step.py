@@ -97,7 +97,7 @@ def _step(state, learning, batch, step):
 
 
 def _keep(variables, before, going):
-    """In a replica: give variables their values before the step unless training goes on."""
+    """In a replica: restore the values before the step, unless training goes on."""
     for variable, value in zip(variables, before):
         variable.assign(tf.where(going, variable, value))
 
