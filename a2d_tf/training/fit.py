@@ -136,7 +136,7 @@ def _resume(checkpointer, events, validation, learning):
     if resumed:
         if step >= learning.steps and checkpointer.is_finished():
             logger.info(
-                "%s: trained to step %d already; more --steps continue it, another --workdir begins anew",
+                "%s: trained to step %d already; more --steps go on, another --workdir starts anew",
                 *(checkpointer.workdir, step),
             )
             return False
