@@ -95,7 +95,7 @@ def test_names_cannot_leave_their_place(tmp_path):
 
 
 def test_a_name_that_is_no_utf_8_is_shown_and_linked(tmp_path):
-    write(tmp_path / os.fsdecode(b"clip \xff"), overlay=0)
+    pages.write_page(write(tmp_path / os.fsdecode(b"clip \xff"), overlay=0))
     elements = Elements(pages.write_library_page(tmp_path))
     assert "clip%20%FF/index.html" in elements.addresses
     assert elements.data["videos"][0][0] == "clip \ufffd"
