@@ -17,10 +17,13 @@ import numpy as np
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation.box_data import Detections, Truth, check
 from a2d_tf.evaluation.coco_results import Results
-from a2d_tf.evaluation.metrics import KINDS, Metric, Table, suppression
+from a2d_tf.evaluation.metrics import KINDS, Metric, Table
 
 RECALL_LEVELS = np.linspace(0, 1, 11)  # not the exact tenths, see average_precision
+NMS_IOU = 3, 10  # the fraction 3/10, see suppress
+MATCH_IOU = 0.5
 
+_FRAMES = 64  # suppressed at once, so that NumPy releases the GIL to other threads
 _THREADS = min(8, os.cpu_count() or 1)
 
 
@@ -115,11 +118,10 @@ def metrics_of_results(results: Results, truth: Truth, label_space: LabelSpace) 
       {"detection": {"joint"}, "per_pair_ap": {code: AP}} in percent, keys strings; actors and
       actions have no scores of their own.
     """
-    pair_ap = {}
+    classes, pair_ap = Classes(results, truth), {}
     for code in label_space.codes:
-        found = results.select(results.codes == code)
-        classes = Classes(found, truth)
-        pair_ap[str(code)] = classes.ap(found.boxes, found.scores, truth.codes == code)
+        scores = np.where(results.codes == code, results.scores, -np.inf)
+        pair_ap[str(code)] = classes.ap(results.boxes, scores, truth.codes == code)
     return {"detection": {"joint": _mean(pair_ap.values())}, "per_pair_ap": pair_ap}
 
 
@@ -164,67 +166,124 @@ class Classes:
     ):
         self.detections: Any = detections
         self.truth, self._weights = truth, weights
-        self._chunks = list(suppression.chunks(detections, truth))
-        places = {name: i for i, name in enumerate(truth.frames.tolist())}
-        frames = np.array([places.get(name, -1) for name in detections.frames.tolist()], int)
-        self._frame = frames[detections.roi_frame]  # of the truth
+        self._order = np.argsort(detections.roi_frame, kind="stable")
+        names, true_names = detections.frames.tolist(), truth.frames.tolist()
+        places = {name: i for i, name in enumerate(names)}
+        frames = np.array([places.get(name, -1) for name in true_names], int)
+        self._box_frame = frames[truth.box_frame]  # of the detections
+        places = {name: i for i, name in enumerate(true_names)}
+        self._true_frame = np.array([places.get(name, -1) for name in names], int)
 
     def ap(self, boxes: np.ndarray, scores: np.ndarray, targets: np.ndarray) -> float | np.ndarray:
         """Compute the AP of a class in percent, an array [S] with `weights`.
 
         Args:
-          boxes, scores: of the RoIs, float32 [R, 4] and float [R].
+          boxes, scores: of the RoIs, float32 [R, 4] and float [R]; -inf for RoIs to leave out.
           targets: bool [G], whether a ground-truth box is of the class.
         """
         positives = int(targets.sum())
         if self._weights is None:
             if not positives:
                 return 0.0
-            found, hits, _ = self.matched(boxes, scores, targets)
-            return 100 * average_precision(found, hits, positives)
+            rois, hits = self._matched(boxes, scores, targets)
+            return 100 * average_precision(scores[rois], hits, positives)
         if not positives:
             return np.zeros(len(self._weights))
-        found, hits, rois = self.matched(boxes, scores, targets)
-        order = np.argsort(-found, kind="stable")
-        hits, frames = hits[order], self._frame[rois[order]]
+        rois, hits = self._matched(boxes, scores, targets)
+        order = np.argsort(-scores[rois], kind="stable")
+        hits, frames = hits[order], self._true_frame[self.detections.roi_frame[rois[order]]]
         counts = self._weights[:, self.truth.box_frame[targets]].sum(axis=1)
         with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
             samples = pool.map(lambda n, w: _of_sorted(hits, n, w[frames]), counts, self._weights)
             return 100 * np.array(list(samples))
 
-    def matched(
-        self, boxes: np.ndarray, scores: np.ndarray, targets: np.ndarray, whole: bool = False
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Suppress and match the boxes of a class, arguments as for `ap`.
+    def _matched(self, boxes, scores, targets):
+        """Return the RoIs that suppression keeps, frame after frame, and which are true positives.
 
-        Unless the lists are to be `whole`, boxes that score less than the last true positive are
-        left out: behind it precision only falls, so they change no average precision, whatever the
-        frames weigh. The frames with truth tell that score, and they are few.
-
-        Returns:
-          (scores, hits, RoI indices) of the boxes kept; equal scores in the order of their frames.
+        RoIs that score less than the last true positive are left out: behind it precision only
+        falls, so they change no average precision, whatever the frames weigh. The frames with truth
+        tell that score, and they are few.
         """
+        kept, hits = np.zeros((2, len(scores)), bool)
+        own = np.isin(self.detections.roi_frame, self._box_frame[targets])
+        self._match(boxes, scores, targets, own, kept, hits)
+        others = ~own & (scores >= scores[hits].min(initial=np.inf))
+        self._match(boxes, scores, targets, others, kept, hits)
+        rois = self._order[kept[self._order]]
+        return rois, hits[rois]
 
-        def match(with_truth, least=-np.inf):
-            def of_chunk(chunk):
-                rois = chunk[0][chunk[0] >= 0]
-                return suppression.match(
-                    *(chunk, boxes[rois], scores[rois].astype(float), self.truth.boxes),
-                    targets=targets,
-                    with_truth=with_truth,
-                    least=least,
-                )
+    def _match(self, boxes, scores, targets, chosen, kept, hits):
+        """Suppress and match the chosen RoIs; set which are `kept`, and which of these are `hits`.
 
-            return list(pool.map(of_chunk, self._chunks))
+        The first box kept that overlaps a true one enough is a hit.
+        """
+        rois = self._order[(chosen & (scores > -np.inf))[self._order]]
+        frames, starts = np.unique(self.detections.roi_frame[rois], return_index=True)
+        groups = np.split(rois, starts[1:])
+        true: dict[int, list] = {}
+        for frame, box in zip(self._box_frame[targets].tolist(), self.truth.boxes[targets]):
+            true.setdefault(frame, []).append(box)
+
+        def match(first):
+            part = groups[first : first + _FRAMES]
+            table = np.full((len(part), max(map(len, part))), -1)
+            for row, group in zip(table, part):
+                row[: len(group)] = group
+            ranks = np.where(table >= 0, scores[table], -np.inf)
+            found = suppress(boxes[table], ranks)
+            kept[table[found]] = True
+            for i, frame in enumerate(frames[first : first + _FRAMES].tolist()):
+                for box in true.get(frame, ()):
+                    near = found[i] & (iou(boxes[table[i]], box) >= MATCH_IOU)
+                    if near.any():
+                        hits[table[i, np.where(near, ranks[i], -np.inf).argmax()]] = True
 
         with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-            parts = match(True)
-            last = min((found[hits].min(initial=np.inf) for found, hits, _ in parts), default=0)
-            parts += match(False, -np.inf if whole else last)
-        nothing = np.zeros(0), np.zeros(0, bool), np.zeros(0, int)
-        found, hits, rois = map(np.concatenate, zip(nothing, *parts))
-        order = np.argsort(self.detections.roi_frame[rois], kind="stable")
-        return found[order], hits[order], rois[order]
+            list(pool.map(match, range(0, len(frames), _FRAMES)))
+
+
+def suppress(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Suppress the boxes of each frame that overlap a better one which is kept.
+
+    IoU > p/q is tested as (p + q) * overlap > p * (sum of both areas), which is exact for whole
+    pixels and holds for empty boxes.
+
+    Args:
+      boxes: float32 [F, N, 4], x1, y1, x2, y2.
+      scores: [F, N], -inf where a frame has fewer than N; of equal ones the first is better.
+
+    Returns:
+      bool [F, N], which boxes are kept.
+    """
+    left, kept = scores.copy(), np.zeros(scores.shape, bool)
+    rows, (p, q) = np.arange(len(scores)), NMS_IOU
+    edges = np.ascontiguousarray(np.moveaxis(boxes, 2, 0))
+    x1, y1, x2, y2 = edges
+    areas = p * (x2 - x1) * (y2 - y1)
+    while True:
+        best = left.argmax(axis=1)
+        found = left[rows, best] > -np.inf
+        if not found.any():
+            return kept
+        kept[rows, best] |= found
+        u1, v1, u2, v2 = edges[:, rows, best, None]
+        # Clipping one factor suffices: a negative overlap never exceeds a sum of areas.
+        overlap = np.maximum(np.minimum(x2, u2) - np.maximum(x1, u1), 0)
+        overlap *= np.minimum(y2, v2) - np.maximum(y1, v1)
+        overlap *= p + q
+        left[overlap > areas + areas[rows, best, None]] = -np.inf
+        left[rows, best] = -np.inf
+
+
+def iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Compute the intersection over union of pairs of boxes [..., 4]; 0 where both are empty."""
+    boxes, others = np.asarray(boxes, float), np.asarray(others, float)
+    low = np.maximum(boxes[..., :2], others[..., :2])
+    high = np.minimum(boxes[..., 2:], others[..., 2:])
+    overlap = np.prod(np.maximum(high - low, 0), axis=-1)
+    area, other = ((b[..., 2:] - b[..., :2]).prod(axis=-1) for b in (boxes, others))
+    union = area + other - overlap
+    return np.divide(overlap, union, out=np.zeros_like(union), where=union > 0)
 
 
 def average_precision(scores: np.ndarray, hits: np.ndarray, positives: int) -> float:
@@ -251,14 +310,6 @@ def _of_sorted(hits, positives, weights):
     precision = true / np.maximum(all_, 1)
     best_from = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
     return float(best_from[np.searchsorted(true / positives, RECALL_LEVELS)].mean())
-
-
-def precision_recall(
-    scores: np.ndarray, hits: np.ndarray, positives: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the curve of `average_precision`, by descending score: (recall [N], precision [N])."""
-    true = np.cumsum(hits[np.argsort(-scores, kind="stable")])
-    return true / max(positives, 1), true / np.arange(1, len(true) + 1)
 
 
 def _mean(values):
