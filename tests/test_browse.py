@@ -230,7 +230,7 @@ def test_instances_below_others_have_no_box():
     masks = np.zeros((4, 20, 20), bool)
     masks[0, :10], masks[1, :10], masks[2, 5:], masks[3, 12:] = True, True, True, True
     codes, scores = [16, 16, 76, 12], [0.6, 0.9, 0.8, 0.7]
-    results = coco_results.Results(
+    results = box_data.Results(
         ["v/00001"],
         np.zeros(4, int),
         np.zeros((4, 4)),

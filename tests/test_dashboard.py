@@ -45,7 +45,7 @@ def test_what_a_validation_shows(validation, tmp_path):
     assert scalars["detection/joint_map"] == validation.metrics["detection"]["joint"]
     assert len(scalars) == 9 + 3 + 1
     charts = {tag for tag in images if tag.startswith("classes/")}
-    assert len(charts) == 5 and len(images) == 5 + 2
+    assert len(charts) == 4 and len(images) == 4 + 2
     for image in images.values():
         assert image.dtype == "uint8" and image.ndim == 4 and image.std() > 1
     Events(tmp_path).write("validation", 5, scalars, images)
@@ -70,12 +70,10 @@ def test_what_an_evaluation_shows(validation, tmp_path):
     assert [event.step for event in found.Tensors("coco/box_ap")] == [5]
 
 
-def test_axes_begin_at_0(monkeypatch):
+@pytest.mark.parametrize("value", [50.0, 0.0, None])
+def test_axes_begin_at_0(monkeypatch, value):
     monkeypatch.setattr(charts, "figure_png", lambda figure: figure.axes[0])
-    for value in (50.0, 0.0, None):
-        assert charts.bars({"": [value, value]}, ["a", "b"], "AP", "%").get_ylim()[0] == 0
-    curves = charts.curves({"a": {"x": ([2, 3], [0.5, 0.75])}}, end=1)
-    assert curves.get_xlim() == (0, 1) and curves.get_ylim()[0] == 0 and curves.get_ylim()[1] >= 1
+    assert charts.bars({"": [value, value]}, ["a", "b"], "AP").get_ylim()[0] == 0
 
 
 def test_every_chart_of_a_validation_finds_its_tag(validation):

@@ -9,15 +9,15 @@ from plain_detection import MANY, SMALL, flatten, random_case, slow_ap, slow_met
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.evaluation.box_data import Detections, Truth
-from a2d_tf.evaluation.coco_results import Results, encode_mask
-from a2d_tf.evaluation.metrics import detection, suppression, zero_shot
+from a2d_tf.evaluation.box_data import Detections, Results, Truth
+from a2d_tf.evaluation.coco_results import encode_mask
+from a2d_tf.evaluation.metrics import detection, zero_shot
 from a2d_tf.evaluation.metrics.detection import (
     average_precision,
+    iou,
     metrics_of,
     metrics_of_results,
 )
-from a2d_tf.evaluation.metrics.suppression import iou
 
 
 @pytest.mark.parametrize("space", [SMALL, MANY, A2D], ids=["small", "many", "a2d"])
@@ -47,13 +47,11 @@ OVERRIDES = ("joint_scores", "joint_boxes")
 def test_agrees_with_slow_loops_where_frames_are_crowded_and_scores_tie(
     overrides, digits, monkeypatch
 ):
-    # More RoIs a frame than are compared at a time, frames of unequal length, and a part of them
-    # at a time, by several threads.
-    monkeypatch.setattr(suppression, "_CELLS", 150)
+    # Frames of unequal length, some at a time, by several threads.
+    monkeypatch.setattr(detection, "_FRAMES", 2)
     monkeypatch.setattr(detection, "_THREADS", 3)
     detections, truth = random_case(SMALL, 7, overrides, rois=400, digits=digits)
-    counts = np.bincount(detections.roi_frame)
-    assert counts.min() > 2 * suppression._HEAD and len(set(counts)) > 1
+    assert len(set(np.bincount(detections.roi_frame))) > 1
     ours, slow = metrics_of(detections, truth, SMALL), slow_metrics_of(detections, truth, SMALL)
     assert flatten(ours) == pytest.approx(flatten(slow))
     assert 0 < ours["detection"]["joint"] < 100
@@ -182,29 +180,6 @@ def test_average_precision_literals():
         ap = average_precision(np.zeros(found), np.ones(found, bool), 10)
         assert ap == pytest.approx(levels / 11)
     assert average_precision(np.zeros(0), np.zeros(0, bool), 0) == 0
-
-
-def test_precision_and_recall_from_the_best_score_down():
-    scores, hits = np.array([0.2, 0.9, 0.5, 0.5]), np.array([True, True, False, True])
-    recall, precision = detection.precision_recall(scores, hits, 4)
-    assert recall.tolist() == [0.25, 0.25, 0.5, 0.75]
-    assert precision == pytest.approx([1, 1 / 2, 2 / 3, 3 / 4])
-    assert all(len(part) == 0 for part in detection.precision_recall(scores[:0], hits[:0], 0))
-
-
-def test_a_curve_goes_on_behind_the_last_true_positive():
-    # Whose boxes change no average precision, and are not even suppressed for it.
-    detections, truth = random_case(A2D, 5, rois=300)
-    classes, lengths = detection.Classes(detections, truth), [0, 0]
-    for actor in np.unique(truth.codes // A2D.base) - 1:
-        targets = truth.codes // A2D.base == actor + 1
-        parts = detections.boxes[:, actor], detections.actor_scores[:, actor], targets
-        for k, whole in enumerate((False, True)):
-            scores, hits, rois = classes.matched(*parts, whole=whole)
-            assert np.array_equal(scores, parts[1][rois])
-            lengths[k] += len(hits)
-            assert 100 * average_precision(scores, hits, targets.sum()) == classes.ap(*parts)
-    assert lengths[0] < 0.9 * lengths[1]
 
 
 def test_means_and_what_they_leave_out():

@@ -13,7 +13,7 @@ from pycocotools import mask as rle_tools
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import records
-from a2d_tf.evaluation import box_data, coco_results
+from a2d_tf.evaluation import box_data
 from a2d_tf.evaluation import evaluator as evaluators
 from a2d_tf.evaluation.frames import Collected
 from a2d_tf.evaluation.metrics import segmentation
@@ -98,7 +98,7 @@ def test_score_py_repeats_the_figures(evaluated, tmp_path):
 def test_instances_are_what_is_painted(evaluated, evaluator, frames):
     _, output = evaluated
     truth = box_data.Truth.load(output / "truth.json", evaluator.labels, with_masks=True)
-    results = coco_results.Results.load(output / "instances.json", truth, evaluator.labels)
+    results = box_data.Results.load(output / "instances.json", truth, evaluator.labels)
     assert len(results.codes) == sum(len(frame.instances["code"]) for frame in frames) > 0
     for i, frame in enumerate(frames):
         own = np.flatnonzero(results.roi_frame == i)

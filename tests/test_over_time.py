@@ -17,26 +17,28 @@ ADULT_EATING, ADULT_RUNNING, CAT_EATING = 13, 17, 63
 A, B = square(0, 0), square(12, 16)  # apart
 
 
-def test_assignments_by_hand():
-    rows, columns = assign(np.array([[4.0, 5, 0], [3, 5, 0]]))
-    assert rows.tolist() == [0, 1] and columns.tolist() == [0, 1]  # 9, greedily 8
-    rows, columns = assign(np.array([[1.0], [3], [2]]))
-    assert rows.tolist() == [1] and columns.tolist() == [0]
-    rows, columns = assign(np.array([[-1.0, -2], [-1, -4]]))
-    assert columns.tolist() == [1, 0]  # all are paired, also at a loss
-    for size in ((0, 3), (3, 0), (0, 0)):
-        assert [len(side) for side in assign(np.zeros(size))] == [0, 0]
+@pytest.mark.parametrize(
+    "scores, pairs",
+    [
+        ([[4, 5, 0], [3, 5, 0]], {(0, 0), (1, 1)}),  # 9, greedily 8
+        ([[1], [3], [2]], {(1, 0)}),
+        ([[-1, -2], [-1, -4]], {(0, 1), (1, 0)}),  # all are paired, also at a loss
+        (np.zeros((0, 3)), set()),
+    ],
+)
+def test_assignments_by_hand(scores, pairs):
+    assert {*zip(*(side.tolist() for side in assign(np.array(scores, float))))} == pairs
 
 
 def test_overlaps():
     large, small = square(0, 0, 10), square(0, 0, 4)
     truth = track_cases.objects((7, 11, large), (3, 12, small))
     predicted = track_cases.objects((1, 11, small, 0.5), (2, 12, large, 0.5), (4, 13, B, 0.9))
-    frame = Frame.of(truth, predicted)
-    assert frame.areas.tolist() == [100, 16] and frame.predicted_areas.tolist() == [16, 100, 64]
+    frame = Frame(truth, predicted)
+    assert frame.truth.areas.tolist() == [100, 16] and frame.found.areas.tolist() == [16, 100, 64]
     assert frame.overlaps.tolist() == [[16, 100, 0], [16, 16, 0]]
     assert frame.iou[0].tolist() == [0.16, 1, 0]
-    assert Frame.of(Objects.none(), Objects.none()).overlaps.shape == (0, 0)
+    assert Frame(Objects.none(), Objects.none()).overlaps.shape == (0, 0)
 
 
 def test_the_objects_of_a_class():

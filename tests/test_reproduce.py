@@ -1,6 +1,5 @@
 """One command for all runs: what it does in which order, what it keeps, and one run of it."""
 
-import json
 import os
 import pathlib
 
@@ -49,9 +48,13 @@ def test_failed_and_interrupted_runs_are_taken_up_again(run_all, monkeypatch, tm
     names = ["full", "no_flow", "no_joint"]
     first = Runs({"no_flow": InputError("disk full"), "no_joint": KeyboardInterrupt()})
     monkeypatch.setattr(processes, "train_and_score", first)
-    with pytest.raises(KeyboardInterrupt):
-        run_all([0], names, train=["--steps=3"])
+    assert run_all([0], names[:2], train=["--steps=3"]) == {
+        (0, "full"): "",
+        (0, "no_flow"): "disk full",
+    }
     assert first.calls[0] == ("seed0", "full", ("--steps=3", "--seed=0"))
+    with pytest.raises(KeyboardInterrupt):
+        run_all([0], names[2:])
 
     second = Runs()
     monkeypatch.setattr(processes, "train_and_score", second)
@@ -61,13 +64,8 @@ def test_failed_and_interrupted_runs_are_taken_up_again(run_all, monkeypatch, tm
         ("seed1", "full"),
         ("seed1", "no_flow"),
     ]
-    # What is not asked for this time is kept, and said to be unfinished.
-    assert found[0, "no_joint"]["folder"] is None and found[0, "no_joint"]["sittings"] == 1
-    assert found[0, "no_flow"]["folder"] == "seed0/no_flow" and found[0, "no_flow"]["error"] == ""
-    assert found[0, "no_flow"]["sittings"] == 2 and found[0, "full"]["sittings"] == 1
-    assert found[0, "full"]["versions"]["tensorflow"].startswith("2.")
-    kept = json.loads((tmp_path / "seed0" / "status" / "no_flow.json").read_text())
-    assert kept == found[0, "no_flow"]
+    # What is not asked for this time is known, and said to be unfinished.
+    assert found.pop((0, "no_joint")) == "not ended" and set(found.values()) == {""}
 
     # A run whose figures are deleted is scored again.
     (tmp_path / "seed0" / "full" / "evaluation" / "test" / "metrics.json").unlink()
@@ -85,10 +83,9 @@ def test_weights_of_a_scored_row_can_be_deleted(run_all, monkeypatch, tmp_path):
     for folder in folders:
         folder.mkdir(parents=True)
         (folder / "ckpt-1.index").touch()
-    found = run_all([0], ["no_joint", "no_flow"], delete_weights=True)
+    run_all([0], ["no_joint", "no_flow"], delete_weights=True)
     # What is not scored goes on from them.
     assert [folder for folder in folders if folder.exists()] == [folders[2], folders[5]]
-    assert found[0, "no_joint"]["folder"] == "seed0/no_joint_action"
 
 
 def test_processes_share_the_runs(run_all, monkeypatch):
@@ -101,43 +98,10 @@ def test_processes_share_the_runs(run_all, monkeypatch):
         return first(*arguments, **options)
 
     monkeypatch.setattr(processes, "train_and_score", share)
-    found = run_all([0], names)
+    assert run_all([0], names) == {(0, name): "" for name in names}
     assert [call[1] for call in first.calls] == ["full"]
     assert [call[1] for call in second.calls] == ["no_flow", "no_joint"]
-    assert sorted(shared[0]) == [(0, "no_flow"), (0, "no_joint")]
-    assert {key: run["sittings"] for key, run in found.items()} == {(0, n): 1 for n in names}
-    assert found[0, "no_joint"]["folder"] == "seed0/no_joint_action"
-
-
-def test_what_another_process_has_ended_meanwhile_is_reported(
-    reproduce, run_all, monkeypatch, tmp_path
-):
-    runs, other = Runs(), reproduce.Status(tmp_path, 0, "full")
-
-    def run(*arguments, **options):
-        folder = runs("full", *arguments[1:], **options)
-        taken.update(folder=os.path.relpath(folder, tmp_path))
-        sitting.__exit__(None, None, None)
-        return runs(*arguments, **options)
-
-    sitting = other.sitting()
-    taken = sitting.__enter__()
-    monkeypatch.setattr(processes, "train_and_score", run)
-    found = run_all([0], ["full", "no_flow"])
-    assert {key: run["folder"] for key, run in found.items()} == {
-        (0, "full"): "seed0/full",
-        (0, "no_flow"): "seed0/no_flow",
-    }
-
-
-def test_a_damaged_status_is_named(reproduce, tmp_path):
-    path = tmp_path / "seed0" / "status" / "full.json"
-    path.parent.mkdir(parents=True)
-    whole = {"seconds": 1, "sittings": 1, "error": "", "versions": {}}
-    for folder in ("/etc", "../x", 3):
-        path.write_text(json.dumps({**whole, "folder": folder}))
-        with pytest.raises(InputError, match="full.json: folder"):
-            reproduce.Status(tmp_path, 0, "full").read()
+    assert shared == [{(0, "no_flow"): "", (0, "no_joint"): ""}]
 
 
 def test_flags_that_a_training_would_refuse_are_found_before_the_records(reproduce, tmp_path):
@@ -218,12 +182,14 @@ def test_flagfiles_are_whole(reproduce):
 def test_records_are_of_the_networks_size(reproduce, monkeypatch, tmp_path, release):
     calls, base = [], tmp_path / "base.flags"
     base.write_text("--image_height=64\n--image_width=96\n--temporal_layers=1\n")
-    monkeypatch.setattr(reproduce, "_call", lambda *words: calls.append(words))
+    monkeypatch.setattr(processes, "call_main", calls.append)
     options = dict(release=release, videos=6, flow_method="dis", workers=3)
     folder = reproduce.make_records(tmp_path, str(base), **options)
     *mini, records = calls
     drawn = str(tmp_path / "mini_a2d")
-    assert mini == ([] if release else [("make_mini_a2d", f"--output={drawn}", *mini[0][2:])])
+    assert [words[:2] for words in mini] == (
+        [] if release else [["commands.make_mini_a2d", f"--output={drawn}"]]
+    )
     assert f"--release={release or os.path.join(drawn, 'Release')}" in records
     assert {f"--output={folder}", "--image_height=64", "--image_width=96", "--workers=3"} < {
         *records

@@ -89,18 +89,18 @@ def test_frames_are_paired_by_number_and_videos_by_name(tmp_path):
     predict(library / "clip2", {2: [(7, 17, 0.5, OTHER)], 3: [(7, 17, 0.25, BOX)]}, "clip2.avi")
     predict(library / "clip1")
     videos, labels, notes = read(path, library)
-    assert [video.name for video in videos] == ["clip1", "clip2"] and labels == A2D
+    assert list(videos) == ["clip1", "clip2"] and labels == A2D
     assert notes == [
         "clip2: 1 of 3 annotated frames were not segmented; all in them counts as missed"
     ]
-    first, second = videos
-    assert [frame.tracks.tolist() for frame in first.frames] == [[2, 1], [1], [1]]
-    assert [frame.codes.tolist() for frame in first.frames] == [[34, 17], [18], [18]]
-    assert first.frames[0].predicted_tracks.tolist() == [1, 2]
-    assert first.frames[0].overlaps.tolist() == [[0, 140], [640, 0]]
-    assert [frame.predicted_tracks.tolist() for frame in second.frames] == [[7], [7], []]
-    assert second.frames[0].scores.tolist() == [0.5]
-    assert second.frames[0].predicted_codes.tolist() == [17]
+    first, second = videos.values()
+    assert [frame.truth.tracks.tolist() for frame in first] == [[2, 1], [1], [1]]
+    assert [frame.truth.codes.tolist() for frame in first] == [[34, 17], [18], [18]]
+    assert first[0].found.tracks.tolist() == [1, 2]
+    assert first[0].overlaps.tolist() == [[0, 140], [640, 0]]
+    assert [frame.found.tracks.tolist() for frame in second] == [[7], [7], []]
+    assert second[0].found.scores.tolist() == [0.5]
+    assert second[0].found.codes.tolist() == [17]
     _, _, notes = read(path, library / "clip1")
     assert notes == ["1 of 2 annotated videos have no prediction"]
 
@@ -141,11 +141,12 @@ def test_frames_of_a_folder_of_images_go_by_their_names(tmp_path, images, listed
     folder = predict(tmp_path / "out", name="clip1", images=images)
     film = {number: FILM[number] for number in (1, 2, 3, 5)}
     names = [f"clip1/{number:05d}.jpg" for number in listed]
-    ((video,), _, notes) = read(truth_of(tmp_path, film, file_names=names), folder)
-    assert not notes and len(video.frames) == 4
-    for frame in video.frames:
-        assert sorted(frame.tracks) == sorted(frame.predicted_tracks)
-        assert frame.iou.max(axis=0).tolist() == [1.0] * len(frame.tracks)
+    videos, _, notes = read(truth_of(tmp_path, film, file_names=names), folder)
+    (video,) = videos.values()
+    assert not notes and len(video) == 4
+    for frame in video:
+        assert sorted(frame.truth.tracks) == sorted(frame.found.tracks)
+        assert frame.iou.max(axis=0).tolist() == [1.0] * len(frame.truth.tracks)
 
 
 def test_a_library_has_videos_that_are_not_annotated(tmp_path):
@@ -153,7 +154,7 @@ def test_a_library_has_videos_that_are_not_annotated(tmp_path):
     for name in ("clip1", "clip2"):
         predict(library / name, name=f"{name}.mp4")
     videos, _, notes = read(truth_of(tmp_path), library)
-    assert [video.name for video in videos] == ["clip1"]
+    assert list(videos) == ["clip1"]
     assert len(notes) == 1 and "the video 'clip2', which" in notes[0]
     assert notes[0].endswith("it has clip1; not scored")
 
@@ -169,9 +170,9 @@ def test_names_are_split_and_label_spaces_compared_as_they_are_told_apart(tmp_pa
     path.write_text(path.read_text().replace(A2D.name(17), "polar-bear-run"))
     given = LabelSpace(("polar-bear", "dog"), ("run",), (11,), colours=((11, (1, 2, 3)),))
     for labels in (None, given):
-        ((video,), _, _) = read(path, folder, labels=labels)
-        assert video.frames[0].codes.tolist() == [11]
-        assert video.frames[0].predicted_codes.tolist() == [11, 21]
+        (video,) = read(path, folder, labels=labels)[0].values()
+        assert video[0].truth.codes.tolist() == [11]
+        assert video[0].found.codes.tolist() == [11, 21]
     path.write_text(path.read_text().replace("polar-bear-run", "dog"))
     assert "the category 'dog' has no action; name it 'actor-action'" in complaint(path, folder)
 

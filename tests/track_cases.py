@@ -3,7 +3,7 @@
 import numpy as np
 
 from a2d_tf.evaluation.coco_results import encode_mask
-from a2d_tf.evaluation.scenes import Frame, Objects, Video
+from a2d_tf.evaluation.scenes import Frame, Objects
 
 SIZE = (24, 32)
 
@@ -23,9 +23,9 @@ def objects(*seen):
     return Objects(np.array(tracks, int), np.array(codes, int), masks, np.array(scores, float))
 
 
-def video(*frames, name="v"):
-    """A Video of (true, predicted) objects, each a list of arguments of `objects`."""
-    return Video(name, [Frame.of(objects(*t), objects(*p)) for t, p in frames])
+def video(*frames):
+    """The Frames of (true, predicted) objects, each a list of arguments of `objects`."""
+    return [Frame(objects(*t), objects(*p)) for t, p in frames]
 
 
 def random_frames(rng, frames=8, codes=(11, 18, 61)):
@@ -58,7 +58,7 @@ def random_frames(rng, frames=8, codes=(11, 18, 61)):
 
 
 def random_videos(seed, count=2):
-    """The Videos of a random case, and their frames as masks."""
+    """The videos of a random case, and their frames as masks."""
     rng = np.random.default_rng(seed)
     frames = [random_frames(rng) for _ in range(count)]
-    return [video(*part, name=str(i)) for i, part in enumerate(frames)], frames
+    return [video(*part) for part in frames], frames

@@ -11,17 +11,12 @@ on a GPU each, share the runs; the last to finish writes the whole report.
 
 from __future__ import annotations
 
-import contextlib
-import importlib.metadata
 import os
 import pathlib
-import platform
 import shutil
 import signal
-import subprocess
 import sys
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from absl import flags
 
@@ -29,7 +24,7 @@ from a2d_tf.commands import processes
 from a2d_tf.core import command_line
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import load_json, whole, write_json
+from a2d_tf.core.files import load_json, write_json
 from a2d_tf.core.locks import locked
 from a2d_tf.data.flow import METHODS
 from a2d_tf.data.manifest import Manifest
@@ -64,82 +59,11 @@ _DEVICE = Config.define_device()
 
 _OF_TRAIN = ("--pictures", "--device", "--debug", "--nodebug", "--verbosity")
 """Flags of a2d_tf.train that are no settings."""
-_PACKAGES = ("tensorflow", "tensorflow-addons", "tf-keras", "numpy", "opencv-python", "av")
 
 
 def order() -> list[str]:
     """Order the experiments: the full model first, for comparison, and zero-shot rows last."""
     return sorted(experiments.names(), key=lambda name: (name != "full", "zero_shot" in name, name))
-
-
-class Status:
-    """The state of a run, in `WORKDIR/seed<S>/status/<run>.json`.
-
-    {"folder", "seconds", "sittings", "error", "versions"}; `folder`, relative to WORKDIR, is null
-    until the run is scored.
-    """
-
-    def __init__(self, workdir: str | os.PathLike, seed: int, name: str):
-        self._workdir = pathlib.Path(workdir)
-        self._path = self._workdir / f"seed{seed}" / "status" / f"{name}.json"
-        self._lock = self._path.with_suffix(".lock")
-
-    def read(self) -> dict:
-        """Read the file; without one, the state of a run that never began.
-
-        Raises:
-          InputError: damaged.
-        """
-        if not self._path.exists():
-            return {"folder": None, "seconds": 0.0, "sittings": 0, "error": "", "versions": {}}
-        folder = (_inside, None)
-        kind = {"folder": folder, "seconds": float, "sittings": whole(), "error": str}
-        return load_json(
-            self._path, {**kind, "versions": dict}, "delete it: nothing trained is lost"
-        )
-
-    def done(self) -> bool:
-        """Tell whether the run is scored."""
-        folder = self.read()["folder"]
-        return bool(folder) and experiments.is_scored(self._workdir / folder)
-
-    def running(self) -> bool:
-        """Tell whether a process is at this run."""
-        with locked(self._lock, wait=False) as held:
-            return not held
-
-    @contextlib.contextmanager
-    def sitting(self) -> Iterator[dict | None]:
-        """Time a sitting and record it, however it ends; yields the run's dict to be filled.
-
-        Yields None, and records nothing, if another process is at this run.
-        """
-        with locked(self._lock, wait=False) as held:
-            if not held:
-                yield None
-                return
-            run = self.read()
-            run.update(error="", sittings=run["sittings"] + 1, versions=_versions())
-            began = time.monotonic()
-            try:
-                yield run
-            finally:
-                run["seconds"] += time.monotonic() - began
-                write_json(self._path, run)
-
-
-def _inside(folder):
-    """Check the path of a run folder, as a kind of `files.check_json`."""
-    if type(folder) is not str or os.path.isabs(folder) or ".." in pathlib.PurePath(folder).parts:
-        raise ValueError(f"{folder} is no folder inside")
-
-
-def _versions():
-    versions = {"python": platform.python_version(), "machine": platform.machine()}
-    for name in _PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(name)
-    return versions
 
 
 def make_records(
@@ -149,12 +73,14 @@ def make_records(
     model = Config.read(command_line.find(base)).model
     if release is None:
         mini = os.path.join(workdir, "mini_a2d")
-        _call("make_mini_a2d", f"--output={mini}", f"--videos={videos}", f"--workers={workers}")
+        words = [f"--output={mini}", f"--videos={videos}", f"--workers={workers}"]
+        processes.call_main(["commands.make_mini_a2d", *words])
         release = os.path.join(mini, "Release")
     folder = os.path.join(workdir, "records")
     size = [f"--image_height={model.image_height}", f"--image_width={model.image_width}"]
     words = [f"--release={release}", f"--output={folder}", *size, f"--clip_frames={model.frames}"]
-    _call("build_records", *words, f"--flow_method={flow_method}", f"--workers={workers}")
+    words += [f"--flow_method={flow_method}", f"--workers={workers}"]
+    processes.call_main(["commands.build_records", *words])
     return folder
 
 
@@ -172,13 +98,6 @@ def _rows_of(manifest: Manifest, names: list[str]) -> list[str]:
     return [name for name in names if name in there or name not in zero_shot]
 
 
-def _call(command, *arguments):
-    words = [sys.executable, "-m", f"a2d_tf.commands.{command}", *arguments]
-    status = subprocess.run(words, env=processes.environment()).returncode
-    if status:
-        raise InputError(f"{command} ended with status {status}; mend what it names, run again")
-
-
 def run_all(
     workdir: str | os.PathLike,
     base: str,
@@ -189,7 +108,7 @@ def run_all(
     train: list[str],
     delete_weights: bool = False,
     device: str = "auto",
-) -> dict[tuple[int, str], dict]:
+) -> dict[tuple[int, str], str]:
     """Train and score what is not done yet.
 
     Args:
@@ -200,45 +119,42 @@ def run_all(
       device: --device of all.
 
     Returns:
-      {(seed, name): see `Status`} of these and all earlier runs, except those that other processes
-      are still at.
+      {(seed, name): why it failed, or ""} of these and all earlier runs, except those that other
+      processes are still at.
     """
-    runs = {(seed, name): Status(workdir, seed, name) for seed in seeds for name in names}
-    left = [key for key, status in runs.items() if not status.done()]
-    began, elsewhere = time.monotonic(), set()
-    for i, (seed, name) in enumerate(left, 1):
-        if runs[seed, name].done():  # by another process, meanwhile
-            continue
-        elapsed = (time.monotonic() - began) / 60
-        print(f"\n== {i}/{len(left)} {name}, seed {seed}: {elapsed:.0f} min so far", flush=True)
+    runs, errors = [(seed, name) for seed in seeds for name in names], {}
+    for i, (seed, name) in enumerate(runs, 1):
         folder = os.path.join(workdir, f"seed{seed}")
-        with runs[seed, name].sitting() as run:
-            if run is None:
+        print(f"\n== {i}/{len(runs)} {name}, seed {seed}", flush=True)
+        with locked(os.path.join(folder, f"{name}.lock"), wait=False) as held:
+            if not held:
                 print("another process is at it", flush=True)
-                elsewhere.add((seed, name))
+                continue
+            if experiments.is_scored(run_folder(workdir, seed, name)):
                 continue
             try:
                 extra = [*train_flags(train, name), f"--seed={seed}"]
-                scored = processes.train_and_score(
-                    name, base, records, folder, extra=extra, device=device
-                )
-                run["folder"] = os.path.relpath(scored, workdir)
+                processes.train_and_score(name, base, records, folder, extra=extra, device=device)
             except InputError as error:
-                run["error"] = str(error)
+                errors[seed, name] = str(error)
                 print(f"failed: {error}", file=sys.stderr, flush=True)
-        # Only once the status is on disk: a run not known to be done continues from them.
-        if delete_weights and runs[seed, name].done():
-            for phase in experiments.phases(name):
+                continue
+            for phase in experiments.phases(name) if delete_weights else ():
                 for kind in ("checkpoints", "best"):
                     shutil.rmtree(os.path.join(folder, phase, kind), ignore_errors=True)
-    running = {key for key in elsewhere if runs[key].running()}
-    return {key: Status(workdir, *key).read() for key in {*_known(workdir), *runs} - running}
+    found = {}
+    for path in pathlib.Path(workdir).glob("seed*/*.lock"):
+        seed, name = int(path.parent.name[len("seed") :]), path.stem
+        with locked(path, wait=False) as held:
+            if held:
+                scored = experiments.is_scored(run_folder(workdir, seed, name))
+                found[seed, name] = errors.get((seed, name), "" if scored else "not ended")
+    return found
 
 
-def _known(workdir):
-    """{(seed, name)} of all runs that have a status."""
-    paths = pathlib.Path(workdir).glob("seed*/status/*.json")
-    return {(int(p.parts[-3][4:]), p.stem) for p in paths if p.parts[-3][4:].isdigit()}
+def run_folder(workdir: str | os.PathLike, seed: int, name: str) -> pathlib.Path:
+    """Return the run folder of which the scores are a row's."""
+    return pathlib.Path(workdir, f"seed{seed}", experiments.phases(name)[-1])
 
 
 def train_flags(train: list[str], name: str) -> list[str]:
@@ -315,12 +231,10 @@ def _report(workdir, records, runs):
     devices.hide_gpus()  # which the trainings of other processes use
     print("\n== report", flush=True)
     manifest, names = Manifest.load(records), order()
-    results = []
-    for seed, name in sorted(runs, key=lambda key: (key[0], names.index(key[1]))):
-        run = runs[seed, name]
-        run["error"] = run["error"] or ("" if run["folder"] else "not ended")
-        run["folder"] = os.path.join(workdir, run["folder"] or "")
-        results.append(reproduction.Result(name, seed, **run))
+    results = [
+        reproduction.Result(name, seed, run_folder(workdir, seed, name), runs[seed, name])
+        for seed, name in sorted(runs, key=lambda key: (key[0], names.index(key[1])))
+    ]
     text = origin(manifest, _RECORDS.value or _RELEASE.value, _BASE.value, _TRAIN.value)
     blocks = reproduction.build(results, manifest, text)
     pages.write(workdir, "The paper's tables, reproduced", blocks)
@@ -331,7 +245,7 @@ def _report(workdir, records, runs):
 def main(argv: list[str]) -> None:
     """Run the command."""
     command_line.require(argv, workdir=_WORKDIR.value, base=_BASE.value)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a sitting is recorded
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a training then saves its step
     names = order()
     for name in _RUNS.value or ():
         if name not in names:

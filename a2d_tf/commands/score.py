@@ -30,7 +30,7 @@ from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import check_inside, write_json
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.evaluation import box_data, coco_results, label_maps
+from a2d_tf.evaluation import box_data, label_maps
 from a2d_tf.evaluation import metrics as registry
 from a2d_tf.evaluation.metrics.segmentation import LabelMaps
 from a2d_tf.evaluation.reports import tables
@@ -119,7 +119,7 @@ def score_detection(
                 "scores to compare with chance; see zero_shot_actor_ap for their APs"
             )
         split.truth = box_data.Truth.load(truth, label_space, with_masks=True)
-        split.results = coco_results.Results.load(predicted, split.truth, label_space)
+        split.results = box_data.Results.load(predicted, split.truth, label_space)
     else:
         split.truth = box_data.Truth.load(truth, label_space)
         split.detections = box_data.Detections.load(predicted)
@@ -145,7 +145,7 @@ def score_tracks(truth: str, predicted: list[str], label_space: LabelSpace | Non
     videos, label_space, notes = scoring.read(annotated, scoring.folders(predicted), label_space)
     for note in notes:
         print(note)
-    return _results("tracks", registry.Split(label_space, videos=videos))
+    return _results("tracks", registry.Split(label_space, videos=list(videos.values())))
 
 
 def _results(command, split):

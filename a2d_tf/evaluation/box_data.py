@@ -1,4 +1,4 @@
-"""Boxes of a split: the detections of every RoI, and the ground truth, as they are in files.
+"""Boxes of a split as they are in files: of every RoI, of the ground truth, and of instances.
 
 Boxes are half-open: areas are (x2 - x1) * (y2 - y1).
 """
@@ -9,6 +9,7 @@ import dataclasses
 import os
 
 import numpy as np
+from pycocotools import mask as rle_tools
 
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import (
@@ -51,17 +52,17 @@ class Detections:
     source: str = "detections"
 
     def __post_init__(self):
-        self.frames = _frame_names(self.frames, self.source)
-        self.roi_frame = _indices(self.roi_frame, "roi_frame", self)
+        self.frames = _frame_names(self)
+        self.roi_frame = _indices(self, "roi_frame")
         rois = len(self.roi_frame)
         self.actor_scores = _floats(self, "actor_scores", rois, None)
         self.action_scores = _floats(self, "action_scores", rois, None)
         actors, actions = self.actor_scores.shape[1], self.action_scores.shape[1]
-        self.boxes = _boxes(self, rois, actors, 4)
+        self.boxes = _boxes(self, "boxes", rois, actors, 4)
         if self.joint_scores is not None:
             self.joint_scores = _floats(self, "joint_scores", rois, actors, actions)
         if self.joint_boxes is not None:
-            self.joint_boxes = _boxes(self, rois, actors, actions, 4, name="joint_boxes")
+            self.joint_boxes = _boxes(self, "joint_boxes", rois, actors, actions, 4)
 
     def save(self, path: str | os.PathLike) -> None:
         """Write `detections.npz` atomically, without pickles."""
@@ -120,10 +121,10 @@ class Truth:
     image_ids: list = dataclasses.field(default_factory=list)
 
     def __post_init__(self):
-        self.frames = _frame_names(self.frames, self.source)
-        self.box_frame = _indices(self.box_frame, "box_frame", self)
+        self.frames = _frame_names(self)
+        self.box_frame = _indices(self, "box_frame")
         self.boxes = np.asarray(self.boxes, np.float32).reshape(-1, 4)
-        self.boxes = _boxes(self, len(self.box_frame), 4)
+        self.boxes = _boxes(self, "boxes", len(self.box_frame), 4)
         self.codes = np.asarray(self.codes, np.int64)
         if not self.image_ids:
             self.image_ids = list(range(1, len(self.frames) + 1))
@@ -162,54 +163,99 @@ class Truth:
         }
         kind = {"images": [image], "annotations": [annotation]}
         coco = load_json(path, kind, "a truth is COCO JSON")
-        boxes = coco["annotations"]
-        truth = cls(
-            np.array([image["file_name"][: -len(".png")] for image in coco["images"]]),
-            np.array([index[box["image_id"]] for box in boxes], np.int64),
-            np.array([coco_results.corners(box["bbox"]) for box in boxes], np.float32),
-            np.array([box["category_id"] for box in boxes], np.int64),
-            source=os.fspath(path),
-            image_ids=list(index),
-        )
-        if with_masks:
-            truth._read_masks(coco)
+        images, boxes = coco["images"], coco["annotations"]
+        frames = np.array([image["file_name"][: -len(".png")] for image in images])
+        parts, source = coco_results.arrays(boxes, index), os.fspath(path)
+        truth = cls(frames, *parts, source=source, image_ids=list(index))
+        sizes = [(image.get("height"), image.get("width")) for image in images]
+        segmentations = [annotation.get("segmentation") for annotation in boxes]
+        if with_masks and all(map(all, sizes)) and all(segmentations):
+            truth.sizes = sizes
+            truth.masks = [
+                coco_results.read_mask(segmentation, sizes[frame], f"{source}: annotations[{i}]")
+                for i, (segmentation, frame) in enumerate(zip(segmentations, truth.box_frame))
+            ]
         return truth
 
-    def _read_masks(self, coco):
-        sizes = [(image.get("height"), image.get("width")) for image in coco["images"]]
-        segmentations = [annotation.get("segmentation") for annotation in coco["annotations"]]
-        if not all(map(all, sizes)) or not all(segmentations):
-            return
-        self.sizes = sizes
-        self.masks = [
-            coco_results.read_mask(segmentation, sizes[frame], f"{self.source}: annotations[{i}]")
-            for i, (segmentation, frame) in enumerate(zip(segmentations, self.box_frame))
-        ]
-
-    def save(self, path: str | os.PathLike, label_space: LabelSpace) -> None:
-        """Write the COCO JSON that `load` reads, atomically."""
+    def coco(self) -> dict:
+        """Return the frames and boxes as in COCO JSON, with masks where there are."""
         images = [
             {"id": identity, "file_name": f"{frame}.png"}
             for identity, frame in zip(self.image_ids, self.frames.tolist())
         ]
+        for image, (height, width) in zip(images, self.sizes or ()):
+            image.update(height=int(height), width=int(width))
         image_ids = [self.image_ids[frame] for frame in self.box_frame]
-        annotations = coco_results.annotations_of(image_ids, self.boxes, self.codes)
-        if self.masks is not None and self.sizes is not None:
-            for image, (height, width) in zip(images, self.sizes):
-                image.update(height=int(height), width=int(width))
-            for annotation, mask in zip(annotations, self.masks):
-                annotation.update(segmentation=mask, area=coco_results.area(mask))
-        write_json(
-            path,
-            {
-                "images": images,
-                "annotations": annotations,
-                "categories": [
-                    {"id": code, "name": label_space.name(code)} for code in label_space.codes
-                ],
-            },
-            sort_keys=True,
-        )
+        annotations = coco_results.to_annotations(image_ids, self.boxes, self.codes, self.masks)
+        return {"images": images, "annotations": annotations}
+
+    def save(self, path: str | os.PathLike, label_space: LabelSpace) -> None:
+        """Write the COCO JSON that `load` reads, atomically."""
+        names = [{"id": code, "name": label_space.name(code)} for code in label_space.codes]
+        write_json(path, {**self.coco(), "categories": names}, sort_keys=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """Instances on the frames of a ground truth, as in COCO's results; in native pixels.
+
+    Attributes:
+      frames: [F] names, those of the ground truth.
+      roi_frame: int64 [R], index into frames.
+      boxes: float32 [R, 4], x1, y1, x2, y2.
+      codes: int64 [R], of actors and actions of the label space, not necessarily valid pairs.
+      scores: float64 [R].
+      masks: [R] RLEs, see `coco_results.encode_mask`; None if any is missing.
+    """
+
+    frames: np.ndarray
+    roi_frame: np.ndarray
+    boxes: np.ndarray
+    codes: np.ndarray
+    scores: np.ndarray
+    masks: list | None
+
+    @classmethod
+    def load(cls, path: str | os.PathLike, truth: Truth, label_space: LabelSpace) -> Results:
+        """Read results on the frames of a ground truth.
+
+        The sizes of masks are those of the ground truth; without sizes, segmentations are ignored.
+
+        Raises:
+          InputError: the file is missing or no such JSON, or names the entry and its field that is
+            missing or malformed.
+        """
+        sizes = dict(zip(truth.image_ids, truth.sizes or ()))
+        every = label_space.encode(*np.indices(label_space.valid.shape)).ravel().tolist()
+        entry = {
+            "image_id": coco_results.among(set(truth.image_ids), f"image of {truth.source}"),
+            "category_id": coco_results.among(every, "code of the label space"),
+            "score": float,
+            "bbox?": coco_results.bbox,
+        }
+        listed = load_json(path, [entry], "results are a JSON list of COCO's instances")
+        for i, each in enumerate(listed):
+            mask, size = each.get("segmentation"), sizes.get(each["image_id"])
+            if mask is not None:
+                mask = coco_results.read_mask(mask, size, f"{path}: [{i}]") if size else None
+            each["segmentation"] = mask
+            if "bbox" not in each:
+                if mask is None:
+                    raise InputError(
+                        f"{path}: [{i}].bbox is missing; a segmentation stands in for it where the "
+                        "images of the truth have 'width' and 'height'"
+                    )
+                each["bbox"] = rle_tools.toBbox(mask).tolist()
+        return cls.of_entries(listed, truth)
+
+    @classmethod
+    def of_entries(cls, listed: list[dict], truth: Truth) -> Results:
+        """Take `coco_results.entries` on the frames of a ground truth."""
+        index = {identity: frame for frame, identity in enumerate(truth.image_ids)}
+        masks = [entry["segmentation"] for entry in listed]
+        scores = np.array([entry["score"] for entry in listed], np.float64)
+        parts = coco_results.arrays(listed, index)
+        return cls(truth.frames, *parts, scores, None if None in masks else masks)
 
 
 def check(detections: Detections, truth: Truth, label_space: LabelSpace) -> None:
@@ -244,49 +290,53 @@ def _file_name(value):
         raise ValueError(f"{shown(value)} must be <VID>/<frame>.png")
 
 
-def _frame_names(frames, source):
-    frames = np.asarray(frames)
-    if frames.size == 0:
-        frames = frames.astype(str)
-    if frames.ndim != 1 or frames.dtype.kind != "U":
-        raise InputError(f"{source}: field 'frames' must be a list of strings <VID>/<frame>")
-    for name in frames.tolist():
-        if not is_frame_name(name):
-            raise InputError(f"{source}: field 'frames': {shown(name)} is not <VID>/<frame>")
+def _array(owner, name, kinds, *shape):
+    """Return a field as an array of some kinds of NumPy's; None stands for any length."""
+    values = np.asarray(getattr(owner, name))
+    if not values.size:  # of an empty list NumPy does not know the kind
+        values = values.astype(kinds[0])
+    fits = len(shape) == values.ndim and all(
+        expected in (None, size) for expected, size in zip(shape, values.shape)
+    )
+    if not fits or values.dtype.kind not in kinds:
+        expected = ", ".join("any" if size is None else str(size) for size in shape)
+        what = {"U": "texts", "iu": "integers", "fiu": "numbers"}[kinds]
+        raise InputError(
+            f"{owner.source}: field '{name}' must be {what} of the shape [{expected}], not "
+            f"{values.dtype} {list(values.shape)}"
+        )
+    return values
+
+
+def _frame_names(owner):
+    """Return the names of the owner's frames."""
+    frames = _array(owner, "frames", "U", None)
+    wrong = [name for name in frames.tolist() if not is_frame_name(name)]
+    if wrong:
+        raise InputError(f"{owner.source}: field 'frames': {shown(wrong[0])} is not <VID>/<frame>")
     names, counts = np.unique(frames, return_counts=True)
     if (counts > 1).any():
-        raise InputError(f"{source}: field 'frames' lists {names[counts > 1][0]} twice")
+        raise InputError(f"{owner.source}: field 'frames' lists {names[counts > 1][0]} twice")
     return frames
 
 
-def _indices(values, name, owner):
-    """Return int64 [N], indices of the owner's frames."""
-    values = np.asarray(values)
-    whole = values.ndim == 1 and (not values.size or values.dtype.kind in "iu")
-    if not whole or (values.size and not 0 <= values.min() <= values.max() < len(owner.frames)):
-        raise InputError(
-            f"{owner.source}: field '{name}' must be integers that index the {len(owner.frames)} "
-            "frames"
-        )
+def _indices(owner, name):
+    """Return a field as int64 [N], indices of the owner's frames."""
+    values, count = _array(owner, name, "iu", None), len(owner.frames)
+    if values.size and not 0 <= values.min() <= values.max() < count:
+        raise InputError(f"{owner.source}: field '{name}' must index the {count} frames")
     return values.astype(np.int64, copy=False)
 
 
 def _floats(owner, name, *shape):
-    """Return a field as finite floats; None stands for any length."""
-    values = np.asarray(getattr(owner, name))
-    fits = len(shape) == values.ndim and all(
-        expected in (None, size) for expected, size in zip(shape, values.shape)
-    )
-    if not fits or values.dtype.kind not in "fiu" or not np.isfinite(values).all():
-        expected = ", ".join("any" if size is None else str(size) for size in shape)
-        raise InputError(
-            f"{owner.source}: field '{name}' must be finite numbers of the shape [{expected}], not "
-            f"{values.dtype} {list(values.shape)}"
-        )
+    """Return a field as finite floats."""
+    values = _array(owner, name, "fiu", *shape)
+    if not np.isfinite(values).all():
+        raise InputError(f"{owner.source}: field '{name}' must be finite")
     return values.astype(np.result_type(values.dtype, np.float32), copy=False)
 
 
-def _boxes(owner, *shape, name="boxes"):
+def _boxes(owner, name, *shape):
     """Return a field as boxes, float32."""
     boxes = _floats(owner, name, *shape).astype(np.float32, copy=False)
     if not (boxes[..., 2:] >= boxes[..., :2]).all():

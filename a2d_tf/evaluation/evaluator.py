@@ -20,7 +20,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import check_place, whole_folder, write_json
 from a2d_tf.data import pipeline, records
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.evaluation import coco_results
+from a2d_tf.evaluation import box_data, coco_results
 from a2d_tf.evaluation import metrics as registry
 from a2d_tf.evaluation.frames import FIELDS, Collected, Frame, Pairs
 from a2d_tf.evaluation.label_maps import write_png
@@ -285,7 +285,7 @@ class Evaluator:
         inputs.detections, inputs.truth = collected.detections(), collected.truth()
         inputs.truth.save(os.path.join(partial, "truth.json"), self.labels)
         coco_results.write(os.path.join(partial, "instances.json"), instances)
-        inputs.results = coco_results.Results.of_entries(instances, inputs.truth)
+        inputs.results = box_data.Results.of_entries(instances, inputs.truth)
         with futures.ThreadPoolExecutor(1) as pool:
             # Compressing releases Python's lock. The others would take turns.
             saved = pool.submit(inputs.detections.save, os.path.join(partial, "detections.npz"))

@@ -1,13 +1,11 @@
-"""Videos as the scores over time see them: objects that are followed, and how they overlap.
-
-A frame is reduced to counts of pixels when it is made, so that masks need not be held.
-"""
+"""Videos as the scores over time see them: objects that are followed, and how they overlap."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from pycocotools import mask as rle_tools
@@ -46,69 +44,37 @@ class Objects:
         """Return the objects of a frame without any."""
         return cls(np.zeros(0, np.int64), np.zeros(0, np.int64), [], np.zeros(0))
 
+    @functools.cached_property
+    def areas(self) -> np.ndarray:
+        """The pixels of each mask: int64 [N]."""
+        return _areas(self.masks)
+
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
-    """A frame: N true objects against M predicted ones.
+    """A frame: N true objects against M that were found."""
 
-    Attributes:
-      tracks, codes: of the true objects, int64 [N].
-      areas: their pixels, int64 [N].
-      predicted_tracks, predicted_codes: int64 [M].
-      predicted_areas: int64 [M].
-      scores: of the predicted objects, float64 [M].
-      overlaps: pixels of each intersection, int64 [N, M].
-    """
+    truth: Objects
+    found: Objects
 
-    tracks: np.ndarray
-    codes: np.ndarray
-    areas: np.ndarray
-    predicted_tracks: np.ndarray
-    predicted_codes: np.ndarray
-    predicted_areas: np.ndarray
-    scores: np.ndarray
-    overlaps: np.ndarray
-
-    @classmethod
-    def of(cls, truth: Objects, predicted: Objects) -> Frame:
-        """Compare the objects of a frame."""
-        return cls(
-            tracks=truth.tracks,
-            codes=truth.codes,
-            areas=_areas(truth.masks),
-            predicted_tracks=predicted.tracks,
-            predicted_codes=predicted.codes,
-            predicted_areas=_areas(predicted.masks),
-            scores=predicted.scores,
-            overlaps=_areas(
-                [
-                    rle_tools.merge([mask, other], intersect=True)
-                    for mask in truth.masks
-                    for other in predicted.masks
-                ]
-            ).reshape(len(truth.masks), len(predicted.masks)),
-        )
+    @functools.cached_property
+    def overlaps(self) -> np.ndarray:
+        """The pixels of each intersection: int64 [N, M]."""
+        pairs = [[mask, other] for mask in self.truth.masks for other in self.found.masks]
+        areas = _areas([rle_tools.merge(pair, intersect=True) for pair in pairs])
+        return areas.reshape(len(self.truth.masks), len(self.found.masks))
 
     @functools.cached_property
     def iou(self) -> np.ndarray:
         """The intersection over union of each pair of masks: float64 [N, M]."""
-        return self.overlaps / (self.areas[:, None] + self.predicted_areas - self.overlaps)
+        return self.overlaps / (self.truth.areas[:, None] + self.found.areas - self.overlaps)
 
 
-@dataclasses.dataclass(frozen=True)
-class Video:
-    """A video's scored frames, in order."""
-
-    name: str
-    frames: Sequence[Frame]
-
-
-@dataclasses.dataclass(frozen=True)
-class Match:
-    """A frame of one class alone: n true objects against m predicted ones.
+class Match(NamedTuple):
+    """A frame of one class alone: n true objects against m that were found.
 
     Attributes:
-      rows, columns: which track of the truth, and of the prediction, each object is of: int64 [n],
+      rows, columns: which track of the truth, and of those found, each object is of: int64 [n],
         [m], indices from 0 that are the same in all frames of a video.
       iou: float64 [n, m].
     """
@@ -118,37 +84,25 @@ class Match:
     iou: np.ndarray
 
 
-def track_counts(frames: Sequence[Match]) -> tuple[int, int]:
-    """Return the numbers of true and of predicted tracks in the frames of a video."""
-    rows = 1 + max((int(frame.rows.max(initial=-1)) for frame in frames), default=-1)
-    columns = 1 + max((int(frame.columns.max(initial=-1)) for frame in frames), default=-1)
-    return rows, columns
-
-
-def of_class(video: Video, kind: str, number: int, labels: LabelSpace) -> list[Match]:
+def of_class(frames: Iterable[Frame], kind: str, number: int, labels: LabelSpace) -> list[Match]:
     """Select the objects of one class of a kind in each frame of a video that has any.
 
     As every benchmark of tracking has it, a true object is of one class and meets predictions of
     that class alone; an object whose class changes is one track in each of its classes.
     """
     chosen = []
-    for frame in video.frames:
-        rows = np.flatnonzero(classes_of(kind, frame.codes, labels) == number)
-        columns = np.flatnonzero(classes_of(kind, frame.predicted_codes, labels) == number)
-        if len(rows) or len(columns):
-            chosen.append((frame, rows, columns))
-    if not chosen:
-        return []
-    tracks = np.unique(np.concatenate([frame.tracks[rows] for frame, rows, _ in chosen]))
-    others = np.concatenate([frame.predicted_tracks[columns] for frame, _, columns in chosen])
-    others = np.unique(others)
-    return [
-        Match(
-            np.searchsorted(tracks, frame.tracks[rows]),
-            np.searchsorted(others, frame.predicted_tracks[columns]),
-            frame.iou[np.ix_(rows, columns)],
+    for frame in frames:
+        sides = frame.truth, frame.found
+        rows, columns = (
+            np.flatnonzero(classes_of(kind, side.codes, labels) == number) for side in sides
         )
-        for frame, rows, columns in chosen
+        if len(rows) or len(columns):
+            tracks = sides[0].tracks[rows], sides[1].tracks[columns]
+            chosen.append((*tracks, frame.iou[np.ix_(rows, columns)]))
+    known = [np.unique(np.concatenate(side)) for side in list(zip(*chosen))[:2]]
+    return [
+        Match(np.searchsorted(known[0], tracks), np.searchsorted(known[1], others), iou)
+        for tracks, others, iou in chosen
     ]
 
 

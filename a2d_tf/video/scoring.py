@@ -16,7 +16,7 @@ from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.segmentations import decode_parts
 from a2d_tf.evaluation.coco_results import encode_mask
-from a2d_tf.evaluation.scenes import Frame, Objects, Video
+from a2d_tf.evaluation.scenes import Frame, Objects
 from a2d_tf.video import predictions
 from a2d_tf.video.views import pages
 
@@ -119,7 +119,7 @@ def folders(predicted: Sequence[str | os.PathLike]) -> list[pathlib.Path]:
 
 def read(
     truth: Truth, places: Iterable[pathlib.Path], labels: LabelSpace | None = None
-) -> tuple[list[Video], LabelSpace, list[str]]:
+) -> tuple[dict[str, list[Frame]], LabelSpace, list[str]]:
     """Compare predictions with the truth in the frames that are annotated.
 
     A frame that is annotated and was not segmented counts as one in which nothing was found.
@@ -130,13 +130,13 @@ def read(
       labels: the label space; by default that of the predictions.
 
     Returns:
-      (the videos, their label space, a line on each thing that was not scored).
+      ({name of a video: its frames}, their label space, a line on each thing that was not scored).
 
     Raises:
       InputError: two predictions of a video, none of a video of the truth, other labels or sizes,
         or a damaged file.
     """
-    videos: dict[str, Video] = {}
+    videos: dict[str, list[Frame]] = {}
     notes, unknown = [], []
     for place in places:
         found = predictions.read_detections(place)
@@ -171,7 +171,7 @@ def read(
     left = len(truth.videos) - len(videos)
     if left:
         notes.append(f"{left} of {len(truth.videos)} annotated videos have no prediction")
-    return list(videos.values()), labels or A2D, notes
+    return videos, labels or A2D, notes
 
 
 def _classes(labels):
@@ -192,7 +192,7 @@ def _placed(numbered: _Numbered, images: Sequence[str] | None) -> _Numbered:
 
 
 def _compare(truth, found, numbered, labels):
-    """The `Video` of a prediction."""
+    """The frames of a prediction beside the truth."""
     last = max(numbered)
     if found.frame_count is not None and last > found.frame_count:
         raise InputError(
@@ -203,5 +203,5 @@ def _compare(truth, found, numbered, labels):
     for number in sorted(numbered):
         size = found.facts.size
         objects = found.objects.get(number, Objects.none())
-        frames.append(Frame.of(truth.objects(numbered[number], size, labels), objects))
-    return Video(found.name, frames)
+        frames.append(Frame(truth.objects(numbered[number], size, labels), objects))
+    return frames

@@ -27,8 +27,8 @@ class Split:
       threshold: least p(actor) of an instance in label maps and tracks.
       joint: whether p(action) is a sum over actors, see `tracking.read_label`.
       truth, detections, results: of all frames when `Metric.result` is called: a `box_data.Truth`
-        and its `Detections`, `coco_results.Results`.
-      videos: list of `scenes.Video`.
+        and its `Detections` and `Results`.
+      videos: lists of `scenes.Frame`.
       zero_shot_actor: name of the actor whose action labels were withheld, or "".
       seed: of shuffles.
       full: `Detections` of the full model, to compare a zero-shot model with.

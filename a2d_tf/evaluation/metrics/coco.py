@@ -7,8 +7,8 @@ the best 100 do.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
-from typing import TYPE_CHECKING
 
 import numpy as np
 from pycocotools.coco import COCO
@@ -16,11 +16,8 @@ from pycocotools.cocoeval import COCOeval
 
 from a2d_tf.core import machine
 from a2d_tf.evaluation import coco_results
+from a2d_tf.evaluation.box_data import Results, Truth
 from a2d_tf.evaluation.metrics import Metric, Table
-
-if TYPE_CHECKING:
-    from a2d_tf.evaluation.box_data import Truth
-    from a2d_tf.evaluation.coco_results import Results
 
 _MATCHES = {"ap": slice(None), "ap50": 0, "ap75": 5}  # of the IoUs .5, .55, ..., .95
 _SIZES: dict[str, list[float]] = {
@@ -66,8 +63,8 @@ def metrics_of(results: Results, truth: Truth) -> dict[str, dict[str, float | No
     a detection is that of the box or of the mask that is matched.
 
     Args:
-      results: a `coco_results.Results` of this truth's frames.
-      truth: a `box_data.Truth`.
+      results: instances on this truth's frames.
+      truth: the ground truth.
 
     Returns:
       {"box": {"ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large"}, "mask": {...}} in
@@ -75,14 +72,17 @@ def metrics_of(results: Results, truth: Truth) -> dict[str, dict[str, float | No
     """
     if not len(truth.codes):
         return {}
-    kinds = {"box": "bbox"}
+    content = dataclasses.replace(truth, image_ids=[]).coco()  # ids of frames from 1 on
+    categories, figures = np.unique(truth.codes).tolist(), {}
+    true = index(**content, categories=categories)
+    kinds: dict[str, tuple] = {"box": ("bbox", None)}
     if truth.masks is not None and results.masks is not None:
-        kinds["mask"] = "segm"
-    true = as_coco(truth, truth, truth.box_frame, masked=truth.masks is not None)
-    figures = {}
-    for kind, name in kinds.items():
-        detected = as_coco(truth, results, results.roi_frame, results.scores, masked=kind == "mask")
-        figures[kind] = precisions(COCOeval(true, detected, name), _SIZES)
+        kinds["mask"] = "segm", results.masks
+    parts = (results.roi_frame + 1).tolist(), results.boxes, results.codes
+    for kind, (name, masks) in kinds.items():
+        annotations = coco_results.to_annotations(*parts, masks, results.scores)
+        found = index(content["images"], annotations, categories)
+        figures[kind] = precisions(COCOeval(true, found, name), _SIZES)
     return figures
 
 
@@ -139,31 +139,6 @@ def _frames(evaluation, category):
     """Return the frames with truth or detections of a category."""
     sides = evaluation.cocoGt, evaluation.cocoDt
     return sorted({frame for side in sides for frame in side.catToImgs[category]})
-
-
-def as_coco(
-    truth: Truth,
-    items: Truth | Results,
-    frames: np.ndarray,
-    scores: np.ndarray | None = None,
-    *,
-    masked: bool = False,
-) -> COCO:
-    """Convert boxes, codes and masks, of frames of the truth, to an object of pycocotools.
-
-    Areas are those of the masks where `masked`, else of the boxes.
-    """
-    annotations = coco_results.annotations_of(frames.tolist(), items.boxes, items.codes)
-    for name, values in (("segmentation", items.masks), ("score", scores)):
-        if values is not None:
-            for annotation, value in zip(annotations, values):
-                annotation[name] = value
-    for annotation in annotations if masked else ():
-        annotation["area"] = coco_results.area(annotation["segmentation"])
-    images = [{"id": i} for i in range(len(truth.frames))]
-    for image, (height, width) in zip(images, truth.sizes or ()):
-        image.update(height=height, width=width)
-    return index(images, annotations, np.unique(truth.codes).tolist())
 
 
 def index(images: list[dict], annotations: list[dict], categories: list[int]) -> COCO:

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation.box_data import Detections, Truth, check
-from a2d_tf.evaluation.coco_results import Results
+from a2d_tf.evaluation.box_data import Detections, Results, Truth, check
 from a2d_tf.evaluation.metrics import KINDS, Metric, Table
 
 RECALL_LEVELS = np.linspace(0, 1, 11)  # not the exact tenths, see average_precision

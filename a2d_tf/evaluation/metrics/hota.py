@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from a2d_tf.evaluation.scenes import Match, track_counts
+from a2d_tf.evaluation.scenes import Match
 
 ALPHAS = np.arange(0.05, 0.99, 0.05)
 """Least IoUs of a match; every figure of HOTA is the mean over them."""
@@ -54,7 +54,7 @@ def count(frames: Sequence[Match]) -> np.ndarray:
       frames, among those in which the true or the predicted track is seen, in which the two are
       matched to each other.
     """
-    rows, columns = track_counts(frames)
+    rows, columns = _track_counts(frames)
     soft = np.zeros((rows, columns))
     lengths, other_lengths = np.zeros(rows), np.zeros(columns)
     for frame in frames:
@@ -90,7 +90,7 @@ def count_identities(frames: Sequence[Match]) -> np.ndarray:
     Returns:
       int64 [3]: the number of right objects, of true ones and of predicted ones.
     """
-    together = np.zeros(track_counts(frames), np.int64)
+    together = np.zeros(_track_counts(frames), np.int64)
     for frame in frames:
         together[np.ix_(frame.rows, frame.columns)] += frame.iou >= IDENTITY_IOU
     # A pair that never meets costs as much as no pair, so that all may be paired.
@@ -99,33 +99,36 @@ def count_identities(frames: Sequence[Match]) -> np.ndarray:
     return np.array([right, true, found])
 
 
+def _track_counts(frames):
+    """The numbers of true and of predicted tracks in the frames of a video."""
+    sides = list(zip(*frames))[:2]
+    return tuple(1 + int(np.concatenate(side).max(initial=-1)) for side in sides)
+
+
 def assign(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pair rows with columns so that the sum of the pairs' scores is the highest.
 
-    By shortest augmenting paths with potentials, O(N^2 M): Jonker and Volgenant, "A shortest
-    augmenting path algorithm for dense and sparse linear assignment problems", Computing 1987.
-    SciPy has it too, and nothing else here needs SciPy.
+    By shortest augmenting paths with potentials: Jonker and Volgenant, "A shortest augmenting path
+    algorithm for dense and sparse linear assignment problems", Computing 1987. SciPy has it too;
+    where SciPy is installed, however, each start of Keras loads it.
 
     Args:
       scores: finite float [N, M].
 
     Returns:
-      (rows, columns), each int64 [min(N, M)], rows ascending; every row or every column is paired.
+      (rows, columns), each int64 [min(N, M)]; every row or every column is paired.
     """
-    scores = np.asarray(scores, np.float64)
-    if scores.shape[0] > scores.shape[1]:
-        columns, rows = assign(scores.T)
-        order = np.argsort(rows)
-        return rows[order], columns[order]
-    owner = np.full(scores.shape[1] + 1, -1)  # the row of each column, and of a start beside them
-    prices = np.zeros(scores.shape[0]), np.zeros(len(owner))
-    for row in range(scores.shape[0]):
+    rows, columns = scores.shape
+    size = max(rows, columns)
+    costs = np.zeros((size, size))  # rows or columns that are added take what is left
+    costs[:rows, :columns] = -scores
+    owner = np.full(size + 1, -1)  # the row of each column, and of a start beside them
+    prices = np.zeros(size), np.zeros(size + 1)
+    for row in range(size):
         owner[-1] = row
-        _augment(-scores, owner, *prices)
-    columns = np.flatnonzero(owner[:-1] >= 0)
-    rows = owner[columns]
-    order = np.argsort(rows)
-    return rows[order], columns[order]
+        _augment(costs, owner, *prices)
+    paired = owner[:columns]
+    return paired[paired < rows], np.flatnonzero(paired < rows)
 
 
 def _augment(costs, owner, row_prices, column_prices):

@@ -13,12 +13,14 @@ from pycocotools.cocoeval import COCOeval
 
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation.metrics import coco
-from a2d_tf.evaluation.scenes import Video, classes_of
+from a2d_tf.evaluation.scenes import Frame, classes_of
 
 _EVERY_SIZE: dict[str, list[float]] = {"all": [0, np.inf]}
 
 
-def precisions(videos: Sequence[Video], kind: str, labels: LabelSpace) -> dict[str, float | None]:
+def precisions(
+    videos: Sequence[Sequence[Frame]], kind: str, labels: LabelSpace
+) -> dict[str, float | None]:
     """Compute the AP of tubes of the classes of a kind, in percent.
 
     A tube is what a track shows of one class in the scored frames of a video. The IoU of two tubes
@@ -30,42 +32,28 @@ def precisions(videos: Sequence[Video], kind: str, labels: LabelSpace) -> dict[s
     Returns:
       {"ap", "ap50"} at IoU .5:.95 and .5; None where no object is true.
     """
-    true: collections.Counter = collections.Counter()  # {(video, class, track): pixels}
-    found: collections.Counter = collections.Counter()
+    sides: tuple[dict, dict] = ({}, {})  # {(video, class, track): [(pixels, score), ...]}
     shared: collections.Counter = collections.Counter()  # {(true tube, predicted tube): pixels}
-    scores: dict[tuple, list[float]] = {}
-    for i, video in enumerate(videos):
-        for frame in video.frames:
-            rows, columns = (
-                [(i, *tube) for tube in zip(classes_of(kind, codes, labels).tolist(), tracks)]
-                for codes, tracks in (
-                    (frame.codes, frame.tracks.tolist()),
-                    (frame.predicted_codes, frame.predicted_tracks.tolist()),
-                )
-            )
-            true.update(dict(zip(rows, frame.areas.tolist())))
-            found.update(dict(zip(columns, frame.predicted_areas.tolist())))
-            for tube, score in zip(columns, frame.scores):
-                scores.setdefault(tube, []).append(score)
+    for i, frames in enumerate(videos):
+        for frame in frames:
+            tubes = []
+            for seen, side in zip(sides, (frame.truth, frame.found)):
+                numbers = classes_of(kind, side.codes, labels).tolist()
+                tubes.append([(i, *tube) for tube in zip(numbers, side.tracks.tolist())])
+                for tube, *shown in zip(tubes[-1], side.areas.tolist(), side.scores.tolist()):
+                    seen.setdefault(tube, []).append(shown)
             for row, column in zip(*np.nonzero(frame.overlaps)):
-                shared[rows[row], columns[column]] += int(frame.overlaps[row, column])
-    categories = sorted({number for _, number, _ in true})
+                shared[tubes[0][row], tubes[1][column]] += int(frame.overlaps[row, column])
+    categories = sorted({number for _, number, _ in sides[0]})
     if not categories:
         return {"ap": None, "ap50": None}
-
-    def iou(row, column):
-        return shared[row, column] / (true[row] + found[column] - shared[row, column])
-
     images = [{"id": i} for i in range(len(videos))]
-    sides = [
-        coco.index(images, _annotations(tubes, scores, categories), categories)
-        for tubes in (true, found)
-    ]
-    figures = coco.precisions(_TubeEvaluation(sides[0], sides[1], iou), _EVERY_SIZE)
+    true, found = (coco.index(images, _annotations(seen, categories), categories) for seen in sides)
+    figures = coco.precisions(_TubeEvaluation(true, found, shared), _EVERY_SIZE)
     return {name: figures[name] for name in ("ap", "ap50")}
 
 
-def _annotations(tubes, scores, categories):
+def _annotations(seen, categories):
     """Return annotations of pycocotools, with their tubes."""
     return [
         {
@@ -73,21 +61,26 @@ def _annotations(tubes, scores, categories):
             "image_id": tube[0],
             "category_id": tube[1],
             "tube": tube,
-            "area": area,
+            "area": sum(area for area, _ in rows),
             "iscrowd": 0,
-            "score": float(np.mean(scores.get(tube, 1.0))),
+            "score": float(np.mean([score for _, score in rows])),
         }
-        for number, (tube, area) in enumerate(tubes.items(), 1)
+        for number, (tube, rows) in enumerate(seen.items(), 1)
         if tube[1] in categories
     ]
 
 
 class _TubeEvaluation(COCOeval):
-    """pycocotools' evaluation with the IoU of tubes in the place of that of masks."""
+    """pycocotools' evaluation with the IoU of tubes in the place of that of masks.
 
-    def __init__(self, true, found, iou):
+    Args:
+      true, found: objects of pycocotools, of `_annotations`.
+      shared: {(true tube, predicted tube): pixels}.
+    """
+
+    def __init__(self, true, found, shared):
         super().__init__(true, found, "bbox")  # the kind whose annotations are left as they are
-        self._iou = iou
+        self._shared = shared
 
     def computeIoU(self, imgId: int, catId: int) -> list | np.ndarray:
         """Return the IoU of each (predicted, true) tube, the best predicted first."""
@@ -96,4 +89,6 @@ class _TubeEvaluation(COCOeval):
         true = self._gts[imgId, catId]
         if not found or not true:
             return []
-        return np.array([[self._iou(t["tube"], f["tube"]) for t in true] for f in found])
+        overlaps = [[self._shared[t["tube"], f["tube"]] for t in true] for f in found]
+        areas = [[t["area"] + f["area"] for t in true] for f in found]
+        return np.array(overlaps) / (np.array(areas) - overlaps)

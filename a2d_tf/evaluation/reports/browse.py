@@ -19,7 +19,7 @@ from a2d_tf.core.files import load_json
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import pipeline, records
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.evaluation import box_data, coco_results, label_maps
+from a2d_tf.evaluation import box_data, label_maps
 from a2d_tf.evaluation.metrics import KINDS, segmentation
 from a2d_tf.evaluation.reports import pages, tables
 from a2d_tf.ops import visualize
@@ -121,7 +121,7 @@ def page(
     )
     pictures = _pictures(manifest, split, {f.name for f in shown}, folder) if manifest else {}
     truth = box_data.Truth.load(folder / "truth.json", labels, with_masks=True)
-    results = coco_results.Results.load(folder / "instances.json", truth, labels)
+    results = box_data.Results.load(folder / "instances.json", truth, labels)
     palette = _palette(labels)
     cards = [
         _card(frame, folder, labels, palette, pictures.get(frame.name), truth, results)

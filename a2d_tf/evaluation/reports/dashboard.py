@@ -21,7 +21,6 @@ from tensorboard.plugins.hparams import api as hparams
 from a2d_tf.core.config import Config
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation import metrics as registry
-from a2d_tf.evaluation.metrics import detection
 from a2d_tf.evaluation.reports import charts
 from a2d_tf.training.events import Events
 from a2d_tf.training.losses import TERMS
@@ -106,37 +105,18 @@ def show_evaluation(workdir: str, name: str, step: int, metrics: dict) -> None:
 
 def images(validation: Validation, space: LabelSpace) -> dict[str, np.ndarray]:
     """Return a validation's pictures and charts of classes by tag, each uint8 [1, H, W, 3]."""
-    curves = {"precision against recall, actors": _curves(validation.split, space)}
-    found = {
-        "confusion": charts.confusion(validation.confusion, ("actor", "action"), space),
-        "precision_recall": charts.curves(curves, "recall", "precision", 1),
-    }
+    found = {"confusion": charts.confusion(validation.confusion, space)}
     for kind, names in (
         ("actor", space.actors),
         ("action", space.actions),
         ("pair", [space.name(code) for code in space.codes]),
     ):
         aps = [*validation.metrics[f"per_{kind}_ap"].values()]  # in code order
-        found[f"{kind}_ap"] = charts.bars({"": aps}, list(names), f"AP of {kind}s", "%")
+        found[f"{kind}_ap"] = charts.bars({"": aps}, list(names), f"AP of {kind}s")
     return {
         **{tag: picture[None] for tag, picture in validation.pictures.items()},
         **{f"classes/{tag}": _decoded(png) for tag, png in found.items()},
     }
-
-
-def _curves(split, space):
-    """Return {actor: (recall, precision)} of the actors in the split."""
-    found, actors = split.detections, space.split(split.truth.codes)[0]
-    classes, lines = detection.Classes(found, split.truth), {}
-    for actor in np.unique(actors) - 1:
-        boxes, scores, own = (
-            found.boxes[:, actor],
-            found.actor_scores[:, actor],
-            actors == actor + 1,
-        )
-        kept, hits, _ = classes.matched(boxes, scores, own, whole=True)
-        lines[space.actors[actor]] = detection.precision_recall(kept, hits, own.sum())
-    return lines
 
 
 def _decoded(png):

@@ -52,15 +52,7 @@ class Picture:
         return png_url(self.png)
 
 
-@dataclasses.dataclass(frozen=True)
-class Details:
-    """Preformatted text that opens on a click."""
-
-    title: str
-    text: str
-
-
-Block = Union[Heading, Text, Table, Picture, Details]
+Block = Union[Heading, Text, Table, Picture]
 
 
 def render(name: str, title: str, folder: pathlib.Path = _FILES, **values: Any) -> str:
@@ -111,8 +103,6 @@ def _markdown(block):
         return f"## {block.text}"
     if isinstance(block, Picture):
         return f"![{block.caption}](report/{block.name}.png)\n\n*{block.caption}*"
-    if isinstance(block, Details):
-        return f"<details><summary>{block.title}</summary>\n\n```\n{block.text}\n```\n\n</details>"
     if isinstance(block, Text):
         return block.text
     lines = [block.heads, ["---", *["---:"] * (len(block.heads) - 1)]]

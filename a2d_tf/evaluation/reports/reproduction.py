@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import json
-import logging
-import os
 import pathlib
-import re
-import statistics
 
 import cv2
 import numpy as np
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorboard.util.tensor_util import make_ndarray
 
 from a2d_tf.core.files import load_json
 from a2d_tf.data import pipeline
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import label_maps
-from a2d_tf.evaluation.metrics import KINDS, zero_shot
+from a2d_tf.evaluation.metrics import KINDS
 from a2d_tf.evaluation.metrics.detection import Detection
-from a2d_tf.evaluation.metrics.segmentation import Confusion, Segmentation
+from a2d_tf.evaluation.metrics.segmentation import Segmentation
 from a2d_tf.evaluation.reports import bootstrap, charts, tables
-from a2d_tf.evaluation.reports.pages import Block, Details, Heading, Picture, Table, Text
+from a2d_tf.evaluation.reports.pages import Block, Heading, Picture, Table, Text
 from a2d_tf.ops import visualize
 from a2d_tf.training import experiments
 
@@ -42,10 +35,7 @@ ROWS = {
     "late_fusion": ("late fusion", None, None),
 }
 _TABLE_1 = ("Trilayer", "GPM+TSP", "GPM+GBH", "TSMT+GBH", "TSMT+SM", _FULL)
-_COMPARED = {
-    **{f"{kind} mIoU": ("segmentation", kind, "miou") for kind in KINDS},
-    "joint mAP": ("detection", "joint"),
-}
+_COMPARED = (*(f"{kind} mIoU" for kind in KINDS), "joint mAP")
 _PICTURED = ("full", "mask_rcnn_baseline", "no_mask", "no_temporal", "no_flow", "no_joint")
 _FRAMES = 6  # frames shown
 
@@ -58,24 +48,18 @@ class Result:
       name: of `experiments`.
       seed: of its trainings.
       folder: the scored run folder.
-      seconds: total time of its sittings.
-      sittings: number of times that it was started.
       error: why it failed; '' if it did not.
-      versions: {package: version} of the last sitting.
     """
 
     name: str
     seed: int
-    folder: str
-    seconds: float
-    sittings: int
+    folder: pathlib.Path
     error: str
-    versions: dict
 
     @property
     def test(self) -> pathlib.Path:
         """The folder of its scores on the test split."""
-        return pathlib.Path(self.folder) / "evaluation" / experiments.SPLIT
+        return self.folder / "evaluation" / experiments.SPLIT
 
     def metrics(self) -> dict:
         """Read its `metrics.json`; InputError where it is missing or damaged."""
@@ -104,9 +88,7 @@ def build(results: list[Result], manifest: Manifest, origin: str) -> list[Block]
     space = manifest.label_space
     rows = {name: metrics[name] for name in ROWS if name in metrics}
     blocks += _tables(rows) + _differences(rows, shown, space)
-    blocks += _zero_shot(metrics, space) + _further(rows) + _seeds(done)
-    blocks += _frames(shown, manifest) + _classes(shown, rows, space)
-    return blocks + _curves(shown) + _runs(results)
+    return blocks + _zero_shot(metrics, space) + _seeds(done) + _frames(shown, manifest)
 
 
 def _tables(rows):
@@ -152,13 +134,12 @@ def _differences(rows, shown, space):
     published, lines = Segmentation.published, []
     for name in (name for name in rows if name != "full"):
         beside = ROWS[name][1]
-        paper = f"{published[beside][-1] - published[_FULL][-1]:+.1f}" if beside else "-"
-        cells = [ROWS[name][0], paper]
-        for part in _COMPARED.values():
-            change = _at(rows[name], part) - _at(rows["full"], part)
-            low, high = bootstrap.interval(_at(draws[name], part), _at(draws["full"], part))
-            cells.append(f"{change:+.1f} [{low:+.1f}, {high:+.1f}]")
-        lines.append(cells)
+        cells = [f"{published[beside][-1] - published[_FULL][-1]:+.1f}" if beside else "-"]
+        drawn = zip(_compared(draws[name]), _compared(draws["full"]))
+        for ours, full, pair in zip(_compared(rows[name]), _compared(rows["full"]), drawn):
+            low, high = bootstrap.interval(*pair)
+            cells.append(f"{ours - full:+.1f} [{low:+.1f}, {high:+.1f}]")
+        lines.append([ROWS[name][0], *cells])
     return [
         Heading("Difference to the full model"),
         Text(
@@ -169,88 +150,59 @@ def _differences(rows, shown, space):
     ]
 
 
-def _at(figures, path):
-    for key in path:
-        figures = figures[key]
-    return figures
+def _compared(figures):
+    """The figures of _COMPARED."""
+    parts = figures["segmentation"], figures["detection"]
+    return [*(parts[0][kind]["miou"] for kind in KINDS), parts[1]["joint"]]
 
 
 def _zero_shot(metrics, space):
-    lines, columns = [], {"zero-shot": [], "full model": [], "chance": []}
-    for i, actor in enumerate(space.actors):
-        held_out = metrics.get(f"{experiments.ZERO_SHOT}{actor}")
-        if held_out is None:
-            continue
-        ap, chance = held_out["zero_shot"]["ap"], held_out["zero_shot"]["chance"]
-        whole = metrics["full"]["zero_shot_actor_ap"][str(i + 1)] if "full" in metrics else None
-        ratios = [zero_shot.ratio(value, whole) if whole else None for value in (ap, chance)]
-        cells = ["-" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
-        lines.append([actor, *map(tables.figure, (ap, whole, chance)), *cells])
-        for column, value in zip(columns.values(), (ap, whole, chance)):
-            column.append(value)
-    if not lines:
+    rows = {}
+    for i, actor in enumerate(space.actors, 1):
+        if f"{experiments.ZERO_SHOT}{actor}" in metrics:
+            found = metrics[f"{experiments.ZERO_SHOT}{actor}"]["zero_shot"]
+            full = metrics["full"]["zero_shot_actor_ap"][str(i)] if "full" in metrics else None
+            rows[actor] = found["ap"], full, found["chance"]
+    if not rows:
         return []
-    title, names = "AP per held-out actor", [line[0] for line in lines]
-    colours = (charts.OURS, charts.FULL, charts.CHANCE)
+    lines = []
+    for actor, (ap, full, chance) in rows.items():
+        ratios = [f"{value / full:.2f}" if full else "-" for value in (ap, chance)]
+        lines.append([actor, *map(tables.figure, (ap, full, chance)), *ratios])
+    columns = dict(zip(("zero-shot", "full model", "chance"), zip(*rows.values())))
+    png = charts.bars(columns, list(rows), "AP per held-out actor")
     return [
         Heading("Fig. 4: actions of an actor whose action labels were withheld"),
-        Picture(
-            "zero_shot",
-            charts.bars(columns, names, title, "%", colours=colours),
-            "AP per held-out actor, beside the full model and chance.",
-        ),
+        Picture("zero_shot", png, "AP per held-out actor, beside the full model and chance."),
         Table(("held out", "AP", "full model", "chance", "r_zs", "r of chance"), lines),
     ]
-
-
-def _further(rows):
-    """What the paper does not have, of every row."""
-    found: dict[str, Table] = {}
-    for name in rows:
-        for table in tables.further(rows[name]):
-            shown = found.setdefault(table.title, Table(("", *table.columns.values()), []))
-            for label, values in tables.lines(table):
-                cells = map(tables.figure, values)
-                shown.rows.append([", ".join(filter(None, (ROWS[name][0], label))), *cells])
-    blocks: list[Block] = [Heading("Beyond the paper")] if found else []
-    for title, shown in found.items():
-        blocks += [Text(f"{title}:"), shown]
-    return blocks
 
 
 def _seeds(done):
     runs = collections.defaultdict(dict)
     for result in done:
         if result.name in ROWS:
-            runs[result.name][result.seed] = result.metrics()
-    lines, differences = [], []
-    for name in (name for name in ROWS if len(runs[name]) > 1):
-        values = [[_at(m, part) for m in runs[name].values()] for part in _COMPARED.values()]
-        lines.append([ROWS[name][0], str(len(runs[name])), *(_spread(v, ".1f") for v in values)])
-        both = sorted(runs[name].keys() & runs["full"].keys())
-        if name != "full" and len(both) > 1:
-            values = [
-                [_at(runs[name][seed], part) - _at(runs["full"][seed], part) for seed in both]
-                for part in _COMPARED.values()
-            ]
-            cells = (_spread(v, "+.1f") for v in values)
-            differences.append([ROWS[name][0], str(len(both)), *cells])
-    if not lines:
-        return []
-    heads = ("", "seeds", *_COMPARED)
-    blocks = [
-        Heading("Seeds"),
-        Text("Mean of the seeds, and the lowest and highest of them; percent."),
-        Table(heads, lines),
-    ]
-    if differences:
-        text = "Difference to the full model of the same seed, in points: mean, lowest and highest."
-        blocks += [Text(text), Table(heads, differences)]
-    return blocks
-
-
-def _spread(values, form):
-    return f"{statistics.mean(values):{form}} ({min(values):{form}} to {max(values):{form}})"
+            runs[result.name][result.seed] = np.array(_compared(result.metrics()))
+    values = {name: list(runs[name].values()) for name in ROWS}
+    differences = {
+        name: [row - runs["full"][seed] for seed, row in runs[name].items() if seed in runs["full"]]
+        for name in ROWS
+        if name != "full"
+    }
+    blocks: list[Block] = []
+    for text, table, form in (
+        ("Percent", values, ".1f"),
+        ("Difference to the full model of the same seed, in points", differences, "+.1f"),
+    ):
+        lines = []
+        for name in (name for name in table if len(table[name]) > 1):
+            spread = zip(*(f(table[name], axis=0) for f in (np.mean, np.min, np.max)))
+            cells = [f"{mean:{form}} ({low:{form}} to {high:{form}})" for mean, low, high in spread]
+            lines.append([ROWS[name][0], str(len(table[name])), *cells])
+        if lines:
+            blocks.append(Text(f"{text}: mean of the seeds, the lowest and the highest."))
+            blocks.append(Table(("", "seeds", *_COMPARED), lines))
+    return [Heading("Seeds"), *blocks] if blocks else []
 
 
 def _frames(shown, manifest):
@@ -281,84 +233,3 @@ def _frames(shown, manifest):
     png = charts.grid(rows, ["input", "truth", *(ROWS[name][0] for name in variants)])
     caption = "Key frame, truth and the prediction of each variant; colours are pairs."
     return [Heading("Fig. 3: frames of the test split"), Picture("frames", png, caption)]
-
-
-def _classes(shown, rows, space):
-    variants = [name for name in ("full", "no_flow", "mask_rcnn_baseline") if name in rows]
-    aps = {ROWS[n][0]: [rows[n]["per_pair_ap"][str(c)] for c in space.codes] for n in variants}
-    blocks = []
-    if aps:
-        names = [space.name(code) for code in space.codes]
-        png = charts.bars(aps, names, "AP per pair", "%")
-        blocks += [Heading("Per class"), Picture("pair_ap", png, "AP of every valid pair.")]
-    if "full" in rows:
-        folder, confusion = shown["full"].test, Confusion(space)
-        for name in label_maps.frames_of(folder):
-            confusion.update(*label_maps.read_maps(folder, name, space))
-        for kinds in (("actor", "action"), ("joint",)):
-            png = charts.confusion(confusion, kinds, space)
-            caption = f"Confusion of {' and of '.join(kinds)} pixels, full model, percent of rows."
-            blocks.append(Picture(f"confusion_{kinds[0]}", png, caption))
-    return blocks
-
-
-def _curves(shown):
-    panels: dict[str, dict] = {}
-    for title, part, tag in (
-        ("training loss", "train", "loss/total"),
-        ("joint mIoU, validation", "validation", "segmentation/joint_miou"),
-    ):
-        for name in (name for name in ROWS if name in shown):
-            points = _scalars(os.path.join(shown[name].folder, "tensorboard", part), tag)
-            if points:
-                line = tuple(zip(*sorted(points.items())))
-                panels.setdefault(title, {})[ROWS[name][0]] = line
-    if not panels:
-        return []
-    caption = "Rows of two phases show the second one."
-    return [Heading("Learning curves"), Picture("curves", charts.curves(panels), caption)]
-
-
-def _scalars(folder, tag):
-    """Read {step: value} of a TensorBoard folder; the last value of a repeated step."""
-    if not os.path.isdir(folder):
-        return {}
-    logging.getLogger("tensorboard").setLevel(logging.WARNING)
-    accumulator = EventAccumulator(folder, size_guidance={"tensors": 0})
-    accumulator.Reload()
-    if tag not in accumulator.Tags()["tensors"]:
-        return {}
-    points = accumulator.Tensors(tag)
-    return {event.step: float(make_ndarray(event.tensor_proto)) for event in points}
-
-
-def _flags(folder):
-    """Read a run's `flags.txt`; paths to a first phase become relative to the folder of both."""
-    path = pathlib.Path(folder, "flags.txt")
-    text = path.read_text(encoding="utf-8").strip() if path.exists() else ""
-    return text.replace(os.path.dirname(folder) + os.sep, "")
-
-
-def _steps(result):
-    """Format the steps of each phase: '600 + 600'."""
-    folders = (
-        pathlib.Path(result.folder).parent / name for name in experiments.phases(result.name)
-    )
-    found = (re.search(r"^--steps=(\d+)$", _flags(folder), re.MULTILINE) for folder in folders)
-    return " + ".join(steps[1] if steps else "?" for steps in found)
-
-
-def _runs(results):
-    lines = []
-    for r in results:
-        minutes = f"{r.seconds / 60:.1f}"
-        lines.append([r.name, str(r.seed), _steps(r), minutes, str(r.sittings), r.error or "done"])
-    blocks = [
-        Heading("Runs"),
-        Text(f"{sum(r.seconds for r in results) / 3600:.1f} hours in all."),
-        Table(("run", "seed", "steps", "minutes", "sittings", "state"), lines),
-    ]
-    versions = {json.dumps(r.versions, indent=1, sort_keys=True) for r in results if r.versions}
-    blocks += [Details("Versions", text) for text in sorted(versions)]
-    flags = [(f"Flags of {r.name}, seed {r.seed}", _flags(r.folder)) for r in results]
-    return blocks + [Details(title, text) for title, text in flags if text]
