@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import types
 
 import cv2
 import numpy as np
@@ -172,7 +173,8 @@ def test_detections_carry_joint_arrays_where_labels_are_joint(mode, joint):
         for rois in (2, 0, 1)
     ]
     collected = Collected(mode)
-    collected.names, collected.tables = ["v/1", "v/2", "w/1"], tables
+    collected.tables = tables
+    collected.truths = [types.SimpleNamespace(name=name) for name in ("v/1", "v/2", "w/1")]
     found = collected.detections()
     assert found.roi_frame.tolist() == [0, 0, 2]
     assert found.boxes[2, 6].tolist() == [2, 1, 4, 3]

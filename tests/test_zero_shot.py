@@ -26,11 +26,6 @@ def test_an_actor_without_pairs_is_left_out():
     assert zero_shot.actor_aps({"21": 5.0}, space) == {"2": 5.0}
 
 
-def test_ratio():
-    assert zero_shot.ratio(10.0, 40.0) == 0.25
-    assert zero_shot.ratio(0.0, 0.0) is None
-
-
 def case(count, seed=0):
     """One perfect RoI a frame; frames of 'man' alternate between run and eat, the last is a dog."""
     names = [f"v/{i:05d}" for i in range(count + 1)]

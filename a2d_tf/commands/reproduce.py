@@ -206,19 +206,14 @@ def _check_settings(path, settings):
                 )
 
 
-def origin(manifest: Manifest, release: str | None, base: str, train: list[str]) -> str:
+def origin(manifest: Manifest, source: str, base: str, train: list[str]) -> str:
     """Introduce the report: the data, the network, and what to compare with."""
     counts = manifest.counts
-    data = f"{counts['train']['records']} training and {counts['test']['records']} test clips"
-    network = f"Network: {base}, with {' '.join(train) or 'its own flags'}."
-    if release is None:
-        return (
-            f"Made on the mini A2D, {data} of drawn videos. {network} Compare order and "
-            "differences with the published rows, not figures: those are of real videos."
-        )
     return (
-        f"Made on {release}: {data}, flow by {manifest.flow_method}. {network} Published rows are "
-        "for A2D's own test split of 2365 clips: compare figures of that split only."
+        f"Made on {source}: {counts['train']['records']} training and {counts['test']['records']} "
+        f"test clips, flow by {manifest.flow_method}. Network: {base}, with "
+        f"{' '.join(train) or 'its own flags'}. Published rows are for A2D's own test split of "
+        "2365 clips: compare figures of that split, and of others the order alone."
     )
 
 
@@ -235,7 +230,8 @@ def _report(workdir, records, runs):
         reproduction.Result(name, seed, run_folder(workdir, seed, name), runs[seed, name])
         for seed, name in sorted(runs, key=lambda key: (key[0], names.index(key[1])))
     ]
-    text = origin(manifest, _RECORDS.value or _RELEASE.value, _BASE.value, _TRAIN.value)
+    source = _RECORDS.value or _RELEASE.value or "the mini A2D, drawn videos"
+    text = origin(manifest, source, _BASE.value, _TRAIN.value)
     blocks = reproduction.build(results, manifest, text)
     pages.write(workdir, "The paper's tables, reproduced", blocks)
     print(f"{workdir}/report.html")

@@ -60,9 +60,6 @@ def score_segmentation(truth: str, predicted: str, label_space: LabelSpace) -> d
       InputError: a folder or a prediction is missing, or a label map cannot be used.
     """
     folders = [pathlib.Path(truth), pathlib.Path(predicted)]
-    for flag, folder in zip(("truth", "predicted"), folders):
-        if not folder.is_dir():
-            raise InputError(f"--{flag}: {folder} is not a folder")
     # Copies made on a Mac have a ._NAME beside NAME.
     names = sorted(path.relative_to(truth) for path in folders[0].glob("*/[!.]*.png"))
     if not names:
@@ -89,39 +86,27 @@ def score_segmentation(truth: str, predicted: str, label_space: LabelSpace) -> d
 
 
 def score_detection(
-    truth: str,
-    predicted: str,
-    label_space: LabelSpace,
-    *,
-    zero_shot_actor: str | None = None,
-    full: str | None = None,
-    seed: int = 0,
+    truth: str, predicted: str, split: registry.Split, full: str | None = None
 ) -> dict:
     """Score `detections.npz` or COCO results against COCO JSON of the ground truth.
 
     Args:
       truth, predicted: paths.
-      label_space: of both.
-      zero_shot_actor: name of the actor whose action labels were withheld.
+      split: with label space, actor held out and seed; the boxes are added.
       full: path of the full model's `detections.npz`.
-      seed: of the shuffles for chance.
 
     Raises:
       InputError: a file or an option cannot be used.
     """
-    if full and not zero_shot_actor:
+    if full and not split.zero_shot_actor:
         raise InputError("--full needs --zero_shot_actor, the actor whose figures are compared")
-    split = registry.Split(label_space, zero_shot_actor=zero_shot_actor or "", seed=seed)
-    if predicted.endswith(".json"):
-        if zero_shot_actor:
-            raise InputError(
-                "--zero_shot_actor needs --predicted=detections.npz: COCO results have no action "
-                "scores to compare with chance; see zero_shot_actor_ap for their APs"
-            )
-        split.truth = box_data.Truth.load(truth, label_space, with_masks=True)
-        split.results = box_data.Results.load(predicted, split.truth, label_space)
+    results = predicted.endswith(".json")
+    if results and split.zero_shot_actor:
+        raise InputError("--zero_shot_actor: COCO results have no action scores; give an .npz")
+    split.truth = box_data.Truth.load(truth, split.labels, with_masks=results)
+    if results:
+        split.results = box_data.Results.load(predicted, split.truth, split.labels)
     else:
-        split.truth = box_data.Truth.load(truth, label_space)
         split.detections = box_data.Detections.load(predicted)
         split.full = box_data.Detections.load(full) if full else None
     return _results("detection", split)
@@ -159,29 +144,22 @@ def main(argv: list[str]) -> None:
         raise InputError(
             "the first word must be segmentation, detection or tracks, and the only one"
         )
-    for name in ("truth", "predicted", "output"):
-        if not args[name].value:
-            raise InputError(f"--{name} is missing")
-    for name in ("zero_shot_actor", "full"):
-        if argv[1] != "detection" and args[name].present:
-            raise InputError(f"--{name}: {argv[1]} does not use it; leave it out")
+    _, command = argv
+    command_line.require([], truth=args.truth, predicted=args.predicted, output=args.output)
+    if command != "detection" and (args.zero_shot_actor or args.full):
+        raise InputError(f"--zero_shot_actor and --full: {command} does not use them")
     predicted, *others = args.predicted
-    if others and argv[1] != "tracks":
+    if others and command != "tracks":
         raise InputError(f"--predicted={others[0]}: one too many; only tracks takes several")
     label_space = LabelSpace.from_json(args.labels) if args.labels else None
-    if argv[1] == "tracks":
+    if command == "tracks":
         metrics = score_tracks(args.truth, args.predicted, label_space)
-    elif argv[1] == "segmentation":
+    elif command == "segmentation":
         metrics = score_segmentation(args.truth, predicted, label_space or A2D)
     else:
-        metrics = score_detection(
-            args.truth,
-            predicted,
-            label_space or A2D,
-            zero_shot_actor=args.zero_shot_actor,
-            full=args.full,
-            seed=args.seed,
-        )
+        actor = args.zero_shot_actor or ""
+        split = registry.Split(label_space or A2D, zero_shot_actor=actor, seed=args.seed)
+        metrics = score_detection(args.truth, predicted, split, args.full)
     write_json(args.output, metrics, sort_keys=True)
     print(tables.table(metrics))
 

@@ -262,8 +262,8 @@ def check(detections: Detections, truth: Truth, label_space: LabelSpace) -> None
     """Check that detections, ground truth and label space match.
 
     Raises:
-      InputError: the numbers of actors or actions differ, the truth has a code that is no valid
-        pair, or there are detections on a frame outside the truth.
+      InputError: the numbers of actors or actions differ, or there are detections on a frame
+        outside the truth.
     """
     for field, names in (("actor", label_space.actors), ("action", label_space.actions)):
         columns = getattr(detections, f"{field}_scores").shape[1]
@@ -272,9 +272,6 @@ def check(detections: Detections, truth: Truth, label_space: LabelSpace) -> None
                 f"{detections.source}: field '{field}_scores' has {columns} columns, the label "
                 f"space {len(names)} {field}s; give the label space of these detections"
             )
-    wrong = truth.codes[~np.isin(truth.codes, label_space.codes)]
-    if len(wrong):
-        raise InputError(f"{truth.source}: code {wrong[0]} is no valid pair of the label space")
     used = detections.frames[np.unique(detections.roi_frame)]
     outside = used[~np.isin(used, truth.frames)]
     if len(outside):

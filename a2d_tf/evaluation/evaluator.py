@@ -46,7 +46,6 @@ class Validation:
       metrics: as in `metrics.json`: segmentation at that threshold, detection, APs of classes.
       confusion: at that threshold.
       losses: {name: mean over the batches} of the Evaluator's `measure`.
-      split: what the metrics are computed from.
       pictures: {split/VID/frame: uint8 [H, 3 W, 3]}, truth | prediction | flow.
     """
 
@@ -54,7 +53,6 @@ class Validation:
     metrics: dict
     confusion: segmentation.Confusion
     losses: dict
-    split: registry.Split
     pictures: dict
 
 
@@ -113,9 +111,12 @@ class Evaluator:
           split: 'train' (without the validation videos), 'val' or 'test'.
           measured: list to which the values of `measure` on each batch are appended.
         """
-        directory = self.manifest.directory
+        directory, size = self.manifest.directory, self.config.learning.evaluation_batch
         if split not in self._batches:
-            self._batches[split] = self._read(split)
+            fields = {*self._needed, *FIELDS}
+            self._batches[split] = pipeline.evaluation(
+                self.manifest, split, self.config, size, fields=fields
+            )
         batches = iter(self._batches[split])
         while True:
             with records.naming(directory):
@@ -131,11 +132,6 @@ class Evaluator:
             )
             for row in range(len(arrays["size"])):
                 yield functools.partial(_frame, arrays, outputs, row, directory)
-
-    def _read(self, split):
-        batch_size = self.config.learning.evaluation_batch
-        fields = {*self._needed, *FIELDS}
-        return pipeline.evaluation(self.manifest, split, self.config, batch_size, fields=fields)
 
     def frames(self, split: str) -> Iterator[Frame]:
         """Yield the key frames of a split, in the records' order; see `clips`."""
@@ -226,7 +222,7 @@ class Evaluator:
             collected.add(frame)
             if len(shown) < pictures:
                 shown.setdefault(frame.truth.video, frame)
-        if not collected.names:
+        if not collected.truths:
             return None
         scores = {t: m.result()["segmentation"]["joint"]["miou"] for t, m in maps.items()}
         best = inputs.threshold = max(scores, key=scores.__getitem__)
@@ -238,10 +234,7 @@ class Evaluator:
             losses={
                 name: float(np.mean([values[name] for values in measured])) for name in measured[0]
             },
-            split=inputs,
-            pictures={
-                f"{split}/{f.name}": pictures_of.draw(f, best, self.labels) for f in shown.values()
-            },
+            pictures=self._drawn(split, best, shown),
         )
 
     def evaluate(self, split: str, threshold: float, output: str) -> dict:
@@ -270,14 +263,15 @@ class Evaluator:
         chosen = [metric(inputs) for metric in registry.registered("evaluate")]
         instances: list[dict] = []
         work = functools.partial(self._write_frame, threshold, partial)
+        total = self.manifest.counts[split]["records"] if split == "test" else None
         # Closed, so that no thread writes on where this one is interrupted.
         with contextlib.closing(self._in_threads(work, enumerate(self.clips(split), 1))) as written:
-            for frame, found in tqdm(written, desc=split, unit="frame", total=self._total(split)):
+            for frame, found in tqdm(written, desc=split, unit="frame", total=total):
                 collected.add(frame)
                 instances += found
                 for metric in chosen:
                     metric.update(frame)
-        if not collected.names:
+        if not collected.truths:
             raise InputError(
                 f"{self.manifest.directory}: no record in split '{split}' "
                 f"(--val_fraction={self.config.learning.val_fraction})"
@@ -305,23 +299,21 @@ class Evaluator:
         frame.pairs = segmentation.pairs(expected, predicted)
         return frame, frame.entries(number)
 
-    def _total(self, split):
-        fraction = self.config.learning.val_fraction
-        if split == "test" or (split == "train" and not fraction):
-            return self.manifest.counts[split]["records"]
-        return None
-
     def pictures(self, split: str, threshold: float, limit: int) -> dict[str, np.ndarray]:
         """Draw the first key frame of at most `limit` videos, by split/VID/frame."""
-        images, seen = {}, set()
+        shown: dict[str, Frame] = {}
         for frame in self.frames(split) if limit else ():
-            if frame.truth.video not in seen:
-                seen.add(frame.truth.video)
-                name = f"{split}/{frame.name}"
-                images[name] = pictures_of.draw(frame, threshold, self.labels)
-            if len(seen) == limit:
+            shown.setdefault(frame.truth.video, frame)
+            if len(shown) == limit:
                 break
-        return images
+        return self._drawn(split, threshold, shown)
+
+    def _drawn(self, split, threshold, shown):
+        """Draw {video: its frame}, by split/VID/frame."""
+        return {
+            f"{split}/{frame.name}": pictures_of.draw(frame, threshold, self.labels)
+            for frame in shown.values()
+        }
 
 
 def _frame(batch, outputs, row, directory):

@@ -100,36 +100,30 @@ class Collected:
         self._fields = ["boxes", "actor_scores", "action_scores"]
         self._fields += ["joint_scores"] * (label_mode != "decoupled")
         self._fields += ["joint_boxes"] * (label_mode == "cartesian")
-        self.names: list[str] = []
         self.tables: list[dict] = []
-        self._truths: list[records.ClipTruth] = []
+        self.truths: list[records.ClipTruth] = []
 
     def add(self, frame: Frame) -> None:
         """Keep a frame's RoIs and ground truth."""
-        self.names.append(frame.name)
         self.tables.append({field: frame.table[field] for field in self._fields})
-        self._truths.append(dataclasses.replace(frame.truth, label_map=_NO_MAP))
+        self.truths.append(dataclasses.replace(frame.truth, label_map=_NO_MAP))
 
     def detections(self) -> box_data.Detections:
         """Return all RoIs as in `detections.npz`, and free the tables."""
-
-        def gather(field):
+        rows = _rows(table["boxes"] for table in self.tables)
+        arrays = {}
+        for field in self._fields:
             # Popped, since the boxes of every pair of every RoI take gigabytes.
             values = np.concatenate([table.pop(field) for table in self.tables])
-            return values[..., [1, 0, 3, 2]] if field.endswith("boxes") else values
-
-        counts = [len(table["boxes"]) for table in self.tables]
-        arrays = {field: gather(field) for field in self._fields}
-        rows = np.repeat(np.arange(len(counts)), counts)
-        return box_data.Detections(np.array(self.names), rows, **arrays)
+            arrays[field] = values[..., [1, 0, 3, 2]] if field.endswith("boxes") else values
+        return box_data.Detections(self._names(), rows, **arrays)
 
     def truth(self) -> box_data.Truth:
         """Return the ground truth of the frames."""
-        truths = self._truths
-        counts = [len(truth.codes) for truth in truths]
+        truths = self.truths
         return box_data.Truth(
-            np.array(self.names),
-            np.repeat(np.arange(len(truths)), counts),
+            self._names(),
+            _rows(truth.codes for truth in truths),
             np.concatenate([truth.boxes for truth in truths])[:, [1, 0, 3, 2]],
             np.concatenate([truth.codes for truth in truths]),
             sizes=[truth.native_size for truth in truths],
@@ -137,3 +131,12 @@ class Collected:
                 {**rle, "counts": rle["counts"].decode()} for truth in truths for rle in truth.rles
             ],
         )
+
+    def _names(self):
+        return np.array([truth.name for truth in self.truths])
+
+
+def _rows(parts):
+    """The index of the part of each of their items: int64 [number of all items]."""
+    counts = list(map(len, parts))
+    return np.repeat(np.arange(len(counts)), counts)

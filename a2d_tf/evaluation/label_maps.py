@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import collections
 import os
 import pathlib
 
@@ -14,7 +14,6 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import frames
 
 _STEPS = {"1": 255, "L;2": 85, "L;4": 17}  # between the grey levels that OpenCV makes of few bits
-_UNKNOWN, _SHARED = 0, 1  # in the table of colours
 
 
 def frames_of(folder: pathlib.Path) -> list[str]:
@@ -70,29 +69,23 @@ def read_label_map(path: str | os.PathLike, label_space: LabelSpace) -> np.ndarr
         return grey // _STEPS[layout] if layout in _STEPS else grey
     if image.shape[2] == 3:
         image = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA)
-    keys = image.view("<u4")[..., 0] & 0xFFFFFF
-    table, codes = _colour_table(label_space)
-    indices = table[keys]
-    if indices.min(initial=2) > _SHARED:
-        return codes[indices]
-    wrong = int(keys[indices <= _SHARED][0])
-    if table[wrong] == _UNKNOWN and header.mode == "P":
+    colours, place = np.unique(image.view("<u4")[..., 0] & 0xFFFFFF, return_inverse=True)
+    known = _codes_of_colours(label_space)
+    codes = [known.get(colour) for colour in colours.tolist()]
+    if None not in codes:
+        return np.array(codes, label_space.code_dtype)[place].reshape(image.shape[:2])
+    if header.mode == "P":
         return np.array(header)
-    problem = "belongs to two codes" if table[wrong] == _SHARED else "is not in the label space"
+    wrong = int(colours[codes.index(None)])
     colour = (wrong >> 16, wrong >> 8 & 255, wrong & 255)
-    raise InputError(f"{path}: colour (R, G, B) = {colour} {problem}")
+    raise InputError(f"{path}: colour (R, G, B) = {colour} is that of no code, or of two codes")
 
 
-@functools.lru_cache(maxsize=1)
-def _colour_table(label_space):
-    """Return (table uint16 [2^24] of every 24-bit RGB, codes): indices of codes, or why not."""
+def _codes_of_colours(label_space):
+    """Return {24-bit RGB: code}; a valid pair has a colour rather than others."""
     every = label_space.encode(*np.indices(label_space.valid.shape)).ravel()
-    valid = np.array((0, *label_space.codes))
-    codes = np.array([*np.setdiff1d(every, valid), *valid], label_space.code_dtype)
-    keys = label_space.palette[codes].astype(np.int64) @ [1 << 16, 1 << 8, 1]
-    table = np.zeros(1 << 24, np.uint16)
-    for index, key in enumerate(keys.tolist(), 2):  # a valid pair has a colour rather than others
-        table[key] = index
-    shared, counts = np.unique(keys[-len(valid) :], return_counts=True)
-    table[shared[counts > 1]] = _SHARED
-    return table, np.concatenate([codes[:2], codes])
+    valid = [0, *label_space.codes]
+    codes = [*np.setdiff1d(every, valid).tolist(), *valid]
+    keys = (label_space.palette[codes].astype(np.int64) @ [1 << 16, 1 << 8, 1]).tolist()
+    counts = collections.Counter(keys[-len(valid) :])
+    return {key: code for key, code in zip(keys, codes) if counts[key] < 2}

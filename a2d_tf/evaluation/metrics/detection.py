@@ -180,21 +180,18 @@ class Classes:
           boxes, scores: of the RoIs, float32 [R, 4] and float [R]; -inf for RoIs to leave out.
           targets: bool [G], whether a ground-truth box is of the class.
         """
-        positives = int(targets.sum())
-        if self._weights is None:
-            if not positives:
-                return 0.0
-            rois, hits = self._matched(boxes, scores, targets)
-            return 100 * average_precision(scores[rois], hits, positives)
-        if not positives:
-            return np.zeros(len(self._weights))
         rois, hits = self._matched(boxes, scores, targets)
         order = np.argsort(-scores[rois], kind="stable")
-        hits, frames = hits[order], self._true_frame[self.detections.roi_frame[rois[order]]]
+        rois, hits = rois[order], hits[order]
+        if self._weights is None:
+            return 100 * average_precision(hits, int(targets.sum()))
+        frames = self._true_frame[self.detections.roi_frame[rois]]
         counts = self._weights[:, self.truth.box_frame[targets]].sum(axis=1)
         with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-            samples = pool.map(lambda n, w: _of_sorted(hits, n, w[frames]), counts, self._weights)
-            return 100 * np.array(list(samples))
+            each = pool.map(
+                lambda n, w: average_precision(hits, n, w[frames]), counts, self._weights
+            )
+            return 100 * np.array(list(each))
 
     def _matched(self, boxes, scores, targets):
         """Return the RoIs that suppression keeps, frame after frame, and which are true positives.
@@ -285,7 +282,7 @@ def iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.divide(overlap, union, out=np.zeros_like(union), where=union > 0)
 
 
-def average_precision(scores: np.ndarray, hits: np.ndarray, positives: int) -> float:
+def average_precision(hits: np.ndarray, positives: int, weights: np.ndarray | int = 1) -> float:
     """Compute the VOC2007 11-point average precision, in [0, 1].
 
     The recall levels are those of np.arange(0, 1.1, 0.1), as in the usual scripts, so that figures
@@ -293,19 +290,13 @@ def average_precision(scores: np.ndarray, hits: np.ndarray, positives: int) -> f
     3/10 does not reach level 0.3.
 
     Args:
-      scores: [N], in any order; equal scores keep theirs.
-      hits: bool [N], true positives.
+      hits: bool [N], the true positives among the detections, by descending score.
       positives: number of ground-truth boxes; 0 gives 0.
+      weights: int [N], how often each detection counts.
     """
-    order = np.argsort(-scores, kind="stable")
-    return _of_sorted(hits[order], positives, np.ones(len(order), np.int64))
-
-
-def _of_sorted(hits, positives, weights):
-    """`average_precision` by descending score."""
     if not positives or not len(hits):
         return 0.0
-    true, all_ = np.cumsum(hits * weights), np.cumsum(weights)
+    true, all_ = np.cumsum(hits * weights), np.cumsum(np.broadcast_to(weights, hits.shape))
     precision = true / np.maximum(all_, 1)
     best_from = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
     return float(best_from[np.searchsorted(true / positives, RECALL_LEVELS)].mean())

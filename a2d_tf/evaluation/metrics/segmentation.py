@@ -122,15 +122,13 @@ class Confusion:
         Args:
           kind: "actor", "action" or "joint".
         """
-        row_actor, row_action = self.label_space.split(self._classes)
-        actor, action = self.label_space.split(np.arange(self._counts.shape[1]))
-        if kind == "joint":
-            rows, size = np.arange(len(self._classes)), len(self._classes)
-            columns = self._row[: self._counts.shape[1]]
-        elif kind == "actor":
-            rows, columns, size = row_actor, actor, len(self.label_space.actors) + 1
-        else:
-            rows, columns, size = row_action, action, len(self.label_space.actions) + 1
+        space, count = self.label_space, self._counts.shape[1]
+        actors, actions = zip(space.split(self._classes), space.split(np.arange(count)))
+        rows, columns, size = {
+            "actor": (*actors, len(space.actors) + 1),
+            "action": (*actions, len(space.actions) + 1),
+            "joint": (np.arange(len(self._classes)), self._row[:count], len(self._classes)),
+        }[kind]
         columns = np.where((columns < 0) | (columns >= size), size, columns)
         matrix = np.zeros((size, size + 1), np.int64)
         np.add.at(matrix, (rows[:, None], columns[None]), self._counts)

@@ -78,13 +78,8 @@ def figures(split: Split, aps: dict[str, float]) -> dict:
         classes = detection.Classes(split.full, split.truth)
         full = detection.pair_aps(classes, split.labels, pairs).values()
         result["full_ap"] = sum(full) / len(full)
-        result["ratio"] = ratio(result["ap"], result["full_ap"])
+        result["ratio"] = result["ap"] / result["full_ap"] if result["full_ap"] else None
     return result
-
-
-def ratio(zero_shot: float, full: float) -> float | None:
-    """Compute r_zs (Eq. 3), the zero-shot model's AP over the full one's; None if that is 0."""
-    return zero_shot / full if full else None
 
 
 def chance(
@@ -102,18 +97,17 @@ def chance(
     this one. The result is the mean of `actor_aps` over the shuffles.
 
     Args:
-      detections, truth, label_space: see `box_data.check`.
+      detections, truth, label_space: as `box_data.check` takes them.
       actor: 0-based index.
       seed: of the shuffles.
       shuffles: number of them.
 
     Raises:
       InputError: the detections carry joint scores or boxes, which leave no action scores to
-        shuffle; or see `box_data.check`.
+        shuffle; or the actor has no valid action.
     """
     if detections.joint_scores is not None or detections.joint_boxes is not None:
         raise InputError(f"{detections.source}: chance needs decoupled actor and action scores")
-    box_data.check(detections, truth, label_space)
     pairs = label_space.pairs[label_space.pairs[:, 0] == actor]
     if not len(pairs):
         raise InputError(f"label space: actor '{label_space.actors[actor]}' has no valid action")
