@@ -53,13 +53,6 @@ def test_entries_are_read_as_they_were_written(tmp_path):
     assert rle_tools.area(results.masks).tolist() == [16, 0, 80]
 
 
-def test_no_entries(tmp_path):
-    path = tmp_path / "results.json"
-    coco_results.write(path, [])
-    results = Results.load(path, truth_of(), A2D)
-    assert results.boxes.shape == (0, 4) and results.masks == []
-
-
 ENTRY = {"image_id": 5, "category_id": 11, "score": 1}
 
 
@@ -81,6 +74,8 @@ def test_a_box_needs_no_mask_and_stands_over_it(tmp_path):
     # A truth without sizes has no masks to compare with.
     unsized = truth_of(sizes=None)
     assert read(tmp_path, [{**box, "segmentation": SQUARE}], unsized).masks is None
+    with pytest.raises(InputError, match=r"\[0\]\.bbox.*'width' and 'height'"):
+        read(tmp_path, [{**ENTRY, "segmentation": SQUARE}], unsized)
 
 
 RLE = {"size": [8, 12], "counts": [96]}
@@ -90,24 +85,16 @@ RLE = {"size": [8, 12], "counts": [96]}
     "entries, field",
     [
         ({}, "content"),
-        ([3], r"\[0\]"),
         ([{**ENTRY, "bbox": [0, 0, 1, 1]}, {}], r"\[1\]\.image_id"),
         ([{**ENTRY, "image_id": "5"}], r"\[0\]\.image_id: '5'"),
-        ([{**ENTRY, "image_id": []}], r"\[0\]\.image_id"),
         ([{**ENTRY, "category_id": 81}], r"\[0\]\.category_id: 81"),
         ([{**ENTRY, "category_id": 10}], r"\[0\]\.category_id: 10"),
-        ([{**ENTRY, "category_id": "11"}], r"\[0\]\.category_id: '11'"),
         ([{"image_id": 5, "category_id": 11, "bbox": [0, 0, 1, 1]}], r"\[0\]\.score"),
         ([{**ENTRY, "score": float("nan")}], r"\[0\]\.score"),
-        ([{**ENTRY, "score": 10**400}], r"\[0\]\.score"),
         ([ENTRY], r"\[0\]\.bbox"),
         ([{**ENTRY, "bbox": [0, 0, 1]}], r"\[0\]\.bbox"),
-        ([{**ENTRY, "bbox": [0, 0, -1, 1]}], r"\[0\]\.bbox"),
-        ([{**ENTRY, "bbox": [0, 0, float("inf"), 1]}], r"\[0\]\.bbox"),
-        ([{**ENTRY, "bbox": [0, 0, 10**400, 1]}], r"\[0\]\.bbox"),
         ([{**ENTRY, "segmentation": {**RLE, "size": [12, 8]}}], r"\[0\]\.segmentation: .*size"),
         ([{**ENTRY, "segmentation": {**RLE, "counts": "21"}}], r"\[0\]\.segmentation: .*add up"),
-        ([{**ENTRY, "segmentation": {**RLE, "counts": "~o"}}], r"\[0\]\.segmentation: .*damaged"),
         ([{**ENTRY, "segmentation": "mask"}], r"\[0\]\.segmentation"),
         ([{**ENTRY, "segmentation": [[0, 0, 1, 1]]}], r"\[0\]\.segmentation: a polygon"),
     ],
@@ -115,11 +102,6 @@ RLE = {"size": [8, 12], "counts": [96]}
 def test_malformed_entries_are_named(tmp_path, entries, field):
     with pytest.raises(InputError, match=rf"results\.json: .*{field}"):
         read(tmp_path, entries)
-
-
-def test_a_segmentation_without_sizes_is_no_box(tmp_path):
-    with pytest.raises(InputError, match=r"\[0\]\.bbox.*'width' and 'height'"):
-        read(tmp_path, [{**ENTRY, "segmentation": SQUARE}], truth_of(sizes=None))
 
 
 # ---- COCO's own AP

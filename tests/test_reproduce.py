@@ -104,7 +104,11 @@ def test_processes_share_the_runs(run_all, monkeypatch):
     assert shared == [{(0, "no_flow"): "", (0, "no_joint"): ""}]
 
 
-def test_flags_that_a_training_would_refuse_are_found_before_the_records(reproduce, tmp_path):
+def test_flags_of_trainings(reproduce, tmp_path):
+    """Those of one row follow those of all; mistakes are found before there are records."""
+    train = ["no_joint:--steps=450", "--steps=900", "no_flow:--batch_size=2"]
+    assert reproduce.train_flags(train, "no_joint") == ["--steps=900", "--steps=450"]
+
     def check(*train, names=("full", "no_joint")):
         reproduce.check_flags(names, "configs/mini.flags", list(train), str(tmp_path))
 
@@ -117,16 +121,6 @@ def test_flags_that_a_training_would_refuse_are_found_before_the_records(reprodu
     ):
         with pytest.raises(InputError, match=words):
             check(flag)
-
-
-def test_flags_of_one_row_follow_those_of_all(reproduce):
-    train = ["no_joint:--steps=450", "--steps=900", "no_flow:--batch_size=2", "--schedule=cosine"]
-    assert reproduce.train_flags(train, "no_joint") == [
-        "--steps=900",
-        "--schedule=cosine",
-        "--steps=450",
-    ]
-    assert reproduce.train_flags(train, "full") == ["--steps=900", "--schedule=cosine"]
 
 
 @pytest.mark.parametrize(
@@ -151,16 +145,6 @@ def test_mistakes(words, complaint, tmp_path):
     result = run_tool("reproduce", *(word.format(old=tmp_path) for word in words))
     assert result.returncode == 1 and "Traceback" not in result.stderr
     assert complaint in result.stderr.splitlines()[-1]
-
-
-@pytest.mark.slow
-def test_records_that_are_there_need_no_release(reproduce, mini_records, tmp_path):
-    folder = str(mini_records.directory)
-    assert reproduce._given_records(folder, "configs/mini.flags").directory == folder
-    flags = tmp_path / "long.flags"
-    flags.write_text("--temporal_layers=9\n")
-    with pytest.raises(InputError, match="records hold clips of .* frames, but the network looks"):
-        reproduce._given_records(folder, str(flags))
 
 
 def test_flagfiles_are_whole(reproduce):

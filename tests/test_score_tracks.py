@@ -103,6 +103,9 @@ def test_frames_are_paired_by_number_and_videos_by_name(tmp_path):
     assert second[0].found.codes.tolist() == [17]
     _, _, notes = read(path, library / "clip1")
     assert notes == ["1 of 2 annotated videos have no prediction"]
+    videos, _, notes = read(truth_of(tmp_path), library)  # which has a video more
+    assert list(videos) == ["clip1"] and "'clip2', which" in notes[0]
+    assert notes[0].endswith("it has clip1; not scored") and len(notes) == 1
 
 
 def test_what_does_not_fit_is_said(tmp_path):
@@ -147,16 +150,6 @@ def test_frames_of_a_folder_of_images_go_by_their_names(tmp_path, images, listed
     for frame in video:
         assert sorted(frame.truth.tracks) == sorted(frame.found.tracks)
         assert frame.iou.max(axis=0).tolist() == [1.0] * len(frame.truth.tracks)
-
-
-def test_a_library_has_videos_that_are_not_annotated(tmp_path):
-    library = tmp_path / "library"
-    for name in ("clip1", "clip2"):
-        predict(library / name, name=f"{name}.mp4")
-    videos, _, notes = read(truth_of(tmp_path), library)
-    assert list(videos) == ["clip1"]
-    assert len(notes) == 1 and "the video 'clip2', which" in notes[0]
-    assert notes[0].endswith("it has clip1; not scored")
 
 
 def test_names_are_split_and_label_spaces_compared_as_they_are_told_apart(tmp_path):

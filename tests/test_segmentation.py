@@ -70,16 +70,6 @@ def test_small_literal():
     )
 
 
-def test_perfect_and_all_background_predictions_of_every_class():
-    truth = np.array([[0, *A2D.codes]], np.uint8)
-    perfect, blank = score(truth, truth), score(truth, np.zeros_like(truth))
-    for kind, classes in (("joint", 44), ("actor", 8), ("action", 10)):
-        assert perfect[kind] == {"ave": 100.0, "glo": 100.0, "miou": 100.0}
-        assert blank[kind]["ave"] == pytest.approx(100 / classes)
-        assert blank[kind]["glo"] == pytest.approx(100 / 44)
-        assert blank[kind]["miou"] == pytest.approx(100 / 44 / classes)
-
-
 def test_a_predicted_pair_that_does_not_exist_misses_as_a_pair_only():
     # 14 (adult-flying), 10 (adult, no action) and 91 (no actor) are no pairs.
     metrics = score([[11, 12, 11]], [[14, 10, 91]])
@@ -106,11 +96,9 @@ def test_codes_of_16_bits_far_beyond_the_label_space_are_misses():
     [
         (np.zeros((2, 3), int), np.zeros((3, 2), int), "truth is 2x3, prediction is 3x2"),
         (np.full((2, 2), 14), np.zeros((2, 2), int), "code 14 is no valid pair"),
-        (np.full((2, 2), 255, np.uint8), np.zeros((2, 2), int), "code 255"),
         (np.zeros((2, 2), int), np.full((2, 2), -1), "prediction label map: codes must lie"),
         (np.zeros((2, 2), int), np.full((2, 2), 70000), "65535"),
         (np.zeros((2, 2)), np.zeros((2, 2), int), "integer codes"),
-        (np.zeros((2, 2, 3), int), np.zeros((2, 2), int), "truth label map must be"),
     ],
 )
 def test_unusable_maps(truth, predicted, message):
@@ -142,38 +130,27 @@ def write_png(path, colour_type, depth, rows, palette=None):
 MAP = np.array([[0, 11, 43], [79, 14, 0]], np.uint8)
 
 
-def test_codes_of_8_and_16_bits(tmp_path):
-    path = tmp_path / "map.png"
-    cv2.imwrite(str(path), MAP)
-    assert np.array_equal(read_label_map(path, A2D), MAP)
-    wide = np.array([[0, 14], [391, 25]], np.uint16)
-    cv2.imwrite(str(path), wide)
-    read = read_label_map(path, WIDE)
-    assert read.dtype == np.uint16 and np.array_equal(read, wide)
-
-
-@pytest.mark.parametrize("space, codes", [(A2D, MAP), (WIDE, np.array([[0, 14], [391, 25]]))])
-def test_colours_of_the_label_space(tmp_path, space, codes):
+@pytest.mark.parametrize(
+    "space, codes", [(A2D, MAP), (WIDE, np.array([[0, 14], [391, 25]], np.uint16))]
+)
+def test_codes_and_colours_of_the_label_space(tmp_path, space, codes):
     path = tmp_path / "map.png"
     image = space.palette[codes][..., ::-1]
-    for channels in (image, np.dstack([image, np.full(codes.shape, 255, np.uint8)])):
-        cv2.imwrite(str(path), channels)
+    opaque = np.full(codes.shape, 255, np.uint8)
+    for written in (codes, image, np.dstack([image, opaque])):
+        cv2.imwrite(str(path), written)
         read = read_label_map(path, space)
-        assert read.dtype == space.code_dtype and np.array_equal(read, codes)
+        assert read.dtype == space.code_dtype == codes.dtype and np.array_equal(read, codes)
 
 
-def test_unknown_colour_is_named(tmp_path):
+def test_colours_of_no_code_and_of_two(tmp_path):
     path = tmp_path / "map.png"
     cv2.imwrite(str(path), np.full((2, 2, 3), (3, 2, 1), np.uint8))
     with pytest.raises(InputError, match=r"map\.png: colour \(R, G, B\) = \(1, 2, 3\)"):
         read_label_map(path, A2D)
-
-
-def test_colour_of_two_codes_is_refused_where_it_occurs(tmp_path):
-    path = tmp_path / "map.png"
-    space = LabelSpace(
-        ("a",), ("b", "c", "d"), (11, 12), None, ((11, (9, 9, 9)), (12, (9, 9, 9)), (13, (0, 0, 0)))
-    )
+    # The black of 13, which is no pair, is that of background.
+    colours = ((11, (9, 9, 9)), (12, (9, 9, 9)), (13, (0, 0, 0)))
+    space = LabelSpace(("a",), ("b", "c", "d"), (11, 12), None, colours)
     cv2.imwrite(str(path), np.zeros((2, 2, 3), np.uint8))
     assert not read_label_map(path, space).any()
     cv2.imwrite(str(path), np.full((2, 2, 3), 9, np.uint8))
@@ -201,16 +178,11 @@ def test_files_that_are_no_label_map(tmp_path):
     path = tmp_path / "map.png"
     with pytest.raises(InputError, match=r"map\.png: cannot be read"):
         read_label_map(path, A2D)
-    path.write_bytes(b"\xff\xd8\xff\xe0 not a png at all, and long enough")
-    with pytest.raises(InputError, match="not a PNG"):
-        read_label_map(path, A2D)
     write_png(path, 2, 16, [[0] * 12])
     with pytest.raises(InputError, match="8 bits"):
         read_label_map(path, A2D)
-    noise = np.random.default_rng(0).integers(0, 255, (64, 64)).astype(np.uint8)
-    cv2.imwrite(str(path), noise)
-    path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(InputError, match="damaged PNG"):
+    path.write_bytes(cv2.imencode(".jpg", MAP)[1].tobytes())
+    with pytest.raises(InputError, match="not a PNG"):
         read_label_map(path, A2D)
 
 

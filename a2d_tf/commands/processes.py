@@ -72,12 +72,6 @@ def _common(run, records, device):
     return words if device == "auto" else [*words, f"--device={device}"]
 
 
-def environment() -> dict[str, str]:
-    """Return the environment of processes that import this package, installed or not."""
-    places = [_IMPORTED_FROM, os.environ.get("PYTHONPATH")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
-
-
 def call_main(command: Sequence[str]) -> None:
     """Run a main of a2d_tf, such as `["train", "--workdir=RUN"]`.
 
@@ -85,9 +79,12 @@ def call_main(command: Sequence[str]) -> None:
       InputError: it failed; with its last error message.
     """
     print("python -m a2d_tf." + " ".join(command), flush=True)
+    # The processes import this package, installed or not.
+    places = [_IMPORTED_FROM, os.environ.get("PYTHONPATH")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
     with subprocess.Popen(
         [sys.executable, "-m", f"a2d_tf.{command[0]}", *command[1:]],
-        env=environment(),
+        env=environment,
         stderr=subprocess.PIPE,
     ) as process:
         tail, said = b"", cast(io.BufferedReader, process.stderr)

@@ -166,12 +166,9 @@ class Classes:
         self.detections: Any = detections
         self.truth, self._weights = truth, weights
         self._order = np.argsort(detections.roi_frame, kind="stable")
-        names, true_names = detections.frames.tolist(), truth.frames.tolist()
-        places = {name: i for i, name in enumerate(names)}
-        frames = np.array([places.get(name, -1) for name in true_names], int)
-        self._box_frame = frames[truth.box_frame]  # of the detections
-        places = {name: i for i, name in enumerate(true_names)}
-        self._true_frame = np.array([places.get(name, -1) for name in names], int)
+        places = _places(truth.frames, detections.frames)
+        self._box_frame = places[truth.box_frame]  # of the detections
+        self._true_frame = _places(detections.frames, truth.frames)
 
     def ap(self, boxes: np.ndarray, scores: np.ndarray, targets: np.ndarray) -> float | np.ndarray:
         """Compute the AP of a class in percent, an array [S] with `weights`.
@@ -236,6 +233,12 @@ class Classes:
 
         with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
             list(pool.map(match, range(0, len(frames), _FRAMES)))
+
+
+def _places(names, among):
+    """The index of each name among others; -1 where it is not there."""
+    index = {name: i for i, name in enumerate(among.tolist())}
+    return np.array([index.get(name, -1) for name in names.tolist()], int)
 
 
 def suppress(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
