@@ -65,8 +65,3 @@ def test_fusion_puts_rgb_before_flow_at_each_level():
     rgb, flow = [normal(1, 4, 4, 2), normal(1, 2, 2, 2)], [normal(1, 4, 4, 3), normal(1, 2, 2, 3)]
     for made, a, b in zip(temporal.fuse(rgb, flow), rgb, flow):
         assert (made.numpy() == np.concatenate([a, b], axis=-1)).all()
-
-
-def test_unknown_start_is_refused():
-    with pytest.raises(ValueError, match="identity"):
-        TemporalConv(init="zeros")
