@@ -1,11 +1,15 @@
 """Statistics of records: counts, anchors' recall, rare labels; the report of the command."""
 
+import dataclasses
+import json
+
 import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
 from processes import run_tool
 
+from a2d_tf.commands.inspect_records import describe
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data import inspection, records
@@ -137,15 +141,48 @@ def test_labels_that_are_rare_or_unscored():
     assert inspection.describe_rare({"train": Summary()}, many)[0].endswith(" and 2 more")
 
 
+def test_identities_of_the_instances():
+    clip = {
+        "rgb": np.zeros((1, 4, 6, 3), np.uint8),
+        "flow": np.zeros((1, 4, 6, 2), np.float32),
+        "boxes": np.array([[0, 0, 2, 2], [1, 1, 4, 6], [0, 2, 4, 4]], np.float32),
+        "codes": np.array([16, 34, 16], np.int32),
+        "masks": np.ones((3, 4, 6), np.uint8),
+    }
+    key = truth("v", clip["boxes"], clip["codes"])
+
+    def tracks(identities):
+        found = describe(clip, dataclasses.replace(key, tracks=identities), A2D)
+        return [instance["track"] for instance in found["instances"]]
+
+    assert tracks(np.array([7, -1, 0])) == [7, None, 0]
+    assert tracks(None) == [None, None, None]
+
+
 @pytest.mark.slow
-def test_a_report_and_pictures(small_records, tmp_path):
-    words = "--records", small_records, "--draw", tmp_path / "draw"
+def test_a_report_a_list_and_pictures(small_records, tmp_path):
+    listed = tmp_path / "new" / "list.json"
+    words = "--records", small_records, "--json", listed, "--draw", tmp_path / "draw"
     done = run_tool("inspect_records", *words, "--anchors=24,32,64,128,256")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "train: 2 videos, 3 clips, 3 instances, 2 of 43 pairs"
     assert "test: 1 videos, 1 clips, 1 instances, 1 of 43 pairs" in lines
     assert "anchors 24,32,64,128,256: 582 on 48x48" in lines
+    rows = {(row["video"], row["frame"]): row for row in json.loads(listed.read_text())}
+    assert set(rows) == {("-b", 1), ("-b", 8), ("--a", 3), ("c", 4)}
+    assert rows["--a", 3]["instances"] == []
+    first = rows["-b", 1]
+    assert (first["split"], first["height"], first["width"]) == ("train", 32, 48)
+    assert first["clip_frames"] == [1, 1, 1, 2, 3]
+    adult, ball = first["instances"]
+    assert (adult["actor"], adult["action"], adult["code"]) == ("adult", "rolling", 16)
+    assert adult["box"] == [8, 4, 24, 20] and adult["area"] == 16 * 16
+    assert adult["flow_mean"] == [0, 0]  # the first frame of a video
+    assert (adult["track"], ball["track"]) == (None, None)
+    assert ball["code"] == 34 and ball["box"] == [20, 15, 40.5, 25.5]
+    (moved,) = rows["c", 4]["instances"]
+    np.testing.assert_allclose(moved["flow_mean"], [2, 0], atol=0.2)
     names = sorted(path.name for path in (tmp_path / "draw").iterdir())
     assert names == ["--a_00003.png", "-b_00001.png", "-b_00008.png", "c_00004.png"]
     picture = cv2.imread(str(tmp_path / "draw/c_00004.png"))

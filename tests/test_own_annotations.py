@@ -367,6 +367,7 @@ def test_from_an_export_to_records_and_again(videos, tmp_path):
     [
         (["--check"], "no source; name A2D's folder by --release, or annotations .* --videos"),
         (["--annotations=a.zip", "--check"], "--videos is missing"),
+        (["--annotations=a.zip", "--coco=b.json", "--check"], "--coco replaces"),
         (["--release=r", "--annotations=a", "--annotations=b", "--check"], "--release"),
         (["--annotations=a.zip", "--videos=v", "--format=xls"], "--format"),
         (["--release=r"], "--output is missing"),

@@ -46,12 +46,12 @@ _REPRODUCE = "python tools/reproduce.py --flagfile=configs/reproduce_a2d.flags -
 _FULL = f"""
 python tools/build_records.py --release=Release --check --workers=2
 python tools/build_records.py --release=Release --output=records --workers=2
-python tools/inspect_records.py --records=records
+python tools/inspect_records.py --records=records --json=records.json
 python tools/get_weights.py coco imagenet
 python tools/doctor.py --records=records {_WEIGHTS}
 python -m a2d_tf.train --flagfile=configs/a2d.flags {_WEIGHTS} --records=records --workdir=runs/full {_BRIEF}
 python -m a2d_tf.evaluate --workdir=runs/full --records=records --split=test
-python tools/browse.py --run=runs/full --records=records
+python tools/browse.py --run=runs/full --records=records --json=records.json
 python -m a2d_tf.export --workdir=runs/full --output=exports/full
 python -m a2d_tf.predict --saved_model=exports/full --video=Release/clips320H --output=out --every=5 --end=1
 python tools/run_experiment.py no_joint --base=configs/a2d.flags --records=records --workdir=runs -- {_WEIGHTS} {_BRIEF}

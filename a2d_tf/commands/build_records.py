@@ -37,6 +37,7 @@ _ANNOTATIONS = flags.DEFINE_multi_string(
     "Export of an annotation tool: a file, a folder or the zip as downloaded; may be repeated; "
     "VIDEO=PATH says which video it is of. With --release: another folder of its annotations.",
 )
+_COCO = flags.DEFINE_string("coco", None, "The same as --annotations with --format=a2d_tf.")
 _VIDEOS = flags.DEFINE_string(
     "videos",
     None,
@@ -112,6 +113,10 @@ def open_source() -> Release | AnnotatedVideos:
     release, exports = _RELEASE.value, _ANNOTATIONS.value
     if not release and len(exports) == 1 and (pathlib.Path(exports[0]) / "videoset.csv").is_file():
         release, exports = exports[0], []
+    if _COCO.value:
+        if release or exports:
+            raise InputError("--coco replaces --release and --annotations; leave out either")
+        exports = [_COCO.value]
     if release:
         if _TEST.value or len(exports) > 1:
             raise InputError("--release takes no --test_videos and one --annotations at most")
@@ -145,7 +150,7 @@ def open_source() -> Release | AnnotatedVideos:
             crowds=_CROWDS.value,
             frame_step=_FRAME_STEP.value,
         ),
-        format_name=_FORMAT.value,
+        format_name="a2d_tf" if _COCO.value else _FORMAT.value,
         first_frame=None if _FIRST_FRAME.value is None else int(_FIRST_FRAME.value),
         follow_links=_FOLLOW.value,
         test_videos=_TEST.value,

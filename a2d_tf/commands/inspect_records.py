@@ -1,6 +1,6 @@
-"""Inspect records: counts, rare labels, the recall of anchors, and a picture of each record.
+"""Inspect records: counts, rare labels, the recall of anchors; a JSON list and pictures of them.
 
-python tools/inspect_records.py --records records --draw sheets --limit 20
+python tools/inspect_records.py --records records --json records.json --draw sheets --limit 20
 python tools/inspect_records.py --records records --anchors 16,32,64,128,256
 """
 
@@ -16,6 +16,7 @@ from absl import flags
 
 from a2d_tf.core import command_line
 from a2d_tf.core.config import parse_anchors
+from a2d_tf.core.files import write_json
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import inspection
 from a2d_tf.data.flow import resize_frame
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from a2d_tf.data.records import ClipTruth
 
 _RECORDS = flags.DEFINE_string("records", None, "Folder of the records, made by build_records.py.")
+_JSON = flags.DEFINE_string("json", None, "JSON file to write the list of records to.")
 _DRAW = flags.DEFINE_string("draw", None, "Folder to write a picture of each record to.")
 _LIMIT = flags.DEFINE_integer("limit", None, "Largest number of records to read.", lower_bound=0)
 _SPLIT = flags.DEFINE_enum("split", "all", [*SPLITS, "all"], "Split of the records.")
@@ -49,16 +51,54 @@ def main(argv: list[str]) -> None:
     shards = [(split, shard) for split in splits for shard in manifest.shards(split)]
     summaries = {split: inspection.Summary() for split in splits}
     boxes = inspection.Boxes((manifest.image_height, manifest.image_width))
-    for split, fields, truth in inspection.read(shards, _LIMIT.value, bool(_DRAW.value)):
+    rows, decode = [], bool(_JSON.value or _DRAW.value)
+    for split, fields, truth in inspection.read(shards, _LIMIT.value, decode):
         summaries[split].add(truth)
         boxes.add(truth)
+        if _JSON.value:
+            rows.append(describe(fields, truth, label_space))
         if _DRAW.value:
             path = os.path.join(_DRAW.value, f"{truth.video}_{truth.frame:05d}.png")
             write_png(path, sheet(fields, truth, label_space)[..., ::-1])
+    if _JSON.value:
+        write_json(_JSON.value, rows)
     lines = inspection.describe(summaries, label_space)
     if _LIMIT.value is None:
         lines += inspection.describe_rare(summaries, label_space)
     print("\n".join([*lines, *inspection.describe_anchors(boxes, variants)]))
+
+
+def describe(fields: Mapping[str, np.ndarray], truth: ClipTruth, label_space: LabelSpace) -> dict:
+    """Return the JSON object of a record; boxes, areas and flow are in stored pixels.
+
+    An instance's `track` is its identity in the video, None where unknown.
+    """
+    flow = fields["flow"][len(fields["flow"]) // 2].astype(np.float64)
+    codes = fields["codes"].tolist()
+    tracks = [-1] * len(codes) if truth.tracks is None else truth.tracks.tolist()
+    instances = []
+    for box, code, mask, track in zip(fields["boxes"].tolist(), codes, fields["masks"], tracks):
+        actor, action = label_space.split(code)
+        instances.append(
+            {
+                "actor": label_space.actors[actor - 1],
+                "action": label_space.actions[action - 1],
+                "code": code,
+                "box": [box[1], box[0], box[3], box[2]],
+                "area": int(mask.sum()),
+                "flow_mean": flow[mask != 0].mean(axis=0).tolist(),
+                "track": None if track < 0 else track,
+            }
+        )
+    return {
+        "video": truth.video,
+        "frame": truth.frame,
+        "split": truth.split,
+        "height": truth.size[0],
+        "width": truth.size[1],
+        "clip_frames": truth.clip_frames.tolist(),
+        "instances": instances,
+    }
 
 
 def sheet(
