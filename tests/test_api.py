@@ -90,7 +90,7 @@ def test_datasets_refuse_what_there_is_not(mini_records):
         a2d_tf.dataset(mini_records.directory, long)
     with pytest.raises(ValueError, match="augment=True is for split 'train'"):
         a2d_tf.dataset(mini_records.directory, a2d_tf.Config(), "test", augment=True)
-    with pytest.raises(a2d_tf.InputError, match="nothing.flags: no such file"):
+    with pytest.raises(a2d_tf.InputError, match="nothing.flags"):
         a2d_tf.build_network("nothing.flags")
 
 
