@@ -98,21 +98,11 @@ def precisions(evaluation: COCOeval, sizes: dict[str, list[float]]) -> dict[str,
     """
     settings = evaluation.params
     settings.maxDets = [100]
-    categories, bounds = settings.catIds, list(sizes.values())
-    counts = len(settings.iouThrs), len(settings.recThrs), len(categories), len(sizes)
-    precision = -np.ones(counts)
-    # Class by class, for an evaluation looks at each of its frames in each of its classes and
-    # sizes, and most have none of these.
-    for k, category in enumerate(categories):
-        rows = _with_truth(evaluation.cocoGt, category, bounds)
-        if not rows:
-            continue
-        settings.areaRng = [bounds[row] for row in rows]
-        settings.catIds, settings.imgIds = [category], _frames(evaluation, category)
-        with contextlib.redirect_stdout(io.StringIO()):
-            evaluation.evaluate()
-            evaluation.accumulate()
-        precision[:, :, k, rows] = evaluation.eval["precision"][:, :, 0, :, 0]
+    settings.areaRng, settings.areaRngLbl = list(sizes.values()), list(sizes)
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation.evaluate()
+        evaluation.accumulate()
+    precision = evaluation.eval["precision"][..., 0]  # [IoU, recall, class, size]
 
     def mean(match, size):
         # -1 for a class without truth.
@@ -122,23 +112,6 @@ def precisions(evaluation: COCOeval, sizes: dict[str, list[float]]) -> dict[str,
 
     figures = {name: mean(match, 0) for name, match in _MATCHES.items()}
     return figures | {f"ap_{name}": mean(slice(None), i) for i, name in enumerate(sizes) if i}
-
-
-def _with_truth(true, category, bounds):
-    """Return the places of the sizes with truth of a category."""
-    owned = true.loadAnns(true.getAnnIds(catIds=[category]))
-    areas = [annotation["area"] for annotation in owned]
-    return [
-        row
-        for row, (least, largest) in enumerate(bounds)
-        if any(least <= area <= largest for area in areas)
-    ]
-
-
-def _frames(evaluation, category):
-    """Return the frames with truth or detections of a category."""
-    sides = evaluation.cocoGt, evaluation.cocoDt
-    return sorted({frame for side in sides for frame in side.catToImgs[category]})
 
 
 def index(images: list[dict], annotations: list[dict], categories: list[int]) -> COCO:
