@@ -56,9 +56,9 @@ def test_the_report_has_mean_spread_and_all_frames_together(leave_one_out, tmp_p
     assert report["deviation"]["joint"] == pytest.approx(53.0330086)
     # Background 16 of 24 pixels, the actor 8 of 16.
     assert report["together"]["actor"] == pytest.approx(100 * (16 / 24 + 8 / 16) / 2)
-    text = leave_one_out.table(report)
-    assert text.splitlines()[2] == "| a | 100.0 | 100.0 | 100.0 |"
-    assert text.splitlines()[-1] == "| all frames together | 58.3 | 58.3 | 58.3 |"
+    lines = [line.rsplit(maxsplit=3) for line in leave_one_out.table(report).splitlines()]
+    assert lines[2] == ["a", "100.0", "100.0", "100.0"]
+    assert lines[-1] == ["all frames together", "58.3", "58.3", "58.3"]
 
 
 def test_trainings_of_other_flags_are_not_gone_on_with(leave_one_out, tmp_path, monkeypatch):

@@ -145,7 +145,7 @@ def without(release: Release, held_out: Video) -> Release:
 
 
 def _report(folds, labels):
-    """{"videos": {VID: {kind: mIoU}}, "mean", "deviation", "together": {kind: mIoU}}."""
+    """Return {"videos": {VID: {kind: mIoU}}, "mean", "deviation", "together": {kind: mIoU}}."""
     from a2d_tf.evaluation import label_maps
     from a2d_tf.evaluation.metrics import segmentation
 
@@ -166,17 +166,17 @@ def _report(folds, labels):
 
 
 def table(report: dict) -> str:
-    """Format a report as Markdown: mIoU in percent, background among the classes."""
+    """Format a report: mIoU in percent, background among the classes."""
+    from a2d_tf.evaluation import metrics
+    from a2d_tf.evaluation.reports import tables
+
     rows = {
         **report["videos"],
         "mean": report["mean"],
         "standard deviation": report["deviation"],
         "all frames together": report["together"],
     }
-    lines = ["| held out | actor | action | joint |", "|---|---|---|---|"]
-    for name, scores in rows.items():
-        lines.append(f"| {name} | " + " | ".join(f"{scores[kind]:.1f}" for kind in _KINDS) + " |")
-    return "\n".join(lines)
+    return tables.text(metrics.Table("mIoU of the video held out", {k: k for k in _KINDS}, rows))
 
 
 run = command_line.command(main)

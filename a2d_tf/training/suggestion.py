@@ -277,20 +277,15 @@ def suggest(
 
 def _of_frames(manifest, boxes, model):
     """Canvas and anchors."""
-    (height, width), sides = boxes.canvas, boxes.sides()
-    stored = sizes_of(manifest.sizes)
-    reason = "the stored frames, up to {}x{}, ".format(*np.max(stored, axis=0))
-    fits = boxes.canvas == canvas(stored)
-    reason += "fit this without padding to spare" if fits else "shrunk to what a CPU can take"
+    height, width = boxes.canvas
+    stored = "{}x{}".format(*np.max(sizes_of(manifest.sizes), axis=0))
+    reason = f"stored frames have up to {stored} pixels; a CPU takes at most {_SQUARE}"
     yield Suggestion({"image_height": height, "image_width": width}, reason)
-    choices = [model.anchor_sizes, *anchor_sizes(sides)]
-    best, recalls = best_anchors(boxes, choices)
-    low, high = np.quantile(sides, (0.05, 0.95))
+    best, recalls = best_anchors(boxes, [model.anchor_sizes, *anchor_sizes(boxes.sides())])
     reason = (
-        f"nine in ten boxes have sides from {low:.0f} to {high:.0f} pixels there; {recalls[best]} "
-        f"% have an anchor of IoU {IOUS[0]:g}"
+        f"an anchor of IoU {IOUS[0]:g} for {recalls[best]} % of the boxes, with "
+        f"{model.anchor_sizes} for {recalls[model.anchor_sizes]} %"
     )
-    reason += "" if best == choices[0] else f", with {choices[0]} {recalls[choices[0]]} %"
     yield Suggestion({"anchor_sizes": best}, reason)
 
 
