@@ -7,7 +7,9 @@ import pytest
 from processes import run_tool
 from test_mains import TINY
 
+from a2d_tf.commands import processes
 from a2d_tf.core.config import Config
+from a2d_tf.core.errors import InputError
 
 pytestmark = pytest.mark.slow
 
@@ -57,3 +59,10 @@ def test_mistakes(arguments, words, complaint):
     result = run_tool("run_experiment", *words[:1], *arguments, *words[1:])
     assert result.returncode == 1 and "Traceback" not in result.stderr
     assert complaint in result.stderr.splitlines()[-1]
+
+
+def test_a_training_imports_the_package_from_where_its_command_does(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    with pytest.raises(InputError, match="manifest.json"):
+        processes.call_main(["train", "--records=none", "--workdir=run"])

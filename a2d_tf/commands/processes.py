@@ -13,7 +13,7 @@ from typing import cast
 from a2d_tf.core.errors import InputError
 from a2d_tf.training import experiments
 
-_IMPORTED_FROM = str(pathlib.Path(__file__).resolve().parents[3])
+_IMPORTED_FROM = str(pathlib.Path(__file__).resolve().parents[2])
 
 
 def flags_of_trainings(words: Sequence[str]) -> Sequence[str]:
