@@ -123,11 +123,16 @@ def moving_frames(count, height, width, step, seed=0):
 def write_release(root, rows, header=False):
     """`videoset.csv` from rows of 9 cells; returns the root."""
     root.mkdir(parents=True, exist_ok=True)
-    lines = [",".join(str(cell) for cell in row) for row in rows]
-    if header:
-        lines.insert(0, "VID,label,start_time,end_time,height,width,frames,annotated,usage")
-    (root / "videoset.csv").write_text("\n".join(lines) + "\n")
+    names = "VID,label,start_time,end_time,height,width,frames,annotated,usage\n"
+    (root / "videoset.csv").write_text(names if header else "")
+    add_rows(root, *rows)
     return root
+
+
+def add_rows(root, *rows):
+    """Append rows to the `videoset.csv` of a release."""
+    with open(root / "videoset.csv", "a") as file:
+        file.writelines(",".join(map(str, row)) + "\n" for row in rows)
 
 
 def row(vid, height, width, frames, annotated, usage, label=11):

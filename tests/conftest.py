@@ -41,17 +41,17 @@ def tool():
 
     def load(name):
         # A main that another test has loaded may have a flag of the same name.
-        before = {flag: flags.FLAGS[flag] for flag in flags.FLAGS}
-        others = [flag for flag, known in before.items() if not known.short_name]
+        others = {f: flags.FLAGS[f] for f in flags.FLAGS if not flags.FLAGS[f].short_name}
         for flag in others:
             delattr(flags.FLAGS, flag)
+        kept = set(flags.FLAGS)
         try:
             return importlib.import_module(name)
         finally:
-            for flag in set(flags.FLAGS) - (set(before) - set(others)):
+            for flag in set(flags.FLAGS) - kept:
                 delattr(flags.FLAGS, flag)
-            for flag in others:
-                flags.FLAGS[flag] = before[flag]
+            for flag, known in others.items():
+                flags.FLAGS[flag] = known
 
     return load
 
@@ -97,13 +97,12 @@ def mini_records(tmp_path_factory):
 
     Frames are 64x80, made for a 64x96 canvas, so that every clip has padding; 5 frames a clip.
     """
-    from a2d_tf.data import convert
-    from a2d_tf.data import mini as synthetic
+    from a2d_tf.data import convert, mini
     from a2d_tf.data.manifest import Manifest
     from a2d_tf.data.release import Release
 
     folder = tmp_path_factory.mktemp("mini")
-    release = synthetic.make_release(folder, videos=6, seed=0, workers=1)
+    release = mini.make_release(folder, videos=6, seed=0, workers=1)
     settings = convert.ConversionSettings(
         image_height=64, image_width=96, clip_frames=5, shard_videos=2
     )

@@ -5,13 +5,13 @@ They are installed once, into `work/` of the repository, from tests/NAME_require
 
 import functools
 import hashlib
+import os
 import pathlib
-import secrets
-import shutil
-import subprocess
 import sys
+import tempfile
 
 import pytest
+from processes import run_python
 
 TESTS = pathlib.Path(__file__).resolve().parent
 
@@ -32,20 +32,13 @@ def _installed(name):
     place = TESTS.parent / "work" / f"{name}-{key}"
     if place.is_dir():
         return place, None
-    # Another process may do the same: the first one to finish names the folder.
-    partial = place.with_name(f"{place.name}.{secrets.token_hex(4)}")
+    place.parent.mkdir(exist_ok=True)
     options = "--no-deps --no-compile --disable-pip-version-check --retries=1 --timeout=20".split()
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "install", *options, "--only-binary=:all:"]
-        + ["--target", str(partial), "-r", str(requirements)],
-        capture_output=True,
-        text=True,
-    )
-    try:
+    with tempfile.TemporaryDirectory(dir=place.parent) as partial:
+        words = [*options, "--only-binary=:all:", f"--target={partial}/new", "-r", requirements]
+        done = run_python("-m", "pip", "install", *words)
         if done.returncode:
             return None, (done.stderr.strip().splitlines() or ["pip failed"])[-1]
-        if not place.is_dir():
-            partial.rename(place)
-        return place, None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        if not place.is_dir():  # another process may do the same: the first names the folder
+            os.rename(f"{partial}/new", place)
+    return place, None

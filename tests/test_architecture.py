@@ -54,15 +54,6 @@ def test_imports_point_downward():
     assert not upward
 
 
-def test_the_python_package_names_every_room():
-    listed = re.findall(r'^  "(a2d_tf[\w.]*)",$', (ROOT / "pyproject.toml").read_text(), re.M)
-    folders = {path.parent.relative_to(ROOT) for path in PACKAGE.rglob("*.py")}
-    assert {".".join(folder.parts) for folder in folders} | {
-        "a2d_tf.configs",
-        "a2d_tf.configs.ablations",
-    } == set(listed)
-
-
 def section(title):
     """The text of a section of WORKSPACE.md."""
     text = (ROOT / "WORKSPACE.md").read_text()

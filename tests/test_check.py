@@ -3,9 +3,18 @@
 import shutil
 
 import numpy as np
-import pytest
-from a2d_files import mask, moving_frames, real, row, write_h5, write_images, write_mat, write_video
-from processes import complaint, run_tool
+from a2d_files import (
+    add_rows,
+    mask,
+    moving_frames,
+    real,
+    row,
+    write_h5,
+    write_images,
+    write_mat,
+    write_video,
+)
+from processes import run_tool
 
 from a2d_tf.data.check import check
 from a2d_tf.data.release import Release
@@ -13,17 +22,8 @@ from a2d_tf.data.release import Release
 SIZE = (64, 96)
 
 
-@pytest.fixture
-def release(small_copy):
-    return small_copy
-
-
-def run(*arguments):
-    return run_tool("build_records", *arguments)
-
-
-def test_a_whole_release(release):
-    report = check(Release(release), workers=1)
+def test_a_whole_release(small_copy):
+    report = check(Release(small_copy), workers=1)
     assert report.problems == () and report.notes == ()
     assert report.counts == {
         "videos": {"listed": 3, "found": 3, "whole": 3},
@@ -33,33 +33,25 @@ def test_a_whole_release(release):
         "annotated frames": {"listed": 4, "found": 4, "whole": 4},
         "instances": {"found": 4},
     }
-    lines = report.text().splitlines()
-    assert lines[0] == f"{release}: videoset.csv"
-    assert lines[1] == "3 videos as mp4, 4 annotations as mat"
-    assert lines[3].split() == ["listed", "found", "whole"]
-    assert lines[8].split() == ["annotated", "frames", "4", "4", "4"]
-    assert lines[-1] == "problems: 0, notes: 0"
+    lines = [line.split() for line in report.text().splitlines()]
+    assert lines[3] == ["listed", "found", "whole"]
+    assert lines[8] == ["annotated", "frames", "4", "4", "4"]
 
 
-def test_every_problem_is_found(release):
+def test_every_problem_is_found(small_copy):
     """Also what the converter would not come to, such as the end of a video."""
-    write_video(release / "clips320H/-b.mp4", moving_frames(7, *SIZE, step=4))
-    (release / "Annotations/mat/-b/00001.mat").write_text("two\nlines")
-    (release / "Annotations/mat/--a/00003.mat").unlink()
-    (release / "clips320H/c.mp4").unlink()
-    images = write_images(release / "pngs320H/c", moving_frames(6, *SIZE, step=4, seed=2))
+    write_video(small_copy / "clips320H/-b.mp4", moving_frames(7, *SIZE, step=4))
+    (small_copy / "Annotations/mat/-b/00001.mat").write_text("two\nlines")
+    (small_copy / "Annotations/mat/--a/00003.mat").unlink()
+    (small_copy / "clips320H/c.mp4").unlink()
+    images = write_images(small_copy / "pngs320H/c", moving_frames(6, *SIZE, step=4, seed=2))
     (images / "00005.png").write_bytes(b"")
-    with open(release / "videoset.csv", "a") as file:
-        for cells in (
-            row("d", *SIZE, 6, 1, 1),
-            row("e", *SIZE, 6, 2, 1),
-            row("../f", *SIZE, 6, 1, 0),
-        ):
-            file.write(",".join(map(str, cells)) + "\n")
-    write_video(release / "clips320H/e.mp4", moving_frames(6, *SIZE, step=2))
-    shutil.copytree(release / "Annotations/mat/c", release / "Annotations/mat/e")
+    rows = ("d", *SIZE, 6, 1, 1), ("e", *SIZE, 6, 2, 1), ("../f", *SIZE, 6, 1, 0)
+    add_rows(small_copy, *(row(*cells) for cells in rows))
+    write_video(small_copy / "clips320H/e.mp4", moving_frames(6, *SIZE, step=2))
+    shutil.copytree(small_copy / "Annotations/mat/c", small_copy / "Annotations/mat/e")
 
-    reports = [check(Release(release, skip_rows=True), workers=n) for n in (1, 2)]
+    reports = [check(Release(small_copy, skip_rows=True), workers=n) for n in (1, 2)]
     assert reports[0] == reports[1]
     expected = (
         ("videoset.csv, line 6: vid '../f'", "rename the video"),
@@ -74,7 +66,7 @@ def test_every_problem_is_found(release):
     problems = reports[0].problems
     assert len(problems) == len(expected)
     for problem, (start, words) in zip(problems, expected):
-        assert problem.startswith(f"{release}/{start}") and words in problem
+        assert problem.startswith(f"{small_copy}/{start}") and words in problem
         assert "\n" not in problem
     assert reports[0].notes == ()
     assert reports[0].counts == {
@@ -89,16 +81,16 @@ def test_every_problem_is_found(release):
     assert reports[0].text().splitlines()[-1] == "problems: 8, notes: 0"
 
 
-def test_what_was_mended_and_what_does_no_harm_are_notes(release):
-    write_video(release / "clips320H/c.mp4", moving_frames(7, *SIZE, step=4))
-    shutil.rmtree(release / "Annotations/mat/c")
+def test_what_was_mended_and_what_does_no_harm_are_notes(small_copy):
+    write_video(small_copy / "clips320H/c.mp4", moving_frames(7, *SIZE, step=4))
+    shutil.rmtree(small_copy / "Annotations/mat/c")
     inside = mask(*SIZE, 8, 16, 40, 48)
-    path = release / "a2d_annotation_with_instances/c/00004.h5"
+    path = small_copy / "a2d_annotation_with_instances/c/00004.h5"
     write_h5(path, np.where(inside, 34, 0), [inside] * 2, [34], [[17, 9, 48, 40]], instances=[0])
-    report = check(Release(release), workers=1)
+    report = check(Release(small_copy), workers=1)
     assert report.problems == () and report.counts["videos"]["whole"] == 3
     longer, mended = report.notes
-    assert longer.startswith(f"{release}/clips320H/c.mp4: 7 frames decode, but 'frames'")
+    assert longer.startswith(f"{small_copy}/clips320H/c.mp4: 7 frames decode, but 'frames'")
     assert (
         mended
         == f"{path}: 'reMask' holds 2 instances, 'instance' numbers 1: the surplus is dropped"
@@ -107,14 +99,18 @@ def test_what_was_mended_and_what_does_no_harm_are_notes(release):
     assert f"note: {mended}" in report.text()
 
 
-def test_an_annotation_must_fit_the_frames_and_not_the_list(release):
-    listing = release / "videoset.csv"
+def test_an_annotation_must_fit_the_frames_and_not_the_list(small_copy):
+    listing = small_copy / "videoset.csv"
     listing.write_text(listing.read_text().replace(",64,96,", ",60,90,"))
-    assert check(Release(release), workers=1).problems == ()
+    assert check(Release(small_copy), workers=1).problems == ()
     write_mat(
-        release / "Annotations/mat/c/00004.mat", np.zeros((60, 90)), np.zeros((0, 60, 90)), [], []
+        small_copy / "Annotations/mat/c/00004.mat",
+        np.zeros((60, 90)),
+        np.zeros((0, 60, 90)),
+        [],
+        [],
     )
-    (problem,) = check(Release(release), workers=1).problems
+    (problem,) = check(Release(small_copy), workers=1).problems
     assert "c/00004.mat: 'reS_id': has HDF5 shape (90, 60), not (96, 64)" in problem
 
 
@@ -127,20 +123,15 @@ def test_the_published_numbers_stand_beside_the_published_list(tmp_path):
     assert len(report.problems) == 2 * 3782
 
 
-def test_the_command_line(release, tmp_path):
-    done = run("--release", release, "--check")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith("problems: 0, notes: 0\n")
-    (release / "clips320H/c.mp4").write_bytes(b"none")
-    done = run("--release", release, "--check", "--workers=1")
-    assert done.returncode == 1 and "Traceback" not in done.stderr and "WARN" not in done.stderr
-    assert f"problem: {release}/clips320H/c.mp4: cannot be decoded" in done.stdout
-    assert run("--release", release, "--check", "--workers=1", "--on_error=skip").returncode == 0
+def test_the_command_line(small_copy, tmp_path):
+    words = ["--release", small_copy, "--check", "--workers=1"]
+    (small_copy / "clips320H/c.mp4").write_bytes(b"none")
+    done = run_tool("build_records", *words)
+    assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith("Checking")
+    assert f"problem: {small_copy}/clips320H/c.mp4: cannot be decoded" in done.stdout
+    assert done.stdout.endswith("problems: 1, notes: 0\n")
     chosen = tmp_path / "have.txt"
     chosen.write_text("-b\n--a\n")
-    done = run("--release", release, "--check", "--workers=1", f"--videos={chosen}")
+    done = run_tool("build_records", *words, f"--videos={chosen}")
     assert done.returncode == 0 and "2 videos as mp4, 3 annotations as mat" in done.stdout
-    chosen.write_text("-b\n--a\nd\n")
-    done = run("--release", release, "--check", f"--videos={chosen}")
-    assert "have.txt, line 3: " in complaint(done)
     assert {path.name for path in tmp_path.iterdir()} == {"Release", "have.txt"}

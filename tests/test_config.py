@@ -13,7 +13,6 @@ from a2d_tf.core.config import (
     InferenceConfig,
     LearningConfig,
     ModelConfig,
-    help_of,
 )
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
@@ -44,38 +43,10 @@ def test_defaults_are_the_papers():
     assert model.anchors == ((16.0,), (32.0,), (64.0,), (128.0,), (256.0,))
 
 
-def test_every_field_is_a_flag():
-    values = parsed()
-    for section in (ModelConfig, InferenceConfig, LearningConfig, ComputeConfig):
-        assert list(help_of(section)) == [field.name for field in dataclasses.fields(section)]
-        for field in dataclasses.fields(section):
-            assert values[field.name].value == field.default
-            assert values[field.name].help
-
-
 CHANGED = Config(
-    ModelConfig(
-        image_width=320,
-        backbone="resnet14",
-        width_multiplier=0.3,
-        norm="group_norm",
-        stride_in_1x1=False,
-        pixel_scale=1 / 64,
-        anchor_sizes="8,16,24.5,32,48",
-        temporal_layers=2,
-        label_mode="hierarchical",
-        use_mask=False,
-    ),
+    ModelConfig(image_width=320, backbone="resnet14", pixel_scale=1 / 64, use_mask=False),
     InferenceConfig(score_threshold=0.45, paint="pixel"),
-    LearningConfig(
-        seed=7,
-        learning_rate=1e-7,
-        positive_fraction=0.1 + 0.2,
-        init_run="runs/a b=c",
-        train_phase="actor",
-        flip=False,
-        zero_shot_actor="",
-    ),
+    LearningConfig(seed=7, learning_rate=1e-7, positive_fraction=0.1 + 0.2, init_run="runs/a b=c"),
     ComputeConfig("mixed_bfloat16"),
 )
 
@@ -93,17 +64,14 @@ def test_written_and_read_back(tmp_path):
 @pytest.mark.parametrize(
     "line", ["--batch_sise=4", "--steps=0", "--norm=layer", "batch_size=4", "--image_height=100"]
 )
-def test_a_bad_line_is_named_with_its_file(tmp_path, line):
+def test_a_bad_line_or_a_missing_file_is_named(tmp_path, line):
     path = tmp_path / "flags.txt"
-    path.write_text(f"--seed=3\n{line}\n--steps=10\n")
-    with pytest.raises(InputError) as error:
+    with pytest.raises(InputError, match=str(path)):
         Config.read(path)
-    assert line.lstrip("-").split("=")[0] in str(error.value) and str(path) in str(error.value)
-
-
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match="flags.txt"):
-        Config.read(tmp_path / "flags.txt")
+    path.write_text(f"--seed=3\n{line}\n--steps=10\n")
+    with pytest.raises(InputError, match=str(path)) as error:
+        Config.read(path)
+    assert line.lstrip("-").split("=")[0] in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -119,10 +87,8 @@ def test_anchor_sizes_are_five_levels_of_ascending_sizes(sizes):
 @pytest.mark.parametrize(
     "words, complaint",
     [
-        (["--image_height=100"], "--image_height=100 must be a multiple of 32"),
         (["--fusion=late", "--nouse_flow"], "--use_flow"),
         (["--zero_shot_actor=cat", "--label_mode=cartesian"], "--zero_shot_actor"),
-        (["--zero_shot_actor=cat", "--label_mode=hierarchical"], "--zero_shot_actor"),
         (["--recompute", "--norm=bn"], "--recompute"),
         (["--recompute", "--norm=frozen_bn", "--flow_norm=bn"], "--norm=bn"),
         (["--threshold_from=r"], "it needs --val_fraction=0"),
@@ -137,57 +103,57 @@ def test_contradictions(words, complaint):
 
 
 def test_the_command_line_overrides_settings_of_inference_that_it_names_alone():
-    sections = ["inference", "compute"]
-    values = parsed("--nms_threshold=0.6", "--paint=instance", sections=sections)
-    made = CHANGED.with_inference(**Config.given("inference", "compute", flag_values=values))
-    assert made.inference == dataclasses.replace(
-        CHANGED.inference, nms_threshold=0.6, paint="instance"
+    def given(*words):
+        values = parsed(*words, sections=("inference", "compute"))
+        return Config.given("inference", "compute", flag_values=values)
+
+    made = CHANGED.with_inference(**given("--nms_threshold=0.6", "--paint=instance"))
+    wanted = dataclasses.replace(CHANGED.inference, nms_threshold=0.6, paint="instance")
+    assert made == dataclasses.replace(CHANGED, inference=wanted)
+    assert given() == {}
+    made = CHANGED.with_inference(**given("--precision=float32"))
+    assert made == dataclasses.replace(CHANGED, compute=ComputeConfig())
+
+
+def changes(base, made):
+    """{setting: its value in `made`} where the two differ."""
+    before, after = (
+        [
+            (name, item)
+            for section in dataclasses.asdict(c).values()
+            for name, item in section.items()
+        ]
+        for c in (base, made)
     )
-    assert made.inference.score_threshold == 0.45
-    assert dataclasses.replace(made, inference=CHANGED.inference) == CHANGED
-    assert Config.given("inference", "compute", flag_values=parsed(sections=sections)) == {}
-    given = Config.given(
-        "inference", "compute", flag_values=parsed("--precision=float32", sections=sections)
-    )
-    assert CHANGED.with_inference(**given) == dataclasses.replace(CHANGED, compute=ComputeConfig())
+    return dict(item for item in after if item not in before)
 
 
-EXPECTED = {
-    "no_flow": {"use_flow": False},
-    "no_temporal": {"temporal_layers": 0},
-    "no_mask": {"use_mask": False, "use_refiner": True},
-    "no_mask_refiner": {
-        "use_mask": False,
-        "use_refiner": True,
-        "train_phase": "refiner",
-        "init_run": "first_run",
-    },
-    "mask_rcnn_baseline": {"label_mode": "cartesian", "use_flow": False, "temporal_layers": 0},
-    "cartesian": {"label_mode": "cartesian"},
-    "hierarchical": {"label_mode": "hierarchical"},
-    "late_fusion": {"fusion": "late"},
-    "no_joint_actor": {"train_phase": "actor"},
-    "no_joint_action": {"train_phase": "action", "init_run": "first_run"},
-    **{f"zero_shot_{actor}": {"zero_shot_actor": actor} for actor in A2D.actors},
-}
+NO_MASK = {"use_mask": False, "use_refiner": True}
+FIRST = {"init_run": "first_run"}
+CARTESIAN = {"label_mode": "cartesian"}
 
 
-@pytest.mark.parametrize("name", [path.stem for path in (CONFIGS / "ablations").glob("*.flags")])
-def test_flagfiles_compose(name, monkeypatch):
-    """An ablation over a base changes what it says and nothing else."""
+@pytest.mark.parametrize(
+    "name, changed",
+    [
+        ("no_flow", {"use_flow": False}),
+        ("no_temporal", {"temporal_layers": 0}),
+        ("no_mask", NO_MASK),
+        ("no_mask_refiner", {**NO_MASK, "train_phase": "refiner", **FIRST}),
+        ("mask_rcnn_baseline", {**CARTESIAN, "use_flow": False, "temporal_layers": 0}),
+        ("cartesian", CARTESIAN),
+        ("hierarchical", {"label_mode": "hierarchical"}),
+        ("late_fusion", {"fusion": "late"}),
+        ("no_joint_actor", {"train_phase": "actor"}),
+        ("no_joint_action", {"train_phase": "action", **FIRST}),
+        *((f"zero_shot_{actor}", {"zero_shot_actor": actor}) for actor in A2D.actors),
+    ],
+)
+def test_an_ablation_changes_what_it_says_and_nothing_else(name, changed, monkeypatch):
     monkeypatch.chdir(CONFIGS.parent)  # flagfiles name others from there
-    start = [f"--flagfile={CONFIGS}/mini.flags"]
-    init = ["--init_run=first_run"] if "init_run" in EXPECTED[name] else []
-    plain = from_words(*start)
-    made = from_words(*start, f"--flagfile={CONFIGS}/ablations/{name}.flags", *init)
-    changed = {
-        field.name: getattr(getattr(made, section), field.name)
-        for section in ("model", "inference", "learning")
-        for field in dataclasses.fields(getattr(made, section))
-        if getattr(getattr(made, section), field.name)
-        != getattr(getattr(plain, section), field.name)
-    }
-    assert changed == EXPECTED[name]
+    init = ["--init_run=first_run"] if "init_run" in changed else []
+    words = ["--flagfile=configs/mini.flags", f"--flagfile=configs/ablations/{name}.flags", *init]
+    assert changes(from_words(words[0]), from_words(*words)) == changed
 
 
 def test_the_authors_flagfile_says_what_differs_and_no_more(tmp_path, monkeypatch):
@@ -195,22 +161,14 @@ def test_the_authors_flagfile_says_what_differs_and_no_more(tmp_path, monkeypatc
     monkeypatch.chdir(CONFIGS.parent)
     path, both = CONFIGS / "authors.flags", tmp_path / "both.flags"
     both.write_text(f"--flagfile=configs/a2d.flags\n--flagfile={path}\n")
-    base, made = (dataclasses.asdict(Config.read(p)) for p in (CONFIGS / "a2d.flags", both))
-    changed = {
-        name: value
-        for section, values in made.items()
-        for name, value in values.items()
-        if base[section][name] != value
-    }
+    made = Config.read(both)
+    changed = changes(Config.read(CONFIGS / "a2d.flags"), made)
     assert sorted(changed) == sorted(re.findall(r"^--(\w+)=", path.read_text(), re.MULTILINE))
     assert (changed["score_threshold"], changed["action_threshold"]) == (0.7, 0.3)
-    assert made["learning"]["learning_rate"] == 2e-4
+    assert made.learning.learning_rate == 2e-4
 
 
 def test_settings_of_code_are_checked_as_those_of_flags_are():
-    for settings, words in (
-        ({"score_threshold": 70.0}, "--score_threshold=70.0 is not in the range"),
-        ({"paint": "pixels"}, "--paint=pixels: there are instance, pixel"),
-    ):
-        with pytest.raises(InputError, match=words):
-            Config().with_inference(**settings).checked()
+    for name, value in (("score_threshold", 70.0), ("paint", "pixels")):
+        with pytest.raises(InputError, match=f"--{name}={value}"):
+            Config().with_inference(**{name: value}).checked()

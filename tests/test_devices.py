@@ -33,17 +33,9 @@ def smi(tmp_path, monkeypatch):
     return install
 
 
-@pytest.fixture
-def root(tmp_path, monkeypatch):
-    """An empty file system, on a machine without nvidia-smi; a function that writes files to it."""
-    monkeypatch.setenv("PATH", str(tmp_path))
-
-    def write(path, text=""):
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text(text)
-        return tmp_path
-
-    return write
+def write(path, text=""):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
 
 
 def test_nvidia_smi_lists_names_and_memory(smi):
@@ -55,17 +47,6 @@ def test_nvidia_smi_lists_names_and_memory(smi):
     ]
 
 
-def test_a_failing_nvidia_smi_lists_none(smi, tmp_path):
-    smi("NVIDIA-SMI has failed, 9", status=9)
-    assert machine.nvidia_cards(tmp_path) == [] and machine.may_have_nvidia(tmp_path)
-
-
-def test_cards_by_device_nodes(root):
-    for name in ("nvidia0", "nvidia12", "nvidiactl", "nvidia-uvm"):
-        folder = root(f"dev/{name}")
-    assert machine.nvidia_cards(folder) == [Card(), Card()]
-
-
 @pytest.mark.parametrize(
     "vendor, kind, count",
     [
@@ -75,59 +56,57 @@ def test_cards_by_device_nodes(root):
         ("0x8086", "0x030000", 0),
     ],
 )
-def test_cards_by_the_pci_bus(root, vendor, kind, count):
-    root("sys/bus/pci/devices/0000:01:00.0/vendor", f"{vendor}\n")
-    folder = root("sys/bus/pci/devices/0000:01:00.0/class", f"{kind}\n")
-    assert len(machine.nvidia_cards(folder)) == count
-    assert machine.may_have_nvidia(folder) == bool(count)
+def test_without_nvidia_smi_cards_are_on_the_pci_bus_or_device_nodes(
+    tmp_path, smi, vendor, kind, count
+):
+    smi("NVIDIA-SMI has failed, 9", status=9)
+    write(tmp_path / "sys/bus/pci/devices/0000:01:00.0/vendor", f"{vendor}\n")
+    write(tmp_path / "sys/bus/pci/devices/0000:01:00.0/class", f"{kind}\n")
+    assert machine.nvidia_cards(tmp_path) == [Card()] * count
+    for name in ("nvidia0", "nvidia12", "nvidiactl", "nvidia-uvm"):
+        write(tmp_path / "dev" / name)
+    assert machine.nvidia_cards(tmp_path) == [Card(), Card()]
 
 
-@pytest.mark.parametrize(
-    "value, hides",
-    [
-        (None, False),
-        ("", True),
-        ("-1", True),
-        ("0", False),
-        ("1,0", False),
-        ("MIG-GPU-8932f937/1/2", False),
-    ],
-)
-def test_what_cuda_visible_devices_hides(value, hides, monkeypatch):
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    if value is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
-    assert machine.hides_nvidia() == hides
+def test_whether_there_is_a_sign_of_a_card(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))  # without nvidia-smi
+    assert not machine.may_have_nvidia(tmp_path)
+    write(tmp_path / "dev/nvidia0")
+    assert machine.may_have_nvidia(tmp_path)
+
+
+def test_what_cuda_visible_devices_hides(monkeypatch):
+    hidden = {None: False, "": True, "-1": True, "0": False, "1,0": False, "MIG-GPU-89/1/2": False}
+    for value, hides in hidden.items():
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        if value is not None:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
+        assert machine.hides_nvidia() == hides
 
 
 @pytest.mark.parametrize("visible, level", [("0", "1"), ("", "3")])
-def test_tensorflow_warns_where_there_is_a_card(smi, visible, level):
+def test_tensorflow_warns_where_there_is_a_card_and_opencv_is_quiet(smi, visible, level):
     smi("NVIDIA L4, 23034")
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": visible}
-    del environment["TF_CPP_MIN_LOG_LEVEL"]
-    assert prepared("print(os.environ['TF_CPP_MIN_LOG_LEVEL'])", environment) == (f"{level}\n", "")
-
-
-def test_opencv_is_quiet_also_where_it_was_loaded_before():
-    environment = {name: value for name, value in os.environ.items() if "OPENCV" not in name}
-    assert prepared("print(cv2.imread('nothing.png'))", environment) == ("None\n", "")
-
-
-def prepared(code, environment):
-    """What a process prints that runs some code after `command_line.prepare`."""
-    code = f"import os, cv2; from a2d_tf.core import command_line; command_line.prepare(); {code}"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+    drop = ("TF_CPP_MIN_LOG_LEVEL", "OPENCV_LOG_LEVEL", "OPENCV_FFMPEG_LOGLEVEL")
+    environment = {name: value for name, value in os.environ.items() if name not in drop}
+    environment["CUDA_VISIBLE_DEVICES"] = visible
+    code = (
+        "import os, cv2; from a2d_tf.core import command_line; command_line.prepare(); "
+        "print(cv2.imread('nothing.png'), os.environ['TF_CPP_MIN_LOG_LEVEL'])"
     )
-    return done.stdout, done.stderr
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, capture_output=True, text=True, env=environment)
+    assert (done.stdout, done.stderr) == (f"None {level}\n", "")
 
 
-def test_memory_and_cores(root):
-    everything = machine.memory(root("sys/fs/cgroup/memory.max", "max\n"))
-    assert everything == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    assert machine.memory(root("sys/fs/cgroup/memory.max", f"{GIB}\n")) == GIB
+def test_memory_and_cores(tmp_path):
+    limit = tmp_path / "sys/fs/cgroup/memory.max"
+    write(limit, "max\n")
+    assert machine.memory(tmp_path) == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    write(limit, f"{GIB}\n")
+    assert machine.memory(tmp_path) == GIB
     assert 1 <= machine.cores() <= os.cpu_count()
-    assert 0 < machine.process_memory(most=False) <= machine.process_memory()
+    assert 2**20 < machine.process_memory() < GIB * 2**10
 
 
 @pytest.fixture
@@ -139,27 +118,21 @@ def card(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "gpus, precision, used, line",
+    "gpus, precision, line",
     [
-        ((A100,), "mixed_bfloat16", 1, "1 x NVIDIA A100-SXM4-80GB (80 GB), mixed_bfloat16"),
-        (
-            (A100, A100),
-            "float32",
-            2,
-            "2 x NVIDIA A100-SXM4-80GB (80 GB), float32 with products in TF32",
-        ),
-        ((T4, A100), "float32", 1, "1 x Tesla T4 (15 GB), float32"),
-        ((T4, L4), "mixed_float16", 2, "1 x Tesla T4 (15 GB), 1 x NVIDIA L4, mixed_float16"),
+        ((A100,), "mixed_bfloat16", "1 x NVIDIA A100-SXM4-80GB (80 GB), mixed_bfloat16"),
+        ((A100,), "float32", "1 x NVIDIA A100-SXM4-80GB (80 GB), float32 with products in TF32"),
+        ((T4, T4), "float32", "2 x Tesla T4 (15 GB), float32"),
+        ((T4, L4), "mixed_float16", "1 x Tesla T4 (15 GB), 1 x NVIDIA L4, mixed_float16"),
+        ((), "float32", "CPU, 2 cores, 24 GB, float32"),
     ],
 )
-def test_the_line_of_gpus(gpus, precision, used, line):
-    assert Devices(gpus).line(precision, used) == f"device: {line}"
-
-
-def test_the_line_of_a_cpu(monkeypatch):
+def test_the_line_of_devices(gpus, precision, line, monkeypatch):
     monkeypatch.setattr(machine, "cores", lambda: 2)
-    monkeypatch.setattr(machine, "memory", lambda: 24 * 2**30)
-    assert Devices().line("float32") == "device: CPU, 2 cores, 24 GB, float32"
+    monkeypatch.setattr(machine, "memory", lambda: 24 * GIB)
+    assert Devices(gpus).line(precision, max(len(gpus), 1)) == f"device: {line}"
+    if gpus:
+        assert Devices((*gpus, L4)).line(precision, len(gpus)) == f"device: {line}"
 
 
 @pytest.mark.parametrize("device", ["auto", "gpu"])
@@ -168,7 +141,7 @@ def test_a_card_that_tensorflow_cannot_use_is_an_error(card, device):
         devices.prepare(device)
 
 
-def test_the_cpu_is_taken_where_that_is_wanted(card, monkeypatch):
+def test_the_cpu_is_taken_where_that_is_wanted_or_there_is_no_card(card, monkeypatch):
     # Where TensorFlow has begun, which devices it sees cannot be changed any more.
     chosen = []
     monkeypatch.setattr(tf.config, "set_visible_devices", lambda *given: chosen.append(given))
@@ -178,9 +151,7 @@ def test_the_cpu_is_taken_where_that_is_wanted(card, monkeypatch):
     assert devices.prepare(deterministic=False) == Devices()
     with pytest.raises(InputError, match="hides every GPU"):
         devices.prepare("gpu")
-
-
-def test_a_gpu_is_asked_for_where_there_is_none(card, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     monkeypatch.setattr(machine, "nvidia_cards", list)
     assert devices.prepare(deterministic=False) == Devices()
     with pytest.raises(InputError, match="--device=gpu: TensorFlow finds no GPU"):

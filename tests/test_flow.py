@@ -21,13 +21,13 @@ def shifted_pair(u, v, size=(96, 128), margin=24):
     return crop(margin, margin), crop(margin - v, margin - u)
 
 
-@pytest.mark.parametrize("method", ["dis", "farneback"])
-@pytest.mark.parametrize("u, v", [(3, 0), (0, 2), (-4, 1)])
-def test_flow_points_from_the_previous_frame_to_the_current_one(method, u, v):
-    flow = Flow(method)(*shifted_pair(u, v))
-    assert flow.shape == (96, 128, 2) and flow.dtype == np.float32
-    inner = flow[16:-16, 16:-16].reshape(-1, 2)
-    np.testing.assert_allclose(np.median(inner, axis=0), [u, v], atol=0.15)
+@pytest.mark.parametrize("method", [m for m in METHODS if m != "tvl1" or hasattr(cv2, "optflow")])
+def test_flow_points_from_the_previous_frame_to_the_current_one(method):
+    for u, v in ((3, 0), (0, 2), (-4, 1)):
+        flow = Flow(method)(*shifted_pair(u, v))
+        assert flow.shape == (96, 128, 2) and flow.dtype == np.float32
+        inner = flow[16:-16, 16:-16].reshape(-1, 2)
+        np.testing.assert_allclose(np.median(inner, axis=0), [u, v], atol=0.2)
 
 
 def test_flow_does_not_depend_on_the_threads():
@@ -40,27 +40,17 @@ def test_flow_does_not_depend_on_the_threads():
     np.testing.assert_array_equal(*flows)
 
 
+@pytest.mark.skipif(hasattr(cv2, "optflow"), reason="this OpenCV has it")
 def test_tvl1_needs_the_contributed_modules():
-    assert METHODS == ("dis", "farneback", "tvl1")
-    if hasattr(cv2, "optflow"):
-        flow = Flow("tvl1")(*shifted_pair(3, 0))
-        np.testing.assert_allclose(np.median(flow.reshape(-1, 2), axis=0), [3, 0], atol=0.2)
-    else:
-        with pytest.raises(InputError, match="install opencv-contrib-python"):
-            Flow("tvl1")
+    with pytest.raises(InputError, match="install opencv-contrib-python"):
+        Flow("tvl1")
 
 
-def test_unusable_frames_and_methods():
-    with pytest.raises(InputError, match="'lucas' is unknown"):
-        Flow("lucas")
-    tiny = np.zeros((4, 6, 3), np.uint8)
-    with pytest.raises(InputError, match="'dis' cannot work on frames of 4x6 pixels"):
-        Flow("dis")(tiny, tiny)
-
-
-@pytest.mark.parametrize("width", [40, 64, 96, 256, 1024])
+@pytest.mark.parametrize("width", [40, 96, 1024])
 def test_low_frames_that_dis_would_read_beyond(width):
     """It would end the process, or give NaN."""
+    with pytest.raises(InputError, match="'dis' cannot work on frames of 4x6 pixels"):
+        Flow("dis")(*np.zeros((2, 4, 6, 3), np.uint8))
     noise = np.random.default_rng(0).integers(0, 256, (16, width, 3)).astype(np.uint8)
     frames = [np.roll(noise, step, axis=1) for step in (0, 2)]
     for rows in (8, 11, 12, 15):
@@ -116,19 +106,16 @@ def by_hand(previous, current, u, v):
     return np.abs(first[rows][:, columns] - second).mean()
 
 
-@pytest.mark.parametrize("u, v", [(0, 0), (3, 0), (0, 2), (-4, 4)])
-def test_true_flow_leaves_only_the_border(u, v):
+@pytest.mark.parametrize("u, v", [(0, 0), (3, 0), (-4, 4)])
+def test_true_flow_leaves_only_the_border_and_wrong_flow_explains_nothing(u, v):
     frames = pair(u, v)
     still, warped = flow_quality.photometric_errors(*frames, constant(u, v))
     assert still == pytest.approx(by_hand(*frames, 0, 0), rel=1e-6)
     assert warped == pytest.approx(by_hand(*frames, u, v), rel=1e-4, abs=1e-4)
     assert warped <= 0.3 * still
-
-
-@pytest.mark.parametrize("u, v", [(-3, -1), (1, 3), (3, -1)])
-def test_flow_with_a_wrong_sign_or_order_explains_nothing(u, v):
-    still, warped = flow_quality.photometric_errors(*pair(3, 1), constant(u, v))
-    assert warped > 0.9 * still
+    for wrong in ((-3, -1), (1, 3), (3, -1)):
+        still, warped = flow_quality.photometric_errors(*pair(3, 1), constant(*wrong))
+        assert warped > 0.9 * still
 
 
 def test_what_is_measured_is_what_the_record_keeps():

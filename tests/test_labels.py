@@ -24,32 +24,25 @@ def test_codes_and_indices_are_inverse():
     assert actor.tolist() == [0, 1, 7] and action.tolist() == [0, 1, 9]
     assert A2D.encode(6, 8) == 79
     assert [A2D.encode(x, y) for x, y in A2D.pairs] == list(A2D.codes)
-
-
-def test_own_label_space_round_trips_through_json(tmp_path):
-    path = tmp_path / "labels.json"
-    path.write_text(
-        json.dumps(
-            {
-                "actors": ["fork", "truck"],
-                "actions": [f"act{i}" for i in range(12)],
-                "pairs": [["truck", "act11"], ["fork", "act0"]],
-                "colours": {"14": [1, 2, 3]},
-            }
-        )
-    )
-    space = LabelSpace.from_json(path)
-    assert space.base == 13 and space.codes == (14, 38)
-    assert space.palette[14].tolist() == [1, 2, 3] and space.palette[38].any()
-    copy = tmp_path / "copy.json"
-    copy.write_text(space.to_json())
-    assert LabelSpace.from_json(copy) == space
-
-
-def test_actors_by_name():
     assert A2D.actor_index("cat") == 5
     with pytest.raises(InputError, match="'cow'"):
         A2D.actor_index("cow")
+
+
+def test_own_label_space_round_trips_through_json(tmp_path):
+    fields = {
+        "actors": ["fork", "truck"],
+        "actions": [f"act{i}" for i in range(12)],
+        "pairs": [["truck", "act11"], ["fork", "act0"]],
+        "colours": {"14": [1, 2, 3]},
+    }
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps(fields))
+    space = LabelSpace.from_json(path)
+    assert space.base == 13 and space.codes == (14, 38)
+    assert space.palette[14].tolist() == [1, 2, 3] and space.palette[38].any()
+    path.write_text(space.to_json())
+    assert LabelSpace.from_json(path) == space
 
 
 def test_sixteen_bit_codes_where_eight_are_too_few():
@@ -60,8 +53,6 @@ def test_sixteen_bit_codes_where_eight_are_too_few():
 @pytest.mark.parametrize(
     "text, field",
     [
-        ("[]", ""),
-        ("{", ""),
         ('{"actors": ["a"]}', "actions"),
         ('{"actors": ["a"], "actions": ["b"], "pairs": [["a", "c"]]}', "pairs"),
         ('{"actors": ["a"], "actions": ["b"], "codes": [99]}', "99"),
@@ -70,7 +61,7 @@ def test_sixteen_bit_codes_where_eight_are_too_few():
         ('{"actors": ["a"], "actions": ["b"], "colour": {}}', "'colour'"),
         (json.dumps({"actors": ["a"] * 9000, "actions": ["b"] * 9000}), "actors"),
     ],
-    ids=range(9),
+    ids=range(7),
 )
 def test_bad_label_space_names_file_and_field(tmp_path, text, field):
     path = tmp_path / "labels.json"

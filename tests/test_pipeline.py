@@ -19,11 +19,11 @@ def config(frames=3, height=64, width=96, **learning):
     return Config(model=model, learning=LearningConfig(**{**settings, **learning}))
 
 
-def scene(height=32, width=48, frames=3):
-    """A black clip with a white rectangle at [8, 12, 20, 30], whose flow is (2, -1)."""
-    rgb = np.zeros((frames, height, width, 3), np.uint8)
-    flow = np.zeros((frames, height, width, 2), np.float32)
-    masks = np.zeros((1, height, width), np.uint8)
+def scene():
+    """A black clip of 3 frames with a white rectangle at [8, 12, 20, 30], whose flow is (2, -1)."""
+    rgb = np.zeros((3, 32, 48, 3), np.uint8)
+    flow = np.zeros((3, 32, 48, 2), np.float32)
+    masks = np.zeros((1, 32, 48), np.uint8)
     rgb[:, 8:20, 12:30] = 255
     flow[:, 8:20, 12:30] = [2, -1]
     masks[:, 8:20, 12:30] = 1
@@ -60,12 +60,6 @@ def extent(image):
     return [rows.min(), columns.min(), rows.max() + 1, columns.max() + 1]
 
 
-def texture(height, width, seed):
-    noise = np.random.default_rng(seed).uniform(0, 255, (height, width)).astype(np.float32)
-    smooth = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 3), None, 0, 255, cv2.NORM_MINMAX)
-    return smooth.astype(np.uint8)
-
-
 def photometric_error(rgb, flow):
     """Mean |frame 1 (p) - frame 0 (p - flow(p))| over the middle third, by OpenCV."""
     height, width = rgb.shape[1:3]
@@ -78,7 +72,9 @@ def photometric_error(rgb, flow):
 
 def panning():
     """Two frames of one texture that moves by (u, v) = (6, -4), with exact flow."""
-    wide = 10 + texture(120, 160, 3) // 2
+    noise = np.random.default_rng(3).uniform(0, 255, (120, 160)).astype(np.float32)
+    smooth = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 3), None, 0, 255, cv2.NORM_MINMAX)
+    wide = 10 + smooth.astype(np.uint8) // 2
     rgb = np.stack([wide[20:84, 30:126], wide[24:88, 24:120]])
     flow = np.zeros((2, 64, 96, 2), np.float32)
     flow[1] = [6, -4]
@@ -111,19 +107,19 @@ def test_a_mirror_moves_all_parts_and_negates_u():
     assert (made[3] == masks[:, :, ::-1]).all()
 
 
-@pytest.mark.parametrize("flip, box", [(False, [8, 8, 32, 44]), (True, [8, 4, 32, 40])])
-def test_a_window_of_half_the_size_doubles_all_parts(flip, box):
-    made = warp(scene(), [4, 8, 16, 24], flip)
-    np.testing.assert_allclose(made[2], [box], atol=1e-4)
-    assert extent(made[3][0]) == box
-    assert extent(made[0][1, ..., 0] > 127) == box
-    middle = made[1][1, 20, 24]
-    np.testing.assert_allclose(middle, [-4 if flip else 4, -2], atol=1e-4)
-
-
-def test_each_component_scales_with_its_own_side():
-    made = warp(scene(), [8, 12, 8, 24], False)  # 4 times taller, twice as wide
-    np.testing.assert_allclose(made[1][0, 10, 10], [2 * 2, 4 * -1], atol=1e-4)
+@pytest.mark.parametrize(
+    "window, flip, box, vector",
+    [
+        ([4, 8, 16, 24], False, [8, 8, 32, 44], [4, -2]),
+        ([4, 8, 16, 24], True, [8, 4, 32, 40], [-4, -2]),
+        ([8, 12, 8, 24], False, [0, 0, 48, 36], [4, -4]),  # 4 times taller, twice as wide
+    ],
+)
+def test_a_window_enlarges_all_parts(window, flip, box, vector):
+    rgb, flow, boxes, masks = warp(scene(), window, flip)
+    np.testing.assert_allclose(boxes, [box], atol=1e-4)
+    assert extent(masks[0]) == extent(rgb[1, ..., 0] > 127) == [*box[:2], min(box[2], 32), box[3]]
+    np.testing.assert_allclose(flow[1, 20, 24], vector, atol=1e-4)
 
 
 def test_outside_the_frame_is_zero():
@@ -138,16 +134,6 @@ def test_outside_the_frame_is_zero():
 
 
 @pytest.mark.parametrize("flip", [False, True])
-@pytest.mark.parametrize("window", [[3, 2, 26, 39], [-4, -6, 40, 60], [0, 9, 24, 36]])
-def test_image_box_and_mask_agree_after_any_window(window, flip):
-    rgb, flow, boxes, masks = warp(scene(), window, flip)
-    np.testing.assert_allclose(extent(masks[0]), boxes[0], atol=0.75)
-    assert (extent(rgb[0, ..., 0] > 127)) == extent(masks[0])
-    moving = np.abs(flow[0, ..., 0]) > 0.5 * np.abs(flow[0, ..., 0]).max()
-    assert extent(moving) == extent(masks[0])
-
-
-@pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("window", [[0, 0, 64, 96], [10, 20, 40, 60], [-8, -12, 80, 120]])
 def test_flow_still_explains_the_motion(window, flip):
     rgb, flow = panning()
@@ -159,7 +145,7 @@ def test_flow_still_explains_the_motion(window, flip):
         assert photometric_error(made[0], made[1] * np.float32(wrong)) > 4
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_augmentation_keeps_flow_and_boxes_right(seed):
     rgb, flow = panning()
     masks = np.zeros((1, 64, 96), np.uint8)
@@ -256,39 +242,31 @@ def test_pad_keeps_the_largest_first():
     assert made["native_size"].numpy().tolist() == [320, 480]
 
 
-def without_instances(**fields):
-    return example(
-        boxes=np.zeros((0, 4), "f"),
-        masks=np.zeros((0, 32, 48), "u1"),
-        codes=np.zeros(0, np.int32),
-        **fields,
-    )
-
-
-@pytest.mark.parametrize("given, count", [(example, 1), (without_instances, 0)])
-def test_padding_fills_up_with_absent_rows(given, count):
-    made = pipeline._pad(given(), (32, 48), 3, 3, 10)
-    assert made["present"].numpy().tolist() == [i < count for i in range(3)]
-    assert made["boxes"].numpy().tolist() == [[8, 12, 20, 30]] * count + [[0] * 4] * (3 - count)
-    assert made["masks"].shape == (3, 32, 48) and not made["masks"][count:].numpy().any()
+NOTHING = dict(
+    boxes=np.zeros((0, 4), "f"), masks=np.zeros((0, 32, 48), "u1"), codes=np.zeros(0, np.int32)
+)
 
 
 @pytest.mark.parametrize(
     "given, changed, annotated",
     [
-        (example, example, True),
-        (without_instances, without_instances, True),  # background alone, as the record says
-        (example, without_instances, False),  # zoomed out of sight: a part of it may be seen
+        ({}, {}, True),
+        (NOTHING, NOTHING, True),  # background alone, as the record says
+        ({}, NOTHING, False),  # zoomed out of sight: a part of it may be seen
     ],
 )
-def test_background_is_known_where_all_instances_are(
+def test_absent_rows_fill_up_and_background_is_known_where_all_instances_are(
     given, changed, annotated, mini_records, monkeypatch
 ):
-    monkeypatch.setattr(pipeline, "_parse", lambda *_: given())
-    settings = config(height=32, width=48, max_instances=2)
-    load = pipeline._loader(mini_records, settings, 4, lambda *_: changed())
+    monkeypatch.setattr(pipeline, "_parse", lambda *_: example(**given))
+    settings = config(height=32, width=48, max_instances=3)
+    load = pipeline._loader(mini_records, settings, 4, lambda *_: example(**changed))
     made = load(tf.constant(5, tf.int64), tf.constant(b""))
     assert made["annotated"].numpy() == annotated and made["row"].numpy() == 1
+    count = len(changed.get("codes", [43]))
+    assert made["present"].numpy().tolist() == [i < count for i in range(3)]
+    assert made["boxes"].numpy().tolist() == [[8, 12, 20, 30]] * count + [[0] * 4] * (3 - count)
+    assert made["masks"].shape == (3, 32, 48) and not made["masks"][count:].numpy().any()
 
 
 # Splits.
@@ -316,14 +294,12 @@ def keys(batch):
     return [(v.decode(), int(f)) for v, f in zip(batch["video"].numpy(), batch["frame"].numpy())]
 
 
-def evaluation(manifest, split, batch_size=5, fraction=0.0, context=None, frames=3):
-    settings = config(frames, val_fraction=fraction)
-    return pipeline.evaluation(manifest, split, settings, batch_size, input_context=context)
+def evaluation(manifest, split, batch_size=5, fraction=0.0, frames=3):
+    return pipeline.evaluation(manifest, split, config(frames, val_fraction=fraction), batch_size)
 
 
-def evaluated(manifest, split, fraction, batch_size=5, context=None):
-    batches = evaluation(manifest, split, batch_size, fraction, context)
-    return [key for batch in batches for key in keys(batch)]
+def evaluated(manifest, split, fraction):
+    return [key for batch in evaluation(manifest, split, 5, fraction) for key in keys(batch)]
 
 
 def test_evaluation_goes_through_the_records_in_order(mini_records):
@@ -431,9 +407,8 @@ def test_a_code_of_no_pair_is_named_with_its_frame(mini_records):
 
 
 def test_the_same_seed_gives_the_same_batches(mini_records, stream):
-    again, other = (training(mini_records, 4, seed=seed) for seed in (0, 4))
-    assert all(map(equal, stream, again))
-    assert not any(map(equal, stream, other))
+    assert all(map(equal, stream, training(mini_records, 4)))
+    assert not any(map(equal, stream, training(mini_records, 4, seed=4)))
 
 
 @pytest.mark.parametrize("shards, steps", [(2, [1, 7]), (5, [4])])
@@ -453,44 +428,30 @@ def test_a_resumed_stream_is_the_undisturbed_one(mini_records, tmp_path, shards,
         assert all(map(equal, whole[step:], resumed))
 
 
-def test_the_order_of_an_epoch_does_not_depend_on_batches(mini_records, stream):
-    fours, threes = (
-        [key for batch in batches for key in keys(batch)]
-        for batches in (stream[:3], training(mini_records, 4, batch_size=3))
-    )
-    assert fours == threes
-
-
-def test_each_epoch_has_every_record_once_in_an_order_of_its_own(mini_records, stream):
+def test_each_epoch_has_every_record_once_in_an_order_and_a_view_of_its_own(mini_records, stream):
     order = [key for batch in stream for key in keys(batch)]
     epochs, in_order = [order[i : i + 12] for i in (0, 12, 24)], stored(mini_records, "train")
     for epoch in epochs:
         assert sorted(epoch) == sorted(in_order)
     assert len({tuple(epoch) for epoch in [*epochs, in_order]}) == 4
-
-
-def test_augmentation_changes_from_epoch_to_epoch(stream):
+    threes = [key for batch in training(mini_records, 4, batch_size=3) for key in keys(batch)]
+    assert threes == order[:12]  # whatever the batches
     views = {}
-    for batch in stream[:6]:
-        for row, key in enumerate(keys(batch)):
-            views.setdefault(key, []).append(batch["rgb"][row].numpy())
-    assert len(views) == 12
-    for first, second in views.values():
-        assert (first != second).any()
+    for key, rgb in zip(order, (rgb for batch in stream for rgb in batch["rgb"].numpy())):
+        views.setdefault(key, []).append(rgb)
+    assert all((first != second).any() for first, second, _ in views.values())
 
 
 def test_settings_that_do_not_fit_are_refused(mini_records):
-    with pytest.raises(InputError, match="--clip_frames=7"):
-        training(mini_records, 1, frames=7)
-    with pytest.raises(InputError, match="--clip_frames=7"):
-        evaluation(mini_records, "test", frames=7)
-    with pytest.raises(InputError, match="--val_fraction=1.0"):
-        training(mini_records, 1, val_fraction=1.0)
-    with pytest.raises(InputError, match="--batch_size=5 .* 2 replicas"):
-        training(mini_records, batch_size=5, input_context=worker(0, 2))
-    with pytest.raises(InputError, match="split 'validation'"):
-        evaluation(mini_records, "validation")
-    assert training(mini_records, 1, frames=5)[0]["rgb"].shape[1] == 5
+    for make, named in (
+        (lambda: training(mini_records, 1, frames=7), "--clip_frames=7"),
+        (lambda: evaluation(mini_records, "test", frames=7), "--clip_frames=7"),
+        (lambda: training(mini_records, 1, val_fraction=1.0), "--val_fraction=1.0"),
+        (lambda: training(mini_records, batch_size=5, input_context=worker(0, 2)), "--batch_size"),
+        (lambda: evaluation(mini_records, "validation"), "split 'validation'"),
+    ):
+        with pytest.raises(InputError, match=named):
+            make()
 
 
 # Several workers.
@@ -512,9 +473,3 @@ def test_workers_see_together_what_one_sees_alone(mini_records):
             for i, share in enumerate(shares):
                 together[i::3] = share[name]
             np.testing.assert_array_equal(together, value, err_msg=name)
-
-
-def test_workers_evaluate_every_record_once(mini_records):
-    parts = [evaluated(mini_records, "train", 0.0, context=worker(i, 5)) for i in range(5)]
-    assert [len(part) for part in parts] == [3, 3, 2, 2, 2]
-    assert [parts[i % 5][i // 5] for i in range(12)] == stored(mini_records, "train")

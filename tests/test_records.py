@@ -56,68 +56,68 @@ def test_truth_comes_back_exactly():
         np.testing.assert_array_equal(rle_tools.decode(rle), inside)
 
 
-def tracked(tracks):
+def tracked(tracks, **fields):
     """The record of `clip`, with identities."""
-    annotation = dataclasses.replace(clip().annotation, tracks=tracks)
-    return dataclasses.replace(clip(), annotation=annotation)
+    record = clip(**fields)
+    annotation = dataclasses.replace(record.annotation, tracks=np.array(tracks, np.int64))
+    return dataclasses.replace(record, annotation=annotation)
 
 
 def test_identities_come_back_and_are_left_out_where_there_are_none():
-    without, serialized = records.encode(clip()), records.encode(tracked(np.array([2**40, -1])))
+    without, serialized = records.encode(clip()), records.encode(tracked([2**40, -1]))
     tracks = records.read_truth(serialized).tracks
     assert tracks.tolist() == [2**40, -1] and tracks.dtype == np.int64
     assert records.read_truth(without).tracks is None
     example = tf.train.Example.FromString(serialized)
     assert example.features.feature.pop("track").int64_list.value == [2**40, -1]
     assert example.SerializeToString(deterministic=True) == without
-    # Training reads both alike.
-    parsed, expected = records.parse(serialized), records.parse(without)
-    assert parsed.keys() == expected.keys()
-    np.testing.assert_array_equal(parsed["masks"], expected["masks"])
-
-
-def test_identities_of_a_frame_without_instances():
-    none = clip(masks=[], codes=(), boxes=())
-    annotation = dataclasses.replace(none.annotation, tracks=np.zeros(0, np.int64))
-    truth = records.read_truth(records.encode(dataclasses.replace(none, annotation=annotation)))
-    assert truth.tracks.shape == (0,) and truth.tracks.dtype == np.int64
+    np.testing.assert_array_equal(
+        records.parse(serialized)["masks"], records.parse(without)["masks"]
+    )
+    empty = records.read_truth(records.encode(tracked([], masks=[], codes=(), boxes=())))
+    assert empty.tracks.shape == (0,) and empty.tracks.dtype == np.int64
 
 
 @pytest.mark.parametrize("tracks", [[5], [5, 6, 7], [], [5, -2]])
 def test_damaged_identities(tracks):
     with pytest.raises(InputError, match="'track'"):
-        records.read_truth(records.encode(tracked(np.array(tracks, np.int64))))
+        records.read_truth(records.encode(tracked(tracks)))
 
 
 def test_sixteen_bit_label_maps_come_back_exactly():
     record = clip()
-    wide = Annotation(
-        record.annotation.label_map.astype(np.uint16) * 700,
-        record.annotation.masks,
-        record.annotation.codes * 700,
-        record.annotation.boxes,
+    wide = dataclasses.replace(
+        record.annotation,
+        label_map=record.annotation.label_map.astype(np.uint16) * 700,
+        codes=record.annotation.codes * 700,
     )
-    truth = records.read_truth(
-        records.encode(records.ClipRecord(**{**vars(record), "annotation": wide}))
-    )
+    truth = records.read_truth(records.encode(dataclasses.replace(record, annotation=wide)))
     np.testing.assert_array_equal(truth.label_map, wide.label_map)
     assert truth.label_map.dtype == np.uint16 and truth.codes.tolist() == [7700, 39900]
 
 
-def test_parse_gives_the_clip_at_the_stored_size():
-    record = clip()
-    fields = records.parse(tf.constant(records.encode(record)))
-    assert fields["rgb"].shape == (3, *STORED, 3) and fields["rgb"].dtype == tf.uint8
-    difference = np.abs(fields["rgb"].numpy().astype(int) - record.rgb)
+def test_parse_gives_clips_of_any_length_at_the_stored_size():
+    record, none = clip(), clip(masks=[], codes=(), boxes=(), frames=5)
+    serialized = [records.encode(each) for each in (record, none)]
+    data = tf.data.Dataset.from_tensor_slices(serialized).map(records.parse)
+    assert data.element_spec["rgb"].shape.as_list() == [None, None, None, 3]
+    assert data.element_spec["boxes"].shape.as_list() == [None, 4]
+    fields, empty = data.as_numpy_iterator()
+    assert fields["rgb"].shape == (3, *STORED, 3) and fields["rgb"].dtype == np.uint8
+    difference = np.abs(fields["rgb"].astype(int) - record.rgb)
     assert difference.mean() < 2.5 and difference.max() < 16  # JPEG of quality 95
     # Boxes move with the frame: half the height, half the width.
-    assert fields["boxes"].numpy().tolist() == [[1, 2, 6, 12], [5, 10, 20, 30]]
-    assert fields["codes"].numpy().tolist() == [11, 57] and fields["codes"].dtype == tf.int32
+    assert fields["boxes"].tolist() == [[1, 2, 6, 12], [5, 10, 20, 30]]
+    assert fields["codes"].tolist() == [11, 57] and fields["codes"].dtype == np.int32
     expected = [mask(*STORED, 1, 2, 6, 12), mask(*STORED, 5, 10, 20, 30)]
     np.testing.assert_array_equal(fields["masks"], expected)
-    assert fields["masks"].dtype == tf.uint8
-    assert fields["video"].numpy() == b"--x" and fields["frame"].numpy() == 7
-    assert fields["native_size"].numpy().tolist() == [40, 60]
+    assert fields["masks"].dtype == np.uint8
+    assert fields["video"] == b"--x" and fields["frame"] == 7
+    assert fields["native_size"].tolist() == [40, 60]
+    assert empty["masks"].shape == (0, *STORED) and empty["boxes"].shape == (0, 4)
+    assert empty["rgb"].shape[0] == 5 and empty["codes"].shape == (0,)
+    truth = records.read_truth(serialized[1])
+    assert truth.rles == [] and truth.boxes.shape == (0, 4) and not truth.label_map.any()
 
 
 def test_flow_is_within_its_quantum_and_zero_stays_zero():
@@ -149,22 +149,6 @@ def test_flow_components_do_not_mix_and_fast_ones_are_cut():
     assert not got[2, ..., 0][still].any() and not got[2, ..., 1].any()
 
 
-def test_frames_without_instances_and_dynamic_lengths_in_one_data_set():
-    none = clip(masks=[], codes=(), boxes=(), frames=5)
-    serialized = [records.encode(none), records.encode(clip()), records.encode(clip(frames=1))]
-    data = tf.data.Dataset.from_tensor_slices(serialized).map(records.parse)
-    assert data.element_spec["rgb"].shape.as_list() == [None, None, None, 3]
-    assert data.element_spec["boxes"].shape.as_list() == [None, 4]
-    first, second, third = data.as_numpy_iterator()
-    assert (
-        first["rgb"].shape[0] == 5 and second["rgb"].shape[0] == 3 and third["flow"].shape[0] == 1
-    )
-    assert first["masks"].shape == (0, *STORED) and first["boxes"].shape == (0, 4)
-    assert first["codes"].shape == (0,)
-    truth = records.read_truth(serialized[0])
-    assert truth.rles == [] and truth.boxes.shape == (0, 4) and not truth.label_map.any()
-
-
 def test_a_mask_is_where_half_a_pixel_is_covered_and_never_vanishes():
     half = np.zeros((4, 8), bool)
     half[:, 1:5] = True  # covers half of column 0, all of 1, half of 2 at half the width
@@ -175,19 +159,15 @@ def test_a_mask_is_where_half_a_pixel_is_covered_and_never_vanishes():
     assert not records.resize_mask(np.zeros((8, 8), bool), 2, 2).any()
 
 
-def test_shards_are_read_back_and_damage_names_the_shard(tmp_path):
-    path = tmp_path / "train-00000-of-00001.tfrecord"
-    serialized = [records.encode(clip()), records.encode(clip(frames=1))]
+def test_shards_are_read_back_or_named(tmp_path):
+    path, serialized = tmp_path / "t.tfrecord", [records.encode(clip(frames=n)) for n in (3, 1)]
     records.write_shard(path, iter(serialized))
     assert list(records.read_shard(str(path))) == serialized
-    content = path.read_bytes()
-    damaged = bytearray(content)
-    damaged[len(content) // 2] ^= 1
-    path.write_bytes(damaged)
-    with pytest.raises(InputError, match="train-00000-of-00001.tfrecord: damaged"):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="t.tfrecord: damaged"):
         list(records.read_shard(str(path)))
-    with pytest.raises(InputError, match="absent.tfrecord"):
-        list(records.read_shard(str(tmp_path / "absent.tfrecord")))
     with pytest.raises(InputError, match="x.tfrecord: cannot be written"):
         records.write_shard(tmp_path / "absent" / "x.tfrecord", [])
 
@@ -219,15 +199,9 @@ def manifest_of(folder, **changes):
         source="",
     )
     Manifest(**{**fields, **changes}).save(folder)
-    return Manifest.load(folder)
-
-
-def test_manifest_round_trip(tmp_path):
-    manifest = manifest_of(tmp_path)
+    manifest = Manifest.load(folder)
     assert manifest.label_space == A2D and manifest.splits == ("train",)
-    assert manifest.shards("train") == [str(tmp_path / "t.tfrecord")]
-    with pytest.raises(InputError, match="no records of split 'test'"):
-        manifest.shards("test")
+    return manifest
 
 
 def test_the_report_of_the_flow_warns_where_it_explains_nothing(tmp_path):
@@ -240,13 +214,15 @@ def test_the_report_of_the_flow_warns_where_it_explains_nothing(tmp_path):
 
 
 def test_unusable_folders_of_records(tmp_path):
-    with pytest.raises(InputError, match="manifest.json: No such file.*build_records.py"):
-        Manifest.load(tmp_path)
+    def refused(words):
+        with pytest.raises(InputError, match=words):
+            Manifest.load(tmp_path)
+
+    refused("manifest.json: No such file.*build_records.py")
     for field, value in (
         ("schema", 99),
         ("counts", []),
         ("clip_stride", 0),
-        ("image_height", 10**9),
         ("files", [{"name": "../t.tfrecord", "split": "train", "records": 1, "bytes": 16}]),
     ):
         with pytest.raises(InputError, match=f"manifest.json: {field}.*build the records"):
@@ -254,12 +230,8 @@ def test_unusable_folders_of_records(tmp_path):
     manifest_of(tmp_path)
     for data, problem in ((b"ab", "damaged"), (bytes(32), "32 bytes instead of 16")):
         (tmp_path / "t.tfrecord").write_bytes(data)
-        with pytest.raises(InputError, match=f"t.tfrecord: .*{problem}"):
-            Manifest.load(tmp_path)
+        refused(f"t.tfrecord: .*{problem}")
     (tmp_path / "t.tfrecord").unlink()
-    with pytest.raises(InputError, match="t.tfrecord: shard missing"):
-        Manifest.load(tmp_path)
-    for text in ("{", "[]"):
-        (tmp_path / "manifest.json").write_text(text)
-        with pytest.raises(InputError, match="manifest.json: "):
-            Manifest.load(tmp_path)
+    refused("t.tfrecord: shard missing")
+    (tmp_path / "manifest.json").write_text("{")
+    refused("manifest.json: ")

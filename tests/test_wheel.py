@@ -81,35 +81,19 @@ def test_it_holds_the_package_and_its_flagfiles_and_nothing_of_development(wheel
     expected |= {f"a2d_tf/{path.relative_to(ROOT)}" for path in (ROOT / "configs").rglob("*.flags")}
     assert names == expected
     assert len(needed) > 8 and not [line for line in needed if re.match("pytest|ruff|mypy", line)]
-    assert len(commands()) > 10 and all(f"{name} = a2d_tf." in scripts for name in commands())
-
-
-def test_every_command_explains_itself(command):
-    for name in commands():
-        done = command(name, "--help")
-        assert (done.returncode, done.stderr) == (0, ""), name
-        assert len(done.stdout.splitlines()) > 5, name
+    targets = re.findall(r"^(a2d-[\w-]+) = (a2d_tf[\w.]+):(\w+)$", scripts, re.MULTILINE)
+    assert len(targets) > 10 and sorted(name for name, *_ in targets) == sorted(commands())
+    for _, module, function in targets:
+        text = (ROOT / f"{module.replace('.', '/')}.py").read_text()
+        assert re.search(rf"^({function} = |def {function}\()", text, re.MULTILINE), module
 
 
 def test_flagfiles_and_experiments_are_found_from_any_folder(command):
     done = command("a2d-train", "--flagfile=configs/mini.flags")
-    assert (done.returncode, done.stderr) == (
-        1,
-        "error: --records is missing; --help shows the flags\n",
-    )
+    assert (done.returncode, done.stderr[:27]) == (1, "error: --records is missing")
     done = command("a2d-train", "--flagfile=configs/none.flags")
     assert "configs/none.flags: not a readable file of flags" in done.stderr
     done = command("a2d-experiment", "none", "--records=records", "--workdir=runs")
     assert "'none' is no experiment; there are cartesian, full, " in done.stderr
-
-
-def test_a_mini_a2d_becomes_records(command):
-    steps = [
-        ("a2d-mini", "--output=mini", "--videos=4", "--workers=1"),
-        ("a2d-records", "--release=mini/Release", "--output=records", "--workers=1"),
-        ("a2d-inspect", "--records=records"),
-    ]
-    for step in steps:
-        done = command(*step)
-        assert done.returncode == 0, done.stderr
-    assert "train" in done.stdout and "test" in done.stdout
+    done = command("a2d-records", "--helpshort")
+    assert done.returncode == 0 and "python tools/" not in done.stdout

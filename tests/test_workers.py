@@ -1,7 +1,6 @@
 """Work shared by processes, and by threads."""
 
 import os
-import threading
 import time
 
 import pytest
@@ -34,22 +33,9 @@ def test_threads_keep_the_order_and_take_no_more_items_than_they_may():
         time.sleep(0.02 if item % 2 == 0 else 0)
         return item
 
-    found = in_threads(work, items(), ahead=3)
+    found = in_threads(work, items(), ahead=3, threads=2)
     assert next(found) == 0 and taken == [0, 1, 2, 3]
     assert list(found) == list(range(1, 9))
-
-
-def test_threads_start_as_they_are_told_and_are_no_more_than_that():
-    started, threads = [], set()
-
-    def work(item):
-        threads.add(threading.get_ident())
-        return item
-
-    found = in_threads(
-        work, range(9), 2, threads=1, start=lambda: started.append(threading.get_ident())
-    )
-    assert list(found) == list(range(9)) and {*started} == threads and len(started) == 1
 
 
 def test_errors_of_threads_and_of_items_are_raised_in_their_place():

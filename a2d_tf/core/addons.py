@@ -92,19 +92,15 @@ class _DecoupledDecay:
 class OwnAdamW(_DecoupledDecay, tf.keras.optimizers.legacy.Adam):
     """Adam with decoupled weight decay, a number or schedule, not times the learning rate."""
 
-    def __init__(
-        self, weight_decay: float | Callable, name: str = "AdamW", **arguments: Any
-    ) -> None:
-        super().__init__(weight_decay, name=name, **arguments)
+    def __init__(self, weight_decay: float | Callable, **arguments: Any) -> None:
+        super().__init__(weight_decay, name="AdamW", **arguments)
 
 
 class OwnSGDW(_DecoupledDecay, tf.keras.optimizers.legacy.SGD):
     """SGD with decoupled weight decay, as of `OwnAdamW`."""
 
-    def __init__(
-        self, weight_decay: float | Callable, name: str = "SGDW", **arguments: Any
-    ) -> None:
-        super().__init__(weight_decay, name=name, **arguments)
+    def __init__(self, weight_decay: float | Callable, **arguments: Any) -> None:
+        super().__init__(weight_decay, name="SGDW", **arguments)
 
 
 dense_image_warp = tfa.image.dense_image_warp if tfa else own_dense_image_warp

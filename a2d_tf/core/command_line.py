@@ -216,12 +216,14 @@ def _flagfile(path, places, inside):
     if path in inside:
         raise flags.Error(f"{inside[-1]}: --flagfile={path} is this file, or one that names it")
     try:
-        lines = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
+        text = pathlib.Path(path).read_text(encoding="utf-8")
+        if "\0" in text:
+            raise ValueError("zeros in it")  # absl compares a long flag with all others
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise flags.Error(f"--flagfile={path}: not a readable file of flags ({reason})") from error
     expanded = []
-    for number, line in enumerate(map(str.strip, lines), 1):
+    for number, line in enumerate(map(str.strip, text.splitlines()), 1):
         if line and not line.startswith(("#", "//")):
             word = line.lstrip("-")
             for key in (word, word.partition("=")[0]):

@@ -361,8 +361,7 @@ def parse_anchors(text: str, flag: str) -> tuple[tuple[float, ...], ...]:
     within = all(len(sizes) <= _MAX_ANCHOR_SIZES and sizes[-1] <= MAX_SIDE for sizes in levels)
     if len(levels) != 5 or not ascending or not within:
         raise InputError(
-            f"--{flag}={text}: give five sizes, for P2 to P6, or up to {_MAX_ANCHOR_SIZES} "
-            "ascending ones for a level, as 8+16"
+            f"--{flag}={text}: give five sizes, or up to {_MAX_ANCHOR_SIZES} a level, as 8+16"
         )
     return levels
 
@@ -527,10 +526,7 @@ def _contradiction(model, learning):
     if learning.class_map and not learning.init_rgb:
         return "--class_map names classes of a detector; it needs --init_rgb"
     if sum(map(bool, starts)) > 1:
-        return (
-            "a run starts from --init_run, from --init_checkpoint, or from --init_rgb and "
-            "--init_flow; give one of these (an empty --init_rgb= takes back a flagfile's)"
-        )
+        return "give one of --init_run, --init_checkpoint, --init_rgb (an empty one takes it back)"
     if learning.init_flow and not model.use_flow:
         return "--init_flow starts the motion stream; it needs --use_flow"
     if learning.zero_shot_actor and model.label_mode != "decoupled":

@@ -133,10 +133,9 @@ def _check_unused(device):
     cards = machine.nvidia_cards()
     if cards:
         raise InputError(
-            f"this machine has {cards[0].name}{_size(cards[0].memory)}, which TensorFlow "
-            f"{tf.__version__} cannot use, for the reason above; tools/setup.sh --gpu installs a "
-            "TensorFlow for GPUs with CUDA's libraries, nvidia-smi shows whether the driver works "
-            "(docs/gpu.md); --device=cpu, or an empty CUDA_VISIBLE_DEVICES, computes on the CPU"
+            f"TensorFlow cannot use this machine's {cards[0].name}{_size(cards[0].memory)}, for "
+            "the reason above; tools/setup.sh --gpu installs one that can, nvidia-smi checks the "
+            "driver (docs/gpu.md), --device=cpu computes without it"
         )
     if device == "gpu":
         raise InputError("--device=gpu: TensorFlow finds no GPU, nor is there an NVIDIA card")

@@ -53,15 +53,10 @@ def read_text(path: Path) -> str:
     return pathlib.Path(path).read_bytes().decode("utf-8-sig")
 
 
-def read_json(path: Path, object_hook: Callable[[dict], Any] | None = None) -> Any:
-    """Read a JSON file; errors as of `read_text`, ValueError where it is no JSON.
-
-    Args:
-      path: the file.
-      object_hook: as for `json.loads`.
-    """
+def read_json(path: Path) -> Any:
+    """Read a JSON file; errors as of `read_text`, ValueError where it is no JSON."""
     try:
-        return json.loads(read_text(path), object_hook=object_hook)
+        return json.loads(read_text(path))
     except RecursionError as error:
         raise ValueError("nested too deep") from error
 
@@ -196,12 +191,6 @@ def read_dataset(data: h5py.Dataset) -> np.ndarray:
     return np.asarray(data[()])
 
 
-def check_archive(archive: zipfile.ZipFile) -> None:
-    """Raise ValueError where an entry of an archive claims more than MAX_ARRAY_BYTES."""
-    for info in archive.infolist():
-        _check_size(info.filename, info.file_size)
-
-
 def read_npz(path: Path) -> dict[str, np.ndarray]:
     """Read the arrays of an .npz, none of which may be pickled.
 
@@ -210,7 +199,8 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         array.
     """
     with zipfile.ZipFile(path) as archive:
-        check_archive(archive)
+        for entry in archive.infolist():
+            _check_size(entry.filename, entry.file_size)
     arrays = {}
     with np.load(path, allow_pickle=False) as entries:
         for name in entries.files:

@@ -65,13 +65,13 @@ def give_way() -> None:
         os.nice(10)
 
 
-def process_memory(most: bool = True) -> int | None:
-    """Return the peak or the current memory of this process in bytes; None if not on Linux."""
+def process_memory() -> int | None:
+    """Return the peak memory of this process in bytes; None if not on Linux."""
     try:
         status = pathlib.Path("/proc/self/status").read_text()
     except OSError:
         return None
-    match = re.search(rf"{'VmHWM' if most else 'VmRSS'}:\s*(\d+) kB", status)
+    match = re.search(r"VmHWM:\s*(\d+) kB", status)
     return int(match[1]) * 1024 if match else None
 
 

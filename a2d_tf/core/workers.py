@@ -81,8 +81,7 @@ def imap(function: Callable, items: Iterable, workers: int) -> Iterator:
         yield from pool.map(_call, items)
     except BrokenProcessPool as error:
         raise InputError(
-            "a worker process was killed, perhaps for want of memory; run again with fewer "
-            "--workers"
+            "a worker process was killed, perhaps for want of memory; use fewer --workers"
         ) from error
     finally:
         stop.value = 1

@@ -67,8 +67,7 @@ def read_hdf5(path: pathlib.Path, size: tuple[int, int], label_space: LabelSpace
         raise
     except UNREADABLE as error:
         raise InputError(
-            f"{path}: not a readable HDF5 file ({error}); save it again from MATLAB with -v7.3, or "
-            "restore it from the release"
+            f"{path}: not a readable HDF5 file ({error}); restore it, or save it with -v7.3"
         ) from error
 
 
@@ -196,12 +195,8 @@ class _Hdf5:
         if 0 in shapes[0] and 0 in shape:
             return np.zeros(shapes[0])
         if shape not in shapes:
-            raise self._error(
-                field,
-                f"has HDF5 shape {shape}, not {shapes[0]} as {self._count} instances "
-                f"('{self._counter}') in a frame of width {self._size[1]} and height "
-                f"{self._size[0]} need",
-            )
+            wanted = f"{shapes[0]}, for {self._count} instances ('{self._counter}')"
+            raise self._error(field, f"has HDF5 shape {shape}, not {wanted}")
         return data[()]
 
     def _check_codes(self, field, codes, known):
@@ -224,9 +219,6 @@ class _Hdf5:
         boxes = np.stack([y1 - 1, x1 - 1, y2, x2], axis=1)
         boxes = np.clip(boxes, 0, [height, width, height, width]).astype(np.float32)
         for i in np.flatnonzero((boxes[:, 2:] <= boxes[:, :2]).any(axis=1)):
-            raise self._error(
-                "reBBox",
-                f"box {corners[i].tolist()} (x1, y1, x2, y2) of instance {rows[i] + 1} leaves "
-                f"nothing inside the frame of width {width} and height {height}",
-            )
+            box = f"box {corners[i].tolist()} (x1, y1, x2, y2) of instance {rows[i] + 1}"
+            raise self._error("reBBox", f"{box} is outside the frame, {width}x{height}")
         return boxes

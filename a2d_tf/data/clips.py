@@ -92,10 +92,7 @@ class ConversionSettings:
 
     def __post_init__(self):
         if self.clip_frames % 2 == 0:
-            raise InputError(
-                f"--clip_frames must be odd, for the key frame is the middle one; got "
-                f"{self.clip_frames}"
-            )
+            raise InputError(f"--clip_frames must be odd, with a middle; got {self.clip_frames}")
 
 
 def clip_sources(

@@ -279,8 +279,8 @@ def _check_missing(source, on_error):
     problem = f"{source.root}: {videos} of {len(source.videos)} videos lack files: {first}{more}"
     if on_error == "fail":
         raise InputError(
-            f"{problem}; restore them, pass --on_error skip to leave them out, or, of a release, "
-            "name the videos that you have by --videos LIST"
+            f"{problem}; restore them, name those that you have by --videos, or leave them out by "
+            "--on_error skip"
         )
     logger.info("%s; they are left out", problem)
 
@@ -297,14 +297,12 @@ def _check_complete(conversion, shards):
     bar = tqdm.tqdm(shards, "Comparing with the source", unit="shard")
     if manifest.source != _digest_of(map(conversion.fingerprint, bar)):
         raise InputError(
-            f"{output}: holds records of other annotations or videos, or of another release, "
-            f"--labels or --shard_videos; {remedy}"
+            f"{output}: holds records of another release, --labels or --shard_videos; {remedy}"
         )
     if manifest.skipped and conversion.on_error == "fail":
         raise InputError(
-            f"{output}: complete but for {len(manifest.skipped)} broken items that were skipped, "
-            f"the first {manifest.skipped[0]['item']}; pass --on_error skip to accept that, or "
-            "mend them and build into another --output"
+            f"{output}: lacks {len(manifest.skipped)} broken items that were skipped, the first "
+            f"{manifest.skipped[0]['item']}; mend them, or accept that by --on_error skip"
         )
     shutil.rmtree(output / PARTIAL, ignore_errors=True)
     return manifest

@@ -31,8 +31,7 @@ class Flow:
             raise InputError(f"flow method '{method}' is unknown; choose one of {METHODS}")
         if method == "tvl1" and not hasattr(cv2, "optflow"):
             raise InputError(
-                "flow method 'tvl1' is not in opencv-python: install opencv-contrib-python "
-                "instead of it (never both), or use 'dis'"
+                "'tvl1': install opencv-contrib-python in place of opencv-python, or use 'dis'"
             )
         self.method = method
         if method == "dis":
@@ -50,9 +49,9 @@ class Flow:
                 raise cv2.error("too few rows")
             return self._calculate(grey[0], grey[1], None).astype(np.float32, copy=False)
         except cv2.error as error:
+            size = f"{current.shape[0]}x{current.shape[1]} pixels"
             raise InputError(
-                f"flow method '{self.method}' cannot work on frames of {current.shape[0]}x"
-                f"{current.shape[1]} pixels; use larger frames or 'farneback'"
+                f"flow method '{self.method}' cannot work on frames of {size}; use 'farneback'"
             ) from error
 
 

@@ -79,10 +79,8 @@ def read(
     for number, frame, file in decoded:
         size = size or frame.shape[:2]
         if frame.shape[:2] != size:
-            raise InputError(
-                f"{file}: frame {number} has {frame.shape[0]}x{frame.shape[1]} pixels (height x "
-                f"width), those before it {size[0]}x{size[1]}; {remedy}"
-            )
+            sizes = f"{frame.shape[0]}x{frame.shape[1]} pixels, those before it {size[0]}x{size[1]}"
+            raise InputError(f"{file}: frame {number} has {sizes}; {remedy}")
         yield number, frame
 
 
@@ -142,10 +140,7 @@ def images(
     for path in files(folder):
         number = int(path.stem) + 1 - first if re.fullmatch(r"[0-9]{1,9}", path.stem) else 0
         if number == 0:
-            raise InputError(
-                f"{path}: frames are named by their number from 1 on, such as 00001.png; rename or "
-                "remove it"
-            )
+            raise InputError(f"{path}: frames are named by their number from 1 on; rename it")
         if number in numbered:
             raise InputError(
                 f"{path}: {numbered[number].name} is frame {number} too; remove one of them"
@@ -161,10 +156,8 @@ def _decode_images(folder, numbered, numbers, remedy):
     last = max(numbered)
     for number in range(1, last + 1) if numbers is None else numbers:
         if number not in numbered:
-            raise InputError(
-                f"{folder}: frame {number} ({number:05d}{IMAGES[0]}) is missing, the last one here "
-                f"is {last}; {remedy}"
-            )
+            name = f"frame {number} ({number:05d}{IMAGES[0]})"
+            raise InputError(f"{folder}: {name} is missing, the last one here is {last}; {remedy}")
         frame = cv2.cvtColor(read_image(numbered[number], remedy), cv2.COLOR_BGR2RGB)
         yield number, frame, numbered[number]
 
@@ -243,8 +236,6 @@ def _decode_video(path, numbers, remedy):
             if position < number and numbers is None:
                 return
             if position < number:
-                raise InputError(
-                    f"{path}: decoding ends after {position} frames, but frame {number} is wanted; "
-                    f"{remedy}"
-                )
+                problem = f"decoding ends after {position} frames, before frame {number}"
+                raise InputError(f"{path}: {problem}; {remedy}")
             yield number, picture.rgb(), path

@@ -13,7 +13,6 @@ import struct
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import (
     check_inside,
-    check_json,
     is_file_name,
     load_json,
     one_of,
@@ -163,8 +162,7 @@ class Manifest:
         if self.clip_frames < frames:
             raise InputError(
                 f"records hold clips of {self.clip_frames} frames, but the network looks at "
-                f"{frames} (2 x temporal_layers + 1): build them again with "
-                f"--clip_frames={frames}, or lower --temporal_layers"
+                f"{frames}: build them with --clip_frames={frames}, or lower --temporal_layers"
             )
 
     def shards(self, split: str) -> list[str]:
@@ -175,20 +173,14 @@ class Manifest:
         """
         if split not in self.splits:
             raise InputError(
-                f"{self.directory}: no records of split '{split}', only of {self.splits}; "
-                "'usage' in videoset.csv, or 'split' in the COCO file, says which videos are in it"
+                f"{self.directory}: no records of split '{split}', only of {self.splits}; see "
+                "'usage' in videoset.csv, or 'split' in the COCO file"
             )
         return [
             os.path.join(self.directory, shard["name"])
             for shard in self.files
             if shard["split"] == split
         ]
-
-
-def check_facts(facts: dict) -> dict:
-    """Return the RECORD_FIELDS of a dict; raise a ValueError if one is out of range."""
-    check_json(facts, FACTS)
-    return {name: facts[name] for name in FACTS}
 
 
 def count_records(path: str | os.PathLike) -> int:

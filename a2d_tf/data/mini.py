@@ -414,8 +414,7 @@ def make_release(
         if present.is_file() and present.read_bytes() == readme.encode():
             return release
         raise InputError(
-            f"{release} is there already and was not made with {made_with}; "
-            "delete it or choose another --output"
+            f"{release} was not made with {made_with}; delete it or choose another --output"
         )
     with whole_folder(os.fspath(release), replace=False) as folder:
         partial = pathlib.Path(folder)

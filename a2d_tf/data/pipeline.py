@@ -159,7 +159,8 @@ def training(
 
     load = _loader(manifest, config, learning.batch_size, augmented)
     clips = _endless(manifest, learning, start_step * learning.batch_size)
-    clips = _loaded(clips, load, context)
+    share = clips.shard(context.num_input_pipelines, context.input_pipeline_id)
+    clips = share.map(load, num_parallel_calls=os.cpu_count())
     return _prefetched(clips.batch(learning.batch_size // replicas, drop_remainder=True), 4)
 
 
@@ -168,10 +169,7 @@ def _endless(manifest, learning, start):
     paths, fraction = split_shards(manifest, "train"), learning.val_fraction
     total = int(_serialized(paths, "train", fraction).reduce(0, lambda count, _: count + 1))
     if total == 0:
-        raise InputError(
-            f"no training record: {manifest.counts['train']['records']} in the records, all of "
-            f"them held out by --val_fraction={fraction}"
-        )
+        raise InputError(f"no training record is left by --val_fraction={fraction}")
     epochs = tf.data.Dataset.range(start // total, tf.int64.max).flat_map(
         lambda epoch: _shuffled(paths, learning, epoch)
     )
@@ -214,12 +212,6 @@ def _loader(manifest, config, batch_size, change=None):
     return load
 
 
-def _loaded(records_of_split, load, context):
-    """Load the worker's share of enumerated records."""
-    share = records_of_split.shard(context.num_input_pipelines, context.input_pipeline_id)
-    return share.map(load, num_parallel_calls=os.cpu_count())
-
-
 @tf.autograph.experimental.do_not_convert
 def evaluation(
     manifest: Manifest,
@@ -228,7 +220,6 @@ def evaluation(
     batch_size: int,
     *,
     fields: Collection[str] = CLIP,
-    input_context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
     """Return the clips of a split once, unaugmented, in the order of the records.
 
@@ -236,10 +227,9 @@ def evaluation(
       manifest: the records.
       split: 'train' (without the held-out videos), 'val' (those alone) or 'test'.
       config: as of `training`.
-      batch_size: clips per replica; the last batch may be smaller.
+      batch_size: clips of a batch; the last one may be smaller.
       fields: of the elements, by default those of `training`; no others are computed. `record` is
         one more, the serialised records, string [B].
-      input_context: of a distributed evaluation; each worker gets its share of the clips.
 
     Returns:
       a dataset, with elements as of `training`; empty if no video is held out for "val".
@@ -247,7 +237,6 @@ def evaluation(
     Raises:
       InputError: too short clips, or no shard of the split.
     """
-    context = input_context or tf.distribute.InputContext()
     load = _loader(manifest, config, batch_size)
     clips = _serialized(split_shards(manifest, split), split, config.learning.val_fraction)
 
@@ -255,7 +244,8 @@ def evaluation(
         example = {**load(position, serialized), "record": serialized}
         return {name: example[name] for name in fields}
 
-    return _prefetched(_loaded(clips.enumerate(), load_fields, context).batch(batch_size), 2)
+    clips = clips.enumerate().map(load_fields, num_parallel_calls=os.cpu_count())
+    return _prefetched(clips.batch(batch_size), 2)
 
 
 def _prefetched(dataset, batches):

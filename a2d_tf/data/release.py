@@ -113,8 +113,7 @@ class Release:
             self._annotations = [pathlib.Path(annotations)]
         else:
             raise InputError(
-                f"{annotations}: no such folder; --annotations names the one that holds a folder "
-                "of .mat or .h5 files per video"
+                f"{annotations}: no such folder; --annotations names that of the videos' folders"
             )
 
     def frames_path(self, vid: str) -> pathlib.Path:
@@ -173,10 +172,8 @@ class Release:
         folder, paths = self.annotation_folder(vid), self._annotation_files(vid)
         for path in paths:
             if not re.fullmatch(r"[0-9]{5}", path.stem) or path.stem == "00000":
-                raise InputError(
-                    f"{path}: annotations are named by their 1-based frame, such as "
-                    f"00001{path.suffix}; rename or remove it"
-                )
+                example = f"00001{path.suffix}"
+                raise InputError(f"{path}: rename it to its 1-based frame, such as {example}")
 
         def beyond(number):
             return (
@@ -228,8 +225,8 @@ class Release:
         path = self.frames_path(vid)
         if not path.exists():
             raise InputError(
-                f"{path}: no such video, nor a folder of its frames in {self.root / 'pngs320H'}; "
-                "restore it, remove it from videoset.csv, or name those that you have by --videos"
+                f"{path}: no such video, nor its frames in {self.root / 'pngs320H'}; restore it, "
+                "or name those that you have by --videos"
             )
         remedy = (
             f"restore it from the release, or correct 'frames' (now {self.length(vid)}) in "
@@ -288,8 +285,7 @@ def _only(path, videos, videoset):
         lines = read_text(path).splitlines()
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{path}: not a readable list of videos ({error}); --videos names a text file of VIDs, "
-            "one a line"
+            f"{path}: not a readable list of videos, one a line ({error}); see --videos"
         ) from error
     known, listed = {video.vid for video in videos}, set()
     for number, vid in enumerate(map(str.strip, lines), 1):
@@ -338,9 +334,7 @@ def _read_videoset(path, skip_rows):
 def _parse_row(where, row):
     """Parse the cells of a row; messages begin with `where`."""
     if len(row) != len(_COLUMNS):
-        raise InputError(
-            f"{where}: {len(row)} columns instead of {len(_COLUMNS)} ({','.join(_COLUMNS)})"
-        )
+        raise InputError(f"{where}: {len(row)} columns instead of {len(_COLUMNS)}")
     fields = {column: cell.strip() for column, cell in zip(_COLUMNS, row)}
     vid = fields["vid"]
     if not is_file_name(vid):
