@@ -44,11 +44,7 @@ def main(argv: list[str]) -> None:
 
     # TensorFlow logs the name of the temporary folder.
     logging.set_verbosity(logging.WARNING)
-    output = os.path.normpath(_OUTPUT.value)
-    if _VERSION.value:
-        export_folder.check_versions(output)
-        output = os.path.join(output, str(_VERSION.value))
-    export_folder.check_output(output)
+    output = export_folder.place_of(os.path.normpath(_OUTPUT.value), _VERSION.value)
     devices.prepare(_DEVICE.value)
     inference = Config.given("inference", "compute")
     folder = packed.folder_of(_WORKDIR.value, _MODEL.value)

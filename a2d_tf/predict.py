@@ -14,6 +14,7 @@ OUTPUT/<file name without suffix>/ for each video, and OUTPUT/summary.csv. The s
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 
@@ -24,8 +25,7 @@ from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.ops import tracking
 from a2d_tf.pretrained import packed
-from a2d_tf.video import batch, library, outputs, streaming, video_files
-from a2d_tf.video.predictor import Model
+from a2d_tf.video import batch, library, outputs, predictor, streaming, video_files
 
 _SAVED_MODEL = flags.DEFINE_string("saved_model", None, "folder of a2d_tf.export")
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
@@ -79,12 +79,13 @@ Config.define_flags(["inference", "compute"])
 flags.DEFINE_alias("threshold", "score_threshold")
 
 
-def _model():
-    """Return the model that the flags name."""
-    return Model(
+def _load():
+    """Return what loads the model that the flags name, in any process."""
+    return functools.partial(
+        predictor.load,
         saved_model=_SAVED_MODEL.value,
         workdir=_WORKDIR.value,
-        packed=_MODEL.value,
+        packed_model=_MODEL.value,
         init_rgb=_INIT_RGB.value,
         checkpoint=_CHECKPOINT.value,
         device=_DEVICE.value,
@@ -134,8 +135,8 @@ def _one(output, kinds):
     reader = video_files.Reader(_VIDEO.value)
     span = streaming.Span.of_seconds(reader, _START.value, _END.value, _EVERY.value)
     options = {"window": _WINDOW.value, "threshold": _threshold(), "kinds": kinds}
-    predictor, count, stopped = streaming.predict(_model().load, reader, output, span, **options)
-    facts = predictor.facts
+    loaded, count, stopped = streaming.predict(_load(), reader, output, span, **options)
+    facts = loaded.facts
     threshold = max(facts["score_threshold"], _threshold())
     files = ",".join(outputs.KINDS[kind] for kind in kinds)
     print(
@@ -176,7 +177,7 @@ def _many(jobs, output, request, task, predict):
     """Predict this task's share of the videos of a library; returns the exit status."""
     missing = set(batch.unfinished(jobs, request, _OVERWRITE.value))
     todo = [job for job in task.share(jobs) if job in missing]
-    failures = predict(_model().load, todo, request, _ON_ERROR.value) if todo else {}
+    failures = predict(_load(), todo, request, _ON_ERROR.value) if todo else {}
     complete = batch.conclude(output, jobs, request, failures, task)
     for reason in failures.values():
         print(f"skipped {reason}")

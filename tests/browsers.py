@@ -1,6 +1,5 @@
 """A headless Chromium, driven over a pipe by the DevTools protocol."""
 
-import base64
 import contextlib
 import itertools
 import json
@@ -180,8 +179,3 @@ class Browser:
             fields["text"] = key
         self.call("Input.dispatchKeyEvent", type="keyDown", **fields)
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key, code=code)
-
-    def picture(self, path):
-        """Write what is to be seen as a PNG."""
-        data = self.call("Page.captureScreenshot", captureBeyondViewport=False)["data"]
-        path.write_bytes(base64.b64decode(data))

@@ -78,15 +78,13 @@ def test_a_frame_in_a_day_can_be_written(tmp_path):
     np.testing.assert_allclose(seconds, [0, 18_000, 36_000], atol=1)
 
 
-@pytest.mark.parametrize("size", [(47, 64), (48, 63), (47, 63)])
-def test_the_last_line_of_an_odd_frame_is_repeated(tmp_path, size):
+def test_the_last_line_of_an_odd_frame_is_repeated(tmp_path, size=(47, 63)):
     frames = moving_frames(4, *size, 2)
     _, found = shown(write(tmp_path / "a.mp4", frames, range(4)))
     for frame, picture in zip(frames, found):
         assert picture.shape == (48, 64, 3)
         assert np.abs(picture[: size[0], : size[1]].astype(int) - frame).mean() < 4
-        if size[0] == 47:
-            assert np.abs(picture[47].astype(int) - picture[46]).mean() < 4
+        assert np.abs(picture[47].astype(int) - picture[46]).mean() < 4
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libvpx-vp9"])

@@ -16,7 +16,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.model.network import Network
 from a2d_tf.ops import canvas, masks
-from a2d_tf.serving import export_folder, exported
+from a2d_tf.serving import export_folder
 from a2d_tf.serving.served_network import ServedNetwork
 from a2d_tf.video.predictor import Predictor
 
@@ -48,17 +48,18 @@ def signature(saved_model):
     return call
 
 
+def specs(tensors):
+    """{name: (type, shape)} of one side of a signature."""
+    return {name: (spec.dtype.name, list(spec.shape)) for name, spec in tensors.items()}
+
+
 def test_signature_has_the_names_types_and_shapes_of_the_contract(saved_model):
     function = tf.saved_model.load(str(saved_model)).signatures["serving_default"]
-    specs = function.structured_input_signature[1]
-    inputs = {name: (spec.dtype.name, list(spec.shape)) for name, spec in specs.items()}
-    assert inputs == {
+    assert specs(_inputs(function)) == {
         "rgb": ("uint8", [None, None, None, None, 3]),
         "flow": ("float32", [None, None, None, None, 2]),
     }
-    specs = function.structured_outputs
-    outputs = {name: (spec.dtype.name, list(spec.shape)) for name, spec in specs.items()}
-    assert outputs == {
+    assert specs(function.structured_outputs) == {
         "boxes": ("float32", [None, 8, 4]),
         "actor": ("int32", [None, 8]),
         "action": ("int32", [None, 8]),
@@ -78,11 +79,8 @@ SIGNATURES = {"serving_default", "encoded", "stream", "frame", "key_frame"}
 def test_signatures_for_streaming_pass_on_what_a_frame_gave(saved_model):
     model = tf.saved_model.load(str(saved_model)).signatures
     assert set(model) == SIGNATURES
-    given = {name: (s.dtype.name, list(s.shape)) for name, s in _inputs(model["frame"]).items()}
-    assert given == {
-        "rgb": ("uint8", [None, None, None, 3]),
-        "flow": ("float32", [None, None, None, 2]),
-    }
+    given = {"rgb": ("uint8", [None, None, None, 3]), "flow": ("float32", [None, None, None, 2])}
+    assert specs(_inputs(model["frame"])) == given
     made = model["frame"].structured_outputs
     sides = [(16, 24), (8, 12), (4, 6), (2, 3)]
     assert {name: list(spec.shape) for name, spec in made.items()} == {
@@ -100,11 +98,7 @@ def test_signatures_for_streaming_pass_on_what_a_frame_gave(saved_model):
     states = [name for name in given if name.startswith("state_")]
     assert len(states) == 10 and all(given[name].shape == made[name].shape for name in states)
     assert set(made) == NAMES | {"number", *states}
-    encoded = {k: (s.dtype.name, list(s.shape)) for k, s in _inputs(model["encoded"]).items()}
-    assert encoded == {
-        "images": ("string", [None, None]),
-        "flow": ("float32", [None, None, None, None, 2]),
-    }
+    assert specs(_inputs(model["encoded"]))["images"] == ("string", [None, None])
 
 
 def _inputs(signature):
@@ -145,29 +139,22 @@ def test_unused_rows_are_zero_and_digits_make_the_code(signature):
     outputs = signature(*clip(2, 3, 64, 96))
     used = np.arange(8) < outputs["num_detections"][:, None]
     assert (outputs["code"] == 10 * outputs["actor"] + outputs["action"]).all()
-    assert (outputs["actor"][used] >= 1).all() and (outputs["action"][used] >= 1).all()
+    assert (outputs["code"][used] > 10).all()
     for name in NAMES - {"masks", "label_map", "num_detections"}:
         assert not outputs[name][~used].any(), name
-    assert outputs["actor_scores"][used].max(axis=-1).min() >= 0.3
 
 
-@pytest.mark.parametrize("frames", [4, 5, 8])
-def test_the_middle_frames_alone_decide(signature, frames):
+@pytest.mark.parametrize("frames", [4, 5])
+def test_the_middle_frames_alone_decide_and_so_does_their_flow(signature, frames):
     rgb, flow = clip(1, frames, 70, 50)
     middle = slice(frames // 2 - 1, frames // 2 + 2)
     whole, short = signature(rgb, flow), signature(rgb[:, middle], flow[:, middle])
     for name in NAMES:
         np.testing.assert_array_equal(whole[name], short[name], err_msg=name)
-
-
-def test_a_batch_is_its_clips_one_by_one(signature):
-    rgb, flow = clip(2, 3, 61, 83)
-    both = signature(rgb, flow)
-    for i in range(2):
-        one = signature(rgb[i : i + 1], flow[i : i + 1])
-        np.testing.assert_array_equal(both["code"][i], one["code"][0])
-        np.testing.assert_allclose(both["boxes"][i], one["boxes"][0], atol=1e-3)
-        np.testing.assert_array_equal(both["label_map"][i], one["label_map"][0])
+    other = rgb.copy()
+    other[:, frames // 2 - 1] = 255 - other[:, frames // 2 - 1]
+    for changed in (signature(other, flow), signature(rgb, 0 * flow)):
+        assert np.abs(changed["action_scores"] - whole["action_scores"]).max() > 1e-3
 
 
 def test_label_map_is_the_instances_painted(signature):
@@ -245,29 +232,22 @@ def test_export_replaces_its_own_folder_only(loaded_run, saved_model, tmp_path, 
     output = tmp_path / "model"
     output.mkdir()
     (output / "thesis.txt").write_text("mine")
-    with pytest.raises(InputError, match="is no export; give another --output"):
+    with pytest.raises(InputError, match="--output"):
         export_folder.export(loaded_run, str(output))
     assert [path.name for path in tmp_path.rglob("*")] == ["model", "thesis.txt"]
     (output / "thesis.txt").unlink()
-    output.rmdir()
-    shutil.copytree(saved_model, output)
+    shutil.copytree(saved_model, output, dirs_exist_ok=True)
     (output / "older").touch()
-    replace = os.replace
 
-    def the_new_one_fails(source, target):
-        if target == str(output) and source.endswith("new"):
-            raise OSError("disk full")
-        replace(source, target)
+    def full(*_):
+        raise OSError("disk full")
 
-    monkeypatch.setattr(os, "replace", the_new_one_fails)
-    with pytest.raises(InputError, match="disk full"):
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="disk full"):
+        patch.setattr(export_folder, "write_json", full)
         export_folder.export(loaded_run, str(output))
     assert (output / "older").exists()
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]
-    monkeypatch.undo()
     export_folder.export(loaded_run, str(output))
-    exported.check_folder(str(output))
-    assert not (output / "older").exists()
+    assert set(os.listdir(output)) == set(os.listdir(saved_model))
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
@@ -293,11 +273,12 @@ def test_one_frame_without_flow_or_masks_and_codes_beyond_a_byte():
 
 
 def test_what_is_no_export_is_refused(saved_model, tmp_path):
-    with pytest.raises(InputError, match="no such folder"):
-        Predictor.from_saved_model(str(tmp_path / "nowhere"))
-    (tmp_path / "saved_model.pb").write_bytes(b"damaged")
-    with pytest.raises(InputError, match="no a2d_tf.json there"):
-        Predictor.from_saved_model(str(tmp_path))
+    for folder in (tmp_path / "nowhere", tmp_path):
+        with pytest.raises(InputError, match=f"{folder}/a2d_tf.json: .*a2d_tf.export"):
+            Predictor.from_saved_model(str(folder))
     (tmp_path / "a2d_tf.json").write_text((saved_model / "a2d_tf.json").read_text())
-    with pytest.raises(InputError, match="damaged .* export the run again"):
-        Predictor.from_saved_model(str(tmp_path))
+    for damaged in (False, True):
+        if damaged:
+            (tmp_path / "saved_model.pb").write_bytes(b"damaged")
+        with pytest.raises(InputError, match=f"{tmp_path}: damaged .* export the run again"):
+            Predictor.from_saved_model(str(tmp_path))

@@ -3,7 +3,6 @@
 import shutil
 
 import numpy as np
-import pytest
 import tensorflow as tf
 
 from a2d_tf.serving import functions
@@ -63,32 +62,26 @@ def test_functions_of_several_exports_do_not_mix(tmp_path):
     assert sums == [4.0, 32.0]
 
 
-@pytest.mark.parametrize("file", ["saved_model.pb", "variables/variables.index"])
-def test_what_belongs_to_another_saved_model_is_not_used(file, tmp_path):
+def test_what_belongs_to_another_saved_model_is_not_used(tmp_path):
     old, new = tmp_path / "old", tmp_path / "new"
     digests = write(old)
     assert functions.load(str(old), digests)
     write(new, power=4, factor=3.0)
-    shutil.copy(new / file, old / file)
+    shutil.copy(new / "variables/variables.index", old / "variables/variables.index")
     assert functions.load(str(old), digests) is None
 
 
-def test_another_tensorflow_loads_the_saved_model(tmp_path, monkeypatch):
+def test_what_another_tensorflow_wrote_and_what_is_damaged_is_not_used(tmp_path, monkeypatch):
     digests = write(tmp_path)
-    monkeypatch.setattr(tf, "__version__", "2.99.0")
-    assert functions.load(str(tmp_path), digests) is None
-
-
-def test_a_folder_without_them_or_with_damaged_ones_has_none(tmp_path):
-    digests = write(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(tf, "__version__", "2.99.0")
+        assert functions.load(str(tmp_path), digests) is None
+    assert functions.load(str(tmp_path), digests)
     path = tmp_path / "functions" / "frame.pb"
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-1])
+    path.write_bytes(path.read_bytes()[:-1])
     assert functions.load(str(tmp_path), digests) is None
     path.unlink()
     assert functions.load(str(tmp_path), digests) is None
-    path.write_bytes(whole)
-    assert functions.load(str(tmp_path), digests)
 
 
 def test_a_video_is_answered_as_by_the_saved_model_to_the_bit(saved_model, tmp_path, monkeypatch):
@@ -105,9 +98,8 @@ def test_a_video_is_answered_as_by_the_saved_model_to_the_bit(saved_model, tmp_p
     answers = []
     for predictor in (quick, slow, Predictor.load(older)):
         frames = [predictor.frame(*pair) for pair in zip(rgb, flow)]
-        answers.append(predictor.outputs(frames, (48, 72)))
-    assert answers[0]["num_detections"] > 0
+        answers.append(vars(predictor.key_frame(frames, (48, 72))))
+    assert len(answers[0]["codes"])
     for answer in answers[1:]:
-        assert set(answer) == set(answers[0])
         for name, value in answer.items():
             np.testing.assert_array_equal(answers[0][name], value, err_msg=name)

@@ -167,7 +167,7 @@ def test_names_are_split_and_label_spaces_compared_as_they_are_told_apart(tmp_pa
         assert video[0].truth.codes.tolist() == [11]
         assert video[0].found.codes.tolist() == [11, 21]
     path.write_text(path.read_text().replace("polar-bear-run", "dog"))
-    assert "the category 'dog' has no action; name it 'actor-action'" in complaint(path, folder)
+    assert "the label space has no dog" in complaint(path, folder)
 
 
 # ---- Records that hold every frame of a video

@@ -140,6 +140,6 @@ def check_label_space(
         pair = names.pair(instance)
         if pair not in known:
             raise InputError(
-                f"{path}: {instance.where}: the label space has no {'-'.join(pair or ())}; correct "
+                f"{path}: {instance.where}: the label space has no {'-'.join(pair or (instance.label,))}; correct "
                 "it, or add the pair in the file of --labels"
             )

@@ -52,12 +52,13 @@ def main(argv: list[str]) -> None:
     folders, output = _PREDICTION.value, pathlib.Path(_OUTPUT.value)
     if len({os.path.realpath(folder) for folder in folders}) < len(folders):
         raise InputError(f"--prediction={','.join(folders)}: names a folder twice; name it once")
-    from a2d_tf.video.views import bouts, pages, plots  # late, for Matplotlib takes a second
+    from a2d_tf.video.predictions import read_facts
+    from a2d_tf.video.views import bouts, plots  # late, for Matplotlib takes a second
 
     predictions = [bouts.read(folder) for folder in folders]
     tracks = [track for prediction in predictions for track in prediction]
     budget = bouts.time_budget(tracks)
-    shades = bouts.colours((action for _, action in budget), pages.labels_of(folders))
+    shades = bouts.colours((action for _, action in budget), read_facts(folders[0]).labels)
     actions = list(shades)
     _write(f"{output}/time_budget", plots.time_budget(tracks, shades))
     _write(f"{output}/transitions", plots.transitions(tracks, actions))

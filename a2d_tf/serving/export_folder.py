@@ -41,18 +41,20 @@ def facts(run: Run) -> dict[str, Any]:
     }
 
 
-def check_versions(folder: str) -> None:
-    """Raise InputError unless a folder can hold the versions of a model as subfolders."""
-    if os.path.isfile(os.path.join(folder, SAVED_MODEL)):
+def place_of(output: str, version: int | None = None) -> str:
+    """Return the folder of an export: `output`, or that of a version in it.
+
+    Raises:
+      InputError: it is neither new nor empty nor an older export, or `output` is an export itself.
+    """
+    if version and os.path.isfile(os.path.join(output, SAVED_MODEL)):
         raise InputError(
-            f"{folder}: is a SavedModel itself; for --version give another --output, of which "
+            f"{output}: is a SavedModel itself; for --version give another --output, of which "
             "each version is a subfolder"
         )
-
-
-def check_output(output: str) -> None:
-    """Raise InputError unless `output` is new, empty, or an older export."""
-    check_place(output, (SAVED_MODEL, FACTS), "export")
+    place = os.path.join(output, str(version)) if version else output
+    check_place(place, (SAVED_MODEL, FACTS), "export")
+    return place
 
 
 def export(
@@ -71,7 +73,7 @@ def export(
     Raises:
       InputError: there is something else, or the folder cannot be written.
     """
-    check_output(output)
+    place_of(output)
     served = ServedNetwork(run.network, run.config.inference, run.records["clip_stride"])
     signatures = served.signatures()
     try:

@@ -10,35 +10,25 @@ import tensorflow as tf
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import load_json, number, whole
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.core.limits import MAX_FRAMES, MAX_SIDE
 from a2d_tf.serving import functions
 
 FACTS = "a2d_tf.json"
 SAVED_MODEL = "saved_model.pb"
 _KIND = {
     "labels": LabelSpace.from_fields,
-    "frames": whole(1, MAX_FRAMES),
+    "frames": whole(1),
     "use_flow": bool,
     "label_mode": str,
     "flow_method": str,
-    "image_height": whole(1, MAX_SIDE),
-    "image_width": whole(1, MAX_SIDE),
-    "clip_stride": whole(1, 1000),
+    "image_height": whole(1),
+    "image_width": whole(1),
+    "clip_stride": whole(1),
     "score_threshold": number(0, 1),
     "paint": str,
     "precision": str,
     "checkpoint": str,
     "functions": {str: str},
 }
-
-
-def check_folder(folder: str) -> None:
-    """Raise InputError unless the folder is one that `export_folder.export` made."""
-    if not os.path.isdir(folder):
-        raise InputError(f"{folder}: no such folder; a2d_tf.export makes one from a run")
-    for name in (SAVED_MODEL, FACTS):
-        if not os.path.isfile(os.path.join(folder, name)):
-            raise InputError(f"{folder}: no {name} there, so not a SavedModel of a2d_tf.export")
 
 
 def load(folder: str) -> tuple[dict[str, functions.Function], dict[str, Any]]:
@@ -52,10 +42,9 @@ def load(folder: str) -> tuple[dict[str, functions.Function], dict[str, Any]]:
       digests in it).
 
     Raises:
-      InputError: no such folder, one that a2d_tf.export did not make, or a damaged one.
+      InputError: a folder that a2d_tf.export did not make, or a damaged one.
     """
-    check_folder(folder)
-    facts = load_json(os.path.join(folder, FACTS), _KIND, "export the run again")
+    facts = load_json(os.path.join(folder, FACTS), _KIND, "name a folder that a2d_tf.export made")
     try:
         loaded = functions.load(folder, facts.pop("functions"))
         if loaded is None:

@@ -146,16 +146,9 @@ def _restored(folder, metas):
     signatures = [signature for meta in metas for signature in meta.signature_def.values()]
     inputs = {key for signature in signatures for key in signature.inputs}
     keys = sorted(key for key in inputs if key.startswith(_WEIGHT))
-    prefix = os.path.join(folder, _VARIABLES)
-    names = [f"{key}/.ATTRIBUTES/VARIABLE_VALUE" for key in keys]
-    dtypes = tf.train.load_checkpoint(prefix).get_variable_to_dtype_map()
-    values = tf.raw_ops.RestoreV2(
-        prefix=prefix,
-        tensor_names=names,
-        shape_and_slices=[""] * len(names),
-        dtypes=[dtypes[name] for name in names],
-    )
-    return {key: tf.Variable(value, trainable=False) for key, value in zip(keys, values)}
+    stored = tf.train.load_checkpoint(os.path.join(folder, _VARIABLES))
+    values = {key: stored.get_tensor(f"{key}/.ATTRIBUTES/VARIABLE_VALUE") for key in keys}
+    return {key: tf.Variable(value, trainable=False) for key, value in values.items()}
 
 
 def _function(meta, name, weights):

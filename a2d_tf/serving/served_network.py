@@ -77,11 +77,11 @@ class ServedNetwork(tf.Module):
         self.weights = network.variables
         self._length, self._stride = network.model_config.frames, stride
         parts = _FrameNetwork(network, settings)
-        features = parts.feature_specs()
         pixels = [_spec("rgb", None, None, 3, dtype=tf.uint8), _spec("flow", None, None, 2)]
         clips = [_spec("rgb", *[None] * 3, 3, dtype=tf.uint8), _spec("flow", *[None] * 3, 2)]
         size = tf.TensorSpec([2], tf.int32, "size")
         self.frame = tf.function(parts.features, pixels)
+        features = self.frame.get_concrete_function().structured_outputs
         self.key_frame = tf.function(parts.answer, [_stacked(features, self._length), size])
         self.serve = tf.function(self._serve, clips)
         images = _spec("images", None, dtype=tf.string)
@@ -97,8 +97,8 @@ class ServedNetwork(tf.Module):
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """Name in the SavedModel -> concrete function."""
-        names = {name: "serve" if name == SIGNATURE else name for name in SIGNATURES}
-        return {name: getattr(self, own).get_concrete_function() for name, own in names.items()}
+        functions = {name: getattr(self, name.replace(SIGNATURE, "serve")) for name in SIGNATURES}
+        return {name: own.get_concrete_function() for name, own in functions.items()}
 
     def _serve(self, rgb, flow):
         """The outputs for the key frame of each clip; see INPUTS and OUTPUTS."""
@@ -168,7 +168,11 @@ class _FrameNetwork:
             placed, vectors, inside = canvas_ops.place(rgb, flow, canvas)
         inputs = {"rgb": placed, "flow": vectors}
         pyramids = backbones({name: inputs[name] for name in backbones.input}, training=False)
-        outputs = self._flat(pyramids)
+        outputs = {
+            f"{name}_p{level}": x
+            for name in self._pyramids
+            for level, x in enumerate(pyramids[name], 2)
+        }
         outputs["inside"] = tf.tile(inside[None], [tf.shape(rgb)[0], 1])
         if self._network.model_config.use_refiner:
             outputs["image"] = placed
@@ -198,23 +202,6 @@ class _FrameNetwork:
         outputs["label_map"] = tf.cast(painted, tf.as_dtype(network.labels.code_dtype))
         return outputs
 
-    def feature_specs(self) -> dict[str, tuple]:
-        """(shape of one frame, dtype) of each output of `features`."""
-        network = self._network
-        outputs = self._flat(network.backbones.output)
-        specs = {name: (x.shape[1:], x.dtype) for name, x in outputs.items()}
-        specs["inside"] = [2], tf.int32
-        if network.model_config.use_refiner:
-            specs["image"] = [*network.image_size, 3], tf.uint8
-        return specs
-
-    def _flat(self, pyramids):
-        return {
-            f"{name}_p{level}": x
-            for name in self._pyramids
-            for level, x in enumerate(pyramids[name], 2)
-        }
-
 
 def _spec(name, *shape, dtype=tf.float32):
     """A TensorSpec [B, *shape]."""
@@ -224,8 +211,8 @@ def _spec(name, *shape, dtype=tf.float32):
 def _stacked(features, length, prefix=""):
     """TensorSpecs of the features of `length` frames, stacked on axis 1."""
     return {
-        prefix + name: _spec(prefix + name, length, *shape, dtype=dtype)
-        for name, (shape, dtype) in features.items()
+        prefix + name: _spec(prefix + name, length, *spec.shape[1:], dtype=spec.dtype)
+        for name, spec in features.items()
     }
 
 

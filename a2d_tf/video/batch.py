@@ -16,10 +16,11 @@ import glob
 import hashlib
 import io
 import itertools
+import math
 import os
 import pathlib
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 ON_ERROR = ("fail", "skip")
 Predict = Callable[..., "dict[str, str]"]  # `predict`, or another way to do it
 _FAILURE = ("video", "reason")
+_BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total} videos [{elapsed}<{remaining}]"
 _RECORD = {"video": str, "bytes": (int, None), "model": str, "model_sha256": str, "settings": {}}
 
 
@@ -176,7 +178,7 @@ def predict_video(
       job: the video, and its place.
       request: what to predict and to write.
       stops: as soon as this is not empty, the video is given up.
-      watched: (the frames, how many are expected or None) -> the same frames, for progress.
+      watched: as for `streaming.write`.
 
     Returns:
       a remark on the video, or "".
@@ -192,11 +194,8 @@ def predict_video(
     )
     try:
         with place as files:
-            found = streaming.watch(
-                predictor, reader, span, request.window, threshold=request.threshold, stops=stops
-            )
-            found = watched(found, span.count(reader.expected))
-            streaming.write(found, files, predictor.labels, stops)
+            options = {"window": request.window, "threshold": request.threshold}
+            streaming.write(predictor, reader, files, span, stops=stops, watched=watched, **options)
             if stops:
                 raise KeyboardInterrupt
     except outputs.OutputError:
@@ -243,23 +242,29 @@ def predict(
     failures: dict[str, str] = {}
     with stop_on_signal() as stops:
         predictor = load()
-        with _Progress(len(jobs)) as progress:
-            for job in jobs:
+        # Smoothing 0: the time left by the mean rate, for videos differ in length.
+        with tqdm(total=len(jobs), desc="predict", bar_format=_BAR, smoothing=0) as bar:
+
+            def watched(frames, expected):  # the bar also moves while a long video lasts
+                for number, frame in enumerate(frames, 1):
+                    yield frame
+                    bar.update(done + min(number / (expected or math.inf), 1.0) - bar.n)
+
+            for done, job in enumerate(jobs):
+                note = ""
                 try:
-                    note = predict_video(
-                        predictor, job, request, stops=stops, watched=progress.watch
-                    )
-                    if note:
-                        progress.say(f"note: {job.path} {note}")
+                    note = predict_video(predictor, job, request, stops=stops, watched=watched)
+                    note = note and f"note: {job.path} {note}"
                 except outputs.OutputError:
                     raise
                 except Exception as error:
-                    why = reason(job, error)
+                    failures[job.name] = reason(job, error)
                     if on_error == "fail":
-                        raise InputError(why) from error
-                    failures[job.name] = why
-                    progress.say(f"skipped {why}")
-                progress.next()
+                        raise InputError(failures[job.name]) from error
+                    note = f"skipped {failures[job.name]}"
+                if note:
+                    bar.write(note, file=sys.stderr)
+                bar.update(done + 1 - bar.n)
     return failures
 
 
@@ -269,41 +274,6 @@ def reason(job: Job, error: Exception) -> str:
     if not isinstance(error, InputError):
         line = f"unexpected {type(error).__name__}: {line}"
     return line if job.path in line else f"{job.path}: {line}"
-
-
-class _Progress:
-    """A bar in videos that also moves while a long one lasts; a context manager that closes it."""
-
-    def __init__(self, count: int):
-        form = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total} videos [{elapsed}<{remaining}]"
-        # Smoothing 0: the time left by the mean rate, for videos differ in length.
-        self._bar = tqdm(total=count, desc="predict", bar_format=form, smoothing=0)
-        self._done = 0
-
-    def watch(self, frames: Iterable, expected: int | None) -> Iterator:
-        """Pass on a video's frames, of which so many are expected."""
-        for number, frame in enumerate(frames, 1):
-            yield frame
-            if expected:
-                self._move(self._done + min(number / expected, 1.0))
-
-    def next(self) -> None:
-        """Go to the next video."""
-        self._done += 1
-        self._move(self._done)
-
-    def _move(self, place):
-        self._bar.update(place - self._bar.n)
-
-    def say(self, line: str) -> None:
-        """Print a line to stderr, above the bar."""
-        self._bar.write(line, file=sys.stderr)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._bar.close()
 
 
 def conclude(
@@ -346,7 +316,7 @@ def conclude(
     _write_rows(os.path.join(output, FAILED), _FAILURE, lost.items() or None)
     if "page" in request.kinds:
         folders = [pathlib.Path(job.output) for job in whole]
-        pages.write_library_page(output, folders=folders, failed=lost)
+        pages.write_library_page(output, folders, lost)
     else:
         _remove(os.path.join(output, KINDS["page"]))
     for path in glob.glob(pattern):

@@ -26,6 +26,10 @@ _LONGEST = _TICKS * 18_000  # between two frames: mp4 counts ticks in 32 bits, P
 _BT601 = 6  # FFmpeg's AVCOL_SPC_SMPTE170M
 
 
+class OutputError(InputError):
+    """The results cannot be written, whatever the video."""
+
+
 class Writer:
     """Writer of H.264 in mp4, which plays everywhere; playable once `close` was called.
 
@@ -38,7 +42,7 @@ class Writer:
       size: (height, width) of the frames.
 
     Raises:
-      InputError: FFmpeg has neither encoder, or cannot write there, which shows with the frames.
+      OutputError: FFmpeg has neither encoder, or cannot write there, which shows with the frames.
     """
 
     def __init__(self, path: str | os.PathLike[str], fps: float, size: tuple[int, int]):
@@ -49,7 +53,7 @@ class Writer:
         self._pts, self._duration = -1, min(round(_TICKS / fps), _LONGEST)
         name = next(filter(_has, _CODECS), None)
         if name is None:
-            raise InputError(f"{path}: FFmpeg lacks {' and '.join(_CODECS)}; install av by pip")
+            raise OutputError(f"{path}: FFmpeg lacks {' and '.join(_CODECS)}; install av by pip")
         # The index in front, so that a browser need not fetch the file to its end.
         options = {"movflags": "+faststart"}
         self._file = av.open(os.path.abspath(path), "w", format="mp4", options=options)
@@ -89,7 +93,7 @@ class Writer:
             if picture is None:
                 self._file.close()
         except av.FFmpegError as error:
-            raise InputError(f"{self._path}: cannot be written ({error.strerror})") from error
+            raise OutputError(f"{self._path}: cannot be written ({error.strerror})") from error
 
     def close(self) -> None:
         """Finish the file."""

@@ -36,26 +36,6 @@ class Instances:
     action_scores: np.ndarray
     probabilities: np.ndarray
 
-    def select(self, indices: np.ndarray, paint: str) -> Instances:
-        """Keep some instances, and paint the label map of these.
-
-        Args:
-          indices: int [n], ascending.
-          paint: as in `InferenceConfig.paint`.
-        """
-        names = ("boxes", "codes", "scores", "actor_scores", "action_scores", "probabilities")
-        rows = {name: getattr(self, name)[indices] for name in names}
-        height, width = self.label_map.shape
-        canvas = painting.Canvas(height, width, paint == "pixel", self.label_map.dtype)
-        patches = painting.paste(rows["probabilities"], rows["boxes"], height, width)
-        for patch, score, code in zip(patches, rows["scores"], rows["codes"]):
-            canvas.add(patch, score, code)
-        return Instances(
-            masks=[self.masks[i] for i in indices],
-            label_map=canvas.labels,
-            **rows,
-        )
-
     def at_least(self, threshold: float, labels: LabelSpace, facts: dict[str, Any]) -> Instances:
         """Keep the instances with p(actor) >= threshold, as a higher --score_threshold would.
 
@@ -69,7 +49,17 @@ class Instances:
             actors = labels.split(self.codes)[0] - 1
             scores = np.take_along_axis(self.actor_scores, actors[:, None], axis=1)[:, 0]
         indices = np.flatnonzero(scores >= threshold)
-        return self if len(indices) == len(scores) else self.select(indices, facts["paint"])
+        if len(indices) == len(scores):
+            return self
+        names = ("boxes", "codes", "scores", "actor_scores", "action_scores", "probabilities")
+        rows = {name: getattr(self, name)[indices] for name in names}
+        height, width = self.label_map.shape
+        canvas = painting.Canvas(height, width, facts["paint"] == "pixel", self.label_map.dtype)
+        patches = painting.paste(rows["probabilities"], rows["boxes"], height, width)
+        for patch, score, code in zip(patches, rows["scores"], rows["codes"]):
+            canvas.add(patch, score, code)
+        masks = [self.masks[i] for i in indices]
+        return Instances(masks=masks, label_map=canvas.labels, **rows)
 
     def mask(self, index: int) -> np.ndarray:
         """The mask of an instance, uint8 [H, W]."""

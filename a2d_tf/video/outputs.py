@@ -22,6 +22,7 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation import coco_results
 from a2d_tf.ops import tracking, visualize
 from a2d_tf.video import encoder
+from a2d_tf.video.encoder import OutputError
 from a2d_tf.video.instances import VideoFrame
 from a2d_tf.video.predictions import KINDS, RECORD, RESULTS, VIDEO, read_facts
 from a2d_tf.video.video_files import Reader
@@ -46,10 +47,6 @@ def with_needs(kinds: Collection[str]) -> tuple[str, ...]:
     """Return kinds of results with those that they need, in the order of KINDS."""
     wanted = {need for kind in kinds for need in (kind, *_NEEDS.get(kind, ()))}
     return tuple(kind for kind in KINDS if kind in wanted)
-
-
-class OutputError(InputError):
-    """The results cannot be written, whatever the video."""
 
 
 @contextlib.contextmanager
@@ -122,18 +119,18 @@ def _move_files(new, folder):
 
 def _check_place(folder):
     """Raise OutputError where a prediction would replace something else in its folder."""
-    there = [name for name in RESULTS if os.path.lexists(os.path.join(folder, name))]
-    for name in there:
-        place = os.path.join(folder, name)
-        if os.path.islink(place) or os.path.isdir(place) != (name == KINDS["label_maps"]):
-            raise OutputError(
-                f"{place}: a link or a folder, which no prediction makes; remove it, or give "
-                "another --output"
-            )
+    there = {name: os.path.join(folder, name) for name in RESULTS}
+    there = {name: place for name, place in there.items() if os.path.lexists(place)}
+    strange = [
+        place
+        for name, place in there.items()
+        if os.path.islink(place) or os.path.isdir(place) != (name == KINDS["label_maps"])
+    ]
     if there and VIDEO not in there:
+        strange = list(there.values())
+    if strange:
         raise OutputError(
-            f"{os.path.join(folder, there[0])}: there is no {VIDEO} beside it, so it is no "
-            "prediction; remove it, or give another --output"
+            f"{strange[0]}: not a prediction's own; remove it, or give another --output"
         )
     if there:
         try:
@@ -192,8 +189,7 @@ class Outputs:
             self._labels, self._begin = labels, frame.seconds
         self._until = frame.until
         if self._video:
-            with _written():
-                self._video.write(_drawn(frame, labels), frame.seconds)
+            self._video.write(_drawn(frame, labels), frame.seconds)
         instances = frame.instances
         if "label_maps" in self._kinds:
             png = cv2.imencode(".png", instances.label_map)[1]
@@ -208,7 +204,7 @@ class Outputs:
         )
         rows = zip(frame.tracks.tolist(), frame.codes.tolist(), frame.scores.tolist(), results)
         for identity, code, score, result in rows:
-            self._detections.write({**result, "track_id": identity})
+            self._detections.next().write(json.dumps({**result, "track_id": identity}).encode())
             if identity not in self._tracks:
                 self._tracks[identity] = _Track(identity, labels, self._folder)
             row = {"category_id": code, "score": round(score, 6), "bbox": result["bbox"]}
@@ -222,7 +218,7 @@ class Outputs:
         for identity in [i for i, track in self._tracks.items() if track.seen <= last]:
             track = self._tracks.pop(identity)
             self._rows.writerow(track.end())
-            self._ended.write(track)
+            track.write(self._ended.next())
 
     def _describe(self, labels):
         """Write what the video is, and the page of what was found in it."""
@@ -247,22 +243,15 @@ class Outputs:
         return self
 
     def __exit__(self, kind, *_):
-        with _written():
-            with self._summary, self._ended, self._detections:
-                if self._video:
-                    self._video.close()
-                self._end(self.frames)
-            if kind is None and self._labels:
+        with self._summary, self._ended, self._detections:
+            if self._video:
+                self._video.close()
+            self._end(self.frames)
+        if kind is None and self._labels:
+            try:
                 self._describe(self._labels)
-
-
-@contextlib.contextmanager
-def _written():
-    """Tell what cannot be written from what is wrong with the video."""
-    try:
-        yield
-    except InputError as error:
-        raise OutputError(str(error)) from error
+            except InputError as error:
+                raise OutputError(str(error)) from error
 
 
 def _drawn(frame, labels):
@@ -287,14 +276,11 @@ class _List:
         self._file, self._start = open(path, "wb"), b"\n"
         self._file.write(b"[")
 
-    def write(self, item: dict | _Track) -> None:
-        """Append an item: a JSON object or a track."""
+    def next(self) -> BinaryIO:
+        """Return the file, to which the next item is to be written."""
         self._file.write(self._start)
         self._start = b",\n"
-        if isinstance(item, _Track):
-            item.write(self._file)
-        else:
-            self._file.write(json.dumps(item).encode())
+        return self._file
 
     def __enter__(self):
         return self

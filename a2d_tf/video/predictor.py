@@ -6,7 +6,6 @@ not wait for it.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -142,14 +141,6 @@ class Predictor:
 
         return self._frame(rgb=tf.constant(rgb[None]), flow=tf.constant(flow[None]))
 
-    def outputs(self, frames: Sequence[Features], size: tuple[int, int]) -> dict[str, np.ndarray]:
-        """The network's outputs for a key frame; arguments of `key_frame`."""
-        import tensorflow as tf
-
-        stacked = {name: tf.stack([f[name] for f in frames], axis=1) for name in frames[0]}
-        outputs = self._key_frame(size=tf.constant(size, tf.int32), **stacked)
-        return {name: x.numpy()[0] for name, x in outputs.items()}
-
     def key_frame(self, frames: Sequence[Features], size: tuple[int, int]) -> Instances:
         """Predict the instances of a key frame.
 
@@ -160,7 +151,11 @@ class Predictor:
         Returns:
           the instances in native pixels, by descending p(actor).
         """
-        outputs = self.outputs(frames, size)
+        import tensorflow as tf
+
+        stacked = {name: tf.stack([f[name] for f in frames], axis=1) for name in frames[0]}
+        outputs = self._key_frame(size=tf.constant(size, tf.int32), **stacked)
+        outputs = {name: x.numpy()[0] for name, x in outputs.items()}
         number = outputs["num_detections"]
         names = ("boxes", "score", "code", "masks", "actor_scores", "action_scores")
         boxes, scores, codes, small, actors, actions = (outputs[name][:number] for name in names)
@@ -168,58 +163,52 @@ class Predictor:
         return Instances(boxes, codes, scores, masks, outputs["label_map"], actors, actions, small)
 
 
-@dataclasses.dataclass(frozen=True)
-class Model:
-    """What the flags of a command name as its model, to be loaded where it is used, in any process.
+def load(
+    *,
+    saved_model: str | None,
+    workdir: str | None,
+    packed_model: str | None,
+    init_rgb: str | None,
+    checkpoint: str,
+    device: str,
+    given: dict[str, Any],
+    threshold: float,
+) -> Predictor:
+    """Load the predictor that the flags of a command name, and announce the device.
 
-    One of the first four is given.
-
-    Attributes:
-      saved_model: folder of a2d_tf.export.
+    Args:
+      saved_model: folder of a2d_tf.export. One of the first four is given.
       workdir: run folder of a2d_tf.train.
-      packed: name or folder of a packed model.
+      packed_model: name or folder of a packed model.
       init_rgb: "coco" or a file: weights of a detector, before any training.
       checkpoint: of the run, "last" or "best".
       device: as for `devices.prepare`.
       given: {name: value} of the settings of inference and computing that were given.
       threshold: on p(actor) for a SavedModel; -1: its own.
+
+    Raises:
+      InputError: there is no such model, it is damaged, or the settings are not for it.
     """
+    from a2d_tf.core import devices
 
-    saved_model: str | None = None
-    workdir: str | None = None
-    packed: str | None = None
-    init_rgb: str | None = None
-    checkpoint: str = "last"
-    device: str = "auto"
-    given: dict[str, Any] = dataclasses.field(default_factory=dict)
-    threshold: float = -1.0
+    prepared = devices.prepare(device)
+    if saved_model:
+        predictor = Predictor.from_saved_model(os.path.normpath(saved_model))
+        lowest = predictor.facts["score_threshold"]
+        if 0 <= threshold < lowest:
+            raise InputError(
+                f"--threshold={threshold:g} is below {lowest:g}, which is fixed in "
+                f"{saved_model}; export again with --score_threshold={threshold:g}, "
+                "or use --workdir"
+            )
+    elif init_rgb:
+        from a2d_tf.training import run_start
 
-    def load(self) -> Predictor:
-        """Load the predictor, and announce the device.
+        predictor = Predictor.from_run(run_start.untrained(init_rgb, given))
+    else:
+        from a2d_tf.training import run_folder
 
-        Raises:
-          InputError: there is no such model, it is damaged, or the settings are not for it.
-        """
-        from a2d_tf.core import devices
-
-        device = devices.prepare(self.device)
-        if self.saved_model:
-            predictor = Predictor.from_saved_model(os.path.normpath(self.saved_model))
-            lowest = predictor.facts["score_threshold"]
-            if 0 <= self.threshold < lowest:
-                raise InputError(
-                    f"--threshold={self.threshold:g} is below {lowest:g}, which is fixed in "
-                    f"{self.saved_model}; export again with --score_threshold={self.threshold:g}, "
-                    "or use --workdir"
-                )
-        elif self.init_rgb:
-            from a2d_tf.training import run_start
-
-            predictor = Predictor.from_run(run_start.untrained(self.init_rgb, self.given))
-        else:
-            from a2d_tf.training import run_folder
-
-            folder = packed.folder_of(self.workdir, self.packed)
-            predictor = Predictor.from_run(run_folder.load(folder, self.given, self.checkpoint))
-        device.announce(predictor.facts["precision"])
-        return predictor
+        folder = packed.folder_of(workdir, packed_model)
+        predictor = Predictor.from_run(run_folder.load(folder, given, checkpoint))
+    prepared.announce(predictor.facts["precision"])
+    return predictor

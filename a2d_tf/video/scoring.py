@@ -12,7 +12,7 @@ from a2d_tf.annotations.document import DEFAULTS, AnnotatedFrame
 from a2d_tf.annotations.formats import read_export
 from a2d_tf.annotations.frame_names import split_frame_name
 from a2d_tf.annotations.names import Names, check_label_space
-from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.segmentations import decode_parts
 from a2d_tf.evaluation.coco_results import encode_mask
@@ -51,24 +51,11 @@ class Truth:
                     )
                 numbered[frame.number] = frame
 
-    def check(self, labels: LabelSpace) -> None:
-        """Raise InputError where an instance's label is no pair of the label space."""
-        frames = (frame for numbered in self.videos.values() for frame in numbered.values())
-        located = [(self.path, instance) for frame in frames for instance in frame.instances]
-        names = Names(known=labels)
-        for _, instance in located:
-            if names.pair(instance) is None:
-                raise InputError(
-                    f"{self.path}: {instance.where}: the category {shown(instance.label)} has no "
-                    "action; name it 'actor-action'"
-                )
-        check_label_space(located, names, labels)
-
     def objects(self, frame: AnnotatedFrame, size: tuple[int, int], labels: LabelSpace) -> Objects:
         """Decode the objects of a frame whose video has this (height, width).
 
         Raises:
-          InputError: another size, a damaged mask, or a track twice; names the place.
+          InputError: another size or label, a damaged mask, or a track twice; names the place.
         """
         where = f"{self.path}: {frame.where}"
         if frame.size not in (None, size):
@@ -78,6 +65,7 @@ class Truth:
                 "height); annotate and predict the same video"
             )
         names = Names(known=labels)
+        check_label_space(((self.path, instance) for instance in frame.instances), names, labels)
         tracks, codes, masks = [], [], []
         for instance in frame.instances:
             actor, action = names.pair(instance) or ("", "")
@@ -153,8 +141,6 @@ def read(
                 f"annotate; it has {known}{', ...' if len(truth.videos) > 5 else ''}"
             )
             continue
-        if not videos:
-            truth.check(labels)
         if found.name in videos:
             raise InputError(f"{found.folder}: another prediction of '{found.name}'; give one")
         numbered = _placed(truth.videos[found.name], found.facts.images)

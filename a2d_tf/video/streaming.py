@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
@@ -19,7 +20,6 @@ from tqdm import tqdm
 
 from a2d_tf.core import machine
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.workers import in_threads, stop_on_signal
 from a2d_tf.data.flow import Flow, fit, resize_frame
 from a2d_tf.ops import tracking
@@ -93,56 +93,6 @@ def reach(facts: dict[str, Any]) -> int:
     return facts["frames"] // 2 * facts["clip_stride"]
 
 
-class Ring:
-    """The features of a video's last 2 L stride + 1 frames.
-
-    A missing neighbour is the nearest frame with zero flow, as in the records. The first frame has
-    no flow, so that it pads the start unchanged; its zero-flow features also pad the end.
-
-    Args:
-      length: 2L + 1.
-      stride: frames from one of a clip to the next.
-    """
-
-    def __init__(self, length: int, stride: int):
-        self._stride, self._reach = stride, length // 2 * stride
-        self._frames: collections.deque = collections.deque(maxlen=2 * self._reach + 1)
-        self._still: Features | None = None
-        self._count = 0
-
-    def push(self, frame: Features | None) -> list[Features] | None:
-        """Add the features of the video's next frame, or None where no answer needs them.
-
-        Returns:
-          those of the 2L + 1 frames around the key frame L stride before it; None if there is no
-          such frame yet.
-        """
-        if not self._count:
-            if frame is not None:
-                self._still = {name: x for name, x in frame.items() if name.startswith("flow_")}
-            self._frames.extend([frame] * 2 * self._reach)
-        self._frames.append(frame)
-        self._count += 1
-        return list(self._frames)[:: self._stride] if self._count > self._reach else None
-
-    def finish(self, still_last: Callable[[], Features]) -> Iterator[list[Features]]:
-        """End the video: yield what `push` would return for the remaining key frames.
-
-        Args:
-          still_last: computes the features of the last frame with zero flow; called where the ring
-            cannot derive them.
-        """
-        last = self._frames[-1]
-        if last is None or self._still is None:
-            last = still_last()
-        else:
-            last = {**last, **self._still}
-        for _ in range(self._reach):
-            frames = self.push(last)
-            if frames:
-                yield frames
-
-
 def moving(
     frames: Iterable[Any], facts: dict[str, Any], span: Span = EVERY_FRAME
 ) -> Generator[tuple[Any, Any, Any], None, None]:
@@ -202,36 +152,47 @@ def answers(
       (native frame, its instances) of the frames of `span`.
     """
     facts = predictor.facts
-    far = reach(facts)
-    ring = Ring(facts["frames"], facts["clip_stride"])
-    waiting: collections.deque = collections.deque()
+    far, stride = reach(facts), facts["clip_stride"]
 
     def clips():
-        """(index of the key frame, the frames around it)."""
-        index, last = -1, None
+        """(native key frame, the features of the frames around it) of each frame that is answered.
+
+        A missing neighbour is the nearest frame with zero flow, as in the records. The first frame
+        has no flow, so that it pads the start unchanged; its zero-flow features also pad the end.
+        """
+        kept: dict[int, Features | None] = {}  # of the last 2 L stride + 1 frames
+        natives: collections.deque = collections.deque()  # those that wait for their answer
+        index, last, first = -1, None, None
+
+        def clip(key):
+            return natives.popleft(), [kept[max(0, key + k)] for k in range(-far, far + 1, stride)]
+
         # One ahead: frames of a camera stay fresh.
         made = _ahead(moving(frames, facts, span), depth=1, start=machine.give_way)
-        for index, (native, stored, flow) in enumerate(made):
+        for index, (native, last, flow) in enumerate(made):
+            kept[index] = None if flow is None else predictor.frame(last, flow)
+            kept.pop(index - 2 * far - 1, None)
+            first = first if index else kept[0]
             if index in span:
-                waiting.append(native)
-            yield index - far, ring.push(None if flow is None else predictor.frame(stored, flow))
+                natives.append(native)
+            if index - far in span:
+                yield clip(index - far)
             if span.last is not None and index - far >= span.last - 1:
                 return
-            last = stored
-        if span.any(max(0, index + 1 - far), index):
-            still = np.zeros((*last.shape[:2], 2), np.float32)
-            left = ring.finish(lambda: predictor.frame(last, still))
-            yield from enumerate(left, max(0, index + 1 - far))
-
-    def windows():
-        """(native key frame, the frames around it), where there is an answer."""
-        for key, window in clips():
-            if window and key in span:
-                yield waiting.popleft(), window
+        left = [key for key in range(max(0, index + 1 - far), index + 1) if key in span]
+        if not left:
+            return
+        if kept[index] and first:
+            still = {name: x for name, x in first.items() if name.startswith("flow_")}
+            padding = {**kept[index], **still}
+        else:
+            padding = predictor.frame(last, np.zeros((*last.shape[:2], 2), np.float32))
+        kept.update(dict.fromkeys(range(index + 1, index + far + 1), padding))
+        yield from map(clip, left)
 
     # A small network leaves cores idle, where the features of the next frame are computed.
-    for native, window in _ahead(windows(), depth=1):
-        yield native, predictor.key_frame(window, native.shape[:2])
+    for native, clip in _ahead(clips(), depth=1):
+        yield native, predictor.key_frame(clip, native.shape[:2])
 
 
 def _until(items, stops):
@@ -297,18 +258,33 @@ def watch(
 
 
 def write(
-    frames: Iterable[VideoFrame],
+    predictor: Predictor,
+    reader: video_files.Reader,
     files: outputs.Outputs,
-    labels: LabelSpace,
+    span: Span = EVERY_FRAME,
+    *,
     stops: Sequence[Any] = (),
+    watched: Callable[[Iterator, int | None], Iterable] = lambda frames, _: frames,
+    **options: Any,
 ) -> None:
-    """Write the results of a video's frames.
+    """Predict the frames of a video and write the results.
+
+    Args:
+      predictor, reader, span, stops: as for `watch`.
+      files: of the results.
+      watched: (the frames, how many are expected or None) -> the same frames, for progress.
+      **options: further ones of `watch`.
 
     Raises:
-      InputError: there are no frames, though `stops` is empty.
+      InputError: there are no frames, though `stops` is empty; or what `watch` raises.
     """
+    frames = watch(predictor, reader, span, stops=stops, **options)
     added = in_threads(
-        lambda frame: files.add(frame, labels), frames, ahead=2, threads=1, start=machine.give_way
+        lambda frame: files.add(frame, predictor.labels),
+        watched(frames, span.count(reader.expected)),
+        ahead=2,
+        threads=1,
+        start=machine.give_way,
     )
     # Closed, so that nothing is written any more where this thread is interrupted.
     with contextlib.closing(added):
@@ -323,11 +299,10 @@ def predict(
     output: str,
     span: Span = EVERY_FRAME,
     *,
-    window: int = tracking.WINDOW,
-    threshold: float = 0.0,
     kinds: Collection[str] = tuple(outputs.KINDS),
+    **options: Any,
 ) -> tuple[Predictor, int, bool]:
-    """Predict the frames of a video and write the results.
+    """Predict the frames of a video into a folder.
 
     Ctrl-C or SIGTERM ends it after the frame in hand, with whole files of the frames so far; before
     the first frame, with those that were there.
@@ -336,8 +311,9 @@ def predict(
       load: returns the predictor; called when `output` is known to be writable.
       reader: the video.
       output: folder of the results.
-      span, window, threshold: as for `watch`.
+      span: the frames to answer.
       kinds: as for `outputs.opened`.
+      **options: `window` and `threshold` of `watch`.
 
     Returns:
       (the predictor, frames written, whether a signal ended it).
@@ -352,9 +328,9 @@ def predict(
         predictor = load()
         if stops:  # nothing is answered: what is there stays
             raise KeyboardInterrupt
-        frames = watch(predictor, reader, span, window, threshold=threshold, stops=stops)
-        total = span.count(reader.expected)
-        write(tqdm(frames, "predict", total, unit="frame"), files, predictor.labels, stops)
+        bar = functools.partial(tqdm, desc="predict", unit="frame")
+        options["watched"] = lambda frames, total: bar(frames, total=total)
+        write(predictor, reader, files, span, stops=stops, **options)
     return predictor, files.frames, bool(stops)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import functools
 import itertools
 import math
 import os
@@ -59,14 +60,14 @@ class Reader:
         self.length: int | None = None
         self.name = os.path.basename(os.path.abspath(path))
         self.images: tuple[str, ...] | None = None
-        self._is_needed: Callable[[int], bool] = _always
+        self._is_needed: Callable[[int], bool] = lambda index: True
         # Of the frames of a file or camera, and of the end of a file; None of images.
         self._times: array.array[float] | None = None
         self._timeline: decoder.Timeline | None = None
         self._is_camera = False
         remedy = _REMEDY
         if self._path.is_dir():
-            self._frames = self._images()
+            self._frames = self._fitted(self._images())
         elif self._path.exists():
             self._times = array.array("d")
             self._frames = self._fitted(self._file())
@@ -95,7 +96,7 @@ class Reader:
           start: none before this one is needed. Where `index` was asked before, decoding begins
             close to it.
         """
-        self._is_needed = is_needed or _always
+        self._is_needed = is_needed or self._is_needed
         if self._timeline is not None and 1 < start < len(self._timeline.stamps):
             self._frames.close()
             self._times = array.array("d", self._timeline.seconds[:start].tolist())
@@ -154,14 +155,23 @@ class Reader:
                 yield index, last.rgb
 
     def _camera(self, number, remedy):
-        with _Camera(number, remedy) as camera:
-            self.fps, start = camera.fps, None
-            for index, rgb in camera.pictures():
+        capture, start = cv2.VideoCapture(number), None
+        try:
+            if not capture.isOpened():
+                raise InputError(f"{number}: cannot be decoded (no such camera); {remedy}")
+            height, width = map(capture.get, (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH))
+            check_size(str(number), int(height), int(width), remedy)
+            self.fps = decoder.stated_rate(capture.get(cv2.CAP_PROP_FPS))
+            for index in itertools.count():
+                if not capture.grab():  # unplugged
+                    return
                 # By the clock: frames are dropped where the network is slower than the camera.
                 now = time.monotonic()
                 start = now if start is None else start
                 self._times.append(now - start)
-                yield index, rgb
+                yield index, functools.partial(_retrieve, capture)
+        finally:
+            capture.release()
 
     def _fitted(self, pictures):
         """The frames that are needed, at the size of the first, and None for the others."""
@@ -191,56 +201,25 @@ class Reader:
         self.count = self.length = len(paths)
         self.images = tuple(path.name for path in paths)
         for index, path in enumerate(paths):
-            if not self._is_needed(index):
-                yield None
-                continue
-            frame = frames.read_image(path, "remove or replace it")
-            self.size = self.size if any(self.size) else frame.shape[:2]
-            if frame.shape[:2] != self.size:
-                raise InputError(
-                    f"{path}: {frame.shape[0]}x{frame.shape[1]} pixels, but the images before it "
-                    f"{self.size[0]}x{self.size[1]}; the frames of a video are of one size"
-                )
-            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+            yield index, functools.partial(self._image, path)
+
+    def _image(self, path):
+        frame = frames.read_image(path, "remove or replace it")
+        if self.size not in ((0, 0), frame.shape[:2]):
+            raise InputError(
+                f"{path}: {frame.shape[0]}x{frame.shape[1]} pixels, but the images before it "
+                f"{self.size[0]}x{self.size[1]}; the frames of a video are of one size"
+            )
+        return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
 
-def _always(index):
-    return True
-
-
-class _Camera:
-    """A camera, by its index, through OpenCV; a context manager."""
-
-    def __init__(self, number, remedy):
-        self._capture = cv2.VideoCapture(number)
-        if not self._capture.isOpened():
-            raise InputError(f"{number}: cannot be decoded (no such camera); {remedy}")
-        height, width = map(
-            self._capture.get, (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH)
-        )
-        check_size(str(number), int(height), int(width), remedy)
-        self.fps = decoder.stated_rate(self._capture.get(cv2.CAP_PROP_FPS))
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._capture.release()
-
-    def pictures(self) -> Iterator[tuple[int, Callable]]:
-        """Yield (index, what decodes it), until the camera is unplugged."""
-        for index in itertools.count():
-            if not self._capture.grab():
-                return
-            yield index, self._retrieve
-
-    def _retrieve(self):
-        """The frame, RGB uint8 [H, W, 3]; None where it cannot be decoded."""
-        try:
-            decoded, frame = self._capture.retrieve()
-        except cv2.error:
-            return None
-        return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) if decoded else None
+def _retrieve(capture):
+    """The frame that a camera has grabbed, RGB uint8 [H, W, 3]; None where it cannot be decoded."""
+    try:
+        decoded, frame = capture.retrieve()
+    except cv2.error:
+        return None
+    return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) if decoded else None
 
 
 def _by_number(path):

@@ -30,6 +30,20 @@ _NONE = "#8f979e"
 _GOLDEN = (5**0.5 - 1) / 2
 
 
+def _check_name(value):
+    if not is_name(value):
+        raise ValueError(f"{shown(value)} is no name")
+
+
+_BOUT = {  # fields of a bout in `tracks.json`, in the order of those of `Bout`
+    "actor": _check_name,
+    "action": _check_name,
+    "start_second": SECONDS,
+    "end_second": SECONDS,
+    "mean_score": number(0, 1),
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class Bout:
     """An action of a track.
@@ -88,16 +102,7 @@ def read(folder: str | os.PathLike) -> list[Track]:
     """
     tracks = []
     for row in read_tracks(folder, _check_track, _without_frames):
-        bouts = [
-            Bout(
-                bout["actor"],
-                bout["action"],
-                float(bout["start_second"]),
-                float(bout["end_second"]),
-                float(bout["mean_score"]),
-            )
-            for bout in row["actions"]
-        ]
+        bouts = [Bout(*(bout[name] for name in _BOUT)) for bout in row["actions"]]
         own = tuple(sorted(bouts, key=lambda bout: bout.start))
         tracks.append(Track(row["track_id"], row["actor"], own))
     return sorted(tracks, key=lambda track: (track.start, track.number))
@@ -115,16 +120,9 @@ def _check_track(fields):
 
 
 def _check_bout(fields):
-    names, score = dict.fromkeys(("actor", "action"), _check_name), number(0, 1)
-    times = dict.fromkeys(("start_second", "end_second"), SECONDS)
-    check_json(fields, {**names, **times, "mean_score": score})
+    check_json(fields, _BOUT)
     if fields["end_second"] < fields["start_second"]:
         raise ValueError(f"end_second: {fields['end_second']:g} is before its start")
-
-
-def _check_name(value):
-    if not is_name(value):
-        raise ValueError(f"{shown(value)} is no name")
 
 
 def time_budget(tracks: Iterable[Track]) -> dict[tuple[str, str], float]:

@@ -60,12 +60,11 @@ def _write(folder, template, data, **values):
     return path
 
 
-def write_page(folder: str | os.PathLike, title: str | None = None) -> pathlib.Path:
+def write_page(folder: str | os.PathLike) -> pathlib.Path:
     """Write the page of a prediction into its folder, from its `tracks.json` and `video.json`.
 
     Args:
       folder: of `a2d_tf.predict`; with or without an `overlay.mp4`.
-      title: of the page; by default the name of the video.
 
     Returns:
       the path of the page.
@@ -77,7 +76,7 @@ def write_page(folder: str | os.PathLike, title: str | None = None) -> pathlib.P
     pairs = [(track.actor, track.bouts[0].action) for track in tracks]
     names = _Names([*pairs, *bouts.time_budget(tracks)], video.labels)
     data = {
-        **names.data(title or video.name),
+        **names.data(video.name),
         # [id, actor, [[actor, action, start, end, score], ...]] of each.
         "tracks": [
             [
@@ -192,24 +191,16 @@ def predictions(output: str | os.PathLike) -> list[pathlib.Path]:
     return sorted(path.parent for path in paths if not path.parent.name.startswith("."))
 
 
-def labels_of(folders: Iterable[str | os.PathLike]) -> LabelSpace | None:
-    """Return the label space of the first prediction; it gives the order of the actions."""
-    return next((read_facts(folder).labels for folder in folders), None)
-
-
 def write_library_page(
     output: str | os.PathLike,
-    title: str | None = None,
-    *,
-    folders: Sequence[pathlib.Path] | None = None,
-    failed: Mapping[str, str] | None = None,
+    folders: Sequence[pathlib.Path],
+    failed: Mapping[str, str],
 ) -> pathlib.Path:
     """Write the page of a library into its folder, from the `tracks.json` of its predictions.
 
     Args:
       output: folder of the predictions. Those with a page are linked to.
-      title: of the page; by default the name of the folder.
-      folders: those of the predictions in it; by default each with a `tracks.json`.
+      folders: those of the predictions in it.
       failed: {name of a video: why it has no prediction}.
 
     Returns:
@@ -219,14 +210,14 @@ def write_library_page(
       InputError: there is no prediction, a `tracks.json` is malformed, or the page cannot be
         written.
     """
-    folders = predictions(output) if folders is None else folders
     if not folders and not failed:
         raise InputError(f"{output}: no folder with a tracks.json in it; name that of a library")
     videos = [_Video(folder, bouts.read(folder)) for folder in folders]
-    names = _Names((pair for video in videos for pair in video.budget), labels_of(folders))
+    labels = read_facts(folders[0]).labels if folders else None
+    names = _Names((pair for video in videos for pair in video.budget), labels)
     rows = [[v.name, len(v.tracks), round(v.end, 3), v.sums(names)] for v in videos]
     data = {
-        **names.data(title or os.path.basename(os.path.abspath(output))),
+        **names.data(os.path.basename(os.path.abspath(output))),
         "videos": rows,
         "links": {video.name: video.link for video in videos if video.link},
     }
