@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -180,30 +178,6 @@ def test_a_short_clip_and_foreign_flow_fail_clearly(signature):
         signature(rgb, flow * np.nan)
     with pytest.raises(tf.errors.InvalidArgumentError, match="at least one pixel"):
         signature(rgb[:, :, :0], flow[:, :, :0])
-
-
-ALONE = """
-import sys, numpy as np, tensorflow as tf
-model = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
-given = np.load(sys.argv[2])
-outputs = model(rgb=tf.constant(given["rgb"]), flow=tf.constant(given["flow"]))
-assert not any(name.split(".")[0] == "a2d_tf" for name in sys.modules)
-np.savez(sys.argv[3], **{name: value.numpy() for name, value in outputs.items()})
-"""
-
-
-def test_tensorflow_alone_is_enough(saved_model, signature, tmp_path):
-    rgb, flow = clip(1, 5, 72, 108)
-    np.savez(tmp_path / "in.npz", rgb=rgb, flow=flow)
-    subprocess.run(
-        [sys.executable, "-I", "-c", ALONE, saved_model, tmp_path / "in.npz", tmp_path / "out.npz"],
-        cwd=tmp_path,
-        check=True,
-        stderr=subprocess.PIPE,
-    )
-    alone, here = np.load(tmp_path / "out.npz"), signature(rgb, flow)
-    for name in NAMES:
-        np.testing.assert_allclose(alone[name], here[name], atol=1e-4, err_msg=name)
 
 
 def test_facts_beside_the_graph(saved_model):

@@ -139,7 +139,8 @@ def check_label_space(
     for path, instance in located:
         pair = names.pair(instance)
         if pair not in known:
+            name = "-".join(pair or (instance.label,))
             raise InputError(
-                f"{path}: {instance.where}: the label space has no {'-'.join(pair or (instance.label,))}; correct "
-                "it, or add the pair in the file of --labels"
+                f"{path}: {instance.where}: the label space has no {name}; correct it, or add "
+                "the pair in the file of --labels"
             )

@@ -162,7 +162,7 @@ def answers(
         """
         kept: dict[int, Features | None] = {}  # of the last 2 L stride + 1 frames
         natives: collections.deque = collections.deque()  # those that wait for their answer
-        index, last, first = -1, None, None
+        index, last, still = -1, None, None
 
         def clip(key):
             return natives.popleft(), [kept[max(0, key + k)] for k in range(-far, far + 1, stride)]
@@ -172,7 +172,8 @@ def answers(
         for index, (native, last, flow) in enumerate(made):
             kept[index] = None if flow is None else predictor.frame(last, flow)
             kept.pop(index - 2 * far - 1, None)
-            first = first if index else kept[0]
+            if index == 0 and flow is not None:
+                still = {name: x for name, x in kept[0].items() if name.startswith("flow_")}
             if index in span:
                 natives.append(native)
             if index - far in span:
@@ -182,8 +183,7 @@ def answers(
         left = [key for key in range(max(0, index + 1 - far), index + 1) if key in span]
         if not left:
             return
-        if kept[index] and first:
-            still = {name: x for name, x in first.items() if name.startswith("flow_")}
+        if kept[index] is not None and still is not None:
             padding = {**kept[index], **still}
         else:
             padding = predictor.frame(last, np.zeros((*last.shape[:2], 2), np.float32))

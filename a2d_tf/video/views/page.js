@@ -114,15 +114,8 @@ function showHead(seconds) {
   head.hidden = x < gutter() - 1 || x > scroller.clientWidth;
 }
 
-/* Scroll so far that a row is to be seen. */
-function reveal(index) {
-  if (index < 0) return;
-  const top = ROW * index, tall = scroller.clientHeight - AXIS - ROW;
-  scroller.scrollTop = Math.min(Math.max(scroller.scrollTop, top - tall), top);
-}
-
-/* The same for some rows, unless one of them is to be seen already. */
-function revealAny(indices) {
+/* Scroll to the first of some rows, unless one of them is to be seen already. */
+function reveal(indices) {
   const from = scroller.scrollTop / ROW, to = from + (scroller.clientHeight - AXIS) / ROW - 1;
   if (!indices.length || indices.some(index => from <= index && index <= to)) return;
   scroller.scrollTop = ROW * indices[0] - scroller.clientHeight / 3;
@@ -215,7 +208,7 @@ function go(seconds, stay = false) {
   player.currentTime = within(seconds) - data.start + (video === player ? LATE : 0);
   follow(seconds);
   changed();
-  if (!stay) revealAny(rows.flatMap((row, index) => boutAt(row, now()) ? [index] : []));
+  if (!stay) reveal(rows.flatMap((row, index) => boutAt(row, now()) ? [index] : []));
   keep();
 }
 function toggle() {
@@ -359,7 +352,7 @@ $("play").onclick = toggle;
 $("speed").oninput = () => { player.playbackRate = Number($("speed").value); };
 function pick(id) {
   picked = id;
-  reveal(rows.findIndex(row => row[ID] === id));
+  reveal(rows.flatMap((row, index) => row[ID] === id ? [index] : []));
   draw();
 }
 function pickNext(by) {
