@@ -207,11 +207,8 @@ def write_library_page(
       the path of the page.
 
     Raises:
-      InputError: there is no prediction, a `tracks.json` is malformed, or the page cannot be
-        written.
+      InputError: a `tracks.json` is malformed, or the page cannot be written.
     """
-    if not folders and not failed:
-        raise InputError(f"{output}: no folder with a tracks.json in it; name that of a library")
     videos = [_Video(folder, bouts.read(folder)) for folder in folders]
     labels = read_facts(folders[0]).labels if folders else None
     names = _Names((pair for video in videos for pair in video.budget), labels)
