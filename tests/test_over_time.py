@@ -8,7 +8,7 @@ import track_cases
 from track_cases import square, video
 
 from a2d_tf.core.labels import A2D
-from a2d_tf.evaluation.metrics import hota, tubes
+from a2d_tf.evaluation.metrics import hota
 from a2d_tf.evaluation.metrics import over_time as metrics
 from a2d_tf.evaluation.metrics.hota import assign
 from a2d_tf.evaluation.scenes import KINDS, Frame, Objects, of_class
@@ -141,7 +141,7 @@ def test_ap_of_tubes_agrees_with_loops(kind):
     above = 0
     for seed in range(4):
         videos, frames = track_cases.random_videos(seed, count=3)
-        figures = tubes.precisions(videos, kind, A2D)
+        figures = metrics.tube_aps(videos, kind, A2D)
         each = [slow_tube_ap(frames, kind, t) for t in np.linspace(0.5, 0.95, 10)]
         assert figures == pytest.approx({"ap": np.mean(each), "ap50": each[0]}, abs=1e-6)
         above += each[0] > 0
@@ -152,9 +152,9 @@ def test_tubes_by_hand():
     """A sure tube on the wrong object stands before the right one; another class is apart."""
     frame = ([(1, 11, A)], [(1, 11, B, 0.9), (2, 11, A, 0.4), (3, 61, B, 1.0)])
     other = ([(1, 11, A)], [(1, 11, B, 0.9), (2, 11, A, 0.8)])
-    figures = tubes.precisions([video(frame, other)], "joint", A2D)
+    figures = metrics.tube_aps([video(frame, other)], "joint", A2D)
     assert figures == pytest.approx({"ap": 50, "ap50": 50})
-    assert tubes.precisions([video(([], [(1, 11, A)]))], "any", A2D) == {"ap": None, "ap50": None}
+    assert metrics.tube_aps([video(([], [(1, 11, A)]))], "any", A2D) == {"ap": None, "ap50": None}
 
 
 def test_all_figures_of_a_perfect_prediction_and_of_none():
