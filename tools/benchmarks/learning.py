@@ -14,7 +14,7 @@ import pathlib
 import statistics
 import tempfile
 import time
-from typing import Protocol
+from typing import Callable, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -101,11 +101,13 @@ class Ours:
 
 def run(options: dict) -> tuple[list[dict], dict]:
     """Return rows and details; `small`: two steps of the smallest network on two drawn videos."""
-    from tools.benchmarks.peer_learner import Torchvisions
-
     devices.prepare()
     small = options["small"]
-    sides = {"ours": Ours, **({"torchvision": Torchvisions} if peers.available() else {})}
+    sides: dict[str, Callable[[Config], Learner]] = {"ours": Ours}
+    if peers.available():
+        from tools.benchmarks.peer_learner import Torchvisions  # needs torch
+
+        sides["torchvision"] = Torchvisions
     results: dict[str, list[dict]] = {side: [] for side in sides}
     with tempfile.TemporaryDirectory() as folder:
         manifest = _records(options, pathlib.Path(folder))
