@@ -14,7 +14,8 @@ import pathlib
 import statistics
 import tempfile
 import time
-from typing import Callable, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
