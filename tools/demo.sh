@@ -47,6 +47,7 @@ python -m a2d_tf.predict --saved_model="$out/saved_model" \
   --video="$out/mini_a2d/Release/clips320H/$video.mp4" --output="$out/prediction"
 
 step "done"
+echo "page:     $out/prediction/index.html"
 echo "metrics:  $out/run/evaluation/test/metrics.json"
 echo "model:    $out/saved_model"
 echo "overlay:  $out/prediction/overlay.mp4"
