@@ -6,7 +6,7 @@ import re
 
 from absl import flags
 
-from a2d_tf.core import command_line, machine
+from a2d_tf.core import command_line, devices
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 
@@ -28,7 +28,7 @@ _DEVICE = Config.define_device()
 Config.define_flags()
 
 
-@machine.without_collection()  # until the first step is done
+@devices.without_collection()  # until the first step is done
 def main(argv: list[str]) -> None:
     config = Config.from_flags()
     command_line.require(argv, records=_RECORDS.value, workdir=_WORKDIR.value)
@@ -36,8 +36,7 @@ def main(argv: list[str]) -> None:
     # Below, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
     import tensorflow as tf
 
-    from a2d_tf.core import devices
-    from a2d_tf.core.locks import locked
+    from a2d_tf.core.files import locked
     from a2d_tf.data import pipeline
     from a2d_tf.data.manifest import Manifest
     from a2d_tf.model.network import Network

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from a2d_files import REAL, moving_frames, real, write_film, write_video
 
-from a2d_tf.core import limits
+from a2d_tf.core import errors
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import decoder, frames
 
@@ -224,7 +224,7 @@ def test_claims_of_too_many_pixels_take_no_memory(film, tmp_path, monkeypatch):
     path.write_bytes(data)
     with pytest.raises(InputError, match="a.mjpeg: "):
         list(frames.read(path, [1]))
-    monkeypatch.setattr(limits, "MAX_PIXELS", 48 * 80 - 1)
+    monkeypatch.setattr(errors, "MAX_PIXELS", 48 * 80 - 1)
     with pytest.raises(InputError, match="a.mp4: claims 48x80 pixels .*; re-encode it$"):
         decoder.Video(film("a.mp4"), "re-encode it")
 

@@ -7,10 +7,9 @@ import sys
 import pytest
 import tensorflow as tf
 
-from a2d_tf.core import devices, machine
+from a2d_tf.core import devices
 from a2d_tf.core.devices import Devices, Gpu
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.machine import Card
 
 GIB = 2**30
 A100 = Gpu("NVIDIA A100-SXM4-80GB", 80 * GIB, (8, 0))
@@ -40,10 +39,10 @@ def write(path, text=""):
 
 def test_nvidia_smi_lists_names_and_memory(smi):
     smi("NVIDIA A100-SXM4-80GB, 81920\nNVIDIA H100, 80GB HBM3, 81559\nNVIDIA GB10, [N/A]")
-    assert machine.nvidia_cards() == [
-        Card("NVIDIA A100-SXM4-80GB", 80 * GIB),
-        Card("NVIDIA H100, 80GB HBM3", 81559 * 2**20),
-        Card("NVIDIA GB10"),
+    assert devices.nvidia_cards() == [
+        Gpu("NVIDIA A100-SXM4-80GB", 80 * GIB),
+        Gpu("NVIDIA H100, 80GB HBM3", 81559 * 2**20),
+        Gpu("NVIDIA GB10"),
     ]
 
 
@@ -62,17 +61,17 @@ def test_without_nvidia_smi_cards_are_on_the_pci_bus_or_device_nodes(
     smi("NVIDIA-SMI has failed, 9", status=9)
     write(tmp_path / "sys/bus/pci/devices/0000:01:00.0/vendor", f"{vendor}\n")
     write(tmp_path / "sys/bus/pci/devices/0000:01:00.0/class", f"{kind}\n")
-    assert machine.nvidia_cards(tmp_path) == [Card()] * count
+    assert devices.nvidia_cards(tmp_path) == [Gpu()] * count
     for name in ("nvidia0", "nvidia12", "nvidiactl", "nvidia-uvm"):
         write(tmp_path / "dev" / name)
-    assert machine.nvidia_cards(tmp_path) == [Card(), Card()]
+    assert devices.nvidia_cards(tmp_path) == [Gpu(), Gpu()]
 
 
 def test_whether_there_is_a_sign_of_a_card(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))  # without nvidia-smi
-    assert not machine.may_have_nvidia(tmp_path)
+    assert not devices.may_have_nvidia(tmp_path)
     write(tmp_path / "dev/nvidia0")
-    assert machine.may_have_nvidia(tmp_path)
+    assert devices.may_have_nvidia(tmp_path)
 
 
 def test_what_cuda_visible_devices_hides(monkeypatch):
@@ -81,7 +80,7 @@ def test_what_cuda_visible_devices_hides(monkeypatch):
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         if value is not None:
             monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
-        assert machine.hides_nvidia() == hides
+        assert devices.hides_nvidia() == hides
 
 
 @pytest.mark.parametrize("visible, level", [("0", "1"), ("", "3")])
@@ -102,18 +101,18 @@ def test_tensorflow_warns_where_there_is_a_card_and_opencv_is_quiet(smi, visible
 def test_memory_and_cores(tmp_path):
     limit = tmp_path / "sys/fs/cgroup/memory.max"
     write(limit, "max\n")
-    assert machine.memory(tmp_path) == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert devices.memory(tmp_path) == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     write(limit, f"{GIB}\n")
-    assert machine.memory(tmp_path) == GIB
-    assert 1 <= machine.cores() <= os.cpu_count()
-    assert 2**20 < machine.process_memory() < GIB * 2**10
+    assert devices.memory(tmp_path) == GIB
+    assert 1 <= devices.cores() <= os.cpu_count()
+    assert 2**20 < devices.process_memory() < GIB * 2**10
 
 
 @pytest.fixture
 def card(monkeypatch):
     """A card that TensorFlow does not find."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    monkeypatch.setattr(machine, "nvidia_cards", lambda: [machine.Card("NVIDIA L4", 24 * 2**30)])
+    monkeypatch.setattr(devices, "nvidia_cards", lambda: [devices.Gpu("NVIDIA L4", 24 * 2**30)])
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [])
 
 
@@ -128,8 +127,8 @@ def card(monkeypatch):
     ],
 )
 def test_the_line_of_devices(gpus, precision, line, monkeypatch):
-    monkeypatch.setattr(machine, "cores", lambda: 2)
-    monkeypatch.setattr(machine, "memory", lambda: 24 * GIB)
+    monkeypatch.setattr(devices, "cores", lambda: 2)
+    monkeypatch.setattr(devices, "memory", lambda: 24 * GIB)
     assert Devices(gpus).line(precision, max(len(gpus), 1)) == f"device: {line}"
     if gpus:
         assert Devices((*gpus, L4)).line(precision, len(gpus)) == f"device: {line}"
@@ -152,7 +151,7 @@ def test_the_cpu_is_taken_where_that_is_wanted_or_there_is_no_card(card, monkeyp
     with pytest.raises(InputError, match="hides every GPU"):
         devices.prepare("gpu")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    monkeypatch.setattr(machine, "nvidia_cards", list)
+    monkeypatch.setattr(devices, "nvidia_cards", list)
     assert devices.prepare(deterministic=False) == Devices()
     with pytest.raises(InputError, match="--device=gpu: TensorFlow finds no GPU"):
         devices.prepare("gpu")

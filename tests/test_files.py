@@ -6,8 +6,7 @@ from concurrent import futures
 import pytest
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import load_json, number, one_of, whole
-from a2d_tf.core.locks import locked
+from a2d_tf.core.files import load_json, locked, number, one_of, whole
 
 KIND = {
     "name": str,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from processes import run_python, run_tool
 
-from a2d_tf.core import machine
+from a2d_tf.core import devices
 from a2d_tf.core.config import Config
 from a2d_tf.data import inspection
 from a2d_tf.data.inspection import InputScale, Summary
@@ -97,10 +97,10 @@ def test_records_are_worth_building_larger_for_small_boxes_alone():
 
 def test_the_machine_is_this_one_or_as_asked(monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr(machine, "nvidia_cards", lambda: [machine.Card("T", 24 * GB)])
+    monkeypatch.setattr(devices, "nvidia_cards", lambda: [devices.Gpu("T", 24 * GB)])
     assert Host.here().gpu == Host.here("gpu").gpu == 24 * GB
     assert Host.here("cpu").gpu is None
-    monkeypatch.setattr(machine, "nvidia_cards", lambda: [])
+    monkeypatch.setattr(devices, "nvidia_cards", lambda: [])
     assert Host.here().gpu is None
     assert Host.here("gpu").gpu == suggestion.UNKNOWN_GPU
 

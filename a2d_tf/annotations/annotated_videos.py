@@ -23,10 +23,9 @@ from a2d_tf.annotations.names import (
     check_mapped,
     derive_label_space,
 )
-from a2d_tf.core.errors import InputError
+from a2d_tf.core.errors import MAX_INSTANCES, MAX_MASK_PIXELS, InputError
 from a2d_tf.core.files import check_inside
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.core.limits import MAX_INSTANCES, MAX_MASK_PIXELS
 from a2d_tf.data import frames
 from a2d_tf.data.a2d_annotations import Annotation, paint
 from a2d_tf.data.manifest import SPLITS

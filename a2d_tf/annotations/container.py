@@ -11,9 +11,8 @@ import zlib
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.errors import MAX_EXPORT_BYTES, InputError, shown
 from a2d_tf.core.files import check_json
-from a2d_tf.core.limits import MAX_EXPORT_BYTES
 
 _REMEDY = "export it again"
 # Of a file that is none of its kind, damaged or not to be read.

@@ -11,8 +11,7 @@ import re
 from collections.abc import Iterable
 from xml.etree.ElementTree import Element
 
-from a2d_tf.core.errors import shown
-from a2d_tf.core.limits import MAX_SIDE
+from a2d_tf.core.errors import MAX_SIDE, shown
 
 # Of CVAT's subsets, where one of them is Test: validation videos are chosen by `--val_fraction`.
 _SPLITS = {"train": "train", "validation": "train", "test": "test"}

@@ -36,9 +36,8 @@ from a2d_tf.annotations.document import (
     Segmentation,
 )
 from a2d_tf.annotations.shapes import area
-from a2d_tf.core.errors import shown
+from a2d_tf.core.errors import MAX_SIDE, shown
 from a2d_tf.core.files import check_json, one_of, whole
-from a2d_tf.core.limits import MAX_SIDE
 from a2d_tf.data.manifest import SPLITS
 
 _ID, _SIDE = (int, str), whole(1, MAX_SIDE)

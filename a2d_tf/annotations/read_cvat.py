@@ -27,8 +27,7 @@ from a2d_tf.annotations.document import (
     ReadOptions,
     Segmentation,
 )
-from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.limits import MAX_SIDE
+from a2d_tf.core.errors import MAX_SIDE, InputError, shown
 
 _Key = tuple[str, int]  # the group of a shape, or else its track
 _START = 4096  # bytes that hold the first tag

@@ -21,9 +21,8 @@ import numpy as np
 from a2d_tf.annotations import frame_names, shapes
 from a2d_tf.annotations.container import File, size_of
 from a2d_tf.annotations.document import AnnotatedFrame, Document, FrameName, Instance, ReadOptions
-from a2d_tf.core.errors import shown
+from a2d_tf.core.errors import MAX_SIDE, shown
 from a2d_tf.core.files import check_json, whole
-from a2d_tf.core.limits import MAX_SIDE
 from a2d_tf.data.frames import claimed_size, decode_image
 
 _SIDE = whole(1, MAX_SIDE)

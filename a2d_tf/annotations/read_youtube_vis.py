@@ -16,9 +16,8 @@ from typing import Any
 from a2d_tf.annotations import frame_names
 from a2d_tf.annotations.container import File, size_of
 from a2d_tf.annotations.document import AnnotatedFrame, Document, Instance, ReadOptions
-from a2d_tf.core.errors import shown
+from a2d_tf.core.errors import MAX_SIDE, shown
 from a2d_tf.core.files import whole
-from a2d_tf.core.limits import MAX_SIDE
 
 _ID, _SIDE = (int, str), whole(1, MAX_SIDE)
 _KIND = {

@@ -20,7 +20,7 @@ import time
 
 from absl import flags
 
-from a2d_tf.core import command_line, machine
+from a2d_tf.core import command_line, devices
 from a2d_tf.core.config import Config
 from a2d_tf.core.files import write_json
 from a2d_tf.data.manifest import Manifest
@@ -61,7 +61,6 @@ def main(argv: list[str]) -> None:
     # Imported here because TensorFlow takes seconds to load; a mistyped flag is reported at once.
     import tensorflow as tf
 
-    from a2d_tf.core import devices
     from a2d_tf.data import pipeline
     from a2d_tf.training import doctor, replicas, run_start
 
@@ -73,7 +72,7 @@ def main(argv: list[str]) -> None:
     pipeline.check_batch(learning.batch_size, sharing)
     used.announce(config.compute.precision)
     versions = f"TensorFlow {tf.__version__}, Python {platform.python_version()}"
-    cores, memory = machine.cores(), machine.memory()
+    cores, memory = devices.cores(), devices.memory()
     print(f"host: {cores} cores, {memory / 2**30:.0f} GB, {versions}", flush=True)
     if sharing > 1:
         print(f"devices: {sharing} share a batch; one of them is measured, without exchange")

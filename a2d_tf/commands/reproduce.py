@@ -24,8 +24,7 @@ from a2d_tf.commands import processes
 from a2d_tf.core import command_line
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import load_json, write_json
-from a2d_tf.core.locks import locked
+from a2d_tf.core.files import load_json, locked, write_json
 from a2d_tf.data.flow import METHODS
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.training import experiments

@@ -22,7 +22,7 @@ from typing import Any
 
 from absl import app, flags
 
-from a2d_tf.core import machine
+from a2d_tf.core import devices
 from a2d_tf.core.errors import InputError
 
 _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
@@ -93,7 +93,7 @@ def prepare() -> None:
     """
     # With an NVIDIA card, TensorFlow's warnings say which library of CUDA is missing. Without one,
     # nothing that it prints helps a user.
-    uses_nvidia = machine.may_have_nvidia() and not machine.hides_nvidia()
+    uses_nvidia = devices.may_have_nvidia() and not devices.hides_nvidia()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1" if uses_nvidia else "3")
     # The messages of OpenCV and FFmpeg would bury the one line that matters.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

@@ -18,9 +18,8 @@ from typing import Any
 from absl import flags
 
 from a2d_tf.core import command_line
-from a2d_tf.core.errors import InputError
+from a2d_tf.core.errors import MAX_SIDE, InputError
 from a2d_tf.core.files import write_text
-from a2d_tf.core.limits import MAX_SIDE
 
 PRECISIONS = ["float32", "mixed_bfloat16", "mixed_float16"]
 NORMS = ["frozen_bn", "frozen_stats", "bn", "group_norm", "none"]

@@ -1,22 +1,34 @@
-"""Choose, check and describe the devices that TensorFlow computes on."""
+"""What the machine has, found without TensorFlow; what TensorFlow computes on, chosen and checked.
+
+TensorFlow is imported inside the functions that need it: command lines ask for cores and cards
+before it loads.
+"""
 
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
+import gc
+import glob
 import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
 
-import tensorflow as tf
-
-from a2d_tf.core import machine
 from a2d_tf.core.errors import InputError
 
+_CGROUP_LIMITS = ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes")
+_NVIDIA, _DISPLAY = "0x10de", "0x03"  # PCI vendor, and the class of display controllers
 _TF32 = (8, 0)  # the least compute capability whose float32 products are in TF32
 
 
 @dataclasses.dataclass(frozen=True)
 class Gpu:
-    """A GPU that TensorFlow uses.
+    """A GPU.
 
     Attributes:
       name: as reported by its driver.
@@ -24,9 +36,118 @@ class Gpu:
       capability: compute capability (major, minor), None if unknown.
     """
 
-    name: str
+    name: str = "an NVIDIA GPU"
     memory: int | None = None
-    capability: tuple | None = None
+    capability: tuple[int, int] | None = None
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    # Only Linux reports the affinity.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory(root: str | os.PathLike = "/") -> int:
+    """Return the bytes of memory that this process may use, of the machine or the container.
+
+    Args:
+      root: the folder of `sys`, for tests.
+    """
+    least = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for path in _CGROUP_LIMITS:
+        try:
+            least = min(least, int(pathlib.Path(root, path).read_text()))
+        except (OSError, ValueError):  # another version of control groups, or 'max'
+            pass
+    return least
+
+
+@contextlib.contextmanager
+def without_collection() -> Iterator[None]:
+    """Switch off garbage collection for code that makes many objects and keeps them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def give_way() -> None:
+    """Lower the priority of the calling thread, and of threads that it starts, for good (Linux)."""
+    if sys.platform == "linux":  # elsewhere it would be the whole process
+        os.nice(10)
+
+
+def process_memory() -> int | None:
+    """Return the peak memory of this process in bytes; None if not on Linux."""
+    try:
+        status = pathlib.Path("/proc/self/status").read_text()
+    except OSError:
+        return None
+    match = re.search(r"VmHWM:\s*(\d+) kB", status)
+    return int(match[1]) * 1024 if match else None
+
+
+def nvidia_cards(root: str | os.PathLike = "/") -> list[Gpu]:
+    """Return the NVIDIA cards of this machine, usable or not.
+
+    nvidia-smi reports names and memory. If it is missing or fails, as without a loaded driver, the
+    device nodes or the PCI bus show that there are cards.
+
+    Args:
+      root: the folder of `dev` and `sys`, for tests.
+    """
+    return _listed() or _found(root)
+
+
+def may_have_nvidia(root: str | os.PathLike = "/") -> bool:
+    """Return whether there is any sign of an NVIDIA card; takes milliseconds."""
+    return bool(_found(root) or shutil.which("nvidia-smi"))  # WSL has only this
+
+
+def hides_nvidia() -> bool:
+    """Return whether CUDA_VISIBLE_DEVICES hides all cards, as '' and '-1' do.
+
+    CUDA stops reading the list at the first entry that is no device.
+    """
+    value = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return value is not None and not re.match(r"\s*(\d|GPU-|MIG-)", value)
+
+
+def _listed():
+    """Return the cards that nvidia-smi lists."""
+    query = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
+    try:
+        text = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    rows = [line.rpartition(",") for line in text.splitlines() if "," in line]
+    # Gpus that share the host's memory report '[N/A]'.
+    return [
+        Gpu(name.strip(), int(size) << 20 if size.strip().isdigit() else None)
+        for name, _, size in rows
+    ]
+
+
+def _found(root):
+    """Return the cards that have device nodes (all that some containers have) or are on the bus."""
+    nodes = glob.glob(f"{root}/dev/nvidia[0-9]*")
+    on_bus = [
+        folder
+        for folder in glob.glob(f"{root}/sys/bus/pci/devices/*")
+        if _text(f"{folder}/vendor").startswith(_NVIDIA)
+        and _text(f"{folder}/class").startswith(_DISPLAY)
+    ]
+    return [Gpu() for _ in nodes or on_bus]
+
+
+def _text(path):
+    try:
+        return pathlib.Path(path).read_text()
+    except OSError:
+        return ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,12 +163,16 @@ class Devices:
           precision: of the activations, one of `config.PRECISIONS`.
           used: number of GPUs that take part.
         """
+        if not self.gpus:
+            return f"device: CPU, {cores()} cores, {memory() / 2**30:.0f} GB, {precision}"
         counts = collections.Counter(self.gpus[:used])
         parts = [f"{count} x {gpu.name}{_size(gpu.memory)}" for gpu, count in counts.items()]
-        if not parts:
-            parts = [f"CPU, {machine.cores()} cores, {machine.memory() / 2**30:.0f} GB"]
-        elif precision == "float32" and any(map(_rounds, self.gpus[:used])):
-            precision += " with products in TF32"
+        rounds = any((gpu.capability or (0, 0)) >= _TF32 for gpu in counts)
+        if rounds and precision == "float32":
+            import tensorflow as tf
+
+            if tf.config.experimental.tensor_float_32_execution_enabled():
+                precision += " with products in TF32"
         return f"device: {', '.join([*parts, precision])}"
 
     def announce(self, precision: str, used: int = 1) -> None:
@@ -68,6 +193,8 @@ def prepare(device: str = "auto", deterministic: bool = True) -> Devices:
       InputError: the machine has an NVIDIA card that TensorFlow cannot use, unless `device` or
         CUDA_VISIBLE_DEVICES asks for the CPU; or `device` is 'gpu' and there is none.
     """
+    import tensorflow as tf
+
     gpus = [] if device == "cpu" else tf.config.get_visible_devices("GPU")
     if device == "cpu":
         hide_gpus()
@@ -81,7 +208,15 @@ def prepare(device: str = "auto", deterministic: bool = True) -> Devices:
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     if deterministic:
         tf.config.experimental.enable_op_determinism()
-    return Devices(_described(gpus))
+    sizes = {card.name: card.memory for card in nvidia_cards()} if gpus else {}
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    return Devices(
+        tuple(
+            Gpu(name, sizes.get(name), info.get("compute_capability"))
+            for info in details
+            for name in (info.get("device_name", "GPU"),)
+        )
+    )
 
 
 def hide_gpus() -> None:
@@ -89,11 +224,15 @@ def hide_gpus() -> None:
 
     Call this before TensorFlow creates a tensor.
     """
+    import tensorflow as tf
+
     tf.config.set_visible_devices([], "GPU")
 
 
 def on_gpu() -> bool:
     """Return whether TensorFlow computes on a GPU."""
+    import tensorflow as tf
+
     return bool(tf.config.get_visible_devices("GPU"))
 
 
@@ -102,48 +241,34 @@ def peak_memory() -> int | None:
 
     None if unknown.
     """
+    import tensorflow as tf
+
     if on_gpu():
         return tf.config.experimental.get_memory_info("GPU:0")["peak"]
-    return machine.process_memory()
+    return process_memory()
 
 
 def forget_peak() -> None:
     """Reset the peak memory of the first GPU."""
+    import tensorflow as tf
+
     if on_gpu():
         tf.config.experimental.reset_memory_stats("GPU:0")
 
 
-def _described(gpus):
-    sizes = {card.name: card.memory for card in machine.nvidia_cards()} if gpus else {}
-    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
-    names = [info.get("device_name", "GPU") for info in details]
-    return tuple(
-        Gpu(name, sizes.get(name), info.get("compute_capability"))
-        for name, info in zip(names, details)
-    )
-
-
 def _check_unused(device):
     """Raise an InputError if a GPU should be used and TensorFlow has none."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if machine.hides_nvidia():
+    if hides_nvidia():
         if device == "gpu":
-            raise InputError(f"--device=gpu: CUDA_VISIBLE_DEVICES={visible} hides every GPU")
-        return
-    cards = machine.nvidia_cards()
-    if cards:
+            raise InputError("--device=gpu: CUDA_VISIBLE_DEVICES hides every GPU")
+    elif cards := nvidia_cards():
         raise InputError(
             f"TensorFlow cannot use this machine's {cards[0].name}{_size(cards[0].memory)}, for "
             "the reason above; tools/setup.sh --gpu installs one that can, nvidia-smi checks the "
             "driver (docs/gpu.md), --device=cpu computes without it"
         )
-    if device == "gpu":
+    elif device == "gpu":
         raise InputError("--device=gpu: TensorFlow finds no GPU, nor is there an NVIDIA card")
-
-
-def _rounds(gpu):
-    enabled = tf.config.experimental.tensor_float_32_execution_enabled()
-    return enabled and gpu.capability is not None and gpu.capability >= _TF32
 
 
 def _size(memory):

@@ -1,7 +1,11 @@
-"""Errors a user can act on."""
+"""The error a user can act on, and the largest sizes that a file may claim.
+
+Larger claims are refused before memory is taken.
+"""
 
 from __future__ import annotations
 
+import os
 import reprlib
 
 _short = reprlib.Repr()
@@ -9,6 +13,25 @@ _short.maxstring = _short.maxother = 80
 shown = _short.repr
 """repr() of a value from a file, cut where it is long or deep."""
 
+MAX_SIDE = 8192  # pixels; 8K video has 7680
+MAX_PIXELS = MAX_SIDE**2  # of an image, a frame, a label map
+MAX_INSTANCES = 1000  # of a frame; A2D's most is 19
+MAX_MASK_PIXELS = 2**30  # of all masks of a frame together
+MAX_OUTLINE = 2**21  # pixels along the polygons of a mask, which are traced one by one
+MAX_NAME = 200  # bytes of a video's name: 255 fit a file system, with a suffix
+MAX_EXPORT_BYTES = 2**31  # of one file of an annotation export
+MAX_ARRAY_BYTES = 2**32  # of one array in an .npz or HDF5 file
+MAX_FLOW = 1e4  # pixels, of a served flow vector; a longer one would leave any frame
+
 
 class InputError(ValueError):
     """Input that cannot be used. The message names the file, the field and the remedy."""
+
+
+def check_size(path: str | os.PathLike, height: int, width: int, remedy: str) -> None:
+    """Raise InputError where an image claims no pixels, or more than there may be."""
+    if height < 1 or width < 1 or height * width > MAX_PIXELS:
+        raise InputError(
+            f"{path}: claims {height}x{width} pixels (height x width), which is none or more than "
+            f"{MAX_PIXELS}; {remedy}"
+        )

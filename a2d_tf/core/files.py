@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Callable, Union
 
 import numpy as np
 
-from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.limits import MAX_ARRAY_BYTES, MAX_NAME
+from a2d_tf.core.errors import MAX_ARRAY_BYTES, MAX_NAME, InputError, shown
 
 if TYPE_CHECKING:
     import h5py
@@ -325,3 +324,32 @@ def replace_folder(new: str, place: str, old: str) -> None:
         if os.path.isdir(old):
             os.replace(old, place)
         raise
+
+
+@contextlib.contextmanager
+def locked(path: str | os.PathLike[str], wait: bool = True) -> Iterator[bool]:
+    """Hold the lock of a file, and yield whether this process holds it.
+
+    The file is made if missing, and stays.
+
+    Args:
+      path: of the file; wait: whether to wait while another process holds the lock.
+
+    Raises:
+      InputError: the file cannot be made.
+    """
+    lock = filelock.FileLock(path)
+    try:
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        lock.acquire(blocking=wait)
+        held = True
+    except filelock.Timeout:
+        held = False
+    except NotImplementedError:  # the file system has no locks
+        held = True
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+    try:
+        yield held
+    finally:
+        lock.release()

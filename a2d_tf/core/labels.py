@@ -18,9 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.errors import MAX_NAME, InputError, shown
 from a2d_tf.core.files import check_json, load_json, whole
-from a2d_tf.core.limits import MAX_NAME
 
 _MAX_CODE = 65535  # of a 16-bit label map
 

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import cv2
 
-from a2d_tf.core import machine
+from a2d_tf.core import devices
 from a2d_tf.core.errors import InputError
 
 _Item = TypeVar("_Item")
@@ -102,7 +102,7 @@ def in_threads(
     calls `start` first.
     """
     waiting: collections.deque = collections.deque()
-    pool = concurrent.futures.ThreadPoolExecutor(threads or machine.cores(), initializer=start)
+    pool = concurrent.futures.ThreadPoolExecutor(threads or devices.cores(), initializer=start)
     try:
         for item in items:
             waiting.append(pool.submit(function, item))

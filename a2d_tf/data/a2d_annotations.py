@@ -21,10 +21,9 @@ from collections.abc import Sequence
 import h5py
 import numpy as np
 
-from a2d_tf.core.errors import InputError
+from a2d_tf.core.errors import MAX_INSTANCES, MAX_MASK_PIXELS, InputError
 from a2d_tf.core.files import UNREADABLE
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.core.limits import MAX_INSTANCES, MAX_MASK_PIXELS
 
 
 @dataclasses.dataclass(frozen=True)

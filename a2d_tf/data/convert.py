@@ -26,8 +26,7 @@ from typing import Callable
 import tqdm
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import file_digest, load_json, write_json
-from a2d_tf.core.locks import locked
+from a2d_tf.core.files import file_digest, load_json, locked, write_json
 from a2d_tf.core.workers import ALONE, Task, imap
 from a2d_tf.data import manifest as manifests
 from a2d_tf.data.clips import ClipRecord, ConversionSettings, Source, clips_of

@@ -19,8 +19,7 @@ import numpy as np
 from av.stream import Disposition
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
-from a2d_tf.core.errors import InputError
-from a2d_tf.core.limits import MAX_PIXELS, check_size
+from a2d_tf.core.errors import MAX_PIXELS, InputError, check_size
 
 Path = Union[str, os.PathLike]
 

@@ -17,8 +17,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageFile
 
-from a2d_tf.core.errors import InputError
-from a2d_tf.core.limits import MAX_PIXELS, check_size
+from a2d_tf.core.errors import MAX_PIXELS, InputError, check_size
 from a2d_tf.data import decoder
 
 Path = Union[str, os.PathLike]

@@ -10,7 +10,7 @@ import os
 import pathlib
 import struct
 
-from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.errors import MAX_SIDE, InputError, shown
 from a2d_tf.core.files import (
     check_inside,
     is_file_name,
@@ -20,7 +20,6 @@ from a2d_tf.core.files import (
     write_json,
 )
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.core.limits import MAX_SIDE
 
 SCHEMA = 3  # of the records; increase it if they become incompatible with older readers
 NAME = "manifest.json"

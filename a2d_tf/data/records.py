@@ -38,9 +38,8 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from pycocotools import mask as rle_tools
 
-from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.errors import MAX_MASK_PIXELS, MAX_PIXELS, InputError, check_size, shown
 from a2d_tf.core.files import is_file_name
-from a2d_tf.core.limits import MAX_MASK_PIXELS, MAX_PIXELS, check_size
 from a2d_tf.data.clips import ClipRecord
 from a2d_tf.data.flow import resize_frame
 from a2d_tf.data.frames import claimed_size, decode_image

@@ -21,10 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.errors import MAX_SIDE, InputError, shown
 from a2d_tf.core.files import check_inside, is_file_name, read_text
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.core.limits import MAX_SIDE
 from a2d_tf.data import frames
 from a2d_tf.data.a2d_annotations import Annotation, read_hdf5
 

@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 from pycocotools import mask as rle_tools
 
-from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.limits import MAX_OUTLINE
+from a2d_tf.core.errors import MAX_OUTLINE, InputError, shown
 
 _MOST_DIGITS = 8  # of a run: 40 bits
 

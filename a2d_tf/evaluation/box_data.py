@@ -11,7 +11,7 @@ import os
 import numpy as np
 from pycocotools import mask as rle_tools
 
-from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.errors import MAX_SIDE, InputError, shown
 from a2d_tf.core.files import (
     UNREADABLE,
     is_frame_name,
@@ -23,7 +23,6 @@ from a2d_tf.core.files import (
     write_json,
 )
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.core.limits import MAX_SIDE
 from a2d_tf.evaluation import coco_results
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from a2d_tf.core.config import InferenceConfig
-from a2d_tf.core.limits import MAX_FLOW, MAX_PIXELS
+from a2d_tf.core.errors import MAX_FLOW, MAX_PIXELS
 from a2d_tf.model.network import Network
 from a2d_tf.ops import canvas as canvas_ops
 from a2d_tf.ops import masks as mask_ops

@@ -10,7 +10,7 @@ import time
 
 import tensorflow as tf
 
-from a2d_tf.core import devices, machine
+from a2d_tf.core import devices
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import pipeline
@@ -223,7 +223,7 @@ def advise(
     if run.rate < needed:
         lines.append(
             f"the input is slower than the steps, which take {needed:.0f} clips/s: it wants more "
-            f"cores than {machine.cores()}, or records on a faster disk"
+            f"cores than {devices.cores()}, or records on a faster disk"
         )
     if run.validation > _MOST_VALIDATION * run.hours:
         lines.append(

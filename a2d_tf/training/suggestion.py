@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from a2d_tf.core import command_line, machine
+from a2d_tf.core import command_line, devices
 from a2d_tf.core.config import Config, parse_anchors
-from a2d_tf.core.limits import MAX_SIDE
+from a2d_tf.core.errors import MAX_SIDE
 from a2d_tf.data.inspection import IOUS, Boxes, Contents, describe_rare
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model import backbones
@@ -60,11 +60,11 @@ class Host:
     @classmethod
     def here(cls, kind: str = "auto") -> Host:
         """Return this machine; `kind` 'gpu' or 'cpu' says with or without a GPU."""
-        cards = [] if machine.hides_nvidia() or kind == "cpu" else machine.nvidia_cards()
+        cards = [] if devices.hides_nvidia() or kind == "cpu" else devices.nvidia_cards()
         gpu = None
         if cards or kind == "gpu":
             gpu = (cards[0].memory if cards else None) or UNKNOWN_GPU
-        return cls(machine.cores(), machine.memory(), gpu)
+        return cls(devices.cores(), devices.memory(), gpu)
 
     def __str__(self) -> str:
         if self.gpu is not None:

@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 
 from a2d_tf.annotations.tracked_video import Shape, Track, TrackedVideo, name_of
-from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.errors import MAX_SIDE, InputError, shown
 from a2d_tf.core.files import check_json, is_file_name, load_json, number, whole
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.core.limits import MAX_SIDE
 from a2d_tf.data.segmentations import runs_of
 from a2d_tf.evaluation.scenes import Objects
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from a2d_tf.core import machine
+from a2d_tf.core import devices
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.workers import in_threads, stop_on_signal
 from a2d_tf.data.flow import Flow, fit, resize_frame
@@ -168,7 +168,7 @@ def answers(
             return natives.popleft(), [kept[max(0, key + k)] for k in range(-far, far + 1, stride)]
 
         # One ahead: frames of a camera stay fresh.
-        made = _ahead(moving(frames, facts, span), depth=1, start=machine.give_way)
+        made = _ahead(moving(frames, facts, span), depth=1, start=devices.give_way)
         for index, (native, last, flow) in enumerate(made):
             kept[index] = None if flow is None else predictor.frame(last, flow)
             kept.pop(index - 2 * far - 1, None)
@@ -284,7 +284,7 @@ def write(
         watched(frames, span.count(reader.expected)),
         ahead=2,
         threads=1,
-        start=machine.give_way,
+        start=devices.give_way,
     )
     # Closed, so that nothing is written any more where this thread is interrupted.
     with contextlib.closing(added):

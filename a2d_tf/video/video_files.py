@@ -15,8 +15,7 @@ from collections.abc import Callable, Iterator
 import cv2
 import numpy as np
 
-from a2d_tf.core.errors import InputError
-from a2d_tf.core.limits import check_size
+from a2d_tf.core.errors import InputError, check_size
 from a2d_tf.data import decoder, frames
 
 IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")

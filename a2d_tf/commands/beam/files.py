@@ -18,7 +18,7 @@ from concurrent import futures
 from typing import Any
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.locks import locked
+from a2d_tf.core.files import locked
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.*", re.DOTALL)
 _TRANSFERS = 16  # files that are copied at once
