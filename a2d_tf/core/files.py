@@ -19,6 +19,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO, Callable, Union
 
+import filelock
 import numpy as np
 
 from a2d_tf.core.errors import MAX_ARRAY_BYTES, MAX_NAME, InputError, shown
