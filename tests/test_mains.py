@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from processes import ROOT, complaint, run_main
 
-from a2d_tf.core import locks
+from a2d_tf.core import files
 from a2d_tf.core.config import Config
 from a2d_tf.evaluation.evaluator import Evaluator
 from a2d_tf.model.network import Network
@@ -41,7 +41,7 @@ def trained(mini_records, tmp_path_factory):
 
 
 def test_two_trainings_in_one_run_folder_are_refused(mini_records, tmp_path):
-    with locks.locked(tmp_path / ".lock") as held:
+    with files.locked(tmp_path / ".lock") as held:
         words = (*TINY, f"--records={mini_records.directory}", f"--workdir={tmp_path}")
         message = complaint(run_main("train", *words, "--steps=2", "--val_fraction=0"))
     assert held and f"{tmp_path}: another training" in message
