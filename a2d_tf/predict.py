@@ -25,7 +25,7 @@ from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.ops import tracking
 from a2d_tf.pretrained import packed
-from a2d_tf.video import batch, library, outputs, predictor, streaming, video_files
+from a2d_tf.video import library, outputs, predictor, streaming, video_files
 
 _SAVED_MODEL = flags.DEFINE_string("saved_model", None, "folder of a2d_tf.export")
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder of a2d_tf.train")
@@ -38,6 +38,7 @@ _CHECKPOINT = Config.define_checkpoint()
 _INIT_RGB = flags.DEFINE_string(
     "init_rgb", None, "imported COCO weights: coco, which is fetched once, or a file"
 )
+_SOURCES = (_SAVED_MODEL, _WORKDIR, _MODEL, _INIT_RGB)
 _DEVICE = Config.define_device()
 _VIDEO = flags.DEFINE_string(
     "video",
@@ -60,7 +61,7 @@ _OVERWRITE = flags.DEFINE_bool(
 _ON_ERROR = flags.DEFINE_enum(
     "on_error",
     "fail",
-    batch.ON_ERROR,
+    library.ON_ERROR,
     "library: on a video that cannot be predicted, fail, or skip it and list it in failed.csv",
 )
 _TASK = flags.DEFINE_string("task", None, f"library: {workers.HELP}")
@@ -79,32 +80,11 @@ Config.define_flags(["inference", "compute"])
 flags.DEFINE_alias("threshold", "score_threshold")
 
 
-def _load():
-    """Return what loads the model that the flags name, in any process."""
-    return functools.partial(
-        predictor.load,
-        saved_model=_SAVED_MODEL.value,
-        workdir=_WORKDIR.value,
-        packed_model=_MODEL.value,
-        init_rgb=_INIT_RGB.value,
-        checkpoint=_CHECKPOINT.value,
-        device=_DEVICE.value,
-        given=Config.given("inference", "compute"),
-        threshold=_threshold(),
-    )
-
-
-def _threshold():
-    """Return --threshold for a SavedModel; -1 if it is not given, or a run has applied it."""
-    return flags.FLAGS.score_threshold if _SAVED_MODEL.value else -1.0
-
-
 def _check_flags(argv):
     command_line.require(argv, video=_VIDEO.value or _VIDEOS.value, output=_OUTPUT.value)
     if _VIDEO.value and _VIDEOS.value:
         raise InputError("--videos is a list in place of --video; leave out either")
-    sources = {flag.name: flag.value for flag in (_SAVED_MODEL, _WORKDIR, _MODEL, _INIT_RGB)}
-    packed.check_sources(_CHECKPOINT.present, **sources)
+    packed.check_sources(_CHECKPOINT.present, **{flag.name: flag.value for flag in _SOURCES})
     given = [name for name in Config.given("inference", "compute") if name != "score_threshold"]
     if _SAVED_MODEL.value and given:
         raise InputError(
@@ -115,29 +95,23 @@ def _check_flags(argv):
     for flag in (_SAVED_MODEL, _WORKDIR):
         if flag.value and not os.path.isdir(flag.value):
             raise InputError(f"--{flag.name}={flag.value}: no such folder")
-
-
-def _kinds():
-    """Return the kinds of results to write."""
-    unknown = [kind for kind in _RESULTS.value if kind not in outputs.KINDS]
-    if unknown or not _RESULTS.value:
+    if not _RESULTS.value or not set(_RESULTS.value) <= set(outputs.KINDS):
         raise InputError(
             f"--results={','.join(_RESULTS.value)}: give one or more of {','.join(outputs.KINDS)}"
         )
-    return outputs.with_needs(_RESULTS.value)
 
 
-def _one(output, kinds):
+def _one(load, output, kinds, threshold):
     """Predict one video."""
     source = os.path.realpath(_VIDEO.value)
     if source in [os.path.join(os.path.realpath(output), name) for name in outputs.RESULTS]:
         raise InputError(f"{_VIDEO.value}: would be overwritten; give another --output")
     reader = video_files.Reader(_VIDEO.value)
     span = streaming.Span.of_seconds(reader, _START.value, _END.value, _EVERY.value)
-    options = {"window": _WINDOW.value, "threshold": _threshold(), "kinds": kinds}
-    loaded, count, stopped = streaming.predict(_load(), reader, output, span, **options)
+    options = {"window": _WINDOW.value, "threshold": threshold, "kinds": kinds}
+    loaded, count, stopped = outputs.predict(load, reader, output, span, **options)
     facts = loaded.facts
-    threshold = max(facts["score_threshold"], _threshold())
+    threshold = max(facts["score_threshold"], threshold)
     files = ",".join(outputs.KINDS[kind] for kind in kinds)
     print(
         f"{facts['checkpoint']}, p(actor) >= {threshold:g}: {count} frames -> {output}/{{{files}}}"
@@ -149,36 +123,12 @@ def _one(output, kinds):
         print(f"note: {_VIDEO.value} {note}", file=sys.stderr)
 
 
-def _source():
-    """Return the path or the name of the model."""
-    if _MODEL.value:
-        return packed.find(_MODEL.value)
-    return _SAVED_MODEL.value or _WORKDIR.value or _INIT_RGB.value
-
-
-def _request(kinds):
-    """Return what to predict of each video of a library."""
-    settings = Config.given("inference", "compute")
-    if _WORKDIR.value:
-        settings["checkpoint"] = _CHECKPOINT.value
-    return batch.Request(
-        start=_START.value,
-        end=_END.value,
-        every=_EVERY.value,
-        window=_WINDOW.value,
-        threshold=_threshold(),
-        kinds=kinds,
-        model=batch.model(_source()),
-        settings=settings,
-    )
-
-
-def _many(jobs, output, request, task, predict):
+def _many(load, jobs, output, request, task, predict):
     """Predict this task's share of the videos of a library; returns the exit status."""
-    missing = set(batch.unfinished(jobs, request, _OVERWRITE.value))
+    missing = set(request.unfinished(jobs, _OVERWRITE.value))
     todo = [job for job in task.share(jobs) if job in missing]
-    failures = predict(_load(), todo, request, _ON_ERROR.value) if todo else {}
-    complete = batch.conclude(output, jobs, request, failures, task)
+    failures = predict(load, todo, request, _ON_ERROR.value) if todo else {}
+    complete = library.conclude(output, jobs, request, failures, task)
     for reason in failures.values():
         print(f"skipped {reason}")
     print(
@@ -190,19 +140,42 @@ def _many(jobs, output, request, task, predict):
     return 1 if failures and len(failures) == len(task.share(jobs)) else 0
 
 
-def main(argv: list[str], predict: batch.Predict = batch.predict) -> int | None:
+def main(argv: list[str], predict: library.Predict = library.predict) -> int | None:
     """Predict one video, or the videos of a library by `predict`."""
     _check_flags(argv)
-    kinds, output = _kinds(), os.path.normpath(_OUTPUT.value)
-    task = workers.Task.parse(_TASK.value) if _TASK.value else workers.ALONE
+    kinds, output = outputs.with_needs(_RESULTS.value), os.path.normpath(_OUTPUT.value)
+    settings, (model,) = Config.given("inference", "compute"), (s for s in _SOURCES if s.value)
+    # A run applies its threshold itself.
+    threshold = settings.get("score_threshold", -1.0) if model is _SAVED_MODEL else -1.0
+    load = functools.partial(
+        predictor.load,
+        model.name,
+        model.value,
+        checkpoint=_CHECKPOINT.value,
+        device=_DEVICE.value,
+        settings=settings,
+    )
     jobs = library.plan(_VIDEO.value, _VIDEOS.value, output)
-    if jobs is not None:
-        return _many(jobs, output, _request(kinds), task, predict)
-    if _TASK.value:
-        raise InputError("--task shares the videos of a library, but --video names one video")
-    if predict is not batch.predict:
-        raise InputError(f"--video={_VIDEO.value}: one video; name a folder of videos or a glob")
-    return _one(output, kinds)
+    if jobs is None:
+        if _TASK.value:
+            raise InputError("--task shares the videos of a library, but --video names one video")
+        if predict is not library.predict:
+            raise InputError(
+                f"--video={_VIDEO.value}: one video; name a folder of videos or a glob"
+            )
+        return _one(load, output, kinds, threshold)
+    request = library.Request(
+        start=_START.value,
+        end=_END.value,
+        every=_EVERY.value,
+        window=_WINDOW.value,
+        threshold=threshold,
+        kinds=kinds,
+        model=library.model(packed.find(model.value) if model is _MODEL else model.value),
+        settings={**settings, **({"checkpoint": _CHECKPOINT.value} if _WORKDIR.value else {})},
+    )
+    task = workers.Task.parse(_TASK.value) if _TASK.value else workers.ALONE
+    return _many(load, jobs, output, request, task, predict)
 
 
 run = command_line.command(main)

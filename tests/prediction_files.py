@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from a2d_tf.core.labels import A2D
-from a2d_tf.video import encoder
+from a2d_tf.video.video_files import Writer
 
 FPS = 10
 
@@ -56,7 +56,7 @@ def write(folder, tracks=TRACKS, overlay=40, **facts):
     described["labels"] = json.loads(A2D.to_json())
     (folder / "video.json").write_text(json.dumps({**described, **facts}))
     if overlay:
-        writer = encoder.Writer(folder / "overlay.mp4", FPS, (48, 64))
+        writer = Writer(folder / "overlay.mp4", FPS, (48, 64))
         for number in range(overlay):
             writer.write(np.full((48, 64, 3), 5 * number, np.uint8), number / FPS)
         writer.close()

@@ -11,7 +11,7 @@ import pytest
 from a2d_files import grey_frames, moving_frames
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.video import encoder
+from a2d_tf.video import video_files
 
 SIZE = (48, 64)
 ROUNDINGS = {"x86_64": (0x800, 0x400), "aarch64": (0x400000, 0x800000)}  # up, down, of fenv.h
@@ -19,7 +19,7 @@ ROUNDINGS = {"x86_64": (0x800, 0x400), "aarch64": (0x400000, 0x800000)}  # up, d
 
 def write(path, frames, times, fps=24.0):
     """The path of a film of RGB frames that are shown at `times`, seconds."""
-    writer = encoder.Writer(path, fps, frames[0].shape[:2])
+    writer = video_files.Writer(path, fps, frames[0].shape[:2])
     for frame, seconds in zip(frames, times):
         writer.write(frame, seconds)
     writer.close()
@@ -89,7 +89,7 @@ def test_the_last_line_of_an_odd_frame_is_repeated(tmp_path, size=(47, 63)):
 
 @pytest.mark.parametrize("codec", ["libx264", "libvpx-vp9"])
 def test_colours_are_the_same_in_opencv_and_for_who_reads_the_tag(tmp_path, codec, monkeypatch):
-    monkeypatch.setattr(encoder, "_CODECS", {codec: encoder._CODECS[codec]})
+    monkeypatch.setattr(video_files, "_CODECS", {codec: video_files._CODECS[codec]})
     colours = [(220, 30, 30), (30, 220, 30), (30, 30, 220), (128, 128, 128), (250, 250, 250)]
     frames = [np.full((*SIZE, 3), colour, np.uint8) for colour in colours]
     path = write(tmp_path / "a.mp4", frames, range(5))
@@ -105,6 +105,6 @@ def test_colours_are_the_same_in_opencv_and_for_who_reads_the_tag(tmp_path, code
 def test_where_nothing_can_be_written(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="a.mp4: cannot be written .No such file or directory"):
         write(tmp_path / "absent" / "a.mp4", grey_frames(2, *SIZE), range(2))
-    monkeypatch.setattr(encoder, "_CODECS", {"one": {}, "other": {}})
+    monkeypatch.setattr(video_files, "_CODECS", {"one": {}, "other": {}})
     with pytest.raises(InputError, match="a.mp4: FFmpeg lacks one and other; install av by pip$"):
-        encoder.Writer(tmp_path / "a.mp4", 24, SIZE)
+        video_files.Writer(tmp_path / "a.mp4", 24, SIZE)

@@ -20,7 +20,7 @@ from a2d_files import moving_frames, write_images, write_video
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.workers import Task
-from a2d_tf.video import batch, library, outputs, streaming, video_files
+from a2d_tf.video import library, outputs, video_files
 from a2d_tf.video.library import Job
 from a2d_tf.video.predictor import Predictor
 
@@ -136,7 +136,7 @@ def test_a_model_is_known_by_its_weights(tmp_path):
             (tmp_path / folder / name).write_text(text)
     (tmp_path / "other/variables/variables.index").write_text("other sums")
     (tmp_path / "same/events").write_text("no part of the model")
-    one, same, other = (batch.model(str(tmp_path / n)) for n in ("one", "same", "other"))
+    one, same, other = (library.model(str(tmp_path / n)) for n in ("one", "same", "other"))
     assert one["model_sha256"] == same["model_sha256"] != other["model_sha256"]
     assert one["model"] == "one"
 
@@ -162,41 +162,41 @@ def finish(job, request, **changes):
 )
 def test_other_settings_are_named(tmp_path, changes, message):
     job = Job(str(empty(tmp_path, "a.mp4") / "a.mp4"), str(tmp_path / "out/a"))
-    request = batch.Request(model=MODEL)
-    assert batch.unfinished([job], request) == [job]
+    request = library.Request(model=MODEL)
+    assert request.unfinished([job]) == [job]
     finish(job, request)
-    assert batch.unfinished([job], request) == []
-    other = batch.Request(**{"model": MODEL, **changes})
+    assert request.unfinished([job]) == []
+    other = library.Request(**{"model": MODEL, **changes})
     with pytest.raises(InputError, match=f"out/a: finished .*{message}; .*--overwrite"):
-        batch.unfinished([job], other)
-    assert batch.unfinished([job], other, overwrite=True) == [job]
+        other.unfinished([job])
+    assert other.unfinished([job], overwrite=True) == [job]
 
 
 def test_what_else_may_be_in_the_place_of_a_prediction(tmp_path):
     job = Job(str(empty(tmp_path, "a.mp4", "out/a/") / "a.mp4"), str(tmp_path / "out/a"))
-    request, place = batch.Request(model=MODEL), tmp_path / "out/a"
-    assert batch.unfinished([job], request) == [job]  # an empty folder
+    request, place = library.Request(model=MODEL), tmp_path / "out/a"
+    assert request.unfinished([job]) == [job]  # an empty folder
     place.rmdir()
     finish(job, request)
     (place / "tracks.json").unlink()
-    assert batch.unfinished([job], request) == [job]  # not whole
+    assert request.unfinished([job]) == [job]  # not whole
     (place / "mine.txt").touch()
     with pytest.raises(InputError, match="mine.txt"):
-        batch.unfinished([job], request)
+        request.unfinished([job])
     (place / "mine.txt").unlink()
     (place / outputs.RECORD).write_text("{")
     with pytest.raises(InputError, match="prediction.json: "):
-        batch.unfinished([job], request)
-    assert batch.unfinished([job], request, overwrite=True) == [job]
+        request.unfinished([job])
+    assert request.unfinished([job], overwrite=True) == [job]
     shutil.rmtree(place)
     place.touch()
     with pytest.raises(InputError, match="out/a: not a folder"):
-        batch.unfinished([job], request, overwrite=True)
+        request.unfinished([job], overwrite=True)
     (tmp_path / "a.mp4").write_bytes(b"another")
     place.unlink()
     finish(job, request, bytes=3)
     with pytest.raises(InputError, match="finished for a.mp4 of 3 bytes, not a.mp4 of 7"):
-        batch.unfinished([job], request)
+        request.unfinished([job])
 
 
 def scene(count, seed):
@@ -228,12 +228,12 @@ def contents(folder):
 
 def run(films, output, predictor, request=None, task="1/1", on_error="fail", overwrite=False):
     """What the command does with a library, in this process; (failures, whether complete)."""
-    request, task = request or batch.Request(model=MODEL), Task.parse(task)
+    request, task = request or library.Request(model=MODEL), Task.parse(task)
     jobs = library.plan(str(films), None, str(output))
-    missing = batch.unfinished(jobs, request, overwrite)
+    missing = request.unfinished(jobs, overwrite)
     todo = [job for job in task.share(jobs) if job in missing]
-    failures = batch.predict(lambda: predictor, todo, request, on_error)
-    return failures, batch.conclude(str(output), jobs, request, failures, task)
+    failures = library.predict(lambda: predictor, todo, request, on_error)
+    return failures, library.conclude(str(output), jobs, request, failures, task)
 
 
 @pytest.fixture(scope="module")
@@ -260,7 +260,7 @@ def test_a_library_has_a_prediction_of_each_and_a_summary_of_all(predicted):
 @pytest.mark.slow
 def test_a_video_of_a_library_is_predicted_as_alone(films, predicted, predictor, tmp_path):
     reader = video_files.Reader(films / "c.mp4")
-    streaming.predict(lambda: predictor, reader, str(tmp_path / "alone"))
+    outputs.predict(lambda: predictor, reader, str(tmp_path / "alone"))
     there = contents(predicted / "c")
     del there[outputs.RECORD]
     assert contents(tmp_path / "alone") == there
@@ -270,8 +270,8 @@ def test_a_video_of_a_library_is_predicted_as_alone(films, predicted, predictor,
 def test_given_again_it_does_nothing_but_what_is_missing(films, predicted, predictor, tmp_path):
     output = shutil.copytree(predicted, tmp_path / "out")
     before = {path: path.stat().st_mtime_ns for path in output.rglob("*/*")}
-    request = batch.Request(model=MODEL)
-    assert batch.unfinished(library.plan(str(films), None, str(output)), request) == []
+    request = library.Request(model=MODEL)
+    assert request.unfinished(library.plan(str(films), None, str(output))) == []
     shutil.rmtree(output / "b")
     (output / f"{outputs.HIDDEN}0/new").mkdir(parents=True)  # of a killed run
     assert run(films, output, predictor) == ({}, True)
@@ -283,7 +283,7 @@ def test_given_again_it_does_nothing_but_what_is_missing(films, predicted, predi
 @pytest.mark.slow
 def test_overwrite_replaces_predictions_of_other_settings(films, predicted, predictor, tmp_path):
     output = shutil.copytree(predicted, tmp_path / "out")
-    request = batch.Request(model=MODEL, every=2, kinds=("tracks", "label_maps"))
+    request = library.Request(model=MODEL, every=2, kinds=("tracks", "label_maps"))
     with pytest.raises(InputError, match="out/a: finished with --every=1, not with --every=2"):
         run(films, output, predictor, request)
     assert contents(output) == contents(predicted)

@@ -13,8 +13,9 @@ from a2d_files import mask
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation.coco_results import encode_mask
 from a2d_tf.ops import tracking, visualize
-from a2d_tf.video import encoder, outputs
-from a2d_tf.video.instances import Instances, VideoFrame
+from a2d_tf.video import outputs
+from a2d_tf.video.predictor import Instances
+from a2d_tf.video.streaming import VideoFrame
 
 SIZE = (48, 64)
 BOX, OTHER = [4, 8, 24, 40], [30, 2, 44, 12]
@@ -216,7 +217,7 @@ def test_a_full_disk_is_no_fault_of_the_video(tmp_path, monkeypatch):
     def full(*_):
         raise outputs.OutputError("overlay.mp4: cannot be written (No space left on device)")
 
-    for place in (encoder.Writer, "close"), (outputs, "write_json"):
+    for place in (outputs.Writer, "close"), (outputs, "write_json"):
         with monkeypatch.context() as patched, pytest.raises(outputs.OutputError, match="No space"):
             patched.setattr(*place, full)
             write(tmp_path, FILM)

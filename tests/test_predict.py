@@ -50,7 +50,7 @@ def film(tmp_path_factory):
 def predicted(predictor, film, tmp_path_factory):
     """The folder of a finished prediction of `film`."""
     folder = tmp_path_factory.mktemp("predicted")
-    assert streaming.predict(lambda: predictor, video_files.Reader(film), str(folder)) == (
+    assert outputs.predict(lambda: predictor, video_files.Reader(film), str(folder)) == (
         predictor,
         7,
         False,
@@ -132,7 +132,7 @@ def test_label_maps_are_the_detections_painted_at_native_size_and_tracks_agree(p
 
 def predict(predictor, reader, folder, *span, **options):
     """(frames written, the COCO results)."""
-    _, count, stopped = streaming.predict(lambda: predictor, reader, str(folder), *span, **options)
+    _, count, stopped = outputs.predict(lambda: predictor, reader, str(folder), *span, **options)
     assert not stopped
     return count, json.loads((folder / "detections.json").read_text())
 
@@ -242,7 +242,7 @@ def test_command_line_of_part_of_a_folder_of_images(saved_model, predictor, film
 def test_only_the_chosen_results_are_written(predictor, film, tmp_path):
     for kinds in (("overlay", "tracks"), ("label_maps", "detections", "summary")):
         reader = video_files.Reader(film)
-        streaming.predict(lambda: predictor, reader, str(tmp_path), kinds=kinds)
+        outputs.predict(lambda: predictor, reader, str(tmp_path), kinds=kinds)
         names = {outputs.VIDEO, *(outputs.KINDS[kind] for kind in kinds)}
         assert {path.name for path in tmp_path.iterdir()} == names  # none is of the run before
     assert len(list((tmp_path / "label_maps").iterdir())) == 7
@@ -250,11 +250,11 @@ def test_only_the_chosen_results_are_written(predictor, film, tmp_path):
 
 
 def test_a_failure_publishes_nothing_and_keeps_the_older_results(predictor, film, tmp_path):
-    streaming.predict(lambda: predictor, video_files.Reader(film), str(tmp_path))
+    outputs.predict(lambda: predictor, video_files.Reader(film), str(tmp_path))
     older = (tmp_path / "detections.json").read_bytes()
     frames = write_images(tmp_path / "frames", [*scene(3), *scene(1, 48, 48)])
     with pytest.raises(InputError, match="4.png: 48x48"):
-        streaming.predict(lambda: predictor, video_files.Reader(frames), str(tmp_path))
+        outputs.predict(lambda: predictor, video_files.Reader(frames), str(tmp_path))
     assert (tmp_path / "detections.json").read_bytes() == older
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*outputs.RESULTS, "frames"])
 
@@ -264,10 +264,10 @@ def test_a_signal_before_the_first_frame_leaves_what_was_there(predictor, film, 
         os.kill(os.getpid(), signal.SIGINT)
         return predictor
 
-    streaming.predict(lambda: predictor, video_files.Reader(film), str(tmp_path))
+    outputs.predict(lambda: predictor, video_files.Reader(film), str(tmp_path))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(KeyboardInterrupt):
-        streaming.predict(load, video_files.Reader(film), str(tmp_path))
+        outputs.predict(load, video_files.Reader(film), str(tmp_path))
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
@@ -283,7 +283,7 @@ def test_a_signal_leaves_whole_files_of_the_frames_so_far(predictor, film, tmp_p
             return predictor.key_frame(frames, size)
 
     handler = signal.getsignal(number)
-    _, count, stopped = streaming.predict(Interrupted, video_files.Reader(film), str(tmp_path))
+    _, count, stopped = outputs.predict(Interrupted, video_files.Reader(film), str(tmp_path))
     # The frame in hand is the last: the third, or the second where its files are still written.
     assert stopped and count in (2, 3)
 

@@ -208,7 +208,6 @@ def test_spans_know_what_they_hold(first, last, every):
             assert span.any(low, high) == any(low <= i <= high for i in held)
     assert span.count(7) == sum(i < 7 for i in held)
     assert span.count(None) == (len(held) if last else None)
-    assert next(span.numbers()) == first + 1
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,12 @@
-"""The plan of a library of videos: which there are, and the folder of each one's prediction.
+"""Libraries of videos: which there are, and the prediction of each, whole or not at all.
 
 A folder of videos, a glob or a list is a library. A file, a camera or a folder of images is one
 video and no library.
+
+`prediction.json` marks a video as finished: it holds the video's file and size, the model, the
+settings and the number of frames, so that the same command given again knows what it need not do,
+and another command what it must not replace. `summary.csv` and `failed.csv` of the library are
+written once every video is finished, or has failed in one of the processes that share the library.
 """
 
 from __future__ import annotations
@@ -9,15 +14,30 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
+import functools
 import glob
+import hashlib
+import io
 import os
-from collections.abc import Iterable, Sequence
+import pathlib
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
+from tqdm import tqdm
+
+from a2d_tf.core.command_line import written
 from a2d_tf.core.errors import InputError, shown
-from a2d_tf.core.files import is_file_name, read_text
+from a2d_tf.core.files import file_digest, is_file_name, load_json, read_text, write_text
+from a2d_tf.core.workers import ALONE, Task, stop_at_once
 from a2d_tf.data import frames
-from a2d_tf.video import video_files
+from a2d_tf.ops import tracking
+from a2d_tf.video import outputs, streaming, video_files
 from a2d_tf.video.predictions import KINDS, RECORD, RESULTS, VIDEO
+from a2d_tf.video.views import pages
+
+if TYPE_CHECKING:
+    from a2d_tf.video.predictor import Predictor
 
 VIDEOS = (
     *frames.VIDEOS,
@@ -26,15 +46,10 @@ VIDEOS = (
 )
 """Suffixes by which a folder or a glob has videos; a list may name any file."""
 SUMMARY, FAILED = "summary.csv", "failed.csv"
+ON_ERROR = ("fail", "skip")
+Predict = Callable[..., "dict[str, str]"]  # `predict`, or another way to do it
 _TAKEN = (SUMMARY, FAILED, KINDS["page"])  # names of the library's own files
-
-
-def failures(path: str | os.PathLike) -> dict[str, str]:
-    """Read a file such as `failed.csv`, {name of a video: why it failed}; empty without one."""
-    with contextlib.suppress(FileNotFoundError):
-        with open(path, encoding="utf-8", newline="") as file:
-            return {row["video"]: row["reason"] for row in csv.DictReader(file)}
-    return {}
+_RECORD = {"video": str, "bytes": (int, None), "model": str, "model_sha256": str, "settings": {}}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,9 +142,7 @@ def _holds_images(path):
         return False
     entries = [entry for entry in _entries(path) if not _is_predicted(entry)]
     images = [entry for entry in entries if _is_a(entry, video_files.IMAGES)]
-    _check_kinds(
-        path, [entry for entry in entries if _is_a(entry, VIDEOS)] if images else [], images
-    )
+    _check_kinds(path, [entry for entry in entries if _is_a(entry, VIDEOS)], images)
     return bool(images)
 
 
@@ -205,3 +218,294 @@ def _check(jobs: Sequence[Job]) -> None:
         source, place = os.path.realpath(job.path), os.path.realpath(job.output)
         if os.path.join(source, "").startswith(os.path.join(place, "")):
             raise InputError(f"{job.path}: would be overwritten; give another --output")
+
+
+def model(path: str) -> dict[str, str]:
+    """Identify a model, without TensorFlow.
+
+    Args:
+      path: an exported folder, a run folder, a packed model or a file of weights.
+
+    Returns:
+      its name, and the digest of what tells it from others: all of a file; of a folder its facts,
+      graph and settings, and the indices of its variables, which hold their checksums.
+    """
+    digest = hashlib.sha256()
+    if os.path.isdir(path):
+        pattern = os.path.join(glob.escape(path), "**", "*.index")
+        files = [os.path.join(path, name) for name in os.listdir(path)]
+        files = [file for file in files if file.endswith((".json", ".npz", ".pb", ".txt"))]
+        for file in sorted([*files, *glob.glob(pattern, recursive=True)]):
+            digest.update(f"{os.path.relpath(file, path)} {file_digest(file)}\n".encode())
+    elif os.path.isfile(path):
+        digest.update(file_digest(path).encode())
+    else:  # weights that are known by a name
+        digest.update(path.encode())
+    name = os.path.basename(os.path.abspath(path))
+    return {"model": name, "model_sha256": digest.hexdigest()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What is predicted of each video of a library, and written of it.
+
+    Attributes:
+      start, end, every, window, threshold: as for `Predictor.video`.
+      kinds: those of `predictions.KINDS` that are written.
+      model: of `model`.
+      settings: further settings that tell predictions apart, as {flag: value}.
+    """
+
+    start: float = 0.0
+    end: float | None = None
+    every: int = 1
+    window: int = tracking.WINDOW
+    threshold: float = 0.0
+    kinds: tuple[str, ...] = tuple(KINDS)
+    model: dict[str, str] = dataclasses.field(default_factory=dict)
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def record(self, job: Job) -> dict[str, Any]:
+        """The contents of a job's `prediction.json`, but for the number of frames.
+
+        `bytes` is None if the video, or the file that a link leads to, is gone.
+        """
+        span = {name: getattr(self, name) for name in ("start", "end", "every", "window")}
+        settings = {**span, "results": ",".join(self.kinds), **self.settings}
+        try:
+            size = sum(file.stat().st_size for file in frames.files(job.path, video_files.IMAGES))
+        except OSError:
+            size = None
+        name = os.path.basename(os.path.abspath(job.path))
+        return {"video": name, "bytes": size, **self.model, "settings": settings}
+
+    def is_finished(self, job: Job, overwrite: bool = False) -> bool:
+        """Whether the results of a job are there and whole.
+
+        Args:
+          job: the job.
+          overwrite: whether a prediction of other settings counts as none, rather than as an error.
+
+        Raises:
+          InputError: its place is taken: by a prediction that is not the wanted one, with the field
+            that differs, or by something else.
+        """
+        place = job.output
+        if os.path.lexists(place) and not os.path.isdir(place):
+            raise InputError(f"{place}: not a folder; remove it, or give another --output")
+        there = set(os.listdir(place)) if os.path.isdir(place) else set()
+        if all(name.startswith(".") for name in there):
+            return False
+        try:
+            found = load_json(os.path.join(place, RECORD), _RECORD, "no prediction of a library")
+            difference = _difference(found, self.record(job))
+        except InputError as error:
+            difference = str(error)
+        if not difference and {KINDS[kind] for kind in self.kinds} <= there:
+            return True
+        if difference and not overwrite:
+            raise InputError(f"{place}: {difference}; give another --output, or --overwrite")
+        strange = sorted(there - {*RESULTS, RECORD})
+        if strange:
+            raise InputError(
+                f"{place}: holds {strange[0]}, which is no result and would be removed; move it, "
+                "or give another --output"
+            )
+        return False
+
+    def unfinished(self, jobs: Sequence[Job], overwrite: bool = False) -> list[Job]:
+        """The jobs whose results are not there; arguments and errors as of `is_finished`."""
+        compared = tqdm(jobs, "Comparing with what is there", unit="video", leave=False)
+        return [job for job in compared if not self.is_finished(job, overwrite)]
+
+
+def _difference(there, wanted):
+    """Describe in what a prediction is not the wanted one; None where it is."""
+    if there["model_sha256"] != wanted["model_sha256"]:
+        return f"finished by another model or other weights ({there['model']})"
+    for name in sorted({*there["settings"], *wanted["settings"]}):
+        was, now = (
+            f"without --{name}" if value is None else f"with --{name}={written(value)}"
+            for value in (each["settings"].get(name) for each in (there, wanted))
+        )
+        if was != now:
+            return f"finished {was}, not {now}"
+    # A video that is gone since is not another one.
+    same = wanted["bytes"] in (None, there["bytes"])
+    if there["video"] != wanted["video"] or not same:
+        return (
+            f"finished for {there['video']} of {there['bytes']} bytes, not {wanted['video']} of "
+            f"{wanted['bytes']}"
+        )
+    return None
+
+
+def predict_video(
+    load: Callable[[], Predictor], job: Job, request: Request, progress: str | None = None
+) -> str:
+    """Predict a video, whole or not at all, in any thread.
+
+    Args:
+      load: returns the predictor.
+      job: the video, and its place.
+      request: what to predict and to write.
+      progress: as for `outputs.predict`.
+
+    Returns:
+      a remark on the video, or "".
+
+    Raises:
+      InputError, KeyboardInterrupt: as of `outputs.predict`.
+    """
+    reader = video_files.Reader(job.path)
+    span = streaming.Span.of_seconds(reader, request.start, request.end, request.every)
+    try:
+        _, count, _ = outputs.predict(
+            load,
+            reader,
+            job.output,
+            span,
+            kinds=request.kinds,
+            record=request.record(job),
+            progress=progress,
+            window=request.window,
+            threshold=request.threshold,
+        )
+    except outputs.OutputError:
+        # Where another process has finished it meanwhile, its folder cannot be replaced.
+        if not request.is_finished(job, overwrite=True):
+            raise
+        return ""
+    return streaming.shortfall(reader, span, count)
+
+
+def predict(
+    load: Callable[[], Predictor],
+    jobs: Sequence[Job],
+    request: Request,
+    on_error: str = "fail",
+) -> dict[str, str]:
+    """Predict videos one after the other, by one model.
+
+    Ctrl-C or SIGTERM ends it after the frame in hand: what is finished stays, the video in hand is
+    given up.
+
+    Args:
+      load: returns the predictor.
+      jobs: the videos, none of which is finished.
+      request: what to predict of each, and to write.
+      on_error: 'fail' ends it at the first video that fails, 'skip' goes on.
+
+    Returns:
+      {name of a video that failed: why}.
+
+    Raises:
+      InputError: a video failed (with 'fail'), or nothing can be written.
+      KeyboardInterrupt: a signal ended it.
+    """
+    failures: dict[str, str] = {}
+    with stop_at_once():
+        predictor = load()
+        # Smoothing 0: the time left by the mean rate, for videos differ in length.
+        with tqdm(jobs, "predict", unit="video", smoothing=0) as bar:
+            for job in bar:
+                try:
+                    note = predict_video(lambda: predictor, job, request, job.name)
+                    note = note and f"note: {job.path} {note}"
+                except outputs.OutputError:
+                    raise
+                except Exception as error:
+                    failures[job.name] = reason(job, error)
+                    if on_error == "fail":
+                        raise InputError(failures[job.name]) from error
+                    note = f"skipped {failures[job.name]}"
+                if note:
+                    bar.write(note, file=sys.stderr)
+    return failures
+
+
+def reason(job: Job, error: Exception) -> str:
+    """Why a video failed, in a line that names it."""
+    line = " ".join(str(error).split())[:1000]
+    if not isinstance(error, InputError):
+        line = f"unexpected {type(error).__name__}: {line}"
+    return line if job.path in line else f"{job.path}: {line}"
+
+
+def conclude(
+    output: str,
+    jobs: Sequence[Job],
+    request: Request,
+    failures: dict[str, str],
+    task: Task = ALONE,
+) -> bool:
+    """Write the library's own files, if by now each video is finished or has failed.
+
+    `summary.csv` has the rows of every finished video, `failed.csv` the videos that failed and why;
+    it is absent where none did. Until then the failures of a task wait in a file of its own. What
+    killed processes left is removed.
+
+    Args:
+      output: folder of the library.
+      jobs: all of the library, not this task's alone.
+      request: as for `predict`.
+      failures: of this task; it has no others.
+      task: this process's task.
+
+    Returns:
+      whether they were written.
+    """
+    place = functools.partial(os.path.join, output)
+    name, suffix = os.path.splitext(FAILED)
+    _write_failures(place(f"{name}-{task.number}-of-{task.count}{suffix}"), failures)
+    waiting = sorted(glob.glob(os.path.join(glob.escape(output), f"{name}-*-of-*{suffix}")))
+    failed: dict[str, str] = {}
+    for path in (place(FAILED), *waiting):
+        with contextlib.suppress(FileNotFoundError):
+            failed.update(_rows(path))
+    whole = [job for job in jobs if request.is_finished(job, overwrite=True)]
+    missing = [job.name for job in jobs if job not in whole]
+    if not failed.keys() >= set(missing):
+        return False
+    lost = {name: failed[name] for name in missing}
+    rows = None
+    if "summary" in request.kinds:
+        rows = [("video", *outputs.COLUMNS)]
+        for job in whole:
+            own = _rows(os.path.join(job.output, KINDS["summary"]))
+            rows += [(job.name, *row) for row in own]
+    _write_rows(place(SUMMARY), rows)
+    _write_failures(place(FAILED), lost)
+    if "page" in request.kinds:
+        folders = [pathlib.Path(job.output) for job in whole]
+        pages.write_library_page(output, folders, lost)
+    else:
+        _remove(place(KINDS["page"]))
+    for path in waiting:
+        _remove(path)
+    outputs.sweep(output)
+    return True
+
+
+def _rows(path):
+    """The rows of a CSV below its head."""
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))[1:]
+
+
+def _remove(path):
+    with contextlib.suppress(FileNotFoundError):  # it was not there, or another task was faster
+        os.remove(path)
+
+
+def _write_failures(path, failures):
+    _write_rows(path, [("video", "reason"), *failures.items()] if failures else None)
+
+
+def _write_rows(path, rows):
+    """Write a CSV; None: there shall be none."""
+    if rows is None:
+        return _remove(path)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_text(path, text.getvalue())

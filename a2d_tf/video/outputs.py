@@ -10,23 +10,27 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator
-from typing import Any, BinaryIO
+from collections.abc import Callable, Collection, Iterator
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import cv2
 import numpy as np
+from tqdm import tqdm
 
+from a2d_tf.core import devices
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import replace_folder, write_json
 from a2d_tf.core.labels import LabelSpace
+from a2d_tf.core.workers import in_threads, stop_on_signal
 from a2d_tf.evaluation import coco_results
 from a2d_tf.ops import tracking, visualize
-from a2d_tf.video import encoder
-from a2d_tf.video.encoder import OutputError
-from a2d_tf.video.instances import VideoFrame
+from a2d_tf.video import streaming
 from a2d_tf.video.predictions import KINDS, RECORD, RESULTS, VIDEO, read_facts
-from a2d_tf.video.video_files import Reader
+from a2d_tf.video.video_files import OutputError, Reader, Writer
 from a2d_tf.video.views import pages
+
+if TYPE_CHECKING:
+    from a2d_tf.video.predictor import Predictor
 
 HIDDEN = ".prediction-"  # begins the name of a folder of results that are not yet whole
 _NEEDS = {"page": ("overlay", "tracks")}
@@ -47,6 +51,67 @@ def with_needs(kinds: Collection[str]) -> tuple[str, ...]:
     """Return kinds of results with those that they need, in the order of KINDS."""
     wanted = {need for kind in kinds for need in (kind, *_NEEDS.get(kind, ()))}
     return tuple(kind for kind in KINDS if kind in wanted)
+
+
+def predict(
+    load: Callable[[], Predictor],
+    reader: Reader,
+    output: str,
+    span: streaming.Span = streaming.EVERY_FRAME,
+    *,
+    kinds: Collection[str] = tuple(KINDS),
+    record: dict[str, Any] | None = None,
+    progress: str | None = "predict",
+    **options: Any,
+) -> tuple[Predictor, int, bool]:
+    """Predict the frames of a video into a folder.
+
+    Ctrl-C or SIGTERM ends it after the frame in hand, with whole files of the frames so far; before
+    the first frame, with those that were there.
+
+    Args:
+      load: returns the predictor; called when `output` is known to be writable.
+      reader: the video.
+      output: folder of the results.
+      span: the frames to answer.
+      kinds, record: as for `opened`; with a record, a signal gives the video up.
+      progress: what the bar is called; None for no bar.
+      **options: `window` and `threshold` of `streaming.watch`.
+
+    Returns:
+      (the predictor, frames written, whether a signal ended it).
+
+    Raises:
+      InputError: `output` cannot be written, there are no frames, or what `load` and `reader`
+        raise.
+      KeyboardInterrupt: a signal came while the predictor was being loaded, or the video was given
+        up.
+    """
+    place = opened(output, reader, span.every, kinds=kinds, record=record)
+    with stop_on_signal() as stops, place as files:
+        predictor = load()
+        if stops:  # nothing is answered: what is there stays
+            raise KeyboardInterrupt
+        answered = streaming.watch(predictor, reader, span, stops=stops, **options)
+        bar = tqdm(
+            answered,
+            desc=progress,
+            total=span.count(reader.expected),
+            unit="frame",
+            leave=record is None,
+            disable=progress is None,
+        )
+        added = in_threads(
+            lambda frame: files.add(frame, predictor.labels), bar, 2, 1, devices.give_way
+        )
+        # Closed, so that nothing is written any more where this thread is interrupted.
+        with contextlib.closing(added):
+            collections.deque(added, maxlen=0)
+        if not files.frames and not stops:
+            raise InputError("no frame of the video lies between --start and --end")
+        if stops and record is not None:
+            raise KeyboardInterrupt
+    return predictor, files.frames, bool(stops)
 
 
 @contextlib.contextmanager
@@ -176,13 +241,13 @@ class Outputs:
         self._rows.writerow(COLUMNS)
         self._video = None
         if "overlay" in kinds:
-            self._video = encoder.Writer(self._path("overlay"), reader.fps / every, reader.size)
+            self._video = Writer(self._path("overlay"), reader.fps / every, reader.size)
 
     def _path(self, kind):
         """Where results of a kind are written: nowhere if they are not wanted."""
         return os.path.join(self._folder, KINDS[kind]) if kind in self._kinds else os.devnull
 
-    def add(self, frame: VideoFrame, labels: LabelSpace) -> None:
+    def add(self, frame: streaming.VideoFrame, labels: LabelSpace) -> None:
         """Append a frame; the numbers of frames must ascend."""
         self.frames += 1
         if self._labels is None:
@@ -309,7 +374,7 @@ class _Track:
             tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=folder) for _ in range(2)
         )
 
-    def add(self, index: int, frame: VideoFrame, result: dict[str, Any]) -> list | None:
+    def add(self, index: int, frame: streaming.VideoFrame, result: dict[str, Any]) -> list | None:
         """Append an instance.
 
         Args:

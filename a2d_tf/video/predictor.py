@@ -6,18 +6,19 @@ not wait for it.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pycocotools import mask as rle_tools
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.ops import painting, tracking
 from a2d_tf.pretrained import packed
 from a2d_tf.video import streaming, video_files
-from a2d_tf.video.instances import Instances, VideoFrame
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -26,6 +27,65 @@ if TYPE_CHECKING:
 
 Features = dict[str, "tf.Tensor"]
 """The backbones' features of a frame: {name: [1, ...]}; those of the flow are named `flow_*`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Instances:
+    """The instances of a frame, as the network found them, in pixels of the video.
+
+    Attributes:
+      boxes: float32 [N, 4], y1, x1, y2, x2.
+      codes: int32 [N], the pair of actor and action; see `LabelSpace`.
+      scores: float32 [N], of the pair.
+      masks: N RLEs, see `coco_results.encode_mask`.
+      label_map: codes [H, W], in the label space's dtype; 0 is background.
+      actor_scores: float32 [N, |X|], p(actor).
+      action_scores: float32 [N, |Y|], p(action).
+      probabilities: float32 [N, 28, 28], the masks inside their boxes.
+    """
+
+    boxes: np.ndarray
+    codes: np.ndarray
+    scores: np.ndarray
+    masks: list[dict]
+    label_map: np.ndarray
+    actor_scores: np.ndarray
+    action_scores: np.ndarray
+    probabilities: np.ndarray
+
+    def at_least(self, threshold: float, labels: LabelSpace, facts: dict[str, Any]) -> Instances:
+        """Keep the instances with p(actor) >= threshold, as a higher --score_threshold would.
+
+        Args:
+          facts: of the predictor, for its `label_mode` and `paint`.
+        """
+        if threshold <= 0:
+            return self
+        scores = self.scores
+        if facts["label_mode"] != "cartesian":
+            actors = labels.split(self.codes)[0] - 1
+            scores = np.take_along_axis(self.actor_scores, actors[:, None], axis=1)[:, 0]
+        indices = np.flatnonzero(scores >= threshold)
+        if len(indices) == len(scores):
+            return self
+        names = ("boxes", "codes", "scores", "actor_scores", "action_scores", "probabilities")
+        rows = {name: getattr(self, name)[indices] for name in names}
+        height, width = self.label_map.shape
+        canvas = painting.Canvas(height, width, facts["paint"] == "pixel", self.label_map.dtype)
+        patches = painting.paste(rows["probabilities"], rows["boxes"], height, width)
+        for patch, score, code in zip(patches, rows["scores"], rows["codes"]):
+            canvas.add(patch, score, code)
+        masks = [self.masks[i] for i in indices]
+        return Instances(masks=masks, label_map=canvas.labels, **rows)
+
+    def mask(self, index: int) -> np.ndarray:
+        """The mask of an instance, uint8 [H, W]."""
+        return rle_tools.decode(self.masks[index])
+
+    def decoded_masks(self) -> np.ndarray:
+        """The masks as bool [N, H, W]."""
+        masks = [self.mask(i) for i in range(len(self.masks))]
+        return np.array(masks, bool).reshape(-1, *self.label_map.shape)
 
 
 class Predictor:
@@ -67,7 +127,7 @@ class Predictor:
             folder = packed.find(folder)
         if packed.is_packed(folder) and checkpoint != "last":
             raise InputError(f"{folder}: a packed model has no other checkpoints")
-        if os.path.isfile(os.path.join(folder, "flags.txt")):
+        if not os.path.isfile(os.path.join(folder, "a2d_tf.json")):
             from a2d_tf.training import run_folder
 
             return cls.from_run(run_folder.load(folder, settings, checkpoint))
@@ -105,7 +165,7 @@ class Predictor:
         every: int = 1,
         window: int = tracking.WINDOW,
         threshold: float = 0.0,
-    ) -> Iterator[VideoFrame]:
+    ) -> Iterator[streaming.VideoFrame]:
         """Predict the frames of a video, one after the other, with tracks.
 
         Memory does not grow with the video: end the loop when you have seen enough.
@@ -164,27 +224,17 @@ class Predictor:
 
 
 def load(
-    *,
-    saved_model: str | None,
-    workdir: str | None,
-    packed_model: str | None,
-    init_rgb: str | None,
-    checkpoint: str,
-    device: str,
-    given: dict[str, Any],
-    threshold: float,
+    source: str, path: str, *, checkpoint: str, device: str, settings: dict[str, Any]
 ) -> Predictor:
     """Load the predictor that the flags of a command name, and announce the device.
 
     Args:
-      saved_model: folder of a2d_tf.export. One of the first four is given.
-      workdir: run folder of a2d_tf.train.
-      packed_model: name or folder of a packed model.
-      init_rgb: "coco" or a file: weights of a detector, before any training.
-      checkpoint: of the run, "last" or "best".
+      source: the flag that names the model: "saved_model", "workdir", "model" or "init_rgb".
+      path: its value.
+      checkpoint: of a run, "last" or "best".
       device: as for `devices.prepare`.
-      given: {name: value} of the settings of inference and computing that were given.
-      threshold: on p(actor) for a SavedModel; -1: its own.
+      settings: {name: value} of inference and computing, where they are given. A SavedModel has
+        them fixed; of `score_threshold` it takes any that is not below its own.
 
     Raises:
       InputError: there is no such model, it is damaged, or the settings are not for it.
@@ -192,23 +242,20 @@ def load(
     from a2d_tf.core import devices
 
     prepared = devices.prepare(device)
-    if saved_model:
-        predictor = Predictor.from_saved_model(os.path.normpath(saved_model))
+    if source == "saved_model":
+        predictor = Predictor.from_saved_model(os.path.normpath(path))
         lowest = predictor.facts["score_threshold"]
+        threshold = settings.get("score_threshold", lowest)
         if 0 <= threshold < lowest:
             raise InputError(
-                f"--threshold={threshold:g} is below {lowest:g}, which is fixed in "
-                f"{saved_model}; export again with --score_threshold={threshold:g}, "
-                "or use --workdir"
+                f"--threshold={threshold:g} is below {lowest:g}, which is fixed in {path}; "
+                f"export again with --score_threshold={threshold:g}, or use --workdir"
             )
-    elif init_rgb:
+    elif source == "init_rgb":
         from a2d_tf.training import run_start
 
-        predictor = Predictor.from_run(run_start.untrained(init_rgb, given))
+        predictor = Predictor.from_run(run_start.untrained(path, settings))
     else:
-        from a2d_tf.training import run_folder
-
-        folder = packed.folder_of(workdir, packed_model)
-        predictor = Predictor.from_run(run_folder.load(folder, given, checkpoint))
+        predictor = Predictor.load(path, checkpoint=checkpoint, **settings)
     prepared.announce(predictor.facts["precision"])
     return predictor

@@ -9,27 +9,54 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
-import functools
 import itertools
 import math
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from tqdm import tqdm
 
 from a2d_tf.core import devices
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.workers import in_threads, stop_on_signal
+from a2d_tf.core.workers import in_threads
 from a2d_tf.data.flow import Flow, fit, resize_frame
 from a2d_tf.ops import tracking
-from a2d_tf.video import outputs, video_files
-from a2d_tf.video.instances import Instances, VideoFrame
+from a2d_tf.video import video_files
 
 if TYPE_CHECKING:
-    from a2d_tf.video.predictor import Features, Predictor
+    from a2d_tf.video.predictor import Features, Instances, Predictor
 
 _Item = TypeVar("_Item")
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoFrame:
+    """A frame of a video, its instances, and what their tracks say of them.
+
+    Attributes:
+      number: 1 for the first frame of the video.
+      seconds: time at which the frame begins, as a player shows it.
+      image: RGB uint8 [H, W, 3].
+      instances: the network's own answer; N instances.
+      tracks: int64 [N], the track of each instance; an actor keeps its number.
+      codes: int64 [N], the label of the track in this frame; steadier than `instances.codes`.
+      scores: float64 [N], of `codes`.
+      until: time at which the next frame of the video begins, or the last one ends.
+    """
+
+    number: int
+    seconds: float
+    image: np.ndarray
+    instances: Instances
+    tracks: np.ndarray
+    codes: np.ndarray
+    scores: np.ndarray
+    until: float
+
+    @property
+    def label_map(self) -> np.ndarray:
+        """The network's label map: codes [H, W]; 0 is background."""
+        return self.instances.label_map
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,10 +101,6 @@ class Span:
         steps = max(0, -(-(low - self.first) // self.every))
         index = self.first + steps * self.every
         return index <= high and index in self
-
-    def numbers(self) -> Iterator[int]:
-        """The 1-based numbers of these frames, without end."""
-        return itertools.count(self.first + 1, self.every)
 
     def count(self, frames: int | None) -> int | None:
         """How many frames of a video of `frames` are answered; None where neither end is known."""
@@ -195,14 +218,6 @@ def answers(
         yield native, predictor.key_frame(clip, native.shape[:2])
 
 
-def _until(items, stops):
-    """Yield the items up to the one in hand when `stops` is no longer empty."""
-    for item in items:
-        yield item
-        if stops:
-            return
-
-
 def watch(
     predictor: Predictor,
     reader: video_files.Reader,
@@ -244,94 +259,19 @@ def watch(
             yield frame
 
     def chosen():
-        for image, instances in _until(_ahead(answers(predictor, frames(), span)), stops):
+        for image, instances in _ahead(answers(predictor, frames(), span)):
             yield image, instances.at_least(threshold, labels, facts)
+            if stops:
+                return
 
     def followed():
         is_cut = video_files.Cuts() if span.every <= video_files.CUT_REACH else None
         joint = facts["label_mode"] != "decoupled"
         tracked = tracking.follow(chosen(), labels, window, is_cut, joint=joint)
-        for number, answer in zip(span.numbers(), tracked):
+        for number, answer in zip(itertools.count(span.first + 1, span.every), tracked):
             yield VideoFrame(number, reader.seconds(number - 1), *answer, reader.seconds(number))
 
     yield from _ahead(followed())
-
-
-def write(
-    predictor: Predictor,
-    reader: video_files.Reader,
-    files: outputs.Outputs,
-    span: Span = EVERY_FRAME,
-    *,
-    stops: Sequence[Any] = (),
-    watched: Callable[[Iterator, int | None], Iterable] = lambda frames, _: frames,
-    **options: Any,
-) -> None:
-    """Predict the frames of a video and write the results.
-
-    Args:
-      predictor, reader, span, stops: as for `watch`.
-      files: of the results.
-      watched: (the frames, how many are expected or None) -> the same frames, for progress.
-      **options: further ones of `watch`.
-
-    Raises:
-      InputError: there are no frames, though `stops` is empty; or what `watch` raises.
-    """
-    frames = watch(predictor, reader, span, stops=stops, **options)
-    added = in_threads(
-        lambda frame: files.add(frame, predictor.labels),
-        watched(frames, span.count(reader.expected)),
-        ahead=2,
-        threads=1,
-        start=devices.give_way,
-    )
-    # Closed, so that nothing is written any more where this thread is interrupted.
-    with contextlib.closing(added):
-        collections.deque(added, maxlen=0)
-    if not files.frames and not stops:
-        raise InputError("no frame of the video lies between --start and --end")
-
-
-def predict(
-    load: Callable[[], Predictor],
-    reader: video_files.Reader,
-    output: str,
-    span: Span = EVERY_FRAME,
-    *,
-    kinds: Collection[str] = tuple(outputs.KINDS),
-    **options: Any,
-) -> tuple[Predictor, int, bool]:
-    """Predict the frames of a video into a folder.
-
-    Ctrl-C or SIGTERM ends it after the frame in hand, with whole files of the frames so far; before
-    the first frame, with those that were there.
-
-    Args:
-      load: returns the predictor; called when `output` is known to be writable.
-      reader: the video.
-      output: folder of the results.
-      span: the frames to answer.
-      kinds: as for `outputs.opened`.
-      **options: `window` and `threshold` of `watch`.
-
-    Returns:
-      (the predictor, frames written, whether a signal ended it).
-
-    Raises:
-      InputError: `output` cannot be written, the video ends before the span begins, or what `load`
-        and `reader` raise.
-      KeyboardInterrupt: a signal came while the predictor was being loaded.
-    """
-    place = outputs.opened(output, reader, span.every, kinds=kinds)
-    with stop_on_signal() as stops, place as files:
-        predictor = load()
-        if stops:  # nothing is answered: what is there stays
-            raise KeyboardInterrupt
-        bar = functools.partial(tqdm, desc="predict", unit="frame")
-        options["watched"] = lambda frames, total: bar(frames, total=total)
-        write(predictor, reader, files, span, stops=stops, **options)
-    return predictor, files.frames, bool(stops)
 
 
 def shortfall(reader: video_files.Reader, span: Span, count: int) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from a2d_tf.commands.beam import files
 from a2d_tf.commands.beam.pipeline import Setup
 from a2d_tf.core.errors import InputError
-from a2d_tf.video import batch, library, outputs
+from a2d_tf.video import library, outputs
 
 if TYPE_CHECKING:
     from a2d_tf.video.predictor import Predictor
@@ -29,10 +29,10 @@ def predict(
     output: str,
     load: Callable[[], Predictor],
     jobs: Sequence[library.Job],
-    request: batch.Request,
+    request: library.Request,
     on_error: str = "fail",
 ) -> dict[str, str]:
-    """Predict videos on Beam's workers; see `batch.predict`, whose place it takes.
+    """Predict videos on Beam's workers; see `library.predict`, whose place it takes.
 
     A video that fails does not stop the others, whatever `on_error` is. `output` is the folder of
     the library.
@@ -87,14 +87,14 @@ def _predict(setup, load, request, job) -> tuple[str, str, str, bool]:
             predictor = _predictor(setup, load, request)
             if video:
                 files.get(video, path)
-            note = batch.predict_video(predictor, copy, request)
+            note = library.predict_video(lambda: predictor, copy, request)
             if place:
                 # The record last: with it they count as finished.
                 files.delete(entry.path for entry in files.listing(place)[1].values())
                 files.put(copy.output, place, last=outputs.RECORD)
             return job.name, note and f"{shown} {note}", "", False
         except Exception as error:  # the others go on
-            why = batch.reason(copy, error).replace(path, shown)
+            why = library.reason(copy, error).replace(path, shown)
             return job.name, "", why, isinstance(error, outputs.OutputError)
 
 
