@@ -7,8 +7,7 @@ import tiny_network
 
 from a2d_tf.core.config import InferenceConfig
 from a2d_tf.model.layers import ConvNorm
-from a2d_tf.serving.folding import folded
-from a2d_tf.serving.served_network import ServedNetwork
+from a2d_tf.serving.served_network import ServedNetwork, folded
 
 pytestmark = pytest.mark.slow
 

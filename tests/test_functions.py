@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.serving import functions
+from a2d_tf.serving import exported
 from a2d_tf.video.predictor import Predictor
 
 PIXELS = tf.TensorSpec([None, 3], name="rgb")
@@ -39,11 +39,11 @@ def write(folder, power=3, factor=2.0):
     spec = served.key_frame.get_concrete_function()
     signatures = {"frame": served.frame.get_concrete_function(), "key_frame": spec}
     tf.saved_model.save(served, str(folder), signatures=signatures)
-    return functions.write(str(folder), served)
+    return exported.write_functions(str(folder), served)
 
 
 def test_functions_compute_with_the_weights_of_the_saved_model(tmp_path):
-    loaded = functions.load(str(tmp_path), write(tmp_path))
+    loaded = exported.load_functions(str(tmp_path), write(tmp_path))
     outputs = loaded["frame"](rgb=tf.constant([[1.0, 2.0, 3.0]]), flow=tf.constant(0.25))
     np.testing.assert_array_equal(outputs["sum"], [[8.25, 16.25, 24.25]])
     np.testing.assert_array_equal(outputs["half"], [[4.0, 8.0, 12.0]])
@@ -57,7 +57,7 @@ def test_functions_of_several_exports_do_not_mix(tmp_path):
     for power in (2, 5):
         folder = tmp_path / str(power)
         tf.keras.backend.clear_session()
-        loaded.append(functions.load(str(folder), write(folder, power)))
+        loaded.append(exported.load_functions(str(folder), write(folder, power)))
     sums = [float(each["frame"](rgb=rgb, flow=flow)["sum"][0, 0]) for each in loaded]
     assert sums == [4.0, 32.0]
 
@@ -65,23 +65,23 @@ def test_functions_of_several_exports_do_not_mix(tmp_path):
 def test_what_belongs_to_another_saved_model_is_not_used(tmp_path):
     old, new = tmp_path / "old", tmp_path / "new"
     digests = write(old)
-    assert functions.load(str(old), digests)
+    assert exported.load_functions(str(old), digests)
     write(new, power=4, factor=3.0)
     shutil.copy(new / "variables/variables.index", old / "variables/variables.index")
-    assert functions.load(str(old), digests) is None
+    assert exported.load_functions(str(old), digests) is None
 
 
 def test_what_another_tensorflow_wrote_and_what_is_damaged_is_not_used(tmp_path, monkeypatch):
     digests = write(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(tf, "__version__", "2.99.0")
-        assert functions.load(str(tmp_path), digests) is None
-    assert functions.load(str(tmp_path), digests)
+        assert exported.load_functions(str(tmp_path), digests) is None
+    assert exported.load_functions(str(tmp_path), digests)
     path = tmp_path / "functions" / "frame.pb"
     path.write_bytes(path.read_bytes()[:-1])
-    assert functions.load(str(tmp_path), digests) is None
+    assert exported.load_functions(str(tmp_path), digests) is None
     path.unlink()
-    assert functions.load(str(tmp_path), digests) is None
+    assert exported.load_functions(str(tmp_path), digests) is None
 
 
 def test_a_video_is_answered_as_by_the_saved_model_to_the_bit(saved_model, tmp_path, monkeypatch):
@@ -90,7 +90,7 @@ def test_a_video_is_answered_as_by_the_saved_model_to_the_bit(saved_model, tmp_p
     shutil.rmtree(older / "functions")
     quick = Predictor.load(saved_model)
     with monkeypatch.context() as patch:
-        patch.setattr(functions, "load", lambda *_: None)
+        patch.setattr(exported, "load_functions", lambda *_: None)
         slow = Predictor.load(saved_model)
     rng = np.random.default_rng(0)
     rgb = rng.integers(0, 256, (3, 48, 72, 3), np.uint8)

@@ -45,7 +45,7 @@ def truth_of(folder, film=FILM, name="clip1", size=SIZE, **fields):
 
 
 def read(truth, *predicted, labels=None):
-    return scoring.read(scoring.Truth(truth), scoring.folders(predicted), labels)
+    return scoring.read(truth, predicted, labels)
 
 
 def complaint(*arguments, **options):

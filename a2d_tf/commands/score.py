@@ -126,8 +126,7 @@ def score_tracks(truth: str, predicted: list[str], label_space: LabelSpace | Non
     # Late: it loads what decodes videos.
     from a2d_tf.video import scoring
 
-    annotated = scoring.Truth(truth)
-    videos, label_space, notes = scoring.read(annotated, scoring.folders(predicted), label_space)
+    videos, label_space, notes = scoring.read(truth, predicted, label_space)
     for note in notes:
         print(note)
     return _results("tracks", registry.Split(label_space, videos=list(videos.values())))

@@ -8,14 +8,17 @@ answers. A run and its export use this same `tf.Module`.
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 import tensorflow as tf
 
 from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.errors import MAX_FLOW, MAX_PIXELS
+from a2d_tf.model.layers import BATCH_NORMS, ConvNorm
 from a2d_tf.model.network import Network
 from a2d_tf.ops import canvas as canvas_ops
 from a2d_tf.ops import masks as mask_ops
-from a2d_tf.serving.folding import folded
 
 SIGNATURE = "serving_default"
 INPUTS = {
@@ -53,10 +56,41 @@ SIGNATURES = {
 }
 
 
+def folded(network: Network) -> Network:
+    """Return a network that computes the same with fewer variables and operations.
+
+    kernel * gamma / sqrt(variance + epsilon) is computed once, not at every call. In a mixed
+    precision the weights are rounded once, too, and take half the memory. Group norms stay.
+
+    Returns:
+      a Network of norm 'none' in place of batch norms, not for training; `network` itself if
+      nothing changes.
+    """
+    model = network.model_config
+    norms: dict[str, Any] = {
+        name: "none" for name in ("norm", "flow_norm") if getattr(model, name) in BATCH_NORMS
+    }
+    precision = network.compute.precision.replace("mixed_", "")
+    if not norms and precision == "float32":
+        return network
+    compute = dataclasses.replace(network.compute, precision=precision)
+    result = Network(dataclasses.replace(model, **norms), network.labels, compute)
+    for old_part, new_part in zip(network.parts().values(), result.parts().values()):
+        for new in new_part.layers:
+            if not new.weights:
+                continue
+            old = old_part.get_layer(new.name)
+            batch_norm = isinstance(old, ConvNorm) and old.norm in BATCH_NORMS
+            values = old.folded() if batch_norm else old.weights
+            for variable, value in zip(new.weights, values):
+                variable.assign(tf.cast(value, variable.dtype))
+    return result
+
+
 class ServedNetwork(tf.Module):
     """The network behind resizing and padding, in and out in pixels of the input.
 
-    Its batch norms are folded (see `serving.folding`).
+    Its batch norms are folded (see `folded`).
 
     Args:
       network: what is served; later changes of its weights have no effect here.
@@ -76,13 +110,20 @@ class ServedNetwork(tf.Module):
         # The weights alone, not the Keras models: those would be saved a second time, as layers.
         self.weights = network.variables
         self._length, self._stride = network.model_config.frames, stride
-        parts = _FrameNetwork(network, settings)
         pixels = [_spec("rgb", None, None, 3, dtype=tf.uint8), _spec("flow", None, None, 2)]
         clips = [_spec("rgb", *[None] * 3, 3, dtype=tf.uint8), _spec("flow", *[None] * 3, 2)]
         size = tf.TensorSpec([2], tf.int32, "size")
-        self.frame = tf.function(parts.features, pixels)
+
+        # Closures, not attributes: a SavedModel would track the Keras models in the network.
+        def frame(rgb, flow):
+            return _features(network, rgb, flow)
+
+        def key_frame(frames, size):
+            return _answer(network, settings, frames, size)
+
+        self.frame = tf.function(frame, pixels)
         features = self.frame.get_concrete_function().structured_outputs
-        self.key_frame = tf.function(parts.answer, [_stacked(features, self._length), size])
+        self.key_frame = tf.function(key_frame, [_stacked(features, self._length), size])
         self.serve = tf.function(self._serve, clips)
         images = _spec("images", None, dtype=tf.string)
         self.encoded = tf.function(self._encoded, [images, clips[1]])
@@ -147,60 +188,55 @@ class ServedNetwork(tf.Module):
         return {**outputs, "number": number, **state, "state_count": count + 1}
 
 
-class _FrameNetwork:
-    """A network in two steps, as a video needs it: the features of a frame, the answer of a clip.
+def _pyramids(network):
+    """Names of the pyramids that a frame has."""
+    # The action branch's appearance is the actor's, unless its top-down is its own.
+    shared = {"rgb"} if network.model_config.action_topdown == "shared" else set()
+    return sorted(set(network.backbones.output) - shared)
 
-    Not a tf.Module, so that a SavedModel does not track the Keras models in it.
-    """
 
-    def __init__(self, network: Network, settings: InferenceConfig):
-        self._network, self._settings = network, settings
-        # The action branch's appearance is the actor's, unless its top-down is its own.
-        shared = {"rgb"} if network.model_config.action_topdown == "shared" else set()
-        self._pyramids = sorted(set(network.backbones.output) - shared)
+def _features(network, rgb, flow):
+    """The signature `frame`: uint8 [B, H, W, 3] and float32 [B, H, W, 2] -> dict."""
+    backbones, canvas = network.backbones, network.image_size
+    finite = tf.debugging.assert_all_finite(flow, "flow must be finite")
+    with tf.control_dependencies([finite, *_shape_checks(rgb, flow)]):
+        flow = tf.clip_by_value(flow, -MAX_FLOW, MAX_FLOW)
+        placed, vectors, inside = canvas_ops.place(rgb, flow, canvas)
+    inputs = {"rgb": placed, "flow": vectors}
+    pyramids = backbones({name: inputs[name] for name in backbones.input}, training=False)
+    outputs = {
+        f"{name}_p{level}": x
+        for name in _pyramids(network)
+        for level, x in enumerate(pyramids[name], 2)
+    }
+    outputs["inside"] = tf.tile(inside[None], [tf.shape(rgb)[0], 1])
+    if network.model_config.use_refiner:
+        outputs["image"] = placed
+    return outputs
 
-    def features(self, rgb: tf.Tensor, flow: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The signature `frame`: uint8 [B, H, W, 3] and float32 [B, H, W, 2] -> dict."""
-        backbones, canvas = self._network.backbones, self._network.image_size
-        finite = tf.debugging.assert_all_finite(flow, "flow must be finite")
-        with tf.control_dependencies([finite, *_shape_checks(rgb, flow)]):
-            flow = tf.clip_by_value(flow, -MAX_FLOW, MAX_FLOW)
-            placed, vectors, inside = canvas_ops.place(rgb, flow, canvas)
-        inputs = {"rgb": placed, "flow": vectors}
-        pyramids = backbones({name: inputs[name] for name in backbones.input}, training=False)
-        outputs = {
-            f"{name}_p{level}": x
-            for name in self._pyramids
-            for level, x in enumerate(pyramids[name], 2)
-        }
-        outputs["inside"] = tf.tile(inside[None], [tf.shape(rgb)[0], 1])
-        if self._network.model_config.use_refiner:
-            outputs["image"] = placed
-        return outputs
 
-    def answer(self, frames: dict[str, tf.Tensor], size: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The signature `key_frame`: features [B, 2L + 1, ...] and int32 [2] -> the outputs."""
-        network, settings = self._network, self._settings
-        pyramids = {
-            name: [frames[f"{name}_p{level}"] for level in range(2, 6)] for name in self._pyramids
-        }
-        inside = frames["inside"][:, network.model_config.frames // 2]
-        detections = network.detect(pyramids, inside, settings, frames.get("image"))
-        with tf.control_dependencies([_size_check(size[0], size[1])]):
-            ratio = tf.cast(size, tf.float32) / tf.cast(inside, tf.float32)
-        outputs = {name: detections[name] for name in OUTPUTS if name in detections}
-        outputs["boxes"] = detections["boxes"] * tf.tile(ratio, [1, 2])[:, None]
-        painted = mask_ops.paint(
-            detections["masks"],
-            outputs["boxes"],
-            detections["score"],
-            detections["code"],
-            height=size[0],
-            width=size[1],
-            per_pixel=settings.paint == "pixel",
-        )
-        outputs["label_map"] = tf.cast(painted, tf.as_dtype(network.labels.code_dtype))
-        return outputs
+def _answer(network, settings, frames, size):
+    """The signature `key_frame`: features [B, 2L + 1, ...] and int32 [2] -> the outputs."""
+    pyramids = {
+        name: [frames[f"{name}_p{level}"] for level in range(2, 6)] for name in _pyramids(network)
+    }
+    inside = frames["inside"][:, network.model_config.frames // 2]
+    detections = network.detect(pyramids, inside, settings, frames.get("image"))
+    with tf.control_dependencies([_size_check(size[0], size[1])]):
+        ratio = tf.cast(size, tf.float32) / tf.cast(inside, tf.float32)
+    outputs = {name: detections[name] for name in OUTPUTS if name in detections}
+    outputs["boxes"] = detections["boxes"] * tf.tile(ratio, [1, 2])[:, None]
+    painted = mask_ops.paint(
+        detections["masks"],
+        outputs["boxes"],
+        detections["score"],
+        detections["code"],
+        height=size[0],
+        width=size[1],
+        per_pixel=settings.paint == "pixel",
+    )
+    outputs["label_map"] = tf.cast(painted, tf.as_dtype(network.labels.code_dtype))
+    return outputs
 
 
 def _spec(name, *shape, dtype=tf.float32):

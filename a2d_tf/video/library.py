@@ -101,7 +101,7 @@ def plan(video: str | None, videos: str | None, output: str) -> tuple[Job, ...] 
     else:
         return None
     jobs = tuple(Job(path, os.path.join(output, _name(path))) for path in paths)
-    _check(jobs)
+    _check_names(jobs)
     there = [name for name in _TAKEN if os.path.lexists(os.path.join(output, name))]
     records = os.path.join(glob.escape(output), "*", RECORD)
     # Without a prediction, a library has its list of what failed.
@@ -201,23 +201,25 @@ def _name(path):
     return name if os.path.isdir(path) else os.path.splitext(name)[0]
 
 
-def _check(jobs: Sequence[Job]) -> None:
+def _check_names(jobs):
     """Raise InputError where two predictions would have one place, or one no place."""
     seen: dict[str, str] = {}
     for job in jobs:
+        problem = None
         if not is_file_name(job.name) or job.name in _TAKEN or job.name.startswith("."):
-            raise InputError(
-                f"{job.path}: {shown(job.name)} cannot be the name of its results; rename it"
-            )
-        if job.name in seen:
-            raise InputError(
-                f"{job.path}: its results would be those of {seen[job.name]}, for both are named "
+            problem = f"{shown(job.name)} cannot be the name of its results; rename it"
+        elif job.name in seen:
+            problem = (
+                f"its results would be those of {seen[job.name]}, for both are named "
                 f"{shown(job.name)}; rename one of them"
             )
+        else:
+            source, place = (os.path.join(os.path.realpath(x), "") for x in (job.path, job.output))
+            if source.startswith(place):
+                problem = "would be overwritten; give another --output"
+        if problem:
+            raise InputError(f"{job.path}: {problem}")
         seen[job.name] = job.path
-        source, place = os.path.realpath(job.path), os.path.realpath(job.output)
-        if os.path.join(source, "").startswith(os.path.join(place, "")):
-            raise InputError(f"{job.path}: would be overwritten; give another --output")
 
 
 def model(path: str) -> dict[str, str]:

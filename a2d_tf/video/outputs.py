@@ -34,16 +34,8 @@ if TYPE_CHECKING:
 
 HIDDEN = ".prediction-"  # begins the name of a folder of results that are not yet whole
 _NEEDS = {"page": ("overlay", "tracks")}
-COLUMNS = (
-    "track_id",
-    "actor",
-    "action",
-    "start_second",
-    "end_second",
-    "start_frame",
-    "end_frame",
-    "mean_score",
-)
+_STRETCH = ("start_second", "end_second", "start_frame", "end_frame")
+COLUMNS = ("track_id", "actor", "action", *_STRETCH, "mean_score")
 _IN_MEMORY = 1 << 14  # bytes of a track's rows that are held in memory
 
 
@@ -184,19 +176,14 @@ def _move_files(new, folder):
 
 def _check_place(folder):
     """Raise OutputError where a prediction would replace something else in its folder."""
-    there = {name: os.path.join(folder, name) for name in RESULTS}
-    there = {name: place for name, place in there.items() if os.path.lexists(place)}
-    strange = [
-        place
-        for name, place in there.items()
-        if os.path.islink(place) or os.path.isdir(place) != (name == KINDS["label_maps"])
-    ]
-    if there and VIDEO not in there:
-        strange = list(there.values())
-    if strange:
-        raise OutputError(
-            f"{strange[0]}: not a prediction's own; remove it, or give another --output"
-        )
+    there = [name for name in RESULTS if os.path.lexists(os.path.join(folder, name))]
+    for name in there:
+        place = os.path.join(folder, name)
+        is_own = VIDEO in there and os.path.isdir(place) == (name == KINDS["label_maps"])
+        if not is_own or os.path.islink(place):
+            raise OutputError(
+                f"{place}: not a prediction's own; remove it, or give another --output"
+            )
     if there:
         try:
             read_facts(folder)
@@ -438,7 +425,7 @@ class _Track:
 def _stretch(begin, end):
     """The fields of a stretch of time: (frame, second) to (frame, second)."""
     values = (round(begin[1], 3), round(end[1], 3), begin[0], end[0])
-    return dict(zip(COLUMNS[3:7], values))
+    return dict(zip(_STRETCH, values))
 
 
 def _append(rows, fields):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 import json
 import os
 import pathlib
@@ -85,14 +86,20 @@ def read_facts(folder: str | os.PathLike) -> Facts:
     """Read the facts of a prediction; InputError where `video.json` is missing or damaged."""
     fields = load_json(os.path.join(folder, VIDEO), _FACTS, _REMEDY)
     return Facts(
-        name=fields["name"],
-        images=None if fields["images"] is None else tuple(fields["images"]),
-        frames=fields["frames"],
+        fields["name"],
+        None if fields["images"] is None else tuple(fields["images"]),
+        fields["frames"],
         size=(fields["height"], fields["width"]),
         span=(float(fields["begin"]), float(fields["until"])),
         step=fields["every"] / fields["fps"],
         labels=LabelSpace.from_fields(fields["labels"]),
     )
+
+
+def of_library(output: str | os.PathLike) -> list[pathlib.Path]:
+    """The folders of a library that hold a `tracks.json`, by name; hidden ones do not count."""
+    paths = pathlib.Path(output).glob(f"*/{KINDS['tracks']}")
+    return sorted(path.parent for path in paths if not path.parent.name.startswith("."))
 
 
 def read_tracks(
@@ -132,13 +139,11 @@ class Detections:
     """What a prediction holds, frame by frame.
 
     Attributes:
-      folder: of the prediction.
       facts: of the video.
       frames: 1-based numbers of the frames that were answered, ascending.
       objects: {number of a frame: what is in it}, with the labels and scores of the tracks.
     """
 
-    folder: pathlib.Path
     facts: Facts
     frames: tuple[int, ...]
     objects: dict[int, Objects]
@@ -165,21 +170,23 @@ def read_detections(folder: str | os.PathLike, min_score: float = 0.0) -> Detect
     Raises:
       InputError: a file is missing or damaged; names the field.
     """
-    folder = pathlib.Path(folder)
-    if not (folder / KINDS["label_maps"]).is_dir():
-        raise InputError(f"{folder / KINDS['label_maps']}: no such folder; {_REMEDY}, to the end")
+    maps, path = (
+        pathlib.Path(folder, KINDS["label_maps"]),
+        pathlib.Path(folder, KINDS["detections"]),
+    )
+    if not maps.is_dir():
+        raise InputError(f"{maps}: no such folder; {_REMEDY}, to the end")
     facts = read_facts(folder)
-    named = (path.stem for path in (folder / KINDS["label_maps"]).iterdir())
-    frames = tuple(sorted(int(name) for name in named if re.fullmatch("[0-9]{5,9}", name)))
-    masks = _masks(folder, facts.size)
+    numbers = (int(path.stem) for path in maps.iterdir() if re.fullmatch("[0-9]{5,9}", path.stem))
+    masks = _masks(path, *facts.size)
     rows: dict[int, list] = collections.defaultdict(list)
     for track in read_tracks(folder, _TRACK):
         identity = track["track_id"]
         for row in track["frames"] if track["mean_score"] >= min_score else ():
             if (row["frame"], identity) not in masks:
                 raise InputError(
-                    f"{folder / KINDS['detections']}: no entry for track {identity} in frame "
-                    f"{row['frame']}, as in tracks.json; {_REMEDY}"
+                    f"{path}: no entry for track {identity} in frame {row['frame']}, as in "
+                    f"tracks.json; {_REMEDY}"
                 )
             mask = masks[row["frame"], identity]
             if mask:
@@ -190,13 +197,12 @@ def read_detections(folder: str | os.PathLike, min_score: float = 0.0) -> Detect
         objects[frame] = Objects(
             np.array(tracks, np.int64), np.array(codes, np.int64), rles, np.array(scores, float)
         )
-    return Detections(folder, facts, frames, objects)
+    return Detections(facts, tuple(sorted(numbers)), objects)
 
 
-def _masks(folder, size):
+def _masks(path, height, width):
     """{(frame, track): its RLE, or None where no pixel is in it}."""
     masks: dict[tuple[int, int], dict | None] = {}
-    height, width = size
 
     def take(entry):
         check_json(entry, _DETECTION)
@@ -208,7 +214,7 @@ def _masks(folder, size):
         runs = runs_of(rle["counts"], height * width)
         masks[entry["image_id"], entry["track_id"]] = rle if any(runs[1::2]) else None
 
-    load_json(folder / KINDS["detections"], [take], _REMEDY)
+    load_json(path, [take], _REMEDY)
     return masks
 
 
@@ -228,24 +234,28 @@ def read(
     source = source or facts.name
     if not is_file_name(source):
         raise InputError(
-            f"{found.folder / VIDEO}: name: {shown(source)} is no file's; give it by --video"
+            f"{os.path.join(folder, VIDEO)}: name: {shown(source)} is no file's; give it by --video"
         )
-    names = {
-        code: (labels.actors[actor], labels.actions[action])
-        for code, (actor, action) in zip(labels.codes, labels.pairs.tolist())
-    }
-    actions: dict[str, list[str]] = {}
-    for actor, action in names.values():
-        actions.setdefault(actor, []).append(action)
-    shapes: dict[tuple[int, str], list[Shape]] = {}
+    actions: dict[str, list[str]] = collections.defaultdict(list)
+    for actor, action in labels.pairs.tolist():
+        actions[labels.actors[actor]].append(labels.actions[action])
+    shapes: dict[tuple[int, str], list[Shape]] = collections.defaultdict(list)
     for frame, objects in sorted(found.objects.items()):
-        for identity, code, mask in zip(objects.tracks, objects.codes, objects.masks):
-            if code not in names:
+        for identity, code, mask in zip(objects.tracks.tolist(), objects.codes, objects.masks):
+            if code not in labels.codes:
                 raise InputError(
-                    f"{found.folder / KINDS['tracks']}: category_id: {code} has no name; {_REMEDY}"
+                    f"{os.path.join(folder, KINDS['tracks'])}: category_id: {code} has no name; "
+                    f"{_REMEDY}"
                 )
-            actor, action = names[code]
-            shapes.setdefault((int(identity), actor), []).append(Shape(frame, action, mask))
+            actor, action = labels.split(code)
+            shape = Shape(frame, labels.actions[action - 1], mask)
+            shapes[identity, labels.actors[actor - 1]].append(shape)
+    # The first actor of a track keeps its number, others get a free one.
+    free = itertools.count(max((identity for identity, _ in shapes), default=0) + 1)
+    tracks: dict[int, Track] = {}
+    for (identity, actor), own in sorted(shapes.items(), key=lambda item: item[0]):
+        number = next(free) if identity in tracks else identity
+        tracks[number] = Track(number, actor, tuple(own))
     return TrackedVideo(
         source=source,
         images=facts.images,
@@ -253,16 +263,5 @@ def read(
         frame_count=found.frame_count,
         frames=found.frames,
         actions={actor: tuple(own) for actor, own in actions.items()},
-        tracks=_numbered(shapes),
+        tracks=tuple(tracks[number] for number in sorted(tracks)),
     )
-
-
-def _numbered(shapes):
-    """A track for each actor of each; the first keeps the number, others get a free one."""
-    free = max((identity for identity, _ in shapes), default=0) + 1
-    tracks: dict[int, Track] = {}
-    for (identity, actor), own in sorted(shapes.items(), key=lambda item: item[0]):
-        if identity in tracks:
-            identity, free = free, free + 1
-        tracks[identity] = Track(identity, actor, tuple(own))
-    return tuple(tracks[identity] for identity in sorted(tracks))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -18,103 +18,22 @@ from a2d_tf.data.segmentations import decode_parts
 from a2d_tf.evaluation.coco_results import encode_mask
 from a2d_tf.evaluation.scenes import Frame, Objects
 from a2d_tf.video import predictions
-from a2d_tf.video.views import pages
 
 _Numbered = dict[int, AnnotatedFrame]
 
 
-class Truth:
-    """The annotated videos of a YouTube-VIS file.
-
-    Attributes:
-      path: the file.
-      videos: {name: {1-based number, as in `AnnotatedFrame`: frame}}.
-    """
-
-    def __init__(self, path: str | os.PathLike):
-        """Read the file.
-
-        Raises:
-          InputError: it is missing, damaged or no YouTube-VIS, or two of several have a frame.
-        """
-        self.path = pathlib.Path(path)
-        if not self.path.exists():
-            raise InputError(f"{self.path}: no such file; --truth names annotations of YouTube-VIS")
-        self.videos: dict[str, _Numbered] = {}
-        for document in read_export(self.path, DEFAULTS, "youtube_vis"):
-            for frame in document.frames:
-                numbered = self.videos.setdefault(frame.video or "", {})
-                if frame.number in numbered:
-                    raise InputError(
-                        f"{document.path}: {frame.where}: another file of {self.path} has this "
-                        "frame, too; name one file"
-                    )
-                numbered[frame.number] = frame
-
-    def objects(self, frame: AnnotatedFrame, size: tuple[int, int], labels: LabelSpace) -> Objects:
-        """Decode the objects of a frame whose video has this (height, width).
-
-        Raises:
-          InputError: another size or label, a damaged mask, or a track twice; names the place.
-        """
-        where = f"{self.path}: {frame.where}"
-        if frame.size not in (None, size):
-            height, width = frame.size or size
-            raise InputError(
-                f"{where}: is {width}x{height}, but the prediction {size[1]}x{size[0]} (width x "
-                "height); annotate and predict the same video"
-            )
-        names = Names(known=labels)
-        check_label_space(((self.path, instance) for instance in frame.instances), names, labels)
-        tracks, codes, masks = [], [], []
-        for instance in frame.instances:
-            actor, action = names.pair(instance) or ("", "")
-            try:
-                masks.append(encode_mask(decode_parts(instance.parts, size, size)))
-            except InputError as error:
-                raise InputError(f"{self.path}: {instance.where}: {error}") from error
-            if instance.track in tracks:
-                raise InputError(
-                    f"{self.path}: {instance.where}: track {instance.track} is twice in this "
-                    "frame; give each object a 'track_id' of its own"
-                )
-            tracks.append(instance.track)
-            codes.append(labels.encode(labels.actors.index(actor), labels.actions.index(action)))
-        return Objects(
-            np.array(tracks, np.int64), np.array(codes, np.int64), masks, np.ones(len(codes))
-        )
-
-
-def folders(predicted: Sequence[str | os.PathLike]) -> list[pathlib.Path]:
-    """Find the folders of predictions: those given, and those in a library given.
-
-    Raises:
-      InputError: a path holds none.
-    """
-    found: list[pathlib.Path] = []
-    tracks = predictions.KINDS["tracks"]
-    for path in map(pathlib.Path, predicted):
-        alone = (path / tracks).is_file()
-        inside = [path] if alone else pages.predictions(path)
-        if not inside:
-            raise InputError(
-                f"--predicted={path}: neither a prediction nor a library of predictions, for there "
-                f"is no {tracks}; a2d_tf.predict makes them"
-            )
-        found += inside
-    return found
-
-
 def read(
-    truth: Truth, places: Iterable[pathlib.Path], labels: LabelSpace | None = None
+    truth: str | os.PathLike,
+    predicted: Sequence[str | os.PathLike],
+    labels: LabelSpace | None = None,
 ) -> tuple[dict[str, list[Frame]], LabelSpace, list[str]]:
     """Compare predictions with the truth in the frames that are annotated.
 
     A frame that is annotated and was not segmented counts as one in which nothing was found.
 
     Args:
-      truth: the annotated videos.
-      places: folders of predictions.
+      truth: path of YouTube-VIS's JSON.
+      predicted: folders of predictions, or of libraries.
       labels: the label space; by default that of the predictions.
 
     Returns:
@@ -122,42 +41,89 @@ def read(
 
     Raises:
       InputError: two predictions of a video, none of a video of the truth, other labels or sizes,
-        or a damaged file.
+        or a missing or damaged file.
     """
+    truth = pathlib.Path(truth)
+    annotated = _annotated(truth)
     videos: dict[str, list[Frame]] = {}
     notes, unknown = [], []
-    for place in places:
-        found = predictions.read_detections(place)
-        labels = labels or found.facts.labels
-        if _classes(labels) != _classes(found.facts.labels):
+    for folder in _folders(predicted):
+        found = predictions.read_detections(folder)
+        name, facts = found.name, found.facts
+        labels = labels or facts.labels
+        if _classes(labels) != _classes(facts.labels):
             raise InputError(
-                f"{found.folder / predictions.VIDEO}: labels: not the label space of the others, "
+                f"{folder / predictions.VIDEO}: labels: not the label space of the others, "
                 "or of --labels; score predictions of one label space together"
             )
-        if found.name not in truth.videos:
-            known = ", ".join(list(truth.videos)[:5])
+        if name not in annotated:
+            known = ", ".join([*list(annotated)[:5], *["..."] * (len(annotated) > 5)])
             unknown.append(
-                f"{found.folder}: is of the video '{found.name}', which {truth.path} does not "
-                f"annotate; it has {known}{', ...' if len(truth.videos) > 5 else ''}"
+                f"{folder}: is of the video '{name}', which {truth} does not annotate; it has "
+                f"{known}"
             )
             continue
-        if found.name in videos:
-            raise InputError(f"{found.folder}: another prediction of '{found.name}'; give one")
-        numbered = _placed(truth.videos[found.name], found.facts.images)
-        videos[found.name] = _compare(truth, found, numbered, labels)
+        if name in videos:
+            raise InputError(f"{folder}: another prediction of '{name}'; give one")
+        numbered = _placed(annotated[name], facts.images)
+        last = max(numbered)
+        if found.frame_count is not None and last > found.frame_count:
+            raise InputError(
+                f"{truth}: {numbered[last].where}: is frame {last}, but '{name}' has "
+                f"{found.frame_count}; name its first frame {name}/00000.jpg"
+            )
+        videos[name] = [
+            Frame(
+                _objects(truth, frame, facts.size, labels),
+                found.objects.get(number, Objects.none()),
+            )
+            for number, frame in sorted(numbered.items())
+        ]
         unanswered = len(set(numbered) - set(found.frames))
         if unanswered:
             notes.append(
-                f"{found.name}: {unanswered} of {len(numbered)} annotated frames were not "
+                f"{name}: {unanswered} of {len(numbered)} annotated frames were not "
                 "segmented; all in them counts as missed"
             )
     if unknown and not videos:
         raise InputError(unknown[0])
     notes += [f"{problem}; not scored" for problem in unknown]
-    left = len(truth.videos) - len(videos)
+    left = len(annotated) - len(videos)
     if left:
-        notes.append(f"{left} of {len(truth.videos)} annotated videos have no prediction")
+        notes.append(f"{left} of {len(annotated)} annotated videos have no prediction")
     return videos, labels or A2D, notes
+
+
+def _annotated(path) -> dict[str, _Numbered]:
+    """The videos of a YouTube-VIS file: {name: {1-based number: frame}}."""
+    if not path.exists():
+        raise InputError(f"{path}: no such file; --truth names annotations of YouTube-VIS")
+    videos: dict[str, _Numbered] = {}
+    for document in read_export(path, DEFAULTS, "youtube_vis"):
+        for frame in document.frames:
+            numbered = videos.setdefault(frame.video or "", {})
+            if frame.number in numbered:
+                raise InputError(
+                    f"{document.path}: {frame.where}: another file of {path} has this frame, too; "
+                    "name one file"
+                )
+            numbered[frame.number] = frame
+    return videos
+
+
+def _folders(predicted):
+    """The folders of predictions: those given, and those in a library given."""
+    found: list[pathlib.Path] = []
+    tracks = predictions.KINDS["tracks"]
+    for path in map(pathlib.Path, predicted):
+        inside = [path] if (path / tracks).is_file() else predictions.of_library(path)
+        if not inside:
+            raise InputError(
+                f"--predicted={path}: neither a prediction nor a library of predictions, for there "
+                f"is no {tracks}; a2d_tf.predict makes them"
+            )
+        found += inside
+    return found
 
 
 def _classes(labels):
@@ -177,17 +143,30 @@ def _placed(numbered: _Numbered, images: Sequence[str] | None) -> _Numbered:
     return numbered if 0 in named or len(places) < len(found) else named
 
 
-def _compare(truth, found, numbered, labels):
-    """The frames of a prediction beside the truth."""
-    last = max(numbered)
-    if found.frame_count is not None and last > found.frame_count:
+def _objects(path, frame: AnnotatedFrame, size: tuple[int, int], labels: LabelSpace) -> Objects:
+    """Decode the objects of a frame whose video has this (height, width)."""
+    if frame.size not in (None, size):
+        height, width = frame.size or size
         raise InputError(
-            f"{truth.path}: {numbered[last].where}: is frame {last}, but '{found.name}' has "
-            f"{found.frame_count}; name its first frame {found.name}/00000.jpg"
+            f"{path}: {frame.where}: is {width}x{height}, but the prediction {size[1]}x{size[0]} "
+            "(width x height); annotate and predict the same video"
         )
-    frames = []
-    for number in sorted(numbered):
-        size = found.facts.size
-        objects = found.objects.get(number, Objects.none())
-        frames.append(Frame(truth.objects(numbered[number], size, labels), objects))
-    return frames
+    names = Names(known=labels)
+    check_label_space(((path, instance) for instance in frame.instances), names, labels)
+    tracks, codes, masks = [], [], []
+    for instance in frame.instances:
+        actor, action = names.pair(instance) or ("", "")
+        try:
+            masks.append(encode_mask(decode_parts(instance.parts, size, size)))
+        except InputError as error:
+            raise InputError(f"{path}: {instance.where}: {error}") from error
+        if instance.track in tracks:
+            raise InputError(
+                f"{path}: {instance.where}: track {instance.track} is twice in this frame; give "
+                "each object a 'track_id' of its own"
+            )
+        tracks.append(instance.track)
+        codes.append(labels.encode(labels.actors.index(actor), labels.actions.index(action)))
+    return Objects(
+        np.array(tracks, np.int64), np.array(codes, np.int64), masks, np.ones(len(codes))
+    )

@@ -17,7 +17,7 @@ from a2d_tf.core.config import ComputeConfig, InferenceConfig, LearningConfig, M
 from a2d_tf.core.labels import A2D
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import coco_classes
-from a2d_tf.serving.folding import folded
+from a2d_tf.serving.served_network import folded
 from tools.benchmarks import measure, peers, setups
 
 _SIZES = (32, 64, 128, 256, 512)  # of torchvision's anchors

@@ -14,6 +14,7 @@ machine; others are of a disk that every worker sees. docs/scaling.md says more.
 from __future__ import annotations
 
 import functools
+import importlib
 import logging
 import os
 import re
@@ -24,7 +25,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # inherited by the workers
 
 from absl import flags
 
-from a2d_tf.commands.beam import files, pipeline
+from a2d_tf.commands.beam import files, workers
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 
@@ -35,7 +36,6 @@ _STAGING = flags.DEFINE_string(
     "Folder on each machine for copies of what URLs name; by default one of yours in that for "
     "temporary files. Copies of inputs and models stay there for the next time.",
 )
-_COMMANDS = ("records", "predict")
 _LOCAL = ("task", "workers")  # which share the work without Beam
 _OF_URL = re.compile(r"(--?(\w+)=(?:[^/:]*=)?)([A-Za-z][A-Za-z0-9+.-]*://.*)", re.DOTALL)
 
@@ -48,15 +48,16 @@ def main(argv: list[str], command: str = "", words: tuple[str, ...] = ()) -> int
         if name in FLAGS and FLAGS[name].present:
             raise InputError(f"--{name}: here the runner shares the work; give its flags after --")
     logging.getLogger().setLevel(logging.ERROR)  # Beam says at its import what it does without
-    pipeline.options(words)
+    workers.options(words)
     staging = _staging()
     with tempfile.TemporaryDirectory(dir=staging) as folder:
         copies, stands, own = _copied(sys.argv[1:], folder, staging)
         # The same command, with copies in place of URLs.
         FLAGS.unparse_flags()
         argv = command_line.parse([argv[0], *own])
-        setup = pipeline.Setup(words, copies, stands, staging)
-        return {"records": _records, "predict": _predict}[command](argv, setup)
+        setup = workers.Setup(words, copies, stands, staging)
+        module, share = _COMMANDS[command]
+        return share(sys.modules[module].main, argv, setup)
 
 
 def _staging():
@@ -98,39 +99,36 @@ def _copied(words, folder, staging):
     return tuple(copies), stands, own
 
 
-def _records(argv, setup):
-    from a2d_tf.commands import build_records
-    from a2d_tf.commands.beam import records
-
+def _records(main, argv, setup):
     url = setup.url_of(FLAGS.output or "")
     if url:
         files.get(url, FLAGS.output)
-    status = build_records.main(argv, functools.partial(records.build_all, setup))
+    status = main(argv, functools.partial(workers.build_all, setup))
     if url:
-        records.publish(FLAGS.output, url)
+        workers.publish_records(FLAGS.output, url)
     return status
 
 
-def _predict(argv, setup):
-    from a2d_tf import predict
-    from a2d_tf.commands.beam import prediction
-
+def _predict(main, argv, setup):
     output = os.path.normpath(FLAGS.output or "")
-    prediction.mirror(setup, output)
-    status = predict.main(argv, functools.partial(prediction.predict, setup, output))
-    prediction.publish(setup, output)
+    workers.fetch_small(setup, output)
+    status = main(argv, functools.partial(workers.predict, setup, output))
+    workers.publish_library(setup, output)
     return status
+
+
+_COMMANDS = {
+    "records": ("a2d_tf.commands.build_records", _records),
+    "predict": ("a2d_tf.predict", _predict),
+}
 
 
 def run() -> None:
     """Run the command line."""
     command, words = (sys.argv[1] if len(sys.argv) > 1 else ""), sys.argv[1:]
-    if command in _COMMANDS:
+    if command in _COMMANDS:  # its flags alone, for the two have some of the same names
+        importlib.import_module(_COMMANDS[command][0])
         end = words.index("--") if "--" in words else len(words)
-        if command == "records":  # its flags; the two commands have some of the same names
-            import a2d_tf.commands.build_records  # noqa: F401
-        else:
-            import a2d_tf.predict  # noqa: F401
         sys.argv[1:], words = words[1:end], words[end + 1 :]
     elif command and not command_line.wants_help(sys.argv):
         sys.argv[1:1] = ["--"]  # what follows are words, of which `main` complains

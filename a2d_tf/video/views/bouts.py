@@ -9,7 +9,9 @@ from __future__ import annotations
 import collections
 import colorsys
 import dataclasses
+import itertools
 import math
+import operator
 import os
 from collections.abc import Iterable
 
@@ -100,29 +102,25 @@ def read(folder: str | os.PathLike) -> list[Track]:
     Raises:
       InputError: the file is missing, or names the field that is missing or malformed.
     """
+    # Without the rows of single frames, which are nearly all of a long video's file.
+    rows = read_tracks(folder, _check_track, lambda row: None if "bbox" in row else row)
     tracks = []
-    for row in read_tracks(folder, _check_track, _without_frames):
-        bouts = [Bout(*(bout[name] for name in _BOUT)) for bout in row["actions"]]
-        own = tuple(sorted(bouts, key=lambda bout: bout.start))
-        tracks.append(Track(row["track_id"], row["actor"], own))
+    for row in rows:
+        own = sorted(row["actions"], key=operator.itemgetter("start_second"))
+        found = tuple(Bout(*(bout[name] for name in _BOUT)) for bout in own)
+        tracks.append(Track(row["track_id"], row["actor"], found))
     return sorted(tracks, key=lambda track: (track.start, track.number))
 
 
-def _without_frames(fields):
-    """Drop the rows of single frames, which are nearly all of a long video's file."""
-    return None if "bbox" in fields else fields
-
-
 def _check_track(fields):
-    check_json(fields, {"track_id": whole(1), "actor": _check_name, "actions": [_check_bout]})
+    check_json(fields, {"track_id": whole(1), "actor": _check_name, "actions": [_BOUT]})
     if not fields["actions"]:
         raise ValueError("actions: none")
-
-
-def _check_bout(fields):
-    check_json(fields, _BOUT)
-    if fields["end_second"] < fields["start_second"]:
-        raise ValueError(f"end_second: {fields['end_second']:g} is before its start")
+    for i, bout in enumerate(fields["actions"]):
+        if bout["end_second"] < bout["start_second"]:
+            raise ValueError(
+                f"actions[{i}]: end_second: {bout['end_second']:g} is before its start"
+            )
 
 
 def time_budget(tracks: Iterable[Track]) -> dict[tuple[str, str], float]:
@@ -171,10 +169,9 @@ def colours(names: Iterable[str], labels: LabelSpace | None = None) -> dict[str,
     found = set(names)
     known = labels.actions if labels else ()
     none = labels.none_action if labels else "none"
-    shades, count = {}, 0
+    shades, indices = {}, itertools.count()
     for name in [*known, *sorted(found - set(known))]:
-        shades[name] = _NONE if name == none else _colour(count)
-        count += name != none
+        shades[name] = _NONE if name == none else _colour(next(indices))
     return {name: colour for name, colour in shades.items() if name in found}
 
 

@@ -13,7 +13,7 @@ import itertools
 import os
 import pathlib
 import urllib.parse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from tqdm import tqdm
@@ -36,22 +36,29 @@ _STEPS, _LANES = 300, 8  # of the timeline in small
 
 
 class _Names:
-    """The names of actors and actions on a page, which its script knows by their indices."""
+    """The names of actors and actions on a page, which its script knows by their indices.
 
-    def __init__(self, pairs: Iterable[tuple[str, str]], labels: LabelSpace | None):
-        pairs = list(pairs)
+    Attributes:
+      shades: {action: colour}.
+    """
+
+    def __init__(self, pairs: Collection[tuple[str, str]], labels: LabelSpace | None):
         self.shades = bouts.colours((action for _, action in pairs), labels)
-        self._actors = {actor: i for i, actor in enumerate(sorted({actor for actor, _ in pairs}))}
-        self._actions = {action: i for i, action in enumerate(self.shades)}
+        self.actors, self._actions = sorted({actor for actor, _ in pairs}), list(self.shades)
 
     def pair(self, actor: str, action: str) -> list[int]:
         """The indices of both."""
-        return [self._actors[actor], self._actions[action]]
+        return [self.actors.index(actor), self._actions.index(action)]
 
     def data(self, title: str) -> dict[str, Any]:
         """What the scripts of both pages know."""
-        names = {"actors": list(self._actors), "actions": list(self._actions)}
-        return {"title": title, **names, "colours": list(self.shades.values())}
+        colours = list(self.shades.values())
+        return {
+            "title": title,
+            "actors": self.actors,
+            "actions": self._actions,
+            "colours": colours,
+        }
 
 
 def _write(folder, template, data, **values):
@@ -73,21 +80,18 @@ def write_page(folder: str | os.PathLike) -> pathlib.Path:
       InputError: a file is missing or malformed, or the page cannot be written.
     """
     tracks, video = bouts.read(folder), read_facts(folder)
-    pairs = [(track.actor, track.bouts[0].action) for track in tracks]
-    names = _Names([*pairs, *bouts.time_budget(tracks)], video.labels)
+    # A track may be called what none of its bouts is.
+    pairs = {(track.actor, bout.action) for track in tracks for bout in track.bouts}
+    names = _Names(pairs | set(bouts.time_budget(tracks)), video.labels)
+
+    def bout_of(bout):
+        return [*names.pair(bout.actor, bout.action), bout.start, bout.end, round(bout.score, 4)]
+
     data = {
         **names.data(video.name),
         # [id, actor, [[actor, action, start, end, score], ...]] of each.
         "tracks": [
-            [
-                track.number,
-                names.pair(track.actor, track.bouts[0].action)[0],
-                [
-                    [*names.pair(b.actor, b.action), b.start, b.end, round(b.score, 4)]
-                    for b in track.bouts
-                ],
-            ]
-            for track in tracks
+            [t.number, names.actors.index(t.actor), [bout_of(b) for b in t.bouts]] for t in tracks
         ],
         "start": video.span[0],
         "end": video.span[1],
@@ -185,12 +189,6 @@ def _thumbnail(path):
     return visualize.jpeg_url(rgb, _WIDE, 70)
 
 
-def predictions(output: str | os.PathLike) -> list[pathlib.Path]:
-    """The folders of a library that hold a `tracks.json`, by name; hidden ones do not count."""
-    paths = pathlib.Path(output).glob(f"*/{KINDS['tracks']}")
-    return sorted(path.parent for path in paths if not path.parent.name.startswith("."))
-
-
 def write_library_page(
     output: str | os.PathLike,
     folders: Sequence[pathlib.Path],
@@ -211,7 +209,7 @@ def write_library_page(
     """
     videos = [_Video(folder, bouts.read(folder)) for folder in folders]
     labels = read_facts(folders[0]).labels if folders else None
-    names = _Names((pair for video in videos for pair in video.budget), labels)
+    names = _Names({pair for video in videos for pair in video.budget}, labels)
     rows = [[v.name, len(v.tracks), round(v.end, 3), v.sums(names)] for v in videos]
     data = {
         **names.data(os.path.basename(os.path.abspath(output))),
