@@ -13,9 +13,9 @@ from collections.abc import Collection, Iterable, Iterator
 
 import numpy as np
 
-from a2d_tf.annotations.document import DEFAULTS, ReadOptions
+from a2d_tf.annotations.document import DEFAULTS, AnnotatedFrame, ReadOptions
 from a2d_tf.annotations.formats import read_export
-from a2d_tf.annotations.matching import Export, Matcher, Measured
+from a2d_tf.annotations.matching import Export, Matcher
 from a2d_tf.annotations.names import (
     NO_NAMES,
     Names,
@@ -50,7 +50,6 @@ class AnnotationSettings:
       first_frame: see `Matcher`.
       follow_links: whether to read links that lead out of the folder of the videos.
       test_videos: names of the test split; by default as the files say, else `split_by_name`.
-      measured: see `Matcher`.
     """
 
     exports: tuple[Export, ...]
@@ -62,7 +61,6 @@ class AnnotationSettings:
     first_frame: int | None = None
     follow_links: bool = False
     test_videos: Collection[str] = ()
-    measured: Measured | None = None
 
 
 class AnnotatedVideos:
@@ -90,25 +88,20 @@ class AnnotatedVideos:
           InputError: a file cannot be read or is of no known format, a label has no actor and
             action, the video of a frame cannot be told, or a test video is not annotated.
         """
-        exports = settings.exports
-        self.folder = pathlib.Path(settings.videos)
+        self.folder, exports = settings.videos, settings.exports
         self.root = exports[0].path.parent
-        matcher = Matcher(self.folder, settings.first_frame, settings.measured)
         read = [
-            (export, document)
+            (export, read_export(export.path, settings.options, settings.format_name))
             for export in exports
-            for document in read_export(export.path, settings.options, settings.format_name)
         ]
-        self.documents = tuple(document for _, document in read)
-        self._names = dataclasses.replace(settings.names, known=settings.label_space)
-        self._frames = matcher.match(read)
+        self.documents = tuple(document for _, documents in read for document in documents)
+        self._frames = Matcher(self.folder, settings.first_frame).match(read)
         if not self._frames:
             left_out = "; ".join(_left_out(self.documents))
             raise InputError(f"{exports[0].path}: not one annotated frame; {left_out}")
+        self._names = dataclasses.replace(settings.names, known=settings.label_space)
         self.label_space = self._check_names(settings.label_space)
-        self._settings = dataclasses.replace(
-            settings, label_space=self.label_space, measured=matcher.measured
-        )
+        self._follow_links = settings.follow_links
         files = ", ".join(export.path.name for export in exports[:3])
         self.listing = f"{files}, videos in {self.folder}"
         splits, self._hashed = self._splits(frozenset(settings.test_videos))
@@ -116,24 +109,20 @@ class AnnotatedVideos:
         self._offsets = {vid: _offsets(numbered.values()) for vid, numbered in self._frames.items()}
         self.videos = tuple(self._video(vid, splits[vid]) for vid in self._frames)
 
-    def __reduce__(self):
-        # Worker processes read the files again, which is faster than sending all masks.
-        return AnnotatedVideos, (self._settings,)
-
     def summary(self) -> list[str]:
         """Describe in a line each the files' format, videos, numbering and what is left out."""
-        # LabelMe writes a file for each frame: those of a folder are one line.
-        groups = collections.defaultdict(list)
+        groups = collections.defaultdict(list)  # LabelMe writes a file for each frame
         for document in self.documents:
             groups[document.path.parent, document.format].append(document)
-        located = [(vid, each) for vid, found in self._frames.items() for each in found.values()]
         lines = []
         for (folder, format_name), documents in groups.items():
-            own = set(map(id, documents))
-            counts = collections.Counter(vid for vid, each in located if id(each.document) in own)
-            listed = ", ".join(f"{vid} ({n})" for vid, n in counts.items())
-            several = len(documents) > 1
-            where = f"{folder}: {len(documents)} files" if several else str(documents[0].path)
+            paths = {document.path for document in documents}
+            counts = {
+                vid: sum(frame.path in paths for frame in numbered.values())
+                for vid, numbered in self._frames.items()
+            }
+            listed = ", ".join(f"{vid} ({n})" for vid, n in counts.items() if n)
+            where = f"{folder}: {len(paths)} files" if len(paths) > 1 else str(documents[0].path)
             line = f"{where}: {format_name}; annotated frames of {listed or 'none'}"
             numberings = [f.numbering.explanation for d in documents for f in d.frames]
             lines.append("; ".join([line, *dict.fromkeys(numberings), *_left_out(documents)]))
@@ -162,10 +151,10 @@ class AnnotatedVideos:
         """
 
         def beyond(number):
-            located = self._frames[vid][number]
+            frame = self._frames[vid][number]
             return (
-                f"{located}: names frame {number}, but {self.frames_path(vid)} has "
-                f"{self.length(vid)} in a row; {located.frame.numbering.explanation}"
+                f"{frame.where}: names frame {number}, but {self.frames_path(vid)} has "
+                f"{self.length(vid)} in a row; {frame.numbering.explanation}"
             )
 
         return within(self, vid, sorted(self._frames[vid]), beyond, skip)
@@ -184,19 +173,19 @@ class AnnotatedVideos:
         Returns:
           The annotation, with a label map painted from the masks, smaller over larger.
         """
-        located = self._frames[vid][frame]
-        annotated, path = located.frame, located.document.path
+        annotated = self._frames[vid][frame]
         size = size or (None if annotated.scaled else annotated.size)
         size = size or frames.size(self._existing(vid), _REMEDY, zero_based=True)
         drawn = annotated.size or size
         if drawn != tuple(size) and not annotated.scaled:
             raise InputError(
-                f"{located}: 'width' and 'height' say {drawn[1]}x{drawn[0]}, but the frames of "
-                f"{self.frames_path(vid)} are {size[1]}x{size[0]}; annotate them at their own size"
+                f"{annotated.where}: 'width' and 'height' say {drawn[1]}x{drawn[0]}, but the "
+                f"frames of {self.frames_path(vid)} are {size[1]}x{size[0]}; annotate them at that "
+                "size"
             )
         count = len(annotated.instances)
         if count > min(MAX_INSTANCES, MAX_MASK_PIXELS // (size[0] * size[1])):
-            raise InputError(f"{located}: {count} instances are too many; remove some")
+            raise InputError(f"{annotated.where}: {count} instances are too many; remove some")
         masks, boxes = np.zeros((count, *size), bool), np.zeros((count, 4), np.float32)
         for i, instance in enumerate(annotated.instances):
             field = "segmentation"
@@ -206,11 +195,11 @@ class AnnotatedVideos:
                 boxes[i] = decode_box(instance.box, masks[i])
             except InputError as error:
                 raise InputError(
-                    f"{path}: {instance.where}.{field}: {error} (frame {frame} of '{vid}')"
+                    f"{instance.where}.{field}: {error} (frame {frame} of '{vid}')"
                 ) from error
         codes = np.array([self._code(i) for i in annotated.instances], np.int32)
         label_map = paint(masks, codes, self.label_space.code_dtype)
-        tracks = _tracks(annotated.instances, self._offsets[vid][_namespace(located.document)])
+        tracks = _tracks(annotated.instances, self._offsets[vid][annotated.path])
         return Annotation(label_map, masks, codes, boxes, tracks=tracks)
 
     def read_frames(
@@ -229,7 +218,7 @@ class AnnotatedVideos:
 
     def annotation_path(self, vid: str, frame: int) -> pathlib.Path:
         """Return the file of a frame's annotation."""
-        return pathlib.Path(self._frames[vid][frame].document.path)
+        return pathlib.Path(self._frames[vid][frame].path)
 
     def files(self, vid: str) -> tuple[pathlib.Path, ...]:
         """Return the video file, or the frames in its folder."""
@@ -238,8 +227,7 @@ class AnnotatedVideos:
     def facts(self, vid: str) -> str:
         """Return the annotations of a video as text, independent of the files' layout."""
         content = []
-        for number, located in sorted(self._frames[vid].items()):
-            frame = located.frame
+        for number, frame in sorted(self._frames[vid].items()):
             instances = [[self._code(i), i.track, i.box, list(i.parts)] for i in frame.instances]
             content.append([number, frame.size, frame.scaled, frame.split, instances])
         return json.dumps(content, sort_keys=True)
@@ -256,29 +244,27 @@ class AnnotatedVideos:
                 f"{self.folder}: neither a video {vid}.mp4 (.avi, .mov, .mkv, .webm) nor a folder "
                 f"{vid} of frames; add it, or remove the video from {self.annotation_folder(vid)}"
             )
-        if not self._settings.follow_links:
+        if not self._follow_links:
             for file in frames.files(path):
                 check_inside(file, self.folder, FOLLOW)
         return path
 
     def _check_names(self, label_space):
         """Check the names of all instances; return their label space."""
-        located = [
-            (each.document.path, instance)
+        instances = [
+            instance
             for numbered in self._frames.values()
-            for each in numbered.values()
-            for instance in each.frame.instances
+            for frame in numbered.values()
+            for instance in frame.instances
         ]
-        check_mapped(located, self._names)
+        check_mapped(instances, self._names)
         if label_space is not None:
-            check_label_space(located, self._names, label_space)
+            check_label_space(instances, self._names, label_space)
             return label_space
-        return derive_label_space(dict.fromkeys(self._names.pair(i) for _, i in located))
+        return derive_label_space(dict.fromkeys(map(self._names.pair, instances)))
 
     def _code(self, instance):
-        actor, action = self._names.pair(instance)
-        space = self.label_space
-        return int(space.encode(space.actors.index(actor), space.actions.index(action)))
+        return self._names.code(instance, self.label_space)
 
     def _splits(self, tests):
         """Return {vid: split}, and the test videos that are so by `split_by_name`.
@@ -298,23 +284,17 @@ class AnnotatedVideos:
 
     def _video(self, vid, split):
         numbered = self._frames[vid]
-        frame = next(iter(numbered.values())).frame
+        frame = next(iter(numbered.values()))
         size = (0, 0) if frame.scaled or frame.size is None else frame.size
         return Video(vid, 0, "", "", *size, 0, len(numbered), SPLITS.index(split))
 
 
-def _namespace(document):
-    """Return what numbers its tracks by itself: a task, or else a file."""
-    return document.path if document.task is None else document.task
-
-
-def _offsets(located):
-    """Return {namespace: what to add}, so that the tracks of a video's files do not mix."""
+def _offsets(annotated: Iterable[AnnotatedFrame]) -> dict[pathlib.PurePath, int]:
+    """Return {file: what to add}, so that the tracks of a video's files do not mix."""
     highest: dict = {}
-    for each in located:
-        tracks = [i.track for i in each.frame.instances if i.track is not None]
-        key = _namespace(each.document)
-        highest[key] = max([highest.get(key, -1), *tracks])
+    for frame in annotated:
+        tracks = [i.track for i in frame.instances if i.track is not None]
+        highest[frame.path] = max([highest.get(frame.path, -1), *tracks])
     ends = itertools.accumulate((top + 1 for top in highest.values()), initial=0)
     return dict(zip(highest, ends))
 
@@ -326,14 +306,13 @@ def _tracks(instances, offset):
     return np.array(tracks, np.int64) if any(track >= 0 for track in tracks) else None
 
 
-def _split_of(vid, located):
+def _split_of(vid, annotated):
     """Return the split that a video's files give it, None where none does; they must agree."""
-    by_split = {each.frame.split: each for each in located if each.frame.split is not None}
+    by_split = {frame.split: frame for frame in annotated if frame.split is not None}
     if len(by_split) > 1:
-        test, train = by_split["test"], by_split["train"]
         raise InputError(
-            f"{test}: puts '{vid}' into 'test', and {train} into 'train'; correct one, or name the "
-            "test videos by --test_videos"
+            f"{by_split['test'].where}: puts '{vid}' into 'test', and {by_split['train'].where} "
+            "into 'train'; correct one, or name the test videos by --test_videos"
         )
     return next(iter(by_split), None)
 

@@ -114,9 +114,13 @@ class File:
         """The path, as errors name it."""
         return self.container.locate(self.name)
 
+    def place(self, where: str) -> str:
+        """Return a place in the file, as errors name it: 'task.zip/x.json: images[0]'."""
+        return f"{self.path}: {where}"
+
     def error(self, where: str, problem: str) -> InputError:
         """Return the error of a field; `problem` ends with the remedy."""
-        return InputError(f"{self.path}: {where}: {problem}")
+        return InputError(f"{self.place(where)}: {problem}")
 
     def check(self, kind: Any) -> Any:
         """Return the content, of this kind for `core.files.check_json`; else raise InputError."""

@@ -20,7 +20,7 @@ class Instance:
     Attributes:
       label: the tool's name of the class: an actor, or 'actor-action'.
       parts: the segmentations whose union is the mask; one or more.
-      where: the instance's place in the file, for errors: 'annotations[3]'.
+      where: the file and the place in it, for errors: 'own.json: annotations[3]'.
       actor: the attribute 'actor'; None where the tool has none.
       action: the attribute 'action'; None where the tool has none.
       track: the tool's identity, unique in its video; None where it has none.
@@ -65,23 +65,25 @@ class AnnotatedFrame:
     """One annotated frame; without instances, it shows background alone.
 
     Attributes:
+      path: the file; a member of a zip as 'task.zip/annotations.xml'.
+      where: the file and the place in it, for errors: 'own.json: images[0]'.
       video: the video's name as in the file, without suffix; None where the file names none.
       number: 1-based number of the frame; see `numbering`.
       numbering: what the number means.
       size: (height, width) of the image that the coordinates refer to; None for the video's own.
       instances: its instances.
-      where: the frame's place in the file, for errors: 'images[0]'.
       scaled: whether coordinates are scaled from `size` to the video's size, each axis by itself;
         else another size is an error.
       split: 'train' or 'test'; None where the file does not say.
     """
 
+    path: pathlib.PurePath
+    where: str
     video: str | None
     number: int
     numbering: Numbering
     size: tuple[int, int] | None
     instances: tuple[Instance, ...]
-    where: str
     scaled: bool = False
     split: str | None = None
 
@@ -91,7 +93,7 @@ class Document:
     """The annotations of one file.
 
     Attributes:
-      path: the file; a member of a zip as 'task.zip/annotations.xml'.
+      path: the file.
       format: name of its format, one of `formats.FORMATS`.
       frames: the annotated frames, in the order of the file.
       left_out: {reason: count} of frames and shapes that were left out.

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from a2d_tf.annotations import read_coco as coco
 from a2d_tf.annotations import read_cvat as cvat
 from a2d_tf.annotations import read_labelme as labelme
 from a2d_tf.annotations import read_yolo as yolo
-from a2d_tf.annotations import read_youtube_vis as youtube_vis
 from a2d_tf.annotations.container import Container, File
 from a2d_tf.annotations.document import Document, ReadOptions
 from a2d_tf.core.errors import InputError
 
 
-@dataclasses.dataclass(frozen=True)
-class Format:
+class Format(NamedTuple):
     """A format.
 
     Attributes:
@@ -31,15 +28,11 @@ class Format:
     matches: Callable[[Any], bool]
     read: Callable[[File, ReadOptions], list[Document]]
 
-    def may_be(self, name: str) -> bool:
-        """Whether a file of this name may be of the format."""
-        return f"/{name.lower()}".endswith(self.suffixes)
-
 
 # In the order in which they are asked: the more particular ones first.
 _FORMATS = {
     "a2d_tf": Format((".json",), coco.is_own, coco.read_own),
-    "youtube_vis": Format((".json",), youtube_vis.matches, youtube_vis.read),
+    "youtube_vis": Format((".json",), coco.is_youtube_vis, coco.read_youtube_vis),
     "labelme": Format((".json",), labelme.matches, labelme.read),
     "coco": Format((".json",), coco.matches, coco.read),
     "cvat": Format((".xml",), cvat.matches, cvat.read),
@@ -64,22 +57,23 @@ def read_export(
     """
     container = Container(path)
     documents: list[Document] = []
-    others: list[File] = []
+    others: list[tuple[File, list[str]]] = []
     for name in container.names:
-        possible = [key for key, form in _FORMATS.items() if form.may_be(name)]
+        possible = [k for k, f in _FORMATS.items() if f"/{name.lower()}".endswith(f.suffixes)]
         if possible:
             file = File.open(container, name)
-            found = next((key for key in possible if _FORMATS[key].matches(file.content)), None)
+            found = next((k for k in possible if _FORMATS[k].matches(file.content)), "")
             if found and format_name in (None, found):
                 documents += _FORMATS[found].read(file, options)
             else:
-                others.append(file)
+                others.append((file, possible))
         elif path.is_dir() and name.lower().endswith(".zip"):
             documents += read_export(path / name, options, format_name)
     if format_name and not documents:  # the format's reader says what is wrong
-        form = _FORMATS[format_name]
-        documents = [d for f in others if form.may_be(f.name) for d in form.read(f, options)]
-    names = ", ".join(file.name for file in others[:3]) + (", …" if len(others) > 3 else "")
+        for file, possible in others:
+            if format_name in possible:
+                documents += _FORMATS[format_name].read(file, options)
+    names = ", ".join(file.name for file, _ in others[:3]) + (", …" if len(others) > 3 else "")
     if not documents:
         known = f"the format '{format_name}'" if format_name else f"a known format: {_KINDS}"
         raise InputError(

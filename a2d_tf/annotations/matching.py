@@ -12,28 +12,12 @@ import dataclasses
 import pathlib
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Optional
+from collections.abc import Iterable, Sequence
 
 from a2d_tf.annotations.document import AnnotatedFrame, Document
 from a2d_tf.core.errors import InputError, shown
 from a2d_tf.core.files import is_file_name
 from a2d_tf.data import frames as frame_files
-
-Measured = Mapping[str, Optional[tuple[tuple[int, int], int]]]
-"""{name of a video: (height, width) and number of frames, or None of what is no whole video}."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Located:
-    """An annotated frame whose video is known, and the document that it is from."""
-
-    frame: AnnotatedFrame
-    document: Document
-
-    def __str__(self) -> str:
-        """The place of the frame, for errors."""
-        return f"{self.document.path}: {self.frame.where}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,40 +42,39 @@ class Matcher:
     Attributes:
       folder: the folder of the videos.
       names: the names of its videos, sorted.
-      measured: what has been measured of videos, which takes decoding.
     """
 
-    def __init__(
-        self,
-        folder: pathlib.Path,
-        first_frame: int | None = None,
-        measured: Measured | None = None,
-    ) -> None:
+    def __init__(self, folder: pathlib.Path, first_frame: int | None = None) -> None:
         """List the videos.
 
         Args:
           folder: the folder of a video file, or of a folder of numbered images, per video.
           first_frame: 0 or 1, the number of the first frame of a video file where images are
             numbered by name; by default 1. Folders of images begin with 0 or 1 by themselves.
-          measured: that of an earlier match, so that no video is decoded again.
         """
         self.folder, self._first_frame = folder, first_frame
-        self.measured = dict(measured or {})
-        self._said: dict[Export, set[str]] = {}  # the videos that exports of a said video name
-        self._first: dict[str, int | None] = {}
+        self._measured: dict[str, tuple[tuple[int, int], int] | None] = {}
+        self._first: dict[str, int] = {}  # number of the first image, 0 or 1
         self._paths: dict[str, list[pathlib.Path]] = {}
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder; --videos names that of the videos")
         for path in sorted(folder.iterdir()):
             if name := _name_of(path):
                 self._paths.setdefault(name, []).append(path)
+                if path.is_dir():
+                    self._first[name] = int(not frame_files.begins_with_zero(path))
         self.names = sorted(self._paths)
         self._alike: dict[str, list[str]] = {}
         for name in self.names:
             self._alike.setdefault(_letters(name), []).append(name)
 
-    def match(self, exports: Iterable[tuple[Export, Document]]) -> dict[str, dict[int, Located]]:
+    def match(
+        self, exports: Iterable[tuple[Export, Sequence[Document]]]
+    ) -> dict[str, dict[int, AnnotatedFrame]]:
         """Find the video and the frame of each annotated frame.
+
+        Args:
+          exports: each with its documents.
 
         Returns:
           {video: {1-based number: frame}}, in the order of the documents.
@@ -100,23 +83,24 @@ class Matcher:
           InputError: a document's video cannot be told, two files are one video, or two documents
             annotate one frame.
         """
-        named = [(document, self._videos_of(export, document)) for export, document in exports]
+        named = [
+            each for export, documents in exports for each in self._videos_of(export, documents)
+        ]
         taken = {video for _, videos in named for video in videos.values() if video}
         tasks: dict[tuple[str, int], Document] = {}
-        found: dict[str, dict[int, Located]] = {}
+        found: dict[str, dict[int, AnnotatedFrame]] = {}
         for document, videos in named:
-            sized = ""
             if None in videos.values():
                 sized = self._find_by_size(document, taken)
                 taken.add(sized)
-            known = {name: video or sized for name, video in videos.items()}
-            for video in set(known.values()):
+                videos = {name: video or sized for name, video in videos.items()}
+            for video in set(videos.values()):
                 self._check_numbering(video, document)
                 if document.task is not None:
                     _check_again(document, tasks.setdefault((video, document.task), document))
             for frame in document.frames:
-                video = known[frame.video]
-                self._add(found.setdefault(video, {}), video, Located(frame, document))
+                video = videos[frame.video]
+                self._add(found.setdefault(video, {}), video, frame)
         for video in found:
             there = [path.name for path in self._paths.get(video, ())]
             if len(there) > 1:
@@ -126,33 +110,34 @@ class Matcher:
                 )
         return found
 
-    def _videos_of(self, export: Export, document: Document) -> dict[str | None, str | None]:
-        """Return {name in a document: its video in the folder, None if only its size may tell}."""
-        found = {
-            name: self._spelling(name) if name else self._by_path(export, document)
-            for name in dict.fromkeys(frame.video for frame in document.frames)
-        }
+    def _videos_of(self, export, documents):
+        """Return (document, {name in it: its video, None if only its size may tell}) of each."""
+        named = []
+        for document in documents:
+            names = dict.fromkeys(frame.video for frame in document.frames)
+            videos = {n: self._spelling(n) if n else self._by_path(export, document) for n in names}
+            named.append((document, videos))
+            wrong = [name for name in names if name and not is_file_name(name)]
+            if wrong and export.video is None:
+                raise InputError(
+                    f"{document.path}: video {shown(wrong[0])} cannot be a file name; rename it"
+                )
         if export.video is None:
-            for name in filter(None, found):
-                if not is_file_name(name):
-                    raise InputError(
-                        f"{document.path}: video {shown(name)} cannot be a file name; rename it"
-                    )
-            return found
+            return named
         if export.video not in self.names:
             raise InputError(
                 f"--annotations={export.video}={export.path}: {self.folder} has no video "
                 f"'{export.video}'; it has {_listed(self.names)}"
             )
-        said = self._said.setdefault(export, set())
-        said.update(video for video in found.values() if video in self.names)
-        if len(found) > 1 or len(said) > 1:
-            names = sorted(said if len(said) > 1 else map(str, found))
+        known = {video for _, videos in named for video in videos.values() if video in self.names}
+        several = max([known, *(set(videos.values()) for _, videos in named)], key=len)
+        if len(several) > 1:
             raise InputError(
-                f"{document.path}: contents or file names are of the videos {_listed(names)}, so "
-                f"--annotations={export.video}=… cannot hold; leave out '{export.video}='"
+                f"{export.path}: contents or file names are of the videos "
+                f"{_listed(sorted(map(str, several)))}, so --annotations={export.video}=… cannot "
+                f"hold; leave out '{export.video}='"
             )
-        return dict.fromkeys(found, export.video)
+        return [(document, dict.fromkeys(videos, export.video)) for document, videos in named]
 
     def _spelling(self, video: str) -> str:
         """Return the folder's spelling of a name; the name where the folder has no such video."""
@@ -177,11 +162,9 @@ class Matcher:
 
     def _find_by_size(self, document: Document, taken: set[str]) -> str:
         """Return the only video of the size and the number of frames that a document gives."""
-        size = document.frames[0].size
+        wanted = document.frames[0].size, document.frame_count
         free = [name for name in self.names if name not in taken]
-        fit = []
-        if size is not None and document.frame_count is not None:
-            fit = [name for name in free if self._measure(name) == (size, document.frame_count)]
+        fit = [] if None in wanted else [name for name in free if self._measure(name) == wanted]
         if len(fit) == 1:
             return fit[0]
         candidates = fit or free or self.names or ["VIDEO"]
@@ -193,17 +176,17 @@ class Matcher:
 
     def _measure(self, video: str) -> tuple[tuple[int, int], int] | None:
         """Return the (height, width) and the number of frames; None of what is no whole video."""
-        if video not in self.measured:
-            self.measured[video], path = None, self._paths[video][0]
+        if video not in self._measured:
+            self._measured[video], path = None, self._paths[video][0]
             with contextlib.suppress(InputError):  # other things may lie in the folder
                 size = frame_files.size(path, zero_based=True)
-                self.measured[video] = size, frame_files.count(path, zero_based=True)
-        return self.measured[video]
+                self._measured[video] = size, frame_files.count(path, zero_based=True)
+        return self._measured[video]
 
     def _check_numbering(self, video: str, document: Document) -> None:
         """Raise InputError where numbers would be taken for other frames than those meant."""
         kinds = {frame.numbering.kind for frame in document.frames}
-        if "names from 1" in kinds and self._first_image(video) == 0:
+        if "names from 1" in kinds and self._first.get(video) == 0:
             raise InputError(
                 f"{document.path}: counts frames from 1, and the images of '{video}' from 0, so "
                 "that names of one are not those of the other; number the images from 1"
@@ -217,33 +200,23 @@ class Matcher:
                     "are; export it as 'CVAT for images 1.1', which keeps the images' names"
                 )
 
-    def _first_image(self, video: str) -> int | None:
-        """Return the number of the first image of a folder, 0 or 1; None of any other video."""
-        if video not in self._first:  # is asked for every frame
-            path, self._first[video] = self.folder / video, None
-            if frame_files.find(self.folder, video) == path:
-                self._first[video] = int(not frame_files.begins_with_zero(path))
-        return self._first[video]
-
-    def _add(self, numbered: dict[int, Located], video: str, located: Located) -> None:
+    def _add(self, numbered: dict[int, AnnotatedFrame], video: str, frame: AnnotatedFrame) -> None:
         """Add a frame of a video to those of the documents before."""
-        frame, kind = located.frame, located.frame.numbering.kind
-        number = frame.number
+        kind, number = frame.numbering.kind, frame.number
         if kind in ("names", "names from 0"):
-            first = self._first_image(video)
-            first = self._first_frame if first is None else first
+            first = self._first.get(video, self._first_frame)
             usual = 1 if kind == "names" else 0
             number += 0 if first is None else usual - first
         if number < 1:
             raise InputError(
-                f"{located}: is numbered {frame.number}, and the first frame 1; "
+                f"{frame.where}: is numbered {frame.number}, and the first frame 1; "
                 "pass --first_frame=0 if the images are numbered from 0"
             )
-        other = numbered.setdefault(number, located)
-        if other is not located and not _same(other.frame, frame):
+        other = numbered.setdefault(number, frame)
+        if other is not frame and not _same(other, frame):
             raise InputError(
-                f"{located}: frame {number} of '{video}' is also {other}; put all instances of a "
-                "frame on one image, and export images once, without augmentation"
+                f"{frame.where}: frame {number} of '{video}' is also {other.where}; put all "
+                "instances of a frame on one image, and export images once, without augmentation"
             )
 
 
@@ -257,10 +230,8 @@ def _name_of(path):
 
 
 def _check_again(document: Document, other: Document) -> None:
-    """Raise InputError where two exports of a task differ, as before and after a correction."""
-    if len(document.frames) != len(other.frames) or not all(
-        a.number == b.number and _same(a, b) for a, b in zip(document.frames, other.frames)
-    ):
+    """Raise InputError where two exports of a task have other frames: one may be a correction."""
+    if {frame.number for frame in document.frames} != {frame.number for frame in other.frames}:
         raise InputError(
             f"{document.path}: task {document.task} is also {other.path}, with other annotations; "
             "remove the older export"
@@ -270,7 +241,7 @@ def _check_again(document: Document, other: Document) -> None:
 def _same(frame: AnnotatedFrame, other: AnnotatedFrame) -> bool:
     """Whether two frames hold the same annotations, as an export and its project do."""
     contents = [
-        [(i.label, i.actor, i.action, i.parts) for i in f.instances] for f in (frame, other)
+        [(i.label, i.actor, i.action, i.parts, i.box) for i in f.instances] for f in (frame, other)
     ]
     return frame.size == other.size and contents[0] == contents[1]
 

@@ -11,7 +11,6 @@ import collections
 import dataclasses
 import os
 from collections.abc import Iterable, Mapping
-from pathlib import PurePath
 
 from a2d_tf.annotations.document import Instance
 from a2d_tf.core.errors import InputError, shown
@@ -27,7 +26,8 @@ class Names:
 
     Attributes:
       by_label: {label: (actor, action)}; an action of None is that of the attribute.
-      known: a label space, which tells where a label of several hyphens is split.
+      known: the label space of the pairs, which tells where a label of several hyphens is split;
+        None where it follows from the pairs.
     """
 
     by_label: Mapping[str, tuple[str, str | None]] = dataclasses.field(default_factory=dict)
@@ -62,6 +62,11 @@ class Names:
             actor, action = self._split(label)
         return (actor, action) if action and is_name(actor) and is_name(action) else None
 
+    def code(self, instance: Instance, space: LabelSpace) -> int:
+        """Return the code of an instance in a label space that has its pair."""
+        actor, action = self.pair(instance) or ("", "")
+        return int(space.encode(space.actors.index(actor), space.actions.index(action)))
+
     def _split(self, label):
         """Split 'actor-action' as the label space knows it, else at the first hyphen."""
         places = [i for i, letter in enumerate(label) if letter == "-"] or [len(label)]
@@ -77,10 +82,9 @@ NO_NAMES = Names()
 
 
 def _check_pair(pair):
-    if not isinstance(pair, list) or len(pair) != 2 or not is_name(pair[0]):
+    names = pair if isinstance(pair, list) and len(pair) == 2 else [None]
+    if not is_name(names[0]) or not (names[1] is None or is_name(names[1])):
         raise ValueError(f"{shown(pair)} is no pair of names")
-    if pair[1] is not None and not is_name(pair[1]):
-        raise ValueError(f"{shown(pair[1])} is no name of an action")
 
 
 def _chosen(value):
@@ -89,21 +93,20 @@ def _chosen(value):
     return None if text in ("", "__undefined__") else text
 
 
-def check_mapped(located: Iterable[tuple[PurePath, Instance]], names: Names) -> None:
-    """Check that all instances, each with its file, have an actor and an action.
+def check_mapped(instances: Iterable[Instance], names: Names) -> None:
+    """Check that all instances have an actor and an action.
 
     Raises:
       InputError: lists the labels of those that have none, with counts.
     """
-    unmapped = [(path, i.label) for path, i in located if names.pair(i) is None]
+    unmapped = [instance for instance in instances if names.pair(instance) is None]
     if unmapped:
-        path, first = unmapped[0]
-        counts = collections.Counter(label for _, label in unmapped)
+        counts = collections.Counter(instance.label for instance in unmapped)
         listed = ", ".join(f"{shown(label)} ({n})" for label, n in sorted(counts.items()))
         raise InputError(
-            f"{path}: no actor and action for the labels {listed}; name them 'actor-action', give "
-            "them the attribute 'action', or map them with --names=FILE, a JSON file such as "
-            f'{{"{first}": ["actor", "action"]}}'
+            f"{unmapped[0].where}: no actor and action for the labels {listed}; name them "
+            "'actor-action', give them the attribute 'action', or map them with --names=FILE, a "
+            f'JSON file such as {{"{unmapped[0].label}": ["actor", "action"]}}'
         )
 
 
@@ -127,20 +130,18 @@ def derive_label_space(pairs: Iterable[Pair]) -> LabelSpace:
     )
 
 
-def check_label_space(
-    located: Iterable[tuple[PurePath, Instance]], names: Names, space: LabelSpace
-) -> None:
-    """Check that a label space has the pairs of all instances, each given with its file.
+def check_label_space(instances: Iterable[Instance], names: Names, space: LabelSpace) -> None:
+    """Check that a label space has the pairs of all instances.
 
     Raises:
-      InputError: names the file and the first instance whose pair the label space lacks.
+      InputError: names the first instance whose pair the label space lacks.
     """
     known = {(space.actors[x], space.actions[y]) for x, y in space.pairs}
-    for path, instance in located:
+    for instance in instances:
         pair = names.pair(instance)
         if pair not in known:
             name = "-".join(pair or (instance.label,))
             raise InputError(
-                f"{path}: {instance.where}: the label space has no {name}; correct it, or add "
-                "the pair in the file of --labels"
+                f"{instance.where}: the label space has no {name}; correct it, or add the pair in "
+                "the file of --labels"
             )

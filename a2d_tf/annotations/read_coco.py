@@ -1,4 +1,5 @@
-"""COCO's JSON as CVAT, Roboflow and Label Studio write it, as others do, and this project's own.
+"""COCO's JSON as CVAT, Roboflow and Label Studio write it, as others do, and this project's own;
+and YouTube-VIS's.
 
 The tools differ in how they name images and in what an image without annotations means, see
 `_Dialect`. 'iscrowd' marks masks in CVAT, and is ignored unless `ReadOptions.crowds`.
@@ -14,8 +15,14 @@ This project's own has no categories, but an actor and an action for each annota
 `bbox` [x, y, width, height] is optional. Either all images have a `split` ('train' or 'test') or
 none.
 
+YouTube-VIS lists videos with their frames, and an annotation for each track: `segmentations[k]`
+belongs to `file_names[k]` of its video, and is null, polygons or an RLE. All listed frames are
+annotated. A track has one category, so it ends where the action changes; a `track_id`, which is not
+YouTube-VIS's, joins its actions.
+
 Sources: cvat-ai/datumaro `coco/exporter.py`; label-studio-sdk 2.1.2 `converter/converter.py` and
-`exports/brush_to_coco.py`; Roboflow's from public files.
+`exports/brush_to_coco.py`; Roboflow's from public files; youtubevos/cocoapi `ytvos.py`; labelformat
+0.1.17 `youtubevis.py`, which sets 'iscrowd' for every mask.
 """
 
 from __future__ import annotations
@@ -42,14 +49,21 @@ from a2d_tf.data.manifest import SPLITS
 
 _ID, _SIDE = (int, str), whole(1, MAX_SIDE)
 _IMAGE = {"id": _ID, "file_name": str}
+_SIZE = {"width?": (_SIDE, None), "height?": (_SIDE, None)}
+_CATEGORIES = [{"id": _ID, "name": str}]
 _COCO = {
-    "images": [{**_IMAGE, "width?": (_SIDE, None), "height?": (_SIDE, None)}],
-    "categories": [{"id": _ID, "name": str}],
+    "images": [{**_IMAGE, **_SIZE}],
+    "categories": _CATEGORIES,
     "annotations": [{"image_id": _ID, "category_id": _ID, "attributes?": (dict, None)}],
 }
 _OWN = {
     "images": [{**_IMAGE, "width": _SIDE, "height": _SIDE}],
     "annotations": [{"image_id": _ID, "actor": str, "action": str, "segmentation": (list, dict)}],
+}
+_YOUTUBE_VIS = {
+    "videos": [{"id": _ID, "file_names": [str], **_SIZE}],
+    "categories": _CATEGORIES,
+    "annotations": [{"video_id": _ID, "category_id": _ID, "segmentations": list}],
 }
 _NO_MASK = "annotations without a mask"
 
@@ -90,6 +104,14 @@ def matches(content: Any) -> bool:
     return all(isinstance(content.get(name), list) for name in ("images", "annotations"))
 
 
+def is_youtube_vis(content: Any) -> bool:
+    """Whether a parsed JSON is YouTube-VIS's."""
+    videos = content.get("videos") if isinstance(content, dict) else None
+    return isinstance(videos, list) and any(
+        isinstance(video, dict) and "file_names" in video for video in videos
+    )
+
+
 def read(file: File, options: ReadOptions) -> list[Document]:
     """Read a tool's COCO file.
 
@@ -97,13 +119,32 @@ def read(file: File, options: ReadOptions) -> list[Document]:
       InputError: the structure is broken, a name holds no frame, or nothing has a mask.
     """
     content = file.check(_COCO)
-    labels = {category["id"]: category["name"] for category in content["categories"]}
+    labels = _labels(content)
     dialect = _dialect(content, options)
     left_out: collections.Counter[str] = collections.Counter()
     frames = []
     for i, drawn in enumerate(_by_image(file, {"category_id": labels})):
-        instances = _instances(file, drawn, labels, dialect, options, left_out)
-        if _is_annotated(drawn, instances, dialect, options, left_out):
+        instances = []
+        for where, annotation in drawn:
+            segmentation = _segmentation(annotation.get("segmentation"), left_out)
+            if not segmentation:
+                left_out[_NO_MASK] += 1
+            elif options.crowds and annotation.get("iscrowd"):
+                left_out["crowds"] += 1
+            elif dialect.thin and _is_thin(file, segmentation, where):
+                left_out["polygons without an area"] += 1
+            else:
+                label = labels[annotation["category_id"]]
+                attributes = _attributes(annotation)
+                actor, action = (_text(attributes.get(name)) for name in ("actor", "action"))
+                track = attributes.get("track_id")
+                track = track if type(track) is int else None
+                place = file.place(where)
+                instances.append(Instance(label, (segmentation,), place, actor, action, track))
+        reason = _reason(drawn, instances, dialect, options)
+        if reason:
+            left_out[reason] += 1
+        else:
             frames.append(_frame(file, i, dialect, instances))
     if content["annotations"] and left_out[_NO_MASK] == len(content["annotations"]):
         problem = "none has a mask ('segmentation'); draw polygons or masks, boxes do not do"
@@ -117,8 +158,8 @@ def read_own(file: File, options: ReadOptions) -> list[Document]:
     Raises:
       InputError: the structure is broken; masks and boxes are checked when they are decoded.
     """
-    content = file.check(_OWN)
-    if any("split" in image for image in content["images"]):
+    images = file.check(_OWN)["images"]
+    if any("split" in image for image in images):
         file.check({"images": [{"split": one_of(*SPLITS)}]})
     dialect = _Dialect(frame_names.of_own, "<video>/<frame>, such as yard/00030 or yard/00030.png")
     frames = []
@@ -130,10 +171,41 @@ def read_own(file: File, options: ReadOptions) -> list[Document]:
                 raise file.error(f"{where}.iscrowd", problem)
             actor, action, box = annotation["actor"], annotation["action"], annotation.get("bbox")
             parts = (annotation["segmentation"],)
-            instances.append(Instance(actor, parts, where, actor, action, box=box))
-        frame = _frame(file, i, dialect, instances)
-        frames.append(dataclasses.replace(frame, split=content["images"][i].get("split")))
+            instances.append(Instance(actor, parts, file.place(where), actor, action, box=box))
+        frames.append(_frame(file, i, dialect, instances, images[i].get("split")))
     return [Document(file.path, "a2d_tf", tuple(frames))]
+
+
+def read_youtube_vis(file: File, options: ReadOptions) -> list[Document]:
+    """Read a YouTube-VIS file.
+
+    Raises:
+      InputError: the structure is broken, or a name holds no frame.
+    """
+    videos = file.check(_YOUTUBE_VIS)["videos"]
+    left_out: collections.Counter[str] = collections.Counter()
+    tracks = _sort(file, options, left_out)
+    # A file that lists 00000.jpg leaves no doubt that it counts from 0.
+    names = [name for video in videos for name in video["file_names"]]
+    certain = any(name and name[1] == 0 for name in map(frame_names.split_frame_name, names))
+    frames = []
+    for i, video in enumerate(videos):
+        for k, name in enumerate(video["file_names"]):
+            where, instances = f"videos[{i}].file_names[{k}]", tracks.get((i, k))
+            if instances == []:
+                left_out["frames with nothing but crowds"] += 1
+                continue
+            found = frame_names.of_youtube_vis(name, certain)
+            if not found:
+                problem = f"{shown(name)} names no frame; name frames <video>/<number>.jpg"
+                raise file.error(where, problem)
+            where, size = file.place(where), size_of(video)
+            frames.append(AnnotatedFrame(file.path, where, *found, size, tuple(instances or ())))
+    return [Document(file.path, "youtube_vis", tuple(frames), dict(left_out))]
+
+
+def _labels(content):
+    return {category["id"]: category["name"] for category in content["categories"]}
 
 
 def _dialect(content, options):
@@ -175,7 +247,7 @@ def _by_image(file, lists):
     return drawn.values()
 
 
-def _frame(file, i, dialect, instances):
+def _frame(file, i, dialect, instances, split=None):
     """Return the annotated frame that images[i] is."""
     image = file.content["images"][i]
     name, extra = image["file_name"], image.get("extra")
@@ -186,35 +258,9 @@ def _frame(file, i, dialect, instances):
     if not found:
         problem = f"{shown(name)} names no frame of a video; name images {dialect.form}"
         raise file.error(f"images[{i}].file_name", problem)
-    size = size_of(image)
+    size, where = size_of(image), file.place(f"images[{i}]")
     scaled = dialect.scaled and size is not None
-    return AnnotatedFrame(*found, size, tuple(instances), f"images[{i}]", scaled)
-
-
-def _instances(file, annotations, labels, dialect, options, left_out):
-    instances = []
-    for where, annotation in annotations:
-        segmentation = _segmentation(annotation.get("segmentation"), left_out)
-        attributes = _attributes(annotation)
-        track = attributes.get("track_id")
-        if not segmentation:
-            left_out[_NO_MASK] += 1
-        elif options.crowds and annotation.get("iscrowd"):
-            left_out["crowds"] += 1
-        elif dialect.thin and _is_thin(file, segmentation, where):
-            left_out["polygons without an area"] += 1
-        else:
-            instances.append(
-                Instance(
-                    labels[annotation["category_id"]],
-                    (segmentation,),
-                    where,
-                    actor=_text(attributes.get("actor")),
-                    action=_text(attributes.get("action")),
-                    track=track if type(track) is int else None,
-                )
-            )
-    return instances
+    return AnnotatedFrame(file.path, where, *found, size, tuple(instances), scaled, split)
 
 
 def _attributes(annotation):
@@ -249,21 +295,15 @@ def _is_thin(file, segmentation, where):
         return isinstance(segmentation, list) and area(segmentation) < 1e-6
 
 
-def _is_annotated(annotations, instances, dialect, options, left_out):
-    """Whether a frame was annotated, with what is on it; else it is counted."""
-    if not annotations:
-        reason = None if dialect.empty or options.empty_frames else "frames without annotations"
-    elif not instances:
-        reason = "frames with nothing but such annotations"
-    else:
-        drawn = any(
-            _attributes(annotation).get("keyframe") not in (False, "false", "False")
-            for _, annotation in annotations
-        )
-        reason = None if drawn or options.interpolated else "interpolated frames"
-    if reason:
-        left_out[reason] += 1
-    return reason is None
+def _reason(drawn, instances, dialect, options):
+    """Return why a frame with what is drawn on it does not count as annotated; else None."""
+    if not drawn:
+        return None if dialect.empty or options.empty_frames else "frames without annotations"
+    if not instances:
+        return "frames with nothing but such annotations"
+    keys = (_attributes(annotation).get("keyframe") for _, annotation in drawn)
+    interpolated = all(key in (False, "false", "False") for key in keys)
+    return "interpolated frames" if interpolated and not options.interpolated else None
 
 
 def _frame_count(content):
@@ -271,3 +311,33 @@ def _frame_count(content):
     found = [frame_names.of_cvat(image["file_name"]) for image in content["images"]]
     numbers = sorted(frame.number for frame in found if frame and frame.numbering.kind == "video")
     return len(found) if numbers == list(range(1, len(found) + 1)) else None
+
+
+def _sort(file, options, left_out):
+    """Return {(index of a video of YouTube-VIS, of its frame): [Instance, ...]}.
+
+    The list is empty where all of its annotations are crowds that are left out.
+    """
+    videos = {video["id"]: i for i, video in enumerate(file.content["videos"])}
+    labels = _labels(file.content)
+    instances: dict[tuple[int, int], list[Instance]] = {}
+    for j, annotation in enumerate(file.content["annotations"]):
+        where = f"annotations[{j}]"
+        file.check_listed(where, annotation, {"video_id": videos, "category_id": labels})
+        i, masks = videos[annotation["video_id"]], annotation["segmentations"]
+        count = len(file.content["videos"][i]["file_names"])
+        if len(masks) != count:
+            problem = f"{len(masks)}, but videos[{i}] has {count} file_names; export it again"
+            raise file.error(f"{where}.segmentations", problem)
+        crowd = bool(options.crowds and annotation.get("iscrowd"))
+        left_out.update(["crowds"] * crowd)
+        given = [annotation.get(name) for name in ("track_id", "id")]
+        track = next((number for number in given if type(number) is int and number >= 0), j)
+        for k, mask in enumerate(masks):
+            if mask not in (None, []):
+                drawn = instances.setdefault((i, k), [])
+                if not crowd:
+                    place = file.place(f"{where}.segmentations[{k}]")
+                    label = labels[annotation["category_id"]]
+                    drawn.append(Instance(label, (mask,), place, track=track))
+    return instances

@@ -1,6 +1,6 @@
 """Reader of CVAT's XML: 'CVAT for video 1.1' and 'CVAT for images 1.1', of tasks, jobs, projects.
 
-Source: cvat-ai/cvat, `cvat/apps/dataset_manager/formats/cvat.py`.
+Source: cvat-ai/cvat, `cvat/apps/dataset_manager/formats/cvat.py`, `bindings.py`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ import collections
 import dataclasses
 import math
 import re
-from typing import Any, NoReturn
+from collections.abc import Mapping
+from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
@@ -17,7 +18,6 @@ import numpy as np
 
 from a2d_tf.annotations import frame_names, shapes
 from a2d_tf.annotations.container import File
-from a2d_tf.annotations.cvat_tasks import Task, read_tasks
 from a2d_tf.annotations.document import (
     AnnotatedFrame,
     Document,
@@ -32,10 +32,144 @@ from a2d_tf.core.errors import MAX_SIDE, InputError, shown
 _Key = tuple[str, int]  # the group of a shape, or else its track
 _START = 4096  # bytes that hold the first tag
 _MASKS = ("polygon", "mask", "ellipse")  # have an area to fill; a box only bounds one
+# Of CVAT's subsets, where one of them is Test: validation videos are chosen by `--val_fraction`.
+_SPLITS = {"train": "train", "validation": "train", "test": "test"}
+# Of sources: films, archives and images. A folder's name may have a dot, too: clip.v2.
+_SUFFIX = re.compile(
+    r"\.(mp4|m4v|avi|mov|mkv|webm|mpe?g|m2?ts|ts|vob|wmv|flv|3gp|og[gv]|mxf|y4m"
+    r"|zip|7z|rar|tar|t?gz|jpe?g|png|bmp|gif|tiff?|webp|pdf)$",
+    re.IGNORECASE,
+)
 _BY_FRAME = Numbering("video", "CVAT counts from 0: its frame 5 is frame 6 of the video")
 _BY_IMAGE = Numbering(
     "images", "CVAT counts the task's images from 0: its frame 5 is the sixth of them"
 )
+
+
+def matches(content: Any) -> bool:
+    """Whether the bytes of a file are CVAT's XML, even if truncated."""
+    # UTF-16 has a zero in each character of a tag.
+    return re.search(rb"<annotations[\s/>]", content[:_START].replace(b"\0", b"")) is not None
+
+
+def read(file: File, options: ReadOptions) -> list[Document]:
+    """Read an XML file: a document for each task.
+
+    A frame of a video counts as annotated where a visible shape is a keyframe, with all its visible
+    shapes. Images keep no keyframes: those with shapes count. A shape on one frame only has no
+    track, unless its group recurs on other frames, as in our own export of masks.
+
+    Raises:
+      InputError: no XML of CVAT, or a field of it is damaged; names the file and the place.
+    """
+    try:
+        root = ElementTree.fromstring(file.content)
+    except (ElementTree.ParseError, ValueError) as error:
+        raise InputError(f"{file.path}: no XML, or truncated ({error}); export it again") from error
+    with file.at("meta"):
+        readers = {key: _Reader(file, options, task) for key, task in _tasks(root).items()}
+    for element in root:
+        if element.tag in ("track", "image"):
+            key = None if None in readers else element.get("task_id")
+            if key not in readers:
+                problem = f"'task_id' {shown(key)} is no task of meta/project; export it again"
+                raise file.error(_place(element), problem)
+            reader = readers[key]
+            (reader.add_track if element.tag == "track" else reader.add_image)(element)
+    return [reader.document() for reader in readers.values()]
+
+
+@dataclasses.dataclass
+class _Task:
+    """A task of an export, or the one job that it is of.
+
+    Attributes:
+      video: the video's name without suffix; None where the export has none.
+      of_video: whether it annotates a video; False for images; None where the export is silent.
+      size: (height, width) of the video; None for images.
+      start, step, count: the frames of the video that the task shows; count is None if unknown.
+      id: its number; None of a job, of which a task has several.
+      offset: what a project adds to the frame numbers.
+      split: 'train' or 'test'; None in another subset, or where the project lacks one of the two.
+    """
+
+    video: str | None = None
+    of_video: bool | None = None
+    size: tuple[int, int] | None = None
+    start: int = 0
+    step: int = 1
+    count: int | None = None
+    id: int | None = None
+    offset: int = 0
+    split: str | None = None
+
+    @property
+    def frames(self) -> range:
+        """The frames of the video that the task shows, counted from 0; none where unknown."""
+        return range(self.start, self.start + self.step * (self.count or 0), self.step)
+
+    @property
+    def frame_count(self) -> int | None:
+        """The number of frames of the video, or of images; None if unknown."""
+        # Of every second frame, the last one may be the video's last but one.
+        known = self.of_video is not None and self.step == 1 and self.count is not None
+        return self.frames.stop if known else None
+
+    def number(self, frame: int) -> int:
+        """Return the 1-based number of a frame of the file; ValueError if the task lacks it."""
+        if self.count is not None and frame - self.offset not in self.frames:
+            raise ValueError(f"frame {frame}, which its task does not show")
+        return frame - self.offset + 1
+
+
+def _tasks(root: Element) -> dict[str | None, _Task]:
+    """Return {id: task} of a project, in the order of the ids; {None: task} of a task or job."""
+    meta = root.find("meta")
+    if meta is None or meta.find("project") is None:
+        return {None: _Task() if meta is None else _task(meta, meta.find("task"))}
+    tasks = [(_task(element, element), element) for element in meta.iterfind("project/tasks/task")]
+    tasks.sort(key=lambda entry: entry[0].id or 0)
+    subsets = [element.findtext("subset") or "" for _, element in tasks]
+    splits = [_SPLITS.get(subset.lower()) for subset in subsets]
+    ends = dict.fromkeys(subsets, 0)
+    for (task, element), subset, split in zip(tasks, subsets, splits):
+        task.video = task.video or _video(element.findtext("name", ""))
+        task.split = split if {"train", "test"} <= set(splits) else None
+        task.offset = ends[subset]
+        ends[subset] += task.frames.stop
+    return {str(task.id): task for task, _ in tasks}
+
+
+def _task(parent: Element, task: Element | None) -> _Task:
+    """Read a task that is described somewhere within `parent`; a job's export has only parts."""
+    texts = _texts(reversed(list(parent.iter())))  # of each tag, the first
+    own = _texts([] if task is None else task)
+    video, size, start, count = _video(texts.get("source", "")), None, 0, None
+    if "original_size" in texts:
+        size = _number(texts, "height"), _number(texts, "width")
+    if "size" in own or parent is task:
+        start, count = _number(own, "start_frame"), _number(own, "size")
+    step = re.search(r"step\s*=\s*([1-9][0-9]*)", texts.get("frame_filter", ""))
+    return _Task(
+        video,
+        of_video=bool(video or size)
+        or {"interpolation": True, "annotation": False}.get(texts.get("mode", "")),
+        size=size,
+        start=start,
+        step=int(step[1]) if step else 1,
+        count=count,
+        id=_number(own, "id") if "id" in own or parent is task else None,
+    )
+
+
+def _texts(elements):
+    return {element.tag: (element.text or "").strip() for element in elements}
+
+
+def _video(name):
+    """Return the name of a file without folders and suffix; None for no name."""
+    base = name.strip().replace("\\", "/").rpartition("/")[2]
+    return _SUFFIX.sub("", base) or None
 
 
 @dataclasses.dataclass
@@ -57,62 +191,14 @@ class _Frame:
     shapes: list[tuple[_Key | None, Instance]] = dataclasses.field(default_factory=list)
 
 
-def matches(content: Any) -> bool:
-    """Whether the bytes of a file are CVAT's XML, even if truncated."""
-    # UTF-16 has a zero in each character of a tag.
-    return re.search(rb"<annotations[\s/>]", content[:_START].replace(b"\0", b"")) is not None
-
-
-def read(file: File, options: ReadOptions) -> list[Document]:
-    """Read an XML file: a document for each task.
-
-    A frame of a video counts as annotated where a visible shape is a keyframe, with all its visible
-    shapes. Images keep no keyframes: those with shapes count. A shape on one frame only has no
-    track, unless its group recurs on other frames, as in our own export of masks.
-
-    Raises:
-      InputError: no XML of CVAT, or a field of it is damaged; names the file and the place.
-    """
-    root = _parse(file)
-    with file.at("meta"):
-        readers = {key: _Reader(file, task, options) for key, task in read_tasks(root).items()}
-    for element in root:
-        if element.tag in ("track", "image"):
-            key = None if None in readers else element.get("task_id")
-            if key not in readers:
-                problem = f"'task_id' {shown(key)} is no task of meta/project; export it again"
-                raise file.error(_place(element), problem)
-            reader = readers[key]
-            (reader.add_track if element.tag == "track" else reader.add_image)(element)
-    return [reader.document() for reader in readers.values()]
-
-
-class _Builder(ElementTree.TreeBuilder):
-    """Builds the tree of a document that declares no types or entities of its own."""
-
-    def doctype(self, name: str, pubid: str | None, system: str | None) -> NoReturn:
-        # Entities of entities grow to any length, and others read files of this machine.
-        raise ValueError("has a <!DOCTYPE>, which CVAT does not write")
-
-
-def _parse(file):
-    parser = ElementTree.XMLParser(target=_Builder())
-    try:
-        parser.feed(file.content)
-        return parser.close()
-    except (ElementTree.ParseError, ValueError) as error:
-        raise InputError(f"{file.path}: no XML, or truncated ({error}); export it again") from error
-
-
 class _Reader:
     """Collects the frames of one task."""
 
-    def __init__(self, file: File, task: Task, options: ReadOptions) -> None:
-        self._file, self._task, self._options = file, task, options
+    def __init__(self, file: File, options: ReadOptions, task: _Task) -> None:
+        self._file, self._options, self._task = file, options, task
         self._images: list[_Frame] = []
         self._frames: dict[int, _Frame] = {}  # of a video, by number
-        self._spans: collections.defaultdict[_Key, set[int]] = collections.defaultdict(set)
-        self._identities: dict[_Key, int] = {}
+        self._identities: dict[_Key | None, int] = {}  # of tracks
         self._left_out: collections.Counter[str] = collections.Counter()
 
     def add_track(self, track: Element) -> None:
@@ -125,15 +211,13 @@ class _Reader:
         self._identities[key] = min(identity, self._identities.get(key, identity))
         visible, left = 0, []
         for element in track:
-            where = f'frame="{element.get("frame")}"'
-            with self._file.at(f"{place}, {where}"):
-                number = self._task.number(_number(element, "frame"))
-                entry = self._entry(number, where)
+            where = f'{place}, frame="{element.get("frame")}"'
+            with self._file.at(where):
+                entry = self._entry(self._task.number(_number(element, "frame")))
                 if element.get("outside") == "1":
                     left.append(entry)
-                elif self._add(entry, element, label, key, f"{place}, {where}"):
+                elif self._add(entry, element, label, key, where):
                     entry.known |= element.get("keyframe") != "0"
-                    self._spans[key].add(number)
                     visible += 1
         # A shape that was drawn on one frame is exported as a track too, which ends at the next
         # frame, whatever that one shows.
@@ -145,9 +229,7 @@ class _Reader:
         place = _place(image)
         with self._file.at(place):
             size = (_number(image, "height"), _number(image, "width"))
-            found = self._name(image)
-            frame = AnnotatedFrame(*found, size, (), place, split=self._task.split)
-            entry = _Frame(frame, listed=True)
+            entry = self._new(place, self._name(image), size, listed=True)
             for i, element in enumerate(image, 1):
                 if element.tag != "tag":
                     where = f"{place}, shape {i}"
@@ -157,8 +239,13 @@ class _Reader:
 
     def document(self) -> Document:
         """Return the document, with the frames that are annotated."""
+        entries = [*self._images, *(self._frames[n] for n in sorted(self._frames))]
+        shown_on = collections.Counter(
+            key for entry in entries for key in {key for key, _ in entry.shapes}
+        )
+        tracks = {key: n for key, n in self._identities.items() if shown_on[key] > 1}
         frames = []
-        for entry in [*self._images, *(self._frames[n] for n in sorted(self._frames))]:
+        for entry in entries:
             if entry.shapes:
                 kept = entry.known or self._options.interpolated
                 reason = "frames with interpolated shapes only"
@@ -168,7 +255,10 @@ class _Reader:
             else:
                 continue
             if kept:
-                instances = shapes.join((key, self._tracked(key, x)) for key, x in entry.shapes)
+                instances = shapes.join(
+                    (key, dataclasses.replace(shape, track=tracks.get(key)))
+                    for key, shape in entry.shapes
+                )
                 frames.append(dataclasses.replace(entry.frame, instances=instances))
             else:
                 self._left_out[reason] += 1
@@ -182,15 +272,19 @@ class _Reader:
             task=self._task.id,
         )
 
-    def _entry(self, number, where):
+    def _new(self, where, name, size, **fields):
+        """Return a frame without shapes."""
+        path, split = self._file.path, self._task.split
+        frame = AnnotatedFrame(path, self._file.place(where), *name, size, (), split=split)
+        return _Frame(frame, **fields)
+
+    def _entry(self, number):
         """Return the frame of a video that has this 1-based number."""
         if number not in self._frames:
             task = self._task
             numbering = _BY_IMAGE if task.of_video is False else _BY_FRAME
-            frame = AnnotatedFrame(
-                task.video, number, numbering, task.size, (), where, split=task.split
-            )
-            self._frames[number] = _Frame(frame)
+            name = FrameName(task.video, number, numbering)
+            self._frames[number] = self._new(f"frame {number}", name, task.size)
         return self._frames[number]
 
     def _name(self, image: Element) -> FrameName:
@@ -216,14 +310,15 @@ class _Reader:
             attribute.get("name", "").lower(): (attribute.text or "").strip()
             for attribute in element.findall("attribute")
         }
-        part, action = _segmentation(element, entry.frame.size), attributes.get("action")
-        entry.shapes.append((key, Instance(label, (part,), where, attributes.get("actor"), action)))
+        shape = Instance(
+            label,
+            (_segmentation(element, entry.frame.size),),
+            self._file.place(where),
+            attributes.get("actor"),
+            attributes.get("action"),
+        )
+        entry.shapes.append((key, shape))
         return True
-
-    def _tracked(self, key, shape):
-        """Return a shape with its identity, if it recurs on other frames."""
-        track = self._identities[key] if len(self._spans.get(key, ())) > 1 else None
-        return dataclasses.replace(shape, track=track)
 
 
 def _segmentation(element: Element, size: tuple[int, int] | None) -> Segmentation:
@@ -257,10 +352,11 @@ def _group(element):
     return ("group", group) if group else None
 
 
-def _number(element, field, default=""):
-    text = element.get(field, default)
+def _number(fields: Element | Mapping[str, str], name: str, default: str = "") -> int:
+    """Return an attribute of an element, or one of some texts, as a number."""
+    text = fields.get(name, default)
     if not re.fullmatch("[0-9]{1,9}", text):
-        raise ValueError(f"<{element.tag}>: '{field}' is {shown(text)}, no whole number")
+        raise ValueError(f"'{name}' is {shown(text)}, no whole number")
     return int(text)
 
 

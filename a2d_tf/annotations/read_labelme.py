@@ -57,14 +57,14 @@ def read(file: File, options: ReadOptions) -> list[Document]:
         else:
             label, group = shape["label"], shape.get("group_id")
             key = None if group is None else (label, str(group))
-            grouped.append((key, Instance(label, (part,), where)))
-    frames: tuple[AnnotatedFrame, ...] = ()
+            grouped.append((key, Instance(label, (part,), file.place(where))))
+    frames = []
     if grouped or not content["shapes"]:
-        found = _frame_name(file)
-        frames = (AnnotatedFrame(*found, size, shapes.join(grouped), "imagePath"),)
+        found, where = _frame_name(file), file.place("imagePath")
+        frames.append(AnnotatedFrame(file.path, where, *found, size, shapes.join(grouped)))
     else:
         left_out["frames with no shape that has an area"] += 1
-    return [Document(file.path, "labelme", frames, dict(left_out))]
+    return [Document(file.path, "labelme", tuple(frames), dict(left_out))]
 
 
 def _frame_name(file: File) -> FrameName:

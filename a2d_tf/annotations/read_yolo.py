@@ -61,10 +61,11 @@ def read(file: File, options: ReadOptions) -> list[Document]:
         elif not options.empty_frames:
             left_out["images without a text file"] += 1
             continue
-        where = labels or image
-        with File(file.container, where, None).at("name", "rename it, or export it again"):
+        named = File(file.container, labels or image, None)
+        with named.at("name", "rename it, or export it again"):
             found = _frame_name(stem, image, options)
-        frames.append(AnnotatedFrame(*found, (1, 1), instances, where, scaled=True))
+        where = str(named.path)
+        frames.append(AnnotatedFrame(file.path, where, *found, (1, 1), instances, scaled=True))
     return [Document(file.path, "yolo", tuple(frames), dict(left_out))]
 
 
@@ -157,5 +158,5 @@ def _instances(file, classes, left_out):
         if len(polygon) == 4:
             left_out["boxes without a mask"] += 1
         else:
-            instances.append(Instance(classes[label], ([polygon],), f"{file.name}: line {i}"))
+            instances.append(Instance(classes[label], ([polygon],), file.place(f"line {i}")))
     return tuple(instances)

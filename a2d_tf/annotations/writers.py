@@ -1,47 +1,315 @@
-"""The file, zip or folder of an export, written whole or not at all."""
+"""Writers of tracks for annotation tools, as a file, zip or folder, whole or not at all.
+
+Each yields (name in a zip, content) of its files, of a video's key frames, see `thinned`.
+"""
 
 from __future__ import annotations
 
+import base64
+import json
 import pathlib
 import zipfile
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, SubElement
 
-from a2d_tf.annotations import write_coco as coco
-from a2d_tf.annotations import write_cvat as cvat
-from a2d_tf.annotations import write_labelme as labelme
-from a2d_tf.annotations.tracked_video import TrackedVideo
+import cv2
+import numpy as np
+from pycocotools import mask as rle_tools
+
+from a2d_tf.annotations import frame_names
+from a2d_tf.annotations.shapes import crop, polygons
+from a2d_tf.annotations.tracked_video import Shape, TrackedVideo, thinned
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import whole_folder, write_file
 
-WRITERS = {"cvat": cvat, "coco": coco, "labelme": labelme}
-"""Each has `write`, the SUFFIX of its file ('' for a folder), and whether its tracks need the
-frames BETWEEN key frames."""
+
+def _coco(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
+    """Write COCO's JSON, with CVAT's attributes: 'action', 'occluded', 'track_id', 'keyframe'.
+
+    Images of a video are named as CVAT names them, which counts from 0: clip1/frame_000004.PNG is
+    frame 5; those of a folder have their own names. CVAT makes a track of annotations with a
+    'keyframe', which ends where a frame has none: so it has the frames between key frames, too,
+    where 'keyframe' is false. A track cannot hold masks or several parts: these have no 'keyframe',
+    and key frames alone.
+
+    Source: cvat-ai/cvat, `cvat/apps/dataset_manager/bindings.py`, `_validate_track_shapes`.
+    """
+    numbers = {actor: i for i, actor in enumerate(video.actions, 1)}
+    images: list[dict[str, Any]] = []
+    annotations: list[str] = []
+    for frame, found in video.by_frame().items():
+        rows = [(track, shape, *_segmentation(shape, masks)) for track, shape in found]
+        rows = [row for row in rows if row[1].key or row[3]]
+        if found and not rows:  # nothing but masks in parts, between key frames
+            continue
+        images.append(
+            {
+                "id": len(images) + 1,
+                "file_name": f"{video.name}/{_image(video, frame)}",
+                "width": video.size[1],
+                "height": video.size[0],
+            }
+        )
+        for track, shape, segmentation, keyframe in rows:
+            attributes = {"action": shape.action, "occluded": False, "track_id": track.id}
+            annotation = {
+                "id": len(annotations) + 1,
+                "image_id": len(images),
+                "category_id": numbers[track.actor],
+                "segmentation": segmentation,
+                "area": int(rle_tools.area(shape.mask)),
+                "bbox": rle_tools.toBbox(shape.mask).tolist(),
+                "iscrowd": 0,
+                "attributes": {**attributes, **keyframe},
+            }
+            annotations.append(json.dumps(annotation))  # a tenth of the objects' memory
+    content = {
+        "info": {"description": frame_names.PREDICTION},
+        "licenses": [],
+        "categories": [
+            {"id": i, "name": actor, "supercategory": ""} for actor, i in numbers.items()
+        ],
+        "images": images,
+    }
+    text = f'{json.dumps(content)[:-1]}, "annotations": [{", ".join(annotations)}]}}\n'
+    yield "annotations/instances_default.json", text.encode()
+
+
+def _segmentation(shape, masks):
+    """The segmentation of a shape, and the attribute 'keyframe' where it can be of a track."""
+    segmentation = shape.mask if masks else polygons(shape.decoded())
+    of_track = not masks and len(segmentation) == 1
+    return segmentation, {"keyframe": shape.key} if of_track else {}
+
+
+def _image(video, frame):
+    return video.image(frame) if video.images is not None else f"frame_{frame - 1:06d}.PNG"
+
+
+def _cvat(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
+    """Write 'CVAT for video 1.1', which CVAT imports into a task of the same video.
+
+    CVAT counts frames from 0, and interpolates polygons between two key frames of a track; so a
+    track has a shape that is 'outside' where it is gone. A label keeps its name along a track, the
+    attribute 'action' may change. Parts of one instance are tracks of one group. CVAT has no tracks
+    of masks: it takes the first shape of each for a mask on one frame, so every mask is a track of
+    its own.
+
+    Source: cvat-ai/cvat, `cvat/apps/dataset_manager/formats/cvat.py`.
+    """
+    root = Element("annotations")
+    _add(root, "version", "1.1")
+    _describe(_add(_add(root, "meta"), "task"), video)
+    for track in video.tracks:
+        for element in _of_masks(track, video) if masks else _of_polygons(track):
+            element.set("id", str(len(root) - 2))
+            root.append(element)
+    ElementTree.indent(root)
+    yield "annotations.xml", ElementTree.tostring(root, "utf-8", xml_declaration=True) + b"\n"
+
+
+def _add(parent, tag, text=None):
+    element = SubElement(parent, tag)
+    element.text = None if text is None else str(text)
+    return element
+
+
+def _describe(task, video):
+    """Fill meta/task."""
+    _add(task, "name", video.source)
+    if video.frame_count is not None:
+        _add(task, "size", video.frame_count)
+    _add(task, "mode", "interpolation")
+    _add(task, "overlap", 0)
+    if video.frame_count is not None:
+        _add(task, "start_frame", 0)
+        _add(task, "stop_frame", video.frame_count - 1)
+    _add(task, "frame_filter", "")
+    labels = _add(task, "labels")
+    for actor, actions in video.actions.items():
+        label = _add(labels, "label")
+        _add(label, "name", actor)
+        attribute = _add(_add(label, "attributes"), "attribute")
+        _add(attribute, "name", "action")
+        _add(attribute, "mutable", True)
+        _add(attribute, "input_type", "select")
+        _add(attribute, "default_value", actions[0])
+        _add(attribute, "values", "\n".join(actions))
+    size = _add(task, "original_size")
+    _add(size, "width", video.size[1])
+    _add(size, "height", video.size[0])
+    _add(task, "source", video.source)
+
+
+def _of_polygons(track):
+    """The <track>s of a track, one for each part that it has at most."""
+    parts = [polygons(shape.decoded()) for shape in track.shapes]
+    most = max(map(len, parts))
+    for k in range(most):
+        element, previous = _track(track, most > 1), None
+        for shape, outlines in zip(track.shapes, parts):
+            if k < len(outlines):
+                previous = {"points": _points(outlines[k])}
+                _shape(element, "polygon", shape, previous)
+                if shape.until:
+                    _shape(element, "polygon", shape, previous, shape.until)
+                    previous = None
+            elif previous:
+                _shape(element, "polygon", shape, previous, shape.frame)
+                previous = None
+        yield element
+
+
+def _of_masks(track, video):
+    """A <track> for each mask of a track: the mask, and its end a frame later, if there is one."""
+    for shape in track.shapes:
+        element, fields = _track(track, True), _runs(shape)
+        _shape(element, "mask", shape, fields)
+        if shape.frame != video.frame_count:
+            _shape(element, "mask", shape, fields, shape.frame + 1)
+        yield element
+
+
+def _track(track, grouped):
+    group = {"group_id": str(track.id)} if grouped else {}
+    return Element("track", {"id": "", "label": track.actor, "source": "auto", **group})
+
+
+def _shape(track, tag: str, shape: Shape, fields: dict[str, str], outside: int | None = None):
+    """Append a shape, or where it is outside from a frame on, the end of one."""
+    times = {
+        "frame": str((outside or shape.frame) - 1),
+        "keyframe": "1",
+        "outside": str(int(outside is not None)),
+        "occluded": "0",
+    }
+    attribute = _add(SubElement(track, tag, {**times, **fields, "z_order": "0"}), "attribute")
+    attribute.set("name", "action")
+    attribute.text = shape.action
+
+
+def _points(outline):
+    return ";".join(f"{x:.2f},{y:.2f}" for x, y in zip(outline[::2], outline[1::2]))
+
+
+def _runs(shape):
+    """A mask's runs, background first, row by row through its box."""
+    inside, left, top = crop(shape.decoded())
+    flat = np.concatenate([[False], inside.ravel()])
+    runs = np.diff([0, *np.flatnonzero(flat[1:] != flat[:-1]), inside.size])
+    return {
+        "rle": ", ".join(map(str, runs)),
+        "left": str(left),
+        "top": str(top),
+        "width": str(inside.shape[1]),
+        "height": str(inside.shape[0]),
+    }
+
+
+def _labelme(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
+    """Write LabelMe's JSON, a file for each frame: clip1/00005.json beside the image 00005.jpg.
+
+    Labels are 'actor-action'. Parts of one instance are shapes of one group, whose number is the
+    track's.
+
+    Source: labelme 6.3.1 `_label_file.py`, `utils/shape.py`.
+    """
+    for frame, found in video.by_frame().items():
+        image = video.image(frame)
+        content = {
+            "version": "6.3.1",
+            "flags": {},
+            "shapes": [
+                {
+                    "label": f"{track.actor}-{shape.action}",
+                    "points": points,
+                    "group_id": track.id,
+                    "description": "",
+                    "shape_type": "mask" if masks else "polygon",
+                    "flags": {},
+                    "mask": mask,
+                }
+                for track, shape in found
+                for points, mask in ([_png(shape)] if masks else _parts(shape))
+            ],
+            "imagePath": image,
+            "imageData": None,
+            "imageHeight": video.size[0],
+            "imageWidth": video.size[1],
+        }
+        path = pathlib.PurePosixPath(video.name, image).with_suffix(".json")
+        yield str(path), json.dumps(content, indent=1).encode() + b"\n"
+
+
+def _parts(shape: Shape) -> list[tuple[list, Any]]:
+    """(points, no mask) of each part of a shape."""
+    return [(np.reshape(outline, (-1, 2)).tolist(), None) for outline in polygons(shape.decoded())]
+
+
+def _png(shape):
+    """(first and last pixel, PNG of 0 and 1 between them in base64) of a shape."""
+    inside, left, top = crop(shape.decoded())
+    height, width = inside.shape
+    png = cv2.imencode(".png", np.uint8(inside))[1]
+    corners = [[float(left), float(top)], [float(left + width - 1), float(top + height - 1)]]
+    return corners, base64.b64encode(png.tobytes()).decode()
+
+
+class Writer(NamedTuple):
+    """A format.
+
+    Attributes:
+      write: (video, whether as masks, else polygons) -> (name in a zip, content) of each file.
+      suffix: of its one file; '' of a folder.
+      between: whether its tracks of polygons need the frames between key frames.
+    """
+
+    write: Callable[[TrackedVideo, bool], Iterator[tuple[str, bytes]]]
+    suffix: str
+    between: bool = False
+
+
+WRITERS = {
+    "cvat": Writer(_cvat, ".xml"),
+    "coco": Writer(_coco, ".json", between=True),
+    "labelme": Writer(_labelme, ""),
+}
 
 
 def check_output(output: str, form: str) -> None:
     """Raise InputError unless `output` ends in .zip or in the suffix of a format of `WRITERS`."""
-    suffix, own = pathlib.PurePath(output).suffix.lower(), WRITERS[form].SUFFIX
+    suffix, own = pathlib.PurePath(output).suffix.lower(), WRITERS[form].suffix
     if suffix != ".zip" and (suffix != own if own else suffix in (".json", ".xml")):
         what = f"a {own}" if own else "a folder"
         raise InputError(f"--output={output}: --format={form} is {what} or a .zip")
 
 
-def save(video: TrackedVideo, output: str, form: str, masks: bool) -> None:
+def save(
+    video: TrackedVideo, output: str, form: str, masks: bool = False, every: int = 1
+) -> TrackedVideo:
     """Write an export; a file that is there is replaced, a folder must be new or empty.
 
     Args:
       video: what to write.
-      output: path of a file, a zip or a folder.
+      output: path of a file, a zip or a folder, see `check_output`.
       form: one of `WRITERS`.
       masks: whether shapes are masks; else polygons.
+      every: see `thinned`.
+
+    Returns:
+      What was written of the video.
 
     Raises:
       InputError: it cannot be written, or not there.
     """
-    check_output(output, form)
-    members = WRITERS[form].write(video, masks)
+    writer = WRITERS[form]
+    video = thinned(video, every, writer.between and not masks)
+    members = writer.write(video, masks)
     if output.lower().endswith(".zip"):
         write_file(output, lambda file: _zip(file, members))
-    elif WRITERS[form].SUFFIX:
+    elif writer.suffix:
         ((_, content),) = members
         write_file(output, lambda file: file.write(content))
     else:
@@ -50,6 +318,7 @@ def save(video: TrackedVideo, output: str, form: str, masks: bool) -> None:
                 path = pathlib.Path(folder, name)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
+    return video
 
 
 def _zip(file, members):

@@ -61,7 +61,3 @@ def main(argv: list[str]) -> None:
 
 
 run = command_line.command(main)
-
-
-if __name__ == "__main__":
-    run()

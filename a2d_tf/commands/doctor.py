@@ -105,7 +105,3 @@ def run() -> None:
     if not any(word.lstrip("-").startswith("flagfile") for word in sys.argv[1:]):
         sys.argv.insert(1, f"--flagfile={command_line.CONFIGS}/a2d.flags")
     command_line.run(main)
-
-
-if __name__ == "__main__":
-    run()

@@ -21,13 +21,12 @@ import os
 
 from absl import flags
 
-from a2d_tf.annotations import writers as files
-from a2d_tf.annotations.tracked_video import thinned
+from a2d_tf.annotations import writers
 from a2d_tf.core import command_line
 from a2d_tf.video import predictions
 
 _PREDICTION = flags.DEFINE_string("prediction", None, "Folder of a2d_tf.predict.")
-_FORMAT = flags.DEFINE_enum("format", "cvat", list(files.WRITERS), "Format to write.")
+_FORMAT = flags.DEFINE_enum("format", "cvat", list(writers.WRITERS), "Format to write.")
 _OUTPUT = flags.DEFINE_string("output", None, "File, .zip, or folder to write.")
 _SHAPES = flags.DEFINE_enum("shapes", "polygons", ["polygons", "masks"], "Shapes to write.")
 _EVERY = flags.DEFINE_integer(
@@ -42,12 +41,12 @@ _VIDEO = flags.DEFINE_string(
 def main(argv: list[str]) -> None:
     """Run the command."""
     command_line.require(argv, prediction=_PREDICTION.value, output=_OUTPUT.value)
-    files.check_output(_OUTPUT.value, _FORMAT.value)
+    writers.check_output(_OUTPUT.value, _FORMAT.value)
     folder = os.path.normpath(_PREDICTION.value)
     source = os.path.basename(_VIDEO.value) if _VIDEO.value else None
-    between = files.WRITERS[_FORMAT.value].BETWEEN and _SHAPES.value == "polygons"
-    video = thinned(predictions.read(folder, _MIN_SCORE.value, source), _EVERY.value, between)
-    files.save(video, _OUTPUT.value, _FORMAT.value, _SHAPES.value == "masks")
+    video = predictions.read(folder, _MIN_SCORE.value, source)
+    masks, every = _SHAPES.value == "masks", _EVERY.value
+    video = writers.save(video, _OUTPUT.value, _FORMAT.value, masks, every)
     shapes = sum(len(track.shapes) for track in video.tracks)
     print(
         f"{_OUTPUT.value}: {len(video.tracks)} tracks with {shapes} {_SHAPES.value} in "
@@ -56,7 +55,3 @@ def main(argv: list[str]) -> None:
 
 
 run = command_line.command(main)
-
-
-if __name__ == "__main__":
-    run()

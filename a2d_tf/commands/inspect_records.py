@@ -134,7 +134,3 @@ def sheet(
 
 
 run = command_line.command(main)
-
-
-if __name__ == "__main__":
-    run()

@@ -25,7 +25,7 @@ from a2d_tf.commands import processes
 from a2d_tf.core import command_line
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import read_json, write_json, write_text
+from a2d_tf.core.files import read_json, write_json
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.training import experiments
 
@@ -99,13 +99,9 @@ def _settings(workdir, extra):
     Raises:
       InputError: a mistake in them, or trainings with others are there.
     """
-    base = os.path.abspath(command_line.find(_BASE.value))
-    path = workdir / "settings.flags"
-    text = "\n".join([f"--flagfile={base}", "--val_fraction=0", *extra]) + "\n"
-    trained = path.exists() and any(workdir.glob("*/run/flags.txt"))
-    if trained and path.read_text() != text:
-        raise InputError(f"{path}: the trainings there have these flags; give another --workdir")
-    write_text(path, text)
+    path, base = workdir / "settings.flags", os.path.abspath(command_line.find(_BASE.value))
+    lines = [f"--flagfile={base}", "--val_fraction=0", *extra, ""]
+    processes.keep_settings(path, "\n".join(lines))
     Config.read(path)  # a mistake shows before the first training
     return path
 
@@ -180,7 +176,3 @@ def table(report: dict) -> str:
 
 
 run = command_line.command(main)
-
-
-if __name__ == "__main__":
-    run()

@@ -1,4 +1,4 @@
-"""Start mains of this package as processes: train and score an experiment by them."""
+"""What commands that start trainings share: their settings, and mains as processes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import write_text
 from a2d_tf.training import experiments
 
 _IMPORTED_FROM = str(pathlib.Path(__file__).resolve().parents[2])
@@ -22,6 +23,20 @@ def flags_of_trainings(words: Sequence[str]) -> Sequence[str]:
     if stray:
         raise InputError(f"unexpected word '{stray[0]}'; flags of trainings follow `--`")
     return words
+
+
+def keep_settings(path: pathlib.Path, text: str) -> None:
+    """Write what all trainings in RUNS/*/* beside a file have in common into it.
+
+    Raises:
+      InputError: trainings are there, with other settings.
+    """
+    trained = path.exists() and any(path.parent.glob("*/*/flags.txt"))
+    if trained and path.read_text() != text:
+        raise InputError(
+            f"{path}: the trainings there have these settings; give the same, or another --workdir"
+        )
+    write_text(path, text)
 
 
 def train_and_score(

@@ -11,6 +11,7 @@ on a GPU each, share the runs; the last to finish writes the whole report.
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import shutil
@@ -24,7 +25,8 @@ from a2d_tf.commands import processes
 from a2d_tf.core import command_line
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import load_json, locked, write_json
+from a2d_tf.core.files import locked
+from a2d_tf.data import mini
 from a2d_tf.data.flow import METHODS
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.training import experiments
@@ -71,30 +73,14 @@ def make_records(
     """Make records of the network's size, if they are not there; returns their folder."""
     model = Config.read(command_line.find(base)).model
     if release is None:
-        mini = os.path.join(workdir, "mini_a2d")
-        words = [f"--output={mini}", f"--videos={videos}", f"--workers={workers}"]
-        processes.call_main(["commands.make_mini_a2d", *words])
-        release = os.path.join(mini, "Release")
+        drawn = mini.make_release(os.path.join(workdir, "mini_a2d"), videos, 0, workers)
+        release = str(drawn)
     folder = os.path.join(workdir, "records")
-    size = [f"--image_height={model.image_height}", f"--image_width={model.image_width}"]
-    words = [f"--release={release}", f"--output={folder}", *size, f"--clip_frames={model.frames}"]
+    words = [f"--release={release}", f"--output={folder}", f"--clip_frames={model.frames}"]
+    words += [f"--image_height={model.image_height}", f"--image_width={model.image_width}"]
     words += [f"--flow_method={flow_method}", f"--workers={workers}"]
-    processes.call_main(["commands.build_records", *words])
+    processes.call_main(["commands.build_records", *words])  # whose memory the runs need
     return folder
-
-
-def _given_records(folder: str, base: str) -> Manifest:
-    """Load the manifest of --records, and check that it suits the network."""
-    manifest = Manifest.load(os.path.abspath(folder))
-    manifest.check_frames(Config.read(command_line.find(base)).model.frames)
-    return manifest
-
-
-def _rows_of(manifest: Manifest, names: list[str]) -> list[str]:
-    """Leave out rows that withhold an actor which the records do not have."""
-    zero_shot = [name for name in names if name.startswith(experiments.ZERO_SHOT)]
-    there = [f"{experiments.ZERO_SHOT}{actor}" for actor in manifest.label_space.actors]
-    return [name for name in names if name in there or name not in zero_shot]
 
 
 def run_all(
@@ -193,18 +179,6 @@ def check_flags(names: Iterable[str], base: str, train: list[str], workdir: str)
                 raise InputError(f"{os.path.basename(folder)}: {error}") from error
 
 
-def _check_settings(path, settings):
-    """Raise InputError if there are runs with other settings beside the file."""
-    if os.path.exists(path) and any(pathlib.Path(path).parent.glob("seed*/*/flags.txt")):
-        old = load_json(path, dict, "delete it")
-        for name, value in settings.items():
-            if old.get(name) != value:
-                raise InputError(
-                    f"{path}: the runs there have --{name} {old.get(name)!r}, not {value!r}; give "
-                    "that, or another --workdir"
-                )
-
-
 def origin(manifest: Manifest, source: str, base: str, train: list[str]) -> str:
     """Introduce the report: the data, the network, and what to compare with."""
     counts = manifest.counts
@@ -241,7 +215,7 @@ def main(argv: list[str]) -> None:
     """Run the command."""
     command_line.require(argv, workdir=_WORKDIR.value, base=_BASE.value)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a training then saves its step
-    names = order()
+    names, workdir = order(), os.path.abspath(_WORKDIR.value)
     for name in _RUNS.value or ():
         if name not in names:
             raise InputError(f"--runs: '{name}' is no run; there are {', '.join(names)}")
@@ -249,9 +223,14 @@ def main(argv: list[str]) -> None:
         seeds = [int(seed) for seed in _SEEDS.value]
     except ValueError as error:
         raise InputError(f"--seeds={','.join(_SEEDS.value)}: whole numbers, as 0,1,2") from error
-    workdir = os.path.abspath(_WORKDIR.value)
-    given = _given_records(_RECORDS.value, _BASE.value) if _RECORDS.value else None
-    path = os.path.join(workdir, "settings.json")
+    wanted, given = _RUNS.value or names, None
+    if _RECORDS.value:
+        given = Manifest.load(os.path.abspath(_RECORDS.value))
+        given.check_frames(Config.read(command_line.find(_BASE.value)).model.frames)
+        there = [f"{experiments.ZERO_SHOT}{actor}" for actor in given.label_space.actors]
+        lacking = [n for n in names if n.startswith(experiments.ZERO_SHOT) and n not in there]
+        wanted = _RUNS.value or [name for name in names if name not in lacking]
+    check_flags(wanted, _BASE.value, _TRAIN.value, workdir)
     settings = {
         "base": _BASE.value,
         "records": given and given.directory,
@@ -260,9 +239,8 @@ def main(argv: list[str]) -> None:
         "mini_videos": None if _RELEASE.value or given else _VIDEOS.value,
         "flow_method": None if given else _FLOW.value,
     }
-    _check_settings(path, settings)
-    wanted = _RUNS.value or (_rows_of(given, names) if given else names)
-    check_flags(wanted, _BASE.value, _TRAIN.value, workdir)
+    text = json.dumps(settings, indent=1) + "\n"
+    processes.keep_settings(pathlib.Path(workdir, "settings.json"), text)
     if given:
         records = given.directory
     else:
@@ -270,7 +248,6 @@ def main(argv: list[str]) -> None:
         options.update(flow_method=_FLOW.value, workers=_WORKERS.value)
         with locked(os.path.join(workdir, "records.lock")):
             records = make_records(workdir, _BASE.value, **options)
-    write_json(path, settings)
     runs = run_all(
         workdir,
         _BASE.value,
@@ -288,7 +265,3 @@ def main(argv: list[str]) -> None:
 
 
 run = command_line.command(main)
-
-
-if __name__ == "__main__":
-    run()

@@ -69,12 +69,12 @@ def read(
         last = max(numbered)
         if found.frame_count is not None and last > found.frame_count:
             raise InputError(
-                f"{truth}: {numbered[last].where}: is frame {last}, but '{name}' has "
+                f"{numbered[last].where}: is frame {last}, but '{name}' has "
                 f"{found.frame_count}; name its first frame {name}/00000.jpg"
             )
         videos[name] = [
             Frame(
-                _objects(truth, frame, facts.size, labels),
+                _objects(frame, facts.size, labels),
                 found.objects.get(number, Objects.none()),
             )
             for number, frame in sorted(numbered.items())
@@ -104,8 +104,7 @@ def _annotated(path) -> dict[str, _Numbered]:
             numbered = videos.setdefault(frame.video or "", {})
             if frame.number in numbered:
                 raise InputError(
-                    f"{document.path}: {frame.where}: another file of {path} has this frame, too; "
-                    "name one file"
+                    f"{frame.where}: another file of {path} has this frame, too; " "name one file"
                 )
             numbered[frame.number] = frame
     return videos
@@ -143,30 +142,29 @@ def _placed(numbered: _Numbered, images: Sequence[str] | None) -> _Numbered:
     return numbered if 0 in named or len(places) < len(found) else named
 
 
-def _objects(path, frame: AnnotatedFrame, size: tuple[int, int], labels: LabelSpace) -> Objects:
+def _objects(frame: AnnotatedFrame, size: tuple[int, int], labels: LabelSpace) -> Objects:
     """Decode the objects of a frame whose video has this (height, width)."""
     if frame.size not in (None, size):
         height, width = frame.size or size
         raise InputError(
-            f"{path}: {frame.where}: is {width}x{height}, but the prediction {size[1]}x{size[0]} "
+            f"{frame.where}: is {width}x{height}, but the prediction {size[1]}x{size[0]} "
             "(width x height); annotate and predict the same video"
         )
     names = Names(known=labels)
-    check_label_space(((path, instance) for instance in frame.instances), names, labels)
+    check_label_space(frame.instances, names, labels)
     tracks, codes, masks = [], [], []
     for instance in frame.instances:
-        actor, action = names.pair(instance) or ("", "")
         try:
             masks.append(encode_mask(decode_parts(instance.parts, size, size)))
         except InputError as error:
-            raise InputError(f"{path}: {instance.where}: {error}") from error
+            raise InputError(f"{instance.where}: {error}") from error
         if instance.track in tracks:
             raise InputError(
-                f"{path}: {instance.where}: track {instance.track} is twice in this frame; give "
+                f"{instance.where}: track {instance.track} is twice in this frame; give "
                 "each object a 'track_id' of its own"
             )
         tracks.append(instance.track)
-        codes.append(labels.encode(labels.actors.index(actor), labels.actions.index(action)))
+        codes.append(names.code(instance, labels))
     return Objects(
         np.array(tracks, np.int64), np.array(codes, np.int64), masks, np.ones(len(codes))
     )
