@@ -333,7 +333,7 @@ def test_images_counted_from_one_are_meant_by_their_own_numbers(tmp_path):
 
     def numbers(folder, first_frame=None):
         matcher = Matcher(tmp_path / folder, first_frame)
-        return sorted(matcher.match([(Export(tmp_path / "x.json"), document)])["a"])
+        return sorted(matcher.match([(Export(tmp_path / "x.json"), [document])])["a"])
 
     assert numbers("from 1") == [1, 3] and numbers("from 0") == [2, 4]
     assert numbers("video") == [2, 4] and numbers("video", first_frame=1) == [1, 3]

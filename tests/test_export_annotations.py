@@ -16,11 +16,10 @@ import pytest
 from a2d_files import mask
 from test_outputs import BOX, FILM, OTHER, SIZE, write
 
-from a2d_tf.annotations import write_cvat as cvat
 from a2d_tf.annotations import writers as files
 from a2d_tf.annotations.document import ReadOptions
 from a2d_tf.annotations.formats import read_export
-from a2d_tf.annotations.polygons import polygons
+from a2d_tf.annotations.shapes import polygons
 from a2d_tf.annotations.tracked_video import Shape, Track, TrackedVideo, thinned
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
@@ -76,7 +75,7 @@ def test_polygons_are_within_a_pixel_of_the_mask(seed):
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_closest_polygons_are_the_mask(seed, monkeypatch):
-    monkeypatch.setattr("a2d_tf.annotations.polygons._LEAST_IOU", 1.0)
+    monkeypatch.setattr("a2d_tf.annotations.shapes._LEAST_IOU", 1.0)
     inside = blobs(seed)
     assert (decode_mask(polygons(inside), *inside.shape) == inside).all()
 
@@ -212,14 +211,14 @@ def test_missing_files_are_named(prediction, tmp_path):
 
 def saved(prediction, output, form, masks=False, every=1):
     """The content of an exported JSON."""
-    files.save(thinned(predictions.read(prediction), every), str(output), form, masks)
+    files.save(predictions.read(prediction), str(output), form, masks, every)
     return json.loads(output.read_text())
 
 
 def elements(prediction, tmp_path, masks=False, every=1):
     """The <track>s of CVAT's XML: (attributes, [(tag, frame, outside, points, action)])."""
     path = tmp_path / "clip1.xml"
-    files.save(thinned(predictions.read(prediction), every), str(path), "cvat", masks)
+    files.save(predictions.read(prediction), str(path), "cvat", masks, every)
     root = ElementTree.fromstring(path.read_bytes())
     return root, [
         (
@@ -290,7 +289,7 @@ def test_parts_of_an_instance_are_tracks_of_a_group_in_cvat():
     found = tuple(Shape(n, "a", encode_mask(m)) for n, m in enumerate(masks, 1))
     track = Track(7, "cat", found)
     whole = TrackedVideo("a.mp4", None, (20, 20), 3, (1, 2, 3), {"cat": ("a",)}, (track,))
-    ((_, content),) = cvat.write(whole, masks=False)
+    ((_, content),) = files.WRITERS["cvat"].write(whole, False)
     tracks = ElementTree.fromstring(content).findall("track")
     assert [(t.get("id"), t.get("group_id")) for t in tracks] == [("0", "7"), ("1", "7")]
     times = [[(s.get("frame"), s.get("outside")) for s in t] for t in tracks]
@@ -303,7 +302,7 @@ def test_masks_in_cvat_are_runs_by_rows_in_a_box_each_a_track_of_its_own():
     inside[1, 2] = inside[2, 3] = False
     track = Track(7, "cat", (Shape(2, "a", encode_mask(inside)),) * 2)
     whole = TrackedVideo("a.mp4", None, (6, 8), None, (2,), {"cat": ("a",)}, (track,))
-    ((_, content),) = cvat.write(whole, masks=True)
+    ((_, content),) = files.WRITERS["cvat"].write(whole, True)
     root = ElementTree.fromstring(content)
     first, second = root.findall("track")
     assert root.find("meta/task/size") is None
@@ -312,14 +311,16 @@ def test_masks_in_cvat_are_runs_by_rows_in_a_box_each_a_track_of_its_own():
         ("mask", "1", "0"),
         ("mask", "2", "1"),
     ]
-    ((_, content),) = cvat.write(dataclasses.replace(whole, frame_count=2), masks=True)
+    ((_, content),) = files.WRITERS["cvat"].write(dataclasses.replace(whole, frame_count=2), True)
     assert len(ElementTree.fromstring(content).find("track")) == 1  # the video ends there
     fields = {name: first[0].get(name) for name in ("rle", "left", "top", "width", "height")}
     assert fields == {"rle": "1, 3, 1, 4", "left": "2", "top": "1", "width": "3", "height": "3"}
 
 
 def test_coco_has_the_attributes_of_cvat(prediction, tmp_path):
-    content = saved(prediction, tmp_path / "a.json", "coco", every=5)
+    keys = thinned(predictions.read(prediction), 5)
+    files.save(keys, str(tmp_path / "a.json"), "coco")
+    content = json.loads((tmp_path / "a.json").read_text())
     names = [image["file_name"] for image in content["images"]]
     assert names == [f"clip1/frame_{n:06d}.PNG" for n in (0, 1, 2, 4, 5)]
     assert content["images"][1] == {"id": 2, "file_name": names[1], "width": 64, "height": 48}
@@ -334,8 +335,7 @@ def test_coco_has_the_attributes_of_cvat(prediction, tmp_path):
         "iscrowd": 0,
         "attributes": {"action": "flying", "occluded": False, "track_id": 2, "keyframe": True},
     }
-    whole = thinned(predictions.read(prediction), 5, between=True)
-    files.save(whole, str(tmp_path / "b.json"), "coco", False)
+    files.save(predictions.read(prediction), str(tmp_path / "b.json"), "coco", every=5)
     (document,) = read_export(tmp_path / "b.json", ReadOptions())
     (keys,) = read_export(tmp_path / "a.json", ReadOptions())
     # CVAT's tracks go on through frames that are no key frames, and readers leave these out.
@@ -353,7 +353,7 @@ def test_a_mask_in_parts_between_key_frames_makes_no_empty_frame(tmp_path):
     track = tuple(Shape(n, "a", encode_mask(parts if n == 3 else whole)) for n in range(1, 8))
     actions = {"cat": ("a",)}
     clip = TrackedVideo("v.mp4", None, (24, 32), 9, range(1, 8), actions, (Track(1, "cat", track),))
-    files.save(thinned(clip, 5, between=True), str(tmp_path / "a.json"), "coco", False)
+    files.save(clip, str(tmp_path / "a.json"), "coco", every=5)
     (document,) = read_export(tmp_path / "a.json", ReadOptions())
     found = [(frame.number, len(frame.instances)) for frame in document.frames]
     assert found == [(1, 1), (6, 1), (7, 1)]
@@ -426,7 +426,7 @@ def test_a_failure_leaves_nothing_behind(prediction, tmp_path, monkeypatch):
         yield "clip1/00001.json", b"{}"
         raise RuntimeError
 
-    monkeypatch.setattr(files.WRITERS["labelme"], "write", broken)
+    monkeypatch.setitem(files.WRITERS, "labelme", files.Writer(broken, ""))
     before = sorted(tmp_path.rglob("*"))
     for name in ("a.zip", "a"):
         with pytest.raises(RuntimeError):

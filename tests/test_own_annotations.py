@@ -32,13 +32,16 @@ SQUARE = ([[2.0, 1.0, 6.0, 1.0, 6.0, 5.0, 2.0, 5.0]],)
 
 
 def instance(label="cat-sit", **fields):
-    return Instance(label=label, parts=SQUARE, where="annotations[0]", **fields)
+    return Instance(label=label, parts=SQUARE, where="a.json: annotations[0]", **fields)
 
 
 def frame(video=None, number=1, size=(24, 32), instances=None, kind="video"):
     instances = (instance(),) if instances is None else tuple(instances)
     numbering = Numbering(kind, "counted from 1")
-    return AnnotatedFrame(video, number, numbering, size, instances, f"images[{number}]")
+    where = f"task.json: images[{number}]"
+    return AnnotatedFrame(
+        pathlib.PurePath("task.json"), where, video, number, numbering, size, instances
+    )
 
 
 def document(*frames, path="task.json", **fields):
@@ -47,8 +50,8 @@ def document(*frames, path="task.json", **fields):
 
 def matched(folder, *documents, first_frame=None, video=None):
     """{video: sorted numbers} of documents, matched to the videos of a folder."""
-    exports = [(Export(pathlib.Path("x"), video), entry) for entry in documents]
-    found = Matcher(folder, first_frame).match(exports)
+    export = Export(pathlib.Path("x"), video)
+    found = Matcher(folder, first_frame).match([(export, documents)])
     return {name: sorted(numbered) for name, numbered in found.items()}
 
 
@@ -85,7 +88,7 @@ def test_videos_by_the_folder_of_the_export(videos, path):
 
 def test_folders_above_the_export_name_no_video(videos):
     def named_by(path):
-        return Matcher(videos).match([(Export(pathlib.Path(path)), document(frame(), path=path))])
+        return Matcher(videos).match([(Export(pathlib.Path(path)), [document(frame(), path=path)])])
 
     assert set(named_by("far/task.json")) == {"far"}  # unzipped there
     with pytest.raises(InputError, match="names no video"):
@@ -160,7 +163,7 @@ def test_a_file_of_labelme_is_named_after_its_frame(tmp_path):
     export = Export(pathlib.Path("labelme/00001"))
     for kind, video in (("labelme", "00001"), ("coco", "00002")):
         entry = dataclasses.replace(of_frame, format=kind)
-        assert list(Matcher(tmp_path).match([(export, entry)])) == [video]
+        assert list(Matcher(tmp_path).match([(export, [entry])])) == [video]
 
 
 def test_positions_of_images_in_a_task_tell_frames_of_whole_videos_alone(videos):
@@ -187,13 +190,8 @@ def test_what_is_no_video_does_not_stop_the_search_by_size(videos, monkeypatch):
         matching.frame_files, "count", lambda path, **k: counted.append(path) or count(path, **k)
     )
     unnamed = [document(frame(number=1), path=f"{i}.json", frame_count=i) for i in (4, 5)]
-    matcher = Matcher(videos)
-    found = matcher.match([(Export(pathlib.Path("x")), entry) for entry in unnamed])
+    found = Matcher(videos).match([(Export(pathlib.Path("x")), unnamed)])
     assert list(found) == ["Clip 1", "far"] and len(counted) == len(set(counted))
-    again = Matcher(videos, measured=matcher.measured)
-    del counted[:]
-    assert again.match([(Export(pathlib.Path("x")), entry) for entry in unnamed]) == found
-    assert not counted
 
 
 def test_the_whole_name_of_an_export_goes_before_its_beginning(tmp_path):
@@ -227,7 +225,7 @@ def test_a_frame_that_is_annotated_twice(videos):
     first, other = document(frame("far", 2)), document(frame("far", 2), path="other.json")
     assert matched(videos, first, other) == {"far": [2]}  # an export and its project
     other = document(frame("far", 2, instances=[instance("cat-run")]), path="other.json")
-    with pytest.raises(InputError, match=r"other.json: images\[2\]: frame 2 of 'far' is also task"):
+    with pytest.raises(InputError, match=r"images\[2\]: frame 2 of 'far' is also task.json"):
         matched(videos, first, other)
 
 
@@ -272,21 +270,22 @@ def test_a_task_that_was_exported_again(videos):
     assert matched(videos, old, again) == {"far": [2, 3]}
     corrected = document(frame("far", 2), path="new.zip/a.xml", task=7)
     other = document(frame("far", 2, instances=()), frame("far", 3), path="new.zip/a.xml", task=7)
-    for newer in (corrected, other):
-        with pytest.raises(InputError, match="new.zip/a.xml: task 7 is also old.*remove the older"):
-            matched(videos, old, newer)
+    with pytest.raises(InputError, match="new.zip/a.xml: task 7 is also old.*remove the older"):
+        matched(videos, old, corrected)
+    with pytest.raises(InputError, match="frame 2 of 'far' is also"):
+        matched(videos, old, other)
     elsewhere = document(frame("wide", 2), path="b.xml", task=7)  # another server's
     assert matched(videos, old, elsewhere) == {"far": [2, 3], "wide": [2]}
 
 
 def test_what_cannot_be_mapped_is_listed_at_once():
     labels = ["cat", "dog", "cat", "cat-sit"]
-    located = [(pathlib.PurePath("a.json"), instance(label)) for label in labels]
+    given = [instance(label) for label in labels]
     with pytest.raises(InputError, match=r"^a.json: .* labels 'cat' \(2\), 'dog' \(1\);.*--names"):
-        check_mapped(located, Names())
+        check_mapped(given, Names())
     space = LabelSpace(("cat", "dog"), ("run", "sit"), (11, 22))
     with pytest.raises(InputError, match=r"a.json: annotations\[0\]: .* no cat-sit"):
-        check_label_space([located[3]], Names(), space)
+        check_label_space(given[3:], Names(), space)
 
 
 @pytest.mark.parametrize(
