@@ -9,7 +9,7 @@ import pytest
 from a2d_files import grey_frames, mask, moving_frames, write_video
 from pycocotools import mask as rle_tools
 
-from a2d_tf.annotations.annotated_videos import AnnotatedVideos, AnnotationSettings, split_by_name
+from a2d_tf.annotations.annotated_videos import AnnotatedVideos, split_by_name
 from a2d_tf.annotations.matching import Export
 from a2d_tf.annotations.names import derive_label_space
 from a2d_tf.core.errors import InputError
@@ -71,8 +71,7 @@ def write(folder, content=CONTENT):
 
 
 def open_source(path, videos, label_space=None, **fields):
-    settings = AnnotationSettings((Export(path),), videos, label_space, **fields)
-    return AnnotatedVideos(settings)
+    return AnnotatedVideos([Export(path)], videos, label_space, **fields)
 
 
 def changed(*path, **fields):
@@ -106,9 +105,9 @@ def test_the_annotations_of_a_frame(tmp_path):
 def test_the_videos_and_their_frames(tmp_path):
     path, videos = write(tmp_path)
     source = open_source(path, videos, FORKLIFTS)
-    assert [(v.vid, v.height, v.width, v.annotated) for v in source.videos] == [
-        ("yard", 48, 64, 2),
-        ("gate-1", 48, 64, 1),
+    assert [(v.vid, v.annotated) for v in source.videos] == [
+        ("yard", 2),
+        ("gate-1", 1),
     ]
     assert [source.split(video) for video in source.videos] == ["train", "test"]
     assert source.annotated_frames("yard") == (2, 5) and source.annotated_frames("gate-1") == (3,)
@@ -286,7 +285,7 @@ def test_two_files_of_a_video(tmp_path):
         }
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
     exports = tuple(Export(tmp_path / name) for name in ("a.json", "b.json"))
-    source = AnnotatedVideos(AnnotationSettings(exports, videos))
+    source = AnnotatedVideos(exports, videos)
     tracks = [source.read_annotation("yard", frame).tracks for frame in (3, 4)]
     assert tracks[0].tolist() == [5] and tracks[1].tolist() == [5 + 6]  # modulo 2^63
     one = {"images": [image(1, "yard/2", split="train")], "annotations": []}
@@ -297,7 +296,7 @@ def test_two_files_of_a_video(tmp_path):
     with pytest.raises(
         InputError, match=r"d.json: images\[0\]: puts 'yard' into 'test', and .*c.js"
     ):
-        AnnotatedVideos(AnnotationSettings(exports, videos))
+        AnnotatedVideos(exports, videos)
 
 
 def test_broken_frames_can_be_skipped(tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from a2d_files import mask, moving_frames, write_video
 from pycocotools import mask as rle_tools
 
-from a2d_tf.annotations.annotated_videos import AnnotatedVideos, AnnotationSettings
+from a2d_tf.annotations.annotated_videos import AnnotatedVideos
 from a2d_tf.annotations.document import ReadOptions
 from a2d_tf.annotations.formats import read_export
 from a2d_tf.annotations.matching import Export, Matcher
@@ -193,7 +193,7 @@ def videos(tmp_path_factory):
 
 
 def open_source(export, videos, **settings):
-    return AnnotatedVideos(AnnotationSettings((Export(export),), videos, **settings))
+    return AnnotatedVideos((Export(export),), videos, **settings)
 
 
 @pytest.mark.parametrize("packed", [False, True])

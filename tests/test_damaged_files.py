@@ -24,7 +24,7 @@ from a2d_files import (
     write_video,
 )
 
-from a2d_tf.annotations.annotated_videos import AnnotatedVideos, AnnotationSettings
+from a2d_tf.annotations.annotated_videos import AnnotatedVideos
 from a2d_tf.annotations.matching import Export
 from a2d_tf.core import files
 from a2d_tf.core.config import Config
@@ -153,7 +153,7 @@ def read_tensors(path):
 
 
 def read_annotations(path):
-    return AnnotatedVideos(AnnotationSettings((Export(path),), path.parent / "videos"))
+    return AnnotatedVideos((Export(path),), path.parent / "videos")
 
 
 KINDS = {  # name: (make, read)

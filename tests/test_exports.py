@@ -6,7 +6,7 @@ import json
 import pytest
 from a2d_files import REAL, real
 
-from a2d_tf.annotations.annotated_videos import AnnotatedVideos, AnnotationSettings
+from a2d_tf.annotations.annotated_videos import AnnotatedVideos
 from a2d_tf.annotations.document import ReadOptions
 from a2d_tf.annotations.matching import Export
 from a2d_tf.core.errors import InputError
@@ -46,8 +46,7 @@ def problems(case, exports, every=False, **options):
     check = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(check)
     options = ReadOptions(**options)
-    settings = AnnotationSettings(tuple(exports), EXPORTS / case / "videos", options=options)
-    source = AnnotatedVideos(settings)
+    source = AnnotatedVideos(exports, EXPORTS / case / "videos", options=options)
     found, frames, instances = check.compare(check.load(EXPORTS / case), listed(source), every)
     assert frames and instances
     return found

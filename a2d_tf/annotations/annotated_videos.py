@@ -9,7 +9,7 @@ import itertools
 import json
 import pathlib
 import shlex
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -35,34 +35,6 @@ from a2d_tf.data.segmentations import decode_box, decode_parts
 _REMEDY = "restore it, or re-encode it"
 
 
-@dataclasses.dataclass(frozen=True)
-class AnnotationSettings:
-    """Which annotations, of which videos, and how they are read.
-
-    Attributes:
-      exports: the files, folders and zips of the annotations.
-      videos: the folder of the videos.
-      label_space: the names that may occur; by default A2D's if they have all pairs that do, else
-        those that do.
-      names: maps labels to actors and actions.
-      options: which frames and shapes count.
-      format_name: one of `formats.FORMATS`; by default recognised by content.
-      first_frame: see `Matcher`.
-      follow_links: whether to read links that lead out of the folder of the videos.
-      test_videos: names of the test split; by default as the files say, else `split_by_name`.
-    """
-
-    exports: tuple[Export, ...]
-    videos: pathlib.Path
-    label_space: LabelSpace | None = None
-    names: Names = NO_NAMES
-    options: ReadOptions = DEFAULTS
-    format_name: str | None = None
-    first_frame: int | None = None
-    follow_links: bool = False
-    test_videos: Collection[str] = ()
-
-
 class AnnotatedVideos:
     """Annotated videos; broken files raise an InputError that names file and field.
 
@@ -72,8 +44,7 @@ class AnnotatedVideos:
       folder: the folder of a video file or a folder of frames per video, see `frames.find`.
       root: the folder of the first export.
       label_space: the one given, or by default `derive_label_space` of the annotations.
-      videos: the `release.Video`s in the order of the annotations; their `frames` is 0, see
-        `length`.
+      videos: the `release.Video`s in the order of the annotations, without size and length.
       documents: the `Document`s that were read.
       listing: description of the source, for reports.
       skipped: always empty; see `release.Release`.
@@ -81,33 +52,56 @@ class AnnotatedVideos:
 
     skipped = ()
 
-    def __init__(self, settings: AnnotationSettings) -> None:
+    def __init__(
+        self,
+        exports: Sequence[Export],
+        videos: pathlib.Path,
+        label_space: LabelSpace | None = None,
+        *,
+        names: Names = NO_NAMES,
+        options: ReadOptions = DEFAULTS,
+        format_name: str | None = None,
+        first_frame: int | None = None,
+        follow_links: bool = False,
+        test_videos: Collection[str] = (),
+    ) -> None:
         """Read the annotations and find their videos.
+
+        Args:
+          exports: the files, folders and zips of the annotations.
+          videos: the folder of the videos.
+          label_space: the names that may occur; by default A2D's if they have all pairs that do,
+            else those that do.
+          names: maps labels to actors and actions.
+          options: which frames and shapes count.
+          format_name: one of `formats.FORMATS`; by default recognised by content.
+          first_frame: see `Matcher`.
+          follow_links: whether to read links that lead out of the folder of the videos.
+          test_videos: names of the test split; by default as the files say, else `split_by_name`.
 
         Raises:
           InputError: a file cannot be read or is of no known format, a label has no actor and
             action, the video of a frame cannot be told, or a test video is not annotated.
         """
-        self.folder, exports = settings.videos, settings.exports
+        self.folder, self._follow_links = videos, follow_links
         self.root = exports[0].path.parent
-        read = [
-            (export, read_export(export.path, settings.options, settings.format_name))
-            for export in exports
-        ]
+        read = [(export, read_export(export.path, options, format_name)) for export in exports]
         self.documents = tuple(document for _, documents in read for document in documents)
-        self._frames = Matcher(self.folder, settings.first_frame).match(read)
+        self._frames = Matcher(self.folder, first_frame).match(read)
         if not self._frames:
             left_out = "; ".join(_left_out(self.documents))
             raise InputError(f"{exports[0].path}: not one annotated frame; {left_out}")
-        self._names = dataclasses.replace(settings.names, known=settings.label_space)
-        self.label_space = self._check_names(settings.label_space)
-        self._follow_links = settings.follow_links
+        self._names = dataclasses.replace(names, known=label_space)
+        self.label_space = self._check_names(label_space)
         files = ", ".join(export.path.name for export in exports[:3])
         self.listing = f"{files}, videos in {self.folder}"
-        splits, self._hashed = self._splits(frozenset(settings.test_videos))
+        splits, self._hashed = self._splits(frozenset(test_videos))
         self._lengths: dict[str, int] = {}
         self._offsets = {vid: _offsets(numbered.values()) for vid, numbered in self._frames.items()}
-        self.videos = tuple(self._video(vid, splits[vid]) for vid in self._frames)
+        self.videos = tuple(
+            Video(vid, 0, "", "", 0, 0, 0, len(numbered), SPLITS.index(splits[vid]))
+            for vid, numbered in self._frames.items()
+        )
 
     def summary(self) -> list[str]:
         """Describe in a line each the files' format, videos, numbering and what is left out."""
@@ -281,12 +275,6 @@ class AnnotatedVideos:
         own = {vid: _split_of(vid, numbered.values()) for vid, numbered in self._frames.items()}
         hashed = split_by_name(vid for vid, split in own.items() if split is None)
         return {**own, **hashed}, sorted(vid for vid in hashed if hashed[vid] == "test")
-
-    def _video(self, vid, split):
-        numbered = self._frames[vid]
-        frame = next(iter(numbered.values()))
-        size = (0, 0) if frame.scaled or frame.size is None else frame.size
-        return Video(vid, 0, "", "", *size, 0, len(numbered), SPLITS.index(split))
 
 
 def _offsets(annotated: Iterable[AnnotatedFrame]) -> dict[pathlib.PurePath, int]:

@@ -5,8 +5,10 @@ The readers produce it, and `matching` finds the videos that it speaks of.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import pathlib
+from collections.abc import Iterable
 from typing import Any, NamedTuple, Union
 
 Segmentation = Union[list, dict]
@@ -88,9 +90,9 @@ class AnnotatedFrame:
     split: str | None = None
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Document:
-    """The annotations of one file.
+    """The annotations of one file, which its reader adds.
 
     Attributes:
       path: the file.
@@ -103,10 +105,25 @@ class Document:
 
     path: pathlib.PurePath
     format: str
-    frames: tuple[AnnotatedFrame, ...]
-    left_out: dict[str, int] = dataclasses.field(default_factory=dict)
+    frames: list[AnnotatedFrame] = dataclasses.field(default_factory=list)
+    left_out: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     frame_count: int | None = None
     task: int | None = None
+
+    def add(
+        self,
+        where: str,
+        name: FrameName,
+        size: tuple[int, int] | None,
+        instances: Iterable[Instance],
+        scaled: bool = False,
+        split: str | None = None,
+    ) -> None:
+        """Add a frame; arguments as of `AnnotatedFrame`, but `where` without the file."""
+        place = f"{self.path}: {where}"
+        self.frames.append(
+            AnnotatedFrame(self.path, place, *name, size, tuple(instances), scaled, split)
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -35,7 +35,6 @@ from typing import Any
 from a2d_tf.annotations import frame_names
 from a2d_tf.annotations.container import File, size_of
 from a2d_tf.annotations.document import (
-    AnnotatedFrame,
     Document,
     FrameName,
     Instance,
@@ -121,8 +120,8 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     content = file.check(_COCO)
     labels = _labels(content)
     dialect = _dialect(content, options)
-    left_out: collections.Counter[str] = collections.Counter()
-    frames = []
+    document = Document(file.path, "coco", frame_count=_frame_count(content))
+    left_out = document.left_out
     for i, drawn in enumerate(_by_image(file, {"category_id": labels})):
         instances = []
         for where, annotation in drawn:
@@ -145,11 +144,12 @@ def read(file: File, options: ReadOptions) -> list[Document]:
         if reason:
             left_out[reason] += 1
         else:
-            frames.append(_frame(file, i, dialect, instances))
+            name, size = _name(file, i, dialect), size_of(content["images"][i])
+            document.add(f"images[{i}]", name, size, instances, dialect.scaled)
     if content["annotations"] and left_out[_NO_MASK] == len(content["annotations"]):
         problem = "none has a mask ('segmentation'); draw polygons or masks, boxes do not do"
         raise file.error("annotations", problem)
-    return [Document(file.path, "coco", tuple(frames), dict(left_out), _frame_count(content))]
+    return [document]
 
 
 def read_own(file: File, options: ReadOptions) -> list[Document]:
@@ -162,7 +162,7 @@ def read_own(file: File, options: ReadOptions) -> list[Document]:
     if any("split" in image for image in images):
         file.check({"images": [{"split": one_of(*SPLITS)}]})
     dialect = _Dialect(frame_names.of_own, "<video>/<frame>, such as yard/00030 or yard/00030.png")
-    frames = []
+    document = Document(file.path, "a2d_tf")
     for i, drawn in enumerate(_by_image(file, {})):
         instances = []
         for where, annotation in drawn:
@@ -172,8 +172,9 @@ def read_own(file: File, options: ReadOptions) -> list[Document]:
             actor, action, box = annotation["actor"], annotation["action"], annotation.get("bbox")
             parts = (annotation["segmentation"],)
             instances.append(Instance(actor, parts, file.place(where), actor, action, box=box))
-        frames.append(_frame(file, i, dialect, instances, images[i].get("split")))
-    return [Document(file.path, "a2d_tf", tuple(frames))]
+        name, size, split = _name(file, i, dialect), size_of(images[i]), images[i].get("split")
+        document.add(f"images[{i}]", name, size, instances, split=split)
+    return [document]
 
 
 def read_youtube_vis(file: File, options: ReadOptions) -> list[Document]:
@@ -183,25 +184,23 @@ def read_youtube_vis(file: File, options: ReadOptions) -> list[Document]:
       InputError: the structure is broken, or a name holds no frame.
     """
     videos = file.check(_YOUTUBE_VIS)["videos"]
-    left_out: collections.Counter[str] = collections.Counter()
-    tracks = _sort(file, options, left_out)
+    document = Document(file.path, "youtube_vis")
+    tracks = _sort(file, options, document.left_out)
     # A file that lists 00000.jpg leaves no doubt that it counts from 0.
     names = [name for video in videos for name in video["file_names"]]
     certain = any(name and name[1] == 0 for name in map(frame_names.split_frame_name, names))
-    frames = []
     for i, video in enumerate(videos):
         for k, name in enumerate(video["file_names"]):
             where, instances = f"videos[{i}].file_names[{k}]", tracks.get((i, k))
             if instances == []:
-                left_out["frames with nothing but crowds"] += 1
+                document.left_out["frames with nothing but crowds"] += 1
                 continue
             found = frame_names.of_youtube_vis(name, certain)
             if not found:
                 problem = f"{shown(name)} names no frame; name frames <video>/<number>.jpg"
                 raise file.error(where, problem)
-            where, size = file.place(where), size_of(video)
-            frames.append(AnnotatedFrame(file.path, where, *found, size, tuple(instances or ())))
-    return [Document(file.path, "youtube_vis", tuple(frames), dict(left_out))]
+            document.add(where, found, size_of(video), instances or ())
+    return [document]
 
 
 def _labels(content):
@@ -247,8 +246,8 @@ def _by_image(file, lists):
     return drawn.values()
 
 
-def _frame(file, i, dialect, instances, split=None):
-    """Return the annotated frame that images[i] is."""
+def _name(file, i, dialect):
+    """Return the name of the frame that images[i] is."""
     image = file.content["images"][i]
     name, extra = image["file_name"], image.get("extra")
     # Roboflow keeps the name that was uploaded, and numbers frames in it.
@@ -258,9 +257,7 @@ def _frame(file, i, dialect, instances, split=None):
     if not found:
         problem = f"{shown(name)} names no frame of a video; name images {dialect.form}"
         raise file.error(f"images[{i}].file_name", problem)
-    size, where = size_of(image), file.place(f"images[{i}]")
-    scaled = dialect.scaled and size is not None
-    return AnnotatedFrame(file.path, where, *found, size, tuple(instances), scaled, split)
+    return found
 
 
 def _attributes(annotation):

@@ -19,7 +19,6 @@ import numpy as np
 from a2d_tf.annotations import frame_names, shapes
 from a2d_tf.annotations.container import File
 from a2d_tf.annotations.document import (
-    AnnotatedFrame,
     Document,
     FrameName,
     Instance,
@@ -177,14 +176,16 @@ class _Frame:
     """A frame on the way.
 
     Attributes:
-      frame: what is known of it without its instances.
+      where, name, size: as of `Document.add`.
       known: whether it is annotated, by a keyframe.
       listed: whether it is an <image>, or one that a track has left.
       others: whether it has shapes that are no masks.
       shapes: (key, shape) of the visible ones; parts of one instance have the same key.
     """
 
-    frame: AnnotatedFrame
+    where: str
+    name: FrameName
+    size: tuple[int, int] | None
     known: bool = False
     listed: bool = False
     others: bool = False
@@ -199,7 +200,7 @@ class _Reader:
         self._images: list[_Frame] = []
         self._frames: dict[int, _Frame] = {}  # of a video, by number
         self._identities: dict[_Key | None, int] = {}  # of tracks
-        self._left_out: collections.Counter[str] = collections.Counter()
+        self._document = Document(file.path, "cvat", task=task.id)
 
     def add_track(self, track: Element) -> None:
         """Add the visible shapes of a <track>."""
@@ -229,7 +230,7 @@ class _Reader:
         place = _place(image)
         with self._file.at(place):
             size = (_number(image, "height"), _number(image, "width"))
-            entry = self._new(place, self._name(image), size, listed=True)
+            entry = _Frame(place, self._name(image), size, listed=True)
             for i, element in enumerate(image, 1):
                 if element.tag != "tag":
                     where = f"{place}, shape {i}"
@@ -244,7 +245,7 @@ class _Reader:
             key for entry in entries for key in {key for key, _ in entry.shapes}
         )
         tracks = {key: n for key, n in self._identities.items() if shown_on[key] > 1}
-        frames = []
+        document = self._document
         for entry in entries:
             if entry.shapes:
                 kept = entry.known or self._options.interpolated
@@ -259,24 +260,13 @@ class _Reader:
                     (key, dataclasses.replace(shape, track=tracks.get(key)))
                     for key, shape in entry.shapes
                 )
-                frames.append(dataclasses.replace(entry.frame, instances=instances))
+                split = self._task.split
+                document.add(entry.where, entry.name, entry.size, instances, split=split)
             else:
-                self._left_out[reason] += 1
-        by_name = any(entry.frame.numbering.kind == "names" for entry in self._images)
-        return Document(
-            self._file.path,
-            "cvat",
-            tuple(frames),
-            dict(self._left_out),
-            frame_count=None if by_name else self._task.frame_count,
-            task=self._task.id,
-        )
-
-    def _new(self, where, name, size, **fields):
-        """Return a frame without shapes."""
-        path, split = self._file.path, self._task.split
-        frame = AnnotatedFrame(path, self._file.place(where), *name, size, (), split=split)
-        return _Frame(frame, **fields)
+                document.left_out[reason] += 1
+        if not any(entry.name.numbering.kind == "names" for entry in self._images):
+            document.frame_count = self._task.frame_count
+        return document
 
     def _entry(self, number):
         """Return the frame of a video that has this 1-based number."""
@@ -284,7 +274,7 @@ class _Reader:
             task = self._task
             numbering = _BY_IMAGE if task.of_video is False else _BY_FRAME
             name = FrameName(task.video, number, numbering)
-            self._frames[number] = self._new(f"frame {number}", name, task.size)
+            self._frames[number] = _Frame(f"frame {number}", name, task.size)
         return self._frames[number]
 
     def _name(self, image: Element) -> FrameName:
@@ -303,7 +293,7 @@ class _Reader:
     def _add(self, entry, element, label, key, where):
         """Add a shape to a frame, or count it where it has no area; return whether it has one."""
         if element.tag not in _MASKS:
-            self._left_out[f"shapes <{element.tag}>, which are no masks"] += 1
+            self._document.left_out[f"shapes <{element.tag}>, which are no masks"] += 1
             entry.others = True
             return False
         attributes = {
@@ -312,7 +302,7 @@ class _Reader:
         }
         shape = Instance(
             label,
-            (_segmentation(element, entry.frame.size),),
+            (_segmentation(element, entry.size),),
             self._file.place(where),
             attributes.get("actor"),
             attributes.get("action"),

@@ -9,7 +9,6 @@ Source: labelme 6.3.1 `_label_file.py`, `utils/shape.py`.
 from __future__ import annotations
 
 import base64
-import collections
 import math
 import pathlib
 import posixpath
@@ -20,7 +19,7 @@ import numpy as np
 
 from a2d_tf.annotations import frame_names, shapes
 from a2d_tf.annotations.container import File, size_of
-from a2d_tf.annotations.document import AnnotatedFrame, Document, FrameName, Instance, ReadOptions
+from a2d_tf.annotations.document import Document, FrameName, Instance, ReadOptions
 from a2d_tf.core.errors import MAX_SIDE, shown
 from a2d_tf.core.files import check_json, whole
 from a2d_tf.data.frames import claimed_size, decode_image
@@ -46,25 +45,23 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     """
     content = file.check(_KIND)
     size = size_of(content, "imageHeight", "imageWidth")
-    left_out: collections.Counter[str] = collections.Counter()
+    document = Document(file.path, "labelme")
     grouped: list[tuple[tuple[str, str] | None, Instance]] = []
     for i, shape in enumerate(content["shapes"]):
         where = f"shapes[{i}]"
         with file.at(where, "draw the shape again"):
             part = _segmentation(shape, size)
         if part is None:
-            left_out[f"shapes of type {shown(shape['shape_type'])}"] += 1
+            document.left_out[f"shapes of type {shown(shape['shape_type'])}"] += 1
         else:
             label, group = shape["label"], shape.get("group_id")
             key = None if group is None else (label, str(group))
             grouped.append((key, Instance(label, (part,), file.place(where))))
-    frames = []
     if grouped or not content["shapes"]:
-        found, where = _frame_name(file), file.place("imagePath")
-        frames.append(AnnotatedFrame(file.path, where, *found, size, shapes.join(grouped)))
+        document.add("imagePath", _frame_name(file), size, shapes.join(grouped))
     else:
-        left_out["frames with no shape that has an area"] += 1
-    return [Document(file.path, "labelme", tuple(frames), dict(left_out))]
+        document.left_out["frames with no shape that has an area"] += 1
+    return [document]
 
 
 def _frame_name(file: File) -> FrameName:

@@ -14,7 +14,6 @@ Source: cvat-ai/datumaro `yolo/exporter.py`.
 
 from __future__ import annotations
 
-import collections
 import posixpath
 import re
 from typing import Any
@@ -23,7 +22,7 @@ import yaml
 
 from a2d_tf.annotations import frame_names
 from a2d_tf.annotations.container import File
-from a2d_tf.annotations.document import AnnotatedFrame, Document, FrameName, Instance, ReadOptions
+from a2d_tf.annotations.document import Document, FrameName, Instance, ReadOptions
 from a2d_tf.core.errors import shown
 
 _SUBSETS = {"train", "val", "valid", "test", "default"}
@@ -48,8 +47,8 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     if not any(labels for labels, _ in files.values()):
         problem = "no <subset>/<image>.txt beside it; give the whole folder, or its zip"
         raise file.error("labels", problem)
-    left_out: collections.Counter[str] = collections.Counter()
-    frames = []
+    document = Document(file.path, "yolo")
+    left_out = document.left_out
     for (_, stem), (labels, image) in sorted(files.items()):
         instances: tuple[Instance, ...] = ()
         if labels:
@@ -61,12 +60,11 @@ def read(file: File, options: ReadOptions) -> list[Document]:
         elif not options.empty_frames:
             left_out["images without a text file"] += 1
             continue
-        named = File(file.container, labels or image, None)
-        with named.at("name", "rename it, or export it again"):
+        where = labels or image
+        with File(file.container, where, None).at("name", "rename it, or export it again"):
             found = _frame_name(stem, image, options)
-        where = str(named.path)
-        frames.append(AnnotatedFrame(file.path, where, *found, (1, 1), instances, scaled=True))
-    return [Document(file.path, "yolo", tuple(frames), dict(left_out))]
+        document.add(where, found, (1, 1), instances, scaled=True)
+    return [document]
 
 
 def _load(file):

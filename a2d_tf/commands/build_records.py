@@ -134,28 +134,24 @@ def open_source() -> Release | AnnotatedVideos:
             "--annotations and their videos by --videos"
         )
     command_line.require([], videos=_VIDEOS.value)
-    from a2d_tf.annotations.annotated_videos import AnnotatedVideos, AnnotationSettings
+    from a2d_tf.annotations.annotated_videos import AnnotatedVideos
     from a2d_tf.annotations.document import ReadOptions
     from a2d_tf.annotations.matching import Export
     from a2d_tf.annotations.names import NO_NAMES, Names
 
-    settings = AnnotationSettings(
-        tuple(map(Export.parse, exports)),
+    source = AnnotatedVideos(
+        [Export.parse(export) for export in exports],
         pathlib.Path(_VIDEOS.value),
         labels,
         names=Names.load(_NAMES.value) if _NAMES.value else NO_NAMES,
         options=ReadOptions(
-            interpolated=_INTERPOLATED.value,
-            empty_frames=_EMPTY.value,
-            crowds=_CROWDS.value,
-            frame_step=_FRAME_STEP.value,
+            _INTERPOLATED.value, _EMPTY.value, _CROWDS.value, frame_step=_FRAME_STEP.value
         ),
         format_name="a2d_tf" if _COCO.value else _FORMAT.value,
         first_frame=None if _FIRST_FRAME.value is None else int(_FIRST_FRAME.value),
         follow_links=_FOLLOW.value,
         test_videos=_TEST.value,
     )
-    source = AnnotatedVideos(settings)
     for line in source.summary():
         print(line)
     return source
