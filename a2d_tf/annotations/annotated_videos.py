@@ -15,7 +15,7 @@ import numpy as np
 
 from a2d_tf.annotations.document import DEFAULTS, AnnotatedFrame, ReadOptions
 from a2d_tf.annotations.formats import read_export
-from a2d_tf.annotations.matching import Export, Matcher
+from a2d_tf.annotations.matching import Export
 from a2d_tf.annotations.names import (
     NO_NAMES,
     Names,
@@ -87,7 +87,7 @@ class AnnotatedVideos:
         self.root = exports[0].path.parent
         read = [(export, read_export(export.path, options, format_name)) for export in exports]
         self.documents = tuple(document for _, documents in read for document in documents)
-        self._frames = Matcher(self.folder, first_frame).match(read)
+        self._frames = matcher.match(read)
         if not self._frames:
             left_out = "; ".join(_left_out(self.documents))
             raise InputError(f"{exports[0].path}: not one annotated frame; {left_out}")
