@@ -85,6 +85,7 @@ class AnnotatedVideos:
         """
         self.folder, self._follow_links = videos, follow_links
         self.root = exports[0].path.parent
+        matcher = Matcher(self.folder, first_frame)
         read = [(export, read_export(export.path, options, format_name)) for export in exports]
         self.documents = tuple(document for _, documents in read for document in documents)
         self._frames = matcher.match(read)
