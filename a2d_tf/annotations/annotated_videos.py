@@ -15,7 +15,7 @@ import numpy as np
 
 from a2d_tf.annotations.document import DEFAULTS, AnnotatedFrame, ReadOptions
 from a2d_tf.annotations.formats import read_export
-from a2d_tf.annotations.matching import Export
+from a2d_tf.annotations.matching import Export, Matcher
 from a2d_tf.annotations.names import (
     NO_NAMES,
     Names,
