@@ -6,7 +6,7 @@ import numpy as np
 from pycocotools import mask as rle_tools
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation import coco_results
+from a2d_tf.data.segmentations import encode_mask
 
 SPACE = LabelSpace(("man", "dog"), ("run", "eat"), (11, 12, 21, 22))
 
@@ -32,7 +32,7 @@ def random_files(folder, seed, scale=1):
         common = {"image_id": image["id"], "category_id": int(rng.choice([11, 12, 21]))}
 
         def shape(mask):
-            rle = coco_results.encode_mask(mask)
+            rle = encode_mask(mask)
             return {"segmentation": rle, "bbox": rle_tools.toBbox(rle).tolist()}
 
         area = int(mask.sum())

@@ -7,7 +7,7 @@ import pytest
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation import box_data
 from a2d_tf.evaluation.metrics import detection, segmentation
-from a2d_tf.evaluation.reports import bootstrap
+from a2d_tf.evaluation.reports import reproduction
 
 SMALL = LabelSpace(("man", "dog"), ("run", "eat", "none"), (11, 13, 21, 22), none_action="none")
 FRAMES = ["a/00001", "a/00002", "b/00004", "c/00001", "c/00009", "d/00002"]
@@ -73,8 +73,8 @@ def repeated(truth, detections, times):
 
 def test_a_draw_is_scored_as_the_set_that_it_stands_for(scored):
     folder, truth, detections, maps = scored
-    got = bootstrap.figures(folder, SMALL, samples=25, seed=1)
-    weights = bootstrap.draw(4, 25, 1)
+    got = reproduction.bootstrap(folder, SMALL, samples=25, seed=1)
+    weights = reproduction.draw(4, 25, 1)
     assert weights.shape == (25, 4) and (weights.sum(axis=1) == 4).all() and weights.min() == 0
     for sample, times in enumerate(weights[:, [0, 0, 1, 2, 2, 3]]):
         confusion = segmentation.Confusion(SMALL)
@@ -102,5 +102,5 @@ def test_a_draw_of_every_video_once_is_the_split_itself(scored):
 def test_interval_of_paired_differences():
     hard = np.random.default_rng(0).normal(0, 10, 1001)
     ours = hard + np.linspace(-1, 1, 1001)
-    assert bootstrap.interval(ours, hard) == pytest.approx((-0.95, 0.95))
-    assert bootstrap.interval(hard, hard) == (0, 0)
+    assert reproduction.interval(ours, hard) == pytest.approx((-0.95, 0.95))
+    assert reproduction.interval(hard, hard) == (0, 0)

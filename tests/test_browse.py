@@ -15,7 +15,8 @@ from processes import complaint, run_tool
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data import pipeline, records
-from a2d_tf.evaluation import box_data, coco_results
+from a2d_tf.data.segmentations import encode_mask
+from a2d_tf.evaluation import box_data
 from a2d_tf.evaluation.label_maps import write_png
 from a2d_tf.evaluation.reports import browse
 
@@ -47,12 +48,12 @@ def write_evaluation(folder, truths, hows, labels=A2D):
         label_map, codes = spoilt(truth, how)
         write_png(str(folder / "label_truth" / f"{names[-1]}.png"), truth.label_map)
         write_png(str(folder / "label_maps" / f"{names[-1]}.png"), label_map)
-        masks = records.decode_rles(truth.rles, *truth.native_size)
-        instances += coco_results.entries(
-            number, truth.boxes, codes, np.linspace(0.9, 0.5, len(codes)), masks=masks
+        rles = [{**r, "counts": r["counts"].decode()} for r in truth.rles]
+        instances += box_data.entries(
+            number, truth.boxes, codes, np.linspace(0.9, 0.5, len(codes)), rles
         )
         boxes.append(truth.boxes[:, [1, 0, 3, 2]])
-    coco_results.write(folder / "instances.json", instances)
+    box_data.write_entries(folder / "instances.json", instances)
     counts = [len(b) for b in boxes]
     box_data.Truth(
         names,
@@ -239,8 +240,8 @@ def test_instances_below_others_have_no_box():
         np.zeros(4, int),
         np.zeros((4, 4)),
         np.array(codes),
-        np.array(scores),
-        [coco_results.encode_mask(mask) for mask in masks],
+        masks=[encode_mask(mask) for mask in masks],
+        scores=np.array(scores),
     )
     label_map = np.zeros((20, 20), np.uint8)
     label_map[masks[2]] = 76

@@ -11,7 +11,8 @@ from pycocotools.cocoeval import COCOeval
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.evaluation import coco_results
+from a2d_tf.data.segmentations import encode_mask
+from a2d_tf.evaluation import box_data
 from a2d_tf.evaluation.box_data import Results, Truth
 from a2d_tf.evaluation.metrics import coco
 
@@ -39,13 +40,15 @@ def square():
 def test_entries_are_read_as_they_were_written(tmp_path):
     masks = np.stack([square(), np.zeros(SIZE, bool), ~square()])
     boxes = np.array([[1, 2, 5, 6], [0, 0, 3.25, 4], [0, 0, 8, 12]])
-    entries = coco_results.entries("b", boxes, [11, 78, 39], [0.5, 0.25, 1 / 3], masks=masks)
+    entries = box_data.entries(
+        "b", boxes, [11, 78, 39], [0.5, 0.25, 1 / 3], map(encode_mask, masks)
+    )
     assert entries[0]["bbox"] == [2, 1, 4, 4] and entries[0]["image_id"] == "b"
     path = tmp_path / "results.json"
-    coco_results.write(path, entries)
+    box_data.write_entries(path, entries)
     assert len(path.read_text().splitlines()) == 5
     results = Results.load(path, truth_of(), A2D)
-    assert results.frames.tolist() == ["v/1", "w/1"] and results.roi_frame.tolist() == [1] * 3
+    assert results.frames.tolist() == ["v/1", "w/1"] and results.box_frame.tolist() == [1] * 3
     assert np.array_equal(results.boxes, boxes[:, [1, 0, 3, 2]])
     assert results.codes.tolist() == [11, 78, 39]
     assert results.scores.tolist() == [0.5, 0.25, 0.333333]
@@ -59,10 +62,10 @@ ENTRY = {"image_id": 5, "category_id": 11, "score": 1}
 def test_masks_in_every_form_give_the_same_box(tmp_path):
     runs = np.diff(np.flatnonzero(np.diff(square().T.ravel(), prepend=False)), prepend=0).tolist()
     runs.append(SIZE[0] * SIZE[1] - sum(runs))
-    forms = [SQUARE, coco_results.encode_mask(square()), {"size": list(SIZE), "counts": runs}]
+    forms = [SQUARE, encode_mask(square()), {"size": list(SIZE), "counts": runs}]
     results = read(tmp_path, [{**ENTRY, "segmentation": form} for form in forms])
     assert results.boxes.tolist() == [[2, 1, 6, 5]] * 3
-    assert [mask == coco_results.encode_mask(square()) for mask in results.masks] == [True] * 3
+    assert [mask == encode_mask(square()) for mask in results.masks] == [True] * 3
 
 
 def test_a_box_needs_no_mask_and_stands_over_it(tmp_path):
@@ -140,10 +143,11 @@ def test_without_masks_on_both_sides_there_are_only_boxes(tmp_path):
 def test_nothing_found_and_nothing_to_find():
     def results(count):
         boxes, codes = np.tile([2.0, 1, 6, 5], (count, 1)), np.full(count, 11)
-        masks = [coco_results.encode_mask(square())] * count
-        return Results(["v/1", "w/1"], np.zeros(count, int), boxes, codes, np.ones(count), masks)
+        masks = [encode_mask(square())] * count
+        fields = {"masks": masks, "scores": np.ones(count), "sizes": [SIZE] * 2}
+        return Results(["v/1", "w/1"], np.zeros(count, int), boxes, codes, **fields)
 
-    truth = truth_of(masks=[coco_results.encode_mask(square())])
+    truth = truth_of(masks=[encode_mask(square())])
     for count, ap in ((1, 100), (0, 0)):
         figures = coco.metrics_of(results(count), truth)
         assert list(figures) == ["box", "mask"]

@@ -8,8 +8,8 @@ from plain_detection import MANY, SMALL, flatten, random_case, slow_ap, slow_met
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
+from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.evaluation.box_data import Detections, Results, Truth
-from a2d_tf.evaluation.coco_results import encode_mask
 from a2d_tf.evaluation.metrics import detection, zero_shot
 from a2d_tf.evaluation.metrics.detection import (
     average_precision,
@@ -65,7 +65,8 @@ def random_results(seed):
     boxes, lost = truth.boxes[source], rng.random(300) < 0.7
     boxes[lost] = detections.boxes[lost, 0]
     codes[:20] = 12  # no valid pair
-    return Results(truth.frames, frame, boxes, codes, rng.random(300).round(2), None), truth
+    scores = rng.random(300).round(2)
+    return Results(truth.frames, frame, boxes, codes, scores=scores), truth
 
 
 def test_instances_agree_with_slow_loops():
@@ -75,7 +76,7 @@ def test_instances_agree_with_slow_loops():
     for code in A2D.codes:
         found, wanted = {}, {}
         for i in np.flatnonzero(results.codes == code):
-            place = found.setdefault(names[results.roi_frame[i]], [])
+            place = found.setdefault(names[results.box_frame[i]], [])
             place.append((results.scores[i], results.boxes[i].tolist()))
         for i in np.flatnonzero(truth.codes == code):
             wanted.setdefault(names[truth.box_frame[i]], []).append(truth.boxes[i].tolist())

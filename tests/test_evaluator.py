@@ -28,7 +28,7 @@ def evaluator(loaded_run, mini_records):
 @pytest.fixture(scope="module")
 def frames(evaluator):
     """The frames of the test split."""
-    return list(evaluator.frames("test"))
+    return [clip() for clip in evaluator.clips("test")]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_a_device_takes_so_many_clips_at_once(evaluator, monkeypatch):
     monkeypatch.setattr("a2d_tf.core.config.EVALUATION_BATCH", 1)
     monkeypatch.setattr(evaluator, "run", lambda x: seen.append(len(x["rgb"])) or run(x))
     assert evaluator.config.learning.batch_size > 1
-    next(evaluator.frames("test"))
+    next(evaluator.clips("test"))
     assert seen == [1]
 
 
@@ -102,7 +102,7 @@ def test_instances_are_what_is_painted(evaluated, evaluator, frames):
     results = box_data.Results.load(output / "instances.json", truth, evaluator.labels)
     assert len(results.codes) == sum(len(frame.instances["code"]) for frame in frames) > 0
     for i, frame in enumerate(frames):
-        own = np.flatnonzero(results.roi_frame == i)
+        own = np.flatnonzero(results.box_frame == i)
         best = own[np.argsort(results.scores[own], kind="stable")]
         painted = np.zeros(frame.truth.native_size, np.uint8)
         for index in best:  # the best one last, on top

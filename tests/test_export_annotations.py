@@ -23,8 +23,7 @@ from a2d_tf.annotations.shapes import polygons
 from a2d_tf.annotations.tracked_video import Shape, Track, TrackedVideo, thinned
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.data.segmentations import decode_mask, decode_parts
-from a2d_tf.evaluation.coco_results import encode_mask
+from a2d_tf.data.segmentations import decode_mask, decode_parts, encode_mask
 from a2d_tf.video import predictions
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]

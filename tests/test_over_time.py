@@ -8,10 +8,9 @@ import track_cases
 from track_cases import square, video
 
 from a2d_tf.core.labels import A2D
-from a2d_tf.evaluation.metrics import hota
+from a2d_tf.evaluation import tracks as hota
 from a2d_tf.evaluation.metrics import over_time as metrics
-from a2d_tf.evaluation.metrics.hota import assign
-from a2d_tf.evaluation.scenes import KINDS, Frame, Objects, of_class
+from a2d_tf.evaluation.tracks import KINDS, Frame, Objects, assign, of_class
 
 ADULT_EATING, ADULT_RUNNING, CAT_EATING = 13, 17, 63
 A, B = square(0, 0), square(12, 16)  # apart
@@ -80,12 +79,12 @@ def test_hota_of_masks_that_are_half_right():
     assert reached.sum() == 10
     assert matched.tolist() == reached.tolist() and missed[0] == extra[0] == 1
     assert missed[-1] == extra[-1] == 2
-    figures = hota.figures([matches])
+    figures = hota.class_figures([matches])
     assert figures["det_a"] == pytest.approx(100 * 10 / 19 / 3)
     assert figures["ass_a"] == pytest.approx(100 * 10 / 19 / 3)
     assert figures["loc_a"] == pytest.approx(100 * (10 * 0.5 + 9) / 19)  # 1 where none is matched
     nothing = {"hota": 0, "det_a": 0, "ass_a": 0, "loc_a": 100, "idf1": 0, "idp": 0, "idr": 0}
-    assert hota.figures([]) == nothing
+    assert hota.class_figures([]) == nothing
 
 
 def test_identity_takes_one_track_for_each_object():

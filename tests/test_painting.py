@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from a2d_tf.evaluation.coco_results import encode_mask
+from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.ops import masks, painting
 
 HEIGHT, WIDTH = 45, 60

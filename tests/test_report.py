@@ -1,7 +1,6 @@
 """The printed tables."""
 
-from a2d_tf.evaluation.metrics import KINDS
-from a2d_tf.evaluation.reports.tables import table
+from a2d_tf.evaluation.metrics import KINDS, table
 
 METRICS = {
     "segmentation": {

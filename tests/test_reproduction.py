@@ -9,7 +9,7 @@ import pytest
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.evaluation.evaluator import Evaluator
-from a2d_tf.evaluation.reports import bootstrap, pages, reproduction
+from a2d_tf.evaluation.reports import pages, reproduction
 from a2d_tf.evaluation.reports.reproduction import Result
 
 
@@ -66,8 +66,8 @@ def test_our_rows_stand_beside_the_published_ones(report, results):
 
 
 def test_differences_have_the_intervals_of_the_bootstrap(report, results):
-    full, other = (bootstrap.figures(results[i].test, A2D) for i in (0, 1))
-    low, high = bootstrap.interval(*(f["segmentation"]["joint"]["miou"] for f in (other, full)))
+    full, other = (reproduction.bootstrap(results[i].test, A2D) for i in (0, 1))
+    low, high = reproduction.interval(*(f["segmentation"]["joint"]["miou"] for f in (other, full)))
     values = [results[i].metrics()["segmentation"]["joint"]["miou"] for i in (1, 0)]
     cells = row((report / "report.md").read_text(), "w/o flow", 0)
     assert cells[0] == "-7.5"  # 29.4 - 36.9

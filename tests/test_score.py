@@ -8,7 +8,8 @@ import pytest
 from processes import run_tool
 
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.evaluation import coco_results
+from a2d_tf.data.segmentations import encode_mask
+from a2d_tf.evaluation import box_data
 from a2d_tf.evaluation.box_data import Detections, Truth
 
 NAMES = ("-a-bcdefghi/00030", "--bcdefghij/00005")
@@ -56,7 +57,7 @@ def write_detections(folder):
     """truth.json, detections.npz and results.json: two cats, one with the right action."""
     mask = np.zeros((20, 30), bool)
     mask[0:9, 0:9] = True
-    rle = coco_results.encode_mask(mask)
+    rle = encode_mask(mask)
     box = [0, 0, 9, 9]
     Truth(NAMES, [0, 1], [box] * 2, [61, 63], sizes=[mask.shape] * 2, masks=[rle] * 2).save(
         folder / "truth.json", A2D
@@ -68,9 +69,9 @@ def write_detections(folder):
     entries = [
         entry
         for frame, code in ((1, 61), (2, 64))
-        for entry in coco_results.entries(frame, [box], [code], [1.0], masks=[mask])
+        for entry in box_data.entries(frame, [box], [code], [1.0], masks=[rle])
     ]
-    coco_results.write(folder / "results.json", entries)
+    box_data.write_entries(folder / "results.json", entries)
     return ("detection", "--truth=truth.json", "--output=metrics.json")
 
 

@@ -12,7 +12,7 @@ from test_outputs import BOX, FILM, OTHER, SIZE, write
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.records import ClipTruth
-from a2d_tf.evaluation.coco_results import encode_mask
+from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.evaluation.metrics import Split
 from a2d_tf.evaluation.metrics.over_time import OverTime
 from a2d_tf.video import scoring

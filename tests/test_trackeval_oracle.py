@@ -13,7 +13,7 @@ import track_cases
 
 from a2d_tf.core.labels import A2D
 from a2d_tf.evaluation.metrics import over_time as metrics
-from a2d_tf.evaluation.metrics.hota import assign
+from a2d_tf.evaluation.tracks import assign
 
 WORKER = pathlib.Path(__file__).resolve().with_name("trackeval_worker.py")
 CASES = [track_cases.random_videos(seed)[0] for seed in range(20)]

@@ -5,7 +5,7 @@ import pytest
 from a2d_files import mask
 
 from a2d_tf.core.labels import A2D
-from a2d_tf.evaluation.coco_results import encode_mask
+from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.ops import tracking
 from a2d_tf.video.predictor import Instances
 

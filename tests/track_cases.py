@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from a2d_tf.evaluation.coco_results import encode_mask
-from a2d_tf.evaluation.scenes import Frame, Objects
+from a2d_tf.data.segmentations import encode_mask
+from a2d_tf.evaluation.tracks import Frame, Objects
 
 SIZE = (24, 32)
 

@@ -163,8 +163,7 @@ def _report(folds, labels):
 
 def table(report: dict) -> str:
     """Format a report: mIoU in percent, background among the classes."""
-    from a2d_tf.evaluation import metrics
-    from a2d_tf.evaluation.reports import tables
+    from a2d_tf.evaluation.metrics import Table
 
     rows = {
         **report["videos"],
@@ -172,7 +171,7 @@ def table(report: dict) -> str:
         "standard deviation": report["deviation"],
         "all frames together": report["together"],
     }
-    return tables.text(metrics.Table("mIoU of the video held out", {k: k for k in _KINDS}, rows))
+    return Table("mIoU of the video held out", {k: k for k in _KINDS}, rows).text()
 
 
 run = command_line.command(main)

@@ -23,6 +23,7 @@ model's --full=FULL/detections.npz for the ratio of the two (Eq. 3).
 from __future__ import annotations
 
 import pathlib
+import types
 
 from absl import flags
 
@@ -32,8 +33,7 @@ from a2d_tf.core.files import check_inside, write_json
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation import box_data, label_maps
 from a2d_tf.evaluation import metrics as registry
-from a2d_tf.evaluation.metrics.segmentation import LabelMaps
-from a2d_tf.evaluation.reports import tables
+from a2d_tf.evaluation.metrics import segmentation
 
 flags.DEFINE_string(
     "truth", None, "Folder of true label maps; COCO JSON of true boxes; YouTube-VIS JSON of tracks."
@@ -78,8 +78,9 @@ def score_segmentation(truth: str, predicted: str, label_space: LabelSpace) -> d
             check_inside(folder / name, folder, "put the label map there")
             maps.append(label_maps.read_label_map(folder / name, label_space))
         try:
+            frame = types.SimpleNamespace(pairs=segmentation.pairs(*maps))
             for metric in metrics:
-                metric.update(LabelMaps(*maps))
+                metric.update(frame)
         except InputError as error:
             raise InputError(f"{folders[0] / name}, {folders[1] / name}: {error}") from error
     return registry.results(metrics, split)
@@ -160,7 +161,7 @@ def main(argv: list[str]) -> None:
         split = registry.Split(label_space or A2D, zero_shot_actor=actor, seed=args.seed)
         metrics = score_detection(args.truth, predicted, split, args.full)
     write_json(args.output, metrics, sort_keys=True)
-    print(tables.table(metrics))
+    print(registry.table(metrics))
 
 
 run = command_line.command(main)

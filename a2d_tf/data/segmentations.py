@@ -14,6 +14,12 @@ from a2d_tf.core.errors import MAX_OUTLINE, InputError, shown
 _MOST_DIGITS = 8  # of a run: 40 bits
 
 
+def encode_mask(mask: np.ndarray) -> dict:
+    """Encode a mask bool [H, W] as COCO's compressed RLE: {"size": [H, W], "counts": text}."""
+    rle = rle_tools.encode(np.asfortranarray(mask, np.uint8))
+    return {"size": list(mask.shape), "counts": rle["counts"].decode()}
+
+
 def decode_mask(segmentation: list | dict, height: int, width: int) -> np.ndarray:
     """Decode a COCO segmentation to a mask, bool [height, width].
 

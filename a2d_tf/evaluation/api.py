@@ -11,8 +11,7 @@ import numpy as np
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation.box_data import Detections, Truth
-from a2d_tf.evaluation.metrics import detection, segmentation
-from a2d_tf.evaluation.reports.tables import table
+from a2d_tf.evaluation.metrics import detection, segmentation, table
 
 if TYPE_CHECKING:
     from a2d_tf.training.run_folder import Run

@@ -1,12 +1,21 @@
 """Boxes of a split as they are in files: of every RoI, of the ground truth, and of instances.
 
-Boxes are half-open: areas are (x2 - x1) * (y2 - y1).
+Boxes in memory are x1, y1, x2, y2 in native pixels, half-open: areas are (x2 - x1) * (y2 - y1).
+Truth and results are COCO's JSON, whose boxes are [x, y, width, height]. Results are a list of
+
+  {"image_id": …, "category_id": code of a pair, "score": …, "bbox": [x, y, width, height],
+   "segmentation": RLE}
+
+Files that are read may omit one of the last two, and may have polygons for a segmentation.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
+from collections.abc import Callable, Container
+from typing import Any
 
 import numpy as np
 from pycocotools import mask as rle_tools
@@ -14,16 +23,21 @@ from pycocotools import mask as rle_tools
 from a2d_tf.core.errors import MAX_SIDE, InputError, shown
 from a2d_tf.core.files import (
     UNREADABLE,
+    check_json,
     is_frame_name,
     load_json,
+    number,
     one_of,
     read_npz,
     whole,
     write_file,
     write_json,
+    write_text,
 )
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation import coco_results
+from a2d_tf.data.segmentations import decode_mask, decode_rle, encode_mask
+
+_EDGE = number(-1e38, 1e38)  # so that sums of two are finite in 32 bits
 
 
 @dataclasses.dataclass
@@ -54,12 +68,12 @@ class Detections:
         self.frames = _frame_names(self)
         self.roi_frame = _indices(self, "roi_frame")
         rois = len(self.roi_frame)
-        self.actor_scores = _floats(self, "actor_scores", rois, None)
-        self.action_scores = _floats(self, "action_scores", rois, None)
+        self.actor_scores = _array(self, "actor_scores", "fiu", rois, None)
+        self.action_scores = _array(self, "action_scores", "fiu", rois, None)
         actors, actions = self.actor_scores.shape[1], self.action_scores.shape[1]
         self.boxes = _boxes(self, "boxes", rois, actors, 4)
         if self.joint_scores is not None:
-            self.joint_scores = _floats(self, "joint_scores", rois, actors, actions)
+            self.joint_scores = _array(self, "joint_scores", "fiu", rois, actors, actions)
         if self.joint_boxes is not None:
             self.joint_boxes = _boxes(self, "joint_boxes", rois, actors, actions, 4)
 
@@ -85,29 +99,45 @@ class Detections:
                 raise InputError(f"{path}: field '{name}' is missing")
         return cls(**{name: stored[name] for name in _FIELDS if name in stored}, source=path)
 
-    def joint(self, actor: int, action: int) -> np.ndarray:
-        """Return the scores of a pair of 0-based indices: float64 [R]."""
-        if self.joint_scores is not None:
-            return self.joint_scores[:, actor, action].astype(np.float64)
-        return self.actor_scores[:, actor] * self.action_scores[:, action].astype(np.float64)
+    def check(self, truth: Truth, label_space: LabelSpace) -> None:
+        """Check that ground truth and label space are those of the detections.
+
+        Raises:
+          InputError: the numbers of actors or actions differ, or there are detections on a frame
+            outside the truth.
+        """
+        for field, names in (("actor", label_space.actors), ("action", label_space.actions)):
+            columns = getattr(self, f"{field}_scores").shape[1]
+            if columns != len(names):
+                raise InputError(
+                    f"{self.source}: field '{field}_scores' has {columns} columns, the label space "
+                    f"{len(names)} {field}s; give the label space of these detections"
+                )
+        outside = np.setdiff1d(self.frames[np.unique(self.roi_frame)], truth.frames)
+        if len(outside):
+            raise InputError(
+                f"{self.source}: field 'frames': {outside[0]} ({len(outside)} in all) has "
+                f"detections and is not in {truth.source}"
+            )
 
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(Detections))[:-1]
 
 
 @dataclasses.dataclass
-class Truth:
-    """Ground-truth boxes and masks of a split. Fields may be given as arrays or lists.
+class Instances:
+    """Boxes, perhaps masks, on the frames of a split. Fields may be given as arrays or lists.
 
     Attributes:
       frames: [F] distinct names `<VID>/<%05d>`, including frames without boxes.
       box_frame: int64 [G], index into frames.
       boxes: float32 [G, 4], x1, y1, x2, y2 in native pixels.
       codes: int64 [G], the pair codes.
-      source: name of the ground truth in messages.
+      source: their name in messages.
       sizes: [F] (height, width), if there are masks.
-      masks: [G] RLEs, see `coco_results.encode_mask`.
+      masks: [G] RLEs, see `segmentations.encode_mask`; None if any is missing.
       image_ids: [F] ids of the frames in COCO files; 1, 2, ... by default.
+      scores: float64 [G], of results.
     """
 
     frames: np.ndarray
@@ -118,6 +148,7 @@ class Truth:
     sizes: list | None = None
     masks: list | None = None
     image_ids: list = dataclasses.field(default_factory=list)
+    scores: np.ndarray = None  # type: ignore[assignment]
 
     def __post_init__(self):
         self.frames = _frame_names(self)
@@ -127,6 +158,34 @@ class Truth:
         self.codes = np.asarray(self.codes, np.int64)
         if not self.image_ids:
             self.image_ids = list(range(1, len(self.frames) + 1))
+
+    def coco(self) -> dict:
+        """Return {"images", "annotations"} as in COCO JSON; areas are of masks where there are."""
+        images: list[dict] = [
+            {"id": identity, "file_name": f"{frame}.png"}
+            for identity, frame in zip(self.image_ids, self.frames.tolist())
+        ]
+        for image, (height, width) in zip(images, self.sizes or ()):
+            image.update(height=int(height), width=int(width))
+        edges = self.boxes.astype(np.float64)
+        extents = edges[:, 2:] - edges[:, :2]
+        columns: dict[str, list] = {
+            "image_id": [self.image_ids[frame] for frame in self.box_frame],
+            "category_id": self.codes.tolist(),
+            "bbox": np.concatenate([edges[:, :2], extents], axis=1).tolist(),
+            "area": extents.prod(axis=1).tolist(),
+        }
+        if self.masks is not None:
+            columns.update(segmentation=self.masks, area=rle_tools.area(self.masks).tolist())
+        if self.scores is not None:
+            columns["score"] = self.scores.tolist()
+        rows = enumerate(zip(*columns.values()), 1)
+        annotations = [{"id": i, "iscrowd": 0, **dict(zip(columns, row))} for i, row in rows]
+        return {"images": images, "annotations": annotations}
+
+
+class Truth(Instances):
+    """The ground truth of a split: codes are valid pairs."""
 
     @classmethod
     def load(
@@ -155,38 +214,26 @@ class Truth:
         side = (whole(1, MAX_SIDE), None)
         image = {"id": new_image, "file_name": _file_name, "height?": side, "width?": side}
         annotation = {
-            "image_id": coco_results.among(index, "image"),
-            "category_id": coco_results.among(label_space.codes, "valid pair"),
-            "bbox": coco_results.bbox,
+            "image_id": _among(index, "image"),
+            "category_id": _among(label_space.codes, "valid pair"),
+            "bbox": _bbox,
             "iscrowd?": one_of(0, None),  # crowds cannot be scored
         }
         kind = {"images": [image], "annotations": [annotation]}
         coco = load_json(path, kind, "a truth is COCO JSON")
         images, boxes = coco["images"], coco["annotations"]
         frames = np.array([image["file_name"][: -len(".png")] for image in images])
-        parts, source = coco_results.arrays(boxes, index), os.fspath(path)
-        truth = cls(frames, *parts, source=source, image_ids=list(index))
+        columns, source = _columns(boxes, index), os.fspath(path)
+        truth = cls(frames, **columns, source=source, image_ids=list(index))
         sizes = [(image.get("height"), image.get("width")) for image in images]
         segmentations = [annotation.get("segmentation") for annotation in boxes]
         if with_masks and all(map(all, sizes)) and all(segmentations):
             truth.sizes = sizes
             truth.masks = [
-                coco_results.read_mask(segmentation, sizes[frame], f"{source}: annotations[{i}]")
+                _read_mask(segmentation, sizes[frame], f"{source}: annotations[{i}]")
                 for i, (segmentation, frame) in enumerate(zip(segmentations, truth.box_frame))
             ]
         return truth
-
-    def coco(self) -> dict:
-        """Return the frames and boxes as in COCO JSON, with masks where there are."""
-        images = [
-            {"id": identity, "file_name": f"{frame}.png"}
-            for identity, frame in zip(self.image_ids, self.frames.tolist())
-        ]
-        for image, (height, width) in zip(images, self.sizes or ()):
-            image.update(height=int(height), width=int(width))
-        image_ids = [self.image_ids[frame] for frame in self.box_frame]
-        annotations = coco_results.to_annotations(image_ids, self.boxes, self.codes, self.masks)
-        return {"images": images, "annotations": annotations}
 
     def save(self, path: str | os.PathLike, label_space: LabelSpace) -> None:
         """Write the COCO JSON that `load` reads, atomically."""
@@ -194,25 +241,8 @@ class Truth:
         write_json(path, {**self.coco(), "categories": names}, sort_keys=True)
 
 
-@dataclasses.dataclass(frozen=True)
-class Results:
-    """Instances on the frames of a ground truth, as in COCO's results; in native pixels.
-
-    Attributes:
-      frames: [F] names, those of the ground truth.
-      roi_frame: int64 [R], index into frames.
-      boxes: float32 [R, 4], x1, y1, x2, y2.
-      codes: int64 [R], of actors and actions of the label space, not necessarily valid pairs.
-      scores: float64 [R].
-      masks: [R] RLEs, see `coco_results.encode_mask`; None if any is missing.
-    """
-
-    frames: np.ndarray
-    roi_frame: np.ndarray
-    boxes: np.ndarray
-    codes: np.ndarray
-    scores: np.ndarray
-    masks: list | None
+class Results(Instances):
+    """What was found on the frames of a truth: codes need not be valid pairs."""
 
     @classmethod
     def load(cls, path: str | os.PathLike, truth: Truth, label_space: LabelSpace) -> Results:
@@ -225,18 +255,18 @@ class Results:
             missing or malformed.
         """
         sizes = dict(zip(truth.image_ids, truth.sizes or ()))
-        every = label_space.encode(*np.indices(label_space.valid.shape)).ravel().tolist()
+        codes = [code for code in range(label_space.max_code + 1) if label_space.knows(code)]
         entry = {
-            "image_id": coco_results.among(set(truth.image_ids), f"image of {truth.source}"),
-            "category_id": coco_results.among(every, "code of the label space"),
+            "image_id": _among(set(truth.image_ids), f"image of {truth.source}"),
+            "category_id": _among(codes, "code of the label space"),
             "score": float,
-            "bbox?": coco_results.bbox,
+            "bbox?": _bbox,
         }
         listed = load_json(path, [entry], "results are a JSON list of COCO's instances")
         for i, each in enumerate(listed):
             mask, size = each.get("segmentation"), sizes.get(each["image_id"])
             if mask is not None:
-                mask = coco_results.read_mask(mask, size, f"{path}: [{i}]") if size else None
+                mask = _read_mask(mask, size, f"{path}: [{i}]") if size else None
             each["segmentation"] = mask
             if "bbox" not in each:
                 if mask is None:
@@ -249,35 +279,93 @@ class Results:
 
     @classmethod
     def of_entries(cls, listed: list[dict], truth: Truth) -> Results:
-        """Take `coco_results.entries` on the frames of a ground truth."""
-        index = {identity: frame for frame, identity in enumerate(truth.image_ids)}
+        """Take `entries` on the frames of a ground truth."""
+        columns = _columns(listed, {name: frame for frame, name in enumerate(truth.image_ids)})
         masks = [entry["segmentation"] for entry in listed]
-        scores = np.array([entry["score"] for entry in listed], np.float64)
-        parts = coco_results.arrays(listed, index)
-        return cls(truth.frames, *parts, scores, None if None in masks else masks)
-
-
-def check(detections: Detections, truth: Truth, label_space: LabelSpace) -> None:
-    """Check that detections, ground truth and label space match.
-
-    Raises:
-      InputError: the numbers of actors or actions differ, or there are detections on a frame
-        outside the truth.
-    """
-    for field, names in (("actor", label_space.actors), ("action", label_space.actions)):
-        columns = getattr(detections, f"{field}_scores").shape[1]
-        if columns != len(names):
-            raise InputError(
-                f"{detections.source}: field '{field}_scores' has {columns} columns, the label "
-                f"space {len(names)} {field}s; give the label space of these detections"
-            )
-    used = detections.frames[np.unique(detections.roi_frame)]
-    outside = used[~np.isin(used, truth.frames)]
-    if len(outside):
-        raise InputError(
-            f"{detections.source}: field 'frames': {outside[0]} ({len(outside)} in all) has "
-            f"detections and is not in {truth.source}"
+        return cls(
+            truth.frames,
+            **columns,
+            source="results",
+            sizes=truth.sizes,
+            masks=None if None in masks else masks,
+            image_ids=truth.image_ids,
+            scores=np.array([entry["score"] for entry in listed], np.float64),
         )
+
+
+def entries(
+    image_id: int | str,
+    boxes: np.ndarray,
+    codes: np.ndarray,
+    scores: np.ndarray,
+    masks: list[dict],
+) -> list[dict]:
+    """Return the instances of one frame as entries of COCO's results.
+
+    Args:
+      image_id: of the frame.
+      boxes: float [N, 4], y1, x1, y2, x2.
+      codes, scores: [N].
+      masks: N RLEs, see `segmentations.encode_mask`.
+    """
+    results = []
+    for box, code, score, mask in zip(boxes, codes, scores, masks):
+        y1, x1, y2, x2 = (round(float(edge), 2) for edge in box)
+        results.append(
+            {
+                "image_id": image_id,
+                "category_id": int(code),
+                "bbox": [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)],
+                "score": round(float(score), 6),
+                "segmentation": mask,
+            }
+        )
+    return results
+
+
+def write_entries(path: str | os.PathLike, results: list[dict]) -> None:
+    """Write entries as a JSON list, one per line, atomically."""
+    write_text(path, "[\n" + ",\n".join(map(json.dumps, results)) + "\n]\n")
+
+
+def _columns(listed, index):
+    """Return frames, boxes and codes of annotations or entries, whose images `index` numbers."""
+    boxes = np.array([entry["bbox"] for entry in listed], np.float64).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    return {
+        "box_frame": np.array([index[entry["image_id"]] for entry in listed], np.int64),
+        "boxes": boxes.astype(np.float32),
+        "codes": np.array([entry["category_id"] for entry in listed], np.int64),
+    }
+
+
+def _read_mask(segmentation, size, where):
+    """Return a segmentation, polygons or RLE, as of `encode_mask`; errors start with `where`."""
+    if segmentation == []:
+        return encode_mask(np.zeros(size, bool))
+    try:
+        # Results may be empty, unlike what was drawn.
+        decode = decode_rle if isinstance(segmentation, dict) else decode_mask
+        return encode_mask(decode(segmentation, *size))
+    except InputError as error:
+        raise InputError(f"{where}.segmentation: {error}") from error
+
+
+def _among(values: Container, what: str) -> Callable[[Any], None]:
+    """Return a kind for `files.check_json`: integers or texts that are among these values."""
+
+    def check(value):
+        if type(value) not in (int, str) or value not in values:
+            raise ValueError(f"{shown(value)} is no {what}")
+
+    return check
+
+
+def _bbox(value):
+    """Check a box of COCO JSON, as a kind of `files.check_json`."""
+    check_json(value, [_EDGE])
+    if len(value) != 4 or min(value[2:]) < 0:
+        raise ValueError(f"{shown(value)} is no [x, y, width, height]")
 
 
 def _file_name(value):
@@ -287,7 +375,10 @@ def _file_name(value):
 
 
 def _array(owner, name, kinds, *shape):
-    """Return a field as an array of some kinds of NumPy's; None stands for any length."""
+    """Return a field as an array of some of NumPy's kinds, floats at least of 32 bits and finite.
+
+    In the shape, None stands for any length.
+    """
     values = np.asarray(getattr(owner, name))
     if not values.size:  # of an empty list NumPy does not know the kind
         values = values.astype(kinds[0])
@@ -301,7 +392,11 @@ def _array(owner, name, kinds, *shape):
             f"{owner.source}: field '{name}' must be {what} of the shape [{expected}], not "
             f"{values.dtype} {list(values.shape)}"
         )
-    return values
+    if kinds != "fiu":
+        return values
+    if not np.isfinite(values).all():
+        raise InputError(f"{owner.source}: field '{name}' must be finite")
+    return values.astype(np.result_type(values.dtype, np.float32), copy=False)
 
 
 def _frame_names(owner):
@@ -324,17 +419,9 @@ def _indices(owner, name):
     return values.astype(np.int64, copy=False)
 
 
-def _floats(owner, name, *shape):
-    """Return a field as finite floats."""
-    values = _array(owner, name, "fiu", *shape)
-    if not np.isfinite(values).all():
-        raise InputError(f"{owner.source}: field '{name}' must be finite")
-    return values.astype(np.result_type(values.dtype, np.float32), copy=False)
-
-
 def _boxes(owner, name, *shape):
     """Return a field as boxes, float32."""
-    boxes = _floats(owner, name, *shape).astype(np.float32, copy=False)
+    boxes = _array(owner, name, "fiu", *shape).astype(np.float32, copy=False)
     if not (boxes[..., 2:] >= boxes[..., :2]).all():
         raise InputError(
             f"{owner.source}: field '{name}' must hold x1, y1, x2, y2 with x1 <= x2 and y1 <= y2"

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import itertools
-import os
+import pathlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 
@@ -20,12 +20,11 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import check_place, whole_folder, write_json
 from a2d_tf.data import pipeline, records
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.evaluation import box_data, coco_results
+from a2d_tf.evaluation import box_data
 from a2d_tf.evaluation import metrics as registry
 from a2d_tf.evaluation.frames import FIELDS, Collected, Frame, Pairs
 from a2d_tf.evaluation.label_maps import write_png
 from a2d_tf.evaluation.metrics import segmentation
-from a2d_tf.evaluation.reports import pictures as pictures_of
 from a2d_tf.model.network import Network
 from a2d_tf.ops import painting
 
@@ -133,11 +132,6 @@ class Evaluator:
             for row in range(len(arrays["size"])):
                 yield functools.partial(_frame, arrays, outputs, row, directory)
 
-    def frames(self, split: str) -> Iterator[Frame]:
-        """Yield the key frames of a split, in the records' order; see `clips`."""
-        for clip in self.clips(split):
-            yield clip()
-
     def label_map(self, frame: Frame, threshold: float) -> np.ndarray:
         """Paint a frame's label map at native size, of codes in the label space's dtype."""
         ((_, painted),) = self.label_maps(frame, [threshold])
@@ -151,8 +145,8 @@ class Evaluator:
         Instances come best first, so each threshold only paints those that it adds, most of them
         none. It does so in the same array.
         """
-        values = [frame.instances[name] for name in ("class_score", "score", "code")]
-        class_scores, scores, codes = values
+        parts = (frame.instances[name] for name in ("class_score", "score", "code"))
+        class_scores, scores, codes = parts
         per_pixel = self.config.inference.paint == "pixel"
         canvas = painting.Canvas(*frame.truth.native_size, per_pixel, self.labels.code_dtype)
         descending, painted = sorted(thresholds, reverse=True), 0
@@ -206,11 +200,8 @@ class Evaluator:
             return None  # no video is held out: the training split need not be read to see it
         inputs, collected = self._inputs(0.0)
         maps = {t: segmentation.Segmentation(inputs) for t in THRESHOLDS}
-        others = [
-            metric(inputs)
-            for metric in registry.registered("validate")
-            if metric is not segmentation.Segmentation
-        ]
+        registered = registry.registered("validate")
+        others = [made(inputs) for made in registered if made is not segmentation.Segmentation]
         measured: list[dict] = []
         shown: dict[str, Frame] = {}
         scored = self.scored(self.clips(split, measured))
@@ -227,13 +218,12 @@ class Evaluator:
         scores = {t: m.result()["segmentation"]["joint"]["miou"] for t, m in maps.items()}
         best = inputs.threshold = max(scores, key=scores.__getitem__)
         inputs.detections, inputs.truth = collected.detections(), collected.truth()
+        names = measured[0]
         return Validation(
             threshold=best,
             metrics=registry.results([maps[best], *others], inputs),
             confusion=maps[best].confusion,
-            losses={
-                name: float(np.mean([values[name] for values in measured])) for name in measured[0]
-            },
+            losses={name: float(np.mean([each[name] for each in measured])) for name in names},
             pictures=self._drawn(split, best, shown),
         )
 
@@ -255,21 +245,32 @@ class Evaluator:
         """
         check_place(output, _MARKS, "folder of scores")
         with whole_folder(output) as partial:
-            return self._evaluate(split, threshold, partial)
+            return self._evaluate(split, threshold, pathlib.Path(partial))
 
-    def _evaluate(self, split, threshold, partial):
+    def _evaluate(self, split, threshold, folder):
         """Evaluate into a folder beside the final one."""
         inputs, collected = self._inputs(threshold)
-        chosen = [metric(inputs) for metric in registry.registered("evaluate")]
+        metrics = [metric(inputs) for metric in registry.registered("evaluate")]
         instances: list[dict] = []
-        work = functools.partial(self._write_frame, threshold, partial)
+
+        def write_maps(numbered):
+            """Write a frame's label maps, count their pairs; return it and its instances."""
+            number, clip = numbered
+            frame = clip()
+            predicted, expected = self.label_map(frame, threshold), frame.truth.label_map
+            for kind, image in (("label_maps", predicted), ("label_truth", expected)):
+                write_png(folder / kind / f"{frame.name}.png", image)
+            frame.pairs = segmentation.pairs(expected, predicted)
+            return frame, frame.entries(number)
+
         total = self.manifest.counts[split]["records"] if split == "test" else None
+        frames = self._in_threads(write_maps, enumerate(self.clips(split), 1))
         # Closed, so that no thread writes on where this one is interrupted.
-        with contextlib.closing(self._in_threads(work, enumerate(self.clips(split), 1))) as written:
-            for frame, found in tqdm(written, desc=split, unit="frame", total=total):
+        with contextlib.closing(frames):
+            for frame, found in tqdm(frames, desc=split, unit="frame", total=total):
                 collected.add(frame)
                 instances += found
-                for metric in chosen:
+                for metric in metrics:
                     metric.update(frame)
         if not collected.truths:
             raise InputError(
@@ -277,32 +278,23 @@ class Evaluator:
                 f"(--val_fraction={self.config.learning.val_fraction})"
             )
         inputs.detections, inputs.truth = collected.detections(), collected.truth()
-        inputs.truth.save(os.path.join(partial, "truth.json"), self.labels)
-        coco_results.write(os.path.join(partial, "instances.json"), instances)
+        inputs.truth.save(folder / "truth.json", self.labels)
+        box_data.write_entries(folder / "instances.json", instances)
         inputs.results = box_data.Results.of_entries(instances, inputs.truth)
         with futures.ThreadPoolExecutor(1) as pool:
             # Compressing releases Python's lock. The others would take turns.
-            saved = pool.submit(inputs.detections.save, os.path.join(partial, "detections.npz"))
-            scores = registry.results(chosen, inputs)
+            saved = pool.submit(inputs.detections.save, folder / "detections.npz")
+            scores = registry.results(metrics, inputs)
             saved.result()
         scores["score_threshold"] = float(threshold)
-        write_json(os.path.join(partial, "metrics.json"), scores, sort_keys=True)
+        write_json(folder / "metrics.json", scores, sort_keys=True)
         return scores
-
-    def _write_frame(self, threshold, partial, numbered):
-        """Write a frame's label maps, count their pairs; return it and its instances."""
-        number, clip = numbered
-        frame = clip()
-        predicted, expected = self.label_map(frame, threshold), frame.truth.label_map
-        for folder, image in (("label_maps", predicted), ("label_truth", expected)):
-            write_png(os.path.join(partial, folder, f"{frame.name}.png"), image)
-        frame.pairs = segmentation.pairs(expected, predicted)
-        return frame, frame.entries(number)
 
     def pictures(self, split: str, threshold: float, limit: int) -> dict[str, np.ndarray]:
         """Draw the first key frame of at most `limit` videos, by split/VID/frame."""
         shown: dict[str, Frame] = {}
-        for frame in self.frames(split) if limit else ():
+        for clip in self.clips(split) if limit else ():
+            frame = clip()
             shown.setdefault(frame.truth.video, frame)
             if len(shown) == limit:
                 break
@@ -311,11 +303,12 @@ class Evaluator:
     def _drawn(self, split, threshold, shown):
         """Draw {video: its frame}, by split/VID/frame."""
         return {
-            f"{split}/{frame.name}": pictures_of.draw(frame, threshold, self.labels)
+            f"{split}/{frame.name}": frame.picture(threshold, self.labels)
             for frame in shown.values()
         }
 
 
 def _frame(batch, outputs, row, directory):
+    """Return `Frame.of`, whose errors name the records."""
     with records.naming(directory):
         return Frame.of(batch, outputs, row)

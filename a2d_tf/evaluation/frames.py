@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 
+import cv2
 import numpy as np
 
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import records
-from a2d_tf.evaluation import box_data, coco_results
-from a2d_tf.ops import painting
+from a2d_tf.evaluation import box_data
+from a2d_tf.ops import painting, visualize
 
 FIELDS = ("record", "rgb", "flow", "size")
 """What `Frame.of` takes of a batch."""
@@ -24,8 +26,8 @@ class Frame:
 
     Attributes:
       truth: the record's ground truth.
-      table: arrays of `classes.score_rois` over the valid RoIs, [R, ...].
-      instances: arrays of `selection.select` over the detections, [N, ...], masks [N, m, m].
+      table: arrays of `scoring.score_rois` over the valid RoIs, [R, ...].
+      instances: arrays of `scoring.select` over the detections, [N, ...], masks [N, m, m].
       rgb: uint8 [h, w, 3], the key frame as stored, without padding.
       flow: float32 [h, w, 2].
       pairs: of its label maps at the split's threshold, once they are painted.
@@ -83,8 +85,27 @@ class Frame:
 
     def entries(self, image_id: int) -> list[dict]:
         """Return the instances in COCO's results format."""
-        parts = (self.instances[name] for name in ("boxes", "code", "score"))
-        return coco_results.entries(image_id, *parts, masks=self.rles)
+        boxes, codes, scores = (self.instances[name] for name in ("boxes", "code", "score"))
+        return box_data.entries(image_id, boxes, codes, scores, self.rles)
+
+    def picture(self, threshold: float, labels: LabelSpace) -> np.ndarray:
+        """Draw truth, instances of at least this p(actor), and flow: uint8 [H, 3 W, 3], native."""
+        truth, instances = self.truth, self.instances
+        height, width = truth.native_size
+        rgb = cv2.resize(self.rgb, (width, height))
+        masks = records.decode_rles(truth.rles, height, width)
+        left = visualize.draw_instances(rgb, truth.boxes, truth.codes, masks, label_space=labels)
+        chosen = np.flatnonzero(instances["class_score"] >= threshold)
+        middle = visualize.draw_instances(
+            rgb,
+            instances["boxes"][chosen],
+            instances["code"][chosen],
+            [self.patches[i].mask(height, width) for i in chosen],
+            label_space=labels,
+            scores=instances["score"][chosen],
+        )
+        flow = cv2.resize(visualize.flow_to_rgb(self.flow), (width, height))
+        return np.concatenate([left, middle, flow], axis=1)
 
 
 class Collected:
@@ -121,15 +142,14 @@ class Collected:
     def truth(self) -> box_data.Truth:
         """Return the ground truth of the frames."""
         truths = self.truths
+        rles = (rle for truth in truths for rle in truth.rles)
         return box_data.Truth(
             self._names(),
             _rows(truth.codes for truth in truths),
             np.concatenate([truth.boxes for truth in truths])[:, [1, 0, 3, 2]],
             np.concatenate([truth.codes for truth in truths]),
             sizes=[truth.native_size for truth in truths],
-            masks=[
-                {**rle, "counts": rle["counts"].decode()} for truth in truths for rle in truth.rles
-            ],
+            masks=[{**rle, "counts": rle["counts"].decode()} for rle in rles],
         )
 
     def _names(self):

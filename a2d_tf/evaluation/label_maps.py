@@ -31,10 +31,10 @@ def read_maps(folder: pathlib.Path, frame: str, label_space: LabelSpace) -> list
     ]
 
 
-def write_png(path: str, image: np.ndarray) -> None:
+def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
     """Write an image, creating its folders."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    if not cv2.imwrite(path, image):
+    if not cv2.imwrite(os.fspath(path), image):
         raise InputError(f"{path}: cannot be written; is the disk full?")
 
 

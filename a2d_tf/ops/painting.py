@@ -37,7 +37,7 @@ class Patch(NamedTuple):
     def rle(self, height: int, width: int) -> dict:
         """Return the mask of the whole frame as COCO's compressed RLE, reading the window alone.
 
-        COCO counts the runs of 0 and 1 in turn, column after column: `coco_results.encode_mask`.
+        COCO counts the runs of 0 and 1 in turn, column after column: `segmentations.encode_mask`.
         """
         rows, columns = self.values.shape
         bounded = np.zeros(1 + columns * (rows + 1), bool)  # a pixel outside before each column

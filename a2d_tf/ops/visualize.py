@@ -242,10 +242,10 @@ def _colours(codes, label_space, colours):
     """Return a bright colour for each instance, the given one or its code's."""
     if colours is not None:
         return list(colours)
-    return [_bright(label_space.palette[code]) for code in codes]
+    return [bright(label_space.palette[code]) for code in codes]
 
 
-def _bright(colour):
+def bright(colour: np.ndarray) -> np.ndarray:
     """Scale a colour to full brightness, because some of A2D's are too dark on a frame."""
     return np.round(colour * (255 / max(int(np.max(colour)), 1)))
 

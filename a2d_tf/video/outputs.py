@@ -22,7 +22,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import replace_folder, write_json
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.workers import in_threads, stop_on_signal
-from a2d_tf.evaluation import coco_results
+from a2d_tf.evaluation import box_data
 from a2d_tf.ops import tracking, visualize
 from a2d_tf.video import streaming
 from a2d_tf.video.predictions import KINDS, RECORD, RESULTS, VIDEO, read_facts
@@ -247,7 +247,7 @@ class Outputs:
             png = cv2.imencode(".png", instances.label_map)[1]
             with open(f"{self._path('label_maps')}/{frame.number:05d}.png", "wb") as file:
                 file.write(png.tobytes())
-        results = coco_results.entries(
+        results = box_data.entries(
             frame.number,
             instances.boxes,
             instances.codes,

@@ -19,7 +19,7 @@ from a2d_tf.core.errors import MAX_SIDE, InputError, shown
 from a2d_tf.core.files import check_json, is_file_name, load_json, number, whole
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.segmentations import runs_of
-from a2d_tf.evaluation.scenes import Objects
+from a2d_tf.evaluation.tracks import Objects
 
 KINDS = {
     "overlay": "overlay.mp4",

@@ -14,9 +14,8 @@ from a2d_tf.annotations.frame_names import split_frame_name
 from a2d_tf.annotations.names import Names, check_label_space
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.data.segmentations import decode_parts
-from a2d_tf.evaluation.coco_results import encode_mask
-from a2d_tf.evaluation.scenes import Frame, Objects
+from a2d_tf.data.segmentations import decode_parts, encode_mask
+from a2d_tf.evaluation.tracks import Frame, Objects
 from a2d_tf.video import predictions
 
 _Numbered = dict[int, AnnotatedFrame]

@@ -1,4 +1,4 @@
-"""The registry of metrics: every subclass of `Metric` in a module of this folder.
+"""The registry of metrics, every subclass of `Metric` in a module of this folder; their tables.
 
 A metric sees the frames of a split one by one, and then gives its part of `metrics.json`.
 `evaluator`, `tools/score.py`, the printed tables and TensorBoard loop over the registry.
@@ -10,12 +10,13 @@ import dataclasses
 import functools
 import importlib
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 from a2d_tf.core.labels import LabelSpace
 
 KINDS = ("actor", "action", "joint")
+NOTE = "Published rows are for A2D's own test split: compare only figures of that split."
 
 
 @dataclasses.dataclass
@@ -28,7 +29,7 @@ class Split:
       joint: whether p(action) is a sum over actors, see `tracking.read_label`.
       truth, detections, results: of all frames when `Metric.result` is called: a `box_data.Truth`
         and its `Detections` and `Results`.
-      videos: lists of `scenes.Frame`.
+      videos: lists of `tracks.Frame`.
       zero_shot_actor: name of the actor whose action labels were withheld, or "".
       seed: of shuffles.
       full: `Detections` of the full model, to compare a zero-shot model with.
@@ -63,6 +64,19 @@ class Table:
     columns: dict[str, str]
     rows: dict[str, dict]
     published: dict[str, tuple] = dataclasses.field(default_factory=dict)
+
+    def lines(self) -> list[tuple[str, list]]:
+        """Return the rows without the published ones: names, and values by column."""
+        return [(row, [values.get(c) for c in self.columns]) for row, values in self.rows.items()]
+
+    def text(self, name: str = "ours") -> str:
+        """Return the table as printed; `name` is that of the network's row."""
+        rows: list[tuple[str, Sequence]] = list(self.published.items())
+        rows += [(row or name, values) for row, values in self.lines()]
+        width, wide = max(len(row) for row, _ in rows), max(5, *map(len, self.columns.values()))
+        cells = [("", self.columns.values()), *((row, map(figure, each)) for row, each in rows)]
+        lines = [f"{row:<{width}}" + "".join(f"  {c:>{wide}}" for c in each) for row, each in cells]
+        return "\n".join([self.title, *lines])
 
 
 class Metric:
@@ -111,12 +125,33 @@ def results(metrics: Iterable[Metric], split: Split) -> dict:
     return split.metrics
 
 
+def tables(metrics: dict) -> list[tuple[type[Metric], Table]]:
+    """Return the tables of `metrics.json`, of which any part may be missing, with their metrics."""
+    return [(metric, table) for metric in registered() for table in metric.rows(metrics)]
+
+
+def table(metrics: dict, name: str = "ours") -> str:
+    """Format the tables of all metrics that there are, `-` where a figure is absent.
+
+    Args:
+      metrics: as in `metrics.json`, every part optional.
+      name: of our row.
+    """
+    found = [table for _, table in tables(metrics)]
+    notes = [NOTE] if any(table.published for table in found) else []
+    return "\n\n".join([*(table.text(name) for table in found), *notes])
+
+
+def figure(value: float | None) -> str:
+    """Format a figure; `-` where there is none."""
+    return "-" if value is None else f"{value:.1f}"
+
+
 def scalars(metrics: dict) -> dict[str, float]:
     """Return the figures of all tables of `metrics.json` by TensorBoard's tag."""
     return {
         f"{metric.section}/{'_'.join(filter(None, (row, name)))}": float(value)
-        for metric in registered()
-        for table in metric.rows(metrics)
+        for metric, table in tables(metrics)
         for row, values in table.rows.items()
         for name, value in values.items()
         if value is not None

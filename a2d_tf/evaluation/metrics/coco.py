@@ -15,7 +15,6 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from a2d_tf.core import devices
-from a2d_tf.evaluation import coco_results
 from a2d_tf.evaluation.box_data import Results, Truth
 from a2d_tf.evaluation.metrics import Metric, Table
 
@@ -72,17 +71,17 @@ def metrics_of(results: Results, truth: Truth) -> dict[str, dict[str, float | No
     """
     if not len(truth.codes):
         return {}
-    content = dataclasses.replace(truth, image_ids=[]).coco()  # ids of frames from 1 on
     categories, figures = np.unique(truth.codes).tolist(), {}
-    true = index(**content, categories=categories)
-    kinds: dict[str, tuple] = {"box": ("bbox", None)}
+
+    def indexed(instances, **changes):
+        # Ids of frames from 1 on.
+        content = dataclasses.replace(instances, image_ids=[], **changes).coco()
+        return index(**content, categories=categories)
+
+    true, boxes = indexed(truth), indexed(results, masks=None)
+    figures["box"] = precisions(COCOeval(true, boxes, "bbox"), _SIZES)
     if truth.masks is not None and results.masks is not None:
-        kinds["mask"] = "segm", results.masks
-    parts = (results.roi_frame + 1).tolist(), results.boxes, results.codes
-    for kind, (name, masks) in kinds.items():
-        annotations = coco_results.to_annotations(*parts, masks, results.scores)
-        found = index(content["images"], annotations, categories)
-        figures[kind] = precisions(COCOeval(true, found, name), _SIZES)
+        figures["mask"] = precisions(COCOeval(true, indexed(results), "segm"), _SIZES)
     return figures
 
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 import concurrent.futures
 import os
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation.box_data import Detections, Results, Truth, check
+from a2d_tf.evaluation.box_data import Detections, Results, Truth
 from a2d_tf.evaluation.metrics import KINDS, Metric, Table
 
 RECALL_LEVELS = np.linspace(0, 1, 11)  # not the exact tenths, see average_precision
@@ -69,7 +68,7 @@ def metrics_of(
     action.
 
     Args:
-      detections, truth, label_space: see `box_data.check`.
+      detections, truth, label_space: see `Detections.check`.
       weights: int [S, F], multiplicity of each ground-truth frame in each of S samples; every
         figure is then an array [S].
 
@@ -79,9 +78,9 @@ def metrics_of(
       all valid pairs, counting 0 for those without ground truth; action mAP excludes `none_action`.
 
     Raises:
-      InputError: see `box_data.check`.
+      InputError: see `Detections.check`.
     """
-    check(detections, truth, label_space)
+    detections.check(truth, label_space)
     classes = Classes(detections, truth, weights)
     true_actors, true_actions = label_space.split(truth.codes)
     actor_ap = {
@@ -98,7 +97,7 @@ def metrics_of(
         )
         for action in range(len(label_space.actions))
     }
-    pair_ap = pair_aps(classes, label_space, label_space.pairs)
+    pair_ap = pair_aps(classes, detections, label_space, label_space.pairs)
     named = zip(label_space.actions, action_ap.values())
     real = [ap for name, ap in named if name != label_space.none_action]
     means = {"actor": actor_ap.values(), "action": real, "joint": pair_ap.values()}
@@ -124,15 +123,21 @@ def metrics_of_results(results: Results, truth: Truth, label_space: LabelSpace) 
     return {"detection": {"joint": _mean(pair_ap.values())}, "per_pair_ap": pair_ap}
 
 
-def pair_aps(classes: Classes, label_space: LabelSpace, pairs: Iterable) -> dict:
+def pair_aps(
+    classes: Classes, detections: Detections, label_space: LabelSpace, pairs: Iterable
+) -> dict:
     """Compute the AP of pairs, 0-based (actor, action), by code as a string."""
-    found, aps = classes.detections, {}
+    aps = {}
     for actor, action in pairs:
-        boxes = found.boxes[:, actor]
-        if found.joint_boxes is not None:
-            boxes = found.joint_boxes[:, actor, action]
-        code = label_space.encode(int(actor), int(action))
-        scores = found.joint(actor, action)
+        boxes = detections.boxes[:, actor]
+        if detections.joint_boxes is not None:
+            boxes = detections.joint_boxes[:, actor, action]
+        if detections.joint_scores is None:
+            p_action = detections.action_scores[:, action].astype(np.float64)
+            scores = detections.actor_scores[:, actor] * p_action
+        else:
+            scores = detections.joint_scores[:, actor, action].astype(np.float64)
+        code = int(label_space.encode(actor, action))
         aps[str(code)] = classes.ap(boxes, scores, classes.truth.codes == code)
     return aps
 
@@ -152,23 +157,22 @@ def _action_boxes(detections, label_space, action):
 
 
 class Classes:
-    """Computes average precisions of classes, one after the other, whose boxes the RoIs have.
+    """Computes average precisions of classes, one after the other, of boxes in frames.
 
     Args:
-      detections: `frames` and `roi_frame` are used.
+      found: whose frames the boxes are in.
       truth: the ground truth.
       weights: see `metrics_of`.
     """
 
     def __init__(
-        self, detections: Detections | Results, truth: Truth, weights: np.ndarray | None = None
+        self, found: Detections | Results, truth: Truth, weights: np.ndarray | None = None
     ):
-        self.detections: Any = detections
         self.truth, self._weights = truth, weights
-        self._order = np.argsort(detections.roi_frame, kind="stable")
-        places = _places(truth.frames, detections.frames)
-        self._box_frame = places[truth.box_frame]  # of the detections
-        self._true_frame = _places(detections.frames, truth.frames)
+        self._frame = found.roi_frame if isinstance(found, Detections) else found.box_frame
+        self._order = np.argsort(self._frame, kind="stable")
+        self._box_frame = _places(truth.frames, found.frames)[truth.box_frame]
+        self._true_frame = _places(found.frames, truth.frames)
 
     def ap(self, boxes: np.ndarray, scores: np.ndarray, targets: np.ndarray) -> float | np.ndarray:
         """Compute the AP of a class in percent, an array [S] with `weights`.
@@ -182,7 +186,7 @@ class Classes:
         rois, hits = rois[order], hits[order]
         if self._weights is None:
             return 100 * average_precision(hits, int(targets.sum()))
-        frames = self._true_frame[self.detections.roi_frame[rois]]
+        frames = self._true_frame[self._frame[rois]]
         counts = self._weights[:, self.truth.box_frame[targets]].sum(axis=1)
         with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
             each = pool.map(
@@ -198,7 +202,7 @@ class Classes:
         tell that score, and they are few.
         """
         kept, hits = np.zeros((2, len(scores)), bool)
-        own = np.isin(self.detections.roi_frame, self._box_frame[targets])
+        own = np.isin(self._frame, self._box_frame[targets])
         self._match(boxes, scores, targets, own, kept, hits)
         others = ~own & (scores >= scores[hits].min(initial=np.inf))
         self._match(boxes, scores, targets, others, kept, hits)
@@ -211,7 +215,7 @@ class Classes:
         The first box kept that overlaps a true one enough is a hit.
         """
         rois = self._order[(chosen & (scores > -np.inf))[self._order]]
-        frames, starts = np.unique(self.detections.roi_frame[rois], return_index=True)
+        frames, starts = np.unique(self._frame[rois], return_index=True)
         groups = np.split(rois, starts[1:])
         true: dict[int, list] = {}
         for frame, box in zip(self._box_frame[targets].tolist(), self.truth.boxes[targets]):

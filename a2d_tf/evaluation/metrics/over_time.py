@@ -18,15 +18,24 @@ from pycocotools import mask as rle_tools
 from pycocotools.cocoeval import COCOeval
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation.metrics import Metric, Split, Table, coco, hota
-from a2d_tf.evaluation.scenes import KINDS, Frame, Objects, classes_of, of_class
+from a2d_tf.evaluation.metrics import Metric, Split, Table, coco
+from a2d_tf.evaluation.tracks import (
+    KINDS,
+    NAMES,
+    Frame,
+    Objects,
+    class_figures,
+    classes_of,
+    of_class,
+)
 from a2d_tf.ops import tracking
 
 if TYPE_CHECKING:
     from a2d_tf.evaluation import frames
 
-_NAMES = (*hota.NAMES, "tube_ap", "tube_ap50")
-_COLUMNS = dict(zip(_NAMES, "HOTA DetA AssA LocA IDF1 IDP IDR AP AP50".split()))
+_COLUMNS = dict(
+    zip((*NAMES, "tube_ap", "tube_ap50"), "HOTA DetA AssA LocA IDF1 IDP IDR AP AP50".split())
+)
 
 
 class OverTime(Metric):
@@ -109,7 +118,7 @@ def metrics_of(videos: Sequence[Sequence[Frame]], labels: LabelSpace) -> dict:
     for kind in KINDS:
         rows = of_classes(videos, kind, labels).values()
         figures[kind] = {
-            **{n: float(np.mean([row[n] for row in rows])) if rows else None for n in hota.NAMES},
+            **{n: float(np.mean([row[n] for row in rows])) if rows else None for n in NAMES},
             **{f"tube_{n}": ap for n, ap in tube_aps(videos, kind, labels).items()},
         }
     return figures
@@ -118,11 +127,11 @@ def metrics_of(videos: Sequence[Sequence[Frame]], labels: LabelSpace) -> dict:
 def of_classes(
     videos: Sequence[Sequence[Frame]], kind: str, labels: LabelSpace
 ) -> dict[int, dict[str, float]]:
-    """Return the `hota.figures` of each class of a kind that has truth, by the class's number."""
+    """Return the `class_figures` of each class of a kind that has truth, by the class's number."""
     codes = [frame.truth.codes for video in videos for frame in video]
     present = np.unique(classes_of(kind, np.concatenate([[0], *codes]).astype(int), labels))
     return {
-        int(number): hota.figures(of_class(video, kind, number, labels) for video in videos)
+        int(number): class_figures(of_class(video, kind, number, labels) for video in videos)
         for number in present[present > 0]
     }
 

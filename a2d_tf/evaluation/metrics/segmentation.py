@@ -7,8 +7,7 @@ counts for its actor and its action.
 
 from __future__ import annotations
 
-import dataclasses
-import functools
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +46,7 @@ class Segmentation(Metric):
         super().__init__(split)
         self.confusion = Confusion(split.labels)
 
-    def update(self, frame: LabelMaps) -> None:
+    def update(self, frame: Any) -> None:
         """Add the pairs of codes of a frame."""
         self.confusion.add(*frame.pairs)
 
@@ -66,26 +65,6 @@ class Segmentation(Metric):
         return [Table(title, cls.columns, {"": ours}, cls.published)]
 
 
-@dataclasses.dataclass(frozen=True)
-class LabelMaps:
-    """The label maps of a frame, integer codes [H, W]: the truth, and any codes predicted."""
-
-    truth: np.ndarray
-    predicted: np.ndarray
-
-    @functools.cached_property
-    def pairs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Their `pairs`; InputError where a map is no 16-bit codes or the shapes differ."""
-        truth, predicted = _codes(self.truth, "truth"), _codes(self.predicted, "prediction")
-        if truth.shape != predicted.shape:
-            raise InputError(
-                f"label maps differ in size: truth is {truth.shape[0]}x{truth.shape[1]}, "
-                f"prediction is {predicted.shape[0]}x{predicted.shape[1]} (height x width); "
-                "both must be in native pixels"
-            )
-        return pairs(truth, predicted)
-
-
 class Confusion:
     """Pixel counts of (true code, predicted code), added up over frames."""
 
@@ -102,8 +81,8 @@ class Confusion:
         self._counts = np.zeros((len(self._classes), beyond + base), np.int64)
 
     def update(self, truth: np.ndarray, predicted: np.ndarray) -> None:
-        """Add a frame; errors as of `LabelMaps.pairs` and `add`."""
-        self.add(*LabelMaps(truth, predicted).pairs)
+        """Add the label maps of a frame; errors as of `pairs` and `add`."""
+        self.add(*pairs(truth, predicted))
 
     def add(self, truth: np.ndarray, predicted: np.ndarray, pixels: np.ndarray) -> None:
         """Add the `pairs` of a frame; InputError where a true code is no valid pair."""
@@ -152,18 +131,19 @@ class Confusion:
         }
 
 
-def _codes(label_map, what):
-    label_map = np.asarray(label_map)
-    if label_map.ndim != 2 or label_map.dtype.kind not in "iu":
-        raise InputError(f"{what} label map must be integer codes [height, width]")
-    if label_map.dtype.itemsize > 2 or label_map.dtype.kind == "i":
-        if label_map.size and not 0 <= label_map.min() <= label_map.max() < _CODES:
-            raise InputError(f"{what} label map: codes must lie in 0..{_CODES - 1}")
-    return label_map
-
-
 def pairs(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Count the pairs of codes of two maps: (true, predicted, pixels), each int64 [n]."""
+    """Count the pairs of codes of two label maps: (true, predicted, pixels), each int64 [n].
+
+    Raises:
+      InputError: a map is no integer codes of 16 bits [H, W], or the sizes differ.
+    """
+    truth, predicted = _codes(truth, "truth"), _codes(predicted, "prediction")
+    if truth.shape != predicted.shape:
+        raise InputError(
+            f"label maps differ in size: truth is {truth.shape[0]}x{truth.shape[1]}, prediction is "
+            f"{predicted.shape[0]}x{predicted.shape[1]} (height x width); both must be in native "
+            "pixels"
+        )
     width = int(predicted.max(initial=0)) + 1
     index = (truth.astype(np.int64) * width + predicted.astype(np.int64)).ravel()
     if (int(truth.max(initial=0)) + 1) * width <= 1 << 20:
@@ -173,6 +153,17 @@ def pairs(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndar
     else:
         used, pixels = np.unique(index, return_counts=True)
     return used // width, used % width, pixels
+
+
+def _codes(label_map, what):
+    """Return a label map as an array, checked."""
+    label_map = np.asarray(label_map)
+    if label_map.ndim != 2 or label_map.dtype.kind not in "iu":
+        raise InputError(f"{what} label map must be integer codes [height, width]")
+    if label_map.dtype.itemsize > 2 or label_map.dtype.kind == "i":
+        if label_map.size and not 0 <= label_map.min() <= label_map.max() < _CODES:
+            raise InputError(f"{what} label map: codes must lie in 0..{_CODES - 1}")
+    return label_map
 
 
 def metrics_of(matrix: np.ndarray) -> dict[str, np.ndarray]:

@@ -64,7 +64,7 @@ def figures(split: Split, aps: dict[str, float]) -> dict:
       {"actor", "ap", "chance"} in percent, with `full` also {"full_ap", "ratio"}.
 
     Raises:
-      InputError: see `chance` and `box_data.check`.
+      InputError: see `chance` and `Detections.check`.
     """
     actor = split.labels.actor_index(split.zero_shot_actor)
     result: dict = {
@@ -73,10 +73,10 @@ def figures(split: Split, aps: dict[str, float]) -> dict:
         "ap": aps[str(actor + 1)],
     }
     if split.full is not None:
-        box_data.check(split.full, split.truth, split.labels)
+        split.full.check(split.truth, split.labels)
         pairs = split.labels.pairs[split.labels.pairs[:, 0] == actor]
         classes = detection.Classes(split.full, split.truth)
-        full = detection.pair_aps(classes, split.labels, pairs).values()
+        full = detection.pair_aps(classes, split.full, split.labels, pairs).values()
         result["full_ap"] = sum(full) / len(full)
         result["ratio"] = result["ap"] / result["full_ap"] if result["full_ap"] else None
     return result
@@ -97,7 +97,7 @@ def chance(
     this one. The result is the mean of `actor_aps` over the shuffles.
 
     Args:
-      detections, truth, label_space: as `box_data.check` takes them.
+      detections, truth, label_space: see `Detections.check`.
       actor: 0-based index.
       seed: of the shuffles.
       shuffles: number of them.
@@ -114,10 +114,10 @@ def chance(
     movable = np.flatnonzero(detections.actor_scores.argmax(axis=1) == actor)
     rng = np.random.default_rng(seed)
     shuffled = copy.copy(detections)
-    classes = detection.Classes(shuffled, truth)
+    classes = detection.Classes(detections, truth)
     aps: list[float] = []
     for _ in range(shuffles):
         shuffled.action_scores = detections.action_scores.copy()
         shuffled.action_scores[movable] = detections.action_scores[rng.permutation(movable)]
-        aps += detection.pair_aps(classes, label_space, pairs).values()
+        aps += detection.pair_aps(classes, shuffled, label_space, pairs).values()
     return sum(aps) / len(aps)

@@ -7,7 +7,6 @@ count only their pixels.
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
 
 import cv2
@@ -20,17 +19,17 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import pipeline, records
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import box_data, label_maps
+from a2d_tf.evaluation import metrics as registry
 from a2d_tf.evaluation.metrics import KINDS, segmentation
-from a2d_tf.evaluation.reports import pages, tables
+from a2d_tf.evaluation.reports import pages
 from a2d_tf.ops import visualize
 
 _SIDE = 320  # longest side of a picture, pixels
 _QUALITY = 80  # of JPEGs
 _SHARE = 0.1  # a box is drawn if at least this share of its mask is visible in the label map
-_MEASURES = {"ave": "ave", "glo": "glo", "miou": "mIoU"}
 _METRICS = {
-    "segmentation": {str: dict.fromkeys(_MEASURES, float)},
-    "detection": {str: float},
+    "segmentation": dict.fromkeys(KINDS, {"ave": float, "glo": float, "miou": float}),
+    "detection": dict.fromkeys(KINDS, float),
     "score_threshold?": float,
 }
 # Kinds of errors of a pixel: name and colour.
@@ -42,22 +41,7 @@ ERRORS = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Scored:
-    """The errors of a frame.
-
-    Attributes:
-      name: `<VID>/<%05d>`.
-      miou: joint mIoU of this frame alone, percent.
-      pixels: [(true code, predicted code, number of pixels), ...].
-    """
-
-    name: str
-    miou: float
-    pixels: list[tuple[int, int, int]]
-
-
-def score(folder: pathlib.Path, labels: LabelSpace) -> list[Scored]:
+def score(folder: pathlib.Path, labels: LabelSpace) -> list[tuple[float, str, list]]:
     """Score the frames of an evaluated split one by one.
 
     Args:
@@ -65,7 +49,8 @@ def score(folder: pathlib.Path, labels: LabelSpace) -> list[Scored]:
       labels: the label space.
 
     Returns:
-      The frames, worst joint mIoU first.
+      Of each frame its joint mIoU in percent, its name, and [(true code, predicted code, number of
+      pixels), ...]; the worst first.
 
     Raises:
       InputError: the split was not evaluated, or a label map is missing or damaged.
@@ -79,12 +64,13 @@ def score(folder: pathlib.Path, labels: LabelSpace) -> list[Scored]:
         maps = label_maps.read_maps(folder, name, labels)
         confusion = segmentation.Confusion(labels)
         try:
-            confusion.update(*maps)
+            pairs = segmentation.pairs(*maps)
+            confusion.add(*pairs)
         except InputError as error:
             raise InputError(f"{truths / name}.png: {error}") from error
-        pixels = list(zip(*(column.tolist() for column in segmentation.pairs(*maps))))
-        scored.append(Scored(name, confusion.metrics()["joint"]["miou"], pixels))
-    return sorted(scored, key=lambda frame: (frame.miou, frame.name))
+        pixels = list(zip(*(column.tolist() for column in pairs)))
+        scored.append((confusion.metrics()["joint"]["miou"], name, pixels))
+    return sorted(scored)
 
 
 def page(
@@ -115,52 +101,43 @@ def page(
     if manifest and manifest.label_space != labels:
         raise InputError(f"{manifest.directory}: the records have another label space")
     scored = score(folder, labels)
-    shown = scored[:limit]
-    metrics = load_json(
-        folder / "metrics.json", _METRICS, "no metrics of a split; evaluate it again"
-    )
-    pictures = _pictures(manifest, split, {f.name for f in shown}, folder) if manifest else {}
+    frames = [{"name": name, "pixels": pixels} for _, name, pixels in scored[:limit]]
+    names = [name for _, name, _ in scored[:limit]]
+    remedy = "no metrics of a split; evaluate it again"
+    metrics = load_json(folder / "metrics.json", _METRICS, remedy)
+    pictures = _pictures(manifest, split, set(names), folder) if manifest else {}
     truth = box_data.Truth.load(folder / "truth.json", labels, with_masks=True)
     results = box_data.Results.load(folder / "instances.json", truth, labels)
-    palette = _palette(labels)
-    cards = [
-        _card(frame, folder, labels, palette, pictures.get(frame.name), truth, results)
-        for frame in tqdm(shown, desc="page", unit="frame", leave=False)
-    ]
-    whole = len(shown) == len(scored)
-    count = f"{len(shown)} of {len(scored)} frames, those of lowest joint mIoU"
-    figures = [(metrics["segmentation"][kind], metrics["detection"][kind]) for kind in KINDS]
+    palette = np.array([visualize.bright(colour) for colour in labels.palette], np.uint8)
     text = pages.render(
         "browse.html",
         title,
-        data={
-            "base": labels.base,
-            "frames": [{"name": frame.name, "pixels": frame.pixels} for frame in shown],
-        },
-        count=f"All {len(scored)} frames" if whole else count,
-        heads=("whole split, percent", *_MEASURES.values(), "mAP of boxes"),
-        rows=[
-            [kind, *(f"{row[name]:.1f}" for name in _MEASURES), f"{boxes:.1f}"]
-            for kind, (row, boxes) in zip(KINDS, figures)
-        ],
-        threshold=metrics.get("score_threshold"),
+        data={"base": labels.base, "frames": frames},
+        count=len(scored),
+        kinds=KINDS,
+        metrics=metrics,
         further=[
             (
                 table.title,
                 ("", *table.columns.values()),
-                [[kind, *map(tables.figure, row)] for kind, row in tables.lines(table)],
+                [[kind, *map(registry.figure, row)] for kind, row in table.lines()],
             )
-            for table in tables.further(metrics)
+            for _, table in registry.tables(metrics)
+            if not table.published
         ],
-        choices=_choices(labels),
+        labels=labels,
         errors=ERRORS,
-        cards=cards,
+        cards=[
+            _card(name, folder, labels, palette, truth, results)
+            for name in tqdm(names, desc="page", unit="frame", leave=False)
+        ],
+        pictures=pictures,
     )
-    return text, len(shown), len(scored)
+    return text, len(frames), len(scored)
 
 
 def _pictures(manifest, split, names, folder):
-    """{name: data URL} of the key frames with these names."""
+    """Return {name: data URL} of the key frames with these names."""
     frames = pipeline.key_frames(manifest, split, names)
     frames = tqdm(frames, "frames", len(names), unit="frame", leave=False)
     pictures = {name: visualize.jpeg_url(rgb, _SIDE, _QUALITY) for name, rgb in frames}
@@ -174,16 +151,9 @@ def _pictures(manifest, split, names, folder):
 
 def _errors(truth, predicted, labels):
     """Classify pairs of codes: uint8, 0 where they are equal, else the 1-based index in ERRORS."""
-    same = labels.split(truth)[0] == labels.split(predicted)[0]
-    cases = [truth == predicted, predicted == 0, truth == 0, ~same]
+    other = labels.split(truth)[0] != labels.split(predicted)[0]
+    cases = [truth == predicted, predicted == 0, truth == 0, other]
     return np.select(cases, [0, 1, 2, 3], 4).astype(np.uint8)
-
-
-def _palette(labels):
-    """The colours of overlays: RGB uint8 [max_code + 1, 3]."""
-    codes = np.arange(labels.max_code + 1)
-    pixels = np.zeros((1, len(codes), 3), np.uint8)
-    return visualize.overlay_masks(pixels, codes, np.eye(len(codes))[:, None], labels, alpha=1.0)[0]
 
 
 def _overlay(indices, palette):
@@ -207,34 +177,32 @@ def _painted(rows, results, label_map):
     return seen
 
 
-def _card(frame, folder, labels, palette, picture, truth, results):
+def _card(name, folder, labels, palette, truth, results):
     """What the template shows of a frame."""
-    maps = label_maps.read_maps(folder, frame.name, labels)
-    place = truth.frames.tolist().index(frame.name)
+    maps = label_maps.read_maps(folder, name, labels)
+    place = truth.frames.tolist().index(name)
     rows = np.flatnonzero(truth.box_frame == place)
-    painted = _painted(np.flatnonzero(results.roi_frame == place), results, maps[1])
-
-    def boxes(instances, rows, ends):
-        for i, end in zip(rows, ends):
-            code = instances.codes[i]
-            name = labels.name(code) + end
-            yield _box(instances.boxes[i], maps[0].shape, name, palette[code])
-
+    painted = _painted(np.flatnonzero(results.box_frame == place), results, maps[1])
     scores = [f" {100 * results.scores[i]:.0f} %" for i in painted]
-    drawn = (boxes(truth, rows, [""] * len(rows)), boxes(results, painted, scores))
     figures = []
-    for side, label_map, inside in zip(("truth", "prediction"), maps, drawn):
+    for side, label_map, instances, chosen, ends in (
+        ("truth", maps[0], truth, rows, [""] * len(rows)),
+        ("prediction", maps[1], results, painted, scores),
+    ):
         names = [labels.name(code) for code in np.unique(label_map) if code]
         caption = ", ".join(names) or "background only"
-        figures.append((side, _overlay(label_map, palette), caption, list(inside)))
+        boxes = [
+            _box(instances.boxes[i], label_map.shape, labels.name(code) + end, palette[code])
+            for i, code, end in zip(chosen, instances.codes[chosen], ends)
+        ]
+        figures.append((side, _overlay(label_map, palette), caption, boxes))
     colours = np.array([(0, 0, 0), *(colour for _, colour in ERRORS.values())], np.uint8)
     wrong = _errors(*maps, labels)
     shares = 100 * np.bincount(wrong.ravel(), minlength=len(colours))[1:] / wrong.size
     caption = [(kind, f"{x:.1f}") for kind, x in zip(ERRORS, shares) if x >= 0.05]
     figures.append(("errors", _overlay(wrong, colours), caption, []))
     height, width = wrong.shape
-    ratio = f"{width}/{height}"
-    return {"name": frame.name, "ratio": ratio, "picture": picture, "figures": figures}
+    return {"name": name, "ratio": f"{width}/{height}", "figures": figures}
 
 
 def _box(box, size, name, colour):
@@ -252,20 +220,4 @@ def _box(box, size, name, colour):
         "colour": f"rgb({','.join(map(str, colour))})",
         # Dark text on bright colours.
         "ink": "#000" if colour @ (0.299, 0.587, 0.114) > 128 else "#fff",
-    }
-
-
-def _choices(labels):
-    """{field: (title, {value: text})} to sort and filter by; the address has the same fields."""
-    errors = {key: f"{name} pixels" for key, (name, _) in ERRORS.items()}
-    sides = {"either": "truth or prediction", "truth": "truth", "prediction": "prediction"}
-    return {
-        "sort": (
-            "sort by",
-            {"miou": "joint mIoU", "error": "wrong pixels", **errors, "name": "name"},
-        ),
-        "order": ("", {"worst": "worst first", "best": "best first"}),
-        "actor": ("actor", {"": "any", **{name: name for name in labels.actors}}),
-        "action": ("action", {"": "any", **{name: name for name in labels.actions}}),
-        "side": ("in", sides),
     }

@@ -1,22 +1,29 @@
-"""The report of a reproduction: the paper's tables and figures, published rows beside ours."""
+"""The report of a reproduction: the paper's tables and figures, published rows beside ours.
+
+Differences between two networks have the confidence intervals of a paired bootstrap over videos:
+videos rather than frames are resampled, since the frames of a video are correlated, and both
+networks are scored on the same samples, so that the difficulty of a sample cancels.
+"""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
+import os
 import pathlib
 
 import cv2
 import numpy as np
 
 from a2d_tf.core.files import load_json
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import pipeline
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.evaluation import label_maps
-from a2d_tf.evaluation.metrics import KINDS
+from a2d_tf.evaluation import box_data, label_maps
+from a2d_tf.evaluation.metrics import KINDS, detection, figure, segmentation
 from a2d_tf.evaluation.metrics.detection import Detection
 from a2d_tf.evaluation.metrics.segmentation import Segmentation
-from a2d_tf.evaluation.reports import bootstrap, charts, tables
+from a2d_tf.evaluation.reports import charts
 from a2d_tf.evaluation.reports.pages import Block, Heading, Picture, Table, Text
 from a2d_tf.ops import visualize
 from a2d_tf.training import experiments
@@ -38,6 +45,8 @@ _TABLE_1 = ("Trilayer", "GPM+TSP", "GPM+GBH", "TSMT+GBH", "TSMT+SM", _FULL)
 _COMPARED = (*(f"{kind} mIoU" for kind in KINDS), "joint mAP")
 _PICTURED = ("full", "mask_rcnn_baseline", "no_mask", "no_temporal", "no_flow", "no_joint")
 _FRAMES = 6  # frames shown
+SAMPLES = 500
+LEVEL = 95  # percent of the samples inside an interval
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,11 +124,11 @@ def _beside(metric, rows, lines):
     for published, name in lines:
         if published:
             values = metric.published[published]
-            cells.append([f"{published}, published", *map(tables.figure, values)])
+            cells.append([f"{published}, published", *map(figure, values)])
         if name in rows:
-            ((_, values),) = tables.lines(metric.rows(rows[name])[0])
+            ((_, values),) = metric.rows(rows[name])[0].lines()
             ours.add(len(cells))
-            cells.append([f"ours, {ROWS[name][0]}", *map(tables.figure, values)])
+            cells.append([f"ours, {ROWS[name][0]}", *map(figure, values)])
     return Table(("", *metric.columns.values()), cells, frozenset(ours))
 
 
@@ -130,21 +139,21 @@ def _differences(rows, shown, space):
     draws = {}
     for name in rows:
         print(f"bootstrap of {name}", flush=True)
-        draws[name] = bootstrap.figures(shown[name].test, space)
+        draws[name] = bootstrap(shown[name].test, space)
     published, lines = Segmentation.published, []
     for name in (name for name in rows if name != "full"):
         beside = ROWS[name][1]
         cells = [f"{published[beside][-1] - published[_FULL][-1]:+.1f}" if beside else "-"]
         drawn = zip(_compared(draws[name]), _compared(draws["full"]))
         for ours, full, pair in zip(_compared(rows[name]), _compared(rows["full"]), drawn):
-            low, high = bootstrap.interval(*pair)
+            low, high = interval(*pair)
             cells.append(f"{ours - full:+.1f} [{low:+.1f}, {high:+.1f}]")
         lines.append([ROWS[name][0], *cells])
     return [
         Heading("Difference to the full model"),
         Text(
-            f"Points, with {bootstrap.LEVEL} % intervals of a paired bootstrap over the test "
-            f"videos ({bootstrap.SAMPLES} samples); the seed of training adds to them."
+            f"Points, with {LEVEL} % intervals of a paired bootstrap over the test "
+            f"videos ({SAMPLES} samples); the seed of training adds to them."
         ),
         Table(("", "joint mIoU, published", *_COMPARED), lines),
     ]
@@ -168,7 +177,7 @@ def _zero_shot(metrics, space):
     lines = []
     for actor, (ap, full, chance) in rows.items():
         ratios = [f"{value / full:.2f}" if full else "-" for value in (ap, chance)]
-        lines.append([actor, *map(tables.figure, (ap, full, chance)), *ratios])
+        lines.append([actor, *map(figure, (ap, full, chance)), *ratios])
     columns = dict(zip(("zero-shot", "full model", "chance"), zip(*rows.values())))
     png = charts.bars(columns, list(rows), "AP per held-out actor")
     return [
@@ -233,3 +242,54 @@ def _frames(shown, manifest):
     png = charts.grid(rows, ["input", "truth", *(ROWS[name][0] for name in variants)])
     caption = "Key frame, truth and the prediction of each variant; colours are pairs."
     return [Heading("Fig. 3: frames of the test split"), Picture("frames", png, caption)]
+
+
+def draw(count: int, samples: int = SAMPLES, seed: int = 0) -> np.ndarray:
+    """Draw the multiplicity of each of `count` videos in each sample: int64 [samples, count]."""
+    return np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), samples)
+
+
+def bootstrap(
+    folder: str | os.PathLike, label_space: LabelSpace, samples: int = SAMPLES, seed: int = 0
+) -> dict:
+    """Score each bootstrap sample of the videos of an evaluated split.
+
+    Args:
+      folder: RUN/evaluation/<split>, as `a2d_tf.evaluate` wrote it.
+      label_space: of the records.
+      samples, seed: of `draw`; equal for folders to be compared.
+
+    Returns:
+      {"segmentation": {kind: {"ave", "glo", "miou"}}, "detection": {kind}}, as in `metrics.json`,
+      each figure an array [samples].
+
+    Raises:
+      InputError: a file is missing or damaged.
+    """
+    folder = pathlib.Path(folder)
+    truth = box_data.Truth.load(folder / "truth.json", label_space)
+    names = truth.frames.tolist()
+    videos, place = np.unique([name.rpartition("/")[0] for name in names], return_inverse=True)
+    weights = draw(len(videos), samples, seed)
+
+    matrices: dict[str, list] = {kind: [] for kind in KINDS}
+    for video in range(len(videos)):
+        confusion = segmentation.Confusion(label_space)
+        for i in np.flatnonzero(place == video):
+            confusion.update(*label_maps.read_maps(folder, names[i], label_space))
+        for kind, per_video in matrices.items():
+            per_video.append(confusion.matrix(kind))
+    segmentation_figures = {
+        kind: segmentation.metrics_of(np.tensordot(weights, np.stack(per_video), axes=1))
+        for kind, per_video in matrices.items()
+    }
+    detections = box_data.Detections.load(folder / "detections.npz")
+    metrics = detection.metrics_of(detections, truth, label_space, weights[:, place])
+    return {"segmentation": segmentation_figures, "detection": metrics["detection"]}
+
+
+def interval(ours: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+    """Compute the (low, high) of ours - other, figures [samples] of the same samples."""
+    tail = (100 - LEVEL) / 2
+    low, high = np.percentile(ours - other, [tail, 100 - tail])
+    return float(low), float(high)
