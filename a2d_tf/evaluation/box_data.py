@@ -65,17 +65,13 @@ class Detections:
     source: str = "detections"
 
     def __post_init__(self):
-        self.frames = _frame_names(self)
-        self.roi_frame = _indices(self, "roi_frame")
-        rois = len(self.roi_frame)
-        self.actor_scores = _array(self, "actor_scores", "fiu", rois, None)
-        self.action_scores = _array(self, "action_scores", "fiu", rois, None)
-        actors, actions = self.actor_scores.shape[1], self.action_scores.shape[1]
-        self.boxes = _boxes(self, "boxes", rois, actors, 4)
-        if self.joint_scores is not None:
-            self.joint_scores = _array(self, "joint_scores", "fiu", rois, actors, actions)
-        if self.joint_boxes is not None:
-            self.joint_boxes = _boxes(self, "joint_boxes", rois, actors, actions, 4)
+        _check_frames(self, "roi_frame")
+        sizes = {"R": len(self.roi_frame), "4": 4}
+        for name, axes in _AXES.items():
+            if getattr(self, name) is not None:
+                values = _numbers(self, name, *(sizes.get(axis) for axis in axes))
+                setattr(self, name, values)
+                sizes.update(zip(axes, values.shape))
 
     def save(self, path: str | os.PathLike) -> None:
         """Write `detections.npz` atomically, without pickles."""
@@ -122,6 +118,14 @@ class Detections:
 
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(Detections))[:-1]
+# RoIs, actors, actions and coordinates; sizes are learnt from the first that has them.
+_AXES = {
+    "actor_scores": "RX",
+    "action_scores": "RY",
+    "boxes": "RX4",
+    "joint_scores": "RXY",
+    "joint_boxes": "RXY4",
+}
 
 
 @dataclasses.dataclass
@@ -151,10 +155,9 @@ class Instances:
     scores: np.ndarray = None  # type: ignore[assignment]
 
     def __post_init__(self):
-        self.frames = _frame_names(self)
-        self.box_frame = _indices(self, "box_frame")
+        _check_frames(self, "box_frame")
         self.boxes = np.asarray(self.boxes, np.float32).reshape(-1, 4)
-        self.boxes = _boxes(self, "boxes", len(self.box_frame), 4)
+        self.boxes = _numbers(self, "boxes", len(self.box_frame), 4)
         self.codes = np.asarray(self.codes, np.int64)
         if not self.image_ids:
             self.image_ids = list(range(1, len(self.frames) + 1))
@@ -374,11 +377,35 @@ def _file_name(value):
         raise ValueError(f"{shown(value)} must be <VID>/<frame>.png")
 
 
-def _array(owner, name, kinds, *shape):
-    """Return a field as an array of some of NumPy's kinds, floats at least of 32 bits and finite.
+def _check_frames(owner, name):
+    """Check and convert the names of frames and the field `name`, which are indices of them."""
+    frames = owner.frames = _array(owner, "frames", "U", None)
+    wrong = [frame for frame in frames.tolist() if not is_frame_name(frame)]
+    if wrong:
+        raise _wrong(owner, "frames", f"has {shown(wrong[0])}, which is not <VID>/<frame>")
+    names, counts = np.unique(frames, return_counts=True)
+    if (counts > 1).any():
+        raise _wrong(owner, "frames", f"lists {names[counts > 1][0]} twice")
+    places = _array(owner, name, "iu", None)
+    if places.size and not 0 <= places.min() <= places.max() < len(frames):
+        raise _wrong(owner, name, f"must index the {len(frames)} frames")
+    setattr(owner, name, places.astype(np.int64, copy=False))
 
-    In the shape, None stands for any length.
-    """
+
+def _numbers(owner, name, *shape):
+    """Return a field as finite floats of 32 bits or more; boxes as float32, ends not swapped."""
+    values = _array(owner, name, "fiu", *shape)
+    if not np.isfinite(values).all():
+        raise _wrong(owner, name, "must be finite")
+    if not name.endswith("boxes"):
+        return values.astype(np.result_type(values.dtype, np.float32), copy=False)
+    if not (values[..., 2:] >= values[..., :2]).all():
+        raise _wrong(owner, name, "must hold x1, y1, x2, y2 with x1 <= x2 and y1 <= y2")
+    return values.astype(np.float32, copy=False)
+
+
+def _array(owner, name, kinds, *shape):
+    """Return a field as an array of some of NumPy's kinds; None stands for any length."""
     values = np.asarray(getattr(owner, name))
     if not values.size:  # of an empty list NumPy does not know the kind
         values = values.astype(kinds[0])
@@ -388,42 +415,10 @@ def _array(owner, name, kinds, *shape):
     if not fits or values.dtype.kind not in kinds:
         expected = ", ".join("any" if size is None else str(size) for size in shape)
         what = {"U": "texts", "iu": "integers", "fiu": "numbers"}[kinds]
-        raise InputError(
-            f"{owner.source}: field '{name}' must be {what} of the shape [{expected}], not "
-            f"{values.dtype} {list(values.shape)}"
-        )
-    if kinds != "fiu":
-        return values
-    if not np.isfinite(values).all():
-        raise InputError(f"{owner.source}: field '{name}' must be finite")
-    return values.astype(np.result_type(values.dtype, np.float32), copy=False)
+        found = f"{values.dtype} {list(values.shape)}"
+        raise _wrong(owner, name, f"must be {what} of the shape [{expected}], not {found}")
+    return values
 
 
-def _frame_names(owner):
-    """Return the names of the owner's frames."""
-    frames = _array(owner, "frames", "U", None)
-    wrong = [name for name in frames.tolist() if not is_frame_name(name)]
-    if wrong:
-        raise InputError(f"{owner.source}: field 'frames': {shown(wrong[0])} is not <VID>/<frame>")
-    names, counts = np.unique(frames, return_counts=True)
-    if (counts > 1).any():
-        raise InputError(f"{owner.source}: field 'frames' lists {names[counts > 1][0]} twice")
-    return frames
-
-
-def _indices(owner, name):
-    """Return a field as int64 [N], indices of the owner's frames."""
-    values, count = _array(owner, name, "iu", None), len(owner.frames)
-    if values.size and not 0 <= values.min() <= values.max() < count:
-        raise InputError(f"{owner.source}: field '{name}' must index the {count} frames")
-    return values.astype(np.int64, copy=False)
-
-
-def _boxes(owner, name, *shape):
-    """Return a field as boxes, float32."""
-    boxes = _array(owner, name, "fiu", *shape).astype(np.float32, copy=False)
-    if not (boxes[..., 2:] >= boxes[..., :2]).all():
-        raise InputError(
-            f"{owner.source}: field '{name}' must hold x1, y1, x2, y2 with x1 <= x2 and y1 <= y2"
-        )
-    return boxes
+def _wrong(owner, name, problem):
+    return InputError(f"{owner.source}: field '{name}' {problem}")

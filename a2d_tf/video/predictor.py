@@ -37,7 +37,7 @@ class Instances:
       boxes: float32 [N, 4], y1, x1, y2, x2.
       codes: int32 [N], the pair of actor and action; see `LabelSpace`.
       scores: float32 [N], of the pair.
-      masks: N RLEs, see `coco_results.encode_mask`.
+      masks: N RLEs, see `segmentations.encode_mask`.
       label_map: codes [H, W], in the label space's dtype; 0 is background.
       actor_scores: float32 [N, |X|], p(actor).
       action_scores: float32 [N, |Y|], p(action).

@@ -37,6 +37,11 @@ _COLUMNS = dict(
     zip((*NAMES, "tube_ap", "tube_ap50"), "HOTA DetA AssA LocA IDF1 IDP IDR AP AP50".split())
 )
 
+_FOLLOWED = {  # what the tracker reads -> outputs of the network
+    **{name: name for name in ("boxes", "actor_scores", "action_scores")},
+    **{"codes": "code", "scores": "score"},
+}
+
 
 class OverTime(Metric):
     """The scores over time of the videos whose frames are all there."""
@@ -55,11 +60,10 @@ class OverTime(Metric):
         tracks = np.full(len(truth.codes), -1) if truth.tracks is None else truth.tracks
         if tracks.min(initial=0) >= 0 and len(np.unique(tracks)) == len(tracks):
             chosen = np.flatnonzero(found["class_score"] >= self.split.threshold)
-            parts = {name: found[name][chosen] for name in ("actor_scores", "action_scores")}
-            parts.update(boxes=found["boxes"][chosen], codes=found["code"][chosen])
-            parts.update(scores=found["score"][chosen], masks=[frame.rles[i] for i in chosen])
+            parts = {name: found[key][chosen] for name, key in _FOLLOWED.items()}
+            masks = [frame.rles[i] for i in chosen]
             true = Objects(tracks, truth.codes.astype(np.int64), truth.rles, np.ones(len(tracks)))
-            kept = true, types.SimpleNamespace(**parts)
+            kept = true, types.SimpleNamespace(**parts, masks=masks)
         self._videos.setdefault(truth.video, {})[truth.frame] = kept
 
     def result(self) -> dict:
@@ -96,11 +100,8 @@ class OverTime(Metric):
         found = metrics.get("over_time")
         if not found:
             return []
-        title = (
-            f"Over time, {found['videos']} videos with {found['frames']} frames: percent; AP of "
-            "tubes"
-        )
-        return [Table(title, _COLUMNS, {kind: found[kind] for kind in KINDS})]
+        title = "Over time, {videos} videos with {frames} frames: percent; AP of tubes"
+        return [Table(title.format_map(found), _COLUMNS, {kind: found[kind] for kind in KINDS})]
 
 
 def metrics_of(videos: Sequence[Sequence[Frame]], labels: LabelSpace) -> dict:
