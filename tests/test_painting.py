@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from a2d_tf.data.segmentations import encode_mask
-from a2d_tf.ops import masks, painting
+from a2d_tf.ops import masks
 
 HEIGHT, WIDTH = 45, 60
 
@@ -29,7 +29,7 @@ def instances(seed, levels):
 def test_pixels_are_those_of_the_graph(levels):
     for seed in range(5):
         grids, boxes, scores, codes = instances(seed, levels)
-        patches = list(painting.paste(grids, boxes, HEIGHT, WIDTH))
+        patches = list(masks.patches(grids, boxes, HEIGHT, WIDTH))
         for patch, expected in zip(patches, masks.paste(grids, boxes, HEIGHT, WIDTH).numpy()):
             whole = np.zeros((HEIGHT, WIDTH), np.float32)
             whole[patch.rows, patch.columns] = patch.values
@@ -38,7 +38,7 @@ def test_pixels_are_those_of_the_graph(levels):
             np.testing.assert_array_equal(patch.mask(HEIGHT, WIDTH), expected >= 0.5)
             assert patch.rle(HEIGHT, WIDTH) == encode_mask(expected >= 0.5)
         for per_pixel in (False, True):
-            canvas = painting.Canvas(HEIGHT, WIDTH, per_pixel)
+            canvas = masks.Canvas(HEIGHT, WIDTH, per_pixel)
             for patch, score, code in zip(patches, scores, codes):
                 canvas.add(patch, score, code)
             row = (x[None] for x in (grids, boxes, scores, codes))
@@ -54,5 +54,5 @@ def test_run_lengths_of_windows_at_any_border(share):
         height, width = rng.integers(1, 7, 2).tolist()
         rows, columns = (slice(*np.sort(rng.integers(0, n + 1, 2))) for n in (height, width))
         shape = rows.stop - rows.start, columns.stop - columns.start
-        patch = painting.Patch(rows, columns, (rng.random(shape) < share).astype(np.float32))
+        patch = masks.Patch(rows, columns, (rng.random(shape) < share).astype(np.float32))
         assert patch.rle(height, width) == encode_mask(patch.mask(height, width))

@@ -26,7 +26,7 @@ from a2d_tf.evaluation.frames import FIELDS, Collected, Frame, Pairs
 from a2d_tf.evaluation.label_maps import write_png
 from a2d_tf.evaluation.metrics import segmentation
 from a2d_tf.model.network import Network
-from a2d_tf.ops import painting
+from a2d_tf.ops import masks as mask_ops
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 # Least p(actor) of instances: below every threshold, yet it bounds the number of masks.
@@ -148,7 +148,7 @@ class Evaluator:
         parts = (frame.instances[name] for name in ("class_score", "score", "code"))
         class_scores, scores, codes = parts
         per_pixel = self.config.inference.paint == "pixel"
-        canvas = painting.Canvas(*frame.truth.native_size, per_pixel, self.labels.code_dtype)
+        canvas = mask_ops.Canvas(*frame.truth.native_size, per_pixel, self.labels.code_dtype)
         descending, painted = sorted(thresholds, reverse=True), 0
         for number, same in itertools.groupby(
             descending, lambda threshold: np.count_nonzero(class_scores >= threshold)

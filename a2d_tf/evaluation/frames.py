@@ -11,7 +11,8 @@ import numpy as np
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import records
 from a2d_tf.evaluation import box_data
-from a2d_tf.ops import painting, visualize
+from a2d_tf.ops import masks as mask_ops
+from a2d_tf.ops import visualize
 
 FIELDS = ("record", "rgb", "flow", "size")
 """What `Frame.of` takes of a batch."""
@@ -73,10 +74,10 @@ class Frame:
         return self.truth.name
 
     @functools.cached_property
-    def patches(self) -> list[painting.Patch]:
+    def patches(self) -> list[mask_ops.Patch]:
         """The masks of the instances at native size."""
         masks, boxes = self.instances["masks"], self.instances["boxes"]
-        return list(painting.paste(masks, boxes, *self.truth.native_size))
+        return list(mask_ops.patches(masks, boxes, *self.truth.native_size))
 
     @functools.cached_property
     def rles(self) -> list[dict]:

@@ -129,15 +129,13 @@ def draw_boxes_with_names(
         plates.stamp(stamp)
     # The last box lies on top, so its name is placed first.
     for i in reversed(range(len(edges))):
-        name, score = label_space.name(codes[i]), ""
-        if scores is not None:
-            score = f" {100 * float(scores[i]):.0f}%"
-        if ids is None:
-            plates.name([name + score, name], edges[i], shades[i])
-        else:
+        name = label_space.name(codes[i])
+        score = "" if scores is None else f" {100 * float(scores[i]):.0f}%"
+        texts = [name + score, name]
+        if ids is not None:
             number = f"#{ids[i]}"
-            texts = [f"{number} {name}{score}", f"{number} {name}", number]
-            plates.name(texts, edges[i], shades[i])
+            texts = [*(f"{number} {text}" for text in texts), number]
+        plates.name(texts, edges[i], shades[i])
     return image
 
 
@@ -287,19 +285,13 @@ def shrink(image: np.ndarray, side: int, how: int = cv2.INTER_AREA) -> np.ndarra
     return cv2.resize(image, size, interpolation=how)
 
 
-def data_url(image: np.ndarray, extension: str, *options: int) -> str:
-    """Encode a picture, BGR or BGRA, as a data URL; extension and options as of cv2.imencode."""
-    data = cv2.imencode(extension, image, options)[1].tobytes()
-    kind = {".jpg": "jpeg", ".png": "png"}[extension]
+def data_url(data: bytes, kind: str = "png") -> str:
+    """Return the bytes of a picture as a data URL; kind: "png" or "jpeg"."""
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-
-
-def png_url(png: bytes) -> str:
-    """Return the bytes of a PNG as a data URL."""
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def jpeg_url(rgb: np.ndarray, side: int, quality: int) -> str:
     """Shrink a picture, RGB uint8 [H, W, 3], and encode it as the data URL of a JPEG."""
     image = shrink(np.ascontiguousarray(rgb[..., ::-1]), side)
-    return data_url(image, ".jpg", cv2.IMWRITE_JPEG_QUALITY, quality)
+    data = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1]
+    return data_url(data.tobytes(), "jpeg")

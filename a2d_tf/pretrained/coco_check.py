@@ -21,7 +21,8 @@ from a2d_tf.data import frames
 from a2d_tf.model import fpn
 from a2d_tf.model.network import Network
 from a2d_tf.ops import boxes as box_ops
-from a2d_tf.ops import painting, roi_align, visualize
+from a2d_tf.ops import masks as mask_ops
+from a2d_tf.ops import roi_align, visualize
 from a2d_tf.pretrained import coco_classes
 from a2d_tf.pretrained import weights as weights_lib
 
@@ -228,7 +229,9 @@ class Detector:
         boxes = boxes.astype(np.float32)
         classes = rows[:, 4].astype(int)
         small = outputs["masks"][0][np.arange(len(rows)), :, :, classes]
-        masks = [patch.mask(height, width) for patch in painting.paste(small, boxes, height, width)]
+        masks = [
+            patch.mask(height, width) for patch in mask_ops.patches(small, boxes, height, width)
+        ]
         codes, scores = self.labels.encode(classes - 1, 0), rows[:, 5]
         # The best is drawn last, on top.
         picture = visualize.draw_instances(

@@ -16,7 +16,8 @@ from pycocotools import mask as rle_tools
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.ops import painting, tracking
+from a2d_tf.ops import masks as mask_ops
+from a2d_tf.ops import tracking
 from a2d_tf.pretrained import packed
 from a2d_tf.video import streaming, video_files
 
@@ -71,8 +72,8 @@ class Instances:
         names = ("boxes", "codes", "scores", "actor_scores", "action_scores", "probabilities")
         rows = {name: getattr(self, name)[indices] for name in names}
         height, width = self.label_map.shape
-        canvas = painting.Canvas(height, width, facts["paint"] == "pixel", self.label_map.dtype)
-        patches = painting.paste(rows["probabilities"], rows["boxes"], height, width)
+        canvas = mask_ops.Canvas(height, width, facts["paint"] == "pixel", self.label_map.dtype)
+        patches = mask_ops.patches(rows["probabilities"], rows["boxes"], height, width)
         for patch, score, code in zip(patches, rows["scores"], rows["codes"]):
             canvas.add(patch, score, code)
         masks = [self.masks[i] for i in indices]
@@ -219,7 +220,7 @@ class Predictor:
         number = outputs["num_detections"]
         names = ("boxes", "score", "code", "masks", "actor_scores", "action_scores")
         boxes, scores, codes, small, actors, actions = (outputs[name][:number] for name in names)
-        masks = [patch.rle(*size) for patch in painting.paste(small, boxes, *size)]
+        masks = [patch.rle(*size) for patch in mask_ops.patches(small, boxes, *size)]
         return Instances(boxes, codes, scores, masks, outputs["label_map"], actors, actions, small)
 
 

@@ -161,7 +161,8 @@ def _overlay(indices, palette):
     indices = visualize.shrink(indices, _SIDE, cv2.INTER_NEAREST)
     alpha = np.where(indices > 0, 255, 0).astype(np.uint8)
     image = np.dstack([palette[indices][..., ::-1], alpha])
-    return visualize.data_url(image, ".png", cv2.IMWRITE_PNG_COMPRESSION, 9)
+    png = cv2.imencode(".png", image, (cv2.IMWRITE_PNG_COMPRESSION, 9))[1]
+    return visualize.data_url(png.tobytes())
 
 
 def _painted(rows, results, label_map):

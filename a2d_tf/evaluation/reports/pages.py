@@ -14,7 +14,7 @@ from typing import Any, Union
 import jinja2
 
 from a2d_tf.core.files import write_file, write_text
-from a2d_tf.ops.visualize import png_url
+from a2d_tf.ops.visualize import data_url
 
 _FILES = pathlib.Path(__file__).parent
 
@@ -49,7 +49,7 @@ class Picture:
     @property
     def url(self) -> str:
         """The picture as a data URL."""
-        return png_url(self.png)
+        return data_url(self.png)
 
 
 Block = Union[Heading, Text, Table, Picture]
