@@ -77,7 +77,8 @@ def train(run: pathlib.Path, records: str | os.PathLike, device: str, words: lis
 
 def score(run: pathlib.Path, records: str | os.PathLike, device: str, *words: str) -> None:
     """Score a run, with further flags, unless it is scored since it was trained."""
-    if not experiments.is_scored(run, since_trained=True):
+    metrics, finished = experiments.metrics_file(run), run / "finished.json"
+    if not metrics.exists() or metrics.stat().st_mtime < finished.stat().st_mtime:
         split = f"--split={experiments.SPLIT}"
         call_main(["evaluate", *_common(run, records, device), split, *words])
 

@@ -115,7 +115,7 @@ def run_all(
             if not held:
                 print("another process is at it", flush=True)
                 continue
-            if experiments.is_scored(run_folder(workdir, seed, name)):
+            if experiments.metrics_file(run_folder(workdir, seed, name)).exists():
                 continue
             try:
                 extra = [*train_flags(train, name), f"--seed={seed}"]
@@ -132,7 +132,7 @@ def run_all(
         seed, name = int(path.parent.name[len("seed") :]), path.stem
         with locked(path, wait=False) as held:
             if held:
-                scored = experiments.is_scored(run_folder(workdir, seed, name))
+                scored = experiments.metrics_file(run_folder(workdir, seed, name)).exists()
                 found[seed, name] = errors.get((seed, name), "" if scored else "not ended")
     return found
 

@@ -66,13 +66,9 @@ def trainings(
         yield previous, [f"--flagfile={path}" for path in files], start
 
 
-def is_scored(folder: str | os.PathLike, since_trained: bool = False) -> bool:
-    """Tell whether a run folder holds scores of the test split, or those of its last training."""
-    metrics = pathlib.Path(folder, "evaluation", SPLIT, "metrics.json")
-    if not since_trained:
-        return metrics.exists()
-    finished = pathlib.Path(folder, "finished.json")
-    return metrics.exists() and metrics.stat().st_mtime >= finished.stat().st_mtime
+def metrics_file(folder: str | os.PathLike) -> pathlib.Path:
+    """Return the path of a run folder's scores of the test split."""
+    return pathlib.Path(folder, "evaluation", SPLIT, "metrics.json")
 
 
 def _uses_flow(phase):

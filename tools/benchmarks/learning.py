@@ -7,21 +7,15 @@ A step's time is without its batch's.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import io
 import pathlib
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from pycocotools import mask as mask_tools
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 from tqdm import tqdm
 
 from a2d_tf.core import devices
@@ -30,6 +24,9 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import pipeline
 from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.segmentations import encode_mask
+from a2d_tf.evaluation import box_data
+from a2d_tf.evaluation.metrics import coco
 from a2d_tf.model.network import Network
 from a2d_tf.ops import masks as mask_ops
 from a2d_tf.pretrained import coco_classes
@@ -58,16 +55,6 @@ class Instances:
     masks: np.ndarray
 
 
-class Learner(Protocol):
-    """What the suite trains."""
-
-    def step(self, batch: dict[str, tf.Tensor], number: int) -> float:
-        """Train on a batch of `setups.batches`; return the loss."""
-
-    def detect(self, batch: dict[str, tf.Tensor]) -> list[Instances]:
-        """Detect on the frames of a batch of `pipeline.evaluation`."""
-
-
 class Ours:
     """One RGB frame, one softmax over the actors: our network without actions."""
 
@@ -82,12 +69,12 @@ class Ours:
         self._detect = tf.function(self._network.inference(settings))
 
     def step(self, batch: dict[str, tf.Tensor], number: int) -> float:
-        """See `Learner`."""
+        """Train on a batch of `setups.batches`; return the loss."""
         batch = dict(without_names(batch), actions=tf.minimum(batch["actions"], 0))
         return float(self._step(batch, tf.constant(number, tf.int64))["total"])
 
     def detect(self, batch: dict[str, tf.Tensor]) -> list[Instances]:
-        """See `Learner`."""
+        """Detect on the frames of a batch of `pipeline.evaluation`."""
         found = self._detect({"rgb": batch["rgb"], "size": batch["size"]})["detections"]
         frames = []
         for row, count in enumerate(found["num_detections"].numpy()):
@@ -104,7 +91,7 @@ def run(options: dict) -> tuple[list[dict], dict]:
     """Return rows and details; `small`: two steps of the smallest network on two drawn videos."""
     devices.prepare()
     small = options["small"]
-    sides: dict[str, Callable[[Config], Learner]] = {"ours": Ours}
+    sides: dict[str, Any] = {"ours": Ours}
     if peers.available():
         from tools.benchmarks.peer_learner import Torchvisions  # needs torch
 
@@ -154,7 +141,7 @@ def _config(options, seed):
     return dataclasses.replace(base, model=model, learning=learning).checked()
 
 
-def _train(learner: Learner, manifest, config, name):
+def _train(learner, manifest, config, name):
     """Train and score; return {figure: value}."""
     seconds, stream = [], iter(setups.batches(manifest, config))
     for number in tqdm(range(config.learning.steps), desc=name, leave=False):
@@ -167,36 +154,19 @@ def _train(learner: Learner, manifest, config, name):
 
 def _score(learner, manifest, config):
     """COCO's AP on the test split, whose frames and masks are those of the canvas, in percent."""
-    model, frames = config.model, pipeline.evaluation(manifest, "test", config, _EVALUATED)
     true: list[Instances] = []
     found: list[Instances] = []
-    for batch in frames:
+    for batch in pipeline.evaluation(manifest, "test", config, _EVALUATED):
         true += [_truth(batch, row) for row in range(len(batch["rgb"]))]
         found += learner.detect(batch)
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO()
-        truth.dataset = {
-            "images": [
-                {"id": i, "height": model.image_height, "width": model.image_width}
-                for i in range(len(true))
-            ],
-            "categories": [{"id": i} for i in range(len(A2D.actors))],
-            "annotations": list(_entries(true)),
-        }
-        truth.createIndex()
-        results = COCO()
-        results.dataset = {**truth.dataset, "annotations": list(_entries(found))}
-        results.createIndex()
-        figures = {}
-        for kind, name in (("box", "bbox"), ("mask", "segm")):
-            evaluation = COCOeval(truth, results, name)
-            evaluation.evaluate()
-            evaluation.accumulate()
-            evaluation.summarize()
-            # 0 would have no ratio.
-            figures[f"{kind} AP"] = max(100 * float(evaluation.stats[0]), 1e-9)
-            figures[f"{kind} AP50"] = max(100 * float(evaluation.stats[1]), 1e-9)
-    return figures
+    scores = np.concatenate([one.scores for one in found])
+    results = box_data.Results(**_columns(found, config.model), scores=scores)
+    figures = coco.metrics_of(results, box_data.Truth(**_columns(true, config.model)))
+    return {
+        f"{kind} {name.upper()}": max(figures[kind][name], 1e-9)  # 0 would have no ratio
+        for kind in ("box", "mask")
+        for name in ("ap", "ap50")
+    }
 
 
 def _truth(batch, row):
@@ -209,20 +179,13 @@ def _truth(batch, row):
     )
 
 
-def _entries(frames):
-    """The annotations of instances in COCO's form, boxes as x, y, width, height."""
-    number = 0
-    for image, one in enumerate(frames):
-        for box, actor, score, mask in zip(one.boxes, one.actors, one.scores, one.masks):
-            number += 1
-            sides = [*box[:2], *(box[2:] - box[:2])]
-            yield {
-                "id": number,
-                "image_id": image,
-                "category_id": int(actor),
-                "score": float(score),
-                "bbox": [float(side) for side in sides],
-                "area": float(sides[2] * sides[3]),
-                "iscrowd": 0,
-                "segmentation": mask_tools.encode(np.asfortranarray(mask.astype(np.uint8))),
-            }
+def _columns(frames, model):
+    """The fields of `box_data.Instances` of the instances of frames."""
+    return {
+        "frames": [f"v/{i:05d}" for i in range(len(frames))],
+        "box_frame": np.repeat(np.arange(len(frames)), [len(one.actors) for one in frames]),
+        "boxes": np.concatenate([one.boxes for one in frames]),
+        "codes": np.concatenate([one.actors for one in frames]) + 1,
+        "sizes": [(model.image_height, model.image_width)] * len(frames),
+        "masks": [encode_mask(mask) for one in frames for mask in one.masks],
+    }

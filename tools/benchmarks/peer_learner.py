@@ -28,7 +28,7 @@ _GROUP = 8  # channels, as of our group norm
 
 
 class Torchvisions:
-    """torchvision's Mask R-CNN with the settings of ours; see `learning.Learner`."""
+    """torchvision's Mask R-CNN with the settings of ours, and the methods of `learning.Ours`."""
 
     def __init__(self, config: Config) -> None:
         learning = self._learning = config.learning
@@ -47,7 +47,7 @@ class Torchvisions:
         )
 
     def step(self, batch: dict[str, tf.Tensor], number: int) -> float:
-        """See `Learner`."""
+        """Train on a batch; return the loss."""
         self._model.train()
         for group in self._optimizer.param_groups:
             group["lr"] = float(self._schedule(number))
@@ -61,7 +61,7 @@ class Torchvisions:
         return float(loss.detach())
 
     def detect(self, batch: dict[str, tf.Tensor]) -> list[Instances]:
-        """See `Learner`."""
+        """Detect on the frames of a batch."""
         self._model.eval()
         with torch.inference_mode():
             found = self._model(_images(batch))

@@ -68,7 +68,7 @@ class Result:
     @property
     def test(self) -> pathlib.Path:
         """The folder of its scores on the test split."""
-        return self.folder / "evaluation" / experiments.SPLIT
+        return experiments.metrics_file(self.folder).parent
 
     def metrics(self) -> dict:
         """Read its `metrics.json`; InputError where it is missing or damaged."""
