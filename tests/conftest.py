@@ -181,6 +181,27 @@ def loaded_run(tiny_run):
 
 
 @pytest.fixture(scope="session")
+def evaluator(loaded_run, mini_records):
+    """An `Evaluator` of `tiny_run` on `mini_records`."""
+    from a2d_tf.evaluation.evaluator import Evaluator
+
+    return Evaluator(loaded_run.network, loaded_run.config, mini_records)
+
+
+@pytest.fixture(scope="session")
+def evaluated(evaluator, tmp_path_factory):
+    """The metrics of the test split at threshold .3, and their folder, not to be changed."""
+    folder = tmp_path_factory.mktemp("evaluation") / "test"
+    return evaluator.evaluate("test", 0.3, str(folder)), folder
+
+
+@pytest.fixture(scope="session")
+def validated(evaluator):
+    """The `Validation` of the test split, with two pictures."""
+    return evaluator.validate("test", 2)
+
+
+@pytest.fixture(scope="session")
 def saved_model(loaded_run, tmp_path_factory):
     """`tiny_run` exported."""
     from a2d_tf.serving import export_folder

@@ -6,17 +6,9 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from a2d_tf.core.labels import A2D
-from a2d_tf.evaluation import evaluator
 from a2d_tf.evaluation.metrics import scalars as scalars_of
 from a2d_tf.evaluation.reports import charts, dashboard
 from a2d_tf.training.events import Events
-
-
-@pytest.fixture(scope="module")
-def validation(loaded_run, mini_records):
-    return evaluator.Evaluator(loaded_run.network, loaded_run.config, mini_records).validate(
-        "test", 2
-    )
 
 
 def read(folder):
@@ -39,10 +31,10 @@ def test_how_a_run_is_set_up(loaded_run, tmp_path):
     assert values["backbone"].string_value == "resnet14" and values["use_flow"].bool_value
 
 
-def test_what_a_validation_shows(validation, tmp_path):
-    scalars, images = dashboard.scalars(validation), dashboard.images(validation, A2D)
-    assert scalars[dashboard.MAIN] == validation.metrics["segmentation"]["joint"]["miou"]
-    assert scalars["detection/joint_map"] == validation.metrics["detection"]["joint"]
+def test_what_a_validation_shows(validated, tmp_path):
+    scalars, images = dashboard.scalars(validated), dashboard.images(validated, A2D)
+    assert scalars[dashboard.MAIN] == validated.metrics["segmentation"]["joint"]["miou"]
+    assert scalars["detection/joint_map"] == validated.metrics["detection"]["joint"]
     assert len(scalars) == 9 + 3 + 1
     charts = {tag for tag in images if tag.startswith("classes/")}
     assert len(charts) == 4 and len(images) == 4 + 2
@@ -53,16 +45,16 @@ def test_what_a_validation_shows(validation, tmp_path):
     assert set(tags) == {*scalars, *images}
 
 
-def test_what_an_evaluation_shows(validation, tmp_path):
+def test_what_an_evaluation_shows(validated, tmp_path):
     over_time = {"videos": 2, "frames": 9, "joint": {"hota": 30.0}}
     further = {
         "coco": {"box": {"ap": 40.0, "ap_small": None}},
         "over_time": {**dict.fromkeys(("any", "actor", "action"), {}), **over_time},
     }
-    before = scalars_of(validation.metrics)
+    before = scalars_of(validated.metrics)
     for step in (3, 5):  # the second evaluation's alone are shown
         dashboard.show_evaluation(
-            str(tmp_path), "test_best", step, {**validation.metrics, **further}
+            str(tmp_path), "test_best", step, {**validated.metrics, **further}
         )
     found = read(tmp_path / "tensorboard" / "evaluation" / "test_best")
     shown = {"coco/box_ap", "over_time/joint_hota"}
@@ -76,8 +68,8 @@ def test_axes_begin_at_0(monkeypatch, value):
     assert charts.bars({"": [value, value]}, ["a", "b"], "AP").get_ylim()[0] == 0
 
 
-def test_every_chart_of_a_validation_finds_its_tag(validation):
-    tags = dashboard.scalars(validation)
+def test_every_chart_of_a_validation_finds_its_tag(validated):
+    tags = dashboard.scalars(validated)
     charts = dashboard._LAYOUT["How good"].values()
     means = {tag for tag in tags if tag.endswith(("_miou", "_map"))}
     assert {tag for tag in charts if not tag.startswith("run/")} == means

@@ -21,20 +21,9 @@ from a2d_tf.evaluation.metrics import segmentation
 
 
 @pytest.fixture(scope="module")
-def evaluator(loaded_run, mini_records):
-    return evaluators.Evaluator(loaded_run.network, loaded_run.config, mini_records)
-
-
-@pytest.fixture(scope="module")
 def frames(evaluator):
     """The frames of the test split."""
     return [clip() for clip in evaluator.clips("test")]
-
-
-@pytest.fixture(scope="module")
-def evaluated(evaluator, tmp_path_factory):
-    output = tmp_path_factory.mktemp("evaluation") / "test"
-    return evaluator.evaluate("test", 0.3, str(output)), output
 
 
 def test_a_device_takes_so_many_clips_at_once(evaluator, monkeypatch):
@@ -79,19 +68,13 @@ def test_score_py_repeats_the_figures(evaluated, tmp_path):
         ("detection", "truth.json", "detections.npz"),
         ("detection", "truth.json", "instances.json"),
     ):
-        target = tmp_path / f"{command}.json"
-        done = run_tool(
-            "score",
-            command,
-            f"--truth={output / truth}",
-            f"--predicted={output / predicted}",
-            f"--output={target}",
-        )
+        paths = f"--truth={output / truth}", f"--predicted={output / predicted}"
+        done = run_tool("score", command, *paths, f"--output={tmp_path / 'scores.json'}")
         assert done.returncode == 0, done.stderr
-        scored = json.loads(target.read_text())
+        scored = json.loads((tmp_path / "scores.json").read_text())
         if predicted == "instances.json":  # fewer than all RoIs, which the other figures are of
             assert set(scored["coco"]) == {"box", "mask"}
-            scored = {name: scored[name] for name in ("coco",)}
+            scored = {"coco": scored["coco"]}
         for name, value in scored.items():
             assert flat(value) == pytest.approx(flat(metrics[name]), abs=1e-4), name
 
@@ -122,7 +105,10 @@ def test_instances_are_what_is_painted(evaluated, evaluator, frames):
         np.testing.assert_array_equal(rle_tools.decode(masks), rle_tools.decode(frame.truth.rles))
 
 
-def test_records_of_every_frame_are_scored_over_time(evaluator, frames, monkeypatch, tmp_path):
+def test_records_of_every_frame_are_scored_over_time_and_a_zero_shot_run_has_its_figures(
+    evaluator, evaluated, frames, monkeypatch, tmp_path
+):
+    metrics, _ = evaluated
     numbers, read = itertools.count(1), records.read_truth
 
     def followed(serialized):
@@ -131,25 +117,18 @@ def test_records_of_every_frame_are_scored_over_time(evaluator, frames, monkeypa
         tracks = np.arange(len(truth.codes))
         return dataclasses.replace(truth, video="v", frame=next(numbers), tracks=tracks)
 
-    monkeypatch.setattr(records, "read_truth", followed)
-    found = evaluator.evaluate("test", 0.0, str(tmp_path / "test"))["over_time"]
-    assert (found["videos"], found["frames"]) == (1, len(frames))
-    # With a threshold that nothing reaches.
-    nothing = evaluator.evaluate("test", 1.1, str(tmp_path / "test"))["over_time"]
-    assert nothing["any"]["hota"] == nothing["any"]["tube_ap"] == 0
-
-
-def test_a_zero_shot_run_has_its_figures(evaluated, evaluator, monkeypatch, tmp_path):
-    metrics, _ = evaluated
-    assert "zero_shot" not in metrics
     learning = dataclasses.replace(evaluator.config.learning, zero_shot_actor="ball")
     config = dataclasses.replace(evaluator.config, learning=learning)
     monkeypatch.setattr(evaluator, "config", config)
-    ours = evaluator.evaluate("test", 0.3, str(tmp_path / "test"))
-    figures = ours.pop("zero_shot")
-    assert ours == metrics
-    assert figures["actor"] == "ball" and 0 <= figures["chance"] <= 100
-    assert figures["ap"] == metrics["zero_shot_actor_ap"]["3"]
+    monkeypatch.setattr(records, "read_truth", followed)
+    for threshold in (0.0, 1.1):  # nothing reaches the latter
+        ours = evaluator.evaluate("test", threshold, str(tmp_path / "test"))
+        over_time, zero_shot = ours["over_time"], ours["zero_shot"]
+        assert (over_time["videos"], over_time["frames"]) == (1, len(frames))
+        assert zero_shot["actor"] == "ball" and 0 <= zero_shot["chance"] <= 100
+        assert zero_shot["ap"] == metrics["zero_shot_actor_ap"]["3"]
+        assert ours["detection"] == metrics["detection"] and "zero_shot" not in metrics
+    assert over_time["any"]["hota"] == over_time["any"]["tube_ap"] == 0
 
 
 @pytest.mark.parametrize(
@@ -162,54 +141,49 @@ def test_a_zero_shot_run_has_its_figures(evaluated, evaluator, monkeypatch, tmp_
 )
 def test_detections_carry_joint_arrays_where_labels_are_joint(mode, joint):
     boxes = np.array([1.0, 2, 3, 4])  # y1, x1, y2, x2
-    tables = [
-        {
+    collected = Collected(mode)
+    for rois in (2, 0, 1):
+        table = {
             "boxes": np.tile(boxes, (rois, 7, 1)),
             "actor_scores": np.full((rois, 7), 0.1),
             "action_scores": np.full((rois, 9), 0.2),
             "joint_scores": np.full((rois, 7, 9), 0.3),
             "joint_boxes": np.tile(boxes, (rois, 7, 9, 1)),
         }
-        for rois in (2, 0, 1)
-    ]
-    collected = Collected(mode)
-    collected.tables = tables
+        collected.tables.append(table)
     collected.truths = [types.SimpleNamespace(name=name) for name in ("v/1", "v/2", "w/1")]
     found = collected.detections()
     assert found.roi_frame.tolist() == [0, 0, 2]
     assert found.boxes[2, 6].tolist() == [2, 1, 4, 3]
-    assert [
-        name for name in ("joint_scores", "joint_boxes") if getattr(found, name) is not None
-    ] == list(joint)
+    names = ("joint_scores", "joint_boxes")
+    assert [name for name in names if getattr(found, name) is not None] == list(joint)
     if mode == "cartesian":
         assert found.joint_boxes[2, 6, 8].tolist() == [2, 1, 4, 3]
 
 
-def test_validation_scores_as_evaluation_does_at_the_best_threshold(evaluator, evaluated, frames):
+def test_validation_scores_as_evaluation_does_at_the_best_threshold(
+    evaluator, validated, evaluated, frames
+):
     metrics, _ = evaluated
-    found, scores = evaluator.validate("test", 1), {}
+    scores = {}
     for name in ("detection", "per_pair_ap", "per_actor_ap", "per_action_ap"):
-        assert found.metrics[name] == metrics[name]
-    assert found.confusion.metrics() == found.metrics["segmentation"]
+        assert validated.metrics[name] == metrics[name]
+    assert validated.confusion.metrics() == validated.metrics["segmentation"]
     for candidate in evaluators.THRESHOLDS:
         confusion = segmentation.Confusion(evaluator.labels)
         for frame in frames:
             confusion.update(frame.truth.label_map, evaluator.label_map(frame, candidate))
         scores[candidate] = confusion.metrics()["joint"]["miou"]
-    best = found.metrics["segmentation"]["joint"]["miou"]
-    assert scores[found.threshold] == max(scores.values()) == best
+    best = validated.metrics["segmentation"]["joint"]["miou"]
+    assert scores[validated.threshold] == max(scores.values()) == best
 
 
-def test_pictures_are_three_native_frames_wide(evaluator):
-    images = evaluator.pictures("test", 0.3, 2)
-    assert len(images) == 2
-    for image in images.values():
+def test_pictures_are_three_native_frames_wide(evaluator, validated):
+    images = evaluator.pictures("test", validated.threshold, 2)
+    assert len(images) == 2 and validated.pictures.keys() == images.keys()
+    for tag, image in images.items():
         assert image.shape == (320, 3 * 400, 3) and image.dtype == np.uint8
-    found = evaluator.validate("test", 2)
-    assert found.pictures.keys() == images.keys()
-    again = evaluator.pictures("test", found.threshold, 2)
-    for tag, image in found.pictures.items():
-        np.testing.assert_array_equal(image, again[tag])
+        np.testing.assert_array_equal(image, validated.pictures[tag])
 
 
 def test_only_scores_make_way_for_scores_and_an_empty_split_has_none(
@@ -219,18 +193,19 @@ def test_only_scores_make_way_for_scores_and_an_empty_split_has_none(
     (tmp_path / "run" / "metrics.json").touch()  # a packed model has one too
     with pytest.raises(InputError, match="run: is there already"):
         evaluator.evaluate("test", 0.3, str(tmp_path / "run"))
-    for _ in range(2):
-        evaluator.evaluate("test", 0.3, f"{tmp_path / 'scores'}/")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "scores"]
-    before = (tmp_path / "scores" / "metrics.json").stat()
+    (tmp_path / "run" / "truth.json").touch()
+    evaluator.evaluate("test", 0.3, f"{tmp_path / 'run'}/")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    before = (tmp_path / "run" / "metrics.json").stat()
+    assert before.st_size
     monkeypatch.setattr(evaluator, "clips", lambda *_: iter(()))
     with pytest.raises(InputError, match="no record in split 'val'"):
-        evaluator.evaluate("val", 0.3, str(tmp_path / "scores"))
-    assert (tmp_path / "scores" / "metrics.json").stat() == before
+        evaluator.evaluate("val", 0.3, str(tmp_path / "run"))
+    assert (tmp_path / "run" / "metrics.json").stat() == before
     assert evaluator.validate() is None
 
 
-def test_validation_measures_in_the_pass_that_scores(evaluator, monkeypatch):
+def test_validation_measures_in_the_pass_that_scores(evaluator, validated, monkeypatch):
     monkeypatch.setattr("a2d_tf.core.config.EVALUATION_BATCH", 4)
     seen = []
 
@@ -239,9 +214,8 @@ def test_validation_measures_in_the_pass_that_scores(evaluator, monkeypatch):
         return {"clips": tf.shape(batch["boxes"])[0], "level": tf.reduce_mean(features["actor"][0])}
 
     parts = evaluator.network, evaluator.config, evaluator.manifest
-    measuring = evaluators.Evaluator(*parts, measure)
-    found, plain = measuring.validate("test"), evaluator.validate("test")
-    assert found.metrics == plain.metrics and not plain.losses
+    found = evaluators.Evaluator(*parts, measure).validate("test")
+    assert found.metrics == validated.metrics and not validated.losses
     # Six clips in batches of the evaluation's size, each batch weighing alike.
     size = evaluator.config.learning.evaluation_batch
     batches = [min(size, 6 - first) for first in range(0, 6, size)]
@@ -251,30 +225,25 @@ def test_validation_measures_in_the_pass_that_scores(evaluator, monkeypatch):
 
 
 @pytest.mark.parametrize("paint", ["instance", "pixel"])
-def test_label_maps_of_all_thresholds_are_those_of_each(evaluator, frames, monkeypatch, paint):
+def test_frames_are_scored_in_order_with_the_label_map_of_each_threshold(
+    evaluator, frames, monkeypatch, paint
+):
     inference = dataclasses.replace(evaluator.config.inference, paint=paint)
     config = dataclasses.replace(evaluator.config, inference=inference)
     monkeypatch.setattr(evaluator, "config", config)
+    scored = list(evaluator.scored((lambda frame=frame: frame) for frame in frames[:3]))
+    assert [frame for frame, _ in scored] == frames[:3]
     numbers = set()
-    for frame in frames[:3]:
-        maps = {t: x.copy() for thresholds, x in evaluator.label_maps(frame) for t in thresholds}
-        assert sorted(maps) == list(evaluators.THRESHOLDS)
-        for threshold, label_map in maps.items():
-            numbers.add(np.count_nonzero(frame.instances["class_score"] >= threshold))
-            expected = evaluator.label_map(frame, threshold)
-            assert label_map.dtype == expected.dtype
-            np.testing.assert_array_equal(label_map, expected)
-    assert len(numbers) > 3
-
-
-def test_frames_are_scored_in_order(evaluator, frames):
-    scored = list(evaluator.scored((lambda frame=frame: frame) for frame in frames))
-    assert [frame for frame, _ in scored] == frames
     for frame, pairs in scored:
         assert list(pairs) == sorted(evaluators.THRESHOLDS, reverse=True)
-        expected = segmentation.pairs(frame.truth.label_map, evaluator.label_map(frame, 0.3))
-        for found, array in zip(pairs[0.3], expected):
-            np.testing.assert_array_equal(found, array)
+        for threshold, found in pairs.items():
+            numbers.add(np.count_nonzero(frame.instances["class_score"] >= threshold))
+            label_map = evaluator.label_map(frame, threshold)
+            assert label_map.dtype == np.uint8
+            expected = segmentation.pairs(frame.truth.label_map, label_map)
+            for array, other in zip(found, expected):
+                np.testing.assert_array_equal(array, other)
+    assert len(numbers) > 3
 
 
 def test_what_fails_in_a_thread_is_raised(evaluator, monkeypatch, tmp_path):

@@ -49,27 +49,17 @@ def test_chance_lies_below_good_actions_and_repeats_by_seed():
     assert chance != zero_shot.chance(detections, truth, SPACE, 0, seed=2)
 
 
-def test_one_shuffle_is_the_ap_of_detections_with_shuffled_scores():
+def test_scores_are_shuffled_among_the_rois_of_the_actor():
     detections, truth = case(8)
-    movable = np.arange(8)
-    shuffled = detections.action_scores.copy()
+    movable, shuffled = np.arange(8), detections.action_scores.copy()
     shuffled[movable] = shuffled[np.random.default_rng(5).permutation(movable)]
     assert not np.array_equal(shuffled, detections.action_scores)
-    by_hand = Detections(
-        detections.frames, detections.roi_frame, detections.boxes, detections.actor_scores, shuffled
-    )
-    expected = zero_shot.actor_aps(metrics_of(by_hand, truth, SPACE)["per_pair_ap"], SPACE)["1"]
-    assert zero_shot.chance(detections, truth, SPACE, 0, seed=5, shuffles=1) == pytest.approx(
-        expected
-    )
-
-
-def test_scores_stay_among_the_rois_of_the_actor():
-    # The only RoI of 'dog' has nobody to swap with.
-    detections, truth = case(8)
-    aps = zero_shot.actor_aps(metrics_of(detections, truth, SPACE)["per_pair_ap"], SPACE)
-    assert aps["2"] == pytest.approx(50)  # dog-running found; dog-eating has no truth
-    assert zero_shot.chance(detections, truth, SPACE, 1, seed=0) == pytest.approx(aps["2"])
+    by_hand = dataclasses.replace(detections, action_scores=shuffled)
+    expected = zero_shot.actor_aps(metrics_of(by_hand, truth, SPACE)["per_pair_ap"], SPACE)
+    once = zero_shot.chance(detections, truth, SPACE, 0, seed=5, shuffles=1)
+    assert once == pytest.approx(expected["1"])
+    # The only RoI of 'dog' has nobody to swap with: dog-running found, dog-eating without truth.
+    assert zero_shot.chance(detections, truth, SPACE, 1, seed=0) == pytest.approx(50)
 
 
 def test_figures_of_an_actor_with_and_without_the_full_model():
