@@ -1,8 +1,10 @@
-"""Masks: targets, pasting, painting."""
+"""Masks: targets, pasting, painting; on the host as in the graph."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
+from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.ops import masks
 
 
@@ -54,3 +56,57 @@ def test_masks_below_one_half_and_scores_of_zero_are_not_painted():
 def test_per_pixel_weighs_by_the_mask():
     assert paint([0.9, 0.8], (0.6, 1.0)) == [[11, 11, 22, 0]] * 2
     assert paint([0.9, 0.8], (0.6, 1.0), per_pixel=True) == [[11, 22, 22, 0]] * 2
+
+
+# ---- on the host
+
+HEIGHT, WIDTH = 45, 60
+
+
+def instances(seed, levels):
+    """(masks, boxes, scores, codes) of 12 instances, masks of so many levels, 0 for any.
+
+    Some boxes leave the frame, some are empty, and every third has whole corners.
+    """
+    rng = np.random.default_rng(seed)
+    grids = rng.uniform(0, 1, (12, 28, 28)).astype(np.float32)
+    if levels:
+        grids = np.round(grids * levels) / np.float32(levels)
+    corner = rng.uniform(-20, 50, (12, 2))
+    boxes = np.hstack([corner, corner + rng.uniform(-2, 40, (12, 2))]).astype(np.float32)
+    boxes[::3] = np.round(boxes[::3])
+    scores = rng.choice(np.float32([0, 0.25, 0.5, 0.7, 0.9]), 12)  # some of them tied
+    return grids, boxes, scores, rng.integers(1, 80, 12).astype(np.int32)
+
+
+@pytest.mark.parametrize("levels", [0, 2, 4])
+def test_pixels_are_those_of_the_graph(levels):
+    for seed in range(3):
+        grids, boxes, scores, codes = instances(seed, levels)
+        patches = list(masks.patches(grids, boxes, HEIGHT, WIDTH))
+        for patch, expected in zip(patches, masks.paste(grids, boxes, HEIGHT, WIDTH).numpy()):
+            whole = np.zeros((HEIGHT, WIDTH), np.float32)
+            whole[patch.rows, patch.columns] = patch.values
+            # Equal to the bit, where processors fuse multiplication and addition.
+            np.testing.assert_allclose(whole, expected, rtol=0, atol=2e-7)
+            np.testing.assert_array_equal(patch.mask(HEIGHT, WIDTH), expected >= 0.5)
+            assert patch.rle(HEIGHT, WIDTH) == encode_mask(expected >= 0.5)
+        for per_pixel in (False, True):
+            canvas = masks.Canvas(HEIGHT, WIDTH, per_pixel)
+            for patch, score, code in zip(patches, scores, codes):
+                canvas.add(patch, score, code)
+            row = (x[None] for x in (grids, boxes, scores, codes))
+            expected = masks.paint(*row, height=HEIGHT, width=WIDTH, per_pixel=per_pixel)
+            np.testing.assert_array_equal(canvas.labels, expected[0])
+            assert len(np.unique(canvas.labels)) > 3
+
+
+@pytest.mark.parametrize("share", [0, 0.3, 0.7, 1])
+def test_run_lengths_of_windows_at_any_border(share):
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        height, width = rng.integers(1, 7, 2).tolist()
+        rows, columns = (slice(*np.sort(rng.integers(0, n + 1, 2))) for n in (height, width))
+        shape = rows.stop - rows.start, columns.stop - columns.start
+        patch = masks.Patch(rows, columns, (rng.random(shape) < share).astype(np.float32))
+        assert patch.rle(height, width) == encode_mask(patch.mask(height, width))
