@@ -10,7 +10,6 @@ twice. Ends with status 1 where anything differs.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import pathlib
 import random
@@ -28,7 +27,7 @@ from absl import flags
 
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import write_json, write_text
+from a2d_tf.core.files import file_digest, write_json, write_text
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder that everything goes to; is emptied.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of the moments.", 0)
@@ -37,31 +36,14 @@ _VIDEOS = flags.DEFINE_integer("videos", 24, "Clips of the mini A2D.", 6)
 _STEPS = flags.DEFINE_integer("steps", 400, "Training steps.", 1)
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
-_TINY = """--image_height=64
---image_width=96
---backbone=resnet14
---width_multiplier=0.125
---norm=group_norm
---fpn_channels=16
---rpn_channels=16
---head_units=16
---mask_channels=16
---mask_layers=1
---anchor_sizes=8,16,24,32,48
---test_proposals=30
---proposals_before_nms=100
---roi_samples=16
---rpn_samples=32
---train_proposals=50
---batch_size=2
---val_fraction=0.3
---optimizer=adam
---average_decay=0.9
---log_every=3
---checkpoint_every=5
---validate_every=100
---pictures=1
-"""
+_TINY = (
+    "--image_height=64 --image_width=96 --backbone=resnet14 --width_multiplier=0.125 "
+    "--norm=group_norm --fpn_channels=16 --rpn_channels=16 --head_units=16 --mask_channels=16 "
+    "--mask_layers=1 --anchor_sizes=8,16,24,32,48 --test_proposals=30 --proposals_before_nms=100 "
+    "--roi_samples=16 --rpn_samples=32 --train_proposals=50 --batch_size=2 --val_fraction=0.3 "
+    "--optimizer=adam --average_decay=0.9 --log_every=3 --checkpoint_every=5 "
+    "--validate_every=100 --pictures=1"
+).split()
 _OF_TIME = ("run/clips_per_second", "run/step_ms", "run/wait_ms")
 
 
@@ -104,7 +86,7 @@ def survive(
 def files(folder: str) -> dict:
     """Return {name: digest} of the files below a folder."""
     return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        str(path.relative_to(folder)): file_digest(path)
         for path in sorted(pathlib.Path(folder).rglob("*"))
         if path.is_file()
     }
@@ -142,7 +124,7 @@ def training(run: str) -> dict:
 def commands(workdir: str) -> dict[str, tuple[list[str], Callable[[str], dict]]]:
     """Return {name: (words, {} for a folder of its own; what must be the same of that)}."""
     base = os.path.join(workdir, "tiny.flags")
-    write_text(base, _TINY)
+    write_text(base, "\n".join(_TINY))
     release = os.path.join(workdir, "mini", "Release")
     records, run = (os.path.join(workdir, name, "whole") for name in ("conversion", "training"))
     sizes = "--image_height=64 --image_width=96 --clip_frames=3 --workers=2 --shard_videos=2"
