@@ -40,54 +40,30 @@ def spoilt(truth, how):
     return label_map, codes
 
 
-def write_evaluation(folder, truths, hows, labels=A2D):
-    """What a2d_tf.evaluate leaves, as far as the page needs it."""
-    names, instances, boxes = [], [], []
-    for number, (truth, how) in enumerate(zip(truths, hows), 1):
-        names.append(f"{truth.video}/{truth.frame:05d}")
-        label_map, codes = spoilt(truth, how)
-        write_png(str(folder / "label_truth" / f"{names[-1]}.png"), truth.label_map)
-        write_png(str(folder / "label_maps" / f"{names[-1]}.png"), label_map)
-        rles = [{**r, "counts": r["counts"].decode()} for r in truth.rles]
-        instances += box_data.entries(
-            number, truth.boxes, codes, np.linspace(0.9, 0.5, len(codes)), rles
-        )
-        boxes.append(truth.boxes[:, [1, 0, 3, 2]])
-    box_data.write_entries(folder / "instances.json", instances)
-    counts = [len(b) for b in boxes]
-    box_data.Truth(
-        names,
-        np.repeat(np.arange(len(names)), counts),
-        np.concatenate(boxes),
-        np.concatenate([truth.codes for truth in truths]),
-        sizes=[truth.native_size for truth in truths],
-        masks=[{**r, "counts": r["counts"].decode()} for truth in truths for r in truth.rles],
-    ).save(folder / "truth.json", labels)
-    row = {"ave": 12.345, "glo": 50.0, "miou": 25.0}
-    kinds = ("actor", "action", "joint")
-    metrics = {
-        "segmentation": {k: row for k in kinds},
-        "detection": {k: 3.0 for k in kinds},
-        "score_threshold": 0.35,
-    }
-    (folder / "metrics.json").write_text(json.dumps(metrics))
-    return names
-
-
 @pytest.fixture(scope="module")
 def truths(mini_records):
+    """{name of a test frame: its truth}."""
     shards = pipeline.split_shards(mini_records, "test")
-    return [records.read_truth(s) for shard in shards for s in records.read_shard(shard)]
+    read = [records.read_truth(s) for shard in shards for s in records.read_shard(shard)]
+    return {truth.name: truth for truth in read}
 
 
 @pytest.fixture(scope="module")
-def run(truths, tmp_path_factory):
+def run(truths, evaluated, tmp_path_factory):
     """A run folder, and of each frame (name, what is wrong with its prediction)."""
     folder = tmp_path_factory.mktemp("page") / "run <1>"
-    hows = ["right", "missed", "what", "extra", "missed", "right"]
-    names = write_evaluation(folder / "evaluation" / "test", truths, hows)
+    split = shutil.copytree(evaluated[1], folder / "evaluation" / "test")
+    hows = dict(zip(truths, ["right", "missed", "what", "extra", "missed", "right"]))
+    instances = []
+    for number, (name, truth) in enumerate(truths.items(), 1):
+        label_map, codes = spoilt(truth, hows[name])
+        write_png(split / "label_maps" / f"{name}.png", label_map)
+        rles = [{**rle, "counts": rle["counts"].decode()} for rle in truth.rles]
+        scores = np.linspace(0.9, 0.5, len(codes))
+        instances += box_data.entries(number, truth.boxes, codes, scores, rles)
+    box_data.write_entries(split / "instances.json", instances)
     (folder / "labels.json").write_text(A2D.to_json())
-    return folder, dict(zip(names, hows))
+    return folder, hows
 
 
 @pytest.fixture(scope="module")
@@ -138,9 +114,8 @@ def cards(written):
 @pytest.fixture(scope="module")
 def maps(truths, run):
     """{name: (true, predicted label map)}."""
-    named = {f"{truth.video}/{truth.frame:05d}": truth for truth in truths}
     return {
-        name: (truth.label_map, spoilt(truth, run[1][name])[0]) for name, truth in named.items()
+        name: (truth.label_map, spoilt(truth, run[1][name])[0]) for name, truth in truths.items()
     }
 
 
@@ -169,14 +144,13 @@ def test_the_page_holds_every_frame_the_worst_first(cards, maps, run, truths):
     mious = {name: figures(*both)["miou"] for name, both in maps.items()}
     assert cards.names == sorted(mious, key=lambda name: (mious[name], name))
     assert mious[cards.names[0]] < 60 and mious[cards.names[-1]] == 100
-    instances = {f"{truth.video}/{truth.frame:05d}": len(truth.codes) for truth in truths}
     for frame, boxes in zip(cards.data["frames"], cards.boxes):
         truth, predicted = maps[frame["name"]]
         pairs = np.stack([truth.ravel(), predicted.ravel()], axis=1)
         unique, counts = np.unique(pairs, axis=0, return_counts=True)
         assert frame["pixels"] == [[*p, n] for p, n in zip(unique.tolist(), counts.tolist())]
         # An instance behind another one may not be to be seen in the prediction.
-        true = instances[frame["name"]]
+        true = len(truths[frame["name"]].codes)
         most = 0 if run[1][frame["name"]] == "missed" else true
         assert min(most, 1) <= boxes - true <= most
 
@@ -186,8 +160,7 @@ def test_pictures_are_the_frame_and_its_label_maps(cards, run, truths, mini_reco
     frames = dict(pipeline.key_frames(mini_records, "test", set(index)))
     assert set(frames) == set(index)
     palette = A2D.palette
-    for truth in truths:
-        name = f"{truth.video}/{truth.frame:05d}"
+    for name, truth in truths.items():
         frame = decoded(cards.frames[index[name]])[..., ::-1]
         assert frame.shape == frames[name].shape == (*truth.size, 3)
         assert np.abs(frame.astype(int) - frames[name]).mean() < 8
@@ -213,8 +186,11 @@ def test_the_page_needs_nothing_else_and_escapes_names(written, cards):
     assert cards.sources and all(source.startswith("data:image/") for source in cards.sources)
     assert not cards.tags & {"link", "iframe", "object"} and "http://" not in text
     assert "<title>run &lt;1&gt;: frames of split test</title>" in text and "<1>" not in text
-    assert "default-src 'none'" in text and "p(actor) of 0.35 or more" in text
-    assert "<td>joint</td><td>12.3</td><td>50.0</td><td>25.0</td><td>3.0</td>" in text
+    assert "default-src 'none'" in text and "p(actor) of 0.3 or more" in text
+    metrics = json.loads(written.with_name("metrics.json").read_text())
+    row = [metrics["segmentation"]["joint"][name] for name in ("ave", "glo", "miou")]
+    row = "".join(f"<td>{value:.1f}</td>" for value in (*row, metrics["detection"]["joint"]))
+    assert f"<td>joint</td>{row}" in text
     assert f">{A2D.name(cards.data['frames'][0]['pixels'][-1][0])}</b>" in text
     assert written.stat().st_size < 1_000_000
 

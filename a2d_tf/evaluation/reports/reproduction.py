@@ -139,7 +139,7 @@ def _differences(rows, shown, space):
     draws = {}
     for name in rows:
         print(f"bootstrap of {name}", flush=True)
-        draws[name] = bootstrap(shown[name].test, space)
+        draws[name] = bootstrap(shown[name].test, space, SAMPLES)
     published, lines = Segmentation.published, []
     for name in (name for name in rows if name != "full"):
         beside = ROWS[name][1]
@@ -166,18 +166,17 @@ def _compared(figures):
 
 
 def _zero_shot(metrics, space):
-    rows = {}
+    """Fig. 4."""
+    rows, lines = {}, []
     for i, actor in enumerate(space.actors, 1):
-        if f"{experiments.ZERO_SHOT}{actor}" in metrics:
-            found = metrics[f"{experiments.ZERO_SHOT}{actor}"]["zero_shot"]
+        found = metrics.get(f"{experiments.ZERO_SHOT}{actor}", {}).get("zero_shot")
+        if found:
             full = metrics["full"]["zero_shot_actor_ap"][str(i)] if "full" in metrics else None
-            rows[actor] = found["ap"], full, found["chance"]
+            rows[actor] = ap, _, chance = found["ap"], full, found["chance"]
+            ratios = [f"{value / full:.2f}" if full else "-" for value in (ap, chance)]
+            lines.append([actor, *map(figure, rows[actor]), *ratios])
     if not rows:
         return []
-    lines = []
-    for actor, (ap, full, chance) in rows.items():
-        ratios = [f"{value / full:.2f}" if full else "-" for value in (ap, chance)]
-        lines.append([actor, *map(figure, (ap, full, chance)), *ratios])
     columns = dict(zip(("zero-shot", "full model", "chance"), zip(*rows.values())))
     png = charts.bars(columns, list(rows), "AP per held-out actor")
     return [
@@ -188,26 +187,29 @@ def _zero_shot(metrics, space):
 
 
 def _seeds(done):
-    runs = collections.defaultdict(dict)
+    """The spread of the rows that were trained with several seeds, and of their differences."""
+    runs = {name: {} for name in ROWS}
     for result in done:
         if result.name in ROWS:
             runs[result.name][result.seed] = np.array(_compared(result.metrics()))
-    values = {name: list(runs[name].values()) for name in ROWS}
+    full = runs["full"]
     differences = {
-        name: [row - runs["full"][seed] for seed, row in runs[name].items() if seed in runs["full"]]
-        for name in ROWS
+        name: {seed: row - full[seed] for seed, row in rows.items() if seed in full}
+        for name, rows in runs.items()
         if name != "full"
     }
     blocks: list[Block] = []
     for text, table, form in (
-        ("Percent", values, ".1f"),
+        ("Percent", runs, ".1f"),
         ("Difference to the full model of the same seed, in points", differences, "+.1f"),
     ):
         lines = []
-        for name in (name for name in table if len(table[name]) > 1):
-            spread = zip(*(f(table[name], axis=0) for f in (np.mean, np.min, np.max)))
-            cells = [f"{mean:{form}} ({low:{form}} to {high:{form}})" for mean, low, high in spread]
-            lines.append([ROWS[name][0], str(len(table[name])), *cells])
+        for name, rows in table.items():
+            if len(rows) > 1:
+                each = np.array([*rows.values()])
+                spread = zip(each.mean(axis=0), each.min(axis=0), each.max(axis=0))
+                cells = [f"{m:{form}} ({low:{form}} to {high:{form}})" for m, low, high in spread]
+                lines.append([ROWS[name][0], str(len(rows)), *cells])
         if lines:
             blocks.append(Text(f"{text}: mean of the seeds, the lowest and the highest."))
             blocks.append(Table(("", "seeds", *_COMPARED), lines))
@@ -244,13 +246,13 @@ def _frames(shown, manifest):
     return [Heading("Fig. 3: frames of the test split"), Picture("frames", png, caption)]
 
 
-def draw(count: int, samples: int = SAMPLES, seed: int = 0) -> np.ndarray:
+def draw(count: int, samples: int, seed: int = 0) -> np.ndarray:
     """Draw the multiplicity of each of `count` videos in each sample: int64 [samples, count]."""
     return np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), samples)
 
 
 def bootstrap(
-    folder: str | os.PathLike, label_space: LabelSpace, samples: int = SAMPLES, seed: int = 0
+    folder: str | os.PathLike, label_space: LabelSpace, samples: int, seed: int = 0
 ) -> dict:
     """Score each bootstrap sample of the videos of an evaluated split.
 
@@ -272,17 +274,14 @@ def bootstrap(
     videos, place = np.unique([name.rpartition("/")[0] for name in names], return_inverse=True)
     weights = draw(len(videos), samples, seed)
 
-    matrices: dict[str, list] = {kind: [] for kind in KINDS}
-    for video in range(len(videos)):
-        confusion = segmentation.Confusion(label_space)
-        for i in np.flatnonzero(place == video):
-            confusion.update(*label_maps.read_maps(folder, names[i], label_space))
-        for kind, per_video in matrices.items():
-            per_video.append(confusion.matrix(kind))
-    segmentation_figures = {
-        kind: segmentation.metrics_of(np.tensordot(weights, np.stack(per_video), axes=1))
-        for kind, per_video in matrices.items()
-    }
+    confusions = [segmentation.Confusion(label_space) for _ in videos]
+    for video, name in zip(place, names):
+        confusions[video].update(*label_maps.read_maps(folder, name, label_space))
+    segmentation_figures = {}
+    for kind in KINDS:
+        matrices = np.stack([confusion.matrix(kind) for confusion in confusions])
+        drawn = np.tensordot(weights, matrices, axes=1)
+        segmentation_figures[kind] = segmentation.metrics_of(drawn)
     detections = box_data.Detections.load(folder / "detections.npz")
     metrics = detection.metrics_of(detections, truth, label_space, weights[:, place])
     return {"segmentation": segmentation_figures, "detection": metrics["detection"]}
