@@ -16,7 +16,7 @@ from a2d_tf.evaluation.metrics import over_time as metrics
 from a2d_tf.evaluation.tracks import assign
 
 WORKER = pathlib.Path(__file__).resolve().with_name("trackeval_worker.py")
-CASES = [track_cases.random_videos(seed)[0] for seed in range(20)]
+CASES = [track_cases.random_videos(seed)[0] for seed in range(10)]
 NAMES = ("hota", "det_a", "ass_a", "loc_a", "idf1", "idp", "idr")
 
 
@@ -72,7 +72,7 @@ def test_one_class_of_several(answers):
             figures = metrics.of_classes(videos, "actor", A2D)[1]
             assert [figures[name] for name in NAMES] == pytest.approx(theirs, abs=1e-9)
             compared += 1
-    assert compared > 10
+    assert compared > 5
 
 
 def test_assignments(answers):
