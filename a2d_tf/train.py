@@ -110,7 +110,7 @@ def _validation(network, config, manifest, workdir, *, threshold):
     from a2d_tf.evaluation.evaluator import Evaluator
     from a2d_tf.evaluation.reports import dashboard
     from a2d_tf.training import replicas, run_folder
-    from a2d_tf.training.events import tagged
+    from a2d_tf.training.checkpoints import tagged
     from a2d_tf.training.fit import Validated
     from a2d_tf.training.forward import make_measure
 

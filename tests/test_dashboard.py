@@ -8,7 +8,7 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 from a2d_tf.core.labels import A2D
 from a2d_tf.evaluation.metrics import scalars as scalars_of
 from a2d_tf.evaluation.reports import charts, dashboard
-from a2d_tf.training.events import Events
+from a2d_tf.training.checkpoints import Events
 
 
 def read(folder):

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.training import replicas
-from a2d_tf.training.events import Events
+from a2d_tf.training.checkpoints import Events
 
 
 def read(folder):

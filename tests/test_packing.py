@@ -17,7 +17,7 @@ from a2d_tf.data import mini as synthetic
 from a2d_tf.data.release import Release
 from a2d_tf.pretrained import packed
 from a2d_tf.pretrained.weights import variables
-from a2d_tf.training import packing, run_folder
+from a2d_tf.training import run_folder
 
 FILES = {"flags.txt", "labels.json", "records.json", "score_threshold.json", "weights.npz"}
 
@@ -36,7 +36,7 @@ def folder(tiny_run, tmp_path_factory):
     (run / "evaluation" / "test").mkdir(parents=True)
     (run / "evaluation" / "test" / "metrics.json").write_text(json.dumps(metrics))
     output = tmp_path_factory.mktemp("models") / "tiny"
-    facts = packing.pack(str(run), str(output), notes="# Tiny\n\nNot for anything.")
+    facts = run_folder.pack(str(run), str(output), notes="# Tiny\n\nNot for anything.")
     assert facts["bytes"] == sum(path.stat().st_size for path in output.iterdir())
     return output
 
@@ -65,7 +65,7 @@ def test_a_run_of_a_phase_with_scores_of_older_weights(tiny_run, tmp_path):
     metrics.parent.mkdir(parents=True, exist_ok=True)
     metrics.write_text("{}")
     os.utime(metrics, (0, 0))
-    packing.pack(str(run), str(tmp_path / "packed"))
+    run_folder.pack(str(run), str(tmp_path / "packed"))
     assert {path.name for path in (tmp_path / "packed").iterdir()} == FILES | {"card.md"}
     assert run_folder.load(str(tmp_path / "packed")).config.learning.train_phase == "joint"
 
@@ -121,7 +121,7 @@ def test_what_is_beyond_float16_or_in_the_way_is_refused(tiny_run, tmp_path, mon
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").touch()
     with pytest.raises(InputError, match="other: "):
-        packing.pack(str(tiny_run), str(tmp_path / "other"))
+        run_folder.pack(str(tiny_run), str(tmp_path / "other"))
     load = run_folder.load
 
     def large(*arguments, **options):
@@ -131,7 +131,7 @@ def test_what_is_beyond_float16_or_in_the_way_is_refused(tiny_run, tmp_path, mon
 
     monkeypatch.setattr(run_folder, "load", large)
     with pytest.raises(InputError, match="rpn_conv/bias: 65520 is beyond float16"):
-        packing.pack(str(tiny_run), str(tmp_path / "new"))
+        run_folder.pack(str(tiny_run), str(tmp_path / "new"))
     assert {path.name for path in tmp_path.iterdir()} == {"other"}
 
 

@@ -7,7 +7,7 @@ import tiny_network
 
 from a2d_tf.core.config import InferenceConfig, LearningConfig
 from a2d_tf.model import refiner
-from a2d_tf.training import refinement, targets
+from a2d_tf.training import forward, targets
 from a2d_tf.training.train_step import TrainState, make_train_step
 
 pytestmark = pytest.mark.slow
@@ -55,9 +55,9 @@ def test_a_mask_of_the_window_is_cut_to_the_box():
 
 def test_jitter_stays_in_its_bounds_and_follows_the_seed():
     boxes = tf.tile(tf.constant([[[8.0, 16, 40, 144]]]), [1, 500, 1])
-    made = refinement.jitter(boxes, targets.Rng([1, 2], [0], 1)).numpy()[0]
-    np.testing.assert_array_equal(made, refinement.jitter(boxes, targets.Rng([1, 2], [0], 1))[0])
-    assert (made != refinement.jitter(boxes, targets.Rng([1, 3], [0], 1))[0].numpy()).all()
+    made = forward.jitter(boxes, targets.Rng([1, 2], [0], 1)).numpy()[0]
+    np.testing.assert_array_equal(made, forward.jitter(boxes, targets.Rng([1, 2], [0], 1))[0])
+    assert (made != forward.jitter(boxes, targets.Rng([1, 3], [0], 1))[0].numpy()).all()
     sizes, centres = made[:, 2:] - made[:, :2], (made[:, 2:] + made[:, :2]) / 2
     shift, scale = (centres - [24, 80]) / [32, 128], np.log2(sizes / [32, 128])
     for values, most in ((shift, 0.125), (scale, 0.25)):
@@ -81,17 +81,17 @@ def test_target_is_the_drawn_instance_inside_its_window(monkeypatch):
     monkeypatch.setattr(refinement, "jitter", lambda boxes, seed: boxes)
     seen = {}
     monkeypatch.setattr(
-        refinement.losses,
+        forward.losses,
         "mask",
         lambda logits, truth, classes, valid: seen.update(truth=truth, valid=valid) or (1.0, 1.0),
     )
     config = LearningConfig(roi_samples=30)
-    refinement.forward(network, batch, tf.constant([0, 0]), config, training=False)
+    forward.forward(network, batch, tf.constant([0, 0]), config, training=False)
     truth, valid = seen["truth"].numpy(), seen["valid"].numpy()
     assert truth.shape == (2, 10, 32, 32) and valid.tolist() == [[True] * 10, [False] * 10]
     empty = dict(batch, annotated=tf.constant([True, True]))
     empty["present"] = tf.constant([[True] * 2, [False] * 2])
-    refinement.forward(network, empty, tf.constant([0, 0]), config, training=False)
+    forward.forward(network, empty, tf.constant([0, 0]), config, training=False)
     assert seen["valid"].numpy().tolist() == [[True] * 10, [False] * 10]
     # The box fills 4/5 of its window, so its upper half covers rows 3.2 to 16 of 32.
     expected = np.zeros([32, 32])

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 from tiny_network import normal
 
+from a2d_tf.model.backbones.entry import Convention
 from a2d_tf.model.backbones.resnet import BACKBONES
-from a2d_tf.model.conventions import Convention
 from a2d_tf.model.layers import ConvNorm, GroupNorm
 
 

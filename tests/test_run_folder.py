@@ -14,7 +14,7 @@ from a2d_tf.core.config import ComputeConfig, Config, LearningConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.training import run_folder, run_start
-from a2d_tf.training.events import Events
+from a2d_tf.training.checkpoints import Events
 
 
 @pytest.mark.parametrize(

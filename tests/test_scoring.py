@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.model import scoring
 from a2d_tf.ops.boxes import BoxCoder
@@ -184,15 +185,13 @@ def table_of(rois=40, seed=0):
 def select(
     table, mode="decoupled", threshold=0.1, overlap=0.3, most=20, labels=SMALL, action_threshold=0.0
 ):
-    made = scoring.select(
-        {k: tf.constant(v) for k, v in table.items()},
-        labels,
-        mode,
+    settings = InferenceConfig(
         score_threshold=threshold,
         nms_threshold=overlap,
         max_detections=most,
         action_threshold=action_threshold,
     )
+    made = scoring.select({k: tf.constant(v) for k, v in table.items()}, labels, mode, settings)
     return {name: value.numpy() for name, value in made.items()}
 
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_network
-from processes import run_python
 
 from a2d_tf.core import devices
 from a2d_tf.core.config import LearningConfig
@@ -69,21 +68,3 @@ def test_in_float16_with_overflows_and_up_to_a_non_finite_loss(monkeypatch):
     assert not np.isfinite(other[BAD]["total"]) and np.isfinite(other[BAD + 1]["total"])
     for x, y in zip(before, after):
         np.testing.assert_array_equal(x, y)
-
-
-def test_batches_are_copied_to_the_device_ahead():
-    """To the second of two devices, made of one CPU in a process of its own."""
-    done = run_python(
-        "-c",
-        "import tensorflow as tf\n"
-        "from a2d_tf.training import batches\n"
-        "cpu = tf.config.list_physical_devices('CPU')[0]\n"
-        "two = [tf.config.LogicalDeviceConfiguration()] * 2\n"
-        "tf.config.set_logical_device_configuration(cpu, two)\n"
-        "data = tf.data.Dataset.range(3).map(lambda x: {'x': tf.cast(x, tf.float32)})\n"
-        "for batch in batches.on_device(data, '/device:CPU:1'):\n"
-        "    print(batch['x'].device, float(batch['x']))\n",
-    )
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.split("\n")
-    assert [line.split("/")[-1] for line in lines[:3]] == [f"device:CPU:1 {i}.0" for i in range(3)]

@@ -33,10 +33,10 @@ def main(argv: list[str]) -> None:
     except (OSError, ValueError) as error:
         raise InputError(f"--notes={_NOTES.value}: not readable ({error})") from error
     # Imported here because TensorFlow takes seconds to load; a mistyped flag is reported at once.
-    from a2d_tf.training import packing
+    from a2d_tf.training import run_folder
 
     output = os.path.normpath(_OUTPUT.value)
-    facts = packing.pack(os.path.normpath(_WORKDIR.value), output, _CHECKPOINT.value, notes)
+    facts = run_folder.pack(os.path.normpath(_WORKDIR.value), output, _CHECKPOINT.value, notes)
     print(f"{facts['parameters']} weights, {facts['bytes'] / 1e6:.2f} MB -> {output}")
 
 

@@ -91,7 +91,6 @@ def propose(
     deltas: tf.Tensor,
     anchors: np.ndarray,
     size: tf.Tensor,
-    *,
     coder: box_ops.BoxCoder,
     before_nms: int,
     after_nms: int,

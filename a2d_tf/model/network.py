@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from typing import Any
 
 import tensorflow as tf
 
@@ -32,15 +31,6 @@ from a2d_tf.ops import roi_align
 
 MASK_SIZE = 28
 _DEFAULT_COMPUTE = ComputeConfig()
-
-
-def _suppression(settings: InferenceConfig) -> dict[str, Any]:
-    """Return the arguments of `scoring.suppress`."""
-    return {
-        "score_threshold": max(settings.score_threshold, 0.0),
-        "nms_threshold": settings.nms_threshold,
-        "max_detections": settings.max_detections,
-    }
 
 
 def _layers_computing(model, *outputs):
@@ -116,10 +106,6 @@ class Network(tf.Module):
             self.roi_heads = self._roi_heads()
             self.mask_head = self._mask_head() if model_config.use_mask else None
             self.refiner = self._refiner() if model_config.use_refiner else None
-
-    @property
-    def _label_arguments(self) -> dict[str, Any]:
-        return {"labels": self.labels, "label_mode": self.model_config.label_mode}
 
     def _pyramid(self, channels=None, frames=None):
         """Symbolic P2..P5."""
@@ -360,7 +346,7 @@ class Network(tf.Module):
         outputs = self._run_heads(features, rois)
         outputs = {name: outputs[name] for name in ("class_logits", "deltas")}
         scores = scoring.score_classes(outputs, rois, valid, size, coder=self.head_coder)
-        kept, roi = scoring.suppress(*scores, **_suppression(settings))
+        kept, roi = scoring.suppress(*scores, settings)
         number = kept["num_detections"]
         rois = tf.gather(rois, roi, batch_dims=1)
         outputs = {name: tf.gather(x, roi, batch_dims=1) for name, x in outputs.items()}
@@ -369,11 +355,9 @@ class Network(tf.Module):
                 lambda rois: self._run_heads(features, rois)["action_logits"], number, rois
             )
         used = tf.sequence_mask(number, settings.max_detections)
-        table = scoring.score_rois(
-            outputs, rois, used, size, coder=self.head_coder, **self._label_arguments
-        )
+        table = self._score(outputs, rois, used, size)
         detections = scoring.assign_actions(
-            kept, table, **self._label_arguments, action_threshold=settings.action_threshold
+            kept, table, self.labels, self.model_config.label_mode, settings.action_threshold
         )
         return self._with_masks(detections, rgb, features)
 
@@ -386,16 +370,10 @@ class Network(tf.Module):
     ) -> dict:
         """Compute the outputs of `inference` from `features`; the refiner also needs the clip."""
 
-        def score_and_select(outputs, rois, valid, size):
-            table = scoring.score_rois(
-                outputs, rois, valid, size, coder=self.head_coder, **self._label_arguments
-            )
-            return table, scoring.select(
-                table,
-                **self._label_arguments,
-                **_suppression(settings),
-                action_threshold=settings.action_threshold,
-            )
+        def score_and_select(*inputs):
+            table = self._score(*inputs)
+            mode = self.model_config.label_mode
+            return table, scoring.select(table, self.labels, mode, settings)
 
         rois, valid = self._propose(features, size, settings)
         outputs = self._run_heads(features, rois)
@@ -405,14 +383,11 @@ class Network(tf.Module):
         return {"rois": rois, "valid": valid, "table": table, "detections": detections}
 
     def _propose(self, features, size, settings):
-        propose = functools.partial(
-            fpn.propose,
-            anchors=self.anchors,
-            coder=self.rpn_coder,
-            before_nms=settings.proposals_before_nms,
-            after_nms=settings.test_proposals,
-        )
-        layer = Function(lambda *inputs: propose(*inputs[:2], size=inputs[2]), name="proposals")
+        def propose(logits, deltas, size):
+            counts = settings.proposals_before_nms, settings.test_proposals
+            return fpn.propose(logits, deltas, self.anchors, size, self.rpn_coder, *counts)
+
+        layer = Function(propose, name="proposals")
         return layer([features["rpn_logits"], features["rpn_deltas"], size])
 
     def _run_heads(self, features, rois):
@@ -420,13 +395,16 @@ class Network(tf.Module):
             {"actor": features["actor"], "action": features["action"], "rois": rois}
         )
 
+    def _score(self, outputs, rois, valid, size):
+        mode = self.model_config.label_mode
+        return scoring.score_rois(
+            outputs, rois, valid, size, labels=self.labels, label_mode=mode, coder=self.head_coder
+        )
+
     def _with_masks(self, detections, rgb, features):
         """Add masks to the detections; the costly heads see used rows only."""
-
-        def masks(boxes, class_index):
-            return self._masks(rgb, features, boxes, class_index)
-
         rows = (detections[name] for name in ("num_detections", "boxes", "class"))
+        masks = functools.partial(self._masks, rgb, features)
         return {**detections, "masks": scoring.apply_to_used_rows(masks, *rows)}
 
     def _masks(self, rgb, features, boxes, class_index):

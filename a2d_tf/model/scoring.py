@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.ops import boxes as box_ops
 
@@ -121,14 +122,7 @@ def _pair_scores(class_scores, class_boxes, count, labels):
 
 
 def select(
-    table: Tensors,
-    labels: LabelSpace,
-    label_mode: str,
-    *,
-    score_threshold: float,
-    nms_threshold: float,
-    max_detections: int,
-    action_threshold: float = 0.0,
+    table: Tensors, labels: LabelSpace, label_mode: str, settings: InferenceConfig
 ) -> Tensors:
     """Select instances: the (RoI, class) with p(class) >= threshold that survive per-class NMS.
 
@@ -138,53 +132,42 @@ def select(
     Args:
       table: the result of `score_rois`.
       labels, label_mode: as for `score_rois`.
-      score_threshold, nms_threshold, max_detections: as for `suppress`.
-      action_threshold: least p(action); 0 keeps all.
+      settings: those of `suppress`, and action_threshold: least p(action); 0 keeps all.
 
     Returns:
       dict of boxes [B, N, 4], class [B, N] int32, class_score [B, N], actor, action, code (int32
       [B, N], the code's 1-based digits, 0 in unused rows), score [B, N] (joint), actor_scores
       [B, N, |X|], action_scores [B, N, |Y|], num_detections int32 [B]. Best first by class score.
     """
-    kept, roi = suppress(
-        table["class_scores"],
-        table["class_boxes"],
-        score_threshold=score_threshold,
-        nms_threshold=nms_threshold,
-        max_detections=max_detections,
-    )
+    kept, roi = suppress(table["class_scores"], table["class_boxes"], settings)
     names = ("actor_scores", "action_scores", "joint_scores")
     scores = {name: tf.gather(table[name], roi, batch_dims=1) for name in names}
-    return assign_actions(kept, scores, labels, label_mode, action_threshold=action_threshold)
+    return assign_actions(kept, scores, labels, label_mode, settings.action_threshold)
 
 
 def suppress(
-    scores: tf.Tensor,
-    boxes: tf.Tensor,
-    *,
-    score_threshold: float,
-    nms_threshold: float,
-    max_detections: int,
+    scores: tf.Tensor, boxes: tf.Tensor, settings: InferenceConfig
 ) -> tuple[Tensors, tf.Tensor]:
     """Apply NMS within each class: the part of `select` that needs no action.
 
     Args:
       scores, boxes: the results of `score_classes`.
-      score_threshold: least p(class); a score of 0 is never kept.
-      nms_threshold: boxes whose IoU with a better one of their class is higher are suppressed.
-      max_detections: N, kept at most.
+      settings: score_threshold, least p(class), where a negative one counts as 0, and a score of 0
+        is never kept; nms_threshold, boxes whose IoU with a better one of their class is higher are
+        suppressed; max_detections: N, kept at most.
 
     Returns:
       (dict of boxes, class, class_score and num_detections as in `select`, the RoI of each instance
       int32 [B, N]).
     """
+    max_detections, threshold = settings.max_detections, max(settings.score_threshold, 0.0)
     count, classes = scores.shape[1], scores.shape[2]
     candidates = min(count * classes, 10 * max_detections)
     flat, index = tf.math.top_k(tf.reshape(scores, [-1, count * classes]), candidates)
     boxes = tf.gather(tf.reshape(boxes, [-1, count * classes, 4]), index, batch_dims=1)
     roi, which = index // classes, index % classes
     # The op's threshold is exclusive, ours inclusive.
-    below = float(np.nextafter(np.float32(score_threshold), np.float32(0)))
+    below = float(np.nextafter(np.float32(threshold), np.float32(0)))
     # Move classes apart, so that one suppression serves them all.
     apart = tf.cast(which, tf.float32)[..., None] * (tf.reduce_max(boxes) + 1.0)
 
@@ -196,7 +179,7 @@ def suppress(
                 boxes=arguments[0],
                 scores=arguments[1],
                 max_output_size=max_detections,
-                iou_threshold=nms_threshold,
+                iou_threshold=settings.nms_threshold,
                 score_threshold=below,
                 pad_to_max_output_size=True,
             )
@@ -217,8 +200,7 @@ def assign_actions(
     scores: Tensors,
     labels: LabelSpace,
     label_mode: str,
-    *,
-    action_threshold: float = 0.0,
+    action_threshold: float,
 ) -> Tensors:
     """Assign actor, action and code to the instances of `suppress`: the second half of `select`.
 

@@ -1,7 +1,8 @@
-"""Checkpoints of a run folder: saved, found and restored, so that a killed run resumes exactly.
+"""Checkpoints and TensorBoard's files of a run folder, so that a killed run resumes exactly.
 
 `checkpoints/` has the newest ones, `best/` that of the best validation, `diverged/` the weights
 before a step with a non-finite loss. An older checkpoint stays until the new one is complete.
+`tensorboard/` has a writer per split, and no step twice after a resume.
 """
 
 from __future__ import annotations
@@ -11,16 +12,19 @@ import glob
 import json
 import logging
 import os
+import pathlib
 import shutil
 import statistics
 import tempfile
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
+from tensorflow.core.util import event_pb2
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_json, write_json, write_text
-from a2d_tf.training import replicas
+from a2d_tf.data.manifest import whole_records
+from a2d_tf.training import losses, replicas
 
 if TYPE_CHECKING:
     from a2d_tf.model.network import Network
@@ -31,6 +35,7 @@ logger = logging.getLogger(__name__)
 KINDS = {"last": "checkpoints", "best": "best", "diverged": "diverged"}
 BEST = "validation.json"
 """In `best/`: {"step", "joint_miou", "score_threshold"} of that validation."""
+EVENTS = "events.out.tfevents.*"
 
 
 class Window(tf.train.experimental.PythonState):
@@ -268,3 +273,73 @@ def load(path: str, parts: dict) -> None:
         raise InputError(
             f"{path}: a checkpoint of another network ({reason}); give another --workdir"
         ) from error
+
+
+def tagged(values: dict[str, float]) -> dict[str, float]:
+    """Rename the losses and health figures of a step to their tags in TensorBoard."""
+    groups = {name: "loss" for name in (*losses.TERMS, "total")}
+    return {f"{groups.get(name, 'run')}/{name}": value for name, value in values.items()}
+
+
+class Events:
+    """The writers of a run folder: `train`, and `validation` or, without that, `training_clips`.
+
+    `evaluation/<split>` is of a2d_tf.evaluate.
+
+    The chief alone writes them.
+
+    Args:
+      workdir: the run folder.
+    """
+
+    def __init__(self, workdir: str) -> None:
+        self._folder, self._chief = os.path.join(workdir, "tensorboard"), replicas.is_chief()
+        self._writers: dict[str, tf.summary.SummaryWriter] = {}
+
+    def write(
+        self, name: str, step: int, scalars: dict[str, float], images: dict | None = None
+    ) -> None:
+        """Write {tag: number} and {tag: uint8 image [1, H, W, 3]} of a step, and flush.
+
+        Raises:
+          InputError: they cannot be written.
+        """
+        if not self._chief:
+            return
+        try:
+            if name not in self._writers:
+                path = os.path.join(self._folder, name)
+                self._writers[name] = tf.summary.create_file_writer(path)
+            with self._writers[name].as_default(step):
+                for tag, value in scalars.items():
+                    tf.summary.scalar(tag, value)
+                for tag, value in (images or {}).items():
+                    tf.summary.image(tag, value)
+            self._writers[name].flush()
+        except tf.errors.OpError as error:
+            raise InputError(
+                f"{self._folder}: the points of step {step} cannot be kept "
+                f"({error.message.splitlines()[0]}); make room, then give the same command again: "
+                "it resumes at the last checkpoint"
+            ) from error
+
+    def trim(self, name: str, last: int) -> None:
+        """Remove the points after step `last` from a writer's files: they will be written again."""
+        for path in pathlib.Path(self._folder, name).glob(EVENTS) if self._chief else ():
+            events = list(_events(path))
+            kept = [serialized for serialized, event in events if event.step <= last]
+            if len(kept) < len(events):
+                # Without `tfevents` in its name TensorBoard does not read it.
+                partial = path.with_name(".trim.tmp")
+                with tf.io.TFRecordWriter(str(partial)) as writer:
+                    for serialized in kept:
+                        writer.write(serialized)
+                partial.replace(path)
+
+
+def _events(path):
+    """Yield (bytes, Event) of the complete records; a killed run may leave a partial one."""
+    count, _ = whole_records(path)
+    with contextlib.suppress(tf.errors.DataLossError):
+        for serialized in tf.data.TFRecordDataset(str(path)).take(count).as_numpy_iterator():
+            yield serialized, event_pb2.Event.FromString(serialized)

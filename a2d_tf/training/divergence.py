@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
+from typing import NoReturn
 
 import numpy as np
 import tensorflow as tf
@@ -19,37 +20,34 @@ from a2d_tf.core.files import read_npz, write_file
 from a2d_tf.data import pipeline, records
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model.network import Network
-from a2d_tf.training import batches, checkpoints, replicas
+from a2d_tf.training import checkpoints, replicas
 from a2d_tf.training.train_step import Step, make_probe
 
 BATCH = "batch.npz"
 
 
-def check(
+def stop(
     values: dict[str, float],
     step: int,
     network: Network,
     manifest: Manifest,
-    *,
     config: Config,
     workdir: str,
-) -> None:
-    """Check that what a step reports is finite.
+) -> NoReturn:
+    """Keep a step that reports a non-finite value, and find the clips at fault.
 
     Args:
       values: what the step reports; step: its number, from 0.
-      network: a Network; manifest: of the records; config: a Config; workdir: the run folder.
+      manifest: of the records; workdir: the run folder.
 
     Raises:
-      InputError: it is not; names the clips at fault. The step's batch and the weights, which it
-        has not changed, are in `diverged/`.
+      InputError: always; names the clips. The step's batch and the weights, which it has not
+        changed, are in `diverged/`.
     """
-    if is_finite(values):
-        return
     name = next(name for name, value in values.items() if not math.isfinite(value))
     with records.naming(manifest.directory):
         batch = next(iter(pipeline.training(manifest, config, start_step=step)))
-    save(network, batch, step, workdir)
+    _save(network, batch, step, workdir)
     clips = probe_clips(batch, step, make_probe(network, config.learning))
     at_fault = [clip for clip, values in clips.items() if not is_finite(values)]
     raise InputError(
@@ -68,7 +66,7 @@ def is_finite(values: dict[str, float]) -> bool:
 
 def row(batch: dict, i: int) -> dict:
     """Return one clip of a batch, as a batch of one that a step takes."""
-    return {name: value[i : i + 1] for name, value in batches.without_names(batch).items()}
+    return {name: value[i : i + 1] for name, value in replicas.without_names(batch).items()}
 
 
 def probe_clips(batch: dict, step: int, probe: Step) -> dict[str, dict[str, float]]:
@@ -84,14 +82,8 @@ def probe_clips(batch: dict, step: int, probe: Step) -> dict[str, dict[str, floa
     return clips
 
 
-def save(network: Network, batch: dict, step: int, workdir: str) -> None:
-    """Write a step's batch and the network's weights to RUN/diverged/, replacing older ones.
-
-    All workers have to call; the chief writes.
-
-    Args:
-      network: a Network; batch: the whole batch; step: its number, from 0; workdir: the run folder.
-    """
+def _save(network, batch, step, workdir):
+    """Write a step's batch and the network's weights to RUN/diverged/; all workers have to call."""
     folder = os.path.join(workdir, checkpoints.KINDS["diverged"])
     if replicas.is_chief():
         shutil.rmtree(folder, ignore_errors=True)
@@ -103,7 +95,7 @@ def save(network: Network, batch: dict, step: int, workdir: str) -> None:
 
 
 def load(workdir: str) -> tuple[dict, int]:
-    """Read the (batch, step) that `save` wrote.
+    """Read the (batch, step) that `stop` wrote.
 
     Raises:
       InputError: no step has diverged.

@@ -16,7 +16,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.data import pipeline
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model.network import Network
-from a2d_tf.training.batches import without_names
+from a2d_tf.training.replicas import without_names
 from a2d_tf.training.train_step import TrainState, make_train_step
 
 _REPEATED = 2  # steps to run twice from the same state

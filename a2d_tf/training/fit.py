@@ -21,14 +21,11 @@ from a2d_tf.core.workers import stop_at_once, stop_on_signal
 from a2d_tf.data import records
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model.network import Network
-from a2d_tf.training import batches, divergence, losses, optimizer, replicas
-from a2d_tf.training.checkpoints import Checkpointer
-from a2d_tf.training.events import Events, tagged
+from a2d_tf.training import divergence, losses, optimizer, replicas
+from a2d_tf.training.checkpoints import Checkpointer, Events, tagged
 from a2d_tf.training.train_step import TrainState, make_train_step
 
 logger = logging.getLogger(__name__)
-
-_STOPPED = "stopped at step %d, which is kept; the same command resumes there"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,36 +79,31 @@ def fit(
         return
     step = checkpointer.step
     train_step = make_train_step(state, learning)
-    stream = batches.distributed(manifest, config, start_step=step)
+    stream = replicas.batches(manifest, config, start_step=step)
     any_stopped, alone = replicas.make_delayed_any(), replicas.is_alone()
     profiled = range(max(profiled.start, step + 1), min(profiled.stop, learning.steps + 1))
     progress = _Progress(checkpointer, events, learning)
     with progress.bar, stop_on_signal() as signals:
         while step < learning.steps:
             with _profile(profiled, step + 1, workdir):
-                began = time.monotonic()
-                with records.naming(manifest.directory):
-                    batch = next(stream)
-                waited = time.monotonic() - began
-                values = train_step(batch, tf.constant(step, tf.int64))
+                batch = progress.fetch(stream, manifest.directory)
+                progress.advance(train_step(batch, tf.constant(step, tf.int64)))
             step += 1
             state.step.assign(step)
-            progress.advance(values, waited)
             stop = any_stopped(bool(signals))
             due = _due(step, learning.validate_every, learning.steps)
             save = stop or due or step % learning.checkpoint_every == 0
             if save or _due(step, learning.log_every, learning.steps):
-                for number, read in progress.read(step):
-                    divergence.check(
-                        read, number, network, manifest, config=config, workdir=workdir
-                    )
+                for number, values in progress.read(step):
+                    if not divergence.is_finite(values):
+                        divergence.stop(values, number, network, manifest, config, workdir)
                 progress.show(step)
             if save:
                 checkpointer.save()
                 stop = stop or (alone and bool(signals))  # the others would not know of it
             if stop:
                 progress.bar.close()
-                logger.info(_STOPPED, step)
+                logger.info("stopped at step %d, which is kept; the same command resumes", step)
                 raise KeyboardInterrupt
             if due and step < learning.steps:
                 validation(step)
@@ -204,12 +196,19 @@ class _Progress:
         """Restart the clock: the time until now is not that of steps."""
         self._steps, self._start, self._waited = 0, time.monotonic(), 0.0
 
-    def advance(self, values: dict[str, tf.Tensor], waited: float) -> None:
-        """Take the outcome of a step, {name: scalar}, which stays unread, and its seconds' wait."""
+    def fetch(self, stream: Iterator[dict], directory: str) -> dict:
+        """Return the next batch of the records in a folder."""
+        began = time.monotonic()
+        with records.naming(directory):
+            batch = next(stream)
+        self._waited += time.monotonic() - began
+        return batch
+
+    def advance(self, values: dict[str, tf.Tensor]) -> None:
+        """Take the outcome of a step, {name: scalar}, which stays unread."""
         gc.enable()  # a2d_tf.train pauses it for the start
         self._unread.append(values)
         self._steps += 1
-        self._waited += waited
         self.bar.update()
 
     def read(self, step: int) -> list[tuple[int, dict[str, float]]]:

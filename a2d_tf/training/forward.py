@@ -1,7 +1,8 @@
 """The forward pass of training: features, proposals, sampled RoIs, heads, loss terms (paper, 3.3).
 
 Loss terms and health figures are pairs (sum, count), so that replicas can add them up before they
-divide.
+divide. The refiner (4.3, w/o Mask + SM) is trained without the detector, on instances inside
+jittered boxes; the jitter stands for the error of the detector's boxes.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf.core.config import LearningConfig
-from a2d_tf.model import fpn, scoring
+from a2d_tf.model import fpn, refiner, scoring
 from a2d_tf.model.execution import cluster
 from a2d_tf.model.network import Network
 from a2d_tf.ops import boxes as box_ops
 from a2d_tf.ops import masks as mask_ops
-from a2d_tf.training import losses, refinement, replicas, targets
+from a2d_tf.training import losses, replicas, targets
 
 VALIDATION_SEED = (0, 0)
+# As in SharpMask's training: shifts up to 16 of the object's 128 pixels, scales within 2^(1/4).
+_SHIFT = 16 / 128
+_LOG2_SCALE = 0.25
 
 
 def forward(
@@ -47,7 +51,7 @@ def forward(
       (positive RoIs per frame) to (sum, count), and is empty in phase 'refiner'.
     """
     if learning.train_phase == "refiner":
-        return refinement.forward(network, batch, seed, learning, training=training)
+        return _refine(network, batch, seed, learning, training), {}
     jit = training and learning.jit
     roi_rng, anchor_rng = targets.Rng(seed, batch["row"], learning.batch_size).split(2)
     if features is None:
@@ -76,9 +80,8 @@ def forward(
             anchors = targets.anchor_targets(
                 network.anchors, batch, learning, coder=network.rpn_coder, rng=anchor_rng, jit=jit
             )
-        objects, proposed = together(lambda: _rpn_terms(network, features, anchors, learning))
-        boxes, actors = together(lambda: _actor_terms(outputs, labels, rois, learning))
-        terms = {"roi_cls": [objects], "box_reg": [proposed, boxes], "actor_cls": [actors]}
+        found = {**features, **outputs}
+        terms = together(lambda: _detection_terms(network, found, anchors, labels, rois, learning))
         if network.mask_head is not None:
             masks = _masks(network, batch, features, {**rois, **labels}, learning, training)
             terms["mask"] = [together(lambda: losses.mask(*masks))]
@@ -105,21 +108,17 @@ def _roi_labels(network, batch, rois):
     )
 
 
-def _rpn_terms(network, features, anchors, learning):
-    """Return objectness, and of `box_reg` the part of the proposals."""
-    beta, deltas = learning.rpn_beta or network.rpn_beta, features["rpn_deltas"]
-    return (
-        losses.objectness(features["rpn_logits"], anchors),
-        losses.proposal_boxes(deltas, anchors, beta, learning.box_normaliser),
-    )
-
-
-def _actor_terms(outputs, labels, rois, learning):
-    """Return of `box_reg` the part of the actors, and the actors' classes."""
-    return (
-        losses.actor_boxes(outputs["deltas"], labels, rois, learning.box_normaliser),
-        losses.actor_class(outputs["class_logits"], labels, rois),
-    )
+def _detection_terms(network, found, anchors, labels, rois, learning):
+    """Return the terms of the proposals' and the actors' boxes and classes."""
+    beta, normaliser = learning.rpn_beta or network.rpn_beta, learning.box_normaliser
+    return {
+        "roi_cls": [losses.objectness(found["rpn_logits"], anchors)],
+        "box_reg": [
+            losses.proposal_boxes(found["rpn_deltas"], anchors, beta, normaliser),
+            losses.actor_boxes(found["deltas"], labels, rois, normaliser),
+        ],
+        "actor_cls": [losses.actor_class(found["class_logits"], labels, rois)],
+    }
 
 
 def _masks(network, batch, features, rows, learning, training):
@@ -163,6 +162,36 @@ def _health(batch, proposals, rois):
         "proposal_recall": (tf.reduce_sum(recalled), tf.reduce_sum(present)),
         "positives": (positives, frames),
     }
+
+
+def _refine(network, batch, seed, learning, training):
+    """Return the mask term of the refiner.
+
+    A frame has as many rows as the mask head in training, each an instance drawn with replacement.
+    """
+    match_rng, jitter_rng = targets.Rng(seed, batch["row"], learning.batch_size).split(2)
+    count = tf.reduce_sum(tf.cast(batch["present"], tf.int32), axis=1, keepdims=True)
+    rows = targets.most_positives(learning)
+    # The instances that are present come first.
+    match = tf.cast(match_rng.uniform([rows]) * tf.cast(count, tf.float32), tf.int32)
+    boxes = jitter(tf.gather(batch["boxes"], match, batch_dims=1), jitter_rng)
+    rgb = batch["rgb"][:, batch["rgb"].shape[1] // 2]
+    logits = network.refiner({"rgb": rgb, "rois": boxes}, training=training)
+    truth = mask_ops.crop_targets(batch["masks"], refiner.windows(boxes), match, logits.shape[2])
+    valid = tf.repeat(batch["annotated"][:, None] & (count > 0), rows, axis=1)
+    return {"mask": [losses.mask(logits[..., None], truth, tf.zeros_like(match), valid)]}
+
+
+def jitter(boxes: tf.Tensor, rng: targets.Rng) -> tf.Tensor:
+    """Shift boxes [B, R, 4] by up to 1/8 of their sides and scale them by up to 2^(1/4), per axis.
+
+    Boxes are (y1, x1, y2, x2).
+    """
+    size = boxes[..., 2:] - boxes[..., :2]
+    draw = rng.uniform([*size.shape[1:], 2], -1.0, 1.0)
+    centre = boxes[..., :2] + size * (0.5 + _SHIFT * draw[..., 0])
+    half = 0.5 * size * tf.pow(2.0, _LOG2_SCALE * draw[..., 1])
+    return tf.concat([centre - half, centre + half], axis=-1)
 
 
 def weighted(terms: dict, learning: LearningConfig) -> dict[str, tf.Tensor]:

@@ -9,12 +9,18 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from typing import Any, Callable
 
 import tensorflow as tf
 
+from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import check_json, whole
+from a2d_tf.data import pipeline
+from a2d_tf.data.manifest import Manifest
+
+_AHEAD = 2  # batches on the device
 
 
 def make(kind: str, number: int = 0) -> tf.distribute.Strategy:
@@ -74,6 +80,31 @@ def _workers() -> list[str]:
         f"--strategy=multi_worker: the environment variable TF_CONFIG is {text!r}; in every worker "
         f"it should be {example}" + '"index": 0}}, with an index of its own'
     )
+
+
+def batches(manifest: Manifest, config: Config, *, start_step: int) -> Iterator[dict]:
+    """Iterate over `pipeline.training` from a step on, each replica's part on its device.
+
+    The next batches are copied there while a step computes: by the strategy, or without one by a
+    prefetch to the GPU, if there is one.
+    """
+
+    def part(context):
+        dataset = pipeline.training(manifest, config, start_step=start_step, input_context=context)
+        # Several workers would ask each other before every step whether there are more batches.
+        endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+        return dataset.map(without_names).apply(endless)
+
+    dataset = tf.distribute.get_strategy().distribute_datasets_from_function(part)
+    gpus = tf.config.list_logical_devices("GPU")
+    if gpus and not tf.distribute.has_strategy():
+        dataset = dataset.apply(tf.data.experimental.prefetch_to_device(gpus[0].name, _AHEAD))
+    return iter(dataset)
+
+
+def without_names(batch: dict) -> dict:
+    """Drop the strings of a batch: a step has no use for them, and a GPU cannot hold them."""
+    return {name: value for name, value in batch.items() if value.dtype != tf.string}
 
 
 def local_devices(strategy: tf.distribute.Strategy) -> int:

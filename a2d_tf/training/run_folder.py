@@ -12,6 +12,13 @@ score_threshold.json  p(actor) from which a RoI is an instance, chosen on valida
 tensorboard/          events
 finished.json         the last step, once the last validation is done
 evaluation/<split>/   metrics, detections and label maps
+
+A packed model is a run's network in a small folder: flags.txt, labels.json, records.json and
+score_threshold.json as above, and
+
+weights.npz           {layer/weight: float16}, without the optimizer's state
+metrics.json          the scores of the test split, if the run was evaluated
+card.md               what it is, what it learned from and how well
 """
 
 from __future__ import annotations
@@ -30,9 +37,13 @@ from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import (
     UNREADABLE,
+    check_place,
     load_json,
     number,
+    read_json,
     read_npz,
+    whole_folder,
+    write_file,
     write_json,
     write_text,
 )
@@ -41,7 +52,7 @@ from a2d_tf.data.manifest import FACTS, Manifest
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import packed
 from a2d_tf.pretrained.weights import variables
-from a2d_tf.training import checkpoints, events
+from a2d_tf.training import checkpoints
 
 # The authors' choice of p(actor), for a run without a validation split.
 DEFAULT_THRESHOLD = 0.7
@@ -68,15 +79,13 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
     path = os.path.join(workdir, "flags.txt")
     if os.path.exists(path):
         check_network(workdir, config, manifest.label_space)
+        _check_made_alike(_record_facts(workdir), manifest)
         # Changing these would not undo the steps that are done.
         fixed = ["seed", "val_fraction", "zero_shot_actor", "train_phase", "average_decay"]
-        begun = not is_new(workdir)
-        if begun:
-            fixed.append("optimizer")  # whose moments would begin anew
         check_same(path, config, fixed)
-        if begun:
+        if not is_new(workdir):
+            check_same(path, config, ["optimizer"])  # whose moments would begin anew
             config = _with_start(config, path)
-        check_made_alike(_record_facts(workdir), manifest)
     write_text(os.path.join(workdir, "labels.json"), manifest.label_space.to_json())
     facts = {name: getattr(manifest, name) for name in FACTS}
     write_json(os.path.join(workdir, "records.json"), facts)
@@ -88,7 +97,7 @@ def forget(workdir: str) -> None:
     shutil.rmtree(os.path.join(workdir, checkpoints.KINDS["best"]), ignore_errors=True)
     for name in ("finished.json", "score_threshold.json"):
         pathlib.Path(workdir, name).unlink(missing_ok=True)
-    for path in pathlib.Path(workdir, "tensorboard").rglob(events.FILES):
+    for path in pathlib.Path(workdir, "tensorboard").rglob(checkpoints.EVENTS):
         path.unlink()
 
 
@@ -126,7 +135,7 @@ def check_network(workdir: str, config: Config, labels: LabelSpace) -> None:
         )
 
 
-def check_made_alike(facts: dict[str, Any], manifest: Manifest) -> None:
+def _check_made_alike(facts, manifest):
     """Raise InputError unless records are made as those that a network learned from."""
     for name, value in facts.items():
         if getattr(manifest, name) != value:
@@ -159,7 +168,7 @@ class Run:
 
     def check_records(self, manifest: Manifest) -> None:
         """Raise InputError unless the records are of the kind that the network learned from."""
-        check_made_alike(self.records, manifest)
+        _check_made_alike(self.records, manifest)
         if manifest.label_space != self.network.labels:
             raise InputError(
                 f"{manifest.directory}: the records have other actors or actions than the network"
@@ -183,15 +192,16 @@ def load(workdir: str, given: dict[str, Any] | None = None, kind: str = "last") 
         Config.read(os.path.join(workdir, "flags.txt")).with_inference(**(given or {})).checked()
     )
     labels = LabelSpace.from_json(os.path.join(workdir, "labels.json"))
-    best = _best(workdir) if kind == "best" else None
+    threshold = _best_threshold(workdir) if kind == "best" else None
     if config.inference.score_threshold < 0:
-        threshold = best["score_threshold"] if best else _threshold(workdir)
+        if threshold is None:
+            threshold = _threshold(workdir)
         config = config.with_inference(score_threshold=threshold)
-    network = Network(config.model, labels, config.compute)
+    network, path = Network(config.model, labels, config.compute), workdir
     if packed.is_packed(workdir):
         _take_packed(network, os.path.join(workdir, packed.WEIGHTS))
-        return Run(config, network, _record_facts(workdir), workdir)
-    path = checkpoints.restore(network, workdir, kind)
+    else:
+        path = checkpoints.restore(network, workdir, kind)
     return Run(config, network, _record_facts(workdir), path)
 
 
@@ -224,10 +234,6 @@ def save_threshold(
 def inherited_threshold(config: Config, manifest: Manifest) -> dict[str, Any] | None:
     """Read the threshold that the run of --threshold_from has chosen.
 
-    Args:
-      config: the settings.
-      manifest: of the records.
-
     Returns:
       arguments of `save_threshold`; None where no other run is named.
 
@@ -239,7 +245,7 @@ def inherited_threshold(config: Config, manifest: Manifest) -> dict[str, Any] | 
     if not origin:
         return None
     check_network(origin, config, manifest.label_space)
-    check_made_alike(_record_facts(origin), manifest)
+    _check_made_alike(_record_facts(origin), manifest)
     path, remedy = os.path.join(origin, "score_threshold.json"), "train that run to its end"
     finished = load_json(os.path.join(origin, "finished.json"), {"steps": int}, remedy)["steps"]
     if finished < Config.read(os.path.join(origin, "flags.txt")).learning.steps:
@@ -252,7 +258,7 @@ def inherited_threshold(config: Config, manifest: Manifest) -> dict[str, Any] | 
 
 
 def _threshold(workdir):
-    """The threshold that the last validation has chosen."""
+    """Read the threshold that the last validation has chosen."""
     path = os.path.join(workdir, "score_threshold.json")
     if not os.path.isfile(path):
         logger.warning(
@@ -262,12 +268,8 @@ def _threshold(workdir):
     return load_json(path, _CHOSEN, "delete it or give --score_threshold")["score_threshold"]
 
 
-def _best(workdir):
-    """{'step', 'joint_miou', 'score_threshold'} of a run's best validation.
-
-    Raises:
-      InputError: no validation has chosen one, or the run was killed while it kept it.
-    """
+def _best_threshold(workdir):
+    """Read that of a run's best validation; InputError where the run was killed as it kept it."""
     folder = os.path.join(workdir, checkpoints.KINDS["best"])
     path, remedy = os.path.join(folder, checkpoints.BEST), "take --checkpoint=last"
     best = load_json(path, {**_CHOSEN, "step": int}, f"validate, or {remedy}")
@@ -277,4 +279,92 @@ def _best(workdir):
             f"{path}: of step {best['step']}, but beside it is {newest}: the run was killed there; "
             f"give its command again, or {remedy}"
         )
-    return best
+    return best["score_threshold"]
+
+
+def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> dict[str, int]:
+    """Write a run as a packed model, whole or not at all; an older one is replaced.
+
+    Args:
+      workdir: run folder; output: the new folder.
+      kind: the checkpoint, "last" or "best".
+      notes: Markdown, with which the card begins.
+
+    Returns:
+      {"parameters": number of weights, "bytes": of the folder}.
+
+    Raises:
+      InputError: no run there, a weight beyond float16, something else is at `output`, or it
+        cannot be written.
+    """
+    check_place(output, [packed.WEIGHTS, "flags.txt", "labels.json"], "packed model")
+    run = load(workdir, kind=kind)
+    weights = {name: _halved(name, x.numpy()) for name, x in variables(run.network).items()}
+    parameters = sum(values.size for values in weights.values())
+    metrics = _metrics(workdir, kind, run.checkpoint)
+    threshold = run.config.inference.score_threshold
+    # Without the paths of what it started from; another phase would need the run there.
+    config = Config.read(os.path.join(workdir, "flags.txt"))
+    none: dict[str, Any] = dict.fromkeys((*STARTS, "threshold_from"), "")
+    learning = dataclasses.replace(config.learning, train_phase="joint", **none)
+    config = dataclasses.replace(config, learning=learning)
+    title = notes.strip() or f"# {os.path.basename(os.path.abspath(output))}"
+    with whole_folder(output) as new:
+        config.write(os.path.join(new, "flags.txt"))
+        for name in ("labels.json", "records.json"):
+            shutil.copyfile(os.path.join(workdir, name), os.path.join(new, name))
+        write_json(os.path.join(new, "score_threshold.json"), {"score_threshold": threshold})
+        write_file(os.path.join(new, packed.WEIGHTS), lambda f: np.savez_compressed(f, **weights))
+        if metrics:
+            write_json(os.path.join(new, "metrics.json"), metrics, sort_keys=True)
+        write_text(os.path.join(new, "card.md"), _card(title, run, parameters, metrics))
+        size = sum(entry.stat().st_size for entry in os.scandir(new))
+    return {"parameters": parameters, "bytes": size}
+
+
+def _halved(name, values):
+    with np.errstate(over="ignore"):
+        small = values.astype(np.float16)
+    if not np.isfinite(small).all():
+        raise InputError(f"{name}: {np.abs(values).max():g} is beyond float16; it cannot be packed")
+    return small
+
+
+def _metrics(workdir, kind, checkpoint):
+    """The scores of the test split; {} where that was not evaluated since the checkpoint."""
+    split = "test_best" if kind == "best" else "test"
+    path = os.path.join(workdir, "evaluation", split, "metrics.json")
+    if not os.path.isfile(path) or os.path.getmtime(path) < os.path.getmtime(f"{checkpoint}.index"):
+        return {}
+    return read_json(path)
+
+
+def _card(title, run, parameters, metrics):
+    """The model card as Markdown."""
+    model, learning = run.config.model, run.config.learning
+    labels = run.network.labels
+    streams = "RGB and flow" if model.use_flow else "RGB"
+    rows = {
+        "network": f"{model.backbone}, width {model.width_multiplier:g}; {streams}; "
+        f"{model.frames} frames of {model.image_height}x{model.image_width}",
+        "weights": f"{parameters} in float16",
+        "actors": ", ".join(labels.actors),
+        "actions": ", ".join(labels.actions),
+        "flow": str(run.records["flow_method"]),
+        "training": f"{learning.steps} steps of {learning.batch_size} clips, seed {learning.seed}",
+        "p(actor) from": f"{run.config.inference.score_threshold:g}",
+    }
+    lines = [title, "", "## Facts", "", "| | |", "|---|---|"]
+    lines += [f"| {key} | {value} |" for key, value in rows.items()]
+    lines += ["", "## Scores on its test split, percent", ""]
+    if not metrics:
+        return "\n".join([*lines, "The run was not evaluated.", ""])
+    scores = {
+        measure: {kind: values[measure] for kind, values in metrics["segmentation"].items()}
+        for measure in ("ave", "glo", "miou")
+    }
+    lines += ["| of | actor | action | joint |", "|---|---|---|---|"]
+    for name, values in {**scores, "mAP": metrics["detection"]}.items():
+        cells = [f"{values[kind]:.1f}" for kind in ("actor", "action", "joint")]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])

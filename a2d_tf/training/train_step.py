@@ -51,7 +51,7 @@ class TrainState:
 def make_train_step(state: TrainState, learning: LearningConfig) -> Step:
     """Compile the step: (batch, step int64 scalar) -> {name: scalar} of losses and health.
 
-    It runs on the strategy in whose scope it is made, on elements of `batches.distributed`, once a
+    It runs on the strategy in whose scope it is made, on elements of `replicas.batches`, once a
     checkpoint is restored.
 
     A step whose loss or gradients are not finite changes no weight. With a loss scale such a step

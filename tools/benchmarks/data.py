@@ -25,7 +25,7 @@ from a2d_tf.data.flow import Flow, fit, resize_frame
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.release import Release
 from a2d_tf.model.network import Network
-from a2d_tf.training.batches import without_names
+from a2d_tf.training.replicas import without_names
 from tools.benchmarks import measure, setups
 
 _PAPER = convert.ConversionSettings(shard_videos=4)

@@ -30,7 +30,7 @@ from a2d_tf.evaluation.metrics import coco
 from a2d_tf.model.network import Network
 from a2d_tf.ops import masks as mask_ops
 from a2d_tf.pretrained import coco_classes
-from a2d_tf.training.batches import without_names
+from a2d_tf.training.replicas import without_names
 from tools.benchmarks import measure, peers, setups
 
 DETECTIONS = 100  # a frame, at most

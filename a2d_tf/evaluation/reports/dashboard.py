@@ -22,7 +22,7 @@ from a2d_tf.core.config import Config
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation import metrics as registry
 from a2d_tf.evaluation.reports import charts
-from a2d_tf.training.events import Events
+from a2d_tf.training.checkpoints import Events
 from a2d_tf.training.losses import TERMS
 
 if TYPE_CHECKING:

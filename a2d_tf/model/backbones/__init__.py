@@ -8,8 +8,7 @@ import pkgutil
 
 from a2d_tf.core.config import ModelConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.model.backbones.entry import Backbone, Published
-from a2d_tf.model.conventions import Convention
+from a2d_tf.model.backbones.entry import Backbone, Convention, Published
 
 BACKBONES: dict[str, Backbone] = {}
 for _module in pkgutil.iter_modules(__path__, f"{__name__}."):

@@ -1,11 +1,80 @@
-"""What a backbone says of itself: how to build it, and which public weights there are for it."""
+"""What a backbone says of itself: how to build it, its public weights, and their convention.
+
+A convention is what a network must share with published weights, beside the numbers. Networks of
+equal shapes but different conventions compute different functions, and nothing fails: the results
+are merely poor. So imported weights name their source, and the network follows its convention.
+Orders that a permutation can convert (channels within tensors, classes, anchor ratios, coordinates)
+are converted once, on import, and are not part of it.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from a2d_tf.model.conventions import Convention
+import numpy as np
+import tensorflow as tf
+
+from a2d_tf.ops.boxes import MAX_LOG_SCALE, BoxCoder
+
+
+@dataclasses.dataclass(frozen=True)
+class Convention:
+    """The convention of a set of weights.
+
+    Attributes:
+      channels: 'rgb' or 'bgr', the order of the input's channels.
+      mean, std: in that order; the input is (x - mean) / std of values 0..255.
+      epsilon: of every batch normalisation.
+      padding: of the stem's pooling and of strided 3x3 convolutions: 'same' (TensorFlow's, with
+        more at the end) or 'symmetric' (PyTorch's, one pixel on either side).
+      stride_in_1x1: whether a stage strides in its first 1x1 or in its 3x3 convolution.
+      rpn_weights, head_weights: of the box coders (dy, dx, dh, dw).
+      max_log_scale: bound on dh and dw; infinite for none.
+      roi_align: 'aligned' or 'legacy', see `ops.roi_align`. With 'legacy', box coders, clipping and
+        NMS treat boxes as inclusive of their last pixel.
+    """
+
+    channels: str = "rgb"
+    mean: tuple = (123.7, 116.8, 103.9)
+    std: tuple = (1.0, 1.0, 1.0)
+    epsilon: float = 1e-5
+    padding: str = "same"
+    stride_in_1x1: bool = True
+    rpn_weights: tuple = (1.0, 1.0, 1.0, 1.0)
+    head_weights: tuple = (10.0, 10.0, 5.0, 5.0)
+    max_log_scale: float = MAX_LOG_SCALE
+    roi_align: str = "aligned"
+
+    def preprocess(self, rgb: tf.Tensor) -> tf.Tensor:
+        """Normalise RGB values 0..255, float [..., W, 3] of static sides, for the backbone."""
+        pixels = tf.gather(rgb, [2, 1, 0], axis=-1) if self.channels == "bgr" else rgb
+        # By rows: broadcasting along three channels takes ten times as long.
+        width = rgb.shape[-2]
+        mean, std = (
+            np.tile(np.asarray(values, np.float32), width) for values in (self.mean, self.std)
+        )
+        rows = (tf.reshape(pixels, [-1, 3 * width]) - mean) / std
+        return tf.reshape(rows, [-1, *rgb.shape[1:]])
+
+    @property
+    def rpn_coder(self) -> BoxCoder:
+        """The box coder of the proposals."""
+        return BoxCoder(self.rpn_weights, self.roi_align == "legacy", self.max_log_scale)
+
+    @property
+    def rpn_beta(self) -> float:
+        """The error of a delta at which the proposals' smooth L1 becomes linear.
+
+        1/9 for plain deltas (Ren et al. 2015). matterport's are ten times as large, where 1 is
+        about the same and 1/9 would amount to a plain L1.
+        """
+        return 1.0 if max(self.rpn_weights) > 1.0 else 1.0 / 9
+
+    @property
+    def head_coder(self) -> BoxCoder:
+        """The box coder of the actor head."""
+        return BoxCoder(self.head_weights, self.roi_align == "legacy", self.max_log_scale)
 
 
 @dataclasses.dataclass(frozen=True)

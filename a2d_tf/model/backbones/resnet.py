@@ -13,8 +13,7 @@ import re
 
 import tensorflow as tf
 
-from a2d_tf.model.backbones.entry import Backbone, Published
-from a2d_tf.model.conventions import Convention
+from a2d_tf.model.backbones.entry import Backbone, Convention, Published
 from a2d_tf.model.layers import ConvNorm
 
 
