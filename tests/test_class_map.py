@@ -3,7 +3,7 @@
 import pytest
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.pretrained import coco_classes
+from a2d_tf.pretrained import layouts
 
 ACTORS = ("mouse", "wheel", "dog")
 
@@ -11,7 +11,7 @@ ACTORS = ("mouse", "wheel", "dog")
 def read(tmp_path, text):
     path = tmp_path / "map.json"
     path.write_text(text, encoding="utf-8")
-    return coco_classes.read_class_map(path, ACTORS)
+    return layouts.read_class_map(path, ACTORS)
 
 
 def test_classes_and_none(tmp_path):

@@ -36,8 +36,8 @@ from a2d_tf.data.release import Release
 from a2d_tf.data.segmentations import decode_rle
 from a2d_tf.evaluation.box_data import Detections, Truth
 from a2d_tf.evaluation.label_maps import read_label_map
-from a2d_tf.pretrained import tensor_files
-from a2d_tf.pretrained.weights import Weights
+from a2d_tf.pretrained import cache
+from a2d_tf.pretrained.layouts import Weights
 
 SIZE = (24, 32)
 VIDEO = row("v", *SIZE, 6, 1, 0)
@@ -149,7 +149,7 @@ def make_coco(folder, **image):
 
 
 def read_tensors(path):
-    return tensor_files.read(str(path))
+    return cache.read_tensors(str(path))
 
 
 def read_annotations(path):

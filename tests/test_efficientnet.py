@@ -16,7 +16,7 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.model.backbones import CONVENTIONS, PUBLISHED
 from a2d_tf.model.backbones.efficientnet import efficientnet_lite0
 from a2d_tf.model.network import Network
-from a2d_tf.pretrained import cache, layouts, tensor_files, weights
+from a2d_tf.pretrained import cache, layouts, weights
 from a2d_tf.training import run_start
 
 CONVENTION = CONVENTIONS["efficientnet_lite0"]
@@ -208,7 +208,7 @@ def classifier():
     path = cache.installed("lite0")
     if path is None:
         pytest.skip(f"not installed: {PUBLISHED['lite0'].package}")
-    tensors = tensor_files.read(str(path))
+    tensors = cache.read_tensors(str(path))
     made, _, _ = layouts.convert("efficientnet_lite0", tensors, str(path))
     model = build(224, 224)
     for layer in model.layers:

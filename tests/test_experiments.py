@@ -11,7 +11,7 @@ from a2d_tf.core import command_line
 from a2d_tf.core.config import Config
 from a2d_tf.core.labels import A2D
 from a2d_tf.model.network import Network
-from a2d_tf.pretrained import layouts, tensor_files, weights
+from a2d_tf.pretrained import cache, layouts, weights
 from a2d_tf.training import experiments, run_start
 
 SMALL = layouts.Sizes("resnet14", 1 / 8, pyramid=16, proposals=16, head=32, mask=16)
@@ -53,7 +53,7 @@ def files(request, tmp_path_factory, tool):
     for stream, source in (("rgb", "matterport"), ("flow", "keras_resnet101")):
         public, imported = str(folder / f"{source}.h5"), str(folder / f"{stream}.h5")
         tool("tools.make_random_weights").write(public, layouts.shapes(source, sizes))
-        made, _, skipped = layouts.convert(source, tensor_files.read(public), public, sizes=sizes)
+        made, _, skipped = layouts.convert(source, cache.read_tensors(public), public, sizes=sizes)
         assert not skipped
         made.write(imported)
         flagged.append(f"--init_{stream}={imported}")

@@ -15,8 +15,8 @@ from tiny_network import normal
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.model.backbones import resnet
-from a2d_tf.pretrained import coco_check, coco_classes, layouts, tensor_files
-from a2d_tf.pretrained.weights import Weights
+from a2d_tf.pretrained import cache, coco_check, layouts
+from a2d_tf.pretrained.layouts import Weights
 
 pytestmark = pytest.mark.slow
 
@@ -44,7 +44,7 @@ def keras_tensors():
 
 @pytest.fixture
 def tensors(request, matterport):
-    return tensor_files.read(matterport[1]) if request.param == "matterport" else keras_tensors()
+    return cache.read_tensors(matterport[1]) if request.param == "matterport" else keras_tensors()
 
 
 ALL = pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_every_tensor_is_used_or_skipped_with_a_reason(source, tensors, skipped,
     weights.write(path)
     back = Weights.read(path)
     assert (back.source, back.sha256, back.backbone) == (source, "abc", "resnet14")
-    assert back.classes == (coco_classes.CLASSES if source == "matterport" else ())
+    assert back.classes == (layouts.CLASSES if source == "matterport" else ())
     assert set(back.tensors) == set(weights.tensors)
     for role, value in weights.tensors.items():
         np.testing.assert_array_equal(np.asarray(back.tensors[role]), value)
@@ -93,9 +93,8 @@ def test_matterports_network_agrees_stage_by_stage(matterport, tmp_path, capsys)
     photo, folder = str(tmp_path / "photo.png"), str(tmp_path / "check")
     image = cv2.GaussianBlur(np.uint8(128 + 40 * normal(50, 80, 3).clip(-3, 3)), (0, 0), 2)
     cv2.imwrite(photo, image)
-    settings = coco_check.CheckSettings(128, proposals=60, score=0.02)
-    weights, _, _ = layouts.convert("matterport", tensor_files.read(path), path, "", sizes=SIZES)
-    coco_check.run(weights, photo, folder, settings)
+    weights, _, _ = layouts.convert("matterport", cache.read_tensors(path), path, "", sizes=SIZES)
+    coco_check.run(weights, photo, folder, size=128, proposals=60, score=0.02)
     canvas, window = coco_check.square(np.ascontiguousarray(image[..., ::-1]), 128)
     expected = matterport_network.run(model, canvas, window, SIDES, 60, 0.02)
     with np.load(f"{folder}/check.npz") as made:
@@ -106,7 +105,7 @@ def test_matterports_network_agrees_stage_by_stage(matterport, tmp_path, capsys)
             np.testing.assert_allclose(made[name] / scale, value / scale, atol=2e-5, err_msg=name)
     found = expected["detections"][0]
     assert 0 < (found[:, 4] > 0).sum() < 100
-    first = coco_classes.CLASSES[int(found[0, 4]) - 1]
+    first = layouts.CLASSES[int(found[0, 4]) - 1]
     assert f"{first} {found[0, 5]:.2f}" in capsys.readouterr().out
     assert cv2.imread(f"{folder}/check.png").shape == image.shape
 

@@ -9,7 +9,7 @@ from a2d_tf.model import fpn
 from a2d_tf.model.backbones import CONVENTIONS
 from a2d_tf.ops import anchors, roi_align
 from a2d_tf.ops.boxes import BoxCoder
-from a2d_tf.pretrained import cache, layouts, tensor_files
+from a2d_tf.pretrained import cache, layouts
 
 torch = pytest.importorskip("torch")
 torchvision = pytest.importorskip("torchvision")
@@ -117,7 +117,7 @@ def test_efficientnet_lite0():
     path = cache.installed("lite0")
     if path is None:
         pytest.skip("EfficientNet-Lite0 is not installed; see requirements-bench.txt")
-    made, _, _ = layouts.convert("efficientnet_lite0", tensor_files.read(str(path)), str(path))
+    made, _, _ = layouts.convert("efficientnet_lite0", cache.read_tensors(str(path)), str(path))
     rgb = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3)).astype("f")
     pixels = CONVENTIONS[made.source].preprocess(tf.constant(rgb))
     theirs = public_networks.lite0_maps(str(path), pixels.numpy())

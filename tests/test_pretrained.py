@@ -14,7 +14,7 @@ from a2d_tf.core.config import Config, LearningConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.model.backbones import PUBLISHED
 from a2d_tf.pretrained import cache, layouts
-from a2d_tf.pretrained.weights import Weights
+from a2d_tf.pretrained.layouts import Weights
 from a2d_tf.training import run_start
 
 

@@ -78,7 +78,7 @@ def test_target_is_the_drawn_instance_inside_its_window(monkeypatch):
     network = tiny_network.make(**VARIANT)
     batch = halved(tiny_network.labelled(2))
     batch["annotated"] = tf.constant([True, False])
-    monkeypatch.setattr(refinement, "jitter", lambda boxes, seed: boxes)
+    monkeypatch.setattr(forward, "jitter", lambda boxes, seed: boxes)
     seen = {}
     monkeypatch.setattr(
         forward.losses,

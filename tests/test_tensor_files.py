@@ -10,7 +10,7 @@ import pytest
 import torch_files
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.pretrained import tensor_files
+from a2d_tf.pretrained import cache
 
 TENSORS = {
     "conv.weight": np.arange(24, dtype="f4").reshape(2, 3, 2, 2),
@@ -20,7 +20,7 @@ TENSORS = {
 
 
 def check(path, expected=TENSORS):
-    tensors = tensor_files.read(str(path))
+    tensors = cache.read_tensors(str(path))
     assert list(tensors) == list(expected)
     for name, value in expected.items():
         assert (tensors[name].shape, tensors[name].dtype) == (value.shape, value.dtype)
@@ -49,7 +49,7 @@ def test_keras_names(tmp_path):
         for path in ("conv1/conv1_1/kernel:0", "rpn_model/rpn_model/rpn_conv/bias:0", "bn/gamma:0"):
             root[path] = np.ones(2)
         file["optimizer_weights/kernel:0"] = np.ones(1)
-    names = set(tensor_files.read(str(tmp_path / "w.h5")))
+    names = set(cache.read_tensors(str(tmp_path / "w.h5")))
     assert names == {"conv1/kernel", "rpn_conv/bias", "bn/gamma"}
 
 
@@ -78,7 +78,7 @@ def test_a_pickle_cannot_call(tmp_path, protocol, function, name):
     path, witness = tmp_path / "w.pth", tmp_path / "witness"
     path.write_bytes(pickle.dumps({"a": [Call(function, f"touch {witness}")]}, protocol))
     with pytest.raises(InputError, match=f"w.pth.*{name}.*nothing was run"):
-        tensor_files.read(str(path))
+        cache.read_tensors(str(path))
     assert not witness.exists()
 
 
@@ -94,11 +94,11 @@ def test_a_pickle_cannot_call(tmp_path, protocol, function, name):
 def test_a_torch_tensor_stays_inside_its_storage(tmp_path, edit):
     torch_files.write(tmp_path / "w.pth", TENSORS, edit)
     with pytest.raises(InputError, match="w.pth: damaged"):
-        tensor_files.read(str(tmp_path / "w.pth"))
+        cache.read_tensors(str(tmp_path / "w.pth"))
 
 
 @pytest.mark.parametrize("content", [b"", b"no tensors", pickle.dumps([1, 2])])
 def test_files_of_other_things(tmp_path, content):
     (tmp_path / "w.pth").write_bytes(content)
     with pytest.raises(InputError, match="w.pth: damaged, or neither"):
-        tensor_files.read(str(tmp_path / "w.pth"))
+        cache.read_tensors(str(tmp_path / "w.pth"))

@@ -15,8 +15,8 @@ from a2d_tf.core.config import Config, LearningConfig, ModelConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.model.network import Network
-from a2d_tf.pretrained import coco_classes, tensor_files, weights
-from a2d_tf.pretrained.weights import Weights
+from a2d_tf.pretrained import cache, layouts, weights
+from a2d_tf.pretrained.layouts import Weights
 from a2d_tf.training import run_start
 from a2d_tf.video.predictor import Predictor
 
@@ -38,7 +38,7 @@ def shapes():
 def imported(
     parts=("backbone", "fpn", "rpn", "actor", "mask"),
     source="matterport",
-    classes=coco_classes.CLASSES,
+    classes=layouts.CLASSES,
 ):
     """Weights of a detector with the sizes of tiny_network, every number random."""
     counts = {
@@ -281,7 +281,7 @@ def test_files_that_are_no_imported_weights(detector, tmp_path):
         Weights.read(path)
     detector.write(path)
     with pytest.raises(InputError, match="imported already; it is what --init_rgb"):
-        tensor_files.read(path)
+        cache.read_tensors(path)
     with h5py.File(path, "a") as file:
         file.attrs["format"] = "1"
     with pytest.raises(InputError, match="another version"):

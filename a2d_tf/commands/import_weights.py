@@ -58,18 +58,17 @@ def main(argv: list[str]) -> None:
     if bool(_IMAGE.value) != bool(_CHECK.value):
         raise InputError("--check_image and --check_output belong together; give both")
     # Imported here because TensorFlow takes seconds to load; a missing flag is reported at once.
-    from a2d_tf.pretrained import coco_check, layouts, tensor_files
+    from a2d_tf.pretrained import cache, coco_check, layouts
 
     if _SOURCE.value not in layouts.SOURCES:
         raise InputError(f"--source={_SOURCE.value}: give one of {', '.join(layouts.SOURCES)}")
-    tensors, digest = tensor_files.read(_INPUT.value), file_digest(_INPUT.value)
+    tensors, digest = cache.read_tensors(_INPUT.value), file_digest(_INPUT.value)
     weights, used, skipped = layouts.convert(_SOURCE.value, tensors, _INPUT.value, digest)
     if _OUTPUT.value:
         weights.write(_OUTPUT.value)
         _report(weights, used, skipped)
     if _IMAGE.value:
-        settings = coco_check.CheckSettings(proposals=_PROPOSALS.value)
-        coco_check.run(weights, _IMAGE.value, _CHECK.value, settings)
+        coco_check.run(weights, _IMAGE.value, _CHECK.value, proposals=_PROPOSALS.value)
 
 
 run = command_line.command(main)

@@ -7,7 +7,6 @@ of matterport's own code.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 
 import cv2
@@ -23,21 +22,12 @@ from a2d_tf.model.network import Network
 from a2d_tf.ops import boxes as box_ops
 from a2d_tf.ops import masks as mask_ops
 from a2d_tf.ops import roi_align, visualize
-from a2d_tf.pretrained import coco_classes
+from a2d_tf.pretrained import layouts
 from a2d_tf.pretrained import weights as weights_lib
 
 _BEFORE_NMS = 6000
 _DETECTIONS = 100
 _NMS_THRESHOLD = 0.3
-
-
-@dataclasses.dataclass(frozen=True)
-class CheckSettings:
-    """Side of the square canvas, number of proposals, least score shown."""
-
-    size: int = 256
-    proposals: int = 1000
-    score: float = 0.7
 
 
 def square(image: np.ndarray, size: int) -> tuple[np.ndarray, tuple[int, int, int, int]]:
@@ -74,25 +64,30 @@ def _interpolation(length, target):
 class Detector:
     """Matterport's network with imported weights.
 
+    Args:
+      size: side of the square canvas; proposals: their number; score: the least that is shown.
+
     Attributes:
       report: of loading the weights.
     """
 
-    def __init__(self, weights: weights_lib.Weights, settings: CheckSettings):
+    def __init__(
+        self, weights: layouts.Weights, *, size: int, proposals: int, score: float
+    ) -> None:
         if weights.source != "matterport":
             raise InputError(
                 f"{weights.path}: --check_image runs matterport's network; these are "
                 f"{weights.source} weights"
             )
-        self.weights, self.settings = weights, settings
+        self.weights, self.proposals, self.score = weights, proposals, score
         config = ModelConfig(
-            image_height=settings.size,
-            image_width=settings.size,
+            image_height=size,
+            image_width=size,
             use_flow=False,
             temporal_layers=0,
             **weights.model_fields(),
         )
-        self.labels = coco_classes.ClassSpace.of(weights.classes)
+        self.labels = layouts.ClassSpace.of(weights.classes)
         self.network = Network(config, self.labels)
         self.report = weights_lib.load(self.network, weights)
 
@@ -144,7 +139,7 @@ class Detector:
 
     def _proposals(self, logits, deltas):
         """`fpn.propose` with matterport's order of ties, and without dropping empty boxes."""
-        network, count = self.network, self.settings.proposals
+        network, count = self.network, self.proposals
         scores = tf.nn.softmax(logits)[0, :, 1]
         scores, best = tf.math.top_k(scores, min(_BEFORE_NMS, scores.shape[0]))
         boxes = network.rpn_coder.decode(
@@ -185,7 +180,7 @@ class Detector:
             tf.constant(window, tf.float32), self.network.image_size
         )
         boxes = tf.clip_by_value(boxes, tf.tile(window[:2], [2]), tf.tile(window[2:], [2]))
-        candidates, kept = (best > 0) & (scores >= self.settings.score), []
+        candidates, kept = (best > 0) & (scores >= self.score), []
         for number in np.unique(best[candidates]):
             rows = tf.where(candidates & (best == number))[:, 0]
             chosen = tf.image.non_max_suppression(
@@ -246,21 +241,29 @@ class Detector:
         return picture, names
 
 
-def run(weights: weights_lib.Weights, photo: str, output: str, settings: CheckSettings) -> None:
-    """Run the detector on a photo; writes `check.png` and `check.npz` to the folder `output`.
+def run(
+    weights: layouts.Weights,
+    photo: str,
+    output: str,
+    *,
+    size: int = 256,
+    proposals: int = 1000,
+    score: float = 0.7,
+) -> None:
+    """Run a `Detector` on a photo; writes `check.png` and `check.npz` to the folder `output`.
 
     Raises:
       InputError: no readable photo, weights of another source, or a folder that cannot be written.
     """
     image = frames.read_image(photo, "give another --check_image")
     image = np.ascontiguousarray(image[..., ::-1])
-    detector = Detector(weights, settings)
+    detector = Detector(weights, size=size, proposals=proposals, score=score)
     print(detector.report.summary(), flush=True)
-    canvas, window = square(image, settings.size)
+    canvas, window = square(image, size)
     outputs = detector(canvas, window)
     picture, names = detector.draw(image, window, outputs)
     png = cv2.imencode(".png", picture[..., ::-1])[1].tobytes()
     write_file(os.path.join(output, "check.npz"), lambda file: np.savez(file, **outputs))
     write_file(os.path.join(output, "check.png"), lambda file: file.write(png))
-    print(f"{photo}: {', '.join(names) or f'nothing with a score of {settings.score:g}'}")
+    print(f"{photo}: {', '.join(names) or f'nothing with a score of {score:g}'}")
     print(f"{output}/check.png, check.npz")

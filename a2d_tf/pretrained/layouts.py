@@ -1,7 +1,7 @@
-"""Layouts of public weights, and their conversion to ours.
+"""Imported weights, and their conversion from the layouts of public files.
 
-Every file holds a backbone, whose entry in `model.backbones` knows the names of its tensors. That
-of COCO also holds the rest of matterport's Mask R-CNN.
+Every public file holds a backbone, whose entry in `model.backbones` knows the names of its tensors.
+That of COCO also holds the rest of matterport's Mask R-CNN.
 
 Converted tensors are named by their roles (`backbone/c2_b0_conv1/kernel`, `fpn/c5p5/bias`, `rpn/…`,
 `actor/…`, `mask/…`) and in the network's order:
@@ -20,17 +20,22 @@ background's box and mask in `actor/background` and `mask/background`.
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import json
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+import h5py
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.core.errors import InputError
+from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.files import UNREADABLE, load_json, read_dataset, write_file
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.model import backbones
 from a2d_tf.model.backbones import BACKBONES
 from a2d_tf.model.layers import ConvNorm
-from a2d_tf.pretrained import coco_classes
-from a2d_tf.pretrained.weights import Weights
 
 SOURCES = {
     published.source: (name, published)
@@ -41,6 +46,110 @@ SOURCES = {
 _NORMS = ("gamma", "beta", "mean", "variance")
 _TORCH_NORMS = ("weight", "bias", "running_mean", "running_var")
 _ANCHORS = 3
+_FORMAT = 2
+_FIELDS = ("source", "backbone", "classes", "sha256")
+_SIZES = {
+    "fpn_channels": "fpn/p2",
+    "rpn_channels": "rpn/conv",
+    "head_units": "actor/fc2",
+    "mask_channels": "mask/deconv",
+}
+CLASSES = tuple(
+    """person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light,
+    fire hydrant, stop sign, parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant,
+    bear, zebra, giraffe, backpack, umbrella, handbag, tie, suitcase, frisbee, skis, snowboard,
+    sports ball, kite, baseball bat, baseball glove, skateboard, surfboard, tennis racket, bottle,
+    wine glass, cup, fork, knife, spoon, bowl, banana, apple, sandwich, orange, broccoli, carrot,
+    hot dog, pizza, donut, cake, chair, couch, potted plant, bed, dining table, toilet, tv, laptop,
+    mouse, remote, keyboard, cell phone, microwave, oven, toaster, sink, refrigerator, book, clock,
+    vase, scissors, teddy bear, hair drier, toothbrush""".replace("\n    ", " ").split(", ")
+)
+"""COCO's, in the order of its detectors."""
+ALIASES = {"adult": "person", "baby": "person", "ball": "sports ball"}
+"""Names of A2D's actors in COCO, where they differ."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """Imported weights.
+
+    Attributes:
+      tensors: {role: array}.
+      source: who trained them; it names their convention, of `backbones.CONVENTIONS`.
+      backbone: of `backbones.BACKBONES`.
+      classes: names of the detector's classes, without background; empty for a backbone.
+      sha256: of the file that they were imported from.
+      path: their file, for messages.
+    """
+
+    tensors: dict
+    source: str
+    backbone: str
+    classes: tuple
+    sha256: str
+    path: str
+
+    def model_fields(self, stream: str = "rgb") -> dict:
+        """Return the fields of the ModelConfig that these weights fit as a stream's."""
+        stem = backbones.find(self.backbone).stem
+        fields = {
+            f"{stream}_convention": self.source,
+            "backbone": self.backbone,
+            "width_multiplier": self.tensors["backbone/stem/kernel"].shape[-1] / stem,
+        }
+        if stream == "rgb":
+            fields.update(backbones.implied_settings(self.source))
+        for field, role in _SIZES.items():
+            if f"{role}/kernel" in self.tensors:
+                fields[field] = self.tensors[f"{role}/kernel"].shape[-1]
+        if "mask_channels" in fields:
+            layers = {role.split("/")[1] for role in self.tensors if role.startswith("mask/conv")}
+            fields["mask_layers"] = len(layers)
+        return fields
+
+    def write(self, path: str | os.PathLike) -> None:
+        """Write the file atomically."""
+        facts = {"format": _FORMAT, **{name: getattr(self, name) for name in _FIELDS}}
+
+        def fill(file):
+            with h5py.File(file.name, "w") as output:
+                output.attrs.update({name: json.dumps(value) for name, value in facts.items()})
+                for role, tensor in self.tensors.items():
+                    output.create_dataset(role, data=tensor)
+
+        write_file(path, fill)
+
+    @classmethod
+    def read(cls, path: str) -> Weights:
+        """Read the weights of a file.
+
+        Raises:
+          InputError: no such file, no file of imported weights, or a damaged one.
+        """
+        if not os.path.isfile(path):
+            raise InputError(
+                f"{path}: no such file; give {', '.join(backbones.PUBLISHED)}, or a file of "
+                "tools/import_weights.py"
+            )
+        tensors = {}
+
+        def visit(name, item):
+            if isinstance(item, h5py.Dataset):
+                tensors[name] = read_dataset(item)
+
+        try:
+            with h5py.File(path, "r") as file:
+                facts = {name: json.loads(value) for name, value in file.attrs.items()}
+                file.visititems(visit)
+            if facts.pop("format") != _FORMAT or facts["source"] not in backbones.CONVENTIONS:
+                raise ValueError("of another version")
+            facts["classes"] = tuple(facts["classes"])
+            return cls(tensors=tensors, path=path, **facts)
+        except UNREADABLE as error:
+            raise InputError(
+                f"{path}: no file of imported weights, or a damaged one ({error}); remove it, "
+                "and make one with tools/import_weights.py"
+            ) from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +162,7 @@ class Sizes:
     proposals: int = 512
     head: int = 1024
     mask: int = 256
-    classes: int = len(coco_classes.CLASSES)
+    classes: int = len(CLASSES)
 
 
 class _Source:
@@ -108,7 +217,7 @@ def convert(
 
     Args:
       source: one of SOURCES.
-      tensors: {name: tensor}, from `tensor_files.read`.
+      tensors: {name: tensor}, from `cache.read_tensors`.
       path: of the file, for messages.
       sha256: of the file.
       sizes: by default the published ones.
@@ -122,7 +231,7 @@ def convert(
     (backbone, published), sizes = SOURCES[source], sizes or Sizes()
     file = _Source(tensors, path)
     converted = _convert(file, source, sizes)
-    classes = coco_classes.CLASSES if published.detector else ()
+    classes = CLASSES if published.detector else ()
     weights = Weights(converted, source, sizes.backbone or backbone, classes, sha256, path)
     return weights, file.taken, {name: _reason(published, name) for name in file.left}
 
@@ -229,3 +338,49 @@ def _matterport(file, sizes, widths):
 def _as_1x1(value):
     """Return a matrix as the kernel of a 1x1 convolution; a bias stays."""
     return value[None, None] if value.ndim == 2 else value
+
+
+class ClassSpace(LabelSpace):
+    """A label space of classes without actions, for a detector."""
+
+    @classmethod
+    def of(cls, classes: Iterable[str]) -> ClassSpace:
+        """Make the space of these classes."""
+        return cls(**dataclasses.asdict(label_space(classes, "object")))
+
+    def name(self, code: int) -> str:
+        """Return the class of a code."""
+        return self.actors[code // self.base - 1]
+
+
+def read_class_map(path: str | os.PathLike, actors: Sequence[str]) -> dict[str, str | None]:
+    """Read a JSON file {actor: COCO class, or null for none}.
+
+    Args:
+      path: the file.
+      actors: those that it may name; it may leave some out.
+
+    Raises:
+      InputError: no such file, or it names another actor or class; names the file and the actor.
+    """
+    chosen = load_json(path, {str: (str, None)}, "write {actor: COCO class or null}")
+    for actor, name in chosen.items():
+        if actor not in actors:
+            raise InputError(
+                f"{path}: {shown(actor)}: no actor of the records, which have {', '.join(actors)}; "
+                "correct or delete the line"
+            )
+        if name is not None and name not in CLASSES:
+            close = difflib.get_close_matches(str(name), CLASSES, 3) or CLASSES
+            raise InputError(
+                f"{path}: {shown(actor)}: {shown(name)} is no class of COCO; write null for "
+                f"random weights, or one of {', '.join(close)}"
+            )
+    return chosen
+
+
+def label_space(actors: Iterable[str], action: str) -> LabelSpace:
+    """Make a label space of actors with one placeholder action, for a network without actions."""
+    actors = tuple(actors)
+    codes = tuple(10 * number + 1 for number in range(1, len(actors) + 1))
+    return LabelSpace(actors, (action,), codes)

@@ -9,24 +9,21 @@ skipped, with the reason. A run that is to start from weights starts from them o
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-import h5py
 import numpy as np
 import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import UNREADABLE, read_dataset, write_file, write_text
+from a2d_tf.core.files import write_text
 from a2d_tf.model import backbones
 from a2d_tf.model.layers import BATCH_NORMS
 from a2d_tf.model.network import Network
-from a2d_tf.pretrained import coco_classes
+from a2d_tf.pretrained import layouts
+from a2d_tf.pretrained.layouts import Weights
 
-_FORMAT = 2
-_FIELDS = ("source", "backbone", "classes", "sha256")
 _FAMILIES = sorted({backbone.family for backbone in backbones.BACKBONES.values()})
 # Prefixes of the names of a stream's layers -> the part of the file that fills them. All pyramids
 # start from the file's only one (paper: both streams have the same layers).
@@ -41,12 +38,6 @@ _ROLES = {
     },
     "flow": {**{f"flow_{family}_": "backbone/" for family in _FAMILIES}, "flow_fpn_": "fpn/"},
 }
-_SIZES = {
-    "fpn_channels": "fpn/p2",
-    "rpn_channels": "rpn/conv",
-    "head_units": "actor/fc2",
-    "mask_channels": "mask/deconv",
-}
 _STATISTICS = {"moving_mean": "mean", "moving_variance": "variance"}
 _BACKGROUND = "background"
 _ONE_SIZE = ("size 1",)  # every published file has one anchor size per level
@@ -56,89 +47,6 @@ _SIZE_FLAGS = (
     "its sizes are those of other flags: --width_multiplier, --fpn_channels, --rpn_channels, "
     "--head_units, --mask_channels"
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Weights:
-    """Imported weights.
-
-    Attributes:
-      tensors: {role: array}.
-      source: who trained them; it names their convention, of `backbones.CONVENTIONS`.
-      backbone: of `backbones.BACKBONES`.
-      classes: names of the detector's classes, without background; empty for a backbone.
-      sha256: of the file that they were imported from.
-      path: their file, for messages.
-    """
-
-    tensors: dict
-    source: str
-    backbone: str
-    classes: tuple
-    sha256: str
-    path: str
-
-    def model_fields(self, stream: str = "rgb") -> dict:
-        """Return the fields of the ModelConfig that these weights fit as a stream's."""
-        stem = backbones.find(self.backbone).stem
-        fields = {
-            f"{stream}_convention": self.source,
-            "backbone": self.backbone,
-            "width_multiplier": self.tensors["backbone/stem/kernel"].shape[-1] / stem,
-        }
-        if stream == "rgb":
-            fields.update(backbones.implied_settings(self.source))
-        for field, role in _SIZES.items():
-            if f"{role}/kernel" in self.tensors:
-                fields[field] = self.tensors[f"{role}/kernel"].shape[-1]
-        if "mask_channels" in fields:
-            layers = {role.split("/")[1] for role in self.tensors if role.startswith("mask/conv")}
-            fields["mask_layers"] = len(layers)
-        return fields
-
-    def write(self, path: str | os.PathLike) -> None:
-        """Write the file atomically."""
-        facts = {"format": _FORMAT, **{name: getattr(self, name) for name in _FIELDS}}
-
-        def fill(file):
-            with h5py.File(file.name, "w") as output:
-                output.attrs.update({name: json.dumps(value) for name, value in facts.items()})
-                for role, tensor in self.tensors.items():
-                    output.create_dataset(role, data=tensor)
-
-        write_file(path, fill)
-
-    @classmethod
-    def read(cls, path: str) -> Weights:
-        """Read the weights of a file.
-
-        Raises:
-          InputError: no such file, no file of imported weights, or a damaged one.
-        """
-        if not os.path.isfile(path):
-            raise InputError(
-                f"{path}: no such file; give {', '.join(backbones.PUBLISHED)}, or a file of "
-                "tools/import_weights.py"
-            )
-        tensors = {}
-
-        def visit(name, item):
-            if isinstance(item, h5py.Dataset):
-                tensors[name] = read_dataset(item)
-
-        try:
-            with h5py.File(path, "r") as file:
-                facts = {name: json.loads(value) for name, value in file.attrs.items()}
-                file.visititems(visit)
-            if facts.pop("format") != _FORMAT or facts["source"] not in backbones.CONVENTIONS:
-                raise ValueError("of another version")
-            facts["classes"] = tuple(facts["classes"])
-            return cls(tensors=tensors, path=path, **facts)
-        except UNREADABLE as error:
-            raise InputError(
-                f"{path}: no file of imported weights, or a damaged one ({error}); remove it, "
-                "and make one with tools/import_weights.py"
-            ) from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -239,7 +147,7 @@ def _class_names(network, class_map=None):
 
 def _actor_names(actor, class_map):
     if actor not in class_map:
-        return actor, coco_classes.ALIASES.get(actor, actor)
+        return actor, layouts.ALIASES.get(actor, actor)
     # What the user chose also goes before COCO's class of the actor's own name.
     chosen = class_map[actor]
     return (f"{actor} by --class_map", *([] if chosen is None else [chosen]))
@@ -469,7 +377,7 @@ def suppress_duplicate_actors(network: Network) -> None:
     bias, seen = variables(network)["actor_logits/bias"], set()
     values = bias.numpy()
     for row, actor in enumerate(network.labels.actors):
-        name = coco_classes.ALIASES.get(actor, actor)
+        name = layouts.ALIASES.get(actor, actor)
         if name in seen:
             values[row] = _SILENT
         seen.add(name)

@@ -20,7 +20,7 @@ from a2d_tf.data.manifest import RECORD_FIELDS
 from a2d_tf.model import backbones
 from a2d_tf.model.layers import FROZEN
 from a2d_tf.model.network import Network
-from a2d_tf.pretrained import cache, coco_classes, weights
+from a2d_tf.pretrained import cache, layouts, weights
 from a2d_tf.training import run_folder
 from a2d_tf.training.checkpoints import restore
 from a2d_tf.training.run_folder import Run
@@ -62,7 +62,7 @@ def resolve_config(config: Config, given: Collection[str], workdir: str | None =
     for stream in ("rgb", "flow"):
         path = "" if resumes else cache.resolve(getattr(config.learning, f"init_{stream}"))
         if path:
-            model[f"{stream}_convention"], origin = weights.Weights.read(path).source, path
+            model[f"{stream}_convention"], origin = layouts.Weights.read(path).source, path
             if stream == "flow":
                 _warn_of_scale(config.model, model["flow_convention"], path)
     if run:
@@ -125,12 +125,12 @@ def initialise(network: Network, config: Config) -> weights.LoadReport | None:
         report = _warm_start(network, config, learning.init_checkpoint)
     class_map = {}
     if learning.class_map:
-        class_map = coco_classes.read_class_map(learning.class_map, network.labels.actors)
+        class_map = layouts.read_class_map(learning.class_map, network.labels.actors)
     for stream in ("rgb", "flow"):
         path = cache.resolve(getattr(learning, f"init_{stream}"))
         if path:
             chosen = class_map if stream == "rgb" else {}
-            loaded = weights.load(network, weights.Weights.read(path), stream, chosen)
+            loaded = weights.load(network, layouts.Weights.read(path), stream, chosen)
             report = report.then(loaded) if report else loaded
     return report
 
@@ -186,7 +186,7 @@ def untrained(path: str, given: dict[str, Any] | None = None) -> Run:
       InputError: no such file, or not a detector's.
     """
     path = cache.resolve(path)
-    imported = weights.Weights.read(path)
+    imported = layouts.Weights.read(path)
     if not imported.classes:
         raise InputError(
             f"{path}: {imported.source} weights are a backbone's, which finds no actors; predict "
@@ -198,7 +198,7 @@ def untrained(path: str, given: dict[str, Any] | None = None) -> Run:
     )
     config = Config(model, InferenceConfig(score_threshold=run_folder.DEFAULT_THRESHOLD))
     config = config.with_inference(**(given or {})).checked()
-    labels = coco_classes.label_space(A2D.actors, "untrained")
+    labels = layouts.label_space(A2D.actors, "untrained")
     network = Network(model, labels, config.compute)
     logger.info(weights.load(network, imported).summary())
     weights.suppress_duplicate_actors(network)

@@ -29,7 +29,7 @@ from a2d_tf.evaluation import box_data
 from a2d_tf.evaluation.metrics import coco
 from a2d_tf.model.network import Network
 from a2d_tf.ops import masks as mask_ops
-from a2d_tf.pretrained import coco_classes
+from a2d_tf.pretrained import layouts
 from a2d_tf.training.replicas import without_names
 from tools.benchmarks import measure, peers, setups
 
@@ -60,7 +60,7 @@ class Ours:
 
     def __init__(self, config: Config) -> None:
         tf.keras.utils.set_random_seed(config.learning.seed)
-        labels = coco_classes.label_space(A2D.actors, "one")
+        labels = layouts.label_space(A2D.actors, "one")
         self._network = Network(config.model, labels, config.compute)
         self._step = setups.make_step(self._network, config.learning)
         settings = dataclasses.replace(
