@@ -1,6 +1,7 @@
 """The whole network: its variants, what it looks at, what learns in each phase."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
@@ -63,7 +64,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def model(network):
-    return network.inference(SETTINGS)
+    return functools.partial(network.inference, settings=SETTINGS)
 
 
 def flat(outputs):
@@ -83,7 +84,7 @@ def test_variant_builds_runs_and_learns(variant):
     inputs = dict(tiny_network.clip(2, network.model_config.frames), size=SIZE)
     if not variant["use_flow"]:
         del inputs["flow"]
-    made = network.inference(SETTINGS)(inputs)
+    made = network.inference(inputs, SETTINGS)
     shapes = {name: tuple(x.shape) for name, x in made["detections"].items()}
     assert shapes == {
         "boxes": (2, 5, 4),

@@ -87,13 +87,13 @@ class Evaluator:
         @tf.function(autograph=False)
         def graph(batch):
             features = network.features({name: batch[name] for name in names})
-            outputs = network.score_and_detect(batch["rgb"], features, batch["size"], settings)
+            outputs = network.inference(batch, settings, features)
             return outputs, measure(batch, features) if measure else {}
 
         self._graph = graph
 
     def run(self, batch: dict[str, tf.Tensor]) -> tuple[dict, dict]:
-        """Compute the outputs of `Network.score_and_detect` and those of `measure` on a batch."""
+        """Compute the outputs of `Network.inference` and those of `measure` on a batch."""
         batch = {name: batch[name] for name in self._needed}
         if self._traced is None:
             # For batches of any size, so that a smaller last one is not traced by itself.

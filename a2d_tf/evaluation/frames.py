@@ -47,7 +47,7 @@ class Frame:
 
         Args:
           batch: its FIELDS.
-          outputs: of `Network.score_and_detect`.
+          outputs: of `Network.inference`.
           row: index into both.
 
         Raises:

@@ -295,28 +295,31 @@ class Network(tf.Module):
         logits = tf.reshape(logits, [-1, tf.shape(rois)[1], *logits.shape[1:]])
         return tf.keras.Model({"rgb": rgb, "rois": rois}, logits, name="refiner")
 
-    def inference(self, settings: InferenceConfig) -> tf.keras.Model:
-        """Build the functional model from a clip to the scores of every RoI and the instances.
+    def inference(
+        self,
+        clip: dict[str, tf.Tensor],
+        settings: InferenceConfig,
+        features: dict[str, tf.Tensor] | None = None,
+    ) -> dict:
+        """Compute the scores of every RoI and the instances of a clip. To be called in a graph.
 
         Args:
+          clip: {rgb uint8 [B, T, H, W, 3], flow [B, T, H, W, 2], size int32 [B, 2]}; `size` is the
+            frames' height and width inside the canvas; all boxes are in its pixels.
           settings: a negative score_threshold counts as 0.
+          features: `features` of the clip, if already computed.
 
         Returns:
-          a Keras model {rgb uint8 [B, T, H, W, 3], flow [B, T, H, W, 2], size int32 [B, 2]} ->
           {rois [B, R, 4], valid [B, R], table (see `scoring.score_rois`), detections (see
-          `scoring.select`, with masks [B, N, 28, 28])}. `size` is the frames' height and width
-          inside the canvas; all boxes are in its pixels.
+          `scoring.select`, with masks [B, N, 28, 28])}.
         """
-        c = self.model_config
-        inputs = {
-            "rgb": tf.keras.Input([None, *self.image_size, 3], dtype=tf.uint8, name="rgb"),
-            "size": tf.keras.Input([2], dtype=tf.int32, name="size"),
-        }
-        if c.use_flow:
-            inputs["flow"] = tf.keras.Input([None, *self.image_size, 2], name="flow")
-        features = self.features({k: v for k, v in inputs.items() if k != "size"})
-        outputs = self.score_and_detect(inputs["rgb"], features, inputs["size"], settings)
-        return tf.keras.Model(inputs, outputs, name="a2d_tf")
+        if features is None:
+            features = self.features({name: clip[name] for name in self.features.input_names})
+        rois, valid = self._propose(features, clip["size"], settings)
+        table = self._score(self._run_heads(features, rois), rois, valid, clip["size"])
+        detections = scoring.select(table, self.labels, self.model_config.label_mode, settings)
+        detections = self._with_masks(detections, clip["rgb"], features)
+        return {"rois": rois, "valid": valid, "table": table, "detections": detections}
 
     def detect(
         self,
@@ -361,34 +364,10 @@ class Network(tf.Module):
         )
         return self._with_masks(detections, rgb, features)
 
-    def score_and_detect(
-        self,
-        rgb: tf.Tensor,
-        features: dict[str, tf.Tensor],
-        size: tf.Tensor,
-        settings: InferenceConfig,
-    ) -> dict:
-        """Compute the outputs of `inference` from `features`; the refiner also needs the clip."""
-
-        def score_and_select(*inputs):
-            table = self._score(*inputs)
-            mode = self.model_config.label_mode
-            return table, scoring.select(table, self.labels, mode, settings)
-
-        rois, valid = self._propose(features, size, settings)
-        outputs = self._run_heads(features, rois)
-        layer = Function(score_and_select, name="instances")
-        table, detections = layer([outputs, rois, valid, size])
-        detections = self._with_masks(detections, rgb, features)
-        return {"rois": rois, "valid": valid, "table": table, "detections": detections}
-
     def _propose(self, features, size, settings):
-        def propose(logits, deltas, size):
-            counts = settings.proposals_before_nms, settings.test_proposals
-            return fpn.propose(logits, deltas, self.anchors, size, self.rpn_coder, *counts)
-
-        layer = Function(propose, name="proposals")
-        return layer([features["rpn_logits"], features["rpn_deltas"], size])
+        logits, deltas = features["rpn_logits"], features["rpn_deltas"]
+        counts = settings.proposals_before_nms, settings.test_proposals
+        return fpn.propose(logits, deltas, self.anchors, size, self.rpn_coder, *counts)
 
     def _run_heads(self, features, rois):
         return self.roi_heads(

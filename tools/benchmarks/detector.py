@@ -8,6 +8,7 @@ of masks into the image; our actions (a label space with one action, cartesian, 
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 import tensorflow as tf
@@ -99,7 +100,7 @@ def _ours(network, batches, counts):
             nms_threshold=_NMS,
             max_detections=number,
         )
-        detect = tf.function(used.inference(settings))
+        detect = tf.function(functools.partial(used.inference, settings=settings), autograph=False)
         outputs = detect(frame)
         _require("proposals", int(tf.math.count_nonzero(outputs["valid"])), counts.proposals)
         _require("detections", int(outputs["detections"]["num_detections"][0]), number)

@@ -66,7 +66,9 @@ class Ours:
         settings = dataclasses.replace(
             config.inference, score_threshold=SCORE, nms_threshold=NMS, max_detections=DETECTIONS
         )
-        self._detect = tf.function(self._network.inference(settings))
+        self._detect = tf.function(
+            lambda clip: self._network.inference(clip, settings), autograph=False
+        )
 
     def step(self, batch: dict[str, tf.Tensor], number: int) -> float:
         """Train on a batch of `setups.batches`; return the loss."""
