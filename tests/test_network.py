@@ -34,13 +34,10 @@ VARIANTS = [
         roi_align=align,
     )
     for mode, use_flow, fusion, mask, topdown, layers, norm, align in [
-        ("decoupled", True, "mid", True, "shared", 1, "frozen_bn", "aligned"),
         ("decoupled", True, "late", False, "separate", 0, "none", "legacy"),
-        ("decoupled", False, "mid", True, "separate", 2, "group_norm", "aligned"),
-        ("hierarchical", True, "mid", False, "separate", 2, "bn", "aligned"),
-        ("hierarchical", False, "mid", False, "shared", 0, "frozen_bn", "legacy"),
-        ("cartesian", True, "mid", True, "separate", 1, "none", "aligned"),
-        ("cartesian", False, "mid", True, "shared", 0, "bn", "aligned"),
+        ("hierarchical", False, "mid", True, "shared", 2, "group_norm", "aligned"),
+        ("cartesian", True, "mid", True, "separate", 1, "bn", "legacy"),
+        ("cartesian", False, "mid", True, "shared", 0, "frozen_bn", "aligned"),
     ]
 ]
 NAMES = ["-".join(str(value) for value in variant.values()) for variant in VARIANTS]
@@ -132,7 +129,7 @@ def test_variant_builds_runs_and_learns(variant):
     assert np.isfinite(float(total))
 
 
-@pytest.mark.parametrize("layers", [0, 1, 2])
+@pytest.mark.parametrize("layers", [0, 2])
 def test_the_temporal_field_is_all_it_looks_at(layers):
     network = tiny_network.make(temporal_layers=layers)
     clip = tiny_network.clip(1, 7)

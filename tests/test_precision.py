@@ -31,22 +31,19 @@ def make(precision, **override):
     return network
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_losses_and_gradients_are_near_those_of_float32(variant):
+@pytest.mark.parametrize("precision, variant", zip(HALVES, VARIANTS))
+def test_losses_and_gradients_are_near_those_of_float32(precision, variant):
     loss, exact = tiny_network.gradients(make("float32", **variant), LEARNING)
-    for precision in HALVES:
-        network = make(precision, **variant)
-        assert {v.dtype for v in network.variables} == {tf.float32}
-        near, rounded = tiny_network.gradients(network, LEARNING)
-        assert near == pytest.approx(loss, rel=0.02) and near != loss
-        cosine = rounded @ exact / np.linalg.norm(rounded) / np.linalg.norm(exact)
-        assert cosine > 0.99, precision
+    network = make(precision, **variant)
+    assert {v.dtype for v in network.variables} == {tf.float32}
+    near, rounded = tiny_network.gradients(network, LEARNING)
+    assert near == pytest.approx(loss, rel=0.02) and near != loss
+    assert rounded @ exact / np.linalg.norm(rounded) / np.linalg.norm(exact) > 0.99
 
 
-@pytest.mark.parametrize("precision", HALVES)
-def test_16_bits_inside_and_float32_outside(precision):
-    network = make(precision, use_mask=False, use_refiner=True, refiner_size=32)
-    inside = precision[len("mixed_") :]
+def test_16_bits_inside_and_float32_outside():
+    network = make("mixed_bfloat16", use_mask=False, use_refiner=True, refiner_size=32)
+    inside = "bfloat16"
     features = network.features.output
     pyramids = [*network.backbones.output["flow"], *features["actor"], *features["action"]]
     assert {x.dtype.name for x in pyramids} == {inside}
@@ -108,19 +105,19 @@ def test_a_step_that_overflows_changes_the_scale_alone(start, norm, monkeypatch)
         assert (a == b.numpy()).all()
 
 
-@pytest.mark.parametrize("precision", HALVES)
-def test_a_run_in_float32_answers_in_16_bits(tiny_run, loaded_run, precision, tmp_path):
-    run = run_folder.load(str(tiny_run), {"precision": precision, "max_detections": 3})
-    assert run.config.compute.precision == precision and run.config.inference.max_detections == 3
+def test_a_run_in_float32_answers_in_16_bits_and_its_export_in_float32(
+    tiny_run, loaded_run, tmp_path
+):
+    given = {"precision": "mixed_bfloat16", "max_detections": 3}
+    run = run_folder.load(str(tiny_run), given)
+    assert run.config.compute.precision == given["precision"]
+    assert run.config.inference.max_detections == 3
     for a, b in zip(loaded_run.network.variables, run.network.variables):
         assert (a.numpy() == b.numpy()).all()
     clip = {name: tf.constant(x) for name, x in tiny_network.clip(1, 3).items()}
     exact, rounded = (r.network.features(clip)["rpn_deltas"].numpy() for r in (loaded_run, run))
     assert 0 < np.abs(exact - rounded).max() < 0.03 * np.abs(exact).max()
 
-
-def test_the_export_answers_in_float32(tiny_run, tmp_path):
-    run = run_folder.load(str(tiny_run), {"precision": "mixed_bfloat16"})
     export_folder.export(run, str(tmp_path / "model"))
     model = tf.saved_model.load(str(tmp_path / "model")).signatures
     made = model["frame"].structured_outputs

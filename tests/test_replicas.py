@@ -60,17 +60,6 @@ def train(records, workdir, *more, worker=None):
     return start("-m", "a2d_tf.train", *flags, "--pictures=0", *more, worker=worker)
 
 
-def keep_best(workdir, *scores):
-    """This file as a script, a worker that validates: joint mIoU after step 2, 4, ..."""
-    from test_checkpoints import checkpointer, save
-
-    with replicas.make("multi_worker").scope():
-        made, network, step, _ = checkpointer(workdir)
-        for number, score in enumerate(map(float, scores), 1):
-            save(made, network, step, 2 * number)
-            print(made.save_best(score, score / 100), flush=True)
-
-
 def start(*words, worker=None):
     """A Python process; `worker` is (index, ports) of a cluster on the loopback."""
     environment = dict(os.environ, PYTHONPATH=f"{ROOT}{os.pathsep}{ROOT / 'tests'}")
@@ -172,22 +161,6 @@ def test_two_workers_do_what_one_does_and_go_on_when_one_was_killed(mini_records
     assert [worker.returncode for worker in workers] == [130, 130], outputs
 
 
-def test_the_first_worker_decides_what_is_best(tmp_path):
-    ports = free_ports(2)
-    scores = [(10, 30, 20, 40), (30, 20, 90, 10)]
-    outputs = [
-        finish(worker)
-        for worker in [
-            start(__file__, tmp_path, *own, worker=(i, ports)) for i, own in enumerate(scores)
-        ]
-    ]
-    for output in outputs:
-        said = [line for line in output.splitlines() if line in ("True", "False")]
-        assert said == ["True", "True", "False", "True"], output
-    best = json.loads((tmp_path / "best" / "validation.json").read_text())
-    assert best == {"step": 8, "joint_miou": 40.0, "score_threshold": 0.4}
-
-
 def cluster(workers, index):
     return json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}})
 
@@ -208,7 +181,3 @@ def test_the_devices_that_share_a_batch(monkeypatch):
     assert [*counts, replicas.count("multi_worker")] == [(1, 1), (1, 4), (1, 3), (2, 4)]
     with pytest.raises(InputError, match="--replicas=5"):
         replicas.count("mirrored", 5)
-
-
-if __name__ == "__main__":
-    keep_best(*sys.argv[1:])

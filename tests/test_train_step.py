@@ -30,19 +30,20 @@ def deterministic():
 
 
 def run(steps):
-    """Take so many steps; returns [values of a step] and all that they change."""
+    """Take so many steps; returns [values of a step], and all that they change after each."""
     network = tiny_network.make(
         precision="mixed_float16", norm="bn", use_flow=False, temporal_layers=0, use_mask=False
     )
     state = train_step.TrainState.create(network, LEARNING)
     step = train_step.make_train_step(state, LEARNING)
-    log = []
+    log, kept = [], []
     for number in range(steps):
         batch = tiny_network.labelled(1, frames=1, seed=number)
         values = step(batch, tf.constant(number, tf.int64))
         log.append({name: float(value) for name, value in values.items()})
-    variables = [*network.variables, *state.optimizer.variables(), *state.averages.values]
-    return log, [variable.numpy() for variable in (*variables, *state.loss_scale.variables)]
+        variables = [*network.variables, *state.optimizer.variables(), *state.averages.values]
+        kept.append([v.numpy() for v in (*variables, *state.loss_scale.variables)])
+    return log, kept
 
 
 def test_in_float16_with_overflows_and_up_to_a_non_finite_loss(monkeypatch):
@@ -60,11 +61,11 @@ def test_in_float16_with_overflows_and_up_to_a_non_finite_loss(monkeypatch):
         return {**terms, "roi_cls": [(total * bad, count)]}, health
 
     monkeypatch.setattr(train_step, "forward", spoilt)
-    one, before = run(BAD)
-    assert one[0]["gradient_norm"] == 0 and one[0]["loss_scale"] == 2.0**60
-    assert all(np.isfinite(list(values.values())).all() for values in one)
-    other, after = run(BAD + 3)
-    assert other[:BAD] == one
-    assert not np.isfinite(other[BAD]["total"]) and np.isfinite(other[BAD + 1]["total"])
-    for x, y in zip(before, after):
-        np.testing.assert_array_equal(x, y)
+    log, kept = run(BAD + 3)
+    assert log[0]["gradient_norm"] == 0 and log[0]["loss_scale"] == 2.0**60
+    assert all(np.isfinite(list(values.values())).all() for values in log[:BAD])
+    assert any((x != y).any() for x, y in zip(kept[BAD - 2], kept[BAD - 1]))
+    assert not np.isfinite(log[BAD]["total"]) and np.isfinite(log[BAD + 1]["total"])
+    for after in kept[BAD:]:
+        for x, y in zip(kept[BAD - 1], after):
+            np.testing.assert_array_equal(x, y)
