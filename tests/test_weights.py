@@ -189,13 +189,6 @@ def test_smaller_anchors_start_from_the_next_size_that_is_there(detector, networ
     np.testing.assert_array_equal(variable, np.tile(kept, 2))
 
 
-def test_a_backbone_starts_the_flow_stream(two_streams):
-    report = weights.load(two_streams, imported(["backbone"], "keras_resnet101", ()), "flow")
-    assert report.loaded["flow_resnet_c5_b0_conv3/gamma"] == "backbone/c5_b0_conv3/gamma"
-    assert report.initialised["flow_fpn_p2/kernel"] == "keras_resnet101 weights have no fpn"
-    assert report.initialised["rgb_resnet_stem/kernel"] == "not of the flow stream"
-
-
 def test_the_refiners_trunk_starts_like_the_appearance_backbone(detector):
     network = tiny_network.make(**TINY, use_mask=False, use_refiner=True, refiner_size=32)
     report = weights.load(network, detector)
@@ -210,9 +203,11 @@ def test_the_refiners_trunk_starts_like_the_appearance_backbone(detector):
 
 def test_reports_of_both_streams_join(detector, two_streams):
     first = weights.load(two_streams, detector)
-    both = first.then(
-        weights.load(two_streams, imported(["backbone"], "keras_resnet101", ()), "flow")
-    )
+    report = weights.load(two_streams, imported(["backbone"], "keras_resnet101", ()), "flow")
+    assert report.loaded["flow_resnet_c5_b0_conv3/gamma"] == "backbone/c5_b0_conv3/gamma"
+    assert report.initialised["flow_fpn_p2/kernel"] == "keras_resnet101 weights have no fpn"
+    assert report.initialised["rgb_resnet_stem/kernel"] == "not of the flow stream"
+    both = first.then(report)
     names = set(weights.variables(two_streams))
     assert set(both.loaded) | set(both.initialised) == names
     assert set(both.loaded).isdisjoint(both.initialised)
@@ -224,27 +219,10 @@ def test_reports_of_both_streams_join(detector, two_streams):
     "tensors, fields, message",
     [
         ({"fpn/p3/bias": None}, {}, "FILE.h5: no tensor fpn/p3/bias, which fills rgb_fpn_p3/bias"),
-        (
-            {"fpn/p3/bias": normal(15)},
-            {},
-            r"fpn/p3/bias has shape \(15,\), not \(16,\)",
-        ),
-        (
-            {"actor/logits/bias": normal(80)},
-            {},
-            "actor/logits/bias has shape",
-        ),
-        (
-            {"rpn/conv/bias": normal(8)},
-            {},
-            "rpn/conv/bias has shape .*--rpn_channels",
-        ),
-        (
-            {},
-            {"source": "keras_resnet101"},
-            "weights of --rgb_convention=keras_resnet101, but .* has matterport",
-        ),
-        ({}, {"backbone": "resnet26"}, "weights of --backbone=resnet26, but .* has resnet14"),
+        ({"rpn/conv/bias": normal(8)}, {}, "rpn/conv/bias has shape .*--rpn_channels"),
+        ({"actor/logits/bias": normal(80)}, {}, "actor/logits/bias has shape"),
+        ({}, {"source": "keras_resnet101"}, "--rgb_convention=keras_resnet101"),
+        ({}, {"backbone": "resnet26"}, "--backbone=resnet26"),
     ],
 )
 def test_what_does_not_fit_is_named(detector, network, tensors, fields, message):
@@ -254,12 +232,10 @@ def test_what_does_not_fit_is_named(detector, network, tensors, fields, message)
         weights.load(network, dataclasses.replace(detector, tensors=tensors, **fields))
 
 
-@pytest.mark.parametrize("norm", ["group_norm", "none"])
-def test_batch_norms_need_batch_norms(detector, network, monkeypatch, norm):
-    monkeypatch.setattr(
-        network, "model_config", dataclasses.replace(network.model_config, norm=norm)
-    )
-    with pytest.raises(InputError, match=f"has --norm={norm}; give --norm=frozen_bn"):
+def test_batch_norms_need_batch_norms(detector, network, monkeypatch):
+    model = dataclasses.replace(network.model_config, norm="group_norm")
+    monkeypatch.setattr(network, "model_config", model)
+    with pytest.raises(InputError, match="--norm=group_norm.*--norm=frozen_bn"):
         weights.load(network, detector)
 
 

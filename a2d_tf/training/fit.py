@@ -10,7 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from typing import Any, Callable
+from typing import Any, Callable, NoReturn
 
 import tensorflow as tf
 from tqdm import tqdm
@@ -102,9 +102,7 @@ def fit(
                 checkpointer.save()
                 stop = stop or (alone and bool(signals))  # the others would not know of it
             if stop:
-                progress.bar.close()
-                logger.info("stopped at step %d, which is kept; the same command resumes", step)
-                raise KeyboardInterrupt
+                progress.stop(step)
             if due and step < learning.steps:
                 validation(step)
                 progress.restart()
@@ -195,6 +193,12 @@ class _Progress:
     def restart(self) -> None:
         """Restart the clock: the time until now is not that of steps."""
         self._steps, self._start, self._waited = 0, time.monotonic(), 0.0
+
+    def stop(self, step: int) -> NoReturn:
+        """End the run at a step that is saved."""
+        self.bar.close()
+        logger.info("stopped at step %d, which is kept; the same command resumes there", step)
+        raise KeyboardInterrupt
 
     def fetch(self, stream: Iterator[dict], directory: str) -> dict:
         """Return the next batch of the records in a folder."""

@@ -58,14 +58,10 @@ def forward(
         inputs = {name: batch[name] for name in network.features.input_names}
         features = network.features(inputs, training=training)
     with tf.name_scope("proposals"):
+        predicted = features["rpn_logits"], features["rpn_deltas"]
+        counts = dict(before_nms=learning.before_nms, after_nms=learning.train_proposals)
         proposals, valid = fpn.propose(
-            features["rpn_logits"],
-            features["rpn_deltas"],
-            network.anchors,
-            batch["size"],
-            coder=network.rpn_coder,
-            before_nms=learning.before_nms,
-            after_nms=learning.train_proposals,
+            *predicted, network.anchors, batch["size"], network.rpn_coder, **counts
         )
     with tf.name_scope("targets"):
         rois = targets.sample_rois(proposals, valid, batch, learning, rng=roi_rng, jit=jit)
