@@ -1,9 +1,7 @@
 """Public weights: their layouts, the errors, and that they compute what their networks compute."""
 
-import pathlib
-import re
-import subprocess
-import sys
+import functools
+import types
 
 import cv2
 import h5py
@@ -11,6 +9,7 @@ import matterport_network
 import numpy as np
 import public_networks
 import pytest
+from processes import complaint, run_tool
 from tiny_network import normal
 
 from a2d_tf.core.errors import InputError
@@ -22,7 +21,6 @@ pytestmark = pytest.mark.slow
 
 SIZES = layouts.Sizes("resnet14", 1 / 8, pyramid=16, proposals=24, head=32, mask=12)
 SIDES = (16, 32, 64, 128, 256)
-TOOL = str(pathlib.Path(__file__).resolve().parents[1] / "tools/import_weights.py")
 
 
 @pytest.fixture(scope="module")
@@ -149,19 +147,18 @@ def close(made, expected, tolerance=1e-4):
     np.testing.assert_allclose(made / scale, expected / scale, atol=tolerance)
 
 
-def command(*words, sizes=None):
-    """(status, stdout, stderr) of the command, for files of other sizes where given."""
-    program = [TOOL]
-    if sizes:
-        program = [
-            "-c",
-            "import functools; from a2d_tf.pretrained import layouts; "
-            "from a2d_tf.commands.import_weights import run; "
-            f"sizes = layouts.{sizes}; "
-            "layouts.convert = functools.partial(layouts.convert, sizes=sizes); run()",
-        ]
-    process = subprocess.run([sys.executable, *program, *words], capture_output=True, text=True)
-    return process.returncode, process.stdout, process.stderr
+@pytest.fixture
+def command(tool, monkeypatch):
+    """The command's main, by its flags, in this process."""
+    module = tool("a2d_tf.commands.import_weights")
+
+    def run(**given):
+        for name in ("source", "input", "output", "image", "check", "proposals"):
+            flag = types.SimpleNamespace(value=given.get(name))
+            monkeypatch.setattr(module, f"_{name.upper()}", flag)
+        module.main(["import_weights"])
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -169,15 +166,16 @@ def command(*words, sizes=None):
     [(1, 1, 1, 1), pytest.param((3, 4, 23, 3), marks=pytest.mark.full_size)],
     ids=["one block a stage", "ResNet-101"],
 )
-def test_keras_resnet_through_the_command(blocks, tmp_path, tool):
+def test_keras_resnet_through_the_command(blocks, tmp_path, tool, command, monkeypatch, capsys):
     model = public_networks.keras_resnet(blocks)
     sizes = layouts.Sizes("resnet101" if blocks[2] == 23 else "resnet14")
     path, imported = str(tmp_path / "notop.h5"), str(tmp_path / "imported.h5")
     model.save_weights(path)
     assert random_layout(tool, "keras_resnet101", sizes) == layout(path)
-    words = ("--source", "keras_resnet101", "--input", path, "--output", imported)
-    status, out, err = command(*words, sizes=sizes)
-    assert status == 0, err
+    convert = functools.partial(layouts.convert, sizes=sizes)
+    monkeypatch.setattr(layouts, "convert", convert)
+    command(source="keras_resnet101", input=path, output=imported)
+    out = capsys.readouterr().out
     last = blocks[2]
     assert f"  conv4_block{last}_3_bn/moving_variance: used\n" in out
     name = f"c4_b{last - 1}_conv3/variance"
@@ -191,18 +189,20 @@ def test_keras_resnet_through_the_command(blocks, tmp_path, tool):
 
 
 @pytest.mark.parametrize(
-    "words, message",
+    "given, message",
     [
-        (["--source=matterport", "--input=f"], "--output is missing"),
-        (["--source=matterport", "--input=f", "--check_image=p.png"], "--check_output"),
-        (["--source=caffe", "--input=f", "--output=o.h5"], "--source=caffe"),
-        (["--source=matterport", "--input={folder}/evil.pth", "--output=o.h5"], "posix.system"),
+        ({"source": "matterport"}, "--output is missing"),
+        ({"source": "matterport", "image": "p.png"}, "--check_output"),
+        ({"source": "caffe", "output": "o.h5"}, "--source=caffe"),
     ],
 )
-def test_the_command_says_what_is_wrong(tmp_path, words, message):
-    (tmp_path / "evil.pth").write_bytes(b"cposix\nsystem\n(S'touch evil'\ntR.")
-    status, _, err = command(*(word.format(folder=tmp_path) for word in words))
-    *notes, said = err.splitlines()
-    assert status == 1 and said.startswith("error: ") and message in said
-    # What TensorFlow after 2.15 prints when it loads, whatever its log level.
-    assert all(re.match(r"WARNING: All log messages before absl|I\d{4} ", n) for n in notes), err
+def test_the_command_says_what_is_wrong(given, message, command):
+    with pytest.raises(InputError, match=message):
+        command(input="f", **given)
+
+
+def test_a_pickle_that_calls_is_an_error_of_the_command(tmp_path):
+    path = tmp_path / "evil.pth"
+    path.write_bytes(b"cposix\nsystem\n(S'touch evil'\ntR.")
+    words = ("--source=matterport", f"--input={path}", "--output=o.h5")
+    assert "posix.system" in complaint(run_tool("import_weights", *words))

@@ -42,17 +42,15 @@ def heads(mode, batch=2, rois=6, seed=0, background=False):
 SIZE = np.int32([[80, 70], [60, 90]])
 
 
+def scored(outputs, rois, valid, mode):
+    return scoring.score_rois(
+        outputs, rois, valid, SIZE, labels=SMALL, label_mode=mode, coder=CODER
+    )
+
+
 def score(mode, seed=0):
     outputs, rois, valid = heads(mode, seed=seed)
-    table = scoring.score_rois(
-        {k: tf.constant(v) for k, v in outputs.items()},
-        tf.constant(rois),
-        tf.constant(valid),
-        tf.constant(SIZE),
-        labels=SMALL,
-        label_mode=mode,
-        coder=CODER,
-    )
+    table = scored(outputs, rois, valid, mode)
     return outputs, rois, valid, {name: value.numpy() for name, value in table.items()}
 
 
@@ -114,9 +112,7 @@ def test_background_among_the_actions_takes_its_share_of_their_probability():
     assert outputs["action_logits"].shape == (2, 6, 4)
     outputs["action_logits"][0, 0] = np.log([1, 2, 3, 4])
     outputs["class_logits"][0, 0] = np.log([1, 2, 1])
-    table = scoring.score_rois(
-        outputs, rois, valid, SIZE, labels=SMALL, label_mode="decoupled", coder=CODER
-    )
+    table = scored(outputs, rois, valid, "decoupled")
     np.testing.assert_allclose(table["action_scores"][0, 0], [0.1, 0.2, 0.3], atol=1e-6)
     joint = np.outer([0.25, 0.5], [0.1, 0.2, 0.3]) * SMALL.valid
     np.testing.assert_allclose(table["joint_scores"][0, 0], joint, atol=1e-6)
@@ -127,15 +123,7 @@ def test_background_among_the_actions_takes_its_share_of_their_probability():
 def test_the_box_of_an_actor_is_that_of_a_valid_pair_even_where_all_score_zero():
     outputs, rois, valid = heads("cartesian")
     outputs["class_logits"][0, 0] = [0, 0, -1000, 0]  # the last pair, y's only one, underflows
-    table = scoring.score_rois(
-        {k: tf.constant(v) for k, v in outputs.items()},
-        tf.constant(rois),
-        tf.constant(valid),
-        tf.constant(SIZE),
-        labels=SMALL,
-        label_mode="cartesian",
-        coder=CODER,
-    )
+    table = scored(outputs, rois, valid, "cartesian")
     assert table["actor_scores"][0, 0, 1] == 0 and tf.reduce_any(table["boxes"][0, 0, 1] > 0)
     np.testing.assert_array_equal(table["boxes"][0, 0, 1], table["joint_boxes"][0, 0, 1, 2])
 
