@@ -20,7 +20,6 @@ from a2d_tf.pretrained import cache, layouts, weights
 from a2d_tf.training import run_start
 
 CONVENTION = CONVENTIONS["efficientnet_lite0"]
-REAL_CLIPS = ROOT.parent / "shared/data/real_clips/Release/clips320H"
 
 
 def build(height=64, width=96, **options):
@@ -227,19 +226,11 @@ def classifier():
     return classify
 
 
-def square(photo, left, top):
-    """The BGR photo's square from there, as RGB of 224 pixels."""
-    side = min(photo.shape[:2])
-    cut = photo[top : top + side, left : left + side, ::-1]
-    return cv2.resize(cut, (224, 224), interpolation=cv2.INTER_AREA)
-
-
 def test_a_portrait_in_uniform_is_recognised(classifier):
     """Grace Hopper in the uniform of the Navy, the sample photo that comes with matplotlib."""
     path = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
-    logits = classifier(square(cv2.imread(os.fspath(path)), 0, 40))
+    photo = cv2.imread(os.fspath(path))
+    cut = photo[40 : 40 + photo.shape[1], :, ::-1]
+    logits = classifier(cv2.resize(cut, (224, 224), interpolation=cv2.INTER_AREA))
     assert np.argmax(logits) == 652  # military uniform
     assert np.exp(logits[652]) / np.exp(logits).sum() > 0.5
-
-
-DOGS = range(151, 269)  # ImageNet's breeds
