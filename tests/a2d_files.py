@@ -120,6 +120,12 @@ def moving_frames(count, height, width, step, seed=0):
     return [np.repeat(texture[:, s : s + width, None].astype(np.uint8), 3, axis=2) for s in starts]
 
 
+def coloured_frames(count, height=96, width=144, seed=0):
+    """`moving_frames` in colour."""
+    frames = np.stack(moving_frames(count, height, width, 3, seed))
+    return list(np.stack([frames[..., 0], 255 - frames[..., 0], frames[..., 0] // 2], axis=-1))
+
+
 def write_release(root, rows, header=False):
     """`videoset.csv` from rows of 9 cells; returns the root."""
     root.mkdir(parents=True, exist_ok=True)

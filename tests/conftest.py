@@ -209,3 +209,11 @@ def saved_model(loaded_run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("export") / "model"
     export_folder.export(loaded_run, str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def predictor(saved_model):
+    """The predictor of `saved_model`."""
+    from a2d_tf.video.predictor import Predictor
+
+    return Predictor.from_saved_model(str(saved_model))

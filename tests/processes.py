@@ -1,9 +1,12 @@
 """Mains and tools in processes of their own, as a user starts them."""
 
+import functools
+import json
 import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -20,14 +23,37 @@ def run_python(*words, cwd=ROOT, **environment):
     )
 
 
-def run_tool(name, *words, **options):
+@functools.cache
+def _forks():
+    """The process of forks.py."""
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "tests" / "forks.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+def _forked(*words, cwd=ROOT):
+    """The `CompletedProcess` of Python with these words, by a fork."""
+    with tempfile.TemporaryDirectory() as folder:
+        output = [os.path.join(folder, name) for name in ("stdout", "stderr")]
+        job = {"words": [*map(str, words)], "cwd": str(cwd), "environment": dict(os.environ)}
+        _forks().stdin.write(json.dumps({**job, "output": output}).encode() + b"\n")
+        _forks().stdin.flush()
+        status = int(_forks().stdout.readline())
+        printed = [pathlib.Path(path).read_text() for path in output]
+    return subprocess.CompletedProcess(words, status, *printed)
+
+
+def run_tool(name, *words, cwd=ROOT):
     """`tools/NAME.py` with these words."""
-    return run_python(ROOT / "tools" / f"{name}.py", *words, **options)
+    return _forked(ROOT / "tools" / f"{name}.py", *words, cwd=cwd)
 
 
-def run_main(name, *words, **options):
+def run_main(name, *words):
     """`python -m a2d_tf.NAME` with these words."""
-    return run_python("-m", f"a2d_tf.{name}", *words, PYTHONPATH=str(ROOT), **options)
+    return _forked("-m", f"a2d_tf.{name}", *words)
 
 
 def complaint(done):

@@ -1,49 +1,85 @@
-"""The SavedModel: its signature, its agreement with the network, and that it needs no a2d_tf."""
+"""The SavedModel: signatures, agreement with the network, the client, TensorFlow Serving."""
 
+import functools
+import importlib.util
 import json
 import os
+import pathlib
+import re
 import shutil
+import subprocess
+import sys
 
+import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_network
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from processes import ROOT, run_main
 
 from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
+from a2d_tf.data import clips
 from a2d_tf.model.network import Network
 from a2d_tf.ops import canvas, masks
 from a2d_tf.serving import export_folder
 from a2d_tf.serving.served_network import ServedNetwork
+from a2d_tf.video import streaming, video_files
 from a2d_tf.video.predictor import Predictor
 
 pytestmark = pytest.mark.slow
 
 INSTANCES = ("boxes", "actor", "action", "code", "score", "actor_scores", "action_scores", "masks")
 NAMES = {*INSTANCES, "num_detections", "label_map"}
-
-
-def clip(batch, frames, height, width, seed=0):
-    """Blocks of colour that differ between frames, and smooth flow."""
-    rng = np.random.default_rng(seed)
-    blocks = rng.integers(0, 256, (batch, frames, -(-height // 8), -(-width // 8), 3), np.uint8)
-    rgb = blocks.repeat(8, axis=2).repeat(8, axis=3)[:, :, :height, :width]
-    flow = np.broadcast_to(
-        rng.normal(0, 3, (batch, frames, 1, 1, 2)), (batch, frames, height, width, 2)
-    )
-    return rgb, flow.astype(np.float32)
+SIGNATURES = {"serving_default", "encoded", "stream", "frame", "key_frame"}
+SETTINGS = InferenceConfig(
+    test_proposals=30, proposals_before_nms=200, max_detections=8, score_threshold=0.2
+)
 
 
 @pytest.fixture(scope="module")
-def signature(saved_model):
-    loaded = tf.saved_model.load(str(saved_model))
+def versioned(tiny_run, tmp_path_factory):
+    """`DIR` of a versioned export; the one version is 3."""
+    output = tmp_path_factory.mktemp("versioned") / "model"
+    done = run_main("export", f"--workdir={tiny_run}", f"--output={output}", "--version=3")
+    assert done.returncode == 0, done.stderr
+    assert f"-> {output}/3\n" in done.stdout and "encoded, stream, frame, key_frame" in done.stdout
+    return output
 
-    def call(rgb, flow):
-        outputs = loaded.signatures["serving_default"](rgb=tf.constant(rgb), flow=tf.constant(flow))
-        return {name: value.numpy() for name, value in outputs.items()}
 
-    return call
+@pytest.fixture(scope="module")
+def model(versioned):
+    return tf.saved_model.load(str(versioned / "3"))
+
+
+def call(model, signature, **inputs):
+    inputs = {name: tf.constant(x) for name, x in inputs.items()}
+    return {name: x.numpy() for name, x in model.signatures[signature](**inputs).items()}
+
+
+@pytest.fixture(scope="module")
+def signature(model):
+    return lambda rgb, flow: call(model, "serving_default", rgb=rgb, flow=flow)
+
+
+def scene(batch, frames, height=61, width=83, seed=0):
+    """Blocks of colour, that last a whole frame, and flow that is one vector a frame."""
+    rng = np.random.default_rng(seed)
+    blocks = rng.integers(0, 256, (batch, frames, -(-height // 8), -(-width // 8), 3), np.uint8)
+    rgb = blocks.repeat(8, axis=2).repeat(8, axis=3)[:, :, :height, :width]
+    return rgb, rng.normal(0, 3, (batch, frames, 1, 1, 2)).astype(np.float32)
+
+
+def whole(flow, rgb):
+    return np.ascontiguousarray(np.broadcast_to(flow, (*rgb.shape[:-1], 2)))
+
+
+def clip(*shape, **options):
+    """A `scene` whose flow is of every pixel."""
+    rgb, flow = scene(*shape, **options)
+    return rgb, whole(flow, rgb)
 
 
 def specs(tensors):
@@ -51,34 +87,25 @@ def specs(tensors):
     return {name: (spec.dtype.name, list(spec.shape)) for name, spec in tensors.items()}
 
 
-def test_signature_has_the_names_types_and_shapes_of_the_contract(saved_model):
-    function = tf.saved_model.load(str(saved_model)).signatures["serving_default"]
-    assert specs(_inputs(function)) == {
-        "rgb": ("uint8", [None, None, None, None, 3]),
-        "flow": ("float32", [None, None, None, None, 2]),
-    }
-    assert specs(function.structured_outputs) == {
-        "boxes": ("float32", [None, 8, 4]),
-        "actor": ("int32", [None, 8]),
-        "action": ("int32", [None, 8]),
-        "code": ("int32", [None, 8]),
-        "score": ("float32", [None, 8]),
-        "actor_scores": ("float32", [None, 8, 7]),
-        "action_scores": ("float32", [None, 8, 9]),
-        "masks": ("float32", [None, 8, 28, 28]),
-        "num_detections": ("int32", [None]),
-        "label_map": ("uint8", [None, None, None]),
-    }
+def inputs(function):
+    return function.structured_input_signature[1]
 
 
-SIGNATURES = {"serving_default", "encoded", "stream", "frame", "key_frame"}
-
-
-def test_signatures_for_streaming_pass_on_what_a_frame_gave(saved_model):
-    model = tf.saved_model.load(str(saved_model)).signatures
+def test_signatures_are_those_of_the_contract_and_pass_on_what_a_frame_gave(model):
+    model, some = model.signatures, [None]
     assert set(model) == SIGNATURES
-    given = {"rgb": ("uint8", [None, None, None, 3]), "flow": ("float32", [None, None, None, 2])}
-    assert specs(_inputs(model["frame"])) == given
+    function = model["serving_default"]
+    given = {"rgb": ("uint8", 4 * some + [3]), "flow": ("float32", 4 * some + [2])}
+    assert specs(inputs(function)) == given
+    whole = {name: ("int32", [None, 8]) for name in ("actor", "action", "code")}
+    shapes = {"boxes": [4], "score": [], "actor_scores": [7], "action_scores": [9]}
+    shapes["masks"] = [28, 28]
+    assert specs(function.structured_outputs) == {
+        **{name: ("float32", [None, 8, *shape]) for name, shape in shapes.items()},
+        **{**whole, "num_detections": ("int32", some), "label_map": ("uint8", 3 * some)},
+    }
+    given = {"rgb": ("uint8", 3 * some + [3]), "flow": ("float32", 3 * some + [2])}
+    assert specs(inputs(model["frame"])) == given
     made = model["frame"].structured_outputs
     sides = [(16, 24), (8, 12), (4, 6), (2, 3)]
     assert {name: list(spec.shape) for name, spec in made.items()} == {
@@ -86,21 +113,17 @@ def test_signatures_for_streaming_pass_on_what_a_frame_gave(saved_model):
         for name in ("actor", "flow")
         for level, side in enumerate(sides, 2)
     } | {"inside": [None, 2]}
-    taken = _inputs(model["key_frame"])
+    taken = inputs(model["key_frame"])
     assert taken.pop("size").shape == [2]
     assert {name: list(spec.shape) for name, spec in taken.items()} == {
         name: [None, 3, *spec.shape[1:]] for name, spec in made.items()
     }
-    assert model["key_frame"].structured_outputs == model["serving_default"].structured_outputs
-    given, made = _inputs(model["stream"]), model["stream"].structured_outputs
+    assert model["key_frame"].structured_outputs == function.structured_outputs
+    given, made = inputs(model["stream"]), model["stream"].structured_outputs
     states = [name for name in given if name.startswith("state_")]
     assert len(states) == 10 and all(given[name].shape == made[name].shape for name in states)
     assert set(made) == NAMES | {"number", *states}
-    assert specs(_inputs(model["encoded"]))["images"] == ("string", [None, None])
-
-
-def _inputs(signature):
-    return signature.structured_input_signature[1]
+    assert specs(inputs(model["encoded"]))["images"] == ("string", [None, None])
 
 
 def test_the_weights_are_stored_once(saved_model, loaded_run):
@@ -133,15 +156,6 @@ def test_export_agrees_with_the_network_in_pixels_of_the_input(signature, loaded
     np.testing.assert_allclose(outputs["boxes"], expected["boxes"] * scale, rtol=1e-4, atol=1e-3)
 
 
-def test_unused_rows_are_zero_and_digits_make_the_code(signature):
-    outputs = signature(*clip(2, 3, 64, 96))
-    used = np.arange(8) < outputs["num_detections"][:, None]
-    assert (outputs["code"] == 10 * outputs["actor"] + outputs["action"]).all()
-    assert (outputs["code"][used] > 10).all()
-    for name in NAMES - {"masks", "label_map", "num_detections"}:
-        assert not outputs[name][~used].any(), name
-
-
 @pytest.mark.parametrize("frames", [4, 5])
 def test_the_middle_frames_alone_decide_and_so_does_their_flow(signature, frames):
     rgb, flow = clip(1, frames, 70, 50)
@@ -155,9 +169,14 @@ def test_the_middle_frames_alone_decide_and_so_does_their_flow(signature, frames
         assert np.abs(changed["action_scores"] - whole["action_scores"]).max() > 1e-3
 
 
-def test_label_map_is_the_instances_painted(signature):
+def test_label_map_is_the_instances_painted_and_unused_rows_are_zero(signature):
     height, width = 100, 150
     outputs = signature(*clip(1, 3, height, width, seed=3))
+    used = np.arange(8) < outputs["num_detections"][:, None]
+    assert (outputs["code"] == 10 * outputs["actor"] + outputs["action"]).all()
+    assert (outputs["code"][used] > 10).all()
+    for name in NAMES - {"masks", "label_map", "num_detections"}:
+        assert not outputs[name][~used].any(), name
     best, painted = np.zeros((height, width)), np.zeros((height, width), np.uint8)
     rows = zip(*(outputs[name][0] for name in ("boxes", "code", "score", "masks")))
     for box, code, score, mask in rows:
@@ -170,39 +189,31 @@ def test_label_map_is_the_instances_painted(signature):
 
 def test_a_short_clip_and_foreign_flow_fail_clearly(signature):
     rgb, flow = clip(1, 3, 40, 60)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="at least 3 frames"):
-        signature(rgb[:, :2], flow[:, :2])
-    with pytest.raises(tf.errors.InvalidArgumentError, match="must agree"):
-        signature(rgb, flow[:, :, :20])
-    with pytest.raises(tf.errors.InvalidArgumentError, match="flow must be finite"):
-        signature(rgb, flow * np.nan)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="at least one pixel"):
-        signature(rgb[:, :, :0], flow[:, :, :0])
+    for pair, message in (
+        ((rgb[:, :2], flow[:, :2]), "at least 3 frames"),
+        ((rgb, flow[:, :, :20]), "must agree"),
+        ((rgb, flow * np.nan), "flow must be finite"),
+        ((rgb[:, :, :0], flow[:, :, :0]), "at least one pixel"),
+    ):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+            signature(*pair)
 
 
 def test_facts_beside_the_graph(saved_model):
     facts = json.loads((saved_model / "a2d_tf.json").read_text())
     assert facts["labels"]["actors"][6] == "dog" and facts["base"] == 10
     assert len(facts["labels"]["codes"]) == 43
-    expected = {
-        "flow_method": "dis",
-        "image_height": 64,
-        "image_width": 96,
-        "clip_stride": 1,
-        "frames": 3,
-        "use_flow": True,
-        "canvas": [64, 96],
-        "score_threshold": 0.3,
-        "paint": "instance",
-        "precision": "float32",
-        "checkpoint": "ckpt-7",
-    }
+    expected = dict(flow_method="dis", image_height=64, image_width=96, clip_stride=1, frames=3)
+    expected |= dict(use_flow=True, canvas=[64, 96], score_threshold=0.3, paint="instance")
+    expected |= dict(precision="float32", checkpoint="ckpt-7")
     assert {name: facts[name] for name in expected} == expected
     assert set(facts["inputs"]) == {"rgb", "flow"} and set(facts["outputs"]) == NAMES
     assert set(facts["signatures"]) == SIGNATURES
 
 
-def test_export_replaces_its_own_folder_only(loaded_run, saved_model, tmp_path, monkeypatch):
+def test_export_replaces_its_own_folder_only(
+    loaded_run, saved_model, versioned, tmp_path, monkeypatch
+):
     output = tmp_path / "model"
     output.mkdir()
     (output / "thesis.txt").write_text("mine")
@@ -213,16 +224,20 @@ def test_export_replaces_its_own_folder_only(loaded_run, saved_model, tmp_path, 
     shutil.copytree(saved_model, output, dirs_exist_ok=True)
     (output / "older").touch()
 
-    def full(*_):
+    def full(*_, **__):
         raise OSError("disk full")
 
     with monkeypatch.context() as patch, pytest.raises(InputError, match="disk full"):
-        patch.setattr(export_folder, "write_json", full)
+        patch.setattr(tf.saved_model, "save", full)
         export_folder.export(loaded_run, str(output))
     assert (output / "older").exists()
     export_folder.export(loaded_run, str(output))
     assert set(os.listdir(output)) == set(os.listdir(saved_model))
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert export_folder.place_of(str(versioned), 4) == str(versioned / "4")
+    for place, version in ((versioned / "3", 4), (versioned, None)):
+        with pytest.raises(InputError, match=f"{place}: .*--output"):
+            export_folder.place_of(str(place), version)
 
 
 def test_one_frame_without_flow_or_masks_and_codes_beyond_a_byte():
@@ -256,3 +271,233 @@ def test_what_is_no_export_is_refused(saved_model, tmp_path):
             (tmp_path / "saved_model.pb").write_bytes(b"damaged")
         with pytest.raises(InputError, match=f"{tmp_path}: damaged .* export the run again"):
             Predictor.from_saved_model(str(tmp_path))
+
+
+def assert_equal(made, expected, **tolerance):
+    assert set(made) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(made[name], value, err_msg=name, **tolerance)
+
+
+def png(frames):
+    return [cv2.imencode(".png", x[..., ::-1])[1].tobytes() for x in frames]
+
+
+def test_encoded_images_are_answered_as_their_pixels(model):
+    rgb, flow = scene(2, 3)
+    expected = call(model, "serving_default", rgb=rgb, flow=whole(flow, rgb))
+    assert expected["num_detections"].min() > 0
+    for vectors in (flow, whole(flow, rgb)):
+        made = call(model, "encoded", images=[png(clip) for clip in rgb], flow=vectors)
+        assert_equal(made, expected, rtol=0, atol=0)
+    # Without flow only the actions are others.
+    still = call(model, "encoded", images=[png(clip) for clip in rgb], flow=0 * flow)
+    assert np.abs(expected["action_scores"] - still["action_scores"]).max() > 1e-3
+    for name in ("actor", "actor_scores", "boxes", "masks", "num_detections"):
+        np.testing.assert_allclose(still[name], expected[name], atol=1e-5, err_msg=name)
+    images = [[cv2.imencode(".jpg", x[..., ::-1])[1] for x in clip] for clip in rgb]
+    pixels = np.stack([[cv2.imdecode(x, 1)[..., ::-1] for x in clip] for clip in images])
+    assert (pixels != rgb).any()
+    expected = call(model, "serving_default", rgb=pixels, flow=whole(flow, rgb))
+    images = [[x.tobytes() for x in clip] for clip in images]
+    assert_equal(call(model, "encoded", images=images, flow=flow), expected, rtol=0, atol=0)
+
+
+def test_only_the_middle_of_a_long_clip_is_decoded(model):
+    rgb, flow = scene(1, 7)
+    images = png(rgb[0])
+    expected = call(model, "serving_default", rgb=rgb, flow=whole(flow, rgb))
+    damaged = [b"", b"", *images[2:5], b"", b""]
+    assert_equal(call(model, "encoded", images=[damaged], flow=flow), expected, rtol=0, atol=0)
+    # Of a header that claims too much nothing is decoded.
+    huge = images[3][:16] + (60_000).to_bytes(4, "big") * 2 + images[3][24:]
+    chunk = (64).to_bytes(4, "big") * 2
+    hidden = huge[:8] + (8).to_bytes(4, "big") + b"abCd" + chunk + bytes(4) + huge[8:]
+    kinds = "[Uu]nknown image|Expected image|JPEG"
+    for bad, message in (
+        (b"none", kinds),
+        (b"\xff\xd8\xff", kinds),
+        (hidden, kinds),
+        (huge, "many"),
+    ):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+            call(model, "encoded", images=[[*images[:3], bad, *images[4:]]], flow=flow)
+    for clip, vectors, message in (
+        (images[:2], flow[:, :2], "at least 3 frames"),
+        (images, flow[:, :5], "first two axes"),
+        (images, whole(flow, rgb)[:, :, :20], "must agree"),
+    ):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+            call(model, "encoded", images=[clip], flow=vectors)
+
+
+def beginning(stream, batch):
+    """The state before a video: zeros."""
+    specs = tf.nest.flatten(stream.structured_input_signature)
+    return {
+        spec.name: tf.zeros([batch, *spec.shape[1:]], spec.dtype)
+        for spec in specs
+        if spec.name.startswith("state_")
+    }
+
+
+def by_stream(served, rgb, flow, size, lag):
+    """The answers of `stream` on one video, rgb [T, H, W, 3], without the number."""
+    state, answers = beginning(served.stream.get_concrete_function(), 1), []
+    for i in range(len(rgb) + lag):
+        pair = (rgb[i], flow[i]) if i < len(rgb) else (rgb[-1], 0 * flow[-1])
+        made = dict(served.stream(*(x[None] for x in pair), size, state))
+        state = {name: made.pop(name) for name in state}
+        assert made.pop("number").numpy() == [i + 1 - lag]
+        if i >= lag:
+            answers.append({name: x.numpy() for name, x in made.items()})
+        else:
+            assert not any(x.numpy().any() for x in made.values())
+    return answers
+
+
+def by_answers(served, rgb, flow, size, length, stride):
+    """The same from `frame` and `key_frame`, by the clip of each frame as records have it."""
+    features = [served.frame(*(x[None] for x in pair)) for pair in zip(rgb, flow)]
+    still = [served.frame(x[None], 0 * flow[0][None]) for x in rgb]
+    for key in range(1, len(rgb) + 1):
+        sources, lost = clips.clip_sources(key, length, stride, len(rgb))
+        frames = [(still if gone else features)[s - 1] for s, gone in zip(sources, lost)]
+        stacked = {name: tf.stack([f[name] for f in frames], axis=1) for name in frames[0]}
+        yield {name: x.numpy() for name, x in served.key_frame(stacked, size).items()}
+
+
+REFINER = (
+    ("use_mask", False),
+    ("use_refiner", True),
+    ("refiner_size", 32),
+    ("refiner_channels", 8),
+)
+
+
+@pytest.mark.parametrize("layers, stride, count, more", [(2, 2, 6, ()), (0, 1, 2, REFINER)])
+def test_a_stream_has_the_answers_of_the_clips(layers, stride, count, more):
+    network = tiny_network.make(temporal_layers=layers, anchor_sizes="24,32,48,56,64", **dict(more))
+    for weight in network.roi_heads.weights:
+        if "action_logits" in weight.name or "actor_logits" in weight.name:
+            weight.assign(10.0 * weight)
+    served = ServedNetwork(network, SETTINGS, stride)
+    rgb, flow = (x[0] for x in scene(1, count))
+    flow[0] = 0
+    flow, size = whole(flow, rgb), tf.constant([122, 166])
+    made = by_stream(served, rgb, flow, size, layers * stride)
+    expected = list(by_answers(served, rgb, flow, size, 2 * layers + 1, stride))
+    assert len(made) == len(expected) == count
+    assert sum(answer["num_detections"][0] for answer in made) > 0
+    for pair in zip(made, expected):
+        assert_equal(*pair, rtol=1e-6, atol=1e-5)
+
+
+def test_videos_of_a_batch_may_begin_at_different_times(model):
+    (rgb, flow), size = scene(2, 5), [61, 83]
+    flow = whole(flow, rgb)
+    stream = model.signatures["stream"]
+    both, alone = beginning(stream, 2), beginning(stream, 1)
+    for i in range(5):
+        if i == 2:  # a new video in the second row
+            both = {k: tf.concat([x[:1], 0 * x[1:]], axis=0) for k, x in both.items()}
+        made = call(model, "stream", rgb=rgb[:, i], flow=flow[:, i], size=size, **both)
+        both = {name: made.pop(name) for name in both}
+        assert made["number"].tolist() == [i, i if i < 2 else i - 2]
+        if i >= 2:
+            one = call(model, "stream", rgb=rgb[1:, i], flow=flow[1:, i], size=size, **alone)
+            alone = {name: one.pop(name) for name in alone}
+            assert_equal({k: x[1:] for k, x in made.items()}, one, rtol=1e-5, atol=1e-4)
+    assert made["num_detections"].min() > 0
+
+
+ALONE = """
+import runpy, sys
+program, *sys.argv = sys.argv[1:2] + sys.argv[1:]
+runpy.run_path(program, run_name="__main__")
+assert not any(name.split(".")[0] == "a2d_tf" for name in sys.modules)
+"""
+
+
+def test_the_client_says_what_predict_says(versioned, mini_records, tmp_path):
+    folder = str(versioned / "3")
+    path = ROOT / "tools" / "client.py"
+    spec = importlib.util.spec_from_file_location("client", path)
+    client = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(client)
+    clips = pathlib.Path(mini_records.directory).parent / "Release" / "clips320H"
+    shown = str(min(clips.iterdir()))
+    predictor = Predictor.from_saved_model(folder)
+    expected = [found for _, found in streaming.answers(predictor, video_files.Reader(shown))]
+    made = list(client.answers(folder, shown))
+    assert len(made) == len(expected) > 5
+    names = []
+    for number, (mine, found) in enumerate(zip(made, expected), 1):
+        rows = mine["num_detections"]
+        assert rows == len(found.codes) and mine["number"] == number
+        np.testing.assert_array_equal(mine["code"][:rows], found.codes)
+        np.testing.assert_allclose(mine["score"][:rows], found.scores, atol=1e-4)
+        np.testing.assert_allclose(mine["boxes"][:rows], found.boxes, rtol=1e-5, atol=1e-4)
+        np.testing.assert_array_equal(mine["label_map"], found.label_map)
+        labels = (predictor.labels.name(code).replace("-", " ") for code in found.codes)
+        names += [f"{number}: {label}" for label in labels]
+    words = [sys.executable, "-I", "-c", ALONE, str(path), folder, shown]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    said = [re.fullmatch(r"(.*) [01]\.[0-9]{4} \[.*", line) for line in done.stdout.splitlines()]
+    assert len(names) > 5 and [line[1] for line in said] == names
+    assert len(path.read_text().splitlines()) <= 40
+
+
+@functools.cache
+def prediction_log():
+    """The message class of tensorflow_serving/apis, as far as a request goes."""
+    tensor = ".tensorflow.TensorProto"
+    fields = {
+        "ModelSpec": [("name", 1, "string"), ("signature_name", 3, "string")],
+        "InputsEntry": [("key", 1, "string"), ("value", 2, tensor)],
+        "PredictRequest": [("model_spec", 1, ".t.ModelSpec"), ("inputs", 2, "*.t.InputsEntry")],
+        "PredictLog": [("request", 1, ".t.PredictRequest")],
+        "PredictionLog": [("predict_log", 6, ".t.PredictLog")],
+    }
+    kind = descriptor_pb2.FieldDescriptorProto
+    file = descriptor_pb2.FileDescriptorProto(
+        name="t.proto",
+        package="t",
+        syntax="proto3",
+        dependency=["tensorflow/core/framework/tensor.proto"],
+    )
+    for name, parts in fields.items():
+        message = file.message_type.add(name=name)
+        for field, number, of in parts:
+            added = message.field.add(name=field, number=number, label=kind.LABEL_OPTIONAL)
+            if of.startswith("*"):
+                added.label = kind.LABEL_REPEATED
+            added.type = kind.TYPE_STRING if of == "string" else kind.TYPE_MESSAGE
+            if of != "string":
+                added.type_name = of.lstrip("*")
+    pool = descriptor_pool.Default()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("t.PredictionLog"))
+
+
+def test_warm_up_requests_ask_every_signature_something_it_answers(versioned, model):
+    assert sorted(path.name for path in versioned.iterdir()) == ["3"]
+    path = versioned / "3" / "assets.extra" / "tf_serving_warmup_requests"
+    asked, log = {}, prediction_log()
+    for serialized in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+        request = log.FromString(serialized).predict_log.request
+        assert not request.model_spec.name
+        asked[request.model_spec.signature_name] = {
+            entry.key: tf.make_ndarray(entry.value) for entry in request.inputs
+        }
+    assert set(asked) == set(model.signatures)
+    assert asked["encoded"]["images"].shape == (1, 3)
+    assert asked["serving_default"]["rgb"].shape == (1, 3, 64, 96, 3)
+    assert asked["serving_default"]["flow"].shape == (1, 3, 64, 96, 2)
+    assert asked["stream"]["size"].tolist() == [64, 96]
+    for name, inputs in asked.items():
+        answer = call(model, name, **inputs)
+        if name in ("serving_default", "encoded", "stream"):
+            assert answer["label_map"].shape == (1, 64, 96)
+    assert path.stat().st_size < 10_000

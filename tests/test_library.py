@@ -1,6 +1,5 @@
 """A library of videos: its plan, one process, several tasks, and what is there already."""
 
-import contextlib
 import csv
 import json
 import os
@@ -14,17 +13,15 @@ import sys
 import time
 from concurrent import futures
 
-import numpy as np
 import pytest
-from a2d_files import moving_frames, write_images, write_video
+from a2d_files import coloured_frames, write_images, write_video
+from processes import ROOT, run_main
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.workers import Task
 from a2d_tf.video import library, outputs, video_files
 from a2d_tf.video.library import Job
-from a2d_tf.video.predictor import Predictor
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 MODEL = {"model": "full", "model_sha256": "0" * 64}
 
 
@@ -199,24 +196,14 @@ def test_what_else_may_be_in_the_place_of_a_prediction(tmp_path):
         request.unfinished([job])
 
 
-def scene(count, seed):
-    frames = np.stack(moving_frames(count, 96, 144, 3, seed=seed))
-    return list(np.stack([frames[..., 0], 255 - frames[..., 0], frames[..., 0] // 2], axis=-1))
-
-
 @pytest.fixture(scope="module")
 def films(tmp_path_factory):
     """A folder of three videos and a folder of images, of 2 to 5 frames."""
     folder = tmp_path_factory.mktemp("films") / "films"
     for number, name in enumerate(("a", "b", "c"), 2):
-        write_video(folder / f"{name}.mp4", scene(number, number))
-    write_images(folder / "d", scene(5, 5))
+        write_video(folder / f"{name}.mp4", coloured_frames(number, seed=number))
+    write_images(folder / "d", coloured_frames(5, seed=5))
     return folder
-
-
-@pytest.fixture(scope="module")
-def predictor(saved_model):
-    return Predictor.from_saved_model(str(saved_model))
 
 
 def contents(folder):
@@ -244,7 +231,9 @@ def predicted(films, predictor, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_a_library_has_a_prediction_of_each_and_a_summary_of_all(predicted):
+def test_a_library_has_a_prediction_of_each_as_alone_and_a_summary_of_all(
+    films, predicted, predictor, tmp_path
+):
     assert sorted(os.listdir(predicted)) == ["a", "b", "c", "d", "index.html", "summary.csv"]
     rows = []
     for number, name in enumerate("abcd", 2):
@@ -255,12 +244,7 @@ def test_a_library_has_a_prediction_of_each_and_a_summary_of_all(predicted):
             rows += [{"video": name, **row} for row in csv.DictReader(file)]
     with open(predicted / "summary.csv", newline="") as file:
         assert list(csv.DictReader(file)) == rows and len(rows) > 4
-
-
-@pytest.mark.slow
-def test_a_video_of_a_library_is_predicted_as_alone(films, predicted, predictor, tmp_path):
-    reader = video_files.Reader(films / "c.mp4")
-    outputs.predict(lambda: predictor, reader, str(tmp_path / "alone"))
+    outputs.predict(lambda: predictor, video_files.Reader(films / "c.mp4"), str(tmp_path / "alone"))
     there = contents(predicted / "c")
     del there[outputs.RECORD]
     assert contents(tmp_path / "alone") == there
@@ -376,34 +360,22 @@ def test_failures_of_all_tasks_are_in_one_list(broken, predictor, tmp_path):
     assert contents(shared) == contents(alone)
 
 
-def command(*words, **options):
-    return subprocess.Popen(
-        [sys.executable, "-m", "a2d_tf.predict", *map(str, words)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    )
-
-
 @pytest.mark.slow
-def test_a_killed_command_given_again_leaves_no_trace(films, saved_model, tmp_path):
-    words = [f"--saved_model={saved_model}", f"--video={films}", f"--output={tmp_path / 'out'}"]
-    killed = command(*words, "--task=1/2")
-    while killed.poll() is None and not list((tmp_path / "out").glob(".prediction-*")):
+def test_a_killed_command_given_again_leaves_no_trace(films, saved_model, predictor, tmp_path):
+    output = tmp_path / "out"
+    words = [f"--saved_model={saved_model}", f"--video={films}", f"--output={output}"]
+    killed = subprocess.Popen(
+        [sys.executable, "-m", "a2d_tf.predict", *words, "--task=1/2"], cwd=ROOT
+    )
+    while killed.poll() is None and not list(output.glob(".prediction-*")):
         time.sleep(0.01)
-    time.sleep(random.uniform(0, 1))
-    with contextlib.suppress(ProcessLookupError):
-        killed.kill()
-    killed.communicate()
-    for number, state in ((2, "have not finished"), (1, "0 failed")):
-        process = command(*words, f"--task={number}/2")
-        shown, errors = process.communicate()
-        assert process.returncode == 0, errors
-        assert state in shown or (tmp_path / "out/summary.csv").exists()
-    assert sorted(os.listdir(tmp_path / "out")) == ["a", "b", "c", "d", "index.html", "summary.csv"]
-    process = command(*words)
-    shown, errors = process.communicate()
-    assert process.returncode == 0 and "of 4 videos 0 predicted, 4 finished before" in shown, errors
-    assert "device:" not in shown  # the network is not even loaded
+    time.sleep(random.uniform(0, 0.5))
+    killed.kill()
+    killed.wait()
+    request = library.Request(model=library.model(str(saved_model)))
+    for number in (2, 1):
+        run(films, output, predictor, request, task=f"{number}/2")
+    assert sorted(os.listdir(output)) == ["a", "b", "c", "d", "index.html", "summary.csv"]
+    done = run_main("predict", *words)
+    assert "of 4 videos 0 predicted, 4 finished before" in done.stdout, done.stderr
+    assert "device:" not in done.stdout  # the network is not even loaded

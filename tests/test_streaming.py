@@ -134,7 +134,7 @@ def assert_equal(said, expected):
         (1, 1, False, (), 2),
         (2, 2, True, (), 7),
         (1, 1, True, SEPARATE, 7),
-        (1, 2, False, CARTESIAN, 1),
+        (1, 2, True, CARTESIAN, 1),
     ],
 )
 def test_every_frame_has_the_answer_of_its_clip(layers, stride, use_flow, more, count):
@@ -334,7 +334,7 @@ def test_frames_are_resized_before_their_flow():
     assert np.median(found[2]["flow_p2"][..., 0]) == pytest.approx(2, abs=0.3)
 
 
-@pytest.mark.parametrize("length, stride, most", [(1, 1, 1), (3, 2, 5), (5, 2, 9)])
+@pytest.mark.parametrize("length, stride, most", [(1, 1, 1), (5, 2, 9)])
 def test_an_endless_video_is_read_little_ahead_and_soon_forgotten(length, stride, most):
     class Pyramids(dict):
         """A dict that a weak reference can point to."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import functools
 import gc
-import importlib.metadata
 import logging
 import os
 import pathlib
@@ -249,6 +248,8 @@ def as_installed(text: str) -> str:
     """Replace `python tools/NAME.py` by its installed command, unless the package is in a clone."""
     if not INSTALLED:
         return text
+    import importlib.metadata  # late: it takes as long as all of absl
+
     scripts = importlib.metadata.distribution("a2d_tf").entry_points
     names = {re.split(r"[.:]", script.value)[-2]: script.name for script in scripts}
     return re.sub(r"(?:python )?tools/(\w+)\.py", lambda match: names.get(match[1], match[0]), text)

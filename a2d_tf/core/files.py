@@ -19,7 +19,6 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO, Callable, Union
 
-import filelock
 import numpy as np
 
 from a2d_tf.core.errors import MAX_ARRAY_BYTES, MAX_NAME, InputError, shown
@@ -339,6 +338,8 @@ def locked(path: str | os.PathLike[str], wait: bool = True) -> Iterator[bool]:
     Raises:
       InputError: the file cannot be made.
     """
+    import filelock  # late: it loads asyncio
+
     lock = filelock.FileLock(path)
     try:
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)

@@ -11,8 +11,6 @@ import os
 import pathlib
 from typing import Any, Union
 
-import jinja2
-
 from a2d_tf.core.files import write_file, write_text
 from a2d_tf.ops.visualize import data_url
 
@@ -64,6 +62,8 @@ def render(name: str, title: str, folder: pathlib.Path = _FILES, **values: Any) 
       folder: of the template, and of the styles and scripts that it includes, beside those here.
       **values: what the template shows; `data` is for the page's script.
     """
+    import jinja2  # late, because commands that write no page need not wait for it
+
     templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader([folder, _FILES]),
         autoescape=True,
