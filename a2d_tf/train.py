@@ -7,8 +7,9 @@ import re
 from absl import flags
 
 from a2d_tf.core import command_line, devices
-from a2d_tf.core.config import Config
+from a2d_tf.core.config import Config, check_weights
 from a2d_tf.core.errors import InputError
+from a2d_tf.data.manifest import Manifest
 
 _RECORDS = flags.DEFINE_string("records", None, "folder that tools/build_records.py made")
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder; an interrupted run there goes on")
@@ -32,21 +33,22 @@ Config.define_flags()
 def main(argv: list[str]) -> None:
     config = Config.from_flags()
     command_line.require(argv, records=_RECORDS.value, workdir=_WORKDIR.value)
+    learning = config.learning
+    check_weights(init_rgb=learning.init_rgb, init_flow=learning.init_flow)
     profiled = _profiled(_PROFILE.value)
+    manifest = Manifest.load(_RECORDS.value)
+    manifest.check_frames(config.model.frames)
+    if learning.zero_shot_actor:
+        manifest.label_space.actor_index(learning.zero_shot_actor)
     # Below, because TensorFlow takes seconds to load: a mistyped flag should not wait for it.
     import tensorflow as tf
 
     from a2d_tf.core.files import locked
     from a2d_tf.data import pipeline
-    from a2d_tf.data.manifest import Manifest
     from a2d_tf.model.network import Network
     from a2d_tf.training import replicas, run_folder, run_start
     from a2d_tf.training.fit import fit
 
-    manifest = Manifest.load(_RECORDS.value)
-    manifest.check_frames(config.model.frames)
-    if config.learning.zero_shot_actor:
-        manifest.label_space.actor_index(config.learning.zero_shot_actor)
     workdir = os.path.normpath(_WORKDIR.value)
     given = Config.given("model", "learning")
     config = run_start.resolve_config(config, given, _WORKDIR.value)

@@ -14,7 +14,7 @@ from a2d_tf.annotations.matching import Export
 from a2d_tf.annotations.names import derive_label_space
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.data import check, convert, records, release
+from a2d_tf.data import convert, records, release, sources
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.segmentations import decode_mask
 
@@ -314,12 +314,12 @@ def test_broken_frames_can_be_skipped(tmp_path):
 
 
 def test_a_check_reads_all_of_it(tmp_path):
-    report = check.check(open_source(*write(tmp_path), FORKLIFTS), workers=1)
+    report = sources.check(open_source(*write(tmp_path), FORKLIFTS), workers=1)
     assert report.problems == () and report.counts["frames"]["found"] == 10
     assert report.counts["instances"]["found"] == 3
     broken = changed("annotations", 0, segmentation=[])
     (tmp_path / "videos/gate-1/00003.png").write_bytes(b"no image")
-    report = check.check(open_source(*write(tmp_path, broken), FORKLIFTS), workers=1)
+    report = sources.check(open_source(*write(tmp_path, broken), FORKLIFTS), workers=1)
     assert len(report.problems) == 2 and report.counts["videos"]["whole"] == 0
     assert "annotations[0].segmentation" in report.problems[0]
     assert "00003.png" in report.problems[1]

@@ -94,12 +94,8 @@ def called(path, function):
 
 def test_from_the_main_to_the_forward_pass_it_is_three_hops():
     hops = re.findall(r"`([\w./]+)`", section("A training step in three hops").split("\n|")[0])
-    assert hops == [
-        "train.main",
-        "training/fit.py",
-        "training/train_step.py",
-        "training/forward.py",
-    ]
+    names = ["fit", "train_step", "forward"]
+    assert hops == ["train.main", *(f"training/{name}.py" for name in names)]
     assert "fit" in called("train.py", "main")
     assert {"make_train_step", "train_step"} <= called(hops[1], "fit")
     assert "forward" in called(hops[2], "_gradients")

@@ -9,6 +9,7 @@ import tensorflow as tf
 import tiny_network
 from processes import ROOT
 
+from a2d_tf.core import config
 from a2d_tf.core.config import ModelConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.model import backbones
@@ -28,6 +29,12 @@ def test_preprocessing_of_red_green_blue(name, expected):
     made = CONVENTIONS[name].preprocess(np.array([[10.0, 20, 30], [10.0, 20, 30], [30.0, 20, 10]]))
     np.testing.assert_allclose(made[:2], [expected] * 2, rtol=1e-6)
     assert not np.allclose(made[2], expected)
+
+
+def test_flags_take_the_names_of_the_registries():
+    assert set(config.BACKBONES) == set(backbones.BACKBONES)
+    assert set(config.CONVENTIONS) == set(backbones.CONVENTIONS)
+    assert set(config.PUBLISHED) == set(backbones.PUBLISHED)
 
 
 def test_coders_and_the_proposals_loss():

@@ -36,10 +36,10 @@ def complaint(parse, *words):
         ("--flow_norm=layer", "<same|frozen_bn|frozen_stats|bn|group_norm|none>"),
         ("--flip=maybe", "--flip=maybe"),
         ("--noflip=1", "--noflip=1"),
-        ("--bacth_size=4", "--batch_size?"),
-        ("--nouse_flwo", "--nouse_flow?"),
-        ("-steps_=4", "--steps?"),
-        ("--xyzzy", "--help"),
+        ("--bacth_size=4", "Did you mean: batch_size"),
+        ("--nouse_flwo", "use_flow"),
+        ("-steps_=4", "steps"),
+        ("--xyzzy", "xyzzy"),
     ],
 )
 def test_a_wrong_word_is_named_with_its_flagfile_and_line(parse, tmp_path, word, problem):
@@ -109,7 +109,7 @@ def test_what_a_program_prints(tmp_path):
     bug = "unexpected KeyError: 'bug'; --debug shows where"
     for words, out, errors in (
         ([], "", [f"error: {hint}"]),
-        (["--waht=x"], "", ["error: there is no flag --waht; did you mean --what?"]),
+        (["--waht=x"], "", ["error: Unknown command line flag 'waht'. Did you mean: what ?"]),
         (["--what=bug"], "a note\n", ["warning: mind", f"error: {bug}"]),
     ):
         done = run_python(path, *words, PYTHONPATH=str(ROOT))

@@ -3,8 +3,6 @@
 import os
 import shutil
 import struct
-import subprocess
-import sys
 
 import av
 import cv2
@@ -89,10 +87,9 @@ def test_frames_are_opencvs(film, name):
 
 
 def test_frames_of_real_clips_are_opencvs():
-    paths = sorted((real("real_clips") / "Release/clips320H").glob("*.mp4"))
-    paths += sorted((REAL / "exports").glob("*/videos/*.mp4"))
-    assert len(paths) >= 10
-    for path in paths:
+    paths = [*(real("real_clips") / "Release/clips320H").glob("*.mp4")]
+    paths += (REAL / "exports").glob("*/videos/*.mp4")
+    for path in sorted(paths, key=lambda path: path.stat().st_size)[:4]:
         theirs = by_opencv(path)
         assert_same(pictures(path)[1], theirs)
         with decoder.Video(path, "") as video:
@@ -107,15 +104,10 @@ def test_seconds_are_those_of_the_file(film, name):
         assert video.fps != 25 or not name.endswith("mp4")
 
 
-@pytest.mark.parametrize("name, codec", [("a.flv", "flv"), ("a.mpg", "mpeg2video")])
-@pytest.mark.parametrize("other", ["", ".mp4"])
-def test_containers_that_list_no_streams_at_their_start(tmp_path, name, codec, other):
-    film = write_film(tmp_path / name, scene(10), codec, ticks=25)
-    path = film.rename(tmp_path / f"{name}{other}")
-    # In a process of its own, which what was wrong here ended.
-    code = f"from a2d_tf.data import frames; print(frames.count({str(path)!r}))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "10\n"), done.stderr
+@pytest.mark.parametrize("name, codec", [("a.flv", "flv"), ("a.mpg.mp4", "mpeg2video")])
+def test_containers_that_list_no_streams_at_their_start(tmp_path, name, codec):
+    path = write_film(tmp_path / name.replace(".mp4", ""), scene(10), codec, ticks=25)
+    assert frames.count(path.rename(tmp_path / name)) == 10
 
 
 def test_a_film_begins_at_zero_though_its_clock_does_not_or_there_is_none(tmp_path):
@@ -132,7 +124,7 @@ def test_decoding_from_a_frame_on_is_the_rest_of_decoding_all(film, name):
     with decoder.Video(path, "") as video:
         timeline = video.timeline(1e9)
     np.testing.assert_array_equal(timeline.seconds, seconds)
-    assert (len(timeline.keys) > 2) == (name in SOUGHT + ("waves.mkv",))
+    assert (len(timeline.stamps) > 0) == (name in SOUGHT + ("waves.mkv",))
     for first in (0, 1, 7, 8, 9, COUNT // 2, COUNT - 1, COUNT):
         later, frames_later = pictures(path, first, timeline)
         assert later == seconds[first:]

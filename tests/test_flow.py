@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import flow_quality
-from a2d_tf.data.flow import METHODS, Flow, fit, resize_frame
+from a2d_tf.data.flow import METHODS, Flow, fit, photometric_errors, resize_frame
 
 
 def shifted_pair(u, v, size=(96, 128), margin=24):
@@ -109,12 +108,12 @@ def by_hand(previous, current, u, v):
 @pytest.mark.parametrize("u, v", [(0, 0), (3, 0), (-4, 4)])
 def test_true_flow_leaves_only_the_border_and_wrong_flow_explains_nothing(u, v):
     frames = pair(u, v)
-    still, warped = flow_quality.photometric_errors(*frames, constant(u, v))
+    still, warped = photometric_errors(*frames, constant(u, v))
     assert still == pytest.approx(by_hand(*frames, 0, 0), rel=1e-6)
     assert warped == pytest.approx(by_hand(*frames, u, v), rel=1e-4, abs=1e-4)
     assert warped <= 0.3 * still
     for wrong in ((-3, -1), (1, 3), (3, -1)):
-        still, warped = flow_quality.photometric_errors(*pair(3, 1), constant(*wrong))
+        still, warped = photometric_errors(*pair(3, 1), constant(*wrong))
         assert warped > 0.9 * still
 
 
@@ -122,10 +121,8 @@ def test_what_is_measured_is_what_the_record_keeps():
     """Motion beyond 64 pixels is cut, and small motion beside large is coarse."""
     frames = pair(0, 0, (40, 120))
     flow = constant(100, 0, (40, 120))
-    assert flow_quality.photometric_errors(*frames, flow)[1] == pytest.approx(
-        by_hand(*frames, 64, 0), rel=1e-4
-    )
+    assert photometric_errors(*frames, flow)[1] == pytest.approx(by_hand(*frames, 64, 0), rel=1e-4)
     flow = constant(0.2, 0, (40, 120))  # below half a quantum of 64 / 127
     flow[-1, -1] = 64, 0
-    still, warped = flow_quality.photometric_errors(*frames, flow)
+    still, warped = photometric_errors(*frames, flow)
     assert still == 0 and 0 < warped * 40 * 120 < 256  # of one pixel alone

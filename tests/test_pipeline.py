@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from a2d_tf.core.config import Config, LearningConfig, ModelConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import augment, pipeline, records
+from a2d_tf.data import pipeline, records
 
 
 def config(frames=3, height=64, width=96, **learning):
@@ -46,13 +46,16 @@ def example(**override):
 
 
 def warp(parts, window, flip):
-    made = augment.warp(*map(tf.constant, parts), window=tf.constant(window, tf.float32), flip=flip)
+    made = pipeline.warp(
+        *map(tf.constant, parts), window=tf.constant(window, tf.float32), flip=flip
+    )
     return [part.numpy() for part in made]
 
 
 def augmented(given, seed, **changes):
     off = dict(flip=False, scale_jitter=0.0, colour_jitter=0.0)
-    return augment.augment(given, tf.constant(seed, tf.int64), **{**off, **changes})
+    learning = LearningConfig(**{**off, **changes})
+    return pipeline.augment(given, tf.constant(seed, tf.int64), learning)
 
 
 def extent(image):
@@ -84,27 +87,24 @@ def panning():
 # One map for all parts.
 
 
-def test_the_whole_frame_is_the_identity():
+def test_the_whole_frame_is_the_identity_or_its_mirror():
     rng = np.random.default_rng(0)
-    parts = (
+    rgb, flow, boxes, masks = parts = (
         rng.integers(0, 256, (3, 20, 31, 3), np.uint8),
         rng.normal(0, 5, (3, 20, 31, 2)).astype(np.float32),
         np.float32([[1, 2, 7.5, 9]]),
         rng.integers(0, 2, (1, 20, 31), np.uint8),
     )
-    for made, part in zip(warp(parts, [0, 0, 20, 31], False), parts):
-        np.testing.assert_allclose(made, part, atol=2e-5)
-        assert made.dtype == part.dtype
-
-
-def test_a_mirror_moves_all_parts_and_negates_u():
-    rgb, flow, boxes, masks = scene()
-    made = warp((rgb, flow, boxes, masks), [0, 0, 32, 48], True)
-    assert (made[0] == rgb[:, :, ::-1]).all()
-    np.testing.assert_allclose(made[1][..., 0], -flow[:, :, ::-1, 0], atol=1e-5)
-    np.testing.assert_allclose(made[1][..., 1], flow[:, :, ::-1, 1], atol=1e-5)
-    assert made[2].tolist() == [[8, 18, 20, 36]]
-    assert (made[3] == masks[:, :, ::-1]).all()
+    mirrored = (
+        rgb[:, :, ::-1],
+        flow[:, :, ::-1] * np.float32([-1, 1]),
+        np.float32([[1, 22, 7.5, 29]]),
+        masks[:, :, ::-1],
+    )
+    for flip, expected in ((False, parts), (True, mirrored)):
+        for made, part in zip(warp(parts, [0, 0, 20, 31], flip), expected):
+            np.testing.assert_allclose(made, part, atol=2e-5)
+            assert made.dtype == part.dtype
 
 
 @pytest.mark.parametrize(
@@ -133,8 +133,9 @@ def test_outside_the_frame_is_zero():
     np.testing.assert_allclose(made[2], [[12, 18, 18, 27]], atol=1e-4)
 
 
-@pytest.mark.parametrize("flip", [False, True])
-@pytest.mark.parametrize("window", [[0, 0, 64, 96], [10, 20, 40, 60], [-8, -12, 80, 120]])
+@pytest.mark.parametrize(
+    "window, flip", [([0, 0, 64, 96], True), ([10, 20, 40, 60], False), ([-8, -12, 80, 120], True)]
+)
 def test_flow_still_explains_the_motion(window, flip):
     rgb, flow = panning()
     assert photometric_error(rgb, flow) < 0.01
@@ -145,13 +146,12 @@ def test_flow_still_explains_the_motion(window, flip):
         assert photometric_error(made[0], made[1] * np.float32(wrong)) > 4
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_augmentation_keeps_flow_and_boxes_right(seed):
+def test_augmentation_keeps_flow_and_boxes_right():
     rgb, flow = panning()
     masks = np.zeros((1, 64, 96), np.uint8)
     masks[:, 20:44, 32:64] = 1
     given = example(rgb=rgb, flow=flow, boxes=np.float32([[20, 32, 44, 64]]), masks=masks)
-    made = augmented(given, [seed, 5], flip=True, scale_jitter=0.3, colour_jitter=0.1)
+    made = augmented(given, [1, 5], flip=True, scale_jitter=0.3, colour_jitter=0.1)
     assert not np.allclose(made["flow"][1, 32, 48], [6, -4], atol=0.05)
     assert photometric_error(made["rgb"].numpy(), made["flow"].numpy()) < 0.6
     np.testing.assert_allclose(extent(made["masks"][0].numpy()), made["boxes"][0], atol=0.75)
@@ -159,27 +159,25 @@ def test_augmentation_keeps_flow_and_boxes_right(seed):
 
 def test_augmentation_mirrors_half_of_the_clips():
     given = example()
-    draws = [float(augmented(given, [1, i], flip=True)["boxes"][0, 1]) for i in range(60)]
+    draws = [float(augmented(given, [1, i], flip=True)["boxes"][0, 1]) for i in range(30)]
     assert set(draws) == {12.0, 18.0}
-    assert 18 <= draws.count(12.0) <= 42
+    assert 8 <= draws.count(12.0) <= 22
 
 
 def test_windows_keep_the_aspect_and_nest_in_the_frame():
     scales = []
-    for i in range(60):
-        y, x, height, width = augment._random_window([64, 96], 0.4, tf.constant([7, i])).numpy()
+    for i in range(40):
+        y, x, height, width = pipeline._random_window([64, 96], 0.4, tf.constant([7, i])).numpy()
         assert height / 64 == pytest.approx(width / 96, rel=1e-5)
-        low, high = sorted([0.0, 64 - height])
-        assert low - 1e-3 <= y <= high + 1e-3
-        low, high = sorted([0.0, 96 - width])
-        assert low - 1e-3 <= x <= high + 1e-3
+        for start, rest in ((y, 64 - height), (x, 96 - width)):
+            assert min(0, rest) - 1e-3 <= start <= max(0, rest) + 1e-3
         scales.append(height / 64)
     assert 0.6 <= min(scales) < 0.7 and 1.3 < max(scales) <= 1.4
 
 
 def test_instances_cut_away_are_dropped_with_all_their_parts(monkeypatch):
     window = tf.constant([0.0, 0, 16, 24])
-    monkeypatch.setattr(augment, "_random_window", lambda *_: window)
+    monkeypatch.setattr(pipeline, "_random_window", lambda *_: window)
     boxes = np.float32(
         [
             [2, 2, 10, 10],  # whole
@@ -201,12 +199,12 @@ def test_instances_cut_away_are_dropped_with_all_their_parts(monkeypatch):
 
 def test_colour_jitter_leaves_what_lies_outside_the_frame(monkeypatch):
     window = tf.constant([-16.0, -24, 64, 96])
-    monkeypatch.setattr(augment, "_random_window", lambda *_: window)
+    monkeypatch.setattr(pipeline, "_random_window", lambda *_: window)
     given = example(rgb=np.full((3, 32, 48, 3), 100, np.uint8))
     inside = np.zeros((32, 48), bool)
     inside[8:24, 12:36] = True
     tints = set()
-    for i in range(8):
+    for i in range(6):
         made = augmented(given, [0, i], scale_jitter=0.5, colour_jitter=0.2)
         rgb = made["rgb"].numpy()
         assert not rgb[:, ~inside].any()
@@ -258,7 +256,7 @@ NOTHING = dict(
 def test_absent_rows_fill_up_and_background_is_known_where_all_instances_are(
     given, changed, annotated, mini_records, monkeypatch
 ):
-    monkeypatch.setattr(pipeline, "_parse", lambda *_: example(**given))
+    monkeypatch.setattr(records, "parse", lambda *_: example(**given))
     settings = config(height=32, width=48, max_instances=3)
     load = pipeline._loader(mini_records, settings, 4, lambda *_: example(**changed))
     made = load(tf.constant(5, tf.int64), tf.constant(b""))
@@ -385,25 +383,6 @@ def test_elements_are_the_records_own(mini_records):
         for code, box in zip(codes[:count], batch["boxes"][row]):
             own = whole["boxes"][whole["codes"] == code]
             assert (own == box).numpy().all(axis=1).any()
-
-
-def test_a_code_of_no_pair_is_named_with_its_frame(mini_records):
-    (path, *_) = mini_records.shards("train")
-    serialized = next(records.read_shard(path))
-    example = tf.train.Example.FromString(serialized)
-    video = example.features.feature["video"].bytes_list.value[0]
-    labels = mini_records.label_space
-    assert 14 not in labels.codes
-    example.features.feature["codes"].int64_list.value[0] = 14
-
-    def parsed(data):
-        found = tf.data.Dataset.from_tensors(data).map(lambda x: pipeline._parse(x, 3, labels))
-        with records.naming("some.tfrecord"):
-            return next(iter(found))
-
-    assert parsed(serialized)["video"] == video
-    with pytest.raises(InputError, match=f"some.tfrecord: .*no valid pair.*14.*{video.decode()}"):
-        parsed(example.SerializeToString())
 
 
 def test_the_same_seed_gives_the_same_batches(mini_records, stream):

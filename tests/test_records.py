@@ -228,7 +228,7 @@ def test_unusable_folders_of_records(tmp_path):
         with pytest.raises(InputError, match=f"manifest.json: {field}.*build the records"):
             manifest_of(tmp_path, **{field: value})
     manifest_of(tmp_path)
-    for data, problem in ((b"ab", "damaged"), (bytes(32), "32 bytes instead of 16")):
+    for data, problem in ((b"ab", "2 bytes instead of 16"), (bytes(32), "32 bytes instead of 16")):
         (tmp_path / "t.tfrecord").write_bytes(data)
         refused(f"t.tfrecord: .*{problem}")
     (tmp_path / "t.tfrecord").unlink()

@@ -17,9 +17,10 @@ from a2d_files import grey_frames, moving_frames, write_images
 
 from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.labels import A2D
-from a2d_tf.data import clips, convert
+from a2d_tf.data import convert
 from a2d_tf.data.flow import Flow, fit, resize_frame
 from a2d_tf.data.release import Release
+from a2d_tf.data.sources import clip_sources, clips_of
 from a2d_tf.serving.served_network import ServedNetwork
 from a2d_tf.video import streaming, video_files
 from a2d_tf.video.predictor import Predictor
@@ -110,7 +111,7 @@ def slide(model, frames, known):
     flows = [np.zeros((*frames[0].shape[:2], 2), np.float32)]
     flows += [between(*pair) for pair in zip(frames, frames[1:])]
     for key in range(1, count + 1):
-        sources, missing = clips.clip_sources(key, known["frames"], known["clip_stride"], count)
+        sources, missing = clip_sources(key, known["frames"], known["clip_stride"], count)
         rgb = np.stack([frames[source - 1] for source in sources])
         flow = np.stack([flows[s - 1] * (not lost) for s, lost in zip(sources, missing)])
         yield {name: x.numpy() for name, x in model.serve(rgb[None], flow[None]).items()}
@@ -271,7 +272,7 @@ def test_answers_are_those_of_the_records_clips(mini_records):
         facts(network),
     )
     assert len(list(streaming.answers(recorder, frames))) == shown.frames
-    records = list(clips.clips_of(release, settings, shown, None))
+    records = list(clips_of(release, settings, shown, None))
     assert len(records) >= 3
     for record in records:
         clip = np.stack(record.rgb)[None], np.stack(record.flow)[None]

@@ -47,9 +47,9 @@ def _row(field, meaning):
 
 
 def _values(field):
-    low, high = map(field.metadata.get, ("low", "high"))
-    if field.metadata.get("choices"):
-        return ", ".join(f"`{choice}`" for choice in field.metadata["choices"])
+    low, high = map(field.metadata.get, ("lower_bound", "upper_bound"))
+    if "enum_values" in field.metadata:
+        return ", ".join(f"`{choice}`" for choice in field.metadata["enum_values"])
     if high is not None:
         return f"{low} to {high}"
     return "" if low is None else f"{low} or more"

@@ -21,11 +21,11 @@ from a2d_tf.core import command_line, workers
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.data import check, convert
-from a2d_tf.data.clips import ConversionSettings
+from a2d_tf.data import convert
 from a2d_tf.data.flow import METHODS
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.release import Release
+from a2d_tf.data.sources import ConversionSettings, check
 
 if TYPE_CHECKING:
     from a2d_tf.annotations.annotated_videos import AnnotatedVideos
@@ -161,7 +161,7 @@ def main(argv: list[str], builder: convert.Builder | None = None) -> int:
     """Check or convert; `builder` as for `convert.convert`."""
     if _CHECK.value:
         command_line.require(argv)
-        report = check.check(open_source(), _WORKERS.value)
+        report = check(open_source(), _WORKERS.value)
         print(report.text())
         return 1 if report.problems and _ON_ERROR.value == "fail" else 0
     command_line.require(argv, output=_OUTPUT.value)

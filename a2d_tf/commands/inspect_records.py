@@ -48,11 +48,10 @@ def main(argv: list[str]) -> None:
     devices.hide_gpus()
     label_space = manifest.label_space
     splits = manifest.splits if _SPLIT.value == "all" else [_SPLIT.value]
-    shards = [(split, shard) for split in splits for shard in manifest.shards(split)]
     summaries = {split: inspection.Summary() for split in splits}
     boxes = inspection.Boxes((manifest.image_height, manifest.image_width))
     rows, decode = [], bool(_JSON.value or _DRAW.value)
-    for split, fields, truth in inspection.read(shards, _LIMIT.value, decode):
+    for split, fields, truth in inspection.read(manifest, splits, _LIMIT.value, decode):
         summaries[split].add(truth)
         boxes.add(truth)
         if _JSON.value:

@@ -1,4 +1,4 @@
-"""Ops and optimizers of tensorflow-addons, or equivalents where it cannot be installed.
+"""Optimizers of tensorflow-addons, or equivalents where it cannot be installed.
 
 tensorflow-addons ends at TensorFlow 2.15 and Python 3.11. Like its optimizers, these derive from
 Keras's legacy ones; they compute the same and read each other's checkpoints.
@@ -7,7 +7,7 @@ Keras's legacy ones; they compute the same and read each other's checkpoints.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import tensorflow as tf
@@ -19,33 +19,6 @@ try:
         import tensorflow_addons as tfa
 except ImportError:
     tfa = None
-
-
-def own_dense_image_warp(image: tf.Tensor, flow: tf.Tensor) -> tf.Tensor:
-    """Warp an image by dense flow: output[y, x] = image[(y, x) - flow[y, x]], bilinear.
-
-    Outside of the image its edge is repeated.
-
-    Args:
-      image: float32 [B, H, W, C], H and W at least 2.
-      flow: float32 [B, H, W, 2], rows and columns in pixels.
-
-    Returns:
-      float32 [B, H, W, C].
-    """
-    size = tf.shape(image)[1:3]
-    grid = tf.stack(tf.meshgrid(tf.range(size[0]), tf.range(size[1]), indexing="ij"), axis=-1)
-    positions = tf.cast(grid, flow.dtype) - flow
-    first = tf.clip_by_value(tf.floor(positions), 0.0, tf.cast(size - 2, flow.dtype))
-    part = tf.cast(tf.clip_by_value(positions - first, 0.0, 1.0), image.dtype)
-    first = tf.cast(first, tf.int32)
-
-    def row(down):
-        left, right = (tf.gather_nd(image, first + [down, i], batch_dims=1) for i in (0, 1))
-        return left + part[..., 1:] * (right - left)
-
-    upper, lower = row(0), row(1)
-    return upper + part[..., :1] * (lower - upper)
 
 
 class _DecoupledDecay:
@@ -85,24 +58,14 @@ class _DecoupledDecay:
             var.assign_sub(apply_state[var.device, var.dtype.base_dtype]["weight_decay"] * var)
         return super()._resource_apply_dense(grad, var, apply_state=apply_state)
 
-    def _resource_apply_sparse_duplicate_indices(self, *arguments, **named):
-        raise NotImplementedError("sparse gradients, with decoupled weight decay")
-
 
 class OwnAdamW(_DecoupledDecay, tf.keras.optimizers.legacy.Adam):
     """Adam with decoupled weight decay, a number or schedule, not times the learning rate."""
-
-    def __init__(self, weight_decay: float | Callable, **arguments: Any) -> None:
-        super().__init__(weight_decay, name="AdamW", **arguments)
 
 
 class OwnSGDW(_DecoupledDecay, tf.keras.optimizers.legacy.SGD):
     """SGD with decoupled weight decay, as of `OwnAdamW`."""
 
-    def __init__(self, weight_decay: float | Callable, **arguments: Any) -> None:
-        super().__init__(weight_decay, name="SGDW", **arguments)
 
-
-dense_image_warp = tfa.image.dense_image_warp if tfa else own_dense_image_warp
 AdamW = tfa.optimizers.AdamW if tfa else OwnAdamW
 SGDW = tfa.optimizers.SGDW if tfa else OwnSGDW

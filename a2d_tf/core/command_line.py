@@ -6,7 +6,6 @@ the line. The help leaves out the flags of libraries.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import gc
 import logging
@@ -151,8 +150,8 @@ def _describe(error):
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     # TensorFlow's messages have many lines.
-    lines = str(error).strip().splitlines()
-    return f"unexpected {type(error).__name__}" + (f": {lines[0][:1000]}" if lines else "")
+    first, _, _ = str(error).strip().partition("\n")
+    return f"unexpected {type(error).__name__}" + (f": {first[:1000]}" if first else "")
 
 
 def parse(words: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> list[str]:
@@ -173,18 +172,13 @@ def parse(words: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> 
     expanded = _expanded(words[1:], places)
     try:
         return flag_values([words[0], *expanded])
-    except flags.UnrecognizedFlagError as error:
-        named = error.flagname
-        known = [name for flag in flag_values for name in (flag, f"no{flag}") if len(flag) > 1]
-        near = difflib.get_close_matches(named, known, 1, 0.75)
-        hint = f"did you mean --{near[0]}?" if near else "--help shows the flags"
-        problem = f"there is no flag --{named}; {hint}"
     except (flags.Error, ValueError) as error:  # a ValueError where --noflag has a value
-        problem = " ".join(str(error).split())
-        problem = re.sub(r"\('Non-boolean argument.*", "neither true nor false", problem)
+        problem = re.sub(
+            r"\('Non-boolean argument.*", "neither true nor false", " ".join(str(error).split())
+        )
         found = re.search(r"--(\w+(=.*?(?=[:\s]))?)", problem)
-        named = found[1] if found else ""
-    raise flags.Error(places.get(named, "") + problem)
+        named = getattr(error, "flagname", found[1] if found else "")
+        raise flags.Error(places.get(named, "") + problem) from error
 
 
 def _expanded(words, places, inside=()):
@@ -286,11 +280,7 @@ def help_text(module: str, short: bool) -> str:
         if short:
             names = " ".join(f"--{flag.name}" for flag in by_module[name])
             lines += textwrap.wrap(
-                names,
-                _WIDTH,
-                initial_indent="  ",
-                subsequent_indent="  ",
-                break_on_hyphens=False,
+                names, _WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
             )
         else:
             lines += map(_described, by_module[name])

@@ -12,7 +12,7 @@ import inspect
 import math
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from absl import flags
@@ -23,6 +23,10 @@ from a2d_tf.core.files import write_text
 
 PRECISIONS = ["float32", "mixed_bfloat16", "mixed_float16"]
 NORMS = ["frozen_bn", "frozen_stats", "bn", "group_norm", "none"]
+# Names of registries in model/backbones, so that a wrong one is refused before TensorFlow loads.
+BACKBONES = [*(f"resnet{n}" for n in (14, 26, 50, 101, 152)), "efficientnet_lite0"]
+CONVENTIONS = ["own", "matterport", "keras_resnet101", "efficientnet_lite0"]
+PUBLISHED = ["coco", "imagenet", "lite0"]
 EVALUATION_BATCH = 8
 _MAX_ANCHOR_SIZES = 8  # of a pyramid level
 _CHANNELS = (8, 2048)
@@ -33,11 +37,9 @@ _SHARE = (0, 1)
 
 def _setting(default, values):
     """Return a field; `values` is a list of choices, or (lowest, highest), None for no limit."""
-    choices = values if isinstance(values, list) else None
-    low, high = values if isinstance(values, tuple) else (None, None)
-    return dataclasses.field(
-        default=default, metadata={"choices": choices, "low": low, "high": high}
-    )
+    names = ("enum_values",) if isinstance(values, list) else ("lower_bound", "upper_bound")
+    limits = zip(names, [values] if isinstance(values, list) else values)  # as absl names them
+    return dataclasses.field(default=default, metadata=dict(limits))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,8 +49,7 @@ class ModelConfig:
     Attributes:
       image_height: Input height in pixels, a multiple of 32.
       image_width: Input width in pixels, a multiple of 32.
-      backbone: Backbone of both streams: resnet14, resnet26, resnet50, resnet101, resnet152 or
-        efficientnet_lite0.
+      backbone: Backbone of both streams.
       width_multiplier: Factor on the backbone's channels.
       norm: Normalisation of the backbones, and of heads that have one: frozen batch norm; batch
         norm with frozen statistics and trained scale and offset; batch norm; group norm; none.
@@ -86,12 +87,12 @@ class ModelConfig:
 
     image_height: int = _setting(256, (32, MAX_SIDE))
     image_width: int = _setting(256, (32, MAX_SIDE))
-    backbone: str = "resnet101"
+    backbone: str = _setting("resnet101", BACKBONES)
     width_multiplier: float = _setting(1.0, (0.125, 4))
     norm: str = _setting("frozen_bn", NORMS)
     flow_norm: str = _setting("same", ["same", *NORMS])
-    rgb_convention: str = "own"
-    flow_convention: str = "own"
+    rgb_convention: str = _setting("own", CONVENTIONS)
+    flow_convention: str = _setting("own", CONVENTIONS)
     stride_in_1x1: bool = True
     pixel_scale: float = _setting(1.0, (1e-6, 1000))
     flow_scale: float = _setting(16.0, (1e-6, 1000))
@@ -313,29 +314,13 @@ def help_of(section: type) -> dict[str, str]:
     return {name: " ".join(text.split()) for name, text in found}
 
 
-_DEFINE = {
+_DEFINE: dict[str, Callable] = {
     "bool": flags.DEFINE_bool,
+    "enum": flags.DEFINE_enum,
     "float": flags.DEFINE_float,
     "int": flags.DEFINE_integer,
     "str": flags.DEFINE_string,
 }
-
-
-def _define(name: str, flag_values: flags.FlagValues) -> None:
-    """Define a flag for each field of a section."""
-    texts = help_of(SECTIONS[name])
-    # --help groups flags by the name of their module.
-    options = {"flag_values": flag_values, "module_name": command_line.SETTINGS + name}
-    for field in dataclasses.fields(SECTIONS[name]):
-        text, choices = texts.get(field.name, ""), field.metadata.get("choices")
-        bounds = {}
-        if field.type in ("int", "float"):
-            low, high = field.metadata.get("low"), field.metadata.get("high")
-            bounds = {"lower_bound": low, "upper_bound": high}
-        if choices:
-            flags.DEFINE_enum(field.name, field.default, choices, text, **options)
-        else:
-            _DEFINE[str(field.type)](field.name, field.default, text, **options, **bounds)
 
 
 def parse_anchors(text: str, flag: str) -> tuple[tuple[float, ...], ...]:
@@ -365,6 +350,20 @@ def parse_anchors(text: str, flag: str) -> tuple[tuple[float, ...], ...]:
     return levels
 
 
+def check_weights(**values: str | None) -> None:
+    """Raise an InputError where a word for --init_rgb or --init_flow names no weights and no file.
+
+    Args:
+      values: {flag: its value}.
+    """
+    for flag, value in values.items():
+        if re.fullmatch(r"\w+", value or "") and value not in PUBLISHED:
+            if not os.path.exists(str(value)):
+                raise InputError(
+                    f"--{flag}={value}: no such file, and there are {', '.join(PUBLISHED)}"
+                )
+
+
 @dataclasses.dataclass(frozen=True)
 class Config:
     """All settings of a run."""
@@ -380,7 +379,13 @@ class Config:
     ) -> None:
         """Define a flag for each field of the named sections."""
         for section in sections:
-            _define(section, flag_values)
+            # --help groups flags by the name of their module.
+            common = dict(flag_values=flag_values, module_name=f"{command_line.SETTINGS}{section}")
+            texts = help_of(SECTIONS[section])
+            for field in dataclasses.fields(SECTIONS[section]):
+                kind = "enum" if "enum_values" in field.metadata else str(field.type)
+                limits = {**field.metadata, "help": texts[field.name]}
+                _DEFINE[kind](field.name, field.default, **limits, **common)
 
     @staticmethod
     def define_checkpoint() -> flags.FlagHolder:
@@ -481,25 +486,26 @@ class Config:
         Raises:
           InputError: a setting is out of range, or contradicts another.
         """
-        for name in SECTIONS:
-            section = getattr(self, name)
+        for section in map(self.__getattribute__, SECTIONS):
             for field in dataclasses.fields(section):
-                _check_range(field, getattr(section, field.name))
+                value = getattr(section, field.name)
+                choices, low, high = map(
+                    field.metadata.get, ("enum_values", "lower_bound", "upper_bound")
+                )
+                if choices and value not in choices:
+                    raise InputError(f"--{field.name}={value}: there are {', '.join(choices)}")
+                # A comparison with NaN is false.
+                if isinstance(value, float) and not -math.inf < value < math.inf:
+                    raise InputError(f"--{field.name}={value} is not finite")
+                if (low is not None and value < low) or (high is not None and value > high):
+                    raise InputError(
+                        f"--{field.name}={value} is not in the range {low} to {high or 'any'}"
+                    )
         parse_anchors(self.model.anchor_sizes, "anchor_sizes")
         problem = _contradiction(self.model, self.learning)
         if problem:
             raise InputError(problem)
         return self
-
-
-def _check_range(field, value):
-    choices, low, high = map(field.metadata.get, ("choices", "low", "high"))
-    if choices and value not in choices:
-        raise InputError(f"--{field.name}={value}: there are {', '.join(choices)}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"--{field.name}={value} is not finite")
-    if (low is not None and value < low) or (high is not None and value > high):
-        raise InputError(f"--{field.name}={value} is not in the range {low} to {high or 'any'}")
 
 
 def _contradiction(model, learning):

@@ -23,7 +23,6 @@ from a2d_tf.core.errors import InputError
 
 _CGROUP_LIMITS = ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes")
 _NVIDIA, _DISPLAY = "0x10de", "0x03"  # PCI vendor, and the class of display controllers
-_TF32 = (8, 0)  # the least compute capability whose float32 products are in TF32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,12 +122,9 @@ def _listed():
         text = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return []
-    rows = [line.rpartition(",") for line in text.splitlines() if "," in line]
-    # Gpus that share the host's memory report '[N/A]'.
-    return [
-        Gpu(name.strip(), int(size) << 20 if size.strip().isdigit() else None)
-        for name, _, size in rows
-    ]
+    rows = [map(str.strip, line.rpartition(",")[::2]) for line in text.splitlines() if "," in line]
+    # Cards that share the host's memory report '[N/A]'.
+    return [Gpu(name, int(size) << 20 if size.isdigit() else None) for name, size in rows]
 
 
 def _found(root):
@@ -136,18 +132,11 @@ def _found(root):
     nodes = glob.glob(f"{root}/dev/nvidia[0-9]*")
     on_bus = [
         folder
-        for folder in glob.glob(f"{root}/sys/bus/pci/devices/*")
-        if _text(f"{folder}/vendor").startswith(_NVIDIA)
-        and _text(f"{folder}/class").startswith(_DISPLAY)
+        for folder in pathlib.Path(root, "sys/bus/pci/devices").glob("*")
+        if (folder / "vendor").read_text().startswith(_NVIDIA)
+        and (folder / "class").read_text().startswith(_DISPLAY)
     ]
     return [Gpu() for _ in nodes or on_bus]
-
-
-def _text(path):
-    try:
-        return pathlib.Path(path).read_text()
-    except OSError:
-        return ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,12 +156,9 @@ class Devices:
             return f"device: CPU, {cores()} cores, {memory() / 2**30:.0f} GB, {precision}"
         counts = collections.Counter(self.gpus[:used])
         parts = [f"{count} x {gpu.name}{_size(gpu.memory)}" for gpu, count in counts.items()]
-        rounds = any((gpu.capability or (0, 0)) >= _TF32 for gpu in counts)
-        if rounds and precision == "float32":
-            import tensorflow as tf
-
-            if tf.config.experimental.tensor_float_32_execution_enabled():
-                precision += " with products in TF32"
+        # Cards from this capability on multiply float32 in TF32, which TensorFlow allows.
+        if precision == "float32" and any((gpu.capability or (0,)) >= (8, 0) for gpu in counts):
+            precision += " with products in TF32"
         return f"device: {', '.join([*parts, precision])}"
 
     def announce(self, precision: str, used: int = 1) -> None:
@@ -209,14 +195,9 @@ def prepare(device: str = "auto", deterministic: bool = True) -> Devices:
     if deterministic:
         tf.config.experimental.enable_op_determinism()
     sizes = {card.name: card.memory for card in nvidia_cards()} if gpus else {}
-    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
-    return Devices(
-        tuple(
-            Gpu(name, sizes.get(name), info.get("compute_capability"))
-            for info in details
-            for name in (info.get("device_name", "GPU"),)
-        )
-    )
+    details = map(tf.config.experimental.get_device_details, gpus)
+    named = [(info.get("device_name", "GPU"), info.get("compute_capability")) for info in details]
+    return Devices(tuple(Gpu(name, sizes.get(name), capability) for name, capability in named))
 
 
 def hide_gpus() -> None:

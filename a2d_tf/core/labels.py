@@ -106,17 +106,16 @@ class LabelSpace:
         """Return the 1-based (actor, action) of codes, both 0 for code 0."""
         return codes // self.base, codes % self.base
 
-    def knows(self, codes: Any) -> Any:
-        """Return whether codes have an actor and an action, be they a valid pair or not."""
-        actor, action = self.split(codes)
-        of_actor = (actor >= 1) & (actor <= len(self.actors))
-        return of_actor & (action >= 1) & (action <= len(self.actions))
+    def knows(self, code: int) -> bool:
+        """Return whether a code has an actor and an action, be they a valid pair or not."""
+        actor, action = self.split(code)
+        return 1 <= actor <= len(self.actors) and 1 <= action <= len(self.actions)
 
     def name(self, code: int) -> str:
         """Return the name of a code, such as 'adult-running'."""
         if code == 0:
             return "background"
-        actor, action = divmod(int(code), self.base)
+        actor, action = self.split(int(code))
         return f"{self.actors[actor - 1]}-{self.actions[action - 1]}"
 
     @functools.cached_property

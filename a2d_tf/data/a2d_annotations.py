@@ -92,33 +92,28 @@ class _Hdf5:
 
     def __init__(self, path, file, size):
         self._path, self._file, self._size = path, file, size
-        self._fields = {}
         self._counter = "instance" if "instance" in file else "id"
-        self._count = self._claimed(self._counter)
-        self._notes = []
+        self._count, self._notes = None, []
 
     def annotation(self, label_space: LabelSpace) -> Annotation:
         """Return the file's annotation."""
-        numbered = self._counter == "instance"
-        rows = self._distinct() if numbered else np.arange(self._count)
-        codes = self._column("id")[rows]
+        numbers = self._rows(self._counter)
+        numbered, rows = self._counter == "instance", np.arange(len(numbers))
+        if numbered:
+            rows = self._distinct(numbers)
+        codes = (self._rows("id") if numbered else numbers)[rows]
         self._check_codes("id", codes, label_space.codes)
-
+        width_height = self._size[::-1]
         if "reS_id" in self._file or not numbered:
-            label_map = self._read("reS_id", self._size[::-1]).T
+            data, shape = self._array("reS_id")
+            if shape != width_height:
+                raise self._error("reS_id", f"has HDF5 shape {shape}, not {width_height}")
+            label_map = data[()].T
             self._check_codes("reS_id", label_map, (0, *label_space.codes))
-
-        stored, width_height = self._stored("reMask"), self._size[::-1]
-        squeezed = [width_height] if stored == 1 else []
-        masks = self._read("reMask", (stored, *width_height), *squeezed)
-        masks = masks.reshape(stored, *width_height).transpose(0, 2, 1)[rows] != 0
+        masks = self._rows("reMask", width_height).transpose(0, 2, 1)[rows] != 0
         for i in np.flatnonzero(~masks.any(axis=(1, 2))):
             raise self._error("reMask", f"the mask of instance {rows[i] + 1} is empty")
-
-        stored = self._stored("reBBox")
-        corners = self._read("reBBox", (4, stored), *([(4,)] if stored == 1 else []))
-        boxes = self._boxes(corners.reshape(4, stored).T, rows)
-
+        boxes = self._boxes(self._rows("reBBox", (4,), axis=1)[rows], rows)
         if "reS_id" not in self._file:
             label_map = paint(masks, codes, label_space.code_dtype)
             self._notes.append("'reS_id' is missing: painted from the masks, smaller over larger")
@@ -135,68 +130,54 @@ class _Hdf5:
             f"{self._path}: '{field}': {problem}; mend the file or restore it from the release"
         )
 
-    def _field(self, field):
-        """Return (data set, shape) of a numeric array; cached, because h5py is slow."""
-        if field not in self._fields:
-            data = self._file.get(field)
-            if data is None:
-                raise self._error(field, "field missing")
-            if not isinstance(data, h5py.Dataset) or data.dtype.kind not in "buif":
-                raise self._error(field, "not an array of numbers")
-            # MATLAB writes an empty array as the list of its dimensions, marked by this attribute.
-            self._fields[field] = data, (0,) if data.attrs.get("MATLAB_empty", 0) else data.shape
-        return self._fields[field]
+    def _array(self, field):
+        """Return the data set of numbers, and its shape."""
+        data = self._file.get(field)
+        if data is None:
+            raise self._error(field, "field missing")
+        if not isinstance(data, h5py.Dataset) or data.dtype.kind not in "buif":
+            raise self._error(field, "not an array of numbers")
+        # MATLAB writes an empty array as the list of its dimensions, marked by this attribute.
+        return data, (0,) if data.attrs.get("MATLAB_empty", 0) else data.shape
 
-    def _claimed(self, field):
-        """Return the number of instances by an array's shape, whose axis is dropped if N = 1."""
-        _, shape = self._field(field)
-        if 0 in shape:
-            return 0
-        if field in ("reMask", "reBBox"):
-            dimensions, axis = (3, 0) if field == "reMask" else (2, 1)
-            number = shape[axis] if len(shape) == dimensions else 1
-        else:
-            number = math.prod(shape)
+    def _rows(self, field, shape=(), axis=0):
+        """Read [N, *shape], where `axis` of the file is that of instances, absent if there is one.
+
+        The first field that is read tells their number. If it numbers them, others may hold more.
+        """
+        data, found = self._array(field)
+        count = math.prod(found)
+        if shape and count:
+            count = found[axis] if len(found) > len(shape) else 1
         most = min(MAX_INSTANCES, MAX_MASK_PIXELS // math.prod(self._size))
-        if number > most:
-            raise self._error(field, f"claims {number} instances, more than {most}")
-        return number
+        if count > most:
+            raise self._error(field, f"claims {count} instances, more than {most}")
+        if self._count is None:
+            self._count = count
+        elif self._counter == "instance" and count > self._count:
+            self._notes.append(
+                f"'{field}' holds {count} instances, 'instance' numbers {self._count}: the surplus "
+                "is dropped"
+            )
+        else:
+            count = self._count
+        whole = (*shape[:axis], count, *shape[axis:])
+        if count == 0 and 0 in found:
+            return np.zeros((0, *shape))
+        squeezed = [shape] if shape and count == 1 else []
+        if found not in [whole, *squeezed, *([] if shape else [(1, count), (count, 1)])]:
+            wanted = f"{whole}, for {self._count} instances ('{self._counter}')"
+            raise self._error(field, f"has HDF5 shape {found}, not {wanted}")
+        return np.moveaxis(data[()].reshape(whole), axis, 0)
 
-    def _stored(self, field):
-        """Return the number of instances to read: the file's, or more if it numbers them."""
-        claimed = self._claimed(field)
-        if self._counter != "instance" or claimed <= self._count:
-            return self._count
-        self._notes.append(
-            f"'{field}' holds {claimed} instances, 'instance' numbers {self._count}: the surplus "
-            "is dropped"
-        )
-        return claimed
-
-    def _column(self, field):
-        """Read an array of one number per instance."""
-        stored = self._stored(field)
-        return self._read(field, (1, stored), (stored, 1), (stored,)).reshape(stored)
-
-    def _distinct(self):
+    def _distinct(self, numbers):
         """Return the indices of the instances whose number no earlier one has."""
-        numbers = self._column("instance")
         _, first = np.unique(numbers, return_index=True)
         for i in sorted(set(range(len(numbers))) - set(first)):
             self._notes.append(
                 f"'instance' has number {numbers[i]:g} again: its later instance is dropped"
             )
         return np.sort(first)
-
-    def _read(self, field, *shapes):
-        """Read an array if its shape is one of `shapes`, of which the first is the usual one."""
-        data, shape = self._field(field)
-        if 0 in shapes[0] and 0 in shape:
-            return np.zeros(shapes[0])
-        if shape not in shapes:
-            wanted = f"{shapes[0]}, for {self._count} instances ('{self._counter}')"
-            raise self._error(field, f"has HDF5 shape {shape}, not {wanted}")
-        return data[()]
 
     def _check_codes(self, field, codes, known):
         is_known = np.zeros(1 << 16, bool)  # a table: np.isin is as slow as reading the file
@@ -211,7 +192,7 @@ class _Hdf5:
 
     def _boxes(self, corners, rows):
         """Convert 1-based inclusive x1, y1, x2, y2 to half-open boxes, clipped to the frame."""
-        (height, width), corners = self._size, corners[rows]
+        height, width = self._size
         if not np.isfinite(corners).all():
             raise self._error("reBBox", "a corner is not finite")
         x1, y1, x2, y2 = corners.astype(np.float64).T

@@ -18,8 +18,8 @@ import logging
 import os
 import pathlib
 import re
-import secrets
 import shutil
+import tempfile
 from collections.abc import Iterable, Sequence
 from typing import Callable
 
@@ -29,17 +29,16 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest, load_json, locked, write_json
 from a2d_tf.core.workers import ALONE, Task, imap
 from a2d_tf.data import manifest as manifests
-from a2d_tf.data.clips import ClipRecord, ConversionSettings, Source, clips_of
-from a2d_tf.data.flow import Flow
+from a2d_tf.data.flow import Flow, photometric_errors
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.release import Video
+from a2d_tf.data.sources import ClipRecord, ConversionSettings, Source, clips_of
 
 logger = logging.getLogger(__name__)
 
 ON_ERROR = ("fail", "skip")
 PARTIAL = ".partial"
-_LOCK = "lock"  # of the process that publishes
-_QUALITY = ("frames", "error_still", "error_warped")
+_LOCK = ".lock"  # of the process that publishes; not in PARTIAL, which that removes
 _SIDECAR = {"fingerprint": str, "sha256": str, "skipped": list}
 
 
@@ -91,15 +90,14 @@ class Conversion:
         from a2d_tf.data import records  # late: only the workers need TensorFlow
 
         inputs = self.fingerprint(shard)
-        sidecar = self.finished(shard, inputs)
-        if sidecar is not None:
-            return sidecar
-        tally, skipped = _Tally(self.source), []
+        if finished := self.finished(shard, inputs):
+            return finished
+        tally = _Tally(self.source)
 
         def skip(path, error):
             if self.on_error == "fail":
                 raise error
-            skipped.append({"item": _item(self.source, path), "reason": str(error)})
+            tally.note("skipped", path, reason=str(error))
 
         def serialised():
             for video in shard.videos:
@@ -108,22 +106,12 @@ class Conversion:
                     yield records.encode(clip)
 
         path = self.output / PARTIAL / shard.name
-        # Process numbers alone may be the same on two machines that share a disk.
-        temporary = path.with_name(f"{shard.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-        try:
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            temporary = os.path.join(folder, shard.name)
             records.write_shard(temporary, serialised())
             os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        sidecar = {
-            "fingerprint": inputs,
-            "bytes": path.stat().st_size,
-            "sha256": file_digest(path),
-            **tally.counts,
-            "flow_quality": tally.flow_quality,
-            "skipped": skipped,
-            "mended": tally.mended,
-        }
+        size, digest = path.stat().st_size, file_digest(path)
+        sidecar = {"fingerprint": inputs, "bytes": size, "sha256": digest, **tally.sidecar}
         write_json(self.sidecar_path(shard), sidecar)
         return sidecar
 
@@ -207,16 +195,14 @@ def convert(
     Flow(settings.flow_method)  # fail early if the method is not installed
     _check_missing(source, on_error)
     conversion = Conversion(source, pathlib.Path(output), settings, on_error)
-    shards, partial = conversion.shards(), conversion.output / PARTIAL
-    published = conversion.output / manifests.NAME
+    shards, published = conversion.shards(), conversion.output / manifests.NAME
     if published.exists():
         return _check_complete(conversion, shards), False
     try:
-        partial.mkdir(parents=True, exist_ok=True)
-        _tidy(partial, shards, task)
+        (conversion.output / PARTIAL).mkdir(parents=True, exist_ok=True)
         own = dict((builder or build_all)(conversion, task.share(shards), workers))
         # Waits for a task that publishes now, after which there is a manifest, and no PARTIAL.
-        with locked(partial / _LOCK):
+        with locked(conversion.output / _LOCK):
             if published.exists():
                 return _check_complete(conversion, shards), True
             sidecars = _all_sidecars(conversion, shards, own)
@@ -247,24 +233,12 @@ def build_all(
 def _all_sidecars(conversion, shards, own):
     """Return the sidecars of all shards, in order, `own` among them; None if a shard is missing."""
     others = [shard for shard in shards if shard.name not in own]
-    if not all(conversion.sidecar_path(shard).exists() for shard in others):
-        return None  # without reading the files of every video
-    for shard in others:
-        own[shard.name] = conversion.finished(shard, conversion.fingerprint(shard))
-    sidecars = [own[shard.name] for shard in shards]
+    # First by existence: fingerprints read the files of every video.
+    if all(conversion.sidecar_path(shard).exists() for shard in others):
+        for shard in others:
+            own[shard.name] = conversion.finished(shard, conversion.fingerprint(shard))
+    sidecars = [own.get(shard.name) for shard in shards]
     return None if None in sidecars else sidecars
-
-
-def _tidy(partial, shards, task):
-    """Remove files that an interrupted run, or one with other settings, left behind.
-
-    Temporary files of a shard stay where other tasks may be writing them.
-    """
-    known = {_LOCK, *(name for shard in shards for name in (shard.name, f"{shard.name}.json"))}
-    names = tuple(shard.name for shard in shards) if task.count > 1 else ()
-    for path in partial.iterdir():
-        if path.name not in known and not path.name.startswith(names):
-            path.unlink(missing_ok=True)
 
 
 def _check_missing(source, on_error):
@@ -317,13 +291,12 @@ def _publish(conversion, shards, sidecars):
     for path in output.glob("*.tfrecord"):
         if path.name not in names and re.fullmatch(r"(train|test)-\d+-of-\d+\.tfrecord", path.name):
             path.unlink()  # published by an interrupted run with other settings
-    for path in output.glob(f"{manifests.NAME}.*.tmp"):
-        path.unlink()  # of a run that was killed while writing the manifest
     for shard in shards:
         with contextlib.suppress(FileNotFoundError):  # an interrupted run moved it
             os.replace(output / PARTIAL / shard.name, output / shard.name)
     settings = dataclasses.asdict(conversion.settings)
     del settings["shard_videos"]
+    frames, still, warped = (sum(s["flow_quality"][i] for s in sidecars) for i in range(3))
     Manifest(
         schema=manifests.SCHEMA,
         **settings,
@@ -331,7 +304,12 @@ def _publish(conversion, shards, sidecars):
         sizes=sizes,
         native_sizes=_total(sidecars, "native_sizes"),
         durations=_total(sidecars, "durations", key=int),
-        flow_quality=_flow_quality(sidecars),
+        flow_quality={
+            "frames": frames,
+            "error_still": round(still / max(frames, 1), 4),
+            "error_warped": round(warped / max(frames, 1), 4),
+            "gain_percent": round(100 * (1 - warped / still), 2) if still else None,
+        },
         files=[
             {"name": shard.name, "split": shard.split}
             | {field: sidecar[field] for field in ("records", "bytes", "sha256")}
@@ -354,47 +332,33 @@ def _counts(shards, sidecars, split):
     return {**sums, "pairs": _total(of_split, "pairs", key=int)}
 
 
-def _total(sidecars, tally, key=None):
+def _total(sidecars, name, key=None):
     """Sum counts over shards; return them as a dict ordered by key."""
-    total = sum((collections.Counter(s[tally]) for s in sidecars), collections.Counter())
-    return {name: total[name] for name in sorted(total, key=key)}
-
-
-def _flow_quality(sidecars):
-    """Return the manifest's `flow_quality` from the sums of the shards."""
-    frames, still, warped = (sum(s["flow_quality"][name] for s in sidecars) for name in _QUALITY)
-    return {
-        "frames": frames,
-        "error_still": round(still / max(frames, 1), 4),
-        "error_warped": round(warped / max(frames, 1), 4),
-        "gain_percent": round(100 * (1 - warped / still), 2) if still else None,
-    }
+    total = sum((collections.Counter(sidecar[name]) for sidecar in sidecars), collections.Counter())
+    return {value: total[value] for value in sorted(total, key=key)}
 
 
 def _digest_of(fingerprints):
     return hashlib.sha256("\n".join(fingerprints).encode()).hexdigest()
 
 
-def _item(source, path):
-    """Return the name of a file in reports: its path relative to the source's folder."""
-    return pathlib.Path(os.path.relpath(path, source.root)).as_posix()
-
-
 class _Tally:
-    """Statistics of a shard's clips for its sidecar; a video's clips are added consecutively."""
+    """What the sidecar of a shard says of its clips; a video's clips are added consecutively."""
 
     def __init__(self, source):
         self._source, self._video, self._measured = source, None, False
-        self.counts = {"videos": 0, "records": 0, "instances": 0}
-        for name in ("pairs", "sizes", "native_sizes", "durations"):
-            self.counts[name] = collections.Counter()
-        self.flow_quality = dict.fromkeys(_QUALITY, 0)
-        self.mended = []
+        counters = ("pairs", "sizes", "native_sizes", "durations")
+        self.sidecar = {
+            **dict.fromkeys(("videos", "records", "instances"), 0),
+            **{name: collections.Counter() for name in counters},
+            "flow_quality": [0, 0, 0],  # sums of frames and of both photometric errors
+            "skipped": [],
+            "mended": [],
+        }
 
     def add(self, clip: ClipRecord) -> None:
-        from a2d_tf.data.flow_quality import photometric_errors
-
-        annotation, counts = clip.annotation, self.counts
+        """Count a clip."""
+        annotation, counts = clip.annotation, self.sidecar
         if clip.video != self._video:
             self._video, self._measured = clip.video, False
             counts["videos"] += 1
@@ -406,10 +370,15 @@ class _Tally:
         counts["sizes"]["{}x{}".format(*clip.rgb[0].shape)] += 1
         if annotation.note:
             path = self._source.annotation_path(clip.video, clip.frame)
-            self.mended.append({"item": _item(self._source, path), "note": annotation.note})
+            self.note("mended", path, note=annotation.note)
         # Warping needs two rows and two columns.
         if not self._measured and clip.previous is not None and min(clip.previous.shape[:2]) > 1:
             self._measured, key = True, len(clip.rgb) // 2
             errors = photometric_errors(clip.previous, clip.rgb[key], clip.flow[key])
-            for name, value in zip(_QUALITY, (1, *errors)):
-                self.flow_quality[name] += value
+            sums = zip(counts["flow_quality"], (1, *errors))
+            counts["flow_quality"] = [total + value for total, value in sums]
+
+    def note(self, kind: str, path: pathlib.Path, **words: str) -> None:
+        """Note an item that was skipped or mended, by its path relative to the source's folder."""
+        item = pathlib.Path(os.path.relpath(path, self._source.root)).as_posix()
+        self.sidecar[kind].append({"item": item, **words})

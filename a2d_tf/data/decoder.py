@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import array
-import bisect
+import contextlib
 import dataclasses
 import itertools
 import math
@@ -31,9 +31,7 @@ _CONTAINERS = (
     "webm,yuv4mpegpipe"
 )
 _OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
-# First bytes of Matroska, AVI, Ogg and ASF; types of the first atom of MP4 and QuickTime.
-_HEADERS = (b"\x1aE\xdf\xa3", b"RIFF", b"OggS", b"0&\xb2u")
-_ATOMS = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")
+_REORDERED = 8  # most frames, as a rule, that are sent before one that is shown earlier
 # Codecs whose packets are a frame each, but for damaged ones: packets tell the frames' numbers.
 _FRAME_A_PACKET = {"av1", "ffv1", "h264", "hevc", "mjpeg", "prores", "vp9"}
 
@@ -77,14 +75,11 @@ class Timeline:
       until: seconds.
       seconds: float64 [N], when each begins, ascending.
       stamps: int64 [N], the same as the file has it; or empty, where it cannot be sought in.
-      keys: {0-based index of a frame: where to seek for it}, of the frames with which decoding may
-        begin, ascending.
     """
 
     until: float
     seconds: np.ndarray
     stamps: np.ndarray
-    keys: dict[int, int]
 
 
 class Video:
@@ -101,7 +96,7 @@ class Video:
 
     Raises:
       InputError: no such file, one that cannot be decoded, or one that claims frames beyond
-        `limits.MAX_PIXELS`.
+        `errors.MAX_PIXELS`.
     """
 
     def __init__(self, path: Path, remedy: str):
@@ -157,30 +152,27 @@ class Video:
           first: 0-based index of the first frame that is yielded.
           timeline: of this video; with it, decoding begins close to that frame.
         """
-        if timeline is not None and first < len(timeline.stamps):
-            found = self._sought(first, timeline)
+        if timeline is not None and _REORDERED < first < len(timeline.stamps):
+            stamps = timeline.stamps
+            found = self._sought(int(stamps[first]), int(stamps[first - _REORDERED]))
             if found is not None:
                 yield from found
                 return
         yield from itertools.islice(self._decoded(), first, None)
 
-    def _sought(self, first, timeline):
-        """The pictures from an index on; None, and all is as it was, where seeking fails."""
-        keys = list(timeline.keys)
-        place = bisect.bisect_right(keys, first) - 1
-        if place < 0 or keys[place] == 0:
-            return None
-        wanted = int(timeline.stamps[first])
-        try:
-            self._container.seek(timeline.keys[keys[place]], stream=self._stream)
+    def _sought(self, wanted, start):
+        """Pictures from the wanted stamp on, by the key frame before `start`; None where it fails.
+
+        In the latter case all is as it was.
+        """
+        with contextlib.suppress(av.FFmpegError):
+            self._container.seek(start, stream=self._stream)
             pictures = self._decoded()
             for picture in pictures:
                 if picture.stamp == wanted:
                     return itertools.chain([picture], pictures)
                 if picture.stamp is None or picture.stamp > wanted:
                     break
-        except av.FFmpegError:
-            pass
         self._container.close()
         self._open()
         return None
@@ -246,53 +238,39 @@ class Video:
             seconds.append(picture.seconds)
             if picture.seconds > until:
                 break
-        return Timeline(until, np.array(seconds), np.zeros(0, np.int64), {})
+        return Timeline(until, np.array(seconds), np.zeros(0, np.int64))
 
     def _timeline_of_packets(self, until):
         """The timeline; None where packets do not tell the times."""
         base, start = self._stream.time_base, self._stream.start_time
-        stamps, keys = array.array("q"), []
+        stamps, first = array.array("q"), None
         for packet in self._packets():
             if packet.size == 0 or packet.is_discard:
                 continue
             if packet.pts is None or start is None:
                 return None
             stamps.append(packet.pts)
-            if packet.is_keyframe:
-                keys.append((packet.pts, packet.pts if packet.dts is None else packet.dts))
+            if packet.is_keyframe and first is None:
+                first = packet.pts
             # Frames are sent before they are shown: those that follow begin later than this.
             if packet.dts is not None and (packet.dts - start) * float(base) > until:
                 break
         ordered = np.unique(np.array(stamps, np.int64))
-        if not keys or len(ordered) < len(stamps):
+        if first is None or len(ordered) < len(stamps):
             return None
-        ordered = ordered[ordered >= keys[0][0]]  # decoding begins with a key frame
-        seconds = (ordered - start) * float(base.numerator) / base.denominator
-        places = np.searchsorted(ordered, [pts for pts, _ in keys]).tolist()
-        where = dict(sorted(zip(places, (dts for _, dts in keys))))
-        return Timeline(until, seconds, ordered, where)
+        ordered = ordered[ordered >= first]  # decoding begins with a key frame
+        return Timeline(
+            until, (ordered - start) * float(base.numerator) / base.denominator, ordered
+        )
 
 
 def _container(path):
     # FFmpeg would take the start of a relative path, such as http:, for a protocol.
     path = os.path.abspath(path)
-    options = {"container_options": dict(_OPTIONS)}
-    if _lists_streams(path):
-        options = {"options": {**_OPTIONS, "max_pixels": str(MAX_PIXELS)}}
     try:
-        return av.open(path, **options)
+        return av.open(path, container_options=dict(_OPTIONS))
     except UnicodeDecodeError:  # in a title, say; later versions of PyAV do not mind
-        return av.open(path, metadata_errors="replace", **options)
-
-
-def _lists_streams(path):
-    """Whether a file begins as containers do whose header lists the streams.
-
-    Where it does not (FLV, MPEG-PS), options of the streams end PyAV 15 with a fault of memory.
-    """
-    with open(path, "rb") as file:
-        start = file.read(8)
-    return start.startswith(_HEADERS) or start[4:] in _ATOMS
+        return av.open(path, metadata_errors="replace", container_options=dict(_OPTIONS))
 
 
 def stated_rate(*claimed: float | Fraction | None) -> float:

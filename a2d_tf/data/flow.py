@@ -1,4 +1,4 @@
-"""Optical flow by OpenCV, and the size at which frames are stored.
+"""Optical flow by OpenCV: computed, quantised, measured; and the size at which frames are stored.
 
 Flow is (u, v), u to the right and v down, in pixels, from the previous frame to the current one, as
 in the authors' code. They used DualTV-L1, which requires opencv-contrib-python. The default here is
@@ -6,6 +6,9 @@ DIS (Kroeger et al., ECCV 2016), 100 times as fast and more accurate on large mo
 """
 
 from __future__ import annotations
+
+import functools
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -16,6 +19,10 @@ METHODS = ("dis", "farneback", "tvl1")
 # OpenCV's DIS chooses its pyramid by the columns alone: with so many of them and fewer rows than
 # these, a level is smaller than a patch, and DIS reads out of bounds or returns NaN.
 _DIS_COLUMNS, _DIS_ROWS = 40, 16
+_FARNEBACK = dict(
+    pyr_scale=0.5, levels=3, winsize=15, iterations=3, poly_n=5, poly_sigma=1.2, flags=0
+)
+MAX_FLOW = 64.0  # pixels; faster motion is clipped, so that outliers do not coarsen the frame
 
 
 class Flow:
@@ -35,9 +42,11 @@ class Flow:
             )
         self.method = method
         if method == "dis":
-            self._calculate = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc
+            self._calculate: Callable = cv2.DISOpticalFlow.create(
+                cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
+            ).calc
         elif method == "farneback":
-            self._calculate = _farneback
+            self._calculate = functools.partial(cv2.calcOpticalFlowFarneback, **_FARNEBACK)
         else:
             self._calculate = cv2.optflow.DualTVL1OpticalFlow_create().calc  # type: ignore[attr-defined]
 
@@ -55,19 +64,59 @@ class Flow:
             ) from error
 
 
-def _farneback(previous, current, flow):
-    return cv2.calcOpticalFlowFarneback(
-        previous,
-        current,
-        flow,
-        pyr_scale=0.5,
-        levels=3,
-        winsize=15,
-        iterations=3,
-        poly_n=5,
-        poly_sigma=1.2,
-        flags=0,
+def quantise(flow: np.ndarray) -> tuple[np.ndarray, np.float32]:
+    """Quantise flow float32 [h, w, 2] to 8 bits, as records hold it.
+
+    Returns:
+      (uint8 [2 * h, w], u over v; the range in pixels): pixel = round(127 + 127 * value / range).
+    """
+    largest = cv2.norm(flow, cv2.NORM_INF)
+    scale = np.float32(min(largest, MAX_FLOW))
+    if largest > MAX_FLOW:
+        flow = np.clip(flow, -MAX_FLOW, MAX_FLOW)
+    # One pass, seven times as fast as in NumPy. The sum is never negative, and the quotient finite.
+    pixels = cv2.convertScaleAbs(flow, alpha=float(127 / scale) if scale > 1e-30 else 0.0, beta=127)
+    return np.concatenate(cv2.split(pixels)), scale
+
+
+def photometric_errors(
+    previous: np.ndarray, current: np.ndarray, flow: np.ndarray
+) -> tuple[float, float]:
+    """Return the mean absolute grey error between two frames, in levels of 255.
+
+    A frame warped by correct flow is closer to the next frame than the unwarped one; by flow of
+    wrong direction, scale or order of components, it is farther from it.
+
+    Args:
+      previous, current: RGB uint8 [H, W, 3], H and W at least 2.
+      flow: float32 [H, W, 2], (u, v) in pixels, from the previous frame to the current one; it is
+        quantised first, as in a record.
+
+    Returns:
+      (error of the previous frame, error of the previous frame warped by the flow).
+    """
+    previous, current = (
+        cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32) for frame in (previous, current)
     )
+    (height, width), (pixels, scale) = previous.shape, quantise(flow)
+    motion = pixels.reshape(2, height, width).astype(np.float32) - 127
+    u, v = motion * (scale / np.float32(127))
+    y, down = _neighbours(np.arange(height, dtype=np.float32)[:, None] - v, height)
+    x, right = _neighbours(np.arange(width, dtype=np.float32) - u, width)
+    upper, lower = (
+        previous[row, x] + right * (previous[row, x + 1] - previous[row, x]) for row in (y, y + 1)
+    )
+    warped = upper + down * (lower - upper)
+    still, moved = (
+        float(np.abs(frame - current).mean(dtype=np.float64)) for frame in (previous, warped)
+    )
+    return still, moved
+
+
+def _neighbours(positions, length):
+    """Return the index of the pixel before each position, and the next one's share in 0..1."""
+    first = np.clip(np.floor(positions), 0, length - 2)
+    return first.astype(int), np.clip(positions - first, 0, 1)
 
 
 def fit(height: int, width: int, max_height: int, max_width: int) -> tuple[int, int]:

@@ -5,8 +5,8 @@ Numbers are 1-based: `00001.png` is the first frame. All frames of a video must 
 
 from __future__ import annotations
 
+import collections
 import io
-import itertools
 import os
 import pathlib
 import re
@@ -71,6 +71,8 @@ def read(
     path = pathlib.Path(path)
     size: tuple[int, int] | None = None
     ascending = None if numbers is None else sorted(set(numbers))
+    if ascending == []:
+        return
     if path.is_dir():
         decoded = _decode_images(path, images(path, remedy, zero_based), ascending, remedy)
     else:
@@ -161,6 +163,20 @@ def _decode_images(folder, numbered, numbers, remedy):
         yield number, frame, numbered[number]
 
 
+def _decode_video(path, numbers, remedy):
+    """Yield (number, RGB frame, the file)."""
+    position, ahead = 0, collections.deque(numbers or ())
+    with decoder.Video(path, remedy) as video:
+        for position, picture in enumerate(video.pictures(), 1):
+            if numbers is None or position == ahead[0]:
+                yield position, picture.rgb(), path
+                if ahead and ahead.popleft() == numbers[-1]:
+                    return
+    if ahead:
+        problem = f"decoding ends after {position} frames, before frame {ahead[0]}"
+        raise InputError(f"{path}: {problem}; {remedy}")
+
+
 def read_image(path: Path, remedy: str) -> np.ndarray:
     """Decode a PNG, JPEG, BMP, TIFF or WebP.
 
@@ -222,19 +238,4 @@ def open_image(data: bytes, path: Path, remedy: str) -> ImageFile.ImageFile | No
 def claimed_size(data: bytes) -> tuple[int, int] | None:
     """Return the (height, width) in an image's header; None where there is no known header."""
     image = open_image(data, "an image", "write it again")
-    return (image.height, image.width) if image is not None else None
-
-
-def _decode_video(path, numbers, remedy):
-    """Yield (number, RGB frame, the file)."""
-    with decoder.Video(path, remedy) as video:
-        pictures, position = video.pictures(), 0
-        for number in itertools.count(1) if numbers is None else numbers:
-            while position < number and (picture := next(pictures, None)):
-                position += 1
-            if position < number and numbers is None:
-                return
-            if position < number:
-                problem = f"decoding ends after {position} frames, before frame {number}"
-                raise InputError(f"{path}: {problem}; {remedy}")
-            yield number, picture.rgb(), path
+    return None if image is None else (image.height, image.width)

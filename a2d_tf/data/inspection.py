@@ -134,7 +134,8 @@ class Contents:
 
 
 def read(
-    shards: Iterable[tuple[str, str]],
+    manifest: Manifest,
+    splits: Iterable[str],
     limit: int | None = None,
     decode: bool = False,
     frames: int | None = None,
@@ -142,13 +143,14 @@ def read(
     """Yield (split, fields of `records.parse` as arrays, truth) of each record.
 
     Args:
-      shards: (split, path) of each shard.
+      manifest: the records.
+      splits: which of their splits.
       limit: largest number of records; by default all.
       decode: whether to decode frames, flow and masks; otherwise there are no fields.
       frames: number of clip frames to decode, those in the middle; by default all.
 
     Raises:
-      InputError: a shard is missing or damaged.
+      InputError: there is no such split, or a shard is missing or damaged.
     """
     import tensorflow as tf  # here, so that a wrong folder is reported at once
 
@@ -158,6 +160,7 @@ def read(
     def parse(serialized):
         return records.parse(serialized, frames)
 
+    shards = [(split, shard) for split in splits for shard in manifest.shards(split)]
     every = ((*named, x) for named in shards for x in records.read_shard(named[1]))
     for split, shard, serialized in itertools.islice(every, limit):
         with records.naming(shard):
@@ -175,8 +178,7 @@ def gather(manifest: Manifest, canvas: tuple[int, int]) -> Contents:
     """
     summaries = {split: Summary() for split in manifest.splits}
     contents = Contents(Boxes(canvas), InputScale(), summaries)
-    shards = [("train", shard) for shard in manifest.shards("train")]
-    for _, fields, truth in read(shards, decode=True, frames=1):
+    for _, fields, truth in read(manifest, ["train"], decode=True, frames=1):
         summaries["train"].add(truth)
         contents.boxes.add(truth)
         scale = min(canvas[0] / truth.size[0], canvas[1] / truth.size[1])
@@ -186,9 +188,8 @@ def gather(manifest: Manifest, canvas: tuple[int, int]) -> Contents:
             f"{manifest.directory}: no instance in the training split, so there is nothing to "
             "learn; annotate some, and build the records again"
         )
-    if "test" in manifest.splits:
-        for _, _, truth in read([("test", shard) for shard in manifest.shards("test")]):
-            summaries["test"].add(truth)
+    for split, _, truth in read(manifest, {*manifest.splits} - {"train"}):
+        summaries[split].add(truth)
     return contents
 
 
@@ -233,30 +234,27 @@ def describe_rare(summaries: Mapping[str, Summary], label_space: LabelSpace) -> 
     """Say in sentences which labels are too rare to learn or to score; none where all is well."""
     lines, codes = [], label_space.codes
     train, test = summaries.get("train"), summaries.get("test")
-    parts = {code: label_space.split(code) for code in codes}
+    names = {"actor": label_space.actors, "action": label_space.actions}
     kinds = {
-        "actor": {
-            name: [code for code in codes if parts[code][0] == i]
-            for i, name in enumerate(label_space.actors, 1)
-        },
-        "action": {
-            name: [code for code in codes if parts[code][1] == i]
-            for i, name in enumerate(label_space.actions, 1)
-        },
-        "pair": {label_space.name(code): [code] for code in codes},
+        kind: {
+            name: [code for code in codes if label_space.split(code)[part] == i]
+            for i, name in enumerate(names[kind], 1)
+        }
+        for part, kind in enumerate(names)
     }
+    kinds["pair"] = {label_space.name(code): [code] for code in codes}
     for kind, named in kinds.items():
         counts = {name: train.of(own) for name, own in named.items()} if train else {}
         rare = sorted(
-            (count, name)
-            for name, count in counts.items()
-            if count[0] < FEW_VIDEOS or count[1] < FEW_INSTANCES
+            (videos, name, instances)
+            for name, (videos, instances) in counts.items()
+            if videos < FEW_VIDEOS or instances < FEW_INSTANCES
         )
         if rare:
             lines.append(
                 f"too rare to learn, {kind}s in fewer than {FEW_VIDEOS} training videos or with "
                 f"fewer than {FEW_INSTANCES} instances (instances / videos): "
-                + _listed([f"{name} ({count[1]} / {count[0]})" for count, name in rare])
+                + _listed([f"{name} ({instances} / {videos})" for videos, name, instances in rare])
             )
         unscored = [name for name, own in named.items() if test and not any(test.of(own))]
         if unscored:

@@ -221,6 +221,7 @@ class Scene:
         rng = np.random.default_rng([video.seed, video.index])
         self._video, self._size = video, (video.width, HEIGHT)
         self._keys = np.array(video.keys) - 1
+        self._middle = self._keys[len(self._keys) // 2]
         self._background = figures.background(HEIGHT + 2 * _MARGIN, video.width + 2 * _MARGIN, rng)
         self._camera = self._camera_path(rng)
         actors = [self._actor(code, rng) for code in video.codes]
@@ -242,10 +243,6 @@ class Scene:
         shake = rng.uniform(-1, 1, size=(frames, 2)) * rng.uniform(0, 1)
         path = np.cumsum(pan, axis=0) + shake
         return path - path[self._middle]
-
-    @property
-    def _middle(self):
-        return self._keys[len(self._keys) // 2]
 
     def _actor(self, code, rng):
         actor, action = A2D.name(code).split("-")
@@ -332,7 +329,9 @@ def write_mat(path: str | os.PathLike, codes: Sequence[int], masks: np.ndarray) 
       masks: bool [N, H, W], disjoint.
     """
     label_map = _label_map(codes, masks)
-    boxes = np.array([_box(mask) for mask in masks], np.float64)
+    # Tight: x1, y1, x2, y2, 1-based and inclusive.
+    corners = [np.argwhere(mask)[:, ::-1] + 1 for mask in masks]
+    boxes = np.array([[*xy.min(axis=0), *xy.max(axis=0)] for xy in corners], np.float64)
     masks = masks.astype(np.uint8).transpose(0, 2, 1)  # MATLAB stores columns first
     with h5py.File(path, "w", userblock_size=_USER_BLOCK) as file:
         _dataset(file, "reS_id", label_map.T, "uint8")
@@ -363,12 +362,6 @@ def _dataset(file, name, values, matlab_class):
 
 def _label_map(codes, masks):
     return (np.array(codes, np.uint8)[:, None, None] * masks).sum(axis=0, dtype=np.uint8)
-
-
-def _box(mask):
-    """Return the tight box x1, y1, x2, y2, 1-based and inclusive."""
-    columns, rows = np.nonzero(mask.any(axis=0))[0], np.nonzero(mask.any(axis=1))[0]
-    return columns[0] + 1, rows[0] + 1, columns[-1] + 1, rows[-1] + 1
 
 
 def write_video(release: str | os.PathLike, video: VideoPlan) -> None:
@@ -422,16 +415,13 @@ def make_release(
         made = imap(functools.partial(write_video, partial), plans, workers)
         for _ in tqdm.tqdm(made, "mini A2D", len(plans), unit="clip"):
             pass
-        (partial / "videoset.csv").write_text("".join(map(_csv_line, plans)), encoding="utf-8")
+        with open(partial / "videoset.csv", "w", encoding="utf-8") as file:
+            for v in plans:
+                end = f"00:00:{math.ceil(v.frames / FPS):02d}"
+                cells = (v.vid, v.codes[0], "00:00:00", end, HEIGHT, v.width)
+                print(*cells, v.frames, v.annotated, v.usage, sep=",", file=file)
         (partial / "README").write_text(readme, encoding="utf-8")
     return release
-
-
-def _csv_line(v):
-    end = f"00:00:{math.ceil(v.frames / FPS):02d}"
-    times = ("00:00:00", end)
-    cells = (v.vid, v.codes[0], *times, HEIGHT, v.width, v.frames, v.annotated, v.usage)
-    return ",".join(map(str, cells)) + "\n"
 
 
 PER_FRAME = ("segmentations", "bboxes", "areas")
@@ -473,7 +463,16 @@ def write_tracks(
             annotations.append({"id": identity, "track_id": identity, "video_id": number, **track})
     document = {
         "info": {"description": "Mini A2D: every figure on every frame"},
-        "videos": [_video(number, video) for number, video in enumerate(videos, 1)],
+        "videos": [
+            {
+                "id": number,
+                "height": HEIGHT,
+                "width": video.width,
+                "length": video.frames,
+                "file_names": [f"{video.vid}/{index:05d}.jpg" for index in range(video.frames)],
+            }
+            for number, video in enumerate(videos, 1)
+        ],
         "categories": [{"id": code, "name": A2D.name(code)} for code in A2D.codes],
         "annotations": annotations,
     }
@@ -492,22 +491,12 @@ def video_tracks(video: VideoPlan) -> list[dict[str, Any]]:
             if figure not in tracks:
                 empty = {name: [None] * video.frames for name in PER_FRAME}
                 tracks[figure] = {"category_id": video.codes[figure], "iscrowd": 0, **empty}
-            for name, value in zip(PER_FRAME, _measure(mask)):
+            rle = rle_tools.encode(np.asfortranarray(mask, np.uint8))
+            box = [int(side) for side in rle_tools.toBbox(rle)]
+            rle = {"size": rle["size"], "counts": rle["counts"].decode()}
+            for name, value in zip(PER_FRAME, (rle, box, int(mask.sum()))):
                 tracks[figure][name][index] = value
     return [tracks[figure] for figure in sorted(tracks)]
-
-
-def _measure(mask):
-    """Return the RLE, the box and the area of a mask."""
-    rle = rle_tools.encode(np.asfortranarray(mask, np.uint8))
-    box = [int(side) for side in rle_tools.toBbox(rle)]
-    return {"size": rle["size"], "counts": rle["counts"].decode()}, box, int(mask.sum())
-
-
-def _video(number, video):
-    names = [f"{video.vid}/{index:05d}.jpg" for index in range(video.frames)]
-    size = {"height": HEIGHT, "width": video.width, "length": video.frames}
-    return {"id": number, **size, "file_names": names}
 
 
 _README = """Mini A2D: drawn clips in the layout of the Actor-Action Dataset (A2D).

@@ -20,9 +20,9 @@ from collections.abc import Collection, Iterator
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.core.config import Config
+from a2d_tf.core.config import Config, LearningConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import augment, records
+from a2d_tf.data import records
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.ops import canvas as canvas_ops
 
@@ -60,16 +60,6 @@ def _fit(example, canvas):
     )
 
 
-def _parse(serialized, frames, labels):
-    """Parse a record; fail if a code is no valid pair of the label space."""
-    example = records.parse(serialized, frames)
-    codes, known = example["codes"], tf.constant(labels.codes, tf.int32)
-    valid = tf.reduce_all(tf.reduce_any(codes[:, None] == known, axis=1))
-    message = ["codes of no valid pair", codes, example["video"], example["frame"]]
-    with tf.control_dependencies([tf.debugging.Assert(valid, message)]):
-        return {**example, "codes": tf.identity(codes)}
-
-
 def _pad(example, canvas, frames, max_instances, base):
     """Pad frames to the canvas and instances to `max_instances`, the largest first."""
     size = tf.shape(example["rgb"])[1:3]
@@ -92,6 +82,107 @@ def _pad(example, canvas, frames, max_instances, base):
         "present": tf.sequence_mask(count, max_instances),
         **{name: example[name] for name in ("native_size", "video", "frame")},
     }
+
+
+def warp(
+    rgb: tf.Tensor,
+    flow: tf.Tensor,
+    boxes: tf.Tensor,
+    masks: tf.Tensor,
+    *,
+    window: tf.Tensor,
+    flip: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Crop a window of a clip, resize it to the frame's size and mirror it.
+
+    A point at pixel (y, x) moves to ((y - y0) / s, (x - x0) / s), s = window size / frame size, and
+    then, if mirrored, to (y', W - x'). Flow vectors are divided by s, and mirroring negates u.
+    Outside of the frame all is zero.
+
+    Args:
+      rgb: [T, H, W, 3], 0..255.
+      flow: float32 [T, H, W, 2].
+      boxes: [N, 4].
+      masks: 0/1 [N, H, W].
+      window: float32 [4] y0, x0, height, width in pixels, inside the frame or around it.
+      flip: bool scalar.
+
+    Returns:
+      the four, of the same shapes, RGB and masks uint8; boxes are not clipped.
+    """
+    size = tf.cast(tf.shape(rgb)[1:3], tf.float32)
+    origin, step = window[:2], window[2:] / size
+    # crop_and_resize is corner-aligned and reads zeros outside. This samples at the centres of the
+    # new pixels, in frames padded by their edge (cf. ops/roi_align).
+    first = (origin + 0.5 * step + 0.5) / (size + 1.0)
+    last = first + step * (size - 1.0) / (size + 1.0)
+    # Mirroring reads from right to left: reversing the result would take twice as long.
+    left, right = tf.where(flip, last[1], first[1]), tf.where(flip, first[1], last[1])
+    box = tf.stack([first[0], left, last[0], right])[None]
+
+    def resample(images):
+        images = tf.cast(images, tf.float32)
+        images = tf.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]], "SYMMETRIC")
+        count = tf.shape(images)[0]
+        return tf.image.crop_and_resize(
+            images, tf.tile(box, [count, 1]), tf.range(count), tf.shape(rgb)[1:3]
+        )
+
+    factor = tf.stack([tf.where(flip, -1.0, 1.0), 1.0]) / step[::-1]
+    rgb = tf.cast(tf.clip_by_value(tf.round(resample(rgb)), 0.0, 255.0), tf.uint8)
+    flow = canvas_ops.scale_vectors(resample(flow), factor)
+    masks = tf.cast(resample(masks[..., None])[..., 0] >= 0.5, tf.uint8)
+    boxes = (boxes - tf.tile(origin, [2])) / tf.tile(step, [2])
+    y1, x1, y2, x2 = tf.unstack(boxes, axis=1)
+    x1, x2 = tf.where(flip, size[1] - x2, x1), tf.where(flip, size[1] - x1, x2)
+    return rgb, flow, tf.stack([y1, x1, y2, x2], axis=1), masks
+
+
+def _random_window(size, jitter, seed):
+    """Draw a window of the frame's aspect, smaller or larger by up to `jitter`."""
+    draw = tf.random.stateless_uniform([3], seed)
+    size = tf.cast(size, tf.float32)
+    extent = size * (1.0 + jitter * (2.0 * draw[0] - 1.0))
+    return tf.concat([(size - extent) * draw[1:], extent], axis=0)
+
+
+def augment(
+    example: dict[str, tf.Tensor], seed: tf.Tensor, learning: LearningConfig
+) -> dict[str, tf.Tensor]:
+    """Mirror, zoom and shift a clip and change its brightness and contrast, alike in all frames.
+
+    By the settings `flip`, `scale_jitter` and `colour_jitter`; `seed` is an integer tensor [2].
+    Outside of the frame all is zero, like padding. An instance is dropped if less than a tenth of
+    its box, fewer than two pixels of a side or none of its mask remain.
+    """
+    seeds = tf.random.experimental.stateless_split(seed, 3)
+    size = tf.shape(example["rgb"])[1:3]
+    mirrored = tf.random.stateless_uniform([], seeds[0]) < (0.5 if learning.flip else 0.0)
+    most = learning.colour_jitter
+    draw = tf.random.stateless_uniform([2], seeds[2], -most, most)
+    # Before the warp, whose zeros outside of the frame must stay zero.
+    rgb = tf.cast(example["rgb"], tf.float32) * (1.0 + draw[0]) + 128.0 * draw[1]
+    rgb, flow, boxes, masks = warp(
+        tf.clip_by_value(rgb, 0.0, 255.0),
+        example["flow"],
+        example["boxes"],
+        example["masks"],
+        window=_random_window(size, learning.scale_jitter, seeds[1]),
+        flip=mirrored,
+    )
+    limit = tf.cast(tf.tile(size, [2]), tf.float32)
+    clipped = tf.clip_by_value(boxes, 0.0, limit)
+    old, new = boxes[:, 2:] - boxes[:, :2], clipped[:, 2:] - clipped[:, :2]
+    kept = (tf.reduce_min(new, 1) >= 2.0) & (tf.reduce_prod(new, 1) >= 0.1 * tf.reduce_prod(old, 1))
+    kept &= tf.reduce_any(masks > 0, axis=[1, 2])
+    return dict(
+        example,
+        rgb=rgb,
+        flow=flow,
+        boxes=tf.boolean_mask(clipped, kept),
+        masks=tf.boolean_mask(masks, kept),
+        codes=tf.boolean_mask(example["codes"], kept),
+    )
 
 
 def check_batch(batch_size: int, replicas: int) -> None:
@@ -149,12 +240,8 @@ def training(
     check_batch(learning.batch_size, replicas)
 
     def augmented(example, position):
-        return augment.augment(
-            example,
-            tf.stack([tf.constant(learning.seed, tf.int64), position]),
-            flip=learning.flip,
-            scale_jitter=learning.scale_jitter,
-            colour_jitter=learning.colour_jitter,
+        return augment(
+            example, tf.stack([tf.constant(learning.seed, tf.int64), position]), learning
         )
 
     load = _loader(manifest, config, learning.batch_size, augmented)
@@ -196,17 +283,17 @@ def _shuffled(paths, learning, epoch):
 
 def _loader(manifest, config, batch_size, change=None):
     """Return the function from (position in the stream, serialised record) to a padded clip."""
-    labels, model = manifest.label_space, config.model
+    base, model = manifest.label_space.base, config.model
     canvas, frames = (model.image_height, model.image_width), model.frames
     manifest.check_frames(frames)
 
     def load(position, serialized):
-        example = _fit(_parse(serialized, frames, labels), canvas)
+        example = _fit(records.parse(serialized, frames), canvas)
         changed = change(example, position) if change else example
         # Background is known where all instances are. A record without any shows background alone,
         # but a window that lost them all may show a part of one.
         known = (tf.size(changed["codes"]) > 0) | tf.equal(tf.size(example["codes"]), 0)
-        padded = _pad(changed, canvas, frames, config.learning.max_instances, labels.base)
+        padded = _pad(changed, canvas, frames, config.learning.max_instances, base)
         return dict(padded, annotated=known, row=tf.cast(position % batch_size, tf.int32))
 
     return load

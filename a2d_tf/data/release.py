@@ -30,7 +30,12 @@ from a2d_tf.data.a2d_annotations import Annotation, read_hdf5
 FOLLOW = "put the file there, or pass --follow_links if the link is your own"
 
 _COLUMNS = ("vid", "label", "start", "end", "height", "width", "frames", "annotated", "usage")
-_NUMBERS = ("label", "height", "width", "frames", "annotated", "usage")
+_RANGES = {
+    **dict.fromkeys(("label", "annotated"), (0, 10**9)),
+    **dict.fromkeys(("height", "width"), (1, MAX_SIDE)),
+    "frames": (1, 10**9),
+    "usage": (0, 1),
+}
 _SUFFIXES = (".mat", ".h5")
 INSTANCES, _SENTENCES = "a2d_annotation_with_instances", "text_annotations"
 
@@ -203,10 +208,8 @@ class Release:
         video = self._videos[vid]
         path = self.annotation_path(vid, frame)
         if not self._follow_links and path.is_file():
-            inside = (
-                folder for folder in (self.root, *self._annotations) if folder in path.parents
-            )
-            check_inside(path, next(inside), FOLLOW)
+            folders = (self.root, *self._annotations)
+            check_inside(path, next(f for f in folders if f in path.parents), FOLLOW)
         return read_hdf5(path, size or (video.height, video.width), self.label_space)
 
     def read_frames(
@@ -231,9 +234,8 @@ class Release:
             f"restore it from the release, or correct 'frames' (now {self.length(vid)}) in "
             "videoset.csv"
         )
-        if not self._follow_links:
-            for file in frames.files(path):
-                check_inside(file, self.root, FOLLOW)
+        for file in () if self._follow_links else frames.files(path):
+            check_inside(file, self.root, FOLLOW)
         yield from frames.read(path, numbers, remedy)
 
     def _annotation_files(self, vid):
@@ -286,16 +288,12 @@ def _only(path, videos, videoset):
         raise InputError(
             f"{path}: not a readable list of videos, one a line ({error}); see --videos"
         ) from error
-    known, listed = {video.vid for video in videos}, set()
-    for number, vid in enumerate(map(str.strip, lines), 1):
-        if vid and (vid not in known or vid in listed):
-            problem = "is listed twice" if vid in known else f"is not in {videoset}"
-            raise InputError(f"{path}, line {number}: {shown(vid)} {problem}; remove the line")
-        listed.add(vid)
-    kept = tuple(video for video in videos if video.vid in listed)
-    if not kept:
+    known, listed = {video.vid for video in videos}, set(map(str.strip, lines)) - {""}
+    if unknown := sorted(listed - known):
+        raise InputError(f"{path}: {shown(unknown[0])} is not in {videoset}; remove the line")
+    if not listed:
         raise InputError(f"{path}: lists no video; write VIDs of videoset.csv, one a line")
-    return kept
+    return tuple(video for video in videos if video.vid in listed)
 
 
 def _read_videoset(path, skip_rows):
@@ -313,17 +311,15 @@ def _read_videoset(path, skip_rows):
     videos: dict[str, Video] = {}
     skipped = []
     for number, row in rows[header:]:
-        where = f"{path}, line {number}"
+        line = f"line {number}"
         try:
-            video = _parse_row(where, row)
-            if video.vid in videos:
-                raise InputError(f"{where}: vid '{video.vid}' is listed twice; remove the line")
+            video = _parse_row(f"{path}, {line}", row)
+            if videos.setdefault(video.vid, video) is not video:
+                raise InputError(f"{path}, {line}: vid '{video.vid}' is listed twice; remove it")
         except InputError as error:
             if not skip_rows:
                 raise
-            skipped.append({"item": f"{path.name}, line {number}", "reason": str(error)})
-            continue
-        videos[video.vid] = video
+            skipped.append({"item": f"{path.name}, {line}", "reason": str(error)})
     if not videos:
         reason = f"the first row: {skipped[0]['reason']}" if skipped else "restore it"
         raise InputError(f"{path}: lists no video that can be used; {reason}")
@@ -335,18 +331,14 @@ def _parse_row(where, row):
     if len(row) != len(_COLUMNS):
         raise InputError(f"{where}: {len(row)} columns instead of {len(_COLUMNS)}")
     fields = {column: cell.strip() for column, cell in zip(_COLUMNS, row)}
-    vid = fields["vid"]
-    if not is_file_name(vid):
-        raise InputError(f"{where}: vid {shown(vid)} cannot be a file name; rename the video")
-    for column in _NUMBERS:
-        if not re.fullmatch(r"\d{1,9}", fields[column]):
-            raise InputError(f"{where}: {column} {shown(fields[column])} is not a whole number")
-        fields[column] = int(fields[column])
-    for column, most in (("height", MAX_SIDE), ("width", MAX_SIDE), ("frames", 10**9)):
-        if not 0 < fields[column] <= most:
+    if not is_file_name(fields["vid"]):
+        vid = shown(fields["vid"])
+        raise InputError(f"{where}: vid {vid} cannot be a file name; rename the video")
+    for column, (least, most) in _RANGES.items():
+        cell = fields[column]
+        if not re.fullmatch(r"\d{1,10}", cell) or not least <= int(cell) <= most:
             raise InputError(
-                f"{where}: {column} {fields[column]} is 0 or more than {most}; give the video's own"
+                f"{where}: {column} {shown(cell)} is no whole number from {least} to {most}"
             )
-    if fields["usage"] not in (0, 1):
-        raise InputError(f"{where}: usage {fields['usage']} is neither 0 (train) nor 1 (test)")
+        fields[column] = int(cell)
     return Video(**fields)

@@ -23,7 +23,6 @@ from tensorflow.core.util import event_pb2
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_json, write_json, write_text
-from a2d_tf.data.manifest import whole_records
 from a2d_tf.training import losses, replicas
 
 if TYPE_CHECKING:
@@ -339,7 +338,6 @@ class Events:
 
 def _events(path):
     """Yield (bytes, Event) of the complete records; a killed run may leave a partial one."""
-    count, _ = whole_records(path)
     with contextlib.suppress(tf.errors.DataLossError):
-        for serialized in tf.data.TFRecordDataset(str(path)).take(count).as_numpy_iterator():
+        for serialized in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
             yield serialized, event_pb2.Event.FromString(serialized)

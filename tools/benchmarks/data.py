@@ -19,7 +19,7 @@ import tensorflow as tf
 from pycocotools import mask as mask_tools
 
 from a2d_tf.core import devices
-from a2d_tf.data import clips, convert, records
+from a2d_tf.data import convert, records, sources
 from a2d_tf.data import mini as synthetic
 from a2d_tf.data.flow import Flow, fit, resize_frame
 from a2d_tf.data.manifest import Manifest
@@ -78,7 +78,7 @@ def _bare_work(source, settings):
     for video in source.videos:
         length = source.length(video.vid)
         spans = {
-            key: clips.clip_sources(key, settings.clip_frames, settings.clip_stride, length)
+            key: sources.clip_sources(key, settings.clip_frames, settings.clip_stride, length)
             for key in source.annotated_frames(video.vid)
         }
         moving = {
