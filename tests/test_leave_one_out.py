@@ -9,6 +9,7 @@ import pytest
 from a2d_files import small_release, write_release
 
 from a2d_tf.commands import processes
+from a2d_tf.core.config import ModelConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data.manifest import Manifest
@@ -61,25 +62,23 @@ def test_the_report_has_mean_spread_and_all_frames_together(leave_one_out, tmp_p
     assert lines[-1] == ["all frames together", "58.3", "58.3", "58.3"]
 
 
-def test_trainings_of_other_flags_are_not_gone_on_with(leave_one_out, tmp_path, monkeypatch):
-    base = tmp_path / "base.flags"
-    base.write_text("--image_height=64\n")
-    monkeypatch.setattr(leave_one_out, "_BASE", types.SimpleNamespace(value=str(base)))
-    for extra in (["--seed=1"], ["--seed=2"]):  # nothing has been trained yet
-        path = leave_one_out._settings(tmp_path, extra)
+def test_trainings_of_other_flags_are_not_gone_on_with(tmp_path):
+    path = tmp_path / "settings.flags"
+    for seed in (1, 2):  # nothing has been trained yet
+        processes.keep_settings(path, f"--seed={seed}")
     (tmp_path / "v0/run").mkdir(parents=True)
     (tmp_path / "v0/run/flags.txt").touch()
-    assert leave_one_out._settings(tmp_path, ["--seed=2"]) == path
+    processes.keep_settings(path, "--seed=2")
     with pytest.raises(InputError, match="settings.flags"):
-        leave_one_out._settings(tmp_path, ["--seed=3"])
-    assert "--seed=2" in path.read_text()
+        processes.keep_settings(path, "--seed=3")
+    assert path.read_text() == "--seed=2"
 
 
 def test_a_fold_is_trained_and_scored_once(leave_one_out, tmp_path, monkeypatch):
     """By stand-ins for the two mains, which leave what these do."""
     release, calls = Release(small_release(tmp_path / "Release")), []
     settings, folder = tmp_path / "settings.flags", tmp_path / "fold"
-    settings.write_text("--image_height=64\n--image_width=96\n")
+    model = ModelConfig(image_height=64, image_width=96)
     scored = folder / "run" / "evaluation" / "test"
 
     def call(command):
@@ -94,14 +93,14 @@ def test_a_fold_is_trained_and_scored_once(leave_one_out, tmp_path, monkeypatch)
     for name, value in given.items():
         monkeypatch.setattr(leave_one_out, name, types.SimpleNamespace(value=value))
     for _ in range(2):
-        assert leave_one_out._fold(release, release.videos[0], folder, settings) == scored
+        assert leave_one_out._fold(release, release.videos[0], folder, settings, model) == scored
     common = [f"--records={folder}/records", f"--workdir={folder}/run", "--device=cpu"]
     assert calls == [
         ["train", *common, f"--flagfile={settings}", "--pictures=0"],
         ["evaluate", *common, "--split=test", "--score_threshold=0.4"],
     ]
     monkeypatch.setattr(leave_one_out, "_THRESHOLD", types.SimpleNamespace(value=0.5))
-    leave_one_out._fold(release, release.videos[0], folder, settings)
+    leave_one_out._fold(release, release.videos[0], folder, settings, model)
     assert calls[2:] == [["evaluate", *common, "--split=test", "--score_threshold=0.5"]]
     manifest = Manifest.load(folder / "records")
     assert manifest.counts["test"]["videos"] == 1 and manifest.clip_frames == 3

@@ -17,7 +17,6 @@ import os
 import pathlib
 import signal
 import statistics
-from typing import TYPE_CHECKING
 
 from absl import flags
 
@@ -27,10 +26,9 @@ from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_json, write_json
 from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.data import convert
+from a2d_tf.data.release import Release, Video
 from a2d_tf.training import experiments
-
-if TYPE_CHECKING:
-    from a2d_tf.data.release import Release, Video
 
 _RELEASE = flags.DEFINE_string("release", None, "Folder of videos in A2D's layout.")
 _BASE = flags.DEFINE_string("base", "configs/real_clips.flags", "Flagfile of the network.")
@@ -56,15 +54,16 @@ def main(argv: list[str]) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a training then saves its step
     command_line.require(argv[:1], release=_RELEASE.value, workdir=_WORKDIR.value)
     extra = processes.flags_of_trainings(argv[1:])
-    from a2d_tf.data.release import Release
-
     labels = LabelSpace.from_json(_LABELS.value) if _LABELS.value else A2D
     release = Release(_RELEASE.value, labels, follow_links=True)
-    workdir = pathlib.Path(_WORKDIR.value).absolute()
-    settings = _settings(workdir, extra)
+    workdir, base = pathlib.Path(_WORKDIR.value).absolute(), command_line.find(_BASE.value)
+    lines = [f"--flagfile={os.path.abspath(base)}", "--val_fraction=0", *extra, ""]
+    settings = workdir / "settings.flags"
+    processes.keep_settings(settings, "\n".join(lines))
+    model = Config.read(settings).model  # a mistake shows before the first training
     folds = {}
     for video in held_out(release, _VIDEOS.value):
-        folds[video.vid] = _fold(release, video, workdir / video.vid, settings)
+        folds[video.vid] = _fold(release, video, workdir / video.vid, settings, model)
     report = _report(folds, labels)
     write_json(workdir / "leave_one_out.json", report)
     print(table(report))
@@ -93,26 +92,13 @@ def held_out(release: Release, names: list[str] | None = None) -> list[Video]:
     return [video for video in videos if not names or video.vid in names]
 
 
-def _settings(workdir, extra):
-    """Write the settings of all trainings: the base, no video for validation, further flags.
-
-    Raises:
-      InputError: a mistake in them, or trainings with others are there.
-    """
-    path, base = workdir / "settings.flags", os.path.abspath(command_line.find(_BASE.value))
-    lines = [f"--flagfile={base}", "--val_fraction=0", *extra, ""]
-    processes.keep_settings(path, "\n".join(lines))
-    Config.read(path)  # a mistake shows before the first training
-    return path
-
-
-def _fold(release, video, folder, settings):
+def _fold(release, video, folder, settings, model):
     """Make the records, train and score; returns the run's folder of scores."""
     from a2d_tf.core import devices
-    from a2d_tf.data import convert
 
     devices.hide_gpus()  # which the trainings use
-    model = Config.read(settings).model
+    fold = copy.copy(release)
+    fold.videos = tuple(dataclasses.replace(v, usage=int(v is video)) for v in release.videos)
     size = convert.ConversionSettings(
         image_height=model.image_height,
         image_width=model.image_width,
@@ -120,7 +106,7 @@ def _fold(release, video, folder, settings):
         clip_stride=_STRIDE.value,
     )
     run, records = folder / "run", folder / "records"
-    convert.convert(without(release, video), records, size, _WORKERS.value)
+    convert.convert(fold, records, size, _WORKERS.value)
     metrics, threshold = run / "evaluation" / experiments.SPLIT / "metrics.json", _THRESHOLD.value
     if metrics.exists() and read_json(metrics)["score_threshold"] != threshold:
         metrics.unlink()
@@ -129,15 +115,6 @@ def _fold(release, video, folder, settings):
         processes.train(run, records, _DEVICE.value, words)
     processes.score(run, records, _DEVICE.value, f"--score_threshold={threshold}")
     return metrics.parent
-
-
-def without(release: Release, held_out: Video) -> Release:
-    """Return a release of which one video is the test split, and all others are for training."""
-    fold = copy.copy(release)
-    fold.videos = [
-        dataclasses.replace(video, usage=int(video.vid == held_out.vid)) for video in release.videos
-    ]
-    return fold
 
 
 def _report(folds, labels):
@@ -152,13 +129,16 @@ def _report(folds, labels):
         for frame in label_maps.frames_of(folder):
             together.update(*label_maps.read_maps(folder, frame, labels))
     whole = together.metrics()
-    report = {"videos": videos, "mean": {}, "deviation": {}, "together": {}}
-    for kind in _KINDS:
-        values = [scores[kind] for scores in videos.values()]
-        report["mean"][kind] = statistics.fmean(values)
-        report["deviation"][kind] = statistics.stdev(values) if len(values) > 1 else 0.0
-        report["together"][kind] = whole[kind]["miou"]
-    return report
+    by_kind = {kind: [scores[kind] for scores in videos.values()] for kind in _KINDS}
+    return {
+        "videos": videos,
+        "mean": {kind: statistics.fmean(values) for kind, values in by_kind.items()},
+        "deviation": {
+            kind: statistics.stdev(values) if len(values) > 1 else 0.0
+            for kind, values in by_kind.items()
+        },
+        "together": {kind: whole[kind]["miou"] for kind in _KINDS},
+    }
 
 
 def table(report: dict) -> str:

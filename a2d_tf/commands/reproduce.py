@@ -67,41 +67,28 @@ def order() -> list[str]:
     return sorted(experiments.names(), key=lambda name: (name != "full", "zero_shot" in name, name))
 
 
-def make_records(
-    workdir: str, base: str, *, release: str | None, videos: int, flow_method: str, workers: int
-) -> str:
+def make_records(workdir: str) -> str:
     """Make records of the network's size, if they are not there; returns their folder."""
-    model = Config.read(command_line.find(base)).model
+    model, release = Config.read(command_line.find(_BASE.value)).model, _RELEASE.value
     if release is None:
-        drawn = mini.make_release(os.path.join(workdir, "mini_a2d"), videos, 0, workers)
-        release = str(drawn)
+        drawn = os.path.join(workdir, "mini_a2d")
+        release = mini.make_release(drawn, _VIDEOS.value, 0, _WORKERS.value)
     folder = os.path.join(workdir, "records")
     words = [f"--release={release}", f"--output={folder}", f"--clip_frames={model.frames}"]
     words += [f"--image_height={model.image_height}", f"--image_width={model.image_width}"]
-    words += [f"--flow_method={flow_method}", f"--workers={workers}"]
+    words += [f"--flow_method={_FLOW.value}", f"--workers={_WORKERS.value}"]
     processes.call_main(["commands.build_records", *words])  # whose memory the runs need
     return folder
 
 
 def run_all(
-    workdir: str | os.PathLike,
-    base: str,
-    records: str,
-    *,
-    seeds: list[int],
-    names: list[str],
-    train: list[str],
-    delete_weights: bool = False,
-    device: str = "auto",
+    workdir: str | os.PathLike, records: str, seeds: list[int], names: list[str]
 ) -> dict[tuple[int, str], str]:
     """Train and score what is not done yet.
 
     Args:
-      workdir, base, records: folder of the runs, flagfile of the network, folder of records.
+      workdir, records: folder of the runs, folder of records.
       seeds, names: of the runs.
-      train: flags of every training, or `<name>:<flag>`.
-      delete_weights: whether to delete a row's checkpoints once it is scored.
-      device: --device of all.
 
     Returns:
       {(seed, name): why it failed, or ""} of these and all earlier runs, except those that other
@@ -118,13 +105,15 @@ def run_all(
             if experiments.metrics_file(run_folder(workdir, seed, name)).exists():
                 continue
             try:
-                extra = [*train_flags(train, name), f"--seed={seed}"]
-                processes.train_and_score(name, base, records, folder, extra=extra, device=device)
+                extra = [*train_flags(name), f"--seed={seed}"]
+                processes.train_and_score(
+                    name, _BASE.value, records, folder, extra=extra, device=_DEVICE.value
+                )
             except InputError as error:
                 errors[seed, name] = str(error)
                 print(f"failed: {error}", file=sys.stderr, flush=True)
                 continue
-            for phase in experiments.phases(name) if delete_weights else ():
+            for phase in experiments.phases(name) if _DELETE.value else ():
                 for kind in ("checkpoints", "best"):
                     shutil.rmtree(os.path.join(folder, phase, kind), ignore_errors=True)
     found = {}
@@ -142,14 +131,14 @@ def run_folder(workdir: str | os.PathLike, seed: int, name: str) -> pathlib.Path
     return pathlib.Path(workdir, f"seed{seed}", experiments.phases(name)[-1])
 
 
-def train_flags(train: list[str], name: str) -> list[str]:
+def train_flags(name: str) -> list[str]:
     """Select the flags of --train for an experiment: those of every training, then its own.
 
     Raises:
       InputError: a flag of no experiment.
     """
     common, specific = [], []
-    for flag in train:
+    for flag in _TRAIN.value:
         row, colon, rest = flag.partition(":--")
         if flag.startswith("--"):
             common.append(flag)
@@ -163,31 +152,19 @@ def train_flags(train: list[str], name: str) -> list[str]:
     return common + specific
 
 
-def check_flags(names: Iterable[str], base: str, train: list[str], workdir: str) -> None:
+def check_flags(names: Iterable[str], workdir: str) -> None:
     """Check the flags of all trainings of some runs, before there are records.
 
     Raises:
       InputError: a training would refuse them.
     """
-    Config.read(command_line.find(base))
     for name in names:
-        for folder, files, start in experiments.trainings(name, base, workdir):
-            words = [*files, *train_flags(train, name), *start]
+        for folder, files, start in experiments.trainings(name, _BASE.value, workdir):
+            words = [*files, *train_flags(name), *start]
             try:
                 Config.parse([word for word in words if not word.startswith(_OF_TRAIN)])
             except InputError as error:
                 raise InputError(f"{os.path.basename(folder)}: {error}") from error
-
-
-def origin(manifest: Manifest, source: str, base: str, train: list[str]) -> str:
-    """Introduce the report: the data, the network, and what to compare with."""
-    counts = manifest.counts
-    return (
-        f"Made on {source}: {counts['train']['records']} training and {counts['test']['records']} "
-        f"test clips, flow by {manifest.flow_method}. Network: {base}, with "
-        f"{' '.join(train) or 'its own flags'}. Published rows are for A2D's own test split of "
-        "2365 clips: compare figures of that split, and of others the order alone."
-    )
 
 
 def _report(workdir, records, runs):
@@ -203,10 +180,18 @@ def _report(workdir, records, runs):
         reproduction.Result(name, seed, run_folder(workdir, seed, name), runs[seed, name])
         for seed, name in sorted(runs, key=lambda key: (key[0], names.index(key[1])))
     ]
-    source = _RECORDS.value or _RELEASE.value or "the mini A2D, drawn videos"
-    text = origin(manifest, source, _BASE.value, _TRAIN.value)
-    blocks = reproduction.build(results, manifest, text)
-    pages.write(workdir, "The paper's tables, reproduced", blocks)
+    text = (
+        f"Made on {_RECORDS.value or _RELEASE.value or 'the mini A2D, drawn videos'}: "
+        f"{manifest.counts['train']['records']} training and {manifest.counts['test']['records']} "
+        f"test clips, flow by {manifest.flow_method}. Network: {_BASE.value}, with "
+        f"{' '.join(_TRAIN.value) or 'its own flags'}. Published rows are for A2D's own test split "
+        "of 2365 clips: compare figures of that split, and of others the order alone."
+    )
+    pages.write(
+        workdir,
+        "The paper's tables, reproduced",
+        reproduction.build(results, manifest, text),
+    )
     print(f"{workdir}/report.html")
     return results
 
@@ -223,14 +208,14 @@ def main(argv: list[str]) -> None:
         seeds = [int(seed) for seed in _SEEDS.value]
     except ValueError as error:
         raise InputError(f"--seeds={','.join(_SEEDS.value)}: whole numbers, as 0,1,2") from error
-    wanted, given = _RUNS.value or names, None
+    given, lacking = None, []
     if _RECORDS.value:
         given = Manifest.load(os.path.abspath(_RECORDS.value))
         given.check_frames(Config.read(command_line.find(_BASE.value)).model.frames)
         there = [f"{experiments.ZERO_SHOT}{actor}" for actor in given.label_space.actors]
         lacking = [n for n in names if n.startswith(experiments.ZERO_SHOT) and n not in there]
-        wanted = _RUNS.value or [name for name in names if name not in lacking]
-    check_flags(wanted, _BASE.value, _TRAIN.value, workdir)
+    wanted = [name for name in names if name in (_RUNS.value or {*names} - {*lacking})]
+    check_flags(wanted, workdir)
     settings = {
         "base": _BASE.value,
         "records": given and given.directory,
@@ -244,21 +229,9 @@ def main(argv: list[str]) -> None:
     if given:
         records = given.directory
     else:
-        options = {"release": _RELEASE.value, "videos": _VIDEOS.value}
-        options.update(flow_method=_FLOW.value, workers=_WORKERS.value)
         with locked(os.path.join(workdir, "records.lock")):
-            records = make_records(workdir, _BASE.value, **options)
-    runs = run_all(
-        workdir,
-        _BASE.value,
-        records,
-        seeds=seeds,
-        names=[name for name in names if name in wanted],
-        train=_TRAIN.value,
-        delete_weights=_DELETE.value,
-        device=_DEVICE.value,
-    )
-    results = _report(workdir, records, runs)
+            records = make_records(workdir)
+    results = _report(workdir, records, run_all(workdir, records, seeds, wanted))
     failed = [f"{r.name}, seed {r.seed}" for r in results if r.error]
     if failed:
         raise InputError(f"{len(failed)} runs are missing: {'; '.join(failed)}; run again")
