@@ -5,8 +5,6 @@ import dataclasses
 import json
 import pathlib
 import shutil
-import subprocess
-import sys
 import zipfile
 from xml.etree import ElementTree
 
@@ -14,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from a2d_files import mask
+from processes import complaint, run_tool
 from test_outputs import BOX, FILM, OTHER, SIZE, write
 
 from a2d_tf.annotations import writers as files
@@ -26,7 +25,6 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.data.segmentations import decode_mask, decode_parts, encode_mask
 from a2d_tf.video import predictions
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 CLIP = {"name": "clip1.mp4", "length": 8}
 
 
@@ -65,14 +63,14 @@ def test_a_hole_is_cut_to_the_outline():
     assert len(points) == len(set(points)) + 4  # there and back again, twice
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(12))
 def test_polygons_are_within_a_pixel_of_the_mask(seed):
     inside = blobs(seed)
     far, iou = differences(inside, decode_mask(polygons(inside), *inside.shape))
     assert far == 0 and iou >= 0.95
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(6))
 def test_the_closest_polygons_are_the_mask(seed, monkeypatch):
     monkeypatch.setattr("a2d_tf.annotations.shapes._LEAST_IOU", 1.0)
     inside = blobs(seed)
@@ -185,9 +183,7 @@ def damage(path, fields):
     "name, fields, message",
     [
         ("tracks.json", {"mean_score": None}, "tracks.json: [0].mean_score"),
-        ("tracks.json", {"frames": [{"frame": 1, "category_id": 99}]}, "frames[0].score"),
         ("tracks.json", {"track_id": 7}, "detections.json: no entry for track 7 in frame 1"),
-        ("detections.json", {"segmentation": {"size": [1, 1], "counts": "1"}}, "[0]: segmentation"),
         ("detections.json", {"segmentation": {"size": [48, 64], "counts": "1"}}, "[0]: the RLE"),
         ("video.json", {"name": "../x"}, "video.json: name: '../x'"),
         ("video.json", {"labels": {"actors": []}}, "video.json: labels: label space"),
@@ -198,14 +194,6 @@ def test_damaged_files_are_named(prediction, name, fields, message):
     with pytest.raises(InputError) as error:
         predictions.read(prediction)
     assert message in str(error.value) and str(prediction) in str(error.value)
-
-
-def test_missing_files_are_named(prediction, tmp_path):
-    with pytest.raises(InputError, match="none/label_maps: no such folder"):
-        predictions.read(tmp_path / "none")
-    (prediction / "tracks.json").write_text("[1")
-    with pytest.raises(InputError, match="tracks.json: "):
-        predictions.read(prediction)
 
 
 def saved(prediction, output, form, masks=False, every=1):
@@ -231,22 +219,15 @@ def elements(prediction, tmp_path, masks=False, every=1):
     ]
 
 
-def test_cvat_has_tracks_of_polygons_that_end_where_they_are_gone(prediction, tmp_path):
+def test_cvat_has_a_task_and_tracks_of_polygons_that_end_where_they_are_gone(prediction, tmp_path):
     root, tracks = elements(prediction, tmp_path)
     box = "8.00,4.00;8.00,24.00;40.00,24.00;40.00,4.00"
     other = "2.00,30.00;2.00,44.00;12.00,44.00;12.00,30.00"
+    shapes = "running00 running10 walking20 walking31 walking40 running50 running61".split()
     assert tracks == [
         (
             {"id": "0", "label": "adult", "source": "auto"},
-            [
-                ("polygon", 0, "0", box, "running"),
-                ("polygon", 1, "0", box, "running"),
-                ("polygon", 2, "0", box, "walking"),
-                ("polygon", 3, "1", box, "walking"),
-                ("polygon", 4, "0", box, "walking"),
-                ("polygon", 5, "0", box, "running"),
-                ("polygon", 6, "1", box, "running"),
-            ],
+            [("polygon", int(s[-2]), s[-1], box, s[:-2]) for s in shapes],
         ),
         (
             {"id": "1", "label": "ball", "source": "auto"},
@@ -254,21 +235,13 @@ def test_cvat_has_tracks_of_polygons_that_end_where_they_are_gone(prediction, tm
         ),
     ]
     shape = root.find("track/polygon")
-    assert {name: shape.get(name) for name in ("keyframe", "occluded", "z_order")} == {
-        "keyframe": "1",
-        "occluded": "0",
-        "z_order": "0",
-    }
-
-
-def test_cvat_says_what_the_task_is(prediction, tmp_path):
-    root, _ = elements(prediction, tmp_path)
+    fixed = {name: shape.get(name) for name in ("keyframe", "occluded", "z_order")}
+    assert fixed == {"keyframe": "1", "occluded": "0", "z_order": "0"}
     task = root.find("meta/task")
     assert root.findtext("version") == "1.1"
     words = ["name", "size", "mode", "start_frame", "stop_frame", "source"]
-    assert [task.findtext(word) for word in words] == [
-        *["clip1.mp4", "8", "interpolation", "0", "7", "clip1.mp4"]
-    ]
+    expected = ["clip1.mp4", "8", "interpolation", "0", "7", "clip1.mp4"]
+    assert [task.findtext(word) for word in words] == expected
     assert [task.findtext(f"original_size/{side}") for side in ("width", "height")] == ["64", "48"]
     labels = {label.findtext("name"): label for label in task.findall("labels/label")}
     assert list(labels) == list(A2D.actors)
@@ -486,15 +459,12 @@ def test_imported_again_they_are_the_same_instances(form, masks, tmp_path):
 @pytest.mark.slow
 def test_the_command(prediction, tmp_path):
     def run(*words):
-        command = [sys.executable, ROOT / "tools" / "export_annotations.py", *words]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        return run_tool("export_annotations", "--prediction=out", *words, cwd=tmp_path)
 
-    done = run("--prediction=out", "--output=clip1.zip", "--every=3", "--min_score=0.3")
+    done = run("--output=clip1.zip", "--every=3", "--min_score=0.3")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == ("clip1.zip: 1 tracks with 4 polygons in 5 frames of clip1.mp4 (cvat)\n")
     assert zipfile.ZipFile(tmp_path / "clip1.zip").namelist() == ["annotations.xml"]
-    done = run("--prediction=out", "--output=a.json", "--format=coco", "--shapes=masks")
+    done = run("--output=a.json", "--format=coco", "--shapes=masks")
     assert (done.returncode, done.stderr) == (0, "") and "6 masks" in done.stdout
-    done = run("--prediction=out", "--output=a.txt", "--format=coco")
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: --output=a.txt: ")
+    assert "--output=a.txt" in complaint(run("--output=a.txt", "--format=coco"))

@@ -1,19 +1,13 @@
 """The mains: one run from flags to metrics, rows of the tables, and what mistakes print."""
 
 import json
-import math
 
 import event_files
 import pytest
-import tensorflow as tf
-from processes import ROOT, complaint, run_main
+from processes import complaint, run_main
 
 from a2d_tf.core import files
-from a2d_tf.core.config import Config
-from a2d_tf.evaluation.evaluator import Evaluator
-from a2d_tf.model.network import Network
-from a2d_tf.training import losses, run_folder, run_start
-from a2d_tf.training.fit import Validated, fit
+from a2d_tf.training import losses, run_folder
 
 pytestmark = pytest.mark.slow
 
@@ -23,11 +17,6 @@ TINY = (
     "--mask_layers=1 --test_proposals=20 --train_proposals=50 --max_detections=5 --roi_samples=16 "
     "--max_instances=4 --batch_size=2 --learning_rate=0.001"
 ).split()
-OF_ROWS = [
-    *TINY,
-    *("--refiner_size=32", "--refiner_channels=8", "--anchor_sizes=8,16,24,32,48"),
-    *("--rpn_samples=32", "--steps=2", "--warmup_steps=1"),
-]
 
 
 @pytest.fixture(scope="module")
@@ -86,44 +75,11 @@ def test_a_final_run_takes_the_threshold_of_one_that_held_videos_out(
 
 def test_mistakes(tmp_path, mini_records, trained):
     records, workdir = f"--records={mini_records.directory}", f"--workdir={tmp_path / 'run'}"
-    (tmp_path / "empty").mkdir()
     for main, words, named in (
         ("train", [workdir], "--records"),
-        ("train", [f"--records={tmp_path / 'empty'}", workdir], str(tmp_path / "empty")),
         ("train", [*TINY, records, workdir, "--temporal_layers=3"], "--clip_frames=7"),
         ("train", [*TINY, "--head_units=64", records, f"--workdir={trained}"], "--head_units=32"),
         ("evaluate", [records, workdir], str(tmp_path / "run")),
     ):
         assert named in complaint(run_main(main, *words))
     assert not (tmp_path / "run").exists()
-
-
-def settings(name, *more):
-    """The settings that the mini network, a row over it and further flags come to."""
-    files = [f"--flagfile=configs/{name}.flags" for name in ("mini", f"ablations/{name}")]
-    return Config.parse([*files, *OF_ROWS, *more])
-
-
-def train(config, manifest, workdir):
-    tf.keras.utils.set_random_seed(config.learning.seed)
-    network = Network(config.model, manifest.label_space)
-    run_start.initialise(network, config)
-    run_folder.create(workdir, config, manifest)
-    fit(network, manifest, config, str(workdir), validate=lambda: Validated({}, {}))
-    return network
-
-
-def test_a_row_of_two_phases_trains_and_is_scored(mini_records, tmp_path, monkeypatch):
-    """test_config holds each row to its flags."""
-    monkeypatch.chdir(ROOT)  # flagfiles name others from there
-    train(settings("no_mask"), mini_records, tmp_path / "first")
-    config = settings("no_mask_refiner", f"--init_run={tmp_path / 'first'}")
-    network = train(config, mini_records, tmp_path / "run")
-    assert json.loads((tmp_path / "run" / "finished.json").read_text()) == {"steps": 2}
-
-    metrics = Evaluator(network, config, mini_records).evaluate("test", 0.2, tmp_path / "scored")
-    parts = {"segmentation", "detection", "per_pair_ap", "per_actor_ap", "per_action_ap"}
-    assert parts | {"zero_shot_actor_ap"} <= set(metrics)
-    for values in metrics["segmentation"].values():
-        assert all(0 <= value <= 100 and math.isfinite(value) for value in values.values())
-    assert len(metrics["per_pair_ap"]) == 43

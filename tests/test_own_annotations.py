@@ -3,14 +3,12 @@
 import dataclasses
 import json
 import pathlib
-import re
-import subprocess
-import sys
 
 import cv2
 import numpy as np
 import pytest
 from a2d_files import moving_frames, write_video
+from processes import complaint, run_tool
 
 from a2d_tf.annotations import matching
 from a2d_tf.annotations.document import (
@@ -27,7 +25,6 @@ from a2d_tf.data import records
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.segmentations import decode_parts
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 SQUARE = ([[2.0, 1.0, 6.0, 1.0, 6.0, 5.0, 2.0, 5.0]],)
 
 
@@ -99,7 +96,7 @@ def test_a_video_that_is_there_twice(videos):
     (videos / "far").mkdir()
     cv2.imwrite(str(videos / "far" / "00001.png"), np.zeros((24, 32, 3), np.uint8))
     assert matched(videos, document(frame("wide"))) == {"wide": [1]}
-    with pytest.raises(InputError, match="far and far.mp4 are both the video 'far'"):
+    with pytest.raises(InputError, match="far and far.mp4"):
         matched(videos, document(frame("far")))
 
 
@@ -183,15 +180,17 @@ def test_our_own_names_are_not_those_of_images_from_zero(videos):
 
 def test_what_is_no_video_does_not_stop_the_search_by_size(videos, monkeypatch):
     (videos / "broken.mp4").write_bytes(b"no video")
-    (videos / "thumbs").mkdir()
-    (videos / "thumbs" / "cover.png").write_bytes(b"no image")
+    for name in ("thumbs/cover.png", "annotations/far.zip"):
+        (videos / name).parent.mkdir()
+        (videos / name).write_bytes(b"no image")
+    assert "annotations" not in Matcher(videos).names
     counted, count = [], matching.frame_files.count
     monkeypatch.setattr(
         matching.frame_files, "count", lambda path, **k: counted.append(path) or count(path, **k)
     )
-    unnamed = [document(frame(number=1), path=f"{i}.json", frame_count=i) for i in (4, 5)]
-    found = Matcher(videos).match([(Export(pathlib.Path("x")), unnamed)])
-    assert list(found) == ["Clip 1", "far"] and len(counted) == len(set(counted))
+    unnamed = [document(frame(), path=f"{i}.json", frame_count=i) for i in (4, 5)]
+    assert list(matched(videos, *unnamed)) == ["Clip 1", "far"]
+    assert len(counted) == len(set(counted))
 
 
 def test_the_whole_name_of_an_export_goes_before_its_beginning(tmp_path):
@@ -200,13 +199,6 @@ def test_the_whole_name_of_an_export_goes_before_its_beginning(tmp_path):
     assert matched(tmp_path, document(frame(), path="cam1.part2.json")) == {"cam1.part2": [1]}
     assert matched(tmp_path, document(frame(), path="cam1.zip")) == {"cam1": [1]}
     assert matched(tmp_path, document(frame(), path="cam1.v1.json")) == {"cam1": [1]}
-
-
-def test_a_folder_without_images_is_no_video(tmp_path):
-    write_video(tmp_path / "clip1.mp4", moving_frames(1, 24, 32, step=2))
-    (tmp_path / "annotations").mkdir()
-    (tmp_path / "annotations" / "clip1.zip").touch()
-    assert Matcher(tmp_path).names == ["clip1"]
 
 
 def test_images_numbered_from_zero(videos):
@@ -233,7 +225,6 @@ def test_a_frame_that_is_annotated_twice(videos):
     "given, expected",
     [
         (instance("cat-sit"), ("cat", "sit")),
-        (instance("cat-sit-down"), ("cat", "sit-down")),
         (instance("cat", action="run"), ("cat", "run")),
         (instance("x-y", action="run"), ("x-y", "run")),
         (instance("thing", actor="dog", action="run"), ("dog", "run")),
@@ -241,13 +232,10 @@ def test_a_frame_that_is_annotated_twice(videos):
         (instance("R1"), ("mouse", "rest")),
         (instance("R1", action="run"), ("mouse", "rest")),
         (instance(" cat - sit "), ("cat", "sit")),
-        (instance(" R1"), ("mouse", "rest")),
         (instance("cat", action="__undefined__"), None),
         (instance("cat", actor="__undefined__", action="run"), ("cat", "run")),
         (instance("cat"), None),
-        (instance("-sit"), None),
         (instance("cat-"), None),
-        (instance("rat"), None),
     ],
 )
 def test_actors_and_actions(tmp_path, given, expected):
@@ -288,19 +276,11 @@ def test_what_cannot_be_mapped_is_listed_at_once():
         check_label_space(given[3:], Names(), space)
 
 
-@pytest.mark.parametrize(
-    "text, words",
-    [
-        ("[]", ""),
-        ("{", ""),
-        ('{"rat": ["mouse"]}', "'rat'"),
-        ('{"rat": ["mouse", ""]}', "'rat'"),
-    ],
-)
-def test_broken_files_of_names(tmp_path, text, words):
+@pytest.mark.parametrize("text", ["{", '{"rat": ["mouse"]}', '{"rat": ["mouse", ""]}'])
+def test_broken_files_of_names(tmp_path, text):
     path = tmp_path / "names.json"
     path.write_text(text)
-    with pytest.raises(InputError, match=f"names.json: .*{words}"):
+    with pytest.raises(InputError, match="names.json: "):
         Names.load(path)
 
 
@@ -318,11 +298,6 @@ def test_parts_are_joined_and_scaled():
     assert decode_parts([square, sliver], (10, 10), (10, 10)).sum() == 16
     with pytest.raises(InputError, match="the mask is empty"):
         decode_parts([sliver], (10, 10), (10, 10))
-
-
-def run_command(*arguments):
-    command = [sys.executable, str(ROOT / "tools/build_records.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
 
 
 @pytest.mark.slow
@@ -343,7 +318,7 @@ def test_from_an_export_to_records_and_again(videos, tmp_path):
     flags = [f"--annotations={tmp_path / 'export.json'}", f"--videos={videos}"]
     flags += [f"--names={tmp_path / 'names.json'}", "--image_height=24", "--image_width=32"]
     flags += [f"--output={tmp_path / 'records'}", "--workers=1", "--clip_frames=3"]
-    done = run_command(*flags)
+    done = run_tool("build_records", *flags)
     assert done.returncode == 0, done.stderr
     assert "export.json: coco; annotated frames of far (2), imgs (1); images are" in done.stdout
     labels = tmp_path / "records" / "labels.json"
@@ -357,23 +332,18 @@ def test_from_an_export_to_records_and_again(videos, tmp_path):
                 truths[truth.video, truth.frame] = truth
     assert set(truths) == {("far", 2), ("far", 4), ("imgs", 1)}  # 00000.png is the first
     assert truths["far", 2].tracks.tolist() == [4] and truths["imgs", 1].native_size == (10, 12)
-    again = run_command(*flags, f"--labels={labels}")
+    again = run_tool("build_records", *flags, f"--labels={labels}")
     assert again.returncode == 0 and "already complete" in again.stdout
 
 
 @pytest.mark.parametrize(
-    "flags, words",
+    "flags, named",
     [
-        (["--check"], "no source; name A2D's folder by --release, or annotations .* --videos"),
-        (["--annotations=a.zip", "--check"], "--videos is missing"),
-        (["--annotations=a.zip", "--coco=b.json", "--check"], "--coco replaces"),
-        (["--release=r", "--annotations=a", "--annotations=b", "--check"], "--release"),
-        (["--annotations=a.zip", "--videos=v", "--format=xls"], "--format"),
-        (["--release=r"], "--output is missing"),
-        (["--annotations=a.zip", "--videos=v", "--check"], "v: no such folder; --videos names"),
+        ([], "--release"),
+        (["--annotations=a.zip", "--coco=b.json"], "--coco"),
+        (["--release=r", "--annotations=a", "--annotations=b"], "--release"),
+        (["--annotations=a.zip", "--videos=no_such"], "no_such: "),
     ],
 )
-def test_flags_that_do_not_fit(flags, words):
-    done = run_command(*flags)
-    assert done.returncode == 1 and re.search(words, done.stderr), done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+def test_flags_that_do_not_fit(flags, named):
+    assert named in complaint(run_tool("build_records", *flags, "--check"))
