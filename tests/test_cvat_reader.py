@@ -301,30 +301,30 @@ def test_an_ellipse_turns_about_its_centre(read):
     assert inside.sum() == pytest.approx(np.pi * 12 * 4, abs=8)
 
 
-BOX = 'left="{}" top="1" width="2" height="2"'
-MASK = '<mask frame="3" keyframe="1" outside="0" rle="{}" {}/>'
-LARGE = MASK.format("0, 9000000000", 'left="0" top="0" width="90000" height="100000"')
-DAMAGED = {
-    "truncated": (document(track(0, polygon(1)))[:-30], "line 4"),
-    "entities": ('<!DOCTYPE a [<!ENTITY b SYSTEM "file:///b">]>' + document("&b;"), "undefined"),
-    "label": (document(track(0, polygon(1), label="")), "<track id=\"0\">: no 'label'"),
-    "frame": (document(track(0, polygon("x"))), "'frame' is 'x'"),
-    "group": (document(track(0, polygon(1), group_id="b")), "'group_id' is 'b'"),
-    "points": (document(track(0, polygon(1, points="1,2;3"))), '<track id="0">, frame="1"'),
-    "runs": (document(track(0, MASK.format("1, 2", BOX.format(2)))), "box of 2x2"),
-    "text runs": (document(track(0, MASK.format("a", BOX.format(2)))), 'frame="3"'),
-    "mask outside": (document(track(0, MASK.format("0, 4", BOX.format(7)))), "the image of 8x6"),
-    "large mask": (document(track(0, LARGE)), "box of 90000x100000"),
-    "no size": (document(track(0, MASK.format("0, 4", BOX.format(2))), meta=""), "the size"),
-    "size": (document(meta=TASK.replace(">8<", ">-1<")), "meta: 'width' is '-1'"),
-    "start": (document(meta=TASK.replace("frame>0<", "frame>a<")), "meta: 'start_frame' is 'a'"),
-    "image": (document('<image id="0" name="a/1.jpg" width="8"/>'), "'height' is ''"),
-}
+def masked(runs, box='left="2" top="1" width="2" height="2"', **fields):
+    return document(track(0, f'<mask frame="3" rle="{runs}" {box}/>'), **fields)
 
 
-@pytest.mark.parametrize("case", DAMAGED)
-def test_damage_is_one_clear_error(read, case):
-    text, expected = DAMAGED[case]
+LARGE = 'left="0" top="0" width="90000" height="100000"'
+DAMAGED = [
+    (document(track(0, polygon(1)))[:-30], "line 4"),
+    ('<!DOCTYPE a [<!ENTITY b SYSTEM "file:///b">]>' + document("&b;"), "undefined"),
+    (document(track(0, polygon(1), label="")), "<track id=\"0\">: no 'label'"),
+    (document(track(0, polygon("x"))), "'frame' is 'x'"),
+    (document(track(0, polygon(1), group_id="b")), "'group_id' is 'b'"),
+    (document(track(0, polygon(1, points="1,2;3"))), '<track id="0">, frame="1"'),
+    (masked("1, 2"), "box of 2x2"),
+    (masked("a"), 'frame="3"'),
+    (masked("0, 4", 'left="7" top="1" width="2" height="2"'), "the image of 8x6"),
+    (masked("0, 9000000000", LARGE), "box of 90000x100000"),
+    (masked("0, 4", meta=""), "the size"),
+    (document(meta=TASK.replace("frame>0<", "frame>a<")), "meta: 'start_frame' is 'a'"),
+    (document('<image id="0" name="a/1.jpg" width="8"/>'), "'height' is ''"),
+]
+
+
+@pytest.mark.parametrize("text, expected", DAMAGED, ids=[expected for _, expected in DAMAGED])
+def test_damage_is_one_clear_error(read, text, expected):
     with pytest.raises(InputError) as caught:
         read(text)
     assert "annotations.xml: " in str(caught.value) and expected in str(caught.value)

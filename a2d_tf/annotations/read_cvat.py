@@ -107,13 +107,6 @@ class _Task:
         """The frames of the video that the task shows, counted from 0; none where unknown."""
         return range(self.start, self.start + self.step * (self.count or 0), self.step)
 
-    @property
-    def frame_count(self) -> int | None:
-        """The number of frames of the video, or of images; None if unknown."""
-        # Of every second frame, the last one may be the video's last but one.
-        known = self.of_video is not None and self.step == 1 and self.count is not None
-        return self.frames.stop if known else None
-
     def number(self, frame: int) -> int:
         """Return the 1-based number of a frame of the file; ValueError if the task lacks it."""
         if self.count is not None and frame - self.offset not in self.frames:
@@ -245,7 +238,7 @@ class _Reader:
             key for entry in entries for key in {key for key, _ in entry.shapes}
         )
         tracks = {key: n for key, n in self._identities.items() if shown_on[key] > 1}
-        document = self._document
+        document, task = self._document, self._task
         for entry in entries:
             if entry.shapes:
                 kept = entry.known or self._options.interpolated
@@ -260,12 +253,14 @@ class _Reader:
                     (key, dataclasses.replace(shape, track=tracks.get(key)))
                     for key, shape in entry.shapes
                 )
-                split = self._task.split
-                document.add(entry.where, entry.name, entry.size, instances, split=split)
+                name, size = entry.name, entry.size
+                document.add(entry.where, name, size, instances, split=task.split)
             else:
                 document.left_out[reason] += 1
-        if not any(entry.name.numbering.kind == "names" for entry in self._images):
-            document.frame_count = self._task.frame_count
+        by_name = any(entry.name.numbering.kind == "names" for entry in self._images)
+        # Of every second frame, the last one may be the video's last but one.
+        if task.of_video is not None and task.step == 1 and not by_name:
+            document.frame_count = task.frames.stop if task.count is not None else None
         return document
 
     def _entry(self, number):
