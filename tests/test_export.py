@@ -21,7 +21,7 @@ from processes import ROOT, run_main
 from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data import clips
+from a2d_tf.data.sources import clip_sources
 from a2d_tf.model.network import Network
 from a2d_tf.ops import canvas, masks
 from a2d_tf.serving import export_folder
@@ -361,7 +361,7 @@ def by_answers(served, rgb, flow, size, length, stride):
     features = [served.frame(*(x[None] for x in pair)) for pair in zip(rgb, flow)]
     still = [served.frame(x[None], 0 * flow[0][None]) for x in rgb]
     for key in range(1, len(rgb) + 1):
-        sources, lost = clips.clip_sources(key, length, stride, len(rgb))
+        sources, lost = clip_sources(key, length, stride, len(rgb))
         frames = [(still if gone else features)[s - 1] for s, gone in zip(sources, lost)]
         stacked = {name: tf.stack([f[name] for f in frames], axis=1) for name in frames[0]}
         yield {name: x.numpy() for name, x in served.key_frame(stacked, size).items()}
