@@ -1,4 +1,4 @@
-"""Mains and tools in forks of a process that has imported TensorFlow, which takes seconds.
+"""Mains and tools in forks of a process that has imported what they import, which takes seconds.
 
 A line of the input is a job: {"words": those of the command line, a module after -m or a path
 first, "cwd", "environment", "output": paths of what is printed to stdout and stderr}. The answer is
@@ -6,6 +6,7 @@ a line with the exit status.
 """
 
 import gc
+import importlib
 import json
 import os
 import runpy
@@ -13,9 +14,9 @@ import signal
 import sys
 import traceback
 
-import tensorflow as tf
-
-assert tf.keras, "loaded late"
+for name in ("av", "cv2", "h5py", "jinja2", "matplotlib.figure", "pycocotools.mask"):
+    importlib.import_module(name)
+importlib.import_module("tensorflow").keras  # noqa: B018
 gc.freeze()  # what is imported needs no copy in a fork
 for line in sys.stdin:
     job = json.loads(line)

@@ -299,7 +299,7 @@ def test_an_npz_whose_array_is_not_there(tmp_path, entry):
         Detections.load(path)
 
 
-def test_an_npz_entry_that_claims_too_much(tmp_path, monkeypatch):
+def test_arrays_that_claim_too_much(tmp_path, monkeypatch):
     path = make_detections(tmp_path)
     data = bytearray(path.read_bytes())
     place = data.rindex(b"PK\1\2") + 24
@@ -308,9 +308,6 @@ def test_an_npz_entry_that_claims_too_much(tmp_path, monkeypatch):
     monkeypatch.setattr("a2d_tf.core.files.MAX_ARRAY_BYTES", 2**31)
     with refused("detections.npz: .*claims 4294967294 bytes, more than"):
         Detections.load(path)
-
-
-def test_an_hdf5_file_that_claims_too_much(tmp_path):
     path = make_weights(tmp_path)
     with h5py.File(path, "r+") as file:
         del file["backbone/stem/kernel"]
