@@ -21,7 +21,7 @@ import io
 import os
 import pathlib
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
@@ -85,14 +85,13 @@ def plan(video: str | None, videos: str | None, output: str) -> tuple[Job, ...] 
     if videos:
         paths = _listed(videos)
     elif video and os.path.isdir(video):
-        paths, images = _found(_entries(video))
-        # Beside images, a folder of images may be anything.
-        if not paths or images and all(map(os.path.isdir, paths)):
+        paths, images = _found(video, _entries(video))
+        if not paths or images:  # beside images, a folder of images may be anything
             return None
-        _check_kinds(video, paths, images)
     elif video and not os.path.exists(video) and glob.has_magic(video):
-        paths, images = _found(glob.glob(video, recursive=True))
-        _check_kinds(video, paths, images)
+        paths, images = _found(video, glob.glob(video, recursive=True))
+        if images:
+            raise InputError(f"{video}: images; name their folder, which is one video")
         if not paths:
             raise InputError(
                 f"--video={video}: no video of that name ({', '.join(VIDEOS)}, or a folder of "
@@ -121,12 +120,27 @@ def _entries(folder):
         raise InputError(f"{folder}: cannot be read ({error.strerror})") from error
 
 
-def _found(paths: Iterable[str]) -> tuple[list[str], list[str]]:
+def _found(place, paths):
     """(videos, single images) among some paths, in order; what was predicted is neither."""
     # A pattern may reach into the predictions of an earlier call.
-    paths = sorted(path for path in paths if not _is_predicted(path))
-    videos = [path for path in paths if _is_a(path, VIDEOS) or _holds_images(path)]
-    return videos, [path for path in paths if _is_a(path, video_files.IMAGES)]
+    paths = [path for path in paths if not _is_predicted(path)]
+    videos, images = _files(place, paths)
+    return sorted([*videos, *filter(_holds_images, paths)]), images
+
+
+def _files(place, paths):
+    """(video files, images) among some paths; InputError where there are both."""
+    videos, images = (
+        sorted(path for path in paths if _is_a(path, suffixes))
+        for suffixes in (VIDEOS, video_files.IMAGES)
+    )
+    if images and videos:
+        names = (os.path.basename(found[0]) for found in (images, videos))
+        raise InputError(
+            "{}: holds images ({}) and videos ({}); put the images of each video into a folder of "
+            "their own".format(place, *names)
+        )
+    return videos, images
 
 
 def _is_a(path, suffixes):
@@ -141,9 +155,7 @@ def _holds_images(path):
     if not os.path.isdir(path) or os.path.exists(os.path.join(path, RECORD)):
         return False
     entries = [entry for entry in _entries(path) if not _is_predicted(entry)]
-    images = [entry for entry in entries if _is_a(entry, video_files.IMAGES)]
-    _check_kinds(path, [entry for entry in entries if _is_a(entry, VIDEOS)], images)
-    return bool(images)
+    return bool(_files(path, entries)[1])
 
 
 def _is_predicted(path):
@@ -153,18 +165,6 @@ def _is_predicted(path):
         folder, name = os.path.split(folder)
     marks = [RECORD, *[VIDEO] * (name in RESULTS)]
     return any(os.path.exists(os.path.join(folder, mark)) for mark in marks)
-
-
-def _check_kinds(place, videos, images):
-    """Raise InputError where a place has single images beside videos, or where a glob names any."""
-    if images and videos:
-        names = (os.path.basename(paths[0]) for paths in (images, videos))
-        raise InputError(
-            "{}: holds images ({}) and videos ({}); put the images of each video into a folder of "
-            "their own".format(place, *names)
-        )
-    if images and not os.path.isdir(place):
-        raise InputError(f"{place}: images; name their folder, which is one video")
 
 
 def _listed(file):
@@ -180,10 +180,10 @@ def _listed(file):
             continue
         places = [line, os.path.join(os.path.dirname(file), line)]
         path = next((place for place in places if os.path.exists(place)), None)
-        is_video = path and (
-            _holds_images(path) if os.path.isdir(path) else not _is_a(path, video_files.IMAGES)
-        )
-        if not is_video:
+        is_folder = path and os.path.isdir(path)
+        if not path or not (
+            _holds_images(path) if is_folder else not _is_a(path, video_files.IMAGES)
+        ):
             problem = "an image, or a folder without any" if path else "no such file"
             raise InputError(
                 f"{file}, line {number}: {shown(line)}: {problem}; a line names a video or a "

@@ -20,26 +20,18 @@ from typing import Any
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import locked
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.*", re.DOTALL)
 _TRANSFERS = 16  # files that are copied at once
-
-
-def is_url(path: str | None) -> bool:
-    """Return whether a path has a scheme."""
-    return bool(path and _URL.match(path))
-
-
-def join(folder: str, *names: str) -> str:
-    """Join names to a path or a URL."""
-    if is_url(folder):
-        return "/".join([folder.rstrip("/"), *names])
-    return os.path.join(folder, *names)
 
 
 def _systems():
     from apache_beam.io.filesystems import FileSystems  # here, because Beam is an extra
 
     return FileSystems
+
+
+def join(folder: str, *names: str) -> str:
+    """Join names to a path or a URL."""
+    return _systems().join(folder, *names)
 
 
 def read(path: str) -> bytes:
