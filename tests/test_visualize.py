@@ -6,7 +6,6 @@ from a2d_files import mask
 
 from a2d_tf.core.labels import A2D
 from a2d_tf.ops.visualize import (
-    draw_boxes_with_names,
     draw_instances,
     flow_to_rgb,
     label_map_to_rgb,
@@ -52,19 +51,24 @@ def test_tints_are_rounded_as_the_formula_says(alpha):
         np.testing.assert_array_equal(found, expected)
 
 
+def draw(size, boxes, codes, masks=None, **options):
+    """Instances over black, with empty masks by default."""
+    black = np.zeros((*size, 3), np.uint8)
+    masks = [np.zeros(size, bool)] * len(boxes) if masks is None else masks
+    drawn = draw_instances(black, boxes, codes, masks, label_space=A2D, **options)
+    assert not black.any()
+    return drawn
+
+
 def test_boxes_are_half_open_and_named():
-    black = np.zeros((80, 120, 3), np.uint8)
-    inside = mask(80, 120, 40, 10, 60, 50)
-    plain = draw_instances(black, [[40, 10, 60, 50]], [15], [inside & False], label_space=A2D)
+    size, box = (80, 120), [40, 10, 60, 50]
+    plain = draw(size, [box], [15])
     drawn = (plain != 0).any(axis=2)
     assert drawn[40:60, 10].all() and drawn[40:60, 49].all() and drawn[59, 10:50].all()
     assert not drawn[40:, 50:].any() and not drawn[60:].any() and not drawn[41:59, 11:49].any()
     assert drawn[:40].any()  # the name, above the box
-    scored = draw_instances(
-        black, [[40, 10, 60, 50]], [15], [inside], label_space=A2D, scores=[0.873]
-    )
+    scored = draw(size, [box], [15], [mask(*size, *box)], scores=[0.873])
     assert (scored[:40] != plain[:40]).any()
-    assert not black.any()
 
 
 def area(image, code):
@@ -74,37 +78,25 @@ def area(image, code):
 
 
 def test_names_of_boxes_at_one_place_do_not_hide_each_other():
-    black = np.zeros((320, 400, 3), np.uint8)
-    box = [100, 100, 200, 220]
-    empty = np.zeros((320, 400), bool)
-
-    both = draw_instances(
-        black, [box, box], [15, 45], [empty] * 2, label_space=A2D, scores=[0.5, 0.9]
-    )
-    for code in (15, 45):
-        alone = draw_instances(
-            black, [box], [code], [empty], label_space=A2D, scores=[0.5 if code == 15 else 0.9]
-        )
+    size, box = (320, 400), [100, 100, 200, 220]
+    both = draw(size, [box, box], [15, 45], scores=[0.5, 0.9])
+    for code, score in ((15, 0.5), (45, 0.9)):
+        alone = draw(size, [box], [code], scores=[score])
         outline = 2 * (100 + 120) - 4
         assert area(both, code) >= area(alone, code) - outline > 1000
 
 
 def test_names_at_the_edges_stay_inside_whole():
-    black = np.zeros((320, 400, 3), np.uint8)
-    empty = np.zeros((320, 400), bool)
-    whole = draw_instances(black, [[100, 100, 120, 120]], [15], [empty], label_space=A2D)
+    size = (320, 400)
+    whole = area(draw(size, [[100, 100, 120, 120]], [15]), 15)
     for box in ([0, 390, 20, 400], [300, 0, 320, 10], [300, 390, 320, 400], [0, 0, 320, 400]):
-        drawn = draw_instances(black, [box], [15], [empty], label_space=A2D)
-        assert area(drawn, 15) >= area(whole, 15) - 76 > 500  # 76: the outline of 20 x 20
+        assert area(draw(size, [box], [15]), 15) >= whole - 76 > 500  # the outline of 20 x 20
 
 
 def test_a_track_has_its_own_colour_and_its_number():
-    black = np.zeros((80, 160, 3), np.uint8)
-    inside = mask(80, 160, 40, 10, 60, 50)
+    size, box = (80, 160), [40, 10, 60, 50]
     one, two, three = (
-        draw_instances(
-            black, [[40, 10, 60, 50]], [code], [inside], label_space=A2D, scores=[0.5], ids=[track]
-        )
+        draw(size, [box], [code], [mask(*size, *box)], scores=[0.5], ids=[track])
         for code, track in ((15, 4), (45, 4), (15, 5))
     )
     colours = track_colours([4, 5])
@@ -115,17 +107,13 @@ def test_a_track_has_its_own_colour_and_its_number():
 
 
 def test_long_names_stay_in_narrow_pictures_and_lose_their_score_only_when_they_must():
-    def name(width, code, scores=(0.87,)):
-        black = np.zeros((64, width, 3), np.uint8)
-        return draw_boxes_with_names(
-            black, [[40, 0, 60, 20]], [code], A2D, scores=scores, ids=[123]
-        )
-
     for width in (64, 96, 150, 160, 400):
-        drawn = name(width, 12)  # adult-crawling
+        drawn, without = (
+            draw((64, width), [[40, 0, 60, 20]], [12], scores=scores, ids=[123])  # adult-crawling
+            for scores in ([0.87], None)
+        )
         assert (drawn[:, -1] != 0).any() == (width <= 160)  # its plate ends at the edge, or before
-        scored = (drawn != name(width, 12, None)).any()
-        assert scored == (width >= 150)
+        assert (drawn != without).any() == (width >= 150)
 
 
 def plates(drawn, ids):
@@ -134,28 +122,18 @@ def plates(drawn, ids):
 
 
 def test_in_a_crowded_picture_the_surest_are_named_and_the_others_numbered():
-    black, empty = np.zeros((120, 160, 3), np.uint8), np.zeros((120, 160), bool)
     ids, boxes = [1, 2, 3, 4, 5, 6], [[50, 20 * i, 70, 20 * i + 20] for i in range(6)]
-    drawn = draw_instances(
-        black, boxes, [12] * 6, [empty] * 6, label_space=A2D, scores=[0.5] * 6, ids=ids
-    )
-    sizes = plates(drawn, ids)
+    sizes = plates(draw((120, 160), boxes, [12] * 6, scores=[0.5] * 6, ids=ids), ids)
     assert all(size > 1000 for size in sizes[4:])  # later ones are surer
     assert all(80 < size < 400 for size in sizes[:4])
-    one = draw_instances(
-        black[:40], [[20, 0, 40, 20]], [12], [empty[:40]], label_space=A2D, scores=[0.5], ids=[1]
-    )
+    one = draw((40, 160), [[20, 0, 40, 20]], [12], scores=[0.5], ids=[1])
     assert plates(one, [1])[0] > 1000  # it hides more than a third, but is the only one
 
 
 def test_a_stamp_stands_in_its_corner_unless_the_picture_is_too_small():
     def stamped(height, width, stamp):
-        black = np.zeros((height, width, 3), np.uint8)
-        empty = np.zeros((1, height, width), bool)
-        box = [[height - 30, width - 60, height, width]]
-        return draw_instances(
-            black, box, [12], empty, label_space=A2D, scores=[0.5], ids=[1], stamp=stamp
-        )
+        box = [height - 30, width - 60, height, width]
+        return draw((height, width), [box], [12], scores=[0.5], ids=[1], stamp=stamp)
 
     plain, drawn = stamped(120, 160, ""), stamped(120, 160, "12.4 s")
     changed = (drawn != plain).any(axis=2)

@@ -25,18 +25,13 @@ def area(boxes: tf.Tensor) -> tf.Tensor:
     return tf.nn.relu(y2 - y1) * tf.nn.relu(x2 - x1)
 
 
-def intersection(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """Return the pairwise intersection areas of [..., N, 4] and [..., M, 4] -> [..., N, M]."""
+def iou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """Return the pairwise IoU of [..., N, 4] and [..., M, 4]: [..., N, M], 0 if both are empty."""
     first, last = tf.split(tf.expand_dims(a, -2), 2, axis=-1)
     other_first, other_last = tf.split(tf.expand_dims(b, -3), 2, axis=-1)
     sides = tf.nn.relu(tf.minimum(last, other_last) - tf.maximum(first, other_first))
     height, width = tf.unstack(sides, 2, axis=-1)
-    return height * width
-
-
-def iou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """Return the pairwise IoU of [..., N, 4] and [..., M, 4]: [..., N, M], 0 if both are empty."""
-    inner = intersection(a, b)
+    inner = height * width
     union = tf.expand_dims(area(a), -1) + tf.expand_dims(area(b), -2) - inner
     return tf.math.divide_no_nan(inner, union)
 

@@ -35,18 +35,18 @@ class Track:
 
     Attributes:
       id: 1, 2, ... in the order of appearance.
+      detections: (index, code, score, p(actor) [|X|], p(action) [|Y|]), the newest last.
       seen: index of the answered frame where it was last seen.
       box: [y1, x1, y2, x2] where it was last seen.
       mask: RLE of the same.
-      detections: (index, code, score, p(actor) [|X|], p(action) [|Y|]), the newest last.
       label: the code that was last read for it; None before that.
     """
 
     id: int
-    seen: int
-    box: np.ndarray
-    mask: np.ndarray | dict
     detections: collections.deque
+    seen: int = 0
+    box: Any = None
+    mask: Any = None
     label: int | None = None
 
 
@@ -80,20 +80,12 @@ class Tracker:
         for i, owner in enumerate(owners):
             if owner is None:
                 self._ids += 1
-                detections: collections.deque = collections.deque(maxlen=self._window)
-                owner = Track(self._ids, index, instances.boxes[i], instances.masks[i], detections)
-                owners[i] = owner
+                owner = owners[i] = Track(self._ids, collections.deque(maxlen=self._window))
                 self._tracks.append(owner)
             owner.seen, owner.box, owner.mask = index, instances.boxes[i], instances.masks[i]
-            owner.detections.append(
-                (
-                    index,
-                    int(instances.codes[i]),
-                    float(instances.scores[i]),
-                    instances.actor_scores[i],
-                    instances.action_scores[i],
-                )
-            )
+            code, score = int(instances.codes[i]), float(instances.scores[i])
+            shares = instances.actor_scores[i], instances.action_scores[i]
+            owner.detections.append((index, code, score, *shares))
         return owners
 
     def cut(self) -> None:
