@@ -1,13 +1,12 @@
 """TensorBoard's page of a run: what its plugins read back out of the event files."""
 
-import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from a2d_tf.core.labels import A2D
 from a2d_tf.evaluation.metrics import scalars as scalars_of
-from a2d_tf.evaluation.reports import charts, dashboard
+from a2d_tf.evaluation.reports import dashboard
 from a2d_tf.training.checkpoints import Events
 
 
@@ -60,12 +59,6 @@ def test_what_an_evaluation_shows(validated, tmp_path):
     shown = {"coco/box_ap", "over_time/joint_hota"}
     assert set(found.Tags()["tensors"]) == {*before, *shown}
     assert [event.step for event in found.Tensors("coco/box_ap")] == [5]
-
-
-@pytest.mark.parametrize("value", [50.0, 0.0, None])
-def test_axes_begin_at_0(monkeypatch, value):
-    monkeypatch.setattr(charts, "figure_png", lambda figure: figure.axes[0])
-    assert charts.bars({"": [value, value]}, ["a", "b"], "AP").get_ylim()[0] == 0
 
 
 def test_every_chart_of_a_validation_finds_its_tag(validated):
