@@ -29,6 +29,7 @@ def frames(evaluator):
 def test_a_device_takes_so_many_clips_at_once(evaluator, monkeypatch):
     seen, run = [], evaluator.run
     monkeypatch.setattr("a2d_tf.core.config.EVALUATION_BATCH", 1)
+    monkeypatch.setattr(evaluator, "_batches", {})
     monkeypatch.setattr(evaluator, "run", lambda x: seen.append(len(x["rgb"])) or run(x))
     assert evaluator.config.learning.batch_size > 1
     next(evaluator.clips("test"))
