@@ -4,6 +4,7 @@ import gc
 import importlib
 import json
 import os
+import pathlib
 import shutil
 import sys
 
@@ -137,8 +138,8 @@ def small_records(small_source):
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tmp_path_factory):
-    """A run folder of the smallest network, one checkpoint, threshold .3; fits `mini_records`.
+def loaded_run(tmp_path_factory):
+    """A loaded run of the smallest network, threshold .3; fits `mini_records`.
 
     The weights are random, the output layers' enlarged so that scores, boxes and masks differ.
     """
@@ -160,24 +161,16 @@ def tiny_run(tmp_path_factory):
                 weight.assign(weight * factor)
     run_folder.create(folder, config, tiny_network.manifest())
     run_folder.save_threshold(folder, 0.3, {})
-    checkpoint = tf.train.Checkpoint(network=network)
-    tf.train.CheckpointManager(checkpoint, str(folder / "checkpoints"), 1).save(7)
-    return folder
+    saver = tf.train.Checkpoint(network=network)
+    path = tf.train.CheckpointManager(saver, str(folder / "checkpoints"), 1).save(7)
+    facts = json.loads((folder / "records.json").read_text())
+    return run_folder.Run(config.with_inference(score_threshold=0.3), network, facts, path)
 
 
 @pytest.fixture(scope="session")
-def loaded_run(tiny_run):
-    """`tiny_run` as a `runs.Run`."""
-    from a2d_tf.core.config import Config
-    from a2d_tf.core.labels import A2D
-    from a2d_tf.model.network import Network
-    from a2d_tf.training import run_folder
-    from a2d_tf.training.checkpoints import restore
-
-    config = Config.read(tiny_run / "flags.txt").with_inference(score_threshold=0.3)
-    network = Network(config.model, A2D)
-    facts = json.loads((tiny_run / "records.json").read_text())
-    return run_folder.Run(config, network, facts, restore(network, str(tiny_run)))
+def tiny_run(loaded_run):
+    """The folder of `loaded_run`, with one checkpoint."""
+    return pathlib.Path(loaded_run.checkpoint).parents[1]
 
 
 @pytest.fixture(scope="session")
