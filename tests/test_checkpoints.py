@@ -1,8 +1,8 @@
 """A run's checkpoints: whole ones only, the old one until the new one is there, the best apart."""
 
 import json
-import subprocess
-import sys
+import resource
+import signal
 
 import pytest
 import tensorflow as tf
@@ -98,23 +98,20 @@ def test_a_damaged_newest_is_left_aside_with_a_warning(suffix, damage, tmp_path,
 
 
 def test_a_full_disk_leaves_the_old_one(tmp_path):
-    """In a process whose files may grow no larger than what it is to save."""
-    made, network, step, _ = checkpointer(tmp_path)
+    """Files that may grow no larger than what is to be saved stand for the disk."""
+    made, network, step, _ = checkpointer(tmp_path, number=1)
     save(made, network, step, 2)
-    script = (
-        "import sys; sys.path[:0] = ['.', 'tests']\n"
-        "import resource, signal\n"
-        "from test_checkpoints import checkpointer\n"
-        "from a2d_tf.core.errors import InputError\n"
-        f"made, network, step, _ = checkpointer({str(tmp_path)!r}, number=1)\n"
-        "made.resume(); step.assign(4); made.window.values = [{'x' * 100000: 1.0}]\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
-        "try:\n    made.save()\nexcept InputError as error:\n    print(error)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert "checkpoints: step 4 cannot be kept" in done.stdout, done.stdout + done.stderr
-    assert "make room" in done.stdout
+    step.assign(4)
+    made.window.values = [{"x" * 100000: 1.0}]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20000, hard))
+    try:
+        with pytest.raises(InputError, match="checkpoints: step 4 cannot be kept.*make room"):
+            made.save()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
     assert names(tmp_path / "checkpoints") == ["ckpt-2"]
     assert not list((tmp_path / "checkpoints").glob("*temp*"))  # nor takes room any longer
     other, network, step, _ = checkpointer(tmp_path)

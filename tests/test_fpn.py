@@ -127,11 +127,10 @@ def test_proposals_against_a_plain_suppression(before, after):
         coder=UNIT,
         before_nms=before,
         after_nms=after,
-        iou_threshold=0.6,
     )
     assert rois.shape == (2, after, 4) and valid.shape == (2, after)
     for b in range(2):
-        expected = plain_proposals(logits[b], deltas[b], anchors, size[b], before, after, 0.6)
+        expected = plain_proposals(logits[b], deltas[b], anchors, size[b], before, after, 0.7)
         assert 5 < len(expected)
         assert valid[b].numpy().tolist() == [i < len(expected) for i in range(after)]
         np.testing.assert_allclose(rois[b, : len(expected)], expected, atol=1e-3)

@@ -26,10 +26,13 @@ TINY = dict(norm="frozen_bn", rgb_convention="matterport", use_flow=False, tempo
 
 
 @functools.lru_cache(None)
+def tiny():
+    return tiny_network.make(**TINY)
+
+
 def shapes():
     """{role: shape} of what a file may hold for the tiny network."""
-    network = tiny_network.make(**TINY)
-    named = weights.variables(network).items()
+    named = weights.variables(tiny()).items()
     return {
         weights._role(name, "rgb"): list(v.shape) for name, v in named if weights._role(name, "rgb")
     }
@@ -62,7 +65,7 @@ def detector():
 
 @pytest.fixture(scope="module")
 def network():
-    return tiny_network.make(**TINY)
+    return tiny()
 
 
 @pytest.fixture(scope="module")
@@ -312,40 +315,29 @@ def other_run(tmp_path_factory):
     return str(folder), values(network)
 
 
-def warm(run, **options):
-    """A network on A2D before and after it starts from a run, and the report."""
-    options = {"norm": "frozen_bn", "rgb_convention": "matterport", "temporal_layers": 0, **options}
-    config = Config(tiny_network.config(**options), learning=learning(init_checkpoint=run))
-    tf.keras.utils.set_random_seed(6)
-    network = Network(config.model, A2D)
-    before = values(network)
-    report = run_start.initialise(network, config)
-    return before, values(network), report
-
-
 def test_a_run_starts_another_of_other_labels_and_another_variant(other_run):
     run, there = other_run
-    before, after, report = warm(run, use_mask=False, head_units=24, temporal_layers=1)
-    np.testing.assert_array_equal(
-        after["flow_resnet_stem/kernel"], there["flow_resnet_stem/kernel"]
-    )
-    assert report.initialised["rgb_p2_t0/kernel"] == "not there"
-    np.testing.assert_array_equal(after["rgb_p2_t0/kernel"], before["rgb_p2_t0/kernel"])
-    reason = "has shape (1, 1, 32, 32), not (1, 1, 24, 24)"
-    assert report.initialised["actor_fc2/kernel"] == f"actor_fc2/kernel {reason}"
-    assert report.skipped["actor_fc2/kernel"] == reason
-    assert report.skipped["mask_logits/bias"] == "the network has no use for it"
-    # The biases of classes know no head size: dog and cat are found, and so is background.
-    assert report.loaded["actor_logits/bias"] == "actor_logits/bias (cat, dog, background)"
-    assert report.loaded["action_logits/bias"] == "action_logits/bias (running, none, background)"
-    assert report.initialised["actor_logits/bias[adult]"] == "no class of that name"
+    options = dict(norm="frozen_bn", rgb_convention="matterport", temporal_layers=1)
+    variant = dict(use_mask=False, rpn_channels=24, label_mode="hierarchical")
+    model = tiny_network.config(**options, **variant)
+    network = Network(model, A2D)
+    before = values(network)
+    config = Config(model, learning=learning(init_checkpoint=run))
+    report = run_start.initialise(network, config)
+    after = values(network)
     for name in after:
         assert (name in report.loaded) != (name in report.initialised)
-
-
-def test_rows_of_a_run_are_mapped_by_name(other_run):
-    run, there = other_run
-    _, after, _ = warm(run, label_mode="hierarchical")
+    stem = "flow_resnet_stem/kernel"
+    np.testing.assert_array_equal(after[stem], there[stem])
+    assert report.initialised["rgb_p2_t0/kernel"] == "not there"
+    np.testing.assert_array_equal(after["rgb_p2_t0/kernel"], before["rgb_p2_t0/kernel"])
+    reason = "has shape (3, 3, 16, 16), not (3, 3, 16, 24)"
+    assert report.initialised["rpn_conv/kernel"] == f"rpn_conv/kernel {reason}"
+    assert report.skipped["rpn_conv/kernel"] == reason
+    assert report.skipped["mask_logits/bias"] == "the network has no use for it"
+    # Rows are mapped by name: dog and cat are found, and so is background.
+    assert report.loaded["actor_logits/bias"] == "actor_logits/bias (cat, dog, background)"
+    assert report.initialised["actor_logits/bias[adult]"] == "no class of that name"
     made = after["actor_deltas/kernel"].reshape(-1, 7, 4)
     wanted = there["actor_deltas/kernel"].reshape(-1, 3, 4)
     np.testing.assert_array_equal(made[:, [6, 5]], wanted[:, [0, 2]])
@@ -355,8 +347,8 @@ def test_rows_of_a_run_are_mapped_by_name(other_run):
         np.testing.assert_array_equal(made[:, actor, [6, 8]], wanted[:, :2])
 
 
-def test_a_run_without_flow_is_the_rgb_half_of_a_head_that_reads_both(network):
-    both = tiny_network.make(seed=7, **{**TINY, "use_flow": True})
+def test_a_run_without_flow_is_the_rgb_half_of_a_head_that_reads_both(network, two_streams):
+    both = two_streams
     before = values(both)["action_fc1/kernel"]
     report = weights.copy(both, network, "RUN")
     after = values(both)["action_fc1/kernel"]

@@ -8,6 +8,8 @@ import tensorflow as tf
 from a2d_tf.model.layers import OUTPUT_STDDEV, ConvNorm
 from a2d_tf.ops import boxes as box_ops
 
+_NMS_THRESHOLD = 0.7  # boxes that overlap a better proposal by more are suppressed
+
 
 def upsample(x: tf.Tensor) -> tf.Tensor:
     """Double [N, H, W, C] by nearest neighbour.
@@ -94,7 +96,6 @@ def propose(
     coder: box_ops.BoxCoder,
     before_nms: int,
     after_nms: int,
-    iou_threshold: float = 0.7,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Select regions of interest from the proposal network's output: top-k, decode, clip, NMS.
 
@@ -103,7 +104,6 @@ def propose(
       size: int [B, 2], height and width of each frame inside its padded canvas.
       coder: box coder; if inclusive, so are clipping and overlaps.
       before_nms, after_nms: number of the best boxes to keep before and after NMS.
-      iou_threshold: boxes that overlap a better one by more are suppressed.
 
     Returns:
       (rois float32 [B, after_nms, 4], y1, x1, y2, x2, clipped to the frame, best first; valid bool
@@ -123,7 +123,7 @@ def propose(
         scores[:, :, None],
         after_nms,
         after_nms,
-        iou_threshold,
+        _NMS_THRESHOLD,
         score_threshold=0.0,
         clip_boxes=False,
     )

@@ -1,4 +1,4 @@
-"""The network: submodels over one set of variables, and the inference model composed of them.
+"""The network: submodels over one set of variables, and inference composed of them.
 
     backbones        RGB and flow of a frame -> pyramids          (paper, 3.1 and 3.2, backbones)
     temporal_fusion  pyramids of 2L + 1 frames -> the fused one   (3.2, aggregation and fusion)
