@@ -85,7 +85,7 @@ def test_target_is_the_drawn_instance_inside_its_window(monkeypatch):
         "mask",
         lambda logits, truth, classes, valid: seen.update(truth=truth, valid=valid) or (1.0, 1.0),
     )
-    config = LearningConfig(roi_samples=30)
+    config = LearningConfig(roi_samples=30, train_phase="refiner")
     forward.forward(network, batch, tf.constant([0, 0]), config, training=False)
     truth, valid = seen["truth"].numpy(), seen["valid"].numpy()
     assert truth.shape == (2, 10, 32, 32) and valid.tolist() == [[True] * 10, [False] * 10]
