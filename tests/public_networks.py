@@ -12,7 +12,7 @@ def ours(weights, shape):
     """C2..C5 of imported weights in our builder."""
     convention = backbones.CONVENTIONS[weights.source]
     image = tf.keras.Input([*shape, 3])
-    backbone = backbones.find(weights.backbone)
+    backbone = backbones.BACKBONES[weights.backbone]
     width = weights.model_fields()["width_multiplier"]
     pixels = convention.preprocess(image)
     maps, _ = backbone.build(pixels, width, convention=convention, name="backbone")

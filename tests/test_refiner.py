@@ -12,7 +12,12 @@ from a2d_tf.training.train_step import TrainState, make_train_step
 
 pytestmark = pytest.mark.slow
 
-VARIANT = dict(use_mask=False, use_refiner=True, refiner_size=64, refiner_channels=8)
+
+@pytest.fixture(scope="module")
+def network():
+    """Untrained until the last test."""
+    variant = dict(use_mask=False, use_refiner=True, refiner_size=64, refiner_channels=8)
+    return tiny_network.make(norm="bn", **variant)
 
 
 def test_window_is_the_box_grown_by_a_quarter_about_its_centre():
@@ -74,8 +79,7 @@ def halved(batch):
     return dict(batch, masks=tf.constant(masks), rgb=tf.constant(rgb))
 
 
-def test_target_is_the_drawn_instance_inside_its_window(monkeypatch):
-    network = tiny_network.make(**VARIANT)
+def test_target_is_the_drawn_instance_inside_its_window(network, monkeypatch):
     batch = halved(tiny_network.labelled(2))
     batch["annotated"] = tf.constant([True, False])
     monkeypatch.setattr(forward, "jitter", lambda boxes, seed: boxes)
@@ -100,8 +104,15 @@ def test_target_is_the_drawn_instance_inside_its_window(monkeypatch):
         np.testing.assert_array_equal(mask, expected)
 
 
-def test_it_learns_alone_and_its_masks_reach_the_detections():
-    network = tiny_network.make(norm="bn", **VARIANT)
+def test_its_masks_are_those_of_the_detections(network):
+    settings = InferenceConfig(test_proposals=12, max_detections=5, score_threshold=0.0)
+    clip = dict(tiny_network.clip(2, 3), size=tf.constant([[64, 96], [48, 80]]))
+    made = network.inference(clip, settings)
+    masks = made["detections"]["masks"].numpy()
+    assert masks.shape == (2, 5, 28, 28) and 0 < masks.min() < masks.max() < 1
+
+
+def test_it_learns_alone(network):
     network.set_phase("joint")
     joint = {v.ref() for v in network.trainable_weights}
     network.set_phase("refiner")
@@ -133,12 +144,3 @@ def test_it_learns_alone_and_its_masks_reach_the_detections():
     truth[:14] = True
     found = masks[0, 0] >= 0.5
     assert (found & truth).sum() / (found | truth).sum() > 0.8
-
-
-def test_the_inference_model_holds_it():
-    network = tiny_network.make(**VARIANT)
-    settings = InferenceConfig(test_proposals=12, max_detections=5, score_threshold=0.0)
-    clip = dict(tiny_network.clip(2, 3), size=tf.constant([[64, 96], [48, 80]]))
-    made = network.inference(clip, settings)
-    masks = made["detections"]["masks"].numpy()
-    assert masks.shape == (2, 5, 28, 28) and 0 < masks.min() < masks.max() < 1

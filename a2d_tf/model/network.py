@@ -89,7 +89,7 @@ class Network(tf.Module):
         self.model_config, self.labels, self.compute = model_config, labels, compute
         self.image_size = (model_config.image_height, model_config.image_width)
         self.num_classes = scoring.num_classes(labels, model_config.label_mode)
-        self._entry = backbones.find(model_config.backbone)
+        self._entry = backbones.BACKBONES[model_config.backbone]
         self._convention = backbones.convention(model_config, "rgb")
         self.rpn_coder, self.head_coder = self._convention.rpn_coder, self._convention.head_coder
         self.rpn_beta = self._convention.rpn_beta

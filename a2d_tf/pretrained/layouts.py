@@ -91,7 +91,7 @@ class Weights:
 
     def model_fields(self, stream: str = "rgb") -> dict:
         """Return the fields of the ModelConfig that these weights fit as a stream's."""
-        stem = backbones.find(self.backbone).stem
+        stem = backbones.BACKBONES[self.backbone].stem
         fields = {
             f"{stream}_convention": self.source,
             "backbone": self.backbone,
@@ -141,7 +141,8 @@ class Weights:
             with h5py.File(path, "r") as file:
                 facts = {name: json.loads(value) for name, value in file.attrs.items()}
                 file.visititems(visit)
-            if facts.pop("format") != _FORMAT or facts["source"] not in backbones.CONVENTIONS:
+            known = facts["source"] in backbones.CONVENTIONS and facts["backbone"] in BACKBONES
+            if facts.pop("format") != _FORMAT or not known:
                 raise ValueError("of another version")
             facts["classes"] = tuple(facts["classes"])
             return cls(tensors=tensors, path=path, **facts)
