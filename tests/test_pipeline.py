@@ -300,22 +300,16 @@ def evaluated(manifest, split, fraction):
     return [key for batch in evaluation(manifest, split, 5, fraction) for key in keys(batch)]
 
 
-def test_evaluation_goes_through_the_records_in_order(mini_records):
-    assert evaluated(mini_records, "train", 0.0) == stored(mini_records, "train")
+def test_validation_takes_whole_videos_out_of_training_in_the_order_of_the_records(mini_records):
     assert evaluated(mini_records, "test", 0.7) == stored(mini_records, "test")
-    assert len(stored(mini_records, "test")) == 6
-
-
-def test_validation_takes_whole_videos_out_of_training(mini_records):
     val, train = (evaluated(mini_records, split, 0.7) for split in ("val", "train"))
     held, rest = ({video for video, _ in part} for part in (val, train))
     assert len(held) == 2 and len(rest) == 2 and not held & rest
-    assert sorted(val + train) == sorted(stored(mini_records, "train"))
-    smaller = {video for video, _ in evaluated(mini_records, "val", 0.6)}
-    assert len(smaller) == 1 and smaller < held
+    order = stored(mini_records, "train")
+    assert train == [key for key in order if key[0] in rest]
+    assert val == [key for key in order if key[0] in held]
     batches = training(mini_records, 3, val_fraction=0.7)
-    seen = {key for batch in batches for key in keys(batch)}
-    assert seen == set(train)
+    assert {key for batch in batches for key in keys(batch)} == set(train)
 
 
 # Training batches.
@@ -386,24 +380,23 @@ def test_elements_are_the_records_own(mini_records):
 
 
 def test_the_same_seed_gives_the_same_batches(mini_records, stream):
-    assert all(map(equal, stream, training(mini_records, 4)))
-    assert not any(map(equal, stream, training(mini_records, 4, seed=4)))
+    assert all(map(equal, stream, training(mini_records, 2)))
+    assert not any(map(equal, stream, training(mini_records, 2, seed=4)))
 
 
-@pytest.mark.parametrize("shards, steps", [(2, [1, 7]), (5, [4])])
-def test_a_resumed_stream_is_the_undisturbed_one(mini_records, tmp_path, shards, steps):
+def test_a_resumed_stream_is_the_undisturbed_one(mini_records, tmp_path):
     serialized = [r for path in mini_records.shards("train") for r in records.read_shard(path)]
-    names = [f"{i}.tfrecord" for i in range(shards)]
+    names = [f"{i}.tfrecord" for i in range(5)]
     for i, name in enumerate(names):
-        records.write_shard(tmp_path / name, serialized[i::shards])
+        records.write_shard(tmp_path / name, serialized[i::5])
     files = [{"name": name, "split": "train", "records": 1} for name in names]
     manifest = dataclasses.replace(mini_records, directory=str(tmp_path), files=files)
     # Batches of 5 from 12 records: epochs end within batches; blocks of 4: so do blocks.
     whole = training(manifest, 9, batch_size=5, shuffle_buffer=4)
     epoch = [key for batch in whole[:3] for key in keys(batch)][:12]
     assert sorted(epoch) == sorted(stored(mini_records, "train"))
-    for step in steps:
-        resumed = training(manifest, 9 - step, batch_size=5, shuffle_buffer=4, start_step=step)
+    for step in (1, 7):
+        resumed = training(manifest, 2, batch_size=5, shuffle_buffer=4, start_step=step)
         assert all(map(equal, whole[step:], resumed))
 
 
@@ -441,14 +434,14 @@ def worker(index, count):
 
 
 def test_workers_see_together_what_one_sees_alone(mini_records):
-    # Steps 1 to 3 of batches of 6 from 12 records: an epoch ends among them.
+    # Steps 1 and 2 of batches of 6 from 12 records: an epoch ends among them.
     options = dict(batch_size=6, start_step=1)
-    alone = training(mini_records, 3, **options)
-    parts = [training(mini_records, 3, input_context=worker(i, 3), **options) for i in range(3)]
+    alone = training(mini_records, 2, **options)
+    parts = [training(mini_records, 2, input_context=worker(i, 2), **options) for i in range(2)]
     for whole, *shares in zip(alone, *parts):
         for name, value in whole.items():
-            assert all(share[name].shape[0] == 2 for share in shares)
+            assert all(share[name].shape[0] == 3 for share in shares)
             together = np.empty_like(value)
             for i, share in enumerate(shares):
-                together[i::3] = share[name]
+                together[i::2] = share[name]
             np.testing.assert_array_equal(together, value, err_msg=name)

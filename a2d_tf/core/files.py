@@ -98,46 +98,35 @@ def check_json(value: Any, kind: Any, where: str = "") -> None:
     Raises:
       ValueError: a value is missing or wrong; names its place, such as files[0].bytes.
     """
+    wrong = False
     if isinstance(kind, tuple):
-        wrong = not any(_matches(value, each) for each in kind)
+        for each in kind:
+            with contextlib.suppress(ValueError):
+                return check_json(value, each, where)
+        wrong = True
     elif isinstance(kind, list):
         wrong = type(value) is not list
         for i, each in enumerate(() if wrong else value):
             check_json(each, kind[0], f"{where}[{i}]")
     elif isinstance(kind, dict):
-        wrong = type(value) is not dict
+        wrong, prefix = type(value) is not dict, f"{where}." if where else ""
         for name, each in () if wrong else kind.items():
-            _check_field(value, name, each, f"{where}." if where else "")
+            if name is str:
+                for key, field in value.items():
+                    check_json(field, each, f"{prefix}{shown(key)}")
+            elif name.rstrip("?") in value or not name.endswith("?"):
+                check_json(value.get(name.rstrip("?")), each, f"{prefix}{name.rstrip('?')}")
     elif kind is float:
         wrong = type(value) not in (int, float) or not -_LARGEST < value < _LARGEST
     elif isinstance(kind, type) or kind is None:
         wrong = type(value) is not kind if kind else value is not None
     else:
-        wrong = False
         try:
             kind(value)
         except ValueError as error:
             raise ValueError(f"{where}: {error}" if where else str(error)) from error
     if wrong:
         raise ValueError(f"{where or 'content'}: {shown(value)} is missing or of the wrong kind")
-
-
-def _check_field(value, name, kind, prefix):
-    """Check a field, or under the name `str` all fields, of an object."""
-    if name is str:
-        for key, each in value.items():
-            check_json(each, kind, f"{prefix}{shown(key)}")
-    elif name.rstrip("?") in value or not name.endswith("?"):
-        name = name.rstrip("?")
-        check_json(value.get(name), kind, f"{prefix}{name}")
-
-
-def _matches(value, kind):
-    try:
-        check_json(value, kind)
-    except ValueError:
-        return False
-    return True
 
 
 def whole(least: int = 0, most: int = 2**53) -> Callable[[Any], None]:

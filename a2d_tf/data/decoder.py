@@ -106,7 +106,10 @@ class Video:
         self._open()
         self.fps = stated_rate(self._stream.average_rate, self._stream.guessed_rate)
         self.count = self._stream.frames or None
-        self.duration = self._claimed_duration()
+        seconds = (self._container.duration or 0) / av.time_base
+        if self._stream.duration:
+            seconds = float(self._stream.duration * self._stream.time_base)
+        self.duration = seconds if 0 < seconds < 2**31 else None
 
     def _open(self):
         try:
@@ -129,12 +132,6 @@ class Video:
         context.thread_count = cv2.getNumThreads()
         context.thread_type = "AUTO"
         context.options = {"max_pixels": str(MAX_PIXELS)}
-
-    def _claimed_duration(self):
-        seconds = (self._container.duration or 0) / av.time_base
-        if self._stream.duration:
-            seconds = float(self._stream.duration * self._stream.time_base)
-        return seconds if 0 < seconds < 2**31 else None
 
     def __enter__(self) -> Video:
         return self
