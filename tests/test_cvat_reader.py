@@ -191,14 +191,13 @@ def test_frames_of_a_project_run_on_through_the_tasks_of_a_subset(read):
         read(document(track(0, polygon(3), task_id=77), meta=meta))
 
 
-def test_videos_of_a_third_subset_keep_the_others_where_they_are(read):
-    # They are split by a hash; validation is a part of training.
-    for subset, split in (("Validation", "train"), ("", None)):
-        names = ("Train", "Test", subset)
-        tasks = [(i, name, 0, 7, "", f"<source>{i}.mp4</source>") for i, name in enumerate(names)]
-        tracks = [track(i, polygon(3), task_id=i) for i in range(3)]
-        found = read(document(*tracks, meta=project(*tasks)))
-        assert [frame.split for each in found for frame in each.frames] == ["train", "test", split]
+@pytest.mark.parametrize("subset, split", [("Validation", "train"), ("", None)])
+def test_videos_of_a_third_subset_keep_the_others_where_they_are(read, subset, split):
+    names = ("Train", "Test", subset)
+    tasks = [(i, name, 0, 7, "", f"<source>{i}.mp4</source>") for i, name in enumerate(names)]
+    tracks = [track(i, polygon(3), task_id=i) for i in range(3)]
+    found = read(document(*tracks, meta=project(*tasks)))
+    assert [frame.split for each in found for frame in each.frames] == ["train", "test", split]
 
 
 def test_a_video_in_two_tasks(read):

@@ -76,11 +76,18 @@ def test_videos_by_the_name_in_the_file(videos):
 
 
 @pytest.mark.parametrize(
-    "path",
-    ["exports/far/annotations/instances.json", "far.zip/annotations.xml", "far.json", "far.mp4/a"],
+    "path, video",
+    [
+        ("exports/far/annotations/instances.json", "far"),
+        ("far.zip/annotations.xml", "far"),
+        ("far.mp4/a", "far"),
+        ("far.part2.json", "far.part2"),  # the whole name goes before its beginning
+        ("far.v1.json", "far"),
+    ],
 )
-def test_videos_by_the_folder_of_the_export(videos, path):
-    assert matched(videos, document(frame(), path=path)) == {"far": [1]}
+def test_videos_by_the_path_of_the_export(videos, path, video):
+    (videos / "far.part2.mp4").touch()
+    assert matched(videos, document(frame(), path=path)) == {video: [1]}
 
 
 def test_folders_above_the_export_name_no_video(videos):
@@ -145,12 +152,10 @@ def test_videos_that_the_user_names(videos, tmp_path):
 
 
 def test_an_export_that_is_said_to_be_of_one_video_names_several(videos):
-    of_far = document(frame("far", 3), path="x/far/00003.json")
     loose = document(frame(None, 2), path="x/part/00002.json")
-    assert matched(videos, of_far, loose, video="far") == {"far": [2, 3]}
-    other = document(frame("clip_1", 4), path="x/Clip 1/00004.json")
+    assert matched(videos, document(frame("far", 3)), loose, video="far") == {"far": [2, 3]}
     with pytest.raises(InputError, match="of the videos Clip 1, far, so --annotations=far="):
-        matched(videos, of_far, other, video="far")
+        matched(videos, document(frame("far", 3)), document(frame("clip_1", 4)), video="far")
 
 
 def test_a_file_of_labelme_is_named_after_its_frame(tmp_path):
@@ -191,14 +196,6 @@ def test_what_is_no_video_does_not_stop_the_search_by_size(videos, monkeypatch):
     unnamed = [document(frame(), path=f"{i}.json", frame_count=i) for i in (4, 5)]
     assert list(matched(videos, *unnamed)) == ["Clip 1", "far"]
     assert len(counted) == len(set(counted))
-
-
-def test_the_whole_name_of_an_export_goes_before_its_beginning(tmp_path):
-    for name in ("cam1", "cam1.part2"):
-        write_video(tmp_path / f"{name}.mp4", moving_frames(1, 24, 32, step=2))
-    assert matched(tmp_path, document(frame(), path="cam1.part2.json")) == {"cam1.part2": [1]}
-    assert matched(tmp_path, document(frame(), path="cam1.zip")) == {"cam1": [1]}
-    assert matched(tmp_path, document(frame(), path="cam1.v1.json")) == {"cam1": [1]}
 
 
 def test_images_numbered_from_zero(videos):
