@@ -76,12 +76,9 @@ def test_identities_come_back_and_are_left_out_where_there_are_none():
     )
     empty = records.read_truth(records.encode(tracked([], masks=[], codes=(), boxes=())))
     assert empty.tracks.shape == (0,) and empty.tracks.dtype == np.int64
-
-
-@pytest.mark.parametrize("tracks", [[5], [5, 6, 7], [], [5, -2]])
-def test_damaged_identities(tracks):
-    with pytest.raises(InputError, match="'track'"):
-        records.read_truth(records.encode(tracked(tracks)))
+    for damaged in ([5], [5, 6, 7], [], [5, -2]):
+        with pytest.raises(InputError, match="'track'"):
+            records.read_truth(records.encode(tracked(damaged)))
 
 
 def test_sixteen_bit_label_maps_come_back_exactly():
@@ -225,7 +222,7 @@ def test_unusable_folders_of_records(tmp_path):
         ("clip_stride", 0),
         ("files", [{"name": "../t.tfrecord", "split": "train", "records": 1, "bytes": 16}]),
     ):
-        with pytest.raises(InputError, match=f"manifest.json: {field}.*build the records"):
+        with pytest.raises(InputError, match=f"manifest.json: {field}"):
             manifest_of(tmp_path, **{field: value})
     manifest_of(tmp_path)
     for data, problem in ((b"ab", "2 bytes instead of 16"), (bytes(32), "32 bytes instead of 16")):

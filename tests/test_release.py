@@ -33,33 +33,37 @@ def release_of(tmp_path):
     return Release(tmp_path)
 
 
-@pytest.mark.parametrize("header", [False, True])
-def test_videoset_with_and_without_a_header_line(tmp_path, header):
+def test_videoset_with_and_without_a_header_line(tmp_path):
     rows = [row("--h5fAKYurM", 320, 568, 181, 3, 0, label=43), row("x", 320, 426, 24, 1, 1)]
-    release = Release(write_release(tmp_path, rows, header))
-    assert release.videos[0] == Video(
-        "--h5fAKYurM", 43, "00:00:00", "00:00:01", 320, 568, 181, 3, 0
-    )
-    assert [release.split(video) for video in release.videos] == ["train", "test"]
+    first = Video("--h5fAKYurM", 43, "00:00:00", "00:00:01", 320, 568, 181, 3, 0)
+    for header in (False, True):
+        release = Release(write_release(tmp_path, rows, header))
+        assert release.videos[0] == first
+        assert [release.split(video) for video in release.videos] == ["train", "test"]
 
 
 @pytest.mark.parametrize(
-    "rows, words",
+    "change, words",
     [
-        ([row("v", 320, 568, 9, 1, 0)[:8]], "line 1: 8 columns instead of 9"),
-        ([row("v", 320, 568, 9, 1, 0), row("v", 320, 568, 9, 1, 1)], "line 2: vid 'v'"),
-        ([row("../v", 320, 568, 9, 1, 0)], "cannot be a file name"),
-        ([row("é" * 101, 320, 568, 9, 1, 0)], "cannot be a file name"),
-        ([row("v", 320, 568, 9, 1, 2)], "usage '2'"),
-        ([row("v", 320, "wide", 9, 1, 0)], "width 'wide'"),
-        ([row("v", 320, 568, 0, 1, 0)], "frames '0'"),
-        ([row("v", 320, 568, -4, 1, 0)], "frames '-4'"),
-        ([], "lists no video"),
+        ({"usage": None}, "line 1: 8 columns instead of 9"),
+        ({"vid": "../v"}, "cannot be a file name"),
+        ({"vid": "é" * 101}, "cannot be a file name"),
+        ({"usage": 2}, "usage '2'"),
+        ({"width": "wide"}, "width 'wide'"),
+        ({"frames": 0}, "frames '0'"),
+        ({"frames": -4}, "frames '-4'"),
     ],
 )
-def test_bad_videoset_names_line_and_field(tmp_path, rows, words):
-    with pytest.raises(InputError, match="videoset.csv.*" + words):
-        Release(write_release(tmp_path, rows))
+def test_bad_videoset_names_line_and_field(tmp_path, change, words):
+    right = dict(vid="v", height=320, width=568, frames=9, annotated=1, usage=0)
+    cells = [cell for cell in row(**{**right, **change}) if cell is not None]
+    for rows, problem in (
+        ([cells], words),
+        ([row(**right), row(**right)], "line 2: vid 'v'"),
+        ([], "lists no video"),
+    ):
+        with pytest.raises(InputError, match="videoset.csv.*" + problem):
+            Release(write_release(tmp_path, rows))
 
 
 def test_annotated_frames_are_ascending_and_one_based(tmp_path):
