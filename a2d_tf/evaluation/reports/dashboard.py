@@ -19,6 +19,7 @@ from tensorboard.plugins.custom_scalar import summary as custom_scalar
 from tensorboard.plugins.hparams import api as hparams
 
 from a2d_tf.core.config import Config
+from a2d_tf.core.files import read_text
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation import metrics as registry
 from a2d_tf.evaluation.reports import charts
@@ -57,15 +58,11 @@ _LAYOUT = {
 
 def describe(workdir: str, config: Config) -> None:
     """Write a new run's flags, hyperparameters and layout of custom scalars."""
-    with open(os.path.join(workdir, "flags.txt"), encoding="utf-8") as file:
-        flags = file.read()
-    categories = []
+    flags = read_text(os.path.join(workdir, "flags.txt"))
+    layout = layout_pb2.Layout()
     for title, panels in _LAYOUT.items():
-        charts_of = [
-            {"title": name, "multiline": {"tag": [f"^{t}$"]}} for name, t in panels.items()
-        ]
-        categories.append({"title": title, "chart": charts_of})
-    layout = layout_pb2.Layout(category=categories)
+        chart = [{"title": name, "multiline": {"tag": [f"^{t}$"]}} for name, t in panels.items()]
+        layout.category.add(title=title, chart=chart)
     settings = dataclasses.asdict(config).values()
     values = {k: v for part in settings for k, v in part.items() if k in _HYPERPARAMETERS}
     writer = tf.summary.create_file_writer(os.path.join(workdir, "tensorboard"))
@@ -106,11 +103,8 @@ def show_evaluation(workdir: str, name: str, step: int, metrics: dict) -> None:
 def images(validation: Validation, space: LabelSpace) -> dict[str, np.ndarray]:
     """Return a validation's pictures and charts of classes by tag, each uint8 [1, H, W, 3]."""
     found = {"confusion": charts.confusion(validation.confusion, space)}
-    for kind, names in (
-        ("actor", space.actors),
-        ("action", space.actions),
-        ("pair", [space.name(code) for code in space.codes]),
-    ):
+    pairs = [space.name(code) for code in space.codes]
+    for kind, names in {"actor": space.actors, "action": space.actions, "pair": pairs}.items():
         aps = [*validation.metrics[f"per_{kind}_ap"].values()]  # in code order
         found[f"{kind}_ap"] = charts.bars({"": aps}, list(names), f"AP of {kind}s")
     return {
