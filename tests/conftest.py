@@ -175,10 +175,21 @@ def tiny_run(loaded_run):
 
 @pytest.fixture(scope="session")
 def evaluator(loaded_run, mini_records):
-    """An `Evaluator` of `tiny_run` on `mini_records`."""
+    """An `Evaluator` of `tiny_run` on `mini_records`, which measures the size of batches.
+
+    `traced` lists the names of the features that each trace has measured.
+    """
+    import tensorflow as tf
+
     from a2d_tf.evaluation.evaluator import Evaluator
 
-    return Evaluator(loaded_run.network, loaded_run.config, mini_records)
+    def measure(batch, features):
+        made.traced.append(sorted(features))
+        return {"clips": tf.shape(batch["boxes"])[0], "level": tf.reduce_mean(features["actor"][0])}
+
+    made = Evaluator(loaded_run.network, loaded_run.config, mini_records, measure)
+    made.traced = []
+    return made
 
 
 @pytest.fixture(scope="session")

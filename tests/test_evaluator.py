@@ -8,7 +8,6 @@ import types
 import cv2
 import numpy as np
 import pytest
-import tensorflow as tf
 from processes import run_tool
 from pycocotools import mask as rle_tools
 
@@ -208,21 +207,16 @@ def test_only_scores_make_way_for_scores_and_an_empty_split_has_none(
 
 def test_validation_measures_in_the_pass_that_scores(evaluator, validated, monkeypatch):
     monkeypatch.setattr("a2d_tf.core.config.EVALUATION_BATCH", 4)
-    seen = []
-
-    def measure(batch, features):
-        seen.append(sorted(features))
-        return {"clips": tf.shape(batch["boxes"])[0], "level": tf.reduce_mean(features["actor"][0])}
-
-    parts = evaluator.network, evaluator.config, evaluator.manifest
-    found = evaluators.Evaluator(*parts, measure).validate("test")
-    assert found.metrics == validated.metrics and not validated.losses
+    monkeypatch.setattr(evaluator, "_batches", {})
+    found = evaluator.validate("test")
+    assert found.metrics == validated.metrics
     # Six clips in batches of the evaluation's size, each batch weighing alike.
     size = evaluator.config.learning.evaluation_batch
     batches = [min(size, 6 - first) for first in range(0, 6, size)]
     assert found.losses["clips"] == np.mean(batches) and np.isfinite(found.losses["level"])
     # Traced once, for batches of every size.
-    assert len(set(batches)) > 1 and seen == [["action", "actor", "rpn_deltas", "rpn_logits"]]
+    features = ["action", "actor", "rpn_deltas", "rpn_logits"]
+    assert len(set(batches)) > 1 and evaluator.traced == [features]
 
 
 @pytest.mark.parametrize("paint", ["instance", "pixel"])
