@@ -206,13 +206,15 @@ def validated(evaluator):
 
 
 @pytest.fixture(scope="session")
-def saved_model(loaded_run, tmp_path_factory):
-    """`tiny_run` exported."""
-    from a2d_tf.serving import export_folder
+def saved_model(tiny_run, tmp_path_factory):
+    """`tiny_run` exported as the version 3 of a model, by the command."""
+    from processes import run_main
 
-    folder = tmp_path_factory.mktemp("export") / "model"
-    export_folder.export(loaded_run, str(folder))
-    return folder
+    output = tmp_path_factory.mktemp("export") / "model"
+    done = run_main("export", f"--workdir={tiny_run}", f"--output={output}", "--version=3")
+    assert done.returncode == 0, done.stderr
+    assert f"-> {output}/3\n" in done.stdout and "encoded, stream, frame, key_frame" in done.stdout
+    return output / "3"
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,8 @@ import pytest
 import tensorflow as tf
 import tiny_network
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from processes import ROOT, run_main
+from processes import ROOT
+from test_functions import Served
 
 from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.errors import InputError
@@ -40,18 +41,8 @@ SETTINGS = InferenceConfig(
 
 
 @pytest.fixture(scope="module")
-def versioned(tiny_run, tmp_path_factory):
-    """`DIR` of a versioned export; the one version is 3."""
-    output = tmp_path_factory.mktemp("versioned") / "model"
-    done = run_main("export", f"--workdir={tiny_run}", f"--output={output}", "--version=3")
-    assert done.returncode == 0, done.stderr
-    assert f"-> {output}/3\n" in done.stdout and "encoded, stream, frame, key_frame" in done.stdout
-    return output
-
-
-@pytest.fixture(scope="module")
-def model(versioned):
-    return tf.saved_model.load(str(versioned / "3"))
+def model(saved_model):
+    return tf.saved_model.load(str(saved_model))
 
 
 def call(model, signature, **inputs):
@@ -130,7 +121,6 @@ def test_the_weights_are_stored_once(saved_model, loaded_run):
     stored = (saved_model / "variables" / "variables.data-00000-of-00001").stat().st_size
     needed = sum(v.numpy().nbytes for v in loaded_run.network.variables)
     assert needed <= stored < 1.1 * needed + 10_000
-    assert not (saved_model / "assets.extra").exists()
 
 
 def test_export_agrees_with_the_network_in_pixels_of_the_input(signature, loaded_run):
@@ -210,9 +200,8 @@ def test_facts_beside_the_graph(saved_model):
     assert set(facts["signatures"]) == SIGNATURES
 
 
-def test_export_replaces_its_own_folder_only(
-    loaded_run, saved_model, versioned, tmp_path, monkeypatch
-):
+def test_export_replaces_its_own_folder_only(loaded_run, saved_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(export_folder, "ServedNetwork", lambda *_: Served())
     output = tmp_path / "model"
     output.mkdir()
     (output / "thesis.txt").write_text("mine")
@@ -223,18 +212,22 @@ def test_export_replaces_its_own_folder_only(
     shutil.copytree(saved_model, output, dirs_exist_ok=True)
     (output / "older").touch()
 
-    def full(*_, **__):
+    def full(*_):
         raise OSError("disk full")
 
     with monkeypatch.context() as patch, pytest.raises(InputError, match="disk full"):
-        patch.setattr(tf.saved_model, "save", full)
+        patch.setattr(export_folder, "write_json", full)
         export_folder.export(loaded_run, str(output))
     assert (output / "older").exists()
     export_folder.export(loaded_run, str(output))
-    assert set(os.listdir(output)) == set(os.listdir(saved_model))
+    assert {*os.listdir(output), "assets.extra"} == set(os.listdir(saved_model))
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
-    assert export_folder.place_of(str(versioned), 4) == str(versioned / "4")
-    for place, version in ((versioned / "3", 4), (versioned, None)):
+
+
+def test_versions_and_an_export_do_not_mix(saved_model):
+    versions = saved_model.parent
+    assert export_folder.place_of(str(versions), 4) == str(versions / "4")
+    for place, version in ((saved_model, 4), (versions, None)):
         with pytest.raises(InputError, match=f"{place}: .*--output"):
             export_folder.place_of(str(place), version)
 
@@ -374,8 +367,7 @@ REFINER = (
 )
 
 
-@pytest.mark.parametrize("layers, stride, count, more", [(2, 2, 6, ()), (0, 1, 2, REFINER)])
-def test_a_stream_has_the_answers_of_the_clips(layers, stride, count, more):
+def test_a_stream_has_the_answers_of_the_clips(layers=2, stride=2, count=6, more=REFINER):
     network = tiny_network.make(temporal_layers=layers, anchor_sizes="24,32,48,56,64", **dict(more))
     for weight in network.roi_heads.weights:
         if "action_logits" in weight.name or "actor_logits" in weight.name:
@@ -418,15 +410,14 @@ assert not any(name.split(".")[0] == "a2d_tf" for name in sys.modules)
 """
 
 
-def test_the_client_says_what_predict_says(versioned, mini_records, tmp_path):
-    folder = str(versioned / "3")
+def test_the_client_says_what_predict_says(saved_model, predictor, mini_records, tmp_path):
+    folder = str(saved_model)
     path = ROOT / "tools" / "client.py"
     spec = importlib.util.spec_from_file_location("client", path)
     client = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(client)
     clips = pathlib.Path(mini_records.directory).parent / "Release" / "clips320H"
     shown = str(min(clips.iterdir()))
-    predictor = Predictor.from_saved_model(folder)
     expected = [found for _, found in streaming.answers(predictor, video_files.Reader(shown))]
     made = list(client.answers(folder, shown))
     assert len(made) == len(expected) > 5
@@ -480,9 +471,8 @@ def prediction_log():
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("t.PredictionLog"))
 
 
-def test_warm_up_requests_ask_every_signature_something_it_answers(versioned, model):
-    assert sorted(path.name for path in versioned.iterdir()) == ["3"]
-    path = versioned / "3" / "assets.extra" / "tf_serving_warmup_requests"
+def test_warm_up_requests_ask_every_signature_something_it_answers(saved_model, model):
+    path = saved_model / "assets.extra" / "tf_serving_warmup_requests"
     asked, log = {}, prediction_log()
     for serialized in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
         request = log.FromString(serialized).predict_log.request
