@@ -110,21 +110,21 @@ def test_frames_are_paired_by_number_and_videos_by_name(tmp_path):
 
 def test_what_does_not_fit_is_said(tmp_path):
     folder, truth = predict(tmp_path / "out"), truth_of(tmp_path)
-    assert "no such file" in complaint(tmp_path / "none.json", folder)
-    assert "neither a prediction nor a library" in complaint(truth, tmp_path / "none")
+    assert "none.json" in complaint(tmp_path / "none.json", folder)
+    assert f"--predicted={tmp_path / 'none'}" in complaint(truth, tmp_path / "none")
     assert "another prediction of 'clip1'" in complaint(truth, folder, folder)
-    other = predict(tmp_path / "other", name="clip9.mp4")
-    message = complaint(truth, other)
+    message = complaint(truth, predict(tmp_path / "other", name="clip9.mp4"))
     assert "the video 'clip9', which" in message and "it has clip1" in message
-    message = complaint(truth_of(tmp_path, size=(40, 64)), folder)
-    assert "videos[0].file_names[0]: is 64x40, but the prediction 64x48" in message
-    message = complaint(truth_of(tmp_path, {7: FILM[1]}), folder)
-    assert "is frame 7, but 'clip1' has 6" in message
-    message = complaint(truth_of(tmp_path, {1: [(1, 17, 1, BOX), (1, 18, 1, OTHER)]}), folder)
-    assert "annotations[1].segmentations[0]: track 1 is twice in this frame" in message
     space = LabelSpace(("man",), ("run",), (11,))
-    assert "labels: not the label space" in complaint(truth_of(tmp_path), folder, labels=space)
-    content = json.loads(truth.read_text())
+    assert "video.json: labels: " in complaint(truth, folder, labels=space)
+    twice = {1: [(1, 17, 1, BOX), (1, 18, 1, OTHER)]}
+    for made, where in (
+        (dict(size=(40, 64)), "videos[0].file_names[0]: is 64x40, but the prediction 64x48"),
+        (dict(film={7: FILM[1]}), "is frame 7, but 'clip1' has 6"),
+        (dict(film=twice), "annotations[1].segmentations[0]: track 1 is twice in this frame"),
+    ):
+        assert where in complaint(truth_of(tmp_path, **made), folder)
+    content = json.loads(truth_of(tmp_path).read_text())
     content["categories"][0]["name"] = content["categories"][6]["name"] = "cow-running"
     truth.write_text(json.dumps(content))
     assert "no cow-running" in complaint(truth, folder)
