@@ -1,7 +1,6 @@
 """One command for all runs: what it does in which order, what it keeps, and one run of it."""
 
 import os
-import pathlib
 import types
 
 import pytest
@@ -25,7 +24,7 @@ def reproduce(tool, monkeypatch):
             monkeypatch.setattr(module, f"_{name}", types.SimpleNamespace(value=value))
 
     module.given = given
-    given(BASE="configs/mini.flags", TRAIN=[], DELETE=False, DEVICE="auto", WORKERS=3)
+    given(BASE="configs/mini.flags", TRAIN=[], FINAL=False, DELETE=False, DEVICE="auto", WORKERS=3)
     return module
 
 
@@ -41,11 +40,12 @@ class Runs:
     def __init__(self, failing=()):
         self.calls, self.failing = [], failing
 
-    def __call__(self, name, base, records, place, *, extra, device="auto"):
-        self.calls.append((os.path.basename(place), name, tuple(extra)))
-        if name in self.failing:
-            raise self.failing[name]
-        folder = pathlib.Path(place) / experiments.phases(name)[-1]
+    def __call__(self, name, base, records, place, *, extra, device, final):
+        done = f"{name}_final" if final else name
+        self.calls.append((os.path.basename(place), done, tuple(extra)))
+        if done in self.failing:
+            raise self.failing[done]
+        folder = experiments.run_folder(place, experiments.phases(name)[-1], final)
         metrics = folder / "evaluation" / "test" / "metrics.json"
         metrics.parent.mkdir(parents=True, exist_ok=True)
         metrics.write_text("{}")
@@ -93,6 +93,43 @@ def test_weights_of_a_scored_row_can_be_deleted(reproduce, run_all, monkeypatch,
     run_all([0], ["no_joint", "no_flow"])
     # What is not scored goes on from them.
     assert [folder for folder in folders if folder.exists()] == [folders[2], folders[5]]
+
+
+def test_rows_of_the_tables_end_with_final_runs(reproduce, run_all, monkeypatch, tmp_path):
+    names, first = ["full", "no_joint", "zero_shot_cat"], Runs()
+    monkeypatch.setattr(processes, "train_and_score", first)
+    assert run_all([0], names) == {(0, name): "" for name in names}
+    # Asked for later, they are done beside what is there, and a failed one is taken up again.
+    reproduce.given(FINAL=True, DELETE=True)
+    kept = tmp_path / "seed0" / "full" / "checkpoints"
+    gone = tmp_path / "seed0" / "no_joint_actor_final" / "checkpoints"
+    for folder in (kept, gone):
+        folder.mkdir(parents=True)
+    second = Runs({"full_final": InputError("disk full")})
+    monkeypatch.setattr(processes, "train_and_score", second)
+    found = run_all([0], names)
+    assert found == {(0, "full"): "disk full", (0, "no_joint"): "", (0, "zero_shot_cat"): ""}
+    assert [call[1] for call in second.calls] == ["full_final", "no_joint_final"]
+    assert kept.exists() and not gone.exists()
+    # A row that is not asked for is not missed.
+    assert run_all([0], ["no_joint"]) == {(0, name): "" for name in names}
+    assert run_all([0], []) == {(0, name): "" for name in names}
+    third = Runs()
+    monkeypatch.setattr(processes, "train_and_score", third)
+    run_all([0], names)
+    assert [call[1] for call in third.calls] == ["full_final"]
+    scored = tmp_path / "seed0" / "no_joint_action_final" / "evaluation" / "test" / "metrics.json"
+    assert scored.exists()
+
+
+def test_final_runs_take_thresholds_and_weights_of_the_right_runs(tmp_path):
+    (first, _, start), (second, _, later) = experiments.trainings(
+        "no_mask", "configs/mini.flags", tmp_path, final=True
+    )
+    assert (first.name, second.name) == ("no_mask_final", "no_mask_refiner_final")
+    assert start == ["--val_fraction=0", f"--threshold_from={tmp_path}/no_mask"]
+    assert f"--init_run={first}" in later
+    assert later[-2:] == ["--val_fraction=0", f"--threshold_from={tmp_path}/no_mask_refiner"]
 
 
 def test_processes_share_the_runs(run_all, monkeypatch):

@@ -77,6 +77,25 @@ def test_our_rows_stand_beside_the_published_ones(report, results):
     assert row(text, "cat") == ["12.0", "40.0", "3.0", "0.30", "0.07"]  # Fig. 4
 
 
+def test_figures_of_final_runs_go_before(results, mini_records):
+    """But for those of Fig. 4; one line says which is which."""
+
+    def built(*shown):
+        blocks = reproduction.build([*shown], mini_records, "x")
+        tables = [block for block in blocks if isinstance(block, pages.Table)]
+        return [block.text for block in blocks if hasattr(block, "text")][1], tables
+
+    full, other, cat, _ = results
+    line, tables = built(full, other, cat)
+    assert line == "No figure is of a final run on all training videos."
+    line, final = built(dataclasses.replace(full, final=other.folder), other, cat)
+    assert line.endswith("Figures of the runs before: w/o flow, seed 0; Fig. 4.")
+    rows = [next(r for r in t[0].rows if r[0] == "ours, full") for t in (tables, final)]
+    expected = next(r for r in tables[1].rows if r[0] == "ours, w/o flow")
+    assert rows[0] != rows[1] and rows[1][1:] == expected[1:]
+    assert final[-1].rows == tables[-1].rows == [["cat", "12.0", "40.0", "3.0", "0.30", "0.07"]]
+
+
 def test_differences_have_the_intervals_of_the_bootstrap(report, results):
     full, other = (
         reproduction.bootstrap(results[i].test, A2D, reproduction.SAMPLES) for i in (0, 1)
@@ -103,7 +122,7 @@ def test_seeds_are_summed_up_and_that_with_the_most_runs_is_shown(results, mini_
     more = [dataclasses.replace(result, seed=4) for result in results[:3]]
     blocks = reproduction.build(results[:2] + more, mini_records, "x")
     texts = [block.text for block in blocks if hasattr(block, "text")]
-    assert texts[1] == "All but the section Seeds shows seed 4."
+    assert texts[2] == "All but the section Seeds shows seed 4."
     table, differences = (b for b in blocks if isinstance(b, pages.Table) and b.heads[1] == "seeds")
     miou, other = (r.metrics()["segmentation"]["actor"]["miou"] for r in results[:2])
     assert table.rows[0][:3] == ["full", "2", f"{miou:.1f} ({miou:.1f} to {miou:.1f})"]

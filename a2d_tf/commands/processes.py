@@ -47,6 +47,7 @@ def train_and_score(
     *,
     extra: Sequence[str] = (),
     device: str = "auto",
+    final: bool = False,
 ) -> pathlib.Path:
     """Train and score an experiment; what is done already is not done again.
 
@@ -57,6 +58,7 @@ def train_and_score(
       workdir: folder of the run folders.
       extra: further flags of every training.
       device: --device of training and scoring.
+      final: whether to do its final runs, for which it must be trained already.
 
     Returns:
       The scored run folder.
@@ -64,7 +66,7 @@ def train_and_score(
     Raises:
       InputError: no such experiment, or a phase failed.
     """
-    for folder, flagfiles, start in experiments.trainings(name, base, workdir):
+    for folder, flagfiles, start in experiments.trainings(name, base, workdir, final):
         train(folder, records, device, [*flagfiles, *extra, *start])
     score(folder, records, device)
     return folder

@@ -4,9 +4,10 @@
   python tools/reproduce.py --flagfile=configs/reproduce_a2d.flags --workdir=runs/a2d
 
 Makes the records, trains and scores what is not done yet, then writes WORKDIR/report.md and
-report.html. Run again, it continues where it stopped; a run that fails is reported and the others
-go on. With several --seeds the report shows how figures vary with the seed. Several processes, say
-on a GPU each, share the runs; the last to finish writes the whole report.
+report.html. With --final, the rows of Tables 1 to 3 end with a run on all training videos, whose
+figures the report then shows. Run again, it continues where it stopped; a run that fails is
+reported and the others go on. With several --seeds the report shows how figures vary with the seed.
+Several processes, say on a GPU each, share the runs; the last to finish writes the whole report.
 """
 
 from __future__ import annotations
@@ -52,6 +53,12 @@ _TRAIN = flags.DEFINE_multi_string(
     "--train=no_joint:--steps=450.",
 )
 _SEEDS = flags.DEFINE_list("seeds", "0", "Seeds of the trainings, in order.")
+_FINAL = flags.DEFINE_bool(
+    "final",
+    False,
+    "End each row, but for the zero-shot ones, with a run on all training videos, scored with the "
+    "threshold that the run before has chosen on held-out ones.",
+)
 _DELETE = flags.DEFINE_bool(
     "delete_weights", False, "Delete a row's checkpoints once it is scored."
 )
@@ -102,33 +109,59 @@ def run_all(
             if not held:
                 print("another process is at it", flush=True)
                 continue
-            if experiments.metrics_file(run_folder(workdir, seed, name)).exists():
-                continue
-            try:
-                extra = [*train_flags(name), f"--seed={seed}"]
-                processes.train_and_score(
-                    name, _BASE.value, records, folder, extra=extra, device=_DEVICE.value
-                )
-            except InputError as error:
-                errors[seed, name] = str(error)
-                print(f"failed: {error}", file=sys.stderr, flush=True)
-                continue
-            for phase in experiments.phases(name) if _DELETE.value else ():
-                for kind in ("checkpoints", "best"):
-                    shutil.rmtree(os.path.join(folder, phase, kind), ignore_errors=True)
+            extra = [*train_flags(name), f"--seed={seed}"]
+            device = _DEVICE.value
+            for final in stages(name):
+                if is_scored(workdir, seed, name, final):
+                    continue
+                try:
+                    processes.train_and_score(
+                        name,
+                        _BASE.value,
+                        records,
+                        folder,
+                        extra=extra,
+                        device=device,
+                        final=final,
+                    )
+                except InputError as error:
+                    errors[seed, name] = str(error)
+                    print(f"failed: {error}", file=sys.stderr, flush=True)
+                    break
+                for phase in experiments.phases(name) if _DELETE.value else ():
+                    for kind in ("checkpoints", "best"):
+                        place = experiments.run_folder(folder, phase, final)
+                        shutil.rmtree(place / kind, ignore_errors=True)
     found = {}
     for path in pathlib.Path(workdir).glob("seed*/*.lock"):
         seed, name = int(path.parent.name[len("seed") :]), path.stem
         with locked(path, wait=False) as held:
             if held:
-                scored = experiments.metrics_file(run_folder(workdir, seed, name)).exists()
+                wanted = stages(name) if (seed, name) in runs else [False]
+                scored = all(is_scored(workdir, seed, name, final) for final in wanted)
                 found[seed, name] = errors.get((seed, name), "" if scored else "not ended")
     return found
 
 
-def run_folder(workdir: str | os.PathLike, seed: int, name: str) -> pathlib.Path:
+def stages(name: str) -> list[bool]:
+    """List what a row consists of: False for its runs, True for its final runs, where it has any.
+
+    Fig. 4 compares the zero-shot rows with the full model before its final run.
+    """
+    return [False, True] if _FINAL.value and experiments.ZERO_SHOT not in name else [False]
+
+
+def run_folder(
+    workdir: str | os.PathLike, seed: int, name: str, final: bool = False
+) -> pathlib.Path:
     """Return the run folder of which the scores are a row's."""
-    return pathlib.Path(workdir, f"seed{seed}", experiments.phases(name)[-1])
+    phase = experiments.phases(name)[-1]
+    return experiments.run_folder(os.path.join(workdir, f"seed{seed}"), phase, final)
+
+
+def is_scored(workdir: str | os.PathLike, seed: int, name: str, final: bool) -> bool:
+    """Tell whether a row's runs, or its final runs, are scored."""
+    return experiments.metrics_file(run_folder(workdir, seed, name, final)).exists()
 
 
 def train_flags(name: str) -> list[str]:
@@ -159,12 +192,13 @@ def check_flags(names: Iterable[str], workdir: str) -> None:
       InputError: a training would refuse them.
     """
     for name in names:
-        for folder, files, start in experiments.trainings(name, _BASE.value, workdir):
-            words = [*files, *train_flags(name), *start]
-            try:
-                Config.parse([word for word in words if not word.startswith(_OF_TRAIN)])
-            except InputError as error:
-                raise InputError(f"{os.path.basename(folder)}: {error}") from error
+        for final in stages(name):
+            for folder, files, start in experiments.trainings(name, _BASE.value, workdir, final):
+                words = [*files, *train_flags(name), *start]
+                try:
+                    Config.parse([word for word in words if not word.startswith(_OF_TRAIN)])
+                except InputError as error:
+                    raise InputError(f"{os.path.basename(folder)}: {error}") from error
 
 
 def _report(workdir, records, runs):
@@ -176,10 +210,11 @@ def _report(workdir, records, runs):
     devices.hide_gpus()  # which the trainings of other processes use
     print("\n== report", flush=True)
     manifest, names = Manifest.load(records), order()
-    results = [
-        reproduction.Result(name, seed, run_folder(workdir, seed, name), runs[seed, name])
-        for seed, name in sorted(runs, key=lambda key: (key[0], names.index(key[1])))
-    ]
+    results = []
+    for seed, name in sorted(runs, key=lambda key: (key[0], names.index(key[1]))):
+        folders = [run_folder(workdir, seed, name, final) for final in (False, True)]
+        final = folders[1] if is_scored(workdir, seed, name, True) else None
+        results.append(reproduction.Result(name, seed, folders[0], runs[seed, name], final))
     text = (
         f"Made on {_RECORDS.value or _RELEASE.value or 'the mini A2D, drawn videos'}: "
         f"{manifest.counts['train']['records']} training and {manifest.counts['test']['records']} "

@@ -1,7 +1,8 @@
 """The rows of the paper's tables as experiments: their flagfiles and their run folders.
 
 An experiment is `full`, a flagfile of configs/ablations, or one of PHASES. Each of its phases is a
-run, and the last one is scored.
+run, and the last one is scored. Its final runs are the same phases once more, on all training
+videos, each with the threshold that the run before chose.
 """
 
 from __future__ import annotations
@@ -37,8 +38,13 @@ def phases(name: str) -> tuple[str, ...]:
     return PHASES.get(name, (name,))
 
 
+def run_folder(workdir: str | os.PathLike, phase: str, final: bool = False) -> pathlib.Path:
+    """Return the run folder of a phase, or of its final run."""
+    return pathlib.Path(workdir, f"{phase}_final" if final else phase)
+
+
 def trainings(
-    name: str, base: str, workdir: str | os.PathLike
+    name: str, base: str, workdir: str | os.PathLike, final: bool = False
 ) -> Iterator[tuple[pathlib.Path, list[str], list[str]]]:
     """Yield each phase's run folder, its flagfiles, and its flags of the weights it starts from.
 
@@ -46,6 +52,7 @@ def trainings(
       name: one of `names()`.
       base: flagfile of the network.
       workdir: folder of the run folders.
+      final: whether these are the final runs, which need the others finished.
 
     Raises:
       InputError: no such experiment.
@@ -62,7 +69,10 @@ def trainings(
             start = [f"--init_run={previous}", *NOTHING]
         elif phase != "full" and not _uses_flow(phase):
             start = ["--init_flow="]
-        previous = pathlib.Path(workdir, phase).absolute()
+        if final:
+            chosen = run_folder(workdir, phase).absolute()
+            start += ["--val_fraction=0", f"--threshold_from={chosen}"]
+        previous = run_folder(workdir, phase, final).absolute()
         yield previous, [f"--flagfile={path}" for path in files], start
 
 

@@ -58,17 +58,19 @@ class Result:
       seed: of its trainings.
       folder: the scored run folder.
       error: why it failed; '' if it did not.
+      final: the scored run folder of its final run, on all training videos, if it has one.
     """
 
     name: str
     seed: int
     folder: pathlib.Path
     error: str
+    final: pathlib.Path | None = None
 
     @property
     def test(self) -> pathlib.Path:
-        """The folder of its scores on the test split."""
-        return experiments.metrics_file(self.folder).parent
+        """The folder of its scores on the test split, of the final run if there is one."""
+        return experiments.metrics_file(self.final or self.folder).parent
 
     def metrics(self) -> dict:
         """Read its `metrics.json`; InputError where it is missing or damaged."""
@@ -91,13 +93,27 @@ def build(results: list[Result], manifest: Manifest, origin: str) -> list[Block]
     seeds = collections.Counter(result.seed for result in done)
     first = min(seeds, key=lambda seed: (-seeds[seed], seed))
     shown = {result.name: result for result in done if result.seed == first}
+    blocks.append(Text(_training_videos(done)))
     if len(seeds) > 1:
         blocks.append(Text(f"All but the section Seeds shows seed {first}."))
     metrics = {name: result.metrics() for name, result in shown.items()}
     space = manifest.label_space
     rows = {name: metrics[name] for name in ROWS if name in metrics}
     blocks += _tables(rows) + _differences(rows, shown, space)
+    if "full" in shown:  # like the zero-shot rows, without the videos held out
+        metrics["full"] = dataclasses.replace(shown["full"], final=None).metrics()
     return blocks + _zero_shot(metrics, space) + _seeds(done) + _frames(shown, manifest)
+
+
+def _training_videos(done):
+    """Tell which figures are of final runs, in one line."""
+    if not any(result.final for result in done):
+        return "No figure is of a final run on all training videos."
+    others = [f"{ROWS[r.name][0]}, seed {r.seed}" for r in done if r.name in ROWS and not r.final]
+    return (
+        "Figures are of final runs, on all training videos, with the threshold that the run before "
+        "chose on those it held out. Figures of the runs before: " + "; ".join([*others, "Fig. 4."])
+    )
 
 
 def _tables(rows):
