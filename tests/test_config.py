@@ -130,7 +130,8 @@ def changes(base, made):
     return {name: value for name, value in settings(made).items() if value != before[name]}
 
 
-NO_MASK = {"use_mask": False, "use_refiner": True}
+OWN_TRUNK = {"use_mask": False, "use_refiner": True}
+NO_MASK = {**OWN_TRUNK, "refiner_backbone": "resnet50"}
 FIRST = {"init_run": "first_run"}
 CARTESIAN = {"label_mode": "cartesian"}
 
@@ -142,6 +143,8 @@ CARTESIAN = {"label_mode": "cartesian"}
         ("no_temporal", {"temporal_layers": 0}),
         ("no_mask", NO_MASK),
         ("no_mask_refiner", {**NO_MASK, "train_phase": "refiner", **FIRST}),
+        ("no_mask_strong", OWN_TRUNK),
+        ("no_mask_strong_refiner", {**OWN_TRUNK, "train_phase": "refiner", **FIRST}),
         ("mask_rcnn_baseline", {**CARTESIAN, "use_flow": False, "temporal_layers": 0}),
         ("cartesian", CARTESIAN),
         ("hierarchical", {"label_mode": "hierarchical"}),

@@ -18,7 +18,7 @@ SMALL = layouts.Sizes("resnet14", 1 / 8, pyramid=16, proposals=16, head=32, mask
 SMALL_FLAGS = (
     "--image_height=64 --image_width=96 --backbone=resnet14 --width_multiplier=0.125 "
     "--fpn_channels=16 --rpn_channels=16 --head_units=32 --mask_channels=16 --refiner_size=32 "
-    "--refiner_channels=8"
+    "--refiner_channels=8 --refiner_backbone="
 ).split()
 # The groups of layers that no file fills, as the report's summary names them.
 RGB_TIME, FLOW_TIME = (
@@ -39,6 +39,7 @@ ANEW = {
     "mask_rcnn_baseline": set(),
     "no_flow": RGB_TIME | ACTION,
     "no_mask": FULL | REFINER,
+    "no_mask_strong": FULL | REFINER,
     "no_temporal": ACTION,
 }
 

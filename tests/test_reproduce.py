@@ -195,7 +195,7 @@ def test_flagfiles_are_whole(reproduce):
         for flag in flags:
             if flag.startswith("--train="):
                 name = flag[len("--train=") :].partition("--")[2].split("=")[0]
-                assert name in dir(Config().learning)
+                assert name in {*dir(Config().learning), *dir(Config().model)}
         train = [flag[len("--train=") :] for flag in flags if flag.startswith("--train=")]
         reproduce.given(TRAIN=train)
         assert reproduce.train_flags("full")

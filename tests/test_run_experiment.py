@@ -24,6 +24,7 @@ def run(records, workdir, *words):
 
 def test_two_phases_and_their_score(mini_records, tmp_path, tiny_run):
     flags = f"--steps=2 --seed=3 --pictures=0 --init_checkpoint={tiny_run}".split()
+    flags.append("--refiner_backbone=resnet14")
     scale = ["--pixel_scale=0.015625", "--flow_scale=0.5"]
     result = run(mini_records, tmp_path, "no_mask", "--", *flags, *scale)
     assert result.returncode == 0, result.stderr

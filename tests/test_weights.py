@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 
 import event_files
 import h5py
@@ -202,6 +203,27 @@ def test_the_refiners_trunk_starts_like_the_appearance_backbone(detector):
         assert (now[name] == now[name.replace("refiner", "rgb")]).all()
         assert report.loaded[name] == name.replace("refiner_resnet_", "backbone/")
     assert report.initialised["refiner_fc1/kernel"] == "no pretrained weights exist for it"
+
+
+@pytest.mark.parametrize(
+    "backbone, blocks, new_blocks", [("resnet26", 4, 4), ("efficientnet_lite0", 0, 0)]
+)
+def test_a_refiner_of_another_backbone_takes_the_blocks_that_the_weights_have(
+    detector, backbone, blocks, new_blocks
+):
+    """The file's ResNet-14 has the first of the two blocks of each stage of ResNet-26."""
+    small = dict(use_mask=False, use_refiner=True, refiner_size=32, refiner_backbone=backbone)
+    report = weights.load(tiny_network.make(**TINY, **small), detector)
+
+    def found(names):
+        return {name.split("_b")[0] for name in names if re.match(r"refiner_resnet_c\d_b", name)}
+
+    assert len(found(report.loaded)) == blocks and len(found(report.initialised)) == new_blocks
+    for name, role in report.loaded.items():
+        if name.startswith("refiner_"):
+            assert role == name.replace("refiner_resnet_", "backbone/") and "_b1_" not in name
+    new = [name for name in report.initialised if name.startswith(f"refiner_{backbone[:6]}")]
+    assert new and all(report.initialised[name] == "resnet14 has no such layer" for name in new)
 
 
 def test_reports_of_both_streams_join(detector, two_streams):

@@ -76,6 +76,7 @@ class ModelConfig:
         own.
       use_mask: Use the mask head; otherwise paint label maps from boxes.
       use_refiner: Segment each box by a separate network in place of the mask head (section 4.3).
+      refiner_backbone: Backbone of the refiner; empty: that of both streams.
       refiner_size: Side of the refiner's input, a multiple of 32.
       refiner_channels: Channels of the refinement modules.
       label_mode: Probability of a pair: p(actor) p(action); one softmax over pairs; or p(actor)
@@ -110,6 +111,7 @@ class ModelConfig:
     action_topdown: str = _setting("shared", ["shared", "separate"])
     use_mask: bool = True
     use_refiner: bool = False
+    refiner_backbone: str = _setting("", ["", *BACKBONES])
     refiner_size: int = _setting(128, (32, 1024))
     refiner_channels: int = _setting(64, (4, 1024))
     label_mode: str = _setting("decoupled", ["decoupled", "cartesian", "hierarchical"])

@@ -89,7 +89,6 @@ class Network(tf.Module):
         self.model_config, self.labels, self.compute = model_config, labels, compute
         self.image_size = (model_config.image_height, model_config.image_width)
         self.num_classes = scoring.num_classes(labels, model_config.label_mode)
-        self._entry = backbones.BACKBONES[model_config.backbone]
         self._convention = backbones.convention(model_config, "rgb")
         self.rpn_coder, self.head_coder = self._convention.rpn_coder, self._convention.head_coder
         self.rpn_beta = self._convention.rpn_beta
@@ -118,7 +117,9 @@ class Network(tf.Module):
     def _backbone(self, x, stream, norm, deviation):
         """Return what `Backbone.build` does, for the stream 'rgb' or 'flow' or the refiner."""
         c = self.model_config
-        return self._entry.build(
+        other = c.refiner_backbone if stream == "refiner" else ""
+        entry = backbones.BACKBONES[other or c.backbone]
+        return entry.build(
             x,
             c.width_multiplier,
             norm,
@@ -126,7 +127,7 @@ class Network(tf.Module):
             # A group norm in the stem would erase the magnitude of the flow.
             stem_norm="none" if stream == "flow" and norm == "group_norm" else None,
             deviation=deviation,
-            name=f"{stream}_{self._entry.family}",
+            name=f"{stream}_{entry.family}",
         )
 
     def _preprocess(self, rgb):

@@ -29,7 +29,7 @@ _FAMILIES = sorted({backbone.family for backbone in backbones.BACKBONES.values()
 # start from the file's only one (paper: both streams have the same layers).
 _ROLES = {
     "rgb": {
-        # SharpMask's trunk also starts from a classifier.
+        # SharpMask's trunk also starts from a classifier; a shallower one has its first blocks.
         **{f"{x}_{family}_": "backbone/" for x in ("rgb", "refiner") for family in _FAMILIES},
         **{f"{x}_fpn_": "fpn/" for x in ("rgb", "action", "flow")},
         "rpn_": "rpn/",
@@ -289,6 +289,9 @@ def load(
             return None, f"not of the {stream} stream" if other else _NEW
         if role.split("/")[0] not in parts:
             return None, f"{weights.source} weights have no {role.split('/')[0]}"
+        other = model.refiner_backbone if name.startswith("refiner_") else ""
+        if other and (role not in weights.tensors or _family(other) != _family(model.backbone)):
+            return None, f"{weights.backbone} has no such layer"
         if role not in weights.tensors:
             raise InputError(f"{path}: no tensor {role}, which fills {name} of the network")
         return role, None
@@ -312,6 +315,10 @@ def load(
         halves=halves,
         class_map=class_map,
     )
+
+
+def _family(backbone):
+    return backbones.BACKBONES[backbone].family
 
 
 def _role(name, stream):

@@ -20,6 +20,7 @@ PHASES = {
     "full": ("full",),
     "no_joint": ("no_joint_actor", "no_joint_action"),
     "no_mask": ("no_mask", "no_mask_refiner"),
+    "no_mask_strong": ("no_mask_strong", "no_mask_strong_refiner"),
 }
 NOTHING = ("--init_rgb=", "--init_flow=", "--init_checkpoint=", "--class_map=")
 SPLIT = "test"

@@ -40,6 +40,7 @@ ROWS = {
     "cartesian": ("cross-product labels", None, "TSCT"),
     "hierarchical": ("hierarchical labels", None, "TSHR"),
     "late_fusion": ("late fusion", None, None),
+    "no_mask_strong": ("w/o mask + strong segmenter", None, None),
 }
 _TABLE_1 = ("Trilayer", "GPM+TSP", "GPM+GBH", "TSMT+GBH", "TSMT+SM", _FULL)
 _COMPARED = (*(f"{kind} mIoU" for kind in KINDS), "joint mAP")
