@@ -15,13 +15,13 @@ WORKDIR /a2d_tf
 
 # Before the code, so that a change there installs nothing again.
 ARG DEVICE=cpu
-COPY requirements.txt .
+COPY requirements.txt requirements-gpu.txt ./
 RUN case "$DEVICE" in \
-      cpu) cp requirements.txt /tmp/requirements.txt ;; \
-      gpu) sed 's/^tensorflow==/tensorflow[and-cuda]==/' requirements.txt >/tmp/requirements.txt ;; \
+      cpu) files="-r requirements.txt" ;; \
+      gpu) files="-r requirements.txt -r requirements-gpu.txt" ;; \
       *) echo "DEVICE is cpu or gpu, not $DEVICE" >&2; exit 1 ;; \
     esac \
- && pip install --no-cache-dir --only-binary=:all: -r /tmp/requirements.txt
+ && pip install --no-cache-dir --only-binary=:all: $files
 
 COPY . .
 ENV PYTHONPATH=/a2d_tf MPLCONFIGDIR=/tmp/matplotlib

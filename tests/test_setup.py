@@ -8,7 +8,7 @@ from processes import ROOT
 
 FAKE = """#!/usr/bin/env bash
 case "$1 $2" in
-  "-m venv") mkdir -p .venv/bin; cp "$0" .venv/bin/python; echo venv >>asked ;;
+  "-m venv") mkdir -p .venv/bin; cp "$0" .venv/bin/python; echo "venv ${0##*/}" >>asked ;;
   "-m pip") echo "pip $*" >>asked ;;
 esac
 """
@@ -18,15 +18,20 @@ esac
 def clone(tmp_path):
     (tmp_path / "tools").mkdir()
     shutil.copy(ROOT / "tools" / "setup.sh", tmp_path / "tools")
-    for name in ("requirements.txt", "requirements-latest.txt"):
+    for name in ("requirements.txt", "requirements-latest.txt", "requirements-gpu.txt"):
         (tmp_path / name).write_text("tensorflow==1\n")
-    (tmp_path / "python").write_text(FAKE)
-    (tmp_path / "python").chmod(0o755)
+    for name in ("python3.11", "python3.12"):
+        program(tmp_path / name, FAKE)
     return tmp_path
 
 
-def asked(clone, command, status=0):
-    """What the Python was asked while a command of bash ran: 'venv', 'cpu' or 'gpu' each."""
+def program(path, text):
+    path.write_text(text)
+    path.chmod(0o755)
+
+
+def asked(clone, command, status=0, **environment):
+    """What the Python was asked while a command of bash ran: 'venv PYTHON', 'cpu' or 'gpu' each."""
     note = clone / "asked"
     note.write_text("")
     done = subprocess.run(
@@ -34,31 +39,51 @@ def asked(clone, command, status=0):
         cwd=clone,
         capture_output=True,
         text=True,
-        env={"PATH": "/usr/bin:/bin", "PYTHON": str(clone / "python")},
+        env={"PATH": f"{clone}:/usr/bin:/bin", **environment},
     )
     assert done.returncode == status, done.stderr
-    kinds = {".venv/requirements-gpu.txt": "gpu", "requirements-latest.txt": "cpu", "venv": "venv"}
-    return [kinds[line.split()[-1]] for line in note.read_text().splitlines()]
+    kinds = {"requirements-gpu.txt": "gpu", "requirements-latest.txt": "cpu"}
+    return [kinds.get(line.split()[-1], line) for line in note.read_text().splitlines()]
 
 
 def test_an_environment_is_made_once_and_becomes_one_for_a_gpu(clone):
     assert asked(clone, "source tools/setup.sh && [[ $PATH == $PWD/.venv/bin:* ]]") == [
-        "venv",
+        "venv python3.11",
         "cpu",
     ]
     assert asked(clone, "source tools/setup.sh") == []
     assert asked(clone, "cd tools && ./setup.sh --gpu") == ["gpu"]
-    lines = (clone / ".venv" / "requirements-gpu.txt").read_text().splitlines()
-    assert lines == ["tensorflow[and-cuda]==1"] * 2
     assert asked(clone, "source tools/setup.sh --gpu") == []
     # A CPU's is part of it.
     assert asked(clone, "source tools/setup.sh; tools/setup.sh") == []
     (clone / "requirements.txt").write_text("tensorflow==2\n")
-    assert asked(clone, "source tools/setup.sh") == ["venv", "gpu"]
+    assert asked(clone, "source tools/setup.sh") == ["venv python3.11", "gpu"]
+
+
+def test_a_new_gpu_gets_the_newest_tensorflow_unless_python_is_named(clone):
+    program(clone / "nvidia-smi", "#!/bin/sh\necho 9.0\n")
+    named = str(clone / "python3.11")
+    assert asked(clone, "tools/setup.sh --gpu", PYTHON=named) == ["venv python3.11", "gpu"]
+    shutil.rmtree(clone / ".venv")
+    assert asked(clone, "tools/setup.sh") == ["venv python3.11", "cpu"]
+    assert asked(clone, "tools/setup.sh --gpu") == ["venv python3.12", "gpu"]
+    assert asked(clone, "tools/setup.sh --gpu") == []
+    shutil.rmtree(clone / ".venv")
+    program(clone / "nvidia-smi", "#!/bin/sh\necho 8.6\n")
+    assert asked(clone, "tools/setup.sh --gpu") == ["venv python3.11", "gpu"]
+
+
+def test_cusolver_lies_where_tensorflow_looks(clone):
+    nvidia = clone / ".venv" / "lib" / "python3.12" / "site-packages" / "nvidia"
+    for name in ("cusolver", "cusparse"):
+        (nvidia / name / "lib").mkdir(parents=True)
+    (nvidia / "cusolver" / "lib" / "libcusolver.so.11").write_text("library")
+    asked(clone, "tools/setup.sh --gpu")
+    assert (nvidia / "cusparse" / "lib" / "libcusolver.so.11").read_text() == "library"
 
 
 def test_the_arguments_of_a_script_that_sources_it_are_not_its_own(clone):
     (clone / "demo.sh").write_text("set -euo pipefail\nsource tools/setup.sh\necho $1 >said\n")
-    assert asked(clone, "bash demo.sh --gpu") == ["venv", "cpu"]
+    assert asked(clone, "bash demo.sh --gpu") == ["venv python3.11", "cpu"]
     assert (clone / "said").read_text() == "--gpu\n"
     assert asked(clone, "tools/setup.sh --gup", status=2) == []

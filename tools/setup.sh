@@ -2,13 +2,24 @@
 # Makes .venv with the pinned requirements and puts it in front of PATH. A second run finds it ready.
 #   source tools/setup.sh          from the repository's root; also what demo.sh and test.sh do
 #   tools/setup.sh --gpu           with CUDA's libraries for an NVIDIA GPU, 3 GB more; also sourced
-# Python 3.9 to 3.11 gets TensorFlow 2.15 (requirements.txt); 3.12 or 3.13, if PYTHON names it or
-# there is no older one, the newest (requirements-latest.txt). A .venv for a GPU stays one when the
-# requirements change.
+# Python 3.9 to 3.11 gets TensorFlow 2.15 (requirements.txt); 3.12 or 3.13, if PYTHON names it, there
+# is no older one, or the GPU needs it, the newest (requirements-latest.txt). A .venv for a GPU stays
+# one when the requirements change.
+
+# TensorFlow 2.15 has no kernels for a GPU of compute capability 9, such as an H100, and newer ones:
+# it would compile them at its first start.
+is_new_gpu() {
+  local capability
+  capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -n 1)
+  [ "${capability%%.*}" -ge 9 ] 2>/dev/null
+}
 
 find_python() {
-  local candidate
-  for candidate in "${PYTHON:-}" python3.11 python3.10 python3.9 python3 python python3.12 python3.13; do
+  local candidate candidates=(python3.11 python3.10 python3.9 python3 python python3.12 python3.13)
+  if [ -n "${1:-}" ] && is_new_gpu; then
+    candidates=(python3.12 python3.13 "${candidates[@]}")
+  fi
+  for candidate in "${PYTHON:-}" "${candidates[@]}"; do
     [ -n "$candidate" ] || continue
     if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 13))' \
       2>/dev/null; then
@@ -36,26 +47,30 @@ make_environment() {
     --gpu) gpu=" gpu" ;;
     *) echo "usage: tools/setup.sh [--gpu], or source tools/setup.sh [--gpu]" >&2; return 2 ;;
   esac
-  sum=$(cat requirements.txt requirements-latest.txt | cksum)
+  sum=$(cat requirements.txt requirements-latest.txt requirements-gpu.txt | cksum)
   installed=$(cat .venv/installed 2>/dev/null)
   case "$installed" in *gpu) gpu=" gpu" ;; esac
-  if [ ! -x .venv/bin/python ] || [ "${installed% gpu}" != "$sum" ]; then
-    python=$(find_python) || return 1
+  if [ ! -x .venv/bin/python ] || [ "${installed% gpu}" != "$sum" ] ||
+    { [ -n "$gpu" ] && [ "$installed" = "$sum" ] && is_new_gpu; }; then
+    python=$(find_python "$gpu") || return 1
     echo "== making .venv with $("$python" --version), installing the requirements (about a minute)"
     "$python" -m venv --clear .venv || return 1
   elif [ "$installed" = "$sum$gpu" ]; then
     return
   fi
-  # The extra of the pinned version; named without it, pip would fetch the newest TensorFlow first.
-  # TensorFlow finds these libraries by itself: LD_LIBRARY_PATH need not name them.
   if [ -n "$gpu" ]; then
     echo "== with CUDA's libraries, 3 GB (some minutes)"
-    cat requirements.txt requirements-latest.txt |
-      sed 's/^tensorflow==/tensorflow[and-cuda]==/' >.venv/requirements-gpu.txt
-    requirements=(-r .venv/requirements-gpu.txt)
+    requirements+=(-r requirements-gpu.txt)
   fi
   .venv/bin/python -m pip install --quiet --disable-pip-version-check "${requirements[@]}" ||
     return 1
+  # TensorFlow finds these libraries by itself: LD_LIBRARY_PATH need not name them. Only 2.21 looks
+  # for cuSOLVER in none but the other libraries' folders.
+  local nvidia
+  for nvidia in .venv/lib/python*/site-packages/nvidia; do
+    [ ! -e "$nvidia/cusolver/lib/libcusolver.so.11" ] ||
+      ln -sf ../../cusolver/lib/libcusolver.so.11 "$nvidia/cusparse/lib/" || return 1
+  done
   if ! .venv/bin/python -c 'import cv2' 2>/dev/null; then
     echo "error: OpenCV lacks a system library; Debian, Ubuntu: apt-get install libgl1 libglib2.0-0" >&2
     return 1
