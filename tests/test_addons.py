@@ -23,7 +23,7 @@ class Training(tf.Module):
         options = {"momentum": 0.9} if kind == "SGDW" else {}
         maker = getattr(addons, f"Own{kind}") if own else getattr(addons.tfa.optimizers, kind)
         self.opt = maker(weight_decay=decay, learning_rate=rate, **options)
-        self.decaying = optimizer.decaying(self.held)
+        self.decaying = [variable for variable in self.held if variable.shape.rank > 1]
         self._step = tf.function(self._step)
         self.checkpoint = tf.train.Checkpoint(held=self.held, opt=self.opt)
 

@@ -58,10 +58,11 @@ def test_three_steps_with_decoupled_decay(kind, graph):
         optimizer=kind, learning_rate=0.1, steps=100, warmup_steps=4, weight_decay=0.01
     )
     held, opt = variables(), optimizer.make(learning)
+    optimizer.create_slots(opt, held)
 
     def apply(factor):
         gradients = [tf.constant(g) * factor for g in GRADIENTS]
-        opt.apply_gradients(zip(gradients, held), decay_var_list=optimizer.decaying(held))
+        optimizer.apply(opt, gradients, held, learning)
 
     apply = tf.function(apply) if graph else apply
     for step in range(3):
@@ -79,6 +80,27 @@ def test_three_steps_with_decoupled_decay(kind, graph):
                 unbiased = m / (1 - 0.9 ** (step + 1)), v / (1 - 0.999 ** (step + 1))
                 w -= rate * unbiased[0] / (np.sqrt(unbiased[1]) + 1e-7)
         np.testing.assert_allclose(made.numpy(), w, rtol=1e-5)
+
+
+def test_small_variables_at_once_are_updated_as_one_by_one():
+    """To the bit, as by the optimizer of tensorflow-addons or its equivalent."""
+    learning = LearningConfig(learning_rate=0.1, warmup_steps=3, weight_decay=0.02)
+    rng = np.random.default_rng(0)
+    shapes = [(3, 3, 8, 16), (16,), (70, 70), (1, 1, 16, 4), ()]
+    starts = [rng.normal(size=shape).astype(np.float32) for shape in shapes]
+    held, others = ([tf.Variable(start) for start in starts] for _ in range(2))
+    joined, plain = optimizer.make(learning), optimizer.make(learning)
+    optimizer.create_slots(joined, held)
+    kernels = [variable for variable in others if variable.shape.rank > 1]
+    for _ in range(4):
+        gradients = [tf.constant(rng.normal(size=shape), tf.float32) for shape in shapes]
+        optimizer.apply(joined, gradients, held, learning)
+        plain.apply_gradients(zip(gradients, others), decay_var_list=kernels)
+    assert int(joined.iterations) == 4
+    for variable, other in zip(held, others):
+        np.testing.assert_array_equal(variable, other)
+        slots = joined.get_slot(variable, "momentum"), plain.get_slot(other, "momentum")
+        np.testing.assert_array_equal(*slots)
 
 
 def test_the_loss_scale_falls_at_once_and_rises_by_patience():

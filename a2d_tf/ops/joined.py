@@ -21,8 +21,8 @@ def join(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     Args:
       tensors: of one type and of static shapes.
     """
-    small = [_shaped(x, [x.shape.num_elements()]) for x in tensors if _is_small(x)]
-    large = [x for x in tensors if not _is_small(x)]
+    small = [_shaped(x, [x.shape.num_elements()]) for x in tensors if is_small(x)]
+    large = [x for x in tensors if not is_small(x)]
     return [tf.concat(small, axis=0), *large] if small else large
 
 
@@ -32,10 +32,10 @@ def split(groups: Sequence[tf.Tensor], like: Sequence[tf.Tensor]) -> list[tf.Ten
     Args:
       groups: of the shapes that `join` returns; like: tensors of the shapes that it was given.
     """
-    small, large = [x for x in like if _is_small(x)], list(groups)
+    small, large = [x for x in like if is_small(x)], list(groups)
     parts = tf.split(large.pop(0), [x.shape.num_elements() for x in small]) if small else []
     rest, parts = iter(large), iter(parts)
-    return [_shaped(next(parts), x.shape) if _is_small(x) else next(rest) for x in like]
+    return [_shaped(next(parts), x.shape) if is_small(x) else next(rest) for x in like]
 
 
 def _shaped(x, shape):
@@ -43,5 +43,6 @@ def _shaped(x, shape):
     return x if x.shape == shape else tf.reshape(x, shape)
 
 
-def _is_small(x):
+def is_small(x: tf.Tensor | tf.Variable) -> bool:
+    """Return whether a tensor is worth joining to others."""
     return x.shape.num_elements() <= (_ON_GPU if devices.on_gpu() else _ON_CPU)

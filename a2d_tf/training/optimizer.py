@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import tensorflow as tf
 
@@ -53,16 +53,61 @@ def make(learning: LearningConfig) -> tf.keras.optimizers.Optimizer:
     return addons.SGDW(momentum=learning.momentum, **rates)
 
 
-def decaying(variables: Iterable[tf.Variable]) -> list[tf.Variable]:
-    """Select the variables that weight decay applies to: kernels, not biases, scales or offsets.
+def apply(
+    optimizer: tf.keras.optimizers.Optimizer,
+    gradients: Sequence[tf.Tensor],
+    variables: Sequence[tf.Variable],
+    learning: LearningConfig,
+) -> None:
+    """Apply gradients in a replica: SGD to the small variables at once, all else one by one.
 
-    Pass them as `apply_gradients(..., decay_var_list=decaying(variables))`: tensorflow-addons
-    can also exclude by name, but two variables may share one. A variable of several replicas is
-    given as its parts, one per replica, which is what the optimizer sees.
+    Args:
+      optimizer: of `make`, with slots; gradients: of all replicas; variables: theirs.
+      learning: a LearningConfig.
     """
-    parts = tf.distribute.get_strategy().experimental_local_results
-    kernels = [variable for variable in variables if variable.shape.rank > 1]
-    return [part for variable in kernels for part in parts(variable)]
+    pairs = list(zip(gradients, variables))
+    if learning.optimizer == "sgd":
+        small = [pair for pair in pairs if joined.is_small(pair[1])]
+        pairs = [pair for pair in pairs if not joined.is_small(pair[1])]
+        _descend(optimizer, small, learning)
+    if pairs:
+        # By variable: tensorflow-addons can also exclude by name, but two may share one. It looks
+        # for the parts of a variable of several replicas.
+        parts = tf.distribute.get_strategy().experimental_local_results
+        kernels = [variable for _, variable in pairs if _decays(variable)]
+        optimizer.apply_gradients(
+            pairs,
+            decay_var_list=[part for variable in kernels for part in parts(variable)],
+            experimental_aggregate_gradients=False,
+        )
+    else:
+        optimizer.iterations.assign_add(1)
+
+
+def _descend(optimizer, pairs, learning):
+    """Do what SGDW does, by a few operations on joined variables."""
+    rate = Schedule(learning)(optimizer.iterations)
+    decay = Schedule(learning, learning.weight_decay)(optimizer.iterations)
+    for decays in (True, False):
+        chosen = [pair for pair in pairs if _decays(pair[1]) == decays]
+        if not chosen:
+            continue
+        variables = _own([variable for _, variable in chosen])
+        slots = _own([optimizer.get_slot(variable, "momentum") for _, variable in chosen])
+        (gradient,) = joined.join([gradient for gradient, _ in chosen])
+        (momentum,) = joined.join([slot.read_value() for slot in slots])
+        (weights,) = joined.join([variable.read_value() for variable in variables])
+        momentum = momentum * learning.momentum - gradient * rate
+        if decays:
+            weights -= decay * weights
+        for old, new in ((slots, momentum), (variables, weights + momentum)):
+            for variable, value in zip(old, joined.split([new], variables)):
+                variable.assign(value)
+
+
+def _decays(variable):
+    """Whether weight decay applies to a variable: to kernels, not biases, scales or offsets."""
+    return variable.shape.rank > 1
 
 
 def create_slots(

@@ -40,11 +40,12 @@ class TrainState:
     def create(cls, network: Network, learning: LearningConfig) -> TrainState:
         """Make the state of a new run, with a loss scale and averages if its settings need them."""
         half, decay = network.compute.precision == "mixed_float16", learning.average_decay
+        changing = [*network.trainable_weights, *network.running_statistics]
         return cls(
             network,
             optimizer.make(learning),
             loss_scale=optimizer.LossScale() if half else None,
-            averages=optimizer.Averages(network.variables, decay) if decay else None,
+            averages=optimizer.Averages(changing, decay) if decay else None,
         )
 
 
@@ -85,7 +86,7 @@ def _step(state, learning, batch, step):
     going &= tf.reduce_all(tf.math.is_finite(tf.stack(list(values.values()))))
     tf.cond(
         going & finite,
-        lambda: cluster(lambda: _update(state, gradients, step), learning.jit),
+        lambda: cluster(lambda: _update(state, gradients, step, learning), learning.jit),
         lambda: False,
     )
     if loss_scale:
@@ -141,19 +142,14 @@ def _gradients(network, batch, seed, learning, *, scale=1.0):
     return {**values, "gradient_norm": norm}, gradients
 
 
-def _update(state, gradients, step):
+def _update(state, gradients, step, learning):
     """Apply the gradients on every replica, then take the new weights into the averages."""
-
-    def apply(gradients):
-        variables = state.network.trainable_weights
-        state.optimizer.apply_gradients(
-            zip(gradients, variables),
-            decay_var_list=optimizer.decaying(variables),
-            experimental_aggregate_gradients=False,
-        )
-
+    variables = state.network.trainable_weights
     with tf.name_scope("optimizer"):
-        tf.distribute.get_strategy().run(apply, (gradients,))
+        tf.distribute.get_strategy().run(
+            lambda gradients: optimizer.apply(state.optimizer, gradients, variables, learning),
+            (gradients,),
+        )
         if state.averages:
             state.averages.update(step)
     return True
