@@ -67,7 +67,7 @@ def assign_levels(
       image_size: (height, width), needed by the legacy convention only.
 
     Returns:
-      int32 [...].
+      int64 [...].
     """
     if convention == "legacy":
         assert image_size is not None
@@ -79,7 +79,7 @@ def assign_levels(
     octaves = tf.math.log(side / scale) / tf.math.log(2.0)
     # The small addend keeps a side of exactly 224 / 2**k on its own level in float32.
     octaves = tf.round(octaves) if convention == "legacy" else tf.floor(octaves + 1e-6)
-    return tf.cast(tf.clip_by_value(octaves + 2.0, 0.0, num_levels - 1.0), tf.int32)
+    return tf.cast(tf.clip_by_value(octaves + 2.0, 0.0, num_levels - 1.0), tf.int64)
 
 
 def legacy_normalise(boxes: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
@@ -258,7 +258,7 @@ class Grid(NamedTuple):
       first, last: float32 [R, 2], row and column of the outermost samples as indices of a map.
         Outside of 0..H - 1 the map's edge is repeated.
       owners: float32 [R], the frame of each box, a whole number.
-      levels: int32 [R], its map in the pyramid.
+      levels: int64 [R], its map in the pyramid.
       size: cells per side.
       samples: samples per cell and side.
     """

@@ -66,7 +66,7 @@ def is_finite(values: dict[str, float]) -> bool:
 
 def row(batch: dict, i: int) -> dict:
     """Return one clip of a batch, as a batch of one that a step takes."""
-    return {name: value[i : i + 1] for name, value in replicas.without_names(batch).items()}
+    return {name: value[i : i + 1] for name, value in replicas.for_device(batch).items()}
 
 
 def probe_clips(batch: dict, step: int, probe: Step) -> dict[str, dict[str, float]]:

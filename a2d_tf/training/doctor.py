@@ -16,7 +16,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.data import pipeline
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model.network import Network
-from a2d_tf.training.replicas import without_names
+from a2d_tf.training.replicas import for_device
 from a2d_tf.training.train_step import TrainState, make_train_step
 
 _REPEATED = 2  # steps to run twice from the same state
@@ -104,7 +104,7 @@ def _measure(network, config, manifest, batch):
     state = TrainState.create(network, learning)
     train_step = make_train_step(state, learning)
     dataset = pipeline.training(manifest, dataclasses.replace(config, learning=learning))
-    inputs = list(dataset.map(without_names).take(1 + _REPEATED))
+    inputs = list(dataset.map(for_device).take(1 + _REPEATED))
 
     def timed_step(number):
         start = time.perf_counter()

@@ -91,7 +91,7 @@ def forward(
 def _roi_labels(network, batch, rois):
     """Return `targets.roi_targets` of the sampled RoIs."""
     space = network.labels
-    lookup = np.zeros(space.valid.shape, np.int32)
+    lookup = np.zeros(space.valid.shape, np.int64)
     lookup[space.valid] = scoring.class_of_pair(space, network.model_config.label_mode)
     # Padding is -1; no loss reads its class, but it must be an index of the lookup.
     pairs = tf.maximum(tf.stack([batch["actors"], batch["actions"]], axis=-1), 0)
@@ -166,10 +166,10 @@ def _refine(network, batch, seed, learning, training):
     A frame has as many rows as the mask head in training, each an instance drawn with replacement.
     """
     match_rng, jitter_rng = targets.Rng(seed, batch["row"], learning.batch_size).split(2)
-    count = tf.reduce_sum(tf.cast(batch["present"], tf.int32), axis=1, keepdims=True)
+    count = tf.reduce_sum(tf.cast(batch["present"], tf.int64), axis=1, keepdims=True)
     rows = targets.most_positives(learning)
     # The instances that are present come first.
-    match = tf.cast(match_rng.uniform([rows]) * tf.cast(count, tf.float32), tf.int32)
+    match = tf.cast(match_rng.uniform([rows]) * tf.cast(count, tf.float32), tf.int64)
     boxes = jitter(tf.gather(batch["boxes"], match, batch_dims=1), jitter_rng)
     rgb = batch["rgb"][:, batch["rgb"].shape[1] // 2]
     logits = network.refiner({"rgb": rgb, "rois": boxes}, training=training)

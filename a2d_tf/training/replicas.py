@@ -93,7 +93,7 @@ def batches(manifest: Manifest, config: Config, *, start_step: int) -> Iterator[
         dataset = pipeline.training(manifest, config, start_step=start_step, input_context=context)
         # Several workers would ask each other before every step whether there are more batches.
         endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
-        return dataset.map(without_names).apply(endless)
+        return dataset.map(for_device).apply(endless)
 
     dataset = tf.distribute.get_strategy().distribute_datasets_from_function(part)
     gpus = tf.config.list_logical_devices("GPU")
@@ -102,9 +102,16 @@ def batches(manifest: Manifest, config: Config, *, start_step: int) -> Iterator[
     return iter(dataset)
 
 
-def without_names(batch: dict) -> dict:
-    """Drop the strings of a batch: a step has no use for them, and a GPU cannot hold them."""
-    return {name: value for name, value in batch.items() if value.dtype != tf.string}
+def for_device(batch: dict) -> dict:
+    """Make a batch one for a GPU: without strings, and with int64 for int32.
+
+    The int32 arguments of a function lie on the host: each would be fetched, and waited for.
+    """
+    return {
+        name: tf.cast(value, tf.int64) if value.dtype == tf.int32 else value
+        for name, value in batch.items()
+        if value.dtype != tf.string
+    }
 
 
 def local_devices(strategy: tf.distribute.Strategy) -> int:

@@ -3,6 +3,9 @@
 All shapes are static and padded; a mask tells which rows count. Padded instances match nothing;
 anchors and RoIs of frames without annotation do not count. Boxes are (y1, x1, y2, x2) in pixels of
 the canvas. B is the batch, A the anchors, R the proposals, N the instances of a frame.
+
+Indices are int64: TensorFlow has arithmetic of int32 on the host only, so a GPU would copy them
+there and back.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ class Rng:
 
     Args:
       seed: int [2].
-      rows: int32 [B], the positions of the clips in the step's whole batch.
+      rows: int [B], the positions of the clips in the step's whole batch.
       total: the size of that batch.
     """
 
@@ -32,8 +35,9 @@ class Rng:
 
     def split(self, number: int) -> list[Rng]:
         """Return so many independent generators."""
-        seeds = tf.random.experimental.stateless_split(self._seed, number)
-        return [Rng(seeds[i], self._rows, self._total) for i in range(number)]
+        with tf.device("CPU:0"):  # where kernels read a seed
+            seeds = tf.random.experimental.stateless_split(self._seed, number)
+            return [Rng(seeds[i], self._rows, self._total) for i in range(number)]
 
     def uniform(self, shape: Sequence[int], low: float = 0.0, high: float = 1.0) -> tf.Tensor:
         """Draw float32 [B, *shape] from [low, high); `shape` is static."""
@@ -45,13 +49,13 @@ def _sample(candidates, most, rng):
     """Choose uniformly at most `most` of the candidates, bool [B, A].
 
     Returns:
-      (indices int32 [B, k], whether each is a candidate, bool [B, k]), k = min(most, A).
+      (indices [B, k], whether each is a candidate, bool [B, k]), k = min(most, A).
     """
     keys = rng.uniform(candidates.shape[1:])
     keys = tf.where(candidates, keys + 1.0, 0.0)
     most = min(most, candidates.shape[1])
     values, indices = tf.math.top_k(keys, most)
-    return indices, values > 0.0
+    return tf.cast(indices, tf.int64), values > 0.0
 
 
 def _joined(positives, negatives):
@@ -64,7 +68,7 @@ def _match(boxes, truth, present):
     """Return the best instance of each box: IoU [B, A], index [B, A], and all IoUs [B, A, N]."""
     overlaps = box_ops.iou(boxes, truth)
     overlaps = tf.where(present[:, None, :], overlaps, -1.0)
-    return tf.reduce_max(overlaps, 2), tf.argmax(overlaps, 2, output_type=tf.int32), overlaps
+    return tf.reduce_max(overlaps, 2), tf.argmax(overlaps, 2), overlaps
 
 
 def anchor_targets(
@@ -87,7 +91,7 @@ def anchor_targets(
       coder: of the deltas; jit: whether XLA compiles what is before and after the sampling.
 
     Returns:
-      dict of index int32 [B, S], objectness float32 0/1 [B, S], deltas [B, S, 4],
+      dict of index [B, S], objectness float32 0/1 [B, S], deltas [B, S, 4],
       positive bool [B, S], counted bool [B, S]; S = samples + samples // 2 rows, of which at most
       `samples` count.
     """
@@ -107,7 +111,7 @@ def anchor_targets(
     negatives = _sample(negative, samples, negative_rng)
 
     def rows():
-        quota = samples - tf.reduce_sum(tf.cast(positives[1], tf.int32), axis=1)
+        quota = samples - tf.reduce_sum(tf.cast(positives[1], tf.int64), axis=1)
         within = negatives[1] & tf.sequence_mask(quota, negatives[1].shape[1])
         index, positive, counted = _joined(positives, (negatives[0], within))
         # An anchor that is the best of one instance is regressed to its own best instance, which
@@ -149,7 +153,7 @@ def sample_rois(
       jit: whether XLA compiles what is before and after the sampling.
 
     Returns:
-      dict of rois [B, samples, 4], match int32 [B, samples] (the instance), positive and counted
+      dict of rois [B, samples, 4], match [B, samples] (the instance), positive and counted
       bool [B, samples]. Positives come first, then background, then rows that do not count; so
       the first `most_positives(learning)` rows hold every positive.
     """
@@ -172,7 +176,9 @@ def sample_rois(
         index, positive, counted = _joined(positives, negatives)
         # Stable: rows that count move to the front and keep their order, positives before
         # background.
-        order = tf.argsort(tf.cast(~counted, tf.int32), axis=1, stable=True)[:, :samples]
+        number = min(samples, counted.shape[1])
+        _, order = tf.math.top_k(tf.cast(counted, tf.float32), number)
+        order = tf.cast(order, tf.int64)
         index = tf.gather(index, order, batch_dims=1)
         found = {
             "rois": tf.gather(proposals, index, batch_dims=1),
@@ -213,11 +219,11 @@ def roi_targets(
 
     Args:
       rows: of `sample_rois`; batch: an element of `pipeline.training`.
-      classes: int32 [B, N], 0-based, of the instances.
+      classes: int64 [B, N], 0-based, of the instances.
       num_classes: index of the background class; coder: of the deltas.
 
     Returns:
-      dict of class_index [B, R] (num_classes for background), actor, action int32 [B, R],
+      dict of class_index [B, R] (num_classes for background), actor, action [B, R],
       deltas [B, R, 4].
     """
 

@@ -71,7 +71,7 @@ def make_train_step(state: TrainState, learning: LearningConfig) -> Step:
 
 def _step(state, learning, batch, step):
     strategy, loss_scale = tf.distribute.get_strategy(), state.loss_scale
-    seed = tf.stack([tf.constant(learning.seed, tf.int64), step])
+    seed = _seed(learning, step)
     scale = loss_scale.value.read_value() if loss_scale else 1.0
     going = ~state.diverged.read_value()
     means = state.network.running_statistics
@@ -97,6 +97,11 @@ def _step(state, learning, batch, step):
     return values
 
 
+def _seed(learning, step):
+    with tf.device("CPU:0"):  # where kernels read it
+        return tf.stack([tf.constant(learning.seed, tf.int64), step])
+
+
 def _keep(variables, before, going):
     """In a replica: restore the values before the step, unless training goes on."""
     for variable, value in zip(variables, before):
@@ -113,7 +118,7 @@ def make_probe(network: Network, learning: LearningConfig) -> Step:
 
     @tf.function(reduce_retracing=True, autograph=False)
     def probe(batch, step):
-        seed = tf.stack([tf.constant(learning.seed, tf.int64), step])
+        seed = _seed(learning, step)
         values, _ = strategy.run(_gradients, (network, batch, seed, learning))
         return replicas.first(values)
 

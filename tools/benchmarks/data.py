@@ -25,7 +25,7 @@ from a2d_tf.data.flow import Flow, fit, resize_frame
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.release import Release
 from a2d_tf.model.network import Network
-from a2d_tf.training.replicas import without_names
+from a2d_tf.training.replicas import for_device
 from tools.benchmarks import measure, setups
 
 _PAPER = convert.ConversionSettings(shard_videos=4)
@@ -144,7 +144,7 @@ def _rates(mini, paper, config, options):
             candidates[f"{name}: {stage}"] = _rate(data, size, count)
     network = Network(config.model, mini.label_space, config.compute)
     step, zero = setups.make_step(network, config.learning), tf.constant(0, tf.int64)
-    clip = without_names(next(iter(setups.batches(mini, config))))
+    clip = for_device(next(iter(setups.batches(mini, config))))
     seconds = measure.stopwatch(lambda: step(clip, zero), 5)
     candidates["training step of configs/mini.flags"] = lambda: batch / seconds()
     return measure.alternate(options["rounds"], candidates)

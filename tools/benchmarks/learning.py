@@ -30,7 +30,7 @@ from a2d_tf.evaluation.metrics import coco
 from a2d_tf.model.network import Network
 from a2d_tf.ops import masks as mask_ops
 from a2d_tf.pretrained import layouts
-from a2d_tf.training.replicas import without_names
+from a2d_tf.training.replicas import for_device
 from tools.benchmarks import measure, peers, setups
 
 DETECTIONS = 100  # a frame, at most
@@ -72,7 +72,7 @@ class Ours:
 
     def step(self, batch: dict[str, tf.Tensor], number: int) -> float:
         """Train on a batch of `setups.batches`; return the loss."""
-        batch = dict(without_names(batch), actions=tf.minimum(batch["actions"], 0))
+        batch = dict(for_device(batch), actions=tf.minimum(batch["actions"], 0))
         return float(self._step(batch, tf.constant(number, tf.int64))["total"])
 
     def detect(self, batch: dict[str, tf.Tensor]) -> list[Instances]:
