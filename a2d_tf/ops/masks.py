@@ -26,7 +26,7 @@ def crop_targets(masks: tf.Tensor, rois: tf.Tensor, matches: tf.Tensor, size: in
     Args:
       masks: 0/1 [B, N, H, W] over the image.
       rois: float32 [B, R, 4] in image pixels.
-      matches: int32 [B, R], the instance of each RoI, in 0..N-1.
+      matches: int [B, R], the instance of each RoI, in 0..N-1.
       size: cells a side.
 
     Returns:
@@ -34,8 +34,10 @@ def crop_targets(masks: tf.Tensor, rois: tf.Tensor, matches: tf.Tensor, size: in
     """
     shape = tf.shape(masks)
     maps = tf.reshape(masks, [shape[0] * shape[1], shape[2], shape[3], 1])
-    owners = tf.range(shape[0])[:, None] * shape[1] + matches
-    cells = roi_align.crop(maps, tf.reshape(rois, [-1, 4]), tf.reshape(owners, [-1]), size)
+    # As floats, which are exact below 2**24: see `roi_align`.
+    frames = tf.range(tf.cast(shape[0], tf.float32))[:, None] * tf.cast(shape[1], tf.float32)
+    owners = tf.cast(tf.reshape(frames + tf.cast(matches, tf.float32), [-1]), tf.int32)
+    cells = roi_align.crop(maps, tf.reshape(rois, [-1, 4]), owners, size)
     cells = tf.reshape(cells, [shape[0], rois.shape[1] or tf.shape(rois)[1], size, size])
     return tf.cast(cells >= 0.5, tf.float32)
 

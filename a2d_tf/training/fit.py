@@ -87,7 +87,9 @@ def fit(
         while step < learning.steps:
             with _profile(profiled, step + 1, workdir):
                 batch = progress.fetch(stream, manifest.directory)
-                progress.advance(train_step(batch, tf.constant(step, tf.int64)))
+                with tf.device("CPU:0"):  # where kernels read the seed, which is made of it
+                    number = tf.constant(step, tf.int64)
+                progress.advance(train_step(batch, number))
             step += 1
             state.step.assign(step)
             stop = any_stopped(bool(signals))

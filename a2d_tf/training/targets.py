@@ -111,8 +111,8 @@ def anchor_targets(
     negatives = _sample(negative, samples, negative_rng)
 
     def rows():
-        quota = samples - tf.reduce_sum(tf.cast(positives[1], tf.int64), axis=1)
-        within = negatives[1] & tf.sequence_mask(quota, negatives[1].shape[1])
+        quota = samples - tf.reduce_sum(tf.cast(positives[1], tf.float32), axis=1, keepdims=True)
+        within = negatives[1] & (tf.range(negatives[1].shape[1], dtype=tf.float32) < quota)
         index, positive, counted = _joined(positives, (negatives[0], within))
         # An anchor that is the best of one instance is regressed to its own best instance, which
         # may be another.
