@@ -23,6 +23,8 @@ from a2d_tf.core.errors import InputError
 
 _CGROUP_LIMITS = ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes")
 _NVIDIA, _DISPLAY = "0x10de", "0x03"  # PCI vendor, and the class of display controllers
+_TENSOR_CORES = (8, 0)  # the least compute capability that multiplies float32 in TF32
+_DRIVER = 525  # the oldest driver of CUDA 12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,8 +158,9 @@ class Devices:
             return f"device: CPU, {cores()} cores, {memory() / 2**30:.0f} GB, {precision}"
         counts = collections.Counter(self.gpus[:used])
         parts = [f"{count} x {gpu.name}{_size(gpu.memory)}" for gpu, count in counts.items()]
-        # Cards from this capability on multiply float32 in TF32, which TensorFlow allows.
-        if precision == "float32" and any((gpu.capability or (0,)) >= (8, 0) for gpu in counts):
+        if precision == "float32" and any(
+            (gpu.capability or (0,)) >= _TENSOR_CORES for gpu in counts
+        ):
             precision += " with products in TF32"
         return f"device: {', '.join([*parts, precision])}"
 
@@ -195,7 +198,10 @@ def prepare(device: str = "auto", deterministic: bool = True) -> Devices:
     if deterministic:
         tf.config.experimental.enable_op_determinism()
     sizes = {card.name: card.memory for card in nvidia_cards()} if gpus else {}
-    details = map(tf.config.experimental.get_device_details, gpus)
+    details = list(map(tf.config.experimental.get_device_details, gpus))
+    if any(info.get("compute_capability", (0,)) >= _TENSOR_CORES for info in details):
+        # It would transpose float32 to channels first, but these cards convolve channels last.
+        tf.config.optimizer.set_experimental_options({"layout_optimizer": False})
     named = [(info.get("device_name", "GPU"), info.get("compute_capability")) for info in details]
     return Devices(tuple(Gpu(name, sizes.get(name), capability) for name, capability in named))
 
@@ -245,8 +251,9 @@ def _check_unused(device):
     elif cards := nvidia_cards():
         raise InputError(
             f"TensorFlow cannot use this machine's {cards[0].name}{_size(cards[0].memory)}, for "
-            "the reason above; tools/setup.sh --gpu installs one that can, nvidia-smi checks the "
-            "driver (docs/gpu.md), --device=cpu computes without it"
+            "the reason above; tools/setup.sh --gpu installs one that can, nvidia-smi shows the "
+            f"driver, of which it needs {_DRIVER} or newer (docs/gpu.md), --device=cpu computes "
+            "without it"
         )
     elif device == "gpu":
         raise InputError("--device=gpu: TensorFlow finds no GPU, nor is there an NVIDIA card")

@@ -215,7 +215,8 @@ class ConvNorm(tf.keras.layers.Layer):
         """Convolve x [N, H, W, C] with a kernel of this layer's shape."""
         once = self.size == 1 or self.padding == "VALID"
         # In float16 a matrix product accumulates in 16 bits on a CPU, a convolution does not.
-        if once and x.shape[1:3] == kernel.shape[:2] and x.dtype != tf.float16:
+        exact = x.dtype != tf.float16 or devices.on_gpu()
+        if once and exact and x.shape[1:3] == kernel.shape[:2]:
             # A fully connected layer. The convolution would first reorder the whole kernel: for the
             # 64 RoIs of a head it takes twice as long, gradients included.
             flat = tf.reshape(x, [-1, math.prod(kernel.shape[:3])])

@@ -12,11 +12,14 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from a2d_tf.core import devices
 from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.ops import boxes as box_ops
 
 Tensors = dict[str, tf.Tensor]
+
+_ROWS = 8
 
 
 def class_of_pair(labels: LabelSpace, label_mode: str) -> np.ndarray:
@@ -279,6 +282,9 @@ def apply_to_used_rows(
       [B, N, ...]; rows used only in other frames of the batch are not zero.
     """
     most, count = rows[0].shape[1], tf.maximum(tf.reduce_max(number), 1)
+    if devices.on_gpu():
+        # cuDNN chooses an algorithm anew for each number of rows, which takes dozens of calls.
+        count = tf.minimum(-(-count // _ROWS) * _ROWS, most)
     values = function(*(x[:, :count] for x in rows))
     shape = values.shape[2:]
     values = tf.pad(values, [[0, 0], [0, most - count]] + [[0, 0]] * len(shape))

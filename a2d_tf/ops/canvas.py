@@ -42,8 +42,10 @@ def resize(images: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     Returns:
       float32 [N, *size, C].
     """
+    with tf.device("CPU:0"):
+        shrinks = tf.reduce_prod(size) < tf.reduce_prod(tf.shape(images)[1:3])
     return tf.cond(
-        tf.reduce_prod(size) < tf.reduce_prod(tf.shape(images)[1:3]),
+        shrinks,
         lambda: tf.image.resize(images, size, "area"),
         lambda: tf.image.resize(images, size, "bilinear"),
     )
@@ -70,15 +72,17 @@ def place(
     Returns:
       (rgb uint8 [N, H, W, 3], flow float32 [N, H, W, 2], size int32 [2] of the frame inside).
     """
-    old = tf.shape(rgb)[1:3]
-    new = fitted_size(old, canvas)
+    with tf.device("CPU:0"):  # where shapes are: a GPU's answers would be waited for
+        old = tf.shape(rgb)[1:3]
+        new = fitted_size(old, canvas)
+        ratio = tf.cast(new, tf.float32) / tf.cast(old, tf.float32)
+        fits = tf.reduce_all(old == new)
 
     def resample():
-        ratio = tf.cast(new, tf.float32) / tf.cast(old, tf.float32)
         vectors = scale_vectors(resize(flow, new), ratio[::-1])
         return tf.cast(tf.round(resize(rgb, new)), tf.uint8), vectors
 
-    rgb, flow = tf.cond(tf.reduce_all(old == new), lambda: (rgb, flow), resample)
+    rgb, flow = tf.cond(fits, lambda: (rgb, flow), resample)
     padding = [[0, 0], [0, canvas[0] - new[0]], [0, canvas[1] - new[1]], [0, 0]]
     rgb, flow = tf.pad(rgb, padding), tf.pad(flow, padding)
     rgb.set_shape([None, *canvas, 3])
