@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextvars
 import inspect
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -240,32 +241,41 @@ class JoinedNorms(tf.keras.Model):
         frozen = [x for x in self.layers if isinstance(x, ConvNorm) and x.norm in FROZEN]
         if not frozen:
             return super().call(inputs, training, mask)
+        frozen.sort(key=_shape)
         statistics = [tf.concat(parts, axis=0) for parts in zip(*(x.statistics() for x in frozen))]
         sizes = [layer.beta.shape[0] for layer in frozen]
         epsilons = np.repeat(np.array([x.epsilon for x in frozen], np.float32), sizes)
-        scales, biases = (tf.split(x, sizes) for x in _affine(statistics, epsilons))
-        kernels = _scaled([layer.kernel for layer in frozen], scales, self.compute_dtype)
-        before = _FOLDED.set(dict(zip(map(id, frozen), zip(kernels, biases))))
+        scales, biases = _affine(statistics, epsilons)
+        folded = zip(_scaled(frozen, scales), tf.split(biases, sizes))
+        before = _FOLDED.set(dict(zip(map(id, frozen), folded)))
         try:
             return super().call(inputs, training, mask)
         finally:
             _FOLDED.reset(before)
 
 
-def _scaled(kernels, scales, dtype):
-    """Scale the kernels' last axes; on a GPU all kernels of a shape at once, a launch for many."""
-    if not devices.on_gpu():
-        return [kernel * scale for kernel, scale in zip(kernels, scales)]
-    groups: dict[tuple, list[int]] = {}
-    for index, kernel in enumerate(kernels):
-        groups.setdefault(tuple(kernel.shape), []).append(index)
-    scaled = list(kernels)
-    for members in groups.values():
-        factors = tf.stack([scales[index] for index in members])[:, None, None, None]
-        products = tf.stack([kernels[index] for index in members]) * factors
-        for index, product in zip(members, tf.unstack(tf.cast(products, dtype))):
-            scaled[index] = product
-    return scaled
+def _shape(layer):
+    return tuple(layer.kernel.shape)
+
+
+def _scaled(layers, scales):
+    """Return the kernels of layers, which are sorted by shape, times the scales of all of them.
+
+    On a GPU, where a launch takes as long as to copy some megabytes, those of a shape at once.
+    """
+    groups = [[layer] for layer in layers]
+    if devices.on_gpu():
+        groups = [list(group) for _, group in itertools.groupby(layers, _shape)]
+    kernels = []
+    factors = tf.split(scales, [len(group) * group[0].filters for group in groups])
+    for group, factor in zip(groups, factors):
+        if len(group) == 1:
+            kernels.append(group[0].kernel * factor)
+        else:
+            stacked = tf.stack([layer.kernel for layer in group])
+            stacked *= tf.reshape(factor, [len(group), 1, 1, 1, -1])
+            kernels += tf.unstack(tf.cast(stacked, group[0].compute_dtype))
+    return kernels
 
 
 def _affine(statistics, epsilon):

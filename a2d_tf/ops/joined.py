@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from a2d_tf.core import devices
 
-_ON_CPU, _ON_GPU = 2**12, 2**20
+_ON_CPU, _ON_GPU = 2**12, 2**22
 """Most elements of a tensor that is worth joining to others."""
 
 
