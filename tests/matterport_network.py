@@ -1,6 +1,7 @@
-"""An oracle: matterport's Mask R-CNN written out in plain Keras and numpy, to save and compare.
+"""An oracle: matterport's Mask R-CNN, release 2.0, in plain Keras and numpy, to save and compare.
 
-Layers carry matterport's names, so that Keras itself lays the file out as matterport's is.
+Boxes are half-open pixels; those of RoIAlign are divided by the sides of the image. Layers carry
+matterport's names, so that Keras itself lays the file out as matterport's is.
 """
 
 import numpy as np
@@ -111,7 +112,7 @@ def randomise(model, seed=0):
 
 
 def anchors(size, sides):
-    """Anchors in coordinates of 0..1: [A, 4]."""
+    """Anchors in pixels: [A, 4]."""
     made = []
     for side, stride in zip(sides, (4, 8, 16, 32, 64)):
         for y in range(0, size, stride):
@@ -119,15 +120,11 @@ def anchors(size, sides):
                 for ratio in (0.5, 1, 2):
                     h, w = side / ratio**0.5, side * ratio**0.5
                     made.append([y - h / 2, x - w / 2, y + h / 2, x + w / 2])
-    return normalised(np.array(made), size)
-
-
-def normalised(boxes, size):
-    return (boxes - [0, 0, 1, 1]) / (size - 1)
+    return np.array(made)
 
 
 def apply(boxes, deltas):
-    """Deltas (already times .1, .1, .2, .2) on boxes of 0..1."""
+    """Deltas (already times .1, .1, .2, .2) on boxes."""
     h, w = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     y = boxes[:, 0] + h / 2 + deltas[:, 0] * h
     x = boxes[:, 1] + w / 2 + deltas[:, 1] * w
@@ -158,7 +155,7 @@ def propose(logits, deltas, size, sides, count):
     scores = (np.exp(logits) / np.exp(logits).sum(-1, keepdims=True))[:, 1]
     boxes = apply(anchors(size, sides), deltas * [0.1, 0.1, 0.2, 0.2])
     best = np.argsort(-scores, kind="stable")[:6000]
-    boxes = np.clip(boxes[best], 0, 1)
+    boxes = np.clip(boxes[best], 0, size) / size
     kept = suppress(boxes, scores[best], count, 0.7)
     return np.pad(boxes[kept], [(0, count - len(kept)), (0, 0)])
 
@@ -208,9 +205,8 @@ def run(model, canvas, window, sides, count, least_score):
 
     probabilities, deltas = made["class_probabilities"][0], made["box_deltas"][0]
     best, rows = probabilities.argmax(1), np.arange(count)
-    boxes = apply(rois, deltas[rows, best] * [0.1, 0.1, 0.2, 0.2])
-    low, high = normalised(np.array(window), size).reshape(2, 2)
-    boxes = np.clip(boxes, np.tile(low, 2), np.tile(high, 2))
+    boxes = apply(rois, deltas[rows, best] * [0.1, 0.1, 0.2, 0.2]) * size
+    boxes = np.rint(np.clip(boxes, np.tile(window[:2], 2), np.tile(window[2:], 2)))
     scores = probabilities.max(1)
     kept = []
     for number in range(1, classes):
@@ -220,5 +216,5 @@ def run(model, canvas, window, sides, count, least_score):
     found = np.zeros([100, 6])
     found[: len(kept)] = np.column_stack([boxes[kept], best[kept], scores[kept]])
     made["detections"] = found[None]
-    made["masks"] = stage(none[0], crop(pyramid, found[:, :4], 14, size))["masks"]
+    made["masks"] = stage(none[0], crop(pyramid, found[:, :4] / size, 14, size))["masks"]
     return made

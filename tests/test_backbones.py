@@ -39,8 +39,8 @@ def test_flags_take_the_names_of_the_registries():
 def test_coders_and_the_proposals_loss():
     matterport, keras = CONVENTIONS["matterport"], CONVENTIONS["keras_resnet101"]
     assert matterport.rpn_coder.weights == matterport.head_coder.weights == (10, 10, 5, 5)
-    assert matterport.rpn_coder.inclusive and matterport.rpn_coder.max_log_scale == math.inf
-    assert keras.rpn_coder.weights == (1, 1, 1, 1) and not keras.head_coder.inclusive
+    assert matterport.rpn_coder.max_log_scale == math.inf
+    assert keras.rpn_coder.weights == (1, 1, 1, 1)
     assert keras.head_coder.max_log_scale == pytest.approx(math.log(62.5))
     assert (matterport.rpn_beta, keras.rpn_beta) == (1, 1 / 9)
 

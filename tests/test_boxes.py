@@ -27,7 +27,7 @@ def test_coder_literals():
 
 
 @pytest.mark.parametrize(
-    "coder", [HEAD, BoxCoder((1.0, 1.0, 1.0, 1.0)), BoxCoder((1.0, 2.0, 3.0, 4.0), inclusive=True)]
+    "coder", [HEAD, BoxCoder((1.0, 1.0, 1.0, 1.0)), BoxCoder((1.0, 2.0, 3.0, 4.0))]
 )
 def test_decode_inverts_encode(coder):
     rng = np.random.default_rng(0)
@@ -43,21 +43,7 @@ def test_clip_to_each_frame():
     assert clipped.numpy().tolist() == [[[0, 0, 20, 30]], [[1, 2, 3, 4]]]
 
 
-def test_inclusive_coder_literals():
-    """Inclusive sides are 9 and 19, centres (4.5, 9.5); the box's are 19, 9 and (14.5, 9.5)."""
-    coder = BoxCoder((10.0, 10.0, 5.0, 5.0), inclusive=True)
-    anchor, box = tf.constant([[0.0, 0, 10, 20]]), tf.constant([[5.0, 5, 25, 15]])
-    expected = [[10 * 10 / 9, 0.0, 5 * math.log(19 / 9), 5 * math.log(9 / 19)]]
-    np.testing.assert_allclose(coder.encode(box, anchor), expected, atol=1e-6)
-
-
 def test_without_a_clamp_the_scale_is_free():
     coder = BoxCoder((1.0, 1.0, 1.0, 1.0), max_log_scale=math.inf)
     wild = coder.decode(tf.constant([[0.0, 0, 8, 0]]), tf.constant([[0.0, 0, 2, 2]]))
     np.testing.assert_allclose(wild, [[1 - math.exp(8), 0, 1 + math.exp(8), 2]], rtol=1e-6)
-
-
-def test_inclusive_clip_keeps_the_last_pixel():
-    batch = tf.constant([[[-5.0, -5, 50, 50], [25, 40, 30, 45], [-9, 1, -4, 3]]])
-    clipped = boxes.clip(batch, tf.constant([[20, 30]]), inclusive=True)
-    assert clipped.numpy().tolist() == [[[0, 0, 20, 30], [19, 29, 20, 30], [0, 1, 1, 3]]]

@@ -8,7 +8,6 @@ from tiny_network import normal
 
 from a2d_tf.model import fpn
 from a2d_tf.ops import anchors as anchor_ops
-from a2d_tf.ops import roi_align
 from a2d_tf.ops.boxes import BoxCoder
 
 SHAPES = [(16, 24), (8, 12), (4, 6), (2, 3)]
@@ -150,15 +149,15 @@ def test_no_gradient_passes_the_proposals():
     assert tape.gradient(total, [logits, deltas]) == [None, None]
 
 
-def test_inclusive_proposals_are_matterports():
-    """Anchors, coder, clipping and overlaps in its coordinates of 0..1, as its own network does."""
+def test_proposals_are_matterports():
+    """Anchors, coder, clipping and overlaps are as in its own network, release 2.0."""
     sides = (16, 32, 64, 128, 256)
     shapes = [(128 // stride, 128 // stride) for stride in (4, 8, 16, 32, 64)]
     anchors = anchor_ops.generate(shapes, (4, 8, 16, 32, 64), sides)
     logits = normal(1, len(anchors), 2)
     deltas = normal(1, len(anchors), 4, seed=1)
     expected = matterport_network.propose(logits[0], deltas[0], 128, sides, 80)
-    coder = BoxCoder((10.0, 10.0, 5.0, 5.0), inclusive=True)
+    coder = BoxCoder((10.0, 10.0, 5.0, 5.0))
     rois, valid = fpn.propose(
         logits[..., 1] - logits[..., 0],
         deltas,
@@ -169,4 +168,4 @@ def test_inclusive_proposals_are_matterports():
         after_nms=80,
     )
     assert valid.numpy().all()
-    np.testing.assert_allclose(roi_align.legacy_normalise(rois, (128, 128))[0], expected, atol=1e-5)
+    np.testing.assert_allclose(rois[0] / 128, expected, atol=1e-5)

@@ -32,10 +32,10 @@ def matrices(box, shape, n):
 
 
 def legacy_matrices(box, shape, n, image_size):
-    """Rows and columns of matterport's: a point a cell, from the first pixel's to the last's."""
-    ends = zip(box[:2], box[2:] - 1, image_size, shape)
+    """Rows and columns of matterport's: a point a cell, boxes divided by the image's sides."""
+    ends = zip(box[:2], box[2:], image_size, shape)
     return [
-        matrix(*(np.array([a, b]) * (length - 1) / (side - 1)), length, n, 1)
+        matrix(*(np.array([a, b]) * (length - 1) / side), length, n, 1)
         for a, b, side, length in ends
     ]
 
@@ -100,7 +100,7 @@ def case(convention, levels):
     pyramid = [rng.normal(size=(2, *shape, 3)).astype(np.float32) for shape in shapes]
     rois = boxes_inside(*SIZE, (2, 30))
     rois[1, 3:] = [4, 4, 30, 30]  # one frame has but a few on the other levels
-    assigned = roi_align.assign_levels(tf.constant(rois), levels, convention, SIZE).numpy()
+    assigned = roi_align.assign_levels(tf.constant(rois), levels, convention).numpy()
     assert set(assigned.ravel()) == {0, 1, 2}
     into = rng.normal(size=(2, 30, n, n, 3)).astype(np.float32)
     expected = [np.zeros(into.shape), *(np.zeros(x.shape) for x in pyramid)]
@@ -212,13 +212,10 @@ def test_legacy_boxes_that_end_at_the_border_read_no_zeros(implementation):
 def test_levels():
     boxes = [[0.0, 0, side, side] for side in (111.9, 112, 223.9, 224, 448)]
     assert roi_align.assign_levels(tf.constant(boxes), 4).numpy().tolist() == [0, 1, 1, 2, 3]
-    # matterport rounds the octaves of the side of the inclusive box, over H - 1, times H.
-    sides = [
-        224 * 2**octaves * 255 / 256 + 1 for octaves in (-3, -1.49, -0.51, -0.49, 0.49, 0.51, 3)
-    ]
-    legacy = roi_align.assign_levels(
-        tf.constant([[0.0, 0, side, side] for side in sides]), 4, "legacy", (256, 256)
-    )
+    # matterport rounds the octaves.
+    sides = [224 * 2**octaves for octaves in (-3, -1.49, -0.51, -0.49, 0.49, 0.51, 3)]
+    boxes = tf.constant([[0.0, 0, side, side] for side in sides])
+    legacy = roi_align.assign_levels(boxes, 4, "legacy")
     assert legacy.numpy().tolist() == [0, 1, 1, 2, 2, 3, 3]
 
 

@@ -102,19 +102,19 @@ def propose(
     Args:
       logits: [B, A]; deltas: [B, A, 4]; anchors: [A, 4].
       size: int [B, 2], height and width of each frame inside its padded canvas.
-      coder: box coder; if inclusive, so are clipping and overlaps.
+      coder: box coder.
       before_nms, after_nms: number of the best boxes to keep before and after NMS.
 
     Returns:
       (rois float32 [B, after_nms, 4], y1, x1, y2, x2, clipped to the frame, best first; valid bool
-      [B, after_nms]). Invalid rows are zero in the coder's coordinates. No gradient passes.
+      [B, after_nms]). Invalid rows are zero. No gradient passes.
     """
     before_nms = min(before_nms, anchors.shape[0])
     scores, best = tf.math.top_k(tf.stop_gradient(logits), before_nms)
     boxes = coder.decode(
         tf.gather(tf.stop_gradient(deltas), best, batch_dims=1), tf.gather(anchors, best)
     )
-    boxes = coder.from_half_open(box_ops.clip(boxes, size, coder.inclusive))
+    boxes = box_ops.clip(boxes, size)
     # Boxes in the padding are clipped to nothing; they must not count among `after_nms`.
     sides = boxes[..., 2:] - boxes[..., :2]
     scores = tf.where(tf.reduce_min(sides, axis=-1) >= 1.0, tf.sigmoid(scores), -1.0)
@@ -127,4 +127,4 @@ def propose(
         score_threshold=0.0,
         clip_boxes=False,
     )
-    return coder.to_half_open(rois), tf.sequence_mask(count, after_nms)
+    return rois, tf.sequence_mask(count, after_nms)

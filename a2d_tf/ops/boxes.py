@@ -2,10 +2,6 @@
 
 Areas are (y2 - y1) * (x2 - x1), with no +1 anywhere. The coder is the one of Faster R-CNN
 (Ren et al. 2015), with deltas in the order (dy, dx, dh, dw).
-
-matterport's weights were trained on *inclusive* boxes, whose (y2, x2) are the last pixel inside: it
-divides (y1, x1, y2 - 1, x2 - 1) by (H - 1, W - 1). Its coder, clipping and overlaps do not depend
-on the scale of the axes, so here boxes are shifted but not divided.
 """
 
 from __future__ import annotations
@@ -36,28 +32,16 @@ def iou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     return tf.math.divide_no_nan(inner, union)
 
 
-def to_inclusive(boxes: tf.Tensor) -> tf.Tensor:
-    """Convert half-open boxes [..., 4] to boxes that end at their last pixel."""
-    return boxes - tf.constant([0.0, 0.0, 1.0, 1.0])
-
-
-def from_inclusive(boxes: tf.Tensor) -> tf.Tensor:
-    """Invert `to_inclusive`."""
-    return boxes + tf.constant([0.0, 0.0, 1.0, 1.0])
-
-
 @dataclasses.dataclass(frozen=True)
 class BoxCoder:
-    """Coder of half-open boxes as deltas (dy, dx, dh, dw) from half-open anchors.
+    """Coder of boxes as deltas (dy, dx, dh, dw) from anchors.
 
     Attributes:
       weights: factors on the deltas.
-      inclusive: whether to use the centres and sizes of inclusive boxes.
       max_log_scale: upper bound of dh and dw in decoding.
     """
 
     weights: tuple
-    inclusive: bool = False
     max_log_scale: float = MAX_LOG_SCALE
 
     def encode(self, boxes: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
@@ -66,8 +50,8 @@ class BoxCoder:
         (dy, dx) = (centre - anchor centre) / anchor size * weights[:2] and
         (dh, dw) = log(size / anchor size) * weights[2:], sizes floored at a hundredth of a pixel.
         """
-        centre, size = self._centre_size(boxes)
-        anchor_centre, anchor_size = self._centre_size(anchors)
+        centre, size = _centre_size(boxes)
+        anchor_centre, anchor_size = _centre_size(anchors)
         size, anchor_size = tf.maximum(size, 0.01), tf.maximum(anchor_size, 0.01)
         shift = (centre - anchor_centre) / anchor_size
         scale = tf.math.log(size / anchor_size)
@@ -76,33 +60,21 @@ class BoxCoder:
     def decode(self, deltas: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
         """Return boxes [..., 4] from deltas [..., 4] on anchors [..., 4], inverting `encode`."""
         shift, scale = tf.split(deltas / tf.constant(self.weights, tf.float32), 2, axis=-1)
-        anchor_centre, anchor_size = self._centre_size(anchors)
+        anchor_centre, anchor_size = _centre_size(anchors)
         centre = anchor_centre + shift * anchor_size
         half = 0.5 * anchor_size * tf.exp(tf.minimum(scale, self.max_log_scale))
-        return self.to_half_open(tf.concat([centre - half, centre + half], axis=-1))
-
-    def from_half_open(self, boxes: tf.Tensor) -> tf.Tensor:
-        """Convert half-open boxes to this coder's convention."""
-        return to_inclusive(boxes) if self.inclusive else boxes
-
-    def to_half_open(self, boxes: tf.Tensor) -> tf.Tensor:
-        """Invert `from_half_open`."""
-        return from_inclusive(boxes) if self.inclusive else boxes
-
-    def _centre_size(self, boxes):
-        first, last = tf.split(self.from_half_open(boxes), 2, axis=-1)
-        size = last - first
-        return first + 0.5 * size, size
+        return tf.concat([centre - half, centre + half], axis=-1)
 
 
-def clip(boxes: tf.Tensor, size: tf.Tensor, inclusive: bool = False) -> tf.Tensor:
-    """Clip boxes [B, ..., 4] to the frames' sizes [B, 2] (height, width).
+def _centre_size(boxes):
+    first, last = tf.split(boxes, 2, axis=-1)
+    size = last - first
+    return first + 0.5 * size, size
 
-    A box outside becomes empty; with `inclusive` it keeps the closest row or column of pixels.
-    """
+
+def clip(boxes: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Clip boxes [B, ..., 4] to the frames' sizes [B, 2] (height, width); one outside is empty."""
     size = tf.cast(size, boxes.dtype)
     limit = tf.concat([size, size], axis=-1)
     limit = tf.reshape(limit, [-1] + [1] * (boxes.shape.rank - 2) + [4])
-    if inclusive:
-        return from_inclusive(tf.clip_by_value(to_inclusive(boxes), 0.0, limit - 1.0))
     return tf.clip_by_value(boxes, 0.0, limit)

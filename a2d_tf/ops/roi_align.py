@@ -7,8 +7,8 @@ a + (k + 1/2) s - 1/2 on the grid of pixel centres. Samples of a box at the bord
 pixel outside of the centres, where the map's edge is repeated. A cell is the mean of 2x2 samples.
 This is ROIAlign "v2, aligned" with sampling ratio 2.
 
-`legacy` is matterport's convention, for its published weights: one corner-aligned sample per cell,
-boxes normalised as (y1, x1, y2 - 1, x2 - 1) / (H - 1, W - 1) of the image, levels rounded.
+`legacy` is the convention of matterport's published weights: boxes divided by the image's (H, W),
+in which 1 is the centre of a map's last pixel, one corner-aligned sample per cell, levels rounded.
 
 The levels are joined, so that one op samples all of them. The cells are a linear function of the
 features, with three implementations:
@@ -50,43 +50,24 @@ _CHUNK = 2**26
 _BOXES = 512  # where their number is not known before
 
 
-def assign_levels(
-    boxes: tf.Tensor,
-    num_levels: int,
-    convention: str = "aligned",
-    image_size: tuple[int, int] | None = None,
-) -> tf.Tensor:
+def assign_levels(boxes: tf.Tensor, num_levels: int, convention: str = "aligned") -> tf.Tensor:
     """Return the pyramid level of each box, an index into levels of stride 4, 8, 16, ...
 
     aligned: floor(4 + log2(sqrt(h w) / 224)), Lin et al. 2017, Eq. 1, with 224 pixels at stride 16.
-    legacy: round(4 + log2(sqrt(h w / (H W)) / (224 / sqrt(H W)))) of the box in legacy coordinates.
+    legacy: round in place of floor.
 
     Args:
       boxes: [..., 4] in image pixels.
       num_levels: number of levels, to which the index is clamped.
-      image_size: (height, width), needed by the legacy convention only.
 
     Returns:
       int64 [...].
     """
-    if convention == "legacy":
-        assert image_size is not None
-        boxes = legacy_normalise(boxes, image_size)
-        scale = 224.0 / (image_size[0] * image_size[1]) ** 0.5
-    else:
-        scale = 224.0
     side = tf.sqrt(tf.maximum(box_ops.area(boxes), 1e-12))
-    octaves = tf.math.log(side / scale) / tf.math.log(2.0)
+    octaves = tf.math.log(side / 224.0) / tf.math.log(2.0)
     # The small addend keeps a side of exactly 224 / 2**k on its own level in float32.
     octaves = tf.round(octaves) if convention == "legacy" else tf.floor(octaves + 1e-6)
     return tf.cast(tf.clip_by_value(octaves + 2.0, 0.0, num_levels - 1.0), tf.int64)
-
-
-def legacy_normalise(boxes: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
-    """Convert half-open pixel boxes [..., 4] to matterport 2.1's coordinates of 0..1."""
-    height, width = image_size
-    scale = tf.constant([height - 1, width - 1, height - 1, width - 1], tf.float32)
-    return box_ops.to_inclusive(boxes) / scale
 
 
 def crop(images: tf.Tensor, boxes: tf.Tensor, box_indices: tf.Tensor, samples: int) -> tf.Tensor:
@@ -128,9 +109,9 @@ def _ends(boxes, samples):
 
 def _grid(shapes, rois, size, convention, image_size):
     """Assign RoIs [B, R, 4] to levels; return their samples."""
-    levels = assign_levels(rois, len(shapes), convention, image_size)
+    levels = assign_levels(rois, len(shapes), convention)
     if convention == "legacy":
-        boxes = legacy_normalise(rois, image_size)
+        boxes = rois / tf.constant([*image_size, *image_size], tf.float32)
         sides = tf.gather(np.float32(shapes) - 1.0, levels)
         first, last, samples = boxes[..., :2] * sides, boxes[..., 2:] * sides, 1
     else:

@@ -1,8 +1,8 @@
 """Check imported COCO weights: run the original network, matterport's, on a photo.
 
-It is built from our submodels and filled by our loader, with COCO's 80 classes for actors. Its
-outputs at every stage are in matterport's order and scale, so that they can be compared with those
-of matterport's own code.
+It is built from our submodels and filled by our loader, with COCO's 80 classes for actors and the
+anchors that the weights were trained with. Its outputs at every stage are in the order and scale of
+matterport's release 2.0, so that they can be compared with those of its own code.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from a2d_tf.model import fpn
 from a2d_tf.model.network import Network
 from a2d_tf.ops import boxes as box_ops
 from a2d_tf.ops import masks as mask_ops
-from a2d_tf.ops import roi_align, visualize
+from a2d_tf.ops import visualize
 from a2d_tf.pretrained import layouts
 from a2d_tf.pretrained import weights as weights_lib
 
@@ -103,8 +103,8 @@ class Detector:
           dict of P2..P6 [1, h, w, C], rpn_logits [1, A, 2] (background, foreground), rpn_deltas
           [1, A, 4], proposals [1, N, 4], class_probabilities [1, N, 81] (background first),
           box_deltas [1, N, 81, 4], detections [1, 100, 6] (y1, x1, y2, x2, class, score;
-          zero-padded), masks [1, 100, 28, 28, 81] of the detections. Boxes are in matterport's
-          coordinates of 0..1, deltas are (dy, dx, dh, dw).
+          zero-padded), masks [1, 100, 28, 28, 81] of the detections. Proposals are divided by the
+          canvas's height and width, detections are whole pixels; deltas are (dy, dx, dh, dw).
         """
         network = self.network
         pyramid = network.backbones({"rgb": canvas[None]})["actor"]
@@ -114,14 +114,10 @@ class Detector:
         background = self._background_logits(levels)
         outputs["rpn_logits"] = tf.stack([background, background + logits], axis=-1)
         rois = self._proposals(outputs["rpn_logits"], outputs["rpn_deltas"])
-        outputs["proposals"] = roi_align.legacy_normalise(rois, network.image_size)
+        outputs["proposals"] = rois / np.tile(np.float32(network.image_size), 2)
         outputs["class_probabilities"], outputs["box_deltas"] = self._heads(pyramid, rois)
-        boxes, classes = self._detections(outputs, rois, window)
-        # Normalised exactly as in the mask head: samples on the last pixel count, those beyond do
-        # not.
-        normalised = roi_align.legacy_normalise(boxes, network.image_size)
-        outputs["detections"] = tf.concat([normalised, classes], axis=-1)
-        outputs["masks"] = self._masks(pyramid, boxes)
+        outputs["detections"] = self._detections(outputs, rois, window)
+        outputs["masks"] = self._masks(pyramid, outputs["detections"][..., :4])
         return {name: np.asarray(value) for name, value in outputs.items()}
 
     def _convolve(self, x, role):
@@ -145,11 +141,9 @@ class Detector:
         boxes = network.rpn_coder.decode(
             tf.gather(deltas[0], best), tf.gather(network.anchors, best)
         )
-        boxes = box_ops.clip(boxes[None], tf.constant([network.image_size]), inclusive=True)
-        boxes = box_ops.to_inclusive(boxes[0])
+        boxes = box_ops.clip(boxes[None], tf.constant([network.image_size]))[0]
         kept = tf.image.non_max_suppression(boxes, scores, count, 0.7)
-        boxes = tf.pad(tf.gather(boxes, kept), [[0, count - kept.shape[0]], [0, 0]])
-        return box_ops.from_inclusive(boxes)[None]
+        return tf.pad(tf.gather(boxes, kept), [[0, count - kept.shape[0]], [0, 0]])[None]
 
     def _heads(self, pyramid, rois):
         model = self.network.roi_heads
@@ -165,21 +159,14 @@ class Detector:
         return probabilities, tf.concat([background, values["deltas"]], axis=2)
 
     def _detections(self, outputs, rois, window):
-        """Detect at most 100 instances: the best class of each RoI, NMS by class, best first.
-
-        Returns:
-          (boxes [1, 100, 4] in pixels of the canvas, [1, 100, 2] of class and score).
-        """
+        """Detect at most 100 instances: the best class of each RoI, NMS by class, best first."""
         probabilities = outputs["class_probabilities"][0]
         best = tf.argmax(probabilities, axis=1)
         scores = tf.reduce_max(probabilities, axis=1)
         deltas = tf.gather(outputs["box_deltas"][0], best, batch_dims=1)
         boxes = self.network.head_coder.decode(deltas, rois[0])
-        boxes = roi_align.legacy_normalise(boxes, self.network.image_size)
-        window = roi_align.legacy_normalise(
-            tf.constant(window, tf.float32), self.network.image_size
-        )
-        boxes = tf.clip_by_value(boxes, tf.tile(window[:2], [2]), tf.tile(window[2:], [2]))
+        window = np.float32(window)
+        boxes = tf.round(tf.clip_by_value(boxes, np.tile(window[:2], 2), np.tile(window[2:], 2)))
         candidates, kept = (best > 0) & (scores >= self.score), []
         for number in np.unique(best[candidates]):
             rows = tf.where(candidates & (best == number))[:, 0]
@@ -191,9 +178,8 @@ class Detector:
         order = tf.math.top_k(tf.gather(scores, kept), min(_DETECTIONS, kept.shape[0])).indices
         kept = tf.gather(kept, order)
         classes = tf.stack([tf.cast(best, tf.float32), scores], axis=1)
-        padding = [[0, _DETECTIONS - kept.shape[0]], [0, 0]]
-        boxes, classes = (tf.pad(tf.gather(x, kept), padding)[None] for x in (boxes, classes))
-        return self._pixels(boxes), classes
+        rows = tf.gather(tf.concat([boxes, classes], axis=1), kept)
+        return tf.pad(rows, [[0, _DETECTIONS - kept.shape[0]], [0, 0]])[None]
 
     def _masks(self, pyramid, boxes):
         model = self.network.mask_head
@@ -201,12 +187,6 @@ class Detector:
         values = tf.keras.Model(model.input, outputs)({"actor": pyramid, "rois": boxes})
         background = self._convolve(values["hidden"], "mask/background")[None]
         return tf.sigmoid(tf.concat([background, values["logits"]], axis=-1))
-
-    def _pixels(self, normalised):
-        """Convert boxes to half-open pixels of the canvas: the inverse of `legacy_normalise`."""
-        height, width = self.network.image_size
-        scale = tf.constant([height - 1, width - 1, height - 1, width - 1], tf.float32)
-        return box_ops.from_inclusive(normalised * scale)
 
     def draw(
         self, image: np.ndarray, window: tuple[int, int, int, int], outputs: dict[str, np.ndarray]
@@ -220,7 +200,7 @@ class Detector:
         rows = outputs["detections"][0]
         rows = rows[rows[:, 4] > 0]
         ratio = np.tile([height, width], 2) / np.tile(np.subtract(window[2:], window[:2]), 2)
-        boxes = (np.asarray(self._pixels(rows[:, :4])) - np.tile(window[:2], 2)) * ratio
+        boxes = (rows[:, :4] - np.tile(window[:2], 2)) * ratio
         boxes = boxes.astype(np.float32)
         classes = rows[:, 4].astype(int)
         small = outputs["masks"][0][np.arange(len(rows)), :, :, classes]

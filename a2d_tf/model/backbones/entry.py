@@ -31,8 +31,9 @@ class Convention:
       stride_in_1x1: whether a stage strides in its first 1x1 or in its 3x3 convolution.
       rpn_weights, head_weights: of the box coders (dy, dx, dh, dw).
       max_log_scale: bound on dh and dw; infinite for none.
-      roi_align: 'aligned' or 'legacy', see `ops.roi_align`. With 'legacy', box coders, clipping and
-        NMS treat boxes as inclusive of their last pixel.
+      roi_align: 'aligned' or 'legacy', see `ops.roi_align`.
+      anchors: sizes of the anchors of P2..P6 that the proposal network was trained with, one a
+        level, pixels; None without one.
     """
 
     channels: str = "rgb"
@@ -45,6 +46,7 @@ class Convention:
     head_weights: tuple = (10.0, 10.0, 5.0, 5.0)
     max_log_scale: float = MAX_LOG_SCALE
     roi_align: str = "aligned"
+    anchors: tuple | None = None
 
     def preprocess(self, rgb: tf.Tensor) -> tf.Tensor:
         """Normalise RGB values 0..255, float [..., W, 3] of static sides, for the backbone."""
@@ -60,7 +62,7 @@ class Convention:
     @property
     def rpn_coder(self) -> BoxCoder:
         """The box coder of the proposals."""
-        return BoxCoder(self.rpn_weights, self.roi_align == "legacy", self.max_log_scale)
+        return BoxCoder(self.rpn_weights, self.max_log_scale)
 
     @property
     def rpn_beta(self) -> float:
@@ -74,7 +76,7 @@ class Convention:
     @property
     def head_coder(self) -> BoxCoder:
         """The box coder of the actor head."""
-        return BoxCoder(self.head_weights, self.roi_align == "legacy", self.max_log_scale)
+        return BoxCoder(self.head_weights, self.max_log_scale)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -117,7 +117,11 @@ _COCO = Published(
     name="coco",
     source="matterport",
     convention=Convention(
-        epsilon=1e-3, rpn_weights=(10.0, 10.0, 5.0, 5.0), max_log_scale=math.inf, roi_align="legacy"
+        epsilon=1e-3,
+        rpn_weights=(10.0, 10.0, 5.0, 5.0),
+        max_log_scale=math.inf,
+        roi_align="legacy",
+        anchors=(32.0, 64.0, 128.0, 256.0, 512.0),
     ),
     tensors=_matterport_names,
     unused={"^anchors/": "anchors are made, not learned"},
