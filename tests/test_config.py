@@ -41,7 +41,7 @@ def test_defaults_are_the_papers():
     assert (model.temporal_layers, model.frames, model.fusion) == (1, 3, "mid")
     assert (learning.optimizer, learning.learning_rate, learning.momentum) == ("sgd", 2e-4, 0.9)
     assert (learning.roi_samples, learning.rpn_samples) == (64, 256)
-    assert model.anchors == ((16.0,), (32.0,), (64.0,), (128.0,), (256.0,))
+    assert model.anchors == ((16.0, 32.0), (64.0,), (128.0,), (256.0,), (512.0,))
 
 
 CHANGED = Config(
@@ -146,7 +146,7 @@ CARTESIAN = {"label_mode": "cartesian"}
         ("no_mask_strong", OWN_TRUNK),
         ("no_mask_strong_refiner", {**OWN_TRUNK, "train_phase": "refiner", **FIRST}),
         ("mask_rcnn_baseline", {**CARTESIAN, "use_flow": False, "temporal_layers": 0}),
-        ("cartesian", CARTESIAN),
+        ("cartesian", {**CARTESIAN, "temporal_init": "identity"}),
         ("hierarchical", {"label_mode": "hierarchical"}),
         ("late_fusion", {"fusion": "late"}),
         ("no_joint_actor", {"train_phase": "actor"}),

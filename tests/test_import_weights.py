@@ -12,15 +12,18 @@ import pytest
 from processes import complaint, run_tool
 from tiny_network import normal
 
+from a2d_tf.core.config import InferenceConfig, ModelConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.model.backbones import resnet
+from a2d_tf.model.network import Network
 from a2d_tf.pretrained import cache, coco_check, layouts
+from a2d_tf.pretrained import weights as weights_lib
 from a2d_tf.pretrained.layouts import Weights
 
 pytestmark = pytest.mark.slow
 
 SIZES = layouts.Sizes("resnet14", 1 / 8, pyramid=16, proposals=24, head=32, mask=12)
-SIDES = (16, 32, 64, 128, 256)
+SIDES = (32, 64, 128, 256, 512)
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +109,33 @@ def test_matterports_network_agrees_stage_by_stage(matterport, tmp_path, capsys)
     first = layouts.CLASSES[int(found[0, 4]) - 1]
     assert f"{first} {found[0, 5]:.2f}" in capsys.readouterr().out
     assert cv2.imread(f"{folder}/check.png").shape == image.shape
+
+
+@pytest.mark.parametrize("anchors", [ModelConfig.anchor_sizes, "16,32,64,128,256"])
+def test_a_run_finds_matterports_boxes_before_any_training(anchors, matterport):
+    """Within half a pixel, by anchors of other sizes: proposals, and boxes of their best class."""
+    model, path = matterport
+    weights, _, _ = layouts.convert("matterport", cache.read_tensors(path), path, "", sizes=SIZES)
+    canvas = cv2.GaussianBlur(np.uint8(128 + 40 * normal(128, 128, 3).clip(-3, 3)), (0, 0), 2)
+    expected = matterport_network.run(model, canvas, (0, 0, 128, 128), SIDES, 60, 0.02)
+    fields = {**weights.model_fields(), "anchor_sizes": anchors}
+    config = ModelConfig(
+        image_height=128, image_width=128, use_flow=False, temporal_layers=0, **fields
+    )
+    network = Network(config, layouts.ClassSpace.of(layouts.CLASSES))
+    weights_lib.load(network, weights)
+    clip = {"rgb": canvas[None, None], "size": np.int32([[128, 128]])}
+    made = network.inference(clip, InferenceConfig(test_proposals=60))
+
+    rois, theirs = made["rois"][0].numpy(), 128 * expected["proposals"][0]
+    assert made["valid"].numpy().all()
+    apart = np.abs(rois[:, None] - theirs).max(axis=-1)
+    assert apart.min(axis=0).max() < 0.5 and apart.min(axis=1).max() < 0.5
+    best = expected["class_probabilities"][0, :, 1:].argmax(axis=1)
+    deltas = expected["box_deltas"][0, np.arange(60), 1 + best] * [0.1, 0.1, 0.2, 0.2]
+    boxes = matterport_network.apply(theirs, deltas).clip(0, 128)
+    found = made["table"]["class_boxes"][0].numpy()[apart.argmin(axis=0), best]
+    assert np.abs(found - boxes).max() < 0.5
 
 
 def layout(path):

@@ -184,6 +184,17 @@ def test_for_a_gpu(mini_records, gathered, still, tmp_path):
     assert "flow_scale" not in found and "init_flow" not in found
 
 
+def test_anchors_fit_the_weights(mini_records, gathered):
+    """Boxes that anchors in steps of 1.4 cover best, but COCO's deltas need steps of two."""
+    boxes = inspection.Boxes((256, 256))
+    sides = np.array([40, 56, 78, 110, 160])
+    boxes._boxes = [128 + 0.5 * np.array([-side, -side, side, side]) for side in sides]
+    boxes._frames = [np.array([256, 256])] * len(sides)
+    contents = dataclasses.replace(gathered, boxes=boxes)
+    small, paper = (flags(mini_records, contents, host)["anchor_sizes"] for host in (CPU, GPU))
+    assert (small, paper) == ("43,59,80,110,160", "43,86,172,344,688")
+
+
 def test_short_clips_many_instances_sides_and_validation(mini_records, gathered):
     labels = dict(mini_records.labels)
     labels["actions"] = ["turning_left", *labels["actions"][1:]]

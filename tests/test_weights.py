@@ -23,7 +23,9 @@ from a2d_tf.video.predictor import Predictor
 
 pytestmark = pytest.mark.slow
 
-TINY = dict(norm="frozen_bn", rgb_convention="matterport", use_flow=False, temporal_layers=0)
+ANCHORS = "32,64,128,256,512"  # matterport's
+COCO = dict(norm="frozen_bn", rgb_convention="matterport", anchor_sizes=ANCHORS)
+TINY = dict(COCO, use_flow=False, temporal_layers=0)
 
 
 @functools.lru_cache(None)
@@ -71,9 +73,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def two_streams():
-    return tiny_network.make(
-        norm="frozen_bn", rgb_convention="matterport", flow_convention="keras_resnet101"
-    )
+    return tiny_network.make(**COCO, flow_convention="keras_resnet101")
 
 
 def values(network):
@@ -174,15 +174,17 @@ def test_a_run_starts_by_its_class_map(detector, tmp_path):
 
 def test_smaller_anchors_start_from_the_next_size_that_is_there(detector, network):
     """From a file, of one size a level; into a run that has one, and from it."""
-    two = tiny_network.make(**TINY, anchor_sizes="6+8,16,24,32,48")
+    two = tiny_network.make(**{**TINY, "anchor_sizes": "16+32,64,128,256,512"})
     assert [tuple(x.shape[1:]) for x in two.rpn.outputs] == [(1536 + 1152,), (1536 + 1152, 4)]
     assert len(two.anchors) == 1536 + 1152
     report = weights.load(two, detector)
     for layer, width in (("logits", 1), ("deltas", 4)):
         role = f"rpn/{layer}/kernel"
-        both = values(two)[f"rpn_{layer}/kernel"].reshape(16, 2, 3 * width)
-        one = detector.tensors[role].reshape(16, 1, 3 * width)
-        np.testing.assert_array_equal(both, np.repeat(one, 2, axis=1))
+        both = values(two)[f"rpn_{layer}/kernel"].reshape(16, 2, 3, width)
+        one = detector.tensors[role].reshape(16, 3, width)
+        np.testing.assert_array_equal(both[:, 1], one)
+        smaller = one * [2, 2, 1, 1] if layer == "deltas" else one
+        np.testing.assert_array_equal(both[:, 0], smaller)
         assert report.loaded[f"rpn_{layer}/kernel"] == f"{role} (size 2 <- size 1, size 1)"
     variable = weights.variables(two)["rpn_logits/kernel"]
     variable.assign(normal(*variable.shape, seed=1))
@@ -191,6 +193,52 @@ def test_smaller_anchors_start_from_the_next_size_that_is_there(detector, networ
     np.testing.assert_array_equal(kept, variable.numpy()[..., 3:])
     weights.copy(two, network, "RUN")
     np.testing.assert_array_equal(variable, np.tile(kept, 2))
+
+
+def test_deltas_mean_the_same_boxes_on_smaller_anchors(detector, network):
+    """A box of 24 x 24 at (1, 3) beyond a cell's centre, by an anchor of 32 and of 16 pixels."""
+    half = tiny_network.make(**{**TINY, "anchor_sizes": "16,32,64,128,256"})
+    deltas = np.tile(np.float32([10 / 32, 30 / 32, 5 * np.log(0.75), 5 * np.log(0.75)]), 3)
+    tensors = {**detector.tensors, "rpn/deltas/bias": deltas}
+    report = weights.load(half, dataclasses.replace(detector, tensors=tensors))
+    made = values(half)["rpn_deltas/bias"].reshape(3, 4)
+    expected = [10 / 16, 30 / 16, 5 * np.log(1.5), 5 * np.log(1.5)]
+    np.testing.assert_allclose(made, [expected] * 3, rtol=1e-6)
+    kernel = detector.tensors["rpn/deltas/kernel"].reshape(-1, 4)
+    made = values(half)["rpn_deltas/kernel"].reshape(-1, 4)
+    np.testing.assert_array_equal(made, kernel * [2, 2, 1, 1])
+    line = "rpn deltas adapted: anchors of 32,64,128,256,512 to 16,32,64,128,256"
+    assert line in report.summary().splitlines()
+    assert "adapted" not in weights.load(network, detector).summary()
+
+
+@pytest.mark.parametrize(
+    "sizes, ratios",
+    [
+        ("32,64,128,256,512", [1]),
+        ("8+16,32,64,128,256", [4, 2]),
+        ("16+32,32+64,128,256,512", [2, 1]),
+        ("22.63+32,45.25+64,90.51+128,181.02+256,362.04+512", [32 / 22.63, 1]),
+        ("16,32,64,128,192", []),
+        ("8+16,22+32,45+64,90+128,181+256", []),
+        ("8+16+32,16+64,128,256,512", []),
+    ],
+)
+def test_the_ratio_of_a_size_must_be_that_of_all_levels(sizes, ratios):
+    ours = ModelConfig(anchor_sizes=sizes).anchors
+    assert weights.anchor_ratios((32, 64, 128, 256, 512), ours) == pytest.approx(ratios)
+
+
+def test_anchors_that_do_not_fit_are_refused_with_some_that_do(detector):
+    network = tiny_network.make(**{**TINY, "anchor_sizes": "8,16,24,32,48"})
+    with pytest.raises(InputError, match="--anchor_sizes=8,16,24,32,48 cannot") as raised:
+        weights.load(network, detector)
+    some = re.findall(r"[\d+]+(?:,[\d+]+){4}", str(raised.value).split("cannot")[1])
+    assert len(some) == 4
+    for sizes in some:
+        assert weights.anchor_ratios(
+            (32, 64, 128, 256, 512), ModelConfig(anchor_sizes=sizes).anchors
+        )
 
 
 def test_the_refiners_trunk_starts_like_the_appearance_backbone(detector):

@@ -1,7 +1,7 @@
 """Inspect records: counts, rare labels, the recall of anchors; a JSON list and pictures of them.
 
 python tools/inspect_records.py --records records --json records.json --draw sheets --limit 20
-python tools/inspect_records.py --records records --anchors 16,32,64,128,256
+python tools/inspect_records.py --records records --anchors 16+32,64,128,256,512
 """
 
 from __future__ import annotations

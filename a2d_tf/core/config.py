@@ -83,7 +83,7 @@ class ModelConfig:
         p(action | actor).
       action_background: Give the action head a background class and train it on all RoIs; otherwise
         on positive RoIs only (--label_mode=decoupled).
-      roi_align: Sampling grid and boxes of RoIAlign; legacy: matterport's (convention own).
+      roi_align: Sampling grid and levels of RoIAlign; legacy: matterport's (convention own).
     """
 
     image_height: int = _setting(256, (32, MAX_SIDE))
@@ -103,7 +103,7 @@ class ModelConfig:
     head_units: int = _setting(1024, (8, 8192))
     mask_channels: int = _setting(256, _CHANNELS)
     mask_layers: int = _setting(4, (0, 32))
-    anchor_sizes: str = "16,32,64,128,256"
+    anchor_sizes: str = "16+32,64,128,256,512"
     use_flow: bool = True
     temporal_layers: int = _setting(1, (0, 64))
     temporal_init: str = _setting("random", ["random", "identity"])

@@ -99,6 +99,8 @@ class Weights:
         }
         if stream == "rgb":
             fields.update(backbones.implied_settings(self.source))
+            if self.anchors:
+                fields["anchor_sizes"] = ",".join(f"{size:g}" for size in self.anchors)
         for field, role in _SIZES.items():
             if f"{role}/kernel" in self.tensors:
                 fields[field] = self.tensors[f"{role}/kernel"].shape[-1]
@@ -106,6 +108,11 @@ class Weights:
             layers = {role.split("/")[1] for role in self.tensors if role.startswith("mask/conv")}
             fields["mask_layers"] = len(layers)
         return fields
+
+    @property
+    def anchors(self) -> tuple | None:
+        """The anchors' sizes of its proposal network, see `Convention`; None without one."""
+        return backbones.CONVENTIONS[self.source].anchors
 
     def write(self, path: str | os.PathLike) -> None:
         """Write the file atomically."""

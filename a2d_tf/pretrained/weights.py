@@ -9,6 +9,7 @@ skipped, with the reason. A run that is to start from weights starts from them o
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +42,7 @@ _ROLES = {
 _STATISTICS = {"moving_mean": "mean", "moving_variance": "variance"}
 _BACKGROUND = "background"
 _ONE_SIZE = ("size 1",)  # every published file has one anchor size per level
+_ROUNDED = 1e-3  # relative error of a size that was rounded, such as 22.63 for 16 * 2**.5
 _SILENT = -1e4  # a logit of probability 0
 _NEW = "no pretrained weights exist for it"
 _SIZE_FLAGS = (
@@ -265,6 +267,9 @@ def load(
 ) -> LoadReport:
     """Fill a network from imported weights.
 
+    The proposals' deltas are adapted to the network's anchors: each gives the box that it gives on
+    the anchors that the weights were trained with.
+
     Args:
       network: of the weights' convention (see `run_start.resolve_config`).
       weights: imported weights.
@@ -276,11 +281,17 @@ def load(
 
     Raises:
       InputError: the weights are for another network, a tensor is missing or has another shape,
-        nothing of the file fits, or `class_map` names classes of a file without any.
+        nothing of the file fits, its boxes cannot be had from the network's anchors, or `class_map`
+        names classes of a file without any.
     """
     model, path = network.model_config, weights.path
     _check(model, weights, stream, class_map)
     parts = {role.split("/")[0] for role in weights.tensors}
+    ratios = []
+    if stream == "rgb" and "rpn" in parts and weights.anchors:
+        ratios = anchor_ratios(weights.anchors, model.anchors)
+        if not ratios:
+            raise InputError(_unlike(weights, model.anchor_sizes))
 
     def find(name):
         role = _role(name, stream)
@@ -304,8 +315,11 @@ def load(
         "rpn_deltas": _ONE_SIZE,
     }
     origin = f"{path}: {weights.source}, {weights.backbone}, sha256 {weights.sha256}, for {stream}"
+    if any(ratio != 1 for ratio in ratios):
+        theirs = weights.model_fields()["anchor_sizes"]
+        origin += f"\nrpn deltas adapted: anchors of {theirs} to {model.anchor_sizes}"
     halves = _two_stream_kernels(model)
-    return _fill(
+    report = _fill(
         network,
         weights.tensors,
         find,
@@ -315,6 +329,55 @@ def load(
         halves=halves,
         class_map=class_map,
     )
+    _adapt_deltas(network, ratios)
+    return report
+
+
+def anchor_ratios(theirs: Sequence[float], ours: Sequence[Sequence[float]]) -> list[float]:
+    """Return their anchor / ours for each size of the proposal head; [] where it differs by level.
+
+    Args:
+      theirs: a size for each level; ours: ascending sizes for each level, the last of which use the
+        last outputs of the head.
+    """
+    ratios = []
+    for place in range(-max(map(len, ours)), 0):
+        of_levels = [a / b[place] for a, b in zip(theirs, ours) if len(b) >= -place]
+        if max(of_levels) > (1 + _ROUNDED) * min(of_levels):
+            return []
+        ratios.append(of_levels[0])
+    return ratios
+
+
+def _unlike(weights, text):
+    """Describe anchors to which the deltas of weights cannot be adapted."""
+    theirs = weights.anchors
+    some = [",".join(f"{size * factor:g}" for size in theirs) for factor in (1, 0.5, 0.75)]
+    return (
+        f"{weights.path}: --anchor_sizes={text} cannot decode these weights' boxes, whose anchors "
+        f"are of {some[0]}; give these, all times one factor, such as {some[1]} or {some[2]}, or "
+        f"two such sizes on the finest levels, such as {theirs[0] / 2:g}+{some[0]}"
+    )
+
+
+def _adapt_deltas(network, ratios):
+    """Make deltas of other anchors mean the same boxes on the network's.
+
+    With an anchor that was r times as large, dy and dx are r times as large in units of ours, and
+    dh and dw, logarithms, larger by ln r.
+
+    Args:
+      ratios: r for each size of the head, [] for no other anchors.
+    """
+    weights = network.rpn_coder.weights
+    for name in ("kernel", "bias") if ratios else ():
+        variable = variables(network)[f"rpn_deltas/{name}"]
+        rows = variable.numpy().reshape(*variable.shape[:-1], len(ratios), -1, 4)
+        for size, ratio in enumerate(ratios):
+            rows[..., size, :, :2] *= ratio
+            if name == "bias":
+                rows[..., size, :, 2:] += np.multiply(weights[2:], math.log(ratio))
+        variable.assign(rows.reshape(variable.shape))
 
 
 def _family(backbone):

@@ -25,6 +25,7 @@ from a2d_tf.model import backbones
 from a2d_tf.model.backbones import PUBLISHED
 from a2d_tf.ops.anchors import STRIDES
 from a2d_tf.pretrained import cache
+from a2d_tf.pretrained.weights import anchor_ratios
 
 UNKNOWN_GPU = 16 * 2**30
 """Bytes of memory assumed of a GPU that does not say, or that is elsewhere."""
@@ -175,6 +176,7 @@ def anchor_sizes(sides: Sequence[float] | np.ndarray) -> list[str]:
       sides: square roots of the boxes' areas, pixels of the canvas.
     """
     low, high = np.quantile(sides, (0.05, 0.95))
+    low = max(round(low), 1)  # whole, so that doubled sizes are
     floors = _FLOOR * np.array(STRIDES)
     choices = []
     for growth in ((high / low) ** (1 / (len(STRIDES) - 1)), 1.5, 2.0):
@@ -269,19 +271,24 @@ def suggest(
     preset = preset_for(host)
     base = Config.read(command_line.find(preset.flagfile))
     yield Suggestion({"flagfile": preset.flagfile}, f"for {host}: {preset.why}")
-    yield from _of_frames(manifest, contents.boxes, base.model)
+    yield from _of_frames(manifest, contents.boxes, base.model, preset)
     yield from _of_motion(manifest, contents.inputs, preset, base)
     yield from _of_training(contents, host, preset, base.learning)
     yield from _of_labels(manifest.label_space, contents.summaries["train"], base, held_out)
 
 
-def _of_frames(manifest, boxes, model):
-    """Canvas and anchors."""
+def _of_frames(manifest, boxes, model, preset):
+    """Canvas and anchors, of those that fit the preset's weights."""
     height, width = boxes.canvas
     stored = "{}x{}".format(*np.max(sizes_of(manifest.sizes), axis=0))
     reason = f"stored frames have up to {stored} pixels; a CPU takes at most {_SQUARE}"
     yield Suggestion({"image_height": height, "image_width": width}, reason)
-    best, recalls = best_anchors(boxes, [model.anchor_sizes, *anchor_sizes(boxes.sides())])
+    choices = [model.anchor_sizes, *anchor_sizes(boxes.sides())]
+    trained = backbones.CONVENTIONS[preset.rgb_convention].anchors
+    if trained:
+        made = {text: parse_anchors(text, "anchor_sizes") for text in choices}
+        choices = [text for text, ours in made.items() if anchor_ratios(trained, ours)]
+    best, recalls = best_anchors(boxes, choices)
     reason = (
         f"an anchor of IoU {IOUS[0]:g} for {recalls[best]} % of the boxes, with "
         f"{model.anchor_sizes} for {recalls[model.anchor_sizes]} %"
