@@ -114,7 +114,7 @@ class Detector:
         background = self._background_logits(levels)
         outputs["rpn_logits"] = tf.stack([background, background + logits], axis=-1)
         rois = self._proposals(outputs["rpn_logits"], outputs["rpn_deltas"])
-        outputs["proposals"] = rois / np.tile(np.float32(network.image_size), 2)
+        outputs["proposals"] = rois / np.tile(np.array(network.image_size, np.float32), 2)
         outputs["class_probabilities"], outputs["box_deltas"] = self._heads(pyramid, rois)
         outputs["detections"] = self._detections(outputs, rois, window)
         outputs["masks"] = self._masks(pyramid, outputs["detections"][..., :4])
