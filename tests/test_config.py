@@ -133,6 +133,7 @@ def changes(base, made):
 OWN_TRUNK = {"use_mask": False, "use_refiner": True}
 NO_MASK = {**OWN_TRUNK, "refiner_backbone": "resnet50"}
 FIRST = {"init_run": "first_run"}
+APART = {"action_topdown": "own_backbone"}
 CARTESIAN = {"label_mode": "cartesian"}
 
 
@@ -149,8 +150,8 @@ CARTESIAN = {"label_mode": "cartesian"}
         ("cartesian", {**CARTESIAN, "temporal_init": "identity"}),
         ("hierarchical", {"label_mode": "hierarchical"}),
         ("late_fusion", {"fusion": "late"}),
-        ("no_joint_actor", {"train_phase": "actor"}),
-        ("no_joint_action", {"train_phase": "action", **FIRST}),
+        ("no_joint_actor", {"train_phase": "actor", **APART}),
+        ("no_joint_action", {"train_phase": "action", **APART, **FIRST}),
         *((f"zero_shot_{actor}", {"zero_shot_actor": actor}) for actor in A2D.actors),
     ],
 )

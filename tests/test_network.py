@@ -249,7 +249,12 @@ def batch_norms():
 
 
 @pytest.mark.parametrize(
-    "variant", [{}, dict(norm="group_norm", action_topdown="separate", fusion="late")]
+    "variant",
+    [
+        {},
+        dict(norm="group_norm", action_topdown="separate", fusion="late"),
+        dict(norm="group_norm", action_topdown="own_backbone"),
+    ],
 )
 def test_phases_move_exactly_their_own_variables(variant, batch_norms):
     network = tiny_network.make(**variant) if variant else batch_norms
@@ -264,8 +269,9 @@ def test_phases_move_exactly_their_own_variables(variant, batch_norms):
         and action["temporal_fusion"] == joint["temporal_fusion"] != []
     )
     assert action["rpn"] == action["mask_head"] == [] and actor["rpn"] and actor["mask_head"]
-    heads = {name.split("_")[0] for name in action["backbones"]}
-    assert heads == ({"flow", "action"} if "fusion" in variant else {"flow"})
+    heads = {"_".join(name.split("_")[:2]) for name in action["backbones"]}
+    own = {"separate": {"action_fpn"}, "own_backbone": {"action_fpn", "action_resnet"}}
+    assert heads == {"flow_resnet", "flow_fpn"} | own.get(variant.get("action_topdown"), set())
     assert {name.split("_")[0] for name in action["roi_heads"]} == {"action"}
     assert {name.split("_")[0] for name in actor["roi_heads"]} == {"actor"}
     network.set_phase("action")

@@ -31,7 +31,7 @@ SETTINGS = InferenceConfig(
     test_proposals=30, proposals_before_nms=200, max_detections=8, score_threshold=0.2
 )
 SEPARATE = (
-    ("action_topdown", "separate"),
+    ("action_topdown", "own_backbone"),
     ("use_mask", False),
     ("use_refiner", True),
     ("refiner_size", 32),

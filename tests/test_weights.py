@@ -83,7 +83,7 @@ def values(network):
 def test_every_variable_and_every_tensor_is_accounted_for(detector):
     network = tiny_network.make(
         **{**TINY, "use_flow": True, "temporal_layers": 1},
-        action_topdown="separate",
+        action_topdown="own_backbone",
         flow_norm="none",
     )
     before = values(network)
@@ -99,7 +99,10 @@ def test_every_variable_and_every_tensor_is_accounted_for(detector):
             np.testing.assert_array_equal(after[name], detector.tensors[role], err_msg=name)
     for name in set(report.initialised) & set(after):
         np.testing.assert_array_equal(after[name], before[name], err_msg=name)
-    # All three pyramids start from the one.
+    # All three pyramids start from the one, and both RGB backbones.
+    for backbone in ("rgb_resnet", "action_resnet"):
+        role = "backbone/c5_b0_conv3/gamma"
+        assert report.loaded[f"{backbone}_c5_b0_conv3/gamma"] == role
     for pyramid in ("rgb_fpn", "action_fpn", "flow_fpn"):
         assert report.loaded[f"{pyramid}_c5p5/kernel"] == "fpn/c5p5/kernel"
     assert report.initialised["flow_resnet_stem/kernel"] == "not of the rgb stream"

@@ -55,7 +55,7 @@ python tools/browse.py --run=runs/full --records=records --json=records.json
 python -m a2d_tf.export --workdir=runs/full --output=exports/full
 python -m a2d_tf.predict --saved_model=exports/full --video=Release/clips320H --output=out --every=5 --end=1
 python tools/run_experiment.py no_joint --base=configs/a2d.flags --records=records --workdir=runs -- {_WEIGHTS} {_BRIEF}
-{_REPRODUCE} --nofinal --workers=2 --delete_weights --train=no_joint:--steps=2
+{_REPRODUCE} --nofinal --workers=2 --delete_weights
 """  # noqa: E501
 _ONE_ROW = f"""
 python tools/build_records.py --release=Release --check --workers=1

@@ -72,8 +72,8 @@ class ModelConfig:
       temporal_layers: Number L of convolutions over time; the network sees 2L + 1 frames.
       temporal_init: Initial weights of the convolutions over time.
       fusion: Fuse appearance and motion in the middle or late (section 3.2).
-      action_topdown: Top-down pathway over RGB of the action branch: the actor branch's, or its
-        own.
+      action_topdown: Top-down pathway over RGB of the action branch: the actor branch's, its own,
+        or its own over a backbone of its own.
       use_mask: Use the mask head; otherwise paint label maps from boxes.
       use_refiner: Segment each box by a separate network in place of the mask head (section 4.3).
       refiner_backbone: Backbone of the refiner; empty: that of both streams.
@@ -108,7 +108,7 @@ class ModelConfig:
     temporal_layers: int = _setting(1, (0, 64))
     temporal_init: str = _setting("random", ["random", "identity"])
     fusion: str = _setting("mid", ["mid", "late"])
-    action_topdown: str = _setting("shared", ["shared", "separate"])
+    action_topdown: str = _setting("shared", ["shared", "separate", "own_backbone"])
     use_mask: bool = True
     use_refiner: bool = False
     refiner_backbone: str = _setting("", ["", *BACKBONES])

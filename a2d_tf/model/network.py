@@ -63,7 +63,7 @@ class Network(tf.Module):
 
     Attributes:
       backbones: {rgb [N, H, W, 3] uint8, flow [N, H, W, 2]} -> {actor, rgb, flow: lists P2..P5};
-        `rgb` is the action branch's RGB pyramid, the actor's unless the top-down is separate.
+        `rgb` is the action branch's RGB pyramid, the actor's unless the top-down is its own.
       temporal_fusion: {rgb, flow: lists of [B, 2L + 1, h, w, C]} -> the action branch's pyramid.
       features: {rgb [B, T, H, W, 3], flow [B, T, H, W, 2]} -> {actor, action, rpn_logits,
         rpn_deltas}, of the middle 2L + 1 of T frames.
@@ -115,7 +115,7 @@ class Network(tf.Module):
         return [tf.keras.Input([*lead, *size, channels], dtype=dtype) for size in sizes]
 
     def _backbone(self, x, stream, norm, deviation):
-        """Return what `Backbone.build` does, for the stream 'rgb' or 'flow' or the refiner."""
+        """Return what `Backbone.build` does, for 'rgb', 'flow', 'action' or 'refiner'."""
         c = self.model_config
         other = c.refiner_backbone if stream == "refiner" else ""
         entry = backbones.BACKBONES[other or c.backbone]
@@ -143,7 +143,11 @@ class Network(tf.Module):
         chains, ends = [[x, *cuts]], [*maps]
         outputs = {"actor": fpn.fpn(maps, c.fpn_channels, "rgb_fpn")}
         outputs["rgb"] = outputs["actor"]
-        if c.action_topdown == "separate":
+        if c.action_topdown != "shared":
+            if c.action_topdown == "own_backbone":
+                maps, cuts = self._backbone(x, "action", c.norm, 64 / self._convention.std[0])
+                chains.append([x, *cuts])
+                ends += maps
             outputs["rgb"] = fpn.fpn(maps, c.fpn_channels, "action_fpn")
         if c.use_flow:
             flow = inputs["flow"] = tf.keras.Input([*self.image_size, 2], name="flow")
@@ -403,8 +407,9 @@ class Network(tf.Module):
         """Choose what is trained: 'joint' (both branches), 'actor', 'action' or 'refiner'.
 
         The actor branch is all that actors, boxes and masks are computed from; the action branch is
-        the rest: the flow backbone, the temporal layers, the action head and its RGB top-down, if
-        separate (section 4.3, "Ours w/o Joint Learning"). The refiner is trained separately.
+        the rest: the flow backbone, the temporal layers, the action head, and an RGB top-down or
+        backbone of its own (section 4.3, "Ours w/o Joint Learning"). The refiner is trained
+        separately.
         """
         parts = self.parts()
         actor = [*self.rpn.layers, *getattr(self.mask_head, "layers", [])]

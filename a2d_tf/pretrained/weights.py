@@ -31,7 +31,11 @@ _FAMILIES = sorted({backbone.family for backbone in backbones.BACKBONES.values()
 _ROLES = {
     "rgb": {
         # SharpMask's trunk also starts from a classifier; a shallower one has its first blocks.
-        **{f"{x}_{family}_": "backbone/" for x in ("rgb", "refiner") for family in _FAMILIES},
+        **{
+            f"{x}_{family}_": "backbone/"
+            for x in ("rgb", "action", "refiner")
+            for family in _FAMILIES
+        },
         **{f"{x}_fpn_": "fpn/" for x in ("rgb", "action", "flow")},
         "rpn_": "rpn/",
         "actor_": "actor/",
@@ -273,7 +277,7 @@ def load(
     Args:
       network: of the weights' convention (see `run_start.resolve_config`).
       weights: imported weights.
-      stream: 'rgb' fills the appearance backbone, the refiner's trunk, every pyramid, the proposal
+      stream: 'rgb' fills the appearance backbones, the refiner's trunk, every pyramid, the proposal
         network and the actor and mask heads; 'flow' fills the motion backbone, and its pyramid if
         the file has one.
       class_map: {actor: the class of the file that its rows start from, or None for none}; other
