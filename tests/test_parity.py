@@ -75,7 +75,6 @@ def test_suppression_of_proposals():
         coder=BoxCoder((1.0, 1.0, 1.0, 1.0)),
         before_nms=len(given),
         after_nms=300,
-        iou_threshold=0.7,
     )
     kept = torchvision.ops.nms(torch.from_numpy(given[:, XY]), torch.from_numpy(scores), 0.7)
     theirs = given[kept.numpy()[:300]]
