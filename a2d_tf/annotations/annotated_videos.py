@@ -41,7 +41,7 @@ class AnnotatedVideos:
     The structure of the annotations is checked at once, masks and boxes when they are read.
 
     Attributes:
-      folder: the folder of a video file or a folder of frames per video, see `frames.find`.
+      folder: the folder with a file, or a folder of frames, for each video; see `frames.find`.
       root: the folder of the first export.
       label_space: the one given, or by default `derive_label_space` of the annotations.
       videos: the `release.Video`s in the order of the annotations, without size and length.
@@ -70,8 +70,8 @@ class AnnotatedVideos:
         Args:
           exports: the files, folders and zips of the annotations.
           videos: the folder of the videos.
-          label_space: the names that may occur; by default A2D's if they have all pairs that do,
-            else those that do.
+          label_space: the pairs that may occur; by default A2D's if A2D has all annotated pairs,
+            else the annotated pairs.
           names: maps labels to actors and actions.
           options: which frames and shapes count.
           format_name: one of `formats.FORMATS`; by default recognised by content.
@@ -105,7 +105,7 @@ class AnnotatedVideos:
         )
 
     def summary(self) -> list[str]:
-        """Describe in a line each the files' format, videos, numbering and what is left out."""
+        """Describe format, videos, numbering and what is left out, a line for each of the files."""
         groups = collections.defaultdict(list)  # LabelMe writes a file for each frame
         for document in self.documents:
             groups[document.path.parent, document.format].append(document)
@@ -142,7 +142,7 @@ class AnnotatedVideos:
     def annotated_frames(self, vid: str, skip: Skip = fail) -> tuple[int, ...]:
         """Return the 1-based numbers of a video's annotated frames, ascending.
 
-        Those beyond the video's end raise an error, or are left out and told to `skip`.
+        A frame beyond the video's end is an error, or is left out and given to `skip`.
         """
 
         def beyond(number):
@@ -228,7 +228,7 @@ class AnnotatedVideos:
         return json.dumps(content, sort_keys=True)
 
     def missing(self) -> list[tuple[str, pathlib.Path]]:
-        """Return the videos without frames as (vid, missing path), by existence only."""
+        """Return the videos without frames as (vid, missing path); no file is opened."""
         vids = [vid for vid in self._frames if frames.find(self.folder, vid) is None]
         return [(vid, self.frames_path(vid)) for vid in vids]
 
@@ -262,7 +262,7 @@ class AnnotatedVideos:
         return self._names.code(instance, self.label_space)
 
     def _splits(self, tests):
-        """Return {vid: split}, and the test videos that are so by `split_by_name`.
+        """Return {vid: split}, and the test videos that `split_by_name` chose.
 
         A split is that of --test_videos, else the files' own.
         """

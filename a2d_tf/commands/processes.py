@@ -1,4 +1,4 @@
-"""What commands that start trainings share: their settings, and mains as processes."""
+"""Shared by the commands that start trainings: their settings, and mains as processes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def flags_of_trainings(words: Sequence[str]) -> Sequence[str]:
 
 
 def keep_settings(path: pathlib.Path, text: str) -> None:
-    """Write what all trainings in RUNS/*/* beside a file have in common into it.
+    """Write the settings that all trainings in the folder of a file share into that file.
 
     Raises:
       InputError: trainings are there, with other settings.
@@ -73,7 +73,7 @@ def train_and_score(
 
 
 def train(run: pathlib.Path, records: str | os.PathLike, device: str, words: list[str]) -> None:
-    """Train in a run folder, with further flags; a run that is there goes on."""
+    """Train in a run folder, with further flags; an interrupted run resumes."""
     call_main(["train", *_common(run, records, device), *words])
 
 

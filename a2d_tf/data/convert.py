@@ -147,7 +147,7 @@ class Conversion:
         return self.output / PARTIAL / f"{shard.name}.json"
 
     def finished(self, shard: Shard, inputs: str) -> dict | None:
-        """Return the sidecar of a shard that is built from `inputs`, a `fingerprint`, or None."""
+        """Return a shard's sidecar if it was built from `inputs`, a `fingerprint`; else None."""
         try:
             sidecar = load_json(self.sidecar_path(shard), _SIDECAR, "build the shard")
         except InputError:

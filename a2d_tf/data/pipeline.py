@@ -151,9 +151,9 @@ def augment(
 ) -> dict[str, tf.Tensor]:
     """Mirror, zoom and shift a clip and change its brightness and contrast, alike in all frames.
 
-    By the settings `flip`, `scale_jitter` and `colour_jitter`; `seed` is an integer tensor [2].
-    Outside of the frame all is zero, like padding. An instance is dropped if less than a tenth of
-    its box, fewer than two pixels of a side or none of its mask remain.
+    The settings `flip`, `scale_jitter` and `colour_jitter` bound the changes; `seed` is an integer
+    tensor [2]. Outside of the frame all is zero, like padding. An instance is dropped if less than
+    a tenth of its box, fewer than two pixels of a side or none of its mask remain.
     """
     seeds = tf.random.experimental.stateless_split(seed, 3)
     size = tf.shape(example["rgb"])[1:3]
@@ -266,7 +266,8 @@ def _endless(manifest, learning, start):
 def _shuffled(paths, learning, epoch):
     """Return the serialised records in the order of an epoch.
 
-    Block by block, because Dataset.shuffle takes no seed that is a tensor, such as an epoch's.
+    Records are permuted within blocks, because Dataset.shuffle takes no seed that is a tensor, and
+    the seed of an epoch is one.
     """
     run_seed = tf.constant([learning.seed, 0x5EED], tf.int64)
     seed = tf.random.experimental.stateless_fold_in(run_seed, epoch)
@@ -336,7 +337,7 @@ def evaluation(
 
 
 def _prefetched(dataset, batches):
-    """Prefetch without autotuning, whose thread delays the iterator's end by up to a minute."""
+    """Prefetch without autotuning: its thread delays the end of the iterator by up to a minute."""
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.prefetch(batches).with_options(options)
@@ -360,7 +361,7 @@ def key_frames(
 
 
 def split_shards(manifest: Manifest, split: str) -> list[str]:
-    """Return the shards that hold a split, whose 'train' and 'val' share theirs.
+    """Return the shards that hold a split; 'train' and 'val' are in the same shards.
 
     Raises:
       InputError: there is no such split.

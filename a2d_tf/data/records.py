@@ -10,7 +10,7 @@ stored at the training size, the ground truth also at the native size, at which 
 | `native_height`, `native_width`, `height`, `width` | sizes of the video and of the stored frames |
 | `clip_frames` | T source frames, 1-based |
 | `rgb` | T JPEGs |
-| `flow`, `flow_scale` | T grey JPEGs, u over v [2 * height, width]; the range of each, in pixels |
+| `flow`, `flow_scale` | T grey JPEGs, u above v [2 * height, width]; their T ranges, in pixels |
 | `boxes` | N * 4 float, y1, x1, y2, x2, native pixels, 0-based half-open |
 | `codes` | N |
 | `masks` | one PNG of the N masks one above another [N * height, width], 0 or 255; empty if N = 0 |

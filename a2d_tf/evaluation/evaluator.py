@@ -33,7 +33,7 @@ THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 FLOOR = 0.05
 _MARKS = ("metrics.json", "truth.json")  # a folder of scores has these
 Clip = Callable[[], Frame]
-"""Makes the frame of a clip, off the main thread: it decodes the ground truth."""
+"""Makes the frame of a clip. Call it off the main thread: it decodes the ground truth."""
 
 
 @dataclasses.dataclass(frozen=True)

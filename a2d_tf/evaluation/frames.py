@@ -15,10 +15,10 @@ from a2d_tf.ops import masks as mask_ops
 from a2d_tf.ops import visualize
 
 FIELDS = ("record", "rgb", "flow", "size")
-"""What `Frame.of` takes of a batch."""
+"""The fields of a batch that `Frame.of` reads."""
 _NO_MAP = np.zeros((0, 0), np.uint8)
 Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Of `segmentation.pairs`."""
+"""A result of `segmentation.pairs`."""
 
 
 @dataclasses.dataclass
@@ -31,7 +31,8 @@ class Frame:
       instances: arrays of `scoring.select` over the detections, [N, ...], masks [N, m, m].
       rgb: uint8 [h, w, 3], the key frame as stored, without padding.
       flow: float32 [h, w, 2].
-      pairs: of its label maps at the split's threshold, once they are painted.
+      pairs: of the true and the predicted label map at the split's threshold; () in validation,
+        where the threshold is not chosen yet.
     """
 
     truth: records.ClipTruth

@@ -30,7 +30,7 @@ _Call = TypeVar("_Call", bound=Callable[..., Any])
 def plain(call: _Call) -> _Call:
     """Mark a layer's `call` as one without `if` or `for` on tensors.
 
-    Keras has AutoGraph convert every other one, which takes longer than to build the layer.
+    Keras converts any other `call` by AutoGraph, which takes longer than building the layer.
     """
     unconverted = tf.autograph.experimental.do_not_convert(call)
     # Keras reads the names of the arguments there.
@@ -39,8 +39,8 @@ def plain(call: _Call) -> _Call:
 
 
 DERIVED = contextvars.ContextVar("derived", default=False)
-"""Whether TensorFlow derives the gradients of group norms: for XLA, which joins their steps itself,
-and would keep the input of a written-out one twice."""
+"""Whether TensorFlow derives the gradients of group norms, as is best under XLA: it fuses their
+operations itself, and would keep the input of a written-out gradient twice."""
 
 
 class GroupNorm(tf.keras.layers.Layer):
@@ -261,7 +261,8 @@ def _shape(layer):
 def _scaled(layers, scales):
     """Return the kernels of layers, which are sorted by shape, times the scales of all of them.
 
-    On a GPU, where a launch takes as long as to copy some megabytes, those of a shape at once.
+    On a GPU, kernels of one shape are stacked and multiplied at once: a launch takes as long as
+    copying some megabytes.
     """
     groups = [[layer] for layer in layers]
     if devices.on_gpu():

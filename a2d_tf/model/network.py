@@ -6,7 +6,7 @@
     features         a clip through these three
     roi_heads        RoIAlign-AR and actor head, RoIAlign-AN and action head
     mask_head        RoIAlign-AR and mask head
-    refiner          in its place, RGB and boxes -> masks         (4.3, "w/o Mask + SM")
+    refiner          or, in place of mask_head, RGB and boxes -> masks  (4.3, "w/o Mask + SM")
 
 They are separate models because training samples RoIs between features and heads.
 
@@ -34,7 +34,7 @@ _DEFAULT_COMPUTE = ComputeConfig()
 
 
 def _layers_computing(model, *outputs):
-    """Return the layers that some of a model's outputs are computed by."""
+    """Return the layers that compute some of a model's outputs."""
     return tf.keras.Model(model.inputs, [model.output[name] for name in outputs]).layers
 
 
@@ -58,8 +58,8 @@ class Network(tf.Module):
       compute: its precision is a Keras mixed precision policy.
       recompute: whether training recomputes the activations within the backbones' stages in the
         backward pass, to save memory; not with norm 'bn'.
-      jit: whether XLA compiles the submodels for training, of the heads what is behind RoIAlign;
-        it is then not deterministic where the backbone pools; not with `recompute`.
+      jit: whether XLA compiles the submodels for training, and of the heads the layers behind
+        RoIAlign. A backbone that pools is then not deterministic. Excludes `recompute`.
 
     Attributes:
       backbones: {rgb [N, H, W, 3] uint8, flow [N, H, W, 2]} -> {actor, rgb, flow: lists P2..P5};
@@ -269,7 +269,7 @@ class Network(tf.Module):
         return Function(align, name=name, dtype="float32")([*pyramid, rois])
 
     def _after_roi_align(self, roi_features, inputs, outputs, name):
-        """Return a model of heads, of which XLA compiles what follows the RoIs' features."""
+        """Return a model of heads; XLA compiles its layers behind RoIAlign."""
         if self._model is CompiledModel:
             return CompiledModel(inputs, outputs, start=roi_features, name=name)
         return tf.keras.Model(inputs, outputs, name=name)

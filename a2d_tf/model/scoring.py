@@ -1,4 +1,4 @@
-"""From the heads' outputs to detections (paper, section 4).
+"""Turn the heads' outputs into detections (paper, section 4).
 
 Every RoI gets scores of classes, actions and pairs; then come NMS per class, the best valid action
 and the masks. Classes are the actors or, with cartesian labels, the valid pairs. Boxes are y1, x1,
@@ -104,7 +104,7 @@ def score_rois(
 
 
 def _pair_scores(class_scores, class_boxes, count, labels):
-    """The rest of `score_rois` for cartesian labels, whose classes are the valid pairs."""
+    """Compute the rest of `score_rois` for cartesian labels, whose classes are the valid pairs."""
     num_actors, num_actions = labels.valid.shape
     # Invalid pairs read the row of zeros that is padded behind the last class.
     source = np.full(num_actors * num_actions, len(labels.codes))

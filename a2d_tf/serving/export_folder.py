@@ -29,7 +29,7 @@ from a2d_tf.training.run_folder import Run
 
 
 def facts(run: Run) -> dict[str, Any]:
-    """The contents of `a2d_tf.json`."""
+    """Return the contents of `a2d_tf.json`."""
     model, inference = run.config.model, run.config.inference
     return {
         "labels": json.loads(run.network.labels.to_json()),
@@ -79,7 +79,7 @@ def export(
       {name: concrete function} of the signatures.
 
     Raises:
-      InputError: there is something else, or the folder cannot be written.
+      InputError: something else is at `output`, or the folder cannot be written.
     """
     place_of(output)
     served = ServedNetwork(run.network, run.config.inference, run.records["clip_stride"])

@@ -96,9 +96,9 @@ def load_functions(folder: str, digests: dict[str, str]) -> dict[str, Function] 
       digests: what `write_functions` returned.
 
     Returns:
-      {name: function by keyword, with the inputs and outputs of the signature}; None where a file
-      is missing or no longer the one that they were written with, or they were written by another
-      TensorFlow: across versions, the SavedModel is what TensorFlow promises.
+      {name: function by keyword, with the inputs and outputs of the signature}; None if a file is
+      missing or was changed, or if another TensorFlow wrote the functions: TensorFlow promises to
+      read SavedModels of other versions, not functions.
     """
     metas = {}
     try:
@@ -116,7 +116,7 @@ def load_functions(folder: str, digests: dict[str, str]) -> dict[str, Function] 
 
 
 def _keeping(owner: Any, function: Function) -> Function:
-    """The same function, which keeps alive what owns its variables: by itself it does not."""
+    """Return the function with a reference to the owner of its variables, to keep it alive."""
     return lambda **arguments: (owner, function(**arguments))[1]
 
 

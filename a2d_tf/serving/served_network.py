@@ -1,4 +1,4 @@
-"""The network as it is served: behind resizing and padding, on frames of any size.
+"""The served network: it resizes and pads frames of any size, and answers in their pixels.
 
 It has five signatures, for clips of pixels or of encoded images and for the frames of a video one
 by one. `frame` computes the backbones' features of a frame, and `key_frame` the answer from the
@@ -137,7 +137,7 @@ class ServedNetwork(tf.Module):
         return self._length // 2 * self._stride
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
-        """Name in the SavedModel -> concrete function."""
+        """Return {name in the SavedModel: concrete function}."""
         functions = {name: getattr(self, name.replace(SIGNATURE, "serve")) for name in SIGNATURES}
         return {name: own.get_concrete_function() for name, own in functions.items()}
 

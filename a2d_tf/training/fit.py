@@ -35,8 +35,8 @@ class Validated:
     Attributes:
       scalars: {tag: value} for TensorBoard; empty where no video is held out.
       images: {tag: uint8 [1, H, W, 3]} for TensorBoard.
-      joint_miou: percent, by which the best weights are kept; None where no video is held out.
-      threshold: p(actor) at which it was reached.
+      joint_miou: percent; the weights with the highest are kept. None where no video is held out.
+      threshold: on p(actor), at which `joint_miou` was reached.
     """
 
     scalars: dict[str, float]
@@ -113,7 +113,7 @@ def fit(
 
 
 def _due(step, every, last):
-    """Return whether an action that recurs, and happens after the last step, is due."""
+    """Return whether an action is due: it recurs, and is always due after the last step."""
     return step % every == 0 or step >= last
 
 
@@ -193,7 +193,7 @@ class _Progress:
         self.restart()
 
     def restart(self) -> None:
-        """Restart the clock: the time until now is not that of steps."""
+        """Restart the clock, so that the time until now does not count as steps."""
         self._steps, self._start, self._waited = 0, time.monotonic(), 0.0
 
     def stop(self, step: int) -> NoReturn:
@@ -218,7 +218,7 @@ class _Progress:
         self.bar.update()
 
     def read(self, step: int) -> list[tuple[int, dict[str, float]]]:
-        """Fetch what is unread, all in one transfer: [(step, {name: float})] up to this step."""
+        """Fetch all unread values in one transfer: [(step, {name: float})] up to this step."""
         table = tf.stack([tf.stack(list(values.values())) for values in self._unread])
         rows = [dict(zip(self._unread[0], row)) for row in table.numpy().tolist()]
         self._unread.clear()

@@ -57,8 +57,8 @@ def make_train_step(state: TrainState, learning: LearningConfig) -> Step:
 
     A step whose loss or gradients are not finite changes no weight. With a loss scale such a step
     lowers the scale, and reports a gradient norm of 0 unless the scale is already at its minimum.
-    A step that reports a non-finite value changes nothing at all, nor does any step after it, so
-    that whoever reads the reports, whenever that is, finds the state before that step.
+    A step that reports a non-finite value changes nothing at all, nor does any step after it. So
+    the state before that step is still there when the reports are read, many steps later.
     """
     optimizer.create_slots(state.optimizer, state.network.trainable_weights)
 
@@ -109,10 +109,10 @@ def _keep(variables, before, going):
 
 
 def make_probe(network: Network, learning: LearningConfig) -> Step:
-    """Compile what a step reports, without an update: (batch, step int64 scalar) -> {name: scalar}.
+    """Compile a step without its update: (batch, step int64 scalar) -> {name: scalar}.
 
-    The batch may be some rows of a step's batch: they are sampled as in that step. Every replica
-    gets all of it.
+    The batch may be some rows of a step's batch; sampling gives them what it gave them in that
+    step. Every replica gets the whole batch.
     """
     strategy = tf.distribute.get_strategy()
 

@@ -58,15 +58,15 @@ def predict(
 ) -> tuple[Predictor, int, bool]:
     """Predict the frames of a video into a folder.
 
-    Ctrl-C or SIGTERM ends it after the frame in hand, with whole files of the frames so far; before
-    the first frame, with those that were there.
+    Ctrl-C or SIGTERM ends the prediction after the current frame; the files are then whole and hold
+    the frames so far. Before the first frame, an earlier prediction stays as it was.
 
     Args:
       load: returns the predictor; called when `output` is known to be writable.
       reader: the video.
       output: folder of the results.
       span: the frames to answer.
-      kinds, record: as for `opened`; with a record, a signal gives the video up.
+      kinds, record: as for `opened`; with a record, a signal discards the frames so far.
       progress: what the bar is called; None for no bar.
       **options: `window` and `threshold` of `streaming.watch`.
 
@@ -76,8 +76,8 @@ def predict(
     Raises:
       InputError: `output` cannot be written, there are no frames, or what `load` and `reader`
         raise.
-      KeyboardInterrupt: a signal came while the predictor was being loaded, or the video was given
-        up.
+      KeyboardInterrupt: a signal came while the predictor was being loaded, or the frames so far
+        were discarded.
     """
     place = opened(output, reader, span.every, kinds=kinds, record=record)
     with stop_on_signal() as stops, place as files:
@@ -117,13 +117,13 @@ def opened(
 ) -> Iterator[Outputs]:
     """Yield the `Outputs` of a prediction, whose files move to their places at the end.
 
-    They are written into a hidden folder. Nothing changes where it ends in an error, or without a
-    frame.
+    The files are first written into a hidden folder. After an error, or without any frame, nothing
+    in `folder` has changed.
 
     Args:
       folder: made if missing; results of an earlier prediction there are replaced.
       reader: of the video.
-      every: one of so many frames is added.
+      every: N if each Nth frame is added.
       kinds: those of KINDS that are written.
       record: what to write to `prediction.json` beside the results, with their `frames`. The folder
         then appears whole or not at all, and whatever was there is replaced.

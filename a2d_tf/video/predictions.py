@@ -97,7 +97,7 @@ def read_facts(folder: str | os.PathLike) -> Facts:
 
 
 def of_library(output: str | os.PathLike) -> list[pathlib.Path]:
-    """The folders of a library that hold a `tracks.json`, by name; hidden ones do not count."""
+    """Return the folders of a library that hold a `tracks.json`, by name, except hidden ones."""
     paths = pathlib.Path(output).glob(f"*/{KINDS['tracks']}")
     return sorted(path.parent for path in paths if not path.parent.name.startswith("."))
 

@@ -1,7 +1,7 @@
 """Predict the instances in the frames of a video, by a run or by its SavedModel.
 
-TensorFlow takes seconds to load, so that it is imported where it is used: a mistyped flag should
-not wait for it.
+TensorFlow takes seconds to load, so it is imported where it is used: the error for a mistyped flag
+does not wait for it.
 """
 
 from __future__ import annotations
@@ -80,11 +80,11 @@ class Instances:
         return Instances(masks=masks, label_map=canvas.labels, **rows)
 
     def mask(self, index: int) -> np.ndarray:
-        """The mask of an instance, uint8 [H, W]."""
+        """Return the mask of an instance, uint8 [H, W]."""
         return rle_tools.decode(self.masks[index])
 
     def decoded_masks(self) -> np.ndarray:
-        """The masks as bool [N, H, W]."""
+        """Return the masks as bool [N, H, W]."""
         masks = [self.mask(i) for i in range(len(self.masks))]
         return np.array(masks, bool).reshape(-1, *self.label_map.shape)
 
@@ -120,8 +120,8 @@ class Predictor:
           **settings: of a run, those of inference and computing, such as score_threshold=0.5.
 
         Raises:
-          InputError: neither is there, or it is damaged; or settings for a SavedModel, in which
-            they are fixed.
+          InputError: neither is there, or it is damaged; or settings were given for a SavedModel,
+            whose settings are fixed.
         """
         folder = os.path.normpath(path)
         if not os.path.isdir(folder) and folder in packed.names():
@@ -138,7 +138,7 @@ class Predictor:
 
     @classmethod
     def from_run(cls, run: Run) -> Predictor:
-        """The predictor of a loaded run."""
+        """Return the predictor of a loaded run."""
         from a2d_tf.serving.export_folder import facts
         from a2d_tf.serving.served_network import ServedNetwork
 
@@ -147,7 +147,7 @@ class Predictor:
 
     @classmethod
     def from_saved_model(cls, folder: str) -> Predictor:
-        """The predictor of an exported folder, which needs neither the network's code nor Keras.
+        """Return the predictor of an exported folder, without the network's code or Keras.
 
         Raises:
           InputError: as of `exported.load`.
@@ -234,8 +234,8 @@ def load(
       path: its value.
       checkpoint: of a run, "last" or "best".
       device: as for `devices.prepare`.
-      settings: {name: value} of inference and computing, where they are given. A SavedModel has
-        them fixed; of `score_threshold` it takes any that is not below its own.
+      settings: {name: value} of inference and computing that are given. Those of a SavedModel are
+        fixed, except that it takes a `score_threshold` that is not below its own.
 
     Raises:
       InputError: there is no such model, it is damaged, or the settings are not for it.

@@ -1,7 +1,7 @@
-"""Predict the frames of a video one after the other, in memory that stays flat.
+"""Predict the frames of a video one after the other; memory does not grow with the video.
 
-Each frame passes the backbones once. Its features are kept as long as the answer for another frame
-needs them, and are the same as in the clip that the records would hold of that frame.
+Each frame passes the backbones once. Its features are kept until no later answer needs them. They
+equal the features in the clip that the records would hold.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Span:
         end: float | None = None,
         every: int = 1,
     ) -> Span:
-        """The frames of a video that begin in [start, end), seconds.
+        """Return the span of the frames that begin in [start, end), seconds.
 
         Raises:
           InputError: a time that is not finite.
@@ -97,13 +97,13 @@ class Span:
         return not beyond and index >= self.first and (index - self.first) % self.every == 0
 
     def any(self, low: int, high: int) -> bool:
-        """Whether a frame in [low, high] is answered."""
+        """Return whether a frame in [low, high] is answered."""
         steps = max(0, -(-(low - self.first) // self.every))
         index = self.first + steps * self.every
         return index <= high and index in self
 
     def count(self, frames: int | None) -> int | None:
-        """How many frames of a video of `frames` are answered; None where neither end is known."""
+        """Count the answered frames of a video of `frames`; None where neither end is known."""
         ends = [end for end in (frames, self.last) if end is not None]
         return len(range(self.first, min(ends), self.every)) if ends else None
 
@@ -112,16 +112,17 @@ EVERY_FRAME = Span()
 
 
 def reach(facts: dict[str, Any]) -> int:
-    """Frames of the video before and after a key frame that its answer depends on."""
+    """Return how many frames before, and after, a key frame its answer depends on."""
     return facts["frames"] // 2 * facts["clip_stride"]
 
 
 def moving(
     frames: Iterable[Any], facts: dict[str, Any], span: Span = EVERY_FRAME
 ) -> Generator[tuple[Any, Any, Any], None, None]:
-    """Yield (native frame, frame at the records' size, its flow), as `data.conversion` makes them.
+    """Yield (native frame, frame at the records' size, its flow), as `data.sources` makes them.
 
-    The second is None where no answer depends on it, the flow where none needs its features.
+    The frame at the records' size is None if no answer depends on it, the flow if no answer needs
+    its features.
     """
     flow = Flow(facts["flow_method"]) if facts["use_flow"] else None
     far, stride = reach(facts), facts["clip_stride"]
@@ -167,8 +168,8 @@ def answers(
 
     Args:
       predictor: of the video's instances.
-      frames: all native frames, RGB uint8 [H, W, 3]; may be None where no frame within `reach`, or
-        one before that, is answered.
+      frames: all native frames, RGB uint8 [H, W, 3]; a frame may be None if no answered frame is
+        within its `reach` plus one.
       span: the frames to answer.
 
     Yields:
@@ -229,13 +230,13 @@ def watch(
 ) -> Iterator[VideoFrame]:
     """Predict the frames of a video and link their instances over time.
 
-    Decoding and flow, the features, the answers, and the tracks have a thread each, and work a few
-    frames ahead of who iterates.
+    Decoding and flow, the features, the answers, and the tracks have a thread each; the threads
+    work a few frames ahead of the caller.
 
     Args:
       predictor: of the video's instances.
       reader: the video.
-      span: the frames to answer. Beyond every 15th, cuts of the film are not looked for.
+      span: the frames to answer. If `every` is above 15, cuts of the film are not detected.
       window: answered frames from which a track's label is read; 1 is the network's own answer.
       threshold: on p(actor), where it is above the predictor's own.
       stops: the video ends as soon as this is not empty.
@@ -275,9 +276,9 @@ def watch(
 
 
 def shortfall(reader: video_files.Reader, span: Span, count: int) -> str:
-    """Describe that fewer frames were answered than the video claims; "" where it is not so.
+    """Describe that fewer frames were answered than the video claims to have; "" if all were.
 
-    A file that claims no number of frames is measured by its duration, if it was read to its end.
+    If a file claims no number of frames, its duration counts, once it was read to its end.
     """
     if reader.count is None:
         if reader.duration is None or reader.length is None:

@@ -21,11 +21,12 @@ NOTE = "Published rows are for A2D's own test split: compare only figures of tha
 
 @dataclasses.dataclass
 class Split:
-    """What metrics are computed from, beside the frames; None where it is not given.
+    """The data that metrics are computed from, beside the frames; None if not given.
 
     Attributes:
       labels: the label space.
-      threshold: least p(actor) of an instance in label maps and tracks.
+      threshold: least p(actor) of an instance in label maps and tracks; in validation it is chosen
+        after the last `Metric.update`.
       joint: whether p(action) is a sum over actors, see `tracking.read_label`.
       truth, detections, results: of all frames when `Metric.result` is called: a `box_data.Truth`
         and its `Detections` and `Results`.
@@ -33,7 +34,7 @@ class Split:
       zero_shot_actor: name of the actor whose action labels were withheld, or "".
       seed: of shuffles.
       full: `Detections` of the full model, to compare a zero-shot model with.
-      metrics: the parts of `metrics.json` of the metrics before.
+      metrics: the parts of `metrics.json` that earlier metrics have computed.
     """
 
     labels: LabelSpace
@@ -97,7 +98,10 @@ class Metric:
         self.split = split
 
     def update(self, frame: Any) -> None:
-        """Take what is needed of an `evaluation.frames.Frame`; label maps alone have `pairs`."""
+        """Keep what `result` needs of an `evaluation.frames.Frame`.
+
+        In validation a frame has no `pairs`; in `tools/score.py segmentation` it has nothing else.
+        """
 
     def result(self) -> dict:
         """Return the metric's part of `metrics.json`; empty where there is nothing to score."""
