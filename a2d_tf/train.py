@@ -12,7 +12,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.data.manifest import Manifest
 
 _RECORDS = flags.DEFINE_string("records", None, "folder that tools/build_records.py made")
-_WORKDIR = flags.DEFINE_string("workdir", None, "run folder; an interrupted run there goes on")
+_WORKDIR = flags.DEFINE_string("workdir", None, "run folder; an interrupted run there resumes")
 _PICTURES = flags.DEFINE_integer(
     "pictures",
     8,

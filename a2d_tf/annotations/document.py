@@ -55,7 +55,7 @@ class Numbering(NamedTuple):
 
 
 class FrameName(NamedTuple):
-    """Which frame of which video; the fields are those of `AnnotatedFrame`."""
+    """A frame of a video; the fields are those of `AnnotatedFrame`."""
 
     video: str | None
     number: int
@@ -100,7 +100,7 @@ class Document:
       frames: the annotated frames, in the order of the file.
       left_out: {reason: count} of frames and shapes that were left out.
       frame_count: the number of frames of the video, as far as the tool says; else None.
-      task: number of the task in the tool, of which there is one export; None where it has none.
+      task: number of the task in the tool; None if it has none. A task may be exported once.
     """
 
     path: pathlib.PurePath

@@ -111,7 +111,7 @@ def of_roboflow(name: str, step: int) -> FrameName | None:
 
 
 def is_of_roboflow(name: str) -> bool:
-    """Whether Roboflow has named an image."""
+    """Return whether Roboflow has named an image."""
     return bool(re.search(r"\.rf\.[^./]+\.[A-Za-z]+$", name))
 
 
@@ -126,7 +126,7 @@ def of_label_studio(name: str) -> FrameName | None:
 
 
 def is_of_label_studio(name: str) -> bool:
-    """Whether Label Studio has named an image, an upload or one of a local storage."""
+    """Return whether Label Studio has named an image, an upload or one of a local storage."""
     return bool(re.match(_UPLOADED, _last(name)))
 
 

@@ -87,7 +87,7 @@ class _Dialect:
 
 
 def is_own(content: Any) -> bool:
-    """Whether a parsed JSON is of this project's format: COCO with actors and no categories."""
+    """Return whether a parsed JSON is this project's format: COCO with actors, no categories."""
     if not matches(content):
         return False
     entries = content["annotations"]
@@ -97,14 +97,14 @@ def is_own(content: Any) -> bool:
 
 
 def matches(content: Any) -> bool:
-    """Whether a parsed JSON is COCO."""
+    """Return whether a parsed JSON is COCO."""
     if not isinstance(content, dict) or "videos" in content:
         return False
     return all(isinstance(content.get(name), list) for name in ("images", "annotations"))
 
 
 def is_youtube_vis(content: Any) -> bool:
-    """Whether a parsed JSON is YouTube-VIS's."""
+    """Return whether a parsed JSON is YouTube-VIS's."""
     videos = content.get("videos") if isinstance(content, dict) else None
     return isinstance(videos, list) and any(
         isinstance(video, dict) and "file_names" in video for video in videos

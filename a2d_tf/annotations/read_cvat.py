@@ -46,7 +46,7 @@ _BY_IMAGE = Numbering(
 
 
 def matches(content: Any) -> bool:
-    """Whether the bytes of a file are CVAT's XML, even if truncated."""
+    """Return whether the bytes of a file are CVAT's XML, even if truncated."""
     # UTF-16 has a zero in each character of a tag.
     return re.search(rb"<annotations[\s/>]", content[:_START].replace(b"\0", b"")) is not None
 
@@ -87,7 +87,7 @@ class _Task:
       of_video: whether it annotates a video; False for images; None where the export is silent.
       size: (height, width) of the video; None for images.
       start, step, count: the frames of the video that the task shows; count is None if unknown.
-      id: its number; None of a job, of which a task has several.
+      id: its number; None for a job, since a task has several jobs.
       offset: what a project adds to the frame numbers.
       split: 'train' or 'test'; None in another subset, or where the project lacks one of the two.
     """

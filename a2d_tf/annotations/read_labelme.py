@@ -33,7 +33,7 @@ _KIND = {
 
 
 def matches(content: Any) -> bool:
-    """Whether a parsed JSON is LabelMe's."""
+    """Return whether a parsed JSON is LabelMe's."""
     return isinstance(content, dict) and "shapes" in content and "imagePath" in content
 
 

@@ -30,7 +30,7 @@ _IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 
 def matches(content: Any) -> bool:
-    """Whether a YAML file, as bytes, lists classes."""
+    """Return whether a YAML file, as bytes, lists classes."""
     return bool(re.search(rb"(?m)^['\"]?names['\"]?\s*:", content))
 
 
@@ -125,7 +125,7 @@ def _split(stem, kind, subsets):
 
 
 def _frame_name(stem: str, image: str | None, options: ReadOptions) -> FrameName:
-    """Return the frame of an image, of which there may only be the text file."""
+    """Return the frame of an image; `image` is None where only the text file exists."""
     if image is None and re.fullmatch(r"(.*/)?frame_[0-9]{6,9}", stem):
         raise ValueError(
             "CVAT counts such names from 0, others from 1, and train.txt or the images are missing"

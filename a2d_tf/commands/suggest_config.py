@@ -3,9 +3,9 @@
   python tools/suggest_config.py --records=records --output=own.flags
   python -m a2d_tf.train --flagfile=own.flags --records=records --workdir=runs/own
 
-Looks at sizes, counts and motion of the training split's instances and at this machine, or at one
-with or without a GPU (--machine). Also says which labels are too rare to be learned, what to build
-the records again with, and how many annotated frames are likely to be enough.
+The suggestion depends on sizes, counts and motion of the training split's instances, and on this
+machine, or one with or without a GPU (--machine). Remarks name labels that are too rare to learn, a
+better size of the records, and the number of annotated frames that is likely to be enough.
 """
 
 from __future__ import annotations

@@ -158,9 +158,9 @@ class Video:
         yield from itertools.islice(self._decoded(), first, None)
 
     def _sought(self, wanted, start):
-        """Pictures from the wanted stamp on, by the key frame before `start`; None where it fails.
+        """Return the pictures from the wanted stamp on, by the key frame before `start`.
 
-        In the latter case all is as it was.
+        None if seeking fails; the position in the file is then unchanged.
         """
         with contextlib.suppress(av.FFmpegError):
             self._container.seek(start, stream=self._stream)

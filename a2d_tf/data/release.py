@@ -266,12 +266,12 @@ def within(
 
 
 def annotated_frames(source: Any, vid: str, skip: Skip) -> tuple[int, ...]:
-    """Return the numbers of the annotated frames that there are; `skip` is told of all others.
+    """Return the numbers of the annotated frames that exist; call `skip` for all others.
 
     Args:
       source: a Release, or another source of clips.
       vid: one of its videos.
-      skip: is told of frames that are missing, in the list of videos or in the video.
+      skip: gets each frame that is missing, in the list of videos or in the video.
     """
     try:
         return source.annotated_frames(vid, skip)

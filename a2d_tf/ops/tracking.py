@@ -25,7 +25,7 @@ LEAD = 1.5  # how many times the evidence for another label must be that for the
 
 
 Found = TypeVar("Found")
-"""The N instances of a frame, of which are read: boxes [N, 4] (y1, x1, y2, x2), codes [N], scores
+"""The N instances of a frame, with the attributes boxes [N, 4] (y1, x1, y2, x2), codes [N], scores
 [N], masks (N RLEs), actor_scores [N, |X|], action_scores [N, |Y|]."""
 
 

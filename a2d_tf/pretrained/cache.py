@@ -88,7 +88,7 @@ def get(name: str, by_hand: str | os.PathLike | None = None) -> pathlib.Path:
 
 
 def at_hand(name: str) -> bool:
-    """Whether `get` would find a name's file, imported or as published, and download nothing."""
+    """Return whether `get` would find a name's file, imported or as published, offline."""
     files = (folder() / "weights" / file for file in (f"{name}.h5", PUBLISHED[name].file))
     return any(path.exists() for path in files) or installed(name) is not None
 

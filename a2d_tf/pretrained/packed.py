@@ -40,7 +40,7 @@ def find(name: str) -> str:
 
 
 def is_packed(folder: str) -> bool:
-    """Whether a folder is a packed model."""
+    """Return whether a folder is a packed model."""
     return os.path.isfile(os.path.join(folder, WEIGHTS))
 
 

@@ -1,8 +1,8 @@
 """Checkpoints and TensorBoard's files of a run folder, so that a killed run resumes exactly.
 
-`checkpoints/` has the newest ones, `best/` that of the best validation, `diverged/` the weights
-before a step with a non-finite loss. An older checkpoint stays until the new one is complete.
-`tensorboard/` has a writer per split, and no step twice after a resume.
+`checkpoints/` has the newest checkpoints, `best/` that of the best validation, `diverged/` the
+weights before a step with a non-finite loss. An older checkpoint stays until the new one is
+complete. `tensorboard/` has a writer for each split, and no step twice after a resume.
 """
 
 from __future__ import annotations
@@ -119,8 +119,7 @@ class Checkpointer:
     def save_best(self, score: float, threshold: float) -> bool:
         """Save to `best/` if the validation is the run's best; return whether it is.
 
-        The chief's score decides: scores may differ between devices, but only together can they
-        save.
+        The chief's score decides: scores may differ between workers, but all must save together.
 
         Args:
           score: joint mIoU, percent; threshold: on p(actor), with which it was reached.
@@ -163,7 +162,8 @@ class Checkpointer:
 def save(folder: str, parts: dict, step: int, number: int = 1) -> None:
     """Write `ckpt-<step>`, and remove all but the newest `number` of the folder up to that step.
 
-    The chief's checkpoint goes there. All workers have to call; what the others write is dropped.
+    The chief's checkpoint goes there. All workers have to call; the checkpoints of the others are
+    dropped.
 
     Args:
       folder: of checkpoints; parts: {name: trackable}.
@@ -202,8 +202,8 @@ def sweep(folder: str) -> None:
 def newest(folder: str) -> str | None:
     """Find a folder's newest whole checkpoint: its path without suffix, None where there is none.
 
-    A damaged one, as a full disk or a power failure may leave it, is skipped with a warning: every
-    tensor is read, and TensorFlow compares its checksum.
+    A damaged checkpoint, such as a full disk or a power failure leaves, is skipped with a warning:
+    every tensor is read, and TensorFlow compares its checksum.
 
     Raises:
       InputError: all that are there are damaged.
@@ -283,7 +283,7 @@ def tagged(values: dict[str, float]) -> dict[str, float]:
 class Events:
     """The writers of a run folder: `train`, and `validation` or, without that, `training_clips`.
 
-    `evaluation/<split>` is of a2d_tf.evaluate.
+    `a2d_tf.evaluate` writes `evaluation/<split>`.
 
     The chief alone writes them.
 

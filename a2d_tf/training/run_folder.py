@@ -18,7 +18,7 @@ score_threshold.json as above, and
 
 weights.npz           {layer/weight: float16}, without the optimizer's state
 metrics.json          the scores of the test split, if the run was evaluated
-card.md               what it is, what it learned from and how well
+card.md               the model card
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ logger = logging.getLogger(__name__)
 
 
 def is_new(workdir: str) -> bool:
-    """Whether a run has no checkpoint yet, so that it starts from its initial weights."""
+    """Return whether a run has no checkpoint yet, so that it starts from its initial weights."""
     return not checkpoints.steps_in(os.path.join(workdir, checkpoints.KINDS["last"]))
 
 
@@ -93,7 +93,7 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
 
 
 def forget(workdir: str) -> None:
-    """Remove what an earlier training, whose checkpoints are gone, has plotted and chosen."""
+    """Remove plots and threshold of an earlier training whose checkpoints are gone."""
     shutil.rmtree(os.path.join(workdir, checkpoints.KINDS["best"]), ignore_errors=True)
     for name in ("finished.json", "score_threshold.json"):
         pathlib.Path(workdir, name).unlink(missing_ok=True)
@@ -102,7 +102,7 @@ def forget(workdir: str) -> None:
 
 
 def _with_start(config, path):
-    """Keep the settings that a run started with; warn of other ones, which have no effect."""
+    """Keep the settings that a run started with; warn of changed ones, which have no effect."""
     there = Config.read(path).learning
     before = {name: getattr(there, name) for name in STARTS}
     for name, value in before.items():
@@ -223,7 +223,7 @@ def save_threshold(
     """Write the threshold chosen on validation, with that split's metrics.
 
     Args:
-      origin: the run whose validation it was, where that is another.
+      origin: the run whose validation chose it, if that is another run.
     """
     fields: dict[str, Any] = {"score_threshold": threshold, "validation": metrics}
     if origin:
@@ -269,7 +269,7 @@ def _threshold(workdir):
 
 
 def _best_threshold(workdir):
-    """Read that of a run's best validation; InputError where the run was killed as it kept it."""
+    """Read the threshold of a run's best validation; InputError if writing it was interrupted."""
     folder = os.path.join(workdir, checkpoints.KINDS["best"])
     path, remedy = os.path.join(folder, checkpoints.BEST), "take --checkpoint=last"
     best = load_json(path, {**_CHOSEN, "step": int}, f"validate, or {remedy}")

@@ -1,6 +1,7 @@
-"""How a run starts: its settings completed, and its weights loaded.
+"""The start of a run: complete its settings, load its weights.
 
-The weights are random, of imported files, of another run, or the run's own where it resumes.
+A new run has random weights, those of imported files or those of another run; a run that resumes
+has its own.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ _CONVENTIONS = ("rgb_convention", "flow_convention")
 def resolve_config(config: Config, given: Collection[str], workdir: str | None = None) -> Config:
     """Complete the settings by those of the weights that the run starts from.
 
-    These are the weight conventions of imported files, or of another run. Weights that go by a name
-    are fetched if they are not in the cache; a run that resumes does not need them.
+    The settings added are the weight conventions of imported files or of another run. Weights given
+    by name are fetched if they are not in the cache; a run that resumes does not need them.
 
     Args:
       config: the settings of the flags.
@@ -82,7 +83,7 @@ def resolve_config(config: Config, given: Collection[str], workdir: str | None =
 
 
 def _warn_of_norms(model, learning):
-    """Warn where norms are frozen at the statistics of no weights."""
+    """Warn where norms are frozen but no weights bring their statistics."""
     motion_norm = model.motion_norm if model.use_flow else None
     for stream, flag, norm in (("rgb", "norm", model.norm), ("flow", "flow_norm", motion_norm)):
         if norm in FROZEN and not getattr(learning, f"init_{stream}"):
@@ -113,7 +114,7 @@ def initialise(network: Network, config: Config) -> weights.LoadReport | None:
       a `weights.LoadReport`; None where they are random, or all of those of --init_run.
 
     Raises:
-      InputError: they are not there, or for another network, or nothing of them fits.
+      InputError: the weights are missing, or for another network, or none of them fits.
     """
     learning, report = config.learning, None
     if learning.zero_shot_actor:
@@ -176,7 +177,7 @@ def _warm_start(network, config, run):
 def untrained(path: str, given: dict[str, Any] | None = None) -> Run:
     """Load a network with COCO weights alone: it finds A2D's actors, and knows no actions.
 
-    Where COCO has one class for two actors (adult and baby), it is called the first.
+    Where COCO has one class for two actors (adult and baby), detections get the first actor's name.
 
     Args:
       path: of a detector's imported weights, or a name of `pretrained`.

@@ -1,8 +1,8 @@
 """A flagfile to start from, for records and a machine: settings, each with its reason.
 
-Sizes, anchors and the scale of flow follow from what the records hold; network, batch and number of
-steps from the machine. What the project has measured is in docs/training.md and docs/scaling.md;
-the rest are rules of thumb, and their reasons say so.
+Sizes, anchors and the scale of flow follow from the records; network, batch and number of steps
+from the machine. docs/training.md, docs/experiments.md and docs/scaling.md have the measurements
+behind some of the numbers; the others are rules of thumb, and their reasons say so.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ PAPER = Preset(
 def preset_for(host: Host) -> Preset:
     """Return the network for a machine: the paper's where two clips of 256 x 256 fit a GPU.
 
-    Else EfficientNet-Lite0 where its weights are at hand.
+    On other machines it is EfficientNet-Lite0 if its weights are installed, else the small network.
     """
     wanted = PAPER.weights + 2 * PAPER.clip
     if host.gpu is not None and _BESIDE * host.gpu >= wanted:
@@ -196,7 +196,7 @@ def batch_size(pixels: int, memory: float, preset: Preset) -> int:
 
 
 def cpu_hours(batch: int, pixels: int, cores: int, preset: Preset) -> float:
-    """Return about how many hours of a CPU a step of a preset for one takes."""
+    """Estimate the hours that a step takes on a CPU, for a preset for CPUs."""
     return batch * pixels * preset.core_seconds / cores / 3600
 
 
@@ -231,7 +231,7 @@ def finer_records(
 
     Args:
       sides: square roots of the boxes' areas, pixels of the canvas.
-      stored: (height, width) that stored frames fit into; native: that the videos fit into.
+      stored: (height, width) that stored frames fit into; native: the same of the videos' frames.
       most: pixels of the canvas that the machine can take, None for no limit.
     """
     small = np.mean(np.asarray(sides) < SMALL_SIDE)
@@ -388,7 +388,7 @@ def _of_labels(labels, train, base, held_out):
 
 
 def notes(manifest: Manifest, contents: Contents, host: Host) -> list[str]:
-    """Return sentences on what no flag of training mends: the records, and what is annotated."""
+    """Return remarks that no flag of training can follow: on the records and the annotations."""
     lines, sides = [], contents.boxes.sides()
     height, width = np.max(sizes_of(manifest.native_sizes), axis=0)
     stored, most = (manifest.image_height, manifest.image_width), preset_for(host).pixels

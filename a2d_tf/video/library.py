@@ -1,12 +1,12 @@
-"""Libraries of videos: which there are, and the prediction of each, whole or not at all.
+"""Libraries of videos: find the videos, and predict each, whole or not at all.
 
 A folder of videos, a glob or a list is a library. A file, a camera or a folder of images is one
 video and no library.
 
 `prediction.json` marks a video as finished: it holds the video's file and size, the model, the
-settings and the number of frames, so that the same command given again knows what it need not do,
-and another command what it must not replace. `summary.csv` and `failed.csv` of the library are
-written once every video is finished, or has failed in one of the processes that share the library.
+settings and the number of frames. By it the same command, given again, skips finished videos, and
+another command refuses to replace them. `summary.csv` and `failed.csv` of the library are written
+once every video is finished or has failed, in whichever process.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ def plan(video: str | None, videos: str | None, output: str) -> tuple[Job, ...] 
     """Find the videos of a library; one of `video` and `videos` is given.
 
     Args:
-      video: a folder of videos, each a file or a folder of images; or a glob. Suffixes tell what is
-        a video and what an image, whatever else there is does not count.
+      video: a folder of videos, each a file or a folder of images; or a glob. Suffixes tell videos
+        from images; other files are ignored.
       videos: text file of videos, one a line, relative to the current folder or to that of the
         file.
       output: folder of the library's predictions.
@@ -268,7 +268,7 @@ class Request:
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def record(self, job: Job) -> dict[str, Any]:
-        """The contents of a job's `prediction.json`, but for the number of frames.
+        """Return the contents of a job's `prediction.json`, but for the number of frames.
 
         `bytes` is None if the video, or the file that a link leads to, is gone.
         """
@@ -282,7 +282,7 @@ class Request:
         return {"video": name, "bytes": size, **self.model, "settings": settings}
 
     def is_finished(self, job: Job, overwrite: bool = False) -> bool:
-        """Whether the results of a job are there and whole.
+        """Return whether the results of a job are there and whole.
 
         Args:
           job: the job.
@@ -316,7 +316,7 @@ class Request:
         return False
 
     def unfinished(self, jobs: Sequence[Job], overwrite: bool = False) -> list[Job]:
-        """The jobs whose results are not there; arguments and errors as of `is_finished`."""
+        """Return the jobs whose results are not there; arguments and errors as of `is_finished`."""
         compared = tqdm(jobs, "Comparing with what is there", unit="video", leave=False)
         return [job for job in compared if not self.is_finished(job, overwrite)]
 
@@ -389,14 +389,14 @@ def predict(
 ) -> dict[str, str]:
     """Predict videos one after the other, by one model.
 
-    Ctrl-C or SIGTERM ends it after the frame in hand: what is finished stays, the video in hand is
-    given up.
+    Ctrl-C or SIGTERM ends the command after the current frame: it keeps finished videos and
+    discards the current one.
 
     Args:
       load: returns the predictor.
       jobs: the videos, none of which is finished.
       request: what to predict of each, and to write.
-      on_error: 'fail' ends it at the first video that fails, 'skip' goes on.
+      on_error: 'fail' stops at the first video that fails, 'skip' continues.
 
     Returns:
       {name of a video that failed: why}.
@@ -427,7 +427,7 @@ def predict(
 
 
 def reason(job: Job, error: Exception) -> str:
-    """Why a video failed, in a line that names it."""
+    """Return why a video failed, in a line that names it."""
     line = " ".join(str(error).split())[:1000]
     if not isinstance(error, InputError):
         line = f"unexpected {type(error).__name__}: {line}"

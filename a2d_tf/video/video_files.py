@@ -121,7 +121,7 @@ class Reader:
         yield from self._frames
 
     def index(self, seconds: float) -> int:
-        """The 0-based index of the first frame that begins at a time or later.
+        """Return the 0-based index of the first frame that begins at a time or later.
 
         A video file is read up to that time, without decoding it where that will do. Frames of a
         camera are counted as if it dropped none.
@@ -144,7 +144,7 @@ class Reader:
         return max(1, round(self.duration * self.fps))
 
     def seconds(self, index: int) -> float:
-        """The time at which the frame of a 0-based index begins, as a player shows it.
+        """Return the time at which the frame of a 0-based index begins, as a player shows it.
 
         Args:
           index: of a frame that was read, or of the one behind it.
@@ -156,7 +156,7 @@ class Reader:
         return self._times[index]
 
     def _file(self, start=0):
-        """Yield (index, what makes it RGB) when it is known how long a frame lasts."""
+        """Yield (index, function that makes it RGB) once the frame's duration is known."""
         with decoder.Video(self._path, _REMEDY) as video:
             self.fps, self.count, self.duration, last = video.fps, video.count, video.duration, None
             for index, picture in enumerate(video.pictures(start, self._timeline), start):

@@ -1,8 +1,8 @@
 """Files that Beam's file systems reach, and their copies on this machine.
 
-A path with a scheme, `gs://bucket/videos`, is a URL here. What TensorFlow and the decoders read is
-copied into a folder of this machine, what they write from there. Other paths are of a disk that all
-workers see, and nothing is copied.
+A path with a scheme, `gs://bucket/videos`, is a URL here. TensorFlow and the decoders read and
+write local files: inputs are copied into a folder of this machine, outputs out of it. Other paths
+are on a disk that all workers mount; they are used without a copy.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ def render(name: str, title: str, folder: pathlib.Path = _FILES, **values: Any) 
 
 
 def printable(text: str) -> str:
-    """Text with names of files as UTF-8 can write it."""
+    """Return text with names of files as UTF-8 can write it."""
     return text.encode(errors="surrogateescape").decode(errors="replace")
 
 

@@ -124,7 +124,7 @@ def _check_track(fields):
 
 
 def time_budget(tracks: Iterable[Track]) -> dict[tuple[str, str], float]:
-    """{(actor, action): seconds}, summed over the bouts of all tracks."""
+    """Return {(actor, action): seconds}, summed over the bouts of all tracks."""
     # fsum, so that the order of the tracks does not show.
     spans = collections.defaultdict(list)
     for track in tracks:

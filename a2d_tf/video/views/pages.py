@@ -1,7 +1,7 @@
 """The pages of predictions, `index.html`, which need no server.
 
-That of a video lies beside its files: the overlay plays above a timeline with a row a track, and a
-table of who did what how long. That of a library lies above the folders of its predictions.
+The page of a video lies beside its files: the overlay plays above a timeline with a row for each
+track and a table of who did what for how long. The page of a library lies above its predictions.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ class _Names:
         self.actors, self._actions = sorted({actor for actor, _ in pairs}), list(self.shades)
 
     def pair(self, actor: str, action: str) -> list[int]:
-        """The indices of both."""
+        """Return the indices of an actor and an action."""
         return [self.actors.index(actor), self._actions.index(action)]
 
     def data(self, title: str) -> dict[str, Any]:
-        """What the scripts of both pages know."""
+        """Return the data of the scripts of both pages."""
         colours = list(self.shades.values())
         return {
             "title": title,
@@ -130,12 +130,12 @@ class _Video:
         return bouts.time_budget(self.tracks)
 
     def sums(self, names: _Names) -> list[list]:
-        """[actor, action, seconds, number of bouts] of each pair, for the script."""
+        """Return [actor, action, seconds, number of bouts] of each pair, for the script."""
         counts = collections.Counter((b.actor, b.action) for t in self.tracks for b in t.bouts)
         return [[*names.pair(*p), round(s, 3), counts[p]] for p, s in self.budget.items()]
 
     def card(self, shades: dict[str, str], with_picture: bool) -> dict[str, Any]:
-        """What the template shows: a picture, name, totals, timeline, and the page."""
+        """Return the template's data: a picture, name, totals, timeline, and the page."""
         budget: dict[str, float] = collections.defaultdict(float)
         for (_, action), seconds in self.budget.items():
             budget[action] += seconds
