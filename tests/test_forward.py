@@ -78,9 +78,12 @@ def test_settings_of_boxes_and_proposals_reach_the_terms(network, monkeypatch):
     )
     assert counts == [(60, 30), (500, 30)]
     assert 0 < round_[0, 0] < plain[0, 0]
-    divided, positives = boxes(rpn_beta=1 / 9, box_normaliser="positives")
-    np.testing.assert_allclose(divided[:, 0], plain[:, 0], rtol=1e-6)
-    assert divided[1, 1] == 4 * positives and divided[0, 1] < plain[0, 1]
+    rois, positives = boxes(rpn_beta=1 / 9, box_normaliser="positives")
+    anchors, _ = boxes(rpn_box_normaliser="samples")
+    np.testing.assert_allclose(rois[:, 0], plain[:, 0], rtol=1e-6)
+    np.testing.assert_allclose(anchors[:, 0], plain[:, 0], rtol=1e-6)
+    assert rois[1, 1] == 4 * positives and rois[0, 1] == plain[0, 1] < anchors[0, 1]
+    assert plain[1, 1] == anchors[1, 1]
 
 
 def without_annotation(batch, *keep):

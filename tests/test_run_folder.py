@@ -72,7 +72,8 @@ def test_inputs_that_weights_do_not_suit_are_told(caplog):
     run_start._warn_of_scale(lite0, "efficientnet_lite0", "w.h5")
     frozen = dataclasses.replace(model, norm="frozen_bn")
     run_start._warn_of_norms(frozen, LearningConfig(init_rgb="coco", init_flow="imagenet"))
-    run_start._warn_of_norms(dataclasses.replace(model, norm="group_norm"), LearningConfig())
+    learns = dataclasses.replace(model, norm="group_norm", flow_norm="same")
+    run_start._warn_of_norms(learns, LearningConfig())
     assert not caplog.records
     run_start._warn_of_scale(model, "efficientnet_lite0", "w.h5")
     assert "--flow_scale=0.12 --flow_bound=2" in caplog.records.pop().getMessage()

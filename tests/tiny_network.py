@@ -21,6 +21,7 @@ def config(**override):
         backbone="resnet14",
         width_multiplier=0.125,
         norm="none",
+        flow_norm="same",
         stride_in_1x1=False,
         pixel_scale=1 / 64,
         flow_scale=0.5,

@@ -35,9 +35,9 @@ _SHORT = flags.DEFINE_bool("short", False, "One row, one step, a small network, 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 _SMALL = (
     "--flagfile=configs/a2d.flags --image_height=64 --image_width=96 --backbone=resnet14 "
-    "--width_multiplier=0.125 --norm=group_norm --fpn_channels=16 --rpn_channels=16 "
-    "--head_units=32 --mask_channels=16 --mask_layers=1 --test_proposals=20 --train_proposals=50 "
-    "--max_detections=5"
+    "--width_multiplier=0.125 --norm=group_norm --flow_norm=same --fpn_channels=16 "
+    "--rpn_channels=16 --head_units=32 --mask_channels=16 --mask_layers=1 --test_proposals=20 "
+    "--train_proposals=50 --max_detections=5"
 ).split()
 _WEIGHTS = "--init_rgb=coco --init_flow=imagenet"
 # Two of the 38 videos are for validation.

@@ -38,11 +38,11 @@ _STEPS = flags.DEFINE_integer("steps", 400, "Training steps.", 1)
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _TINY = (
     "--image_height=64 --image_width=96 --backbone=resnet14 --width_multiplier=0.125 "
-    "--norm=group_norm --fpn_channels=16 --rpn_channels=16 --head_units=16 --mask_channels=16 "
-    "--mask_layers=1 --anchor_sizes=8,16,24,32,48 --test_proposals=30 --proposals_before_nms=100 "
-    "--roi_samples=16 --rpn_samples=32 --train_proposals=50 --batch_size=2 --val_fraction=0.3 "
-    "--optimizer=adam --average_decay=0.9 --log_every=3 --checkpoint_every=5 "
-    "--validate_every=100 --pictures=1"
+    "--norm=group_norm --flow_norm=same --fpn_channels=16 --rpn_channels=16 --head_units=16 "
+    "--mask_channels=16 --mask_layers=1 --anchor_sizes=8,16,24,32,48 --test_proposals=30 "
+    "--proposals_before_nms=100 --roi_samples=16 --rpn_samples=32 --train_proposals=50 "
+    "--batch_size=2 --val_fraction=0.3 --optimizer=adam --average_decay=0.9 --log_every=3 "
+    "--checkpoint_every=5 --validate_every=100 --pictures=1"
 ).split()
 _OF_TIME = ("run/clips_per_second", "run/step_ms", "run/wait_ms")
 

@@ -91,7 +91,7 @@ class ModelConfig:
     backbone: str = _setting("resnet101", BACKBONES)
     width_multiplier: float = _setting(1.0, (0.125, 4))
     norm: str = _setting("frozen_bn", NORMS)
-    flow_norm: str = _setting("same", ["same", *NORMS])
+    flow_norm: str = _setting("frozen_stats", ["same", *NORMS])
     rgb_convention: str = _setting("own", CONVENTIONS)
     flow_convention: str = _setting("own", CONVENTIONS)
     stride_in_1x1: bool = True
@@ -201,8 +201,10 @@ class LearningConfig:
       init_flow: Pretrained weights of the motion backbone: a name or a file, as for --init_rgb.
       rpn_samples: Anchors per frame in the proposal loss.
       rpn_beta: Beta of the proposals' smooth L1 loss; 0: that of the pretrained weights.
-      box_normaliser: Divide box losses by the sampled anchors or RoIs, or by four times the
-        positive ones.
+      rpn_box_normaliser: Divide the proposals' box loss by the sampled anchors, or by four times
+        the positive ones.
+      box_normaliser: Divide the actors' box loss by the sampled RoIs, or by four times the positive
+        ones.
       train_proposals: Proposals per frame in training.
       train_proposals_before_nms: Anchors per frame that enter the proposals' NMS in training; 0:
         twice --train_proposals.
@@ -252,6 +254,7 @@ class LearningConfig:
     init_flow: str = ""
     rpn_samples: int = _setting(256, (2, 1000000))
     rpn_beta: float = _setting(0.0, (0, 100))
+    rpn_box_normaliser: str = _setting("positives", ["samples", "positives"])
     box_normaliser: str = _setting("samples", ["samples", "positives"])
     train_proposals: int = _setting(2000, (1, 100000))
     train_proposals_before_nms: int = _setting(10000, (0, 1000000))

@@ -106,12 +106,12 @@ def _roi_labels(network, batch, rois):
 
 def _detection_terms(network, found, anchors, labels, rois, learning):
     """Return the terms of the proposals' and the actors' boxes and classes."""
-    beta, normaliser = learning.rpn_beta or network.rpn_beta, learning.box_normaliser
+    rpn = learning.rpn_beta or network.rpn_beta, learning.rpn_box_normaliser
     return {
         "roi_cls": [losses.objectness(found["rpn_logits"], anchors)],
         "box_reg": [
-            losses.proposal_boxes(found["rpn_deltas"], anchors, beta, normaliser),
-            losses.actor_boxes(found["deltas"], labels, rois, normaliser),
+            losses.proposal_boxes(found["rpn_deltas"], anchors, *rpn),
+            losses.actor_boxes(found["deltas"], labels, rois, learning.box_normaliser),
         ],
         "actor_cls": [losses.actor_class(found["class_logits"], labels, rois)],
     }

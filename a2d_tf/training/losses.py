@@ -48,17 +48,18 @@ def _box_count(rows, normaliser):
 
 
 def proposal_boxes(
-    deltas: tf.Tensor, targets: dict, beta: float = 1.0 / 9, normaliser: str = "samples"
+    deltas: tf.Tensor, targets: dict, beta: float = 1.0 / 9, normaliser: str = "positives"
 ) -> Term:
-    """Return the smooth L1 of the positive anchors, counting the whole sample.
+    """Return the smooth L1 of the positive anchors.
 
-    The count is the sample's size, not the number of positives, so that a frame with one small
-    actor does not weigh as much as a frame full of actors.
+    A frame has few of them: as a part of the whole sample their term is a hundred times smaller
+    than their mean, and boxes are learned as much later.
 
     Args:
       deltas: [B, A, 4]; targets: of `targets.anchor_targets`.
       beta: of the smooth L1.
-      normaliser: 'samples', or 'positives' for the mean over the positives and their four deltas.
+      normaliser: 'positives' for the mean over the positives and their four deltas, or 'samples' to
+        divide by all sampled anchors.
     """
     deltas = tf.gather(deltas, targets["index"], batch_dims=1)
     total, _ = _masked(smooth_l1(deltas - targets["deltas"], beta), targets["positive"])
