@@ -81,7 +81,7 @@ class AnnotatedVideos:
 
         Raises:
           InputError: a file cannot be read or is of no known format, a label has no actor and
-            action, the video of a frame cannot be told, or a test video is not annotated.
+            action, no video fits a frame, or a test video is not annotated.
         """
         self.folder, self._follow_links = videos, follow_links
         self.root = exports[0].path.parent

@@ -1,8 +1,8 @@
-"""Matching: which video of a folder, and which of its frames, an annotation speaks of.
+"""Match annotations to the videos of a folder and to their frames.
 
-The video is the one that the user says, unless the files name several; else the one that the file
-names, else the one after which the export's file or one of its folders is named, else the only one
-of the size and the number of frames that the file gives.
+A user may name the video of an export, unless its files name several. Otherwise the first of these
+counts: the video that the file names; the video after which the export's file or one of its folders
+is named; the only video of the size and the number of frames that the file gives.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from a2d_tf.data import frames as frame_files
 
 @dataclasses.dataclass(frozen=True)
 class Export:
-    """What `--annotations` names: the path of an export, and its video where the user says it."""
+    """A value of `--annotations`: the path of an export, and its video if the user names it."""
 
     path: pathlib.Path
     video: str | None = None
@@ -80,7 +80,7 @@ class Matcher:
           {video: {1-based number: frame}}, in the order of the documents.
 
         Raises:
-          InputError: a document's video cannot be told, two files are one video, or two documents
+          InputError: no video fits a document, two files are one video, or two documents
             annotate one frame.
         """
         named = [

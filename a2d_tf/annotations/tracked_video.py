@@ -1,4 +1,4 @@
-"""What the writers write: the tracks of a video, and their key frames."""
+"""The tracks of a video as the writers take them, and the choice of key frames."""
 
 from __future__ import annotations
 
@@ -91,9 +91,9 @@ class TrackedVideo:
 def thinned(video: TrackedVideo, every: int, between: bool = False) -> TrackedVideo:
     """Keep the key frames of a video, with all that is in them; with `between` mark the others.
 
-    These are the first frame, one that is `every` frames or more behind the last such, and so on;
-    and those where a track begins, ends or changes its action. A track that is missing for a time
-    ends before it. So what lies between two key frames may be interpolated, up to `Shape.until`.
+    Key frames are the first frame, the next that is `every` frames or more after it, and so on, and
+    all frames where a track begins, ends or changes its action. A track that is missing for a time
+    ends before that. So tools may interpolate between two key frames, up to `Shape.until`.
     """
     following = dict(zip(video.frames, video.frames[1:]))
     if video.frames:

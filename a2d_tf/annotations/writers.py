@@ -1,6 +1,6 @@
 """Writers of tracks for annotation tools, as a file, zip or folder, whole or not at all.
 
-Each yields (name in a zip, content) of its files, of a video's key frames, see `thinned`.
+Each writer yields (name in a zip, content) of its files. The files hold key frames, see `thinned`.
 """
 
 from __future__ import annotations

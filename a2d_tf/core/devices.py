@@ -1,4 +1,4 @@
-"""What the machine has, found without TensorFlow; what TensorFlow computes on, chosen and checked.
+"""Find cores, memory and GPUs without TensorFlow; choose and check TensorFlow's device.
 
 TensorFlow is imported inside the functions that need it: command lines ask for cores and cards
 before it loads.

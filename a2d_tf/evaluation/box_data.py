@@ -245,7 +245,7 @@ class Truth(Instances):
 
 
 class Results(Instances):
-    """What was found on the frames of a truth: codes need not be valid pairs."""
+    """The instances found on the frames of a truth; codes need not be valid pairs."""
 
     @classmethod
     def load(cls, path: str | os.PathLike, truth: Truth, label_space: LabelSpace) -> Results:

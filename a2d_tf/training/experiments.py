@@ -1,8 +1,8 @@
 """The rows of the paper's tables as experiments: their flagfiles and their run folders.
 
 An experiment is `full`, a flagfile of configs/ablations, or one of PHASES. Each of its phases is a
-run, and the last one is scored. Its final runs are the same phases once more, on all training
-videos, each with the threshold that the run before chose.
+run, and the last one is scored. Its final runs repeat the phases on all training videos, each with
+the threshold that the first run of the phase chose.
 """
 
 from __future__ import annotations
