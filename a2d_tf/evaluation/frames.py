@@ -31,7 +31,7 @@ class Frame:
       instances: arrays of `scoring.select` over the detections, [N, ...], masks [N, m, m].
       rgb: uint8 [h, w, 3], the key frame as stored, without padding.
       flow: float32 [h, w, 2].
-      pairs: of the true and the predicted label map at the split's threshold; () in validation,
+      pairs: of the true and the predicted label map at the split's threshold; None in validation,
         where the threshold is not chosen yet.
     """
 
@@ -40,7 +40,7 @@ class Frame:
     instances: dict
     rgb: np.ndarray
     flow: np.ndarray
-    pairs: Pairs = dataclasses.field(default=(), init=False)  # type: ignore[assignment]
+    pairs: Pairs | None = dataclasses.field(default=None, init=False)
 
     @classmethod
     def of(cls, batch: dict[str, np.ndarray], outputs: dict, row: int) -> Frame:
