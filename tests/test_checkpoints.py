@@ -93,7 +93,7 @@ def test_a_damaged_newest_is_left_aside_with_a_warning(suffix, damage, tmp_path,
     path = folder / "ckpt-2.index"
     path.write_bytes(b"")
     (folder / "ckpt-4.index").write_bytes(b"")
-    with pytest.raises(InputError, match="ckpt-2: damaged .*, as every checkpoint there is"):
+    with pytest.raises(InputError, match="ckpt-2: damaged .* all other checkpoints"):
         other.resume()
 
 

@@ -2,7 +2,7 @@
 # A new machine to a trained, evaluated and exported model and an overlay video, in ./work/demo:
 #   tools/demo.sh           6 minutes on two quick cores
 #   tools/demo.sh --quick   the same path, smaller, 3 minutes
-# Run again, it goes on where it stopped; delete work/demo to start anew.
+# The same command resumes an interrupted run; delete work/demo to begin again.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

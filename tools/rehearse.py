@@ -156,7 +156,7 @@ def rehearse(workdir: pathlib.Path, planned: list[str], path: pathlib.Path) -> d
         if found["status"]:
             raise InputError(
                 f"'{command}' ended with status {found['status']} in {workdir}; mend what it names "
-                "and run again, it goes on from there"
+                "and give the same command again, which resumes"
             )
     return measured
 

@@ -119,8 +119,8 @@ def call_main(command: Sequence[str]) -> None:
             raise
     if process.returncode:
         raise InputError(
-            f"a2d_tf.{command[0]} ended with status {process.returncode} ({_reason(tail)}); mend "
-            "that and run again, it goes on from there"
+            f"a2d_tf.{command[0]} ended with status {process.returncode} ({_reason(tail)}); "
+            "correct that and give the same command again, which resumes"
         )
 
 

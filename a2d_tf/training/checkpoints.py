@@ -221,8 +221,8 @@ def newest(folder: str) -> str | None:
             logger.warning("%s: damaged, left aside (%s)", path, reason)
     if path:
         raise InputError(
-            f"{path}: damaged ({reason}), as every checkpoint there is; delete {folder} to "
-            "start anew"
+            f"{path}: damaged ({reason}), and so are all other checkpoints; delete {folder} to "
+            "train from the start"
         )
     return None
 

@@ -128,7 +128,7 @@ def _resume(checkpointer, events, validation, learning):
     if resumed:
         if step >= learning.steps and checkpointer.is_finished():
             logger.info(
-                "%s: trained to step %d already; more --steps go on, another --workdir starts anew",
+                "%s: finished at step %d; raise --steps to go on, or give another --workdir",
                 *(checkpointer.workdir, step),
             )
             return False

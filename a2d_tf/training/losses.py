@@ -52,8 +52,8 @@ def proposal_boxes(
 ) -> Term:
     """Return the smooth L1 of the positive anchors.
 
-    A frame has few of them: as a part of the whole sample their term is a hundred times smaller
-    than their mean, and boxes are learned as much later.
+    A frame has few positive anchors. Divided by the whole sample, their term would be about a
+    hundred times smaller than their mean, and boxes would be learned later.
 
     Args:
       deltas: [B, A, 4]; targets: of `targets.anchor_targets`.

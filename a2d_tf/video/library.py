@@ -106,8 +106,8 @@ def plan(video: str | None, videos: str | None, output: str) -> tuple[Job, ...] 
     # Without a prediction, a library has its list of what failed.
     if there and FAILED not in there and not glob.glob(records):
         raise InputError(
-            f"{os.path.join(output, there[0])}: is there, but no prediction of a library; it would "
-            "be replaced: give another --output"
+            f"{os.path.join(output, there[0])}: is not of a library of predictions, and would be "
+            "replaced; give another --output"
         )
     return jobs
 

@@ -95,8 +95,8 @@ class Setup:
         except Exception as error:  # each runner has its own
             last = str(error).strip().splitlines() or [type(error).__name__]
             raise InputError(
-                f"the runner failed ({last[0][:300]}); what is finished is kept, so mend that and "
-                "run the same command again"
+                f"the runner failed ({last[0][:300]}); correct that and give the same command "
+                "again, which keeps what is finished"
             ) from error
         files.delete([place])
         return found
