@@ -23,8 +23,7 @@ import sys
 import time
 from typing import Any, Callable
 
-_ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(_ROOT))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from absl import flags
@@ -33,9 +32,11 @@ from a2d_tf.core import command_line, devices
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_json, write_json, write_text
 
+_ROOT = pathlib.Path(__file__).resolve().parents[1]
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the report.")
 _SMALL = flags.DEFINE_bool("small", False, "Sizes that show only that the rows work.")
 _LIMIT = flags.DEFINE_integer("limit_s", 240, "Most seconds of a row.", 1)
+_ONLY = flags.DEFINE_list("only", [], "Rows to measure whose names begin so; by default all.")
 _ROW = flags.DEFINE_string("row", None, "The one row to measure here; the report starts these.")
 
 _STEP = {"precision": "float32", "deterministic": True, "layout": False, "batch": 8}
@@ -354,6 +355,8 @@ def main(argv: list[str]) -> None:
         return
     found = []
     for name in known:
+        if _ONLY.value and not name.startswith(tuple(_ONLY.value)):
+            continue
         row = _measured(name)
         found.append(row)
         told = row.get("values") or row["reason"].splitlines()[-1]
