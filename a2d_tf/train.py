@@ -74,9 +74,18 @@ def main(argv: list[str]) -> None:
                     f"{workdir}: another training uses this run folder; stop it, or give another "
                     "--workdir"
                 )
-            _prepare(network, config, manifest, workdir, inherited=inherited)
+            report = _prepare(network, config, manifest, workdir, inherited=inherited)
+            filled = run_start.filled(network, learning, report)
             validate = _validation(network, config, manifest, workdir, threshold=threshold)
-            fit(network, manifest, config, workdir, validate=validate, profiled=profiled)
+            fit(
+                network,
+                manifest,
+                config,
+                workdir,
+                validate=validate,
+                profiled=profiled,
+                filled=filled,
+            )
 
 
 def _profiled(text):
@@ -89,22 +98,24 @@ def _profiled(text):
 
 
 def _prepare(network, config, manifest, workdir, *, inherited):
-    """Create or check the run folder; give the network of a new run its initial weights."""
+    """Create or check the run folder; give the network of a new run its initial weights.
+
+    Returns the `weights.LoadReport` of these, if there is one.
+    """
     from a2d_tf.evaluation.reports import dashboard
     from a2d_tf.training import replicas, run_folder, run_start
 
     new = run_folder.is_new(workdir)
     report = run_start.initialise(network, config) if new else None
     run_folder.create(workdir, config, manifest)
-    if not replicas.is_chief():
-        return
-    if new:
+    if replicas.is_chief() and new:
         run_folder.forget(workdir)
         dashboard.describe(workdir, config)
         if report:
             report.publish(workdir)
-    if inherited:
+    if replicas.is_chief() and inherited:
         run_folder.save_threshold(workdir, **inherited)
+    return report
 
 
 def _validation(network, config, manifest, workdir, *, threshold):

@@ -22,10 +22,10 @@ class Toy(tf.Module):
         self.weight = tf.Variable(tf.zeros([size]))
 
 
-def checkpointer(workdir, number=2, averages=False, size=3):
+def checkpointer(workdir, number=2, averages=False, size=3, new=None):
     network = Toy(size)
     means = Averages([network.weight], 0.5) if averages else None
-    state = TrainState(network, tf.Module(), averages=means)
+    state = TrainState(network, tf.Module(), averages=means, new=new)
     return Checkpointer(str(workdir), state, number), network, state.step, means
 
 
@@ -59,6 +59,14 @@ def test_the_newest_stay_and_are_taken_up(tmp_path):
     assert other.is_finished()
     step.assign(10)  # its last checkpoint was lost, or it has gone on
     assert not other.is_finished()
+
+
+def test_which_layers_are_new_is_taken_up(tmp_path):
+    new = [tf.Variable(values) for values in ([True, False, True], [True] * 3)]
+    made, network, step, _ = checkpointer(tmp_path, new=new[0])
+    save(made, network, step, 2)
+    assert checkpointer(tmp_path, new=new[1])[0].resume()
+    assert new[1].numpy().tolist() == [True, False, True]
 
 
 @pytest.mark.parametrize(

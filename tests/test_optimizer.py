@@ -51,29 +51,40 @@ def test_clipping_is_of_all_together_and_undoes_the_scale(clip_norm, factor, sca
 
 
 @pytest.mark.parametrize("graph", [False, True])
-@pytest.mark.parametrize("kind", ["sgd", "adam"])
-def test_three_steps_with_decoupled_decay(kind, graph):
-    """Of kernels alone, two of which share a name; gradients grow with the step."""
+@pytest.mark.parametrize(
+    "kind, factors", [("sgd", [1] * 4), ("sgd", [10, 1, 1, 10]), ("adam", [1] * 4)]
+)
+def test_three_steps_with_decoupled_decay(kind, factors, graph):
+    """Decay is of kernels alone, two of which share a name; gradients grow with the step.
+
+    A factor is one on the rate of a variable's gradient.
+    """
     learning = LearningConfig(
-        optimizer=kind, learning_rate=0.1, steps=100, warmup_steps=4, weight_decay=0.01
+        optimizer=kind,
+        learning_rate=0.1,
+        steps=100,
+        warmup_steps=4,
+        weight_decay=0.01,
+        new_layers_rate=max(factors),
     )
+    new = [factor > 1 for factor in factors]
     held, opt = variables(), optimizer.make(learning)
     optimizer.create_slots(opt, held)
 
     def apply(factor):
         gradients = [tf.constant(g) * factor for g in GRADIENTS]
-        optimizer.apply(opt, gradients, held, learning)
+        optimizer.apply(opt, gradients, held, learning, new)
 
     apply = tf.function(apply) if graph else apply
     for step in range(3):
         apply(tf.constant(float(step + 1)))
-    for made, start, gradient in zip(held, variables(), GRADIENTS):
+    for made, start, gradient, factor in zip(held, variables(), GRADIENTS, factors):
         w, m, v = start.numpy().astype(np.float64), 0.0, 0.0
         for step, rate in enumerate((0.025, 0.05, 0.075)):
             g = np.array(gradient) * (step + 1)
             w *= 1 - rate * (0.01 if w.ndim > 1 else 0.0)
             if kind == "sgd":
-                m = 0.9 * m - rate * g
+                m = 0.9 * m - factor * rate * g
                 w += m
             else:
                 m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g

@@ -176,6 +176,8 @@ class LearningConfig:
       batch_size: Clips per training step.
       steps: Number of training steps.
       learning_rate: Peak learning rate.
+      new_layers_rate: Factor on the learning rate of variables that no pretrained weights filled at
+        the start of the run (SGD).
       schedule: Learning rate after warm-up.
       warmup_steps: Steps of linear warm-up of the learning rate.
       optimizer: SGD with momentum, or Adam; both with decoupled weight decay.
@@ -233,6 +235,7 @@ class LearningConfig:
     batch_size: int = _setting(8, (1, 65536))
     steps: int = _setting(60000, (1, 10**9))
     learning_rate: float = _setting(2e-4, _POSITIVE)
+    new_layers_rate: float = _setting(1.0, _POSITIVE)
     schedule: str = _setting("constant", ["constant", "cosine"])
     warmup_steps: int = _setting(1000, _POSITIVE)
     optimizer: str = _setting("sgd", ["sgd", "adam"])
@@ -537,6 +540,8 @@ def _contradiction(model, learning):
         return "--class_map names classes of a detector; it needs --init_rgb"
     if sum(map(bool, starts)) > 1:
         return "give one of --init_run, --init_checkpoint, --init_rgb (an empty one takes it back)"
+    if learning.new_layers_rate != 1 and learning.optimizer == "adam":
+        return "--new_layers_rate scales gradients, which Adam undoes; it needs --optimizer=sgd"
     if learning.init_flow and not model.use_flow:
         return "--init_flow starts the motion stream; it needs --use_flow"
     if learning.zero_shot_actor and model.label_mode != "decoupled":

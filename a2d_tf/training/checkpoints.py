@@ -64,10 +64,11 @@ class Window(tf.train.experimental.PythonState):
 class Checkpointer:
     """Saves and restores the training state in a run folder.
 
-    A checkpoint holds the network, the optimizer's slots, averages and loss scale where there are
-    any, the step, and the values gathered for the next TensorBoard point. The averages take the
-    place of the network's weights, so that every reader gets them. The chief alone writes the run
-    folder, but all workers have to call `save` and `save_best`: some variables are gathered.
+    A checkpoint holds the network, the optimizer's slots, averages, loss scale and the choice of
+    new layers where there are any, the step, and the values gathered for the next TensorBoard
+    point. The averages take the place of the network's weights, so that every reader gets them. The
+    chief alone writes the run folder, but all workers have to call `save` and `save_best`: some
+    variables are gathered.
 
     Args:
       workdir: the run folder, also an attribute.
@@ -82,6 +83,7 @@ class Checkpointer:
         self.workdir, self.window = workdir, Window()
         self._state, self._number = state, number
         names = ["network", "optimizer", "step"] + ["averages"] * bool(state.averages)
+        names += ["new"] * (state.new is not None)
         self._parts = {name: getattr(state, name) for name in names} | {"window": self.window}
 
     @property

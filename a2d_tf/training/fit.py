@@ -9,7 +9,7 @@ import gc
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Callable, NoReturn
 
 import tensorflow as tf
@@ -53,6 +53,7 @@ def fit(
     *,
     validate: Callable[[], Validated],
     profiled: range = range(0),
+    filled: Collection[str] = (),
 ) -> None:
     """Train the network and keep its checkpoints; an interrupted run resumes from its last one.
 
@@ -64,6 +65,7 @@ def fit(
       workdir: gets `checkpoints/`, `best/`, `tensorboard/` and, at the end, `finished.json`.
       validate: the validation, called with the averaged weights in place.
       profiled: numbers of steps, from 1, to trace for TensorBoard's profile page.
+      filled: of `run_start.filled`; a run that resumes has it in its checkpoints.
 
     Raises:
       InputError: unusable records or checkpoint, or a loss that is not finite.
@@ -71,7 +73,7 @@ def fit(
     """
     learning = config.learning
     network.set_phase(learning.train_phase)
-    state = TrainState.create(network, learning)
+    state = TrainState.create(network, learning, filled)
     checkpointer = Checkpointer(workdir, state, learning.keep_checkpoints)
     events = Events(workdir)
     validation = functools.partial(_validate, validate, state, checkpointer, events)

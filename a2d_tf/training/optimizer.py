@@ -58,13 +58,19 @@ def apply(
     gradients: Sequence[tf.Tensor],
     variables: Sequence[tf.Variable],
     learning: LearningConfig,
+    new: Sequence[bool] = (),
 ) -> None:
     """Apply gradients in a replica: SGD to the small variables at once, all else one by one.
 
     Args:
       optimizer: of `make`, with slots; gradients: of all replicas; variables: theirs.
       learning: a LearningConfig.
+      new: whether --new_layers_rate applies, for each variable; empty for none. In SGD a factor on
+        the gradient is one on the rate. The decay stays as it is.
     """
+    if any(new):
+        factor = learning.new_layers_rate
+        gradients = [factor * g if chosen else g for g, chosen in zip(gradients, new)]
     pairs = list(zip(gradients, variables))
     if learning.optimizer == "sgd":
         small = [pair for pair in pairs if joined.is_small(pair[1])]

@@ -84,7 +84,8 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
         fixed = ["seed", "val_fraction", "zero_shot_actor", "train_phase", "average_decay"]
         check_same(path, config, fixed)
         if not is_new(workdir):
-            check_same(path, config, ["optimizer"])  # whose moments would begin anew
+            # The optimizer's moments would begin anew, and checkpoints lack the new layers.
+            check_same(path, config, ["optimizer", "new_layers_rate"])
             config = _with_start(config, path)
     write_text(os.path.join(workdir, "labels.json"), manifest.label_space.to_json())
     facts = {name: getattr(manifest, name) for name in FACTS}

@@ -136,6 +136,15 @@ def initialise(network: Network, config: Config) -> weights.LoadReport | None:
     return report
 
 
+def filled(
+    network: Network, learning: LearningConfig, report: weights.LoadReport | None
+) -> Collection[str]:
+    """Return the names of the variables that `initialise`, with this report, has filled."""
+    if learning.init_run:
+        return weights.variables(network)
+    return report.loaded if report else ()
+
+
 def _check_withheld(learning: LearningConfig) -> None:
     """Check that a new run withholds the actions of --zero_shot_actor.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from typing import Callable
 
 import tensorflow as tf
@@ -10,6 +11,7 @@ import tensorflow as tf
 from a2d_tf.core.config import LearningConfig
 from a2d_tf.model.execution import cluster
 from a2d_tf.model.network import Network
+from a2d_tf.pretrained.weights import variables as named_variables
 from a2d_tf.training import optimizer, replicas
 from a2d_tf.training.forward import forward, scalars
 
@@ -21,6 +23,7 @@ class TrainState:
     """The objects that training changes.
 
     Attributes:
+      new: for which of the trainable weights --new_layers_rate is, bool [n]; None where it is 1.
       step: the number of steps done, int64.
       diverged: whether a step has reported a non-finite value; nothing changes from that step on.
     """
@@ -29,6 +32,7 @@ class TrainState:
     optimizer: tf.keras.optimizers.Optimizer
     loss_scale: optimizer.LossScale | None = None
     averages: optimizer.Averages | None = None
+    new: tf.Variable | None = None
     step: tf.Variable = dataclasses.field(
         default_factory=lambda: tf.Variable(0, dtype=tf.int64, trainable=False)
     )
@@ -37,8 +41,20 @@ class TrainState:
     )
 
     @classmethod
-    def create(cls, network: Network, learning: LearningConfig) -> TrainState:
-        """Make the state of a new run, with a loss scale and averages if its settings need them."""
+    def create(
+        cls, network: Network, learning: LearningConfig, filled: Collection[str] = ()
+    ) -> TrainState:
+        """Make the state of a new run, with a loss scale and averages if its settings need them.
+
+        Args:
+          network: in the phase of the run; learning: a LearningConfig.
+          filled: names of the variables that pretrained weights have filled.
+        """
+        new = None
+        if learning.new_layers_rate != 1:
+            old = {id(x) for name, x in named_variables(network).items() if name in filled}
+            chosen = [id(variable) not in old for variable in network.trainable_weights]
+            new = tf.Variable(chosen, trainable=False)
         half, decay = network.compute.precision == "mixed_float16", learning.average_decay
         changing = [*network.trainable_weights, *network.running_statistics]
         return cls(
@@ -46,6 +62,7 @@ class TrainState:
             optimizer.make(learning),
             loss_scale=optimizer.LossScale() if half else None,
             averages=optimizer.Averages(changing, decay) if decay else None,
+            new=new,
         )
 
 
@@ -61,15 +78,16 @@ def make_train_step(state: TrainState, learning: LearningConfig) -> Step:
     the state before that step is still there when the reports are read, many steps later.
     """
     optimizer.create_slots(state.optimizer, state.network.trainable_weights)
+    new = () if state.new is None else state.new.numpy().tolist()
 
     @tf.function(reduce_retracing=True, autograph=False)
     def train_step(batch, step):
-        return _step(state, learning, batch, step)
+        return _step(state, learning, batch, step, new=new)
 
     return train_step
 
 
-def _step(state, learning, batch, step):
+def _step(state, learning, batch, step, *, new):
     strategy, loss_scale = tf.distribute.get_strategy(), state.loss_scale
     seed = _seed(learning, step)
     scale = loss_scale.value.read_value() if loss_scale else 1.0
@@ -86,7 +104,7 @@ def _step(state, learning, batch, step):
     going &= tf.reduce_all(tf.math.is_finite(tf.stack(list(values.values()))))
     tf.cond(
         going & finite,
-        lambda: cluster(lambda: _update(state, gradients, step, learning), learning.jit),
+        lambda: cluster(lambda: _update(state, gradients, step, learning, new), learning.jit),
         lambda: False,
     )
     if loss_scale:
@@ -147,12 +165,12 @@ def _gradients(network, batch, seed, learning, *, scale=1.0):
     return {**values, "gradient_norm": norm}, gradients
 
 
-def _update(state, gradients, step, learning):
+def _update(state, gradients, step, learning, new):
     """Apply the gradients on every replica, then take the new weights into the averages."""
     variables = state.network.trainable_weights
     with tf.name_scope("optimizer"):
         tf.distribute.get_strategy().run(
-            lambda gradients: optimizer.apply(state.optimizer, gradients, variables, learning),
+            lambda gradients: optimizer.apply(state.optimizer, gradients, variables, learning, new),
             (gradients,),
         )
         if state.averages:
