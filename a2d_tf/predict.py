@@ -21,7 +21,7 @@ import sys
 from absl import flags
 
 from a2d_tf.core import command_line, workers
-from a2d_tf.core.config import Config, check_weights
+from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.ops import tracking
 from a2d_tf.pretrained import packed
@@ -85,7 +85,6 @@ def _check_flags(argv):
     if _VIDEO.value and _VIDEOS.value:
         raise InputError("--videos is a list in place of --video; leave out either")
     packed.check_sources(_CHECKPOINT.present, **{flag.name: flag.value for flag in _SOURCES})
-    check_weights(init_rgb=_INIT_RGB.value)
     given = [name for name in Config.given("inference", "compute") if name != "score_threshold"]
     if _SAVED_MODEL.value and given:
         raise InputError(

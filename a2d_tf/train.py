@@ -7,7 +7,7 @@ import re
 from absl import flags
 
 from a2d_tf.core import command_line, devices
-from a2d_tf.core.config import Config, check_weights
+from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.data.manifest import Manifest
 
@@ -34,7 +34,6 @@ def main(argv: list[str]) -> None:
     config = Config.from_flags()
     command_line.require(argv, records=_RECORDS.value, workdir=_WORKDIR.value)
     learning = config.learning
-    check_weights(init_rgb=learning.init_rgb, init_flow=learning.init_flow)
     profiled = _profiled(_PROFILE.value)
     manifest = Manifest.load(_RECORDS.value)
     manifest.check_frames(config.model.frames)

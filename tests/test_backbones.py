@@ -9,8 +9,8 @@ import tensorflow as tf
 import tiny_network
 from processes import ROOT
 
-from a2d_tf.core import config
 from a2d_tf.core.config import ModelConfig
+from a2d_tf.core.errors import InputError
 from a2d_tf.model import backbones
 from a2d_tf.model.backbones import CONVENTIONS
 
@@ -30,10 +30,11 @@ def test_preprocessing_of_red_green_blue(name, expected):
     assert not np.allclose(made[2], expected)
 
 
-def test_flags_take_the_names_of_the_registries():
-    assert set(config.BACKBONES) == set(backbones.BACKBONES)
-    assert set(config.CONVENTIONS) == set(backbones.CONVENTIONS)
-    assert set(config.PUBLISHED) == set(backbones.PUBLISHED)
+def test_an_unknown_name_is_refused_with_those_that_there_are():
+    with pytest.raises(InputError, match="--backbone=resnet99.*resnet101"):
+        tiny_network.make(backbone="resnet99")
+    with pytest.raises(InputError, match="--flow_convention=caffe.*own"):
+        tiny_network.make(flow_convention="caffe")
 
 
 def test_coders_and_the_proposals_loss():

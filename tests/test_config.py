@@ -13,7 +13,6 @@ from a2d_tf.core.config import (
     InferenceConfig,
     LearningConfig,
     ModelConfig,
-    check_weights,
 )
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
@@ -96,15 +95,6 @@ def test_anchor_sizes_are_five_levels_of_ascending_sizes():
 def test_contradictions(words, complaint):
     with pytest.raises(InputError, match=complaint):
         from_words(*words.split())
-
-
-def test_a_word_that_names_no_weights_is_refused_and_a_path_is_not(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine").touch()
-    check_weights(init_rgb="coco", init_flow="", saved="mine")
-    check_weights(init_rgb="absent.h5", init_flow=None)  # which a resumed run does not need
-    with pytest.raises(InputError, match="--init_flow=imagnet: .*imagenet"):
-        check_weights(init_rgb="coco", init_flow="imagnet")
 
 
 def test_the_command_line_overrides_settings_of_inference_that_it_names_alone():

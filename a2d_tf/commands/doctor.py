@@ -21,7 +21,7 @@ import time
 from absl import flags
 
 from a2d_tf.core import command_line, devices
-from a2d_tf.core.config import Config, check_weights
+from a2d_tf.core.config import Config
 from a2d_tf.core.files import write_json
 from a2d_tf.data.manifest import Manifest
 
@@ -56,7 +56,6 @@ def main(argv: list[str]) -> None:
     """Run the command."""
     config = Config.from_flags()
     command_line.require(argv, records=_RECORDS.value)
-    check_weights(init_rgb=config.learning.init_rgb, init_flow=config.learning.init_flow)
     manifest = Manifest.load(_RECORDS.value)
     manifest.check_frames(config.model.frames)
     # Imported here because TensorFlow takes seconds to load; a mistyped flag is reported at once.

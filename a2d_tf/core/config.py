@@ -24,9 +24,6 @@ from a2d_tf.core.files import write_text
 PRECISIONS = ["float32", "mixed_bfloat16", "mixed_float16"]
 NORMS = ["frozen_bn", "frozen_stats", "bn", "group_norm", "none"]
 # Names of registries in model/backbones, so that a wrong one is refused before TensorFlow loads.
-BACKBONES = [*(f"resnet{n}" for n in (14, 26, 50, 101, 152)), "efficientnet_lite0"]
-CONVENTIONS = ["own", "matterport", "keras_resnet101", "efficientnet_lite0"]
-PUBLISHED = ["coco", "imagenet", "lite0"]
 EVALUATION_BATCH = 8
 _MAX_ANCHOR_SIZES = 8  # of a pyramid level
 _CHANNELS = (8, 2048)
@@ -88,12 +85,12 @@ class ModelConfig:
 
     image_height: int = _setting(256, (32, MAX_SIDE))
     image_width: int = _setting(256, (32, MAX_SIDE))
-    backbone: str = _setting("resnet101", BACKBONES)
+    backbone: str = "resnet101"
     width_multiplier: float = _setting(1.0, (0.125, 4))
     norm: str = _setting("frozen_bn", NORMS)
     flow_norm: str = _setting("frozen_stats", ["same", *NORMS])
-    rgb_convention: str = _setting("own", CONVENTIONS)
-    flow_convention: str = _setting("own", CONVENTIONS)
+    rgb_convention: str = "own"
+    flow_convention: str = "own"
     stride_in_1x1: bool = True
     pixel_scale: float = _setting(1.0, (1e-6, 1000))
     flow_scale: float = _setting(16.0, (1e-6, 1000))
@@ -111,7 +108,7 @@ class ModelConfig:
     action_topdown: str = _setting("shared", ["shared", "separate", "own_backbone"])
     use_mask: bool = True
     use_refiner: bool = False
-    refiner_backbone: str = _setting("", ["", *BACKBONES])
+    refiner_backbone: str = ""
     refiner_size: int = _setting(128, (32, 1024))
     refiner_channels: int = _setting(64, (4, 1024))
     label_mode: str = _setting("decoupled", ["decoupled", "cartesian", "hierarchical"])
@@ -356,20 +353,6 @@ def parse_anchors(text: str, flag: str) -> tuple[tuple[float, ...], ...]:
             f"--{flag}={text}: give five sizes, or up to {_MAX_ANCHOR_SIZES} a level, as 8+16"
         )
     return levels
-
-
-def check_weights(**values: str | None) -> None:
-    """Raise an InputError where a word for --init_rgb or --init_flow names no weights and no file.
-
-    Args:
-      values: {flag: its value}.
-    """
-    for flag, value in values.items():
-        if re.fullmatch(r"\w+", value or "") and value not in PUBLISHED:
-            if not os.path.exists(str(value)):
-                raise InputError(
-                    f"--{flag}={value}: no such file, and there are {', '.join(PUBLISHED)}"
-                )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -117,8 +117,9 @@ class Network(tf.Module):
     def _backbone(self, x, stream, norm, deviation):
         """Return what `Backbone.build` does, for 'rgb', 'flow', 'action' or 'refiner'."""
         c = self.model_config
-        other = c.refiner_backbone if stream == "refiner" else ""
-        entry = backbones.BACKBONES[other or c.backbone]
+        entry = backbones.find(c.backbone)
+        if stream == "refiner" and c.refiner_backbone:
+            entry = backbones.find(c.refiner_backbone, "refiner_backbone")
         return entry.build(
             x,
             c.width_multiplier,

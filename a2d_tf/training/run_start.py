@@ -50,7 +50,7 @@ def resolve_config(config: Config, given: Collection[str], workdir: str | None =
     """
     resumes = workdir and not run_folder.is_new(workdir)
     run = workdir if resumes else config.learning.init_run or config.learning.init_checkpoint
-    pools = backbones.BACKBONES[config.model.backbone].max_pooling
+    pools = backbones.find(config.model.backbone).max_pooling
     if config.learning.jit and config.learning.deterministic and pools:
         raise InputError(
             f"--jit: XLA has no deterministic gradient of {config.model.backbone}'s max pooling; "

@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 
 from a2d_tf.core.config import ModelConfig
+from a2d_tf.core.errors import InputError
 from a2d_tf.model.backbones.entry import Backbone, Convention, Published
 
 BACKBONES: dict[str, Backbone] = {}
@@ -23,14 +24,26 @@ CONVENTIONS = {
 """Weight conventions by the sources of weights; 'own' is that of random ones."""
 
 
+def find(name: str, flag: str = "backbone") -> Backbone:
+    """Return the backbone that a flag names.
+
+    Raises:
+      InputError: there is none of that name.
+    """
+    return _found(BACKBONES, flag, name)
+
+
 def convention(model: ModelConfig, stream: str) -> Convention:
     """Return the weight convention of a network's 'rgb' or 'flow' stream.
 
     'own' follows --stride_in_1x1, --pixel_scale and --roi_align, others ignore them.
+
+    Raises:
+      InputError: there is none of that name.
     """
-    name = getattr(model, f"{stream}_convention")
-    if name != "own":
-        return CONVENTIONS[name]
+    flag = f"{stream}_convention"
+    if getattr(model, flag) != "own":
+        return _found(CONVENTIONS, flag, getattr(model, flag))
     return Convention(
         std=(1 / model.pixel_scale,) * 3,
         stride_in_1x1=model.stride_in_1x1,
@@ -42,9 +55,15 @@ def implied_settings(name: str) -> dict:
     """Return the values that a convention implies for the flags that only 'own' follows."""
     if name == "own":
         return {}
-    chosen = CONVENTIONS[name]
+    chosen = _found(CONVENTIONS, "rgb_convention", name)
     return {
         "stride_in_1x1": chosen.stride_in_1x1,
         "roi_align": chosen.roi_align,
         "pixel_scale": 1.0,
     }
+
+
+def _found(entries, flag, name):
+    if name not in entries:
+        raise InputError(f"--{flag}={name}: unknown; give one of {', '.join(entries)}")
+    return entries[name]
