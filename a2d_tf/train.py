@@ -51,6 +51,7 @@ def main(argv: list[str]) -> None:
     workdir = os.path.normpath(_WORKDIR.value)
     given = Config.given("model", "learning")
     config = run_start.resolve_config(config, given, _WORKDIR.value)
+    config = run_start.without_masks(config, manifest)
     learning = config.learning
     hardware = devices.prepare(_DEVICE.value, learning.deterministic)
     tf.keras.utils.set_random_seed(learning.seed)
@@ -139,7 +140,8 @@ def _validation(network, config, manifest, workdir, *, threshold):
         return Validated(
             {**tagged(validation.losses), **dashboard.scalars(validation)},
             dashboard.images(validation, network.labels),
-            joint_miou=validation.metrics["segmentation"]["joint"]["miou"],
+            score=validation.score,
+            measure=validation.measure,
             threshold=validation.threshold,
         )
 

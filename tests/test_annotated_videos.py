@@ -170,7 +170,7 @@ def test_polygons_agree_with_pycocotools():
 @pytest.mark.parametrize(
     "segmentation, words",
     [
-        ([], "neither polygons"),
+        ([[]], "three points"),
         ([[1, 2, 3, 4, 5, 6, 7]], "three points"),
         ([[1, 2, 3, 4, 5, float("nan")]], "three points"),
         ([[1, 2, 3, 4, 5, 10**400]], "three points"),

@@ -299,13 +299,13 @@ def test_attributes_of_other_types(tmp_path):
     assert {instance.track for instance in instances} == {None}
 
 
-def test_annotations_without_masks_are_left_out(tmp_path):
+def test_annotations_without_masks_and_boxes_are_left_out(tmp_path):
     images = [image("a/1.jpg"), image("a/2.jpg", 2)]
     annotations = [drawn(0, SQUARE), drawn(1, []), drawn(1, image_id=2, segmentation={})]
     documents = read(tmp_path, {"x.json": coco(images, annotations)}, empty_frames=True)
     assert found(documents) == {("a", 1): ["cat-sit"]}  # what is on frame 2 is not known
     assert left_out(documents) == {
-        "annotations without a mask": 2,
+        "annotations without a mask or a box": 2,
         "frames with nothing but such annotations": 1,
     }
 
@@ -387,7 +387,8 @@ def test_labelme_shapes_of_other_kinds(tmp_path, videos):
     source = open_source(export, videos)
     areas = source.read_annotation("clip", 3).masks.sum(axis=(1, 2)).tolist()
     assert source.annotated_frames("clip") == (3,)
-    assert areas == [pytest.approx(math.pi * 25, abs=3), 40]
+    assert areas == [pytest.approx(math.pi * 25, abs=3), 0]  # a rectangle is a box, not a mask
+    assert source.read_annotation("clip", 3).boxes[1].tolist() == [2, 1, 7, 9]
     assert left_out(source.documents)["frames with no shape that has an area"] == 1
 
 
@@ -437,13 +438,12 @@ def test_yolo_images_without_a_text_file_and_boxes(tmp_path):
         "labels/train/clip/00008.txt": "0 0.5 0.5 0.1 0.1",
     }
     documents = read(tmp_path, files)
-    assert found(documents) == {("clip", 3): ["cat-sit", "no"], ("clip", 5): []}
-    assert left_out(documents) == {
-        "boxes without a mask": 1,
-        "frames with nothing but boxes": 1,
-        "images without a text file": 2,
-    }
-    assert sorted(n for _, n in found(read(tmp_path, files, empty_frames=True))) == [3, 5, 6, 7]
+    names = {3: ["cat-sit", "no"], 5: [], 8: ["cat-sit"]}
+    assert found(documents) == {("clip", number): labels for number, labels in names.items()}
+    assert left_out(documents) == {"images without a text file": 2}
+    (box,) = documents[0].frames[-1].instances
+    assert box.parts == () and box.box == pytest.approx([0.45, 0.45, 0.1, 0.1])
+    assert sorted(n for _, n in found(read(tmp_path, files, empty_frames=True))) == [3, 5, 6, 7, 8]
 
 
 def test_yolo_of_a_video_that_cvat_numbers(tmp_path):

@@ -131,18 +131,18 @@ def test_a_group_is_one_instance_named_by_its_largest_part(read):
     assert decode_parts(found.frames[0].instances[0].parts, (6, 8), (6, 8)).sum() == 20
 
 
-def test_boxes_points_and_skeletons_are_counted_and_annotate_nothing(read):
-    box = '<box frame="{}" keyframe="1" outside="0" xtl="1" ytl="1" xbr="3" ybr="3"/>'
+def test_points_and_skeletons_are_counted_and_annotate_nothing(read):
+    points = '<points frame="{}" keyframe="1" outside="0" points="1,1"/>'
     text = document(
-        track(0, box.format(1), box.format(2), polygon(3, "run", keyframe=0)),
+        track(0, points.format(1), points.format(2), polygon(3, "run", keyframe=0)),
         track(1, '<skeleton frame="3" keyframe="1"><points label="a" outside="0"/></skeleton>'),
         track(2, polygon(2, outside=1), polygon(4), polygon(5)),
     )
     (found,) = read(text, empty_frames=True)
     assert [frame.number for frame in found.frames] == [5, 6]
     assert found.left_out == {
-        "shapes <box>, which are no masks": 2,
-        "shapes <skeleton>, which are no masks": 1,
+        "shapes <points>, which have no area": 2,
+        "shapes <skeleton>, which have no area": 1,
         "frames with interpolated shapes only": 1,
     }
 
@@ -229,18 +229,18 @@ def image(number, name, *shapes):
 def test_images_of_a_video_are_numbered_by_their_id(read):
     shape = f'<polygon label="mouse" points="{SQUARE}" group_id="1"/>'
     wide = f'<polygon label="wheel" points="{WIDE}" group_id="1"/>'
-    box = '<box label="mouse" xtl="0" ytl="0" xbr="2" ybr="2"/>'
+    points = '<points label="mouse" points="1,1"/>'
     images = [
         image(2, "frame_000002", shape, wide),
         image(3, "frame_000003", '<tag label="blurred"/>'),
-        image(4, "frame_000004", box),
+        image(4, "frame_000004", points),
     ]
     text = document(*images)
     (found,) = read(text)
     assert described(found) == {3: [("wheel", None, None)]}
     assert found.frames[0].video == "yard.one" and found.frames[0].numbering.kind == "video"
     assert found.left_out == {
-        "shapes <box>, which are no masks": 1,
+        "shapes <points>, which have no area": 1,
         "frames without shapes, which may not be annotated": 1,
     }
     (found,) = read(text, empty_frames=True)

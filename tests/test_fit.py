@@ -130,9 +130,7 @@ def train(
     def validate():
         calls.append(True)
         pictures = {"clip": tf.zeros([1, 4, 4, 3], tf.uint8)}
-        return Validated(
-            {"segmentation/joint_miou": 12.5}, pictures, joint_miou=12.5, threshold=0.3
-        )
+        return Validated({"segmentation/joint_miou": 12.5}, pictures, score=12.5, threshold=0.3)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fit_module, "make_train_step", watched)

@@ -101,7 +101,7 @@ def without_annotation(batch, *keep):
 def test_frames_without_annotation_and_rows_of_padding_add_nothing(network):
     both = tiny_network.labelled(2)
     full = terms_of(network, both)
-    padded = ("boxes", "masks", "actors", "actions", "present")
+    padded = ("boxes", "masks", "has_mask", "actors", "actions", "present")
     shorter = {name: value[:, :2] if name in padded else value for name, value in both.items()}
     assert terms_of(network, shorter) == pytest.approx(full, rel=2e-5)
     alone = terms_of(network, {name: value[:1] for name, value in both.items()})
@@ -171,7 +171,7 @@ def test_the_seed_decides_the_sample(network):
 def extremes():
     """A clip each: still, black, tiny and filling instances, no masks, huge flow, 25 instances."""
     batch = {name: x.numpy() for name, x in tiny_network.labelled(7).items()}
-    absent = dict(boxes=0, masks=0, actors=-1, actions=-1, present=False)
+    absent = dict(boxes=0, masks=0, has_mask=False, actors=-1, actions=-1, present=False)
     for name, value in absent.items():
         rest = np.full([7, 21, *batch[name].shape[2:]], value, batch[name].dtype)
         batch[name] = np.concatenate([batch[name], rest], axis=1)
@@ -184,8 +184,8 @@ def extremes():
     corners = rng.integers(0, [40, 60], (25, 2))
     batch["boxes"][6] = np.concatenate([corners, corners + rng.integers(1, 24, (25, 2))], -1)
     batch["boxes"][6, 20:] = batch["boxes"][6, :1]
-    for name in ("masks", "actors", "actions", "present"):
-        batch[name][6] = dict(masks=1, present=True).get(name, 3)
+    for name in ("masks", "has_mask", "actors", "actions", "present"):
+        batch[name][6] = dict(masks=1, has_mask=True, present=True).get(name, 3)
     return {name: tf.constant(value) for name, value in batch.items()}
 
 

@@ -23,9 +23,8 @@ SPACE = LabelSpace(("box", "disc"), ("bounce", "slide"), (11, 12, 21, 22))
 def truth(video, boxes, codes, size=(100, 200)):
     """What one record says of its key frame."""
     boxes, label_map = np.float32(boxes).reshape(-1, 4), np.zeros(size, np.uint8)
-    return ClipTruth(
-        video, 1, "train", np.array([1]), size, (50, 100), boxes, np.int32(codes), [], label_map
-    )
+    first, has_mask = (video, 1, "train", np.array([1])), np.ones(len(codes), bool)
+    return ClipTruth(*first, size, (50, 100), boxes, np.int32(codes), [], label_map, has_mask)
 
 
 def test_records_are_counted():

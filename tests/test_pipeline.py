@@ -42,7 +42,9 @@ def example(**override):
         frame=7,
         native_size=np.int32([320, 480]),
     )
-    return {name: tf.constant(value) for name, value in {**fields, **override}.items()}
+    fields |= override
+    fields.setdefault("has_mask", np.ones(len(fields["codes"]), bool))
+    return {name: tf.constant(value) for name, value in fields.items()}
 
 
 def warp(parts, window, flip):
@@ -343,6 +345,7 @@ def test_batches_have_the_promised_form(stream):
         "size": ("int32", [4, 2]),
         "boxes": ("float32", [4, 4, 4]),
         "masks": ("uint8", [4, 4, 64, 96]),
+        "has_mask": ("bool", [4, 4]),
         "actors": ("int32", [4, 4]),
         "actions": ("int32", [4, 4]),
         "present": ("bool", [4, 4]),

@@ -188,6 +188,7 @@ def clip(number, tracks, video="v"):
         codes=np.full(len(tracks), 17, np.int32),
         rles=rles,
         label_map=np.zeros(SIZE, np.uint8),
+        has_mask=np.ones(len(tracks), bool),
         tracks=np.array(tracks, np.int64) if tracks else None,
     )
 

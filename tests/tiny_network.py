@@ -80,6 +80,7 @@ def labelled(batch, frames=3, seed=0):
         actors=np.tile(np.int32([3, 5, -1, -1]), (batch, 1)),
         actions=np.tile(np.int32([3, 6, -1, -1]), (batch, 1)),
         present=np.tile([True, True, False, False], (batch, 1)),
+        has_mask=np.tile([True, True, False, False], (batch, 1)),
         annotated=np.ones(batch, bool),
         row=np.arange(batch, dtype=np.int32),
     )

@@ -30,7 +30,7 @@ from a2d_tf.data import frames
 from a2d_tf.data.a2d_annotations import Annotation, paint
 from a2d_tf.data.manifest import SPLITS
 from a2d_tf.data.release import FOLLOW, Skip, Video, fail, within
-from a2d_tf.data.segmentations import decode_box, decode_parts
+from a2d_tf.data.segmentations import box_of, decode_box, decode_parts
 
 _REMEDY = "restore it, or re-encode it"
 
@@ -157,7 +157,7 @@ class AnnotatedVideos:
     def read_annotation(
         self, vid: str, frame: int, size: tuple[int, int] | None = None
     ) -> Annotation:
-        """Decode the masks of one frame.
+        """Decode the masks and boxes of one frame.
 
         Args:
           vid: the video.
@@ -166,7 +166,8 @@ class AnnotatedVideos:
             default the annotation's, or else the first frame's.
 
         Returns:
-          The annotation, with a label map painted from the masks, smaller over larger.
+          The annotation, with a label map painted from the masks, smaller over larger. An instance
+          of which only the box is annotated has an empty mask.
         """
         annotated = self._frames[vid][frame]
         size = size or (None if annotated.scaled else annotated.size)
@@ -185,9 +186,13 @@ class AnnotatedVideos:
         for i, instance in enumerate(annotated.instances):
             field = "segmentation"
             try:
-                masks[i] = decode_parts(instance.parts, drawn, size)
+                if instance.parts:
+                    masks[i] = decode_parts(instance.parts, drawn, size)
                 field = "bbox"
-                boxes[i] = decode_box(instance.box, masks[i])
+                if instance.box is None:
+                    boxes[i] = box_of(masks[i])
+                else:
+                    boxes[i] = decode_box(instance.box, drawn, size)
             except InputError as error:
                 raise InputError(
                     f"{instance.where}.{field}: {error} (frame {frame} of '{vid}')"

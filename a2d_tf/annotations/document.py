@@ -21,12 +21,13 @@ class Instance:
 
     Attributes:
       label: the tool's name of the class: an actor, or 'actor-action'.
-      parts: the segmentations whose union is the mask; one or more.
+      parts: the segmentations whose union is the mask; none where only a box is annotated.
       where: the file and the place in it, for errors: 'own.json: annotations[3]'.
       actor: the attribute 'actor'; None where the tool has none.
       action: the attribute 'action'; None where the tool has none.
       track: the tool's identity, unique in its video; None where it has none.
-      box: [x, y, width, height] as annotated, in pixels; None for the box of the mask.
+      box: [x, y, width, height] as annotated, in pixels; None for the box of the mask. A box may
+        have no parts, but one or the other is there.
     """
 
     label: str

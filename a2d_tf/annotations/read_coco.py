@@ -12,11 +12,12 @@ This project's own has no categories, but an actor and an action for each annota
 ```
 
 `file_name` is `<video>/<frame>`, with the 1-based number of the frame; its suffix is optional.
-`bbox` [x, y, width, height] is optional. Either all images have a `split` ('train' or 'test') or
-none.
+An annotation has a `segmentation`, a `bbox` [x, y, width, height], or both. Either all images have
+a `split` ('train' or 'test') or none.
 
 YouTube-VIS lists videos with their frames, and an annotation for each track: `segmentations[k]`
-belongs to `file_names[k]` of its video, and is null, polygons or an RLE. All listed frames are
+belongs to `file_names[k]` of its video, and is null, polygons or an RLE; where it is null,
+`bboxes[k]` may be a box. All listed frames are
 annotated. A track has one category, so it ends where the action changes; a `track_id`, which is not
 YouTube-VIS's, joins its actions.
 
@@ -57,14 +58,19 @@ _COCO = {
 }
 _OWN = {
     "images": [{**_IMAGE, "width": _SIDE, "height": _SIDE}],
-    "annotations": [{"image_id": _ID, "actor": str, "action": str, "segmentation": (list, dict)}],
+    "annotations": [
+        {"image_id": _ID, "actor": str, "action": str, "segmentation?": (list, dict, None)}
+    ],
 }
 _YOUTUBE_VIS = {
     "videos": [{"id": _ID, "file_names": [str], **_SIZE}],
     "categories": _CATEGORIES,
-    "annotations": [{"video_id": _ID, "category_id": _ID, "segmentations": list}],
+    "annotations": [
+        {"video_id": _ID, "category_id": _ID}
+        | {f"{name}?": (list, None) for name in ("segmentations", "bboxes")}
+    ],
 }
-_NO_MASK = "annotations without a mask"
+_NOTHING = "annotations without a mask or a box"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,11 +132,12 @@ def read(file: File, options: ReadOptions) -> list[Document]:
         instances = []
         for where, annotation in drawn:
             segmentation = _segmentation(annotation.get("segmentation"), left_out)
-            if not segmentation:
-                left_out[_NO_MASK] += 1
+            box = None if segmentation else _box(annotation.get("bbox"))
+            if not segmentation and not box:
+                left_out[_NOTHING] += 1
             elif options.crowds and annotation.get("iscrowd"):
                 left_out["crowds"] += 1
-            elif dialect.thin and _is_thin(file, segmentation, where):
+            elif dialect.thin and segmentation and _is_thin(file, segmentation, where):
                 left_out["polygons without an area"] += 1
             else:
                 label = labels[annotation["category_id"]]
@@ -138,16 +145,19 @@ def read(file: File, options: ReadOptions) -> list[Document]:
                 actor, action = (_text(attributes.get(name)) for name in ("actor", "action"))
                 track = attributes.get("track_id")
                 track = track if type(track) is int else None
+                parts = (segmentation,) if segmentation else ()
                 place = file.place(where)
-                instances.append(Instance(label, (segmentation,), place, actor, action, track))
+                instances.append(Instance(label, parts, place, actor, action, track, box))
         reason = _reason(drawn, instances, dialect, options)
         if reason:
             left_out[reason] += 1
         else:
             name, size = _name(file, i, dialect), size_of(content["images"][i])
             document.add(f"images[{i}]", name, size, instances, dialect.scaled)
-    if content["annotations"] and left_out[_NO_MASK] == len(content["annotations"]):
-        problem = "none has a mask ('segmentation'); draw polygons or masks, boxes do not do"
+    if content["annotations"] and left_out[_NOTHING] == len(content["annotations"]):
+        problem = (
+            "none has a mask ('segmentation') or a box ('bbox'); draw polygons, masks or boxes"
+        )
         raise file.error("annotations", problem)
     return [document]
 
@@ -170,7 +180,8 @@ def read_own(file: File, options: ReadOptions) -> list[Document]:
                 problem = "crowds have no single action; annotate each instance"
                 raise file.error(f"{where}.iscrowd", problem)
             actor, action, box = annotation["actor"], annotation["action"], annotation.get("bbox")
-            parts = (annotation["segmentation"],)
+            mask = annotation.get("segmentation")
+            parts = (mask,) if mask or not box else ()
             instances.append(Instance(actor, parts, file.place(where), actor, action, box=box))
         name, size, split = _name(file, i, dialect), size_of(images[i]), images[i].get("split")
         document.add(f"images[{i}]", name, size, instances, split=split)
@@ -286,6 +297,13 @@ def _segmentation(value: Any, left_out: collections.Counter[str]) -> Segmentatio
     return polygons
 
 
+def _box(value: Any) -> Any:
+    """Return a COCO box to be decoded later; None where there is none, or one of no area."""
+    if isinstance(value, list) and len(value) == 4 and 0 in value[2:]:
+        return None
+    return value or None
+
+
 def _is_thin(file, segmentation, where):
     with file.at(f"{where}.segmentation"):
         check_json(segmentation, (dict, [[float]]))
@@ -321,20 +339,27 @@ def _sort(file, options, left_out):
     for j, annotation in enumerate(file.content["annotations"]):
         where = f"annotations[{j}]"
         file.check_listed(where, annotation, {"video_id": videos, "category_id": labels})
-        i, masks = videos[annotation["video_id"]], annotation["segmentations"]
+        i = videos[annotation["video_id"]]
         count = len(file.content["videos"][i]["file_names"])
-        if len(masks) != count:
-            problem = f"{len(masks)}, but videos[{i}] has {count} file_names; export it again"
-            raise file.error(f"{where}.segmentations", problem)
+        lists = {name: annotation.get(name) for name in ("segmentations", "bboxes")}
+        for name, given in lists.items():
+            if given is not None and len(given) != count:
+                problem = f"{len(given)}, but videos[{i}] has {count} file_names; export it again"
+                raise file.error(f"{where}.{name}", problem)
+        if lists["segmentations"] is None and lists["bboxes"] is None:
+            raise file.error(f"{where}.segmentations", "missing, and 'bboxes' too; export it again")
+        masks, boxes = (given or [None] * count for given in lists.values())
         crowd = bool(options.crowds and annotation.get("iscrowd"))
         left_out.update(["crowds"] * crowd)
-        given = [annotation.get(name) for name in ("track_id", "id")]
-        track = next((number for number in given if type(number) is int and number >= 0), j)
-        for k, mask in enumerate(masks):
-            if mask not in (None, []):
+        ids = [annotation.get(name) for name in ("track_id", "id")]
+        track = next((number for number in ids if type(number) is int and number >= 0), j)
+        for k, (mask, bbox) in enumerate(zip(masks, boxes)):
+            parts = () if mask in (None, []) else (mask,)
+            box = None if parts else _box(bbox)
+            if parts or box:
                 drawn = instances.setdefault((i, k), [])
                 if not crowd:
-                    place = file.place(f"{where}.segmentations[{k}]")
+                    place = file.place(f"{where}.{'segmentations' if parts else 'bboxes'}[{k}]")
                     label = labels[annotation["category_id"]]
-                    drawn.append(Instance(label, (mask,), place, track=track))
+                    drawn.append(Instance(label, parts, place, track=track, box=box))
     return instances

@@ -30,7 +30,7 @@ from a2d_tf.core.errors import MAX_SIDE, InputError, shown
 
 _Key = tuple[str, int]  # the group of a shape, or else its track
 _START = 4096  # bytes that hold the first tag
-_MASKS = ("polygon", "mask", "ellipse")  # have an area to fill; a box only bounds one
+_SHAPES = ("polygon", "mask", "ellipse", "box")  # have an area, or bound one
 # Of CVAT's subsets, where one of them is Test: validation videos are chosen by `--val_fraction`.
 _SPLITS = {"train": "train", "validation": "train", "test": "test"}
 # Of sources: films, archives and images. A folder's name may have a dot, too: clip.v2.
@@ -172,7 +172,7 @@ class _Frame:
       where, name, size: as of `Document.add`.
       known: whether it is annotated, by a keyframe.
       listed: whether it is an <image>, or one that a track has left.
-      others: whether it has shapes that are no masks.
+      others: whether it has shapes without an area.
       shapes: (key, shape) of the visible ones; parts of one instance have the same key.
     """
 
@@ -287,27 +287,29 @@ class _Reader:
 
     def _add(self, entry, element, label, key, where):
         """Add a shape to a frame, or count it where it has no area; return whether it has one."""
-        if element.tag not in _MASKS:
-            self._document.left_out[f"shapes <{element.tag}>, which are no masks"] += 1
+        if element.tag not in _SHAPES:
+            self._document.left_out[f"shapes <{element.tag}>, which have no area"] += 1
             entry.others = True
             return False
         attributes = {
             attribute.get("name", "").lower(): (attribute.text or "").strip()
             for attribute in element.findall("attribute")
         }
+        is_box = element.tag == "box"
         shape = Instance(
             label,
-            (_segmentation(element, entry.size),),
+            () if is_box else (_segmentation(element, entry.size),),
             self._file.place(where),
             attributes.get("actor"),
             attributes.get("action"),
+            box=_box(element) if is_box else None,
         )
         entry.shapes.append((key, shape))
         return True
 
 
 def _segmentation(element: Element, size: tuple[int, int] | None) -> Segmentation:
-    """Return the segmentation of one of _MASKS, in a frame of (height, width)."""
+    """Return the segmentation of a shape other than a box, in a frame of (height, width)."""
     if element.tag == "mask":
         left, top, width, height = (
             _number(element, key) for key in ("left", "top", "width", "height")
@@ -324,6 +326,19 @@ def _segmentation(element: Element, size: tuple[int, int] | None) -> Segmentatio
         return [shapes.ellipse(*numbers, angle=angle)]
     points = [point.split(",") for point in element.get("points", "").split(";")]
     return [[float(number) for x, y in points for number in (x, y)]]
+
+
+def _box(element):
+    """Return [x, y, width, height] of a <box>, around it where it is turned about its centre."""
+    names = ("xtl", "ytl", "xbr", "ybr", "rotation")
+    x1, y1, x2, y2, turn = (
+        float(element.get(name, 0 if name == "rotation" else "")) for name in names
+    )
+    if not turn:
+        return [x1, y1, x2 - x1, y2 - y1]
+    cos, sin = abs(math.cos(math.radians(turn))), abs(math.sin(math.radians(turn)))
+    width, height = (x2 - x1) * cos + (y2 - y1) * sin, (x2 - x1) * sin + (y2 - y1) * cos
+    return [(x1 + x2 - width) / 2, (y1 + y2 - height) / 2, width, height]
 
 
 def _label(element):

@@ -1,7 +1,7 @@
 """LabelMe's JSON, one file for each image.
 
-Shapes are polygons, masks, circles and rectangles; shapes of one label and one `group_id` are one
-instance. A file without shapes is an annotated frame without instances.
+Shapes are polygons, masks and circles, and rectangles, which are boxes; shapes of one label and one
+`group_id` are one instance. A file without shapes is an annotated frame without instances.
 
 Source: labelme 6.3.1 `_label_file.py`, `utils/shape.py`.
 """
@@ -50,13 +50,15 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     for i, shape in enumerate(content["shapes"]):
         where = f"shapes[{i}]"
         with file.at(where, "draw the shape again"):
-            part = _segmentation(shape, size)
-        if part is None:
+            box = _box(shape) if shape.get("shape_type") == "rectangle" else None
+            part = None if box else _segmentation(shape, size)
+        if not box and part is None:
             document.left_out[f"shapes of type {shown(shape['shape_type'])}"] += 1
         else:
             label, group = shape["label"], shape.get("group_id")
             key = None if group is None else (label, str(group))
-            grouped.append((key, Instance(label, (part,), file.place(where))))
+            parts = () if part is None else (part,)
+            grouped.append((key, Instance(label, parts, file.place(where), box=box)))
     if grouped or not content["shapes"]:
         document.add("imagePath", _frame_name(file), size, shapes.join(grouped))
     else:
@@ -79,10 +81,19 @@ def _frame_name(file: File) -> FrameName:
     return found
 
 
+def _box(shape):
+    """Return [x, y, width, height] of a rectangle, of which two corners are given."""
+    points = shape["points"]
+    check_json(points, [[float]], "points")
+    if [len(point) for point in points] != [2, 2]:
+        raise ValueError(f"points: {shown(points)} are not two points x, y")
+    return shapes.spanned(points)
+
+
 def _segmentation(shape, size):
     """Return the COCO segmentation of a shape; None where its type has no area."""
     kind, points = shape.get("shape_type") or "polygon", shape["points"]
-    if kind not in ("polygon", "mask", "circle", "rectangle"):
+    if kind not in ("polygon", "mask", "circle"):
         return None
     check_json(points, [[float]], "points")
     numbers = [number for point in points for number in point]
@@ -96,8 +107,6 @@ def _segmentation(shape, size):
     if kind == "circle":
         radius = math.hypot(x2 - x1, y2 - y1)
         return [shapes.ellipse(x1, y1, radius, radius)]
-    if kind == "rectangle":
-        return [[x1, y1, x2, y1, x2, y2, x1, y2]]
     left, top = int(x1), int(y1)
     inside = _decode(shape.get("mask"), int(y2) - top + 1, int(x2) - left + 1)
     return shapes.bitmap(inside, left, top, size)

@@ -1,4 +1,4 @@
-"""Ultralytics' YOLO segmentation: data.yaml, and a text file of polygons for each image.
+"""Ultralytics' YOLO: data.yaml, and a text file of polygons or boxes for each image.
 
 ```
 data.yaml                     names: {0: mouse-run, 1: mouse-rest}
@@ -6,8 +6,8 @@ labels/train/clip1/00005.txt  1 0.305 0.081 0.414 0.081 0.414 0.241
 train.txt                     data/images/train/clip1/00005.jpg
 ```
 
-A line is an instance: its class, and x, y as shares of the image's width and height. An image
-without text file is empty, or was not annotated.
+A line is an instance: its class, and x, y as shares of the image's width and height; or a box by
+its centre, width and height. An image without text file is empty, or was not annotated.
 
 Source: cvat-ai/datumaro `yolo/exporter.py`.
 """
@@ -48,17 +48,13 @@ def read(file: File, options: ReadOptions) -> list[Document]:
         problem = "no <subset>/<image>.txt beside it; give the whole folder, or its zip"
         raise file.error("labels", problem)
     document = Document(file.path, "yolo")
-    left_out = document.left_out
     for (_, stem), (labels, image) in sorted(files.items()):
         instances: tuple[Instance, ...] = ()
         if labels:
             lines = file.container.text(labels).splitlines()
-            instances = _instances(File(file.container, labels, lines), classes, left_out)
-            if not instances and any(map(str.strip, lines)):
-                left_out["frames with nothing but boxes"] += 1
-                continue
+            instances = _instances(File(file.container, labels, lines), classes)
         elif not options.empty_frames:
-            left_out["images without a text file"] += 1
+            document.left_out["images without a text file"] += 1
             continue
         where = labels or image
         with File(file.container, where, None).at("name", "rename it, or export it again"):
@@ -140,7 +136,7 @@ def _frame_name(stem: str, image: str | None, options: ReadOptions) -> FrameName
     return found
 
 
-def _instances(file, classes, left_out):
+def _instances(file, classes):
     """Return the instances in the lines of a text file."""
     instances = []
     for i, line in enumerate(file.content, 1):
@@ -153,8 +149,10 @@ def _instances(file, classes, left_out):
                 raise ValueError(f"class {shown(label)} is not among the 'names' of data.yaml")
             if len(polygon) != 4 and (len(polygon) < 6 or len(polygon) % 2):
                 raise ValueError(f"{len(polygon)} numbers after the class are no polygon")
+        parts: tuple = ([polygon],)
+        box = None
         if len(polygon) == 4:
-            left_out["boxes without a mask"] += 1
-        else:
-            instances.append(Instance(classes[label], ([polygon],), file.place(f"line {i}")))
+            (x, y, width, height), parts = polygon, ()
+            box = [x - width / 2, y - height / 2, width, height]
+        instances.append(Instance(classes[label], parts, file.place(f"line {i}"), box=box))
     return tuple(instances)

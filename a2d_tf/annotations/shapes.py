@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -72,6 +72,7 @@ def join(shapes: Iterable[tuple[tuple | None, Instance]]) -> tuple[Instance, ...
 
     Returns:
       The instances in the order of their first parts; names and identity are the largest part's.
+      Boxes beside masks of the same instance do not count; boxes alone make one around them.
     """
     groups: dict[Hashable, list[Instance]] = {}  # an index is no group
     for i, (group, shape) in enumerate(shapes):
@@ -88,8 +89,24 @@ def area(segmentation: Segmentation) -> float:
 
 
 def _whole(parts):
-    largest = max(parts, key=lambda part: sum(map(area, part.parts)))
-    return dataclasses.replace(largest, parts=tuple(s for part in parts for s in part.parts))
+    parts = [part for part in parts if part.parts] or parts
+    largest = max(parts, key=_size)
+    whole = dataclasses.replace(largest, parts=tuple(s for part in parts for s in part.parts))
+    if whole.parts:
+        return whole
+    corners = np.array([part.box for part in parts])
+    corners[:, 2:] += corners[:, :2]
+    return dataclasses.replace(whole, box=spanned(corners.reshape(-1, 2)))
+
+
+def _size(shape):
+    return sum(map(area, shape.parts)) if shape.parts else shape.box[2] * shape.box[3]
+
+
+def spanned(points: Sequence[Sequence[float]] | np.ndarray) -> list[float]:
+    """Return the box [x, y, width, height] around points (x, y)."""
+    low, high = np.min(points, axis=0), np.max(points, axis=0)
+    return np.concatenate([low, high - low]).tolist()
 
 
 def polygons(mask: np.ndarray) -> list[list[float]]:

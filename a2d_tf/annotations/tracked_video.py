@@ -34,6 +34,10 @@ class Shape:
     until: int | None = None
     key: bool = True
 
+    def box(self) -> list[float]:
+        """Return the box of the mask: x, y, width, height."""
+        return rle_tools.toBbox(self.mask).tolist()
+
     def decoded(self) -> np.ndarray:
         """Return the mask, bool [height, width]."""
         return rle_tools.decode(self.mask).astype(bool)
@@ -60,6 +64,7 @@ class TrackedVideo:
       frames: 1-based numbers of the frames that were looked at, ascending.
       actions: {actor: its actions}, all that there can be.
       tracks: the tracks, by id.
+      boxes_alone: whether masks only fill the boxes that were found: then these are written.
     """
 
     source: str
@@ -69,6 +74,7 @@ class TrackedVideo:
     frames: tuple[int, ...]
     actions: dict[str, tuple[str, ...]]
     tracks: tuple[Track, ...]
+    boxes_alone: bool = False
 
     @property
     def name(self) -> str:

@@ -40,7 +40,7 @@ def _coco(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
     images: list[dict[str, Any]] = []
     annotations: list[str] = []
     for frame, found in video.by_frame().items():
-        rows = [(track, shape, *_segmentation(shape, masks)) for track, shape in found]
+        rows = [(track, shape, *_segmentation(shape, masks, video)) for track, shape in found]
         rows = [row for row in rows if row[1].key or row[3]]
         if found and not rows:  # nothing but masks in parts, between key frames
             continue
@@ -60,7 +60,7 @@ def _coco(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
                 "category_id": numbers[track.actor],
                 "segmentation": segmentation,
                 "area": int(rle_tools.area(shape.mask)),
-                "bbox": rle_tools.toBbox(shape.mask).tolist(),
+                "bbox": shape.box(),
                 "iscrowd": 0,
                 "attributes": {**attributes, **keyframe},
             }
@@ -77,8 +77,10 @@ def _coco(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
     yield "annotations/instances_default.json", text.encode()
 
 
-def _segmentation(shape, masks):
+def _segmentation(shape, masks, video):
     """The segmentation of a shape, and the attribute 'keyframe' where it can be of a track."""
+    if video.boxes_alone:
+        return [], {"keyframe": shape.key}
     segmentation = shape.mask if masks else polygons(shape.decoded())
     of_track = not masks and len(segmentation) == 1
     return segmentation, {"keyframe": shape.key} if of_track else {}
@@ -103,7 +105,8 @@ def _cvat(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
     _add(root, "version", "1.1")
     _describe(_add(_add(root, "meta"), "task"), video)
     for track in video.tracks:
-        for element in _of_masks(track, video) if masks else _of_polygons(track):
+        of_masks = masks and not video.boxes_alone
+        for element in _of_masks(track, video) if of_masks else _of_outlines(track, video):
             element.set("id", str(len(root) - 2))
             root.append(element)
     ElementTree.indent(root)
@@ -143,21 +146,27 @@ def _describe(task, video):
     _add(task, "source", video.source)
 
 
-def _of_polygons(track):
-    """The <track>s of a track, one for each part that it has at most."""
-    parts = [polygons(shape.decoded()) for shape in track.shapes]
+def _of_outlines(track, video):
+    """The <track> of a track's boxes, or its <track>s of polygons, one for each part at most."""
+    tag = "box" if video.boxes_alone else "polygon"
+    parts = [
+        [_corners(shape)]
+        if video.boxes_alone
+        else [{"points": _points(outline)} for outline in polygons(shape.decoded())]
+        for shape in track.shapes
+    ]
     most = max(map(len, parts))
     for k in range(most):
         element, previous = _track(track, most > 1), None
         for shape, outlines in zip(track.shapes, parts):
             if k < len(outlines):
-                previous = {"points": _points(outlines[k])}
-                _shape(element, "polygon", shape, previous)
+                previous = outlines[k]
+                _shape(element, tag, shape, previous)
                 if shape.until:
-                    _shape(element, "polygon", shape, previous, shape.until)
+                    _shape(element, tag, shape, previous, shape.until)
                     previous = None
             elif previous:
-                _shape(element, "polygon", shape, previous, shape.frame)
+                _shape(element, tag, shape, previous, shape.frame)
                 previous = None
         yield element
 
@@ -194,6 +203,12 @@ def _points(outline):
     return ";".join(f"{x:.2f},{y:.2f}" for x, y in zip(outline[::2], outline[1::2]))
 
 
+def _corners(shape):
+    x, y, width, height = shape.box()
+    edges = {"xtl": x, "ytl": y, "xbr": x + width, "ybr": y + height}
+    return {name: f"{edge:.2f}" for name, edge in edges.items()}
+
+
 def _runs(shape):
     """A mask's runs, background first, row by row through its box."""
     inside, left, top = crop(shape.decoded())
@@ -216,6 +231,9 @@ def _labelme(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
 
     Source: labelme 6.3.1 `_label_file.py`, `utils/shape.py`.
     """
+    kind, parts = ("mask", _png) if masks else ("polygon", _parts)
+    if video.boxes_alone:
+        kind, parts = "rectangle", _rectangle
     for frame, found in video.by_frame().items():
         image = video.image(frame)
         content = {
@@ -227,12 +245,12 @@ def _labelme(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
                     "points": points,
                     "group_id": track.id,
                     "description": "",
-                    "shape_type": "mask" if masks else "polygon",
+                    "shape_type": kind,
                     "flags": {},
                     "mask": mask,
                 }
                 for track, shape in found
-                for points, mask in ([_png(shape)] if masks else _parts(shape))
+                for points, mask in parts(shape)
             ],
             "imagePath": image,
             "imageData": None,
@@ -248,13 +266,19 @@ def _parts(shape: Shape) -> list[tuple[list, Any]]:
     return [(np.reshape(outline, (-1, 2)).tolist(), None) for outline in polygons(shape.decoded())]
 
 
-def _png(shape):
+def _rectangle(shape: Shape) -> list[tuple[list, Any]]:
+    """(two corners, no mask) of a shape's box."""
+    x, y, width, height = shape.box()
+    return [([[x, y], [x + width, y + height]], None)]
+
+
+def _png(shape: Shape) -> list[tuple[list, Any]]:
     """(first and last pixel, PNG of 0 and 1 between them in base64) of a shape."""
     inside, left, top = crop(shape.decoded())
     height, width = inside.shape
     png = cv2.imencode(".png", np.uint8(inside))[1]
     corners = [[float(left), float(top)], [float(left + width - 1), float(top + height - 1)]]
-    return corners, base64.b64encode(png.tobytes()).decode()
+    return [(corners, base64.b64encode(png.tobytes()).decode())]
 
 
 class Writer(NamedTuple):

@@ -4,8 +4,8 @@
   python tools/export_annotations.py --prediction out --format labelme --output clip1 --every 25
 
 The prediction is a folder of a2d_tf.predict. Its tracks become polygons, or masks with
---shapes=masks, in the key frames: every --every frames, and where a track begins, ends or changes
-its action. Files:
+--shapes=masks, or boxes if the network finds no masks, in the key frames: every --every frames, and
+where a track begins, ends or changes its action. Files:
 
   cvat     CVAT for video 1.1: .xml or .zip
   coco     COCO with CVAT's attributes: .json or .zip
@@ -48,8 +48,9 @@ def main(argv: list[str]) -> None:
     masks, every = _SHAPES.value == "masks", _EVERY.value
     video = writers.save(video, _OUTPUT.value, _FORMAT.value, masks, every)
     shapes = sum(len(track.shapes) for track in video.tracks)
+    kind = "boxes" if video.boxes_alone else _SHAPES.value
     print(
-        f"{_OUTPUT.value}: {len(video.tracks)} tracks with {shapes} {_SHAPES.value} in "
+        f"{_OUTPUT.value}: {len(video.tracks)} tracks with {shapes} {kind} in "
         f"{len(video.frames)} frames of {video.source} ({_FORMAT.value})"
     )
 

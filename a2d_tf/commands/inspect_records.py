@@ -6,6 +6,7 @@ python tools/inspect_records.py --records records --anchors 16+32,64,128,256,512
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -70,22 +71,28 @@ def main(argv: list[str]) -> None:
 def describe(fields: Mapping[str, np.ndarray], truth: ClipTruth, label_space: LabelSpace) -> dict:
     """Return the JSON object of a record; boxes, areas and flow are in stored pixels.
 
-    An instance's `track` is its identity in the video, None where unknown.
+    An instance's `track` is its identity in the video, None where unknown. Without a mask its
+    `area` is None, and its flow that of its box.
     """
     flow = fields["flow"][len(fields["flow"]) // 2].astype(np.float64)
     codes = fields["codes"].tolist()
     tracks = [-1] * len(codes) if truth.tracks is None else truth.tracks.tolist()
     instances = []
-    for box, code, mask, track in zip(fields["boxes"].tolist(), codes, fields["masks"], tracks):
+    rows = zip(fields["boxes"].tolist(), codes, fields["masks"], truth.has_mask, tracks)
+    for box, code, mask, has_mask, track in rows:
         actor, action = label_space.split(code)
+        inside = mask != 0
+        if not has_mask:
+            y, x = (slice(math.floor(box[i]), math.ceil(box[i + 2])) for i in (0, 1))
+            inside[y, x] = True
         instances.append(
             {
                 "actor": label_space.actors[actor - 1],
                 "action": label_space.actions[action - 1],
                 "code": code,
                 "box": [box[1], box[0], box[3], box[2]],
-                "area": int(mask.sum()),
-                "flow_mean": flow[mask != 0].mean(axis=0).tolist(),
+                "area": int(mask.sum()) if has_mask else None,
+                "flow_mean": flow[inside].mean(axis=0).tolist(),
                 "track": None if track < 0 else track,
             }
         )

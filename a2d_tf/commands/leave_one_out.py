@@ -124,7 +124,9 @@ def _report(folds, labels):
 
     together, videos = segmentation.Confusion(labels), {}
     for vid, folder in folds.items():
-        scores = read_json(folder / "metrics.json")["segmentation"]
+        scores = read_json(folder / "metrics.json").get("segmentation")
+        if not scores:
+            raise InputError(f"{folder}: no frame all of whose instances have masks, to be scored")
         videos[vid] = {kind: scores[kind]["miou"] for kind in _KINDS}
         for frame in label_maps.frames_of(folder):
             together.update(*label_maps.read_maps(folder, frame, labels))

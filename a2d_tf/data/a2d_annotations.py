@@ -31,8 +31,10 @@ class Annotation:
     """The ground truth of one frame, at the size of the video.
 
     Attributes:
-      label_map: codes [H, W], in the label space's `code_dtype`; 0 is background.
-      masks: bool [N, H, W], one mask per instance; they may overlap.
+      label_map: codes [H, W], in the label space's `code_dtype`; 0 is background. Complete if all
+        instances have masks.
+      masks: bool [N, H, W], one mask per instance; they may overlap. Empty for an instance of which
+        only the box is known.
       codes: int32 [N].
       boxes: float32 [N, 4], y1, x1, y2, x2, pixels, 0-based half-open, inside the frame.
       note: description of repairs, '' if there were none.
@@ -46,6 +48,11 @@ class Annotation:
     boxes: np.ndarray
     note: str = ""
     tracks: np.ndarray | None = None
+
+    @property
+    def has_mask(self) -> np.ndarray:
+        """Which instances have masks: bool [N]."""
+        return self.masks.any(axis=(1, 2))
 
 
 def read_hdf5(path: pathlib.Path, size: tuple[int, int], label_space: LabelSpace) -> Annotation:

@@ -84,8 +84,9 @@ class Conversion:
         """Build a shard in `output/.partial`, unless it is there already.
 
         Returns:
-          The sidecar: `fingerprint`, `records`, `bytes`, `sha256`, `videos`, `instances`, `pairs`,
-          `sizes`, `native_sizes`, `durations`, `flow_quality` (sums), `skipped`, `mended`.
+          The sidecar: `fingerprint`, `records`, `bytes`, `sha256`, `videos`, `instances`,
+          `boxes_alone`, `pairs`, `sizes`, `native_sizes`, `durations`, `flow_quality` (sums),
+          `skipped`, `mended`.
         """
         from a2d_tf.data import records  # late: only the workers need TensorFlow
 
@@ -329,6 +330,9 @@ def _counts(shards, sidecars, split):
     of_split = [sidecar for shard, sidecar in zip(shards, sidecars) if shard.split == split]
     names = ("videos", "records", "instances")
     sums = {name: sum(sidecar[name] for sidecar in of_split) for name in names}
+    # Absent from shards that were begun before there were boxes alone.
+    if boxes_alone := sum(sidecar.get("boxes_alone", 0) for sidecar in of_split):
+        sums["boxes_alone"] = boxes_alone
     return {**sums, "pairs": _total(of_split, "pairs", key=int)}
 
 
@@ -349,7 +353,7 @@ class _Tally:
         self._source, self._video, self._measured = source, None, False
         counters = ("pairs", "sizes", "native_sizes", "durations")
         self.sidecar = {
-            **dict.fromkeys(("videos", "records", "instances"), 0),
+            **dict.fromkeys(("videos", "records", "instances", "boxes_alone"), 0),
             **{name: collections.Counter() for name in counters},
             "flow_quality": [0, 0, 0],  # sums of frames and of both photometric errors
             "skipped": [],
@@ -366,6 +370,7 @@ class _Tally:
             counts["durations"][str(self._source.length(clip.video))] += 1
         counts["records"] += 1
         counts["instances"] += len(annotation.codes)
+        counts["boxes_alone"] += int((~annotation.has_mask).sum())
         counts["pairs"].update(map(str, annotation.codes))
         counts["sizes"]["{}x{}".format(*clip.rgb[0].shape)] += 1
         if annotation.note:

@@ -57,7 +57,8 @@ class Manifest:
       image_height, image_width: size that the stored frames were resized to fit into.
       clip_frames: T, frames per clip.
       clip_stride: source frames from one clip frame to the next.
-      counts: {split: {'videos', 'records', 'instances', 'pairs': {code: instances}}}.
+      counts: {split: {'videos', 'records', 'instances', 'pairs': {code: instances}}}; also
+        'boxes_alone', the instances without masks, where there are any.
       sizes: {'<height>x<width>': records}, the sizes of the stored frames.
       native_sizes: {'<height>x<width>': videos}, the sizes of the videos that have records.
       durations: {number of frames: videos} of the same videos; the number is a string.
@@ -144,6 +145,13 @@ class Manifest:
     def splits(self) -> tuple[str, ...]:
         """The splits that have records."""
         return tuple(s for s in SPLITS if any(f["split"] == s and f["records"] for f in self.files))
+
+    @property
+    def trains_masks(self) -> bool:
+        """Whether an instance of the training split has a mask."""
+        counts = self.counts.get("train", {})
+        boxes_alone = counts.get("boxes_alone", 0)
+        return not boxes_alone or boxes_alone < counts["instances"]
 
     def check_frames(self, frames: int) -> None:
         """Raise an InputError if the clips are shorter than a network's temporal field."""

@@ -27,8 +27,8 @@ from a2d_tf.data.manifest import Manifest
 from a2d_tf.ops import canvas as canvas_ops
 
 CLIP = (
-    *("rgb", "flow", "size", "boxes", "masks", "actors", "actions", "present", "annotated"),
-    *("native_size", "video", "frame", "row"),
+    *("rgb", "flow", "size", "boxes", "masks", "has_mask", "actors", "actions", "present"),
+    *("annotated", "native_size", "video", "frame", "row"),
 )
 """The fields of a batch."""
 
@@ -71,12 +71,14 @@ def _pad(example, canvas, frames, max_instances, base):
     codes = tf.ensure_shape(tf.pad(tf.gather(example["codes"], order), [more]), [max_instances])
     boxes = tf.pad(tf.gather(example["boxes"], order), [more, [0, 0]])
     masks = tf.pad(tf.gather(example["masks"], order), [more, *border[1:]])
+    has_mask = tf.pad(tf.gather(example["has_mask"], order), [more])
     return {
         "rgb": tf.ensure_shape(tf.pad(example["rgb"], [*border, [0, 0]]), [frames, *canvas, 3]),
         "flow": tf.ensure_shape(tf.pad(example["flow"], [*border, [0, 0]]), [frames, *canvas, 2]),
         "size": size,
         "boxes": tf.ensure_shape(boxes, [max_instances, 4]),
         "masks": tf.ensure_shape(masks, [max_instances, *canvas]),
+        "has_mask": tf.ensure_shape(has_mask, [max_instances]),
         "actors": codes // base - 1,
         "actions": codes % base - 1,
         "present": tf.sequence_mask(count, max_instances),
@@ -153,7 +155,7 @@ def augment(
 
     The settings `flip`, `scale_jitter` and `colour_jitter` bound the changes; `seed` is an integer
     tensor [2]. Outside of the frame all is zero, like padding. An instance is dropped if less than
-    a tenth of its box, fewer than two pixels of a side or none of its mask remain.
+    a tenth of its box, fewer than two pixels of a side or none of its mask, if it has one, remain.
     """
     seeds = tf.random.experimental.stateless_split(seed, 3)
     size = tf.shape(example["rgb"])[1:3]
@@ -174,14 +176,14 @@ def augment(
     clipped = tf.clip_by_value(boxes, 0.0, limit)
     old, new = boxes[:, 2:] - boxes[:, :2], clipped[:, 2:] - clipped[:, :2]
     kept = (tf.reduce_min(new, 1) >= 2.0) & (tf.reduce_prod(new, 1) >= 0.1 * tf.reduce_prod(old, 1))
-    kept &= tf.reduce_any(masks > 0, axis=[1, 2])
+    kept &= tf.reduce_any(masks > 0, axis=[1, 2]) | ~example["has_mask"]
     return dict(
         example,
         rgb=rgb,
         flow=flow,
         boxes=tf.boolean_mask(clipped, kept),
         masks=tf.boolean_mask(masks, kept),
-        codes=tf.boolean_mask(example["codes"], kept),
+        **{name: tf.boolean_mask(example[name], kept) for name in ("has_mask", "codes")},
     )
 
 
@@ -225,10 +227,11 @@ def training(
 
     Returns:
       a dataset of dicts: rgb uint8 [B, T, H, W, 3], flow float32 [B, T, H, W, 2], size int32 [B, 2]
-      (the frame inside the canvas), boxes [B, N, 4], masks uint8 [B, N, H, W], actors and actions
-      int32 [B, N] (0-based), present bool [B, N], annotated bool [B] (False where augmentation
-      has cut off all instances: what is background is not known then), native_size int32 [B, 2],
-      video string [B], frame int [B], row int32 [B] (the clip's index in the step's whole batch).
+      (the frame inside the canvas), boxes [B, N, 4], masks uint8 [B, N, H, W], has_mask bool [B, N]
+      (False where only the box is known), actors and actions int32 [B, N] (0-based), present bool
+      [B, N], annotated bool [B] (False where augmentation has cut off all instances: what is
+      background is not known then), native_size int32 [B, 2], video string [B], frame int [B], row
+      int32 [B] (the clip's index in the step's whole batch).
 
     Raises:
       InputError: too short clips, no record in the split, or a batch that the replicas cannot

@@ -14,8 +14,9 @@ stored at the training size, the ground truth also at the native size, at which 
 | `boxes` | N * 4 float, y1, x1, y2, x2, native pixels, 0-based half-open |
 | `codes` | N |
 | `masks` | one PNG of the N masks one above another [N * height, width], 0 or 255; empty if N = 0 |
-| `label_map` | PNG of codes, 8 or 16 bits, native size |
-| `mask_rle` | N compressed COCO RLEs, native size: the exact masks |
+| `label_map` | PNG of codes, 8 or 16 bits, native size; complete if all instances have masks |
+| `mask_rle` | N compressed COCO RLEs, native size: the exact masks, empty where there is none |
+| `has_mask` | N times 1, or 0 where only the box is known; absent where all have masks |
 | `track` | N identities in the video, -1 where unknown; absent where the source has none |
 
 Flow is quantised to 8 bits over each frame's own range, pixel = round(127 + 127 * value / range),
@@ -68,6 +69,7 @@ _FEATURES = {
     "boxes": _many(tf.float32, (4,)),
     "codes": _many(tf.int64),
     "masks": tf.io.FixedLenFeature((), tf.string),
+    "has_mask": _many(tf.int64),
 }
 """The features that training needs."""
 
@@ -86,7 +88,8 @@ class ClipTruth:
       boxes: float32 [N, 4], y1, x1, y2, x2, native pixels.
       codes: int32 [N].
       rles: N COCO RLEs, {'size': [height, width], 'counts': bytes}.
-      label_map: codes [height, width], uint8 or uint16.
+      label_map: codes [height, width], uint8 or uint16; see `is_complete`.
+      has_mask: bool [N], False for instances of which only the box is known: their mask is empty.
       tracks: int64 [N], the identity of each instance in its video, -1 where unknown; None where
         the record has none.
     """
@@ -101,7 +104,13 @@ class ClipTruth:
     codes: np.ndarray
     rles: list[dict]
     label_map: np.ndarray
+    has_mask: np.ndarray
     tracks: np.ndarray | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the label map shows all instances: each of them has a mask."""
+        return bool(self.has_mask.all())
 
     @property
     def name(self) -> str:
@@ -134,6 +143,8 @@ def encode(record: ClipRecord) -> bytes:
         "label_map": _bytes(_png(annotation.label_map)),
         "mask_rle": _bytes(*(rle["counts"] for rle in rle_tools.encode(columns))),
     }
+    if not annotation.has_mask.all():
+        features["has_mask"] = _ints(annotation.has_mask)
     if annotation.tracks is not None:
         features["track"] = _ints(annotation.tracks)
     example = tf.train.Example(features=tf.train.Features(feature=features))
@@ -164,8 +175,9 @@ def parse(serialized: tf.Tensor, frames: int | None = None) -> dict[str, tf.Tens
     Returns:
       `rgb` uint8 [T, h, w, 3]; `flow` float32 [T, h, w, 2], (u, v) in pixels; `boxes` float32
       [N, 4], y1, x1, y2, x2 in pixels *of the stored frames*; `codes` int32 [N]; `masks` uint8 0/1
-      [N, h, w]; `video` string; `frame` int32, 1-based; `native_size` int32 [2], height and width
-      of the video. T, h, w and N are dynamic, and N may be 0.
+      [N, h, w]; `has_mask` bool [N], False where the mask is unknown and zero; `video` string;
+      `frame` int32, 1-based; `native_size` int32 [2], height and width of the video. T, h, w and N
+      are dynamic, and N may be 0.
     """
     fields = tf.io.parse_single_example(serialized, _FEATURES)
     if frames is not None:
@@ -181,12 +193,14 @@ def parse(serialized: tf.Tensor, frames: int | None = None) -> dict[str, tf.Tens
     flow = _decode_jpegs(fields["flow"], 2 * rows, columns, channels=1)
     flow = dequantise(tf.reshape(flow, [-1, 2 * rows, columns]), fields["flow_scale"])
     scale = tf.cast(size, tf.float32) / tf.cast(native_size, tf.float32)
+    ones = tf.ones_like(fields["codes"])  # where the record does not say, all have masks
     return {
         "rgb": tf.ensure_shape(rgb, [None, None, None, 3]),
         "flow": tf.ensure_shape(flow, [None, None, None, 2]),
         "boxes": fields["boxes"] * tf.tile(scale, [2]),
         "codes": tf.cast(fields["codes"], tf.int32),
         "masks": _decode_masks(fields["masks"], tf.shape(fields["codes"])[0], rows, columns),
+        "has_mask": tf.concat([fields["has_mask"], ones], 0)[: tf.size(ones)] > 0,
         "video": fields["video"],
         "frame": tf.cast(fields["frame"], tf.int32),
         "native_size": native_size,
@@ -257,6 +271,11 @@ def read_truth(serialized: bytes) -> ClipTruth:
         raise InputError(f"'label_map' is no image of {height}x{width}")
     for text in texts:
         runs_of(text, height * width)
+    has_mask = np.ones(len(codes), bool)
+    if "has_mask" in feature:
+        has_mask = np.array(feature["has_mask"].int64_list.value, bool)
+        if len(has_mask) != len(codes):
+            raise InputError(f"'has_mask' of {len(has_mask)}, not {len(codes)} instances")
     tracks = None
     if "track" in feature:  # indexing would add it
         tracks = np.array(feature["track"].int64_list.value, np.int64)
@@ -273,6 +292,7 @@ def read_truth(serialized: bytes) -> ClipTruth:
         codes=codes.astype(np.int32),
         rles=rles,
         label_map=label_map,
+        has_mask=has_mask,
         tracks=tracks,
     )
 

@@ -81,25 +81,29 @@ def _decode(part, annotated, size):
     return rle_tools.decode(rle_tools.merge(rle_tools.frPyObjects(polygons, *size))).astype(bool)
 
 
-def decode_box(bbox: Any, mask: np.ndarray) -> np.ndarray:
+def box_of(mask: np.ndarray) -> np.ndarray:
+    """Return the box float32 [4], y1, x1, y2, x2, of a mask bool [height, width], not empty."""
+    ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return np.array([ys[0], xs[0], ys[-1] + 1, xs[-1] + 1], np.float32)
+
+
+def decode_box(bbox: Any, annotated: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
     """Return a box float32 [4], y1, x1, y2, x2, in pixels, clipped to the frame.
 
     Args:
-      bbox: [x, y, width, height], or None for the box of the mask.
-      mask: bool [height, width], not empty.
+      bbox: [x, y, width, height], in pixels of an image of the size `annotated`.
+      annotated, size: as of `decode_parts`.
 
     Raises:
       InputError: malformed, or outside the frame; names no file.
     """
-    if bbox is None:
-        ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        return np.array([ys[0], xs[0], ys[-1] + 1, xs[-1] + 1], np.float32)
     numbers = _numbers(bbox)
     if numbers is None or len(numbers) != 4:
         raise InputError("not numbers [x, y, width, height]; correct it or leave it out")
-    (x, y, width, height), (rows, columns) = numbers, mask.shape
-    box = np.clip([y, x, y + height, x + width], 0, [rows, columns, rows, columns])
-    box = box.astype(np.float32)
+    (x, y, width, height), (rows, columns) = numbers, size
+    scale = np.tile(np.divide(size, annotated), 2)
+    edges = np.array([y, x, y + height, x + width]) * scale
+    box = np.clip(edges, 0, [rows, columns, rows, columns]).astype(np.float32)
     if not (box[2:] > box[:2]).all():
         raise InputError(
             f"{bbox} [x, y, width, height] leaves nothing inside the frame of "

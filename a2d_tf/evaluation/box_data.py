@@ -139,7 +139,8 @@ class Instances:
       codes: int64 [G], the pair codes.
       source: their name in messages.
       sizes: [F] (height, width), if there are masks.
-      masks: [G] RLEs, see `segmentations.encode_mask`; None if any is missing.
+      masks: [G] RLEs, see `segmentations.encode_mask`, of a truth None for instances of which only
+        the box is known; None if any of results is missing.
       image_ids: [F] ids of the frames in COCO files; 1, 2, ... by default.
       scores: float64 [G], of results.
     """
@@ -178,12 +179,13 @@ class Instances:
             "bbox": np.concatenate([edges[:, :2], extents], axis=1).tolist(),
             "area": extents.prod(axis=1).tolist(),
         }
-        if self.masks is not None:
-            columns.update(segmentation=self.masks, area=rle_tools.area(self.masks).tolist())
         if self.scores is not None:
             columns["score"] = self.scores.tolist()
         rows = enumerate(zip(*columns.values()), 1)
         annotations = [{"id": i, "iscrowd": 0, **dict(zip(columns, row))} for i, row in rows]
+        for annotation, mask in zip(annotations, self.masks or ()):
+            if mask is not None:
+                annotation.update(segmentation=mask, area=int(rle_tools.area(mask)))
         return {"images": images, "annotations": annotations}
 
 
@@ -199,8 +201,8 @@ class Truth(Instances):
         Args:
           path: the file.
           label_space: the label space of the codes.
-          with_masks: also read `masks` and `sizes`. They remain None if an image lacks `width` or
-            `height`, or an annotation its `segmentation` (RLE or polygons).
+          with_masks: also read `masks` (RLE or polygons) and `sizes`. They remain None if an image
+            lacks `width` or `height`, or if no annotation has a `segmentation`.
 
         Raises:
           InputError: the file is missing or no such JSON; a frame is listed twice; an annotation
@@ -230,10 +232,12 @@ class Truth(Instances):
         truth = cls(frames, **columns, source=source, image_ids=list(index))
         sizes = [(image.get("height"), image.get("width")) for image in images]
         segmentations = [annotation.get("segmentation") for annotation in boxes]
-        if with_masks and all(map(all, sizes)) and all(segmentations):
+        if with_masks and all(map(all, sizes)) and (any(segmentations) or not boxes):
             truth.sizes = sizes
             truth.masks = [
                 _read_mask(segmentation, sizes[frame], f"{source}: annotations[{i}]")
+                if segmentation
+                else None
                 for i, (segmentation, frame) in enumerate(zip(segmentations, truth.box_frame))
             ]
         return truth

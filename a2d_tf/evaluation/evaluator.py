@@ -24,7 +24,7 @@ from a2d_tf.evaluation import box_data
 from a2d_tf.evaluation import metrics as registry
 from a2d_tf.evaluation.frames import FIELDS, Collected, Frame, Pairs
 from a2d_tf.evaluation.label_maps import write_png
-from a2d_tf.evaluation.metrics import segmentation
+from a2d_tf.evaluation.metrics import detection, segmentation
 from a2d_tf.model.network import Network
 from a2d_tf.ops import masks as mask_ops
 
@@ -41,7 +41,9 @@ class Validation:
     """The scores of a network on the videos held out.
 
     Attributes:
-      threshold: on p(actor), that of the best joint mIoU.
+      threshold: on p(actor), that of the best score.
+      score: percent; measure: "joint_miou", or "joint_f1" of boxes (`detection.BoxF1`) where no
+        frame has a complete true label map.
       metrics: as in `metrics.json`: segmentation at that threshold, detection, APs of classes.
       confusion: at that threshold.
       losses: {name: mean over the batches} of the Evaluator's `measure`.
@@ -49,6 +51,8 @@ class Validation:
     """
 
     threshold: float
+    score: float
+    measure: str
     metrics: dict
     confusion: segmentation.Confusion
     losses: dict
@@ -159,11 +163,14 @@ class Evaluator:
             yield list(same), canvas.labels
 
     def scored(self, clips: Iterable[Clip]) -> Iterator[tuple[Frame, dict[float, Pairs]]]:
-        """Yield the frame of each clip in order, with its pairs of codes at each of THRESHOLDS."""
+        """Yield the frame of each clip in order, with its pairs of codes at each of THRESHOLDS.
+
+        There are none where the true label map is incomplete.
+        """
 
         def score(clip):
             frame, pairs = clip(), {}
-            for thresholds, label_map in self.label_maps(frame):
+            for thresholds, label_map in self.label_maps(frame) if frame.truth.is_complete else ():
                 counted = segmentation.pairs(frame.truth.label_map, label_map)
                 pairs.update(dict.fromkeys(thresholds, counted))
             return frame, pairs
@@ -187,7 +194,7 @@ class Evaluator:
         return inputs, Collected(mode)
 
     def validate(self, split: str = "val", pictures: int = 0) -> Validation | None:
-        """Choose the p(actor) threshold of best joint mIoU, and score a split with it.
+        """Choose the p(actor) threshold of the best score, and score a split with it.
 
         Args:
           split: see `clips`.
@@ -202,12 +209,13 @@ class Evaluator:
         maps = {t: segmentation.Segmentation(inputs) for t in THRESHOLDS}
         registered = registry.registered("validate")
         others = [made(inputs) for made in registered if made is not segmentation.Segmentation]
+        (boxes,) = (metric for metric in others if isinstance(metric, detection.BoxF1))
         measured: list[dict] = []
         shown: dict[str, Frame] = {}
         scored = self.scored(self.clips(split, measured))
         for frame, pairs in tqdm(scored, desc=split, unit="frame", leave=False):
-            for threshold, metric in maps.items():
-                metric.confusion.add(*pairs[threshold])
+            for threshold, counted in pairs.items():
+                maps[threshold].confusion.add(*counted)
             for other in others:
                 other.update(frame)
             collected.add(frame)
@@ -215,12 +223,18 @@ class Evaluator:
                 shown.setdefault(frame.truth.video, frame)
         if not collected.truths:
             return None
-        scores = {t: m.result()["segmentation"]["joint"]["miou"] for t, m in maps.items()}
+        measure = "joint_miou" if maps[THRESHOLDS[0]].confusion.pixels else "joint_f1"
+        if measure == "joint_f1":
+            scores = {t: boxes.at(t) for t in THRESHOLDS}
+        else:
+            scores = {t: m.result()["segmentation"]["joint"]["miou"] for t, m in maps.items()}
         best = inputs.threshold = max(scores, key=scores.__getitem__)
         inputs.detections, inputs.truth = collected.detections(), collected.truth()
         names = measured[0]
         return Validation(
             threshold=best,
+            score=scores[best],
+            measure=measure,
             metrics=registry.results([maps[best], *others], inputs),
             confusion=maps[best].confusion,
             losses={name: float(np.mean([each[name] for each in measured])) for name in names},
@@ -235,7 +249,7 @@ class Evaluator:
           threshold: on p(actor), for the label maps.
           output: folder, replaced as a whole: `metrics.json`; `detections.npz`, every RoI;
             `instances.json`, COCO results of the instances with p(actor) >= FLOOR; `truth.json`;
-            `label_maps/<VID>/<%05d>.png` and `label_truth/...`.
+            `label_maps/<VID>/<%05d>.png` and, where they are complete, `label_truth/...`.
 
         Returns:
           The metrics, as in `metrics.json`.
@@ -258,9 +272,10 @@ class Evaluator:
             number, clip = numbered
             frame = clip()
             predicted, expected = self.label_map(frame, threshold), frame.truth.label_map
-            for kind, image in (("label_maps", predicted), ("label_truth", expected)):
-                write_png(folder / kind / f"{frame.name}.png", image)
-            frame.pairs = segmentation.pairs(expected, predicted)
+            write_png(folder / "label_maps" / f"{frame.name}.png", predicted)
+            if frame.truth.is_complete:
+                write_png(folder / "label_truth" / f"{frame.name}.png", expected)
+                frame.pairs = segmentation.pairs(expected, predicted)
             return frame, frame.entries(number)
 
         total = self.manifest.counts[split]["records"] if split == "test" else None

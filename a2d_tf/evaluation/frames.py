@@ -32,7 +32,7 @@ class Frame:
       rgb: uint8 [h, w, 3], the key frame as stored, without padding.
       flow: float32 [h, w, 2].
       pairs: of the true and the predicted label map at the split's threshold; None in validation,
-        where the threshold is not chosen yet.
+        where the threshold is not chosen yet, and where the true label map is incomplete.
     """
 
     truth: records.ClipTruth
@@ -144,14 +144,18 @@ class Collected:
     def truth(self) -> box_data.Truth:
         """Return the ground truth of the frames."""
         truths = self.truths
-        rles = (rle for truth in truths for rle in truth.rles)
+        rles = [
+            {**rle, "counts": rle["counts"].decode()} if has_mask else None
+            for truth in truths
+            for rle, has_mask in zip(truth.rles, truth.has_mask)
+        ]
         return box_data.Truth(
             self._names(),
             _rows(truth.codes for truth in truths),
             np.concatenate([truth.boxes for truth in truths])[:, [1, 0, 3, 2]],
             np.concatenate([truth.codes for truth in truths]),
             sizes=[truth.native_size for truth in truths],
-            masks=[{**rle, "counts": rle["counts"].decode()} for rle in rles],
+            masks=rles,
         )
 
     def _names(self):

@@ -31,6 +31,7 @@ from a2d_tf.training.run_folder import Run
 def facts(run: Run) -> dict[str, Any]:
     """Return the contents of `a2d_tf.json`."""
     model, inference = run.config.model, run.config.inference
+    boxes_alone = not (model.use_mask or model.use_refiner)
     return {
         "labels": json.loads(run.network.labels.to_json()),
         "base": run.network.labels.base,
@@ -46,6 +47,7 @@ def facts(run: Run) -> dict[str, Any]:
         "inputs": INPUTS,
         "outputs": OUTPUTS,
         "signatures": SIGNATURES,
+        **({"boxes_alone": True} if boxes_alone else {}),  # masks fill their boxes
     }
 
 

@@ -36,6 +36,7 @@ _KIND = {
     "clip_stride": whole(1),
     "score_threshold": number(0, 1),
     "paint": str,
+    "boxes_alone?": bool,
     "precision": str,
     "checkpoint": str,
     "functions": {str: str},

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 KINDS = {"last": "checkpoints", "best": "best", "diverged": "diverged"}
 BEST = "validation.json"
-"""In `best/`: {"step", "joint_miou", "score_threshold"} of that validation."""
+"""In `best/`: {"step", "joint_miou" or "joint_f1", "score_threshold"} of that validation."""
 EVENTS = "events.out.tfevents.*"
 
 
@@ -118,25 +118,26 @@ class Checkpointer:
         """
         self._save("last", {**self._parts, **self._loss_scale()}, self._number)
 
-    def save_best(self, score: float, threshold: float) -> bool:
+    def save_best(self, score: float, threshold: float, measure: str = "joint_miou") -> bool:
         """Save to `best/` if the validation is the run's best; return whether it is.
 
         The chief's score decides: scores may differ between workers, but all must save together.
 
         Args:
-          score: joint mIoU, percent; threshold: on p(actor), with which it was reached.
+          score: percent; threshold: on p(actor), with which it was reached.
+          measure: what was measured, of `evaluator.Validation`.
         """
         step, path = self.step, os.path.join(self._folder("best"), BEST)
         better = replicas.is_chief()
         if better and os.path.isfile(path):
             best = read_json(path)
             # Ignore a best from this step or later: the run was killed and will repeat it.
-            better = best["step"] >= step or best["joint_miou"] < score
+            better = best["step"] >= step or best.get(measure, -1.0) < score
         if not replicas.make_any()(better):
             return False
         self._save("best", {"network": self._state.network}, 1)
         if replicas.is_chief():
-            write_json(path, {"step": step, "joint_miou": score, "score_threshold": threshold})
+            write_json(path, {"step": step, measure: score, "score_threshold": threshold})
         return True
 
     def mark_finished(self) -> None:

@@ -35,13 +35,15 @@ class Validated:
     Attributes:
       scalars: {tag: value} for TensorBoard; empty where no video is held out.
       images: {tag: uint8 [1, H, W, 3]} for TensorBoard.
-      joint_miou: percent; the weights with the highest are kept. None where no video is held out.
-      threshold: on p(actor), at which `joint_miou` was reached.
+      score: percent; the weights with the highest are kept. None where no video is held out.
+      measure: what `score` measures, of `evaluator.Validation`.
+      threshold: on p(actor), at which `score` was reached.
     """
 
     scalars: dict[str, float]
     images: dict[str, Any]
-    joint_miou: float | None = None
+    score: float | None = None
+    measure: str = "joint_miou"
     threshold: float | None = None
 
 
@@ -173,8 +175,8 @@ def _validate(validate, state, checkpointer, events, step):
         # Without a validation split there are only pictures, of training clips.
         name = "validation" if outcome.scalars else "training_clips"
         events.write(name, step, outcome.scalars, outcome.images)
-        if outcome.joint_miou is not None:
-            checkpointer.save_best(outcome.joint_miou, outcome.threshold)
+        if outcome.score is not None:
+            checkpointer.save_best(outcome.score, outcome.threshold, outcome.measure)
 
 
 class _Progress:

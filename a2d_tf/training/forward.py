@@ -130,7 +130,8 @@ def _masks(network, batch, features, rows, learning, training):
     logits = network.mask_head(inputs, training=training)
     with tf.name_scope("targets"):
         truth = mask_ops.crop_targets(batch["masks"], rows["rois"], rows["match"], logits.shape[2])
-    return logits, truth, rows["class_index"], rows["positive"]
+    has_mask = tf.gather(batch["has_mask"], rows["match"], batch_dims=1)
+    return logits, truth, rows["class_index"], rows["positive"] & has_mask
 
 
 def _action_term(network, logits, labels, rois, *, learning):
@@ -174,7 +175,8 @@ def _refine(network, batch, seed, learning, training):
     rgb = batch["rgb"][:, batch["rgb"].shape[1] // 2]
     logits = network.refiner({"rgb": rgb, "rois": boxes}, training=training)
     truth = mask_ops.crop_targets(batch["masks"], refiner.windows(boxes), match, logits.shape[2])
-    valid = tf.repeat(batch["annotated"][:, None] & (count > 0), rows, axis=1)
+    valid = batch["annotated"][:, None] & (count > 0)
+    valid &= tf.gather(batch["has_mask"], match, batch_dims=1)
     return {"mask": [losses.mask(logits[..., None], truth, tf.zeros_like(match), valid)]}
 
 

@@ -4,7 +4,7 @@ flags.txt             the resolved settings, reusable as --flagfile
 labels.json           the label space
 records.json          how its records were made: flow method, sizes and clip stride
 checkpoints/          the newest weights with the optimizer's state
-best/                 the weights of the best validation, by joint mIoU, and its threshold
+best/                 the weights of the best validation, by joint mIoU or box F1, and its threshold
 diverged/             the batch of a step with a non-finite loss, and the weights before it
 weights.txt           how each variable was initialised, by name
 score_threshold.json  p(actor) from which a RoI is an instance, chosen on validation, here or in the
@@ -362,7 +362,7 @@ def _card(title, run, parameters, metrics):
         return "\n".join([*lines, "The run was not evaluated.", ""])
     scores = {
         measure: {kind: values[measure] for kind, values in metrics["segmentation"].items()}
-        for measure in ("ave", "glo", "miou")
+        for measure in (("ave", "glo", "miou") if "segmentation" in metrics else ())
     }
     lines += ["| of | actor | action | joint |", "|---|---|---|---|"]
     for name, values in {**scores, "mAP": metrics["detection"]}.items():

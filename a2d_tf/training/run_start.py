@@ -17,7 +17,7 @@ import numpy as np
 from a2d_tf.core.config import Config, InferenceConfig, LearningConfig, ModelConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.data.manifest import RECORD_FIELDS
+from a2d_tf.data.manifest import RECORD_FIELDS, Manifest
 from a2d_tf.model import backbones
 from a2d_tf.model.layers import FROZEN
 from a2d_tf.model.network import Network
@@ -80,6 +80,21 @@ def resolve_config(config: Config, given: Collection[str], workdir: str | None =
                 "that, or leave it out"
             )
     return dataclasses.replace(config, model=dataclasses.replace(config.model, **model))
+
+
+def without_masks(config: Config, manifest: Manifest) -> Config:
+    """Switch the mask head off where no training instance has a mask, and say so.
+
+    Raises:
+      InputError: the network has a refiner, which learns from masks alone.
+    """
+    if manifest.trains_masks:
+        return config
+    if config.model.use_refiner:
+        raise InputError(f"--use_refiner: no training instance of {manifest.directory} has a mask")
+    if config.model.use_mask:
+        logger.warning("no training instance has a mask: --use_mask=false, no mask head is trained")
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, use_mask=False))
 
 
 def _warn_of_norms(model, learning):

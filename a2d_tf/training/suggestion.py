@@ -271,6 +271,8 @@ def suggest(
     preset = preset_for(host)
     base = Config.read(command_line.find(preset.flagfile))
     yield Suggestion({"flagfile": preset.flagfile}, f"for {host}: {preset.why}")
+    if not manifest.trains_masks:
+        yield Suggestion({"use_mask": False}, "no training instance has a mask")
     yield from _of_frames(manifest, contents.boxes, base.model, preset)
     yield from _of_motion(manifest, contents.inputs, preset, base)
     yield from _of_training(contents, host, preset, base.learning)

@@ -84,6 +84,7 @@ def predict(
         predictor = load()
         if stops:  # nothing is answered: what is there stays
             raise KeyboardInterrupt
+        files.boxes_alone = predictor.facts.get("boxes_alone", False)
         answered = streaming.watch(predictor, reader, span, stops=stops, **options)
         bar = tqdm(
             answered,
@@ -216,6 +217,7 @@ class Outputs:
     def __init__(self, folder: str, reader: Reader, every: int, kinds: Collection[str]):
         self._folder, self._reader, self._every, self._kinds = folder, reader, every, kinds
         self.frames = 0
+        self.boxes_alone = False  # see `predictions.Facts`
         self._labels: LabelSpace | None = None
         self._begin = self._until = 0.0  # seconds, of what was added
         self._tracks: dict[int, _Track] = {}  # by id, those that may be seen again
@@ -286,6 +288,7 @@ class Outputs:
             "begin": self._begin,
             "until": self._until,
             "labels": json.loads(labels.to_json()),
+            **({"boxes_alone": True} if self.boxes_alone else {}),
         }
         write_json(os.path.join(self._folder, VIDEO), described)
         if "page" in self._kinds:

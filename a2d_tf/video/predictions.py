@@ -46,6 +46,7 @@ _FACTS = {
     "begin": SECONDS,
     "until": SECONDS,
     "labels": LabelSpace.from_fields,
+    "boxes_alone?": bool,
 }
 _TRACK = {
     "track_id": whole(),
@@ -71,6 +72,7 @@ class Facts:
       span: (start, end) of what was segmented, seconds in the video.
       step: seconds from one answered frame to the next, on average.
       labels: the label space.
+      boxes_alone: whether the network finds no masks: those there fill their boxes.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Facts:
     span: tuple[float, float]
     step: float
     labels: LabelSpace
+    boxes_alone: bool = False
 
 
 def read_facts(folder: str | os.PathLike) -> Facts:
@@ -93,6 +96,7 @@ def read_facts(folder: str | os.PathLike) -> Facts:
         span=(float(fields["begin"]), float(fields["until"])),
         step=fields["every"] / fields["fps"],
         labels=LabelSpace.from_fields(fields["labels"]),
+        boxes_alone=fields.get("boxes_alone", False),
     )
 
 
@@ -264,4 +268,5 @@ def read(
         frames=found.frames,
         actions={actor: tuple(own) for actor, own in actions.items()},
         tracks=tuple(tracks[number] for number in sorted(tracks)),
+        boxes_alone=facts.boxes_alone,
     )

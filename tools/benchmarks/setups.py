@@ -77,6 +77,7 @@ def clips(
         "actors": np.tile(np.arange(instances, dtype=np.int32) % 7, (count, 1)),
         "actions": np.zeros((count, instances), np.int32),
         "present": np.ones((count, instances), bool),
+        "has_mask": np.ones((count, instances), bool),
         "annotated": np.ones(count, bool),
         "row": np.arange(count, dtype=np.int32),
     }

@@ -59,7 +59,8 @@ def metrics_of(results: Results, truth: Truth) -> dict[str, dict[str, float | No
 
     At IoU .5:.95, .5 and .75; and at .5:.95 of small, medium and large objects alone. As COCO has
     it, the area of a true object is that of its mask, where it has one, also for boxes; the area of
-    a detection is that of the box or of the mask that is matched.
+    a detection is that of the box or of the mask that is matched. The AP of masks is that of the
+    frames all of whose instances have masks.
 
     Args:
       results: instances on this truth's frames.
@@ -80,8 +81,13 @@ def metrics_of(results: Results, truth: Truth) -> dict[str, dict[str, float | No
 
     true, boxes = indexed(truth), indexed(results, masks=None)
     figures["box"] = precisions(COCOeval(true, boxes, "bbox"), _SIZES)
-    if truth.masks is not None and results.masks is not None:
-        figures["mask"] = precisions(COCOeval(true, indexed(results), "segm"), _SIZES)
+    alone = np.array([mask is None for mask in truth.masks or ()], bool)
+    if truth.masks is not None and results.masks is not None and not alone.all():
+        masks = COCOeval(true, indexed(results), "segm")
+        complete = np.setdiff1d(np.arange(len(truth.frames)), truth.box_frame[alone])
+        masks.params.imgIds = (complete + 1).tolist()
+        if np.isin(truth.box_frame, complete).any():
+            figures["mask"] = precisions(masks, _SIZES)
     return figures
 
 

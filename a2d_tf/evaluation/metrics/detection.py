@@ -10,12 +10,13 @@ from __future__ import annotations
 import concurrent.futures
 import os
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation.box_data import Detections, Results, Truth
-from a2d_tf.evaluation.metrics import KINDS, Metric, Table
+from a2d_tf.evaluation.metrics import KINDS, Metric, Split, Table
 
 RECALL_LEVELS = np.linspace(0, 1, 11)  # not the exact tenths, see average_precision
 NMS_IOU = 3, 10  # the fraction 3/10, see suppress
@@ -55,6 +56,55 @@ class Detection(Metric):
         ours = {f"{kind}_map": found.get(kind) for kind in KINDS}
         title = "Table 2: detection, mAP at IoU 0.5, percent"
         return [Table(title, cls.columns, {"": ours}, cls.published)]
+
+
+class BoxF1(Metric):
+    """F1 of boxes and pairs at the threshold, where no frame has a complete true label map.
+
+    An instance is right if its box has an IoU of 0.5 or more with a true one of its pair, which no
+    better instance has taken.
+    """
+
+    section, place = "box_f1", 3
+    computed_by = ("evaluate", "validate")
+
+    def __init__(self, split: Split):
+        super().__init__(split)
+        self._truths, self._found = 0, [np.zeros((2, 0))]
+
+    def update(self, frame: Any) -> None:
+        """Match the instances of a frame, which come best first."""
+        truth, found = frame.truth, frame.instances
+        near = iou(found["boxes"][:, None], truth.boxes)
+        near[(near < MATCH_IOU) | (found["code"][:, None] != truth.codes)] = 0
+        hits = np.zeros(len(near), bool)
+        for i, row in enumerate(near):
+            hits[i] = row.any()
+            if hits[i]:
+                near[:, row.argmax()] = 0
+        self._truths += len(truth.codes)
+        self._found.append(np.stack([found["class_score"], hits]))
+
+    def at(self, threshold: float) -> float:
+        """Return the F1, in percent, of the instances of at least this p(actor)."""
+        scores, hits = np.concatenate(self._found, axis=1)
+        chosen = scores >= np.float32(threshold)
+        return float(200 * hits[chosen].sum() / max(chosen.sum() + self._truths, 1))
+
+    def result(self) -> dict:
+        """Return {"box_f1": percent}; empty where there are figures of label maps."""
+        return (
+            {}
+            if self.split.metrics.get("segmentation")
+            else {"box_f1": self.at(self.split.threshold)}
+        )
+
+    @classmethod
+    def rows(cls, metrics: dict) -> list[Table]:
+        """Return a table of one figure."""
+        found = metrics.get("box_f1")
+        title = "Boxes at IoU 0.5 and the score threshold, percent"
+        return [] if found is None else [Table(title, {"joint": "F1"}, {"": {"joint": found}})]
 
 
 def metrics_of(

@@ -58,7 +58,11 @@ class OverTime(Metric):
         """Keep the instances of a frame, and its truth."""
         truth, found, kept = frame.truth, frame.instances, None
         tracks = np.full(len(truth.codes), -1) if truth.tracks is None else truth.tracks
-        if tracks.min(initial=0) >= 0 and len(np.unique(tracks)) == len(tracks):
+        if (
+            truth.is_complete
+            and tracks.min(initial=0) >= 0
+            and len(np.unique(tracks)) == len(tracks)
+        ):
             chosen = np.flatnonzero(found["class_score"] >= self.split.threshold)
             parts = {name: found[key][chosen] for name, key in _FOLLOWED.items()}
             masks = [frame.rles[i] for i in chosen]
@@ -70,7 +74,7 @@ class OverTime(Metric):
         """Return {"over_time": see `metrics_of`}; empty where no video holds an object.
 
         A video counts if its frames are recorded without a gap, two or more, and every instance has
-        an identity.
+        a mask and an identity.
         """
         videos = self.split.videos
         if videos is None:

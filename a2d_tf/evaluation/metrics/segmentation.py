@@ -47,12 +47,13 @@ class Segmentation(Metric):
         self.confusion = Confusion(split.labels)
 
     def update(self, frame: Any) -> None:
-        """Add the pairs of codes of a frame."""
-        self.confusion.add(*frame.pairs)
+        """Add the pairs of codes of a frame, unless its true label map is incomplete."""
+        if frame.pairs:
+            self.confusion.add(*frame.pairs)
 
     def result(self) -> dict:
-        """Return {"segmentation": see `Confusion.metrics`}."""
-        return {"segmentation": self.confusion.metrics()}
+        """Return {"segmentation": see `Confusion.metrics`}; empty without a complete label map."""
+        return {"segmentation": self.confusion.metrics()} if self.confusion.pixels else {}
 
     @classmethod
     def rows(cls, metrics: dict) -> list[Table]:
@@ -79,6 +80,11 @@ class Confusion:
         beyond = base * (len(label_space.actors) + 1)
         self._column = np.where(codes < beyond, codes, beyond + codes % base)
         self._counts = np.zeros((len(self._classes), beyond + base), np.int64)
+
+    @property
+    def pixels(self) -> int:
+        """The number of pixels that were counted."""
+        return int(self._counts.sum())
 
     def update(self, truth: np.ndarray, predicted: np.ndarray) -> None:
         """Add the label maps of a frame; errors as of `pairs` and `add`."""

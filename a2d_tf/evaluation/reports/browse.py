@@ -58,7 +58,10 @@ def score(folder: pathlib.Path, labels: LabelSpace) -> list[tuple[float, str, li
     truths = folder / "label_truth"
     names = label_maps.frames_of(folder)
     if not names:
-        raise InputError(f"{truths}: no label maps there; run a2d_tf.evaluate on this split first")
+        raise InputError(
+            f"{truths}: no label maps there; run a2d_tf.evaluate on this split first, or annotate "
+            "masks, for boxes alone make none"
+        )
     scored = []
     for name in tqdm(names, desc="score", unit="frame", leave=False):
         maps = label_maps.read_maps(folder, name, labels)

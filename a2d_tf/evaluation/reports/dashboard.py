@@ -102,7 +102,9 @@ def show_evaluation(workdir: str, name: str, step: int, metrics: dict) -> None:
 
 def images(validation: Validation, space: LabelSpace) -> dict[str, np.ndarray]:
     """Return a validation's pictures and charts of classes by tag, each uint8 [1, H, W, 3]."""
-    found = {"confusion": charts.confusion(validation.confusion, space)}
+    found = {}
+    if validation.confusion.pixels:
+        found["confusion"] = charts.confusion(validation.confusion, space)
     pairs = [space.name(code) for code in space.codes]
     for kind, names in {"actor": space.actors, "action": space.actions, "pair": pairs}.items():
         aps = [*validation.metrics[f"per_{kind}_ap"].values()]  # in code order
