@@ -368,6 +368,7 @@ def test_a_set_of_boxes_from_its_export_to_its_predictions_export(tmp_path, vide
     words += [f"--annotations={export}", f"--videos={videos}", f"--output={made}"]
     done = run_tool("build_records", *words, "--test_videos=other")
     assert done.returncode == 0, done.stderr
+    assert "test: 1 videos, 2 clips, 2 instances, 2 of them boxes alone\n" in done.stdout
     done = run_tool("suggest_config", f"--records={made}", "--machine=cpu")
     assert "# no training instance has a mask\n--use_mask=false\n" in done.stdout
     small = (

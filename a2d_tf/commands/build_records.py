@@ -197,7 +197,8 @@ def _report(source: Release | AnnotatedVideos, manifest: Manifest) -> None:
         print(f"mended {item['item']}: {item['note']}")
     for split, counts in manifest.counts.items():
         videos, records, instances = (counts[n] for n in ("videos", "records", "instances"))
-        print(f"{split}: {videos} videos, {records} clips, {instances} instances")
+        alone = f", {counts['boxes_alone']} of them boxes alone" if "boxes_alone" in counts else ""
+        print(f"{split}: {videos} videos, {records} clips, {instances} instances{alone}")
     total, clips = (sum(shard[name] for shard in manifest.files) for name in ("bytes", "records"))
     size = f"{total / 1e6:.1f} MB, {total / clips / 1e3:.1f} kB per clip"
     print(f"{size}; stored as {manifest.sizes}")
