@@ -238,20 +238,29 @@ class JoinedNorms(tf.keras.Model):
 
     @plain
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        frozen = [x for x in self.layers if isinstance(x, ConvNorm) and x.norm in FROZEN]
-        if not frozen:
+        folded: dict = {}
+        for norm in FROZEN:  # apart, so that constants get no gradient
+            folded.update(_fold([x for x in self.layers if getattr(x, "norm", None) == norm]))
+        if not folded:
             return super().call(inputs, training, mask)
-        frozen.sort(key=_shape)
-        statistics = [tf.concat(parts, axis=0) for parts in zip(*(x.statistics() for x in frozen))]
-        sizes = [layer.beta.shape[0] for layer in frozen]
-        epsilons = np.repeat(np.array([x.epsilon for x in frozen], np.float32), sizes)
-        scales, biases = _affine(statistics, epsilons)
-        folded = zip(_scaled(frozen, scales), tf.split(biases, sizes))
-        before = _FOLDED.set(dict(zip(map(id, frozen), folded)))
+        before = _FOLDED.set(folded)
         try:
             return super().call(inputs, training, mask)
         finally:
             _FOLDED.reset(before)
+
+
+def _fold(layers):
+    """Fold the norms of layers: {id of a layer: its (kernel, bias)}."""
+    if not layers:
+        return {}
+    layers = sorted(layers, key=_shape)
+    statistics = [tf.concat(parts, axis=0) for parts in zip(*(x.statistics() for x in layers))]
+    sizes = [layer.beta.shape[0] for layer in layers]
+    epsilons = np.repeat(np.array([x.epsilon for x in layers], np.float32), sizes)
+    scales, biases = _affine(statistics, epsilons)
+    folded = zip(_scaled(layers, scales), tf.split(biases, sizes))
+    return dict(zip(map(id, layers), folded))
 
 
 def _shape(layer):
