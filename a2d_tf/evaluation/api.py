@@ -11,8 +11,7 @@ import numpy as np
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation.box_data import Detections, Truth
-from a2d_tf.evaluation.metrics import segmentation, table
-from a2d_tf.evaluation.metrics.detection import metrics_of as detections
+from a2d_tf.evaluation.metrics import detection, segmentation, table
 
 if TYPE_CHECKING:
     from a2d_tf.training.run_folder import Run
@@ -39,6 +38,20 @@ def label_maps(
     for truth, predicted in pairs:
         confusion.update(truth, predicted)
     return confusion.metrics()
+
+
+def detections(detected: Detections, truth: Truth, labels: LabelSpace = A2D) -> dict[str, Any]:
+    """Compute the detection metrics of the paper's Table 2, and the AP of each pair.
+
+    Args:
+      detected: boxes and scores; `Detections.load` reads `detections.npz`.
+      truth: the true boxes; `Truth.load` reads COCO JSON.
+      labels: the label space of both.
+
+    Raises:
+      InputError: frames or sizes that do not agree.
+    """
+    return detection.metrics_of(detected, truth, labels)
 
 
 def evaluate(

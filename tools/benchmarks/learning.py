@@ -72,7 +72,8 @@ class Ours:
 
     def step(self, batch: dict[str, tf.Tensor], number: int) -> float:
         """Train on a batch of `setups.batches`; return the loss."""
-        batch = dict(for_device(batch), actions=tf.minimum(batch["actions"], 0))
+        batch = for_device(batch)
+        batch["actions"] = tf.minimum(batch["actions"], 0)
         return float(self._step(batch, tf.constant(number, tf.int64))["total"])
 
     def detect(self, batch: dict[str, tf.Tensor]) -> list[Instances]:
