@@ -54,7 +54,7 @@ def kept(graph):
 @pytest.mark.parametrize(
     "variant",
     [
-        dict(norm="frozen_bn", action_topdown="own_backbone"),
+        dict(norm="frozen_bn", action_topdown="separate", use_mask=False),
         dict(norm="group_norm", backbone="efficientnet_lite0", use_flow=False, temporal_layers=0),
     ],
 )
