@@ -333,15 +333,18 @@ def _report(found: list[dict]) -> None:
     def shown(value):
         return f"{value:.4g}" if isinstance(value, float) else str(value)
 
-    cells = []
+    cells, texts = [], []
     for row in found:
         values = row.get("values", {})
+        if row["row"] == "machine" and values:  # too long for a cell
+            texts = [("Text", pages.Text(f"{name}: {text}")) for name, text in values.items()]
+            continue
         text = "; ".join(f"{name} {shown(value)}" for name, value in values.items())
         cells.append([row["row"], text or row["reason"].splitlines()[-1]])
     table = pages.Table(("row", "measured, or why not"), cells)
     write_json(os.path.join(_OUTPUT.value, "report.json"), found)
     title = "Training on a GPU"
-    page = pages.render("report.html", title, blocks=[("Table", table)])
+    page = pages.render("report.html", title, blocks=[("Table", table), *texts])
     write_text(os.path.join(_OUTPUT.value, "report.html"), page)
 
 
