@@ -93,9 +93,10 @@ _COMMANDS = {
 def _flags() -> list[str]:
     words = [f"--flagfile={_ROOT}/configs/a2d.flags"]
     if _SMALL.value:
-        words += ["--image_height=64", "--image_width=96", "--backbone=resnet14"]
-        words += ["--width_multiplier=.125", "--fpn_channels=16", "--rpn_channels=16"]
-        words += ["--head_units=16", "--mask_channels=16", "--batch_size=2"]
+        from tools.benchmarks import setups
+
+        words += [f"--{name}={value}" for name, value in setups.SMALLEST.items()]
+        words.append("--batch_size=2")
     return words
 
 
@@ -154,8 +155,7 @@ def step(layout: bool, replicas: int = 1, **options: Any) -> dict:
 
     config, found = _config(**options)
     _need_gpu(found)
-    if layout:
-        tf.config.optimizer.set_experimental_options({"layout_optimizer": True})
+    tf.config.optimizer.set_experimental_options({"layout_optimizer": layout})
     strategy = tf.distribute.MirroredStrategy() if replicas > 1 else None
     names = [gpu.name for gpu in tf.config.list_logical_devices("GPU")]
     with strategy.scope() if strategy else tf.device(names[0]):
