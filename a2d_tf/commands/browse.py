@@ -3,7 +3,7 @@
   python tools/browse.py --run RUN --records RECORDS --split test
 
 The split must have been evaluated by `python -m a2d_tf.evaluate`. The page sorts by error and
-filters by actor and action; without --records it shows label maps only.
+filters by actor and action.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _OUTPUT = flags.DEFINE_string(
     "output", None, "HTML file; by default browse.html beside the scores."
 )
 _LIMIT = flags.DEFINE_integer(
-    "limit", 500, "Maximal number of frames, worst first; about 20 kB each.", lower_bound=1
+    "limit", 200, "Maximal number of frames, worst first; about 40 kB each.", lower_bound=1
 )
 
 
 def main(argv: list[str]) -> None:
     """Run the command."""
-    command_line.require(argv, run=_RUN.value)
+    command_line.require(argv, run=_RUN.value, records=_RECORDS.value)
     run, split = pathlib.Path(_RUN.value), _SPLIT.value.removesuffix("_best")
     folder = run / "evaluation" / _SPLIT.value
     if not folder.is_dir():
@@ -50,7 +50,7 @@ def main(argv: list[str]) -> None:
     from a2d_tf.data.manifest import Manifest
     from a2d_tf.evaluation.reports import browse
 
-    manifest = Manifest.load(_RECORDS.value) if _RECORDS.value else None
+    manifest = Manifest.load(_RECORDS.value)
     title = f"{os.path.basename(os.path.abspath(run))}: frames of split {_SPLIT.value}"
     text, shown, count = browse.page(
         title, folder, labels, manifest, split=split, limit=_LIMIT.value

@@ -275,14 +275,12 @@ def figure_svg(figure: Figure) -> bytes:
     return file.getvalue()
 
 
-def shrink(image: np.ndarray, side: int, how: int = cv2.INTER_AREA) -> np.ndarray:
-    """Resize an image [H, W, ...] whose longest side is more than `side` pixels to that."""
-    height, width = image.shape[:2]
-    scale = side / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    if scale >= 1:
-        return image
-    return cv2.resize(image, size, interpolation=how)
+def paint(rgb: np.ndarray, indices: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """Paint indices [h, w] of a palette, 0 clear, over a picture in grey: uint8 [H, W, 3]."""
+    indices = cv2.resize(indices, rgb.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    grey = 0.5 * rgb.mean(axis=2, keepdims=True)
+    colours = np.array([bright(colour) for colour in palette])[indices]
+    return np.where(indices[..., None] > 0, 0.1 * grey + 0.9 * colours, grey).astype(np.uint8)
 
 
 def data_url(data: bytes, kind: str = "png") -> str:
@@ -292,6 +290,10 @@ def data_url(data: bytes, kind: str = "png") -> str:
 
 def jpeg_url(rgb: np.ndarray, side: int, quality: int) -> str:
     """Shrink a picture, RGB uint8 [H, W, 3], and encode it as the data URL of a JPEG."""
-    image = shrink(np.ascontiguousarray(rgb[..., ::-1]), side)
+    image = np.ascontiguousarray(rgb[..., ::-1])
+    scale = side / max(image.shape[:2])
+    if scale < 1:
+        size = [max(1, round(length * scale)) for length in image.shape[1::-1]]
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     data = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1]
     return data_url(data.tobytes(), "jpeg")

@@ -12,7 +12,6 @@ import dataclasses
 import os
 import pathlib
 
-import cv2
 import numpy as np
 
 from a2d_tf.core.files import load_json
@@ -244,20 +243,19 @@ def _frames(shown, manifest):
     chosen = [list(video_frames.values())[i] for i in spread]
     inputs = dict(pipeline.key_frames(manifest, experiments.SPLIT, set(chosen)))
 
-    def painted(codes, image):
-        codes = cv2.resize(codes, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-        grey = (0.5 * image.mean(axis=2, keepdims=True)).astype(np.uint8).repeat(3, axis=2)
-        present = [code for code in np.unique(codes) if code]
-        masks = [codes == code for code in present]
-        return visualize.overlay_masks(grey, present, masks, space, alpha=0.9)
-
     rows = []
     for name in chosen:
         image = inputs[name]
         pairs = [label_maps.read_maps(shown[n].test, name, space) for n in variants]
         maps = [pairs[0][0], *(predicted for _, predicted in pairs)]
+        painted = [visualize.paint(image, codes, space.palette) for codes in maps]
         present = ", ".join(space.name(code) for code in np.unique(maps[0]) if code)
-        rows.append((f"{name}: {present}", [image, *(painted(codes, image) for codes in maps)]))
+        rows.append(
+            (
+                f"{name}: {present}",
+                [image, *painted],
+            )
+        )
     png = charts.grid(rows, ["input", "truth", *(ROWS[name][0] for name in variants)])
     caption = "Key frame, truth and the prediction of each variant; colours are pairs."
     return [Heading("Fig. 3: frames of the test split"), Picture("frames", png, caption)]
