@@ -139,6 +139,25 @@ def test_a_timeline_knows_all_frames_before_its_end(film, name):
         assert len(known) < COUNT
 
 
+def test_a_film_trimmed_without_encoding_begins_within_a_group(film, tmp_path):
+    path = tmp_path / "trimmed.mp4"
+    with av.open(str(film("a.mp4"))) as source, av.open(str(path), "w") as file:
+        stream = file.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:  # as by ffmpeg -ss 0.2 -c copy: frames before it get negative times
+                packet.pts, packet.dts = (
+                    stamp - round(0.2 / packet.time_base) for stamp in (packet.pts, packet.dts)
+                )
+                packet.stream = stream
+                file.mux(packet)
+    seconds, rgb = pictures(path)
+    assert_same(rgb, pictures(film("a.mp4"))[1][5 : 5 + len(rgb)])
+    with decoder.Video(path, "") as video:
+        timeline = video.timeline(0.6)
+    assert timeline.seconds[:15].tolist() == seconds[:15]
+    assert_same(pictures(path, 12, timeline)[1], rgb[12:])
+
+
 def test_what_lies_before_is_not_decoded(film, tmp_path):
     path = film("a.mp4")
     with decoder.Video(path, "") as video:

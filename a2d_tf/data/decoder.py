@@ -242,13 +242,15 @@ class Video:
         base, start = self._stream.time_base, self._stream.start_time
         stamps, first = array.array("q"), None
         for packet in self._packets():
-            if packet.size == 0 or packet.is_discard:
+            if packet.size == 0:
                 continue
             if packet.pts is None or start is None:
                 return None
-            stamps.append(packet.pts)
             if packet.is_keyframe and first is None:
                 first = packet.pts
+            # Before the start of a trimmed film: decoded, and not shown.
+            if not packet.is_discard:
+                stamps.append(packet.pts)
             # Frames are sent before they are shown: those that follow begin later than this.
             if packet.dts is not None and (packet.dts - start) * float(base) > until:
                 break
