@@ -53,7 +53,7 @@ class Picture:
     _converter: VideoReformatter
 
     def rgb(self) -> np.ndarray:
-        """Convert it to RGB, uint8 [H, W, 3], turned as a player turns it."""
+        """Convert it to RGB, uint8 [H, W, 3], turned and mirrored as a player does it."""
         # As OpenCV does, bit for bit: records and runs are older than this module.
         space = Colorspace.DEFAULT
         rgb = self._converter.reformat(
@@ -63,8 +63,7 @@ class Picture:
             dst_colorspace=space,
             interpolation=Interpolation.BICUBIC,
         ).to_ndarray()
-        turns = _turns(self._frame)
-        return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
+        return np.ascontiguousarray(_turned(rgb, self._frame))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -278,6 +277,13 @@ def stated_rate(*claimed: float | Fraction | None) -> float:
     return next((float(rate) for rate in claimed if rate and 0.01 <= rate < 600), DEFAULT_FPS)
 
 
-def _turns(frame):
-    """Quarter turns counterclockwise by which a player turns a frame."""
-    return round(frame.rotation / 90) % 4 if frame.rotation % 90 == 0 else 0
+def _turned(rgb, frame):
+    """Turn and mirror a picture by the frame's display matrix, to the nearest quarter turn."""
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return rgb
+    # A pixel (x, y) is shown at (a x + c y, b x + d y).
+    a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].tolist()
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        rgb, a, d = rgb.transpose(1, 0, 2), c, b
+    return rgb[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
