@@ -17,6 +17,8 @@ from a2d_tf.annotations.document import ReadOptions
 from a2d_tf.annotations.formats import read_export
 from a2d_tf.annotations.matching import Export, Matcher
 from a2d_tf.core.errors import InputError
+from a2d_tf.data import sources
+from a2d_tf.data.release import fail
 
 SIZE = (24, 32)
 SQUARE, WIDE = [2, 1, 6, 1, 6, 5, 2, 5], [8, 10, 24, 10, 24, 20, 8, 20]
@@ -282,6 +284,20 @@ def test_options_say_which_frames_and_shapes_of_cvat_count(tmp_path):
     empty = {(None, number): [] for number in (1, 2, 5, 6)}
     assert found(read(tmp_path, files, empty_frames=True)) == {**keys, **empty}
     assert found(read(tmp_path, files, crowds=True)) == {(None, 3): ["cat"]}
+
+
+@pytest.mark.parametrize("frames", [5, 7])
+def test_a_video_of_another_length_is_not_the_one_that_was_annotated(tmp_path, frames):
+    write_video(tmp_path / "videos/clip.mp4", moving_frames(frames, *SIZE, step=2))
+    export = write(tmp_path / "clip", {"a.xml": xml(track(1, "cat", 1))})
+    source = open_source(export, tmp_path / "videos")
+    report = sources.check(source, workers=1)
+    (line,) = report.problems + report.notes
+    assert line.startswith(f"{tmp_path}/videos/clip.mp4: {frames} frames decode")
+    if frames == 5:  # of the 6 that CVAT knows: none is used
+        assert report.problems
+        with pytest.raises(InputError, match="clip.mp4: 5 frames decode"):
+            list(sources.clips_of(source, sources.ConversionSettings(), source.videos[0], fail))
 
 
 def test_attributes_of_other_types(tmp_path):

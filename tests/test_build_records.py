@@ -276,8 +276,11 @@ def test_broken_items_are_skipped_and_reported(broken, tmp_path):
 def test_a_broken_item_ends_it_with_nothing_published(small_source, broken, tmp_path):
     mended = "Annotations/mat/-b/00008.mat"
     shutil.copy(small_source / mended, broken / mended)
-    with pytest.raises(InputError, match="--a.mp4: decoding ends after 3 frames"):
-        build(broken, tmp_path / "out")
+    video = broken / "clips320H/--a.mp4"
+    for frames in (3, 5):  # of 6: also where clips need no more
+        write_video(video, moving_frames(frames, 64, 96, step=2))
+        with pytest.raises(InputError, match=f"--a.mp4: decoding ends after {frames} frames"):
+            build(broken, tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == [".partial"]
 
 
@@ -503,7 +506,7 @@ def test_a_long_video_is_never_held_whole():
         read_annotation=lambda *_: None,
     )
     settings = convert.ConversionSettings(image_height=48, image_width=64, clip_frames=3)
-    made = clips_of(source, settings, types.SimpleNamespace(vid="v"), fail)
+    made = clips_of(source, settings, types.SimpleNamespace(vid="v", frames=200), fail)
     for clip, key in zip(made, keys):
         assert clip.frame == key and clip.clip_frames == (key - 1, key, key + 1) == tuple(read[-3:])
         assert [int(frame[0, 0, 0]) for frame in clip.rgb] == list(clip.clip_frames)

@@ -56,7 +56,7 @@ def test_every_problem_is_found(small_copy):
     assert reports[0] == reports[1]
     expected = (
         ("videoset.csv, line 6: vid '../f'", "rename the video"),
-        ("clips320H/-b.mp4: 7 frames decode", "'frames' in videoset.csv is 8"),
+        ("clips320H/-b.mp4: 7 frames decode", "by videoset.csv it has 8"),
         ("Annotations/mat/-b/00001.mat: not a readable HDF5", "restore"),
         ("Annotations/mat/--a: annotates 0 frames", "is 1"),
         ("pngs320H/c/00005.png: not a readable image", "restore"),
@@ -91,7 +91,7 @@ def test_what_was_mended_and_what_does_no_harm_are_notes(small_copy):
     report = check(Release(small_copy), workers=1)
     assert report.problems == () and report.counts["videos"]["whole"] == 3
     longer, mended = report.notes
-    assert longer.startswith(f"{small_copy}/clips320H/c.mp4: 7 frames decode, but 'frames'")
+    assert longer.startswith(f"{small_copy}/clips320H/c.mp4: 7 frames decode, but by")
     assert (
         mended
         == f"{path}: 'reMask' holds 2 instances, 'instance' numbers 1: the surplus is dropped"

@@ -44,7 +44,8 @@ class AnnotatedVideos:
       folder: the folder with a file, or a folder of frames, for each video; see `frames.find`.
       root: the folder of the first export.
       label_space: the one given, or by default `derive_label_space` of the annotations.
-      videos: the `release.Video`s in the order of the annotations, without size and length.
+      videos: the `release.Video`s in the order of the annotations, without size; `frames` as the
+        annotations have it, or 0.
       documents: the `Document`s that were read.
       listing: description of the source, for reports.
       skipped: always empty; see `release.Release`.
@@ -99,8 +100,14 @@ class AnnotatedVideos:
         splits, self._hashed = self._splits(frozenset(test_videos))
         self._lengths: dict[str, int] = {}
         self._offsets = {vid: _offsets(numbered.values()) for vid, numbered in self._frames.items()}
+        known = {
+            id(f): document.frame_count or 0 for document in self.documents for f in document.frames
+        }
         self.videos = tuple(
-            Video(vid, 0, "", "", 0, 0, 0, len(numbered), SPLITS.index(splits[vid]))
+            Video(
+                *(vid, 0, "", "", 0, 0, max(known[id(frame)] for frame in numbered.values())),
+                *(len(numbered), SPLITS.index(splits[vid])),
+            )
             for vid, numbered in self._frames.items()
         )
 

@@ -32,6 +32,7 @@ _ROWS = {
 }
 # Xu et al., CVPR 2015, as the published videoset.csv counts them.
 PUBLISHED = {"videos": 3782, "train": 3036, "test": 746, "annotated frames": 11926}
+_RESTORE = "restore the video that was annotated, or correct that number"
 
 
 Source = Any
@@ -107,6 +108,12 @@ def check(source: Source, workers: int = 2) -> CheckReport:
     )
 
 
+def _differs(source, video, count):
+    """Say that a video has another number of frames than it had when it was annotated."""
+    path = source.frames_path(video.vid)
+    return f"{path}: {count} frames decode, but by {source.listing} it has {video.frames}"
+
+
 def _examine(source, video):
     """Return {(row, column): number}, {form of files: number}, problems and notes of a video."""
     counts, forms, problems, notes = {}, collections.Counter(), [], []
@@ -123,11 +130,10 @@ def _examine(source, video):
     except InputError as error:
         problem(path, error)
     else:
-        differs = f"{path}: {decoded} frames decode, but 'frames' in videoset.csv is {video.frames}"
         if decoded < video.frames:
-            problem(path, f"{differs}; restore the video, or correct 'frames'")
+            problem(path, f"{_differs(source, video, decoded)}; {_RESTORE}")
         elif decoded > video.frames > 0:
-            notes.append(f"{differs}; those beyond are left out")
+            notes.append(f"{_differs(source, video, decoded)}; those beyond are left out")
     counts["frames", "listed"], counts["frames", "found"] = video.frames, decoded
     keys, whole, instances = annotated_frames(source, video.vid, problem), 0, 0
     for key in keys:
@@ -236,15 +242,20 @@ def clips_of(
       skip: called with the path of a broken item and its error; what lacks it is left out.
     """
     keys = annotated_frames(source, video.vid, skip)
-    spacing = settings.clip_frames, settings.clip_stride, source.length(video.vid)
+    if not keys:
+        return
+    length = source.length(video.vid)
+    if length < video.frames:  # annotated before it was encoded again, say
+        problem = f"{_differs(source, video, length)}; {_RESTORE}"
+        return skip(source.frames_path(video.vid), InputError(problem))
+    spacing = settings.clip_frames, settings.clip_stride, length
     clips = {key: clip_sources(key, *spacing) for key in keys}
     pairs = (pair for clip in clips.values() for pair in zip(*clip))
     with_flow = {number for number, missing in pairs if number > 1 and not missing}
     needed = {number for sources, _ in clips.values() for number in sources}
+    needed |= {video.frames} - {0}  # the last one shows that none is missing
     frames, flows, flow = {}, {}, Flow(settings.flow_method)
     waiting = collections.deque(clips)
-    if not keys:
-        return
     try:
         for number, frame in source.read_frames(video.vid, needed | {n - 1 for n in with_flow}):
             height, width = frame.shape[:2]
