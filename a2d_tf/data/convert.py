@@ -110,8 +110,9 @@ class Conversion:
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             temporary = os.path.join(folder, shard.name)
             records.write_shard(temporary, serialised())
+            # Before another copy of this task can publish it.
+            size, digest = os.path.getsize(temporary), file_digest(temporary)
             os.replace(temporary, path)
-        size, digest = path.stat().st_size, file_digest(path)
         sidecar = {"fingerprint": inputs, "bytes": size, "sha256": digest, **tally.sidecar}
         write_json(self.sidecar_path(shard), sidecar)
         return sidecar
@@ -157,8 +158,9 @@ class Conversion:
             return None
         # It is in OUTPUT itself if publishing was interrupted.
         for path in (self.output / PARTIAL / shard.name, self.output / shard.name):
-            if path.is_file() and file_digest(path) == sidecar["sha256"]:
-                return sidecar
+            with contextlib.suppress(FileNotFoundError):  # or another process has just moved it
+                if file_digest(path) == sidecar["sha256"]:
+                    return sidecar
         return None
 
 
