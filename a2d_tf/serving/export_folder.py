@@ -1,7 +1,7 @@
-"""The folder of an exported network: a SavedModel with `a2d_tf.json` and `functions/` in it.
+"""The folder of an exported network: a SavedModel with `a2d_tf.json` in it.
 
 `a2d_tf.json` holds what is not in the graph: the label space, the method of the flow and the
-distance between the frames of a clip. `functions/` is for a quick start; see `exported`.
+distance between the frames of a clip.
 
 Warm-up requests, which TensorFlow Serving answers before it offers a model to clients, are a
 TFRecord of `PredictionLog` protos (tensorflow_serving/apis). The package tensorflow-serving-api,
@@ -23,7 +23,7 @@ import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import check_place, whole_folder, write_json
-from a2d_tf.serving.exported import FACTS, SAVED_MODEL, write_functions
+from a2d_tf.serving.exported import FACTS, SAVED_MODEL
 from a2d_tf.serving.served_network import INPUTS, OUTPUTS, SIGNATURES, ServedNetwork
 from a2d_tf.training.run_folder import Run
 
@@ -89,8 +89,7 @@ def export(
     try:
         with whole_folder(output) as new:
             tf.saved_model.save(served, new, signatures=signatures)
-            digests = write_functions(new, served)
-            write_json(os.path.join(new, FACTS), {**facts(run), "functions": digests})
+            write_json(os.path.join(new, FACTS), facts(run))
             if warm_up:
                 size = run.records["image_height"], run.records["image_width"]
                 _write_warmup(new, signatures, run.config.model.frames, size)
