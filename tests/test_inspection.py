@@ -66,23 +66,6 @@ def test_best_anchors_of_boxes(corners, expected):
     assert boxes.sides() == pytest.approx([(b[2] - b[0]) / 2 for b in corners])
 
 
-def test_the_recall_by_size():
-    boxes = boxes_of([0, 0, 32, 32], [64, 100, 96, 132], [64, 64, 72, 72])
-    lines = inspection.describe_anchors(boxes, {"8+16": SIZES, "16": ((16,), *SIZES[1:])})
-    assert lines[0] == "anchors 8+16: 7164 on 128x128" and lines[5] == "anchors 16: 4092 on 128x128"
-    assert (
-        lines[1:5]
-        == lines[6:]
-        == [
-            "  side, pixels      boxes   IoU >= 0.5   IoU >= 0.7",
-            "  all                   3       66.7 %       66.7 %",
-            "  0 to 8                1        0.0 %        0.0 %",
-            "  16 to 32              2      100.0 %      100.0 %",
-        ]
-    )
-    assert len(inspection.describe_anchors(boxes_of(), {"8+16": SIZES})) == 2
-
-
 def test_deviations_of_the_inputs():
     scale = InputScale()
     # RGB deviates by 30 about 40 in every channel; u by 6, v by 0: together by the root of 18.
@@ -156,12 +139,11 @@ def test_identities_of_the_instances():
 def test_a_report_a_list_and_pictures(small_records, tmp_path):
     listed = tmp_path / "new" / "list.json"
     words = "--records", small_records, "--json", listed, "--draw", tmp_path / "draw"
-    done = run_tool("inspect_records", *words, "--anchors=24,32,64,128,256")
+    done = run_tool("inspect_records", *words)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "train: 2 videos, 3 clips, 3 instances, 2 of 43 pairs"
     assert "test: 1 videos, 1 clips, 1 instances, 1 of 43 pairs" in lines
-    assert "anchors 24,32,64,128,256: 582 on 48x48" in lines
     rows = {(row["video"], row["frame"]): row for row in json.loads(listed.read_text())}
     assert set(rows) == {("-b", 1), ("-b", 8), ("--a", 3), ("c", 4)}
     assert rows["--a", 3]["instances"] == []

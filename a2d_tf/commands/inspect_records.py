@@ -1,7 +1,6 @@
-"""Inspect records: counts, rare labels, the recall of anchors; a JSON list and pictures of them.
+"""Inspect records: counts, rare labels; a JSON list and pictures of them.
 
 python tools/inspect_records.py --records records --json records.json --draw sheets --limit 20
-python tools/inspect_records.py --records records --anchors 16+32,64,128,256,512
 """
 
 from __future__ import annotations
@@ -16,12 +15,11 @@ import numpy as np
 from absl import flags
 
 from a2d_tf.core import command_line
-from a2d_tf.core.config import parse_anchors
 from a2d_tf.core.files import write_json
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import inspection
 from a2d_tf.data.flow import resize_frame
-from a2d_tf.data.manifest import SPLITS, Manifest
+from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation.label_maps import write_png
 from a2d_tf.ops import visualize
 
@@ -32,29 +30,19 @@ _RECORDS = flags.DEFINE_string("records", None, "Folder of the records, made by 
 _JSON = flags.DEFINE_string("json", None, "JSON file to write the list of records to.")
 _DRAW = flags.DEFINE_string("draw", None, "Folder to write a picture of each record to.")
 _LIMIT = flags.DEFINE_integer("limit", None, "Largest number of records to read.", lower_bound=0)
-_SPLIT = flags.DEFINE_enum("split", "all", [*SPLITS, "all"], "Split of the records.")
-_ANCHORS = flags.DEFINE_multi_string(
-    "anchors",
-    [],
-    "Print the recall of these anchors, given as for --anchor_sizes; can be repeated.",
-)
 
 
 def main(argv: list[str]) -> None:
     command_line.require(argv, records=_RECORDS.value)
-    variants = {text: parse_anchors(text, "anchors") for text in _ANCHORS.value}
     manifest = Manifest.load(_RECORDS.value)
     from a2d_tf.core import devices  # late, for TensorFlow takes seconds to load
 
     devices.hide_gpus()
     label_space = manifest.label_space
-    splits = manifest.splits if _SPLIT.value == "all" else [_SPLIT.value]
-    summaries = {split: inspection.Summary() for split in splits}
-    boxes = inspection.Boxes((manifest.image_height, manifest.image_width))
+    summaries = {split: inspection.Summary() for split in manifest.splits}
     rows, decode = [], bool(_JSON.value or _DRAW.value)
-    for split, fields, truth in inspection.read(manifest, splits, _LIMIT.value, decode):
+    for split, fields, truth in inspection.read(manifest, summaries, _LIMIT.value, decode):
         summaries[split].add(truth)
-        boxes.add(truth)
         if _JSON.value:
             rows.append(describe(fields, truth, label_space))
         if _DRAW.value:
@@ -65,7 +53,7 @@ def main(argv: list[str]) -> None:
     lines = inspection.describe(summaries, label_space)
     if _LIMIT.value is None:
         lines += inspection.describe_rare(summaries, label_space)
-    print("\n".join([*lines, *inspection.describe_anchors(boxes, variants)]))
+    print("\n".join(lines))
 
 
 def describe(fields: Mapping[str, np.ndarray], truth: ClipTruth, label_space: LabelSpace) -> dict:
@@ -126,16 +114,6 @@ def sheet(
     flow = resize_frame(visualize.flow_to_rgb(fields["flow"][key]), *size)
     labels = visualize.label_map_to_rgb(truth.label_map, label_space)
     labels = cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST)
-    fastest = np.linalg.norm(fields["flow"][key], axis=-1).max()
-    place = (6, height - 8)
-    for panel, caption in (
-        (instances, f"{truth.video} {truth.frame} ({truth.split})"),
-        (flow, f"flow, up to {fastest:.1f} px"),
-        (labels, "label map"),
-    ):
-        for ink, thickness in ((0, 3), (255, 1)):  # white with a dark rim
-            font = cv2.FONT_HERSHEY_SIMPLEX
-            cv2.putText(panel, caption, place, font, 0.42, (ink,) * 3, thickness, cv2.LINE_AA)
     return np.concatenate([instances, flow, labels], axis=1)
 
 

@@ -19,13 +19,10 @@ from a2d_tf.ops import anchors
 if TYPE_CHECKING:
     from a2d_tf.data.records import ClipTruth
 
-IOUS = (anchors.ROI_POSITIVE_IOU, anchors.POSITIVE_IOU)
-"""IoU at which a RoI, and at which an anchor, is positive."""
 FEW_VIDEOS = 3
 FEW_INSTANCES = 10
 """Rules of thumb: a label of one or two videos is learned as their backgrounds and colours."""
 _NAMED = 12  # labels of a line
-_BOUNDS = (0, 8, 16, 32, 64, 128, np.inf)  # square root of a box's area, in pixels
 
 
 @dataclasses.dataclass
@@ -202,31 +199,6 @@ def describe(summaries: Mapping[str, Summary], label_space: LabelSpace) -> list[
             mean = sum(summary.pairs.values()) / summary.clips
             least, most = min(summary.per_clip), max(summary.per_clip)
             lines.append(f"  instances a clip: {least} to {most}, mean {mean:.1f}")
-    return lines
-
-
-def describe_anchors(boxes: Boxes, variants: Mapping[str, Sequence]) -> list[str]:
-    """Format the recall of each variant, {name: anchor sizes}, over all boxes and by size."""
-    height, width = boxes.canvas
-    sides, lines = boxes.sides(), []
-    groups = {"all": sides >= 0}
-    for low, high in zip(_BOUNDS, _BOUNDS[1:]):
-        name = f"{low:g} to {high:g}" if high < np.inf else f"{low:g} and more"
-        groups[name] = (sides >= low) & (sides < high)
-    for variant, sizes in variants.items():
-        best = boxes.overlaps(sizes)
-        count = sum(
-            len(level) * len(anchors.RATIOS) * -(-height // stride) * -(-width // stride)
-            for level, stride in zip(sizes, anchors.STRIDES)
-        )
-        lines += [
-            f"anchors {variant}: {count} on {height}x{width}",
-            "  side, pixels      boxes" + "".join(f"   IoU >= {iou:g}" for iou in IOUS),
-        ]
-        for name, group in groups.items():
-            if group.any():
-                recall = "".join(f"{100 * (best[group] >= iou).mean():11.1f} %" for iou in IOUS)
-                lines.append(f"  {name:<14}{group.sum():>9}{recall}")
     return lines
 
 

@@ -19,11 +19,11 @@ import numpy as np
 from a2d_tf.core import command_line, devices
 from a2d_tf.core.config import Config, parse_anchors
 from a2d_tf.core.errors import MAX_SIDE
-from a2d_tf.data.inspection import IOUS, Boxes, Contents, describe_rare
+from a2d_tf.data.inspection import Boxes, Contents, describe_rare
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model import backbones
 from a2d_tf.model.backbones import PUBLISHED
-from a2d_tf.ops.anchors import STRIDES
+from a2d_tf.ops.anchors import ROI_POSITIVE_IOU, STRIDES
 from a2d_tf.pretrained import cache
 from a2d_tf.pretrained.weights import anchor_ratios
 
@@ -292,7 +292,7 @@ def _of_frames(manifest, boxes, model, preset):
         choices = [text for text, ours in made.items() if anchor_ratios(trained, ours)]
     best, recalls = best_anchors(boxes, choices)
     reason = (
-        f"an anchor of IoU {IOUS[0]:g} for {recalls[best]} % of the boxes, with "
+        f"an anchor of IoU {ROI_POSITIVE_IOU:g} for {recalls[best]} % of the boxes, with "
         f"{model.anchor_sizes} for {recalls[model.anchor_sizes]} %"
     )
     yield Suggestion({"anchor_sizes": best}, reason)
@@ -305,7 +305,9 @@ def best_anchors(boxes: Boxes, choices: Sequence[str]) -> tuple[str, dict[str, i
       The first best of the choices; {choice: percent of the boxes reached}.
     """
     overlaps = {text: boxes.overlaps(parse_anchors(text, "anchor_sizes")) for text in choices}
-    recalls = {text: round(100 * float((iou >= IOUS[0]).mean())) for text, iou in overlaps.items()}
+    recalls = {
+        text: round(100 * float((iou >= ROI_POSITIVE_IOU).mean())) for text, iou in overlaps.items()
+    }
     best = max(choices, key=lambda text: (recalls[text], overlaps[text].mean()))
     return best, recalls
 
