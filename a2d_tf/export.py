@@ -1,6 +1,6 @@
 """Export a run as a SavedModel: python -m a2d_tf.export --workdir=RUN --output=DIR.
 
-With `--version=N` the SavedModel is `DIR/N`, with warm-up requests, for TensorFlow Serving.
+With `--version=N` the SavedModel is `DIR/N`, for TensorFlow Serving.
 """
 
 import os
@@ -21,7 +21,7 @@ _DEVICE = Config.define_device()
 _VERSION = flags.DEFINE_integer(
     "version",
     None,
-    "write DIR/<version>, with warm-up requests; TensorFlow Serving takes the highest version",
+    "write DIR/<version>; TensorFlow Serving takes the highest version",
     lower_bound=1,
 )
 Config.define_flags(["inference", "compute"])
@@ -49,7 +49,7 @@ def main(argv: list[str]) -> None:
     inference = Config.given("inference", "compute")
     folder = packed.folder_of(_WORKDIR.value, _MODEL.value)
     run = run_folder.load(folder, inference, _CHECKPOINT.value)
-    signatures = export_folder.export(run, output, warm_up=bool(_VERSION.value))
+    signatures = export_folder.export(run, output)
     print(f"{run.checkpoint}, p(actor) >= {run.config.inference.score_threshold:g} -> {output}")
     _describe(signatures[served_network.SIGNATURE])
     others = ", ".join(name for name in signatures if name != served_network.SIGNATURE)

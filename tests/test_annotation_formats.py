@@ -283,7 +283,6 @@ def test_options_say_which_frames_and_shapes_of_cvat_count(tmp_path):
     assert found(read(tmp_path, files, interpolated=True)) == {**keys, (None, 4): ["cat"]}
     empty = {(None, number): [] for number in (1, 2, 5, 6)}
     assert found(read(tmp_path, files, empty_frames=True)) == {**keys, **empty}
-    assert found(read(tmp_path, files, crowds=True)) == {(None, 3): ["cat"]}
 
 
 @pytest.mark.parametrize("frames", [5, 7])
@@ -354,12 +353,6 @@ def test_images_counted_from_one_are_meant_by_their_own_numbers(tmp_path):
     assert numbers("from 1") == [1, 3] and numbers("from 0") == [2, 4]
     assert numbers("video") == [2, 4] and numbers("video", first_frame=1) == [1, 3]
     assert numbers("video", first_frame=0) == [2, 4]
-
-
-def test_crowds_are_left_out_where_they_are_meant(tmp_path):
-    documents = read(tmp_path, SCENES["youtube_vis"], crowds=True)
-    assert found(documents) == {("clip", 5): []}
-    assert left_out(documents) == {"crowds": 2, "frames with nothing but crowds": 2}
 
 
 def test_tracks_of_youtube_vis_are_joined_by_an_identity(tmp_path):

@@ -1,6 +1,5 @@
 """The SavedModel: signatures, agreement with the network, the client, TensorFlow Serving."""
 
-import functools
 import importlib.util
 import json
 import os
@@ -15,7 +14,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_network
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from processes import ROOT
 
 from a2d_tf.core.config import InferenceConfig
@@ -444,56 +442,3 @@ def test_the_client_says_what_predict_says(saved_model, predictor, mini_records,
     said = [re.fullmatch(r"(.*) [01]\.[0-9]{4} \[.*", line) for line in done.stdout.splitlines()]
     assert len(names) > 5 and [line[1] for line in said] == names
     assert len(path.read_text().splitlines()) <= 40
-
-
-@functools.cache
-def prediction_log():
-    """The message class of tensorflow_serving/apis, as far as a request goes."""
-    tensor = ".tensorflow.TensorProto"
-    fields = {
-        "ModelSpec": [("name", 1, "string"), ("signature_name", 3, "string")],
-        "InputsEntry": [("key", 1, "string"), ("value", 2, tensor)],
-        "PredictRequest": [("model_spec", 1, ".t.ModelSpec"), ("inputs", 2, "*.t.InputsEntry")],
-        "PredictLog": [("request", 1, ".t.PredictRequest")],
-        "PredictionLog": [("predict_log", 6, ".t.PredictLog")],
-    }
-    kind = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(
-        name="t.proto",
-        package="t",
-        syntax="proto3",
-        dependency=["tensorflow/core/framework/tensor.proto"],
-    )
-    for name, parts in fields.items():
-        message = file.message_type.add(name=name)
-        for field, number, of in parts:
-            added = message.field.add(name=field, number=number, label=kind.LABEL_OPTIONAL)
-            if of.startswith("*"):
-                added.label = kind.LABEL_REPEATED
-            added.type = kind.TYPE_STRING if of == "string" else kind.TYPE_MESSAGE
-            if of != "string":
-                added.type_name = of.lstrip("*")
-    pool = descriptor_pool.Default()
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("t.PredictionLog"))
-
-
-def test_warm_up_requests_ask_every_signature_something_it_answers(saved_model, model):
-    path = saved_model / "assets.extra" / "tf_serving_warmup_requests"
-    asked, log = {}, prediction_log()
-    for serialized in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-        request = log.FromString(serialized).predict_log.request
-        assert not request.model_spec.name
-        asked[request.model_spec.signature_name] = {
-            entry.key: tf.make_ndarray(entry.value) for entry in request.inputs
-        }
-    assert set(asked) == set(model.signatures)
-    assert asked["encoded"]["images"].shape == (1, 3)
-    assert asked["serving_default"]["rgb"].shape == (1, 3, 64, 96, 3)
-    assert asked["serving_default"]["flow"].shape == (1, 3, 64, 96, 2)
-    assert asked["stream"]["size"].tolist() == [64, 96]
-    for name, inputs in asked.items():
-        answer = call(model, name, **inputs)
-        if name in ("serving_default", "encoded", "stream"):
-            assert answer["label_map"].shape == (1, 64, 96)
-    assert path.stat().st_size < 10_000

@@ -169,9 +169,6 @@ def test_shards_are_read_back_or_named(tmp_path):
         records.write_shard(tmp_path / "absent" / "x.tfrecord", [])
 
 
-QUALITY = {"frames": 3, "error_still": 8.0, "error_warped": 2.0, "gain_percent": 75.0}
-
-
 def manifest_of(folder, **changes):
     """Save and load a manifest of one train shard, of one empty record."""
     folder.mkdir(exist_ok=True)
@@ -188,7 +185,6 @@ def manifest_of(folder, **changes):
         sizes={},
         native_sizes={},
         durations={},
-        flow_quality=QUALITY,
         files=[{"name": "t.tfrecord", "split": "train", "records": 1, "bytes": 16, "sha256": ""}],
         skipped=[],
         mended=[],
@@ -199,15 +195,6 @@ def manifest_of(folder, **changes):
     manifest = Manifest.load(folder)
     assert manifest.label_space == A2D and manifest.splits == ("train",)
     return manifest
-
-
-def test_the_report_of_the_flow_warns_where_it_explains_nothing(tmp_path):
-    def report(**figures):
-        return manifest_of(tmp_path, flow_quality={**QUALITY, **figures}).flow_report()
-
-    assert "+75 % gain, over 3 frames" in report() and "WARNING" not in report()
-    assert "-12 % gain" in report(gain_percent=-12.5) and "WARNING" in report(gain_percent=0.0)
-    assert "not checked" in report(frames=0, error_still=0.0, gain_percent=None)
 
 
 def test_unusable_folders_of_records(tmp_path):

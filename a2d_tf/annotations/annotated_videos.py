@@ -24,12 +24,11 @@ from a2d_tf.annotations.names import (
     derive_label_space,
 )
 from a2d_tf.core.errors import MAX_INSTANCES, MAX_MASK_PIXELS, InputError
-from a2d_tf.core.files import check_inside
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import frames
 from a2d_tf.data.a2d_annotations import Annotation, paint
 from a2d_tf.data.manifest import SPLITS
-from a2d_tf.data.release import FOLLOW, Skip, Video, fail, within
+from a2d_tf.data.release import Skip, Video, fail, within
 from a2d_tf.data.segmentations import box_of, decode_box, decode_parts
 
 _REMEDY = "restore it, or re-encode it"
@@ -63,7 +62,6 @@ class AnnotatedVideos:
         options: ReadOptions = DEFAULTS,
         format_name: str | None = None,
         first_frame: int | None = None,
-        follow_links: bool = False,
         test_videos: Collection[str] = (),
     ) -> None:
         """Read the annotations and find their videos.
@@ -77,14 +75,13 @@ class AnnotatedVideos:
           options: which frames and shapes count.
           format_name: one of `formats.FORMATS`; by default recognised by content.
           first_frame: see `Matcher`.
-          follow_links: whether to read links that lead out of the folder of the videos.
           test_videos: names of the test split; by default as the files say, else `split_by_name`.
 
         Raises:
           InputError: a file cannot be read or is of no known format, a label has no actor and
             action, no video fits a frame, or a test video is not annotated.
         """
-        self.folder, self._follow_links = videos, follow_links
+        self.folder = videos
         self.root = exports[0].path.parent
         matcher = Matcher(self.folder, first_frame)
         read = [(export, read_export(export.path, options, format_name)) for export in exports]
@@ -251,9 +248,6 @@ class AnnotatedVideos:
                 f"{self.folder}: neither a video {vid}.mp4 (.avi, .mov, .mkv, .webm) nor a folder "
                 f"{vid} of frames; add it, or remove the video from {self.annotation_folder(vid)}"
             )
-        if not self._follow_links:
-            for file in frames.files(path):
-                check_inside(file, self.folder, FOLLOW)
         return path
 
     def _check_names(self, label_space):

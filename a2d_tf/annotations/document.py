@@ -135,13 +135,11 @@ class ReadOptions:
       interpolated: whether frames count as annotated whose shapes were all interpolated.
       empty_frames: whether listed frames without shapes count as annotated, where the tool does
         not say so itself.
-      crowds: whether 'iscrowd' marks true crowds, which are left out; else it is ignored.
       frame_step: of sampled frames, the number of video frames from one to the next.
     """
 
     interpolated: bool = False
     empty_frames: bool = False
-    crowds: bool = False
     frame_step: int = 1
 
 

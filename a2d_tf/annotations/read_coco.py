@@ -2,7 +2,7 @@
 and YouTube-VIS's.
 
 The tools differ in how they name images and in what an image without annotations means, see
-`_Dialect`. 'iscrowd' marks masks in CVAT, and is ignored unless `ReadOptions.crowds`.
+`_Dialect`. 'iscrowd' marks masks in CVAT, and is ignored.
 
 This project's own has no categories, but an actor and an action for each annotation:
 
@@ -135,8 +135,6 @@ def read(file: File, options: ReadOptions) -> list[Document]:
             box = None if segmentation else _box(annotation.get("bbox"))
             if not segmentation and not box:
                 left_out[_NOTHING] += 1
-            elif options.crowds and annotation.get("iscrowd"):
-                left_out["crowds"] += 1
             elif dialect.thin and segmentation and _is_thin(file, segmentation, where):
                 left_out["polygons without an area"] += 1
             else:
@@ -196,21 +194,18 @@ def read_youtube_vis(file: File, options: ReadOptions) -> list[Document]:
     """
     videos = file.check(_YOUTUBE_VIS)["videos"]
     document = Document(file.path, "youtube_vis")
-    tracks = _sort(file, options, document.left_out)
+    tracks = _sort(file)
     # A file that lists 00000.jpg leaves no doubt that it counts from 0.
     names = [name for video in videos for name in video["file_names"]]
     certain = any(name and name[1] == 0 for name in map(frame_names.split_frame_name, names))
     for i, video in enumerate(videos):
         for k, name in enumerate(video["file_names"]):
-            where, instances = f"videos[{i}].file_names[{k}]", tracks.get((i, k))
-            if instances == []:
-                document.left_out["frames with nothing but crowds"] += 1
-                continue
+            where = f"videos[{i}].file_names[{k}]"
             found = frame_names.of_youtube_vis(name, certain)
             if not found:
                 problem = f"{shown(name)} names no frame; name frames <video>/<number>.jpg"
                 raise file.error(where, problem)
-            document.add(where, found, size_of(video), instances or ())
+            document.add(where, found, size_of(video), tracks.get((i, k), ()))
     return [document]
 
 
@@ -328,11 +323,8 @@ def _frame_count(content):
     return len(found) if numbers == list(range(1, len(found) + 1)) else None
 
 
-def _sort(file, options, left_out):
-    """Return {(index of a video of YouTube-VIS, of its frame): [Instance, ...]}.
-
-    The list is empty where all of its annotations are crowds that are left out.
-    """
+def _sort(file):
+    """Return {(index of a video of YouTube-VIS, of its frame): [Instance, ...]}."""
     videos = {video["id"]: i for i, video in enumerate(file.content["videos"])}
     labels = _labels(file.content)
     instances: dict[tuple[int, int], list[Instance]] = {}
@@ -349,17 +341,15 @@ def _sort(file, options, left_out):
         if lists["segmentations"] is None and lists["bboxes"] is None:
             raise file.error(f"{where}.segmentations", "missing, and 'bboxes' too; export it again")
         masks, boxes = (given or [None] * count for given in lists.values())
-        crowd = bool(options.crowds and annotation.get("iscrowd"))
-        left_out.update(["crowds"] * crowd)
         ids = [annotation.get(name) for name in ("track_id", "id")]
         track = next((number for number in ids if type(number) is int and number >= 0), j)
         for k, (mask, bbox) in enumerate(zip(masks, boxes)):
             parts = () if mask in (None, []) else (mask,)
             box = None if parts else _box(bbox)
             if parts or box:
-                drawn = instances.setdefault((i, k), [])
-                if not crowd:
-                    place = file.place(f"{where}.{'segmentations' if parts else 'bboxes'}[{k}]")
-                    label = labels[annotation["category_id"]]
-                    drawn.append(Instance(label, parts, place, track=track, box=box))
+                place = file.place(f"{where}.{'segmentations' if parts else 'bboxes'}[{k}]")
+                instance = Instance(
+                    labels[annotation["category_id"]], parts, place, track=track, box=box
+                )
+                instances.setdefault((i, k), []).append(instance)
     return instances

@@ -59,7 +59,6 @@ _INTERPOLATED = flags.DEFINE_bool(
 _EMPTY = flags.DEFINE_bool(
     "empty_frames", False, "Take listed frames without shapes for annotated: background alone."
 )
-_CROWDS = flags.DEFINE_bool("crowds", False, "Leave out shapes that are marked 'iscrowd'.")
 _FRAME_STEP = flags.DEFINE_integer(
     "frame_step",
     1,
@@ -101,9 +100,6 @@ for _name, _text in _SIZES.items():
 _LABELS = flags.DEFINE_string(
     "labels", None, "JSON of the label space; by default A2D's, or that of --annotations."
 )
-_FOLLOW = flags.DEFINE_bool(
-    "follow_links", False, "Read links that lead out of these folders; only if you trust them."
-)
 _TASK = flags.DEFINE_string("task", None, f"{workers.HELP} Shares are made of shards.")
 
 
@@ -125,7 +121,6 @@ def open_source() -> Release | AnnotatedVideos:
             labels or A2D,
             videos=None if _VIDEOS.value and os.path.isdir(_VIDEOS.value) else _VIDEOS.value,
             annotations=exports[0] if exports else None,
-            follow_links=_FOLLOW.value,
             skip_rows=_CHECK.value or _ON_ERROR.value == "skip",
         )
     if not exports:
@@ -144,12 +139,9 @@ def open_source() -> Release | AnnotatedVideos:
         pathlib.Path(_VIDEOS.value),
         labels,
         names=Names.load(_NAMES.value) if _NAMES.value else NO_NAMES,
-        options=ReadOptions(
-            _INTERPOLATED.value, _EMPTY.value, _CROWDS.value, frame_step=_FRAME_STEP.value
-        ),
+        options=ReadOptions(_INTERPOLATED.value, _EMPTY.value, frame_step=_FRAME_STEP.value),
         format_name="a2d_tf" if _COCO.value else _FORMAT.value,
         first_frame=None if _FIRST_FRAME.value is None else int(_FIRST_FRAME.value),
-        follow_links=_FOLLOW.value,
         test_videos=_TEST.value,
     )
     for line in source.summary():
@@ -202,7 +194,6 @@ def _report(source: Release | AnnotatedVideos, manifest: Manifest) -> None:
     total, clips = (sum(shard[name] for shard in manifest.files) for name in ("bytes", "records"))
     size = f"{total / 1e6:.1f} MB, {total / clips / 1e3:.1f} kB per clip"
     print(f"{size}; stored as {manifest.sizes}")
-    print(manifest.flow_report())
     if not isinstance(source, Release):
         labels = os.path.join(_OUTPUT.value, "labels.json")
         write_text(labels, source.label_space.to_json() + "\n")

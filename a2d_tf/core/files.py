@@ -219,13 +219,6 @@ def is_frame_name(name: str) -> bool:
     return is_file_name(video) and is_file_name(frame)
 
 
-def check_inside(path: Path, folder: Path, remedy: str) -> None:
-    """Raise InputError, ending with the remedy, if a link leads a path out of the folder."""
-    real, root = os.path.realpath(path), os.path.realpath(folder)
-    if os.path.commonpath([real, root]) != root:
-        raise InputError(f"{path}: a link that leads out of {folder}; {remedy}")
-
-
 def write_file(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     """Create or replace a file: `write(file)` fills a temporary binary file beside it.
 

@@ -29,7 +29,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest, load_json, locked, write_json
 from a2d_tf.core.workers import ALONE, Task, imap
 from a2d_tf.data import manifest as manifests
-from a2d_tf.data.flow import Flow, photometric_errors
+from a2d_tf.data.flow import Flow
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.release import Video
 from a2d_tf.data.sources import ClipRecord, ConversionSettings, Source, clips_of
@@ -85,7 +85,7 @@ class Conversion:
 
         Returns:
           The sidecar: `fingerprint`, `records`, `bytes`, `sha256`, `videos`, `instances`,
-          `boxes_alone`, `pairs`, `sizes`, `native_sizes`, `durations`, `flow_quality` (sums),
+          `boxes_alone`, `pairs`, `sizes`, `native_sizes`, `durations`,
           `skipped`, `mended`.
         """
         from a2d_tf.data import records  # late: only the workers need TensorFlow
@@ -299,7 +299,6 @@ def _publish(conversion, shards, sidecars):
             os.replace(output / PARTIAL / shard.name, output / shard.name)
     settings = dataclasses.asdict(conversion.settings)
     del settings["shard_videos"]
-    frames, still, warped = (sum(s["flow_quality"][i] for s in sidecars) for i in range(3))
     Manifest(
         schema=manifests.SCHEMA,
         **settings,
@@ -307,12 +306,6 @@ def _publish(conversion, shards, sidecars):
         sizes=sizes,
         native_sizes=_total(sidecars, "native_sizes"),
         durations=_total(sidecars, "durations", key=int),
-        flow_quality={
-            "frames": frames,
-            "error_still": round(still / max(frames, 1), 4),
-            "error_warped": round(warped / max(frames, 1), 4),
-            "gain_percent": round(100 * (1 - warped / still), 2) if still else None,
-        },
         files=[
             {"name": shard.name, "split": shard.split}
             | {field: sidecar[field] for field in ("records", "bytes", "sha256")}
@@ -352,12 +345,11 @@ class _Tally:
     """What the sidecar of a shard says of its clips; a video's clips are added consecutively."""
 
     def __init__(self, source):
-        self._source, self._video, self._measured = source, None, False
+        self._source, self._video = source, None
         counters = ("pairs", "sizes", "native_sizes", "durations")
         self.sidecar = {
             **dict.fromkeys(("videos", "records", "instances", "boxes_alone"), 0),
             **{name: collections.Counter() for name in counters},
-            "flow_quality": [0, 0, 0],  # sums of frames and of both photometric errors
             "skipped": [],
             "mended": [],
         }
@@ -366,7 +358,7 @@ class _Tally:
         """Count a clip."""
         annotation, counts = clip.annotation, self.sidecar
         if clip.video != self._video:
-            self._video, self._measured = clip.video, False
+            self._video = clip.video
             counts["videos"] += 1
             counts["native_sizes"]["{}x{}".format(*annotation.label_map.shape)] += 1
             counts["durations"][str(self._source.length(clip.video))] += 1
@@ -378,12 +370,6 @@ class _Tally:
         if annotation.note:
             path = self._source.annotation_path(clip.video, clip.frame)
             self.note("mended", path, note=annotation.note)
-        # Warping needs two rows and two columns.
-        if not self._measured and clip.previous is not None and min(clip.previous.shape[:2]) > 1:
-            self._measured, key = True, len(clip.rgb) // 2
-            errors = photometric_errors(clip.previous, clip.rgb[key], clip.flow[key])
-            sums = zip(counts["flow_quality"], (1, *errors))
-            counts["flow_quality"] = [total + value for total, value in sums]
 
     def note(self, kind: str, path: pathlib.Path, **words: str) -> None:
         """Note an item that was skipped or mended, by its path relative to the source's folder."""

@@ -79,46 +79,6 @@ def quantise(flow: np.ndarray) -> tuple[np.ndarray, np.float32]:
     return np.concatenate(cv2.split(pixels)), scale
 
 
-def photometric_errors(
-    previous: np.ndarray, current: np.ndarray, flow: np.ndarray
-) -> tuple[float, float]:
-    """Return the mean absolute grey error between two frames, in levels of 255.
-
-    A frame warped by correct flow is closer to the next frame than the unwarped one; by flow of
-    wrong direction, scale or order of components, it is farther from it.
-
-    Args:
-      previous, current: RGB uint8 [H, W, 3], H and W at least 2.
-      flow: float32 [H, W, 2], (u, v) in pixels, from the previous frame to the current one; it is
-        quantised first, as in a record.
-
-    Returns:
-      (error of the previous frame, error of the previous frame warped by the flow).
-    """
-    previous, current = (
-        cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32) for frame in (previous, current)
-    )
-    (height, width), (pixels, scale) = previous.shape, quantise(flow)
-    motion = pixels.reshape(2, height, width).astype(np.float32) - 127
-    u, v = motion * (scale / np.float32(127))
-    y, down = _neighbours(np.arange(height, dtype=np.float32)[:, None] - v, height)
-    x, right = _neighbours(np.arange(width, dtype=np.float32) - u, width)
-    upper, lower = (
-        previous[row, x] + right * (previous[row, x + 1] - previous[row, x]) for row in (y, y + 1)
-    )
-    warped = upper + down * (lower - upper)
-    still, moved = (
-        float(np.abs(frame - current).mean(dtype=np.float64)) for frame in (previous, warped)
-    )
-    return still, moved
-
-
-def _neighbours(positions, length):
-    """Return the index of the pixel before each position, and the next one's share in 0..1."""
-    first = np.clip(np.floor(positions), 0, length - 2)
-    return first.astype(int), np.clip(positions - first, 0, 1)
-
-
 def fit(height: int, width: int, max_height: int, max_width: int) -> tuple[int, int]:
     """Return the largest (height, width) within the limits that keeps the aspect.
 

@@ -10,7 +10,7 @@ import os
 import pathlib
 
 from a2d_tf.core.errors import MAX_SIDE, InputError, shown
-from a2d_tf.core.files import check_inside, is_file_name, load_json, one_of, whole, write_json
+from a2d_tf.core.files import is_file_name, load_json, one_of, whole, write_json
 from a2d_tf.core.labels import LabelSpace
 
 SCHEMA = 3  # of the records; increase it if they become incompatible with older readers
@@ -36,7 +36,7 @@ _KIND = {
     "schema": one_of(SCHEMA),
     **FACTS,
     "clip_frames": whole(1),
-    **dict.fromkeys(("counts", "sizes", "native_sizes", "durations", "flow_quality"), dict),
+    **dict.fromkeys(("counts", "sizes", "native_sizes", "durations"), dict),
     "files": [
         {"name": _shard_name, "split": one_of(*SPLITS), "records": whole(), "bytes": whole()}
     ],
@@ -62,10 +62,6 @@ class Manifest:
       sizes: {'<height>x<width>': records}, the sizes of the stored frames.
       native_sizes: {'<height>x<width>': videos}, the sizes of the videos that have records.
       durations: {number of frames: videos} of the same videos; the number is a string.
-      flow_quality: {'frames', 'error_still', 'error_warped', 'gain_percent'}: mean absolute grey
-        error (levels of 255) between the previous frame and the key frame, as it is and warped by
-        the quantised flow, over `frames` key frames, one per video; and the relative decrease of
-        the error, None if there is no error.
       files: the shards, a list of {'name', 'split', 'records', 'bytes', 'sha256'}.
       skipped: list of {'item', 'reason'}, what --on_error skip left out, by path in the release.
       mended: list of {'item', 'note'}, the annotations with known faults that were repaired.
@@ -84,7 +80,6 @@ class Manifest:
     sizes: dict
     native_sizes: dict
     durations: dict
-    flow_quality: dict
     files: list
     skipped: list
     mended: list
@@ -107,7 +102,6 @@ class Manifest:
             path = folder / shard["name"]
             if not path.is_file():
                 raise InputError(f"{path}: shard missing; {remedy}")
-            check_inside(path, folder, "put the shard there")
             if path.stat().st_size != shard["bytes"]:
                 raise InputError(
                     f"{path}: {path.stat().st_size} bytes instead of {shard['bytes']}; {remedy}"
@@ -119,22 +113,6 @@ class Manifest:
         fields = dataclasses.asdict(self)
         del fields["directory"]
         write_json(os.path.join(records_dir, NAME), fields)
-
-    def flow_report(self) -> str:
-        """Describe in a line how well the flow explains the motion; warn if it does not."""
-        quality = self.flow_quality
-        if quality["gain_percent"] is None:
-            return "flow: not checked, for no key frame differs from the frame before it"
-        line = (
-            "flow: a frame moved by it differs from the next by {error_warped:.2f} grey levels, "
-            "unmoved by {error_still:.2f}: {gain_percent:+.0f} % gain, over {frames} frames"
-        ).format(**quality)
-        if quality["gain_percent"] > 0:
-            return line
-        return (
-            f"{line}; WARNING: it explains nothing of the motion: do the frames follow each other, "
-            "is --flow_method the right one?"
-        )
 
     @property
     def label_space(self) -> LabelSpace:

@@ -22,12 +22,10 @@ from typing import Any
 import numpy as np
 
 from a2d_tf.core.errors import MAX_SIDE, InputError, shown
-from a2d_tf.core.files import check_inside, is_file_name, read_text
+from a2d_tf.core.files import is_file_name, read_text
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data import frames
 from a2d_tf.data.a2d_annotations import Annotation, read_hdf5
-
-FOLLOW = "put the file there, or pass --follow_links if the link is your own"
 
 _COLUMNS = ("vid", "label", "start", "end", "height", "width", "frames", "annotated", "usage")
 _RANGES = {
@@ -81,7 +79,6 @@ class Release:
         *,
         videos: str | os.PathLike | None = None,
         annotations: str | os.PathLike | None = None,
-        follow_links: bool = False,
         skip_rows: bool = False,
     ) -> None:
         """Read `videoset.csv`.
@@ -92,7 +89,6 @@ class Release:
           videos: text file of the VIDs to use, one a line; by default all.
           annotations: folder with a folder of annotations per video; by default one of those named
             above.
-          follow_links: whether to read links that lead out of these folders.
           skip_rows: whether to leave malformed rows of the list out instead of raising.
 
         Raises:
@@ -100,7 +96,6 @@ class Release:
         """
         self.root = pathlib.Path(root)
         self.label_space = label_space
-        self._follow_links = follow_links
         videoset = self.root / "videoset.csv"
         self.videos, self.skipped = _read_videoset(videoset, skip_rows)
         self.listing = videoset.name
@@ -207,9 +202,6 @@ class Release:
         """
         video = self._videos[vid]
         path = self.annotation_path(vid, frame)
-        if not self._follow_links and path.is_file():
-            folders = (self.root, *self._annotations)
-            check_inside(path, next(f for f in folders if f in path.parents), FOLLOW)
         return read_hdf5(path, size or (video.height, video.width), self.label_space)
 
     def read_frames(
@@ -234,8 +226,6 @@ class Release:
             f"restore it from the release, or correct 'frames' (now {self.length(vid)}) in "
             "videoset.csv"
         )
-        for file in () if self._follow_links else frames.files(path):
-            check_inside(file, self.root, FOLLOW)
         yield from frames.read(path, numbers, remedy)
 
     def _annotation_files(self, vid):

@@ -171,8 +171,6 @@ class ClipRecord:
       flow: T times float32 [h, w, 2], (u, v), pixels of the stored frames, from the previous source
         frame.
       annotation: the key frame's ground truth, at the native size.
-      previous: uint8 [h, w, 3], the source frame before the key frame, to measure the flow by; not
-        stored. None if there is none.
     """
 
     video: str
@@ -182,7 +180,6 @@ class ClipRecord:
     rgb: Sequence[np.ndarray]
     flow: Sequence[np.ndarray]
     annotation: Annotation
-    previous: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -286,7 +283,6 @@ def clips_of(
                             for i, missing in zip(sources, clamped)
                         ],
                         annotation=annotation,
-                        previous=frames[key - 1] if key in flows else None,
                     )
                 first = clips[waiting[0]][0][0] - 1 if waiting else number
                 for older in [n for n in frames if n < first]:

@@ -265,16 +265,6 @@ def figure_png(figure: Figure) -> bytes:
     return file.getvalue()
 
 
-def figure_svg(figure: Figure) -> bytes:
-    """Render a Matplotlib figure as an SVG with texts as text; equal figures give equal bytes."""
-    import matplotlib  # takes half a second to load
-
-    file = io.BytesIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "a2d_tf"}):
-        figure.savefig(file, format="svg", facecolor="white", metadata={"Date": None})
-    return file.getvalue()
-
-
 def paint(rgb: np.ndarray, indices: np.ndarray, palette: np.ndarray) -> np.ndarray:
     """Paint indices [h, w] of a palette, 0 clear, over a picture in grey: uint8 [H, W, 3]."""
     indices = cv2.resize(indices, rgb.shape[1::-1], interpolation=cv2.INTER_NEAREST)

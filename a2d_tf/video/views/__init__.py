@@ -1,1 +1,1 @@
-"""Views of a prediction: its page, the page of a library of them, and plots."""
+"""Views of a prediction: its page, and the page of a library of them."""

@@ -6,16 +6,12 @@ Measuring Behaviour).
 
 from __future__ import annotations
 
-import collections
 import colorsys
 import dataclasses
 import itertools
-import math
 import operator
 import os
 from collections.abc import Iterable
-
-import numpy as np
 
 from a2d_tf.core.errors import shown
 from a2d_tf.core.files import check_json, number, whole
@@ -121,39 +117,6 @@ def _check_track(fields):
             raise ValueError(
                 f"actions[{i}]: end_second: {bout['end_second']:g} is before its start"
             )
-
-
-def time_budget(tracks: Iterable[Track]) -> dict[tuple[str, str], float]:
-    """Return {(actor, action): seconds}, summed over the bouts of all tracks."""
-    # fsum, so that the order of the tracks does not show.
-    spans = collections.defaultdict(list)
-    for track in tracks:
-        for bout in track.bouts:
-            spans[bout.actor, bout.action].append(bout.seconds)
-    return {pair: math.fsum(seconds) for pair, seconds in sorted(spans.items())}
-
-
-def transitions(
-    tracks: Iterable[Track], actions: list[str], actor: str | None = None
-) -> np.ndarray:
-    """Count how often a track went from one action to another.
-
-    Args:
-      tracks: the tracks.
-      actions: names of the rows and columns; all that occur.
-      actor: what the track is called in the bout that it leaves; None for all.
-
-    Returns:
-      int [A, A], from row to column. Bouts that differ in the actor alone are one bout, so that the
-      diagonal is 0.
-    """
-    index = {name: i for i, name in enumerate(actions)}
-    counts = np.zeros((len(actions), len(actions)), int)
-    for track in tracks:
-        for before, after in zip(track.bouts, track.bouts[1:]):
-            if before.action != after.action and actor in (None, before.actor):
-                counts[index[before.action], index[after.action]] += 1
-    return counts
 
 
 def colours(names: Iterable[str], labels: LabelSpace | None = None) -> dict[str, str]:
