@@ -3,8 +3,6 @@
 import collections
 import csv
 import filecmp
-import json
-import types
 
 import cv2
 import h5py
@@ -21,9 +19,9 @@ VIDEOS, SEED = 2, 3
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """The folder of a release with its tracks, made by the command."""
+    """The folder of a release, made by the command."""
     output = tmp_path_factory.mktemp("mini")
-    flags = f"--output={output}", f"--videos={VIDEOS}", f"--seed={SEED}", "--workers=1", "--tracks"
+    flags = f"--output={output}", f"--videos={VIDEOS}", f"--seed={SEED}", "--workers=1"
     done = run_tool("make_mini_a2d", *flags)
     assert done.returncode == 0, done.stderr
     return output
@@ -88,7 +86,7 @@ def test_mat_is_matlab_73_with_a_cell_of_names(tmp_path):
         assert ["".join(map(chr, text[:, 0])) for text in texts] == ["ball-rolling", "dog-walking"]
 
 
-def test_neither_workers_nor_tracks_change_a_byte(made, tmp_path):
+def test_workers_change_no_byte(made, tmp_path):
     release, other = made / "Release", mini.make_release(tmp_path, VIDEOS, SEED, workers=2)
     files = sorted(p.relative_to(release) for p in release.rglob("*") if p.is_file())
     assert files == sorted(p.relative_to(other) for p in other.rglob("*") if p.is_file())
@@ -97,20 +95,6 @@ def test_neither_workers_nor_tracks_change_a_byte(made, tmp_path):
     assert mini.make_release(tmp_path, VIDEOS, SEED, workers=1) == other  # it is there
     with pytest.raises(InputError, match=f"--videos=3 --seed={SEED}; delete it"):
         mini.make_release(tmp_path, 3, SEED, workers=1)
-
-
-def test_native_clips_have_the_widths_of_a2d(tmp_path):
-    plans = mini.plan(2, SEED, native=True)
-    assert [(v.vid, v.codes) for v in mini.plan(2, SEED)] == [(v.vid, v.codes) for v in plans]
-    for folder in ("clips320H", "Annotations"):
-        (tmp_path / folder).mkdir()
-    mini.write_video(tmp_path, plans[0])
-    path = tmp_path / "clips320H" / f"{plans[0].vid}.mp4"
-    assert frames.size(path) == (320, plans[0].width)
-    many = mini.plan(1000, 0, native=True)
-    assert {video.width for video in many} == set(mini.NATIVE_WIDTHS)
-    assert sum(video.usage for video in many) == 200
-    assert 500 < sum(video.width == 568 for video in many) < 600
 
 
 def test_splits_pairs_and_names_of_a_plan():
@@ -213,37 +197,3 @@ def test_figures_move_by_programme_relative_to_the_scene():
         stands_out = middle > 1.5 * max(before, after) or 1.5 * middle < min(before, after)
         assert stands_out == (change == "stop-and-go")
     assert {*mini.PROGRAMMES} - {"rolling", "eating"} == {*seen}
-
-
-def test_two_figures_by_hand(tmp_path, monkeypatch):
-    first, second = np.zeros((2, 3, 4), bool)
-    first[0, 1], second[1:, 2:] = True, True
-    drawn = types.SimpleNamespace(
-        instances=lambda index: [{0: first, 2: second}, {0: first}, {}][index]
-    )
-    monkeypatch.setattr(mini, "Scene", lambda video: drawn)
-    plans = [
-        mini.VideoPlan(0, 0, "--abc", 0, 3, 3, (35, 16, 72), width=4),
-        mini.VideoPlan(1, 0, "d", 1, 2, 3, (11, 12, 13), width=4),
-    ]
-    path = tmp_path / "new" / "tracks.json"
-    assert mini.write_tracks(path, plans, 1) == path
-    document = json.loads(path.read_text())
-    names = [f"--abc/{index:05d}.jpg" for index in range(3)]
-    shape = {"height": 320, "width": 4, "length": 3}
-    assert document["videos"][0] == {"id": 1, **shape, "file_names": names}
-    assert [category["id"] for category in document["categories"]] == list(A2D.codes)
-    assert {"id": 35, "name": "ball-jumping"} in document["categories"]
-    first = {"size": [3, 4], "counts": "318"}  # by columns: 3 off, 1 on, 8 off
-    second = {"size": [3, 4], "counts": "7210"}  # 7, 2, 1, 2, the last as its difference to 2
-    assert [
-        (row["id"], row["video_id"], row["category_id"], *(row[name] for name in mini.PER_FRAME))
-        for row in document["annotations"]
-    ] == [
-        (1, 1, 35, [first, first, None], [[1, 0, 1, 1], [1, 0, 1, 1], None], [1, 1, None]),
-        (2, 1, 72, [second, None, None], [[2, 1, 2, 2], None, None], [4, None, None]),
-        (3, 2, 11, [first, first], [[1, 0, 1, 1], [1, 0, 1, 1]], [1, 1]),
-        (4, 2, 13, [second, None], [[2, 1, 2, 2], None], [4, None]),
-    ]
-    for row in document["annotations"]:
-        assert row["track_id"] == row["id"] and row["iscrowd"] == 0

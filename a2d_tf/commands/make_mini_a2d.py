@@ -1,15 +1,9 @@
 """Make the mini A2D, a drawn data set in the layout of the real release.
 
-python tools/make_mini_a2d.py --output DIR [--videos 400] [--seed 0] [--workers 2] [--native]
-python tools/make_mini_a2d.py --output DIR --tracks
-
-The second also writes DIR/tracks.json, the identity and the exact mask of every figure on every
-frame, in YouTube-VIS's form (`write_tracks` in a2d_tf/data/mini.py). The release is the same.
+python tools/make_mini_a2d.py --output DIR [--videos 400] [--seed 0] [--workers 2]
 """
 
 from __future__ import annotations
-
-import os
 
 from absl import flags
 
@@ -23,24 +17,12 @@ flags.DEFINE_integer("seed", 0, "Seed of all randomness.", lower_bound=0)
 flags.DEFINE_integer(
     "workers", 2, "Number of processes; the result does not depend on it.", lower_bound=1
 )
-flags.DEFINE_bool("native", False, "Use the widths and the fraction of test clips of A2D.")
-flags.DEFINE_bool(
-    "tracks",
-    False,
-    "Write tracks.json beside Release: every figure on every frame, in YouTube-VIS's form.",
-)
 
 
 def main(argv: list[str]) -> None:
     command_line.require(argv, output=FLAGS.output)
-    release = mini.make_release(
-        FLAGS.output, FLAGS.videos, FLAGS.seed, FLAGS.workers, native=FLAGS.native
-    )
+    release = mini.make_release(FLAGS.output, FLAGS.videos, FLAGS.seed, FLAGS.workers)
     print(f"{release} is ready")
-    if FLAGS.tracks:
-        plans = mini.plan(FLAGS.videos, FLAGS.seed, FLAGS.native)
-        path = mini.write_tracks(os.path.join(FLAGS.output, "tracks.json"), plans, FLAGS.workers)
-        print(f"{path} is ready")
 
 
 run = command_line.command(main)

@@ -16,25 +16,20 @@ import math
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
 import cv2
 import h5py
 import numpy as np
 import tqdm
-from pycocotools import mask as rle_tools
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import whole_folder, write_json
+from a2d_tf.core.files import whole_folder
 from a2d_tf.core.labels import A2D
 from a2d_tf.core.workers import imap
 from a2d_tf.data import mini_figures as figures
 
 WIDTH, HEIGHT, FPS = 400, 320, 25
-NATIVE_WIDTHS = (568, 426, 480, 564, 400, 390, 532, 640)
-NATIVE_SHARES = (0.55, 0.35, 0.03, 0.02, 0.02, 0.01, 0.01, 0.01)
-"""Widths of most of A2D's videos, all of HEIGHT, and their approximate frequencies."""
-TEST_SHARE, NATIVE_TEST_SHARE = 0.3, 0.2
+TEST_SHARE = 0.3
 MIN_VISIBLE = 40  # pixels; smaller instances are not annotated
 MIN_INSIDE = 0.6  # fraction of a figure inside the frame, in annotated frames
 
@@ -73,7 +68,6 @@ class VideoPlan:
       frames: length of the clip.
       annotated: number of annotated frames, 3 or 5.
       codes: label of each actor; the first one names the clip.
-      width: of the frames, pixels.
     """
 
     index: int
@@ -83,7 +77,6 @@ class VideoPlan:
     frames: int
     annotated: int
     codes: tuple
-    width: int = WIDTH
 
     @property
     def keys(self) -> tuple[int, ...]:
@@ -91,19 +84,15 @@ class VideoPlan:
         return tuple(k * (self.frames // 6) for k in range(1, self.annotated + 1))
 
 
-def plan(videos: int, seed: int, native: bool = False) -> list[VideoPlan]:
+def plan(videos: int, seed: int) -> list[VideoPlan]:
     """Plan clips.
 
     At least 30 % are test clips. Labels come from shuffled rounds of the 43 pairs in each split
     (first actors and companions separately), so that each pair leads a clip in both splits from
-    144 clips on. If `native`, 20 % are test clips and widths are drawn from A2D's; otherwise all
-    are WIDTH. Two splits need two clips or more.
+    144 clips on. Two splits need two clips or more.
     """
     rng = np.random.default_rng(seed)
-    share = NATIVE_TEST_SHARE if native else TEST_SHARE
-    tests = set(rng.permutation(videos)[: math.ceil(share * videos)].tolist())
-    # From a generator of their own, so that nothing else depends on them.
-    widths = np.random.default_rng([seed, videos]).choice(NATIVE_WIDTHS, videos, p=NATIVE_SHARES)
+    tests = set(rng.permutation(videos)[: math.ceil(TEST_SHARE * videos)].tolist())
     leads, companions = ([_rounds(rng), _rounds(rng)] for _ in range(2))
     plans = []
     for index in range(videos):
@@ -113,8 +102,7 @@ def plan(videos: int, seed: int, native: bool = False) -> list[VideoPlan]:
         vid = _vid(index, rng)
         frames = int(rng.integers(36, 43))  # keys 6 or 7 frames apart, with room to turn back
         annotated = 5 if rng.random() < 0.08 else 3
-        width = int(widths[index]) if native else WIDTH
-        plans.append(VideoPlan(index, seed, vid, usage, frames, annotated, tuple(codes), width))
+        plans.append(VideoPlan(index, seed, vid, usage, frames, annotated, tuple(codes)))
     return plans
 
 
@@ -219,10 +207,10 @@ class Scene:
 
     def __init__(self, video: VideoPlan) -> None:
         rng = np.random.default_rng([video.seed, video.index])
-        self._video, self._size = video, (video.width, HEIGHT)
+        self._video, self._size = video, (WIDTH, HEIGHT)
         self._keys = np.array(video.keys) - 1
         self._middle = self._keys[len(self._keys) // 2]
-        self._background = figures.background(HEIGHT + 2 * _MARGIN, video.width + 2 * _MARGIN, rng)
+        self._background = figures.background(HEIGHT + 2 * _MARGIN, WIDTH + 2 * _MARGIN, rng)
         self._camera = self._camera_path(rng)
         actors = [self._actor(code, rng) for code in video.codes]
         # From back to front; number 0 is no actor.
@@ -369,7 +357,7 @@ def write_video(release: str | os.PathLike, video: VideoPlan) -> None:
     release = pathlib.Path(release)
     scene = Scene(video)
     clip = release / "clips320H" / f"{video.vid}.mp4"
-    size = video.width, HEIGHT
+    size = WIDTH, HEIGHT
     writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"mp4v"), FPS, size)
     for index in range(video.frames):
         writer.write(scene.image(index))
@@ -386,12 +374,10 @@ def write_video(release: str | os.PathLike, video: VideoPlan) -> None:
         cv2.imwrite(str(image), colours[..., ::-1])
 
 
-def make_release(
-    output: str | os.PathLike, videos: int, seed: int, workers: int, *, native: bool = False
-) -> pathlib.Path:
+def make_release(output: str | os.PathLike, videos: int, seed: int, workers: int) -> pathlib.Path:
     """Make `output`/Release atomically and return its path.
 
-    The result depends on `videos`, `seed` and `native` only, see `plan`. An existing release that
+    The result depends on `videos` and `seed` only, see `plan`. An existing release that
     was made with the same arguments is kept.
 
     Raises:
@@ -399,8 +385,8 @@ def make_release(
     """
     output = pathlib.Path(output)
     release = output / "Release"
-    plans = plan(videos, seed, native)
-    made_with = f"--videos={videos} --seed={seed}" + " --native" * native
+    plans = plan(videos, seed)
+    made_with = f"--videos={videos} --seed={seed}"
     readme = _README.format(made_with=made_with)
     if release.exists():
         present = release / "README"
@@ -418,85 +404,10 @@ def make_release(
         with open(partial / "videoset.csv", "w", encoding="utf-8") as file:
             for v in plans:
                 end = f"00:00:{math.ceil(v.frames / FPS):02d}"
-                cells = (v.vid, v.codes[0], "00:00:00", end, HEIGHT, v.width)
+                cells = (v.vid, v.codes[0], "00:00:00", end, HEIGHT, WIDTH)
                 print(*cells, v.frames, v.annotated, v.usage, sep=",", file=file)
         (partial / "README").write_text(readme, encoding="utf-8")
     return release
-
-
-PER_FRAME = ("segmentations", "bboxes", "areas")
-"""Fields of an annotation that have a value a frame, null where the figure is not visible."""
-
-
-def write_tracks(
-    path: str | os.PathLike, videos: Sequence[VideoPlan], workers: int
-) -> pathlib.Path:
-    """Create or replace the file of the identities in clips, in YouTube-VIS's form.
-
-    A figure of the mini A2D keeps its action, so a figure is one annotation. Its masks are those of
-    the release on annotated frames, and by the same rule between them: its visible pixels, null
-    below MIN_VISIBLE.
-
-    | field | contents |
-    |---|---|
-    | `videos` | `id` from 1; `file_names` `<VID>/00000.jpg`, 0-based; `length`, `height`, `width` |
-    | `categories` | the valid pairs: `id` is A2D's code, `name` 'actor-action' |
-    | `annotations` | `id` from 1, `video_id`, `category_id`, `iscrowd` 0; `track_id`, the figure |
-    | `segmentations`, `bboxes`, `areas` | on each frame: RLE, compressed; x, y, width, height |
-
-    Categories belong to tracks, so another writer begins an annotation anew where the action
-    changes; `track_id` then joins what is one figure.
-
-    Args:
-      path: the JSON file.
-      videos: the plans of the clips, as `plan` gives them.
-      workers: number of processes; the file does not depend on it.
-
-    Raises:
-      InputError: the file cannot be written.
-    """
-    annotations: list[dict[str, Any]] = []
-    made = tqdm.tqdm(imap(video_tracks, videos, workers), "tracks", len(videos), unit="clip")
-    for number, tracks in enumerate(made, 1):
-        for track in tracks:
-            identity = len(annotations) + 1
-            annotations.append({"id": identity, "track_id": identity, "video_id": number, **track})
-    document = {
-        "info": {"description": "Mini A2D: every figure on every frame"},
-        "videos": [
-            {
-                "id": number,
-                "height": HEIGHT,
-                "width": video.width,
-                "length": video.frames,
-                "file_names": [f"{video.vid}/{index:05d}.jpg" for index in range(video.frames)],
-            }
-            for number, video in enumerate(videos, 1)
-        ],
-        "categories": [{"id": code, "name": A2D.name(code)} for code in A2D.codes],
-        "annotations": annotations,
-    }
-    write_json(path, document)
-    return pathlib.Path(path)
-
-
-def video_tracks(video: VideoPlan) -> list[dict[str, Any]]:
-    """Return the annotations of a clip's figures, without the fields of their numbers.
-
-    A figure that no frame shows has none.
-    """
-    scene, tracks = Scene(video), {}
-    for index in range(video.frames):
-        for figure, mask in scene.instances(index).items():
-            if figure not in tracks:
-                empty = {name: [None] * video.frames for name in PER_FRAME}
-                tracks[figure] = {"category_id": video.codes[figure], "iscrowd": 0, **empty}
-            rle = rle_tools.encode(np.asfortranarray(mask, np.uint8))
-            box = [int(side) for side in rle_tools.toBbox(rle)]
-            rle = {"size": rle["size"], "counts": rle["counts"].decode()}
-            for name, value in zip(PER_FRAME, (rle, box, int(mask.sum()))):
-                tracks[figure][name][index] = value
-    return [tracks[figure] for figure in sorted(tracks)]
 
 
 _README = """Mini A2D: drawn clips in the layout of the Actor-Action Dataset (A2D).
