@@ -106,14 +106,10 @@ def test_a_track_has_its_own_colour_and_its_number():
     assert (one[:40] != two[:40]).any()  # the names differ
 
 
-def test_long_names_stay_in_narrow_pictures_and_lose_their_score_only_when_they_must():
-    for width in (64, 96, 150, 160, 400):
-        drawn, without = (
-            draw((64, width), [[40, 0, 60, 20]], [12], scores=scores, ids=[123])  # adult-crawling
-            for scores in ([0.87], None)
-        )
-        assert (drawn[:, -1] != 0).any() == (width <= 160)  # its plate ends at the edge, or before
-        assert (drawn != without).any() == (width >= 150)
+def test_long_names_are_written_smaller_in_narrow_pictures():
+    for width in (64, 150, 400):
+        drawn = draw((64, width), [[40, 0, 60, 20]], [12], scores=[0.87], ids=[123])
+        assert (drawn[:, -1] != 0).any() == (width < 400)  # its plate ends at the edge, or before
 
 
 def plates(drawn, ids):
@@ -121,16 +117,14 @@ def plates(drawn, ids):
     return [(drawn == colour).all(axis=2).sum() for colour in track_colours(ids)]
 
 
-def test_in_a_crowded_picture_the_surest_are_named_and_the_others_numbered():
+def test_in_a_crowded_picture_the_surest_are_named():
     ids, boxes = [1, 2, 3, 4, 5, 6], [[50, 20 * i, 70, 20 * i + 20] for i in range(6)]
     sizes = plates(draw((120, 160), boxes, [12] * 6, scores=[0.5] * 6, ids=ids), ids)
-    assert all(size > 1000 for size in sizes[4:])  # later ones are surer
-    assert all(80 < size < 400 for size in sizes[:4])
-    one = draw((40, 160), [[20, 0, 40, 20]], [12], scores=[0.5], ids=[1])
-    assert plates(one, [1])[0] > 1000  # it hides more than a third, but is the only one
+    assert all(size > 1000 for size in sizes[3:])  # later ones are surer
+    assert all(size < 100 for size in sizes[:3])
 
 
-def test_a_stamp_stands_in_its_corner_unless_the_picture_is_too_small():
+def test_a_stamp_stands_in_its_corner():
     def stamped(height, width, stamp):
         box = [height - 30, width - 60, height, width]
         return draw((height, width), [box], [12], scores=[0.5], ids=[1], stamp=stamp)
@@ -139,4 +133,3 @@ def test_a_stamp_stands_in_its_corner_unless_the_picture_is_too_small():
     changed = (drawn != plain).any(axis=2)
     assert changed[108:, 112:].any() and (drawn[-1, -1] == 40).all()
     assert abs(plates(drawn, [1])[0] - plates(plain, [1])[0]) < 100  # its name is elsewhere
-    assert (stamped(40, 60, "12.4 s") == stamped(40, 60, "")).all()

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_SMALLEST = 0.32  # scale of the smallest legible text
-_HIDDEN = 1 / 3  # fraction of a picture that names may cover; further ones are shortened
 _GOLDEN = (5**0.5 - 1) / 2  # steps of this fraction of a turn give hues far apart
 
 
@@ -100,10 +98,8 @@ def draw_boxes_with_names(
 ) -> np.ndarray:
     """Draw boxes, each with the name of its code and its score.
 
-    Names are placed above their box if there is room, else inside or below it, and away from other
-    names if possible. Names too long for the picture are written smaller or without their score.
-    Names that would cover another one, or too much of the picture, are written without their score
-    or, with `ids`, as the number alone.
+    A name is placed above its box, or else inside or below it, where it covers no other name; if
+    there is no such place it is left out.
 
     Args:
       rgb: uint8 [H, W, 3].
@@ -113,7 +109,7 @@ def draw_boxes_with_names(
       scores: [N], 0..1.
       ids: [N], numbers before the names.
       colours: [N, 3], RGB, to replace those of the codes.
-      stamp: text in the lower right corner, such as a time, unless wider than half the picture.
+      stamp: text in the lower right corner, such as a time.
 
     Returns:
       uint8 [H, W, 3], a new image.
@@ -124,92 +120,56 @@ def draw_boxes_with_names(
     thickness = max(1, round(image.shape[0] / 320))
     for (y1, x1, y2, x2), colour in zip(edges, shades):
         cv2.rectangle(image, (x1, y1), (x2 - 1, y2 - 1), colour, thickness)
-    plates = _Plates(image)
+    plates, (height, width) = _Plates(image), image.shape[:2]
     if stamp:
-        plates.stamp(stamp)
+        plates.write(stamp, width, [-height], (40, 40, 40))
     # The last box lies on top, so its name is placed first.
     for i in reversed(range(len(edges))):
-        name = label_space.name(codes[i])
+        y1, x1, y2, _ = edges[i]
+        number = "" if ids is None else f"#{ids[i]} "
         score = "" if scores is None else f" {100 * float(scores[i]):.0f}%"
-        texts = [name + score, name]
-        if ids is not None:
-            number = f"#{ids[i]}"
-            texts = [*(f"{number} {text}" for text in texts), number]
-        plates.name(texts, edges[i], shades[i])
+        text = f"{number}{label_space.name(codes[i])}{score}"
+        plates.write(text, x1, [-y1, y1, -y2, y2], shades[i])
     return image
 
 
+def _meet(one, other):
+    """Whether two boxes x1, y1, x2, y2 have a pixel in common."""
+    starts, ends = np.maximum(one[:2], other[:2]), np.minimum(one[2:], other[2:])
+    return bool((starts < ends).all())
+
+
 class _Plates:
-    """Writes texts on plates into a picture, without overlap if possible."""
+    """Writes texts on plates into a picture, without overlap."""
 
     _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
     def __init__(self, image):
-        self._image = image
-        self._height, self._width = image.shape[:2]
-        self._scale = max(0.42, self._height / 800)
-        self._taken = []  # (x1, y1, x2, y2) of each plate
-        self._hidden = 0  # pixels under names
+        self._image, self._taken = image, []  # (x1, y1, x2, y2) of each plate
 
-    def stamp(self, text: str) -> None:
-        """Write in the lower right corner."""
-        across, tall, *_ = self._extent(text, self._scale)
-        if across <= self._width / 2 and tall <= self._height / 4:
-            left, top = self._width - across - 2, self._height - tall
-            place = left, top, self._width, self._height
-            self._write(text, place, self._scale, (40, 40, 40))
+    def write(self, text: str, left: int, tops: Sequence[float], colour: Sequence[int]) -> None:
+        """Write a text at the first free place: `left` and a top or, negative, a bottom of these.
 
-    def name(self, texts: list[str], box: np.ndarray, colour: Sequence[int]) -> None:
-        """Write the first of the texts that fits, at its box y1, x1, y2, x2."""
-        if self._extent(texts[0], 1)[0] * _SMALLEST > self._width - 2:
-            texts = texts[1:]
-        for text in texts:
-            scale = self._scale * min(1, (self._width - 2) / self._extent(text, self._scale)[0])
-            across, tall, *_ = self._extent(text, scale)
-            area, last = (across + 2) * tall, text == texts[-1]
-            # The first name may have any size.
-            most = _HIDDEN * self._height * self._width if self._hidden else area
-            if last or self._hidden + area <= most:
-                places = self._places(across, tall, box)
-                place = next((place for place in places if not self._covered(place)), None)
-                if place or last:
-                    break
-        place = place or min(places, key=self._covered)
-        self._write(text, place, scale, colour)
-        self._hidden += area
-
-    def _extent(self, text, scale):
-        """Return (width, height, descent, thickness) of a text."""
+        A text wider than the picture is made smaller; without a free place it is left out.
+        """
+        height, width = self._image.shape[:2]
+        scale = max(0.42, height / 800)
+        across = cv2.getTextSize(text, self._FONT, scale, max(1, round(2 * scale)))[0][0]
+        scale *= min(1, (width - 2) / across)
         thickness = max(1, round(2 * scale))
         (across, tall), descent = cv2.getTextSize(text, self._FONT, scale, thickness)
-        return across, tall + descent + 2, descent, thickness
-
-    def _places(self, across, tall, box):
-        """Return the possible places of a plate, best first."""
-        y1, x1, y2, _ = box
-        left = max(0, min(x1, self._width - across - 2))
-        lines = range(0, max(1, self._height - tall + 1), tall)
-        elsewhere = sorted(lines, key=lambda top: abs(top - y1))
-        return [
-            (left, top, left + across + 2, top + tall)
-            for top in (y1 - tall, y1, y2 - tall, y2, y1 + tall, *elsewhere)
-            if 0 <= top <= max(0, self._height - tall)
-        ]
-
-    def _covered(self, place):
-        """Return the number of pixels of other plates that a plate would cover."""
-        return sum(
-            max(0, min(place[2], other[2]) - max(place[0], other[0]))
-            * max(0, min(place[3], other[3]) - max(place[1], other[1]))
-            for other in self._taken
-        )
-
-    def _write(self, text, place, scale, colour):
-        _, _, descent, thickness = self._extent(text, scale)
+        left, tall = max(0, min(left, width - across - 2)), tall + descent + 2
+        for top in tops:
+            top = int(-top - tall if top < 0 else top)
+            place = left, top, left + across + 2, top + tall
+            if 0 <= top <= max(0, height - tall) and not any(_meet(place, x) for x in self._taken):
+                break
+        else:
+            return
         # OpenCV's lower right corner is inclusive.
         cv2.rectangle(self._image, place[:2], (place[2] - 1, place[3] - 1), colour, -1)
         ink = (0, 0, 0) if np.dot(colour, (0.299, 0.587, 0.114)) > 128 else (255, 255, 255)
-        base = (place[0] + 1, place[3] - descent - 1)
+        base = (left + 1, place[3] - descent - 1)
         cv2.putText(self._image, text, base, self._FONT, scale, ink, thickness, cv2.LINE_AA)
         self._taken.append(place)
 
