@@ -177,11 +177,11 @@ class AnnotatedVideos:
         size = size or (None if annotated.scaled else annotated.size)
         size = size or frames.size(self._existing(vid), _REMEDY, zero_based=True)
         drawn = annotated.size or size
-        if drawn != tuple(size) and not annotated.scaled:
+        if not annotated.fits(size):
             raise InputError(
                 f"{annotated.where}: 'width' and 'height' say {drawn[1]}x{drawn[0]}, but the "
                 f"frames of {self.frames_path(vid)} are {size[1]}x{size[0]}; annotate them at that "
-                "size"
+                f"{'shape' if annotated.scaled else 'size'}"
             )
         count = len(annotated.instances)
         if count > min(MAX_INSTANCES, MAX_MASK_PIXELS // (size[0] * size[1])):

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Union
 
 Segmentation = Union[list, dict]
 """A COCO segmentation: polygons [[x1, y1, x2, y2, ...], ...] or an RLE {'size', 'counts'}."""
+_ROUNDING = 0.02  # of the shape of a frame: sides are whole numbers, of videos even ones
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +79,7 @@ class AnnotatedFrame:
       scaled: whether coordinates are scaled from `size` to the video's size, each axis by itself;
         else another size is an error.
       split: 'train' or 'test'; None where the file does not say.
+      keeps_shape: whether a `scaled` frame must have the video's shape, width to height.
     """
 
     path: pathlib.PurePath
@@ -89,6 +91,13 @@ class AnnotatedFrame:
     instances: tuple[Instance, ...]
     scaled: bool = False
     split: str | None = None
+    keeps_shape: bool = False
+
+    def fits(self, size: tuple[int, int]) -> bool:
+        """Return whether the annotation fits a video's (height, width), perhaps scaled."""
+        height, width = self.size or size
+        alike = abs(height * size[1] / (width * size[0]) - 1) <= _ROUNDING
+        return (height, width) == tuple(size) or (self.scaled and (alike or not self.keeps_shape))
 
 
 @dataclasses.dataclass
@@ -119,11 +128,14 @@ class Document:
         instances: Iterable[Instance],
         scaled: bool = False,
         split: str | None = None,
+        keeps_shape: bool = False,
     ) -> None:
         """Add a frame; arguments as of `AnnotatedFrame`, but `where` without the file."""
         place = f"{self.path}: {where}"
         self.frames.append(
-            AnnotatedFrame(self.path, place, *name, size, tuple(instances), scaled, split)
+            AnnotatedFrame(
+                self.path, place, *name, size, tuple(instances), scaled, split, keeps_shape
+            )
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from a2d_tf.annotations import read_coco as coco
 from a2d_tf.annotations import read_cvat as cvat
 from a2d_tf.annotations import read_labelme as labelme
+from a2d_tf.annotations import read_masks as masks
 from a2d_tf.annotations import read_yolo as yolo
 from a2d_tf.annotations.container import Container, File
 from a2d_tf.annotations.document import Document, ReadOptions
@@ -36,10 +37,11 @@ _FORMATS = {
     "labelme": Format((".json",), labelme.matches, labelme.read),
     "coco": Format((".json",), coco.matches, coco.read),
     "cvat": Format((".xml",), cvat.matches, cvat.read),
+    "masks": Format((f"/{masks.LIST}",), masks.matches, masks.read),
     "yolo": Format(("/data.yaml", "/data.yml"), yolo.matches, yolo.read),
 }
 FORMATS = tuple(sorted(_FORMATS))
-_KINDS = "COCO, YouTube-VIS or LabelMe (.json), CVAT (.xml), YOLO (data.yaml)"
+_KINDS = "COCO, YouTube-VIS or LabelMe (.json), CVAT (.xml), YOLO (data.yaml), masks (objects.csv)"
 
 
 def read_export(

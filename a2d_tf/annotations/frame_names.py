@@ -13,6 +13,10 @@ _BY_NAME = Numbering("names", "images are numbered by their own names, as in cli
 _BY_CVAT = Numbering("video", "CVAT counts from 0: frame_000005 is frame 6 of the video")
 _OWN = Numbering("names from 1", "yard/00005.png is frame 5, counted from 1")
 _FROM_0 = "YouTube-VIS counts from 0: clip/00005.jpg is frame 6 of the video"
+_MASKS = (
+    "masks count from 0, where images of the video do not count from 1: clip/00005.png is frame 6; "
+    "pass --first_frame=1 if those of a video file count from 1"
+)
 _UPLOADED = re.compile(r"^[0-9a-f]{8}(-|__)(?=.)")
 
 
@@ -84,8 +88,16 @@ def of_youtube_vis(name: str, certain: bool) -> FrameName | None:
       certain: whether this file surely counts from 0; others may have counted from 1.
     """
     found = of_image(name)
-    numbering = Numbering("video" if certain else "names from 0", _FROM_0)
-    return found and FrameName(found.video, found.number + 1, numbering)
+    return found and FrameName(found.video, found.number + 1, Numbering(_from_0(certain), _FROM_0))
+
+
+def _from_0(certain):
+    return "video" if certain else "names from 0"
+
+
+def of_mask(video: str, number: int, certain: bool) -> FrameName:
+    """Return the frame of a video that a mask of this number is; `certain` as of YouTube-VIS."""
+    return FrameName(video, number + 1, Numbering(_from_0(certain), _MASKS))
 
 
 def of_roboflow(name: str, step: int) -> FrameName | None:

@@ -26,6 +26,7 @@ class Shape:
       until: number of a later frame where the track is gone; None where it goes on to its next
         shape, or to the end of the video.
       key: whether the frame is a key frame; others are between two, see `thinned`.
+      score: of the detection, 0 to 1.
     """
 
     frame: int
@@ -33,6 +34,7 @@ class Shape:
     mask: dict
     until: int | None = None
     key: bool = True
+    score: float = 1.0
 
     def box(self) -> list[float]:
         """Return the box of the mask: x, y, width, height."""

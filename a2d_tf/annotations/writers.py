@@ -6,6 +6,9 @@ Each writer yields (name in a zip, content) of its files. The files hold key fra
 from __future__ import annotations
 
 import base64
+import csv
+import io
+import itertools
 import json
 import pathlib
 import zipfile
@@ -16,13 +19,16 @@ from xml.etree.ElementTree import Element, SubElement
 
 import cv2
 import numpy as np
+from PIL import Image
 from pycocotools import mask as rle_tools
 
 from a2d_tf.annotations import frame_names
+from a2d_tf.annotations.read_masks import COLUMNS, LIST, MAX_OBJECT
 from a2d_tf.annotations.shapes import crop, polygons
 from a2d_tf.annotations.tracked_video import Shape, TrackedVideo, thinned
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import whole_folder, write_file
+from a2d_tf.ops.visualize import track_colours
 
 
 def _coco(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
@@ -281,6 +287,57 @@ def _png(shape: Shape) -> list[tuple[list, Any]]:
     return [(corners, base64.b64encode(png.tobytes()).decode())]
 
 
+def _masks(video: TrackedVideo, masks: bool) -> Iterator[tuple[str, bytes]]:
+    """Write folders of masks that DAVIS, SAM 2 and Cutie read: clip1/00004.png is frame 5.
+
+    Masks of a folder of images have the images' names. Pixels hold the numbers of their tracks,
+    that of the higher score where masks overlap. A row of objects.csv lasts to the next one of the
+    track, so that masks that are drawn between the key frames have their action.
+    """
+    if video.boxes_alone:
+        raise InputError("--format=masks: the network finds no masks; choose another format")
+    most = max((track.id for track in video.tracks), default=0)
+    if most > MAX_OBJECT:
+        raise InputError(
+            f"--format=masks: numbers of tracks go to {most}, and a PNG's to {MAX_OBJECT}; choose "
+            "another format"
+        )
+    names = {frame: _mask_name(video, frame) for frame in video.frames}
+    yield LIST, _objects(video, names)
+    palette = bytes([0, 0, 0]) + track_colours(range(1, 256)).tobytes()
+    for frame, found in video.by_frame().items():
+        values = np.zeros(video.size, np.uint8 if most < 256 else np.uint16)
+        for track, shape in sorted(found, key=lambda each: each[1].score):
+            values[shape.decoded()] = track.id
+        image, file = Image.fromarray(values), io.BytesIO()
+        if most < 256:
+            image.putpalette(palette)
+        image.save(file, "PNG")
+        yield f"{video.name}/{names[frame]}.png", file.getvalue()
+
+
+def _mask_name(video, frame):
+    if video.images is None:
+        return f"{frame - 1:05d}"
+    return pathlib.PurePath(video.images[frame - 1]).stem
+
+
+def _objects(video, names):
+    """The content of objects.csv; `names` are those of the frames' PNGs."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(COLUMNS)
+    for track in video.tracks:
+        actions = itertools.groupby(track.shapes, lambda shape: shape.action)
+        starts = [(action, next(shapes).frame) for action, shapes in actions]
+        firsts = [frame_names.split_frame_name(f"{names[frame]}.png") for _, frame in starts[1:]]
+        numbers = [found[1] if found else 0 for found in firsts]
+        lasts = [number - 1 for number in numbers]
+        for (action, _), first, last in zip(starts, ["", *numbers], [*lasts, ""]):
+            table.writerow([video.name, track.id, track.actor, action, first, last])
+    return text.getvalue().encode()
+
+
 class Writer(NamedTuple):
     """A format.
 
@@ -299,6 +356,7 @@ WRITERS = {
     "cvat": Writer(_cvat, ".xml"),
     "coco": Writer(_coco, ".json", between=True),
     "labelme": Writer(_labelme, ""),
+    "masks": Writer(_masks, ""),
 }
 
 

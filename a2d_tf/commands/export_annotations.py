@@ -10,9 +10,11 @@ where a track begins, ends or changes its action. Files:
   cvat     CVAT for video 1.1: .xml or .zip
   coco     COCO with CVAT's attributes: .json or .zip
   labelme  LabelMe, a JSON for each frame: a folder or .zip
+  masks    PNGs of masks as for SAM 2 and Cutie, and objects.csv: a folder or .zip
 
-A label is the actor and has the attribute 'action'; of labelme it is
-'actor-action'. tools/build_records.py reads all of them, corrected or not.
+A label is the actor and has the attribute 'action'; of labelme it is 'actor-action'. In masks, a
+pixel has one track: that of the higher score where masks overlap. tools/build_records.py reads all
+of them, corrected or not.
 """
 
 from __future__ import annotations
@@ -45,10 +47,10 @@ def main(argv: list[str]) -> None:
     folder = os.path.normpath(_PREDICTION.value)
     source = os.path.basename(_VIDEO.value) if _VIDEO.value else None
     video = predictions.read(folder, _MIN_SCORE.value, source)
-    masks, every = _SHAPES.value == "masks", _EVERY.value
+    masks, every = "masks" in (_SHAPES.value, _FORMAT.value), _EVERY.value
     video = writers.save(video, _OUTPUT.value, _FORMAT.value, masks, every)
     shapes = sum(len(track.shapes) for track in video.tracks)
-    kind = "boxes" if video.boxes_alone else _SHAPES.value
+    kind = "boxes" if video.boxes_alone else "masks" if masks else "polygons"
     print(
         f"{_OUTPUT.value}: {len(video.tracks)} tracks with {shapes} {kind} in "
         f"{len(video.frames)} frames of {video.source} ({_FORMAT.value})"

@@ -24,6 +24,7 @@ Path = Union[str, os.PathLike]
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 IMAGES = (".png", ".jpg", ".jpeg")
+_STEPS = {"1": 255, "L;2": 85, "L;4": 17}  # between the grey levels that OpenCV makes of few bits
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 _REMEDY = "restore it from the release"
 
@@ -213,6 +214,27 @@ def decode_image(data: bytes, flags: int, path: Path, remedy: str) -> np.ndarray
         return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:
         return None
+
+
+def decode_png(data: bytes, path: Path, remedy: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Decode a PNG of numbers: of grey levels, of a palette's indices, or of colours.
+
+    Returns:
+      (grey levels uint8 or uint16 [H, W], or else colours [H, W, 3 or 4], BGR and alpha;
+      the indices uint8 [H, W] of a palette, None where there is none).
+
+    Raises:
+      InputError: as of `open_image`, or no PNG, or a damaged one; ends with the remedy.
+    """
+    header = open_image(data, path, remedy)
+    image = decode_image(data, cv2.IMREAD_UNCHANGED, path, remedy)
+    if header is None or header.format != "PNG" or image is None:
+        raise InputError(f"{path}: not a PNG, or a damaged PNG; {remedy}")
+    layout = str(header.tile[0][3])  # such as "L;4" or "RGB;16B": channels, and bits where not 8
+    if layout.startswith(("RGB", "P")):
+        return image, np.array(header) if header.mode == "P" else None
+    grey = image if image.ndim == 2 else image[..., 0]  # maybe with alpha
+    return grey // _STEPS.get(layout, 1), None
 
 
 def open_image(data: bytes, path: Path, remedy: str) -> ImageFile.ImageFile | None:

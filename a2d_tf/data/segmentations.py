@@ -58,7 +58,11 @@ def _decode(part, annotated, size):
         mask = decode_rle(part, *annotated)
         if annotated == size:
             return mask
-        return cv2.resize(mask.view(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST) != 0
+        scaled = cv2.resize(np.uint8(mask), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT) != 0
+        if mask.any() and not scaled.any():  # it lies between the pixels that are taken
+            row, column = np.argwhere(mask)[0] * size // annotated
+            scaled[row, column] = True
+        return scaled
     if not isinstance(part, list) or not part:
         raise InputError("neither polygons [[x1, y1, x2, y2, ...], ...] nor an RLE; draw it again")
     scale, length, polygons = np.divide(size, annotated)[::-1], 0.0, []

@@ -13,8 +13,6 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import frames
 
-_STEPS = {"1": 255, "L;2": 85, "L;4": 17}  # between the grey levels that OpenCV makes of few bits
-
 
 def frames_of(folder: pathlib.Path) -> list[str]:
     """Return the frames of an evaluated split, `<VID>/<%05d>`, in order."""
@@ -56,17 +54,11 @@ def read_label_map(path: str | os.PathLike, label_space: LabelSpace) -> np.ndarr
         data = pathlib.Path(path).read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    remedy = "write the file again"
-    header = frames.open_image(data, path, remedy)
-    image = frames.decode_image(data, cv2.IMREAD_UNCHANGED, path, remedy)
-    if header is None or header.format != "PNG" or image is None:
-        raise InputError(f"{path}: not a PNG, or a damaged PNG; {remedy}")
-    layout = str(header.tile[0][3])  # such as "L;4" or "RGB;16B": channels, and bits where not 8
-    if layout in ("RGB;16B", "RGBA;16B"):
+    image, indices = frames.decode_png(data, path, "write the file again")
+    if image.ndim == 2:
+        return image
+    if image.dtype != np.uint8:
         raise InputError(f"{path}: colours must have 8 bits a channel")
-    if not layout.startswith(("RGB", "P")):  # greyscale, maybe with alpha
-        grey = image if image.ndim == 2 else image[..., 0]
-        return grey // _STEPS[layout] if layout in _STEPS else grey
     if image.shape[2] == 3:
         image = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA)
     colours, place = np.unique(image.view("<u4")[..., 0] & 0xFFFFFF, return_inverse=True)
@@ -74,8 +66,8 @@ def read_label_map(path: str | os.PathLike, label_space: LabelSpace) -> np.ndarr
     codes = [known.get(colour) for colour in colours.tolist()]
     if None not in codes:
         return np.array(codes, label_space.code_dtype)[place].reshape(image.shape[:2])
-    if header.mode == "P":
-        return np.array(header)
+    if indices is not None:
+        return indices
     wrong = int(colours[codes.index(None)])
     colour = (wrong >> 16, wrong >> 8 & 255, wrong & 255)
     raise InputError(f"{path}: colour (R, G, B) = {colour} is that of no code, or of two codes")

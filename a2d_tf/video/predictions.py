@@ -245,14 +245,15 @@ def read(
         actions[labels.actors[actor]].append(labels.actions[action])
     shapes: dict[tuple[int, str], list[Shape]] = collections.defaultdict(list)
     for frame, objects in sorted(found.objects.items()):
-        for identity, code, mask in zip(objects.tracks.tolist(), objects.codes, objects.masks):
+        columns = objects.tracks.tolist(), objects.codes, objects.masks, objects.scores.tolist()
+        for identity, code, mask, score in zip(*columns):
             if code not in labels.codes:
                 raise InputError(
                     f"{os.path.join(folder, KINDS['tracks'])}: category_id: {code} has no name; "
                     f"{_REMEDY}"
                 )
             actor, action = labels.split(code)
-            shape = Shape(frame, labels.actions[action - 1], mask)
+            shape = Shape(frame, labels.actions[action - 1], mask, score=score)
             shapes[identity, labels.actors[actor - 1]].append(shape)
     # The first actor of a track keeps its number, others get a free one.
     free = itertools.count(max((identity for identity, _ in shapes), default=0) + 1)

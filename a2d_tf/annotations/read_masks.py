@@ -1,0 +1,177 @@
+"""Folders of masks, as DAVIS, SAM 2 and Cutie write them, and a list of their objects.
+
+```
+objects.csv      video,object,actor,action,first,last
+                 clip1,1,mouse,run,,41
+                 clip1,1,mouse,rest,42,
+clip1/00000.png  the number of an object in each of its pixels, 0 in others
+```
+
+PNGs are paletted, where the index counts, or grey of up to 16 bits. A frame without a PNG is not
+annotated, and a PNG of zeros shows background alone. `first` and `last` are numbers as in the names
+of PNGs, both included; they may be empty or missing. Masks that no row names are left out, such as
+those of the value 255, which marks unclear pixels in some sets.
+
+Source: facebookresearch/sam2 `tools/vos_inference.py`; DAVIS 2016 and 2017.
+"""
+
+from __future__ import annotations
+
+import collections
+import csv
+import io
+import math
+import re
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from a2d_tf.annotations import frame_names
+from a2d_tf.annotations.container import File
+from a2d_tf.annotations.document import Document, Instance, ReadOptions
+from a2d_tf.core.errors import InputError, shown
+from a2d_tf.core.labels import is_name
+from a2d_tf.data.frames import decode_png
+from a2d_tf.data.segmentations import encode_mask
+
+LIST = "objects.csv"
+COLUMNS = ("video", "object", "actor", "action", "first", "last")  # the last two are optional
+MAX_OBJECT = 2**16 - 1
+
+
+class _Row(NamedTuple):
+    """What an object does from a frame to another, as `line` says."""
+
+    line: str
+    actor: str
+    action: str
+    first: float
+    last: float
+
+
+def matches(content: Any) -> bool:
+    """Return True: the name of the file says what it is."""
+    return True
+
+
+def read(file: File, options: ReadOptions) -> list[Document]:
+    """Read the list and all PNGs in the folders beside it.
+
+    Raises:
+      InputError: a row or a PNG is broken, or rows and folders do not fit together.
+    """
+    listed, folders = _rows(file), _folders(file)
+    document = Document(file.path, "masks")
+    for video, objects in listed.items():
+        if video not in folders:
+            line = next(iter(objects.values()))[0].line
+            problem = f"no folder {shown(video)} with PNGs is beside this file; correct the name"
+            raise file.error(f"{line}.video", problem)
+    for video, names in folders.items():
+        _add_video(document, file, video, names, listed.get(video, {}))
+    return [document]
+
+
+def _folders(file):
+    """Return {video: names of its PNGs in the container}; those beside the list are no masks."""
+    prefix, folders = file.name[: -len(LIST)], collections.defaultdict(list)
+    for name in file.container.names:
+        video = name[len(prefix) :].rpartition("/")[0]
+        if name.startswith(prefix) and name.lower().endswith(".png") and video:
+            folders[video].append(name)
+    return folders
+
+
+def _rows(file):
+    """Return {video: {object: its rows by time}}."""
+    table = csv.DictReader(io.StringIO(file.container.text(file.name), newline=""))
+    listed: dict[str, dict[int, list[_Row]]] = {}
+    try:
+        table.fieldnames = [name.strip().lower() for name in table.fieldnames or ()]
+        missing = [name for name in COLUMNS[:4] if name not in table.fieldnames]
+        if missing:
+            problem = f"no column {', '.join(missing)}; the first line is {','.join(COLUMNS)}"
+            raise file.error("line 1", problem)
+        for entry in table:
+            line = f"line {table.line_num}"
+            fields = {name: (entry.get(name) or "").strip() for name in COLUMNS}
+            if any(fields.values()):
+                number, row = _row(file, line, fields)
+                listed.setdefault(fields["video"], {}).setdefault(number, []).append(row)
+    except csv.Error as error:
+        raise file.error(f"line {table.line_num}", f"no CSV ({error}); write it again") from error
+    for objects in listed.values():
+        for number, rows in objects.items():
+            rows.sort(key=lambda row: row.first)
+            for row, after in zip(rows, rows[1:]):
+                if after.first <= row.last:
+                    problem = f"object {number} is in {row.line}, too, for some of these frames"
+                    raise file.error(after.line, f"{problem}; make first and last of both disjoint")
+    return listed
+
+
+def _row(file, line, fields):
+    """Return the object and the `_Row` of a line."""
+    numbers = {}
+    for name, least, most in (("object", 1, MAX_OBJECT), ("first", 0, 1e9), ("last", 0, 1e9)):
+        text = fields[name]
+        optional = name != "object" and not text
+        if not optional and not (re.fullmatch("[0-9]{1,9}", text) and least <= int(text) <= most):
+            problem = f"{shown(text)} is no whole number from {least} to {most:.0f}; correct it"
+            raise file.error(f"{line}.{name}", problem)
+        numbers[name] = None if optional else int(text)
+    for name in ("actor", "action"):
+        if not is_name(fields[name]):
+            raise file.error(f"{line}.{name}", f"{shown(fields[name])} is no name; write one")
+    first = numbers["first"] or 0
+    last = math.inf if numbers["last"] is None else numbers["last"]
+    if first > last:
+        raise file.error(f"{line}.first", f"{first} is after 'last', {last}; exchange them")
+    return numbers["object"], _Row(line, fields["actor"], fields["action"], first, last)
+
+
+def _add_video(document, file, video, names, objects):
+    """Add the frames of a video; `objects` are {object: its rows}."""
+    numbers = [frame_names.split_frame_name(name) for name in names]
+    certain = any(found and found[1] == 0 for found in numbers)
+    seen: collections.Counter[int] = collections.Counter()
+    for name, found in zip(names, numbers):
+        if not found:
+            problem = f"its name ends with no number; name it {video}/00000.png, …"
+            raise InputError(f"{file.container.locate(name)}: {problem}")
+        values, instances = _values(file, name), []
+        for value in np.flatnonzero(np.bincount(values.ravel())).tolist():
+            rows = [row for row in objects.get(value, ()) if row.first <= found[1] <= row.last]
+            seen[value] += 1
+            if rows:
+                actor, action, where = rows[0].actor, rows[0].action, rows[0].line
+                where = f"{file.place(where)} ({video}, frame {found[1]})"
+                mask = encode_mask(values == value)
+                instances.append(Instance(actor, (mask,), where, actor, action, track=value))
+            elif value:
+                document.left_out[f"masks of no row of {LIST}"] += 1
+        frame = frame_names.of_mask(video, found[1], certain)
+        document.add(name, frame, values.shape, instances, scaled=True, keeps_shape=True)
+    _check_objects(file, video, objects, sorted(set(seen) - {0}))
+
+
+def _check_objects(file, video, objects, seen):
+    """Raise InputError where the PNGs have other objects than those that are listed."""
+    others = ", ".join(str(value) for value in seen if value not in objects)
+    if others and not objects:
+        problem = f"no row of {shown(video)}, whose PNGs have the objects {others}; add rows"
+        raise file.error("video", f"{problem}, or move the folder away")
+    for value, (row, *_) in objects.items():
+        if others and value not in seen:
+            problem = f"no PNG of {shown(video)} has the object {value}, but some have {others}"
+            raise file.error(f"{row.line}.object", f"{problem}; correct the number")
+
+
+def _values(file, name):
+    """Return the objects of a PNG's pixels: uint8 or uint16 [H, W]."""
+    path, remedy = file.container.locate(name), "write it again, paletted or grey"
+    image, indices = decode_png(file.container.read(name), path, remedy)
+    values = image if indices is None else indices
+    if values.ndim != 2:
+        raise InputError(f"{path}: has colours (RGB), not one number a pixel; {remedy}")
+    return values
