@@ -285,6 +285,16 @@ def test_colours_are_the_same_in_opencv_and_for_who_reads_the_tag(tmp_path, code
 def test_where_nothing_can_be_written(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="a.mp4: cannot be written .No such file or directory"):
         write(tmp_path / "absent" / "a.mp4", grey_frames(2, 48, 64), range(2))
+    with pytest.raises(video_files.OutputError, match="/dev/full: "):  # and no crash of FFmpeg
+        writer = video_files.Writer("/dev/full", 24, (48, 64))
+        try:
+            for number, frame in enumerate(grey_frames(9, 48, 64)):
+                writer.write(frame, number)
+        finally:
+            writer.close()
+    with pytest.raises(InputError, match="a.mp4: frames of 16x16400 pixels") as raised:
+        write(tmp_path / "a.mp4", [np.zeros((16, 16400, 3), np.uint8)], [0])
+    assert raised.type is InputError  # of this video alone: a library goes on
     monkeypatch.setattr(video_files, "_CODECS", {"one": {}, "other": {}})
     with pytest.raises(InputError, match="a.mp4: FFmpeg lacks one and other; install av by pip$"):
         video_files.Writer(tmp_path / "a.mp4", 24, (48, 64))
