@@ -210,10 +210,16 @@ def saved_model(tiny_run, tmp_path_factory):
     """`tiny_run` exported as the version 3 of a model, by the command."""
     from processes import run_main
 
-    output = tmp_path_factory.mktemp("export") / "model"
-    done = run_main("export", f"--workdir={tiny_run}", f"--output={output}", "--version=3")
-    assert done.returncode == 0, done.stderr
-    assert f"-> {output}/3\n" in done.stdout and "encoded, stream, frame, key_frame" in done.stdout
+    from a2d_tf.core.files import locked
+
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder  # for all workers
+    output = folder / "export" / "model"
+    with locked(folder / "export.lock"):
+        if not output.exists():
+            done = run_main("export", f"--workdir={tiny_run}", f"--output={output}", "--version=3")
+            assert done.returncode == 0, done.stderr
+            assert f"-> {output}/3\n" in done.stdout and "encoded, stream, frame" in done.stdout
     return output / "3"
 
 

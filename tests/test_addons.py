@@ -58,13 +58,3 @@ def test_the_same_steps_to_the_last_bit_also_from_a_checkpoint_of_the_other(kind
             np.testing.assert_array_equal(x, y)
     for x, y in zip(ours.state(), theirs.state()):
         np.testing.assert_array_equal(x, y)
-
-
-def test_decay_alone_in_figures():
-    """Without a gradient what is left is the decay, and only that of the list."""
-    for make_one in (addons.OwnAdamW, addons.OwnSGDW):
-        held = [tf.Variable([8.0]), tf.Variable([8.0])]
-        opt = make_one(0.25, learning_rate=1.0)
-        for _ in range(2):
-            opt.apply_gradients([(tf.zeros([1]), v) for v in held], decay_var_list=held[:1])
-        assert [float(v[0]) for v in held] == [4.5, 8.0]

@@ -1,6 +1,5 @@
 """The registry of backbones, and weight conventions: literals, coders, what flags may say."""
 
-import math
 import re
 
 import numpy as np
@@ -35,15 +34,6 @@ def test_an_unknown_name_is_refused_with_those_that_there_are():
         tiny_network.make(backbone="resnet99")
     with pytest.raises(InputError, match="--flow_convention=caffe.*own"):
         tiny_network.make(flow_convention="caffe")
-
-
-def test_coders_and_the_proposals_loss():
-    matterport, keras = CONVENTIONS["matterport"], CONVENTIONS["keras_resnet101"]
-    assert matterport.rpn_coder.weights == matterport.head_coder.weights == (10, 10, 5, 5)
-    assert matterport.rpn_coder.max_log_scale == math.inf
-    assert keras.rpn_coder.weights == (1, 1, 1, 1)
-    assert keras.head_coder.max_log_scale == pytest.approx(math.log(62.5))
-    assert (matterport.rpn_beta, keras.rpn_beta) == (1, 1 / 9)
 
 
 def test_flags_speak_for_our_own_convention_only():

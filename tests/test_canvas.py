@@ -41,18 +41,3 @@ def test_frames_are_resized_as_the_records_are(size, canvas_size):
     for made, field in zip(vectors[:, :height, :width].numpy(), flow):
         expected = resize_frame(field, height, width) * [width / size[1], height / size[0]]
         np.testing.assert_allclose(made, expected, atol=2e-3)
-
-
-def test_shape_is_static_under_a_graph():
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec([None, None, None, 3], tf.uint8),
-            tf.TensorSpec([None, None, None, 2]),
-        ]
-    )
-    def run(rgb, flow):
-        rgb, flow, _ = canvas.place(rgb, flow, (32, 64))
-        assert rgb.shape[1:] == (32, 64, 3) and flow.shape[1:] == (32, 64, 2)
-        return rgb
-
-    assert run(np.zeros((3, 7, 9, 3), np.uint8), np.zeros((3, 7, 9, 2), np.float32)).shape[0] == 3

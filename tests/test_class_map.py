@@ -14,12 +14,6 @@ def read(tmp_path, text):
     return layouts.read_class_map(path, ACTORS)
 
 
-def test_classes_and_none(tmp_path):
-    chosen = read(tmp_path, '{"mouse": "teddy bear", "wheel": null}')
-    assert chosen == {"mouse": "teddy bear", "wheel": None}
-    assert read(tmp_path, "{}") == {}
-
-
 @pytest.mark.parametrize(
     "text, named",
     [

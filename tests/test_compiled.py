@@ -14,7 +14,7 @@ from a2d_tf.training.train_step import TrainState, make_train_step
 
 pytestmark = pytest.mark.slow
 
-VARIANT = dict(norm="frozen_bn", use_flow=False, temporal_layers=0)
+VARIANT = dict(norm="frozen_bn", use_flow=False, temporal_layers=0, head_units=16)
 LEARNING = LearningConfig(
     batch_size=2,
     optimizer="sgd",

@@ -124,7 +124,7 @@ def test_a_machine_is_examined(mini_records, tmp_path):
     report = json.loads(path.read_text())
     steps, run = report["steps"], report["run"]
     assert steps["batch"] == 1 and steps["seconds"] > 0 and steps["differing"] == 0
-    assert steps["variables"] > 100 and steps["memory"] > 2**28
+    assert steps["variables"] > 40 and steps["memory"] > 2**28
     assert run["validation"] == pytest.approx(12 * report["validation_seconds_per_clip"] / 3600)
     assert run["training"] == pytest.approx(max(steps["seconds"], 1 / run["rate"]))
     lines = done.stdout.splitlines()

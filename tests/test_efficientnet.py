@@ -11,7 +11,6 @@ from processes import ROOT
 from tiny_network import normal
 
 from a2d_tf.core.config import Config
-from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.model.backbones import CONVENTIONS, PUBLISHED
 from a2d_tf.model.backbones.efficientnet import efficientnet_lite0
@@ -29,21 +28,13 @@ def build(height=64, width=96, **options):
     return tf.keras.Model(image, efficientnet_lite0(image, **options)[0])
 
 
-@pytest.mark.parametrize(
-    "multiplier, channels", [(1.0, (24, 40, 112, 320)), (0.3, (8, 16, 32, 96))]
-)
-def test_strides_and_channels(multiplier, channels):
-    maps = build(width_multiplier=multiplier).outputs
-    assert [tuple(m.shape[1:]) for m in maps] == [
-        (side[0], side[1], n) for side, n in zip(((16, 24), (8, 12), (4, 6), (2, 3)), channels)
+def test_strides_and_channels():
+    assert [tuple(m.shape[1:]) for m in build(width_multiplier=0.3).outputs] == [
+        (16, 24, 8),
+        (8, 12, 16),
+        (4, 6, 32),
+        (2, 3, 96),
     ]
-
-
-def test_it_has_as_many_weights_as_the_published_one():
-    head = 320 * 1280 + 2 * 1280 + 1280 * 1000 + 1000
-    model = build(norm="bn")
-    # Published as 4.7 million (Liu 2020).
-    assert sum(int(tf.size(v)) for v in model.trainable_variables) + head == 4652008
 
 
 # Kernel side, stride, expansion, channels of each block, written out.
@@ -161,13 +152,6 @@ def test_every_tensor_is_used_or_named_with_the_reason():
     np.testing.assert_array_equal(
         made.tensors["backbone/s3_b1_project/variance"], tensors["_blocks.4._bn2.running_var"]
     )
-
-
-def test_a_reshaped_tensor_is_named():
-    tensors, name = state(), "_blocks.15._project_conv.weight"
-    tensors[name] = tensors[name][1:]
-    with pytest.raises(InputError, match=f"lite0.pth: {name} has shape"):
-        layouts.convert("efficientnet_lite0", tensors, "lite0.pth")
 
 
 def test_both_streams_of_the_network_start_from_it(tmp_path, monkeypatch):

@@ -25,16 +25,6 @@ def frames(evaluator):
     return [clip() for clip in evaluator.clips("test")]
 
 
-def test_a_device_takes_so_many_clips_at_once(evaluator, monkeypatch):
-    seen, run = [], evaluator.run
-    monkeypatch.setattr("a2d_tf.core.config.EVALUATION_BATCH", 1)
-    monkeypatch.setattr(evaluator, "_batches", {})
-    monkeypatch.setattr(evaluator, "run", lambda x: seen.append(len(x["rgb"])) or run(x))
-    assert evaluator.config.learning.batch_size > 1
-    next(evaluator.clips("test"))
-    assert seen == [1]
-
-
 def test_frames_come_in_the_records_order_and_native_pixels(frames, mini_records):
     assert len(frames) == mini_records.counts["test"]["records"]
     assert len({frame.name for frame in frames}) == len(frames)

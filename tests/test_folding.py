@@ -14,8 +14,7 @@ pytestmark = pytest.mark.slow
 VARIANTS = [
     dict(norm="bn", use_mask=False, use_refiner=True, refiner_size=32),
     dict(norm="frozen_bn", flow_norm="group_norm", rgb_convention="matterport"),
-    dict(norm="group_norm", flow_norm="bn", action_topdown="own_backbone", fusion="late"),
-    dict(norm="frozen_bn", backbone="efficientnet_lite0", flow_convention="efficientnet_lite0"),
+    dict(norm="frozen_bn", backbone="efficientnet_lite0", use_flow=False, temporal_layers=0),
 ]
 
 

@@ -1,6 +1,5 @@
 """The pyramid, the proposal head's order, and proposals against a plain suppression."""
 
-import matterport_network
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -147,25 +146,3 @@ def test_no_gradient_passes_the_proposals():
         rois, _ = fpn.propose(logits, deltas, anchors, size, coder=UNIT, **counts)
         total = tf.reduce_sum(rois)
     assert tape.gradient(total, [logits, deltas]) == [None, None]
-
-
-def test_proposals_are_matterports():
-    """Anchors, coder, clipping and overlaps are as in its own network, release 2.0."""
-    sides = (16, 32, 64, 128, 256)
-    shapes = [(128 // stride, 128 // stride) for stride in (4, 8, 16, 32, 64)]
-    anchors = anchor_ops.generate(shapes, (4, 8, 16, 32, 64), sides)
-    logits = normal(1, len(anchors), 2)
-    deltas = normal(1, len(anchors), 4, seed=1)
-    expected = matterport_network.propose(logits[0], deltas[0], 128, sides, 80)
-    coder = BoxCoder((10.0, 10.0, 5.0, 5.0))
-    rois, valid = fpn.propose(
-        logits[..., 1] - logits[..., 0],
-        deltas,
-        tf.constant(anchors),
-        tf.constant([[128, 128]]),
-        coder=coder,
-        before_nms=6000,
-        after_nms=80,
-    )
-    assert valid.numpy().all()
-    np.testing.assert_allclose(rois[0] / 128, expected, atol=1e-5)

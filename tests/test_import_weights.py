@@ -111,17 +111,14 @@ def test_matterports_network_agrees_stage_by_stage(matterport, tmp_path, capsys)
     assert cv2.imread(f"{folder}/check.png").shape == image.shape
 
 
-@pytest.mark.parametrize("anchors", [ModelConfig.anchor_sizes, "16,32,64,128,256"])
-def test_a_run_finds_matterports_boxes_before_any_training(anchors, matterport):
+def test_a_run_finds_matterports_boxes_before_any_training(matterport):
     """Within half a pixel, by anchors of other sizes: proposals, and boxes of their best class."""
     model, path = matterport
     weights, _, _ = layouts.convert("matterport", cache.read_tensors(path), path, "", sizes=SIZES)
     canvas = cv2.GaussianBlur(np.uint8(128 + 40 * normal(128, 128, 3).clip(-3, 3)), (0, 0), 2)
     expected = matterport_network.run(model, canvas, (0, 0, 128, 128), SIDES, 60, 0.02)
-    fields = {**weights.model_fields(), "anchor_sizes": anchors}
-    config = ModelConfig(
-        image_height=128, image_width=128, use_flow=False, temporal_layers=0, **fields
-    )
+    fields = dict(image_height=128, image_width=128, use_flow=False, temporal_layers=0)
+    config = ModelConfig(**fields, **weights.model_fields())
     network = Network(config, layouts.ClassSpace.of(layouts.CLASSES))
     weights_lib.load(network, weights)
     clip = {"rgb": canvas[None, None], "size": np.int32([[128, 128]])}

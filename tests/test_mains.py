@@ -15,7 +15,8 @@ TINY = (
     "--image_height=64 --image_width=96 --backbone=resnet14 --width_multiplier=0.125 --norm=none "
     "--flow_norm=same --stride_in_1x1=false --fpn_channels=16 --rpn_channels=16 --head_units=32 "
     "--mask_channels=16 --mask_layers=1 --test_proposals=20 --train_proposals=50 "
-    "--max_detections=5 --roi_samples=16 --max_instances=4 --batch_size=2 --learning_rate=0.001"
+    "--max_detections=5 --roi_samples=16 --max_instances=4 --batch_size=2 --learning_rate=0.001 "
+    "--nouse_flow --temporal_layers=0"
 ).split()
 
 

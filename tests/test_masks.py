@@ -27,12 +27,6 @@ def test_paste_is_exact_on_whole_cells_and_zero_outside():
     np.testing.assert_allclose(made, expected, atol=1e-6)
 
 
-def test_paste_interpolates_between_cell_centres():
-    small = tf.constant([[[0.0, 1.0], [0.0, 1.0]]])
-    made = masks.paste(small, tf.constant([[0.0, 0, 1, 4]]), 1, 4).numpy()[0, 0]
-    np.testing.assert_allclose(made, [0, 0.25, 0.75, 1], atol=1e-6)
-
-
 def paint(scores, probabilities=(1.0, 1.0), per_pixel=False):
     squares = tf.constant(probabilities)[None, :, None, None] * tf.ones([1, 2, 28, 28])
     boxes = tf.constant([[[0.0, 0, 2, 2], [0.0, 1, 2, 3]]])

@@ -23,24 +23,10 @@ LEARNING = LearningConfig(roi_samples=16, train_proposals=20, rpn_samples=32)
 SIZE = tf.constant([[64, 80], [48, 96]])
 
 VARIANTS = [
-    dict(
-        label_mode=mode,
-        use_flow=use_flow,
-        fusion=fusion,
-        use_mask=mask,
-        action_topdown=topdown,
-        temporal_layers=layers,
-        norm=norm,
-        roi_align=align,
-    )
-    for mode, use_flow, fusion, mask, topdown, layers, norm, align in [
-        ("decoupled", True, "late", False, "separate", 0, "none", "legacy"),
-        ("hierarchical", False, "mid", True, "shared", 2, "group_norm", "aligned"),
-        ("cartesian", True, "mid", True, "separate", 1, "bn", "legacy"),
-        ("cartesian", False, "mid", True, "shared", 0, "frozen_bn", "aligned"),
-    ]
+    dict(fusion="late", use_mask=False, action_topdown="separate", temporal_layers=0),
+    dict(label_mode="hierarchical", use_flow=False, temporal_layers=2, norm="group_norm"),
+    dict(label_mode="cartesian", action_topdown="separate", norm="bn", roi_align="legacy"),
 ]
-NAMES = ["-".join(str(value) for value in variant.values()) for variant in VARIANTS]
 
 
 def randomise(network, seed=0):
@@ -72,73 +58,58 @@ def variable_names(variables):
     return sorted(v.name for v in variables)
 
 
-@pytest.mark.parametrize("variant", VARIANTS, ids=NAMES)
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_variant_builds_runs_and_learns(variant, monkeypatch):
     converted = []
     with monkeypatch.context() as patch:  # AutoGraph looks through no layer
         patch.setattr(api, "_convert_actual", lambda entity, _: converted.append(entity) or 1 / 0)
         network = tiny_network.make(**variant)
     assert not converted
-    classes = 43 if variant["label_mode"] == "cartesian" else 7
+    model = network.model_config
+    pairs = model.label_mode == "cartesian"
 
     # It runs on two frames of different sizes.
-    inputs = dict(tiny_network.clip(2, network.model_config.frames), size=SIZE)
-    if not variant["use_flow"]:
+    inputs = dict(tiny_network.clip(2, model.frames), size=SIZE)
+    if not model.use_flow:
         del inputs["flow"]
     made = network.inference(inputs, SETTINGS)
-    shapes = {name: tuple(x.shape) for name, x in made["detections"].items()}
-    assert shapes == {
-        "boxes": (2, 5, 4),
-        "class": (2, 5),
-        "class_score": (2, 5),
-        "num_detections": (2,),
-        "actor_scores": (2, 5, 7),
-        "action_scores": (2, 5, 9),
-        "actor": (2, 5),
-        "action": (2, 5),
-        "code": (2, 5),
-        "score": (2, 5),
-        "masks": (2, 5, 28, 28),
-    }
+    assert made["detections"]["masks"].shape == (2, 5, 28, 28)
     table = made["table"]
-    assert table["class_scores"].shape == (2, 12, classes)
+    assert table["class_scores"].shape == (2, 12, 43 if pairs else 7)
     assert table["boxes"].shape == (2, 12, 7, 4) and table["joint_scores"].shape == (2, 12, 7, 9)
-    assert ("joint_boxes" in table) == (variant["label_mode"] == "cartesian")
+    assert ("joint_boxes" in table) == pairs
     assert not table["joint_scores"].numpy()[:, :, ~A2D.valid].any()
     assert made["valid"].numpy()[:, 0].all()
     limit = np.tile(SIZE.numpy(), 2)[:, None]
     assert (made["rois"].numpy() <= limit).all() and (made["rois"].numpy() >= 0).all()
     assert set(made["detections"]["code"].numpy().ravel()) <= {0, *A2D.codes}
-    if not variant["use_mask"]:
+    if not model.use_mask:
         assert network.mask_head is None and (made["detections"]["masks"].numpy() == 1).all()
 
     # Each variable is in exactly one part, and each that can learn does.
     parts = network.parts()
     assert set(parts) == {"backbones", "temporal_fusion", "rpn", "roi_heads"} | (
-        {"mask_head"} if variant["use_mask"] else set()
+        {"mask_head"} if model.use_mask else set()
     )
     refs = [v.ref() for part in parts.values() for v in part.variables]
     assert len(refs) == len(set(refs)) == len(network.variables)
     weights = network.trainable_weights
     assert {v.ref() for v in weights} == {v.ref() for v in network.trainable_variables}
-    batch = tiny_network.labelled(2, network.model_config.frames)
+    batch = tiny_network.labelled(2, model.frames)
     with tf.GradientTape() as tape:
         terms, _ = forward.forward(network, batch, tf.constant([0, 0]), LEARNING, training=True)
         total = forward.weighted(terms, LEARNING)["total"]
     still = [v.name for v, g in zip(weights, tape.gradient(total, weights)) if g is None]
     assert still == []
     assert set(terms) == {"roi_cls", "box_reg", "actor_cls"} | (
-        {"mask"} if variant["use_mask"] else set()
-    ) | (set() if variant["label_mode"] == "cartesian" else {"action_cls"})
+        {"mask"} if model.use_mask else set()
+    ) | (set() if pairs else {"action_cls"})
     assert np.isfinite(float(total))
 
 
-@pytest.mark.parametrize("layers", [0, 1])
-def test_the_temporal_field_is_all_it_looks_at(layers, network):
-    if layers == 0:
-        network = tiny_network.make(temporal_layers=0)
+def test_the_temporal_field_is_all_it_looks_at(network):
     clip = tiny_network.clip(1, 7)
-    key, first, last = 3, 3 - layers, 3 + layers
+    key, first, last = 3, 2, 4
     # One trace for all lengths: the same arithmetic, so equality may be exact.
     features = tf.function(
         lambda rgb, flow: network.features({"rgb": rgb, "flow": flow}),
@@ -156,7 +127,7 @@ def test_the_temporal_field_is_all_it_looks_at(layers, network):
     for a, b in zip(whole, field):
         assert (a == b).all()
     # An even number of frames: the key frame is number T // 2, counted from 0.
-    even = run({name: value[:, : last + 1][:, -(2 * layers + 2) :] for name, value in clip.items()})
+    even = run({name: value[:, first - 1 : last + 1] for name, value in clip.items()})
     for a, b in zip(whole, even):
         assert (a == b).all()
     for frame in range(7):
@@ -249,12 +220,7 @@ def batch_norms():
 
 
 @pytest.mark.parametrize(
-    "variant",
-    [
-        {},
-        dict(norm="group_norm", action_topdown="separate", fusion="late"),
-        dict(norm="group_norm", action_topdown="own_backbone"),
-    ],
+    "variant", [{}, dict(action_topdown="separate"), dict(action_topdown="own_backbone")]
 )
 def test_phases_move_exactly_their_own_variables(variant, batch_norms):
     network = tiny_network.make(**variant) if variant else batch_norms

@@ -8,9 +8,8 @@ import track_cases
 from track_cases import square, video
 
 from a2d_tf.core.labels import A2D
-from a2d_tf.evaluation import tracks as hota
 from a2d_tf.evaluation.metrics import over_time as metrics
-from a2d_tf.evaluation.tracks import KINDS, Frame, Objects, assign, of_class
+from a2d_tf.evaluation.tracks import KINDS, assign
 
 ADULT_EATING, ADULT_RUNNING, CAT_EATING = 13, 17, 63
 A, B = square(0, 0), square(12, 16)  # apart
@@ -29,36 +28,6 @@ def test_assignments_by_hand(scores, pairs):
     assert {*zip(*(side.tolist() for side in assign(np.array(scores, float))))} == pairs
 
 
-def test_overlaps():
-    large, small = square(0, 0, 10), square(0, 0, 4)
-    truth = track_cases.objects((7, 11, large), (3, 12, small))
-    predicted = track_cases.objects((1, 11, small, 0.5), (2, 12, large, 0.5), (4, 13, B, 0.9))
-    frame = Frame(truth, predicted)
-    assert frame.truth.areas.tolist() == [100, 16] and frame.found.areas.tolist() == [16, 100, 64]
-    assert frame.overlaps.tolist() == [[16, 100, 0], [16, 16, 0]]
-    assert frame.iou[0].tolist() == [0.16, 1, 0]
-    assert Frame(Objects.none(), Objects.none()).overlaps.shape == (0, 0)
-
-
-def test_the_objects_of_a_class():
-    frames = [
-        ([(5, ADULT_EATING, A), (6, CAT_EATING, B)], [(1, ADULT_EATING, A)]),
-        ([(6, CAT_EATING, B)], []),
-        ([(9, ADULT_EATING, A), (5, ADULT_RUNNING, B)], [(4, CAT_EATING, A), (8, 19, B)]),
-    ]
-    first, last = of_class(video(*frames), "actor", 1, A2D)
-    assert (first.rows.tolist(), first.columns.tolist(), first.iou.tolist()) == ([0], [0], [[1]])
-    assert (last.rows.tolist(), last.columns.tolist()) == ([1, 0], [1])
-    assert last.iou.tolist() == [[0], [1]]
-
-
-def half(mask):
-    """The upper half of a square."""
-    cut = mask.copy()
-    cut[np.flatnonzero(mask.any(axis=1))[0] + 4 :] = False
-    return cut
-
-
 def test_hota_of_a_track_that_changes_its_number():
     """Four frames; the prediction is right, but its second half has another number."""
     frames = [([(1, 11, A)], [(5 if t < 2 else 6, 11, A)]) for t in range(4)]
@@ -69,30 +38,6 @@ def test_hota_of_a_track_that_changes_its_number():
     assert (figures["idf1"], figures["idp"], figures["idr"]) == (50, 50, 50)
     # Tubes cover half of the true one, at IoU .5 a hit; the best is as good as the other.
     assert figures["tube_ap50"] == pytest.approx(100) and figures["tube_ap"] == pytest.approx(10)
-
-
-def test_hota_of_masks_that_are_half_right():
-    frames = [([(1, 11, A)], [(5, 11, half(A))]), ([], [(5, 11, A)]), ([(1, 11, B)], [])]
-    matches = of_class(video(*frames), "any", 1, A2D)
-    matched, missed, extra, *_ = hota.count(matches)
-    reached = hota.ALPHAS <= 0.5  # IoU .5
-    assert reached.sum() == 10
-    assert matched.tolist() == reached.tolist() and missed[0] == extra[0] == 1
-    assert missed[-1] == extra[-1] == 2
-    figures = hota.class_figures([matches])
-    assert figures["det_a"] == pytest.approx(100 * 10 / 19 / 3)
-    assert figures["ass_a"] == pytest.approx(100 * 10 / 19 / 3)
-    assert figures["loc_a"] == pytest.approx(100 * (10 * 0.5 + 9) / 19)  # 1 where none is matched
-    nothing = {"hota": 0, "det_a": 0, "ass_a": 0, "loc_a": 100, "idf1": 0, "idp": 0, "idr": 0}
-    assert hota.class_figures([]) == nothing
-
-
-def test_identity_takes_one_track_for_each_object():
-    frames = [([(1, 11, A)], [(2, 11, A)])] * 3 + [([(1, 11, A)], [(3, 11, A)])]
-    frames += [([(1, 11, A)], [])] * 2
-    figures = metrics.metrics_of([video(*frames)], A2D)["any"]
-    assert figures["idr"] == pytest.approx(100 * 3 / 6) and figures["idp"] == 100 * 3 / 4
-    assert figures["idf1"] == pytest.approx(100 * 6 / 10)
 
 
 def slow_tube_ap(frames_of_videos, kind, threshold):
@@ -145,15 +90,6 @@ def test_ap_of_tubes_agrees_with_loops(kind):
         assert figures == pytest.approx({"ap": np.mean(each), "ap50": each[0]}, abs=1e-6)
         above += each[0] > 0
     assert above
-
-
-def test_tubes_by_hand():
-    """A sure tube on the wrong object stands before the right one; another class is apart."""
-    frame = ([(1, 11, A)], [(1, 11, B, 0.9), (2, 11, A, 0.4), (3, 61, B, 1.0)])
-    other = ([(1, 11, A)], [(1, 11, B, 0.9), (2, 11, A, 0.8)])
-    figures = metrics.tube_aps([video(frame, other)], "joint", A2D)
-    assert figures == pytest.approx({"ap": 50, "ap50": 50})
-    assert metrics.tube_aps([video(([], [(1, 11, A)]))], "any", A2D) == {"ap": None, "ap50": None}
 
 
 def test_all_figures_of_a_perfect_prediction_and_of_none():

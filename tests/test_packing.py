@@ -41,6 +41,17 @@ def folder(tiny_run, tmp_path_factory):
     return output
 
 
+@pytest.fixture
+def loads(monkeypatch, spare):
+    """Makes no network to load a folder, but takes one that all these tests share."""
+    monkeypatch.setattr(run_folder, "Network", lambda *_, **__: spare)
+
+
+@pytest.fixture(scope="module")
+def spare(tiny_run):
+    return run_folder.load(str(tiny_run)).network
+
+
 def test_it_holds_settings_halved_weights_scores_and_a_card(folder, loaded_run):
     assert {path.name for path in folder.iterdir()} == FILES | {"metrics.json", "card.md"}
     assert json.loads((folder / "score_threshold.json").read_text()) == {"score_threshold": 0.3}
@@ -56,7 +67,7 @@ def test_it_holds_settings_halved_weights_scores_and_a_card(folder, loaded_run):
     assert "adult, baby, ball, bird, car, cat, dog" in card
 
 
-def test_a_run_of_a_phase_with_scores_of_older_weights(tiny_run, tmp_path):
+def test_a_run_of_a_phase_with_scores_of_older_weights(tiny_run, tmp_path, loads):
     """It loads without the run that it began with, and the scores are not packed."""
     run = shutil.copytree(tiny_run, tmp_path / "run")
     path = run / "flags.txt"
@@ -70,7 +81,7 @@ def test_a_run_of_a_phase_with_scores_of_older_weights(tiny_run, tmp_path):
     assert run_folder.load(str(tmp_path / "packed")).config.learning.train_phase == "joint"
 
 
-def test_it_loads_as_the_run_but_for_the_rounding_of_its_weights(folder, loaded_run):
+def test_it_loads_as_the_run_but_for_the_rounding_of_its_weights(folder, loaded_run, loads):
     run = run_folder.load(str(folder), {"score_threshold": 0.4})
     assert run.config.inference.score_threshold == 0.4
     assert run.config.model == loaded_run.config.model and run.records == loaded_run.records
@@ -80,7 +91,7 @@ def test_it_loads_as_the_run_but_for_the_rounding_of_its_weights(folder, loaded_
         np.testing.assert_array_equal(variable.numpy(), rounded)
 
 
-def test_the_api_takes_its_folder_or_its_name(folder, monkeypatch):
+def test_the_api_takes_its_folder_or_its_name(folder, monkeypatch, loads):
     monkeypatch.setattr(packed, "MODELS", folder.parent)
     assert packed.names() == ["tiny"] and packed.find("tiny") == str(folder)
     predictor = a2d_tf.Predictor.load("tiny", score_threshold=0.35)
@@ -104,7 +115,7 @@ def test_flags_that_choose_no_network_are_refused(folder, monkeypatch):
             packed.check_sources(checkpoint, workdir=workdir, model=model)
 
 
-def test_weights_that_do_not_fit_are_refused(folder, tmp_path):
+def test_weights_that_do_not_fit_are_refused(folder, tmp_path, loads):
     copy = shutil.copytree(folder, tmp_path / "copy")
     with np.load(copy / "weights.npz") as stored:
         arrays = dict(stored)
@@ -117,7 +128,7 @@ def test_weights_that_do_not_fit_are_refused(folder, tmp_path):
         run_folder.load(str(copy))
 
 
-def test_what_is_beyond_float16_or_in_the_way_is_refused(tiny_run, tmp_path, monkeypatch):
+def test_what_is_beyond_float16_or_in_the_way_is_refused(tiny_run, tmp_path, monkeypatch, loads):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").touch()
     with pytest.raises(InputError, match="other: "):

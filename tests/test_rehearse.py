@@ -1,8 +1,6 @@
 """The rehearsal: it goes on where it stopped, and its short form."""
 
 import json
-import signal
-import time
 
 import pytest
 from processes import run_tool
@@ -36,31 +34,6 @@ def test_it_goes_on_with_the_command_that_failed(rehearse, monkeypatch, tmp_path
     lines = rehearse.table(measured).splitlines()
     assert lines[2] == "     2.0      1.0   2.0 GB   5.0 GB  b"
     assert lines[-1] == "     4.0      2.0   2.0 GB   5.0 GB  in all"
-
-
-@pytest.mark.parametrize(
-    "code, status",
-    [
-        ("import time; time.sleep(60)", -signal.SIGTERM),
-        ("1", 130),  # as a training, which stops after the step in hand
-    ],
-)
-def test_an_interrupted_command_is_measured_and_no_failure(
-    rehearse, monkeypatch, tmp_path, code, status
-):
-    wait = time.sleep
-
-    def interrupt(_):
-        wait(1.0)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(rehearse.time, "sleep", interrupt)
-    path, command = tmp_path / "rehearsal.json", f"python -c '{code}'"
-    with pytest.raises(KeyboardInterrupt):
-        rehearse.rehearse(tmp_path, [command, "python never.py"], path)
-    measured = json.loads(path.read_text())
-    assert list(measured) == [command]
-    assert measured[command]["status"] == status and measured[command]["seconds"] > 0
 
 
 def test_short_form(rehearse, tmp_path, capsys):

@@ -1,6 +1,5 @@
 """The run folder: what may differ between two uses of it, and what is refused."""
 
-import contextlib
 import dataclasses
 import json
 import shutil
@@ -53,35 +52,6 @@ def test_what_may_change_and_what_may_not(tmp_path, monkeypatch, caplog):
     ):
         with pytest.raises(InputError, match=flag):
             run_folder.create(tmp_path, config, manifest())
-
-
-@pytest.mark.parametrize(
-    "backbone, deterministic, fits",
-    [("resnet101", True, False), ("resnet101", False, True), ("efficientnet_lite0", True, True)],
-)
-def test_xla_has_no_deterministic_gradient_of_max_pooling(backbone, deterministic, fits):
-    learning = LearningConfig(jit=True, deterministic=deterministic)
-    config = Config(tiny_network.config(backbone=backbone), learning=learning)
-    with contextlib.nullcontext() if fits else pytest.raises(InputError, match="--jit"):
-        assert run_start.resolve_config(config, ()).learning == learning
-
-
-def test_inputs_that_weights_do_not_suit_are_told(caplog):
-    model = Config().model
-    run_start._warn_of_scale(model, "keras_resnet101", "w.h5")
-    lite0 = dataclasses.replace(model, flow_scale=0.125)
-    run_start._warn_of_scale(lite0, "efficientnet_lite0", "w.h5")
-    frozen = dataclasses.replace(model, norm="frozen_bn")
-    run_start._warn_of_norms(frozen, LearningConfig(init_rgb="coco", init_flow="imagenet"))
-    learns = dataclasses.replace(model, norm="group_norm", flow_norm="same")
-    run_start._warn_of_norms(learns, LearningConfig())
-    assert not caplog.records
-    run_start._warn_of_scale(model, "efficientnet_lite0", "w.h5")
-    assert "--flow_scale=0.12 --flow_bound=2" in caplog.records.pop().getMessage()
-    run_start._warn_of_norms(frozen, LearningConfig(init_rgb="coco"))
-    assert "--flow_norm=group_norm" in caplog.records.pop().getMessage()
-    run_start._warn_of_norms(dataclasses.replace(frozen, use_flow=False), LearningConfig())
-    assert [record.args[0] for record in caplog.records] == ["rgb"]
 
 
 def test_withheld_actions_are_not_learned_in_the_run_before(tmp_path, monkeypatch):

@@ -228,13 +228,6 @@ def one(actor, action, mode="decoupled", labels=SMALL):
     return select(table, mode, labels=labels, most=1)
 
 
-def test_an_invalid_pair_is_never_chosen():
-    made = one([0.8, 0.05], [0.2, 0.1, 0.7])
-    assert made["code"].tolist() == [[11]]
-    assert made["score"][0, 0] == pytest.approx(0.16)
-    assert one([0.05, 0.8], [0.6, 0.3, 0.1])["code"].tolist() == [[23]]
-
-
 def test_an_invalid_pair_is_not_chosen_even_where_the_valid_ones_underflow():
     made = one([0.05, 0.8], [1.0, 0.0, 0.0])
     assert made["code"].tolist() == [[23]] and made["score"].tolist() == [[0]]

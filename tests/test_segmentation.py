@@ -10,7 +10,7 @@ import pytest
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation.label_maps import read_label_map
-from a2d_tf.evaluation.metrics.segmentation import Confusion, pairs
+from a2d_tf.evaluation.metrics.segmentation import Confusion
 
 WIDE = LabelSpace(
     tuple(f"x{i}" for i in range(30)), tuple(f"y{i}" for i in range(12)), (14, 25, 391)
@@ -167,8 +167,3 @@ def test_files_that_are_no_label_map(tmp_path):
     path.write_bytes(cv2.imencode(".jpg", MAP)[1].tobytes())
     with pytest.raises(InputError, match="not a PNG"):
         read_label_map(path, A2D)
-
-
-def test_pairs_of_unsigned_maps_of_any_width():
-    truth, predicted = np.array([[0, 11]], np.uint8), np.array([[11, 11]], np.uint64)
-    assert [part.tolist() for part in pairs(truth, predicted)] == [[0, 11], [11, 11], [1, 1]]

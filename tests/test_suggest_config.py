@@ -12,7 +12,7 @@ from a2d_tf.data import inspection
 from a2d_tf.data.inspection import InputScale, Summary
 from a2d_tf.model.backbones import PUBLISHED
 from a2d_tf.training import suggestion
-from a2d_tf.training.suggestion import LITE0, PAPER, SMALL, Host
+from a2d_tf.training.suggestion import Host
 
 GB = 2**30
 CPU = Host(2, 16 * GB)
@@ -48,42 +48,6 @@ def test_anchors_go_from_the_small_boxes_to_the_large_ones():
     assert (spread, by_half, by_two) == ("16,32,64,128,256", "16,24,40,80,160", "16,32,64,128,256")
     spread, *_ = suggestion.anchor_sizes([5, 5, 6, 6])  # an anchor spans its cells
     assert spread == "10,20,40,80,160"
-
-
-def test_the_batch_is_a_power_of_two_that_fits():
-    assert suggestion.batch_size(SQUARE, 16 * GB, PAPER) == 8  # (12.8 - 2.8) / 1.2
-    assert suggestion.batch_size(SQUARE, 12 * GB, PAPER) == 4  # (9.6 - 2.8) / 1.2 = 5.7
-    assert suggestion.batch_size(2 * SQUARE, 12 * GB, PAPER) == 2
-    assert suggestion.batch_size(SQUARE, 80 * GB, PAPER) == 8
-    assert suggestion.batch_size(SQUARE, 1 * GB, SMALL) == 1
-
-
-@pytest.mark.parametrize("there, light", [(False, SMALL), (True, LITE0)])
-def test_the_network_is_the_papers_where_a_gpu_holds_it(monkeypatch, there, light):
-    monkeypatch.setattr(suggestion.cache, "at_hand", {"lite0": there}.__getitem__)
-    hosts = [Host(2, 16 * GB, gpu) for gpu in (None, 4 * GB, 8 * GB)]
-    assert [suggestion.preset_for(host) for host in hosts] == [light, light, PAPER]
-
-
-def test_steps_are_passes_over_the_clips():
-    assert suggestion.step_count(9561, 8, PAPER) == 60000
-    assert suggestion.step_count(845, 4, SMALL) == 3200
-    assert suggestion.step_count(845, 2, LITE0) == 1300
-    assert suggestion.step_count(10, 4, SMALL) == 600
-    assert suggestion.step_count(10**6, 4, SMALL) == 60000
-    assert suggestion.step_count(10**6, 4, SMALL, most=5432.1) == 5400
-    assert suggestion.step_count(10**6, 4, SMALL, most=10) == 600
-    # docs/training.md: 399 ms a step of four clips of 128 x 160 on a core.
-    hours = suggestion.cpu_hours(4, 128 * 160, 1, SMALL)
-    assert 9000 * hours == pytest.approx(1.0, rel=0.01)
-
-
-@pytest.mark.parametrize(
-    "videos, held, expected", [(19, 5, 0.0), (20, 2, 0.1), (20, 1, 0.2), (20, 0, 0.0)]
-)
-def test_videos_are_held_out_if_there_are_enough(videos, held, expected):
-    found = suggestion.val_fraction(videos, lambda fraction: round(10 * fraction * held))
-    assert found == expected
 
 
 def test_records_are_worth_building_larger_for_small_boxes_alone():

@@ -114,25 +114,6 @@ def test_the_sample_comes_from_the_seed_and_is_spread():
     assert chosen.min() >= 1 and chosen.max() <= 19  # of 20; each is as likely as any other
 
 
-def test_frames_of_a_batch_have_their_own_targets():
-    anchors = np.float32([[0, 0, 10, 10], [20, 20, 30, 30], [50, 50, 60, 60]])
-    batch = {
-        "boxes": tf.constant(anchors[:2, None]),
-        "present": tf.constant([[True], [True]]),
-        "size": tf.constant([[100, 100], [40, 100]]),
-        "annotated": tf.constant([True, True]),
-    }
-    rng = targets.Rng(SEED, [0, 1], 2)
-    made = targets.anchor_targets(anchors, batch, LearningConfig(), coder=UNIT, rng=rng)
-    found = [
-        sorted(zip(index[counted].tolist(), objectness[counted].tolist()))
-        for index, objectness, counted in zip(
-            made["index"].numpy(), made["objectness"].numpy(), made["counted"].numpy()
-        )
-    ]
-    assert found == [[(0, 1), (1, 0), (2, 0)], [(0, 0), (1, 1)]]
-
-
 # RoIs.
 
 
@@ -166,17 +147,6 @@ def test_at_most_a_fraction_is_positive_and_positives_come_first(samples, fracti
     assert made["positive"].tolist() == [True] * most + [False] * (samples - most)
     assert made["counted"].all() and (made["rois"][most:] == FAR).all()
     assert all(roi.tolist() in (NEAR, [0, 0, 10, 10]) for roi in made["rois"][:most])
-
-
-def test_fewer_candidates_than_rows():
-    made = rois([NEAR, FAR, FAR, FAR], valid=[True, True, True, False], roi_samples=8)
-    # One proposal and the ground truth itself are positive, two are background, four are padding.
-    assert made["positive"].tolist() == [True] * 2 + [False] * 6
-    assert made["counted"].tolist() == [True] * 4 + [False] * 4
-    assert sorted(made["rois"][:2].tolist()) == [NEAR, [0, 0, 10, 10]]
-    assert made["rois"][2:4].tolist() == [FAR, FAR]
-    assert made["rois"][4:].tolist() == [[0, 0, 16, 16]] * 4
-    assert made["match"].shape == (8,)
 
 
 @pytest.mark.parametrize(
@@ -240,21 +210,3 @@ def test_roi_targets():
     assert made["action"].numpy().tolist() == [[8, 2, 8]]
     expected = [[10, 0, 5 * math.log(2), -5 * math.log(2)], [0] * 4, [0] * 4]
     np.testing.assert_allclose(made["deltas"][0], expected, atol=1e-5)
-
-
-def test_targets_of_a_frame_without_instances_are_usable_indices():
-    rows = {
-        "rois": tf.constant([[[0.0, 0, 16, 16]]]),
-        "match": tf.constant([[0]]),
-        "positive": tf.constant([[False]]),
-    }
-    absent = tf.constant([[-1, -1]])
-    batch = {"boxes": tf.zeros([1, 2, 4]), "actors": absent, "actions": absent}
-    made = targets.roi_targets(rows, batch, absent, num_classes=7, coder=UNIT)
-    found = {name: value.numpy().tolist() for name, value in made.items()}
-    assert found == {
-        "class_index": [[7]],
-        "actor": [[0]],
-        "action": [[0]],
-        "deltas": [[[0, 0, 0, 0]]],
-    }

@@ -12,7 +12,7 @@ from a2d_tf.core.config import LearningConfig
 from a2d_tf.pretrained.weights import variables
 from a2d_tf.training import optimizer, train_step
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("eagerly")]
 
 LEARNING = LearningConfig(
     batch_size=1,

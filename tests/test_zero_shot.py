@@ -6,20 +6,12 @@ import numpy as np
 import pytest
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation.box_data import Detections, Truth
 from a2d_tf.evaluation.metrics import Split, zero_shot
 from a2d_tf.evaluation.metrics.detection import metrics_of
 
 SPACE = LabelSpace(("man", "dog"), ("run", "eat"), (11, 12, 21, 22))
-
-
-def test_actor_ap_is_the_mean_over_its_valid_pairs():
-    aps = zero_shot.actor_aps({str(code): float(code) for code in A2D.codes}, A2D)
-    assert list(aps) == ["1", "2", "3", "4", "5", "6", "7"]
-    assert aps["3"] == (34 + 35 + 36 + 39) / 4
-    space = LabelSpace(("man", "dog"), ("run",), (21,))
-    assert zero_shot.actor_aps({"21": 5.0}, space) == {"2": 5.0}
 
 
 def case(count, seed=0):

@@ -32,7 +32,7 @@ _LOAD = "import sys; from a2d_tf.video.predictor import Predictor; Predictor.loa
 
 
 def run(options: dict) -> tuple[list[dict], dict]:
-    """Return rows and details; `small`: two clips of four frames, the smallest network."""
+    """Return rows and details; `small`: some, of two clips of four frames, by the smallest network."""
     small = options["small"]
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -67,7 +67,10 @@ def _commands(model, clip, folder, small):
         "a clip": [*predict, f"--video={clip}", "--output={}/out"],
         "a library": [*predict, f"--video={clip.parent}", "--output={}/out"],
     }
-    if not small:
+    if small:
+        for name in ("--help", "loading an export", "a frame of a clip"):
+            del commands[name]
+    else:
         model = setups.read("mini").model
         sizes = dict(image_height=model.image_height, image_width=model.image_width)
         records = setups.records(folder / "training", 8, 1, clip_frames=model.frames, **sizes)
