@@ -12,7 +12,6 @@ import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
-import torch_files
 from a2d_files import (
     mask,
     moving_frames,
@@ -22,6 +21,7 @@ from a2d_files import (
     write_release,
     write_video,
 )
+from test_tensor_files import write_torch
 
 from a2d_tf.annotations.annotated_videos import AnnotatedVideos
 from a2d_tf.annotations.matching import Export
@@ -182,7 +182,7 @@ KINDS = {  # name: (make, read)
         read_shard,
     ),
     "weights": (make_weights, Weights.read),
-    "torch": (written("w.pth", lambda path: torch_files.write(path, TENSORS)), read_tensors),
+    "torch": (written("w.pth", lambda path: write_torch(path, TENSORS)), read_tensors),
 }
 DAMAGE = {
     "cut at its end": lambda data: data[: -max(3, len(data) // 20)],

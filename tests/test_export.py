@@ -363,7 +363,8 @@ def by_answers(served, rgb, flow, size, length, stride):
 
 
 def test_a_stream_has_the_answers_of_the_clips(stride=2, count=4):
-    network = tiny_network.make(anchor_sizes="24,32,48,56,64")
+    refiner = dict(use_mask=False, use_refiner=True, refiner_size=32, refiner_channels=8)
+    network = tiny_network.make(anchor_sizes="24,32,48,56,64", **refiner)
     for weight in network.roi_heads.weights:
         if "action_logits" in weight.name or "actor_logits" in weight.name:
             weight.assign(10.0 * weight)

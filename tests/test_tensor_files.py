@@ -2,12 +2,12 @@
 
 import os
 import pickle
+import struct
 import subprocess
 
 import h5py
 import numpy as np
 import pytest
-import torch_files
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.pretrained import cache
@@ -19,6 +19,39 @@ TENSORS = {
 }
 
 
+KINDS = {"f4": "FloatStorage", "i8": "LongStorage"}
+NOTHING = "ccollections\nOrderedDict\n(tR"
+
+
+def write_torch(path, tensors, edit=lambda *window: window):
+    """Write {name: array} as `torch.save` did before its zip archives, without PyTorch.
+
+    The pickle is written out; `edit` changes (offset, size, stride) of each tensor.
+    """
+
+    def numbers(values):
+        return "(" + "".join(f"I{value}\n" for value in values) + "t"
+
+    state = NOTHING
+    for key, (name, value) in enumerate(tensors.items()):
+        strides = tuple(step // value.itemsize for step in value.strides)
+        offset, size, stride = edit(0, value.shape, strides)
+        kind = KINDS[value.dtype.str[1:]]
+        tensor = f"(S'storage'\nctorch\n{kind}\nS'{key}'\nS'cpu'\nI{value.size}\nNtQ"
+        tensor += f"I{offset}\n{numbers(size)}{numbers(stride)}I00\n{NOTHING}tR"
+        tensor = f"ctorch._utils\n_rebuild_tensor_v2\n({tensor}"
+        if name.endswith("weight"):
+            tensor = f"ctorch._utils\n_rebuild_parameter\n({tensor}I01\n{NOTHING}tR"
+        state += f"S'{name}'\n{tensor}s"
+    parts = [0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}]
+    keys = [str(key) for key in range(len(tensors))]
+    content = b"".join(pickle.dumps(part, 2) for part in parts)
+    content += state.encode() + b"." + pickle.dumps(keys, 2)
+    for value in tensors.values():
+        content += struct.pack("<q", value.size) + value.tobytes()
+    path.write_bytes(content)
+
+
 def check(path, expected=TENSORS):
     tensors = cache.read_tensors(str(path))
     assert list(tensors) == list(expected)
@@ -28,7 +61,7 @@ def check(path, expected=TENSORS):
 
 
 def test_torch_files(tmp_path):
-    torch_files.write(tmp_path / "w.pth", TENSORS)
+    write_torch(tmp_path / "w.pth", TENSORS)
     check(tmp_path / "w.pth")
 
 
@@ -85,7 +118,7 @@ def test_a_pickle_cannot_call(tmp_path, protocol, function, name):
     ],
 )
 def test_a_torch_tensor_stays_inside_its_storage(tmp_path, edit):
-    torch_files.write(tmp_path / "w.pth", TENSORS, edit)
+    write_torch(tmp_path / "w.pth", TENSORS, edit)
     with pytest.raises(InputError, match="w.pth: damaged"):
         cache.read_tensors(str(tmp_path / "w.pth"))
 
