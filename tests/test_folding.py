@@ -12,7 +12,7 @@ from a2d_tf.serving.served_network import ServedNetwork, folded
 pytestmark = pytest.mark.slow
 
 VARIANTS = [
-    dict(norm="bn", use_mask=False, use_refiner=True, refiner_size=32),
+    dict(norm="bn", use_flow=False, use_mask=False, use_refiner=True, refiner_size=32),
     dict(norm="frozen_bn", flow_norm="group_norm", rgb_convention="matterport"),
     dict(norm="frozen_bn", backbone="efficientnet_lite0", use_flow=False, temporal_layers=0),
 ]

@@ -243,20 +243,6 @@ def test_a_refiner_of_another_backbone_takes_the_blocks_that_the_weights_have(de
     assert new and all(report.initialised[name] == "resnet14 has no such layer" for name in new)
 
 
-def test_reports_of_both_streams_join(detector, two_streams):
-    first = weights.load(two_streams, detector)
-    report = weights.load(two_streams, imported(["backbone"], "keras_resnet101", ()), "flow")
-    assert report.loaded["flow_resnet_c5_b0_conv3/gamma"] == "backbone/c5_b0_conv3/gamma"
-    assert report.initialised["flow_fpn_p2/kernel"] == "keras_resnet101 weights have no fpn"
-    assert report.initialised["rgb_resnet_stem/kernel"] == "not of the flow stream"
-    both = first.then(report)
-    names = set(weights.variables(two_streams))
-    assert set(both.loaded) | set(both.initialised) == names
-    assert set(both.loaded).isdisjoint(both.initialised)
-    assert {name.split("_")[0] for name in both.initialised} == {"action", "rgb", "flow"}
-    assert not any("resnet" in name or "fpn" in name for name in both.initialised)
-
-
 @pytest.mark.parametrize(
     "tensors, fields, message",
     [
