@@ -32,7 +32,7 @@ _LOAD = "import sys; from a2d_tf.video.predictor import Predictor; Predictor.loa
 
 
 def run(options: dict) -> tuple[list[dict], dict]:
-    """Return rows and details; `small`: some, of two clips of four frames, by the smallest network."""
+    """Return rows and details; `small`: some, of two clips of four frames, a small network."""
     small = options["small"]
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
